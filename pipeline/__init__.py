@@ -1,0 +1,19 @@
+"""Video clips in, one feature cache out: everything that runs once, before training.
+
+In the order of the data (``process`` alone puts the steps together):
+
+``datasets``    what lies on disk            -> an index of clips with labels and splits
+``frames``      a clip                       -> uniformly spaced RGB frames
+``faces``       frames                       -> face boxes, scores and landmarks
+``tracks``      face boxes                   -> one subject's track
+``streams``     frames and track             -> face crops and scene frames
+``features``    streams                      -> frozen CLIP features
+``process``     the five steps above, for a block of clips
+``store``       features                     -> the cache (Zarr), and back; HDF5 export
+``runner``      an index of clips            -> a complete cache, block by block, resumable
+``verify``      a cache                      -> a list of what is wrong with it
+
+Leaves that every step may use: ``errors``, ``config``, ``fingerprint``, ``types``.
+``clip_model`` loads a CLIP model for ``features`` and for the trainer's prompts;
+``weights`` knows the published weight files and checks them.
+"""

@@ -1,0 +1,149 @@
+"""Frozen dataclass configs: to plain values, back again, and changed from ``section.key=value``."""
+
+import dataclasses
+import typing
+from collections.abc import Mapping, Sequence
+from types import NoneType, UnionType
+from typing import Any, TypeVar
+
+from pipeline.errors import ConfigError
+
+C = TypeVar("C")
+
+
+def require_one_of(name: str, value: object, allowed: Sequence[object]) -> None:
+    """Raise ConfigError unless `value` is one of `allowed`."""
+    if value not in allowed:
+        shown = ", ".join(str(choice) for choice in allowed)
+        msg = f"{name} is {value!r}; allowed: {shown}."
+        raise ConfigError(msg)
+
+
+def require_range(name: str, value: float, low: float, high: float = float("inf")) -> None:
+    """Raise ConfigError unless low <= value <= high."""
+    if not low <= value <= high:
+        allowed = f"{low} or more" if high == float("inf") else f"{low} to {high}"
+        msg = f"{name} is {value}; allowed: {allowed}."
+        raise ConfigError(msg)
+
+
+def to_dict(config: Any) -> dict[str, Any]:
+    """The config as nested plain values, fit for JSON and TOML; tuples become lists."""
+    return {
+        field.name: _plain(getattr(config, field.name)) for field in dataclasses.fields(config)
+    }
+
+
+def from_dict(kind: type[C], values: Mapping[str, Any], where: str = "") -> C:
+    """Build a config of class `kind` from nested plain values; unknown keys are refused."""
+    hints = typing.get_type_hints(kind)
+    _refuse_unknown(kind, values, where)
+    built = {
+        key: _typed(hints[key], value, f"{where}{key}") for key, value in values.items()
+    }
+    try:
+        return kind(**built)
+    except TypeError as error:
+        msg = f"{where or kind.__name__}: {error}"
+        raise ConfigError(msg) from error
+
+
+def override(config: C, assignments: Sequence[str]) -> C:
+    """The config with ``section.key=value`` assignments applied, values read by the field's type.
+
+    Raises ConfigError for an unknown key (naming the keys there are) or a value of another type.
+    """
+    values = to_dict(config)
+    for assignment in assignments:
+        path, equals, text = assignment.partition("=")
+        if not equals:
+            msg = f"--set {assignment!r} has no '='; write section.key=value."
+            raise ConfigError(msg)
+        *sections, key = path.strip().split(".")
+        place, kind, where = values, type(config), ""
+        for section in sections:
+            _refuse_unknown(kind, {section: None}, where)
+            kind = typing.get_type_hints(kind)[section]
+            where += f"{section}."
+            if not dataclasses.is_dataclass(kind):
+                msg = f"{where[:-1]} is a value, not a section; write {where[:-1]}=value."
+                raise ConfigError(msg)
+            place = place[section]
+        _refuse_unknown(kind, {key: None}, where)
+        hint = typing.get_type_hints(kind)[key]
+        if dataclasses.is_dataclass(hint):
+            msg = f"{where}{key} is a section; set one of its keys, such as {where}{key}.{_names(hint)[0]}."
+            raise ConfigError(msg)
+        place[key] = _parsed(hint, text.strip(), f"{where}{key}")
+    return from_dict(type(config), values)
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return to_dict(value)
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _names(kind: Any) -> list[str]:
+    return [field.name for field in dataclasses.fields(kind)]
+
+
+def _refuse_unknown(kind: Any, values: Mapping[str, Any], where: str) -> None:
+    for key in values:
+        if key not in _names(kind):
+            msg = f"Unknown setting '{where}{key}'; there are: {', '.join(where + n for n in _names(kind))}."
+            raise ConfigError(msg)
+
+
+def _typed(hint: Any, value: Any, where: str) -> Any:
+    if dataclasses.is_dataclass(hint):
+        if not isinstance(value, Mapping):
+            msg = f"{where} is {value!r}; a section with keys {', '.join(_names(hint))} is needed."
+            raise ConfigError(msg)
+        return from_dict(typing.cast(type[Any], hint), value, f"{where}.")
+    allowed = _members(hint)
+    if value is None and NoneType in allowed:
+        return None
+    if float in allowed and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if tuple in allowed and isinstance(value, list | tuple):
+        return tuple(value)
+    if type(value) not in allowed:
+        names = " or ".join(kind.__name__ for kind in allowed)
+        msg = f"{where} is {value!r}; a value of type {names} is needed."
+        raise ConfigError(msg)
+    return value
+
+
+def _parsed(hint: Any, text: str, where: str) -> Any:
+    allowed = _members(hint)
+    if NoneType in allowed and text.lower() in ("none", ""):
+        return None
+    if bool in allowed:
+        if text.lower() in ("true", "false"):
+            return text.lower() == "true"
+        msg = f"{where} is {text!r}; allowed: true, false."
+        raise ConfigError(msg)
+    for kind in (int, float):
+        if kind in allowed:
+            try:
+                return kind(text)
+            except ValueError:
+                continue
+    if str in allowed:
+        return text
+    if tuple in allowed:
+        return tuple(part.strip() for part in text.split(",") if part.strip())
+    names = " or ".join(kind.__name__ for kind in allowed)
+    msg = f"{where} is {text!r}; a value of type {names} is needed."
+    raise ConfigError(msg)
+
+
+def _members(hint: Any) -> list[type]:
+    """The plain classes that a field's annotation admits (Literal counts as its values' class)."""
+    origin = typing.get_origin(hint)
+    if origin is typing.Literal:
+        return sorted({type(value) for value in typing.get_args(hint)}, key=lambda k: k.__name__)
+    if origin in (typing.Union, UnionType):
+        return [kind for member in typing.get_args(hint) for kind in _members(member)]
+    return [origin or hint]

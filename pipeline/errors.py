@@ -1,0 +1,50 @@
+"""The errors that a user can cause or mend. Each is shown as one line, never as a traceback.
+
+A message says what, the value, what is allowed, and what to do.
+"""
+
+
+class OusError(Exception):
+    """A known error. The command line prints it in one line and exits with `exit_code`."""
+
+    exit_code = 1
+
+
+class ConfigError(OusError):
+    """A setting that is not allowed (misuse of the command line)."""
+
+    exit_code = 2
+
+
+class DatasetError(OusError):
+    """A data set, manifest or folder that cannot be read as one."""
+
+
+class WeightsError(OusError):
+    """Model weights that are missing, damaged or not the ones asked for."""
+
+
+class CacheError(OusError):
+    """A feature cache that is missing, damaged, of another version or of another config."""
+
+
+class CheckpointError(OusError):
+    """A training run whose checkpoint is missing or belongs to another cache."""
+
+
+class VerificationError(OusError):
+    """A check that was asked for has failed."""
+
+    exit_code = 3
+
+
+class ClipError(OusError):
+    """One clip cannot be processed; recorded in the cache, it never ends a run.
+
+    `stage` is the step that gave up, one of `pipeline.types.STAGES`.
+    """
+
+    def __init__(self, stage: str, reason: str) -> None:
+        super().__init__(f"{stage}: {reason}")
+        self.stage = stage
+        self.reason = reason

@@ -1,0 +1,194 @@
+"""THE contract of the feature cache: every array, its dimensions, type, fill and meaning.
+
+`docs/schema.md` is generated from this module (`make schema`). A reader finds any rule of the
+format here and nowhere else.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pipeline.errors import CacheError
+from pipeline.types import EARLY_STATISTICS, NUM_EARLY_BLOCKS
+
+FORMAT = "ous-features"
+VERSION = 1
+RANDOM_WEIGHTS = "random"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArraySpec:
+    """One array of the cache.
+
+    name: path in the Zarr group. dims: dimension names, the first is always ``clip``.
+    dtype: numpy name, or ``str``. per_block: written with its block of clips (one chunk per
+    block); otherwise known beforehand and written at creation, as one chunk.
+    low, high: range of every value of a done clip, checked by `cache verify`.
+    tokens_only: present only in a cache made with `--tokens grid4` or `all`.
+    """
+
+    name: str
+    dims: tuple[str, ...]
+    dtype: str
+    per_block: bool
+    fill: float | int | str
+    doc: str
+    low: float | None = None
+    high: float | None = None
+    tokens_only: bool = False
+
+    @property
+    def is_feature(self) -> bool:
+        """Whether the array holds encoder output (float16, NaN where nothing was computed)."""
+        return self.dtype == "float16"
+
+
+_FEATURE = {"dtype": "float16", "per_block": True, "fill": float("nan")}
+_VIEW_FRAME = ("clip", "view", "frame")
+
+
+def _array(name: str, dims: tuple[str, ...], doc: str, **rest: Any) -> ArraySpec:
+    return ArraySpec(name=name, dims=dims, doc=doc, **rest)
+
+
+ARRAYS: tuple[ArraySpec, ...] = (
+    _array("face/embedding", (*_VIEW_FRAME, "embed"),
+           "Face stream, projected CLS output of the encoder, not normalised.", **_FEATURE),
+    _array("scene/embedding", (*_VIEW_FRAME, "embed"),
+           "Scene stream, projected CLS output of the encoder, not normalised.", **_FEATURE),
+    _array("scene/early", (*_VIEW_FRAME, "early_block", "statistic", "width"),
+           "Scene stream, raw outputs of the encoder's first four blocks: CLS, mean and standard "
+           "deviation over the patch tokens.", **_FEATURE),
+    _array("face/tokens", (*_VIEW_FRAME, "token", "width"),
+           "Face stream, tokens of the last block after ln_post, before projection.",
+           tokens_only=True, **_FEATURE),
+    _array("scene/tokens", (*_VIEW_FRAME, "token", "width"),
+           "Scene stream, tokens of the last block after ln_post, before projection.",
+           tokens_only=True, **_FEATURE),
+    _array("frame_index", _VIEW_FRAME, "Number of the frame among the clip's decoded frames.",
+           dtype="int32", per_block=True, fill=-1, low=0),
+    _array("frame_seconds", _VIEW_FRAME, "Presentation time of the frame in its file, seconds.",
+           dtype="float32", per_block=True, fill=float("nan")),
+    _array("frame_valid", _VIEW_FRAME,
+           "False where a short clip repeats its last frame; every mean and attention skips it.",
+           dtype="bool", per_block=True, fill=False),
+    _array("face_box", (*_VIEW_FRAME, "xyxy"),
+           "Box of the subject's face in pixels of the upright source picture (mirrored views: of "
+           "the mirrored picture); NaN on every frame of a clip without a face.",
+           dtype="float32", per_block=True, fill=float("nan")),
+    _array("face_score", _VIEW_FRAME, "Detector's score; 0 where the box was interpolated.",
+           dtype="float32", per_block=True, fill=0.0, low=0.0, high=1.0),
+    _array("face_found", _VIEW_FRAME, "Whether the detector found the subject on this frame.",
+           dtype="bool", per_block=True, fill=False),
+    _array("num_decoded", ("clip",), "Frames of the clip that decode.",
+           dtype="int32", per_block=True, fill=0, low=1),
+    _array("source_size", ("clip", "yx"), "Height and width of the upright source picture, pixels.",
+           dtype="int32", per_block=True, fill=0, low=1),
+    _array("source_sha256", ("clip",), "sha256 of the source file, hex; empty while pending.",
+           dtype="str", per_block=True, fill=""),
+    _array("stage", ("clip",), "For a failed clip, the step that gave up; else empty.",
+           dtype="str", per_block=True, fill=""),
+    _array("reason", ("clip",),
+           "For a failed clip, why; for a done clip, what was odd about it (for instance packets "
+           "that did not decode); else empty.", dtype="str", per_block=True, fill=""),
+    _array("status", ("clip",),
+           "0 pending, 1 done, 2 done without a face, 3 failed. Written after all other arrays of "
+           "its block: what is not 0 is complete.",
+           dtype="uint8", per_block=True, fill=0, low=0, high=3),
+    _array("clip_id", ("clip",), "The clip's name in its data set; unique, in sorted order.",
+           dtype="str", per_block=False, fill=""),
+    _array("path", ("clip",), "The source file, relative to the data set's root.",
+           dtype="str", per_block=False, fill=""),
+    _array("source_bytes", ("clip",), "Size of the source file when the cache was created; -1 if "
+           "it was missing.", dtype="int64", per_block=False, fill=-1),
+    _array("label", ("clip",), "Index into the attribute class_names; -1 without a label.",
+           dtype="int16", per_block=False, fill=-1, low=-1),
+    _array("polarity", ("clip",), "Emotional polarity: -1 unknown, 0 negative, 1 neutral, "
+           "2 positive.", dtype="int8", per_block=False, fill=-1, low=-1, high=2),
+    _array("membership", ("clip", "fold"), "What the clip is to each fold: 0 absent, 1 train, "
+           "2 validation given by the data set, 3 test.",
+           dtype="uint8", per_block=False, fill=0, low=0, high=3),
+)
+
+BY_NAME: Mapping[str, ArraySpec] = {spec.name: spec for spec in ARRAYS}
+
+
+@dataclass(frozen=True, kw_only=True)
+class CacheMeta:
+    """The attributes of a cache: everything that is said once and not per clip.
+
+    fingerprint: hash of `identity`, which holds whatever changes feature values (encoder and
+    weights hash, detector and weights hash, frames, streams, precision, views, tokens).
+    """
+
+    dataset: str
+    class_names: tuple[str, ...]
+    fold_names: tuple[str, ...]
+    num_clips: int
+    block_clips: int
+    num_views: int
+    num_frames: int
+    embed_width: int
+    encoder_width: int
+    num_tokens: int
+    encoder_name: str
+    encoder_weights: str
+    encoder_sha256: str
+    text_sha256: str
+    identity: Mapping[str, Any]
+    fingerprint: str
+    config: Mapping[str, Any]
+    warnings: tuple[str, ...] = ()
+    packages: Mapping[str, str] = field(default_factory=dict)
+    command_line: tuple[str, ...] = ()
+
+    @property
+    def has_random_weights(self) -> bool:
+        """Whether the encoder was never trained; results then say nothing about the method."""
+        return self.encoder_weights == RANDOM_WEIGHTS
+
+    def arrays(self) -> tuple[ArraySpec, ...]:
+        """The arrays that this cache holds."""
+        return tuple(spec for spec in ARRAYS if self.num_tokens > 0 or not spec.tokens_only)
+
+    def shape(self, spec: ArraySpec) -> tuple[int, ...]:
+        """The full shape of an array of this cache."""
+        sizes = {
+            "clip": self.num_clips, "view": self.num_views, "frame": self.num_frames,
+            "embed": self.embed_width, "width": self.encoder_width, "token": self.num_tokens,
+            "early_block": NUM_EARLY_BLOCKS, "statistic": len(EARLY_STATISTICS), "xyxy": 4, "yx": 2,
+            "fold": len(self.fold_names),
+        }
+        return tuple(sizes[dim] for dim in spec.dims)
+
+    def to_attributes(self) -> dict[str, Any]:
+        """The attributes as stored: plain JSON values."""
+        own = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        plain = {k: list(v) if isinstance(v, tuple) else v for k, v in own.items()}
+        return {"format": FORMAT, "version": VERSION, **plain}
+
+    @classmethod
+    def from_attributes(cls, attributes: Mapping[str, Any], where: str) -> "CacheMeta":
+        """Read the attributes of a cache, refusing another format, version or type of value."""
+        if attributes.get("format") != FORMAT:
+            msg = f"{where} is not a feature cache: attribute 'format' is {attributes.get('format')!r}, {FORMAT!r} is needed."
+            raise CacheError(msg)
+        if attributes.get("version") != VERSION:
+            msg = f"{where} has cache version {attributes.get('version')!r}; this program reads version {VERSION}. Extract it again."
+            raise CacheError(msg)
+        values: dict[str, Any] = {}
+        for name, declared in cls.__dataclass_fields__.items():
+            values[name] = _checked(name, attributes.get(name), str(declared.type), where)
+        return cls(**values)
+
+
+def _checked(name: str, value: Any, declared: str, where: str) -> Any:
+    kinds: Mapping[str, tuple[type, ...]] = {"int": (int,), "str": (str,), "tuple": (list, tuple), "Mapping": (Mapping,)}
+    head = declared.replace("<class '", "").replace("'>", "").split("[")[0].rsplit(".", 1)[-1]
+    if not isinstance(value, kinds[head]) or isinstance(value, bool):
+        msg = f"{where}: attribute '{name}' is {value!r}; a value of type {head} is needed. The cache is damaged."
+        raise CacheError(msg)
+    if head == "tuple" and not all(isinstance(item, str) for item in value):
+        msg = f"{where}: attribute '{name}' holds something that is not text. The cache is damaged."
+        raise CacheError(msg)
+    return tuple(value) if head == "tuple" else value

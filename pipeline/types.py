@@ -1,0 +1,283 @@
+"""One frozen type per stage of a clip's way, each checked when it is made.
+
+Letters: U sampled frames of a clip, each once; V views; T frames per view; H, W the source
+picture; S side of a stream picture (224); K faces on a frame; F width of the projected
+embedding (768); D width of the encoder (1024); J kept tokens per frame.
+"""
+
+from dataclasses import dataclass, field
+from enum import IntEnum
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from pipeline.errors import DatasetError
+
+Bytes: TypeAlias = npt.NDArray[np.uint8]
+Ints: TypeAlias = npt.NDArray[np.int64]
+Floats: TypeAlias = npt.NDArray[np.float32]
+Halves: TypeAlias = npt.NDArray[np.float16]
+Bools: TypeAlias = npt.NDArray[np.bool_]
+
+STAGES = ("", "open", "decode", "detect", "track", "crop", "encode")
+"""The steps at which a clip can fail; the empty one stands for a clip that did not."""
+
+NUM_EARLY_BLOCKS = 4
+EARLY_STATISTICS = ("cls", "patch_mean", "patch_std")
+
+
+class Split(IntEnum):
+    """What a clip is to a fold."""
+
+    ABSENT = 0
+    TRAIN = 1
+    VALIDATION = 2
+    TEST = 3
+
+
+class Polarity(IntEnum):
+    """Emotional polarity (III-A of the paper); UNKNOWN where neither class nor clip tells."""
+
+    UNKNOWN = -1
+    NEGATIVE = 0
+    NEUTRAL = 1
+    POSITIVE = 2
+
+
+class Status(IntEnum):
+    """What has become of a clip."""
+
+    PENDING = 0
+    DONE = 1
+    DONE_WITHOUT_FACE = 2
+    FAILED = 3
+
+
+def _check(condition: bool, message: str) -> None:
+    if not condition:
+        raise ValueError(message)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GivenBoxes:
+    """Face boxes that a data set brings along.
+
+    box_xyxy_px: [K, 4] in pixels of the upright picture.
+    frame_index: [K] the decoded frames they belong to, or None when one box holds for all.
+    """
+
+    box_xyxy_px: Floats
+    frame_index: Ints | None = None
+
+    def __post_init__(self) -> None:
+        _check(self.box_xyxy_px.ndim == 2 and self.box_xyxy_px.shape[1] == 4, "boxes are [K, 4]")
+        x0, y0, x1, y1 = self.box_xyxy_px.T
+        _check(bool(np.isfinite(self.box_xyxy_px).all()), "box coordinates must be finite")
+        _check(bool((x1 > x0).all() and (y1 > y0).all()), "a box needs x1 > x0 and y1 > y0")
+        if self.frame_index is None:
+            _check(len(self.box_xyxy_px) == 1, "boxes without frame numbers: exactly one")
+        else:
+            _check(len(self.frame_index) == len(self.box_xyxy_px), "one frame number per box")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipRef:
+    """One clip of a data set: where it lies, what it shows, what it is to every fold.
+
+    clip_id: unique in its data set. path: relative to the data set's root, with '/'.
+    label: index into the data set's class names, -1 for a clip without a label.
+    splits: one per fold. start_seconds, end_seconds: the part of the file that is the clip.
+    """
+
+    clip_id: str
+    path: str
+    label: int
+    splits: tuple[Split, ...]
+    polarity: Polarity = Polarity.UNKNOWN
+    start_seconds: float | None = None
+    end_seconds: float | None = None
+    given_boxes: GivenBoxes | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetIndex:
+    """A data set as the pipeline sees it: clips in order of their id, names in fixed order."""
+
+    name: str
+    root: Path
+    class_names: tuple[str, ...]
+    fold_names: tuple[str, ...]
+    clips: tuple[ClipRef, ...]
+
+    def __post_init__(self) -> None:
+        ids = [clip.clip_id for clip in self.clips]
+        if not ids:
+            msg = f"Data set {self.name} at {self.root} has no clips."
+            raise DatasetError(msg)
+        if len(set(ids)) != len(ids):
+            twice = next(clip_id for clip_id in ids if ids.count(clip_id) > 1)
+            msg = f"Clip id '{twice}' appears twice in {self.name}; every clip needs its own."
+            raise DatasetError(msg)
+        _check(ids == sorted(ids), "clips must be in order of their id")
+        for clip in self.clips:
+            _check(len(clip.splits) == len(self.fold_names), f"{clip.clip_id}: one split per fold")
+            _check(-1 <= clip.label < len(self.class_names), f"{clip.clip_id}: label out of range")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Frames:
+    """The sampled frames of a clip, upright, each once, and how the views are made of them.
+
+    rgb_UHWC: uint8 [U, H, W, 3]. index_U: numbers of these frames among the clip's decoded
+    frames, rising. seconds_U: their presentation times, from the start of the file.
+    position_VT: [V, T] places in U. valid_VT: [V, T], false where a short clip's last frame is
+    repeated. flip_V: views that are mirrored left to right. num_decoded: frames of the clip.
+    notes: what a user should know, such as packets that did not decode.
+    """
+
+    rgb_UHWC: Bytes
+    index_U: Ints
+    seconds_U: Floats
+    position_VT: Ints
+    valid_VT: Bools
+    flip_V: tuple[bool, ...]
+    num_decoded: int
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        u = len(self.rgb_UHWC)
+        _check(self.rgb_UHWC.ndim == 4 and self.rgb_UHWC.shape[3] == 3, "frames are [U, H, W, 3]")
+        _check(self.rgb_UHWC.dtype == np.uint8, "frames are uint8")
+        _check(u > 0 and self.index_U.shape == self.seconds_U.shape == (u,), "one index per frame")
+        _check(bool((np.diff(self.index_U) > 0).all()), "frame indices must rise")
+        _check(self.index_U[0] >= 0 and self.index_U[-1] < self.num_decoded, "index out of range")
+        _check(self.position_VT.shape == self.valid_VT.shape, "one validity per position")
+        _check(len(self.flip_V) == len(self.position_VT), "one flip per view")
+        _check(0 <= self.position_VT.min() and self.position_VT.max() < u, "position out of range")
+        _check(bool(self.valid_VT[:, 0].all()), "the first frame of a view is always valid")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Faces:
+    """Faces found on one frame, best score first.
+
+    box_xyxy_px: [K, 4] inside the picture. score: [K], 0 to 1.
+    landmark_xy_px: [K, 5, 2] eyes, nose, mouth corners; NaN from detectors that give none.
+    """
+
+    box_xyxy_px: Floats
+    score: Floats
+    landmark_xy_px: Floats
+
+    def __post_init__(self) -> None:
+        k = len(self.box_xyxy_px)
+        _check(self.box_xyxy_px.shape == (k, 4), "boxes are [K, 4]")
+        _check(self.score.shape == (k,), "one score per box")
+        _check(self.landmark_xy_px.shape == (k, 5, 2), "landmarks are [K, 5, 2]")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FaceTrack:
+    """One subject's box on every sampled frame.
+
+    box_xyxy_px: [U, 4]; NaN on every frame when the clip has no face.
+    score: [U], 0 where the box was interpolated. found: [U], true where a face was detected.
+    """
+
+    box_xyxy_px: Floats
+    score: Floats
+    found: Bools
+
+    def __post_init__(self) -> None:
+        u = len(self.box_xyxy_px)
+        _check(self.box_xyxy_px.shape == (u, 4), "boxes are [U, 4]")
+        _check(self.score.shape == self.found.shape == (u,), "one score per frame")
+        finite = bool(np.isfinite(self.box_xyxy_px).all())
+        _check(finite == self.has_face, "boxes on all frames with a face in the clip, else on none")
+
+    @property
+    def has_face(self) -> bool:
+        """Whether a face was found on any frame."""
+        return bool(self.found.any())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Streams:
+    """The two pictures per sampled frame: uint8 [U, 3, S, S], on the device that made them."""
+
+    face_U3SS: torch.Tensor
+    scene_U3SS: torch.Tensor
+
+    def __post_init__(self) -> None:
+        for name, stream in (("face", self.face_U3SS), ("scene", self.scene_U3SS)):
+            u, channels, height, width = stream.shape
+            _check(channels == 3 and height == width and u > 0, f"{name} stream is [U, 3, S, S]")
+            _check(stream.dtype == torch.uint8, f"{name} stream is uint8")
+        _check(self.face_U3SS.shape == self.scene_U3SS.shape, "streams must have one shape")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Features:
+    """What the frozen encoder says of a clip; float16, laid out by view and frame.
+
+    face_embedding, scene_embedding: [V, T, F], projected, not normalised.
+    scene_early: [V, T, 4, 3, D]; block; CLS, patch mean, patch standard deviation.
+    face_tokens, scene_tokens: [V, T, J, D] after ln_post, or None.
+    """
+
+    face_embedding: Halves
+    scene_embedding: Halves
+    scene_early: Halves
+    face_tokens: Halves | None = None
+    scene_tokens: Halves | None = None
+
+    def __post_init__(self) -> None:
+        v, t, _ = self.face_embedding.shape
+        _check(self.scene_embedding.shape == self.face_embedding.shape, "embeddings: one shape")
+        early = (v, t, NUM_EARLY_BLOCKS, len(EARLY_STATISTICS))
+        _check(self.scene_early.shape[:4] == early, "scene_early is [V, T, 4, 3, D]")
+        _check((self.face_tokens is None) == (self.scene_tokens is None), "tokens: both or none")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipDone:
+    """A clip that went all the way. With no face found, its face stream is the centre square."""
+
+    source_sha256: str
+    frames_meta: "FrameMeta"
+    track: FaceTrack
+    features: Features
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrameMeta:
+    """`Frames` without its pixels."""
+
+    index_U: Ints
+    seconds_U: Floats
+    position_VT: Ints
+    valid_VT: Bools
+    flip_V: tuple[bool, ...]
+    num_decoded: int
+    height_px: int
+    width_px: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipFailed:
+    """A clip that could not be processed: the step that gave up (one of STAGES), and why."""
+
+    stage: str
+    reason: str
+    source_sha256: str = ""
+
+    def __post_init__(self) -> None:
+        _check(self.stage in STAGES[1:], f"unknown stage {self.stage!r}")
+        _check(bool(self.reason), "a failure needs a reason")
+
+
+ClipOutcome: TypeAlias = ClipDone | ClipFailed
