@@ -1,0 +1,44 @@
+"""What every test shares: where the real material lies, and what a missing GPU means."""
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import settings
+
+TEST_DATA = "OUS_TEST_DATA"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--require-gpu",
+        action="store_true",
+        help="fail tests marked gpu, not skip them, without a CUDA device",
+    )
+
+
+def pytest_configure() -> None:
+    settings.register_profile("ous", derandomize=True, deadline=None, max_examples=50, database=None)
+    settings.load_profile("ous")
+    torch.set_num_threads(2)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("gpu") is None or torch.cuda.is_available():
+        return
+    if item.config.getoption("--require-gpu"):
+        pytest.fail("--require-gpu was given, and torch finds no CUDA device", pytrace=False)
+    pytest.skip("needs a CUDA device; --require-gpu makes this a failure")
+
+
+@pytest.fixture(scope="session")
+def test_data() -> Path:
+    """The folder of real videos, pictures and detector weights, named by $OUS_TEST_DATA."""
+    named = os.environ.get(TEST_DATA, "")
+    if not named:
+        pytest.skip(f"${TEST_DATA} is not set: it names the folder of test videos, pictures and weights")
+    folder = Path(named)
+    if not folder.is_dir():
+        pytest.fail(f"${TEST_DATA} is '{named}', which is no folder; mend or unset it", pytrace=False)
+    return folder.resolve()
