@@ -1,0 +1,64 @@
+# Everything starts here: `make demo` and `make test` set up all they need by themselves.
+# The only need is a Python 3.11 or later with pip: the first `python3` on PATH, or PYTHON=...
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/installed
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test lint format schema lock clean
+
+help:  ## list these commands
+	@sed -n 's/^\([a-z]*\):.*  ## /  make \1\t/p' Makefile | expand -t 16
+
+install: $(INSTALLED)  ## make .venv and install exactly requirements.lock into it
+
+demo: $(INSTALLED)  ## synthetic clips -> features -> training -> figures, within minutes on a CPU
+	@$(BIN)/python cli.py demo
+
+test: lint  ## lint, types, import contracts and tests
+	$(BIN)/python -m pytest
+
+lint: $(INSTALLED)  ## formatting, lint, types and import contracts
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+format: $(INSTALLED)  ## format, and mend what the linter can mend
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+schema: $(INSTALLED)  ## write docs/schema.md from pipeline/store/schema.py
+	$(BIN)/python -m pipeline.store.schema_page > docs/schema.md
+
+clean:  ## remove .venv and the tools' caches (never caches of features, runs or demo output)
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build *.egg-info
+	find pipeline trainer tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# uv from PATH, or else brought into .venv by pip; with the package index that pip is configured for.
+define with_uv
+uv=$$(command -v uv) || { uv=$(BIN)/uv; \
+  [ -x $$uv ] || PIP_USER=0 $(PYTHON) -m pip --python $(BIN)/python install --quiet uv || { \
+    echo "make: uv is not on PATH, and pip could not install it into $(VENV); see the lines above." >&2; exit 1; }; }; \
+index=$${UV_DEFAULT_INDEX:-$${UV_INDEX_URL:-$${PIP_INDEX_URL:-$$($(PYTHON) -m pip config get global.index-url 2>/dev/null || true)}}}; \
+if [ -n "$$index" ]; then export UV_DEFAULT_INDEX="$$index"; fi; \
+"$$uv"
+endef
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "make: '$(PYTHON)' is missing or older than Python 3.11; name a newer one: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -m venv --clear --without-pip $(VENV) || { \
+	  echo "make: '$(PYTHON) -m venv' failed; see the lines above (on Debian and Ubuntu: apt install python3-venv)." >&2; exit 1; }
+
+$(INSTALLED): requirements.lock $(BIN)/python
+	@echo "Installing requirements.lock into $(VENV): some minutes and several GB the first time." >&2
+	@$(with_uv) pip sync --require-hashes --python $(BIN)/python requirements.lock
+	@touch $@
+
+lock: $(BIN)/python  ## resolve requirements.lock from pyproject.toml (UPGRADE=--upgrade for newer versions)
+	@$(with_uv) pip compile pyproject.toml --extra dev --group lock --universal --python-version 3.11 \
+	  --no-emit-index-url --generate-hashes --custom-compile-command "make lock" $(UPGRADE) \
+	  --quiet --output-file requirements.lock
