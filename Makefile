@@ -37,13 +37,17 @@ clean:  ## remove .venv and the tools' caches (never caches of features, runs or
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build *.egg-info
 	find pipeline trainer tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# uv from PATH, or else brought into .venv by pip; with the package index that pip is configured for.
+# uv from PATH, or else brought into .venv by pip; with the package index and certificates that pip
+# is configured for, which uv does not look up by itself.
 define with_uv
 uv=$$(command -v uv) || { uv=$(BIN)/uv; \
   [ -x $$uv ] || PIP_USER=0 $(PYTHON) -m pip --python $(BIN)/python install --quiet uv || { \
     echo "make: uv is not on PATH, and pip could not install it into $(VENV); see the lines above." >&2; exit 1; }; }; \
-index=$${UV_DEFAULT_INDEX:-$${UV_INDEX_URL:-$${PIP_INDEX_URL:-$$($(PYTHON) -m pip config get global.index-url 2>/dev/null || true)}}}; \
+pip_has() { $(PYTHON) -m pip config list 2>/dev/null | sed -n "s/^[^.]*\.$$1='\(.*\)'$$/\1/p" | head -n 1; }; \
+index=$${UV_DEFAULT_INDEX:-$${UV_INDEX_URL:-$$(pip_has index-url)}}; \
+cert=$${SSL_CERT_FILE:-$$(pip_has cert)}; \
 if [ -n "$$index" ]; then export UV_DEFAULT_INDEX="$$index"; fi; \
+if [ -n "$$cert" ]; then export SSL_CERT_FILE="$$cert"; fi; \
 "$$uv"
 endef
 
