@@ -1,0 +1,144 @@
+"""The page docs/schema.md, written from the contract: ``python -m pipeline.store.schema_page``."""
+
+import dataclasses
+import math
+import sys
+from collections.abc import Mapping
+
+from pipeline.store.reader import HDF5_META
+from pipeline.store.schema import ARRAYS, FORMAT, VERSION, ArraySpec, CacheMeta
+from pipeline.types import EARLY_STATISTICS, NUM_EARLY_BLOCKS, STAGES
+
+_DIMENSIONS: Mapping[str, str] = {
+    "clip": "`num_clips`, in sorted order of the clip ids",
+    "view": "`num_views`; the first is the plain view, the second its mirror image",
+    "frame": "`num_frames`, uniformly spaced over the frames that decode",
+    "embed": "`embed_width`, of the encoder's projected output",
+    "width": "`encoder_width`, of the encoder's blocks",
+    "token": "`num_tokens` kept per frame",
+    "early_block": f"{NUM_EARLY_BLOCKS}, the encoder's first blocks in order",
+    "statistic": f"{len(EARLY_STATISTICS)}: {', '.join(EARLY_STATISTICS)}",
+    "xyxy": "4: left, top, right, bottom",
+    "yx": "2: height, width",
+    "fold": "one per name in `fold_names`",
+}
+
+_ATTRIBUTES: Mapping[str, str] = {
+    "dataset": "Which reader of data sets made the index of clips.",
+    "class_names": "Names of the classes; `label` is a place in this list.",
+    "fold_names": "Names of the folds; `membership` has one column for each.",
+    "num_clips": "Length of every array.",
+    "block_clips": "Clips per block: the chunk length of every array written by block.",
+    "num_views": "Views per clip.",
+    "num_frames": "Frames per view.",
+    "embed_width": "Width of the encoder's projected output.",
+    "encoder_width": "Width of the encoder's blocks.",
+    "num_tokens": "Tokens kept per frame; 0 when the token arrays are absent.",
+    "encoder_name": "Name of the encoder, as open_clip spells it.",
+    "encoder_weights": "Tag or path of the encoder's weights; `random`: it was never trained.",
+    "encoder_sha256": "Hash of the vision tower's values.",
+    "text_sha256": "Hash of the text tower's values, which training needs beside the cache.",
+    "identity": "Everything that changes feature values; what differs from it is refused by name.",
+    "fingerprint": "Hash of `identity`.",
+    "config": "The full configuration of the extraction.",
+    "warnings": "What a user of the features must know, such as random weights.",
+    "packages": "Versions of the packages that made the features.",
+    "command_line": "The command that created the cache.",
+}
+
+_PAGE = """\
+# The feature cache: format `{format}`, version {version}
+
+<!-- Written by `make schema` from pipeline/store/schema.py; edit that file, not this one. -->
+
+A cache is one Zarr v3 group, such as `feats.zarr`. `cli.py cache export` writes the same arrays
+into one HDF5 file, with the attributes as one JSON text in its attribute `{hdf5_meta}`; training
+reads either. To look inside:
+
+```python
+import xarray
+tree = xarray.open_datatree("feats.zarr", engine="zarr", consolidated=False)
+tree["scene"]["early"].dims
+```
+
+## Arrays
+
+Written "by block": in chunks of `block_clips` clips, each chunk by one owner, and `status` after
+all others, so that a clip whose status is not 0 is complete. Written "at the start": as one chunk,
+when the cache is created. A clip that was not reached holds the fill values, and so does one that
+failed, except for what says how it failed. Ranges hold for clips that are done; `cache verify`
+checks them.
+
+| array | dimensions | type | written | fill | range | meaning |
+|---|---|---|---|---|---|---|
+{arrays}
+
+`stage` is one of: {stages}.
+
+## Dimensions
+
+| dimension | size |
+|---|---|
+{dimensions}
+
+## Attributes
+
+| attribute | type | meaning |
+|---|---|---|
+| `format` | text | `{format}`. |
+| `version` | number | {version}; another version is refused. |
+{attributes}
+"""
+
+
+def schema_page() -> str:
+    """The whole page, as Markdown; KeyError for a dimension or attribute that it cannot explain."""
+    dims = list(dict.fromkeys(dim for spec in ARRAYS for dim in spec.dims))
+    fields = dataclasses.fields(CacheMeta)
+    return _PAGE.format(
+        format=FORMAT,
+        version=VERSION,
+        hdf5_meta=HDF5_META,
+        stages=", ".join(f"`{stage}`" for stage in STAGES if stage),
+        arrays="\n".join(_array_row(spec) for spec in ARRAYS),
+        dimensions="\n".join(f"| `{dim}` | {_DIMENSIONS[dim]} |" for dim in dims),
+        attributes="\n".join(
+            f"| `{field.name}` | {_json_type(field.type)} | {_ATTRIBUTES[field.name]} |" for field in fields
+        ),
+    )
+
+
+def _array_row(spec: ArraySpec) -> str:
+    written = "by block" if spec.per_block else "at the start"
+    meaning = spec.doc + (" Only with `--tokens grid4` or `all`." if spec.tokens_only else "")
+    cells = (f"`{spec.name}`", ", ".join(spec.dims), spec.dtype, written, _fill(spec), _range(spec), meaning)
+    return f"| {' | '.join(cells)} |"
+
+
+def _fill(spec: ArraySpec) -> str:
+    if isinstance(spec.fill, str):
+        return "empty" if not spec.fill else spec.fill
+    if math.isnan(spec.fill):
+        return "NaN"
+    return str(spec.fill).lower()
+
+
+def _range(spec: ArraySpec) -> str:
+    if spec.low is None and spec.high is None:
+        return ""
+    if spec.high is None:
+        return f"{spec.low:g} or more"
+    return f"{'' if spec.low is None else f'{spec.low:g} '}to {spec.high:g}"
+
+
+def _json_type(declared: object) -> str:
+    """The JSON type of an attribute, from the annotation of its field."""
+    if declared is int:
+        return "number"
+    if declared is str:
+        return "text"
+    return "list of text" if str(declared).startswith("tuple") else "object"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(schema_page())
