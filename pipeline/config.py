@@ -29,18 +29,14 @@ def require_range(name: str, value: float, low: float, high: float = float("inf"
 
 def to_dict(config: Any) -> dict[str, Any]:
     """The config as nested plain values, fit for JSON and TOML; tuples become lists."""
-    return {
-        field.name: _plain(getattr(config, field.name)) for field in dataclasses.fields(config)
-    }
+    return {field.name: _plain(getattr(config, field.name)) for field in dataclasses.fields(config)}
 
 
 def from_dict(kind: type[C], values: Mapping[str, Any], where: str = "") -> C:
     """Build a config of class `kind` from nested plain values; unknown keys are refused."""
     hints = typing.get_type_hints(kind)
     _refuse_unknown(kind, values, where)
-    built = {
-        key: _typed(hints[key], value, f"{where}{key}") for key, value in values.items()
-    }
+    built = {key: _typed(hints[key], value, f"{where}{key}") for key, value in values.items()}
     try:
         return kind(**built)
     except TypeError as error:

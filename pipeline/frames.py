@@ -217,8 +217,13 @@ def _decode_pass(path: Path, window: _Window, wanted: frozenset[int]) -> _Taken:
             place += 1
         aspect = float(stream.sample_aspect_ratio or 1)
         return _Taken(
-            frames=frames, seconds=seconds, num_decoded=place, num_errors=errors.count, num_corrupt=corrupt,
-            num_untimed=untimed, is_still=place == 1 and container.format.name == "gif",
+            frames=frames,
+            seconds=seconds,
+            num_decoded=place,
+            num_errors=errors.count,
+            num_corrupt=corrupt,
+            num_untimed=untimed,
+            is_still=place == 1 and container.format.name == "gif",
             aspect=aspect if aspect > 0 else 1.0,
         )
 
@@ -283,7 +288,9 @@ def _upright(frame: Any, size: tuple[int, int]) -> Bytes:
     rgb: Bytes = frame.to_ndarray(format="rgb24", width=width, height=height)
     quarter_turns, rest = divmod(frame.rotation, 90)
     if rest:
-        raise ClipError("decode", f"the picture is rotated by {frame.rotation} degrees; multiples of 90 are supported")
+        raise ClipError(
+            "decode", f"the picture is rotated by {frame.rotation} degrees; multiples of 90 are supported"
+        )
     return np.ascontiguousarray(np.rot90(rgb, quarter_turns))
 
 

@@ -156,7 +156,7 @@ class Frames:
         _check(self.index_U[0] >= 0 and self.index_U[-1] < self.num_decoded, "index out of range")
         _check(self.position_VT.shape == self.valid_VT.shape, "one validity per position")
         _check(len(self.flip_V) == len(self.position_VT), "one flip per view")
-        _check(0 <= self.position_VT.min() and self.position_VT.max() < u, "position out of range")
+        _check(self.position_VT.min() >= 0 and self.position_VT.max() < u, "position out of range")
         _check(bool(self.valid_VT[:, 0].all()), "the first frame of a view is always valid")
 
 
@@ -243,17 +243,6 @@ class Features:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClipDone:
-    """A clip that went all the way. With no face found, its face stream is the centre square."""
-
-    source_sha256: str
-    frames_meta: "FrameMeta"
-    track: FaceTrack
-    features: Features
-    notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True)
 class FrameMeta:
     """`Frames` without its pixels."""
 
@@ -265,6 +254,32 @@ class FrameMeta:
     num_decoded: int
     height_px: int
     width_px: int
+
+    @classmethod
+    def of(cls, frames: Frames) -> "FrameMeta":
+        """All of `frames` but the pixels."""
+        _, height, width, _ = frames.rgb_UHWC.shape
+        return cls(
+            index_U=frames.index_U,
+            seconds_U=frames.seconds_U,
+            position_VT=frames.position_VT,
+            valid_VT=frames.valid_VT,
+            flip_V=frames.flip_V,
+            num_decoded=frames.num_decoded,
+            height_px=height,
+            width_px=width,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipDone:
+    """A clip that went all the way. With no face found, its face stream is the centre square."""
+
+    source_sha256: str
+    frames: FrameMeta
+    track: FaceTrack
+    features: Features
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -31,7 +31,9 @@ class FeatureCache:
     meta: what is said once. Arrays are read by their schema name, whole or in part.
     """
 
-    def __init__(self, path: Path, meta: CacheMeta, arrays: Mapping[str, Any], file: h5py.File | None) -> None:
+    def __init__(
+        self, path: Path, meta: CacheMeta, arrays: Mapping[str, Any], file: h5py.File | None
+    ) -> None:
         self.path = path
         self.meta = meta
         self._arrays = arrays
@@ -92,7 +94,13 @@ class FeatureCache:
 def _open_zarr(path: Path) -> tuple[Any, Mapping[str, Any], None]:
     try:
         group = zarr.open_group(path, mode="r", zarr_format=3)
-    except (zarr.errors.GroupNotFoundError, FileNotFoundError, NotADirectoryError, ValueError, KeyError) as error:
+    except (
+        zarr.errors.GroupNotFoundError,
+        FileNotFoundError,
+        NotADirectoryError,
+        ValueError,
+        KeyError,
+    ) as error:
         msg = f"'{path}' is not a Zarr group: {error}"
         raise CacheError(msg) from error
     return group, dict(group.attrs), None

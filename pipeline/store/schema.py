@@ -52,62 +52,198 @@ def _array(name: str, dims: tuple[str, ...], doc: str, **rest: Any) -> ArraySpec
 
 
 ARRAYS: tuple[ArraySpec, ...] = (
-    _array("face/embedding", (*_VIEW_FRAME, "embed"),
-           "Face stream, projected CLS output of the encoder, not normalised.", **_FEATURE),
-    _array("scene/embedding", (*_VIEW_FRAME, "embed"),
-           "Scene stream, projected CLS output of the encoder, not normalised.", **_FEATURE),
-    _array("scene/early", (*_VIEW_FRAME, "early_block", "statistic", "width"),
-           "Scene stream, raw outputs of the encoder's first four blocks: CLS, mean and standard "
-           "deviation over the patch tokens.", **_FEATURE),
-    _array("face/tokens", (*_VIEW_FRAME, "token", "width"),
-           "Face stream, tokens of the last block after ln_post, before projection.",
-           tokens_only=True, **_FEATURE),
-    _array("scene/tokens", (*_VIEW_FRAME, "token", "width"),
-           "Scene stream, tokens of the last block after ln_post, before projection.",
-           tokens_only=True, **_FEATURE),
-    _array("frame_index", _VIEW_FRAME, "Number of the frame among the clip's decoded frames.",
-           dtype="int32", per_block=True, fill=-1, low=0),
-    _array("frame_seconds", _VIEW_FRAME, "Presentation time of the frame in its file, seconds.",
-           dtype="float32", per_block=True, fill=float("nan")),
-    _array("frame_valid", _VIEW_FRAME,
-           "False where a short clip repeats its last frame; every mean and attention skips it.",
-           dtype="bool", per_block=True, fill=False),
-    _array("face_box", (*_VIEW_FRAME, "xyxy"),
-           "Box of the subject's face in pixels of the upright source picture (mirrored views: of "
-           "the mirrored picture); NaN on every frame of a clip without a face.",
-           dtype="float32", per_block=True, fill=float("nan")),
-    _array("face_score", _VIEW_FRAME, "Detector's score; 0 where the box was interpolated.",
-           dtype="float32", per_block=True, fill=0.0, low=0.0, high=1.0),
-    _array("face_found", _VIEW_FRAME, "Whether the detector found the subject on this frame.",
-           dtype="bool", per_block=True, fill=False),
-    _array("num_decoded", ("clip",), "Frames of the clip that decode.",
-           dtype="int32", per_block=True, fill=0, low=1),
-    _array("source_size", ("clip", "yx"), "Height and width of the upright source picture, pixels.",
-           dtype="int32", per_block=True, fill=0, low=1),
-    _array("source_sha256", ("clip",), "sha256 of the source file, hex; empty while pending.",
-           dtype="str", per_block=True, fill=""),
-    _array("stage", ("clip",), "For a failed clip, the step that gave up; else empty.",
-           dtype="str", per_block=True, fill=""),
-    _array("reason", ("clip",),
-           "For a failed clip, why; for a done clip, what was odd about it (for instance packets "
-           "that did not decode); else empty.", dtype="str", per_block=True, fill=""),
-    _array("status", ("clip",),
-           "0 pending, 1 done, 2 done without a face, 3 failed. Written after all other arrays of "
-           "its block: what is not 0 is complete.",
-           dtype="uint8", per_block=True, fill=0, low=0, high=3),
-    _array("clip_id", ("clip",), "The clip's name in its data set; unique, in sorted order.",
-           dtype="str", per_block=False, fill=""),
-    _array("path", ("clip",), "The source file, relative to the data set's root.",
-           dtype="str", per_block=False, fill=""),
-    _array("source_bytes", ("clip",), "Size of the source file when the cache was created; -1 if "
-           "it was missing.", dtype="int64", per_block=False, fill=-1),
-    _array("label", ("clip",), "Index into the attribute class_names; -1 without a label.",
-           dtype="int16", per_block=False, fill=-1, low=-1),
-    _array("polarity", ("clip",), "Emotional polarity: -1 unknown, 0 negative, 1 neutral, "
-           "2 positive.", dtype="int8", per_block=False, fill=-1, low=-1, high=2),
-    _array("membership", ("clip", "fold"), "What the clip is to each fold: 0 absent, 1 train, "
-           "2 validation given by the data set, 3 test.",
-           dtype="uint8", per_block=False, fill=0, low=0, high=3),
+    _array(
+        "face/embedding",
+        (*_VIEW_FRAME, "embed"),
+        "Face stream, projected CLS output of the encoder, not normalised.",
+        **_FEATURE,
+    ),
+    _array(
+        "scene/embedding",
+        (*_VIEW_FRAME, "embed"),
+        "Scene stream, projected CLS output of the encoder, not normalised.",
+        **_FEATURE,
+    ),
+    _array(
+        "scene/early",
+        (*_VIEW_FRAME, "early_block", "statistic", "width"),
+        "Scene stream, raw outputs of the encoder's first four blocks: CLS, mean and standard "
+        "deviation over the patch tokens.",
+        **_FEATURE,
+    ),
+    _array(
+        "face/tokens",
+        (*_VIEW_FRAME, "token", "width"),
+        "Face stream, tokens of the last block after ln_post, before projection.",
+        tokens_only=True,
+        **_FEATURE,
+    ),
+    _array(
+        "scene/tokens",
+        (*_VIEW_FRAME, "token", "width"),
+        "Scene stream, tokens of the last block after ln_post, before projection.",
+        tokens_only=True,
+        **_FEATURE,
+    ),
+    _array(
+        "frame_index",
+        _VIEW_FRAME,
+        "Number of the frame among the clip's decoded frames.",
+        dtype="int32",
+        per_block=True,
+        fill=-1,
+        low=0,
+    ),
+    _array(
+        "frame_seconds",
+        _VIEW_FRAME,
+        "Presentation time of the frame in its file, seconds.",
+        dtype="float32",
+        per_block=True,
+        fill=float("nan"),
+    ),
+    _array(
+        "frame_valid",
+        _VIEW_FRAME,
+        "False where a short clip repeats its last frame; every mean and attention skips it.",
+        dtype="bool",
+        per_block=True,
+        fill=False,
+    ),
+    _array(
+        "face_box",
+        (*_VIEW_FRAME, "xyxy"),
+        "Box of the subject's face in pixels of the upright source picture (mirrored views: of "
+        "the mirrored picture); NaN on every frame of a clip without a face.",
+        dtype="float32",
+        per_block=True,
+        fill=float("nan"),
+    ),
+    _array(
+        "face_score",
+        _VIEW_FRAME,
+        "Detector's score; 0 where the box was interpolated.",
+        dtype="float32",
+        per_block=True,
+        fill=0.0,
+        low=0.0,
+        high=1.0,
+    ),
+    _array(
+        "face_found",
+        _VIEW_FRAME,
+        "Whether the detector found the subject on this frame.",
+        dtype="bool",
+        per_block=True,
+        fill=False,
+    ),
+    _array(
+        "num_decoded",
+        ("clip",),
+        "Frames of the clip that decode.",
+        dtype="int32",
+        per_block=True,
+        fill=0,
+        low=1,
+    ),
+    _array(
+        "source_size",
+        ("clip", "yx"),
+        "Height and width of the upright source picture, pixels.",
+        dtype="int32",
+        per_block=True,
+        fill=0,
+        low=1,
+    ),
+    _array(
+        "source_sha256",
+        ("clip",),
+        "sha256 of the source file, hex; empty while pending.",
+        dtype="str",
+        per_block=True,
+        fill="",
+    ),
+    _array(
+        "stage",
+        ("clip",),
+        "For a failed clip, the step that gave up; else empty.",
+        dtype="str",
+        per_block=True,
+        fill="",
+    ),
+    _array(
+        "reason",
+        ("clip",),
+        "For a failed clip, why; for a done clip, what was odd about it (for instance packets "
+        "that did not decode); else empty.",
+        dtype="str",
+        per_block=True,
+        fill="",
+    ),
+    _array(
+        "status",
+        ("clip",),
+        "0 pending, 1 done, 2 done without a face, 3 failed. Written after all other arrays of "
+        "its block: what is not 0 is complete.",
+        dtype="uint8",
+        per_block=True,
+        fill=0,
+        low=0,
+        high=3,
+    ),
+    _array(
+        "clip_id",
+        ("clip",),
+        "The clip's name in its data set; unique, in sorted order.",
+        dtype="str",
+        per_block=False,
+        fill="",
+    ),
+    _array(
+        "path",
+        ("clip",),
+        "The source file, relative to the data set's root.",
+        dtype="str",
+        per_block=False,
+        fill="",
+    ),
+    _array(
+        "source_bytes",
+        ("clip",),
+        "Size of the source file when the cache was created; -1 if it was missing.",
+        dtype="int64",
+        per_block=False,
+        fill=-1,
+    ),
+    _array(
+        "label",
+        ("clip",),
+        "Index into the attribute class_names; -1 without a label.",
+        dtype="int16",
+        per_block=False,
+        fill=-1,
+        low=-1,
+    ),
+    _array(
+        "polarity",
+        ("clip",),
+        "Emotional polarity: -1 unknown, 0 negative, 1 neutral, 2 positive.",
+        dtype="int8",
+        per_block=False,
+        fill=-1,
+        low=-1,
+        high=2,
+    ),
+    _array(
+        "membership",
+        ("clip", "fold"),
+        "What the clip is to each fold: 0 absent, 1 train, 2 validation given by the data set, 3 test.",
+        dtype="uint8",
+        per_block=False,
+        fill=0,
+        low=0,
+        high=3,
+    ),
 )
 
 BY_NAME: Mapping[str, ArraySpec] = {spec.name: spec for spec in ARRAYS}
@@ -154,9 +290,16 @@ class CacheMeta:
     def shape(self, spec: ArraySpec) -> tuple[int, ...]:
         """The full shape of an array of this cache."""
         sizes = {
-            "clip": self.num_clips, "view": self.num_views, "frame": self.num_frames,
-            "embed": self.embed_width, "width": self.encoder_width, "token": self.num_tokens,
-            "early_block": NUM_EARLY_BLOCKS, "statistic": len(EARLY_STATISTICS), "xyxy": 4, "yx": 2,
+            "clip": self.num_clips,
+            "view": self.num_views,
+            "frame": self.num_frames,
+            "embed": self.embed_width,
+            "width": self.encoder_width,
+            "token": self.num_tokens,
+            "early_block": NUM_EARLY_BLOCKS,
+            "statistic": len(EARLY_STATISTICS),
+            "xyxy": 4,
+            "yx": 2,
             "fold": len(self.fold_names),
         }
         return tuple(sizes[dim] for dim in spec.dims)
@@ -183,7 +326,12 @@ class CacheMeta:
 
 
 def _checked(name: str, value: Any, declared: str, where: str) -> Any:
-    kinds: Mapping[str, tuple[type, ...]] = {"int": (int,), "str": (str,), "tuple": (list, tuple), "Mapping": (Mapping,)}
+    kinds: Mapping[str, tuple[type, ...]] = {
+        "int": (int,),
+        "str": (str,),
+        "tuple": (list, tuple),
+        "Mapping": (Mapping,),
+    }
     head = declared.replace("<class '", "").replace("'>", "").split("[")[0].rsplit(".", 1)[-1]
     if not isinstance(value, kinds[head]) or isinstance(value, bool):
         msg = f"{where}: attribute '{name}' is {value!r}; a value of type {head} is needed. The cache is damaged."

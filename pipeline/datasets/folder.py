@@ -1,0 +1,63 @@
+"""A plain folder of videos: ``class/clip.mp4``, or ``class.mp4`` where the stem is the class."""
+
+from pathlib import Path
+
+from pipeline.datasets.emotions import polarity_of_class
+from pipeline.errors import DatasetError
+from pipeline.types import ClipRef, DatasetIndex, Split
+
+FOLD_NAME = "all"
+VIDEO_SUFFIXES = frozenset(
+    ".3gp .avi .flv .gif .m4v .mkv .mov .mp4 .mpeg .mpg .mts .ogv .ts .vob .webm .wmv".split()
+)
+
+
+def read(root: Path) -> DatasetIndex:
+    """Read a folder: sub-folders are classes, or else file stems are.
+
+    Every file with a video's suffix is a clip; others are left alone, hidden ones too. Nothing in a
+    folder tells training from test: each clip is in training and, so that the trained model can be
+    looked at, the fold has no test split.
+    """
+    if not root.is_dir():
+        msg = f"--root '{root}' is not a folder; --dataset folder needs one of class/*.mp4 or CLASS.mp4."
+        raise DatasetError(msg)
+    nested = {path: path.parent.name for path in _videos(root, "*/*")}
+    flat = {path: path.stem for path in _videos(root, "*")}
+    if nested and flat:
+        msg = (
+            f"'{root}' holds videos both directly ('{next(iter(flat)).name}') and in sub-folders "
+            f"('{next(iter(nested)).relative_to(root)}'); keep one kind, so that the classes are clear."
+        )
+        raise DatasetError(msg)
+    class_of = nested or flat
+    if not class_of:
+        msg = f"'{root}' holds no videos; allowed: class/*.mp4 or CLASS.mp4 ({' '.join(sorted(VIDEO_SUFFIXES))})."
+        raise DatasetError(msg)
+    names = tuple(sorted(set(class_of.values())))
+    clips = [_clip(path.relative_to(root).as_posix(), name, names) for path, name in class_of.items()]
+    return DatasetIndex(
+        name="folder",
+        root=root,
+        class_names=names,
+        fold_names=(FOLD_NAME,),
+        clips=tuple(sorted(clips, key=lambda clip: clip.clip_id)),
+    )
+
+
+def _videos(root: Path, pattern: str) -> list[Path]:
+    return [
+        path
+        for path in sorted(root.glob(pattern))
+        if path.suffix.lower() in VIDEO_SUFFIXES and path.is_file() and not path.name.startswith(".")
+    ]
+
+
+def _clip(path: str, class_name: str, names: tuple[str, ...]) -> ClipRef:
+    return ClipRef(
+        clip_id=path,
+        path=path,
+        label=names.index(class_name),
+        splits=(Split.TRAIN,),
+        polarity=polarity_of_class(class_name),
+    )

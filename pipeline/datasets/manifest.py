@@ -1,0 +1,264 @@
+"""A user's own clips: a CSV or JSONL list with ``path``, ``label``, ``split`` and optional columns.
+
+``clip_id`` (default: the path, with its time window), ``fold`` (one row per clip and fold),
+``x0, y0, x1, y1`` (a face box for the whole clip) or ``boxes`` (a CSV of ``frame,x0,y0,x1,y1``),
+``start_seconds``, ``end_seconds``, ``polarity`` (positive, neutral, negative; default: by class).
+"""
+
+import csv
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+
+from pipeline.datasets.emotions import polarity_of_class
+from pipeline.errors import DatasetError
+from pipeline.types import ClipRef, DatasetIndex, GivenBoxes, Polarity, Split
+
+FILE_NAMES = ("manifest.csv", "manifest.jsonl")
+_BOX = ("x0", "y0", "x1", "y1")
+_REQUIRED = ("path", "label", "split")
+_COLUMNS = (*_REQUIRED, "clip_id", "fold", *_BOX, "boxes", "start_seconds", "end_seconds", "polarity")
+_SPLITS: Mapping[str, Split] = {
+    "train": Split.TRAIN, "val": Split.VALIDATION, "valid": Split.VALIDATION,
+    "validation": Split.VALIDATION, "test": Split.TEST,
+}  # fmt: skip
+_POLARITIES = {p.name.lower(): p for p in Polarity if p != Polarity.UNKNOWN}
+_ONLY_FOLD = "1"
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Row:
+    """One line of a manifest, its values as text; `where` names file and line for messages."""
+
+    where: str
+    values: Mapping[str, str]
+
+    def get(self, column: str) -> str:
+        return self.values.get(column, "").strip()
+
+    def wrong(self, column: str, allowed: str) -> DatasetError:
+        return DatasetError(f"{self.where}: {column} is '{self.get(column)}'; allowed: {allowed}.")
+
+
+def read(root: Path) -> DatasetIndex:
+    """Read a manifest: `root` is the file itself, or a folder with a manifest.csv or manifest.jsonl.
+
+    Paths in it are relative to its folder and stay inside. Raises DatasetError with file and line.
+    """
+    path = _find(root)
+    rows = list(_jsonl_rows(path) if path.suffix == ".jsonl" else _csv_rows(path))
+    if not rows:
+        msg = f"'{path}' lists no clips; one row per clip is needed, with columns {', '.join(_REQUIRED)}."
+        raise DatasetError(msg)
+    labels = sorted({row.get("label") for row in rows} - {""})
+    folds = sorted({row.get("fold") or _ONLY_FOLD for row in rows}, key=_natural)
+    by_id: dict[str, list[_Row]] = {}
+    for row in rows:
+        by_id.setdefault(_clip_id(row), []).append(row)
+    clips = [_clip(clip_id, by_id[clip_id], labels, folds, path.parent) for clip_id in sorted(by_id)]
+    return DatasetIndex(
+        name="manifest",
+        root=path.parent,
+        class_names=tuple(labels),
+        fold_names=tuple(folds),
+        clips=tuple(clips),
+    )
+
+
+def unread_columns(root: Path) -> tuple[str, ...]:
+    """The columns of a manifest that mean nothing here: a misspelt name would be among them."""
+    path = _find(root)
+    first = next(iter(_jsonl_rows(path) if path.suffix == ".jsonl" else _csv_rows(path)), None)
+    return tuple(name for name in (first.values if first else ()) if name not in _COLUMNS)
+
+
+def _find(root: Path) -> Path:
+    candidates = [root] if root.is_file() else [root / name for name in FILE_NAMES]
+    there = [path for path in candidates if path.is_file()]
+    if len(there) == 1 and there[0].suffix in (".csv", ".jsonl"):
+        return there[0]
+    found = ", ".join(str(path) for path in there) or "none"
+    msg = f"--root '{root}' needs to be a .csv or .jsonl manifest, or a folder with one {' or '.join(FILE_NAMES)}; found: {found}."
+    raise DatasetError(msg)
+
+
+def _csv_rows(path: Path) -> Iterator[_Row]:
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file, strict=True)
+            names = [name.strip() for name in reader.fieldnames or ()]
+            _require_columns(names, str(path))
+            reader.fieldnames = names
+            for values in reader:
+                where = f"{path}, line {reader.line_num}"
+                if None in values or None in values.values():
+                    msg = f"{where}: the row has more or fewer cells than the {len(names)} of the header."
+                    raise DatasetError(msg)
+                yield _Row(where=where, values=values)
+    except (UnicodeDecodeError, csv.Error) as error:
+        msg = f"'{path}' is not a CSV file in UTF-8: {error}"
+        raise DatasetError(msg) from error
+
+
+def _jsonl_rows(path: Path) -> Iterator[_Row]:
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        msg = f"'{path}' is not text in UTF-8: {error}"
+        raise DatasetError(msg) from error
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        where = f"{path}, line {number}"
+        try:
+            values: Any = json.loads(line)
+        except json.JSONDecodeError as error:
+            msg = f"{where}: not JSON: {error.msg} at column {error.colno}."
+            raise DatasetError(msg) from error
+        if not isinstance(values, dict) or any(isinstance(v, list | dict | bool) for v in values.values()):
+            msg = f'{where}: one flat object per line is needed, such as {{"path": "a.mp4", "label": "joy", ...}}.'
+            raise DatasetError(msg)
+        _require_columns(list(values), where)
+        yield _Row(where=where, values={k: "" if v is None else str(v) for k, v in values.items()})
+
+
+def _require_columns(names: list[str], where: str) -> None:
+    missing = [name for name in _REQUIRED if name not in names]
+    if missing:
+        msg = f"{where}: no column {', '.join(missing)}; columns there: {', '.join(names) or 'none'}."
+        raise DatasetError(msg)
+    box = [name for name in _BOX if name in names]
+    if box and len(box) < len(_BOX):
+        msg = f"{where}: of the box columns only {', '.join(box)}; all of {', '.join(_BOX)} are needed."
+        raise DatasetError(msg)
+
+
+def _clip_id(row: _Row) -> str:
+    window = f"{row.get('start_seconds')}-{row.get('end_seconds')}"
+    return row.get("clip_id") or row.get("path") + (f"#{window}" if window != "-" else "")
+
+
+def _clip(clip_id: str, rows: list[_Row], labels: list[str], folds: list[str], root: Path) -> ClipRef:
+    first = rows[0]
+    for row in rows[1:]:
+        for column in (*_REQUIRED[:2], *_BOX, "boxes", "start_seconds", "end_seconds", "polarity"):
+            if row.get(column) != first.get(column):
+                msg = (
+                    f"{row.where}: clip '{clip_id}' has {column} '{row.get(column)}', but '{first.get(column)}' "
+                    f"at {first.where}; one clip_id is one clip."
+                )
+                raise DatasetError(msg)
+    splits = dict.fromkeys(folds, Split.ABSENT)
+    for row in rows:
+        fold = row.get("fold") or _ONLY_FOLD
+        if splits[fold] is not Split.ABSENT:
+            msg = f"{row.where}: clip '{clip_id}' is listed twice in fold {fold}; once per fold is allowed."
+            raise DatasetError(msg)
+        splits[fold] = _one_of(row, "split", _SPLITS)
+    label = first.get("label")
+    polarity = polarity_of_class(label)
+    if first.get("polarity"):
+        polarity = _one_of(first, "polarity", _POLARITIES)
+    start, end = _seconds(first, "start_seconds"), _seconds(first, "end_seconds")
+    if end is not None and end <= (start or 0.0):
+        raise first.wrong("end_seconds", f"more than start_seconds ({start or 0:g})")
+    return ClipRef(
+        clip_id=clip_id,
+        path=_inside(first, "path"),
+        label=labels.index(label) if label else -1,
+        splits=tuple(splits.values()),
+        polarity=polarity,
+        start_seconds=start,
+        end_seconds=end,
+        given_boxes=_boxes(first, root),
+    )
+
+
+def _one_of(row: _Row, column: str, choices: Mapping[str, Any]) -> Any:
+    value = row.get(column).lower()
+    if value not in choices:
+        raise row.wrong(column, ", ".join(choices))
+    return choices[value]
+
+
+def _inside(row: _Row, column: str) -> str:
+    """A relative path that stays in the manifest's folder, or DatasetError."""
+    text = row.get(column)
+    path = PurePosixPath(text)
+    if not text or "\0" in text or path.is_absolute() or ".." in path.parts:
+        raise DatasetError(
+            f"{row.where}: {column} is {text!r}; allowed: a path inside the manifest's folder, without '..'."
+        )
+    return path.as_posix()
+
+
+def _number(row: _Row, column: str) -> float:
+    try:
+        value = float(row.get(column))
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise row.wrong(column, "a number")
+    return value
+
+
+def _seconds(row: _Row, column: str) -> float | None:
+    if not row.get(column):
+        return None
+    value = _number(row, column)
+    if value < 0:
+        raise row.wrong(column, "seconds, 0 or more")
+    return value
+
+
+def _boxes(row: _Row, root: Path) -> GivenBoxes | None:
+    given = [column for column in _BOX if row.get(column)]
+    if given and row.get("boxes"):
+        msg = f"{row.where}: both a box and a boxes file ('{row.get('boxes')}'); give one of them."
+        raise DatasetError(msg)
+    if row.get("boxes"):
+        return _boxes_file(root / _inside(row, "boxes"), row)
+    return _given([row], None) if given else None
+
+
+def _boxes_file(path: Path, row: _Row) -> GivenBoxes:
+    columns = ("frame", *_BOX)
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            if not set(columns) <= set(reader.fieldnames or ()):
+                msg = f"'{path}': columns {', '.join(columns)} are needed; there: {', '.join(reader.fieldnames or ())}."
+                raise DatasetError(msg)
+            rows = [_Row(where=f"{path}, line {reader.line_num}", values=values) for values in reader]
+    except (OSError, UnicodeDecodeError) as error:
+        msg = f"{row.where}: the boxes file '{path}' cannot be read: {error}"
+        raise DatasetError(msg) from error
+    frames = [_number(line, "frame") for line in rows]
+    for line, frame in zip(rows, frames, strict=True):
+        if frame < 0 or frame != int(frame):
+            raise line.wrong("frame", "a whole number, 0 or more")
+    return _given(rows, frames)
+
+
+def _given(rows: list[_Row], frames: list[float] | None) -> GivenBoxes:
+    boxes = np.array([[_number(row, column) for column in _BOX] for row in rows], dtype=np.float32).reshape(
+        -1, 4
+    )
+    for row, (x0, y0, x1, y1) in zip(rows, boxes, strict=True):
+        if x1 <= x0 or y1 <= y0:
+            msg = f"{row.where}: the box {x0:g}, {y0:g}, {x1:g}, {y1:g} is empty; x0 < x1 and y0 < y1 are needed."
+            raise DatasetError(msg)
+    return GivenBoxes(
+        box_xyxy_px=boxes, frame_index=None if frames is None else np.array(frames, dtype=np.int64)
+    )
+
+
+def _natural(text: str) -> list[tuple[int, str]]:
+    """Sorts 2 before 10."""
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", text)]

@@ -1,0 +1,190 @@
+"""Stream pictures become features of the frozen CLIP vision encoder.
+
+Letters: N pictures; S their side; F width of the joint embedding; D width of the encoder;
+P patch tokens; J kept tokens.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch.nn import functional
+
+from pipeline.clip_model import LoadedClip
+from pipeline.config import require_one_of, require_range
+from pipeline.errors import ConfigError
+from pipeline.types import NUM_EARLY_BLOCKS
+
+PRECISIONS = ("auto", "fp16", "bf16", "fp32")
+TOKENS = ("cls", "grid4", "all")
+GRID_SIDE = 4
+_TYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeatureConfig:
+    """How pictures are encoded.
+
+    precision: ``auto`` is fp16 on a GPU, bf16 on a CPU with bf16 instructions, else fp32.
+    tokens: ``cls`` keeps none beyond the embedding, ``grid4`` the class token and patch tokens
+    pooled to 4x4, ``all`` every token. batch_pictures: pictures per pass; 0 chooses by device.
+    """
+
+    precision: str = "auto"
+    tokens: str = "cls"
+    batch_pictures: int = 0
+
+    def __post_init__(self) -> None:
+        require_one_of("features.precision", self.precision, PRECISIONS)
+        require_one_of("features.tokens", self.tokens, TOKENS)
+        require_range("features.batch_pictures", self.batch_pictures, 0, 4096)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Encoded:
+    """Encoder output of N pictures, float32 on the CPU.
+
+    embedding_NF: projected, not normalised. early_N43D: first four blocks; CLS, patch mean,
+    patch standard deviation. tokens_NJD: last block after ln_post; None unless asked for.
+    """
+
+    embedding_NF: torch.Tensor
+    early_N43D: torch.Tensor | None
+    tokens_NJD: torch.Tensor | None
+
+    def rows(self, start: int, end: int) -> "Encoded":
+        """The output of pictures `start` to `end`."""
+        return Encoded(
+            embedding_NF=self.embedding_NF[start:end],
+            early_N43D=None if self.early_N43D is None else self.early_N43D[start:end],
+            tokens_NJD=None if self.tokens_NJD is None else self.tokens_NJD[start:end],
+        )
+
+
+def resolve_precision(asked: str, device: torch.device) -> str:
+    """The precision that `asked` means on this device: fp16, bf16 or fp32.
+
+    Raises ConfigError for fp16 on a CPU, where it has no fast products.
+    """
+    if asked == "auto":
+        if device.type == "cuda":
+            return "fp16"
+        return "bf16" if _cpu_has_bf16() else "fp32"
+    if asked == "fp16" and device.type == "cpu":
+        msg = "features.precision is 'fp16' on a CPU; allowed there: auto, bf16, fp32."
+        raise ConfigError(msg)
+    return asked
+
+
+def num_kept_tokens(tokens: str, num_patches: int) -> int:
+    """J, the tokens kept per picture under a token option; 0 for ``cls``.
+
+    Raises ConfigError when the patch grid cannot be pooled to 4x4 evenly.
+    """
+    if tokens == "all":
+        return num_patches + 1
+    if tokens == "cls":
+        return 0
+    side = math.isqrt(num_patches)
+    if side % GRID_SIDE:
+        msg = f"features.tokens is 'grid4' but the encoder's patch grid is {side}x{side}; allowed here: cls, all."
+        raise ConfigError(msg)
+    return GRID_SIDE * GRID_SIDE + 1
+
+
+class Encoder:
+    """A frozen CLIP vision tower on a device, in one precision, with one batch size.
+
+    The module itself is cast: autocast over frozen weights takes a path on CPUs that is about
+    twenty times slower. Every pass has the same number of pictures (the last one is padded), so
+    that a picture's features do not depend on how many came with it.
+    """
+
+    def __init__(self, clip: LoadedClip, config: FeatureConfig, device: torch.device) -> None:
+        self.precision = resolve_precision(config.precision, device)
+        self.num_tokens = num_kept_tokens(config.tokens, clip.num_patches)
+        self.batch_pictures = config.batch_pictures or (256 if device.type == "cuda" else 32)
+        self.picture_side_px = clip.picture_side_px
+        self._tokens = config.tokens
+        self._device = device
+        self._dtype = _TYPES[self.precision]
+        self._visual = clip.model.visual.to(device=device, dtype=self._dtype)
+        self._num_blocks = len(self._visual.transformer.resblocks)
+        self._mean = torch.tensor(clip.mean, device=device)[:, None, None]
+        self._std = torch.tensor(clip.std, device=device)[:, None, None]
+        if self._num_blocks < NUM_EARLY_BLOCKS:
+            msg = f"Encoder {clip.config.name} has {self._num_blocks} blocks; {NUM_EARLY_BLOCKS} are needed."
+            raise ConfigError(msg)
+
+    def encode(
+        self, pictures_N3SS: torch.Tensor, *, early: bool, on_batch: Callable[[int], None] | None = None
+    ) -> Encoded:
+        """Encode uint8 pictures [N, 3, S, S]; `early` also keeps the first four blocks' statistics.
+
+        on_batch: told the number of pictures after each pass.
+        """
+        parts = []
+        for start in range(0, len(pictures_N3SS), self.batch_pictures):
+            batch = pictures_N3SS[start : start + self.batch_pictures].to(self._device)
+            parts.append(self._encode_batch(batch, early=early))
+            if on_batch is not None:
+                on_batch(len(batch))
+        return Encoded(
+            embedding_NF=torch.cat([part.embedding_NF for part in parts]),
+            early_N43D=_joined([part.early_N43D for part in parts]),
+            tokens_NJD=_joined([part.tokens_NJD for part in parts]),
+        )
+
+    @torch.inference_mode()
+    def _encode_batch(self, batch_N3SS: torch.Tensor, *, early: bool) -> Encoded:
+        n = len(batch_N3SS)
+        padded = functional.pad(batch_N3SS, (0, 0, 0, 0, 0, 0, 0, self.batch_pictures - n))
+        x = ((padded.float() / 255 - self._mean) / self._std).to(self._dtype)
+        last = self._num_blocks - 1
+        indices = [*range(NUM_EARLY_BLOCKS if early else 0), *([last] if self.num_tokens else [])]
+        out = self._visual.forward_intermediates(
+            x,
+            indices=indices or [last],
+            normalize_intermediates=False,
+            output_fmt="NLC",
+            output_extra_tokens=True,
+        )
+        classes, patches = out["image_intermediates_prefix"], out["image_intermediates"]
+        statistics = None
+        if early:
+            pairs = zip(classes[:NUM_EARLY_BLOCKS], patches[:NUM_EARLY_BLOCKS], strict=True)
+            statistics = torch.stack([_statistics(c[:n], p[:n]) for c, p in pairs], dim=1).cpu()
+        tokens = None
+        if self.num_tokens:
+            both = torch.cat([classes[-1][:n], patches[-1][:n]], dim=1)
+            tokens = self._kept(self._visual.ln_post(both).float()).cpu()
+        return Encoded(
+            embedding_NF=out["image_features"][:n].float().cpu(), early_N43D=statistics, tokens_NJD=tokens
+        )
+
+    def _kept(self, tokens_N1PD: torch.Tensor) -> torch.Tensor:
+        if self._tokens == "all":
+            return tokens_N1PD
+        n, length, width = tokens_N1PD.shape
+        side = math.isqrt(length - 1)
+        grid = tokens_N1PD[:, 1:].transpose(1, 2).reshape(n, width, side, side)
+        pooled = functional.avg_pool2d(grid, side // GRID_SIDE).flatten(2).transpose(1, 2)
+        return torch.cat([tokens_N1PD[:, :1], pooled], dim=1)
+
+
+def _statistics(class_N1D: torch.Tensor, patch_NPD: torch.Tensor) -> torch.Tensor:
+    """CLS, mean and standard deviation over the patches: [N, 3, D] in float32."""
+    patches = patch_NPD.float()
+    spread = patches.std(dim=1, correction=0)
+    return torch.stack([class_N1D[:, 0].float(), patches.mean(dim=1), spread], dim=1)
+
+
+def _joined(parts: list[torch.Tensor | None]) -> torch.Tensor | None:
+    there = [part for part in parts if part is not None]
+    return torch.cat(there) if there else None
+
+
+def _cpu_has_bf16() -> bool:
+    checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return any(getattr(torch.cpu, name, bool)() for name in checks)

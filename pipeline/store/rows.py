@@ -1,0 +1,57 @@
+"""The outcome of a clip, as one row of every per-block array of the cache."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.types import ClipDone, ClipFailed, ClipOutcome, Floats, FrameMeta, Status
+
+
+def fill_row(rows: dict[str, npt.NDArray[Any]], row: int, outcome: ClipOutcome) -> None:
+    """Write an outcome into row `row` of a block's arrays, which hold fill values or an older outcome."""
+    rows["source_sha256"][row] = outcome.source_sha256
+    if isinstance(outcome, ClipFailed):
+        rows["stage"][row] = outcome.stage
+        rows["reason"][row] = outcome.reason
+        rows["status"][row] = Status.FAILED
+        return
+    frames, track, place_VT = outcome.frames, outcome.track, outcome.frames.position_VT
+    rows["stage"][row] = ""
+    rows["reason"][row] = "; ".join(outcome.notes)
+    rows["num_decoded"][row] = frames.num_decoded
+    rows["source_size"][row] = frames.height_px, frames.width_px
+    rows["frame_index"][row] = frames.index_U[place_VT]
+    rows["frame_seconds"][row] = frames.seconds_U[place_VT]
+    rows["frame_valid"][row] = frames.valid_VT
+    rows["face_box"][row] = _boxes_by_view(track.box_xyxy_px, frames)
+    rows["face_score"][row] = track.score[place_VT]
+    rows["face_found"][row] = track.found[place_VT]
+    _fill_features(rows, row, outcome)
+    rows["status"][row] = Status.DONE if track.has_face else Status.DONE_WITHOUT_FACE
+
+
+def _fill_features(rows: dict[str, npt.NDArray[Any]], row: int, outcome: ClipDone) -> None:
+    features = outcome.features
+    rows["face/embedding"][row] = features.face_embedding
+    rows["scene/embedding"][row] = features.scene_embedding
+    rows["scene/early"][row] = features.scene_early
+    if "face/tokens" in rows:
+        rows["face/tokens"][row] = features.face_tokens
+        rows["scene/tokens"][row] = features.scene_tokens
+
+
+def _boxes_by_view(box_U4: Floats, frames: FrameMeta) -> Floats:
+    """Boxes [V, T, 4]; in a mirrored view, those of the mirrored picture."""
+    box_VT4 = box_U4[frames.position_VT].copy()
+    mirrored = np.array(frames.flip_V)
+    box_VT4[mirrored] = np.stack(
+        [
+            frames.width_px - box_VT4[mirrored][..., 2],
+            box_VT4[mirrored][..., 1],
+            frames.width_px - box_VT4[mirrored][..., 0],
+            box_VT4[mirrored][..., 3],
+        ],
+        axis=-1,
+    )
+    return box_VT4

@@ -1,0 +1,141 @@
+"""Frames and a face track become the two pictures per frame: the face crop and the scene frame.
+
+Letters: U frames; H, W source picture; S side of a stream picture; all tensors uint8, RGB.
+Pure functions of tensors, on whatever device the frames are.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from pipeline.config import require_one_of, require_range
+from pipeline.types import FaceTrack, Floats, Streams
+
+SCENES = ("masked", "full")
+SCENE_FITS = ("letterbox", "center_crop")
+
+
+@dataclass(frozen=True, kw_only=True)
+class StreamConfig:
+    """How frames become stream pictures.
+
+    scene: ``masked`` fills the subject's face box (not the widened crop) with the mean colour,
+    ``full`` leaves the picture whole. scene_fit: ``letterbox`` keeps all of the environment,
+    ``center_crop`` the central square. face_margin: side of the face crop over the longer side
+    of the face box.
+    """
+
+    scene: str = "masked"
+    scene_fit: str = "letterbox"
+    face_margin: float = 1.3
+
+    def __post_init__(self) -> None:
+        require_one_of("streams.scene", self.scene, SCENES)
+        require_one_of("streams.scene_fit", self.scene_fit, SCENE_FITS)
+        require_range("streams.face_margin", self.face_margin, 1.0, 4.0)
+
+
+def make_streams(
+    frames_UHWC: torch.Tensor,
+    track: FaceTrack,
+    config: StreamConfig,
+    *,
+    side_px: int,
+    fill_rgb: tuple[int, int, int],
+) -> Streams:
+    """The face crop and the scene frame of every frame (III-D of the paper, the preprocessing block).
+
+    frames_UHWC: uint8 [U, H, W, 3]. fill_rgb: the encoder's mean colour; it fills whatever lies
+    outside the picture, and the masked face. A clip without a face gives its centre square as
+    the face crop and its whole picture as the scene.
+    """
+    frames_U3HW = frames_UHWC.permute(0, 3, 1, 2)
+    _, _, height, width = frames_U3HW.shape
+    fill = torch.tensor(fill_rgb, dtype=torch.uint8, device=frames_U3HW.device)
+    squares = _face_squares(track, config.face_margin, height, width)
+    faces = [
+        _resized(_cut_square(frame, *square, fill)[None], side_px)
+        for frame, square in zip(frames_U3HW, squares, strict=True)
+    ]
+    scene = frames_U3HW
+    if config.scene == "masked" and track.has_face:
+        scene = _masked(scene, track.box_xyxy_px, fill)
+    fit = _letterboxed if config.scene_fit == "letterbox" else _center_cropped
+    return Streams(face_U3SS=torch.cat(faces), scene_U3SS=fit(scene, side_px, fill))
+
+
+def mirrored(streams: Streams) -> Streams:
+    """The streams, left and right exchanged."""
+    return Streams(face_U3SS=streams.face_U3SS.flip(-1), scene_U3SS=streams.scene_U3SS.flip(-1))
+
+
+def fill_colour(mean: tuple[float, float, float]) -> tuple[int, int, int]:
+    """The encoder's mean colour, from 0 to 1, as 8-bit RGB: near zero after normalisation."""
+    red, green, blue = (round(255 * channel) for channel in mean)
+    return red, green, blue
+
+
+def _face_squares(track: FaceTrack, margin: float, height: int, width: int) -> list[tuple[int, int, int]]:
+    """Left, top and side, in whole pixels, of each frame's face crop; it may leave the picture."""
+    if not track.has_face:
+        side = min(height, width)
+        return [((width - side) // 2, (height - side) // 2, side)] * len(track.found)
+    x0, y0, x1, y1 = track.box_xyxy_px.astype(np.float64).T
+    sides = np.maximum(1, np.rint(margin * np.maximum(x1 - x0, y1 - y0))).astype(int)
+    lefts = np.rint((x0 + x1 - sides) / 2).astype(int)
+    tops = np.rint((y0 + y1 - sides) / 2).astype(int)
+    return [(int(x), int(y), int(s)) for x, y, s in zip(lefts, tops, sides, strict=True)]
+
+
+def _cut_square(frame_3HW: torch.Tensor, left: int, top: int, side: int, fill: torch.Tensor) -> torch.Tensor:
+    _, height, width = frame_3HW.shape
+    square = fill[:, None, None].repeat(1, side, side)
+    x0, y0, x1, y1 = max(left, 0), max(top, 0), min(left + side, width), min(top + side, height)
+    if x1 > x0 and y1 > y0:
+        square[:, y0 - top : y1 - top, x0 - left : x1 - left] = frame_3HW[:, y0:y1, x0:x1]
+    return square
+
+
+def _masked(frames_U3HW: torch.Tensor, box_U4: Floats, fill: torch.Tensor) -> torch.Tensor:
+    _, _, height, width = frames_U3HW.shape
+    masked = frames_U3HW.clone()
+    for frame, (x0, y0, x1, y1) in zip(masked, box_U4.astype(np.float64), strict=True):
+        left, top = max(0, int(np.floor(x0))), max(0, int(np.floor(y0)))
+        right, bottom = min(width, int(np.ceil(x1))), min(height, int(np.ceil(y1)))
+        frame[:, top:bottom, left:right] = fill[:, None, None]
+    return masked
+
+
+def _letterboxed(frames_U3HW: torch.Tensor, side_px: int, fill: torch.Tensor) -> torch.Tensor:
+    u, _, height, width = frames_U3HW.shape
+    scale = side_px / max(height, width)
+    new_height, new_width = max(1, round(height * scale)), max(1, round(width * scale))
+    picture = _scaled(frames_U3HW, new_height, new_width)
+    top, left = (side_px - new_height) // 2, (side_px - new_width) // 2
+    boxed = fill[None, :, None, None].repeat(u, 1, side_px, side_px)
+    boxed[:, :, top : top + new_height, left : left + new_width] = picture
+    return boxed
+
+
+def _center_cropped(frames_U3HW: torch.Tensor, side_px: int, fill: torch.Tensor) -> torch.Tensor:
+    del fill  # a centre crop lies inside the picture: nothing to fill
+    _, _, height, width = frames_U3HW.shape
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    return _resized(frames_U3HW[:, :, top : top + side, left : left + side], side_px)
+
+
+def _resized(squares_U3SS: torch.Tensor, side_px: int) -> torch.Tensor:
+    return _scaled(squares_U3SS, side_px, side_px)
+
+
+def _scaled(pictures_U3HW: torch.Tensor, height: int, width: int) -> torch.Tensor:
+    """Bicubic with anti-aliasing, as CLIP's own preprocessing, in float32 on every device."""
+    if pictures_U3HW.shape[-2:] == (height, width):
+        return pictures_U3HW
+    scaled = functional.interpolate(
+        pictures_U3HW.float(), size=(height, width), mode="bicubic", antialias=True, align_corners=False
+    )
+    return scaled.round().clamp(0, 255).to(torch.uint8)
