@@ -1,0 +1,98 @@
+"""A small feature cache that a model can learn from, written through the real writer.
+
+Every clip's features are its class's direction plus noise. The encoder is a ViT-S-32 with random
+weights, so that the text tower is real and small.
+"""
+
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.clip_model import EncoderConfig, LoadedClip, load_clip
+from pipeline.store.schema import CacheMeta
+from pipeline.store.writer import CacheWriter
+from pipeline.types import Split, Status
+
+CLASSES = ("happiness", "neutral", "sadness")
+POLARITY_OF = {"happiness": 2, "neutral": 1, "sadness": 0}
+NUM_FRAMES = 4
+ENCODER = EncoderConfig(name="ViT-S-32", weights="random", seed=0)
+
+
+@cache
+def tiny_clip() -> LoadedClip:
+    """The encoder that the tiny cache claims to come from; loaded once."""
+    return load_clip(ENCODER)
+
+
+def tiny_meta(**changes: object) -> CacheMeta:
+    """The attributes of the tiny cache, some of them changed."""
+    clip = tiny_clip()
+    meta = CacheMeta(
+        dataset="tiny",
+        class_names=CLASSES,
+        fold_names=("1",),
+        num_clips=48,
+        block_clips=8,
+        num_views=2,
+        num_frames=NUM_FRAMES,
+        embed_width=clip.embed_width,
+        encoder_width=clip.encoder_width,
+        num_tokens=0,
+        encoder_name=ENCODER.name,
+        encoder_weights=ENCODER.weights,
+        encoder_sha256=clip.visual_sha256,
+        text_sha256=clip.text_sha256,
+        identity={"encoder": clip.visual_sha256},
+        fingerprint="f" * 64,
+        config={"encoder": {"name": ENCODER.name, "weights": ENCODER.weights, "seed": ENCODER.seed}},
+    )
+    return replace(meta, **changes)
+
+
+def tiny_cache(path: Path, meta: CacheMeta | None = None, **static: np.ndarray) -> Path:
+    """Write the cache at `path`. static: arrays known beforehand that differ from the usual ones.
+
+    Clips 0, 1, 2, 3, ... show classes 0, 1, 2, 0, ...; the last third are the test split. Every
+    fifth clip has two valid frames only. `status`, when given, is written with the blocks.
+    """
+    meta = meta or tiny_meta()
+    n = meta.num_clips
+    status = static.pop("status", np.full(n, Status.DONE, dtype=np.uint8))
+    writer = CacheWriter.create(path, meta, {**_static(meta), **static})
+    generator = np.random.default_rng(0)
+    centre = generator.normal(size=(len(meta.class_names), 2, meta.embed_width))
+    early_centre = generator.normal(size=(len(meta.class_names), 4, 3, meta.encoder_width))
+    label_N = np.arange(n) % len(meta.class_names)
+    for start in range(0, n, meta.block_clips):
+        rows = writer.empty_rows(start)
+        label_B = label_N[start : start + meta.block_clips]
+        shape = rows["face/embedding"].shape
+        for stream, name in enumerate(("face/embedding", "scene/embedding")):
+            noise = generator.normal(size=shape)
+            rows[name] = (centre[label_B, stream][:, None, None] + noise).astype(np.float16)
+        early = early_centre[label_B][:, None, None] + generator.normal(size=rows["scene/early"].shape)
+        rows["scene/early"] = early.astype(np.float16)
+        rows["frame_valid"][:] = True
+        rows["frame_valid"][(np.arange(len(label_B)) + start) % 5 == 0, :, 2:] = False
+        rows["status"] = status[start : start + meta.block_clips]
+        writer.write_block(start, rows)
+    return path
+
+
+def _static(meta: CacheMeta) -> dict[str, np.ndarray]:
+    n = meta.num_clips
+    label_N = np.arange(n) % len(meta.class_names)
+    membership = np.full((n, len(meta.fold_names)), Split.TRAIN, dtype=np.uint8)
+    membership[2 * n // 3 :] = Split.TEST
+    polarity = [POLARITY_OF.get(meta.class_names[label], -1) for label in label_N]
+    return {
+        "clip_id": np.array([f"clip{i:03d}" for i in range(n)], dtype=object),
+        "path": np.array([f"clip{i:03d}.mp4" for i in range(n)], dtype=object),
+        "source_bytes": np.full(n, 1, dtype=np.int64),
+        "label": label_N.astype(np.int16),
+        "polarity": np.array(polarity, dtype=np.int8),
+        "membership": membership,
+    }

@@ -1,0 +1,23 @@
+"""A feature cache in, a trained and measured OUS model out.
+
+In the order of the data:
+
+``batches``     a cache and a fold           -> training, validation and test batches
+``layers``      frame features               -> LSTM, Frame Encoder, alignment, Polarity Encoder
+``fusion``      face, scene, polarity        -> the Type Fusion Encoder, or their average
+``model``       a batch                      -> one output feature per clip, and its logits
+``prompts``     class names                  -> text features, through CLIP's frozen text tower
+``losses``      outputs and labels           -> similarity, polarity, contrastive loss, and the gate
+``optim``       gradients                    -> steps: Adam, warm-up, plateau, the rules for stopping
+``metrics``     labels and predictions       -> confusion matrix, WAR, UAR, intervals
+``checkpoint``  a model                      -> a run directory, and back, refusing what does not fit
+``train``       a cache                      -> a run directory
+``evaluate``    a run directory              -> WAR, UAR, per-class recall, confusion
+``plots``       records and metrics          -> figures
+
+``config`` holds every setting, the readings of the paper among them, with its presets.
+
+Letters used in all these files: B clips of a batch; N clips in memory; V views; T frames;
+F joint embedding width; D encoder width; C classes; P polarities (3); M prompt vectors;
+L fusion blocks; Q learnable queries; S tokens or text positions; W text tower width.
+"""

@@ -1,0 +1,212 @@
+"""A run directory: config.toml, run.json and best.safetensors; written, and loaded back.
+
+The checkpoint carries the class text features, so that a trained model needs no text tower.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from pipeline.errors import CheckpointError, ConfigError
+from pipeline.fingerprint import differences
+from pipeline.store.schema import CacheMeta
+from trainer.config import TrainConfig, from_toml, to_toml
+from trainer.model import FeatureShape, OusModel
+
+CONFIG_FILE = "config.toml"
+RUN_FILE = "run.json"
+WEIGHTS_FILE = "best.safetensors"
+_TEXT_FEATURES = "text_features"
+_CONTEXT = "prompts.context"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunInfo:
+    """What a run was made from, and how it went.
+
+    cache_fingerprint, encoder_sha256, text_sha256: of the cache it was trained on.
+    selection: the rule by which the checkpoint was chosen: holdout, given, test or train.
+    best_epoch, best_loss: of the lowest ungated class-contrastive validation loss.
+    overfit_epoch: the first epoch above the accuracy that IV-A calls overfitting; 0 for none.
+    stop_reason: why training ended; empty while it runs.
+    """
+
+    cache_path: str
+    cache_fingerprint: str
+    dataset: str
+    class_names: tuple[str, ...]
+    encoder_name: str
+    encoder_sha256: str
+    text_sha256: str
+    random_weights: bool
+    num_frames: int
+    embed_width: int
+    encoder_width: int
+    fold: str
+    seed: int
+    selection: str
+    best_epoch: int = 0
+    best_loss: float = 0.0
+    overfit_epoch: int = 0
+    stop_reason: str = ""
+
+    @classmethod
+    def of_cache(cls, meta: CacheMeta, path: Path, *, fold: str, seed: int, selection: str) -> "RunInfo":
+        """A run that is about to begin on a cache."""
+        return cls(
+            cache_path=str(path.resolve()),
+            cache_fingerprint=meta.fingerprint,
+            dataset=meta.dataset,
+            class_names=meta.class_names,
+            encoder_name=meta.encoder_name,
+            encoder_sha256=meta.encoder_sha256,
+            text_sha256=meta.text_sha256,
+            random_weights=meta.has_random_weights,
+            num_frames=meta.num_frames,
+            embed_width=meta.embed_width,
+            encoder_width=meta.encoder_width,
+            fold=fold,
+            seed=seed,
+            selection=selection,
+        )
+
+    @property
+    def banners(self) -> tuple[str, ...]:
+        """What must stand, loudly, beside every number and figure of this run."""
+        lines = []
+        if self.random_weights:
+            lines.append("RANDOM ENCODER WEIGHTS: these numbers say nothing about the method")
+        if self.selection in ("test", "train"):
+            lines.append(f"SELECTED ON {self.selection.upper()}")
+        return tuple(lines)
+
+    @property
+    def shape(self) -> FeatureShape:
+        """The sizes that the model was built for."""
+        return FeatureShape(
+            num_frames=self.num_frames, embed_width=self.embed_width, encoder_width=self.encoder_width
+        )
+
+    def require_fits(self, meta: CacheMeta, path: Path) -> None:
+        """Raise CheckpointError, naming the differences, unless the model can read this cache.
+
+        Class names in their order, the encoder and the sizes must agree; the data set may differ.
+        """
+        names = (
+            "class_names",
+            "encoder_name",
+            "encoder_sha256",
+            "num_frames",
+            "embed_width",
+            "encoder_width",
+        )
+        found = differences(
+            {name: getattr(self, name) for name in names}, {name: getattr(meta, name) for name in names}
+        )
+        if found:
+            msg = (
+                f"This run ('here') does not fit the cache '{path}' ('there'): {'; '.join(found)}. "
+                "Evaluate on a cache with the same classes and encoder."
+            )
+            raise CheckpointError(msg)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """A trained model in evaluation mode, the class features [C, F] it is compared with, its origin."""
+
+    model: OusModel
+    text_CF: torch.Tensor
+    config: TrainConfig
+    info: RunInfo
+
+
+def create_run_dir(run_dir: Path, config: TrainConfig, info: RunInfo) -> None:
+    """Make the directory with its config and origin. Raises ConfigError unless it is new or empty."""
+    require_new(run_dir)
+    run_dir.mkdir(parents=True, exist_ok=True)
+    (run_dir / CONFIG_FILE).write_text(to_toml(config), encoding="utf-8")
+    save_info(run_dir, info)
+
+
+def require_new(run_dir: Path) -> None:
+    """Raise ConfigError when something already stands at `run_dir`, unless an empty directory."""
+    if run_dir.exists() and not (run_dir.is_dir() and not any(run_dir.iterdir())):
+        msg = f"--run '{run_dir}' exists already; give another name, or remove it."
+        raise ConfigError(msg)
+
+
+def save_info(run_dir: Path, info: RunInfo) -> None:
+    """Write run.json, replacing the one before it at once."""
+    partial = run_dir / f".{RUN_FILE}.partial"
+    partial.write_text(json.dumps(asdict(info), indent=2) + "\n", encoding="utf-8")
+    partial.replace(run_dir / RUN_FILE)
+
+
+def save_weights(run_dir: Path, model: OusModel, context: torch.Tensor, text_CF: torch.Tensor) -> None:
+    """Write best.safetensors, replacing the one before it at once."""
+    tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
+    tensors |= {_CONTEXT: context, _TEXT_FEATURES: text_CF}
+    partial = run_dir / f".{WEIGHTS_FILE}.partial"
+    save_file({name: value.detach().cpu().contiguous() for name, value in tensors.items()}, partial)
+    partial.replace(run_dir / WEIGHTS_FILE)
+
+
+def load_checkpoint(run_dir: Path, device: torch.device) -> Checkpoint:
+    """Load the best model of a run.
+
+    Raises CheckpointError when the run has no checkpoint, or its files do not belong together.
+    """
+    config, info = load_config(run_dir), load_info(run_dir)
+    path = run_dir / WEIGHTS_FILE
+    if not path.is_file():
+        msg = f"'{run_dir}' has no {WEIGHTS_FILE}; its training has not finished an epoch yet. Train again."
+        raise CheckpointError(msg)
+    try:
+        tensors = load_file(path)
+        model = OusModel(config, info.shape)
+        prefix = "model."
+        state = {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
+        model.load_state_dict(state)
+        text_CF = tensors[_TEXT_FEATURES]
+    except (SafetensorError, RuntimeError, KeyError) as error:
+        first = str(error).strip().splitlines()[0]
+        msg = f"'{path}' does not hold the model that {CONFIG_FILE} describes: {first}"
+        raise CheckpointError(msg) from error
+    model.to(device).eval()
+    return Checkpoint(model=model, text_CF=text_CF.to(device), config=config, info=info)
+
+
+def load_config(run_dir: Path) -> TrainConfig:
+    """The config of a run. Raises CheckpointError when it is missing or unreadable."""
+    try:
+        return from_toml(_read(run_dir, CONFIG_FILE))
+    except ConfigError as error:
+        msg = f"'{run_dir / CONFIG_FILE}': {error}"
+        raise CheckpointError(msg) from error
+
+
+def load_info(run_dir: Path) -> RunInfo:
+    """The origin of a run. Raises CheckpointError when it is missing or unreadable."""
+    text = _read(run_dir, RUN_FILE)
+    try:
+        values: Mapping[str, Any] = json.loads(text)
+        info = RunInfo(**values)
+    except (json.JSONDecodeError, TypeError) as error:
+        msg = f"'{run_dir / RUN_FILE}' is not a readable run description: {error}"
+        raise CheckpointError(msg) from error
+    return replace(info, class_names=tuple(info.class_names))
+
+
+def _read(run_dir: Path, name: str) -> str:
+    try:
+        return (run_dir / name).read_text(encoding="utf-8")
+    except OSError as error:
+        msg = f"'{run_dir}' is no training run: it has no {name}. Give the directory that `train --run` made."
+        raise CheckpointError(msg) from error

@@ -1,0 +1,119 @@
+"""A trained run and a split -> WAR, UAR, per-class recall, confusion matrix."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.nn import functional
+
+from pipeline.store.reader import FeatureCache
+from pipeline.types import Ints
+from trainer import plots
+from trainer.batches import ClipData, fold_rows, load_clips
+from trainer.checkpoint import RunInfo, load_checkpoint
+from trainer.metrics import Metrics, confusion_matrix
+from trainer.model import OusModel, pick_device
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scores:
+    """A model's answers on N clips. loss: ungated class-contrastive, mean over clips."""
+
+    label_N: Ints
+    predicted_N: Ints
+    loss: float
+
+    def metrics(self, class_names: tuple[str, ...]) -> Metrics:
+        """The metrics of all these clips together."""
+        confusion = confusion_matrix(self.label_N, self.predicted_N, len(class_names))
+        return Metrics(class_names=class_names, confusion=confusion)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvalResult:
+    """The metrics of one split, with what must be said beside them.
+
+    same_cache: whether the cache is the one, by fingerprint, that the run was trained on.
+    left_out: why clips of the fold are not used, and how many. files: what was written.
+    """
+
+    split: str
+    metrics: Metrics
+    loss: float
+    info: RunInfo
+    same_cache: bool
+    left_out: dict[str, int]
+    files: tuple[Path, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as plain JSON values."""
+        return {
+            "split": self.split,
+            "fold": self.info.fold,
+            "seed": self.info.seed,
+            "dataset": self.info.dataset,
+            "selection": self.info.selection,
+            "best_epoch": self.info.best_epoch,
+            "random_weights": self.info.random_weights,
+            "banners": list(self.info.banners),
+            "same_cache": self.same_cache,
+            "cache_fingerprint": self.info.cache_fingerprint,
+            "loss": self.loss,
+            "left_out": self.left_out,
+            **self.metrics.to_dict(),
+        }
+
+
+@torch.inference_mode()
+def score(
+    model: OusModel, text_CF: torch.Tensor, data: ClipData, places: torch.Tensor, batch_size: int
+) -> Scores:
+    """The model's answers on the clips at `places`, first view, model in evaluation mode."""
+    model.eval()
+    logits, labels = [], []
+    for batch in data.evaluation_batches(places, batch_size):
+        logits.append(model(batch, text_CF).logits_BC)
+        labels.append(batch.label_B)
+    logits_NC, label_N = torch.cat(logits).cpu(), torch.cat(labels).cpu()
+    return Scores(
+        label_N=label_N.numpy(),
+        predicted_N=logits_NC.argmax(dim=1).numpy(),
+        loss=float(functional.cross_entropy(logits_NC, label_N)),
+    )
+
+
+def evaluate(
+    run_dir: Path, split: str = "test", cache: Path | None = None, device: str = "auto"
+) -> EvalResult:
+    """Measure a run's best model on a split of its fold; write confusion.json and confusion.png.
+
+    cache: another cache than the one it was trained on; its files are then named after it.
+    Raises CheckpointError when the run and the cache do not fit, ConfigError for an empty split.
+    """
+    checkpoint = load_checkpoint(run_dir, pick_device(device))
+    info, config = checkpoint.info, checkpoint.config
+    path = cache or Path(info.cache_path)
+    with FeatureCache.open(path) as features:
+        info.require_fits(features.meta, path)
+        same_cache = features.meta.fingerprint == info.cache_fingerprint
+        rows = fold_rows(features, info.fold, config.data, info.seed)
+        data = load_clips(features, rows.of(split), config, pick_device(device))
+    places = torch.arange(len(data.label_N))
+    scores = score(checkpoint.model, checkpoint.text_CF, data, places, config.optim.batch_size)
+    stem = "_".join(["confusion", *([split] if split != "test" else []), *([path.stem] if cache else [])])
+    files = (run_dir / f"{stem}.json", run_dir / f"{stem}.png")
+    result = EvalResult(
+        split=split,
+        metrics=scores.metrics(info.class_names),
+        loss=scores.loss,
+        info=info,
+        same_cache=same_cache,
+        left_out=dict(rows.left_out),
+        files=files,
+    )
+    files[0].write_text(json.dumps(result.to_dict(), indent=2) + "\n", encoding="utf-8")
+    title = f"{info.dataset}, fold {info.fold}, {split} split"
+    plots.plot_confusion(result.metrics, files[1], title=title, banners=info.banners)
+    return result

@@ -1,0 +1,190 @@
+"""The parts between cached features and fusion: LSTM, Frame Encoder, alignment, Polarity Encoder.
+
+All honour `valid_BT`, whose true values come first: what an invalid frame holds reaches no result.
+
+Letters: B batch; T frames; F embedding width; D encoder width; K early blocks (4); Z statistics
+(3); Q queries; S tokens; H heads.
+"""
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from pipeline.errors import ConfigError
+from pipeline.types import EARLY_STATISTICS, NUM_EARLY_BLOCKS, Polarity
+
+NUM_POLARITIES = len(Polarity) - 1
+_SMALL_STD = 0.02
+
+
+def masked_mean(x_BTF: torch.Tensor, valid_BT: torch.Tensor) -> torch.Tensor:
+    """The mean over valid frames [B, F] (eq. 14)."""
+    kept = x_BTF.masked_fill(~valid_BT[..., None], 0.0)
+    return kept.sum(dim=1) / valid_BT.sum(dim=1, keepdim=True)
+
+
+class Standardise(nn.Module):
+    """Inputs with zero mean and unit deviation; both are measured by `fit`, and part of the state.
+
+    Before `fit` it changes nothing.
+    """
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.mean: torch.Tensor
+        self.std: torch.Tensor
+        self.register_buffer("mean", torch.zeros(shape))
+        self.register_buffer("std", torch.ones(shape))
+
+    def fit(self, samples: torch.Tensor) -> None:
+        """Measure mean and deviation over the first axis of `samples` [..., *shape]."""
+        samples = samples.double()
+        self.mean.copy_(samples.mean(dim=0))
+        self.std.copy_(samples.std(dim=0, correction=0).clamp_min(1e-6))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """`x` [..., *shape], standardised."""
+        return (x - self.mean) / self.std
+
+
+class Attention(nn.Module):
+    """Multi-head attention (eq. 15) of queries over keys and values of the same width."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        if width % heads:
+            msg = f"{heads} attention heads do not divide the width {width}; set a number of heads that does."
+            raise ConfigError(msg)
+        self.heads = heads
+        self.query = nn.Linear(width, width)
+        self.key = nn.Linear(width, width)
+        self.value = nn.Linear(width, width)
+        self.out = nn.Linear(width, width)
+
+    def forward(
+        self, x_BQF: torch.Tensor, key_BSF: torch.Tensor, value_BSF: torch.Tensor, valid_BS: torch.Tensor
+    ) -> torch.Tensor:
+        """Attended values [B, Q, F]; keys where `valid_BS` is false get no weight."""
+
+        def split(y: torch.Tensor) -> torch.Tensor:
+            return y.view(*y.shape[:2], self.heads, -1).transpose(1, 2)
+
+        attended = functional.scaled_dot_product_attention(
+            split(self.query(x_BQF)),
+            split(self.key(key_BSF)),
+            split(self.value(value_BSF)),
+            attn_mask=valid_BS[:, None, None, :],
+        )
+        out: torch.Tensor = self.out(attended.transpose(1, 2).flatten(2))
+        return out
+
+
+class EarlyFusion(nn.Module):
+    """The LSTM of eq. 13, residual, with one set of weights for both streams.
+
+    `time` runs over the frames of each stream. It looks backward only, and invalid frames come
+    last, so they cannot reach a valid one. `type` runs over face then scene of every frame.
+    """
+
+    def __init__(self, width: int, over: str) -> None:
+        super().__init__()
+        self.over = over
+        self.lstm = nn.LSTM(width, width, batch_first=True)
+
+    def forward(
+        self, face_BTF: torch.Tensor, scene_BTF: torch.Tensor | None
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Both streams, fused over time or over type, in their own shapes."""
+        if self.over == "time":
+            return self._over_time(face_BTF), None if scene_BTF is None else self._over_time(scene_BTF)
+        streams = [face_BTF] if scene_BTF is None else [face_BTF, scene_BTF]
+        types = torch.stack(streams, dim=2)
+        fused = types + self.lstm(types.flatten(0, 1))[0].unflatten(0, types.shape[:2])
+        return fused[:, :, 0], None if scene_BTF is None else fused[:, :, 1]
+
+    def _over_time(self, x_BTF: torch.Tensor) -> torch.Tensor:
+        hidden: torch.Tensor = self.lstm(x_BTF)[0]
+        return x_BTF + hidden
+
+
+class _EncoderBlock(nn.Module):
+    """Pre-norm self-attention and MLP, both residual."""
+
+    def __init__(self, width: int, heads: int, mlp_ratio: int, dropout: float) -> None:
+        super().__init__()
+        self.norm_attention = nn.LayerNorm(width)
+        self.attention = Attention(width, heads)
+        self.mlp = nn.Sequential(
+            nn.LayerNorm(width),
+            nn.Linear(width, mlp_ratio * width),
+            nn.GELU(),
+            nn.Linear(mlp_ratio * width, width),
+        )
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x_BTF: torch.Tensor, valid_BT: torch.Tensor) -> torch.Tensor:
+        y = self.norm_attention(x_BTF)
+        x_BTF = x_BTF + self.dropout(self.attention(y, y, y, valid_BT))
+        out: torch.Tensor = x_BTF + self.dropout(self.mlp(x_BTF))
+        return out
+
+
+class FrameEncoder(nn.Module):
+    """The trainable Frames Encoder (III-D): a transformer over the face frames, learned positions."""
+
+    def __init__(
+        self, num_frames: int, width: int, *, depth: int, heads: int, mlp_ratio: int, dropout: float
+    ) -> None:
+        super().__init__()
+        self.position_TF = nn.Parameter(_SMALL_STD * torch.randn(num_frames, width))
+        self.blocks = nn.ModuleList(_EncoderBlock(width, heads, mlp_ratio, dropout) for _ in range(depth))
+        self.norm = nn.LayerNorm(width)
+
+    def forward(self, face_BTF: torch.Tensor, valid_BT: torch.Tensor) -> torch.Tensor:
+        """One encoded vector per frame [B, T, F]; those of invalid frames mean nothing."""
+        x_BTF = face_BTF + self.position_TF
+        for block in self.blocks:
+            x_BTF = block(x_BTF, valid_BT)
+        out: torch.Tensor = self.norm(x_BTF)
+        return out
+
+
+class Align(nn.Module):
+    """Towards the space that both streams share (III-D).
+
+    A residual convolution along the feature axis (one channel, kernel 3), then a linear layer.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv1d(1, 1, kernel_size=3, padding=1)
+        self.linear = nn.Linear(width, width)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Aligned features of the same shape [..., F]."""
+        flat = x.reshape(-1, 1, x.shape[-1])
+        out: torch.Tensor = self.linear((flat + self.conv(flat)).reshape(x.shape))
+        return out
+
+
+class PolarityEncoder(nn.Module):
+    """V_pol and the polarity logits, from the scene stream's first four blocks (III-D, eq. 1)."""
+
+    def __init__(self, encoder_width: int, width: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(encoder_width)
+        statistics = len(EARLY_STATISTICS)
+        self.project = nn.ModuleList(
+            nn.Linear(statistics * encoder_width, width) for _ in range(NUM_EARLY_BLOCKS)
+        )
+        self.mlp = nn.Sequential(
+            nn.GELU(), nn.Linear(NUM_EARLY_BLOCKS * width, width), nn.GELU(), nn.Linear(width, width)
+        )
+        self.classify = nn.Linear(width, NUM_POLARITIES)
+
+    def forward(self, early_BKZD: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """V_pol [B, F] and logits [B, 3] in the order of `pipeline.types.Polarity`."""
+        early_BKY = self.norm(early_BKZD).flatten(2)
+        blocks = [project(early_BKY[:, k]) for k, project in enumerate(self.project)]
+        v_pol_BF = self.mlp(torch.cat(blocks, dim=-1))
+        return v_pol_BF, self.classify(v_pol_BF)

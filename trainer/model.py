@@ -1,0 +1,176 @@
+"""The OUS model (Fig. 3): a batch of cached features -> one output feature per clip, and logits.
+
+Letters: B batch; T frames; F embedding width; D encoder width; C classes; P polarities (3).
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from pipeline.config import require_one_of
+from pipeline.errors import ConfigError
+from pipeline.store.schema import CacheMeta
+from pipeline.types import EARLY_STATISTICS, NUM_EARLY_BLOCKS
+from trainer.batches import Batch
+from trainer.config import Precision, TrainConfig
+from trainer.fusion import Tokens, TypeFusionEncoder
+from trainer.layers import Align, EarlyFusion, FrameEncoder, PolarityEncoder, Standardise, masked_mean
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeatureShape:
+    """The sizes of a cache that a model is built for: T, F and D."""
+
+    num_frames: int
+    embed_width: int
+    encoder_width: int
+
+    @classmethod
+    def of(cls, meta: CacheMeta) -> "FeatureShape":
+        """The sizes of the cache with these attributes."""
+        return cls(num_frames=meta.num_frames, embed_width=meta.embed_width, encoder_width=meta.encoder_width)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outputs:
+    """What the model says of a batch, float32.
+
+    logits_BC: cosine of output and class prompt, times logit_scale. output_BF: the output
+    feature, of length 1. encoded_BF: the Frame Encoder's mean, before alignment.
+    face_BF, scene_BF: the aligned V_ft and V_st. polarity_BF, polarity_logits_BP: V_pol and its
+    logits. None where the config leaves the part out.
+    """
+
+    logits_BC: torch.Tensor
+    output_BF: torch.Tensor
+    encoded_BF: torch.Tensor
+    face_BF: torch.Tensor
+    scene_BF: torch.Tensor | None
+    polarity_BF: torch.Tensor | None
+    polarity_logits_BP: torch.Tensor | None
+
+
+class OusModel(nn.Module):
+    """LSTM -> Frame Encoder (face), mean (scene) -> alignment -> fusion with V_pol -> output."""
+
+    def __init__(self, config: TrainConfig, shape: FeatureShape) -> None:
+        super().__init__()
+        model, width = config.model, shape.embed_width
+        self.precision: Precision = model.precision
+        self.logit_scale = config.losses.logit_scale
+        self.frame_tokens = model.tfe_tokens == "frames" or model.tfe_keys == "crossed"
+        self.scale_face = Standardise((width,))
+        self.early_fusion = EarlyFusion(width, model.lstm)
+        self.frame_encoder = FrameEncoder(
+            shape.num_frames,
+            width,
+            depth=model.frame_encoder_depth,
+            heads=model.frame_encoder_heads,
+            mlp_ratio=model.mlp_ratio,
+            dropout=model.dropout,
+        )
+        self.align_face = Align(width)
+        self.scale_scene = Standardise((width,)) if model.scene else None
+        self.align_scene = Align(width) if model.scene else None
+        self.scale_early: Standardise | None = None
+        self.polarity_encoder: PolarityEncoder | None = None
+        if config.has_polarity_token:
+            early = (NUM_EARLY_BLOCKS, len(EARLY_STATISTICS), shape.encoder_width)
+            self.scale_early = Standardise(early)
+            self.polarity_encoder = PolarityEncoder(shape.encoder_width, width)
+        self.fusion = TypeFusionEncoder(width, model) if model.tfe else None
+        self.head = nn.Linear(width, width)
+
+    def forward(self, batch: Batch, text_CF: torch.Tensor) -> Outputs:
+        """Fuse the batch and compare it with the class features `text_CF` of length 1."""
+        with _autocast(self.precision, batch.face_BTF.device):
+            valid_BT = batch.valid_BT
+            face_BTF, scene_BTF = self.early_fusion(*self._scaled(batch))
+            face_BTF = self.frame_encoder(face_BTF, valid_BT)
+            encoded_BF = masked_mean(face_BTF, valid_BT)
+            face_BF = self.align_face(encoded_BF)
+            scene_BF = None
+            if scene_BTF is not None and self.align_scene is not None:
+                scene_BF = self.align_scene(masked_mean(scene_BTF, valid_BT))
+            v_pol_BF, polarity_logits_BP = self._polarity(batch)
+            if self.fusion is None:
+                pooled = [x for x in (face_BF, scene_BF, v_pol_BF) if x is not None]
+                fused_BF = torch.stack(pooled).mean(dim=0)
+            else:
+                tokens = self._tokens(face_BTF, scene_BTF, face_BF, scene_BF, v_pol_BF, valid_BT)
+                fused_BF = self.fusion(tokens).mean(dim=1)
+            output_BF = self.head(fused_BF)
+        output_BF = functional.normalize(output_BF.float(), dim=-1)
+        return Outputs(
+            logits_BC=self.logit_scale * output_BF @ text_CF.T,
+            output_BF=output_BF,
+            encoded_BF=encoded_BF.float(),
+            face_BF=face_BF.float(),
+            scene_BF=None if scene_BF is None else scene_BF.float(),
+            polarity_BF=None if v_pol_BF is None else v_pol_BF.float(),
+            polarity_logits_BP=None if polarity_logits_BP is None else polarity_logits_BP.float(),
+        )
+
+    def fit_scales(self, batches: list[Batch]) -> None:
+        """Measure the input features' means and deviations over the valid frames of `batches`."""
+        self.scale_face.fit(torch.cat([batch.face_BTF[batch.valid_BT] for batch in batches]))
+        if self.scale_scene is not None:
+            scenes = [batch.scene_BTF[batch.valid_BT] for batch in batches if batch.scene_BTF is not None]
+            self.scale_scene.fit(torch.cat(scenes))
+        if self.scale_early is not None:
+            self.scale_early.fit(torch.cat([b.early_BKZD for b in batches if b.early_BKZD is not None]))
+
+    def _scaled(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor | None]:
+        face_BTF: torch.Tensor = self.scale_face(batch.face_BTF)
+        if self.scale_scene is None or batch.scene_BTF is None:
+            return face_BTF, None
+        return face_BTF, self.scale_scene(batch.scene_BTF)
+
+    def _polarity(self, batch: Batch) -> tuple[torch.Tensor | None, torch.Tensor | None]:
+        if self.polarity_encoder is None or self.scale_early is None:
+            return None, None
+        v_pol_BF, logits_BP = self.polarity_encoder(self.scale_early(batch.early_BKZD))
+        return v_pol_BF, logits_BP
+
+    def _tokens(
+        self,
+        face_BTF: torch.Tensor,
+        scene_BTF: torch.Tensor | None,
+        face_BF: torch.Tensor,
+        scene_BF: torch.Tensor | None,
+        v_pol_BF: torch.Tensor | None,
+        valid_BT: torch.Tensor,
+    ) -> Tokens:
+        if self.frame_tokens:
+            scenes = None if scene_BTF is None or self.align_scene is None else self.align_scene(scene_BTF)
+            return Tokens(
+                face_BSF=self.align_face(face_BTF), scene_BSF=scenes, polarity_BF=v_pol_BF, valid_BS=valid_BT
+            )
+        return Tokens(
+            face_BSF=face_BF[:, None],
+            scene_BSF=None if scene_BF is None else scene_BF[:, None],
+            polarity_BF=v_pol_BF,
+            valid_BS=valid_BT.new_ones(len(valid_BT), 1),
+        )
+
+
+def bf16_on(precision: Precision, device: torch.device) -> bool:
+    """Whether a precision setting means bfloat16 on a device: `auto` does on CUDA only."""
+    return precision == "bf16" or (precision == "auto" and device.type == "cuda")
+
+
+def _autocast(precision: Precision, device: torch.device) -> torch.autocast:
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=bf16_on(precision, device))
+
+
+def pick_device(name: str) -> torch.device:
+    """The device of that name; `auto` is CUDA where there is one, else the CPU."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    require_one_of("--device", name.partition(":")[0], ("auto", "cpu", "cuda"))
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        msg = f"--device is {name!r}, but this machine has no usable CUDA device; use auto or cpu."
+        raise ConfigError(msg)
+    return torch.device(name)

@@ -1,0 +1,70 @@
+"""Adam with warm-up, the plateau rule, and the rules for stopping (IV-A)."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from trainer.config import OptimConfig, ScheduleConfig
+
+
+def build_adam(parameters: list[nn.Parameter], config: OptimConfig) -> torch.optim.Adam:
+    """Adam over the parameters; weight decay is the L2 term of the gradient, as in the release."""
+    return torch.optim.Adam(parameters, lr=config.lr, weight_decay=config.weight_decay)
+
+
+def step(
+    optimizer: torch.optim.Optimizer, parameters: list[nn.Parameter], lr: float, clip_norm: float
+) -> None:
+    """One step at rate `lr`, the gradient's norm clipped to `clip_norm` unless that is 0."""
+    if clip_norm > 0:
+        nn.utils.clip_grad_norm_(parameters, clip_norm)
+    for group in optimizer.param_groups:
+        group["lr"] = lr
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+
+
+def warmed_up(lr: float, steps_done: int, warmup_steps: int) -> float:
+    """The rate of the next step: it rises linearly to `lr` over the first `warmup_steps` steps."""
+    return lr * min(1.0, (steps_done + 1) / warmup_steps) if warmup_steps else lr
+
+
+@dataclass(kw_only=True)
+class Progress:
+    """What the schedule knows so far; `after_epoch` moves it on.
+
+    lr: the rate before warm-up. best_loss: lowest validation loss, at `best_epoch`.
+    overfit_epoch: the first epoch above `overfit_accuracy` of training accuracy, 0 for none yet.
+    """
+
+    lr: float
+    best_loss: float = float("inf")
+    best_epoch: int = 0
+    bad_epochs: int = 0
+    overfit_epoch: int = 0
+
+    def after_epoch(
+        self, epoch: int, validation_loss: float, train_accuracy: float, config: ScheduleConfig
+    ) -> bool:
+        """Take an epoch's results in; whether it is the best one so far."""
+        if train_accuracy > config.overfit_accuracy and not self.overfit_epoch:
+            self.overfit_epoch = epoch
+        if validation_loss < self.best_loss:
+            self.best_loss, self.best_epoch, self.bad_epochs = validation_loss, epoch, 0
+            return True
+        self.bad_epochs += 1
+        if self.bad_epochs == config.plateau_patience:
+            self.lr *= config.plateau_factor
+            self.bad_epochs = 0
+        return False
+
+    def stop_reason(self, epoch: int, steps_done: int, config: ScheduleConfig) -> str:
+        """Why training ends after this epoch; empty while it goes on."""
+        if config.max_steps and steps_done >= config.max_steps:
+            return f"schedule.max_steps={config.max_steps} reached"
+        if self.lr < config.min_lr:
+            return f"converged: learning rate {self.lr:.1e} under schedule.min_lr={config.min_lr:.0e}"
+        if config.stop_patience and epoch - self.best_epoch >= config.stop_patience:
+            return f"no lower validation loss for {config.stop_patience} epochs"
+        return f"schedule.max_epochs={config.max_epochs} reached" if epoch >= config.max_epochs else ""

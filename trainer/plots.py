@@ -1,0 +1,78 @@
+"""Figures of a run: the confusion matrix with counts, and the curves of Fig. 6.
+
+The only importer of matplotlib. What a reader must be warned of stands in red atop every figure.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from textwrap import wrap
+from typing import Any
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from trainer.metrics import Metrics
+
+_DARK = 0.5
+_LETTERS_PER_INCH = 9
+
+
+def plot_confusion(metrics: Metrics, path: Path, *, title: str, banners: Sequence[str]) -> None:
+    """Write the confusion matrix as a PNG: shade is the share of the true class, numbers are clips."""
+    size = len(metrics.class_names)
+    side = 2.5 + 0.75 * size
+    figure = _figure(side, side, banners)
+    axes = figure.add_subplot()
+    shares = metrics.confusion / metrics.confusion.sum(axis=1, keepdims=True).clip(min=1)
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    for row in range(size):
+        for column in range(size):
+            colour = "white" if shares[row, column] > _DARK else "black"
+            axes.text(
+                column, row, str(metrics.confusion[row, column]), ha="center", va="center", color=colour
+            )
+    axes.set_xticks(range(size), metrics.class_names, rotation=45, ha="right")
+    axes.set_yticks(range(size), metrics.class_names)
+    axes.set_xlabel("predicted")
+    axes.set_ylabel("true")
+    axes.set_title(f"{title}: {metrics.num_clips} clips\nWAR {metrics.war:.2%}, UAR {metrics.uar:.2%}")
+    figure.savefig(path, dpi=120)
+
+
+def plot_curves(
+    epochs: Sequence[Mapping[str, Any]], path: Path, *, title: str, banners: Sequence[str]
+) -> None:
+    """Write loss and accuracy over epochs as a PNG, from the records of metrics.jsonl."""
+    figure = _figure(10, 4.5, banners)
+    numbers = [record["epoch"] for record in epochs]
+    losses, accuracies = figure.subplots(1, 2)
+    parts = ("loss", "contrast", "similarity", "polarity")
+    for part in parts:
+        losses.plot(numbers, [record["train"][part] for record in epochs], label=f"training, {part}")
+    losses.plot(
+        numbers, [record["validation"]["loss"] for record in epochs], "k--", label="validation, contrast"
+    )
+    losses.set_title(title)
+    losses.set_ylabel("loss")
+    accuracies.plot(numbers, [record["train"]["accuracy"] for record in epochs], label="training, accuracy")
+    for name in ("war", "uar"):
+        values = [record["validation"][name] for record in epochs]
+        accuracies.plot(numbers, values, "--", label=f"validation, {name.upper()}")
+    accuracies.set_ylim(0, 1)
+    accuracies.set_ylabel("share")
+    for axes in (losses, accuracies):
+        axes.set_xlabel("epoch")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.grid(alpha=0.3)
+        axes.legend()
+    figure.savefig(path, dpi=120)
+
+
+def _figure(width_in: float, height_in: float, banners: Sequence[str]) -> Figure:
+    lines = [line for banner in banners for line in wrap(banner, int(_LETTERS_PER_INCH * width_in))]
+    figure = Figure(figsize=(width_in, height_in + 0.2 * len(lines)), layout="constrained")
+    FigureCanvasAgg(figure)
+    if lines:
+        figure.suptitle("\n".join(lines), color="red", weight="bold", fontsize=10)
+    return figure

@@ -1,0 +1,289 @@
+"""A cache, a fold and a config -> a run directory with the best checkpoint of the run.
+
+Selection, plateau and early stop look at one number: the ungated class-contrastive loss on the
+validation clips.
+"""
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.utils.tensorboard import SummaryWriter
+
+from pipeline.errors import OusError
+from pipeline.store.reader import FeatureCache
+from trainer import plots
+from trainer.batches import ClipData, FoldRows, fold_rows, load_clips, polarity_labels, require_polarities
+from trainer.checkpoint import RunInfo, create_run_dir, require_new, save_info, save_weights
+from trainer.config import TrainConfig
+from trainer.evaluate import score
+from trainer.losses import training_loss
+from trainer.model import FeatureShape, OusModel, pick_device
+from trainer.optim import Progress, build_adam, step, warmed_up
+from trainer.prompts import ClassPrompts, TextTower, load_text_tower
+
+METRICS_FILE = "metrics.jsonl"
+CURVES_FILE = "curves.png"
+_SCALE_CLIPS = 4096
+
+
+class TrainingError(OusError):
+    """A training run that cannot go on."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainEpoch:
+    """Means over an epoch's steps (losses) and clips (accuracy). gated_share: steps with eq. 4 whole."""
+
+    loss: float
+    contrast: float
+    similarity: float
+    polarity: float
+    gated_share: float
+    accuracy: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class ValidationEpoch:
+    """The validation clips after an epoch. loss: ungated class-contrastive."""
+
+    loss: float
+    war: float
+    uar: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpochReport:
+    """One line of metrics.jsonl. lr: of the epoch's last step. is_best: whether it was saved."""
+
+    epoch: int
+    steps: int
+    lr: float
+    train: TrainEpoch
+    validation: ValidationEpoch
+    is_best: bool
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainResult:
+    """How a run went. best: the epoch that was saved. residence: where the features lay.
+
+    left_out: why clips of the fold were not used, and how many.
+    """
+
+    run_dir: Path
+    info: RunInfo
+    best: EpochReport
+    num_epochs: int
+    num_steps: int
+    num_train: int
+    num_validation: int
+    left_out: dict[str, int]
+    residence: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as plain JSON values."""
+        return asdict(self) | {"run_dir": str(self.run_dir), "banners": list(self.info.banners)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Run:
+    """The parts of a run. Clips at places 0 to num_train - 1 of `data` train, the rest validate."""
+
+    config: TrainConfig
+    data: ClipData
+    train_places: torch.Tensor
+    validation_places: torch.Tensor
+    tower: TextTower
+    model: OusModel
+    prompts: ClassPrompts
+    optimizer: torch.optim.Adam
+    generator: torch.Generator
+
+    @property
+    def parameters(self) -> list[torch.nn.Parameter]:
+        return [*self.model.parameters(), *self.prompts.parameters()]
+
+
+def train(
+    cache_path: Path,
+    run_dir: Path,
+    config: TrainConfig,
+    *,
+    fold: int | str = 1,
+    seed: int = 0,
+    device: str = "auto",
+    encoder_weights: str | None = None,
+    on_epoch: Callable[[EpochReport], None] | None = None,
+) -> TrainResult:
+    """Train on a fold of a cache, into a new directory, and keep the epoch of lowest validation loss.
+
+    fold: a number from 1, or a name. The same seed, machine and thread count give the same numbers
+    to the bit on a CPU. encoder_weights: for the text tower, when the cache's own are elsewhere.
+    Raises OusError: ConfigError for settings that the cache cannot serve, WeightsError for a text
+    tower that is not the cache's, TrainingError when the loss is no longer a number.
+    """
+    require_new(run_dir)
+    place = pick_device(device)
+    cuda = [place] if place.type == "cuda" else []
+    with torch.random.fork_rng(devices=cuda):
+        torch.manual_seed(seed)
+        with FeatureCache.open(cache_path) as cache:
+            rows = fold_rows(cache, fold, config.data, seed)
+            run = _prepare(cache, rows, config, seed, place, encoder_weights)
+            info = RunInfo.of_cache(
+                cache.meta, cache_path, fold=rows.fold_name, seed=seed, selection=rows.rule
+            )
+        create_run_dir(run_dir, config, info)
+        reports, info = _epochs(run, run_dir, info, on_epoch)
+    records = [asdict(report) for report in reports]
+    title = f"{info.dataset}, fold {info.fold}, seed {seed}"
+    plots.plot_curves(records, run_dir / CURVES_FILE, title=title, banners=info.banners)
+    return TrainResult(
+        run_dir=run_dir,
+        info=info,
+        best=reports[info.best_epoch - 1],
+        num_epochs=len(reports),
+        num_steps=reports[-1].steps,
+        num_train=len(rows.train),
+        num_validation=len(rows.validation),
+        left_out=dict(rows.left_out),
+        residence=run.data.residence,
+    )
+
+
+def _prepare(
+    cache: FeatureCache,
+    rows: FoldRows,
+    config: TrainConfig,
+    seed: int,
+    device: torch.device,
+    encoder_weights: str | None,
+) -> _Run:
+    train_rows, validation_rows = rows.of("train"), rows.of("validation")
+    used = torch.cat([torch.from_numpy(train_rows), torch.from_numpy(validation_rows)]).numpy()
+    if config.has_polarity_loss:
+        require_polarities(cache, polarity_labels(cache, config.data), used)
+    model = OusModel(config, FeatureShape.of(cache.meta)).to(device)
+    tower = load_text_tower(cache.meta, config.prompts, device, encoder_weights)
+    prompts = ClassPrompts(config.prompts, len(cache.meta.class_names), tower.width).to(device)
+    data = load_clips(cache, used, config, device)
+    train_places = torch.arange(len(train_rows))
+    if config.model.standardise:
+        sample = train_places[torch.randperm(len(train_places))[:_SCALE_CLIPS]]
+        model.fit_scales(list(data.evaluation_batches(sample, config.optim.batch_size)))
+    return _Run(
+        config=config,
+        data=data,
+        train_places=train_places,
+        validation_places=torch.arange(len(train_rows), len(used)),
+        tower=tower,
+        model=model,
+        prompts=prompts,
+        optimizer=build_adam([*model.parameters(), *prompts.parameters()], config.optim),
+        generator=torch.Generator().manual_seed(seed),
+    )
+
+
+def _epochs(
+    run: _Run, run_dir: Path, info: RunInfo, on_epoch: Callable[[EpochReport], None] | None
+) -> tuple[list[EpochReport], RunInfo]:
+    """Train until a rule says stop; every epoch is reported, the best one saved."""
+    schedule = run.config.schedule
+    progress = Progress(lr=run.config.optim.lr)
+    reports: list[EpochReport] = []
+    steps, reason = 0, ""
+    with (run_dir / METRICS_FILE).open("w", encoding="utf-8") as lines, SummaryWriter(str(run_dir)) as board:
+        while not reason:
+            began = time.perf_counter()
+            epoch = len(reports) + 1
+            trained, steps, lr = _train_epoch(run, progress.lr, epoch, steps)
+            validated, text_CF = _validate(run, info.class_names)
+            is_best = progress.after_epoch(epoch, validated.loss, trained.accuracy, schedule)
+            reason = progress.stop_reason(epoch, steps, schedule)
+            if is_best:
+                save_weights(run_dir, run.model, run.prompts.context, text_CF)
+            info = replace(
+                info,
+                best_epoch=progress.best_epoch,
+                best_loss=progress.best_loss,
+                overfit_epoch=progress.overfit_epoch,
+                stop_reason=reason,
+            )
+            save_info(run_dir, info)
+            report = EpochReport(
+                epoch=epoch, steps=steps, lr=lr, train=trained, validation=validated,
+                is_best=is_best, seconds=time.perf_counter() - began,
+            )  # fmt: skip
+            reports.append(report)
+            _log(report, lines.write, board)
+            lines.flush()
+            if on_epoch is not None:
+                on_epoch(report)
+    return reports, info
+
+
+def _train_epoch(run: _Run, base_lr: float, epoch: int, steps: int) -> tuple[TrainEpoch, int, float]:
+    """One epoch, or what is left of `max_steps`: its means, the steps so far, the last rate."""
+    config, parameters = run.config, run.parameters
+    run.model.train()
+    parts, right, seen, lr = [], [], 0, base_lr
+    random_views = config.data.views == "random"
+    batches = run.data.training_batches(
+        run.train_places, config.optim.batch_size, random_views, run.generator
+    )
+    for batch in batches:
+        outputs = run.model(batch, run.prompts(run.tower))
+        losses = training_loss(outputs, batch.label_B, batch.polarity_B, config)
+        losses.loss.backward()  # type: ignore[no-untyped-call]
+        lr = warmed_up(base_lr, steps, config.optim.warmup_steps)
+        step(run.optimizer, parameters, lr, config.optim.clip_norm)
+        steps += 1
+        seen += len(batch.label_B)
+        part = (losses.loss, losses.contrast, losses.similarity, losses.polarity, losses.is_global.float())
+        parts.append(torch.stack(part).detach())
+        right.append((outputs.logits_BC.detach().argmax(dim=1) == batch.label_B).sum())
+        if steps == config.schedule.max_steps:
+            break
+    table = torch.stack(parts).cpu().double()
+    _require_numbers(table[:, 0], epoch, steps - len(parts), lr)
+    loss, contrast, similarity, polarity, gated_share = table.mean(dim=0).tolist()
+    trained = TrainEpoch(
+        loss=loss, contrast=contrast, similarity=similarity, polarity=polarity,
+        gated_share=gated_share, accuracy=int(torch.stack(right).sum()) / seen,
+    )  # fmt: skip
+    return trained, steps, lr
+
+
+def _require_numbers(losses: torch.Tensor, epoch: int, steps_before: int, lr: float) -> None:
+    bad = (~losses.isfinite()).nonzero()
+    if len(bad):
+        first = int(bad[0])
+        msg = (
+            f"The loss is {float(losses[first])} at step {steps_before + first + 1} (epoch {epoch}, learning "
+            f"rate {lr:.1e}). Lower optim.lr, or set optim.clip_norm=1 and optim.warmup_steps=100."
+        )
+        raise TrainingError(msg)
+
+
+def _validate(run: _Run, class_names: tuple[str, ...]) -> tuple[ValidationEpoch, torch.Tensor]:
+    """The validation clips, and the class features that they were compared with."""
+    with torch.no_grad():
+        text_CF = run.prompts(run.tower)
+    scores = score(run.model, text_CF, run.data, run.validation_places, run.config.optim.batch_size)
+    metrics = scores.metrics(class_names)
+    return ValidationEpoch(loss=scores.loss, war=metrics.war, uar=metrics.uar), text_CF
+
+
+def _log(report: EpochReport, write: Callable[[str], object], board: SummaryWriter) -> None:
+    record = asdict(report)
+    write(json.dumps(record) + "\n")
+    for group in ("train", "validation"):
+        for name, value in record[group].items():
+            board.add_scalar(f"{group}/{name}", value, report.epoch)
+    board.add_scalar("lr", report.lr, report.epoch)
