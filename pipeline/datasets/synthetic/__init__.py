@@ -1,0 +1,32 @@
+"""A synthetic set that tests the method's claim: the scene decides where the face cannot.
+
+In the order of the work:
+
+``plan``         config                      -> which clips there are, and the face-only bound
+``expressions``  a class, or a pair          -> positions of a face's muscles over time
+``brush``        anti-aliased shapes
+``heads``        a person and an expression  -> a drawn head
+``scenes``       a kind of scene             -> a moving background
+``compose``      person, backdrop, scene     -> frames; keeps the scene out of the face's crop
+``write``        frames                      -> mp4 files, manifest and truth
+"""
+
+from pipeline.datasets.synthetic.plan import (
+    CLASSES,
+    PlannedClip,
+    SyntheticConfig,
+    chance_accuracy,
+    face_only_bound,
+    plan_clips,
+)
+from pipeline.datasets.synthetic.write import write_synthetic
+
+__all__ = [
+    "CLASSES",
+    "PlannedClip",
+    "SyntheticConfig",
+    "chance_accuracy",
+    "face_only_bound",
+    "plan_clips",
+    "write_synthetic",
+]

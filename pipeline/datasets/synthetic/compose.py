@@ -1,0 +1,167 @@
+"""A person before a grey backdrop before a scene: the frames of a clip, and what keeps them apart."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from pipeline.datasets.synthetic import brush
+from pipeline.datasets.synthetic.brush import Points
+from pipeline.datasets.synthetic.expressions import Expression, performed, target_of
+from pipeline.datasets.synthetic.heads import HEIGHT, LEFT, TOP, WIDTH, Head, Identity
+from pipeline.datasets.synthetic.plan import PlannedClip, SyntheticConfig
+from pipeline.datasets.synthetic.scenes import Scene
+from pipeline.types import Bytes
+
+CROP_MARGIN = 1.3
+CODEC_SLACK_PX = 16
+"""A macroblock of H.264: what a block's own error can reach, beyond the pixel it comes from."""
+
+_REACH_UNITS = (-1.6, -1.5, 1.6, 1.7)
+"""What detectors' boxes with their margin cover at most around the root of the nose, and more."""
+
+_FINE = 2
+_EDGE_PX = 14
+
+
+@dataclass(frozen=True, kw_only=True)
+class Performance:
+    """A person acting in front of a backdrop: all of a clip that the face stream may see.
+
+    centre_F2: place of the root of the nose on each frame, pixels. angle_F: lean of the head,
+    degrees. unit_px: half the height of the face. guard_xyxy_px: inside it only the person and
+    the backdrop are drawn, so no detector's box with its margin meets the scene.
+    """
+
+    identity: Identity
+    expressions: tuple[Expression, ...]
+    centre_F2: Points
+    angle_F: Points
+    unit_px: float
+    guard_xyxy_px: tuple[int, int, int, int]
+    backdrop: tuple[float, float, float]
+
+    @classmethod
+    def of(cls, config: SyntheticConfig, clip: PlannedClip) -> "Performance":
+        """What the person of a clip does: the same for both twins, whatever their labels."""
+        who = np.random.default_rng([config.seed, 1, clip.identity])
+        rng = np.random.default_rng([config.seed, 2, clip.performance])
+        unit = config.height * float(rng.uniform(0.14, 0.16))
+        left, top, right, bottom = (
+            unit * reach + np.sign(reach) * CODEC_SLACK_PX for reach in _REACH_UNITS
+        )
+        middle = np.array([
+            rng.uniform(_EDGE_PX - left, config.width - _EDGE_PX - right),
+            0.5 * (config.height - top - bottom) + rng.uniform(-0.01, 0.03) * config.height,
+        ])
+        t = np.linspace(0.0, 1.0, config.num_frames)
+        sway_F2 = 0.05 * unit * np.stack([_sway(t, rng), _sway(t, rng)], axis=-1)
+        grey = float(rng.uniform(126, 176))
+        return cls(
+            identity=Identity.drawn_from(who),
+            expressions=tuple(
+                performed(target_of(clip.label, clip.other_class), config.num_frames, rng)
+            ),
+            centre_F2=middle + sway_F2,
+            angle_F=3.0 * _sway(t, rng) + float(rng.uniform(-2.5, 2.5)),
+            unit_px=unit,
+            guard_xyxy_px=(
+                round(middle[0] + left), round(middle[1] + top),
+                round(middle[0] + right), round(middle[1] + bottom),
+            ),
+            backdrop=(grey + float(rng.uniform(-6, 6)), grey, grey + float(rng.uniform(-6, 6))),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Foreground:
+    """The rendered performance: person and backdrop, to be laid over any scene.
+
+    rgb_FHW3: colour times opacity, uint8. clear_HW3: what is left of the scene, 0 to 255;
+    0 everywhere inside the guard.
+    """
+
+    rgb_FHW3: Bytes
+    clear_HW3: Bytes
+
+    def over(self, scene_HW3: Bytes, frame: int) -> Bytes:
+        """One finished frame of the clip, RGB uint8 [H, W, 3]."""
+        behind = cv2.multiply(scene_HW3, self.clear_HW3, scale=1.0 / 255.0)
+        return np.asarray(cv2.add(behind, self.rgb_FHW3[frame]), np.uint8)
+
+
+def render_foreground(acted: Performance, config: SyntheticConfig) -> Foreground:
+    """Draw a performance, every frame of it."""
+    still, opacity = _backdrop_and_torso(acted, config)
+    head = Head(acted.identity, _FINE * acted.unit_px)
+    alpha = head.alpha_HW[..., None].astype(np.float32) / 255.0
+    frames = np.repeat(still[None], config.num_frames, axis=0)
+    for frame, expression in enumerate(acted.expressions):
+        shown = np.dstack([head.show(expression) * alpha, head.alpha_HW])
+        _paste(frames[frame], np.round(shown).astype(np.uint8), acted.centre_F2[frame], float(acted.angle_F[frame]))
+    return Foreground(rgb_FHW3=frames, clear_HW3=np.ascontiguousarray(np.repeat(255 - opacity[..., None], 3, axis=2)))
+
+
+def scene_of(config: SyntheticConfig, clip: PlannedClip) -> Scene:
+    """The moving scene of a clip; it knows nothing of the person in front of it."""
+    rng = np.random.default_rng([config.seed, 3, int(clip.clip_id.rpartition("_")[2])])
+    return Scene(clip.scene, config.height, config.width, rng)
+
+
+def draw_frames(front: Foreground, scene: Scene, fps: int) -> Iterator[Bytes]:
+    """The frames of a clip in order, RGB uint8 [H, W, 3]."""
+    for frame in range(len(front.rgb_FHW3)):
+        yield front.over(scene.draw(frame / fps), frame)
+
+
+def _sway(t: Points, rng: np.random.Generator) -> Points:
+    """A slow movement to and fro, within -1 and 1."""
+    turns, phase = rng.uniform(0.5, 1.5), rng.uniform(0.0, 2 * np.pi)
+    return np.asarray(rng.uniform(0.3, 1.0) * np.sin(2 * np.pi * turns * t + phase))
+
+
+def _paste(picture: Bytes, rgba: Bytes, centre_px: Points, angle_degrees: float) -> None:
+    """Lay the fine head canvas over a picture, its nose root at `centre_px`, in place."""
+    height, width = rgba.shape[0] // _FINE, rgba.shape[1] // _FINE
+    nose = np.array([-LEFT / WIDTH * rgba.shape[1], -TOP / HEIGHT * rgba.shape[0]])
+    corner = np.round(centre_px - nose / _FINE).astype(int)
+    turn = cv2.getRotationMatrix2D((float(nose[0]), float(nose[1])), angle_degrees, 1.0)
+    turn[:, 2] += _FINE * (centre_px - corner) - nose
+    moved = cv2.warpAffine(rgba, turn, (width * _FINE, height * _FINE))
+    small = cv2.resize(moved, (width, height), interpolation=cv2.INTER_AREA)
+    region = picture[corner[1] : corner[1] + height, corner[0] : corner[0] + width]
+    clear = 255 - cv2.merge([small[..., 3]] * 3)
+    region[:] = cv2.add(cv2.multiply(region, clear, scale=1.0 / 255.0), small[..., :3])
+
+
+def _backdrop_and_torso(acted: Performance, config: SyntheticConfig) -> tuple[Bytes, Bytes]:
+    """What stands still in front of the scene: colour times opacity, and opacity."""
+    x0, y0, x1, _ = acted.guard_xyxy_px
+    size = (config.height * _FINE, config.width * _FINE)
+    opacity = np.zeros(size, np.uint8)
+    edge = 0.7 * _EDGE_PX
+    wide, tall = x1 - x0 + 2 * edge, config.height - y0 + 2 * edge
+    brush.box(opacity, (_FINE * (x0 - edge), _FINE * (y0 - edge)), (_FINE * wide, _FINE * tall), (255.0,))
+    opacity = np.asarray(cv2.GaussianBlur(opacity, (0, 0), 0.12 * _EDGE_PX * _FINE), np.uint8)
+    colour = brush.ramp(*size, ((0.0, brush.mixed(acted.backdrop, (255, 255, 255), 0.10)), (1.0, brush.mixed(acted.backdrop, (0, 0, 0), 0.10))))
+    who, unit = acted.identity, acted.unit_px * _FINE
+    middle = acted.centre_F2.mean(axis=0) * _FINE
+
+    def at(points: list[tuple[float, float]]) -> Points:
+        return middle + unit * np.array(points)
+
+    foot = (size[0] - middle[1]) / unit + 0.1
+    shirt = [(0.30, 1.12), (0.75, 1.22), (1.12, 1.42), (1.25, 1.80), (1.30, foot)]
+    collar = [(-0.30, 1.12), (-0.16, 1.34), (0.0, 1.42), (0.16, 1.34)]
+    outline = at([(-x, y) for x, y in shirt[::-1]] + collar[1:] + shirt)
+    neck = at([(-0.30, 0.6), (0.30, 0.6), (0.33, 1.16), (0.0, 1.48), (-0.33, 1.16)])
+    for target, cloth, skin in ((colour, who.clothes, who.darker(0.22)), (opacity, (255.0,), (255.0,))):
+        brush.fill(target, neck, skin)
+        brush.fill(target, outline, cloth)
+    brush.disc(colour, tuple(at([(0.0, 0.92)])[0]), (0.34 * unit, 0.24 * unit), who.darker(0.38))
+    brush.line(colour, at(collar), brush.mixed(who.clothes, (0, 0, 0), 0.35), 0.03 * unit)
+    whole = (config.width, config.height)
+    opacity = np.asarray(cv2.resize(opacity, whole, interpolation=cv2.INTER_AREA), np.uint8)
+    colour = np.asarray(cv2.resize(colour, whole, interpolation=cv2.INTER_AREA), np.uint8)
+    return np.asarray(cv2.multiply(colour, cv2.merge([opacity] * 3), scale=1.0 / 255.0), np.uint8), opacity

@@ -1,0 +1,89 @@
+"""The seven expressions as positions of a drawn face's muscles, and their course over a clip."""
+
+from dataclasses import astuple, dataclass, fields
+
+import numpy as np
+
+from pipeline.datasets.synthetic.plan import CLASSES
+
+
+@dataclass(frozen=True, kw_only=True)
+class Expression:
+    """Positions of the parts of a face; all zeros is the resting face, 1 is plainly there.
+
+    Signed: brow_raise (up), brow_slant (inner ends up), eye_open (wider), mouth_width (wider),
+    mouth_curve (corners up), head_pitch (chin down), flush (red; negative is pale).
+    """
+
+    brow_raise: float = 0.0
+    brow_slant: float = 0.0
+    brow_knit: float = 0.0
+    eye_open: float = 0.0
+    squint: float = 0.0
+    mouth_open: float = 0.0
+    mouth_width: float = 0.0
+    mouth_curve: float = 0.0
+    teeth: float = 0.0
+    sneer: float = 0.0
+    tongue: float = 0.0
+    nose_wrinkle: float = 0.0
+    cheek: float = 0.0
+    tears: float = 0.0
+    flush: float = 0.0
+    green: float = 0.0
+    head_pitch: float = 0.0
+
+    def blended(self, other: "Expression", share: float) -> "Expression":
+        """This expression with `share` of another, in every part."""
+        mine, theirs = np.array(astuple(self)), np.array(astuple(other))
+        values = (1.0 - share) * mine + share * theirs
+        return Expression(**{f.name: float(v) for f, v in zip(fields(self), values, strict=True)})
+
+
+RESTING = Expression()
+
+FULL: dict[str, Expression] = dict(zip(CLASSES, (
+    Expression(brow_raise=0.25, squint=0.9, mouth_open=0.55, mouth_width=0.9, mouth_curve=1.3,
+               teeth=1.0, cheek=1.0, flush=0.3),
+    Expression(brow_raise=0.15, brow_slant=1.0, brow_knit=0.4, eye_open=-0.25, mouth_width=-0.25,
+               mouth_curve=-1.25, tears=1.0, flush=-0.25, head_pitch=0.7),
+    RESTING,
+    Expression(brow_raise=-0.7, brow_slant=-1.2, brow_knit=1.0, eye_open=-0.1, squint=0.3, mouth_open=0.6,
+               mouth_width=0.45, mouth_curve=-0.55, teeth=2.0, nose_wrinkle=0.3, flush=1.0),
+    Expression(brow_raise=1.1, eye_open=0.8, mouth_open=1.4, mouth_width=-0.75, head_pitch=-0.5),
+    Expression(brow_raise=-0.5, brow_slant=-0.4, brow_knit=0.4, eye_open=-0.35, squint=0.8, mouth_open=0.5,
+               mouth_curve=-0.6, sneer=1.0, tongue=1.0, nose_wrinkle=1.0, cheek=0.3, green=1.0),
+    Expression(brow_raise=0.9, brow_slant=1.0, brow_knit=0.7, eye_open=1.0, mouth_open=0.55,
+               mouth_width=0.9, mouth_curve=-0.7, teeth=2.0, flush=-1.0, head_pitch=-0.3),
+), strict=True))
+"""What a face at the height of each expression does."""
+
+
+def performed(target: Expression, num_frames: int, rng: np.random.Generator) -> list[Expression]:
+    """The expression of every frame: rising early, then held with small unrest, and blinks."""
+    strength = rng.uniform(0.88, 1.12)
+    start, rise = rng.uniform(0.15, 0.4), rng.uniform(0.12, 0.35)
+    release, wobble = rng.uniform(0.0, 0.25), rng.uniform(0.02, 0.06)
+    turns, phase = rng.uniform(1.0, 2.5), rng.uniform(0.0, 2 * np.pi)
+    blink_at = int(rng.integers(0, 2 * max(num_frames, 2)))
+    course = []
+    for frame in range(num_frames):
+        t = frame / max(num_frames - 1, 1)
+        onset = start + (1.0 - start) * _smooth(t / rise)
+        fall = 1.0 - release * _smooth((t - 0.8) / 0.2)
+        unrest = 1.0 + wobble * np.sin(2 * np.pi * turns * t + phase)
+        now = RESTING.blended(target, float(strength * onset * fall * unrest))
+        if frame == blink_at:
+            now = now.blended(Expression(eye_open=-0.9), 0.8)
+        course.append(now)
+    return course
+
+
+def target_of(label: str, other_class: str) -> Expression:
+    """The full expression of a clip: its class's own, or an even blend, the same either way."""
+    return FULL[label].blended(FULL[other_class], 0.5) if other_class else FULL[label]
+
+
+def _smooth(t: float) -> float:
+    t = min(max(t, 0.0), 1.0)
+    return t * t * (3.0 - 2.0 * t)

@@ -1,0 +1,139 @@
+"""The synthetic set on disk: mp4 files, a manifest, and the truth behind them."""
+
+import csv
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import av
+
+from pipeline.config import to_dict
+from pipeline.datasets.synthetic.compose import Foreground, Performance, draw_frames, render_foreground, scene_of
+from pipeline.datasets.synthetic.plan import (
+    POLARITY,
+    PlannedClip,
+    SyntheticConfig,
+    chance_accuracy,
+    face_only_bound,
+    plan_clips,
+)
+from pipeline.errors import DatasetError
+from pipeline.fingerprint import differences
+from pipeline.types import Bytes
+
+GENERATOR_VERSION = 1
+"""Raised whenever the same config would give other clips than before."""
+
+DESCRIPTION = "synthetic.json"
+MANIFEST = "manifest.csv"
+TRUTH = "truth.csv"
+CLIPS = "clips"
+
+_QUANTISER = 16
+_X264 = {
+    "preset": "veryfast",
+    "qp": str(_QUANTISER),
+    "threads": "1",
+    "x264-params": "scenecut=0:keyint=12:bframes=0:ref=1:no-mbtree=1:rc-lookahead=0:sync-lookahead=0",
+}
+"""A constant quantiser and no look-ahead: no bits saved in the scene are spent on the face."""
+
+
+def write_synthetic(root: Path, config: SyntheticConfig, progress: Callable[[int, int], None] | None = None) -> None:
+    """Write the set into the folder `root`, whole or not at all; the same config, the same bytes.
+
+    progress: called with the number of clips written and of all clips. A folder that holds the
+    set of this config already is left as it is. Raises DatasetError if it holds anything else.
+    """
+    if root.exists() and _is_complete(root, config):
+        return
+    root.parent.mkdir(parents=True, exist_ok=True)
+    building = Path(tempfile.mkdtemp(prefix=f".{root.name}.", suffix=".partial", dir=root.parent))
+    try:
+        _write_all(building, config, progress or (lambda done, total: None))
+        building.chmod(0o755)
+        building.replace(root)
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+
+
+def encode_clip(path: Path, frames: Iterable[Bytes], config: SyntheticConfig) -> None:
+    """Encode RGB frames [H, W, 3] as H.264 in mp4, one thread, no clock: the same bytes again."""
+    with av.open(str(path), "w", format="mp4", options={"fflags": "+bitexact"}) as container:
+        stream = container.add_stream("libx264", rate=config.fps, options=dict(_X264))
+        stream.width, stream.height, stream.pix_fmt = config.width, config.height, "yuv420p"
+        stream.codec_context.thread_count = 1
+        for rgb in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(rgb, format="rgb24")))
+        container.mux(stream.encode(None))
+
+
+def _write_all(root: Path, config: SyntheticConfig, progress: Callable[[int, int], None]) -> None:
+    clips = plan_clips(config)
+    (root / CLIPS).mkdir()
+    fronts: dict[int, Foreground] = {}
+    by_performance = sorted(clips, key=lambda clip: clip.performance)
+    for done, clip in enumerate(by_performance):
+        if clip.performance not in fronts:
+            fronts = {clip.performance: render_foreground(Performance.of(config, clip), config)}
+        frames = draw_frames(fronts[clip.performance], scene_of(config, clip), config.fps)
+        encode_clip(root / _path_of(clip), frames, config)
+        progress(done + 1, len(clips))
+    _write_csv(root / MANIFEST, [_manifest_row(clip) for clip in clips])
+    _write_csv(root / TRUTH, [_truth_row(clip) for clip in clips])
+    description = {
+        **_identity(config),
+        "face_only_bound": face_only_bound(clips),
+        "chance": chance_accuracy(clips),
+        "clips": {split: sum(clip.split == split for clip in clips) for split in ("train", "test")},
+    }
+    (root / DESCRIPTION).write_text(json.dumps(description, indent=2) + "\n")
+
+
+def _identity(config: SyntheticConfig) -> dict[str, Any]:
+    return {"format": "ous-synthetic", "generator": GENERATOR_VERSION, "config": to_dict(config)}
+
+
+def _is_complete(root: Path, config: SyntheticConfig) -> bool:
+    """Whether `root` holds the set of this config; false for an empty folder, else an error."""
+    if root.is_dir() and not any(root.iterdir()):
+        return False
+    try:
+        found = json.loads((root / DESCRIPTION).read_text())
+    except (OSError, ValueError) as error:
+        msg = f"'{root}' exists and is not a synthetic set (no readable {DESCRIPTION}); name another folder or remove it."
+        raise DatasetError(msg) from error
+    there = {key: found.get(key) for key in _identity(config)} if isinstance(found, dict) else {}
+    other = differences(_identity(config), there)
+    if other:
+        msg = f"'{root}' holds another synthetic set ({'; '.join(other)}); name another folder or remove it."
+        raise DatasetError(msg)
+    return True
+
+
+def _path_of(clip: PlannedClip) -> str:
+    return f"{CLIPS}/{clip.clip_id}.mp4"
+
+
+def _manifest_row(clip: PlannedClip) -> dict[str, str]:
+    return {
+        "path": _path_of(clip), "label": clip.label, "split": clip.split, "clip_id": clip.clip_id,
+        "polarity": POLARITY[clip.label].name.lower(),
+    }
+
+
+def _truth_row(clip: PlannedClip) -> dict[str, str | int]:
+    return {
+        "clip_id": clip.clip_id, "ambiguous": int(clip.ambiguous), "other_class": clip.other_class,
+        "scene": clip.scene, "identity": clip.identity, "performance": clip.performance,
+    }
+
+
+def _write_csv(path: Path, rows: Sequence[Mapping[str, str | int]]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, fieldnames=list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
