@@ -123,7 +123,7 @@ def sha256_tensors(tensors: Mapping[str, torch.Tensor]) -> str:
     for name in sorted(tensors):
         value = tensors[name].detach().to("cpu", torch.float32).contiguous()
         digest.update(f"{name}{tuple(value.shape)}".encode())
-        digest.update(memoryview(value.numpy()).cast("B") if value.numel() else b"")
+        digest.update(value.numpy().tobytes())
     return digest.hexdigest()
 
 
@@ -175,7 +175,7 @@ def _weights_file(config: EncoderConfig) -> Path:
     if cfg.get("url") and fetched.is_file():
         return fetched
     try:
-        return Path(open_clip.pretrained.download_pretrained(cfg))
+        file: str = open_clip.pretrained.download_pretrained(cfg)
     except Exception as error:  # noqa: BLE001 - every way a download fails has one remedy
         msg = (
             f"The weights '{config.weights}' of {config.name} are not on this machine and could not be "
@@ -184,6 +184,7 @@ def _weights_file(config: EncoderConfig) -> Path:
             "--encoder-weights random runs without them, to try things out."
         )
         raise WeightsError(msg) from error
+    return Path(file)
 
 
 def _pretrained_cfg(config: EncoderConfig) -> Mapping[str, Any]:
@@ -231,7 +232,8 @@ def _refuse_unknown_archive(path: Path, config: EncoderConfig) -> None:
 def _unscripted(path: Path) -> dict[str, torch.Tensor]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # torch.jit is deprecated, the file is as it is
-        scripted: Any = torch.jit.load(str(path), map_location="cpu")
+        load: Any = torch.jit.load
+        scripted = load(str(path), map_location="cpu")
     not_weights = ("input_resolution", "context_length", "vocab_size")
     return {k: v.float() for k, v in scripted.state_dict().items() if k not in not_weights}
 

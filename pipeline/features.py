@@ -88,7 +88,7 @@ def num_kept_tokens(tokens: str, num_patches: int) -> int:
         return 0
     side = math.isqrt(num_patches)
     if side % GRID_SIDE:
-        msg = f"features.tokens is 'grid4' but the encoder's patch grid is {side}x{side}; allowed here: cls, all."
+        msg = f"features.tokens is 'grid4', but the encoder's patches are {side}x{side}; allowed: cls, all."
         raise ConfigError(msg)
     return GRID_SIDE * GRID_SIDE + 1
 

@@ -8,8 +8,11 @@ from pipeline.types import ClipRef, DatasetIndex, Split
 
 FOLD_NAME = "all"
 VIDEO_SUFFIXES = frozenset(
-    ".3gp .avi .flv .gif .m4v .mkv .mov .mp4 .mpeg .mpg .mts .ogv .ts .vob .webm .wmv".split()
-)
+    [
+        ".3gp", ".avi", ".flv", ".gif", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ogv",
+        ".ts", ".vob", ".webm", ".wmv",
+    ]
+)  # fmt: skip
 
 
 def read(root: Path) -> DatasetIndex:
@@ -32,7 +35,8 @@ def read(root: Path) -> DatasetIndex:
         raise DatasetError(msg)
     class_of = nested or flat
     if not class_of:
-        msg = f"'{root}' holds no videos; allowed: class/*.mp4 or CLASS.mp4 ({' '.join(sorted(VIDEO_SUFFIXES))})."
+        suffixes = " ".join(sorted(VIDEO_SUFFIXES))
+        msg = f"'{root}' holds no videos; allowed: class/*.mp4 or CLASS.mp4 ({suffixes})."
         raise DatasetError(msg)
     names = tuple(sorted(set(class_of.values())))
     clips = [_clip(path.relative_to(root).as_posix(), name, names) for path, name in class_of.items()]

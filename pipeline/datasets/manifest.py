@@ -30,6 +30,7 @@ _SPLITS: Mapping[str, Split] = {
 }  # fmt: skip
 _POLARITIES = {p.name.lower(): p for p in Polarity if p != Polarity.UNKNOWN}
 _ONLY_FOLD = "1"
+_JSONL_EXAMPLE = '{"path": "a.mp4", "label": "joy", "split": "train"}'
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +44,7 @@ class _Row:
         return self.values.get(column, "").strip()
 
     def wrong(self, column: str, allowed: str) -> DatasetError:
-        return DatasetError(f"{self.where}: {column} is '{self.get(column)}'; allowed: {allowed}.")
+        return DatasetError(f"{self.where}: {column} is {self.get(column)!r}; allowed: {allowed}.")
 
 
 def read(root: Path) -> DatasetIndex:
@@ -84,7 +85,10 @@ def _find(root: Path) -> Path:
     if len(there) == 1 and there[0].suffix in (".csv", ".jsonl"):
         return there[0]
     found = ", ".join(str(path) for path in there) or "none"
-    msg = f"--root '{root}' needs to be a .csv or .jsonl manifest, or a folder with one {' or '.join(FILE_NAMES)}; found: {found}."
+    msg = (
+        f"--root '{root}' needs to be a .csv or .jsonl manifest, or a folder with one "
+        f"{' or '.join(FILE_NAMES)}; found: {found}."
+    )
     raise DatasetError(msg)
 
 
@@ -121,8 +125,9 @@ def _jsonl_rows(path: Path) -> Iterator[_Row]:
         except json.JSONDecodeError as error:
             msg = f"{where}: not JSON: {error.msg} at column {error.colno}."
             raise DatasetError(msg) from error
-        if not isinstance(values, dict) or any(isinstance(v, list | dict | bool) for v in values.values()):
-            msg = f'{where}: one flat object per line is needed, such as {{"path": "a.mp4", "label": "joy", ...}}.'
+        nested = isinstance(values, dict) and any(isinstance(v, list | dict) for v in values.values())
+        if nested or not isinstance(values, dict):
+            msg = f"{where}: one flat object per line is needed, such as {_JSONL_EXAMPLE}."
             raise DatasetError(msg)
         _require_columns(list(values), where)
         yield _Row(where=where, values={k: "" if v is None else str(v) for k, v in values.items()})
@@ -150,8 +155,8 @@ def _clip(clip_id: str, rows: list[_Row], labels: list[str], folds: list[str], r
         for column in (*_REQUIRED[:2], *_BOX, "boxes", "start_seconds", "end_seconds", "polarity"):
             if row.get(column) != first.get(column):
                 msg = (
-                    f"{row.where}: clip '{clip_id}' has {column} '{row.get(column)}', but '{first.get(column)}' "
-                    f"at {first.where}; one clip_id is one clip."
+                    f"{row.where}: clip '{clip_id}' has {column} '{row.get(column)}', but "
+                    f"'{first.get(column)}' at {first.where}; one clip_id is one clip."
                 )
                 raise DatasetError(msg)
     splits = dict.fromkeys(folds, Split.ABSENT)
@@ -192,9 +197,7 @@ def _inside(row: _Row, column: str) -> str:
     text = row.get(column)
     path = PurePosixPath(text)
     if not text or "\0" in text or path.is_absolute() or ".." in path.parts:
-        raise DatasetError(
-            f"{row.where}: {column} is {text!r}; allowed: a path inside the manifest's folder, without '..'."
-        )
+        raise row.wrong(column, "a path inside the manifest's folder, without '..'")
     return path.as_posix()
 
 
@@ -233,7 +236,8 @@ def _boxes_file(path: Path, row: _Row) -> GivenBoxes:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
             if not set(columns) <= set(reader.fieldnames or ()):
-                msg = f"'{path}': columns {', '.join(columns)} are needed; there: {', '.join(reader.fieldnames or ())}."
+                there = ", ".join(reader.fieldnames or ())
+                msg = f"'{path}': columns {', '.join(columns)} are needed; there: {there}."
                 raise DatasetError(msg)
             rows = [_Row(where=f"{path}, line {reader.line_num}", values=values) for values in reader]
     except (OSError, UnicodeDecodeError) as error:
@@ -252,7 +256,7 @@ def _given(rows: list[_Row], frames: list[float] | None) -> GivenBoxes:
     )
     for row, (x0, y0, x1, y1) in zip(rows, boxes, strict=True):
         if x1 <= x0 or y1 <= y0:
-            msg = f"{row.where}: the box {x0:g}, {y0:g}, {x1:g}, {y1:g} is empty; x0 < x1 and y0 < y1 are needed."
+            msg = f"{row.where}: box {x0:g}, {y0:g}, {x1:g}, {y1:g} is empty; x0 < x1 and y0 < y1 are needed."
             raise DatasetError(msg)
     return GivenBoxes(
         box_xyxy_px=boxes, frame_index=None if frames is None else np.array(frames, dtype=np.int64)

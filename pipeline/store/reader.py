@@ -126,7 +126,8 @@ def _checked_array(group: Any, spec: ArraySpec, meta: CacheMeta, path: Path) -> 
         msg = f"{path} has no array '{spec.name}'. The cache is damaged; extract it again."
         raise CacheError(msg)
     if tuple(array.shape) != meta.shape(spec):
-        msg = f"{path}: array '{spec.name}' has shape {tuple(array.shape)}; {meta.shape(spec)} is needed. The cache is damaged."
+        shape, needed = tuple(array.shape), meta.shape(spec)
+        msg = f"{path}: array '{spec.name}' has shape {shape}; {needed} is needed. The cache is damaged."
         raise CacheError(msg)
     return array
 

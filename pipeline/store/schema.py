@@ -4,6 +4,7 @@
 format here and nowhere else.
 """
 
+import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -313,30 +314,27 @@ class CacheMeta:
     @classmethod
     def from_attributes(cls, attributes: Mapping[str, Any], where: str) -> "CacheMeta":
         """Read the attributes of a cache, refusing another format, version or type of value."""
-        if attributes.get("format") != FORMAT:
-            msg = f"{where} is not a feature cache: attribute 'format' is {attributes.get('format')!r}, {FORMAT!r} is needed."
+        kind, version = attributes.get("format"), attributes.get("version")
+        if kind != FORMAT:
+            msg = f"{where} is not a feature cache: its attribute 'format' is {kind!r}, not {FORMAT!r}."
             raise CacheError(msg)
-        if attributes.get("version") != VERSION:
-            msg = f"{where} has cache version {attributes.get('version')!r}; this program reads version {VERSION}. Extract it again."
+        if version != VERSION:
+            msg = f"{where} has cache version {version!r}; this program reads {VERSION}. Extract it again."
             raise CacheError(msg)
-        values: dict[str, Any] = {}
-        for name, declared in cls.__dataclass_fields__.items():
-            values[name] = _checked(name, attributes.get(name), str(declared.type), where)
-        return cls(**values)
+        return cls(
+            **{
+                name: _checked(name, attributes.get(name), typing.get_origin(hint) or hint, where)
+                for name, hint in typing.get_type_hints(cls).items()
+            }
+        )
 
 
-def _checked(name: str, value: Any, declared: str, where: str) -> Any:
-    kinds: Mapping[str, tuple[type, ...]] = {
-        "int": (int,),
-        "str": (str,),
-        "tuple": (list, tuple),
-        "Mapping": (Mapping,),
-    }
-    head = declared.replace("<class '", "").replace("'>", "").split("[")[0].rsplit(".", 1)[-1]
-    if not isinstance(value, kinds[head]) or isinstance(value, bool):
-        msg = f"{where}: attribute '{name}' is {value!r}; a value of type {head} is needed. The cache is damaged."
+def _checked(name: str, value: Any, kind: type, where: str) -> Any:
+    """The attribute in the type that `CacheMeta` declares, or CacheError: attributes are not trusted."""
+    allowed = (list, tuple) if kind is tuple else (kind,)
+    texts = kind is not tuple or (isinstance(value, list | tuple) and all(isinstance(v, str) for v in value))
+    if not isinstance(value, allowed) or isinstance(value, bool) or not texts:
+        wanted = {tuple: "a list of texts", str: "a text", int: "a whole number"}.get(kind, "an object")
+        msg = f"{where}: attribute '{name}' is {value!r}; {wanted} is needed. The cache is damaged."
         raise CacheError(msg)
-    if head == "tuple" and not all(isinstance(item, str) for item in value):
-        msg = f"{where}: attribute '{name}' holds something that is not text. The cache is damaged."
-        raise CacheError(msg)
-    return tuple(value) if head == "tuple" else value
+    return tuple(typing.cast(list[str], value)) if kind is tuple else value

@@ -62,7 +62,7 @@ class CacheWriter:
     def block_bounds(self, start: int) -> tuple[int, int]:
         """First row and end row of the block that begins at row `start`."""
         if start % self.meta.block_clips or not 0 <= start < self.meta.num_clips:
-            msg = f"No block begins at row {start}; blocks of {self.meta.block_clips} begin at its multiples."
+            msg = f"No block begins at row {start}; one begins every {self.meta.block_clips} rows."
             raise CacheError(msg)
         return start, min(start + self.meta.block_clips, self.meta.num_clips)
 
@@ -79,7 +79,7 @@ class CacheWriter:
         first, end = self.block_bounds(start)
         rows = {}
         for spec in self._block_specs():
-            stored = np.asarray(self._group[spec.name][first:end])
+            stored = np.asarray(self._array(spec)[first:end])
             rows[spec.name] = stored.astype(object) if spec.dtype == "str" else stored.copy()
         return rows
 
@@ -92,13 +92,16 @@ class CacheWriter:
         try:
             for spec in sorted(self._block_specs(), key=lambda spec: spec.name == _LAST):
                 shape = (end - first, *self.meta.shape(spec)[1:])
-                self._group[spec.name][first:end] = _as_stored(spec, rows[spec.name], shape)
+                self._array(spec)[first:end] = _as_stored(spec, rows[spec.name], shape)
         except OSError as error:
             msg = (
-                f"Clips {first} to {end - 1} could not be written to '{self.path}': {error.strerror or error}; "
-                "finished blocks are safe. Mend that and run the same command again."
+                f"Clips {first} to {end - 1} could not be written to '{self.path}': "
+                f"{error.strerror or error}; finished blocks are safe. Mend that and run again."
             )
             raise CacheError(msg) from error
+
+    def _array(self, spec: ArraySpec) -> Any:
+        return self._group[spec.name]
 
     def _block_specs(self) -> list[ArraySpec]:
         return [spec for spec in self.meta.arrays() if spec.per_block]
