@@ -9,10 +9,16 @@ INSTALLED := $(VENV)/installed
 .DEFAULT_GOAL := help
 .PHONY: help install demo test lint format schema lock clean
 
+# A .venv whose Python does not run (absent, half made, upgraded away) is made anew.
+ifneq ($(shell $(BIN)/python -c 'print("runs")' 2>/dev/null),runs)
+.PHONY: $(INSTALLED) $(BIN)/python
+endif
+
 help:  ## list these commands
 	@sed -n 's/^\([a-z]*\):.*  ## /  make \1\t/p' Makefile | expand -t 16
 
 install: $(INSTALLED)  ## make .venv and install exactly requirements.lock into it
+	@echo "$(VENV) is ready: . $(BIN)/activate"
 
 demo: $(INSTALLED)  ## synthetic clips -> features -> training -> figures, within minutes on a CPU
 	@$(BIN)/python cli.py demo
@@ -57,12 +63,12 @@ $(BIN)/python:
 	@$(PYTHON) -m venv --clear --without-pip $(VENV) || { \
 	  echo "make: '$(PYTHON) -m venv' failed; see the lines above (on Debian and Ubuntu: apt install python3-venv)." >&2; exit 1; }
 
-$(INSTALLED): requirements.lock $(BIN)/python
+$(INSTALLED): requirements.lock | $(BIN)/python
 	@echo "Installing requirements.lock into $(VENV): some minutes and several GB the first time." >&2
 	@$(with_uv) pip sync --require-hashes --python $(BIN)/python requirements.lock
 	@touch $@
 
-lock: $(BIN)/python  ## resolve requirements.lock from pyproject.toml (UPGRADE=--upgrade for newer versions)
+lock: | $(BIN)/python  ## resolve requirements.lock from pyproject.toml (UPGRADE=--upgrade for newer versions)
 	@$(with_uv) pip compile pyproject.toml --extra dev --group lock --universal --python-version 3.11 \
 	  --no-emit-index-url --generate-hashes --custom-compile-command "make lock" $(UPGRADE) \
 	  --quiet --output-file requirements.lock
