@@ -86,7 +86,7 @@ checks them.
 | attribute | type | meaning |
 |---|---|---|
 | `format` | text | `{format}`. |
-| `version` | number | {version}; another version is refused. |
+| `version` | whole number | {version}; another version is refused. |
 {attributes}
 """
 
@@ -134,10 +134,10 @@ def _range(spec: ArraySpec) -> str:
 def _json_type(declared: object) -> str:
     """The JSON type of an attribute, from the annotation of its field."""
     if declared is int:
-        return "number"
+        return "whole number"
     if declared is str:
         return "text"
-    return "list of text" if str(declared).startswith("tuple") else "object"
+    return "list of texts" if str(declared).startswith("tuple") else "object"
 
 
 if __name__ == "__main__":
