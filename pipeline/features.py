@@ -105,7 +105,6 @@ class Encoder:
         self.precision = resolve_precision(config.precision, device)
         self.num_tokens = num_kept_tokens(config.tokens, clip.num_patches)
         self.batch_pictures = config.batch_pictures or (256 if device.type == "cuda" else 32)
-        self.picture_side_px = clip.picture_side_px
         self._tokens = config.tokens
         self._device = device
         self._dtype = _TYPES[self.precision]

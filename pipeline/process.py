@@ -53,6 +53,20 @@ class ExtractConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class CropTools:
+    """What it takes to make stream pictures; no encoder yet.
+
+    side_px, fill_rgb: of the stream pictures, as the encoder wants them.
+    """
+
+    config: ExtractConfig
+    device: torch.device
+    detector: face_step.FaceDetector
+    side_px: int
+    fill_rgb: tuple[int, int, int]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Tools:
     """The models that a worker holds: loaded once, used for every block."""
 
@@ -61,6 +75,11 @@ class Tools:
     detector: face_step.FaceDetector
     clip: LoadedClip
     encoder: Encoder
+
+    @property
+    def crop(self) -> CropTools:
+        """The part of these tools that comes before the encoder."""
+        return _crop_tools(self.config, self.device, self.detector, self.clip.picture_side_px, self.clip.mean)
 
     def identity(self) -> dict[str, Any]:
         """What changes feature values, as plain values; its hash is the cache's fingerprint.
@@ -83,12 +102,36 @@ class Tools:
         return config
 
 
+def load_crop_tools(
+    config: ExtractConfig, device: torch.device, *, side_px: int, mean: tuple[float, float, float]
+) -> CropTools:
+    """Load the detector alone, for stream pictures of a given side and mean colour (0 to 1)."""
+    detector = face_step.load_detector(config.detector, device)
+    return _crop_tools(config, device, detector, side_px, mean)
+
+
 def load_tools(config: ExtractConfig, device: torch.device) -> Tools:
     """Load detector and encoder. Raises WeightsError or ConfigError when one cannot be had."""
     detector = face_step.load_detector(config.detector, device)
     clip = load_clip(config.encoder)
     encoder = Encoder(clip, config.features, device)
     return Tools(config=config, device=device, detector=detector, clip=clip, encoder=encoder)
+
+
+def _crop_tools(
+    config: ExtractConfig,
+    device: torch.device,
+    detector: face_step.FaceDetector,
+    side_px: int,
+    mean: tuple[float, float, float],
+) -> CropTools:
+    return CropTools(
+        config=config,
+        device=device,
+        detector=detector,
+        side_px=side_px,
+        fill_rgb=stream_step.fill_colour(mean),
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +145,7 @@ class Prepared:
     streams: Streams
 
 
-def prepare_clip(root: Path, clip: ClipRef, tools: Tools) -> Prepared:
+def prepare_clip(root: Path, clip: ClipRef, tools: CropTools) -> Prepared:
     """Everything up to the stream pictures of a clip. Raises ClipError, which names the step."""
     path, config = root / clip.path, tools.config
     with _step("decode"):
@@ -119,8 +162,8 @@ def prepare_clip(root: Path, clip: ClipRef, tools: Tools) -> Prepared:
             torch.from_numpy(frames.rgb_UHWC).to(tools.device),
             track,
             config.streams,
-            side_px=tools.encoder.picture_side_px,
-            fill_rgb=stream_step.fill_colour(tools.clip.mean),
+            side_px=tools.side_px,
+            fill_rgb=tools.fill_rgb,
         )
     return Prepared(source_sha256=digest, frames=frames, faces=faces, track=track, streams=streams)
 
@@ -133,7 +176,7 @@ def process_block(
     root: the folder that the clips' paths start from. on_progress: told how much more of the
     block is done, in clips. Returns one outcome per clip, in order.
     """
-    prepared = [_attempt(root, clip, tools) for clip in clips]
+    prepared = [_attempt(root, clip, tools.crop) for clip in clips]
     good = [item for item in prepared if isinstance(item, Prepared)]
     encoded = _encode_clips(good, tools, _share_of_work(len(clips), good, on_progress))
     outcomes: list[ClipOutcome] = []
@@ -144,7 +187,7 @@ def process_block(
     return outcomes
 
 
-def _attempt(root: Path, clip: ClipRef, tools: Tools) -> Prepared | ClipFailed:
+def _attempt(root: Path, clip: ClipRef, tools: CropTools) -> Prepared | ClipFailed:
     try:
         return prepare_clip(root, clip, tools)
     except ClipError as error:
@@ -163,7 +206,7 @@ def _step(stage: str) -> Iterator[None]:
         raise ClipError(stage, f"unexpected {type(error).__name__}: {lines[0]}") from error
 
 
-def _detect(clip: ClipRef, frames: Frames, tools: Tools) -> list[Faces]:
+def _detect(clip: ClipRef, frames: Frames, tools: CropTools) -> list[Faces]:
     if tools.config.detector.name == "boxes":
         _, height, width, _ = frames.rgb_UHWC.shape
         return face_step.given_faces(clip.given_boxes, frames.index_U, height, width)

@@ -43,11 +43,16 @@ class RunOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class RunReport:
-    """What a run did, and how the cache stands: clips by status, over all clips."""
+    """What a run did, and how the cache stands: clips by status, over all clips.
+
+    failures: id, stage and reason of every failed clip. face_found_share: of the valid frames of
+    all done clips, those on which the subject's face was detected; 0 when no clip is done.
+    """
 
     processed: int
     counts: dict[str, int]
     failures: tuple[tuple[str, str, str], ...]
+    face_found_share: float
 
     @property
     def num_failed(self) -> int:
@@ -152,7 +157,14 @@ def report(cache_path: Path, processed: int) -> RunReport:
         failed = np.flatnonzero(cache.read("status") == Status.FAILED)
         columns = [cache.read(name)[failed] for name in ("clip_id", "stage", "reason")]
         failures = tuple(zip(*(column.tolist() for column in columns), strict=True))
-        return RunReport(processed=processed, counts=cache.status_counts(), failures=failures)
+        done = cache.done_rows()
+        valid, found = (cache.read(name)[done] for name in ("frame_valid", "face_found"))
+        return RunReport(
+            processed=processed,
+            counts=cache.status_counts(),
+            failures=failures,
+            face_found_share=float((found & valid).sum() / max(1, valid.sum())),
+        )
 
 
 def describe(index: DatasetIndex, tools: Tools) -> CacheMeta:

@@ -9,8 +9,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.fingerprint import sha256_json
-from pipeline.process import Tools, process_block
+from pipeline.config import from_dict
+from pipeline.datasets import read_dataset
+from pipeline.errors import OusError
+from pipeline.fingerprint import differences, sha256_json
+from pipeline.process import ExtractConfig, Tools, load_tools, process_block
+from pipeline.runner import choose_device
 from pipeline.store.reader import FeatureCache
 from pipeline.store.rows import fill_row
 from pipeline.store.schema import ArraySpec
@@ -20,6 +24,7 @@ RELATIVE_TOLERANCE = 0.02
 """A recomputed feature may differ from the stored one by this share of the feature's norm: other
 hardware and batch sizes sum in another order, in 8-bit mantissas where the encoder runs in bf16."""
 
+_DEFAULT_SAMPLE = 2
 _COMPARED = ("frame_index", "frame_valid", "face_found", "status")
 
 
@@ -36,11 +41,15 @@ class Finding:
 
 @dataclass(frozen=True, kw_only=True)
 class Recomputed:
-    """The outcome of computing clips again. largest_difference: relative to the feature's norm."""
+    """The outcome of computing clips again. largest_difference: relative to the feature's norm.
 
-    clip_ids: tuple[str, ...]
-    largest_difference: float
-    findings: tuple[Finding, ...]
+    note: why nothing was computed again, where nothing was.
+    """
+
+    clip_ids: tuple[str, ...] = ()
+    largest_difference: float = 0.0
+    findings: tuple[Finding, ...] = ()
+    note: str = ""
 
 
 def verify_stored(cache: FeatureCache, on_block: Callable[[], None] | None = None) -> list[Finding]:
@@ -51,6 +60,53 @@ def verify_stored(cache: FeatureCache, on_block: Callable[[], None] | None = Non
         if on_block is not None:
             on_block()
     return findings
+
+
+def recompute_sample(
+    cache: FeatureCache,
+    count: int | None,
+    *,
+    root: Path | None = None,
+    encoder_weights: str | None = None,
+    detector_weights: str | None = None,
+) -> Recomputed:
+    """Compute `count` clips again from their files, with the models that the cache names.
+
+    count: None asks for two, and settles for a note where files or models are not on this machine;
+    a number insists. root, encoder_weights, detector_weights: where those lie now.
+    """
+    rows = pick_sample(cache, _DEFAULT_SAMPLE if count is None else count)
+    if not rows:
+        return Recomputed(
+            note="NOTHING COMPUTED AGAIN: " + ("not asked for" if count == 0 else "no clip is done")
+        )
+    try:
+        index = read_dataset(cache.meta.dataset, root or Path(cache.meta.config["dataset"]["root"]))
+        tools = load_tools(_config_of(cache, encoder_weights, detector_weights), choose_device(None))
+    except OusError as error:
+        if count is not None:
+            raise
+        return Recomputed(note=f"NOTHING COMPUTED AGAIN: {error}")
+    other = differences(tools.identity(), cache.meta.identity)
+    other = [line for line in other if not line.startswith("features.precision")]
+    if other:
+        return Recomputed(
+            findings=(Finding(where="recompute", what=f"the models differ: {'; '.join(other)}"),)
+        )
+    return recompute(cache, index, tools, rows)
+
+
+def _config_of(
+    cache: FeatureCache, encoder_weights: str | None, detector_weights: str | None
+) -> ExtractConfig:
+    """The config that the cache was made with; precision by this device, as another may lack it."""
+    values = {section: dict(keys) for section, keys in cache.meta.config.items() if section != "dataset"}
+    values["features"]["precision"] = "auto"
+    if encoder_weights is not None:
+        values["encoder"]["weights"] = encoder_weights
+    if detector_weights is not None:
+        values["detector"]["weights"] = detector_weights
+    return from_dict(ExtractConfig, values)
 
 
 def pick_sample(cache: FeatureCache, count: int, seed: int = 0) -> list[int]:
@@ -104,7 +160,7 @@ def _recompute_clip(
                 findings.append(Finding(where=spec.name, what=what))
         elif spec.name in _COMPARED and (stored[spec.name] != again[spec.name]).any():
             what = f"clip '{clip.clip_id}' comes out otherwise when computed again"
-                findings.append(Finding(where=spec.name, what=what))
+            findings.append(Finding(where=spec.name, what=what))
     return largest, findings
 
 

@@ -8,6 +8,7 @@
 A new data set is one module with a `read(root) -> DatasetIndex` and one line in `READERS`.
 """
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
@@ -19,8 +20,10 @@ from pipeline.types import DatasetIndex
 READERS: Mapping[str, str] = {
     "manifest": "pipeline.datasets.manifest",
     "folder": "pipeline.datasets.folder",
-    "synthetic": "pipeline.datasets.synthetic",
+    "synthetic": "pipeline.datasets.manifest",
 }
+"""Data set -> the module that reads it; a synthetic set brings a manifest."""
+
 PLANNED = ("dfew", "ferv39k", "mafw")
 """Official sets that have no reader yet."""
 
@@ -43,4 +46,4 @@ def read_dataset(name: str, root: Path) -> DatasetIndex:
         msg = f"No data set at '{root}' (--root, or the folder $OUS_DATA/{name}); give --root PATH."
         raise DatasetError(msg)
     read = cast(Callable[[Path], DatasetIndex], import_module(READERS[name]).read)
-    return read(root)
+    return dataclasses.replace(read(root), name=name)

@@ -1,0 +1,91 @@
+"""Faces in pictures and videos, for a person who wants to see what the detector sees."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from pipeline.config import override
+from pipeline.errors import ClipError
+from pipeline.process import CropTools, ExtractConfig, load_crop_tools, prepare_clip
+from pipeline.sheet import PICTURE_SUFFIXES, draw_faces, read_picture, stream_sheet, write_png
+from pipeline.types import ClipRef, Faces, Split
+
+_CLIP_SIDE_PX = 224
+_CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
+"""Side and mean colour of the pictures that CLIP models take; only the sheets show them."""
+
+
+def load(settings: list[str], device: torch.device) -> CropTools:
+    """The detector under settings such as ``detector.score=0.5``. Raises ConfigError, WeightsError."""
+    config = override(ExtractConfig(), settings)
+    return load_crop_tools(config, device, side_px=_CLIP_SIDE_PX, mean=_CLIP_MEAN)
+
+
+def look(path: Path, tools: CropTools, draw: Path | None) -> dict[str, Any]:
+    """Detect faces in a picture or in a video's sampled frames, as plain JSON values.
+
+    draw: a folder that takes a PNG per file: the picture with its boxes; of a video the sampled
+    frames with boxes and track above the two streams. A file that cannot be read gives `error`.
+    """
+    document: dict[str, Any] = {"path": str(path), "error": "", "frames": []}
+    try:
+        if path.suffix.lower() in PICTURE_SUFFIXES:
+            picture = read_picture(path)
+            (found,) = tools.detector.detect(picture[None])
+            document["frames"] = [_row(found)]
+            drawn = draw_faces(picture, found)
+        else:
+            clip = ClipRef(clip_id=path.name, path=path.name, label=-1, splits=(Split.ABSENT,))
+            prepared = prepare_clip(path.parent, clip, tools)
+            frames = prepared.frames
+            document["frames"] = [
+                {"index": int(index), "seconds": float(seconds), **_row(found)}
+                for index, seconds, found in zip(
+                    frames.index_U, frames.seconds_U, prepared.faces, strict=True
+                )
+            ]
+            document["subject_found"] = int(prepared.track.found.sum())
+            document["notes"] = list(frames.notes)
+            drawn = stream_sheet(prepared)
+    except ClipError as error:
+        document["error"] = str(error)
+        return document
+    if draw is not None:
+        document["drawn"] = str(draw / f"{path.name}.png")
+        write_png(drawn, Path(document["drawn"]))
+    return document
+
+
+def look_lines(document: dict[str, Any]) -> list[str]:
+    """The document of `look` for people: a line per face."""
+    if document["error"]:
+        return [f"{document['path']}: {document['error']}"]
+    lines = []
+    for frame in document["frames"]:
+        where = f"frame {frame['index']} ({frame['seconds']:.2f} s)" if "index" in frame else "picture"
+        lines.append(f"{document['path']}, {where}: {len(frame['faces'])} faces")
+        for face in frame["faces"]:
+            box = "  ".join(f"{value:.1f}" for value in face["box_xyxy_px"])
+            lines.append(f"  {face['score']:.4f}  {box}")
+    if "subject_found" in document:
+        lines.append(
+            f"{document['path']}: subject on {document['subject_found']} of {len(document['frames'])} frames"
+        )
+    if "drawn" in document:
+        lines.append(f"wrote {document['drawn']}")
+    return lines
+
+
+def _row(faces: Faces) -> dict[str, Any]:
+    return {
+        "faces": [
+            {
+                "box_xyxy_px": [float(value) for value in box],
+                "score": float(score),
+                "landmark_xy_px": None if np.isnan(points).any() else points.astype(float).tolist(),
+            }
+            for box, score, points in zip(faces.box_xyxy_px, faces.score, faces.landmark_xy_px, strict=True)
+        ]
+    }

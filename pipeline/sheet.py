@@ -1,0 +1,112 @@
+"""Pictures for people: faces drawn on frames, and contact sheets of a clip's two streams.
+
+Letters: U frames; H, W picture; S side of a stream picture. All pictures are uint8 RGB.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from pipeline.errors import ClipError, OusError
+from pipeline.process import Prepared
+from pipeline.types import Bytes, Faces, Floats
+
+PICTURE_SUFFIXES = frozenset([".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"])
+_SUBJECT, _OTHER, _GUESSED, _INK = (60, 220, 90), (240, 190, 40), (235, 80, 60), (235, 235, 235)
+_GAP_PX, _CAPTION_PX, _BACKGROUND = 4, 22, 24
+
+
+def read_picture(path: Path) -> Bytes:
+    """An image file as RGB [H, W, 3]; transparency is dropped. Raises ClipError when it is none."""
+    try:
+        encoded = np.frombuffer(path.read_bytes(), dtype=np.uint8)
+    except OSError as error:
+        raise ClipError("open", f"cannot be read: {error.strerror}") from error
+    bgr = cv2.imdecode(encoded, cv2.IMREAD_COLOR) if encoded.size else None
+    if bgr is None:
+        raise ClipError("open", "not a readable picture")
+    return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), dtype=np.uint8)
+
+
+def write_png(picture: Bytes, path: Path) -> None:
+    """Write an RGB picture as PNG."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    ok, encoded = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+    if not ok:
+        msg = f"The picture of {picture.shape} for '{path}' could not be encoded as PNG."
+        raise OusError(msg)
+    path.write_bytes(encoded.tobytes())
+
+
+def draw_faces(picture: Bytes, faces: Faces) -> Bytes:
+    """The picture with every face's box, score and landmarks."""
+    drawn = picture.copy()
+    for box, score, points in zip(faces.box_xyxy_px, faces.score, faces.landmark_xy_px, strict=True):
+        _rectangle(drawn, box, _OTHER)
+        corner = (int(box[0]), max(12, int(box[1]) - 4))
+        cv2.putText(drawn, f"{score:.2f}", corner, cv2.FONT_HERSHEY_SIMPLEX, 0.45, _OTHER, 1, cv2.LINE_AA)
+        for x, y in points[np.isfinite(points).all(axis=1)]:
+            cv2.circle(drawn, (round(float(x)), round(float(y))), 2, _SUBJECT, -1, cv2.LINE_AA)
+    return drawn
+
+
+def stream_sheet(prepared: Prepared, columns: int = 8) -> Bytes:
+    """A clip's sampled frames with all faces and the subject's track, above its two streams.
+
+    The subject's box is green where the face was detected and red where it was interpolated.
+    """
+    side = prepared.streams.face_U3SS.shape[-1]
+    cells = []
+    for u, frame in enumerate(prepared.frames.rgb_UHWC):
+        drawn = draw_faces(frame, prepared.faces[u])
+        found = bool(prepared.track.found[u])
+        if prepared.track.has_face:
+            _rectangle(drawn, prepared.track.box_xyxy_px[u], _SUBJECT if found else _GUESSED, 3)
+        face, scene = (
+            stream[u].permute(1, 2, 0).cpu().numpy()
+            for stream in (prepared.streams.face_U3SS, prepared.streams.scene_U3SS)
+        )
+        state = "found" if found else ("interpolated" if prepared.track.has_face else "no face")
+        caption = f"{prepared.frames.index_U[u]}  {prepared.frames.seconds_U[u]:.2f} s  {state}"
+        cells.append(np.vstack([_caption(caption, side), _fit(drawn, side), face, scene]))
+    return tile(cells, columns)
+
+
+def tile(cells: Sequence[Bytes], columns: int) -> Bytes:
+    """Cells of one size in rows of `columns`, on a dark ground."""
+    height, width, _ = cells[0].shape
+    columns = min(columns, len(cells))
+    rows = -(-len(cells) // columns)
+    ground = np.full(
+        (rows * (height + _GAP_PX) + _GAP_PX, columns * (width + _GAP_PX) + _GAP_PX, 3), _BACKGROUND, np.uint8
+    )
+    for place, cell in enumerate(cells):
+        row, column = divmod(place, columns)
+        top, left = _GAP_PX + row * (height + _GAP_PX), _GAP_PX + column * (width + _GAP_PX)
+        ground[top : top + height, left : left + width] = cell
+    return ground
+
+
+def _rectangle(picture: Bytes, box_xyxy_px: Floats, colour: tuple[int, int, int], width: int = 1) -> None:
+    x0, y0, x1, y1 = (round(float(value)) for value in box_xyxy_px)
+    cv2.rectangle(picture, (x0, y0), (x1, y1), colour, width)
+
+
+def _caption(text: str, width: int) -> Bytes:
+    strip = np.full((_CAPTION_PX, width, 3), _BACKGROUND, dtype=np.uint8)
+    cv2.putText(strip, text, (4, 15), cv2.FONT_HERSHEY_SIMPLEX, 0.42, _INK, 1, cv2.LINE_AA)
+    return strip
+
+
+def _fit(picture: Bytes, side: int) -> Bytes:
+    """The whole picture, scaled into a square."""
+    height, width, _ = picture.shape
+    scale = side / max(height, width)
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+    square = np.full((side, side, 3), _BACKGROUND, dtype=np.uint8)
+    top, left = (side - size[1]) // 2, (side - size[0]) // 2
+    square[top : top + size[1], left : left + size[0]] = small
+    return square

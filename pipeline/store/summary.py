@@ -1,0 +1,102 @@
+"""What a cache holds, as one document: for `cache info`."""
+
+from typing import Any
+
+import numpy as np
+
+from pipeline.store.reader import FeatureCache
+from pipeline.types import Polarity, Split, Status
+
+
+def summarise(cache: FeatureCache) -> dict[str, Any]:
+    """Clips by outcome, class and split, encoder, settings, arrays and bytes, as plain JSON values."""
+    meta = cache.meta
+    label, membership = cache.read("label"), cache.read("membership")
+    polarity = cache.read("polarity")
+    status, reason = cache.read("status"), cache.read("reason")
+    ids, stage = cache.read("clip_id"), cache.read("stage")
+    failed = np.flatnonzero(status == Status.FAILED)
+    odd = np.flatnonzero((status != Status.FAILED) & (reason != ""))
+    sizes = {
+        spec.name: int(np.prod(meta.shape(spec))) * np.dtype(spec.dtype).itemsize
+        for spec in meta.arrays()
+        if spec.dtype != "str"
+    }
+    return {
+        "cache": str(cache.path),
+        "dataset": meta.dataset,
+        "warnings": list(meta.warnings),
+        "clips": meta.num_clips,
+        "outcomes": cache.status_counts(),
+        "classes": {name: int((label == i).sum()) for i, name in enumerate(meta.class_names)},
+        "unlabelled": int((label < 0).sum()),
+        "polarities": {member.name.lower(): int((polarity == member).sum()) for member in Polarity},
+        "folds": {
+            name: {s.name.lower(): int((membership[:, fold] == s).sum()) for s in Split}
+            for fold, name in enumerate(meta.fold_names)
+        },
+        "encoder": {
+            "name": meta.encoder_name,
+            "weights": meta.encoder_weights,
+            "sha256": meta.encoder_sha256,
+        },
+        "fingerprint": meta.fingerprint,
+        "config": dict(meta.config),
+        "identity": dict(meta.identity),
+        "packages": dict(meta.packages),
+        "arrays": {
+            spec.name: {"shape": list(meta.shape(spec)), "dtype": spec.dtype} for spec in meta.arrays()
+        },
+        "bytes": sum(sizes.values()),
+        "failures": [{"clip_id": ids[row], "stage": stage[row], "reason": reason[row]} for row in failed],
+        "notes": [{"clip_id": ids[row], "note": reason[row]} for row in odd],
+    }
+
+
+def summary_lines(document: dict[str, Any], *, all_clips: bool, listed: int = 5) -> list[str]:
+    """The document of `summarise` for people; `all_clips` lists every failed and every odd clip."""
+    identity = document["identity"]
+    weights = (
+        document["encoder"]["weights"].upper() if document["warnings"] else document["encoder"]["weights"]
+    )
+    outcomes = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in document["outcomes"].items())
+    lines = [
+        *(f"!! {warning}" for warning in document["warnings"]),
+        f"{document['cache']}: {document['clips']} clips of {document['dataset']}, "
+        f"{document['bytes'] / 1e6:.1f} MB",
+        f"  outcomes   {outcomes}",
+        "  classes    " + ", ".join(f"{name} {count}" for name, count in document["classes"].items()),
+        *([f"  unlabelled {document['unlabelled']}"] if document["unlabelled"] else []),
+        "  polarity   "
+        + ", ".join(f"{name} {count}" for name, count in document["polarities"].items() if count),
+        *(
+            f"  fold {fold:<6}" + _counted(splits)
+            for fold, splits in document["folds"].items()
+        ),
+        f"  encoder    {document['encoder']['name']}, weights {weights}, "
+        f"{identity['features']['precision']}, sha256 {document['encoder']['sha256'][:12]}",
+        f"  detector   {identity['detector']['name']}",
+        f"  scene      {identity['streams']['scene']}, {identity['streams']['scene_fit']}",
+        *(
+            f"  {name:<17} {' x '.join(str(n) for n in array['shape'])} {array['dtype']}"
+            for name, array in document["arrays"].items()
+            if array["dtype"] == "float16"
+        ),
+        f"  fingerprint {document['fingerprint'][:16]}",
+    ]
+    lines += _some([f"  failed  {row['clip_id']}  {row['stage']}: {row['reason']}" for row in document["failures"]],
+                   all_clips, listed)  # fmt: skip
+    lines += _some(
+        [f"  note  {row['clip_id']}  {row['note']}" for row in document["notes"]], all_clips, listed
+    )
+    return lines
+
+
+def _counted(counts: dict[str, int]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in counts.items() if count)
+
+
+def _some(lines: list[str], all_lines: bool, listed: int) -> list[str]:
+    if all_lines or len(lines) <= listed:
+        return lines
+    return [*lines[:listed], f"  ... and {len(lines) - listed} more; --all-clips lists them"]

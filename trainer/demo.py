@@ -1,0 +1,182 @@
+"""The demo: drawn clips all the way to figures, face-only against the full model.
+
+The bridge between pipeline and trainer in one process. The encoder has seeded random weights,
+since nothing may be downloaded: what the demo shows is how the result stands to the drawn set's
+known answer, not the method's accuracy on real clips.
+"""
+
+import dataclasses
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.config import from_dict
+from pipeline.datasets import read_dataset
+from pipeline.datasets.synthetic import (
+    SyntheticConfig,
+    chance_accuracy,
+    face_only_bound,
+    plan_clips,
+    write_synthetic,
+)
+from pipeline.errors import OusError
+from pipeline.process import ExtractConfig, load_tools
+from pipeline.runner import RunOptions, choose_device, extract
+from pipeline.types import DatasetIndex
+from trainer import plots
+from trainer.config import TrainConfig, smoke
+from trainer.evaluate import EvalResult, evaluate
+from trainer.train import EpochReport, train
+
+CLIPS, CACHE, RUNS, FIGURE, RESULT = "clips", "feats.zarr", "runs", "demo.png", "demo.json"
+_OWN = frozenset([CLIPS, CACHE, RUNS, FIGURE, RESULT])
+_EXTRACTION = {
+    "frames": {"num_frames": 8},
+    "detector": {"name": "haar"},
+    "encoder": {"name": "ViT-S-32", "weights": "random"},
+    "features": {"precision": "fp32"},
+}
+"""The small encoder tells the drawn expressions apart even untrained; float32 is the same anywhere."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DemoReport:
+    """The two models on the held-out clips, beside what is possible there.
+
+    bound: the best accuracy open to any predictor that sees faces only. chance: of always naming
+    the most frequent class.
+    """
+
+    out: Path
+    bound: float
+    chance: float
+    face_found_share: float
+    face_only: EvalResult
+    full: EvalResult
+
+    @property
+    def scene_helps(self) -> bool:
+        """Whether the full model's whole 95% interval lies above the face-only bound."""
+        return self.full.metrics.war_interval()[0] > self.bound
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as plain JSON values."""
+        return {
+            "out": str(self.out),
+            "chance": self.chance,
+            "face_only_bound": self.bound,
+            "face_found_share": self.face_found_share,
+            "face_only": self.face_only.to_dict(),
+            "full": self.full.to_dict(),
+            "scene_helps": self.scene_helps,
+        }
+
+    def lines(self) -> list[str]:
+        """For people: both models against the bound and chance, and where to look."""
+        verdict = (
+            "The full model's interval lies above the bound: it uses the scene."
+            if self.scene_helps
+            else "The full model's interval does NOT lie above the bound: no gain by the scene is shown."
+        )
+        rows = [("face-only model", self.face_only), ("full model", self.full)]
+        return [
+            *(f"!! {banner}" for banner in self.full.info.banners),
+            f"{self.full.metrics.num_clips} held-out drawn clips, people unseen in training      WAR",
+            f"  {'chance (most frequent class)':<44} {self.chance:7.1%}",
+            *(_row(name, result) for name, result in rows[:1]),
+            f"  {'the most that faces alone can give':<44} {self.bound:7.1%}",
+            *(_row(name, result) for name, result in rows[1:]),
+            verdict,
+            f"look at   {self.out / FIGURE}",
+            f"figures   {self.out / RUNS}/*/curves.png, confusion.png",
+            f"clips     {self.out / CLIPS}/clips/*.mp4, manifest.csv, truth.csv",
+            f"cache     {self.out / CACHE}  (cli.py cache info {self.out / CACHE})",
+        ]
+
+
+def run_demo(
+    out: Path,
+    *,
+    seed: int = 0,
+    say: Callable[[str], None],
+    bar: Callable[[str, float], Callable[[float], None]],
+    on_epoch: Callable[[EpochReport], None],
+    clips: SyntheticConfig | None = None,
+) -> DemoReport:
+    """Draw, extract, train twice, evaluate twice, plot; clips and cache of an earlier demo are reused.
+
+    bar: given a name and a total, returns a function that advances a progress bar.
+    Raises OusError when `out` holds something that no demo has made.
+    """
+    _refuse_foreign(out)
+    synthetic = clips or SyntheticConfig(seed=seed)
+    index = _draw(out / CLIPS, synthetic, bar)
+    say(f"drew {len(index.clips)} clips in {out / CLIPS}")
+    found = _extract(index, out / CACHE, bar)
+    shutil.rmtree(out / RUNS, ignore_errors=True)
+    results = {}
+    for name, config in (("face-only", _face_only(smoke())), ("full", smoke())):
+        say(f"training the {name} model")
+        train(out / CACHE, out / RUNS / name, config, seed=seed, device="cpu", on_epoch=on_epoch)
+        results[name] = evaluate(out / RUNS / name, device="cpu")
+    planned = plan_clips(synthetic)
+    report = DemoReport(
+        out=out,
+        bound=face_only_bound(planned),
+        chance=chance_accuracy(planned),
+        face_found_share=found,
+        face_only=results["face-only"],
+        full=results["full"],
+    )
+    plots.plot_bounds(
+        {"face-only model": report.face_only.metrics, "full model": report.full.metrics},
+        {"chance": report.chance, "best possible from faces alone": report.bound},
+        out / FIGURE,
+        title=f"Drawn clips, {report.full.metrics.num_clips} held out",
+        banners=report.full.info.banners,
+    )
+    (out / RESULT).write_text(json.dumps(report.to_dict(), indent=2) + "\n", encoding="utf-8")
+    return report
+
+
+def _face_only(config: TrainConfig) -> TrainConfig:
+    return dataclasses.replace(config, model=dataclasses.replace(config.model, scene=False, polarity=False))
+
+
+def _refuse_foreign(out: Path) -> None:
+    if out.exists() and not out.is_dir():
+        msg = f"--out '{out}' is a file; give a folder."
+        raise OusError(msg)
+    foreign = sorted({path.name for path in out.iterdir()} - _OWN) if out.exists() else []
+    if foreign:
+        msg = f"--out '{out}' holds '{foreign[0]}', which no demo has made; give a new folder."
+        raise OusError(msg)
+
+
+def _draw(
+    root: Path, config: SyntheticConfig, bar: Callable[[str, float], Callable[[float], None]]
+) -> DatasetIndex:
+    advance = bar("drawing clips", config.num_clips)
+    write_synthetic(root, config, lambda done, total: advance(1))
+    return read_dataset("synthetic", root)
+
+
+def _extract(
+    index: DatasetIndex, cache_path: Path, bar: Callable[[str, float], Callable[[float], None]]
+) -> float:
+    """Fill the cache; returns the share of frames on which the face was found."""
+    tools = load_tools(from_dict(ExtractConfig, _EXTRACTION), choose_device(0))
+    advance = bar("extracting", len(index.clips))
+    report = extract(index, tools, cache_path, RunOptions(), on_progress=advance)
+    if report.num_failed:
+        msg = f"{report.num_failed} drawn clips failed, first {report.failures[0]}; remove '{cache_path.parent}'."
+        raise OusError(msg)
+    return report.face_found_share
+
+
+def _row(name: str, result: EvalResult) -> str:
+    low, high = result.metrics.war_interval()
+    return f"  {name:<44} {result.metrics.war:7.1%}  (95% {low:.1%} to {high:.1%})"
