@@ -1,0 +1,33 @@
+import h5py
+import numpy as np
+import pytest
+
+from pipeline.errors import CacheError
+from pipeline.store.export import export_hdf5
+from pipeline.store.reader import FeatureCache
+from tests.tiny_cache import tiny_cache
+
+
+def test_the_hdf5_export_reads_the_same(tmp_path):
+    path = tiny_cache(tmp_path / "c.zarr")
+    with FeatureCache.open(path) as cache:
+        size = export_hdf5(cache, tmp_path / "c.h5")
+    assert size == (tmp_path / "c.h5").stat().st_size
+    with FeatureCache.open(path) as cache, FeatureCache.open(tmp_path / "c.h5") as file:
+        assert file.meta == cache.meta
+        for spec in cache.meta.arrays():
+            np.testing.assert_array_equal(file.read(spec.name), cache.read(spec.name))
+            np.testing.assert_array_equal(file.read(spec.name, 5, 9), cache.read(spec.name, 5, 9))
+    with h5py.File(tmp_path / "c.h5") as raw:
+        assert [dim.label for dim in raw["face/embedding"].dims] == ["clip", "view", "frame", "embed"]
+
+
+def test_export_refuses_what_it_would_destroy(tmp_path):
+    path = tiny_cache(tmp_path / "c.zarr")
+    (tmp_path / "there.h5").write_text("mine")
+    with FeatureCache.open(path) as cache:
+        with pytest.raises(CacheError, match="exists already; give another --to"):
+            export_hdf5(cache, tmp_path / "there.h5")
+        with pytest.raises(CacheError, match=r"needs the suffix .h5 or .hdf5"):
+            export_hdf5(cache, tmp_path / "there.txt")
+    assert (tmp_path / "there.h5").read_text() == "mine"

@@ -1,0 +1,131 @@
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from pipeline import process
+from pipeline.errors import ClipError
+from pipeline.process import prepare_clip, process_block
+from pipeline.types import ClipDone, ClipFailed
+from tests.small_clips import small_tools, small_tools_with, write_clips
+
+
+@pytest.fixture(scope="module")
+def index(tmp_path_factory):
+    return write_clips(tmp_path_factory.mktemp("clips"))
+
+
+def test_every_clip_has_one_outcome_and_failures_are_values(index):
+    outcomes = process_block(index.root, index.clips, small_tools())
+    by_name = dict(zip((clip.clip_id for clip in index.clips), outcomes, strict=True))
+    assert isinstance(by_name["clips/bad.mp4"], ClipFailed)
+    assert by_name["clips/bad.mp4"].stage == "open"
+    assert by_name["clips/empty.mp4"].reason == "the file is empty"
+    done = [outcome for outcome in outcomes if isinstance(outcome, ClipDone)]
+    assert len(done) == 7
+    assert by_name["clips/good0.mp4"].track.has_face
+    assert not by_name["clips/good2.mp4"].track.has_face
+
+
+def test_features_are_the_encoder_s_own_on_the_prepared_pictures(index):
+    tools = small_tools()
+    clip = next(clip for clip in index.clips if clip.clip_id == "clips/good3.mp4")
+    (outcome,) = process_block(index.root, [clip], tools)
+    streams = prepare_clip(index.root, clip, tools.crop).streams
+    mean, std = (torch.tensor(v)[:, None, None] for v in (tools.clip.mean, tools.clip.std))
+    for stream, stored in (
+        (streams.face_U3SS, outcome.features.face_embedding),
+        (streams.scene_U3SS, outcome.features.scene_embedding),
+    ):
+        with torch.no_grad():
+            plain = tools.clip.model.encode_image((stream.float() / 255 - mean) / std)
+        np.testing.assert_allclose(stored[0].astype(np.float32), plain.numpy(), rtol=1e-3, atol=1e-3)
+
+
+def test_a_clip_does_not_depend_on_its_neighbours(index):
+    good = [clip for clip in index.clips if "good" in clip.clip_id]
+    together = process_block(index.root, good, small_tools())
+    alone = [process_block(index.root, [clip], small_tools())[0] for clip in good]
+    for one, other in zip(together, alone, strict=True):
+        for field in dataclasses.fields(one.features):
+            np.testing.assert_array_equal(
+                getattr(one.features, field.name), getattr(other.features, field.name)
+            )
+
+
+def test_a_short_clip_repeats_its_last_frame_as_invalid(index):
+    clip = next(clip for clip in index.clips if clip.clip_id == "clips/good1.mp4")
+    (outcome,) = process_block(index.root, [clip], small_tools())
+    assert outcome.frames.valid_VT.tolist() == [[True, True, True, False]]
+    np.testing.assert_array_equal(
+        outcome.features.face_embedding[0, 2], outcome.features.face_embedding[0, 3]
+    )
+
+
+def test_the_second_view_is_the_mirrored_first(index):
+    tools = small_tools_with(frames={"num_views": 3})
+    clip = index.clips[-1]
+    (outcome,) = process_block(index.root, [clip], tools)
+    streams = prepare_clip(index.root, clip, tools.crop).streams
+    first = outcome.frames.position_VT[0]
+    mirrored = tools.encoder.encode(streams.face_U3SS[first].flip(-1), early=False).embedding_NF
+    np.testing.assert_array_equal(outcome.features.face_embedding[1], mirrored.numpy().astype(np.float16))
+    assert not np.array_equal(outcome.features.face_embedding[1], outcome.features.face_embedding[0])
+    assert outcome.frames.flip_V == (False, True, False)
+
+
+def test_a_value_beyond_float16_fails_its_clip_alone(index, monkeypatch):
+    tools = small_tools()
+    encode = tools.encoder.encode
+
+    def too_large(pictures, *, early, on_batch=None):
+        encoded = encode(pictures, early=early, on_batch=on_batch)
+        if early:
+            encoded.early_N43D[0, 2, 0, 7] = 7e4
+        return encoded
+
+    monkeypatch.setattr(tools.encoder, "encode", too_large)
+    good = [clip for clip in index.clips if "good" in clip.clip_id]
+    first, *rest = process_block(index.root, good, tools)
+    assert first.stage == "encode"
+    assert first.reason == "scene/early holds 70000, beyond the range of float16"
+    assert all(isinstance(outcome, ClipDone) for outcome in rest)
+
+
+def test_an_unexpected_error_names_its_step_and_memory_errors_pass(index, monkeypatch):
+    def broken(*_args):
+        raise RuntimeError("no such luck")
+
+    monkeypatch.setattr(process.track_step, "build_track", broken)
+    with pytest.raises(ClipError, match="track: unexpected RuntimeError: no such luck"):
+        prepare_clip(index.root, index.clips[-1], small_tools().crop)
+
+    def hungry(*_args):
+        raise MemoryError
+
+    monkeypatch.setattr(process.track_step, "build_track", hungry)
+    with pytest.raises(MemoryError):
+        process_block(index.root, index.clips[-1:], small_tools())
+
+
+def test_progress_adds_up_to_the_clips(index):
+    for clips in (index.clips, [clip for clip in index.clips if "good" not in clip.clip_id]):
+        steps = []
+        process_block(index.root, clips, small_tools(), steps.append)
+        assert sum(steps) == pytest.approx(len(clips))
+
+
+def test_identity_ignores_paths_and_batches_and_nothing_else():
+    base = small_tools().identity()
+    assert small_tools_with(features={"batch_pictures": 16}).identity() == base
+    for section, change in (
+        ("frames", {"num_frames": 5}),
+        ("frames", {"num_views": 2}),
+        ("streams", {"scene": "full"}),
+        ("streams", {"face_margin": 1.5}),
+        ("features", {"precision": "bf16"}),
+        ("encoder", {"seed": 1}),
+        ("detector", {"name": "haar"}),
+    ):
+        assert small_tools_with(**{section: change}).identity() != base, (section, change)

@@ -1,0 +1,183 @@
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from pipeline import runner
+from pipeline.errors import CacheError, ConfigError
+from pipeline.runner import RunOptions, choose_device, extract, plan
+from pipeline.store.reader import FeatureCache
+from tests.small_clips import small_tools, small_tools_with, write_clips, write_video
+
+
+@pytest.fixture(scope="module")
+def index(tmp_path_factory):
+    return write_clips(tmp_path_factory.mktemp("clips"), num_good=18)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(index, tmp_path_factory):
+    path = tmp_path_factory.mktemp("cache") / "feats.zarr"
+    extract(index, small_tools(), path, RunOptions())
+    return path
+
+
+def chunks(path: Path) -> dict[str, bytes]:
+    """Every file of a cache but the root's attributes, which tell the command line."""
+    files = (p for p in path.rglob("*") if p.is_file() and p != path / "zarr.json")
+    return {str(p.relative_to(path)): p.read_bytes() for p in files}
+
+
+def test_a_cache_is_filled_and_tells_each_outcome(index, undisturbed):
+    report = runner.report(undisturbed, processed=0)
+    assert report.counts == {"pending": 0, "done": 17, "done_without_face": 1, "failed": 2}
+    assert {(clip, stage) for clip, stage, _ in report.failures} == {
+        ("clips/bad.mp4", "open"),
+        ("clips/empty.mp4", "open"),
+    }
+    assert report.face_found_share == pytest.approx((17 * 4 - 1) / (18 * 4 - 1))
+    with FeatureCache.open(undisturbed) as cache:
+        assert cache.meta.block_clips == 8
+        assert "RANDOM ENCODER WEIGHTS (seed 0): ViT-S-32" in cache.meta.warnings[0]
+        assert np.isfinite(cache.read("face/embedding")[cache.done_rows()]).all()
+
+
+def test_stopping_anywhere_and_going_on_gives_the_same_bytes(index, undisturbed, tmp_path):
+    path = tmp_path / "feats.zarr"
+    for limit in (1, 4, 6, None):
+        extract(index, small_tools(), path, RunOptions(limit=limit))
+    assert chunks(path) == chunks(undisturbed)
+
+
+def test_an_interrupt_in_a_block_leaves_the_finished_ones(index, undisturbed, tmp_path, monkeypatch):
+    path, real, calls = tmp_path / "feats.zarr", runner.process_block, []
+
+    def interrupted(*args):
+        calls.append(args)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return real(*args)
+
+    monkeypatch.setattr(runner, "process_block", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        extract(index, small_tools(), path, RunOptions())
+    assert runner.report(path, 0).counts["pending"] == 12
+    monkeypatch.undo()
+    assert extract(index, small_tools(), path, RunOptions()).processed == 12
+    assert chunks(path) == chunks(undisturbed)
+
+
+def test_a_finished_cache_has_nothing_to_do(index, undisturbed):
+    seen = []
+    report = extract(index, small_tools(), undisturbed, RunOptions(), on_start=lambda *n: seen.append(n))
+    assert (report.processed, seen) == (0, [(0, 0)])
+
+
+def test_failed_clips_are_taken_up_on_request_only(tmp_path):
+    index, path = write_clips(tmp_path / "data", num_good=2), tmp_path / "feats.zarr"
+    extract(index, small_tools(), path, RunOptions())
+    size = (index.root / "clips/bad.mp4").stat().st_size
+    assert extract(index, small_tools(), path, RunOptions(retry_failed=True)).processed == 2
+    with FeatureCache.open(path) as cache:
+        before = cache.read("face/embedding", 2, 4)
+        assert cache.read("source_bytes").tolist()[0] == size
+    assert extract(index, small_tools(), path, RunOptions()).processed == 0
+    with FeatureCache.open(path) as cache:
+        np.testing.assert_array_equal(cache.read("face/embedding", 2, 4), before)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"streams": {"scene": "full"}}, 'streams.scene: "full" here, "masked" there'),
+        ({"frames": {"num_frames": 5}}, "frames.num_frames: 5 here, 4 there"),
+        ({"encoder": {"seed": 1}}, "encoder.text_sha256: .* here, .* there"),
+        ({"features": {"precision": "bf16"}}, 'features.precision: "bf16" here, "fp32" there'),
+    ],
+)
+def test_another_config_is_refused_with_the_difference_named(index, undisturbed, settings, message):
+    with pytest.raises(CacheError, match=message) as caught:
+        extract(index, small_tools_with(**settings), undisturbed, RunOptions())
+    assert "Give another --cache, or the settings it was made with" in str(caught.value)
+
+
+def test_other_clips_are_refused_by_name(undisturbed, tmp_path):
+    fewer = write_clips(tmp_path / "fewer", num_good=17)
+    with pytest.raises(CacheError, match="num_clips: 19 here, 20 there"):
+        extract(fewer, small_tools(), undisturbed, RunOptions())
+    changed = write_clips(tmp_path / "changed", num_good=18)
+    write_video(tmp_path / "changed" / "clips/good3.mp4", num_frames=30, seed=77)
+    with pytest.raises(CacheError, match="source_bytes of 1 clips, first 'clips/good3.mp4': .* here"):
+        extract(changed, small_tools(), undisturbed, RunOptions())
+    manifest = tmp_path / "changed" / "manifest.csv"
+    manifest.write_text(manifest.read_text().replace("rage", "fury"))
+    from pipeline.datasets import read_dataset
+
+    with pytest.raises(CacheError, match=r'class_names: \["fury", "joy"\] here, \["joy", "rage"\] there'):
+        extract(read_dataset("manifest", tmp_path / "changed"), small_tools(), undisturbed, RunOptions())
+
+
+def test_a_plan_tells_bytes_and_writes_nothing(index, undisturbed, tmp_path):
+    path = tmp_path / "feats.zarr"
+    fresh = plan(index, small_tools(), path, RunOptions(limit=5))
+    assert not path.exists()
+    assert (fresh.num_clips, fresh.num_pending, fresh.num_blocks, fresh.block_clips) == (20, 5, 3, 8)
+    assert fresh.bytes_by_array["scene/early"] == 20 * 1 * 4 * 4 * 3 * 384 * 2
+    assert plan(index, small_tools(), undisturbed, RunOptions()).num_pending == 0
+
+
+def test_devices(monkeypatch):
+    assert choose_device(0) == torch.device("cpu")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
+    assert choose_device(None) == torch.device("cuda", 0)
+    with pytest.raises(ConfigError, match="--gpus 5, but this machine has 4 CUDA devices; give --gpus 4"):
+        choose_device(5)
+    with pytest.raises(ConfigError, match="--gpus 4: one process drives one GPU so far; allowed: 0, 1"):
+        choose_device(4)
+
+
+def test_hdf5_is_no_place_for_extraction(index, tmp_path):
+    with pytest.raises(CacheError, match="names an HDF5 file; extraction writes Zarr"):
+        extract(index, small_tools(), tmp_path / "feats.h5", RunOptions())
+
+
+_CHILD = """
+import sys
+from pathlib import Path
+from pipeline.datasets import read_dataset
+from pipeline.runner import RunOptions, extract
+from tests.small_clips import small_tools
+import torch
+torch.set_num_threads(2)
+tools = small_tools()
+print("ready", flush=True)
+extract(read_dataset("manifest", Path(sys.argv[1])), tools, Path(sys.argv[2]), RunOptions())
+"""
+
+
+@pytest.mark.slow
+def test_killed_at_random_moments_it_still_ends_with_the_same_bytes(index, undisturbed, tmp_path):
+    path, generator, kills = tmp_path / "feats.zarr", np.random.default_rng(0), 0
+    for _ in range(12):
+        child = subprocess.Popen(
+            [sys.executable, "-c", _CHILD, str(index.root), str(path)],
+            cwd=Path(__file__).parents[1],
+            stdout=subprocess.PIPE,
+        )
+        child.stdout.readline()
+        time.sleep(generator.uniform(0.0, 1.2))
+        child.send_signal(signal.SIGKILL)
+        kills += child.wait() == -signal.SIGKILL
+        if kills >= 4 or child.returncode == 0:
+            break
+    assert kills
+    extract(index, small_tools(), path, RunOptions())
+    assert chunks(path) == chunks(undisturbed)
+    shutil.rmtree(path)

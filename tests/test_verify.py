@@ -1,0 +1,126 @@
+import shutil
+
+import numpy as np
+import pytest
+import zarr
+
+from pipeline.errors import OusError
+from pipeline.runner import RunOptions, extract
+from pipeline.store.reader import FeatureCache
+from pipeline.verify import pick_sample, recompute_sample, relative_difference, verify_stored
+from tests.small_clips import small_tools, write_clips, write_video
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("made")
+    index = write_clips(folder / "data", num_good=10)
+    extract(index, small_tools(), folder / "feats.zarr", RunOptions())
+    return folder
+
+
+@pytest.fixture
+def copy(made, tmp_path):
+    shutil.copytree(made / "feats.zarr", tmp_path / "feats.zarr")
+    return tmp_path / "feats.zarr"
+
+
+def findings(path):
+    with FeatureCache.open(path) as cache:
+        return [str(finding) for finding in verify_stored(cache)]
+
+
+def test_a_fresh_cache_has_nothing_wrong(made):
+    assert findings(made / "feats.zarr") == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("face/embedding", np.nan, "face/embedding: NaN or infinity in 1 clips, first 'clips/good3.mp4'"),
+        ("scene/early", 0, "scene/early: nothing but zeros in 1 clips, first 'clips/good3.mp4'"),
+        ("face_score", 1.5, "face_score: a value above 1 in 1 clips"),
+        ("frame_index", 3, "frame_index: indices that do not rise in 1 clips"),
+        ("frame_index", 400, "frame_index: an index beyond the clip's frames in 1 clips"),
+        ("frame_valid", False, "frame_valid: no valid frame in 1 clips"),
+        ("frame_seconds", np.inf, "frame_seconds: NaN or infinity in 1 clips"),
+        ("face_box", 900.0, "face_box: a box that is empty or outside the picture in 1 clips"),
+        ("face_found", False, "face_found: status 1 but no face found in 1 clips"),
+        ("num_decoded", 0, "num_decoded: a value below 1 in 1 clips"),
+        ("source_sha256", "", "source_sha256: no hash of the source in 1 clips"),
+        ("polarity", 7, "polarity: a value above 2 in 1 clips"),
+        ("label", 2, "label: clip 'clips/good3.mp4' has label 2 of 2 classes"),
+        ("membership", 0, "membership: 1 clips are in no fold, first 'clips/good3.mp4'"),
+        ("membership", 9, "membership: a value above 3 in 1 clips"),
+        ("status", 9, "status: a value above 3 in 1 clips"),
+        ("status", 3, "stage: failed without a stage in 1 clips"),
+    ],
+)
+def test_each_damage_is_named(copy, name, value, message):
+    with FeatureCache.open(copy) as cache:
+        row = cache.read("clip_id").tolist().index("clips/good3.mp4")
+    zarr.open_group(copy, mode="r+")[name][row] = value
+    assert any(line.startswith(message) for line in findings(copy)), findings(copy)
+
+
+def test_a_flipped_byte_is_found(copy):
+    chunk = next(p for p in (copy / "scene/embedding/c/1").rglob("*") if p.is_file())
+    damaged = bytearray(chunk.read_bytes())
+    damaged[9] ^= 4
+    chunk.write_bytes(damaged)
+    (line,) = findings(copy)
+    assert line.startswith("chunks: clips 8 to 11 cannot be read")
+
+
+def test_a_changed_identity_is_found(copy):
+    group = zarr.open_group(copy, mode="r+")
+    group.attrs["identity"] = {**group.attrs["identity"], "frames": {"num_frames": 5, "num_views": 1}}
+    assert findings(copy) == ["attributes: 'fingerprint' is not the hash of 'identity'"]
+
+
+def test_the_same_content_in_training_and_test_is_a_leak(copy):
+    with FeatureCache.open(copy) as cache:
+        ids, digests = cache.read("clip_id").tolist(), cache.read("source_sha256").tolist()
+    group = zarr.open_group(copy, mode="r+")
+    group["source_sha256"][ids.index("clips/good9.mp4")] = digests[ids.index("clips/good0.mp4")]
+    (line,) = findings(copy)
+    assert line == (
+        "source_sha256: clips 'clips/good0.mp4', 'clips/good9.mp4' are one file's content, "
+        "in training and in test of fold 1"
+    )
+
+
+def test_a_sample_is_computed_again_and_agrees_to_the_bit(made):
+    with FeatureCache.open(made / "feats.zarr") as cache:
+        again = recompute_sample(cache, 3)
+        assert again.clip_ids == tuple(cache.read("clip_id")[pick_sample(cache, 3)])
+    assert (again.findings, again.note, again.largest_difference) == ((), "", 0.0)
+
+
+def test_a_changed_feature_and_a_changed_file_are_found(copy, made):
+    with FeatureCache.open(copy) as cache:
+        row = pick_sample(cache, 1)[0]
+        clip_id = cache.read("clip_id")[row]
+        group = zarr.open_group(copy, mode="r+")
+        group["face/embedding"][row] = 1.1 * group["face/embedding"][row].astype(np.float32)
+        (finding,) = recompute_sample(cache, 1).findings
+        assert str(finding).startswith(f"face/embedding: clip '{clip_id}' differs by 0.09")
+    shutil.copytree(made / "data", copy.parent / "data")
+    write_video(copy.parent / "data" / clip_id, num_frames=20, seed=99)
+    with FeatureCache.open(copy) as cache:
+        (finding,) = recompute_sample(cache, 1, root=copy.parent / "data").findings
+    assert str(finding) == f"recompute: the file of clip '{clip_id}' has changed since extraction (sha256)"
+
+
+def test_without_the_files_it_says_so_or_insists(copy):
+    with FeatureCache.open(copy) as cache:
+        note = recompute_sample(cache, None, root=copy.parent / "gone").note
+        assert note.startswith("NOTHING COMPUTED AGAIN: No data set at")
+        with pytest.raises(OusError, match="No data set at .*gone"):
+            recompute_sample(cache, 2, root=copy.parent / "gone")
+        assert recompute_sample(cache, 0).note == "NOTHING COMPUTED AGAIN: not asked for"
+
+
+def test_relative_difference():
+    assert relative_difference(np.array([3.0, 4.0]), np.array([3.0, 4.5])) == pytest.approx(0.1)
+    assert np.isnan(relative_difference(np.array([np.nan]), np.array([1.0])))

@@ -1,0 +1,117 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import zarr
+
+from pipeline.errors import CacheError
+from pipeline.store.reader import FeatureCache
+from pipeline.store.writer import CacheWriter
+from pipeline.types import Status
+from tests.tiny_cache import tiny_cache, tiny_meta
+
+
+def test_a_block_is_one_chunk_of_every_array_and_status_comes_last(tmp_path, monkeypatch):
+    path = tiny_cache(tmp_path / "c.zarr")
+    writer, order = CacheWriter.resume(path), []
+    set_item = zarr.Array.__setitem__
+    monkeypatch.setattr(
+        zarr.Array, "__setitem__", lambda a, k, v: (order.append(a.name), set_item(a, k, v))[1]
+    )
+    writer.write_block(8, writer.read_block(8))
+    assert order[-1] == "/status"
+    assert order.count("/status") == 1
+    for name in ("face/embedding", "scene/early", "status", "frame_valid"):
+        array = zarr.open_array(path / name, mode="r")
+        assert array.chunks == (8, *array.shape[1:])
+
+
+def test_what_is_pending_stays_pending_and_other_blocks_stay_as_they_are(tmp_path):
+    path = tiny_cache(tmp_path / "c.zarr")
+    before = {p: p.read_bytes() for p in path.rglob("c/0*") if p.is_file()}
+    writer = CacheWriter.resume(path)
+    rows = writer.empty_rows(8)
+    writer.write_block(8, rows)
+    with FeatureCache.open(path) as cache:
+        assert cache.read("status", 8, 16).tolist() == [Status.PENDING] * 8
+        assert np.isnan(cache.read("face/embedding", 8, 16)).all()
+        assert cache.status_counts()["done"] == 40
+    assert before == {p: p.read_bytes() for p in before}
+
+
+def test_rows_come_back_as_they_went_in(tmp_path):
+    writer = CacheWriter.create(tmp_path / "c.zarr", tiny_meta(), _static(tmp_path))
+    rows = writer.empty_rows(40)
+    assert len(rows["status"]) == 8
+    rows["reason"][3] = "a reason with ü and a ; in it"
+    rows["face_box"][:] = np.arange(8 * 2 * 4 * 4, dtype=np.float32).reshape(8, 2, 4, 4)
+    rows["status"][:] = 2
+    writer.write_block(40, rows)
+    again = writer.read_block(40)
+    assert again.keys() == rows.keys()
+    for name, value in rows.items():
+        np.testing.assert_array_equal(again[name], value)
+
+
+def test_creation_is_all_or_nothing(tmp_path, monkeypatch):
+    static = _static(tmp_path)
+    del static["label"]
+    with pytest.raises(KeyError):
+        CacheWriter.create(tmp_path / "new.zarr", tiny_meta(), static)
+    assert not (tmp_path / "new.zarr").exists()
+    CacheWriter.create(tmp_path / "new.zarr", tiny_meta(), _static(tmp_path))
+    with pytest.raises(CacheError, match="exists already; give another --cache, or remove it"):
+        CacheWriter.create(tmp_path / "new.zarr", tiny_meta(), _static(tmp_path))
+
+
+def test_wrong_shapes_types_and_places_are_refused(tmp_path):
+    writer = CacheWriter.create(tmp_path / "c.zarr", tiny_meta(), _static(tmp_path))
+    rows = writer.empty_rows(0)
+    with pytest.raises(ValueError, match="'status' was given shape"):
+        writer.write_block(0, {**rows, "status": rows["status"][:3]})
+    with pytest.raises(ValueError, match="'status' was given type float64; uint8 is needed"):
+        writer.write_block(0, {**rows, "status": rows["status"].astype(float)})
+    with pytest.raises(CacheError, match="No block begins at row 3"):
+        writer.write_block(3, rows)
+
+
+def test_a_full_disk_is_one_clear_error(tmp_path, monkeypatch):
+    writer = CacheWriter.create(tmp_path / "c.zarr", tiny_meta(), _static(tmp_path))
+    rows = writer.empty_rows(0)
+    rows["status"][:] = 1
+
+    def refuse(*_args):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(zarr.Array, "__setitem__", refuse)
+    with pytest.raises(CacheError, match="Clips 0 to 7 could not be written.*No space left on device"):
+        writer.write_block(0, rows)
+    monkeypatch.undo()
+    with FeatureCache.open(tmp_path / "c.zarr") as cache:
+        assert cache.status_counts()["pending"] == 48
+
+
+def test_resume_sweeps_up_what_a_killed_writer_left(tmp_path):
+    path = tiny_cache(tmp_path / "c.zarr")
+    litter = path / "status" / "c" / "0.abc.partial"
+    litter.write_bytes(b"half")
+    CacheWriter.resume(path)
+    assert not litter.exists()
+
+
+def test_a_flipped_byte_is_noticed_by_the_checksum(tmp_path):
+    path = tiny_cache(tmp_path / "c.zarr")
+    chunk = next(p for p in (path / "face/embedding").rglob("c/1/*/*/*") if p.is_file())
+    damaged = bytearray(chunk.read_bytes())
+    damaged[100] ^= 1
+    chunk.write_bytes(damaged)
+    with FeatureCache.open(path) as cache, pytest.raises(ValueError, match="(?i)checksum"):
+        cache.read("face/embedding", 8, 16)
+
+
+def _static(tmp_path: Path) -> dict[str, np.ndarray]:
+    path = tmp_path / "static.zarr"
+    if not path.exists():
+        tiny_cache(path)
+    with FeatureCache.open(path) as cache:
+        return {s.name: cache.read(s.name) for s in cache.meta.arrays() if not s.per_block}
