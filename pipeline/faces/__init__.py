@@ -1,0 +1,30 @@
+"""Frames become face boxes, scores and landmarks. The only importer of retinaface and of OpenCV's cascade.
+
+``detector``    what a detector is and how it is chosen
+``retinaface``  RetinaFace on batches of frames
+``networks``    its two networks, put together from retinaface-pytorch's parts
+``haar``        the cascade that OpenCV embeds
+``given``       boxes that the data set brings along
+"""
+
+import torch
+
+from pipeline.faces.detector import DETECTORS, DetectorConfig, FaceDetector
+from pipeline.faces.given import BoxesOnly, given_faces
+from pipeline.faces.haar import HaarDetector
+from pipeline.faces.retinaface import load_retinaface
+
+__all__ = ["DETECTORS", "DetectorConfig", "FaceDetector", "given_faces", "load_detector"]
+
+
+def load_detector(config: DetectorConfig, device: torch.device) -> FaceDetector:
+    """The detector that the config names, on the device (Haar works on the CPU, whatever the device).
+
+    Missing weights are downloaded where they have an address. Raises WeightsError when they cannot
+    be had, are not the published ones, or when retinaface-pytorch is missing.
+    """
+    if config.name == "haar":
+        return HaarDetector(config)
+    if config.name == "boxes":
+        return BoxesOnly()
+    return load_retinaface(config, device)

@@ -1,0 +1,147 @@
+"""Face boxes per frame become one subject's track. Pure numpy.
+
+Letters: U sampled frames of a clip; K faces on a frame; N detections of one tracklet.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from pipeline.config import require_range
+from pipeline.types import Faces, FaceTrack, Floats
+
+_LARGEST_NEIGHBOUR_WEIGHT = 1 / 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrackConfig:
+    """What counts as the same face from one sampled frame to another, and how its boxes are smoothed.
+
+    Sampled frames lie apart, often 0.3 s, so the limits are wide.
+
+    max_gap: sampled frames that a face may be missing before its track ends.
+    max_jump: how far the box's centre may move between two detections, in sides of the box.
+    max_growth: by what factor its side may change. A side is the square root of a box's area.
+    smooth: the weight of each of the two neighbours in a box's mean, 0 (off) to 1/3 (a plain mean).
+    """
+
+    max_gap: int = 8
+    max_jump: float = 1.0
+    max_growth: float = 2.0
+    smooth: float = 0.25
+
+    def __post_init__(self) -> None:
+        require_range("track.max_gap", self.max_gap, 0)
+        require_range("track.max_jump", self.max_jump, 0)
+        require_range("track.max_growth", self.max_growth, 1)
+        require_range("track.smooth", self.smooth, 0, _LARGEST_NEIGHBOUR_WEIGHT)
+
+
+@dataclass
+class _Tracklet:
+    """Detections of one face: rising frame numbers, boxes and scores, N of each."""
+
+    frame: list[int] = field(default_factory=list)
+    box: list[Floats] = field(default_factory=list)
+    score: list[float] = field(default_factory=list)
+
+    def add(self, frame: int, box: Floats, score: float) -> None:
+        self.frame.append(frame)
+        self.box.append(box)
+        self.score.append(score)
+
+    def weight(self) -> float:
+        """How much of a subject this is: over its detections, the sum of score times side.
+
+        Large, long and sure counts; one large false find does not outweigh a face seen throughout.
+        """
+        return float(np.dot(_side(np.array(self.box)), self.score))
+
+
+def build_track(faces: Sequence[Faces], config: TrackConfig) -> FaceTrack:
+    """The track of the clip's subject, its largest and longest face, from the faces on U frames.
+
+    Detections are linked over the frames into tracklets; the heaviest is the subject's. Between
+    its detections boxes are interpolated, before the first and after the last they are held, and
+    all are smoothed. Boxes [U, 4] are NaN when no frame has a face; found and score tell where
+    the subject was detected.
+    """
+    u = len(faces)
+    track_box = np.full((u, 4), np.nan, dtype=np.float32)
+    score = np.zeros(u, dtype=np.float32)
+    found = np.zeros(u, dtype=np.bool_)
+    tracklets = _link(faces, config)
+    if tracklets:
+        subject = max(tracklets, key=_Tracklet.weight)
+        track_box = smoothed(interpolated(np.array(subject.box), subject.frame, u), config.smooth)
+        score[subject.frame] = subject.score
+        found[subject.frame] = True
+    return FaceTrack(box_xyxy_px=track_box, score=score, found=found)
+
+
+def interpolated(box_N4: Floats, frame_N: Sequence[int], num_frames: int) -> Floats:
+    """Boxes [U, 4] on every frame: linear between those of the frames given, held at both ends."""
+    wanted = np.arange(num_frames)
+    return np.stack([np.interp(wanted, frame_N, side) for side in box_N4.T], axis=1).astype(np.float32)
+
+
+def smoothed(box_U4: Floats, weight: float) -> Floats:
+    """Each box's weighted mean with its two neighbours; the first and the last stay as they are.
+
+    Every neighbour counts `weight`, the box itself the rest. A constant track stays itself to the
+    bit, a steady motion is not delayed, and no box leaves the range of the boxes.
+    """
+    box = box_U4.astype(np.float64)
+    box[1:-1] += weight * ((box[:-2] - box[1:-1]) + (box[2:] - box[1:-1]))
+    smooth: Floats = box.astype(np.float32)
+    return smooth
+
+
+def _link(faces: Sequence[Faces], config: TrackConfig) -> list[_Tracklet]:
+    """Every detection in one tracklet: frame by frame, the nearest pairs first, the rest begin anew."""
+    tracklets: list[_Tracklet] = []
+    for frame, found in enumerate(faces):
+        alive = [t for t in tracklets if frame - t.frame[-1] <= config.max_gap + 1]
+        taken = _nearest_pairs(alive, found.box_xyxy_px, config)
+        for k, box in enumerate(found.box_xyxy_px):
+            if k not in taken:
+                tracklets.append(_Tracklet())
+            tracklet = taken.get(k, tracklets[-1])
+            tracklet.add(frame, box, float(found.score[k]))
+    return tracklets
+
+
+def _nearest_pairs(alive: Sequence[_Tracklet], box_K4: Floats, config: TrackConfig) -> dict[int, _Tracklet]:
+    """Which detection continues which tracklet, each at most once.
+
+    The distance of a pair is that of the centres in mean sides, plus the logarithm of the ratio of
+    the sides; both parts have a limit.
+    """
+    if not alive or not len(box_K4):
+        return {}
+    last_T4 = np.array([t.box[-1] for t in alive])
+    side_T1, side_K = _side(last_T4)[:, None], _side(box_K4)
+    offset_TK2 = _centre(last_T4)[:, None] - _centre(box_K4)
+    jump_TK = np.hypot(*np.moveaxis(offset_TK2, -1, 0)) / ((side_T1 + side_K) / 2)
+    growth_TK = np.abs(np.log(side_T1 / side_K))
+    near_TK = (jump_TK <= config.max_jump) & (growth_TK <= np.log(config.max_growth))
+    distance_TK = np.where(near_TK, jump_TK + growth_TK, np.inf)
+    pairs: dict[int, _Tracklet] = {}
+    for place in np.argsort(distance_TK, axis=None, kind="stable"):
+        t, k = np.unravel_index(place, distance_TK.shape)
+        if not np.isfinite(distance_TK[t, k]):
+            break
+        if k not in pairs and all(other is not alive[t] for other in pairs.values()):
+            pairs[int(k)] = alive[t]
+    return pairs
+
+
+def _side(box_N4: Floats) -> Floats:
+    side: Floats = np.sqrt((box_N4[:, 2] - box_N4[:, 0]) * (box_N4[:, 3] - box_N4[:, 1]))
+    return side
+
+
+def _centre(box_N4: Floats) -> Floats:
+    centre: Floats = (box_N4[:, :2] + box_N4[:, 2:]) / np.float32(2)
+    return centre
