@@ -1,0 +1,15 @@
+"""A clip becomes uniformly spaced, upright RGB frames.
+
+``sampling``   which frames of n are taken (pure)
+``source``     a file opened, its window, its packets counted
+``decode``     the sampled frames of a file
+
+Indices are spread over the frames that really decode, never over the count that a container
+claims: clips cut by stream copy claim more than they hold. One pass usually suffices, with the
+number of packets as the guess of n; where the guess was wrong a second pass takes the right frames.
+"""
+
+from pipeline.frames.decode import decode_clip
+from pipeline.frames.sampling import FrameConfig, is_mirrored, sample_indices, view_offset
+
+__all__ = ["FrameConfig", "decode_clip", "is_mirrored", "sample_indices", "view_offset"]

@@ -1,0 +1,149 @@
+"""A video file opened, and its part that is the clip: containers, streams, times.
+
+A file is what it is, never a list of others: FFmpeg also reads playlists, concatenation scripts
+and stream descriptions, each of which would open further files or addresses. These are refused.
+"""
+
+import math
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import av
+
+from pipeline.errors import ClipError
+
+_VIDEOS = (
+    "3gp,amv,apng,asf,asf_o,av1,avi,dirac,dv,flv,gif,gxf,h261,h263,h264,hevc,ivf,live_flv,m4v,matroska,"
+    "mjpeg,mov,mpeg,mpegts,mpegtsraw,mpegvideo,mxf,nut,obu,ogg,rm,roq,swf,vc1,wtv,yuv4mpegpipe"
+)
+_PICTURES = (
+    "bmp_pipe,gif_pipe,ico,j2k_pipe,jpeg_pipe,jpegls_pipe,jpegxl_pipe,pbm_pipe,pgm_pipe,png_pipe,ppm_pipe,"
+    "psd_pipe,tiff_pipe,webp_pipe"
+)
+_SOUNDS = "aac,ac3,aiff,amr,ape,au,caf,dts,eac3,flac,mp3,tta,w64,wav,wv"
+_READ_ONLY_THIS = {
+    # FFmpeg's names; pictures and sounds are here to be refused by what they are
+    "format_whitelist": f"{_VIDEOS},{_PICTURES},{_SOUNDS}",
+    "protocol_whitelist": "file",
+}
+_SEEKABLE = ("mov", "matroska")
+"""Containers with an index of key frames, in which a jump to a time is cheap."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """The part of a file from `start` up to `end`, in seconds from its first frame; infinite where open."""
+
+    start: float
+    end: float
+
+    def __str__(self) -> str:
+        start = "" if self.start == -math.inf else f" from {self.start:g} s"
+        return start + ("" if self.end == math.inf else f" before {self.end:g} s")
+
+
+def open_video(path: Path) -> tuple[Any, Any]:
+    """The container at `path`, open, and its first video stream, to be decoded by one thread.
+
+    Raises ClipError (stage ``open``) for whatever is not a video.
+    """
+    _refuse_non_file(path)
+    try:
+        name = str(path.absolute())
+        container: Any = av.open(name, mode="r", metadata_errors="replace", options=_READ_ONLY_THIS)
+    except av.error.ArgumentError as error:
+        raise ClipError("open", "a playlist or another kind of file that is not read as video") from error
+    except (av.error.FFmpegError, OSError, ValueError) as error:
+        raise ClipError("open", f"not a readable video: {short(error)}") from error
+    cover = av.stream.Disposition.attached_pic
+    streams = [s for s in container.streams.video if not s.disposition & cover]
+    if not streams:
+        kinds = ", ".join(sorted({s.type for s in container.streams})) or "none"
+        container.close()
+        raise ClipError("open", f"no video stream; streams: {kinds}")
+    name = container.format.name
+    if name.endswith("_pipe") or name == "ico":
+        container.close()
+        raise ClipError("open", f"a still picture ({name}), not a video")
+    stream = streams[0]
+    stream.codec_context.thread_count = 1
+    return container, stream
+
+
+def can_jump(path: Path, window: Window) -> bool:
+    """Whether a jump to the window's start lands at or before it, so that no frame is lost.
+
+    It may land after it: where frames are stored in another order than shown, a key frame stored
+    before a time can be shown after it.
+    """
+    if window.start <= 0:
+        return False
+    container, stream = open_video(path)
+    with container:
+        if not any(kind in container.format.name for kind in _SEEKABLE):
+            return False
+        try:
+            jump_to(container, stream, window)
+            packets = container.demux(stream)
+            packet = next(packets)
+            if packet.pts is None or seconds_of(packet.pts, stream) > window.start:
+                return False
+            while not (frames := packet.decode()):
+                packet = next(packets)
+        except (av.error.FFmpegError, OverflowError, StopIteration):
+            return False
+        return frames[0].pts is not None and seconds_of(frames[0].pts, stream) <= window.start
+
+
+def jump_to(container: Any, stream: Any, window: Window) -> None:
+    """Go on reading at the key frame that belongs to the window's start."""
+    target = int(window.start / stream.time_base) + (stream.start_time or 0)
+    container.seek(target, backward=True, any_frame=False, stream=stream)
+
+
+def seconds_of(pts: int, stream: Any) -> float:
+    """A time stamp of the stream in seconds from its start."""
+    return float((pts - (stream.start_time or 0)) * stream.time_base)
+
+
+def count_packets(path: Path, window: Window, *, jump: bool) -> int:
+    """Packets of the window that should each give one frame: a guess, without decoding."""
+    container, stream = open_video(path)
+    count = 0
+    with container:
+        try:
+            if jump:
+                jump_to(container, stream, window)
+            for packet in container.demux(stream):
+                if not packet.size or packet.is_discard:
+                    continue
+                if packet.pts is None:
+                    count += 1
+                elif packet.dts is not None and seconds_of(packet.dts, stream) >= window.end:
+                    break
+                else:
+                    count += window.start <= seconds_of(packet.pts, stream) < window.end
+        except av.error.FFmpegError:
+            return count  # the decoding pass meets the same damage and records it
+    return count
+
+
+def short(error: Exception) -> str:
+    """The first line of what an error says."""
+    text = getattr(error, "strerror", None) or str(error)
+    return str(text).splitlines()[0] if text else type(error).__name__
+
+
+def _refuse_non_file(path: Path) -> None:
+    try:
+        found = path.stat()
+    except (OSError, ValueError) as error:
+        raise ClipError("open", f"cannot be read: {short(error)}") from error
+    if stat.S_ISDIR(found.st_mode):
+        raise ClipError("open", "a folder, not a video file")
+    if not stat.S_ISREG(found.st_mode):
+        raise ClipError("open", "a pipe or device, not a video file")
+    if found.st_size == 0:
+        raise ClipError("open", "the file is empty")
