@@ -65,6 +65,26 @@ class EvalResult:
             **self.metrics.to_dict(),
         }
 
+    def lines(self) -> list[str]:
+        """For people: WAR and UAR with their intervals, the recalls, what was left out and written."""
+        metrics = self.metrics
+        support = metrics.confusion.sum(axis=1)
+        recalls = zip(metrics.class_names, metrics.recalls, support, strict=True)
+        rates = (("WAR", metrics.war, metrics.war_interval()), ("UAR", metrics.uar, metrics.uar_interval()))
+        return [
+            *(f"!! {banner}" for banner in self.info.banners),
+            f"{self.info.dataset}, fold {self.info.fold}, {self.split} split: {metrics.num_clips} clips",
+            *(f"  {name} {value:7.2%}  (95% {low:.2%} to {high:.2%})" for name, value, (low, high) in rates),
+            *(f"  {name:<16} {_percent(recall):>8}  of {count} clips" for name, recall, count in recalls),
+            *(f"  left out: {count} {why}" for why, count in self.left_out.items() if count),
+            *([] if self.same_cache else ["  measured on another cache than it was trained on"]),
+            *(f"wrote {path}" for path in self.files),
+        ]
+
+
+def _percent(share: float | None) -> str:
+    return "no clips" if share is None else f"{share:.2%}"
+
 
 @torch.inference_mode()
 def score(

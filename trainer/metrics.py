@@ -96,4 +96,4 @@ def wilson(right: int, total: int) -> tuple[float, float]:
     share, z2 = right / total, _Z_95**2
     centre = (share + z2 / (2 * total)) / (1 + z2 / total)
     half = _Z_95 / (1 + z2 / total) * math.sqrt(share * (1 - share) / total + z2 / (4 * total**2))
-    return max(0.0, centre - half), min(1.0, centre + half)
+    return max(0.0, min(share, centre - half)), min(1.0, max(share, centre + half))

@@ -1,4 +1,4 @@
-"""Figures of a run: the confusion matrix with counts, and the curves of Fig. 6.
+"""Figures: the confusion matrix with counts, the curves of Fig. 6, results beside known bounds.
 
 The only importer of matplotlib. What a reader must be warned of stands in red atop every figure.
 """
@@ -16,6 +16,7 @@ from trainer.metrics import Metrics
 
 _DARK = 0.5
 _LETTERS_PER_INCH = 9
+_BOUND_COLOURS = ("tab:gray", "tab:red", "tab:blue", "tab:green")
 
 
 def plot_confusion(metrics: Metrics, path: Path, *, title: str, banners: Sequence[str]) -> None:
@@ -47,9 +48,10 @@ def plot_curves(
     figure = _figure(10, 4.5, banners)
     numbers = [record["epoch"] for record in epochs]
     losses, accuracies = figure.subplots(1, 2)
-    parts = ("loss", "contrast", "similarity", "polarity")
-    for part in parts:
-        losses.plot(numbers, [record["train"][part] for record in epochs], label=f"training, {part}")
+    for part in ("loss", "contrast", "similarity", "polarity"):
+        values = [record["train"][part] for record in epochs]
+        if any(values):
+            losses.plot(numbers, values, label=f"training, {part}")
     losses.plot(
         numbers, [record["validation"]["loss"] for record in epochs], "k--", label="validation, contrast"
     )
@@ -59,13 +61,42 @@ def plot_curves(
     for name in ("war", "uar"):
         values = [record["validation"][name] for record in epochs]
         accuracies.plot(numbers, values, "--", label=f"validation, {name.upper()}")
-    accuracies.set_ylim(0, 1)
+    accuracies.set_ylim(-0.02, 1.02)
     accuracies.set_ylabel("share")
     for axes in (losses, accuracies):
         axes.set_xlabel("epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.3)
         axes.legend()
+    figure.savefig(path, dpi=120)
+
+
+def plot_bounds(
+    results: Mapping[str, Metrics],
+    bounds: Mapping[str, float],
+    path: Path,
+    *,
+    title: str,
+    banners: Sequence[str],
+) -> None:
+    """Write WAR with its 95% interval for each named result, beside known bounds, as a PNG."""
+    figure = _figure(8, 1.6 + 0.6 * len(results), banners)
+    axes = figure.add_subplot()
+    for row, metrics in enumerate(results.values()):
+        low, high = metrics.war_interval()
+        span = [[metrics.war - low], [high - metrics.war]]
+        axes.errorbar(metrics.war, row, xerr=span, fmt="o", capsize=5, color="black")
+        axes.annotate(
+            f"{metrics.war:.1%}", (metrics.war, row), xytext=(0, 8), textcoords="offset points", ha="center"
+        )
+    for (name, value), colour in zip(bounds.items(), _BOUND_COLOURS, strict=False):
+        axes.axvline(value, linestyle="--", color=colour, label=f"{name}: {value:.1%}")
+    axes.set_yticks(range(len(results)), list(results))
+    axes.set_ylim(len(results) - 0.5, -0.5)
+    axes.set_xlim(0, 1)
+    axes.set_xlabel("WAR, with its 95% interval")
+    axes.set_title(title)
+    axes.legend(loc="upper left", bbox_to_anchor=(0, -0.3), ncols=max(1, len(bounds)), frameon=False)
     figure.savefig(path, dpi=120)
 
 

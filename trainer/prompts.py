@@ -7,6 +7,8 @@ Letters: C classes; M context vectors; S positions, up to the longest EOT; W tow
 embedding width.
 """
 
+from copy import deepcopy
+
 import torch
 from torch import nn
 from torch.nn import functional
@@ -51,20 +53,23 @@ class TextTower(nn.Module):
         self.after_CRW = nn.Buffer(embedded_CXW[:, 1:rest].clone())
         self.position_SW = nn.Buffer(model.positional_embedding[:num_positions].detach().clone())
         self.eot_C = nn.Buffer(eot_C)
-        self.blocks = model.transformer.resblocks
-        self.norm = model.ln_final
+        self.blocks = deepcopy(model.transformer.resblocks)
+        self.norm = deepcopy(model.ln_final)
         self.projection_WF = nn.Buffer(_projection(model.text_projection))
         self.requires_grad_(False).eval()
 
     def forward(self, context: torch.Tensor) -> torch.Tensor:
-        """Class features [C, F], float32, of length 1, for a context [M, W] or [C, M, W]."""
+        """Class features [C, F], of length 1 and at least float32, for a context [M, W] or [C, M, W]."""
         context_CMW = context.expand(len(self.eot_C), -1, -1).to(self.position_SW.dtype)
         x_CSW = torch.cat([self.before_C1W, context_CMW, self.after_CRW], dim=1) + self.position_SW
         for block in self.blocks:
             x_CSW = x_CSW + block.ls_1(_causal_attention(block.attn, block.ln_1(x_CSW)))
             x_CSW = x_CSW + block.ls_2(block.mlp(block.ln_2(x_CSW)))
         end_CW = self.norm(x_CSW[torch.arange(len(self.eot_C), device=x_CSW.device), self.eot_C])
-        return functional.normalize((end_CW @ self.projection_WF).float(), dim=-1)
+        features_CF = end_CW @ self.projection_WF
+        return functional.normalize(
+            features_CF.to(torch.promote_types(features_CF.dtype, torch.float32)), dim=-1
+        )
 
 
 class ClassPrompts(nn.Module):

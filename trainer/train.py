@@ -90,6 +90,19 @@ class TrainResult:
         """Everything as plain JSON values."""
         return asdict(self) | {"run_dir": str(self.run_dir), "banners": list(self.info.banners)}
 
+    def lines(self) -> list[str]:
+        """For people: the best epoch, how it was selected, and what was left out."""
+        best, left_out = self.best.validation, [f"{n} {why}" for why, n in self.left_out.items() if n]
+        return [
+            *(f"!! {banner}" for banner in self.info.banners),
+            f"{self.run_dir}: best epoch {self.best.epoch} of {self.num_epochs}, by the loss on "
+            f"{self.num_validation} validation clips ({self.info.selection}): {best.loss:.4f}, "
+            f"WAR {best.war:.2%}, UAR {best.uar:.2%}",
+            f"  trained on {self.num_train} clips; {self.residence}",
+            *([f"  left out: {', '.join(left_out)}"] if left_out else []),
+            f"  next: cli.py evaluate {self.run_dir}",
+        ]
+
 
 @dataclass(frozen=True, kw_only=True)
 class _Run:

@@ -1,0 +1,145 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from pipeline.errors import CheckpointError, ConfigError
+from tests.tiny_cache import CLASSES, tiny_meta
+from trainer.checkpoint import (
+    RunInfo,
+    create_run_dir,
+    load_checkpoint,
+    load_config,
+    load_info,
+    save_info,
+    save_weights,
+)
+from trainer.config import smoke
+from trainer.model import FeatureShape, OusModel
+
+CPU = torch.device("cpu")
+META = tiny_meta(embed_width=16, encoder_width=12)
+
+
+@pytest.fixture
+def info():
+    return RunInfo.of_cache(META, Path("feats.zarr"), fold="1", seed=3, selection="holdout")
+
+
+@pytest.fixture
+def saved(tmp_path, info):
+    """A run directory with a checkpoint, its model and its class features."""
+    run_dir = tmp_path / "runs" / "first"
+    create_run_dir(run_dir, smoke(), info)
+    model = OusModel(smoke(), FeatureShape.of(META))
+    text_CF = torch.randn(3, 16)
+    save_weights(run_dir, model, torch.randn(4, 8), text_CF)
+    return run_dir, model, text_CF
+
+
+def test_what_was_saved_is_loaded(saved, info):
+    run_dir, model, text_CF = saved
+    loaded = load_checkpoint(run_dir, CPU)
+    assert (loaded.config, loaded.info) == (smoke(), info)
+    assert torch.equal(loaded.text_CF, text_CF)
+    assert not loaded.model.training
+    for name, value in model.state_dict().items():
+        assert torch.equal(loaded.model.state_dict()[name], value)
+
+
+def test_run_info_names_what_the_run_was_made_from(saved):
+    values = json.loads((saved[0] / "run.json").read_text())
+    assert values["class_names"] == list(CLASSES)
+    assert values["encoder_name"] == "ViT-S-32"
+    assert values["encoder_sha256"] == META.encoder_sha256
+    assert values["cache_fingerprint"] == META.fingerprint
+    assert (values["fold"], values["seed"], values["selection"]) == ("1", 3, "holdout")
+    assert values["random_weights"] is True
+
+
+def test_info_is_replaced_while_the_run_goes_on(saved, info):
+    save_info(saved[0], replace(info, best_epoch=4, stop_reason="converged"))
+    assert load_info(saved[0]).best_epoch == 4
+    assert not list(saved[0].glob("*.partial"))
+
+
+@pytest.mark.parametrize("taken", ["file", "directory"])
+def test_a_run_directory_that_holds_something_is_left_alone(tmp_path, info, taken):
+    run_dir = tmp_path / "run"
+    held = run_dir if taken == "file" else run_dir / "notes.txt"
+    held.parent.mkdir(exist_ok=True)
+    held.write_text("mine")
+    with pytest.raises(ConfigError, match=r"--run '.*run' exists already; give another name, or remove it"):
+        create_run_dir(run_dir, smoke(), info)
+    assert held.read_text() == "mine"
+
+
+def test_an_empty_directory_may_become_a_run(tmp_path, info):
+    create_run_dir(tmp_path, smoke(), info)
+    assert load_config(tmp_path) == smoke()
+
+
+@pytest.mark.parametrize(
+    ("change", "difference"),
+    [
+        (
+            {"class_names": ("neutral", "happiness", "sadness")},
+            r'class_names: \["happiness", "neutral", "sadness"\] here, \["neutral", "hap.*"\] there',
+        ),
+        ({"encoder_name": "ViT-B-32"}, 'encoder_name: "ViT-S-32" here, "ViT-B-32" there'),
+        ({"encoder_sha256": "0" * 64}, 'encoder_sha256: "[0-9a-f]{64}" here, "0{64}" there'),
+        ({"num_frames": 8}, "num_frames: 4 here, 8 there"),
+    ],
+)
+def test_a_cache_that_does_not_fit_is_refused_with_the_difference(info, change, difference):
+    with pytest.raises(
+        CheckpointError, match=rf"does not fit the cache 'other.zarr' \('there'\): {difference}\. Eval"
+    ):
+        info.require_fits(replace(META, **change), Path("other.zarr"))
+
+
+def test_another_data_set_with_the_same_classes_and_encoder_fits(info):
+    info.require_fits(replace(META, dataset="other", num_clips=5, fingerprint="0" * 64), Path("other.zarr"))
+
+
+@pytest.mark.parametrize(
+    ("random_weights", "selection", "count"),
+    [(False, "holdout", 0), (True, "given", 1), (True, "test", 2), (False, "train", 1)],
+)
+def test_banners_warn_of_random_weights_and_of_selection(info, random_weights, selection, count):
+    banners = replace(info, random_weights=random_weights, selection=selection).banners
+    assert len(banners) == count
+    assert any("RANDOM ENCODER WEIGHTS" in line for line in banners) == random_weights
+    assert any("SELECTED ON" in line for line in banners) == (selection in ("test", "train"))
+
+
+def test_a_folder_that_is_no_run_is_refused(tmp_path):
+    with pytest.raises(CheckpointError, match="is no training run: it has no config.toml"):
+        load_checkpoint(tmp_path, CPU)
+
+
+def test_a_run_without_a_finished_epoch_is_refused(tmp_path, info):
+    create_run_dir(tmp_path, smoke(), info)
+    with pytest.raises(
+        CheckpointError, match="has no best.safetensors; its training has not finished an epoch"
+    ):
+        load_checkpoint(tmp_path, CPU)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("best.safetensors", b"not tensors", "best.safetensors' does not hold the model"),
+        ("config.toml", b"[model]\ntfe_blocks = 3\n", "does not hold the model that config.toml describes"),
+        ("config.toml", b"[model]\ndepth = 3\n", "config.toml': Unknown setting 'model.depth'"),
+        ("run.json", b"{", "run.json' is not a readable run description"),
+        ("run.json", b'{"fold": "1"}', "run.json' is not a readable run description"),
+    ],
+)
+def test_damaged_files_are_refused_in_one_line(saved, name, content, message):
+    (saved[0] / name).write_bytes(content)
+    with pytest.raises(CheckpointError, match=message) as caught:
+        load_checkpoint(saved[0], CPU)
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,137 @@
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from pipeline.config import override
+from pipeline.errors import CacheError, CheckpointError, ConfigError
+from pipeline.types import Split, Status
+from tests.tiny_cache import CLASSES, tiny_cache, tiny_clip, tiny_meta
+from trainer.config import smoke
+from trainer.evaluate import evaluate
+from trainer.train import train
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_encoder():
+    """The encoder is loaded once for all tests here; test_prompts loads it for real.
+
+    One thread, since threads that wait for each other make small products slow on a busy machine.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("trainer.prompts.load_clip", lambda _: tiny_clip())
+        yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run")
+    cache = tiny_cache(folder / "feats.zarr")
+    result = train(cache, folder / "run", override(smoke(), ["schedule.max_epochs=2"]), device="cpu")
+    return cache, result
+
+
+def test_test_split_is_measured_and_written(run):
+    _, trained = run
+    result = evaluate(trained.run_dir, device="cpu")
+    assert result.metrics.num_clips == 16
+    assert result.metrics.war > 0.9
+    assert result.same_cache
+    written = json.loads((trained.run_dir / "confusion.json").read_text())
+    assert written == result.to_dict()
+    assert written["class_names"] == list(CLASSES)
+    assert written["confusion"] == result.metrics.confusion.tolist()
+    assert written["banners"] == ["RANDOM ENCODER WEIGHTS: these numbers say nothing about the method"]
+    assert (trained.run_dir / "confusion.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_lines_for_people_hold_the_warning_the_numbers_and_the_files(run):
+    result = evaluate(run[1].run_dir, device="cpu")
+    lines = result.lines()
+    assert lines[0].startswith("!! RANDOM ENCODER WEIGHTS")
+    assert lines[1] == "tiny, fold 1, test split: 16 clips"
+    assert lines[2].split()[:2] == ["WAR", f"{result.metrics.war:.2%}"]
+    assert lines[4].split() == ["happiness", f"{result.metrics.recalls[0]:.2%}", "of", "5", "clips"]
+    assert lines[-1] == f"wrote {run[1].run_dir / 'confusion.png'}"
+
+
+def test_validation_split_gives_the_numbers_that_training_chose_by(run):
+    _, trained = run
+    result = evaluate(trained.run_dir, split="validation", device="cpu")
+    assert result.metrics.num_clips == trained.num_validation
+    assert result.loss == pytest.approx(trained.info.best_loss, rel=1e-6)
+    assert [file.name for file in result.files] == ["confusion_validation.json", "confusion_validation.png"]
+
+
+def test_no_text_tower_is_needed(run, monkeypatch):
+    monkeypatch.setattr("trainer.prompts.load_clip", lambda _: pytest.fail("the text tower was loaded"))
+    assert evaluate(run[1].run_dir, device="cpu").metrics.num_clips == 16
+
+
+def test_confusion_is_right_clip_by_clip(run, tmp_path):
+    """Clips of class 0 that carry the label of class 2 must be counted as 2 taken for 0."""
+    cache, trained = run
+    label = (np.arange(48) % 3).astype(np.int16)
+    label[label == 0] = 2
+    other = tiny_cache(tmp_path / "relabelled.zarr", label=label)
+    straight = evaluate(trained.run_dir, device="cpu").metrics.confusion
+    crossed = evaluate(trained.run_dir, cache=other, device="cpu").metrics.confusion
+    # the tiny cache draws features by clip number, whatever the label array says
+    assert crossed[0].sum() == 0
+    assert np.array_equal(crossed[2], straight[0] + straight[2])
+    assert np.array_equal(crossed[1], straight[1])
+
+
+def test_another_cache_that_fits_is_measured_beside_the_own_one(run, tmp_path):
+    membership = np.full((48, 1), Split.TEST, dtype=np.uint8)
+    status = np.full(48, Status.DONE, dtype=np.uint8)
+    status[:4] = Status.FAILED
+    meta = replace(tiny_meta(), fingerprint="0" * 64, dataset="elsewhere")
+    other = tiny_cache(tmp_path / "other.zarr", meta, membership=membership, status=status)
+    result = evaluate(run[1].run_dir, cache=other, device="cpu")
+    assert (result.metrics.num_clips, result.same_cache, result.left_out) == (44, False, {"failed": 4})
+    assert [file.name for file in result.files] == ["confusion_other.json", "confusion_other.png"]
+
+
+@pytest.mark.parametrize(
+    ("change", "difference"),
+    [
+        ({"class_names": CLASSES[::-1]}, "class_names: "),
+        ({"encoder_sha256": "0" * 64}, "encoder_sha256: "),
+    ],
+)
+def test_a_cache_of_other_classes_or_encoder_is_refused(run, tmp_path, change, difference):
+    other = tiny_cache(tmp_path / "other.zarr", tiny_meta(**change))
+    with pytest.raises(CheckpointError, match=f"does not fit the cache .*{difference}"):
+        evaluate(run[1].run_dir, cache=other, device="cpu")
+
+
+def test_unknown_and_empty_splits_are_refused(run, tmp_path):
+    with pytest.raises(ConfigError, match="split is 'dev'; allowed: train, validation, test"):
+        evaluate(run[1].run_dir, split="dev", device="cpu")
+    other = tiny_cache(tmp_path / "other.zarr", membership=np.full((48, 1), Split.TRAIN, dtype=np.uint8))
+    with pytest.raises(ConfigError, match="no usable clips in split 'test'"):
+        evaluate(run[1].run_dir, cache=other, device="cpu")
+
+
+def test_a_cache_that_is_gone_is_named(run, tmp_path):
+    with pytest.raises(CacheError, match=r"No cache at '.*gone.zarr'"):
+        evaluate(run[1].run_dir, cache=tmp_path / "gone.zarr", device="cpu")
+
+
+def test_a_run_selected_on_test_says_so_in_its_numbers(run, tmp_path):
+    config = override(smoke(), ["data.validation=test", "schedule.max_steps=1"])
+    trained = train(run[0], tmp_path / "run", config, device="cpu")
+    assert "SELECTED ON TEST" in evaluate(trained.run_dir, device="cpu").to_dict()["banners"]
+
+
+@pytest.mark.gpu
+def test_cuda_gives_the_cpus_answers(run):
+    on_cpu = evaluate(run[1].run_dir, device="cpu").metrics.confusion
+    assert np.array_equal(evaluate(run[1].run_dir, device="cuda").metrics.confusion, on_cpu)
+    assert torch.cuda.is_available()

@@ -1,0 +1,142 @@
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+
+from trainer.config import LossConfig, ModelConfig, TrainConfig
+from trainer.losses import (
+    batch_contrast,
+    class_contrast,
+    gated,
+    polarity_loss,
+    similarity_loss,
+    stream_contrast,
+    training_loss,
+)
+from trainer.model import Outputs
+
+FACE = torch.tensor([[3.0, 4.0], [1.0, 0.0]])
+SCENE = torch.tensor([[4.0, 3.0], [0.0, 2.0]])
+
+
+def outputs(**changes):
+    values = {
+        "logits_BC": torch.tensor([[2.0, 0.0], [1.0, 0.0]]),
+        "output_BF": torch.eye(2),
+        "encoded_BF": FACE,
+        "face_BF": FACE,
+        "scene_BF": SCENE,
+        "polarity_BF": torch.zeros(2, 2),
+        "polarity_logits_BP": torch.zeros(2, 3),
+    }
+    return Outputs(**values | changes)
+
+
+def test_similarity_as_printed_sums_over_the_whole_batch():
+    # dots: 24 + 0; squared norms: 25 + 1 and 25 + 4
+    expected = 1 - 24 / math.sqrt(26 * 29)
+    assert float(similarity_loss(FACE, SCENE, "as_printed")) == pytest.approx(expected, abs=1e-6)
+
+
+def test_similarity_per_sample_averages_cosines():
+    assert float(similarity_loss(FACE, SCENE, "per_sample")) == pytest.approx(1 - (24 / 25 + 0) / 2, abs=1e-6)
+
+
+def test_similarity_of_vanished_features_is_one_with_a_finite_gradient():
+    face = torch.zeros(2, 2, requires_grad=True)
+    loss = similarity_loss(face, SCENE, "per_sample")
+    loss.backward()
+    assert float(loss.detach()) == 1.0
+    assert face.grad.isfinite().all()
+
+
+@pytest.mark.parametrize(("reduction", "expected"), [("mean", math.log(6) / 2), ("sum", math.log(6))])
+def test_polarity_is_the_cross_entropy_of_eq_1(reduction, expected):
+    # the true polarities have probability 1/3 and 2/4
+    logits = torch.tensor([[0.0, 0.0, 0.0], [math.log(2), 0.0, 0.0]])
+    assert float(polarity_loss(logits, torch.tensor([1, 0]), reduction)) == pytest.approx(expected, abs=1e-6)
+
+
+def test_class_contrast_is_cross_entropy_over_prompts():
+    logits = torch.tensor([[math.log(3), 0.0], [0.0, 0.0]])
+    expected = (-math.log(3 / 4) - math.log(1 / 2)) / 2
+    assert float(class_contrast(logits, torch.tensor([0, 1]))) == pytest.approx(expected, abs=1e-6)
+
+
+def test_batch_contrast_counts_other_samples_prompts_but_not_the_own_class():
+    # samples 0 and 1 share class 0, sample 2 has class 1
+    logits = torch.tensor([[math.log(2), 0.0], [0.0, 0.0], [math.log(5), 0.0]])
+    label = torch.tensor([0, 0, 1])
+    # sample 0: own 2 against sample 2's prompt 1; sample 1: 1 against 1; sample 2: 1 against 5 and 5
+    expected = -(math.log(2 / 3) + math.log(1 / 2) + math.log(1 / 11)) / 3
+    assert float(batch_contrast(logits, label)) == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize(("reduction", "factor"), [("mean", 1), ("sum", 2)])
+def test_stream_contrast_is_eq_3_as_printed(reduction, factor):
+    # cosines of scene i and face j: [24/25, 4/5], [4/5, 0]; tau = 1/10
+    rows = [(9.6, 8.0), (0.0, 8.0)]
+    expected = sum(-math.log(math.exp(own) / (math.exp(own) + math.exp(other))) for own, other in rows) / 2
+    loss = stream_contrast(SCENE, FACE, 10.0, reduction)
+    assert float(loss) == pytest.approx(factor * expected, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("gate", "alpha", "expected", "is_global"),
+    [
+        ("contrast", 1.0, 3.5, True),
+        ("contrast", 2.0, 2.0, False),  # eq. 4 needs the loss above alpha, not at it
+        ("total", 3.0, 3.5, True),
+        ("total", 3.5, 2.0, False),
+    ],
+)
+def test_gate_of_eq_4(gate, alpha, expected, is_global):
+    parts = (torch.tensor(2.0), torch.tensor(0.5), torch.tensor(1.0))
+    loss, was_global = gated(*parts, gate=gate, alpha=alpha)
+    assert (float(loss), bool(was_global)) == (expected, is_global)
+
+
+def test_closed_gate_gives_no_gradient_to_the_other_losses():
+    similarity = torch.tensor(0.5, requires_grad=True)
+    contrast = torch.tensor(0.5, requires_grad=True)
+    loss, _ = gated(contrast, similarity, torch.tensor(0.0), gate="contrast", alpha=1.0)
+    loss.backward()
+    assert (float(similarity.grad), float(contrast.grad)) == (0.0, 1.0)
+
+
+def test_training_loss_is_the_sum_of_its_parts_above_alpha():
+    config = TrainConfig(losses=LossConfig(alpha=0.1))
+    parts = training_loss(outputs(), torch.tensor([0, 1]), torch.tensor([2, 0]), config)
+    contrast = (math.log(1 + math.exp(-2)) + math.log(1 + math.exp(1))) / 2
+    similarity = 1 - 24 / math.sqrt(26 * 29)
+    assert bool(parts.is_global)
+    assert float(parts.contrast) == pytest.approx(contrast, abs=1e-6)
+    assert float(parts.similarity) == pytest.approx(similarity, abs=1e-6)
+    assert float(parts.polarity) == pytest.approx(math.log(3), abs=1e-6)
+    assert float(parts.loss) == pytest.approx(contrast + similarity + math.log(3), abs=1e-6)
+
+
+@pytest.mark.parametrize("gate", ["contrast", "total"])
+def test_contrast_alone_has_no_other_part(gate):
+    config = TrainConfig(losses=LossConfig(terms="contrast", alpha=0.0, gate=gate))
+    parts = training_loss(outputs(), torch.tensor([0, 1]), torch.tensor([-1, -1]), config)
+    assert float(parts.loss) == float(parts.contrast)
+    assert (float(parts.similarity), float(parts.polarity), bool(parts.is_global)) == (0.0, 0.0, False)
+
+
+def test_faces_alone_have_neither_similarity_nor_polarity():
+    config = TrainConfig(model=ModelConfig(scene=False, polarity=False), losses=LossConfig(alpha=0.0))
+    faces = outputs(scene_BF=None, polarity_BF=None, polarity_logits_BP=None)
+    parts = training_loss(faces, torch.tensor([0, 1]), torch.tensor([-1, -1]), config)
+    assert float(parts.loss) == float(parts.contrast)
+
+
+def test_streams_reading_adds_eq_3_to_the_class_contrast():
+    label, polarity = torch.tensor([0, 1]), torch.tensor([2, 0])
+    config = TrainConfig(losses=LossConfig(logit_scale=10.0))
+    alone = training_loss(outputs(), label, polarity, config)
+    added = training_loss(
+        outputs(), label, polarity, replace(config, losses=replace(config.losses, contrast="streams"))
+    )
+    torch.testing.assert_close(added.contrast - alone.contrast, stream_contrast(SCENE, FACE, 10.0))

@@ -1,0 +1,173 @@
+from dataclasses import replace
+
+import pytest
+import torch
+
+from pipeline.errors import ConfigError
+from trainer.batches import Batch
+from trainer.config import LossConfig, ModelConfig, TrainConfig
+from trainer.layers import masked_mean
+from trainer.losses import training_loss
+from trainer.model import FeatureShape, OusModel, bf16_on, pick_device
+
+B, T, F, D, C = 5, 6, 16, 12, 7
+SHAPE = FeatureShape(num_frames=T, embed_width=F, encoder_width=D)
+SMALL = ModelConfig(tfe_blocks=2, frame_encoder_depth=1, dropout=0.0)
+VALID = torch.arange(T) < torch.tensor([6, 1, 4, 2, 6])[:, None]
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    torch.manual_seed(0)
+
+
+def model(losses=None, **changes):
+    config = TrainConfig(model=replace(SMALL, **changes), losses=losses or LossConfig())
+    return OusModel(config, SHAPE)
+
+
+def batch(**changes):
+    values = {
+        "face_BTF": torch.randn(B, T, F),
+        "scene_BTF": torch.randn(B, T, F),
+        "early_BKZD": torch.randn(B, 4, 3, D),
+        "valid_BT": VALID,
+        "label_B": torch.arange(B),
+        "polarity_B": torch.arange(B) % 3,
+    }
+    return Batch(**values | changes)
+
+
+def text():
+    return torch.nn.functional.normalize(torch.randn(C, F), dim=1)
+
+
+VARIANTS = [
+    {},
+    {"tfe_form": "literal"},
+    {"tfe_keys": "crossed"},
+    {"tfe_tokens": "frames"},
+    {"lstm": "type"},
+    {"tfe": False},
+    {"polarity": False},
+    {"polarity": False, "scene": False},
+    {"polarity": False, "scene": False, "lstm": "type", "tfe_tokens": "frames"},
+]
+
+
+@pytest.mark.parametrize("changes", VARIANTS, ids=str)
+def test_invalid_frames_change_no_logit_to_the_bit(changes):
+    ous, clean, classes = model(**changes), batch(), text()
+    garbage = 1e3 * torch.randn(B, T, F)
+    dirty = replace(
+        clean,
+        face_BTF=torch.where(VALID[..., None], clean.face_BTF, garbage),
+        scene_BTF=torch.where(VALID[..., None], clean.scene_BTF, garbage),
+    )
+    assert torch.equal(ous(clean, classes).logits_BC, ous(dirty, classes).logits_BC)
+
+
+@pytest.mark.parametrize("changes", VARIANTS, ids=str)
+def test_every_parameter_learns(changes):
+    ous, given = model(**changes), batch()
+    config = TrainConfig(model=replace(SMALL, **changes), losses=LossConfig(alpha=0.0))
+    training_loss(ous(given, text()), given.label_B, given.polarity_B, config).loss.backward()
+    idle = [name for name, p in ous.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
+    allowed = ["key.bias"]  # moves all scores of a query alike, which softmax does not see
+    if not changes.get("scene", True) and changes.get("tfe_tokens") != "frames":
+        allowed += ["fusion.blocks.0.attention", "fusion.blocks.1.attention"]  # one token: no choice
+    if not changes.get("scene", True) and changes.get("lstm") == "type":
+        allowed += ["weight_hh_l0"]  # one step: no previous state
+    assert [name for name in idle if not any(part in name for part in allowed)] == []
+
+
+def test_logits_are_scaled_cosines():
+    given, classes = batch(), text()
+    outputs = model(losses=LossConfig(logit_scale=20.0))(given, classes)
+    torch.testing.assert_close(outputs.output_BF.norm(dim=1), torch.ones(B))
+    torch.testing.assert_close(outputs.logits_BC, 20 * outputs.output_BF @ classes.T)
+
+
+def test_face_and_scene_follow_the_paper_step_by_step():
+    ous, given = model(), batch()
+    outputs = ous(given, text())
+    face, scene = ous.early_fusion(given.face_BTF, given.scene_BTF)
+    encoded = masked_mean(ous.frame_encoder(face, VALID), VALID)
+    torch.testing.assert_close(outputs.encoded_BF, encoded)
+    torch.testing.assert_close(outputs.face_BF, ous.align_face(encoded))
+    torch.testing.assert_close(outputs.scene_BF, ous.align_scene(masked_mean(scene, VALID)))
+
+
+@pytest.mark.parametrize(
+    ("changes", "losses", "parts"),
+    [
+        ({}, LossConfig(), ("face_BF", "scene_BF", "polarity_BF")),
+        ({}, LossConfig(terms="contrast"), ("face_BF", "scene_BF")),
+        ({"polarity": False}, LossConfig(), ("face_BF", "scene_BF")),
+        ({"polarity": False, "scene": False}, LossConfig(), ("face_BF",)),
+    ],
+)
+def test_without_tfe_the_features_are_averaged(changes, losses, parts):
+    ous, given = model(losses=losses, tfe=False, **changes), batch()
+    outputs = ous(given, text())
+    mean = torch.stack([getattr(outputs, part) for part in parts]).mean(dim=0)
+    expected = torch.nn.functional.normalize(ous.head(mean), dim=1)
+    torch.testing.assert_close(outputs.output_BF, expected)
+
+
+@pytest.mark.parametrize(("keep", "there"), [(False, False), (True, True)])
+def test_contrast_alone_has_no_v_pol_unless_kept(keep, there):
+    ous = model(losses=LossConfig(terms="contrast"), keep_pol_token=keep)
+    assert (ous(batch(), text()).polarity_BF is not None) == there
+    assert any("polarity_encoder" in name for name in ous.state_dict()) == there
+
+
+def test_faces_alone_never_look_at_the_scene():
+    ous, given, classes = model(polarity=False, scene=False), batch(), text()
+    without = replace(given, scene_BTF=None, early_BKZD=None)
+    assert torch.equal(ous(given, classes).logits_BC, ous(without, classes).logits_BC)
+    assert not any("scene" in name or "polarity" in name for name in ous.state_dict())
+
+
+def test_scales_are_measured_over_valid_frames_of_the_clips_given():
+    ous, given = model(), batch()
+    ous.fit_scales([given, given])
+    valid = given.face_BTF[VALID]
+    torch.testing.assert_close(ous.scale_face.mean, valid.mean(dim=0))
+    torch.testing.assert_close(ous.scale_scene.std, given.scene_BTF[VALID].std(dim=0, correction=0))
+    torch.testing.assert_close(ous.scale_early.mean, given.early_BKZD.mean(dim=0))
+
+
+def test_heads_that_do_not_divide_the_width_are_refused():
+    with pytest.raises(ConfigError, match="5 attention heads do not divide the width 16"):
+        model(tfe_heads=5)
+
+
+def test_bfloat16_is_for_cuda_unless_asked_for():
+    cpu, cuda = torch.device("cpu"), torch.device("cuda")
+    assert [bf16_on("auto", cpu), bf16_on("bf16", cpu), bf16_on("auto", cuda), bf16_on("fp32", cuda)] == [
+        False, True, True, False,
+    ]  # fmt: skip
+
+
+def test_bfloat16_outputs_are_close_and_float32():
+    exact, given, classes = model(), batch(), text()
+    rounded = model(precision="bf16")
+    rounded.load_state_dict(exact.state_dict())
+    outputs = rounded(given, classes)
+    assert outputs.logits_BC.dtype == outputs.polarity_logits_BP.dtype == torch.float32
+    cosine = (outputs.output_BF * exact(given, classes).output_BF).sum(dim=1)
+    assert float(cosine.detach().min()) > 0.995
+
+
+def test_devices_go_by_name():
+    assert pick_device("cpu") == torch.device("cpu")
+    with pytest.raises(ConfigError, match="--device is 'tpu'; allowed: auto, cpu, cuda"):
+        pick_device("tpu")
+
+
+def test_cuda_that_is_not_there_is_refused(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert pick_device("auto") == torch.device("cpu")
+    with pytest.raises(ConfigError, match="no usable CUDA device; use auto or cpu"):
+        pick_device("cuda:0")

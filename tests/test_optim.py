@@ -1,0 +1,82 @@
+import pytest
+import torch
+from torch import nn
+
+from trainer.config import OptimConfig, ScheduleConfig
+from trainer.optim import Progress, build_adam, step, warmed_up
+
+
+def test_warm_up_rises_linearly_to_the_rate():
+    assert [warmed_up(1.0, steps, 4) for steps in range(6)] == [0.25, 0.5, 0.75, 1.0, 1.0, 1.0]
+    assert warmed_up(1.0, 0, 0) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("clip_norm", "expected"), [(0.0, (3.0, 4.0)), (1.0, (0.6, 0.8)), (10.0, (3.0, 4.0))]
+)
+def test_step_clips_the_gradients_norm(clip_norm, expected):
+    weight = nn.Parameter(torch.zeros(2))
+    weight.grad = torch.tensor([3.0, 4.0])
+    step(torch.optim.SGD([weight], lr=99.0), [weight], lr=1.0, clip_norm=clip_norm)
+    torch.testing.assert_close(weight.detach(), -torch.tensor(expected))
+    assert weight.grad is None
+
+
+def test_weight_decay_is_the_l2_term_of_adam():
+    weight = nn.Parameter(torch.tensor([2.0]))
+    adam = build_adam([weight], OptimConfig(lr=0.1, weight_decay=0.5))
+    weight.grad = torch.zeros(1)
+    step(adam, [weight], lr=0.1, clip_norm=0.0)
+    assert float(weight.detach()) == pytest.approx(1.9, abs=1e-6)  # Adam's first step has length lr
+
+
+def run(losses, schedule, lr=0.9):
+    progress, rates, bests = Progress(lr=lr), [], []
+    for epoch, loss in enumerate(losses, start=1):
+        bests.append(progress.after_epoch(epoch, loss, 0.5, schedule))
+        rates.append(progress.lr)
+    return progress, rates, bests
+
+
+def test_rate_is_cut_to_a_third_after_five_epochs_without_a_lower_loss():
+    losses = [1.0, 0.5, 0.5, 0.6, 0.7, 0.5, 0.9, 0.9]  # epochs 3 to 7 are the five
+    _, rates, bests = run(losses, ScheduleConfig())
+    assert rates == pytest.approx([0.9] * 6 + [0.3] * 2)
+    assert bests == [True, True, *[False] * 6]
+
+
+def test_a_better_epoch_starts_the_count_again():
+    _, rates, _ = run([1.0, *[2.0] * 4, 0.5, *[2.0] * 4], ScheduleConfig())
+    assert rates == pytest.approx([0.9] * 10)
+
+
+def test_best_epoch_is_the_one_of_lowest_loss():
+    progress, _, _ = run([1.0, 0.4, 0.6, 0.4], ScheduleConfig())
+    assert (progress.best_epoch, progress.best_loss) == (2, 0.4)
+
+
+def test_run_is_converged_under_1e_7():
+    schedule = ScheduleConfig(stop_patience=0)
+    assert Progress(lr=1e-7).stop_reason(1, 1, schedule) == ""
+    assert Progress(lr=9.9e-8).stop_reason(1, 1, schedule).startswith("converged: learning rate 9.9e-08")
+
+
+@pytest.mark.parametrize(
+    ("epoch", "steps", "schedule", "reason"),
+    [
+        (9, 30, ScheduleConfig(max_steps=30), "schedule.max_steps=30 reached"),
+        (60, 99, ScheduleConfig(stop_patience=0), "schedule.max_epochs=60 reached"),
+        (59, 99, ScheduleConfig(stop_patience=0), ""),
+        (13, 99, ScheduleConfig(stop_patience=12), "no lower validation loss for 12 epochs"),
+        (12, 99, ScheduleConfig(stop_patience=12), ""),
+    ],
+)
+def test_rules_for_stopping(epoch, steps, schedule, reason):
+    assert Progress(lr=1.0, best_epoch=1).stop_reason(epoch, steps, schedule) == reason
+
+
+def test_training_accuracy_above_80_percent_is_flagged_once():
+    progress = Progress(lr=1.0)
+    for epoch, accuracy in enumerate([0.7, 0.8, 0.81, 0.99], start=1):
+        progress.after_epoch(epoch, 1.0, accuracy, ScheduleConfig())
+    assert progress.overfit_epoch == 3

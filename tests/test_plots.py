@@ -1,0 +1,55 @@
+import matplotlib.image
+import numpy as np
+import pytest
+
+from trainer.metrics import Metrics
+from trainer.plots import plot_bounds, plot_confusion, plot_curves
+
+METRICS = Metrics(class_names=("happiness", "sadness"), confusion=np.array([[30, 0], [5, 15]]))
+BANNER = "RANDOM ENCODER WEIGHTS: these numbers say nothing about the method"
+
+
+def epoch(number):
+    train = {"loss": 1.0, "contrast": 0.5, "similarity": 0.3, "polarity": 0.2, "accuracy": 0.6}
+    return {"epoch": number, "train": train, "validation": {"loss": 1 / number, "war": 0.5, "uar": 0.4}}
+
+
+def draw(kind, path, banners):
+    if kind == "confusion":
+        plot_confusion(METRICS, path, title="tiny", banners=banners)
+    elif kind == "bounds":
+        plot_bounds({"full": METRICS}, {"chance": 0.5, "bound": 0.7}, path, title="tiny", banners=banners)
+    else:
+        plot_curves([epoch(1), epoch(2)], path, title="tiny", banners=banners)
+    return matplotlib.image.imread(path)[:, :, :3]
+
+
+def red_share(picture):
+    """The share of pure red among a picture's top tenth."""
+    top = picture[: len(picture) // 10]
+    return float(((top[..., 0] > 0.9) & (top[..., 1] < 0.2) & (top[..., 2] < 0.2)).mean())
+
+
+@pytest.mark.parametrize("kind", ["confusion", "curves", "bounds"])
+def test_banners_stand_in_red_across_the_top(kind, tmp_path):
+    assert red_share(draw(kind, tmp_path / "plain.png", ())) == 0
+    assert red_share(draw(kind, tmp_path / "loud.png", (BANNER,))) > 0.01
+
+
+@pytest.mark.parametrize("kind", ["confusion", "curves", "bounds"])
+def test_banners_do_not_run_off_the_picture(kind, tmp_path):
+    picture = draw(kind, tmp_path / "loud.png", (BANNER, "SELECTED ON TEST"))
+    edges = np.concatenate([picture[:, :3], picture[:, -3:]], axis=1)
+    assert (edges == 1).all()
+
+
+def test_confusion_is_shaded_by_the_share_of_the_true_class(tmp_path):
+    picture = draw("confusion", tmp_path / "confusion.png", ())
+    colours = {tuple(colour) for colour in picture[::7, ::7].reshape(-1, 3).round(2)}
+    blues = [colour for colour in colours if colour[2] > colour[0] + 0.2]
+    assert len(blues) >= 3  # shares 1, 0.25 and 0.75; share 0 is nearly white
+
+
+def test_curves_of_one_epoch_can_be_drawn(tmp_path):
+    plot_curves([epoch(1)], tmp_path / "curves.png", title="tiny", banners=())
+    assert (tmp_path / "curves.png").stat().st_size > 0

@@ -1,0 +1,201 @@
+import json
+from dataclasses import asdict, replace
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from pipeline.config import override
+from pipeline.errors import ConfigError, WeightsError
+from tests.tiny_cache import tiny_cache, tiny_clip, tiny_meta
+from trainer.checkpoint import load_checkpoint
+from trainer.config import smoke
+from trainer.train import TrainingError, train
+
+SHORT = override(smoke(), ["schedule.max_epochs=3"])
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_encoder():
+    """The encoder is loaded once for all tests here; test_prompts loads it for real.
+
+    One thread, since threads that wait for each other make small products slow on a busy machine.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("trainer.prompts.load_clip", lambda _: tiny_clip())
+        yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory):
+    return tiny_cache(tmp_path_factory.mktemp("cache") / "feats.zarr")
+
+
+@pytest.fixture(scope="module")
+def finished(path, tmp_path_factory):
+    """A short run, and the reports that it gave on the way."""
+    reports = []
+    run_dir = tmp_path_factory.mktemp("runs") / "one"
+    return train(path, run_dir, SHORT, device="cpu", on_epoch=reports.append), reports
+
+
+def records(run_dir):
+    lines = [json.loads(line) for line in (run_dir / "metrics.jsonl").read_text().splitlines()]
+    return [{key: value for key, value in line.items() if key != "seconds"} for line in lines]
+
+
+def test_same_seed_gives_the_same_numbers_to_the_bit(path, finished, tmp_path):
+    again = train(path, tmp_path / "again", SHORT, device="cpu")
+    first = finished[0]
+    assert records(again.run_dir) == records(first.run_dir)
+    assert (again.run_dir / "best.safetensors").read_bytes() == (
+        first.run_dir / "best.safetensors"
+    ).read_bytes()
+
+
+def test_another_seed_gives_other_numbers(path, finished, tmp_path):
+    other = train(path, tmp_path / "other", SHORT, seed=1, device="cpu")
+    assert records(other.run_dir)[0]["train"] != records(finished[0].run_dir)[0]["train"]
+
+
+def test_training_leaves_the_callers_random_state_alone(path, tmp_path):
+    torch.manual_seed(5)
+    before = torch.random.get_rng_state()
+    train(path, tmp_path / "run", override(SHORT, ["schedule.max_steps=1"]), device="cpu")
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_what_can_be_learnt_is_learnt(finished):
+    result, _ = finished
+    assert result.best.validation.war == 1.0
+    assert result.best.train.accuracy > 0.9  # chance is 1/3
+    assert result.info.overfit_epoch > 0
+
+
+def test_thirty_steps_lower_every_loss_when_the_gate_is_open(path, tmp_path):
+    changes = ["losses.alpha=0", "optim.batch_size=8", "schedule.max_steps=30"]
+    reports = []
+    result = train(path, tmp_path / "run", override(smoke(), changes), device="cpu", on_epoch=reports.append)
+    assert result.num_steps == 30
+    assert result.info.stop_reason == "schedule.max_steps=30 reached"
+    first, last = reports[0].train, reports[-1].train
+    for name in ("loss", "contrast", "similarity", "polarity"):
+        assert getattr(last, name) < 0.8 * getattr(first, name), name
+    assert first.gated_share == 1.0
+
+
+def test_run_directory_holds_what_a_reader_expects(finished):
+    result, reports = finished
+    names = {file.name.split(".out.")[0] for file in result.run_dir.iterdir()}
+    assert names == {"best.safetensors", "config.toml", "run.json", "metrics.jsonl", "curves.png", "events"}
+    written = [json.loads(line) for line in (result.run_dir / "metrics.jsonl").read_text().splitlines()]
+    assert written == [asdict(report) for report in reports]
+    assert [report.epoch for report in reports] == [1, 2, 3]
+    assert result.best == min(reports, key=lambda report: report.validation.loss)
+    assert json.loads(json.dumps(result.to_dict()))["num_train"] == 29
+
+
+def test_lines_for_people_name_the_best_epoch_and_how_it_was_chosen(finished):
+    result, _ = finished
+    warning, summary, data, then = result.lines()
+    assert warning.startswith("!! RANDOM ENCODER WEIGHTS")
+    assert f"best epoch {result.best.epoch} of 3, by the loss on 3 validation clips (holdout)" in summary
+    assert "trained on 29 clips; 0.00 GB of features in memory" in data
+    assert then == f"  next: cli.py evaluate {result.run_dir}"
+
+
+def test_tensorboard_shows_the_same_numbers(finished):
+    result, reports = finished
+    events = EventAccumulator(str(result.run_dir))
+    events.Reload()
+    shown = [event.value for event in events.Scalars("validation/loss")]
+    assert shown == pytest.approx([report.validation.loss for report in reports], rel=1e-6)
+    assert {"train/gated_share", "train/accuracy", "validation/war", "lr"} <= set(events.Tags()["scalars"])
+
+
+def test_checkpoint_holds_the_best_epoch_and_its_class_features(path, tmp_path):
+    """Learning at a rate that is far too high, the last epoch is not the best."""
+    config = override(SHORT, ["optim.lr=0.05", "optim.warmup_steps=0", "schedule.max_epochs=4"])
+    states = []
+
+    def on_epoch(report):
+        states.append((report.is_best, load_file(tmp_path / "run" / "best.safetensors")))
+
+    result = train(path, tmp_path / "run", config, device="cpu", on_epoch=on_epoch)
+    best = result.info.best_epoch
+    assert states[best - 1][0]
+    for name, value in load_file(tmp_path / "run" / "best.safetensors").items():
+        assert torch.equal(value, states[best - 1][1][name])
+    text_CF = load_checkpoint(tmp_path / "run", torch.device("cpu")).text_CF
+    torch.testing.assert_close(text_CF.norm(dim=1), torch.ones(3))
+
+
+def test_warm_up_and_the_last_short_epoch_are_counted_in_steps(path, tmp_path):
+    config = override(smoke(), ["optim.batch_size=10", "optim.warmup_steps=10", "schedule.max_steps=5"])
+    reports = []
+    train(path, tmp_path / "run", config, device="cpu", on_epoch=reports.append)
+    assert [report.steps for report in reports] == [3, 5]
+    assert [report.lr for report in reports] == pytest.approx([config.optim.lr * n / 10 for n in (3, 5)])
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        [
+            "model.tfe_form=literal",
+            "losses.contrast=batch",
+            "losses.similarity=per_sample",
+            "losses.gate=total",
+        ],
+        ["model.tfe_keys=crossed", "losses.contrast=streams", "prompts.context=class_specific"],
+        ["model.lstm=type", "model.tfe_tokens=frames", "losses.reduction=sum", "model.dropout=0.1"],
+        ["losses.terms=contrast", "model.tfe=false", "data.views=first"],
+        ["model.scene=false", "model.polarity=false", "data.validation=train"],
+        ["prompts.precision=bf16", "model.precision=bf16"],
+    ],
+    ids=" ".join,
+)
+def test_every_reading_trains(path, tmp_path, changes):
+    config = override(smoke(), [*changes, "schedule.max_steps=2"])
+    result = train(path, tmp_path / "run", config, device="cpu")
+    assert np.isfinite([result.best.train.loss, result.best.validation.loss]).all()
+
+
+def test_a_loss_that_is_no_number_ends_the_run_in_one_line(path, tmp_path):
+    config = override(smoke(), ["optim.lr=1e-3", "optim.clip_norm=0", "losses.logit_scale=1e39"])
+    with pytest.raises(
+        TrainingError, match=r"The loss is (nan|inf) at step 1 \(epoch 1, learning rate .*Lower optim.lr"
+    ):
+        train(path, tmp_path / "run", config, device="cpu")
+
+
+def test_unknown_polarity_is_refused_before_anything_is_written(tmp_path):
+    cache = tiny_cache(tmp_path / "feats.zarr", polarity=np.full(48, -1, dtype=np.int8))
+    with pytest.raises(ConfigError, match="have no known polarity"):
+        train(cache, tmp_path / "run", SHORT, device="cpu")
+    assert not (tmp_path / "run").exists()
+    without = override(SHORT, ["model.polarity=false", "schedule.max_steps=1"])
+    assert train(cache, tmp_path / "run", without, device="cpu").num_steps == 1
+
+
+def test_weights_of_another_tower_are_refused(tmp_path):
+    cache = tiny_cache(tmp_path / "feats.zarr", tiny_meta(text_sha256="0" * 64))
+    with pytest.raises(WeightsError, match="0{64}; give the weights that made it with --encoder-weights"):
+        train(cache, tmp_path / "run", SHORT, device="cpu")
+
+
+def test_an_existing_run_is_refused_before_any_work(path, finished):
+    with pytest.raises(ConfigError, match="exists already"):
+        train(path, finished[0].run_dir, SHORT, device="cpu")
+
+
+@pytest.mark.gpu
+def test_cuda_learns_what_the_cpu_learns(path, tmp_path):
+    config = replace(SHORT, schedule=replace(SHORT.schedule, max_epochs=6))
+    result = train(path, tmp_path / "run", config, device="cuda")
+    assert result.best.validation.war == 1.0

@@ -1,0 +1,141 @@
+import tomllib
+from dataclasses import replace
+
+import pytest
+
+from pipeline.config import override, to_dict
+from pipeline.errors import ConfigError
+from pipeline.types import Polarity
+from trainer.config import (
+    PRESETS,
+    DataConfig,
+    LossConfig,
+    ModelConfig,
+    TrainConfig,
+    from_toml,
+    preset,
+    to_toml,
+)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_toml_round_trip(name):
+    config = preset(name)
+    assert from_toml(to_toml(config)) == config
+    assert tomllib.loads(to_toml(config)) == to_dict(config)
+
+
+def test_toml_round_trip_of_text_that_needs_care():
+    pairs = ('a "quoted" joy:positive', "größe:neutral", "back\\slash:negative")
+    config = replace(
+        TrainConfig(), data=DataConfig(polarity_map=pairs), losses=LossConfig(alpha=float("inf"))
+    )
+    assert from_toml(to_toml(config)) == config
+
+
+def test_every_reading_of_the_paper_starts_at_its_default():
+    config = TrainConfig()
+    assert config.data.validation == "auto"
+    assert (config.model.lstm, config.model.tfe_form, config.model.tfe_keys) == (
+        "time",
+        "query_stream",
+        "joint",
+    )
+    assert (config.model.frame_encoder_depth, config.model.frame_encoder_heads) == (2, 8)
+    assert (config.model.tfe_blocks, config.prompts.length, config.model.tfe_queries) == (12, 64, 8)
+    assert config.prompts.context == "shared"
+    assert (config.prompts.init_std, config.losses.logit_scale, config.losses.alpha) == (0.02, 100.0, 1.0)
+    assert (config.losses.similarity, config.losses.contrast, config.losses.gate) == (
+        "as_printed",
+        "class",
+        "contrast",
+    )
+
+
+def test_paper_preset_is_section_iv_a():
+    config = preset("paper")
+    assert (config.optim.lr, config.optim.batch_size, config.schedule.max_epochs) == (2e-3, 16, 60)
+    assert (config.schedule.plateau_factor, config.schedule.plateau_patience) == (1 / 3, 5)
+    assert (config.schedule.min_lr, config.schedule.overfit_accuracy) == (1e-7, 0.8)
+    assert (config.optim.clip_norm, config.optim.warmup_steps, config.schedule.stop_patience) == (0, 0, 0)
+    assert (config.model.tfe_blocks, config.prompts.length) == (12, 64)
+
+
+def test_release_preset_is_the_authors_code():
+    config = preset("release")
+    assert (config.optim.lr, config.optim.weight_decay, config.optim.batch_size) == (2e-4, 1e-6, 32)
+    assert (config.schedule.plateau_factor, config.schedule.plateau_patience) == (0.3, 2)
+    assert (config.schedule.max_epochs, config.model.lstm, config.model.frame_encoder_depth) == (
+        40,
+        "type",
+        12,
+    )
+
+
+def test_unknown_preset_is_refused_with_those_there_are():
+    with pytest.raises(ConfigError, match="'best'; allowed: default, paper, release, smoke"):
+        preset("best")
+
+
+def test_settings_are_changed_by_name():
+    config = override(
+        preset("paper"), ["model.polarity=false", "data.polarity_map=joy:positive,rage:negative"]
+    )
+    assert not config.has_polarity_loss
+    assert config.data.polarities() == {"joy": Polarity.POSITIVE, "rage": Polarity.NEGATIVE}
+
+
+@pytest.mark.parametrize(
+    ("assignment", "message"),
+    [
+        ("model.tfe_form=post_norm", "model.tfe_form is 'post_norm'; allowed: query_stream, literal"),
+        ("losses.alpha=-1", "losses.alpha is -1.0; allowed: 0 or more"),
+        ("losses.alpha=nan", "losses.alpha is nan"),
+        (
+            "data.polarity_map=joy",
+            "data.polarity_map has 'joy'; write class:polarity with one of negative, neutral",
+        ),
+        ("model.scene=false", "model.polarity reads the scene, and model.scene is false"),
+        ("prompts.context=none", "prompts.context is 'none'; allowed: shared, class_specific"),
+        ("schedule.max_epochs=0", "schedule.max_epochs is 0; allowed: 1 or more"),
+    ],
+)
+def test_settings_that_are_not_allowed_are_refused(assignment, message):
+    with pytest.raises(ConfigError, match=message):
+        override(TrainConfig(), [assignment])
+
+
+@pytest.mark.parametrize(
+    ("change", "remedy"),
+    [
+        ("model.tfe_keys=crossed", "model.tfe_keys=joint"),
+        ("losses.contrast=streams", "losses.contrast=class"),
+    ],
+)
+def test_settings_that_need_the_scene_say_so(change, remedy):
+    with pytest.raises(ConfigError, match=f"set {remedy}"):
+        override(TrainConfig(), ["model.scene=false", "model.polarity=false", change])
+
+
+@pytest.mark.parametrize(
+    ("model", "terms", "token", "polarity_loss", "similarity_loss"),
+    [
+        (ModelConfig(), "all", True, True, True),
+        (ModelConfig(), "contrast", False, False, False),
+        (ModelConfig(keep_pol_token=True), "contrast", True, False, False),
+        (ModelConfig(polarity=False, keep_pol_token=True), "all", False, False, True),
+        (ModelConfig(polarity=False, scene=False), "all", False, False, False),
+    ],
+)
+def test_which_losses_and_tokens_a_config_has(model, terms, token, polarity_loss, similarity_loss):
+    config = TrainConfig(model=model, losses=LossConfig(terms=terms))
+    assert config.has_polarity_token == token
+    assert config.has_polarity_loss == polarity_loss
+    assert config.has_similarity_loss == similarity_loss
+
+
+def test_text_that_is_no_config_is_refused():
+    with pytest.raises(ConfigError, match="Not a readable config"):
+        from_toml("[model")
+    with pytest.raises(ConfigError, match=r"Unknown setting 'model\.depth'"):
+        from_toml("[model]\ndepth = 3")
