@@ -12,6 +12,8 @@ In the order of the data (``process`` alone puts the steps together):
 ``store``       features                     -> the cache (Zarr), and back; HDF5 export
 ``runner``      an index of clips            -> a complete cache, block by block, resumable
 ``verify``      a cache                      -> a list of what is wrong with it
+``look``        a picture or video           -> its faces, for a person to see
+``sheet``       frames, faces, streams       -> drawn pictures and contact sheets
 
 Leaves that every step may use: ``errors``, ``config``, ``fingerprint``, ``types``.
 ``clip_model`` loads a CLIP model for ``features`` and for the trainer's prompts;

@@ -1,12 +1,14 @@
 """Faces in pictures and videos, for a person who wants to see what the detector sees."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from pipeline.config import override
+from pipeline.config import from_dict
 from pipeline.errors import ClipError
 from pipeline.process import CropTools, ExtractConfig, load_crop_tools, prepare_clip
 from pipeline.sheet import PICTURE_SUFFIXES, draw_faces, read_picture, stream_sheet, write_png
@@ -17,9 +19,29 @@ _CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 """Side and mean colour of the pictures that CLIP models take; only the sheets show them."""
 
 
-def load(settings: list[str], device: torch.device) -> CropTools:
-    """The detector under settings such as ``detector.score=0.5``. Raises ConfigError, WeightsError."""
-    config = override(ExtractConfig(), settings)
+@dataclass(frozen=True, kw_only=True)
+class Looks:
+    """What was found in some files, one document of `look` each."""
+
+    documents: tuple[dict[str, Any], ...]
+
+    @property
+    def has_errors(self) -> bool:
+        """Whether some file could not be read."""
+        return any(document["error"] for document in self.documents)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as plain JSON values."""
+        return {"files": list(self.documents)}
+
+    def lines(self) -> list[str]:
+        """For people: a line per face."""
+        return [line for document in self.documents for line in _lines(document)]
+
+
+def load(settings: Mapping[str, Any], device: torch.device) -> CropTools:
+    """The detector under sections of `ExtractConfig`. Raises ConfigError, WeightsError."""
+    config = from_dict(ExtractConfig, settings)
     return load_crop_tools(config, device, side_px=_CLIP_SIDE_PX, mean=_CLIP_MEAN)
 
 
@@ -58,8 +80,7 @@ def look(path: Path, tools: CropTools, draw: Path | None) -> dict[str, Any]:
     return document
 
 
-def look_lines(document: dict[str, Any]) -> list[str]:
-    """The document of `look` for people: a line per face."""
+def _lines(document: dict[str, Any]) -> list[str]:
     if document["error"]:
         return [f"{document['path']}: {document['error']}"]
     lines = []

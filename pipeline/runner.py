@@ -1,6 +1,8 @@
 """An index of clips becomes a complete cache, block by block; run again, it goes on where it was."""
 
+import dataclasses
 import sys
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -23,6 +25,8 @@ from pipeline.types import ClipRef, DatasetIndex, Status
 
 _PACKAGES = ("torch", "torchvision", "open_clip_torch", "av", "opencv-python-headless", "zarr", "numpy")
 _NAMED = 5
+_LISTED = 10
+_TIMED_CLIPS = 2
 _BLOCK_OF_GPU, _BLOCK_OF_CPU, _BLOCK_OF_ALL_TOKENS = 64, 8, 4
 
 
@@ -49,31 +53,82 @@ class RunReport:
     all done clips, those on which the subject's face was detected; 0 when no clip is done.
     """
 
+    cache_path: Path
     processed: int
     counts: dict[str, int]
     failures: tuple[tuple[str, str, str], ...]
     face_found_share: float
+    warnings: tuple[str, ...]
 
     @property
     def num_failed(self) -> int:
         """Failed clips in the cache."""
         return self.counts[Status.FAILED.name.lower()]
 
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as plain JSON values."""
+        return {
+            "cache": str(self.cache_path),
+            "processed": self.processed,
+            "counts": self.counts,
+            "face_found_share": self.face_found_share,
+            "failures": [
+                dict(zip(("clip_id", "stage", "reason"), row, strict=True)) for row in self.failures
+            ],
+            "warnings": list(self.warnings),
+        }
+
+    def lines(self) -> list[str]:
+        """For people: the counts and the first failures."""
+        counts = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in self.counts.items())
+        lines = [
+            *(f"!! {warning}" for warning in self.warnings),
+            f"{self.cache_path}: {counts}; face found on {self.face_found_share:.1%} of frames",
+            *(f"  failed  {clip}  {stage}: {reason}" for clip, stage, reason in self.failures[:_LISTED]),
+        ]
+        if self.num_failed > _LISTED:
+            more = self.num_failed - _LISTED
+            lines.append(f"  and {more} more; `cli.py cache info {self.cache_path} --all-clips` lists all")
+        return lines
+
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What a run would do: clips in all and still to do, blocks, and bytes by array."""
+    """What a run would do: clips in all and still to do, blocks, bytes by array, and the time.
+
+    seconds: an estimate from `num_timed` clips that were processed on this machine.
+    """
 
     num_clips: int
     num_pending: int
     block_clips: int
-    num_blocks: int
     bytes_by_array: dict[str, int]
+    seconds: float
+    num_timed: int
+
+    @property
+    def num_blocks(self) -> int:
+        """Blocks of the complete cache."""
+        return -(-self.num_clips // self.block_clips)
 
     @property
     def num_bytes(self) -> int:
         """Bytes of the complete cache."""
         return sum(self.bytes_by_array.values())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as plain JSON values."""
+        return {**dataclasses.asdict(self), "num_blocks": self.num_blocks, "num_bytes": self.num_bytes}
+
+    def lines(self) -> list[str]:
+        """For people."""
+        return [
+            f"{self.num_pending} of {self.num_clips} clips to do, in blocks of {self.block_clips} "
+            f"({self.num_blocks} blocks in all)",
+            *(f"  {size / 1e6:10.2f} MB  {name}" for name, size in self.bytes_by_array.items()),
+            f"  {self.num_bytes / 1e6:10.2f} MB  in all",
+            f"about {self.seconds:.0f} s, from {self.num_timed} clips timed here; nothing was written",
+        ]
 
 
 def choose_device(gpus: int | None) -> torch.device:
@@ -128,26 +183,24 @@ def open_cache(index: DatasetIndex, tools: Tools, cache_path: Path) -> CacheWrit
 
 
 def plan(index: DatasetIndex, tools: Tools, cache_path: Path, options: RunOptions) -> Plan:
-    """What `extract` would do, without doing it; an existing cache is checked as it would be."""
+    """What `extract` would do, without writing; an existing cache is checked as it would be."""
     meta = describe(index, tools)
-    pending = len(index.clips)
+    num_pending = min(len(index.clips), options.limit or len(index.clips))
     if cache_path.exists():
         with FeatureCache.open(cache_path) as cache:
             _refuse_other(cache, meta, static_rows(index))
-        pending = sum(len(rows) for _, rows in _blocks_to_do(cache_path, options))
-    elif options.limit is not None:
-        pending = min(pending, options.limit)
-    sizes = {
-        spec.name: int(np.prod(meta.shape(spec))) * np.dtype(spec.dtype).itemsize
-        for spec in meta.arrays()
-        if spec.dtype != "str"
-    }
+        num_pending = sum(len(rows) for _, rows in _blocks_to_do(cache_path, options))
+    timed = index.clips[: min(_TIMED_CLIPS, num_pending)]
+    began = time.monotonic()
+    process_block(index.root, timed, tools)
+    seconds = (time.monotonic() - began) / max(1, len(timed))
     return Plan(
         num_clips=meta.num_clips,
-        num_pending=pending,
+        num_pending=num_pending,
         block_clips=meta.block_clips,
-        num_blocks=-(-meta.num_clips // meta.block_clips),
-        bytes_by_array=sizes,
+        bytes_by_array=meta.bytes_by_array(),
+        seconds=seconds * num_pending,
+        num_timed=len(timed),
     )
 
 
@@ -160,6 +213,8 @@ def report(cache_path: Path, processed: int) -> RunReport:
         done = cache.done_rows()
         valid, found = (cache.read(name)[done] for name in ("frame_valid", "face_found"))
         return RunReport(
+            cache_path=cache_path,
+            warnings=cache.meta.warnings,
             processed=processed,
             counts=cache.status_counts(),
             failures=failures,

@@ -25,6 +25,7 @@ RELATIVE_TOLERANCE = 0.02
 hardware and batch sizes sum in another order, in 8-bit mantissas where the encoder runs in bf16."""
 
 _DEFAULT_SAMPLE = 2
+_LISTED = 10
 _COMPARED = ("frame_index", "frame_valid", "face_found", "status")
 
 
@@ -50,6 +51,64 @@ class Recomputed:
     largest_difference: float = 0.0
     findings: tuple[Finding, ...] = ()
     note: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class VerifyReport:
+    """A cache, checked. findings: of the stored values and of the clips computed again."""
+
+    cache_path: Path
+    counts: dict[str, int]
+    findings: tuple[Finding, ...]
+    recomputed: Recomputed
+    warnings: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as plain JSON values."""
+        return {
+            "cache": str(self.cache_path),
+            "counts": self.counts,
+            "findings": [str(finding) for finding in self.findings],
+            "recomputed": list(self.recomputed.clip_ids),
+            "largest_difference": self.recomputed.largest_difference,
+            "note": self.recomputed.note,
+            "warnings": list(self.warnings),
+        }
+
+    def lines(self) -> list[str]:
+        """For people: the first findings, and what was computed again."""
+        again, more = self.recomputed, len(self.findings) - _LISTED
+        difference = f"largest difference {again.largest_difference:.2g} of a feature's norm"
+        return [
+            *(f"!! {warning}" for warning in self.warnings),
+            *(f"WRONG  {finding}" for finding in self.findings[:_LISTED]),
+            *([f"and {more} more findings; --json lists all"] if more > 0 else []),
+            again.note or f"{len(again.clip_ids)} clips computed again, {difference}",
+            f"{self.cache_path}: {f'{len(self.findings)} findings' if self.findings else 'nothing wrong'}",
+        ]
+
+
+def verify(
+    cache: FeatureCache,
+    count: int | None,
+    *,
+    root: Path | None = None,
+    encoder_weights: str | None = None,
+    detector_weights: str | None = None,
+    on_block: Callable[[], None] | None = None,
+) -> VerifyReport:
+    """Check what is stored, and compute a sample of clips again; see the two functions below."""
+    findings = verify_stored(cache, on_block)
+    again = recompute_sample(
+        cache, count, root=root, encoder_weights=encoder_weights, detector_weights=detector_weights
+    )
+    return VerifyReport(
+        cache_path=cache.path,
+        counts=cache.status_counts(),
+        findings=(*findings, *again.findings),
+        recomputed=again,
+        warnings=cache.meta.warnings,
+    )
 
 
 def verify_stored(cache: FeatureCache, on_block: Callable[[], None] | None = None) -> list[Finding]:

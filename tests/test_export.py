@@ -11,8 +11,8 @@ from tests.tiny_cache import tiny_cache
 def test_the_hdf5_export_reads_the_same(tmp_path):
     path = tiny_cache(tmp_path / "c.zarr")
     with FeatureCache.open(path) as cache:
-        size = export_hdf5(cache, tmp_path / "c.h5")
-    assert size == (tmp_path / "c.h5").stat().st_size
+        exported = export_hdf5(cache, tmp_path / "c.h5")
+    assert exported.num_bytes == (tmp_path / "c.h5").stat().st_size
     with FeatureCache.open(path) as cache, FeatureCache.open(tmp_path / "c.h5") as file:
         assert file.meta == cache.meta
         for spec in cache.meta.arrays():

@@ -95,7 +95,7 @@ def test_a_value_beyond_float16_fails_its_clip_alone(index, monkeypatch):
 
 def test_an_unexpected_error_names_its_step_and_memory_errors_pass(index, monkeypatch):
     def broken(*_args):
-        raise RuntimeError("no such luck")
+        raise RuntimeError("no such luck")  # noqa: TRY003
 
     monkeypatch.setattr(process.track_step, "build_track", broken)
     with pytest.raises(ClipError, match="track: unexpected RuntimeError: no such luck"):

@@ -2,7 +2,9 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import h5py
 
@@ -11,8 +13,34 @@ from pipeline.store.reader import HDF5_META, FeatureCache, is_hdf5
 from pipeline.store.schema import ArraySpec
 
 
-def export_hdf5(cache: FeatureCache, target: Path, on_array: Callable[[str], None] | None = None) -> int:
-    """Write every array, dimension label and attribute of a cache to `target`; returns its bytes.
+@dataclass(frozen=True, kw_only=True)
+class Exported:
+    """A written HDF5 file. counts: its clips by status."""
+
+    path: Path
+    num_bytes: int
+    counts: dict[str, int]
+    warnings: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as plain JSON values."""
+        return {
+            "path": str(self.path), "bytes": self.num_bytes, "counts": self.counts,
+            "warnings": list(self.warnings),
+        }  # fmt: skip
+
+    def lines(self) -> list[str]:
+        """For people."""
+        pending = self.counts["pending"]
+        return [
+            *(f"!! {warning}" for warning in self.warnings),
+            f"{self.path}: {self.num_bytes / 1e6:.1f} MB",
+            *([f"note: {pending} clips are still pending, and exported as such"] if pending else []),
+        ]
+
+
+def export_hdf5(cache: FeatureCache, target: Path, on_array: Callable[[str], None] | None = None) -> Exported:
+    """Write every array, dimension label and attribute of a cache to the file `target`.
 
     Copies block by block, so that memory stays bounded, into a file beside the target that takes
     its name when complete. Raises CacheError when the target exists or cannot be written.
@@ -28,8 +56,8 @@ def export_hdf5(cache: FeatureCache, target: Path, on_array: Callable[[str], Non
         target.parent.mkdir(parents=True, exist_ok=True)
         with h5py.File(partial, "w") as file:
             file.attrs[HDF5_META] = json.dumps(cache.meta.to_attributes())
-            for warning in cache.meta.warnings:
-                file.attrs["WARNING"] = warning
+            if cache.meta.warnings:
+                file.attrs["WARNING"] = "\n".join(cache.meta.warnings)
             for spec in cache.meta.arrays():
                 _copy(cache, spec, file)
                 if on_array is not None:
@@ -40,7 +68,12 @@ def export_hdf5(cache: FeatureCache, target: Path, on_array: Callable[[str], Non
         raise CacheError(msg) from error
     finally:
         partial.unlink(missing_ok=True)
-    return target.stat().st_size
+    return Exported(
+        path=target,
+        num_bytes=target.stat().st_size,
+        counts=cache.status_counts(),
+        warnings=cache.meta.warnings,
+    )
 
 
 def _copy(cache: FeatureCache, spec: ArraySpec, file: h5py.File) -> None:

@@ -4,10 +4,13 @@
 format here and nowhere else.
 """
 
+import math
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+import numpy as np
 
 from pipeline.errors import CacheError
 from pipeline.types import EARLY_STATISTICS, NUM_EARLY_BLOCKS
@@ -304,6 +307,14 @@ class CacheMeta:
             "fold": len(self.fold_names),
         }
         return tuple(sizes[dim] for dim in spec.dims)
+
+    def bytes_by_array(self) -> dict[str, int]:
+        """Bytes of every array of numbers of the complete cache; texts are small and left out."""
+        return {
+            spec.name: math.prod(self.shape(spec)) * np.dtype(spec.dtype).itemsize
+            for spec in self.arrays()
+            if spec.dtype != "str"
+        }
 
     def to_attributes(self) -> dict[str, Any]:
         """The attributes as stored: plain JSON values."""

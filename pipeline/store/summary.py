@@ -1,5 +1,6 @@
 """What a cache holds, as one document: for `cache info`."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,23 @@ from pipeline.store.reader import FeatureCache
 from pipeline.types import Polarity, Split, Status
 
 
-def summarise(cache: FeatureCache) -> dict[str, Any]:
+@dataclass(frozen=True, kw_only=True)
+class Summary:
+    """What a cache holds. all_clips: whether `lines` lists every failed and every odd clip."""
+
+    document: dict[str, Any]
+    all_clips: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as plain JSON values."""
+        return self.document
+
+    def lines(self) -> list[str]:
+        """For people."""
+        return _lines(self.document, all_clips=self.all_clips)
+
+
+def summarise(cache: FeatureCache, *, all_clips: bool = False) -> Summary:
     """Clips by outcome, class and split, encoder, settings, arrays and bytes, as plain JSON values."""
     meta = cache.meta
     label, membership = cache.read("label"), cache.read("membership")
@@ -17,12 +34,7 @@ def summarise(cache: FeatureCache) -> dict[str, Any]:
     ids, stage = cache.read("clip_id"), cache.read("stage")
     failed = np.flatnonzero(status == Status.FAILED)
     odd = np.flatnonzero((status != Status.FAILED) & (reason != ""))
-    sizes = {
-        spec.name: int(np.prod(meta.shape(spec))) * np.dtype(spec.dtype).itemsize
-        for spec in meta.arrays()
-        if spec.dtype != "str"
-    }
-    return {
+    document = {
         "cache": str(cache.path),
         "dataset": meta.dataset,
         "warnings": list(meta.warnings),
@@ -47,14 +59,14 @@ def summarise(cache: FeatureCache) -> dict[str, Any]:
         "arrays": {
             spec.name: {"shape": list(meta.shape(spec)), "dtype": spec.dtype} for spec in meta.arrays()
         },
-        "bytes": sum(sizes.values()),
+        "bytes": sum(meta.bytes_by_array().values()),
         "failures": [{"clip_id": ids[row], "stage": stage[row], "reason": reason[row]} for row in failed],
         "notes": [{"clip_id": ids[row], "note": reason[row]} for row in odd],
     }
+    return Summary(document=document, all_clips=all_clips)
 
 
-def summary_lines(document: dict[str, Any], *, all_clips: bool, listed: int = 5) -> list[str]:
-    """The document of `summarise` for people; `all_clips` lists every failed and every odd clip."""
+def _lines(document: dict[str, Any], *, all_clips: bool, listed: int = 5) -> list[str]:
     identity = document["identity"]
     weights = (
         document["encoder"]["weights"].upper() if document["warnings"] else document["encoder"]["weights"]
@@ -69,10 +81,7 @@ def summary_lines(document: dict[str, Any], *, all_clips: bool, listed: int = 5)
         *([f"  unlabelled {document['unlabelled']}"] if document["unlabelled"] else []),
         "  polarity   "
         + ", ".join(f"{name} {count}" for name, count in document["polarities"].items() if count),
-        *(
-            f"  fold {fold:<6}" + _counted(splits)
-            for fold, splits in document["folds"].items()
-        ),
+        *(f"  fold {fold:<6}" + _counted(splits) for fold, splits in document["folds"].items()),
         f"  encoder    {document['encoder']['name']}, weights {weights}, "
         f"{identity['features']['precision']}, sha256 {document['encoder']['sha256'][:12]}",
         f"  detector   {identity['detector']['name']}",
@@ -84,12 +93,9 @@ def summary_lines(document: dict[str, Any], *, all_clips: bool, listed: int = 5)
         ),
         f"  fingerprint {document['fingerprint'][:16]}",
     ]
-    lines += _some([f"  failed  {row['clip_id']}  {row['stage']}: {row['reason']}" for row in document["failures"]],
-                   all_clips, listed)  # fmt: skip
-    lines += _some(
-        [f"  note  {row['clip_id']}  {row['note']}" for row in document["notes"]], all_clips, listed
-    )
-    return lines
+    failed = [f"  failed  {row['clip_id']}  {row['stage']}: {row['reason']}" for row in document["failures"]]
+    odd = [f"  note  {row['clip_id']}  {row['note']}" for row in document["notes"]]
+    return lines + _some(failed, all_clips, listed) + _some(odd, all_clips, listed)
 
 
 def _counted(counts: dict[str, int]) -> str:
