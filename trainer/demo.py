@@ -172,7 +172,8 @@ def _extract(
     advance = bar("extracting", len(index.clips))
     report = extract(index, tools, cache_path, RunOptions(), on_progress=advance)
     if report.num_failed:
-        msg = f"{report.num_failed} drawn clips failed, first {report.failures[0]}; remove '{cache_path.parent}'."
+        first = ": ".join(report.failures[0])
+        msg = f"{report.num_failed} drawn clips failed, first {first}; remove '{cache_path}' and run again."
         raise OusError(msg)
     return report.face_found_share
 
