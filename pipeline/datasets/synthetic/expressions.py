@@ -12,7 +12,7 @@ class Expression:
     """Positions of the parts of a face; all zeros is the resting face, 1 is plainly there.
 
     Signed: brow_raise (up), brow_slant (inner ends up), eye_open (wider), mouth_width (wider),
-    mouth_curve (corners up), head_pitch (chin down), flush (red; negative is pale).
+    mouth_curve (corners up), head_pitch (chin down).
     """
 
     brow_raise: float = 0.0
@@ -30,6 +30,7 @@ class Expression:
     cheek: float = 0.0
     tears: float = 0.0
     flush: float = 0.0
+    pale: float = 0.0
     green: float = 0.0
     head_pitch: float = 0.0
 
@@ -43,27 +44,27 @@ class Expression:
 RESTING = Expression()
 
 FULL: dict[str, Expression] = dict(zip(CLASSES, (
-    Expression(brow_raise=0.25, squint=0.9, mouth_open=0.55, mouth_width=0.9, mouth_curve=1.3,
-               teeth=1.0, cheek=1.0, flush=0.3),
-    Expression(brow_raise=0.15, brow_slant=1.0, brow_knit=0.4, eye_open=-0.25, mouth_width=-0.25,
-               mouth_curve=-1.25, tears=1.0, flush=-0.25, head_pitch=0.7),
+    Expression(brow_raise=0.3, squint=0.9, mouth_open=1.0, mouth_width=0.9, mouth_curve=1.5,
+               teeth=1.0, cheek=1.2, flush=0.35),
+    Expression(brow_raise=0.15, brow_slant=1.1, brow_knit=0.4, eye_open=-0.4, mouth_width=-0.3,
+               mouth_curve=-1.5, tears=1.2, pale=0.5, head_pitch=0.8),
     RESTING,
-    Expression(brow_raise=-0.7, brow_slant=-1.2, brow_knit=1.0, eye_open=-0.1, squint=0.3, mouth_open=0.6,
-               mouth_width=0.45, mouth_curve=-0.55, teeth=2.0, nose_wrinkle=0.3, flush=1.0),
-    Expression(brow_raise=1.1, eye_open=0.8, mouth_open=1.4, mouth_width=-0.75, head_pitch=-0.5),
-    Expression(brow_raise=-0.5, brow_slant=-0.4, brow_knit=0.4, eye_open=-0.35, squint=0.8, mouth_open=0.5,
-               mouth_curve=-0.6, sneer=1.0, tongue=1.0, nose_wrinkle=1.0, cheek=0.3, green=1.0),
-    Expression(brow_raise=0.9, brow_slant=1.0, brow_knit=0.7, eye_open=1.0, mouth_open=0.55,
-               mouth_width=0.9, mouth_curve=-0.7, teeth=2.0, flush=-1.0, head_pitch=-0.3),
+    Expression(brow_raise=-0.8, brow_slant=-1.3, brow_knit=1.0, eye_open=-0.1, squint=0.3, mouth_open=0.9,
+               mouth_width=0.5, mouth_curve=-0.6, teeth=2.0, nose_wrinkle=0.4, flush=1.4),
+    Expression(brow_raise=1.2, eye_open=0.8, mouth_open=1.2, mouth_width=-0.55, head_pitch=-0.3),
+    Expression(brow_raise=-0.5, brow_slant=-0.4, brow_knit=0.4, eye_open=-0.4, squint=0.8, mouth_open=0.6,
+               mouth_curve=-0.6, sneer=1.1, tongue=1.4, nose_wrinkle=1.2, cheek=0.3, green=1.2),
+    Expression(brow_raise=0.9, brow_slant=1.0, brow_knit=0.7, eye_open=0.9, mouth_open=0.5,
+               mouth_width=0.9, mouth_curve=-0.8, teeth=2.0, pale=1.4, head_pitch=-0.3),
 ), strict=True))
 """What a face at the height of each expression does."""
 
 
 def performed(target: Expression, num_frames: int, rng: np.random.Generator) -> list[Expression]:
     """The expression of every frame: rising early, then held with small unrest, and blinks."""
-    strength = rng.uniform(0.88, 1.12)
-    start, rise = rng.uniform(0.15, 0.4), rng.uniform(0.12, 0.35)
-    release, wobble = rng.uniform(0.0, 0.25), rng.uniform(0.02, 0.06)
+    strength = rng.uniform(0.94, 1.06)
+    start, rise = rng.uniform(0.25, 0.45), rng.uniform(0.10, 0.25)
+    release, wobble = rng.uniform(0.0, 0.15), rng.uniform(0.02, 0.06)
     turns, phase = rng.uniform(1.0, 2.5), rng.uniform(0.0, 2 * np.pi)
     blink_at = int(rng.integers(0, 2 * max(num_frames, 2)))
     course = []

@@ -64,11 +64,11 @@ class Identity:
             skin=skin, hair=brush.mixed((0, 0, 0), hair, fade),
             clothes=brush.mixed(clothes, (128, 128, 128), float(rng.uniform(0, 0.5))),
             iris=eyes[int(rng.integers(len(eyes)))],
-            half_width=float(rng.uniform(0.68, 0.78)), jaw=float(rng.uniform(0.18, 0.34)),
-            eye_gap=float(rng.uniform(0.30, 0.35)), eye_size=float(rng.uniform(0.92, 1.12)),
+            half_width=float(rng.uniform(0.715, 0.745)), jaw=float(rng.uniform(0.20, 0.30)),
+            eye_gap=float(rng.uniform(0.315, 0.345)), eye_size=float(rng.uniform(1.08, 1.22)),
             brow_width=float(rng.uniform(0.05, 0.085)), nose_length=float(rng.uniform(0.30, 0.38)),
-            mouth_y=float(rng.uniform(0.60, 0.66)), mouth_size=float(rng.uniform(0.26, 0.31)),
-            lip=float(rng.uniform(0.035, 0.06)), hairline=float(rng.uniform(-0.78, -0.66)),
+            mouth_y=float(rng.uniform(0.60, 0.63)), mouth_size=float(rng.uniform(0.31, 0.35)),
+            lip=float(rng.uniform(0.035, 0.06)), hairline=float(rng.uniform(-0.76, -0.70)),
             hair_style=int(rng.integers(4)), light=float(rng.uniform(-1, 1)),
         )
 
@@ -165,20 +165,20 @@ class Head:
 
     def _hair_behind(self, alpha: Bytes) -> None:
         style = self.identity.hair_style
-        grow = (0.08, 0.10, 0.14, 0.05)[style]
+        grow = (0.09, 0.11, 0.12, 0.08)[style]
         cap = self._outline(grow)
-        cap[:, 1] = np.minimum(cap[:, 1], self.px(0.0, (0.25, 0.95, 0.6, -0.1)[style])[1])
+        cap[:, 1] = np.minimum(cap[:, 1], self.px(0.0, (0.45, 0.95, 0.7, 0.25)[style])[1])
         brush.fill(alpha, cap, (255.0,))
 
     def _hair_in_front(self, who: Identity) -> Floats:
         """Opacity of the hair over the forehead and temples."""
         mask = np.zeros(self.shape, np.uint8)
-        brush.fill(mask, self._outline((0.08, 0.10, 0.14, 0.05)[who.hair_style]), (255.0,))
-        lean = (0.0, 0.25, -0.2, 0.0)[who.hair_style]
-        line = who.hairline + lean * self._x + (0.55 if who.hair_style != 3 else 0.25) * np.abs(self._x) ** 3
-        temple = np.abs(self._x) > who.half_width - 0.05
+        brush.fill(mask, self._outline((0.09, 0.11, 0.12, 0.08)[who.hair_style]), (255.0,))
+        lean = (0.0, 0.18, -0.15, 0.0)[who.hair_style]
+        line = who.hairline + lean * self._x + 0.4 * np.abs(self._x) ** 3
+        temple = np.abs(self._x) > who.half_width - 0.01
         below = np.clip((line - self._y) / 0.03, 0.0, 1.0)
-        sides = temple & (self._y < (0.0, 1.0, 0.5, -0.2)[who.hair_style])
+        sides = temple & (self._y < (0.40, 1.0, 0.65, 0.20)[who.hair_style])
         opacity = np.maximum(below, sides.astype(np.float32)) * (mask.astype(np.float32) / 255.0)
         return np.asarray(cv2.GaussianBlur(opacity.astype(np.float32), (0, 0), 0.015 * self.scale), np.float32)
 
@@ -207,7 +207,7 @@ class Head:
             "cheek": shade(0.30 * folds), "brow_knit": shade(0.40 * furrow),
             "nose_wrinkle": shade(0.34 * ridge), "brow_raise": shade(0.13 * rows),
             "tears": shade(-0.25 * wet) + (face_HW * wet)[..., None] * np.array((0, 16, 50), np.float32),
-            "flush": tint(10.0, -18.0, -18.0), "green": tint(-16.0, 2.0, -18.0),
+            "flush": tint(14.0, -26.0, -26.0), "pale": tint(-18.0, 2.0, 34.0), "green": tint(-26.0, 4.0, -28.0),
         }
 
     # -- what moves ---------------------------------------------------------------------------
@@ -266,7 +266,7 @@ class Head:
         lift = 0.10 * e.sneer * (0.6 + 0.4 * _T)
         middle = who.mouth_y + shift + corners
         upper = middle - bow * (0.05 * opened + lift)
-        lower = middle + bow * (0.17 * opened - 0.3 * lift) + 0.004
+        lower = middle + bow * (0.20 * opened - 0.3 * lift) + 0.004
         xs = half * _T
         red = brush.mixed(who.darker(0.28), (176, 52, 60), 0.5)
         out_x = np.r_[1.06 * xs, 1.06 * xs[::-1]]

@@ -29,7 +29,8 @@ class Scene:
         self._ground, self._movers = settings[int(rng.integers(len(settings)))](
             height, width + 2 * self._margin, rng
         )
-        self._ground = np.asarray(cv2.GaussianBlur(self._ground, (0, 0), 0.006 * height), np.uint8)
+        cast = np.diag(rng.uniform(0.93, 1.05, 3))
+        self._ground = np.asarray(cv2.transform(cv2.GaussianBlur(self._ground, (0, 0), 0.006 * height), cast), np.uint8)
         self._gain = float(rng.uniform(0.92, 1.06))
 
     def draw(self, seconds: float) -> Bytes:
