@@ -103,7 +103,7 @@ def _masked(frames_U3HW: torch.Tensor, box_U4: Floats, fill: torch.Tensor) -> to
     masked = frames_U3HW.clone()
     for frame, (x0, y0, x1, y1) in zip(masked, box_U4.astype(np.float64), strict=True):
         left, top = max(0, int(np.floor(x0))), max(0, int(np.floor(y0)))
-        right, bottom = min(width, int(np.ceil(x1))), min(height, int(np.ceil(y1)))
+        right, bottom = max(0, min(width, int(np.ceil(x1)))), max(0, min(height, int(np.ceil(y1))))
         frame[:, top:bottom, left:right] = fill[:, None, None]
     return masked
 

@@ -19,6 +19,8 @@ from pipeline.frames.source import Window, can_jump, count_packets, jump_to, ope
 from pipeline.types import Bytes, Frames
 
 _LARGEST_ASPECT = 10.0
+_PICTURE_BRANDS = ("avif", "heic", "heix", "mif1")
+"""Still pictures that come in a video's container."""
 
 
 def decode_clip(
@@ -97,9 +99,13 @@ def _decode_pass(path: Path, window: Window, wanted: frozenset[int], *, jump: bo
             num_errors=errors.count,
             num_corrupt=corrupt,
             num_untimed=untimed,
-            is_still=place == 1 and container.format.name == "gif",
+            is_still=number == 1 and _may_be_picture(container),
             aspect=_aspect(stream),
         )
+
+
+def _may_be_picture(container: Any) -> bool:
+    return container.format.name == "gif" or container.metadata.get("major_brand") in _PICTURE_BRANDS
 
 
 def _aspect(stream: Any) -> float:
