@@ -1,0 +1,12 @@
+"""A frozen CLIP model by name and weights, with the hashes that tell one from another.
+
+``model``   which models there are, and one of them loaded
+``files``   its weights: found by tag or path, checked, read without running code
+
+The only importer of open_clip. The pipeline takes the vision tower from here, the trainer's
+prompts the text tower, so that both sides name and check the same weights.
+"""
+
+from pipeline.clip_model.model import EncoderConfig, LoadedClip, load_clip, sha256_tensors
+
+__all__ = ["EncoderConfig", "LoadedClip", "load_clip", "sha256_tensors"]
