@@ -18,7 +18,7 @@ from open_clip.constants import HF_SAFE_WEIGHTS_NAME, HF_WEIGHTS_NAME
 from open_clip.pretrained import download_pretrained, get_pretrained_cfg, list_pretrained_tags_by_model
 
 from pipeline import weights as published
-from pipeline.errors import ConfigError, WeightsError
+from pipeline.errors import ConfigError, OusError, WeightsError
 from pipeline.fingerprint import sha256_file
 from pipeline.store.schema import RANDOM_WEIGHTS
 
@@ -77,7 +77,7 @@ def load_into(model: Any, path: Path, name: str) -> None:
     """
     try:
         state = _archived(path, name) if _is_torchscript(path) else _tensors(path)
-    except WeightsError:
+    except OusError:
         raise
     except Exception as error:  # noqa: BLE001 - whatever a damaged or hostile file raises is one known error
         first = (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -1,0 +1,31 @@
+"""CLIP models of a few thousand weights, by names that open_clip then knows."""
+
+from functools import cache
+
+from open_clip import factory
+
+from pipeline.clip_model import EncoderConfig, LoadedClip, load_clip
+
+
+def tiny_model(patches: int = 16, quick_gelu: bool = False, layers: int = 5) -> str:
+    """Name of a model whose pictures have patches x patches patches of 4 pixels; D = 32, F = 16."""
+    name = f"tiny-{patches}-{layers}" + ("-quickgelu" if quick_gelu else "")
+    factory._MODEL_CONFIGS[name] = {
+        "embed_dim": 16,
+        "quick_gelu": quick_gelu,
+        "vision_cfg": {
+            "image_size": 4 * patches,
+            "patch_size": 4,
+            "layers": layers,
+            "width": 32,
+            "head_width": 16,
+        },
+        "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 16, "heads": 1, "layers": 1},
+    }
+    return name
+
+
+@cache
+def tiny_clip(patches: int = 16, seed: int = 0) -> LoadedClip:
+    """The model with random weights."""
+    return load_clip(EncoderConfig(name=tiny_model(patches), weights="random", seed=seed))
