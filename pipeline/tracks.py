@@ -1,12 +1,13 @@
 """Face boxes per frame become one subject's track. Pure numpy.
 
-Letters: U sampled frames of a clip; K faces on a frame; N detections of one tracklet.
+Letters: U sampled frames of a clip; K faces on a frame; M tracklets; N detections of one of them.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 
 from pipeline.config import require_range
 from pipeline.types import Faces, FaceTrack, Floats
@@ -24,18 +25,22 @@ class TrackConfig:
     max_jump: how far the box's centre may move between two detections, in sides of the box.
     max_growth: by what factor its side may change. A side is the square root of a box's area.
     smooth: the weight of each of the two neighbours in a box's mean, 0 (off) to 1/3 (a plain mean).
+    max_shift: how far smoothing may move a box's edge, in sides: it is to take out the detector's
+    jitter, a few hundredths, and not to draw the box off a face that moves.
     """
 
     max_gap: int = 8
     max_jump: float = 1.0
     max_growth: float = 2.0
     smooth: float = 0.25
+    max_shift: float = 0.05
 
     def __post_init__(self) -> None:
         require_range("track.max_gap", self.max_gap, 0)
         require_range("track.max_jump", self.max_jump, 0)
         require_range("track.max_growth", self.max_growth, 1)
         require_range("track.smooth", self.smooth, 0, _LARGEST_NEIGHBOUR_WEIGHT)
+        require_range("track.max_shift", self.max_shift, 0)
 
 
 @dataclass
@@ -74,7 +79,7 @@ def build_track(faces: Sequence[Faces], config: TrackConfig) -> FaceTrack:
     tracklets = _link(faces, config)
     if tracklets:
         subject = max(tracklets, key=_Tracklet.weight)
-        track_box = smoothed(interpolated(np.array(subject.box), subject.frame, u), config.smooth)
+        track_box = smoothed(interpolated(np.array(subject.box), subject.frame, u), config)
         score[subject.frame] = subject.score
         found[subject.frame] = True
     return FaceTrack(box_xyxy_px=track_box, score=score, found=found)
@@ -86,14 +91,18 @@ def interpolated(box_N4: Floats, frame_N: Sequence[int], num_frames: int) -> Flo
     return np.stack([np.interp(wanted, frame_N, side) for side in box_N4.T], axis=1).astype(np.float32)
 
 
-def smoothed(box_U4: Floats, weight: float) -> Floats:
-    """Each box's weighted mean with its two neighbours; the first and the last stay as they are.
+def smoothed(box_U4: Floats, config: TrackConfig) -> Floats:
+    """Each box drawn towards the weighted mean with its two neighbours; the first and the last stay.
 
-    Every neighbour counts `weight`, the box itself the rest. A constant track stays itself to the
-    bit, a steady motion is not delayed, and no box leaves the range of the boxes.
+    A neighbour counts `config.smooth`, the box itself the rest; no edge moves by more than
+    `config.max_shift` sides. A constant track stays itself to the bit, a steady motion is not
+    delayed, and no edge leaves the range that it has over the track.
     """
     box = box_U4.astype(np.float64)
-    box[1:-1] += weight * ((box[:-2] - box[1:-1]) + (box[2:] - box[1:-1]))
+    middle = box[1:-1]
+    shift = config.smooth * ((box[:-2] - middle) + (box[2:] - middle))
+    limit = config.max_shift * _side(middle)[:, None]
+    box[1:-1] = middle + np.clip(shift, -limit, limit)
     smooth: Floats = box.astype(np.float32)
     return smooth
 
@@ -120,24 +129,21 @@ def _nearest_pairs(alive: Sequence[_Tracklet], box_K4: Floats, config: TrackConf
     """
     if not alive or not len(box_K4):
         return {}
-    last_T4 = np.array([t.box[-1] for t in alive])
-    side_T1, side_K = _side(last_T4)[:, None], _side(box_K4)
-    offset_TK2 = _centre(last_T4)[:, None] - _centre(box_K4)
-    jump_TK = np.hypot(*np.moveaxis(offset_TK2, -1, 0)) / ((side_T1 + side_K) / 2)
-    growth_TK = np.abs(np.log(side_T1 / side_K))
-    near_TK = (jump_TK <= config.max_jump) & (growth_TK <= np.log(config.max_growth))
-    distance_TK = np.where(near_TK, jump_TK + growth_TK, np.inf)
-    pairs: dict[int, _Tracklet] = {}
-    for place in np.argsort(distance_TK, axis=None, kind="stable"):
-        t, k = np.unravel_index(place, distance_TK.shape)
-        if not np.isfinite(distance_TK[t, k]):
-            break
-        if k not in pairs and all(other is not alive[t] for other in pairs.values()):
-            pairs[int(k)] = alive[t]
-    return pairs
+    last_M4 = np.array([tracklet.box[-1] for tracklet in alive])
+    side_M1, side_K = _side(last_M4)[:, None], _side(box_K4)
+    offset_MK2 = _centre(last_M4)[:, None] - _centre(box_K4)
+    jump_MK = np.hypot(offset_MK2[..., 0], offset_MK2[..., 1]) / ((side_M1 + side_K) / 2)
+    growth_MK = np.abs(np.log(side_M1 / side_K))
+    near_MK = (jump_MK <= config.max_jump) & (growth_MK <= np.log(config.max_growth))
+    nearest_first = np.argsort((jump_MK + growth_MK)[near_MK], kind="stable")
+    taken: dict[int, int] = {}
+    for m, k in np.argwhere(near_MK)[nearest_first]:
+        if k not in taken and m not in taken.values():
+            taken[int(k)] = int(m)
+    return {k: alive[m] for k, m in taken.items()}
 
 
-def _side(box_N4: Floats) -> Floats:
+def _side(box_N4: npt.NDArray[np.floating]) -> Floats:
     side: Floats = np.sqrt((box_N4[:, 2] - box_N4[:, 0]) * (box_N4[:, 3] - box_N4[:, 1]))
     return side
 

@@ -5,7 +5,8 @@ P anchors; N candidates of a batch; K faces on a frame.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -47,6 +48,7 @@ def load_retinaface(config: DetectorConfig, device: torch.device) -> "RetinaFace
 
     Raises WeightsError when they cannot be had or are others, or when retinaface-pytorch is missing.
     """
+    _builders()  # a missing package is said before anything is downloaded
     path = weights.obtain(config.name, None if config.weights is None else Path(config.weights).expanduser())
     sha256 = weights.verify_file(config.name, path)
     return RetinaFaceDetector.of_tensors(config, device, weights.load_state_dict(path), sha256)
@@ -100,7 +102,8 @@ class RetinaFaceDetector:
     def _detect_batch(self, rgb_BhwC: Bytes, height: int, width: int) -> list[Faces]:
         """Candidates by score first, so that few are decoded; then one suppression for all frames."""
         b, h, w, _ = rgb_BhwC.shape
-        loc_BP4, logit_BP2, landmark_BP10 = self._network(self._prepared(rgb_BhwC))
+        with _exact_float32():
+            loc_BP4, logit_BP2, landmark_BP10 = self._network(self._prepared(rgb_BhwC))
         score_BP = logit_BP2.softmax(dim=-1)[..., 1]
         frame_N, anchor_N = (score_BP > self._config.score).nonzero(as_tuple=True)
         prior_N4 = priors(h, w, self._device)[anchor_N]
@@ -156,6 +159,19 @@ def decode_landmarks(landmark_N10: torch.Tensor, prior_N4: torch.Tensor) -> torc
     """Landmarks [N, 5, 2] as shares of the picture, from the network's offsets to its anchors."""
     offset_N52 = landmark_N10.view(-1, 5, 2)
     return prior_N4[:, None, :2] + offset_N52 * VARIANCES[0] * prior_N4[:, None, 2:]
+
+
+@contextmanager
+def _exact_float32() -> Iterator[None]:
+    """Convolutions in full float32 on a GPU too, where torch takes TF32 unless told otherwise."""
+    cudnn = torch.backends.cudnn
+    with cudnn.flags(
+        enabled=cudnn.enabled,
+        benchmark=cudnn.benchmark,
+        deterministic=cudnn.deterministic,
+        allow_tf32=False,
+    ):
+        yield
 
 
 def _builders() -> Mapping[str, Callable[[], nn.Module]]:

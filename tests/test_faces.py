@@ -1,0 +1,410 @@
+"""Face detection: the fast way equals the library's plain one, and real pictures give the known answers."""
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from retinaface.box_utils import decode, decode_landm
+from retinaface.prior_box import priorbox
+from torchvision.ops import nms
+
+import pipeline.faces
+from pipeline import weights
+from pipeline.errors import ConfigError, WeightsError
+from pipeline.faces import DetectorConfig, FaceDetector, given_faces, load_detector, networks
+from pipeline.faces.detector import shrunk
+from pipeline.faces.haar import score_of_margin
+from pipeline.faces.retinaface import RetinaFaceDetector, decode_boxes, decode_landmarks, priors
+from pipeline.fingerprint import sha256_file
+from pipeline.frames import FrameConfig, decode_clip
+from pipeline.types import Bytes, Faces, Floats, GivenBoxes
+
+CPU = torch.device("cpu")
+RESNET, MOBILENET = "retinaface-resnet50", "retinaface-mobilenet0.25"
+BUILDERS = {RESNET: networks.resnet50, MOBILENET: networks.mobilenet_quarter}
+
+BATCH_PX = 2e-3
+"""Frames run together and one by one differ by this much at most: float32 convolutions choose
+another order of sums for another batch size (measured: under 1e-4 pixels)."""
+
+
+def random_frames(num_frames: int, height: int, width: int) -> Bytes:
+    return np.random.default_rng(7).integers(0, 256, (num_frames, height, width, 3), np.uint8)
+
+
+@pytest.fixture(scope="module")
+def random_files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A file of seeded random weights for each network."""
+    folder = tmp_path_factory.mktemp("random")
+    torch.manual_seed(3)
+    for name, build in BUILDERS.items():
+        torch.save(build().state_dict(), folder / f"{name}.pth")
+    return {name: folder / f"{name}.pth" for name in BUILDERS}
+
+
+def random_detector(config: DetectorConfig, files: dict[str, Path]) -> RetinaFaceDetector:
+    return RetinaFaceDetector.of_tensors(config, CPU, weights.load_state_dict(files[config.name]), "none")
+
+
+def plain_detect(detector: RetinaFaceDetector, config: DetectorConfig, rgb_HWC: Bytes) -> Faces:
+    """One picture at native size, by retinaface-pytorch's own functions."""
+    height, width, _ = rgb_HWC.shape
+    if config.name == RESNET:
+        shown = (rgb_HWC / 255 - np.array([0.485, 0.456, 0.406])) / np.array([0.229, 0.224, 0.225])
+    else:
+        shown = rgb_HWC[..., ::-1] - np.array([104.0, 117.0, 123.0])
+    with torch.inference_mode():
+        picture = torch.from_numpy(shown.transpose(2, 0, 1).astype(np.float32))[None]
+        loc, logits, landmarks = detector._network(picture)
+        prior = priorbox([[16, 32], [64, 128], [256, 512]], [8, 16, 32], False, (height, width))
+        score = logits[0].softmax(-1)[:, 1]
+        keep = score > config.score
+        size = torch.tensor([width, height], dtype=torch.float32)
+        box = decode(loc[0], prior, [0.1, 0.2])[keep] * size.repeat(2)
+        points = decode_landm(landmarks[0], prior, [0.1, 0.2])[keep] * size.repeat(5)
+        best = nms(box, score[keep], config.nms_iou)
+    clipped = np.clip(box[best].numpy(), 0, [width, height, width, height]).astype(np.float32)
+    inside = (clipped[:, 2] > clipped[:, 0]) & (clipped[:, 3] > clipped[:, 1])
+    return Faces(
+        box_xyxy_px=clipped[inside],
+        score=score[keep][best].numpy()[inside],
+        landmark_xy_px=points[best].numpy().reshape(-1, 5, 2)[inside],
+    )
+
+
+def assert_same(one: Faces, other: Faces, atol_px: float) -> None:
+    np.testing.assert_allclose(one.score, other.score, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(one.box_xyxy_px, other.box_xyxy_px, rtol=0, atol=atol_px)
+    np.testing.assert_allclose(one.landmark_xy_px, other.landmark_xy_px, rtol=0, atol=atol_px)
+
+
+def overlap(one: Floats, other: Floats) -> float:
+    corner, end = np.maximum(one[:2], other[:2]), np.minimum(one[2:], other[2:])
+    shared = np.clip(end - corner, 0, None).prod()
+    return float(shared / ((one[2:] - one[:2]).prod() + (other[2:] - other[:2]).prod() - shared))
+
+
+def test_an_unknown_detector_lists_the_known_ones() -> None:
+    allowed = "retinaface-resnet50, retinaface-mobilenet0.25, haar, boxes"
+    with pytest.raises(ConfigError, match=rf"detector.name is 'mtcnn'; allowed: {allowed}\."):
+        DetectorConfig(name="mtcnn")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"score": 1.5}, r"detector.score is 1.5; allowed: 0 to 1"),
+        ({"nms_iou": -1.0}, r"detector.nms_iou is -1.0; allowed: 0 to 1"),
+        ({"long_side": 8}, r"detector.long_side \(0 for native size\) is 8; allowed: 32 or more"),
+        ({"batch_frames": 0}, r"detector.batch_frames is 0; allowed: 1 or more"),
+        ({"name": "haar", "weights": "a.pth"}, r"weights is 'a.pth', but haar takes none; allowed with: ret"),
+    ],
+)
+def test_settings_out_of_range_are_refused(change: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        DetectorConfig(**change)
+
+
+@pytest.mark.parametrize(("height", "width"), [(96, 128), (97, 131), (33, 512), (1, 1)])
+def test_priors_are_the_librarys_in_its_order(height: int, width: int) -> None:
+    plain = priorbox([[16, 32], [64, 128], [256, 512]], [8, 16, 32], False, (height, width))
+    torch.testing.assert_close(priors(height, width, CPU), plain, rtol=0, atol=1e-6)
+
+
+def test_a_prior_by_hand() -> None:
+    first = priors(64, 128, CPU)[0]
+    torch.testing.assert_close(first, torch.tensor([4 / 128, 4 / 64, 16 / 128, 16 / 64]), rtol=0, atol=0)
+
+
+def test_decoding_is_the_librarys() -> None:
+    generator = torch.Generator().manual_seed(0)
+    prior = priors(96, 128, CPU)
+    loc = 3 * torch.randn(len(prior), 4, generator=generator)
+    points = 3 * torch.randn(len(prior), 10, generator=generator)
+    torch.testing.assert_close(decode_boxes(loc, prior), decode(loc, prior, [0.1, 0.2]), rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(
+        decode_landmarks(points, prior).flatten(1),
+        decode_landm(points, prior, [0.1, 0.2]),
+        rtol=1e-6,
+        atol=1e-6,
+    )
+
+
+@pytest.mark.parametrize(("name", "score"), [(RESNET, 0.55), (MOBILENET, 0.02)])
+def test_a_batch_equals_the_library_one_picture_at_a_time(
+    name: str, score: float, random_files: dict[str, Path]
+) -> None:
+    config = DetectorConfig(name=name, score=score, long_side=0, batch_frames=2)
+    detector = random_detector(config, random_files)
+    frames = random_frames(3, 61, 83)
+    found = detector.detect(frames)
+    assert len(found) == 3
+    for faces, frame in zip(found, frames, strict=True):
+        plain = plain_detect(detector, config, frame)
+        assert len(plain.score) > 5
+        assert (np.diff(faces.score) <= 0).all()
+        assert_same(faces, plain, BATCH_PX)
+
+
+def test_boxes_come_back_in_pixels_of_the_frame_and_inside_it(random_files: dict[str, Path]) -> None:
+    config = DetectorConfig(name=MOBILENET, score=0.5, long_side=96)
+    detector = random_detector(config, random_files)
+    frames = random_frames(1, 64, 96)
+    doubled = frames.repeat(2, axis=1).repeat(2, axis=2)
+    (small,), (large,) = detector.detect(frames), detector.detect(doubled)
+    np.testing.assert_array_equal(large.box_xyxy_px, small.box_xyxy_px * 2)
+    np.testing.assert_array_equal(large.landmark_xy_px, small.landmark_xy_px * 2)
+    assert large.box_xyxy_px.min() == 0
+    assert (large.box_xyxy_px.max(axis=0)[2:] == [192, 128]).all()
+
+
+def test_frames_are_shrunk_to_the_long_side_and_never_enlarged() -> None:
+    frames = random_frames(2, 40, 100)
+    assert shrunk(frames, 0) is frames
+    assert shrunk(frames, 100) is frames
+    assert shrunk(frames, 640) is frames
+    assert shrunk(frames, 50).shape == (2, 20, 50, 3)
+    np.testing.assert_allclose(
+        shrunk(frames, 50), frames.reshape(2, 20, 2, 50, 2, 3).mean(axis=(2, 4)), rtol=0, atol=0.51
+    )
+    assert shrunk(frames.transpose(0, 2, 1, 3), 50).shape == (2, 50, 20, 3)
+    assert shrunk(random_frames(1, 1, 100), 32).shape == (1, 1, 32, 3)
+
+
+def test_a_frame_without_a_face_has_no_faces(random_files: dict[str, Path]) -> None:
+    config = DetectorConfig(name=MOBILENET, score=1.0)
+    (faces,) = random_detector(config, random_files).detect(random_frames(1, 64, 64))
+    assert faces.box_xyxy_px.shape == (0, 4)
+    assert faces.landmark_xy_px.shape == (0, 5, 2)
+
+
+def test_weights_of_another_network_are_refused(random_files: dict[str, Path]) -> None:
+    state = weights.load_state_dict(random_files[RESNET])
+    with pytest.raises(WeightsError, match=r"do not fit retinaface-mobilenet0.25: .*Missing key"):
+        RetinaFaceDetector.of_tensors(DetectorConfig(name=MOBILENET), CPU, state, "")
+
+
+def test_a_file_that_is_not_the_published_resnet_is_refused(random_files: dict[str, Path]) -> None:
+    path = random_files[RESNET]
+    with pytest.raises(WeightsError) as caught:
+        load_detector(DetectorConfig(name=RESNET, weights=str(path)), CPU)
+    assert str(caught.value) == (
+        f"'{path}' is not the published retinaface_resnet50_2020-07-20-f168fae3c.zip: its sha256 is "
+        f"{sha256_file(path)}, f168fae3c... is needed. Move it away, or give the right one with "
+        "--detector-weights PATH."
+    )
+
+
+def test_the_whole_way_from_a_checked_file_to_faces(
+    random_files: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = DetectorConfig(name=RESNET, score=0.6)
+    frames = random_frames(1, 64, 96)
+    (expected,) = random_detector(config, random_files).detect(frames)
+    sha256 = sha256_file(random_files[RESNET])
+    entry = replace(weights.PUBLISHED[RESNET], address=random_files[RESNET].as_uri(), sha256=sha256)
+    monkeypatch.setitem(weights.PUBLISHED, RESNET, entry)
+    monkeypatch.setenv("OUS_WEIGHTS", str(tmp_path))
+    detector = load_detector(config, CPU)
+    assert (detector.name, detector.weights_sha256) == (RESNET, sha256)
+    assert_same(detector.detect(frames)[0], expected, 0)
+
+
+@pytest.mark.parametrize("name", [RESNET, MOBILENET])
+def test_missing_weights_say_what_to_do(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OUS_WEIGHTS", str(tmp_path))
+    entry = weights.PUBLISHED[name]
+    if entry.address is not None:
+        monkeypatch.setitem(weights.PUBLISHED, name, replace(entry, address="http://127.0.0.1:9/weights.zip"))
+    with pytest.raises(
+        WeightsError, match=rf"{entry.file_name}.*put it at {tmp_path}/{entry.file_name}.*--detector haar"
+    ):
+        load_detector(DetectorConfig(name=name), CPU)
+
+
+def test_a_missing_package_is_named_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(pipeline.faces, "networks")
+    monkeypatch.delitem(sys.modules, "pipeline.faces.networks")
+    monkeypatch.setitem(sys.modules, "retinaface.net", None)
+    with pytest.raises(
+        WeightsError, match=r"retinaface-pytorch is missing; run `make install`, or `pip install"
+    ):
+        load_detector(DetectorConfig(name=RESNET), CPU)
+
+
+def test_given_boxes_hold_on_their_frames_alone() -> None:
+    box = np.array([[1, 2, 30, 40], [5, 6, 70, 80]], dtype=np.float32)
+    given = GivenBoxes(box_xyxy_px=box, frame_index=np.array([3, 8]))
+    faces = given_faces(given, np.array([2, 3, 8]), 60, 50)
+    assert [len(f.score) for f in faces] == [0, 1, 1]
+    np.testing.assert_array_equal(faces[1].box_xyxy_px, [[1, 2, 30, 40]])
+    np.testing.assert_array_equal(faces[2].box_xyxy_px, [[5, 6, 50, 60]])
+    np.testing.assert_array_equal(faces[1].score, [1])
+    assert np.isnan(faces[1].landmark_xy_px).all()
+
+
+def test_one_given_box_holds_on_all_frames_and_none_on_none() -> None:
+    given = GivenBoxes(box_xyxy_px=np.array([[1, 2, 30, 40]], dtype=np.float32))
+    assert [f.box_xyxy_px.tolist() for f in given_faces(given, np.arange(2), 50, 50)] == [
+        [[1, 2, 30, 40]]
+    ] * 2
+    assert [len(f.score) for f in given_faces(None, np.arange(2), 50, 50)] == [0, 0]
+
+
+def test_a_given_box_outside_the_picture_is_no_face() -> None:
+    given = GivenBoxes(box_xyxy_px=np.array([[60, 2, 90, 40]], dtype=np.float32))
+    assert [len(f.score) for f in given_faces(given, np.arange(1), 50, 50)] == [0]
+
+
+def test_the_detector_boxes_detects_nothing_itself() -> None:
+    detector = load_detector(DetectorConfig(name="boxes"), CPU)
+    assert (detector.name, detector.weights_sha256) == ("boxes", "")
+    with pytest.raises(ConfigError, match=r"'boxes' finds no faces on 2 frames.*--detector haar"):
+        detector.detect(random_frames(2, 8, 8))
+
+
+def test_haar_scores_by_hand() -> None:
+    scores = score_of_margin(np.array([-1, 0, 1, 3, 7], dtype=np.float32))
+    np.testing.assert_allclose(scores, [0, 0, 0.5, 0.75, 0.875], rtol=0, atol=1e-7)
+
+
+def test_haar_knows_its_file_and_finds_nothing_on_a_blank() -> None:
+    detector = load_detector(DetectorConfig(name="haar"), CPU)
+    assert detector.weights_sha256 == sha256_file(
+        Path(cv2.data.haarcascades) / "haarcascade_frontalface_default.xml"
+    )
+    (faces,) = detector.detect(np.full((1, 120, 160, 3), 128, np.uint8))
+    assert faces.box_xyxy_px.shape == (0, 4)
+
+
+@pytest.fixture(scope="module")
+def mobilenet_weights(test_data: Path) -> str:
+    return str(test_data / "weights" / "retinaface_mobilenet0.25.pth")
+
+
+def known_detector(path: str, **changes: object) -> FaceDetector:
+    settings = {"name": MOBILENET, "weights": path, "score": 0.02, "long_side": 0} | changes
+    return load_detector(DetectorConfig(**settings), CPU)
+
+
+def picture(path: Path) -> Bytes:
+    return np.ascontiguousarray(cv2.imread(str(path))[None, ..., ::-1])
+
+
+def subject_frames(path: Path) -> Bytes:
+    return decode_clip(path, FrameConfig()).rgb_UHWC
+
+
+@pytest.mark.data
+def test_the_known_answers(test_data: Path, mobilenet_weights: str) -> None:
+    """Published to five and three digits; the pictures are decoded by OpenCV, sums differ in order."""
+    detector = known_detector(mobilenet_weights)
+    folder = test_data / "images" / "boxes"
+    (few,) = detector.detect(picture(folder / "img_726.jpg"))
+    assert len(few.score) == 7
+    assert few.box_xyxy_px[0, 0] == pytest.approx(86.70745, abs=1e-3)
+    assert few.score[0] == pytest.approx(0.99970, abs=1e-5)
+    (many,) = detector.detect(picture(folder / "2_Demonstration_Demonstration_Or_Protest_2_58.jpg"))
+    assert len(many.score) == 350
+    np.testing.assert_allclose(many.box_xyxy_px[1], [451.248, 312.868, 506.465, 387.369], rtol=0, atol=2e-3)
+    assert many.score[1] == pytest.approx(0.99936, abs=1e-5)
+    (group,) = detector.detect(picture(folder / "12_Group_Group_12_Group_Group_12_29.jpg"))
+    assert len(group.score) == 20
+
+
+@pytest.mark.data
+def test_the_look_alike_weights_are_refused(test_data: Path) -> None:
+    path = test_data / "weights" / "not_retinaface_same_keys.pth"
+    networks.mobilenet_quarter().load_state_dict(weights.load_state_dict(path), strict=True)
+    with pytest.raises(WeightsError, match=rf"sha256 is {sha256_file(path)}, 2979b33f[0-9a-f]+ is needed"):
+        known_detector(str(path))
+
+
+@pytest.mark.data
+def test_real_frames_in_batches_equal_one_at_a_time(test_data: Path, mobilenet_weights: str) -> None:
+    frames = subject_frames(test_data / "videos" / "people" / "single_face.mp4")[:5]
+    together = known_detector(mobilenet_weights, score=0.5, batch_frames=3).detect(frames)
+    alone = known_detector(mobilenet_weights, score=0.5, batch_frames=1).detect(frames)
+    for one, other in zip(together, alone, strict=True):
+        assert len(one.score) > 0
+        assert_same(one, other, BATCH_PX)
+
+
+@pytest.mark.data
+def test_landmarks_lie_on_the_face(test_data: Path, mobilenet_weights: str) -> None:
+    (faces,) = known_detector(mobilenet_weights).detect(
+        picture(test_data / "images" / "boxes" / "img_726.jpg")
+    )
+    left_eye, right_eye, nose, left_mouth, right_mouth = faces.landmark_xy_px[0]
+    x0, y0, x1, y1 = faces.box_xyxy_px[0]
+    assert x0 < left_eye[0] < nose[0] < right_eye[0] < x1
+    assert left_mouth[0] < right_mouth[0]
+    assert y0 < left_eye[1] < nose[1] < left_mouth[1] < y1
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("clip", ["angry", "disgust", "fear", "happy", "neutral", "sadness", "surprise"])
+def test_haar_finds_the_face_on_every_frame(clip: str, test_data: Path, mobilenet_weights: str) -> None:
+    """On all sampled frames it finds something, on those looked at it is what RetinaFace finds."""
+    frames = subject_frames(test_data / "videos" / "labelled" / f"{clip}.mp4")
+    found = load_detector(DetectorConfig(name="haar"), CPU).detect(frames)
+    assert all(len(faces.score) > 0 for faces in found)
+    looked_at = [0, 7, 15]
+    reference = known_detector(mobilenet_weights, score=0.5, long_side=320).detect(frames[looked_at])
+    for i, other in zip(looked_at, reference, strict=True):
+        (face,) = other.box_xyxy_px
+        assert max(overlap(box, face) for box in found[i].box_xyxy_px) > 0.3
+        assert np.isnan(found[i].landmark_xy_px).all()
+        assert (found[i].score > 0.5).all()
+
+
+@pytest.mark.data
+def test_haar_is_the_same_under_any_number_of_threads(test_data: Path) -> None:
+    frames = subject_frames(test_data / "videos" / "people" / "s13.mp4")[:6]
+    detector = load_detector(DetectorConfig(name="haar"), CPU)
+    found, before = detector.detect(frames), cv2.getNumThreads()
+    assert max(len(faces.score) for faces in found) > 1
+    try:
+        cv2.setNumThreads(1)
+        again = detector.detect(frames)
+    finally:
+        cv2.setNumThreads(before)
+    for one, other in zip(found, again, strict=True):
+        np.testing.assert_array_equal(one.box_xyxy_px, other.box_xyxy_px)
+        np.testing.assert_array_equal(one.score, other.score)
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("name", ["haar", MOBILENET])
+def test_clips_partly_and_wholly_without_a_face(name: str, test_data: Path, mobilenet_weights: str) -> None:
+    config = DetectorConfig(name=name, weights=mobilenet_weights if name == MOBILENET else None)
+    detector = load_detector(config, CPU)
+    folder = test_data / "videos" / "people"
+    partly = detector.detect(subject_frames(folder / "face_noface.mov"))
+    assert [len(faces.score) for faces in partly] == [1] * 7 + [0] * 9
+    wholly = detector.detect(subject_frames(folder / "no_face.mp4"))
+    assert [len(faces.score) for faces in wholly] == [0] * 16
+
+
+@pytest.mark.data
+@pytest.mark.weights
+def test_the_published_resnet_gives_its_published_answers(test_data: Path) -> None:
+    """Published with pictures enlarged to a long side of 1280, which is not done here: boxes to 0.8 IoU."""
+    entry = weights.PUBLISHED[RESNET]
+    path = weights.weights_dir() / entry.file_name
+    if not path.is_file():
+        pytest.skip(f"needs {entry.file_name} in {path.parent}: `./cli.py weights fetch {RESNET}`")
+    detector = load_detector(DetectorConfig(name=RESNET, score=0.7, long_side=1280), CPU)
+    (faces,) = detector.detect(picture(test_data / "images" / "people" / "13.jpg"))
+    known = np.array(
+        [[256.9, 93.64, 336.79, 201.76], [436.62, 118.5, 510.04, 211.13], [657.3, 156.87, 729.81, 245.78]]
+    )
+    assert len(faces.score) == 3
+    for box in known:
+        assert max(overlap(box, found) for found in faces.box_xyxy_px) > 0.8
+    (none,) = detector.detect(picture(test_data / "images" / "people" / "no_face.jpg"))
+    assert len(none.score) == 0
