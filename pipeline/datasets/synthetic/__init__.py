@@ -3,10 +3,13 @@
 In the order of the work:
 
 ``plan``         config                      -> which clips there are, and the face-only bound
-``expressions``  a class, or a pair          -> positions of a face's muscles over time
+``expressions``  a class, or two             -> positions of a face's muscles over time
 ``brush``        anti-aliased shapes
-``heads``        a person and an expression  -> a drawn head
-``scenes``       a kind of scene             -> a moving background
+``identity``     chance                      -> how a person looks
+``canvas``       units of a face             -> pixels
+``heads``        a person and an expression  -> a drawn head; ``parts`` draws what moves on it
+``scenes``       a kind of scene             -> a moving one; ``stage`` and the settings in
+                 ``bright`` (positive), ``plain`` (neutral) and ``dark`` (negative)
 ``compose``      person, backdrop, scene     -> frames; keeps the scene out of the face's crop
 ``write``        frames                      -> mp4 files, manifest and truth
 """

@@ -27,11 +27,26 @@ def line(picture: Bytes, points_px: Points, colour: Colour, width_px: float) -> 
     cv2.polylines(picture, [_fixed(points_px)], False, tuple(colour), thick, cv2.LINE_AA, _SHIFT)
 
 
-def disc(picture: Bytes, centre_px: tuple[float, float], radii_px: tuple[float, float],
-         colour: Colour, angle_degrees: float = 0.0) -> None:
+def disc(
+    picture: Bytes,
+    centre_px: tuple[float, float],
+    radii_px: tuple[float, float],
+    colour: Colour,
+    angle_degrees: float = 0.0,
+) -> None:
     """Fill an ellipse in place."""
-    cv2.ellipse(picture, _pair(centre_px), _pair(radii_px), angle_degrees, 0.0, 360.0, tuple(colour),
-                cv2.FILLED, cv2.LINE_AA, _SHIFT)
+    cv2.ellipse(
+        picture,
+        _pair(centre_px),
+        _pair(radii_px),
+        angle_degrees,
+        0.0,
+        360.0,
+        tuple(colour),
+        cv2.FILLED,
+        cv2.LINE_AA,
+        _SHIFT,
+    )
 
 
 def box(picture: Bytes, corner_px: tuple[float, float], size_px: tuple[float, float], colour: Colour) -> None:

@@ -8,15 +8,16 @@ import numpy as np
 
 from pipeline.datasets.synthetic import brush
 from pipeline.datasets.synthetic.brush import Points
+from pipeline.datasets.synthetic.canvas import HEIGHT, LEFT, TOP, WIDTH
 from pipeline.datasets.synthetic.expressions import Expression, performed, target_of
-from pipeline.datasets.synthetic.heads import HEIGHT, LEFT, TOP, WIDTH, Head, Identity
+from pipeline.datasets.synthetic.heads import Head
+from pipeline.datasets.synthetic.identity import Identity
 from pipeline.datasets.synthetic.plan import PlannedClip, SyntheticConfig
 from pipeline.datasets.synthetic.scenes import Scene
 from pipeline.types import Bytes
 
-CROP_MARGIN = 1.3
 CODEC_SLACK_PX = 16
-"""A macroblock of H.264: what a block's own error can reach, beyond the pixel it comes from."""
+"""The side of a macroblock of H.264: a block that shows any scene ends within it."""
 
 _REACH_UNITS = (-1.6, -1.5, 1.6, 1.7)
 """What detectors' boxes with their margin cover at most around the root of the nose, and more."""
@@ -48,27 +49,27 @@ class Performance:
         who = np.random.default_rng([config.seed, 1, clip.identity])
         rng = np.random.default_rng([config.seed, 2, clip.performance])
         unit = config.height * float(rng.uniform(0.14, 0.16))
-        left, top, right, bottom = (
-            unit * reach + np.sign(reach) * CODEC_SLACK_PX for reach in _REACH_UNITS
+        left, top, right, bottom = (unit * reach + np.sign(reach) * CODEC_SLACK_PX for reach in _REACH_UNITS)
+        middle = np.array(
+            [
+                rng.uniform(_EDGE_PX - left, config.width - _EDGE_PX - right),
+                0.5 * (config.height - top - bottom) + rng.uniform(-0.01, 0.03) * config.height,
+            ]
         )
-        middle = np.array([
-            rng.uniform(_EDGE_PX - left, config.width - _EDGE_PX - right),
-            0.5 * (config.height - top - bottom) + rng.uniform(-0.01, 0.03) * config.height,
-        ])
         t = np.linspace(0.0, 1.0, config.num_frames)
         sway_F2 = 0.05 * unit * np.stack([_sway(t, rng), _sway(t, rng)], axis=-1)
         grey = float(rng.uniform(126, 176))
         return cls(
             identity=Identity.drawn_from(who),
-            expressions=tuple(
-                performed(target_of(clip.label, clip.other_class), config.num_frames, rng)
-            ),
+            expressions=tuple(performed(target_of(clip.label, clip.other_class), config.num_frames, rng)),
             centre_F2=middle + sway_F2,
             angle_F=3.0 * _sway(t, rng) + float(rng.uniform(-2.5, 2.5)),
             unit_px=unit,
             guard_xyxy_px=(
-                round(middle[0] + left), round(middle[1] + top),
-                round(middle[0] + right), round(middle[1] + bottom),
+                round(middle[0] + left),
+                round(middle[1] + top),
+                round(middle[0] + right),
+                round(middle[1] + bottom),
             ),
             backdrop=(grey + float(rng.uniform(-6, 6)), grey, grey + float(rng.uniform(-6, 6))),
         )
@@ -93,14 +94,15 @@ class Foreground:
 
 def render_foreground(acted: Performance, config: SyntheticConfig) -> Foreground:
     """Draw a performance, every frame of it."""
-    still, opacity = _backdrop_and_torso(acted, config)
+    still, opacity_HW = _backdrop_and_torso(acted, config)
     head = Head(acted.identity, _FINE * acted.unit_px)
     alpha = head.alpha_HW[..., None].astype(np.float32) / 255.0
     frames = np.repeat(still[None], config.num_frames, axis=0)
     for frame, expression in enumerate(acted.expressions):
-        shown = np.dstack([head.show(expression) * alpha, head.alpha_HW])
-        _paste(frames[frame], np.round(shown).astype(np.uint8), acted.centre_F2[frame], float(acted.angle_F[frame]))
-    return Foreground(rgb_FHW3=frames, clear_HW3=np.ascontiguousarray(np.repeat(255 - opacity[..., None], 3, axis=2)))
+        rgba = np.dstack([head.show(expression) * alpha, head.alpha_HW])
+        place, angle = acted.centre_F2[frame], float(acted.angle_F[frame])
+        _paste(frames[frame], np.round(rgba).astype(np.uint8), place, angle)
+    return Foreground(rgb_FHW3=frames, clear_HW3=_tripled(255 - opacity_HW))
 
 
 def scene_of(config: SyntheticConfig, clip: PlannedClip) -> Scene:
@@ -129,39 +131,50 @@ def _paste(picture: Bytes, rgba: Bytes, centre_px: Points, angle_degrees: float)
     turn = cv2.getRotationMatrix2D((float(nose[0]), float(nose[1])), angle_degrees, 1.0)
     turn[:, 2] += _FINE * (centre_px - corner) - nose
     moved = cv2.warpAffine(rgba, turn, (width * _FINE, height * _FINE))
-    small = cv2.resize(moved, (width, height), interpolation=cv2.INTER_AREA)
+    small = np.asarray(cv2.resize(moved, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
     region = picture[corner[1] : corner[1] + height, corner[0] : corner[0] + width]
-    clear = 255 - cv2.merge([small[..., 3]] * 3)
+    clear = 255 - _tripled(small[..., 3])
     region[:] = cv2.add(cv2.multiply(region, clear, scale=1.0 / 255.0), small[..., :3])
 
 
 def _backdrop_and_torso(acted: Performance, config: SyntheticConfig) -> tuple[Bytes, Bytes]:
-    """What stands still in front of the scene: colour times opacity, and opacity."""
+    """What stands still in front of the scene: colour times opacity, and opacity, 0 to 255."""
     x0, y0, x1, _ = acted.guard_xyxy_px
-    size = (config.height * _FINE, config.width * _FINE)
-    opacity = np.zeros(size, np.uint8)
-    edge = 0.7 * _EDGE_PX
-    wide, tall = x1 - x0 + 2 * edge, config.height - y0 + 2 * edge
-    brush.box(opacity, (_FINE * (x0 - edge), _FINE * (y0 - edge)), (_FINE * wide, _FINE * tall), (255.0,))
+    height, width = config.height * _FINE, config.width * _FINE
+    opacity, edge = np.zeros((height, width), np.uint8), 0.7 * _EDGE_PX
+    corner = (_FINE * (x0 - edge), _FINE * (y0 - edge))
+    brush.box(opacity, corner, (_FINE * (x1 - x0 + 2 * edge), height), (255.0,))
     opacity = np.asarray(cv2.GaussianBlur(opacity, (0, 0), 0.12 * _EDGE_PX * _FINE), np.uint8)
-    colour = brush.ramp(*size, ((0.0, brush.mixed(acted.backdrop, (255, 255, 255), 0.10)), (1.0, brush.mixed(acted.backdrop, (0, 0, 0), 0.10))))
+    light = brush.mixed(acted.backdrop, (255, 255, 255), 0.10)
+    shade = brush.mixed(acted.backdrop, (0, 0, 0), 0.10)
+    colour = brush.ramp(height, width, ((0.0, light), (1.0, shade)))
+    _torso(colour, opacity, acted)
+    whole = (config.width, config.height)
+    opacity = np.asarray(cv2.resize(opacity, whole, interpolation=cv2.INTER_AREA), np.uint8)
+    colour = np.asarray(cv2.resize(colour, whole, interpolation=cv2.INTER_AREA), np.uint8)
+    return np.asarray(cv2.multiply(colour, _tripled(opacity), scale=1.0 / 255.0), np.uint8), opacity
+
+
+def _torso(colour: Bytes, opacity: Bytes, acted: Performance) -> None:
+    """Neck and shoulders, down to the foot of the picture, in place on the fine canvases."""
     who, unit = acted.identity, acted.unit_px * _FINE
     middle = acted.centre_F2.mean(axis=0) * _FINE
+    foot = float(colour.shape[0] - middle[1]) / unit + 0.1
 
     def at(points: list[tuple[float, float]]) -> Points:
-        return middle + unit * np.array(points)
+        return np.asarray(middle + unit * np.array(points))
 
-    foot = (size[0] - middle[1]) / unit + 0.1
     shirt = [(0.30, 1.12), (0.75, 1.22), (1.12, 1.42), (1.25, 1.80), (1.30, foot)]
     collar = [(-0.30, 1.12), (-0.16, 1.34), (0.0, 1.42), (0.16, 1.34)]
     outline = at([(-x, y) for x, y in shirt[::-1]] + collar[1:] + shirt)
     neck = at([(-0.30, 0.6), (0.30, 0.6), (0.33, 1.16), (0.0, 1.48), (-0.33, 1.16)])
-    for target, cloth, skin in ((colour, who.clothes, who.darker(0.22)), (opacity, (255.0,), (255.0,))):
-        brush.fill(target, neck, skin)
-        brush.fill(target, outline, cloth)
-    brush.disc(colour, tuple(at([(0.0, 0.92)])[0]), (0.34 * unit, 0.24 * unit), who.darker(0.38))
+    for shape, paint in ((neck, who.darker(0.22)), (outline, who.clothes)):
+        brush.fill(colour, shape, paint)
+        brush.fill(opacity, shape, (255.0,))
+    x, y = at([(0.0, 0.92)])[0]
+    brush.disc(colour, (x, y), (0.34 * unit, 0.24 * unit), who.darker(0.38))
     brush.line(colour, at(collar), brush.mixed(who.clothes, (0, 0, 0), 0.35), 0.03 * unit)
-    whole = (config.width, config.height)
-    opacity = np.asarray(cv2.resize(opacity, whole, interpolation=cv2.INTER_AREA), np.uint8)
-    colour = np.asarray(cv2.resize(colour, whole, interpolation=cv2.INTER_AREA), np.uint8)
-    return np.asarray(cv2.multiply(colour, cv2.merge([opacity] * 3), scale=1.0 / 255.0), np.uint8), opacity
+
+
+def _tripled(mask_HW: Bytes) -> Bytes:
+    return np.ascontiguousarray(np.repeat(mask_HW[..., None], 3, axis=2))

@@ -43,20 +43,76 @@ class Expression:
 
 RESTING = Expression()
 
-FULL: dict[str, Expression] = dict(zip(CLASSES, (
-    Expression(brow_raise=0.3, squint=0.9, mouth_open=1.0, mouth_width=0.9, mouth_curve=1.5,
-               teeth=1.0, cheek=1.2, flush=0.35),
-    Expression(brow_raise=0.15, brow_slant=1.1, brow_knit=0.4, eye_open=-0.4, mouth_width=-0.3,
-               mouth_curve=-1.5, tears=1.2, pale=0.5, head_pitch=0.8),
-    RESTING,
-    Expression(brow_raise=-0.8, brow_slant=-1.3, brow_knit=1.0, eye_open=-0.1, squint=0.3, mouth_open=0.9,
-               mouth_width=0.5, mouth_curve=-0.6, teeth=2.0, nose_wrinkle=0.4, flush=1.4),
-    Expression(brow_raise=1.2, eye_open=0.8, mouth_open=1.2, mouth_width=-0.55, head_pitch=-0.3),
-    Expression(brow_raise=-0.5, brow_slant=-0.4, brow_knit=0.4, eye_open=-0.4, squint=0.8, mouth_open=0.6,
-               mouth_curve=-0.6, sneer=1.1, tongue=1.4, nose_wrinkle=1.2, cheek=0.3, green=1.2),
-    Expression(brow_raise=0.9, brow_slant=1.0, brow_knit=0.7, eye_open=0.9, mouth_open=0.5,
-               mouth_width=0.9, mouth_curve=-0.8, teeth=2.0, pale=1.4, head_pitch=-0.3),
-), strict=True))
+FULL: dict[str, Expression] = dict(
+    zip(
+        CLASSES,
+        (
+            Expression(
+                brow_raise=0.3,
+                squint=0.9,
+                mouth_open=1.0,
+                mouth_width=0.9,
+                mouth_curve=1.5,
+                teeth=1.0,
+                cheek=1.2,
+                flush=0.35,
+            ),
+            Expression(
+                brow_raise=0.15,
+                brow_slant=1.1,
+                brow_knit=0.4,
+                eye_open=-0.4,
+                mouth_width=-0.3,
+                mouth_curve=-1.5,
+                tears=1.2,
+                pale=0.5,
+                head_pitch=0.8,
+            ),
+            RESTING,
+            Expression(
+                brow_raise=-0.8,
+                brow_slant=-1.3,
+                brow_knit=1.0,
+                eye_open=-0.1,
+                squint=0.3,
+                mouth_open=0.9,
+                mouth_width=0.5,
+                mouth_curve=-0.6,
+                teeth=2.0,
+                nose_wrinkle=0.4,
+                flush=1.4,
+            ),
+            Expression(brow_raise=1.2, eye_open=0.8, mouth_open=1.2, mouth_width=-0.55, head_pitch=-0.3),
+            Expression(
+                brow_raise=-0.5,
+                brow_slant=-0.4,
+                brow_knit=0.4,
+                eye_open=-0.4,
+                squint=0.8,
+                mouth_open=0.6,
+                mouth_curve=-0.6,
+                sneer=1.1,
+                tongue=1.4,
+                nose_wrinkle=1.2,
+                cheek=0.3,
+                green=1.2,
+            ),
+            Expression(
+                brow_raise=0.9,
+                brow_slant=1.0,
+                brow_knit=0.7,
+                eye_open=0.9,
+                mouth_open=0.5,
+                mouth_width=0.9,
+                mouth_curve=-0.8,
+                teeth=2.0,
+                pale=1.4,
+                head_pitch=-0.3,
+            ),
+        ),
+        strict=True,
+    )
+)
 """What a face at the height of each expression does."""
 
 

@@ -7,21 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.config import require_range
+from pipeline.datasets.emotions import polarity_of_class
 from pipeline.errors import ConfigError
-from pipeline.types import Polarity
 
 CLASSES = ("happiness", "sadness", "neutral", "anger", "surprise", "disgust", "fear")
 """The class names, in the order of the method."""
-
-POLARITY: Mapping[str, Polarity] = {
-    "happiness": Polarity.POSITIVE,
-    "neutral": Polarity.NEUTRAL,
-    "surprise": Polarity.NEUTRAL,
-    "sadness": Polarity.NEGATIVE,
-    "anger": Polarity.NEGATIVE,
-    "disgust": Polarity.NEGATIVE,
-    "fear": Polarity.NEGATIVE,
-}
 
 PAIRS: Mapping[tuple[str, str], int] = {
     ("happiness", "sadness"): 1,
@@ -96,7 +86,12 @@ class PlannedClip:
     @property
     def scene(self) -> str:
         """The kind of scene: the label's polarity if it has to decide, else neutral."""
-        return POLARITY[self.label].name.lower() if self.ambiguous else "neutral"
+        return self.polarity if self.ambiguous else "neutral"
+
+    @property
+    def polarity(self) -> str:
+        """The label's polarity: positive, neutral or negative."""
+        return polarity_of_class(self.label).name.lower()
 
 
 def plan_clips(config: SyntheticConfig) -> tuple[PlannedClip, ...]:
@@ -124,8 +119,12 @@ def plan_clips(config: SyntheticConfig) -> tuple[PlannedClip, ...]:
     digits = len(str(config.num_clips - 1))
     return tuple(
         PlannedClip(
-            clip_id=f"clip_{number:0{digits}d}", label=rows[row][0], split=rows[row][1],
-            other_class=rows[row][2], identity=rows[row][3], performance=rows[row][4],
+            clip_id=f"clip_{number:0{digits}d}",
+            label=rows[row][0],
+            split=rows[row][1],
+            other_class=rows[row][2],
+            identity=rows[row][3],
+            performance=rows[row][4],
         )
         for number, row in enumerate(rng.permutation(len(rows)))
     )

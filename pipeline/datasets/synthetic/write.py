@@ -11,9 +11,14 @@ from typing import Any
 import av
 
 from pipeline.config import to_dict
-from pipeline.datasets.synthetic.compose import Foreground, Performance, draw_frames, render_foreground, scene_of
+from pipeline.datasets.synthetic.compose import (
+    Foreground,
+    Performance,
+    draw_frames,
+    render_foreground,
+    scene_of,
+)
 from pipeline.datasets.synthetic.plan import (
-    POLARITY,
     PlannedClip,
     SyntheticConfig,
     chance_accuracy,
@@ -36,14 +41,16 @@ _X264 = {
     "preset": "ultrafast",
     "qp": "10",
     "threads": "1",
-    "x264-params": "keyint=12:scenecut=0:bframes=0:ref=1:weightp=0:aq-mode=0:no-mbtree=1:rc-lookahead=0:sync-lookahead=0",
+    "x264-params": "keyint=12:scenecut=0:bframes=0:ref=1:weightp=0:aq-mode=0:no-mbtree=1:rc-lookahead=0",
 }
 """A constant, fine quantiser, no rate control, no weighted prediction: what is coded in one part
 of the picture then leaves another part as it is. Coarser ones (16) changed the face's pixels by
 up to 18 levels with the scene; this one by 0 to 2."""
 
 
-def write_synthetic(root: Path, config: SyntheticConfig, progress: Callable[[int, int], None] | None = None) -> None:
+def write_synthetic(
+    root: Path, config: SyntheticConfig, progress: Callable[[int, int], None] | None = None
+) -> None:
     """Write the set into the folder `root`, whole or not at all; the same config, the same bytes.
 
     progress: called with the number of clips written and of all clips. A folder that holds the
@@ -105,7 +112,7 @@ def _is_complete(root: Path, config: SyntheticConfig) -> bool:
     try:
         found = json.loads((root / DESCRIPTION).read_text())
     except (OSError, ValueError) as error:
-        msg = f"'{root}' exists and is not a synthetic set (no readable {DESCRIPTION}); name another folder or remove it."
+        msg = f"'{root}' exists and holds no readable {DESCRIPTION}; name another folder or remove it."
         raise DatasetError(msg) from error
     there = {key: found.get(key) for key in _identity(config)} if isinstance(found, dict) else {}
     other = differences(_identity(config), there)
@@ -121,15 +128,22 @@ def _path_of(clip: PlannedClip) -> str:
 
 def _manifest_row(clip: PlannedClip) -> dict[str, str]:
     return {
-        "path": _path_of(clip), "label": clip.label, "split": clip.split, "clip_id": clip.clip_id,
-        "polarity": POLARITY[clip.label].name.lower(),
+        "path": _path_of(clip),
+        "label": clip.label,
+        "split": clip.split,
+        "clip_id": clip.clip_id,
+        "polarity": clip.polarity,
     }
 
 
 def _truth_row(clip: PlannedClip) -> dict[str, str | int]:
     return {
-        "clip_id": clip.clip_id, "ambiguous": int(clip.ambiguous), "other_class": clip.other_class,
-        "scene": clip.scene, "identity": clip.identity, "performance": clip.performance,
+        "clip_id": clip.clip_id,
+        "ambiguous": int(clip.ambiguous),
+        "other_class": clip.other_class,
+        "scene": clip.scene,
+        "identity": clip.identity,
+        "performance": clip.performance,
     }
 
 
