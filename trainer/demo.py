@@ -7,11 +7,16 @@ known answer, not the method's accuracy on real clips.
 
 import dataclasses
 import json
+import os
+import platform
 import shutil
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from pipeline.config import from_dict
 from pipeline.datasets import read_dataset
@@ -47,7 +52,7 @@ class DemoReport:
     """The two models on the held-out clips, beside what is possible there.
 
     bound: the best accuracy open to any predictor that sees faces only. chance: of always naming
-    the most frequent class.
+    the most frequent class. seconds: by stage; stages whose result was there already take none.
     """
 
     out: Path
@@ -56,6 +61,7 @@ class DemoReport:
     face_found_share: float
     face_only: EvalResult
     full: EvalResult
+    seconds: dict[str, float]
 
     @property
     def scene_helps(self) -> bool:
@@ -72,6 +78,14 @@ class DemoReport:
             "face_only": self.face_only.to_dict(),
             "full": self.full.to_dict(),
             "scene_helps": self.scene_helps,
+            "seconds": self.seconds,
+            "machine": {
+                "system": platform.platform(),
+                "processor": _processor(),
+                "cores": os.cpu_count(),
+                "torch": torch.__version__,
+                "torch_threads": torch.get_num_threads(),
+            },
         }
 
     def lines(self) -> list[str]:
@@ -90,6 +104,7 @@ class DemoReport:
             f"  {'the most that faces alone can give':<44} {self.bound:7.1%}",
             *(_row(name, result) for name, result in rows[1:]),
             verdict,
+            "took      " + ", ".join(f"{name} {value:.0f} s" for name, value in self.seconds.items()),
             f"look at   {self.out / FIGURE}",
             f"figures   {self.out / RUNS}/*/curves.png, confusion.png",
             f"clips     {self.out / CLIPS}/clips/*.mp4, manifest.csv, truth.csv",
@@ -112,16 +127,25 @@ def run_demo(
     Raises OusError when `out` holds something that no demo has made.
     """
     _refuse_foreign(out)
+    seconds, began = {}, time.monotonic()
+
+    def took(name: str) -> None:
+        nonlocal began
+        seconds[name], began = time.monotonic() - began, time.monotonic()
+
     synthetic = clips or SyntheticConfig(seed=seed)
     index = _draw(out / CLIPS, synthetic, bar)
     say(f"drew {len(index.clips)} clips in {out / CLIPS}")
+    took("drawing")
     found = _extract(index, out / CACHE, bar)
+    took("extracting")
     shutil.rmtree(out / RUNS, ignore_errors=True)
     results = {}
     for name, config in (("face-only", _face_only(smoke())), ("full", smoke())):
         say(f"training the {name} model")
         train(out / CACHE, out / RUNS / name, config, seed=seed, device="cpu", on_epoch=on_epoch)
         results[name] = evaluate(out / RUNS / name, device="cpu")
+        took(f"training {name}")
     planned = plan_clips(synthetic)
     report = DemoReport(
         out=out,
@@ -130,6 +154,7 @@ def run_demo(
         face_found_share=found,
         face_only=results["face-only"],
         full=results["full"],
+        seconds=seconds,
     )
     plots.plot_bounds(
         {"face-only model": report.face_only.metrics, "full model": report.full.metrics},
@@ -176,6 +201,14 @@ def _extract(
         msg = f"{report.num_failed} drawn clips failed, first {first}; remove '{cache_path}' and run again."
         raise OusError(msg)
     return report.face_found_share
+
+
+def _processor() -> str:
+    """The processor's name where Linux tells it, else what Python knows."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()
 
 
 def _row(name: str, result: EvalResult) -> str:
