@@ -4,6 +4,7 @@ Letters: N pictures; S their side; F width of the joint embedding; D width of th
 P patch tokens; J kept tokens.
 """
 
+import copy
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -96,9 +97,10 @@ def num_kept_tokens(tokens: str, num_patches: int) -> int:
 class Encoder:
     """A frozen CLIP vision tower on a device, in one precision, with one batch size.
 
-    The module itself is cast: autocast over frozen weights takes a path on CPUs that is about
-    twenty times slower. Every pass has the same number of pictures (the last one is padded), so
-    that a picture's features do not depend on how many came with it.
+    A copy of the module is cast (the loaded model stays as it is): autocast over frozen weights
+    takes a path on CPUs that is about twenty times slower. Every pass has the same number of
+    pictures (the last one is padded), so that a picture's features depend neither on how many came
+    with it nor on which.
     """
 
     def __init__(self, clip: LoadedClip, config: FeatureConfig, device: torch.device) -> None:
@@ -108,7 +110,7 @@ class Encoder:
         self._tokens = config.tokens
         self._device = device
         self._dtype = _TYPES[self.precision]
-        self._visual = clip.model.visual.to(device=device, dtype=self._dtype)
+        self._visual = copy.deepcopy(clip.model.visual).to(device=device, dtype=self._dtype)
         self._num_blocks = len(self._visual.transformer.resblocks)
         self._mean = torch.tensor(clip.mean, device=device)[:, None, None]
         self._std = torch.tensor(clip.std, device=device)[:, None, None]
