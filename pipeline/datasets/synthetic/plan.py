@@ -41,8 +41,8 @@ class SyntheticConfig:
     num_clips: int = 420
     ambiguous_share: float = 0.6
     seed: int = 0
-    num_frames: int = 24
-    fps: int = 12
+    num_frames: int = 16
+    fps: int = 8
     height: int = 288
     width: int = 384
     test_share: float = 1 / 3
