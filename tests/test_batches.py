@@ -112,7 +112,7 @@ def test_an_empty_split_is_refused_with_the_counts(tmp_path):
         ConfigError, match=r"Fold '1' has no usable clips in split 'test' \(train 48, validation 0"
     ):
         rows.of("test")
-    with pytest.raises(ConfigError, match="data.validation is given; set it to holdout, test or train"):
+    with pytest.raises(ConfigError, match="data.validation is given; others: holdout, test, train "):
         rows.of("validation")
     with pytest.raises(ConfigError, match="split is 'dev'; allowed: train, validation, test"):
         rows.of("dev")

@@ -20,6 +20,7 @@ from pipeline.store.schema import CacheMeta
 from pipeline.types import Bools, Ints, Polarity, Split, Status
 from trainer.config import DataConfig, TrainConfig
 
+_RULES = ("holdout", "given", "test", "train")
 _SHARE_OF_FREE_MEMORY = 0.6
 _BYTES_PER_GB = 1e9
 
@@ -48,7 +49,10 @@ class FoldRows:
             left_out = [f"{count} {reason}" for reason, count in self.left_out.items()]
             remedy = ""
             if split == "validation":
-                remedy = f" data.validation is {self.rule}; set it to holdout, test or train."
+                others = ", ".join(rule for rule in _RULES if rule != self.rule)
+                remedy = (
+                    f" data.validation is {self.rule}; others: {others} (holdout needs two clips of a class)."
+                )
             msg = (
                 f"Fold '{self.fold_name}' has no usable clips in split '{split}' "
                 f"({', '.join(counts)}; left out: {', '.join(left_out) or 'none'}).{remedy}"
