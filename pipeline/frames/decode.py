@@ -12,6 +12,7 @@ from typing import Any
 
 import av
 import numpy as np
+from av.video.reformatter import VideoReformatter
 
 from pipeline.errors import ClipError
 from pipeline.frames.sampling import FrameConfig, is_mirrored, sample_indices
@@ -159,8 +160,9 @@ def _frames(taken: _Taken, config: FrameConfig) -> Frames:
         notes.append(f"{taken.num_corrupt} frames are marked corrupt")
     if taken.num_untimed:
         notes.append(f"{taken.num_untimed} frames have no time stamp; times follow from the frame rate")
+    reformatter = VideoReformatter()
     return Frames(
-        rgb_UHWC=np.stack([_upright(taken.frames[int(i)], size) for i in index_U]),
+        rgb_UHWC=np.stack([_upright(taken.frames[int(i)], size, reformatter) for i in index_U]),
         index_U=index_U,
         seconds_U=np.array([taken.seconds[int(i)] for i in index_U], dtype=np.float32),
         position_VT=np.searchsorted(index_U, index_VT),
@@ -171,12 +173,16 @@ def _frames(taken: _Taken, config: FrameConfig) -> Frames:
     )
 
 
-def _upright(frame: Any, size: tuple[int, int]) -> Bytes:
-    """RGB [H, W, 3] with square pixels, turned and mirrored as the file's display matrix says."""
+def _upright(frame: Any, size: tuple[int, int], reformatter: VideoReformatter) -> Bytes:
+    """RGB [H, W, 3] with square pixels, turned and mirrored as the file's display matrix says.
+
+    One thread: by default every frame would start two of its own, and keep them.
+    """
     width, height = size
     quarter_turns, is_mirror = _orientation(frame)
     try:
-        rgb: Bytes = frame.to_ndarray(format="rgb24", width=width, height=height)
+        picture = reformatter.reformat(frame, width=width, height=height, format="rgb24", threads=1)
+        rgb: Bytes = picture.to_ndarray()
     except (av.error.FFmpegError, ValueError) as error:
         raise ClipError("decode", f"pixels {frame.format.name} do not convert: {short(error)}") from error
     return np.ascontiguousarray(np.rot90(rgb[:, ::-1] if is_mirror else rgb, quarter_turns))
