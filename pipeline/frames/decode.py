@@ -182,7 +182,7 @@ def _upright(frame: Any, size: tuple[int, int], reformatter: VideoReformatter) -
     quarter_turns, is_mirror = _orientation(frame)
     try:
         picture = reformatter.reformat(frame, width=width, height=height, format="rgb24", threads=1)
-        rgb: Bytes = picture.to_ndarray()
+        rgb: Bytes = np.asarray(picture.to_ndarray(), dtype=np.uint8)
     except (av.error.FFmpegError, ValueError) as error:
         raise ClipError("decode", f"pixels {frame.format.name} do not convert: {short(error)}") from error
     return np.ascontiguousarray(np.rot90(rgb[:, ::-1] if is_mirror else rgb, quarter_turns))
