@@ -31,6 +31,7 @@ class Expression:
     tears: float = 0.0
     flush: float = 0.0
     pale: float = 0.0
+    warm: float = 0.0
     green: float = 0.0
     head_pitch: float = 0.0
 
@@ -55,7 +56,7 @@ FULL: dict[str, Expression] = dict(
                 mouth_curve=1.5,
                 teeth=1.0,
                 cheek=1.2,
-                flush=0.35,
+                warm=0.9,
             ),
             Expression(
                 brow_raise=0.15,

@@ -139,5 +139,6 @@ def _creases(canvas: Canvas, who: Identity, face_HW: Floats) -> dict[str, Floats
         "tears": np.ascontiguousarray(shine),
         "flush": tinted(14.0, -26.0, -26.0),
         "pale": tinted(-18.0, 2.0, 34.0),
+        "warm": tinted(16.0, 8.0, -24.0),
         "green": tinted(-26.0, 4.0, -28.0),
     }
