@@ -44,7 +44,7 @@ from pipeline.process import ExtractConfig, load_tools, process_block
 from pipeline.types import ClipDone, Split
 
 SMALL = SyntheticConfig(num_clips=14, num_frames=3, fps=3, seed=3)
-ALL_AMBIGUOUS = SyntheticConfig(num_clips=180, ambiguous_share=1.0, num_frames=2, fps=2, seed=11)
+ALL_AMBIGUOUS = SyntheticConfig(num_clips=132, ambiguous_share=1.0, num_frames=2, fps=2, seed=11)
 
 
 def clip(label: str, other: str = "", split: str = "test", number: int = 0) -> PlannedClip:
@@ -198,7 +198,7 @@ def decode(path: Path) -> Iterator[np.ndarray]:
 
 @pytest.fixture(scope="module")
 def extracted(tmp_path_factory) -> tuple[list[PlannedClip], list[ClipDone]]:
-    """One frame of each of 180 ambiguous clips, through the real steps, as the demo sets them."""
+    """One frame of each of 132 ambiguous clips, through the real steps, as the demo sets them."""
     root = tmp_path_factory.mktemp("ambiguous")
     write_synthetic(root, ALL_AMBIGUOUS)
     settings = {
