@@ -169,6 +169,13 @@ def test_features_do_not_depend_on_the_batchs_other_pictures(precision, batch_pi
             assert torch.equal(getattr(other, name)[place], getattr(full, name)[place])
 
 
+def test_every_pass_has_the_same_number_of_pictures():
+    one, seen = encoder(tiny_clip(), batch_pictures=4), []
+    one._visual.conv1.register_forward_pre_hook(lambda _, given: seen.append(len(given[0])))
+    one.encode(pictures(9, tiny_clip()), early=False)
+    assert seen == [4, 4, 4]
+
+
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_features_hardly_depend_on_the_place_in_the_batch(precision):
     # matrix products may add in another order at another row: the last bits of float32

@@ -1,6 +1,9 @@
 import os
+from collections.abc import Iterator
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -10,7 +13,7 @@ from hypothesis import strategies as st
 
 from pipeline.errors import ClipError, ConfigError
 from pipeline.frames import FrameConfig, decode_clip, is_mirrored, sample_indices, view_offset
-from pipeline.frames.decode import _decode_pass
+from pipeline.frames.decode import _decode_pass, _decoded, _Errors
 from pipeline.frames.source import Window, can_jump, count_packets
 from pipeline.types import Frames
 from tests.tiny_videos import (
@@ -33,6 +36,8 @@ KINDS = {
     "open_gops.mp4": {"options": {"x264-params": OPEN_GOPS}},
     "open_gops.mkv": {"options": {"x264-params": OPEN_GOPS}},
     "hevc.mp4": {"codec": "libx265", "options": {"x265-params": f"{OPEN_GOPS}:log-level=none"}},
+    "mpeg4.mp4": {"codec": "mpeg4", "num_b_frames": 2},
+    "mpeg2.mkv": {"codec": "mpeg2video", "num_b_frames": 2},
     "vp9.webm": {"codec": "libvpx-vp9"},
     "mpeg4.avi": {"codec": "mpeg4", "num_b_frames": 2},
     "h264.ts": {"num_b_frames": 2},
@@ -193,6 +198,28 @@ def outcome_of(path: Path, start_seconds: float | None) -> Frames | ClipError:
         return decode_clip(path, config(), start_seconds=start_seconds)
     except ClipError as error:
         return error
+
+
+class Breaking:
+    """A container whose packets end in an error of reading."""
+
+    def __init__(self, container: Any, num_packets: int) -> None:
+        self.container, self.num_packets = container, num_packets
+
+    def demux(self, stream: Any) -> Iterator[Any]:
+        yield from islice(self.container.demux(stream), self.num_packets)
+        raise av.error.InvalidDataError(1, "broken")
+
+
+def test_what_the_decoder_holds_comes_out_when_reading_breaks_off(videos):
+    errors = _Errors()
+    with av.open(str(videos / "b_frames.mp4")) as container:
+        stream = container.streams.video[0]
+        frames = [
+            frame.to_ndarray(format="rgb24") for frame in _decoded(Breaking(container, 20), stream, errors)
+        ]
+    assert len(frames) == 20
+    assert errors.count == 1
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -445,6 +472,8 @@ def test_an_odd_file_gives_the_frames_of_a_plain_read(test_data, name):
     assert frames.index_U.tolist() == np.unique(sample_indices(len(plain), FrameConfig())[0]).tolist()
     damage = ("1 packets did not decode", "1 frames are marked corrupt") if name == "corrupted.mp4" else ()
     assert frames.notes == damage
+    guess = count_packets(path, Window(float("-inf"), float("inf")), jump=False)
+    assert guess == len(plain) + len(damage) // 2, "one pass suffices but for the damaged file"
 
 
 @pytest.mark.data

@@ -4,6 +4,7 @@
 ``folder``     ``class/*.mp4``, or files that are named after their class
 ``synthetic``  drawn clips with a known answer
 ``emotions``   the polarity of a class name
+``names``      which texts can be names
 
 A new data set is one module with a `read(root) -> DatasetIndex` and one line in `READERS`.
 """

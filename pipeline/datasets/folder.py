@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from pipeline.datasets.emotions import polarity_of_class
+from pipeline.datasets.names import fits_one_line
 from pipeline.errors import DatasetError
 from pipeline.types import ClipRef, DatasetIndex, Split
 
@@ -38,6 +39,10 @@ def read(root: Path) -> DatasetIndex:
         suffixes = " ".join(sorted(VIDEO_SUFFIXES))
         msg = f"'{root}' holds no videos; allowed: class/*.mp4 or CLASS.mp4 ({suffixes})."
         raise DatasetError(msg)
+    for path in class_of:
+        if not fits_one_line(str(path.relative_to(root))):
+            msg = f"{str(path)!r} has a name that is no plain text in UTF-8; rename it."
+            raise DatasetError(msg)
     names = tuple(sorted(set(class_of.values())))
     clips = [_clip(path.relative_to(root).as_posix(), name, names) for path, name in class_of.items()]
     return DatasetIndex(
@@ -53,7 +58,9 @@ def _videos(root: Path, pattern: str) -> list[Path]:
     return [
         path
         for path in sorted(root.glob(pattern))
-        if path.suffix.lower() in VIDEO_SUFFIXES and path.is_file() and not path.name.startswith(".")
+        if path.suffix.lower() in VIDEO_SUFFIXES
+        and path.is_file()
+        and not any(part.startswith(".") for part in path.relative_to(root).parts)
     ]
 
 

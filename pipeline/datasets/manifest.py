@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.datasets.emotions import polarity_of_class
+from pipeline.datasets.names import fits_one_line, on_one_line
 from pipeline.errors import DatasetError
 from pipeline.types import ClipRef, DatasetIndex, GivenBoxes, Polarity, Split
 
@@ -31,6 +32,10 @@ _SPLITS: Mapping[str, Split] = {
 _POLARITIES = {p.name.lower(): p for p in Polarity if p != Polarity.UNKNOWN}
 _ONLY_FOLD = "1"
 _JSONL_EXAMPLE = '{"path": "a.mp4", "label": "joy", "split": "train"}'
+_LARGEST = {"frame": 1e9, "start_seconds": 1e9, "end_seconds": 1e9}
+_LARGEST_PX = 1e6
+_SHOWN = 100
+"""Characters of a wrong value that a message shows."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,11 +45,16 @@ class _Row:
     where: str
     values: Mapping[str, str]
 
+    def __post_init__(self) -> None:
+        for column in (*_COLUMNS, "frame"):
+            if not fits_one_line(self.get(column)):
+                raise self.wrong(column, "text of one line, without control characters")
+
     def get(self, column: str) -> str:
         return self.values.get(column, "").strip()
 
     def wrong(self, column: str, allowed: str) -> DatasetError:
-        return DatasetError(f"{self.where}: {column} is {self.get(column)!r}; allowed: {allowed}.")
+        return DatasetError(f"{self.where}: {column} is {self.get(column)[:_SHOWN]!r}; allowed: {allowed}.")
 
 
 def read(root: Path) -> DatasetIndex:
@@ -53,7 +63,7 @@ def read(root: Path) -> DatasetIndex:
     Paths in it are relative to its folder and stay inside. Raises DatasetError with file and line.
     """
     path = _find(root)
-    rows = list(_jsonl_rows(path) if path.suffix == ".jsonl" else _csv_rows(path))
+    rows = list(_rows(path))
     if not rows:
         msg = f"'{path}' lists no clips; one row per clip is needed, with columns {', '.join(_REQUIRED)}."
         raise DatasetError(msg)
@@ -75,14 +85,14 @@ def read(root: Path) -> DatasetIndex:
 def unread_columns(root: Path) -> tuple[str, ...]:
     """The columns of a manifest that mean nothing here: a misspelt name would be among them."""
     path = _find(root)
-    first = next(iter(_jsonl_rows(path) if path.suffix == ".jsonl" else _csv_rows(path)), None)
+    first = next(_rows(path), None)
     return tuple(name for name in (first.values if first else ()) if name not in _COLUMNS)
 
 
 def _find(root: Path) -> Path:
     candidates = [root] if root.is_file() else [root / name for name in FILE_NAMES]
     there = [path for path in candidates if path.is_file()]
-    if len(there) == 1 and there[0].suffix in (".csv", ".jsonl"):
+    if len(there) == 1 and there[0].suffix.lower() in (".csv", ".jsonl"):
         return there[0]
     found = ", ".join(str(path) for path in there) or "none"
     msg = (
@@ -92,12 +102,16 @@ def _find(root: Path) -> Path:
     raise DatasetError(msg)
 
 
-def _csv_rows(path: Path) -> Iterator[_Row]:
+def _rows(path: Path) -> Iterator[_Row]:
+    return _jsonl_rows(path) if path.suffix.lower() == ".jsonl" else _csv_rows(path, _REQUIRED)
+
+
+def _csv_rows(path: Path, required: tuple[str, ...]) -> Iterator[_Row]:
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file, strict=True)
             names = [name.strip() for name in reader.fieldnames or ()]
-            _require_columns(names, str(path))
+            _require_columns(names, required, str(path))
             reader.fieldnames = names
             for values in reader:
                 where = f"{path}, line {reader.line_num}"
@@ -105,38 +119,51 @@ def _csv_rows(path: Path) -> Iterator[_Row]:
                     msg = f"{where}: the row has more or fewer cells than the {len(names)} of the header."
                     raise DatasetError(msg)
                 yield _Row(where=where, values=values)
-    except (UnicodeDecodeError, csv.Error) as error:
-        msg = f"'{path}' is not a CSV file in UTF-8: {error}"
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        msg = f"'{path}' is not a CSV file in UTF-8 that can be read: {error}"
         raise DatasetError(msg) from error
 
 
 def _jsonl_rows(path: Path) -> Iterator[_Row]:
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        msg = f"'{path}' is not text in UTF-8: {error}"
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        msg = f"'{path}' is not text in UTF-8 that can be read: {error}"
         raise DatasetError(msg) from error
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         where = f"{path}, line {number}"
         try:
-            values: Any = json.loads(line)
-        except json.JSONDecodeError as error:
-            msg = f"{where}: not JSON: {error.msg} at column {error.colno}."
+            values: Any = json.loads(line, object_pairs_hook=_without_repeats)
+        except (ValueError, RecursionError) as error:
+            msg = f"{where}: not JSON: {error}"
             raise DatasetError(msg) from error
         nested = isinstance(values, dict) and any(isinstance(v, list | dict) for v in values.values())
         if nested or not isinstance(values, dict):
             msg = f"{where}: one flat object per line is needed, such as {_JSONL_EXAMPLE}."
             raise DatasetError(msg)
-        _require_columns(list(values), where)
+        _require_columns(list(values), _REQUIRED, where)
         yield _Row(where=where, values={k: "" if v is None else str(v) for k, v in values.items()})
 
 
-def _require_columns(names: list[str], where: str) -> None:
-    missing = [name for name in _REQUIRED if name not in names]
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        msg = "a name stands twice in one object"
+        raise ValueError(msg)
+    return values
+
+
+def _require_columns(names: list[str], required: tuple[str, ...], where: str) -> None:
+    missing = [name for name in required if name not in names]
     if missing:
-        msg = f"{where}: no column {', '.join(missing)}; columns there: {', '.join(names) or 'none'}."
+        there = on_one_line(", ".join(names)) or "none"
+        msg = f"{where}: no column {', '.join(missing)}; columns there: {there}."
+        raise DatasetError(msg)
+    twice = sorted({name for name in names if name and names.count(name) > 1})
+    if twice:
+        msg = f"{where}: column {on_one_line(', '.join(twice))} stands there twice; once is allowed."
         raise DatasetError(msg)
     box = [name for name in _BOX if name in names]
     if box and len(box) < len(_BOX):
@@ -167,6 +194,8 @@ def _clip(clip_id: str, rows: list[_Row], labels: list[str], folds: list[str], r
             raise DatasetError(msg)
         splits[fold] = _one_of(row, "split", _SPLITS)
     label = first.get("label")
+    if re.fullmatch(r"[+-]?\d+", label):
+        raise first.wrong("label", "a class name, since numbers mean other classes in other data sets")
     polarity = polarity_of_class(label)
     if first.get("polarity"):
         polarity = _one_of(first, "polarity", _POLARITIES)
@@ -206,8 +235,9 @@ def _number(row: _Row, column: str) -> float:
         value = float(row.get(column))
     except ValueError:
         value = math.nan
-    if not math.isfinite(value):
-        raise row.wrong(column, "a number")
+    largest = _LARGEST.get(column, _LARGEST_PX)
+    if not abs(value) <= largest:
+        raise row.wrong(column, f"a number, {largest:g} at most")
     return value
 
 
@@ -231,18 +261,9 @@ def _boxes(row: _Row, root: Path) -> GivenBoxes | None:
 
 
 def _boxes_file(path: Path, row: _Row) -> GivenBoxes:
-    columns = ("frame", *_BOX)
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            if not set(columns) <= set(reader.fieldnames or ()):
-                there = ", ".join(reader.fieldnames or ())
-                msg = f"'{path}': columns {', '.join(columns)} are needed; there: {there}."
-                raise DatasetError(msg)
-            rows = [_Row(where=f"{path}, line {reader.line_num}", values=values) for values in reader]
-    except (OSError, UnicodeDecodeError) as error:
-        msg = f"{row.where}: the boxes file '{path}' cannot be read: {error}"
-        raise DatasetError(msg) from error
+    if not path.is_file():
+        raise row.wrong("boxes", f"a CSV file of frame, {', '.join(_BOX)}; there is none at '{path}'")
+    rows = list(_csv_rows(path, ("frame", *_BOX)))
     frames = [_number(line, "frame") for line in rows]
     for line, frame in zip(rows, frames, strict=True):
         if frame < 0 or frame != int(frame):
@@ -263,6 +284,7 @@ def _given(rows: list[_Row], frames: list[float] | None) -> GivenBoxes:
     )
 
 
-def _natural(text: str) -> list[tuple[int, str]]:
-    """Sorts 2 before 10."""
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", text)]
+def _natural(text: str) -> tuple[list[tuple[int, str]], str]:
+    """Sorts 2 before 10: numbers by length, then by digits; equal ones by how they are written."""
+    parts = [part.lstrip("0") if part.isdecimal() else part for part in re.split(r"(\d+)", text)]
+    return [(len(part) if part.isdecimal() else -1, part) for part in parts], text

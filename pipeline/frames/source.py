@@ -86,15 +86,10 @@ def can_jump(path: Path, window: Window) -> bool:
             return False
         try:
             jump_to(container, stream, window)
-            packets = container.demux(stream)
-            packet = next(packets)
-            if packet.pts is None or seconds_of(packet.pts, stream) > window.start:
-                return False
-            while not (frames := packet.decode()):
-                packet = next(packets)
-        except (av.error.FFmpegError, OverflowError, StopIteration):
+            first = next(container.decode(stream), None)
+        except (av.error.FFmpegError, OverflowError):
             return False
-        return frames[0].pts is not None and seconds_of(frames[0].pts, stream) <= window.start
+        return first is not None and first.pts is not None and seconds_of(first.pts, stream) <= window.start
 
 
 def jump_to(container: Any, stream: Any, window: Window) -> None:

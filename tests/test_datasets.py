@@ -1,0 +1,42 @@
+import pytest
+
+from pipeline.datasets import PLANNED, READERS, read_dataset
+from pipeline.errors import ConfigError, DatasetError
+
+MANIFEST = "path,label,split\na.mp4,joy,train\n"
+
+
+@pytest.mark.parametrize("name", ["manifest", "synthetic"])
+def test_a_manifest_is_read_under_the_name_asked_for(tmp_path, name):
+    (tmp_path / "manifest.csv").write_text(MANIFEST)
+    index = read_dataset(name, tmp_path)
+    assert index.name == name
+    assert [clip.clip_id for clip in index.clips] == ["a.mp4"]
+
+
+def test_a_folder_is_read(tmp_path):
+    (tmp_path / "joy.mp4").touch()
+    index = read_dataset("folder", tmp_path)
+    assert (index.name, index.class_names) == ("folder", ("joy",))
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_a_missing_root_is_named(tmp_path, name):
+    with pytest.raises(
+        DatasetError, match=rf"^No data set at '.*gone' \(--root, or the folder \$OUS_DATA/{name}\)"
+    ):
+        read_dataset(name, tmp_path / "gone")
+
+
+@pytest.mark.parametrize("name", PLANNED)
+def test_official_sets_answer_in_one_line_until_they_are_read(tmp_path, name):
+    with pytest.raises(
+        DatasetError, match=rf"^--dataset {name}: the official sets are not read yet; .*manifest"
+    ) as caught:
+        read_dataset(name, tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_unknown_set_lists_those_there_are(tmp_path):
+    with pytest.raises(ConfigError, match="^--dataset is 'cifar'; allowed: manifest, folder, synthetic.$"):
+        read_dataset("cifar", tmp_path)
