@@ -1,0 +1,62 @@
+import json
+from dataclasses import replace
+
+import pytest
+
+from pipeline.datasets.synthetic import SyntheticConfig
+from pipeline.errors import OusError
+from trainer import demo
+from trainer.config import smoke
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    config = smoke()
+    short = replace(config, schedule=replace(config.schedule, max_epochs=1))
+    monkeypatch.setattr(demo, "smoke", lambda: short)
+
+
+def run(out):
+    said, bars = [], []
+    report = demo.run_demo(
+        out,
+        say=said.append,
+        bar=lambda name, total: (bars.append((name, total)), lambda amount: None)[1],
+        on_epoch=lambda epoch: None,
+        clips=SyntheticConfig(num_clips=60, num_frames=8),
+    )
+    return report, said, bars
+
+
+def test_the_whole_way_and_again(quick, tmp_path):
+    report, said, bars = run(tmp_path / "out")
+    assert bars == [("drawing clips", 60), ("extracting", 60)]
+    assert report.full.metrics.num_clips == report.face_only.metrics.num_clips == 20
+    assert 0.6 < report.bound < 0.8
+    assert report.face_found_share > 0.9
+    for name in ("demo.png", "runs/full/confusion.png", "runs/face-only/curves.png", "clips/manifest.csv"):
+        assert (tmp_path / "out" / name).stat().st_size > 500
+    document = json.loads((tmp_path / "out" / "demo.json").read_text())
+    assert document["full"]["war"] == report.full.metrics.war
+    assert document["machine"]["cores"] >= 1
+    assert report.lines()[0].startswith("!! RANDOM ENCODER WEIGHTS")
+    low, _ = report.full.metrics.war_interval()
+    assert report.scene_helps == (low > report.bound)
+    again, _, _ = run(tmp_path / "out")
+    assert again.full.metrics.confusion.tolist() == report.full.metrics.confusion.tolist()
+
+
+def test_the_face_only_model_sees_no_scene():
+    config = demo.face_only(smoke())
+    assert not config.model.scene
+    assert not config.has_polarity_token
+    assert not config.has_similarity_loss
+
+
+def test_a_folder_of_something_else_is_left_alone(tmp_path):
+    (tmp_path / "thesis.tex").write_text("mine")
+    with pytest.raises(OusError, match=r"holds 'thesis.tex', which no demo has made; give a new folder"):
+        run(tmp_path)
+    with pytest.raises(OusError, match="is a file; give a folder"):
+        run(tmp_path / "thesis.tex")
+    assert (tmp_path / "thesis.tex").read_text() == "mine"

@@ -1,0 +1,65 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from pipeline.errors import ConfigError, WeightsError
+from pipeline.look import Looks, load, look
+from pipeline.sheet import write_png
+from tests.small_clips import write_video
+
+
+@pytest.fixture(scope="module")
+def tools():
+    return load({"frames": {"num_frames": 3}, "detector": {"name": "haar"}}, torch.device("cpu"))
+
+
+def test_a_video_gives_a_row_per_sampled_frame(tools, tmp_path):
+    write_video(tmp_path / "a.mp4", num_frames=9)
+    document = look(tmp_path / "a.mp4", tools, tmp_path / "out")
+    assert [frame["index"] for frame in document["frames"]] == [1, 4, 7]
+    assert [frame["seconds"] for frame in document["frames"]] == pytest.approx([0.1, 0.4, 0.7])
+    assert document["subject_found"] == 0
+    assert (tmp_path / "out" / "a.mp4.png").is_file()
+    json.dumps(document)
+
+
+def test_a_picture_without_a_face_gives_none(tools, tmp_path):
+    write_png(np.zeros((100, 100, 3), np.uint8), tmp_path / "black.png")
+    document = look(tmp_path / "black.png", tools, None)
+    assert document["frames"] == [{"faces": []}]
+    assert "drawn" not in document
+    assert Looks(documents=(document,)).lines() == [f"{tmp_path}/black.png, picture: 0 faces"]
+
+
+def test_what_cannot_be_read_is_an_error_of_that_file_alone(tools, tmp_path):
+    (tmp_path / "a.mp4").write_text("no video")
+    broken = look(tmp_path / "a.mp4", tools, None)
+    assert broken["error"].startswith("open: ")
+    looks = Looks(documents=(broken,))
+    assert looks.has_errors
+    assert looks.lines() == [f"{tmp_path}/a.mp4: {broken['error']}"]
+
+
+def test_settings_are_checked(tmp_path, monkeypatch):
+    monkeypatch.setenv("OUS_WEIGHTS", str(tmp_path))
+    with pytest.raises(ConfigError, match=r"detector.name is 'yolo'; allowed: retinaface-resnet50"):
+        load({"detector": {"name": "yolo"}}, torch.device("cpu"))
+    with pytest.raises(
+        WeightsError, match="retinaface_mobilenet0.25.pth .*--detector haar needs no download"
+    ):
+        load({"detector": {"name": "retinaface-mobilenet0.25"}}, torch.device("cpu"))
+
+
+@pytest.mark.data
+def test_real_faces(test_data, tmp_path):
+    weights = str(test_data / "weights/retinaface_mobilenet0.25.pth")
+    settings = {"detector": {"name": "retinaface-mobilenet0.25", "weights": weights}}
+    tools = load(settings, torch.device("cpu"))
+    document = look(test_data / "videos/people/face_noface.mov", tools, tmp_path)
+    assert [bool(frame["faces"]) for frame in document["frames"]] == [True] * 7 + [False] * 9
+    assert document["subject_found"] == 7
+    picture = look(test_data / "images/people/13.jpg", tools, tmp_path)
+    assert len(picture["frames"][0]["faces"]) == 3
+    assert np.shape(picture["frames"][0]["faces"][0]["landmark_xy_px"]) == (5, 2)

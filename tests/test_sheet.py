@@ -1,0 +1,67 @@
+import numpy as np
+import pytest
+import torch
+
+from pipeline.errors import ClipError
+from pipeline.process import prepare_clip
+from pipeline.sheet import draw_faces, read_picture, stream_sheet, tile, write_png
+from pipeline.types import Faces
+from tests.small_clips import small_tools, write_clips
+
+
+def face(box) -> Faces:
+    return Faces(
+        box_xyxy_px=np.array([box], np.float32),
+        score=np.array([0.9], np.float32),
+        landmark_xy_px=np.full((1, 5, 2), np.nan, np.float32),
+    )
+
+
+def test_a_picture_comes_back_as_it_was_written(tmp_path):
+    picture = np.random.default_rng(0).integers(0, 255, (20, 30, 3), dtype=np.uint8)
+    write_png(picture, tmp_path / "new" / "a.png")
+    np.testing.assert_array_equal(read_picture(tmp_path / "new" / "a.png"), picture)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"), [(b"text", "not a readable picture"), (b"", "not a readable")]
+)
+def test_what_is_no_picture_is_refused(tmp_path, content, reason):
+    (tmp_path / "a.png").write_bytes(content)
+    with pytest.raises(ClipError, match=reason):
+        read_picture(tmp_path / "a.png")
+    with pytest.raises(ClipError, match="No such file"):
+        read_picture(tmp_path / "none.png")
+
+
+def test_a_box_is_drawn_where_it_is_and_the_picture_stays_whole():
+    picture = np.zeros((60, 80, 3), np.uint8)
+    drawn = draw_faces(picture, face((20, 30, 50, 55)))
+    assert picture.sum() == 0
+    assert drawn[30:56, 20].any(axis=1).all()
+    assert drawn[55, 20:51].any(axis=1).all()
+    assert not drawn[35:50, 25:45].any()
+
+
+def test_cells_stand_in_rows():
+    cells = [np.full((5, 7, 3), value, np.uint8) for value in (100, 150, 200)]
+    sheet = tile(cells, columns=2)
+    assert sheet.shape == (2 * 9 + 4, 2 * 11 + 4, 3)
+    assert (sheet[4:9, 15:22] == 150).all()
+    assert (sheet[13:18, 4:11] == 200).all()
+    assert (sheet[13:18, 15:22] == 24).all()
+
+
+def test_the_sheet_shows_both_streams_of_every_frame(tmp_path):
+    index = write_clips(tmp_path, num_good=1)
+    clip = next(clip for clip in index.clips if "good" in clip.clip_id)
+    prepared = prepare_clip(index.root, clip, small_tools().crop)
+    sheet = stream_sheet(prepared, columns=4)
+    side, caption = 224, 22
+    assert sheet.shape == (caption + 3 * side + 8, 4 * (side + 4) + 4, 3)
+    for u in range(4):
+        left, top = 4 + u * (side + 4), 4 + caption + side
+        face_there = torch.from_numpy(sheet[top : top + side, left : left + side]).permute(2, 0, 1)
+        assert torch.equal(face_there, prepared.streams.face_U3SS[u])
+        scene_there = sheet[top + side : top + 2 * side, left : left + side]
+        np.testing.assert_array_equal(scene_there, prepared.streams.scene_U3SS[u].permute(1, 2, 0).numpy())
