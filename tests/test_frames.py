@@ -1,4 +1,3 @@
-import os
 from collections.abc import Iterator
 from fractions import Fraction
 from itertools import islice
@@ -11,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline.errors import ClipError, ConfigError
-from pipeline.frames import FrameConfig, decode_clip, is_mirrored, sample_indices, view_offset
+from pipeline.errors import ClipError
+from pipeline.frames import FrameConfig, decode_clip, sample_indices
 from pipeline.frames.decode import _decode_pass, _decoded, _Errors
 from pipeline.frames.source import Window, can_jump, count_packets
 from pipeline.types import Frames
@@ -24,8 +23,6 @@ from tests.tiny_videos import (
     read_plainly,
     remuxed,
     with_matrix,
-    write_picture,
-    write_sound,
     write_video,
 )
 
@@ -55,68 +52,6 @@ def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def config(num_frames: int = 4, num_views: int = 1) -> FrameConfig:
     return FrameConfig(num_frames=num_frames, num_views=num_views)
-
-
-# Which frames
-
-
-def test_indices_lie_in_the_middle_of_equal_parts():
-    # parts of 2.5 frames: floor(1.25), floor(3.75), floor(6.25), floor(8.75)
-    index, valid = sample_indices(10, config(4))
-    assert index.tolist() == [[1, 3, 6, 8]]
-    assert valid.all()
-
-
-def test_as_many_frames_as_asked_gives_each_once():
-    assert sample_indices(4, config(4))[0].tolist() == [[0, 1, 2, 3]]
-
-
-def test_a_short_clip_repeats_its_last_frame_as_invalid():
-    index, valid = sample_indices(3, config(5, num_views=2))
-    assert index.tolist() == [[0, 1, 2, 2, 2]] * 2
-    assert valid.tolist() == [[True, True, True, False, False]] * 2
-
-
-def test_further_views_move_within_the_parts():
-    # parts of 4 frames: offsets 1/2, 1/2 (mirrored), 1/4, 3/4, 1/8
-    index, _ = sample_indices(8, config(2, num_views=5))
-    assert index.tolist() == [[2, 6], [2, 6], [1, 5], [3, 7], [0, 4]]
-    assert [view_offset(v) for v in range(8)] == [1 / 2, 1 / 2, 1 / 4, 3 / 4, 1 / 8, 5 / 8, 3 / 8, 7 / 8]
-    assert [is_mirrored(v) for v in range(4)] == [False, True, False, False]
-
-
-@given(n=st.integers(1, 10**7), t=st.integers(1, 512), views=st.integers(1, 16))
-def test_indices_rise_and_stay_in_range(n, t, views):
-    index, valid = sample_indices(n, config(t, views))
-    assert index.shape == valid.shape == (views, t)
-    assert index.min() >= 0
-    assert index.max() < n
-    assert (np.diff(index, axis=1)[:, : min(n, t) - 1] >= 1).all(), "valid frames are distinct and in order"
-    assert (valid.sum(axis=1) == min(n, t)).all()
-    assert (index[~valid] == n - 1).all()
-    if n >= t:
-        exact = [[int((i + Fraction(view_offset(v))) * n / t) for i in range(t)] for v in range(views)]
-        assert index.tolist() == exact
-
-
-@given(n=st.integers(1, 10**6), t=st.integers(1, 64), views=st.integers(1, 15))
-def test_more_views_leave_the_earlier_ones_as_they_are(n, t, views):
-    fewer, more = sample_indices(n, config(t, views)), sample_indices(n, config(t, views + 1))
-    assert np.array_equal(fewer[0], more[0][:views])
-    assert np.array_equal(fewer[1], more[1][:views])
-
-
-@pytest.mark.parametrize(
-    ("values", "message"),
-    [
-        ({"num_frames": 0}, "frames.num_frames is 0; allowed: 1 to 512."),
-        ({"num_frames": 513}, "frames.num_frames is 513; allowed: 1 to 512."),
-        ({"num_views": 17}, "frames.num_views is 17; allowed: 1 to 16."),
-    ],
-)
-def test_config_is_checked(values, message):
-    with pytest.raises(ConfigError, match=message):
-        FrameConfig(**values)
 
 
 # What comes of a file
@@ -349,169 +284,3 @@ def test_a_changing_picture_size_is_scaled_to_the_first_and_noted(tmp_path):
     assert frames.rgb_UHWC.shape == (12, HEIGHT, WIDTH, 3)
     assert numbers(frames.rgb_UHWC) == [3] * 6 + [9] * 6
     assert frames.notes == ("the picture changes size; all frames are scaled to 64x48",)
-
-
-# What is no video
-
-
-def test_a_gif_needs_more_than_one_frame(tmp_path):
-    moving = decode_clip(write_video(tmp_path / "a.gif", 8, codec="gif", pix_fmt="rgb8"), config(8))
-    assert moving.num_decoded == 8
-    still = write_video(tmp_path / "b.gif", 1, codec="gif", pix_fmt="rgb8")
-    with pytest.raises(ClipError, match="^decode: a still picture, not a video: it holds one frame$"):
-        decode_clip(still, config())
-
-
-@pytest.mark.parametrize(("codec", "pix_fmt"), [("png", "rgb24"), ("mjpeg", "yuvj420p")])
-@pytest.mark.parametrize("suffix", [".png", ".mp4"])
-def test_a_picture_file_is_refused_whatever_its_name(tmp_path, codec, pix_fmt, suffix):
-    with pytest.raises(ClipError, match=r"^open: a still picture \((png|jpeg)_pipe\), not a video$"):
-        decode_clip(write_picture(tmp_path / f"a{suffix}", codec, pix_fmt), config())
-
-
-@pytest.mark.parametrize(
-    ("name", "cover"), [("a.mp3", False), ("a.mp3", True), ("a.m4a", False), ("a.wav", False)]
-)
-def test_sound_is_refused_with_or_without_a_cover_picture(tmp_path, name, cover):
-    picture = np.full((HEIGHT, WIDTH, 3), 99, np.uint8) if cover else None
-    kinds = "audio, video" if cover else "audio"
-    with pytest.raises(ClipError, match=f"^open: no video stream; streams: {kinds}$"):
-        decode_clip(write_sound(tmp_path / name, picture), config())
-
-
-def test_what_cannot_be_a_video_is_refused_in_one_line(tmp_path):
-    (tmp_path / "empty.mp4").touch()
-    (tmp_path / "text.mp4").write_text("not a video\n")
-    (tmp_path / "notes.txt").write_text("not a video\n" * 1000)
-    (tmp_path / "folder.mp4").mkdir()
-    os.mkfifo(tmp_path / "pipe.mp4")
-    for name, message in [
-        ("empty.mp4", "the file is empty"),
-        ("text.mp4", "not a readable video: Invalid data found when processing input"),
-        ("notes.txt", "a playlist or another kind of file that is not read as video"),
-        ("folder.mp4", "a folder, not a video file"),
-        ("missing.mp4", "cannot be read: No such file or directory"),
-        ("pipe.mp4", "a pipe or device, not a video file"),
-    ]:
-        with pytest.raises(ClipError, match=f"^open: {message}$"):
-            decode_clip(tmp_path / name, config())
-
-
-PLAYLIST = "#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXT-X-MEDIA-SEQUENCE:0\n#EXTINF:9,\n{}\n#EXT-X-ENDLIST\n"
-SESSION = "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=video 5004 RTP/AVP 96\n"
-
-
-@pytest.mark.parametrize(
-    ("name", "content"),
-    [
-        ("list.mp4", "ffconcat version 1.0\nfile other.mp4\n"),
-        ("list.ffconcat", "ffconcat version 1.0\nfile other.mp4\n"),
-        ("list.m3u8", PLAYLIST.format("other.ts")),
-        ("remote.m3u8", PLAYLIST.format("http://127.0.0.1:9/other.ts")),
-        ("session.mp4", SESSION),
-    ],
-)
-def test_a_list_of_other_files_is_refused(tmp_path, name, content):
-    write_video(tmp_path / "other.mp4")
-    write_video(tmp_path / "other.ts")
-    (tmp_path / name).write_text(content)
-    with pytest.raises(
-        ClipError, match="^open: a playlist or another kind of file that is not read as video$"
-    ):
-        decode_clip(tmp_path / name, config())
-
-
-def test_a_file_name_is_never_a_pattern_or_an_address(tmp_path):
-    write_picture(tmp_path / "a1.png")
-    write_picture(tmp_path / "a%d.png")
-    with pytest.raises(ClipError, match="^open: "):
-        decode_clip(tmp_path / "a%d.png", config())
-    odd = tmp_path / "concat:a|b #1%d?.mp4"
-    write_video(tmp_path / "a.mp4").rename(odd)
-    assert decode_clip(odd, config()).num_decoded == 30
-
-
-# The real odd files
-
-ODD_FRAMES = {
-    "animated.gif": 4,
-    "bt2020_10bit.mp4": 60,
-    "corrupted.mp4": 49,
-    "discard_first_keyframe.mp4": 25,
-    "flipping_a_pancake.mkv": 310,
-    "h264_10bits.mp4": 30,
-    "h265_video.mp4": 10,
-    "nasa_13013.mp4": 325,
-    "nasa_13013_mkv_duration_tag.mkv": 390,
-    "nasa_13013_rotated.mp4": 17,
-    "nasa_13013_vfr.mp4": 50,
-    "testsrc2_mpeg4.avi": 30,
-    "testsrc2_odd_height_and_width_mpeg2.mp4": 10,
-    "testsrc2_odd_height_and_width_vp9.mp4": 25,
-    "video_0.mov": 3,
-    "video_180.mov": 3,
-    "video_90.mov": 3,
-}
-ODD_REFUSED = {"sine_mono_s16.wav": "open: no video stream; streams: audio"}
-
-
-@pytest.mark.data
-def test_every_odd_file_is_known(test_data):
-    there = {path.name for path in (test_data / "videos/odd").iterdir()}
-    assert there == ODD_FRAMES.keys() | ODD_REFUSED.keys()
-
-
-@pytest.mark.data
-@pytest.mark.parametrize("name", ODD_FRAMES)
-def test_an_odd_file_gives_the_frames_of_a_plain_read(test_data, name):
-    path = test_data / "videos/odd" / name
-    plain = read_plainly(path)
-    frames = decode_clip(path, FrameConfig())
-    assert frames.num_decoded == len(plain) == ODD_FRAMES[name]
-    assert all(np.array_equal(a, plain[i]) for a, i in zip(frames.rgb_UHWC, frames.index_U, strict=True))
-    assert frames.index_U.tolist() == np.unique(sample_indices(len(plain), FrameConfig())[0]).tolist()
-    damage = ("1 packets did not decode", "1 frames are marked corrupt") if name == "corrupted.mp4" else ()
-    assert frames.notes == damage
-    guess = count_packets(path, Window(float("-inf"), float("inf")), jump=False)
-    assert guess == len(plain) + len(damage) // 2, "one pass suffices but for the damaged file"
-
-
-@pytest.mark.data
-@pytest.mark.parametrize("name", ODD_REFUSED)
-def test_an_odd_file_without_frames_is_refused(test_data, name):
-    with pytest.raises(ClipError, match=f"^{ODD_REFUSED[name]}$"):
-        decode_clip(test_data / "videos/odd" / name, FrameConfig())
-
-
-@pytest.mark.data
-def test_a_clip_cut_by_stream_copy_counts_what_decodes(test_data):
-    path = test_data / "videos/people/no_face.mp4"
-    with av.open(str(path)) as file:
-        assert file.streams.video[0].frames == 98
-    assert decode_clip(path, FrameConfig()).num_decoded == 95
-
-
-@pytest.mark.data
-def test_three_rotations_of_one_keyboard_stand_upright(test_data):
-    # looked at: the letters are upright in all three; the desk is lit from above
-    for turn, shape in ((0, (320, 568, 3)), (90, (568, 320, 3)), (180, (320, 568, 3))):
-        shown = decode_clip(test_data / f"videos/odd/video_{turn}.mov", config(1)).rgb_UHWC[0]
-        assert shown.shape == shape
-        quarter = len(shown) // 4
-        assert shown[:quarter].mean() > 1.05 * shown[-quarter:].mean()
-
-
-@pytest.mark.data
-@pytest.mark.parametrize(
-    "name", ["discard_first_keyframe.mp4", "nasa_13013_vfr.mp4", "nasa_13013_mkv_duration_tag.mkv"]
-)
-def test_a_window_of_an_odd_file_equals_the_whole(test_data, name):
-    path = test_data / "videos/odd" / name
-    whole = decode_clip(path, config(512))
-    end = float(whole.seconds_U[-1])
-    for share in (0.1, 0.37, 0.8):
-        start = share * end
-        inside = np.flatnonzero((whole.seconds_U >= start) & (whole.seconds_U < start + end / 8))
-        part = decode_clip(path, config(512), start_seconds=start, end_seconds=start + end / 8)
-        assert part.num_decoded == len(inside) > 0
-        assert np.array_equal(part.rgb_UHWC, whole.rgb_UHWC[inside])

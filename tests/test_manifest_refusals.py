@@ -1,0 +1,305 @@
+import csv
+import io
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from pipeline.datasets.manifest import read
+from pipeline.errors import DatasetError
+
+HEADER = "path,label,split"
+
+
+def manifest(folder: Path, text: str | bytes, name: str = "manifest.csv") -> Path:
+    path = folder / name
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return path
+
+
+def jsonl(folder: Path, *rows: object) -> Path:
+    return manifest(folder, "\n".join(json.dumps(row) for row in rows), "manifest.jsonl")
+
+
+# What is refused
+
+BAD_TABLES = {
+    "no clips": (
+        f"{HEADER}\n",
+        r"manifest.csv' lists no clips; one row per clip is needed, with columns path, label",
+    ),
+    "empty": ("", r"manifest.csv: no column path, label, split; columns there: none\."),
+    "columns": ("path,lable\na,b\n", r"no column label, split; columns there: path, lable\."),
+    "twice": ("path,label,split,label\na,b,train,c\n", r"column label stands there twice; once is allowed\."),
+    "box columns": (
+        f"{HEADER},x0,y1\na,b,train,1,2\n",
+        r"of the box columns only x0, y1; all of x0, y0, x1, y1",
+    ),
+    "few cells": (
+        f"{HEADER}\na.mp4,joy\n",
+        r"line 2: the row has more or fewer cells than the 3 of the header\.",
+    ),
+    "many cells": (
+        f"{HEADER}\na.mp4,joy,train,9\n",
+        r"line 2: the row has more or fewer cells than the 3 of",
+    ),
+    "split": (
+        f"{HEADER}\na.mp4,joy,training\n",
+        r"line 2: split is 'training'; allowed: train, val, valid, val",
+    ),
+    "no split": (f"{HEADER}\na.mp4,joy,\n", r"line 2: split is ''; allowed: train, val"),
+    "number": (
+        f"{HEADER}\na.mp4,3,train\n",
+        r"label is '3'; allowed: a class name, since numbers mean other",
+    ),
+    "no path": (
+        f"{HEADER}\n,joy,train\n",
+        r"path is ''; allowed: a path inside the manifest's folder, without",
+    ),
+    "absolute": (f"{HEADER}\n/etc/a.mp4,joy,train\n", r"path is '/etc/a.mp4'; allowed: a path inside"),
+    "outside": (f"{HEADER}\nb/../../a.mp4,joy,train\n", r"path is 'b/../../a.mp4'; allowed: a path inside"),
+    "zero byte": (f"{HEADER}\na\0.mp4,joy,train\n", r"path is 'a\\x00.mp4'; allowed: text of one line"),
+    "line end": (
+        f'{HEADER}\na.mp4,"jo\ny",train\n',
+        r"line 3: label is 'jo\\ny'; allowed: text of one line, without",
+    ),
+    "polarity": (
+        f"{HEADER},polarity\na.mp4,joy,train,good\n",
+        r"polarity is 'good'; allowed: negative, neutral, pos",
+    ),
+    "start": (
+        f"{HEADER},start_seconds\na.mp4,joy,train,1s\n",
+        r"start_seconds is '1s'; allowed: a number, 1e\+09 at",
+    ),
+    "negative": (
+        f"{HEADER},start_seconds\na.mp4,joy,train,-1\n",
+        r"start_seconds is '-1'; allowed: seconds, 0 or mor",
+    ),
+    "nan": (f"{HEADER},end_seconds\na.mp4,joy,train,nan\n", r"end_seconds is 'nan'; allowed: a number"),
+    "huge": (
+        f"{HEADER},end_seconds\na.mp4,joy,train,1e300\n",
+        r"end_seconds is '1e300'; allowed: a number, 1e\+09",
+    ),
+    "end first": (
+        f"{HEADER},start_seconds,end_seconds\na.mp4,joy,train,3,3\n",
+        r"end_seconds is '3'; allowed: more than start_seconds \(3\)\.",
+    ),
+    "end at 0": (
+        f"{HEADER},end_seconds\na.mp4,joy,train,0\n",
+        r"end_seconds is '0'; allowed: more than start_seconds \(0\)",
+    ),
+    "half a box": (
+        f"{HEADER},x0,y0,x1,y1\na.mp4,joy,train,1,2,3,\n",
+        r"y1 is ''; allowed: a number, 1e\+06 at most\.",
+    ),
+    "empty box": (
+        f"{HEADER},x0,y0,x1,y1\na.mp4,joy,train,5,2,5,9\n",
+        r"box 5, 2, 5, 9 is empty; x0 < x1 and y0 < y1",
+    ),
+    "endless box": (
+        f"{HEADER},x0,y0,x1,y1\na.mp4,joy,train,1,2,inf,9\n",
+        r"x1 is 'inf'; allowed: a number, 1e\+06",
+    ),
+    "box and boxes": (
+        f"{HEADER},x0,y0,x1,y1,boxes\na.mp4,joy,train,1,2,3,4,b.csv\n",
+        r"both a box and a boxes file \('b.csv'\); give one of them\.",
+    ),
+    "no boxes file": (
+        f"{HEADER},boxes\na.mp4,joy,train,b.csv\n",
+        r"boxes is 'b.csv'; allowed: a CSV file of frame, x0",
+    ),
+    "boxes outside": (
+        f"{HEADER},boxes\na.mp4,joy,train,../b.csv\n",
+        r"boxes is '../b.csv'; allowed: a path inside",
+    ),
+    "same fold twice": (
+        f"{HEADER},fold\na.mp4,joy,train,1\na.mp4,joy,test,1\n",
+        r"line 3: clip 'a.mp4' is listed twice in fold 1; once per fold is allowed\.",
+    ),
+    "two labels": (
+        f"{HEADER},fold\na.mp4,joy,train,1\na.mp4,fear,test,2\n",
+        r"line 3: clip 'a.mp4' has label 'fear', but 'joy' at .*line 2; one clip_id is one clip\.",
+    ),
+    "two paths": (
+        f"{HEADER},clip_id,fold\na.mp4,joy,train,k,1\nb.mp4,joy,test,k,2\n",
+        r"clip 'k' has path 'b.mp4', but 'a.mp4' at",
+    ),
+    "quotes": (
+        f'{HEADER}\n"a"b.mp4,joy,train\n',
+        r"is not a CSV file in UTF-8 that can be read: ',' expected after",
+    ),
+    "long cell": (f"{HEADER}\n{'a' * 200_000},joy,train\n", r"can be read: field larger than field limit"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_TABLES)
+def test_a_bad_table_is_refused_in_one_line(tmp_path, case):
+    text, message = BAD_TABLES[case]
+    with pytest.raises(DatasetError, match=message) as caught:
+        read(manifest(tmp_path, text))
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_bytes_that_are_no_utf8_are_refused(tmp_path):
+    with pytest.raises(
+        DatasetError, match=r"manifest.csv' is not a CSV file in UTF-8 that can be read: 'utf-8' codec"
+    ):
+        read(manifest(tmp_path, f"{HEADER}\nä.mp4,joy,train\n".encode("latin-1")))
+    with pytest.raises(DatasetError, match=r"manifest.csv' is not a CSV file in UTF-8"):
+        read(manifest(tmp_path, HEADER.encode("utf-16")))
+    (tmp_path / "manifest.csv").unlink()
+    with pytest.raises(DatasetError, match=r"manifest.jsonl' is not text in UTF-8"):
+        read(manifest(tmp_path, b'{"path": "\xe4"}', "manifest.jsonl"))
+
+
+BAD_LINES = {
+    "no json": ("path,label", r"manifest.jsonl, line 2: not JSON: Expecting value"),
+    "list": ("[1, 2]", r'line 2: one flat object per line is needed, such as \{"path": "a.mp4"'),
+    "nested": (
+        '{"path": "b", "label": ["joy"], "split": "test"}',
+        r"line 2: one flat object per line is needed",
+    ),
+    "missing": (
+        '{"path": "b.mp4", "split": "test"}',
+        r"line 2: no column label; columns there: path, split\.",
+    ),
+    "twice": (
+        '{"path": "b", "path": "c", "label": "x", "split": "test"}',
+        r"line 2: not JSON: a name stands twice",
+    ),
+    "deep": ("[" * 100_000, r"line 2: not JSON: "),
+    "long number": ('{"path": ' + "9" * 5000 + "}", r"line 2: not JSON: Exceeds the limit"),
+    "half character": (
+        '{"path": "\\ud800", "label": "x", "split": "test"}',
+        r"path is '\\ud800'; allowed: text of",
+    ),
+    "infinite": (
+        '{"path": "b", "label": "x", "split": "test", "end_seconds": 1e999}',
+        r"end_seconds is 'inf'; allowed",
+    ),
+    "truth": (
+        '{"path": "b", "label": "x", "split": "test", "end_seconds": true}',
+        r"end_seconds is 'True'; allowed: a",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BAD_LINES)
+def test_a_bad_line_of_json_is_refused_in_one_line(tmp_path, case):
+    line, message = BAD_LINES[case]
+    good = json.dumps({"path": "a.mp4", "label": "joy", "split": "train"})
+    with pytest.raises(DatasetError, match=message) as caught:
+        read(manifest(tmp_path, f"{good}\n{line}\n", "manifest.jsonl"))
+    assert len(str(caught.value).splitlines()) == 1
+
+
+BAD_BOXES = {
+    "columns": ("frame,x0,y0,x1\n", r"b.csv: no column y1; columns there: frame, x0, y0, x1\."),
+    "frame": (
+        "frame,x0,y0,x1,y1\n1.5,1,2,3,4\n",
+        r"b.csv, line 2: frame is '1.5'; allowed: a whole number, 0 or more",
+    ),
+    "negative": (
+        "frame,x0,y0,x1,y1\n-1,1,2,3,4\n",
+        r"line 2: frame is '-1'; allowed: a whole number, 0 or more",
+    ),
+    "huge": (
+        "frame,x0,y0,x1,y1\n1e300,1,2,3,4\n",
+        r"line 2: frame is '1e300'; allowed: a number, 1e\+09 at most",
+    ),
+    "short": ("frame,x0,y0,x1,y1\n1,1,2\n", r"b.csv, line 2: the row has more or fewer cells than the 5"),
+    "empty": ("frame,x0,y0,x1,y1\n1,1,2,3,4\n2,9,2,3,4\n", r"b.csv, line 3: box 9, 2, 3, 4 is empty"),
+    "text": ("frame,x0,y0,x1,y1\n1,left,2,3,4\n", r"b.csv, line 2: x0 is 'left'; allowed: a number"),
+    "bytes": (b"frame,x0,y0,x1,y1\n1,\xff,2,3,4\n", r"b.csv' is not a CSV file in UTF-8"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_BOXES)
+def test_a_bad_boxes_file_is_refused_in_one_line(tmp_path, case):
+    content, message = BAD_BOXES[case]
+    manifest(tmp_path, content, "b.csv")
+    with pytest.raises(DatasetError, match=message):
+        read(manifest(tmp_path, f"{HEADER},boxes\na.mp4,joy,train,b.csv\n"))
+
+
+def test_a_place_without_one_manifest_is_refused(tmp_path):
+    needed = (
+        r"needs to be a .csv or .jsonl manifest, or a folder with one manifest.csv or manifest.jsonl; found: "
+    )
+    with pytest.raises(DatasetError, match=needed + "none"):
+        read(tmp_path)
+    with pytest.raises(DatasetError, match=needed + "none"):
+        read(tmp_path / "gone.csv")
+    with pytest.raises(DatasetError, match=needed + ".*clips.txt"):
+        read(manifest(tmp_path, HEADER, "clips.txt"))
+    manifest(tmp_path, HEADER)
+    jsonl(tmp_path, {})
+    with pytest.raises(DatasetError, match=needed + ".*manifest.csv, .*manifest.jsonl"):
+        read(tmp_path)
+
+
+# Whatever it is given
+
+CELLS = st.text() | st.sampled_from(
+    ["", "a.mp4", "train", "test", "1", "2.5", "nan", "joy", "1e999", "-0", "b.csv"]
+)
+COLUMNS = (
+    *HEADER.split(","),
+    "clip_id",
+    "fold",
+    "x0",
+    "y0",
+    "x1",
+    "y1",
+    "boxes",
+    "start_seconds",
+    "end_seconds",
+)
+
+
+def outcome_of(path: Path) -> None:
+    """Reading ends well, or in a DatasetError of one line that can be printed."""
+    try:
+        index = read(path)
+    except DatasetError as error:
+        message = str(error)
+    else:
+        message = " ".join([*index.class_names, *index.fold_names, *(clip.clip_id for clip in index.clips)])
+    assert len(message.splitlines()) == 1
+    message.encode()
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    text=st.text() | st.text().map(lambda rest: f"{HEADER}\n{rest}"), suffix=st.sampled_from(["csv", "jsonl"])
+)
+def test_random_text_ends_in_nothing_but_a_dataset_error(tmp_path, text, suffix):
+    outcome_of(manifest(tmp_path, text.encode("utf-8", "surrogatepass"), f"random.{suffix}"))
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(content=st.binary(), suffix=st.sampled_from(["csv", "jsonl"]))
+def test_random_bytes_end_in_nothing_but_a_dataset_error(tmp_path, content, suffix):
+    outcome_of(manifest(tmp_path, content, f"random.{suffix}"))
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150)
+@given(rows=st.lists(st.tuples(*[CELLS] * len(COLUMNS)), min_size=1, max_size=3), boxes=CELLS)
+def test_random_cells_end_in_nothing_but_a_dataset_error(tmp_path, rows, boxes):
+    file = io.StringIO(newline="")
+    csv.writer(file).writerows([COLUMNS, *rows])
+    manifest(tmp_path, f"frame,x0,y0,x1,y1\n0,1,2,3,{boxes}\n", "b.csv")
+    outcome_of(manifest(tmp_path, file.getvalue().encode("utf-8", "surrogatepass"), "cells.csv"))
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    row=st.dictionaries(
+        st.sampled_from(COLUMNS) | st.text(),
+        CELLS | st.none() | st.booleans() | st.floats() | st.integers() | st.lists(st.integers()),
+    )
+)
+def test_random_objects_end_in_nothing_but_a_dataset_error(tmp_path, row):
+    outcome_of(jsonl(tmp_path, {"path": "a.mp4", "label": "joy", "split": "test"} | row))
