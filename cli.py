@@ -231,12 +231,8 @@ def _dataset(name: str, root: Path | None) -> "DatasetIndex":
             start(SyntheticConfig().num_clips)
             write_synthetic(where, SyntheticConfig(), lambda done, total: advance(1))
     index = read_dataset(name, where)
-    if name == "manifest":
-        from pipeline.datasets.manifest import unread_columns
-
-        extra = ", ".join(unread_columns(where))
-        if extra:
-            say(f"note: columns of the manifest that mean nothing here: {extra}")
+    for note in index.notes:
+        say(f"note: {note}")
     return index
 
 

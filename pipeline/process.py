@@ -98,6 +98,8 @@ class Tools:
             "random": self.config.encoder.weights == "random",
             "visual_sha256": self.clip.visual_sha256,
             "text_sha256": self.clip.text_sha256,
+            "mean": list(self.clip.mean),
+            "std": list(self.clip.std),
         }
         return config
 

@@ -104,13 +104,17 @@ class ClipRef:
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetIndex:
-    """A data set as the pipeline sees it: clips in order of their id, names in fixed order."""
+    """A data set as the pipeline sees it: clips in order of their id, names in fixed order.
+
+    notes: what a user should know of what was read, such as files that were left alone.
+    """
 
     name: str
     root: Path
     class_names: tuple[str, ...]
     fold_names: tuple[str, ...]
     clips: tuple[ClipRef, ...]
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         ids = [clip.clip_id for clip in self.clips]

@@ -158,9 +158,12 @@ def recompute_sample(
 def _config_of(
     cache: FeatureCache, encoder_weights: str | None, detector_weights: str | None
 ) -> ExtractConfig:
-    """The config that the cache was made with; precision by this device, as another may lack it."""
+    """The config that the cache was made with, in its precision where this machine has it."""
     values = {section: dict(keys) for section, keys in cache.meta.config.items() if section != "dataset"}
-    values["features"]["precision"] = "auto"
+    made_in = cache.meta.identity["features"]["precision"]
+    values["features"]["precision"] = (
+        "auto" if made_in == "fp16" and choose_device(None).type == "cpu" else made_in
+    )
     if encoder_weights is not None:
         values["encoder"]["weights"] = encoder_weights
     if detector_weights is not None:
@@ -290,7 +293,8 @@ def _check_block(cache: FeatureCache, start: int) -> list[Finding]:
             findings.append(Finding(where=name, what=f"{trouble} in {int(hit.sum())} clips, first '{clip}'"))
 
     for spec in cache.meta.arrays():
-        _check_values(spec, rows[spec.name], done if spec.per_block else np.ones_like(done), wrong)
+        every = not spec.per_block or spec.name == "status"
+        _check_values(spec, rows[spec.name], np.ones_like(done) if every else done, wrong)
     _check_frames(rows, done, wrong)
     _check_boxes(rows, wrong)
     _check_outcomes(rows, done, wrong)

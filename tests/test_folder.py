@@ -17,7 +17,7 @@ def touch(root: Path, *names: str) -> Path:
 
 def test_sub_folders_are_classes(tmp_path):
     index = read(touch(tmp_path, "sad/2.mp4", "happy/2.mp4", "happy/10.avi"))
-    assert (index.name, index.root, index.fold_names) == ("folder", tmp_path, ("all",))
+    assert (index.name, index.root, index.fold_names) == ("folder", tmp_path, ("1",))
     assert index.class_names == ("happy", "sad")
     assert [clip.clip_id for clip in index.clips] == ["happy/10.avi", "happy/2.mp4", "sad/2.mp4"]
     assert [clip.path for clip in index.clips] == [clip.clip_id for clip in index.clips]
@@ -64,6 +64,7 @@ def test_other_files_hidden_ones_and_empty_folders_are_left_alone(tmp_path):
     index = read(tmp_path)
     assert [clip.path for clip in index.clips] == ["happy/1.mp4"]
     assert index.class_names == ("happy",)
+    assert index.notes == ("2 files without a video's suffix are left alone: happy/notes.txt, readme.md",)
 
 
 def test_a_hidden_root_is_read(tmp_path):

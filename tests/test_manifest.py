@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.datasets.manifest import read, unread_columns
+from pipeline.datasets.manifest import read
 from pipeline.types import Polarity, Split
 
 HEADER = "path,label,split"
@@ -176,7 +176,6 @@ def test_a_folder_stands_for_the_one_manifest_in_it(tmp_path):
 
 
 def test_unread_columns_are_told(tmp_path):
-    assert unread_columns(manifest(tmp_path, f"{HEADER},pollarity,fold\na.mp4,joy,train,x,1\n")) == (
-        "pollarity",
-    )
-    assert unread_columns(manifest(tmp_path, f"{HEADER}\n")) == ()
+    odd = read(manifest(tmp_path, f"{HEADER},pollarity,fold\na.mp4,joy,train,x,1\n"))
+    assert odd.notes == ("columns of the manifest that mean nothing here: pollarity",)
+    assert read(manifest(tmp_path, f"{HEADER}\na.mp4,joy,train\n")).notes == ()

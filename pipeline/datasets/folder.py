@@ -3,11 +3,12 @@
 from pathlib import Path
 
 from pipeline.datasets.emotions import polarity_of_class
-from pipeline.datasets.names import fits_one_line
+from pipeline.datasets.names import fits_one_line, on_one_line
 from pipeline.errors import DatasetError
 from pipeline.types import ClipRef, DatasetIndex, Split
 
-FOLD_NAME = "all"
+FOLD_NAME = "1"
+_NAMED = 3
 VIDEO_SUFFIXES = frozenset(
     [
         ".3gp", ".avi", ".flv", ".gif", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ogv",
@@ -19,7 +20,7 @@ VIDEO_SUFFIXES = frozenset(
 def read(root: Path) -> DatasetIndex:
     """Read a folder: sub-folders are classes, or else file stems are.
 
-    Every file with a video's suffix is a clip; others are left alone, hidden ones too. Nothing in a
+    Every file with a video's suffix is a clip; others are noted, hidden ones passed over. Nothing in a
     folder tells training from test: each clip is in training and, so that the trained model can be
     looked at, the fold has no test split.
     """
@@ -51,16 +52,32 @@ def read(root: Path) -> DatasetIndex:
         class_names=names,
         fold_names=(FOLD_NAME,),
         clips=tuple(sorted(clips, key=lambda clip: clip.clip_id)),
+        notes=_notes(root, set(class_of)),
     )
+
+
+def _notes(root: Path, clips: set[Path]) -> tuple[str, ...]:
+    """Files beside the clips are told, so that none is missed for its suffix."""
+    others = sorted(
+        on_one_line(path.relative_to(root).as_posix())
+        for path in (*root.glob("*"), *root.glob("*/*"))
+        if path.is_file() and path not in clips and not _is_hidden(path, root)
+    )
+    if not others:
+        return ()
+    named = ", ".join(others[:_NAMED]) + (", ..." if len(others) > _NAMED else "")
+    return (f"{len(others)} files without a video's suffix are left alone: {named}",)
+
+
+def _is_hidden(path: Path, root: Path) -> bool:
+    return any(part.startswith(".") for part in path.relative_to(root).parts)
 
 
 def _videos(root: Path, pattern: str) -> list[Path]:
     return [
         path
         for path in sorted(root.glob(pattern))
-        if path.suffix.lower() in VIDEO_SUFFIXES
-        and path.is_file()
-        and not any(part.startswith(".") for part in path.relative_to(root).parts)
+        if path.suffix.lower() in VIDEO_SUFFIXES and path.is_file() and not _is_hidden(path, root)
     ]
 
 

@@ -79,14 +79,14 @@ def read(root: Path) -> DatasetIndex:
         class_names=tuple(labels),
         fold_names=tuple(folds),
         clips=tuple(clips),
+        notes=_notes(rows[0]),
     )
 
 
-def unread_columns(root: Path) -> tuple[str, ...]:
-    """The columns of a manifest that mean nothing here: a misspelt name would be among them."""
-    path = _find(root)
-    first = next(_rows(path), None)
-    return tuple(name for name in (first.values if first else ()) if name not in _COLUMNS)
+def _notes(row: _Row) -> tuple[str, ...]:
+    """Columns that mean nothing here are told: a misspelt name would be among them."""
+    unread = [name for name in row.values if name not in _COLUMNS]
+    return (f"columns of the manifest that mean nothing here: {', '.join(unread)}",) if unread else ()
 
 
 def _find(root: Path) -> Path:
