@@ -47,7 +47,7 @@ def test_the_main_way_from_clips_to_a_measured_model(run, data, monkeypatch):
     assert code == 0, err
     assert document["counts"] == {"pending": 0, "done": 11, "done_without_face": 1, "failed": 2}
     assert document["cache"] == "feats.zarr"
-    assert "RANDOM ENCODER WEIGHTS" in err
+    assert "RANDOM ENCODER WEIGHTS" in document["warnings"][0]
     code, out, err = run("cache", "verify", "feats.zarr", "--sample", "1")
     assert code == 0, out
     assert "1 clips computed again" in out
@@ -81,7 +81,7 @@ def test_strict_dry_run_limit_and_info(run, data, tmp_path, monkeypatch):
     cache = tmp_path / "c.zarr"
     base = ["extract", "--dataset", "manifest", "--root", data / "data", "--cache", cache, *SMALL]
     code, out, _ = run(*base, "--dry-run", "--json")
-    assert (code, json.loads(out)["to_do"], cache.exists()) == (0, 14, False)
+    assert (code, json.loads(out)["num_pending"], cache.exists()) == (0, 14, False)
     code, out, _ = run(*base, "--dry-run")
     assert "nothing was written" in out
     assert (run(*base, "--limit", "1")[0], cache.exists()) == (0, True)
