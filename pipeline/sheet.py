@@ -8,6 +8,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import torch
 
 from pipeline.errors import ClipError, OusError
 from pipeline.process import Prepared
@@ -64,14 +65,26 @@ def stream_sheet(prepared: Prepared, columns: int = 8) -> Bytes:
         found = bool(prepared.track.found[u])
         if prepared.track.has_face:
             _rectangle(drawn, prepared.track.box_xyxy_px[u], _SUBJECT if found else _GUESSED, 3)
-        face, scene = (
-            stream[u].permute(1, 2, 0).cpu().numpy()
-            for stream in (prepared.streams.face_U3SS, prepared.streams.scene_U3SS)
-        )
+        face, scene = _shown(prepared.streams.face_U3SS[u]), _shown(prepared.streams.scene_U3SS[u])
         state = "found" if found else ("interpolated" if prepared.track.has_face else "no face")
         caption = f"{prepared.frames.index_U[u]}  {prepared.frames.seconds_U[u]:.2f} s  {state}"
         cells.append(np.vstack([_caption(caption, side), _fit(drawn, side), face, scene]))
     return tile(cells, columns)
+
+
+def stream_row(prepared: Prepared, u: int, caption: str) -> Bytes:
+    """One sampled frame beside its face crop and its scene frame, under a caption."""
+    side = prepared.streams.face_U3SS.shape[-1]
+    frame = prepared.frames.rgb_UHWC[u]
+    height, width, _ = frame.shape
+    scaled = cv2.resize(frame, (round(width * side / height), side), interpolation=cv2.INTER_AREA)
+    row = np.hstack([scaled, _shown(prepared.streams.face_U3SS[u]), _shown(prepared.streams.scene_U3SS[u])])
+    return np.vstack([_caption(caption, row.shape[1]), row])
+
+
+def shrunk(picture: Bytes, scale: float) -> Bytes:
+    """The picture at a scale below 1."""
+    return np.asarray(cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def tile(cells: Sequence[Bytes], columns: int) -> Bytes:
@@ -87,6 +100,10 @@ def tile(cells: Sequence[Bytes], columns: int) -> Bytes:
         top, left = _GAP_PX + row * (height + _GAP_PX), _GAP_PX + column * (width + _GAP_PX)
         ground[top : top + height, left : left + width] = cell
     return ground
+
+
+def _shown(stream_3SS: torch.Tensor) -> Bytes:
+    return np.asarray(stream_3SS.permute(1, 2, 0).cpu().numpy(), dtype=np.uint8)
 
 
 def _rectangle(picture: Bytes, box_xyxy_px: Floats, colour: tuple[int, int, int], width: int = 1) -> None:

@@ -34,7 +34,13 @@ def test_the_whole_way_and_again(quick, tmp_path):
     assert report.full.metrics.num_clips == report.face_only.metrics.num_clips == 20
     assert 0.6 < report.bound < 0.8
     assert report.face_found_share > 0.9
-    for name in ("demo.png", "runs/full/confusion.png", "runs/face-only/curves.png", "clips/manifest.csv"):
+    for name in (
+        "demo.png",
+        "clips.png",
+        "runs/full/confusion.png",
+        "runs/face-only/curves.png",
+        "clips/manifest.csv",
+    ):
         assert (tmp_path / "out" / name).stat().st_size > 500
     document = json.loads((tmp_path / "out" / "demo.json").read_text())
     assert document["full"]["war"] == report.full.metrics.war

@@ -4,7 +4,7 @@ import torch
 
 from pipeline.errors import ClipError
 from pipeline.process import prepare_clip
-from pipeline.sheet import draw_faces, read_picture, stream_sheet, tile, write_png
+from pipeline.sheet import draw_faces, read_picture, shrunk, stream_row, stream_sheet, tile, write_png
 from pipeline.types import Faces
 from tests.small_clips import small_tools, write_clips
 
@@ -65,3 +65,15 @@ def test_the_sheet_shows_both_streams_of_every_frame(tmp_path):
         assert torch.equal(face_there, prepared.streams.face_U3SS[u])
         scene_there = sheet[top + side : top + 2 * side, left : left + side]
         np.testing.assert_array_equal(scene_there, prepared.streams.scene_U3SS[u].permute(1, 2, 0).numpy())
+
+
+def test_a_row_shows_frame_and_streams_side_by_side(tmp_path):
+    index = write_clips(tmp_path, num_good=1)
+    clip = next(clip for clip in index.clips if "good" in clip.clip_id)
+    prepared = prepare_clip(index.root, clip, small_tools().crop)
+    row = stream_row(prepared, 2, "a caption")
+    wide = round(128 * 224 / 96)
+    assert row.shape == (22 + 224, wide + 2 * 224, 3)
+    face = prepared.streams.face_U3SS[2].permute(1, 2, 0).numpy()
+    np.testing.assert_array_equal(row[22:, wide : wide + 224], face)
+    assert shrunk(row, 0.5).shape == (123, (wide + 448 + 1) // 2, 3)

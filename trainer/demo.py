@@ -21,6 +21,7 @@ import torch
 from pipeline.config import from_dict
 from pipeline.datasets import read_dataset
 from pipeline.datasets.synthetic import (
+    PlannedClip,
     SyntheticConfig,
     chance_accuracy,
     face_only_bound,
@@ -28,16 +29,19 @@ from pipeline.datasets.synthetic import (
     write_synthetic,
 )
 from pipeline.errors import OusError
-from pipeline.process import ExtractConfig, load_tools
+from pipeline.process import ExtractConfig, Tools, load_tools, prepare_clip
 from pipeline.runner import RunOptions, choose_device, extract
+from pipeline.sheet import shrunk, stream_row, tile, write_png
 from pipeline.types import DatasetIndex
 from trainer import plots
 from trainer.config import TrainConfig, smoke
 from trainer.evaluate import EvalResult, evaluate
 from trainer.train import EpochReport, train
 
-CLIPS, CACHE, RUNS, FIGURE, RESULT = "clips", "feats.zarr", "runs", "demo.png", "demo.json"
-_OWN = frozenset([CLIPS, CACHE, RUNS, FIGURE, RESULT])
+CLIPS, CACHE, RUNS = "clips", "feats.zarr", "runs"
+FIGURE, SHEET, RESULT = "demo.png", "clips.png", "demo.json"
+_OWN = frozenset([CLIPS, CACHE, RUNS, FIGURE, SHEET, RESULT])
+_SHEET_PAIRS, _SHEET_SCALE = 4, 0.55
 _EXTRACTION = {
     "frames": {"num_frames": 8},
     "detector": {"name": "haar"},
@@ -105,7 +109,7 @@ class DemoReport:
             *(_row(name, result) for name, result in rows[1:]),
             verdict,
             "took      " + ", ".join(f"{name} {value:.0f} s" for name, value in self.seconds.items()),
-            f"look at   {self.out / FIGURE}",
+            f"look at   {self.out / FIGURE}, {self.out / SHEET}",
             f"figures   {self.out / RUNS}/*/curves.png, confusion.png",
             f"clips     {self.out / CLIPS}/clips/*.mp4, manifest.csv, truth.csv",
             f"cache     {self.out / CACHE}  (cli.py cache info {self.out / CACHE})",
@@ -137,7 +141,9 @@ def run_demo(
     index = _draw(out / CLIPS, synthetic, bar)
     say(f"drew {len(index.clips)} clips in {out / CLIPS}")
     took("drawing")
-    found = _extract(index, out / CACHE, bar)
+    tools = load_tools(from_dict(ExtractConfig, _EXTRACTION), choose_device(0))
+    found = _extract(index, tools, out / CACHE, bar)
+    _draw_twins(index, synthetic, tools, out / SHEET)
     took("extracting")
     shutil.rmtree(out / RUNS, ignore_errors=True)
     results = {}
@@ -191,10 +197,9 @@ def _draw(
 
 
 def _extract(
-    index: DatasetIndex, cache_path: Path, bar: Callable[[str, float], Callable[[float], None]]
+    index: DatasetIndex, tools: Tools, cache_path: Path, bar: Callable[[str, float], Callable[[float], None]]
 ) -> float:
     """Fill the cache; returns the share of frames on which the face was found."""
-    tools = load_tools(from_dict(ExtractConfig, _EXTRACTION), choose_device(0))
     advance = bar("extracting", len(index.clips))
     report = extract(index, tools, cache_path, RunOptions(), on_progress=advance)
     if report.num_failed:
@@ -202,6 +207,24 @@ def _extract(
         msg = f"{report.num_failed} drawn clips failed, first {first}; remove '{cache_path}' and run again."
         raise OusError(msg)
     return report.face_found_share
+
+
+def _draw_twins(index: DatasetIndex, config: SyntheticConfig, tools: Tools, path: Path) -> None:
+    """A picture of some ambiguous faces: each twice, alike but for the scene and so the label."""
+    clips = {clip.clip_id: clip for clip in index.clips}
+    twins: dict[int, list[PlannedClip]] = {}
+    for planned in plan_clips(config):
+        if planned.ambiguous:
+            twins.setdefault(planned.performance, []).append(planned)
+    by_labels = {tuple(sorted(clip.label for clip in pair)): pair for pair in twins.values()}
+    rows = []
+    for pair in list(by_labels.values())[:_SHEET_PAIRS]:
+        for planned in pair:
+            prepared = prepare_clip(index.root, clips[planned.clip_id], tools.crop)
+            caption = f"{planned.label}: frame, face stream, scene stream"
+            rows.append(stream_row(prepared, len(prepared.frames.index_U) // 2, caption))
+    if rows:
+        write_png(shrunk(tile(rows, columns=2), _SHEET_SCALE), path)
 
 
 def _processor() -> str:
