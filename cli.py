@@ -12,7 +12,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
@@ -23,7 +22,7 @@ try:
 except ModuleNotFoundError as error:
     sys.exit(f"error: package '{error.name}' is missing; run `make install`, then .venv/bin/python cli.py")
 
-from pipeline.errors import ConfigError, OusError
+from pipeline.errors import CacheError, ConfigError, OusError, VerificationError
 
 if TYPE_CHECKING:
     from pipeline.store.reader import FeatureCache
@@ -42,13 +41,6 @@ _people = Console(stderr=True, highlight=False, soft_wrap=True)
 
 _EXIT_FAILED_CHECK, _EXIT_INTERRUPTED = 3, 130
 _SECONDS_BETWEEN_LINES = 30.0
-
-
-class Scene(StrEnum):
-    """`--scene`."""
-
-    masked = "masked"
-    full = "full"
 
 
 class Shown(Protocol):
@@ -163,9 +155,7 @@ def extract(
     cache: Cache = Path("feats.zarr"),
     gpus: Annotated[int | None, typer.Option(help="GPUs to use, 0 for the CPU [1 if there is one].")] = None,
     frames: Annotated[int, typer.Option(help="Frames per clip.")] = 16,
-    scene: Annotated[
-        Scene, typer.Option(help="Fill the subject's face in the scene frame, or leave it whole.")
-    ] = Scene.masked,
+    scene: Annotated[str, typer.Option(help="Scene frame: masked (face filled), or full.")] = "masked",
     tokens: Annotated[str, typer.Option(help="Tokens kept beside the embedding: cls, grid4, all.")] = "cls",
     views: Annotated[int, typer.Option(help="Views per clip: 1 plain, 2 also mirrored, more in time.")] = 1,
     encoder: Annotated[str, typer.Option(help="CLIP model by its open_clip name.")] = "ViT-L-14-quickgelu",
@@ -185,7 +175,7 @@ def extract(
     if scheduler != "sync":
         msg = f"--scheduler is '{scheduler}'; allowed so far: sync (blocks run in this process)."
         raise ConfigError(msg)
-    index = _dataset(dataset, root)
+    index = _dataset(dataset, root, may_draw=not dry_run)
     from pipeline import runner
     from pipeline.config import from_dict, override
     from pipeline.process import ExtractConfig, load_tools
@@ -193,7 +183,7 @@ def extract(
     values = {
         "frames": {"num_frames": frames, "num_views": views},
         "detector": {"name": detector, "weights": detector_weights},
-        "streams": {"scene": scene.value},
+        "streams": {"scene": scene},
         "encoder": {"name": encoder, "weights": encoder_weights},
         "features": {"precision": precision, "tokens": tokens},
     }
@@ -219,12 +209,12 @@ def extract(
         raise typer.Exit(_EXIT_FAILED_CHECK)
 
 
-def _dataset(name: str, root: Path | None) -> "DatasetIndex":
+def _dataset(name: str, root: Path | None, *, may_draw: bool) -> "DatasetIndex":
     from pipeline.datasets import read_dataset
 
     data = os.environ.get("OUS_DATA")
     where = root or (Path(data) if data else Path("data")) / name
-    if name == "synthetic" and not where.exists():
+    if name == "synthetic" and may_draw and not where.exists():
         from pipeline.datasets.synthetic import SyntheticConfig, write_synthetic
 
         with progress_bar("drawing clips", "clips") as (start, advance):
@@ -252,7 +242,7 @@ def faces(
     json_: Json = False,
 ) -> None:
     """Find faces: boxes, scores and landmarks per picture, or per sampled frame of a video."""
-    from pipeline.look import Looks, load, look
+    from pipeline.look import load, look_all
     from pipeline.runner import choose_device
 
     settings = {
@@ -262,7 +252,7 @@ def faces(
         },
     }  # fmt: skip
     tools = load(settings, choose_device(None))
-    result = Looks(documents=tuple(look(path, tools, draw) for path in paths))
+    result = look_all(paths, tools, draw)
     answer(result, json_)
     if result.has_errors:
         raise typer.Exit(1)
@@ -390,7 +380,13 @@ def cache_verify(
     """Check counts, shapes, NaN, ranges and membership of a cache, and compute a sample again."""
     from pipeline.verify import verify
 
-    with _open(cache) as opened, progress_bar("checking", "blocks") as (start, advance):
+    try:
+        opened_cache = _open(cache)
+    except CacheError as error:
+        if not cache.exists():
+            raise
+        raise VerificationError(str(error)) from error
+    with opened_cache as opened, progress_bar("checking", "blocks") as (start, advance):
         start(-(-opened.meta.num_clips // opened.meta.block_clips))
         report = verify(
             opened, sample, root=root, encoder_weights=encoder_weights, detector_weights=detector_weights,
@@ -425,6 +421,10 @@ def main() -> None:
     except OusError as error:
         _people.print(f"[bold red]error:[/] {escape(' '.join(str(error).split()))}")
         sys.exit(error.exit_code)
+    except OSError as error:
+        where = f"'{error.filename}': " if error.filename else ""
+        _people.print(f"[bold red]error:[/] {escape(f'{where}{error.strerror or error}')}")
+        sys.exit(OusError.exit_code)
     except KeyboardInterrupt:
         say("stopped")
         sys.exit(_EXIT_INTERRUPTED)

@@ -1,6 +1,7 @@
 """Faces in pictures and videos, for a person who wants to see what the detector sees."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,11 +46,22 @@ def load(settings: Mapping[str, Any], device: torch.device) -> CropTools:
     return load_crop_tools(config, device, side_px=_CLIP_SIDE_PX, mean=_CLIP_MEAN)
 
 
-def look(path: Path, tools: CropTools, draw: Path | None) -> dict[str, Any]:
+def look_all(paths: Sequence[Path], tools: CropTools, draw: Path | None) -> Looks:
+    """`look` at every file; drawings of files with the same name are told apart by a number."""
+    names = Counter(path.name for path in paths)
+    drawings = [
+        f"{path.name}.png" if names[path.name] == 1 else f"{number:03d}_{path.name}.png"
+        for number, path in enumerate(paths)
+    ]
+    pairs = zip(paths, drawings, strict=True)
+    return Looks(documents=tuple(look(path, tools, draw / name if draw else None) for path, name in pairs))
+
+
+def look(path: Path, tools: CropTools, drawing: Path | None) -> dict[str, Any]:
     """Detect faces in a picture or in a video's sampled frames, as plain JSON values.
 
-    draw: a folder that takes a PNG per file: the picture with its boxes; of a video the sampled
-    frames with boxes and track above the two streams. A file that cannot be read gives `error`.
+    drawing: a PNG to write: the picture with its boxes; of a video the sampled frames with boxes
+    and track above the two streams. A file that cannot be read gives `error`.
     """
     document: dict[str, Any] = {"path": str(path), "error": "", "frames": []}
     try:
@@ -74,9 +86,9 @@ def look(path: Path, tools: CropTools, draw: Path | None) -> dict[str, Any]:
     except ClipError as error:
         document["error"] = str(error)
         return document
-    if draw is not None:
-        document["drawn"] = str(draw / f"{path.name}.png")
-        write_png(drawn, Path(document["drawn"]))
+    if drawing is not None:
+        document["drawn"] = str(drawing)
+        write_png(drawn, drawing)
     return document
 
 

@@ -179,7 +179,7 @@ def process_block(
     block is done, in clips. Returns one outcome per clip, in order.
     """
     prepared = [_attempt(root, clip, tools.crop) for clip in clips]
-    good = [item for item in prepared if isinstance(item, Prepared)]
+    good = [item for item in prepared if isinstance(item, _Cropped)]
     encoded = _encode_clips(good, tools, _share_of_work(len(clips), good, on_progress))
     outcomes: list[ClipOutcome] = []
     for item in prepared:
@@ -189,11 +189,34 @@ def process_block(
     return outcomes
 
 
-def _attempt(root: Path, clip: ClipRef, tools: CropTools) -> Prepared | ClipFailed:
+@dataclass(frozen=True, kw_only=True)
+class _Cropped:
+    """A prepared clip without its source pixels: a block of them waits for the encoder."""
+
+    source_sha256: str
+    frames: FrameMeta
+    notes: tuple[str, ...]
+    track: FaceTrack
+    streams: Streams
+
+    @property
+    def num_pictures(self) -> int:
+        """Pictures per stream, mirrored ones counted."""
+        return len(self.frames.index_U) * (1 + any(self.frames.flip_V))
+
+
+def _attempt(root: Path, clip: ClipRef, tools: CropTools) -> _Cropped | ClipFailed:
     try:
-        return prepare_clip(root, clip, tools)
+        prepared = prepare_clip(root, clip, tools)
     except ClipError as error:
         return ClipFailed(stage=error.stage, reason=error.reason)
+    return _Cropped(
+        source_sha256=prepared.source_sha256,
+        frames=FrameMeta.of(prepared.frames),
+        notes=prepared.frames.notes,
+        track=prepared.track,
+        streams=prepared.streams,
+    )
 
 
 @contextmanager
@@ -216,21 +239,17 @@ def _detect(clip: ClipRef, frames: Frames, tools: CropTools) -> list[Faces]:
 
 
 def _share_of_work(
-    num_clips: int, good: Sequence[Prepared], on_progress: Callable[[float], None] | None
+    num_clips: int, good: Sequence[_Cropped], on_progress: Callable[[float], None] | None
 ) -> Callable[[int], None] | None:
     """Tell progress in clips, though the work is counted in pictures."""
-    total = 2 * sum(_num_pictures(item) for item in good)
+    total = 2 * sum(item.num_pictures for item in good)
     if on_progress is None or not total:
         return None
     return lambda pictures: on_progress(num_clips * pictures / total)
 
 
-def _num_pictures(item: Prepared) -> int:
-    return len(item.frames.index_U) * (1 + any(item.frames.flip_V))
-
-
 def _encode_clips(
-    items: Sequence[Prepared], tools: Tools, on_batch: Callable[[int], None] | None
+    items: Sequence[_Cropped], tools: Tools, on_batch: Callable[[int], None] | None
 ) -> Iterator[tuple[Encoded, Encoded]]:
     """Face and scene features of each clip, from one run of full batches over all clips' pictures."""
     if not items:
@@ -245,12 +264,12 @@ def _encode_clips(
     scene = tools.encoder.encode(scenes, early=True, on_batch=on_batch)
     start = 0
     for item in items:
-        end = start + _num_pictures(item)
+        end = start + item.num_pictures
         yield face.rows(start, end), scene.rows(start, end)
         start = end
 
 
-def _finished(item: Prepared, face: Encoded, scene: Encoded) -> ClipOutcome:
+def _finished(item: _Cropped, face: Encoded, scene: Encoded) -> ClipOutcome:
     """Lay the features of a clip's distinct pictures out by view and frame."""
     frames = item.frames
     mirror_V1 = np.array(frames.flip_V)[:, None] * len(frames.index_U)
@@ -269,10 +288,10 @@ def _finished(item: Prepared, face: Encoded, scene: Encoded) -> ClipOutcome:
         return ClipFailed(stage=error.stage, reason=error.reason, source_sha256=item.source_sha256)
     return ClipDone(
         source_sha256=item.source_sha256,
-        frames=FrameMeta.of(frames),
+        frames=frames,
         track=item.track,
         features=features,
-        notes=frames.notes,
+        notes=item.notes,
     )
 
 

@@ -133,6 +133,7 @@ class Plan:
 
 def choose_device(gpus: int | None) -> torch.device:
     """The device for `--gpus N`: None takes a GPU when there is one, 0 the CPU, 1 the GPU."""
+    require_range("--gpus", 0 if gpus is None else gpus, 0)
     available = torch.cuda.device_count() if torch.cuda.is_available() else 0
     wanted = min(1, available) if gpus is None else gpus
     if wanted > available:
@@ -170,9 +171,7 @@ def extract(
 
 def open_cache(index: DatasetIndex, tools: Tools, cache_path: Path) -> CacheWriter:
     """The cache for this index and these tools: created, or checked to be the same and resumed."""
-    if is_hdf5(cache_path):
-        msg = f"--cache '{cache_path}' names an HDF5 file; extraction writes Zarr, `cache export` makes HDF5."
-        raise CacheError(msg)
+    _refuse_hdf5(cache_path)
     meta = describe(index, tools)
     static = static_rows(index)
     if not cache_path.exists():
@@ -182,24 +181,31 @@ def open_cache(index: DatasetIndex, tools: Tools, cache_path: Path) -> CacheWrit
     return CacheWriter.resume(cache_path)
 
 
+def _refuse_hdf5(cache_path: Path) -> None:
+    if is_hdf5(cache_path):
+        msg = f"--cache '{cache_path}' names an HDF5 file; extraction writes Zarr, `cache export` makes HDF5."
+        raise CacheError(msg)
+
+
 def plan(index: DatasetIndex, tools: Tools, cache_path: Path, options: RunOptions) -> Plan:
     """What `extract` would do, without writing; an existing cache is checked as it would be."""
+    _refuse_hdf5(cache_path)
     meta = describe(index, tools)
-    num_pending = min(len(index.clips), options.limit or len(index.clips))
+    rows = list(range(len(index.clips)))[: options.limit]
     if cache_path.exists():
         with FeatureCache.open(cache_path) as cache:
             _refuse_other(cache, meta, static_rows(index))
-        num_pending = sum(len(rows) for _, rows in _blocks_to_do(cache_path, options))
-    timed = index.clips[: min(_TIMED_CLIPS, num_pending)]
+        rows = [row for _, block in _blocks_to_do(cache_path, options) for row in block]
+    timed = [index.clips[row] for row in rows[:_TIMED_CLIPS]]
     began = time.monotonic()
     process_block(index.root, timed, tools)
     seconds = (time.monotonic() - began) / max(1, len(timed))
     return Plan(
         num_clips=meta.num_clips,
-        num_pending=num_pending,
+        num_pending=len(rows),
         block_clips=meta.block_clips,
         bytes_by_array=meta.bytes_by_array(),
-        seconds=seconds * num_pending,
+        seconds=seconds * len(rows),
         num_timed=len(timed),
     )
 
@@ -264,6 +270,11 @@ def static_rows(index: DatasetIndex) -> dict[str, npt.NDArray[Any]]:
         "clip_id": np.array([clip.clip_id for clip in clips], dtype=object),
         "path": np.array([clip.path for clip in clips], dtype=object),
         "source_bytes": np.array([_size_bytes(index.root / clip.path) for clip in clips], dtype=np.int64),
+        "start_seconds": np.array([clip.start_seconds or 0.0 for clip in clips]),
+        "end_seconds": np.array([-1.0 if clip.end_seconds is None else clip.end_seconds for clip in clips]),
+        "given_boxes_sha256": np.array(
+            [clip.given_boxes.sha256() if clip.given_boxes else "" for clip in clips], dtype=object
+        ),
         "label": np.array([clip.label for clip in clips], dtype=np.int16),
         "polarity": np.array([clip.polarity for clip in clips], dtype=np.int8),
         "membership": np.array([clip.splits for clip in clips], dtype=np.uint8),
@@ -350,6 +361,7 @@ def _run_block(
     """Process the missing clips of one block and write the block whole, its status last."""
     first, end = writer.block_bounds(start)
     arrays = writer.empty_rows(start) if len(rows) == end - first else writer.read_block(start)
+    writer.mark_pending(start, [row - first for row in rows])
     clips: list[ClipRef] = [index.clips[row] for row in rows]
     for row, outcome in zip(rows, process_block(index.root, clips, tools, on_progress), strict=True):
         fill_row(arrays, row - first, outcome)

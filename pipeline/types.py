@@ -5,6 +5,7 @@ picture; S side of a stream picture (224); K faces on a frame; F width of the pr
 embedding (768); D width of the encoder (1024); J kept tokens per frame.
 """
 
+import hashlib
 from dataclasses import dataclass, field
 from enum import IntEnum
 from pathlib import Path
@@ -71,6 +72,13 @@ class GivenBoxes:
 
     box_xyxy_px: Floats
     frame_index: Ints | None = None
+
+    def sha256(self) -> str:
+        """A hash of the boxes and their frame numbers."""
+        digest = hashlib.sha256(self.box_xyxy_px.astype("<f4").tobytes())
+        if self.frame_index is not None:
+            digest.update(self.frame_index.astype("<i8").tobytes())
+        return digest.hexdigest()
 
     def __post_init__(self) -> None:
         _check(self.box_xyxy_px.ndim == 2 and self.box_xyxy_px.shape[1] == 4, "boxes are [K, 4]")

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.config import from_dict
+from pipeline.config import from_dict, require_range
 from pipeline.datasets import read_dataset
-from pipeline.errors import OusError
+from pipeline.errors import CacheError, OusError
 from pipeline.fingerprint import differences, sha256_json
 from pipeline.process import ExtractConfig, Tools, load_tools, process_block
 from pipeline.runner import choose_device
@@ -84,6 +84,7 @@ class VerifyReport:
             *(f"WRONG  {finding}" for finding in self.findings[:_LISTED]),
             *([f"and {more} more findings; --json lists all"] if more > 0 else []),
             again.note or f"{len(again.clip_ids)} clips computed again, {difference}",
+            ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in self.counts.items()),
             f"{self.cache_path}: {f'{len(self.findings)} findings' if self.findings else 'nothing wrong'}",
         ]
 
@@ -97,14 +98,23 @@ def verify(
     detector_weights: str | None = None,
     on_block: Callable[[], None] | None = None,
 ) -> VerifyReport:
-    """Check what is stored, and compute a sample of clips again; see the two functions below."""
+    """Check what is stored, and compute a sample of clips again; see the two functions below.
+
+    Damage is a finding, never an error. Raises OusError when `count` insists on clips whose files
+    or models are not on this machine, ConfigError when it is negative.
+    """
+    require_range("--sample", 0 if count is None else count, 0)
     findings = verify_stored(cache, on_block)
-    again = recompute_sample(
-        cache, count, root=root, encoder_weights=encoder_weights, detector_weights=detector_weights
-    )
+    try:
+        counts = cache.status_counts()
+        again = recompute_sample(
+            cache, count, root=root, encoder_weights=encoder_weights, detector_weights=detector_weights
+        )
+    except CacheError as error:
+        counts, again = {}, Recomputed(note=f"NOTHING COMPUTED AGAIN: {error}")
     return VerifyReport(
         cache_path=cache.path,
-        counts=cache.status_counts(),
+        counts=counts,
         findings=(*findings, *again.findings),
         recomputed=again,
         warnings=cache.meta.warnings,
@@ -113,7 +123,11 @@ def verify(
 
 def verify_stored(cache: FeatureCache, on_block: Callable[[], None] | None = None) -> list[Finding]:
     """Check counts, ranges, NaN, frames, boxes, membership and duplicates of a cache, block by block."""
-    findings = [*_check_fingerprint(cache), *_check_clips(cache)]
+    findings = list(_check_fingerprint(cache))
+    try:
+        findings += _check_clips(cache)
+    except CacheError as error:
+        findings.append(Finding(where="chunks", what=str(error)))
     for start in range(0, cache.meta.num_clips, cache.meta.block_clips):
         findings += _check_block(cache, start)
         if on_block is not None:
@@ -280,9 +294,8 @@ def _check_block(cache: FeatureCache, start: int) -> list[Finding]:
     end = min(start + cache.meta.block_clips, cache.meta.num_clips)
     try:
         rows = {spec.name: cache.read(spec.name, start, end) for spec in cache.meta.arrays()}
-    except Exception as error:  # noqa: BLE001 - whatever a damaged chunk raises is a finding
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        return [Finding(where="chunks", what=f"clips {start} to {end - 1} cannot be read: {reason}")]
+    except CacheError as error:
+        return [Finding(where="chunks", what=str(error))]
     done = np.isin(rows["status"], (Status.DONE, Status.DONE_WITHOUT_FACE))
     findings: list[Finding] = []
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import safe_open
 
 from pipeline.errors import CheckpointError, ConfigError
 from tests.tiny_cache import CLASSES, tiny_meta
@@ -16,7 +17,7 @@ from trainer.checkpoint import (
     save_info,
     save_weights,
 )
-from trainer.config import smoke
+from trainer.config import from_toml, smoke
 from trainer.model import FeatureShape, OusModel
 
 CPU = torch.device("cpu")
@@ -25,7 +26,24 @@ META = tiny_meta(embed_width=16, encoder_width=12)
 
 @pytest.fixture
 def info():
-    return RunInfo.of_cache(META, Path("feats.zarr"), fold="1", seed=3, selection="holdout")
+    return RunInfo(
+        cache_path="feats.zarr",
+        cache_fingerprint=META.fingerprint,
+        dataset=META.dataset,
+        class_names=META.class_names,
+        encoder_name=META.encoder_name,
+        encoder_sha256=META.encoder_sha256,
+        text_sha256=META.text_sha256,
+        random_weights=META.has_random_weights,
+        num_frames=META.num_frames,
+        embed_width=META.embed_width,
+        encoder_width=META.encoder_width,
+        fold="1",
+        seed=3,
+        selection="holdout",
+        clips_sha256="c" * 64,
+        training_sha256="t" * 64,
+    )
 
 
 @pytest.fixture
@@ -35,7 +53,7 @@ def saved(tmp_path, info):
     create_run_dir(run_dir, smoke(), info)
     model = OusModel(smoke(), FeatureShape.of(META))
     text_CF = torch.randn(3, 16)
-    save_weights(run_dir, model, torch.randn(4, 8), text_CF)
+    save_weights(run_dir, model, torch.randn(4, 8), text_CF, info, epoch=5)
     return run_dir, model, text_CF
 
 
@@ -143,3 +161,17 @@ def test_damaged_files_are_refused_in_one_line(saved, name, content, message):
     with pytest.raises(CheckpointError, match=message) as caught:
         load_checkpoint(saved[0], CPU)
     assert "\n" not in str(caught.value)
+
+
+def test_the_weights_alone_tell_what_they_are(saved, info):
+    with safe_open(saved[0] / "best.safetensors", framework="pt") as file:
+        metadata = json.loads(file.metadata()["ous"])
+    assert from_toml(metadata["config_toml"]) == smoke()
+    assert metadata["run"]["cache_fingerprint"] == info.cache_fingerprint
+    assert metadata["epoch"] == 5
+
+
+def test_weights_of_another_run_are_refused(saved, info):
+    save_info(saved[0], replace(info, cache_fingerprint="other"))
+    with pytest.raises(CheckpointError, match=r"is not of the run that run.json beside it describes"):
+        load_checkpoint(saved[0], CPU)

@@ -96,6 +96,23 @@ def test_another_cache_that_fits_is_measured_beside_the_own_one(run, tmp_path):
     result = evaluate(run[1].run_dir, cache=other, device="cpu")
     assert (result.metrics.num_clips, result.same_cache, result.left_out) == (44, False, {"failed": 4})
     assert [file.name for file in result.files] == ["confusion_other.json", "confusion_other.png"]
+    assert result.lines()[1].startswith("elsewhere, fold 1")
+
+
+def test_other_clips_with_the_same_settings_are_another_cache(run, tmp_path):
+    ids = np.array([f"new{i:03d}" for i in range(48)], dtype=object)
+    result = evaluate(run[1].run_dir, cache=tiny_cache(tmp_path / "new.zarr", clip_id=ids), device="cpu")
+    assert not result.same_cache
+    assert any("another cache" in line for line in result.lines())
+
+
+def test_validation_clips_that_were_drawn_anew_are_refused(run, tmp_path):
+    status = np.full(48, Status.DONE, dtype=np.uint8)
+    status[:4] = Status.PENDING
+    more = tiny_cache(tmp_path / "more.zarr", status=status)
+    with pytest.raises(CheckpointError, match=r"--split validation: .*training clips could stand among them"):
+        evaluate(run[1].run_dir, "validation", cache=more, device="cpu")
+    assert evaluate(run[1].run_dir, "validation", device="cpu").metrics.num_clips > 0
 
 
 @pytest.mark.parametrize(

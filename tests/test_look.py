@@ -1,12 +1,13 @@
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from pipeline.errors import ConfigError, WeightsError
-from pipeline.look import Looks, load, look
-from pipeline.sheet import write_png
+from pipeline.look import Looks, load, look, look_all
+from pipeline.sheet import read_picture, write_png
 from tests.small_clips import write_video
 
 
@@ -17,7 +18,7 @@ def tools():
 
 def test_a_video_gives_a_row_per_sampled_frame(tools, tmp_path):
     write_video(tmp_path / "a.mp4", num_frames=9)
-    document = look(tmp_path / "a.mp4", tools, tmp_path / "out")
+    document = look(tmp_path / "a.mp4", tools, tmp_path / "out" / "a.mp4.png")
     assert [frame["index"] for frame in document["frames"]] == [1, 4, 7]
     assert [frame["seconds"] for frame in document["frames"]] == pytest.approx([0.1, 0.4, 0.7])
     assert document["subject_found"] == 0
@@ -31,6 +32,14 @@ def test_a_picture_without_a_face_gives_none(tools, tmp_path):
     assert document["frames"] == [{"faces": []}]
     assert "drawn" not in document
     assert Looks(documents=(document,)).lines() == [f"{tmp_path}/black.png, picture: 0 faces"]
+
+
+def test_files_of_one_name_do_not_overwrite_each_other(tools, tmp_path):
+    for folder, grey in (("a", 0), ("b", 200)):
+        write_png(np.full((50, 50, 3), grey, np.uint8), tmp_path / folder / "x.png")
+    looks = look_all([tmp_path / "a/x.png", tmp_path / "b/x.png"], tools, tmp_path / "out")
+    drawn = [document["drawn"] for document in looks.documents]
+    assert [read_picture(Path(name)).mean() for name in drawn] == [0, 200]
 
 
 def test_what_cannot_be_read_is_an_error_of_that_file_alone(tools, tmp_path):
@@ -57,9 +66,9 @@ def test_real_faces(test_data, tmp_path):
     weights = str(test_data / "weights/retinaface_mobilenet0.25.pth")
     settings = {"detector": {"name": "retinaface-mobilenet0.25", "weights": weights}}
     tools = load(settings, torch.device("cpu"))
-    document = look(test_data / "videos/people/face_noface.mov", tools, tmp_path)
+    document = look(test_data / "videos/people/face_noface.mov", tools, tmp_path / "a.png")
     assert [bool(frame["faces"]) for frame in document["frames"]] == [True] * 7 + [False] * 9
     assert document["subject_found"] == 7
-    picture = look(test_data / "images/people/13.jpg", tools, tmp_path)
+    picture = look(test_data / "images/people/13.jpg", tools, None)
     assert len(picture["frames"][0]["faces"]) == 3
     assert np.shape(picture["frames"][0]["faces"][0]["landmark_xy_px"]) == (5, 2)

@@ -1,3 +1,4 @@
+import dataclasses
 import signal
 import subprocess
 import sys
@@ -122,6 +123,40 @@ def test_other_clips_are_refused_by_name(undisturbed, tmp_path):
         extract(read_dataset("manifest", tmp_path / "changed"), small_tools(), undisturbed, RunOptions())
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"start_seconds": 0.2}, "start_seconds of 1 clips, first 'clips/good3.mp4': 0.2 here, 0.0 there"),
+        ({"end_seconds": 0.5}, "end_seconds of 1 clips, first 'clips/good3.mp4': 0.5 here, -1.0 there"),
+        ({"given_boxes": None}, "given_boxes_sha256 of 1 clips, first 'clips/good3.mp4':  here, .* there"),
+        ({"label": 0}, "label of 1 clips, first 'clips/good3.mp4': 0 here, 1 there"),
+    ],
+)
+def test_another_window_box_or_label_of_one_clip_is_refused(index, undisturbed, change, message):
+    clips = [
+        dataclasses.replace(clip, **change) if clip.clip_id == "clips/good3.mp4" else clip
+        for clip in index.clips
+    ]
+    with pytest.raises(CacheError, match=message):
+        extract(dataclasses.replace(index, clips=tuple(clips)), small_tools(), undisturbed, RunOptions())
+
+
+def test_a_retried_clip_is_pending_until_its_block_is_written(tmp_path, monkeypatch):
+    index, path = write_clips(tmp_path / "data", num_good=2), tmp_path / "feats.zarr"
+    extract(index, small_tools(), path, RunOptions())
+
+    def killed(*_args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(runner, "process_block", killed)
+    with pytest.raises(KeyboardInterrupt):
+        extract(index, small_tools(), path, RunOptions(retry_failed=True))
+    assert runner.report(path, 0).counts == {"pending": 2, "done": 2, "done_without_face": 0, "failed": 0}
+    monkeypatch.undo()
+    extract(index, small_tools(), path, RunOptions())
+    assert runner.report(path, 0).counts["failed"] == 2
+
+
 def test_a_plan_tells_bytes_and_writes_nothing(index, undisturbed, tmp_path):
     path = tmp_path / "feats.zarr"
     fresh = plan(index, small_tools(), path, RunOptions(limit=5))
@@ -138,6 +173,8 @@ def test_devices(monkeypatch):
     assert choose_device(None) == torch.device("cuda", 0)
     with pytest.raises(ConfigError, match="--gpus 5, but this machine has 4 CUDA devices; give --gpus 4"):
         choose_device(5)
+    with pytest.raises(ConfigError, match="--gpus is -1; allowed: 0 or more"):
+        choose_device(-1)
     with pytest.raises(ConfigError, match="--gpus 4: one process drives one GPU so far; allowed: 0, 1"):
         choose_device(4)
 

@@ -169,7 +169,7 @@ def test_every_reading_trains(path, tmp_path, changes):
 def test_a_loss_that_is_no_number_ends_the_run_in_one_line(path, tmp_path):
     config = override(smoke(), ["optim.lr=1e-3", "optim.clip_norm=0", "losses.logit_scale=1e39"])
     with pytest.raises(
-        TrainingError, match=r"The loss is (nan|inf) at step 1 \(epoch 1, learning rate .*Lower optim.lr"
+        TrainingError, match=r"The loss at step 1 \(epoch 1\) is (nan|inf) \(learning rate .*Lower optim.lr"
     ):
         train(path, tmp_path / "run", config, device="cpu")
 

@@ -7,7 +7,7 @@ import zarr
 from pipeline.errors import OusError
 from pipeline.runner import RunOptions, extract
 from pipeline.store.reader import FeatureCache
-from pipeline.verify import pick_sample, recompute_sample, relative_difference, verify_stored
+from pipeline.verify import pick_sample, recompute_sample, relative_difference, verify, verify_stored
 from tests.small_clips import small_tools, write_clips, write_video
 
 
@@ -69,7 +69,26 @@ def test_a_flipped_byte_is_found(copy):
     damaged[9] ^= 4
     chunk.write_bytes(damaged)
     (line,) = findings(copy)
-    assert line.startswith("chunks: clips 8 to 11 cannot be read")
+    assert "array 'scene/embedding', clips 8 to 11, cannot be read" in line
+
+
+@pytest.mark.parametrize("name", ["status", "clip_id", "label", "source_sha256"])
+def test_damage_of_any_array_is_a_finding_and_no_error(copy, name):
+    for chunk in [p for p in (copy / name / "c").rglob("*") if p.is_file()]:
+        damaged = bytearray(chunk.read_bytes())
+        damaged[0] ^= 4
+        chunk.write_bytes(damaged)
+    with FeatureCache.open(copy) as cache:
+        report = verify(cache, 0)
+    assert any(f"array '{name}'" in str(finding) for finding in report.findings)
+
+
+def test_a_negative_sample_is_misuse(made):
+    with (
+        FeatureCache.open(made / "feats.zarr") as cache,
+        pytest.raises(OusError, match="--sample is -1; allowed: 0 or more"),
+    ):
+        verify(cache, -1)
 
 
 def test_a_changed_identity_is_found(copy):

@@ -105,8 +105,11 @@ def test_a_flipped_byte_is_noticed_by_the_checksum(tmp_path):
     damaged = bytearray(chunk.read_bytes())
     damaged[100] ^= 1
     chunk.write_bytes(damaged)
-    with FeatureCache.open(path) as cache, pytest.raises(ValueError, match="(?i)checksum"):
+    message = r"array 'face/embedding', clips 8 to 15, cannot be read \(.*checksum.*The cache is damaged"
+    with FeatureCache.open(path) as cache, pytest.raises(CacheError, match=message):
         cache.read("face/embedding", 8, 16)
+    with pytest.raises(CacheError, match=message):
+        CacheWriter.resume(path).read_block(8)
 
 
 def _static(tmp_path: Path) -> dict[str, np.ndarray]:

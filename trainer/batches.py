@@ -15,6 +15,7 @@ import torch
 
 from pipeline.config import require_one_of
 from pipeline.errors import CacheError, ConfigError
+from pipeline.fingerprint import sha256_json
 from pipeline.store.reader import FeatureCache
 from pipeline.store.schema import CacheMeta
 from pipeline.types import Bools, Ints, Polarity, Split, Status
@@ -40,6 +41,10 @@ class FoldRows:
     rule: str
     left_out: Mapping[str, int]
 
+    def training_sha256(self) -> str:
+        """A hash of which rows train and which validate: it differs once more clips are done."""
+        return sha256_json([self.train.tolist(), self.validation.tolist()])
+
     def of(self, split: str) -> Ints:
         """The rows of a split by its name. Raises ConfigError when it is unknown or empty."""
         splits = {"train": self.train, "validation": self.validation, "test": self.test}
@@ -48,6 +53,8 @@ class FoldRows:
             counts = [f"{name} {len(rows)}" for name, rows in splits.items()]
             left_out = [f"{count} {reason}" for reason, count in self.left_out.items()]
             remedy = ""
+            if split == "test":
+                remedy = " Measure another one with --split train, or mark test clips in the data set."
             if split == "validation":
                 others = ", ".join(rule for rule in _RULES if rule != self.rule)
                 remedy = (

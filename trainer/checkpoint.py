@@ -10,18 +10,21 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
 from pipeline.errors import CheckpointError, ConfigError
 from pipeline.fingerprint import differences
+from pipeline.store.reader import FeatureCache
 from pipeline.store.schema import CacheMeta
+from trainer.batches import FoldRows
 from trainer.config import TrainConfig, from_toml, to_toml
 from trainer.model import FeatureShape, OusModel
 
 CONFIG_FILE = "config.toml"
 RUN_FILE = "run.json"
 WEIGHTS_FILE = "best.safetensors"
+_METADATA = "ous"
 _TEXT_FEATURES = "text_features"
 _CONTEXT = "prompts.context"
 
@@ -31,6 +34,8 @@ class RunInfo:
     """What a run was made from, and how it went.
 
     cache_fingerprint, encoder_sha256, text_sha256: of the cache it was trained on.
+    clips_sha256: of the cache's clips, labels and membership. training_sha256: of the rows that
+    trained and validated.
     selection: the rule by which the checkpoint was chosen: holdout, given, test or train.
     best_epoch, best_loss: of the lowest ungated class-contrastive validation loss.
     overfit_epoch: the first epoch above the accuracy that IV-A calls overfitting; 0 for none.
@@ -51,16 +56,19 @@ class RunInfo:
     fold: str
     seed: int
     selection: str
+    clips_sha256: str
+    training_sha256: str
     best_epoch: int = 0
     best_loss: float = 0.0
     overfit_epoch: int = 0
     stop_reason: str = ""
 
     @classmethod
-    def of_cache(cls, meta: CacheMeta, path: Path, *, fold: str, seed: int, selection: str) -> "RunInfo":
-        """A run that is about to begin on a cache."""
+    def of_cache(cls, cache: FeatureCache, rows: FoldRows, seed: int) -> "RunInfo":
+        """A run that is about to begin on some rows of a cache."""
+        meta = cache.meta
         return cls(
-            cache_path=str(path.resolve()),
+            cache_path=str(cache.path.resolve()),
             cache_fingerprint=meta.fingerprint,
             dataset=meta.dataset,
             class_names=meta.class_names,
@@ -71,9 +79,11 @@ class RunInfo:
             num_frames=meta.num_frames,
             embed_width=meta.embed_width,
             encoder_width=meta.encoder_width,
-            fold=fold,
+            fold=rows.fold_name,
             seed=seed,
-            selection=selection,
+            selection=rows.rule,
+            clips_sha256=cache.clips_sha256(),
+            training_sha256=rows.training_sha256(),
         )
 
     @property
@@ -149,12 +159,20 @@ def save_info(run_dir: Path, info: RunInfo) -> None:
     partial.replace(run_dir / RUN_FILE)
 
 
-def save_weights(run_dir: Path, model: OusModel, context: torch.Tensor, text_CF: torch.Tensor) -> None:
-    """Write best.safetensors, replacing the one before it at once."""
+def save_weights(
+    run_dir: Path, model: OusModel, context: torch.Tensor, text_CF: torch.Tensor, info: RunInfo, epoch: int
+) -> None:
+    """Write best.safetensors, replacing the one before it at once.
+
+    Its metadata tell what it is without the files beside it: config, origin and epoch.
+    """
+    config = (run_dir / CONFIG_FILE).read_text(encoding="utf-8")
+    metadata = {_METADATA: json.dumps({"config_toml": config, "run": _origin(info), "epoch": epoch})}
     tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
     tensors |= {_CONTEXT: context, _TEXT_FEATURES: text_CF}
     partial = run_dir / f".{WEIGHTS_FILE}.partial"
-    save_file({name: value.detach().cpu().contiguous() for name, value in tensors.items()}, partial)
+    stored = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    save_file(stored, partial, metadata=metadata)
     partial.replace(run_dir / WEIGHTS_FILE)
 
 
@@ -169,6 +187,11 @@ def load_checkpoint(run_dir: Path, device: torch.device) -> Checkpoint:
         msg = f"'{run_dir}' has no {WEIGHTS_FILE}; its training has not finished an epoch yet. Train again."
         raise CheckpointError(msg)
     try:
+        with safe_open(path, framework="pt") as file:
+            metadata = json.loads((file.metadata() or {}).get(_METADATA, "{}"))
+        if metadata.get("run") != _origin(info):
+            msg = f"'{path}' is not of the run that {RUN_FILE} beside it describes; train again."
+            raise CheckpointError(msg)
         tensors = load_file(path)
         model = OusModel(config, info.shape)
         prefix = "model."
@@ -181,6 +204,13 @@ def load_checkpoint(run_dir: Path, device: torch.device) -> Checkpoint:
         raise CheckpointError(msg) from error
     model.to(device).eval()
     return Checkpoint(model=model, text_CF=text_CF.to(device), config=config, info=info)
+
+
+def _origin(info: RunInfo) -> dict[str, Any]:
+    """What does not change while a run goes on, as plain JSON values."""
+    progress = ("best_epoch", "best_loss", "overfit_epoch", "stop_reason")
+    values = json.loads(json.dumps(asdict(info)))
+    return {name: value for name, value in values.items() if name not in progress}
 
 
 def load_config(run_dir: Path) -> TrainConfig:

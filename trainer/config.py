@@ -244,7 +244,7 @@ class TrainConfig:
 
 
 def default() -> TrainConfig:
-    """The project's own choice."""
+    """The method's default readings with a cautious schedule; not yet chosen by measurement."""
     return TrainConfig()
 
 

@@ -21,6 +21,7 @@ import torch
 from pipeline.config import from_dict
 from pipeline.datasets import read_dataset
 from pipeline.datasets.synthetic import (
+    DESCRIPTION,
     PlannedClip,
     SyntheticConfig,
     chance_accuracy,
@@ -145,10 +146,10 @@ def run_demo(
     found = _extract(index, tools, out / CACHE, bar)
     _draw_twins(index, synthetic, tools, out / SHEET)
     took("extracting")
-    shutil.rmtree(out / RUNS, ignore_errors=True)
     results = {}
     for name, config in (("face-only", face_only(smoke())), ("full", smoke())):
         say(f"training the {name} model")
+        shutil.rmtree(out / RUNS / name, ignore_errors=True)
         train(out / CACHE, out / RUNS / name, config, seed=seed, device="cpu", on_epoch=on_epoch)
         results[name] = evaluate(out / RUNS / name, device="cpu")
         took(f"training {name}")
@@ -182,7 +183,12 @@ def _refuse_foreign(out: Path) -> None:
     if out.exists() and not out.is_dir():
         msg = f"--out '{out}' is a file; give a folder."
         raise OusError(msg)
-    foreign = sorted({path.name for path in out.iterdir()} - _OWN) if out.exists() else []
+    if not out.exists():
+        return
+    for litter in (*out.glob(f".{CLIPS}.*.partial"), out / f".{CACHE}.creating"):
+        shutil.rmtree(litter, ignore_errors=True)
+    there = {path.name for path in out.iterdir()}
+    foreign = sorted(there - _OWN) or sorted(there if not (out / CLIPS / DESCRIPTION).is_file() else ())
     if foreign:
         msg = f"--out '{out}' holds '{foreign[0]}', which no demo has made; give a new folder."
         raise OusError(msg)

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch.nn import functional
 
+from pipeline.errors import CheckpointError
 from pipeline.store.reader import FeatureCache
 from pipeline.types import Ints
 from trainer import plots
@@ -35,10 +36,11 @@ class Scores:
 class EvalResult:
     """The metrics of one split, with what must be said beside them.
 
-    same_cache: whether the cache is the one, by fingerprint, that the run was trained on.
+    same_cache: whether the cache is the one, by features and clips, that the run was trained on.
     left_out: why clips of the fold are not used, and how many. files: what was written.
     """
 
+    dataset: str
     split: str
     metrics: Metrics
     loss: float
@@ -53,7 +55,7 @@ class EvalResult:
             "split": self.split,
             "fold": self.info.fold,
             "seed": self.info.seed,
-            "dataset": self.info.dataset,
+            "dataset": self.dataset,
             "selection": self.info.selection,
             "best_epoch": self.info.best_epoch,
             "random_weights": self.info.random_weights,
@@ -73,7 +75,7 @@ class EvalResult:
         rates = (("WAR", metrics.war, metrics.war_interval()), ("UAR", metrics.uar, metrics.uar_interval()))
         return [
             *(f"!! {banner}" for banner in self.info.banners),
-            f"{self.info.dataset}, fold {self.info.fold}, {self.split} split: {metrics.num_clips} clips",
+            f"{self.dataset}, fold {self.info.fold}, {self.split} split: {metrics.num_clips} clips",
             *(f"  {name} {value:7.2%}  (95% {low:.2%} to {high:.2%})" for name, value, (low, high) in rates),
             *(f"  {name:<16} {_percent(recall):>8}  of {count} clips" for name, recall, count in recalls),
             *(f"  left out: {count} {why}" for why, count in self.left_out.items() if count),
@@ -117,14 +119,26 @@ def evaluate(
     path = cache or Path(info.cache_path)
     with FeatureCache.open(path) as features:
         info.require_fits(features.meta, path)
-        same_cache = features.meta.fingerprint == info.cache_fingerprint
+        same_cache = (features.meta.fingerprint, features.clips_sha256()) == (
+            info.cache_fingerprint,
+            info.clips_sha256,
+        )
+        dataset = features.meta.dataset
         rows = fold_rows(features, info.fold, config.data, info.seed)
+        if split != "test" and not (same_cache and rows.training_sha256() == info.training_sha256):
+            msg = (
+                f"--split {split}: the clips of '{path}' are not those that '{run_dir}' was trained with "
+                "(other clips, or more of them done), so that training clips could stand among them; "
+                "measure --split test."
+            )
+            raise CheckpointError(msg)
         data = load_clips(features, rows.of(split), config, pick_device(device))
     places = torch.arange(len(data.label_N))
     scores = score(checkpoint.model, checkpoint.text_CF, data, places, config.optim.batch_size)
     stem = "_".join(["confusion", *([split] if split != "test" else []), *([path.stem] if cache else [])])
     files = (run_dir / f"{stem}.json", run_dir / f"{stem}.png")
     result = EvalResult(
+        dataset=dataset,
         split=split,
         metrics=scores.metrics(info.class_names),
         loss=scores.loss,
@@ -134,6 +148,6 @@ def evaluate(
         files=files,
     )
     files[0].write_text(json.dumps(result.to_dict(), indent=2) + "\n", encoding="utf-8")
-    title = f"{info.dataset}, fold {info.fold}, {split} split"
+    title = f"{dataset}, fold {info.fold}, {split} split"
     plots.plot_confusion(result.metrics, files[1], title=title, banners=info.banners)
     return result

@@ -5,6 +5,7 @@ validation clips.
 """
 
 import json
+import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -100,6 +101,11 @@ class TrainResult:
             f"WAR {best.war:.2%}, UAR {best.uar:.2%}",
             f"  trained on {self.num_train} clips; {self.residence}",
             *([f"  left out: {', '.join(left_out)}"] if left_out else []),
+            *(
+                [f"  above schedule.overfit_accuracy since epoch {self.info.overfit_epoch}: overfit (IV-A)"]
+                if self.info.overfit_epoch
+                else []
+            ),
             f"  next: cli.py evaluate {self.run_dir}",
         ]
 
@@ -149,9 +155,7 @@ def train(
         with FeatureCache.open(cache_path) as cache:
             rows = fold_rows(cache, fold, config.data, seed)
             run = _prepare(cache, rows, config, seed, place, encoder_weights)
-            info = RunInfo.of_cache(
-                cache.meta, cache_path, fold=rows.fold_name, seed=seed, selection=rows.rule
-            )
+            info = RunInfo.of_cache(cache, rows, seed)
         create_run_dir(run_dir, config, info)
         reports, info = _epochs(run, run_dir, info, on_epoch)
     records = [asdict(report) for report in reports]
@@ -217,10 +221,11 @@ def _epochs(
             epoch = len(reports) + 1
             trained, steps, lr = _train_epoch(run, progress.lr, epoch, steps)
             validated, text_CF = _validate(run, info.class_names)
+            _require_number(validated.loss, f"validation loss after epoch {epoch}", lr)
             is_best = progress.after_epoch(epoch, validated.loss, trained.accuracy, schedule)
             reason = progress.stop_reason(epoch, steps, schedule)
             if is_best:
-                save_weights(run_dir, run.model, run.prompts.context, text_CF)
+                save_weights(run_dir, run.model, run.prompts.context, text_CF, info, epoch)
             info = replace(
                 info,
                 best_epoch=progress.best_epoch,
@@ -277,9 +282,14 @@ def _require_numbers(losses: torch.Tensor, epoch: int, steps_before: int, lr: fl
     bad = (~losses.isfinite()).nonzero()
     if len(bad):
         first = int(bad[0])
+        _require_number(float(losses[first]), f"loss at step {steps_before + first + 1} (epoch {epoch})", lr)
+
+
+def _require_number(value: float, what: str, lr: float) -> None:
+    if not math.isfinite(value):
         msg = (
-            f"The loss is {float(losses[first])} at step {steps_before + first + 1} (epoch {epoch}, learning "
-            f"rate {lr:.1e}). Lower optim.lr, or set optim.clip_norm=1 and optim.warmup_steps=100."
+            f"The {what} is {value} (learning rate {lr:.1e}). Lower optim.lr, or set "
+            "optim.clip_norm=1 and optim.warmup_steps=100."
         )
         raise TrainingError(msg)
 

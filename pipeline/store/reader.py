@@ -13,6 +13,7 @@ import zarr
 import zarr.errors
 
 from pipeline.errors import CacheError
+from pipeline.fingerprint import sha256_json
 from pipeline.store.schema import ArraySpec, CacheMeta
 from pipeline.types import Status
 
@@ -62,7 +63,16 @@ class FeatureCache:
     def read(self, name: str, start: int = 0, stop: int | None = None) -> npt.NDArray[Any]:
         """The rows `start` to `stop` of an array; text comes as an object array of `str`."""
         spec = next(spec for spec in self.meta.arrays() if spec.name == name)
-        rows = self._arrays[name][start:stop]
+        try:
+            rows = self._arrays[name][start:stop]
+        except Exception as error:  # noqa: BLE001 - whatever a damaged chunk raises is one known error
+            first = (str(error).strip() or type(error).__name__).splitlines()[0]
+            end = self.meta.num_clips if stop is None else min(stop, self.meta.num_clips)
+            msg = (
+                f"{self.path}: array '{name}', clips {start} to {end - 1}, cannot be read ({first}). "
+                "The cache is damaged; move it away and extract again."
+            )
+            raise CacheError(msg) from error
         if spec.dtype == "str":
             return np.array([_text(value) for value in rows], dtype=object)
         return np.asarray(rows)
@@ -71,6 +81,11 @@ class FeatureCache:
         """The rows of clips whose features are there, with or without a face."""
         status = self.read("status")
         return np.flatnonzero((status == Status.DONE) | (status == Status.DONE_WITHOUT_FACE))
+
+    def clips_sha256(self) -> str:
+        """A hash of which clips these are: ids, labels and membership, in order."""
+        columns = [self.read(name).tolist() for name in ("clip_id", "label", "membership")]
+        return sha256_json([list(self.meta.class_names), *columns])
 
     def status_counts(self) -> dict[str, int]:
         """How many clips are pending, done, done without a face, failed."""

@@ -1,7 +1,7 @@
 """Writing a feature cache: created whole, then filled block by block, each block owned by one writer."""
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -75,13 +75,22 @@ class CacheWriter:
         }
 
     def read_block(self, start: int) -> dict[str, npt.NDArray[Any]]:
-        """The per-block arrays of a block as they are stored now."""
+        """The per-block arrays of a block as they are stored now. Raises CacheError on damage."""
         first, end = self.block_bounds(start)
         rows = {}
+        cache = FeatureCache.open(self.path)
         for spec in self._block_specs():
-            stored = np.asarray(self._array(spec)[first:end])
+            stored = cache.read(spec.name, first, end)
             rows[spec.name] = stored.astype(object) if spec.dtype == "str" else stored.copy()
         return rows
+
+    def mark_pending(self, start: int, places: Sequence[int]) -> None:
+        """Take back the status of some rows of a block, before they are written anew."""
+        first, end = self.block_bounds(start)
+        status = np.asarray(self._array(BY_NAME[_LAST])[first:end]).copy()
+        if status[list(places)].any():
+            status[list(places)] = BY_NAME[_LAST].fill
+            self._array(BY_NAME[_LAST])[first:end] = status
 
     def write_block(self, start: int, rows: Rows) -> None:
         """Write all per-block arrays of one block, `status` last: a block is there wholly or not at all.

@@ -22,10 +22,11 @@ from pipeline.datasets.synthetic.plan import (
     face_only_bound,
     plan_clips,
 )
-from pipeline.datasets.synthetic.write import write_synthetic
+from pipeline.datasets.synthetic.write import DESCRIPTION, write_synthetic
 
 __all__ = [
     "CLASSES",
+    "DESCRIPTION",
     "PlannedClip",
     "SyntheticConfig",
     "chance_accuracy",
