@@ -31,12 +31,17 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     no_args_is_help=True,
+    rich_markup_mode=None,
     pretty_exceptions_enable=False,
     add_completion=False,
     help="Scene-guided dynamic facial expression recognition: clips -> feature cache -> trained OUS model.",
 )
-weights_app = typer.Typer(no_args_is_help=True, help="Published model weights: list them, fetch them.")
-cache_app = typer.Typer(no_args_is_help=True, help="A feature cache: what it holds, whether it is right.")
+weights_app = typer.Typer(
+    no_args_is_help=True, rich_markup_mode=None, help="Published model weights: list them, fetch them."
+)
+cache_app = typer.Typer(
+    no_args_is_help=True, rich_markup_mode=None, help="A feature cache: what it holds, whether it is right."
+)
 _people = Console(stderr=True, highlight=False, soft_wrap=True)
 
 _EXIT_FAILED_CHECK, _EXIT_INTERRUPTED = 3, 130
@@ -190,7 +195,10 @@ def extract(
     config = override(from_dict(ExtractConfig, values), set_ or [])
     options = runner.RunOptions(limit=limit, retry_failed=retry_failed)
     device = runner.choose_device(gpus)
-    say(f"{len(index.clips)} clips of {len(index.class_names)} classes; loading models")
+    say(f"{len(index.clips)} clips of {len(index.class_names)} classes: {', '.join(index.class_names)}")
+    unknown = sorted({index.class_names[c.label] for c in index.clips if c.label >= 0 and c.polarity < 0})
+    if unknown:
+        say(f"note: the polarity of {', '.join(unknown)} is not known; training will ask for it")
     tools = load_tools(config, device)
     say(f"{encoder} ({encoder_weights}) in {tools.encoder.precision} on {device}; faces by {detector}")
     if dry_run:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import torch
 
 from pipeline.config import require_range, to_dict
-from pipeline.errors import CacheError, ConfigError
+from pipeline.errors import CacheError, ConfigError, DatasetError
 from pipeline.fingerprint import differences, sha256_json
 from pipeline.process import Tools, process_block
 from pipeline.store.reader import FeatureCache, is_hdf5
@@ -172,6 +172,7 @@ def extract(
 def open_cache(index: DatasetIndex, tools: Tools, cache_path: Path) -> CacheWriter:
     """The cache for this index and these tools: created, or checked to be the same and resumed."""
     _refuse_hdf5(cache_path)
+    _require_boxes(index, tools)
     meta = describe(index, tools)
     static = static_rows(index)
     if not cache_path.exists():
@@ -179,6 +180,15 @@ def open_cache(index: DatasetIndex, tools: Tools, cache_path: Path) -> CacheWrit
     with FeatureCache.open(cache_path) as cache:
         _refuse_other(cache, meta, static)
     return CacheWriter.resume(cache_path)
+
+
+def _require_boxes(index: DatasetIndex, tools: Tools) -> None:
+    if tools.config.detector.name == "boxes" and not any(clip.given_boxes for clip in index.clips):
+        msg = (
+            f"--detector boxes, but no clip of '{index.root}' brings a box; add the columns x0, y0, x1, y1 "
+            "or boxes to the manifest, or choose another detector."
+        )
+        raise DatasetError(msg)
 
 
 def _refuse_hdf5(cache_path: Path) -> None:
@@ -306,7 +316,7 @@ def _package_versions() -> dict[str, str]:
 
 def _refuse_other(cache: FeatureCache, meta: CacheMeta, static: dict[str, npt.NDArray[Any]]) -> None:
     found = differences(meta.identity, cache.meta.identity)
-    names = ("dataset", "class_names", "fold_names", "num_clips", "num_views", "num_frames")
+    names = ("dataset", "class_names", "fold_names", "num_clips")
     found += differences(
         {name: getattr(meta, name) for name in names}, {name: getattr(cache.meta, name) for name in names}
     )

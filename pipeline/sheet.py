@@ -56,7 +56,8 @@ def draw_faces(picture: Bytes, faces: Faces) -> Bytes:
 def stream_sheet(prepared: Prepared, columns: int = 8) -> Bytes:
     """A clip's sampled frames with all faces and the subject's track, above its two streams.
 
-    The subject's box is green where the face was detected and red where it was interpolated.
+    The subject's box is green where the face was detected and red where it was not and the
+    track fills in.
     """
     side = prepared.streams.face_U3SS.shape[-1]
     cells = []
@@ -66,7 +67,7 @@ def stream_sheet(prepared: Prepared, columns: int = 8) -> Bytes:
         if prepared.track.has_face:
             _rectangle(drawn, prepared.track.box_xyxy_px[u], _SUBJECT if found else _GUESSED, 3)
         face, scene = _shown(prepared.streams.face_U3SS[u]), _shown(prepared.streams.scene_U3SS[u])
-        state = "found" if found else ("interpolated" if prepared.track.has_face else "no face")
+        state = "found" if found else ("not found, box kept" if prepared.track.has_face else "no face")
         caption = f"{prepared.frames.index_U[u]}  {prepared.frames.seconds_U[u]:.2f} s  {state}"
         cells.append(np.vstack([_caption(caption, side), _fit(drawn, side), face, scene]))
     return tile(cells, columns)

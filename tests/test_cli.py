@@ -98,7 +98,11 @@ def test_strict_dry_run_limit_and_info(run, data, tmp_path, monkeypatch):
     [
         (["extract", "--dataset", "dfew", "--gpus", "4"], 1, "the official sets are not read yet"),
         (["extract", "--dataset", "nope"], 2, "--dataset is 'nope'; allowed: manifest, folder, synthetic"),
-        (["extract", "--dataset", "manifest"], 1, "No data set at 'data/manifest' .*OUS_DATA/manifest"),
+        (
+            ["extract", "--dataset", "manifest"],
+            1,
+            "No data set at 'data/manifest'; give --root PATH, or set .OUS_DATA",
+        ),
         (
             ["extract", "--dataset", "manifest", "--scheduler", "slurm"],
             2,

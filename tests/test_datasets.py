@@ -22,9 +22,8 @@ def test_a_folder_is_read(tmp_path):
 
 @pytest.mark.parametrize("name", READERS)
 def test_a_missing_root_is_named(tmp_path, name):
-    with pytest.raises(
-        DatasetError, match=rf"^No data set at '.*gone' \(--root, or the folder \$OUS_DATA/{name}\)"
-    ):
+    message = rf"^No data set at '.*gone'; give --root PATH, or set \$OUS_DATA to .* holds '{name}'"
+    with pytest.raises(DatasetError, match=message):
         read_dataset(name, tmp_path / "gone")
 
 

@@ -36,10 +36,10 @@ def test_missing_and_foreign_paths_are_refused(tmp_path):
     with pytest.raises(CacheError, match=r"No cache at '.*none.zarr'; make one with `cli.py extract"):
         FeatureCache.open(tmp_path / "none.zarr")
     (tmp_path / "dir.zarr").mkdir()
-    with pytest.raises(CacheError, match="is not a Zarr group"):
+    with pytest.raises(CacheError, match="is not a feature cache .no Zarr group there.; give one that"):
         FeatureCache.open(tmp_path / "dir.zarr")
     (tmp_path / "text.zarr").write_text("hello")
-    with pytest.raises(CacheError, match="is not a Zarr group"):
+    with pytest.raises(CacheError, match="is not a feature cache .no Zarr group there.; give one that"):
         FeatureCache.open(tmp_path / "text.zarr")
     (tmp_path / "text.h5").write_text("hello")
     with pytest.raises(CacheError, match="is not a readable HDF5 file"):

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from pipeline import runner
-from pipeline.errors import CacheError, ConfigError
+from pipeline.errors import CacheError, ConfigError, DatasetError
 from pipeline.runner import RunOptions, choose_device, extract, plan
 from pipeline.store.reader import FeatureCache
 from tests.small_clips import small_tools, small_tools_with, write_clips, write_video
@@ -155,6 +155,15 @@ def test_a_retried_clip_is_pending_until_its_block_is_written(tmp_path, monkeypa
     monkeypatch.undo()
     extract(index, small_tools(), path, RunOptions())
     assert runner.report(path, 0).counts["failed"] == 2
+
+
+def test_given_boxes_that_nobody_gave_are_refused(index, tmp_path):
+    clips = tuple(dataclasses.replace(clip, given_boxes=None) for clip in index.clips)
+    with pytest.raises(
+        DatasetError, match="--detector boxes, but no clip of .* brings a box; add the columns"
+    ):
+        extract(dataclasses.replace(index, clips=clips), small_tools(), tmp_path / "c.zarr", RunOptions())
+    assert not (tmp_path / "c.zarr").exists()
 
 
 def test_a_plan_tells_bytes_and_writes_nothing(index, undisturbed, tmp_path):

@@ -58,7 +58,8 @@ class FoldRows:
             if split == "validation":
                 others = ", ".join(rule for rule in _RULES if rule != self.rule)
                 remedy = (
-                    f" data.validation is {self.rule}; others: {others} (holdout needs two clips of a class)."
+                    f" data.validation is {self.rule}; others: {others} (holdout needs two clips a class). "
+                    "With a handful of clips: --set data.validation=train."
                 )
             msg = (
                 f"Fold '{self.fold_name}' has no usable clips in split '{split}' "

@@ -96,7 +96,7 @@ class DemoReport:
     def lines(self) -> list[str]:
         """For people: both models against the bound and chance, and where to look."""
         verdict = (
-            "The full model's interval lies above the bound: it uses the scene."
+            "The full model's interval lies above the bound: on these clips it uses the scene."
             if self.scene_helps
             else "The full model's interval does NOT lie above the bound: no gain by the scene is shown."
         )
@@ -109,6 +109,7 @@ class DemoReport:
             f"  {'the most that faces alone can give':<44} {self.bound:7.1%}",
             *(_row(name, result) for name, result in rows[1:]),
             verdict,
+            "(Drawn clips, untrained encoder: where the models stand to the bound is all this is about.)",
             "took      " + ", ".join(f"{name} {value:.0f} s" for name, value in self.seconds.items()),
             f"look at   {self.out / FIGURE}, {self.out / SHEET}",
             f"figures   {self.out / RUNS}/*/curves.png, confusion.png",

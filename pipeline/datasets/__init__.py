@@ -44,7 +44,10 @@ def read_dataset(name: str, root: Path) -> DatasetIndex:
         msg = f"--dataset is '{name}'; allowed: {', '.join(READERS)}."
         raise ConfigError(msg)
     if not root.exists():
-        msg = f"No data set at '{root}' (--root, or the folder $OUS_DATA/{name}); give --root PATH."
+        msg = (
+            f"No data set at '{root}'; give --root PATH, or set $OUS_DATA to the folder that holds '{name}' "
+            f"(without it, data/{name} is looked for)."
+        )
         raise DatasetError(msg)
     read = cast(Callable[[Path], DatasetIndex], import_module(READERS[name]).read)
     return dataclasses.replace(read(root), name=name)

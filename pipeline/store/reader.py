@@ -116,7 +116,7 @@ def _open_zarr(path: Path) -> tuple[Any, Mapping[str, Any], None]:
         ValueError,
         KeyError,
     ) as error:
-        msg = f"'{path}' is not a Zarr group: {error}"
+        msg = f"'{path}' is not a feature cache (no Zarr group there); give one that `extract --cache` made."
         raise CacheError(msg) from error
     return group, dict(group.attrs), None
 

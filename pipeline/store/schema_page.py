@@ -57,6 +57,7 @@ reads either. To look inside:
 
 ```python
 import xarray
+
 tree = xarray.open_datatree("feats.zarr", engine="zarr", consolidated=False)
 tree["scene"]["early"].dims
 ```
