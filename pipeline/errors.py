@@ -4,6 +4,11 @@ A message says what, the value, what is allowed, and what to do.
 """
 
 
+def first_line(error: BaseException) -> str:
+    """What an error of another library says, in one line; its class where it says nothing."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
 class OusError(Exception):
     """A known error. The command line prints it in one line and exits with `exit_code`."""
 

@@ -20,7 +20,7 @@ from pipeline import streams as stream_step
 from pipeline import tracks as track_step
 from pipeline.clip_model import EncoderConfig, LoadedClip, load_clip
 from pipeline.config import to_dict
-from pipeline.errors import ClipError
+from pipeline.errors import ClipError, first_line
 from pipeline.features import Encoded, Encoder, FeatureConfig
 from pipeline.fingerprint import sha256_file
 from pipeline.types import (
@@ -227,8 +227,7 @@ def _step(stage: str) -> Iterator[None]:
     except (ClipError, MemoryError, torch.OutOfMemoryError):
         raise
     except Exception as error:  # noqa: BLE001 - the boundary of a clip: anything wrong ends this clip alone
-        lines = str(error).strip().splitlines() or ["no message"]
-        raise ClipError(stage, f"unexpected {type(error).__name__}: {lines[0]}") from error
+        raise ClipError(stage, f"unexpected {type(error).__name__}: {first_line(error)}") from error
 
 
 def _detect(clip: ClipRef, frames: Frames, tools: CropTools) -> list[Faces]:

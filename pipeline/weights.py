@@ -22,7 +22,7 @@ from typing import IO, Any
 import torch
 
 from pipeline.config import require_one_of
-from pipeline.errors import WeightsError
+from pipeline.errors import WeightsError, first_line
 from pipeline.fingerprint import sha256_file
 
 WEIGHTS_DIR = "OUS_WEIGHTS"
@@ -241,7 +241,7 @@ def load_state_dict(path: Path, max_bytes: int = _MAX_BYTES) -> dict[str, torch.
     except WeightsError:
         raise
     except Exception as error:  # noqa: BLE001 - whatever a damaged or hostile file raises is one known error
-        first = (str(error).strip() or type(error).__name__).splitlines()[0]
+        first = first_line(error)
         msg = f"'{path}' is not a file of plain tensors, and nothing in it was run: {first}"
         raise WeightsError(msg) from error
     if not isinstance(loaded, dict) or not all(

@@ -1,11 +1,14 @@
 """What every test shares: where the real material lies, and what a missing GPU means."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 from hypothesis import settings
+
+from tests.tiny_cache import tiny_clip
 
 TEST_DATA = "OUS_TEST_DATA"
 
@@ -42,3 +45,17 @@ def test_data() -> Path:
     if not folder.is_dir():
         pytest.fail(f"${TEST_DATA} is '{named}', which is no folder; mend or unset it", pytrace=False)
     return folder.resolve()
+
+
+@pytest.fixture(scope="module")
+def one_tiny_encoder() -> Iterator[None]:
+    """The tiny cache's encoder is loaded once for all tests of a module; test_prompts loads it for real.
+
+    One thread, since threads that wait for each other make small products slow on a busy machine.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("trainer.prompts.load_clip", lambda _: tiny_clip())
+        yield
+    torch.set_num_threads(threads)

@@ -1,24 +1,9 @@
-import json
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from pipeline.datasets.manifest import read
 from pipeline.types import Polarity, Split
-
-HEADER = "path,label,split"
-
-
-def manifest(folder: Path, text: str | bytes, name: str = "manifest.csv") -> Path:
-    path = folder / name
-    path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    return path
-
-
-def jsonl(folder: Path, *rows: object) -> Path:
-    return manifest(folder, "\n".join(json.dumps(row) for row in rows), "manifest.jsonl")
-
+from tests.manifests import HEADER, jsonl, manifest
 
 # What is read
 

@@ -9,19 +9,7 @@ from hypothesis import strategies as st
 
 from pipeline.datasets.manifest import read
 from pipeline.errors import DatasetError
-
-HEADER = "path,label,split"
-
-
-def manifest(folder: Path, text: str | bytes, name: str = "manifest.csv") -> Path:
-    path = folder / name
-    path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    return path
-
-
-def jsonl(folder: Path, *rows: object) -> Path:
-    return manifest(folder, "\n".join(json.dumps(row) for row in rows), "manifest.jsonl")
-
+from tests.manifests import HEADER, jsonl, manifest
 
 # What is refused
 

@@ -9,26 +9,14 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from pipeline.config import override
 from pipeline.errors import ConfigError, WeightsError
-from tests.tiny_cache import tiny_cache, tiny_clip, tiny_meta
+from tests.tiny_cache import tiny_cache, tiny_meta
 from trainer.checkpoint import load_checkpoint
 from trainer.config import smoke
 from trainer.train import TrainingError, train
 
 SHORT = override(smoke(), ["schedule.max_epochs=3"])
 
-
-@pytest.fixture(scope="module", autouse=True)
-def one_encoder():
-    """The encoder is loaded once for all tests here; test_prompts loads it for real.
-
-    One thread, since threads that wait for each other make small products slow on a busy machine.
-    """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("trainer.prompts.load_clip", lambda _: tiny_clip())
-        yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_tiny_encoder")
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
-from pipeline.errors import CheckpointError, ConfigError
+from pipeline.errors import CheckpointError, ConfigError, first_line
 from pipeline.fingerprint import differences
 from pipeline.store.reader import FeatureCache
 from pipeline.store.schema import CacheMeta
@@ -199,8 +199,7 @@ def load_checkpoint(run_dir: Path, device: torch.device) -> Checkpoint:
         model.load_state_dict(state)
         text_CF = tensors[_TEXT_FEATURES]
     except (SafetensorError, RuntimeError, KeyError) as error:
-        first = str(error).strip().splitlines()[0]
-        msg = f"'{path}' does not hold the model that {CONFIG_FILE} describes: {first}"
+        msg = f"'{path}' does not hold the model that {CONFIG_FILE} describes: {first_line(error)}"
         raise CheckpointError(msg) from error
     model.to(device).eval()
     return Checkpoint(model=model, text_CF=text_CF.to(device), config=config, info=info)

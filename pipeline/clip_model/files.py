@@ -18,7 +18,7 @@ from open_clip.constants import HF_SAFE_WEIGHTS_NAME, HF_WEIGHTS_NAME
 from open_clip.pretrained import download_pretrained, get_pretrained_cfg, list_pretrained_tags_by_model
 
 from pipeline import weights as published
-from pipeline.errors import ConfigError, OusError, WeightsError
+from pipeline.errors import ConfigError, OusError, WeightsError, first_line
 from pipeline.fingerprint import sha256_file
 from pipeline.store.schema import RANDOM_WEIGHTS
 
@@ -80,7 +80,7 @@ def load_into(model: Any, path: Path, name: str) -> None:
     except OusError:
         raise
     except Exception as error:  # noqa: BLE001 - whatever a damaged or hostile file raises is one known error
-        first = (str(error).strip() or type(error).__name__).splitlines()[0]
+        first = first_line(error)
         msg = f"'{path}' does not hold weights of {name}: {first}"
         raise WeightsError(msg) from error
     own = model.state_dict()
@@ -154,7 +154,7 @@ def _downloaded(name: str, weights: str, tag: Mapping[str, Any], fetched: Path) 
             remedy = f"download {address} and put it at {fetched}, or give it with --encoder-weights PATH"
         else:
             remedy = f"download {' or '.join(_HUB_FILES)} from there and give it with --encoder-weights PATH"
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        reason = first_line(error)
         msg = (
             f"The weights '{weights}' of {name} are not on this machine and could not be downloaded from "
             f"{source} ({reason}). Where there is internet, {remedy}. "

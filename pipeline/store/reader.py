@@ -12,7 +12,7 @@ import numpy.typing as npt
 import zarr
 import zarr.errors
 
-from pipeline.errors import CacheError
+from pipeline.errors import CacheError, first_line
 from pipeline.fingerprint import sha256_json
 from pipeline.store.schema import ArraySpec, CacheMeta
 from pipeline.types import Status
@@ -66,7 +66,7 @@ class FeatureCache:
         try:
             rows = self._arrays[name][start:stop]
         except Exception as error:  # noqa: BLE001 - whatever a damaged chunk raises is one known error
-            first = (str(error).strip() or type(error).__name__).splitlines()[0]
+            first = first_line(error)
             end = self.meta.num_clips if stop is None else min(stop, self.meta.num_clips)
             msg = (
                 f"{self.path}: array '{name}', clips {start} to {end - 1}, cannot be read ({first}). "
