@@ -23,6 +23,7 @@ from pipeline.config import to_dict
 from pipeline.errors import ClipError, first_line
 from pipeline.features import Encoded, Encoder, FeatureConfig
 from pipeline.fingerprint import sha256_file
+from pipeline.store.schema import RANDOM_WEIGHTS
 from pipeline.types import (
     ClipDone,
     ClipFailed,
@@ -95,7 +96,7 @@ class Tools:
         config["detector"]["sha256"] = self.detector.weights_sha256
         config["encoder"] = {
             "name": self.config.encoder.name,
-            "random": self.config.encoder.weights == "random",
+            "random": self.config.encoder.weights == RANDOM_WEIGHTS,
             "visual_sha256": self.clip.visual_sha256,
             "text_sha256": self.clip.text_sha256,
             "mean": list(self.clip.mean),
@@ -278,10 +279,8 @@ def _finished(item: _Cropped, face: Encoded, scene: Encoded) -> ClipOutcome:
             face_embedding=_half(face.embedding_NF[row_VT], "face/embedding"),
             scene_embedding=_half(scene.embedding_NF[row_VT], "scene/embedding"),
             scene_early=_half(_there(scene.early_N43D)[row_VT], "scene/early"),
-            face_tokens=None if face.tokens_NJD is None else _half(face.tokens_NJD[row_VT], "face/tokens"),
-            scene_tokens=None
-            if scene.tokens_NJD is None
-            else _half(scene.tokens_NJD[row_VT], "scene/tokens"),
+            face_tokens=_tokens(face, row_VT, "face/tokens"),
+            scene_tokens=_tokens(scene, row_VT, "scene/tokens"),
         )
     except ClipError as error:
         return ClipFailed(stage=error.stage, reason=error.reason, source_sha256=item.source_sha256)
@@ -292,6 +291,10 @@ def _finished(item: _Cropped, face: Encoded, scene: Encoded) -> ClipOutcome:
         features=features,
         notes=item.notes,
     )
+
+
+def _tokens(encoded: Encoded, row_VT: torch.Tensor, name: str) -> Halves | None:
+    return None if encoded.tokens_NJD is None else _half(encoded.tokens_NJD[row_VT], name)
 
 
 def _there(value: torch.Tensor | None) -> torch.Tensor:

@@ -171,15 +171,23 @@ def extract(
 
 def open_cache(index: DatasetIndex, tools: Tools, cache_path: Path) -> CacheWriter:
     """The cache for this index and these tools: created, or checked to be the same and resumed."""
+    meta, static = _checked(index, tools, cache_path)
+    if cache_path.exists():
+        return CacheWriter.resume(cache_path)
+    return CacheWriter.create(cache_path, meta, static)
+
+
+def _checked(
+    index: DatasetIndex, tools: Tools, cache_path: Path
+) -> tuple[CacheMeta, dict[str, npt.NDArray[Any]]]:
+    """What the cache of this index and these tools says of itself, once nothing speaks against it."""
     _refuse_hdf5(cache_path)
     _require_boxes(index, tools)
-    meta = describe(index, tools)
-    static = static_rows(index)
-    if not cache_path.exists():
-        return CacheWriter.create(cache_path, meta, static)
-    with FeatureCache.open(cache_path) as cache:
-        _refuse_other(cache, meta, static)
-    return CacheWriter.resume(cache_path)
+    meta, static = describe(index, tools), static_rows(index)
+    if cache_path.exists():
+        with FeatureCache.open(cache_path) as cache:
+            _refuse_other(cache, meta, static)
+    return meta, static
 
 
 def _require_boxes(index: DatasetIndex, tools: Tools) -> None:
@@ -199,12 +207,9 @@ def _refuse_hdf5(cache_path: Path) -> None:
 
 def plan(index: DatasetIndex, tools: Tools, cache_path: Path, options: RunOptions) -> Plan:
     """What `extract` would do, without writing; an existing cache is checked as it would be."""
-    _refuse_hdf5(cache_path)
-    meta = describe(index, tools)
+    meta, _ = _checked(index, tools, cache_path)
     rows = list(range(len(index.clips)))[: options.limit]
     if cache_path.exists():
-        with FeatureCache.open(cache_path) as cache:
-            _refuse_other(cache, meta, static_rows(index))
         rows = [row for _, block in _blocks_to_do(cache_path, options) for row in block]
     timed = [index.clips[row] for row in rows[:_TIMED_CLIPS]]
     began = time.monotonic()

@@ -241,8 +241,7 @@ def load_state_dict(path: Path, max_bytes: int = _MAX_BYTES) -> dict[str, torch.
     except WeightsError:
         raise
     except Exception as error:  # noqa: BLE001 - whatever a damaged or hostile file raises is one known error
-        first = first_line(error)
-        msg = f"'{path}' is not a file of plain tensors, and nothing in it was run: {first}"
+        msg = f"'{path}' is not a file of plain tensors, and nothing in it was run: {first_line(error)}"
         raise WeightsError(msg) from error
     if not isinstance(loaded, dict) or not all(
         isinstance(key, str) and isinstance(value, torch.Tensor) for key, value in loaded.items()

@@ -80,8 +80,7 @@ def load_into(model: Any, path: Path, name: str) -> None:
     except OusError:
         raise
     except Exception as error:  # noqa: BLE001 - whatever a damaged or hostile file raises is one known error
-        first = first_line(error)
-        msg = f"'{path}' does not hold weights of {name}: {first}"
+        msg = f"'{path}' does not hold weights of {name}: {first_line(error)}"
         raise WeightsError(msg) from error
     own = model.state_dict()
     if "logit_scale" in state and state["logit_scale"].numel() == 1:

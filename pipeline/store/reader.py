@@ -14,7 +14,7 @@ import zarr.errors
 
 from pipeline.errors import CacheError, first_line
 from pipeline.fingerprint import sha256_json
-from pipeline.store.schema import ArraySpec, CacheMeta
+from pipeline.store.schema import BY_NAME, ArraySpec, CacheMeta
 from pipeline.types import Status
 
 HDF5_META = "ous_meta_json"
@@ -62,18 +62,17 @@ class FeatureCache:
 
     def read(self, name: str, start: int = 0, stop: int | None = None) -> npt.NDArray[Any]:
         """The rows `start` to `stop` of an array; text comes as an object array of `str`."""
-        spec = next(spec for spec in self.meta.arrays() if spec.name == name)
+        array = self._arrays[name]
         try:
-            rows = self._arrays[name][start:stop]
+            rows = array[start:stop]
         except Exception as error:  # noqa: BLE001 - whatever a damaged chunk raises is one known error
-            first = first_line(error)
             end = self.meta.num_clips if stop is None else min(stop, self.meta.num_clips)
             msg = (
-                f"{self.path}: array '{name}', clips {start} to {end - 1}, cannot be read ({first}). "
-                "The cache is damaged; move it away and extract again."
+                f"{self.path}: array '{name}', clips {start} to {end - 1}, cannot be read "
+                f"({first_line(error)}). The cache is damaged; move it away and extract again."
             )
             raise CacheError(msg) from error
-        if spec.dtype == "str":
+        if BY_NAME[name].dtype == "str":
             return np.array([_text(value) for value in rows], dtype=object)
         return np.asarray(rows)
 

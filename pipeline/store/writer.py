@@ -1,7 +1,8 @@
 """Writing a feature cache: created whole, then filled block by block, each block owned by one writer."""
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
@@ -85,12 +86,16 @@ class CacheWriter:
         return rows
 
     def mark_pending(self, start: int, places: Sequence[int]) -> None:
-        """Take back the status of some rows of a block, before they are written anew."""
+        """Take back the status of some rows of a block, before they are written anew.
+
+        Raises CacheError when the disk refuses.
+        """
         first, end = self.block_bounds(start)
         status = np.asarray(self._array(BY_NAME[_LAST])[first:end]).copy()
         if status[list(places)].any():
             status[list(places)] = BY_NAME[_LAST].fill
-            self._array(BY_NAME[_LAST])[first:end] = status
+            with self._refusals_told(first, end):
+                self._array(BY_NAME[_LAST])[first:end] = status
 
     def write_block(self, start: int, rows: Rows) -> None:
         """Write all per-block arrays of one block, `status` last: a block is there wholly or not at all.
@@ -98,10 +103,16 @@ class CacheWriter:
         Raises CacheError when the disk refuses; what the block held before then still counts.
         """
         first, end = self.block_bounds(start)
-        try:
+        with self._refusals_told(first, end):
             for spec in sorted(self._block_specs(), key=lambda spec: spec.name == _LAST):
                 shape = (end - first, *self.meta.shape(spec)[1:])
                 self._array(spec)[first:end] = _as_stored(spec, rows[spec.name], shape)
+
+    @contextmanager
+    def _refusals_told(self, first: int, end: int) -> Iterator[None]:
+        """Turn a disk's refusal into a CacheError that names the clips."""
+        try:
+            yield
         except OSError as error:
             msg = (
                 f"Clips {first} to {end - 1} could not be written to '{self.path}': "
@@ -145,4 +156,4 @@ def _as_stored(spec: ArraySpec, value: npt.NDArray[Any], shape: tuple[int, ...])
     if not np.can_cast(value.dtype, spec.dtype, casting="same_kind"):
         msg = f"array '{spec.name}' was given type {value.dtype}; {spec.dtype} is needed"
         raise ValueError(msg)
-    return value.astype(BY_NAME[spec.name].dtype)
+    return value.astype(spec.dtype)
