@@ -67,7 +67,7 @@ def look(path: Path, tools: CropTools, drawing: Path | None) -> dict[str, Any]:
     try:
         if path.suffix.lower() in PICTURE_SUFFIXES:
             picture = read_picture(path)
-            (found,) = tools.detector.detect(picture[None])
+            (found,) = tools.detector.detect(torch.from_numpy(picture[None]))
             document["frames"] = [_row(found)]
             drawn = draw_faces(picture, found)
         else:

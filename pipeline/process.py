@@ -235,7 +235,7 @@ def _detect(clip: ClipRef, frames: Frames, tools: CropTools) -> list[Faces]:
     if tools.config.detector.name == "boxes":
         _, height, width, _ = frames.rgb_UHWC.shape
         return face_step.given_faces(clip.given_boxes, frames.index_U, height, width)
-    return tools.detector.detect(frames.rgb_UHWC)
+    return tools.detector.detect(torch.from_numpy(frames.rgb_UHWC).to(tools.device))
 
 
 def _share_of_work(

@@ -16,9 +16,9 @@ import pipeline.faces
 from pipeline import weights
 from pipeline.errors import ConfigError, WeightsError
 from pipeline.faces import DetectorConfig, FaceDetector, given_faces, load_detector, networks
-from pipeline.faces.detector import shrunk
 from pipeline.faces.haar import score_of_margin
-from pipeline.faces.retinaface import RetinaFaceDetector, decode_boxes, decode_landmarks, priors
+from pipeline.faces.haar import shrunk as shrunk_by_area
+from pipeline.faces.retinaface import RetinaFaceDetector, decode_boxes, decode_landmarks, priors, shrunk
 from pipeline.fingerprint import sha256_file
 from pipeline.frames import FrameConfig, decode_clip
 from pipeline.types import Bytes, Faces, Floats, GivenBoxes
@@ -32,8 +32,9 @@ BATCH_PX = 2e-3
 another order of sums for another batch size (measured on real frames: 4e-5 pixels)."""
 
 
-def random_frames(num_frames: int, height: int, width: int) -> Bytes:
-    return np.random.default_rng(7).integers(0, 256, (num_frames, height, width, 3), np.uint8)
+def random_frames(num_frames: int, height: int, width: int) -> torch.Tensor:
+    frames = np.random.default_rng(7).integers(0, 256, (num_frames, height, width, 3), np.uint8)
+    return torch.from_numpy(frames)
 
 
 @pytest.fixture(scope="module")
@@ -144,7 +145,7 @@ def test_a_batch_equals_the_library_one_picture_at_a_time(
     found = detector.detect(frames)
     assert len(found) == 3
     for faces, frame in zip(found, frames, strict=True):
-        plain = plain_detect(detector, config, frame)
+        plain = plain_detect(detector, config, frame.numpy())
         assert len(plain.score) > 5
         assert (np.diff(faces.score) <= 0).all()
         assert_same(faces, plain, BATCH_PX)
@@ -154,7 +155,7 @@ def test_boxes_come_back_in_pixels_of_the_frame_and_inside_it(random_files: dict
     config = DetectorConfig(name=MOBILENET, score=0.5, long_side=96)
     detector = random_detector(config, random_files)
     frames = random_frames(1, 64, 96)
-    doubled = frames.repeat(2, axis=1).repeat(2, axis=2)
+    doubled = frames.repeat_interleave(2, dim=1).repeat_interleave(2, dim=2)
     (small,), (large,) = detector.detect(frames), detector.detect(doubled)
     np.testing.assert_array_equal(large.box_xyxy_px, small.box_xyxy_px * 2)
     np.testing.assert_array_equal(large.landmark_xy_px, small.landmark_xy_px * 2)
@@ -163,16 +164,32 @@ def test_boxes_come_back_in_pixels_of_the_frame_and_inside_it(random_files: dict
 
 
 def test_frames_are_shrunk_to_the_long_side_and_never_enlarged() -> None:
-    frames = random_frames(2, 40, 100)
-    assert shrunk(frames, 0) is frames
-    assert shrunk(frames, 100) is frames
-    assert shrunk(frames, 640) is frames
-    assert shrunk(frames, 50).shape == (2, 20, 50, 3)
+    pictures = random_frames(2, 40, 100).permute(0, 3, 1, 2)
+    for long_side in (0, 100, 640):
+        assert torch.equal(shrunk(pictures, long_side), pictures.float())
+    assert shrunk(pictures, 50).shape == (2, 3, 20, 50)
+    assert shrunk(pictures.transpose(2, 3), 50).shape == (2, 3, 50, 20)
+    assert shrunk(random_frames(1, 1, 100).permute(0, 3, 1, 2), 32).shape == (1, 3, 1, 32)
+
+
+def test_shrinking_does_not_move_or_alias_the_picture() -> None:
+    ramp = torch.arange(200, dtype=torch.uint8).expand(1, 3, 40, 200)
+    small = shrunk(ramp, 50)
+    torch.testing.assert_close(small[0, 0, 5, 1:-1], torch.arange(5.5, 196, 4), rtol=0, atol=1e-3)
+    stripes = torch.tensor([0, 255], dtype=torch.uint8).repeat(100).expand(1, 3, 40, 200)
+    assert (shrunk(stripes, 50)[..., 1:-1] - 127.5).abs().max() < 1
+
+
+def test_haar_shrinks_by_the_mean_of_the_area() -> None:
+    frames = random_frames(2, 40, 100).numpy()
+    assert shrunk_by_area(frames, 0) is frames
+    assert shrunk_by_area(frames, 640) is frames
     np.testing.assert_allclose(
-        shrunk(frames, 50), frames.reshape(2, 20, 2, 50, 2, 3).mean(axis=(2, 4)), rtol=0, atol=0.51
+        shrunk_by_area(frames, 50),
+        frames.reshape(2, 20, 2, 50, 2, 3).mean(axis=(2, 4)),
+        rtol=0,
+        atol=0.51,
     )
-    assert shrunk(frames.transpose(0, 2, 1, 3), 50).shape == (2, 50, 20, 3)
-    assert shrunk(random_frames(1, 1, 100), 32).shape == (1, 1, 32, 3)
 
 
 def test_a_frame_without_a_face_has_no_faces(random_files: dict[str, Path]) -> None:
@@ -277,7 +294,7 @@ def test_haar_knows_its_file_and_finds_nothing_on_a_blank() -> None:
     assert detector.weights_sha256 == sha256_file(
         Path(cv2.data.haarcascades) / "haarcascade_frontalface_default.xml"
     )
-    (faces,) = detector.detect(np.full((1, 120, 160, 3), 128, np.uint8))
+    (faces,) = detector.detect(torch.full((1, 120, 160, 3), 128, dtype=torch.uint8))
     assert faces.box_xyxy_px.shape == (0, 4)
 
 
@@ -291,12 +308,12 @@ def known_detector(path: str, **changes: object) -> FaceDetector:
     return load_detector(DetectorConfig(**settings), CPU)
 
 
-def picture(path: Path) -> Bytes:
-    return np.ascontiguousarray(cv2.imread(str(path))[None, ..., ::-1])
+def picture(path: Path) -> torch.Tensor:
+    return torch.from_numpy(np.ascontiguousarray(cv2.imread(str(path))[None, ..., ::-1]))
 
 
-def subject_frames(path: Path) -> Bytes:
-    return decode_clip(path, FrameConfig()).rgb_UHWC
+def subject_frames(path: Path) -> torch.Tensor:
+    return torch.from_numpy(decode_clip(path, FrameConfig()).rgb_UHWC)
 
 
 @pytest.mark.data

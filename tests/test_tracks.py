@@ -209,7 +209,9 @@ def test_the_larger_and_longer_wins(large: float, small_share: float, lost: set[
 def test_false_finds_on_a_real_clip_do_not_take_the_track(test_data: Path) -> None:
     """Haar also finds faces in the shoes and, once, in half of the body."""
     frames = decode_clip(test_data / "videos" / "people" / "s13.mp4", FrameConfig())
-    found = load_detector(DetectorConfig(name="haar"), torch.device("cpu")).detect(frames.rgb_UHWC)
+    found = load_detector(DetectorConfig(name="haar"), torch.device("cpu")).detect(
+        torch.from_numpy(frames.rgb_UHWC)
+    )
     assert sum(len(one.score) > 1 for one in found) >= 5
     track = build_track(found, TrackConfig())
     assert track.found.all()
@@ -220,7 +222,9 @@ def test_false_finds_on_a_real_clip_do_not_take_the_track(test_data: Path) -> No
 @pytest.mark.data
 def test_a_clip_that_loses_its_face_holds_the_last_box(test_data: Path) -> None:
     frames = decode_clip(test_data / "videos" / "people" / "face_noface.mov", FrameConfig())
-    found = load_detector(DetectorConfig(name="haar"), torch.device("cpu")).detect(frames.rgb_UHWC)
+    found = load_detector(DetectorConfig(name="haar"), torch.device("cpu")).detect(
+        torch.from_numpy(frames.rgb_UHWC)
+    )
     track = build_track(found, TrackConfig())
     np.testing.assert_array_equal(track.found, [True] * 7 + [False] * 9)
     np.testing.assert_array_equal(track.box_xyxy_px[7:], np.tile(track.box_xyxy_px[7], (9, 1)))

@@ -9,7 +9,7 @@
 
 import torch
 
-from pipeline.faces.detector import DETECTORS, DetectorConfig, FaceDetector
+from pipeline.faces.detector import DETECTORS, DetectorConfig, DeviceLock, FaceDetector
 from pipeline.faces.given import BoxesOnly, given_faces
 from pipeline.faces.haar import HaarDetector
 from pipeline.faces.retinaface import load_retinaface
@@ -17,8 +17,12 @@ from pipeline.faces.retinaface import load_retinaface
 __all__ = ["DETECTORS", "DetectorConfig", "FaceDetector", "given_faces", "load_detector"]
 
 
-def load_detector(config: DetectorConfig, device: torch.device) -> FaceDetector:
+def load_detector(
+    config: DetectorConfig, device: torch.device, device_lock: DeviceLock | None = None
+) -> FaceDetector:
     """The detector that the config names, on the device (Haar works on the CPU, whatever the device).
+
+    device_lock: held while a batch is on the device, for threads that share it; None for its own.
 
     Missing weights are downloaded where they have an address. Raises WeightsError when they cannot
     be had, are not the published ones, or when retinaface-pytorch is missing.
@@ -27,4 +31,4 @@ def load_detector(config: DetectorConfig, device: torch.device) -> FaceDetector:
         return HaarDetector(config)
     if config.name == "boxes":
         return BoxesOnly()
-    return load_retinaface(config, device)
+    return load_retinaface(config, device, device_lock)

@@ -3,15 +3,19 @@
 Letters: U frames; H, W picture; K faces on a frame; C channels (3).
 """
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol, TypeAlias
 
-import cv2
 import numpy as np
+import torch
 
 from pipeline.config import require_one_of, require_range
 from pipeline.errors import ConfigError
-from pipeline.types import Bytes, Faces, Floats
+from pipeline.types import Faces, Floats
+
+DeviceLock: TypeAlias = AbstractContextManager[Any]
+"""A threading.Lock, as a type; held while a batch is on a device that threads share."""
 
 DETECTORS = ("retinaface-resnet50", "retinaface-mobilenet0.25", "haar", "boxes")
 _WITH_WEIGHTS = DETECTORS[:2]
@@ -60,19 +64,13 @@ class FaceDetector(Protocol):
         """The sha256 of the detector's file."""
         ...
 
-    def detect(self, rgb_UHWC: Bytes) -> list[Faces]:
-        """The faces on every frame: uint8 RGB [U, H, W, 3] in, U results out, boxes in its pixels."""
+    def detect(self, rgb_UHWC: torch.Tensor) -> list[Faces]:
+        """The faces on every frame: uint8 RGB [U, H, W, 3] in, U results out, boxes in its pixels.
+
+        The frames lie best on the detector's device; from another they are copied there. Two
+        threads may call it at the same time.
+        """
         ...
-
-
-def shrunk(rgb_UHWC: Bytes, long_side: int) -> Bytes:
-    """The frames with a long side of at most `long_side` pixels, by area averaging; 0 leaves them."""
-    _, height, width, _ = rgb_UHWC.shape
-    longest = max(height, width)
-    if long_side == 0 or longest <= long_side:
-        return rgb_UHWC
-    size = (max(1, round(width * long_side / longest)), max(1, round(height * long_side / longest)))
-    return np.stack([cv2.resize(frame, size, interpolation=cv2.INTER_AREA) for frame in rgb_UHWC])
 
 
 def faces_in_picture(box_K4: Floats, score_K: Floats, landmark_K52: Floats, height: int, width: int) -> Faces:

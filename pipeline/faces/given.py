@@ -3,10 +3,11 @@
 from typing import NoReturn
 
 import numpy as np
+import torch
 
 from pipeline.errors import ConfigError
 from pipeline.faces.detector import faces_in_picture, no_landmarks
-from pipeline.types import Bytes, Faces, GivenBoxes, Ints
+from pipeline.types import Faces, GivenBoxes, Ints
 
 
 class BoxesOnly:
@@ -15,7 +16,7 @@ class BoxesOnly:
     name = "boxes"
     weights_sha256 = ""
 
-    def detect(self, rgb_UHWC: Bytes) -> NoReturn:
+    def detect(self, rgb_UHWC: torch.Tensor) -> NoReturn:
         """Raises ConfigError: there is nothing to detect faces with."""
         msg = (
             f"Detector 'boxes' finds no faces on {len(rgb_UHWC)} frames: it only takes those of a manifest. "

@@ -4,13 +4,15 @@ Letters: U frames; h, w picture as the cascade sees it; K faces on a frame.
 """
 
 from pathlib import Path
+from threading import Lock
 
 import cv2
 import numpy as np
+import torch
 from cv2.data import haarcascades
 
 from pipeline.errors import WeightsError
-from pipeline.faces.detector import DetectorConfig, faces_in_picture, no_landmarks, shrunk
+from pipeline.faces.detector import DetectorConfig, faces_in_picture, no_landmarks
 from pipeline.fingerprint import sha256_file
 from pipeline.types import Bytes, Faces, Floats
 
@@ -37,16 +39,18 @@ class HaarDetector:
         if self._cascade.empty():
             msg = f"OpenCV has no '{path}'; install opencv-python-headless below version 5, which holds it."
             raise WeightsError(msg)
+        self._one_at_a_time = Lock()  # the cascade keeps the picture it works on
         self.weights_sha256 = sha256_file(path)
 
-    def detect(self, rgb_UHWC: Bytes) -> list[Faces]:
+    def detect(self, rgb_UHWC: torch.Tensor) -> list[Faces]:
         """The faces on every frame: uint8 RGB [U, H, W, 3] in, U results out, best score first.
 
         The result does not depend on OpenCV's threads: they only change the order of the finds.
         """
         _, height, width, _ = rgb_UHWC.shape
-        small_UhwC = shrunk(rgb_UHWC, self._config.long_side)
-        return [self._on_frame(small, height, width) for small in small_UhwC]
+        small_UhwC = shrunk(rgb_UHWC.numpy(force=True), self._config.long_side)
+        with self._one_at_a_time:
+            return [self._on_frame(small, height, width) for small in small_UhwC]
 
     def _on_frame(self, rgb_hwC: Bytes, height: int, width: int) -> Faces:
         h, w, _ = rgb_hwC.shape
@@ -66,6 +70,16 @@ class HaarDetector:
         scale_2 = np.array([width / w, height / h], dtype=np.float32)
         box = np.concatenate((corner, corner + size), axis=1) * np.tile(scale_2, 2)
         return faces_in_picture(box, score[rows], no_landmarks(len(rows)), height, width)
+
+
+def shrunk(rgb_UHWC: Bytes, long_side: int) -> Bytes:
+    """The frames with a long side of at most `long_side` pixels, by area averaging; 0 leaves them."""
+    _, height, width, _ = rgb_UHWC.shape
+    longest = max(height, width)
+    if long_side == 0 or longest <= long_side:
+        return rgb_UHWC
+    size = (max(1, round(width * long_side / longest)), max(1, round(height * long_side / longest)))
+    return np.stack([cv2.resize(frame, size, interpolation=cv2.INTER_AREA) for frame in rgb_UHWC])
 
 
 def score_of_margin(margin_K: Floats) -> Floats:

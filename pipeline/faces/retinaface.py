@@ -10,16 +10,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 import torch
 from torch import nn
+from torch.nn import functional
 from torchvision.ops import batched_nms
 
 from pipeline import weights
 from pipeline.errors import WeightsError
-from pipeline.faces.detector import DetectorConfig, faces_in_picture, shrunk
-from pipeline.types import Bytes, Faces
+from pipeline.faces.detector import DetectorConfig, DeviceLock, faces_in_picture
+from pipeline.types import Faces
 
 ANCHOR_SIDES_PX = ((16, 32), (64, 128), (256, 512))
 STRIDES_PX = (8, 16, 32)
@@ -43,7 +45,9 @@ _INPUTS = {
 }
 
 
-def load_retinaface(config: DetectorConfig, device: torch.device) -> "RetinaFaceDetector":
+def load_retinaface(
+    config: DetectorConfig, device: torch.device, device_lock: DeviceLock | None = None
+) -> "RetinaFaceDetector":
     """The RetinaFace that the config names, with the published weights, checked by their sha256.
 
     Raises WeightsError when they cannot be had or are others, or when retinaface-pytorch is missing.
@@ -51,19 +55,25 @@ def load_retinaface(config: DetectorConfig, device: torch.device) -> "RetinaFace
     _builders()  # a missing package is said before anything is downloaded
     path = weights.obtain(config.name, None if config.weights is None else Path(config.weights).expanduser())
     sha256 = weights.verify_file(config.name, path)
-    return RetinaFaceDetector.of_tensors(config, device, weights.load_state_dict(path), sha256)
+    return RetinaFaceDetector.of_tensors(config, device, weights.load_state_dict(path), sha256, device_lock)
 
 
 class RetinaFaceDetector:
     """A RetinaFace network in evaluation mode on one device, in float32."""
 
     def __init__(
-        self, config: DetectorConfig, device: torch.device, network: nn.Module, weights_sha256: str
+        self,
+        config: DetectorConfig,
+        device: torch.device,
+        network: nn.Module,
+        weights_sha256: str,
+        device_lock: DeviceLock | None = None,
     ) -> None:
         self.name = config.name
         self.weights_sha256 = weights_sha256
         self._config = config
         self._device = device
+        self._device_lock = device_lock or Lock()
         self._network = network.eval().requires_grad_(False).to(device, torch.float32)
         given = _INPUTS[config.name]
         self._bgr = given.bgr
@@ -77,6 +87,7 @@ class RetinaFaceDetector:
         device: torch.device,
         state_dict: Mapping[str, torch.Tensor],
         weights_sha256: str,
+        device_lock: DeviceLock | None = None,
     ) -> "RetinaFaceDetector":
         """A detector of these weights, whatever their origin. Raises WeightsError if they do not fit."""
         network = _builders()[config.name]()
@@ -85,25 +96,25 @@ class RetinaFaceDetector:
         except RuntimeError as error:
             msg = f"The weights given do not fit {config.name}: {' '.join(str(error).split())[:300]}"
             raise WeightsError(msg) from error
-        return cls(config, device, network, weights_sha256)
+        return cls(config, device, network, weights_sha256, device_lock)
 
     @torch.inference_mode()
-    def detect(self, rgb_UHWC: Bytes) -> list[Faces]:
+    def detect(self, rgb_UHWC: torch.Tensor) -> list[Faces]:
         """The faces on every frame: uint8 RGB [U, H, W, 3] in, U results out, best score first."""
-        _, height, width, _ = rgb_UHWC.shape
-        small_UhwC = shrunk(rgb_UHWC, self._config.long_side)
         step = self._config.batch_frames
-        return [
-            faces
-            for start in range(0, len(small_UhwC), step)
-            for faces in self._detect_batch(small_UhwC[start : start + step], height, width)
-        ]
+        found = []
+        for start in range(0, len(rgb_UHWC), step):
+            with self._device_lock:
+                found += self._detect_batch(rgb_UHWC[start : start + step].to(self._device))
+        return found
 
-    def _detect_batch(self, rgb_BhwC: Bytes, height: int, width: int) -> list[Faces]:
+    def _detect_batch(self, rgb_BHWC: torch.Tensor) -> list[Faces]:
         """Candidates by score first, so that few are decoded; then one suppression for all frames."""
-        b, h, w, _ = rgb_BhwC.shape
+        b, height, width, _ = rgb_BHWC.shape
+        pictures_B3hw = shrunk(rgb_BHWC.permute(0, 3, 1, 2), self._config.long_side)
+        h, w = pictures_B3hw.shape[2:]
         with _exact_float32():
-            loc_BP4, logit_BP2, landmark_BP10 = self._network(self._prepared(rgb_BhwC))
+            loc_BP4, logit_BP2, landmark_BP10 = self._network(self._prepared(pictures_B3hw))
         score_BP = logit_BP2.softmax(dim=-1)[..., 1]
         frame_N, anchor_N = (score_BP > self._config.score).nonzero(as_tuple=True)
         prior_N4 = priors(h, w, self._device)[anchor_N]
@@ -123,10 +134,22 @@ class RetinaFaceDetector:
         rows = [order[ends[i] : ends[i + 1]] for i in range(b)]
         return [faces_in_picture(box[row], score[row], landmark[row], height, width) for row in rows]
 
-    def _prepared(self, rgb_BhwC: Bytes) -> torch.Tensor:
-        rgb = torch.from_numpy(np.ascontiguousarray(rgb_BhwC)).to(self._device)
-        pictures_B3hw = rgb.permute(0, 3, 1, 2).float()
+    def _prepared(self, pictures_B3hw: torch.Tensor) -> torch.Tensor:
         return ((pictures_B3hw.flip(1) if self._bgr else pictures_B3hw) - self._mean_311) / self._std_311
+
+
+def shrunk(rgb_B3HW: torch.Tensor, long_side: int) -> torch.Tensor:
+    """The pictures in float32, with a long side of at most `long_side` pixels; 0 leaves their size.
+
+    Bilinear with anti-aliasing, the same on every device.
+    """
+    height, width = rgb_B3HW.shape[2:]
+    longest = max(height, width)
+    pictures = rgb_B3HW.float()
+    if long_side == 0 or longest <= long_side:
+        return pictures
+    size = (max(1, round(height * long_side / longest)), max(1, round(width * long_side / longest)))
+    return functional.interpolate(pictures, size=size, mode="bilinear", antialias=True, align_corners=False)
 
 
 @lru_cache(maxsize=16)
