@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.errors import ClipError
 from pipeline.frames import FrameConfig, decode_clip, sample_indices
-from pipeline.frames.source import Window, count_packets
+from pipeline.frames.source import Packets, Window
 from tests.tiny_videos import (
     HEIGHT,
     WIDTH,
@@ -142,7 +142,8 @@ def test_an_odd_file_gives_the_frames_of_a_plain_read(test_data, name):
     assert frames.index_U.tolist() == np.unique(sample_indices(len(plain), FrameConfig())[0]).tolist()
     damage = ("1 packets did not decode", "1 frames are marked corrupt") if name == "corrupted.mp4" else ()
     assert frames.notes == damage
-    guess = count_packets(path, Window(float("-inf"), float("inf")), jump=False)
+    with Packets(path, Window(float("-inf"), float("inf")), jump=False) as packets:
+        guess = packets.count()
     assert guess == len(plain) + len(damage) // 2, "one pass suffices but for the damaged file"
 
 

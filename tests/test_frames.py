@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pipeline.errors import ClipError
 from pipeline.frames import FrameConfig, decode_clip, sample_indices
 from pipeline.frames.decode import _decode_pass, _decoded, _Errors
-from pipeline.frames.source import Window, can_jump, count_packets
+from pipeline.frames.source import Packets, Window, can_jump
 from pipeline.types import Frames
 from tests.tiny_videos import (
     HEIGHT,
@@ -26,6 +26,7 @@ from tests.tiny_videos import (
     write_video,
 )
 
+WHOLE = Window(float("-inf"), float("inf"))
 OPEN_GOPS = "open-gop=1:bframes=3:b-adapt=0:keyint=10:min-keyint=10:scenecut=0"
 KINDS = {
     "plain.mp4": {},
@@ -103,14 +104,14 @@ def test_a_stream_copy_counts_what_decodes(videos, tmp_path, kept, suffix):
 
 def test_a_wrong_guess_of_the_number_of_frames_costs_a_second_pass_only(videos, tmp_path):
     cut = remuxed(videos / "b_frames.mp4", tmp_path / "cut.mp4", range(13, 40))
-    whole = Window(float("-inf"), float("inf"))
-    assert count_packets(cut, whole, jump=False) != decode_clip(cut, config()).num_decoded
+    with Packets(cut, WHOLE, jump=False) as packets:
+        assert packets.count() != decode_clip(cut, config()).num_decoded
 
 
 def test_only_the_wanted_frames_are_kept(videos):
-    whole = Window(float("-inf"), float("inf"))
-    taken = _decode_pass(videos / "plain.mp4", whole, frozenset([3, 30]), jump=False)
-    assert sorted(taken.frames) == [3, 30]
+    with Packets(videos / "plain.mp4", WHOLE, jump=False) as packets:
+        taken = _decode_pass(packets, WHOLE, frozenset([3, 30]))
+    assert taken.pictures.index == numbers(taken.pictures.rgb_UHWC) == [3, 30]
     assert taken.num_decoded == 40
 
 
@@ -135,15 +136,10 @@ def outcome_of(path: Path, start_seconds: float | None) -> Frames | ClipError:
         return error
 
 
-class Breaking:
-    """A container whose packets end in an error of reading."""
-
-    def __init__(self, container: Any, num_packets: int) -> None:
-        self.container, self.num_packets = container, num_packets
-
-    def demux(self, stream: Any) -> Iterator[Any]:
-        yield from islice(self.container.demux(stream), self.num_packets)
-        raise av.error.InvalidDataError(1, "broken")
+def breaking(container: Any, num_packets: int) -> Iterator[Any]:
+    """Packets of the container's first stream that end in an error of reading."""
+    yield from islice(container.demux(video=0), num_packets)
+    raise av.error.InvalidDataError(1, "broken")
 
 
 def test_what_the_decoder_holds_comes_out_when_reading_breaks_off(videos):
@@ -151,7 +147,7 @@ def test_what_the_decoder_holds_comes_out_when_reading_breaks_off(videos):
     with av.open(str(videos / "b_frames.mp4")) as container:
         stream = container.streams.video[0]
         frames = [
-            frame.to_ndarray(format="rgb24") for frame in _decoded(Breaking(container, 20), stream, errors)
+            frame.to_ndarray(format="rgb24") for frame in _decoded(breaking(container, 20), stream, errors)
         ]
     assert len(frames) == 20
     assert errors.count == 1

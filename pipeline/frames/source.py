@@ -6,9 +6,12 @@ and stream descriptions, each of which would open further files or addresses. Th
 
 import math
 import stat
+from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import av
 
@@ -30,6 +33,12 @@ _READ_ONLY_THIS = {
 }
 _SEEKABLE = ("mov", "matroska")
 """Containers with an index of key frames, in which a jump to a time is cheap."""
+
+_MAX_PIXELS = 40_000_000
+"""Of one picture: 8K passes. A decoder holds up to 17 pictures, so this bounds its memory."""
+
+_KEPT_BYTES = 32 << 20
+_PACKET_OVERHEAD_BYTES = 1 << 10
 
 
 @dataclass(frozen=True)
@@ -68,7 +77,16 @@ def open_video(path: Path) -> tuple[Any, Any]:
         container.close()
         raise ClipError("open", f"a still picture ({name}), not a video")
     stream = streams[0]
-    stream.codec_context.thread_count = 1
+    decoder = stream.codec_context
+    decoder.thread_count = 1
+    decoder.options = {"max_pixels": str(_MAX_PIXELS)}  # also where the size changes later on
+    if decoder.width * decoder.height > _MAX_PIXELS:
+        size = f"{decoder.width}x{decoder.height}"
+        container.close()
+        raise ClipError(
+            "decode",
+            f"pictures of {size} pixels; allowed: {_MAX_PIXELS / 1e6:g} million. Scale the file down",
+        )
     return container, stream
 
 
@@ -103,26 +121,66 @@ def seconds_of(pts: int, stream: Any) -> float:
     return float((pts - (stream.start_time or 0)) * stream.time_base)
 
 
-def count_packets(path: Path, window: Window, *, jump: bool) -> int:
-    """Packets of the window that should each give one frame: a guess, without decoding."""
-    container, stream = open_video(path)
-    count = 0
-    with container:
+class Packets:
+    """The packets of a file's window, in the file's order; use as a context manager.
+
+    Counting them reads the file once; those read are kept for the decoder while they are few, else
+    the file is read again, so that memory stays the same however long the video is.
+    """
+
+    def __init__(self, path: Path, window: Window, *, jump: bool) -> None:
+        self._path, self._window, self._jump = path, window, jump
+        self._kept: deque[Any] = deque()
+        self._broken: Exception | None = None
+        self._open()
+
+    def count(self) -> int:
+        """Packets of the window that should each give one frame: a guess, without decoding."""
+        count = num_bytes = 0
         try:
-            if jump:
-                jump_to(container, stream, window)
-            for packet in container.demux(stream):
+            for packet in self._unread:
+                num_bytes += packet.size + _PACKET_OVERHEAD_BYTES
+                if num_bytes <= _KEPT_BYTES:
+                    self._kept.append(packet)
+                else:
+                    self._kept.clear()
                 if not packet.size or packet.is_discard:
                     continue
                 if packet.pts is None:
                     count += 1
-                elif packet.dts is not None and seconds_of(packet.dts, stream) >= window.end:
+                elif packet.dts is not None and seconds_of(packet.dts, self.stream) >= self._window.end:
                     break
                 else:
-                    count += window.start <= seconds_of(packet.pts, stream) < window.end
-        except av.error.FFmpegError:
-            return count  # the decoding pass meets the same damage and records it
-    return count
+                    count += self._window.start <= seconds_of(packet.pts, self.stream) < self._window.end
+        except av.error.FFmpegError as error:
+            self._broken = error  # the decoding pass meets the same damage and records it
+        if num_bytes > _KEPT_BYTES:
+            self.container.close()
+            self._open()
+        return count
+
+    def __iter__(self) -> Iterator[Any]:
+        """Every packet once, the counted ones first. Raises FFmpegError where reading breaks off."""
+        while self._kept:
+            yield self._kept.popleft()
+        if self._broken is not None:
+            raise self._broken
+        yield from chain(self._unread)  # PyAV's generator, exhausted, cannot be delegated to
+
+    def _open(self) -> None:
+        self.container, self.stream = open_video(self._path)
+        if self._jump:
+            jump_to(self.container, self.stream, self._window)
+        self._kept.clear()
+        self._broken = None
+        self._unread: Iterator[Any] = self.container.demux(self.stream)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._kept.clear()
+        self.container.close()
 
 
 def short(error: Exception) -> str:
