@@ -16,7 +16,7 @@ from av.video.reformatter import VideoReformatter
 
 from pipeline.errors import ClipError
 from pipeline.frames.sampling import FrameConfig, is_mirrored, sample_indices
-from pipeline.frames.source import Packets, Window, can_jump, seconds_of, short
+from pipeline.frames.source import Clock, Packets, Window, can_jump, short
 from pipeline.types import Bytes, Frames
 
 _LARGEST_ASPECT = 10.0
@@ -73,11 +73,11 @@ def _wanted(num_decoded: int, config: FrameConfig) -> frozenset[int]:
 def _decode_pass(packets: Packets, window: Window, wanted: frozenset[int]) -> _Taken:
     stream = packets.stream
     pictures = _Pictures(len(wanted), _aspect(stream))
-    errors = _Errors()
+    clock, errors = Clock(stream), _Errors()
     number = place = untimed = corrupt = 0
     rate = float(stream.average_rate or stream.guessed_rate or 25)
     for frame in _decoded(packets, stream, errors):
-        time = number / rate if frame.pts is None else seconds_of(frame.pts, stream)
+        time = number / rate if frame.pts is None else clock.seconds(frame.pts)
         number += 1
         if time >= window.end:
             break

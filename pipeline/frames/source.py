@@ -107,7 +107,9 @@ def can_jump(path: Path, window: Window) -> bool:
             first = next(container.decode(stream), None)
         except (av.error.FFmpegError, OverflowError):
             return False
-        return first is not None and first.pts is not None and seconds_of(first.pts, stream) <= window.start
+        return (
+            first is not None and first.pts is not None and Clock(stream).seconds(first.pts) <= window.start
+        )
 
 
 def jump_to(container: Any, stream: Any, window: Window) -> None:
@@ -116,9 +118,16 @@ def jump_to(container: Any, stream: Any, window: Window) -> None:
     container.seek(target, backward=True, any_frame=False, stream=stream)
 
 
-def seconds_of(pts: int, stream: Any) -> float:
-    """A time stamp of the stream in seconds from its start."""
-    return float((pts - (stream.start_time or 0)) * stream.time_base)
+class Clock:
+    """Turns a stream's time stamps into seconds from its start."""
+
+    def __init__(self, stream: Any) -> None:
+        self._start: int = stream.start_time or 0
+        self._num, self._den = stream.time_base.numerator, stream.time_base.denominator
+
+    def seconds(self, pts: int) -> float:
+        """A time stamp as the nearest number of seconds."""
+        return float((pts - self._start) * self._num / self._den)
 
 
 class Packets:
@@ -137,6 +146,7 @@ class Packets:
     def count(self) -> int:
         """Packets of the window that should each give one frame: a guess, without decoding."""
         count = num_bytes = 0
+        clock = Clock(self.stream)
         try:
             for packet in self._unread:
                 num_bytes += packet.size + _PACKET_OVERHEAD_BYTES
@@ -148,10 +158,10 @@ class Packets:
                     continue
                 if packet.pts is None:
                     count += 1
-                elif packet.dts is not None and seconds_of(packet.dts, self.stream) >= self._window.end:
+                elif packet.dts is not None and clock.seconds(packet.dts) >= self._window.end:
                     break
                 else:
-                    count += self._window.start <= seconds_of(packet.pts, self.stream) < self._window.end
+                    count += self._window.start <= clock.seconds(packet.pts) < self._window.end
         except av.error.FFmpegError as error:
             self._broken = error  # the decoding pass meets the same damage and records it
         if num_bytes > _KEPT_BYTES:
