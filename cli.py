@@ -59,8 +59,8 @@ class Shown(Protocol):
 
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
-Cache = Annotated[Path, typer.Option("--cache", help="The feature cache.")]
-CacheArgument = Annotated[Path, typer.Argument(help="A cache, or its HDF5 export.")]
+Cache = Annotated[str, typer.Option("--cache", help="The feature cache: a folder, or s3://BUCKET/PREFIX.")]
+CacheArgument = Annotated[str, typer.Argument(help="A cache, or its HDF5 export.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda.")]
 Settings = Annotated[
     list[str] | None,
@@ -157,7 +157,7 @@ def extract(
     root: Annotated[
         Path | None, typer.Option(help="Where the data set lies [$OUS_DATA/DATASET, else data/DATASET].")
     ] = None,
-    cache: Cache = Path("feats.zarr"),
+    cache: Cache = "feats.zarr",
     gpus: Annotated[int | None, typer.Option(help="GPUs to use, 0 for the CPU [1 if there is one].")] = None,
     frames: Annotated[int, typer.Option(help="Frames per clip.")] = 16,
     scene: Annotated[str, typer.Option(help="Scene frame: masked (face filled), or full.")] = "masked",
@@ -299,7 +299,7 @@ def weights_fetch(
 
 @app.command(epilog="Example: cli.py train --cache feats.zarr --fold 1 --seed 0 --set model.tfe_blocks=8")
 def train(
-    cache: Cache = Path("feats.zarr"),
+    cache: Cache = "feats.zarr",
     run: Annotated[Path | None, typer.Option(help="New directory [runs/CACHE-foldF-seedS].")] = None,
     preset: Annotated[str, typer.Option(help="default, paper, release, smoke.")] = "default",
     fold: Annotated[str, typer.Option(help="Fold, by number from 1 or by name.")] = "1",
@@ -335,8 +335,10 @@ def _show_epoch(report: "EpochReport") -> None:
     )
 
 
-def _free_run(cache: Path, fold: str, seed: int) -> Path:
-    stem = f"{cache.stem}-fold{fold}-seed{seed}"
+def _free_run(cache: str, fold: str, seed: int) -> Path:
+    from pipeline.store.place import Place
+
+    stem = f"{Place.of(cache).stem}-fold{fold}-seed{seed}"
     names = (stem + (f"-{n}" if n > 1 else "") for n in range(1, sys.maxsize))
     return next(path for path in (Path("runs") / name for name in names) if not path.exists())
 
@@ -345,7 +347,7 @@ def _free_run(cache: Path, fold: str, seed: int) -> Path:
 def evaluate(
     run: Annotated[Path, typer.Argument(help="Directory of a training run.")],
     split: Annotated[str, typer.Option(help="test, validation, train.")] = "test",
-    cache: Annotated[Path | None, typer.Option(help="Another cache than the one it was trained on.")] = None,
+    cache: Annotated[str | None, typer.Option(help="Another cache than the one it was trained on.")] = None,
     device: Device = "auto",
     json_: Json = False,
 ) -> None:
@@ -355,7 +357,7 @@ def evaluate(
     answer(evaluate_run(run, split, cache, device), json_)
 
 
-def _open(cache: Path) -> "FeatureCache":
+def _open(cache: str) -> "FeatureCache":
     from pipeline.store.reader import FeatureCache
 
     return FeatureCache.open(cache)
@@ -386,12 +388,13 @@ def cache_verify(
     json_: Json = False,
 ) -> None:
     """Check counts, shapes, NaN, ranges and membership of a cache, and compute a sample again."""
+    from pipeline.store.place import Place
     from pipeline.verify import verify
 
     try:
         opened_cache = _open(cache)
     except CacheError as error:
-        if not cache.exists():
+        if not Place.of(cache).exists():
             raise
         raise VerificationError(str(error)) from error
     with opened_cache as opened, progress_bar("checking", "blocks") as (start, advance):
@@ -412,10 +415,10 @@ def cache_export(
     json_: Json = False,
 ) -> None:
     """Write a cache as one HDF5 file; `train` reads either."""
-    from pipeline.store.export import export_hdf5
+    from pipeline.store.export import beside, export_hdf5
 
     with _open(cache) as opened:
-        answer(export_hdf5(opened, to or cache.with_suffix(".h5"), lambda name: say(f"  {name}")), json_)
+        answer(export_hdf5(opened, to or beside(opened.place), lambda name: say(f"  {name}")), json_)
 
 
 app.add_typer(weights_app, name="weights")

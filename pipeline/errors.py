@@ -33,6 +33,10 @@ class CacheError(OusError):
     """A feature cache that is missing, damaged, of another version or of another config."""
 
 
+class CacheExistsError(CacheError):
+    """Something already stands where a cache was to be created, perhaps since a moment ago."""
+
+
 class CheckpointError(OusError):
     """A training run whose checkpoint is missing or belongs to another cache."""
 

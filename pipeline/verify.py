@@ -15,6 +15,7 @@ from pipeline.errors import CacheError, OusError
 from pipeline.fingerprint import differences, sha256_json
 from pipeline.process import ExtractConfig, Tools, load_tools, process_block
 from pipeline.runner import choose_device
+from pipeline.store.place import Place
 from pipeline.store.reader import FeatureCache
 from pipeline.store.rows import fill_row
 from pipeline.store.schema import ArraySpec
@@ -57,7 +58,7 @@ class Recomputed:
 class VerifyReport:
     """A cache, checked. findings: of the stored values and of the clips computed again."""
 
-    cache_path: Path
+    place: Place
     counts: dict[str, int]
     findings: tuple[Finding, ...]
     recomputed: Recomputed
@@ -66,7 +67,7 @@ class VerifyReport:
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain JSON values."""
         return {
-            "cache": str(self.cache_path),
+            "cache": str(self.place),
             "counts": self.counts,
             "findings": [str(finding) for finding in self.findings],
             "recomputed": list(self.recomputed.clip_ids),
@@ -85,7 +86,7 @@ class VerifyReport:
             *([f"and {more} more findings; --json lists all"] if more > 0 else []),
             again.note or f"{len(again.clip_ids)} clips computed again, {difference}",
             ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in self.counts.items()),
-            f"{self.cache_path}: {f'{len(self.findings)} findings' if self.findings else 'nothing wrong'}",
+            f"{self.place}: {f'{len(self.findings)} findings' if self.findings else 'nothing wrong'}",
         ]
 
 
@@ -113,7 +114,7 @@ def verify(
     except CacheError as error:
         counts, again = {}, Recomputed(note=f"NOTHING COMPUTED AGAIN: {error}")
     return VerifyReport(
-        cache_path=cache.path,
+        place=cache.place,
         counts=counts,
         findings=(*findings, *again.findings),
         recomputed=again,

@@ -8,7 +8,10 @@ import pytest
 import torch
 from hypothesis import settings
 
+from tests.object_store import bucket, s3_endpoint
 from tests.tiny_cache import tiny_clip
+
+__all__ = ["bucket", "s3_endpoint"]
 
 TEST_DATA = "OUS_TEST_DATA"
 

@@ -52,7 +52,7 @@ def tiny_meta(**changes: object) -> CacheMeta:
     return replace(meta, **changes)
 
 
-def tiny_cache(path: Path, meta: CacheMeta | None = None, **static: np.ndarray) -> Path:
+def tiny_cache(path: Path | str, meta: CacheMeta | None = None, **static: np.ndarray) -> Path | str:
     """Write the cache at `path`. static: arrays known beforehand that differ from the usual ones.
 
     Clips 0, 1, 2, 3, ... show classes 0, 1, 2, 0, ...; the last third are the test split. Every
@@ -61,7 +61,7 @@ def tiny_cache(path: Path, meta: CacheMeta | None = None, **static: np.ndarray) 
     meta = meta or tiny_meta()
     n = meta.num_clips
     status = static.pop("status", np.full(n, Status.DONE, dtype=np.uint8))
-    writer = CacheWriter.create(path, meta, {**_static(meta), **static})
+    writer = CacheWriter.create(path, meta, {**tiny_static(meta), **static})
     generator = np.random.default_rng(0)
     centre = generator.normal(size=(len(meta.class_names), 2, meta.embed_width))
     early_centre = generator.normal(size=(len(meta.class_names), 4, 3, meta.encoder_width))
@@ -82,7 +82,9 @@ def tiny_cache(path: Path, meta: CacheMeta | None = None, **static: np.ndarray) 
     return path
 
 
-def _static(meta: CacheMeta) -> dict[str, np.ndarray]:
+def tiny_static(meta: CacheMeta | None = None) -> dict[str, np.ndarray]:
+    """The tiny cache's arrays that are known beforehand."""
+    meta = meta or tiny_meta()
     n = meta.num_clips
     label_N = np.arange(n) % len(meta.class_names)
     membership = np.full((n, len(meta.fold_names)), Split.TRAIN, dtype=np.uint8)

@@ -286,7 +286,7 @@ def _require_prefix(valid_NVT: Bools, cache: FeatureCache, rows: Ints) -> None:
     if len(bad):
         clip_id = cache.read("clip_id")[rows[bad[0]]]
         msg = (
-            f"{cache.path}: valid frames of clip '{clip_id}' are not its first ones. "
+            f"{cache.place}: valid frames of clip '{clip_id}' are not its first ones. "
             "The cache is damaged; extract it again."
         )
         raise CacheError(msg)

@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 
 from pipeline.errors import CheckpointError, ConfigError, first_line
 from pipeline.fingerprint import differences
+from pipeline.store.place import Where
 from pipeline.store.reader import FeatureCache
 from pipeline.store.schema import CacheMeta
 from trainer.batches import FoldRows
@@ -68,7 +69,7 @@ class RunInfo:
         """A run that is about to begin on some rows of a cache."""
         meta = cache.meta
         return cls(
-            cache_path=str(cache.path.resolve()),
+            cache_path=cache.place.resolved(),
             cache_fingerprint=meta.fingerprint,
             dataset=meta.dataset,
             class_names=meta.class_names,
@@ -103,7 +104,7 @@ class RunInfo:
             num_frames=self.num_frames, embed_width=self.embed_width, encoder_width=self.encoder_width
         )
 
-    def require_fits(self, meta: CacheMeta, path: Path) -> None:
+    def require_fits(self, meta: CacheMeta, where: Where) -> None:
         """Raise CheckpointError, naming the differences, unless the model can read this cache.
 
         Class names in their order, the encoder and the sizes must agree; the data set may differ.
@@ -121,7 +122,7 @@ class RunInfo:
         )
         if found:
             msg = (
-                f"This run ('here') does not fit the cache '{path}' ('there'): {'; '.join(found)}. "
+                f"This run ('here') does not fit the cache '{where}' ('there'): {'; '.join(found)}. "
                 "Evaluate on a cache with the same classes and encoder."
             )
             raise CheckpointError(msg)

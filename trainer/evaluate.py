@@ -9,6 +9,7 @@ import torch
 from torch.nn import functional
 
 from pipeline.errors import CheckpointError
+from pipeline.store.place import Place, Where
 from pipeline.store.reader import FeatureCache
 from pipeline.types import Ints
 from trainer import plots
@@ -107,7 +108,7 @@ def score(
 
 
 def evaluate(
-    run_dir: Path, split: str = "test", cache: Path | None = None, device: str = "auto"
+    run_dir: Path, split: str = "test", cache: Where | None = None, device: str = "auto"
 ) -> EvalResult:
     """Measure a run's best model on a split of its fold; write confusion.json and confusion.png.
 
@@ -116,9 +117,9 @@ def evaluate(
     """
     checkpoint = load_checkpoint(run_dir, pick_device(device))
     info, config = checkpoint.info, checkpoint.config
-    path = cache or Path(info.cache_path)
-    with FeatureCache.open(path) as features:
-        info.require_fits(features.meta, path)
+    place = Place.of(cache or info.cache_path)
+    with FeatureCache.open(place) as features:
+        info.require_fits(features.meta, place)
         same_cache = (features.meta.fingerprint, features.clips_sha256()) == (
             info.cache_fingerprint,
             info.clips_sha256,
@@ -127,7 +128,7 @@ def evaluate(
         rows = fold_rows(features, info.fold, config.data, info.seed)
         if split != "test" and not (same_cache and rows.training_sha256() == info.training_sha256):
             msg = (
-                f"--split {split}: the clips of '{path}' are not those that '{run_dir}' was trained with "
+                f"--split {split}: the clips of '{place}' are not those that '{run_dir}' was trained with "
                 "(other clips, or more of them done), so that training clips could stand among them; "
                 "measure --split test."
             )
@@ -135,7 +136,7 @@ def evaluate(
         data = load_clips(features, rows.of(split), config, pick_device(device))
     places = torch.arange(len(data.label_N))
     scores = score(checkpoint.model, checkpoint.text_CF, data, places, config.optim.batch_size)
-    stem = "_".join(["confusion", *([split] if split != "test" else []), *([path.stem] if cache else [])])
+    stem = "_".join(["confusion", *([split] if split != "test" else []), *([place.stem] if cache else [])])
     files = (run_dir / f"{stem}.json", run_dir / f"{stem}.png")
     result = EvalResult(
         dataset=dataset,

@@ -16,6 +16,7 @@ import torch
 from torch.utils.tensorboard import SummaryWriter
 
 from pipeline.errors import OusError
+from pipeline.store.place import Where
 from pipeline.store.reader import FeatureCache
 from trainer import plots
 from trainer.batches import ClipData, FoldRows, fold_rows, load_clips, polarity_labels, require_polarities
@@ -130,7 +131,7 @@ class _Run:
 
 
 def train(
-    cache_path: Path,
+    cache: Where,
     run_dir: Path,
     config: TrainConfig,
     *,
@@ -152,10 +153,10 @@ def train(
     cuda = [place] if place.type == "cuda" else []
     with torch.random.fork_rng(devices=cuda):
         torch.manual_seed(seed)
-        with FeatureCache.open(cache_path) as cache:
-            rows = fold_rows(cache, fold, config.data, seed)
-            run = _prepare(cache, rows, config, seed, place, encoder_weights)
-            info = RunInfo.of_cache(cache, rows, seed)
+        with FeatureCache.open(cache) as features:
+            rows = fold_rows(features, fold, config.data, seed)
+            run = _prepare(features, rows, config, seed, place, encoder_weights)
+            info = RunInfo.of_cache(features, rows, seed)
         create_run_dir(run_dir, config, info)
         reports, info = _epochs(run, run_dir, info, on_epoch)
     records = [asdict(report) for report in reports]

@@ -9,7 +9,8 @@ from typing import Any
 import h5py
 
 from pipeline.errors import CacheError
-from pipeline.store.reader import HDF5_META, FeatureCache, is_hdf5
+from pipeline.store.place import Place
+from pipeline.store.reader import HDF5_META, FeatureCache
 from pipeline.store.schema import ArraySpec
 
 
@@ -45,7 +46,7 @@ def export_hdf5(cache: FeatureCache, target: Path, on_array: Callable[[str], Non
     Copies block by block, so that memory stays bounded, into a file beside the target that takes
     its name when complete. Raises CacheError when the target exists or cannot be written.
     """
-    if not is_hdf5(target):
+    if not Place.of(target).is_hdf5:
         msg = f"--to '{target}' needs the suffix .h5 or .hdf5."
         raise CacheError(msg)
     if target.exists():
@@ -74,6 +75,11 @@ def export_hdf5(cache: FeatureCache, target: Path, on_array: Callable[[str], Non
         counts=cache.status_counts(),
         warnings=cache.meta.warnings,
     )
+
+
+def beside(place: Place) -> Path:
+    """The HDF5 file of a cache's name, in its folder; for a cache on object storage, in the current one."""
+    return (place.path if place.is_local else Path(place.name)).with_suffix(".h5")
 
 
 def _copy(cache: FeatureCache, spec: ArraySpec, file: h5py.File) -> None:

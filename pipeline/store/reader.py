@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from pathlib import Path
+from contextlib import nullcontext
 from types import TracebackType
 from typing import Any, Self
 
@@ -14,67 +14,53 @@ import zarr.errors
 
 from pipeline.errors import CacheError, first_line
 from pipeline.fingerprint import sha256_json
+from pipeline.store.place import Place, Where
 from pipeline.store.schema import BY_NAME, ArraySpec, CacheMeta
 from pipeline.types import Status
 
 HDF5_META = "ous_meta_json"
-_HDF5_SUFFIXES = (".h5", ".hdf5")
-
-
-def is_hdf5(path: Path) -> bool:
-    """Whether a cache path names an exported HDF5 file rather than a Zarr group."""
-    return path.suffix.lower() in _HDF5_SUFFIXES
 
 
 class FeatureCache:
     """An open feature cache. Use as a context manager, or call `close`.
 
-    meta: what is said once. Arrays are read by their schema name, whole or in part.
+    place: where it lies. meta: what is said once. Arrays are read by their schema name, whole or
+    in part.
     """
 
     def __init__(
-        self, path: Path, meta: CacheMeta, arrays: Mapping[str, Any], file: h5py.File | None
+        self, place: Place, meta: CacheMeta, arrays: Mapping[str, Any], file: h5py.File | None
     ) -> None:
-        self.path = path
+        self.place = place
         self.meta = meta
         self._arrays = arrays
         self._file = file
 
     @classmethod
-    def open(cls, path: Path | str) -> Self:
+    def open(cls, where: Where) -> Self:
         """Open a cache and check that every array is there with the shape its attributes say.
 
         Raises CacheError when it is missing, of another format or version, or damaged.
         """
-        path = Path(path)
-        if not path.exists():
-            msg = f"No cache at '{path}'; make one with `cli.py extract --cache {path} ...`."
+        place = Place.of(where)
+        if not place.exists():
+            msg = f"No cache at '{place}'; make one with `cli.py extract --cache {place} ...`."
             raise CacheError(msg)
-        group, attributes, file = _open_hdf5(path) if is_hdf5(path) else _open_zarr(path)
+        group, attributes, file = _open_hdf5(place) if place.is_hdf5 else _open_zarr(place)
         try:
-            meta = CacheMeta.from_attributes(attributes, str(path))
-            arrays = {spec.name: _checked_array(group, spec, meta, path) for spec in meta.arrays()}
+            meta = CacheMeta.from_attributes(attributes, str(place))
+            with place.refusals_told("cannot be read"):
+                arrays = {spec.name: _checked_array(group, spec, meta, place) for spec in meta.arrays()}
         except CacheError:
             if file is not None:
                 file.close()
             raise
-        return cls(path, meta, arrays, file)
+        return cls(place, meta, arrays, file)
 
     def read(self, name: str, start: int = 0, stop: int | None = None) -> npt.NDArray[Any]:
         """The rows `start` to `stop` of an array; text comes as an object array of `str`."""
-        array = self._arrays[name]
-        try:
-            rows = array[start:stop]
-        except Exception as error:  # noqa: BLE001 - whatever a damaged chunk raises is one known error
-            end = self.meta.num_clips if stop is None else min(stop, self.meta.num_clips)
-            msg = (
-                f"{self.path}: array '{name}', clips {start} to {end - 1}, cannot be read "
-                f"({first_line(error)}). The cache is damaged; move it away and extract again."
-            )
-            raise CacheError(msg) from error
-        if BY_NAME[name].dtype == "str":
-            return np.array([_text(value) for value in rows], dtype=object)
-        return np.asarray(rows)
+        end = self.meta.num_clips if stop is None else min(stop, self.meta.num_clips)
+        return read_rows(self.place, self._arrays[name], BY_NAME[name], start, end)
 
     def done_rows(self) -> npt.NDArray[np.int64]:
         """The rows of clips whose features are there, with or without a face."""
@@ -105,9 +91,31 @@ class FeatureCache:
         self.close()
 
 
-def _open_zarr(path: Path) -> tuple[Any, Mapping[str, Any], None]:
+def read_rows(place: Place, array: Any, spec: ArraySpec, start: int, end: int) -> npt.NDArray[Any]:
+    """The rows `start` to `end` of a stored array; text as an object array of `str`.
+
+    Raises CacheError when a chunk of them is damaged, or an object store refuses.
+    """
     try:
-        group = zarr.open_group(path, mode="r", zarr_format=3)
+        with nullcontext() if place.is_local else place.refusals_told("cannot be read"):
+            rows = array[start:end]
+    except CacheError:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever a damaged chunk raises is one known error
+        msg = (
+            f"{place}: array '{spec.name}', clips {start} to {end - 1}, cannot be read "
+            f"({first_line(error)}). The cache is damaged; move it away and extract again."
+        )
+        raise CacheError(msg) from error
+    if spec.dtype == "str":
+        return np.array([_text(value) for value in rows], dtype=object)
+    return np.asarray(rows)
+
+
+def _open_zarr(place: Place) -> tuple[Any, Mapping[str, Any], None]:
+    try:
+        with place.refusals_told("cannot be read") if not place.is_local else nullcontext():
+            group = zarr.open_group(place.zarr_store(read_only=True), mode="r", zarr_format=3)
     except (
         zarr.errors.GroupNotFoundError,
         FileNotFoundError,
@@ -115,16 +123,16 @@ def _open_zarr(path: Path) -> tuple[Any, Mapping[str, Any], None]:
         ValueError,
         KeyError,
     ) as error:
-        msg = f"'{path}' is not a feature cache (no Zarr group there); give one that `extract --cache` made."
+        msg = f"'{place}' is not a feature cache (no Zarr group there); give one that `extract --cache` made."
         raise CacheError(msg) from error
     return group, dict(group.attrs), None
 
 
-def _open_hdf5(path: Path) -> tuple[Any, Mapping[str, Any], h5py.File]:
+def _open_hdf5(place: Place) -> tuple[Any, Mapping[str, Any], h5py.File]:
     try:
-        file = h5py.File(path, "r")
+        file = h5py.File(place.path, "r")
     except OSError as error:
-        msg = f"'{path}' is not a readable HDF5 file: {error}"
+        msg = f"'{place}' is not a readable HDF5 file: {error}"
         raise CacheError(msg) from error
     stored = file.attrs.get(HDF5_META)
     try:
@@ -134,14 +142,14 @@ def _open_hdf5(path: Path) -> tuple[Any, Mapping[str, Any], h5py.File]:
     return file, attributes if isinstance(attributes, dict) else {}, file
 
 
-def _checked_array(group: Any, spec: ArraySpec, meta: CacheMeta, path: Path) -> Any:
+def _checked_array(group: Any, spec: ArraySpec, meta: CacheMeta, place: Place) -> Any:
     array = group.get(spec.name)
     if array is None or not hasattr(array, "shape"):
-        msg = f"{path} has no array '{spec.name}'. The cache is damaged; extract it again."
+        msg = f"{place} has no array '{spec.name}'. The cache is damaged; extract it again."
         raise CacheError(msg)
     if tuple(array.shape) != meta.shape(spec):
         shape, needed = tuple(array.shape), meta.shape(spec)
-        msg = f"{path}: array '{spec.name}' has shape {shape}; {needed} is needed. The cache is damaged."
+        msg = f"{place}: array '{spec.name}' has shape {shape}; {needed} is needed. The cache is damaged."
         raise CacheError(msg)
     return array
 

@@ -35,7 +35,7 @@ def summarise(cache: FeatureCache, *, all_clips: bool = False) -> Summary:
     failed = np.flatnonzero(status == Status.FAILED)
     odd = np.flatnonzero((status != Status.FAILED) & (reason != ""))
     document = {
-        "cache": str(cache.path),
+        "cache": str(cache.place),
         "dataset": meta.dataset,
         "warnings": list(meta.warnings),
         "clips": meta.num_clips,

@@ -1,0 +1,122 @@
+"""A new cache: every array and attribute, and the values known beforehand; there whole or not at all."""
+
+import secrets
+import shutil
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import zarr
+from zarr.abc.store import Store
+from zarr.codecs import Crc32cCodec
+
+from pipeline.errors import CacheError, CacheExistsError
+from pipeline.store.place import Place
+from pipeline.store.schema import ArraySpec, CacheMeta
+
+Rows = Mapping[str, npt.NDArray[Any]]
+
+_MARK = "creating.json"
+_LITTER_SECONDS = 3600.0
+
+
+def create(place: Place, meta: CacheMeta, static: Rows) -> None:
+    """Create the cache at `place`; see `CacheWriter.create`."""
+    if place.exists():
+        raise _exists(place)
+    values = {
+        spec.name: as_stored(spec, static[spec.name], meta.shape(spec))
+        for spec in meta.arrays()
+        if not spec.per_block
+    }
+    if place.is_local:
+        _create_folder(place, meta, values)
+    else:
+        _create_in_bucket(place, meta, values)
+
+
+def _exists(place: Place) -> CacheExistsError:
+    return CacheExistsError(f"'{place}' exists already; give another --cache, or remove it.")
+
+
+def _create_folder(place: Place, meta: CacheMeta, values: Rows) -> None:
+    """Write into a folder beside, which then takes the cache's name: one of several creators succeeds."""
+    path = place.path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _sweep(path)
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.creating")
+    store = Place(str(partial)).zarr_store(read_only=False)
+    try:
+        _write(store, meta, values)
+        partial.rename(path)
+    except OSError as error:
+        if path.exists():
+            raise _exists(place) from error
+        raise
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _sweep(path: Path) -> None:
+    """Remove what creators left that were killed long ago."""
+    for partial in path.parent.glob(f".{path.name}.*.creating"):
+        if partial.stat().st_mtime < time.time() - _LITTER_SECONDS:
+            shutil.rmtree(partial, ignore_errors=True)
+
+
+def _create_in_bucket(place: Place, meta: CacheMeta, values: Rows) -> None:
+    """Write under a mark: what a killed creator left is known by it, and made anew."""
+    store, objects = place.zarr_store(read_only=False), place.object_store()
+    if place.read_object(_MARK) is not None:
+        keys = [found["path"] for batch in objects.list() for found in batch]
+        objects.delete([key for key in keys if key != _MARK])
+    elif any(objects.list(chunk_size=1)):
+        msg = f"'{place}' holds other objects; give another --cache, or remove them."
+        raise CacheError(msg)
+    objects.put(_MARK, b"{}")
+    _write(store, meta, values)
+    objects.delete(_MARK)
+
+
+def _write(store: Store, meta: CacheMeta, values: Rows) -> None:
+    """Write the arrays, then the attributes: a group without any is not yet a cache."""
+    group = zarr.create_group(store, zarr_format=3)
+    for spec in meta.arrays():
+        parent, _, _ = spec.name.rpartition("/")
+        if parent:
+            group.require_group(parent)
+        array = _create_array(group, spec, meta)
+        if not spec.per_block:
+            array[...] = values[spec.name]
+    group.update_attributes(meta.to_attributes())
+
+
+def _create_array(group: zarr.Group, spec: ArraySpec, meta: CacheMeta) -> Any:
+    shape = meta.shape(spec)
+    first = min(meta.block_clips, meta.num_clips) if spec.per_block else meta.num_clips
+    return group.create_array(
+        spec.name,
+        shape=shape,
+        chunks=(first, *(max(1, size) for size in shape[1:])),
+        dtype=str if spec.dtype == "str" else spec.dtype,
+        fill_value=spec.fill,
+        compressors=[Crc32cCodec()],
+        dimension_names=spec.dims,
+        attributes={"description": spec.doc},
+    )
+
+
+def as_stored(spec: ArraySpec, value: npt.NDArray[Any], shape: tuple[int, ...]) -> npt.NDArray[Any]:
+    """The value with the schema's type, refused when its shape or its type is not that of the schema."""
+    if tuple(value.shape) != shape:
+        msg = f"array '{spec.name}' was given shape {tuple(value.shape)}; {shape} is needed"
+        raise ValueError(msg)
+    if spec.dtype == "str":
+        return value.astype(object)
+    if not np.can_cast(value.dtype, spec.dtype, casting="same_kind"):
+        msg = f"array '{spec.name}' was given type {value.dtype}; {spec.dtype} is needed"
+        raise ValueError(msg)
+    return value.astype(spec.dtype)

@@ -1,0 +1,68 @@
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from pipeline.errors import CacheError, CacheExistsError
+from pipeline.store.create import create
+from pipeline.store.place import Place
+from pipeline.store.reader import FeatureCache
+from pipeline.store.writer import CacheWriter
+from pipeline.verify import verify_stored
+from tests.tiny_cache import tiny_cache, tiny_meta, tiny_static
+
+
+def test_a_cache_in_a_bucket_holds_the_same_as_a_local_one(bucket, tmp_path):
+    with (
+        FeatureCache.open(tiny_cache(tmp_path / "c.zarr")) as local,
+        FeatureCache.open(tiny_cache(bucket.url("p/c.zarr"))) as remote,
+    ):
+        assert remote.meta == local.meta
+        for spec in local.meta.arrays():
+            np.testing.assert_array_equal(remote.read(spec.name), local.read(spec.name))
+        assert [f for f in verify_stored(remote) if f.where != "attributes"] == [
+            f for f in verify_stored(local) if f.where != "attributes"
+        ]
+    assert all(key.startswith("p/c.zarr/") for key in bucket.objects())
+    assert "p/c.zarr/creating.json" not in bucket.objects()
+
+
+def test_a_half_made_cache_in_a_bucket_is_made_anew(bucket, monkeypatch):
+    url = bucket.url("c.zarr")
+    with monkeypatch.context() as patch:
+        patch.setattr("zarr.Group.update_attributes", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            CacheWriter.create(url, tiny_meta(), tiny_static())
+    assert not Place.of(url).exists()
+    with pytest.raises(CacheError, match="No cache at"):
+        FeatureCache.open(url)
+    bucket.store().put("c.zarr/left/over", b"x")
+    CacheWriter.create(url, tiny_meta(), tiny_static())
+    assert FeatureCache.open(url).status_counts()["pending"] == tiny_meta().num_clips
+    assert "c.zarr/left/over" not in bucket.objects()
+
+
+def test_what_is_no_cache_is_left_alone(bucket, tmp_path):
+    bucket.store().put("data/thesis.tex", b"dear")
+    with pytest.raises(CacheError, match="'.*data' holds other objects; give another --cache"):
+        CacheWriter.create(bucket.url("data"), tiny_meta(), tiny_static())
+    assert bucket.objects() == ["data/thesis.tex"]
+    (tmp_path / "thesis").mkdir()
+    with pytest.raises(CacheExistsError, match="thesis' exists already; give another --cache, or remove it"):
+        CacheWriter.create(tmp_path / "thesis", tiny_meta(), tiny_static())
+
+
+def test_of_several_creators_one_wins_and_the_others_find_it(tmp_path):
+    place, meta, static = Place.of(tmp_path / "c.zarr"), tiny_meta(), tiny_static()
+
+    def attempt(_):
+        try:
+            create(place, meta, static)
+        except CacheExistsError:
+            return "found"
+        return "made"
+
+    with ThreadPoolExecutor(6) as pool:
+        assert sorted(pool.map(attempt, range(6))) == ["found"] * 5 + ["made"]
+    assert [path.name for path in tmp_path.iterdir()] == ["c.zarr"]
+    FeatureCache.open(place)
