@@ -5,6 +5,7 @@
 ``synthetic``  drawn clips with a known answer
 ``emotions``   the polarity of a class name
 ``names``      which texts can be names
+``bounds``     how much a set may say, and where its files may lie
 
 A new data set is one module with a `read(root) -> DatasetIndex` and one line in `READERS`.
 """

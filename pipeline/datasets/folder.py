@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from pipeline.datasets.bounds import Folder, require_few_names
 from pipeline.datasets.emotions import polarity_of_class
 from pipeline.datasets.names import fits_one_line, on_one_line
 from pipeline.errors import DatasetError
@@ -40,11 +41,16 @@ def read(root: Path) -> DatasetIndex:
         suffixes = " ".join(sorted(VIDEO_SUFFIXES))
         msg = f"'{root}' holds no videos; allowed: class/*.mp4 or CLASS.mp4 ({suffixes})."
         raise DatasetError(msg)
+    folder = Folder(root)
     for path in class_of:
         if not fits_one_line(str(path.relative_to(root))):
             msg = f"{str(path)!r} has a name that is no plain text in UTF-8; rename it."
             raise DatasetError(msg)
+        if (elsewhere := folder.way_out(str(path.relative_to(root)))) is not None:
+            msg = f"'{path}' is a link out of '{root}', to '{on_one_line(elsewhere)}'; copy the file instead."
+            raise DatasetError(msg)
     names = tuple(sorted(set(class_of.values())))
+    require_few_names("classes", names, root)
     clips = [_clip(path.relative_to(root).as_posix(), name, names) for path, name in class_of.items()]
     return DatasetIndex(
         name="folder",

@@ -3,6 +3,9 @@
 ``clip_id`` (default: the path, with its time window), ``fold`` (one row per clip and fold),
 ``x0, y0, x1, y1`` (a face box for the whole clip) or ``boxes`` (a CSV of ``frame,x0,y0,x1,y1``),
 ``start_seconds``, ``end_seconds``, ``polarity`` (positive, neutral, negative; default: by class).
+
+Paths are relative to the manifest's folder and stay inside, symbolic links followed. Two clips may
+be parts of one file, or the same part with other boxes; their ids differ.
 """
 
 import csv
@@ -16,6 +19,16 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.datasets.bounds import (
+    MAX_BOX_ROWS,
+    MAX_ROWS,
+    Folder,
+    at_most,
+    lines_of,
+    require_few_boxes,
+    require_few_names,
+    require_readable_size,
+)
 from pipeline.datasets.emotions import polarity_of_class
 from pipeline.datasets.names import fits_one_line, on_one_line
 from pipeline.errors import DatasetError
@@ -63,16 +76,24 @@ def read(root: Path) -> DatasetIndex:
     Paths in it are relative to its folder and stay inside. Raises DatasetError with file and line.
     """
     path = _find(root)
-    rows = list(_rows(path))
+    rows = at_most(_rows(path), MAX_ROWS, path)
     if not rows:
         msg = f"'{path}' lists no clips; one row per clip is needed, with columns {', '.join(_REQUIRED)}."
         raise DatasetError(msg)
     labels = sorted({row.get("label") for row in rows} - {""})
     folds = sorted({row.get("fold") or _ONLY_FOLD for row in rows}, key=_natural)
+    require_few_names("classes", labels, path)
+    require_few_names("folds", folds, path)
     by_id: dict[str, list[_Row]] = {}
     for row in rows:
         by_id.setdefault(_clip_id(row), []).append(row)
-    clips = [_clip(clip_id, by_id[clip_id], labels, folds, path.parent) for clip_id in sorted(by_id)]
+    folder = Folder(path.parent)
+    clips: list[ClipRef] = []
+    num_boxes = 0
+    for clip_id in sorted(by_id):
+        clips.append(_clip(clip_id, by_id[clip_id], labels, folds, folder))
+        num_boxes += len(boxes.box_xyxy_px) if (boxes := clips[-1].given_boxes) else 0
+        require_few_boxes(num_boxes, path)
     return DatasetIndex(
         name="manifest",
         root=path.parent,
@@ -103,13 +124,14 @@ def _find(root: Path) -> Path:
 
 
 def _rows(path: Path) -> Iterator[_Row]:
+    require_readable_size(path)
     return _jsonl_rows(path) if path.suffix.lower() == ".jsonl" else _csv_rows(path, _REQUIRED)
 
 
 def _csv_rows(path: Path, required: tuple[str, ...]) -> Iterator[_Row]:
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file, strict=True)
+            reader = csv.DictReader(lines_of(file), strict=True)
             names = [name.strip() for name in reader.fieldnames or ()]
             _require_columns(names, required, str(path))
             reader.fieldnames = names
@@ -119,32 +141,34 @@ def _csv_rows(path: Path, required: tuple[str, ...]) -> Iterator[_Row]:
                     msg = f"{where}: the row has more or fewer cells than the {len(names)} of the header."
                     raise DatasetError(msg)
                 yield _Row(where=where, values=values)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except (OSError, ValueError, csv.Error) as error:
         msg = f"'{path}' is not a CSV file in UTF-8 that can be read: {error}"
         raise DatasetError(msg) from error
 
 
 def _jsonl_rows(path: Path) -> Iterator[_Row]:
     try:
-        lines = path.read_text(encoding="utf-8-sig").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
+        with path.open(newline="\n", encoding="utf-8-sig") as file:
+            for number, line in enumerate(lines_of(file), start=1):
+                if line.strip():
+                    yield _jsonl_row(line, f"{path}, line {number}")
+    except (OSError, ValueError) as error:
         msg = f"'{path}' is not text in UTF-8 that can be read: {error}"
         raise DatasetError(msg) from error
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        where = f"{path}, line {number}"
-        try:
-            values: Any = json.loads(line, object_pairs_hook=_without_repeats)
-        except (ValueError, RecursionError) as error:
-            msg = f"{where}: not JSON: {error}"
-            raise DatasetError(msg) from error
-        nested = isinstance(values, dict) and any(isinstance(v, list | dict) for v in values.values())
-        if nested or not isinstance(values, dict):
-            msg = f"{where}: one flat object per line is needed, such as {_JSONL_EXAMPLE}."
-            raise DatasetError(msg)
-        _require_columns(list(values), _REQUIRED, where)
-        yield _Row(where=where, values={k: "" if v is None else str(v) for k, v in values.items()})
+
+
+def _jsonl_row(line: str, where: str) -> _Row:
+    try:
+        values: Any = json.loads(line, object_pairs_hook=_without_repeats)
+    except (ValueError, RecursionError) as error:
+        msg = f"{where}: not JSON: {error}"
+        raise DatasetError(msg) from error
+    nested = isinstance(values, dict) and any(isinstance(v, list | dict) for v in values.values())
+    if nested or not isinstance(values, dict):
+        msg = f"{where}: one flat object per line is needed, such as {_JSONL_EXAMPLE}."
+        raise DatasetError(msg)
+    _require_columns(list(values), _REQUIRED, where)
+    return _Row(where=where, values={k: "" if v is None else str(v) for k, v in values.items()})
 
 
 def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -176,7 +200,7 @@ def _clip_id(row: _Row) -> str:
     return row.get("clip_id") or row.get("path") + (f"#{window}" if window != "-" else "")
 
 
-def _clip(clip_id: str, rows: list[_Row], labels: list[str], folds: list[str], root: Path) -> ClipRef:
+def _clip(clip_id: str, rows: list[_Row], labels: list[str], folds: list[str], folder: Folder) -> ClipRef:
     first = rows[0]
     for row in rows[1:]:
         for column in (*_REQUIRED[:2], *_BOX, "boxes", "start_seconds", "end_seconds", "polarity"):
@@ -204,13 +228,13 @@ def _clip(clip_id: str, rows: list[_Row], labels: list[str], folds: list[str], r
         raise first.wrong("end_seconds", f"more than start_seconds ({start or 0:g})")
     return ClipRef(
         clip_id=clip_id,
-        path=_inside(first, "path"),
+        path=_inside(first, "path", folder),
         label=labels.index(label) if label else -1,
         splits=tuple(splits.values()),
         polarity=polarity,
         start_seconds=start,
         end_seconds=end,
-        given_boxes=_boxes(first, root),
+        given_boxes=_boxes(first, folder),
     )
 
 
@@ -221,12 +245,15 @@ def _one_of(row: _Row, column: str, choices: Mapping[str, Any]) -> Any:
     return choices[value]
 
 
-def _inside(row: _Row, column: str) -> str:
+def _inside(row: _Row, column: str, folder: Folder) -> str:
     """A relative path that stays in the manifest's folder, or DatasetError."""
     text = row.get(column)
     path = PurePosixPath(text)
     if not text or "\0" in text or path.is_absolute() or ".." in path.parts:
         raise row.wrong(column, "a path inside the manifest's folder, without '..'")
+    if (elsewhere := folder.way_out(path.as_posix())) is not None:
+        allowed = f"a file inside the manifest's folder, but this is a link to '{on_one_line(elsewhere)}'"
+        raise row.wrong(column, f"{allowed}; move the manifest to a folder that holds both")
     return path.as_posix()
 
 
@@ -250,20 +277,21 @@ def _seconds(row: _Row, column: str) -> float | None:
     return value
 
 
-def _boxes(row: _Row, root: Path) -> GivenBoxes | None:
+def _boxes(row: _Row, folder: Folder) -> GivenBoxes | None:
     given = [column for column in _BOX if row.get(column)]
     if given and row.get("boxes"):
         msg = f"{row.where}: both a box and a boxes file ('{row.get('boxes')}'); give one of them."
         raise DatasetError(msg)
     if row.get("boxes"):
-        return _boxes_file(root / _inside(row, "boxes"), row)
+        return _boxes_file(folder.root / _inside(row, "boxes", folder), row)
     return _given([row], None) if given else None
 
 
 def _boxes_file(path: Path, row: _Row) -> GivenBoxes:
     if not path.is_file():
         raise row.wrong("boxes", f"a CSV file of frame, {', '.join(_BOX)}; there is none at '{path}'")
-    rows = list(_csv_rows(path, ("frame", *_BOX)))
+    require_readable_size(path)
+    rows = at_most(_csv_rows(path, ("frame", *_BOX)), MAX_BOX_ROWS, path)
     frames = [_number(line, "frame") for line in rows]
     for line, frame in zip(rows, frames, strict=True):
         if frame < 0 or frame != int(frame):
