@@ -10,6 +10,7 @@ import pytest
 import torch
 from retinaface.box_utils import decode, decode_landm
 from retinaface.prior_box import priorbox
+from torch import nn
 from torchvision.ops import nms
 
 import pipeline.faces
@@ -51,8 +52,8 @@ def random_detector(config: DetectorConfig, files: dict[str, Path]) -> RetinaFac
     return RetinaFaceDetector.of_tensors(config, CPU, weights.load_state_dict(files[config.name]), "none")
 
 
-def plain_detect(detector: RetinaFaceDetector, config: DetectorConfig, rgb_HWC: Bytes) -> Faces:
-    """One picture at native size, by retinaface-pytorch's own functions."""
+def plain_detect(network: nn.Module, config: DetectorConfig, rgb_HWC: Bytes) -> Faces:
+    """One picture at native size, by retinaface-pytorch's own functions and an untouched network."""
     height, width, _ = rgb_HWC.shape
     if config.name == RESNET:
         shown = (rgb_HWC / 255 - np.array([0.485, 0.456, 0.406])) / np.array([0.229, 0.224, 0.225])
@@ -60,7 +61,7 @@ def plain_detect(detector: RetinaFaceDetector, config: DetectorConfig, rgb_HWC: 
         shown = rgb_HWC[..., ::-1] - np.array([104.0, 117.0, 123.0])
     with torch.inference_mode():
         picture = torch.from_numpy(shown.transpose(2, 0, 1).astype(np.float32))[None]
-        loc, logits, landmarks = detector._network(picture)
+        loc, logits, landmarks = network.eval()(picture)
         prior = priorbox([[16, 32], [64, 128], [256, 512]], [8, 16, 32], False, (height, width))
         score = logits[0].softmax(-1)[:, 1]
         keep = score > config.score
@@ -101,7 +102,8 @@ def test_an_unknown_detector_lists_the_known_ones() -> None:
         ({"score": 1.5}, r"detector.score is 1.5; allowed: 0 to 1"),
         ({"nms_iou": -1.0}, r"detector.nms_iou is -1.0; allowed: 0 to 1"),
         ({"long_side": 8}, r"detector.long_side \(0 for native size\) is 8; allowed: 32 or more"),
-        ({"batch_frames": 0}, r"detector.batch_frames is 0; allowed: 1 or more"),
+        ({"batch_frames": -1}, r"detector.batch_frames is -1; allowed: 0 to 4096"),
+        ({"precision": "fp8"}, r"detector.precision is 'fp8'; allowed: auto, fp32, bf16"),
         ({"name": "haar", "weights": "a.pth"}, r"weights is 'a.pth', but haar takes none; allowed with: ret"),
     ],
 )
@@ -141,14 +143,71 @@ def test_a_batch_equals_the_library_one_picture_at_a_time(
 ) -> None:
     config = DetectorConfig(name=name, score=score, long_side=0, batch_frames=2)
     detector = random_detector(config, random_files)
+    network = BUILDERS[name]()
+    network.load_state_dict(weights.load_state_dict(random_files[name]))
     frames = random_frames(3, 61, 83)
     found = detector.detect(frames)
     assert len(found) == 3
     for faces, frame in zip(found, frames, strict=True):
-        plain = plain_detect(detector, config, frame.numpy())
+        plain = plain_detect(network, config, frame.numpy())
         assert len(plain.score) > 5
         assert (np.diff(faces.score) <= 0).all()
         assert_same(faces, plain, BATCH_PX)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("name", [RESNET, MOBILENET])
+def test_a_frames_faces_depend_on_no_other_frame_to_the_bit(
+    name: str, precision: str, random_files: dict[str, Path]
+) -> None:
+    score = 0.55 if name == RESNET else 0.02
+    config = DetectorConfig(name=name, score=score, precision=precision, batch_frames=4)
+    detector = random_detector(config, random_files)
+    frames = random_frames(6, 61, 83)
+    together = detector.detect(frames)
+    first = detector.detect(frames[:1])
+    mixed = detector.detect(frames[[0, 4, 5, 3]])
+    for one, other in ((together[0], first[0]), (together[0], mixed[0]), (together[3], mixed[3])):
+        assert len(one.score) > 0
+        for field in ("box_xyxy_px", "score", "landmark_xy_px"):
+            np.testing.assert_array_equal(getattr(one, field), getattr(other, field))
+
+
+def test_every_pass_has_the_same_number_of_frames(random_files: dict[str, Path]) -> None:
+    detector, seen = random_detector(DetectorConfig(name=MOBILENET, batch_frames=4), random_files), []
+    detector._network.register_forward_pre_hook(lambda _, given: seen.append(tuple(given[0].shape)))
+    assert len(detector.detect(random_frames(9, 40, 50))) == 9
+    assert seen == [(4, 3, 40, 50)] * 3
+
+
+def test_a_crowd_of_candidates_is_decoded_in_full(
+    random_files: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = DetectorConfig(name=MOBILENET, score=0.02, batch_frames=2)
+    detector, frames = random_detector(config, random_files), random_frames(3, 61, 83)
+    plain = detector.detect(frames)
+    monkeypatch.setattr("pipeline.faces.retinaface._FEW_CANDIDATES", 4)
+    for one, other in zip(detector.detect(frames), plain, strict=True):
+        assert len(one.score) > 4
+        assert_same(one, other, 0)
+
+
+def test_a_device_out_of_memory_gets_smaller_batches(random_files: dict[str, Path]) -> None:
+    config = DetectorConfig(name=MOBILENET, score=0.02, batch_frames=4)
+    frames = random_frames(5, 61, 83)
+    expected = random_detector(config, random_files).detect(frames)
+    detector = random_detector(config, random_files)
+
+    def no_room_for_more_than_two(_: object, given: tuple[torch.Tensor]) -> None:
+        if len(given[0]) > 2:
+            raise torch.OutOfMemoryError
+
+    detector._network.register_forward_pre_hook(no_room_for_more_than_two)
+    for one, other in zip(detector.detect(frames), expected, strict=True):
+        assert_same(one, other, BATCH_PX)
+    assert detector.warnings == (
+        "Frames for the face detector: 4 at a time do not fit into the memory of cpu; went on with 2.",
+    )
 
 
 def test_boxes_come_back_in_pixels_of_the_frame_and_inside_it(random_files: dict[str, Path]) -> None:

@@ -3,13 +3,15 @@
 ``detector``    what a detector is and how it is chosen
 ``retinaface``  RetinaFace on batches of frames
 ``networks``    its two networks, put together from retinaface-pytorch's parts
+``folding``     normalisations taken into the convolutions before them
 ``haar``        the cascade that OpenCV embeds
 ``given``       boxes that the data set brings along
 """
 
 import torch
 
-from pipeline.faces.detector import DETECTORS, DetectorConfig, DeviceLock, FaceDetector
+from pipeline.passes import DeviceLock
+from pipeline.faces.detector import DETECTORS, DetectorConfig, FaceDetector
 from pipeline.faces.given import BoxesOnly, given_faces
 from pipeline.faces.haar import HaarDetector
 from pipeline.faces.retinaface import load_retinaface

@@ -3,9 +3,8 @@
 Letters: U frames; H, W picture; K faces on a frame; C channels (3).
 """
 
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -14,10 +13,8 @@ from pipeline.config import require_one_of, require_range
 from pipeline.errors import ConfigError
 from pipeline.types import Faces, Floats
 
-DeviceLock: TypeAlias = AbstractContextManager[Any]
-"""A threading.Lock, as a type; held while a batch is on a device that threads share."""
-
 DETECTORS = ("retinaface-resnet50", "retinaface-mobilenet0.25", "haar", "boxes")
+PRECISIONS = ("auto", "fp32", "bf16")
 _WITH_WEIGHTS = DETECTORS[:2]
 
 
@@ -28,7 +25,9 @@ class DetectorConfig:
     weights: a file of the detector's weights, None for the place where `weights fetch` puts them.
     score: faces above it count, 0 to 1. nms_iou: of two boxes that overlap more than this, the
     better one stays. long_side: larger frames are shrunk to this long side in pixels before
-    detection, 0 for never; none is enlarged. batch_frames: frames per forward pass.
+    detection, 0 for never; none is enlarged.
+    precision: of the network: fp32, bf16, or ``auto``: bf16 where the device has fast products in
+    it. batch_frames: frames per forward pass, 0 chooses by device.
     """
 
     name: str = "retinaface-resnet50"
@@ -36,13 +35,15 @@ class DetectorConfig:
     score: float = 0.5
     nms_iou: float = 0.4
     long_side: int = 640
-    batch_frames: int = 16
+    precision: str = "fp32"
+    batch_frames: int = 0
 
     def __post_init__(self) -> None:
         require_one_of("detector.name", self.name, DETECTORS)
         require_range("detector.score", self.score, 0, 1)
         require_range("detector.nms_iou", self.nms_iou, 0, 1)
-        require_range("detector.batch_frames", self.batch_frames, 1)
+        require_one_of("detector.precision", self.precision, PRECISIONS)
+        require_range("detector.batch_frames", self.batch_frames, 0, 4096)
         if self.long_side != 0:
             require_range("detector.long_side (0 for native size)", self.long_side, 32)
         if self.weights is not None and self.name not in _WITH_WEIGHTS:
@@ -62,6 +63,16 @@ class FaceDetector(Protocol):
     @property
     def weights_sha256(self) -> str:
         """The sha256 of the detector's file."""
+        ...
+
+    @property
+    def precision(self) -> str:
+        """The precision it works in: fp32 or bf16."""
+        ...
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a user should know of the run so far, such as a device that ran out of memory."""
         ...
 
     def detect(self, rgb_UHWC: torch.Tensor) -> list[Faces]:

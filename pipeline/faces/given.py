@@ -15,6 +15,8 @@ class BoxesOnly:
 
     name = "boxes"
     weights_sha256 = ""
+    precision = "fp32"
+    warnings = ()
 
     def detect(self, rgb_UHWC: torch.Tensor) -> NoReturn:
         """Raises ConfigError: there is nothing to detect faces with."""

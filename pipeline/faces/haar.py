@@ -31,6 +31,8 @@ class HaarDetector:
     """
 
     name = "haar"
+    precision = "fp32"
+    warnings = ()
 
     def __init__(self, config: DetectorConfig) -> None:
         path = Path(haarcascades) / _CASCADE
