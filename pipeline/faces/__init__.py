@@ -10,11 +10,11 @@
 
 import torch
 
-from pipeline.passes import DeviceLock
 from pipeline.faces.detector import DETECTORS, DetectorConfig, FaceDetector
 from pipeline.faces.given import BoxesOnly, given_faces
 from pipeline.faces.haar import HaarDetector
 from pipeline.faces.retinaface import load_retinaface
+from pipeline.passes import DeviceLock
 
 __all__ = ["DETECTORS", "DetectorConfig", "FaceDetector", "given_faces", "load_detector"]
 

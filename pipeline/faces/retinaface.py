@@ -18,10 +18,10 @@ from torch.nn import functional
 from torchvision.ops import nms
 
 from pipeline import weights
-from pipeline.passes import DeviceLock, FixedPasses, cpu_has_bf16
 from pipeline.errors import WeightsError
 from pipeline.faces.detector import DetectorConfig, faces_in_picture
 from pipeline.faces.folding import without_batch_norm
+from pipeline.passes import DeviceLock, FixedPasses, cpu_has_bf16
 from pipeline.types import Faces, Floats
 
 ANCHOR_SIDES_PX = ((16, 32), (64, 128), (256, 512))
