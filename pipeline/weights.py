@@ -10,6 +10,7 @@ file holds: it is read with ``weights_only``.
 import hashlib
 import http.client
 import io
+import mmap
 import os
 import tempfile
 import urllib.request
@@ -17,7 +18,7 @@ import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NoReturn
 
 import torch
 
@@ -31,6 +32,9 @@ _CHUNK_BYTES = 1 << 20
 _SHA256_DIGITS = 64
 _TIMEOUT_SECONDS = 20.0
 _MAX_BYTES = 2 << 30
+_MAX_MEMBERS = 100_000
+_MEMBER_SIGNATURE = b"PK\x01\x02"
+"""Begins each member's entry in a zip's directory."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -299,13 +303,41 @@ def _download(
 def _is_published(entry: PublishedFile, path: Path, sha256: str) -> bool:
     if sha256.startswith(entry.sha256):
         return True
-    if len(entry.sha256) == _SHA256_DIGITS or (member := _only_pth(path)) is None:
+    if len(entry.sha256) == _SHA256_DIGITS:
+        return False
+    require_unpacked_size(path, _MAX_BYTES)
+    if (member := _only_pth(path)) is None:
         return False
     digest = hashlib.sha256()
     with zipfile.ZipFile(path) as archive, archive.open(member) as file:
         while chunk := file.read(_CHUNK_BYTES):
             digest.update(chunk)
     return digest.hexdigest().startswith(entry.sha256)
+
+
+def require_unpacked_size(path: Path, max_bytes: int) -> None:
+    """Raise WeightsError unless the file, and what it unpacks to if it is a zip, has `max_bytes` at most.
+
+    Nothing is unpacked for it, and a directory of more members than any weights have is not read.
+    """
+    if path.stat().st_size > max_bytes:
+        _refuse_over(path, max_bytes)
+    if not zipfile.is_zipfile(path):
+        return
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        _refuse_many_members(content, path)
+    with zipfile.ZipFile(path) as archive:
+        if sum(member.file_size for member in archive.infolist()) > max_bytes:
+            _refuse_over(path, max_bytes)
+
+
+def _refuse_many_members(content: mmap.mmap | bytes, path: Path) -> None:
+    place = -1
+    for _ in range(_MAX_MEMBERS + 1):
+        if (place := content.find(_MEMBER_SIGNATURE, place + 1)) < 0:
+            return
+    msg = f"'{path}' holds more than {_MAX_MEMBERS} members, which no weights have."
+    raise WeightsError(msg)
 
 
 def _only_pth(path: Path) -> zipfile.ZipInfo | None:
@@ -319,25 +351,28 @@ def _only_pth(path: Path) -> zipfile.ZipInfo | None:
 
 def _pth_of(path: Path, max_bytes: int) -> IO[bytes]:
     """The bytes that torch can load, with every zip on the way measured before it is unpacked."""
-    with path.open("rb") as file:
-        held = io.BytesIO(_at_most(file, path, max_bytes))
-    if (member := _only_pth(path)) is not None:
-        with zipfile.ZipFile(held) as archive, archive.open(member) as file:
-            held = io.BytesIO(_at_most(file, path, max_bytes))
+    require_unpacked_size(path, max_bytes)
+    if (member := _only_pth(path)) is None:
+        return io.BytesIO(_at_most(path.open("rb"), path, max_bytes))
+    with zipfile.ZipFile(path) as archive:
+        held = io.BytesIO(_at_most(archive.open(member), path, max_bytes))
     if zipfile.is_zipfile(held):
+        _refuse_many_members(held.getvalue(), path)
         with zipfile.ZipFile(held) as archive:
-            _refuse_over(sum(member.file_size for member in archive.infolist()), path, max_bytes)
+            if sum(member.file_size for member in archive.infolist()) > max_bytes:
+                _refuse_over(path, max_bytes)
     held.seek(0)
     return held
 
 
 def _at_most(file: IO[bytes], path: Path, max_bytes: int) -> bytes:
-    data = file.read(max_bytes + 1)
-    _refuse_over(len(data), path, max_bytes)
+    with file:
+        data = file.read(max_bytes + 1)
+    if len(data) > max_bytes:
+        _refuse_over(path, max_bytes)
     return data
 
 
-def _refuse_over(num_bytes: int, path: Path, max_bytes: int) -> None:
-    if num_bytes > max_bytes:
-        msg = f"'{path}' holds more than {max_bytes} bytes once unpacked, too much for the weights asked for."
-        raise WeightsError(msg)
+def _refuse_over(path: Path, max_bytes: int) -> NoReturn:
+    msg = f"'{path}' holds more than {max_bytes} bytes once unpacked, too much for the weights asked for."
+    raise WeightsError(msg)

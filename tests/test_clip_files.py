@@ -1,6 +1,9 @@
+import json
 import pickle
+import struct
 import urllib.error
 import warnings
+import zipfile
 from pathlib import Path
 
 import open_clip
@@ -106,7 +109,7 @@ def test_a_damaged_file_is_refused_in_one_line(tmp_path, content, suffix):
 
 @pytest.mark.parametrize("content", [[1, 2], {"a": 1}, {}, {"state_dict": 3}])
 def test_a_file_of_something_else_is_refused(tmp_path, content):
-    with pytest.raises(WeightsError, match=r"does not map names to tensors|tensors are missing"):
+    with pytest.raises(WeightsError, match=r"does not map names to plain tensors|tensors are missing"):
         load(saved(tmp_path, content))
 
 
@@ -129,6 +132,59 @@ def test_a_pickle_with_code_is_refused_without_running_it(tmp_path):
     with pytest.raises(WeightsError, match="does not hold weights"):
         load(path)
     assert not trace.exists()
+
+
+@pytest.mark.parametrize(
+    "odd", [torch.empty(1, device="meta"), torch.eye(3).to_sparse()], ids=["no storage", "sparse"]
+)
+def test_tensors_that_do_not_hold_their_numbers_are_refused(tmp_path, odd):
+    with pytest.raises(
+        WeightsError, match=r"does not map names to plain tensors|does not hold weights of tiny"
+    ):
+        load(saved(tmp_path, state() | {"visual.proj": odd}))
+
+
+def test_an_archive_that_unpacks_to_too_much_is_refused_unread(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "_BESIDE_BYTES", 0)
+    path = saved(tmp_path, state())
+    load(path)  # the model's own size is far below the bound
+    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("weights/data/bomb", bytes(64 << 20))
+    assert path.stat().st_size < 4 << 20
+    with pytest.raises(WeightsError, match=r"weights.pt' holds more than \d+ bytes once unpacked, too much"):
+        load(path)
+
+
+def header(text: object, length: int | None = None) -> bytes:
+    content = text if isinstance(text, bytes) else json.dumps(text).encode()
+    return struct.pack("<Q", len(content) if length is None else length) + content + bytes(64)
+
+
+def tensor(shape: list[int], place: tuple[int, int] = (0, 64), dtype: str = "F32") -> dict[str, object]:
+    return {"dtype": dtype, "shape": shape, "data_offsets": list(place)}
+
+
+HEADERS = {
+    "endless": header(b"{}", 1 << 62),
+    "longer than the file": header(b"{}", 90 << 20),
+    "huge shape": header({"w": tensor([10**12, 4])}),
+    "overflow": header({"w": tensor([1 << 62, 4])}),
+    "negative shape": header({"w": tensor([-4, -4])}),
+    "outside": header({"w": tensor([4, 4], (64, 128))}),
+    "overlap": header({"w": tensor([4, 4]), "v": tensor([4, 4])}),
+    "objects": header({"w": tensor([4, 4], dtype="OBJ")}),
+    "deep": header(b"[" * 100_000),
+    "many": header({str(i): tensor([0], (0, 0), "U8") for i in range(50_000)})[:-64],
+    "metadata": header({"__metadata__": {"a": 1}, "w": tensor([4, 4])}),
+}
+
+
+@pytest.mark.parametrize("case", HEADERS)
+def test_an_absurd_safetensors_header_is_refused_in_one_line(tmp_path, case):
+    path = tmp_path / "weights.safetensors"
+    path.write_bytes(HEADERS[case])
+    with pytest.raises(WeightsError, match=r"^'.*' does not hold weights of tiny-16-5: [^\n]+$"):
+        load(path)
 
 
 # TorchScript archives, OpenAI's way

@@ -327,3 +327,77 @@ def test_a_damaged_file_is_one_known_error(tmp_path: Path, keep: float, modern: 
     path.write_bytes(content[: int(keep if keep >= 1 else keep * len(content))])
     with pytest.raises(WeightsError, match=r"net.pth' is not a file of plain tensors"):
         weights.load_state_dict(path)
+
+
+def test_a_zip_of_countless_members_is_refused_before_its_directory_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(weights, "_MAX_MEMBERS", 10)
+    path = _zip(tmp_path / "net.zip", {f"{i}.txt": b"" for i in range(11)})
+    with pytest.raises(WeightsError, match=r"net.zip' holds more than 10 members, which no weights have\.$"):
+        weights.load_state_dict(path)
+    inner = _zip(tmp_path / "outer.zip", {"net.pth": path.read_bytes()})
+    with pytest.raises(WeightsError, match=r"outer.zip' holds more than 10 members"):
+        weights.load_state_dict(inner)
+
+
+def test_a_file_beyond_all_measure_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "net.pth"
+    with path.open("wb") as file:
+        file.truncate(1 << 40)
+    with pytest.raises(WeightsError, match=r"net.pth' holds more than 2147483648 bytes once unpacked"):
+        weights.load_state_dict(path)
+
+
+def test_a_bomb_is_not_unpacked_to_be_hashed(
+    publish: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(sha256="f168fae3c")
+    monkeypatch.setattr(weights, "_MAX_BYTES", 1 << 16)
+    bomb = _zip(tmp_path / "bomb.zip", {"net.pth": bytes(1 << 20)})
+    with pytest.raises(WeightsError, match=r"bomb.zip' holds more than 65536 bytes once unpacked"):
+        weights.verify_file(NAME, bomb)
+
+
+_HUGE = b"\x8a\x06" + (10**12).to_bytes(6, "little")
+
+
+def _pickle_in_archive(data: bytes) -> bytes:
+    """A torch archive of one 4 x 4 tensor with another pickle in it."""
+    plain, file = zipfile.ZipFile(io.BytesIO(_saved({"w": torch.zeros(4, 4)}))), io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        for name in plain.namelist():
+            archive.writestr(name, data if name.endswith("data.pkl") else plain.read(name))
+    return file.getvalue()
+
+
+def _pickle_of_16() -> bytes:
+    plain = zipfile.ZipFile(io.BytesIO(_saved({"w": torch.zeros(4, 4)})))
+    return plain.read(next(name for name in plain.namelist() if name.endswith("data.pkl")))
+
+
+class _Megabytes:
+    def __reduce__(self) -> tuple[Any, ...]:
+        return bytearray, (1 << 60,)
+
+
+@pytest.mark.parametrize(
+    "content",
+    {
+        "storage": _pickle_in_archive(_pickle_of_16().replace(b"K\x10tq", _HUGE + b"tq", 1)),
+        "shape": _pickle_in_archive(_pickle_of_16().replace(b"K\x04K\x04\x86", 2 * _HUGE + b"\x86", 1)),
+        "bytes": _pickle_in_archive(pickle.dumps({"w": _Megabytes()}, protocol=2)),
+        "depth": _pickle_in_archive(b"\x80\x02]" + b"\x85" * 200_000 + b"."),
+        "old storage": _saved({"w": torch.zeros(4, 4)}, _use_new_zipfile_serialization=False).replace(
+            b"K\x10", _HUGE, 1
+        ),
+    }.values(),
+    ids=["storage", "shape", "bytes", "depth", "old storage"],
+)
+def test_sizes_that_a_pickle_claims_are_not_believed(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "net.pth"
+    path.write_bytes(content)
+    message = r"net.pth' (is not a file of plain tensors|holds a tuple that does not map)"
+    with pytest.raises(WeightsError, match=message) as caught:
+        weights.load_state_dict(path)
+    assert len(str(caught.value).splitlines()) == 1

@@ -26,6 +26,8 @@ _SHA256_DIGITS = 64
 _PREFIX_DIGITS = 8
 _TIMEOUT_SECONDS = 10.0
 _HUB_FILES = (HF_SAFE_WEIGHTS_NAME, HF_WEIGHTS_NAME)
+_TIMES_THE_MODEL = 8
+_BESIDE_BYTES = 64 << 20
 _NOT_WEIGHTS = ("input_resolution", "context_length", "vocab_size")
 
 
@@ -75,14 +77,15 @@ def load_into(model: Any, path: Path, name: str) -> None:
 
     Raises WeightsError for a file that is damaged, holds code, or holds another model's weights.
     """
+    own = model.state_dict()
     try:
+        published.require_unpacked_size(path, _most_bytes(own))
         state = _archived(path, name) if _is_torchscript(path) else _tensors(path)
     except OusError:
         raise
     except Exception as error:  # noqa: BLE001 - whatever a damaged or hostile file raises is one known error
         msg = f"'{path}' does not hold weights of {name}: {first_line(error)}"
         raise WeightsError(msg) from error
-    own = model.state_dict()
     if "logit_scale" in state and state["logit_scale"].numel() == 1:
         state["logit_scale"] = state["logit_scale"].reshape(own["logit_scale"].shape)
     wrong = _differences(own, state)
@@ -90,6 +93,13 @@ def load_into(model: Any, path: Path, name: str) -> None:
         msg = f"'{path}' does not hold weights of {name}: {wrong}."
         raise WeightsError(msg)
     model.load_state_dict(state, strict=True)
+
+
+def _most_bytes(own: Mapping[str, torch.Tensor]) -> int:
+    """The most that a file of these tensors can hold: in double precision, beside an optimizer's state."""
+    return (
+        _TIMES_THE_MODEL * sum(value.numel() * value.element_size() for value in own.values()) + _BESIDE_BYTES
+    )
 
 
 def _is_path(weights: str) -> bool:
@@ -213,10 +223,16 @@ def _tensors(path: Path) -> dict[str, torch.Tensor]:
         held = torch.load(path, map_location="cpu", weights_only=True)
     if isinstance(held, dict) and "state_dict" in held:  # a checkpoint of open_clip's training
         held = held["state_dict"]
-    if not isinstance(held, Mapping) or not all(isinstance(value, torch.Tensor) for value in held.values()):
-        msg = f"'{path}' holds a {type(held).__name__} that does not map names to tensors; give a state dict."
+    if not isinstance(held, Mapping) or not all(_is_plain(value) for value in held.values()):
+        kind = type(held).__name__
+        msg = f"'{path}' holds a {kind} that does not map names to plain tensors; give a state dict."
         raise WeightsError(msg)
     return _without_settings({str(key).removeprefix("module."): value for key, value in held.items()})
+
+
+def _is_plain(value: object) -> bool:
+    """Whether a value is a tensor that holds its numbers: not sparse, quantized or without storage."""
+    return isinstance(value, torch.Tensor) and value.layout is torch.strided and value.device.type == "cpu"
 
 
 def _without_settings(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
