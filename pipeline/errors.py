@@ -36,6 +36,11 @@ class CacheError(OusError):
 class CacheExistsError(CacheError):
     """Something already stands where a cache was to be created, perhaps since a moment ago."""
 
+    @classmethod
+    def at(cls, where: str) -> "CacheExistsError":
+        """The error for what stands at `where`."""
+        return cls(f"'{where}' exists already; give another --cache, or remove it.")
+
 
 class CheckpointError(OusError):
     """A training run whose checkpoint is missing or belongs to another cache."""

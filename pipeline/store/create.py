@@ -14,6 +14,7 @@ from zarr.abc.store import Store
 from zarr.codecs import Crc32cCodec
 
 from pipeline.errors import CacheError, CacheExistsError
+from pipeline.store.lock import creating
 from pipeline.store.place import Place
 from pipeline.store.schema import ArraySpec, CacheMeta
 
@@ -26,7 +27,7 @@ _LITTER_SECONDS = 3600.0
 def create(place: Place, meta: CacheMeta, static: Rows) -> None:
     """Create the cache at `place`; see `CacheWriter.create`."""
     if place.exists():
-        raise _exists(place)
+        raise CacheExistsError.at(str(place))
     values = {
         spec.name: as_stored(spec, static[spec.name], meta.shape(spec))
         for spec in meta.arrays()
@@ -35,11 +36,8 @@ def create(place: Place, meta: CacheMeta, static: Rows) -> None:
     if place.is_local:
         _create_folder(place, meta, values)
     else:
-        _create_in_bucket(place, meta, values)
-
-
-def _exists(place: Place) -> CacheExistsError:
-    return CacheExistsError(f"'{place}' exists already; give another --cache, or remove it.")
+        with creating(place):
+            _create_in_bucket(place, meta, values)
 
 
 def _create_folder(place: Place, meta: CacheMeta, values: Rows) -> None:
@@ -54,7 +52,7 @@ def _create_folder(place: Place, meta: CacheMeta, values: Rows) -> None:
         partial.rename(path)
     except OSError as error:
         if path.exists():
-            raise _exists(place) from error
+            raise CacheExistsError.at(str(place)) from error
         raise
     finally:
         shutil.rmtree(partial, ignore_errors=True)

@@ -1,0 +1,272 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import CacheError, ConfigError
+from pipeline.store.holder import Holder
+from pipeline.store.lock import Share, hold
+from pipeline.store.place import Place
+
+ROOT = Path(__file__).parent.parent
+FAST = 0.05
+HOLDING = """
+import sys, time
+from pipeline.store.lock import Share, hold
+share = Share.parse(sys.argv[2]) if sys.argv[2] else None
+with hold(sys.argv[1], share):
+    print("held", flush=True)
+    time.sleep(600)
+"""
+
+
+@pytest.fixture(params=["folder", "bucket"])
+def place(request, tmp_path):
+    """Where a cache is to be: the lock works the same in a folder and in a bucket."""
+    if request.param == "folder":
+        return Place.of(tmp_path / "feats.zarr")
+    return Place.of(request.getfixturevalue("bucket").url("p/feats.zarr"))
+
+
+@pytest.fixture
+def other_process(place):
+    """Starts a process that holds the lock until it is killed."""
+    with ExitStack() as children:
+
+        def start(share: str = "") -> subprocess.Popen[str]:
+            child = subprocess.Popen(
+                [sys.executable, "-c", HOLDING, str(place), share],
+                cwd=ROOT,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+            children.enter_context(child)
+            children.callback(child.kill)
+            assert child.stdout is not None
+            assert child.stdout.readline() == "held\n"
+            return child
+
+        yield start
+
+
+def test_shares_are_parsed_and_divide_the_blocks():
+    shares = [Share.parse(f"{i}/3") for i in (1, 2, 3)]
+    assert [str(share) for share in shares] == ["1/3", "2/3", "3/3"]
+    assert [[block for block in range(7) if share.has(block)] for share in shares] == [
+        [0, 3, 6],
+        [1, 4],
+        [2, 5],
+    ]
+
+
+@pytest.mark.parametrize(
+    "text", ["0/3", "4/3", "1", "", "a/b", "-1/3", "1/0", "1/3/5", "1.5/3", "1/9999999999"]
+)
+def test_other_shares_are_refused(text):
+    with pytest.raises(ConfigError, match=f"--blocks is '{text}'; a share i/n is needed"):
+        Share.parse(text)
+
+
+def test_the_second_is_refused_and_told_who_holds_it(place):
+    with hold(place) as lock:
+        lock.check()
+        assert lock.notes == ()
+        match = (
+            rf"is being extracted already by .*@.*, process {os.getpid()}, since .* last seen .* --take-over"
+        )
+        with pytest.raises(CacheError, match=match), hold(place):
+            pass
+    with hold(place) as lock:
+        assert lock.notes == (), "the lock was given back"
+
+
+def test_nothing_is_left_behind(place, request):
+    with hold(place), hold(place.beside("other.zarr")):
+        pass
+    if place.is_local:
+        assert list(place.path.parent.iterdir()) == []
+    else:
+        assert request.getfixturevalue("bucket").objects() == []
+
+
+def test_shares_of_one_count_live_together_and_no_others(place):
+    with hold(place, Share(1, 3)) as first, hold(place, Share(3, 3)) as third:
+        for other in (None, Share(1, 3), Share(1, 2), Share(2, 2)):
+            with pytest.raises(CacheError, match=r"process .*, share [13]/3, since"), hold(place, other):
+                pass
+        first.check()
+        third.check()
+        with hold(place, Share(2, 3)) as second:
+            second.check()
+    with hold(place), pytest.raises(CacheError, match="is being extracted already"), hold(place, Share(1, 3)):
+        pass
+
+
+def test_of_many_at_once_one_holds_it(place):
+    refused = threading.Semaphore(0)
+
+    def attempt(_):
+        try:
+            with hold(place) as lock:
+                assert all(refused.acquire(timeout=60) for _ in range(5))
+                lock.check()
+        except CacheError:
+            refused.release()
+            return "refused"
+        return "held"
+
+    with ThreadPoolExecutor(6) as pool:
+        assert sorted(pool.map(attempt, range(6))) == ["held"] + ["refused"] * 5
+
+
+def test_a_killed_process_is_taken_over_at_once(place, other_process):
+    child = other_process("1/2")
+    with pytest.raises(CacheError, match=f"process {child.pid}, share 1/2"), hold(place):
+        pass
+    child.send_signal(signal.SIGKILL)
+    child.wait()
+    with hold(place) as lock:
+        (note,) = lock.notes
+        assert f"process {child.pid}, share 1/2" in note
+        assert note.endswith("was taken over; that run has died")
+        lock.check()
+
+
+def test_the_number_of_a_dead_process_that_is_in_use_again_deceives_nobody(place, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr("pipeline.store.holder._process_start", lambda _: "12345")
+        leave_behind(place)
+    with hold(place) as lock:
+        assert "was taken over; that run has died" in lock.notes[0]
+
+
+def test_missed_beats_of_another_machine_are_stale(place, monkeypatch):
+    foreign(monkeypatch)
+    leave_behind(place, beat=time.time() - 100 * FAST)
+    with hold(place) as lock:
+        assert "someone@far, process 7" in lock.notes[0]
+
+
+def test_a_living_one_whose_clock_is_behind_keeps_it(place, monkeypatch):
+    foreign(monkeypatch)
+    with hold(place, beat_seconds=10 * FAST) as lock:
+        monkeypatch.setattr("pipeline.store.holder.Holder.missed_beats", True)
+        with pytest.raises(CacheError, match="is being extracted already by someone@far"), hold(place):
+            pass
+        lock.check()
+
+
+def test_the_robbed_one_notices(place):
+    with hold(place, Share(2, 3), beat_seconds=FAST) as robbed:
+        with hold(place, take_over=True, beat_seconds=FAST) as robber:
+            assert "share 2/3" in robber.notes[0]
+            robber.check()
+            time.sleep(3 * FAST)
+            with pytest.raises(CacheError, match=r"was taken over by .*process .*; this run ends here"):
+                robbed.check()
+            robber.check()
+        with pytest.raises(CacheError, match="was taken over"):
+            robbed.check()
+    with hold(place) as lock:
+        assert lock.notes == (), "the robbed one removed nothing, the robber its own"
+
+
+def test_a_lock_removed_by_hand_is_put_back(place, bucket_or_folder):
+    with hold(place, beat_seconds=600) as lock:
+        bucket_or_folder.remove()
+        lock.check()
+        with pytest.raises(CacheError, match="is being extracted already"), hold(place):
+            pass
+
+
+def test_a_damaged_record_is_taken_over_after_a_while(place, bucket_or_folder, monkeypatch):
+    monkeypatch.setattr("pipeline.store.holder.BEAT_SECONDS", FAST)
+    for value in (b"", b"{}", b"[1]", b'{"beat": NaN}', json.dumps({"pid": "x" * 99}).encode()):
+        bucket_or_folder.write(value)
+        with hold(place) as lock:
+            assert "unknown@unknown" in lock.notes[0]
+
+
+def test_a_sign_of_life_that_cannot_be_given_ends_nothing(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(28, "No space left on device")
+
+    with hold(tmp_path / "c.zarr", beat_seconds=FAST) as lock:
+        with monkeypatch.context() as patch:
+            patch.setattr("pipeline.store.records._FolderRecords.swap", refuse)
+            patch.setattr("pipeline.store.records._FolderRecords.read", refuse)
+            time.sleep(3 * FAST)
+            lock.check()
+        time.sleep(3 * FAST)
+        lock.check()
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(tmp_path):
+    (tmp_path / "file").write_text("x")
+    with (
+        pytest.raises(CacheError, match="cannot be locked: Not a directory"),
+        hold(tmp_path / "file" / "c.zarr"),
+    ):
+        pass
+
+
+def test_a_bucket_that_is_not_there_is_one_line(bucket):
+    with (
+        pytest.raises(CacheError, match="cannot be locked: there is no bucket 'nowhere'"),
+        hold("s3://nowhere/c"),
+    ):
+        pass
+
+
+@pytest.fixture
+def bucket_or_folder(place, request):
+    """The record of a run of the whole cache, to be damaged."""
+
+    class Record:
+        key = "p/.feats.zarr.locks/whole.json"
+
+        def _path(self) -> Path:
+            path = place.path.parent / ".feats.zarr.locks" / "whole.json"
+            path.parent.mkdir(exist_ok=True)
+            return path
+
+        def write(self, value: bytes) -> None:
+            if place.is_local:
+                self._path().write_bytes(value)
+            else:
+                request.getfixturevalue("bucket").store().put(self.key, value)
+
+        def remove(self) -> None:
+            if place.is_local:
+                self._path().unlink()
+            else:
+                request.getfixturevalue("bucket").store().delete(self.key)
+
+    return Record()
+
+
+def foreign(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Locks taken from now on are those of another machine."""
+    real = Holder.this_process
+
+    def this_process(share: str, beat_seconds: float) -> Holder:
+        holder = real(share, beat_seconds)
+        return Holder(**{**vars(holder), "user": "someone", "host": "far", "machine": "another", "pid": 7})
+
+    monkeypatch.setattr("pipeline.store.holder.Holder.this_process", this_process)
+
+
+def leave_behind(place: Place, **changes: object) -> None:
+    """The record of a run that has ended without giving its lock back."""
+    from pipeline.store.records import records_of
+
+    holder = Holder.this_process("", FAST)
+    assert records_of(place).create("whole", Holder(**{**vars(holder), **changes}).to_bytes())
