@@ -1,15 +1,13 @@
-"""The steps put together: a block of clips in, one outcome per clip out.
+"""A block of clips in, one outcome per clip out.
 
-The same function serves tests, one machine and a cluster. A clip that cannot be processed is a
-value among the outcomes, never an end of the block; the only broad `except` stands here, at the
-clip's boundary.
+A clip that cannot be processed is a value among the outcomes, never an end of the block; the only
+broad `except` for the steps stands here, at the clip's boundary.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -18,12 +16,9 @@ from pipeline import faces as face_step
 from pipeline import frames as frame_step
 from pipeline import streams as stream_step
 from pipeline import tracks as track_step
-from pipeline.clip_model import EncoderConfig, LoadedClip, load_clip
-from pipeline.config import to_dict
 from pipeline.errors import ClipError, first_line
-from pipeline.features import Encoded, Encoder, FeatureConfig
-from pipeline.fingerprint import sha256_file
-from pipeline.store.schema import RANDOM_WEIGHTS
+from pipeline.features import Encoded
+from pipeline.process.tools import CropTools, ExtractConfig, Tools
 from pipeline.types import (
     ClipDone,
     ClipFailed,
@@ -42,102 +37,6 @@ _LARGEST_HALF = float(np.finfo(np.float16).max)
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExtractConfig:
-    """Everything that decides what the features of a clip are."""
-
-    frames: frame_step.FrameConfig = field(default_factory=frame_step.FrameConfig)
-    detector: face_step.DetectorConfig = field(default_factory=face_step.DetectorConfig)
-    track: track_step.TrackConfig = field(default_factory=track_step.TrackConfig)
-    streams: stream_step.StreamConfig = field(default_factory=stream_step.StreamConfig)
-    encoder: EncoderConfig = field(default_factory=EncoderConfig)
-    features: FeatureConfig = field(default_factory=FeatureConfig)
-
-
-@dataclass(frozen=True, kw_only=True)
-class CropTools:
-    """What it takes to make stream pictures; no encoder yet.
-
-    side_px, fill_rgb: of the stream pictures, as the encoder wants them.
-    """
-
-    config: ExtractConfig
-    device: torch.device
-    detector: face_step.FaceDetector
-    side_px: int
-    fill_rgb: tuple[int, int, int]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Tools:
-    """The models that a worker holds: loaded once, used for every block."""
-
-    config: ExtractConfig
-    device: torch.device
-    detector: face_step.FaceDetector
-    clip: LoadedClip
-    encoder: Encoder
-
-    @property
-    def crop(self) -> CropTools:
-        """The part of these tools that comes before the encoder."""
-        return _crop_tools(self.config, self.device, self.detector, self.clip.picture_side_px, self.clip.mean)
-
-    def identity(self) -> dict[str, Any]:
-        """What changes feature values, as plain values; its hash is the cache's fingerprint.
-
-        Models count by the hash of their values, precision as resolved on this device; paths and
-        batch sizes do not count.
-        """
-        config = to_dict(self.config)
-        del config["features"]["batch_pictures"]
-        config["features"]["precision"] = self.encoder.precision
-        config["detector"].pop("weights")
-        config["detector"].pop("batch_frames")
-        config["detector"]["sha256"] = self.detector.weights_sha256
-        config["encoder"] = {
-            "name": self.config.encoder.name,
-            "random": self.config.encoder.weights == RANDOM_WEIGHTS,
-            "visual_sha256": self.clip.visual_sha256,
-            "text_sha256": self.clip.text_sha256,
-            "mean": list(self.clip.mean),
-            "std": list(self.clip.std),
-        }
-        return config
-
-
-def load_crop_tools(
-    config: ExtractConfig, device: torch.device, *, side_px: int, mean: tuple[float, float, float]
-) -> CropTools:
-    """Load the detector alone, for stream pictures of a given side and mean colour (0 to 1)."""
-    detector = face_step.load_detector(config.detector, device)
-    return _crop_tools(config, device, detector, side_px, mean)
-
-
-def load_tools(config: ExtractConfig, device: torch.device) -> Tools:
-    """Load detector and encoder. Raises WeightsError or ConfigError when one cannot be had."""
-    detector = face_step.load_detector(config.detector, device)
-    clip = load_clip(config.encoder)
-    encoder = Encoder(clip, config.features, device)
-    return Tools(config=config, device=device, detector=detector, clip=clip, encoder=encoder)
-
-
-def _crop_tools(
-    config: ExtractConfig,
-    device: torch.device,
-    detector: face_step.FaceDetector,
-    side_px: int,
-    mean: tuple[float, float, float],
-) -> CropTools:
-    return CropTools(
-        config=config,
-        device=device,
-        detector=detector,
-        side_px=side_px,
-        fill_rgb=stream_step.fill_colour(mean),
-    )
-
-
-@dataclass(frozen=True, kw_only=True)
 class Prepared:
     """A clip before encoding: its frames, the faces on them, the subject's track, the two streams."""
 
@@ -148,46 +47,98 @@ class Prepared:
     streams: Streams
 
 
+@dataclass
+class StageSeconds:
+    """How long each stage was at work on some clips.
+
+    decode: of a core, in whatever process. detect (cropping counted in), encode, write: of the
+    block's thread, waiting for the device not counted.
+    """
+
+    decode: float = 0.0
+    detect: float = 0.0
+    encode: float = 0.0
+    write: float = 0.0
+
+    def add(self, other: "StageSeconds") -> None:
+        """Count another's seconds in."""
+        for stage in STAGES_OF_WORK:
+            self.count(stage)(getattr(other, stage))
+
+    def count(self, stage: str) -> Callable[[float], None]:
+        """A function that counts seconds in for a stage."""
+
+        def add(seconds: float) -> None:
+            setattr(self, stage, getattr(self, stage) + seconds)
+
+        return add
+
+
+STAGES_OF_WORK = tuple(item.name for item in fields(StageSeconds))
+
+
+@dataclass(frozen=True, kw_only=True)
+class BlockOutcome:
+    """One outcome per clip of a block, in order, and what it took. num_pictures: that were encoded."""
+
+    outcomes: tuple[ClipOutcome, ...]
+    num_pictures: int
+    seconds: StageSeconds
+
+
 def prepare_clip(root: Path, clip: ClipRef, tools: CropTools) -> Prepared:
     """Everything up to the stream pictures of a clip. Raises ClipError, which names the step."""
-    path, config = root / clip.path, tools.config
-    with _step("decode"):
-        frames = frame_step.decode_clip(
-            path, config.frames, start_seconds=clip.start_seconds, end_seconds=clip.end_seconds
-        )
-        digest = sha256_file(path)
-    with _step("detect"):
-        faces = tuple(_detect(clip, frames, tools))
-    with _step("track"):
-        track = track_step.build_track(faces, config.track)
-    with _step("crop"):
-        streams = stream_step.make_streams(
-            torch.from_numpy(frames.rgb_UHWC).to(tools.device),
-            track,
-            config.streams,
-            side_px=tools.side_px,
-            fill_rgb=tools.fill_rgb,
-        )
-    return Prepared(source_sha256=digest, frames=frames, faces=faces, track=track, streams=streams)
+    ((_, decoded),) = frame_step.InlineDecoder().stream([decode_job(root, clip, tools.config)])
+    if isinstance(decoded, ClipFailed):
+        raise ClipError(decoded.stage, decoded.reason)
+    return _cropped(clip, decoded, tools)
+
+
+def decode_job(root: Path, clip: ClipRef, config: ExtractConfig) -> frame_step.DecodeJob:
+    """What a decoder is asked for a clip."""
+    return frame_step.DecodeJob(
+        path=root / clip.path,
+        config=config.frames,
+        start_seconds=clip.start_seconds,
+        end_seconds=clip.end_seconds,
+    )
 
 
 def process_block(
-    root: Path, clips: Sequence[ClipRef], tools: Tools, on_progress: Callable[[float], None] | None = None
-) -> list[ClipOutcome]:
+    root: Path,
+    clips: Sequence[ClipRef],
+    tools: Tools,
+    *,
+    decoder: frame_step.Decoder | None = None,
+    on_progress: Callable[[float], None] | None = None,
+) -> BlockOutcome:
     """Decode, detect, track and crop every clip, then encode the pictures of all of them together.
 
-    root: the folder that the clips' paths start from. on_progress: told how much more of the
-    block is done, in clips. Returns one outcome per clip, in order.
+    root: the folder that the clips' paths start from. decoder: decodes the clips, None for this
+    thread. Clips are taken as they are decoded; the device is locked for a batch at a time, so that
+    two threads, each at a block of its own, keep it busy. on_progress: told how much more of the
+    block is done, in clips; what it raises ends the block.
     """
-    prepared = [_attempt(root, clip, tools.crop) for clip in clips]
+    seconds = StageSeconds()
+    jobs = [decode_job(root, clip, tools.config) for clip in clips]
+    cropped: list[_Cropped | ClipFailed | None] = [None] * len(clips)
+    for place, decoded in (decoder or frame_step.InlineDecoder()).stream(jobs):
+        cropped[place] = _attempt(clips[place], decoded, tools.crop, seconds)
+        del decoded  # its pixels may be many; the decoder waits for their room
+        if on_progress is not None:
+            on_progress(0.0)
+    prepared = [item for item in cropped if item is not None]
+    assert len(prepared) == len(clips), "a decoder answers every job"
     good = [item for item in prepared if isinstance(item, _Cropped)]
-    encoded = _encode_clips(good, tools, _share_of_work(len(clips), good, on_progress))
+    with tools.device_lock.timed(seconds.count("encode")):
+        encoded = _encode_clips(good, tools, _share_of_work(len(clips), good, on_progress))
     outcomes: list[ClipOutcome] = []
     for item in prepared:
         outcomes.append(item if isinstance(item, ClipFailed) else _finished(item, *next(encoded)))
     if on_progress is not None and not good:
         on_progress(len(clips))
-    return outcomes
+    num_pictures = 2 * sum(item.num_pictures for item in good)
+    return BlockOutcome(outcomes=tuple(outcomes), num_pictures=num_pictures, seconds=seconds)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -206,9 +157,15 @@ class _Cropped:
         return len(self.frames.index_U) * (1 + any(self.frames.flip_V))
 
 
-def _attempt(root: Path, clip: ClipRef, tools: CropTools) -> _Cropped | ClipFailed:
+def _attempt(
+    clip: ClipRef, decoded: frame_step.DecodeAnswer, tools: CropTools, seconds: StageSeconds
+) -> _Cropped | ClipFailed:
+    if isinstance(decoded, ClipFailed):
+        return decoded
+    seconds.decode += decoded.seconds
     try:
-        prepared = prepare_clip(root, clip, tools)
+        with tools.device_lock.timed(seconds.count("detect")):
+            prepared = _cropped(clip, decoded, tools)
     except ClipError as error:
         return ClipFailed(stage=error.stage, reason=error.reason)
     return _Cropped(
@@ -217,6 +174,23 @@ def _attempt(root: Path, clip: ClipRef, tools: CropTools) -> _Cropped | ClipFail
         notes=prepared.frames.notes,
         track=prepared.track,
         streams=prepared.streams,
+    )
+
+
+def _cropped(clip: ClipRef, decoded: frame_step.Decoded, tools: CropTools) -> Prepared:
+    """A decoded clip's faces, track and streams. Raises ClipError, which names the step."""
+    frames = decoded.frames
+    pixels = torch.from_numpy(frames.rgb_UHWC).to(tools.device, non_blocking=True)
+    with _step("detect"):
+        faces = tuple(_detect(clip, frames, pixels, tools))
+    with _step("track"):
+        track = track_step.build_track(faces, tools.config.track)
+    with _step("crop"), tools.device_lock:
+        streams = stream_step.make_streams(
+            pixels, track, tools.config.streams, side_px=tools.side_px, fill_rgb=tools.fill_rgb
+        )
+    return Prepared(
+        source_sha256=decoded.source_sha256, frames=frames, faces=faces, track=track, streams=streams
     )
 
 
@@ -231,11 +205,11 @@ def _step(stage: str) -> Iterator[None]:
         raise ClipError(stage, f"unexpected {type(error).__name__}: {first_line(error)}") from error
 
 
-def _detect(clip: ClipRef, frames: Frames, tools: CropTools) -> list[Faces]:
+def _detect(clip: ClipRef, frames: Frames, rgb_UHWC: torch.Tensor, tools: CropTools) -> list[Faces]:
     if tools.config.detector.name == "boxes":
-        _, height, width, _ = frames.rgb_UHWC.shape
+        _, height, width, _ = rgb_UHWC.shape
         return face_step.given_faces(clip.given_boxes, frames.index_U, height, width)
-    return tools.detector.detect(torch.from_numpy(frames.rgb_UHWC).to(tools.device))
+    return tools.detector.detect(rgb_UHWC)
 
 
 def _share_of_work(
@@ -253,7 +227,7 @@ def _encode_clips(
 ) -> Iterator[tuple[Encoded, Encoded]]:
     """Face and scene features of each clip, from one run of full batches over all clips' pictures."""
     if not items:
-        return
+        return iter(())
     both = [
         [item.streams, stream_step.mirrored(item.streams)] if any(item.frames.flip_V) else [item.streams]
         for item in items
@@ -262,11 +236,9 @@ def _encode_clips(
     scenes = torch.cat([streams.scene_U3SS for pair in both for streams in pair])
     face = tools.encoder.encode(faces, early=False, on_batch=on_batch)
     scene = tools.encoder.encode(scenes, early=True, on_batch=on_batch)
-    start = 0
-    for item in items:
-        end = start + item.num_pictures
-        yield face.rows(start, end), scene.rows(start, end)
-        start = end
+    ends = np.cumsum([item.num_pictures for item in items]).tolist()
+    starts = [0, *ends[:-1]]
+    return iter([(face.rows(a, b), scene.rows(a, b)) for a, b in zip(starts, ends, strict=True)])
 
 
 def _finished(item: _Cropped, face: Encoded, scene: Encoded) -> ClipOutcome:
