@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, Protocol
 
 try:
     import typer
@@ -22,9 +22,10 @@ try:
 except ModuleNotFoundError as error:
     sys.exit(f"error: package '{error.name}' is missing; run `make install`, then .venv/bin/python cli.py")
 
-from pipeline.errors import CacheError, ConfigError, OusError, VerificationError
+from pipeline.errors import CacheError, OusError, VerificationError
 
 if TYPE_CHECKING:
+    from pipeline.runner import Speed
     from pipeline.store.reader import FeatureCache
     from pipeline.types import DatasetIndex
     from trainer.train import EpochReport
@@ -87,23 +88,24 @@ def answer(result: Shown, as_json: bool) -> None:
 
 
 @contextmanager
-def progress_bar(what: str, unit: str) -> Iterator[tuple[Callable[[float], None], Callable[[float], None]]]:
-    """A bar on stderr with rate and time left; yields `start(total)` and `advance(amount)`.
+def progress_bar(what: str, unit: str) -> Iterator[tuple[Callable[[float], None], Callable[..., None]]]:
+    """A bar on stderr with rate and time left; yields `start(total)` and `advance(amount, remark)`.
 
-    Where stderr is not a terminal, a line every half minute instead.
+    remark: shown instead of the plain rate. Where stderr is not a terminal, a line every half
+    minute instead.
     """
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
     bar = Progress(
         TextColumn("{task.description}"),
-        BarColumn(),
+        BarColumn(bar_width=24),
         TaskProgressColumn(),
-        TextColumn("{task.fields[rate]}"),
-        TimeRemainingColumn(),
+        TimeRemainingColumn(elapsed_when_finished=True),
+        TextColumn("{task.fields[remark]}"),
         console=_people,
         disable=not _people.is_terminal,
     )
-    task = bar.add_task(what, total=None, rate="")
+    task = bar.add_task(what, total=None, remark="")
     total, done = 0.0, 0.0
     began = said = time.monotonic()
 
@@ -112,14 +114,15 @@ def progress_bar(what: str, unit: str) -> Iterator[tuple[Callable[[float], None]
         total, began = amount, time.monotonic()
         bar.update(task, total=amount)
 
-    def advance(amount: float) -> None:
+    def advance(amount: float, remark: str = "") -> None:
         nonlocal done, said
         done, now = done + amount, time.monotonic()
         rate = done / max(now - began, 1e-9)
-        bar.update(task, completed=done, rate=f"{rate:.2f} {unit}/s")
+        remark = remark or f"{rate:.2f} {unit}/s"
+        bar.update(task, completed=done, remark=remark)
         if not _people.is_terminal and now - said > _SECONDS_BETWEEN_LINES:
-            left = f"{(total - done) / rate:.0f} s left"
-            say(f"{what}: {done:.0f} of {total:.0f} {unit}, {rate:.2f} {unit}/s, {left}")
+            left = f"{(total - done) / rate:.0f} s left" if rate else "time left unknown yet"
+            say(f"{what}: {done:.0f} of {total:.0f} {unit}, {left}; {remark}")
             said = now
 
     with bar:
@@ -158,7 +161,13 @@ def extract(
         Path | None, typer.Option(help="Where the data set lies [$OUS_DATA/DATASET, else data/DATASET].")
     ] = None,
     cache: Cache = "feats.zarr",
-    gpus: Annotated[int | None, typer.Option(help="GPUs to use, 0 for the CPU [1 if there is one].")] = None,
+    gpus: Annotated[
+        int | None, typer.Option(help="Worker processes, one per GPU; 0 for the CPU [this process].")
+    ] = None,
+    workers: Annotated[int | None, typer.Option(help="Worker processes on the CPU's cores.")] = None,
+    scheduler: Annotated[
+        str | None, typer.Option(help="sync for this process, or a Dask cluster's address or file.")
+    ] = None,
     frames: Annotated[int, typer.Option(help="Frames per clip.")] = 16,
     scene: Annotated[str, typer.Option(help="Scene frame: masked (face filled), or full.")] = "masked",
     tokens: Annotated[str, typer.Option(help="Tokens kept beside the embedding: cls, grid4, all.")] = "cls",
@@ -168,22 +177,23 @@ def extract(
     detector: Detector = "retinaface-resnet50",
     detector_weights: DetectorWeights = None,
     precision: Annotated[str, typer.Option(help="auto, fp16, bf16, fp32.")] = "auto",
-    scheduler: Annotated[str, typer.Option(help="Where blocks run: sync is this process.")] = "sync",
     limit: Annotated[int | None, typer.Option(help="Stop after this many clips.")] = None,
     dry_run: Annotated[bool, typer.Option(help="Show plan, bytes and time; write nothing.")] = False,
+    blocks: Annotated[str | None, typer.Option(help="Share i/n of the blocks, for job arrays: 1/8.")] = None,
     retry_failed: Annotated[bool, typer.Option(help="Take failed clips up again.")] = False,
+    take_over: Annotated[bool, typer.Option(help="Even if another run seems to hold the cache.")] = False,
+    decoders: Annotated[int | None, typer.Option(help="Decoding processes per worker [by cores].")] = None,
+    clip_seconds: Annotated[float, typer.Option(help="Limit for decoding a clip.")] = 300,
     strict: Annotated[bool, typer.Option(help="Exit with 3 when a clip has failed.")] = False,
     set_: Settings = None,
     json_: Json = False,
 ) -> None:
     """Turn video clips into a cache of frozen CLIP features; run again, it goes on where it was."""
-    if scheduler != "sync":
-        msg = f"--scheduler is '{scheduler}'; allowed so far: sync (blocks run in this process)."
-        raise ConfigError(msg)
     index = _dataset(dataset, root, may_draw=not dry_run)
     from pipeline import runner
     from pipeline.config import from_dict, override
-    from pipeline.process import ExtractConfig, load_tools
+    from pipeline.process import ExtractConfig
+    from pipeline.store.lock import Share
 
     values = {
         "frames": {"num_frames": frames, "num_views": views},
@@ -193,28 +203,58 @@ def extract(
         "features": {"precision": precision, "tokens": tokens},
     }
     config = override(from_dict(ExtractConfig, values), set_ or [])
-    options = runner.RunOptions(limit=limit, retry_failed=retry_failed)
-    device = runner.choose_device(gpus)
+    options = runner.RunOptions(
+        limit=limit, retry_failed=retry_failed, take_over=take_over,
+        share=None if blocks is None else Share.parse(blocks),
+    )  # fmt: skip
+    who = runner.CrewOptions(
+        gpus=gpus, workers=workers, scheduler=scheduler, decoders=decoders, clip_seconds=clip_seconds
+    )
     say(f"{len(index.clips)} clips of {len(index.class_names)} classes: {', '.join(index.class_names)}")
     unknown = sorted({index.class_names[c.label] for c in index.clips if c.label >= 0 and c.polarity < 0})
     if unknown:
         say(f"note: the polarity of {', '.join(unknown)} is not known; training will ask for it")
-    tools = load_tools(config, device)
-    say(f"{encoder} ({encoder_weights}) in {tools.encoder.precision} on {device}; faces by {detector}")
-    if dry_run:
-        answer(runner.plan(index, tools, cache, options), json_)
-        return
+    crew = runner.gather(config, who)
     try:
+        say(f"{encoder} ({encoder_weights}), faces by {detector}, {crew.where}")
+        if dry_run:
+            answer(runner.plan(index, config, crew, cache, options), json_)
+            return
         with progress_bar("extracting", "clips") as (start, advance):
             report = runner.extract(
-                index, tools, cache, options, on_start=lambda clips, _: start(clips), on_progress=advance
+                index, config, crew, cache, options, on_progress=_shown_speed(start, advance)
             )
     except KeyboardInterrupt:
         say(f"stopped; finished blocks are safe in {cache}. The same command goes on from there.")
-        raise typer.Exit(_EXIT_INTERRUPTED) from None
+        crew.close()
+        _leave_at_once(_EXIT_INTERRUPTED)
+    finally:
+        crew.close()
     answer(report, json_)
     if strict and report.num_failed:
         raise typer.Exit(_EXIT_FAILED_CHECK)
+
+
+def _shown_speed(start: Callable[[float], None], advance: Callable[..., None]) -> "Callable[[Speed], None]":
+    """Shows a run's speed on a progress bar."""
+    told: float | None = None
+
+    def show(speed: "Speed") -> None:
+        nonlocal told
+        if told is None:
+            start(speed.total)
+            told = 0.0
+        advance(speed.clips - told, str(speed))
+        told = speed.clips
+
+    return show
+
+
+def _leave_at_once(code: int) -> NoReturn:
+    """End the process, also while other threads are inside a long product: nothing is lost by it."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def _dataset(name: str, root: Path | None, *, may_draw: bool) -> "DatasetIndex":
@@ -259,7 +299,7 @@ def faces(
             "name": detector, "weights": detector_weights, "score": score, "long_side": long_side,
         },
     }  # fmt: skip
-    tools = load(settings, choose_device(None))
+    tools = load(settings, choose_device())
     result = look_all(paths, tools, draw)
     answer(result, json_)
     if result.has_errors:

@@ -9,13 +9,15 @@ import hashlib
 from dataclasses import dataclass, field
 from enum import IntEnum
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from pipeline.errors import DatasetError
+
+if TYPE_CHECKING:
+    import torch  # decoding children need these types, and do without torch
 
 Bytes: TypeAlias = npt.NDArray[np.uint8]
 Ints: TypeAlias = npt.NDArray[np.int64]
@@ -220,14 +222,14 @@ class FaceTrack:
 class Streams:
     """The two pictures per sampled frame: uint8 [U, 3, S, S], on the device that made them."""
 
-    face_U3SS: torch.Tensor
-    scene_U3SS: torch.Tensor
+    face_U3SS: "torch.Tensor"
+    scene_U3SS: "torch.Tensor"
 
     def __post_init__(self) -> None:
         for name, stream in (("face", self.face_U3SS), ("scene", self.scene_U3SS)):
             u, channels, height, width = stream.shape
             _check(channels == 3 and height == width and u > 0, f"{name} stream is [U, 3, S, S]")
-            _check(stream.dtype == torch.uint8, f"{name} stream is uint8")
+            _check(str(stream.dtype) == "torch.uint8", f"{name} stream is uint8")
         _check(self.face_U3SS.shape == self.scene_U3SS.shape, "streams must have one shape")
 
 

@@ -156,7 +156,7 @@ def recompute_sample(
         )
     try:
         index = read_dataset(cache.meta.dataset, root or Path(cache.meta.config["dataset"]["root"]))
-        tools = load_tools(_config_of(cache, encoder_weights, detector_weights), choose_device(None))
+        tools = load_tools(_config_of(cache, encoder_weights, detector_weights), choose_device())
     except OusError as error:
         if count is not None:
             raise
@@ -177,7 +177,7 @@ def _config_of(
     values = {section: dict(keys) for section, keys in cache.meta.config.items() if section != "dataset"}
     made_in = cache.meta.identity["features"]["precision"]
     values["features"]["precision"] = (
-        "auto" if made_in == "fp16" and choose_device(None).type == "cpu" else made_in
+        "auto" if made_in == "fp16" and choose_device().type == "cpu" else made_in
     )
     if encoder_weights is not None:
         values["encoder"]["weights"] = encoder_weights
@@ -215,7 +215,7 @@ def recompute(cache: FeatureCache, index: DatasetIndex, tools: Tools, rows: list
 def _recompute_clip(
     cache: FeatureCache, root: Path, tools: Tools, row: int, clip: ClipRef
 ) -> tuple[float, list[Finding]]:
-    (outcome,) = process_block(root, [clip], tools)
+    (outcome,) = process_block(root, [clip], tools).outcomes
     if isinstance(outcome, ClipFailed):
         what = f"clip '{clip.clip_id}' now fails at {outcome.stage}: {outcome.reason}"
         return 0.0, [Finding(where="recompute", what=what)]

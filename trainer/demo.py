@@ -31,7 +31,7 @@ from pipeline.datasets.synthetic import (
 )
 from pipeline.errors import OusError
 from pipeline.process import ExtractConfig, Tools, load_tools, prepare_clip
-from pipeline.runner import RunOptions, choose_device, extract
+from pipeline.runner import LocalCrew, Speed, choose_device, extract
 from pipeline.sheet import shrunk, stream_row, tile, write_png
 from pipeline.types import DatasetIndex
 from trainer import plots
@@ -143,7 +143,7 @@ def run_demo(
     index = _draw(out / CLIPS, synthetic, bar)
     say(f"drew {len(index.clips)} clips in {out / CLIPS}")
     took("drawing")
-    tools = load_tools(from_dict(ExtractConfig, _EXTRACTION), choose_device(0))
+    tools = load_tools(from_dict(ExtractConfig, _EXTRACTION), choose_device("cpu"))
     found = _extract(index, tools, out / CACHE, bar)
     _draw_twins(index, synthetic, tools, out / SHEET)
     took("extracting")
@@ -208,7 +208,14 @@ def _extract(
 ) -> float:
     """Fill the cache; returns the share of frames on which the face was found."""
     advance = bar("extracting", len(index.clips))
-    report = extract(index, tools, cache_path, RunOptions(), on_progress=advance)
+    told = 0.0
+
+    def show(speed: Speed) -> None:
+        nonlocal told
+        advance(speed.clips - told)
+        told = speed.clips
+
+    report = extract(index, tools.config, LocalCrew.of(tools), cache_path, on_progress=show)
     if report.num_failed:
         first = ": ".join(report.failures[0])
         msg = f"{report.num_failed} drawn clips failed, first {first}; remove '{cache_path}' and run again."

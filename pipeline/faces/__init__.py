@@ -30,7 +30,7 @@ def load_detector(
     be had, are not the published ones, or when retinaface-pytorch is missing.
     """
     if config.name == "haar":
-        return HaarDetector(config)
+        return HaarDetector(config, device_lock)
     if config.name == "boxes":
         return BoxesOnly()
     return load_retinaface(config, device, device_lock)

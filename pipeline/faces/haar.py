@@ -14,6 +14,7 @@ from cv2.data import haarcascades
 from pipeline.errors import WeightsError
 from pipeline.faces.detector import DetectorConfig, faces_in_picture, no_landmarks
 from pipeline.fingerprint import sha256_file
+from pipeline.passes import DeviceLock
 from pipeline.types import Bytes, Faces, Floats
 
 _CASCADE = "haarcascade_frontalface_default.xml"
@@ -34,14 +35,14 @@ class HaarDetector:
     precision = "fp32"
     warnings = ()
 
-    def __init__(self, config: DetectorConfig) -> None:
+    def __init__(self, config: DetectorConfig, device_lock: DeviceLock | None = None) -> None:
         path = Path(haarcascades) / _CASCADE
         self._config = config
         self._cascade = cv2.CascadeClassifier(str(path))
         if self._cascade.empty():
             msg = f"OpenCV has no '{path}'; install opencv-python-headless below version 5, which holds it."
             raise WeightsError(msg)
-        self._one_at_a_time = Lock()  # the cascade keeps the picture it works on
+        self._device_lock = device_lock or Lock()  # the cascade keeps the picture it works on
         self.weights_sha256 = sha256_file(path)
 
     def detect(self, rgb_UHWC: torch.Tensor) -> list[Faces]:
@@ -51,7 +52,7 @@ class HaarDetector:
         """
         _, height, width, _ = rgb_UHWC.shape
         small_UhwC = shrunk(rgb_UHWC.numpy(force=True), self._config.long_side)
-        with self._one_at_a_time:
+        with self._device_lock:
             return [self._on_frame(small, height, width) for small in small_UhwC]
 
     def _on_frame(self, rgb_hwC: Bytes, height: int, width: int) -> Faces:

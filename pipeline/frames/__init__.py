@@ -3,6 +3,10 @@
 ``sampling``   which frames of n are taken (pure)
 ``source``     a file opened, its window, its packets counted
 ``decode``     the sampled frames of a file
+``jobs``       what a decoder is asked and answers; one that decodes in the caller's thread
+``pool``       a decoder of child processes
+``child``      such a process
+``wire``       messages between the two
 
 Indices are spread over the frames that really decode, never over the count that a container
 claims: clips cut by stream copy claim more than they hold. One pass usually suffices, with the
@@ -10,6 +14,20 @@ number of packets as the guess of n; where the guess was wrong a second pass tak
 """
 
 from pipeline.frames.decode import decode_clip
+from pipeline.frames.jobs import DecodeAnswer, Decoded, DecodeJob, Decoder, InlineDecoder
+from pipeline.frames.pool import DecodePool
 from pipeline.frames.sampling import FrameConfig, is_mirrored, sample_indices, view_offset
 
-__all__ = ["FrameConfig", "decode_clip", "is_mirrored", "sample_indices", "view_offset"]
+__all__ = [
+    "DecodeAnswer",
+    "DecodeJob",
+    "DecodePool",
+    "Decoded",
+    "Decoder",
+    "FrameConfig",
+    "InlineDecoder",
+    "decode_clip",
+    "is_mirrored",
+    "sample_indices",
+    "view_offset",
+]

@@ -1,0 +1,48 @@
+"""A decoding child: takes jobs from its parent and answers them, until the parent is gone.
+
+It runs as ``python -m pipeline.frames.child FD BYTES`` with one end of a socket pair. A crash of
+the decoding library, or a clip that takes all memory, ends this process and nothing else.
+"""
+
+import ctypes
+import resource
+import signal
+import socket
+import sys
+
+from pipeline.frames import wire
+from pipeline.frames.jobs import Decoded, Parcel, decode_job
+
+_PR_SET_PDEATHSIG = 1
+
+
+def main() -> None:
+    """Answer jobs. The parent alone stops a child: Ctrl-C reaches both and is the parent's affair."""
+    end = socket.socket(fileno=int(sys.argv[1]))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _die_with_parent()
+    limit = int(sys.argv[2])
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    try:
+        while True:
+            job, _ = wire.receive(end)
+            answer = decode_job(job)
+            if isinstance(answer, Decoded):
+                wire.send(end, Parcel.of(answer), answer.frames.rgb_UHWC.data)
+            else:
+                wire.send(end, answer)
+            del answer  # its pixels would lie beside those of the next clip
+    except wire.ClosedError:
+        return
+
+
+def _die_with_parent() -> None:
+    """A parent that is killed cannot tell its children; the kernel does (Linux)."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if hasattr(libc, "prctl"):
+        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    main()

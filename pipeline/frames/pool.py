@@ -1,0 +1,245 @@
+"""Decoding in child processes: a crash or a hang of the decoding library costs one clip.
+
+PyAV holds Python's lock in small slices and starves beside a thread that feeds a model, so it
+decodes in processes of its own. Pixels that wait for their consumer are bounded in bytes.
+"""
+
+import os
+import queue
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+
+from pipeline.frames import wire
+from pipeline.frames.jobs import DecodeAnswer, DecodeJob, Parcel
+from pipeline.types import Bytes, ClipFailed
+
+CLIP_SECONDS = 300.0
+WAITING_BYTES = 2 << 30
+CHILD_BYTES = 6 << 30
+_ATTEMPTS = 2
+_DYING_SECONDS = 1.0
+"""A child whose end of the socket is closed is given this long to end by itself, and to say how."""
+_PACKAGE_ROOT = Path(__file__).parents[2]
+
+
+def plain_buffer(num_bytes: int) -> Bytes:
+    """Memory for the pixels of one clip."""
+    return np.empty(num_bytes, dtype=np.uint8)
+
+
+@dataclass
+class _Stream:
+    """One caller's answers on their way. left: whether the caller has gone."""
+
+    answers: "queue.SimpleQueue[tuple[int, DecodeAnswer, int]]" = field(default_factory=queue.SimpleQueue)
+    left: threading.Event = field(default_factory=threading.Event)
+
+
+class DecodePool:
+    """`num_children` processes that decode, each fed by a thread of this one.
+
+    clip_seconds: a clip that takes longer is given up and its child replaced. waiting_bytes: of
+    pixels that are here and not consumed; a single larger clip passes alone. child_bytes: of
+    address space that a child may use. buffer: gives the memory for a clip's pixels, for instance
+    page-locked. Close it, or use it as a context manager.
+    """
+
+    def __init__(
+        self,
+        num_children: int,
+        *,
+        clip_seconds: float = CLIP_SECONDS,
+        waiting_bytes: int = WAITING_BYTES,
+        child_bytes: int = CHILD_BYTES,
+        buffer: Callable[[int], Bytes] = plain_buffer,
+    ) -> None:
+        self._clip_seconds = clip_seconds
+        self._child_bytes = child_bytes
+        self._buffer = buffer
+        self._jobs: queue.SimpleQueue[tuple[_Stream, int, DecodeJob] | None] = queue.SimpleQueue()
+        self._room = _Room(waiting_bytes)
+        self._children: dict[int, _Child] = {}
+        self._closed = False
+        self._threads = [
+            threading.Thread(target=self._serve, args=(number,), name=f"decoder-{number}", daemon=True)
+            for number in range(num_children)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    @property
+    def pids(self) -> list[int]:
+        """The process ids of the children that are alive."""
+        return [child.pid for child in list(self._children.values())]
+
+    def stream(self, jobs: Sequence[DecodeJob]) -> Iterator[tuple[int, DecodeAnswer]]:
+        """Every job's place and answer, as they become ready; see `jobs.Decoder`.
+
+        Several threads may stream at a time. Leaving early gives up what is not decoded yet.
+        """
+        stream = _Stream()
+        for place, job in enumerate(jobs):
+            self._jobs.put((stream, place, job))
+        try:
+            for _ in jobs:
+                place, answer, num_bytes = stream.answers.get()
+                yield place, answer
+                del answer
+                self._room.leave(num_bytes)
+        finally:
+            stream.left.set()
+            self._drop(stream)
+
+    def close(self) -> None:
+        """Stop the children at once, whatever they are at."""
+        self._closed = True
+        for _ in self._threads:
+            self._jobs.put(None)
+        for child in list(self._children.values()):
+            child.kill()  # its thread notices, and sees to the rest
+        self._room.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _drop(self, stream: _Stream) -> None:
+        """Give back the room of answers that nobody will take."""
+        while True:
+            try:
+                _, _, num_bytes = stream.answers.get_nowait()
+            except queue.Empty:
+                return
+            self._room.leave(num_bytes)
+
+    def _serve(self, number: int) -> None:
+        """Hand jobs to one child, a new one after each death, until the pool is closed."""
+        while (work := self._jobs.get()) is not None and not self._closed:
+            stream, place, job = work
+            if stream.left.is_set():
+                continue
+            answer, num_bytes = self._answer(number, job)
+            stream.answers.put((place, answer, num_bytes))
+            if stream.left.is_set():
+                self._drop(stream)
+        if number in self._children:
+            self._children.pop(number).stop()
+
+    def _answer(self, number: int, job: DecodeJob) -> tuple[DecodeAnswer, int]:
+        """A child's answer and the room that it takes; a second child is tried when the first dies."""
+        death = ""
+        for _ in range(_ATTEMPTS):
+            if self._closed:
+                break
+            if number not in self._children:
+                self._children[number] = _Child(self._child_bytes)
+            child = self._children[number]
+            try:
+                return self._ask(child, job)
+            except TimeoutError:
+                child.kill()
+                self._children.pop(number).stop()
+                limit = f"{self._clip_seconds:g} s"
+                reason = f"not decoded within {limit}; cut the clip shorter, or raise --clip-seconds"
+                return ClipFailed(stage="decode", reason=reason), 0
+            except wire.ClosedError:
+                death = self._children.pop(number).stop()
+        reason = f"the decoder crashed on it in {_ATTEMPTS} attempts ({death})"
+        return ClipFailed(stage="decode", reason=reason), 0
+
+    def _ask(self, child: "_Child", job: DecodeJob) -> tuple[DecodeAnswer, int]:
+        child.end.settimeout(self._clip_seconds)
+        wire.send(child.end, job)
+        answer, num_bytes = wire.receive(child.end)
+        if not isinstance(answer, Parcel):
+            return answer, 0
+        self._room.enter(num_bytes)
+        try:
+            pixels = self._buffer(num_bytes)
+            wire.receive_into(child.end, pixels.data)
+            return answer.unpacked(pixels), num_bytes
+        except BaseException:
+            self._room.leave(num_bytes)
+            raise
+
+
+class _Child:
+    """A decoding process and the socket to it."""
+
+    def __init__(self, limit_bytes: int) -> None:
+        self.end, theirs = socket.socketpair()
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "pipeline.frames.child", str(theirs.fileno()), str(limit_bytes)],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                env={**os.environ, **_child_environment()},
+            )
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
+    def kill(self) -> None:
+        """End the process, at once."""
+        self._process.kill()
+
+    def stop(self) -> str:
+        """End the process if it still lives, forget it, and say how it ended."""
+        self.end.close()
+        try:
+            code = self._process.wait(_DYING_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            code = self._process.wait()
+        return signal.Signals(-code).name if code < 0 else f"exit code {code}"
+
+
+def _child_environment() -> dict[str, str]:
+    paths = [str(_PACKAGE_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {"PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+
+
+class _Room:
+    """A bound on bytes: `enter` waits for room, which `leave` makes."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._taken = 0
+        self._closed = False
+        self._changed = threading.Condition()
+
+    def enter(self, num_bytes: int) -> None:
+        """Wait until the bytes fit, or until nothing else is there."""
+        with self._changed:
+            self._changed.wait_for(
+                lambda: self._closed or not self._taken or self._taken + num_bytes <= self._limit
+            )
+            self._taken += num_bytes
+
+    def leave(self, num_bytes: int) -> None:
+        """Make room."""
+        with self._changed:
+            self._taken -= num_bytes
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """Let everybody in: nothing will be kept."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()

@@ -1,0 +1,33 @@
+"""The steps put together. The same function serves tests, one machine and a cluster.
+
+``tools``   the settings of all steps, the models loaded
+``block``   a block of clips, all the way from files to features
+"""
+
+from pipeline.frames import DecodePool, Decoder, InlineDecoder
+from pipeline.process.block import (
+    STAGES_OF_WORK,
+    BlockOutcome,
+    Prepared,
+    StageSeconds,
+    prepare_clip,
+    process_block,
+)
+from pipeline.process.tools import CropTools, ExtractConfig, Tools, load_crop_tools, load_tools
+
+__all__ = [
+    "STAGES_OF_WORK",
+    "BlockOutcome",
+    "CropTools",
+    "DecodePool",
+    "Decoder",
+    "ExtractConfig",
+    "InlineDecoder",
+    "Prepared",
+    "StageSeconds",
+    "Tools",
+    "load_crop_tools",
+    "load_tools",
+    "prepare_clip",
+    "process_block",
+]

@@ -1,0 +1,158 @@
+"""What decides a clip's features, and the models that a worker holds."""
+
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any
+
+import torch
+
+from pipeline import faces as face_step
+from pipeline import frames as frame_step
+from pipeline import streams as stream_step
+from pipeline import tracks as track_step
+from pipeline.clip_model import EncoderConfig, LoadedClip, load_clip
+from pipeline.config import to_dict
+from pipeline.features import Encoder, FeatureConfig
+from pipeline.store.schema import RANDOM_WEIGHTS
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExtractConfig:
+    """Everything that decides what the features of a clip are."""
+
+    frames: frame_step.FrameConfig = field(default_factory=frame_step.FrameConfig)
+    detector: face_step.DetectorConfig = field(default_factory=face_step.DetectorConfig)
+    track: track_step.TrackConfig = field(default_factory=track_step.TrackConfig)
+    streams: stream_step.StreamConfig = field(default_factory=stream_step.StreamConfig)
+    encoder: EncoderConfig = field(default_factory=EncoderConfig)
+    features: FeatureConfig = field(default_factory=FeatureConfig)
+
+
+class MeteredLock:
+    """Keeps threads that share a device apart, one pass at a time, and knows how long each waited."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._waited: dict[int, float] = defaultdict(float)
+
+    def __enter__(self) -> None:
+        asked = time.monotonic()
+        self._lock.acquire()
+        self._waited[threading.get_ident()] += time.monotonic() - asked
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._lock.release()
+
+    @contextmanager
+    def timed(self, count: Callable[[float], None]) -> Iterator[None]:
+        """Count the seconds that this thread is at work in the block, waiting for the lock left out."""
+        me, began = threading.get_ident(), time.monotonic()
+        before = self._waited[me]
+        try:
+            yield
+        finally:
+            count(time.monotonic() - began - (self._waited[me] - before))
+
+
+@dataclass(frozen=True, kw_only=True)
+class CropTools:
+    """What it takes to make stream pictures; no encoder yet.
+
+    side_px, fill_rgb: of the stream pictures, as the encoder wants them.
+    """
+
+    config: ExtractConfig
+    device: torch.device
+    device_lock: MeteredLock
+    detector: face_step.FaceDetector
+    side_px: int
+    fill_rgb: tuple[int, int, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tools:
+    """The models that a worker holds: loaded once, used for every block."""
+
+    config: ExtractConfig
+    device: torch.device
+    device_lock: MeteredLock
+    detector: face_step.FaceDetector
+    clip: LoadedClip
+    encoder: Encoder
+
+    @property
+    def crop(self) -> CropTools:
+        """The part of these tools that comes before the encoder."""
+        return CropTools(
+            config=self.config,
+            device=self.device,
+            device_lock=self.device_lock,
+            detector=self.detector,
+            side_px=self.clip.picture_side_px,
+            fill_rgb=stream_step.fill_colour(self.clip.mean),
+        )
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What has had to give way so far, such as a batch that the device's memory could not hold."""
+        return tuple(self.detector.warnings)
+
+    def identity(self) -> dict[str, Any]:
+        """What changes feature values, as plain values; its hash is the cache's fingerprint.
+
+        Models count by the hash of their values, precision as resolved on this device; paths and
+        batch sizes do not count.
+        """
+        config = to_dict(self.config)
+        del config["features"]["batch_pictures"]
+        config["features"]["precision"] = self.encoder.precision
+        config["detector"].pop("weights")
+        config["detector"].pop("batch_frames")
+        config["detector"]["precision"] = self.detector.precision
+        config["detector"]["sha256"] = self.detector.weights_sha256
+        config["encoder"] = {
+            "name": self.config.encoder.name,
+            "random": self.config.encoder.weights == RANDOM_WEIGHTS,
+            "visual_sha256": self.clip.visual_sha256,
+            "text_sha256": self.clip.text_sha256,
+            "mean": list(self.clip.mean),
+            "std": list(self.clip.std),
+        }
+        return config
+
+
+def load_crop_tools(
+    config: ExtractConfig, device: torch.device, *, side_px: int, mean: tuple[float, float, float]
+) -> CropTools:
+    """Load the detector alone, for stream pictures of a given side and mean colour (0 to 1)."""
+    lock = MeteredLock()
+    return CropTools(
+        config=config,
+        device=device,
+        device_lock=lock,
+        detector=face_step.load_detector(config.detector, device, lock),
+        side_px=side_px,
+        fill_rgb=stream_step.fill_colour(mean),
+    )
+
+
+def load_tools(config: ExtractConfig, device: torch.device) -> Tools:
+    """Load detector and encoder. Raises WeightsError or ConfigError when one cannot be had."""
+    lock = MeteredLock()
+    detector = face_step.load_detector(config.detector, device, lock)
+    clip = load_clip(config.encoder)
+    return Tools(
+        config=config,
+        device=device,
+        device_lock=lock,
+        detector=detector,
+        clip=clip,
+        encoder=Encoder(clip, config.features, device),
+    )

@@ -1,0 +1,38 @@
+"""A run: an index of clips becomes a complete cache, on one machine or on a cluster.
+
+``machine``   devices and cores, and how workers share them
+``work``      a block as a task, and the worker that does it
+``crew``      who does the blocks: threads of this process
+``cluster``   the same on workers of Dask; the only importer of dask
+``gather``    which crew the user's choice means
+``opening``   the cache created, or checked to be the same
+``tasks``     which blocks are to be done
+``progress``  how fast it goes, and what holds it up
+``extract``   all of it, under the cache's lock
+``report``    how the cache stands afterwards
+``plan``      what a run would do
+"""
+
+from pipeline.runner.crew import Crew, LocalCrew
+from pipeline.runner.extract import extract
+from pipeline.runner.gather import CrewOptions, gather
+from pipeline.runner.machine import choose_device
+from pipeline.runner.plan import Plan, plan
+from pipeline.runner.progress import Speed
+from pipeline.runner.report import RunReport, report
+from pipeline.runner.tasks import RunOptions
+
+__all__ = [
+    "Crew",
+    "CrewOptions",
+    "LocalCrew",
+    "Plan",
+    "RunOptions",
+    "RunReport",
+    "Speed",
+    "choose_device",
+    "extract",
+    "gather",
+    "plan",
+    "report",
+]

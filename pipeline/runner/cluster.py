@@ -1,0 +1,330 @@
+"""A run's blocks on the workers of a Dask cluster: its own on this machine, or one that stands.
+
+Dask hands out blocks and notices deaths; everything large stays inside a worker. Each worker holds
+its models in a plugin, never in the graph, and starts them at its first block.
+"""
+
+import contextlib
+import importlib.util
+import itertools
+import logging
+import os
+import secrets
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Self
+
+import dask
+from distributed import Client, Nanny, Scheduler, SpecCluster, WorkerPlugin, as_completed, get_worker
+from distributed.scheduler import KilledWorker
+
+from pipeline.errors import ConfigError, OusError, first_line
+from pipeline.runner.crew import StoppedError
+from pipeline.runner.machine import available_cores, shares_of_cores, visible_gpus
+from pipeline.runner.work import THREADS_PER_WORKER, BlockReport, BlockTask, Brief, Worker, WorkerSetup
+from pipeline.types import ClipRef
+
+_IN_FLIGHT = 4
+"""Blocks per worker thread that are handed out: enough that none waits, few enough to forget."""
+_JOIN_SECONDS, _START_SECONDS, _GOODBYE_SECONDS = 15, 120, 3
+_SECONDS_BETWEEN_EVENTS = 1.0
+_SECONDS_BETWEEN_LOOKS = 5.0
+
+_SETTINGS = {
+    # The store is the truth: nothing to spill, and our own bounds on memory.
+    "distributed.worker.memory.target": False,
+    "distributed.worker.memory.spill": False,
+    "distributed.worker.memory.pause": False,
+    "distributed.worker.memory.terminate": False,
+    "distributed.admin.log-length": 1000,
+    "distributed.comm.timeouts.connect": f"{_JOIN_SECONDS}s",
+}
+_LOGGED = logging.CRITICAL
+"""What Dask says of deaths and restarts is told by the run itself."""
+
+
+class ClusterCrew:
+    """Workers of a Dask cluster. Made by `on_gpus`, `on_cores` or `join`."""
+
+    def __init__(self, client: Client, cluster: Any | None, setup: WorkerSetup, where: str) -> None:
+        self.where = where
+        self._client = client
+        self._cluster = cluster
+        self._plugin = f"ous-{secrets.token_hex(4)}"
+        self._looked, self._threads = 0.0, {"": 1}
+        self._tell: Callable[[float], None] | None = None
+        client.subscribe_topic(self._plugin, self._heard)
+        client.register_plugin(_Holder(setup, _cores_by_name(cluster)), name=self._plugin)
+
+    @classmethod
+    def on_cores(cls, num_workers: int, setup: WorkerSetup) -> Self:
+        """So many worker processes on this machine, each kept to its share of the cores."""
+        shares = shares_of_cores(available_cores(), num_workers)
+        workers = {n: _nanny({"OMP_NUM_THREADS": str(len(cores))}) for n, cores in enumerate(shares)}
+        client, cluster = _start(workers)
+        return cls(client, cluster, setup, f"on {num_workers} workers of this machine")
+
+    @classmethod
+    def on_gpus(cls, num_gpus: int, setup: WorkerSetup) -> Self:
+        """One worker process per GPU, by dask-cuda when it is installed, else by a nanny per device."""
+        gpus = visible_gpus()[:num_gpus]
+        if importlib.util.find_spec("dask_cuda") is not None:
+            client, cluster = _start_dask_cuda(gpus)
+        else:
+            client, cluster = _start({n: _nanny({"CUDA_VISIBLE_DEVICES": gpu}) for n, gpu in enumerate(gpus)})
+        return cls(client, cluster, setup, f"on {num_gpus} GPUs of this machine")
+
+    @classmethod
+    def join(cls, scheduler: str, setup: WorkerSetup) -> Self:
+        """The workers of a cluster that stands, by its scheduler's address or file.
+
+        Raises ConfigError for what is neither, OusError when no scheduler or no worker answers.
+        """
+        _configure()
+        by_file = "://" not in scheduler
+        if by_file and not Path(scheduler).is_file():
+            msg = (
+                f"--scheduler is '{scheduler}', which is no file; allowed: sync, an address such as "
+                "tcp://HOST:8786, or the file that `dask scheduler --scheduler-file` has written."
+            )
+            raise ConfigError(msg)
+        try:
+            client = Client(
+                **({"scheduler_file": scheduler} if by_file else {"address": scheduler}),
+                timeout=_JOIN_SECONDS,
+                set_as_default=False,
+            )
+        except (OSError, ValueError) as error:
+            msg = f"No Dask scheduler answers at '{scheduler}' ({first_line(error)}). Is it running?"
+            raise OusError(msg) from error
+        return cls(client, None, setup, f"on the cluster of {scheduler}")
+
+    @property
+    def num_workers(self) -> int:
+        """Workers at this moment."""
+        return max(1, len(self._client.nthreads()))
+
+    @property
+    def dashboard(self) -> str:
+        """The address of Dask's pages about the cluster."""
+        return str(self._client.dashboard_link)
+
+    def brief(self) -> Brief:
+        """See `Crew`. Raises OusError when no worker comes."""
+        try:
+            self._client.wait_for_workers(1, timeout=_START_SECONDS)
+        except TimeoutError as error:
+            msg = f"No worker has joined the scheduler within {_START_SECONDS} s; start some and run again."
+            raise OusError(msg) from error
+        brief: Brief = self._client.submit(_brief, self._plugin, pure=False).result()
+        return brief
+
+    def time_clips(self, root: Path, clips: Sequence[ClipRef]) -> float:
+        """See `Crew`."""
+        seconds = self._client.submit(_time_clips, self._plugin, root, clips, pure=False).result()
+        return float(seconds)
+
+    def run(
+        self, tasks: Iterable[BlockTask], on_progress: Callable[[float], None] | None = None
+    ) -> Iterator[BlockReport]:
+        """See `Crew`. A block that keeps killing its workers is left undone, and told at the end."""
+        self._tell = on_progress
+        source = iter(tasks)
+        done = as_completed((), with_results=True, raise_errors=False, loop=self._client.loop)
+        starts: dict[str, int] = {}
+        lost: list[int] = []
+
+        def hand_out() -> None:
+            wanted = max(0, self._window() - len(starts))
+            for task in itertools.islice(source, wanted):
+                key = f"{self._plugin}-block-{task.start:08d}"
+                starts[key] = task.start
+                done.add(self._client.submit(_run, self._plugin, task, key=key, pure=False))
+
+        hand_out()
+        for future, result in done:
+            start = starts.pop(future.key)
+            if future.status == "finished":
+                yield result
+            elif future.status == "cancelled":
+                msg = "The connection to the Dask scheduler is lost. Finished blocks are safe; run again."
+                raise OusError(msg)
+            elif isinstance(error := result[1], KilledWorker):
+                lost.append(start)
+            else:
+                raise error
+            future.release()
+            hand_out()
+        if lost:
+            msg = (
+                f"{len(lost)} blocks killed their workers again and again, first the one at clip {lost[0]}: "
+                "out of memory, perhaps. They are pending still; run again with fewer workers."
+            )
+            raise OusError(msg)
+
+    def close(self) -> None:
+        """See `Crew`. Blocks under way end unwritten at their next batch."""
+        with contextlib.suppress(OSError, TimeoutError, ValueError, RuntimeError):  # gone already
+            self._client.unregister_worker_plugin(self._plugin)
+        if self._cluster is not None:
+            _kill_workers(self._cluster)
+        self._client.close(timeout=_GOODBYE_SECONDS)
+        if self._cluster is not None:
+            self._cluster.close(timeout=_GOODBYE_SECONDS)
+
+    def _window(self) -> int:
+        """How many blocks to have handed out; workers may come and go."""
+        if time.monotonic() - self._looked > _SECONDS_BETWEEN_LOOKS:
+            self._threads = self._client.nthreads() or {"": 1}
+            self._looked = time.monotonic()
+        return _IN_FLIGHT * sum(min(threads, THREADS_PER_WORKER) for threads in self._threads.values())
+
+    def _heard(self, event: tuple[float, float]) -> None:
+        """A worker's word about its progress."""
+        if self._tell is not None:
+            self._tell(float(event[1]))
+
+
+def _nanny(environment: dict[str, str]) -> dict[str, Any]:
+    options = {
+        "nthreads": THREADS_PER_WORKER, "memory_limit": 0, "env": environment, "silence_logs": _LOGGED,
+    }  # fmt: skip
+    return {"cls": Nanny, "options": options}
+
+
+def _start(workers: dict[int, dict[str, Any]]) -> tuple[Client, Any]:
+    """A cluster of these workers on this machine, for this user's programs alone."""
+    _configure()
+    scheduler = {
+        "cls": Scheduler,
+        "options": {"host": "127.0.0.1", "dashboard_address": "127.0.0.1:0"},
+    }
+    try:
+        cluster = SpecCluster(workers=workers, scheduler=scheduler, silence_logs=_LOGGED)
+    except RuntimeError as error:
+        msg = f"The {len(workers)} worker processes could not be started ({first_line(error)}); see above."
+        raise OusError(msg) from error
+    return Client(cluster, set_as_default=False), cluster
+
+
+def _configure() -> None:
+    dask.config.set(_SETTINGS)
+    logging.getLogger("distributed").setLevel(_LOGGED)
+
+
+def _start_dask_cuda(gpus: list[str]) -> tuple[Client, Any]:
+    """dask-cuda's cluster, which also keeps each worker to the cores near its GPU."""
+    from dask_cuda import LocalCUDACluster
+
+    _configure()
+    cluster = LocalCUDACluster(
+        CUDA_VISIBLE_DEVICES=gpus,
+        threads_per_worker=THREADS_PER_WORKER,
+        memory_limit=0,
+        device_memory_limit=0,
+        dashboard_address="127.0.0.1:0",
+    )
+    return Client(cluster, set_as_default=False), cluster
+
+
+def _cores_by_name(cluster: Any | None) -> dict[Any, tuple[int, ...]]:
+    """Which cores each worker of this machine may use; a cluster that stands has its own rules."""
+    if not isinstance(cluster, SpecCluster) or type(cluster) is not SpecCluster:
+        return {}
+    names = list(cluster.worker_spec)
+    return dict(zip(names, shares_of_cores(available_cores(), len(names)), strict=True))
+
+
+def _kill_workers(cluster: Any) -> None:
+    """End the worker processes at once: a block under way would hold them for as long as it takes."""
+    for nanny in cluster.workers.values():
+        nanny.auto_restart = False
+        process = getattr(nanny, "process", None)
+        pid = None if process is None else process.pid
+        if pid is not None:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+
+
+class _Holder(WorkerPlugin):
+    """A worker's models: on every worker of the cluster, also on those that join later."""
+
+    def __init__(self, setup: WorkerSetup, cores_by_name: dict[Any, tuple[int, ...]]) -> None:
+        self._setup = setup
+        self._cores_by_name = cores_by_name
+
+    def setup(self, worker: Any) -> None:
+        """Called on the worker when it or this plugin is new."""
+        self._cores = self._cores_by_name.get(worker.name)
+        if self._cores:
+            os.sched_setaffinity(0, self._cores)  # threads that the worker starts from now on inherit it
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the client's affair
+        self._few_threads = worker.state.nthreads < THREADS_PER_WORKER
+        self._address = worker.address
+        self._starting = threading.Lock()
+        self._places = threading.BoundedSemaphore(THREADS_PER_WORKER)
+        self._worker: Worker | None = None
+        self._stopped = False
+
+    def teardown(self, worker: Any) -> None:
+        """Called when the plugin is taken away: the run is over."""
+        self._stopped = True
+        if self._worker is not None:
+            self._worker.close()
+
+    def worker(self) -> Worker:
+        """The models, loaded at the first call."""
+        with self._starting:
+            if self._worker is None:
+                self._worker = replace(self._setup, cores=self._cores).start()
+            return self._worker
+
+    def run(self, task: BlockTask, send: Callable[[float], None]) -> BlockReport:
+        """Do a block; of more threads than a worker can use, the others wait."""
+        untold, told = 0.0, time.monotonic()
+
+        def tell(clips: float) -> None:
+            nonlocal untold, told
+            if self._stopped:
+                raise StoppedError
+            untold += clips
+            if time.monotonic() - told > _SECONDS_BETWEEN_EVENTS:
+                send(untold)
+                untold, told = 0.0, time.monotonic()
+
+        with self._places:
+            report = self.worker().run(task, tell)
+        send(untold)
+        if not self._few_threads:
+            return report
+        note = (
+            f"the worker at {self._address} has one thread, so that decoding waits for encoding; "
+            f"start it with --nthreads {THREADS_PER_WORKER}"
+        )
+        return replace(report, warnings=(*report.warnings, note))
+
+
+def _holder(plugin: str) -> _Holder:
+    holder = get_worker().plugins[plugin]
+    assert isinstance(holder, _Holder), plugin
+    return holder
+
+
+def _brief(plugin: str) -> Brief:
+    return _holder(plugin).worker().brief()
+
+
+def _time_clips(plugin: str, root: Path, clips: Sequence[ClipRef]) -> float:
+    return _holder(plugin).worker().time_clips(root, clips)
+
+
+def _run(plugin: str, task: BlockTask) -> BlockReport:
+    worker = get_worker()
+    return _holder(plugin).run(task, lambda clips: worker.log_event(plugin, clips))

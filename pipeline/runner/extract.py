@@ -1,0 +1,52 @@
+"""An index of clips becomes a complete cache, block by block; run again, it goes on where it was."""
+
+from collections.abc import Callable
+
+from pipeline.process import ExtractConfig
+from pipeline.runner.crew import Crew
+from pipeline.runner.opening import open_cache
+from pipeline.runner.progress import Progress, Speed
+from pipeline.runner.report import RunReport, report
+from pipeline.runner.tasks import RunOptions, blocks_to_do, tasks_of
+from pipeline.store.lock import hold
+from pipeline.store.place import Place, Where
+from pipeline.types import DatasetIndex
+
+
+def extract(
+    index: DatasetIndex,
+    config: ExtractConfig,
+    crew: Crew,
+    cache: Where,
+    options: RunOptions | None = None,
+    *,
+    on_progress: Callable[[Speed], None] | None = None,
+) -> RunReport:
+    """Fill the cache with what is missing; create it when it is not there.
+
+    on_progress: told how the run goes, at the start and whenever more is done; by any thread.
+    Raises CacheError when another run holds the cache, when the one there was made otherwise or from
+    other clips (naming each difference), or when it cannot be written. Whatever interrupts, finished
+    blocks stay.
+    """
+    place, options = Place.of(cache), options or RunOptions()
+    with hold(place, options.share, take_over=options.take_over) as lock:
+        brief = crew.brief()
+        meta = open_cache(index, config, brief, place)
+        blocks = blocks_to_do(place, options)
+        total = sum(len(rows) for _, rows in blocks)
+        progress = Progress(total, brief, crew.num_workers)
+        notes = list(lock.notes)
+
+        def show(clips: float) -> None:
+            progress.advance(clips)
+            if on_progress is not None:
+                on_progress(progress.speed())
+
+        show(0.0)
+        for done in crew.run(tasks_of(index, place, meta, blocks), show):
+            progress.finish(done)
+            notes += [warning for warning in done.warnings if warning not in notes]
+            show(0.0)
+            lock.check()
+        return report(place, total, notes=tuple(notes), speed=progress.speed() if total else None)

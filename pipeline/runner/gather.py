@@ -1,0 +1,79 @@
+"""Which crew the user's choice of GPUs, workers and scheduler means."""
+
+from dataclasses import dataclass
+
+from pipeline.config import require_range
+from pipeline.errors import ConfigError
+from pipeline.process import ExtractConfig
+from pipeline.runner.crew import Crew, LocalCrew
+from pipeline.runner.machine import require_gpus
+from pipeline.runner.work import WorkerSetup
+
+SYNC = "sync"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CrewOptions:
+    """Who does the work.
+
+    gpus: one worker process each; 0 for the CPU; None for one GPU if there is one, in this process.
+    workers: processes on this machine's cores, 0 GPUs. scheduler: ``sync`` for this process, or the
+    address or scheduler file of a Dask cluster that stands. decoders: decoding children per worker,
+    None to choose by the cores. clip_seconds: limit for decoding one clip.
+    """
+
+    gpus: int | None = None
+    workers: int | None = None
+    scheduler: str | None = None
+    decoders: int | None = None
+    clip_seconds: float = 300.0
+
+    def __post_init__(self) -> None:
+        if self.gpus is not None:
+            require_range("--gpus", self.gpus, 0)
+        if self.workers is not None:
+            require_range("--workers", self.workers, 1)
+        if self.decoders is not None:
+            require_range("--decoders", self.decoders, 1)
+        require_range("--clip-seconds", self.clip_seconds, 1)
+        if self.workers is not None and self.gpus:
+            msg = (
+                f"--workers {self.workers} with --gpus {self.gpus}: there is one worker per GPU; "
+                "give --gpus alone, or --gpus 0 --workers K for the CPU."
+            )
+            raise ConfigError(msg)
+        if self.scheduler is not None and self.workers is not None:
+            msg = f"--workers {self.workers} with --scheduler {self.scheduler}: leave out one of them."
+            raise ConfigError(msg)
+        if self.scheduler == SYNC and (self.gpus or 0) > 1:
+            msg = f"--gpus {self.gpus} with --scheduler sync: one process drives one GPU; leave out one."
+            raise ConfigError(msg)
+        if self.scheduler not in (None, SYNC) and self.gpus:
+            msg = (
+                f"--gpus {self.gpus} with --scheduler {self.scheduler}: a cluster's workers use the GPU that "
+                "each can see; leave out --gpus, or give --gpus 0 for their CPUs."
+            )
+            raise ConfigError(msg)
+
+
+def gather(config: ExtractConfig, options: CrewOptions) -> Crew:
+    """The crew; its models are loaded when they are needed. Close it.
+
+    Raises ConfigError for more GPUs than there are, OusError when a cluster does not answer.
+    """
+    require_gpus(options.gpus or 0)
+    device = {None: "auto", 0: "cpu"}.get(options.gpus, "cuda")
+    if options.workers is not None:
+        device = "cpu"
+    setup = WorkerSetup(
+        config=config, device=device, decoders=options.decoders, clip_seconds=options.clip_seconds
+    )
+    if options.scheduler == SYNC or (options.scheduler is None and not (options.workers or options.gpus)):
+        return LocalCrew(setup)
+    from pipeline.runner.cluster import ClusterCrew
+
+    if options.scheduler is not None:
+        return ClusterCrew.join(options.scheduler, setup)
+    if options.workers is not None:
+        return ClusterCrew.on_cores(options.workers, setup)
+    return ClusterCrew.on_gpus(options.gpus or 0, setup)

@@ -1,0 +1,72 @@
+"""What this machine has: devices and cores, and how workers share them."""
+
+import os
+from collections.abc import Sequence
+
+import cv2
+import torch
+
+from pipeline.config import require_one_of, require_range
+from pipeline.errors import ConfigError
+
+DEVICES = ("auto", "cpu", "cuda")
+_MOST_DECODERS_BESIDE_GPU, _MOST_DECODERS_BESIDE_CPU = 8, 2
+
+
+def choose_device(kind: str = "auto") -> torch.device:
+    """The device of that kind; ``auto`` takes a GPU when there is one. Raises ConfigError without one."""
+    require_one_of("device", kind, DEVICES)
+    there = torch.cuda.is_available()
+    if kind == "cuda" and not there:
+        msg = "device is 'cuda', but torch finds no CUDA device; allowed here: auto, cpu."
+        raise ConfigError(msg)
+    return torch.device("cuda", 0) if there and kind != "cpu" else torch.device("cpu")
+
+
+def visible_gpus() -> list[str]:
+    """The CUDA devices that this process may use, by the names that CUDA_VISIBLE_DEVICES takes."""
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    named = [name for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
+    return named[:count] if named else [str(number) for number in range(count)]
+
+
+def require_gpus(wanted: int) -> None:
+    """Raise ConfigError unless this machine has so many CUDA devices."""
+    require_range("--gpus", wanted, 0)
+    available = len(visible_gpus())
+    if wanted > available:
+        msg = f"--gpus {wanted}, but this machine has {available} CUDA devices; give --gpus {available}."
+        raise ConfigError(msg)
+
+
+def available_cores() -> list[int]:
+    """The cores that this process may run on."""
+    return sorted(os.sched_getaffinity(0))
+
+
+def shares_of_cores(cores: Sequence[int], num_workers: int) -> list[tuple[int, ...]]:
+    """Neighbouring cores for each worker; where there are fewer cores than workers, they share."""
+    if len(cores) < num_workers:
+        return [(cores[number % len(cores)],) for number in range(num_workers)]
+    ends = [round(number * len(cores) / num_workers) for number in range(num_workers + 1)]
+    return [tuple(cores[a:b]) for a, b in zip(ends, ends[1:], strict=False)]
+
+
+def use_cores(cores: Sequence[int] | None) -> list[int]:
+    """Keep this thread, and those it starts, to the cores; None leaves it on all that it has.
+
+    The libraries' own threads are as many as the cores.
+    """
+    if cores is not None:
+        os.sched_setaffinity(0, cores)
+    mine = available_cores()
+    torch.set_num_threads(len(mine))
+    cv2.setNumThreads(len(mine))
+    return mine
+
+
+def decoders_for(device: torch.device, num_cores: int) -> int:
+    """How many decoding children a worker has: a GPU empties them fast, a CPU needs its cores itself."""
+    if device.type == "cuda":
+        return max(1, min(_MOST_DECODERS_BESIDE_GPU, num_cores - 1))
+    return max(1, min(_MOST_DECODERS_BESIDE_CPU, num_cores))

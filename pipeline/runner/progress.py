@@ -1,0 +1,105 @@
+"""How fast a run goes, what is left, and what holds it up."""
+
+import threading
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline.process import STAGES_OF_WORK, StageSeconds
+from pipeline.runner.work import BlockReport, Brief
+
+
+@dataclass(frozen=True, kw_only=True)
+class Speed:
+    """A run so far. clips: done, parts of blocks counted. pictures: encoded, in finished blocks.
+
+    busy: of the wall time, how much each stage was at work, from 0 to 1: decoding averaged over
+    the decoding children, the others over the workers. Stages overlap, so the sum may exceed 1.
+    """
+
+    clips: float
+    total: int
+    failed: int
+    pictures: int
+    seconds: float
+    busy: dict[str, float]
+
+    @property
+    def clips_per_second(self) -> float:
+        """Clips per second since the run began."""
+        return self.clips / max(self.seconds, 1e-9)
+
+    @property
+    def pictures_per_second(self) -> float:
+        """Encoded pictures per second, from finished blocks."""
+        return self.pictures / max(self.seconds, 1e-9)
+
+    @property
+    def bottleneck(self) -> str:
+        """The busiest stage; empty before a block is finished."""
+        return max(self.busy, key=lambda stage: self.busy[stage]) if any(self.busy.values()) else ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as plain JSON values."""
+        return {
+            "clips": self.clips,
+            "pictures": self.pictures,
+            "seconds": self.seconds,
+            "clips_per_second": self.clips_per_second,
+            "pictures_per_second": self.pictures_per_second,
+            "busy": self.busy,
+            "bottleneck": self.bottleneck,
+        }
+
+    def __str__(self) -> str:
+        parts = [f"{self.clips_per_second:.2f} clips/s"]
+        if self.pictures:
+            parts.append(f"{self.pictures_per_second:.0f} images/s")
+        if self.failed:
+            parts.append(f"{self.failed} failed")
+        if self.bottleneck:
+            shares = ", ".join(f"{stage} {share:.0%}" for stage, share in self.busy.items())
+            parts.append(f"busy: {shares}")
+        return "; ".join(parts)
+
+
+class Progress:
+    """Counts what a run's workers report; any thread may tell it."""
+
+    def __init__(self, total: int, brief: Brief, num_workers: int) -> None:
+        self._total = total
+        self._decoders = brief.num_decoders
+        self._workers = max(1, num_workers)
+        self._began = time.monotonic()
+        self._clips = 0.0
+        self._failed = self._pictures = 0
+        self._seconds = StageSeconds()
+        self._lock = threading.Lock()
+
+    def advance(self, clips: float) -> None:
+        """Count part of a block."""
+        with self._lock:
+            self._clips += clips
+
+    def finish(self, report: BlockReport) -> None:
+        """Count a finished block's pictures, failures and times; its clips were counted on the way."""
+        with self._lock:
+            self._failed += report.num_failed
+            self._pictures += report.num_pictures
+            self._seconds.add(report.seconds)
+
+    def speed(self) -> Speed:
+        """The run so far."""
+        with self._lock:
+            seconds = time.monotonic() - self._began
+            wall = max(seconds, 1e-9) * self._workers
+            busy = {stage: getattr(self._seconds, stage) / wall for stage in STAGES_OF_WORK}
+            busy["decode"] /= self._decoders
+            return Speed(
+                clips=min(self._clips, self._total),
+                total=self._total,
+                failed=self._failed,
+                pictures=self._pictures,
+                seconds=seconds,
+                busy=busy,
+            )
