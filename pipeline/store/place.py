@@ -13,9 +13,10 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Union
 
 from zarr.abc.store import Store
-from zarr.storage import LocalStore, ObjectStore
+from zarr.storage import ObjectStore
 
 from pipeline.errors import CacheError, ConfigError, first_line
+from pipeline.store.confined import ConfinedStore
 
 if TYPE_CHECKING:
     from obstore.store import S3Store
@@ -106,7 +107,7 @@ class Place:
     def zarr_store(self, *, read_only: bool) -> Store:
         """What zarr needs to open the group that lies here."""
         if self.is_local:
-            return LocalStore(self.path, read_only=read_only)
+            return ConfinedStore(self.path, read_only=read_only)
         return ObjectStore(self.object_store(), read_only=read_only)
 
     def object_store(self) -> "S3Store":

@@ -1,8 +1,8 @@
 """A feature cache, opened for reading: a Zarr group or the HDF5 file exported from one."""
 
 import json
-from collections.abc import Mapping
-from contextlib import nullcontext
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from types import TracebackType
 from typing import Any, Self
 
@@ -14,11 +14,14 @@ import zarr.errors
 
 from pipeline.errors import CacheError, first_line
 from pipeline.fingerprint import sha256_json
+from pipeline.store import checks
 from pipeline.store.place import Place, Where
 from pipeline.store.schema import BY_NAME, ArraySpec, CacheMeta
 from pipeline.types import Status
 
 HDF5_META = "ous_meta_json"
+_SHOWN = 200
+"""Characters of another library's error that a message shows."""
 
 
 class FeatureCache:
@@ -47,10 +50,11 @@ class FeatureCache:
             msg = f"No cache at '{place}'; make one with `cli.py extract --cache {place} ...`."
             raise CacheError(msg)
         group, attributes, file = _open_hdf5(place) if place.is_hdf5 else _open_zarr(place)
+        checked = checks.hdf5_array if place.is_hdf5 else checks.zarr_array
         try:
             meta = CacheMeta.from_attributes(attributes, str(place))
-            with place.refusals_told("cannot be read"):
-                arrays = {spec.name: _checked_array(group, spec, meta, place) for spec in meta.arrays()}
+            with _damage_told(place):
+                arrays = {spec.name: checked(group, spec, meta, str(place)) for spec in meta.arrays()}
         except CacheError:
             if file is not None:
                 file.close()
@@ -108,50 +112,55 @@ def read_rows(place: Place, array: Any, spec: ArraySpec, start: int, end: int) -
         )
         raise CacheError(msg) from error
     if spec.dtype == "str":
-        return np.array([_text(value) for value in rows], dtype=object)
+        with _damage_told(place):
+            return np.array([_text(value) for value in rows], dtype=object)
     return np.asarray(rows)
 
 
 def _open_zarr(place: Place) -> tuple[Any, Mapping[str, Any], None]:
+    store = place.zarr_store(read_only=True)
+    with _damage_told(place):
+        try:
+            group = zarr.open_group(store, mode="r", zarr_format=3, use_consolidated=False)
+        except (zarr.errors.GroupNotFoundError, FileNotFoundError, NotADirectoryError) as error:
+            msg = (
+                f"'{place}' is not a feature cache (no Zarr group there); give one that "
+                "`extract --cache` made."
+            )
+            raise CacheError(msg) from error
+        return group, dict(group.attrs), None
+
+
+@contextmanager
+def _damage_told(place: Place) -> Iterator[None]:
+    """Turn whatever a damaged or hostile cache raises into a CacheError; an object store's refusals too."""
     try:
-        with place.refusals_told("cannot be read") if not place.is_local else nullcontext():
-            group = zarr.open_group(place.zarr_store(read_only=True), mode="r", zarr_format=3)
-    except (
-        zarr.errors.GroupNotFoundError,
-        FileNotFoundError,
-        NotADirectoryError,
-        ValueError,
-        KeyError,
-    ) as error:
-        msg = f"'{place}' is not a feature cache (no Zarr group there); give one that `extract --cache` made."
+        with nullcontext() if place.is_local else place.refusals_told("cannot be read"):
+            yield
+    except CacheError:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever damaged metadata raise is one known error
+        msg = f"'{place}' is not a readable feature cache: {first_line(error)[:_SHOWN]}. Extract it again."
         raise CacheError(msg) from error
-    return group, dict(group.attrs), None
 
 
 def _open_hdf5(place: Place) -> tuple[Any, Mapping[str, Any], h5py.File]:
+    if not place.path.is_file():
+        msg = f"'{place}' is not a file; an exported HDF5 file is needed."
+        raise CacheError(msg)
     try:
         file = h5py.File(place.path, "r")
     except OSError as error:
-        msg = f"'{place}' is not a readable HDF5 file: {error}"
+        msg = f"'{place}' is not a readable HDF5 file: {first_line(error)}"
         raise CacheError(msg) from error
-    stored = file.attrs.get(HDF5_META)
     try:
-        attributes = json.loads(stored) if isinstance(stored, str) else {}
-    except json.JSONDecodeError:
-        attributes = {}
+        with _damage_told(place):
+            stored = file.attrs.get(HDF5_META)
+            attributes = json.loads(stored) if isinstance(stored, str) else {}
+    except CacheError:
+        file.close()
+        raise
     return file, attributes if isinstance(attributes, dict) else {}, file
-
-
-def _checked_array(group: Any, spec: ArraySpec, meta: CacheMeta, place: Place) -> Any:
-    array = group.get(spec.name)
-    if array is None or not hasattr(array, "shape"):
-        msg = f"{place} has no array '{spec.name}'. The cache is damaged; extract it again."
-        raise CacheError(msg)
-    if tuple(array.shape) != meta.shape(spec):
-        shape, needed = tuple(array.shape), meta.shape(spec)
-        msg = f"{place}: array '{spec.name}' has shape {shape}; {needed} is needed. The cache is damaged."
-        raise CacheError(msg)
-    return array
 
 
 def _text(value: Any) -> str:

@@ -1,0 +1,73 @@
+"""What a stored array must be before anything of it is read: caches come from elsewhere.
+
+Type, shape, chunks and coding are those that the writer gives, so that no claim of a cache makes
+a reader take more memory than the schema's sizes say, run a codec, or follow a reference.
+"""
+
+from typing import Any
+
+import h5py
+import numpy as np
+import zarr
+
+from pipeline.errors import CacheError
+from pipeline.store.schema import ArraySpec, CacheMeta
+
+_CODECS = {"number": ["BytesCodec", "Crc32cCodec"], "text": ["VLenUTF8Codec", "Crc32cCodec"]}
+
+
+def zarr_array(group: zarr.Group, spec: ArraySpec, meta: CacheMeta, where: str) -> Any:
+    """The array of a Zarr group, stored as the writer stores it; else CacheError."""
+    array: Any = group.get(spec.name)
+    if not isinstance(array, zarr.Array):
+        raise _missing(spec, where)
+    _require(spec, where, "shape", tuple(array.shape), meta.shape(spec))
+    _require(spec, where, "type", _type_name(array.dtype), spec.dtype)
+    metadata: Any = array.metadata
+    grid = getattr(metadata.chunk_grid, "chunk_shape", None)
+    _require(spec, where, "chunks", grid, meta.chunks(spec))
+    codecs = [type(codec).__name__ for codec in metadata.codecs]
+    _require(spec, where, "codecs", codecs, _CODECS["text" if spec.dtype == "str" else "number"])
+    return array
+
+
+def hdf5_array(file: h5py.File, spec: ArraySpec, meta: CacheMeta, where: str) -> h5py.Dataset:
+    """The array of an exported file, held by the file itself, in one piece; else CacheError."""
+    found: Any = file
+    for part in spec.name.split("/"):
+        link = found.get(part, getlink=True) if isinstance(found, h5py.Group) else None
+        if link is None:
+            raise _missing(spec, where)
+        if not isinstance(link, h5py.HardLink):
+            kind = type(link).__name__
+            msg = (
+                f"{where}: '{spec.name}' is a reference ({kind}) to another place; nothing outside a cache "
+                "is read. Export it again."
+            )
+            raise CacheError(msg)
+        found = found.get(part)
+    if not isinstance(found, h5py.Dataset):
+        raise _missing(spec, where)
+    _require(spec, where, "shape", found.shape, meta.shape(spec))
+    text = h5py.check_string_dtype(found.dtype)
+    name = "str" if text is not None and text.length is None else found.dtype.name
+    _require(spec, where, "type", name, spec.dtype)
+    pieces = "other files" if found.is_virtual or found.external else "chunks" if found.chunks else "the file"
+    _require(spec, where, "place", pieces, "the file")
+    if text is None:
+        _require(spec, where, "bytes", found.id.get_storage_size(), found.nbytes)
+    return found
+
+
+def _type_name(dtype: Any) -> str:
+    return "str" if isinstance(dtype, np.dtypes.StringDType) else str(dtype.name)
+
+
+def _missing(spec: ArraySpec, where: str) -> CacheError:
+    return CacheError(f"{where} has no array '{spec.name}'. The cache is damaged; extract it again.")
+
+
+def _require(spec: ArraySpec, where: str, what: str, value: object, needed: object) -> None:
+    if value != needed:
+        msg = f"{where}: array '{spec.name}' has {what} {value}; {needed} is needed. The cache is damaged."
+        raise CacheError(msg)
