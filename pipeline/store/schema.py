@@ -378,7 +378,8 @@ class CacheMeta:
             msg = f"{where} is not a feature cache: its attribute 'format' is {_shown(kind)}, not {FORMAT!r}."
             raise CacheError(msg)
         if version != VERSION:
-            msg = f"{where} has cache version {_shown(version)}; this program reads {VERSION}. Extract it again."
+            stored = _shown(version)
+            msg = f"{where} has cache version {stored}; this program reads {VERSION}. Extract it again."
             raise CacheError(msg)
         meta = cls(
             **{
@@ -441,10 +442,8 @@ def _checked(name: str, value: Any, kind: type, where: str) -> Any:
     """The attribute in the type that `CacheMeta` declares, or CacheError: attributes are not trusted."""
     allowed = (list, tuple) if kind is tuple else (dict,) if kind is Mapping else (kind,)
     texts = kind is not tuple or (isinstance(value, list | tuple) and all(isinstance(v, str) for v in value))
-    if not isinstance(value, allowed) or isinstance(value, bool) or not texts or _depth(value) > _MAX_DEPTH:
-        wanted = {tuple: "a list of texts", str: "a text", int: "a whole number"}.get(
-            kind, "a shallow object"
-        )
+    if not isinstance(value, allowed) or isinstance(value, bool) or not texts:
+        wanted = {tuple: "a list of texts", str: "a text", int: "a whole number"}.get(kind, "an object")
         msg = f"{where}: attribute '{name}' is {_shown(value)}; {wanted} is needed. The cache is damaged."
         raise CacheError(msg)
     if _depth(value) > _MAX_DEPTH:
