@@ -7,7 +7,10 @@ Letters: N clips in memory; B clips of a batch; V views; T frames; F embedding w
 width; K early blocks (4); Z statistics (3).
 """
 
+from collections import deque
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,6 +27,7 @@ from trainer.config import DataConfig, TrainConfig
 _RULES = ("holdout", "given", "test", "train")
 _SHARE_OF_FREE_MEMORY = 0.6
 _BYTES_PER_GB = 1e9
+_READERS = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -240,15 +244,19 @@ def load_clips(cache: FeatureCache, rows: Ints, config: TrainConfig, device: tor
         early = torch.empty((len(rows), meta.num_views, *early_shape[3:]), dtype=torch.float32)
     valid_all = cache.read("frame_valid")
     _require_prefix(valid_all[rows], cache, rows)
-    for places, start, stop, picked in _blocks(rows, meta.block_clips):
-        face[places] = torch.from_numpy(cache.read("face/embedding", start, stop)[picked])
-        if scene is not None:
-            scene[places] = torch.from_numpy(cache.read("scene/embedding", start, stop)[picked])
+
+    def load(block: _Block) -> None:
+        for name, array in (("face/embedding", face), ("scene/embedding", scene)):
+            if array is not None:
+                array[block.places] = torch.from_numpy(
+                    cache.read(name, block.start, block.stop)[block.picked]
+                )
         if early is not None:
-            stored = cache.read("scene/early", start, stop)[picked]
-            early[places] = _valid_mean(
-                torch.from_numpy(stored), torch.from_numpy(valid_all[start:stop][picked])
-            )
+            stored = torch.from_numpy(cache.read("scene/early", block.start, block.stop))
+            _valid_means(stored, valid_all[block.start : block.stop], block, early)
+
+    with _one_thread_each(), ThreadPoolExecutor(_READERS) as pool:
+        deque(pool.map(load, _blocks(rows, meta.block_clips)), maxlen=0)
     arrays = [array for array in (face, scene, early) if array is not None]
     num_bytes = sum(array.nbytes for array in arrays)
     home, residence = _home(num_bytes, device, config.data.residence)
@@ -264,20 +272,48 @@ def load_clips(cache: FeatureCache, rows: Ints, config: TrainConfig, device: tor
     )
 
 
-def _blocks(rows: Ints, block_clips: int) -> Iterator[tuple[torch.Tensor, int, int, Ints]]:
-    """The places in memory, the block's bounds and the rows within it, for each block touched."""
-    block_of = rows // block_clips
-    for block in np.unique(block_of):
-        places = np.flatnonzero(block_of == block)
-        start = int(block) * block_clips
-        yield torch.from_numpy(places), start, start + block_clips, rows[places] - start
+@dataclass(frozen=True)
+class _Block:
+    """What is wanted of a block: its rows `picked`, counted from `start`, go to `places` in memory."""
+
+    start: int
+    stop: int
+    picked: Ints
+    places: torch.Tensor
 
 
-def _valid_mean(stored_NVT: torch.Tensor, valid_NVT: torch.Tensor) -> torch.Tensor:
-    """Mean over the valid frames, axis 2, in float32."""
-    weight = valid_NVT[..., None, None, None]
-    total = torch.where(weight, stored_NVT.float(), 0.0).sum(dim=2)
-    return total / weight.sum(dim=2)
+def _blocks(rows: Ints, block_clips: int) -> Iterator[_Block]:
+    """Every block with one of the rows."""
+    order = np.argsort(rows, kind="stable")
+    starts = rows[order] // block_clips * block_clips
+    for places in np.split(order, np.flatnonzero(np.diff(starts)) + 1):
+        start = int(rows[places[0]] // block_clips * block_clips)
+        yield _Block(start, start + block_clips, rows[places] - start, torch.from_numpy(places))
+
+
+def _valid_means(
+    stored_NVTKZD: torch.Tensor, valid_NVT: Bools, block: _Block, mean_NVKZD: torch.Tensor
+) -> None:
+    """Write the mean over each wanted clip's valid frames, its first ones, in float32.
+
+    A view at a time: it fits the processor's cache, a block of them does not.
+    """
+    num_NV = valid_NVT.sum(axis=2)
+    for row, place in zip(block.picked.tolist(), block.places.tolist(), strict=True):
+        for view, num in enumerate(num_NV[row].tolist()):
+            frames_TKZD, mean_KZD = stored_NVTKZD[row, view, :num], mean_NVKZD[place, view]
+            torch.sum(frames_TKZD, dim=0, dtype=torch.float32, out=mean_KZD).div_(num)
+
+
+@contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """Torch works without threads of its own, for many small operations in threads of ours."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _require_prefix(valid_NVT: Bools, cache: FeatureCache, rows: Ints) -> None:
