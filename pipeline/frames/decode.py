@@ -32,7 +32,8 @@ def decode_clip(
 ) -> Frames:
     """Decode the sampled frames of a video file, or of its part from `start_seconds` to `end_seconds`.
 
-    Raises ClipError (stage ``open`` or ``decode``) for whatever is not a video with frames.
+    Raises ClipError (stage ``open`` or ``decode``) for whatever is not a video with frames, or has
+    more pixels than allowed, and MemoryError where those allowed do not fit.
     """
     window = Window(start_seconds or -math.inf, math.inf if end_seconds is None else end_seconds)
     jump = can_jump(path, window)
@@ -119,13 +120,18 @@ class _Errors:
 
 
 def _decoded(packets: Iterable[Any], stream: Any, errors: _Errors) -> Iterator[Any]:
-    """Every frame that decodes, in order of presentation; damage is counted and passed over."""
+    """Every frame that decodes, in order of presentation; damage is counted and passed over.
+
+    Raises MemoryError: a lack of memory is no damage of the file's.
+    """
     unread = iter(packets)
     while True:
         try:
             packet = next(unread)
         except StopIteration:
             return
+        except MemoryError:
+            raise
         except av.error.FFmpegError:
             errors.count += 1
             yield from stream.codec_context.decode(None)  # what the decoder still holds
@@ -134,6 +140,8 @@ def _decoded(packets: Iterable[Any], stream: Any, errors: _Errors) -> Iterator[A
             yield from packet.decode()
         except av.error.EOFError:
             return
+        except MemoryError:
+            raise
         except av.error.FFmpegError:
             errors.count += 1
 
@@ -227,6 +235,8 @@ def _upright(frame: Any, size: tuple[int, int], reformatter: VideoReformatter) -
     try:
         picture = reformatter.reformat(frame, width=width, height=height, format="rgb24", threads=1)
         (plane,) = picture.planes
+    except MemoryError:
+        raise
     except (av.error.FFmpegError, ValueError) as error:
         raise ClipError("decode", f"pixels {frame.format.name} do not convert: {short(error)}") from error
     rows = np.frombuffer(memoryview(plane), dtype=np.uint8).reshape(-1, plane.line_size)

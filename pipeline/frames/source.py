@@ -62,6 +62,8 @@ def open_video(path: Path) -> tuple[Any, Any]:
     try:
         name = str(path.absolute())
         container: Any = av.open(name, mode="r", metadata_errors="replace", options=_READ_ONLY_THIS)
+    except MemoryError:
+        raise
     except av.error.ArgumentError as error:
         raise ClipError("open", "a playlist or another kind of file that is not read as video") from error
     except (av.error.FFmpegError, OSError, ValueError) as error:
@@ -78,6 +80,9 @@ def open_video(path: Path) -> tuple[Any, Any]:
         raise ClipError("open", f"a still picture ({name}), not a video")
     stream = streams[0]
     decoder = stream.codec_context
+    if decoder is None:
+        container.close()
+        raise ClipError("open", "a video of unknown coding; convert it to H.264, say")
     decoder.thread_count = 1
     decoder.options = {"max_pixels": str(_MAX_PIXELS)}  # also where the size changes later on
     if decoder.width * decoder.height > _MAX_PIXELS:

@@ -1,0 +1,125 @@
+"""Many damaged files read in one child process with little memory, so that a crash names its file."""
+
+import random
+import resource
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+LIMIT_BYTES = 3 << 30
+"""Of address space beyond what the child has once its libraries are loaded."""
+
+_SECONDS_PER_FILE = 20.0
+_NUMBERS = (0, 1, 0x7F, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0xFFFFFFFF, 0x80000000, 0x10000)
+
+
+def mutate(content: bytes, seed: int) -> bytes:
+    """The content with a few bytes, numbers or stretches of it changed; the same ones for a seed."""
+    chance = random.Random(seed)
+    data = bytearray(content)
+    for _ in range(chance.choice((1, 1, 2, 4, 12))):
+        # half of the changes near the ends, where containers keep what they say of themselves
+        near = min(len(data), 2000)
+        place = chance.choice(
+            (chance.randrange(len(data)), chance.randrange(near), len(data) - 1 - chance.randrange(near))
+        )
+        kind = chance.randrange(6)
+        if kind == 0:
+            data[place] = chance.randrange(256)
+        elif kind == 1:
+            width, order = chance.choice((1, 2, 4, 8)), chance.choice(("big", "little"))
+            number = chance.choice(_NUMBERS) & (256**width - 1)
+            data[place : place + width] = number.to_bytes(width, order)
+        elif kind == 2:
+            data[place] ^= 1 << chance.randrange(8)
+        elif kind == 3:
+            del data[place : place + chance.choice((1, 4, 100))]
+        elif kind == 4:
+            start = chance.randrange(len(data))
+            data[place:place] = data[start : start + chance.choice((4, 16, 300))]
+        else:
+            data[place:] = data[place : place + chance.choice((0, len(data)))]
+        if len(data) < 8:
+            return bytes(data) or b"\0"
+    return bytes(data)
+
+
+@dataclass
+class Outcomes:
+    """What became of the files: told by the reader, or those at which it died, with the reason."""
+
+    told: dict[str, str] = field(default_factory=dict)
+    deaths: dict[str, str] = field(default_factory=dict)
+
+
+def read_in_children(reader: str, paths: Sequence[Path]) -> Outcomes:
+    """Let `reader` ('videos' or 'caches') have each file, in a child that is begun anew after a death."""
+    outcomes, left = Outcomes(), [str(path) for path in paths]
+    while left:
+        try:
+            child = subprocess.run(
+                [sys.executable, "-m", "tests.mutants", reader, *left],
+                capture_output=True,
+                timeout=60 + _SECONDS_PER_FILE + len(left),
+                cwd=Path(__file__).parent.parent,
+                check=False,
+            )
+            output, reason = child.stdout, f"exit {child.returncode}: {child.stderr[-300:]!r}"
+        except subprocess.TimeoutExpired as error:
+            output, reason = error.stdout or b"", "no answer in time"
+        lines = [line.split("\t", 1) for line in output.decode().splitlines()]
+        done = {path: what for path, what in (line for line in lines if len(line) == 2)}
+        outcomes.told |= done
+        left = [path for path in left if path not in done]
+        if left:
+            outcomes.deaths[left[0]] = reason
+            left = left[1:]
+            if len(outcomes.deaths) > 20:
+                return outcomes
+    return outcomes
+
+
+def _decoded(path: Path) -> str:
+    from pipeline.frames import FrameConfig
+    from pipeline.frames.jobs import DecodeJob, decode_job
+    from pipeline.types import ClipFailed
+
+    job = DecodeJob(
+        path=path, config=FrameConfig(num_frames=4), start_seconds=0.35 if "window" in path.name else None
+    )
+    answer = decode_job(job)
+    return f"failed {answer.stage} {answer.reason!r}" if isinstance(answer, ClipFailed) else "done"
+
+
+def _read_cache(path: Path) -> str:
+    from pipeline.errors import CacheError
+    from pipeline.store.reader import FeatureCache
+
+    try:
+        with FeatureCache.open(path) as cache:
+            for spec in cache.meta.arrays():
+                cache.read(spec.name)
+    except CacheError as error:
+        return f"failed {error!r}"
+    return "done"
+
+
+def main() -> None:
+    """Read the files named on the command line; a line for each on standard output."""
+    reader, *paths = sys.argv[1:]
+    read = {"videos": _decoded, "caches": _read_cache}[reader]
+    import pipeline.frames.jobs
+    import pipeline.store.reader  # noqa: F401 - loaded before memory is measured
+
+    with Path("/proc/self/statm").open() as file:
+        used = int(file.read().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + LIMIT_BYTES, used + LIMIT_BYTES))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    for path in paths:
+        print(f"{path}\t{read(Path(path))}", flush=True)  # noqa: T201 - to the parent
+
+
+if __name__ == "__main__":
+    main()
