@@ -15,7 +15,8 @@ In the order of the data (``process`` alone puts the steps together):
 ``look``        a picture or video           -> its faces, for a person to see
 ``sheet``       frames, faces, streams       -> drawn pictures and contact sheets
 
-Leaves that every step may use: ``errors``, ``config``, ``fingerprint``, ``types``.
+Leaves that every step may use: ``errors``, ``config``, ``fingerprint``, ``types``,
+``passes`` (rows through a device in passes of one size).
 ``clip_model`` loads a CLIP model for ``features`` and for the trainer's prompts;
 ``weights`` knows the published weight files and checks them.
 """

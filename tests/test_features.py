@@ -1,3 +1,5 @@
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 
 import numpy as np
@@ -217,6 +219,40 @@ def test_low_precision_leaves_the_loaded_model_as_it_is():
     assert torch.equal(encoder(clip).encode(x, early=False).embedding_NF, before)
 
 
+def test_a_device_out_of_memory_gets_smaller_passes_and_it_is_said():
+    clip = tiny_clip()
+    x = pictures(5, clip)
+    expected = encoder(clip, tokens="all").encode(x, early=True)
+    one, sizes = encoder(clip, tokens="all"), []
+
+    def no_room_for_more_than_two(_, given):
+        sizes.append(len(given[0]))
+        if len(given[0]) > 2:
+            raise torch.OutOfMemoryError
+
+    one._visual.conv1.register_forward_pre_hook(no_room_for_more_than_two)
+    found = one.encode(x, early=True)
+    assert sizes == [4, 2, 2, 2]
+    for name in ("embedding_NF", "early_N43D", "tokens_NJD"):
+        assert relative(getattr(found, name), getattr(expected, name)) < 2e-6
+    assert one.batch_pictures == 2
+    assert one.warnings == (
+        "Pictures for the encoder: 4 at a time do not fit into the memory of cpu; went on with 2.",
+    )
+
+
+def test_two_threads_share_an_encoder():
+    clip, lock = tiny_clip(), threading.Lock()
+    one = Encoder(clip, FeatureConfig(precision="fp32", batch_pictures=2), CPU, lock)
+    held = []
+    one._visual.conv1.register_forward_pre_hook(lambda *_: held.append(lock.locked()))
+    x = pictures(6, clip)
+    with ThreadPoolExecutor(2) as threads:
+        found = list(threads.map(lambda part: one.encode(part, early=False).embedding_NF, x.split(2)))
+    assert torch.equal(torch.cat(found), one.encode(x, early=False).embedding_NF)
+    assert held == [True] * 6
+
+
 # Precision and settings
 
 
@@ -232,7 +268,7 @@ def test_bf16_lies_near_float32():
 
 @pytest.mark.parametrize(("has_bf16", "resolved"), [(True, "bf16"), (False, "fp32")])
 def test_auto_on_a_cpu_is_bf16_where_it_has_it(monkeypatch, has_bf16, resolved):
-    monkeypatch.setattr(features, "_cpu_has_bf16", lambda: has_bf16)
+    monkeypatch.setattr(features, "cpu_has_bf16", lambda: has_bf16)
     assert resolve_precision("auto", CPU) == resolved
     assert resolve_precision("bf16", CPU) == "bf16"
     assert resolve_precision("fp32", CPU) == "fp32"

@@ -1,12 +1,14 @@
 """A frozen CLIP model by name and weights, with the hashes that tell one from another.
 
 ``model``   which models there are, and one of them loaded
+``lean``    its vision tower, copied for encoding in fewer passes
 ``files``   its weights: found by tag or path, checked, read without running code
 
 The only importer of open_clip. The pipeline takes the vision tower from here, the trainer's
 prompts the text tower, so that both sides name and check the same weights.
 """
 
+from pipeline.clip_model.lean import lean_visual
 from pipeline.clip_model.model import EncoderConfig, LoadedClip, load_clip, sha256_tensors
 
-__all__ = ["EncoderConfig", "LoadedClip", "load_clip", "sha256_tensors"]
+__all__ = ["EncoderConfig", "LoadedClip", "lean_visual", "load_clip", "sha256_tensors"]
