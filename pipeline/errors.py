@@ -33,6 +33,10 @@ class CacheError(OusError):
     """A feature cache that is missing, damaged, of another version or of another config."""
 
 
+class CacheDamagedError(CacheError):
+    """Stored bytes of a feature cache that do not read, or do not give their checksum."""
+
+
 class CacheExistsError(CacheError):
     """Something already stands where a cache was to be created, perhaps since a moment ago."""
 

@@ -1,4 +1,7 @@
 import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -97,13 +100,58 @@ def test_a_full_disk_is_one_clear_error(tmp_path, monkeypatch):
 
 def test_resume_sweeps_up_what_a_killed_writer_left(tmp_path):
     path = tiny_cache(tmp_path / "c.zarr")
-    litter = path / "status" / "c" / "0.abc.partial"
-    litter.write_bytes(b"half")
+    CacheWriter.resume(path).reset_block(8)
+    litter = [path / "status/c/1.abc.partial", path / "scene/early/c/1/0/0/0/0/0.abc.partial"]
+    for file in litter:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(b"half")
     CacheWriter.resume(path)
-    assert litter.exists(), "another process may be writing it just now"
-    os.utime(litter, (0, 0))
+    assert all(file.exists() for file in litter), "another process may be writing them just now"
+    for file in litter:
+        os.utime(file, (0, 0))
     CacheWriter.resume(path)
-    assert not litter.exists()
+    assert not any(file.exists() for file in litter)
+
+
+def test_threads_write_different_blocks_at_once(tmp_path):
+    with FeatureCache.open(tiny_cache(tmp_path / "a.zarr")) as expected:
+        writer = CacheWriter.create(tmp_path / "b.zarr", expected.meta, _static(tmp_path))
+        source = CacheWriter.resume(expected.place)
+        with ThreadPoolExecutor(6) as pool:
+            list(pool.map(lambda start: writer.write_block(start, source.read_block(start)), range(0, 48, 8)))
+        with FeatureCache.open(tmp_path / "b.zarr") as cache:
+            for spec in cache.meta.arrays():
+                np.testing.assert_array_equal(cache.read(spec.name), expected.read(spec.name))
+
+
+FILLING = """
+import resource, sys
+from pipeline.errors import CacheError
+from pipeline.store.writer import CacheWriter
+writer = CacheWriter.resume(sys.argv[1])
+rows = writer.read_block(0)
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]),) * 2)
+try:
+    writer.mark_pending(0, range(8))
+    writer.write_block(0, rows)
+except CacheError as error:
+    print(error)
+"""
+
+
+def test_a_disk_that_takes_no_more_leaves_no_half_block(tmp_path):
+    path = tiny_cache(tmp_path / "c.zarr")
+    told = subprocess.run(
+        [sys.executable, "-c", FILLING, str(path), "100000"],
+        cwd=Path(__file__).parent.parent, capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    assert told == (
+        f"'{path}' took no more, at clips 0 to 7: File too large. Finished blocks are safe; mend that and "
+        "run again.\n"
+    )
+    assert list(path.rglob("*.partial")) == []
+    with FeatureCache.open(path) as cache:
+        assert np.flatnonzero(cache.read("status") == Status.PENDING).tolist() == list(range(8))
 
 
 def test_a_flipped_byte_is_noticed_by_the_checksum(tmp_path):

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import zarr
 import zarr.errors
 
-from pipeline.errors import CacheError, first_line
+from pipeline.errors import CacheDamagedError, CacheError, first_line
 from pipeline.fingerprint import sha256_json
 from pipeline.store import checks
 from pipeline.store.place import Place, Where
@@ -98,19 +98,23 @@ class FeatureCache:
 def read_rows(place: Place, array: Any, spec: ArraySpec, start: int, end: int) -> npt.NDArray[Any]:
     """The rows `start` to `end` of a stored array; text as an object array of `str`.
 
-    Raises CacheError when a chunk of them is damaged, or an object store refuses.
+    Raises CacheDamagedError when a chunk of them is damaged, CacheError when the disk or the object
+    store refuses.
     """
     try:
         with nullcontext() if place.is_local else place.refusals_told("cannot be read"):
             rows = array[start:end]
-    except CacheError:
+    except (CacheError, PermissionError):
         raise
     except Exception as error:  # noqa: BLE001 - whatever a damaged chunk raises is one known error
+        remedy = "move it away and extract again"
+        if spec.per_block and not place.is_hdf5:
+            remedy = f"`cli.py cache repair {place}` computes that again"
         msg = (
             f"{place}: array '{spec.name}', clips {start} to {end - 1}, cannot be read "
-            f"({first_line(error)}). The cache is damaged; move it away and extract again."
+            f"({first_line(error)}). The cache is damaged; {remedy}."
         )
-        raise CacheError(msg) from error
+        raise CacheDamagedError(msg) from error
     if spec.dtype == "str":
         with _damage_told(place):
             return np.array([_text(value) for value in rows], dtype=object)

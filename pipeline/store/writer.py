@@ -3,7 +3,6 @@
 import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -48,9 +47,10 @@ class CacheWriter:
         """Open a cache that exists, checked as for reading; litter of a killed writer is removed."""
         with FeatureCache.open(where) as cache:
             place, meta = cache.place, cache.meta
+        writer = cls(place, meta)
         if place.is_local:
-            _sweep(place.path)
-        return cls(place, meta)
+            writer._sweep()
+        return writer
 
     def block_bounds(self, start: int) -> tuple[int, int]:
         """First row and end row of the block that begins at row `start`."""
@@ -98,6 +98,28 @@ class CacheWriter:
                 shape = (end - first, *self.meta.shape(spec)[1:])
                 self._arrays[spec.name][first:end] = as_stored(spec, rows[spec.name], shape)
 
+    def reset_block(self, start: int) -> None:
+        """Take back all of a block, status first: its clips are pending again, whatever was damaged."""
+        first, end = self.block_bounds(start)
+        rows = self.empty_rows(start)
+        with self._refusals_told(first, end):
+            for spec in sorted(self._block_specs(), key=lambda spec: spec.name != _LAST):
+                self._arrays[spec.name][first:end] = rows[spec.name]
+
+    def _sweep(self) -> None:
+        """Remove half-written chunks of unfinished blocks, if too old for anybody to be writing them."""
+        spec = BY_NAME[_LAST]
+        status = read_rows(self.place, self._arrays[_LAST], spec, 0, self.meta.num_clips)
+        pending = np.flatnonzero(status == spec.fill)
+        unfinished = {str(block) for block in np.unique(pending // self.meta.block_clips)}
+        for spec in self._block_specs():
+            chunks = self.place.path / spec.name / "c"
+            for found in chunks.iterdir() if chunks.is_dir() else ():
+                if found.name.partition(".")[0] in unfinished:
+                    for path in (found, *found.rglob("*")):
+                        if path.suffix == ".partial" and path.stat().st_mtime < time.time() - _LITTER_SECONDS:
+                            path.unlink(missing_ok=True)
+
     def _refusals_told(self, first: int, end: int) -> AbstractContextManager[None]:
         """Turn a disk's or a bucket's refusal into a CacheError that names the clips."""
         return self.place.refusals_told(
@@ -107,13 +129,6 @@ class CacheWriter:
 
     def _block_specs(self) -> list[ArraySpec]:
         return [spec for spec in self.meta.arrays() if spec.per_block]
-
-
-def _sweep(path: Path) -> None:
-    """Remove half-written chunks that are so old that nobody writes them any more."""
-    for litter in path.rglob("*.partial"):
-        if litter.stat().st_mtime < time.time() - _LITTER_SECONDS:
-            litter.unlink(missing_ok=True)
 
 
 def _numpy_type(spec: ArraySpec) -> Any:

@@ -1,0 +1,101 @@
+"""Which blocks of a cache lost what they held: a chunk that does not read, or is not there any more."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.errors import CacheDamagedError
+from pipeline.store.reader import FeatureCache
+from pipeline.store.schema import ArraySpec
+from pipeline.types import Status
+
+_READERS = 4
+_OF_EVERY_DONE_CLIP = (
+    "frame_index",
+    "frame_seconds",
+    "frame_valid",
+    "num_decoded",
+    "source_size",
+    "source_sha256",
+)
+_OF_EVERY_FACE = ("face_box", "face_found")
+_OF_EVERY_FAILURE = ("stage", "reason")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Damage:
+    """A damaged block: clips `start` to `end` - 1. troubles: array and what is wrong with it."""
+
+    start: int
+    end: int
+    troubles: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"clips {self.start} to {self.end - 1}: {'; '.join(self.troubles)}"
+
+
+def damaged_blocks(cache: FeatureCache, on_block: Callable[[], None] | None = None) -> list[Damage]:
+    """Every block with a chunk that does not read, or that is missing though clips of it are finished.
+
+    Values are not judged here: that is `cache verify`. on_block: told after each block.
+    Raises CacheError when what was written at creation is damaged: no block can mend that.
+    """
+    for spec in cache.meta.arrays():
+        if not spec.per_block:
+            cache.read(spec.name)
+    found: list[Damage] = []
+    with ThreadPoolExecutor(_READERS) as pool:
+        for damage in pool.map(
+            lambda start: _look_at(cache, start), range(0, cache.meta.num_clips, cache.meta.block_clips)
+        ):
+            found += [damage] if damage.troubles else []
+            if on_block is not None:
+                on_block()
+    return found
+
+
+def _look_at(cache: FeatureCache, start: int) -> Damage:
+    end = min(start + cache.meta.block_clips, cache.meta.num_clips)
+    rows, troubles = {}, []
+    for spec in cache.meta.arrays():
+        if not spec.per_block:
+            continue
+        try:
+            rows[spec.name] = cache.read(spec.name, start, end)
+        except CacheDamagedError:
+            troubles.append(f"{spec.name} cannot be read")
+    if "status" in rows:
+        troubles += [f"{name} is missing" for name in _missing(cache, rows)]
+    return Damage(start=start, end=end, troubles=tuple(troubles))
+
+
+def _missing(cache: FeatureCache, rows: dict[str, npt.NDArray[Any]]) -> list[str]:
+    """The arrays that hold fill values only, for a clip whose status says otherwise."""
+    status = rows["status"]
+    done = (status == Status.DONE) | (status == Status.DONE_WITHOUT_FACE)
+    found = []
+    for spec in cache.meta.arrays():
+        if spec.is_feature or spec.name in _OF_EVERY_DONE_CLIP:
+            needed = done
+        elif spec.name in _OF_EVERY_FACE:
+            needed = status == Status.DONE
+        elif spec.name in _OF_EVERY_FAILURE:
+            needed = status == Status.FAILED
+        else:
+            continue
+        if spec.name in rows and (needed & _is_empty(rows[spec.name], spec)).any():
+            found.append(spec.name)
+    return found
+
+
+def _is_empty(value: npt.NDArray[Any], spec: ArraySpec) -> npt.NDArray[np.bool_]:
+    """Per clip, whether it holds the fill value only. Of encoder output the first number will do."""
+    flat = value.reshape(len(value), -1)
+    if spec.is_feature:
+        flat = flat[:, :1]
+    empty = np.isnan(flat) if spec.fill != spec.fill else flat == spec.fill  # noqa: PLR0124 - NaN is not itself
+    return np.asarray(empty.all(axis=1))
