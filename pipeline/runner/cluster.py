@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -41,6 +42,7 @@ _SETTINGS = {
     "distributed.worker.memory.pause": False,
     "distributed.worker.memory.terminate": False,
     "distributed.admin.log-length": 1000,
+    "distributed.worker.profile.enabled": False,
     "distributed.comm.timeouts.connect": f"{_JOIN_SECONDS}s",
 }
 _LOGGED = logging.CRITICAL
@@ -139,11 +141,14 @@ class ClusterCrew:
         lost: list[int] = []
 
         def hand_out() -> None:
-            wanted = max(0, self._window() - len(starts))
-            for task in itertools.islice(source, wanted):
-                key = f"{self._plugin}-block-{task.start:08d}"
-                starts[key] = task.start
-                done.add(self._client.submit(_run, self._plugin, task, key=key, pure=False))
+            window = self._window()
+            if len(starts) > window // 2:
+                return  # many at a time: a graph of one block costs the scheduler most of a block's time
+            batch = list(itertools.islice(source, window - len(starts)))
+            keys = [f"{self._plugin}-block-{task.start:08d}" for task in batch]
+            starts.update(zip(keys, (task.start for task in batch), strict=True))
+            if batch:
+                done.update(self._client.map(partial(_run, self._plugin), batch, key=keys, pure=False))
 
         hand_out()
         for future, result in done:
