@@ -28,6 +28,7 @@ def zarr_array(group: zarr.Group, spec: ArraySpec, meta: CacheMeta, where: str) 
     _require(spec, where, "chunks", grid, meta.chunks(spec))
     codecs = [type(codec).__name__ for codec in metadata.codecs]
     _require(spec, where, "codecs", codecs, _CODECS["text" if spec.dtype == "str" else "number"])
+    _require(spec, where, "storage transformers", len(metadata.storage_transformers), 0)
     return array
 
 

@@ -1,4 +1,4 @@
-"""A local folder as zarr sees it, and nothing beyond: caches come from elsewhere and are not trusted."""
+"""A cache's files as zarr sees them, and nothing beyond: caches come from elsewhere and are not trusted."""
 
 import os
 import stat
@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from zarr.storage import LocalStore
+from zarr.storage import LocalStore, ObjectStore
 
 from pipeline.errors import CacheError
-from pipeline.store.schema import MAX_CHUNK_BYTES
+from pipeline.store.schema import BY_NAME, MAX_CHUNK_BYTES
 
 _MAX_DOCUMENT_BYTES = 16 << 20
 """Of a zarr.json."""
@@ -29,12 +29,12 @@ class ConfinedStore(LocalStore):
     def get_sync(self, key: str, **options: Any) -> Any:
         """The content at `key`, None where there is none."""
         self._require_plain(key)
-        return super().get_sync(key, **options)
+        return _with_honest_count(key, super().get_sync(key, **options))
 
     async def get(self, key: str, *args: Any, **options: Any) -> Any:
         """The content at `key`, None where there is none."""
         self._require_plain(key)
-        return await super().get(key, *args, **options)
+        return _with_honest_count(key, await super().get(key, *args, **options))
 
     async def get_partial_values(self, prototype: Any, key_ranges: Iterable[Any]) -> Any:
         """Parts of the contents of some keys."""
@@ -51,6 +51,16 @@ class ConfinedStore(LocalStore):
     async def _set(self, key: str, value: Any, exclusive: bool = False) -> None:
         self._require_plain(key)
         await super()._set(key, value, exclusive=exclusive)
+
+    async def delete(self, key: str) -> None:
+        """Remove the content at `key`: zarr's way to write a chunk of nothing but the fill value."""
+        self._require_plain(key)
+        await super().delete(key)
+
+    def delete_sync(self, key: str) -> None:
+        """Remove the content at `key`."""
+        self._require_plain(key)
+        super().delete_sync(key)
 
     def _require_plain(self, key: str) -> None:
         folder, _, name = key.rpartition("/")
@@ -80,3 +90,27 @@ class ConfinedStore(LocalStore):
             )
             raise CacheError(msg)
         return found
+
+
+class BucketStore(ObjectStore[Any]):
+    """An `ObjectStore` whose texts are checked as those of a folder are."""
+
+    async def get(self, key: str, *args: Any, **options: Any) -> Any:
+        """The content at `key`, None where there is none."""
+        return _with_honest_count(key, await super().get(key, *args, **options))
+
+
+def _with_honest_count(key: str, content: Any) -> Any:
+    """The content, unless it is a chunk of texts that claims more of them than it has room for.
+
+    The coding begins with the number of texts, then four bytes and more for each; the decoder makes
+    room for as many as are claimed.
+    """
+    name, is_chunk, _ = key.partition("/c/")
+    if content is None or not is_chunk or name not in BY_NAME or BY_NAME[name].dtype != "str":
+        return content
+    num_texts = int.from_bytes(content.as_numpy_array()[:4].tobytes(), "little")
+    if 4 * num_texts > len(content):
+        msg = f"'{key}' claims {num_texts} texts in {len(content)} bytes"
+        raise ValueError(msg)
+    return content

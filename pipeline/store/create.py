@@ -28,6 +28,7 @@ def create(place: Place, meta: CacheMeta, static: Rows) -> None:
     """Create the cache at `place`; see `CacheWriter.create`."""
     if place.exists():
         raise CacheExistsError.at(str(place))
+    meta.require_bounds(str(place))
     values = {
         spec.name: as_stored(spec, static[spec.name], meta.shape(spec))
         for spec in meta.arrays()

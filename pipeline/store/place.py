@@ -13,10 +13,9 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Union
 
 from zarr.abc.store import Store
-from zarr.storage import ObjectStore
 
 from pipeline.errors import CacheError, ConfigError, first_line
-from pipeline.store.confined import ConfinedStore
+from pipeline.store.confined import BucketStore, ConfinedStore
 
 if TYPE_CHECKING:
     from obstore.store import S3Store
@@ -108,7 +107,7 @@ class Place:
         """What zarr needs to open the group that lies here."""
         if self.is_local:
             return ConfinedStore(self.path, read_only=read_only)
-        return ObjectStore(self.object_store(), read_only=read_only)
+        return BucketStore(self.object_store(), read_only=read_only)
 
     def object_store(self) -> "S3Store":
         """The bucket, seen from this prefix; its keys, address and credentials are those of AWS_*.
