@@ -217,6 +217,8 @@ def extract(
     crew = runner.gather(config, who)
     try:
         say(f"{encoder} ({encoder_weights}), faces by {detector}, {crew.where}")
+        if crew.dashboard:
+            say(f"dashboard: {crew.dashboard}")
         if dry_run:
             answer(runner.plan(index, config, crew, cache, options), json_)
             return

@@ -1,12 +1,13 @@
 import dataclasses
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
 
-from pipeline import process
 from pipeline.errors import ClipError
-from pipeline.process import prepare_clip, process_block
+from pipeline.process import DecodePool, StageSeconds, block, prepare_clip, process_block
 from pipeline.types import ClipDone, ClipFailed
 from tests.small_clips import small_tools, small_tools_with, write_clips
 
@@ -17,7 +18,7 @@ def index(tmp_path_factory):
 
 
 def test_every_clip_has_one_outcome_and_failures_are_values(index):
-    outcomes = process_block(index.root, index.clips, small_tools())
+    outcomes = process_block(index.root, index.clips, small_tools()).outcomes
     by_name = dict(zip((clip.clip_id for clip in index.clips), outcomes, strict=True))
     assert isinstance(by_name["clips/bad.mp4"], ClipFailed)
     assert by_name["clips/bad.mp4"].stage == "open"
@@ -31,7 +32,7 @@ def test_every_clip_has_one_outcome_and_failures_are_values(index):
 def test_features_are_the_encoder_s_own_on_the_prepared_pictures(index):
     tools = small_tools()
     clip = next(clip for clip in index.clips if clip.clip_id == "clips/good3.mp4")
-    (outcome,) = process_block(index.root, [clip], tools)
+    (outcome,) = process_block(index.root, [clip], tools).outcomes
     streams = prepare_clip(index.root, clip, tools.crop).streams
     mean, std = (torch.tensor(v)[:, None, None] for v in (tools.clip.mean, tools.clip.std))
     for stream, stored in (
@@ -45,8 +46,8 @@ def test_features_are_the_encoder_s_own_on_the_prepared_pictures(index):
 
 def test_a_clip_does_not_depend_on_its_neighbours(index):
     good = [clip for clip in index.clips if "good" in clip.clip_id]
-    together = process_block(index.root, good, small_tools())
-    alone = [process_block(index.root, [clip], small_tools())[0] for clip in good]
+    together = process_block(index.root, good, small_tools()).outcomes
+    alone = [process_block(index.root, [clip], small_tools()).outcomes[0] for clip in good]
     for one, other in zip(together, alone, strict=True):
         for field in dataclasses.fields(one.features):
             np.testing.assert_array_equal(
@@ -54,9 +55,42 @@ def test_a_clip_does_not_depend_on_its_neighbours(index):
             )
 
 
+def test_children_that_decode_give_the_same_bytes_and_two_threads_can_share_the_models(index):
+    plain = process_block(index.root, index.clips, small_tools())
+    with DecodePool(2) as pool, ThreadPoolExecutor(2) as threads:
+        ask = partial(process_block, index.root, index.clips, small_tools(), decoder=pool)
+        both = [threads.submit(ask), threads.submit(ask)]
+        for block_outcome in (future.result() for future in both):
+            assert block_outcome.num_pictures == plain.num_pictures == 2 * (6 * 4 + 3)
+            for one, other in zip(block_outcome.outcomes, plain.outcomes, strict=True):
+                assert type(one) is type(other)
+                if isinstance(one, ClipFailed):
+                    assert one == other
+                else:
+                    np.testing.assert_array_equal(one.features.scene_early, other.features.scene_early)
+                    assert one.source_sha256 == other.source_sha256
+
+
+def test_every_stage_is_timed(index):
+    seconds = process_block(index.root, index.clips, small_tools()).seconds
+    assert min(seconds.decode, seconds.detect, seconds.encode) > 0
+    assert seconds.write == 0
+    total = StageSeconds(encode=1.0)
+    total.add(seconds)
+    assert total.encode == 1.0 + seconds.encode
+
+
+def test_what_progress_raises_ends_the_block(index):
+    def stop(_clips):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        process_block(index.root, index.clips, small_tools(), on_progress=stop)
+
+
 def test_a_short_clip_repeats_its_last_frame_as_invalid(index):
     clip = next(clip for clip in index.clips if clip.clip_id == "clips/good1.mp4")
-    (outcome,) = process_block(index.root, [clip], small_tools())
+    (outcome,) = process_block(index.root, [clip], small_tools()).outcomes
     assert outcome.frames.valid_VT.tolist() == [[True, True, True, False]]
     np.testing.assert_array_equal(
         outcome.features.face_embedding[0, 2], outcome.features.face_embedding[0, 3]
@@ -66,7 +100,7 @@ def test_a_short_clip_repeats_its_last_frame_as_invalid(index):
 def test_the_second_view_is_the_mirrored_first(index):
     tools = small_tools_with(frames={"num_views": 3})
     clip = index.clips[-1]
-    (outcome,) = process_block(index.root, [clip], tools)
+    (outcome,) = process_block(index.root, [clip], tools).outcomes
     streams = prepare_clip(index.root, clip, tools.crop).streams
     first = outcome.frames.position_VT[0]
     mirrored = tools.encoder.encode(streams.face_U3SS[first].flip(-1), early=False).embedding_NF
@@ -81,13 +115,15 @@ def test_a_value_beyond_float16_fails_its_clip_alone(index, monkeypatch):
 
     def too_large(pictures, *, early, on_batch=None):
         encoded = encode(pictures, early=early, on_batch=on_batch)
-        if early:
-            encoded.early_N43D[0, 2, 0, 7] = 7e4
-        return encoded
+        if not early:
+            return encoded
+        statistics = encoded.early_N43D.clone()
+        statistics[0, 2, 0, 7] = 7e4
+        return dataclasses.replace(encoded, early_N43D=statistics)
 
     monkeypatch.setattr(tools.encoder, "encode", too_large)
     good = [clip for clip in index.clips if "good" in clip.clip_id]
-    first, *rest = process_block(index.root, good, tools)
+    first, *rest = process_block(index.root, good, tools).outcomes
     assert first.stage == "encode"
     assert first.reason == "scene/early holds 70000, beyond the range of float16"
     assert all(isinstance(outcome, ClipDone) for outcome in rest)
@@ -97,14 +133,14 @@ def test_an_unexpected_error_names_its_step_and_memory_errors_pass(index, monkey
     def broken(*_args):
         raise RuntimeError("no such luck")  # noqa: TRY003
 
-    monkeypatch.setattr(process.track_step, "build_track", broken)
+    monkeypatch.setattr(block.track_step, "build_track", broken)
     with pytest.raises(ClipError, match="track: unexpected RuntimeError: no such luck"):
         prepare_clip(index.root, index.clips[-1], small_tools().crop)
 
     def hungry(*_args):
         raise MemoryError
 
-    monkeypatch.setattr(process.track_step, "build_track", hungry)
+    monkeypatch.setattr(block.track_step, "build_track", hungry)
     with pytest.raises(MemoryError):
         process_block(index.root, index.clips[-1:], small_tools())
 
@@ -112,7 +148,7 @@ def test_an_unexpected_error_names_its_step_and_memory_errors_pass(index, monkey
 def test_progress_adds_up_to_the_clips(index):
     for clips in (index.clips, [clip for clip in index.clips if "good" not in clip.clip_id]):
         steps = []
-        process_block(index.root, clips, small_tools(), steps.append)
+        process_block(index.root, clips, small_tools(), on_progress=steps.append)
         assert sum(steps) == pytest.approx(len(clips))
 
 

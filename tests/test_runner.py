@@ -7,13 +7,29 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from pipeline import runner
-from pipeline.errors import CacheError, ConfigError, DatasetError
-from pipeline.runner import RunOptions, choose_device, extract, plan
+from pipeline.errors import CacheError, DatasetError, OusError
+from pipeline.runner import LocalCrew, RunOptions, RunReport, work
+from pipeline.store.lock import Share
+from pipeline.store.place import Place
 from pipeline.store.reader import FeatureCache
+from pipeline.types import DatasetIndex
 from tests.small_clips import small_tools, small_tools_with, write_clips, write_video
+
+
+def extract(index: DatasetIndex, tools, path: Path, options: RunOptions, **more) -> RunReport:
+    """An extraction by these models, in this process."""
+    return runner.extract(index, tools.config, LocalCrew.of(tools), path, options, **more)
+
+
+def report(path: Path) -> RunReport:
+    return runner.report(Place.of(path), processed=0)
+
+
+def plan(index: DatasetIndex, path: Path, options: RunOptions):
+    tools = small_tools()
+    return runner.plan(index, tools.config, LocalCrew.of(tools), path, options)
 
 
 @pytest.fixture(scope="module")
@@ -35,13 +51,13 @@ def chunks(path: Path) -> dict[str, bytes]:
 
 
 def test_a_cache_is_filled_and_tells_each_outcome(index, undisturbed):
-    report = runner.report(undisturbed, processed=0)
-    assert report.counts == {"pending": 0, "done": 17, "done_without_face": 1, "failed": 2}
-    assert {(clip, stage) for clip, stage, _ in report.failures} == {
+    found = report(undisturbed)
+    assert found.counts == {"pending": 0, "done": 17, "done_without_face": 1, "failed": 2}
+    assert {(clip, stage) for clip, stage, _ in found.failures} == {
         ("clips/bad.mp4", "open"),
         ("clips/empty.mp4", "open"),
     }
-    assert report.face_found_share == pytest.approx((17 * 4 - 1) / (18 * 4 - 1))
+    assert found.face_found_share == pytest.approx((17 * 4 - 1) / (18 * 4 - 1))
     with FeatureCache.open(undisturbed) as cache:
         assert cache.meta.block_clips == 8
         assert "RANDOM ENCODER WEIGHTS (seed 0): ViT-S-32" in cache.meta.warnings[0]
@@ -56,27 +72,28 @@ def test_stopping_anywhere_and_going_on_gives_the_same_bytes(index, undisturbed,
 
 
 def test_an_interrupt_in_a_block_leaves_the_finished_ones(index, undisturbed, tmp_path, monkeypatch):
-    path, real, calls = tmp_path / "feats.zarr", runner.process_block, []
+    path, real, calls = tmp_path / "feats.zarr", work.process_block, []
 
-    def interrupted(*args):
+    def interrupted(*args, **more):
         calls.append(args)
-        if len(calls) == 2:
+        if len(calls) == 3:
             raise KeyboardInterrupt
-        return real(*args)
+        return real(*args, **more)
 
-    monkeypatch.setattr(runner, "process_block", interrupted)
+    monkeypatch.setattr(work, "process_block", interrupted)
     with pytest.raises(KeyboardInterrupt):
         extract(index, small_tools(), path, RunOptions())
-    assert runner.report(path, 0).counts["pending"] == 12
+    left = report(path).counts["pending"]
+    assert left in (4, 12, 20)  # the other thread's block is dropped, unless it was done
     monkeypatch.undo()
-    assert extract(index, small_tools(), path, RunOptions()).processed == 12
+    assert extract(index, small_tools(), path, RunOptions()).processed == left
     assert chunks(path) == chunks(undisturbed)
 
 
 def test_a_finished_cache_has_nothing_to_do(index, undisturbed):
     seen = []
-    report = extract(index, small_tools(), undisturbed, RunOptions(), on_start=lambda *n: seen.append(n))
-    assert (report.processed, seen) == (0, [(0, 0)])
+    again = extract(index, small_tools(), undisturbed, RunOptions(), on_progress=seen.append)
+    assert (again.processed, again.speed, [speed.total for speed in seen]) == (0, None, [0])
 
 
 def test_failed_clips_are_taken_up_on_request_only(tmp_path):
@@ -145,16 +162,16 @@ def test_a_retried_clip_is_pending_until_its_block_is_written(tmp_path, monkeypa
     index, path = write_clips(tmp_path / "data", num_good=2), tmp_path / "feats.zarr"
     extract(index, small_tools(), path, RunOptions())
 
-    def killed(*_args):
+    def killed(*_args, **_more):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(runner, "process_block", killed)
+    monkeypatch.setattr(work, "process_block", killed)
     with pytest.raises(KeyboardInterrupt):
         extract(index, small_tools(), path, RunOptions(retry_failed=True))
-    assert runner.report(path, 0).counts == {"pending": 2, "done": 2, "done_without_face": 0, "failed": 0}
+    assert report(path).counts == {"pending": 2, "done": 2, "done_without_face": 0, "failed": 0}
     monkeypatch.undo()
     extract(index, small_tools(), path, RunOptions())
-    assert runner.report(path, 0).counts["failed"] == 2
+    assert report(path).counts["failed"] == 2
 
 
 def test_given_boxes_that_nobody_gave_are_refused(index, tmp_path):
@@ -168,24 +185,70 @@ def test_given_boxes_that_nobody_gave_are_refused(index, tmp_path):
 
 def test_a_plan_tells_bytes_and_writes_nothing(index, undisturbed, tmp_path):
     path = tmp_path / "feats.zarr"
-    fresh = plan(index, small_tools(), path, RunOptions(limit=5))
+    fresh = plan(index, path, RunOptions(limit=5))
     assert not path.exists()
     assert (fresh.num_clips, fresh.num_pending, fresh.num_blocks, fresh.block_clips) == (20, 5, 3, 8)
     assert fresh.bytes_by_array["scene/early"] == 20 * 1 * 4 * 4 * 3 * 384 * 2
-    assert plan(index, small_tools(), undisturbed, RunOptions()).num_pending == 0
+    assert (fresh.num_timed, fresh.where) == (2, "in this process")  # 2 x 4 frames fill a batch of 8
+    finished = plan(index, undisturbed, RunOptions())
+    assert (finished.num_pending, finished.num_timed, finished.seconds) == (0, 0, 0.0)
+    assert "0 of 20 clips to do, in 0 of 3 blocks of 8" in finished.lines()[0]
 
 
-def test_devices(monkeypatch):
-    assert choose_device(0) == torch.device("cpu")
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
-    assert choose_device(None) == torch.device("cuda", 0)
-    with pytest.raises(ConfigError, match="--gpus 5, but this machine has 4 CUDA devices; give --gpus 4"):
-        choose_device(5)
-    with pytest.raises(ConfigError, match="--gpus is -1; allowed: 0 or more"):
-        choose_device(-1)
-    with pytest.raises(ConfigError, match="--gpus 4: one process drives one GPU so far; allowed: 0, 1"):
-        choose_device(4)
+def test_shares_together_give_the_same_bytes(index, undisturbed, tmp_path):
+    path = tmp_path / "feats.zarr"
+    first = plan(index, path, RunOptions(share=Share(1, 2)))
+    assert (first.num_pending, first.num_blocks_pending) == (12, 2)
+    assert extract(index, small_tools(), path, RunOptions(share=Share(1, 2))).processed == 12
+    assert extract(index, small_tools(), path, RunOptions(share=Share(2, 2))).processed == 8
+    assert chunks(path) == chunks(undisturbed)
+
+
+def test_a_worker_with_other_models_is_refused(index, tmp_path):
+    path, tools = tmp_path / "feats.zarr", small_tools()
+
+    class Mixed(LocalCrew):
+        def brief(self):
+            return LocalCrew.of(small_tools_with(streams={"scene": "full"})).brief()
+
+    config = small_tools_with(streams={"scene": "full"}).config
+    with pytest.raises(
+        CacheError, match='other features than .*: streams.scene: "masked" here, "full" there'
+    ):
+        runner.extract(index, config, Mixed.of(tools), path)
+
+
+def test_a_run_tells_its_speed_and_its_bottleneck(index, tmp_path):
+    seen = []
+    done = extract(index, small_tools(), tmp_path / "feats.zarr", RunOptions(), on_progress=seen.append)
+    assert seen[0].clips == 0
+    assert seen[0].total == 20
+    assert seen[-1].clips == pytest.approx(20)
+    assert [speed.clips for speed in seen] == sorted(speed.clips for speed in seen)
+    assert done.speed.bottleneck == "encode"
+    assert done.speed.failed == 2
+    assert done.speed.pictures == 2 * (17 * 4 + 3)
+    assert "clips/s; " in str(done.speed)
+    assert done.to_dict()["speed"]["bottleneck"] == "encode"
+
+
+def test_what_the_models_had_to_do_is_told_once(index, tmp_path, monkeypatch):
+    tools = small_tools()
+    monkeypatch.setattr(type(tools), "warnings", property(lambda _: ("half the batch",)))
+    done = extract(index, tools, tmp_path / "feats.zarr", RunOptions())
+    assert done.notes == ("half the batch",)
+    assert "note: half the batch" in done.lines()
+
+
+def test_memory_that_does_not_suffice_is_one_line(index, tmp_path, monkeypatch):
+    def hungry(*_args, **_more):
+        raise MemoryError("12 GB asked")  # noqa: TRY003
+
+    monkeypatch.setattr(work, "process_block", hungry)
+    with pytest.raises(
+        OusError, match=r"Out of memory at a block of \d clips, .*12 GB asked.*fewer --workers"
+    ):
+        extract(index, small_tools(), tmp_path / "feats.zarr", RunOptions())
 
 
 def test_hdf5_is_no_place_for_extraction(index, tmp_path):
@@ -197,13 +260,13 @@ _CHILD = """
 import sys
 from pathlib import Path
 from pipeline.datasets import read_dataset
-from pipeline.runner import RunOptions, extract
+from pipeline.runner import LocalCrew, extract
 from tests.small_clips import small_tools
 import torch
 torch.set_num_threads(2)
 tools = small_tools()
 print("ready", flush=True)
-extract(read_dataset("manifest", Path(sys.argv[1])), tools, Path(sys.argv[2]), RunOptions())
+extract(read_dataset("manifest", Path(sys.argv[1])), tools.config, LocalCrew.of(tools), sys.argv[2])
 """
 
 

@@ -4,6 +4,7 @@
 ``block``   a block of clips, all the way from files to features
 """
 
+from pipeline.faces import untrained_retinaface
 from pipeline.frames import DecodePool, Decoder, InlineDecoder
 from pipeline.process.block import (
     STAGES_OF_WORK,
@@ -30,4 +31,5 @@ __all__ = [
     "load_tools",
     "prepare_clip",
     "process_block",
+    "untrained_retinaface",
 ]

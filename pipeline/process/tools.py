@@ -102,7 +102,7 @@ class Tools:
     @property
     def warnings(self) -> tuple[str, ...]:
         """What has had to give way so far, such as a batch that the device's memory could not hold."""
-        return tuple(self.detector.warnings)
+        return (*self.detector.warnings, *self.encoder.warnings)
 
     def identity(self) -> dict[str, Any]:
         """What changes feature values, as plain values; its hash is the cache's fingerprint.
@@ -154,5 +154,5 @@ def load_tools(config: ExtractConfig, device: torch.device) -> Tools:
         device_lock=lock,
         detector=detector,
         clip=clip,
-        encoder=Encoder(clip, config.features, device),
+        encoder=Encoder(clip, config.features, device, lock),
     )

@@ -8,11 +8,13 @@ import contextlib
 import importlib.util
 import itertools
 import logging
+import math
 import os
 import secrets
 import signal
 import threading
 import time
+from asyncio import CancelledError
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
@@ -31,9 +33,11 @@ from pipeline.types import ClipRef
 
 _IN_FLIGHT = 4
 """Blocks per worker thread that are handed out: enough that none waits, few enough to forget."""
-_JOIN_SECONDS, _START_SECONDS, _GOODBYE_SECONDS = 15, 120, 3
+_JOIN_SECONDS, _START_SECONDS, _GOODBYE_SECONDS = 15, 50, 3
 _SECONDS_BETWEEN_EVENTS = 1.0
 _SECONDS_BETWEEN_LOOKS = 5.0
+_POLL_SECONDS = 0.02
+_LOST = "The connection to the Dask scheduler is lost. Finished blocks are safe; run again."
 
 _SETTINGS = {
     # The store is the truth: nothing to spill, and our own bounds on memory.
@@ -45,6 +49,7 @@ _SETTINGS = {
     "distributed.worker.profile.enabled": False,
     "distributed.comm.timeouts.connect": f"{_JOIN_SECONDS}s",
 }
+_PACKAGE_ROOT = Path(__file__).parents[2]
 _LOGGED = logging.CRITICAL
 """What Dask says of deaths and restarts is told by the run itself."""
 
@@ -57,10 +62,11 @@ class ClusterCrew:
         self._client = client
         self._cluster = cluster
         self._plugin = f"ous-{secrets.token_hex(4)}"
-        self._looked, self._threads = 0.0, {"": 1}
+        self._looked, self._threads = -math.inf, {"": 1}
         self._tell: Callable[[float], None] | None = None
-        client.subscribe_topic(self._plugin, self._heard)
-        client.register_plugin(_Holder(setup, _cores_by_name(cluster)), name=self._plugin)
+        with _told():
+            client.subscribe_topic(self._plugin, self._heard)
+            client.register_plugin(_Holder(setup, _cores_by_name(cluster)), name=self._plugin)
 
     @classmethod
     def on_cores(cls, num_workers: int, setup: WorkerSetup) -> Self:
@@ -111,6 +117,11 @@ class ClusterCrew:
         return max(1, len(self._client.nthreads()))
 
     @property
+    def is_waiting(self) -> bool:
+        """See `Crew`."""
+        return not self._threads
+
+    @property
     def dashboard(self) -> str:
         """The address of Dask's pages about the cluster."""
         return str(self._client.dashboard_link)
@@ -122,13 +133,14 @@ class ClusterCrew:
         except TimeoutError as error:
             msg = f"No worker has joined the scheduler within {_START_SECONDS} s; start some and run again."
             raise OusError(msg) from error
-        brief: Brief = self._client.submit(_brief, self._plugin, pure=False).result()
+        with _told():
+            brief: Brief = self._client.submit(_brief, self._plugin, pure=False).result()
         return brief
 
     def time_clips(self, root: Path, clips: Sequence[ClipRef]) -> float:
         """See `Crew`."""
-        seconds = self._client.submit(_time_clips, self._plugin, root, clips, pure=False).result()
-        return float(seconds)
+        with _told():
+            return float(self._client.submit(_time_clips, self._plugin, root, clips, pure=False).result())
 
     def run(
         self, tasks: Iterable[BlockTask], on_progress: Callable[[float], None] | None = None
@@ -151,13 +163,12 @@ class ClusterCrew:
                 done.update(self._client.map(partial(_run, self._plugin), batch, key=keys, pure=False))
 
         hand_out()
-        for future, result in done:
+        for future, result in self._ready(done):
             start = starts.pop(future.key)
             if future.status == "finished":
                 yield result
             elif future.status == "cancelled":
-                msg = "The connection to the Dask scheduler is lost. Finished blocks are safe; run again."
-                raise OusError(msg)
+                raise OusError(_LOST)
             elif isinstance(error := result[1], KilledWorker):
                 lost.append(start)
             else:
@@ -181,17 +192,54 @@ class ClusterCrew:
         if self._cluster is not None:
             self._cluster.close(timeout=_GOODBYE_SECONDS)
 
+    def _ready(self, done: Any) -> Iterator[tuple[Any, Any]]:
+        """What an `as_completed` gives, with a look at the workers now and then while nothing comes."""
+        while not done.is_empty():
+            if not done.has_ready():
+                time.sleep(_POLL_SECONDS)
+                self._look()
+            yield from done.next_batch(block=False)
+
+    def _look(self) -> None:
+        """See which workers are there, if the last look is long ago; a run that waits for some says so."""
+        if time.monotonic() - self._looked < _SECONDS_BETWEEN_LOOKS:
+            return
+        with _told():
+            self._threads = self._client.nthreads()
+        self._looked = time.monotonic()
+        if self.is_waiting and self._tell is not None:
+            self._tell(0.0)
+
     def _window(self) -> int:
         """How many blocks to have handed out; workers may come and go."""
-        if time.monotonic() - self._looked > _SECONDS_BETWEEN_LOOKS:
-            self._threads = self._client.nthreads() or {"": 1}
-            self._looked = time.monotonic()
+        self._look()
         return _IN_FLIGHT * sum(min(threads, THREADS_PER_WORKER) for threads in self._threads.values())
 
     def _heard(self, event: tuple[float, float]) -> None:
         """A worker's word about its progress."""
         if self._tell is not None:
             self._tell(float(event[1]))
+
+
+@contextlib.contextmanager
+def _told() -> Iterator[None]:
+    """Turn what goes wrong between this process and the workers into an OusError; what they raise passes."""
+    try:
+        yield
+    except KilledWorker as error:
+        msg = "Workers die while they load the models: out of memory, perhaps. Use fewer, or larger ones."
+        raise OusError(msg) from error
+    except (CancelledError, OSError, TimeoutError) as error:
+        raise OusError(_LOST) from error
+    except Exception as error:
+        reason = next((e for e in (error.__cause__, error) if "ModuleNotFoundError" in repr(e)), None)
+        if reason is None:
+            raise
+        msg = (
+            f"The cluster lacks code ({first_line(reason)}); start the scheduler and the workers in this "
+            f"program's own environment, with PYTHONPATH={_PACKAGE_ROOT}."
+        )
+        raise OusError(msg) from error
 
 
 def _nanny(environment: dict[str, str]) -> dict[str, Any]:

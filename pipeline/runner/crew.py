@@ -22,8 +22,18 @@ class Crew(Protocol):
         ...
 
     @property
+    def dashboard(self) -> str:
+        """The address of pages that show the workers; empty where there are none."""
+        ...
+
+    @property
     def num_workers(self) -> int:
         """Workers at this moment."""
+        ...
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether there is no worker at this moment, so that nothing goes on until one comes."""
         ...
 
     def brief(self) -> Brief:
@@ -73,9 +83,19 @@ class LocalCrew:
         return "in this process"
 
     @property
+    def dashboard(self) -> str:
+        """None."""
+        return ""
+
+    @property
     def num_workers(self) -> int:
         """One."""
         return 1
+
+    @property
+    def is_waiting(self) -> bool:
+        """See `Crew`."""
+        return False
 
     @property
     def worker(self) -> Worker:

@@ -41,7 +41,7 @@ def extract(
         def show(clips: float) -> None:
             progress.advance(clips)
             if on_progress is not None:
-                on_progress(progress.speed())
+                on_progress(progress.speed(is_waiting=crew.is_waiting))
 
         show(0.0)
         for done in crew.run(tasks_of(index, place, meta, blocks), show):

@@ -15,6 +15,7 @@ class Speed:
 
     busy: of the wall time, how much each stage was at work, from 0 to 1: decoding averaged over
     the decoding children, the others over the workers. Stages overlap, so the sum may exceed 1.
+    is_waiting: no worker is there.
     """
 
     clips: float
@@ -23,6 +24,7 @@ class Speed:
     pictures: int
     seconds: float
     busy: dict[str, float]
+    is_waiting: bool = False
 
     @property
     def clips_per_second(self) -> float:
@@ -52,7 +54,8 @@ class Speed:
         }
 
     def __str__(self) -> str:
-        parts = [f"{self.clips_per_second:.2f} clips/s"]
+        parts = ["waiting for workers"] if self.is_waiting else []
+        parts += [f"{self.clips_per_second:.2f} clips/s"]
         if self.pictures:
             parts.append(f"{self.pictures_per_second:.0f} images/s")
         if self.failed:
@@ -88,7 +91,7 @@ class Progress:
             self._pictures += report.num_pictures
             self._seconds.add(report.seconds)
 
-    def speed(self) -> Speed:
+    def speed(self, *, is_waiting: bool = False) -> Speed:
         """The run so far."""
         with self._lock:
             seconds = time.monotonic() - self._began
@@ -102,4 +105,5 @@ class Progress:
                 pictures=self._pictures,
                 seconds=seconds,
                 busy=busy,
+                is_waiting=is_waiting,
             )

@@ -1,0 +1,81 @@
+import os
+
+import pytest
+import torch
+
+from pipeline.errors import ConfigError
+from pipeline.runner import choose_device
+from pipeline.runner.machine import (
+    available_cores,
+    decoders_for,
+    require_gpus,
+    shares_of_cores,
+    use_cores,
+    visible_gpus,
+)
+
+
+def four_gpus(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
+
+
+def test_devices(monkeypatch):
+    assert choose_device("cpu") == torch.device("cpu")
+    with pytest.raises(ConfigError, match="device is 'gpu'; allowed: auto, cpu, cuda"):
+        choose_device("gpu")
+    four_gpus(monkeypatch)
+    assert choose_device() == choose_device("cuda") == torch.device("cuda", 0)
+    assert choose_device("cpu") == torch.device("cpu")
+
+
+def test_a_gpu_that_is_not_there_is_refused(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ConfigError, match="torch finds no CUDA device; allowed here: auto, cpu"):
+        choose_device("cuda")
+    with pytest.raises(ConfigError, match="--gpus 1, but this machine has 0 CUDA devices; give --gpus 0"):
+        require_gpus(1)
+    require_gpus(0)
+
+
+def test_gpus_are_counted_and_named(monkeypatch):
+    four_gpus(monkeypatch)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert visible_gpus() == ["0", "1", "2", "3"]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,3,6,7")
+    assert visible_gpus() == ["2", "3", "6", "7"]
+    with pytest.raises(ConfigError, match="--gpus 5, but this machine has 4 CUDA devices; give --gpus 4"):
+        require_gpus(5)
+    with pytest.raises(ConfigError, match="--gpus is -1; allowed: 0 or more"):
+        require_gpus(-1)
+
+
+@pytest.mark.parametrize(
+    ("cores", "workers", "shares"),
+    [
+        (range(8), 2, [(0, 1, 2, 3), (4, 5, 6, 7)]),
+        ([0, 2, 5], 2, [(0, 2), (5,)]),
+        (range(2), 3, [(0,), (1,), (0,)]),
+        (range(4), 1, [(0, 1, 2, 3)]),
+    ],
+)
+def test_cores_are_shared_out(cores, workers, shares):
+    assert shares_of_cores(list(cores), workers) == shares
+
+
+def test_a_worker_keeps_to_its_cores():
+    before, threads = os.sched_getaffinity(0), torch.get_num_threads()
+    try:
+        assert use_cores([min(before)]) == [min(before)] == available_cores()
+        assert torch.get_num_threads() == 1
+    finally:
+        os.sched_setaffinity(0, before)
+        use_cores(None)
+        torch.set_num_threads(threads)
+
+
+def test_decoders_follow_the_cores():
+    assert decoders_for(torch.device("cuda"), 16) == 8
+    assert decoders_for(torch.device("cuda"), 1) == 1
+    assert decoders_for(torch.device("cpu"), 64) == 2
+    assert decoders_for(torch.device("cpu"), 1) == 1
