@@ -189,7 +189,6 @@ def extract(
     json_: Json = False,
 ) -> None:
     """Turn video clips into a cache of frozen CLIP features; run again, it goes on where it was."""
-    index = _dataset(dataset, root, may_draw=not dry_run)
     from pipeline import runner
     from pipeline.config import from_dict, override
     from pipeline.process import ExtractConfig
@@ -210,6 +209,7 @@ def extract(
     who = runner.CrewOptions(
         gpus=gpus, workers=workers, scheduler=scheduler, decoders=decoders, clip_seconds=clip_seconds
     )
+    index = _dataset(dataset, root, may_draw=not dry_run)
     say(f"{len(index.clips)} clips of {len(index.class_names)} classes: {', '.join(index.class_names)}")
     unknown = sorted({index.class_names[c.label] for c in index.clips if c.label >= 0 and c.polarity < 0})
     if unknown:

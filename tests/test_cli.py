@@ -106,7 +106,7 @@ def test_strict_dry_run_limit_and_info(run, data, tmp_path, monkeypatch):
         (
             ["extract", "--dataset", "manifest", "--scheduler", "slurm"],
             2,
-            "--scheduler is 'slurm'; allowed so",
+            "--scheduler is 'slurm', which is no file; allowed: sync",
         ),
         (["train", "--cache", "feats.zarr"], 1, "No cache at 'feats.zarr'; make one with"),
         (["train", "--preset", "best"], 2, "--preset is 'best'; allowed: default, paper, release, smoke"),

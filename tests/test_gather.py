@@ -32,6 +32,5 @@ def test_choices_that_contradict_each_other_are_refused(choice, message):
 
 
 def test_a_scheduler_that_is_neither_file_nor_address_is_refused(tmp_path):
-    config = from_dict(ExtractConfig, SETTINGS)
     with pytest.raises(ConfigError, match="which is no file; allowed: sync, an address such as tcp://HOST"):
-        gather(config, CrewOptions(scheduler=str(tmp_path / "missing.json")))
+        CrewOptions(scheduler=str(tmp_path / "missing.json"))

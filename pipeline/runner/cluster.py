@@ -25,7 +25,7 @@ import dask
 from distributed import Client, Nanny, Scheduler, SpecCluster, WorkerPlugin, as_completed, get_worker
 from distributed.scheduler import KilledWorker
 
-from pipeline.errors import ConfigError, OusError, first_line
+from pipeline.errors import OusError, first_line
 from pipeline.runner.crew import StoppedError
 from pipeline.runner.machine import available_cores, shares_of_cores, visible_gpus
 from pipeline.runner.work import THREADS_PER_WORKER, BlockReport, BlockTask, Brief, Worker, WorkerSetup
@@ -90,22 +90,12 @@ class ClusterCrew:
     def join(cls, scheduler: str, setup: WorkerSetup) -> Self:
         """The workers of a cluster that stands, by its scheduler's address or file.
 
-        Raises ConfigError for what is neither, OusError when no scheduler or no worker answers.
+        Raises OusError when no scheduler answers.
         """
         _configure()
-        by_file = "://" not in scheduler
-        if by_file and not Path(scheduler).is_file():
-            msg = (
-                f"--scheduler is '{scheduler}', which is no file; allowed: sync, an address such as "
-                "tcp://HOST:8786, or the file that `dask scheduler --scheduler-file` has written."
-            )
-            raise ConfigError(msg)
+        how = {"address": scheduler} if "://" in scheduler else {"scheduler_file": scheduler}
         try:
-            client = Client(
-                **({"scheduler_file": scheduler} if by_file else {"address": scheduler}),
-                timeout=_JOIN_SECONDS,
-                set_as_default=False,
-            )
+            client = Client(**how, timeout=_JOIN_SECONDS, set_as_default=False)
         except (OSError, ValueError) as error:
             msg = f"No Dask scheduler answers at '{scheduler}' ({first_line(error)}). Is it running?"
             raise OusError(msg) from error

@@ -1,6 +1,7 @@
 """Which crew the user's choice of GPUs, workers and scheduler means."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from pipeline.config import require_range
 from pipeline.errors import ConfigError
@@ -48,9 +49,19 @@ class CrewOptions:
         if self.scheduler == SYNC and (self.gpus or 0) > 1:
             msg = f"--gpus {self.gpus} with --scheduler sync: one process drives one GPU; leave out one."
             raise ConfigError(msg)
-        if self.scheduler not in (None, SYNC) and self.gpus:
+        if self.scheduler not in (None, SYNC):
+            self._check_cluster(str(self.scheduler))
+
+    def _check_cluster(self, scheduler: str) -> None:
+        if "://" not in scheduler and not Path(scheduler).is_file():
             msg = (
-                f"--gpus {self.gpus} with --scheduler {self.scheduler}: a cluster's workers use the GPU that "
+                f"--scheduler is '{scheduler}', which is no file; allowed: sync, an address such as "
+                "tcp://HOST:8786, or the file that `dask scheduler --scheduler-file` has written."
+            )
+            raise ConfigError(msg)
+        if self.gpus:
+            msg = (
+                f"--gpus {self.gpus} with --scheduler {scheduler}: a cluster's workers use the GPU that "
                 "each can see; leave out --gpus, or give --gpus 0 for their CPUs."
             )
             raise ConfigError(msg)
