@@ -5,12 +5,12 @@ The checkpoint carries the class text features, so that a trained model needs no
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from pipeline.errors import CheckpointError, ConfigError, first_line
@@ -26,7 +26,20 @@ CONFIG_FILE = "config.toml"
 RUN_FILE = "run.json"
 WEIGHTS_FILE = "best.safetensors"
 _METADATA = "ous"
+_MODEL = "model."
 _TEXT_FEATURES = "text_features"
+_MAX_TEXT_BYTES = 16 << 20
+_LARGEST_SIZE = 65_536
+_SHOWN = 100
+_KINDS: Mapping[Any, tuple[type, ...]] = {
+    str: (str,),
+    int: (int,),
+    bool: (bool,),
+    float: (float, int),
+    tuple[str, ...]: (list,),
+}
+"""The annotations of `RunInfo`, and what JSON makes of such values."""
+
 _CONTEXT = "prompts.context"
 
 
@@ -190,20 +203,43 @@ def load_checkpoint(run_dir: Path, device: torch.device) -> Checkpoint:
     try:
         with safe_open(path, framework="pt") as file:
             metadata = json.loads((file.metadata() or {}).get(_METADATA, "{}"))
-        if metadata.get("run") != _origin(info):
-            msg = f"'{path}' is not of the run that {RUN_FILE} beside it describes; train again."
-            raise CheckpointError(msg)
+            shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+        _require_origin(metadata, info, path)
+        _require_shapes(shapes, config, info)
         tensors = load_file(path)
         model = OusModel(config, info.shape)
-        prefix = "model."
-        state = {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
+        state = {name.removeprefix(_MODEL): t for name, t in tensors.items() if name.startswith(_MODEL)}
         model.load_state_dict(state)
         text_CF = tensors[_TEXT_FEATURES]
-    except (SafetensorError, RuntimeError, KeyError) as error:
+    except CheckpointError:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever a damaged or hostile file raises is one known error
         msg = f"'{path}' does not hold the model that {CONFIG_FILE} describes: {first_line(error)}"
         raise CheckpointError(msg) from error
     model.to(device).eval()
     return Checkpoint(model=model, text_CF=text_CF.to(device), config=config, info=info)
+
+
+def _require_origin(metadata: Any, info: RunInfo, path: Path) -> None:
+    if not isinstance(metadata, dict) or metadata.get("run") != _origin(info):
+        msg = f"'{path}' is not of the run that {RUN_FILE} beside it describes; train again."
+        raise CheckpointError(msg)
+
+
+def _require_shapes(shapes: Mapping[str, tuple[int, ...]], config: TrainConfig, info: RunInfo) -> None:
+    """Raise ValueError unless a file holds the tensors of such a model, before any is made or read.
+
+    The model is laid out without memory: what config and origin claim is held against what is there.
+    """
+    with torch.device("meta"):
+        needed = {
+            f"{_MODEL}{name}": tuple(t.shape) for name, t in OusModel(config, info.shape).state_dict().items()
+        }
+    needed[_TEXT_FEATURES] = (len(info.class_names), info.embed_width)
+    for name, shape in needed.items():
+        if shapes.get(name) != shape:
+            msg = f"'{name}' has shape {shapes.get(name)}, {shape} is needed"
+            raise ValueError(msg)
 
 
 def _origin(info: RunInfo) -> dict[str, Any]:
@@ -217,8 +253,8 @@ def load_config(run_dir: Path) -> TrainConfig:
     """The config of a run. Raises CheckpointError when it is missing or unreadable."""
     try:
         return from_toml(_read(run_dir, CONFIG_FILE))
-    except ConfigError as error:
-        msg = f"'{run_dir / CONFIG_FILE}': {error}"
+    except (ConfigError, RecursionError, OverflowError) as error:
+        msg = f"'{run_dir / CONFIG_FILE}': {first_line(error)}"
         raise CheckpointError(msg) from error
 
 
@@ -228,15 +264,40 @@ def load_info(run_dir: Path) -> RunInfo:
     try:
         values: Mapping[str, Any] = json.loads(text)
         info = RunInfo(**values)
-    except (json.JSONDecodeError, TypeError) as error:
-        msg = f"'{run_dir / RUN_FILE}' is not a readable run description: {error}"
+        _require_types(info)
+    except (ValueError, TypeError, RecursionError) as error:
+        msg = f"'{run_dir / RUN_FILE}' is not a readable run description: {first_line(error)}"
         raise CheckpointError(msg) from error
     return replace(info, class_names=tuple(info.class_names))
 
 
+def _require_types(info: RunInfo) -> None:
+    """Raise ValueError for a value of another type than is declared, or a size out of all bounds."""
+    for field in fields(info):
+        value, allowed = getattr(info, field.name), _KINDS[field.type]
+        texts = list not in allowed or (
+            isinstance(value, list) and all(isinstance(name, str) for name in value)
+        )
+        if type(value) not in allowed or not texts:
+            wanted = "a list of texts" if list in allowed else allowed[0].__name__
+            msg = f"{field.name} is {repr(value)[:_SHOWN]}; {wanted} is needed"
+            raise ValueError(msg)
+    for name in ("num_frames", "embed_width", "encoder_width"):
+        if not 1 <= getattr(info, name) <= _LARGEST_SIZE:
+            msg = f"{name} is {repr(getattr(info, name))[:_SHOWN]}; allowed: 1 to {_LARGEST_SIZE}"
+            raise ValueError(msg)
+
+
 def _read(run_dir: Path, name: str) -> str:
-    try:
-        return (run_dir / name).read_text(encoding="utf-8")
-    except OSError as error:
+    path = run_dir / name
+    if not path.is_file():
         msg = f"'{run_dir}' is no training run: it has no {name}. Give the directory that `train --run` made."
+        raise CheckpointError(msg)
+    try:
+        if path.stat().st_size > _MAX_TEXT_BYTES:
+            msg = f"'{path}' has {path.stat().st_size} bytes; allowed: {_MAX_TEXT_BYTES}. Train again."
+            raise CheckpointError(msg)
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        msg = f"'{path}' cannot be read: {first_line(error)}"
         raise CheckpointError(msg) from error

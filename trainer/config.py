@@ -99,8 +99,8 @@ class ModelConfig:
         require_one_of("model.tfe_tokens", self.tfe_tokens, ("pooled", "frames"))
         require_one_of("model.precision", self.precision, _PRECISIONS)
         for name in ("frame_encoder_heads", "tfe_blocks", "tfe_queries", "tfe_heads", "mlp_ratio"):
-            require_range(f"model.{name}", getattr(self, name), 1)
-        require_range("model.frame_encoder_depth", self.frame_encoder_depth, 0)
+            require_range(f"model.{name}", getattr(self, name), 1, 1024)
+        require_range("model.frame_encoder_depth", self.frame_encoder_depth, 0, 64)
         require_range("model.tfe_query_std", self.tfe_query_std, 0)
         require_range("model.dropout", self.dropout, 0, 0.9)
         if self.polarity and not self.scene:

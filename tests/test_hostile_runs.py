@@ -1,0 +1,180 @@
+"""Run directories that are not to be trusted: each loads, or ends in a CheckpointError of one line."""
+
+import json
+import os
+import resource
+import shutil
+import struct
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from safetensors.torch import load_file, save_file
+
+from pipeline.errors import CheckpointError
+from tests.mutants import mutate
+from trainer.checkpoint import RunInfo, create_run_dir, load_checkpoint, save_weights
+from trainer.config import smoke
+from trainer.model import OusModel
+
+CPU = torch.device("cpu")
+INFO = RunInfo(
+    cache_path="feats.zarr",
+    cache_fingerprint="f" * 64,
+    dataset="tiny",
+    class_names=("fear", "joy"),
+    encoder_name="tiny",
+    encoder_sha256="e" * 64,
+    text_sha256="t" * 64,
+    random_weights=True,
+    num_frames=4,
+    embed_width=16,
+    encoder_width=12,
+    fold="1",
+    seed=3,
+    selection="holdout",
+    clips_sha256="c" * 64,
+    training_sha256="t" * 64,
+)
+FILES = ("config.toml", "run.json", "best.safetensors")
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    run_dir = tmp_path_factory.mktemp("runs") / "run"
+    create_run_dir(run_dir, smoke(), INFO)
+    save_weights(run_dir, OusModel(smoke(), INFO.shape), torch.randn(4, 8), torch.randn(2, 16), INFO, epoch=1)
+    return run_dir
+
+
+@pytest.fixture
+def run_dir(whole: Path, tmp_path: Path) -> Path:
+    """A copy that may be damaged."""
+    return Path(shutil.copytree(whole, tmp_path / "run"))
+
+
+def message_of(run_dir: Path) -> str:
+    """What speaks against the run; empty when nothing does."""
+    try:
+        load_checkpoint(run_dir, CPU)
+    except CheckpointError as error:
+        return str(error)
+    return ""
+
+
+def refused(run_dir: Path, message: str) -> None:
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(CheckpointError, match=message) as caught:
+        load_checkpoint(run_dir, CPU)
+    assert len(str(caught.value).splitlines()) == 1
+    assert len(str(caught.value)) < 700
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 64 << 10
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            {"num_frames": 10**12},
+            r"run.json' is not a readable run description: num_frames is 1000000000000; all",
+        ),
+        ({"embed_width": "16"}, r"embed_width is '16'; int is needed"),
+        ({"encoder_width": True}, r"encoder_width is True; int is needed"),
+        (
+            {"encoder_width": 60_000},
+            r"does not hold the model that config.toml describes: 'model\..*' has shape",
+        ),
+        ({"class_names": "joy"}, r"class_names is 'joy'; a list of texts is needed"),
+        ({"class_names": ["joy", 3]}, r"class_names is \['joy', 3\]; a list of texts is needed"),
+        (
+            {"class_names": ["joy"]},
+            r"'text_features' has shape \(2, 16\), \(1, 16\) is needed|is not of the run",
+        ),
+        ({"best_loss": "low"}, r"best_loss is 'low'; float is needed"),
+        ({"__class__": "os.system"}, r"unexpected keyword argument '__class__'"),
+    ],
+)
+def test_a_run_that_says_something_absurd_is_refused(run_dir, change, message):
+    values = json.loads((run_dir / "run.json").read_text()) | change
+    (run_dir / "run.json").write_text(json.dumps(values))
+    file = run_dir / "best.safetensors"  # forged to agree
+    origin = {
+        k: v
+        for k, v in values.items()
+        if k not in ("best_epoch", "best_loss", "overfit_epoch", "stop_reason")
+    }
+    save_file(load_file(file), file, metadata={"ous": json.dumps({"run": origin})})
+    refused(run_dir, message)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("run.json", b"[" * 100_000, r"run.json' is not a readable run description: maximum recursion"),
+        ("run.json", b"[1, 2]", r"run.json' is not a readable run description: "),
+        ("run.json", b"\xff", r"run.json' cannot be read: 'utf-8' codec"),
+        ("config.toml", b"\xff", r"config.toml' cannot be read: 'utf-8' codec"),
+        ("config.toml", b"a = " + b"[" * 100_000, r"config.toml': "),
+        ("config.toml", b"[optim]\nlr = " + b"9" * 400, r"config.toml': "),
+        ("config.toml", b"[model]\nframe_encoder_depth = 1000000000\n", r"allowed: .*64"),
+        ("best.safetensors", struct.pack("<Q", 1 << 62) + b"{}", r"describes: .*header too large"),
+        (
+            "best.safetensors",
+            struct.pack("<Q", 2) + b"{}",
+            r"is not of the run that run.json beside it describes",
+        ),
+        ("best.safetensors", b"", r"does not hold the model that config.toml describes"),
+    ],
+)
+def test_a_file_that_is_none_is_refused(run_dir, name, content, message):
+    (run_dir / name).write_bytes(content)
+    refused(run_dir, message)
+
+
+@pytest.mark.parametrize("metadata", ["[]", "{", "[" * 100_000, "null", '{"run": 3}'])
+def test_metadata_of_the_weights_that_are_none_are_refused(run_dir, metadata):
+    file = run_dir / "best.safetensors"
+    save_file(load_file(file), file, metadata={"ous": metadata})
+    refused(run_dir, r"best.safetensors' (is not of the run|does not hold the model)")
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_pipes_and_sparse_giants_are_not_read(run_dir, name):
+    (run_dir / name).unlink()
+    os.mkfifo(run_dir / name)
+    refused(run_dir, rf"has no {name}")
+    (run_dir / name).unlink()
+    (run_dir / name).touch()
+    os.truncate(run_dir / name, 1 << 40)
+    refused(run_dir, rf"{name}' (has 1099511627776 bytes; allowed: 16777216|does not hold the model)")
+
+
+JUNK = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=9)
+    | st.lists(st.text(max_size=3))
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@given(data=st.data())
+def test_runs_changed_at_random_load_or_end_in_a_checkpoint_error(whole, data):
+    name = data.draw(st.sampled_from(FILES))
+    original = (whole / name).read_bytes()
+    content = mutate(original, data.draw(st.integers(0, 1 << 32)))
+    if name == "run.json" and data.draw(st.booleans()):
+        values: dict[str, Any] = json.loads(original)
+        values[data.draw(st.sampled_from(sorted(values)))] = data.draw(JUNK)
+        content = json.dumps(values).encode()
+    (whole / name).write_bytes(content)
+    try:
+        message = message_of(whole)
+    finally:
+        (whole / name).write_bytes(original)
+    assert len(message.splitlines()) <= 1
