@@ -37,11 +37,17 @@ def plain_buffer(num_bytes: int) -> Bytes:
     return np.empty(num_bytes, dtype=np.uint8)
 
 
-@dataclass
-class _Stream:
-    """One caller's answers on their way. left: whether the caller has gone."""
+class PoolClosedError(Exception):
+    """The decoders were told to stop while clips were wanted of them."""
 
-    answers: "queue.SimpleQueue[tuple[int, DecodeAnswer, int]]" = field(default_factory=queue.SimpleQueue)
+
+@dataclass(eq=False)
+class _Stream:
+    """One caller's answers on their way, or what keeps them from coming. left: the caller has gone."""
+
+    answers: "queue.SimpleQueue[tuple[int, DecodeAnswer | Exception, int]]" = field(
+        default_factory=queue.SimpleQueue
+    )
     left: threading.Event = field(default_factory=threading.Event)
 
 
@@ -69,6 +75,7 @@ class DecodePool:
         self._jobs: queue.SimpleQueue[tuple[_Stream, int, DecodeJob] | None] = queue.SimpleQueue()
         self._room = _Room(waiting_bytes)
         self._children: dict[int, _Child] = {}
+        self._streams: set[_Stream] = set()
         self._closed = False
         self._threads = [
             threading.Thread(target=self._serve, args=(number,), name=f"decoder-{number}", daemon=True)
@@ -85,24 +92,33 @@ class DecodePool:
     def stream(self, jobs: Sequence[DecodeJob]) -> Iterator[tuple[int, DecodeAnswer]]:
         """Every job's place and answer, as they become ready; see `jobs.Decoder`.
 
-        Several threads may stream at a time. Leaving early gives up what is not decoded yet.
+        Several threads may stream at a time. Leaving early gives up what is not decoded yet. Raises
+        PoolClosedError once the pool is closed, and whatever keeps this machine from decoding at all.
         """
         stream = _Stream()
+        self._streams.add(stream)
         for place, job in enumerate(jobs):
             self._jobs.put((stream, place, job))
         try:
             for _ in jobs:
+                if self._closed:
+                    raise PoolClosedError
                 place, answer, num_bytes = stream.answers.get()
+                if isinstance(answer, Exception):
+                    raise answer
                 yield place, answer
                 del answer
                 self._room.leave(num_bytes)
         finally:
             stream.left.set()
+            self._streams.discard(stream)
             self._drop(stream)
 
     def close(self) -> None:
         """Stop the children at once, whatever they are at."""
         self._closed = True
+        for stream in list(self._streams):
+            stream.answers.put((0, PoolClosedError(), 0))
         for _ in self._threads:
             self._jobs.put(None)
         for child in list(self._children.values()):
@@ -132,11 +148,21 @@ class DecodePool:
             stream, place, job = work
             if stream.left.is_set():
                 continue
-            answer, num_bytes = self._answer(number, job)
+            answer: DecodeAnswer | Exception
+            try:
+                answer, num_bytes = self._answer(number, job)
+            except Exception as error:  # noqa: BLE001 - handed to the caller, who would wait for ever
+                answer, num_bytes = error, 0
+                self._discard(number)
             stream.answers.put((place, answer, num_bytes))
             if stream.left.is_set():
                 self._drop(stream)
+        self._discard(number)
+
+    def _discard(self, number: int) -> None:
+        """End a child, whatever it is at, if there is one."""
         if number in self._children:
+            self._children[number].kill()
             self._children.pop(number).stop()
 
     def _answer(self, number: int, job: DecodeJob) -> tuple[DecodeAnswer, int]:
@@ -151,8 +177,7 @@ class DecodePool:
             try:
                 return self._ask(child, job)
             except TimeoutError:
-                child.kill()
-                self._children.pop(number).stop()
+                self._discard(number)
                 limit = f"{self._clip_seconds:g} s"
                 reason = f"not decoded within {limit}; cut the clip shorter, or raise --clip-seconds"
                 return ClipFailed(stage="decode", reason=reason), 0

@@ -37,10 +37,13 @@ def receive(end: socket.socket) -> tuple[Any, int]:
 
 
 def receive_into(end: socket.socket, target: memoryview) -> None:
-    """Fill `target` with the bytes that follow an object."""
+    """Fill `target` with the bytes that follow an object; raises as `receive` does."""
     done = 0
     while done < len(target):
-        got = end.recv_into(target[done:])
+        try:
+            got = end.recv_into(target[done:])
+        except ConnectionResetError as error:
+            raise ClosedError from error
         if got == 0:
             raise ClosedError
         done += got
@@ -48,8 +51,5 @@ def receive_into(end: socket.socket, target: memoryview) -> None:
 
 def _exactly(end: socket.socket, size: int) -> bytes:
     data = bytearray(size)
-    try:
-        receive_into(end, memoryview(data))
-    except ConnectionResetError as error:
-        raise ClosedError from error
+    receive_into(end, memoryview(data))
     return bytes(data)
