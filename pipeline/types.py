@@ -289,6 +289,7 @@ class FrameMeta:
 class ClipDone:
     """A clip that went all the way. With no face found, its face stream is the centre square."""
 
+    source_bytes: int
     source_sha256: str
     frames: FrameMeta
     track: FaceTrack

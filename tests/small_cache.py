@@ -43,7 +43,6 @@ def small_cache(path: Path, **changes: Any) -> Path:
     static = {
         "clip_id": np.array([f"{i}.mp4" for i in range(n)], dtype=object),
         "path": np.array([f"{i}.mp4" for i in range(n)], dtype=object),
-        "source_bytes": np.full(n, 100, dtype=np.int64),
         "start_seconds": np.zeros(n),
         "end_seconds": np.full(n, -1.0),
         "given_boxes_sha256": np.full(n, "", dtype=object),
@@ -56,6 +55,7 @@ def small_cache(path: Path, **changes: Any) -> Path:
         rows = writer.empty_rows(start)
         for name in ("face/embedding", "scene/embedding", "scene/early"):
             rows[name] = np.arange(rows[name].size, dtype=np.float16).reshape(rows[name].shape)
+        rows["source_bytes"][:] = 100
         rows["status"][:] = 1
         writer.write_block(start, rows)
     return path

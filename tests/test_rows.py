@@ -12,6 +12,7 @@ def empty_rows(n: int = 2) -> dict[str, np.ndarray]:
         "stage": np.full(n, "", dtype=object),
         "reason": np.full(n, "", dtype=object),
         "status": np.zeros(n, np.uint8),
+        "source_bytes": np.full(n, -1, np.int64),
         "num_decoded": np.zeros(n, np.int32),
         "source_size": np.zeros((n, 2), np.int32),
         "frame_index": np.full((n, V, T), -1, np.int32),
@@ -30,6 +31,7 @@ def done(found=(True, False)) -> ClipDone:
     box = np.array([[10, 20, 30, 50], [12, 20, 32, 50]], np.float32)
     found = np.array(found)
     return ClipDone(
+        source_bytes=1234,
         source_sha256="ab",
         frames=FrameMeta(
             index_U=np.array([4, 9]), seconds_U=np.array([0.4, 0.9], np.float32),
@@ -56,6 +58,7 @@ def test_a_done_clip_is_laid_out_by_view_and_frame():
     assert rows["frame_valid"][1].tolist() == [[True, True, False]] * 2
     assert rows["face_found"][1].tolist() == [[True, False, False]] * 2
     assert rows["reason"][1] == "one; two"
+    assert rows["source_bytes"].tolist() == [-1, 1234]
     assert rows["source_size"][1].tolist() == [60, 100]
     assert rows["frame_index"][0].tolist() == [[-1] * 3] * 2
 

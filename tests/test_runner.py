@@ -99,11 +99,11 @@ def test_a_finished_cache_has_nothing_to_do(index, undisturbed):
 def test_failed_clips_are_taken_up_on_request_only(tmp_path):
     index, path = write_clips(tmp_path / "data", num_good=2), tmp_path / "feats.zarr"
     extract(index, small_tools(), path, RunOptions())
-    size = (index.root / "clips/bad.mp4").stat().st_size
     assert extract(index, small_tools(), path, RunOptions(retry_failed=True)).processed == 2
     with FeatureCache.open(path) as cache:
         before = cache.read("face/embedding", 2, 4)
-        assert cache.read("source_bytes").tolist()[0] == size
+        sizes = [(index.root / clip.path).stat().st_size for clip in index.clips[2:]]
+        assert cache.read("source_bytes").tolist() == [-1, -1, *sizes]
     assert extract(index, small_tools(), path, RunOptions()).processed == 0
     with FeatureCache.open(path) as cache:
         np.testing.assert_array_equal(cache.read("face/embedding", 2, 4), before)
@@ -156,6 +156,18 @@ def test_another_window_box_or_label_of_one_clip_is_refused(index, undisturbed, 
     ]
     with pytest.raises(CacheError, match=message):
         extract(dataclasses.replace(index, clips=tuple(clips)), small_tools(), undisturbed, RunOptions())
+
+
+def test_a_bad_file_made_good_is_taken_up_and_one_that_vanishes_is_told(tmp_path):
+    index, path = write_clips(tmp_path / "data", num_good=2), tmp_path / "feats.zarr"
+    extract(index, small_tools(), path, RunOptions())
+    write_video(index.root / "clips/bad.mp4")
+    (index.root / "clips/good1.mp4").unlink()
+    again = extract(index, small_tools(), path, RunOptions(retry_failed=True))
+    assert again.counts == {"pending": 0, "done": 2, "done_without_face": 1, "failed": 1}
+    told = "1 clips with features have no file any more (clips/good1.mp4); the features stay, unchecked"
+    assert again.notes == (told,)
+    assert extract(index, small_tools(), path, RunOptions()).processed == 0
 
 
 def test_a_retried_clip_is_pending_until_its_block_is_written(tmp_path, monkeypatch):

@@ -75,6 +75,7 @@ def tiny_cache(path: Path | str, meta: CacheMeta | None = None, **static: np.nda
             rows[name] = (centre[label_B, stream][:, None, None] + noise).astype(np.float16)
         early = early_centre[label_B][:, None, None] + generator.normal(size=rows["scene/early"].shape)
         rows["scene/early"] = early.astype(np.float16)
+        rows["source_bytes"][:] = 1
         rows["frame_valid"][:] = True
         rows["frame_valid"][(np.arange(len(label_B)) + start) % 5 == 0, :, 2:] = False
         rows["status"] = status[start : start + meta.block_clips]
@@ -93,7 +94,6 @@ def tiny_static(meta: CacheMeta | None = None) -> dict[str, np.ndarray]:
     return {
         "clip_id": np.array([f"clip{i:03d}" for i in range(n)], dtype=object),
         "path": np.array([f"clip{i:03d}.mp4" for i in range(n)], dtype=object),
-        "source_bytes": np.full(n, 1, dtype=np.int64),
         "start_seconds": np.zeros(n),
         "end_seconds": np.full(n, -1.0),
         "given_boxes_sha256": np.full(n, "", dtype=object),

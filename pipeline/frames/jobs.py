@@ -25,9 +25,10 @@ class DecodeJob:
 
 @dataclass(frozen=True, kw_only=True)
 class Decoded:
-    """A clip's frames and its file's hash. seconds: how long a core worked for them."""
+    """A clip's frames, its file's size and hash. seconds: how long a core worked for them."""
 
     frames: Frames
+    source_bytes: int
     source_sha256: str
     seconds: float
 
@@ -40,24 +41,21 @@ class Parcel:
     """A `Decoded` whose pixels travel beside it. shape: of the pixels, [U, H, W, 3]."""
 
     shape: tuple[int, ...]
-    rest: dict[str, Any]
-    source_sha256: str
-    seconds: float
+    of_frames: dict[str, Any]
+    of_decoded: dict[str, Any]
 
     @classmethod
     def of(cls, decoded: Decoded) -> Self:
         """All of `decoded` but the pixels."""
-        frames = decoded.frames
-        rest = {field.name: getattr(frames, field.name) for field in fields(frames)}
-        pixels = rest.pop("rgb_UHWC")
-        return cls(
-            shape=pixels.shape, rest=rest, source_sha256=decoded.source_sha256, seconds=decoded.seconds
-        )
+        of_frames, of_decoded = _fields(decoded.frames), _fields(decoded)
+        del of_decoded["frames"]
+        pixels = of_frames.pop("rgb_UHWC")
+        return cls(shape=pixels.shape, of_frames=of_frames, of_decoded=of_decoded)
 
     def unpacked(self, pixels: Bytes) -> Decoded:
         """The clip again, with its pixels: uint8, of any shape that holds as many."""
-        frames = Frames(rgb_UHWC=pixels.reshape(self.shape), **self.rest)
-        return Decoded(frames=frames, source_sha256=self.source_sha256, seconds=self.seconds)
+        frames = Frames(rgb_UHWC=pixels.reshape(self.shape), **self.of_frames)
+        return Decoded(frames=frames, **self.of_decoded)
 
 
 class Decoder(Protocol):
@@ -87,11 +85,16 @@ def decode_job(job: DecodeJob) -> DecodeAnswer:
         frames = decode_clip(
             job.path, job.config, start_seconds=job.start_seconds, end_seconds=job.end_seconds
         )
-        digest = sha256_file(job.path)
+        size, digest = job.path.stat().st_size, sha256_file(job.path)
     except ClipError as error:
         return ClipFailed(stage=error.stage, reason=error.reason)
     except MemoryError:
         return ClipFailed(stage="decode", reason="its frames do not fit into the decoder's memory")
     except Exception as error:  # noqa: BLE001 - the boundary of a clip: anything wrong ends this clip alone
         return ClipFailed(stage="decode", reason=f"unexpected {type(error).__name__}: {first_line(error)}")
-    return Decoded(frames=frames, source_sha256=digest, seconds=time.monotonic() - began)
+    seconds = time.monotonic() - began
+    return Decoded(frames=frames, source_bytes=size, source_sha256=digest, seconds=seconds)
+
+
+def _fields(value: Any) -> dict[str, Any]:
+    return {field.name: getattr(value, field.name) for field in fields(value)}

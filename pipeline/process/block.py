@@ -40,6 +40,7 @@ _LARGEST_HALF = float(np.finfo(np.float16).max)
 class Prepared:
     """A clip before encoding: its frames, the faces on them, the subject's track, the two streams."""
 
+    source_bytes: int
     source_sha256: str
     frames: Frames
     faces: tuple[Faces, ...]
@@ -145,6 +146,7 @@ def process_block(
 class _Cropped:
     """A prepared clip without its source pixels: a block of them waits for the encoder."""
 
+    source_bytes: int
     source_sha256: str
     frames: FrameMeta
     notes: tuple[str, ...]
@@ -169,6 +171,7 @@ def _attempt(
     except ClipError as error:
         return ClipFailed(stage=error.stage, reason=error.reason)
     return _Cropped(
+        source_bytes=prepared.source_bytes,
         source_sha256=prepared.source_sha256,
         frames=FrameMeta.of(prepared.frames),
         notes=prepared.frames.notes,
@@ -190,7 +193,12 @@ def _cropped(clip: ClipRef, decoded: frame_step.Decoded, tools: CropTools) -> Pr
             pixels, track, tools.config.streams, side_px=tools.side_px, fill_rgb=tools.fill_rgb
         )
     return Prepared(
-        source_sha256=decoded.source_sha256, frames=frames, faces=faces, track=track, streams=streams
+        source_bytes=decoded.source_bytes,
+        source_sha256=decoded.source_sha256,
+        frames=frames,
+        faces=faces,
+        track=track,
+        streams=streams,
     )
 
 
@@ -257,6 +265,7 @@ def _finished(item: _Cropped, face: Encoded, scene: Encoded) -> ClipOutcome:
     except ClipError as error:
         return ClipFailed(stage=error.stage, reason=error.reason, source_sha256=item.source_sha256)
     return ClipDone(
+        source_bytes=item.source_bytes,
         source_sha256=item.source_sha256,
         frames=frames,
         track=item.track,

@@ -32,11 +32,11 @@ def extract(
     place, options = Place.of(cache), options or RunOptions()
     with hold(place, options.share, take_over=options.take_over) as lock:
         brief = crew.brief()
-        meta = open_cache(index, config, brief, place)
+        opening = open_cache(index, config, brief, place)
         blocks = blocks_to_do(place, options)
         total = sum(len(rows) for _, rows in blocks)
         progress = Progress(total, brief, crew.num_workers)
-        notes = list(lock.notes)
+        notes = [*lock.notes, *opening.notes]
 
         def show(clips: float) -> None:
             progress.advance(clips)
@@ -44,7 +44,7 @@ def extract(
                 on_progress(progress.speed(is_waiting=crew.is_waiting))
 
         show(0.0)
-        for done in crew.run(tasks_of(index, place, meta, blocks), show):
+        for done in crew.run(tasks_of(index, place, opening.meta, blocks), show):
             progress.finish(done)
             notes += [warning for warning in done.warnings if warning not in notes]
             show(0.0)

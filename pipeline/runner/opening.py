@@ -1,6 +1,7 @@
 """A cache for an index of clips: created, or found to be the same and gone on with."""
 
 import sys
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from pipeline.runner.work import Brief
 from pipeline.store.place import Place
 from pipeline.store.reader import FeatureCache
 from pipeline.store.schema import RANDOM_WEIGHTS, CacheMeta
+from pipeline.store.sources import SourceChanges, compare_sources
 from pipeline.store.writer import CacheWriter
 from pipeline.types import DatasetIndex
 
@@ -23,31 +25,50 @@ _PACKAGES = ("torch", "torchvision", "open_clip_torch", "av", "opencv-python-hea
 _NAMED = 5
 
 
-def open_cache(index: DatasetIndex, config: ExtractConfig, brief: Brief, place: Place) -> CacheMeta:
+@dataclass(frozen=True, kw_only=True)
+class Opening:
+    """A cache as a run finds it. meta, static: as it is, or would be when it is created.
+
+    notes: what a user should know, such as files that are gone.
+    """
+
+    meta: CacheMeta
+    static: dict[str, npt.NDArray[Any]]
+    notes: tuple[str, ...] = ()
+
+
+def open_cache(index: DatasetIndex, config: ExtractConfig, brief: Brief, place: Place) -> Opening:
     """Create the cache of this index and these models, or check that the one there is the same.
 
     Raises CacheError when it was made otherwise or from other clips, naming each difference.
     """
-    meta, static = checked(index, config, brief, place)
+    found = checked(index, config, brief, place)
     if not place.exists():
         try:
-            CacheWriter.create(place, meta, static)
+            CacheWriter.create(place, found.meta, found.static)
         except CacheExistsError:
-            checked(index, config, brief, place)  # another share of the same job was quicker
-    return CacheWriter.resume(place).meta
+            found = checked(index, config, brief, place)  # another share of the same job was quicker
+    CacheWriter.resume(place)
+    return found
 
 
-def checked(
-    index: DatasetIndex, config: ExtractConfig, brief: Brief, place: Place
-) -> tuple[CacheMeta, dict[str, npt.NDArray[Any]]]:
-    """What the cache of this index and these models says of itself, once nothing speaks against it."""
+def checked(index: DatasetIndex, config: ExtractConfig, brief: Brief, place: Place) -> Opening:
+    """What the cache of this index and these models is, once nothing speaks against it."""
     _refuse_hdf5(place)
     _require_boxes(index, config)
     meta, static = describe(index, config, brief), static_rows(index)
-    if place.exists():
-        with FeatureCache.open(place) as cache:
-            _refuse_other(cache, meta, static)
-    return meta, static
+    if not place.exists():
+        return Opening(meta=meta, static=static)
+    with FeatureCache.open(place) as cache:
+        sources = _sources(index, cache) if cache.meta.num_clips == len(index.clips) else SourceChanges()
+        _refuse_other(cache, meta, static, sources.difference)
+        return Opening(meta=cache.meta, static=static, notes=sources.notes)
+
+
+def _sources(index: DatasetIndex, cache: FeatureCache) -> SourceChanges:
+    sizes = np.array([_size_bytes(index.root / clip.path) for clip in index.clips], dtype=np.int64)
+    ids = [clip.clip_id for clip in index.clips]
+    return compare_sources(ids, sizes, cache.read("source_bytes"), cache.read("status"))
 
 
 def _require_boxes(index: DatasetIndex, config: ExtractConfig) -> None:
@@ -104,7 +125,6 @@ def static_rows(index: DatasetIndex) -> dict[str, npt.NDArray[Any]]:
     return {
         "clip_id": np.array([clip.clip_id for clip in clips], dtype=object),
         "path": np.array([clip.path for clip in clips], dtype=object),
-        "source_bytes": np.array([_size_bytes(index.root / clip.path) for clip in clips], dtype=np.int64),
         "start_seconds": np.array([clip.start_seconds or 0.0 for clip in clips]),
         "end_seconds": np.array([-1.0 if clip.end_seconds is None else clip.end_seconds for clip in clips]),
         "given_boxes_sha256": np.array(
@@ -133,14 +153,16 @@ def _package_versions() -> dict[str, str]:
     return versions
 
 
-def _refuse_other(cache: FeatureCache, meta: CacheMeta, static: dict[str, npt.NDArray[Any]]) -> None:
+def _refuse_other(
+    cache: FeatureCache, meta: CacheMeta, static: dict[str, npt.NDArray[Any]], changed_files: str
+) -> None:
     found = differences(meta.identity, cache.meta.identity)
     names = ("dataset", "class_names", "fold_names", "num_clips")
     found += differences(
         {name: getattr(meta, name) for name in names}, {name: getattr(cache.meta, name) for name in names}
     )
     if meta.num_clips == cache.meta.num_clips:
-        found += _static_differences(cache, static)
+        found += _static_differences(cache, static) or [text for text in [changed_files] if text]
     if found:
         more = f" (and {len(found) - _NAMED} more)" if len(found) > _NAMED else ""
         msg = (

@@ -63,7 +63,7 @@ def plan(index: DatasetIndex, config: ExtractConfig, crew: Crew, cache: Where, o
     The clips that are timed fill a batch of the encoder, so that the rate is that of a long run.
     """
     place, brief = Place.of(cache), crew.brief()
-    meta, _ = checked(index, config, brief, place)
+    meta = checked(index, config, brief, place).meta
     blocks = blocks_to_do(place, options) if place.exists() else new_blocks(meta, options)
     rows = [row for _, block in blocks for row in block]
     enough = max(1, brief.batch_pictures // (config.frames.num_frames * config.frames.num_views))

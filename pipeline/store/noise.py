@@ -52,6 +52,7 @@ def write_noise_cache(where: Where, meta: CacheMeta, seed: int = 0) -> CacheWrit
     rows["face_box"][:] = (8, 8, 72, 72)
     rows["face_score"][:] = 1
     rows["num_decoded"][:] = meta.num_frames
+    rows["source_bytes"][:] = 1
     rows["source_size"][:] = 80
     rows["source_sha256"][:] = "0" * 64
     rows["status"][:] = Status.DONE
@@ -69,7 +70,6 @@ def _static(meta: CacheMeta) -> dict[str, np.ndarray]:
     return {
         "clip_id": names,
         "path": names,
-        "source_bytes": np.full(n, -1, dtype=np.int64),
         "start_seconds": np.zeros(n),
         "end_seconds": np.full(n, -1.0),
         "given_boxes_sha256": np.full(n, "", dtype=object),

@@ -16,6 +16,7 @@ def fill_row(rows: dict[str, npt.NDArray[Any]], row: int, outcome: ClipOutcome) 
         rows["reason"][row] = outcome.reason
         rows["status"][row] = Status.FAILED
         return
+    rows["source_bytes"][row] = outcome.source_bytes
     frames, track, place_VT = outcome.frames, outcome.track, outcome.frames.position_VT
     rows["stage"][row] = ""
     rows["reason"][row] = "; ".join(outcome.notes)

@@ -176,6 +176,15 @@ ARRAYS: tuple[ArraySpec, ...] = (
         low=1,
     ),
     _array(
+        "source_bytes",
+        ("clip",),
+        "Size of the source file when it was decoded; -1 for clips that are not done.",
+        dtype="int64",
+        per_block=True,
+        fill=-1,
+        low=1,
+    ),
+    _array(
         "source_sha256",
         ("clip",),
         "sha256 of the source file, hex; empty while pending.",
@@ -226,14 +235,6 @@ ARRAYS: tuple[ArraySpec, ...] = (
         dtype="str",
         per_block=False,
         fill="",
-    ),
-    _array(
-        "source_bytes",
-        ("clip",),
-        "Size of the source file when the cache was created; -1 if it was missing.",
-        dtype="int64",
-        per_block=False,
-        fill=-1,
     ),
     _array(
         "start_seconds",
