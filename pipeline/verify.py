@@ -155,7 +155,7 @@ def recompute_sample(
             note="NOTHING COMPUTED AGAIN: " + ("not asked for" if count == 0 else "no clip is done")
         )
     try:
-        index = read_dataset(cache.meta.dataset, root or Path(cache.meta.config["dataset"]["root"]))
+        index = read_dataset(cache.meta.dataset, root or Path(cache.setting("config.dataset.root", str)))
         tools = load_tools(_config_of(cache, encoder_weights, detector_weights), choose_device())
     except OusError as error:
         if count is not None:
@@ -174,8 +174,10 @@ def _config_of(
     cache: FeatureCache, encoder_weights: str | None, detector_weights: str | None
 ) -> ExtractConfig:
     """The config that the cache was made with, in its precision where this machine has it."""
-    values = {section: dict(keys) for section, keys in cache.meta.config.items() if section != "dataset"}
-    made_in = cache.meta.identity["features"]["precision"]
+    sections = [section for section in cache.meta.config if section != "dataset"]
+    values = {section: dict(cache.setting(f"config.{section}", dict)) for section in sections}
+    values |= {section: values.get(section, {}) for section in ("features", "encoder", "detector")}
+    made_in = cache.setting("identity.features.precision", str)
     values["features"]["precision"] = (
         "auto" if made_in == "fp16" and choose_device().type == "cpu" else made_in
     )

@@ -19,9 +19,12 @@ from pipeline.errors import CacheError
 from pipeline.store.export import export_hdf5
 from pipeline.store.reader import HDF5_META, FeatureCache
 from pipeline.store.schema import MAX_CHUNK_BYTES
+from pipeline.store.summary import summarise
 from pipeline.store.writer import CacheWriter
+from pipeline.verify import recompute_sample
 from tests.mutants import mutate, read_in_children
 from tests.small_cache import small_cache, small_meta
+from trainer.prompts import _encoder_seed
 
 GROUPS = ("", "face", "scene")
 
@@ -134,6 +137,53 @@ def test_what_would_be_refused_is_not_made(tmp_path):
     with pytest.raises(CacheError, match=r"attribute 'num_frames' is 4096; allowed: 1 to 512"):
         CacheWriter.create(tmp_path / "feats.zarr", small_meta(num_frames=4096), {})
     assert not any(tmp_path.iterdir())
+
+
+SAID = {
+    "features": {"precision": "fp32"},
+    "detector": {"name": "haar"},
+    "streams": {"scene": "x", "scene_fit": "y"},
+}
+
+
+def said(tmp_path: Path, **changes: Any) -> Path:
+    """A cache whose attributes say what a summary shows."""
+    path = small_cache(tmp_path / "said.zarr", identity=SAID)
+    rewrite(path / "zarr.json", lambda document: document["attributes"].update(changes))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("identity", "setting"),
+    [
+        ({}, "identity.features.precision' is None"),
+        (SAID | {"features": 3}, "identity.features.precision' is None"),
+        (SAID | {"detector": {"name": ["haar"]}}, r"identity.detector.name' is \['haar'\]"),
+    ],
+)
+def test_a_summary_needs_what_it_shows(tmp_path, identity, setting):
+    with FeatureCache.open(said(tmp_path)) as cache:
+        assert any("haar" in line for line in summarise(cache).lines())
+    shutil.rmtree(tmp_path / "said.zarr")
+    message = rf"said.zarr': attribute '{setting}; str is needed"
+    with (
+        FeatureCache.open(said(tmp_path, identity=identity)) as cache,
+        pytest.raises(CacheError, match=message),
+    ):
+        summarise(cache)
+
+
+@pytest.mark.parametrize("config", [{}, {"dataset": 3}, {"dataset": {"root": 3}}])
+def test_a_data_set_without_a_root_is_not_looked_for(tmp_path, config):
+    message = r"said.zarr': attribute 'config.dataset.root' is (None|3); str is needed"
+    with FeatureCache.open(said(tmp_path, config=config)) as cache, pytest.raises(CacheError, match=message):
+        recompute_sample(cache, 1)
+
+
+@pytest.mark.parametrize("encoder", [3, {"seed": "x"}, {"seed": [1]}])
+def test_a_seed_that_is_none_is_refused(encoder):
+    with pytest.raises(CacheError, match=r"attribute 'config.encoder' holds .*, no seed"):
+        _encoder_seed(small_meta(config={"encoder": encoder}))
 
 
 # Arrays

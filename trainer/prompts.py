@@ -14,7 +14,7 @@ from torch import nn
 from torch.nn import functional
 
 from pipeline.clip_model import EncoderConfig, LoadedClip, load_clip
-from pipeline.errors import ConfigError, WeightsError
+from pipeline.errors import CacheError, ConfigError, WeightsError
 from pipeline.store.schema import CacheMeta
 from trainer.config import PromptConfig
 from trainer.model import bf16_on
@@ -110,7 +110,11 @@ def load_text_tower(
 
 def _encoder_seed(meta: CacheMeta) -> int:
     encoder = meta.config.get("encoder", {})
-    return int(encoder.get("seed", 0))
+    seed = encoder.get("seed", 0) if isinstance(encoder, dict) else None
+    if not isinstance(seed, int):
+        msg = f"The cache's attribute 'config.encoder' holds {encoder!r:.100}, no seed. Extract it again."
+        raise CacheError(msg)
+    return seed
 
 
 def _projection(projection: nn.Linear | torch.Tensor) -> torch.Tensor:

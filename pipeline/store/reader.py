@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import h5py
 import numpy as np
@@ -19,6 +19,7 @@ from pipeline.store.place import Place, Where
 from pipeline.store.schema import BY_NAME, ArraySpec, CacheMeta
 from pipeline.types import Status
 
+_Kind = TypeVar("_Kind")
 HDF5_META = "ous_meta_json"
 _SHOWN = 200
 """Characters of another library's error that a message shows."""
@@ -65,6 +66,19 @@ class FeatureCache:
         """The rows `start` to `stop` of an array; text comes as an object array of `str`."""
         end = self.meta.num_clips if stop is None else min(stop, self.meta.num_clips)
         return read_rows(self.place, self._arrays[name], BY_NAME[name], start, end)
+
+    def setting(self, path: str, kind: type[_Kind]) -> _Kind:
+        """A value that the attributes hold, such as ``config.dataset.root``; CacheError for none such."""
+        value: Any = {"config": self.meta.config, "identity": self.meta.identity}
+        for key in path.split("."):
+            value = value.get(key) if isinstance(value, Mapping) else None
+        if not isinstance(value, kind):
+            shown = repr(value)[:_SHOWN]
+            msg = (
+                f"'{self.place}': attribute '{path}' is {shown}; {kind.__name__} is needed. Extract it again."
+            )
+            raise CacheError(msg)
+        return value
 
     def done_rows(self) -> npt.NDArray[np.int64]:
         """The rows of clips whose features are there, with or without a face."""

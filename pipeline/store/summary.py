@@ -25,6 +25,9 @@ class Summary:
         return _lines(self.document, all_clips=self.all_clips)
 
 
+_SHOWN_SETTINGS = ("features.precision", "detector.name", "streams.scene", "streams.scene_fit")
+
+
 def summarise(cache: FeatureCache, *, all_clips: bool = False) -> Summary:
     """Clips by outcome, class and split, encoder, settings, arrays and bytes, as plain JSON values."""
     meta = cache.meta
@@ -63,6 +66,8 @@ def summarise(cache: FeatureCache, *, all_clips: bool = False) -> Summary:
         "failures": [{"clip_id": ids[row], "stage": stage[row], "reason": reason[row]} for row in failed],
         "notes": [{"clip_id": ids[row], "note": reason[row]} for row in odd],
     }
+    for setting in _SHOWN_SETTINGS:
+        cache.setting(f"identity.{setting}", str)
     return Summary(document=document, all_clips=all_clips)
 
 
