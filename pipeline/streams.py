@@ -15,6 +15,8 @@ from pipeline.types import FaceTrack, Floats, Streams
 
 SCENES = ("masked", "full")
 SCENE_FITS = ("letterbox", "center_crop")
+_PIXELS_AT_ONCE = 1 << 24
+"""Of the pictures that are float32 at a time while they are scaled: 200 MB."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,9 +135,18 @@ def _resized(squares_U3SS: torch.Tensor, side_px: int) -> torch.Tensor:
 
 def _scaled(pictures_U3HW: torch.Tensor, height: int, width: int) -> torch.Tensor:
     """Bicubic with anti-aliasing, as CLIP's own preprocessing, in float32 on every device."""
-    if pictures_U3HW.shape[-2:] == (height, width):
+    _, _, old_height, old_width = pictures_U3HW.shape
+    if (old_height, old_width) == (height, width):
         return pictures_U3HW
-    scaled = functional.interpolate(
-        pictures_U3HW.float(), size=(height, width), mode="bicubic", antialias=True, align_corners=False
+    at_once = max(1, _PIXELS_AT_ONCE // (old_height * old_width))
+    return torch.cat(
+        [
+            functional.interpolate(
+                part.float(), size=(height, width), mode="bicubic", antialias=True, align_corners=False
+            )
+            .round()
+            .clamp(0, 255)
+            .to(torch.uint8)
+            for part in pictures_U3HW.split(at_once)
+        ]
     )
-    return scaled.round().clamp(0, 255).to(torch.uint8)

@@ -263,3 +263,17 @@ def test_streams_are_the_same_on_a_gpu():
         difference = (one.int() - other.cpu().int()).abs()
         assert difference.max() <= 1
         assert (difference == 0).float().mean() > 0.999
+
+
+def test_large_pictures_are_scaled_a_few_at_a_time_with_the_same_result(monkeypatch):
+    frames = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (5, 60, 80, 3), dtype=np.uint8))
+    track = FaceTrack(
+        box_xyxy_px=np.full((5, 4), (10, 10, 40, 40), np.float32),
+        score=np.ones(5, np.float32),
+        found=np.ones(5, bool),
+    )
+    once = make_streams(frames, track, StreamConfig(), side_px=32, fill_rgb=(1, 2, 3))
+    monkeypatch.setattr("pipeline.streams._PIXELS_AT_ONCE", 2 * 60 * 80)
+    parts = make_streams(frames, track, StreamConfig(), side_px=32, fill_rgb=(1, 2, 3))
+    assert torch.equal(once.scene_U3SS, parts.scene_U3SS)
+    assert torch.equal(once.face_U3SS, parts.face_U3SS)
