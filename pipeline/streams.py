@@ -147,6 +147,6 @@ def _scaled(pictures_U3HW: torch.Tensor, height: int, width: int) -> torch.Tenso
             .round()
             .clamp(0, 255)
             .to(torch.uint8)
-            for part in pictures_U3HW.split(at_once)
+            for part in torch.split(pictures_U3HW, at_once)
         ]
     )

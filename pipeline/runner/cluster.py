@@ -15,7 +15,7 @@ import signal
 import threading
 import time
 from asyncio import CancelledError
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -134,7 +134,7 @@ class ClusterCrew:
 
     def run(
         self, tasks: Iterable[BlockTask], on_progress: Callable[[float], None] | None = None
-    ) -> Iterator[BlockReport]:
+    ) -> Generator[BlockReport, None, None]:
         """See `Crew`. A block that keeps killing its workers is left undone, and told at the end."""
         self._tell = on_progress
         source = iter(tasks)

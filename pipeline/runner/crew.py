@@ -2,7 +2,7 @@
 
 import queue
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol, Self
 
@@ -42,7 +42,7 @@ class Crew(Protocol):
 
     def run(
         self, tasks: Iterable[BlockTask], on_progress: Callable[[float], None] | None = None
-    ) -> Iterator[BlockReport]:
+    ) -> Generator[BlockReport, None, None]:
         """Do the tasks, a few at a time, and give each one's report when it is done.
 
         on_progress: told, by any thread, how much more of a block is done, in clips. Raises what a
@@ -114,7 +114,7 @@ class LocalCrew:
 
     def run(
         self, tasks: Iterable[BlockTask], on_progress: Callable[[float], None] | None = None
-    ) -> Iterator[BlockReport]:
+    ) -> Generator[BlockReport, None, None]:
         """See `Crew`."""
         stop = threading.Event()
         answers: queue.SimpleQueue[BlockReport | BaseException | None] = queue.SimpleQueue()

@@ -1,6 +1,7 @@
 """An index of clips becomes a complete cache, block by block; run again, it goes on where it was."""
 
 from collections.abc import Callable
+from contextlib import closing
 
 from pipeline.process import ExtractConfig
 from pipeline.runner.crew import Crew
@@ -44,9 +45,10 @@ def extract(
                 on_progress(progress.speed(is_waiting=crew.is_waiting))
 
         show(0.0)
-        for done in crew.run(tasks_of(index, place, opening.meta, blocks), show):
-            progress.finish(done)
-            notes += [warning for warning in done.warnings if warning not in notes]
-            show(0.0)
-            lock.check()
+        with closing(crew.run(tasks_of(index, place, opening.meta, blocks), show)) as reports:
+            for done in reports:
+                progress.finish(done)
+                notes += [warning for warning in done.warnings if warning not in notes]
+                show(0.0)
+                lock.check()
         return report(place, total, notes=tuple(notes), speed=progress.speed() if total else None)
