@@ -450,6 +450,41 @@ def cache_verify(
         raise typer.Exit(_EXIT_FAILED_CHECK)
 
 
+@cache_app.command("repair", epilog="Example: cli.py cache repair feats.zarr --root clips/")
+def cache_repair(
+    cache: CacheArgument,
+    root: Annotated[Path | None, typer.Option(help="The data set [where it lay at extraction].")] = None,
+    encoder_weights: EncoderWeights = None,
+    detector_weights: DetectorWeights = None,
+    json_: Json = False,
+) -> None:
+    """Find blocks with damaged or missing chunks, and compute just those again."""
+    from pipeline.repair import repair
+
+    with _open(cache) as opened:
+        num_blocks = -(-opened.meta.num_clips // opened.meta.block_clips)
+    shown: "list[Callable[[Speed], None]]" = []
+    try:
+        with ExitStack() as bars:
+            start, advance = bars.enter_context(progress_bar("checking", "blocks"))
+            start(num_blocks)
+
+            def show(speed: "Speed") -> None:
+                if not shown:
+                    bars.close()
+                    shown.append(_shown_speed(*bars.enter_context(progress_bar("repairing", "clips"))))
+                shown[0](speed)
+
+            report = repair(
+                cache, root=root, encoder_weights=encoder_weights, detector_weights=detector_weights,
+                on_block=lambda: advance(1), on_progress=show,
+            )  # fmt: skip
+    except KeyboardInterrupt:
+        say(f"stopped; what is not computed again yet is pending in {cache}: `extract` goes on with it.")
+        _leave_at_once(_EXIT_INTERRUPTED)
+    answer(report, json_)
+
+
 @cache_app.command("export", epilog="Example: cli.py cache export feats.zarr --to feats.h5")
 def cache_export(
     cache: CacheArgument,
@@ -461,6 +496,52 @@ def cache_export(
 
     with _open(cache) as opened:
         answer(export_hdf5(opened, to or beside(opened.place), lambda name: say(f"  {name}")), json_)
+
+
+@app.command(epilog="Example: cli.py bench --clips clips/ --detector-weights mobilenet.pth --out bench.json")
+def bench(
+    clips: Annotated[Path | None, typer.Option(help="Folder of videos; larger ones become 360p.")] = None,
+    only: Annotated[
+        str | None, typer.Option(help="Parts, with commas: encode,decode,seek,detect,write,... [all].")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="File for the JSON document.")] = None,
+    seek_folder: Annotated[
+        Path | None, typer.Option(help="Videos to check frame by frame [--clips].")
+    ] = None,
+    num_clips: Annotated[int, typer.Option(help="Clips for most parts; the folder's are repeated.")] = 16,
+    baseline_clips: Annotated[int, typer.Option(help="Clips for the script to compare with.")] = 2,
+    repeats: Annotated[int, typer.Option(help="Of short measurements; the best counts.")] = 3,
+    encode_pictures: Annotated[int, typer.Option(help="Pictures for the bare encoder.")] = 64,
+    cache_clips: Annotated[int, typer.Option(help="Clips of the cache that is loaded.")] = 16_372,
+    dask_blocks: Annotated[int, typer.Option(help="Empty blocks handed out by Dask.")] = 15_625,
+    detector: Detector = "retinaface-mobilenet0.25",
+    detector_weights: DetectorWeights = None,
+    encoder: Annotated[str, typer.Option(help="A model of open_clip.")] = "ViT-L-14-quickgelu",
+    encoder_weights: EncoderWeights = "random",
+    device: Device = "auto",
+    set_: Settings = None,
+    json_: Json = False,
+) -> None:
+    """Measure every step and the whole against the machine's limits and against the usual script."""
+    from pipeline.bench import PARTS, BenchOptions, run_bench
+    from pipeline.config import from_dict, override
+    from pipeline.process import ExtractConfig
+
+    values = {
+        "detector": {"name": detector, "weights": detector_weights},
+        "encoder": {"name": encoder, "weights": encoder_weights},
+    }
+    options = BenchOptions(
+        config=override(from_dict(ExtractConfig, values), set_ or []),
+        only=PARTS if only is None else tuple(only.split(",")),
+        clips=clips, seek_folder=seek_folder, device=device, num_clips=num_clips,
+        baseline_clips=baseline_clips, repeats=repeats, encode_pictures=encode_pictures,
+        cache_clips=cache_clips, dask_blocks=dask_blocks,
+    )  # fmt: skip
+    result = run_bench(options, lambda part: say(f"measuring {part}"))
+    if out is not None:
+        out.write_text(json.dumps(result.to_dict(), indent=2) + "\n")
+    answer(result, json_)
 
 
 app.add_typer(weights_app, name="weights")

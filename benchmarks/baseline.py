@@ -5,7 +5,7 @@ anchors, decoding and Python post-processing, and encoded by open_clip in float3
 each clip becomes one .npz file. Nothing here is shared with the pipeline but the MobileNet network,
 which retinaface-pytorch does not have.
 
-    python benchmarks/baseline.py CLIPS OUT [--detector-weights FILE] [--encoder-weights TAG]
+    python -m benchmarks.baseline CLIPS OUT [--detector-weights FILE] [--encoder-weights TAG]
 
 Prints one JSON document: clips, pictures, seconds by stage. Loading the models is not counted.
 """

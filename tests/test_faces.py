@@ -16,7 +16,14 @@ from torchvision.ops import nms
 import pipeline.faces
 from pipeline import weights
 from pipeline.errors import ConfigError, WeightsError
-from pipeline.faces import DetectorConfig, FaceDetector, given_faces, load_detector, networks
+from pipeline.faces import (
+    DetectorConfig,
+    FaceDetector,
+    given_faces,
+    load_detector,
+    networks,
+    untrained_retinaface,
+)
 from pipeline.faces.haar import score_of_margin
 from pipeline.faces.haar import shrunk as shrunk_by_area
 from pipeline.faces.retinaface import RetinaFaceDetector, decode_boxes, decode_landmarks, priors, shrunk
@@ -256,6 +263,11 @@ def test_a_frame_without_a_face_has_no_faces(random_files: dict[str, Path]) -> N
     (faces,) = random_detector(config, random_files).detect(random_frames(1, 64, 64))
     assert faces.box_xyxy_px.shape == (0, 4)
     assert faces.landmark_xy_px.shape == (0, 5, 2)
+
+
+def test_an_untrained_network_finds_no_face() -> None:
+    detector = untrained_retinaface(DetectorConfig(name=MOBILENET, score=0.001, batch_frames=2), CPU)
+    assert [len(faces.score) for faces in detector.detect(random_frames(3, 64, 64))] == [0, 0, 0]
 
 
 def test_weights_of_another_network_are_refused(random_files: dict[str, Path]) -> None:

@@ -13,10 +13,10 @@ import torch
 from pipeline.faces.detector import DETECTORS, DetectorConfig, FaceDetector
 from pipeline.faces.given import BoxesOnly, given_faces
 from pipeline.faces.haar import HaarDetector
-from pipeline.faces.retinaface import load_retinaface
+from pipeline.faces.retinaface import load_retinaface, untrained_retinaface
 from pipeline.passes import DeviceLock
 
-__all__ = ["DETECTORS", "DetectorConfig", "FaceDetector", "given_faces", "load_detector"]
+__all__ = ["DETECTORS", "DetectorConfig", "FaceDetector", "given_faces", "load_detector", "untrained_retinaface"]
 
 
 def load_detector(

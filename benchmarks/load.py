@@ -1,0 +1,103 @@
+"""The trainer's load of a synthetic cache of a data set's size, against reading the same bytes raw.
+
+    python -m benchmarks.load --clips 16372
+
+Prints one JSON document. Both read files that the system has in memory where they fit: it is the
+work on the way that is measured, not the disk. The best of the repeats counts, taken in turns.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from pipeline.store.reader import FeatureCache
+from pipeline.store.schema import CacheMeta
+from pipeline.store.writer import CacheWriter
+from pipeline.types import Split, Status
+from trainer.batches import load_clips
+from trainer.config import TrainConfig
+
+BLOCK_CLIPS, NUM_FRAMES, EMBED_WIDTH, ENCODER_WIDTH = 64, 16, 768, 1024
+LOADED = ("face/embedding", "scene/embedding", "scene/early")
+
+
+def synthetic_cache(path: Path, num_clips: int) -> None:
+    """Write a cache of random features, all clips done, one block over and over."""
+    meta = CacheMeta(
+        dataset="synthetic", class_names=tuple("abcdefg"), fold_names=("1",), num_clips=num_clips,
+        block_clips=BLOCK_CLIPS, num_views=1, num_frames=NUM_FRAMES, embed_width=EMBED_WIDTH,
+        encoder_width=ENCODER_WIDTH, num_tokens=0, encoder_name="ViT-L-14-quickgelu",
+        encoder_weights="random", encoder_sha256="0" * 64, text_sha256="0" * 64,
+        identity={}, fingerprint="f" * 64, config={},
+    )  # fmt: skip
+    names = np.array([f"clip-{n:06d}" for n in range(num_clips)], dtype=object)
+    static = {
+        "clip_id": names,
+        "path": names,
+        "start_seconds": np.zeros(num_clips),
+        "end_seconds": np.full(num_clips, -1.0),
+        "given_boxes_sha256": np.full(num_clips, "", dtype=object),
+        "label": (np.arange(num_clips) % 7).astype(np.int16),
+        "polarity": np.zeros(num_clips, dtype=np.int8),
+        "membership": np.full((num_clips, 1), Split.TRAIN, dtype=np.uint8),
+    }
+    writer = CacheWriter.create(path, meta, static)
+    generator = np.random.default_rng(0)
+    for start in range(0, num_clips, BLOCK_CLIPS):
+        rows = writer.empty_rows(start)
+        if start == 0:
+            features = {name: generator.normal(size=rows[name].shape).astype(np.float16) for name in LOADED}
+        for name in LOADED:
+            rows[name] = features[name][: len(rows[name])]
+        rows["frame_valid"][:] = True
+        rows["status"][:] = Status.DONE
+        writer.write_block(start, rows)
+
+
+def raw_seconds(path: Path) -> tuple[float, int]:
+    """Seconds to read all files of the loaded arrays one after the other, and their bytes."""
+    files = [file for name in LOADED for file in sorted((path / name / "c").rglob("*")) if file.is_file()]
+    num_bytes, began = 0, time.perf_counter()
+    for file in files:
+        num_bytes += len(file.read_bytes())
+    return time.perf_counter() - began, num_bytes
+
+
+def load_seconds(path: Path, num_clips: int) -> float:
+    """Seconds of the trainer's own load of all clips, opening the cache included."""
+    began = time.perf_counter()
+    with FeatureCache.open(path) as cache:
+        load_clips(cache, np.arange(num_clips), TrainConfig(), torch.device("cpu"))
+    return time.perf_counter() - began
+
+
+def main() -> None:
+    """Write the cache, read it both ways, print."""
+    parser = argparse.ArgumentParser(description="The trainer's load against a raw read.")
+    parser.add_argument("--clips", type=int, default=16_372)
+    parser.add_argument("--repeats", type=int, default=3)
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="ous-load-") as folder:
+        path = Path(folder) / "feats.zarr"
+        synthetic_cache(path, args.clips)
+        pairs = [(raw_seconds(path), load_seconds(path, args.clips)) for _ in range(args.repeats)]
+    num_bytes = pairs[0][0][1]
+    raw, load = min(raw for (raw, _), _ in pairs), min(load for _, load in pairs)
+    result = {
+        "clips": args.clips,
+        "bytes": num_bytes,
+        "raw_mb_per_second": num_bytes / 1e6 / raw,
+        "load_mb_per_second": num_bytes / 1e6 / load,
+        "load_seconds": load,
+    }
+    sys.stdout.write(json.dumps(result) + "\n")
+
+
+if __name__ == "__main__":
+    main()

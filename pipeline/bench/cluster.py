@@ -1,0 +1,117 @@
+"""What Dask costs when the work costs nothing, and what a second worker gives."""
+
+import os
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pipeline.bench.result import Goal, Measured
+from pipeline.process import ExtractConfig, StageSeconds
+from pipeline.runner import Crew, CrewOptions, extract, gather
+from pipeline.runner.work import BlockReport, BlockTask, WorkerSetup
+from pipeline.types import ClipRef, DatasetIndex, Split
+
+_CLIPS_PER_BLOCK = 64
+_MB = 1e6
+
+
+class EmptyWorker:
+    """Does nothing with a block, at once."""
+
+    def run(self, task: BlockTask, on_progress: Callable[[float], None] | None = None) -> BlockReport:
+        """A report of a block as if it were done."""
+        if on_progress is not None:
+            on_progress(float(len(task.clips)))
+        return BlockReport(
+            start=task.start, num_clips=len(task.clips), num_failed=0, num_pictures=0, seconds=StageSeconds()
+        )
+
+    def close(self) -> None:
+        """Nothing to let go."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmptySetup(WorkerSetup):
+    """Starts a worker without models."""
+
+    def start(self) -> EmptyWorker:  # type: ignore[override]
+        """The worker that does nothing."""
+        return EmptyWorker()
+
+
+def dask(num_blocks: int) -> Measured:
+    """So many empty blocks of 64 clips through two workers: seconds, and growth of this process."""
+    from pipeline.runner.cluster import ClusterCrew
+
+    clips = tuple(
+        ClipRef(clip_id=f"part/clip-{n:08d}", path=f"part/clip-{n:08d}.mp4", label=0, splits=(Split.TRAIN,))
+        for n in range(_CLIPS_PER_BLOCK)
+    )
+    tasks = (
+        BlockTask(
+            cache="none", root=Path("/none"), start=n * _CLIPS_PER_BLOCK,
+            rows=tuple(range(_CLIPS_PER_BLOCK)), clips=clips, fingerprint="",
+        )
+        for n in range(num_blocks)
+    )  # fmt: skip
+    crew = ClusterCrew.on_cores(2, EmptySetup(config=ExtractConfig()))
+    try:
+        began, before = time.perf_counter(), _resident_mb()
+        done = sum(report.num_clips for report in crew.run(tasks))
+        seconds, grown = time.perf_counter() - began, _resident_mb() - before
+    finally:
+        crew.close()
+    assert done == num_blocks * _CLIPS_PER_BLOCK, done
+    at_a_million = seconds / num_blocks * 15_625
+    goals = (
+        Goal(what="Dask, 15,625 empty blocks, s", value=at_a_million, at_least=60, aim=30, below=True),
+        Goal(what="... growth of the client, MB", value=grown, at_least=200, aim=200, below=True),
+    )
+    numbers = {"blocks": num_blocks, "seconds": seconds, "ms_per_block": 1e3 * seconds / num_blocks}
+    return Measured(numbers=numbers | {"client_growth_mb": grown}, goals=goals)
+
+
+def workers(index: DatasetIndex, config: ExtractConfig, encoder: str) -> Measured:
+    """Clips per second of one worker on one core, and of two workers on one core each.
+
+    Each has its decoding child on its own core. Raises nothing on a machine of one core: the number
+    then says so.
+    """
+    small = replace(config, encoder=replace(config.encoder, name=encoder, weights="random"))
+    cores = sorted(os.sched_getaffinity(0))
+    one = _on_cores(cores[:1], index, small)
+    two = _on_cores(cores[:2], index, small)
+    numbers = {"cores": len(cores), "one_worker_clips_per_second": one, "two_workers_clips_per_second": two}
+    goal = Goal(what="two workers / one, a core each", value=two / one, at_least=1.7, aim=1.9)
+    return Measured(numbers=numbers, goals=(goal,))
+
+
+def _on_cores(cores: list[int], index: DatasetIndex, config: ExtractConfig) -> float:
+    """Clips per second with a worker per core, after a run that loads the models everywhere."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cores)
+    try:
+        crew = gather(config, CrewOptions(workers=len(cores), decoders=1))
+        try:
+            _run(index, config, crew)
+            return len(index.clips) / _run(index, config, crew)
+        finally:
+            crew.close()
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def _run(index: DatasetIndex, config: ExtractConfig, crew: Crew) -> float:
+    with tempfile.TemporaryDirectory() as folder:
+        began = time.perf_counter()
+        done = extract(index, config, crew, Path(folder) / "feats.zarr")
+        seconds = time.perf_counter() - began
+    assert not done.failures, done.failures
+    return seconds
+
+
+def _resident_mb() -> float:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / _MB

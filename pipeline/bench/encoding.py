@@ -1,0 +1,81 @@
+"""The encoder alone, against the matrix products that it is made of.
+
+Letters: N pictures; S their side.
+"""
+
+import time
+from collections.abc import Callable
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from pipeline.bench.result import Goal, Measured
+from pipeline.process import Tools
+
+_DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}
+_SIDES_ON_CPU, _SIDES_ON_GPU = (2048, 4096), (8192, 16384)
+_H200_IMAGES = (1950.0, 2900.0)
+
+
+def best_seconds(work: Callable[[], object], repeats: int, device: torch.device) -> float:
+    """The least time that `work` took, after one call to warm up; waits for the device."""
+    return min(_seconds(work, device) for _ in range(repeats + 1))
+
+
+def _seconds(work: Callable[[], object], device: torch.device) -> float:
+    began = time.perf_counter()
+    work()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter() - began
+
+
+def matmul_flops(device: torch.device, precision: str, repeats: int) -> float:
+    """FLOP/s of the best of some large square matrix products: what the device can do at most."""
+    best = 0.0
+    for side in _SIDES_ON_GPU if device.type == "cuda" else _SIDES_ON_CPU:
+        a = torch.randn(side, side, dtype=_DTYPES[precision], device=device)
+        best = max(best, 2 * side**3 / best_seconds(lambda a=a: a @ a, repeats, device))  # type: ignore[misc]
+    return best
+
+
+def flops_per_picture(tools: Tools) -> float:
+    """Floating point operations of the vision tower for one picture, a multiply-add counted as two."""
+    side = tools.clip.picture_side_px
+    with torch.inference_mode(), FlopCounterMode(display=False) as counter:
+        tools.clip.model.encode_image(torch.zeros(1, 3, side, side))
+    return float(counter.get_total_flops())
+
+
+def encode(tools: Tools, repeats: int, num_pictures: int) -> Measured:
+    """The bare encoder on uint8 pictures, in its own batches, and the ceiling, taken in turns."""
+    size = tools.encoder.batch_pictures
+    n = max(size, num_pictures // size * size)
+    side = tools.clip.picture_side_px
+    generator = torch.Generator().manual_seed(0)
+    pictures = torch.randint(0, 256, (n, 3, side, side), dtype=torch.uint8, generator=generator)
+    pictures = pictures.to(tools.device)
+    ceiling, plain, early = 0.0, float("inf"), float("inf")
+    for _ in range(repeats):
+        ceiling = max(ceiling, matmul_flops(tools.device, tools.encoder.precision, 2))
+        plain = min(plain, best_seconds(lambda: tools.encoder.encode(pictures, early=False), 1, tools.device))
+        early = min(early, best_seconds(lambda: tools.encoder.encode(pictures, early=True), 1, tools.device))
+    flops = flops_per_picture(tools) * n / plain
+    goals = [
+        Goal(what="bare encoder FLOP/s / matmul ceiling", value=flops / ceiling, at_least=0.55, aim=0.75)
+    ]
+    if tools.device.type == "cuda":
+        limits = _H200_IMAGES
+        goals.append(
+            Goal(what="encoder, images/s (H200)", value=n / plain, at_least=limits[0], aim=limits[1])
+        )
+    numbers = {
+        "precision": tools.encoder.precision,
+        "batch_pictures": size,
+        "gflop_per_picture": flops_per_picture(tools) / 1e9,
+        "pictures_per_second": n / plain,
+        "pictures_per_second_with_early_blocks": n / early,
+        "gflops": flops / 1e9,
+        "matmul_ceiling_gflops": ceiling / 1e9,
+    }
+    return Measured(numbers=numbers, goals=tuple(goals))

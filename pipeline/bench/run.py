@@ -1,0 +1,91 @@
+"""The parts that were asked for, one after the other, on the same clips."""
+
+import dataclasses
+import tempfile
+import time
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+
+from pipeline.bench import cluster, encoding, steps, whole
+from pipeline.bench.material import prepared_clips
+from pipeline.bench.options import PARTS, BenchOptions
+from pipeline.bench.result import BenchResult, Goal, Measured, about_this_run
+from pipeline.bench.usual import run_script
+from pipeline.config import to_dict
+from pipeline.process import Tools, load_tools
+from pipeline.runner import choose_device
+from pipeline.types import DatasetIndex
+
+
+def run_bench(options: BenchOptions, on_part: Callable[[str], None] | None = None) -> BenchResult:
+    """Measure what the options ask for. on_part: told the name of each part before it begins."""
+    began = time.perf_counter()
+    measured = {}
+    with tempfile.TemporaryDirectory(prefix="ous-bench-") as folder:
+        shared = _Shared(options, Path(folder))
+        for name in PARTS:
+            if name in options.only:
+                if on_part is not None:
+                    on_part(name)
+                measured[name] = shared.part(name)
+    shown = {
+        field.name: str(value) if isinstance(value, Path) else value
+        for field in dataclasses.fields(options)
+        if field.name != "config" and (value := getattr(options, field.name)) is not None
+    }
+    return BenchResult(
+        about=about_this_run(to_dict(options.config), shown, time.perf_counter() - began), parts=measured
+    )
+
+
+class _Shared:
+    """What several parts use: made once, when the first of them needs it."""
+
+    def __init__(self, options: BenchOptions, folder: Path) -> None:
+        self._options = options
+        self._folder = folder
+
+    @cached_property
+    def tools(self) -> Tools:
+        return load_tools(self._options.config, choose_device(self._options.device))
+
+    @cached_property
+    def index(self) -> DatasetIndex:
+        assert self._options.clips is not None, "BenchOptions refuses that"
+        return prepared_clips(self._options.clips, self._options.num_clips, self._folder)
+
+    def part(self, name: str) -> Measured:
+        """One part's numbers."""
+        options, config = self._options, self._options.config
+        match name:
+            case "encode":
+                return encoding.encode(self.tools, options.repeats, options.encode_pictures)
+            case "decode":
+                return steps.decode(self.index, config, options.repeats)
+            case "seek":
+                return steps.seek(options.seek_folder or self.index.root, config)
+            case "detect":
+                frames, _ = steps.decoded_clips(self.index, config)
+                return steps.detect(self.tools, frames, options.repeats)
+            case "write":
+                return steps.write(self.tools, self.index, options.repeats)
+            case "pipeline":
+                return whole.pipeline(self.index, config, options.device, other_backbone=True)
+            case "baseline":
+                return whole.baseline(self.index, config, options.device, options.baseline_clips)
+            case "load":
+                return _load(options.cache_clips, options.repeats)
+            case "dask":
+                return cluster.dask(options.dask_blocks)
+            case "workers":
+                return cluster.workers(self.index, config, options.small_encoder)
+        raise AssertionError(name)
+
+
+def _load(num_clips: int, repeats: int) -> Measured:
+    """The trainer's load of a synthetic cache, against reading the same bytes; in a process of its own."""
+    numbers = run_script("load", ["--clips", str(num_clips), "--repeats", str(repeats)])
+    ratio = numbers["load_mb_per_second"] / numbers["raw_mb_per_second"]
+    goal = Goal(what="trainer's load / reading the same bytes raw", value=ratio, at_least=0.5, aim=0.8)
+    return Measured(numbers=numbers, goals=(goal,))
