@@ -1,4 +1,17 @@
-"""The feature cache: what is in it (`schema`), writing it, reading it, and one-file export.
+"""The feature cache: its contract, where it lies, who works on it, writing, reading, export.
 
-The only package that imports zarr and h5py.
+``schema``      the contract: arrays, dimensions, attributes; ``schema_page`` prints it
+``place``       a folder or a prefix in a bucket; ``confined`` keeps zarr within a folder
+``records``     small texts beside a cache, changed without a race
+``lock``        one extract per cache or share, from records; ``holder`` is who has it
+``create``      a new cache, there whole or not at all
+``rows``        a clip's outcome -> a row of every array
+``writer``      rows -> blocks, status last
+``checks``      what a stored array must be before it is read
+``reader``      a cache -> arrays
+``damage``      a cache -> the blocks that lost something
+``summary``     a cache -> what it holds; ``export`` -> one HDF5 file
+``noise``       a cache of random numbers, to measure by
+
+The only package that imports zarr, obstore and h5py.
 """

@@ -38,7 +38,7 @@ def noise_meta(num_clips: int, block_clips: int = 64, num_views: int = 1) -> Cac
 
 
 def write_noise_cache(where: Where, meta: CacheMeta, seed: int = 0) -> CacheWriter:
-    """Write a whole cache of noise; every block holds the same numbers, drawn once."""
+    """Write a whole cache of noise; every block holds the same features, drawn once."""
     generator = np.random.default_rng(seed)
     writer = CacheWriter.create(where, meta, _static(meta))
     rows = writer.empty_rows(0)
@@ -54,11 +54,12 @@ def write_noise_cache(where: Where, meta: CacheMeta, seed: int = 0) -> CacheWrit
     rows["num_decoded"][:] = meta.num_frames
     rows["source_bytes"][:] = 1
     rows["source_size"][:] = 80
-    rows["source_sha256"][:] = "0" * 64
     rows["status"][:] = Status.DONE
     for start in range(0, meta.num_clips, meta.block_clips):
         first, end = writer.block_bounds(start)
-        writer.write_block(start, {name: value[: end - first] for name, value in rows.items()})
+        block = {name: value[: end - first] for name, value in rows.items()}
+        block["source_sha256"] = np.array([f"{row:064x}" for row in range(first, end)], dtype=object)
+        writer.write_block(start, block)
     return writer
 
 

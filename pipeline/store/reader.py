@@ -17,6 +17,7 @@ from pipeline.fingerprint import sha256_json
 from pipeline.store import checks
 from pipeline.store.place import Place, Where
 from pipeline.store.schema import BY_NAME, ArraySpec, CacheMeta
+from pipeline.store.trial import require_harmless
 from pipeline.types import Status
 
 _Kind = TypeVar("_Kind")
@@ -166,6 +167,7 @@ def _open_hdf5(place: Place) -> tuple[Any, Mapping[str, Any], h5py.File]:
     if not place.path.is_file():
         msg = f"'{place}' is not a file; an exported HDF5 file is needed."
         raise CacheError(msg)
+    require_harmless(place.path, HDF5_META, [name for name, spec in BY_NAME.items() if spec.dtype == "str"])
     try:
         file = h5py.File(place.path, "r")
     except OSError as error:

@@ -1,0 +1,83 @@
+"""The whole way with the cache in a bucket: extract, resume, verify, export, train, evaluate."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from pipeline import runner
+from pipeline.runner import LocalCrew, RunOptions
+from pipeline.store.export import export_hdf5
+from pipeline.store.lock import Share
+from pipeline.store.reader import FeatureCache
+from pipeline.store.summary import summarise
+from pipeline.verify import verify, verify_stored
+from tests.small_clips import small_tools, write_clips
+from tests.tiny_cache import tiny_cache
+from trainer.batches import load_clips
+from trainer.config import smoke
+from trainer.evaluate import evaluate
+from trainer.train import train
+
+
+@pytest.fixture(scope="module")
+def index(tmp_path_factory):
+    return write_clips(tmp_path_factory.mktemp("clips"), num_good=9)
+
+
+def extract(index, where, **options):
+    tools = small_tools()
+    return runner.extract(index, tools.config, LocalCrew.of(tools), where, RunOptions(**options))
+
+
+def test_extracted_resumed_and_by_shares_it_is_the_same_as_on_disk(index, bucket, tmp_path):
+    whole = extract(index, tmp_path / "feats.zarr")
+    extract(index, bucket.url("a/feats.zarr"), limit=3)
+    assert extract(index, bucket.url("a/feats.zarr")).counts == whole.counts
+    for i in (2, 1):
+        extract(index, bucket.url("b/feats.zarr"), share=Share(i, 2))
+    with FeatureCache.open(tmp_path / "feats.zarr") as local:
+        for url in (bucket.url("a/feats.zarr"), bucket.url("b/feats.zarr")):
+            with FeatureCache.open(url) as remote:
+                assert remote.meta.fingerprint == local.meta.fingerprint
+                for spec in local.meta.arrays():
+                    np.testing.assert_array_equal(remote.read(spec.name), local.read(spec.name))
+    assert {key.rpartition("feats.zarr/")[0] for key in bucket.objects()} == {"a/", "b/"}, "no lock is left"
+
+
+def test_verified_summarised_and_exported_like_a_local_one(index, bucket, tmp_path):
+    extract(index, bucket.url("feats.zarr"))
+    with FeatureCache.open(bucket.url("feats.zarr")) as cache:
+        assert verify(cache, 0).findings == ()
+        assert verify(cache, 0).lines()[-1] == f"{bucket.url('feats.zarr')}: nothing wrong"
+        assert summarise(cache).to_dict()["cache"] == bucket.url("feats.zarr")
+        export_hdf5(cache, tmp_path / "feats.h5")
+    with FeatureCache.open(tmp_path / "feats.h5") as exported:
+        assert verify_stored(exported) == []
+
+
+@pytest.mark.usefixtures("one_tiny_encoder")
+def test_trained_and_evaluated_from_a_bucket_with_the_same_numbers(bucket, tmp_path):
+    config = dataclasses.replace(smoke(), schedule=dataclasses.replace(smoke().schedule, max_epochs=2))
+    url = tiny_cache(bucket.url("feats.zarr"))
+    remote = train(url, tmp_path / "remote", config, device="cpu")
+    local = train(tiny_cache(tmp_path / "feats.zarr"), tmp_path / "local", config, device="cpu")
+    assert remote.info.cache_path == url
+    assert remote.best.validation == local.best.validation
+    assert (
+        evaluate(tmp_path / "remote", device="cpu").metrics.war
+        == evaluate(tmp_path / "local", cache=url, device="cpu").metrics.war
+    )
+    assert (tmp_path / "local" / "confusion_feats.json").is_file()
+
+
+def test_clips_are_loaded_the_same(bucket, tmp_path):
+    rows = np.random.default_rng(0).permutation(48)[:20]
+    with (
+        FeatureCache.open(tiny_cache(bucket.url("c.zarr"))) as remote,
+        FeatureCache.open(tiny_cache(tmp_path / "c.zarr")) as local,
+    ):
+        one, other = (load_clips(cache, rows, smoke(), torch.device("cpu")) for cache in (remote, local))
+    for name in ("face_NVTF", "scene_NVTF", "early_NVKZD", "valid_NVT", "label_N"):
+        torch.testing.assert_close(getattr(one, name), getattr(other, name), rtol=0, atol=0, equal_nan=True)
