@@ -463,7 +463,7 @@ def cache_repair(
 
     with _open(cache) as opened:
         num_blocks = -(-opened.meta.num_clips // opened.meta.block_clips)
-    shown: "list[Callable[[Speed], None]]" = []
+    shown: list[Callable[[Speed], None]] = []
     try:
         with ExitStack() as bars:
             start, advance = bars.enter_context(progress_bar("checking", "blocks"))

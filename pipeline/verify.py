@@ -156,7 +156,7 @@ def recompute_sample(
         )
     try:
         index = read_dataset(cache.meta.dataset, root or Path(cache.setting("config.dataset.root", str)))
-        tools = load_tools(_config_of(cache, encoder_weights, detector_weights), choose_device())
+        tools = load_tools(config_of(cache, encoder_weights, detector_weights), choose_device())
     except OusError as error:
         if count is not None:
             raise
@@ -170,7 +170,7 @@ def recompute_sample(
     return recompute(cache, index, tools, rows)
 
 
-def _config_of(
+def config_of(
     cache: FeatureCache, encoder_weights: str | None, detector_weights: str | None
 ) -> ExtractConfig:
     """The config that the cache was made with, in its precision where this machine has it."""

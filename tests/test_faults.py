@@ -1,0 +1,219 @@
+"""What may happen to a run, done to real processes. $OUS_TEST_KILLS: how many random moments, [2]."""
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.store.reader import FeatureCache
+from tests import real_runs
+from tests.real_runs import (
+    alive,
+    chunks,
+    decoders,
+    extract,
+    family,
+    finish,
+    finished_blocks,
+    noted_blocks,
+    start,
+    wait_for,
+    with_troubles,
+    workers,
+)
+from tests.small_clips import write_clips
+
+pytestmark = pytest.mark.slow
+
+KILLS = int(os.environ.get("OUS_TEST_KILLS", "2"))
+THREADS = 2
+MODES = {"here": (), "workers": ("--workers", "2")}
+TROUBLES = ("abort", "hang", "hungry", "segfault")
+
+
+@pytest.fixture(scope="module")
+def index(tmp_path_factory):
+    return write_clips(tmp_path_factory.mktemp("clips"), num_good=46)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(index, tmp_path_factory):
+    path = tmp_path_factory.mktemp("cache") / "feats.zarr"
+    code, said = extract(index.root, path)
+    assert code == 0, said
+    return chunks(path)
+
+
+@pytest.fixture
+def running():
+    """Starts runs, and sees to it that none outlives its test."""
+    runs = []
+
+    def begin(*args, **options):
+        runs.append(start(*args, **options))
+        return runs[-1]
+
+    yield begin
+    for run in runs:
+        if run.poll() is None:
+            real_runs.kill_group(run)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_run_killed_at_random_moments_redoes_what_was_in_flight(
+    index, undisturbed, running, tmp_path, mode
+):
+    path, moments = tmp_path / "feats.zarr", np.random.default_rng(5)
+    in_flight = THREADS * (2 if mode == "workers" else 1)
+    lost = []
+    for kill in range(KILLS):
+        if len(finished_blocks(path)) == len(index.clips) // real_runs.BLOCK_CLIPS:
+            path = tmp_path / f"feats{kill}.zarr"
+        before, noted = finished_blocks(path), tmp_path / f"noted{kill}"
+        run = running(index.root, path, *MODES[mode], noted=noted)
+        wait_for(lambda noted=noted, run=run: noted.exists() or run.poll() is not None, "a clip taken up")
+        time.sleep(moments.uniform(0.0, 3.0))
+        others = list(family(run.pid))
+        run.kill()
+        run.communicate()
+        wait_for(lambda others=others: not alive(others), "workers and decoders end with their client", 15)
+        after, begun = finished_blocks(path), noted_blocks(noted, index)
+        assert before <= after
+        assert not begun & before
+        lost.append(len(begun - after))
+    assert max(lost) <= in_flight
+    code, said = extract(index.root, path, *MODES[mode])
+    assert code == 0, said
+    assert "was taken over; that run has died" in said
+    assert chunks(path) == undisturbed
+    print(f"{mode}: blocks redone after each of {KILLS} kills: {lost}")  # noqa: T201
+
+
+def test_workers_and_decoders_killed_at_random_moments_cost_nothing_but_time(
+    index, undisturbed, running, tmp_path
+):
+    path, moments = tmp_path / "feats.zarr", np.random.default_rng(6)
+    run = running(index.root, path, "--workers", "2", noted=tmp_path / "noted")
+    killed = {"worker": 0, "decoder": 0}
+    while killed["worker"] + killed["decoder"] < 2 * KILLS and run.poll() is None:
+        kind = "decoder" if killed["decoder"] <= killed["worker"] else "worker"
+        find = workers if kind == "worker" else decoders
+        wait_for(lambda: (tmp_path / "noted").exists() or run.poll() is not None, "a clip taken up")
+        wait_for(lambda find=find: find(run.pid) or run.poll() is not None, f"a {kind} that runs")
+        time.sleep(moments.uniform(0.0, 1.0))
+        for victim in find(run.pid)[:1]:
+            os.kill(victim, signal.SIGKILL)
+            killed[kind] += 1
+    code, said = finish(run)
+    if code == 1 and "killed their workers again and again" in said:
+        code, said = extract(index.root, path, "--workers", "2")
+    assert code == 0, said
+    assert min(killed.values()) >= 1
+    assert chunks(path) == undisturbed
+    print(f"killed: {killed}")  # noqa: T201
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_decoders_that_crash_hang_or_ask_for_too_much_cost_their_clips_alone(
+    index, undisturbed, tmp_path, mode
+):
+    troubled = with_troubles(tmp_path / "data", 6, TROUBLES)
+    path, plain = tmp_path / "feats.zarr", tmp_path / "plain.zarr"
+    code, said = extract(troubled.root, path, *MODES[mode], "--clip-seconds", "5")
+    assert code == 0, said
+    assert extract(write_clips(tmp_path / "good", num_good=6).root, plain)[0] == 0
+    with FeatureCache.open(path) as cache, FeatureCache.open(plain) as other:
+        ids, reasons = cache.read("clip_id").tolist(), cache.read("reason").tolist()
+        told = {Path(i).stem: reason for i, reason in zip(ids, reasons, strict=True) if reason}
+        common = other.read("clip_id").tolist()
+        rows = [ids.index(clip_id) for clip_id in common]
+        for spec in cache.meta.arrays():
+            np.testing.assert_array_equal(cache.read(spec.name)[rows], other.read(spec.name), spec.name)
+    assert len(common) == 8
+    assert {name: told[name] for name in TROUBLES} == {
+        "abort": "the decoder crashed on it in 2 attempts (SIGABRT)",
+        "hang": "not decoded within 5 s; cut the clip shorter, or raise --clip-seconds",
+        "hungry": "its frames do not fit into the decoder's memory",
+        "segfault": "the decoder crashed on it in 2 attempts (SIGSEGV)",
+    }
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A disk of one megabyte, a third of what the cache takes."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)], capture_output=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip("no disk may be mounted here")
+    yield disk
+    subprocess.run(["umount", "--lazy", str(disk)], check=True)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_full_disk_ends_the_run_in_one_line_and_room_lets_it_go_on(index, undisturbed, small_disk, mode):
+    path = small_disk / "feats.zarr"
+    code, said = extract(index.root, path, *MODES[mode])
+    assert code == 1, said
+    assert said.splitlines()[-1].startswith("error: ")
+    assert "took no more, at clips" in said
+    assert "No space left on device. Finished blocks are safe; mend that and run again." in said
+    assert "Traceback" not in said
+    done = finished_blocks(path)
+    assert 0 < len(done) < 6
+    assert not list(path.rglob("*.partial"))
+    subprocess.run(["mount", "-o", "remount,size=64m", str(small_disk)], check=True)
+    code, said = extract(index.root, path, *MODES[mode])
+    assert code == 0, said
+    assert chunks(path) == undisturbed
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_ctrl_c_ends_soon_and_says_how_to_go_on(index, undisturbed, running, tmp_path, mode):
+    path, noted = tmp_path / "feats.zarr", tmp_path / "noted"
+    run = running(index.root, path, *MODES[mode], noted=noted)
+    wait_for(lambda: noted.exists() and path.exists() or run.poll() is not None, "a clip taken up")
+    time.sleep(1.0)
+    others, asked = list(family(run.pid)), time.monotonic()
+    os.killpg(run.pid, signal.SIGINT)
+    code, said = finish(run)
+    seconds = time.monotonic() - asked
+    assert code == 130, said
+    assert f"stopped; finished blocks are safe in {path}. The same command goes on from there." in said
+    assert "Traceback" not in said
+    wait_for(lambda: not alive(others), "workers and decoders end with their client", 15)
+    assert extract(index.root, path, *MODES[mode])[0] == 0
+    assert chunks(path) == undisturbed
+    print(f"{mode}: {seconds:.1f} s after Ctrl-C")  # noqa: T201
+
+
+def test_a_second_run_is_refused_and_told_who_unless_it_takes_over(index, undisturbed, running, tmp_path):
+    path, noted = tmp_path / "feats.zarr", tmp_path / "noted"
+    first = running(index.root, path, noted=noted)
+    wait_for(lambda: noted.exists() and path.exists(), "a clip taken up")
+    os.killpg(first.pid, signal.SIGSTOP)
+    code, said = extract(index.root, path)
+    assert code == 1
+    assert f"'{path}' is being extracted already by " in said
+    assert f"process {first.pid}, since " in said
+    code, said = extract(index.root, path, "--take-over")
+    assert code == 0, said
+    os.killpg(first.pid, signal.SIGCONT)
+    code, said = finish(first)
+    assert code == 1, said
+    assert f"The lock of '{path}' was taken over by " in said
+    assert chunks(path) == undisturbed
+
+
+def test_two_shares_started_at_the_same_moment_fill_one_cache(index, undisturbed, running, tmp_path):
+    path = tmp_path / "feats.zarr"
+    runs = [running(index.root, path, "--blocks", share) for share in ("1/2", "2/2")]
+    for code, said in map(finish, runs):
+        assert code == 0, said
+    assert chunks(path) == undisturbed

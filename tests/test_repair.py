@@ -1,0 +1,167 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipeline import runner
+from pipeline.errors import CacheError
+from pipeline.repair import repair
+from pipeline.runner import LocalCrew
+from pipeline.store.lock import hold
+from pipeline.store.place import Place
+from pipeline.store.reader import FeatureCache
+from pipeline.store.writer import CacheWriter
+from pipeline.verify import verify_stored
+from tests.real_runs import chunks
+from tests.small_clips import small_tools, write_clips, write_video
+
+
+@pytest.fixture(scope="module")
+def index(tmp_path_factory):
+    return write_clips(tmp_path_factory.mktemp("clips"), num_good=18)
+
+
+@pytest.fixture(autouse=True)
+def loaded_models(monkeypatch):
+    """The crew that a repair gathers has the models that the tests have loaded already."""
+    monkeypatch.setattr("pipeline.repair.gather", lambda config, _: LocalCrew.of(small_tools()))
+
+
+@pytest.fixture
+def made(index, tmp_path):
+    """A complete cache of three blocks, and its chunks."""
+    tools, path = small_tools(), tmp_path / "feats.zarr"
+    runner.extract(index, tools.config, LocalCrew.of(tools), path)
+    return path, chunks(path)
+
+
+def chunk(path: Path, name: str, block: int) -> Path:
+    folder = path / name / "c" / str(block)
+    return next(p for p in (folder, *sorted(folder.rglob("*"))) if p.is_file())
+
+
+def flip(file: Path) -> None:
+    value = bytearray(file.read_bytes())
+    value[len(value) // 3] ^= 4
+    file.write_bytes(value)
+
+
+def test_a_whole_cache_is_left_alone(made):
+    path, before = made
+    report = repair(path)
+    assert report.repaired == ()
+    assert report.lines() == [f"{path}: nothing damaged in 3 blocks"]
+    assert chunks(path) == before
+
+
+@pytest.mark.parametrize("name", ["scene/early", "status", "source_sha256", "face_box"])
+def test_a_flipped_bit_is_found_and_its_block_alone_is_computed_again(made, name):
+    path, before = made
+    flip(chunk(path, name, 1))
+    with FeatureCache.open(path) as cache:
+        assert any(finding.where == "chunks" for finding in verify_stored(cache))
+    kept = {p: p.stat().st_mtime_ns for p in (chunk(path, "scene/early", block) for block in (0, 2))}
+    seen, told = [], []
+    report = repair(path, on_block=lambda: seen.append(1), on_progress=told.append)
+    assert [(block.start, block.end) for block in report.repaired] == [(8, 16)]
+    assert report.lines() == [
+        f"repaired  clips 8 to 15: {name} cannot be read",
+        f"{path}: 1 of 3 blocks computed again, nothing damaged any more",
+    ]
+    assert len(seen) == 3
+    assert (told[-1].clips, told[-1].total) == (8, 8)
+    assert chunks(path) == before
+    assert {p: p.stat().st_mtime_ns for p in kept} == kept
+
+
+def test_chunks_that_vanished_come_back(made):
+    path, before = made
+    for name, block in (("face/embedding", 0), ("frame_index", 2)):
+        chunk(path, name, block).unlink()
+    report = repair(path)
+    assert [block.troubles for block in report.repaired] == [
+        ("face/embedding is missing",),
+        ("frame_index is missing",),
+    ]
+    assert chunks(path) == before
+
+
+def test_other_models_are_refused_and_nothing_is_touched(made, monkeypatch):
+    path, _ = made
+    flip(chunk(path, "scene/early", 1))
+    damaged = chunks(path)
+    other = LocalCrew.of(small_tools())
+    brief = other.brief()
+    brief.identity["features"]["precision"] = "bf16"
+    monkeypatch.setattr(other, "brief", lambda: brief)
+    monkeypatch.setattr("pipeline.repair.gather", lambda config, _: other)
+    with pytest.raises(
+        CacheError, match='only by the models that made it: features.precision: "bf16" here, "fp32" there'
+    ):
+        repair(path)
+    assert chunks(path) == damaged
+
+
+def test_other_clips_are_refused_and_nothing_is_touched(made, tmp_path):
+    path, _ = made
+    flip(chunk(path, "scene/early", 1))
+    damaged = chunks(path)
+    fewer = write_clips(tmp_path / "fewer", num_good=17)
+    with pytest.raises(CacheError, match="num_clips: 19 here, 20 there"):
+        repair(path, root=fewer.root)
+    assert chunks(path) == damaged
+
+
+def test_a_file_of_other_content_is_told(made, tmp_path):
+    path, _ = made
+    moved = write_clips(tmp_path / "moved", num_good=18)
+    other = moved.root / "clips/good7.mp4"
+    value = other.read_bytes()
+    write_video(other, num_frames=16, seed=99)
+    other.write_bytes(other.read_bytes()[: len(value)].ljust(len(value), b"\0"))
+    row = [clip.clip_id for clip in moved.clips].index("clips/good7.mp4")
+    flip(chunk(path, "scene/early", row // 8))
+    report = repair(path, root=moved.root)
+    assert report.changed == ("clips/good7.mp4",)
+    assert "!! the file of clip 'clips/good7.mp4' has changed since extraction" in report.lines()
+
+
+def test_a_cache_in_use_and_an_export_are_refused(made):
+    path, _ = made
+    with hold(Place.of(path)), pytest.raises(CacheError, match="is being extracted already by"):
+        repair(path)
+    with pytest.raises(CacheError, match="is an HDF5 export; repair the cache it was made from"):
+        repair("feats.h5")
+
+
+def test_a_disk_that_damages_it_again_is_told(made, monkeypatch):
+    path, _ = made
+    flip(chunk(path, "scene/early", 1))
+    real = CacheWriter.write_block
+
+    def damaging(self, start, rows):
+        real(self, start, rows)
+        flip(chunk(path, "face/embedding", 1))
+
+    monkeypatch.setattr(CacheWriter, "write_block", damaging)
+    with pytest.raises(CacheError, match="damaged still or again, at clips 8 to 15: face/embedding cannot"):
+        repair(path)
+
+
+@pytest.mark.slow
+def test_the_command_repairs_with_what_the_cache_names(made):
+    path, before = made
+    flip(chunk(path, "scene/early", 1))
+    cli = [sys.executable, str(Path(__file__).parents[1] / "cli.py"), "cache"]
+    verified = subprocess.run([*cli, "verify", str(path)], capture_output=True, text=True, check=False)
+    assert verified.returncode == 3
+    assert "cache repair" in verified.stdout
+    run = subprocess.run([*cli, "repair", str(path), "--json"], capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    assert json.loads(run.stdout)["repaired"] == [
+        {"start": 8, "end": 16, "troubles": ["scene/early cannot be read"]}
+    ]
+    assert chunks(path) == before
+    assert subprocess.run([*cli, "verify", str(path)], capture_output=True, check=False).returncode == 0
