@@ -1,0 +1,181 @@
+"""The bench measures what it says, on material it makes itself; no test looks at a time."""
+
+import json
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from pipeline.bench import PARTS, BenchOptions, BenchResult, run_bench
+from pipeline.bench.cluster import dask
+from pipeline.bench.encoding import flops_per_picture
+from pipeline.bench.material import prepared_clips
+from pipeline.bench.result import Goal, Measured
+from pipeline.bench.steps import seek
+from pipeline.bench.usual import usual_way
+from pipeline.config import from_dict
+from pipeline.errors import ConfigError
+from pipeline.process import ExtractConfig
+from tests.tiny_clip import tiny_model
+from tests.tiny_videos import write_video
+
+
+def small_config() -> ExtractConfig:
+    return from_dict(
+        ExtractConfig,
+        {
+            "frames": {"num_frames": 2},
+            "detector": {"name": "haar"},
+            "encoder": {"name": tiny_model(), "weights": "random"},
+            "features": {"precision": "fp32", "batch_pictures": 2},
+        },
+    )
+
+
+def small_options(**values: object) -> BenchOptions:
+    sizes = {"num_clips": 3, "baseline_clips": 1, "repeats": 1, "encode_pictures": 2}
+    return BenchOptions(**({"config": small_config(), "device": "cpu"} | sizes | values))
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("videos")
+    (folder / "deep").mkdir()
+    write_video(folder / "a.mp4", 12)
+    write_video(folder / "deep" / "b.mp4", [np.full((540, 960, 3), 90 + n, np.uint8) for n in range(5)])
+    (folder / "broken.mp4").write_bytes(b"no video")
+    return folder
+
+
+# The material
+
+
+def test_clips_are_scaled_to_360p_and_repeated(videos: Path, tmp_path: Path) -> None:
+    index = prepared_clips(videos, 5, tmp_path)
+    sizes = []
+    for clip in index.clips:
+        with av.open(str(index.root / clip.path)) as container:
+            stream = container.streams.video[0]
+            sizes.append((stream.width, stream.height, sum(1 for _ in container.decode(stream))))
+    assert sizes == [(64, 48, 12), (640, 360, 5)] * 2 + [(64, 48, 12)]
+
+
+def test_a_folder_without_videos_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"has no videos; known are files ending in \.mp4"):
+        prepared_clips(tmp_path, 1, tmp_path)
+    (tmp_path / "broken.mp4").write_bytes(b"no video")
+    with pytest.raises(ConfigError, match="None of the videos in .* decodes"):
+        prepared_clips(tmp_path, 1, tmp_path)
+
+
+# The options
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"only": ("speed",)}, "--only is 'speed'; allowed: encode, decode, seek"),
+        ({"only": ("encode", "decode")}, r"Parts decode need videos; give --clips FOLDER, or --only encode"),
+        ({"num_clips": 0}, r"bench.num_clips is 0; allowed: 1 or more"),
+        ({"clips": Path("/no/folder")}, "'/no/folder' is no folder; give one with videos"),
+    ],
+)
+def test_options_are_checked(values: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        BenchOptions(**values)
+
+
+# Goals
+
+
+@pytest.mark.parametrize(
+    ("value", "below", "met"),
+    [(2.0, False, "aim"), (1.2, False, "yes"), (0.9, False, "no"), (0.9, True, "yes"), (3.0, True, "no")],
+)
+def test_a_goal_is_met_or_not(value: float, below: bool, met: str) -> None:
+    limits = (1.0, 0.5) if below else (1.0, 1.5)
+    assert Goal(what="x", value=value, at_least=limits[0], aim=limits[1], below=below).met == met
+
+
+def test_a_result_shows_numbers_and_goals() -> None:
+    goal = Goal(what="fast / slow", value=1.2345, at_least=1, aim=2)
+    part = Measured(numbers={"a": {"deep": 0.5}, "b": "text"}, goals=(goal,))
+    about = {"machine": {"cpu": "CPU", "cores": 2, "gpu": ""}}
+    result = BenchResult(about=about, parts={"part": part})
+    assert result.to_dict()["goals"] == [
+        {"what": "fast / slow", "value": 1.2345, "at_least": 1, "aim": 2, "met": "yes"}
+    ]
+    lines = result.lines()
+    assert lines[0] == "CPU, 2 cores, no GPU"
+    assert "a.deep" in lines[1]
+    assert lines[-1].split() == ["fast", "/", "slow", "1.234", "1", "2", "yes"]
+
+
+# The parts
+
+
+def test_quick_parts_run_and_name_their_machine(videos: Path) -> None:
+    told: list[str] = []
+    options = small_options(clips=videos, only=("write", "encode", "decode", "seek"))
+    document = run_bench(options, told.append).to_dict()
+    assert told == ["encode", "decode", "seek", "write"]
+    json.dumps(document)
+    assert {"date", "commit", "machine", "versions", "options", "config"} <= document.keys()
+    assert document["options"]["num_clips"] == 3
+    assert document["config"]["detector"]["name"] == "haar"
+    assert document["parts"]["seek"]["same_frames"] == {f"original-{n:03d}.mp4": True for n in range(2)} | {
+        f"clip-{n:04d}.mp4": True for n in range(3)
+    }
+    assert all(part.keys() for part in document["parts"].values())
+    assert len(document["goals"]) == 3
+
+
+def test_the_check_against_a_sequential_read_can_fail(videos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = small_config()
+    good = seek(videos, config)
+    assert good.numbers["same_frames"] == {"a.mp4": True, "b.mp4": True, "broken.mp4": None}
+    assert good.goals[0].value == 1
+    monkeypatch.setattr("pipeline.bench.steps._GREY_LEVELS", -1.0)
+    assert seek(videos, config).goals[0].met == "no"
+
+
+def test_the_operations_of_vit_l_14_are_those_published() -> None:
+    found = flops_per_picture(
+        num_blocks=24, width=1024, mlp_width=4096, num_patches=256, patch_px=14, embed_width=768
+    )
+    assert found == pytest.approx(162e9, rel=1e-3)
+
+
+def test_the_usual_scripts_come_with_a_checkout(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert usual_way("baseline").Detector
+    monkeypatch.setattr("pipeline.bench.usual.ROOT", tmp_path)
+    with pytest.raises(ConfigError, match=r"baseline.py' is missing: the bench compares with the scripts of"):
+        usual_way("baseline")
+
+
+@pytest.mark.slow
+def test_empty_blocks_go_through_dask() -> None:
+    numbers = dask(40).numbers
+    assert numbers["blocks"] == 40
+    assert numbers["ms_per_block"] > 0
+
+
+@pytest.mark.slow
+def test_every_part_runs_small(videos: Path) -> None:
+    config = from_dict(
+        ExtractConfig,
+        {
+            "frames": {"num_frames": 2},
+            "detector": {"name": "haar"},
+            "encoder": {"name": "ViT-S-32", "weights": "random"},
+            "features": {"precision": "fp32", "batch_pictures": 4},
+        },
+    )
+    options = small_options(clips=videos, config=config, cache_clips=70, dask_blocks=10)
+    result = run_bench(options)
+    assert tuple(result.parts) == PARTS
+    assert len(result.lines()) > len(PARTS)
+    pipeline = result.parts["pipeline"].numbers
+    assert set(pipeline) == {"haar", "retinaface-resnet50, untrained"}
+    assert result.parts["load"].numbers["clips"] == 70
