@@ -1,0 +1,59 @@
+"""An HDF5 file read once by a child process, since the library can hang or crash on a damaged one.
+
+Texts are what it stumbles over: their lengths and places are in the file. Once a child has read all
+of them, so can the process that asked. The child knows nothing of this program but this module.
+"""
+
+import contextlib
+import resource
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from pipeline.errors import CacheError
+
+_SECONDS, _BYTES_PER_SECOND = 10, 1_000_000
+_MEMORY_BYTES = 16 << 30
+
+
+def require_harmless(path: Path, attribute: str, texts: Sequence[str]) -> None:
+    """Raise CacheError for a file on which the library hangs or crashes when it reads these.
+
+    attribute: of the file. texts: datasets. Both may be missing or damaged: then the reader says so.
+    """
+    seconds = _SECONDS + path.stat().st_size // _BYTES_PER_SECOND
+    command = [sys.executable, "-m", "pipeline.store.trial", str(seconds), str(path.resolve()), attribute]
+    command += texts
+    code = subprocess.run(command, capture_output=True, check=False).returncode
+    if code < 0:
+        end = signal.Signals(-code)
+        what = (
+            f"the HDF5 library does not come to an end in {seconds} s" if end is signal.SIGALRM else end.name
+        )
+        msg = f"'{path}' is not a readable HDF5 file: {what}. The file is damaged; export it again."
+        raise CacheError(msg)
+
+
+def main() -> None:
+    """Read the attribute and the datasets named on the command line, whatever becomes of it."""
+    import h5py
+
+    seconds, path, attribute, *texts = sys.argv[1:]
+    signal.alarm(int(seconds))  # its default is to end the process, wherever it hangs
+    resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, _MEMORY_BYTES))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    with contextlib.suppress(Exception), h5py.File(path, "r") as file:
+        with contextlib.suppress(Exception):
+            file.attrs.get(attribute)
+        for name in texts:
+            with contextlib.suppress(Exception):
+                if isinstance(file.get(name, getlink=True), h5py.HardLink):
+                    found = file[name]
+                    if not found.is_virtual and not found.external and found.chunks is None:
+                        found[()]
+
+
+if __name__ == "__main__":
+    main()
