@@ -1,6 +1,7 @@
 """Data sets as they lie on disk, each read into one `DatasetIndex`.
 
 ``manifest``   a CSV or JSONL list of a user's own clips
+``rows``       the rows of such a list
 ``folder``     ``class/*.mp4``, or files that are named after their class
 ``synthetic``  drawn clips with a known answer
 ``emotions``   the polarity of a class name

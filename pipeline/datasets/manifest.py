@@ -8,12 +8,9 @@ Paths are relative to the manifest's folder and stay inside, symbolic links foll
 be parts of one file, or the same part with other boxes; their ids differ.
 """
 
-import csv
-import json
 import math
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -24,50 +21,25 @@ from pipeline.datasets.bounds import (
     MAX_ROWS,
     Folder,
     at_most,
-    lines_of,
     require_few_boxes,
     require_few_names,
     require_readable_size,
 )
 from pipeline.datasets.emotions import polarity_of_class
-from pipeline.datasets.names import fits_one_line, on_one_line
+from pipeline.datasets.names import on_one_line
+from pipeline.datasets.rows import BOX, COLUMNS, REQUIRED, Row, csv_rows, jsonl_rows
 from pipeline.errors import DatasetError
 from pipeline.types import ClipRef, DatasetIndex, GivenBoxes, Polarity, Split
 
 FILE_NAMES = ("manifest.csv", "manifest.jsonl")
-_BOX = ("x0", "y0", "x1", "y1")
-_REQUIRED = ("path", "label", "split")
-_COLUMNS = (*_REQUIRED, "clip_id", "fold", *_BOX, "boxes", "start_seconds", "end_seconds", "polarity")
 _SPLITS: Mapping[str, Split] = {
     "train": Split.TRAIN, "val": Split.VALIDATION, "valid": Split.VALIDATION,
     "validation": Split.VALIDATION, "test": Split.TEST,
 }  # fmt: skip
 _POLARITIES = {p.name.lower(): p for p in Polarity if p != Polarity.UNKNOWN}
 _ONLY_FOLD = "1"
-_JSONL_EXAMPLE = '{"path": "a.mp4", "label": "joy", "split": "train"}'
 _LARGEST = {"frame": 1e9, "start_seconds": 1e9, "end_seconds": 1e9}
 _LARGEST_PX = 1e6
-_SHOWN = 100
-"""Characters of a wrong value that a message shows."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Row:
-    """One line of a manifest, its values as text; `where` names file and line for messages."""
-
-    where: str
-    values: Mapping[str, str]
-
-    def __post_init__(self) -> None:
-        for column in (*_COLUMNS, "frame"):
-            if not fits_one_line(self.get(column)):
-                raise self.wrong(column, "text of one line, without control characters")
-
-    def get(self, column: str) -> str:
-        return self.values.get(column, "").strip()
-
-    def wrong(self, column: str, allowed: str) -> DatasetError:
-        return DatasetError(f"{self.where}: {column} is {self.get(column)[:_SHOWN]!r}; allowed: {allowed}.")
 
 
 def read(root: Path) -> DatasetIndex:
@@ -78,13 +50,13 @@ def read(root: Path) -> DatasetIndex:
     path = _find(root)
     rows = at_most(_rows(path), MAX_ROWS, path)
     if not rows:
-        msg = f"'{path}' lists no clips; one row per clip is needed, with columns {', '.join(_REQUIRED)}."
+        msg = f"'{path}' lists no clips; one row per clip is needed, with columns {', '.join(REQUIRED)}."
         raise DatasetError(msg)
     labels = sorted({row.get("label") for row in rows} - {""})
     folds = sorted({row.get("fold") or _ONLY_FOLD for row in rows}, key=_natural)
     require_few_names("classes", labels, path)
     require_few_names("folds", folds, path)
-    by_id: dict[str, list[_Row]] = {}
+    by_id: dict[str, list[Row]] = {}
     for row in rows:
         by_id.setdefault(_clip_id(row), []).append(row)
     folder = Folder(path.parent)
@@ -104,9 +76,9 @@ def read(root: Path) -> DatasetIndex:
     )
 
 
-def _notes(row: _Row) -> tuple[str, ...]:
+def _notes(row: Row) -> tuple[str, ...]:
     """Columns that mean nothing here are told: a misspelt name would be among them."""
-    unread = [name for name in row.values if name not in _COLUMNS]
+    unread = [name for name in row.values if name not in COLUMNS]
     return (f"columns of the manifest that mean nothing here: {', '.join(unread)}",) if unread else ()
 
 
@@ -123,87 +95,20 @@ def _find(root: Path) -> Path:
     raise DatasetError(msg)
 
 
-def _rows(path: Path) -> Iterator[_Row]:
+def _rows(path: Path) -> Iterator[Row]:
     require_readable_size(path)
-    return _jsonl_rows(path) if path.suffix.lower() == ".jsonl" else _csv_rows(path, _REQUIRED)
+    return jsonl_rows(path) if path.suffix.lower() == ".jsonl" else csv_rows(path, REQUIRED)
 
 
-def _csv_rows(path: Path, required: tuple[str, ...]) -> Iterator[_Row]:
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(lines_of(file), strict=True)
-            names = [name.strip() for name in reader.fieldnames or ()]
-            _require_columns(names, required, str(path))
-            reader.fieldnames = names
-            for values in reader:
-                where = f"{path}, line {reader.line_num}"
-                if None in values or None in values.values():
-                    msg = f"{where}: the row has more or fewer cells than the {len(names)} of the header."
-                    raise DatasetError(msg)
-                yield _Row(where=where, values=values)
-    except (OSError, ValueError, csv.Error) as error:
-        msg = f"'{path}' is not a CSV file in UTF-8 that can be read: {error}"
-        raise DatasetError(msg) from error
-
-
-def _jsonl_rows(path: Path) -> Iterator[_Row]:
-    try:
-        with path.open(newline="\n", encoding="utf-8-sig") as file:
-            for number, line in enumerate(lines_of(file), start=1):
-                if line.strip():
-                    yield _jsonl_row(line, f"{path}, line {number}")
-    except (OSError, ValueError) as error:
-        msg = f"'{path}' is not text in UTF-8 that can be read: {error}"
-        raise DatasetError(msg) from error
-
-
-def _jsonl_row(line: str, where: str) -> _Row:
-    try:
-        values: Any = json.loads(line, object_pairs_hook=_without_repeats)
-    except (ValueError, RecursionError) as error:
-        msg = f"{where}: not JSON: {error}"
-        raise DatasetError(msg) from error
-    nested = isinstance(values, dict) and any(isinstance(v, list | dict) for v in values.values())
-    if nested or not isinstance(values, dict):
-        msg = f"{where}: one flat object per line is needed, such as {_JSONL_EXAMPLE}."
-        raise DatasetError(msg)
-    _require_columns(list(values), _REQUIRED, where)
-    return _Row(where=where, values={k: "" if v is None else str(v) for k, v in values.items()})
-
-
-def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    values = dict(pairs)
-    if len(values) < len(pairs):
-        msg = "a name stands twice in one object"
-        raise ValueError(msg)
-    return values
-
-
-def _require_columns(names: list[str], required: tuple[str, ...], where: str) -> None:
-    missing = [name for name in required if name not in names]
-    if missing:
-        there = on_one_line(", ".join(names)) or "none"
-        msg = f"{where}: no column {', '.join(missing)}; columns there: {there}."
-        raise DatasetError(msg)
-    twice = sorted({name for name in names if name and names.count(name) > 1})
-    if twice:
-        msg = f"{where}: column {on_one_line(', '.join(twice))} stands there twice; once is allowed."
-        raise DatasetError(msg)
-    box = [name for name in _BOX if name in names]
-    if box and len(box) < len(_BOX):
-        msg = f"{where}: of the box columns only {', '.join(box)}; all of {', '.join(_BOX)} are needed."
-        raise DatasetError(msg)
-
-
-def _clip_id(row: _Row) -> str:
+def _clip_id(row: Row) -> str:
     window = f"{row.get('start_seconds')}-{row.get('end_seconds')}"
     return row.get("clip_id") or row.get("path") + (f"#{window}" if window != "-" else "")
 
 
-def _clip(clip_id: str, rows: list[_Row], labels: list[str], folds: list[str], folder: Folder) -> ClipRef:
+def _clip(clip_id: str, rows: list[Row], labels: list[str], folds: list[str], folder: Folder) -> ClipRef:
     first = rows[0]
     for row in rows[1:]:
-        for column in (*_REQUIRED[:2], *_BOX, "boxes", "start_seconds", "end_seconds", "polarity"):
+        for column in (*REQUIRED[:2], *BOX, "boxes", "start_seconds", "end_seconds", "polarity"):
             if row.get(column) != first.get(column):
                 msg = (
                     f"{row.where}: clip '{clip_id}' has {column} '{row.get(column)}', but "
@@ -238,14 +143,14 @@ def _clip(clip_id: str, rows: list[_Row], labels: list[str], folds: list[str], f
     )
 
 
-def _one_of(row: _Row, column: str, choices: Mapping[str, Any]) -> Any:
+def _one_of(row: Row, column: str, choices: Mapping[str, Any]) -> Any:
     value = row.get(column).lower()
     if value not in choices:
         raise row.wrong(column, ", ".join(choices))
     return choices[value]
 
 
-def _inside(row: _Row, column: str, folder: Folder) -> str:
+def _inside(row: Row, column: str, folder: Folder) -> str:
     """A relative path that stays in the manifest's folder, or DatasetError."""
     text = row.get(column)
     path = PurePosixPath(text)
@@ -257,7 +162,7 @@ def _inside(row: _Row, column: str, folder: Folder) -> str:
     return path.as_posix()
 
 
-def _number(row: _Row, column: str) -> float:
+def _number(row: Row, column: str) -> float:
     try:
         value = float(row.get(column))
     except ValueError:
@@ -268,7 +173,7 @@ def _number(row: _Row, column: str) -> float:
     return value
 
 
-def _seconds(row: _Row, column: str) -> float | None:
+def _seconds(row: Row, column: str) -> float | None:
     if not row.get(column):
         return None
     value = _number(row, column)
@@ -277,8 +182,8 @@ def _seconds(row: _Row, column: str) -> float | None:
     return value
 
 
-def _boxes(row: _Row, folder: Folder) -> GivenBoxes | None:
-    given = [column for column in _BOX if row.get(column)]
+def _boxes(row: Row, folder: Folder) -> GivenBoxes | None:
+    given = [column for column in BOX if row.get(column)]
     if given and row.get("boxes"):
         msg = f"{row.where}: both a box and a boxes file ('{row.get('boxes')}'); give one of them."
         raise DatasetError(msg)
@@ -287,11 +192,11 @@ def _boxes(row: _Row, folder: Folder) -> GivenBoxes | None:
     return _given([row], None) if given else None
 
 
-def _boxes_file(path: Path, row: _Row) -> GivenBoxes:
+def _boxes_file(path: Path, row: Row) -> GivenBoxes:
     if not path.is_file():
-        raise row.wrong("boxes", f"a CSV file of frame, {', '.join(_BOX)}; there is none at '{path}'")
+        raise row.wrong("boxes", f"a CSV file of frame, {', '.join(BOX)}; there is none at '{path}'")
     require_readable_size(path)
-    rows = at_most(_csv_rows(path, ("frame", *_BOX)), MAX_BOX_ROWS, path)
+    rows = at_most(csv_rows(path, ("frame", *BOX)), MAX_BOX_ROWS, path)
     frames = [_number(line, "frame") for line in rows]
     for line, frame in zip(rows, frames, strict=True):
         if frame < 0 or frame != int(frame):
@@ -299,8 +204,8 @@ def _boxes_file(path: Path, row: _Row) -> GivenBoxes:
     return _given(rows, frames)
 
 
-def _given(rows: list[_Row], frames: list[float] | None) -> GivenBoxes:
-    boxes = np.array([[_number(row, column) for column in _BOX] for row in rows], dtype=np.float32).reshape(
+def _given(rows: list[Row], frames: list[float] | None) -> GivenBoxes:
+    boxes = np.array([[_number(row, column) for column in BOX] for row in rows], dtype=np.float32).reshape(
         -1, 4
     )
     for row, (x0, y0, x1, y1) in zip(rows, boxes, strict=True):
