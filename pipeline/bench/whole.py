@@ -25,10 +25,10 @@ def pipeline(index: DatasetIndex, config: ExtractConfig, device: str, *, other_b
     crew = LocalCrew(WorkerSetup(config=config, device=device))
     try:
         crew.brief()
-        numbers = {config.detector.name: _against_parts(index, crew)}
+        numbers = {config.detector.name: _against_parts(index, crew, rounds=2)}
         if other_backbone and config.detector.name != _OTHER_BACKBONE:
             crew.worker.tools = _with_other_backbone(crew.worker.tools)
-            numbers[f"{_OTHER_BACKBONE}, untrained"] = _against_parts(index, crew)
+            numbers[f"{_OTHER_BACKBONE}, untrained"] = _against_parts(index, crew, rounds=1)
     finally:
         crew.close()
     ratio = numbers[config.detector.name]["of_encoder_and_detector_alone"]
@@ -45,8 +45,8 @@ def _with_other_backbone(tools: Tools) -> Tools:
     )
 
 
-def _against_parts(index: DatasetIndex, crew: LocalCrew) -> dict[str, float]:
-    """Seconds of the parts alone and of the run, in this order, twice; the best of each."""
+def _against_parts(index: DatasetIndex, crew: LocalCrew, rounds: int) -> dict[str, float]:
+    """Seconds of the parts alone and of the run, in turns; the best of each."""
     tools = crew.worker.tools
     prepared = [prepare_clip(index.root, clip, tools.crop) for clip in index.clips]
     frames = [torch.from_numpy(item.frames.rgb_UHWC).to(tools.device) for item in prepared]
@@ -54,7 +54,7 @@ def _against_parts(index: DatasetIndex, crew: LocalCrew) -> dict[str, float]:
     scenes = torch.cat([item.streams.scene_U3SS for item in prepared])
     del prepared
     detect, encode, run = float("inf"), float("inf"), float("inf")
-    for _ in range(2):
+    for _ in range(rounds):
         began = time.perf_counter()
         for clip in frames:
             tools.detector.detect(clip)
