@@ -22,7 +22,16 @@ from pathlib import Path
 from typing import Any, Self
 
 import dask
-from distributed import Client, Nanny, Scheduler, SpecCluster, WorkerPlugin, as_completed, get_worker
+from distributed import (
+    Client,
+    Nanny,
+    Scheduler,
+    SchedulerPlugin,
+    SpecCluster,
+    WorkerPlugin,
+    as_completed,
+    get_worker,
+)
 from distributed.scheduler import KilledWorker
 
 from pipeline.errors import OusError, first_line
@@ -66,7 +75,10 @@ class ClusterCrew:
         self._tell: Callable[[float], None] | None = None
         with _told():
             client.subscribe_topic(self._plugin, self._heard)
-            client.register_plugin(_Holder(setup, _cores_by_name(cluster)), name=self._plugin)
+            holder = _Holder(setup, _cores_by_name(cluster), is_own=cluster is not None)
+            client.register_plugin(holder, name=self._plugin)
+            if cluster is None:
+                client.register_plugin(_Caretaker(self._plugin, client.id))
 
     @classmethod
     def on_cores(cls, num_workers: int, setup: WorkerSetup) -> Self:
@@ -137,7 +149,7 @@ class ClusterCrew:
     ) -> Generator[BlockReport, None, None]:
         """See `Crew`. A block that keeps killing its workers is left undone, and told at the end."""
         self._tell = on_progress
-        source = iter(tasks)
+        source, run = iter(tasks), secrets.token_hex(4)
         done = as_completed((), with_results=True, raise_errors=False, loop=self._client.loop)
         starts: dict[str, int] = {}
         lost: list[int] = []
@@ -147,7 +159,7 @@ class ClusterCrew:
             if len(starts) > window // 2:
                 return  # many at a time: a graph of one block costs the scheduler most of a block's time
             batch = list(itertools.islice(source, window - len(starts)))
-            keys = [f"{self._plugin}-block-{task.start:08d}" for task in batch]
+            keys = [f"block-{run}-{task.start:08d}" for task in batch]
             starts.update(zip(keys, (task.start for task in batch), strict=True))
             if batch:
                 done.update(self._client.map(partial(_run, self._plugin), batch, key=keys, pure=False))
@@ -174,13 +186,15 @@ class ClusterCrew:
 
     def close(self) -> None:
         """See `Crew`. Blocks under way end unwritten at their next batch."""
-        with contextlib.suppress(OSError, TimeoutError, ValueError, RuntimeError):  # gone already
+        with _if_it_answers():
             self._client.unregister_worker_plugin(self._plugin)
         if self._cluster is not None:
             _kill_workers(self._cluster)
-        self._client.close(timeout=_GOODBYE_SECONDS)
+        with _if_it_answers():
+            self._client.close(timeout=_GOODBYE_SECONDS)
         if self._cluster is not None:
-            self._cluster.close(timeout=_GOODBYE_SECONDS)
+            with _if_it_answers():
+                self._cluster.close(timeout=_GOODBYE_SECONDS)
 
     def _ready(self, done: Any) -> Iterator[tuple[Any, Any]]:
         """What an `as_completed` gives, with a look at the workers now and then while nothing comes."""
@@ -203,12 +217,18 @@ class ClusterCrew:
     def _window(self) -> int:
         """How many blocks to have handed out; workers may come and go."""
         self._look()
-        return _IN_FLIGHT * sum(min(threads, THREADS_PER_WORKER) for threads in self._threads.values())
+        threads = sum(min(threads, THREADS_PER_WORKER) for threads in self._threads.values())
+        return _IN_FLIGHT * max(1, threads)
 
     def _heard(self, event: tuple[float, float]) -> None:
         """A worker's word about its progress."""
         if self._tell is not None:
             self._tell(float(event[1]))
+
+
+def _if_it_answers() -> contextlib.suppress:
+    """For a goodbye to a cluster that may be gone, or too busy to notice."""
+    return contextlib.suppress(OSError, TimeoutError, ValueError, RuntimeError, CancelledError)
 
 
 @contextlib.contextmanager
@@ -298,16 +318,19 @@ def _kill_workers(cluster: Any) -> None:
 class _Holder(WorkerPlugin):
     """A worker's models: on every worker of the cluster, also on those that join later."""
 
-    def __init__(self, setup: WorkerSetup, cores_by_name: dict[Any, tuple[int, ...]]) -> None:
+    def __init__(
+        self, setup: WorkerSetup, cores_by_name: dict[Any, tuple[int, ...]], *, is_own: bool
+    ) -> None:
         self._setup = setup
         self._cores_by_name = cores_by_name
+        self._is_own = is_own
 
     def setup(self, worker: Any) -> None:
         """Called on the worker when it or this plugin is new."""
         self._cores = self._cores_by_name.get(worker.name)
         if self._cores:
             os.sched_setaffinity(0, self._cores)  # threads that the worker starts from now on inherit it
-        if threading.current_thread() is threading.main_thread():
+        if self._is_own and threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the client's affair
         self._few_threads = worker.state.nthreads < THREADS_PER_WORKER
         self._address = worker.address
@@ -352,6 +375,23 @@ class _Holder(WorkerPlugin):
             f"start it with --nthreads {THREADS_PER_WORKER}"
         )
         return replace(report, warnings=(*report.warnings, note))
+
+
+class _Caretaker(SchedulerPlugin):
+    """Takes a run's models off the workers of a cluster that stands, when its client just vanishes."""
+
+    def __init__(self, plugin: str, client: str) -> None:
+        self.name = f"{plugin}-caretaker"
+        self._plugin = plugin
+        self._client = client
+
+    def remove_client(self, scheduler: Scheduler, client: str) -> None:
+        """Called on the scheduler when a client says goodbye, and when its connection breaks."""
+        if client != self._client:
+            return
+        scheduler.loop.add_callback(scheduler.remove_plugin, name=self.name)
+        if self._plugin in scheduler.worker_plugins:
+            scheduler.loop.add_callback(scheduler.unregister_worker_plugin, comm=None, name=self._plugin)
 
 
 def _holder(plugin: str) -> _Holder:

@@ -1,0 +1,183 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import OusError
+from pipeline.runner.cluster import ClusterCrew
+from tests import real_runs
+from tests.real_runs import chunks, decoders, extract, finish, start, wait_for
+from tests.small_clips import write_clips
+from tests.stub_workers import StubSetup, tasks
+
+DASK = Path(sys.executable).with_name("dask")
+
+
+@pytest.fixture(scope="module")
+def crew():
+    """Two workers without models."""
+    crew = ClusterCrew.on_cores(2, StubSetup())
+    yield crew
+    crew.close()
+
+
+class Cluster:
+    """A scheduler and workers that were started by hand, each a process of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.file = folder / "scheduler.json"
+        self._folder = folder
+        self.scheduler = self._start("scheduler", "--scheduler-file", self.file, "--port", "0")
+        wait_for(self.file.exists, "a scheduler file")
+        self.workers = []
+
+    def add_worker(self) -> subprocess.Popen:
+        options = ("--scheduler-file", self.file, "--nthreads", "2", "--memory-limit", "0")
+        self.workers.append(self._start("worker", *options))
+        return self.workers[-1]
+
+    def close(self) -> None:
+        for process in (*self.workers, self.scheduler):
+            real_runs.kill_group(process)
+
+    def _start(self, *what: object) -> subprocess.Popen:
+        log = (self._folder / f"{what[0]}.log").open("a")
+        with log:
+            return subprocess.Popen(
+                [str(DASK), *map(str, what), "--no-dashboard"],
+                env={**os.environ, "PYTHONPATH": str(real_runs.ROOT)},
+                stdout=log, stderr=log, text=True, start_new_session=True,
+            )  # fmt: skip
+
+
+@pytest.fixture
+def cluster(tmp_path):
+    """A scheduler without workers."""
+    cluster = Cluster(tmp_path)
+    yield cluster
+    cluster.close()
+
+
+@pytest.fixture(scope="module")
+def index(tmp_path_factory):
+    return write_clips(tmp_path_factory.mktemp("clips"), num_good=46)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(index, tmp_path_factory):
+    path = tmp_path_factory.mktemp("cache") / "feats.zarr"
+    code, said = extract(index.root, path)
+    assert code == 0, said
+    return chunks(path)
+
+
+def test_many_blocks_are_handed_out_and_each_is_told_once(crew):
+    told = []
+    reports = list(crew.run(tasks(*[""] * 300), told.append))
+    assert sorted(report.start for report in reports) == list(range(300))
+    wait_for(lambda: sum(told) == 300, "progress of every block", 10)
+    assert crew.num_workers == 2
+    assert not crew.is_waiting
+
+
+def test_what_a_block_raises_ends_the_run_as_it_is(crew):
+    with pytest.raises(OusError, match="^Out of memory at a block of 1 clips.$"):
+        list(crew.run(tasks("", "fail", "")))
+
+
+@pytest.mark.slow
+def test_a_block_that_kills_its_workers_is_told_and_the_others_are_done(crew):
+    done = []
+    with pytest.raises(
+        OusError, match="1 blocks killed their workers again and again, first the one at clip 2: out of mem"
+    ):
+        done.extend(report.start for report in _each(crew.run(tasks("", "", "die", "", "")), done))
+    assert sorted(done) == [0, 1, 3, 4]
+
+
+def _each(reports, done):
+    for report in reports:
+        done.append(report.start)
+    return ()
+
+
+@pytest.mark.slow
+def test_two_workers_started_by_hand_give_the_same_bytes_and_are_left_as_they_were(
+    index, undisturbed, cluster, tmp_path
+):
+    workers = [cluster.add_worker() for _ in range(2)]
+    path, noted = tmp_path / "feats.zarr", tmp_path / "noted"
+    killed = start(index.root, path, "--scheduler", str(cluster.file))
+    wait_for(lambda: any(decoders(worker.pid) for worker in workers), "decoders at work")
+    killed.kill()
+    killed.communicate()
+    wait_for(lambda: not any(decoders(worker.pid) for worker in workers), "a vanished client is noticed", 60)
+    stopped = start(index.root, path, "--scheduler", str(cluster.file), noted=noted)
+    wait_for(lambda: any(decoders(worker.pid) for worker in workers), "decoders at work")
+    asked = time.monotonic()
+    os.killpg(stopped.pid, signal.SIGINT)
+    code, said = finish(stopped)
+    print(f"{time.monotonic() - asked:.1f} s after Ctrl-C")  # noqa: T201
+    assert code == 130, said
+    assert f"finished blocks are safe in {path}. The same command goes on from there." in said
+    code, said = extract(index.root, path, "--scheduler", str(cluster.file))
+    assert code == 0, said
+    assert chunks(path) == undisturbed
+    assert [worker.poll() for worker in workers] == [None, None]
+    wait_for(lambda: not any(decoders(worker.pid) for worker in workers), "the decoders end", 15)
+
+
+@pytest.mark.slow
+def test_workers_that_are_gone_are_waited_for_aloud(index, undisturbed, cluster, tmp_path):
+    first = cluster.add_worker()
+    path = tmp_path / "feats.zarr"
+    run = start(index.root, path, "--scheduler", str(cluster.file))
+    wait_for(lambda: decoders(first.pid), "decoders at work")
+    real_runs.kill_group(first)
+    time.sleep(40)
+    cluster.add_worker()
+    code, said = finish(run)
+    assert code == 0, said
+    assert "waiting for workers" in said
+    assert chunks(path) == undisturbed
+
+
+@pytest.mark.slow
+def test_a_scheduler_that_is_gone_ends_the_run_in_one_line(index, cluster, tmp_path):
+    worker = cluster.add_worker()
+    run = start(index.root, tmp_path / "feats.zarr", "--scheduler", str(cluster.file))
+    wait_for(lambda: decoders(worker.pid), "decoders at work")
+    asked = time.monotonic()
+    cluster.scheduler.kill()
+    code, said = finish(run)
+    print(f"told {time.monotonic() - asked:.0f} s after the scheduler's death")  # noqa: T201
+    assert code == 1, said
+    assert said.splitlines()[-1] == (
+        "error: The connection to the Dask scheduler is lost. Finished blocks are safe; run again."
+    )
+    assert "Traceback" not in said
+
+
+@pytest.mark.slow
+def test_a_scheduler_without_workers_and_one_without_code_are_one_line(index, cluster, tmp_path, monkeypatch):
+    monkeypatch.setattr("pipeline.runner.cluster._START_SECONDS", 1)
+    crew = ClusterCrew.join(str(cluster.file), StubSetup())
+    try:
+        with pytest.raises(OusError, match="No worker has joined the scheduler within 1 s; start some"):
+            crew.brief()
+    finally:
+        crew.close()
+    with pytest.raises(OusError, match="No Dask scheduler answers at 'tcp://127.0.0.1:9'"):
+        ClusterCrew.join("tcp://127.0.0.1:9", StubSetup())
+
+
+@pytest.mark.parametrize(
+    "script", sorted((real_runs.ROOT / "docs/slurm").glob("*.sbatch")), ids=lambda p: p.stem
+)
+def test_the_slurm_scripts_are_sound_and_the_doc_names_them(script):
+    subprocess.run(["bash", "-n", str(script)], check=True)
+    assert script.name in (real_runs.ROOT / "docs/cluster.md").read_text()
