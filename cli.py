@@ -9,16 +9,15 @@ under `--strict`. Nothing heavy is imported before a command needs it.
 import json
 import os
 import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn, Protocol
+from typing import TYPE_CHECKING, Annotated
 
 try:
     import typer
-    from rich.console import Console
-    from rich.markup import escape
+
+    from pipeline.terminal import answer, leave_at_once, progress_bar, say, show_error, show_speed
 except ModuleNotFoundError as error:
     sys.exit(f"error: package '{error.name}' is missing; run `make install`, then .venv/bin/python cli.py")
 
@@ -43,21 +42,8 @@ weights_app = typer.Typer(
 cache_app = typer.Typer(
     no_args_is_help=True, rich_markup_mode=None, help="A feature cache: what it holds, whether it is right."
 )
-_people = Console(stderr=True, highlight=False, soft_wrap=True)
 
 _EXIT_FAILED_CHECK, _EXIT_INTERRUPTED = 3, 130
-_SECONDS_BETWEEN_LINES = 30.0
-
-
-class Shown(Protocol):
-    """The answer of a command: for programs, and for people."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Everything as plain JSON values."""
-
-    def lines(self) -> list[str]:
-        """For people."""
-
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 Cache = Annotated[str, typer.Option("--cache", help="The feature cache: a folder, or s3://BUCKET/PREFIX.")]
@@ -74,59 +60,6 @@ DetectorWeights = Annotated[str | None, typer.Option(help="File with the detecto
 EncoderWeights = Annotated[
     str | None, typer.Option(help="A tag of open_clip, a file, or 'random' (untrained, to try things out).")
 ]
-
-
-def say(text: str) -> None:
-    """Print a line for people, on stderr."""
-    _people.print(escape(text))
-
-
-def answer(result: Shown, as_json: bool) -> None:
-    """Print a command's answer on stdout."""
-    text = json.dumps(result.to_dict(), indent=2) if as_json else "\n".join(result.lines())
-    sys.stdout.write(text + "\n")
-
-
-@contextmanager
-def progress_bar(what: str, unit: str) -> Iterator[tuple[Callable[[float], None], Callable[..., None]]]:
-    """A bar on stderr with rate and time left; yields `start(total)` and `advance(amount, remark)`.
-
-    remark: shown instead of the plain rate. Where stderr is not a terminal, a line every half
-    minute instead.
-    """
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
-
-    bar = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=24),
-        TaskProgressColumn(),
-        TimeRemainingColumn(elapsed_when_finished=True),
-        TextColumn("{task.fields[remark]}"),
-        console=_people,
-        disable=not _people.is_terminal,
-    )
-    task = bar.add_task(what, total=None, remark="")
-    total, done = 0.0, 0.0
-    began = said = time.monotonic()
-
-    def start(amount: float) -> None:
-        nonlocal total, began
-        total, began = amount, time.monotonic()
-        bar.update(task, total=amount)
-
-    def advance(amount: float, remark: str = "") -> None:
-        nonlocal done, said
-        done, now = done + amount, time.monotonic()
-        rate = done / max(now - began, 1e-9)
-        remark = remark or f"{rate:.2f} {unit}/s"
-        bar.update(task, completed=done, remark=remark)
-        if not _people.is_terminal and now - said > _SECONDS_BETWEEN_LINES:
-            left = f"{(total - done) / rate:.0f} s left" if rate else "time left unknown yet"
-            say(f"{what}: {done:.0f} of {total:.0f} {unit}, {left}; {remark}")
-            said = now
-
-    with bar:
-        yield start, advance
 
 
 @app.command(epilog="Example: cli.py demo --out demo-out")
@@ -224,39 +157,17 @@ def extract(
             return
         with progress_bar("extracting", "clips") as (start, advance):
             report = runner.extract(
-                index, config, crew, cache, options, on_progress=_shown_speed(start, advance)
+                index, config, crew, cache, options, on_progress=show_speed(start, advance)
             )
     except KeyboardInterrupt:
         say(f"stopped; finished blocks are safe in {cache}. The same command goes on from there.")
         crew.close()
-        _leave_at_once(_EXIT_INTERRUPTED)
+        leave_at_once(_EXIT_INTERRUPTED)
     finally:
         crew.close()
     answer(report, json_)
     if strict and report.num_failed:
         raise typer.Exit(_EXIT_FAILED_CHECK)
-
-
-def _shown_speed(start: Callable[[float], None], advance: Callable[..., None]) -> "Callable[[Speed], None]":
-    """Shows a run's speed on a progress bar."""
-    told: float | None = None
-
-    def show(speed: "Speed") -> None:
-        nonlocal told
-        if told is None:
-            start(speed.total)
-            told = 0.0
-        advance(speed.clips - told, str(speed))
-        told = speed.clips
-
-    return show
-
-
-def _leave_at_once(code: int) -> NoReturn:
-    """End the process, also while other threads are inside a long product: nothing is lost by it."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
 
 
 def _dataset(name: str, root: Path | None, *, may_draw: bool) -> "DatasetIndex":
@@ -472,7 +383,7 @@ def cache_repair(
             def show(speed: "Speed") -> None:
                 if not shown:
                     bars.close()
-                    shown.append(_shown_speed(*bars.enter_context(progress_bar("repairing", "clips"))))
+                    shown.append(show_speed(*bars.enter_context(progress_bar("repairing", "clips"))))
                 shown[0](speed)
 
             report = repair(
@@ -481,7 +392,7 @@ def cache_repair(
             )  # fmt: skip
     except KeyboardInterrupt:
         say(f"stopped; what is not computed again yet is pending in {cache}: `extract` goes on with it.")
-        _leave_at_once(_EXIT_INTERRUPTED)
+        leave_at_once(_EXIT_INTERRUPTED)
     answer(report, json_)
 
 
@@ -553,11 +464,11 @@ def main() -> None:
     try:
         app()
     except OusError as error:
-        _people.print(f"[bold red]error:[/] {escape(' '.join(str(error).split()))}")
+        show_error(" ".join(str(error).split()))
         sys.exit(error.exit_code)
     except OSError as error:
         where = f"'{error.filename}': " if error.filename else ""
-        _people.print(f"[bold red]error:[/] {escape(f'{where}{error.strerror or error}')}")
+        show_error(f"{where}{error.strerror or error}")
         sys.exit(OusError.exit_code)
     except KeyboardInterrupt:
         say("stopped")

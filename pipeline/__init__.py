@@ -12,9 +12,11 @@ In the order of the data (``process`` alone puts the steps together):
 ``store``       features                     -> the cache (Zarr), and back; HDF5 export
 ``runner``      an index of clips            -> a complete cache, block by block, resumable
 ``verify``      a cache                      -> a list of what is wrong with it
+``repair``      a damaged cache              -> a whole one
 ``bench``       how fast all of it is, against what it is measured by
 ``look``        a picture or video           -> its faces, for a person to see
 ``sheet``       frames, faces, streams       -> drawn pictures and contact sheets
+``terminal``    what a command shows: progress, remarks, its answer
 
 Leaves that every step may use: ``errors``, ``config``, ``fingerprint``, ``types``,
 ``passes`` (rows through a device in passes of one size).

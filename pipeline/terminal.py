@@ -1,0 +1,108 @@
+"""What a command shows: remarks and progress for people on stderr, its answer on stdout."""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
+
+from rich.console import Console
+from rich.markup import escape
+
+if TYPE_CHECKING:
+    from pipeline.runner import Speed
+
+_people = Console(stderr=True, highlight=False, soft_wrap=True)
+_SECONDS_BETWEEN_LINES = 30.0
+
+
+class Shown(Protocol):
+    """The answer of a command: for programs, and for people."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as plain JSON values."""
+
+    def lines(self) -> list[str]:
+        """For people."""
+
+
+def say(text: str) -> None:
+    """Print a line for people, on stderr."""
+    _people.print(escape(text))
+
+
+def answer(result: Shown, as_json: bool) -> None:
+    """Print a command's answer on stdout."""
+    text = json.dumps(result.to_dict(), indent=2) if as_json else "\n".join(result.lines())
+    sys.stdout.write(text + "\n")
+
+
+@contextmanager
+def progress_bar(what: str, unit: str) -> Iterator[tuple[Callable[[float], None], Callable[..., None]]]:
+    """A bar on stderr with rate and time left; yields `start(total)` and `advance(amount, remark)`.
+
+    remark: shown instead of the plain rate. Where stderr is not a terminal, a line every half
+    minute instead.
+    """
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        TaskProgressColumn(),
+        TimeRemainingColumn(elapsed_when_finished=True),
+        TextColumn("{task.fields[remark]}"),
+        console=_people,
+        disable=not _people.is_terminal,
+    )
+    task = bar.add_task(what, total=None, remark="")
+    total, done = 0.0, 0.0
+    began = said = time.monotonic()
+
+    def start(amount: float) -> None:
+        nonlocal total, began
+        total, began = amount, time.monotonic()
+        bar.update(task, total=amount)
+
+    def advance(amount: float, remark: str = "") -> None:
+        nonlocal done, said
+        done, now = done + amount, time.monotonic()
+        rate = done / max(now - began, 1e-9)
+        remark = remark or f"{rate:.2f} {unit}/s"
+        bar.update(task, completed=done, remark=remark)
+        if not _people.is_terminal and now - said > _SECONDS_BETWEEN_LINES:
+            left = f"{(total - done) / rate:.0f} s left" if rate else "time left unknown yet"
+            say(f"{what}: {done:.0f} of {total:.0f} {unit}, {left}; {remark}")
+            said = now
+
+    with bar:
+        yield start, advance
+
+
+def show_speed(start: Callable[[float], None], advance: Callable[..., None]) -> "Callable[[Speed], None]":
+    """Shows a run's speed on a progress bar."""
+    told: float | None = None
+
+    def show(speed: "Speed") -> None:
+        nonlocal told
+        if told is None:
+            start(speed.total)
+            told = 0.0
+        advance(speed.clips - told, str(speed))
+        told = speed.clips
+
+    return show
+
+
+def leave_at_once(code: int) -> NoReturn:
+    """End the process, also while other threads are inside a long product: nothing is lost by it."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def show_error(text: str) -> None:
+    """Print an error, in one line, on stderr."""
+    _people.print(f"[bold red]error:[/] {escape(text)}")
