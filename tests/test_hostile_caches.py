@@ -501,7 +501,7 @@ def test_exported_files_changed_at_random_open_or_end_in_a_cache_error(exported,
 
 @pytest.mark.slow
 def test_many_exported_files_changed_at_random(exported, tmp_path):
-    for first in range(1000, 6000, 500):
+    for first in range(1000, 3000, 500):
         assert len(outcomes_of_mutants(exported, tmp_path, range(first, first + 500))) == 500
 
 

@@ -26,12 +26,13 @@ def require_harmless(path: Path, attribute: str, texts: Sequence[str]) -> None:
     seconds = _SECONDS + path.stat().st_size // _BYTES_PER_SECOND
     command = [sys.executable, "-m", "pipeline.store.trial", str(seconds), str(path.resolve()), attribute]
     command += texts
-    code = subprocess.run(command, capture_output=True, check=False).returncode
-    if code < 0:
-        end = signal.Signals(-code)
-        what = (
-            f"the HDF5 library does not come to an end in {seconds} s" if end is signal.SIGALRM else end.name
-        )
+    child = subprocess.run(command, capture_output=True, check=False, text=True, errors="replace")
+    if child.returncode:
+        what = f"its trial failed ({child.stderr.strip().splitlines()[-1:]})"
+        if child.returncode == -signal.SIGALRM:
+            what = f"the HDF5 library does not come to an end in {seconds} s"
+        elif child.returncode < 0:
+            what = f"the HDF5 library crashes on it ({signal.Signals(-child.returncode).name})"
         msg = f"'{path}' is not a readable HDF5 file: {what}. The file is damaged; export it again."
         raise CacheError(msg)
 
@@ -42,7 +43,9 @@ def main() -> None:
 
     seconds, path, attribute, *texts = sys.argv[1:]
     signal.alarm(int(seconds))  # its default is to end the process, wherever it hangs
-    resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, _MEMORY_BYTES))
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    most = _MEMORY_BYTES if hard == resource.RLIM_INFINITY else min(hard, _MEMORY_BYTES)
+    resource.setrlimit(resource.RLIMIT_AS, (most, most))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with contextlib.suppress(Exception), h5py.File(path, "r") as file:
         with contextlib.suppress(Exception):

@@ -1,0 +1,52 @@
+import resource
+
+import h5py
+import pytest
+
+from pipeline.errors import CacheError
+from pipeline.store import trial
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as out:
+        out.attrs["said"] = "x"
+        out.create_dataset("texts", data=["a", "b"], dtype=h5py.string_dtype())
+    return path
+
+
+def test_a_good_file_and_one_that_only_raises_errors_pass(file, tmp_path):
+    trial.require_harmless(file, "said", ["texts"])
+    trial.require_harmless(file, "none", ["none"])
+    (tmp_path / "text.h5").write_text("hello")
+    trial.require_harmless(tmp_path / "text.h5", "said", ["texts"])
+
+
+def test_a_crash_is_told(file, tmp_path, monkeypatch):
+    crash = tmp_path / "crash"
+    crash.write_text("#!/bin/sh\nkill -SEGV $$\n")
+    crash.chmod(0o755)
+    monkeypatch.setattr(trial.sys, "executable", str(crash))
+    with pytest.raises(
+        CacheError, match=r"a.h5' is not a readable HDF5 file: the HDF5 library crashes on it .SIGSEGV."
+    ):
+        trial.require_harmless(file, "said", ["texts"])
+
+
+def test_a_trial_that_does_not_take_place_is_no_pass(file, tmp_path, monkeypatch):
+    broken = tmp_path / "broken"
+    broken.write_text("#!/bin/sh\necho no module >&2\nexit 1\n")
+    broken.chmod(0o755)
+    monkeypatch.setattr(trial.sys, "executable", str(broken))
+    with pytest.raises(CacheError, match=r"its trial failed \(\['no module'\]\)"):
+        trial.require_harmless(file, "said", ["texts"])
+
+
+def test_the_trial_keeps_a_lower_limit_of_memory(file, monkeypatch):
+    monkeypatch.setattr(trial.sys, "argv", ["trial", "0", str(file), "said", "texts"])
+    limits = []
+    monkeypatch.setattr(trial.resource, "getrlimit", lambda _: (1 << 33, 1 << 33))
+    monkeypatch.setattr(trial.resource, "setrlimit", lambda kind, limit: limits.append((kind, limit)))
+    trial.main()
+    assert limits[0] == (resource.RLIMIT_AS, (1 << 33, 1 << 33))
