@@ -59,18 +59,14 @@ def overlap(one_U4: Floats, other_U4: Floats) -> Floats:
 def measure(clips: list[torch.Tensor], weights: str) -> list[dict[str, Any]]:
     """A row per setting, the reference first."""
     found: dict[tuple[str, int], list[list[Faces]]] = {}
-    seconds: dict[tuple[str, int], float] = {}
     for precision in PRECISIONS:
         for side in LONG_SIDES:
             config = DetectorConfig(
                 name="retinaface-mobilenet0.25", weights=weights, long_side=side, precision=precision
             )
             detector = load_detector(config, torch.device("cpu"))
-            began = time.perf_counter()
             found[precision, side] = [detector.detect(clip) for clip in clips]
-            seconds[precision, side] = time.perf_counter() - began
     reference = [track_of(faces, 1) for faces in found["fp32", 0]]
-    frames = sum(len(clip) for clip in clips)
     rows = []
     for precision in PRECISIONS:
         for side in LONG_SIDES:
@@ -78,7 +74,6 @@ def measure(clips: list[torch.Tensor], weights: str) -> list[dict[str, Any]]:
                 tracks = [track_of(faces, every) for faces in found[precision, side]]
                 row = {"long_side": side or "native", "every": every, "precision": precision}
                 rows.append(row | compared(tracks, reference))
-                rows[-1]["ms_per_frame_looked_at"] = 1e3 * seconds[precision, side] / frames
     return rows
 
 
@@ -115,8 +110,10 @@ def main() -> None:
             names.append(video.name)
     rows = measure(clips, args.weights)
     sizes = {name: list(clip.shape[1:3]) for name, clip in zip(names, clips, strict=True)}
-    about = about_this_run(to_dict(TrackConfig()), {"height_width": sizes}, time.perf_counter() - began)
-    del about["command"]
+    about = about_this_run(to_dict(TrackConfig()), {"clips": sizes}, time.perf_counter() - began)
+    for name in ("command", "seconds"):  # paths of one machine, and a time that nobody compares
+        del about[name]
+    del about["machine"]["load_average"]
     args.out.write_text(json.dumps({**about, "rows": rows}, indent=2) + "\n")
     for row in rows:
         sys.stdout.write(

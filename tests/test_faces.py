@@ -26,7 +26,14 @@ from pipeline.faces import (
 )
 from pipeline.faces.haar import score_of_margin
 from pipeline.faces.haar import shrunk as shrunk_by_area
-from pipeline.faces.retinaface import RetinaFaceDetector, decode_boxes, decode_landmarks, priors, shrunk
+from pipeline.faces.retinaface import (
+    RetinaFaceDetector,
+    decode_boxes,
+    decode_landmarks,
+    priors,
+    resolve_precision,
+    shrunk,
+)
 from pipeline.fingerprint import sha256_file
 from pipeline.frames import FrameConfig, decode_clip
 from pipeline.types import Bytes, Faces, Floats, GivenBoxes
@@ -148,7 +155,7 @@ def test_decoding_is_the_librarys() -> None:
 def test_a_batch_equals_the_library_one_picture_at_a_time(
     name: str, score: float, random_files: dict[str, Path]
 ) -> None:
-    config = DetectorConfig(name=name, score=score, long_side=0, batch_frames=2)
+    config = DetectorConfig(name=name, score=score, long_side=0, batch_frames=2, precision="fp32")
     detector = random_detector(config, random_files)
     network = BUILDERS[name]()
     network.load_state_dict(weights.load_state_dict(random_files[name]))
@@ -178,6 +185,16 @@ def test_a_frames_faces_depend_on_no_other_frame_to_the_bit(
         assert len(one.score) > 0
         for field in ("box_xyxy_px", "score", "landmark_xy_px"):
             np.testing.assert_array_equal(getattr(one, field), getattr(other, field))
+
+
+@pytest.mark.parametrize(("has_bf16", "resolved"), [(True, "bf16"), (False, "fp32")])
+def test_auto_precision_is_bf16_where_the_device_has_it(
+    has_bf16: bool, resolved: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.faces.retinaface.cpu_has_bf16", lambda: has_bf16)
+    assert resolve_precision("auto", CPU) == resolved
+    assert resolve_precision("fp32", CPU) == "fp32"
+    assert resolve_precision("auto", torch.device("cuda")) == "bf16"
 
 
 def test_every_pass_has_the_same_number_of_frames(random_files: dict[str, Path]) -> None:
@@ -375,7 +392,13 @@ def mobilenet_weights(test_data: Path) -> str:
 
 
 def known_detector(path: str, **changes: object) -> FaceDetector:
-    settings = {"name": MOBILENET, "weights": path, "score": 0.02, "long_side": 0} | changes
+    settings = {
+        "name": MOBILENET,
+        "weights": path,
+        "score": 0.02,
+        "long_side": 0,
+        "precision": "fp32",
+    } | changes
     return load_detector(DetectorConfig(**settings), CPU)
 
 
@@ -476,6 +499,17 @@ def test_clips_partly_and_wholly_without_a_face(name: str, test_data: Path, mobi
     assert [len(faces.score) for faces in partly] == [1] * 7 + [0] * 9
     wholly = detector.detect(subject_frames(folder / "no_face.mp4"))
     assert [len(faces.score) for faces in wholly] == [0] * 16
+
+
+@pytest.mark.data
+def test_in_bf16_the_subjects_boxes_stay_where_they_are(test_data: Path, mobilenet_weights: str) -> None:
+    frames = subject_frames(test_data / "videos" / "people" / "single_face.mp4")[:4]
+    settings = {"score": 0.5, "long_side": 640}
+    exact = known_detector(mobilenet_weights, **settings).detect(frames)
+    low = known_detector(mobilenet_weights, **settings, precision="bf16").detect(frames)
+    for one, other in zip(low, exact, strict=True):
+        assert len(one.score) == len(other.score) > 0
+        assert overlap(one.box_xyxy_px[0], other.box_xyxy_px[0]) > 0.95
 
 
 @pytest.mark.data

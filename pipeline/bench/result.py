@@ -71,7 +71,7 @@ class BenchResult:
         machine = self.about["machine"]
         lines = [f"{machine['cpu']}, {machine['cores']} cores, {machine['gpu'] or 'no GPU'}"]
         for name, part in self.parts.items():
-            lines += [f"{name:<10}{key:<44}{_shown(value)}" for key, value in _flat(part.numbers)]
+            lines += [f"{name:<10}{key:<66}{_shown(value)}" for key, value in _flat(part.numbers)]
         goals = [goal for part in self.parts.values() for goal in part.goals]
         if goals:
             lines.append(f"{'goal':<62}{'found':>10}{'needed':>10}{'aim':>10}  met")

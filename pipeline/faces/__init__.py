@@ -16,7 +16,14 @@ from pipeline.faces.haar import HaarDetector
 from pipeline.faces.retinaface import load_retinaface, untrained_retinaface
 from pipeline.passes import DeviceLock
 
-__all__ = ["DETECTORS", "DetectorConfig", "FaceDetector", "given_faces", "load_detector", "untrained_retinaface"]
+__all__ = [
+    "DETECTORS",
+    "DetectorConfig",
+    "FaceDetector",
+    "given_faces",
+    "load_detector",
+    "untrained_retinaface",
+]
 
 
 def load_detector(

@@ -35,7 +35,7 @@ class DetectorConfig:
     score: float = 0.5
     nms_iou: float = 0.4
     long_side: int = 640
-    precision: str = "fp32"
+    precision: str = "auto"
     batch_frames: int = 0
 
     def __post_init__(self) -> None:
