@@ -202,12 +202,17 @@ def test_a_second_run_is_refused_and_told_who_unless_it_takes_over(index, undist
     assert code == 1
     assert f"'{path}' is being extracted already by " in said
     assert f"process {first.pid}, since " in said
-    code, said = extract(index.root, path, "--take-over")
-    assert code == 0, said
-    os.killpg(first.pid, signal.SIGCONT)
-    code, said = finish(first)
+    robbed, noted = first, tmp_path / "noted again"
+    second = running(index.root, path, "--take-over", noted=noted)
+    wait_for(noted.exists, "a clip taken up by the second run")
+    os.killpg(robbed.pid, signal.SIGCONT)
+    code, said = finish(robbed)
     assert code == 1, said
     assert f"The lock of '{path}' was taken over by " in said
+    assert f"process {second.pid}, since " in said
+    code, said = finish(second)
+    assert code == 0, said
+    assert f"process {robbed.pid}, since " in said
     assert chunks(path) == undisturbed
 
 

@@ -149,40 +149,48 @@ class ClusterCrew:
     ) -> Generator[BlockReport, None, None]:
         """See `Crew`. A block that keeps killing its workers is left undone, and told at the end."""
         self._tell = on_progress
-        source, run = iter(tasks), secrets.token_hex(4)
+        suspects: list[BlockTask] = []
+        yield from self._do(iter(tasks), self._window, suspects)
+        lost: list[BlockTask] = []
+        yield from self._do(iter(suspects), lambda: 1, lost)  # Dask blames whoever was on a dead worker
+        if lost:
+            msg = (
+                f"{len(lost)} blocks killed their workers again and again, first the one at clip "
+                f"{lost[0].start}: out of memory, perhaps. They are pending still; run again with fewer "
+                "workers."
+            )
+            raise OusError(msg)
+
+    def _do(
+        self, tasks: Iterator[BlockTask], window: Callable[[], int], lost: list[BlockTask]
+    ) -> Iterator[BlockReport]:
+        """The reports of the tasks, so many handed out at a time; those whose workers died become `lost`."""
         done = as_completed((), with_results=True, raise_errors=False, loop=self._client.loop)
-        starts: dict[str, int] = {}
-        lost: list[int] = []
+        run, out = secrets.token_hex(4), dict[str, BlockTask]()
 
         def hand_out() -> None:
-            window = self._window()
-            if len(starts) > window // 2:
+            size = window()
+            if len(out) > size // 2:
                 return  # many at a time: a graph of one block costs the scheduler most of a block's time
-            batch = list(itertools.islice(source, window - len(starts)))
+            batch = list(itertools.islice(tasks, size - len(out)))
             keys = [f"block-{run}-{task.start:08d}" for task in batch]
-            starts.update(zip(keys, (task.start for task in batch), strict=True))
+            out.update(zip(keys, batch, strict=True))
             if batch:
                 done.update(self._client.map(partial(_run, self._plugin), batch, key=keys, pure=False))
 
         hand_out()
         for future, result in self._ready(done):
-            start = starts.pop(future.key)
+            task = out.pop(future.key)
             if future.status == "finished":
                 yield result
             elif future.status == "cancelled":
                 raise OusError(_LOST)
             elif isinstance(error := result[1], KilledWorker):
-                lost.append(start)
+                lost.append(task)
             else:
                 raise error
             future.release()
             hand_out()
-        if lost:
-            msg = (
-                f"{len(lost)} blocks killed their workers again and again, first the one at clip {lost[0]}: "
-                "out of memory, perhaps. They are pending still; run again with fewer workers."
-            )
-            raise OusError(msg)
 
     def close(self) -> None:
         """See `Crew`. Blocks under way end unwritten at their next batch."""
