@@ -72,6 +72,7 @@ def _same_as_sequential(path: Path, config: ExtractConfig) -> bool | None:
     wanted = dict(zip(answer.frames.index_U.tolist(), range(len(answer.frames.index_U)), strict=True))
     number = 0
     with av.open(str(path)) as container:
+        container.streams.video[0].thread_count = 1  # with more, damaged pictures are mended otherwise
         for packet in container.demux(container.streams.video[0]):
             try:
                 pictures = packet.decode()
