@@ -4,7 +4,7 @@ import h5py
 import pytest
 
 from pipeline.errors import CacheError
-from pipeline.store import trial
+from pipeline.store import trial, trial_child
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def test_a_trial_that_does_not_take_place_is_no_pass(file, tmp_path, monkeypatch
 def test_the_trial_keeps_a_lower_limit_of_memory(file, monkeypatch):
     monkeypatch.setattr(trial.sys, "argv", ["trial", "0", str(file), "said", "texts"])
     limits = []
-    monkeypatch.setattr(trial.resource, "getrlimit", lambda _: (1 << 33, 1 << 33))
-    monkeypatch.setattr(trial.resource, "setrlimit", lambda kind, limit: limits.append((kind, limit)))
-    trial.main()
+    monkeypatch.setattr(trial_child.resource, "getrlimit", lambda _: (1 << 33, 1 << 33))
+    monkeypatch.setattr(trial_child.resource, "setrlimit", lambda kind, limit: limits.append((kind, limit)))
+    trial_child.main()
     assert limits[0] == (resource.RLIMIT_AS, (1 << 33, 1 << 33))

@@ -1,11 +1,9 @@
 """An HDF5 file read once by a child process, since the library can hang or crash on a damaged one.
 
 Texts are what it stumbles over: their lengths and places are in the file. Once a child has read all
-of them, so can the process that asked. The child knows nothing of this program but this module.
+of them, so can the process that asked.
 """
 
-import contextlib
-import resource
 import signal
 import subprocess
 import sys
@@ -15,7 +13,7 @@ from pathlib import Path
 from pipeline.errors import CacheError
 
 _SECONDS, _BYTES_PER_SECOND = 10, 1_000_000
-_MEMORY_BYTES = 16 << 30
+_CHILD = Path(__file__).with_name("trial_child.py")
 
 
 def require_harmless(path: Path, attribute: str, texts: Sequence[str]) -> None:
@@ -24,7 +22,7 @@ def require_harmless(path: Path, attribute: str, texts: Sequence[str]) -> None:
     attribute: of the file. texts: datasets. Both may be missing or damaged: then the reader says so.
     """
     seconds = _SECONDS + path.stat().st_size // _BYTES_PER_SECOND
-    command = [sys.executable, "-m", "pipeline.store.trial", str(seconds), str(path.resolve()), attribute]
+    command = [sys.executable, "-P", str(_CHILD), str(seconds), str(path.resolve()), attribute]
     command += texts
     child = subprocess.run(command, capture_output=True, check=False, text=True, errors="replace")
     if child.returncode:
@@ -35,28 +33,3 @@ def require_harmless(path: Path, attribute: str, texts: Sequence[str]) -> None:
             what = f"the HDF5 library crashes on it ({signal.Signals(-child.returncode).name})"
         msg = f"'{path}' is not a readable HDF5 file: {what}. The file is damaged; export it again."
         raise CacheError(msg)
-
-
-def main() -> None:
-    """Read the attribute and the datasets named on the command line, whatever becomes of it."""
-    import h5py
-
-    seconds, path, attribute, *texts = sys.argv[1:]
-    signal.alarm(int(seconds))  # its default is to end the process, wherever it hangs
-    _, hard = resource.getrlimit(resource.RLIMIT_AS)
-    most = _MEMORY_BYTES if hard == resource.RLIM_INFINITY else min(hard, _MEMORY_BYTES)
-    resource.setrlimit(resource.RLIMIT_AS, (most, most))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    with contextlib.suppress(Exception), h5py.File(path, "r") as file:
-        with contextlib.suppress(Exception):
-            file.attrs.get(attribute)
-        for name in texts:
-            with contextlib.suppress(Exception):
-                if isinstance(file.get(name, getlink=True), h5py.HardLink):
-                    found = file[name]
-                    if not found.is_virtual and not found.external and found.chunks is None:
-                        found[()]
-
-
-if __name__ == "__main__":
-    main()
