@@ -7,6 +7,7 @@ Letters: N clips in memory; B clips of a batch; V views; T frames; F embedding w
 width; K early blocks (4); Z statistics (3).
 """
 
+import threading
 from collections import deque
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +20,7 @@ import torch
 from pipeline.config import require_one_of
 from pipeline.errors import CacheError, ConfigError
 from pipeline.fingerprint import sha256_json
+from pipeline.store.chunks import Scratch
 from pipeline.store.reader import FeatureCache
 from pipeline.store.schema import CacheMeta
 from pipeline.types import Bools, Ints, Polarity, Split, Status
@@ -245,15 +247,19 @@ def load_clips(cache: FeatureCache, rows: Ints, config: TrainConfig, device: tor
     valid_all = cache.read("frame_valid")
     _require_prefix(valid_all[rows], cache, rows)
 
+    mine = threading.local()
+
+    def read(name: str, block: _Block) -> torch.Tensor:
+        if not hasattr(mine, "scratch"):
+            mine.scratch = Scratch()
+        return torch.from_numpy(cache.read(name, block.start, block.stop, scratch=mine.scratch))
+
     def load(block: _Block) -> None:
         for name, array in (("face/embedding", face), ("scene/embedding", scene)):
             if array is not None:
-                array[block.places] = torch.from_numpy(
-                    cache.read(name, block.start, block.stop)[block.picked]
-                )
+                array[block.places] = read(name, block)[block.picked]
         if early is not None:
-            stored = torch.from_numpy(cache.read("scene/early", block.start, block.stop))
-            _valid_means(stored, valid_all[block.start : block.stop], block, early)
+            _valid_means(read("scene/early", block), valid_all[block.start : block.stop], block, early)
 
     with _one_thread_each(), ThreadPoolExecutor(_READERS) as pool:
         deque(pool.map(load, _blocks(rows, meta.block_clips)), maxlen=0)

@@ -15,6 +15,7 @@ import zarr.errors
 from pipeline.errors import CacheDamagedError, CacheError, first_line
 from pipeline.fingerprint import sha256_json
 from pipeline.store import checks
+from pipeline.store.chunks import Scratch, read_chunk
 from pipeline.store.place import Place, Where
 from pipeline.store.schema import BY_NAME, ArraySpec, CacheMeta
 from pipeline.store.trial import require_harmless
@@ -63,10 +64,16 @@ class FeatureCache:
             raise
         return cls(place, meta, arrays, file)
 
-    def read(self, name: str, start: int = 0, stop: int | None = None) -> npt.NDArray[Any]:
-        """The rows `start` to `stop` of an array; text comes as an object array of `str`."""
+    def read(
+        self, name: str, start: int = 0, stop: int | None = None, *, scratch: Scratch | None = None
+    ) -> npt.NDArray[Any]:
+        """The rows `start` to `stop` of an array; text comes as an object array of `str`.
+
+        scratch: memory to read into, so that none is asked for: the result may lie in it, and holds
+        until it is used again.
+        """
         end = self.meta.num_clips if stop is None else min(stop, self.meta.num_clips)
-        return read_rows(self.place, self._arrays[name], BY_NAME[name], start, end)
+        return read_rows(self.place, self._arrays[name], BY_NAME[name], start, end, scratch)
 
     def setting(self, path: str, kind: type[_Kind]) -> _Kind:
         """A value that the attributes hold, such as ``config.dataset.root``; CacheError for none such."""
@@ -110,15 +117,18 @@ class FeatureCache:
         self.close()
 
 
-def read_rows(place: Place, array: Any, spec: ArraySpec, start: int, end: int) -> npt.NDArray[Any]:
-    """The rows `start` to `end` of a stored array; text as an object array of `str`.
+def read_rows(
+    place: Place, array: Any, spec: ArraySpec, start: int, end: int, scratch: Scratch | None = None
+) -> npt.NDArray[Any]:
+    """The rows `start` to `end` of a stored array; text as an object array of `str`; see `read`.
 
     Raises CacheDamagedError when a chunk of them is damaged, CacheError when the disk or the object
     store refuses.
     """
     try:
         with nullcontext() if place.is_local else place.refusals_told("cannot be read"):
-            rows = array[start:end]
+            rows = None if scratch is None else read_chunk(array, spec, start, end, scratch)
+            rows = array[start:end] if rows is None else rows
     except (CacheError, PermissionError):
         raise
     except Exception as error:  # noqa: BLE001 - whatever a damaged chunk raises is one known error
