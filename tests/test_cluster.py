@@ -10,7 +10,7 @@ import pytest
 from pipeline.errors import OusError
 from pipeline.runner.cluster import ClusterCrew
 from tests import real_runs
-from tests.real_runs import chunks, decoders, extract, finish, start, wait_for
+from tests.real_runs import chunks, decoders, extract, finish, finished_blocks, start, wait_for
 from tests.small_clips import write_clips
 from tests.stub_workers import StubSetup, tasks
 
@@ -28,7 +28,8 @@ def crew():
 class Cluster:
     """A scheduler and workers that were started by hand, each a process of its own."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, code: Path = real_runs.ROOT) -> None:
+        self._code = code
         self.file = folder / "scheduler.json"
         self._folder = folder
         self.scheduler = self._start("scheduler", "--scheduler-file", self.file, "--port", "0")
@@ -49,7 +50,7 @@ class Cluster:
         with log:
             return subprocess.Popen(
                 [str(DASK), *map(str, what), "--no-dashboard"],
-                env={**os.environ, "PYTHONPATH": str(real_runs.ROOT)},
+                env={**os.environ, "PYTHONPATH": str(self._code)},
                 stdout=log, stderr=log, text=True, start_new_session=True,
             )  # fmt: skip
 
@@ -110,14 +111,15 @@ def test_two_workers_started_by_hand_give_the_same_bytes_and_are_left_as_they_we
     index, undisturbed, cluster, tmp_path
 ):
     workers = [cluster.add_worker() for _ in range(2)]
-    path, noted = tmp_path / "feats.zarr", tmp_path / "noted"
+    path = tmp_path / "feats.zarr"
     killed = start(index.root, path, "--scheduler", str(cluster.file))
     wait_for(lambda: any(decoders(worker.pid) for worker in workers), "decoders at work")
     killed.kill()
     killed.communicate()
     wait_for(lambda: not any(decoders(worker.pid) for worker in workers), "a vanished client is noticed", 60)
-    stopped = start(index.root, path, "--scheduler", str(cluster.file), noted=noted)
-    wait_for(lambda: any(decoders(worker.pid) for worker in workers), "decoders at work")
+    before = finished_blocks(path)
+    stopped = start(index.root, path, "--scheduler", str(cluster.file))
+    wait_for(lambda: finished_blocks(path) > before or stopped.poll() is not None, "a block of the next run")
     asked = time.monotonic()
     os.killpg(stopped.pid, signal.SIGINT)
     code, said = finish(stopped)
@@ -163,7 +165,7 @@ def test_a_scheduler_that_is_gone_ends_the_run_in_one_line(index, cluster, tmp_p
 
 
 @pytest.mark.slow
-def test_a_scheduler_without_workers_and_one_without_code_are_one_line(index, cluster, tmp_path, monkeypatch):
+def test_a_scheduler_without_workers_and_an_address_without_one_are_one_line(cluster, monkeypatch):
     monkeypatch.setattr("pipeline.runner.cluster._START_SECONDS", 1)
     crew = ClusterCrew.join(str(cluster.file), StubSetup())
     try:
@@ -173,6 +175,16 @@ def test_a_scheduler_without_workers_and_one_without_code_are_one_line(index, cl
         crew.close()
     with pytest.raises(OusError, match="No Dask scheduler answers at 'tcp://127.0.0.1:9'"):
         ClusterCrew.join("tcp://127.0.0.1:9", StubSetup())
+
+
+@pytest.mark.slow
+def test_a_cluster_without_this_code_is_one_line(tmp_path):
+    cluster = Cluster(tmp_path, code=tmp_path)
+    try:
+        with pytest.raises(OusError, match=r"The cluster lacks code \(.*No module named 'pipeline'.*PYTHONP"):
+            ClusterCrew.join(str(cluster.file), StubSetup())
+    finally:
+        cluster.close()
 
 
 @pytest.mark.parametrize(

@@ -56,6 +56,7 @@ _SETTINGS = {
     "distributed.worker.memory.terminate": False,
     "distributed.admin.log-length": 1000,
     "distributed.worker.profile.enabled": False,
+    "distributed.scheduler.allowed-failures": 1,
     "distributed.comm.timeouts.connect": f"{_JOIN_SECONDS}s",
 }
 _PACKAGE_ROOT = Path(__file__).parents[2]
@@ -354,10 +355,13 @@ class _Holder(WorkerPlugin):
             self._worker.close()
 
     def worker(self) -> Worker:
-        """The models, loaded at the first call."""
+        """The models, loaded at the first call. Raises StoppedError when the run is over by then."""
         with self._starting:
-            if self._worker is None:
+            if self._worker is None and not self._stopped:
                 self._worker = replace(self._setup, cores=self._cores).start()
+            if self._worker is None or self._stopped:
+                self.teardown(None)
+                raise StoppedError
             return self._worker
 
     def run(self, task: BlockTask, send: Callable[[float], None]) -> BlockReport:
