@@ -1,4 +1,5 @@
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -29,11 +30,17 @@ def loaded_models(monkeypatch):
     monkeypatch.setattr("pipeline.repair.gather", lambda config, _: LocalCrew.of(small_tools()))
 
 
-@pytest.fixture
-def made(index, tmp_path):
-    """A complete cache of three blocks, and its chunks."""
-    tools, path = small_tools(), tmp_path / "feats.zarr"
+@pytest.fixture(scope="module")
+def undisturbed(index, tmp_path_factory):
+    tools, path = small_tools(), tmp_path_factory.mktemp("cache") / "feats.zarr"
     runner.extract(index, tools.config, LocalCrew.of(tools), path)
+    return path
+
+
+@pytest.fixture
+def made(undisturbed, tmp_path):
+    """A complete cache of three blocks, and its chunks."""
+    path = shutil.copytree(undisturbed, tmp_path / "feats.zarr")
     return path, chunks(path)
 
 
