@@ -1,4 +1,6 @@
+import os
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -65,3 +67,18 @@ def test_of_several_creators_one_wins_and_the_others_find_it(kind, bucket, tmp_p
     assert [path.name for path in tmp_path.iterdir()] == (["c.zarr"] if kind == "folder" else [])
     assert {key.partition("/")[0] for key in bucket.objects()} <= {"c.zarr"}
     FeatureCache.open(place)
+
+
+def test_a_half_made_cache_that_another_creator_finishes_just_now_hurts_nobody(tmp_path, monkeypatch):
+    half = tmp_path / ".c.zarr.abcd.creating"
+    half.mkdir()
+    stat = Path.stat
+
+    def renamed(self, **options):
+        if self == half and os.path.lexists(half):  # noqa: PTH110 - Path.exists is patched
+            half.rmdir()
+        return stat(self, **options)
+
+    monkeypatch.setattr(Path, "stat", renamed)
+    CacheWriter.create(tmp_path / "c.zarr", tiny_meta(), tiny_static())
+    assert [path.name for path in tmp_path.iterdir()] == ["c.zarr"]

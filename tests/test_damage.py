@@ -7,12 +7,12 @@ from pipeline.store.damage import damaged_blocks
 from pipeline.store.place import Place
 from pipeline.store.reader import FeatureCache
 from pipeline.store.schema import BY_NAME
-from pipeline.store.writer import CacheWriter
+from pipeline.store.writer import CacheWriter, sweep
 from pipeline.types import Status
 from tests.tiny_cache import tiny_cache, tiny_meta
 
 PER_BLOCK = [name for name, spec in BY_NAME.items() if spec.per_block and not spec.tokens_only]
-VANISHED = ("face/embedding", "scene/early", "frame_index", "source_sha256", "stage", "face_box")
+VANISHED = ("face/embedding", "source_bytes", "frame_index", "source_sha256", "stage", "face_box")
 
 
 @pytest.fixture
@@ -58,11 +58,11 @@ def test_flipped_bytes_are_found_and_their_blocks_can_be_computed_again(made):
 def test_a_cache_without_its_status_can_be_resumed_once_it_is_reset(made):
     flip(made / "status/c/1")
     with pytest.raises(CacheDamagedError, match="array 'status'"):
-        CacheWriter.resume(made)
+        sweep(made)
     with FeatureCache.open(made) as cache:
         assert [str(damage) for damage in damaged_blocks(cache)] == ["clips 8 to 15: status cannot be read"]
         CacheWriter(cache.place, cache.meta).reset_block(8)
-    CacheWriter.resume(made)
+    sweep(made)
 
 
 def test_chunks_that_vanished_are_found(made):
@@ -125,6 +125,7 @@ def complete(where):
         rows["frame_seconds"][:] = np.arange(meta.num_frames) / 25
         rows["num_decoded"][:] = 9
         rows["source_size"][:] = 72
+        rows["source_bytes"][:] = 100
         rows["source_sha256"][:] = "ab"
         rows["face_box"][:] = (1, 2, 3, 4)
         rows["face_score"][:] = 0.9

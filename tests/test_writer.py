@@ -10,7 +10,7 @@ import zarr
 
 from pipeline.errors import CacheError
 from pipeline.store.reader import FeatureCache
-from pipeline.store.writer import CacheWriter
+from pipeline.store.writer import CacheWriter, sweep
 from pipeline.types import Status
 from tests.tiny_cache import tiny_cache, tiny_meta
 
@@ -98,19 +98,54 @@ def test_a_full_disk_is_one_clear_error(tmp_path, monkeypatch):
         assert cache.status_counts()["pending"] == 48
 
 
-def test_resume_sweeps_up_what_a_killed_writer_left(tmp_path):
+def test_what_a_killed_writer_left_is_swept_up_on_demand(tmp_path):
     path = tiny_cache(tmp_path / "c.zarr")
     CacheWriter.resume(path).reset_block(8)
-    litter = [path / "status/c/1.abc.partial", path / "scene/early/c/1/0/0/0/0/0.abc.partial"]
-    for file in litter:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(b"half")
-    CacheWriter.resume(path)
+    litter = half_written(path)
+    sweep(path)
     assert all(file.exists() for file in litter), "another process may be writing them just now"
     for file in litter:
         os.utime(file, (0, 0))
     CacheWriter.resume(path)
+    assert all(file.exists() for file in litter), "a worker opens the cache and leaves litter alone"
+    sweep(path)
     assert not any(file.exists() for file in litter)
+
+
+def test_a_file_that_is_renamed_during_a_sweep_hurts_nobody(tmp_path, monkeypatch):
+    path = tiny_cache(tmp_path / "c.zarr")
+    CacheWriter.resume(path).reset_block(8)
+    litter = half_written(path)
+    stat = Path.stat
+
+    def renamed(self, **options):
+        if self.suffix == ".partial":
+            self.unlink(missing_ok=True)
+        return stat(self, **options)
+
+    monkeypatch.setattr(Path, "stat", renamed)
+    sweep(path)
+    assert not any(os.path.lexists(file) for file in litter)  # noqa: PTH110 - Path.exists is patched
+
+
+def half_written(path: Path) -> list[Path]:
+    """Files of a chunk that was never finished, in the block of row 8."""
+    litter = [path / "status/c/1.abc.partial", path / "scene/early/c/1/0/0/0/0/0.abc.partial"]
+    for file in litter:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(b"half")
+    return litter
+
+
+def test_a_status_that_cannot_be_read_is_one_line_when_a_block_is_begun(tmp_path):
+    path = tiny_cache(tmp_path / "c.zarr")
+    chunk = path / "status/c/1"
+    value = bytearray(chunk.read_bytes())
+    value[0] ^= 1
+    chunk.write_bytes(value)
+    writer = CacheWriter.resume(path)
+    with pytest.raises(CacheError, match="array 'status', clips 8 to 15, cannot be read"):
+        writer.mark_pending(8, [0])
 
 
 def test_threads_write_different_blocks_at_once(tmp_path):

@@ -18,7 +18,7 @@ from pipeline.store.place import Place
 from pipeline.store.reader import FeatureCache
 from pipeline.store.schema import RANDOM_WEIGHTS, CacheMeta
 from pipeline.store.sources import SourceChanges, compare_sources
-from pipeline.store.writer import CacheWriter
+from pipeline.store.writer import CacheWriter, sweep
 from pipeline.types import DatasetIndex
 
 _PACKAGES = ("torch", "torchvision", "open_clip_torch", "av", "opencv-python-headless", "zarr", "numpy")
@@ -48,7 +48,7 @@ def open_cache(index: DatasetIndex, config: ExtractConfig, brief: Brief, place: 
             CacheWriter.create(place, found.meta, found.static)
         except CacheExistsError:
             found = checked(index, config, brief, place)  # another share of the same job was quicker
-    CacheWriter.resume(place)
+    sweep(place)
     return found
 
 

@@ -11,7 +11,6 @@
 ``reader``      a cache -> arrays
 ``damage``      a cache -> the blocks that lost something
 ``summary``     a cache -> what it holds; ``export`` -> one HDF5 file
-``noise``       a cache of random numbers, to measure by
 
 The only package that imports zarr, obstore and h5py.
 """

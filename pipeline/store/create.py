@@ -62,8 +62,16 @@ def _create_folder(place: Place, meta: CacheMeta, values: Rows) -> None:
 def _sweep(path: Path) -> None:
     """Remove what creators left that were killed long ago."""
     for partial in path.parent.glob(f".{path.name}.*.creating"):
-        if partial.stat().st_mtime < time.time() - _LITTER_SECONDS:
+        if is_litter(partial):
             shutil.rmtree(partial, ignore_errors=True)
+
+
+def is_litter(path: Path) -> bool:
+    """Whether a half-written file or folder is too old for anybody to be at it; False once it is gone."""
+    try:
+        return path.stat().st_mtime < time.time() - _LITTER_SECONDS
+    except FileNotFoundError:
+        return False
 
 
 def _create_in_bucket(place: Place, meta: CacheMeta, values: Rows) -> None:

@@ -14,16 +14,6 @@ from pipeline.store.schema import ArraySpec
 from pipeline.types import Status
 
 _READERS = 4
-_OF_EVERY_DONE_CLIP = (
-    "frame_index",
-    "frame_seconds",
-    "frame_valid",
-    "num_decoded",
-    "source_size",
-    "source_sha256",
-)
-_OF_EVERY_FACE = ("face_box", "face_found")
-_OF_EVERY_FAILURE = ("stage", "reason")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,19 +67,14 @@ def _missing(cache: FeatureCache, rows: dict[str, npt.NDArray[Any]]) -> list[str
     """The arrays that hold fill values only, for a clip whose status says otherwise."""
     status = rows["status"]
     done = (status == Status.DONE) | (status == Status.DONE_WITHOUT_FACE)
-    found = []
-    for spec in cache.meta.arrays():
-        if spec.is_feature or spec.name in _OF_EVERY_DONE_CLIP:
-            needed = done
-        elif spec.name in _OF_EVERY_FACE:
-            needed = status == Status.DONE
-        elif spec.name in _OF_EVERY_FAILURE:
-            needed = status == Status.FAILED
-        else:
-            continue
-        if spec.name in rows and (needed & _is_empty(rows[spec.name], spec)).any():
-            found.append(spec.name)
-    return found
+    needed = {"done": done, "face": status == Status.DONE, "failed": status == Status.FAILED}
+    return [
+        spec.name
+        for spec in cache.meta.arrays()
+        if spec.name in rows
+        and spec.never_empty in needed
+        and (needed[spec.never_empty] & _is_empty(rows[spec.name], spec)).any()
+    ]
 
 
 def _is_empty(value: npt.NDArray[Any], spec: ArraySpec) -> npt.NDArray[np.bool_]:

@@ -8,7 +8,7 @@ import math
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -35,6 +35,8 @@ _BOUNDS = {
 }
 """Sizes, and numbers of names, that a cache may claim."""
 
+Kept = Literal["done", "face", "failed", "no"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class ArraySpec:
@@ -45,6 +47,9 @@ class ArraySpec:
     block); otherwise known beforehand and written at creation, as one chunk.
     low, high: range of every value of a done clip, checked by `cache verify`.
     tokens_only: present only in a cache made with `--tokens grid4` or `all`.
+    never_empty: of which clips something other than fill values is stored: every one that is done,
+    done with a face, or failed; "no" where fill values may be all there is. Each array written with
+    its block says one of them, and by it a chunk that vanished is known.
     """
 
     name: str
@@ -56,6 +61,12 @@ class ArraySpec:
     low: float | None = None
     high: float | None = None
     tokens_only: bool = False
+    never_empty: Kept | None = None
+
+    def __post_init__(self) -> None:
+        if self.per_block == (self.never_empty is None):
+            msg = f"array '{self.name}': an array written with its block, and no other, says 'never_empty'"
+            raise ValueError(msg)
 
     @property
     def is_feature(self) -> bool:
@@ -63,7 +74,7 @@ class ArraySpec:
         return self.dtype == "float16"
 
 
-_FEATURE = {"dtype": "float16", "per_block": True, "fill": float("nan")}
+_FEATURE = {"dtype": "float16", "per_block": True, "fill": float("nan"), "never_empty": "done"}
 _VIEW_FRAME = ("clip", "view", "frame")
 
 
@@ -111,6 +122,7 @@ ARRAYS: tuple[ArraySpec, ...] = (
         "Number of the frame among the clip's decoded frames.",
         dtype="int32",
         per_block=True,
+        never_empty="done",
         fill=-1,
         low=0,
     ),
@@ -120,6 +132,7 @@ ARRAYS: tuple[ArraySpec, ...] = (
         "Presentation time of the frame in its file, seconds.",
         dtype="float32",
         per_block=True,
+        never_empty="done",
         fill=float("nan"),
     ),
     _array(
@@ -128,6 +141,7 @@ ARRAYS: tuple[ArraySpec, ...] = (
         "False where a short clip repeats its last frame; every mean and attention skips it.",
         dtype="bool",
         per_block=True,
+        never_empty="done",
         fill=False,
     ),
     _array(
@@ -137,6 +151,7 @@ ARRAYS: tuple[ArraySpec, ...] = (
         "the mirrored picture); NaN on every frame of a clip without a face.",
         dtype="float32",
         per_block=True,
+        never_empty="face",
         fill=float("nan"),
     ),
     _array(
@@ -145,6 +160,7 @@ ARRAYS: tuple[ArraySpec, ...] = (
         "Detector's score; 0 where the box was interpolated.",
         dtype="float32",
         per_block=True,
+        never_empty="no",
         fill=0.0,
         low=0.0,
         high=1.0,
@@ -155,6 +171,7 @@ ARRAYS: tuple[ArraySpec, ...] = (
         "Whether the detector found the subject on this frame.",
         dtype="bool",
         per_block=True,
+        never_empty="face",
         fill=False,
     ),
     _array(
@@ -163,6 +180,7 @@ ARRAYS: tuple[ArraySpec, ...] = (
         "Frames of the clip that decode.",
         dtype="int32",
         per_block=True,
+        never_empty="done",
         fill=0,
         low=1,
     ),
@@ -172,6 +190,7 @@ ARRAYS: tuple[ArraySpec, ...] = (
         "Height and width of the upright source picture, pixels.",
         dtype="int32",
         per_block=True,
+        never_empty="done",
         fill=0,
         low=1,
     ),
@@ -181,6 +200,7 @@ ARRAYS: tuple[ArraySpec, ...] = (
         "Size of the source file when it was decoded; -1 for clips that are not done.",
         dtype="int64",
         per_block=True,
+        never_empty="done",
         fill=-1,
         low=1,
     ),
@@ -190,6 +210,7 @@ ARRAYS: tuple[ArraySpec, ...] = (
         "sha256 of the source file, hex; empty while pending.",
         dtype="str",
         per_block=True,
+        never_empty="done",
         fill="",
     ),
     _array(
@@ -198,6 +219,7 @@ ARRAYS: tuple[ArraySpec, ...] = (
         "For a failed clip, the step that gave up; else empty.",
         dtype="str",
         per_block=True,
+        never_empty="failed",
         fill="",
     ),
     _array(
@@ -207,6 +229,7 @@ ARRAYS: tuple[ArraySpec, ...] = (
         "that did not decode); else empty.",
         dtype="str",
         per_block=True,
+        never_empty="failed",
         fill="",
     ),
     _array(
@@ -216,6 +239,7 @@ ARRAYS: tuple[ArraySpec, ...] = (
         "its block: what is not 0 is complete.",
         dtype="uint8",
         per_block=True,
+        never_empty="no",
         fill=0,
         low=0,
         high=3,

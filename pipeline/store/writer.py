@@ -1,6 +1,5 @@
 """Writing a feature cache: created whole, then filled block by block, each block owned by one writer."""
 
-import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Self
@@ -10,13 +9,12 @@ import numpy.typing as npt
 import zarr
 
 from pipeline.errors import CacheError
-from pipeline.store.create import Rows, as_stored, create
+from pipeline.store.create import Rows, as_stored, create, is_litter
 from pipeline.store.place import Place, Where
 from pipeline.store.reader import FeatureCache, read_rows
 from pipeline.store.schema import BY_NAME, ArraySpec, CacheMeta
 
 _LAST = "status"
-_LITTER_SECONDS = 3600.0
 
 
 class CacheWriter:
@@ -44,13 +42,9 @@ class CacheWriter:
 
     @classmethod
     def resume(cls, where: Where) -> Self:
-        """Open a cache that exists, checked as for reading; litter of a killed writer is removed."""
+        """Open a cache that exists, checked as for reading."""
         with FeatureCache.open(where) as cache:
-            place, meta = cache.place, cache.meta
-        writer = cls(place, meta)
-        if place.is_local:
-            writer._sweep()
-        return writer
+            return cls(cache.place, cache.meta)
 
     def block_bounds(self, start: int) -> tuple[int, int]:
         """First row and end row of the block that begins at row `start`."""
@@ -78,10 +72,10 @@ class CacheWriter:
     def mark_pending(self, start: int, places: Sequence[int]) -> None:
         """Take back the status of some rows of a block, before they are written anew.
 
-        Raises CacheError when the disk refuses.
+        Raises CacheError when their status cannot be read, or when the disk refuses.
         """
         first, end = self.block_bounds(start)
-        status = np.asarray(self._arrays[_LAST][first:end]).copy()
+        status = read_rows(self.place, self._arrays[_LAST], BY_NAME[_LAST], first, end).copy()
         if status[list(places)].any():
             status[list(places)] = BY_NAME[_LAST].fill
             with self._refusals_told(first, end):
@@ -106,20 +100,6 @@ class CacheWriter:
             for spec in sorted(self._block_specs(), key=lambda spec: spec.name != _LAST):
                 self._arrays[spec.name][first:end] = rows[spec.name]
 
-    def _sweep(self) -> None:
-        """Remove half-written chunks of unfinished blocks, if too old for anybody to be writing them."""
-        spec = BY_NAME[_LAST]
-        status = read_rows(self.place, self._arrays[_LAST], spec, 0, self.meta.num_clips)
-        pending = np.flatnonzero(status == spec.fill)
-        unfinished = {str(block) for block in np.unique(pending // self.meta.block_clips)}
-        for spec in self._block_specs():
-            chunks = self.place.path / spec.name / "c"
-            for found in chunks.iterdir() if chunks.is_dir() else ():
-                if found.name.partition(".")[0] in unfinished:
-                    for path in (found, *found.rglob("*")):
-                        if path.suffix == ".partial" and path.stat().st_mtime < time.time() - _LITTER_SECONDS:
-                            path.unlink(missing_ok=True)
-
     def _refusals_told(self, first: int, end: int) -> AbstractContextManager[None]:
         """Turn a disk's or a bucket's refusal into a CacheError that names the clips."""
         return self.place.refusals_told(
@@ -129,6 +109,26 @@ class CacheWriter:
 
     def _block_specs(self) -> list[ArraySpec]:
         return [spec for spec in self.meta.arrays() if spec.per_block]
+
+
+def sweep(where: Where) -> None:
+    """Remove half-written chunks of unfinished blocks, if too old for anybody to be writing them.
+
+    In a bucket nothing is ever half written. Raises CacheError when the status cannot be read.
+    """
+    with FeatureCache.open(where) as cache:
+        place, meta = cache.place, cache.meta
+        if not place.is_local:
+            return
+        pending = np.flatnonzero(cache.read(_LAST) == BY_NAME[_LAST].fill)
+    unfinished = {str(block) for block in np.unique(pending // meta.block_clips)}
+    for spec in meta.arrays():
+        chunks = place.path / spec.name / "c"
+        for found in chunks.iterdir() if spec.per_block and chunks.is_dir() else ():
+            if found.name.partition(".")[0] in unfinished:
+                for path in (found, *found.rglob("*")):
+                    if path.suffix == ".partial" and is_litter(path):
+                        path.unlink(missing_ok=True)
 
 
 def _numpy_type(spec: ArraySpec) -> Any:
