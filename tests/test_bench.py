@@ -1,6 +1,7 @@
 """The bench measures what it says, on material it makes itself; no test looks at a time."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -12,10 +13,11 @@ from pipeline.bench.cluster import dask
 from pipeline.bench.encoding import flops_per_picture
 from pipeline.bench.material import prepared_clips
 from pipeline.bench.result import Goal, Measured
-from pipeline.bench.steps import seek
+from pipeline.bench.steps import same_frames, seek
 from pipeline.bench.usual import usual_way
 from pipeline.config import from_dict
 from pipeline.errors import ConfigError
+from pipeline.frames import FrameConfig, decode_clip
 from pipeline.process import ExtractConfig
 from tests.tiny_clip import tiny_model
 from tests.tiny_videos import write_video
@@ -131,13 +133,35 @@ def test_quick_parts_run_and_name_their_machine(videos: Path) -> None:
     assert len(document["goals"]) == 3
 
 
-def test_the_check_against_a_sequential_read_can_fail(videos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    config = small_config()
-    good = seek(videos, config)
+def test_files_that_do_not_decode_are_not_checked(videos: Path) -> None:
+    good = seek(videos, small_config())
     assert good.numbers["same_frames"] == {"a.mp4": True, "b.mp4": True, "broken.mp4": None}
     assert good.goals[0].value == 1
-    monkeypatch.setattr("pipeline.bench.steps._GREY_LEVELS", -1.0)
-    assert seek(videos, config).goals[0].met == "no"
+
+
+def test_the_check_against_a_sequential_read_fails_for_every_neighbour_that_differs(videos: Path) -> None:
+    path, config = videos / "a.mp4", FrameConfig(num_frames=4)
+    right, every = decode_clip(path, config), decode_clip(path, FrameConfig(num_frames=12))
+    assert same_frames(right, path, config)
+    tried = 0
+    for row, index in enumerate(right.index_U):
+        for neighbour in {max(0, index - 1), min(11, index + 1)} - {index}:
+            wrong_UHWC = right.rgb_UHWC.copy()
+            wrong_UHWC[row] = every.rgb_UHWC[neighbour]
+            assert not np.array_equal(wrong_UHWC, right.rgb_UHWC)
+            assert not same_frames(replace(right, rgb_UHWC=wrong_UHWC), path, config)
+            tried += 1
+    assert tried >= 6
+
+
+def test_the_check_against_a_sequential_read_looks_at_one_level_and_at_numbers(videos: Path) -> None:
+    path, config = videos / "a.mp4", FrameConfig(num_frames=4)
+    right = decode_clip(path, config)
+    nearly_UHWC = right.rgb_UHWC.copy()
+    nearly_UHWC[2, 5, 7, 1] ^= 1
+    assert not same_frames(replace(right, rgb_UHWC=nearly_UHWC), path, config)
+    assert not same_frames(replace(right, num_decoded=13), path, config)
+    assert not same_frames(right, path, FrameConfig(num_frames=5))
 
 
 def test_the_operations_of_vit_l_14_are_those_published() -> None:

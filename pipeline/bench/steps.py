@@ -5,26 +5,26 @@ Letters: U frames; H, W picture.
 
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import av
 import numpy as np
 import torch
+from av.video.reformatter import VideoReformatter
 
 from pipeline.bench.encoding import best_seconds
 from pipeline.bench.material import videos_of
 from pipeline.bench.result import Goal, Measured
 from pipeline.bench.usual import usual_way
+from pipeline.frames import FrameConfig, sample_indices
 from pipeline.process import ExtractConfig, InlineDecoder, Tools
 from pipeline.process.block import decode_job
 from pipeline.runner.opening import describe, static_rows
 from pipeline.runner.work import Brief
 from pipeline.store.writer import CacheWriter
-from pipeline.types import Bytes, ClipFailed, ClipRef, DatasetIndex, Split, Status
-
-_GREY_LEVELS = 2.0
-_SAME_FRAME_SECONDS = 1e-3
+from pipeline.types import Bytes, ClipFailed, ClipRef, DatasetIndex, Frames, Split, Status
 
 
 def decoded_clips(index: DatasetIndex, config: ExtractConfig) -> tuple[list[Bytes], float]:
@@ -67,33 +67,46 @@ def _same_as_sequential(path: Path, config: ExtractConfig) -> bool | None:
     """None for a file that does not decode."""
     clip = ClipRef(clip_id=path.name, path=path.name, label=0, splits=(Split.TRAIN,))
     ((_, answer),) = InlineDecoder().stream([decode_job(path.parent, clip, config)])
-    if isinstance(answer, ClipFailed):
-        return None
-    wanted = dict(zip(answer.frames.index_U.tolist(), range(len(answer.frames.index_U)), strict=True))
+    return None if isinstance(answer, ClipFailed) else same_frames(answer.frames, path, config.frames)
+
+
+def same_frames(frames: Frames, path: Path, config: FrameConfig) -> bool:
+    """Whether the frames are those that a plain read of the whole file gives: numbers and every byte.
+
+    All lie the same way up, one of eight, which only the player's wish decides.
+    """
+    row_of = {index: row for row, index in enumerate(frames.index_U.tolist())}
+    ways = [(quarter, mirror) for quarter in range(4) for mirror in (False, True)]
     number = 0
+    for number, rgb_HWC in enumerate(_sequential(path), start=1):
+        row = row_of.get(number - 1)
+        if row is not None:
+            ours_HWC = frames.rgb_UHWC[row]
+            ways = [way for way in ways if np.array_equal(_turned(rgb_HWC, *way), ours_HWC)]
+    expected_U = np.unique(sample_indices(number, config)[0]) if number else np.empty(0)
+    return bool(ways) and number == frames.num_decoded and np.array_equal(frames.index_U, expected_U)
+
+
+def _turned(rgb_HWC: Bytes, quarter: int, mirror: bool) -> Bytes:  # noqa: FBT001
+    return np.rot90(rgb_HWC[:, ::-1] if mirror else rgb_HWC, quarter)
+
+
+def _sequential(path: Path) -> Iterator[Bytes]:
+    """Every frame that decodes, as RGB with square pixels, of the size of the first."""
+    reformatter, width, height = VideoReformatter(), 0, 0
     with av.open(str(path)) as container:
-        container.streams.video[0].thread_count = 1  # with more, damaged pictures are mended otherwise
-        for packet in container.demux(container.streams.video[0]):
+        stream = container.streams.video[0]
+        stream.thread_count = 1  # with more, damaged pictures are mended otherwise
+        for packet in container.demux(stream):
             try:
                 pictures = packet.decode()
             except av.FFmpegError:
                 continue
             for picture in pictures:
-                place = wanted.get(number)
-                if place is not None and not _same_picture(answer.frames.rgb_UHWC[place], picture):
-                    return False
-                number += 1
-    return number == answer.frames.num_decoded
-
-
-def _same_picture(rgb_HWC: Bytes, picture: Any) -> bool:
-    """Equal up to rounding of colours, whichever way up the player is to show it."""
-    plain = picture.to_ndarray(format="rgb24").astype(np.int16)
-    turned = [np.rot90(plain, quarter) for quarter in range(4)]
-    turned = [other for other in turned if other.shape == rgb_HWC.shape]
-    if not turned:  # pixels that are not square are made so: then the mean colour has to do
-        return bool(np.abs(rgb_HWC.mean(axis=(0, 1)) - plain.mean(axis=(0, 1))).max() <= _GREY_LEVELS)
-    return min(float(np.abs(rgb_HWC - other).mean()) for other in turned) <= _GREY_LEVELS
+                if not width:
+                    aspect = float(stream.sample_aspect_ratio or 1)
+                    width, height = max(1, round(picture.width * aspect)), picture.height
+                yield reformatter.reformat(picture, width, height, "rgb24", threads=1).to_ndarray()
 
 
 def detect(tools: Tools, frames: list[Bytes], repeats: int) -> Measured:
