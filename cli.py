@@ -10,7 +10,7 @@ import json
 import os
 import sys
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -116,7 +116,7 @@ def extract(
     retry_failed: Annotated[bool, typer.Option(help="Take failed clips up again.")] = False,
     take_over: Annotated[bool, typer.Option(help="Even if another run seems to hold the cache.")] = False,
     decoders: Annotated[int | None, typer.Option(help="Decoding processes per worker [by cores].")] = None,
-    clip_seconds: Annotated[float, typer.Option(help="Limit for decoding a clip.")] = 300,
+    clip_seconds: Annotated[float | None, typer.Option(help="Limit for decoding a clip [300].")] = None,
     strict: Annotated[bool, typer.Option(help="Exit with 3 when a clip has failed.")] = False,
     set_: Settings = None,
     json_: Json = False,
@@ -147,24 +147,20 @@ def extract(
     unknown = sorted({index.class_names[c.label] for c in index.clips if c.label >= 0 and c.polarity < 0})
     if unknown:
         say(f"note: the polarity of {', '.join(unknown)} is not known; training will ask for it")
-    crew = runner.gather(config, who)
     try:
-        say(f"{encoder} ({encoder_weights}), faces by {detector}, {crew.where}")
-        if crew.dashboard:
-            say(f"dashboard: {crew.dashboard}")
-        if dry_run:
-            answer(runner.plan(index, config, crew, cache, options), json_)
-            return
-        with progress_bar("extracting", "clips") as (start, advance):
-            report = runner.extract(
-                index, config, crew, cache, options, on_progress=show_speed(start, advance)
-            )
+        with closing(runner.gather(config, who)) as crew:
+            say(f"{encoder} ({encoder_weights}), faces by {detector}, {crew.where}")
+            if crew.dashboard:
+                say(f"dashboard: {crew.dashboard}")
+            if dry_run:
+                answer(runner.plan(index, config, crew, cache, options), json_)
+                return
+            with progress_bar("extracting", "clips") as (start, advance):
+                shown = show_speed(start, advance)
+                report = runner.extract(index, config, crew, cache, options, on_progress=shown)
     except KeyboardInterrupt:
         say(f"stopped; finished blocks are safe in {cache}. The same command goes on from there.")
-        crew.close()
         leave_at_once(_EXIT_INTERRUPTED)
-    finally:
-        crew.close()
     answer(report, json_)
     if strict and report.num_failed:
         raise typer.Exit(_EXIT_FAILED_CHECK)
@@ -421,7 +417,9 @@ def bench(
     ] = None,
     num_clips: Annotated[int, typer.Option(help="Clips for most parts; the folder's are repeated.")] = 16,
     baseline_clips: Annotated[int, typer.Option(help="Clips for the script to compare with.")] = 2,
-    repeats: Annotated[int, typer.Option(help="Of short measurements; the best counts.")] = 3,
+    repeats: Annotated[
+        int, typer.Option(help="The best counts; decode, detect: always 3; pipeline: at most 2.")
+    ] = 3,
     encode_pictures: Annotated[int, typer.Option(help="Pictures for the bare encoder.")] = 64,
     cache_clips: Annotated[int, typer.Option(help="Clips of the cache that is loaded.")] = 16_372,
     dask_blocks: Annotated[int, typer.Option(help="Empty blocks handed out by Dask.")] = 15_625,

@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -82,16 +83,18 @@ def progress_bar(what: str, unit: str) -> Iterator[tuple[Callable[[float], None]
 
 
 def show_speed(start: Callable[[float], None], advance: Callable[..., None]) -> "Callable[[Speed], None]":
-    """Shows a run's speed on a progress bar."""
+    """Shows a run's speed on a progress bar, which begins with the first; any thread may call it."""
     told: float | None = None
+    one_at_a_time = threading.Lock()
 
     def show(speed: "Speed") -> None:
         nonlocal told
-        if told is None:
-            start(speed.total)
-            told = 0.0
-        advance(speed.clips - told, str(speed))
-        told = speed.clips
+        with one_at_a_time:
+            if told is None:
+                start(speed.total)
+                told = 0.0
+            advance(speed.clips - told, str(speed))
+            told = speed.clips
 
     return show
 

@@ -203,7 +203,8 @@ def test_a_plan_tells_bytes_and_writes_nothing(index, undisturbed, tmp_path):
     assert fresh.bytes_by_array["scene/early"] == 20 * 1 * 4 * 4 * 3 * 384 * 2
     assert (fresh.num_timed, fresh.where) == (2, "in this process")  # 2 x 4 frames fill a batch of 8
     finished = plan(index, undisturbed, RunOptions())
-    assert (finished.num_pending, finished.num_timed, finished.seconds) == (0, 0, 0.0)
+    assert (finished.num_pending, finished.num_timed, finished.seconds) == (0, 0, None)
+    assert finished.lines()[-1] == "nothing to do; nothing was written"
     assert "0 of 20 clips to do, in 0 of 3 blocks of 8" in finished.lines()[0]
 
 

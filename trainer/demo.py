@@ -31,8 +31,9 @@ from pipeline.datasets.synthetic import (
 )
 from pipeline.errors import OusError
 from pipeline.process import ExtractConfig, Tools, load_tools, prepare_clip
-from pipeline.runner import LocalCrew, Speed, choose_device, extract
+from pipeline.runner import LocalCrew, choose_device, extract
 from pipeline.sheet import shrunk, stream_row, tile, write_png
+from pipeline.terminal import show_speed
 from pipeline.types import DatasetIndex
 from trainer import plots
 from trainer.config import TrainConfig, smoke
@@ -208,13 +209,7 @@ def _extract(
 ) -> float:
     """Fill the cache; returns the share of frames on which the face was found."""
     advance = bar("extracting", len(index.clips))
-    told = 0.0
-
-    def show(speed: Speed) -> None:
-        nonlocal told
-        advance(speed.clips - told)
-        told = speed.clips
-
+    show = show_speed(lambda _: None, lambda clips, _: advance(clips))
     report = extract(index, tools.config, LocalCrew.of(tools), cache_path, on_progress=show)
     if report.num_failed:
         first = ": ".join(report.failures[0])

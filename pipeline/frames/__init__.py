@@ -15,10 +15,11 @@ number of packets as the guess of n; where the guess was wrong a second pass tak
 
 from pipeline.frames.decode import decode_clip
 from pipeline.frames.jobs import DecodeAnswer, Decoded, DecodeJob, Decoder, InlineDecoder
-from pipeline.frames.pool import DecodePool
+from pipeline.frames.pool import CLIP_SECONDS, DecodePool
 from pipeline.frames.sampling import FrameConfig, is_mirrored, sample_indices, view_offset
 
 __all__ = [
+    "CLIP_SECONDS",
     "DecodeAnswer",
     "DecodeJob",
     "DecodePool",

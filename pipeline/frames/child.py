@@ -21,10 +21,9 @@ def main() -> None:
     end = socket.socket(fileno=int(sys.argv[1]))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _die_with_parent()
-    limit = int(sys.argv[2])
-    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    keep_memory_below(int(sys.argv[2]))
     try:
+        wire.send(end, "ready")
         while True:
             job, _ = wire.receive(end)
             answer = decode_job(job)
@@ -35,6 +34,14 @@ def main() -> None:
             del answer  # its pixels would lie beside those of the next clip
     except wire.ClosedError:
         return
+
+
+def keep_memory_below(limit: int) -> None:
+    """Bound this process's address space, lower than a bound that is there already; and no core dumps."""
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    most = limit if hard == resource.RLIM_INFINITY else min(hard, limit)
+    resource.setrlimit(resource.RLIMIT_AS, (most, most))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def _die_with_parent() -> None:

@@ -1,7 +1,7 @@
 """What is asked of a decoder and what it answers, wherever it runs."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Protocol, Self, TypeAlias
@@ -61,7 +61,7 @@ class Parcel:
 class Decoder(Protocol):
     """Decodes clips, somewhere."""
 
-    def stream(self, jobs: Sequence[DecodeJob]) -> Iterator[tuple[int, DecodeAnswer]]:
+    def stream(self, jobs: Sequence[DecodeJob]) -> Generator[tuple[int, DecodeAnswer], None, None]:
         """The place of each job and its answer, in the order in which they are ready.
 
         Whoever asks for the next answer has done with the pixels of the one before.
@@ -72,7 +72,7 @@ class Decoder(Protocol):
 class InlineDecoder:
     """Decodes in the caller's thread, one clip after the other: what a decoder does, put plainly."""
 
-    def stream(self, jobs: Sequence[DecodeJob]) -> Iterator[tuple[int, DecodeAnswer]]:
+    def stream(self, jobs: Sequence[DecodeJob]) -> Generator[tuple[int, DecodeAnswer], None, None]:
         """Every job's answer, in order."""
         for place, job in enumerate(jobs):
             yield place, decode_job(job)

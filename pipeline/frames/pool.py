@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -19,6 +19,7 @@ from typing import Self
 
 import numpy as np
 
+from pipeline.errors import OusError
 from pipeline.frames import wire
 from pipeline.frames.jobs import DecodeAnswer, DecodeJob, Parcel
 from pipeline.types import Bytes, ClipFailed
@@ -27,6 +28,7 @@ CLIP_SECONDS = 300.0
 WAITING_BYTES = 2 << 30
 CHILD_BYTES = 6 << 30
 _ATTEMPTS = 2
+_START_SECONDS = 120.0
 _DYING_SECONDS = 1.0
 """A child whose end of the socket is closed is given this long to end by itself, and to say how."""
 _PACKAGE_ROOT = Path(__file__).parents[2]
@@ -89,7 +91,7 @@ class DecodePool:
         """The process ids of the children that are alive."""
         return [child.pid for child in list(self._children.values())]
 
-    def stream(self, jobs: Sequence[DecodeJob]) -> Iterator[tuple[int, DecodeAnswer]]:
+    def stream(self, jobs: Sequence[DecodeJob]) -> Generator[tuple[int, DecodeAnswer], None, None]:
         """Every job's place and answer, as they become ready; see `jobs.Decoder`.
 
         Several threads may stream at a time. Leaving early gives up what is not decoded yet. Raises
@@ -106,9 +108,11 @@ class DecodePool:
                 place, answer, num_bytes = stream.answers.get()
                 if isinstance(answer, Exception):
                     raise answer
-                yield place, answer
-                del answer
-                self._room.leave(num_bytes)
+                try:
+                    yield place, answer
+                finally:
+                    del answer
+                    self._room.leave(num_bytes)
         finally:
             stream.left.set()
             self._streams.discard(stream)
@@ -169,13 +173,8 @@ class DecodePool:
         """A child's answer and the room that it takes; a second child is tried when the first dies."""
         death = ""
         for _ in range(_ATTEMPTS):
-            if self._closed:
-                break
-            if number not in self._children:
-                self._children[number] = _Child(self._child_bytes)
-            child = self._children[number]
             try:
-                return self._ask(child, job)
+                return self._ask(self._child(number), job)
             except TimeoutError:
                 self._discard(number)
                 limit = f"{self._clip_seconds:g} s"
@@ -185,6 +184,30 @@ class DecodePool:
                 death = self._children.pop(number).stop()
         reason = f"the decoder crashed on it in {_ATTEMPTS} attempts ({death})"
         return ClipFailed(stage="decode", reason=reason), 0
+
+    def _child(self, number: int) -> "_Child":
+        """The child of that number, a new one where there is none.
+
+        Raises PoolClosedError, or OusError when none can be started: no clip is to blame for that.
+        """
+        for attempt in range(_ATTEMPTS):
+            if number in self._children:
+                break
+            self._children[number] = child = _Child(self._child_bytes)
+            try:
+                if self._closed:
+                    raise PoolClosedError
+                child.greet()
+            except (wire.ClosedError, TimeoutError) as error:
+                child.kill()
+                death = self._children.pop(number).stop()
+                if attempt + 1 == _ATTEMPTS:
+                    msg = (
+                        f"Decoding processes do not start ({death}); see the lines above, or whether this "
+                        "machine limits memory or processes (ulimit -a)."
+                    )
+                    raise OusError(msg) from error
+        return self._children[number]
 
     def _ask(self, child: "_Child", job: DecodeJob) -> tuple[DecodeAnswer, int]:
         child.end.settimeout(self._clip_seconds)
@@ -219,6 +242,11 @@ class _Child:
     def pid(self) -> int:
         """Its process id."""
         return self._process.pid
+
+    def greet(self) -> None:
+        """Wait for its first word: it has loaded what it needs. Raises ClosedError or TimeoutError."""
+        self.end.settimeout(_START_SECONDS)
+        wire.receive(self.end)
 
     def kill(self) -> None:
         """End the process, at once."""

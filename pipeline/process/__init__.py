@@ -5,7 +5,7 @@
 """
 
 from pipeline.faces import untrained_retinaface
-from pipeline.frames import DecodePool, Decoder, InlineDecoder
+from pipeline.frames import CLIP_SECONDS, DecodePool, Decoder, InlineDecoder
 from pipeline.process.block import (
     STAGES_OF_WORK,
     BlockOutcome,
@@ -17,6 +17,7 @@ from pipeline.process.block import (
 from pipeline.process.tools import CropTools, ExtractConfig, Tools, load_crop_tools, load_tools
 
 __all__ = [
+    "CLIP_SECONDS",
     "STAGES_OF_WORK",
     "BlockOutcome",
     "CropTools",

@@ -5,7 +5,7 @@ broad `except` for the steps stands here, at the clip's boundary.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -33,6 +33,8 @@ from pipeline.types import (
     Streams,
 )
 
+_NO_HOST_MEMORY = "DefaultCPUAllocator"
+"""In the message of the RuntimeError that torch raises when the host's memory does not suffice."""
 _LARGEST_HALF = float(np.finfo(np.float16).max)
 
 
@@ -123,11 +125,12 @@ def process_block(
     seconds = StageSeconds()
     jobs = [decode_job(root, clip, tools.config) for clip in clips]
     cropped: list[_Cropped | ClipFailed | None] = [None] * len(clips)
-    for place, decoded in (decoder or frame_step.InlineDecoder()).stream(jobs):
-        cropped[place] = _attempt(clips[place], decoded, tools.crop, seconds)
-        del decoded  # its pixels may be many; the decoder waits for their room
-        if on_progress is not None:
-            on_progress(0.0)
+    with closing((decoder or frame_step.InlineDecoder()).stream(jobs)) as answers:
+        for place, decoded in answers:
+            cropped[place] = _attempt(clips[place], decoded, tools.crop, seconds)
+            del decoded  # its pixels may be many; the decoder waits for their room
+            if on_progress is not None:
+                on_progress(0.0)
     prepared = [item for item in cropped if item is not None]
     assert len(prepared) == len(clips), "a decoder answers every job"
     good = [item for item in prepared if isinstance(item, _Cropped)]
@@ -204,12 +207,14 @@ def _cropped(clip: ClipRef, decoded: frame_step.Decoded, tools: CropTools) -> Pr
 
 @contextmanager
 def _step(stage: str) -> Iterator[None]:
-    """Turn whatever a step raises into a ClipError that names it; running out of memory passes."""
+    """Turn whatever a step raises into a ClipError that names it; what is the machine's fault passes."""
     try:
         yield
-    except (ClipError, MemoryError, torch.OutOfMemoryError):
+    except (ClipError, MemoryError, torch.AcceleratorError, torch.OutOfMemoryError):
         raise
     except Exception as error:  # noqa: BLE001 - the boundary of a clip: anything wrong ends this clip alone
+        if _NO_HOST_MEMORY in str(error):
+            raise MemoryError(first_line(error)) from error
         raise ClipError(stage, f"unexpected {type(error).__name__}: {first_line(error)}") from error
 
 

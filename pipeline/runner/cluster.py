@@ -31,15 +31,17 @@ from distributed import (
     WorkerPlugin,
     as_completed,
     get_worker,
+    wait,
 )
 from distributed.scheduler import KilledWorker
 
 from pipeline.errors import OusError, first_line
 from pipeline.runner.crew import StoppedError
 from pipeline.runner.machine import available_cores, shares_of_cores, visible_gpus
-from pipeline.runner.work import THREADS_PER_WORKER, BlockReport, BlockTask, Brief, Worker, WorkerSetup
+from pipeline.runner.work import THREADS_PER_WORKER, BlockReport, BlockTask, Brief, Timed, Worker, WorkerSetup
 from pipeline.types import ClipRef
 
+_HERE = "127.0.0.1"
 _IN_FLIGHT = 4
 """Blocks per worker thread that are handed out: enough that none waits, few enough to forget."""
 _JOIN_SECONDS, _START_SECONDS, _GOODBYE_SECONDS = 15, 50, 3
@@ -136,14 +138,13 @@ class ClusterCrew:
         except TimeoutError as error:
             msg = f"No worker has joined the scheduler within {_START_SECONDS} s; start some and run again."
             raise OusError(msg) from error
-        with _told():
-            brief: Brief = self._client.submit(_brief, self._plugin, pure=False).result()
+        brief: Brief = _result(self._client.submit(_brief, self._plugin, pure=False))
         return brief
 
-    def time_clips(self, root: Path, clips: Sequence[ClipRef]) -> float:
+    def time_clips(self, root: Path, clips: Sequence[ClipRef]) -> Timed:
         """See `Crew`."""
-        with _told():
-            return float(self._client.submit(_time_clips, self._plugin, root, clips, pure=False).result())
+        timed: Timed = _result(self._client.submit(_time_clips, self._plugin, root, clips, pure=False))
+        return timed
 
     def run(
         self, tasks: Iterable[BlockTask], on_progress: Callable[[float], None] | None = None
@@ -195,15 +196,21 @@ class ClusterCrew:
 
     def close(self) -> None:
         """See `Crew`. Blocks under way end unwritten at their next batch."""
-        with _if_it_answers():
-            self._client.unregister_worker_plugin(self._plugin)
         if self._cluster is not None:
             _kill_workers(self._cluster)
+        else:
+            goodbye = threading.Thread(target=self._take_plugin_away, daemon=True)
+            goodbye.start()
+            goodbye.join(_GOODBYE_SECONDS)  # a worker that is loading its models answers later
         with _if_it_answers():
             self._client.close(timeout=_GOODBYE_SECONDS)
         if self._cluster is not None:
             with _if_it_answers():
                 self._cluster.close(timeout=_GOODBYE_SECONDS)
+
+    def _take_plugin_away(self) -> None:
+        with _if_it_answers():
+            self._client.unregister_worker_plugin(self._plugin)
 
     def _ready(self, done: Any) -> Iterator[tuple[Any, Any]]:
         """What an `as_completed` gives, with a look at the workers now and then while nothing comes."""
@@ -235,6 +242,16 @@ class ClusterCrew:
             self._tell(float(event[1]))
 
 
+def _result(future: Any) -> Any:
+    """What a worker gives back, or raises."""
+    with _told():
+        wait([future])
+    if future.status == "error" and isinstance(error := future.exception(), OSError):
+        raise error  # of the worker, such as a file that it may not read: the way to it is well
+    with _told():
+        return future.result()
+
+
 def _if_it_answers() -> contextlib.suppress:
     """For a goodbye to a cluster that may be gone, or too busy to notice."""
     return contextlib.suppress(OSError, TimeoutError, ValueError, RuntimeError, CancelledError)
@@ -264,16 +281,17 @@ def _told() -> Iterator[None]:
 def _nanny(environment: dict[str, str]) -> dict[str, Any]:
     options = {
         "nthreads": THREADS_PER_WORKER, "memory_limit": 0, "env": environment, "silence_logs": _LOGGED,
+        "host": _HERE, "dashboard_address": f"{_HERE}:0",
     }  # fmt: skip
     return {"cls": Nanny, "options": options}
 
 
 def _start(workers: dict[int, dict[str, Any]]) -> tuple[Client, Any]:
-    """A cluster of these workers on this machine, for this user's programs alone."""
+    """A cluster of these workers on this machine, which no other machine can reach."""
     _configure()
     scheduler = {
         "cls": Scheduler,
-        "options": {"host": "127.0.0.1", "dashboard_address": "127.0.0.1:0"},
+        "options": {"host": _HERE, "dashboard_address": f"{_HERE}:0"},
     }
     try:
         cluster = SpecCluster(workers=workers, scheduler=scheduler, silence_logs=_LOGGED)
@@ -298,7 +316,8 @@ def _start_dask_cuda(gpus: list[str]) -> tuple[Client, Any]:
         threads_per_worker=THREADS_PER_WORKER,
         memory_limit=0,
         device_memory_limit=0,
-        dashboard_address="127.0.0.1:0",
+        host=_HERE,
+        dashboard_address=f"{_HERE}:0",
     )
     return Client(cluster, set_as_default=False), cluster
 
@@ -341,7 +360,7 @@ class _Holder(WorkerPlugin):
             os.sched_setaffinity(0, self._cores)  # threads that the worker starts from now on inherit it
         if self._is_own and threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the client's affair
-        self._few_threads = worker.state.nthreads < THREADS_PER_WORKER
+        self._threads = int(worker.state.nthreads)
         self._address = worker.address
         self._starting = threading.Lock()
         self._places = threading.BoundedSemaphore(THREADS_PER_WORKER)
@@ -380,12 +399,12 @@ class _Holder(WorkerPlugin):
         with self._places:
             report = self.worker().run(task, tell)
         send(untold)
-        if not self._few_threads:
+        if self._threads == THREADS_PER_WORKER:
             return report
-        note = (
-            f"the worker at {self._address} has one thread, so that decoding waits for encoding; "
-            f"start it with --nthreads {THREADS_PER_WORKER}"
-        )
+        few = self._threads < THREADS_PER_WORKER
+        why = "decoding waits for encoding" if few else "it keeps blocks that others could do"
+        note = f"the worker at {self._address} has --nthreads {self._threads}: {why}; start it with "
+        note += f"--nthreads {THREADS_PER_WORKER}"
         return replace(report, warnings=(*report.warnings, note))
 
 
@@ -416,7 +435,7 @@ def _brief(plugin: str) -> Brief:
     return _holder(plugin).worker().brief()
 
 
-def _time_clips(plugin: str, root: Path, clips: Sequence[ClipRef]) -> float:
+def _time_clips(plugin: str, root: Path, clips: Sequence[ClipRef]) -> Timed:
     return _holder(plugin).worker().time_clips(root, clips)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Protocol, Self
 
 from pipeline.process import Tools
-from pipeline.runner.work import THREADS_PER_WORKER, BlockReport, BlockTask, Brief, Worker, WorkerSetup
+from pipeline.runner.work import THREADS_PER_WORKER, BlockReport, BlockTask, Brief, Timed, Worker, WorkerSetup
 from pipeline.types import ClipRef
 
 _GOODBYE_SECONDS = 2.0
@@ -50,8 +50,8 @@ class Crew(Protocol):
         """
         ...
 
-    def time_clips(self, root: Path, clips: Sequence[ClipRef]) -> float:
-        """How many seconds one worker takes to process these clips, without a result."""
+    def time_clips(self, root: Path, clips: Sequence[ClipRef]) -> Timed:
+        """How long one worker takes for these clips, the first once more before; nothing is kept."""
         ...
 
     def close(self) -> None:
@@ -108,7 +108,7 @@ class LocalCrew:
         """See `Crew`."""
         return self.worker.brief()
 
-    def time_clips(self, root: Path, clips: Sequence[ClipRef]) -> float:
+    def time_clips(self, root: Path, clips: Sequence[ClipRef]) -> Timed:
         """See `Crew`."""
         return self.worker.time_clips(root, clips)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pipeline.config import require_range
 from pipeline.errors import ConfigError
-from pipeline.process import ExtractConfig
+from pipeline.process import CLIP_SECONDS, ExtractConfig
 from pipeline.runner.crew import Crew, LocalCrew
 from pipeline.runner.machine import require_gpus
 from pipeline.runner.work import WorkerSetup
@@ -20,14 +20,14 @@ class CrewOptions:
     gpus: one worker process each; 0 for the CPU; None for one GPU if there is one, in this process.
     workers: processes on this machine's cores, 0 GPUs. scheduler: ``sync`` for this process, or the
     address or scheduler file of a Dask cluster that stands. decoders: decoding children per worker,
-    None to choose by the cores. clip_seconds: limit for decoding one clip.
+    None to choose by the cores. clip_seconds: limit for decoding one clip, None for the usual one.
     """
 
     gpus: int | None = None
     workers: int | None = None
     scheduler: str | None = None
     decoders: int | None = None
-    clip_seconds: float = 300.0
+    clip_seconds: float | None = None
 
     def __post_init__(self) -> None:
         if self.gpus is not None:
@@ -36,7 +36,8 @@ class CrewOptions:
             require_range("--workers", self.workers, 1)
         if self.decoders is not None:
             require_range("--decoders", self.decoders, 1)
-        require_range("--clip-seconds", self.clip_seconds, 1)
+        if self.clip_seconds is not None:
+            require_range("--clip-seconds", self.clip_seconds, 1)
         if self.workers is not None and self.gpus:
             msg = (
                 f"--workers {self.workers} with --gpus {self.gpus}: there is one worker per GPU; "
@@ -77,7 +78,10 @@ def gather(config: ExtractConfig, options: CrewOptions) -> Crew:
     if options.workers is not None:
         device = "cpu"
     setup = WorkerSetup(
-        config=config, device=device, decoders=options.decoders, clip_seconds=options.clip_seconds
+        config=config,
+        device=device,
+        decoders=options.decoders,
+        clip_seconds=options.clip_seconds or CLIP_SECONDS,
     )
     if options.scheduler == SYNC or (options.scheduler is None and not (options.workers or options.gpus)):
         return LocalCrew(setup)

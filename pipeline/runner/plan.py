@@ -8,17 +8,20 @@ from pipeline.process import ExtractConfig
 from pipeline.runner.crew import Crew
 from pipeline.runner.opening import checked
 from pipeline.runner.tasks import RunOptions, blocks_to_do, new_blocks
+from pipeline.runner.work import Timed
 from pipeline.store.place import Place, Where
 from pipeline.types import DatasetIndex
 
 _LONG_MINUTES = 5
+_FEWEST = 2
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
     """What a run would do: clips in all and still to do, blocks, bytes by array, and the time.
 
-    seconds: an estimate from `num_timed` clips that one worker processed.
+    seconds: an estimate from `num_timed` clips that one worker processed; None when all those tried
+    failed.
     """
 
     num_clips: int
@@ -28,7 +31,7 @@ class Plan:
     bytes_by_array: dict[str, int]
     where: str
     num_workers: int
-    seconds: float
+    seconds: float | None
     num_timed: int
 
     @property
@@ -47,28 +50,37 @@ class Plan:
 
     def lines(self) -> list[str]:
         """For people."""
-        took = f"from {self.num_timed} clips timed {self.where}" if self.num_timed else "nothing to time"
         return [
             f"{self.num_pending} of {self.num_clips} clips to do, in {self.num_blocks_pending} of "
             f"{self.num_blocks} blocks of {self.block_clips}",
             *(f"  {size / 1e6:10.2f} MB  {name}" for name, size in self.bytes_by_array.items()),
             f"  {self.num_bytes / 1e6:10.2f} MB  in all",
-            f"about {_spoken(self.seconds)}, {took}; nothing was written",
+            f"{self._time()}; nothing was written",
         ]
+
+    def _time(self) -> str:
+        if not self.num_pending:
+            return "nothing to do"
+        if self.seconds is None:
+            return "NO ESTIMATE OF THE TIME: every clip that was tried failed"
+        return f"about {_spoken(self.seconds)}, from {self.num_timed} clips timed {self.where}"
 
 
 def plan(index: DatasetIndex, config: ExtractConfig, crew: Crew, cache: Where, options: RunOptions) -> Plan:
     """What `extract` would do, without writing; an existing cache is checked as it would be.
 
-    The clips that are timed fill a batch of the encoder, so that the rate is that of a long run.
+    A few clips are timed, spread over those to do, enough to fill a batch of the encoder. Start-up is
+    left out; so is the overlap of one block's decoding with another's encoding.
     """
     place, brief = Place.of(cache), crew.brief()
     meta = checked(index, config, brief, place).meta
     blocks = blocks_to_do(place, options) if place.exists() else new_blocks(meta, options)
     rows = [row for _, block in blocks for row in block]
-    enough = max(1, brief.batch_pictures // (config.frames.num_frames * config.frames.num_views))
-    timed = [index.clips[row] for row in rows[:enough]]
-    seconds = crew.time_clips(index.root.absolute(), timed) / len(timed) if timed else 0.0
+    enough = max(_FEWEST, brief.batch_pictures // (config.frames.num_frames * config.frames.num_views))
+    tried = [index.clips[row] for row in rows[:: max(1, len(rows) // enough)][:enough]]
+    timed = crew.time_clips(index.root.absolute(), tried) if tried else Timed(num_clips=0, seconds=0.0)
+    workers = max(1, crew.num_workers)
+    seconds = timed.seconds / timed.num_clips * len(rows) / workers if timed.num_clips else None
     return Plan(
         num_clips=meta.num_clips,
         num_pending=len(rows),
@@ -76,9 +88,9 @@ def plan(index: DatasetIndex, config: ExtractConfig, crew: Crew, cache: Where, o
         block_clips=meta.block_clips,
         bytes_by_array=meta.bytes_by_array(),
         where=crew.where,
-        num_workers=crew.num_workers,
-        seconds=seconds * len(rows) / max(1, crew.num_workers),
-        num_timed=len(timed),
+        num_workers=workers,
+        seconds=seconds,
+        num_timed=timed.num_clips,
     )
 
 

@@ -12,6 +12,7 @@ import torch
 from pipeline.errors import CacheError, OusError, first_line
 from pipeline.fingerprint import differences, sha256_json
 from pipeline.process import (
+    CLIP_SECONDS,
     BlockOutcome,
     DecodePool,
     Decoder,
@@ -59,6 +60,14 @@ class BlockReport:
     num_pictures: int
     seconds: StageSeconds
     warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timed:
+    """Seconds for some clips; those that failed are not counted."""
+
+    num_clips: int
+    seconds: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,7 +122,7 @@ class WorkerSetup:
     config: ExtractConfig
     device: str = "auto"
     decoders: int | None = None
-    clip_seconds: float = 300.0
+    clip_seconds: float = CLIP_SECONDS
     cores: tuple[int, ...] | None = None
 
     def start(self) -> "Worker":
@@ -158,6 +167,8 @@ class Worker:
         processed = time.monotonic()
         for row, outcome in zip(task.rows, done.outcomes, strict=True):
             fill_row(arrays, row - first, outcome)
+        if on_progress is not None:
+            on_progress(0.0)  # a run that is over writes no more
         writer.write_block(task.start, arrays)
         done.seconds.write += opened - began + time.monotonic() - processed
         return BlockReport(
@@ -169,13 +180,14 @@ class Worker:
             warnings=self.tools.warnings,
         )
 
-    def time_clips(self, root: Path, clips: Sequence[ClipRef]) -> float:
-        """How many seconds it takes to process the clips, after one to warm up on a GPU; no result."""
-        if self.tools.device.type == "cuda":
-            process_block(root, clips[:1], self.tools, decoder=self.decoder)
+    def time_clips(self, root: Path, clips: Sequence[ClipRef]) -> Timed:
+        """How long it takes to process the clips, after the first to warm up; nothing is kept."""
+        process_block(root, clips[:1], self.tools, decoder=self.decoder)
         began = time.monotonic()
-        process_block(root, clips, self.tools, decoder=self.decoder)
-        return time.monotonic() - began
+        done = process_block(root, clips, self.tools, decoder=self.decoder)
+        seconds = time.monotonic() - began
+        good = sum(not isinstance(outcome, ClipFailed) for outcome in done.outcomes)
+        return Timed(num_clips=good, seconds=seconds)
 
     def close(self) -> None:
         """Stop the decoders."""
@@ -190,8 +202,14 @@ class Worker:
         except (MemoryError, torch.OutOfMemoryError) as error:
             msg = (
                 f"Out of memory at a block of {len(task.clips)} clips, first '{task.clips[0].clip_id}' "
-                f"({first_line(error)[:200]}); finished blocks are safe. Use fewer --workers, or a smaller "
-                "batch: --set features.batch_pictures=8."
+                f"({first_line(error)[:200]}); finished blocks are safe. Use fewer --workers or "
+                "--decoders, or a smaller batch: --set features.batch_pictures=8."
+            )
+            raise OusError(msg) from error
+        except torch.AcceleratorError as error:
+            msg = (
+                f"The GPU reports an error ({first_line(error)[:200]}); finished blocks are safe. Run again; "
+                "if it comes back, leave that GPU out by CUDA_VISIBLE_DEVICES."
             )
             raise OusError(msg) from error
 
