@@ -13,8 +13,9 @@ from pipeline.bench.cluster import dask
 from pipeline.bench.encoding import flops_per_picture
 from pipeline.bench.material import prepared_clips
 from pipeline.bench.result import Goal, Measured
-from pipeline.bench.steps import same_frames, seek
+from pipeline.bench.steps import pixels_apart, same_frames, seek
 from pipeline.bench.usual import usual_way
+from pipeline.bench.whole import pipeline_goals
 from pipeline.config import from_dict
 from pipeline.errors import ConfigError
 from pipeline.frames import FrameConfig, decode_clip
@@ -164,6 +165,33 @@ def test_the_check_against_a_sequential_read_looks_at_one_level_and_at_numbers(v
     assert not same_frames(right, path, FrameConfig(num_frames=5))
 
 
+def test_boxes_are_apart_by_their_worst_edge_whatever_their_order() -> None:
+    one = np.array([[0, 0, 10, 10], [50, 50, 70, 70]], np.float32)
+    other = one[::-1] + np.array([0, 0.25, 0, 0], np.float32)
+    empty = np.empty((0, 4), np.float32)
+    assert pixels_apart([one, empty, one], [other, empty, one[:1]]) == (0.25, 1)
+
+
+@pytest.mark.parametrize(
+    ("gpu", "num_clips", "goals"),
+    [
+        ("", 5_000, ["whole pipeline / (encoder + detector alone)"]),
+        ("NVIDIA A100", 5_000, ["whole pipeline / (encoder + detector alone) (GPU)"]),
+        ("NVIDIA H200", 1_999, ["whole pipeline / (encoder + detector alone) (GPU)"]),
+        (
+            "NVIDIA H200",
+            2_000,
+            ["whole pipeline / (encoder + detector alone) (GPU)", "one DFEW, 16,372 clips, min (H200)"],
+        ),
+    ],
+)
+def test_a_gpu_has_goals_of_its_own(gpu: str, num_clips: int, goals: list[str]) -> None:
+    found = {"of_encoder_and_detector_alone": 0.95, "hours_for_16372_clips": 0.1}
+    made = pipeline_goals(found, num_clips, gpu)
+    assert [goal.what for goal in made] == goals
+    assert [goal.met for goal in made] == ["yes"] * len(goals)
+
+
 def test_the_operations_of_vit_l_14_are_those_published() -> None:
     found = flops_per_picture(
         num_blocks=24, width=1024, mlp_width=4096, num_patches=256, patch_px=14, embed_width=768
@@ -201,5 +229,9 @@ def test_every_part_runs_small(videos: Path) -> None:
     assert tuple(result.parts) == PARTS
     assert len(result.lines()) > len(PARTS)
     pipeline = result.parts["pipeline"].numbers
-    assert set(pipeline) == {"haar", "retinaface-resnet50, untrained"}
+    assert {"haar", "retinaface-resnet50, untrained"} < set(pipeline)
+    assert (pipeline["clips"], pipeline["blocks"], pipeline["rounds"]) == (3, 1, 1)
+    encoder_alone = "encoder_alone_clips_per_second"
+    of_other = pipeline["retinaface-resnet50, untrained"][encoder_alone]
+    assert of_other == pytest.approx(pipeline["haar"][encoder_alone])
     assert result.parts["load"].numbers["clips"] == 70

@@ -18,10 +18,11 @@ class BenchOptions:
     """Which parts, on what, how much. Sizes are for a number to publish; smaller ones for a try.
 
     clips: folder of videos, searched in depth; larger than 360p they are scaled to it. num_clips: for
-    all parts but baseline; the folder's are repeated where it has fewer. seek_folder: where decoding
-    is compared with a sequential read, None for `clips`. repeats: of short measurements, the best
-    counts. encode_pictures: at most, of the bare encoder. cache_clips: of the synthetic cache that is
-    loaded. dask_blocks: empty ones. small_encoder: for one worker against two.
+    all parts but baseline and workers; the folder's are repeated where it has fewer. seek_folder:
+    where decoding is compared with a sequential read, None for `clips`. repeats: the best counts;
+    decoding and detection are measured 3 times always, the pipeline at most twice. encode_pictures:
+    at most, of the bare encoder. cache_clips: of the synthetic cache that is loaded. dask_blocks:
+    empty ones. small_encoder: for one worker against two.
     """
 
     config: ExtractConfig = field(default_factory=ExtractConfig)

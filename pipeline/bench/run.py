@@ -17,6 +17,10 @@ from pipeline.process import Tools, load_tools
 from pipeline.runner import choose_device
 from pipeline.types import DatasetIndex
 
+_SHORT_REPEATS = 3
+"""Of decoding and detection, which take seconds."""
+_CLIPS_TO_DECODE, _CLIPS_TO_DETECT = 64, 4
+
 
 def run_bench(options: BenchOptions, on_part: Callable[[str], None] | None = None) -> BenchResult:
     """Measure what the options ask for. on_part: told the name of each part before it begins."""
@@ -62,16 +66,17 @@ class _Shared:
             case "encode":
                 return encoding.encode(self.tools, options.repeats, options.encode_pictures)
             case "decode":
-                return steps.decode(self.index, config, options.repeats)
+                return steps.decode(_first(self.index, _CLIPS_TO_DECODE), config, _SHORT_REPEATS)
             case "seek":
                 return steps.seek(options.seek_folder or self.index.root, config)
             case "detect":
-                frames, _ = steps.decoded_clips(self.index, config)
-                return steps.detect(self.tools, frames, options.repeats)
+                frames, _ = steps.decoded_clips(_first(self.index, _CLIPS_TO_DETECT), config)
+                return steps.detect(self.tools, frames, _SHORT_REPEATS)
             case "write":
                 return steps.write(self.tools, self.index, options.repeats)
             case "pipeline":
-                return whole.pipeline(self.index, config, options.device, other_backbone=True)
+                rounds = min(2, options.repeats)
+                return whole.pipeline(self.index, config, options.device, rounds, other_backbone=True)
             case "baseline":
                 return whole.baseline(self.index, config, options.device, options.baseline_clips)
             case "load":
@@ -81,6 +86,10 @@ class _Shared:
             case "workers":
                 return cluster.workers(self.index, config, options.small_encoder)
         raise AssertionError(name)
+
+
+def _first(index: DatasetIndex, num_clips: int) -> DatasetIndex:
+    return dataclasses.replace(index, clips=index.clips[:num_clips])
 
 
 def _load(num_clips: int, repeats: int) -> Measured:
