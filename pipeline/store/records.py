@@ -1,9 +1,11 @@
 """Small texts beside a cache, made, replaced and removed without a race: what a lock is built from."""
 
 import contextlib
+import errno
 import fcntl
 import os
 import secrets
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +15,9 @@ from pipeline.store.place import Place
 
 _GUARD = "guard"
 _SUFFIX = ".json"
+_NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS)
+_TOMBSTONE = b"removed "
+_TOMBSTONE_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -65,24 +70,23 @@ class _FolderRecords:
         return Record(value, value.hex())
 
     def create(self, name: str, value: bytes) -> bool:
-        with self._guarded():
+        with self._guarded(), self._written(name, value) as new:
             try:
-                with self._path(name).open("xb") as file:
-                    file.write(value)
+                os.link(new, self._path(name))
             except FileExistsError:
                 return False
+            except OSError as error:
+                if error.errno not in _NO_LINKS:
+                    raise
+                return self._create_without_links(name, value)
         return True
 
     def swap(self, name: str, tag: str, value: bytes) -> bool:
         with self._guarded():
             if not self._is(name, tag):
                 return False
-            new = self._folder / f"{name}.{secrets.token_hex(4)}.new"
-            try:
-                new.write_bytes(value)
+            with self._written(name, value) as new:
                 new.replace(self._path(name))
-            finally:
-                new.unlink(missing_ok=True)
         return True
 
     def remove(self, name: str, tag: str) -> bool:
@@ -90,6 +94,31 @@ class _FolderRecords:
             if not self._is(name, tag):
                 return False
             self._path(name).unlink()
+        return True
+
+    @contextlib.contextmanager
+    def _written(self, name: str, value: bytes) -> Iterator[Path]:
+        """A file with the whole value, to be given the record's name; gone afterwards."""
+        new = self._folder / f"{name}.{secrets.token_hex(4)}.new"
+        try:
+            new.write_bytes(value)
+            yield new
+        finally:
+            new.unlink(missing_ok=True)
+
+    def _create_without_links(self, name: str, value: bytes) -> bool:
+        """The same on a disk without hard links: for a moment the record may be seen half written."""
+        path = self._path(name)
+        try:
+            file = path.open("xb")
+        except FileExistsError:
+            return False
+        try:
+            with file:
+                file.write(value)
+        except OSError:
+            path.unlink()
+            raise
         return True
 
     def _path(self, name: str) -> Path:
@@ -134,7 +163,11 @@ class _FolderRecords:
 
 
 class _BucketRecords:
-    """Records as objects; conditional writes of the object store keep changes apart."""
+    """Records as objects; conditional writes of the object store keep changes apart.
+
+    Deletion cannot be made conditional: a record is first replaced, on condition, by a tombstone,
+    which counts as no record and which nobody but its writer touches for a minute.
+    """
 
     def __init__(self, place: Place) -> None:
         self._place = place
@@ -145,22 +178,21 @@ class _BucketRecords:
         return sorted(key.removesuffix(_SUFFIX) for key in found if key.endswith(_SUFFIX))
 
     def read(self, name: str) -> Record | None:
-        try:
-            found = self._store.get(name + _SUFFIX)
-        except FileNotFoundError as error:
-            if "NoSuchKey" in str(error):
-                return None
-            raise
-        return Record(bytes(found.bytes()), found.meta["e_tag"] or "")
+        found = self._found(name)
+        return None if found is None or found[0].value.startswith(_TOMBSTONE) else found[0]
 
     def create(self, name: str, value: bytes) -> bool:
         from obstore.exceptions import AlreadyExistsError
 
-        try:
+        with contextlib.suppress(AlreadyExistsError):
             self._store.put(name + _SUFFIX, value, mode="create")
-        except AlreadyExistsError:
-            return self._holds(name, value)
-        return self._holds(name, value)
+        found = self._found(name)
+        if found is None:
+            return False
+        record, age_seconds = found
+        if record.value.startswith(_TOMBSTONE) and age_seconds > _TOMBSTONE_SECONDS:
+            return self.swap(name, record.tag, value)
+        return record.value == value
 
     def swap(self, name: str, tag: str, value: bytes) -> bool:
         from obstore.exceptions import PreconditionError
@@ -168,17 +200,24 @@ class _BucketRecords:
         try:
             self._store.put(name + _SUFFIX, value, mode={"e_tag": tag})
         except (PreconditionError, FileNotFoundError):
-            return self._holds(name, value)
+            # a write whose answer was lost is refused when it is repeated
+            found = self._found(name)
+            return found is not None and found[0].value == value
         return True
 
     def remove(self, name: str, tag: str) -> bool:
-        record = self.read(name)
-        if record is None or record.tag != tag:
+        if not self.swap(name, tag, _TOMBSTONE + secrets.token_hex(8).encode()):
             return False
         self._store.delete(name + _SUFFIX)
         return True
 
-    def _holds(self, name: str, value: bytes) -> bool:
-        """Whether this value is there: a write whose answer was lost is refused when repeated."""
-        record = self.read(name)
-        return record is not None and record.value == value
+    def _found(self, name: str) -> tuple[Record, float] | None:
+        """What is stored under the name, a tombstone too, and how many seconds ago it was written."""
+        try:
+            found = self._store.get(name + _SUFFIX)
+        except FileNotFoundError as error:
+            if "NoSuchKey" in str(error):
+                return None
+            raise
+        age_seconds = time.time() - found.meta["last_modified"].timestamp()
+        return Record(bytes(found.bytes()), found.meta["e_tag"] or ""), age_seconds
