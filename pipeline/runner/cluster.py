@@ -31,7 +31,6 @@ from distributed import (
     WorkerPlugin,
     as_completed,
     get_worker,
-    wait,
 )
 from distributed.scheduler import KilledWorker
 
@@ -245,8 +244,8 @@ class ClusterCrew:
 def _result(future: Any) -> Any:
     """What a worker gives back, or raises."""
     with _told():
-        wait([future])
-    if future.status == "error" and isinstance(error := future.exception(), OSError):
+        error = future.exception()  # waits; distributed's wait() looks for a default client
+    if isinstance(error, OSError):
         raise error  # of the worker, such as a file that it may not read: the way to it is well
     with _told():
         return future.result()
