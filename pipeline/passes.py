@@ -31,17 +31,21 @@ class FixedPasses:
         self._lock = Lock() if lock is None else lock
 
     def run(
-        self, rows: torch.Tensor, one_pass: Callable[[torch.Tensor], list[torch.Tensor]]
+        self,
+        rows: torch.Tensor,
+        one_pass: Callable[[torch.Tensor], list[torch.Tensor]],
+        prepare: Callable[[torch.Tensor], torch.Tensor] | None = None,
     ) -> Iterator[list[torch.Tensor]]:
         """The results of `one_pass` for all rows, pass by pass, without the padding, on the host.
 
         one_pass: takes B rows on the device and returns tensors of B rows each. They are still being
-        copied when they come out: read them after `wait`. Raises torch.OutOfMemoryError when a pass
-        of one row does not fit.
+        copied when they come out: read them after `wait`. prepare: makes the rows of a pass smaller on
+        the device, each for itself, before zeros are added; None leaves them. Raises
+        torch.OutOfMemoryError when a pass of one row does not fit.
         """
         start = 0
         while start < len(rows):
-            done = self._attempt(rows, start, one_pass)
+            done = self._attempt(rows, start, one_pass, prepare)
             if done is None:
                 self._empty_cache()
                 continue
@@ -56,14 +60,19 @@ class FixedPasses:
             event.synchronize()
 
     def _attempt(
-        self, rows: torch.Tensor, start: int, one_pass: Callable[[torch.Tensor], list[torch.Tensor]]
+        self,
+        rows: torch.Tensor,
+        start: int,
+        one_pass: Callable[[torch.Tensor], list[torch.Tensor]],
+        prepare: Callable[[torch.Tensor], torch.Tensor] | None,
     ) -> list[torch.Tensor] | None:
         """The results of the next rows, or None when the device had too little memory for them."""
         with self._lock:
             size = self.size
             batch = rows[start : start + size]
             try:
-                padded = _padded(batch.to(self._device, non_blocking=True), size)
+                given = batch.to(self._device, non_blocking=True)
+                padded = _padded(given if prepare is None else prepare(given), size)
                 return [value[: len(batch)].to("cpu", non_blocking=True) for value in one_pass(padded)]
             except torch.OutOfMemoryError:
                 if size == 1:

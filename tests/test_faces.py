@@ -255,6 +255,27 @@ def test_frames_are_shrunk_to_the_long_side_and_never_enlarged() -> None:
     assert shrunk(random_frames(1, 1, 100).permute(0, 3, 1, 2), 32).shape == (1, 3, 1, 32)
 
 
+@pytest.mark.parametrize("at_once", [1, 3, 8])
+def test_large_frames_are_shrunk_some_at_a_time_to_the_bit(
+    at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pictures = random_frames(8, 121, 203).permute(0, 3, 1, 2)
+    whole = torch.nn.functional.interpolate(
+        pictures.float(), size=(57, 96), mode="bilinear", antialias=True, align_corners=False
+    )
+    sizes: list[int] = []
+    plain = torch.nn.functional.interpolate
+
+    def watched(given: torch.Tensor, **how: object) -> torch.Tensor:
+        sizes.append(len(given))
+        return plain(given, **how)
+
+    monkeypatch.setattr("pipeline.faces.retinaface._PIXELS_AT_ONCE", at_once * 121 * 203)
+    monkeypatch.setattr("pipeline.faces.retinaface.functional.interpolate", watched)
+    assert torch.equal(shrunk(pictures, 96), whole)
+    assert (max(sizes), sum(sizes)) == (at_once, 8)
+
+
 def test_shrinking_does_not_move_or_alias_the_picture() -> None:
     ramp = torch.arange(200, dtype=torch.uint8).expand(1, 3, 40, 200)
     small = shrunk(ramp, 50)

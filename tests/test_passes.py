@@ -24,6 +24,23 @@ def test_every_pass_has_one_size_and_padding_is_cut_off() -> None:
     assert torch.equal(torch.cat([more for _, more in parts]), rows + 1)
 
 
+def test_rows_are_prepared_before_they_are_padded() -> None:
+    rows, seen, sizes = torch.arange(8.0).view(4, 2), [], []
+
+    def first_column(batch: torch.Tensor) -> torch.Tensor:
+        sizes.append(len(batch))
+        return batch[:, :1]
+
+    def kept(batch: torch.Tensor) -> list[torch.Tensor]:
+        seen.append(batch.tolist())
+        return [batch]
+
+    parts = list(FixedPasses("Rows", 3, CPU).run(rows, kept, first_column))
+    assert sizes == [3, 1]
+    assert seen == [[[0.0], [2.0], [4.0]], [[6.0], [0.0], [0.0]]]
+    assert torch.equal(torch.cat([part for (part,) in parts]), rows[:, :1])
+
+
 def test_out_of_memory_halves_the_size_for_good_and_says_so() -> None:
     passes, sizes = FixedPasses("Rows", 8, CPU), []
 

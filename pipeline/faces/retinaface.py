@@ -29,6 +29,8 @@ STRIDES_PX = (8, 16, 32)
 VARIANCES = (0.1, 0.2)
 _FEW_CANDIDATES = 512
 """Anchors per frame that are looked at first; a frame with more above the score is done with all."""
+_PIXELS_AT_ONCE = 1 << 24
+"""Of the frames that are float32 at a time while they are shrunk: 200 MB."""
 _BOX, _LANDMARK, _ANCHOR, _SCORE = slice(0, 4), slice(4, 14), 14, 15
 """Where the row of a candidate holds what."""
 
@@ -149,13 +151,16 @@ class RetinaFaceDetector:
         _, height, width, _ = rgb_UHWC.shape
         outputs: list[_Output] = []
 
-        def one_pass(rgb_BHWC: torch.Tensor) -> list[torch.Tensor]:
-            output = self._output(rgb_BHWC)
+        def prepare(rgb_BHWC: torch.Tensor) -> torch.Tensor:
+            return shrunk(rgb_BHWC.permute(0, 3, 1, 2), self._config.long_side)
+
+        def one_pass(pictures_B3hw: torch.Tensor) -> list[torch.Tensor]:
+            output = self._output(pictures_B3hw, height, width)
             best_BNR = self._best(output, _FEW_CANDIDATES)
             outputs.append(output)
             return [best_BNR]
 
-        passes = list(self._passes.run(rgb_UHWC, one_pass))
+        passes = list(self._passes.run(rgb_UHWC, one_pass, prepare))
         self._passes.wait()
         found = []
         for (best_BNR,), output in zip(passes, outputs, strict=True):
@@ -165,10 +170,8 @@ class RetinaFaceDetector:
             found += [self._suppressed(row_NR, height, width) for row_NR in rows.numpy()]
         return found
 
-    def _output(self, rgb_BHWC: torch.Tensor) -> "_Output":
-        """What the network says of a batch, with its anchors in the pixels of the pictures given."""
-        _, height, width, _ = rgb_BHWC.shape
-        pictures_B3hw = shrunk(rgb_BHWC.permute(0, 3, 1, 2), self._config.long_side)
+    def _output(self, pictures_B3hw: torch.Tensor, height: int, width: int) -> "_Output":
+        """What the network says of a batch, with its anchors in pixels of frames of that size."""
         with _exact_float32():
             loc_BP4, logit_BP2, landmark_BP10 = self._network(self._prepared(pictures_B3hw))
         return _Output(
@@ -219,15 +222,22 @@ def resolve_precision(asked: str, device: torch.device) -> str:
 def shrunk(rgb_B3HW: torch.Tensor, long_side: int) -> torch.Tensor:
     """The pictures in float32, with a long side of at most `long_side` pixels; 0 leaves their size.
 
-    Bilinear with anti-aliasing, the same on every device.
+    Bilinear with anti-aliasing, the same on every device; a part of large pictures is float32 at a time.
     """
     height, width = rgb_B3HW.shape[2:]
     longest = max(height, width)
-    pictures = rgb_B3HW.float()
     if long_side == 0 or longest <= long_side:
-        return pictures
+        return rgb_B3HW.float()
     size = (max(1, round(height * long_side / longest)), max(1, round(width * long_side / longest)))
-    return functional.interpolate(pictures, size=size, mode="bilinear", antialias=True, align_corners=False)
+    at_once = max(1, _PIXELS_AT_ONCE // (height * width))
+    return torch.cat(
+        [
+            functional.interpolate(
+                part.float(), size=size, mode="bilinear", antialias=True, align_corners=False
+            )
+            for part in torch.split(rgb_B3HW, at_once)
+        ]
+    )
 
 
 @lru_cache(maxsize=16)
