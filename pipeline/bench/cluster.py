@@ -1,5 +1,6 @@
 """What Dask costs when the work costs nothing, and what a second worker gives."""
 
+import contextlib
 import os
 import tempfile
 import time
@@ -7,13 +8,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from pipeline.bench.material import prepared_clips
 from pipeline.bench.result import Goal, Measured
 from pipeline.process import ExtractConfig, StageSeconds
 from pipeline.runner import Crew, CrewOptions, extract, gather
-from pipeline.runner.work import BlockReport, BlockTask, WorkerSetup
+from pipeline.runner.machine import available_cores
+from pipeline.runner.work import THREADS_PER_WORKER, BlockReport, BlockTask, WorkerSetup
 from pipeline.types import ClipRef, DatasetIndex, Split
 
 _CLIPS_PER_BLOCK = 64
+_BLOCKS_PER_WORKER, _BLOCK_OF_CPU = 6, 8
+_SHORT_FRAMES, _SHORT_SAMPLED = 24, 4
 _MB = 1e6
 
 
@@ -73,34 +78,70 @@ def dask(num_blocks: int) -> Measured:
     return Measured(numbers=numbers | {"client_growth_mb": grown}, goals=goals)
 
 
-def workers(index: DatasetIndex, config: ExtractConfig, encoder: str) -> Measured:
-    """Clips per second of one worker on one core, and of two workers on one core each.
+def workers(videos: Path, config: ExtractConfig, encoder: str) -> Measured:
+    """Clips per second of one worker on one core, and of two workers on one core each, on short clips.
 
-    Each has its decoding child on its own core. Raises nothing on a machine of one core: the number
-    then says so.
+    Each has its decoding child on its own core. This process, client and scheduler in one, has the
+    same cores both times: those left over, or the first worker's where none is. On a machine of one
+    core all share it, and the numbers say so.
     """
-    small = replace(config, encoder=replace(config.encoder, name=encoder, weights="random"))
-    cores = sorted(os.sched_getaffinity(0))
-    one = _on_cores(cores[:1], index, small)
-    two = _on_cores(cores[:2], index, small)
-    numbers = {"cores": len(cores), "one_worker_clips_per_second": one, "two_workers_clips_per_second": two}
-    goal = Goal(what="two workers / one, a core each", value=two / one, at_least=1.7, aim=1.9)
-    return Measured(numbers=numbers, goals=(goal,))
+    small = replace(
+        config,
+        frames=replace(config.frames, num_frames=_SHORT_SAMPLED),
+        encoder=replace(config.encoder, name=encoder, weights="random"),
+    )
+    cores = available_cores()
+    own = cores[2:] or cores[:1]
+    with tempfile.TemporaryDirectory(prefix="ous-bench-") as folder:
+        index = prepared_clips(videos, 2 * _BLOCKS_PER_WORKER * _BLOCK_OF_CPU, Path(folder), _SHORT_FRAMES)
+        one = _on_cores(cores[:1], own, index, small)
+        two = _on_cores(cores[:2], own, index, small)
+    numbers = {
+        "cores": len(cores),
+        "client_and_scheduler": "on cores of their own" if cores[2:] else "on the first worker's core",
+        "clips": len(index.clips),
+        "blocks": -(-len(index.clips) // one.block_clips),
+        "one_worker_clips_per_second": one.clips_per_second,
+        "two_workers_clips_per_second": two.clips_per_second,
+    }
+    ratio = two.clips_per_second / one.clips_per_second
+    return Measured(
+        numbers=numbers,
+        goals=(Goal(what="two workers / one, a core each", value=ratio, at_least=1.7, aim=1.9),),
+    )
 
 
-def _on_cores(cores: list[int], index: DatasetIndex, config: ExtractConfig) -> float:
-    """Clips per second with a worker per core, after a run that loads the models everywhere."""
-    before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, cores)
+@dataclass(frozen=True, kw_only=True)
+class _Speed:
+    block_clips: int
+    clips_per_second: float
+
+
+def _on_cores(worker_cores: list[int], own: list[int], index: DatasetIndex, config: ExtractConfig) -> _Speed:
+    """The speed with a worker per core, after a run that loads the models everywhere."""
+    before = available_cores()
+    _move_this_process(worker_cores)
     try:
-        crew = gather(config, CrewOptions(workers=len(cores), decoders=1))
+        crew = gather(config, CrewOptions(workers=len(worker_cores), decoders=1))
         try:
-            _run(index, config, crew)
-            return len(index.clips) / _run(index, config, crew)
+            _move_this_process(own)
+            block_clips = crew.brief().block_clips
+            warm_up = index.clips[: 2 * THREADS_PER_WORKER * len(worker_cores) * block_clips]
+            _run(replace(index, clips=warm_up), config, crew)
+            return _Speed(
+                block_clips=block_clips, clips_per_second=len(index.clips) / _run(index, config, crew)
+            )
         finally:
             crew.close()
     finally:
-        os.sched_setaffinity(0, before)
+        _move_this_process(before)
+
+
+def _move_this_process(cores: list[int]) -> None:
+    """Keep every thread of this process, and all that it starts, to the cores."""
+    for thread in Path("/proc/self/task").iterdir():
+        with contextlib.suppress(ProcessLookupError):  # it has ended
+            os.sched_setaffinity(int(thread.name), cores)
 
 
 def _run(index: DatasetIndex, config: ExtractConfig, crew: Crew) -> float:

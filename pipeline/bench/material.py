@@ -24,16 +24,16 @@ def videos_of(folder: Path) -> list[Path]:
     return found
 
 
-def prepared_clips(folder: Path, num_clips: int, into: Path) -> DatasetIndex:
+def prepared_clips(folder: Path, num_clips: int, into: Path, most_frames: int = _MOST_FRAMES) -> DatasetIndex:
     """A data set of so many clips of 360p under `into`: the folder's, one after the other, repeated.
 
-    Each is written anew in H.264 with one group of pictures, its first frames only; what does not
-    decode is left out.
+    Each is written anew in H.264 with one group of pictures, its first `most_frames` frames only; what
+    does not decode is left out.
     """
     originals: list[Path] = []
     for video in videos_of(folder)[:num_clips]:
         target = into / f"original-{len(originals):03d}.mp4"
-        if _scaled(video, target):
+        if _scaled(video, target, most_frames):
             originals.append(target)
     if not originals:
         msg = f"None of the videos in '{folder}' decodes."
@@ -46,7 +46,7 @@ def prepared_clips(folder: Path, num_clips: int, into: Path) -> DatasetIndex:
     return DatasetIndex(name="bench", root=into, class_names=("any",), fold_names=("1",), clips=tuple(clips))
 
 
-def _scaled(source: Path, target: Path) -> bool:
+def _scaled(source: Path, target: Path, most_frames: int) -> bool:
     """Whether frames of `source` were written to `target`, with a picture inside 640 x 360."""
     count = 0
     try:
@@ -60,7 +60,7 @@ def _scaled(source: Path, target: Path) -> bool:
             stream.pix_fmt = "yuv420p"
             stream.options = {"crf": "23", "preset": "veryfast"}
             for frame in given.decode(video):
-                if count == _MOST_FRAMES:
+                if count == most_frames:
                     break
                 picture = frame.reformat(stream.width, stream.height, "yuv420p")
                 picture.pts, picture.time_base = count, 1 / rate

@@ -19,7 +19,7 @@ from pipeline.types import DatasetIndex
 
 _SHORT_REPEATS = 3
 """Of decoding and detection, which take seconds."""
-_CLIPS_TO_DECODE, _CLIPS_TO_DETECT = 64, 4
+_CLIPS_TO_DECODE, _CLIPS_TO_DETECT = 64, 2
 
 
 def run_bench(options: BenchOptions, on_part: Callable[[str], None] | None = None) -> BenchResult:
@@ -84,7 +84,8 @@ class _Shared:
             case "dask":
                 return cluster.dask(options.dask_blocks)
             case "workers":
-                return cluster.workers(self.index, config, options.small_encoder)
+                assert options.clips is not None, "BenchOptions refuses that"
+                return cluster.workers(options.clips, config, options.small_encoder)
         raise AssertionError(name)
 
 
