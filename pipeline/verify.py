@@ -27,6 +27,7 @@ hardware and batch sizes sum in another order, in 8-bit mantissas where the enco
 
 _DEFAULT_SAMPLE = 2
 _LISTED = 10
+_PRECISIONS = ("features.precision", "detector.precision")
 _COMPARED = ("frame_index", "frame_valid", "face_found", "status")
 
 
@@ -162,7 +163,7 @@ def recompute_sample(
             raise
         return Recomputed(note=f"NOTHING COMPUTED AGAIN: {error}")
     other = differences(tools.identity(), cache.meta.identity)
-    other = [line for line in other if not line.startswith("features.precision")]
+    other = [line for line in other if not line.startswith(_PRECISIONS)]
     if other:
         return Recomputed(
             findings=(Finding(where="recompute", what=f"the models differ: {'; '.join(other)}"),)
@@ -173,7 +174,7 @@ def recompute_sample(
 def config_of(
     cache: FeatureCache, encoder_weights: str | None, detector_weights: str | None
 ) -> ExtractConfig:
-    """The config that the cache was made with, in its precision where this machine has it."""
+    """The config that the cache was made with, in its precisions where this machine has them."""
     sections = [section for section in cache.meta.config if section != "dataset"]
     values = {section: dict(cache.setting(f"config.{section}", dict)) for section in sections}
     values |= {section: values.get(section, {}) for section in ("features", "encoder", "detector")}
@@ -181,6 +182,7 @@ def config_of(
     values["features"]["precision"] = (
         "auto" if made_in == "fp16" and choose_device().type == "cpu" else made_in
     )
+    values["detector"]["precision"] = cache.setting("identity.detector.precision", str)
     if encoder_weights is not None:
         values["encoder"]["weights"] = encoder_weights
     if detector_weights is not None:

@@ -2,12 +2,23 @@ import shutil
 
 import numpy as np
 import pytest
+import torch
 import zarr
 
+from pipeline import features
 from pipeline.errors import OusError
-from pipeline.runner import RunOptions, extract
+from pipeline.faces import retinaface
+from pipeline.runner import LocalCrew, extract
 from pipeline.store.reader import FeatureCache
-from pipeline.verify import pick_sample, recompute_sample, relative_difference, verify, verify_stored
+from pipeline.verify import (
+    config_of,
+    pick_sample,
+    recompute_sample,
+    relative_difference,
+    verify,
+    verify_stored,
+)
+from tests.small_cache import small_cache
 from tests.small_clips import small_tools, write_clips, write_video
 
 
@@ -15,7 +26,7 @@ from tests.small_clips import small_tools, write_clips, write_video
 def made(tmp_path_factory):
     folder = tmp_path_factory.mktemp("made")
     index = write_clips(folder / "data", num_good=10)
-    extract(index, small_tools(), folder / "feats.zarr", RunOptions())
+    extract(index, small_tools().config, LocalCrew.of(small_tools()), folder / "feats.zarr")
     return folder
 
 
@@ -138,6 +149,25 @@ def test_without_the_files_it_says_so_or_insists(copy):
         with pytest.raises(OusError, match="No data set at .*gone"):
             recompute_sample(cache, 2, root=copy.parent / "gone")
         assert recompute_sample(cache, 0).note == "NOTHING COMPUTED AGAIN: not asked for"
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp32"])
+def test_a_cache_is_computed_again_in_its_own_precisions_where_auto_means_another(
+    tmp_path, monkeypatch, precision
+):
+    """Whichever this CPU has: a config says auto, the identity says what it came to."""
+    for module in ("pipeline.features", "pipeline.faces.retinaface"):
+        monkeypatch.setattr(f"{module}.cpu_has_bf16", lambda: False)
+    identity = {"features": {"precision": precision}, "detector": {"precision": precision}}
+    config = {"detector": {"name": "boxes", "precision": "auto"}, "features": {"precision": "auto"}}
+    path = small_cache(tmp_path / "c.zarr", config=config, identity=identity)
+    with FeatureCache.open(path) as cache:
+        made_with = config_of(cache, None, None)
+    assert made_with.detector.precision == precision
+    assert made_with.features.precision == precision
+    cpu = torch.device("cpu")
+    assert retinaface.resolve_precision(made_with.detector.precision, cpu) == precision
+    assert features.resolve_precision(made_with.features.precision, cpu) == precision
 
 
 def test_relative_difference():
