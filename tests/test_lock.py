@@ -13,8 +13,10 @@ import pytest
 
 from pipeline.errors import CacheError, ConfigError
 from pipeline.store.holder import Holder
-from pipeline.store.lock import Share, hold
+from pipeline.store.lock import Share, creating, hold
 from pipeline.store.place import Place
+from pipeline.store.writer import CacheWriter
+from tests.tiny_cache import tiny_meta, tiny_static
 
 ROOT = Path(__file__).parent.parent
 FAST = 0.05
@@ -153,6 +155,31 @@ def test_missed_beats_of_another_machine_are_stale(place, monkeypatch):
     leave_behind(place, beat=time.time() - 100 * FAST)
     with hold(place) as lock:
         assert "someone@far, process 7" in lock.notes[0]
+
+
+def test_a_wait_for_a_sign_of_life_is_told(place, monkeypatch):
+    foreign(monkeypatch)
+    leave_behind(place, beat=time.time() - 100 * FAST)
+    told = []
+    with hold(place, say=told.append):
+        pass
+    (line,) = told
+    assert f"is locked: waiting {2 * FAST:g} s for a sign of life of someone@far, process 7" in line
+
+
+def test_creation_waits_for_another_creator_and_no_longer_than_its_limit(place, monkeypatch):
+    with creating(place):
+        monkeypatch.setattr("pipeline.store.lock._CREATING_SECONDS", 3 * FAST)
+        with (
+            pytest.raises(CacheError, match=rf"not created after .* of waiting: .* process {os.getpid()}"),
+            creating(place),
+        ):
+            pass
+
+
+def test_a_refusal_ends_creation_at_once(bucket):
+    with pytest.raises(CacheError, match="there is no bucket 'nowhere'"):
+        CacheWriter.create("s3://nowhere/c", tiny_meta(), tiny_static())
 
 
 def test_a_living_one_whose_clock_is_behind_keeps_it(place, monkeypatch):

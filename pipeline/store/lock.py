@@ -4,7 +4,7 @@ import contextlib
 import re
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from pipeline.errors import CacheError, CacheExistsError, ConfigError
@@ -16,6 +16,13 @@ _WATCHED_BEATS = 2
 _ATTEMPTS = 20
 _CREATING = "create"
 _POLL_SECONDS = 0.2
+_CREATING_SECONDS = 300.0
+
+Say = Callable[[str], None]
+
+
+class _HeldError(CacheError):
+    """Another run has the lock."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +53,11 @@ class Share:
 class Lock:
     """A held lock. notes: what the user should know of how it was taken."""
 
-    def __init__(self, place: Place, records: Records, name: str, holder: Holder) -> None:
+    def __init__(
+        self, place: Place, records: Records, name: str, holder: Holder, say: Say | None = None
+    ) -> None:
         self.place = place
+        self._say = say or (lambda _: None)
         self.notes: tuple[str, ...] = ()
         self._records, self._name, self._holder = records, name, holder
         self._changing = threading.Lock()
@@ -82,7 +92,7 @@ class Lock:
         msg = (
             f"The lock of '{self.place}' is fought over by several runs that start at once; start one again."
         )
-        raise CacheError(msg)
+        raise _HeldError(msg)
 
     def start_beating(self) -> None:
         """Give a sign of life from now on, until `release`."""
@@ -112,14 +122,16 @@ class Lock:
                 f"'{self.place}' is being extracted already by {holder}. Wait for it, or give another "
                 "--cache; where you know that it has died, add --take-over."
             )
-            raise CacheError(msg)
+            raise _HeldError(msg)
         if not self._records.remove(name, record.tag):
             return None
         return f"the lock of {holder} was taken over" + ("" if take_over else "; that run has died")
 
     def _is_silent(self, name: str, record: Record, holder: Holder) -> bool:
         """Whether no sign of life comes while we wait for one: clocks of two machines may differ."""
-        time.sleep(_WATCHED_BEATS * holder.beat_seconds)
+        seconds = _WATCHED_BEATS * holder.beat_seconds
+        self._say(f"'{self.place}' is locked: waiting {seconds:g} s for a sign of life of {holder}")
+        time.sleep(seconds)
         again = self._records.read(name)
         return again is None or again.tag == record.tag
 
@@ -156,19 +168,24 @@ class Lock:
 
 @contextlib.contextmanager
 def hold(
-    where: Where, share: Share | None = None, *, take_over: bool = False, beat_seconds: float = BEAT_SECONDS
+    where: Where,
+    share: Share | None = None,
+    *,
+    take_over: bool = False,
+    beat_seconds: float = BEAT_SECONDS,
+    say: Say | None = None,
 ) -> Iterator[Lock]:
     """Hold a cache, or one share of it, against other extracts, also before the cache exists.
 
     Another run of all of it stands in the way, and one of the same share or of shares counted
     otherwise; different shares of one count live together. A holder whose process has died, or
     which gave no sign of life for six beats, is taken over with a note. take_over: also a living one.
-    Raises CacheError, naming the other holder.
+    say: told when a sign of life is waited for, and how long. Raises CacheError, naming the other holder.
     """
     place = Place.of(where)
     name = f"share-{share.index}-of-{share.count}" if share else "whole"
     with place.refusals_told("cannot be locked"):
-        lock = Lock(place, records_of(place), name, Holder.this_process(str(share or ""), beat_seconds))
+        lock = Lock(place, records_of(place), name, Holder.this_process(str(share or ""), beat_seconds), say)
         lock.take(take_over=take_over)
     lock.start_beating()
     try:
@@ -179,14 +196,22 @@ def hold(
 
 @contextlib.contextmanager
 def creating(place: Place) -> Iterator[None]:
-    """Alone in creating the cache; waits for another creator. CacheExistsError once it is there."""
+    """Alone in creating the cache; waits for another creator, five minutes at most.
+
+    Raises CacheExistsError once the cache is there, CacheError when the other does not come to an end.
+    """
     lock = Lock(place, records_of(place), _CREATING, Holder.this_process("", BEAT_SECONDS))
+    give_up = time.monotonic() + _CREATING_SECONDS
     while True:
-        with contextlib.suppress(CacheError):
+        try:
             lock.take(take_over=False)
             break
-        if place.exists():
-            raise CacheExistsError.at(str(place))
+        except _HeldError as held:
+            if place.exists():
+                raise CacheExistsError.at(str(place)) from None
+            if time.monotonic() > give_up:
+                msg = f"'{place}' is not created after {_CREATING_SECONDS:g} s of waiting: {held}"
+                raise CacheError(msg) from held
         time.sleep(_POLL_SECONDS)
     lock.start_beating()
     try:
