@@ -5,6 +5,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from pipeline.errors import OusError
@@ -83,6 +84,26 @@ def test_many_blocks_are_handed_out_and_each_is_told_once(crew):
     wait_for(lambda: sum(told) == 300, "progress of every block", 10)
     assert crew.num_workers == 2
     assert not crew.is_waiting
+
+
+def test_workers_of_this_machine_can_be_reached_from_it_alone(crew):
+    mine = {process.pid for process in psutil.Process().children(recursive=True)} | {os.getpid()}
+    listening = [c for c in psutil.net_connections("inet") if c.status == "LISTEN" and c.pid in mine]
+    assert len(listening) >= 4
+    assert {c.laddr.ip for c in listening} == {"127.0.0.1"}
+
+
+def test_what_stops_a_worker_from_starting_is_told_as_it_is(crew, monkeypatch):
+    class Ended:
+        status = "error"
+
+        def exception(self):
+            return PermissionError(13, "Permission denied", "/weights/ViT-L-14.pt")
+
+    monkeypatch.setattr("pipeline.runner.cluster.wait", lambda _: None)
+    monkeypatch.setattr(crew._client, "submit", lambda *_args, **_more: Ended())
+    with pytest.raises(PermissionError, match="ViT-L-14.pt"):
+        crew.brief()
 
 
 def test_what_a_block_raises_ends_the_run_as_it_is(crew):

@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.frames import wire
+from pipeline.errors import OusError
+from pipeline.frames import child, wire
 from pipeline.frames.jobs import Decoded, DecodeJob, InlineDecoder
 from pipeline.frames.pool import DecodePool, PoolClosedError
 from pipeline.frames.sampling import FrameConfig
@@ -130,6 +131,28 @@ def test_pixels_that_wait_are_bounded_and_room_comes_back(folder):
         next(left)
         left.close()
         assert len(answers(pool, jobs_of(folder, *NAMES))) == len(NAMES)
+        left = pool.stream(jobs_of(folder, *NAMES))
+        next(left)
+        with pytest.raises(KeyboardInterrupt):
+            left.throw(KeyboardInterrupt)
+        deadline = time.monotonic() + 20
+        while pool._room._taken and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert pool._room._taken == 0
+
+
+def test_children_that_cannot_start_end_the_run_and_blame_no_clip(folder, monkeypatch):
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    with DecodePool(1) as pool, pytest.raises(OusError, match=r"do not start \(exit code 1\); see the lines"):
+        list(pool.stream(jobs_of(folder, *NAMES)))
+
+
+def test_a_lower_limit_of_memory_stays(monkeypatch):
+    limits = []
+    monkeypatch.setattr(child.resource, "getrlimit", lambda _: (-1, 1 << 30))
+    monkeypatch.setattr(child.resource, "setrlimit", lambda kind, limit: limits.append(limit))
+    child.keep_memory_below(6 << 30)
+    assert limits[0] == (1 << 30, 1 << 30)
 
 
 def test_two_threads_share_the_children(folder):
