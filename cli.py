@@ -384,12 +384,14 @@ def cache_repair(
 
             report = repair(
                 cache, root=root, encoder_weights=encoder_weights, detector_weights=detector_weights,
-                on_block=lambda: advance(1), on_progress=show,
+                on_block=lambda: advance(1), on_progress=show, say=say,
             )  # fmt: skip
     except KeyboardInterrupt:
         say(f"stopped; what is not computed again yet is pending in {cache}: `extract` goes on with it.")
         leave_at_once(_EXIT_INTERRUPTED)
     answer(report, json_)
+    if not report.is_whole:
+        raise typer.Exit(_EXIT_FAILED_CHECK)
 
 
 @cache_app.command("export", epilog="Example: cli.py cache export feats.zarr --to feats.h5")

@@ -1,27 +1,31 @@
 """A damaged cache made whole: the blocks that lost a chunk are computed again from their clips."""
 
 import contextlib
+import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from pipeline.datasets import read_dataset
 from pipeline.errors import CacheDamagedError, CacheError
 from pipeline.fingerprint import differences
 from pipeline.process import ExtractConfig
 from pipeline.runner import Crew, CrewOptions, Speed, gather
-from pipeline.runner.opening import checked
+from pipeline.runner.opening import compared
 from pipeline.runner.progress import Progress
 from pipeline.runner.tasks import tasks_of
+from pipeline.runner.work import BlockTask
 from pipeline.store.damage import Damage, damaged_blocks
 from pipeline.store.lock import Lock, hold
 from pipeline.store.place import Place, Where
 from pipeline.store.reader import FeatureCache
+from pipeline.store.schema import BY_NAME
 from pipeline.store.writer import CacheWriter
-from pipeline.types import DatasetIndex
+from pipeline.types import DatasetIndex, Status
 from pipeline.verify import config_of
 
 
@@ -29,37 +33,60 @@ from pipeline.verify import config_of
 class RepairReport:
     """What was damaged and is whole again. changed: clips whose file is another than at extraction.
 
-    num_blocks: of the cache. notes: what a user should know of its lock and of the clips' files.
+    num_blocks: of the cache. left: damaged blocks that stay as they are, because files of their clips,
+    `gone`, are not there. lost: clips that had features, or may have had, and cannot be processed any
+    more. notes: what a user should know of its lock and of the clips' files.
     """
 
     cache: Place
     num_blocks: int
     repaired: tuple[Damage, ...]
+    left: tuple[Damage, ...] = ()
+    gone: tuple[str, ...] = ()
     changed: tuple[str, ...] = ()
+    lost: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the cache has again all that it had."""
+        return not self.left and not self.lost
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain JSON values."""
         return {
             "cache": str(self.cache),
             "num_blocks": self.num_blocks,
-            "repaired": [
-                {"start": block.start, "end": block.end, "troubles": list(block.troubles)}
-                for block in self.repaired
-            ],
+            "repaired": [_plain(block) for block in self.repaired],
+            "left": [_plain(block) for block in self.left],
+            "gone": list(self.gone),
             "changed": list(self.changed),
+            "lost": list(self.lost),
             "notes": list(self.notes),
         }
 
     def lines(self) -> list[str]:
         """For people: each block that was computed again, and why."""
         again = f"{len(self.repaired)} of {self.num_blocks} blocks computed again, nothing damaged any more"
+        if self.left:
+            again = f"{len(self.repaired)} blocks computed again, {len(self.left)} damaged still"
+        whole = not self.repaired and not self.left
         return [
             *(f"note: {note}" for note in self.notes),
             *(f"repaired  {block}" for block in self.repaired),
+            *(f"!! left as it is, files of its clips are gone: {block}" for block in self.left),
+            *(
+                f"!! clip '{clip}' has no file; put it back, or name its place with --root"
+                for clip in self.gone
+            ),
             *(f"!! the file of clip '{clip}' has changed since extraction" for clip in self.changed),
-            f"{self.cache}: {again if self.repaired else f'nothing damaged in {self.num_blocks} blocks'}",
+            *(f"!! features lost: {clip}" for clip in self.lost),
+            f"{self.cache}: {f'nothing damaged in {self.num_blocks} blocks' if whole else again}",
         ]
+
+
+def _plain(block: Damage) -> dict[str, Any]:
+    return {"start": block.start, "end": block.end, "troubles": list(block.troubles)}
 
 
 def repair(
@@ -70,48 +97,39 @@ def repair(
     detector_weights: str | None = None,
     on_block: Callable[[], None] | None = None,
     on_progress: Callable[[Speed], None] | None = None,
+    say: Callable[[str], None] | None = None,
 ) -> RepairReport:
     """Find damaged blocks and compute them again, with the clips and the models that the cache names.
 
     root, encoder_weights, detector_weights: where those lie now. on_block: told after each block that
-    was looked at. Raises CacheError when another run holds the cache, when this machine's models or
-    clips are not those of the cache (nothing is touched then), or when its disk damages it again.
+    was looked at. say: told of waits. A block with a clip whose file is gone stays as it is. Raises
+    CacheError when another run holds the cache, when this machine's models or clips are not those of
+    the cache (nothing is touched then), or when its disk damages it again.
     """
     place = Place.of(where)
     _refuse_hdf5(place)
-    with FeatureCache.open(place) as cache, hold(place) as lock:
+    with FeatureCache.open(place) as cache, hold(place, say=say) as lock:
         num_blocks = -(-cache.meta.num_clips // cache.meta.block_clips)
         damaged = damaged_blocks(cache, on_block)
-        notes = lock.notes
-        before = {block.start: _hashes(cache, block) for block in damaged}
+        report = RepairReport(cache=place, num_blocks=num_blocks, repaired=(), notes=lock.notes)
         if damaged:
             index = read_dataset(cache.meta.dataset, root or Path(cache.setting("config.dataset.root", str)))
             config = config_of(cache, encoder_weights, detector_weights)
             with contextlib.closing(gather(config, CrewOptions())) as crew:
-                notes += _compute_again(cache, damaged, index, config, crew, lock, on_progress)
-            if still := damaged_blocks(cache):
+                notes = _refuse_other(cache, damaged, index, config, crew)
+                report = replace(report, notes=(*report.notes, *notes))
+                report = _repaired(cache, damaged, index, crew, lock, on_progress, report)
+            left = {block.start for block in report.left}
+            if still := [block for block in damaged_blocks(cache) if block.start not in left]:
                 msg = f"'{place}' is damaged still or again, at {still[0]}. Check its disk, and repair again."
                 raise CacheError(msg)
-        changed = [clip for block in damaged for clip in _changed(cache, block, before[block.start])]
-    return RepairReport(
-        cache=place,
-        num_blocks=num_blocks,
-        repaired=tuple(damaged),
-        changed=tuple(changed),
-        notes=notes,
-    )
+    return report
 
 
-def _compute_again(
-    cache: FeatureCache,
-    damaged: list[Damage],
-    index: DatasetIndex,
-    config: ExtractConfig,
-    crew: Crew,
-    lock: Lock,
-    on_progress: Callable[[Speed], None] | None,
+def _refuse_other(
+    cache: FeatureCache, damaged: list[Damage], index: DatasetIndex, config: ExtractConfig, crew: Crew
 ) -> tuple[str, ...]:
-    """Put the blocks back to pending, once nothing speaks against it, and process all their clips.
+    """Raise CacheError unless models, clips and files are those of the cache, as far as it still reads.
 
     Returns what the user should know of the clips' files.
     """
@@ -122,42 +140,125 @@ def _compute_again(
             "their files with --encoder-weights and --detector-weights, on a machine with that precision."
         )
         raise CacheError(msg)
-    with contextlib.suppress(CacheDamagedError):
-        checked(index, config, brief, cache.place)
-    writer = CacheWriter(cache.place, cache.meta)
+    there = {name: _readable(cache, damaged, name) for name in ("status", "source_bytes")}
     for block in damaged:
-        writer.reset_block(block.start)
-    found = checked(index, config, brief, cache.place)
-    blocks = [(block.start, list(range(block.start, block.end))) for block in damaged]
-    progress = Progress(sum(len(rows) for _, rows in blocks), brief, crew.num_workers)
+        rows = slice(block.start, block.end)
+        known = there["source_bytes"][rows] > 0
+        there["status"][rows] = np.where(known, Status.DONE, Status.FAILED)
+    return compared(index, config, brief, cache, there.__getitem__).notes
+
+
+def _repaired(
+    cache: FeatureCache,
+    damaged: list[Damage],
+    index: DatasetIndex,
+    crew: Crew,
+    lock: Lock,
+    on_progress: Callable[[Speed], None] | None,
+    report: RepairReport,
+) -> RepairReport:
+    """Process all clips of the blocks whose files are there; `report` with what became of them."""
+    had = _had_features(cache, damaged)
+    before = _readable(cache, damaged, "source_sha256")
+    gone = {
+        block.start: [
+            index.clips[row].clip_id
+            for row in range(block.start, block.end)
+            if had[row] and not os.access(index.root / index.clips[row].path, os.R_OK)
+        ]
+        for block in damaged
+    }
+    left = tuple(block for block in damaged if gone[block.start])
+    mended = tuple(block for block in damaged if not gone[block.start])
+    if mended:
+        _compute_again(cache, mended, index, crew, lock, on_progress)
+    return replace(
+        report,
+        repaired=mended,
+        left=left,
+        gone=tuple(clip for block in left for clip in gone[block.start]),
+        changed=tuple(clip for block in mended for clip in _changed(cache, block, before)),
+        lost=tuple(clip for block in mended for clip in _lost(cache, block, had)),
+    )
+
+
+def _compute_again(
+    cache: FeatureCache,
+    blocks: tuple[Damage, ...],
+    index: DatasetIndex,
+    crew: Crew,
+    lock: Lock,
+    on_progress: Callable[[Speed], None] | None,
+) -> None:
+    """Put each block back to pending when its turn comes, and process all its clips."""
+    writer = CacheWriter(cache.place, cache.meta)
+    rows = [(block.start, list(range(block.start, block.end))) for block in blocks]
+    progress = Progress(sum(len(r) for _, r in rows), crew.brief(), crew.num_workers)
 
     def show(clips: float) -> None:
         progress.advance(clips)
         if on_progress is not None:
             on_progress(progress.speed())
 
+    def tasks() -> Iterator[BlockTask]:
+        for task in tasks_of(index, cache.place, cache.meta, rows):
+            writer.reset_block(task.start)
+            yield task
+
     show(0.0)
-    for done in crew.run(tasks_of(index, cache.place, found.meta, blocks), show):
+    for done in crew.run(tasks(), show):
         progress.finish(done)
         show(0.0)
         lock.check()
-    return found.notes
 
 
-def _hashes(cache: FeatureCache, block: Damage) -> list[str]:
-    """The hashes of the block's files at extraction; "" where they cannot be read any more."""
-    try:
-        return [str(digest) for digest in cache.read("source_sha256", block.start, block.end)]
-    except CacheError:
-        return [""] * (block.end - block.start)
+def _readable(cache: FeatureCache, damaged: list[Damage], name: str) -> npt.NDArray[Any]:
+    """A per-block array as far as it reads, with fill values in the blocks whose chunk does not."""
+    spec, size = BY_NAME[name], cache.meta.block_clips
+    starts = {block.start for block in damaged}
+    parts = []
+    for start in range(0, cache.meta.num_clips, size):
+        end = min(start + size, cache.meta.num_clips)
+        try:
+            parts.append(cache.read(name, start, end))
+        except CacheDamagedError:
+            if start not in starts:
+                raise
+            parts.append(np.full((end - start, *cache.meta.shape(spec)[1:]), spec.fill))
+    return np.concatenate(parts)
 
 
-def _changed(cache: FeatureCache, block: Damage, before: list[str]) -> Iterator[str]:
-    """The ids of the clips whose file has another hash than before."""
-    there = np.array(_hashes(cache, block))
-    was = np.array(before)
-    for row in np.flatnonzero((was != there) & (was != "")):
+def _had_features(cache: FeatureCache, damaged: list[Damage]) -> npt.NDArray[np.bool_]:
+    """Which clips of the damaged blocks had features, by what still reads; True where nothing tells."""
+    had = np.zeros(cache.meta.num_clips, dtype=bool)
+    for block in damaged:
+        lost = {trouble.partition(" ")[0] for trouble in block.troubles}
+        rows = slice(block.start, block.end)
+        if "status" not in lost:
+            had[rows] = np.isin(
+                cache.read("status", block.start, block.end), (Status.DONE, Status.DONE_WITHOUT_FACE)
+            )
+        elif "source_bytes" not in lost:
+            had[rows] = cache.read("source_bytes", block.start, block.end) > 0
+        else:
+            had[rows] = True
+    return had
+
+
+def _changed(cache: FeatureCache, block: Damage, before: npt.NDArray[Any]) -> Iterator[str]:
+    """The ids of the clips whose file has another hash than before, where both are known."""
+    there, was = cache.read("source_sha256", block.start, block.end), before[block.start : block.end]
+    for row in np.flatnonzero((was != there) & (was != "") & (there != "")):
         yield str(cache.read("clip_id")[block.start + row])
+
+
+def _lost(cache: FeatureCache, block: Damage, had: npt.NDArray[np.bool_]) -> Iterator[str]:
+    """The clips that had features and failed when computed again, each with the reason."""
+    rows = slice(block.start, block.end)
+    names = ("clip_id", "status", "stage", "reason")
+    ids, status, stage, reason = (cache.read(name, block.start, block.end) for name in names)
+    for row in np.flatnonzero(had[rows] & (status == Status.FAILED)):
+        yield f"clip '{ids[row]}' failed at {stage[row]}: {reason[row]}"
 
 
 def _refuse_hdf5(place: Place) -> None:

@@ -121,17 +121,94 @@ def test_other_clips_are_refused_and_nothing_is_touched(made, tmp_path):
     assert chunks(path) == damaged
 
 
+@pytest.mark.parametrize("name", ["status", "source_bytes", "scene/early"])
+def test_a_changed_file_is_refused_whichever_chunk_is_damaged(made, tmp_path, name):
+    path, _ = made
+    moved = write_clips(tmp_path / "moved", num_good=18)
+    write_video(moved.root / "clips/good0.mp4", num_frames=30, seed=99)
+    row = [clip.clip_id for clip in moved.clips].index("clips/good0.mp4")
+    flip(chunk(path, name, (row // 8 + (name == "source_bytes")) % 3))
+    damaged = chunks(path)
+    with pytest.raises(CacheError, match="source_bytes of 1 clips, first 'clips/good0.mp4'"):
+        repair(path, root=moved.root)
+    assert chunks(path) == damaged
+
+
+@pytest.mark.parametrize("name", ["scene/early", "status", "source_bytes", "source_sha256"])
+def test_a_block_with_a_clip_whose_file_is_gone_stays_as_it_is(made, tmp_path, name):
+    path, before = made
+    moved = write_clips(tmp_path / "moved", num_good=18)
+    (moved.root / "clips/good7.mp4").unlink()
+    row = [clip.clip_id for clip in moved.clips].index("clips/good7.mp4")
+    other = (row // 8 + 1) % 3
+    flip(chunk(path, name, row // 8))
+    damaged = chunks(path)
+    flip(chunk(path, "face/embedding", other))
+    report = repair(path, root=moved.root)
+    assert [block.start for block in report.repaired] == [8 * other]
+    assert [block.start for block in report.left] == [row // 8 * 8]
+    assert (report.gone, report.changed, report.lost) == (("clips/good7.mp4",), (), ())
+    assert not report.is_whole
+    assert report.lines()[-1] == f"{path}: 1 blocks computed again, 1 damaged still"
+    assert any("!! clip 'clips/good7.mp4' has no file; put it back" in line for line in report.lines())
+    assert chunks(path) == damaged
+    (moved.root / "clips/good7.mp4").write_bytes((clip_file(path, "clips/good7.mp4")).read_bytes())
+    assert repair(path, root=moved.root).is_whole
+    assert chunks(path) == before
+
+
+@pytest.mark.parametrize("name", ["scene/early", "status"])
+def test_features_that_cannot_be_computed_again_are_told_as_lost(made, tmp_path, name):
+    path, _ = made
+    moved = write_clips(tmp_path / "moved", num_good=18)
+    spoilt = moved.root / "clips/good7.mp4"
+    spoilt.write_bytes(bytes(spoilt.stat().st_size))
+    row = [clip.clip_id for clip in moved.clips].index("clips/good7.mp4")
+    flip(chunk(path, name, row // 8))
+    report = repair(path, root=moved.root)
+    (lost,) = report.lost
+    assert lost.startswith("clip 'clips/good7.mp4' failed at ")
+    assert not report.is_whole
+    assert f"!! features lost: {lost}" in report.lines()
+    assert report.to_dict()["lost"] == [lost]
+
+
+def test_what_is_not_taken_up_any_more_stays_as_it_was(made, monkeypatch):
+    path, _ = made
+    for block in (0, 1, 2):
+        flip(chunk(path, "scene/early", block))
+    damaged = chunks(path)
+    crew = LocalCrew.of(small_tools())
+
+    def stops_at_once(_tasks, _show):
+        msg = "the workers are gone"
+        raise CacheError(msg)
+
+    monkeypatch.setattr(crew, "run", stops_at_once)
+    monkeypatch.setattr("pipeline.repair.gather", lambda config, _: crew)
+    with pytest.raises(CacheError, match="the workers are gone"):
+        repair(path)
+    assert chunks(path) == damaged
+
+
+def clip_file(path: Path, clip_id: str) -> Path:
+    """The file that a clip of the cache was made of."""
+    with FeatureCache.open(path) as cache:
+        return Path(cache.setting("config.dataset.root", str)) / clip_id
+
+
 def test_a_file_of_other_content_is_told(made, tmp_path):
     path, _ = made
     moved = write_clips(tmp_path / "moved", num_good=18)
     other = moved.root / "clips/good7.mp4"
-    value = other.read_bytes()
-    write_video(other, num_frames=16, seed=99)
-    other.write_bytes(other.read_bytes()[: len(value)].ljust(len(value), b"\0"))
+    num_bytes = other.stat().st_size
+    write_video(other, num_frames=9, seed=99)
+    rest = num_bytes - other.stat().st_size
+    other.write_bytes(other.read_bytes() + rest.to_bytes(4, "big") + b"free" + bytes(rest - 8))
     row = [clip.clip_id for clip in moved.clips].index("clips/good7.mp4")
     flip(chunk(path, "scene/early", row // 8))
     report = repair(path, root=moved.root)
-    assert report.changed == ("clips/good7.mp4",)
+    assert (report.changed, report.lost) == (("clips/good7.mp4",), ())
     assert "!! the file of clip 'clips/good7.mp4' has changed since extraction" in report.lines()
 
 

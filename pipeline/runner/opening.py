@@ -1,6 +1,7 @@
 """A cache for an index of clips: created, or found to be the same and gone on with."""
 
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -56,19 +57,37 @@ def checked(index: DatasetIndex, config: ExtractConfig, brief: Brief, place: Pla
     """What the cache of this index and these models is, once nothing speaks against it."""
     _refuse_hdf5(place)
     _require_boxes(index, config)
-    meta, static = describe(index, config, brief), static_rows(index)
     if not place.exists():
-        return Opening(meta=meta, static=static)
+        return Opening(meta=describe(index, config, brief), static=static_rows(index))
     with FeatureCache.open(place) as cache:
-        sources = _sources(index, cache) if cache.meta.num_clips == len(index.clips) else SourceChanges()
-        _refuse_other(cache, meta, static, sources.difference)
-        return Opening(meta=cache.meta, static=static, notes=sources.notes)
+        return compared(index, config, brief, cache, cache.read)
 
 
-def _sources(index: DatasetIndex, cache: FeatureCache) -> SourceChanges:
+def compared(
+    index: DatasetIndex,
+    config: ExtractConfig,
+    brief: Brief,
+    cache: FeatureCache,
+    read: Callable[[str], npt.NDArray[Any]],
+) -> Opening:
+    """The cache, once it is found to be of this index and these models; refused as by `checked`.
+
+    read: gives the arrays `status` and `source_bytes`, of which some may be damaged.
+    """
+    meta, static = describe(index, config, brief), static_rows(index)
+    sources = SourceChanges()
+    if cache.meta.num_clips == len(index.clips):
+        sources = _sources(index, read("source_bytes"), read("status"))
+    _refuse_other(cache, meta, static, sources.difference)
+    return Opening(meta=cache.meta, static=static, notes=sources.notes)
+
+
+def _sources(
+    index: DatasetIndex, bytes_there: npt.NDArray[np.int64], status: npt.NDArray[np.uint8]
+) -> SourceChanges:
     sizes = np.array([_size_bytes(index.root / clip.path) for clip in index.clips], dtype=np.int64)
     ids = [clip.clip_id for clip in index.clips]
-    return compare_sources(ids, sizes, cache.read("source_bytes"), cache.read("status"))
+    return compare_sources(ids, sizes, bytes_there, status)
 
 
 def _require_boxes(index: DatasetIndex, config: ExtractConfig) -> None:
