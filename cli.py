@@ -157,7 +157,7 @@ def extract(
                 return
             with progress_bar("extracting", "clips") as (start, advance):
                 shown = show_speed(start, advance)
-                report = runner.extract(index, config, crew, cache, options, on_progress=shown)
+                report = runner.extract(index, config, crew, cache, options, on_progress=shown, say=say)
     except KeyboardInterrupt:
         say(f"stopped; finished blocks are safe in {cache}. The same command goes on from there.")
         leave_at_once(_EXIT_INTERRUPTED)

@@ -22,16 +22,18 @@ def extract(
     options: RunOptions | None = None,
     *,
     on_progress: Callable[[Speed], None] | None = None,
+    say: Callable[[str], None] | None = None,
 ) -> RunReport:
     """Fill the cache with what is missing; create it when it is not there.
 
-    on_progress: told how the run goes, at the start and whenever more is done; by any thread.
+    on_progress: told how the run goes, at the start and whenever more is done; by any thread. say: told
+    what is waited for.
     Raises CacheError when another run holds the cache, when the one there was made otherwise or from
     other clips (naming each difference), or when it cannot be written. Whatever interrupts, finished
     blocks stay.
     """
     place, options = Place.of(cache), options or RunOptions()
-    with hold(place, options.share, take_over=options.take_over) as lock:
+    with hold(place, options.share, take_over=options.take_over, say=say) as lock:
         brief = crew.brief()
         opening = open_cache(index, config, brief, place)
         blocks = blocks_to_do(place, options)
