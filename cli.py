@@ -453,6 +453,8 @@ def bench(
     if out is not None:
         out.write_text(json.dumps(result.to_dict(), indent=2) + "\n")
     answer(result, json_)
+    if result.failed:
+        raise typer.Exit(1)
 
 
 app.add_typer(weights_app, name="weights")

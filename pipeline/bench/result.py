@@ -4,7 +4,7 @@ import os
 import platform
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -55,16 +55,20 @@ class Measured:
 
 @dataclass(frozen=True, kw_only=True)
 class BenchResult:
-    """The parts of a run by name, under the machine and the settings that they come from."""
+    """The parts of a run by name, under the machine and the settings that they come from.
+
+    failed: parts that came to no end, and why.
+    """
 
     about: dict[str, Any]
     parts: dict[str, Measured]
+    failed: dict[str, str] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain JSON values."""
         goals = [goal.to_dict() for part in self.parts.values() for goal in part.goals]
         numbers = {name: part.numbers for name, part in self.parts.items()}
-        return {**self.about, "goals": goals, "parts": numbers}
+        return {**self.about, "goals": goals, "parts": numbers, "failed": self.failed}
 
     def lines(self) -> list[str]:
         """For people: a line per number, then the goals."""
@@ -78,11 +82,11 @@ class BenchResult:
         for goal in goals:
             limits = f"{goal.value:>10.4g}{goal.at_least:>10.4g}{goal.aim:>10.4g}"
             lines.append(f"{goal.what:<62}{limits}  {goal.met}")
-        return lines
+        return lines + [f"FAILED  {name}: {why}" for name, why in self.failed.items()]
 
 
-def about_this_run(config: dict[str, Any], options: dict[str, Any], seconds: float) -> dict[str, Any]:
-    """The machine, the code, the settings and the day."""
+def about_this_run(config: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:
+    """The machine, the code, the settings and the day; taken before anything is measured."""
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": _commit(),
@@ -94,10 +98,9 @@ def about_this_run(config: dict[str, Any], options: dict[str, Any], seconds: flo
             "load_average": os.getloadavg()[0],
         },
         "versions": {"python": platform.python_version()} | {name: version(name) for name in _PACKAGES},
-        "command": sys.argv,
+        "command": ["cli.py", *sys.argv[1:]],
         "options": options,
         "config": config,
-        "seconds": seconds,
     }
 
 

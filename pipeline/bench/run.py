@@ -13,6 +13,7 @@ from pipeline.bench.options import PARTS, BenchOptions
 from pipeline.bench.result import BenchResult, Goal, Measured, about_this_run
 from pipeline.bench.usual import run_script
 from pipeline.config import to_dict
+from pipeline.errors import first_line
 from pipeline.process import Tools, load_tools
 from pipeline.runner import choose_device
 from pipeline.types import DatasetIndex
@@ -23,24 +24,30 @@ _CLIPS_TO_DECODE, _CLIPS_TO_DETECT = 64, 2
 
 
 def run_bench(options: BenchOptions, on_part: Callable[[str], None] | None = None) -> BenchResult:
-    """Measure what the options ask for. on_part: told the name of each part before it begins."""
+    """Measure what the options ask for. on_part: told the name of each part before it begins.
+
+    A part that fails is told in the result; the others are measured.
+    """
+    shown = {
+        field.name: str(value) if isinstance(value, Path) else value
+        for field in dataclasses.fields(options)
+        if field.name != "config" and (value := getattr(options, field.name)) is not None
+    }
+    about = about_this_run(to_dict(options.config), shown)
     began = time.perf_counter()
-    measured = {}
+    measured, failed = {}, {}
     with tempfile.TemporaryDirectory(prefix="ous-bench-") as folder:
         shared = _Shared(options, Path(folder))
         for name in PARTS:
             if name in options.only:
                 if on_part is not None:
                     on_part(name)
-                measured[name] = shared.part(name)
-    shown = {
-        field.name: str(value) if isinstance(value, Path) else value
-        for field in dataclasses.fields(options)
-        if field.name != "config" and (value := getattr(options, field.name)) is not None
-    }
-    return BenchResult(
-        about=about_this_run(to_dict(options.config), shown, time.perf_counter() - began), parts=measured
-    )
+                try:
+                    measured[name] = shared.part(name)
+                except Exception as error:  # noqa: BLE001 - half an hour's other parts are not to be lost
+                    failed[name] = f"{type(error).__name__}: {first_line(error)}"
+    about["seconds"] = time.perf_counter() - began
+    return BenchResult(about=about, parts=measured, failed=failed)
 
 
 class _Shared:
