@@ -8,6 +8,7 @@ under `--strict`. Nothing heavy is imported before a command needs it.
 
 import json
 import os
+import signal
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack, closing
@@ -147,9 +148,10 @@ def extract(
     unknown = sorted({index.class_names[c.label] for c in index.clips if c.label >= 0 and c.polarity < 0})
     if unknown:
         say(f"note: the polarity of {', '.join(unknown)} is not known; training will ask for it")
+    say(f"{encoder} ({encoder_weights}), faces by {detector}; starting")
     try:
         with closing(runner.gather(config, who)) as crew:
-            say(f"{encoder} ({encoder_weights}), faces by {detector}, {crew.where}")
+            say(f"{crew.where}; loading the models")
             if crew.dashboard:
                 say(f"dashboard: {crew.dashboard}")
             if dry_run:
@@ -462,7 +464,8 @@ app.add_typer(cache_app, name="cache")
 
 
 def main() -> None:
-    """Run a command; show a known error as one line."""
+    """Run a command; show a known error as one line. A request to end is taken like Ctrl-C."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         app()
     except OusError as error:

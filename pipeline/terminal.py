@@ -48,14 +48,16 @@ def progress_bar(what: str, unit: str) -> Iterator[tuple[Callable[[float], None]
     minute instead.
     """
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+    from rich.table import Column
 
     bar = Progress(
         TextColumn("{task.description}"),
-        BarColumn(bar_width=24),
+        BarColumn(bar_width=12),
         TaskProgressColumn(),
         TimeRemainingColumn(elapsed_when_finished=True),
-        TextColumn("{task.fields[remark]}"),
+        TextColumn("{task.fields[remark]}", table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis")),
         console=_people,
+        expand=True,
         disable=not _people.is_terminal,
     )
     task = bar.add_task(what, total=None, remark="")

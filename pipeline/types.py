@@ -116,7 +116,8 @@ class ClipRef:
 class DatasetIndex:
     """A data set as the pipeline sees it: clips in order of their id, names in fixed order.
 
-    notes: what a user should know of what was read, such as files that were left alone.
+    notes: what a user should know of what was read, such as files that were left alone. source: what
+    the user named, where that is not `root`: a manifest file.
     """
 
     name: str
@@ -125,6 +126,7 @@ class DatasetIndex:
     fold_names: tuple[str, ...]
     clips: tuple[ClipRef, ...]
     notes: tuple[str, ...] = ()
+    source: Path | None = None
 
     def __post_init__(self) -> None:
         ids = [clip.clip_id for clip in self.clips]

@@ -130,7 +130,9 @@ def test_other_clips_are_refused_by_name(undisturbed, tmp_path):
         extract(fewer, small_tools(), undisturbed, RunOptions())
     changed = write_clips(tmp_path / "changed", num_good=18)
     write_video(tmp_path / "changed" / "clips/good3.mp4", num_frames=30, seed=77)
-    with pytest.raises(CacheError, match="source_bytes of 1 clips, first 'clips/good3.mp4': .* here"):
+    with pytest.raises(
+        CacheError, match="the file of 1 clips is another .*, first 'clips/good3.mp4': .* bytes here"
+    ):
         extract(changed, small_tools(), undisturbed, RunOptions())
     manifest = tmp_path / "changed" / "manifest.csv"
     manifest.write_text(manifest.read_text().replace("rage", "fury"))

@@ -52,4 +52,4 @@ def read_dataset(name: str, root: Path) -> DatasetIndex:
         )
         raise DatasetError(msg)
     read = cast(Callable[[Path], DatasetIndex], import_module(READERS[name]).read)
-    return dataclasses.replace(read(root), name=name)
+    return dataclasses.replace(read(root), name=name, source=root)

@@ -128,7 +128,8 @@ class ClusterCrew:
     @property
     def dashboard(self) -> str:
         """The address of Dask's pages about the cluster."""
-        return str(self._client.dashboard_link)
+        has_pages = "dashboard" in self._client.scheduler_info().get("services", {})
+        return str(self._client.dashboard_link) if has_pages else ""
 
     def brief(self) -> Brief:
         """See `Crew`. Raises OusError when no worker comes."""

@@ -131,7 +131,10 @@ def describe(index: DatasetIndex, config: ExtractConfig, brief: Brief) -> CacheM
         text_sha256=brief.text_sha256,
         identity=brief.identity,
         fingerprint=brief.fingerprint,
-        config={**to_dict(config), "dataset": {"name": index.name, "root": str(index.root.absolute())}},
+        config={
+            **to_dict(config),
+            "dataset": {"name": index.name, "root": str((index.source or index.root).absolute())},
+        },
         warnings=tuple(warnings),
         packages=_package_versions(),
         command_line=tuple(sys.argv),

@@ -11,17 +11,18 @@ from pipeline.runner.work import BlockReport, Brief
 
 @dataclass(frozen=True, kw_only=True)
 class Speed:
-    """A run so far. clips: done, parts of blocks counted. pictures: encoded, in finished blocks.
+    """A run so far. clips: done, parts of blocks counted. pictures: encoded, estimated likewise.
 
     busy: of the wall time, how much each stage was at work, from 0 to 1: decoding averaged over
     the decoding children, the others over the workers. Stages overlap, so the sum may exceed 1.
-    is_waiting: no worker is there.
+    It is known of finished blocks, and set against their part of the time. is_waiting: no worker is
+    there.
     """
 
     clips: float
     total: int
     failed: int
-    pictures: int
+    pictures: float
     seconds: float
     busy: dict[str, float]
     is_waiting: bool = False
@@ -33,7 +34,7 @@ class Speed:
 
     @property
     def pictures_per_second(self) -> float:
-        """Encoded pictures per second, from finished blocks."""
+        """Encoded pictures per second since the run began."""
         return self.pictures / max(self.seconds, 1e-9)
 
     @property
@@ -75,7 +76,7 @@ class Progress:
         self._workers = max(1, num_workers)
         self._began = time.monotonic()
         self._clips = 0.0
-        self._failed = self._pictures = 0
+        self._failed = self._pictures = self._finished = 0
         self._seconds = StageSeconds()
         self._lock = threading.Lock()
 
@@ -87,6 +88,7 @@ class Progress:
     def finish(self, report: BlockReport) -> None:
         """Count a finished block's pictures, failures and times; its clips were counted on the way."""
         with self._lock:
+            self._finished += report.num_clips
             self._failed += report.num_failed
             self._pictures += report.num_pictures
             self._seconds.add(report.seconds)
@@ -95,14 +97,16 @@ class Progress:
         """The run so far."""
         with self._lock:
             seconds = time.monotonic() - self._began
-            wall = max(seconds, 1e-9) * self._workers
+            clips = min(max(self._clips, self._finished), self._total)
+            finished = self._finished / clips if self._finished else 1.0
+            wall = max(seconds, 1e-9) * self._workers * finished
             busy = {stage: getattr(self._seconds, stage) / wall for stage in STAGES_OF_WORK}
             busy["decode"] /= self._decoders
             return Speed(
-                clips=min(self._clips, self._total),
+                clips=clips,
                 total=self._total,
                 failed=self._failed,
-                pictures=self._pictures,
+                pictures=self._pictures / finished,
                 seconds=seconds,
                 busy=busy,
                 is_waiting=is_waiting,

@@ -57,10 +57,13 @@ class RunReport:
         lines = [
             *(f"!! {warning}" for warning in self.warnings),
             *(f"note: {note}" for note in self.notes),
+            *(["nothing was to do"] if self.speed is None else []),
             *([f"{self.processed} clips in {self.speed.seconds:.0f} s: {self.speed}"] if self.speed else []),
             f"{self.cache}: {counts}; face found on {self.face_found_share:.1%} of frames",
             *(f"  failed  {clip}  {stage}: {reason}" for clip, stage, reason in self.failures[:_LISTED]),
         ]
+        if self.num_failed:
+            lines.append("  --retry-failed takes failed clips up again")
         if self.num_failed > _LISTED:
             more = self.num_failed - _LISTED
             lines.append(f"  and {more} more; `cli.py cache info {self.cache} --all-clips` lists all")

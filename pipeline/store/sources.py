@@ -53,8 +53,8 @@ def compare_sources(
         return SourceChanges(notes=notes)
     row = int(changed[0])
     difference = (
-        f"source_bytes of {len(changed)} clips, first '{clip_ids[row]}': {int(bytes_here[row])} here, "
-        f"{int(bytes_there[row])} there"
+        f"the file of {len(changed)} clips is another than its features come from, first "
+        f"'{clip_ids[row]}': {int(bytes_here[row])} bytes here, {int(bytes_there[row])} there"
     )
     return SourceChanges(notes=notes, difference=difference)
 
