@@ -115,7 +115,7 @@ class Place:
         Raises CacheError when the package for it is missing.
         """
         if find_spec("obstore") is None:
-            msg = f"'{self}' needs the package 'obstore': pip install 'ous[s3]'."
+            msg = f"'{self}' needs the package 'obstore': pip install obstore."
             raise CacheError(msg)
         bucket, _, prefix = self.text.removeprefix(_S3).rstrip("/").partition("/")
         with self.refusals_told("cannot be opened"):
