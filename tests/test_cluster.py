@@ -95,12 +95,9 @@ def test_workers_of_this_machine_can_be_reached_from_it_alone(crew):
 
 def test_what_stops_a_worker_from_starting_is_told_as_it_is(crew, monkeypatch):
     class Ended:
-        status = "error"
-
         def exception(self):
             return PermissionError(13, "Permission denied", "/weights/ViT-L-14.pt")
 
-    monkeypatch.setattr("pipeline.runner.cluster.wait", lambda _: None)
     monkeypatch.setattr(crew._client, "submit", lambda *_args, **_more: Ended())
     with pytest.raises(PermissionError, match="ViT-L-14.pt"):
         crew.brief()

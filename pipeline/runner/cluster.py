@@ -303,7 +303,8 @@ def _start(workers: dict[int, dict[str, Any]]) -> tuple[Client, Any]:
 
 def _configure() -> None:
     dask.config.set(_SETTINGS)
-    logging.getLogger("distributed").setLevel(_LOGGED)
+    for name in ("distributed", "distributed.client"):  # Dask's own settings tell the two apart
+        logging.getLogger(name).setLevel(_LOGGED)
 
 
 def _start_dask_cuda(gpus: list[str]) -> tuple[Client, Any]:
