@@ -55,7 +55,8 @@ class StageSeconds:
     """How long each stage was at work on some clips.
 
     decode: of a core, in whatever process. detect (cropping counted in), encode, write: of the
-    block's thread, waiting for the device not counted.
+    block's thread, waiting for its turn on the device not counted; on a GPU, where passes queue, the
+    time behind another thread's passes counts too.
     """
 
     decode: float = 0.0

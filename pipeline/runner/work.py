@@ -232,7 +232,11 @@ def _buffer_for(device: torch.device) -> Callable[[int], Bytes]:
     """Memory for decoded pixels; beside a GPU page-locked, so that they travel while others compute."""
 
     def buffer(num_bytes: int) -> Bytes:
-        pixels: Bytes = torch.empty(num_bytes, dtype=torch.uint8, pin_memory=device.type == "cuda").numpy()
+        try:
+            memory = torch.empty(num_bytes, dtype=torch.uint8, pin_memory=device.type == "cuda")
+        except RuntimeError as error:
+            raise MemoryError(first_line(error)) from error
+        pixels: Bytes = memory.numpy()
         return pixels
 
     return buffer
