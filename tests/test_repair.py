@@ -129,7 +129,10 @@ def test_a_changed_file_is_refused_whichever_chunk_is_damaged(made, tmp_path, na
     row = [clip.clip_id for clip in moved.clips].index("clips/good0.mp4")
     flip(chunk(path, name, (row // 8 + (name == "source_bytes")) % 3))
     damaged = chunks(path)
-    with pytest.raises(CacheError, match="source_bytes of 1 clips, first 'clips/good0.mp4'"):
+    with pytest.raises(
+        CacheError,
+        match="the file of 1 clips is another than its features come from, first 'clips/good0.mp4'",
+    ):
         repair(path, root=moved.root)
     assert chunks(path) == damaged
 
