@@ -208,7 +208,7 @@ def extracted(tmp_path_factory) -> tuple[list[PlannedClip], list[ClipDone]]:
         "features": {"precision": "fp32"},
     }
     tools = load_tools(from_dict(ExtractConfig, settings), torch.device("cpu"))
-    outcomes = process_block(root, read_dataset("synthetic", root).clips, tools)
+    outcomes = process_block(root, read_dataset("synthetic", root).clips, tools).outcomes
     assert all(isinstance(outcome, ClipDone) for outcome in outcomes)
     return list(plan_clips(ALL_AMBIGUOUS)), [o for o in outcomes if isinstance(o, ClipDone)]
 
