@@ -25,6 +25,9 @@ Floats: TypeAlias = npt.NDArray[np.float32]
 Halves: TypeAlias = npt.NDArray[np.float16]
 Bools: TypeAlias = npt.NDArray[np.bool_]
 
+SOURCES = ("auto", "video", "frames", "crops")
+"""In which form a data set's clips are read."""
+
 STAGES = ("", "open", "decode", "detect", "track", "crop", "encode")
 """The steps at which a clip can fail; the empty one stands for a clip that did not."""
 
@@ -97,9 +100,11 @@ class GivenBoxes:
 class ClipRef:
     """One clip of a data set: where it lies, what it shows, what it is to every fold.
 
-    clip_id: unique in its data set. path: relative to the data set's root, with '/'.
-    label: index into the data set's class names, -1 for a clip without a label.
+    clip_id: unique in its data set. path: relative to the data set's root, with '/': a video, or a
+    folder of pictures. label: index into the data set's class names, -1 for a clip without a label.
     splits: one per fold. start_seconds, end_seconds: the part of the file that is the clip.
+    face_path: a folder of face crops that the data set brings for it. votes: of the annotators, one
+    count per class.
     """
 
     clip_id: str
@@ -110,14 +115,36 @@ class ClipRef:
     start_seconds: float | None = None
     end_seconds: float | None = None
     given_boxes: GivenBoxes | None = field(default=None, compare=False)
+    face_path: str | None = None
+    votes: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadOptions:
+    """How a data set is read; whoever reads it again needs the same.
+
+    lists: files, or folders of files, that stand for the owner's lists. label_order: by which name
+    bare integers in lists count the classes. all_clips: also clips that are in no list. source: in
+    which form clips are read: ``video``, ``frames``, ``crops`` (faces only, no scene); ``auto`` for the
+    first of video and frames that is there.
+    """
+
+    lists: tuple[str, ...] = ()
+    label_order: str | None = None
+    all_clips: bool = False
+    source: str = "auto"
+
+    def __post_init__(self) -> None:
+        _check(self.source in SOURCES, f"source is {self.source!r}; allowed: {', '.join(SOURCES)}")
 
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetIndex:
     """A data set as the pipeline sees it: clips in order of their id, names in fixed order.
 
-    notes: what a user should know of what was read, such as files that were left alone. source: what
-    the user named, where that is not `root`: a manifest file.
+    notes: what a user should know of what was read, such as files that were left alone. warnings: what
+    has to stand beside every result, such as that there are no scenes. source: what the user named,
+    where that is not `root`: a manifest file. options: how it was read.
     """
 
     name: str
@@ -126,7 +153,9 @@ class DatasetIndex:
     fold_names: tuple[str, ...]
     clips: tuple[ClipRef, ...]
     notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
     source: Path | None = None
+    options: ReadOptions = ReadOptions()
 
     def __post_init__(self) -> None:
         ids = [clip.clip_id for clip in self.clips]
@@ -141,6 +170,8 @@ class DatasetIndex:
         for clip in self.clips:
             _check(len(clip.splits) == len(self.fold_names), f"{clip.clip_id}: one split per fold")
             _check(-1 <= clip.label < len(self.class_names), f"{clip.clip_id}: label out of range")
+            many = None if clip.votes is None else len(clip.votes)
+            _check(many in (None, len(self.class_names)), f"{clip.clip_id}: one vote count per class")
 
 
 @dataclass(frozen=True, kw_only=True)
