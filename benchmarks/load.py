@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from pipeline.store.meta import CacheMeta
 from pipeline.store.reader import FeatureCache
-from pipeline.store.schema import CacheMeta
 from pipeline.store.writer import CacheWriter
 from pipeline.types import Split, Status
 from trainer.batches import load_clips

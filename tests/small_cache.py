@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.fingerprint import sha256_json
-from pipeline.store.schema import CacheMeta
+from pipeline.store.meta import CacheMeta
 from pipeline.store.writer import CacheWriter
 
 IDENTITY = {"encoder": "none", "features": {"precision": "fp32"}}

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from pipeline.errors import CacheError
 from pipeline.store import trial
 from pipeline.store.export import export_hdf5
+from pipeline.store.meta import MAX_CHUNK_BYTES
 from pipeline.store.reader import HDF5_META, FeatureCache
-from pipeline.store.schema import MAX_CHUNK_BYTES
 from pipeline.store.summary import summarise
 from pipeline.store.writer import CacheWriter
 from pipeline.verify import recompute_sample

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from pipeline.errors import CacheError
-from pipeline.store.schema import ARRAYS, BY_NAME, FORMAT, VERSION, ArraySpec, CacheMeta
+from pipeline.store.meta import FORMAT, VERSION, CacheMeta
+from pipeline.store.schema import ARRAYS, BY_NAME, ArraySpec
 
 META = CacheMeta(
     dataset="folder",

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from pipeline.store.schema import ARRAYS, CacheMeta
+from pipeline.store.meta import CacheMeta
+from pipeline.store.schema import ARRAYS
 from pipeline.store.schema_page import schema_page
 
 PAGE = Path(__file__).parent.parent / "docs" / "schema.md"

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.clip_model import EncoderConfig, LoadedClip, load_clip
-from pipeline.store.schema import CacheMeta
+from pipeline.store.meta import CacheMeta
 from pipeline.store.writer import CacheWriter
 from pipeline.types import Split, Status
 

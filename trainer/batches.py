@@ -21,8 +21,8 @@ from pipeline.config import require_one_of
 from pipeline.errors import CacheError, ConfigError
 from pipeline.fingerprint import sha256_json
 from pipeline.store.chunks import Scratch
+from pipeline.store.meta import CacheMeta
 from pipeline.store.reader import FeatureCache
-from pipeline.store.schema import CacheMeta
 from pipeline.types import Bools, Ints, Polarity, Split, Status
 from trainer.config import DataConfig, TrainConfig
 

@@ -15,9 +15,9 @@ from safetensors.torch import load_file, save_file
 
 from pipeline.errors import CheckpointError, ConfigError, first_line
 from pipeline.fingerprint import differences
+from pipeline.store.meta import CacheMeta
 from pipeline.store.place import Where
 from pipeline.store.reader import FeatureCache
-from pipeline.store.schema import CacheMeta
 from trainer.batches import FoldRows
 from trainer.config import TrainConfig, from_toml, to_toml
 from trainer.model import FeatureShape, OusModel

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from pipeline.config import require_one_of
 from pipeline.errors import ConfigError
-from pipeline.store.schema import CacheMeta
+from pipeline.store.meta import CacheMeta
 from pipeline.types import EARLY_STATISTICS, NUM_EARLY_BLOCKS
 from trainer.batches import Batch
 from trainer.config import Precision, TrainConfig

@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from pipeline.clip_model import EncoderConfig, LoadedClip, load_clip
 from pipeline.errors import CacheError, ConfigError, WeightsError
-from pipeline.store.schema import CacheMeta
+from pipeline.store.meta import CacheMeta
 from trainer.config import PromptConfig
 from trainer.model import bf16_on
 

@@ -20,7 +20,7 @@ from open_clip.pretrained import download_pretrained, get_pretrained_cfg, list_p
 from pipeline import weights as published
 from pipeline.errors import ConfigError, OusError, WeightsError, first_line
 from pipeline.fingerprint import sha256_file
-from pipeline.store.schema import RANDOM_WEIGHTS
+from pipeline.store.meta import RANDOM_WEIGHTS
 
 _SHA256_DIGITS = 64
 _PREFIX_DIGITS = 8

@@ -13,7 +13,7 @@ import torch
 from pipeline.clip_model import files
 from pipeline.config import require_range
 from pipeline.errors import ConfigError
-from pipeline.store.schema import RANDOM_WEIGHTS
+from pipeline.store.meta import RANDOM_WEIGHTS
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,7 +18,7 @@ from pipeline import tracks as track_step
 from pipeline.clip_model import EncoderConfig, LoadedClip, load_clip
 from pipeline.config import to_dict
 from pipeline.features import Encoder, FeatureConfig
-from pipeline.store.schema import RANDOM_WEIGHTS
+from pipeline.store.meta import RANDOM_WEIGHTS
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,9 +15,9 @@ from pipeline.errors import CacheError, CacheExistsError, DatasetError
 from pipeline.fingerprint import differences
 from pipeline.process import ExtractConfig
 from pipeline.runner.work import Brief
+from pipeline.store.meta import RANDOM_WEIGHTS, CacheMeta
 from pipeline.store.place import Place
 from pipeline.store.reader import FeatureCache
-from pipeline.store.schema import RANDOM_WEIGHTS, CacheMeta
 from pipeline.store.sources import SourceChanges, compare_sources
 from pipeline.store.writer import CacheWriter, sweep
 from pipeline.types import DatasetIndex

@@ -8,9 +8,9 @@ import numpy as np
 from pipeline.config import require_range
 from pipeline.runner.work import BlockTask
 from pipeline.store.lock import Share
+from pipeline.store.meta import CacheMeta
 from pipeline.store.place import Place
 from pipeline.store.reader import FeatureCache
-from pipeline.store.schema import CacheMeta
 from pipeline.types import DatasetIndex, Status
 
 

@@ -1,6 +1,6 @@
 """The feature cache: its contract, where it lies, who works on it, writing, reading, export.
 
-``schema``      the contract: arrays, dimensions, attributes; ``schema_page`` prints it
+``schema``      the contract: arrays and dimensions; ``meta`` the attributes; ``schema_page`` prints both
 ``place``       a folder or a prefix in a bucket; ``confined`` keeps zarr within a folder
 ``records``     small texts beside a cache, changed without a race
 ``lock``        one extract per cache or share, from records; ``holder`` is who has it

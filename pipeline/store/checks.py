@@ -11,7 +11,8 @@ import numpy as np
 import zarr
 
 from pipeline.errors import CacheError
-from pipeline.store.schema import ArraySpec, CacheMeta
+from pipeline.store.meta import CacheMeta
+from pipeline.store.schema import ArraySpec
 
 _CODECS = {"number": ["BytesCodec", "Crc32cCodec"], "text": ["VLenUTF8Codec", "Crc32cCodec"]}
 

@@ -9,7 +9,8 @@ from typing import Any
 from zarr.storage import LocalStore, ObjectStore
 
 from pipeline.errors import CacheError
-from pipeline.store.schema import BY_NAME, MAX_CHUNK_BYTES
+from pipeline.store.meta import MAX_CHUNK_BYTES
+from pipeline.store.schema import BY_NAME
 
 _MAX_DOCUMENT_BYTES = 16 << 20
 """Of a zarr.json."""

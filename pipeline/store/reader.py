@@ -16,8 +16,9 @@ from pipeline.errors import CacheDamagedError, CacheError, first_line
 from pipeline.fingerprint import sha256_json
 from pipeline.store import checks
 from pipeline.store.chunks import Scratch, read_chunk
+from pipeline.store.meta import CacheMeta
 from pipeline.store.place import Place, Where
-from pipeline.store.schema import BY_NAME, ArraySpec, CacheMeta
+from pipeline.store.schema import BY_NAME, ArraySpec
 from pipeline.store.trial import require_harmless
 from pipeline.types import Status
 

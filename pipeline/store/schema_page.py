@@ -5,8 +5,9 @@ import math
 import sys
 from collections.abc import Mapping
 
+from pipeline.store.meta import FORMAT, VERSION, CacheMeta
 from pipeline.store.reader import HDF5_META
-from pipeline.store.schema import ARRAYS, FORMAT, VERSION, ArraySpec, CacheMeta
+from pipeline.store.schema import ARRAYS, ArraySpec
 from pipeline.types import EARLY_STATISTICS, NUM_EARLY_BLOCKS, STAGES
 
 _DIMENSIONS: Mapping[str, str] = {

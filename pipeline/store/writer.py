@@ -10,9 +10,10 @@ import zarr
 
 from pipeline.errors import CacheError
 from pipeline.store.create import Rows, as_stored, create, is_litter
+from pipeline.store.meta import CacheMeta
 from pipeline.store.place import Place, Where
 from pipeline.store.reader import FeatureCache, read_rows
-from pipeline.store.schema import BY_NAME, ArraySpec, CacheMeta
+from pipeline.store.schema import BY_NAME, ArraySpec
 
 _LAST = "status"
 

@@ -1,0 +1,189 @@
+"""The attributes of a feature cache: everything that is said once and not per clip."""
+
+import math
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from pipeline.errors import CacheError
+from pipeline.store.schema import ARRAYS, ArraySpec
+from pipeline.types import EARLY_STATISTICS, NUM_EARLY_BLOCKS
+
+FORMAT = "ous-features"
+VERSION = 1
+RANDOM_WEIGHTS = "random"
+MAX_CHUNK_BYTES = 4 << 30
+_MAX_ROWS = 1 << 30
+_MAX_DEPTH = 20
+_SHOWN = 100
+_BOUNDS = {
+    "num_clips": (1, 10_000_000),
+    "block_clips": (1, 65_536),
+    "num_views": (1, 16),
+    "num_frames": (1, 512),
+    "embed_width": (1, 65_536),
+    "encoder_width": (1, 65_536),
+    "num_tokens": (0, 4_096),
+    "class_names": (0, 1_000),
+    "fold_names": (1, 1_000),
+}
+"""Sizes, and numbers of names, that a cache may claim."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CacheMeta:
+    """The attributes of a cache: everything that is said once and not per clip.
+
+    fingerprint: hash of `identity`, which holds whatever changes feature values (encoder and
+    weights hash, detector and weights hash, frames, streams, precision, views, tokens).
+    """
+
+    dataset: str
+    class_names: tuple[str, ...]
+    fold_names: tuple[str, ...]
+    num_clips: int
+    block_clips: int
+    num_views: int
+    num_frames: int
+    embed_width: int
+    encoder_width: int
+    num_tokens: int
+    encoder_name: str
+    encoder_weights: str
+    encoder_sha256: str
+    text_sha256: str
+    identity: Mapping[str, Any]
+    fingerprint: str
+    config: Mapping[str, Any]
+    warnings: tuple[str, ...] = ()
+    packages: Mapping[str, str] = field(default_factory=dict)
+    command_line: tuple[str, ...] = ()
+
+    @property
+    def has_random_weights(self) -> bool:
+        """Whether the encoder was never trained; results then say nothing about the method."""
+        return self.encoder_weights == RANDOM_WEIGHTS
+
+    def arrays(self) -> tuple[ArraySpec, ...]:
+        """The arrays that this cache holds."""
+        return tuple(spec for spec in ARRAYS if self.num_tokens > 0 or not spec.tokens_only)
+
+    def shape(self, spec: ArraySpec) -> tuple[int, ...]:
+        """The full shape of an array of this cache."""
+        sizes = {
+            "clip": self.num_clips,
+            "view": self.num_views,
+            "frame": self.num_frames,
+            "embed": self.embed_width,
+            "width": self.encoder_width,
+            "token": self.num_tokens,
+            "early_block": NUM_EARLY_BLOCKS,
+            "statistic": len(EARLY_STATISTICS),
+            "xyxy": 4,
+            "yx": 2,
+            "fold": len(self.fold_names),
+        }
+        return tuple(sizes[dim] for dim in spec.dims)
+
+    def chunks(self, spec: ArraySpec) -> tuple[int, ...]:
+        """The shape of the pieces in which an array is stored: blocks of clips, or one piece."""
+        shape = self.shape(spec)
+        first = min(self.block_clips, self.num_clips) if spec.per_block else self.num_clips
+        return (first, *(max(1, size) for size in shape[1:]))
+
+    def bytes_by_array(self) -> dict[str, int]:
+        """Bytes of every array of numbers of the complete cache; texts are small and left out."""
+        return {
+            spec.name: math.prod(self.shape(spec)) * np.dtype(spec.dtype).itemsize
+            for spec in self.arrays()
+            if spec.dtype != "str"
+        }
+
+    def to_attributes(self) -> dict[str, Any]:
+        """The attributes as stored: plain JSON values."""
+        own = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        plain = {k: list(v) if isinstance(v, tuple) else v for k, v in own.items()}
+        return {"format": FORMAT, "version": VERSION, **plain}
+
+    @classmethod
+    def from_attributes(cls, attributes: Mapping[str, Any], where: str) -> "CacheMeta":
+        """Read the attributes of a cache, refusing another format, version, type of value or absurd size."""
+        kind, version = attributes.get("format"), attributes.get("version")
+        if kind != FORMAT:
+            msg = f"{where} is not a feature cache: its attribute 'format' is {_shown(kind)}, not {FORMAT!r}."
+            raise CacheError(msg)
+        if version != VERSION:
+            stored = _shown(version)
+            msg = f"{where} has cache version {stored}; this program reads {VERSION}. Extract it again."
+            raise CacheError(msg)
+        meta = cls(
+            **{
+                name: _checked(name, attributes.get(name), typing.get_origin(hint) or hint, where)
+                for name, hint in typing.get_type_hints(cls).items()
+            }
+        )
+        meta.require_bounds(where)
+        return meta
+
+    def require_bounds(self, where: str) -> None:
+        """Raise CacheError for sizes that no reader could hold, whatever is stored."""
+        for name, (low, high) in _BOUNDS.items():
+            value = getattr(self, name)
+            if not low <= (len(value) if isinstance(value, tuple) else value) <= high:
+                raise _absurd(where, name, value, f"{low} to {high}")
+        for name, names in (("class_names", self.class_names), ("fold_names", self.fold_names)):
+            if len(set(names)) < len(names):
+                raise _absurd(where, name, names, "names that differ")
+        frames = self.num_clips * self.num_views * self.num_frames
+        rows = max(frames, self.num_clips * len(self.fold_names))
+        if rows > _MAX_ROWS:
+            raise _absurd(
+                where, "num_clips", self.num_clips, f"{_MAX_ROWS} frames, and places in folds, in all"
+            )
+        for spec in self.arrays():
+            num_bytes = math.prod(self.chunks(spec)) * (
+                np.dtype(spec.dtype).itemsize if spec.dtype != "str" else 1
+            )
+            if num_bytes > MAX_CHUNK_BYTES:
+                allowed = f"so few that a block of '{spec.name}' has {MAX_CHUNK_BYTES} bytes, not {num_bytes}"
+                raise _absurd(where, "block_clips", self.block_clips, allowed)
+
+
+def _absurd(where: str, name: str, value: object, allowed: str) -> CacheError:
+    return CacheError(f"{where}: attribute '{name}' is {_shown(value)}; allowed: {allowed}.")
+
+
+def _shown(value: object) -> str:
+    """A value in a message: not all of it, where it is long."""
+    text = repr(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+
+
+def _depth(value: Any) -> int:
+    """How deep objects and lists lie in one another, as far as is allowed."""
+    level, depth = [value], 0
+    while level and depth <= _MAX_DEPTH:
+        level = [
+            inner
+            for outer in level
+            if isinstance(outer, dict | list)
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+        ]
+        depth += 1
+    return depth
+
+
+def _checked(name: str, value: Any, kind: type, where: str) -> Any:
+    """The attribute in the type that `CacheMeta` declares, or CacheError: attributes are not trusted."""
+    allowed = (list, tuple) if kind is tuple else (dict,) if kind is Mapping else (kind,)
+    texts = kind is not tuple or (isinstance(value, list | tuple) and all(isinstance(v, str) for v in value))
+    if not isinstance(value, allowed) or isinstance(value, bool) or not texts:
+        wanted = {tuple: "a list of texts", str: "a text", int: "a whole number"}.get(kind, "an object")
+        msg = f"{where}: attribute '{name}' is {_shown(value)}; {wanted} is needed. The cache is damaged."
+        raise CacheError(msg)
+    if _depth(value) > _MAX_DEPTH:
+        raise _absurd(where, name, value, f"{_MAX_DEPTH} levels of objects and lists")
+    return tuple(typing.cast(list[str], value)) if kind is tuple else value
