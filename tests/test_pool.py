@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from pipeline.errors import OusError
-from pipeline.frames import child, wire
+from pipeline.frames import wire
 from pipeline.frames.jobs import Decoded, DecodeJob, InlineDecoder
 from pipeline.frames.pool import DecodePool, PoolClosedError
 from pipeline.frames.sampling import FrameConfig
@@ -145,14 +145,6 @@ def test_children_that_cannot_start_end_the_run_and_blame_no_clip(folder, monkey
     monkeypatch.setattr(sys, "executable", "/bin/false")
     with DecodePool(1) as pool, pytest.raises(OusError, match=r"do not start \(exit code 1\); see the lines"):
         list(pool.stream(jobs_of(folder, *NAMES)))
-
-
-def test_a_lower_limit_of_memory_stays(monkeypatch):
-    limits = []
-    monkeypatch.setattr(child.resource, "getrlimit", lambda _: (-1, 1 << 30))
-    monkeypatch.setattr(child.resource, "setrlimit", lambda kind, limit: limits.append(limit))
-    child.keep_memory_below(6 << 30)
-    assert limits[0] == (1 << 30, 1 << 30)
 
 
 def test_two_threads_share_the_children(folder):

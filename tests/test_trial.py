@@ -1,8 +1,10 @@
-import resource
+import subprocess
+import sys
 
 import h5py
 import pytest
 
+from pipeline import children
 from pipeline.errors import CacheError
 from pipeline.store import trial, trial_child
 
@@ -27,7 +29,7 @@ def test_a_crash_is_told(file, tmp_path, monkeypatch):
     crash = tmp_path / "crash"
     crash.write_text("#!/bin/sh\nkill -SEGV $$\n")
     crash.chmod(0o755)
-    monkeypatch.setattr(trial.sys, "executable", str(crash))
+    monkeypatch.setattr(sys, "executable", str(crash))
     with pytest.raises(
         CacheError, match=r"a.h5' is not a readable HDF5 file: the HDF5 library crashes on it .SIGSEGV."
     ):
@@ -38,15 +40,30 @@ def test_a_trial_that_does_not_take_place_is_no_pass(file, tmp_path, monkeypatch
     broken = tmp_path / "broken"
     broken.write_text("#!/bin/sh\necho no module >&2\nexit 1\n")
     broken.chmod(0o755)
-    monkeypatch.setattr(trial.sys, "executable", str(broken))
+    monkeypatch.setattr(sys, "executable", str(broken))
     with pytest.raises(CacheError, match=r"its trial failed \(\['no module'\]\)"):
         trial.require_harmless(file, "said", ["texts"])
 
 
-def test_the_trial_keeps_a_lower_limit_of_memory(file, monkeypatch):
-    monkeypatch.setattr(trial.sys, "argv", ["trial", "0", str(file), "said", "texts"])
+def test_the_trial_is_bounded_in_memory(file, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["trial", "0", str(file), "said", "texts"])
     limits = []
-    monkeypatch.setattr(trial_child.resource, "getrlimit", lambda _: (1 << 33, 1 << 33))
-    monkeypatch.setattr(trial_child.resource, "setrlimit", lambda kind, limit: limits.append((kind, limit)))
+    monkeypatch.setattr(trial_child, "keep_memory_below", limits.append)
     trial_child.main()
-    assert limits[0] == (resource.RLIMIT_AS, (1 << 33, 1 << 33))
+    assert limits == [16 << 30]
+
+
+def test_the_trial_loads_nothing_heavy_of_this_program():
+    program = (
+        "import pipeline.store.trial_child, sys; "
+        "print(sorted(name for name in sys.modules if name.split('.')[0] in ('pipeline', 'zarr', 'torch')))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", program],
+        env=children.environment(),
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    expected = ["pipeline", "pipeline.children", "pipeline.store", "pipeline.store.trial_child"]
+    assert done.stdout.strip() == str(expected)

@@ -5,11 +5,11 @@ the decoding library, or a clip that takes all memory, ends this process and not
 """
 
 import ctypes
-import resource
 import signal
 import socket
 import sys
 
+from pipeline.children import keep_memory_below
 from pipeline.frames import wire
 from pipeline.frames.jobs import Decoded, Parcel, decode_job
 
@@ -34,14 +34,6 @@ def main() -> None:
             del answer  # its pixels would lie beside those of the next clip
     except wire.ClosedError:
         return
-
-
-def keep_memory_below(limit: int) -> None:
-    """Bound this process's address space, lower than a bound that is there already; and no core dumps."""
-    _, hard = resource.getrlimit(resource.RLIMIT_AS)
-    most = limit if hard == resource.RLIM_INFINITY else min(hard, limit)
-    resource.setrlimit(resource.RLIMIT_AS, (most, most))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def _die_with_parent() -> None:

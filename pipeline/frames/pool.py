@@ -4,21 +4,19 @@ PyAV holds Python's lock in small slices and starves beside a thread that feeds 
 decodes in processes of its own. Pixels that wait for their consumer are bounded in bytes.
 """
 
-import os
 import queue
 import signal
 import socket
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import numpy as np
 
+from pipeline import children
 from pipeline.errors import OusError
 from pipeline.frames import wire
 from pipeline.frames.jobs import DecodeAnswer, DecodeJob, Parcel
@@ -31,7 +29,6 @@ _ATTEMPTS = 2
 _START_SECONDS = 120.0
 _DYING_SECONDS = 1.0
 """A child whose end of the socket is closed is given this long to end by itself, and to say how."""
-_PACKAGE_ROOT = Path(__file__).parents[2]
 
 
 def plain_buffer(num_bytes: int) -> Bytes:
@@ -232,10 +229,10 @@ class _Child:
         self.end, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "pipeline.frames.child", str(theirs.fileno()), str(limit_bytes)],
+                children.command("pipeline.frames.child", theirs.fileno(), limit_bytes),
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
-                env={**os.environ, **_child_environment()},
+                env=children.environment(),
             )
 
     @property
@@ -261,11 +258,6 @@ class _Child:
             self._process.kill()
             code = self._process.wait()
         return signal.Signals(-code).name if code < 0 else f"exit code {code}"
-
-
-def _child_environment() -> dict[str, str]:
-    paths = [str(_PACKAGE_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-    return {"PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 
 class _Room:

@@ -6,14 +6,13 @@ of them, so can the process that asked.
 
 import signal
 import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from pipeline import children
 from pipeline.errors import CacheError
 
 _SECONDS, _BYTES_PER_SECOND = 10, 1_000_000
-_CHILD = Path(__file__).with_name("trial_child.py")
 
 
 def require_harmless(path: Path, attribute: str, texts: Sequence[str]) -> None:
@@ -22,9 +21,11 @@ def require_harmless(path: Path, attribute: str, texts: Sequence[str]) -> None:
     attribute: of the file. texts: datasets. Both may be missing or damaged: then the reader says so.
     """
     seconds = _SECONDS + path.stat().st_size // _BYTES_PER_SECOND
-    command = [sys.executable, "-P", str(_CHILD), str(seconds), str(path.resolve()), attribute]
-    command += texts
-    child = subprocess.run(command, capture_output=True, check=False, text=True, errors="replace")
+    child = subprocess.run(
+        children.command("pipeline.store.trial_child", seconds, path.resolve(), attribute, *texts),
+        env=children.environment(),
+        capture_output=True, check=False, text=True, errors="replace",
+    )  # fmt: skip
     if child.returncode:
         what = f"its trial failed ({child.stderr.strip().splitlines()[-1:]})"
         if child.returncode == -signal.SIGALRM:

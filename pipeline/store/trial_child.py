@@ -1,9 +1,14 @@
-"""Reads an HDF5 file's texts, whatever becomes of it; run as a file, and knows nothing of this program."""
+"""Reads an HDF5 file's texts, whatever becomes of it; a process of its own, started by `trial`.
+
+It runs as ``python -m pipeline.store.trial_child SECONDS PATH ATTRIBUTE TEXTS...`` and imports h5py, and
+of this program nothing that takes time.
+"""
 
 import contextlib
-import resource
 import signal
 import sys
+
+from pipeline.children import keep_memory_below
 
 _MEMORY_BYTES = 16 << 30
 
@@ -14,10 +19,7 @@ def main() -> None:
 
     seconds, path, attribute, *texts = sys.argv[1:]
     signal.alarm(int(seconds))  # its default is to end the process, wherever it hangs
-    _, hard = resource.getrlimit(resource.RLIMIT_AS)
-    most = _MEMORY_BYTES if hard == resource.RLIM_INFINITY else min(hard, _MEMORY_BYTES)
-    resource.setrlimit(resource.RLIMIT_AS, (most, most))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    keep_memory_below(_MEMORY_BYTES)
     with contextlib.suppress(Exception), h5py.File(path, "r") as file:
         with contextlib.suppress(Exception):
             file.attrs.get(attribute)

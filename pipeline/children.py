@@ -1,0 +1,32 @@
+"""Child processes that may crash or hang: how they are started, and what bounds them.
+
+Imports nothing but the standard library, so that a child is there at once.
+"""
+
+import os
+import resource
+import sys
+from pathlib import Path
+
+PACKAGE_ROOT = Path(__file__).parents[1]
+"""Where this program's own code lies."""
+
+
+def command(module: str, *arguments: object) -> list[str]:
+    """What starts a module of this program in a child, with this process's Python."""
+    return [sys.executable, "-P", "-m", module, *map(str, arguments)]
+
+
+def environment() -> dict[str, str]:
+    """This process's environment, with this program's code on the path and one thread for each library."""
+    paths = [str(PACKAGE_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    own = {"PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    return {**os.environ, **own}
+
+
+def keep_memory_below(limit_bytes: int) -> None:
+    """Bound this process's address space, lower than a bound that is there already; and no core dumps."""
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    most = limit_bytes if hard == resource.RLIM_INFINITY else min(hard, limit_bytes)
+    resource.setrlimit(resource.RLIMIT_AS, (most, most))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
