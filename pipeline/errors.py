@@ -9,6 +9,11 @@ def first_line(error: BaseException) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
+def counted(number: int, thing: str, things: str = "") -> str:
+    """A number of things in words: "1 block", "2 blocks". things: a plural that is not formed by an s."""
+    return f"{number} {thing if number == 1 else things or thing + 's'}"
+
+
 class OusError(Exception):
     """A known error. The command line prints it in one line and exits with `exit_code`."""
 

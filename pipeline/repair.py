@@ -1,8 +1,8 @@
 """A damaged cache made whole: the blocks that lost a chunk are computed again from their clips."""
 
-import contextlib
 import os
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,12 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.datasets import read_dataset
-from pipeline.errors import CacheDamagedError, CacheError
+from pipeline.errors import CacheDamagedError, CacheError, counted
 from pipeline.fingerprint import differences
 from pipeline.process import ExtractConfig
 from pipeline.runner import Crew, CrewOptions, Speed, gather
+from pipeline.runner.follow import follow
 from pipeline.runner.opening import compared
-from pipeline.runner.progress import Progress
 from pipeline.runner.tasks import tasks_of
 from pipeline.runner.work import BlockTask
 from pipeline.store.damage import Damage, damaged_blocks
@@ -35,7 +35,8 @@ class RepairReport:
 
     num_blocks: of the cache. left: damaged blocks that stay as they are, because files of their clips,
     `gone`, are not there. lost: clips that had features, or may have had, and cannot be processed any
-    more. notes: what a user should know of its lock and of the clips' files.
+    more. notes: what a user should know of its lock, of the clips' files and of
+    the workers.
     """
 
     cache: Place
@@ -67,9 +68,10 @@ class RepairReport:
 
     def lines(self) -> list[str]:
         """For people: each block that was computed again, and why."""
-        again = f"{len(self.repaired)} of {self.num_blocks} blocks computed again, nothing damaged any more"
+        blocks = counted(self.num_blocks, "block")
+        again = f"{len(self.repaired)} of {blocks} computed again, nothing damaged any more"
         if self.left:
-            again = f"{len(self.repaired)} blocks computed again, {len(self.left)} damaged still"
+            again = f"{len(self.repaired)} of {blocks} computed again, {len(self.left)} damaged still"
         whole = not self.repaired and not self.left
         return [
             *(f"note: {note}" for note in self.notes),
@@ -81,7 +83,7 @@ class RepairReport:
             ),
             *(f"!! the file of clip '{clip}' has changed since extraction" for clip in self.changed),
             *(f"!! features lost: {clip}" for clip in self.lost),
-            f"{self.cache}: {f'nothing damaged in {self.num_blocks} blocks' if whole else again}",
+            f"{self.cache}: {f'nothing damaged in {blocks}' if whole else again}",
         ]
 
 
@@ -115,7 +117,7 @@ def repair(
         if damaged:
             index = read_dataset(cache.meta.dataset, root or Path(cache.setting("config.dataset.root", str)))
             config = config_of(cache, encoder_weights, detector_weights)
-            with contextlib.closing(gather(config, CrewOptions())) as crew:
+            with closing(gather(config, CrewOptions())) as crew:
                 notes = _refuse_other(cache, damaged, index, config, crew)
                 report = replace(report, notes=(*report.notes, *notes))
                 report = _repaired(cache, damaged, index, crew, lock, on_progress, report)
@@ -170,10 +172,10 @@ def _repaired(
     }
     left = tuple(block for block in damaged if gone[block.start])
     mended = tuple(block for block in damaged if not gone[block.start])
-    if mended:
-        _compute_again(cache, mended, index, crew, lock, on_progress)
+    warnings = _compute_again(cache, mended, index, crew, lock, on_progress) if mended else ()
     return replace(
         report,
+        notes=(*report.notes, *warnings),
         repaired=mended,
         left=left,
         gone=tuple(clip for block in left for clip in gone[block.start]),
@@ -189,27 +191,21 @@ def _compute_again(
     crew: Crew,
     lock: Lock,
     on_progress: Callable[[Speed], None] | None,
-) -> None:
-    """Put each block back to pending when its turn comes, and process all its clips."""
+) -> tuple[str, ...]:
+    """Put each block back to pending when its turn comes, and process all its clips.
+
+    Returns the workers' warnings.
+    """
     writer = CacheWriter(cache.place, cache.meta)
     rows = [(block.start, list(range(block.start, block.end))) for block in blocks]
-    progress = Progress(sum(len(r) for _, r in rows), crew.brief(), crew.num_workers)
-
-    def show(clips: float) -> None:
-        progress.advance(clips)
-        if on_progress is not None:
-            on_progress(progress.speed())
+    total = sum(len(r) for _, r in rows)
 
     def tasks() -> Iterator[BlockTask]:
         for task in tasks_of(index, cache.place, cache.meta, rows):
             writer.reset_block(task.start)
             yield task
 
-    show(0.0)
-    for done in crew.run(tasks(), show):
-        progress.finish(done)
-        show(0.0)
-        lock.check()
+    return follow(crew, tasks(), total, crew.brief(), lock, on_progress).warnings
 
 
 def _readable(cache: FeatureCache, damaged: list[Damage], name: str) -> npt.NDArray[Any]:

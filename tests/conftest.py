@@ -9,9 +9,10 @@ import torch
 from hypothesis import settings
 
 from tests.object_store import bucket, s3_endpoint
+from tests.real_runs import run_clips, undisturbed_chunks
 from tests.tiny_cache import tiny_clip
 
-__all__ = ["bucket", "s3_endpoint"]
+__all__ = ["bucket", "run_clips", "s3_endpoint", "undisturbed_chunks"]
 
 TEST_DATA = "OUS_TEST_DATA"
 

@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from pipeline.datasets import read_dataset
 from pipeline.store.reader import FeatureCache
 from pipeline.types import DatasetIndex, Status
@@ -146,3 +148,18 @@ def with_troubles(root: Path, num_good: int, troubles: Sequence[str]) -> Dataset
     with (root / "manifest.csv").open("a") as file:
         file.write("".join(f"{row}\r\n" for row in rows))
     return read_dataset("manifest", root)
+
+
+@pytest.fixture(scope="session")
+def run_clips(tmp_path_factory: pytest.TempPathFactory) -> DatasetIndex:
+    """Clips for six blocks, two bad ones among them."""
+    return write_clips(tmp_path_factory.mktemp("clips"), num_good=46)
+
+
+@pytest.fixture(scope="session")
+def undisturbed_chunks(run_clips: DatasetIndex, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """The cache of those clips that a run gives to which nothing happens."""
+    path = tmp_path_factory.mktemp("cache") / "feats.zarr"
+    code, said = extract(run_clips.root, path)
+    assert code == 0, said
+    return chunks(path)

@@ -1,3 +1,4 @@
+import json
 import os
 import signal
 import subprocess
@@ -9,10 +10,10 @@ import psutil
 import pytest
 
 from pipeline.errors import OusError
-from pipeline.runner.cluster import ClusterCrew
+from pipeline.runner.cluster import ClusterCrew, connect
+from pipeline.runner.machine import available_cores, shares_of_cores
 from tests import real_runs
 from tests.real_runs import chunks, decoders, extract, finish, finished_blocks, start, wait_for
-from tests.small_clips import write_clips
 from tests.stub_workers import StubSetup, tasks
 
 DASK = Path(sys.executable).with_name("dask")
@@ -64,19 +65,6 @@ def cluster(tmp_path):
     cluster.close()
 
 
-@pytest.fixture(scope="module")
-def index(tmp_path_factory):
-    return write_clips(tmp_path_factory.mktemp("clips"), num_good=46)
-
-
-@pytest.fixture(scope="module")
-def undisturbed(index, tmp_path_factory):
-    path = tmp_path_factory.mktemp("cache") / "feats.zarr"
-    code, said = extract(index.root, path)
-    assert code == 0, said
-    return chunks(path)
-
-
 def test_many_blocks_are_handed_out_and_each_is_told_once(crew):
     told = []
     reports = list(crew.run(tasks(*[""] * 300), told.append))
@@ -91,6 +79,21 @@ def test_workers_of_this_machine_can_be_reached_from_it_alone(crew):
     listening = [c for c in psutil.net_connections("inet") if c.status == "LISTEN" and c.pid in mine]
     assert len(listening) >= 4
     assert {c.laddr.ip for c in listening} == {"127.0.0.1"}
+
+
+def test_each_worker_of_this_machine_keeps_to_its_share_of_the_cores(crew):
+    found = crew._client.run(lambda: tuple(sorted(os.sched_getaffinity(0))))
+    assert sorted(found.values()) == sorted(shares_of_cores(available_cores(), 2))
+
+
+def test_a_worker_process_that_cannot_be_started_is_one_line(monkeypatch):
+    def refused(**_more):
+        msg = "Nanny failed to start.\nMore of it."
+        raise RuntimeError(msg)
+
+    monkeypatch.setattr(connect, "SpecCluster", refused)
+    with pytest.raises(OusError, match=r"^1 worker process could not be started \(Nanny failed to start.\);"):
+        ClusterCrew.on_cores(1, StubSetup())
 
 
 def test_what_stops_a_worker_from_starting_is_told_as_it_is(crew, monkeypatch):
@@ -112,7 +115,8 @@ def test_what_a_block_raises_ends_the_run_as_it_is(crew):
 def test_a_block_that_kills_its_workers_is_told_and_the_others_are_done(crew):
     done = []
     with pytest.raises(
-        OusError, match="1 blocks killed their workers again and again, first the one at clip 2: out of mem"
+        OusError,
+        match="^Workers died again and again at 1 block, first the one at clip 2: out of memory, perhaps",
     ):
         done.extend(report.start for report in _each(crew.run(tasks("", "", "die", "", "")), done))
     assert sorted(done) == [0, 1, 3, 4]
@@ -126,17 +130,17 @@ def _each(reports, done):
 
 @pytest.mark.slow
 def test_two_workers_started_by_hand_give_the_same_bytes_and_are_left_as_they_were(
-    index, undisturbed, cluster, tmp_path
+    run_clips, undisturbed_chunks, cluster, tmp_path
 ):
     workers = [cluster.add_worker() for _ in range(2)]
     path = tmp_path / "feats.zarr"
-    killed = start(index.root, path, "--scheduler", str(cluster.file))
+    killed = start(run_clips.root, path, "--scheduler", str(cluster.file))
     wait_for(lambda: any(decoders(worker.pid) for worker in workers), "decoders at work")
     killed.kill()
     killed.communicate()
     wait_for(lambda: not any(decoders(worker.pid) for worker in workers), "a vanished client is noticed", 60)
     before = finished_blocks(path)
-    stopped = start(index.root, path, "--scheduler", str(cluster.file))
+    stopped = start(run_clips.root, path, "--scheduler", str(cluster.file))
     wait_for(lambda: finished_blocks(path) > before or stopped.poll() is not None, "a block of the next run")
     asked = time.monotonic()
     os.killpg(stopped.pid, signal.SIGINT)
@@ -144,18 +148,18 @@ def test_two_workers_started_by_hand_give_the_same_bytes_and_are_left_as_they_we
     print(f"{time.monotonic() - asked:.1f} s after Ctrl-C")  # noqa: T201
     assert code == 130, said
     assert f"finished blocks are safe in {path}. The same command goes on from there." in said
-    code, said = extract(index.root, path, "--scheduler", str(cluster.file))
+    code, said = extract(run_clips.root, path, "--scheduler", str(cluster.file))
     assert code == 0, said
-    assert chunks(path) == undisturbed
+    assert chunks(path) == undisturbed_chunks
     assert [worker.poll() for worker in workers] == [None, None]
     wait_for(lambda: not any(decoders(worker.pid) for worker in workers), "the decoders end", 15)
 
 
 @pytest.mark.slow
-def test_workers_that_are_gone_are_waited_for_aloud(index, undisturbed, cluster, tmp_path):
+def test_workers_that_are_gone_are_waited_for_aloud(run_clips, undisturbed_chunks, cluster, tmp_path):
     first = cluster.add_worker()
     path = tmp_path / "feats.zarr"
-    run = start(index.root, path, "--scheduler", str(cluster.file))
+    run = start(run_clips.root, path, "--scheduler", str(cluster.file))
     wait_for(lambda: decoders(first.pid), "decoders at work")
     real_runs.kill_group(first)
     time.sleep(40)
@@ -163,13 +167,13 @@ def test_workers_that_are_gone_are_waited_for_aloud(index, undisturbed, cluster,
     code, said = finish(run)
     assert code == 0, said
     assert "waiting for workers" in said
-    assert chunks(path) == undisturbed
+    assert chunks(path) == undisturbed_chunks
 
 
 @pytest.mark.slow
-def test_a_scheduler_that_is_gone_ends_the_run_in_one_line(index, cluster, tmp_path):
+def test_a_scheduler_that_is_gone_ends_the_run_in_one_line(run_clips, cluster, tmp_path):
     worker = cluster.add_worker()
-    run = start(index.root, tmp_path / "feats.zarr", "--scheduler", str(cluster.file))
+    run = start(run_clips.root, tmp_path / "feats.zarr", "--scheduler", str(cluster.file))
     wait_for(lambda: decoders(worker.pid), "decoders at work")
     asked = time.monotonic()
     cluster.scheduler.kill()
@@ -184,10 +188,13 @@ def test_a_scheduler_that_is_gone_ends_the_run_in_one_line(index, cluster, tmp_p
 
 @pytest.mark.slow
 def test_a_scheduler_without_workers_and_an_address_without_one_are_one_line(cluster, monkeypatch):
-    monkeypatch.setattr("pipeline.runner.cluster._START_SECONDS", 1)
+    monkeypatch.setattr("pipeline.runner.cluster.crew._START_SECONDS", 1)
     crew = ClusterCrew.join(str(cluster.file), StubSetup())
+    address = json.loads(cluster.file.read_text())["address"]
     try:
-        with pytest.raises(OusError, match="No worker has joined the scheduler within 1 s; start some"):
+        with pytest.raises(
+            OusError, match=f"No worker has joined the scheduler at {address} within 1 s; start some"
+        ):
             crew.brief()
     finally:
         crew.close()

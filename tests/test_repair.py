@@ -83,6 +83,23 @@ def test_a_flipped_bit_is_found_and_its_block_alone_is_computed_again(made, name
     assert {p: p.stat().st_mtime_ns for p in kept} == kept
 
 
+def test_what_the_models_had_to_do_is_told(made, monkeypatch):
+    path, _ = made
+    flip(chunk(path, "scene/early", 1))
+    monkeypatch.setattr(type(small_tools()), "warnings", property(lambda _: ("half the batch",)))
+    report = repair(path)
+    assert report.notes == ("half the batch",)
+    assert report.lines()[0] == "note: half the batch"
+
+
+def test_one_block_is_said_in_the_singular(tmp_path):
+    tools, path = small_tools(), tmp_path / "feats.zarr"
+    runner.extract(write_clips(tmp_path / "data", num_good=3), tools.config, LocalCrew.of(tools), path)
+    assert repair(path).lines() == [f"{path}: nothing damaged in 1 block"]
+    flip(chunk(path, "scene/early", 0))
+    assert repair(path).lines()[-1] == f"{path}: 1 of 1 block computed again, nothing damaged any more"
+
+
 def test_chunks_that_vanished_come_back(made):
     path, before = made
     for name, block in (("face/embedding", 0), ("frame_index", 2)):
@@ -152,7 +169,7 @@ def test_a_block_with_a_clip_whose_file_is_gone_stays_as_it_is(made, tmp_path, n
     assert [block.start for block in report.left] == [row // 8 * 8]
     assert (report.gone, report.changed, report.lost) == (("clips/good7.mp4",), (), ())
     assert not report.is_whole
-    assert report.lines()[-1] == f"{path}: 1 blocks computed again, 1 damaged still"
+    assert report.lines()[-1] == f"{path}: 1 of 3 blocks computed again, 1 damaged still"
     assert any("!! clip 'clips/good7.mp4' has no file; put it back" in line for line in report.lines())
     assert chunks(path) == damaged
     (moved.root / "clips/good7.mp4").write_bytes((clip_file(path, "clips/good7.mp4")).read_bytes())

@@ -255,6 +255,18 @@ def test_what_the_models_had_to_do_is_told_once(index, tmp_path, monkeypatch):
     assert "note: half the batch" in done.lines()
 
 
+def test_the_models_are_described_once_however_many_blocks(index, tmp_path, monkeypatch):
+    tools, real, calls = small_tools(), type(small_tools()).identity, []
+
+    def counting(self):
+        calls.append(self)
+        return real(self)
+
+    monkeypatch.setattr(type(tools), "identity", counting)
+    assert extract(index, tools, tmp_path / "feats.zarr", RunOptions()).processed == 20
+    assert len(calls) == 1
+
+
 def test_memory_that_does_not_suffice_is_one_line(index, tmp_path, monkeypatch):
     def hungry(*_args, **_more):
         raise MemoryError("12 GB asked")  # noqa: TRY003

@@ -8,6 +8,7 @@
 ``opening``   the cache created, or checked to be the same
 ``tasks``     which blocks are to be done
 ``progress``  how fast it goes, and what holds it up
+``follow``    a crew's work to its end, told as it goes
 ``extract``   all of it, under the cache's lock
 ``report``    how the cache stands afterwards
 ``plan``      what a run would do

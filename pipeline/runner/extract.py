@@ -1,12 +1,12 @@
 """An index of clips becomes a complete cache, block by block; run again, it goes on where it was."""
 
 from collections.abc import Callable
-from contextlib import closing
 
 from pipeline.process import ExtractConfig
 from pipeline.runner.crew import Crew
+from pipeline.runner.follow import follow
 from pipeline.runner.opening import open_cache
-from pipeline.runner.progress import Progress, Speed
+from pipeline.runner.progress import Speed
 from pipeline.runner.report import RunReport, report
 from pipeline.runner.tasks import RunOptions, blocks_to_do, tasks_of
 from pipeline.store.lock import hold
@@ -38,19 +38,7 @@ def extract(
         opening = open_cache(index, config, brief, place)
         blocks = blocks_to_do(place, options)
         total = sum(len(rows) for _, rows in blocks)
-        progress = Progress(total, brief, crew.num_workers)
-        notes = [*lock.notes, *opening.notes]
-
-        def show(clips: float) -> None:
-            progress.advance(clips)
-            if on_progress is not None:
-                on_progress(progress.speed(is_waiting=crew.is_waiting))
-
-        show(0.0)
-        with closing(crew.run(tasks_of(index, place, opening.meta, blocks), show)) as reports:
-            for done in reports:
-                progress.finish(done)
-                notes += [warning for warning in done.warnings if warning not in notes]
-                show(0.0)
-                lock.check()
-        return report(place, total, notes=tuple(notes), speed=progress.speed() if total else None)
+        tasks = tasks_of(index, place, opening.meta, blocks)
+        done = follow(crew, tasks, total, brief, lock, on_progress)
+        notes = (*lock.notes, *opening.notes, *done.warnings)
+        return report(place, total, notes=notes, speed=done.speed if total else None)

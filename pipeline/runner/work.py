@@ -4,12 +4,13 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
 import torch
 
-from pipeline.errors import CacheError, OusError, first_line
+from pipeline.errors import CacheError, OusError, counted, first_line
 from pipeline.fingerprint import differences, sha256_json
 from pipeline.process import (
     CLIP_SECONDS,
@@ -86,7 +87,7 @@ class Brief:
     block_clips: int
     num_decoders: int
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """The hash of whatever changes a feature."""
         return sha256_json(self.identity)
@@ -147,7 +148,7 @@ class Worker:
 
     def brief(self) -> Brief:
         """What its models are."""
-        return Brief.of(self.tools, self.num_decoders)
+        return self._brief
 
     def run(self, task: BlockTask, on_progress: Callable[[float], None] | None = None) -> BlockReport:
         """Process the missing clips of one block and write the block whole, its status last.
@@ -189,6 +190,11 @@ class Worker:
         good = sum(not isinstance(outcome, ClipFailed) for outcome in done.outcomes)
         return Timed(num_clips=good, seconds=seconds)
 
+    @cached_property
+    def _brief(self) -> Brief:
+        """Found once: every block asks for its hash, and the models stay."""
+        return Brief.of(self.tools, self.num_decoders)
+
     def close(self) -> None:
         """Stop the decoders."""
         if isinstance(self.decoder, DecodePool):
@@ -201,9 +207,9 @@ class Worker:
             )
         except (MemoryError, torch.OutOfMemoryError) as error:
             msg = (
-                f"Out of memory at a block of {len(task.clips)} clips, first '{task.clips[0].clip_id}' "
-                f"({first_line(error)[:200]}); finished blocks are safe. Use fewer --workers or "
-                "--decoders, or a smaller batch: --set features.batch_pictures=8."
+                f"Out of memory at a block of {counted(len(task.clips), 'clip')}, first "
+                f"'{task.clips[0].clip_id}' ({first_line(error)[:200]}); finished blocks are safe. Use fewer "
+                "--workers or --decoders, or a smaller batch: --set features.batch_pictures=8."
             )
             raise OusError(msg) from error
         except torch.AcceleratorError as error:
@@ -214,7 +220,7 @@ class Worker:
             raise OusError(msg) from error
 
     def _refuse_other(self, task: BlockTask) -> None:
-        if task.fingerprint != (mine := self.brief()).fingerprint:
+        if task.fingerprint != (mine := self._brief).fingerprint:
             with self._opening:
                 there = CacheWriter.resume(task.cache).meta.identity
             msg = f"A worker on {mine.device} would compute other features than '{task.cache}' holds: "
