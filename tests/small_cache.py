@@ -43,12 +43,14 @@ def small_cache(path: Path, **changes: Any) -> Path:
     static = {
         "clip_id": np.array([f"{i}.mp4" for i in range(n)], dtype=object),
         "path": np.array([f"{i}.mp4" for i in range(n)], dtype=object),
+        "face_path": np.full(n, "", dtype=object),
         "start_seconds": np.zeros(n),
         "end_seconds": np.full(n, -1.0),
         "given_boxes_sha256": np.full(n, "", dtype=object),
         "label": (np.arange(n) % 2).astype(np.int16),
         "polarity": np.zeros(n, dtype=np.int8),
         "membership": np.ones((n, len(meta.fold_names)), dtype=np.uint8),
+        "votes": np.full((n, len(meta.class_names)), np.nan, dtype=np.float32),
     }
     writer = CacheWriter.create(path, meta, static)
     for start in range(0, n, meta.block_clips):

@@ -94,10 +94,12 @@ def tiny_static(meta: CacheMeta | None = None) -> dict[str, np.ndarray]:
     return {
         "clip_id": np.array([f"clip{i:03d}" for i in range(n)], dtype=object),
         "path": np.array([f"clip{i:03d}.mp4" for i in range(n)], dtype=object),
+        "face_path": np.full(n, "", dtype=object),
         "start_seconds": np.zeros(n),
         "end_seconds": np.full(n, -1.0),
         "given_boxes_sha256": np.full(n, "", dtype=object),
         "label": label_N.astype(np.int16),
         "polarity": np.array(polarity, dtype=np.int8),
         "membership": membership,
+        "votes": np.full((n, len(meta.class_names)), np.nan, dtype=np.float32),
     }

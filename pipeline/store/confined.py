@@ -9,8 +9,7 @@ from typing import Any
 from zarr.storage import LocalStore, ObjectStore
 
 from pipeline.errors import CacheError
-from pipeline.store.meta import MAX_CHUNK_BYTES
-from pipeline.store.schema import BY_NAME
+from pipeline.store.meta import MAX_CHUNK_BYTES, array_at
 
 _MAX_DOCUMENT_BYTES = 16 << 20
 """Of a zarr.json."""
@@ -118,7 +117,8 @@ def _with_honest_count(key: str, content: Any) -> Any:
     room for as many as are claimed.
     """
     name, is_chunk, _ = key.partition("/c/")
-    if content is None or not is_chunk or name not in BY_NAME or BY_NAME[name].dtype != "str":
+    spec = array_at(name)
+    if content is None or not is_chunk or spec is None or spec.dtype != "str":
         return content
     num_texts = int.from_bytes(content.as_numpy_array()[:4].tobytes(), "little")
     if 4 * num_texts > len(content):

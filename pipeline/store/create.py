@@ -30,11 +30,7 @@ def create(place: Place, meta: CacheMeta, static: Rows) -> None:
     if place.exists():
         raise CacheExistsError.at(str(place))
     meta.require_bounds(str(place))
-    values = {
-        spec.name: as_stored(spec, static[spec.name], meta.shape(spec))
-        for spec in meta.arrays()
-        if not spec.per_block
-    }
+    values = table_values(meta, static)
     if place.is_local:
         _create_folder(place, meta, values)
     else:
@@ -93,22 +89,36 @@ def _write(store: Store, meta: CacheMeta, values: Rows) -> None:
     """Write the arrays, then the attributes: a group without any is not yet a cache."""
     group = zarr.create_group(store, zarr_format=3)
     for spec in meta.arrays():
-        parent, _, _ = spec.name.rpartition("/")
-        if parent:
-            group.require_group(parent)
-        array = _create_array(group, spec, meta)
-        if not spec.per_block:
-            array[...] = values[spec.name]
+        if spec.per_block:
+            _create_array(group, spec, meta)
+    write_table(group, meta, values)
     group.update_attributes(meta.to_attributes())
 
 
+def table_values(meta: CacheMeta, static: Rows) -> Rows:
+    """The arrays that are known beforehand, as they are stored. Raises ValueError when one is wrong."""
+    return {
+        spec.name: as_stored(spec, static[spec.name], meta.shape(spec))
+        for spec in meta.arrays()
+        if not spec.per_block
+    }
+
+
+def write_table(group: zarr.Group, meta: CacheMeta, values: Rows) -> None:
+    """Write the clip table that `meta` names, of `table_values`."""
+    for spec in meta.arrays():
+        if not spec.per_block:
+            _create_array(group, spec, meta)[...] = values[spec.name]
+
+
 def _create_array(group: zarr.Group, spec: ArraySpec, meta: CacheMeta) -> Any:
-    shape = meta.shape(spec)
-    first = min(meta.block_clips, meta.num_clips) if spec.per_block else meta.num_clips
+    parent, _, _ = meta.stored_name(spec).rpartition("/")
+    if parent:
+        group.require_group(parent)
     return group.create_array(
-        spec.name,
-        shape=shape,
-        chunks=(first, *(max(1, size) for size in shape[1:])),
+        meta.stored_name(spec),
+        shape=meta.shape(spec),
+        chunks=meta.chunks(spec),
         dtype=str if spec.dtype == "str" else spec.dtype,
         fill_value=spec.fill,
         compressors=[Crc32cCodec()],

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from pipeline.errors import CacheError
-from pipeline.store.schema import ARRAYS, ArraySpec
+from pipeline.store.schema import ARRAYS, BY_NAME, ArraySpec
 from pipeline.types import EARLY_STATISTICS, NUM_EARLY_BLOCKS
 
 FORMAT = "ous-features"
-VERSION = 1
+VERSION = 2
 RANDOM_WEIGHTS = "random"
 MAX_CHUNK_BYTES = 4 << 30
 _MAX_ROWS = 1 << 30
@@ -21,6 +21,7 @@ _MAX_DEPTH = 20
 _SHOWN = 100
 _BOUNDS = {
     "num_clips": (1, 10_000_000),
+    "clip_table": (1, 1_000_000_000),
     "block_clips": (1, 65_536),
     "num_views": (1, 16),
     "num_frames": (1, 512),
@@ -33,12 +34,25 @@ _BOUNDS = {
 """Sizes, and numbers of names, that a cache may claim."""
 
 
+def table_name(number: int) -> str:
+    """The group that is the clip table of that number."""
+    return f"clips-{number}"
+
+
+def array_at(stored_name: str) -> ArraySpec | None:
+    """The array that lies at a place in the Zarr group; None where none does."""
+    table, _, name = stored_name.partition("/")
+    return BY_NAME.get(name if table.startswith("clips-") else stored_name)
+
+
 @dataclass(frozen=True, kw_only=True)
 class CacheMeta:
     """The attributes of a cache: everything that is said once and not per clip.
 
     fingerprint: hash of `identity`, which holds whatever changes feature values (encoder and
-    weights hash, detector and weights hash, frames, streams, precision, views, tokens).
+    weights hash, detector and weights hash, frames, streams, precision, views, tokens). clip_table:
+    the number of the table that holds the arrays known beforehand. A cache that grows, or whose labels
+    change, gets a new table first and then, in one write, the attributes that name it.
     """
 
     dataset: str
@@ -58,6 +72,7 @@ class CacheMeta:
     identity: Mapping[str, Any]
     fingerprint: str
     config: Mapping[str, Any]
+    clip_table: int = 1
     warnings: tuple[str, ...] = ()
     packages: Mapping[str, str] = field(default_factory=dict)
     command_line: tuple[str, ...] = ()
@@ -85,14 +100,19 @@ class CacheMeta:
             "xyxy": 4,
             "yx": 2,
             "fold": len(self.fold_names),
+            "class": len(self.class_names),
         }
         return tuple(sizes[dim] for dim in spec.dims)
 
     def chunks(self, spec: ArraySpec) -> tuple[int, ...]:
         """The shape of the pieces in which an array is stored: blocks of clips, or one piece."""
         shape = self.shape(spec)
-        first = min(self.block_clips, self.num_clips) if spec.per_block else self.num_clips
+        first = self.block_clips if spec.per_block else self.num_clips
         return (first, *(max(1, size) for size in shape[1:]))
+
+    def stored_name(self, spec: ArraySpec) -> str:
+        """Where an array lies in the Zarr group."""
+        return spec.name if spec.per_block else f"{table_name(self.clip_table)}/{spec.name}"
 
     def bytes_by_array(self) -> dict[str, int]:
         """Bytes of every array of numbers of the complete cache; texts are small and left out."""

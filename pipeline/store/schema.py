@@ -17,7 +17,7 @@ class ArraySpec:
 
     name: path in the Zarr group. dims: dimension names, the first is always ``clip``.
     dtype: numpy name, or ``str``. per_block: written with its block of clips (one chunk per
-    block); otherwise known beforehand and written at creation, as one chunk.
+    block); otherwise known beforehand and written as one chunk, into the clip table.
     low, high: range of every value of a done clip, checked by `cache verify`.
     tokens_only: present only in a cache made with `--tokens grid4` or `all`.
     never_empty: of which clips something other than fill values is stored: every one that is done,
@@ -220,7 +220,8 @@ ARRAYS: tuple[ArraySpec, ...] = (
     _array(
         "clip_id",
         ("clip",),
-        "The clip's name in its data set; unique, in sorted order.",
+        "The clip's name in its data set; unique. In sorted order, those that were appended later "
+        "after those that were there.",
         dtype="str",
         per_block=False,
         fill="",
@@ -228,7 +229,15 @@ ARRAYS: tuple[ArraySpec, ...] = (
     _array(
         "path",
         ("clip",),
-        "The source file, relative to the data set's root.",
+        "The source file, or folder of pictures, relative to the data set's root.",
+        dtype="str",
+        per_block=False,
+        fill="",
+    ),
+    _array(
+        "face_path",
+        ("clip",),
+        "The face crops that the data set brings for the clip, relative to its root; empty without any.",
         dtype="str",
         per_block=False,
         fill="",
@@ -287,6 +296,16 @@ ARRAYS: tuple[ArraySpec, ...] = (
         fill=0,
         low=0,
         high=3,
+    ),
+    _array(
+        "votes",
+        ("clip", "class"),
+        "Share of the annotators' votes for each class, 1 in all; NaN where the data set has no votes.",
+        dtype="float32",
+        per_block=False,
+        fill=float("nan"),
+        low=0.0,
+        high=1.0,
     ),
 )
 

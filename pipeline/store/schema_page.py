@@ -11,7 +11,7 @@ from pipeline.store.schema import ARRAYS, ArraySpec
 from pipeline.types import EARLY_STATISTICS, NUM_EARLY_BLOCKS, STAGES
 
 _DIMENSIONS: Mapping[str, str] = {
-    "clip": "`num_clips`, in sorted order of the clip ids",
+    "clip": "`num_clips`, in the order of `clip_id`",
     "view": "`num_views`; the first is the plain view, the second its mirror image",
     "frame": "`num_frames`, uniformly spaced over the frames that decode",
     "embed": "`embed_width`, of the encoder's projected output",
@@ -22,6 +22,7 @@ _DIMENSIONS: Mapping[str, str] = {
     "xyxy": "4: left, top, right, bottom",
     "yx": "2: height, width",
     "fold": "one per name in `fold_names`",
+    "class": "one per name in `class_names`",
 }
 
 _ATTRIBUTES: Mapping[str, str] = {
@@ -42,6 +43,8 @@ _ATTRIBUTES: Mapping[str, str] = {
     "identity": "Everything that changes feature values; what differs from it is refused by name.",
     "fingerprint": "Hash of `identity`.",
     "config": "The full configuration of the extraction.",
+    "clip_table": "Number n of the group `clips-n` that holds what was known beforehand; a cache that grows, "
+    "or whose labels change, gets a new one first and then the attributes that name it.",
     "warnings": "What a user of the features must know, such as random weights.",
     "packages": "Versions of the packages that made the features.",
     "command_line": "The command that created the cache.",
@@ -66,8 +69,9 @@ tree["scene"]["early"].dims
 ## Arrays
 
 Written "by block": in chunks of `block_clips` clips, each chunk by one owner, and `status` after
-all others, so that a clip whose status is not 0 is complete. Written "at the start": as one chunk,
-when the cache is created. A clip that was not reached holds the fill values, and so does one that
+all others, so that a clip whose status is not 0 is complete. Written "beforehand": as one chunk, into
+the group `clips-n` (n: the attribute `clip_table`), when the cache is created, when clips are appended
+and by `cache relabel`; in an HDF5 file these arrays lie beside the others. A clip that was not reached holds the fill values, and so does one that
 failed, except for what says how it failed. Ranges hold for clips that are done; `cache verify`
 checks them.
 
@@ -111,7 +115,7 @@ def schema_page() -> str:
 
 
 def _array_row(spec: ArraySpec) -> str:
-    written = "by block" if spec.per_block else "at the start"
+    written = "by block" if spec.per_block else "beforehand"
     meaning = spec.doc + (" Only with `--tokens grid4` or `all`." if spec.tokens_only else "")
     cells = (f"`{spec.name}`", ", ".join(spec.dims), spec.dtype, written, _fill(spec), _range(spec), meaning)
     return f"| {' | '.join(cells)} |"
