@@ -27,7 +27,8 @@ def require_harmless(path: Path, attribute: str, texts: Sequence[str]) -> None:
         capture_output=True, check=False, text=True, errors="replace",
     )  # fmt: skip
     if child.returncode:
-        what = f"its trial failed ({child.stderr.strip().splitlines()[-1:]})"
+        said = child.stderr.strip().splitlines() or [f"exit code {child.returncode}"]
+        what = f"its trial failed ({said[-1]})"
         if child.returncode == -signal.SIGALRM:
             what = f"the HDF5 library does not come to an end in {seconds} s"
         elif child.returncode < 0:

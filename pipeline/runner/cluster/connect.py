@@ -51,18 +51,10 @@ class Connection:
     own: SpecCluster | None = None
     cores: Cores = field(default_factory=dict)
 
-    def kill_workers(self) -> None:
-        """End worker processes of its own at once: a block under way would hold them until it is done."""
-        for nanny in self.own.workers.values() if self.own is not None else ():
-            nanny.auto_restart = False
-            process = getattr(nanny, "process", None)
-            pid = None if process is None else process.pid
-            if pid is not None:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-
     def close(self, patience_seconds: float) -> None:
         """Say goodbye, and end what this process has started."""
+        if self.own is not None:
+            _kill_workers(self.own)
         with if_it_answers():
             self.client.close(timeout=patience_seconds)
         if self.own is not None:
@@ -144,6 +136,17 @@ def _started_by_dask_cuda(gpus: list[str], where: str) -> Connection:
         dashboard_address=f"{_HERE}:0",
     )
     return Connection(client=Client(cluster, set_as_default=False), where=where, own=cluster)
+
+
+def _kill_workers(cluster: SpecCluster) -> None:
+    """End the worker processes at once: a block under way would hold them for as long as it takes."""
+    for nanny in cluster.workers.values():
+        nanny.auto_restart = False
+        process = getattr(nanny, "process", None)
+        pid = None if process is None else process.pid
+        if pid is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
 
 def _configure() -> None:

@@ -151,9 +151,7 @@ class ClusterCrew:
 
     def close(self) -> None:
         """See `Crew`. Blocks under way end unwritten at their next batch."""
-        if self._connection.own is not None:
-            self._connection.kill_workers()
-        else:
+        if self._connection.own is None:
             goodbye = threading.Thread(target=self._take_plugin_away, daemon=True)
             goodbye.start()
             goodbye.join(_GOODBYE_SECONDS)  # a worker that is loading its models answers later
