@@ -1,7 +1,8 @@
 import pytest
 
-from pipeline.datasets import PLANNED, READERS, read_dataset
+from pipeline.datasets import READERS, read_dataset
 from pipeline.errors import ConfigError, DatasetError
+from pipeline.types import ReadOptions
 
 MANIFEST = "path,label,split\na.mp4,joy,train\n"
 
@@ -27,15 +28,24 @@ def test_a_missing_root_is_named(tmp_path, name):
         read_dataset(name, tmp_path / "gone")
 
 
-@pytest.mark.parametrize("name", PLANNED)
-def test_official_sets_answer_in_one_line_until_they_are_read(tmp_path, name):
-    with pytest.raises(
-        DatasetError, match=rf"^--dataset {name}: the official sets are not read yet; .*manifest"
-    ) as caught:
-        read_dataset(name, tmp_path)
-    assert "\n" not in str(caught.value)
+@pytest.mark.parametrize("name", ["manifest", "folder", "synthetic"])
+@pytest.mark.parametrize(
+    ("flag", "options"),
+    [
+        ("--lists", ReadOptions(lists=("a.csv",))),
+        ("--label-order", ReadOptions(label_order="dfew")),
+        ("--all-clips", ReadOptions(all_clips=True)),
+        ("--source", ReadOptions(source="frames")),
+    ],
+)
+def test_an_option_that_means_nothing_is_refused(tmp_path, name, flag, options):
+    message = f"^{flag} means nothing for --dataset {name}; allowed: none of the kind. Leave it out.$"
+    with pytest.raises(ConfigError, match=message):
+        read_dataset(name, tmp_path, options)
 
 
 def test_an_unknown_set_lists_those_there_are(tmp_path):
-    with pytest.raises(ConfigError, match="^--dataset is 'cifar'; allowed: manifest, folder, synthetic.$"):
+    with pytest.raises(
+        ConfigError, match="^--dataset is 'cifar'; allowed: dfew, .*, manifest, folder, synthetic.$"
+    ):
         read_dataset("cifar", tmp_path)

@@ -1,47 +1,61 @@
 """Data sets as they lie on disk, each read into one `DatasetIndex`.
 
-``manifest``   a CSV or JSONL list of a user's own clips
-``rows``       the rows of such a list
-``folder``     ``class/*.mp4``, or files that are named after their class
-``synthetic``  drawn clips with a known answer
-``emotions``   the polarity of a class name
-``names``      which texts can be names
-``bounds``     how much a set may say, and where its files may lie
+``dfew`` ``ferv39k`` ``mafw``   the owners' trees, each one `OfficialSet`
+``official``     what their readers share: their lists, as written
+``indexed``      lists, tree and votes put together into one index
+``published``    what an owner publishes of a data set
+``given_lists``  which lists are read, of which fold and split
+``lists``        a list that circulates, recognised by what it holds
+``orders``       what the integers of a list mean
+``tree``         what lies in a tree, by name
+``votes``        the annotators' votes, from a workbook
+``manifest``     a CSV or JSONL list of a user's own clips
+``rows``         the rows of such a list
+``folder``       ``class/*.mp4``, or files that are named after their class
+``synthetic``    drawn clips with a known answer
+``emotions``     names of classes and their polarity
+``names``        which texts can be names
+``bounds``       how much a set may say, and where its files may lie
 
-A new data set is one module with a `read(root) -> DatasetIndex` and one line in `READERS`.
+A new data set is one module with a `read(root, options) -> DatasetIndex` and one line in `READERS`;
+docs/adding-a-dataset.md shows one.
 """
 
 import dataclasses
+import os
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import cast
 
 from pipeline.errors import ConfigError, DatasetError
-from pipeline.types import DatasetIndex
+from pipeline.types import DatasetIndex, ReadOptions
 
 READERS: Mapping[str, str] = {
+    "dfew": "pipeline.datasets.dfew",
+    "ferv39k": "pipeline.datasets.ferv39k",
+    "mafw": "pipeline.datasets.mafw",
     "manifest": "pipeline.datasets.manifest",
     "folder": "pipeline.datasets.folder",
     "synthetic": "pipeline.datasets.manifest",
 }
 """Data set -> the module that reads it; a synthetic set brings a manifest."""
 
-PLANNED = ("dfew", "ferv39k", "mafw")
-"""Official sets that have no reader yet."""
+_DEFAULTS = ReadOptions()
+_FLAGS = {
+    "lists": "--lists",
+    "label_order": "--label-order",
+    "all_clips": "--all-clips",
+    "source": "--source",
+}
 
 
-def read_dataset(name: str, root: Path) -> DatasetIndex:
+def read_dataset(name: str, root: Path, options: ReadOptions = _DEFAULTS) -> DatasetIndex:
     """Read the data set `name` that lies at `root`.
 
-    Raises ConfigError for an unknown name and DatasetError for a root that cannot be read.
+    Raises ConfigError for an unknown name, or an option that this data set does not know (its module's
+    OPTIONS), and DatasetError for a root that cannot be read.
     """
-    if name in PLANNED:
-        msg = (
-            f"--dataset {name}: the official sets are not read yet; allowed now: {', '.join(READERS)}. "
-            f"A manifest of {name}'s clips (--dataset manifest) works today."
-        )
-        raise DatasetError(msg)
     if name not in READERS:
         msg = f"--dataset is '{name}'; allowed: {', '.join(READERS)}."
         raise ConfigError(msg)
@@ -51,5 +65,12 @@ def read_dataset(name: str, root: Path) -> DatasetIndex:
             f"(without it, data/{name} is looked for)."
         )
         raise DatasetError(msg)
-    read = cast(Callable[[Path], DatasetIndex], import_module(READERS[name]).read)
-    return dataclasses.replace(read(root), name=name, source=root)
+    module = import_module(READERS[name])
+    for option, flag in _FLAGS.items():
+        if option not in module.OPTIONS and getattr(options, option) != getattr(_DEFAULTS, option):
+            known = ", ".join(_FLAGS[one] for one in module.OPTIONS) or "none of the kind"
+            msg = f"{flag} means nothing for --dataset {name}; allowed: {known}. Leave it out."
+            raise ConfigError(msg)
+    options = dataclasses.replace(options, lists=tuple(os.path.abspath(path) for path in options.lists))  # noqa: PTH100 - keeps links
+    read = cast(Callable[[Path, ReadOptions], DatasetIndex], module.read)
+    return dataclasses.replace(read(root, options), name=name, source=root, options=options)

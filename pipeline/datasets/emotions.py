@@ -1,21 +1,42 @@
-"""Emotional polarity of the class names that the field uses."""
+"""The emotions that the field labels: how their names are spelt, and their polarity."""
 
 from collections.abc import Mapping
 
 from pipeline.types import Polarity
 
-_NAMES: Mapping[Polarity, tuple[str, ...]] = {
-    Polarity.POSITIVE: ("happiness", "happy", "joy"),
-    Polarity.NEUTRAL: ("neutral", "surprise", "surprised"),
-    Polarity.NEGATIVE: (
-        "sadness", "sad", "anger", "angry", "disgust", "disgusted", "fear", "fearful", "afraid",
-        "contempt", "anxiety", "helplessness", "disappointment",
-    ),
-}  # fmt: skip
+_SPELLINGS: Mapping[str, tuple[str, ...]] = {
+    "happiness": ("happy", "joy", "joyful"),
+    "sadness": ("sad",),
+    "neutral": ("neutrality",),
+    "anger": ("angry",),
+    "surprise": ("surprised",),
+    "disgust": ("disgusted",),
+    "fear": ("fearful", "afraid"),
+    "contempt": ("contemptuous",),
+    "anxiety": ("anxious",),
+    "helplessness": ("helpless",),
+    "disappointment": ("disappointed",),
+}
+"""Class name, as this project writes it -> its other spellings."""
+
+_POLARITY: Mapping[str, Polarity] = {
+    "happiness": Polarity.POSITIVE,
+    "neutral": Polarity.NEUTRAL,
+    "surprise": Polarity.NEUTRAL,
+}
+
+_CLASS_OF: Mapping[str, str] = {
+    spelling: name for name, others in _SPELLINGS.items() for spelling in (name, *others)
+}
 
 POLARITY_OF_CLASS: Mapping[str, Polarity] = {
-    name: polarity for polarity, names in _NAMES.items() for name in names
+    spelling: _POLARITY.get(name, Polarity.NEGATIVE) for spelling, name in _CLASS_OF.items()
 }
+
+
+def class_of(text: str) -> str | None:
+    """The class that a label means in any usual spelling ("Happy", "joy": happiness), else None."""
+    return _CLASS_OF.get(text.strip().lower())
 
 
 def polarity_of_class(class_name: str) -> Polarity:

@@ -6,8 +6,10 @@ from pipeline.datasets.bounds import Folder, require_few_names
 from pipeline.datasets.emotions import polarity_of_class
 from pipeline.datasets.names import fits_one_line, on_one_line
 from pipeline.errors import DatasetError
-from pipeline.types import ClipRef, DatasetIndex, Split
+from pipeline.types import ClipRef, DatasetIndex, ReadOptions, Split
 
+OPTIONS: tuple[str, ...] = ()
+_DEFAULTS = ReadOptions()
 FOLD_NAME = "1"
 _NAMED = 3
 VIDEO_SUFFIXES = frozenset(
@@ -18,7 +20,7 @@ VIDEO_SUFFIXES = frozenset(
 )  # fmt: skip
 
 
-def read(root: Path) -> DatasetIndex:
+def read(root: Path, options: ReadOptions = _DEFAULTS) -> DatasetIndex:
     """Read a folder: sub-folders are classes, or else file stems are.
 
     Every file with a video's suffix is a clip; others are noted, hidden ones passed over. Nothing in a

@@ -29,8 +29,10 @@ from pipeline.datasets.emotions import polarity_of_class
 from pipeline.datasets.names import on_one_line
 from pipeline.datasets.rows import BOX, COLUMNS, REQUIRED, Row, csv_rows, jsonl_rows
 from pipeline.errors import DatasetError
-from pipeline.types import ClipRef, DatasetIndex, GivenBoxes, Polarity, Split
+from pipeline.types import ClipRef, DatasetIndex, GivenBoxes, Polarity, ReadOptions, Split
 
+OPTIONS: tuple[str, ...] = ()
+_DEFAULTS = ReadOptions()
 FILE_NAMES = ("manifest.csv", "manifest.jsonl")
 _SPLITS: Mapping[str, Split] = {
     "train": Split.TRAIN, "val": Split.VALIDATION, "valid": Split.VALIDATION,
@@ -42,7 +44,7 @@ _LARGEST = {"frame": 1e9, "start_seconds": 1e9, "end_seconds": 1e9}
 _LARGEST_PX = 1e6
 
 
-def read(root: Path) -> DatasetIndex:
+def read(root: Path, options: ReadOptions = _DEFAULTS) -> DatasetIndex:
     """Read a manifest: `root` is the file itself, or a folder with a manifest.csv or manifest.jsonl.
 
     Paths in it are relative to its folder and stay inside. Raises DatasetError with file and line.

@@ -1,0 +1,105 @@
+"""DFEW as its owner hands it out: 16,372 clips of films, five folds over the single-labelled ones.
+
+``Clip/original/1.mp4`` whole frames, ``EmoLabel_DataSplit/{train,test}(single-labeled)/set_1.csv``,
+``Clip/clip_224x224/00001/`` aligned faces, ``Annotation/annotation.xlsx`` ten votes per clip.
+"""
+
+import re
+from pathlib import Path
+
+from pipeline.datasets.indexed import read_official
+from pipeline.datasets.official import ALL_OPTIONS, Inventory, OfficialSet
+from pipeline.datasets.published import SEVEN_EMOTIONS, Published
+from pipeline.datasets.tree import Tree
+from pipeline.datasets.votes import sheet_classes, sheet_votes
+from pipeline.types import DatasetIndex, ReadOptions, Split
+
+_NUM_CLIPS = 16_372
+_NAME = re.compile(r"(?:.*[/\\])?(\d{5}|[1-9]\d{0,4})(?:\.[A-Za-z0-9]{1,4})?", re.DOTALL)
+_SHEET = "Annotation/annotation.xlsx"
+_ALIGNED, _ALIGNED_VIDEOS, _ALIGNED_16 = "Clip/clip_224x224", "Clip/clip_224x224_avi", "Clip/clip_224x224_16f"
+_FOLD_1 = {"train": (1956, 1515, 2135, 1738, 1175, 116, 721), "test": (489, 379, 534, 435, 294, 29, 181)}
+
+OPTIONS = ALL_OPTIONS
+
+
+def read(root: Path, options: ReadOptions) -> DatasetIndex:
+    """Read DFEW from the folder that holds Clip and EmoLabel_DataSplit."""
+    return read_official(SET, root, options)
+
+
+def clip_id_of(text: str) -> str | None:
+    """``1``, ``00001``, ``/anywhere/00001`` and ``1.mp4`` are the clip 00001."""
+    found = _NAME.fullmatch(text)
+    return f"{int(found[1]):05d}" if found and 1 <= int(found[1]) <= _NUM_CLIPS else None
+
+
+def path_of(form: str, clip_id: str) -> str:
+    """Where the owner puts a clip."""
+    return {
+        "video": f"Clip/original/{int(clip_id)}.mp4",
+        "frames": f"Clip/original/{clip_id}",
+        "crops": f"{_ALIGNED}/{clip_id}",
+    }[form]
+
+
+def find_lists(root: Path) -> list[tuple[Path, str, Split]]:
+    """The lists of the folds that are there."""
+    return [
+        (path, fold, split)
+        for fold in SET.published.fold_names
+        for split, folder in ((Split.TRAIN, "train(single-labeled)"), (Split.TEST, "test(single-labeled)"))
+        if (path := root / "EmoLabel_DataSplit" / folder / f"set_{fold}.csv").is_file()
+    ]
+
+
+def find_clips(root: Path) -> Inventory:
+    """Whole frames, and aligned faces; those of 16 frames, or in videos, cannot stand beside a clip."""
+    tree = Tree(root, clip_id_of)
+    videos, frames = tree.clips("Clip/original")
+    _, aligned = tree.clips(_ALIGNED)
+    aligned_videos, _ = tree.clips(_ALIGNED_VIDEOS)
+    _, aligned_16 = tree.clips(_ALIGNED_16)
+    return Inventory(
+        videos=videos,
+        frames=frames,
+        crops=aligned_16 | aligned_videos | aligned,
+        beside=aligned,
+        strangers=tuple(tree.strangers),
+        twice=tree.twice,
+    )
+
+
+SET = OfficialSet(
+    name="dfew",
+    published=Published(
+        title="DFEW",
+        class_names=SEVEN_EMOTIONS,
+        fold_names=("1", "2", "3", "4", "5"),
+        num_clips=_NUM_CLIPS,
+        splits={
+            "1": (9356, 2341), "2": (9356, 2341), "3": (9357, 2340), "4": (9358, 2339), "5": (9361, 2336),
+        },
+        orders={
+            "dfew": SEVEN_EMOTIONS,
+            "alphabetical": ("anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise"),
+        },
+        source="the owner's README and lists",
+        access="on request, for research: dfew-dataset.github.io",
+        classes={(fold, split): counts for fold in ("1", "2") for split, counts in _FOLD_1.items()},
+    ),
+    places={
+        "lists": "EmoLabel_DataSplit/<train or test>(single-labeled)/set_1.csv",
+        "video": "Clip/original/<number>.mp4",
+        "frames": "Clip/original/<number>/",
+        "crops": f"{_ALIGNED}/<number>/",
+    },
+    clip_id_of=clip_id_of,
+    path_of=path_of,
+    find_lists=find_lists,
+    find_clips=find_clips,
+    find_votes=lambda root: sheet_votes(root / _SHEET, SEVEN_EMOTIONS, clip_id_of),
+    find_labels=lambda root: sheet_classes(root / _SHEET, SEVEN_EMOTIONS, clip_id_of),
+    votes_at=_SHEET,
+    owner_header=("video_name", "label"),
+)  # fmt: skip

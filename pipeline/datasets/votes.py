@@ -1,0 +1,109 @@
+"""The annotators' votes in a workbook: one row per clip, one column of counts per class.
+
+DFEW's annotation.xlsx: columns ``1happy ... 7fear``, then the clip's number (``order`` or ``clip_name``)
+and its class as a number from 1, 0 where the votes do not agree (``label`` or ``annotation``).
+"""
+
+import zipfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from python_calamine import CalamineError, load_workbook
+
+from pipeline.datasets.bounds import MAX_ROWS
+from pipeline.datasets.emotions import class_of
+from pipeline.errors import DatasetError, first_line
+
+_MAX_BYTES = 256 << 20
+"""Of a workbook, unpacked: that of 16,372 clips has a few MB."""
+
+_CLIP = ("order", "clip_name", "video_name", "clip", "name")
+_LABEL = ("label", "annotation")
+_LARGEST_VOTE = 1000
+
+
+def sheet_votes(
+    path: Path, class_names: Sequence[str], clip_id_of: Callable[[str], str | None]
+) -> Mapping[str, tuple[int, ...]]:
+    """By clip id, how many annotators voted for each class; empty when there is no such file.
+
+    Raises DatasetError for a workbook that does not hold that.
+    """
+    return {clip_id: votes for clip_id, votes, _ in _rows(path, class_names, clip_id_of)}
+
+
+def sheet_classes(
+    path: Path, class_names: Sequence[str], clip_id_of: Callable[[str], str | None]
+) -> Mapping[str, str]:
+    """By clip id, the class on which the votes agree; clips on which they do not are left out."""
+    classes = {clip_id: label for clip_id, _, label in _rows(path, class_names, clip_id_of)}
+    return {clip_id: class_names[label - 1] for clip_id, label in classes.items() if label}
+
+
+def _rows(
+    path: Path, class_names: Sequence[str], clip_id_of: Callable[[str], str | None]
+) -> Iterator[tuple[str, tuple[int, ...], int]]:
+    if not path.is_file():
+        return
+    table = _table(path)
+    header = [str(cell).strip().lower() for cell in table[0]] if table else []
+    columns = _columns(header, class_names, path)
+    seen: dict[str, int] = {}
+    for number, row in enumerate(table[1:], start=2):
+        if all(cell == "" for cell in row):
+            continue
+        where = f"{path}, row {number}"
+        *votes, name, label = [row[column] if column < len(row) else "" for column in columns]
+        text = str(int(name)) if isinstance(name, float) and name.is_integer() else str(name).strip()
+        clip_id = clip_id_of(text)
+        if clip_id is None or clip_id in seen:
+            what = "is no clip" if clip_id is None else f"stands in row {seen[clip_id]} too"
+            msg = f"{where}: '{text[:100]}' {what}; one row per clip is needed."
+            raise DatasetError(msg)
+        seen[clip_id] = number
+        counts = tuple(_whole(cell, _LARGEST_VOTE, f"{where}: the number of votes") for cell in votes)
+        yield clip_id, counts, _whole(label, len(class_names), f"{where}: the label")
+
+
+def _table(path: Path) -> list[list[Any]]:
+    """All cells of the first sheet. Raises DatasetError for what is no workbook of a bearable size."""
+    try:
+        with zipfile.ZipFile(path) as packed:
+            unpacked = sum(member.file_size for member in packed.infolist())
+        if unpacked > _MAX_BYTES:
+            msg = f"'{path}' unpacks to {unpacked >> 20} MiB; allowed: {_MAX_BYTES >> 20} MiB."
+            raise DatasetError(msg)
+        table: list[list[Any]] = load_workbook(path).get_sheet_by_index(0).to_python(nrows=MAX_ROWS)
+    except (OSError, ValueError, zipfile.BadZipFile, CalamineError) as error:
+        msg = f"'{path}' is not a workbook (.xlsx) that can be read: {first_line(error)}"
+        raise DatasetError(msg) from error
+    return table
+
+
+def _columns(header: Sequence[str], class_names: Sequence[str], path: Path) -> list[int]:
+    """Where the votes of each class, the clip and its label stand."""
+    classes = [class_of(name.lstrip("0123456789").strip(" _-.")) for name in header]
+    places = [classes.index(name) if name in classes else None for name in class_names]
+    clip = next((header.index(name) for name in _CLIP if name in header), None)
+    label = next((header.index(name) for name in _LABEL if name in header), None)
+    columns = [place for place in (*places, clip, label) if place is not None]
+    if len(columns) < len(class_names) + 2:
+        msg = (
+            f"'{path}' has the columns {', '.join(header)[:200]!r}; needed: one per class "
+            f"({', '.join(class_names)}), one of {', '.join(_CLIP)}, and one of {', '.join(_LABEL)}."
+        )
+        raise DatasetError(msg)
+    return columns
+
+
+def _whole(cell: Any, largest: int, what: str) -> int:
+    """The whole number in a cell; an empty one is 0."""
+    try:
+        number = float(cell or 0)
+    except (TypeError, ValueError):
+        number = -1.0
+    if not 0 <= number <= largest or number != int(number):
+        msg = f"{what} is {str(cell)[:100]!r}; allowed: 0 to {largest}."
+        raise DatasetError(msg)
+    return int(number)
