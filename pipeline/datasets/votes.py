@@ -4,19 +4,26 @@ DFEW's annotation.xlsx: columns ``1happy ... 7fear``, then the clip's number (``
 and its class as a number from 1, 0 where the votes do not agree (``label`` or ``annotation``).
 """
 
+import re
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from python_calamine import CalamineError, load_workbook
 
-from pipeline.datasets.bounds import MAX_ROWS
 from pipeline.datasets.emotions import class_of
 from pipeline.errors import DatasetError, first_line
 
 _MAX_BYTES = 256 << 20
 """Of a workbook, unpacked: that of 16,372 clips has a few MB."""
+
+_FAR_CELL = re.compile(rb"""\br\s*=\s*["']([A-Za-z]{3,9}\d{1,9}|[A-Za-z]{1,9}0*[1-9]\d{5,9})""")
+"""A cell beyond column ZZ or row 99,999."""
+
+_UNREADABLE = (OSError, ValueError, RuntimeError, EOFError, zlib.error, zipfile.BadZipFile, CalamineError)
+"""What zipfile and calamine raise over damaged files; NotImplementedError is a RuntimeError."""
 
 _CLIP = ("order", "clip_name", "video_name", "clip", "name")
 _LABEL = ("label", "annotation")
@@ -71,14 +78,24 @@ def _table(path: Path) -> list[list[Any]]:
     try:
         with zipfile.ZipFile(path) as packed:
             unpacked = sum(member.file_size for member in packed.infolist())
-        if unpacked > _MAX_BYTES:
-            msg = f"'{path}' unpacks to {unpacked >> 20} MiB; allowed: {_MAX_BYTES >> 20} MiB."
-            raise DatasetError(msg)
-        table: list[list[Any]] = load_workbook(path).get_sheet_by_index(0).to_python(nrows=MAX_ROWS)
-    except (OSError, ValueError, zipfile.BadZipFile, CalamineError) as error:
+            if unpacked > _MAX_BYTES:
+                msg = f"'{path}' unpacks to {unpacked >> 20} MiB; allowed: {_MAX_BYTES >> 20} MiB."
+                raise DatasetError(msg)
+            for name in packed.namelist():
+                if name.startswith("xl/worksheets/"):
+                    _require_few_cells(packed.read(name), path)
+        table: list[list[Any]] = load_workbook(path).get_sheet_by_index(0).to_python()
+    except _UNREADABLE as error:
         msg = f"'{path}' is not a workbook (.xlsx) that can be read: {first_line(error)}"
         raise DatasetError(msg) from error
     return table
+
+
+def _require_few_cells(sheet: bytes, path: Path) -> None:
+    """Refuse a cell so far out that a table up to it would fill the memory, of which libraries die."""
+    if far := _FAR_CELL.search(sheet):
+        msg = f"'{path}' has a cell {far[1].decode()}; allowed: up to column ZZ, row 99999."
+        raise DatasetError(msg)
 
 
 def _columns(header: Sequence[str], class_names: Sequence[str], path: Path) -> list[int]:
