@@ -27,7 +27,7 @@ from pipeline.errors import CacheError, OusError, VerificationError
 if TYPE_CHECKING:
     from pipeline.runner import Speed
     from pipeline.store.reader import FeatureCache
-    from pipeline.types import DatasetIndex
+    from pipeline.types import DatasetIndex, ReadOptions
     from trainer.train import EpochReport
 
 app = typer.Typer(
@@ -54,8 +54,21 @@ Settings = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Any other setting; may be repeated."),
 ]
+Lists = Annotated[
+    list[Path] | None,
+    typer.Option(
+        help="Lists of clips, or a folder of them, to read instead of the owner's; may be repeated."
+    ),
+]
+LabelOrder = Annotated[str | None, typer.Option(help="How integers in lists count the classes [as found].")]
+Source = Annotated[
+    str, typer.Option(help="Form of the clips: auto, video, frames, or crops (faces only, no scene).")
+]
 Detector = Annotated[
-    str, typer.Option(help="retinaface-resnet50, retinaface-mobilenet0.25, haar, or boxes (the data set's).")
+    str,
+    typer.Option(
+        help="retinaface-resnet50, retinaface-mobilenet0.25, haar, or the data set's own boxes or crops."
+    ),
 ]
 DetectorWeights = Annotated[str | None, typer.Option(help="File with the detector's weights.")]
 EncoderWeights = Annotated[
@@ -119,6 +132,12 @@ def extract(
     decoders: Annotated[int | None, typer.Option(help="Decoding processes per worker [by cores].")] = None,
     clip_seconds: Annotated[float | None, typer.Option(help="Limit for decoding a clip [300].")] = None,
     strict: Annotated[bool, typer.Option(help="Exit with 3 when a clip has failed.")] = False,
+    lists: Lists = None,
+    label_order: LabelOrder = None,
+    all_clips: Annotated[
+        bool, typer.Option(help="Also clips that no list names; they are appended.")
+    ] = False,
+    source: Source = "auto",
     set_: Settings = None,
     json_: Json = False,
 ) -> None:
@@ -143,7 +162,8 @@ def extract(
     who = runner.CrewOptions(
         gpus=gpus, workers=workers, scheduler=scheduler, decoders=decoders, clip_seconds=clip_seconds
     )
-    index = _dataset(dataset, root, may_draw=not dry_run)
+    reading = _reading(lists, label_order, source, all_clips=all_clips)
+    index = _dataset(dataset, root, reading, may_draw=not dry_run)
     say(f"{len(index.clips)} clips of {len(index.class_names)} classes: {', '.join(index.class_names)}")
     unknown = sorted({index.class_names[c.label] for c in index.clips if c.label >= 0 and c.polarity < 0})
     if unknown:
@@ -168,18 +188,33 @@ def extract(
         raise typer.Exit(_EXIT_FAILED_CHECK)
 
 
-def _dataset(name: str, root: Path | None, *, may_draw: bool) -> "DatasetIndex":
+def _reading(
+    lists: list[Path] | None, label_order: str | None, source: str, *, all_clips: bool = False
+) -> "ReadOptions":
+    from pipeline.types import ReadOptions
+
+    texts = tuple(str(path) for path in lists or ())
+    return ReadOptions(lists=texts, label_order=label_order, source=source, all_clips=all_clips)
+
+
+def _root_of(name: str) -> Path:
+    data = os.environ.get("OUS_DATA")
+    return (Path(data) if data else Path("data")) / name
+
+
+def _dataset(name: str, root: Path | None, reading: "ReadOptions", *, may_draw: bool) -> "DatasetIndex":
     from pipeline.datasets import read_dataset
 
-    data = os.environ.get("OUS_DATA")
-    where = root or (Path(data) if data else Path("data")) / name
+    where = root or _root_of(name)
     if name == "synthetic" and may_draw and not where.exists():
         from pipeline.datasets.synthetic import SyntheticConfig, write_synthetic
 
         with progress_bar("drawing clips", "clips") as (start, advance):
             start(SyntheticConfig().num_clips)
             write_synthetic(where, SyntheticConfig(), lambda done, total: advance(1))
-    index = read_dataset(name, where)
+    index = read_dataset(name, where, reading)
+    for warning in index.warnings:
+        say(f"!! {warning}")
     for note in index.notes:
         say(f"note: {note}")
     return index
@@ -394,6 +429,40 @@ def cache_repair(
     answer(report, json_)
     if not report.is_whole:
         raise typer.Exit(_EXIT_FAILED_CHECK)
+
+
+@cache_app.command("relabel", epilog="Example: cli.py cache relabel feats.zarr --polarities map.csv")
+def cache_relabel(
+    cache: CacheArgument,
+    dataset: Annotated[str | None, typer.Option(help="The data set [that of the cache].")] = None,
+    root: Annotated[Path | None, typer.Option(help="Where it lies [where it lay at extraction].")] = None,
+    lists: Lists = None,
+    label_order: LabelOrder = None,
+    all_clips: Annotated[bool, typer.Option(help="Also clips that no list names.")] = False,
+    polarities: Annotated[
+        Path | None,
+        typer.Option(help="CSV of class,polarity or clip_id,polarity; alone it changes only that."),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option(help="Show what would change; write nothing.")] = False,
+    take_over: Annotated[bool, typer.Option(help="Even if another run seems to hold the cache.")] = False,
+    json_: Json = False,
+) -> None:
+    """Bring other labels, folds, votes or polarities into a cache; no feature is computed again."""
+    from pipeline.datasets.polarities import read_polarities
+    from pipeline.relabel import relabel
+    from pipeline.runner import dataset_of
+
+    reading = None
+    if lists or label_order or all_clips:
+        reading = _reading(lists, label_order, "auto", all_clips=all_clips)
+    index = None
+    if dataset or root or reading or polarities is None:
+        with _open(cache) as opened:
+            index = dataset_of(opened, root, name=dataset, options=reading)
+        for note in index.notes:
+            say(f"note: {note}")
+    table = None if polarities is None else read_polarities(polarities)
+    answer(relabel(cache, index, table, dry_run=dry_run, take_over=take_over), json_)
 
 
 @cache_app.command("export", epilog="Example: cli.py cache export feats.zarr --to feats.h5")

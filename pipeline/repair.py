@@ -10,13 +10,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.datasets import read_dataset
 from pipeline.errors import CacheDamagedError, CacheError, counted
 from pipeline.fingerprint import differences
 from pipeline.process import ExtractConfig
 from pipeline.runner import Crew, CrewOptions, Speed, gather
 from pipeline.runner.follow import follow
-from pipeline.runner.opening import compared
+from pipeline.runner.opening import Opening, compared, dataset_of
 from pipeline.runner.tasks import tasks_of
 from pipeline.runner.work import BlockTask
 from pipeline.store.damage import Damage, damaged_blocks
@@ -25,7 +24,7 @@ from pipeline.store.place import Place, Where
 from pipeline.store.reader import FeatureCache
 from pipeline.store.schema import BY_NAME
 from pipeline.store.writer import CacheWriter
-from pipeline.types import DatasetIndex, Status
+from pipeline.types import ClipRef, DatasetIndex, Status
 from pipeline.verify import config_of
 
 
@@ -87,6 +86,19 @@ class RepairReport:
         ]
 
 
+@dataclass(frozen=True)
+class _Clips:
+    """The data set's clips by row of the cache, None where it has none; and its root."""
+
+    root: Path
+    by_row: tuple[ClipRef | None, ...]
+
+    def are_there(self, row: int) -> bool:
+        """Whether the clip's file can be read."""
+        clip = self.by_row[row]
+        return clip is not None and os.access(self.root / clip.path, os.R_OK)
+
+
 def _plain(block: Damage) -> dict[str, Any]:
     return {"start": block.start, "end": block.end, "troubles": list(block.troubles)}
 
@@ -115,12 +127,13 @@ def repair(
         damaged = damaged_blocks(cache, on_block)
         report = RepairReport(cache=place, num_blocks=num_blocks, repaired=(), notes=lock.notes)
         if damaged:
-            index = read_dataset(cache.meta.dataset, root or Path(cache.setting("config.dataset.root", str)))
+            index = dataset_of(cache, root)
             config = config_of(cache, encoder_weights, detector_weights)
             with closing(gather(config, CrewOptions())) as crew:
-                notes = _refuse_other(cache, damaged, index, config, crew)
-                report = replace(report, notes=(*report.notes, *notes))
-                report = _repaired(cache, damaged, index, crew, lock, on_progress, report)
+                opening = _refuse_other(cache, damaged, index, config, crew)
+                report = replace(report, notes=(*report.notes, *opening.notes))
+                clips = _Clips(index.root, opening.clips)
+                report = _repaired(cache, damaged, clips, crew, lock, on_progress, report)
             left = {block.start for block in report.left}
             if still := [block for block in damaged_blocks(cache) if block.start not in left]:
                 msg = f"'{place}' is damaged still or again, at {still[0]}. Check its disk, and repair again."
@@ -130,10 +143,10 @@ def repair(
 
 def _refuse_other(
     cache: FeatureCache, damaged: list[Damage], index: DatasetIndex, config: ExtractConfig, crew: Crew
-) -> tuple[str, ...]:
+) -> Opening:
     """Raise CacheError unless models, clips and files are those of the cache, as far as it still reads.
 
-    Returns what the user should know of the clips' files.
+    Returns its clips, and what the user should know of their files.
     """
     brief = crew.brief()
     if other := differences(brief.identity, cache.meta.identity):
@@ -147,13 +160,13 @@ def _refuse_other(
         rows = slice(block.start, block.end)
         known = there["source_bytes"][rows] > 0
         there["status"][rows] = np.where(known, Status.DONE, Status.FAILED)
-    return compared(index, config, brief, cache, there.__getitem__).notes
+    return compared(index, config, brief, cache, there.__getitem__)
 
 
 def _repaired(
     cache: FeatureCache,
     damaged: list[Damage],
-    index: DatasetIndex,
+    clips: _Clips,
     crew: Crew,
     lock: Lock,
     on_progress: Callable[[Speed], None] | None,
@@ -161,18 +174,16 @@ def _repaired(
 ) -> RepairReport:
     """Process all clips of the blocks whose files are there; `report` with what became of them."""
     had = _had_features(cache, damaged)
-    before = _readable(cache, damaged, "source_sha256")
+    before, ids = _readable(cache, damaged, "source_sha256"), cache.read("clip_id").tolist()
     gone = {
         block.start: [
-            index.clips[row].clip_id
-            for row in range(block.start, block.end)
-            if had[row] and not os.access(index.root / index.clips[row].path, os.R_OK)
+            ids[row] for row in range(block.start, block.end) if had[row] and not clips.are_there(row)
         ]
         for block in damaged
     }
     left = tuple(block for block in damaged if gone[block.start])
     mended = tuple(block for block in damaged if not gone[block.start])
-    warnings = _compute_again(cache, mended, index, crew, lock, on_progress) if mended else ()
+    warnings = _compute_again(cache, mended, clips, crew, lock, on_progress) if mended else ()
     return replace(
         report,
         notes=(*report.notes, *warnings),
@@ -187,7 +198,7 @@ def _repaired(
 def _compute_again(
     cache: FeatureCache,
     blocks: tuple[Damage, ...],
-    index: DatasetIndex,
+    clips: _Clips,
     crew: Crew,
     lock: Lock,
     on_progress: Callable[[Speed], None] | None,
@@ -197,11 +208,14 @@ def _compute_again(
     Returns the workers' warnings.
     """
     writer = CacheWriter(cache.place, cache.meta)
-    rows = [(block.start, list(range(block.start, block.end))) for block in blocks]
+    rows = [
+        (block.start, [row for row in range(block.start, block.end) if clips.by_row[row] is not None])
+        for block in blocks
+    ]
     total = sum(len(r) for _, r in rows)
 
     def tasks() -> Iterator[BlockTask]:
-        for task in tasks_of(index, cache.place, cache.meta, rows):
+        for task in tasks_of(clips.root, clips.by_row, cache.place, cache.meta, rows):
             writer.reset_block(task.start)
             yield task
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.config import require_one_of
 from pipeline.errors import DatasetError
 
 if TYPE_CHECKING:
@@ -103,8 +104,8 @@ class ClipRef:
     clip_id: unique in its data set. path: relative to the data set's root, with '/': a video, or a
     folder of pictures. label: index into the data set's class names, -1 for a clip without a label.
     splits: one per fold. start_seconds, end_seconds: the part of the file that is the clip.
-    face_path: a folder of face crops that the data set brings for it. votes: of the annotators, one
-    count per class.
+    face_path: a folder of face crops that the data set brings for it; equal to path where the clip
+    itself is of aligned faces. votes: of the annotators, one count per class.
     """
 
     clip_id: str
@@ -135,7 +136,7 @@ class ReadOptions:
     source: str = "auto"
 
     def __post_init__(self) -> None:
-        _check(self.source in SOURCES, f"source is {self.source!r}; allowed: {', '.join(SOURCES)}")
+        require_one_of("source", self.source, SOURCES)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,7 +180,8 @@ class Frames:
     """The sampled frames of a clip, upright, each once, and how the views are made of them.
 
     rgb_UHWC: uint8 [U, H, W, 3]. index_U: numbers of these frames among the clip's decoded
-    frames, rising. seconds_U: their presentation times, from the start of the file.
+    frames, rising. seconds_U: their presentation times, from the start of the file; NaN for pictures
+    of a folder, whose rate nobody knows.
     position_VT: [V, T] places in U. valid_VT: [V, T], false where a short clip's last frame is
     repeated. flip_V: views that are mirrored left to right. num_decoded: frames of the clip.
     notes: what a user should know, such as packets that did not decode.
@@ -208,6 +210,52 @@ class Frames:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Crops:
+    """Face crops that a data set brings for a clip's sampled frames.
+
+    pictures: each uint8 [h, w, 3], of its own size; none where the clip has no crop.
+    place_U: [U] the picture of each frame, -1 in a clip without any. found_U: [U], true where it was
+    made of that very frame, false where it is that of a neighbour.
+    notes: what a user should know, such as crops that belong to no frame.
+    """
+
+    pictures: tuple[Bytes, ...]
+    place_U: Ints
+    found_U: Bools
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for picture in self.pictures:
+            _check(picture.ndim == 3 and picture.shape[2] == 3 and picture.size > 0, "crops are [h, w, 3]")
+            _check(picture.dtype == np.uint8, "crops are uint8")
+        _check(self.place_U.shape == self.found_U.shape, "one place per frame")
+        lowest = 0 if self.pictures else -1
+        _check(bool((self.place_U >= lowest).all()), "a crop for every frame, or for none")
+        _check(bool((self.place_U < len(self.pictures)).all()), "crop out of range")
+        _check(bool(self.pictures) or not self.found_U.any(), "no face is found without a crop")
+
+    @classmethod
+    def none(cls, num_frames: int, note: str) -> "Crops":
+        """No crop for any of so many frames, and why."""
+        return cls(
+            pictures=(),
+            place_U=np.full(num_frames, -1),
+            found_U=np.zeros(num_frames, np.bool_),
+            notes=(note,),
+        )
+
+    @classmethod
+    def of(cls, frames: "Frames") -> "Crops":
+        """Of a clip whose frames are aligned faces: each is its own crop."""
+        num_frames = len(frames.index_U)
+        return cls(
+            pictures=tuple(frames.rgb_UHWC),
+            place_U=np.arange(num_frames),
+            found_U=np.ones(num_frames, np.bool_),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
 class Faces:
     """Faces found on one frame, best score first.
 
@@ -230,8 +278,9 @@ class Faces:
 class FaceTrack:
     """One subject's box on every sampled frame.
 
-    box_xyxy_px: [U, 4]; NaN on every frame when the clip has no face.
-    score: [U], 0 where the box was interpolated. found: [U], true where a face was detected.
+    box_xyxy_px: [U, 4]; NaN on every frame when the clip has no face, or when its face is known by
+    ready crops alone. score: [U], 0 where the box was interpolated. found: [U], true where a face was
+    detected.
     """
 
     box_xyxy_px: Floats
@@ -242,13 +291,20 @@ class FaceTrack:
         u = len(self.box_xyxy_px)
         _check(self.box_xyxy_px.shape == (u, 4), "boxes are [U, 4]")
         _check(self.score.shape == self.found.shape == (u,), "one score per frame")
-        finite = bool(np.isfinite(self.box_xyxy_px).all())
-        _check(finite == self.has_face, "boxes on all frames with a face in the clip, else on none")
+        _check(
+            bool(np.isnan(self.box_xyxy_px).all()) or (self.has_face and self.has_boxes),
+            "boxes on all frames or on none, and on none without a face in the clip",
+        )
 
     @property
     def has_face(self) -> bool:
         """Whether a face was found on any frame."""
         return bool(self.found.any())
+
+    @property
+    def has_boxes(self) -> bool:
+        """Whether it is known where in the picture the face is."""
+        return bool(np.isfinite(self.box_xyxy_px).all())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -319,11 +375,18 @@ class FrameMeta:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SourceFile:
+    """What a clip was read from: a file, or all pictures of a folder. sha256: hex, of the content."""
+
+    num_bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class ClipDone:
     """A clip that went all the way. With no face found, its face stream is the centre square."""
 
-    source_bytes: int
-    source_sha256: str
+    source: SourceFile
     frames: FrameMeta
     track: FaceTrack
     features: Features

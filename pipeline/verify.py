@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.config import from_dict, require_range
-from pipeline.datasets import read_dataset
 from pipeline.errors import CacheError, OusError
 from pipeline.fingerprint import differences, sha256_json
 from pipeline.process import ExtractConfig, Tools, load_tools, process_block
-from pipeline.runner import choose_device
+from pipeline.runner import choose_device, dataset_of
 from pipeline.store.place import Place
 from pipeline.store.reader import FeatureCache
 from pipeline.store.rows import fill_row
@@ -156,7 +156,7 @@ def recompute_sample(
             note="NOTHING COMPUTED AGAIN: " + ("not asked for" if count == 0 else "no clip is done")
         )
     try:
-        index = read_dataset(cache.meta.dataset, root or Path(cache.setting("config.dataset.root", str)))
+        index = dataset_of(cache, root)
         tools = load_tools(config_of(cache, encoder_weights, detector_weights), choose_device())
     except OusError as error:
         if count is not None:
@@ -259,8 +259,9 @@ def _check_fingerprint(cache: FeatureCache) -> Iterator[Finding]:
 
 def _check_clips(cache: FeatureCache) -> Iterator[Finding]:
     ids = cache.read("clip_id").tolist()
-    if ids != sorted(set(ids)):
-        yield Finding(where="clip_id", what="ids are not unique and in sorted order")
+    if len(set(ids)) < len(ids):
+        twice = next(one for one, other in pairwise(sorted(ids)) if one == other)
+        yield Finding(where="clip_id", what=f"'{twice}' stands there twice")
     label = cache.read("label")
     if (label >= len(cache.meta.class_names)).any():
         first = int(np.argmax(label >= len(cache.meta.class_names)))
@@ -269,11 +270,9 @@ def _check_clips(cache: FeatureCache) -> Iterator[Finding]:
             where="label", what=f"clip '{ids[first]}' has label {label[first]} of {classes} classes"
         )
     membership = cache.read("membership")
-    outside = np.flatnonzero((membership == Split.ABSENT).all(axis=1))
-    if len(outside):
-        yield Finding(
-            where="membership", what=f"{len(outside)} clips are in no fold, first '{ids[outside[0]]}'"
-        )
+    for fold, name in enumerate(cache.meta.fold_names):
+        if (membership[:, fold] == Split.ABSENT).all():
+            yield Finding(where="membership", what=f"no clip is in fold {name}")
     yield from _check_duplicates(cache, ids, membership)
 
 
@@ -314,7 +313,8 @@ def _check_block(cache: FeatureCache, start: int) -> list[Finding]:
         every = not spec.per_block or spec.name == "status"
         _check_values(spec, rows[spec.name], np.ones_like(done) if every else done, wrong)
     _check_frames(rows, done, wrong)
-    _check_boxes(rows, wrong)
+    _check_faces(rows, wrong)
+    (_check_no_boxes if cache.meta.takes_crops else _check_boxes)(rows, wrong)
     _check_outcomes(rows, done, wrong)
     return findings
 
@@ -323,7 +323,7 @@ _Wrong = Callable[[str, npt.NDArray[Any], str], None]
 
 
 def _check_values(spec: ArraySpec, value: npt.NDArray[Any], rows: npt.NDArray[Any], wrong: _Wrong) -> None:
-    if spec.is_feature or spec.name == "frame_seconds":
+    if spec.is_feature:
         wrong(spec.name, ~np.isfinite(value) & _along(rows, value), "NaN or infinity")
     if spec.is_feature:
         flat = value.reshape(len(value), -1)
@@ -342,6 +342,9 @@ def _check_frames(rows: dict[str, npt.NDArray[Any]], done: npt.NDArray[Any], wro
     wrong("frame_index", beyond & done[:, None, None], "an index beyond the clip's frames")
     wrong("frame_valid", (valid[..., 1:] & ~valid[..., :-1]), "a valid frame after an invalid one")
     wrong("frame_valid", done & ~valid[..., 0].all(axis=1), "no valid frame")
+    seconds = rows["frame_seconds"].reshape(len(done), -1)
+    known = np.isfinite(seconds).all(axis=1) | np.isnan(seconds).all(axis=1)
+    wrong("frame_seconds", done & ~known, "infinity, or NaN on some frames alone,")
 
 
 def _check_boxes(rows: dict[str, npt.NDArray[Any]], wrong: _Wrong) -> None:
@@ -353,6 +356,15 @@ def _check_boxes(rows: dict[str, npt.NDArray[Any]], wrong: _Wrong) -> None:
     with np.errstate(invalid="ignore"):
         inside = (x0 >= 0) & (y0 >= 0) & (x1 <= width) & (y1 <= height) & (x1 > x0) & (y1 > y0)
     wrong("face_box", ~inside & with_face[:, None, None], "a box that is empty or outside the picture")
+
+
+def _check_no_boxes(rows: dict[str, npt.NDArray[Any]], wrong: _Wrong) -> None:
+    wrong("face_box", ~np.isnan(rows["face_box"]), "a box though faces are ready crops")
+
+
+def _check_faces(rows: dict[str, npt.NDArray[Any]], wrong: _Wrong) -> None:
+    status = rows["status"]
+    with_face = status == Status.DONE
     found = rows["face_found"].any(axis=(1, 2))
     wrong("face_found", with_face & ~found, "status 1 but no face found")
     wrong("face_found", (status == Status.DONE_WITHOUT_FACE) & found, "status 2 but a face found")

@@ -23,8 +23,9 @@ from pipeline.faces import FaceDetector, load_detector
 from pipeline.frames import FrameConfig, sample_indices
 from pipeline.process import ExtractConfig, InlineDecoder, Tools
 from pipeline.process.block import decode_job
-from pipeline.runner.opening import describe, static_rows
+from pipeline.runner.opening import describe
 from pipeline.runner.work import Brief
+from pipeline.store.table import table_of
 from pipeline.store.writer import CacheWriter
 from pipeline.types import Bytes, ClipFailed, ClipRef, DatasetIndex, Floats, Frames, Split, Status
 
@@ -197,7 +198,7 @@ def write(tools: Tools, index: DatasetIndex, repeats: int) -> Measured:
     best, num_bytes = float("inf"), 0
     for _ in range(repeats):
         with tempfile.TemporaryDirectory() as folder:
-            writer = CacheWriter.create(Path(folder) / "feats.zarr", meta, static_rows(index))
+            writer = CacheWriter.create(Path(folder) / "feats.zarr", meta, table_of(index.clips, index))
             began = time.perf_counter()
             for start in range(0, meta.num_clips, meta.block_clips):
                 rows = writer.empty_rows(start)

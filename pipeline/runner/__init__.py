@@ -5,7 +5,8 @@
 ``crew``      who does the blocks: threads of this process
 ``cluster``   the same on workers of Dask; the only importer of dask
 ``gather``    which crew the user's choice means
-``opening``   the cache created, or checked to be the same
+``opening``   the cache created, checked to be the same, or grown
+``matching``  clips of a data set laid beside those of a cache
 ``tasks``     which blocks are to be done
 ``progress``  how fast it goes, and what holds it up
 ``follow``    a crew's work to its end, told as it goes
@@ -18,6 +19,7 @@ from pipeline.runner.crew import Crew, LocalCrew
 from pipeline.runner.extract import extract
 from pipeline.runner.gather import CrewOptions, gather
 from pipeline.runner.machine import choose_device
+from pipeline.runner.opening import dataset_of
 from pipeline.runner.plan import Plan, plan
 from pipeline.runner.progress import Speed
 from pipeline.runner.report import RunReport, report
@@ -32,6 +34,7 @@ __all__ = [
     "RunReport",
     "Speed",
     "choose_device",
+    "dataset_of",
     "extract",
     "gather",
     "plan",

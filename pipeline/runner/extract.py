@@ -35,10 +35,10 @@ def extract(
     place, options = Place.of(cache), options or RunOptions()
     with hold(place, options.share, take_over=options.take_over, say=say) as lock:
         brief = crew.brief()
-        opening = open_cache(index, config, brief, place)
-        blocks = blocks_to_do(place, options)
+        opening = open_cache(index, config, brief, place, may_grow=options.share is None)
+        blocks = blocks_to_do(opening, place, options)
         total = sum(len(rows) for _, rows in blocks)
-        tasks = tasks_of(index, place, opening.meta, blocks)
+        tasks = tasks_of(index.root, opening.clips, place, opening.meta, blocks)
         done = follow(crew, tasks, total, brief, lock, on_progress)
         notes = (*lock.notes, *opening.notes, *done.warnings)
         return report(place, total, notes=notes, speed=done.speed if total else None)

@@ -1,8 +1,9 @@
-"""A cache for an index of clips: created, or found to be the same and gone on with."""
+"""A cache for an index of clips: created, or found to be of them and gone on with, grown where they have."""
 
+import dataclasses
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -10,17 +11,20 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.config import to_dict
+from pipeline.config import from_dict, to_dict
+from pipeline.datasets import read_dataset
 from pipeline.errors import CacheError, CacheExistsError, DatasetError
 from pipeline.fingerprint import differences
 from pipeline.process import ExtractConfig
+from pipeline.runner.matching import match
 from pipeline.runner.work import Brief
 from pipeline.store.meta import RANDOM_WEIGHTS, CacheMeta
 from pipeline.store.place import Place
 from pipeline.store.reader import FeatureCache
-from pipeline.store.sources import SourceChanges, compare_sources
+from pipeline.store.sources import SourceChanges, compare_sources, size_of
+from pipeline.store.table import replace_table, table_of
 from pipeline.store.writer import CacheWriter, sweep
-from pipeline.types import DatasetIndex
+from pipeline.types import ClipRef, DatasetIndex, ReadOptions
 
 _PACKAGES = ("torch", "torchvision", "open_clip_torch", "av", "opencv-python-headless", "zarr", "numpy")
 _NAMED = 5
@@ -28,27 +32,41 @@ _NAMED = 5
 
 @dataclass(frozen=True, kw_only=True)
 class Opening:
-    """A cache as a run finds it. meta, static: as it is, or would be when it is created.
+    """A cache as a run finds it. meta, table: as they are, or will be once it is created or has grown.
 
-    notes: what a user should know, such as files that are gone.
+    clips: by row; None for a row that the data set as read now does not have. num_new: rows at the end
+    that the cache does not have yet. notes: what a user should know, such as files that are gone.
     """
 
     meta: CacheMeta
-    static: dict[str, npt.NDArray[Any]]
+    table: Mapping[str, npt.NDArray[Any]]
+    clips: tuple[ClipRef | None, ...]
+    num_new: int
     notes: tuple[str, ...] = ()
 
 
-def open_cache(index: DatasetIndex, config: ExtractConfig, brief: Brief, place: Place) -> Opening:
-    """Create the cache of this index and these models, or check that the one there is the same.
+def open_cache(
+    index: DatasetIndex, config: ExtractConfig, brief: Brief, place: Place, *, may_grow: bool = True
+) -> Opening:
+    """Create the cache of this index and these models, or check that the one there is of them.
 
+    Clips that a cache does not have yet are appended to it, unless others work on it (may_grow).
     Raises CacheError when it was made otherwise or from other clips, naming each difference.
     """
     found = checked(index, config, brief, place)
     if not place.exists():
         try:
-            CacheWriter.create(place, found.meta, found.static)
+            CacheWriter.create(place, found.meta, found.table)
         except CacheExistsError:
             found = checked(index, config, brief, place)  # another share of the same job was quicker
+    elif found.num_new:
+        if not may_grow:
+            msg = (
+                f"{found.num_new} clips are not in '{place}' yet, and a share (--blocks) appends none: run "
+                "extract once without --blocks, with --limit 1 perhaps, and then the shares."
+            )
+            raise CacheError(msg)
+        found = replace(found, meta=replace_table(place, found.meta, found.table))
     sweep(place)
     return found
 
@@ -56,9 +74,10 @@ def open_cache(index: DatasetIndex, config: ExtractConfig, brief: Brief, place: 
 def checked(index: DatasetIndex, config: ExtractConfig, brief: Brief, place: Place) -> Opening:
     """What the cache of this index and these models is, once nothing speaks against it."""
     _refuse_hdf5(place)
-    _require_boxes(index, config)
+    _require_given(index, config)
     if not place.exists():
-        return Opening(meta=describe(index, config, brief), static=static_rows(index))
+        meta, clips = describe(index, config, brief), index.clips
+        return Opening(meta=meta, table=table_of(clips, index), clips=clips, num_new=len(clips))
     with FeatureCache.open(place) as cache:
         return compared(index, config, brief, cache, cache.read)
 
@@ -74,27 +93,71 @@ def compared(
 
     read: gives the arrays `status` and `source_bytes`, of which some may be damaged.
     """
-    meta, static = describe(index, config, brief), static_rows(index)
-    sources = SourceChanges()
-    if cache.meta.num_clips == len(index.clips):
-        sources = _sources(index, read("source_bytes"), read("status"))
-    _refuse_other(cache, meta, static, sources.difference)
-    return Opening(meta=cache.meta, static=static, notes=sources.notes)
+    meta = describe(index, config, brief)
+    found = differences(meta.identity, cache.meta.identity)
+    found += differences({"dataset": meta.dataset}, {"dataset": cache.meta.dataset})
+    matched = match(index, cache)
+    found += matched.differences
+    sources = _sources(index, matched.clips[: cache.meta.num_clips], cache, read)
+    found += [text for text in [sources.difference] if text]
+    if found:
+        more = f" (and {len(found) - _NAMED} more)" if len(found) > _NAMED else ""
+        msg = f"'{cache.place}' was made otherwise: {'; '.join(found[:_NAMED])}{more}. {matched.remedy}"
+        raise CacheError(msg)
+    notes = (*matched.notes, *sources.notes)
+    if not matched.num_new:
+        return Opening(meta=cache.meta, table=matched.table, clips=matched.clips, num_new=0, notes=notes)
+    warnings = tuple(dict.fromkeys((*cache.meta.warnings, *meta.warnings)))
+    grown = replace(cache.meta, num_clips=len(matched.clips), warnings=warnings, config=meta.config)
+    return Opening(meta=grown, table=matched.table, clips=matched.clips, num_new=matched.num_new, notes=notes)
+
+
+def dataset_of(
+    cache: FeatureCache,
+    root: Path | None = None,
+    *,
+    name: str | None = None,
+    options: ReadOptions | None = None,
+) -> DatasetIndex:
+    """The data set that a cache is of, read again as it was; from `root`, if it has moved.
+
+    name, options: to read it as another one, or otherwise.
+    Raises DatasetError when it is not there, CacheError when the cache does not say what it is.
+    """
+    said = dict(cache.setting("config.dataset", dict))
+    where = root or Path(cache.setting("config.dataset.root", str))
+    if options is None:
+        fields = [field.name for field in dataclasses.fields(ReadOptions)]
+        as_then = {field: said[field] for field in fields if field in said}
+        options = from_dict(ReadOptions, as_then, "config.dataset.")
+    return read_dataset(name or cache.meta.dataset, where, options)
 
 
 def _sources(
-    index: DatasetIndex, bytes_there: npt.NDArray[np.int64], status: npt.NDArray[np.uint8]
+    index: DatasetIndex,
+    clips: tuple[ClipRef | None, ...],
+    cache: FeatureCache,
+    read: Callable[[str], npt.NDArray[Any]],
 ) -> SourceChanges:
-    sizes = np.array([_size_bytes(index.root / clip.path) for clip in index.clips], dtype=np.int64)
-    ids = [clip.clip_id for clip in index.clips]
-    return compare_sources(ids, sizes, bytes_there, status)
+    there, status = read("source_bytes"), read("status")
+    rows = [row for row, clip in enumerate(clips) if clip is not None]
+    known = [clip for clip in clips if clip is not None]
+    with_crops = cache.meta.takes_crops
+    sizes = np.array([size_of(index.root, clip, with_crops=with_crops) for clip in known], dtype=np.int64)
+    return compare_sources([clip.clip_id for clip in known], sizes, there[rows], status[rows])
 
 
-def _require_boxes(index: DatasetIndex, config: ExtractConfig) -> None:
+def _require_given(index: DatasetIndex, config: ExtractConfig) -> None:
     if config.detector.name == "boxes" and not any(clip.given_boxes for clip in index.clips):
         msg = (
             f"--detector boxes, but no clip of '{index.root}' brings a box; add the columns x0, y0, x1, y1 "
             "or boxes to the manifest, or choose another detector."
+        )
+        raise DatasetError(msg)
+    if config.takes_crops and not any(clip.face_path for clip in index.clips):
+        msg = (
+            f"--detector crops, but no clip of '{index.root}' brings face crops; choose another detector, such "
+            "as --detector haar."
         )
         raise DatasetError(msg)
 
@@ -108,11 +171,12 @@ def _refuse_hdf5(place: Place) -> None:
 def describe(index: DatasetIndex, config: ExtractConfig, brief: Brief) -> CacheMeta:
     """The attributes of a cache of this index, made with these models."""
     encoder = config.encoder
-    warnings = []
+    warnings = list(index.warnings)
     if encoder.weights == RANDOM_WEIGHTS:
-        warnings.append(
+        warnings.insert(
+            0,
             f"RANDOM ENCODER WEIGHTS (seed {encoder.seed}): {encoder.name} was "
-            "never trained; results from this cache say nothing about the method."
+            "never trained; results from this cache say nothing about the method.",
         )
     return CacheMeta(
         dataset=index.name,
@@ -131,38 +195,18 @@ def describe(index: DatasetIndex, config: ExtractConfig, brief: Brief) -> CacheM
         text_sha256=brief.text_sha256,
         identity=brief.identity,
         fingerprint=brief.fingerprint,
-        config={
-            **to_dict(config),
-            "dataset": {"name": index.name, "root": str((index.source or index.root).absolute())},
-        },
+        config={**to_dict(config), "dataset": dataset_config(index)},
         warnings=tuple(warnings),
         packages=_package_versions(),
         command_line=tuple(sys.argv),
     )
 
 
-def static_rows(index: DatasetIndex) -> dict[str, npt.NDArray[Any]]:
-    """The arrays that are known before any clip is opened."""
-    clips = index.clips
-    return {
-        "clip_id": np.array([clip.clip_id for clip in clips], dtype=object),
-        "path": np.array([clip.path for clip in clips], dtype=object),
-        "start_seconds": np.array([clip.start_seconds or 0.0 for clip in clips]),
-        "end_seconds": np.array([-1.0 if clip.end_seconds is None else clip.end_seconds for clip in clips]),
-        "given_boxes_sha256": np.array(
-            [clip.given_boxes.sha256() if clip.given_boxes else "" for clip in clips], dtype=object
-        ),
-        "label": np.array([clip.label for clip in clips], dtype=np.int16),
-        "polarity": np.array([clip.polarity for clip in clips], dtype=np.int8),
-        "membership": np.array([clip.splits for clip in clips], dtype=np.uint8),
-    }
-
-
-def _size_bytes(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return -1
+def dataset_config(index: DatasetIndex) -> dict[str, Any]:
+    """What it takes to read the data set again: see `dataset_of`."""
+    lists = [str(Path(path).absolute()) for path in index.options.lists]
+    root = str((index.source or index.root).absolute())
+    return {"name": index.name, "root": root, **to_dict(index.options), "lists": lists}
 
 
 def _package_versions() -> dict[str, str]:
@@ -173,37 +217,3 @@ def _package_versions() -> dict[str, str]:
         except PackageNotFoundError:
             versions[name] = "not installed under this name"
     return versions
-
-
-def _refuse_other(
-    cache: FeatureCache, meta: CacheMeta, static: dict[str, npt.NDArray[Any]], changed_files: str
-) -> None:
-    found = differences(meta.identity, cache.meta.identity)
-    names = ("dataset", "class_names", "fold_names", "num_clips")
-    found += differences(
-        {name: getattr(meta, name) for name in names}, {name: getattr(cache.meta, name) for name in names}
-    )
-    if meta.num_clips == cache.meta.num_clips:
-        found += _static_differences(cache, static) or [text for text in [changed_files] if text]
-    if found:
-        more = f" (and {len(found) - _NAMED} more)" if len(found) > _NAMED else ""
-        msg = (
-            f"'{cache.place}' was made otherwise: {'; '.join(found[:_NAMED])}{more}. "
-            "Give another --cache, or the settings it was made with."
-        )
-        raise CacheError(msg)
-
-
-def _static_differences(cache: FeatureCache, static: dict[str, npt.NDArray[Any]]) -> list[str]:
-    """Which clips differ, and in what; when their ids do, the rest says nothing and is left out."""
-    found = []
-    for name in ("clip_id", *(name for name in static if name != "clip_id")):
-        here, there = static[name].tolist(), cache.read(name).tolist()
-        rows = [row for row, pair in enumerate(zip(here, there, strict=True)) if pair[0] != pair[1]]
-        if rows:
-            row = rows[0]
-            clip = static["clip_id"][row]
-            found.append(f"{name} of {len(rows)} clips, first '{clip}': {here[row]} here, {there[row]} there")
-            if name == "clip_id":
-                break
-    return found

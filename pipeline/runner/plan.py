@@ -7,7 +7,7 @@ from typing import Any
 from pipeline.process import ExtractConfig
 from pipeline.runner.crew import Crew
 from pipeline.runner.opening import checked
-from pipeline.runner.tasks import RunOptions, blocks_to_do, new_blocks
+from pipeline.runner.tasks import RunOptions, blocks_to_do
 from pipeline.runner.work import Timed
 from pipeline.store.place import Place, Where
 from pipeline.types import DatasetIndex
@@ -73,11 +73,12 @@ def plan(index: DatasetIndex, config: ExtractConfig, crew: Crew, cache: Where, o
     left out; so is the overlap of one block's decoding with another's encoding.
     """
     place, brief = Place.of(cache), crew.brief()
-    meta = checked(index, config, brief, place).meta
-    blocks = blocks_to_do(place, options) if place.exists() else new_blocks(meta, options)
+    opening = checked(index, config, brief, place)
+    meta, blocks = opening.meta, blocks_to_do(opening, place, options)
     rows = [row for _, block in blocks for row in block]
     enough = max(_FEWEST, brief.batch_pictures // (config.frames.num_frames * config.frames.num_views))
-    tried = [index.clips[row] for row in rows[:: max(1, len(rows) // enough)][:enough]]
+    spread = rows[:: max(1, len(rows) // enough)][:enough]
+    tried = [clip for row in spread if (clip := opening.clips[row]) is not None]
     timed = crew.time_clips(index.root.absolute(), tried) if tried else Timed(num_clips=0, seconds=0.0)
     workers = max(1, crew.num_workers)
     seconds = timed.seconds / timed.num_clips * len(rows) / workers if timed.num_clips else None

@@ -2,16 +2,18 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from pipeline.config import require_range
+from pipeline.runner.opening import Opening
 from pipeline.runner.work import BlockTask
 from pipeline.store.lock import Share
 from pipeline.store.meta import CacheMeta
 from pipeline.store.place import Place
 from pipeline.store.reader import FeatureCache
-from pipeline.types import DatasetIndex, Status
+from pipeline.types import ClipRef, Status
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,19 +39,20 @@ Blocks = list[tuple[int, list[int]]]
 """First row of each block, and the rows of it that are to be processed."""
 
 
-def blocks_to_do(place: Place, options: RunOptions) -> Blocks:
-    """The blocks of a cache with something to do; `limit` cuts the list."""
-    with FeatureCache.open(place) as cache:
-        status, size = cache.read("status"), cache.meta.block_clips
+def blocks_to_do(opening: Opening, place: Place, options: RunOptions) -> Blocks:
+    """The blocks with something to do, of a cache that may not be there or not have grown yet.
+
+    `limit` cuts the list. Rows of clips that the data set does not have now are left alone.
+    """
+    status = np.full(opening.meta.num_clips, Status.PENDING, dtype=np.uint8)
+    if place.exists():
+        with FeatureCache.open(place) as cache:
+            status[: cache.meta.num_clips] = cache.read("status")
     wanted = status == Status.PENDING
     if options.retry_failed:
         wanted |= status == Status.FAILED
-    return _grouped(np.flatnonzero(wanted).tolist(), size, options)
-
-
-def new_blocks(meta: CacheMeta, options: RunOptions) -> Blocks:
-    """The blocks of a cache that is not there yet."""
-    return _grouped(range(meta.num_clips), meta.block_clips, options)
+    wanted &= np.array([clip is not None for clip in opening.clips])
+    return _grouped(np.flatnonzero(wanted).tolist(), opening.meta.block_clips, options)
 
 
 def _grouped(rows: Sequence[int], size: int, options: RunOptions) -> Blocks:
@@ -61,14 +64,16 @@ def _grouped(rows: Sequence[int], size: int, options: RunOptions) -> Blocks:
     return list(blocks.items())
 
 
-def tasks_of(index: DatasetIndex, place: Place, meta: CacheMeta, blocks: Blocks) -> Iterator[BlockTask]:
-    """The blocks as tasks, one at a time."""
+def tasks_of(
+    root: Path, clips: Sequence[ClipRef | None], place: Place, meta: CacheMeta, blocks: Blocks
+) -> Iterator[BlockTask]:
+    """The blocks as tasks, one at a time. clips: by row of the cache."""
     for start, rows in blocks:
         yield BlockTask(
             cache=place.resolved(),
-            root=index.root.absolute(),
+            root=root.absolute(),
             start=start,
             rows=tuple(rows),
-            clips=tuple(index.clips[row] for row in rows),
+            clips=tuple(clip for row in rows if (clip := clips[row]) is not None),
             fingerprint=meta.fingerprint,
         )

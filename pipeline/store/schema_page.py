@@ -71,9 +71,9 @@ tree["scene"]["early"].dims
 Written "by block": in chunks of `block_clips` clips, each chunk by one owner, and `status` after
 all others, so that a clip whose status is not 0 is complete. Written "beforehand": as one chunk, into
 the group `clips-n` (n: the attribute `clip_table`), when the cache is created, when clips are appended
-and by `cache relabel`; in an HDF5 file these arrays lie beside the others. A clip that was not reached holds the fill values, and so does one that
-failed, except for what says how it failed. Ranges hold for clips that are done; `cache verify`
-checks them.
+and by `cache relabel`; in an HDF5 file these arrays lie beside the others. A clip that was not reached
+holds the fill values, and so does one that failed, except for what says how it failed. Ranges hold for
+clips that are done; `cache verify` checks them.
 
 | array | dimensions | type | written | fill | range | meaning |
 |---|---|---|---|---|---|---|

@@ -1,7 +1,11 @@
 """A cache that is there gets other labels, or more clips: a new clip table, then one write that names it."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import zarr
 
 from pipeline.errors import CacheError
@@ -9,6 +13,42 @@ from pipeline.store.create import Rows, table_values, write_table
 from pipeline.store.meta import CacheMeta, table_name
 from pipeline.store.place import Place
 from pipeline.store.reader import FeatureCache
+from pipeline.types import ClipRef, DatasetIndex
+
+LABELLING = ("label", "polarity", "membership", "votes")
+"""What is said of a clip and changes no feature of it."""
+
+
+def table_of(clips: Sequence[ClipRef], index: DatasetIndex) -> dict[str, npt.NDArray[Any]]:
+    """The clip table of some clips of an index: every array that is known before a clip is opened."""
+    num_classes, num_folds = len(index.class_names), len(index.fold_names)
+    return {
+        "clip_id": _texts(clip.clip_id for clip in clips),
+        "path": _texts(clip.path for clip in clips),
+        "face_path": _texts(clip.face_path or "" for clip in clips),
+        "start_seconds": np.array([clip.start_seconds or 0.0 for clip in clips], dtype=np.float64),
+        "end_seconds": np.array(
+            [-1.0 if clip.end_seconds is None else clip.end_seconds for clip in clips], dtype=np.float64
+        ),
+        "given_boxes_sha256": _texts(clip.given_boxes.sha256() if clip.given_boxes else "" for clip in clips),
+        "label": np.array([clip.label for clip in clips], dtype=np.int16),
+        "polarity": np.array([clip.polarity for clip in clips], dtype=np.int8),
+        "membership": np.array([clip.splits for clip in clips], dtype=np.uint8).reshape(-1, num_folds),
+        "votes": np.array([_shares(clip.votes, num_classes) for clip in clips], dtype=np.float32).reshape(
+            -1, num_classes
+        ),
+    }
+
+
+def _texts(values: Iterable[str]) -> npt.NDArray[Any]:
+    return np.array(list(values), dtype=object)
+
+
+def _shares(votes: tuple[int, ...] | None, num_classes: int) -> list[float]:
+    """The votes as shares of all; NaN where there are none."""
+    if votes is None or not (total := sum(votes)):
+        return [float("nan")] * num_classes
+    return [count / total for count in votes]
 
 
 def replace_table(place: Place, meta: CacheMeta, static: Rows) -> CacheMeta:

@@ -1,0 +1,211 @@
+"""A cache gets other labels, folds, polarities or votes; its features stay as they are."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.datasets.polarities import PolarityMap
+from pipeline.errors import CacheError
+from pipeline.runner.matching import changed_rows
+from pipeline.runner.opening import dataset_config
+from pipeline.store.lock import hold
+from pipeline.store.meta import CacheMeta
+from pipeline.store.place import Place, Where
+from pipeline.store.reader import FeatureCache
+from pipeline.store.schema import ARRAYS
+from pipeline.store.table import LABELLING, replace_table, table_of
+from pipeline.types import DatasetIndex, Polarity, Split
+
+_NAMED = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Changes:
+    """What relabelling changes, in lines of text; and how many clips each array changes for.
+
+    left_out: clips of the cache that the data set does not have. new: clips that only it has.
+    """
+
+    cache: Place
+    lines_of_change: tuple[str, ...]
+    num_changed: Mapping[str, int]
+    left_out: tuple[str, ...] = ()
+    new: tuple[str, ...] = ()
+    is_written: bool = False
+
+    @property
+    def any(self) -> bool:
+        """Whether anything changes."""
+        return bool(self.lines_of_change)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as plain JSON values."""
+        return {
+            "cache": str(self.cache),
+            "changes": list(self.lines_of_change),
+            "num_changed": dict(self.num_changed),
+            "left_out": list(self.left_out),
+            "new": list(self.new),
+            "written": self.is_written,
+        }
+
+    def lines(self) -> list[str]:
+        """For people."""
+        lines = list(self.lines_of_change)
+        if self.left_out:
+            named = _first(self.left_out)
+            lines.append(
+                f"note: {len(self.left_out)} clips of the cache are not in the data set ({named}): "
+                "in no fold any more"
+            )
+        if self.new:
+            lines.append(
+                f"note: {len(self.new)} clips of the data set are not in the cache ({_first(self.new)}): "
+                "extract appends them"
+            )
+        state = (
+            "relabelled; no feature was touched" if self.is_written else "would change; nothing was written"
+        )
+        return [*lines, f"{self.cache}: {state if self.any else 'nothing to change'}"]
+
+
+def relabel(
+    where: Where,
+    index: DatasetIndex | None,
+    polarities: PolarityMap | None = None,
+    *,
+    dry_run: bool = False,
+    take_over: bool = False,
+) -> Changes:
+    """Give the clips of a cache the labels, folds, polarities and votes of `index`, found by their ids.
+
+    index: None to keep all but what `polarities` changes. polarities: by class or by clip; they stand
+    above those of the index. Clips that the index does not have keep their label, where its class is
+    still one, and are in no fold. Raises CacheError when no clip is in both, or another run holds the
+    cache.
+    """
+    place = Place.of(where)
+    if place.is_hdf5:
+        msg = (
+            f"'{place}' is an HDF5 file; relabel the Zarr cache that it was exported from, and export again."
+        )
+        raise CacheError(msg)
+    with hold(place, take_over=take_over):
+        with FeatureCache.open(place) as cache:
+            meta = cache.meta
+            old = {spec.name: cache.read(spec.name) for spec in ARRAYS if not spec.per_block}
+        table, new_meta = (old, meta) if index is None else _labelled(place, meta, old, index)
+        if polarities is not None:
+            table = {**table, "polarity": polarities.applied(table, new_meta.class_names)}
+        changes = _changes(place, (meta, old), (new_meta, table), index)
+        if dry_run or not changes.any:
+            return changes
+        replace_table(place, new_meta, table)
+        return replace(changes, is_written=True)
+
+
+_Table = Mapping[str, npt.NDArray[Any]]
+
+
+def _labelled(
+    place: Place, meta: CacheMeta, old: _Table, index: DatasetIndex
+) -> tuple[dict[str, npt.NDArray[Any]], CacheMeta]:
+    """The clip table with the index's labelling, and the attributes that go with it."""
+    by_id = {clip.clip_id: clip for clip in index.clips}
+    clips = [by_id.get(clip_id) for clip_id in old["clip_id"].tolist()]
+    known = np.array([clip is not None for clip in clips])
+    if not known.any():
+        msg = (
+            f"No clip of '{place}' is in this data set: its first is '{old['clip_id'][0]}', the data set's "
+            f"'{index.clips[0].clip_id}'. Name the data set that the cache was made of."
+        )
+        raise CacheError(msg)
+    num_clips, num_classes = len(clips), len(index.class_names)
+    place_of = {name: number for number, name in enumerate(index.class_names)}
+    moved = np.array([place_of.get(name, -1) for name in meta.class_names] + [-1], dtype=np.int16)
+    table = dict(old)
+    table["label"] = moved[old["label"]]
+    table["polarity"] = old["polarity"].copy()
+    table["membership"] = np.full((num_clips, len(index.fold_names)), Split.ABSENT, dtype=np.uint8)
+    table["votes"] = np.full((num_clips, num_classes), np.nan, dtype=np.float32)
+    fresh = table_of([clip for clip in clips if clip is not None], index)
+    for name in LABELLING:
+        table[name][known] = fresh[name]
+    config = {**meta.config, "dataset": dataset_config(index)}
+    names = {"class_names": index.class_names, "fold_names": index.fold_names}
+    return table, replace(meta, **names, config=config)  # type: ignore[arg-type]
+
+
+def _changes(
+    place: Place,
+    before: tuple[CacheMeta, _Table],
+    after: tuple[CacheMeta, _Table],
+    index: DatasetIndex | None,
+) -> Changes:
+    (old_meta, old), (new_meta, new) = before, after
+    lines = [
+        f"{title}: {', '.join(was) or 'none'}  ->  {', '.join(now) or 'none'}"
+        for title, was, now in (
+            ("classes", old_meta.class_names, new_meta.class_names),
+            ("folds", old_meta.fold_names, new_meta.fold_names),
+        )
+        if was != now
+    ]
+    was_class, now_class = _names(old["label"], old_meta), _names(new["label"], new_meta)
+    moves = Counter(pair for pair in zip(was_class, now_class, strict=True) if pair[0] != pair[1])
+    lines += [f"label: {count} clips  {was} -> {now}" for (was, now), count in moves.most_common()]
+    lines += _fold_lines(before, after)
+    signs = Counter(
+        (Polarity(was).name.lower(), Polarity(now).name.lower())
+        for was, now in zip(old["polarity"].tolist(), new["polarity"].tolist(), strict=True)
+        if was != now
+    )
+    lines += [f"polarity: {count} clips  {was} -> {now}" for (was, now), count in signs.most_common()]
+    votes = len(old["clip_id"])
+    if old["votes"].shape == new["votes"].shape:
+        votes = int(changed_rows(new["votes"], old["votes"]).sum())
+    elif np.isnan(old["votes"]).all() and np.isnan(new["votes"]).all():
+        votes = 0
+    lines += [f"votes: of {votes} clips"] if votes else []
+    ids = set(old["clip_id"].tolist())
+    there = ids if index is None else {clip.clip_id for clip in index.clips}
+    return Changes(
+        cache=place,
+        lines_of_change=tuple(lines),
+        num_changed={"label": moves.total(), "polarity": signs.total(), "votes": votes},
+        left_out=tuple(sorted(ids - there)),
+        new=tuple(sorted(there - ids)),
+    )
+
+
+def _names(label: npt.NDArray[Any], meta: CacheMeta) -> list[str]:
+    names = [*meta.class_names, "no label"]
+    return [names[number] for number in label.tolist()]
+
+
+def _fold_lines(before: tuple[CacheMeta, _Table], after: tuple[CacheMeta, _Table]) -> list[str]:
+    """How many clips each fold's splits lose and win, for folds of one name; counts for new folds."""
+    (old_meta, old), (new_meta, new) = before, after
+    lines = []
+    for fold, name in enumerate(new_meta.fold_names):
+        now = new["membership"][:, fold]
+        if name not in old_meta.fold_names:
+            counts = ", ".join(f"{int((now == s).sum())} {s.name.lower()}" for s in Split if s)
+            lines.append(f"fold {name} is new: {counts}")
+            continue
+        was = old["membership"][:, old_meta.fold_names.index(name)]
+        moves = Counter(
+            (Split(a).name.lower(), Split(b).name.lower())
+            for a, b in zip(was.tolist(), now.tolist(), strict=True)
+            if a != b
+        )
+        lines += [f"fold {name}: {count} clips  {a} -> {b}" for (a, b), count in moves.most_common()]
+    return lines
+
+
+def _first(names: tuple[str, ...]) -> str:
+    return ", ".join(names[:_NAMED]) + (", ..." if len(names) > _NAMED else "")

@@ -1,0 +1,144 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from pipeline import runner
+from pipeline.errors import CacheError
+from pipeline.relabel import relabel
+from pipeline.repair import repair
+from pipeline.runner import LocalCrew, RunOptions, dataset_of
+from pipeline.store.lock import Share
+from pipeline.store.reader import FeatureCache
+from pipeline.types import DatasetIndex
+from pipeline.verify import verify
+from tests.small_clips import small_tools, write_clips
+
+
+@pytest.fixture(scope="module")
+def everything(tmp_path_factory) -> DatasetIndex:
+    """Twenty clips; of them two are no videos."""
+    return write_clips(tmp_path_factory.mktemp("clips"), num_good=18)
+
+
+def part(index: DatasetIndex, *left_out: str) -> DatasetIndex:
+    """The index without some clips."""
+    clips = tuple(clip for clip in index.clips if clip.clip_id not in left_out)
+    return dataclasses.replace(index, clips=clips)
+
+
+OUT = tuple(f"clips/good{n}.mp4" for n in (0, 3, 4, 5, 8, 10, 12, 13, 17))
+
+
+def extract(index, path, **options):
+    tools = small_tools()
+    return runner.extract(index, tools.config, LocalCrew.of(tools), path, RunOptions(**options))
+
+
+def by_id(path) -> dict[str, dict[str, object]]:
+    """Every array of every clip."""
+    with FeatureCache.open(path) as cache:
+        rows = {spec.name: cache.read(spec.name) for spec in cache.meta.arrays()}
+    return {
+        clip: {name: value[row] for name, value in rows.items()} for row, clip in enumerate(rows["clip_id"])
+    }
+
+
+def test_clips_that_are_new_are_appended_and_nothing_is_encoded_twice(everything, tmp_path):
+    path, fresh = tmp_path / "feats.zarr", tmp_path / "fresh.zarr"
+    extract(part(everything, *OUT), path)
+    kept = [p for p in path.rglob("c/0*") if "clips-" not in str(p) and p.is_file()]
+    times = {p: p.stat().st_mtime_ns for p in kept}
+    grown = extract(everything, path)
+    assert (grown.processed, grown.counts["pending"]) == (len(OUT), 0)
+    assert f"{len(OUT)} clips are new, and appended to the cache (clips/good0.mp4" in " ".join(grown.notes)
+    assert times
+    assert {p: p.stat().st_mtime_ns for p in kept} == times
+    extract(everything, fresh)
+    one, other = by_id(path), by_id(fresh)
+    assert list(one) == [c.clip_id for c in part(everything, *OUT).clips] + sorted(OUT)
+    assert set(one) == set(other)
+    for clip, values in one.items():
+        for name, value in values.items():
+            np.testing.assert_array_equal(value, other[clip][name], f"{clip}: {name}")
+    assert extract(everything, path).processed == 0
+
+
+def test_a_grown_cache_verifies_and_repairs_by_its_own_order(everything, tmp_path):
+    path = tmp_path / "feats.zarr"
+    extract(part(everything, *OUT), path)
+    extract(everything, path)
+    before = by_id(path)
+    lost = sorted((path / "scene" / "early" / "c").iterdir())[-1]
+    for chunk in [lost] if lost.is_file() else lost.rglob("*"):
+        if chunk.is_file():
+            chunk.unlink()
+    from tests.small_clips import SETTINGS
+
+    assert SETTINGS["encoder"]["weights"] == "random"
+    assert repair(path).is_whole
+    for clip, values in by_id(path).items():
+        np.testing.assert_array_equal(values["scene/early"], before[clip]["scene/early"], clip)
+    with FeatureCache.open(path) as cache:
+        assert verify(cache, 4).findings == ()
+
+
+def test_an_index_of_fewer_clips_goes_on_with_those_alone(everything, tmp_path):
+    path = tmp_path / "feats.zarr"
+    extract(everything, path, limit=3)
+    fewer = extract(part(everything, "clips/good17.mp4", "clips/good9.mp4"), path)
+    assert (fewer.processed, fewer.counts["pending"]) == (15, 2)
+    assert "2 clips of the cache are not in the data set as read now" in " ".join(fewer.notes)
+    assert extract(everything, path).processed == 2
+
+
+def test_a_set_that_lost_clips_and_has_others_is_another_set(everything, tmp_path):
+    path = tmp_path / "feats.zarr"
+    extract(part(everything, "clips/good1.mp4"), path, limit=1)
+    message = (
+        "1 of its clips are not in this data set, first 'clips/good2.mp4', and 1 of this data set are "
+        "not in it, first 'clips/good1.mp4'. Give another --cache"
+    )
+    with pytest.raises(CacheError, match=message):
+        extract(part(everything, "clips/good2.mp4"), path)
+    assert len(by_id(path)) == 19
+
+
+def test_shares_do_not_append(everything, tmp_path):
+    path = tmp_path / "feats.zarr"
+    extract(part(everything, *OUT), path, limit=1)
+    with pytest.raises(CacheError, match=r"9 clips are not in .* yet, and a share \(--blocks\) appends none"):
+        extract(everything, path, share=Share(1, 2))
+    assert len(by_id(path)) == 11
+
+
+def test_a_plan_counts_what_would_be_appended_and_appends_nothing(everything, tmp_path):
+    path, tools = tmp_path / "feats.zarr", small_tools()
+    extract(part(everything, *OUT), path)
+    plan = runner.plan(everything, tools.config, LocalCrew.of(tools), path, RunOptions())
+    assert (plan.num_clips, plan.num_pending) == (20, 9)
+    assert len(by_id(path)) == 11
+
+
+def test_a_class_that_is_new_asks_for_relabelling_first(everything, tmp_path):
+    path = tmp_path / "feats.zarr"
+    few = part(everything, *OUT)
+    extract(few, path)
+    names = ("fear", "joy", "rage")
+    clips = tuple(dataclasses.replace(clip, label=clip.label + 1) for clip in everything.clips)
+    wider = dataclasses.replace(everything, class_names=names, clips=clips)
+    with pytest.raises(CacheError, match=r'class_names: \["fear", .*`cache relabel` brings'):
+        extract(wider, path)
+    changes = relabel(path, wider)
+    assert changes.lines_of_change == ("classes: joy, rage  ->  fear, joy, rage",)
+    assert len(changes.new) == len(OUT)
+    assert extract(wider, path).processed == len(OUT)
+
+
+def test_the_data_set_of_a_cache_is_read_again_as_it_was(everything, tmp_path):
+    path = tmp_path / "feats.zarr"
+    extract(everything, path, limit=1)
+    with FeatureCache.open(path) as cache:
+        again = dataset_of(cache)
+    assert again.clips == everything.clips
+    assert again.options == everything.options
