@@ -19,7 +19,8 @@ In the order of the data (``process`` alone puts the steps together):
 ``terminal``    what a command shows: progress, remarks, its answer
 
 Leaves that every step may use: ``errors``, ``config``, ``fingerprint``, ``types``,
-``passes`` (rows through a device in passes of one size), ``children`` (processes that may crash).
+``passes`` (rows through a device in passes of one size), ``children`` (processes that may crash),
+``pictures`` (which files of a folder are pictures, and in which order).
 ``clip_model`` loads a CLIP model for ``features`` and for the trainer's prompts;
 ``weights`` knows the published weight files and checks them.
 """

@@ -75,13 +75,13 @@ def look(path: Path, tools: CropTools, drawing: Path | None) -> dict[str, Any]:
             prepared = prepare_clip(path.parent, clip, tools)
             frames = prepared.frames
             document["frames"] = [
-                {"index": int(index), "seconds": float(seconds), **_row(found)}
+                {"index": int(index), "seconds": None if np.isnan(seconds) else float(seconds), **_row(found)}
                 for index, seconds, found in zip(
                     frames.index_U, frames.seconds_U, prepared.faces, strict=True
                 )
             ]
             document["subject_found"] = int(prepared.track.found.sum())
-            document["notes"] = list(frames.notes)
+            document["notes"] = list(prepared.notes)
             drawn = stream_sheet(prepared)
     except ClipError as error:
         document["error"] = str(error)
@@ -97,7 +97,10 @@ def _lines(document: dict[str, Any]) -> list[str]:
         return [f"{document['path']}: {document['error']}"]
     lines = []
     for frame in document["frames"]:
-        where = f"frame {frame['index']} ({frame['seconds']:.2f} s)" if "index" in frame else "picture"
+        where = "picture"
+        if "index" in frame:
+            where = f"frame {frame['index']}"
+            where += "" if frame["seconds"] is None else f" ({frame['seconds']:.2f} s)"
         lines.append(f"{document['path']}, {where}: {len(frame['faces'])} faces")
         for face in frame["faces"]:
             box = "  ".join(f"{value:.1f}" for value in face["box_xyxy_px"])

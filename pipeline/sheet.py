@@ -3,6 +3,7 @@
 Letters: U frames; H, W picture; S side of a stream picture. All pictures are uint8 RGB.
 """
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import torch
 
 from pipeline.errors import ClipError, OusError
 from pipeline.process import Prepared
-from pipeline.types import Bytes, Faces, Floats
+from pipeline.types import Bytes, Faces, FaceTrack, Floats
 
 PICTURE_SUFFIXES = frozenset([".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"])
 _SUBJECT, _OTHER, _GUESSED, _INK = (60, 220, 90), (240, 190, 40), (235, 80, 60), (235, 235, 235)
@@ -64,13 +65,25 @@ def stream_sheet(prepared: Prepared, columns: int = 8) -> Bytes:
     for u, frame in enumerate(prepared.frames.rgb_UHWC):
         drawn = draw_faces(frame, prepared.faces[u])
         found = bool(prepared.track.found[u])
-        if prepared.track.has_face:
+        if prepared.track.has_boxes:
             _rectangle(drawn, prepared.track.box_xyxy_px[u], _SUBJECT if found else _GUESSED, 3)
         face, scene = _shown(prepared.streams.face_U3SS[u]), _shown(prepared.streams.scene_U3SS[u])
-        state = "found" if found else ("not found, box kept" if prepared.track.has_face else "no face")
-        caption = f"{prepared.frames.index_U[u]}  {prepared.frames.seconds_U[u]:.2f} s  {state}"
+        caption = f"{prepared.frames.index_U[u]}{_time(prepared, u)}  {_state(prepared.track, u)}"
         cells.append(np.vstack([_caption(caption, side), _fit(drawn, side), face, scene]))
     return tile(cells, columns)
+
+
+def _time(prepared: Prepared, u: int) -> str:
+    seconds = float(prepared.frames.seconds_U[u])
+    return "" if math.isnan(seconds) else f"  {seconds:.2f} s"
+
+
+def _state(track: FaceTrack, u: int) -> str:
+    if track.found[u]:
+        return "found" if track.has_boxes else "ready crop"
+    if not track.has_face:
+        return "no face"
+    return "not found, box kept" if track.has_boxes else "a neighbour's crop"
 
 
 def stream_row(prepared: Prepared, u: int, caption: str) -> Bytes:

@@ -4,6 +4,7 @@ Letters: U frames; H, W source picture; S side of a stream picture; all tensors 
 Pure functions of tensors, on whatever device the frames are.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,23 +47,31 @@ def make_streams(
     *,
     side_px: int,
     fill_rgb: tuple[int, int, int],
+    crops: Sequence[torch.Tensor] = (),
 ) -> Streams:
     """The face crop and the scene frame of every frame (III-D of the paper, the preprocessing block).
 
     frames_UHWC: uint8 [U, H, W, 3]. fill_rgb: the encoder's mean colour; it fills whatever lies
     outside the picture, and the masked face. A clip without a face gives its centre square as
-    the face crop and its whole picture as the scene.
+    the face crop and its whole picture as the scene. crops: ready face crops, one per frame, uint8
+    [h, w, 3] of any size: each is the face stream as it is, made square by filling, and the margin
+    plays no part.
     """
     frames_U3HW = frames_UHWC.permute(0, 3, 1, 2)
     _, _, height, width = frames_U3HW.shape
     fill = torch.tensor(fill_rgb, dtype=torch.uint8, device=frames_U3HW.device)
-    squares = _face_squares(track, config.face_margin, height, width)
+    if crops:
+        sources = [crop.permute(2, 0, 1) for crop in crops]
+        squares = [_square_around(*source.shape[1:]) for source in sources]
+    else:
+        sources = list(frames_U3HW)
+        squares = _face_squares(track, config.face_margin, height, width)
     faces = [
-        _resized(_cut_square(frame, *square, fill)[None], side_px)
-        for frame, square in zip(frames_U3HW, squares, strict=True)
+        _resized(_cut_square(source, *square, fill)[None], side_px)
+        for source, square in zip(sources, squares, strict=True)
     ]
     scene = frames_U3HW
-    if config.scene == "masked" and track.has_face:
+    if config.scene == "masked" and track.has_boxes:
         scene = _masked(scene, track.box_xyxy_px, fill)
     fit = _letterboxed if config.scene_fit == "letterbox" else _center_cropped
     return Streams(face_U3SS=torch.cat(faces), scene_U3SS=fit(scene, side_px, fill))
@@ -81,7 +90,7 @@ def fill_colour(mean: tuple[float, float, float]) -> tuple[int, int, int]:
 
 def _face_squares(track: FaceTrack, margin: float, height: int, width: int) -> list[tuple[int, int, int]]:
     """Left, top and side, in whole pixels, of each frame's face crop; it may leave the picture."""
-    if not track.has_face:
+    if not track.has_boxes:
         side = min(height, width)
         return [((width - side) // 2, (height - side) // 2, side)] * len(track.found)
     x0, y0, x1, y1 = track.box_xyxy_px.astype(np.float64).T
@@ -89,6 +98,12 @@ def _face_squares(track: FaceTrack, margin: float, height: int, width: int) -> l
     lefts = np.rint((x0 + x1 - sides) / 2).astype(int)
     tops = np.rint((y0 + y1 - sides) / 2).astype(int)
     return [(int(x), int(y), int(s)) for x, y, s in zip(lefts, tops, sides, strict=True)]
+
+
+def _square_around(height: int, width: int) -> tuple[int, int, int]:
+    """Left, top and side of the smallest square with the whole picture in its centre."""
+    side = max(height, width)
+    return (width - side) // 2, (height - side) // 2, side
 
 
 def _cut_square(frame_3HW: torch.Tensor, left: int, top: int, side: int, fill: torch.Tensor) -> torch.Tensor:

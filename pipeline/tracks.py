@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.config import require_range
-from pipeline.types import Faces, FaceTrack, Floats
+from pipeline.types import Crops, Faces, FaceTrack, Floats
 
 _LARGEST_NEIGHBOUR_WEIGHT = 1 / 3
 
@@ -83,6 +83,15 @@ def build_track(faces: Sequence[Faces], config: TrackConfig) -> FaceTrack:
         score[subject.frame] = subject.score
         found[subject.frame] = True
     return FaceTrack(box_xyxy_px=track_box, score=score, found=found)
+
+
+def track_of_crops(crops: Crops) -> FaceTrack:
+    """The track of a subject whose face is known by ready crops: found where one is, and no boxes."""
+    return FaceTrack(
+        box_xyxy_px=np.full((len(crops.found_U), 4), np.nan, dtype=np.float32),
+        score=crops.found_U.astype(np.float32),
+        found=crops.found_U,
+    )
 
 
 def interpolated(box_N4: Floats, frame_N: Sequence[int], num_frames: int) -> Floats:

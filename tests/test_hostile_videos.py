@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import ClipError
-from pipeline.frames import FrameConfig, decode_clip, source
+from pipeline.frames import FrameConfig, decode_clip, rgb, source
 from pipeline.frames import decode as decode_step
 from pipeline.types import STAGES
 from tests.mutants import mutate, read_in_children
@@ -123,7 +123,7 @@ def test_a_size_that_grows_in_the_middle_is_not_decoded(tmp_path, monkeypatch):
     assert decode_clip(tmp_path / "both.ts", config(12)).notes == (
         "the picture changes size; all frames are scaled to 64x48",
     )
-    monkeypatch.setattr(source, "_MAX_PIXELS", 100_000)
+    monkeypatch.setattr(source, "MAX_PIXELS", 100_000)
     frames = decode_clip(tmp_path / "both.ts", config(12))
     assert 4 < frames.num_decoded <= 6
     assert any("packets did not decode" in note for note in frames.notes)
@@ -136,10 +136,10 @@ def sized_ts(path: Path, width: int, height: int) -> bytes:
 
 def test_more_pixels_than_memory_are_refused_with_what_to_do(tmp_path, monkeypatch):
     path = write_video(tmp_path / "a.mp4", 8)
-    monkeypatch.setattr(decode_step, "_MAX_RGB_BYTES", 4 * WIDTH * HEIGHT * 3)
+    monkeypatch.setattr(rgb, "MAX_RGB_BYTES", 4 * WIDTH * HEIGHT * 3)
     assert len(decode_clip(path, config(4)).rgb_UHWC) == 4
     message = (
-        r"^decode: 5 frames of 64x48 pixels are 0 MiB; allowed: 0 MiB\. Scale the file down, or take fewer"
+        r"^decode: 5 frames of 64x48 pixels are 0 MiB; allowed: 0 MiB\. Scale the clip down, or take fewer"
     )
     with pytest.raises(ClipError, match=message):
         decode_clip(path, config(5))

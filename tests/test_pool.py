@@ -74,7 +74,7 @@ def test_children_answer_as_the_plain_decoder_does(folder):
         if isinstance(other, ClipFailed):
             assert one == other
             continue
-        assert one.source_sha256 == other.source_sha256
+        assert one.source == other.source
         for field in dataclasses.fields(one.frames):
             here, there_ = getattr(one.frames, field.name), getattr(other.frames, field.name)
             np.testing.assert_array_equal(here, there_)
@@ -231,7 +231,7 @@ def pair():
 def test_messages_and_pixels_arrive_whole():
     pixels = np.arange(1 << 20, dtype=np.uint8)
     with pair() as (one, other):
-        sender = threading.Thread(target=wire.send, args=(one, {"a": 1}, pixels.data))
+        sender = threading.Thread(target=wire.send, args=(one, {"a": 1}, pixels[:1000], pixels[1000:]))
         sender.start()
         assert wire.receive(other) == ({"a": 1}, pixels.nbytes)
         target = np.zeros_like(pixels)

@@ -1,7 +1,7 @@
 import numpy as np
 
 from pipeline.store.rows import fill_row
-from pipeline.types import ClipDone, ClipFailed, FaceTrack, Features, FrameMeta, Status
+from pipeline.types import ClipDone, ClipFailed, FaceTrack, Features, FrameMeta, SourceFile, Status
 
 V, T, F, D = 2, 3, 5, 6
 
@@ -31,8 +31,7 @@ def done(found=(True, False)) -> ClipDone:
     box = np.array([[10, 20, 30, 50], [12, 20, 32, 50]], np.float32)
     found = np.array(found)
     return ClipDone(
-        source_bytes=1234,
-        source_sha256="ab",
+        source=SourceFile(num_bytes=1234, sha256="ab"),
         frames=FrameMeta(
             index_U=np.array([4, 9]), seconds_U=np.array([0.4, 0.9], np.float32),
             position_VT=np.array([[0, 1, 1], [0, 1, 1]]), valid_VT=np.array([[True, True, False]] * 2),

@@ -195,8 +195,10 @@ def test_a_track_has_boxes_on_every_frame_or_on_none() -> None:
     assert not track(none, [False, False]).has_face
     half = full.copy()
     half[1] = np.nan
-    for box_xyxy_px, found in [(full, [False, False]), (none, [True, False]), (half, [True, False])]:
-        with pytest.raises(ValueError, match="boxes on all frames with a face in the clip, else on none"):
+    assert track(none, [True, False]).has_face
+    assert not track(none, [True, False]).has_boxes
+    for box_xyxy_px, found in [(full, [False, False]), (half, [True, False])]:
+        with pytest.raises(ValueError, match="boxes on all frames or on none, and on none without a face"):
             track(box_xyxy_px, found)
 
 

@@ -5,13 +5,13 @@
 ``networks``    its two networks, put together from retinaface-pytorch's parts
 ``folding``     normalisations taken into the convolutions before them
 ``haar``        the cascade that OpenCV embeds
-``given``       boxes that the data set brings along
+``given``       boxes or crops that the data set brings along
 """
 
 import torch
 
 from pipeline.faces.detector import DETECTORS, DetectorConfig, FaceDetector
-from pipeline.faces.given import BoxesOnly, given_faces
+from pipeline.faces.given import GIVEN, GivenOnly, given_faces
 from pipeline.faces.haar import HaarDetector
 from pipeline.faces.retinaface import load_retinaface, untrained_retinaface
 from pipeline.passes import DeviceLock
@@ -38,6 +38,6 @@ def load_detector(
     """
     if config.name == "haar":
         return HaarDetector(config, device_lock)
-    if config.name == "boxes":
-        return BoxesOnly()
+    if config.name in GIVEN:
+        return GivenOnly(config.name)
     return load_retinaface(config, device, device_lock)

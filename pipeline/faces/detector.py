@@ -13,7 +13,7 @@ from pipeline.config import require_one_of, require_range
 from pipeline.errors import ConfigError
 from pipeline.types import Faces, Floats
 
-DETECTORS = ("retinaface-resnet50", "retinaface-mobilenet0.25", "haar", "boxes")
+DETECTORS = ("retinaface-resnet50", "retinaface-mobilenet0.25", "haar", "boxes", "crops")
 PRECISIONS = ("auto", "fp32", "bf16")
 _WITH_WEIGHTS = DETECTORS[:2]
 

@@ -1,4 +1,4 @@
-"""Boxes that a data set brings along, in the place of a detector's."""
+"""Boxes, or ready face crops, that a data set brings along, in the place of a detector's finds."""
 
 from typing import NoReturn
 
@@ -9,20 +9,25 @@ from pipeline.errors import ConfigError
 from pipeline.faces.detector import faces_in_picture, no_landmarks
 from pipeline.types import Faces, GivenBoxes, Ints
 
+GIVEN = {"boxes": "the boxes of a manifest", "crops": "ready face crops of a data set"}
+"""Detectors without a model, and what they take."""
 
-class BoxesOnly:
-    """The detector ``boxes``: it has no model, the faces come from `given_faces`."""
 
-    name = "boxes"
+class GivenOnly:
+    """A detector of GIVEN: the faces are there already, and come from `given_faces` or as pixels."""
+
     weights_sha256 = ""
     precision = "fp32"
     warnings = ()
 
+    def __init__(self, name: str) -> None:
+        self.name = name
+
     def detect(self, rgb_UHWC: torch.Tensor) -> NoReturn:
         """Raises ConfigError: there is nothing to detect faces with."""
         msg = (
-            f"Detector 'boxes' finds no faces on {len(rgb_UHWC)} frames: it only takes those of a manifest. "
-            "Choose another, such as --detector haar."
+            f"Detector '{self.name}' finds no faces on {len(rgb_UHWC)} frames: it only takes "
+            f"{GIVEN[self.name]}. Choose another, such as --detector haar."
         )
         raise ConfigError(msg)
 

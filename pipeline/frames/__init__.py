@@ -1,8 +1,13 @@
-"""A clip becomes uniformly spaced, upright RGB frames.
+"""A clip, a video or a folder of pictures, becomes uniformly spaced, upright RGB frames.
 
 ``sampling``   which frames of n are taken (pure)
-``source``     a file opened, its window, its packets counted
-``decode``     the sampled frames of a file
+``source``     a video opened, its window, its packets counted
+``decode``     the sampled frames of a video
+``picture``    one picture file as RGB
+``folder``     the sampled frames of a folder of pictures
+``crops``      ready face crops of the sampled frames
+``rgb``        frames as they come, in one array
+``identity``   size and hash of what was read
 ``jobs``       what a decoder is asked and answers; one that decodes in the caller's thread
 ``pool``       a decoder of child processes
 ``child``      such a process

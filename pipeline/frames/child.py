@@ -28,7 +28,7 @@ def main() -> None:
             job, _ = wire.receive(end)
             answer = decode_job(job)
             if isinstance(answer, Decoded):
-                wire.send(end, Parcel.of(answer), answer.frames.rgb_UHWC.data)
+                wire.send(end, Parcel.of(answer), *answer.pixels())
             else:
                 wire.send(end, answer)
             del answer  # its pixels would lie beside those of the next clip

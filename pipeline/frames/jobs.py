@@ -1,36 +1,56 @@
 """What is asked of a decoder and what it answers, wherever it runs."""
 
+import math
 import time
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Protocol, Self, TypeAlias
 
+import numpy as np
+
 from pipeline.errors import ClipError, first_line
-from pipeline.fingerprint import sha256_file
+from pipeline.frames.crops import find_crops
 from pipeline.frames.decode import decode_clip
+from pipeline.frames.folder import decode_folder
+from pipeline.frames.identity import source_of, source_of_both
 from pipeline.frames.sampling import FrameConfig
-from pipeline.types import Bytes, ClipFailed, Frames
+from pipeline.pictures import PictureFolder
+from pipeline.types import Bytes, ClipFailed, Crops, Frames, SourceFile
 
 
 @dataclass(frozen=True, kw_only=True)
 class DecodeJob:
-    """A file, or its part from `start_seconds` to `end_seconds`, and which frames of it are wanted."""
+    """A video or a folder of pictures, and which frames of it are wanted.
+
+    start_seconds, end_seconds: the part of a video that is the clip. face_path: a folder of face crops,
+    of which those of the sampled frames are wanted too. inside: the folder that links among pictures must
+    not leave; None for each folder itself.
+    """
 
     path: Path
     config: FrameConfig
     start_seconds: float | None = None
     end_seconds: float | None = None
+    face_path: Path | None = None
+    inside: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Decoded:
-    """A clip's frames, its file's size and hash. seconds: how long a core worked for them."""
+    """A clip's frames, its crops if they were asked for, and what it was read from.
+
+    seconds: how long a core worked for them.
+    """
 
     frames: Frames
-    source_bytes: int
-    source_sha256: str
+    crops: Crops | None
+    source: SourceFile
     seconds: float
+
+    def pixels(self) -> list[Bytes]:
+        """All pixels, frames first: what a `Parcel` leaves out."""
+        return [self.frames.rgb_UHWC, *(self.crops.pictures if self.crops else ())]
 
 
 DecodeAnswer: TypeAlias = Decoded | ClipFailed
@@ -38,24 +58,33 @@ DecodeAnswer: TypeAlias = Decoded | ClipFailed
 
 @dataclass(frozen=True, kw_only=True)
 class Parcel:
-    """A `Decoded` whose pixels travel beside it. shape: of the pixels, [U, H, W, 3]."""
+    """A `Decoded` whose pixels travel beside it. shapes: of the frames [U, H, W, 3], then of each crop."""
 
-    shape: tuple[int, ...]
+    shapes: tuple[tuple[int, ...], ...]
     of_frames: dict[str, Any]
+    of_crops: dict[str, Any] | None
     of_decoded: dict[str, Any]
 
     @classmethod
     def of(cls, decoded: Decoded) -> Self:
         """All of `decoded` but the pixels."""
-        of_frames, of_decoded = _fields(decoded.frames), _fields(decoded)
-        del of_decoded["frames"]
-        pixels = of_frames.pop("rgb_UHWC")
-        return cls(shape=pixels.shape, of_frames=of_frames, of_decoded=of_decoded)
+        return cls(
+            shapes=tuple(pixels.shape for pixels in decoded.pixels()),
+            of_frames=_fields(decoded.frames, leave="rgb_UHWC"),
+            of_crops=None if decoded.crops is None else _fields(decoded.crops, leave="pictures"),
+            of_decoded={"source": decoded.source, "seconds": decoded.seconds},
+        )
 
     def unpacked(self, pixels: Bytes) -> Decoded:
-        """The clip again, with its pixels: uint8, of any shape that holds as many."""
-        frames = Frames(rgb_UHWC=pixels.reshape(self.shape), **self.of_frames)
-        return Decoded(frames=frames, **self.of_decoded)
+        """The clip again, with its pixels: uint8, as many as the shapes say, one after the other."""
+        ends = np.cumsum([math.prod(shape) for shape in self.shapes])
+        parts = np.split(pixels.reshape(-1), ends[:-1])
+        rgb_UHWC, *crops = (part.reshape(shape) for part, shape in zip(parts, self.shapes, strict=True))
+        return Decoded(
+            frames=Frames(rgb_UHWC=rgb_UHWC, **self.of_frames),
+            crops=None if self.of_crops is None else Crops(pictures=tuple(crops), **self.of_crops),
+            **self.of_decoded,
+        )
 
 
 class Decoder(Protocol):
@@ -82,19 +111,46 @@ def decode_job(job: DecodeJob) -> DecodeAnswer:
     """The frames of a clip and the hash of its file, or the step that failed and why."""
     began = time.monotonic()
     try:
-        frames = decode_clip(
-            job.path, job.config, start_seconds=job.start_seconds, end_seconds=job.end_seconds
-        )
-        size, digest = job.path.stat().st_size, sha256_file(job.path)
+        frames, crops, source = _decoded(job)
     except ClipError as error:
         return ClipFailed(stage=error.stage, reason=error.reason)
     except MemoryError:
         return ClipFailed(stage="decode", reason="its frames do not fit into the decoder's memory")
     except Exception as error:  # noqa: BLE001 - the boundary of a clip: anything wrong ends this clip alone
         return ClipFailed(stage="decode", reason=f"unexpected {type(error).__name__}: {first_line(error)}")
-    seconds = time.monotonic() - began
-    return Decoded(frames=frames, source_bytes=size, source_sha256=digest, seconds=seconds)
+    return Decoded(frames=frames, crops=crops, source=source, seconds=time.monotonic() - began)
 
 
-def _fields(value: Any) -> dict[str, Any]:
-    return {field.name: getattr(value, field.name) for field in fields(value)}
+def _decoded(job: DecodeJob) -> tuple[Frames, Crops | None, SourceFile]:
+    names: tuple[str, ...] | None = None
+    if job.path.is_dir():
+        _refuse_window(job)
+        folder = PictureFolder.at(job.path, job.inside)
+        clip = decode_folder(folder, job.config)
+        frames, names, source = clip.frames, clip.names, source_of(folder)
+    else:
+        frames = decode_clip(
+            job.path, job.config, start_seconds=job.start_seconds, end_seconds=job.end_seconds
+        )
+        source = source_of(job.path)
+    if job.face_path is None:
+        return frames, None, source
+    _refuse_window(job)
+    if not job.face_path.is_dir():
+        note = f"no folder of face crops '{job.face_path.name}'"
+        return frames, Crops.none(len(frames.index_U), note), source
+    faces = PictureFolder.at(job.face_path, job.inside)
+    return frames, find_crops(faces, frames, names), source_of_both(source, source_of(faces))
+
+
+def _refuse_window(job: DecodeJob) -> None:
+    if job.start_seconds is not None or job.end_seconds is not None:
+        raise ClipError(
+            "open",
+            "start_seconds or end_seconds with a folder of pictures, which has no times; leave them out, and "
+            "put the pictures of each clip into a folder of its own",
+        )
+
+
+def _fields(value: Any, *, leave: str) -> dict[str, Any]:
+    return {field.name: getattr(value, field.name) for field in fields(value) if field.name != leave}

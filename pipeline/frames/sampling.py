@@ -65,3 +65,10 @@ def sample_indices(num_decoded: int, config: FrameConfig) -> tuple[Ints, Bools]:
     rows = [np.floor((parts + view_offset(v)) * num_decoded / t) for v in range(config.num_views)]
     index_VT = np.stack(rows).astype(np.int64)
     return index_VT, np.ones_like(index_VT, dtype=np.bool_)
+
+
+def wanted_frames(num_decoded: int, config: FrameConfig) -> frozenset[int]:
+    """The numbers of the frames that some view takes; none of a clip without frames."""
+    if num_decoded == 0:
+        return frozenset()
+    return frozenset(int(i) for i in sample_indices(num_decoded, config)[0].ravel())

@@ -34,7 +34,7 @@ _READ_ONLY_THIS = {
 _SEEKABLE = ("mov", "matroska")
 """Containers with an index of key frames, in which a jump to a time is cheap."""
 
-_MAX_PIXELS = 40_000_000
+MAX_PIXELS = 40_000_000
 """Of one picture: 8K passes. A decoder holds up to 17 pictures, so this bounds its memory."""
 
 _KEPT_BYTES = 32 << 20
@@ -84,13 +84,13 @@ def open_video(path: Path) -> tuple[Any, Any]:
         container.close()
         raise ClipError("open", "a video of unknown coding; convert it to H.264, say")
     decoder.thread_count = 1
-    decoder.options = {"max_pixels": str(_MAX_PIXELS)}  # also where the size changes later on
-    if decoder.width * decoder.height > _MAX_PIXELS:
+    decoder.options = {"max_pixels": str(MAX_PIXELS)}  # also where the size changes later on
+    if decoder.width * decoder.height > MAX_PIXELS:
         size = f"{decoder.width}x{decoder.height}"
         container.close()
         raise ClipError(
             "decode",
-            f"pictures of {size} pixels; allowed: {_MAX_PIXELS / 1e6:g} million. Scale the file down",
+            f"pictures of {size} pixels; allowed: {MAX_PIXELS / 1e6:g} million. Scale the file down",
         )
     return container, stream
 

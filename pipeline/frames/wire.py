@@ -8,6 +8,8 @@ import socket
 import struct
 from typing import Any
 
+from pipeline.types import Bytes
+
 _HEADER = struct.Struct("=QQ")
 
 
@@ -15,14 +17,13 @@ class ClosedError(Exception):
     """The other end is gone."""
 
 
-def send(end: socket.socket, message: object, pixels: memoryview | None = None) -> None:
-    """Send an object, and the bytes that belong to it. Raises ClosedError when nobody listens."""
+def send(end: socket.socket, message: object, *pixels: Bytes) -> None:
+    """Send an object, and the pixels that belong to it. Raises ClosedError when nobody listens."""
     packed = pickle.dumps(message, protocol=pickle.HIGHEST_PROTOCOL)
-    size = 0 if pixels is None else pixels.nbytes
     try:
-        end.sendall(_HEADER.pack(len(packed), size) + packed)
-        if pixels is not None:
-            end.sendall(pixels)
+        end.sendall(_HEADER.pack(len(packed), sum(part.nbytes for part in pixels)) + packed)
+        for part in pixels:
+            end.sendall(part.data)
     except (BrokenPipeError, ConnectionResetError) as error:
         raise ClosedError from error
 

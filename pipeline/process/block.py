@@ -24,12 +24,14 @@ from pipeline.types import (
     ClipFailed,
     ClipOutcome,
     ClipRef,
+    Crops,
     Faces,
     FaceTrack,
     Features,
     FrameMeta,
     Frames,
     Halves,
+    SourceFile,
     Streams,
 )
 
@@ -40,14 +42,17 @@ _LARGEST_HALF = float(np.finfo(np.float16).max)
 
 @dataclass(frozen=True, kw_only=True)
 class Prepared:
-    """A clip before encoding: its frames, the faces on them, the subject's track, the two streams."""
+    """A clip before encoding: its frames, the faces on them, the subject's track, the two streams.
 
-    source_bytes: int
-    source_sha256: str
+    notes: what a user should know of its frames and its crops.
+    """
+
+    source: SourceFile
     frames: Frames
     faces: tuple[Faces, ...]
     track: FaceTrack
     streams: Streams
+    notes: tuple[str, ...] = ()
 
 
 @dataclass
@@ -99,12 +104,15 @@ def prepare_clip(root: Path, clip: ClipRef, tools: CropTools) -> Prepared:
 
 
 def decode_job(root: Path, clip: ClipRef, config: ExtractConfig) -> frame_step.DecodeJob:
-    """What a decoder is asked for a clip."""
+    """What a decoder is asked for a clip. Of a clip that is itself of faces, the crops are its frames."""
+    has_crops = config.takes_crops and clip.face_path not in (None, clip.path)
     return frame_step.DecodeJob(
         path=root / clip.path,
         config=config.frames,
         start_seconds=clip.start_seconds,
         end_seconds=clip.end_seconds,
+        face_path=root / str(clip.face_path) if has_crops else None,
+        inside=root,
     )
 
 
@@ -150,8 +158,7 @@ def process_block(
 class _Cropped:
     """A prepared clip without its source pixels: a block of them waits for the encoder."""
 
-    source_bytes: int
-    source_sha256: str
+    source: SourceFile
     frames: FrameMeta
     notes: tuple[str, ...]
     track: FaceTrack
@@ -175,10 +182,9 @@ def _attempt(
     except ClipError as error:
         return ClipFailed(stage=error.stage, reason=error.reason)
     return _Cropped(
-        source_bytes=prepared.source_bytes,
-        source_sha256=prepared.source_sha256,
+        source=prepared.source,
         frames=FrameMeta.of(prepared.frames),
-        notes=prepared.frames.notes,
+        notes=prepared.notes,
         track=prepared.track,
         streams=prepared.streams,
     )
@@ -188,21 +194,29 @@ def _cropped(clip: ClipRef, decoded: frame_step.Decoded, tools: CropTools) -> Pr
     """A decoded clip's faces, track and streams. Raises ClipError, which names the step."""
     frames = decoded.frames
     pixels = torch.from_numpy(frames.rgb_UHWC).to(tools.device, non_blocking=True)
+    crops = _crops(clip, decoded) if tools.config.takes_crops else None
     with _step("detect"):
         faces = tuple(_detect(clip, frames, pixels, tools))
     with _step("track"):
-        track = track_step.build_track(faces, tools.config.track)
+        track = (
+            track_step.track_of_crops(crops) if crops else track_step.build_track(faces, tools.config.track)
+        )
     with _step("crop"), tools.device_lock:
         streams = stream_step.make_streams(
-            pixels, track, tools.config.streams, side_px=tools.side_px, fill_rgb=tools.fill_rgb
+            pixels,
+            track,
+            tools.config.streams,
+            side_px=tools.side_px,
+            fill_rgb=tools.fill_rgb,
+            crops=_crop_per_frame(crops, tools.device) if crops else (),
         )
     return Prepared(
-        source_bytes=decoded.source_bytes,
-        source_sha256=decoded.source_sha256,
+        source=decoded.source,
         frames=frames,
         faces=faces,
         track=track,
         streams=streams,
+        notes=(*frames.notes, *(crops.notes if crops else ())),
     )
 
 
@@ -220,10 +234,31 @@ def _step(stage: str) -> Iterator[None]:
 
 
 def _detect(clip: ClipRef, frames: Frames, rgb_UHWC: torch.Tensor, tools: CropTools) -> list[Faces]:
+    _, height, width, _ = rgb_UHWC.shape
+    if tools.config.takes_crops:
+        return face_step.given_faces(None, frames.index_U, height, width)
     if tools.config.detector.name == "boxes":
-        _, height, width, _ = rgb_UHWC.shape
         return face_step.given_faces(clip.given_boxes, frames.index_U, height, width)
     return tools.detector.detect(rgb_UHWC)
+
+
+def _crops(clip: ClipRef, decoded: frame_step.Decoded) -> Crops:
+    """The crops of a clip that is to bring them."""
+    if decoded.crops is not None:
+        return decoded.crops
+    if clip.face_path == clip.path:
+        return Crops.of(decoded.frames)
+    return Crops.none(len(decoded.frames.index_U), "the data set has no face crops for it")
+
+
+def _crop_per_frame(crops: Crops, device: torch.device) -> list[torch.Tensor]:
+    """Every frame's crop on the device, one that serves several frames once; none for a clip without.
+
+    The copies are waited for: page-locked memory is kept for a copy under way only from its first byte on,
+    where the frames are.
+    """
+    there = [torch.from_numpy(picture).to(device) for picture in crops.pictures]
+    return [there[place] for place in crops.place_U.tolist()] if there else []
 
 
 def _share_of_work(
@@ -269,10 +304,9 @@ def _finished(item: _Cropped, face: Encoded, scene: Encoded) -> ClipOutcome:
             scene_tokens=_tokens(scene, row_VT, "scene/tokens"),
         )
     except ClipError as error:
-        return ClipFailed(stage=error.stage, reason=error.reason, source_sha256=item.source_sha256)
+        return ClipFailed(stage=error.stage, reason=error.reason, source_sha256=item.source.sha256)
     return ClipDone(
-        source_bytes=item.source_bytes,
-        source_sha256=item.source_sha256,
+        source=item.source,
         frames=frames,
         track=item.track,
         features=features,

@@ -17,6 +17,7 @@ from pipeline import streams as stream_step
 from pipeline import tracks as track_step
 from pipeline.clip_model import EncoderConfig, LoadedClip, load_clip
 from pipeline.config import to_dict
+from pipeline.errors import ConfigError
 from pipeline.features import Encoder, FeatureConfig
 from pipeline.store.meta import RANDOM_WEIGHTS
 
@@ -31,6 +32,19 @@ class ExtractConfig:
     streams: stream_step.StreamConfig = field(default_factory=stream_step.StreamConfig)
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
     features: FeatureConfig = field(default_factory=FeatureConfig)
+
+    def __post_init__(self) -> None:
+        if self.takes_crops and self.streams.scene != "full":
+            msg = (
+                f"--detector crops with --scene {self.streams.scene}: ready face crops do not tell where the "
+                "face is in the picture, so it cannot be masked. Add --scene full."
+            )
+            raise ConfigError(msg)
+
+    @property
+    def takes_crops(self) -> bool:
+        """Whether the face stream is the data set's own face crops."""
+        return self.detector.name == "crops"
 
 
 class MeteredLock:

@@ -67,7 +67,9 @@ def _missing(cache: FeatureCache, rows: dict[str, npt.NDArray[Any]]) -> list[str
     """The arrays that hold fill values only, for a clip whose status says otherwise."""
     status = rows["status"]
     done = (status == Status.DONE) | (status == Status.DONE_WITHOUT_FACE)
-    needed = {"done": done, "face": status == Status.DONE, "failed": status == Status.FAILED}
+    face = status == Status.DONE
+    box = face & (not cache.meta.takes_crops)
+    needed = {"done": done, "face": face, "box": box, "failed": status == Status.FAILED}
     return [
         spec.name
         for spec in cache.meta.arrays()

@@ -82,6 +82,12 @@ class CacheMeta:
         """Whether the encoder was never trained; results then say nothing about the method."""
         return self.encoder_weights == RANDOM_WEIGHTS
 
+    @property
+    def takes_crops(self) -> bool:
+        """Whether the face stream is the data set's own face crops: then no face has a box."""
+        detector = self.identity.get("detector")
+        return isinstance(detector, Mapping) and detector.get("name") == "crops"
+
     def arrays(self) -> tuple[ArraySpec, ...]:
         """The arrays that this cache holds."""
         return tuple(spec for spec in ARRAYS if self.num_tokens > 0 or not spec.tokens_only)

@@ -10,13 +10,14 @@ from pipeline.types import ClipDone, ClipFailed, ClipOutcome, Floats, FrameMeta,
 
 def fill_row(rows: dict[str, npt.NDArray[Any]], row: int, outcome: ClipOutcome) -> None:
     """Write an outcome into row `row` of a block's arrays, which hold fill values or an older outcome."""
-    rows["source_sha256"][row] = outcome.source_sha256
     if isinstance(outcome, ClipFailed):
+        rows["source_sha256"][row] = outcome.source_sha256
         rows["stage"][row] = outcome.stage
         rows["reason"][row] = outcome.reason
         rows["status"][row] = Status.FAILED
         return
-    rows["source_bytes"][row] = outcome.source_bytes
+    rows["source_bytes"][row] = outcome.source.num_bytes
+    rows["source_sha256"][row] = outcome.source.sha256
     frames, track, place_VT = outcome.frames, outcome.track, outcome.frames.position_VT
     rows["stage"][row] = ""
     rows["reason"][row] = "; ".join(outcome.notes)

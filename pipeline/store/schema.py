@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-Kept = Literal["done", "face", "failed", "no"]
+Kept = Literal["done", "face", "box", "failed", "no"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,9 +20,9 @@ class ArraySpec:
     block); otherwise known beforehand and written as one chunk, into the clip table.
     low, high: range of every value of a done clip, checked by `cache verify`.
     tokens_only: present only in a cache made with `--tokens grid4` or `all`.
-    never_empty: of which clips something other than fill values is stored: every one that is done,
-    done with a face, or failed; "no" where fill values may be all there is. Each array written with
-    its block says one of them, and by it a chunk that vanished is known.
+    never_empty: of which clips something other than fill values is stored: every one that is done, done
+    with a face, done with a face's box, or failed; "no" where fill values may be all there is. Each array
+    written with its block says one of them, and by it a chunk that vanished is known.
     """
 
     name: str
@@ -102,10 +102,11 @@ ARRAYS: tuple[ArraySpec, ...] = (
     _array(
         "frame_seconds",
         _VIEW_FRAME,
-        "Presentation time of the frame in its file, seconds.",
+        "Presentation time of the frame in its file, seconds; NaN on every frame of a clip that is a "
+        "folder of pictures, whose rate nobody knows.",
         dtype="float32",
         per_block=True,
-        never_empty="done",
+        never_empty="no",
         fill=float("nan"),
     ),
     _array(
@@ -121,16 +122,18 @@ ARRAYS: tuple[ArraySpec, ...] = (
         "face_box",
         (*_VIEW_FRAME, "xyxy"),
         "Box of the subject's face in pixels of the upright source picture (mirrored views: of "
-        "the mirrored picture); NaN on every frame of a clip without a face.",
+        "the mirrored picture); NaN on every frame of a clip without a face, and of every clip where the "
+        "detector is `crops`.",
         dtype="float32",
         per_block=True,
-        never_empty="face",
+        never_empty="box",
         fill=float("nan"),
     ),
     _array(
         "face_score",
         _VIEW_FRAME,
-        "Detector's score; 0 where the box was interpolated.",
+        "Detector's score, 1 for given boxes and crops; 0 where the box was interpolated, or the crop is "
+        "a neighbour's.",
         dtype="float32",
         per_block=True,
         never_empty="no",
@@ -141,7 +144,7 @@ ARRAYS: tuple[ArraySpec, ...] = (
     _array(
         "face_found",
         _VIEW_FRAME,
-        "Whether the detector found the subject on this frame.",
+        "Whether the detector found the subject on this frame, or it has a face crop of its own.",
         dtype="bool",
         per_block=True,
         never_empty="face",
@@ -170,7 +173,8 @@ ARRAYS: tuple[ArraySpec, ...] = (
     _array(
         "source_bytes",
         ("clip",),
-        "Size of the source file when it was decoded; -1 for clips that are not done.",
+        "Size of the source file when it was decoded, of a folder its pictures' together, ready face crops "
+        "that were used counted in; -1 for clips that are not done.",
         dtype="int64",
         per_block=True,
         never_empty="done",
@@ -180,7 +184,8 @@ ARRAYS: tuple[ArraySpec, ...] = (
     _array(
         "source_sha256",
         ("clip",),
-        "sha256 of the source file, hex; empty while pending.",
+        "sha256 of the source file, hex; of a folder, over its pictures' names and hashes; empty while "
+        "pending.",
         dtype="str",
         per_block=True,
         never_empty="done",

@@ -1,12 +1,15 @@
 """Files that vanish, appear or change between the runs that fill a cache: what is told, what is refused."""
 
+import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.types import Status
+from pipeline.pictures import num_bytes_of
+from pipeline.types import ClipRef, Status
 
 _MISSING = -1
 _NAMED = 3
@@ -22,6 +25,28 @@ class SourceChanges:
 
     notes: tuple[str, ...] = ()
     difference: str = ""
+
+
+def size_of(root: Path, clip: ClipRef, *, with_crops: bool) -> int:
+    """Bytes of what a clip is read from: its file, or its folder's pictures together; -1 where it is gone.
+
+    with_crops: its ready face crops count too, as they do where they are the face stream. No file is
+    opened. A folder without a picture is as good as gone.
+    """
+    frames = _size_at(root / clip.path)
+    if frames == _MISSING or not with_crops or clip.face_path in (None, clip.path):
+        return frames
+    return frames + max(0, _size_at(root / str(clip.face_path), folders_only=True))
+
+
+def _size_at(path: Path, *, folders_only: bool = False) -> int:
+    try:
+        found = path.stat()
+        if stat.S_ISDIR(found.st_mode):
+            return num_bytes_of(path) or _MISSING
+    except OSError:
+        return _MISSING
+    return _MISSING if folders_only else found.st_size
 
 
 def compare_sources(

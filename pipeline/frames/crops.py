@@ -1,0 +1,132 @@
+"""Ready face crops of a clip's sampled frames, found by the numbers in their file names.
+
+Frames that are pictures themselves and their crops share a number: the last one in a name's stem. A
+video's frames have no names, so its crops must be as many as its frames, numbered from 0 or from 1.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.errors import ClipError, counted
+from pipeline.frames import rgb
+from pipeline.frames.picture import read_upright, upright_size
+from pipeline.pictures import PictureFolder, number_of, shown
+from pipeline.types import Bytes, Crops, Frames
+
+
+def find_crops(folder: PictureFolder, frames: Frames, frame_names: Sequence[str] | None) -> Crops:
+    """The crop of every sampled frame, or else the nearest crop in time that decodes.
+
+    frame_names: of all frames of the clip, by number; None for a video. Without a crop that belongs to a
+    frame and decodes there is none for any frame. Raises ClipError where names do not tell which crop
+    belongs to which frame, or for more pixels than allowed.
+    """
+    by_frame, strangers = _by_frame(folder.names, frames.num_decoded, frame_names)
+    reader = _Reader(folder.path)
+    name_U = [_nearest(int(frame), by_frame, reader) for frame in frames.index_U]
+    pictures = {name: reader.pixels[name] for name in dict.fromkeys(name_U) if name is not None}
+    places = {name: place for place, name in enumerate(pictures)}
+    own_U = [by_frame.get(int(frame)) for frame in frames.index_U]
+    found = [name is not None and name == own for name, own in zip(name_U, own_U, strict=True)]
+    notes = []
+    if not folder.names:
+        notes.append("no face crop in its folder")
+    elif borrowed := len(found) - sum(found):
+        notes.append(f"{counted(borrowed, 'sampled frame')} without a face crop of its own")
+    if reader.broken:
+        notes.append(f"{counted(len(reader.broken), 'face crop')} did not decode: {shown(reader.broken)}")
+    if strangers:
+        notes.append(f"{counted(len(strangers), 'face crop')} of no frame: {shown(strangers)}")
+    return Crops(
+        pictures=tuple(pictures.values()),
+        place_U=np.array([-1 if name is None else places[name] for name in name_U], dtype=np.int64),
+        found_U=np.array(found, dtype=np.bool_),
+        notes=tuple(notes),
+    )
+
+
+def _by_frame(
+    names: Sequence[str], num_frames: int, frame_names: Sequence[str] | None
+) -> tuple[dict[int, str], list[str]]:
+    """The crop of each frame that has one, and the crops that belong to none."""
+    crops = _numbered(names, "face crops")
+    if frame_names is None:
+        return _of_video(crops, num_frames), []
+    frames = {key: place for place, key in enumerate(_numbered(frame_names, "frames"))}
+    matched = {frames[key]: name for key, name in crops.items() if key in frames}
+    return matched, [name for key, name in crops.items() if key not in frames]
+
+
+def _numbered(names: Sequence[str], kind: str) -> dict[int | str, str]:
+    """The names by their number. Raises ClipError where two have the same."""
+    by_number: dict[int | str, str] = {}
+    for name in names:
+        other = by_number.setdefault(number_of(name), name)
+        if other != name:
+            raise ClipError(
+                "decode",
+                f"two {kind} are number {number_of(name)}: {shown([other, name])}; the last number in a name "
+                "tells which crop belongs to which frame, so each may be there once",
+            )
+    return by_number
+
+
+def _of_video(crops: dict[int | str, str], num_frames: int) -> dict[int, str]:
+    """A video's crops by frame. Raises ClipError unless there is exactly one per frame, or none at all."""
+    for first in (0, 1):
+        if crops.keys() == set(range(first, first + num_frames)):
+            return {int(number) - first: name for number, name in crops.items()}
+    if not crops:
+        return {}
+    there, wanted = counted(len(crops), "face crop"), counted(num_frames, "frame")
+    raise ClipError(
+        "decode",
+        f"{there} ({shown(list(crops.values()))}) for {wanted} of a video; crops of a video are found by "
+        "number, so there must be one per frame, numbered from 0 or from 1. Give the frames as pictures with "
+        "the same numbers, or choose another --detector",
+    )
+
+
+def _nearest(frame: int, by_frame: dict[int, str], reader: "_Reader") -> str | None:
+    """The crop nearest to a frame that decodes; of two equally near ones the earlier."""
+    for place in sorted(by_frame, key=lambda place: (abs(place - frame), place)):
+        if reader.decodes(by_frame[place]):
+            return by_frame[place]
+    return None
+
+
+class _Reader:
+    """Crops, each decoded once, all together within the bytes that a clip may have."""
+
+    def __init__(self, folder: Path) -> None:
+        self.pixels: dict[str, Bytes] = {}
+        self.broken: list[str] = []
+        self._folder = folder
+        self._num_bytes = 0
+
+    def decodes(self, name: str) -> bool:
+        """Whether the crop is there, in `pixels`."""
+        if name in self.pixels:
+            return True
+        if name in self.broken:
+            return False
+        size = upright_size(self._folder / name)
+        if size is not None:
+            self._refuse_too_many(3 * size[0] * size[1])
+        pixels = None if size is None else read_upright(self._folder / name)
+        if pixels is None:
+            self.broken.append(name)
+            return False
+        self._num_bytes += pixels.nbytes
+        self.pixels[name] = np.ascontiguousarray(pixels)
+        return True
+
+    def _refuse_too_many(self, more_bytes: int) -> None:
+        if self._num_bytes + more_bytes > rgb.MAX_RGB_BYTES:
+            allowed = rgb.MAX_RGB_BYTES >> 20
+            raise ClipError(
+                "decode",
+                f"face crops of more than {allowed} MiB of pixels, the most allowed. Scale them down",
+            )

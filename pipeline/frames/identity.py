@@ -1,0 +1,27 @@
+"""The identity of what a clip is read from: its size and the hash of its content."""
+
+import hashlib
+import os
+from pathlib import Path
+
+from pipeline.fingerprint import sha256_file
+from pipeline.pictures import PictureFolder
+from pipeline.types import SourceFile
+
+
+def source_of(source: Path | PictureFolder) -> SourceFile:
+    """Size and sha256 of a file; of a folder, their sum, and a hash of names and hashes in order."""
+    if isinstance(source, Path):
+        return SourceFile(num_bytes=source.stat().st_size, sha256=sha256_file(source))
+    num_bytes, digest = 0, hashlib.sha256()
+    for name in source.names:
+        picture = source_of(source.path / name)
+        num_bytes += picture.num_bytes
+        digest.update(os.fsencode(name) + b"\0" + picture.sha256.encode() + b"\n")
+    return SourceFile(num_bytes=num_bytes, sha256=digest.hexdigest())
+
+
+def source_of_both(frames: SourceFile, crops: SourceFile) -> SourceFile:
+    """The identity of a clip that is read from frames and from ready face crops."""
+    digest = hashlib.sha256(f"{frames.sha256}\n{crops.sha256}\n".encode())
+    return SourceFile(num_bytes=frames.num_bytes + crops.num_bytes, sha256=digest.hexdigest())

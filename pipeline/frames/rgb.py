@@ -1,0 +1,130 @@
+"""The wanted frames of a clip, as they come, in one array of RGB with square pixels, all of one size.
+
+Letters: U sampled frames, each once; H, W picture.
+"""
+
+import math
+import struct
+from collections.abc import Sequence
+from typing import Any
+
+import av
+import numpy as np
+from av.video.reformatter import VideoReformatter
+
+from pipeline.errors import ClipError
+from pipeline.frames.sampling import FrameConfig, is_mirrored, sample_indices
+from pipeline.frames.source import short
+from pipeline.types import Bytes, Frames
+
+MAX_RGB_BYTES = 1 << 30
+"""Of all sampled frames of a clip: 16 frames of 22 million pixels."""
+
+
+class Pictures:
+    """The wanted frames as RGB with square pixels, upright, all of the first frame's size.
+
+    They are converted one by one as they come, into one array: no decoded frame is kept.
+    """
+
+    def __init__(self, num_wanted: int, aspect: float) -> None:
+        self.index: list[int] = []
+        self.seconds: list[float] = []
+        self.stored_size = (0, 0)
+        self.size = (0, 0)
+        self.changes_size = False
+        self._num_wanted = num_wanted
+        self._aspect = aspect
+        self._rgb_UHWC: Bytes | None = None
+        self._reformatter = VideoReformatter()
+
+    @property
+    def rgb_UHWC(self) -> Bytes:
+        """The pictures taken so far, uint8 [U, H, W, 3]."""
+        assert self._rgb_UHWC is not None, "a pass that decodes a frame wants one"
+        return self._rgb_UHWC[: len(self.index)]
+
+    def set_size(self, first_width: int, first_height: int) -> None:
+        """Take the pictures' size from the clip's first frame. Raises ClipError when they would not fit."""
+        self.stored_size = (first_width, first_height)
+        self.size = (max(1, round(first_width * self._aspect)), first_height)
+        width, height = self.size
+        num_bytes, allowed = self._num_wanted * height * width * 3, MAX_RGB_BYTES
+        if num_bytes > MAX_RGB_BYTES:
+            raise ClipError(
+                "decode",
+                f"{self._num_wanted} frames of {width}x{height} pixels are {num_bytes >> 20} MiB; "
+                f"allowed: {allowed >> 20} MiB. Scale the clip down, or take fewer frames or views",
+            )
+
+    def add(self, place: int, seconds: float, frame: Any) -> None:
+        """Convert the frame that stands at `place` of the clip."""
+        self.changes_size |= (frame.width, frame.height) != self.stored_size
+        picture = _upright(frame, self.size, self._reformatter)
+        if self._rgb_UHWC is None:
+            self._rgb_UHWC = np.empty((self._num_wanted, *picture.shape), dtype=np.uint8)
+        if picture.shape != self._rgb_UHWC.shape[1:]:
+            raise ClipError("decode", f"the picture is turned in the middle of the clip, at frame {place}")
+        self._rgb_UHWC[len(self.index)] = picture
+        self.index.append(place)
+        self.seconds.append(seconds)
+
+    def frames(self, num_decoded: int, config: FrameConfig, notes: Sequence[str]) -> Frames:
+        """The clip of these pictures, laid out by view and frame.
+
+        Raises ClipError unless they are those that are sampled of `num_decoded` frames.
+        """
+        index_VT, valid_VT = sample_indices(num_decoded, config)
+        index_U = np.unique(index_VT)
+        if self.index != index_U.tolist():
+            raise ClipError("decode", f"two passes over the clip differ: {num_decoded} frames in the second")
+        width, height = self.size
+        resized = [f"the picture changes size; all frames are scaled to {width}x{height}"]
+        return Frames(
+            rgb_UHWC=self.rgb_UHWC,
+            index_U=index_U,
+            seconds_U=np.array(self.seconds, dtype=np.float32),
+            position_VT=np.searchsorted(index_U, index_VT),
+            valid_VT=valid_VT,
+            flip_V=tuple(is_mirrored(v) for v in range(config.num_views)),
+            num_decoded=num_decoded,
+            notes=(*(resized if self.changes_size else ()), *notes),
+        )
+
+
+def _upright(frame: Any, size: tuple[int, int], reformatter: VideoReformatter) -> Bytes:
+    """RGB [H, W, 3] with square pixels, turned and mirrored as the file's display matrix says: a view.
+
+    One thread: by default every frame would start two of its own, and keep them.
+    """
+    width, height = size
+    quarter_turns, is_mirror = _orientation(frame)
+    try:
+        picture = reformatter.reformat(frame, width=width, height=height, format="rgb24", threads=1)
+        (plane,) = picture.planes
+    except MemoryError:
+        raise
+    except (av.error.FFmpegError, ValueError) as error:
+        raise ClipError("decode", f"pixels {frame.format.name} do not convert: {short(error)}") from error
+    rows = np.frombuffer(memoryview(plane), dtype=np.uint8).reshape(-1, plane.line_size)
+    rgb: Bytes = rows[:height, : 3 * width].reshape(height, width, 3)
+    return np.rot90(rgb[:, ::-1] if is_mirror else rgb, quarter_turns)
+
+
+def _orientation(frame: Any) -> tuple[int, bool]:
+    """Quarter turns to the left that make the picture upright, once mirrored where that is true.
+
+    The display matrix [a b; c d] takes stored (x, y) to shown (a x + c y, b x + d y), y downwards.
+    """
+    matrix = frame.side_data.get("DISPLAYMATRIX")
+    if matrix is None:
+        return 0, False
+    a, b, _, c, d = struct.unpack("=5i", bytes(matrix)[:20])
+    is_mirror = a * d - b * c < 0
+    degrees = -math.degrees(math.atan2(-b, -a) if is_mirror else math.atan2(b, a))
+    quarter_turns = round(degrees / 90)
+    if abs(degrees - 90 * quarter_turns) > 1:
+        raise ClipError(
+            "decode", f"the picture is rotated by {degrees:.0f} degrees; multiples of 90 are supported"
+        )
+    return quarter_turns, is_mirror
