@@ -96,8 +96,8 @@ def test_strict_dry_run_limit_and_info(run, data, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["extract", "--dataset", "dfew", "--gpus", "4"], 1, "the official sets are not read yet"),
-        (["extract", "--dataset", "nope"], 2, "--dataset is 'nope'; allowed: manifest, folder, synthetic"),
+        (["extract", "--dataset", "dfew", "--gpus", "4"], 1, "No data set at 'data/dfew'; give --root PATH"),
+        (["extract", "--dataset", "nope"], 2, "--dataset is 'nope'; allowed: dfew, ferv39k, mafw, manifest"),
         (
             ["extract", "--dataset", "manifest"],
             1,
