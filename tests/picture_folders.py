@@ -31,5 +31,5 @@ def write_folder(folder: Path, pictures: Iterable[np.ndarray] | Mapping[str, np.
 def cut_short(path: Path) -> Path:
     """Take the end of a picture's file away: its header reads, its pixels do not."""
     whole = path.read_bytes()
-    path.write_bytes(whole[: max(60, 2 * len(whole) // 3)])
+    path.write_bytes(whole[: max(45, len(whole) // 2)])
     return path
