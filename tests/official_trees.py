@@ -46,7 +46,7 @@ def invented(official: OfficialSet, per_class: int = 3) -> dict[str, str]:
 
 
 def thirds(labels: Labels, folds: Iterable[str]) -> dict[str, tuple[list[str], list[str]]]:
-    """In each fold another third of the clips is test, the first classes' among them or not alike."""
+    """In each fold another third of the clips is test."""
     ids = sorted(labels)
     num = len(ids) // 3
     return {
@@ -85,10 +85,9 @@ def dfew_tree(
     for fold, both in (splits or thirds(labels, folds)).items():
         for name, ids in zip(("train", "test"), both, strict=True):
             path = root / f"EmoLabel_DataSplit/{name}(single-labeled)/set_{fold}.csv"
-            rows = [
-                f"{clip_id if padded else int(clip_id)},{DFEW.published.class_names.index(labels[clip_id]) + 1}"
-                for clip_id in ids
-            ]
+            numbers = [DFEW.published.class_names.index(labels[clip_id]) + 1 for clip_id in ids]
+            names = [clip_id if padded else int(clip_id) for clip_id in ids]
+            rows = [f"{clip},{number}" for clip, number in zip(names, numbers, strict=True)]
             write_lines(path, ["video_name,label", *rows])
     lay_clips(root, DFEW, labels, **clips)  # type: ignore[arg-type]
     return root

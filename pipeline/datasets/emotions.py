@@ -39,6 +39,12 @@ def class_of(text: str) -> str | None:
     return _CLASS_OF.get(text.strip().lower())
 
 
+def class_of_folder(path: str) -> str | None:
+    """The class that the folder right above a clip is named after ("Action/Happy/0227"), if it is."""
+    parts = path.replace("\\", "/").rsplit("/", 2)
+    return class_of(parts[-2]) if len(parts) > 1 else None
+
+
 def polarity_of_class(class_name: str) -> Polarity:
     """The polarity of a class by its name, UNKNOWN for a name that the field does not use.
 

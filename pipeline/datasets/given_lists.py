@@ -30,15 +30,16 @@ def given_lists(
     found: list[tuple[Path, str, Split]] = []
     left: list[str] = []
     for text in lists:
-        path = Path(text)
+        path = Path(text).absolute()
         if path.is_dir():
             for file in _files(path):
-                if _split(file) is None:
+                names = _names(file, len(file.relative_to(path).parts))
+                if _split(names) is None:
                     left.append(file.name)
                 else:
-                    found.append(_placed(file, fold_names))
+                    found.append(_placed(file, names, fold_names))
         elif path.is_file():
-            found.append(_placed(path, fold_names))
+            found.append(_placed(path, _names(path, _PARENTS), fold_names))
         else:
             msg = f"--lists '{path}' is neither a file nor a folder; give a list, or a folder of lists."
             raise DatasetError(msg)
@@ -67,27 +68,27 @@ def _files(folder: Path) -> list[Path]:
     return files
 
 
-def _names(path: Path) -> list[str]:
-    """Names of a file and of the folders around it, nearest first."""
-    return [part.lower() for part in (path.stem, *reversed(path.absolute().parts[1:-1][-_PARENTS:]))]
+def _names(path: Path, num_parents: int) -> list[str]:
+    """Names of a file and of so many folders around it, nearest first."""
+    return [name.lower() for name in (path.stem, *(parent.name for parent in path.parents[:num_parents]))]
 
 
-def _split(path: Path) -> Split | None:
-    for name in _names(path):
+def _split(names: Sequence[str]) -> Split | None:
+    for name in names:
         splits = {_SPLITS[word] for word in _SPLIT.findall(name)}
         if splits:
             return splits.pop() if len(splits) == 1 else None
     return None
 
 
-def _placed(path: Path, fold_names: Sequence[str]) -> tuple[Path, str, Split]:
-    split = _split(path)
+def _placed(path: Path, names: Sequence[str], fold_names: Sequence[str]) -> tuple[Path, str, Split]:
+    split = _split(names)
     if split is None:
         msg = f"--lists '{path}': neither its name nor its folder says its split; call it train or test."
         raise DatasetError(msg)
     if len(fold_names) == 1:
         return path, fold_names[0], split
-    told = next((found[1] for name in _names(path) if (found := _FOLD.search(name))), None)
+    told = next((found[1] for name in names if (found := _FOLD.search(name))), None)
     if told is None or told not in fold_names:
         said = (
             "neither its name nor its folder says its fold"

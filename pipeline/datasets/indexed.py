@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pipeline.datasets.emotions import polarity_of_class
+from pipeline.datasets.emotions import class_of_folder, polarity_of_class
 from pipeline.datasets.official import ClipList, Entry, Inventory, OfficialSet, read_lists_with_notes
 from pipeline.errors import DatasetError, counted
 from pipeline.types import ClipRef, DatasetIndex, ReadOptions, Split
@@ -50,7 +50,7 @@ def read_official(official: OfficialSet, root: Path, options: ReadOptions) -> Da
     _require_once(inventory, members, there)
     if inventory.strangers:
         many = counted(len(inventory.strangers), "file or folder", "files and folders")
-        notes.append(f"{many} among the clips are no clips by their names: {_some(inventory.strangers)}")
+        notes.append(f"{many} beside the clips left alone, no clip by name: {_some(inventory.strangers)}")
     places = {name: number for number, name in enumerate(published.class_names)}
     beside: Mapping[str, str] = {} if source == "crops" else inventory.beside
     if beside:
@@ -61,14 +61,15 @@ def read_official(official: OfficialSet, root: Path, options: ReadOptions) -> Da
         notes.append(
             "face crops lie there that cannot stand beside the whole frames: 16 pictures, or a video"
         )
+    paths = {clip_id: there.get(clip_id) or official.path_of(source, clip_id) for clip_id in members}
     clips = [
         ClipRef(
             clip_id=clip_id,
-            path=there.get(clip_id) or official.path_of(source, clip_id),
+            path=paths[clip_id],
             label=places.get(member.class_name, -1),
             splits=tuple(member.splits.get(fold, (Split.ABSENT, ""))[0] for fold in folds),
             polarity=polarity_of_class(member.class_name),
-            face_path=beside.get(clip_id),
+            face_path=paths[clip_id] if source == "crops" else beside.get(clip_id),
             votes=votes.get(clip_id),
         )
         for clip_id, member in sorted(members.items())
@@ -113,9 +114,8 @@ def _members(lists: Sequence[ClipList], official: OfficialSet, notes: list[str])
                 )
                 raise DatasetError(msg)
     if twice:
-        notes.append(
-            f"{counted(len(twice), 'line')} repeat a clip of the same split and class: {_some(twice)}"
-        )
+        repeat = counted(len(twice), "line repeats", "lines repeat")
+        notes.append(f"{repeat} a clip of the same split and class: {_some(twice)}")
     return members
 
 
@@ -131,6 +131,12 @@ def _require_clip(entry: Entry, where: str, official: OfficialSet) -> str:
         msg = (
             f"{where}: label {entry.label!r} is none of {published.title}'s classes; allowed: "
             f"{', '.join(published.class_names)}."
+        )
+        raise DatasetError(msg)
+    if (class_of_folder(entry.written) or entry.class_name) != entry.class_name:
+        msg = (
+            f"{where}: label {entry.label!r} means {entry.class_name}, but the clip is '{entry.written}'; "
+            "mend the list."
         )
         raise DatasetError(msg)
     return entry.clip_id
@@ -184,7 +190,7 @@ def _note_folds(lists: Sequence[ClipList], folds: Sequence[str], notes: list[str
 def _note_missing(missing: Sequence[str], num_listed: int, notes: list[str]) -> None:
     if missing:
         notes.append(
-            f"{len(missing)} of {counted(num_listed, 'listed clip')} do not lie there and will be failures: "
+            f"{len(missing)} of {counted(num_listed, 'listed clip')} not found, to be recorded as failed: "
             f"{_some(missing)}"
         )
 

@@ -97,9 +97,9 @@ def _texts(path: Path) -> tuple[list[tuple[int, str]], bool]:
 
 
 def _parting(texts: list[str]) -> str:
-    """What parts the cells of most lines; blanks when nothing else does."""
+    """What parts the cells of half of the lines or more; blanks when nothing else does."""
     for parting in _PARTINGS:
-        if 2 * sum(parting in text for text in texts) > len(texts):
+        if 2 * sum(parting in text for text in texts) >= len(texts):
             return parting
     return " "
 

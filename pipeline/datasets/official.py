@@ -131,7 +131,7 @@ def read_lists_with_notes(
             "Put the owner's lists there, or name lists by --lists PATH."
         )
         raise DatasetError(msg)
-    named = {Path(text) for text in options.lists}
+    named = {Path(text).absolute() for text in options.lists}
     placed = []
     for path, fold, split in found:
         file = read_list(path, official.clip_id_of)

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from pipeline.datasets.emotions import class_of
+from pipeline.datasets.emotions import class_of_folder
 from pipeline.datasets.lists import Line, ListFile
 from pipeline.datasets.published import Published
 from pipeline.errors import ConfigError, DatasetError, counted
@@ -119,7 +119,7 @@ def _firsts(lists: list[Placed], num_classes: int) -> tuple[int, ...]:
 def _told(placed: Placed, candidates: list[Order], published: Published, asked: str | None) -> Order | None:
     """The order that folder names or class counts tell, or that was asked for."""
     agreeing = _by_folders(placed, candidates, asked)
-    has_folders = any(_folder_class(line) for line in placed.file.lines)
+    has_folders = any(class_of_folder(line.clip) for line in placed.file.lines)
     if has_folders and len(agreeing) == 1:
         return _by(agreeing[0], "the names of the folders")
     counts = published.classes.get((placed.fold, placed.split.name.lower()))
@@ -169,14 +169,8 @@ def _by_folders(placed: Placed, candidates: list[Order], asked: str | None) -> l
 
 
 def _is_against(line: Line, order: Order) -> bool:
-    folder = _folder_class(line)
+    folder = class_of_folder(line.clip)
     return folder is not None and order.class_name(line.label) != folder
-
-
-def _folder_class(line: Line) -> str | None:
-    """The class that the folder right above a clip is named after, if it is."""
-    parts = line.clip.replace("\\", "/").rsplit("/", 2)
-    return class_of(parts[-2]) if len(parts) > 1 else None
 
 
 def _counts(file: ListFile, order: Order) -> dict[str, int]:
