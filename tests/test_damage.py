@@ -83,7 +83,7 @@ def test_pending_clips_are_no_damage(made):
 
 
 def test_what_no_block_can_mend_is_told(made):
-    flip(made / "label" / "c")
+    flip(made / "clips-1" / "label" / "c")
     with (
         FeatureCache.open(made) as cache,
         pytest.raises(CacheError, match="'label'.*move it away and extract again"),

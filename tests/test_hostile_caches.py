@@ -119,7 +119,7 @@ ATTRIBUTES = {
     "lines": ({"dataset": ["a\nb"]}, r"attribute 'dataset' is \['a\\nb'\]; a text is needed"),
     "deep": ({"identity": DEEP}, r"attribute 'identity' is \{'a': .*\.\.\.; allowed: 20 levels of objects"),
     "long": ({"config": "x" * 10**6}, r"attribute 'config' is 'x+\.\.\.; an object is needed"),
-    "version": ({"version": "1" * 10**6}, r"has cache version '1+\.\.\.; this program reads 1"),
+    "version": ({"version": "1" * 10**6}, r"has cache version '1+\.\.\.; this program reads 2"),
     "other claims": (
         {"num_clips": 7},
         r"array 'face/embedding' has shape \(6, 1, 2, 3\); \(7, 1, 2, 3\) is ne",
@@ -261,11 +261,15 @@ def test_an_array_that_is_stored_otherwise_is_refused(cache, case):
 
 
 def test_consolidated_metadata_are_not_believed(cache):
-    lie = json.loads((cache / "label" / "zarr.json").read_text()) | {"shape": [10**12]}
+    lie = json.loads((cache / "clips-1" / "label" / "zarr.json").read_text()) | {"shape": [10**12]}
     rewrite(
         cache / "zarr.json",
         lambda d: d.update(
-            consolidated_metadata={"kind": "inline", "must_understand": False, "metadata": {"label": lie}}
+            consolidated_metadata={
+                "kind": "inline",
+                "must_understand": False,
+                "metadata": {"clips-1/label": lie},
+            }
         ),
     )
     read_all(cache)
@@ -274,7 +278,7 @@ def test_consolidated_metadata_are_not_believed(cache):
 @pytest.mark.parametrize(
     "content", [b"", b"{", b"[" * 100_000, b"\xff\xfe", b"null", b"[]", b'{"zarr_format": 3}']
 )
-@pytest.mark.parametrize("name", ["zarr.json", "label/zarr.json"])
+@pytest.mark.parametrize("name", ["zarr.json", "clips-1/label/zarr.json"])
 def test_a_document_that_is_none_is_refused(cache, name, content):
     (cache / name).write_bytes(content)
     refused(cache, r"feats.zarr'? (is not a|has no array 'label')")
@@ -282,7 +286,7 @@ def test_a_document_that_is_none_is_refused(cache, name, content):
 
 def test_a_chunk_that_is_none_is_refused_when_it_is_read(cache):
     for content in (b"", b"x", b"x" * 10**6):
-        (cache / "clip_id" / "c" / "0").write_bytes(content)
+        (cache / "clips-1" / "clip_id" / "c" / "0").write_bytes(content)
         refused(cache, r"array 'clip_id', clips 0 to 5, cannot be read \(.*\)\. The cache is damaged")
 
 
@@ -291,7 +295,7 @@ def test_texts_that_claim_to_be_many_are_refused(cache):
 
     content = b"\xff\xff\xff\x7f" + bytes(100)
     check = google_crc32c.value(content).to_bytes(4, "little")
-    (cache / "clip_id" / "c" / "0").write_bytes(content + check)
+    (cache / "clips-1" / "clip_id" / "c" / "0").write_bytes(content + check)
     refused(cache, r"array 'clip_id', clips 0 to 5, cannot be read")
 
 
@@ -304,7 +308,16 @@ def lead_out(path: Path, outside: Path) -> None:
     path.symlink_to(outside)
 
 
-LINKED = ["zarr.json", "label/zarr.json", "label/c/0", "label/c", "label", "face", "face/embedding/c/1/0/0"]
+LINKED = [
+    "zarr.json",
+    "clips-1/label/zarr.json",
+    "clips-1/label/c/0",
+    "clips-1/label/c",
+    "clips-1/label",
+    "clips-1",
+    "face",
+    "face/embedding/c/1/0/0",
+]
 
 
 @pytest.mark.parametrize("name", LINKED)
@@ -462,7 +475,15 @@ def changed(document: Any, path: tuple[Any, ...], value: Any, *, drop: bool) -> 
 @given(data=st.data())
 def test_metadata_changed_at_random_open_or_end_in_a_cache_error(whole, data):
     name = data.draw(
-        st.sampled_from(["zarr.json", "zarr.json", "label/zarr.json", "clip_id/zarr.json", "face/zarr.json"])
+        st.sampled_from(
+            [
+                "zarr.json",
+                "zarr.json",
+                "clips-1/label/zarr.json",
+                "clips-1/clip_id/zarr.json",
+                "face/zarr.json",
+            ]
+        )
     )
     original = (whole / name).read_text()
     document = json.loads(original)

@@ -16,10 +16,10 @@ def test_opens_in_xarray_with_named_dimensions(tmp_path):
     tree = xarray.open_datatree(path, engine="zarr", consolidated=False)
     assert tree["scene/early"].dims == ("clip", "view", "frame", "early_block", "statistic", "width")
     assert tree["face/embedding"].sizes["embed"] == tiny_meta().embed_width
-    assert tree["label"].dims == ("clip",)
+    assert tree["clips-1/label"].dims == ("clip",)
     with FeatureCache.open(path) as cache:
         np.testing.assert_array_equal(tree["face/embedding"].values, cache.read("face/embedding"))
-        assert tree["clip_id"].values.tolist() == cache.read("clip_id").tolist()
+        assert tree["clips-1/clip_id"].values.tolist() == cache.read("clip_id").tolist()
     assert tree.attrs["class_names"] == list(tiny_meta().class_names)
 
 

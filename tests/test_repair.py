@@ -132,9 +132,12 @@ def test_other_clips_are_refused_and_nothing_is_touched(made, tmp_path):
     path, _ = made
     flip(chunk(path, "scene/early", 1))
     damaged = chunks(path)
-    fewer = write_clips(tmp_path / "fewer", num_good=17)
-    with pytest.raises(CacheError, match="num_clips: 19 here, 20 there"):
-        repair(path, root=fewer.root)
+    other = write_clips(tmp_path / "other", num_good=17)
+    (other.root / "clips/good0.mp4").rename(other.root / "clips/another.mp4")
+    manifest = other.root / "manifest.csv"
+    manifest.write_text(manifest.read_text().replace("clips/good0.mp4", "clips/another.mp4"))
+    with pytest.raises(CacheError, match="2 of its clips are not in this data set, first 'clips/good0.mp4'"):
+        repair(path, root=other.root)
     assert chunks(path) == damaged
 
 

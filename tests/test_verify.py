@@ -10,6 +10,7 @@ from pipeline.errors import OusError
 from pipeline.faces import retinaface
 from pipeline.runner import LocalCrew, extract
 from pipeline.store.reader import FeatureCache
+from pipeline.store.schema import BY_NAME
 from pipeline.verify import (
     config_of,
     pick_sample,
@@ -54,14 +55,13 @@ def test_a_fresh_cache_has_nothing_wrong(made):
         ("frame_index", 3, "frame_index: indices that do not rise in 1 clips"),
         ("frame_index", 400, "frame_index: an index beyond the clip's frames in 1 clips"),
         ("frame_valid", False, "frame_valid: no valid frame in 1 clips"),
-        ("frame_seconds", np.inf, "frame_seconds: NaN or infinity in 1 clips"),
+        ("frame_seconds", np.inf, "frame_seconds: infinity, or NaN on some frames alone, in 1 clips"),
         ("face_box", 900.0, "face_box: a box that is empty or outside the picture in 1 clips"),
         ("face_found", False, "face_found: status 1 but no face found in 1 clips"),
         ("num_decoded", 0, "num_decoded: a value below 1 in 1 clips"),
         ("source_sha256", "", "source_sha256: no hash of the source in 1 clips"),
         ("polarity", 7, "polarity: a value above 2 in 1 clips"),
         ("label", 2, "label: clip 'clips/good3.mp4' has label 2 of 2 classes"),
-        ("membership", 0, "membership: 1 clips are in no fold, first 'clips/good3.mp4'"),
         ("membership", 9, "membership: a value above 3 in 1 clips"),
         ("status", 9, "status: a value above 3 in 1 clips"),
         ("status", 3, "stage: failed without a stage in 1 clips"),
@@ -70,8 +70,16 @@ def test_a_fresh_cache_has_nothing_wrong(made):
 def test_each_damage_is_named(copy, name, value, message):
     with FeatureCache.open(copy) as cache:
         row = cache.read("clip_id").tolist().index("clips/good3.mp4")
-    zarr.open_group(copy, mode="r+")[name][row] = value
+        where = cache.meta.stored_name(BY_NAME[name])
+    zarr.open_group(copy, mode="r+")[where][row] = value
     assert any(line.startswith(message) for line in findings(copy)), findings(copy)
+
+
+def test_a_fold_without_clips_and_a_clip_that_stands_twice_are_found(copy):
+    table = zarr.open_group(copy, mode="r+")["clips-1"]
+    table["membership"][:] = 0
+    table["clip_id"][1] = table["clip_id"][0]
+    assert findings(copy) == ["clip_id: 'clips/bad.mp4' stands there twice", "membership: no clip is in fold 1"]
 
 
 def test_a_flipped_byte_is_found(copy):
@@ -85,7 +93,9 @@ def test_a_flipped_byte_is_found(copy):
 
 @pytest.mark.parametrize("name", ["status", "clip_id", "label", "source_sha256"])
 def test_damage_of_any_array_is_a_finding_and_no_error(copy, name):
-    for chunk in [p for p in (copy / name / "c").rglob("*") if p.is_file()]:
+    with FeatureCache.open(copy) as cache:
+        where = cache.meta.stored_name(BY_NAME[name])
+    for chunk in [p for p in (copy / where / "c").rglob("*") if p.is_file()]:
         damaged = bytearray(chunk.read_bytes())
         damaged[0] ^= 4
         chunk.write_bytes(damaged)

@@ -124,8 +124,8 @@ def dataset_of(
     name, options: to read it as another one, or otherwise.
     Raises DatasetError when it is not there, CacheError when the cache does not say what it is.
     """
-    said = dict(cache.setting("config.dataset", dict))
     where = root or Path(cache.setting("config.dataset.root", str))
+    said = cache.setting("config.dataset", dict)
     if options is None:
         fields = [field.name for field in dataclasses.fields(ReadOptions)]
         as_then = {field: said[field] for field in fields if field in said}

@@ -11,7 +11,7 @@ import numpy as np
 import zarr
 
 from pipeline.errors import CacheError
-from pipeline.store.meta import CacheMeta
+from pipeline.store.meta import MAX_CLIPS, CacheMeta
 from pipeline.store.schema import ArraySpec
 
 _CODECS = {"number": ["BytesCodec", "Crc32cCodec"], "text": ["VLenUTF8Codec", "Crc32cCodec"]}
@@ -23,7 +23,7 @@ def zarr_array(group: zarr.Group, spec: ArraySpec, meta: CacheMeta, where: str) 
     if not isinstance(array, zarr.Array):
         raise _missing(spec, where)
     clips, *shape = array.shape
-    if spec.per_block and clips > meta.num_clips:
+    if spec.per_block and meta.num_clips < clips <= MAX_CLIPS:
         clips = meta.num_clips  # a run that was growing the cache did not come to the end of it
     _require(spec, where, "shape", (clips, *shape), meta.shape(spec))
     _require(spec, where, "type", _type_name(array.dtype), spec.dtype)

@@ -16,11 +16,12 @@ FORMAT = "ous-features"
 VERSION = 2
 RANDOM_WEIGHTS = "random"
 MAX_CHUNK_BYTES = 4 << 30
+MAX_CLIPS = 10_000_000
 _MAX_ROWS = 1 << 30
 _MAX_DEPTH = 20
 _SHOWN = 100
 _BOUNDS = {
-    "num_clips": (1, 10_000_000),
+    "num_clips": (1, MAX_CLIPS),
     "clip_table": (1, 1_000_000_000),
     "block_clips": (1, 65_536),
     "num_views": (1, 16),
