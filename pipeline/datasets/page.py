@@ -1,0 +1,34 @@
+"""The README's table of data sets, from the registry: ``python -m pipeline.datasets.page`` prints it."""
+
+import sys
+from importlib import import_module
+
+from pipeline.datasets import READERS
+from pipeline.datasets.official import OfficialSet
+
+
+def datasets_table() -> str:
+    """One row per data set that can be read, as Markdown."""
+    rows = ["| `--dataset` | what it is | clips | classes | folds | to be had |", "|---|---|---|---|---|---|"]
+    return "\n".join([*rows, *(_row(name) for name in READERS)])
+
+
+def _row(name: str) -> str:
+    module = import_module(f"pipeline.datasets.{name}")
+    official: OfficialSet | None = getattr(module, "SET", None)
+    if official is None:
+        first = (module.__doc__ or "").strip().splitlines()[0].rstrip(".").replace("``", "`")
+        return f"| `{name}` | {first} | | | | |"
+    published = official.published
+    cells = (
+        published.title,
+        f"{published.num_clips:,}",
+        str(len(published.class_names)),
+        str(len(published.fold_names)),
+        published.access,
+    )
+    return f"| `{name}` | {' | '.join(cells)} |"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(f"{datasets_table()}\n")
