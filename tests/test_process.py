@@ -1,15 +1,17 @@
 import dataclasses
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from functools import cache, partial
 
 import numpy as np
 import pytest
 import torch
 
-from pipeline.errors import ClipError
+from pipeline.errors import ClipError, ConfigError
 from pipeline.process import DecodePool, StageSeconds, block, prepare_clip, process_block
-from pipeline.types import ClipDone, ClipFailed
-from tests.small_clips import small_tools, small_tools_with, write_clips
+from pipeline.types import ClipDone, ClipFailed, ClipRef, GivenBoxes, Split
+from tests.picture_folders import write_folder
+from tests.small_clips import small_tools, small_tools_with, write_clips, write_video
+from tests.tiny_videos import read_plainly
 
 
 @pytest.fixture(scope="module")
@@ -165,3 +167,126 @@ def test_identity_ignores_paths_and_batches_and_nothing_else():
         ("detector", {"name": "haar"}),
     ):
         assert small_tools_with(**{section: change}).identity() != base, (section, change)
+
+
+# Folders of pictures, and ready face crops
+
+
+@cache
+def crop_tools():
+    return small_tools_with(detector={"name": "crops"}, streams={"scene": "full"})
+
+
+def clip_of(path, **values):
+    return ClipRef(clip_id=path, path=path, label=0, splits=(Split.TRAIN,), **values)
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    """One video, its own frames as pictures, and crops of all but the last ten of its 14 frames."""
+    root = tmp_path_factory.mktemp("pictures")
+    write_video(root / "video.mp4", num_frames=14)
+    frames = read_plainly(root / "video.mp4")
+    write_folder(root / "frames", frames)
+    write_folder(root / "faces", {f"x_{n + 1:03d}.png": frames[n][: 40 + n, :60] for n in range(4)})
+    write_folder(root / "every", [frame[:40, :60] for frame in frames])
+    write_folder(root / "square", [frame[:50, 10:60] for frame in frames])
+    (root / "empty").mkdir()
+    return root
+
+
+@pytest.mark.parametrize("detector", ["boxes", "haar"])
+def test_a_video_and_its_own_frames_as_pictures_have_equal_features(pictures, detector):
+    tools = small_tools_with(detector={"name": detector})
+    box = GivenBoxes(box_xyxy_px=np.array([[20, 10, 60, 70]], np.float32))
+    clips = [clip_of(path, given_boxes=box) for path in ("video.mp4", "frames")]
+    one, other = process_block(pictures, clips, tools).outcomes
+    for field in dataclasses.fields(one.features):
+        np.testing.assert_array_equal(getattr(one.features, field.name), getattr(other.features, field.name))
+    np.testing.assert_array_equal(one.frames.index_U, other.frames.index_U)
+    assert np.isnan(other.frames.seconds_U).all()
+
+
+@pytest.mark.parametrize("path", ["frames", "video.mp4"])
+def test_ready_crops_are_the_face_stream(pictures, path):
+    clip = clip_of(path, face_path="every")
+    prepared = prepare_clip(pictures, clip, crop_tools().crop)
+    assert prepared.track.found.all()
+    assert np.isnan(prepared.track.box_xyxy_px).all()
+    assert prepared.track.score.tolist() == [1, 1, 1, 1]
+    boxes = GivenBoxes(box_xyxy_px=np.array([[0, 0, 60, 40]], np.float32))
+    plain = prepare_clip(
+        pictures,
+        clip_of(path, given_boxes=boxes),
+        small_tools_with(streams={"scene": "full", "face_margin": 1.0}).crop,
+    )
+    assert torch.equal(prepared.streams.scene_U3SS, plain.streams.scene_U3SS)
+    face, other = prepared.streams.face_U3SS.float(), plain.streams.face_U3SS.float()
+    middle = slice(50, -50)  # below, the box's square shows the picture, the crop's is filled
+    torch.testing.assert_close(face[:, :, middle], other[:, :, middle], atol=1.0, rtol=0)
+    assert not torch.equal(face[:, :, -20:], other[:, :, -20:])
+
+
+def test_frames_without_a_crop_are_told_and_a_clip_without_any_is_done_without_a_face(pictures):
+    tools = crop_tools()
+    some, none, gone, unnamed = process_block(
+        pictures,
+        [
+            clip_of("frames", face_path="faces"),
+            clip_of("frames", face_path="empty"),
+            clip_of("frames", face_path="gone"),
+            clip_of("frames"),
+        ],
+        tools,
+    ).outcomes
+    assert some.frames.index_U.tolist() == [1, 5, 8, 12]
+    assert some.track.found.tolist() == [True, False, False, False]
+    assert some.track.score.tolist() == [1, 0, 0, 0]
+    assert some.notes == ("3 sampled frames without a face crop of its own",)
+    for outcome, note in [
+        (none, "no face crop in its folder"),
+        (gone, "no folder of face crops 'gone'"),
+        (unnamed, "the data set has no face crops for it"),
+    ]:
+        assert not outcome.track.has_face
+        assert outcome.notes[0] == note
+    plain = process_block(
+        pictures, [clip_of("frames")], small_tools_with(streams={"scene": "full"})
+    ).outcomes[0]
+    np.testing.assert_array_equal(none.features.face_embedding, plain.features.face_embedding)
+    assert gone.source == unnamed.source == plain.source != some.source
+
+
+def test_a_clip_of_aligned_faces_is_its_own_crop(pictures):
+    squares, video = process_block(
+        pictures,
+        [clip_of("square", face_path="square"), clip_of("video.mp4", face_path="video.mp4")],
+        crop_tools(),
+    ).outcomes
+    assert squares.track.found.all()
+    assert video.track.found.all()
+    np.testing.assert_array_equal(squares.features.face_embedding, squares.features.scene_embedding)
+    plain = process_block(pictures, [clip_of("square")], small_tools_with(streams={"scene": "full"}))
+    assert squares.source == plain.outcomes[0].source
+    np.testing.assert_array_equal(
+        squares.features.scene_embedding, plain.outcomes[0].features.scene_embedding
+    )
+
+
+def test_children_that_decode_give_the_same_bytes_for_pictures_and_crops(pictures):
+    clips = [clip_of("frames", face_path=name) for name in ("every", "faces", "empty", "frames")]
+    clips.append(clip_of("video.mp4", face_path="every"))
+    plain = process_block(pictures, clips, crop_tools()).outcomes
+    with DecodePool(2) as pool:
+        there = process_block(pictures, clips, crop_tools(), decoder=pool).outcomes
+    for one, other in zip(there, plain, strict=True):
+        assert (one.source, one.notes) == (other.source, other.notes)
+        for field in dataclasses.fields(one.features):
+            np.testing.assert_array_equal(
+                getattr(one.features, field.name), getattr(other.features, field.name)
+            )
+
+
+def test_crops_ask_for_a_whole_scene():
+    with pytest.raises(ConfigError, match=r"^--detector crops with --scene masked: .* Add --scene full\.$"):
+        small_tools_with(detector={"name": "crops"})

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from pipeline.store.sources import SourceChanges, compare_sources
-from pipeline.types import Status
+from pipeline.store.sources import SourceChanges, compare_sources, size_of
+from pipeline.types import ClipRef, Split, Status
 
 IDS = ["a.mp4", "b.mp4", "c.mp4", "d.mp4", "e.mp4"]
 DONE = [Status.DONE, Status.DONE_WITHOUT_FACE]
@@ -49,3 +49,36 @@ def test_three_clips_are_named():
     assert found.notes[0].startswith(
         "5 clips with features have no file any more (a.mp4, b.mp4, c.mp4, ...);"
     )
+
+
+def clip(path, face_path=None):
+    return ClipRef(clip_id=path, path=path, label=-1, splits=(Split.TRAIN,), face_path=face_path)
+
+
+def test_the_size_of_a_clip_is_that_of_its_file_or_of_its_pictures_with_its_crops_where_they_are_used(
+    tmp_path,
+):
+    (tmp_path / "a.mp4").write_bytes(b"12345")
+    for name, size in (
+        ("frames/1.jpg", 10),
+        ("frames/2.png", 20),
+        ("faces/1.jpg", 3),
+        ("frames/a.txt", 1000),
+    ):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(bytes(size))
+    (tmp_path / "empty").mkdir()
+    for of, size, with_crops in [
+        (clip("a.mp4"), 5, 5),
+        (clip("a.mp4", "faces"), 5, 8),
+        (clip("frames"), 30, 30),
+        (clip("frames", "faces"), 30, 33),
+        (clip("faces", "faces"), 3, 3),
+        (clip("frames", "gone"), 30, 30),
+        (clip("frames", "empty"), 30, 30),
+        (clip("frames", "a.mp4"), 30, 30),
+        (clip("gone", "faces"), -1, -1),
+        (clip("empty"), -1, -1),
+    ]:
+        assert size_of(tmp_path, of, with_crops=False) == size, of
+        assert size_of(tmp_path, of, with_crops=True) == with_crops, of

@@ -277,3 +277,36 @@ def test_large_pictures_are_scaled_a_few_at_a_time_with_the_same_result(monkeypa
     parts = make_streams(frames, track, StreamConfig(), side_px=32, fill_rgb=(1, 2, 3))
     assert torch.equal(once.scene_U3SS, parts.scene_U3SS)
     assert torch.equal(once.face_U3SS, parts.face_U3SS)
+
+
+# Ready face crops
+
+
+def ready(found: list[bool]) -> FaceTrack:
+    nan = np.full((len(found), 4), np.nan, np.float32)
+    return FaceTrack(box_xyxy_px=nan, score=np.array(found, np.float32), found=np.array(found))
+
+
+@pytest.mark.parametrize(("height", "width"), [(20, 12), (12, 20), (15, 16), (16, 16)])
+def test_a_ready_crop_is_whole_in_the_middle_of_a_filled_square(height, width):
+    crop = picture(height, width)[0]
+    config = StreamConfig(scene="full", face_margin=2.0)
+    side = max(height, width)
+    made = make_streams(picture(40, 60), ready([True]), config, side_px=side, fill_rgb=FILL, crops=[crop])
+    top, left = -((height - side) // 2), -((width - side) // 2)
+    square = np.empty((side, side, 3), np.uint8)
+    square[:] = FILL
+    square[top : top + height, left : left + width] = crop.numpy()
+    np.testing.assert_array_equal(rgb(made.face_U3SS), square)
+    plain = make_streams(picture(40, 60), no_face(1), config, side_px=side, fill_rgb=FILL)
+    assert torch.equal(made.scene_U3SS, plain.scene_U3SS)
+
+
+def test_ready_crops_may_differ_in_size_and_stand_for_several_frames():
+    crops = [picture(16, 16)[0], picture(32, 8)[0], picture(16, 16)[0]]
+    made = make_streams(
+        picture(40, 60, 3), ready([True, True, False]), PLAIN, side_px=16, fill_rgb=FILL, crops=crops
+    )
+    assert made.face_U3SS.shape == (3, 3, 16, 16)
+    assert torch.equal(made.face_U3SS[0], made.face_U3SS[2])
+    assert not torch.equal(made.face_U3SS[0], made.face_U3SS[1])
