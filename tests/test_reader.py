@@ -52,9 +52,9 @@ def test_missing_and_foreign_paths_are_refused(tmp_path):
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("version", 99, "has cache version 99; this program reads 1"),
+        ("version", 99, "has cache version 99; this program reads 2"),
         ("num_clips", "many", "attribute 'num_clips' is 'many'; a whole number is needed"),
-        ("num_clips", 47, r"array 'face/embedding' has shape \(48.*\(47, .* is needed"),
+        ("num_clips", 47, r"array 'clip_id' has shape \(48,\); \(47,\) is needed"),
         ("class_names", [1, 2], "attribute 'class_names' is .* a list of texts is needed"),
         ("config", "x", "attribute 'config' is 'x'; an object is needed"),
         ("fingerprint", None, "attribute 'fingerprint' is None; a text is needed"),

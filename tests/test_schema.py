@@ -96,7 +96,7 @@ def test_attributes_come_back_from_json_as_they_were() -> None:
             r"^feats\.zarr is not a feature cache: its attribute 'format' is 'zoo', not 'ous-features'\.$",
         ),
         ({"format": None}, r"is not a feature cache: its attribute 'format' is None"),
-        ({"version": 2}, r"has cache version 2; this program reads 1\. Extract it again\.$"),
+        ({"version": 1}, r"has cache version 1; this program reads 2\. Extract it again\.$"),
         ({"num_clips": "5"}, r"attribute 'num_clips' is '5'; a whole number is needed"),
         ({"num_clips": True}, r"attribute 'num_clips' is True; a whole number is needed"),
         ({"num_clips": 5.0}, r"attribute 'num_clips' is 5\.0; a whole number is needed"),
