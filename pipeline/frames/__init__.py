@@ -7,6 +7,7 @@
 ``folder``     the sampled frames of a folder of pictures
 ``crops``      ready face crops of the sampled frames
 ``rgb``        frames as they come, in one array
+``probe``      what a clip's file says of itself beside its frames
 ``identity``   size and hash of what was read
 ``jobs``       what a decoder is asked and answers; one that decodes in the caller's thread
 ``pool``       a decoder of child processes

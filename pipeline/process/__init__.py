@@ -6,11 +6,13 @@
 
 from pipeline.faces import untrained_retinaface
 from pipeline.frames import CLIP_SECONDS, DecodePool, Decoder, InlineDecoder
+from pipeline.frames.probe import picture_sizes, quarter_turns
 from pipeline.process.block import (
     STAGES_OF_WORK,
     BlockOutcome,
     Prepared,
     StageSeconds,
+    decode_job,
     prepare_clip,
     process_block,
 )
@@ -28,9 +30,12 @@ __all__ = [
     "Prepared",
     "StageSeconds",
     "Tools",
+    "decode_job",
     "load_crop_tools",
     "load_tools",
+    "picture_sizes",
     "prepare_clip",
     "process_block",
+    "quarter_turns",
     "untrained_retinaface",
 ]

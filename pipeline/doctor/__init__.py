@@ -1,0 +1,23 @@
+"""The doctor: what is wrong with a data set, and what to do about it. It never changes the data.
+
+``kinds``      every kind of finding
+``gather``     a data set read, also where extraction would refuse it
+``orders``     lists whose labels cannot be read as they are
+``material``   what the checks look at
+``counts``     clips counted, against the owner's numbers and every order of labels
+``listed``     lists, line by line
+``survey``     what lies on disk, without opening it
+``placed``     that against the lists
+``content``    clips with the same content
+``decoding``   every clip decoded, under --deep
+``opened``     what became of them
+``numbers``    frames asked for, claimed and there
+``check``      all of it
+``report``     what is shown
+``page``       docs/checking-data.md's table of kinds
+"""
+
+from pipeline.doctor.check import CheckOptions, check
+from pipeline.doctor.report import DoctorReport
+
+__all__ = ["CheckOptions", "DoctorReport", "check"]

@@ -1,0 +1,108 @@
+"""All checks of a data set, one after the other. Nothing is written: the data stay as they are."""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+from pipeline.config import require_range
+from pipeline.doctor.content import same_content, suspects
+from pipeline.doctor.counts import check_counts
+from pipeline.doctor.gather import gather
+from pipeline.doctor.kinds import KINDS, Finding, Severity
+from pipeline.doctor.listed import check_lists
+from pipeline.doctor.material import Material
+from pipeline.doctor.numbers import check_numbers
+from pipeline.doctor.opened import Opened, check_opened, describe
+from pipeline.doctor.placed import check_files, unlisted
+from pipeline.doctor.report import DoctorReport, count_clips
+from pipeline.doctor.survey import Lying, survey
+from pipeline.errors import counted
+from pipeline.types import ReadOptions
+
+Bar: TypeAlias = Callable[[str, int], Callable[[], None]]
+"""Told what is done next and in how many steps, it gives what is called after each step."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckOptions:
+    """How a data set is checked. is_deep: open every clip. num_frames: that extraction will ask for."""
+
+    reading: ReadOptions = ReadOptions()
+    is_deep: bool = False
+    num_frames: int = 16
+
+    def __post_init__(self) -> None:
+        require_range("--frames", self.num_frames, 1, 512)
+
+
+def check(name: str, root: Path, options: CheckOptions, bar: Bar) -> DoctorReport:
+    """Check a data set: its lists, its files, with `is_deep` every clip.
+
+    Raises ConfigError for an unknown name or option, DatasetError where there is no such data set.
+    """
+    material, findings = gather(name, root, options.reading)
+    findings += [*check_counts(material), *check_lists(material)]
+    paths = {clip_id: clip.path for clip_id, clip in material.clips.items()}
+    lying = survey(material.root, paths, bar("looking at files", len(paths)))
+    crops = survey(material.root, material.crops, bar("looking at face crops", len(material.crops)))
+    findings += check_files(material, lying, crops)
+    candidates = suspects(material, lying)
+    findings += same_content(material, lying, candidates, bar("comparing files of one size", len(candidates)))
+    opened = _opened(material, lying, options, bar) if options.is_deep else {}
+    findings += check_opened(material, opened)
+    frames = {clip_id: len(found.pictures) for clip_id, found in lying.items() if found.pictures}
+    frames |= {clip_id: one.num_frames for clip_id, one in opened.items() if not one.failure}
+    num_crops = {clip_id: len(found.pictures) for clip_id, found in crops.items() if found.pictures}
+    findings += check_numbers(material, frames, num_crops, options.num_frames)
+    if material.refusal and not any(finding.severity is Severity.ERROR for finding in findings):
+        findings.append(Finding(kind="not-read", what=material.refusal))
+    order = list(KINDS)
+    return DoctorReport(
+        dataset=name,
+        root=str(root),
+        class_names=material.class_names,
+        counts=count_clips(material),
+        findings=tuple(sorted(findings, key=lambda finding: (finding.severity, order.index(finding.kind)))),
+        facts=(*_facts(material, lying), *describe(opened)),
+        is_deep=options.is_deep,
+    )
+
+
+def _opened(
+    material: Material, lying: Mapping[str, Lying], options: CheckOptions, bar: Bar
+) -> dict[str, Opened]:
+    """Every clip that has something in its place, opened."""
+    from pipeline.doctor.decoding import add_headers, open_all  # loads torch, which takes seconds
+
+    there = [
+        clip
+        for clip_id, clip in material.clips.items()
+        if (lying[clip_id].num_bytes if lying[clip_id].form == "file" else lying[clip_id].pictures)
+    ]
+    on_clip = bar("opening clips", len(there))
+    opened = open_all(material.root, there, options.num_frames, len(os.sched_getaffinity(0)), on_clip)
+    return add_headers(material.root, there, opened, bar("reading headers", len(there)))
+
+
+def _facts(material: Material, lying: Mapping[str, Lying]) -> list[str]:
+    """What was looked at: lists by their form, clips by theirs."""
+    kinds: dict[str, int] = {}
+    for each in material.lists:
+        if each.kind:
+            order = f"; integers in order '{each.order}', counted from {each.first}" if each.order else ""
+            kinds[each.kind + order] = kinds.get(each.kind + order, 0) + 1
+    facts = [f"lists       {many} of {kind}" for kind, many in kinds.items()]
+    there = sum(found.form in ("file", "folder") for found in lying.values())
+    num_bytes = sum(found.num_bytes for found in lying.values())
+    size = f", {num_bytes / 1e9:.1f} GB" if num_bytes else ""
+    what = {"video": "videos", "frames": "folders of frames", "crops": "face crops"}[material.form]
+    facts.append(f"clips       {there} of {len(lying)} there, as {what}{size}")
+    if material.crops:
+        facts.append(f"face crops  beside {counted(len(material.crops), 'clip')}")
+    extra, expected = unlisted(material)
+    if extra:
+        left_out = f"; the owner leaves out {expected}" if expected else ""
+        facts.append(f"in no list  {counted(len(extra), 'clip')}{left_out}")
+    return [*facts, *(f"note        {note}" for note in material.notes)]

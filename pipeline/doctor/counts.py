@@ -1,0 +1,144 @@
+"""Lists counted: against what the owner publishes, and against every order that labels may be in."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from pipeline.datasets.official import ClipList
+from pipeline.datasets.published import Published
+from pipeline.doctor.kinds import Finding
+from pipeline.doctor.material import SPLITS, Material, quoted
+from pipeline.errors import counted
+from pipeline.types import Split
+
+
+def check_counts(material: Material) -> Iterator[Finding]:
+    """Compare every list's clips with the owner's counts, by split and by class; a finding per kind."""
+    published = material.published
+    if published is None:
+        return
+    yield from _check_presence(material, published)
+    found: dict[tuple[str, str], list[str]] = {}
+    for fold in published.fold_names:
+        for place, split in enumerate(SPLITS):
+            lists = material.groups.get((fold, split), ())
+            if lists and fold in published.splits:
+                where = quoted(" and ".join(map(material.where, lists)))
+                for kind, what, said in _check_list(lists, published, published.splits[fold][place]):
+                    found.setdefault((kind, what), []).append(where + said)
+    for (kind, what), cases in found.items():
+        yield Finding(kind=kind, what=f"{counted(len(cases), 'list')} {what}", cases=tuple(cases))
+
+
+def num_clips(lists: Sequence[ClipList]) -> int:
+    """Different clips that lists name; a line that names none counts by what is written."""
+    return len({entry.clip_id or entry.written for each in lists for entry in each.entries})
+
+
+def class_counts(lists: Sequence[ClipList], class_names: Sequence[str]) -> list[int]:
+    """Clips per class, each once."""
+    found = Counter(
+        {
+            entry.clip_id or entry.written: entry.class_name for each in lists for entry in each.entries
+        }.values()
+    )
+    return [found[name] for name in class_names]
+
+
+def published_classes(published: Published, fold: str, split: Split) -> list[int] | None:
+    """The owner's clips per class; None where they are not known."""
+    known = published.classes.get((fold, split.name.lower()))
+    return None if known is None else list(known)
+
+
+def _check_presence(material: Material, published: Published) -> Iterator[Finding]:
+    if not material.lists:
+        return
+    there = {
+        fold: [split for split in SPLITS if (fold, split) in material.groups] for fold in published.fold_names
+    }
+    half = [
+        f"fold {fold} ({SPLITS[found[0] == SPLITS[0]].name.lower()})"
+        for fold, found in there.items()
+        if len(found) == 1
+    ]
+    none = [fold for fold, found in there.items() if not found]
+    if half:
+        yield Finding(
+            kind="list-missing",
+            what=f"{counted(len(half), 'fold')} with a list for one split only; missing",
+            cases=tuple(half),
+        )
+    if none:
+        what = f"{len(none)} of {counted(len(there), 'fold')} without lists"
+        yield Finding(kind="fold-missing", what=what, cases=tuple(f"fold {fold}" for fold in none))
+
+
+def _check_list(
+    lists: Sequence[ClipList], published: Published, expected: int
+) -> Iterator[tuple[str, str, str]]:
+    """Kinds of findings, what they say of all lists alike, and what of these."""
+    found = num_clips(lists)
+    classes = published_classes(published, lists[0].fold, lists[0].split)
+    difference = f" {found} for {expected}"
+    if found == expected - 1 and not any(each.has_header for each in lists):
+        yield "first-line-lost", "one clip short of the published count, and without a header", difference
+    elif found != expected:
+        yield "split-count", "with more or fewer clips than published", difference
+    if classes is None or _has_doubts(lists):
+        return
+    mine = class_counts(lists, published.class_names)
+    order = _better_order(lists, mine, classes, published)
+    if order is not None:
+        yield "label-order", *order
+    elif found == expected and mine != classes:
+        what = "with other class counts than published, in which no known order of labels fits"
+        yield "class-count", what, _differences(mine, classes, published)
+
+
+def _has_doubts(lists: Sequence[ClipList]) -> bool:
+    """Whether labels are unknown or contradict each other: counts by class mean nothing then."""
+    labels: dict[str, str] = {}
+    for each in lists:
+        for entry in each.entries:
+            key = entry.clip_id or entry.written
+            if not entry.class_name or labels.setdefault(key, entry.class_name) != entry.class_name:
+                return True
+    return False
+
+
+def _better_order(
+    lists: Sequence[ClipList], mine: Sequence[int], classes: Sequence[int], published: Published
+) -> tuple[str, str] | None:
+    """The other order in which a list's counts come nearer to the published ones, and how near, in words."""
+    orders = {each.order for each in lists}
+    was = orders.pop() if len(orders) == 1 else ""
+    by_name = dict(zip(published.class_names, mine, strict=True))
+    nearest, best = None, _distance(mine, classes)
+    for read_as in [was] if was in published.orders else published.orders:
+        for meant in published.orders:
+            names = dict(zip(published.orders[meant], published.orders[read_as], strict=True))
+            counts = [by_name[names[name]] for name in published.class_names]
+            if (away := _distance(counts, classes)) < best:
+                nearest, best = (read_as, meant), away
+    if nearest is None or best * 10 > sum(classes):
+        return None
+    read_as, meant = nearest
+    what = (
+        f"whose labels are read in order '{read_as}' ({_numbered(published.orders[read_as])}), while class "
+        f"counts fit order '{meant}' ({_numbered(published.orders[meant])})"
+    )
+    return what, "" if best == 0 else f" (but for {counted(best, 'clip')})"
+
+
+def _distance(counts: Sequence[int], classes: Sequence[int]) -> int:
+    return sum(abs(a - b) for a, b in zip(counts, classes, strict=True))
+
+
+def _numbered(order: Sequence[str]) -> str:
+    return f"{order[0]}, {order[1]}, ..."
+
+
+def _differences(mine: Sequence[int], classes: Sequence[int], published: Published) -> str:
+    rows = zip(published.class_names, mine, classes, strict=True)
+    said = [f"{name} {found} for {expected}" for name, found, expected in rows if found != expected]
+    return f" ({', '.join(said)})"

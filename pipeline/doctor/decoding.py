@@ -1,0 +1,66 @@
+"""Every clip opened and decoded, as extraction would; the only part that needs torch."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.config import from_dict
+from pipeline.doctor.opened import Opened
+from pipeline.doctor.survey import side_by_side
+from pipeline.process import DecodePool, ExtractConfig, decode_job, picture_sizes, quarter_turns
+from pipeline.types import ClipFailed, ClipRef, Frames
+
+
+def open_all(
+    root: Path, clips: Sequence[ClipRef], num_frames: int, num_processes: int, on_clip: Callable[[], None]
+) -> dict[str, Opened]:
+    """Decode clips in processes of their own, `num_frames` frames of each; nothing of the pixels is kept."""
+    config = from_dict(ExtractConfig, {"frames": {"num_frames": num_frames}})
+    jobs = [decode_job(root, clip, config) for clip in clips]
+    found: dict[str, Opened] = {}
+    with DecodePool(num_processes) as pool, closing(pool.stream(jobs)) as answers:
+        for place, answer in answers:
+            if isinstance(answer, ClipFailed):
+                found[clips[place].clip_id] = Opened(failure=f"{answer.stage}: {answer.reason}")
+            else:
+                found[clips[place].clip_id] = _of(answer.frames)
+            del answer
+            on_clip()
+    return found
+
+
+def add_headers(
+    root: Path, clips: Sequence[ClipRef], opened: Mapping[str, Opened], on_clip: Callable[[], None]
+) -> dict[str, Opened]:
+    """The same, with what only the files of clips tell that decode: turns and sizes of all pictures."""
+    found = dict(opened)
+    sound = [clip for clip in clips if not opened[clip.clip_id].failure]
+    for clip, (turns, sizes) in side_by_side(lambda clip: _header(root / clip.path), sound):
+        one = opened[clip.clip_id]
+        found[clip.clip_id] = replace(one, turns=turns, num_sizes=max(one.num_sizes, sizes))
+        on_clip()
+    return found
+
+
+def _of(frames: Frames) -> Opened:
+    _, height, width, _ = frames.rgb_UHWC.shape
+    steps = np.diff(frames.seconds_U.astype(np.float64)) / np.diff(frames.index_U)
+    steps = steps[np.isfinite(steps) & (steps > 0)]
+    return Opened(
+        num_frames=frames.num_decoded,
+        width_px=width,
+        height_px=height,
+        seconds=float(np.median(steps)) * frames.num_decoded if len(steps) else math.nan,
+        steadiness=float(steps.max() / steps.min()) if len(steps) else 1.0,
+        num_sizes=1 + any("changes size" in note for note in frames.notes),
+        notes=frames.notes,
+    )
+
+
+def _header(path: Path) -> tuple[int, int]:
+    """Quarter turns of a video, and how many sizes the pictures of a folder have."""
+    return (0, len(picture_sizes(path))) if path.is_dir() else (quarter_turns(path), 1)

@@ -1,0 +1,247 @@
+"""What can be wrong with a data set: every kind of finding, with what to do about it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+
+
+class Severity(IntEnum):
+    """How much a finding matters: an error spoils results, a note spoils nothing."""
+
+    ERROR = 0
+    WARNING = 1
+    NOTE = 2
+
+    def __str__(self) -> str:
+        return self.name.lower()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kind:
+    """A kind of finding. meaning: what it says. remedy: what to do. deep: whether --deep alone finds it."""
+
+    severity: Severity
+    meaning: str
+    remedy: str
+    deep: bool = False
+
+
+def _error(meaning: str, remedy: str, *, deep: bool = False) -> Kind:
+    return Kind(severity=Severity.ERROR, meaning=meaning, remedy=remedy, deep=deep)
+
+
+def _warning(meaning: str, remedy: str, *, deep: bool = False) -> Kind:
+    return Kind(severity=Severity.WARNING, meaning=meaning, remedy=remedy, deep=deep)
+
+
+def _note(meaning: str, remedy: str, *, deep: bool = False) -> Kind:
+    return Kind(severity=Severity.NOTE, meaning=meaning, remedy=remedy, deep=deep)
+
+
+_LISTS: Mapping[str, Kind] = {
+    "not-read": _error(
+        "extraction would refuse the data set, or one of its lists cannot be read",
+        "mend what the message names; extraction refuses the data set for the same reason",
+    ),
+    "list-missing": _error(
+        "a fold has a list for one of its splits and none for the other",
+        "get both lists of the fold from the owner's archive",
+    ),
+    "fold-missing": _note(
+        "a published fold has no lists at all",
+        "copy its lists into the tree if results are to be the mean of all folds",
+    ),
+    "first-line-lost": _error(
+        "a list is one clip short of the published count: what a reader leaves that takes the first line "
+        "of a list without a header for one",
+        "take the list from the owner's archive, or put its first line back",
+    ),
+    "split-count": _error(
+        "a list holds more or fewer clips than its owner publishes",
+        "compare it with the owner's list; numbers from another list cannot be set beside published ones",
+    ),
+    "class-count": _error(
+        "a list has the published number of clips, but not of each class",
+        "compare its labels with the owner's list",
+    ),
+    "label-order": _error(
+        "class counts fit the published ones only when the labels are counted in another order",
+        "give that order with --label-order, or take the owner's list",
+    ),
+    "folder-label": _error(
+        "the folder that a clip lies in names another class than its line",
+        "find out which is right, mostly the folder; integers in another order do this to a whole list",
+    ),
+    "clip-unknown": _error(
+        "a line of a list names no clip of the data set",
+        "mend the line, or remove it",
+    ),
+    "label-unknown": _error(
+        "a line's label is no class of the data set",
+        "mend the line; integers need their order by name: --label-order",
+    ),
+    "two-labels": _error(
+        "one clip has two labels, in one list or in several",
+        "find out which is right; nearly all clips at once mean that lists count classes in two orders",
+    ),
+    "listed-twice": _warning(
+        "one clip stands twice in a list: it would count twice",
+        "remove the second line",
+    ),
+    "leak": _error(
+        "the same clip is in training and in test of a fold",
+        "take the owner's lists, or remove it from one of the two",
+    ),
+    "test-overlap": _error(
+        "the same clip is in the test sets of two folds",
+        "take the owner's lists: the test sets of the folds share no clip",
+    ),
+    "test-gap": _error(
+        "all folds are there, and clips of the lists are in no fold's test set",
+        "take the owner's lists: the test sets of the folds hold every clip once",
+    ),
+    "padding-mixed": _note(
+        "lists write numbers both with and without leading zeros",
+        "nothing for this program; others may look for '1' and '00001' as two clips",
+    ),
+    "header-mixed": _note(
+        "some lists have a header line and others have none",
+        "nothing for this program; others may lose the first clip, or take the header for one",
+    ),
+    "crlf": _note(
+        "lists end their lines with CRLF",
+        "nothing for this program; others may read the last label as 'Fear\\r'",
+    ),
+    "votes-missing": _warning(
+        "the annotators' votes of listed clips are missing",
+        "take the annotation file from the owner's archive",
+    ),
+    "votes-sum": _warning(
+        "the annotators' votes of a clip do not sum to what those of the others do",
+        "compare its row with the owner's annotation file",
+    ),
+}
+
+_FILES: Mapping[str, Kind] = {
+    "clip-missing": _error(
+        "a listed clip is not on disk",
+        "unpack the owner's archive again, or set --root right; extraction records each as failed",
+    ),
+    "clip-unlisted": _warning(
+        "clips lie on disk that no list holds, more than the owner leaves out",
+        "nothing, if they are yours; else look whether a list is cut short",
+    ),
+    "file-empty": _error("a clip's file has no bytes", "copy or unpack the file again"),
+    "folder-empty": _error("a clip's folder holds no pictures", "extract its frames again"),
+    "not-a-file": _error(
+        "what lies in a clip's place is neither a file nor a folder of pictures",
+        "replace it by the clip",
+    ),
+    "name-twice": _error(
+        "two files are one clip by their names, such as 1.mp4 and 00001.mp4",
+        "keep the one that is the clip",
+    ),
+    "name-unknown": _note(
+        "a file among the clips is no clip by its name or suffix",
+        "nothing, if it is none; else rename it",
+    ),
+    "short": _note(
+        "a clip has fewer frames than are asked for; its last one is repeated",
+        "nothing, if the owner's clips are like that; else fewer --frames",
+    ),
+    "frame-gaps": _warning(
+        "the pictures of a clip are not numbered without gaps: frames are missing",
+        "extract its frames again",
+    ),
+    "crops-count": _warning(
+        "a clip has fewer or more face crops than frames: crops and frames do not belong together one by one",
+        "crop again, with one picture per frame, or leave the crops aside: a detector finds the faces",
+    ),
+    "claimed-count": _warning(
+        "a list claims another number of frames for a clip than there is",
+        "nothing for this program, which counts itself; the list was made for other frames",
+    ),
+    "duplicate": _warning(
+        "clips with different names have the same content",
+        "keep one of them, or know that it counts twice",
+    ),
+    "leak-content": _error(
+        "the same content is in training and in test of a fold, under two names",
+        "remove it from one of the two",
+    ),
+}
+
+_DEEP: Mapping[str, Kind] = {
+    "unreadable": _error(
+        "a clip does not decode",
+        "copy or unpack the file again; if that is all there is, leave it out",
+        deep=True,
+    ),
+    "audio-only": _error("a clip's file holds sound and no picture", "get the video", deep=True),
+    "damaged": _warning(
+        "parts of a clip do not decode: it is cut short, or spoilt on the way",
+        "copy or unpack the file again",
+        deep=True,
+    ),
+    "face-crops": _warning(
+        "every clip is a square of a face crop's size where whole frames are expected: there is no scene",
+        "get the owner's whole videos, or say --source crops and do without the scene",
+        deep=True,
+    ),
+    "size-mixed": _warning(
+        "the pictures of a clip change size",
+        "extract its frames again; all are scaled to the first one's size",
+        deep=True,
+    ),
+    "size-odd": _note(
+        "a clip's picture has ten times the pixels of the median, or a tenth", "look at it", deep=True
+    ),
+    "duration-odd": _note(
+        "a clip is ten times as long as the median, or a tenth",
+        "look whether it was cut in the wrong places",
+        deep=True,
+    ),
+    "rotated": _note("a clip is stored turned; it is read upright", "nothing for this program", deep=True),
+    "rate-varies": _note(
+        "a clip has a variable frame rate; frames are taken by number, not by time",
+        "nothing, if a few; else convert all clips in one way",
+        deep=True,
+    ),
+}
+
+KINDS: Mapping[str, Kind] = {**_LISTS, **_FILES, **_DEEP}
+"""Every kind of finding by its id, in the order of the report."""
+
+_NAMED = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """Something found: its kind (of KINDS), what in one sentence, and every clip or line concerned."""
+
+    kind: str
+    what: str
+    cases: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            msg = f"a finding's kind is '{self.kind}', which is none of KINDS"
+            raise ValueError(msg)
+
+    @property
+    def severity(self) -> Severity:
+        """How much it matters."""
+        return KINDS[self.kind].severity
+
+    @property
+    def remedy(self) -> str:
+        """What to do."""
+        return KINDS[self.kind].remedy
+
+    def sentence(self) -> str:
+        """What was found, with the first few cases."""
+        if not self.cases:
+            return self.what
+        more = len(self.cases) - _NAMED
+        named = ", ".join(self.cases[:_NAMED]) + (f", and {more} more" if more > 0 else "")
+        return f"{self.what}: {named}"

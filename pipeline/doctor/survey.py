@@ -1,0 +1,69 @@
+"""What lies on disk in the places of clips, without opening any: kinds, sizes, numbers of pictures."""
+
+import stat
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TypeVar
+
+from pipeline.errors import ClipError
+from pipeline.pictures import PictureFolder, number_of
+
+_THREADS = 8
+_AHEAD = 256
+_T = TypeVar("_T")
+_U = TypeVar("_U")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lying:
+    """What lies in a clip's place. form: ``file``, ``folder``, ``other``, or ``nothing``.
+
+    num_bytes: of a file. pictures: of a folder, names in order of their numbers. num_gaps: numbers
+    that are missing between a folder's first picture and its last. A folder that cannot be listed is
+    ``other``.
+    """
+
+    form: str
+    num_bytes: int = 0
+    pictures: tuple[str, ...] = ()
+    num_gaps: int = 0
+
+
+def survey(root: Path, paths: Mapping[str, str], on_clip: Callable[[], None]) -> dict[str, Lying]:
+    """What lies at every clip's path below `root`; several are looked at at a time."""
+    found = {}
+    for (clip_id, _), lying in side_by_side(lambda item: look_at(root / item[1]), paths.items()):
+        found[clip_id] = lying
+        on_clip()
+    return found
+
+
+def side_by_side(work: Callable[[_T], _U], items: Iterable[_T]) -> Iterator[tuple[_T, _U]]:
+    """Each item and what `work` makes of it, in order; in threads, with few items on their way."""
+    unread = iter(items)
+    with ThreadPoolExecutor(_THREADS, thread_name_prefix="doctor") as pool:
+        while batch := list(islice(unread, _AHEAD)):
+            yield from zip(batch, pool.map(work, batch), strict=True)
+
+
+def look_at(path: Path) -> Lying:
+    """What lies at a path; a link counts as what it leads to."""
+    try:
+        found = path.stat()
+        if stat.S_ISREG(found.st_mode):
+            return Lying(form="file", num_bytes=found.st_size)
+        if stat.S_ISDIR(found.st_mode):
+            return _folder(path)
+    except (OSError, ValueError, ClipError):
+        return Lying(form="other" if path.is_symlink() or path.is_dir() else "nothing")
+    return Lying(form="other")
+
+
+def _folder(path: Path) -> Lying:
+    names = PictureFolder.at(path, path.parent).names
+    numbers = {number for name in names if isinstance(number := number_of(name), int)}
+    gaps = max(numbers) - min(numbers) + 1 - len(numbers) if numbers else 0
+    return Lying(form="folder", pictures=names, num_gaps=gaps)
