@@ -19,7 +19,7 @@ FIRST = "EmoLabel_DataSplit/{}(single-labeled)/set_{}.csv"
 
 
 def uneven(write: Callable[[int, str], str]) -> dict[str, str]:
-    """So many clips of each class that the counts tell classes apart, mixed, and thirds of them come out even."""
+    """Another number of clips of each class, mixed; three folds of them come out even."""
     per_class = dict(zip(SEVEN_EMOTIONS, (2, 3, 4, 5, 6, 7, 9), strict=True))
     names = [name for place in range(9) for name, many in per_class.items() if place < many]
     return {write(number, name): name for number, name in enumerate(names, start=1)}
@@ -30,10 +30,9 @@ FERV_LABELS = uneven(lambda number, name: f"Action/{FOLDERS[name]}/{number:04d}"
 
 
 def own_stub(path: Path) -> None:
-    """A file whose content and size are like no other's: the clips' numbers are in their paths."""
-    path.write_bytes(
-        hashlib.sha256(path.name.encode()).digest()[: 1 + int(path.stem) % 32] + path.name.encode()
-    )
+    """A file whose content is like no other's."""
+    own = str(path.absolute()).encode()
+    path.write_bytes(hashlib.sha256(own).digest() + own[: int(path.stem) % len(own)])
 
 
 def own_pictures(folder: Path, many: int = 20) -> None:
