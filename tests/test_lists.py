@@ -117,6 +117,15 @@ def test_what_is_no_list_is_told_with_its_line(dfew, lines, message):
     refused(DFEW, write_lines(dfew, lines), message, label_order="dfew")
 
 
+def test_a_message_shows_a_long_value_in_part(dfew):
+    dfew_tree(dfew.parent.parent, {"00001": "fear"}, splits={})
+    for line in (f"{'x' * 5000} fear", f"1 {'x' * 5000}", f"{'x' * 5000}"):
+        write_lines(dfew, ["1 fear", line])
+        with pytest.raises(DatasetError) as caught:
+            read_dataset("dfew", dfew.parent.parent, ReadOptions(lists=(str(dfew),)))
+        assert len(str(caught.value)) < 600
+
+
 def test_bytes_that_are_no_text_and_what_is_no_file_are_refused(dfew):
     dfew.write_bytes(b"\xff\xfe1\x00")
     refused(DFEW, dfew, "is not text in UTF-8")

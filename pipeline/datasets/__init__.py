@@ -11,10 +11,12 @@
 ``votes``        the annotators' votes, from a workbook
 ``manifest``     a CSV or JSONL list of a user's own clips
 ``rows``         the rows of such a list
+``polarities``   a user's map of polarities
 ``folder``       ``class/*.mp4``, or files that are named after their class
 ``synthetic``    drawn clips with a known answer
 ``emotions``     names of classes and their polarity
 ``names``        which texts can be names
+``page``         the README's table of data sets
 ``bounds``       how much a set may say, and where its files may lie
 
 A new data set is one module with a `read(root, options) -> DatasetIndex` and one line in `READERS`;

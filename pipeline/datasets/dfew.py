@@ -89,7 +89,7 @@ SET = OfficialSet(
         classes={(fold, split): counts for fold in ("1", "2") for split, counts in _FOLD_1.items()},
     ),
     places={
-        "lists": "EmoLabel_DataSplit/<train or test>(single-labeled)/set_1.csv",
+        "lists": "EmoLabel_DataSplit/<train or test>(single-labeled)/set_<fold>.csv",
         "video": "Clip/original/<number>.mp4",
         "frames": "Clip/original/<number>/",
         "crops": f"{_ALIGNED}/<number>/",

@@ -11,6 +11,8 @@ from pipeline.types import ClipRef, DatasetIndex, ReadOptions, Split
 
 NO_SCENE = "aligned faces only: the face stream and the scene stream show the same picture, there is no scene"
 _NAMED = 3
+_SHOWN = 100
+"""Characters of a wrong value that a message shows."""
 
 
 @dataclass(kw_only=True)
@@ -123,19 +125,19 @@ def _require_clip(entry: Entry, where: str, official: OfficialSet) -> str:
     published = official.published
     if entry.clip_id is None:
         msg = (
-            f"{where}: '{entry.written}' is no clip of {published.title}; its clips are "
+            f"{where}: '{entry.written[:_SHOWN]}' is no clip of {published.title}; its clips are "
             f"{official.places['video']}, {published.num_clips} of them."
         )
         raise DatasetError(msg)
     if not entry.class_name:
         msg = (
-            f"{where}: label {entry.label!r} is none of {published.title}'s classes; allowed: "
+            f"{where}: label {entry.label[:_SHOWN]!r} is none of {published.title}'s classes; allowed: "
             f"{', '.join(published.class_names)}."
         )
         raise DatasetError(msg)
     if (class_of_folder(entry.written) or entry.class_name) != entry.class_name:
         msg = (
-            f"{where}: label {entry.label!r} means {entry.class_name}, but the clip is '{entry.written}'; "
+            f"{where}: label {entry.label[:_SHOWN]!r} means {entry.class_name}, but the clip is '{entry.written[-_SHOWN:]}'; "
             "mend the list."
         )
         raise DatasetError(msg)
@@ -161,7 +163,7 @@ def _source(
         remedy = "Put them there, or give the right --root."
         if others:
             faces = " (aligned faces: there is no scene then)" if others[0] == "crops" else ""
-            remedy = f"There are {_of(many[others[0]], listed)} as --source {others[0]}{faces}."
+            remedy = f"--source {others[0]}{faces} would find {_of(many[others[0]], listed)}."
         msg = f"No clip of {official.published.title}'s lists lies at '{root}': looked for {looked}. {remedy}"
         raise DatasetError(msg)
     if asked == "auto" and many["video"] and many["frames"]:

@@ -87,7 +87,7 @@ SET = OfficialSet(
         access="on request, for research: mafw-database.github.io/MAFW",
     ),
     places={
-        "lists": f"{_LISTS}/set_1/<train or test>.txt",
+        "lists": f"{_LISTS}/set_<fold>/<train or test>.txt",
         "video": "data/clips/<number>.mp4",
         "frames": "data/frames/<number>/",
         "crops": "data/faces/<number>/",

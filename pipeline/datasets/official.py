@@ -16,6 +16,9 @@ from pipeline.datasets.tree import require_root
 from pipeline.errors import DatasetError
 from pipeline.types import ReadOptions, Split
 
+_SHOWN = 100
+"""Characters of a wrong value that a message shows."""
+
 ALL_OPTIONS = ("lists", "label_order", "all_clips", "source")
 """What `ReadOptions` says means something for every published set."""
 
@@ -138,7 +141,7 @@ def read_lists_with_notes(
         other = _other_set(file, official)
         if other and path in named:
             msg = (
-                f"{path}, line {file.lines[0].number}: '{file.lines[0].clip}' is a clip of {other}; give "
+                f"{path}, line {file.lines[0].number}: '{file.lines[0].clip[-_SHOWN:]}' is a clip of {other}; give "
                 f"lists of {official.published.title}."
             )
             raise DatasetError(msg)
