@@ -137,8 +137,8 @@ def _require_clip(entry: Entry, where: str, official: OfficialSet) -> str:
         raise DatasetError(msg)
     if (class_of_folder(entry.written) or entry.class_name) != entry.class_name:
         msg = (
-            f"{where}: label {entry.label[:_SHOWN]!r} means {entry.class_name}, but the clip is '{entry.written[-_SHOWN:]}'; "
-            "mend the list."
+            f"{where}: label {entry.label[:_SHOWN]!r} means {entry.class_name}, but the clip is "
+            f"'{entry.written[-_SHOWN:]}'; mend the list."
         )
         raise DatasetError(msg)
     return entry.clip_id

@@ -141,8 +141,8 @@ def read_lists_with_notes(
         other = _other_set(file, official)
         if other and path in named:
             msg = (
-                f"{path}, line {file.lines[0].number}: '{file.lines[0].clip[-_SHOWN:]}' is a clip of {other}; give "
-                f"lists of {official.published.title}."
+                f"{path}, line {file.lines[0].number}: '{file.lines[0].clip[-_SHOWN:]}' is a clip of {other}; "
+                f"give lists of {official.published.title}."
             )
             raise DatasetError(msg)
         if other:
