@@ -140,8 +140,9 @@ def read_lists_with_notes(
         file = read_list(path, official.clip_id_of)
         other = _other_set(file, official)
         if other and path in named:
+            line = file.lines[0]
             msg = (
-                f"{path}, line {file.lines[0].number}: '{file.lines[0].clip[-_SHOWN:]}' is a clip of {other}; "
+                f"{path}, line {line.number}: '{line.clip[-_SHOWN:]}' is a clip of {other}; "
                 f"give lists of {official.published.title}."
             )
             raise DatasetError(msg)

@@ -165,8 +165,8 @@ def _by_folders(placed: Placed, candidates: list[Order], asked: str | None) -> l
         "give another --label-order, or mend the list" if asked else "no known order agrees; mend the list"
     )
     msg = (
-        f"{_where(placed, line)}: label {line.label[:_SHOWN]} means {means} in the label order '{order.name}', "
-        f"but the clip is '{line.clip[-_SHOWN:]}'; {many} the folder's name: {remedy}."
+        f"{_where(placed, line)}: label {line.label[:_SHOWN]} means {means} in the label order "
+        f"'{order.name}', but the clip is '{line.clip[-_SHOWN:]}'; {many} the folder's name: {remedy}."
     )
     raise DatasetError(msg)
 
