@@ -35,7 +35,12 @@ def command(root: Path, cache: Path, *more: str) -> list[str]:
 
 
 def start(root: Path, cache: Path, *more: str, noted: Path | None = None) -> subprocess.Popen[str]:
-    """An extraction in a process group of its own. noted: file for the names of clips taken up."""
+    """An extraction in a process group of its own. noted: file for the names of clips taken up.
+
+    A shell lets what it starts in the background ignore Ctrl-C, and so would all that this process starts.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     env = {**os.environ, "PYTHONPATH": os.pathsep.join((str(FAULTY), str(ROOT)))}
     if noted is not None:
         env["OUS_TEST_DECODED"] = str(noted)
