@@ -40,6 +40,9 @@ app = typer.Typer(
 weights_app = typer.Typer(
     no_args_is_help=True, rich_markup_mode=None, help="Published model weights: list them, fetch them."
 )
+data_app = typer.Typer(
+    no_args_is_help=True, rich_markup_mode=None, help="A data set before extraction: checked, and shown."
+)
 cache_app = typer.Typer(
     no_args_is_help=True, rich_markup_mode=None, help="A feature cache: what it holds, whether it is right."
 )
@@ -54,6 +57,11 @@ Settings = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Any other setting; may be repeated."),
 ]
+Dataset = Annotated[str, typer.Option(help="dfew, ferv39k, mafw, manifest, folder, synthetic.")]
+Root = Annotated[
+    Path | None, typer.Option(help="Where the data set lies [$OUS_DATA/DATASET, else data/DATASET].")
+]
+AllClips = Annotated[bool, typer.Option(help="Also clips that no list names.")]
 Lists = Annotated[
     list[Path] | None,
     typer.Option(
@@ -64,6 +72,7 @@ LabelOrder = Annotated[str | None, typer.Option(help="How integers in lists coun
 Source = Annotated[
     str, typer.Option(help="Form of the clips: auto, video, frames, or crops (faces only, no scene).")
 ]
+Scene = Annotated[str, typer.Option(help="Scene frame: masked (face filled), or full.")]
 Detector = Annotated[
     str,
     typer.Option(
@@ -103,10 +112,8 @@ def demo(
 
 @app.command(epilog="Example: cli.py extract --dataset manifest --root clips/manifest.csv --cache feats.zarr")
 def extract(
-    dataset: Annotated[str, typer.Option(help="manifest, folder, synthetic.")],
-    root: Annotated[
-        Path | None, typer.Option(help="Where the data set lies [$OUS_DATA/DATASET, else data/DATASET].")
-    ] = None,
+    dataset: Dataset,
+    root: Root = None,
     cache: Cache = "feats.zarr",
     gpus: Annotated[
         int | None, typer.Option(help="Worker processes, one per GPU; 0 for the CPU [this process].")
@@ -116,7 +123,7 @@ def extract(
         str | None, typer.Option(help="sync for this process, or a Dask cluster's address or file.")
     ] = None,
     frames: Annotated[int, typer.Option(help="Frames per clip.")] = 16,
-    scene: Annotated[str, typer.Option(help="Scene frame: masked (face filled), or full.")] = "masked",
+    scene: Scene = "masked",
     tokens: Annotated[str, typer.Option(help="Tokens kept beside the embedding: cls, grid4, all.")] = "cls",
     views: Annotated[int, typer.Option(help="Views per clip: 1 plain, 2 also mirrored, more in time.")] = 1,
     encoder: Annotated[str, typer.Option(help="CLIP model by its open_clip name.")] = "ViT-L-14-quickgelu",
@@ -134,9 +141,7 @@ def extract(
     strict: Annotated[bool, typer.Option(help="Exit with 3 when a clip has failed.")] = False,
     lists: Lists = None,
     label_order: LabelOrder = None,
-    all_clips: Annotated[
-        bool, typer.Option(help="Also clips that no list names; they are appended.")
-    ] = False,
+    all_clips: AllClips = False,
     source: Source = "auto",
     set_: Settings = None,
     json_: Json = False,
@@ -218,6 +223,74 @@ def _dataset(name: str, root: Path | None, reading: "ReadOptions", *, may_draw: 
     for note in index.notes:
         say(f"note: {note}")
     return index
+
+
+@data_app.command("check", epilog="Example: cli.py data check --dataset dfew --root /data/DFEW --deep")
+def data_check(
+    dataset: Dataset,
+    root: Root = None,
+    deep: Annotated[bool, typer.Option("--deep", help="Open and decode every clip.")] = False,
+    frames: Annotated[int, typer.Option(help="Frames per clip that extraction will ask for.")] = 16,
+    lists: Lists = None,
+    label_order: LabelOrder = None,
+    all_clips: AllClips = False,
+    source: Source = "auto",
+    json_: Json = False,
+) -> None:
+    """Look for what is wrong with a data set, and say what to do; it changes nothing. Exit 3: found some."""
+    from pipeline.doctor import CheckOptions, check
+
+    options = CheckOptions(
+        reading=_reading(lists, label_order, source, all_clips=all_clips), is_deep=deep, num_frames=frames
+    )
+    with ExitStack() as bars:
+
+        def bar(what: str, total: int) -> Callable[[], None]:
+            bars.close()
+            start, advance = bars.enter_context(progress_bar(what, "clips"))
+            start(total)
+            return lambda: advance(1)
+
+        report = check(dataset, root or _root_of(dataset), options, bar)
+    answer(report, json_)
+    if report.is_wrong:
+        raise typer.Exit(_EXIT_FAILED_CHECK)
+
+
+@data_app.command(
+    "sample", epilog="Example: cli.py data sample --dataset dfew --root /data/DFEW --out sheet.png"
+)
+def data_sample(
+    dataset: Dataset,
+    root: Root = None,
+    out: Annotated[Path, typer.Option(help="The PNG to write.")] = Path("sheet.png"),
+    per_class: Annotated[int, typer.Option(help="Clips of each class, at most.")] = 3,
+    seed: Annotated[int, typer.Option(help="Another number draws other clips.")] = 0,
+    detector: Detector = "retinaface-resnet50",
+    detector_weights: DetectorWeights = None,
+    scene: Scene = "masked",
+    lists: Lists = None,
+    label_order: LabelOrder = None,
+    all_clips: AllClips = False,
+    source: Source = "auto",
+    json_: Json = False,
+) -> None:
+    """Draw a contact sheet: some clips per class, with faces found, face stream and scene stream."""
+    from pipeline.look import load
+    from pipeline.runner import choose_device
+    from pipeline.samples import choose, sample
+
+    reading = _reading(lists, label_order, source, all_clips=all_clips)
+    index = _dataset(dataset, root, reading, may_draw=False)
+    num_clips = sum(map(len, choose(index, per_class, seed)))
+    settings = {"detector": {"name": detector, "weights": detector_weights}, "streams": {"scene": scene}}
+    tools = load(settings, choose_device())
+    with progress_bar("looking at clips", "clips") as (start, advance):
+        start(num_clips)
+        report = sample(
+            index, tools, out, per_class=per_class, seed=seed, on_clip=lambda: advance(1)
+        )  # fmt: skip
+    answer(report, json_)
 
 
 @app.command(epilog="Example: cli.py faces clip.mp4 --detector haar --draw out/")
@@ -528,6 +601,7 @@ def bench(
         raise typer.Exit(1)
 
 
+app.add_typer(data_app, name="data")
 app.add_typer(weights_app, name="weights")
 app.add_typer(cache_app, name="cache")
 

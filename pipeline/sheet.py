@@ -4,6 +4,7 @@ Letters: U frames; H, W picture; S side of a stream picture. All pictures are ui
 """
 
 import math
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from pipeline.types import Bytes, Faces, FaceTrack, Floats
 PICTURE_SUFFIXES = frozenset([".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"])
 _SUBJECT, _OTHER, _GUESSED, _INK = (60, 220, 90), (240, 190, 40), (235, 80, 60), (235, 235, 235)
 _GAP_PX, _CAPTION_PX, _BACKGROUND = 4, 22, 24
+_LETTER_PX, _LINE_PX = 8, 18
 
 
 def read_picture(path: Path) -> Bytes:
@@ -96,6 +98,50 @@ def stream_row(prepared: Prepared, u: int, caption: str) -> Bytes:
     return np.vstack([_caption(caption, row.shape[1]), row])
 
 
+def clip_card(prepared: Prepared, u: int, caption: str, height: int) -> Bytes:
+    """A sampled frame with all faces and the subject's box, its face crop and its scene frame, of one height.
+
+    Cards of one height have one size; a frame is fitted into 16:9. Boxes are drawn as in `stream_sheet`.
+    """
+    frame, found = prepared.frames.rgb_UHWC[u], bool(prepared.track.found[u])
+    width = _card_frame_width(height)
+    scale = min(width / frame.shape[1], height / frame.shape[0])
+    small = cv2.resize(frame, _scaled_size(frame, scale), interpolation=cv2.INTER_AREA)
+    faces = prepared.faces[u]
+    drawn = draw_faces(
+        np.asarray(small, np.uint8),
+        Faces(
+            box_xyxy_px=faces.box_xyxy_px * scale,
+            score=faces.score,
+            landmark_xy_px=faces.landmark_xy_px * scale,
+        ),
+    )
+    if prepared.track.has_boxes:
+        _rectangle(drawn, prepared.track.box_xyxy_px[u] * scale, _SUBJECT if found else _GUESSED, 2)
+    streams = (prepared.streams.face_U3SS[u], prepared.streams.scene_U3SS[u])
+    squares = [
+        cv2.resize(_shown(stream), (height, height), interpolation=cv2.INTER_AREA) for stream in streams
+    ]
+    gap = np.full((height, _GAP_PX, 3), _BACKGROUND, np.uint8)
+    row = np.hstack([_centred(drawn, height, width), gap, squares[0], gap, squares[1]])
+    state = "" if found else f"   {_state(prepared.track, u)}"
+    return np.vstack([_caption(caption + state, row.shape[1]), np.asarray(row, np.uint8)])
+
+
+def text_card(text: str, caption: str, height: int) -> Bytes:
+    """A card of the same size for a clip that could not be shown: why, in red."""
+    width = _card_frame_width(height) + 2 * (height + _GAP_PX)
+    card = np.full((height, width, 3), _BACKGROUND, np.uint8)
+    for number, line in enumerate(textwrap.wrap(text, width // _LETTER_PX)[: height // _LINE_PX - 1]):
+        place = (8, _LINE_PX * (number + 1))
+        cv2.putText(card, _drawable(line), place, cv2.FONT_HERSHEY_SIMPLEX, 0.45, _GUESSED, 1, cv2.LINE_AA)
+    return np.vstack([_caption(caption, width), card])
+
+
+def _card_frame_width(height: int) -> int:
+    return round(height * 16 / 9)
+
+
 def shrunk(picture: Bytes, scale: float) -> Bytes:
     """The picture at a scale below 1."""
     return np.asarray(cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8)
@@ -127,17 +173,33 @@ def _rectangle(picture: Bytes, box_xyxy_px: Floats, colour: tuple[int, int, int]
 
 def _caption(text: str, width: int) -> Bytes:
     strip = np.full((_CAPTION_PX, width, 3), _BACKGROUND, dtype=np.uint8)
-    cv2.putText(strip, text, (4, 15), cv2.FONT_HERSHEY_SIMPLEX, 0.42, _INK, 1, cv2.LINE_AA)
+    kept = max(1, width // _LETTER_PX)
+    shown = text if len(text) <= kept else f"...{text[3 - kept :]}"
+    cv2.putText(strip, _drawable(shown), (4, 15), cv2.FONT_HERSHEY_SIMPLEX, 0.42, _INK, 1, cv2.LINE_AA)
     return strip
 
 
 def _fit(picture: Bytes, side: int) -> Bytes:
     """The whole picture, scaled into a square."""
+    scale = side / max(picture.shape[:2])
+    small = cv2.resize(picture, _scaled_size(picture, scale), interpolation=cv2.INTER_AREA)
+    return _centred(np.asarray(small, np.uint8), side, side)
+
+
+def _scaled_size(picture: Bytes, scale: float) -> tuple[int, int]:
+    """Width and height of a picture at a scale."""
     height, width, _ = picture.shape
-    scale = side / max(height, width)
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
-    square = np.full((side, side, 3), _BACKGROUND, dtype=np.uint8)
-    top, left = (side - size[1]) // 2, (side - size[0]) // 2
-    square[top : top + size[1], left : left + size[0]] = small
-    return square
+    return max(1, round(width * scale)), max(1, round(height * scale))
+
+
+def _centred(picture: Bytes, height: int, width: int) -> Bytes:
+    """The picture in the middle of a dark ground."""
+    ground = np.full((height, width, 3), _BACKGROUND, dtype=np.uint8)
+    top, left = (height - picture.shape[0]) // 2, (width - picture.shape[1]) // 2
+    ground[top : top + picture.shape[0], left : left + picture.shape[1]] = picture
+    return ground
+
+
+def _drawable(text: str) -> str:
+    """The text in the letters that the drawn font has; a question mark for each other one."""
+    return text.encode("ascii", "replace").decode()

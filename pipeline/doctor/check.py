@@ -21,6 +21,8 @@ from pipeline.doctor.survey import Lying, survey
 from pipeline.errors import counted
 from pipeline.types import ReadOptions
 
+_GIGABYTE = 10**9
+
 Bar: TypeAlias = Callable[[str, int], Callable[[], None]]
 """Told what is done next and in how many steps, it gives what is called after each step."""
 
@@ -96,7 +98,8 @@ def _facts(material: Material, lying: Mapping[str, Lying]) -> list[str]:
     facts = [f"lists       {many} of {kind}" for kind, many in kinds.items()]
     there = sum(found.form in ("file", "folder") for found in lying.values())
     num_bytes = sum(found.num_bytes for found in lying.values())
-    size = f", {num_bytes / 1e9:.1f} GB" if num_bytes else ""
+    large = f"{num_bytes / 1e9:.1f} GB" if num_bytes >= _GIGABYTE else f"{num_bytes / 1e6:.1f} MB"
+    size = f", {large}" if num_bytes else ""
     what = {"video": "videos", "frames": "folders of frames", "crops": "face crops"}[material.form]
     facts.append(f"clips       {there} of {len(lying)} there, as {what}{size}")
     if material.crops:

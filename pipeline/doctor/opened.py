@@ -80,7 +80,8 @@ def _oddities(opened: Mapping[str, Opened]) -> Iterator[_Cases]:
     yield "duration-odd", "of a duration far from the others'", odd_durations
     turned = {clip_id: f" by {90 * one.turns} degrees" for clip_id, one in sound.items() if one.turns}
     yield "rotated", "stored turned", turned
-    unsteady = {clip_id: "" for clip_id, one in sound.items() if one.steadiness > _UNSTEADY}
+    uneven = {clip_id for clip_id, one in sound.items() if one.steadiness > _UNSTEADY}
+    unsteady = dict.fromkeys(uneven - damage.keys(), "")  # lost frames leave gaps in time
     yield "rate-varies", "of variable frame rate", unsteady
 
 
@@ -98,7 +99,8 @@ def describe(opened: Mapping[str, Opened]) -> list[str]:
     frames = [one.num_frames for one in sound]
     lines = [f"pictures    {named}{more}"]
     if seconds:
-        total = f"{sum(seconds) / 3600:.1f} h in all"
+        hours = sum(seconds) / 3600
+        total = f"{hours:.1f} h in all" if hours >= 1 else f"{60 * hours:.1f} min in all"
         lines.append(
             f"durations   {min(seconds):.1f} to {max(seconds):.1f} s, median {median(seconds):.1f} s; {total}"
         )

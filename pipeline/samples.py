@@ -1,0 +1,117 @@
+"""A contact sheet of a data set: a few clips of each class, with faces found and both streams."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline.config import require_range
+from pipeline.errors import ClipError, DatasetError, counted
+from pipeline.process import CropTools, prepare_clip
+from pipeline.sheet import clip_card, text_card, tile, write_png
+from pipeline.types import Bytes, ClipRef, DatasetIndex, Polarity
+
+_CARD_PX = 160
+_MOST_CARDS = 200
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleReport:
+    """A contact sheet that was written. shown: ids of its clips. failures: id and reason each."""
+
+    path: Path
+    size: tuple[int, int]
+    shown: tuple[str, ...]
+    failures: tuple[tuple[str, str], ...]
+    without_face: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as plain JSON values."""
+        return {
+            "path": str(self.path),
+            "width": self.size[0],
+            "height": self.size[1],
+            "clips": list(self.shown),
+            "failures": [{"clip_id": clip_id, "reason": reason} for clip_id, reason in self.failures],
+            "without_face": list(self.without_face),
+        }
+
+    def lines(self) -> list[str]:
+        """For people: what failed, where no face was found, and the sheet."""
+        return [
+            *(f"{clip_id}: {reason}" for clip_id, reason in self.failures),
+            *(f"{clip_id}: no face found" for clip_id in self.without_face),
+            f"wrote {self.path}: {counted(len(self.shown), 'clip')}, {self.size[0]}x{self.size[1]} pixels",
+        ]
+
+
+def choose(index: DatasetIndex, per_class: int, seed: int) -> list[list[ClipRef]]:
+    """So many clips of each class, drawn at random by `seed`: a list per class that has any, in their order.
+
+    Clips without a label are the last list. A class that has fewer gives all. Adding clips to one class
+    leaves the choice of the others as it is.
+    """
+    require_range("--per-class", per_class, 1, _MOST_CARDS)
+    chosen = []
+    for label in (*range(len(index.class_names)), -1):
+        clips = [clip for clip in index.clips if clip.label == label]
+        order = np.random.default_rng([seed, label + 1]).permutation(len(clips))[:per_class]
+        chosen.append([clips[place] for place in sorted(order.tolist())])
+    rows = [row for row in chosen if row]
+    if sum(map(len, rows)) > _MOST_CARDS:
+        msg = (
+            f"--per-class {per_class} of {len(rows)} classes are {sum(map(len, rows))} clips; a sheet holds "
+            f"{_MOST_CARDS}. Ask for fewer."
+        )
+        raise DatasetError(msg)
+    return rows
+
+
+def sample(
+    index: DatasetIndex,
+    tools: CropTools,
+    out: Path,
+    *,
+    per_class: int = 3,
+    seed: int = 0,
+    on_clip: Callable[[], None],
+) -> SampleReport:
+    """Write the contact sheet: a row per class; of each clip the middle sampled frame and its streams.
+
+    A clip that fails is a card that says why. Raises DatasetError for more clips than a sheet holds.
+    """
+    rows = choose(index, per_class, seed)
+    columns = max(map(len, rows))
+    cards: list[Bytes] = []
+    failures: list[tuple[str, str]] = []
+    without_face: list[str] = []
+    for row in rows:
+        for clip in row:
+            caption = _caption(clip, index.class_names)
+            try:
+                prepared = prepare_clip(index.root, clip, tools)
+                cards.append(clip_card(prepared, len(prepared.frames.index_U) // 2, caption, _CARD_PX))
+                if not prepared.track.has_face:
+                    without_face.append(clip.clip_id)
+            except ClipError as error:
+                failures.append((clip.clip_id, str(error)))
+                cards.append(text_card(str(error), caption, _CARD_PX))
+            on_clip()
+        cards += [text_card("", "", _CARD_PX)] * (columns - len(row))
+    sheet = tile(cards, columns)
+    write_png(sheet, out)
+    return SampleReport(
+        path=out,
+        size=(sheet.shape[1], sheet.shape[0]),
+        shown=tuple(clip.clip_id for row in rows for clip in row),
+        failures=tuple(failures),
+        without_face=tuple(without_face),
+    )
+
+
+def _caption(clip: ClipRef, class_names: Sequence[str]) -> str:
+    label = class_names[clip.label] if clip.label >= 0 else "no label"
+    known = "" if clip.polarity is Polarity.UNKNOWN else f" ({clip.polarity.name.lower()})"
+    return f"{clip.clip_id}   {label}{known}"

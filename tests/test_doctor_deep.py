@@ -1,0 +1,138 @@
+"""The doctor with --deep: what only shows once a clip is opened."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.datasets.official import Inventory
+from pipeline.doctor.material import Material
+from pipeline.doctor.opened import Opened, check_opened, describe
+from pipeline.sheet import write_png
+from tests.sick_trees import examined, healthy_ferv39k, kinds
+from tests.tiny_videos import grey, with_matrix, write_picture, write_sound, write_video
+
+
+def picture(height, width, number=0):
+    return np.full((height, width, 3), grey(number), np.uint8)
+
+
+def clips_of(root, many=4, **how):
+    """A folder data set of healthy clips, each of its own content."""
+    (root / "joy").mkdir(parents=True)
+    for number in range(many):
+        pictures = [picture(48, 64, (frame + number) % 50) for frame in range(20 + number)]
+        write_video(root / f"joy/{number}.mp4", pictures, **how)
+    return root
+
+
+def spoil(root):
+    (root / "joy/0.mp4").write_bytes(b"no video at all")
+
+
+def give_sound(root):
+    (root / "joy/0.mp4").unlink()
+    write_sound(root / "joy/sound.mp4")
+
+
+def cut_short(root):
+    write_video(root / "joy/0.mp4", 7)
+
+
+def turn(root):
+    with_matrix(root / "joy/0.mp4", (0, 1, -1, 0))
+
+
+def vary_rate(root):
+    write_video(
+        root / "joy/0.mp4", 20, times=[frame if frame < 10 else 10 + 3 * (frame - 10) for frame in range(20)]
+    )
+
+
+def last_long(root):
+    write_video(root / "joy/0.mp4", [picture(48, 64, frame % 50) for frame in range(400)])
+
+
+def be_large(root):
+    write_video(root / "joy/0.mp4", [picture(480, 640, frame) for frame in range(20)])
+
+
+def damage(root):
+    write_video(root / "joy/0.mp4", [noise(frame) for frame in range(30)], key_every=5)
+    data = bytearray((root / "joy/0.mp4").read_bytes())
+    start = data.index(b"mdat") + 4000
+    data[start : start + 3000] = b"\x55" * 3000
+    (root / "joy/0.mp4").write_bytes(data)
+
+
+def noise(seed):
+    return np.random.default_rng(seed).integers(0, 255, (48, 64, 3), dtype=np.uint8)
+
+
+PLANTED = {
+    spoil: {"unreadable"},
+    give_sound: {"audio-only"},
+    cut_short: {"short"},
+    turn: {"rotated"},
+    vary_rate: {"rate-varies"},
+    last_long: {"duration-odd"},
+    be_large: {"size-odd"},
+    damage: {"damaged"},
+}
+
+
+@pytest.mark.parametrize("plant", PLANTED, ids=lambda plant: plant.__name__)
+def test_a_fault_inside_a_clip_is_found_and_nothing_else(plant, tmp_path):
+    root = clips_of(tmp_path)
+    assert kinds("folder", root) == set(), "nothing shows from outside"
+    plant(root)
+    assert kinds("folder", root, is_deep=True) == PLANTED[plant]
+
+
+def test_healthy_clips_give_no_finding_and_a_summary(tmp_path):
+    report = examined("folder", clips_of(tmp_path), is_deep=True)
+    assert report.findings == ()
+    facts = "\n".join(report.facts)
+    assert "pictures    64x48 (4)" in facts
+    assert "durations   2.0 to 2.3 s, median 2.2" in facts
+    assert "frames      20 to 23, median 21.5" in facts
+    assert "--deep" not in "\n".join(report.lines())
+
+
+def test_frames_of_two_sizes_are_found_wherever_they_are(tmp_path):
+    def pictures(folder):
+        folder.mkdir(parents=True)
+        for number in range(1, 21):
+            write_picture(folder / f"{number}.png")
+            (folder / f"{number}.png").open("ab").write(folder.name.encode())
+
+    root = healthy_ferv39k(tmp_path, forms=("frames",), pictures=pictures)
+    assert kinds("ferv39k", root, is_deep=True) == set()
+    folder = next(path for path in sorted((root / "3_ClipsforScenImages").glob("*/*/*")))
+    write_png(picture(30, 40), folder / "2.png")
+    assert kinds("ferv39k", root, is_deep=True, num_frames=4) == {"size-mixed"}
+
+
+def material(form="video"):
+    return Material(
+        name="own",
+        root=Path(),
+        class_names=("joy",),
+        fold_names=("1",),
+        lists=(),
+        inventory=Inventory(),
+        clips={},
+        form=form,
+    )
+
+
+def test_squares_of_a_crops_size_are_taken_for_faces_unless_they_are_asked_for():
+    opened = {str(number): Opened(num_frames=9, width_px=224, height_px=224) for number in range(5)}
+    assert [finding.kind for finding in check_opened(material(), opened)] == ["face-crops"]
+    assert list(check_opened(material("crops"), opened)) == []
+    opened["6"] = Opened(num_frames=9, width_px=640, height_px=360)
+    assert list(check_opened(material(), opened)) == []
+
+
+def test_nothing_that_opens_gives_no_summary():
+    assert describe({"a": Opened(failure="open: empty")}) == []
