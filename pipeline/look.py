@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from pipeline.config import from_dict
-from pipeline.errors import ClipError
+from pipeline.errors import ClipError, ConfigError
 from pipeline.process import CropTools, ExtractConfig, load_crop_tools, prepare_clip
 from pipeline.sheet import PICTURE_SUFFIXES, draw_faces, read_picture, stream_sheet, write_png
 from pipeline.types import ClipRef, Faces, Split
@@ -42,6 +42,9 @@ class Looks:
 
 def load(settings: Mapping[str, Any], device: torch.device) -> CropTools:
     """The detector under sections of `ExtractConfig`. Raises ConfigError, WeightsError."""
+    if settings.get("detector", {}).get("name") == "crops":
+        msg = "--detector crops finds no faces itself: it takes a data set's. Choose another, such as haar."
+        raise ConfigError(msg)
     config = from_dict(ExtractConfig, settings)
     return load_crop_tools(config, device, side_px=_CLIP_SIDE_PX, mean=_CLIP_MEAN)
 

@@ -393,6 +393,15 @@ def test_the_detector_boxes_detects_nothing_itself() -> None:
         detector.detect(random_frames(2, 8, 8))
 
 
+def test_the_detector_crops_has_no_model_and_detects_nothing() -> None:
+    detector = load_detector(DetectorConfig(name="crops"), CPU)
+    assert (detector.name, detector.weights_sha256, detector.warnings) == ("crops", "", ())
+    with pytest.raises(
+        ConfigError, match=r"'crops' finds no faces on 2 frames: it only takes ready face crops"
+    ):
+        detector.detect(random_frames(2, 8, 8))
+
+
 def test_haar_scores_by_hand() -> None:
     scores = score_of_margin(np.array([-1, 0, 1, 3, 7], dtype=np.float32))
     np.testing.assert_allclose(scores, [0, 0, 0.5, 0.75, 0.875], rtol=0, atol=1e-7)

@@ -8,6 +8,7 @@ import torch
 from pipeline.errors import ConfigError, WeightsError
 from pipeline.look import Looks, load, look, look_all
 from pipeline.sheet import read_picture, write_png
+from tests.picture_folders import write_folder
 from tests.small_clips import write_video
 
 
@@ -72,3 +73,19 @@ def test_real_faces(test_data, tmp_path):
     picture = look(test_data / "images/people/13.jpg", tools, None)
     assert len(picture["frames"][0]["faces"]) == 3
     assert np.shape(picture["frames"][0]["faces"][0]["landmark_xy_px"]) == (5, 2)
+
+
+def test_a_detector_that_takes_a_data_set_s_crops_has_nothing_to_look_at_here():
+    with pytest.raises(ConfigError, match=r"^--detector crops finds no faces itself: .* such as haar\.$"):
+        load({"detector": {"name": "crops"}}, torch.device("cpu"))
+
+
+def test_a_folder_of_pictures_is_looked_at_as_a_clip_without_times(tools, tmp_path):
+    write_folder(tmp_path / "a", 9)
+    (tmp_path / "a/notes.txt").touch()
+    document = look(tmp_path / "a", tools, tmp_path / "out" / "a.png")
+    assert [frame["seconds"] for frame in document["frames"]] == [None] * 3
+    assert document["notes"] == ["1 other file left alone: notes.txt"]
+    lines = Looks(documents=(document,)).lines()
+    assert lines[0] == f"{tmp_path / 'a'}, frame 1: 0 faces"
+    json.dumps(document, allow_nan=False)
