@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from pipeline import runner
+from pipeline.datasets.polarities import read_polarities
 from pipeline.errors import CacheError
 from pipeline.relabel import relabel
 from pipeline.repair import repair
@@ -133,6 +134,19 @@ def test_a_class_that_is_new_asks_for_relabelling_first(everything, tmp_path):
     assert changes.lines_of_change == ("classes: joy, rage  ->  fear, joy, rage",)
     assert len(changes.new) == len(OUT)
     assert extract(wider, path).processed == len(OUT)
+
+
+def test_polarities_of_the_users_own_are_kept_and_told(everything, tmp_path):
+    path = tmp_path / "feats.zarr"
+    extract(part(everything, *OUT), path)
+    (tmp_path / "map.csv").write_text("class,polarity\njoy,neutral\n")
+    relabel(path, None, read_polarities(tmp_path / "map.csv"))
+    grown = extract(everything, path)
+    assert "polarity of 6 clips, first 'clips/bad.mp4': 2 here, 1 there: the cache keeps its own" in " ".join(
+        grown.notes
+    )
+    with FeatureCache.open(path) as cache:
+        assert set(cache.read("polarity")[: 20 - len(OUT)].tolist()) == {1, -1}
 
 
 def test_the_data_set_of_a_cache_is_read_again_as_it_was(everything, tmp_path):

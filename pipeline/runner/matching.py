@@ -45,7 +45,7 @@ def match(index: DatasetIndex, cache: FeatureCache) -> Match:
     here = table_of([clip for clip in clips if clip is not None], index)
     missing = [ids[row] for row, clip in enumerate(clips) if clip is None]
     new = sorted(by_id.keys() - set(ids))
-    found, remedy = [], _OTHER_CACHE
+    found, remedy, notes = [], _OTHER_CACHE, _notes(missing, new)
     if new and missing:
         found = [
             f"{len(missing)} of its clips are not in this data set, first '{missing[0]}', and {len(new)} "
@@ -59,6 +59,11 @@ def match(index: DatasetIndex, cache: FeatureCache) -> Match:
         )
         columns = [name for name in _TABLE if not (found and name in LABELLING)]
         other = {name: _difference(name, here, {n: v[rows] for n, v in there.items()}) for name in columns}
+        if signs := other.pop("polarity", ""):
+            notes = (
+                *notes,
+                f"{signs}: the cache keeps its own and new clips take the data set's; `cache relabel` changes both",
+            )
         if found or any(text for name, text in other.items() if name in LABELLING):
             remedy = _RELABEL
         if any(text for name, text in other.items() if name not in LABELLING):
@@ -74,7 +79,7 @@ def match(index: DatasetIndex, cache: FeatureCache) -> Match:
         table=table,
         differences=tuple(found),
         remedy=remedy,
-        notes=_notes(missing, new),
+        notes=notes,
     )
 
 
