@@ -60,10 +60,8 @@ def match(index: DatasetIndex, cache: FeatureCache) -> Match:
         columns = [name for name in _TABLE if not (found and name in LABELLING)]
         other = {name: _difference(name, here, {n: v[rows] for n, v in there.items()}) for name in columns}
         if signs := other.pop("polarity", ""):
-            notes = (
-                *notes,
-                f"{signs}: the cache keeps its own and new clips take the data set's; `cache relabel` changes both",
-            )
+            so = "the cache keeps its own and new clips take the data set's; `cache relabel` changes both"
+            notes = (*notes, f"{signs}: {so}")
         if found or any(text for name, text in other.items() if name in LABELLING):
             remedy = _RELABEL
         if any(text for name, text in other.items() if name not in LABELLING):

@@ -156,8 +156,8 @@ def _require_given(index: DatasetIndex, config: ExtractConfig) -> None:
         raise DatasetError(msg)
     if config.takes_crops and not any(clip.face_path for clip in index.clips):
         msg = (
-            f"--detector crops, but no clip of '{index.root}' brings face crops; choose another detector, such "
-            "as --detector haar."
+            f"--detector crops, but no clip of '{index.root}' brings face crops; choose another detector, "
+            "such as --detector haar."
         )
         raise DatasetError(msg)
 
