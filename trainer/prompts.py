@@ -1,10 +1,12 @@
-"""Learnable prompts (III-C, eq. 11) through CLIP's frozen text tower, cut after the longest end token.
+"""Learnable prompts (III-C, eq. 11) through CLIP's frozen text tower, with no token computed in vain.
 
-The tower is causal and read only at each prompt's end-of-text token (EOT), so what follows the
-longest prompt cannot reach the result: cutting it off is exact, and most of the cost of a step.
+The tower is causal and read only at each prompt's end-of-text token (EOT). So what follows the longest
+prompt is cut off; and what comes before the class name (start token and context) is the same for all
+classes when they share their context, and computed once. Both are exact, and most of the cost of a step.
 
-Letters: C classes; M context vectors; S positions, up to the longest EOT; W tower width; F
-embedding width.
+Letters: C classes; G contexts (1 shared, or C); M context vectors; P = 1 + M positions before the name;
+R positions from the name to the longest EOT; S = P + R; N = G P + C R tokens in all; H heads;
+X width of a head; W tower width; F embedding width.
 """
 
 from copy import deepcopy
@@ -47,12 +49,15 @@ class TextTower(nn.Module):
             )
             raise ConfigError(msg)
         embedded_CXW = model.token_embedding(tokens_CX).detach()
-        rest = num_positions - num_context
+        num_before = 1 + num_context
+        position_W = model.positional_embedding.detach()
         self.width = embedded_CXW.shape[-1]
-        self.before_C1W = nn.Buffer(embedded_CXW[:, :1].clone())
-        self.after_CRW = nn.Buffer(embedded_CXW[:, 1:rest].clone())
-        self.position_SW = nn.Buffer(model.positional_embedding[:num_positions].detach().clone())
-        self.eot_C = nn.Buffer(eot_C)
+        self.start_1W = nn.Buffer(embedded_CXW[0, :1].clone())
+        self.position_PW = nn.Buffer(position_W[:num_before].clone())
+        name_CRW = embedded_CXW[:, 1 : 1 + num_positions - num_before]
+        self.name_CRW = nn.Buffer(name_CRW + position_W[num_before:num_positions])
+        self.eot_C = nn.Buffer(eot_C - num_before)
+        self.visible_RS = nn.Buffer(_visible(num_before, num_positions))
         self.blocks = deepcopy(model.transformer.resblocks)
         self.norm = deepcopy(model.ln_final)
         self.projection_WF = nn.Buffer(_projection(model.text_projection))
@@ -60,16 +65,48 @@ class TextTower(nn.Module):
 
     def forward(self, context: torch.Tensor) -> torch.Tensor:
         """Class features [C, F], of length 1 and at least float32, for a context [M, W] or [C, M, W]."""
-        context_CMW = context.expand(len(self.eot_C), -1, -1).to(self.position_SW.dtype)
-        x_CSW = torch.cat([self.before_C1W, context_CMW, self.after_CRW], dim=1) + self.position_SW
+        context_GMW = context[None] if context.dim() == 2 else context
+        start_G1W = self.start_1W.expand(len(context_GMW), -1, -1)
+        before_GPW = torch.cat([start_G1W, context_GMW.to(start_G1W.dtype)], dim=1) + self.position_PW
+        x_NW = torch.cat([before_GPW.flatten(0, 1), self.name_CRW.flatten(0, 1)])
         for block in self.blocks:
-            x_CSW = x_CSW + block.ls_1(_causal_attention(block.attn, block.ln_1(x_CSW)))
-            x_CSW = x_CSW + block.ls_2(block.mlp(block.ln_2(x_CSW)))
-        end_CW = self.norm(x_CSW[torch.arange(len(self.eot_C), device=x_CSW.device), self.eot_C])
+            x_NW = x_NW + block.ls_1(self._attention(block.attn, block.ln_1(x_NW), len(context_GMW)))
+            x_NW = x_NW + block.ls_2(block.mlp(block.ln_2(x_NW)))
+        name_CRW = x_NW[before_GPW.shape[:2].numel() :].view_as(self.name_CRW)
+        end_CW = self.norm(name_CRW[torch.arange(len(self.eot_C), device=x_NW.device), self.eot_C])
         features_CF = end_CW @ self.projection_WF
         return functional.normalize(
             features_CF.to(torch.promote_types(features_CF.dtype, torch.float32)), dim=-1
         )
+
+    def _attention(self, attention: nn.MultiheadAttention, x_NW: torch.Tensor, contexts: int) -> torch.Tensor:
+        """Causal attention of each prompt; tokens before the name never see it, so they stand alone."""
+        qkv_N3W = functional.linear(x_NW, attention.in_proj_weight, attention.in_proj_bias)
+        num_classes, num_before = len(self.name_CRW), contexts * len(self.position_PW)
+
+        def heads(part_NW: torch.Tensor, prompts: int) -> torch.Tensor:
+            return part_NW.view(prompts, -1, attention.num_heads, attention.head_dim).transpose(1, 2)
+
+        query_GHPX, key_GHPX, value_GHPX = (
+            heads(part_NW, contexts) for part_NW in qkv_N3W[:num_before].chunk(3, dim=-1)
+        )
+        query_CHRX, key_CHRX, value_CHRX = (
+            heads(part_NW, num_classes) for part_NW in qkv_N3W[num_before:].chunk(3, dim=-1)
+        )
+        before_GHPX = functional.scaled_dot_product_attention(
+            query_GHPX, key_GHPX, value_GHPX, is_causal=True
+        )
+        name_CHRX = functional.scaled_dot_product_attention(
+            query_CHRX,
+            torch.cat([key_GHPX.expand(num_classes, -1, -1, -1), key_CHRX], dim=2),
+            torch.cat([value_GHPX.expand(num_classes, -1, -1, -1), value_CHRX], dim=2),
+            attn_mask=self.visible_RS,
+        )
+        attended_NW = torch.cat(
+            [part.transpose(1, 2).reshape(-1, x_NW.shape[-1]) for part in (before_GHPX, name_CHRX)]
+        )
+        out_NW: torch.Tensor = attention.out_proj(attended_NW)
+        return out_NW
 
 
 class ClassPrompts(nn.Module):
@@ -122,12 +159,7 @@ def _projection(projection: nn.Linear | torch.Tensor) -> torch.Tensor:
     return matrix.detach().clone()
 
 
-def _causal_attention(attention: nn.MultiheadAttention, x_CSW: torch.Tensor) -> torch.Tensor:
-    packed = functional.linear(x_CSW, attention.in_proj_weight, attention.in_proj_bias)
-    query, key, value = (
-        part.view(*part.shape[:2], attention.num_heads, -1).transpose(1, 2)
-        for part in packed.chunk(3, dim=-1)
-    )
-    attended = functional.scaled_dot_product_attention(query, key, value, is_causal=True)
-    out: torch.Tensor = attention.out_proj(attended.transpose(1, 2).flatten(2))
-    return out
+def _visible(num_before: int, num_positions: int) -> torch.Tensor:
+    """Which of all positions S each of the name's positions R may look at: those up to itself."""
+    position_S = torch.arange(num_positions)
+    return position_S[None, :] <= position_S[num_before:, None]
