@@ -318,7 +318,8 @@ def test_the_lists_order_is_said(tmp_path):
     root = healthy_ferv39k(tmp_path)
     count_one_list_alphabetically(root)
     assert any(
-        "integers in order 'alphabetical', counted from 0" in line for line in examined("ferv39k", root).facts
+        "in the label order 'alphabetical', counted from 0" in line
+        for line in examined("ferv39k", root).facts
     )
 
 

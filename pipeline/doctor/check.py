@@ -1,6 +1,7 @@
 """All checks of a data set, one after the other. Nothing is written: the data stay as they are."""
 
 import os
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,11 +91,7 @@ def _opened(
 
 def _facts(material: Material, lying: Mapping[str, Lying]) -> list[str]:
     """What was looked at: lists by their form, clips by theirs."""
-    kinds: dict[str, int] = {}
-    for each in material.lists:
-        if each.kind:
-            order = f"; integers in order '{each.order}', counted from {each.first}" if each.order else ""
-            kinds[each.kind + order] = kinds.get(each.kind + order, 0) + 1
+    kinds = Counter(each.kind for each in material.lists if each.kind)
     facts = [f"lists       {many} of {kind}" for kind, many in kinds.items()]
     there = sum(found.form in ("file", "folder") for found in lying.values())
     num_bytes = sum(found.num_bytes for found in lying.values())

@@ -107,31 +107,31 @@ class DoctorReport:
 
     def _table(self) -> list[str]:
         """Clips by fold, split and class; published ones stand below where they differ."""
-        heads = ["fold", "split", "clips", "published", *(name[:_SHORT_NAME] for name in self.class_names)]
-        if len(heads) > _MOST_COLUMNS:
-            heads = heads[:4]
-        rows = [heads]
+        is_published = any(count.published is not None for count in self.counts)
+        classes = self.class_names if len(self.class_names) <= _MOST_CLASSES else ()
+        heads = ["fold", "split", "clips", *(["published"] if is_published else [])]
+        rows = [[*heads, *(name[:_SHORT_NAME] for name in classes)]]
         for count in self.counts:
-            known = "-" if count.published is None else str(count.published)
-            rows.append(
-                [count.fold, count.split.name.lower(), str(count.num_clips), known, *map(str, count.classes)]
-            )
+            known = ["-" if count.published is None else str(count.published)] if is_published else []
+            first = [count.fold, count.split.name.lower(), str(count.num_clips), *known]
+            rows.append([*first, *map(str, count.classes[: len(classes)])])
             if count.published_classes not in (None, count.classes):
                 rows.append(["", "", "", "classes:", *map(str, count.published_classes or ())])
-        rows = [row[: len(heads)] for row in rows]
-        widths = [max(len(row[place]) for row in rows) for place in range(len(heads))]
-        left = 2
+        widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
         return [
             "  ".join(
-                cell.ljust(width) if place < left else cell.rjust(width)
+                cell.ljust(width) if place < _NUM_NAMES else cell.rjust(width)
                 for place, (cell, width) in enumerate(zip(row, widths, strict=True))
             ).rstrip()
             for row in rows
         ]
 
 
-_MOST_COLUMNS = 4 + 11
-"""Of the table: beyond MAFW's eleven classes, clips by class are in the JSON document only."""
+_NUM_NAMES = 2
+"""Columns of the table that hold names, not numbers."""
+
+_MOST_CLASSES = 11
+"""MAFW's: of more, clips by class are in the JSON document only."""
 
 
 def count_clips(material: Material) -> tuple[Count, ...]:
