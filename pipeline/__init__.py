@@ -11,12 +11,15 @@ In the order of the data (``process`` alone puts the steps together):
 ``process``     the five steps above, for a block of clips
 ``store``       features                     -> the cache (Zarr), and back; HDF5 export
 ``runner``      an index of clips            -> a complete cache, block by block, resumable
+``doctor``      a data set                   -> a list of what is wrong with it
 ``verify``      a cache                      -> a list of what is wrong with it
 ``repair``      a damaged cache              -> a whole one
+``relabel``     a cache                      -> the same with other labels, folds, polarities
 ``bench``       how fast all of it is, against what it is measured by
 ``look``        a picture or video           -> its faces, for a person to see
 ``sheet``       frames, faces, streams       -> drawn pictures and contact sheets
-``terminal``    what a command shows: progress, remarks, its answer
+``samples``     a data set                   -> a contact sheet of some clips per class
+``commands``    the command line's part of all this; ``terminal`` what a command shows
 
 Leaves that every step may use: ``errors``, ``config``, ``fingerprint``, ``types``,
 ``passes`` (rows through a device in passes of one size), ``children`` (processes that may crash),

@@ -79,7 +79,10 @@ def test_a_fold_without_clips_and_a_clip_that_stands_twice_are_found(copy):
     table = zarr.open_group(copy, mode="r+")["clips-1"]
     table["membership"][:] = 0
     table["clip_id"][1] = table["clip_id"][0]
-    assert findings(copy) == ["clip_id: 'clips/bad.mp4' stands there twice", "membership: no clip is in fold 1"]
+    assert findings(copy) == [
+        "clip_id: 'clips/bad.mp4' stands there twice",
+        "membership: no clip is in fold 1",
+    ]
 
 
 def test_a_flipped_byte_is_found(copy):

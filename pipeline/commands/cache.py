@@ -1,0 +1,165 @@
+"""`cache`: what a cache holds, whether it is right, and what may be changed of it."""
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pipeline.commands.options import (
+    EXIT_FAILED_CHECK,
+    EXIT_INTERRUPTED,
+    CacheArgument,
+    DetectorWeights,
+    EncoderWeights,
+    Json,
+    LabelOrder,
+    Lists,
+    read_options,
+)
+from pipeline.errors import CacheError, VerificationError
+from pipeline.terminal import answer, leave_at_once, progress_bar, say, show_speed
+
+if TYPE_CHECKING:
+    from pipeline.runner import Speed
+    from pipeline.store.reader import FeatureCache
+
+app = typer.Typer(
+    no_args_is_help=True, rich_markup_mode=None, help="A feature cache: what it holds, whether it is right."
+)
+
+
+def _open(cache: str) -> "FeatureCache":
+    from pipeline.store.reader import FeatureCache
+
+    return FeatureCache.open(cache)
+
+
+@app.command("info", epilog="Example: cli.py cache info feats.zarr")
+def cache_info(
+    cache: CacheArgument,
+    all_clips: Annotated[bool, typer.Option(help="List every failed or odd clip, not only some.")] = False,
+    json_: Json = False,
+) -> None:
+    """Show what a cache holds: clips by outcome, classes, splits, encoder, shapes."""
+    from pipeline.store.summary import summarise
+
+    with _open(cache) as opened:
+        answer(summarise(opened, all_clips=all_clips), json_)
+
+
+@app.command("verify", epilog="Example: cli.py cache verify feats.zarr --sample 4 --root clips/")
+def cache_verify(
+    cache: CacheArgument,
+    sample: Annotated[
+        int | None, typer.Option(help="Clips to compute again, 0 for none [2, if their files are here].")
+    ] = None,
+    root: Annotated[Path | None, typer.Option(help="The data set [where it lay at extraction].")] = None,
+    encoder_weights: EncoderWeights = None,
+    detector_weights: DetectorWeights = None,
+    json_: Json = False,
+) -> None:
+    """Check counts, shapes, NaN, ranges and membership of a cache, and compute a sample again."""
+    from pipeline.store.place import Place
+    from pipeline.verify import verify
+
+    try:
+        opened_cache = _open(cache)
+    except CacheError as error:
+        if not Place.of(cache).exists():
+            raise
+        raise VerificationError(str(error)) from error
+    with opened_cache as opened, progress_bar("checking", "blocks") as (start, advance):
+        start(-(-opened.meta.num_clips // opened.meta.block_clips))
+        report = verify(
+            opened, sample, root=root, encoder_weights=encoder_weights, detector_weights=detector_weights,
+            on_block=lambda: advance(1),
+        )  # fmt: skip
+    answer(report, json_)
+    if report.findings:
+        raise typer.Exit(EXIT_FAILED_CHECK)
+
+
+@app.command("repair", epilog="Example: cli.py cache repair feats.zarr --root clips/")
+def cache_repair(
+    cache: CacheArgument,
+    root: Annotated[Path | None, typer.Option(help="The data set [where it lay at extraction].")] = None,
+    encoder_weights: EncoderWeights = None,
+    detector_weights: DetectorWeights = None,
+    json_: Json = False,
+) -> None:
+    """Find blocks with damaged or missing chunks, and compute just those again."""
+    from pipeline.repair import repair
+
+    with _open(cache) as opened:
+        num_blocks = -(-opened.meta.num_clips // opened.meta.block_clips)
+    shown: list[Callable[[Speed], None]] = []
+    try:
+        with ExitStack() as bars:
+            start, advance = bars.enter_context(progress_bar("checking", "blocks"))
+            start(num_blocks)
+
+            def show(speed: "Speed") -> None:
+                if not shown:
+                    bars.close()
+                    shown.append(show_speed(*bars.enter_context(progress_bar("repairing", "clips"))))
+                shown[0](speed)
+
+            report = repair(
+                cache, root=root, encoder_weights=encoder_weights, detector_weights=detector_weights,
+                on_block=lambda: advance(1), on_progress=show, say=say,
+            )  # fmt: skip
+    except KeyboardInterrupt:
+        say(f"stopped; what is not computed again yet is pending in {cache}: `extract` goes on with it.")
+        leave_at_once(EXIT_INTERRUPTED)
+    answer(report, json_)
+    if not report.is_whole:
+        raise typer.Exit(EXIT_FAILED_CHECK)
+
+
+@app.command("relabel", epilog="Example: cli.py cache relabel feats.zarr --polarities map.csv")
+def cache_relabel(
+    cache: CacheArgument,
+    dataset: Annotated[str | None, typer.Option(help="The data set [that of the cache].")] = None,
+    root: Annotated[Path | None, typer.Option(help="Where it lies [where it lay at extraction].")] = None,
+    lists: Lists = None,
+    label_order: LabelOrder = None,
+    all_clips: Annotated[bool, typer.Option(help="Also clips that no list names.")] = False,
+    polarities: Annotated[
+        Path | None,
+        typer.Option(help="CSV of class,polarity or clip_id,polarity; alone it changes only that."),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option(help="Show what would change; write nothing.")] = False,
+    take_over: Annotated[bool, typer.Option(help="Even if another run seems to hold the cache.")] = False,
+    json_: Json = False,
+) -> None:
+    """Bring other labels, folds, votes or polarities into a cache; no feature is computed again."""
+    from pipeline.datasets.polarities import read_polarities
+    from pipeline.relabel import relabel
+    from pipeline.runner import dataset_of
+
+    reading = None
+    if lists or label_order or all_clips:
+        reading = read_options(lists, label_order, "auto", all_clips=all_clips)
+    index = None
+    if dataset or root or reading or polarities is None:
+        with _open(cache) as opened:
+            index = dataset_of(opened, root, name=dataset, options=reading)
+        for note in index.notes:
+            say(f"note: {note}")
+    table = None if polarities is None else read_polarities(polarities)
+    answer(relabel(cache, index, table, dry_run=dry_run, take_over=take_over), json_)
+
+
+@app.command("export", epilog="Example: cli.py cache export feats.zarr --to feats.h5")
+def cache_export(
+    cache: CacheArgument,
+    to: Annotated[Path | None, typer.Option(help="The HDF5 file [beside the cache].")] = None,
+    json_: Json = False,
+) -> None:
+    """Write a cache as one HDF5 file; `train` reads either."""
+    from pipeline.store.export import beside, export_hdf5
+
+    with _open(cache) as opened:
+        answer(export_hdf5(opened, to or beside(opened.place), lambda name: say(f"  {name}")), json_)

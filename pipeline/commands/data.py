@@ -1,0 +1,96 @@
+"""`data`: a data set before extraction."""
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipeline.commands.options import (
+    EXIT_FAILED_CHECK,
+    AllClips,
+    Dataset,
+    Detector,
+    DetectorWeights,
+    Json,
+    LabelOrder,
+    Lists,
+    Root,
+    Scene,
+    Source,
+    read_index,
+    read_options,
+    root_of,
+)
+from pipeline.terminal import answer, progress_bar
+
+app = typer.Typer(
+    no_args_is_help=True, rich_markup_mode=None, help="A data set before extraction: checked, and shown."
+)
+
+
+@app.command("check", epilog="Example: cli.py data check --dataset dfew --root /data/DFEW --deep")
+def data_check(
+    dataset: Dataset,
+    root: Root = None,
+    deep: Annotated[bool, typer.Option("--deep", help="Open and decode every clip.")] = False,
+    frames: Annotated[int, typer.Option(help="Frames per clip that extraction will ask for.")] = 16,
+    lists: Lists = None,
+    label_order: LabelOrder = None,
+    all_clips: AllClips = False,
+    source: Source = "auto",
+    json_: Json = False,
+) -> None:
+    """Look for what is wrong with a data set, and say what to do; it changes nothing. Exit 3: found some."""
+    from pipeline.doctor import CheckOptions, check
+
+    options = CheckOptions(
+        reading=read_options(lists, label_order, source, all_clips=all_clips), is_deep=deep, num_frames=frames
+    )
+    with ExitStack() as bars:
+
+        def bar(what: str, total: int) -> Callable[[], None]:
+            bars.close()
+            start, advance = bars.enter_context(progress_bar(what, "clips"))
+            start(total)
+            return lambda: advance(1)
+
+        report = check(dataset, root or root_of(dataset), options, bar)
+    answer(report, json_)
+    if report.is_wrong:
+        raise typer.Exit(EXIT_FAILED_CHECK)
+
+
+@app.command("sample", epilog="Example: cli.py data sample --dataset dfew --root /data/DFEW --out sheet.png")
+def data_sample(
+    dataset: Dataset,
+    root: Root = None,
+    out: Annotated[Path, typer.Option(help="The PNG to write.")] = Path("sheet.png"),
+    per_class: Annotated[int, typer.Option(help="Clips of each class, at most.")] = 3,
+    seed: Annotated[int, typer.Option(help="Another number draws other clips.")] = 0,
+    detector: Detector = "retinaface-resnet50",
+    detector_weights: DetectorWeights = None,
+    scene: Scene = "masked",
+    lists: Lists = None,
+    label_order: LabelOrder = None,
+    all_clips: AllClips = False,
+    source: Source = "auto",
+    json_: Json = False,
+) -> None:
+    """Draw a contact sheet: some clips per class, with faces found, face stream and scene stream."""
+    from pipeline.look import load
+    from pipeline.runner import choose_device
+    from pipeline.samples import choose, sample
+
+    reading = read_options(lists, label_order, source, all_clips=all_clips)
+    index = read_index(dataset, root, reading, may_draw=False)
+    num_clips = sum(map(len, choose(index, per_class, seed)))
+    settings = {"detector": {"name": detector, "weights": detector_weights}, "streams": {"scene": scene}}
+    tools = load(settings, choose_device())
+    with progress_bar("looking at clips", "clips") as (start, advance):
+        start(num_clips)
+        report = sample(
+            index, tools, out, per_class=per_class, seed=seed, on_clip=lambda: advance(1)
+        )  # fmt: skip
+    answer(report, json_)

@@ -1,0 +1,112 @@
+"""`extract`: clips become a cache."""
+
+from contextlib import closing
+from typing import Annotated
+
+import typer
+
+from pipeline.commands.options import (
+    EXIT_FAILED_CHECK,
+    EXIT_INTERRUPTED,
+    AllClips,
+    Cache,
+    Dataset,
+    Detector,
+    DetectorWeights,
+    EncoderWeights,
+    Json,
+    LabelOrder,
+    Lists,
+    Root,
+    Scene,
+    Settings,
+    Source,
+    read_index,
+    read_options,
+)
+from pipeline.terminal import answer, leave_at_once, progress_bar, say, show_speed
+
+app = typer.Typer()
+
+
+@app.command(epilog="Example: cli.py extract --dataset manifest --root clips/manifest.csv --cache feats.zarr")
+def extract(
+    dataset: Dataset,
+    root: Root = None,
+    cache: Cache = "feats.zarr",
+    gpus: Annotated[
+        int | None, typer.Option(help="Worker processes, one per GPU; 0 for the CPU [this process].")
+    ] = None,
+    workers: Annotated[int | None, typer.Option(help="Worker processes on the CPU's cores.")] = None,
+    scheduler: Annotated[
+        str | None, typer.Option(help="sync for this process, or a Dask cluster's address or file.")
+    ] = None,
+    frames: Annotated[int, typer.Option(help="Frames per clip.")] = 16,
+    scene: Scene = "masked",
+    tokens: Annotated[str, typer.Option(help="Tokens kept beside the embedding: cls, grid4, all.")] = "cls",
+    views: Annotated[int, typer.Option(help="Views per clip: 1 plain, 2 also mirrored, more in time.")] = 1,
+    encoder: Annotated[str, typer.Option(help="CLIP model by its open_clip name.")] = "ViT-L-14-quickgelu",
+    encoder_weights: EncoderWeights = "openai",
+    detector: Detector = "retinaface-resnet50",
+    detector_weights: DetectorWeights = None,
+    precision: Annotated[str, typer.Option(help="auto, fp16, bf16, fp32.")] = "auto",
+    limit: Annotated[int | None, typer.Option(help="Stop after this many clips.")] = None,
+    dry_run: Annotated[bool, typer.Option(help="Show plan, bytes and time; write nothing.")] = False,
+    blocks: Annotated[str | None, typer.Option(help="Share i/n of the blocks, for job arrays: 1/8.")] = None,
+    retry_failed: Annotated[bool, typer.Option(help="Take failed clips up again.")] = False,
+    take_over: Annotated[bool, typer.Option(help="Even if another run seems to hold the cache.")] = False,
+    decoders: Annotated[int | None, typer.Option(help="Decoding processes per worker [by cores].")] = None,
+    clip_seconds: Annotated[float | None, typer.Option(help="Limit for decoding a clip [300].")] = None,
+    strict: Annotated[bool, typer.Option(help="Exit with 3 when a clip has failed.")] = False,
+    lists: Lists = None,
+    label_order: LabelOrder = None,
+    all_clips: AllClips = False,
+    source: Source = "auto",
+    set_: Settings = None,
+    json_: Json = False,
+) -> None:
+    """Turn video clips into a cache of frozen CLIP features; run again, it goes on where it was."""
+    from pipeline import runner
+    from pipeline.config import from_dict, override
+    from pipeline.process import ExtractConfig
+    from pipeline.store.lock import Share
+
+    values = {
+        "frames": {"num_frames": frames, "num_views": views},
+        "detector": {"name": detector, "weights": detector_weights},
+        "streams": {"scene": scene},
+        "encoder": {"name": encoder, "weights": encoder_weights},
+        "features": {"precision": precision, "tokens": tokens},
+    }
+    config = override(from_dict(ExtractConfig, values), set_ or [])
+    options = runner.RunOptions(
+        limit=limit, retry_failed=retry_failed, take_over=take_over,
+        share=None if blocks is None else Share.parse(blocks),
+    )  # fmt: skip
+    who = runner.CrewOptions(
+        gpus=gpus, workers=workers, scheduler=scheduler, decoders=decoders, clip_seconds=clip_seconds
+    )
+    reading = read_options(lists, label_order, source, all_clips=all_clips)
+    index = read_index(dataset, root, reading, may_draw=not dry_run)
+    say(f"{len(index.clips)} clips of {len(index.class_names)} classes: {', '.join(index.class_names)}")
+    unknown = sorted({index.class_names[c.label] for c in index.clips if c.label >= 0 and c.polarity < 0})
+    if unknown:
+        say(f"note: the polarity of {', '.join(unknown)} is not known; training will ask for it")
+    say(f"{encoder} ({encoder_weights}), faces by {detector}; starting")
+    try:
+        with closing(runner.gather(config, who)) as crew:
+            say(f"{crew.where}; loading the models")
+            if crew.dashboard:
+                say(f"dashboard: {crew.dashboard}")
+            if dry_run:
+                answer(runner.plan(index, config, crew, cache, options), json_)
+                return
+            with progress_bar("extracting", "clips") as (start, advance):
+                shown = show_speed(start, advance)
+                report = runner.extract(index, config, crew, cache, options, on_progress=shown, say=say)
+    except KeyboardInterrupt:
+        say(f"stopped; finished blocks are safe in {cache}. The same command goes on from there.")
+        leave_at_once(EXIT_INTERRUPTED)
+    answer(report, json_)
+    if strict and report.num_failed:
+        raise typer.Exit(EXIT_FAILED_CHECK)
