@@ -2,7 +2,8 @@
 
 In the order of the data:
 
-``batches``     a cache and a fold           -> training, validation and test batches
+``folds``       a cache and a fold           -> the rows that train, validate and test
+``batches``     these rows                   -> their features in memory, batches of them
 ``layers``      frame features               -> LSTM, Frame Encoder, alignment, Polarity Encoder
 ``fusion``      face, scene, polarity        -> the Type Fusion Encoder, or their average
 ``model``       a batch                      -> one output feature per clip, and its logits
@@ -14,6 +15,7 @@ In the order of the data:
 ``train``       a cache                      -> a run directory
 ``evaluate``    a run directory              -> WAR, UAR, per-class recall, confusion
 ``plots``       records and metrics          -> figures
+``commands``    the command line's part: train, evaluate, demo
 
 ``config`` holds every setting, the readings of the paper among them, with its presets.
 
