@@ -147,6 +147,12 @@ def test_boxes_come_from_a_file_of_their_own(tmp_path):
     assert clip.given_boxes.frame_index.tolist() == [0, 7]
 
 
+def test_face_crops_lie_in_a_folder_of_their_own(tmp_path):
+    rows = "a.mp4,joy,train,faces/a\nb,joy,train,\n"
+    one, two = read(manifest(tmp_path, f"{HEADER},faces\n{rows}")).clips
+    assert (one.face_path, two.face_path) == ("faces/a", None)
+
+
 def test_an_empty_boxes_file_means_no_face(tmp_path):
     (tmp_path / "a.csv").write_text("frame,x0,y0,x1,y1\n")
     (clip,) = read(manifest(tmp_path, f"{HEADER},boxes\na.mp4,joy,train,a.csv\n")).clips

@@ -98,6 +98,10 @@ BAD_TABLES = {
         f"{HEADER},boxes\na.mp4,joy,train,b.csv\n",
         r"boxes is 'b.csv'; allowed: a CSV file of frame, x0",
     ),
+    "faces outside": (
+        f"{HEADER},faces\na.mp4,joy,train,../faces\n",
+        r"faces is '../faces'; allowed: a path inside",
+    ),
     "boxes outside": (
         f"{HEADER},boxes\na.mp4,joy,train,../b.csv\n",
         r"boxes is '../b.csv'; allowed: a path inside",

@@ -2,6 +2,7 @@
 
 ``clip_id`` (default: the path, with its time window), ``fold`` (one row per clip and fold),
 ``x0, y0, x1, y1`` (a face box for the whole clip) or ``boxes`` (a CSV of ``frame,x0,y0,x1,y1``),
+``faces`` (a folder of face crops, for ``--detector crops``),
 ``start_seconds``, ``end_seconds``, ``polarity`` (positive, neutral, negative; default: by class).
 
 Paths are relative to the manifest's folder and stay inside, symbolic links followed. Two clips may
@@ -110,7 +111,7 @@ def _clip_id(row: Row) -> str:
 def _clip(clip_id: str, rows: list[Row], labels: list[str], folds: list[str], folder: Folder) -> ClipRef:
     first = rows[0]
     for row in rows[1:]:
-        for column in (*REQUIRED[:2], *BOX, "boxes", "start_seconds", "end_seconds", "polarity"):
+        for column in (*REQUIRED[:2], *BOX, "boxes", "faces", "start_seconds", "end_seconds", "polarity"):
             if row.get(column) != first.get(column):
                 msg = (
                     f"{row.where}: clip '{clip_id}' has {column} '{row.get(column)}', but "
@@ -142,6 +143,7 @@ def _clip(clip_id: str, rows: list[Row], labels: list[str], folds: list[str], fo
         start_seconds=start,
         end_seconds=end,
         given_boxes=_boxes(first, folder),
+        face_path=_inside(first, "faces", folder) if first.get("faces") else None,
     )
 
 

@@ -13,7 +13,9 @@ from pipeline.errors import DatasetError
 
 BOX = ("x0", "y0", "x1", "y1")
 REQUIRED = ("path", "label", "split")
-COLUMNS = (*REQUIRED, "clip_id", "fold", *BOX, "boxes", "start_seconds", "end_seconds", "polarity")
+COLUMNS = (
+    *REQUIRED, "clip_id", "fold", *BOX, "boxes", "faces", "start_seconds", "end_seconds", "polarity",
+)  # fmt: skip
 _JSONL_EXAMPLE = '{"path": "a.mp4", "label": "joy", "split": "train"}'
 _SHOWN = 100
 """Characters of a wrong value that a message shows."""
