@@ -118,6 +118,14 @@ def test_a_cache_that_does_not_fit_is_refused_with_the_difference(info, change, 
         info.require_fits(replace(META, **change), Path("other.zarr"))
 
 
+def test_a_model_of_patch_tokens_needs_as_many(info):
+    patches = replace(info, num_tokens=17)
+    patches.require_fits(replace(META, num_tokens=17), "feats.zarr")
+    with pytest.raises(CheckpointError, match=r"num_tokens.*same classes and encoder and --tokens"):
+        patches.require_fits(replace(META, num_tokens=257), "feats.zarr")
+    info.require_fits(replace(META, num_tokens=257), "feats.zarr")  # it looks at none
+
+
 def test_another_data_set_with_the_same_classes_and_encoder_fits(info):
     info.require_fits(replace(META, dataset="other", num_clips=5, fingerprint="0" * 64), Path("other.zarr"))
 

@@ -75,6 +75,8 @@ def tiny_cache(path: Path | str, meta: CacheMeta | None = None, **static: np.nda
             rows[name] = (centre[label_B, stream][:, None, None] + noise).astype(np.float16)
         early = early_centre[label_B][:, None, None] + generator.normal(size=rows["scene/early"].shape)
         rows["scene/early"] = early.astype(np.float16)
+        for name in ("face/tokens", "scene/tokens") if meta.num_tokens else ():
+            rows[name] = generator.normal(size=rows[name].shape).astype(np.float16)
         rows["source_bytes"][:] = 1
         rows["frame_valid"][:] = True
         rows["frame_valid"][(np.arange(len(label_B)) + start) % 5 == 0, :, 2:] = False

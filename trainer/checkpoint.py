@@ -18,8 +18,8 @@ from pipeline.fingerprint import differences
 from pipeline.store.meta import CacheMeta
 from pipeline.store.place import Where
 from pipeline.store.reader import FeatureCache
-from trainer.batches import FoldRows
 from trainer.config import TrainConfig, from_toml, to_toml
+from trainer.folds import FoldRows
 from trainer.model import FeatureShape, OusModel
 
 CONFIG_FILE = "config.toml"
@@ -49,7 +49,7 @@ class RunInfo:
 
     cache_fingerprint, encoder_sha256, text_sha256: of the cache it was trained on.
     clips_sha256: of the cache's clips, labels and membership. training_sha256: of the rows that
-    trained and validated.
+    trained and validated. num_tokens: patch tokens per picture that the model looks at, 0 for none.
     selection: the rule by which the checkpoint was chosen: holdout, given, test or train.
     best_epoch, best_loss: of the lowest ungated class-contrastive validation loss.
     overfit_epoch: the first epoch above the accuracy that IV-A calls overfitting; 0 for none.
@@ -72,14 +72,15 @@ class RunInfo:
     selection: str
     clips_sha256: str
     training_sha256: str
+    num_tokens: int = 0
     best_epoch: int = 0
     best_loss: float = 0.0
     overfit_epoch: int = 0
     stop_reason: str = ""
 
     @classmethod
-    def of_cache(cls, cache: FeatureCache, rows: FoldRows, seed: int) -> "RunInfo":
-        """A run that is about to begin on some rows of a cache."""
+    def of_cache(cls, cache: FeatureCache, rows: FoldRows, config: TrainConfig, seed: int) -> "RunInfo":
+        """A run of `config` that is about to begin on some rows of a cache."""
         meta = cache.meta
         return cls(
             cache_path=cache.place.resolved(),
@@ -98,6 +99,7 @@ class RunInfo:
             selection=rows.rule,
             clips_sha256=cache.clips_sha256(),
             training_sha256=rows.training_sha256(),
+            num_tokens=meta.num_tokens if config.model.has_patch_tokens else 0,
         )
 
     @property
@@ -129,6 +131,7 @@ class RunInfo:
             "num_frames",
             "embed_width",
             "encoder_width",
+            *(["num_tokens"] if self.num_tokens else []),
         )
         found = differences(
             {name: getattr(self, name) for name in names}, {name: getattr(meta, name) for name in names}
@@ -136,7 +139,8 @@ class RunInfo:
         if found:
             msg = (
                 f"This run ('here') does not fit the cache '{where}' ('there'): {'; '.join(found)}. "
-                "Evaluate on a cache with the same classes and encoder."
+                "Evaluate on a cache with the same classes and encoder"
+                f"{' and --tokens' if self.num_tokens else ''}."
             )
             raise CheckpointError(msg)
 
@@ -286,6 +290,9 @@ def _require_types(info: RunInfo) -> None:
         if not 1 <= getattr(info, name) <= _LARGEST_SIZE:
             msg = f"{name} is {repr(getattr(info, name))[:_SHOWN]}; allowed: 1 to {_LARGEST_SIZE}"
             raise ValueError(msg)
+    if info.num_tokens < 0:
+        msg = f"num_tokens is {repr(info.num_tokens)[:_SHOWN]}; allowed: 0 or more"
+        raise ValueError(msg)
 
 
 def _read(run_dir: Path, name: str) -> str:

@@ -68,8 +68,10 @@ class ModelConfig:
     tfe_form: ``query_stream`` is residual along the queries; ``literal`` is eqs. 5-10 to the
     letter, each block's output being the next one's keys and values.
     tfe_keys: ``joint`` concatenates the tokens as keys and values; ``crossed`` takes face tokens
-    as keys and scene tokens as values (III-B), one per frame.
-    tfe_tokens: for joint keys, one ``pooled`` token per stream, or one per frame (``frames``).
+    as keys and scene tokens as values (III-B).
+    tfe_tokens: of each stream, one ``pooled`` token; one per frame (``frames``; crossed keys take
+    these for pooled ones, of which there would be no choice); or the pooled one and the ``patches``,
+    averaged over the frames, of a cache made with --tokens grid4 or all.
     tfe_query_std: the deviation of eq. 6. keep_pol_token: V_pol even without a polarity loss.
     """
 
@@ -82,7 +84,7 @@ class ModelConfig:
     frame_encoder_heads: int = 8
     tfe_form: Literal["query_stream", "literal"] = "query_stream"
     tfe_keys: Literal["joint", "crossed"] = "joint"
-    tfe_tokens: Literal["pooled", "frames"] = "pooled"
+    tfe_tokens: Literal["pooled", "frames", "patches"] = "pooled"
     tfe_blocks: int = 12
     tfe_queries: int = 8
     tfe_heads: int = 8
@@ -96,7 +98,7 @@ class ModelConfig:
         require_one_of("model.lstm", self.lstm, ("time", "type"))
         require_one_of("model.tfe_form", self.tfe_form, ("query_stream", "literal"))
         require_one_of("model.tfe_keys", self.tfe_keys, ("joint", "crossed"))
-        require_one_of("model.tfe_tokens", self.tfe_tokens, ("pooled", "frames"))
+        require_one_of("model.tfe_tokens", self.tfe_tokens, ("pooled", "frames", "patches"))
         require_one_of("model.precision", self.precision, _PRECISIONS)
         for name in ("frame_encoder_heads", "tfe_blocks", "tfe_queries", "tfe_heads", "mlp_ratio"):
             require_range(f"model.{name}", getattr(self, name), 1, 1024)
@@ -111,6 +113,16 @@ class ModelConfig:
                 "model.tfe_keys=crossed needs the scene, and model.scene is false; set model.tfe_keys=joint."
             )
             raise ConfigError(msg)
+
+    @property
+    def has_frame_tokens(self) -> bool:
+        """Whether the TFE sees one token per frame and stream."""
+        return self.tfe_tokens == "frames" or (self.tfe_keys == "crossed" and self.tfe_tokens == "pooled")
+
+    @property
+    def has_patch_tokens(self) -> bool:
+        """Whether the TFE sees patch tokens, so that the cache must hold them."""
+        return self.tfe and self.tfe_tokens == "patches"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -251,17 +263,21 @@ def default() -> TrainConfig:
 def paper() -> TrainConfig:
     """Section IV-A to the letter, with the best setting of Table III (12 blocks, 64 vectors)."""
     return TrainConfig(
-        model=ModelConfig(dropout=0.0),
-        optim=OptimConfig(lr=2e-3, batch_size=16, clip_norm=0.0, warmup_steps=0),
-        schedule=ScheduleConfig(stop_patience=0),
+        model=ModelConfig(frame_encoder_depth=2, tfe_blocks=12, tfe_queries=8, dropout=0.0),
+        prompts=PromptConfig(length=64),
+        optim=OptimConfig(lr=2e-3, weight_decay=0.0, batch_size=16, clip_norm=0.0, warmup_steps=0),
+        schedule=ScheduleConfig(
+            max_epochs=60, plateau_factor=1 / 3, plateau_patience=5, stop_patience=0, min_lr=1e-7
+        ),
     )
 
 
 def release() -> TrainConfig:
     """What the authors' code release does where it differs from their paper."""
     return TrainConfig(
-        model=ModelConfig(lstm="type", frame_encoder_depth=12, dropout=0.0),
-        optim=OptimConfig(lr=2e-4, weight_decay=1e-6, clip_norm=0.0, warmup_steps=0),
+        model=ModelConfig(lstm="type", frame_encoder_depth=12, tfe_blocks=12, tfe_queries=8, dropout=0.0),
+        prompts=PromptConfig(length=64),
+        optim=OptimConfig(lr=2e-4, weight_decay=1e-6, batch_size=32, clip_norm=0.0, warmup_steps=0),
         schedule=ScheduleConfig(max_epochs=40, plateau_factor=0.3, plateau_patience=2, stop_patience=0),
     )
 

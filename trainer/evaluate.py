@@ -13,8 +13,9 @@ from pipeline.store.place import Place, Where
 from pipeline.store.reader import FeatureCache
 from pipeline.types import Ints
 from trainer import plots
-from trainer.batches import ClipData, fold_rows, load_clips
+from trainer.batches import ClipData, load_clips
 from trainer.checkpoint import RunInfo, load_checkpoint
+from trainer.folds import fold_rows
 from trainer.metrics import Metrics, confusion_matrix
 from trainer.model import OusModel, pick_device
 

@@ -1,6 +1,7 @@
 """The OUS model (Fig. 3): a batch of cached features -> one output feature per clip, and logits.
 
-Letters: B batch; T frames; F embedding width; D encoder width; C classes; P polarities (3).
+Letters: B batch; T frames; F embedding width; D encoder width; J kept tokens of a picture; C classes;
+P polarities (3).
 """
 
 from dataclasses import dataclass
@@ -60,7 +61,7 @@ class OusModel(nn.Module):
         model, width = config.model, shape.embed_width
         self.precision: Precision = model.precision
         self.logit_scale = config.losses.logit_scale
-        self.frame_tokens = model.tfe_tokens == "frames" or model.tfe_keys == "crossed"
+        self.frame_tokens = model.has_frame_tokens
         self.scale_face = Standardise((width,))
         self.early_fusion = EarlyFusion(width, model.lstm)
         self.frame_encoder = FrameEncoder(
@@ -80,6 +81,7 @@ class OusModel(nn.Module):
             early = (NUM_EARLY_BLOCKS, len(EARLY_STATISTICS), shape.encoder_width)
             self.scale_early = Standardise(early)
             self.polarity_encoder = PolarityEncoder(shape.encoder_width, width)
+        self.project_patches = nn.Linear(shape.encoder_width, width) if model.has_patch_tokens else None
         self.fusion = TypeFusionEncoder(width, model) if model.tfe else None
         self.head = nn.Linear(width, width)
 
@@ -99,7 +101,10 @@ class OusModel(nn.Module):
                 pooled = [x for x in (face_BF, scene_BF, v_pol_BF) if x is not None]
                 fused_BF = torch.stack(pooled).mean(dim=0)
             else:
-                tokens = self._tokens(face_BTF, scene_BTF, face_BF, scene_BF, v_pol_BF, valid_BT)
+                if self.frame_tokens:
+                    tokens = self._frame_tokens(face_BTF, scene_BTF, v_pol_BF, valid_BT)
+                else:
+                    tokens = self._pooled_tokens(batch, face_BF, scene_BF, v_pol_BF)
                 fused_BF = self.fusion(tokens).mean(dim=1)
             output_BF = self.head(fused_BF)
         output_BF = functional.normalize(output_BF.float(), dim=-1)
@@ -134,26 +139,46 @@ class OusModel(nn.Module):
         v_pol_BF, logits_BP = self.polarity_encoder(self.scale_early(batch.early_BKZD))
         return v_pol_BF, logits_BP
 
-    def _tokens(
+    def _frame_tokens(
         self,
         face_BTF: torch.Tensor,
         scene_BTF: torch.Tensor | None,
-        face_BF: torch.Tensor,
-        scene_BF: torch.Tensor | None,
         v_pol_BF: torch.Tensor | None,
         valid_BT: torch.Tensor,
     ) -> Tokens:
-        if self.frame_tokens:
-            scenes = None if scene_BTF is None or self.align_scene is None else self.align_scene(scene_BTF)
-            return Tokens(
-                face_BSF=self.align_face(face_BTF), scene_BSF=scenes, polarity_BF=v_pol_BF, valid_BS=valid_BT
-            )
+        """One token per frame and stream, aligned like the pooled ones."""
+        scenes = None if scene_BTF is None or self.align_scene is None else self.align_scene(scene_BTF)
         return Tokens(
-            face_BSF=face_BF[:, None],
-            scene_BSF=None if scene_BF is None else scene_BF[:, None],
-            polarity_BF=v_pol_BF,
-            valid_BS=valid_BT.new_ones(len(valid_BT), 1),
+            face_BSF=self.align_face(face_BTF), scene_BSF=scenes, polarity_BF=v_pol_BF, valid_BS=valid_BT
         )
+
+    def _pooled_tokens(
+        self,
+        batch: Batch,
+        face_BF: torch.Tensor,
+        scene_BF: torch.Tensor | None,
+        v_pol_BF: torch.Tensor | None,
+    ) -> Tokens:
+        """V_ft and V_st, each followed by its stream's patch tokens where the config has them."""
+        face_BSF = torch.cat(
+            [face_BF[:, None], *self._patches(batch.face_patches_BJD, self.align_face)], dim=1
+        )
+        scene_BSF = None
+        if scene_BF is not None:
+            patches = self._patches(batch.scene_patches_BJD, self.align_scene)
+            scene_BSF = torch.cat([scene_BF[:, None], *patches], dim=1)
+        return Tokens(
+            face_BSF=face_BSF,
+            scene_BSF=scene_BSF,
+            polarity_BF=v_pol_BF,
+            valid_BS=batch.valid_BT.new_ones(face_BSF.shape[:2]),
+        )
+
+    def _patches(self, patches_BJD: torch.Tensor | None, align: Align | None) -> list[torch.Tensor]:
+        """A stream's patch tokens, projected (one projection for both streams) and aligned; or nothing."""
+        if self.project_patches is None or patches_BJD is None or align is None:
+            return []
+        return [align(self.project_patches(patches_BJD))]
 
 
 def bf16_on(precision: Precision, device: torch.device) -> bool:

@@ -19,10 +19,11 @@ from pipeline.errors import OusError
 from pipeline.store.place import Where
 from pipeline.store.reader import FeatureCache
 from trainer import plots
-from trainer.batches import ClipData, FoldRows, fold_rows, load_clips, polarity_labels, require_polarities
+from trainer.batches import ClipData, load_clips
 from trainer.checkpoint import RunInfo, create_run_dir, require_new, save_info, save_weights
 from trainer.config import TrainConfig
 from trainer.evaluate import score
+from trainer.folds import FoldRows, fold_rows, polarity_labels, require_polarities
 from trainer.losses import training_loss
 from trainer.model import FeatureShape, OusModel, pick_device
 from trainer.optim import Progress, build_adam, step, warmed_up
@@ -156,7 +157,7 @@ def train(
         with FeatureCache.open(cache) as features:
             rows = fold_rows(features, fold, config.data, seed)
             run = _prepare(features, rows, config, seed, place, encoder_weights)
-            info = RunInfo.of_cache(features, rows, seed)
+            info = RunInfo.of_cache(features, rows, config, seed)
         create_run_dir(run_dir, config, info)
         reports, info = _epochs(run, run_dir, info, on_epoch)
     records = [asdict(report) for report in reports]

@@ -1,0 +1,139 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.errors import ConfigError
+from pipeline.store.reader import FeatureCache
+from pipeline.types import Split, Status
+from tests.tiny_cache import CLASSES, tiny_cache, tiny_meta
+from trainer.config import DataConfig
+from trainer.folds import fold_number, fold_rows, hold_out, polarity_labels, require_polarities
+
+N = 48
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    with FeatureCache.open(tiny_cache(tmp_path_factory.mktemp("cache") / "feats.zarr")) as opened:
+        yield opened
+
+
+def membership(**rows):
+    array = np.full((N, 1), Split.TRAIN, dtype=np.uint8)
+    for name, (start, stop) in rows.items():
+        array[start:stop] = Split[name.upper()]
+    return array
+
+
+def opened(tmp_path, **static):
+    return FeatureCache.open(tiny_cache(tmp_path / "feats.zarr", **static))
+
+
+def test_holdout_takes_a_tenth_of_every_class_of_the_training_fold(cache):
+    rows = fold_rows(cache, 1, DataConfig(), seed=0)
+    label = cache.read("label")
+    assert (rows.rule, rows.left_out) == ("holdout", {})
+    assert np.array_equal(np.sort(np.concatenate([rows.train, rows.validation])), np.arange(32))
+    assert np.array_equal(rows.test, np.arange(32, 48))
+    assert np.bincount(label[rows.validation]).tolist() == [1, 1, 1]
+
+
+def test_holdout_depends_on_the_seed_alone(cache):
+    drawn = [fold_rows(cache, 1, DataConfig(), seed=seed).validation.tolist() for seed in (0, 0, 1)]
+    assert drawn[0] == drawn[1] != drawn[2]
+
+
+@given(st.lists(st.integers(0, 3), min_size=1, max_size=80), st.floats(0.01, 0.5), st.integers(0, 5))
+def test_holdout_is_a_stratified_partition(labels, share, seed):
+    label = np.array(labels)
+    train, held = hold_out(np.arange(len(label)), label, share, seed)
+    assert sorted([*train, *held]) == list(range(len(label)))
+    for count, held_count in zip(np.bincount(label), np.bincount(label[held], minlength=4), strict=False):
+        assert held_count == (min(max(1, int(share * count + 0.5)), count - 1) if count else 0)
+
+
+def test_validation_clips_of_the_data_set_are_taken_when_there_are_any(tmp_path):
+    with opened(tmp_path, membership=membership(validation=(20, 30), test=(30, 48))) as cache:
+        rows = fold_rows(cache, 1, DataConfig(), seed=0)
+        assert (rows.rule, rows.validation.tolist()) == ("given", list(range(20, 30)))
+        held = fold_rows(cache, 1, DataConfig(validation="holdout"), seed=0)
+        assert held.left_out == {"marked validation while data.validation=holdout": 10}
+        assert held.validation.max() < 20
+
+
+@pytest.mark.parametrize(("rule", "start", "stop"), [("test", 32, 48), ("train", 0, 32)])
+def test_selecting_on_test_or_train_is_possible_and_named(cache, rule, start, stop):
+    rows = fold_rows(cache, 1, DataConfig(validation=rule), seed=0)
+    assert (rows.rule, rows.validation.tolist()) == (rule, list(range(start, stop)))
+    assert rows.train.tolist() == list(range(32))
+
+
+def test_clips_without_features_or_label_are_left_out_and_counted(tmp_path):
+    status = np.full(N, Status.DONE, dtype=np.uint8)
+    status[[0, 1]], status[2], status[3], status[40] = (
+        Status.FAILED, Status.PENDING, Status.DONE_WITHOUT_FACE, Status.FAILED,
+    )  # fmt: skip
+    label = (np.arange(N) % 3).astype(np.int16)
+    label[[4, 5, 6, 41]] = -1
+    with opened(tmp_path, status=status, label=label) as cache:
+        rows = fold_rows(cache, 1, DataConfig(), seed=0)
+    assert rows.left_out == {"failed": 3, "pending": 1, "unlabelled": 4}
+    used = {*rows.train, *rows.validation, *rows.test}
+    assert used == set(range(N)) - {0, 1, 2, 4, 5, 6, 40, 41}
+
+
+def test_clips_outside_the_fold_are_no_concern_of_it(tmp_path):
+    status = np.full(N, Status.DONE, dtype=np.uint8)
+    status[:10] = Status.FAILED
+    with opened(tmp_path, status=status, membership=membership(absent=(0, 10), test=(40, 48))) as cache:
+        assert fold_rows(cache, 1, DataConfig(), seed=0).left_out == {}
+
+
+def test_an_empty_split_is_refused_with_the_counts(tmp_path):
+    with opened(tmp_path, membership=membership()) as cache:
+        rows = fold_rows(cache, 1, DataConfig(validation="given"), seed=0)
+    with pytest.raises(
+        ConfigError, match=r"Fold '1' has no usable clips in split 'test' \(train 48, validation 0"
+    ):
+        rows.of("test")
+    with pytest.raises(ConfigError, match="data.validation is given; others: holdout, test, train "):
+        rows.of("validation")
+    with pytest.raises(ConfigError, match="split is 'dev'; allowed: train, validation, test"):
+        rows.of("dev")
+
+
+def test_folds_go_by_name_or_by_number():
+    meta = tiny_meta(fold_names=("fd1", "fd2"))
+    assert [fold_number(meta, fold) for fold in ("fd2", 1, 2)] == [1, 0, 1]
+    with pytest.raises(ConfigError, match="fold is 3; this cache has 2: fd1, fd2"):
+        fold_number(meta, 3)
+
+
+def test_polarity_map_speaks_for_its_classes(cache):
+    config = DataConfig(polarity_map=("neutral:positive",))
+    label = cache.read("label")
+    changed, plain = polarity_labels(cache, config), polarity_labels(cache, DataConfig())
+    assert (changed[label == CLASSES.index("neutral")] == 2).all()
+    others = label != CLASSES.index("neutral")
+    assert np.array_equal(changed[others], plain[others])
+    with pytest.raises(ConfigError, match="names class 'joy'; this cache has: happiness, neutral, sadness"):
+        polarity_labels(cache, DataConfig(polarity_map=("joy:positive",)))
+
+
+def test_unknown_polarity_is_an_error_that_names_three_ways_out(tmp_path):
+    polarity = np.full(N, 1, dtype=np.int8)
+    polarity[[0, 3, 2]] = -1
+    with opened(tmp_path, polarity=polarity) as cache:
+        polarity_N = polarity_labels(cache, DataConfig())
+        require_polarities(cache, polarity_N, np.arange(4, N))
+        with pytest.raises(
+            ConfigError, match="3 clips of happiness, sadness have no known polarity"
+        ) as caught:
+            require_polarities(cache, polarity_N, np.arange(N))
+    for way in (
+        "'polarity' column",
+        "--set data.polarity_map=happiness:positive",
+        "--set model.polarity=false",
+    ):
+        assert way in str(caught.value)

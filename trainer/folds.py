@@ -1,0 +1,148 @@
+"""A cache and a fold -> the rows that train, that validate and that test, and their polarities."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.config import require_one_of
+from pipeline.errors import ConfigError
+from pipeline.fingerprint import sha256_json
+from pipeline.store.meta import CacheMeta
+from pipeline.store.reader import FeatureCache
+from pipeline.types import Ints, Polarity, Split, Status
+from trainer.config import DataConfig
+
+_RULES = ("holdout", "given", "test", "train")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoldRows:
+    """The cache rows of one fold, by what they are for.
+
+    rule: how the checkpoint is selected: holdout, given, test or train.
+    left_out: why clips of the fold are not used, and how many.
+    """
+
+    fold_name: str
+    train: Ints
+    validation: Ints
+    test: Ints
+    rule: str
+    left_out: Mapping[str, int]
+
+    def training_sha256(self) -> str:
+        """A hash of which rows train and which validate: it differs once more clips are done."""
+        return sha256_json([self.train.tolist(), self.validation.tolist()])
+
+    def of(self, split: str) -> Ints:
+        """The rows of a split by its name. Raises ConfigError when it is unknown or empty."""
+        splits = {"train": self.train, "validation": self.validation, "test": self.test}
+        require_one_of("split", split, tuple(splits))
+        if not len(splits[split]):
+            counts = [f"{name} {len(rows)}" for name, rows in splits.items()]
+            left_out = [f"{count} {reason}" for reason, count in self.left_out.items()]
+            remedy = ""
+            if split == "test":
+                remedy = " Measure another one with --split train, or mark test clips in the data set."
+            if split == "validation":
+                others = ", ".join(rule for rule in _RULES if rule != self.rule)
+                remedy = (
+                    f" data.validation is {self.rule}; others: {others} (holdout needs two clips a class). "
+                    "With a handful of clips: --set data.validation=train."
+                )
+            msg = (
+                f"Fold '{self.fold_name}' has no usable clips in split '{split}' "
+                f"({', '.join(counts)}; left out: {', '.join(left_out) or 'none'}).{remedy}"
+            )
+            raise ConfigError(msg)
+        return splits[split]
+
+
+def fold_number(meta: CacheMeta, fold: int | str) -> int:
+    """The column of a fold, given by its name or, where no fold has that name, its number from 1."""
+    names, text = meta.fold_names, str(fold)
+    if text in names:
+        return names.index(text)
+    if text.isdecimal() and 1 <= int(text) <= len(names):
+        return int(text) - 1
+    msg = f"fold is {fold!r}; this cache has {len(names)}: {', '.join(names)}."
+    raise ConfigError(msg)
+
+
+def fold_rows(cache: FeatureCache, fold: int | str, config: DataConfig, seed: int) -> FoldRows:
+    """Who trains, validates and tests in a fold of the cache; the same for the same seed."""
+    column = fold_number(cache.meta, fold)
+    membership_N = cache.read("membership")[:, column]
+    label_N, status_N = cache.read("label"), cache.read("status")
+    in_fold = membership_N != Split.ABSENT
+    done = (status_N == Status.DONE) | (status_N == Status.DONE_WITHOUT_FACE)
+    left_out = {
+        "pending": int((in_fold & (status_N == Status.PENDING)).sum()),
+        "failed": int((in_fold & (status_N == Status.FAILED)).sum()),
+        "unlabelled": int((in_fold & done & (label_N < 0)).sum()),
+    }
+    usable = in_fold & done & (label_N >= 0)
+    train, given, test = (
+        np.flatnonzero(usable & (membership_N == split))
+        for split in (Split.TRAIN, Split.VALIDATION, Split.TEST)
+    )
+    rule: str = config.validation
+    if rule == "auto":
+        rule = "given" if len(given) else "holdout"
+    if rule != "given":
+        left_out[f"marked validation while data.validation={rule}"] = len(given)
+    if rule == "holdout":
+        train, validation = hold_out(train, label_N, config.holdout_share, seed)
+    else:
+        validation = {"given": given, "test": test, "train": train}[rule]
+    return FoldRows(
+        fold_name=cache.meta.fold_names[column],
+        train=train,
+        validation=validation,
+        test=test,
+        rule=rule,
+        left_out={reason: count for reason, count in left_out.items() if count},
+    )
+
+
+def hold_out(rows: Ints, label_N: Ints, share: float, seed: int) -> tuple[Ints, Ints]:
+    """Split rows into training and held-out ones, the share taken from every class.
+
+    Of a class with two clips or more, at least one is held out and one kept; a single clip trains.
+    """
+    generator = np.random.default_rng(seed)
+    held = [np.empty(0, dtype=np.int64)]
+    for label in np.unique(label_N[rows]):
+        of_class = rows[label_N[rows] == label]
+        count = min(max(1, int(share * len(of_class) + 0.5)), len(of_class) - 1)
+        held.append(generator.permutation(of_class)[:count])
+    validation = np.sort(np.concatenate(held))
+    return np.setdiff1d(rows, validation), validation
+
+
+def polarity_labels(cache: FeatureCache, config: DataConfig) -> Ints:
+    """The polarity of every clip [N]: the cache's, overridden by `data.polarity_map`; -1 unknown."""
+    names = cache.meta.class_names
+    polarity_N = cache.read("polarity").astype(np.int64)
+    label_N = cache.read("label")
+    for name, polarity in config.polarities().items():
+        if name not in names:
+            msg = f"data.polarity_map names class {name!r}; this cache has: {', '.join(names)}."
+            raise ConfigError(msg)
+        polarity_N[label_N == names.index(name)] = polarity
+    return polarity_N
+
+
+def require_polarities(cache: FeatureCache, polarity_N: Ints, rows: Ints) -> None:
+    """Raise ConfigError when the polarity of any of the rows is unknown."""
+    unknown = rows[polarity_N[rows] == Polarity.UNKNOWN]
+    if len(unknown):
+        labels = np.unique(cache.read("label")[unknown])
+        classes = ", ".join(cache.meta.class_names[label] for label in labels)
+        msg = (
+            f"{len(unknown)} clips of {classes} have no known polarity; give the data set a 'polarity' "
+            f"column, or --set data.polarity_map={cache.meta.class_names[labels[0]]}:positive,... "
+            "(positive, neutral, negative), or train without it: --set model.polarity=false."
+        )
+        raise ConfigError(msg)
