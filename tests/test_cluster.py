@@ -92,7 +92,9 @@ def test_a_worker_process_that_cannot_be_started_is_one_line(monkeypatch):
         raise RuntimeError(msg)
 
     monkeypatch.setattr(connect, "SpecCluster", refused)
-    with pytest.raises(OusError, match=r"^1 worker process could not be started \(Nanny failed to start.\);"):
+    with pytest.raises(
+        OusError, match=r"^The cluster of 1 worker process could not be started \(Nanny failed to start.\);"
+    ):
         ClusterCrew.on_cores(1, StubSetup())
 
 

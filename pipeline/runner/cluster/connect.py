@@ -109,7 +109,7 @@ def _started(environments: Sequence[dict[str, str]], cores: Cores, where: str) -
         cluster = SpecCluster(workers=workers, scheduler=scheduler, silence_logs=_LOGGED)
     except RuntimeError as error:
         processes = counted(len(workers), "worker process", "worker processes")
-        msg = f"{processes} could not be started ({first_line(error)}); see above."
+        msg = f"The cluster of {processes} could not be started ({first_line(error)}); see above."
         raise OusError(msg) from error
     return Connection(client=Client(cluster, set_as_default=False), where=where, own=cluster, cores=cores)
 
