@@ -396,6 +396,7 @@ def test_a_note_alone_is_nothing_wrong(tmp_path):
 
 
 @pytest.mark.data
+@pytest.mark.slow
 def test_the_owners_lists_are_in_order(test_data, tmp_path):
     given = test_data / "annotations"
     shutil.copytree(given / "dfew/EmoLabel_DataSplit", tmp_path / "dfew/EmoLabel_DataSplit")

@@ -9,6 +9,7 @@ import typer
 
 from pipeline.commands.options import (
     EXIT_FAILED_CHECK,
+    EXIT_INTERRUPTED,
     AllClips,
     Dataset,
     Detector,
@@ -23,7 +24,7 @@ from pipeline.commands.options import (
     read_options,
     root_of,
 )
-from pipeline.terminal import answer, progress_bar
+from pipeline.terminal import answer, progress_bar, say
 
 app = typer.Typer(
     no_args_is_help=True, rich_markup_mode=None, help="A data set before extraction: checked, and shown."
@@ -56,7 +57,12 @@ def data_check(
             start(total)
             return lambda: advance(1)
 
-        report = check(dataset, root or root_of(dataset), options, bar)
+        try:
+            report = check(dataset, root or root_of(dataset), options, bar)
+        except KeyboardInterrupt:
+            bars.close()
+            say("stopped; the data set is as it was")
+            raise typer.Exit(EXIT_INTERRUPTED) from None
     answer(report, json_)
     if report.is_wrong:
         raise typer.Exit(EXIT_FAILED_CHECK)

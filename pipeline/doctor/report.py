@@ -12,7 +12,7 @@ from pipeline.errors import counted
 from pipeline.types import Split
 
 _WIDTH = 110
-_SHORT_NAME = 9
+_SHORT_NAME, _SHORTER_NAME, _MANY_CLASSES = 9, 8, 7
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,7 +110,8 @@ class DoctorReport:
         is_published = any(count.published is not None for count in self.counts)
         classes = self.class_names if len(self.class_names) <= _MOST_CLASSES else ()
         heads = ["fold", "split", "clips", *(["published"] if is_published else [])]
-        rows = [[*heads, *(name[:_SHORT_NAME] for name in classes)]]
+        letters = _SHORT_NAME if len(classes) <= _MANY_CLASSES else _SHORTER_NAME
+        rows = [[*heads, *(name[:letters] for name in classes)]]
         for count in self.counts:
             known = ["-" if count.published is None else str(count.published)] if is_published else []
             first = [count.fold, count.split.name.lower(), str(count.num_clips), *known]
