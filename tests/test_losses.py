@@ -140,3 +140,42 @@ def test_streams_reading_adds_eq_3_to_the_class_contrast():
         outputs(), label, polarity, replace(config, losses=replace(config.losses, contrast="streams"))
     )
     torch.testing.assert_close(added.contrast - alone.contrast, stream_contrast(SCENE, FACE, 10.0))
+
+
+FACE_AND_SCENE_PER_SAMPLE = 1 - (24 / 25 + 0) / 2
+EQ_3 = (math.log(1 + math.exp(-1.6)) + math.log(1 + math.exp(8))) / 2
+CLASS_LOSSES = (math.log(1 + math.exp(-2)), math.log(1 + math.exp(1)))
+
+
+@pytest.mark.parametrize(
+    ("losses", "part", "expected"),
+    [
+        ({"similarity": "per_sample"}, "similarity", FACE_AND_SCENE_PER_SAMPLE),
+        ({"reduction": "sum"}, "polarity", 2 * math.log(3)),
+        ({"reduction": "sum"}, "contrast", sum(CLASS_LOSSES)),
+        ({"contrast": "batch"}, "contrast", sum(CLASS_LOSSES) / 2),  # one sample of each class: the same
+        ({"contrast": "batch", "reduction": "sum"}, "contrast", sum(CLASS_LOSSES)),
+        ({"contrast": "streams", "logit_scale": 10.0}, "contrast", sum(CLASS_LOSSES) / 2 + EQ_3),
+    ],
+)
+def test_each_reading_reaches_the_training_loss(losses, part, expected):
+    config = TrainConfig(losses=LossConfig(**losses))
+    parts = training_loss(outputs(), torch.tensor([0, 1]), torch.tensor([2, 0]), config)
+    assert float(getattr(parts, part)) == pytest.approx(expected, abs=1e-5)
+
+
+def test_batch_contrast_in_the_training_loss_leaves_the_own_class_out():
+    config = TrainConfig(losses=LossConfig(contrast="batch"))
+    parts = training_loss(outputs(), torch.tensor([0, 0]), torch.tensor([2, 0]), config)
+    assert float(parts.contrast) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("gate", "alpha", "is_global"),
+    [("contrast", 0.73, False), ("contrast", 0.71, True), ("total", 1.93, True), ("total", 1.95, False)],
+)
+def test_gate_and_alpha_reach_the_training_loss(gate, alpha, is_global):
+    # contrast 0.720; with similarity 0.126 and polarity log 3 the total is 1.945
+    config = TrainConfig(losses=LossConfig(gate=gate, alpha=alpha))
+    parts = training_loss(outputs(), torch.tensor([0, 1]), torch.tensor([2, 0]), config)
+    assert bool(parts.is_global) == is_global
