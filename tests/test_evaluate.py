@@ -44,7 +44,11 @@ def test_lines_for_people_hold_the_warning_the_numbers_and_the_files(run):
     assert lines[0].startswith("!! RANDOM ENCODER WEIGHTS")
     assert lines[1] == "tiny, fold 1, test split: 16 clips"
     assert lines[2].split()[:2] == ["WAR", f"{result.metrics.war:.2%}"]
-    assert lines[4].split() == ["happiness", f"{result.metrics.recalls[0]:.2%}", "of", "5", "clips"]
+    low, high = result.metrics.intervals.war
+    assert lines[2].split()[2:] == ["95%", f"{low:.2%}", "to", f"{high:.2%}"]
+    low, high = result.metrics.intervals.recalls[0]
+    recall = f"happiness {result.metrics.recalls[0]:.2%} 95% {low:.2%} to {high:.2%}, 5 clips"
+    assert " ".join(lines[4].split()) == recall
     assert lines[-1] == f"wrote {run[1].run_dir / 'confusion.png'}"
 
 

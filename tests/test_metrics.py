@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -7,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torchmetrics.functional.classification import multiclass_confusion_matrix, multiclass_recall
 
-from trainer.metrics import Metrics, confusion_matrix, wilson
+from pipeline.errors import ConfigError
+from trainer.metrics import Metrics, bootstrap, confusion_matrix, merged, wilson
 
 NAMES = ("happiness", "sadness", "neutral")
 
@@ -65,23 +67,91 @@ def test_wilson_interval_holds_the_share_and_stays_inside_0_1(right):
     assert high - low > 0.2
 
 
-def test_uar_interval_holds_uar_narrows_with_clips_and_has_width_at_the_ends():
+def draws(right, support, count=200_000, seed=3):
+    return bootstrap(np.array(right), np.array(support), count, np.random.default_rng(seed))
+
+
+def test_bootstrap_of_two_clips_by_hand():
+    """One right and one wrong clip, of two classes: both are drawn (1/2), or one of them twice (1/4 each)."""
+    war, uar, recall = draws([1, 0], [1, 1])
+    shares = [np.mean(uar == value) for value in (0.0, 0.5, 1.0)]
+    assert shares == pytest.approx([0.25, 0.5, 0.25], abs=0.01)
+    assert np.array_equal(war, uar)
+    assert np.isnan(recall[:, 0]).mean() == pytest.approx(0.25, abs=0.01)  # class 0 was not drawn
+    assert np.nanmin(recall[:, 0]) == 1.0
+    assert np.nanmax(recall[:, 1]) == 0.0
+
+
+def test_bootstrap_of_war_has_the_deviation_of_a_share():
+    war, _, recall = draws([30, 10], [40, 60])
+    assert war.mean() == pytest.approx(0.4, abs=1e-3)
+    assert war.std() == pytest.approx(np.sqrt(0.4 * 0.6 / 100), rel=0.01)
+    assert recall[:, 0].mean() == pytest.approx(0.75, abs=1e-3)
+
+
+def test_bootstrap_is_clips_drawn_with_replacement():
+    """The plain way, clip by clip, gives the same percentiles."""
+    label = np.repeat([0, 1, 2], [50, 20, 16])
+    right = np.concatenate([np.arange(50) < 40, np.arange(20) < 9, np.arange(16) < 4])
+    drawn = np.random.default_rng(0).integers(len(label), size=(20_000, len(label)))
+    recalls = [
+        (right[drawn] & (label[drawn] == c)).sum(axis=1) / (label[drawn] == c).sum(axis=1) for c in range(3)
+    ]
+    war, uar, recall = draws([40, 9, 4], [50, 20, 16])
+    for fast, plain in (
+        (war, right[drawn].mean(axis=1)),
+        (uar, np.mean(recalls, axis=0)),
+        (recall[:, 1], recalls[1]),
+    ):
+        np.testing.assert_allclose(
+            np.nanpercentile(fast, [2.5, 50, 97.5]), np.nanpercentile(plain, [2.5, 50, 97.5]), atol=0.012
+        )
+
+
+def test_intervals_are_seeded_hold_their_numbers_and_narrow_with_clips():
     few, many = (
         metrics([[8, 2, 0], [1, 1, 0], [0, 4, 4]]),
         metrics([[800, 200, 0], [100, 100, 0], [0, 400, 400]]),
     )
-    perfect = metrics([[5, 0, 0], [0, 5, 0], [0, 0, 5]])
-    for result in (few, many, perfect):
-        low, high = result.uar_interval()
-        assert 0 <= low <= result.uar <= high <= 1
-        assert (low, high) == result.uar_interval()
-    assert np.diff(many.uar_interval()) < np.diff(few.uar_interval()) / 5
-    assert np.diff(perfect.uar_interval()) > 0.05
+    for result in (few, many):
+        assert result.intervals == replace(result).intervals
+        assert result.intervals.war[0] < result.war < result.intervals.war[1]
+        assert result.intervals.uar[0] < result.uar < result.intervals.uar[1]
+        for (low, high), recall in zip(result.intervals.recalls, result.recalls, strict=True):
+            assert low <= recall <= high
+    for few_part, many_part in zip(few.intervals.recalls, many.intervals.recalls, strict=True):
+        assert np.diff(many_part) < np.diff(few_part) / 5
+
+
+def test_a_share_of_0_or_1_has_wilsons_interval_and_a_class_without_clips_none():
+    result = metrics([[5, 0, 0], [0, 0, 7], [0, 0, 0]])
+    assert result.intervals.recalls == (wilson(5, 5), wilson(0, 7), None)
+    assert metrics([[5, 0, 0], [0, 5, 0], [0, 0, 5]]).intervals.war == wilson(15, 15)
+
+
+def test_merged_counts_all_clips_together():
+    one, other = metrics([[3, 1, 0], [0, 0, 0], [2, 0, 2]]), metrics([[1, 0, 0], [0, 2, 2], [0, 0, 0]])
+    both = merged([one, other])
+    assert both.confusion.tolist() == [[4, 1, 0], [0, 2, 2], [2, 0, 2]]
+    assert both.war == 8 / 13
+    assert both.uar == pytest.approx((4 / 5 + 2 / 4 + 2 / 4) / 3)
+
+
+def test_other_classes_are_not_counted_together():
+    other = Metrics(class_names=NAMES[::-1], confusion=np.eye(3, dtype=int))
+    with pytest.raises(
+        ConfigError, match="neutral, sadness, happiness cannot be counted together with happiness"
+    ):
+        merged([metrics(np.eye(3, dtype=int)), other])
 
 
 def test_plain_values_name_the_classes_with_every_number():
     values = json.loads(json.dumps(metrics([[3, 1, 0], [0, 0, 0], [2, 0, 2]]).to_dict()))
     assert values["recall"] == {"happiness": 0.75, "sadness": None, "neutral": 0.5}
+    assert values["recall_interval_95"]["sadness"] is None
+    low, high = values["recall_interval_95"]["happiness"]
+    assert low < 0.75 < high
+    assert values["interval_method"].startswith("bootstrap over clips, 10000 draws, seed 0")
     assert values["class_names"] == list(NAMES)
     assert values["confusion"] == [[3, 1, 0], [0, 0, 0], [2, 0, 2]]
 

@@ -11,6 +11,7 @@ In the order of the data:
 ``losses``      outputs and labels           -> similarity, polarity, contrastive loss, and the gate
 ``optim``       gradients                    -> steps: Adam, warm-up, plateau, the rules for stopping
 ``metrics``     labels and predictions       -> confusion matrix, WAR, UAR, intervals
+``spread``      metrics of many runs         -> spread over folds and seeds, mean of folds, pooled folds
 ``checkpoint``  a model                      -> a run directory, and back, refusing what does not fit
 ``train``       a cache                      -> a run directory
 ``evaluate``    a run directory              -> WAR, UAR, per-class recall, confusion

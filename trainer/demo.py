@@ -72,7 +72,7 @@ class DemoReport:
     @property
     def scene_helps(self) -> bool:
         """Whether the full model's whole 95% interval lies above the face-only bound."""
-        return self.full.metrics.war_interval()[0] > self.bound
+        return self.full.metrics.intervals.war[0] > self.bound
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain JSON values."""
@@ -245,5 +245,5 @@ def _processor() -> str:
 
 
 def _row(name: str, result: EvalResult) -> str:
-    low, high = result.metrics.war_interval()
+    low, high = result.metrics.intervals.war
     return f"  {name:<44} {result.metrics.war:7.1%}  (95% {low:.1%} to {high:.1%})"

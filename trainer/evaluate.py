@@ -16,7 +16,7 @@ from trainer import plots
 from trainer.batches import ClipData, load_clips
 from trainer.checkpoint import RunInfo, load_checkpoint
 from trainer.folds import fold_rows
-from trainer.metrics import Metrics, confusion_matrix
+from trainer.metrics import Interval, Metrics, confusion_matrix
 from trainer.model import OusModel, pick_device
 
 
@@ -73,21 +73,26 @@ class EvalResult:
         """For people: WAR and UAR with their intervals, the recalls, what was left out and written."""
         metrics = self.metrics
         support = metrics.confusion.sum(axis=1)
-        recalls = zip(metrics.class_names, metrics.recalls, support, strict=True)
-        rates = (("WAR", metrics.war, metrics.war_interval()), ("UAR", metrics.uar, metrics.uar_interval()))
+        recalls = zip(metrics.class_names, metrics.recalls, metrics.intervals.recalls, support, strict=True)
+        rates = (("WAR", metrics.war, metrics.intervals.war), ("UAR", metrics.uar, metrics.intervals.uar))
         return [
             *(f"!! {banner}" for banner in self.info.banners),
             f"{self.dataset}, fold {self.info.fold}, {self.split} split: {metrics.num_clips} clips",
-            *(f"  {name} {value:7.2%}  (95% {low:.2%} to {high:.2%})" for name, value, (low, high) in rates),
-            *(f"  {name:<16} {_percent(recall):>8}  of {count} clips" for name, recall, count in recalls),
+            *(f"  {name:<16} {value:8.2%}  {_shown(interval)}" for name, value, interval in rates),
+            *(
+                f"  {name:<16} {'no clips':>8}"
+                if recall is None or interval is None
+                else f"  {name:<16} {recall:8.2%}  {_shown(interval)}, {count} clips"
+                for name, recall, interval, count in recalls
+            ),
             *(f"  left out: {count} {why}" for why, count in self.left_out.items() if count),
             *([] if self.same_cache else ["  measured on another cache than it was trained on"]),
             *(f"wrote {path}" for path in self.files),
         ]
 
 
-def _percent(share: float | None) -> str:
-    return "no clips" if share is None else f"{share:.2%}"
+def _shown(interval: Interval) -> str:
+    return f"95% {interval[0]:.2%} to {interval[1]:.2%}"
 
 
 @torch.inference_mode()

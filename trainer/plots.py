@@ -83,7 +83,7 @@ def plot_bounds(
     figure = _figure(8, 1.6 + 0.6 * len(results), banners)
     axes = figure.add_subplot()
     for row, metrics in enumerate(results.values()):
-        low, high = metrics.war_interval()
+        low, high = metrics.intervals.war
         span = [[metrics.war - low], [high - metrics.war]]
         axes.errorbar(metrics.war, row, xerr=span, fmt="o", capsize=5, color="black")
         axes.annotate(
