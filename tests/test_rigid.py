@@ -1,0 +1,109 @@
+import numpy as np
+import pytest
+
+from trainer.rigid import Answers, rigid_report, vote_entropy
+
+NAMES = ("joy", "fear", "anger")
+
+
+def answers(**changes) -> Answers:
+    """Eight clips: 3 both right, 2 won, 1 lost, 1 from wrong to wrong, 1 wrong alike."""
+    values = {
+        "class_names": NAMES,
+        "clip_ids": tuple("abcdefgh"),
+        "label_N": np.array([0, 1, 2, 0, 0, 1, 1, 2]),
+        "face_N": np.array([0, 1, 2, 1, 1, 1, 0, 0]),
+        "full_N": np.array([0, 1, 2, 0, 0, 0, 2, 0]),
+        "polarity_N": np.array([2, 0, 0, 2, 2, 0, 0, -1]),
+    }
+    return Answers(**{**values, **changes})
+
+
+def test_every_clip_is_in_exactly_one_box():
+    found = rigid_report(answers()).overall
+    boxes = (found.both_right, found.gained, found.lost, found.moved, found.both_wrong)
+    assert boxes == (3, 2, 1, 1, 1)
+    assert sum(boxes) == found.num_clips == 8
+    assert found.net == pytest.approx(1 / 8)
+
+
+def test_accuracy_of_the_full_model_is_that_of_the_face_plus_the_net_gain():
+    generator = np.random.default_rng(0)
+    label, face, full = generator.integers(0, 3, (3, 500))
+    ids = tuple(str(n) for n in range(500))
+    many = answers(clip_ids=ids, label_N=label, face_N=face, full_N=full, polarity_N=np.zeros(500, int))
+    found = rigid_report(many)
+    assert np.mean(full == label) == pytest.approx(np.mean(face == label) + found.overall.net)
+    for box in ("gained", "lost", "moved", "both_right", "both_wrong"):
+        assert sum(getattr(row, box) for row in found.by_class) == getattr(found.overall, box)
+
+
+@pytest.mark.parametrize(
+    ("gained", "lost", "expected"),
+    [
+        (0, 0, 1.0),
+        (1, 0, 1.0),
+        (5, 0, 2 * 0.5**5),
+        (9, 1, 2 * 11 / 1024),
+        (1, 9, 2 * 11 / 1024),
+        (4, 4, 1.0),
+    ],
+)
+def test_mcnemars_test_is_exact(gained, lost, expected):
+    n = gained + lost + 3
+    label, face, full = np.zeros(n, int), np.zeros(n, int), np.zeros(n, int)
+    face[:gained] = 1
+    full[gained : gained + lost] = 1
+    ids = tuple(str(k) for k in range(n))
+    found = rigid_report(
+        answers(clip_ids=ids, label_N=label, face_N=face, full_N=full, polarity_N=np.zeros(n, int))
+    )
+    assert found.overall.p_value == pytest.approx(expected)
+
+
+def test_flips_are_told_by_class_polarity_and_direction():
+    found = rigid_report(answers())
+    assert [(row.kind, row.num_clips, row.gained, row.lost) for row in found.by_class] == [
+        ("joy", 3, 2, 0),
+        ("fear", 3, 0, 1),
+        ("anger", 2, 0, 0),
+    ]
+    assert [row.kind for row in found.by_polarity] == [
+        "positive polarity",
+        "negative polarity",
+        "unknown polarity",
+    ]
+    assert found.moves == (
+        (("joy", "fear", "joy"), 2),
+        (("fear", "fear", "joy"), 1),
+        (("fear", "joy", "anger"), 1),
+    )
+    assert (found.gained, found.lost) == (("d", "e"), ("f",))
+    assert found.by_entropy == ()
+
+
+def test_votes_part_the_clips_by_disagreement():
+    votes = np.full((8, 3), np.nan, dtype=np.float32)
+    votes[0] = 1, 0, 0
+    votes[3] = 0.5, 0.5, 0
+    votes[4] = 0.5, 0.25, 0.25
+    np.testing.assert_allclose(vote_entropy(votes)[[0, 3, 4]], [0.0, 1.0, 1.5], atol=1e-6)
+    assert np.isnan(vote_entropy(votes)[1])
+    found = rigid_report(answers(votes_NC=votes))
+    assert [(row.kind, row.num_clips, row.gained) for row in found.by_entropy] == [
+        ("votes 0 to 0.5 bits", 1, 0),
+        ("votes 1 to 1.5 bits", 1, 1),
+        ("votes 1.5 bits and more", 1, 1),
+    ]
+
+
+def test_the_report_reads_as_a_table():
+    lines = rigid_report(answers()).lines()
+    assert lines[1].split() == ["all", "clips", "8", "2", "1", "1", "+12.5%", "1"]
+    assert lines[-1] == "McNemar's exact test: p = 1 for 2 clips won and 1 lost"
+    assert rigid_report(answers()).to_dict()["overall"]["gained"] == 2
+
+
+def test_answers_of_different_numbers_of_clips_are_refused():
+    with pytest.raises(ValueError, match="one of each kind per clip"):
+        answers(face_N=np.array([0]))

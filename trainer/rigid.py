@@ -1,0 +1,191 @@
+"""The Rigid Cognitive Problem (I and III of the paper), measured: what the scene changes, clip by clip.
+
+A model that sees faces only and one that sees the scene too answer the same clips. Where the answers
+differ, the scene decided: for the better, for the worse, or from one wrong answer to another.
+
+Letters: C classes; N clips.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.stats import binomtest
+
+from pipeline.types import Floats, Ints, Polarity
+
+ENTROPY_BINS = ((0.0, 0.5), (0.5, 1.0), (1.0, 1.5), (1.5, float("inf")))
+"""Of the annotators' votes, in bits: from clips on which all agree to those on which few do."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answers:
+    """What two models say of N clips, whose own facts stand beside.
+
+    face_N, full_N: the predicted class of the model that sees faces only, and of the full one.
+    polarity_N: of the scene, as `Polarity`. votes_NC: shares of the annotators' votes; NaN, or None for
+    a data set without any.
+    """
+
+    class_names: tuple[str, ...]
+    clip_ids: tuple[str, ...]
+    label_N: Ints
+    face_N: Ints
+    full_N: Ints
+    polarity_N: Ints
+    votes_NC: Floats | None = None
+
+    def __post_init__(self) -> None:
+        sizes = {len(self.clip_ids), *(len(a) for a in (self.label_N, self.face_N, self.full_N))}
+        if sizes != {len(self.polarity_N)} or not self.clip_ids:
+            msg = f"answers of {sizes} clips; one of each kind per clip, and a clip at least, is needed"
+            raise ValueError(msg)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flips:
+    """How many clips of some kind the scene won and lost.
+
+    gained: the face alone misleads, the scene puts it right. lost: the other way round. moved: from one
+    wrong class to another. both_right, both_wrong: alike in both models.
+    """
+
+    kind: str
+    num_clips: int
+    both_right: int
+    gained: int
+    lost: int
+    moved: int
+    both_wrong: int
+
+    @property
+    def net(self) -> float:
+        """What the scene adds to the accuracy on these clips, -1 to 1."""
+        return (self.gained - self.lost) / self.num_clips
+
+    @property
+    def p_value(self) -> float:
+        """McNemar's exact test: how likely so uneven a split is if gain and loss were a fair coin's."""
+        decided = self.gained + self.lost
+        return float(binomtest(self.gained, decided, 0.5).pvalue) if decided else 1.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as plain JSON values."""
+        names = ("kind", "num_clips", "both_right", "gained", "lost", "moved", "both_wrong")
+        return {**{name: getattr(self, name) for name in names}, "net": self.net, "p_value": self.p_value}
+
+
+@dataclass(frozen=True, kw_only=True)
+class RigidReport:
+    """What the scene contributes: in all, by class, by polarity and by the annotators' disagreement.
+
+    moves: (true class, answer of the face, answer of the full model) and how many clips, most first.
+    gained, lost: ids of the clips that the scene decided.
+    """
+
+    overall: Flips
+    by_class: tuple[Flips, ...]
+    by_polarity: tuple[Flips, ...]
+    by_entropy: tuple[Flips, ...]
+    moves: tuple[tuple[tuple[str, str, str], int], ...]
+    gained: tuple[str, ...]
+    lost: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as plain JSON values."""
+        groups = {"by_class": self.by_class, "by_polarity": self.by_polarity, "by_entropy": self.by_entropy}
+        return {
+            "overall": self.overall.to_dict(),
+            **{name: [flips.to_dict() for flips in group] for name, group in groups.items()},
+            "moves": [
+                {"label": label, "face": face, "full": full, "clips": count}
+                for (label, face, full), count in self.moves
+            ],
+            "gained": list(self.gained),
+            "lost": list(self.lost),
+        }
+
+    def lines(self) -> list[str]:
+        """For people: a table of gains and losses, and the verdict of the test."""
+        rows = [self.overall, *self.by_class, *self.by_polarity, *self.by_entropy]
+        width = max(len(row.kind) for row in rows)
+        verdict = (
+            f"McNemar's exact test: p = {self.overall.p_value:.2g} for {self.overall.gained} clips won and "
+            f"{self.overall.lost} lost"
+        )
+        return [
+            f"{'':{width}}  clips  won by the scene  lost  from wrong to wrong    net       p",
+            *(
+                f"{row.kind:{width}}  {row.num_clips:5d}  {row.gained:16d}  {row.lost:4d}  {row.moved:19d}"
+                f"  {row.net:+6.1%}  {row.p_value:6.2g}"
+                for row in rows
+            ),
+            verdict,
+        ]
+
+
+def rigid_report(answers: Answers) -> RigidReport:
+    """Count what the scene changes, over all clips and within each kind of clip that there is."""
+    names = answers.class_names
+    everything = np.ones(len(answers.label_N), dtype=bool)
+    face_right, full_right = answers.face_N == answers.label_N, answers.full_N == answers.label_N
+    changed = answers.face_N != answers.full_N
+    moves: dict[tuple[str, str, str], int] = {}
+    for row in np.flatnonzero(changed).tolist():
+        label, face, full = (names[int(of[row])] for of in (answers.label_N, answers.face_N, answers.full_N))
+        moves[label, face, full] = moves.get((label, face, full), 0) + 1
+    return RigidReport(
+        overall=_flips("all clips", answers, everything),
+        by_class=_groups({name: answers.label_N == c for c, name in enumerate(names)}, answers),
+        by_polarity=_groups(
+            {f"{p.name.lower()} polarity": answers.polarity_N == p for p in reversed(Polarity)}, answers
+        ),
+        by_entropy=_groups(_by_entropy(answers), answers),
+        moves=tuple(sorted(moves.items(), key=lambda move: (-move[1], move[0]))),
+        gained=_ids(answers, ~face_right & full_right),
+        lost=_ids(answers, face_right & ~full_right),
+    )
+
+
+def vote_entropy(votes_NC: Floats) -> Floats:
+    """Entropy of each clip's votes in bits, 0 where all agree; NaN without votes; [N]."""
+    shares = votes_NC.astype(np.float64)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        bits = -np.where(shares > 0, shares * np.log2(shares), 0.0).sum(axis=1)
+    return np.where(np.isnan(shares).any(axis=1), np.nan, np.abs(bits)).astype(np.float32)
+
+
+def _by_entropy(answers: Answers) -> Mapping[str, Any]:
+    if answers.votes_NC is None:
+        return {}
+    bits = vote_entropy(answers.votes_NC)
+    return {
+        f"votes {low:g} to {high:g} bits" if high < float("inf") else f"votes {low:g} bits and more": (
+            (bits >= low) & (bits < high)
+        )
+        for low, high in ENTROPY_BINS
+    }
+
+
+def _groups(chosen: Mapping[str, Any], answers: Answers) -> tuple[Flips, ...]:
+    return tuple(_flips(kind, answers, rows) for kind, rows in chosen.items() if rows.any())
+
+
+def _flips(kind: str, answers: Answers, rows: Any) -> Flips:
+    label, face, full = answers.label_N[rows], answers.face_N[rows], answers.full_N[rows]
+    face_right, full_right = face == label, full == label
+    wrong = ~face_right & ~full_right
+    return Flips(
+        kind=kind,
+        num_clips=len(label),
+        both_right=int((face_right & full_right).sum()),
+        gained=int((~face_right & full_right).sum()),
+        lost=int((face_right & ~full_right).sum()),
+        moved=int((wrong & (face != full)).sum()),
+        both_wrong=int((wrong & (face == full)).sum()),
+    )
+
+
+def _ids(answers: Answers, rows: Sequence[bool] | Any) -> tuple[str, ...]:
+    return tuple(answers.clip_ids[row] for row in np.flatnonzero(rows).tolist())
