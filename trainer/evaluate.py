@@ -9,12 +9,13 @@ import torch
 from torch.nn import functional
 
 from pipeline.errors import CheckpointError
+from pipeline.store.meta import CacheMeta
 from pipeline.store.place import Place, Where
 from pipeline.store.reader import FeatureCache
 from pipeline.types import Ints
 from trainer import plots
 from trainer.batches import ClipData, load_clips
-from trainer.checkpoint import RunInfo, load_checkpoint
+from trainer.checkpoint import Checkpoint, RunInfo, load_checkpoint
 from trainer.folds import fold_rows
 from trainer.metrics import Interval, Metrics, confusion_matrix
 from trainer.model import OusModel, pick_device
@@ -113,12 +114,33 @@ def score(
     )
 
 
-def evaluate(
-    run_dir: Path, split: str = "test", cache: Where | None = None, device: str = "auto"
-) -> EvalResult:
-    """Measure a run's best model on a split of its fold; write confusion.json and confusion.png.
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """A run's answers, clip by clip, on a split of its fold.
 
-    cache: another cache than the one it was trained on; its files are then named after it.
+    place: the cache it was measured on, meta its attributes. row_N: the clips' rows there. data: their
+    features. same_cache, left_out: see `EvalResult`.
+    """
+
+    checkpoint: Checkpoint
+    place: Place
+    meta: CacheMeta
+    split: str
+    row_N: Ints
+    data: ClipData
+    scores: Scores
+    same_cache: bool
+    left_out: dict[str, int]
+
+    def metrics(self) -> Metrics:
+        """The metrics of all these clips together."""
+        return self.scores.metrics(self.checkpoint.info.class_names)
+
+
+def measure(run_dir: Path, split: str = "test", cache: Where | None = None, device: str = "auto") -> Measured:
+    """A run's best model asked about every clip of a split of its fold; nothing is written.
+
+    cache: another cache than the one it was trained on.
     Raises CheckpointError when the run and the cache do not fit, ConfigError for an empty split.
     """
     checkpoint = load_checkpoint(run_dir, pick_device(device))
@@ -130,7 +152,6 @@ def evaluate(
             info.cache_fingerprint,
             info.clips_sha256,
         )
-        dataset = features.meta.dataset
         rows = fold_rows(features, info.fold, config.data, info.seed)
         if split != "test" and not (same_cache and rows.training_sha256() == info.training_sha256):
             msg = (
@@ -139,19 +160,44 @@ def evaluate(
                 "measure --split test."
             )
             raise CheckpointError(msg)
-        data = load_clips(features, rows.of(split), config, pick_device(device))
+        row_N = rows.of(split)
+        data = load_clips(features, row_N, config, pick_device(device))
     places = torch.arange(len(data.label_N))
-    scores = score(checkpoint.model, checkpoint.text_CF, data, places, config.optim.batch_size)
-    stem = "_".join(["confusion", *([split] if split != "test" else []), *([place.stem] if cache else [])])
+    return Measured(
+        checkpoint=checkpoint,
+        place=place,
+        meta=features.meta,
+        split=split,
+        row_N=row_N,
+        data=data,
+        scores=score(checkpoint.model, checkpoint.text_CF, data, places, config.optim.batch_size),
+        same_cache=same_cache,
+        left_out=dict(rows.left_out),
+    )
+
+
+def evaluate(
+    run_dir: Path, split: str = "test", cache: Where | None = None, device: str = "auto"
+) -> EvalResult:
+    """Measure a run's best model on a split of its fold; write confusion.json and confusion.png.
+
+    cache: another cache than the one it was trained on; its files are then named after it.
+    Raises what `measure` raises.
+    """
+    measured = measure(run_dir, split, cache, device)
+    info, dataset = measured.checkpoint.info, measured.meta.dataset
+    stem = "_".join(
+        ["confusion", *([split] if split != "test" else []), *([measured.place.stem] if cache else [])]
+    )
     files = (run_dir / f"{stem}.json", run_dir / f"{stem}.png")
     result = EvalResult(
         dataset=dataset,
         split=split,
-        metrics=scores.metrics(info.class_names),
-        loss=scores.loss,
+        metrics=measured.metrics(),
+        loss=measured.scores.loss,
         info=info,
-        same_cache=same_cache,
-        left_out=dict(rows.left_out),
+        same_cache=measured.same_cache,
+        left_out=measured.left_out,
         files=files,
     )
     files[0].write_text(json.dumps(result.to_dict(), indent=2) + "\n", encoding="utf-8")
