@@ -8,6 +8,7 @@ embedding (768); D width of the encoder (1024); J kept tokens per frame.
 import hashlib
 from dataclasses import dataclass, field
 from enum import IntEnum
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -126,8 +127,8 @@ class ReadOptions:
 
     lists: files, or folders of files, that stand for the owner's lists. label_order: by which name
     bare integers in lists count the classes. all_clips: also clips that are in no list. source: in
-    which form clips are read: ``video``, ``frames``, ``crops`` (faces only, no scene); ``auto`` for the
-    first of video and frames that is there.
+    which form clips are read: ``video``, ``frames``, ``crops`` (faces only, no scene); ``auto`` for
+    videos, or for frames where more of the listed clips are there as frames.
     """
 
     lists: tuple[str, ...] = ()
@@ -164,7 +165,7 @@ class DatasetIndex:
             msg = f"Data set {self.name} at {self.root} has no clips."
             raise DatasetError(msg)
         if len(set(ids)) != len(ids):
-            twice = next(clip_id for clip_id in ids if ids.count(clip_id) > 1)
+            twice = next(one for one, other in pairwise(sorted(ids)) if one == other)
             msg = f"Clip id '{twice}' appears twice in {self.name}; every clip needs its own."
             raise DatasetError(msg)
         _check(ids == sorted(ids), "clips must be in order of their id")

@@ -50,5 +50,6 @@ def tasks(*deeds: str) -> Iterator[BlockTask]:
     """A block of one clip for each deed."""
     for start, deed in enumerate(deeds):
         yield BlockTask(
-            cache="none", root=Path("/none"), start=start, rows=(start,), clips=(CLIP,), fingerprint=deed
-        )
+            cache="none", root=Path("/none"), start=start, rows=(start,), clips=(CLIP,),
+            num_clips=len(deeds), fingerprint=deed,
+        )  # fmt: skip

@@ -52,7 +52,7 @@ def test_clips_that_are_new_are_appended_and_nothing_is_encoded_twice(everything
     times = {p: p.stat().st_mtime_ns for p in kept}
     grown = extract(everything, path)
     assert (grown.processed, grown.counts["pending"]) == (len(OUT), 0)
-    assert f"{len(OUT)} clips are new, and appended to the cache (clips/good0.mp4" in " ".join(grown.notes)
+    assert f"{len(OUT)} clips are new, and `extract` appends them (clips/good0.mp4" in " ".join(grown.notes)
     assert times
     assert {p: p.stat().st_mtime_ns for p in kept} == times
     extract(everything, fresh)
@@ -63,6 +63,18 @@ def test_clips_that_are_new_are_appended_and_nothing_is_encoded_twice(everything
         for name, value in values.items():
             np.testing.assert_array_equal(value, other[clip][name], f"{clip}: {name}")
     assert extract(everything, path).processed == 0
+
+
+def test_workers_that_filled_a_cache_before_know_when_it_has_grown(everything, tmp_path):
+    path, tools = tmp_path / "feats.zarr", small_tools()
+    crew = LocalCrew.of(tools)
+    runner.extract(part(everything, *OUT), tools.config, crew, path)
+    grown = runner.extract(everything, tools.config, crew, path)
+    assert (grown.processed, grown.counts["pending"]) == (len(OUT), 0)
+    extract(everything, tmp_path / "fresh.zarr")
+    fresh = by_id(tmp_path / "fresh.zarr")
+    for clip, values in by_id(path).items():
+        np.testing.assert_array_equal(values["scene/early"], fresh[clip]["scene/early"], clip)
 
 
 def test_a_grown_cache_verifies_and_repairs_by_its_own_order(everything, tmp_path):

@@ -1,5 +1,6 @@
 """Caches of folders of pictures and of ready face crops, all the way: filled, resumed, checked, repaired."""
 
+import dataclasses
 import shutil
 from functools import cache
 
@@ -8,7 +9,7 @@ import pytest
 import zarr
 
 from pipeline.errors import CacheError, DatasetError
-from pipeline.runner import LocalCrew, extract
+from pipeline.runner import LocalCrew, RunOptions, extract
 from pipeline.store.damage import damaged_blocks
 from pipeline.store.reader import FeatureCache
 from pipeline.types import ClipRef, DatasetIndex, Split, Status
@@ -144,3 +145,20 @@ def test_with_another_detector_crops_play_no_part(made, tmp_path):
         assert set(cache.read("status").tolist()) == {Status.DONE_WITHOUT_FACE}
     frames = made / "data/frames/crops"
     assert sizes[1] == sum(path.stat().st_size for path in frames.iterdir())
+
+
+def test_crops_that_come_later_do_not_keep_a_cache_without_them_from_going_on(made, tmp_path):
+    tools, path = small_tools_with(detector={"name": "haar"}), tmp_path / "c.zarr"
+    without, beside = index_of(made / "data", face_paths=False), index_of(made / "data")
+    extract(without, tools.config, LocalCrew.of(tools), path, RunOptions(limit=1))
+    assert extract(beside, tools.config, LocalCrew.of(tools), path).counts["pending"] == 0
+
+
+def test_a_cache_of_crops_is_of_these_crops(made, tmp_path):
+    tools, path, here = crop_tools(), tmp_path / "c.zarr", index_of(made / "data")
+    extract(here, tools.config, LocalCrew.of(tools), path, RunOptions(limit=1))
+    other = dataclasses.replace(
+        here, clips=(dataclasses.replace(here.clips[0], face_path="faces/other"), *here.clips[1:])
+    )
+    with pytest.raises(CacheError, match="face_path of 1 clips, first"):
+        extract(other, tools.config, LocalCrew.of(tools), path)

@@ -59,7 +59,8 @@ def dask(num_blocks: int) -> Measured:
     tasks = (
         BlockTask(
             cache="none", root=Path("/none"), start=n * _CLIPS_PER_BLOCK,
-            rows=tuple(range(_CLIPS_PER_BLOCK)), clips=clips, fingerprint="",
+            rows=tuple(range(_CLIPS_PER_BLOCK)), clips=clips, num_clips=num_blocks * _CLIPS_PER_BLOCK,
+            fingerprint="",
         )
         for n in range(num_blocks)
     )  # fmt: skip

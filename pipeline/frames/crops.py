@@ -36,7 +36,9 @@ def find_crops(folder: PictureFolder, frames: Frames, frame_names: Sequence[str]
     elif borrowed := len(found) - sum(found):
         notes.append(f"{counted(borrowed, 'sampled frame')} without a face crop of its own")
     if reader.broken:
-        notes.append(f"{counted(len(reader.broken), 'face crop')} did not decode: {shown(reader.broken)}")
+        notes.append(
+            f"{counted(len(reader.broken), 'face crop')} did not decode: {shown(list(reader.broken))}"
+        )
     if strangers:
         notes.append(f"{counted(len(strangers), 'face crop')} of no frame: {shown(strangers)}")
     return Crops(
@@ -102,7 +104,7 @@ class _Reader:
 
     def __init__(self, folder: Path) -> None:
         self.pixels: dict[str, Bytes] = {}
-        self.broken: list[str] = []
+        self.broken: dict[str, None] = {}
         self._folder = folder
         self._num_bytes = 0
 
@@ -117,7 +119,7 @@ class _Reader:
             self._refuse_too_many(3 * size[0] * size[1])
         pixels = None if size is None else read_upright(self._folder / name)
         if pixels is None:
-            self.broken.append(name)
+            self.broken[name] = None
             return False
         self._num_bytes += pixels.nbytes
         self.pixels[name] = np.ascontiguousarray(pixels)

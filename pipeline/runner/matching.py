@@ -57,7 +57,8 @@ def match(index: DatasetIndex, cache: FeatureCache) -> Match:
             {name: list(getattr(index, name)) for name in names},
             {name: list(getattr(cache.meta, name)) for name in names},
         )
-        columns = [name for name in _TABLE if not (found and name in LABELLING)]
+        unread = {"face_path"} if not cache.meta.takes_crops else set()  # crops that no feature was made of
+        columns = [n for n in _TABLE if n not in unread and not (found and n in LABELLING)]
         other = {name: _difference(name, here, {n: v[rows] for n, v in there.items()}) for name in columns}
         if signs := other.pop("polarity", ""):
             so = "the cache keeps its own and new clips take the data set's; `cache relabel` changes both"
@@ -89,7 +90,7 @@ def _notes(missing: list[str], new: list[str]) -> tuple[str, ...]:
             "they stay, labels and folds too"
         )
     if new:
-        notes.append(f"{len(new)} clips are new, and appended to the cache ({_first(new)})")
+        notes.append(f"{len(new)} clips are new, and `extract` appends them ({_first(new)})")
     return tuple(notes)
 
 

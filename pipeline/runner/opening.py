@@ -59,7 +59,9 @@ def open_cache(
             CacheWriter.create(place, found.meta, found.table)
         except CacheExistsError:
             found = checked(index, config, brief, place)  # another share of the same job was quicker
-    elif found.num_new:
+        else:
+            return found
+    if found.num_new:
         if not may_grow:
             msg = (
                 f"{found.num_new} clips are not in '{place}' yet, and a share (--blocks) appends none: run "

@@ -75,5 +75,6 @@ def tasks_of(
             start=start,
             rows=tuple(rows),
             clips=tuple(clip for row in rows if (clip := clips[row]) is not None),
+            num_clips=meta.num_clips,
             fingerprint=meta.fingerprint,
         )

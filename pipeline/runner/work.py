@@ -39,8 +39,9 @@ _BLOCK_OF_GPU, _BLOCK_OF_CPU, _BLOCK_OF_ALL_TOKENS = 64, 8, 4
 class BlockTask:
     """Clips of one block that are to be processed; small, so that it travels.
 
-    start: first row of the block. rows: those to process. fingerprint: of the cache, which the
-    worker's models must match.
+    start: first row of the block. rows: those to process. num_clips: of the cache, by which a worker
+    that has written to it before knows that it has grown. fingerprint: of the cache, which the worker's
+    models must match.
     """
 
     cache: str
@@ -48,6 +49,7 @@ class BlockTask:
     start: int
     rows: tuple[int, ...]
     clips: tuple[ClipRef, ...]
+    num_clips: int
     fingerprint: str
 
 
@@ -158,7 +160,7 @@ class Worker:
         """
         self._refuse_other(task)
         began = time.monotonic()
-        writer = self._writer(task.cache)
+        writer = self._writer(task)
         first, end = writer.block_bounds(task.start)
         whole = len(task.rows) == end - first
         arrays = writer.empty_rows(task.start) if whole else writer.read_block(task.start)
@@ -227,11 +229,12 @@ class Worker:
             msg += "; ".join(differences(mine.identity, there)) + ". Use equal workers, or set the precision."
             raise CacheError(msg)
 
-    def _writer(self, cache: str) -> CacheWriter:
+    def _writer(self, task: BlockTask) -> CacheWriter:
         with self._opening:
-            if cache not in self._writers:
-                self._writers[cache] = CacheWriter.resume(cache)
-            return self._writers[cache]
+            writer = self._writers.get(task.cache)
+            if writer is None or writer.meta.num_clips != task.num_clips:
+                writer = self._writers[task.cache] = CacheWriter.resume(task.cache)
+            return writer
 
 
 def _buffer_for(device: torch.device) -> Callable[[int], Bytes]:
