@@ -139,3 +139,27 @@ def test_text_that_is_no_config_is_refused():
         from_toml("[model")
     with pytest.raises(ConfigError, match=r"Unknown setting 'model\.depth'"):
         from_toml("[model]\ndepth = 3")
+
+
+def test_the_papers_numbers_do_not_follow_the_defaults():
+    """`paper` and `release` name every number of theirs, so that better defaults change neither."""
+    paper, release = preset("paper"), preset("release")
+    assert (paper.optim.weight_decay, release.optim.clip_norm, release.optim.warmup_steps) == (0, 0, 0)
+    assert (release.model.tfe_blocks, release.model.tfe_queries, release.prompts.length) == (12, 8, 64)
+    assert (paper.model.frame_encoder_depth, paper.model.tfe_queries) == (2, 8)
+    assert (paper.model.dropout, release.model.dropout) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "frames", "patches"),
+    [
+        ({}, False, False),
+        ({"tfe_tokens": "frames"}, True, False),
+        ({"tfe_keys": "crossed"}, True, False),
+        ({"tfe_keys": "crossed", "tfe_tokens": "patches"}, False, True),
+        ({"tfe": False, "tfe_tokens": "patches"}, False, False),
+    ],
+)
+def test_which_tokens_the_tfe_sees(changes, frames, patches):
+    model = ModelConfig(**changes)
+    assert (model.has_frame_tokens, model.has_patch_tokens) == (frames, patches)
