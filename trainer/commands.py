@@ -1,4 +1,4 @@
-"""`train`, `evaluate` and `demo`: parse, call, print. Nothing heavy is imported before it is needed."""
+"""`train`, `evaluate`, `ablate`, `demo`: parse, call, print. Nothing heavy is imported before its need."""
 
 import sys
 from collections.abc import Callable
@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pipeline.commands.options import EXIT_INTERRUPTED, Cache, Device, EncoderWeights, Json, Settings
-from pipeline.terminal import answer, progress_bar, say
+from pipeline.errors import ConfigError
+from pipeline.terminal import answer, leave_at_once, progress_bar, say
 
 if TYPE_CHECKING:
+    from trainer.ablate import Outcome
     from trainer.train import EpochReport
 
 app = typer.Typer()
@@ -100,3 +102,93 @@ def evaluate(
     from trainer.evaluate import evaluate as evaluate_run
 
     answer(evaluate_run(run, split, cache, device), json_)
+
+
+@app.command(epilog="Example: cli.py report runs/dfew-fold1-seed0 runs/dfew-fold2-seed0 --out report")
+def report(
+    runs: Annotated[list[Path], typer.Argument(help="Directories of training runs.")],
+    out: Annotated[Path, typer.Option(help="Folder for the page, as HTML, Markdown, JSON.")] = Path("report"),
+    split: Annotated[str, typer.Option(help="test, validation, train.")] = "test",
+    cache: Annotated[
+        str | None, typer.Option(help="Another cache than the one they were trained on.")
+    ] = None,
+    device: Device = "auto",
+    json_: Json = False,
+) -> None:
+    """Measure runs and write one page: beside the paper's numbers, each by itself, where all comes from."""
+    from trainer.report import report as write_report
+
+    answer(write_report(runs, out, say, split=split, cache=cache, device=device), json_)
+
+
+@app.command(epilog="Example: cli.py ablate --cache dfew.zarr --table 5 --folds all --seeds 3")
+def ablate(
+    cache: Cache = "feats.zarr",
+    table: Annotated[int | None, typer.Option(help="The paper's Table III, IV, V or VI: 3, 4, 5, 6.")] = None,
+    spec: Annotated[Path | None, typer.Option(help="A table of your own, as TOML.")] = None,
+    folds: Annotated[str, typer.Option(help="1-5, 1,3, names, or all.")] = "1",
+    seeds: Annotated[int, typer.Option(help="Seeds per row and fold, from 0.")] = 3,
+    workers: Annotated[
+        int | None, typer.Option(help="Runs side by side on the CPU's cores [as pays].")
+    ] = None,
+    gpus: Annotated[int | None, typer.Option(help="GPUs to use; 0 for the CPU [1 if there is one].")] = None,
+    per_gpu: Annotated[int, typer.Option(help="Runs side by side on each GPU.")] = 1,
+    scheduler: Annotated[
+        str | None, typer.Option(help="sync for this process, or a Dask cluster's address or file.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of the grid [runs/CACHE-TABLE].")] = None,
+    preset: Annotated[str | None, typer.Option(help="default, paper, release, smoke [the table's].")] = None,
+    encoder_weights: EncoderWeights = None,
+    set_: Settings = None,
+    json_: Json = False,
+) -> None:
+    """Run a table of settings over folds and seeds, beside the paper's numbers; run again, it goes on."""
+    from pipeline.store.place import Place
+    from trainer import ablate as grids
+
+    if table is not None and spec is None:
+        asked, name = grids.table(table), f"table{table}"
+    elif spec is not None and table is None:
+        asked, name = grids.read_spec(spec), spec.stem
+    else:
+        msg = "ablate runs a table of the paper or one of your own: --table 3|4|5|6, or --spec FILE.toml."
+        raise ConfigError(msg)
+    where = out or Path("runs") / f"{Place.of(cache).stem}-{name}"
+    with progress_bar("training", "runs") as (start, advance):
+        told = _GridTold(start, advance)
+        try:
+            report = grids.ablate(
+                cache, asked, where, told, folds=folds, num_seeds=seeds, preset=preset, settings=set_ or [],
+                encoder_weights=encoder_weights,
+                options=grids.HandsOptions(gpus=gpus, per_gpu=per_gpu, workers=workers, scheduler=scheduler),
+            )  # fmt: skip
+        except KeyboardInterrupt:
+            say(f"stopped; finished runs are safe in {where}. The same command goes on from there.")
+            leave_at_once(EXIT_INTERRUPTED)
+    answer(report, json_)
+    report.require_no_failure()
+
+
+class _GridTold:
+    """Shows a grid on a progress bar, and each run's outcome in a line."""
+
+    def __init__(self, start: Callable[[float], None], advance: Callable[..., None]) -> None:
+        self._start, self._advance = start, advance
+        self._done = self._failed = self._total = 0
+
+    def start(self, num_to_do: int, num_before: int) -> None:
+        """Tell how many runs there are, and how many of them have their outcome already."""
+        self._total = num_to_do
+        say(f"{num_to_do} runs to do, {num_before} done before")
+        self._start(num_to_do)
+
+    def outcome(self, outcome: "Outcome") -> None:
+        """Tell what became of a run."""
+        self._done += 1
+        self._failed += outcome.state != "finished"
+        say(f"[{self._done}/{self._total}] {outcome}")
+        self._advance(1, f"{self._done} of {self._total} runs, {self._failed} without a result")
+
+    def say(self, text: str) -> None:
+        """Tell a remark."""
+        say(text)

@@ -69,11 +69,12 @@ def on_cores(num_workers: int) -> Connection:
     return _started(environments, cores, f"on {counted(num_workers, 'worker')} of this machine")
 
 
-def on_gpus(num_gpus: int) -> Connection:
-    """One worker process per GPU, by dask-cuda when it is installed, else by a nanny per device."""
-    gpus = visible_gpus()[:num_gpus]
-    where = f"on {counted(num_gpus, 'GPU')} of this machine"
-    if importlib.util.find_spec("dask_cuda") is not None:
+def on_gpus(num_gpus: int, per_gpu: int = 1) -> Connection:
+    """So many worker processes per GPU: one by dask-cuda when it is installed, else by nannies."""
+    gpus = [gpu for gpu in visible_gpus()[:num_gpus] for _ in range(per_gpu)]
+    each = f", {per_gpu} workers each" if per_gpu > 1 else ""
+    where = f"on {counted(num_gpus, 'GPU')} of this machine{each}"
+    if per_gpu == 1 and importlib.util.find_spec("dask_cuda") is not None:
         return _started_by_dask_cuda(gpus, where)
     return _started([{"CUDA_VISIBLE_DEVICES": gpu} for gpu in gpus], _shared_cores(len(gpus)), where)
 

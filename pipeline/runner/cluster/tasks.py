@@ -1,0 +1,195 @@
+"""Any tasks on the workers of a Dask cluster, one per worker at a time; a death costs its task alone.
+
+A worker is a process of its own, and has one task at a time because tasks may need it for themselves:
+torch's random numbers are one stream per process.
+"""
+
+import contextlib
+import os
+import secrets
+import signal
+import threading
+import time
+from asyncio import CancelledError
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Generic, Self, TypeVar
+
+from distributed import Future, WorkerPlugin, get_worker
+from distributed.scheduler import KilledWorker
+
+from pipeline.errors import OusError
+from pipeline.runner.cluster import connect, plugins
+from pipeline.runner.cluster.answers import if_it_answers, told
+from pipeline.runner.crew import StoppedError
+from pipeline.runner.machine import use_cores
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+
+_START_SECONDS, _GOODBYE_SECONDS = 50, 3
+_SECONDS_BETWEEN_LOOKS, _POLL_SECONDS = 1.0, 0.02
+_ATTEMPTS = 2
+_LOST = "The connection to the Dask scheduler is lost. What is finished is safe; run again."
+_one_at_a_time = threading.Lock()
+
+
+class TaskCrew(Generic[Task, Result]):
+    """Workers that do tasks by a function, which must be importable there.
+
+    function: takes a task, and a call that raises StoppedError once the tasks are no longer wanted.
+    """
+
+    def __init__(
+        self, connection: connect.Connection, function: Callable[[Task, Callable[[], None]], Result]
+    ) -> None:
+        self._connection = connection
+        self._client = connection.client
+        self._function = function
+        self._plugin = f"ous-{secrets.token_hex(4)}"
+        self._looked = 0.0
+        self._there: frozenset[str] = frozenset()
+        is_own = connection.own is not None
+        with _told():
+            seat = _Seat(connection.cores, is_own=is_own)
+            self._client.register_plugin(seat, name=self._plugin)
+            if not is_own:
+                self._client.register_plugin(plugins.Caretaker(self._plugin, self._client.id))
+
+    @property
+    def where(self) -> str:
+        """Who the workers are, for people."""
+        return self._connection.where
+
+    def run(
+        self, tasks: Sequence[Task], on_waiting: Callable[[], None] = lambda: None
+    ) -> Iterator[tuple[Task, Result | None]]:
+        """Each task with its result, as they come; None where its worker died, and the next one too.
+
+        on_waiting: called when there is no worker at all. Raises OusError when none has come at the
+        beginning, or the scheduler is gone, and what a task raises.
+        """
+        with _told():
+            self._require_a_worker()
+        waiting = deque((task, 1) for task in tasks)
+        out: dict[str, tuple[Future[Result], Task, int]] = {}
+        is_waiting = False
+        while waiting or out:
+            there = self._workers(now=bool(waiting) and len(out) < len(self._there))
+            if not there and not is_waiting:
+                on_waiting()
+            is_waiting = not there
+            for address in sorted(there - out.keys())[: len(waiting)]:
+                task, attempt = waiting.popleft()
+                out[address] = self._submit(address, task), task, attempt
+            ended = [
+                address for address, (future, *_) in out.items() if future.done() or address not in there
+            ]
+            for address in ended:
+                future, task, attempt = out.pop(address)
+                if not self._has_died(future):
+                    with _told():
+                        result = future.result()
+                    yield task, result
+                elif attempt < _ATTEMPTS:
+                    waiting.append((task, attempt + 1))
+                else:
+                    yield task, None
+            if not ended:
+                time.sleep(_POLL_SECONDS)
+
+    def close(self) -> None:
+        """End what this process has started; tasks on a cluster that stands end at their next check."""
+        if self._connection.own is None:
+            goodbye = threading.Thread(target=self._take_plugin_away, daemon=True)
+            goodbye.start()
+            goodbye.join(_GOODBYE_SECONDS)
+        self._connection.close(_GOODBYE_SECONDS)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _submit(self, address: str, task: Task) -> "Future[Result]":
+        with _told():
+            only = {"workers": [address], "allow_other_workers": False}
+            return self._client.submit(_do, self._plugin, self._function, task, pure=False, **only)
+
+    def _has_died(self, future: "Future[Result]") -> bool:
+        """Whether the worker of a task has died, so that there is no result."""
+        if future.status in ("pending", "lost"):
+            with _told():
+                future.cancel()
+            return True
+        if future.status == "cancelled":
+            raise OusError(_LOST)
+        return future.status == "error" and isinstance(future.exception(), KilledWorker)
+
+    def _require_a_worker(self) -> None:
+        try:
+            self._client.wait_for_workers(1, timeout=_START_SECONDS)
+        except TimeoutError as error:
+            address = self._client.scheduler_info()["address"]
+            msg = (
+                f"No worker has joined the scheduler at {address} within {_START_SECONDS} s; start some "
+                "and run again."
+            )
+            raise OusError(msg) from error
+
+    def _workers(self, *, now: bool) -> frozenset[str]:
+        """The addresses of the workers, looked up `now`, or if the last look is long ago."""
+        if now or time.monotonic() - self._looked > _SECONDS_BETWEEN_LOOKS:
+            with _told():
+                self._there = frozenset(self._client.nthreads())
+            self._looked = time.monotonic()
+        return self._there
+
+    def _take_plugin_away(self) -> None:
+        with if_it_answers():
+            self._client.unregister_worker_plugin(self._plugin)
+
+
+class _Seat(WorkerPlugin):
+    """On every worker: the cores that it is kept to, by its name, and whether its tasks are still wanted."""
+
+    def __init__(self, cores: dict[Any, tuple[int, ...]], *, is_own: bool) -> None:
+        self._cores_by_name = cores
+        self._is_own = is_own
+
+    def setup(self, worker: Any) -> None:
+        self.cores = self._cores_by_name.get(worker.name)
+        self._stopped = False
+        if self._is_own and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the client's affair
+        if self.cores:
+            os.sched_setaffinity(0, self.cores)  # threads that the worker starts from now on inherit it
+
+    def teardown(self, worker: Any) -> None:
+        self._stopped = True
+
+    def check(self) -> None:
+        """Raise StoppedError when this plugin was taken away."""
+        if self._stopped:
+            raise StoppedError
+
+
+def _do(plugin: str, function: Callable[[Task, Callable[[], None]], Result], task: Task) -> Result:
+    seat = get_worker().plugins[plugin]
+    assert isinstance(seat, _Seat), plugin
+    with _one_at_a_time:  # two clients may share the workers of a cluster that stands
+        seat.check()
+        if seat.cores:
+            use_cores(seat.cores)
+        return function(task, seat.check)
+
+
+@contextlib.contextmanager
+def _told() -> Iterator[None]:
+    """What goes wrong on the way to the workers, as an OusError."""
+    with told():
+        try:
+            yield
+        except (CancelledError, OSError, TimeoutError) as error:
+            raise OusError(_LOST) from error

@@ -1,0 +1,20 @@
+"""A table of the paper, or one of the user's own, as a grid of runs on a cache.
+
+In the order of the data:
+
+``spec``      a TOML file               -> rows of settings, with the paper's numbers
+``grid``      spec, cache, folds, seeds -> the runs that are asked for, refused before any starts
+``ledger``    a folder                  -> which of them have an outcome there, and whose it is
+``work``      a run                     -> its run directory, trained and measured, with its outcome
+``hands``     runs                      -> outcomes, by workers of this machine or of a cluster
+``compare``   outcomes                  -> each row beside the paper's, over folds and seeds
+``table``     rows                      -> text, Markdown, JSON
+``ablate``    all of it
+"""
+
+from trainer.ablate.ablate import AblateReport, Told, ablate
+from trainer.ablate.hands import HandsOptions
+from trainer.ablate.outcome import Outcome
+from trainer.ablate.spec import Spec, read_spec, table
+
+__all__ = ["AblateReport", "HandsOptions", "Outcome", "Spec", "Told", "ablate", "read_spec", "table"]

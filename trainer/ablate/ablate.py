@@ -1,0 +1,114 @@
+"""A table on a cache -> a folder with its runs, table.md and results.json; run again, it goes on."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from pipeline.errors import OusError, counted
+from pipeline.store.place import Where
+from trainer.ablate.compare import GridResult
+from trainer.ablate.grid import plan_grid
+from trainer.ablate.hands import HandsOptions, gathered
+from trainer.ablate.ledger import forget, hold, read_outcome, remove_leftovers, write_json, write_text
+from trainer.ablate.outcome import Outcome, RunTask
+from trainer.ablate.spec import Spec
+from trainer.ablate.table import as_markdown, as_text
+
+TABLE_FILE, RESULTS_FILE = "table.md", "results.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class AblateReport:
+    """A table's result, and where it was written. num_before: runs whose outcome was there already."""
+
+    result: GridResult
+    out: Path
+    num_before: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as plain JSON values; results.json holds the same."""
+        return self.result.to_dict()
+
+    def lines(self) -> list[str]:
+        """For people: the tables, and where they are."""
+        return [*as_text(self.result), f"wrote {self.out / TABLE_FILE} and {self.out / RESULTS_FILE}"]
+
+    def require_no_failure(self) -> None:
+        """Raise OusError when a run has failed for another reason than that it diverged."""
+        failed = [outcome for outcome in self.result.outcomes if outcome.state == "failed"]
+        if failed:
+            msg = f"{counted(len(failed), 'run')} failed, first {failed[0]} The same command tries again."
+            raise OusError(msg)
+
+
+class Told(Protocol):
+    """Who is told how a grid goes."""
+
+    def start(self, num_to_do: int, num_before: int) -> None:
+        """At the beginning: the runs to do, and those that have their outcome already."""
+
+    def outcome(self, outcome: Outcome) -> None:
+        """After each run."""
+
+    def say(self, text: str) -> None:
+        """A remark, such as who does the runs."""
+
+
+def ablate(
+    cache: Where,
+    spec: Spec,
+    out: Path,
+    told: Told,
+    *,
+    folds: str = "1",
+    num_seeds: int = 3,
+    preset: str | None = None,
+    settings: Sequence[str] = (),
+    encoder_weights: str | None = None,
+    options: HandsOptions | None = None,
+) -> AblateReport:
+    """Run what has no outcome in `out` yet, and write the table of all.
+
+    A run that diverged has an outcome; one that failed is tried again. Raises OusError: ConfigError for
+    what no run could do, for a folder of another grid; but a run that ends with an error is an outcome.
+    """
+    options = options or HandsOptions()
+    grid = plan_grid(cache, spec, folds, num_seeds, preset, settings)
+    with hold(out, grid.identity):
+        tasks = grid.tasks(out.resolve(), options.device, encoder_weights)
+        outcomes = {task: outcome for task in tasks if (outcome := _settled(task)) is not None}
+        num_before = len(outcomes)
+        to_do = [task for task in tasks if task not in outcomes]
+        told.start(len(to_do), num_before)
+        if to_do:
+            with gathered(options, len(to_do), grid.feature_bytes) as hands:
+                told.say(hands.where)
+                for task, outcome in hands.run(to_do, told.say):
+                    _require_visible(task, outcome)
+                    outcomes[task] = outcome
+                    told.outcome(outcome)
+        remove_leftovers(out)
+        result = GridResult.of(grid, preset, settings, list(outcomes.values()))
+        write_json(out / RESULTS_FILE, result.to_dict())
+        write_text(out / TABLE_FILE, as_markdown(result))
+    return AblateReport(result=result, out=out, num_before=num_before)
+
+
+def _settled(task: RunTask) -> Outcome | None:
+    """The outcome of a run that need not be done again; a failed one is taken away."""
+    outcome = read_outcome(task.run_dir)
+    if outcome is not None and outcome.state == "failed":
+        forget(task.run_dir)
+        return None
+    return outcome
+
+
+def _require_visible(task: RunTask, outcome: Outcome) -> None:
+    """Raise OusError when a worker has written a run where this process does not see it."""
+    if outcome.state == "finished" and not task.run_dir.exists():
+        msg = (
+            f"A worker has finished '{task}', but '{task.run_dir}' is not here; give an --out that all "
+            "workers share."
+        )
+        raise OusError(msg)

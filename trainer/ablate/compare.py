@@ -1,0 +1,166 @@
+"""Outcomes -> each row beside the paper's: over all runs, fold by fold, and what went wrong."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any
+
+from pipeline.errors import counted
+from trainer.ablate.grid import Grid
+from trainer.ablate.outcome import Outcome
+from trainer.ablate.spec import Row, Spec
+from trainer.spread import Score, Spread, Summary, summarise
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowResult:
+    """A row's outcomes. num_wanted: runs that were asked for."""
+
+    row: Row
+    outcomes: tuple[Outcome, ...]
+    num_wanted: int
+
+    def having(self, state: str) -> tuple[Outcome, ...]:
+        """The outcomes of that state."""
+        return tuple(outcome for outcome in self.outcomes if outcome.state == state)
+
+    @cached_property
+    def summary(self) -> Summary | None:
+        """The finished runs, by fold and seed; None without any."""
+        scores = [Score(fold=o.fold, seed=o.seed, metrics=o.metrics()) for o in self.having("finished")]
+        return summarise(scores) if scores else None
+
+    @property
+    def over_runs(self) -> Mapping[str, Spread]:
+        """UAR, WAR and the best epoch over all finished runs, whatever their fold; empty without any."""
+        finished = self.having("finished")
+        if not finished:
+            return {}
+        metrics = [outcome.metrics() for outcome in finished]
+        return {
+            "uar": Spread.of([one.uar for one in metrics]),
+            "war": Spread.of([one.war for one in metrics]),
+            "best_epoch": Spread.of([float(outcome.best_epoch) for outcome in finished]),
+        }
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as plain JSON values: the paper's in percent, as printed, ours from 0 to 1."""
+        paper, summary = self.row.paper, self.summary
+        return {
+            "name": self.row.name,
+            "settings": list(self.row.settings),
+            "paper_percent": asdict(paper) if paper else None,
+            "num_wanted": self.num_wanted,
+            **{f"num_{state}": len(self.having(state)) for state in ("finished", "diverged", "failed")},
+            "over_runs": {name: asdict(spread) for name, spread in self.over_runs.items()},
+            "over_folds": summary.to_dict() if summary else None,
+            "runs": [_run(outcome) for outcome in self.outcomes],
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class GridResult:
+    """A table's rows, all runs done. dataset, all_folds: of the cache. preset: that the rows start from."""
+
+    spec: Spec
+    dataset: str
+    fingerprint: str
+    preset: str
+    settings: tuple[str, ...]
+    all_folds: tuple[str, ...]
+    folds: tuple[str, ...]
+    seeds: tuple[int, ...]
+    rows: tuple[RowResult, ...]
+
+    @classmethod
+    def of(
+        cls, grid: Grid, preset: str | None, settings: Sequence[str], outcomes: Sequence[Outcome]
+    ) -> "GridResult":
+        """The result of a grid's outcomes."""
+        order = {
+            (fold, seed): n for n, (fold, seed) in enumerate((f, s) for f in grid.folds for s in grid.seeds)
+        }
+        rows = [
+            RowResult(
+                row=row,
+                outcomes=tuple(
+                    sorted((o for o in outcomes if o.row == row.name), key=lambda o: order[o.fold, o.seed])
+                ),
+                num_wanted=len(order),
+            )
+            for row in grid.spec.rows
+        ]
+        return cls(
+            spec=grid.spec,
+            dataset=grid.dataset,
+            fingerprint=grid.identity["cache"]["fingerprint"],
+            preset=preset or grid.spec.preset,
+            settings=tuple(settings),
+            all_folds=grid.all_folds,
+            folds=grid.folds,
+            seeds=grid.seeds,
+            rows=tuple(rows),
+        )
+
+    @property
+    def outcomes(self) -> tuple[Outcome, ...]:
+        """Of all rows."""
+        return tuple(outcome for row in self.rows for outcome in row.outcomes)
+
+    @property
+    def banners(self) -> tuple[str, ...]:
+        """What must stand, loudly, beside every number."""
+        return tuple(dict.fromkeys(banner for outcome in self.outcomes for banner in outcome.banners))
+
+    @property
+    def selections(self) -> tuple[str, ...]:
+        """The rules that chose the checkpoints."""
+        return tuple(dict.fromkeys(o.selection for o in self.outcomes if o.state == "finished"))
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader must know to compare the two sides."""
+        finished = [outcome for outcome in self.outcomes if outcome.state == "finished"]
+        notes = []
+        if finished:
+            clips = dict.fromkeys(f"{o.metrics().num_clips:,} in fold {o.fold}" for o in finished)
+            rules = ", ".join(self.selections)
+            notes += [f"Test clips: {', '.join(clips)}. Validation, which chose the epochs: {rules}."]
+        if any(row.row.paper for row in self.rows):
+            if self.spec.dataset not in ("", self.dataset):
+                notes += [
+                    f"The paper's numbers are of {self.spec.dataset}, ours of {self.dataset}: other clips, "
+                    "so that only the differences between rows can be compared."
+                ]
+            notes += [self.spec.note] if self.spec.note else []
+        machines = dict.fromkeys(f"{o.device} with {counted(o.threads, 'thread')}" for o in finished)
+        if len(machines) > 1:
+            notes += [f"Runs on different hardware: {', '.join(machines)}."]
+        left_out = dict.fromkeys(f"fold {o.fold}: {what}" for o in finished for what in o.left_out)
+        if left_out:
+            notes += [f"Clips left out: {', '.join(left_out)}."]
+        return tuple(notes)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as plain JSON values."""
+        return {
+            "title": self.spec.title,
+            "dataset_of_the_paper": self.spec.dataset,
+            "dataset": self.dataset,
+            "cache_fingerprint": self.fingerprint,
+            "preset": self.preset,
+            "settings": [*self.spec.settings, *self.settings],
+            "folds": list(self.folds),
+            "folds_of_the_cache": list(self.all_folds),
+            "seeds": list(self.seeds),
+            "selection": list(self.selections),
+            "banners": list(self.banners),
+            "notes": list(self.notes),
+            "rows": [row.to_dict() for row in self.rows],
+        }
+
+
+def _run(outcome: Outcome) -> dict[str, Any]:
+    metrics = outcome.metrics() if outcome.state == "finished" else None
+    rates = {"uar": metrics.uar, "war": metrics.war} if metrics else {}
+    return outcome.to_dict() | rates

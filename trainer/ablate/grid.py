@@ -1,0 +1,142 @@
+"""A table, a cache, folds and seeds -> the runs; what cannot work is refused before any starts."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline.config import require_range, to_dict
+from pipeline.errors import ConfigError
+from pipeline.fingerprint import sha256_json
+from pipeline.store.meta import CacheMeta
+from pipeline.store.place import Where
+from pipeline.store.reader import FeatureCache
+from trainer.ablate.outcome import RunTask
+from trainer.ablate.spec import Spec
+from trainer.batches import require_patch_tokens
+from trainer.config import TrainConfig
+from trainer.folds import fold_number, fold_rows, polarity_labels, require_polarities
+
+ALL_FOLDS = "all"
+_MOST_SEEDS = 1000
+_HALF, _FLOAT = 2, 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grid:
+    """Rows x folds x seeds of a table on a cache.
+
+    folds: their names. all_folds: those that the cache has. feature_bytes: that a run keeps in memory,
+    all clips of the cache counted. identity: what must not differ between runs of one folder.
+    """
+
+    spec: Spec
+    cache: str
+    dataset: str
+    all_folds: tuple[str, ...]
+    folds: tuple[str, ...]
+    seeds: tuple[int, ...]
+    configs: Mapping[str, TrainConfig]
+    feature_bytes: int
+    identity: Mapping[str, Any]
+
+    def tasks(self, out: Path, device: str, encoder_weights: str | None) -> list[RunTask]:
+        """Every run, with its folder under `out`: first seeds of all rows first."""
+        return [
+            RunTask(
+                cache=self.cache, run_dir=out / row.folder / f"{self._folder(fold)}-seed{seed}", row=row.name,
+                config=self.configs[row.name], fold=fold, seed=seed, device=device,
+                encoder_weights=encoder_weights,
+            )
+            for seed in self.seeds
+            for fold in self.folds
+            for row in self.spec.rows
+        ]  # fmt: skip
+
+    def _folder(self, fold: str) -> str:
+        """The fold's name where it may be part of a folder's name, else its number."""
+        is_plain = re.fullmatch(r"[A-Za-z0-9_]+", fold)
+        return f"fold{fold}" if is_plain else f"fold-{self.all_folds.index(fold) + 1}"
+
+
+def plan_grid(
+    cache: Where, spec: Spec, folds: str, num_seeds: int, preset: str | None, settings: Sequence[str]
+) -> Grid:
+    """The grid of a table on a cache. folds: ``1-5``, ``1,3``, names, or ``all``.
+
+    Raises ConfigError for what no run could do: unknown settings, classes or folds, a fold without
+    clips of a split, classes without polarity, patch tokens that the cache lacks.
+    """
+    require_range("--seeds", num_seeds, 1, _MOST_SEEDS)
+    configs = spec.configs(preset, settings)
+    with FeatureCache.open(cache) as features:
+        spec.require_classes(features.meta.class_names)
+        names = read_folds(features.meta, folds)
+        for row, config in configs.items():
+            for name in names:
+                _require_trainable(features, row, config, name)
+        done = features.done_rows()
+        origin = {
+            "fingerprint": features.meta.fingerprint,
+            "clips_sha256": features.clips_sha256(),
+            "num_done": len(done),
+            "done_sha256": sha256_json(done.tolist()),
+        }
+        return Grid(
+            spec=spec,
+            cache=features.place.resolved(),
+            dataset=features.meta.dataset,
+            all_folds=features.meta.fold_names,
+            folds=names,
+            seeds=tuple(range(num_seeds)),
+            configs=configs,
+            feature_bytes=_feature_bytes(features.meta),
+            identity={
+                "cache": origin,
+                "table": spec.title,
+                "rows": {name: to_dict(config) for name, config in configs.items()},
+            },
+        )
+
+
+def read_folds(meta: CacheMeta, text: str) -> tuple[str, ...]:
+    """The names of the folds that ``1-5``, ``1,3``, names or ``all`` mean, each once."""
+    if text.strip() == ALL_FOLDS:
+        return meta.fold_names
+    columns: list[int] = []
+    for part in (part.strip() for part in text.split(",")):
+        first, dash, last = part.partition("-")
+        if dash and part not in meta.fold_names and first.isdecimal() and last.isdecimal():
+            ends = fold_number(meta, first), fold_number(meta, last)
+            if ends[0] > ends[1]:
+                msg = f"--folds has '{part}', which counts down; write {last}-{first}."
+                raise ConfigError(msg)
+            columns.extend(range(ends[0], ends[1] + 1))
+        else:
+            columns.append(fold_number(meta, part))
+    return tuple(meta.fold_names[column] for column in dict.fromkeys(columns))
+
+
+def _require_trainable(features: FeatureCache, row: str, config: TrainConfig, fold: str) -> None:
+    """Raise ConfigError, with the row's name, when the cache cannot serve a run."""
+    try:
+        rows = fold_rows(features, fold, config.data, 0)
+        used = np.concatenate([rows.of("train"), rows.of("validation")])
+        rows.of("test")
+        if config.has_polarity_loss:
+            require_polarities(features, polarity_labels(features, config.data), used)
+        require_patch_tokens(features.meta, config)
+    except ConfigError as error:
+        msg = f"Row '{row}': {error}"
+        raise ConfigError(msg) from error
+
+
+def _feature_bytes(meta: CacheMeta) -> int:
+    """Bytes of the frame embeddings and the early blocks' means of all clips."""
+    frames = 2 * _HALF * meta.num_frames * meta.embed_width
+    early = next(spec for spec in meta.arrays() if spec.name == "scene/early")
+    means = _FLOAT * int(np.prod(meta.shape(early)[3:]))
+    return meta.num_clips * meta.num_views * (frames + means)

@@ -1,0 +1,99 @@
+"""A run that is asked for, and what became of it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from pipeline.config import from_dict, require_one_of, to_dict
+from pipeline.errors import ConfigError
+from trainer.config import TrainConfig
+from trainer.metrics import Metrics
+
+_STATES = ("finished", "diverged", "failed")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunTask:
+    """A run of a table; small, so that it travels. run_dir: where it will stand once it has an outcome.
+
+    device: auto, cpu or cuda. encoder_weights: see `train`.
+    """
+
+    cache: str
+    run_dir: Path
+    row: str
+    config: TrainConfig
+    fold: str
+    seed: int
+    device: str
+    encoder_weights: str | None
+
+    def __str__(self) -> str:
+        return f"{self.row}, fold {self.fold}, seed {self.seed}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What became of a run.
+
+    state: ``diverged`` when the loss was no longer a number, ``failed`` for any other reason; `reason`
+    tells it. confusion: [C, C] of the test split, rows true class, of a finished run. selection: the
+    rule that chose the checkpoint. left_out: clips of the fold that were not used, and why. device,
+    threads: what it ran on.
+    """
+
+    row: str
+    fold: str
+    seed: int
+    state: Literal["finished", "diverged", "failed"]
+    reason: str = ""
+    class_names: tuple[str, ...] = ()
+    confusion: tuple[tuple[int, ...], ...] = ()
+    best_epoch: int = 0
+    num_epochs: int = 0
+    selection: str = ""
+    banners: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+    device: str = ""
+    threads: int = 0
+    seconds: float = 0.0
+
+    def __post_init__(self) -> None:
+        require_one_of("state", self.state, _STATES)
+        if self.state == "finished":
+            self.metrics()
+
+    def metrics(self) -> Metrics:
+        """The test split's metrics. Raises ConfigError when the run has none."""
+        try:
+            return Metrics(class_names=self.class_names, confusion=np.array(self.confusion, dtype=np.int64))
+        except (ValueError, TypeError) as error:
+            size = len(self.class_names)
+            msg = f"confusion is {repr(self.confusion)[:100]}; counts of {size} classes are needed."
+            raise ConfigError(msg) from error
+
+    @classmethod
+    def of(cls, task: RunTask, **values: Any) -> "Outcome":
+        """The outcome of a task."""
+        return cls(row=task.row, fold=task.fold, seed=task.seed, **values)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "Outcome":
+        """Read `to_dict`'s values. Raises ConfigError for any others."""
+        return from_dict(cls, values)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as plain JSON values."""
+        return to_dict(self)
+
+    def __str__(self) -> str:
+        what = f"{self.row}, fold {self.fold}, seed {self.seed}"
+        if self.state != "finished":
+            return f"{what}: {self.state.upper()}: {self.reason}"
+        metrics = self.metrics()
+        return (
+            f"{what}: UAR {metrics.uar:.2%}, WAR {metrics.war:.2%}, best epoch {self.best_epoch} of "
+            f"{self.num_epochs}, {self.seconds:.0f} s"
+        )

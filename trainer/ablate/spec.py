@@ -1,0 +1,223 @@
+"""A TOML file -> a table to run: its rows, what they set, and what the paper found.
+
+The paper's numbers are percent, as printed; classes are named, since its tables order them differently.
+"""
+
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from pipeline.config import override, require_one_of, require_range
+from pipeline.errors import ConfigError, first_line
+from trainer.config import TrainConfig, preset
+
+TABLES = (3, 4, 5, 6)
+_MOST_BYTES, _LONGEST_NAME = 1 << 20, 60
+
+
+@dataclass(frozen=True, kw_only=True)
+class PaperNumbers:
+    """What the paper printed for a row, in percent. best_epoch: None where it says none."""
+
+    uar: float
+    war: float
+    best_epoch: int | None
+    recalls: Mapping[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """A setting of the table. settings: ``section.key=value`` each. folder: its name as a folder's."""
+
+    name: str
+    settings: tuple[str, ...]
+    paper: PaperNumbers | None
+
+    @property
+    def folder(self) -> str:
+        """`name` in letters, digits and hyphens."""
+        return re.sub(r"[^a-z0-9]+", "-", self.name.lower()).strip("-")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spec:
+    """A table. dataset: the one that the paper's numbers are of. settings: of all rows."""
+
+    title: str
+    dataset: str
+    preset: str
+    settings: tuple[str, ...]
+    note: str
+    rows: tuple[Row, ...]
+
+    def __post_init__(self) -> None:
+        preset(self.preset)
+        if not self.rows:
+            msg = f"The table '{self.title}' has no [[rows]]; give one or more."
+            raise ConfigError(msg)
+        seen: dict[str, Row] = {}
+        for row in self.rows:
+            if not row.folder or len(row.name) > _LONGEST_NAME:
+                msg = (
+                    f"A row's name is {row.name[:100]!r}; up to {_LONGEST_NAME} characters are needed, some "
+                    "of a to z or 0 to 9."
+                )
+                raise ConfigError(msg)
+            twin = seen.setdefault(row.folder, row)
+            if twin is not row:
+                msg = (
+                    f"Rows '{twin.name}' and '{row.name}' would share the folder '{row.folder}'; rename one."
+                )
+                raise ConfigError(msg)
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Every class that the paper's numbers name."""
+        named = (row.paper.recalls for row in self.rows if row.paper)
+        return tuple(dict.fromkeys(name for recalls in named for name in recalls))
+
+    def configs(self, preset_name: str | None, more: Sequence[str]) -> dict[str, TrainConfig]:
+        """Each row's config: preset, common settings, the user's `more`, the row's own settings.
+
+        preset_name: instead of the spec's. Raises ConfigError for a setting that is none, and for one of
+        `more` that a row sets itself.
+        """
+        base = override(preset(preset_name or self.preset), [*self.settings, *more])
+        mine = {_key(setting) for setting in more}
+        for row in self.rows:
+            both = sorted(mine & {_key(setting) for setting in row.settings})
+            if both:
+                msg = f"--set {both[0]}: row '{row.name}' sets it itself; leave it out, or change the spec."
+                raise ConfigError(msg)
+        return {row.name: _row_config(base, row) for row in self.rows}
+
+    def require_classes(self, there: Sequence[str]) -> None:
+        """Raise ConfigError when the paper's numbers name a class that is not among those of a cache."""
+        missing = [name for name in self.class_names if name not in there]
+        if missing:
+            msg = (
+                f"The table '{self.title}' names class '{missing[0]}'; this cache has: {', '.join(there)}. "
+                "Give a --spec with classes of this cache, or without recalls."
+            )
+            raise ConfigError(msg)
+
+
+def table(number: int) -> Spec:
+    """A table of the paper. Raises ConfigError for one that is no ablation."""
+    require_one_of("--table", number, TABLES)
+    text = (files("trainer.ablate") / "specs" / f"table{number}.toml").read_text(encoding="utf-8")
+    return parsed(text, f"table{number}.toml")
+
+
+def read_spec(path: Path) -> Spec:
+    """A table of the user's own. Raises ConfigError for a file that is missing or no such table."""
+    try:
+        if path.stat().st_size > _MOST_BYTES:
+            msg = f"--spec '{path}' has {path.stat().st_size} bytes; allowed: {_MOST_BYTES}."
+            raise ConfigError(msg)
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        msg = f"--spec '{path}' cannot be read: {first_line(error)}"
+        raise ConfigError(msg) from error
+    return parsed(text, str(path))
+
+
+def parsed(text: str, where: str) -> Spec:
+    """The table that a TOML text describes; `where` it comes from is told with what is wrong."""
+    try:
+        values = tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        msg = f"{where} is not readable TOML: {first_line(error)}"
+        raise ConfigError(msg) from error
+    try:
+        return _spec(values)
+    except ConfigError as error:
+        msg = f"{where}: {error}"
+        raise ConfigError(msg) from error
+
+
+def _spec(values: Mapping[str, Any]) -> Spec:
+    _refuse_unknown(values, [field.name for field in fields(Spec)], "")
+    rows = _taken(values, "rows", list, "", [])
+    if not all(isinstance(row, dict) for row in rows):
+        msg = "rows holds something else than tables; write [[rows]] above each row."
+        raise ConfigError(msg)
+    return Spec(
+        title=_taken(values, "title", str, ""),
+        dataset=_taken(values, "dataset", str, "", ""),
+        preset=_taken(values, "preset", str, "", "default"),
+        settings=_texts(values, ""),
+        note=_taken(values, "note", str, "", ""),
+        rows=tuple(_row(row, f"rows {number}: ") for number, row in enumerate(rows, 1)),
+    )
+
+
+def _row(values: Mapping[str, Any], where: str) -> Row:
+    _refuse_unknown(values, [field.name for field in fields(Row)], where)
+    paper = _taken(values, "paper", dict, where, {})
+    name = _taken(values, "name", str, where)
+    return Row(name=name, settings=_texts(values, where), paper=_paper(paper, where) if paper else None)
+
+
+def _paper(values: Mapping[str, Any], where: str) -> PaperNumbers:
+    _refuse_unknown(values, [field.name for field in fields(PaperNumbers)], f"{where}paper.")
+    recalls = _taken(values, "recalls", dict, f"{where}paper.", {})
+    return PaperNumbers(
+        uar=_percent(values, "uar", f"{where}paper."),
+        war=_percent(values, "war", f"{where}paper."),
+        best_epoch=_taken(values, "best_epoch", int, f"{where}paper.", None),
+        recalls={name: _percent(recalls, name, f"{where}paper.recalls.") for name in recalls},
+    )
+
+
+def _refuse_unknown(values: Mapping[str, Any], allowed: Sequence[str], where: str) -> None:
+    for key in values:
+        if key not in allowed:
+            msg = f"{where}unknown key '{key}'; there are: {', '.join(allowed)}."
+            raise ConfigError(msg)
+
+
+_NEEDED = object()
+
+
+def _taken(values: Mapping[str, Any], key: str, kind: type, where: str, absent: Any = _NEEDED) -> Any:
+    """The value of a key, of that kind; `absent` where the key is not there."""
+    if key not in values and absent is not _NEEDED:
+        return absent
+    value = values.get(key)
+    if type(value) is not kind:
+        found = "is missing" if key not in values else f"is {value!r:.100}"
+        msg = f"{where}{key} {found}; a value of type {kind.__name__} is needed."
+        raise ConfigError(msg)
+    return value
+
+
+def _texts(values: Mapping[str, Any], where: str) -> tuple[str, ...]:
+    texts = _taken(values, "settings", list, where, [])
+    if not all(isinstance(text, str) for text in texts):
+        msg = f'{where}settings is {texts!r:.100}; texts are needed, each "section.key=value".'
+        raise ConfigError(msg)
+    return tuple(texts)
+
+
+def _percent(values: Mapping[str, Any], key: str, where: str) -> float:
+    kind = int if type(values.get(key)) is int else float
+    number = float(_taken(values, key, kind, where))
+    require_range(f"{where}{key}", number, 0, 100)
+    return number
+
+
+def _row_config(base: TrainConfig, row: Row) -> TrainConfig:
+    try:
+        return override(base, row.settings)
+    except ConfigError as error:
+        msg = f"Row '{row.name}': {error}"
+        raise ConfigError(msg) from error
+
+
+def _key(setting: str) -> str:
+    return setting.partition("=")[0].strip()

@@ -1,0 +1,79 @@
+"""A run of a grid -> its run directory, trained and measured, with its outcome. What goes wrong is one."""
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from pipeline.errors import OusError, first_line
+from pipeline.runner.crew import StoppedError
+from trainer.ablate.ledger import partial_of, settle
+from trainer.ablate.outcome import Outcome, RunTask
+from trainer.evaluate import evaluate
+from trainer.model import pick_device
+from trainer.train import TrainingError, train
+
+
+def do_run(task: RunTask, check: Callable[[], None]) -> Outcome:
+    """Train on the fold and measure its test split, as `train` and `evaluate` do.
+
+    check: called after every epoch; the StoppedError that it may raise ends the run without an outcome.
+    A failure that cannot be written down, on a full disk for one, is an outcome all the same.
+    """
+    began = time.perf_counter()
+    try:
+        partial = partial_of(task.run_dir)
+        outcome = _attempt(task, partial, check)
+        seconds = time.perf_counter() - began
+        return settle(partial, task.run_dir, replace(outcome, seconds=seconds))
+    except OSError as error:
+        return failure(task, error)
+
+
+def failure(task: RunTask, error: Exception) -> Outcome:
+    """The outcome of a run that has ended with an error."""
+    known = isinstance(error, OusError)
+    reason = str(error) if known else f"{type(error).__name__}: {first_line(error)}"
+    return Outcome.of(task, state="failed", reason=" ".join(reason.split()))
+
+
+def _attempt(task: RunTask, partial: Path, check: Callable[[], None]) -> Outcome:
+    try:
+        return _measured(task, partial, check)
+    except StoppedError:
+        raise
+    except TrainingError as error:
+        return Outcome.of(task, state="diverged", reason=str(error))
+    except Exception as error:  # noqa: BLE001 - the run's boundary: one that fails must not end the others
+        return failure(task, error)
+    finally:
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()  # other workers share the GPU
+
+
+def _measured(task: RunTask, partial: Path, check: Callable[[], None]) -> Outcome:
+    trained = train(
+        task.cache, partial, task.config, fold=task.fold, seed=task.seed, device=task.device,
+        encoder_weights=task.encoder_weights, on_epoch=lambda _: check(),
+    )  # fmt: skip
+    measured = evaluate(partial, device=task.device)
+    return Outcome.of(
+        task,
+        state="finished",
+        class_names=measured.metrics.class_names,
+        confusion=tuple(tuple(row) for row in measured.metrics.confusion.tolist()),
+        best_epoch=trained.info.best_epoch,
+        num_epochs=trained.num_epochs,
+        selection=trained.info.selection,
+        banners=trained.info.banners,
+        left_out=tuple(f"{count} {why}" for why, count in measured.left_out.items() if count),
+        device=_device_name(task.device),
+        threads=torch.get_num_threads(),
+    )
+
+
+def _device_name(device: str) -> str:
+    place = pick_device(device)
+    return torch.cuda.get_device_name(place) if place.type == "cuda" else "cpu"
