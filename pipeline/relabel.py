@@ -85,8 +85,8 @@ def relabel(
 
     index: None to keep all but what `polarities` changes. polarities: by class or by clip; they stand
     above those of the index. Clips that the index does not have keep their label, where its class is
-    still one, and are in no fold. Raises CacheError when no clip is in both, or another run holds the
-    cache.
+    still one, and their votes, where the classes are the same; they are in no fold. Raises CacheError
+    when no clip is in both, or another run holds the cache.
     """
     place = Place.of(where)
     if place.is_hdf5:
@@ -132,12 +132,15 @@ def _labelled(
     table["polarity"] = old["polarity"].copy()
     table["membership"] = np.full((num_clips, len(index.fold_names)), Split.ABSENT, dtype=np.uint8)
     table["votes"] = np.full((num_clips, num_classes), np.nan, dtype=np.float32)
+    if place_of.keys() == set(meta.class_names):
+        table["votes"] = old["votes"][:, [meta.class_names.index(name) for name in index.class_names]]
     fresh = table_of([clip for clip in clips if clip is not None], index)
     for name in LABELLING:
         table[name][known] = fresh[name]
     config = {**meta.config, "dataset": dataset_config(index)}
-    names = {"class_names": index.class_names, "fold_names": index.fold_names}
-    return table, replace(meta, **names, config=config)  # type: ignore[arg-type]
+    return table, replace(
+        meta, dataset=index.name, class_names=index.class_names, fold_names=index.fold_names, config=config
+    )
 
 
 def _changes(
@@ -150,6 +153,7 @@ def _changes(
     lines = [
         f"{title}: {', '.join(was) or 'none'}  ->  {', '.join(now) or 'none'}"
         for title, was, now in (
+            ("data set", (old_meta.dataset,), (new_meta.dataset,)),
             ("classes", old_meta.class_names, new_meta.class_names),
             ("folds", old_meta.fold_names, new_meta.fold_names),
         )

@@ -8,7 +8,7 @@ from pipeline.datasets import dfew, ferv39k
 from pipeline.doctor import CheckOptions, check
 from pipeline.doctor.kinds import KINDS, Severity
 from pipeline.errors import ConfigError, DatasetError
-from tests.official_trees import SHEET_HEADER, lay_clips, votes_rows, write_sheet
+from tests.official_trees import SHEET_HEADER, lay_clips, votes_rows, write_lines, write_sheet
 from tests.sick_trees import (
     DFEW_LABELS,
     FIRST,
@@ -17,6 +17,7 @@ from tests.sick_trees import (
     healthy_dfew,
     healthy_ferv39k,
     kinds,
+    own_pictures,
     own_stub,
 )
 
@@ -335,6 +336,28 @@ def test_a_list_that_cannot_be_read_does_not_hide_the_others(tmp_path):
         "split-count",
     }
     assert "is not text in UTF-8" in next(f.what for f in report.findings if f.kind == "not-read")
+
+
+def test_a_workbook_that_cannot_be_read_is_a_finding_beside_all_others(tmp_path):
+    root = healthy_dfew(tmp_path, forms=("frames",))
+    (root / "Annotation/annotation.xlsx").write_bytes(b"no workbook")
+    assert kinds("dfew", root) == {"not-read"}
+    shutil.rmtree(root / "Clip/original/00001")
+    assert kinds("dfew", root) == {"not-read", "clip-missing"}
+
+
+def test_face_crops_that_are_not_there_are_named(tmp_path):
+    for number in (1, 2, 3):
+        own_stub(tmp_path / f"{number}.mp4")
+    own_pictures(tmp_path / "faces/1")
+    (tmp_path / "faces/2").mkdir()
+    rows = [
+        f"{number}.mp4,joy,{split},faces/{number}"
+        for number, split in enumerate(("train", "test", "test"), 1)
+    ]
+    write_lines(tmp_path / "manifest.csv", ["path,label,split,faces", *rows])
+    (finding,) = examined("manifest", tmp_path).findings
+    assert (finding.kind, finding.cases) == ("crops-missing", ("'2.mp4'", "'3.mp4'"))
 
 
 def test_the_data_stay_as_they_are(tmp_path):

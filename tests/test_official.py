@@ -181,6 +181,10 @@ def test_a_missing_workbook_is_a_note(tmp_path):
     ("rows", "message"),
     [
         ([["a", "b"]], "has the columns 'a, b'; needed: one per class"),
+        (
+            [("1angry", "2disgust", "3fear", "4happy", "5neutral", "6sad", "7surprise", "order", "label")],
+            "counts classes in another order: its column '4happy' is happiness, which is number 1 here",
+        ),
         ([SHEET_HEADER, [0, 0, 0, 0, 0, 0, 0, "x", 1]], "row 2: 'x' is no clip"),
         ([SHEET_HEADER, *votes_rows({"1": 1}), *votes_rows({"00001": 2})], "row 3: '1' stands in row 2 too"),
         (

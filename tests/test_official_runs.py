@@ -7,20 +7,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 from safetensors.torch import load_file
+from typer.testing import CliRunner
 
+from cli import app
 from pipeline import runner
 from pipeline.config import override
 from pipeline.datasets import read_dataset
 from pipeline.datasets.dfew import SET as DFEW
 from pipeline.relabel import relabel
-from pipeline.runner import LocalCrew, RunOptions
+from pipeline.runner import LocalCrew, RunOptions, read_as
 from pipeline.store.reader import FeatureCache
 from pipeline.store.writer import CacheWriter
 from pipeline.types import ReadOptions, Split
 from tests.official_trees import SHEET_HEADER, dfew_tree, invented, votes_rows, write_lines, write_sheet
 from tests.small_clips import small_tools_with, write_video
-from trainer.folds import fold_rows
 from trainer.config import smoke
+from trainer.folds import fold_rows
 from trainer.train import train
 
 pytestmark = pytest.mark.usefixtures("one_tiny_encoder")
@@ -133,6 +135,20 @@ def test_clips_of_no_list_are_appended_and_stay_out_of_every_fold(tree, cache, t
     again = extract(tree, path)
     assert again.processed == 0
     assert "3 clips of the cache are not in the data set as read now" in " ".join(again.notes)
+
+
+def test_a_cache_is_relabelled_by_its_data_set_read_as_it_was(tree, cache, tmp_path):
+    path = Path(shutil.copytree(cache, tmp_path / "feats.zarr"))
+    extract(tree, path, all_clips=True)
+    with FeatureCache.open(path) as opened:
+        as_then = read_as(opened)
+        assert as_then == ReadOptions(all_clips=True)
+        lists = str(tree / "EmoLabel_DataSplit")
+        assert read_as(opened, ReadOptions(lists=(lists,))) == ReadOptions(lists=(lists,), all_clips=True)
+        assert read_as(opened, ReadOptions(source="video")).source == "video"
+    found = CliRunner().invoke(app, ["cache", "relabel", str(path), "--lists", lists])
+    assert found.exit_code == 0
+    assert found.stdout == f"{path}: nothing to change\n"
 
 
 def test_another_fold_comes_in_by_relabelling(tree, cache, tmp_path):

@@ -118,6 +118,21 @@ def test_clips_that_the_data_set_lacks_keep_their_label_and_leave_the_folds(cach
     assert membership[:, 0].tolist() == [1, 1, 1, 1, 0, 0]
 
 
+def test_clips_that_the_data_set_lacks_keep_their_votes_by_class(cache):
+    full = index_of()
+    relabel(cache, with_clip(full, 5, votes=(2, 8)))
+    turned = tuple(dataclasses.replace(clip, label=1 - clip.label) for clip in full.clips[:4])
+    relabel(cache, index_of(class_names=("joy", "fear"), clips=turned))
+    np.testing.assert_allclose(read(cache, "votes")[0][5], (0.8, 0.2))
+
+
+def test_a_cache_that_another_data_set_relabels_is_then_of_that_one(cache):
+    found = relabel(cache, index_of(name="folder", root=Path("other")))
+    assert found.lines_of_change == ("data set: manifest  ->  folder",)
+    with FeatureCache.open(cache) as opened:
+        assert (opened.meta.dataset, opened.meta.config["dataset"]["name"]) == ("folder", "folder")
+
+
 def test_a_data_set_without_any_clip_of_the_cache_is_refused(cache):
     clip = ClipRef(clip_id="other", path="other", label=0, splits=(Split.TRAIN,))
     with pytest.raises(CacheError, match=r"its first is '0\.mp4', the data set's 'other'"):

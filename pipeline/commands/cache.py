@@ -16,6 +16,7 @@ from pipeline.commands.options import (
     Json,
     LabelOrder,
     Lists,
+    Source,
     read_options,
 )
 from pipeline.errors import CacheError, VerificationError
@@ -125,7 +126,10 @@ def cache_relabel(
     root: Annotated[Path | None, typer.Option(help="Where it lies [where it lay at extraction].")] = None,
     lists: Lists = None,
     label_order: LabelOrder = None,
-    all_clips: Annotated[bool, typer.Option(help="Also clips that no list names.")] = False,
+    all_clips: Annotated[
+        bool, typer.Option(help="Also clips that no list names [as at extraction].")
+    ] = False,
+    source: Source = "auto",
     polarities: Annotated[
         Path | None,
         typer.Option(help="CSV of class,polarity or clip_id,polarity; alone it changes only that."),
@@ -134,18 +138,22 @@ def cache_relabel(
     take_over: Annotated[bool, typer.Option(help="Even if another run seems to hold the cache.")] = False,
     json_: Json = False,
 ) -> None:
-    """Bring other labels, folds, votes or polarities into a cache; no feature is computed again."""
+    """Bring other labels, folds, votes or polarities into a cache; no feature is computed again.
+
+    The data set is read as at extraction, but for what is named here.
+    """
     from pipeline.datasets.polarities import read_polarities
     from pipeline.relabel import relabel
-    from pipeline.runner import dataset_of
+    from pipeline.runner import dataset_of, read_as
+    from pipeline.types import ReadOptions
 
-    reading = None
-    if lists or label_order or all_clips:
-        reading = read_options(lists, label_order, "auto", all_clips=all_clips)
+    asked = read_options(lists, label_order, source, all_clips=all_clips)
     index = None
-    if dataset or root or reading or polarities is None:
+    if dataset or root or polarities is None or asked != ReadOptions():
         with _open(cache) as opened:
-            index = dataset_of(opened, root, name=dataset, options=reading)
+            is_other = dataset not in (None, opened.meta.dataset)
+            options = asked if is_other else read_as(opened, asked)
+            index = dataset_of(opened, root, name=dataset, options=options)
         for note in index.notes:
             say(f"note: {note}")
     table = None if polarities is None else read_polarities(polarities)

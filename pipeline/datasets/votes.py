@@ -28,6 +28,7 @@ _UNREADABLE = (OSError, ValueError, RuntimeError, EOFError, zlib.error, zipfile.
 _CLIP = ("order", "clip_name", "video_name", "clip", "name")
 _LABEL = ("label", "annotation")
 _LARGEST_VOTE = 1000
+_NUMBERED = re.compile(r"[0-9]{1,4}(?=[^0-9])")
 
 
 def sheet_votes(
@@ -111,6 +112,14 @@ def _columns(header: Sequence[str], class_names: Sequence[str], path: Path) -> l
             f"({', '.join(class_names)}), one of {', '.join(_CLIP)}, and one of {', '.join(_LABEL)}."
         )
         raise DatasetError(msg)
+    for number, (place, class_name) in enumerate(zip(columns, class_names, strict=False), start=1):
+        written = _NUMBERED.match(header[place])
+        if written and int(written[0]) != number:
+            msg = (
+                f"'{path}' counts classes in another order: its column '{header[place][:100]}' is {class_name}, "
+                f"which is number {number} here. Take the owner's workbook."
+            )
+            raise DatasetError(msg)
     return columns
 
 

@@ -1,6 +1,7 @@
 """A data set read for its checks: as extraction reads it, and line by line where that is refused."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import cast
@@ -44,7 +45,12 @@ def gather(name: str, root: Path, options: ReadOptions) -> tuple[Material, list[
         return _own_material(index), []
     require_root(official.published.title, root, list(official.places.values()))
     lists, notes, findings = _lists(official, root, options)
-    return _official_material(official, root, options, lists, notes, refusal), findings
+    material = _official_material(official, root, options, lists, notes, refusal)
+    try:
+        material = replace(material, votes=official.find_votes(root))
+    except DatasetError as error:
+        findings = [*findings, Finding(kind="not-read", what=str(error))]
+    return material, findings
 
 
 def _own_material(index: DatasetIndex) -> Material:
@@ -64,6 +70,7 @@ def _own_material(index: DatasetIndex) -> Material:
         lists=tuple(lists),
         inventory=Inventory(videos={clip.clip_id: clip.path for clip in index.clips}),
         clips={clip.clip_id: clip for clip in index.clips},
+        crops={clip.clip_id: path for clip in index.clips if (path := clip.face_path) is not None},
         notes=index.notes,
     )
 
@@ -83,9 +90,9 @@ def _official_material(
     notes: tuple[str, ...],
     refusal: str,
 ) -> Material:
-    inventory, votes = Inventory(), {}
+    inventory = Inventory()
     try:
-        inventory, votes = official.find_clips(root), dict(official.find_votes(root))
+        inventory = official.find_clips(root)
     except DatasetError as error:
         refusal = refusal or str(error)
     listed = {entry.clip_id for each in lists for entry in each.entries if entry.clip_id is not None}
@@ -115,7 +122,6 @@ def _official_material(
         if form == "crops"
         else {key: path for key, path in inventory.beside.items() if key in wanted},
         published=official.published,
-        votes=votes,
         refusal=refusal,
         notes=notes,
     )

@@ -153,6 +153,10 @@ _FILES: Mapping[str, Kind] = {
         "the pictures of a clip are not numbered without gaps: frames are missing",
         "extract its frames again",
     ),
+    "crops-missing": _warning(
+        "the folder of a clip's face crops is not there, or holds no pictures",
+        "crop again, or leave the crops aside: a detector finds the faces",
+    ),
     "crops-count": _warning(
         "a clip has fewer or more face crops than frames: crops and frames do not belong together one by one",
         "crop again, with one picture per frame, or leave the crops aside: a detector finds the faces",

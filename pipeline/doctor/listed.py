@@ -4,7 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import PurePosixPath
 
-from pipeline.datasets.emotions import class_of
+from pipeline.datasets.emotions import class_of, class_of_folder
 from pipeline.datasets.official import ClipList, Entry
 from pipeline.doctor.kinds import Finding
 from pipeline.doctor.material import Material, quoted
@@ -49,8 +49,7 @@ def _place(material: Material, clip_list: ClipList, entry: Entry) -> str:
 
 def _contradicts(written: str, class_name: str) -> bool:
     """Whether the folder right above a clip is named after another emotion than its class."""
-    parts = written.replace("\\", "/").rsplit("/", 2)
-    folder, mine = class_of(parts[-2]) if len(parts) > 1 else None, class_of(class_name)
+    folder, mine = class_of_folder(written), class_of(class_name)
     return None not in (folder, mine) and folder != mine
 
 

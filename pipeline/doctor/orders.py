@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from pipeline.datasets.emotions import class_of
+from pipeline.datasets.emotions import class_of, class_of_folder
 from pipeline.datasets.lists import ListFile
 from pipeline.datasets.official import ClipList, Entry, OfficialSet
 from pipeline.datasets.orders import Order, Placed, orders_of
@@ -69,7 +69,7 @@ def _likeliest(
         for first in (0, 1)
     ]
     known = [dict(zip(published.class_names, counts, strict=True)) for counts in _counts_of(published, split)]
-    with_folder = [(line.label, folder) for line in file.lines if (folder := _folder_class(line.clip))]
+    with_folder = [(line.label, folder) for line in file.lines if (folder := class_of_folder(line.clip))]
     if with_folder:
         misfits = [
             sum(order.class_name(label) != folder for label, folder in with_folder) for order in orders
@@ -102,8 +102,3 @@ def _counts_of(published: Published, split: Split) -> list[Sequence[int]]:
 def _distance(file: ListFile, order: Order, counts: Mapping[str, int]) -> int:
     mine = Counter(order.class_name(line.label) for line in file.lines)
     return sum(abs(mine[name] - counts.get(name, 0)) for name in {*mine, *counts})
-
-
-def _folder_class(written: str) -> str | None:
-    parts = written.replace("\\", "/").rsplit("/", 2)
-    return class_of(parts[-2]) if len(parts) > 1 else None

@@ -68,6 +68,10 @@ def _check_names(material: Material) -> Iterator[Finding]:
 
 
 def _check_folders(lying: Mapping[str, Lying], crops: Mapping[str, Lying]) -> Iterator[Finding]:
+    bare = [quoted(clip_id) for clip_id, found in crops.items() if not found.pictures]
+    if bare:
+        what = f"{counted(len(bare), 'clip')} whose face crops are not there"
+        yield Finding(kind="crops-missing", what=what, cases=tuple(bare))
     gaps = [f"{quoted(i)} lacks {found.num_gaps}" for i, found in lying.items() if found.num_gaps]
     gaps += [
         f"the crops of {quoted(i)} lack {found.num_gaps}" for i, found in crops.items() if found.num_gaps

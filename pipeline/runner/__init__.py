@@ -19,7 +19,7 @@ from pipeline.runner.crew import Crew, LocalCrew
 from pipeline.runner.extract import extract
 from pipeline.runner.gather import CrewOptions, gather
 from pipeline.runner.machine import choose_device
-from pipeline.runner.opening import dataset_of
+from pipeline.runner.opening import dataset_of, read_as
 from pipeline.runner.plan import Plan, plan
 from pipeline.runner.progress import Speed
 from pipeline.runner.report import RunReport, report
@@ -38,5 +38,6 @@ __all__ = [
     "extract",
     "gather",
     "plan",
+    "read_as",
     "report",
 ]

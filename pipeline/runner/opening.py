@@ -28,6 +28,7 @@ from pipeline.types import ClipRef, DatasetIndex, ReadOptions
 
 _PACKAGES = ("torch", "torchvision", "open_clip_torch", "av", "opencv-python-headless", "zarr", "numpy")
 _NAMED = 5
+_DEFAULTS = ReadOptions()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,12 +128,23 @@ def dataset_of(
     Raises DatasetError when it is not there, CacheError when the cache does not say what it is.
     """
     where = root or Path(cache.setting("config.dataset.root", str))
+    return read_dataset(name or cache.meta.dataset, where, options or read_as(cache))
+
+
+def read_as(cache: FeatureCache, asked: ReadOptions = _DEFAULTS) -> ReadOptions:
+    """How the data set of a cache was read, but for what is asked; a label order belongs to its lists.
+
+    Raises CacheError when the cache does not say it.
+    """
     said = cache.setting("config.dataset", dict)
-    if options is None:
-        fields = [field.name for field in dataclasses.fields(ReadOptions)]
-        as_then = {field: said[field] for field in fields if field in said}
-        options = from_dict(ReadOptions, as_then, "config.dataset.")
-    return read_dataset(name or cache.meta.dataset, where, options)
+    names = [field.name for field in dataclasses.fields(ReadOptions)]
+    then = from_dict(ReadOptions, {name: said[name] for name in names if name in said}, "config.dataset.")
+    return ReadOptions(
+        lists=asked.lists or then.lists,
+        label_order=asked.label_order or (None if asked.lists else then.label_order),
+        all_clips=asked.all_clips or then.all_clips,
+        source=then.source if asked.source == _DEFAULTS.source else asked.source,
+    )
 
 
 def _sources(
