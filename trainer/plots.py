@@ -6,7 +6,7 @@ The only importer of matplotlib. What a reader must be warned of stands in red a
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from textwrap import wrap
-from typing import Any
+from typing import Any, BinaryIO
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -42,7 +42,7 @@ def plot_confusion(metrics: Metrics, path: Path, *, title: str, banners: Sequenc
 
 
 def plot_curves(
-    epochs: Sequence[Mapping[str, Any]], path: Path, *, title: str, banners: Sequence[str]
+    epochs: Sequence[Mapping[str, Any]], path: Path | BinaryIO, *, title: str, banners: Sequence[str]
 ) -> None:
     """Write loss and accuracy over epochs as a PNG, from the records of metrics.jsonl."""
     figure = _figure(10, 4.5, banners)

@@ -1,0 +1,18 @@
+"""Trained runs as one page: beside the paper's numbers, each by itself, and where all of it comes from.
+
+In the order of the data:
+
+``runs``       a run directory    -> its answers clip by clip, its numbers, its curves, its origin
+``groups``     runs               -> by data set and setting, over folds and seeds
+``paper``      Tables I and II, as printed
+``tables``     groups             -> tables beside the paper's rows
+``sections``   groups             -> the sections of the page
+``document``   what a page is made of
+``html``       a page             -> one self-contained file
+``markdown``   a page             -> Markdown
+``report``     all of it
+"""
+
+from trainer.report.report import Report, report
+
+__all__ = ["Report", "report"]

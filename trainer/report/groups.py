@@ -1,0 +1,141 @@
+"""Runs -> groups of one data set and one setting, each over its folds and seeds."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from pipeline.config import to_dict
+from trainer.config import PRESETS, TrainConfig
+from trainer.report.runs import ReportedRun
+from trainer.spread import Score, Summary, summarise
+
+_FIVE_FOLD = ("dfew", "mafw")
+"""Data sets whose owners publish five folds, however many of them a cache holds."""
+_NAMED = 4
+"""Differences from the preset that a setting's name tells; beyond it, their number."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    """The runs of one setting on one cache, by fold and seed.
+
+    preset, changes: the setting, as the nearest preset and every ``section.key=value`` that differs.
+    """
+
+    runs: tuple[ReportedRun, ...]
+    preset: str
+    changes: tuple[str, ...]
+
+    @property
+    def dataset(self) -> str:
+        """The data set that the runs were measured on."""
+        return self.runs[0].meta.dataset
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The classes, in the cache's order."""
+        return self.runs[0].info.class_names
+
+    @property
+    def folds(self) -> tuple[str, ...]:
+        """The folds that have a run, in the cache's order."""
+        return tuple(dict.fromkeys(run.info.fold for run in self.runs))
+
+    @property
+    def num_folds_of_dataset(self) -> int:
+        """How many folds a mean of folds must have."""
+        return max(len(self.runs[0].meta.fold_names), 5 if self.dataset in _FIVE_FOLD else 1)
+
+    @property
+    def has_mean_of_folds(self) -> bool:
+        """Whether a run is there for every fold, of several."""
+        return len(self.folds) == self.num_folds_of_dataset > 1
+
+    @property
+    def name(self) -> str:
+        """The setting in words: the preset, and what differs from it."""
+        told = self.changes if len(self.changes) <= _NAMED else (f"{len(self.changes)} settings changed",)
+        return ", ".join([self.preset, *told])
+
+    @cached_property
+    def summary(self) -> Summary:
+        """The numbers over folds and seeds."""
+        return summarise(
+            [Score(fold=run.info.fold, seed=run.info.seed, metrics=run.metrics) for run in self.runs]
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as plain JSON values."""
+        summary = self.summary.to_dict()
+        if not self.has_mean_of_folds:
+            for name in ("mean_of_folds", "over_seeds", "over_seeds_pooled", "pooled"):
+                del summary[name]
+        return {
+            "name": self.name,
+            "dataset": self.dataset,
+            "class_names": list(self.class_names),
+            "preset": self.preset,
+            "changes": list(self.changes),
+            "folds": list(self.folds),
+            "folds_of_data_set": self.num_folds_of_dataset,
+            "summary": summary,
+            "runs": [run.to_dict() for run in self.runs],
+        }
+
+
+def identity(run: ReportedRun) -> tuple[Any, ...]:
+    """What two runs must share to stand in one row: cache, clips, classes and setting."""
+    info = run.info
+    setting = json.dumps(to_dict(run.config), sort_keys=True)
+    return (
+        run.meta.dataset,
+        info.dataset,
+        info.cache_fingerprint,
+        info.clips_sha256,
+        info.class_names,
+        setting,
+    )
+
+
+def grouped(runs: Sequence[ReportedRun]) -> tuple[Group, ...]:
+    """The runs by data set and setting, in the order in which the first of each is given.
+
+    Raises ConfigError when a fold and seed of a setting is given twice.
+    """
+    by_identity: dict[tuple[Any, ...], list[ReportedRun]] = {}
+    for run in runs:
+        by_identity.setdefault(identity(run), []).append(run)
+    groups = tuple(_group(members) for members in by_identity.values())
+    for group in groups:
+        _ = group.summary
+    return groups
+
+
+def nearest_preset(config: TrainConfig) -> tuple[str, tuple[str, ...]]:
+    """The preset with the fewest settings that differ, and these, as ``section.key=value``."""
+    told = {name: setting_changes(preset(), config) for name, preset in PRESETS.items()}
+    name = min(told, key=lambda name: len(told[name]))
+    return name, told[name]
+
+
+def setting_changes(before: TrainConfig, after: TrainConfig) -> tuple[str, ...]:
+    """Every setting of `after` that `before` has otherwise, as ``section.key=value``."""
+    old, new = _flat(to_dict(before)), _flat(to_dict(after))
+    return tuple(f"{key}={value}" for key, value in new.items() if old[key] != value)
+
+
+def _flat(sections: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    return {
+        f"{name}.{key}": value if isinstance(value, str) else json.dumps(value)
+        for name, section in sections.items()
+        for key, value in section.items()
+    }
+
+
+def _group(runs: Sequence[ReportedRun]) -> Group:
+    folds = runs[0].meta.fold_names
+    order = sorted(runs, key=lambda run: (folds.index(run.info.fold), run.info.seed))
+    preset, changes = nearest_preset(runs[0].config)
+    return Group(runs=tuple(order), preset=preset, changes=changes)

@@ -1,0 +1,157 @@
+"""A page as one HTML file: styles inside, figures as data: addresses, no script, nothing from outside."""
+
+from base64 import b64encode
+from collections.abc import Iterator, Sequence
+from html import escape
+
+from trainer.report.document import Block, Figure, Items, Page, Section, Table, Text
+
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+_DARK = 0.5
+_PAPER_RGB, _INK_RGB = (255, 255, 255), (8, 64, 129)
+_STYLE = """
+:root{color-scheme:light;--line:#c9ced6;--soft:#f3f5f8;--ours:#eaf2fb;--ink:#1b1f24}
+*{box-sizing:border-box}
+body{margin:0 auto;max-width:70rem;padding:0 1rem 4rem;color:var(--ink);background:#fff;
+font:1rem/1.5 system-ui,-apple-system,"Segoe UI",Roboto,"Liberation Sans",sans-serif;overflow-wrap:anywhere}
+h1{font-size:1.6rem;line-height:1.2;margin:1.2rem 0}
+h2{font-size:1.3rem;border-bottom:2px solid var(--line);margin:2.5rem 0 1rem;padding-bottom:.2rem}
+h3{font-size:1.05rem;margin:2rem 0 .5rem}
+.banner{background:#b00020;color:#fff;font-weight:700;font-size:1.15rem;padding:.8rem 1rem;margin:1rem 0;
+border-radius:.3rem;print-color-adjust:exact;-webkit-print-color-adjust:exact}
+nav ul{padding-left:1.2rem}
+a{color:#0a58ca}
+figure{margin:1.2rem 0}
+figcaption,.title{font-weight:600;margin:0 0 .4rem}
+.note{color:#4b5563;font-size:.9rem;margin:.4rem 0 0}
+.wide{overflow-x:auto;max-width:100%;border:1px solid var(--line);border-radius:.3rem}
+.wide:focus-visible{outline:3px solid #0a58ca}
+img{display:block;max-width:100%;height:auto}
+.wide img{min-width:36rem;width:100%}
+table{border-collapse:collapse;width:100%;font-size:.9rem;font-variant-numeric:tabular-nums}
+th,td{padding:.35rem .6rem;text-align:right;border-bottom:1px solid var(--line);white-space:nowrap;
+overflow-wrap:normal}
+thead th{background:var(--soft);vertical-align:bottom}
+th:first-child{text-align:left;white-space:normal;min-width:7.5rem;max-width:16rem;overflow-wrap:anywhere;
+position:sticky;left:0;background:#fff}
+thead th:first-child{background:var(--soft)}
+tbody th{font-weight:400}
+tr.ours>*,tr.ours th:first-child{background:var(--ours)}
+tr.ours th{font-weight:600}
+tbody tr:last-child>*{border-bottom:0}
+td.shade{text-align:center;print-color-adjust:exact;-webkit-print-color-adjust:exact}
+@media print{
+body{max-width:none;padding:0;font-size:9.5pt}
+nav{display:none}
+.wide{overflow:visible;border:0}
+.wide img{min-width:0}
+table{font-size:7pt}
+th,td{padding:.15rem .25rem;white-space:normal}
+th:first-child{position:static;min-width:0}
+figure,tr,.banner{break-inside:avoid}
+h2,h3,.title{break-after:avoid}
+}
+"""
+
+
+def as_html(page: Page) -> str:
+    """The page as one self-contained HTML file."""
+    links = "".join(
+        f'<li><a href="#part-{number}">{_safe(section.title)}</a></li>'
+        for number, section in enumerate(page.sections, 1)
+    )
+    lines = [
+        "<!doctype html>",
+        '<html lang="en">',
+        "<head>",
+        '<meta charset="utf-8">',
+        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">',
+        '<meta name="viewport" content="width=device-width, initial-scale=1">',
+        f"<title>{_safe(page.title)}</title>",
+        f"<style>{_STYLE}</style>",
+        "</head>",
+        "<body>",
+        *(f'<div class="banner" role="alert">!! {_safe(banner)}</div>' for banner in page.banners),
+        f"<h1>{_safe(page.title)}</h1>",
+        f'<nav aria-label="Contents"><ul>{links}</ul></nav>',
+        "<main>",
+        *(
+            line
+            for number, part in enumerate(page.sections, 1)
+            for line in _section(part, 2, f"part-{number}")
+        ),
+        "</main>",
+        "</body>",
+        "</html>",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _section(section: Section, level: int, anchor: str) -> Iterator[str]:
+    yield f'<section id="{anchor}">'
+    yield f"<h{level}>{_safe(section.title)}</h{level}>"
+    for block in section.blocks:
+        yield from _block(block)
+    for number, part in enumerate(section.parts, 1):
+        yield from _section(part, level + 1, f"{anchor}-{number}")
+    yield "</section>"
+
+
+def _block(block: Block) -> Iterator[str]:
+    match block:
+        case Text():
+            yield f"<p>{_safe(block.text)}</p>"
+        case Items():
+            yield f"<ul>{''.join(f'<li>{_safe(item)}</li>' for item in block.items)}</ul>"
+        case Table():
+            yield from _table(block)
+        case Figure():
+            yield from _figure(block)
+
+
+def _table(table: Table) -> Iterator[str]:
+    heads = "".join(f'<th scope="col">{_safe(name)}</th>' for name in table.columns)
+    lines = [f"<table><thead><tr>{heads}</tr></thead><tbody>"]
+    for number, row in enumerate(table.rows):
+        mark = ' class="ours"' if number in table.ours else ""
+        cells = _cells(row[1:], _shades(table, number))
+        lines.append(f'<tr{mark}><th scope="row">{_safe(row[0])}</th>{cells}</tr>')
+    yield from _boxed(table.title, [*lines, "</tbody></table>"], table.note)
+
+
+def _shades(table: Table, number: int) -> Sequence[float]:
+    return table.shade[number] if table.shade else ()
+
+
+def _cells(cells: Sequence[str], shades: Sequence[float]) -> str:
+    if not shades:
+        return "".join(f"<td>{_safe(cell)}</td>" for cell in cells)
+    pairs = zip(cells, shades, strict=True)
+    return "".join(f'<td class="shade" style="{_colour(share)}">{_safe(cell)}</td>' for cell, share in pairs)
+
+
+def _colour(share: float) -> str:
+    rgb = [round(paper + share * (ink - paper)) for paper, ink in zip(_PAPER_RGB, _INK_RGB, strict=True)]
+    return f"background:#{bytes(rgb).hex()};color:{'#fff' if share > _DARK else '#000'}"
+
+
+def _figure(figure: Figure) -> Iterator[str]:
+    source = f"data:image/{figure.kind};base64,{b64encode(figure.image).decode()}"
+    yield from _boxed(figure.title, [f'<img src="{source}" alt="{_safe(figure.alt)}">'], figure.note)
+
+
+def _boxed(title: str, lines: Sequence[str], note: str) -> Iterator[str]:
+    """What may be wider than the page, in a box that scrolls by itself."""
+    label = _safe(title)
+    yield f"<figure><figcaption>{label}</figcaption>"
+    yield f'<div class="wide" tabindex="0" role="region" aria-label="{label}">'
+    yield from lines
+    yield "</div>"
+    if note:
+        yield f'<p class="note">{_safe(note)}</p>'
+    yield "</figure>"
+
+
+def _safe(text: str) -> str:
+    """Text as HTML: nothing of it is markup, nothing invisible stays."""
+    return escape("".join(letter if letter.isprintable() else "\ufffd" for letter in text))

@@ -1,0 +1,147 @@
+"""Runs -> report.html, report.md and report.json in a folder."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.config import require_one_of
+from pipeline.errors import ConfigError, OusError, counted, first_line
+from pipeline.store.place import Where
+from trainer.evaluate import measure
+from trainer.report.document import Page
+from trainer.report.groups import Group, grouped
+from trainer.report.html import as_html
+from trainer.report.markdown import as_markdown
+from trainer.report.paper import table_1, table_2
+from trainer.report.runs import ReportedRun
+from trainer.report.sections import banners_of, origin_section, result_sections, run_sections
+from trainer.report.tables import spread_text
+
+HTML_FILE, MARKDOWN_FILE, JSON_FILE = "report.html", "report.md", "report.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """Runs, measured and laid side by side. files: what was written."""
+
+    split: str
+    groups: tuple[Group, ...]
+    files: tuple[Path, ...]
+
+    @property
+    def runs(self) -> tuple[ReportedRun, ...]:
+        """All runs, by group."""
+        return tuple(run for group in self.groups for run in group.runs)
+
+    @property
+    def banners(self) -> tuple[str, ...]:
+        """What must be read first."""
+        return banners_of(self.runs, self.split)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as plain JSON values: ours from 0 to 1, the paper's in percent, as printed."""
+        return {
+            "banners": list(self.banners),
+            "split": self.split,
+            "groups": [
+                group.to_dict() | {"paper_percent": _paper(group, self.split)} for group in self.groups
+            ],
+        }
+
+    def lines(self) -> list[str]:
+        """For people: UAR and WAR of each setting and fold, and where the report is."""
+        return [
+            *(f"!! {banner}" for banner in self.banners),
+            *(line for group in self.groups for line in _lines(group)),
+            *(f"wrote {path}" for path in self.files),
+        ]
+
+    def page(self) -> Page:
+        """What is shown."""
+        num_runs = counted(len(self.runs), "run")
+        datasets = ", ".join(dict.fromkeys(group.dataset for group in self.groups))
+        return Page(
+            title=f"OUS on {datasets}: {num_runs}, {counted(len(self.groups), 'setting')}",
+            banners=self.banners,
+            sections=[
+                *result_sections(self.groups, self.split),
+                *run_sections(self.groups),
+                origin_section(self.groups),
+            ],
+        )
+
+
+def report(
+    run_dirs: Sequence[Path],
+    out: Path,
+    say: Callable[[str], None],
+    *,
+    split: str = "test",
+    cache: Where | None = None,
+    device: str = "auto",
+) -> Report:
+    """Measure the runs on a split of their folds and write the report.
+
+    Raises ConfigError for no run, or one that is given twice, and what `measure` raises.
+    """
+    require_one_of("--split", split, ("test", "validation", "train"))
+    if out.exists() and not out.is_dir():
+        msg = f"--out '{out}' is a file; give a folder."
+        raise ConfigError(msg)
+    runs = []
+    for number, run_dir in enumerate(_each_once(run_dirs), 1):
+        say(f"measuring {run_dir} ({number} of {len(run_dirs)})")
+        runs.append(ReportedRun.of(run_dir, measure(run_dir, split, cache, device)))
+    files = tuple(out / name for name in (HTML_FILE, MARKDOWN_FILE, JSON_FILE))
+    made = Report(split=split, groups=grouped(runs), files=files)
+    page = made.page()
+    texts = (as_html(page), as_markdown(page), json.dumps(made.to_dict(), indent=2) + "\n")
+    for path, text in zip(files, texts, strict=True):
+        _write(path, text)
+    return made
+
+
+def _each_once(run_dirs: Sequence[Path]) -> list[Path]:
+    if not run_dirs:
+        msg = "report needs a run: the directory of a training run, or several."
+        raise ConfigError(msg)
+    by_place: dict[Path, Path] = {}
+    for run_dir in run_dirs:
+        twin = by_place.setdefault(run_dir.resolve(), run_dir)
+        if twin is not run_dir:
+            msg = f"'{run_dir}' is given twice; give each run once."
+            raise ConfigError(msg)
+    return list(by_place.values())
+
+
+def _paper(group: Group, split: str) -> dict[str, Any]:
+    tables = {"table_1": table_1, "table_2": table_2} if split == "test" else {}
+    found = {
+        name: [row.to_dict() for row in of(group.dataset, group.class_names)] for name, of in tables.items()
+    }
+    return {name: rows for name, rows in found.items() if rows}
+
+
+def _lines(group: Group) -> list[str]:
+    summary = group.summary
+    rows = [(f"fold {fold}", row) for fold, row in summary.by_fold.items()]
+    if group.has_mean_of_folds:
+        rows.append((f"mean of {len(group.folds)} folds", summary.mean_of_folds))
+    return [
+        f"{group.dataset}, {group.name}",
+        *(f"  {what:<16} UAR {spread_text(row['uar'])}  WAR {spread_text(row['war'])}" for what, row in rows),
+    ]
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a file, replacing the one before it at once."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(f".{path.name}.partial")
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(path)
+    except OSError as error:
+        msg = f"'{path}' cannot be written: {first_line(error)}"
+        raise OusError(msg) from error

@@ -1,0 +1,153 @@
+"""Groups of runs -> the page's sections: results by data set, every run by itself, where all comes from."""
+
+import platform
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from io import BytesIO
+
+from trainer import plots
+from trainer.report.document import Block, Figure, Items, Section, Table, Text
+from trainer.report.groups import Group
+from trainer.report.runs import ReportedRun
+from trainer.report.tables import NONE, interval_text, percent, result_blocks
+
+_PACKAGES = ("numpy", "scipy", "torch", "zarr")
+
+
+def banners_of(runs: Sequence[ReportedRun], split: str) -> tuple[str, ...]:
+    """What must be read first: each warning of a run, with how many runs it is of."""
+    counts: dict[str, int] = {}
+    for run in runs:
+        for banner in run.info.banners:
+            counts[banner] = counts.get(banner, 0) + 1
+    told = [
+        banner if count == len(runs) else f"{banner} ({count} of {len(runs)} runs)"
+        for banner, count in counts.items()
+    ]
+    if split != "test":
+        told.append(f"MEASURED ON THE {split.upper()} SPLIT: no held-out test clips")
+    return tuple(told)
+
+
+def result_sections(groups: Sequence[Group], split: str) -> list[Section]:
+    """The tables of each data set."""
+    by_dataset: dict[tuple[str, tuple[str, ...]], list[Group]] = {}
+    for group in groups:
+        by_dataset.setdefault((group.dataset, group.class_names), []).append(group)
+    return [
+        Section(title=f"Results on {dataset}, {split} split", blocks=result_blocks(members, split))
+        for (dataset, _), members in by_dataset.items()
+    ]
+
+
+def run_sections(groups: Sequence[Group]) -> list[Section]:
+    """Every run by itself: recalls with intervals, confusion matrix, curves."""
+    return [
+        Section(
+            title=f"Runs of {group.name} on {group.dataset}",
+            parts=[Section(title=_title(run), blocks=_run_blocks(run)) for run in group.runs],
+        )
+        for group in groups
+    ]
+
+
+def origin_section(groups: Sequence[Group]) -> Section:
+    """Where every number comes from: settings, runs, caches, package versions."""
+    parts = [
+        Section(title=f"{group.name} on {group.dataset}", blocks=_origin_blocks(group)) for group in groups
+    ]
+    report = {"python": platform.python_version(), **{name: version(name) for name in _PACKAGES}}
+    return Section(
+        title="Where the numbers come from",
+        blocks=[Items(items=[_versions("This report", report)])],
+        parts=parts,
+    )
+
+
+def _title(run: ReportedRun) -> str:
+    return "".join(
+        [run.name[0].upper(), run.name[1:], *(f", {banner.partition(':')[0]}" for banner in run.info.banners)]
+    )
+
+
+def _run_blocks(run: ReportedRun) -> list[Block]:
+    return [_recalls(run), _confusion(run), _curves(run)]
+
+
+def _recalls(run: ReportedRun) -> Table:
+    metrics, intervals = run.metrics, run.metrics.intervals
+    support = metrics.confusion.sum(axis=1).tolist()
+    classes = zip(metrics.class_names, support, metrics.recalls, intervals.recalls, strict=True)
+    rows = [
+        *(
+            [name, f"{clips:,}", percent(recall), interval_text(span)]
+            for name, clips, recall, span in classes
+        ),
+        ["UAR", f"{metrics.num_clips:,}", percent(metrics.uar), interval_text(intervals.uar)],
+        ["WAR", f"{metrics.num_clips:,}", percent(metrics.war), interval_text(intervals.war)],
+    ]
+    return Table(
+        title="Recall by class, percent",
+        columns=["", "clips", "recall", "95% interval"],
+        rows=rows,
+        note="Bootstrap over clips; Wilson's interval for a share of 0 or 1.",
+        ours=[len(rows) - 2, len(rows) - 1],
+    )
+
+
+def _confusion(run: ReportedRun) -> Table:
+    counts = run.metrics.confusion
+    names = run.metrics.class_names
+    return Table(
+        title="Confusion matrix, clips (Fig. 5)",
+        columns=["true \\ predicted", *names],
+        rows=[[name, *map(str, row)] for name, row in zip(names, counts.tolist(), strict=True)],
+        note="Shaded by the share of the true class.",
+        shade=(counts / counts.sum(axis=1, keepdims=True).clip(min=1)).tolist(),
+    )
+
+
+def _curves(run: ReportedRun) -> Block:
+    if not run.epochs:
+        return Text(text=f"No curves: '{run.run_dir}' has no metrics.jsonl.")
+    image = BytesIO()
+    plots.plot_curves(run.epochs, image, title=f"{run.meta.dataset}, {run.name}", banners=run.info.banners)
+    info = run.info
+    return Figure(
+        title="Loss and accuracy (Fig. 6)",
+        image=image.getvalue(),
+        alt=f"Loss and accuracy over {len(run.epochs)} epochs",
+        note=f"{len(run.epochs)} epochs, the checkpoint is of epoch {info.best_epoch}.",
+    )
+
+
+def _origin_blocks(group: Group) -> list[Block]:
+    first = group.runs[0]
+    info, meta = first.info, first.meta
+    facts = [
+        f"Setting: preset {group.preset} is the nearest; differences: {', '.join(group.changes) or 'none'}",
+        f"Encoder: {info.encoder_name}, weights '{meta.encoder_weights}', sha256 {info.encoder_sha256}",
+        f"Text tower: sha256 {info.text_sha256}",
+        f"Trained on cache: {info.cache_path} ({info.dataset}), fingerprint {info.cache_fingerprint}",
+        f"Measured on cache: {first.place} ({meta.dataset}), fingerprint {meta.fingerprint}",
+        _versions("Packages of the extraction", meta.packages),
+    ]
+    rows = [
+        [
+            str(run.run_dir), run.info.fold, str(run.info.seed), run.info.selection,
+            str(run.info.best_epoch), f"{run.info.best_loss:.4f}", f"{run.metrics.num_clips:,}",
+            "yes" if run.same_cache else "NO", _left_out(run), run.info.stop_reason or "before its end",
+        ]
+        for run in group.runs
+    ]  # fmt: skip
+    columns = ["run", "fold", "seed", "selected on", "best epoch", "its loss", "clips measured",
+               "cache as in training", "left out", "ended"]  # fmt: skip
+    return [Items(items=facts), Table(title="Runs", columns=columns, rows=rows)]
+
+
+def _left_out(run: ReportedRun) -> str:
+    return ", ".join(f"{count} {why}" for why, count in run.left_out.items() if count) or NONE
+
+
+def _versions(what: str, packages: Mapping[str, str]) -> str:
+    return f"{what}: " + (", ".join(f"{name} {number}" for name, number in packages.items()) or "not known")
