@@ -13,17 +13,17 @@ from trainer.spread import Score, Summary, summarise
 
 _FIVE_FOLD = ("dfew", "mafw")
 """Data sets whose owners publish five folds, however many of them a cache holds."""
-_NAMED = 4
-"""Differences from the preset that a setting's name tells; beyond it, their number."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Group:
     """The runs of one setting on one cache, by fold and seed.
 
-    preset, changes: the setting, as the nearest preset and every ``section.key=value`` that differs.
+    label: what its rows are called. preset, changes: the setting, as the nearest preset and every
+    ``section.key=value`` that differs.
     """
 
+    label: str
     runs: tuple[ReportedRun, ...]
     preset: str
     changes: tuple[str, ...]
@@ -56,8 +56,7 @@ class Group:
     @property
     def name(self) -> str:
         """The setting in words: the preset, and what differs from it."""
-        told = self.changes if len(self.changes) <= _NAMED else (f"{len(self.changes)} settings changed",)
-        return ", ".join([self.preset, *told])
+        return ", ".join([self.preset, *self.changes])
 
     @cached_property
     def summary(self) -> Summary:
@@ -73,6 +72,7 @@ class Group:
             for name in ("mean_of_folds", "over_seeds", "over_seeds_pooled", "pooled"):
                 del summary[name]
         return {
+            "label": self.label,
             "name": self.name,
             "dataset": self.dataset,
             "class_names": list(self.class_names),
@@ -107,7 +107,10 @@ def grouped(runs: Sequence[ReportedRun]) -> tuple[Group, ...]:
     by_identity: dict[tuple[Any, ...], list[ReportedRun]] = {}
     for run in runs:
         by_identity.setdefault(identity(run), []).append(run)
-    groups = tuple(_group(members) for members in by_identity.values())
+    groups = tuple(
+        _group(f"ours {number}" if len(by_identity) > 1 else "ours", members)
+        for number, members in enumerate(by_identity.values(), 1)
+    )
     for group in groups:
         _ = group.summary
     return groups
@@ -134,8 +137,8 @@ def _flat(sections: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
     }
 
 
-def _group(runs: Sequence[ReportedRun]) -> Group:
+def _group(label: str, runs: Sequence[ReportedRun]) -> Group:
     folds = runs[0].meta.fold_names
     order = sorted(runs, key=lambda run: (folds.index(run.info.fold), run.info.seed))
     preset, changes = nearest_preset(runs[0].config)
-    return Group(runs=tuple(order), preset=preset, changes=changes)
+    return Group(label=label, runs=tuple(order), preset=preset, changes=changes)

@@ -32,7 +32,7 @@ table{border-collapse:collapse;width:100%;font-size:.9rem;font-variant-numeric:t
 th,td{padding:.35rem .6rem;text-align:right;border-bottom:1px solid var(--line);white-space:nowrap;
 overflow-wrap:normal}
 thead th{background:var(--soft);vertical-align:bottom}
-th:first-child{text-align:left;white-space:normal;min-width:7.5rem;max-width:16rem;overflow-wrap:anywhere;
+th:first-child{text-align:left;white-space:normal;min-width:6.5rem;max-width:16rem;overflow-wrap:anywhere;
 position:sticky;left:0;background:#fff}
 thead th:first-child{background:var(--soft)}
 tbody th{font-weight:400}

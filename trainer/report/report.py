@@ -16,7 +16,13 @@ from trainer.report.html import as_html
 from trainer.report.markdown import as_markdown
 from trainer.report.paper import table_1, table_2
 from trainer.report.runs import ReportedRun
-from trainer.report.sections import banners_of, origin_section, result_sections, run_sections
+from trainer.report.sections import (
+    banners_of,
+    origin_section,
+    result_sections,
+    run_sections,
+    settings_section,
+)
 from trainer.report.tables import spread_text
 
 HTML_FILE, MARKDOWN_FILE, JSON_FILE = "report.html", "report.md", "report.json"
@@ -66,6 +72,7 @@ class Report:
             title=f"OUS on {datasets}: {num_runs}, {counted(len(self.groups), 'setting')}",
             banners=self.banners,
             sections=[
+                settings_section(self.groups),
                 *result_sections(self.groups, self.split),
                 *run_sections(self.groups),
                 origin_section(self.groups),
@@ -130,7 +137,7 @@ def _lines(group: Group) -> list[str]:
     if group.has_mean_of_folds:
         rows.append((f"mean of {len(group.folds)} folds", summary.mean_of_folds))
     return [
-        f"{group.dataset}, {group.name}",
+        f"{group.dataset}, {group.label}: {group.name}",
         *(f"  {what:<16} UAR {spread_text(row['uar'])}  WAR {spread_text(row['war'])}" for what, row in rows),
     ]
 

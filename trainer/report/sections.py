@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from io import BytesIO
 
+from pipeline.errors import counted
 from trainer import plots
 from trainer.report.document import Block, Figure, Items, Section, Table, Text
 from trainer.report.groups import Group
@@ -26,7 +27,7 @@ def banners_of(runs: Sequence[ReportedRun], split: str) -> tuple[str, ...]:
     ]
     if split != "test":
         told.append(f"MEASURED ON THE {split.upper()} SPLIT: no held-out test clips")
-    return tuple(told)
+    return tuple(sorted(told, key=lambda banner: not banner.startswith("RANDOM")))
 
 
 def result_sections(groups: Sequence[Group], split: str) -> list[Section]:
@@ -44,7 +45,7 @@ def run_sections(groups: Sequence[Group]) -> list[Section]:
     """Every run by itself: recalls with intervals, confusion matrix, curves."""
     return [
         Section(
-            title=f"Runs of {group.name} on {group.dataset}",
+            title=f"{_capital(group.label)} on {group.dataset}, run by run",
             parts=[Section(title=_title(run), blocks=_run_blocks(run)) for run in group.runs],
         )
         for group in groups
@@ -54,7 +55,8 @@ def run_sections(groups: Sequence[Group]) -> list[Section]:
 def origin_section(groups: Sequence[Group]) -> Section:
     """Where every number comes from: settings, runs, caches, package versions."""
     parts = [
-        Section(title=f"{group.name} on {group.dataset}", blocks=_origin_blocks(group)) for group in groups
+        Section(title=f"{_capital(group.label)} on {group.dataset}", blocks=_origin_blocks(group))
+        for group in groups
     ]
     report = {"python": platform.python_version(), **{name: version(name) for name in _PACKAGES}}
     return Section(
@@ -64,10 +66,26 @@ def origin_section(groups: Sequence[Group]) -> Section:
     )
 
 
+def settings_section(groups: Sequence[Group]) -> Section:
+    """What the rows of the tables are."""
+    items = [
+        f"{group.label}: {group.dataset}, {_setting(group)} ({counted(len(group.runs), 'run')})"
+        for group in groups
+    ]
+    return Section(title="Settings", blocks=[Items(items=items)])
+
+
+def _setting(group: Group) -> str:
+    changes = f" with {', '.join(group.changes)}" if group.changes else ""
+    return f"preset {group.preset}{changes}"
+
+
 def _title(run: ReportedRun) -> str:
-    return "".join(
-        [run.name[0].upper(), run.name[1:], *(f", {banner.partition(':')[0]}" for banner in run.info.banners)]
-    )
+    return ", ".join([_capital(run.name), *(banner.partition(":")[0] for banner in run.info.banners)])
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _run_blocks(run: ReportedRun) -> list[Block]:

@@ -46,15 +46,7 @@ def result_blocks(groups: Sequence[Group], split: str) -> list[Block]:
     whole = [group for group in groups if group.has_mean_of_folds]
     if whole:
         blocks += [_means_table(whole, full), Text(text=_MEANS)]
-    missing = [group for group in groups if not group.has_mean_of_folds and group.num_folds_of_dataset > 1]
-    if missing:
-        told = "; ".join(f"{group.name}: {', '.join(group.folds)}" for group in missing)
-        blocks.append(
-            Text(
-                text=f"No mean of the {missing[0].num_folds_of_dataset} folds where folds are missing. "
-                f"There are, {told}."
-            )
-        )
+    blocks += [Text(text=_incomplete(group)) for group in groups if _lacks_folds(group)]
     if short:
         blocks.append(_short_table(groups, short))
     return blocks
@@ -66,65 +58,80 @@ _MEANS = (
 )
 
 
+def _lacks_folds(group: Group) -> bool:
+    return group.num_folds_of_dataset > 1 and not group.has_mean_of_folds
+
+
+def _incomplete(group: Group) -> str:
+    there, needed = len(group.folds), group.num_folds_of_dataset
+    return f"{group.label}: no mean of folds, {there} of {needed} are here ({', '.join(group.folds)})."
+
+
 def _folds_table(groups: Sequence[Group], paper: Sequence[PaperRow]) -> Table:
     """One row per setting and fold, over its seeds."""
     names = groups[0].class_names
     rows = [_paper_cells(row, names) for row in paper]
     for fold in dict.fromkeys(fold for group in groups for fold in group.folds):
         here = [group for group in groups if fold in group.folds]
-        metrics = [next(r.metrics for r in g.runs if r.info.fold == fold) for g in here]
-        rows += _majority_rows(metrics, fold)
+        first = {group.label: next(r.metrics for r in group.runs if r.info.fold == fold) for group in here}
+        rows += _majority_rows(list(first.values()), fold, len(names))
         for group in here:
-            spreads = group.summary.by_fold[fold]
-            clips = next(run.metrics.num_clips for run in group.runs if run.info.fold == fold)
             seeds = sum(run.info.fold == fold for run in group.runs)
-            rows.append([group.name, fold, str(seeds), f"{clips:,}", *_cells(spreads, names)])
+            clips = first[group.label].num_clips
+            rows.append(_cells(group.label, fold, group.summary.by_fold[fold], names, seeds, clips))
     title = "Single folds, percent, mean ± standard deviation over seeds"
     return Table(
         title=f"Table I: {title[0].lower()}{title[1:]}" if paper else title,
-        columns=["method", "fold", "seeds", "clips", *names, "UAR", "WAR"],
+        columns=["", "fold", "UAR", "WAR", *names, "seeds", "clips"],
         rows=rows,
         ours=[n for n, row in enumerate(rows) if n >= len(paper) and row[0] != MAJORITY],
     )
 
 
 def _means_table(groups: Sequence[Group], paper: Sequence[PaperRow]) -> Table:
-    """One row per setting: the mean of its folds, and another for the pooled clips, over complete seeds."""
+    """Each setting's mean of folds, over folds and over seeds, and its pooled clips."""
     names = groups[0].class_names
     rows = [_paper_cells(row, names) for row in paper]
     for group in groups:
         summary, folds = group.summary, len(group.folds)
+        clips = sum(next(r.metrics.num_clips for r in group.runs if r.info.fold == f) for f in group.folds)
+        mean = f"mean of {folds}"
+        rows.append(
+            _cells(group.label, f"{mean}, ± over folds", summary.mean_of_folds, names, _seeds(group), clips)
+        )
         seeds = len(summary.pooled)
-        if not seeds:
+        if seeds > 1:
+            rows.append(_cells(group.label, f"{mean}, ± over seeds", summary.over_seeds, names, seeds, clips))
+        if seeds:
             rows.append(
-                [group.name, f"mean of {folds}", "mixed", NONE, *_cells(summary.mean_of_folds, names)]
+                _cells(group.label, f"{folds} pooled", summary.over_seeds_pooled, names, seeds, clips)
             )
-            continue
-        clips = next(iter(summary.pooled.values())).num_clips
-        head = [str(seeds), f"{clips:,}"]
-        rows.append([group.name, f"mean of {folds}", *head, *_cells(summary.over_seeds, names)])
-        rows.append([group.name, f"{folds} pooled", *head, *_cells(summary.over_seeds_pooled, names)])
     return Table(
-        title=f"Mean of the {groups[0].num_folds_of_dataset} folds, percent, ± standard deviation over seeds",
-        columns=["method", "folds", "seeds", "clips", *names, "UAR", "WAR"],
+        title=f"Mean of the {groups[0].num_folds_of_dataset} folds, percent",
+        columns=["", "folds", "UAR", "WAR", *names, "seeds", "clips"],
         rows=rows,
-        note="The paper's rows are single folds' numbers here too." if paper else "",
+        note="The paper's rows are a single test set's here too." if paper else "",
         ours=range(len(paper), len(rows)),
     )
+
+
+def _seeds(group: Group) -> str:
+    """How many seeds a fold has: a number, or from which to which."""
+    counts = [sum(run.info.fold == fold for run in group.runs) for fold in group.folds]
+    return str(min(counts)) if min(counts) == max(counts) else f"{min(counts)} to {max(counts)}"
 
 
 def _short_table(groups: Sequence[Group], paper: Sequence[PaperRow]) -> Table:
     rows = [[row.method, "as printed", f"{row.uar:.2f}", f"{row.war:.2f}"] for row in paper]
     for group in groups:
         for fold, spreads in group.summary.by_fold.items():
-            rows.append([group.name, f"fold {fold}", *_rates(spreads)])
+            rows.append([group.label, f"fold {fold}", *_rates(spreads)])
         if group.has_mean_of_folds:
-            rows.append(
-                [group.name, f"mean of {len(group.folds)} folds", *_rates(group.summary.mean_of_folds)]
-            )
+            rates = _rates(group.summary.mean_of_folds)
+            rows.append([group.label, f"mean of {len(group.folds)} folds", *rates])
     return Table(
         title="Table II, percent",
-        columns=["method", "over", "UAR", "WAR"],
+        columns=["", "over", "UAR", "WAR"],
         rows=rows,
         ours=range(len(paper), len(rows)),
     )
@@ -134,23 +141,23 @@ def _rates(row: Row) -> list[str]:
     return [spread_text(row.get("uar")), spread_text(row.get("war"))]
 
 
-def _cells(row: Row, names: Sequence[str]) -> list[str]:
-    return [*(spread_text(row.get(f"recall/{name}")) for name in names), *_rates(row)]
+def _cells(label: str, over: str, row: Row, names: Sequence[str], seeds: int | str, clips: int) -> list[str]:
+    recalls = [spread_text(row.get(f"recall/{name}")) for name in names]
+    return [label, over, *_rates(row), *recalls, str(seeds), f"{clips:,}"]
 
 
 def _paper_cells(row: PaperRow, names: Sequence[str]) -> list[str]:
     recalls = [f"{row.recalls[name]:.2f}" for name in names]
-    return [row.method, "one", NONE, NONE, *recalls, f"{row.uar:.2f}", f"{row.war:.2f}"]
+    return [row.method, "as printed", f"{row.uar:.2f}", f"{row.war:.2f}", *recalls, NONE, NONE]
 
 
-def _majority_rows(metrics: Sequence[Metrics], fold: str) -> list[list[str]]:
+def _majority_rows(metrics: Sequence[Metrics], fold: str, num_classes: int) -> list[list[str]]:
     """What always naming the most frequent class gives, once for each set of clips that was measured."""
     rows: list[list[str]] = []
     for counts_C in (one.confusion.sum(axis=1) for one in metrics):
-        first, clips = int(counts_C.argmax()), int(counts_C.sum())
-        shares = [NONE if not n else percent(float(c == first)) for c, n in enumerate(counts_C)]
-        rates = [percent(1 / int((counts_C > 0).sum())), percent(int(counts_C[first]) / clips)]
-        row = [MAJORITY, fold, NONE, f"{clips:,}", *shares, *rates]
+        clips = int(counts_C.sum())
+        rates = [percent(1 / int((counts_C > 0).sum())), percent(int(counts_C.max()) / clips)]
+        row = [MAJORITY, fold, *rates, *[NONE] * num_classes, NONE, f"{clips:,}"]
         if row not in rows:
             rows.append(row)
     return rows
