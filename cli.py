@@ -41,7 +41,7 @@ def main() -> None:
     try:
         app()
     except OusError as error:
-        show_error(" ".join(str(error).split()))
+        show_error(error)
         sys.exit(error.exit_code)
     except OSError as error:
         where = f"'{error.filename}': " if error.filename else ""

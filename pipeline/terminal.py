@@ -108,6 +108,6 @@ def leave_at_once(code: int) -> NoReturn:
     os._exit(code)
 
 
-def show_error(text: str) -> None:
+def show_error(error: object) -> None:
     """Print an error, in one line, on stderr."""
-    _people.print(f"[bold red]error:[/] {escape(text)}")
+    _people.print(f"[bold red]error:[/] {escape(' '.join(str(error).split()))}")

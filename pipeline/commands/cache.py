@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pipeline.commands.ending import ends_at_once
 from pipeline.commands.options import (
     EXIT_FAILED_CHECK,
-    EXIT_INTERRUPTED,
     CacheArgument,
     DetectorWeights,
     EncoderWeights,
@@ -20,7 +20,7 @@ from pipeline.commands.options import (
     read_options,
 )
 from pipeline.errors import CacheError, VerificationError
-from pipeline.terminal import answer, leave_at_once, progress_bar, say, show_speed
+from pipeline.terminal import answer, progress_bar, say, show_speed
 
 if TYPE_CHECKING:
     from pipeline.runner import Speed
@@ -96,24 +96,21 @@ def cache_repair(
     with _open(cache) as opened:
         num_blocks = -(-opened.meta.num_clips // opened.meta.block_clips)
     shown: list[Callable[[Speed], None]] = []
-    try:
-        with ExitStack() as bars:
-            start, advance = bars.enter_context(progress_bar("checking", "blocks"))
-            start(num_blocks)
+    stopped = f"stopped; what is not computed again yet is pending in {cache}: `extract` goes on with it."
+    with ends_at_once(stopped), ExitStack() as bars:
+        start, advance = bars.enter_context(progress_bar("checking", "blocks"))
+        start(num_blocks)
 
-            def show(speed: "Speed") -> None:
-                if not shown:
-                    bars.close()
-                    shown.append(show_speed(*bars.enter_context(progress_bar("repairing", "clips"))))
-                shown[0](speed)
+        def show(speed: "Speed") -> None:
+            if not shown:
+                bars.close()
+                shown.append(show_speed(*bars.enter_context(progress_bar("repairing", "clips"))))
+            shown[0](speed)
 
-            report = repair(
-                cache, root=root, encoder_weights=encoder_weights, detector_weights=detector_weights,
-                on_block=lambda: advance(1), on_progress=show, say=say,
-            )  # fmt: skip
-    except KeyboardInterrupt:
-        say(f"stopped; what is not computed again yet is pending in {cache}: `extract` goes on with it.")
-        leave_at_once(EXIT_INTERRUPTED)
+        report = repair(
+            cache, root=root, encoder_weights=encoder_weights, detector_weights=detector_weights,
+            on_block=lambda: advance(1), on_progress=show, say=say,
+        )  # fmt: skip
     answer(report, json_)
     if not report.is_whole:
         raise typer.Exit(EXIT_FAILED_CHECK)

@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
+from pipeline.commands.ending import ends_at_once
 from pipeline.commands.options import (
     EXIT_FAILED_CHECK,
-    EXIT_INTERRUPTED,
     AllClips,
     Cache,
     Dataset,
@@ -24,7 +24,7 @@ from pipeline.commands.options import (
     read_index,
     read_options,
 )
-from pipeline.terminal import answer, leave_at_once, progress_bar, say, show_speed
+from pipeline.terminal import answer, progress_bar, say, show_speed
 
 app = typer.Typer()
 
@@ -93,20 +93,17 @@ def extract(
     if unknown:
         say(f"note: the polarity of {', '.join(unknown)} is not known; training will ask for it")
     say(f"{encoder} ({encoder_weights}), faces by {detector}; starting")
-    try:
-        with closing(runner.gather(config, who)) as crew:
-            say(f"{crew.where}; loading the models")
-            if crew.dashboard:
-                say(f"dashboard: {crew.dashboard}")
-            if dry_run:
-                answer(runner.plan(index, config, crew, cache, options), json_)
-                return
-            with progress_bar("extracting", "clips") as (start, advance):
-                shown = show_speed(start, advance)
-                report = runner.extract(index, config, crew, cache, options, on_progress=shown, say=say)
-    except KeyboardInterrupt:
-        say(f"stopped; finished blocks are safe in {cache}. The same command goes on from there.")
-        leave_at_once(EXIT_INTERRUPTED)
+    stopped = f"stopped; finished blocks are safe in {cache}. The same command goes on from there."
+    with ends_at_once(stopped), closing(runner.gather(config, who)) as crew:
+        say(f"{crew.where}; loading the models")
+        if crew.dashboard:
+            say(f"dashboard: {crew.dashboard}")
+        if dry_run:
+            answer(runner.plan(index, config, crew, cache, options), json_)
+            return
+        with progress_bar("extracting", "clips") as (start, advance):
+            shown = show_speed(start, advance)
+            report = runner.extract(index, config, crew, cache, options, on_progress=shown, say=say)
     answer(report, json_)
     if strict and report.num_failed:
         raise typer.Exit(EXIT_FAILED_CHECK)

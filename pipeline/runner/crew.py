@@ -11,6 +11,7 @@ from pipeline.runner.work import THREADS_PER_WORKER, BlockReport, BlockTask, Bri
 from pipeline.types import ClipRef
 
 _GOODBYE_SECONDS = 2.0
+_THREAD = "block-"
 
 
 class Crew(Protocol):
@@ -61,6 +62,11 @@ class Crew(Protocol):
 
 class StoppedError(Exception):
     """The run is over; ends a block that is under way."""
+
+
+def is_at_work() -> bool:
+    """Whether a thread of this process is inside a block still, though its run may be over."""
+    return any(thread.name.startswith(_THREAD) for thread in threading.enumerate())
 
 
 class LocalCrew:
@@ -128,7 +134,7 @@ class LocalCrew:
         source = _Shared(tasks)
         threads = [
             threading.Thread(
-                target=_work, args=(self.worker, source, answers, tell), name=f"block-{n}", daemon=True
+                target=_work, args=(self.worker, source, answers, tell), name=f"{_THREAD}{n}", daemon=True
             )
             for n in range(THREADS_PER_WORKER)
         ]
