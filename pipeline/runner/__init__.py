@@ -15,7 +15,7 @@
 ``plan``      what a run would do
 """
 
-from pipeline.runner.crew import Crew, LocalCrew
+from pipeline.runner.crew import Crew, LocalCrew, is_at_work
 from pipeline.runner.extract import extract
 from pipeline.runner.gather import CrewOptions, gather
 from pipeline.runner.machine import choose_device
@@ -37,6 +37,7 @@ __all__ = [
     "dataset_of",
     "extract",
     "gather",
+    "is_at_work",
     "plan",
     "read_as",
     "report",
