@@ -10,6 +10,8 @@ import json
 import tempfile
 from pathlib import Path
 
+import torch
+
 from pipeline.clip_model import EncoderConfig
 from pipeline.config import override
 from tests.tiny_cache import tiny_cache, tiny_meta
@@ -72,14 +74,19 @@ def golden_cache(path: Path) -> Path:
 
 
 def losses(cache: Path, run_dir: Path, reading: str) -> list[list[float]]:
-    """`COLUMNS` of each of the 20 steps; the validation loss is the one after the step."""
+    """`COLUMNS` of each of the 20 steps, on one thread; the validation loss is the one after the step."""
     rows: list[list[float]] = []
+    threads = torch.get_num_threads()
 
     def keep(report):
         train_losses = [getattr(report.train, name) for name in COLUMNS[:-1]]
         rows.append([float(f"{value:.5g}") for value in (*train_losses, report.validation.loss)])
 
-    result = train(cache, run_dir, override(base(), READINGS[reading]), device="cpu", on_epoch=keep)
+    torch.set_num_threads(1)
+    try:
+        result = train(cache, run_dir, override(base(), READINGS[reading]), device="cpu", on_epoch=keep)
+    finally:
+        torch.set_num_threads(threads)
     if result.num_steps != len(rows) or len(rows) != STEPS:
         msg = f"{reading}: {result.num_steps} steps in {len(rows)} epochs; {STEPS} epochs of one step needed"
         raise ValueError(msg)
