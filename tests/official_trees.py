@@ -164,7 +164,7 @@ def write_sheet(path: Path, rows: Iterable[Sequence[object]]) -> Path:
     """A workbook (.xlsx) of one sheet, with these rows of texts and numbers."""
 
     def cell(row: int, column: int, value: object) -> str:
-        place = f"{chr(ord('A') + column)}{row}"
+        place = f"{'A' * (column // 26)}{chr(ord('A') + column % 26)}{row}"
         if isinstance(value, str):
             return f'<c r="{place}" t="inlineStr"><is><t>{escape(value)}</t></is></c>'
         return f'<c r="{place}"><v>{value}</v></c>'

@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import zipfile
 from collections import Counter
 
 import pytest
@@ -212,7 +213,16 @@ def test_a_damaged_workbook_is_refused_in_one_line(tmp_path):
 def test_a_cell_far_out_is_refused_before_the_memory_is_full(tmp_path):
     path = dfew_tree(tmp_path) / "Annotation/annotation.xlsx"
     write_sheet(path, [SHEET_HEADER, *([] for _ in range(99_998)), [1, 2]])
-    refused("dfew", tmp_path, match="has a cell A100000; allowed: up to column ZZ, row 99999")
+    refused("dfew", tmp_path, match="has a cell A100000; allowed: up to column Z, row 99999")
+    write_sheet(path, [[*SHEET_HEADER, *([""] * 17)], [*([0] * 26), 1]])
+    refused("dfew", tmp_path, match="has a cell AA2; allowed: up to column Z, row 99999")
+
+
+def test_a_long_text_that_many_cells_share_is_refused_before_the_memory_is_full(tmp_path):
+    path = write_sheet(dfew_tree(tmp_path) / "Annotation/annotation.xlsx", [SHEET_HEADER, *([[1]] * 500)])
+    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as packed:
+        packed.writestr("xl/sharedStrings.xml", f"<sst><si><t>{'a' * (1 << 20)}</t></si></sst>")
+    refused("dfew", tmp_path, match="has a text of 1048.* bytes, too long for the number of its cells")
 
 
 def lists_of(root, train, test):

@@ -19,8 +19,10 @@ from pipeline.errors import DatasetError, first_line
 _MAX_BYTES = 256 << 20
 """Of a workbook, unpacked: that of 16,372 clips has a few MB."""
 
-_FAR_CELL = re.compile(rb"""\br\s*=\s*["']([A-Za-z]{3,9}\d{1,9}|[A-Za-z]{1,9}0*[1-9]\d{5,9})""")
-"""A cell beyond column ZZ or row 99,999."""
+_FAR_CELL = re.compile(rb"""\br\s*=\s*["']([A-Za-z]{2,9}\d{1,9}|[A-Za-z]{1,9}0*[1-9]\d{5,9})""")
+"""A cell beyond column Z or row 99,999."""
+
+_TEXTS = "sharedstrings.xml"
 
 _UNREADABLE = (OSError, ValueError, RuntimeError, EOFError, zlib.error, zipfile.BadZipFile, CalamineError)
 """What zipfile and calamine raise over damaged files; NotImplementedError is a RuntimeError."""
@@ -82,9 +84,12 @@ def _table(path: Path) -> list[list[Any]]:
             if unpacked > _MAX_BYTES:
                 msg = f"'{path}' unpacks to {unpacked >> 20} MiB; allowed: {_MAX_BYTES >> 20} MiB."
                 raise DatasetError(msg)
-            for name in packed.namelist():
-                if name.startswith("xl/worksheets/"):
-                    _require_few_cells(packed.read(name), path)
+            parts = {name.lower(): packed.read(name) for name in packed.namelist()}
+        longest = max(
+            (_longest_text(part) for name, part in parts.items() if name.endswith(_TEXTS)), default=0
+        )
+        for part in parts.values():
+            _require_few_cells(part, longest, path)
         table: list[list[Any]] = load_workbook(path).get_sheet_by_index(0).to_python()
     except _UNREADABLE as error:
         msg = f"'{path}' is not a workbook (.xlsx) that can be read: {first_line(error)}"
@@ -92,10 +97,21 @@ def _table(path: Path) -> list[list[Any]]:
     return table
 
 
-def _require_few_cells(sheet: bytes, path: Path) -> None:
-    """Refuse a cell so far out that a table up to it would fill the memory, of which libraries die."""
-    if far := _FAR_CELL.search(sheet):
-        msg = f"'{path}' has a cell {far[1].decode()}; allowed: up to column ZZ, row 99999."
+def _longest_text(texts: bytes) -> int:
+    """Bytes of the longest of the texts that cells share."""
+    return max(map(len, re.split(rb"</(?:\w+:)?si>", texts)))
+
+
+def _require_few_cells(part: bytes, longest: int, path: Path) -> None:
+    """Refuse a table that would fill the memory, of which libraries die.
+
+    That is one with a cell far out, or with many cells that share a text of `longest` bytes.
+    """
+    if far := _FAR_CELL.search(part):
+        msg = f"'{path}' has a cell {far[1].decode()}; allowed: up to column Z, row 99999."
+        raise DatasetError(msg)
+    if part.count(b"<") * longest > _MAX_BYTES:
+        msg = f"'{path}' has a text of {longest} bytes, too long for the number of its cells; shorten it."
         raise DatasetError(msg)
 
 
@@ -116,8 +132,8 @@ def _columns(header: Sequence[str], class_names: Sequence[str], path: Path) -> l
         written = _NUMBERED.match(header[place])
         if written and int(written[0]) != number:
             msg = (
-                f"'{path}' counts classes in another order: its column '{header[place][:100]}' is {class_name}, "
-                f"which is number {number} here. Take the owner's workbook."
+                f"'{path}' counts classes in another order: its column '{header[place][:100]}' is "
+                f"{class_name}, which is number {number} here. Take the owner's workbook."
             )
             raise DatasetError(msg)
     return columns
