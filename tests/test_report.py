@@ -143,7 +143,7 @@ def test_five_folds_have_a_mean_apart_from_single_folds_beside_the_paper(dfew, t
     singles = [row for row in page.rows if row[0] == "ours" and row[1] in "12345"]
     assert [row[1] for row in singles] == list("12345")
     wars = [run["metrics"]["war"] for run in group["runs"]]
-    (mean,) = [row for row in page.rows if row[:2] == ["ours", "mean of 5, ± over folds"]]
+    (mean,) = [row for row in page.rows if row[:2] == ["ours", "mean of 5 ± over folds"]]
     assert mean[3] == f"{100 * np.mean(wars):.2f} ± {100 * np.std(wars, ddof=1):.2f}"
     (pooled,) = [row for row in page.rows if row[:2] == ["ours", "5 pooled"]]
     right = sum(np.trace(run["metrics"]["confusion"]) for run in group["runs"])

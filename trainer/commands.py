@@ -106,7 +106,14 @@ def evaluate(
 
 @app.command(epilog="Example: cli.py report runs/dfew-fold1-seed0 runs/dfew-fold2-seed0 --out report")
 def report(
-    runs: Annotated[list[Path], typer.Argument(help="Directories of training runs.")],
+    runs: Annotated[list[Path] | None, typer.Argument(help="Directories of training runs.")] = None,
+    rigid: Annotated[
+        tuple[Path, Path] | None,
+        typer.Option(
+            metavar="FACE_RUN FULL_RUN",
+            help="What the scene contributes, clip by clip [each pair that differs by the scene alone].",
+        ),
+    ] = None,
     out: Annotated[Path, typer.Option(help="Folder for the page, as HTML, Markdown, JSON.")] = Path("report"),
     split: Annotated[str, typer.Option(help="test, validation, train.")] = "test",
     cache: Annotated[
@@ -118,7 +125,10 @@ def report(
     """Measure runs and write one page: beside the paper's numbers, each by itself, where all comes from."""
     from trainer.report import report as write_report
 
-    answer(write_report(runs, out, say, split=split, cache=cache, device=device), json_)
+    result = write_report(
+        runs or [], out, say, split=split, cache=cache, device=device, rigid=rigid
+    )  # fmt: skip
+    answer(result, json_)
 
 
 @app.command(epilog="Example: cli.py ablate --cache dfew.zarr --table 5 --folds all --seeds 3")

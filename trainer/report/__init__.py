@@ -6,6 +6,7 @@ In the order of the data:
 ``groups``     runs               -> by data set and setting, over folds and seeds
 ``paper``      Tables I and II, as printed
 ``tables``     groups             -> tables beside the paper's rows
+``scene``      face-only, full    -> what the scene contributes, clip by clip
 ``sections``   groups             -> the sections of the page
 ``document``   what a page is made of
 ``html``       a page             -> one self-contained file

@@ -40,6 +40,13 @@ tr.ours>*,tr.ours th:first-child{background:var(--ours)}
 tr.ours th{font-weight:600}
 tbody tr:last-child>*{border-bottom:0}
 td.shade{text-align:center;print-color-adjust:exact;-webkit-print-color-adjust:exact}
+thead th.shade{text-align:center}
+@media (max-width:30rem){
+body{padding:0 .75rem 3rem}
+table{font-size:.82rem}
+th,td{padding:.3rem .4rem}
+th:first-child{min-width:5.5rem}
+}
 @media print{
 body{max-width:none;padding:0;font-size:9.5pt}
 nav{display:none}
@@ -110,7 +117,11 @@ def _block(block: Block) -> Iterator[str]:
 
 
 def _table(table: Table) -> Iterator[str]:
-    heads = "".join(f'<th scope="col">{_safe(name)}</th>' for name in table.columns)
+    kind = ' class="shade"' if table.shade else ""
+    first, *others = (_safe(name) for name in table.columns)
+    heads = "".join(
+        [f'<th scope="col">{first}</th>', *(f'<th scope="col"{kind}>{name}</th>' for name in others)]
+    )
     lines = [f"<table><thead><tr>{heads}</tr></thead><tbody>"]
     for number, row in enumerate(table.rows):
         mark = ' class="ours"' if number in table.ours else ""

@@ -16,6 +16,7 @@ from trainer.report.html import as_html
 from trainer.report.markdown import as_markdown
 from trainer.report.paper import table_1, table_2
 from trainer.report.runs import ReportedRun
+from trainer.report.scene import ScenePair, chosen_pair, pairs_among, scene_section
 from trainer.report.sections import (
     banners_of,
     origin_section,
@@ -30,10 +31,11 @@ HTML_FILE, MARKDOWN_FILE, JSON_FILE = "report.html", "report.md", "report.json"
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """Runs, measured and laid side by side. files: what was written."""
+    """Runs, measured and laid side by side. pairs: face-only and full runs. files: what was written."""
 
     split: str
     groups: tuple[Group, ...]
+    pairs: tuple[ScenePair, ...]
     files: tuple[Path, ...]
 
     @property
@@ -54,6 +56,7 @@ class Report:
             "groups": [
                 group.to_dict() | {"paper_percent": _paper(group, self.split)} for group in self.groups
             ],
+            "scene": [pair.to_dict() for pair in self.pairs],
         }
 
     def lines(self) -> list[str]:
@@ -61,6 +64,7 @@ class Report:
         return [
             *(f"!! {banner}" for banner in self.banners),
             *(line for group in self.groups for line in _lines(group)),
+            *(f"{pair.full.run_dir}: {pair.verdict}" for pair in self.pairs),
             *(f"wrote {path}" for path in self.files),
         ]
 
@@ -74,6 +78,7 @@ class Report:
             sections=[
                 settings_section(self.groups),
                 *result_sections(self.groups, self.split),
+                *([scene_section(self.pairs)] if self.pairs else []),
                 *run_sections(self.groups),
                 origin_section(self.groups),
             ],
@@ -88,21 +93,30 @@ def report(
     split: str = "test",
     cache: Where | None = None,
     device: str = "auto",
+    rigid: tuple[Path, Path] | None = None,
 ) -> Report:
     """Measure the runs on a split of their folds and write the report.
 
+    rigid: a face-only run and a full one, to be held against each other clip by clip; they need not be
+    among `run_dirs`. Without it every pair among the runs is that differs by the scene alone.
     Raises ConfigError for no run, or one that is given twice, and what `measure` raises.
     """
     require_one_of("--split", split, ("test", "validation", "train"))
     if out.exists() and not out.is_dir():
         msg = f"--out '{out}' is a file; give a folder."
         raise ConfigError(msg)
-    runs = []
-    for number, run_dir in enumerate(_each_once(run_dirs), 1):
-        say(f"measuring {run_dir} ({number} of {len(run_dirs)})")
-        runs.append(ReportedRun.of(run_dir, measure(run_dir, split, cache, device)))
+    wanted = _each_once(run_dirs, rigid or ())
+    runs: dict[Path, ReportedRun] = {}
+    for number, (place, run_dir) in enumerate(wanted.items(), 1):
+        say(f"measuring {run_dir} ({number} of {len(wanted)})")
+        runs[place] = ReportedRun.of(run_dir, measure(run_dir, split, cache, device))
+    if rigid is None:
+        pairs = tuple(pairs_among(list(runs.values())))
+    else:
+        face, full = (runs[run_dir.resolve()] for run_dir in rigid)
+        pairs = (chosen_pair(face, full),)
     files = tuple(out / name for name in (HTML_FILE, MARKDOWN_FILE, JSON_FILE))
-    made = Report(split=split, groups=grouped(runs), files=files)
+    made = Report(split=split, groups=grouped(list(runs.values())), pairs=pairs, files=files)
     page = made.page()
     texts = (as_html(page), as_markdown(page), json.dumps(made.to_dict(), indent=2) + "\n")
     for path, text in zip(files, texts, strict=True):
@@ -110,17 +124,20 @@ def report(
     return made
 
 
-def _each_once(run_dirs: Sequence[Path]) -> list[Path]:
-    if not run_dirs:
+def _each_once(run_dirs: Sequence[Path], more: Sequence[Path]) -> dict[Path, Path]:
+    """The runs by where they lie, as they were named; those of `more` that are not among them last."""
+    if not run_dirs and not more:
         msg = "report needs a run: the directory of a training run, or several."
         raise ConfigError(msg)
     by_place: dict[Path, Path] = {}
     for run_dir in run_dirs:
-        twin = by_place.setdefault(run_dir.resolve(), run_dir)
-        if twin is not run_dir:
+        if run_dir.resolve() in by_place:
             msg = f"'{run_dir}' is given twice; give each run once."
             raise ConfigError(msg)
-    return list(by_place.values())
+        by_place[run_dir.resolve()] = run_dir
+    for run_dir in more:
+        by_place.setdefault(run_dir.resolve(), run_dir)
+    return by_place
 
 
 def _paper(group: Group, split: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from trainer.report.paper import NOTES, PaperRow, table_1, table_2
 from trainer.spread import Row, Spread
 
 NONE = "-"
-MAJORITY = "majority class of these clips"
+MAJORITY = "majority class"
 
 
 def percent(value: float | None) -> str:
@@ -97,11 +97,11 @@ def _means_table(groups: Sequence[Group], paper: Sequence[PaperRow]) -> Table:
         clips = sum(next(r.metrics.num_clips for r in group.runs if r.info.fold == f) for f in group.folds)
         mean = f"mean of {folds}"
         rows.append(
-            _cells(group.label, f"{mean}, ± over folds", summary.mean_of_folds, names, _seeds(group), clips)
+            _cells(group.label, f"{mean} ± over folds", summary.mean_of_folds, names, _seeds(group), clips)
         )
         seeds = len(summary.pooled)
         if seeds > 1:
-            rows.append(_cells(group.label, f"{mean}, ± over seeds", summary.over_seeds, names, seeds, clips))
+            rows.append(_cells(group.label, f"{mean} ± over seeds", summary.over_seeds, names, seeds, clips))
         if seeds:
             rows.append(
                 _cells(group.label, f"{folds} pooled", summary.over_seeds_pooled, names, seeds, clips)

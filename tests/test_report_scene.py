@@ -1,0 +1,143 @@
+import json
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from pipeline.config import override
+from pipeline.errors import ConfigError
+from tests.tiny_cache import tiny_cache, tiny_meta
+from trainer.config import TrainConfig, smoke
+from trainer.report import report
+from trainer.report.scene import face_only
+from trainer.train import train
+
+pytestmark = pytest.mark.usefixtures("one_tiny_encoder")
+
+FULL = ["schedule.max_epochs=1", "model.polarity=false"]
+FACE = [*FULL, "model.scene=false"]
+
+
+class Rows(HTMLParser):
+    """The texts of a page's table rows."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.rows, self._cell = [], False
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        if tag == "tr":
+            self.rows.append([])
+        self._cell = tag in ("td", "th")
+        if self._cell:
+            self.rows[-1].append("")
+
+    def handle_data(self, data):
+        if self._cell:
+            self.rows[-1][-1] += data
+
+    def handle_endtag(self, tag):
+        self._cell = self._cell and tag not in ("td", "th")
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """Face-only and full runs of two folds, their clips with votes but for one; labels partly wrong."""
+    folder = tmp_path_factory.mktemp("scene")
+    votes = np.full((48, 3), [0.5, 0.5, 0], dtype=np.float32)
+    votes[47] = np.nan
+    membership = np.ones((48, 2), np.uint8)
+    membership[24:, 0] = membership[:24, 1] = 3
+    label = np.arange(48) % 3
+    label[::4] = 0
+    cache = tiny_cache(
+        folder / "feats.zarr",
+        tiny_meta(fold_names=("1", "2")),
+        votes=votes,
+        membership=membership,
+        label=label.astype(np.int16),
+    )
+    for fold in (1, 2):
+        for name, settings in (("face", FACE), ("full", FULL)):
+            train(cache, folder / f"{name}{fold}", override(smoke(), settings), fold=fold, device="cpu")
+    train(cache, folder / "full1-seed1", override(smoke(), FULL), seed=1, device="cpu")
+    return folder
+
+
+def write(run_dirs, out, **options):
+    return report(run_dirs, out, lambda _: None, device="cpu", **options)
+
+
+def test_every_pair_that_differs_by_the_scene_alone_is_found(runs, tmp_path):
+    names = ("face1", "full1-seed1", "full2", "face2", "full1")
+    made = write([runs / name for name in names], tmp_path)
+    pairs = {(pair.face.run_dir.name, pair.full.run_dir.name) for pair in made.pairs}
+    assert pairs == {("face1", "full1"), ("face2", "full2")}
+    assert "2 pairs, each with a test of its own" in (tmp_path / "report.html").read_text()
+    assert all(not pair.notes or pair.notes == ("Clips without votes: 1.",) for pair in made.pairs)
+
+
+def test_without_a_pair_nothing_is_said_of_the_scene(runs, tmp_path):
+    assert write([runs / "face1", runs / "full2"], tmp_path).pairs == ()
+    assert "What the scene contributes" not in (tmp_path / "report.html").read_text()
+
+
+def test_counts_are_those_of_the_answers_and_of_the_json(runs, tmp_path):
+    made = write([], tmp_path, rigid=(runs / "face1", runs / "full1"))
+    (pair,) = made.pairs
+    face, full = (run.predicted_N == run.label_N for run in (pair.face, pair.full))
+    (document,) = json.loads((tmp_path / "report.json").read_text())["scene"]
+    overall = document["overall"]
+    assert (overall["gained"], overall["lost"]) == (int((full & ~face).sum()), int((face & ~full).sum()))
+    assert overall["net"] == pytest.approx(pair.full.metrics.war - pair.face.metrics.war)
+    rows = Rows((tmp_path / "report.html").read_text()).rows
+    shown = ["all clips", "24", str(overall["gained"]), str(overall["lost"]), f"{100 * overall['net']:+.2f}"]
+    assert shown in [row[:5] for row in rows]
+    kinds = {row[0] for row in rows}
+    assert {"positive polarity", "negative polarity", "votes 1 to 1.5 bits"} <= kinds
+    ids = np.array(pair.full.clip_ids)
+    assert document["gained"] == ids[full & ~face].tolist()
+    assert document["verdict"] in (tmp_path / "report.md").read_text().replace("\\", "")
+
+
+def test_a_chosen_pair_tells_what_else_differs(runs, tmp_path):
+    made = write([runs / "full1"], tmp_path, rigid=(runs / "face1", runs / "full1-seed1"))
+    (pair,) = made.pairs
+    assert len(made.runs) == 3
+    assert "Seeds differ: 0 and 1." in pair.notes
+    assert "The runs were trained or selected on different clips." in pair.notes
+    other = override(pair.face.config, ["model.tfe_blocks=1"])
+    notes = replace(pair, face=replace(pair.face, config=other), changes=("model.tfe_blocks=2",)).notes
+    assert "The runs differ in more than the scene: model.tfe_blocks=2." in notes
+
+
+def test_the_verdict_is_that_of_the_test(runs, tmp_path):
+    (pair,) = write([], tmp_path, rigid=(runs / "face1", runs / "full1")).pairs
+
+    def said(gained, lost):
+        overall = replace(pair.found.overall, gained=gained, lost=lost)
+        return replace(pair, found=replace(pair.found, overall=overall)).verdict
+
+    assert said(9, 1).startswith("The scene helps: 9 clips won and 1 lost")
+    assert said(1, 9).startswith("The scene harms: 1 clips won and 9 lost")
+    assert said(5, 4).startswith("No difference by the scene is shown: 5 clips")
+
+
+def test_pairs_that_cannot_be_held_against_each_other_are_refused(runs, tmp_path):
+    with pytest.raises(
+        ConfigError, match="the first run, '.*full1', has model.scene=true; give the run that"
+    ):
+        write([], tmp_path, rigid=(runs / "full1", runs / "face1"))
+    with pytest.raises(ConfigError, match="the second run, '.*face2', has model.scene=false"):
+        write([], tmp_path, rigid=(runs / "face1", runs / "face2"))
+    with pytest.raises(ConfigError, match=r"'.*face1' \(fold 1\) and '.*full2' \(fold 2\) answer different"):
+        write([], tmp_path, rigid=(runs / "face1", runs / "full2"))
+
+
+def test_a_config_without_the_scene_looks_at_none_of_it():
+    config = face_only(TrainConfig())
+    assert (config.model.scene, config.model.polarity) == (False, False)
+    assert not config.has_similarity_loss
+    assert not config.has_polarity_token

@@ -1,0 +1,202 @@
+"""Pairs of a face-only run and a full one -> what the scene contributes, clip by clip."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from pipeline.errors import ConfigError
+from trainer.config import TrainConfig
+from trainer.report.document import Block, Items, Section, Table, Text
+from trainer.report.groups import setting_changes
+from trainer.report.runs import ReportedRun
+from trainer.rigid import Answers, Flips, RigidReport, rigid_report
+
+_SURE = 0.05
+_MOVES_SHOWN, _IDS_SHOWN = 15, 50
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScenePair:
+    """Two runs on the same clips. changes: what the full run sets otherwise than the face-only one."""
+
+    face: ReportedRun
+    full: ReportedRun
+    changes: tuple[str, ...]
+    found: RigidReport
+
+    @property
+    def verdict(self) -> str:
+        """What McNemar's test says of the scene, in a sentence."""
+        flips = self.found.overall
+        counts = (
+            f"{flips.gained} clips won and {flips.lost} lost of {flips.num_clips:,} "
+            f"({100 * flips.net:+.2f} points of WAR; McNemar's exact test, p = {flips.p_value:.2g})"
+        )
+        if flips.p_value >= _SURE:
+            return f"No difference by the scene is shown: {counts}."
+        return f"The scene {'helps' if flips.net > 0 else 'harms'}: {counts}."
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What keeps the two runs from differing by the scene alone."""
+        face, full = self.face.info, self.full.info
+        follows = setting_changes(face_only(self.full.config), self.face.config)
+        votes = self.full.votes_NC
+        without = 0 if votes is None else int(np.isnan(votes).any(axis=1).sum())
+        return (
+            *([f"The runs differ in more than the scene: {', '.join(self.changes)}."] if follows else []),
+            *([f"Seeds differ: {face.seed} and {full.seed}."] if face.seed != full.seed else []),
+            *(
+                ["The runs were trained or selected on different clips."]
+                if face.training_sha256 != full.training_sha256
+                else []
+            ),
+            *([f"Clips without votes: {without:,}."] if without else []),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as plain JSON values."""
+        return {
+            "face_run": str(self.face.run_dir),
+            "full_run": str(self.full.run_dir),
+            "fold": self.full.info.fold,
+            "changes": list(self.changes),
+            "verdict": self.verdict,
+            "notes": list(self.notes),
+            **self.found.to_dict(),
+        }
+
+
+def face_only(config: TrainConfig) -> TrainConfig:
+    """The same config without the scene, and without the polarity, which is read from it."""
+    return replace(config, model=replace(config.model, scene=False, polarity=False))
+
+
+def pairs_among(runs: Sequence[ReportedRun]) -> Iterator[ScenePair]:
+    """Every pair of runs of the same clips, fold and seed that differ by the scene alone."""
+    for full in runs:
+        if not _can_do_without(full.config):
+            continue
+        wanted = face_only(full.config)
+        for face in runs:
+            if face.config == wanted and _same_task(face, full) and face.info.seed == full.info.seed:
+                yield _pair(face, full)
+
+
+def chosen_pair(face: ReportedRun, full: ReportedRun) -> ScenePair:
+    """The pair that the user names. Raises ConfigError for runs that cannot be held against each other."""
+    for run, scene, place in ((face, False, "first"), (full, True, "second")):
+        if run.config.model.scene is not scene:
+            there = str(not scene).lower()
+            msg = (
+                f"--rigid: the {place} run, '{run.run_dir}', has model.scene={there}; give the run "
+                "that sees faces only first, the full one second."
+            )
+            raise ConfigError(msg)
+    if not _same_task(face, full):
+        msg = (
+            f"--rigid: '{face.run_dir}' (fold {face.info.fold}) and '{full.run_dir}' (fold {full.info.fold}) "
+            "answer different clips, or know different classes; give two runs of one fold of one cache."
+        )
+        raise ConfigError(msg)
+    return _pair(face, full)
+
+
+def scene_section(pairs: Sequence[ScenePair]) -> Section:
+    """The pairs' verdicts, then each by itself."""
+    note = f"{len(pairs)} pairs, each with a test of its own; the p values are not corrected for that."
+    return Section(
+        title="What the scene contributes",
+        blocks=[
+            *([Text(text=note)] if len(pairs) > 1 else []),
+            Items(items=[f"{pair.full.meta.dataset}, {pair.full.name}: {pair.verdict}" for pair in pairs]),
+        ],
+        parts=[
+            Section(title=f"{pair.full.run_dir} against {pair.face.run_dir}", blocks=list(_blocks(pair)))
+            for pair in pairs
+        ],
+    )
+
+
+def _same_task(face: ReportedRun, full: ReportedRun) -> bool:
+    return (
+        (face.info.fold, face.info.class_names, face.clip_ids)
+        == (full.info.fold, full.info.class_names, full.clip_ids)
+        and face.meta.fingerprint == full.meta.fingerprint
+        and bool(np.array_equal(face.label_N, full.label_N))
+    )
+
+
+def _can_do_without(config: TrainConfig) -> bool:
+    """Whether a config has the scene and stays one when it is taken away."""
+    crossed = config.model.tfe and config.model.tfe_keys == "crossed"
+    return config.model.scene and not crossed and config.losses.contrast != "streams"
+
+
+def _pair(face: ReportedRun, full: ReportedRun) -> ScenePair:
+    found = rigid_report(
+        Answers(
+            class_names=full.info.class_names,
+            clip_ids=full.clip_ids,
+            label_N=full.label_N,
+            face_N=face.predicted_N,
+            full_N=full.predicted_N,
+            polarity_N=full.polarity_N,
+            votes_NC=full.votes_NC,
+        )
+    )
+    return ScenePair(face=face, full=full, changes=setting_changes(face.config, full.config), found=found)
+
+
+def _blocks(pair: ScenePair) -> Iterator[Block]:
+    found = pair.found
+    yield Text(text=f"{pair.verdict} The full run has {', '.join(pair.changes)}.")
+    if pair.notes:
+        yield Items(items=pair.notes)
+    kinds = [found.overall, *found.by_class, *found.by_polarity, *found.by_entropy]
+    yield Table(
+        title="Clips that the scene decided",
+        columns=[
+            "",
+            "clips",
+            "won",
+            "lost",
+            "net, points",
+            "p",
+            "wrong to wrong",
+            "right in both",
+            "alike wrong",
+        ],
+        rows=[_flips(flips) for flips in kinds],
+        note="Won: the face alone misleads, the scene puts it right. Lost: the other way round. p: McNemar's "
+        "exact test. Votes: entropy of the annotators' votes.",
+        ours=[0],
+    )
+    if found.moves:
+        yield Table(
+            title="Answers that the scene changed, most frequent first",
+            columns=["true class", "face only", "full", "clips"],
+            rows=[[label, face, full, str(n)] for (label, face, full), n in found.moves[:_MOVES_SHOWN]],
+            note=_rest(len(found.moves), _MOVES_SHOWN),
+        )
+    yield Items(items=[_ids("Won", found.gained), _ids("Lost", found.lost)])
+
+
+def _flips(flips: Flips) -> list[str]:
+    counts = (flips.moved, flips.both_right, flips.both_wrong)
+    return [
+        flips.kind, f"{flips.num_clips:,}", str(flips.gained), str(flips.lost), f"{100 * flips.net:+.2f}",
+        f"{flips.p_value:.2g}", *map(str, counts),
+    ]  # fmt: skip
+
+
+def _ids(what: str, clip_ids: Sequence[str]) -> str:
+    shown = ", ".join(clip_ids[:_IDS_SHOWN])
+    rest = _rest(len(clip_ids), _IDS_SHOWN)
+    return f"{what}, {len(clip_ids)}: {shown}{'. ' if rest else ''}{rest}"
+
+
+def _rest(number: int, shown: int) -> str:
+    return f"The other {number - shown} are in report.json." if number > shown else ""
