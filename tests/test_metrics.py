@@ -129,6 +129,17 @@ def test_a_share_of_0_or_1_has_wilsons_interval_and_a_class_without_clips_none()
     assert metrics([[5, 0, 0], [0, 5, 0], [0, 0, 5]]).intervals.war == wilson(15, 15)
 
 
+def test_a_class_at_0_or_1_leaves_doubt_in_uar():
+    perfect = metrics([[5, 0, 0], [0, 5, 0], [0, 0, 5]])
+    low, high = perfect.intervals.uar
+    assert (round(low, 1), high) == (0.8, 1.0)  # three draws of Beta(5.5, 0.5), mean 0.917, averaged
+    # neutral is never right; drawn from Beta(0.5, 4.5), mean 0.1, it moves UAR up from 1/2
+    never = metrics([[900, 0, 0], [500, 500, 0], [4, 0, 0]])
+    resampled_high = (1 + 0.54 + 0) / 3
+    assert never.intervals.uar[1] > resampled_high + 0.05
+    assert never.intervals.uar[0] <= never.uar
+
+
 def test_merged_counts_all_clips_together():
     one, other = metrics([[3, 1, 0], [0, 0, 0], [2, 0, 2]]), metrics([[1, 0, 0], [0, 2, 2], [0, 0, 0]])
     both = merged([one, other])

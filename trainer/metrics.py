@@ -22,7 +22,9 @@ Interval = tuple[float, float]
 _Z_95 = 1.959963984540054
 _DRAWS = 10_000
 _SEED = 0
-_METHOD = f"bootstrap over clips, {_DRAWS} draws, seed {_SEED}; Wilson's for a share of 0 or 1"
+_METHOD = (
+    f"bootstrap over clips, {_DRAWS} draws, seed {_SEED}; Wilson's for a share of 0 or 1, Jeffreys' in UAR"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,15 +77,23 @@ class Metrics:
 
         Clips are drawn anew, with replacement, as many as there are; the same draws give all numbers. A
         class that is not drawn does not count in that draw's UAR. Where WAR or a recall is 0 or 1 every
-        draw is alike and would show no doubt at all: there it is Wilson's interval. UAR has no such
-        remedy: with a class at 0 or 1 its interval is too narrow.
+        draw is alike and would show no doubt at all: there it is Wilson's interval, and such a class
+        enters UAR with recalls drawn from Beta(right + 1/2, wrong + 1/2) (Jeffreys).
         """
+        generator = np.random.default_rng(_SEED)
         right, support = np.diag(self.confusion), self.confusion.sum(axis=1)
-        war_U, uar_U, recall_UC = bootstrap(right, support, _DRAWS, np.random.default_rng(_SEED))
+        war_U, uar_U, recall_UC = bootstrap(right, support, _DRAWS, generator)
+        alike_C = (support > 0) & ((right == 0) | (right == support))
+        if alike_C.any():
+            shape = right[alike_C] + 0.5, (support - right)[alike_C] + 0.5
+            doubtful_UC = recall_UC.copy()
+            doubtful_UC[:, alike_C] = generator.beta(*shape, size=(_DRAWS, int(alike_C.sum())))
+            uar_U = np.nanmean(doubtful_UC, axis=1)
+        low, high = _percentiles(uar_U)
         classes = zip(right.tolist(), support.tolist(), recall_UC.T, strict=True)
         return Intervals(
             war=_share_interval(int(right.sum()), self.num_clips, war_U),
-            uar=_percentiles(uar_U),
+            uar=(min(low, self.uar), max(high, self.uar)),
             recalls=tuple(_share_interval(r, n, recall_U) if n else None for r, n, recall_U in classes),
         )
 
