@@ -100,7 +100,7 @@ class Spec:
         missing = [name for name in self.class_names if name not in there]
         if missing:
             msg = (
-                f"The table '{self.title}' names class '{missing[0]}'; this cache has: {', '.join(there)}. "
+                f"'{self.title}' names class '{missing[0]}'; this cache has: {', '.join(there)}. "
                 "Give a --spec with classes of this cache, or without recalls."
             )
             raise ConfigError(msg)

@@ -1,0 +1,128 @@
+"""The tables' text, from outcomes written by hand."""
+
+import re
+
+import pytest
+
+from tests.tiny_grid import quick_spec
+from trainer.ablate.compare import GridResult, RowResult
+from trainer.ablate.outcome import Outcome
+from trainer.ablate.table import as_markdown, as_text
+
+CLASSES = ("happiness", "sadness")
+
+
+def outcome(row, fold, seed, right, epoch=2, **changes):
+    """A run on 10 + 10 test clips that has `right` of each class right."""
+    happy, sad = right
+    values = {
+        "state": "finished", "class_names": CLASSES, "confusion": ((happy, 10 - happy), (10 - sad, sad)),
+        "best_epoch": epoch, "num_epochs": 9, "selection": "holdout", "device": "cpu", "threads": 1,
+    }  # fmt: skip
+    return Outcome(row=row, fold=fold, seed=seed, **{**values, **changes})
+
+
+def result(rows, folds=("1",), seeds=(0, 1), dataset="tiny"):
+    spec = quick_spec()
+    return GridResult(
+        spec=spec, dataset=dataset, fingerprint="f", preset="smoke", settings=("optim.lr=0.1",),
+        all_folds=("1", "2"), folds=folds, seeds=seeds,
+        rows=tuple(
+            RowResult(row=row, outcomes=tuple(outcomes), num_wanted=len(folds) * len(seeds))
+            for row, outcomes in zip(spec.rows, rows, strict=True)
+        ),
+    )  # fmt: skip
+
+
+def diverged(row, fold, seed):
+    return Outcome(row=row, fold=fold, seed=seed, state="diverged", reason="The loss at step 3 is nan.")
+
+
+def cells(line):
+    return re.split(" {2,}", line)
+
+
+ONE_FOLD = result([
+    [outcome("L_ce", "1", 0, (8, 4), epoch=2), outcome("L_ce", "1", 1, (10, 6), epoch=5)],
+    [outcome("L_global + TFE", "1", 0, (9, 9)), diverged("L_global + TFE", "1", 1)],
+])  # fmt: skip
+
+
+def test_a_row_stands_beside_the_papers():
+    """WAR 60% and 80%: mean 70, deviation 14.14."""
+    lines = as_text(ONE_FOLD)
+    assert lines[0] == (
+        "Quick table; cache of tiny, fold 1, 2 seeds, preset smoke schedule.max_steps=2 "
+        "model.frame_encoder_depth=0 model.tfe_blocks=1 optim.lr=0.1"
+    )
+    assert lines[2] == "All runs, percent, mean ± standard deviation over seeds"
+    assert [cells(line) for line in lines[3:6]] == [
+        ["row", "paper UAR", "paper WAR", "paper epoch", "UAR", "WAR", "best epoch", "runs", "diverged",
+         "failed"],
+        ["L_ce", "55.12", "67.82", "10", "70.00 ± 14.14", "70.00 ± 14.14", "3.5", "2/2", "0", "0"],
+        ["L_global + TFE", "60.94", "74.10", "-", "90.00", "90.00", "2.0", "1/2", "1", "0"],
+    ]  # fmt: skip
+    assert len(set(map(len, lines[3:6]))) == 1
+
+
+def test_recalls_stand_below_the_papers_by_class_name():
+    lines = as_text(ONE_FOLD)
+    at = lines.index("Recall by class, percent, mean over seeds")
+    assert lines[at + 1 : at + 5] == [
+        "row                   happiness  sadness",
+        "L_ce: paper               93.01    80.45",
+        "L_ce: ours                90.00    50.00",
+        "L_global + TFE: ours      90.00    90.00",
+    ]
+
+
+def test_what_diverged_and_what_a_reader_must_know_are_told():
+    lines = as_text(ONE_FOLD)
+    assert "L_global + TFE, fold 1, seed 1: DIVERGED: The loss at step 3 is nan." in lines
+    assert "note: Test clips: 20 in fold 1. Validation, which chose the epochs: holdout." in lines
+    assert "note: The paper's note." in lines
+    assert not any("other clips" in line for line in lines)
+
+
+def test_another_data_set_hardware_and_left_out_clips_are_told():
+    rows = [[outcome("L_ce", "1", 0, (8, 4), left_out=("3 pending",))], [outcome("L_global + TFE", "1", 0, (8, 4), threads=2)]]  # fmt: skip  # noqa: E501
+    notes = result(rows, seeds=(0,), dataset="synthetic").notes
+    assert "The paper's numbers are of tiny, ours of synthetic: other clips, so that only" in notes[1]
+    assert notes[3] == "Runs on different hardware: cpu with 1 thread, cpu with 2 threads."
+    assert notes[4] == "Clips left out: fold 1: 3 pending."
+
+
+@pytest.mark.parametrize("banner", ["RANDOM ENCODER WEIGHTS: no", "SELECTED ON TEST"])
+def test_banners_stand_above_everything(banner):
+    rows = [[outcome("L_ce", "1", 0, (8, 4), banners=(banner,))], []]
+    assert as_text(result(rows))[0] == f"!! {banner}"
+    assert as_markdown(result(rows)).splitlines()[2] == f"> **{banner}**"
+
+
+def test_single_folds_their_mean_and_their_pooled_clips_are_three_numbers():
+    """Fold 1: WAR 60% and 80%; fold 2: 50% and 60%; the seeds' means of folds are 55% and 70%."""
+    rows = [
+        [outcome("L_ce", "1", 0, (8, 4)), outcome("L_ce", "1", 1, (10, 6)),
+         outcome("L_ce", "2", 0, (5, 5)), outcome("L_ce", "2", 1, (6, 6))],
+        [outcome("L_global + TFE", "1", 0, (9, 9)), diverged("L_global + TFE", "2", 0)],
+    ]  # fmt: skip
+    lines = as_text(result(rows, folds=("1", "2")))
+    at = lines.index("WAR by fold, percent, mean ± standard deviation over seeds")
+    assert [cells(line) for line in lines[at + 1 : at + 4]] == [
+        ["row", "fold 1", "fold 2", "mean of all 2 folds", "clips of all 2 folds pooled"],
+        ["L_ce", "70.00 ± 14.14", "55.00 ± 7.07", "62.50 ± 10.61", "62.50 ± 10.61"],
+        ["L_global + TFE", "90.00", "-", "-", "-"],
+    ]
+    assert "All runs, percent, mean ± standard deviation over folds and seeds" in lines
+
+
+def test_markdown_holds_the_same_cells():
+    page = as_markdown(ONE_FOLD)
+    assert "| L_ce | 55.12 | 67.82 | 10 | 70.00 ± 14.14 | 70.00 ± 14.14 | 3.5 | 2/2 | 0 | 0 |" in page
+    assert "## What went wrong" in page
+    assert "- The paper's note." in page
+
+
+def test_nothing_finished_is_shown_as_nothing():
+    lines = as_text(result([[diverged("L_ce", "1", 0)], []], seeds=(0,)))
+    assert lines[4].split() == ["L_ce", "55.12", "67.82", "10", "-", "-", "-", "0/1", "1", "0"]
