@@ -9,12 +9,12 @@ In the order of the data:
 ``hands``     runs                      -> outcomes, by workers of this machine or of a cluster
 ``compare``   outcomes                  -> each row beside the paper's, over folds and seeds
 ``table``     rows                      -> text, Markdown, JSON
-``ablate``    all of it
+``run``       all of it
 """
 
-from trainer.ablate.ablate import AblateReport, Told, ablate
 from trainer.ablate.hands import HandsOptions
 from trainer.ablate.outcome import Outcome
+from trainer.ablate.run import AblateReport, Told, ablate
 from trainer.ablate.spec import Spec, read_spec, table
 
 __all__ = ["AblateReport", "HandsOptions", "Outcome", "Spec", "Told", "ablate", "read_spec", "table"]

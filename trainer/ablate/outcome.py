@@ -1,6 +1,6 @@
 """A run that is asked for, and what became of it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -82,7 +82,8 @@ class Outcome:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Outcome":
         """Read `to_dict`'s values. Raises ConfigError for any others."""
-        return from_dict(cls, values)
+        read = from_dict(cls, values)
+        return replace(read, confusion=tuple(tuple(row) for row in read.confusion))
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain JSON values."""

@@ -1,0 +1,323 @@
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from pipeline.errors import ConfigError, OusError
+from pipeline.runner.machine import available_cores
+from pipeline.types import Split
+from tests.real_runs import wait_for
+from tests.tiny_cache import tiny_cache, tiny_meta, tiny_static
+from tests.tiny_grid import DIVERGING, QUICK, Heard, quick_spec, stamps
+from trainer.ablate import HandsOptions, ablate
+from trainer.ablate.grid import plan_grid, read_folds
+from trainer.ablate.hands import _Crew, workers_that_pay
+from trainer.ablate.work import do_run
+from trainer.evaluate import evaluate
+from trainer.train import train
+
+pytestmark = pytest.mark.usefixtures("one_tiny_encoder")
+
+HERE = HandsOptions(scheduler="sync")
+CLI = Path(__file__).parents[1] / "cli.py"
+
+
+def run(cache, out, spec=None, heard=None, **more):
+    return ablate(
+        cache, spec or quick_spec(), out, heard or Heard(), **{"num_seeds": 2, "options": HERE, **more}
+    )
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory):
+    return tiny_cache(tmp_path_factory.mktemp("cache") / "feats.zarr")
+
+
+@pytest.fixture(scope="module")
+def finished(path, tmp_path_factory):
+    """A grid of two rows that work and one that diverges, and what was told of it."""
+    heard = Heard()
+    out = tmp_path_factory.mktemp("grid") / "out"
+    return run(path, out, quick_spec(DIVERGING), heard), heard
+
+
+def by_hand(cache, spec, row, seed, run_dir):
+    """The confusion matrix and the best epoch of a run without any grid."""
+    trained = train(cache, run_dir, spec.configs(None, [])[row], fold="1", seed=seed, device="cpu")
+    return evaluate(run_dir, device="cpu").metrics.confusion.tolist(), trained.info.best_epoch
+
+
+def test_the_runs_are_those_that_one_makes_by_hand(path, finished, tmp_path):
+    report, _ = finished
+    spec = quick_spec(DIVERGING)
+    for row, seed in zip(report.result.rows, (0, 1), strict=False):
+        outcome, run_dir = row.outcomes[seed], tmp_path / row.row.folder
+        confusion, best_epoch = by_hand(path, spec, row.row.name, seed, run_dir)
+        assert outcome.metrics().confusion.tolist() == confusion
+        assert outcome.best_epoch == best_epoch
+        there = report.out / row.row.folder / f"fold1-seed{seed}"
+        assert (there / "best.safetensors").read_bytes() == (run_dir / "best.safetensors").read_bytes()
+
+
+def test_a_diverged_run_is_recorded_and_does_not_end_the_grid(finished):
+    report, heard = finished
+    assert heard.started == (6, 0)
+    assert [len(row.having("finished")) for row in report.result.rows] == [2, 2, 0]
+    assert [len(row.having("diverged")) for row in report.result.rows] == [0, 0, 2]
+    report.require_no_failure()
+    reasons = {o.reason.split(" (")[0] for o in report.result.rows[2].outcomes}
+    assert reasons <= {"The loss at step 1", "The loss at step 2"}
+    written = json.loads((report.out / "far-too-fast/fold1-seed1/outcome.json").read_text())
+    assert written["state"] == "diverged"
+
+
+def test_a_learning_rate_that_is_far_too_high_is_refused_or_diverges(path, tmp_path):
+    row = '\n[[rows]]\nname = "lr"\nsettings = ["optim.lr=1e9"]\n'
+    with pytest.raises(ConfigError, match=r"Row 'lr': optim.lr is 1000000000.0; allowed: 1e-12 to 10"):
+        run(path, tmp_path / "out", quick_spec(row))
+    assert not (tmp_path / "out").exists()
+
+
+def test_results_and_table_are_written_as_they_are_shown(finished):
+    report, _ = finished
+    document = json.loads((report.out / "results.json").read_text())
+    assert document == json.loads(json.dumps(report.to_dict()))
+    first = document["rows"][0]
+    assert first["paper_percent"]["recalls"] == {"happiness": 93.01, "sadness": 80.45}
+    wars = [run["war"] for run in first["runs"]]
+    assert first["over_runs"]["war"] == {
+        "mean": pytest.approx(np.mean(wars)), "std": pytest.approx(np.std(wars, ddof=1)), "n": 2
+    }  # fmt: skip
+    assert document["selection"] == ["holdout"]
+    page = (report.out / "table.md").read_text()
+    assert "> **RANDOM ENCODER WEIGHTS" in page
+    assert "| L_ce | 55.12 | 67.82 | 10 |" in page
+
+
+def test_run_again_nothing_is_done_and_the_table_is_the_same(path, finished):
+    report, _ = finished
+    before, heard = stamps(report.out), Heard()
+    again = run(path, report.out, quick_spec(DIVERGING), heard)
+    assert heard.started == (0, 6)
+    assert heard.outcomes == []
+    assert stamps(report.out) == before
+    assert again.to_dict() == report.to_dict()
+
+
+def test_more_seeds_are_added_and_fewer_are_shown(path, finished, tmp_path):
+    report, _ = finished
+    out = shutil.copytree(report.out, tmp_path / "out")
+    heard = Heard()
+    more = run(path, out, quick_spec(DIVERGING), heard, num_seeds=3)
+    assert heard.started == (3, 6)
+    assert len(more.result.rows[0].outcomes) == 3
+    assert len(run(path, out, quick_spec(DIVERGING), num_seeds=1).result.rows[0].outcomes) == 1
+
+
+def test_ctrl_c_keeps_what_is_finished(path, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        run(path, tmp_path, heard=Heard(stop_after=1), num_seeds=1)
+    before, heard = stamps(tmp_path), Heard()
+    report = run(path, tmp_path, heard=heard, num_seeds=1)
+    assert heard.started == (1, 1)
+    assert before.items() <= stamps(tmp_path).items()
+    assert len(report.result.outcomes) == 2
+
+
+def test_a_failed_run_is_recorded_told_and_tried_again(path, tmp_path, monkeypatch):
+    def broken(*_, seed, **__):
+        message = "CUDA error: an illegal memory access\nmore"
+        raise RuntimeError(message) if seed else OusError("No such thing.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("trainer.ablate.work.train", broken)
+        report = run(path, tmp_path)
+    assert [o.reason for o in report.result.rows[0].outcomes] == [
+        "No such thing.", "RuntimeError: CUDA error: an illegal memory access"
+    ]  # fmt: skip
+    with pytest.raises(OusError, match=r"^4 runs failed, first L_ce, fold 1, seed 0: FAILED: No such thing"):
+        report.require_no_failure()
+    heard = Heard()
+    run(path, tmp_path, heard=heard, num_seeds=1).require_no_failure()
+    assert heard.started == (2, 0)
+
+
+@pytest.mark.slow
+def test_a_grid_killed_in_the_middle_goes_on_where_it_was(path, finished, tmp_path):
+    """The process is killed during its second run; that one is redone, the first one is not touched."""
+    (tmp_path / "quick.toml").write_text(QUICK)
+    out = tmp_path / "out"
+    words = ("ablate", "--cache", path, "--spec", tmp_path / "quick.toml", "--seeds", "2", "--out", out)
+    killed = subprocess.Popen(
+        [sys.executable, CLI, *map(str, words), "--scheduler", "sync"],
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"}, start_new_session=True,
+    )  # fmt: skip
+    try:
+        wait_for(lambda: _is_held_in_the_middle(killed.pid, out) or killed.poll() is not None, "a second run")
+        assert killed.poll() is None, killed.stderr.read()
+    finally:
+        os.killpg(killed.pid, signal.SIGKILL)
+        killed.communicate()
+    before, heard = stamps(out), Heard()
+    num_before = len(list(out.glob("*/fold*")))
+    assert list(out.glob("*/.fold*.partial"))
+    report = run(path, out, heard=heard)
+    assert heard.started == (4 - num_before, num_before)
+    assert before.items() <= stamps(out).items()
+    assert not list(out.glob("*/.*"))
+    assert found(report.result.rows) == found(finished[0].result.rows[:2])
+
+
+def found(rows):
+    """What was found in the runs of some rows."""
+    return [(outcome.confusion, outcome.best_epoch) for row in rows for outcome in row.outcomes]
+
+
+def _is_held_in_the_middle(pid, out):
+    """Hold the process when one run is finished and another one has begun to write."""
+    if not list(out.glob("*/fold*")):
+        return False
+    os.killpg(pid, signal.SIGSTOP)
+    if list(out.glob("*/.fold*.partial/run.json")):
+        return True
+    os.killpg(pid, signal.SIGCONT)
+    return False
+
+
+@pytest.fixture
+def one_core():
+    """This process, and what it starts, on one core: as many threads as the other runs here."""
+    cores = available_cores()
+    os.sched_setaffinity(0, cores[:1])
+    yield
+    os.sched_setaffinity(0, cores)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("one_core")
+def test_workers_of_this_machine_give_the_same_numbers(path, finished, tmp_path):
+    report = run(path, tmp_path, quick_spec(DIVERGING), options=HandsOptions(workers=1))
+    assert found(report.result.rows) == found(finished[0].result.rows)
+    assert {(o.device, o.threads) for o in report.result.rows[0].outcomes} == {("cpu", 1)}
+
+
+def test_a_run_whose_workers_die_is_recorded_and_the_others_are_done(path, tmp_path, monkeypatch):
+    class Dying:
+        where = "on workers that die"
+
+        def run(self, tasks, on_waiting):
+            on_waiting()
+            return ((task, None if task.seed else do_run(task, lambda: None)) for task in tasks)
+
+    @contextmanager
+    def dying(*_):
+        yield _Crew(Dying())
+
+    monkeypatch.setattr("trainer.ablate.run.gathered", dying)
+    heard = Heard()
+    report = run(path, tmp_path, heard=heard)
+    assert heard.said == ["on workers that die", "waiting for workers"]
+    assert [o.state for o in report.result.rows[0].outcomes] == ["finished", "failed"]
+    assert "two workers died at it: out of memory, perhaps" in report.result.rows[0].outcomes[1].reason
+    assert json.loads((tmp_path / "l-ce/fold1-seed1/outcome.json").read_text())["state"] == "failed"
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"folds": "2"}, "fold is '2'; this cache has 1: 1"),
+        ({"num_seeds": 0}, "--seeds is 0; allowed: 1 to 1000"),
+        ({"settings": ["optim.nope=1"]}, "Unknown setting 'optim.nope'"),
+        ({"settings": ["losses.terms=all"]}, "row 'L_ce' sets it itself"),
+        ({"settings": ["model.tfe_tokens=patches"]}, "Row 'L_ce': model.tfe_tokens is 'patches', but"),
+        ({"settings": ["data.validation=given"]}, "Row 'L_ce': Fold '1' has no usable clips in split 'valid"),
+        ({"preset": "best"}, "--preset is 'best'; allowed"),
+    ],
+)  # fmt: skip
+def test_what_no_run_could_do_is_refused_before_any_starts(path, tmp_path, more, message):
+    with pytest.raises(ConfigError, match=message):
+        run(path, tmp_path / "out", **more)
+    assert not (tmp_path / "out").exists()
+
+
+def test_classes_and_polarities_that_a_cache_lacks_are_refused(tmp_path):
+    unknown = tiny_cache(tmp_path / "a.zarr", polarity=np.full(48, -1, dtype=np.int8))
+    with pytest.raises(ConfigError, match=r"Row 'L_global . TFE': .* have no known polarity"):
+        run(unknown, tmp_path / "out")
+    other = tiny_cache(tmp_path / "b.zarr", tiny_meta(class_names=("happiness", "neutral", "rage")))
+    with pytest.raises(ConfigError, match="'Quick table' names class 'sadness'; this cache has: happiness"):
+        run(other, tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"per_gpu": 2}, "--per-gpu 2 without --gpus: say how many GPUs"),
+        ({"per_gpu": 0, "gpus": 1}, "--per-gpu is 0; allowed: 1 to 64"),
+        ({"workers": 0}, "--workers is 0; allowed: 1 or more"),
+        ({"workers": 2, "scheduler": "sync"}, "leave out one of them"),
+        ({"scheduler": "slurm"}, "--scheduler is 'slurm', which is no file"),
+    ],
+)
+def test_choices_of_workers_that_contradict_are_refused(options, message):
+    with pytest.raises(ConfigError, match=message):
+        HandsOptions(**options)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has GPUs")
+def test_more_gpus_than_there_are_are_refused(path, tmp_path):
+    with pytest.raises(ConfigError, match="--gpus 1, but this machine has 0 CUDA devices"):
+        run(path, tmp_path, options=HandsOptions(gpus=1))
+
+
+def test_workers_are_as_many_as_cores_runs_and_memory_allow(monkeypatch):
+    monkeypatch.setattr("trainer.ablate.hands.available_cores", lambda: list(range(8)))
+    monkeypatch.setattr("trainer.ablate.hands._available_bytes", lambda: 40e9)
+    assert workers_that_pay(num_runs=100, feature_bytes=int(1e9)) == 8
+    assert workers_that_pay(num_runs=3, feature_bytes=int(1e9)) == 3
+    assert workers_that_pay(num_runs=100, feature_bytes=int(10e9)) == 3
+    assert workers_that_pay(num_runs=100, feature_bytes=int(100e9)) == 1
+
+
+def test_folds_by_numbers_ranges_and_names():
+    meta = tiny_meta(fold_names=("1", "2", "3", "4-5", "last"))
+    assert read_folds(meta, "all") == meta.fold_names
+    assert read_folds(meta, "1-3") == ("1", "2", "3")
+    assert read_folds(meta, "3, 1,3") == ("3", "1")
+    assert read_folds(meta, "4-5,last") == ("4-5", "last")
+    with pytest.raises(ConfigError, match="'3-1', which counts down; write 1-3"):
+        read_folds(meta, "3-1")
+    with pytest.raises(ConfigError, match="fold is ''; this cache has 5"):
+        read_folds(meta, "1,")
+
+
+def test_folds_have_folders_whatever_their_names(tmp_path):
+    meta = tiny_meta(fold_names=("1", "../x"))
+    membership = np.repeat(tiny_static()["membership"], 2, axis=1)
+    cache = tiny_cache(tmp_path / "feats.zarr", meta, membership=membership)
+    grid = plan_grid(cache, quick_spec(), "all", 1, None, [])
+    folders = {task.run_dir.name for task in grid.tasks(tmp_path, "cpu", None)}
+    assert folders == {"fold1-seed0", "fold-2-seed0"}
+
+
+def test_two_folds_and_their_mean_are_told_apart(tmp_path):
+    membership = np.repeat(tiny_static()["membership"], 3, axis=1)
+    membership[::2, 1] = Split.TEST
+    cache = tiny_cache(tmp_path / "feats.zarr", tiny_meta(fold_names=("1", "2", "3")), membership=membership)
+    report = run(cache, tmp_path / "out", folds="1,2", num_seeds=1)
+    text = "\n".join(report.lines())
+    assert "UAR by fold, percent, mean ± standard deviation over seeds" in text
+    assert "mean of these 2 of 3 folds" in text
+    assert "clips of these 2 of 3 folds pooled" in text
+    by_fold = report.to_dict()["rows"][0]["over_folds"]["by_fold"]
+    runs = report.to_dict()["rows"][0]["runs"]
+    assert [by_fold[run["fold"]]["war"]["mean"] for run in runs] == [run["war"] for run in runs]
