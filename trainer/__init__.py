@@ -16,7 +16,8 @@ In the order of the data:
 ``train``       a cache                      -> a run directory
 ``evaluate``    a run directory              -> WAR, UAR, per-class recall, confusion
 ``plots``       records and metrics          -> figures
-``commands``    the command line's part: train, evaluate, demo
+``ablate``      a table of settings         -> runs on workers, beside the paper's numbers
+``commands``    the command line's part: train, evaluate, ablate, demo
 
 ``config`` holds every setting, the readings of the paper among them, with its presets.
 
