@@ -82,6 +82,13 @@ def test_stream_contrast_is_eq_3_as_printed(reduction, factor):
     assert float(loss) == pytest.approx(factor * expected, abs=1e-5)
 
 
+def test_stream_contrast_holds_each_scene_against_all_faces_not_each_face_against_all_scenes():
+    scene, face = torch.eye(2), torch.tensor([[0.6, 0.8], [1.0, 0.0]])
+    # scene 0: own 0.6 against 1; scene 1: own 0 against 0.8; tau = 1/10
+    expected = (math.log(1 + math.exp(4)) + math.log(1 + math.exp(8))) / 2
+    assert float(stream_contrast(scene, face, 10.0)) == pytest.approx(expected, abs=1e-5)
+
+
 @pytest.mark.parametrize(
     ("gate", "alpha", "expected", "is_global"),
     [
