@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from trainer.metrics import Metrics
-from trainer.plots import plot_bounds, plot_confusion, plot_curves
+from trainer.plots import plot_bounds, plot_confusion, plot_curves, plot_stages
 
 METRICS = Metrics(class_names=("happiness", "sadness"), confusion=np.array([[30, 0], [5, 15]]))
 BANNER = "RANDOM ENCODER WEIGHTS: these numbers say nothing about the method"
@@ -19,6 +19,9 @@ def draw(kind, path, banners):
         plot_confusion(METRICS, path, title="tiny", banners=banners)
     elif kind == "bounds":
         plot_bounds({"full": METRICS}, {"chance": 0.5, "bound": 0.7}, path, title="tiny", banners=banners)
+    elif kind == "stages":
+        points = {stage: np.eye(2, dtype=np.float32) for stage in ("encoder", "TFE", "third")}
+        plot_stages(points, np.array([0, 1]), ("joy", "fear"), path, title="tiny", banners=banners)
     else:
         plot_curves([epoch(1), epoch(2)], path, title="tiny", banners=banners)
     return matplotlib.image.imread(path)[:, :, :3]
@@ -30,13 +33,13 @@ def red_share(picture):
     return float(((top[..., 0] > 0.9) & (top[..., 1] < 0.2) & (top[..., 2] < 0.2)).mean())
 
 
-@pytest.mark.parametrize("kind", ["confusion", "curves", "bounds"])
+@pytest.mark.parametrize("kind", ["confusion", "curves", "bounds", "stages"])
 def test_banners_stand_in_red_across_the_top(kind, tmp_path):
     assert red_share(draw(kind, tmp_path / "plain.png", ())) == 0
     assert red_share(draw(kind, tmp_path / "loud.png", (BANNER,))) > 0.01
 
 
-@pytest.mark.parametrize("kind", ["confusion", "curves", "bounds"])
+@pytest.mark.parametrize("kind", ["confusion", "curves", "bounds", "stages"])
 def test_banners_do_not_run_off_the_picture(kind, tmp_path):
     picture = draw(kind, tmp_path / "loud.png", (BANNER, "SELECTED ON TEST"))
     edges = np.concatenate([picture[:, :3], picture[:, -3:]], axis=1)
@@ -53,3 +56,18 @@ def test_confusion_is_shaded_by_the_share_of_the_true_class(tmp_path):
 def test_curves_of_one_epoch_can_be_drawn(tmp_path):
     plot_curves([epoch(1)], tmp_path / "curves.png", title="tiny", banners=())
     assert (tmp_path / "curves.png").stat().st_size > 0
+
+
+def test_names_are_no_formulas_and_none_is_hidden(tmp_path):
+    names = ("$\\frac$", "_hidden")
+    metrics = Metrics(class_names=names, confusion=METRICS.confusion)
+    plot_confusion(metrics, tmp_path / "confusion.png", title="$\\nope$", banners=())
+    plot_curves([epoch(1)], tmp_path / "curves.png", title="$\\nope$", banners=())
+    drawn = []
+    for second in ("_hidden", "hidden"):
+        points = {"one": np.eye(2, dtype=np.float32)}
+        path = tmp_path / f"{second}.png"
+        plot_stages(points, np.array([0, 1]), (names[0], second), path, title="$x", banners=())
+        drawn.append(matplotlib.image.imread(path)[-100:, :, :3])
+    orange = [int(((p[..., 0] > 0.9) & (p[..., 2] < 0.2)).sum()) for p in drawn]
+    assert orange[0] == orange[1] > 0

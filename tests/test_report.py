@@ -99,7 +99,7 @@ def test_the_page_needs_nothing_from_outside(tiny, tmp_path):
     assert page.tags.isdisjoint({"script", "link", "iframe", "object", "embed"})
     outside = [a for a in page.addresses if not a.startswith(("#", "data:image/png;base64,"))]
     assert outside == []
-    assert sum(address.startswith("data:") for address in page.addresses) == 2
+    assert sum(address.startswith("data:") for address in page.addresses) == 3  # two curves, one layout
     text = (tmp_path / "report.html").read_text()
     assert "url(" not in text
     assert "@import" not in text

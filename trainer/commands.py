@@ -114,6 +114,9 @@ def report(
             help="What the scene contributes, clip by clip [each pair that differs by the scene alone].",
         ),
     ] = None,
+    clips: Annotated[
+        int, typer.Option(help="Clips shown of those that the scene won, and lost; 0 for none.")
+    ] = 6,
     out: Annotated[Path, typer.Option(help="Folder for the page, as HTML, Markdown, JSON.")] = Path("report"),
     split: Annotated[str, typer.Option(help="test, validation, train.")] = "test",
     cache: Annotated[
@@ -126,7 +129,7 @@ def report(
     from trainer.report import report as write_report
 
     result = write_report(
-        runs or [], out, say, split=split, cache=cache, device=device, rigid=rigid
+        runs or [], out, say, split=split, cache=cache, device=device, rigid=rigid, num_shown=clips
     )  # fmt: skip
     answer(result, json_)
 

@@ -1,4 +1,4 @@
-"""Figures: the confusion matrix with counts, the curves of Fig. 6, results beside known bounds.
+"""Figures: confusion matrix with counts, stages of Fig. 4, curves of Fig. 6, results beside known bounds.
 
 The only importer of matplotlib. What a reader must be warned of stands in red atop every figure.
 """
@@ -8,12 +8,15 @@ from pathlib import Path
 from textwrap import wrap
 from typing import Any, BinaryIO
 
+from matplotlib import colormaps
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from pipeline.types import Floats, Ints
 from trainer.metrics import Metrics
 
+_COLOURS = 10
 _DARK = 0.5
 _LETTERS_PER_INCH = 9
 _BOUND_COLOURS = ("tab:gray", "tab:red", "tab:blue", "tab:green")
@@ -33,11 +36,14 @@ def plot_confusion(metrics: Metrics, path: Path, *, title: str, banners: Sequenc
             axes.text(
                 column, row, str(metrics.confusion[row, column]), ha="center", va="center", color=colour
             )
-    axes.set_xticks(range(size), metrics.class_names, rotation=45, ha="right")
-    axes.set_yticks(range(size), metrics.class_names)
+    names = [_plain(name) for name in metrics.class_names]
+    axes.set_xticks(range(size), names, rotation=45, ha="right")
+    axes.set_yticks(range(size), names)
     axes.set_xlabel("predicted")
     axes.set_ylabel("true")
-    axes.set_title(f"{title}: {metrics.num_clips} clips\nWAR {metrics.war:.2%}, UAR {metrics.uar:.2%}")
+    axes.set_title(
+        f"{_plain(title)}: {metrics.num_clips} clips\nWAR {metrics.war:.2%}, UAR {metrics.uar:.2%}"
+    )
     figure.savefig(path, dpi=120)
 
 
@@ -55,7 +61,7 @@ def plot_curves(
     losses.plot(
         numbers, [record["validation"]["loss"] for record in epochs], "k--", label="validation, contrast"
     )
-    losses.set_title(title)
+    losses.set_title(_plain(title))
     losses.set_ylabel("loss")
     accuracies.plot(numbers, [record["train"]["accuracy"] for record in epochs], label="training, accuracy")
     for name in ("war", "uar"):
@@ -98,6 +104,39 @@ def plot_bounds(
     axes.set_title(title)
     axes.legend(loc="upper left", bbox_to_anchor=(0, -0.3), ncols=max(1, len(bounds)), frameon=False)
     figure.savefig(path, dpi=120)
+
+
+def plot_stages(
+    points: Mapping[str, Floats],
+    label_N: Ints,
+    class_names: Sequence[str],
+    path: Path | BinaryIO,
+    *,
+    title: str,
+    banners: Sequence[str],
+) -> None:
+    """Write a panel per stage as a PNG: clips as points [N, 2], coloured by class."""
+    rows = -(-len(points) // 2)
+    figure = _figure(8, 0.8 + 3.8 * rows, banners)
+    panels = figure.subplots(rows, 2, squeeze=False).flatten()
+    colours = colormaps["tab20" if len(class_names) > _COLOURS else "tab10"]
+    for axes, (stage, xy_N2) in zip(panels, points.items(), strict=False):
+        for label, name in enumerate(class_names):
+            x, y = xy_N2[label_N == label].T
+            axes.scatter(x, y, s=9, color=colours(label % colours.N), label=_plain(name), linewidths=0)
+        axes.set_title(stage)
+        axes.set_xticks([])
+        axes.set_yticks([])
+    for axes in panels[len(points) :]:
+        axes.set_axis_off()
+    handles, names = panels[0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=4, title=_plain(title), markerscale=2)
+    figure.savefig(path, dpi=120)
+
+
+def _plain(text: str) -> str:
+    """The text as it is: matplotlib would read formulas between dollars, and hide what begins with "_"."""
+    return (" " if text.startswith("_") else "") + text.replace("$", r"\$")
 
 
 def _figure(width_in: float, height_in: float, banners: Sequence[str]) -> Figure:

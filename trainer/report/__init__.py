@@ -7,6 +7,8 @@ In the order of the data:
 ``paper``      Tables I and II, as printed
 ``tables``     groups             -> tables beside the paper's rows
 ``scene``      face-only, full    -> what the scene contributes, clip by clip
+``sheet``      a pair             -> contact sheets of the clips that the scene decided; a bridge
+``stages``     a measured run     -> Fig. 4: t-SNE of its features at four stages
 ``sections``   groups             -> the sections of the page
 ``document``   what a page is made of
 ``html``       a page             -> one self-contained file

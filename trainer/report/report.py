@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.config import require_one_of
+from pipeline.config import require_one_of, require_range
 from pipeline.errors import ConfigError, OusError, counted, first_line
 from pipeline.store.place import Where
 from trainer.evaluate import measure
-from trainer.report.document import Page
-from trainer.report.groups import Group, grouped
+from trainer.report.document import Block, Figure, Page
+from trainer.report.groups import Group, grouped, identity
 from trainer.report.html import as_html
 from trainer.report.markdown import as_markdown
 from trainer.report.paper import table_1, table_2
@@ -23,19 +23,29 @@ from trainer.report.sections import (
     result_sections,
     run_sections,
     settings_section,
+    stages_section,
 )
+from trainer.report.sheet import decided_sheets
+from trainer.report.stages import FEWEST_CLIPS, Stages, lay_out
 from trainer.report.tables import spread_text
 
 HTML_FILE, MARKDOWN_FILE, JSON_FILE = "report.html", "report.md", "report.json"
+_MOST_SHOWN = 40
 
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """Runs, measured and laid side by side. pairs: face-only and full runs. files: what was written."""
+    """Runs, measured and laid side by side.
+
+    pairs: face-only and full runs. stages: Fig. 4 of each setting's first run, with the directory of
+    that run, and how it was made. sheets: of clips that the scene decided. files: what was written.
+    """
 
     split: str
     groups: tuple[Group, ...]
     pairs: tuple[ScenePair, ...]
+    stages: tuple[tuple[Path, Stages, Figure], ...]
+    sheets: tuple[Block, ...]
     files: tuple[Path, ...]
 
     @property
@@ -57,6 +67,7 @@ class Report:
                 group.to_dict() | {"paper_percent": _paper(group, self.split)} for group in self.groups
             ],
             "scene": [pair.to_dict() for pair in self.pairs],
+            "stages": [{"run": str(run_dir), **stages.to_dict()} for run_dir, stages, _ in self.stages],
         }
 
     def lines(self) -> list[str]:
@@ -78,7 +89,8 @@ class Report:
             sections=[
                 settings_section(self.groups),
                 *result_sections(self.groups, self.split),
-                *([scene_section(self.pairs)] if self.pairs else []),
+                *([scene_section(self.pairs, self.sheets)] if self.pairs else []),
+                *([stages_section([figure for _, _, figure in self.stages])] if self.stages else []),
                 *run_sections(self.groups),
                 origin_section(self.groups),
             ],
@@ -94,29 +106,47 @@ def report(
     cache: Where | None = None,
     device: str = "auto",
     rigid: tuple[Path, Path] | None = None,
+    num_shown: int = 6,
 ) -> Report:
     """Measure the runs on a split of their folds and write the report.
 
     rigid: a face-only run and a full one, to be held against each other clip by clip; they need not be
-    among `run_dirs`. Without it every pair among the runs is that differs by the scene alone.
+    among `run_dirs`. Without it every pair among the runs is that differs by the scene alone. num_shown:
+    clips that the scene won, and lost, on contact sheets of the first pair; 0 for none.
     Raises ConfigError for no run, or one that is given twice, and what `measure` raises.
     """
     require_one_of("--split", split, ("test", "validation", "train"))
+    require_range("--clips", num_shown, 0, _MOST_SHOWN)
     if out.exists() and not out.is_dir():
         msg = f"--out '{out}' is a file; give a folder."
         raise ConfigError(msg)
     wanted = _each_once(run_dirs, rigid or ())
     runs: dict[Path, ReportedRun] = {}
+    stages: dict[tuple[Any, ...], tuple[Path, Stages, Figure]] = {}
     for number, (place, run_dir) in enumerate(wanted.items(), 1):
         say(f"measuring {run_dir} ({number} of {len(wanted)})")
-        runs[place] = ReportedRun.of(run_dir, measure(run_dir, split, cache, device))
+        measured = measure(run_dir, split, cache, device)
+        run = runs[place] = ReportedRun.of(run_dir, measured)
+        if identity(run) not in stages and run.metrics.num_clips >= FEWEST_CLIPS:
+            say(f"laying out the features of {run_dir} (t-SNE)")
+            laid_out = lay_out(measured)
+            figure = laid_out.figure(f"{run_dir.name}, {run.name}", measured)
+            stages[identity(run)] = (run_dir, laid_out, figure)
     if rigid is None:
         pairs = tuple(pairs_among(list(runs.values())))
     else:
         face, full = (runs[run_dir.resolve()] for run_dir in rigid)
         pairs = (chosen_pair(face, full),)
+    sheets = decided_sheets(pairs[0], num_shown, say) if pairs and num_shown else []
     files = tuple(out / name for name in (HTML_FILE, MARKDOWN_FILE, JSON_FILE))
-    made = Report(split=split, groups=grouped(list(runs.values())), pairs=pairs, files=files)
+    made = Report(
+        split=split,
+        groups=grouped(list(runs.values())),
+        pairs=pairs,
+        stages=tuple(stages.values()),
+        sheets=tuple(sheets),
+        files=files,
+    )
     page = made.page()
     texts = (as_html(page), as_markdown(page), json.dumps(made.to_dict(), indent=2) + "\n")
     for path, text in zip(files, texts, strict=True):

@@ -104,8 +104,8 @@ def chosen_pair(face: ReportedRun, full: ReportedRun) -> ScenePair:
     return _pair(face, full)
 
 
-def scene_section(pairs: Sequence[ScenePair]) -> Section:
-    """The pairs' verdicts, then each by itself."""
+def scene_section(pairs: Sequence[ScenePair], sheets: Sequence[Block]) -> Section:
+    """The pairs' verdicts, each by itself, and contact sheets of the first one's clips."""
     note = f"{len(pairs)} pairs, each with a test of its own; the p values are not corrected for that."
     return Section(
         title="What the scene contributes",
@@ -116,7 +116,8 @@ def scene_section(pairs: Sequence[ScenePair]) -> Section:
         parts=[
             Section(title=f"{pair.full.run_dir} against {pair.face.run_dir}", blocks=list(_blocks(pair)))
             for pair in pairs
-        ],
+        ]
+        + ([Section(title=f"The clips: {pairs[0].full.run_dir}", blocks=sheets)] if sheets else []),
     )
 
 

@@ -52,6 +52,11 @@ def run_sections(groups: Sequence[Group]) -> list[Section]:
     ]
 
 
+def stages_section(figures: Sequence[Figure]) -> Section:
+    """Fig. 4 of some runs."""
+    return Section(title="Features on their way", blocks=figures)
+
+
 def origin_section(groups: Sequence[Group]) -> Section:
     """Where every number comes from: settings, runs, caches, package versions."""
     parts = [

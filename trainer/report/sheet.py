@@ -1,0 +1,109 @@
+"""A pair's clips that the scene decided, as contact sheets. A bridge: it reads the videos by the pipeline."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from pipeline.errors import ClipError, OusError
+from pipeline.process import CropTools, Prepared, load_crop_tools, prepare_clip
+from pipeline.runner import choose_device, dataset_of
+from pipeline.sheet import clip_card, text_card, tile
+from pipeline.store.reader import FeatureCache
+from pipeline.types import Bytes, ClipRef, DatasetIndex
+from pipeline.verify import config_of
+from trainer.report.document import Block, Figure, Text
+from trainer.report.scene import ScenePair
+
+_CARD_PX, _COLUMNS = 160, 2
+_JPEG_QUALITY = 85
+_SEED = 0
+_SIDE_PX = 224
+_MEAN = (0.48145466, 0.4578275, 0.40821073)
+"""Side and mean colour of the pictures that CLIP models take; only the cards show them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Videos:
+    """Where the clips lie, and what it takes to show them."""
+
+    index: DatasetIndex
+    clips: dict[str, ClipRef]
+    tools: CropTools
+
+
+def decided_sheets(pair: ScenePair, most: int, say: Callable[[str], None]) -> list[Block]:
+    """A sheet of clips won and one of clips lost, `most` of each, drawn at random.
+
+    Where the videos, or the detector's weights, are not there: a line that says so.
+    """
+    decided = {"won": pair.found.gained, "lost": pair.found.lost}
+    if not any(decided.values()):
+        return []
+    try:
+        videos = _videos(pair)
+    except OusError as error:
+        return [Text(text=f"No contact sheet of the clips that the scene decided: {error}")]
+    blocks: list[Block] = []
+    for what, clip_ids in decided.items():
+        if clip_ids:
+            say(f"drawing clips that the scene has {what}")
+            blocks.append(_sheet(pair, what, clip_ids, most, videos))
+    return blocks
+
+
+def _videos(pair: ScenePair) -> _Videos:
+    with FeatureCache.open(pair.full.place) as cache:
+        index, config = dataset_of(cache), config_of(cache, None, None)
+    tools = load_crop_tools(config, choose_device(), side_px=_SIDE_PX, mean=_MEAN)
+    return _Videos(index=index, clips={clip.clip_id: clip for clip in index.clips}, tools=tools)
+
+
+def _sheet(pair: ScenePair, what: str, clip_ids: Sequence[str], most: int, videos: _Videos) -> Block:
+    order = np.random.default_rng(_SEED).permutation(len(clip_ids))[:most]
+    chosen = [clip_ids[place] for place in sorted(order.tolist())]
+    failures: list[str] = []
+    cards = [_card(pair, clip_id, videos, failures) for clip_id in chosen]
+    title = f"Clips that the scene has {what}"
+    if len(failures) == len(cards):
+        return Text(text=f"{title}: no contact sheet, none of the videos can be shown; {failures[0]}")
+    drawn = ", drawn at random" if len(chosen) < len(clip_ids) else ""
+    return Figure(
+        title=title,
+        image=_jpeg(tile(cards, _COLUMNS)),
+        kind="jpeg",
+        alt=f"{len(chosen)} clips, each with its middle frame, its face stream and its scene stream",
+        note=f"{len(chosen)} of {len(clip_ids)}{drawn}. Of each: the middle sampled frame, the face stream, the scene stream. These are "
+        f"pictures of {videos.index.name}: its licence may forbid passing this page on.",
+    )
+
+
+def _card(pair: ScenePair, clip_id: str, videos: _Videos, failures: list[str]) -> Bytes:
+    row, names = pair.full.clip_ids.index(clip_id), pair.full.info.class_names
+    label, face, full = (
+        names[int(of[row])] for of in (pair.full.label_N, pair.face.predicted_N, pair.full.predicted_N)
+    )
+    caption = f"{clip_id}   {label}; face only: {face}; full: {full}"
+    try:
+        prepared = _prepared(clip_id, videos)
+    except ClipError as error:
+        failures.append(f"{clip_id}: {error}")
+        return text_card(str(error), caption, _CARD_PX)
+    return clip_card(prepared, len(prepared.frames.index_U) // 2, caption, _CARD_PX)
+
+
+def _prepared(clip_id: str, videos: _Videos) -> Prepared:
+    if clip_id not in videos.clips:
+        raise ClipError("open", f"the data set at '{videos.index.root}' no longer has it")
+    return prepare_clip(videos.index.root, videos.clips[clip_id], videos.tools)
+
+
+def _jpeg(picture: Bytes) -> bytes:
+    done, encoded = cv2.imencode(
+        ".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
+    )
+    if not done:
+        msg = f"The sheet of {picture.shape} could not be encoded as JPEG."
+        raise OusError(msg)
+    return bytes(encoded.tobytes())

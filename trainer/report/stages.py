@@ -1,0 +1,109 @@
+"""A measured run -> Fig. 4: t-SNE of its clips' features at four stages. The only importer of scikit-learn.
+
+Letters: N clips drawn; F embedding width.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.manifold import TSNE
+from torch.nn import functional
+
+from pipeline.types import Floats, Ints
+from trainer import plots
+from trainer.evaluate import Measured
+from trainer.layers import masked_mean
+from trainer.report.document import Figure
+
+MOST_CLIPS = 2000
+FEWEST_CLIPS = 5
+_PERPLEXITY = 30.0
+_SEED = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stages:
+    """Features by stage, laid out in the plane: [N, 2] each. num_clips: that these were drawn from."""
+
+    points: Mapping[str, Floats]
+    label_N: Ints
+    num_clips: int
+    perplexity: float
+
+    def figure(self, title: str, measured: Measured) -> Figure:
+        """The four panels."""
+        image, info = BytesIO(), measured.checkpoint.info
+        plots.plot_stages(
+            self.points, self.label_N, info.class_names, image, title=title, banners=info.banners
+        )
+        num = len(self.label_N)
+        drawn = (
+            f"{num:,} of {self.num_clips:,} clips, drawn at random" if num < self.num_clips else "all clips"
+        )
+        return Figure(
+            title=f"Features at four stages, {title} (Fig. 4)",
+            image=image.getvalue(),
+            alt=f"t-SNE of {num} clips: {'; '.join(self.points)}; coloured by class",
+            note=f"t-SNE of {drawn}; perplexity {self.perplexity:g}, seed {_SEED}, features of length 1. "
+            "Distances between groups and their sizes mean nothing; only who lies beside whom does.",
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """How the figure was made, as plain JSON values."""
+        return {
+            "stages": list(self.points),
+            "clips_drawn": len(self.label_N),
+            "clips": self.num_clips,
+            "perplexity": self.perplexity,
+            "seed": _SEED,
+        }
+
+
+def lay_out(measured: Measured) -> Stages:
+    """The stages of a run, of `MOST_CLIPS` at most, drawn at random; of `FEWEST_CLIPS` at least."""
+    num_clips = len(measured.row_N)
+    drawn = np.random.default_rng(_SEED).permutation(num_clips)[:MOST_CLIPS]
+    chosen_N = np.sort(drawn)
+    perplexity = min(_PERPLEXITY, (len(chosen_N) - 1) / 3)
+    features = stage_features(measured, torch.from_numpy(chosen_N))
+    return Stages(
+        points={name: _plane(value.numpy(), perplexity) for name, value in features.items()},
+        label_N=measured.scores.label_N[chosen_N],
+        num_clips=num_clips,
+        perplexity=perplexity,
+    )
+
+
+@torch.inference_mode()
+def stage_features(measured: Measured, place_N: torch.Tensor) -> dict[str, torch.Tensor]:
+    """Features [N, F or 2 F] of length 1 by stage: encoder, Frame Encoder, alignment, fusion.
+
+    The encoder's and the Frame Encoder's are the face's, meaned over frames; the aligned ones are V_ft,
+    followed by V_st where the model sees the scene.
+    """
+    checkpoint = measured.checkpoint
+    model = checkpoint.model.eval()
+    model_config = checkpoint.config.model
+    names = (
+        "vision encoder: face",
+        "Frame Encoder: face",
+        f"alignment: {'face and scene' if model_config.scene else 'face'}",
+        "TFE: output feature" if model_config.tfe else "average: output feature",
+    )
+    parts: list[tuple[torch.Tensor, ...]] = []
+    for batch in measured.data.evaluation_batches(place_N, checkpoint.config.optim.batch_size):
+        outputs = model(batch, checkpoint.text_CF)
+        aligned = [value for value in (outputs.face_BF, outputs.scene_BF) if value is not None]
+        encoded_BF = masked_mean(batch.face_BTF, batch.valid_BT)
+        parts.append((encoded_BF, outputs.encoded_BF, torch.cat(aligned, dim=1), outputs.output_BF))
+    stages = (torch.cat(values).float().cpu() for values in zip(*parts, strict=True))
+    return {name: functional.normalize(value, dim=1) for name, value in zip(names, stages, strict=True)}
+
+
+def _plane(features: Floats, perplexity: float) -> Floats:
+    tsne = TSNE(n_components=2, perplexity=perplexity, init="pca", random_state=_SEED)
+    return np.asarray(tsne.fit_transform(features), dtype=np.float32)
