@@ -40,13 +40,8 @@ def main() -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         app()
-    except OusError as error:
-        show_error(error)
-        sys.exit(error.exit_code)
-    except OSError as error:
-        where = f"'{error.filename}': " if error.filename else ""
-        show_error(f"{where}{error.strerror or error}")
-        sys.exit(OusError.exit_code)
+    except (OusError, OSError) as error:
+        sys.exit(show_error(error))
     except KeyboardInterrupt:
         say("stopped")
         sys.exit(EXIT_INTERRUPTED)

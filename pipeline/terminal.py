@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 from rich.console import Console
 from rich.markup import escape
 
+from pipeline.errors import OusError
+
 if TYPE_CHECKING:
     from pipeline.runner import Speed
 
@@ -108,6 +110,10 @@ def leave_at_once(code: int) -> NoReturn:
     os._exit(code)
 
 
-def show_error(error: object) -> None:
-    """Print an error, in one line, on stderr."""
-    _people.print(f"[bold red]error:[/] {escape(' '.join(str(error).split()))}")
+def show_error(error: Exception) -> int:
+    """Print a known error in one line on stderr; the exit code that goes with it."""
+    text = str(error)
+    if isinstance(error, OSError):
+        text = (f"'{error.filename}': " if error.filename else "") + (error.strerror or text)
+    _people.print(f"[bold red]error:[/] {escape(' '.join(text.split()))}")
+    return error.exit_code if isinstance(error, OusError) else OusError.exit_code

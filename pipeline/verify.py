@@ -1,7 +1,7 @@
 """A cache is checked: what it says of itself, every value's range, and a sample computed again."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -162,6 +162,14 @@ def recompute_sample(
         if count is not None:
             raise
         return Recomputed(note=f"NOTHING COMPUTED AGAIN: {error}")
+    rows = pick_sample(cache, len(rows), among={clip.clip_id for clip in index.clips})
+    if not rows:
+        where = index.source or index.root
+        return Recomputed(
+            findings=(
+                Finding(where="recompute", what=f"no clip with features is in the data set at '{where}'"),
+            )
+        )
     other = differences(tools.identity(), cache.meta.identity)
     other = [line for line in other if not line.startswith(_PRECISIONS)]
     if other:
@@ -190,9 +198,13 @@ def config_of(
     return from_dict(ExtractConfig, values)
 
 
-def pick_sample(cache: FeatureCache, count: int, seed: int = 0) -> list[int]:
-    """Rows of `count` clips with features, drawn at random by `seed`."""
+def pick_sample(
+    cache: FeatureCache, count: int, seed: int = 0, *, among: Collection[str] | None = None
+) -> list[int]:
+    """Rows of `count` clips with features, drawn at random by `seed`; of the ids `among`, if given."""
     rows = cache.done_rows()
+    if among is not None:
+        rows = rows[[clip_id in among for clip_id in cache.read("clip_id")[rows].tolist()]]
     chosen = np.random.default_rng(seed).permutation(rows)[:count]
     return sorted(chosen.tolist())
 

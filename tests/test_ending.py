@@ -25,6 +25,7 @@ except CacheError as error:
     ("name", "error", "code", "out", "err"),
     [
         ("block-0", "CacheError('the lock\\nis lost')", 1, "", "error: the lock is lost\n"),
+        ("block-0", "OSError(28, 'No space left', 'feats')", 1, "", "error: 'feats': No space left\n"),
         ("another", "CacheError('the lock is lost')", 0, "passed on: the lock is lost\n", ""),
         ("block-0", "KeyboardInterrupt", 130, "", "stopped; all is safe\n"),
     ],

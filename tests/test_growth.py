@@ -96,6 +96,21 @@ def test_a_grown_cache_verifies_and_repairs_by_its_own_order(everything, tmp_pat
         assert verify(cache, 4).findings == ()
 
 
+def test_a_cache_with_clips_that_the_data_set_has_lost_verifies_by_the_others(tmp_path):
+    index, path = write_clips(tmp_path / "data", num_good=4), tmp_path / "feats.zarr"
+    extract(index, path)
+    manifest = tmp_path / "data" / "manifest.csv"
+    lines = manifest.read_text().splitlines()
+    manifest.write_text("\n".join(line for line in lines if "good0" not in line and "good2" not in line))
+    with FeatureCache.open(path) as cache:
+        found = verify(cache, 4)
+        assert set(found.recomputed.clip_ids) == {"clips/good1.mp4", "clips/good3.mp4"}
+        assert found.findings == ()
+        manifest.write_text("path,label,split\nother.mp4,joy,train\n")
+        (finding,) = verify(cache, 1).findings
+    assert "no clip with features is in the data set at" in str(finding)
+
+
 def test_an_index_of_fewer_clips_goes_on_with_those_alone(everything, tmp_path):
     path = tmp_path / "feats.zarr"
     extract(everything, path, limit=3)

@@ -21,8 +21,7 @@ def ends_at_once(stopped: str) -> Iterator[None]:
     except KeyboardInterrupt:
         say(stopped)
         leave_at_once(EXIT_INTERRUPTED)
-    except OusError as error:
+    except (OusError, OSError) as error:
         if is_at_work():
-            show_error(error)
-            leave_at_once(error.exit_code)
+            leave_at_once(show_error(error))
         raise

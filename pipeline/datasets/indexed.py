@@ -9,7 +9,7 @@ from pipeline.datasets.official import ClipList, Entry, Inventory, OfficialSet, 
 from pipeline.errors import DatasetError, counted
 from pipeline.types import ClipRef, DatasetIndex, ReadOptions, Split
 
-NO_SCENE = "aligned faces only: the face stream and the scene stream show the same picture, there is no scene"
+NO_SCENE = "aligned faces only: there is no scene, and what stands for it is the picture of the face again"
 _NAMED = 3
 _SHOWN = 100
 """Characters of a wrong value that a message shows."""
