@@ -74,8 +74,9 @@ def _sheet(pair: ScenePair, what: str, clip_ids: Sequence[str], most: int, video
         image=_jpeg(tile(cards, _COLUMNS)),
         kind="jpeg",
         alt=f"{len(chosen)} clips, each with its middle frame, its face stream and its scene stream",
-        note=f"{len(chosen)} of {len(clip_ids)}{drawn}. Of each: the middle sampled frame, the face stream, the scene stream. These are "
-        f"pictures of {videos.index.name}: its licence may forbid passing this page on.",
+        note=f"{len(chosen)} of {len(clip_ids)}{drawn}. Of each: the middle sampled frame, the face stream, "
+        f"the scene stream. These are pictures of {videos.index.name}: its licence may forbid passing this "
+        "page on.",
     )
 
 
