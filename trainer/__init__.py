@@ -15,6 +15,8 @@ In the order of the data:
 ``checkpoint``  a model                      -> a run directory, and back, refusing what does not fit
 ``train``       a cache                      -> a run directory
 ``evaluate``    a run directory              -> WAR, UAR, per-class recall, confusion
+``rigid``       two models' answers         -> what the scene changes, clip by clip
+``report``      run directories             -> one page: HTML, Markdown, JSON
 ``plots``       records and metrics          -> figures
 ``ablate``      a table of settings         -> runs on workers, beside the paper's numbers
 ``commands``    the command line's part: train, evaluate, ablate, demo
