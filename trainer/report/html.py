@@ -48,7 +48,8 @@ th,td{padding:.3rem .4rem}
 th:first-child{min-width:5.5rem}
 }
 @media print{
-body{max-width:none;padding:0;font-size:9.5pt}
+html{font-size:9.5pt}
+body{max-width:none;padding:0}
 nav{display:none}
 .wide{overflow:visible;border:0}
 .wide img{min-width:0}

@@ -44,7 +44,8 @@ def decided_sheets(pair: ScenePair, most: int, say: Callable[[str], None]) -> li
     try:
         videos = _videos(pair)
     except OusError as error:
-        return [Text(text=f"No contact sheet of the clips that the scene decided: {error}")]
+        why = f"it is drawn from the clips where they were extracted from, and that fails: {error}"
+        return [Text(text=f"No contact sheet of the clips that the scene decided: {why}")]
     blocks: list[Block] = []
     for what, clip_ids in decided.items():
         if clip_ids:
