@@ -321,3 +321,10 @@ def test_two_folds_and_their_mean_are_told_apart(tmp_path):
     by_fold = report.to_dict()["rows"][0]["over_folds"]["by_fold"]
     runs = report.to_dict()["rows"][0]["runs"]
     assert [by_fold[run["fold"]]["war"]["mean"] for run in runs] == [run["war"] for run in runs]
+
+
+def test_a_run_that_was_settled_is_not_repeated(path, finished, monkeypatch):
+    monkeypatch.setattr("trainer.ablate.work.train", lambda *_, **__: pytest.fail("trained again"))
+    grid = plan_grid(path, quick_spec(DIVERGING), "1", 2, None, [])
+    outcomes = [do_run(task, lambda: None) for task in grid.tasks(finished[0].out, "cpu", None)]
+    assert {o.state for o in outcomes} == {"finished", "diverged"}

@@ -1,7 +1,7 @@
 """A table, a cache, folds and seeds -> the runs; what cannot work is refused before any starts."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,7 +75,8 @@ def plan_grid(
     with FeatureCache.open(cache) as features:
         spec.require_classes(features.meta.class_names)
         names = read_folds(features.meta, folds)
-        for row, config in configs.items():
+        needs = {_needs(config): (row, config) for row, config in reversed(configs.items())}
+        for row, config in needs.values():
             for name in names:
                 _require_trainable(features, row, config, name)
         done = features.done_rows()
@@ -132,6 +133,11 @@ def _require_trainable(features: FeatureCache, row: str, config: TrainConfig, fo
     except ConfigError as error:
         msg = f"Row '{row}': {error}"
         raise ConfigError(msg) from error
+
+
+def _needs(config: TrainConfig) -> tuple[Hashable, ...]:
+    """What `_require_trainable` looks at: rows that agree in it are checked once."""
+    return config.data, config.has_polarity_loss, config.model.has_patch_tokens
 
 
 def _feature_bytes(meta: CacheMeta) -> int:

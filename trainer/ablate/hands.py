@@ -80,8 +80,8 @@ def gathered(options: HandsOptions, num_runs: int, feature_bytes: int) -> Iterat
 def workers_that_pay(num_runs: int, feature_bytes: int) -> int:
     """How many runs side by side: one per core, as long as their memory suffices.
 
-    Two runs with a thread each take less time than one after the other with two
-    (benchmarks/results/ablate-cpu.json).
+    A step's products are small, so that threads of one run wait for each other more than they help;
+    benchmarks/ablate.py measures both ways.
     """
     fit = _available_bytes() / (feature_bytes + _BYTES_BESIDE_FEATURES)
     return max(1, min(num_runs, len(available_cores()), int(fit)))

@@ -9,7 +9,7 @@ import torch
 
 from pipeline.errors import OusError, first_line
 from pipeline.runner.crew import StoppedError
-from trainer.ablate.ledger import partial_of, settle
+from trainer.ablate.ledger import partial_of, read_outcome, settle
 from trainer.ablate.outcome import Outcome, RunTask
 from trainer.evaluate import evaluate
 from trainer.model import pick_device
@@ -20,10 +20,14 @@ def do_run(task: RunTask, check: Callable[[], None]) -> Outcome:
     """Train on the fold and measure its test split, as `train` and `evaluate` do.
 
     check: called after every epoch; the StoppedError that it may raise ends the run without an outcome.
-    A failure that cannot be written down, on a full disk for one, is an outcome all the same.
+    A failure that cannot be written down, on a full disk for one, is an outcome all the same. A run that
+    another worker has settled, and died before it could tell, is not repeated.
     """
     began = time.perf_counter()
     try:
+        there = read_outcome(task.run_dir)
+        if there is not None:
+            return there
         partial = partial_of(task.run_dir)
         outcome = _attempt(task, partial, check)
         seconds = time.perf_counter() - began

@@ -1,0 +1,100 @@
+"""Grids of runs: a whole table, and two runs side by side against one after the other.
+
+    python -m benchmarks.ablate --cache demo-out/feats.zarr --out benchmarks/results/ablate-cpu.json
+
+`make demo` makes that cache: the synthetic set through a small encoder. The same runs are done by two
+workers with half of the cores each, and by one worker with all of them, in turns; the best of the
+repeats counts. Then a table of the paper, by as many workers as `ablate` takes by itself. Every time is
+from the command's call to its end, workers started and figures drawn.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from pipeline.bench.result import about_this_run
+from trainer.ablate import HandsOptions, Outcome, Spec, ablate, table
+from trainer.ablate.spec import Row
+from trainer.config import PRESETS
+
+
+class _Silent:
+    """Counts the seconds that runs took."""
+
+    def __init__(self) -> None:
+        self.seconds: list[float] = []
+        self.where = ""
+
+    def start(self, num_to_do: int, num_before: int) -> None:
+        """Nothing is told."""
+
+    def outcome(self, outcome: Outcome) -> None:
+        """One more run."""
+        if outcome.state != "finished":
+            raise RuntimeError(str(outcome))
+        self.seconds.append(outcome.seconds)
+
+    def say(self, text: str) -> None:
+        """Who does the runs."""
+        self.where = text
+
+
+def timed(cache: str, spec: Spec, seeds: int, workers: int | None, preset: str) -> tuple[float, _Silent]:
+    """Seconds of a grid in a new folder, and what was told of it."""
+    heard = _Silent()
+    with tempfile.TemporaryDirectory(prefix="ous-ablate-") as folder:
+        began = time.perf_counter()
+        options = HandsOptions(gpus=0, workers=workers)
+        ablate(cache, spec, Path(folder) / "out", heard, num_seeds=seeds, preset=preset, options=options)
+        return time.perf_counter() - began, heard
+
+
+def main() -> None:
+    """Measure both, write."""
+    parser = argparse.ArgumentParser(description="Side by side against one after the other; a whole table.")
+    parser.add_argument("--cache", default="demo-out/feats.zarr")
+    parser.add_argument("--table", type=int, default=5)
+    parser.add_argument("--preset", default="smoke", choices=sorted(PRESETS))
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--runs", type=int, default=4, help="runs side by side, and one after the other")
+    parser.add_argument("--repeats", type=int, default=2)
+    parser.add_argument("--out", type=Path, help="file for the result [stdout alone]")
+    args = parser.parse_args()
+    about = about_this_run({}, {name: str(value) for name, value in vars(args).items()})
+    one_row = Spec(
+        title="One row", dataset="", preset=args.preset, settings=(), note="",
+        rows=(Row(name="full", settings=(), paper=None),),
+    )  # fmt: skip
+    took: dict[int, list[float]] = {1: [], 2: []}
+    for _ in range(args.repeats):
+        for workers, times in took.items():
+            times.append(timed(args.cache, one_row, args.runs, workers, args.preset)[0])
+    table_seconds, heard = timed(args.cache, table(args.table), args.seeds, None, args.preset)
+    result = {
+        **{name: value for name, value in about.items() if name not in ("command", "config")},
+        "side_by_side": {
+            "runs": args.runs,
+            "one_after_the_other_seconds": min(took[1]),
+            "two_side_by_side_seconds": min(took[2]),
+            "times_faster": min(took[1]) / min(took[2]),
+            "all_seconds": took,
+        },
+        "table": {
+            "table": args.table,
+            "runs": len(heard.seconds),
+            "where": heard.where,
+            "seconds": table_seconds,
+            "seconds_of_each_run": heard.seconds,
+        },
+    }
+    text = json.dumps(result, indent=2) + "\n"
+    if args.out is not None:
+        args.out.write_text(text, encoding="utf-8")
+    sys.stdout.write(text)
+
+
+if __name__ == "__main__":
+    main()
