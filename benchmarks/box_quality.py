@@ -10,7 +10,6 @@ whether there is a face at all. A choice of frames is `spread_frames`; the track
 import argparse
 import json
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +98,6 @@ def main() -> None:
     parser.add_argument("--weights", required=True, help="RetinaFace MobileNet-0.25")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
-    began = time.perf_counter()
     clips, names = [], []
     for video in (video for folder in args.clips for video in videos_of(folder)):
         try:
@@ -110,9 +108,8 @@ def main() -> None:
             names.append(video.name)
     rows = measure(clips, args.weights)
     sizes = {name: list(clip.shape[1:3]) for name, clip in zip(names, clips, strict=True)}
-    about = about_this_run(to_dict(TrackConfig()), {"clips": sizes}, time.perf_counter() - began)
-    for name in ("command", "seconds"):  # paths of one machine, and a time that nobody compares
-        del about[name]
+    about = about_this_run(to_dict(TrackConfig()), {"clips": sizes})
+    del about["command"]  # paths of one machine
     del about["machine"]["load_average"]
     args.out.write_text(json.dumps({**about, "rows": rows}, indent=2) + "\n")
     for row in rows:

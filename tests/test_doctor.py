@@ -172,6 +172,10 @@ def lose_a_vote(root):
     _edit_votes(root, lambda rows: [rows[0], [rows[1][0] - 1, *rows[1][1:]], *rows[2:]])
 
 
+def shift_the_votes(root):
+    _edit_votes(root, lambda rows: [[*row[6:7], *row[:6], *row[7:]] for row in rows])
+
+
 def _edit_votes(root, change):
     rows = votes_rows({clip_id: OWNER.index(name) + 1 for clip_id, name in DFEW_LABELS.items()})
     write_sheet(root / "Annotation/annotation.xlsx", [SHEET_HEADER, *change(rows)])
@@ -181,8 +185,8 @@ PLANTED = {
     lose_list: {"list-missing"},
     lose_fold: {"fold-missing"},
     lose_line: {"split-count"},
-    one_of_another_class: {"class-count"},
-    count_alphabetically: {"label-order", "split-count", "test-gap", "clip-unlisted"},
+    one_of_another_class: {"votes-label", "class-count"},
+    count_alphabetically: {"votes-label", "label-order", "split-count", "test-gap", "clip-unlisted"},
     name_no_clip: {"clip-unknown"},
     label_no_class: {"label-unknown"},
     label_otherwise_in_one_fold: {"two-labels", "class-count"},
@@ -201,6 +205,7 @@ PLANTED = {
     copy_into_test: {"leak-content"},
     cut_the_table: {"votes-missing"},
     lose_a_vote: {"votes-sum"},
+    shift_the_votes: {"votes-label"},
 }
 """What is done to DFEW's tree, and all that is found then."""
 

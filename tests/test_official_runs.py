@@ -14,6 +14,7 @@ from pipeline import runner
 from pipeline.config import override
 from pipeline.datasets import read_dataset
 from pipeline.datasets.dfew import SET as DFEW
+from pipeline.errors import DatasetError
 from pipeline.relabel import relabel
 from pipeline.runner import LocalCrew, RunOptions, read_as
 from pipeline.store.reader import FeatureCache
@@ -166,3 +167,20 @@ def test_another_fold_comes_in_by_relabelling(tree, cache, tmp_path):
         new = fold_rows(opened, "4", smoke().data, seed=0)
         old = fold_rows(before, "1", smoke().data, seed=0)
     assert new.test.tolist() == old.test.tolist()
+
+
+def test_labels_that_most_votes_contradict_are_refused(tree, tmp_path):
+    other = Path(shutil.copytree(tree, tmp_path / "dfew"))
+    alphabetical = {name: n for n, name in enumerate(DFEW.published.orders["alphabetical"], start=1)}
+    for path in sorted(other.rglob("set_*.csv")):
+        header, *lines = path.read_text().splitlines()
+        pairs = [line.split(",") for line in lines]
+        names = [DFEW.published.class_names[int(number) - 1] for _, number in pairs]
+        rows = [f"{clip},{alphabetical[name]}" for (clip, _), name in zip(pairs, names, strict=True)]
+        write_lines(path, [header, *rows])
+    with pytest.raises(
+        DatasetError, match=r"votes in .*annotation.xlsx contradict the labels of .*--label-order"
+    ):
+        read_dataset("dfew", other)
+    again = read_dataset("dfew", other, ReadOptions(label_order="alphabetical"))
+    assert [clip.label for clip in again.clips] == [clip.label for clip in read_dataset("dfew", tree).clips]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pipeline.datasets.emotions import class_of_folder, polarity_of_class
 from pipeline.datasets.official import ClipList, Entry, Inventory, OfficialSet, read_lists_with_notes
+from pipeline.datasets.votes import contradicted
 from pipeline.errors import DatasetError, counted
 from pipeline.types import ClipRef, DatasetIndex, ReadOptions, Split
 
@@ -43,6 +44,7 @@ def read_official(official: OfficialSet, root: Path, options: ReadOptions) -> Da
     votes = official.find_votes(root)
     if official.votes_at and not votes:
         notes.append(f"no votes of the annotators: there is no {official.votes_at}")
+    _require_labels_of(votes, members, official, notes)
     if options.all_clips:
         labels = official.find_labels(root)
         extra = {clip_id: labels.get(clip_id, "") for clip_id in there if clip_id not in members}
@@ -86,6 +88,32 @@ def read_official(official: OfficialSet, root: Path, options: ReadOptions) -> Da
         warnings=(NO_SCENE,) if source == "crops" else (),
         options=options,
     )
+
+
+def _require_labels_of(
+    votes: Mapping[str, tuple[int, ...]],
+    members: Mapping[str, "_Member"],
+    official: OfficialSet,
+    notes: list[str],
+) -> None:
+    """Refuse labels that the votes of most clips contradict: they are in another order than was thought."""
+    said = {clip_id: member.class_name for clip_id, member in members.items()}
+    wrong, compared = contradicted(said, votes, official.published.class_names)
+    if not wrong:
+        return
+    first = min(wrong)
+    case = f"'{first}' is {said[first]} by the lists, {wrong[first]} by most of its votes"
+    many = (
+        f"the votes in {official.votes_at} contradict the labels of {len(wrong)} of {compared} clips ({case})"
+    )
+    if 2 * len(wrong) > compared:
+        orders = ", ".join(official.published.orders)
+        msg = (
+            f"{many}: the lists are in another label order, or the votes of other clips. Name the order with "
+            f"--label-order ({orders}), or take lists and votes from the owner's archive."
+        )
+        raise DatasetError(msg)
+    notes.append(many)
 
 
 def _members(lists: Sequence[ClipList], official: OfficialSet, notes: list[str]) -> dict[str, _Member]:

@@ -149,3 +149,24 @@ def _whole(cell: Any, largest: int, what: str) -> int:
         msg = f"{what} is {str(cell)[:100]!r}; allowed: 0 to {largest}."
         raise DatasetError(msg)
     return int(number)
+
+
+def most_voted(votes: Sequence[int]) -> int | None:
+    """The class, by number, that more than half of the annotators chose; None where there is none."""
+    most = max(range(len(votes)), key=votes.__getitem__, default=0)
+    return most if votes and 2 * votes[most] > sum(votes) else None
+
+
+def contradicted(
+    class_of_clip: Mapping[str, str], votes: Mapping[str, tuple[int, ...]], class_names: Sequence[str]
+) -> tuple[dict[str, str], int]:
+    """The clips whose class is not what most annotators chose, with what they did; and how many compare."""
+    wrong, compared = {}, 0
+    for clip_id, name in class_of_clip.items():
+        most = most_voted(votes.get(clip_id, ()))
+        if most is None or name not in class_names:
+            continue
+        compared += 1
+        if class_names[most] != name:
+            wrong[clip_id] = class_names[most]
+    return wrong, compared

@@ -116,6 +116,11 @@ _LISTS: Mapping[str, Kind] = {
         "the annotators' votes of listed clips are missing",
         "take the annotation file from the owner's archive",
     ),
+    "votes-label": _error(
+        "a clip's label is not the class that most of its annotators chose",
+        "the integers are in another label order (--label-order), or the votes are of other clips: take both "
+        "from the owner's archive",
+    ),
     "votes-sum": _warning(
         "the annotators' votes of a clip do not sum to what those of the others do",
         "compare its row with the owner's annotation file",

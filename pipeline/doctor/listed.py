@@ -6,6 +6,7 @@ from pathlib import PurePosixPath
 
 from pipeline.datasets.emotions import class_of, class_of_folder
 from pipeline.datasets.official import ClipList, Entry
+from pipeline.datasets.votes import contradicted
 from pipeline.doctor.kinds import Finding
 from pipeline.doctor.material import Material, quoted
 from pipeline.errors import counted
@@ -151,6 +152,15 @@ def _check_votes(material: Material) -> Iterator[Finding]:
     if missing:
         what = f"{counted(len(missing), 'listed clip')} without votes"
         yield Finding(kind="votes-missing", what=what, cases=tuple(missing))
+    said = {entry.clip_id: entry.class_name for _, entry in material.lines() if entry.clip_id is not None}
+    wrong, compared = contradicted(said, material.votes, material.class_names)
+    if wrong:
+        cases = [
+            f"{quoted(clip_id)} is called {said[clip_id]}, voted {wrong[clip_id]}"
+            for clip_id in sorted(wrong)
+        ]
+        what = f"{len(wrong)} of {counted(compared, 'clip')} with another label than most annotators chose"
+        yield Finding(kind="votes-label", what=what, cases=tuple(cases))
     sums = {clip_id: sum(votes) for clip_id, votes in material.votes.items()}
     usual, _ = Counter(sums.values()).most_common(1)[0]
     odd = [f"{quoted(clip_id)} ({total})" for clip_id, total in sorted(sums.items()) if total != usual]
