@@ -66,7 +66,8 @@ _LISTS: Mapping[str, Kind] = {
     ),
     "label-order": _error(
         "class counts fit the published ones only when the labels are counted in another order",
-        "give that order with --label-order, or take the owner's list",
+        "give the order with --label-order (a wrong one is refused with the orders there are), put a lost "
+        "header back, or take the owner's list",
     ),
     "folder-label": _error(
         "the folder that a clip lies in names another class than its line",
@@ -106,7 +107,7 @@ _LISTS: Mapping[str, Kind] = {
     ),
     "header-mixed": _note(
         "some lists have a header line and others have none",
-        "nothing for this program; others may lose the first clip, or take the header for one",
+        "where a list of the owner has lost its header, put it back: DFEW's tells how its integers count",
     ),
     "crlf": _note(
         "lists end their lines with CRLF",
