@@ -75,10 +75,12 @@ def plan_grid(
     with FeatureCache.open(cache) as features:
         spec.require_classes(features.meta.class_names)
         names = read_folds(features.meta, folds)
-        needs = {_needs(config): (row, config) for row, config in reversed(configs.items())}
-        for row, config in needs.values():
+        first_rows: dict[tuple[Hashable, ...], str] = {}
+        for row, config in configs.items():
+            first_rows.setdefault(_needs(config), row)
+        for row in first_rows.values():
             for name in names:
-                _require_trainable(features, row, config, name)
+                _require_trainable(features, row, configs[row], name)
         done = features.done_rows()
         origin = {
             "fingerprint": features.meta.fingerprint,
