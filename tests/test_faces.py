@@ -105,7 +105,7 @@ def overlap(one: Floats, other: Floats) -> float:
 
 
 def test_an_unknown_detector_lists_the_known_ones() -> None:
-    allowed = "retinaface-resnet50, retinaface-mobilenet0.25, haar, boxes"
+    allowed = "retinaface-resnet50, retinaface-mobilenet0.25, haar, boxes, crops"
     with pytest.raises(ConfigError, match=rf"detector.name is 'mtcnn'; allowed: {allowed}\."):
         DetectorConfig(name="mtcnn")
 
