@@ -65,7 +65,7 @@ $(BIN)/python:
 
 $(INSTALLED): requirements.lock | $(BIN)/python
 	@echo "Installing requirements.lock into $(VENV): some minutes and several GB the first time." >&2
-	@$(with_uv) pip sync --require-hashes --python $(BIN)/python requirements.lock
+	@$(with_uv) pip sync --require-hashes --compile-bytecode --python $(BIN)/python requirements.lock
 	@touch $@
 
 lock: | $(BIN)/python  ## resolve requirements.lock from pyproject.toml (UPGRADE=--upgrade for newer versions)

@@ -18,8 +18,9 @@ import torch
 
 from pipeline.store.meta import CacheMeta
 from pipeline.store.reader import FeatureCache
+from pipeline.store.table import table_of
 from pipeline.store.writer import CacheWriter
-from pipeline.types import Split, Status
+from pipeline.types import ClipRef, DatasetIndex, Polarity, Split, Status
 from trainer.batches import load_clips
 from trainer.config import TrainConfig
 
@@ -36,18 +37,24 @@ def synthetic_cache(path: Path, num_clips: int) -> None:
         encoder_weights="random", encoder_sha256="0" * 64, text_sha256="0" * 64,
         identity={}, fingerprint="f" * 64, config={},
     )  # fmt: skip
-    names = np.array([f"clip-{n:06d}" for n in range(num_clips)], dtype=object)
-    static = {
-        "clip_id": names,
-        "path": names,
-        "start_seconds": np.zeros(num_clips),
-        "end_seconds": np.full(num_clips, -1.0),
-        "given_boxes_sha256": np.full(num_clips, "", dtype=object),
-        "label": (np.arange(num_clips) % 7).astype(np.int16),
-        "polarity": np.zeros(num_clips, dtype=np.int8),
-        "membership": np.full((num_clips, 1), Split.TRAIN, dtype=np.uint8),
-    }
-    writer = CacheWriter.create(path, meta, static)
+    clips = tuple(
+        ClipRef(
+            clip_id=f"clip-{n:06d}",
+            path=f"{n}.mp4",
+            label=n % 7,
+            polarity=Polarity.NEGATIVE,
+            splits=(Split.TRAIN,),
+        )
+        for n in range(num_clips)
+    )
+    index = DatasetIndex(
+        name=meta.dataset,
+        root=path.parent,
+        class_names=meta.class_names,
+        fold_names=meta.fold_names,
+        clips=clips,
+    )
+    writer = CacheWriter.create(path, meta, table_of(clips, index))
     generator = np.random.default_rng(0)
     for start in range(0, num_clips, BLOCK_CLIPS):
         rows = writer.empty_rows(start)

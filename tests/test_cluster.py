@@ -190,7 +190,7 @@ def test_a_scheduler_that_is_gone_ends_the_run_in_one_line(run_clips, cluster, t
 
 @pytest.mark.slow
 def test_a_scheduler_without_workers_and_an_address_without_one_are_one_line(cluster, monkeypatch):
-    monkeypatch.setattr("pipeline.runner.cluster.crew._START_SECONDS", 1)
+    monkeypatch.setattr("pipeline.runner.cluster.connect._START_SECONDS", 1)
     crew = ClusterCrew.join(str(cluster.file), StubSetup())
     address = json.loads(cluster.file.read_text())["address"]
     try:

@@ -7,31 +7,50 @@ import pytest
 ROOT = Path(__file__).parents[1]
 SCRIPT = """
 import threading
+import time
+from types import SimpleNamespace
+
 from pipeline.commands.ending import ends_at_once
 from pipeline.errors import CacheError
+from pipeline.runner import LocalCrew
 
-held = threading.Event()
-threading.Thread(target=held.wait, name={name!r}).start()  # no daemon: an ordered end would wait for it
+out, both = threading.Event(), threading.Barrier(2)
+
+def block(task, tell):
+    both.wait()
+    if task == "raises":
+        raise {error}
+    out.wait({stays})  # as a long product, which is not to be interrupted
+    tell(1.0)
+    return "done"
+
+crew = LocalCrew(setup=None)
+crew._worker = SimpleNamespace(run=block, close=lambda: None)
 try:
     with ends_at_once("stopped; all is safe"):
-        raise {error}
+        try:
+            list(crew.run(["raises", "stays"]))
+        finally:
+            if {leaves}:
+                out.set()
+                time.sleep(0.5)
 except CacheError as error:
     print("passed on:", error)
-    held.set()
 """
 
 
 @pytest.mark.parametrize(
-    ("name", "error", "code", "out", "err"),
+    ("stays", "leaves", "error", "code", "out", "err"),
     [
-        ("block-0", "CacheError('the lock\\nis lost')", 1, "", "error: the lock is lost\n"),
-        ("block-0", "OSError(28, 'No space left', 'feats')", 1, "", "error: 'feats': No space left\n"),
-        ("another", "CacheError('the lock is lost')", 0, "passed on: the lock is lost\n", ""),
-        ("block-0", "KeyboardInterrupt", 130, "", "stopped; all is safe\n"),
+        (60, False, "CacheError('the lock\\nis lost')", 1, "", "error: the lock is lost\n"),
+        (60, False, "OSError(28, 'No space left', 'feats')", 1, "", "error: 'feats': No space left\n"),
+        (60, True, "CacheError('the lock is lost')", 1, "", "error: the lock is lost\n"),
+        (0, False, "CacheError('the lock is lost')", 0, "passed on: the lock is lost\n", ""),
+        (60, False, "KeyboardInterrupt", 130, "", "stopped; all is safe\n"),
     ],
 )
-def test_a_thread_inside_a_block_is_not_waited_for(name, error, code, out, err):
-    script = SCRIPT.format(name=name, error=error)
+def test_a_thread_inside_a_block_is_not_waited_for(stays, leaves, error, code, out, err):
+    script = SCRIPT.format(stays=stays, leaves=leaves, error=error)
     done = subprocess.run(
         [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False, timeout=120
     )

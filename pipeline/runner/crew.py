@@ -11,7 +11,7 @@ from pipeline.runner.work import THREADS_PER_WORKER, BlockReport, BlockTask, Bri
 from pipeline.types import ClipRef
 
 _GOODBYE_SECONDS = 2.0
-_THREAD = "block-"
+_left_inside: list[threading.Thread] = []
 
 
 class Crew(Protocol):
@@ -65,8 +65,11 @@ class StoppedError(Exception):
 
 
 def is_at_work() -> bool:
-    """Whether a thread of this process is inside a block still, though its run may be over."""
-    return any(thread.name.startswith(_THREAD) for thread in threading.enumerate())
+    """Whether a run of this process ended before all its threads were out of their blocks.
+
+    True from then on: a thread that has come out since may still be taking its libraries' memory down.
+    """
+    return bool(_left_inside)
 
 
 class LocalCrew:
@@ -134,7 +137,7 @@ class LocalCrew:
         source = _Shared(tasks)
         threads = [
             threading.Thread(
-                target=_work, args=(self.worker, source, answers, tell), name=f"{_THREAD}{n}", daemon=True
+                target=_work, args=(self.worker, source, answers, tell), name=f"block-{n}", daemon=True
             )
             for n in range(THREADS_PER_WORKER)
         ]
@@ -146,6 +149,7 @@ class LocalCrew:
             stop.set()
             for thread in threads:
                 thread.join(_GOODBYE_SECONDS / len(threads))
+            _left_inside.extend(thread for thread in threads if thread.is_alive())
 
     def close(self) -> None:
         """See `Crew`."""

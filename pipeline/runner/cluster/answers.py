@@ -1,7 +1,8 @@
 """What a cluster answers, and what it means when it does not."""
 
+import asyncio
+import concurrent.futures
 import contextlib
-from asyncio import CancelledError
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,6 +12,7 @@ from pipeline.children import PACKAGE_ROOT
 from pipeline.errors import OusError, first_line
 
 LOST = "The connection to the Dask scheduler is lost. Finished blocks are safe; run again."
+_CANCELLED = (asyncio.CancelledError, concurrent.futures.CancelledError)  # distributed raises both
 
 
 def result(future: Any) -> Any:
@@ -24,15 +26,18 @@ def result(future: Any) -> Any:
 
 
 @contextlib.contextmanager
-def told() -> Iterator[None]:
-    """Turn what goes wrong between this process and the workers into an OusError; what they raise passes."""
+def told(lost: str = LOST) -> Iterator[None]:
+    """Turn what goes wrong between this process and the workers into an OusError; what they raise passes.
+
+    lost: what to say when the scheduler is gone.
+    """
     try:
         yield
     except KilledWorker as error:
         msg = "Workers die while they load the models: out of memory, perhaps. Use fewer, or larger ones."
         raise OusError(msg) from error
-    except (CancelledError, OSError, TimeoutError) as error:
-        raise OusError(LOST) from error
+    except (*_CANCELLED, OSError, TimeoutError) as error:
+        raise OusError(lost) from error
     except Exception as error:
         reason = next((e for e in (error.__cause__, error) if "ModuleNotFoundError" in repr(e)), None)
         if reason is None:
@@ -46,4 +51,4 @@ def told() -> Iterator[None]:
 
 def if_it_answers() -> contextlib.suppress:
     """For a goodbye to a cluster that may be gone, or too busy to notice."""
-    return contextlib.suppress(OSError, TimeoutError, ValueError, RuntimeError, CancelledError)
+    return contextlib.suppress(OSError, TimeoutError, ValueError, RuntimeError, *_CANCELLED)

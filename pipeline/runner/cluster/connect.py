@@ -5,6 +5,7 @@ import importlib.util
 import logging
 import os
 import signal
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,7 +19,7 @@ from pipeline.runner.machine import available_cores, shares_of_cores, visible_gp
 from pipeline.runner.work import THREADS_PER_WORKER
 
 _HERE = "127.0.0.1"
-_JOIN_SECONDS = 15
+_JOIN_SECONDS, _START_SECONDS, _GOODBYE_SECONDS = 15, 50, 3
 _SETTINGS = {
     # The store is the truth: nothing to spill, and our own bounds on memory.
     "distributed.worker.memory.target": False,
@@ -51,15 +52,35 @@ class Connection:
     own: SpecCluster | None = None
     cores: Cores = field(default_factory=dict)
 
-    def close(self, patience_seconds: float) -> None:
-        """Say goodbye, and end what this process has started."""
+    def require_a_worker(self) -> None:
+        """Wait for the first worker. Raises OusError when none comes."""
+        try:
+            self.client.wait_for_workers(1, timeout=_START_SECONDS)
+        except TimeoutError as error:
+            address = self.client.scheduler_info()["address"]
+            msg = (
+                f"No worker has joined the scheduler at {address} within {_START_SECONDS} s; start some "
+                "and run again."
+            )
+            raise OusError(msg) from error
+
+    def close(self, plugin: str) -> None:
+        """End what this process has started; leave a cluster that stands as it was, without `plugin`."""
         if self.own is not None:
             _kill_workers(self.own)
+        else:
+            goodbye = threading.Thread(target=self._take_away, args=(plugin,), daemon=True)
+            goodbye.start()
+            goodbye.join(_GOODBYE_SECONDS)  # a worker that is loading its models answers later
         with if_it_answers():
-            self.client.close(timeout=patience_seconds)
+            self.client.close(timeout=_GOODBYE_SECONDS)
         if self.own is not None:
             with if_it_answers():
-                self.own.close(timeout=patience_seconds)
+                self.own.close(timeout=_GOODBYE_SECONDS)
+
+    def _take_away(self, plugin: str) -> None:
+        with if_it_answers():
+            self.client.unregister_worker_plugin(plugin)
 
 
 def on_cores(num_workers: int) -> Connection:

@@ -3,7 +3,6 @@
 import itertools
 import math
 import secrets
-import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from functools import partial
@@ -15,13 +14,12 @@ from distributed.scheduler import KilledWorker
 
 from pipeline.errors import OusError, counted
 from pipeline.runner.cluster import connect, plugins
-from pipeline.runner.cluster.answers import LOST, if_it_answers, result, told
+from pipeline.runner.cluster.answers import LOST, result, told
 from pipeline.runner.work import THREADS_PER_WORKER, BlockReport, BlockTask, Brief, Timed, WorkerSetup
 from pipeline.types import ClipRef
 
 _IN_FLIGHT = 4
 """Blocks per worker thread that are handed out: enough that none waits, few enough to forget."""
-_START_SECONDS, _GOODBYE_SECONDS = 50, 3
 _SECONDS_BETWEEN_LOOKS = 5.0
 _POLL_SECONDS = 0.02
 
@@ -84,15 +82,7 @@ class ClusterCrew:
 
     def brief(self) -> Brief:
         """See `Crew`. Raises OusError when no worker comes."""
-        try:
-            self._client.wait_for_workers(1, timeout=_START_SECONDS)
-        except TimeoutError as error:
-            address = self._client.scheduler_info()["address"]
-            msg = (
-                f"No worker has joined the scheduler at {address} within {_START_SECONDS} s; start some "
-                "and run again."
-            )
-            raise OusError(msg) from error
+        self._connection.require_a_worker()
         brief: Brief = result(self._client.submit(plugins.brief, self._plugin, pure=False))
         return brief
 
@@ -138,9 +128,9 @@ class ClusterCrew:
         hand_out()
         for future, answer in self._ready(done):
             task = out.pop(future.key)
-            if future.status == "finished":
+            if isinstance(answer, BlockReport):  # whatever has become of its worker since
                 yield answer
-            elif future.status == "cancelled":
+            elif not isinstance(answer, tuple):  # of what was raised; this is a cancellation
                 raise OusError(LOST)
             elif isinstance(error := answer[1], KilledWorker):
                 lost.append(task)
@@ -151,15 +141,7 @@ class ClusterCrew:
 
     def close(self) -> None:
         """See `Crew`. Blocks under way end unwritten at their next batch."""
-        if self._connection.own is None:
-            goodbye = threading.Thread(target=self._take_plugin_away, daemon=True)
-            goodbye.start()
-            goodbye.join(_GOODBYE_SECONDS)  # a worker that is loading its models answers later
-        self._connection.close(_GOODBYE_SECONDS)
-
-    def _take_plugin_away(self) -> None:
-        with if_it_answers():
-            self._client.unregister_worker_plugin(self._plugin)
+        self._connection.close(self._plugin)
 
     def _ready(self, done: Any) -> Iterator[tuple[Any, Any]]:
         """What an `as_completed` gives, with a look at the workers now and then while nothing comes."""

@@ -14,11 +14,25 @@ from typing import Any
 
 from distributed import Scheduler, SchedulerPlugin, WorkerPlugin, get_worker
 
+from pipeline.runner.cluster.connect import Cores
 from pipeline.runner.crew import StoppedError
 from pipeline.runner.work import THREADS_PER_WORKER, BlockReport, BlockTask, Brief, Timed, Worker, WorkerSetup
 from pipeline.types import ClipRef
 
 _SECONDS_BETWEEN_EVENTS = 1.0
+
+
+def settle(worker: Any, cores_by_name: Cores, *, is_own: bool) -> tuple[int, ...] | None:
+    """Keep this process, a worker, to its cores, and return them; None for one that keeps those it has.
+
+    is_own: whether the run has started the worker: then Ctrl-C is the client's affair.
+    """
+    cores = cores_by_name.get(worker.name)
+    if cores:
+        os.sched_setaffinity(0, cores)  # threads that the worker starts from now on inherit it
+    if is_own and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    return cores
 
 
 class Holder(WorkerPlugin):
@@ -28,18 +42,14 @@ class Holder(WorkerPlugin):
     is_own: whether the workers were started by the run, whose user alone then stops them.
     """
 
-    def __init__(self, setup: WorkerSetup, cores: dict[Any, tuple[int, ...]], *, is_own: bool) -> None:
+    def __init__(self, setup: WorkerSetup, cores: Cores, *, is_own: bool) -> None:
         self._setup = setup
         self._cores_by_name = cores
         self._is_own = is_own
 
     def setup(self, worker: Any) -> None:
         """Called on the worker when it or this plugin is new."""
-        self._cores = self._cores_by_name.get(worker.name)
-        if self._cores:
-            os.sched_setaffinity(0, self._cores)  # threads that the worker starts from now on inherit it
-        if self._is_own and threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the client's affair
+        self._cores = settle(worker, self._cores_by_name, is_own=self._is_own)
         self._threads = int(worker.state.nthreads)
         self._address = worker.address
         self._starting = threading.Lock()

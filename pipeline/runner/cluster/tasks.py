@@ -4,15 +4,12 @@ A worker is a process of its own, and has one task at a time because tasks may n
 torch's random numbers are one stream per process.
 """
 
-import contextlib
-import os
 import secrets
-import signal
 import threading
 import time
-from asyncio import CancelledError
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any, Generic, Self, TypeVar
 
 from distributed import Future, WorkerPlugin, get_worker
@@ -20,17 +17,17 @@ from distributed.scheduler import KilledWorker
 
 from pipeline.errors import OusError
 from pipeline.runner.cluster import connect, plugins
-from pipeline.runner.cluster.answers import if_it_answers, told
+from pipeline.runner.cluster.answers import told
 from pipeline.runner.crew import StoppedError
 from pipeline.runner.machine import use_cores
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
-_START_SECONDS, _GOODBYE_SECONDS = 50, 3
 _SECONDS_BETWEEN_LOOKS, _POLL_SECONDS = 1.0, 0.02
 _ATTEMPTS = 2
 _LOST = "The connection to the Dask scheduler is lost. What is finished is safe; run again."
+_told = partial(told, _LOST)
 _one_at_a_time = threading.Lock()
 
 
@@ -70,7 +67,7 @@ class TaskCrew(Generic[Task, Result]):
         beginning, or the scheduler is gone, and what a task raises.
         """
         with _told():
-            self._require_a_worker()
+            self._connection.require_a_worker()
         waiting = deque((task, 1) for task in tasks)
         out: dict[str, tuple[Future[Result], Task, int]] = {}
         is_waiting = False
@@ -100,11 +97,7 @@ class TaskCrew(Generic[Task, Result]):
 
     def close(self) -> None:
         """End what this process has started; tasks on a cluster that stands end at their next check."""
-        if self._connection.own is None:
-            goodbye = threading.Thread(target=self._take_plugin_away, daemon=True)
-            goodbye.start()
-            goodbye.join(_GOODBYE_SECONDS)
-        self._connection.close(_GOODBYE_SECONDS)
+        self._connection.close(self._plugin)
 
     def __enter__(self) -> Self:
         return self
@@ -127,17 +120,6 @@ class TaskCrew(Generic[Task, Result]):
             raise OusError(_LOST)
         return future.status == "error" and isinstance(future.exception(), KilledWorker)
 
-    def _require_a_worker(self) -> None:
-        try:
-            self._client.wait_for_workers(1, timeout=_START_SECONDS)
-        except TimeoutError as error:
-            address = self._client.scheduler_info()["address"]
-            msg = (
-                f"No worker has joined the scheduler at {address} within {_START_SECONDS} s; start some "
-                "and run again."
-            )
-            raise OusError(msg) from error
-
     def _workers(self, *, now: bool) -> frozenset[str]:
         """The addresses of the workers, looked up `now`, or if the last look is long ago."""
         if now or time.monotonic() - self._looked > _SECONDS_BETWEEN_LOOKS:
@@ -146,25 +128,17 @@ class TaskCrew(Generic[Task, Result]):
             self._looked = time.monotonic()
         return self._there
 
-    def _take_plugin_away(self) -> None:
-        with if_it_answers():
-            self._client.unregister_worker_plugin(self._plugin)
-
 
 class _Seat(WorkerPlugin):
     """On every worker: the cores that it is kept to, by its name, and whether its tasks are still wanted."""
 
-    def __init__(self, cores: dict[Any, tuple[int, ...]], *, is_own: bool) -> None:
+    def __init__(self, cores: connect.Cores, *, is_own: bool) -> None:
         self._cores_by_name = cores
         self._is_own = is_own
 
     def setup(self, worker: Any) -> None:
-        self.cores = self._cores_by_name.get(worker.name)
+        self.cores = plugins.settle(worker, self._cores_by_name, is_own=self._is_own)
         self._stopped = False
-        if self._is_own and threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the client's affair
-        if self.cores:
-            os.sched_setaffinity(0, self.cores)  # threads that the worker starts from now on inherit it
 
     def teardown(self, worker: Any) -> None:
         self._stopped = True
@@ -183,13 +157,3 @@ def _do(plugin: str, function: Callable[[Task, Callable[[], None]], Result], tas
         if seat.cores:
             use_cores(seat.cores)
         return function(task, seat.check)
-
-
-@contextlib.contextmanager
-def _told() -> Iterator[None]:
-    """What goes wrong on the way to the workers, as an OusError."""
-    with told():
-        try:
-            yield
-        except (CancelledError, OSError, TimeoutError) as error:
-            raise OusError(_LOST) from error
