@@ -98,7 +98,7 @@ def test_results_and_table_are_written_as_they_are_shown(finished):
     }  # fmt: skip
     assert document["selection"] == ["holdout"]
     page = (report.out / "table.md").read_text()
-    assert "> **RANDOM ENCODER WEIGHTS" in page
+    assert page.startswith("> **!! RANDOM ENCODER WEIGHTS")
     assert "| L_ce | 55.12 | 67.82 | 10 |" in page
 
 

@@ -45,6 +45,9 @@ def test_of_two_processes_that_settle_one_run_the_first_counts(tmp_path):
         "", "{", "[]", "{}", '{"state": "finished"}',
         json.dumps(outcome().to_dict() | {"confusion": [[1, 2]]}),
         json.dumps(outcome().to_dict() | {"confusion": [["x", "y"], [1, 2]]}),
+        json.dumps(outcome().to_dict() | {"confusion": [[10**30, 0], [0, 1]]}),
+        json.dumps(outcome().to_dict() | {"banners": [["SELECTED"]]}),
+        json.dumps(outcome().to_dict() | {"best_epoch": 10**400}),
         json.dumps(outcome().to_dict() | {"state": "odd"}),
         json.dumps(outcome().to_dict() | {"more": 1}),
     ],
@@ -63,20 +66,29 @@ def test_an_outcome_that_does_not_read_is_told_with_its_folder(tmp_path, text):
 
 def test_leftovers_are_removed_and_nothing_else(tmp_path):
     run_dir = tmp_path / "out" / "full" / "fold1-seed0"
-    with hold(tmp_path / "out", IDENTITY):
+    with hold(tmp_path / "out", IDENTITY, {}):
         settle(partial_of(run_dir), run_dir, outcome())
         partial_of(run_dir).mkdir()
-    with hold(tmp_path / "out", IDENTITY):
+    with hold(tmp_path / "out", IDENTITY, {}):
         assert [path.name for path in run_dir.parent.iterdir()] == ["fold1-seed0"]
 
 
-def enter(out, identity=None):
-    with hold(out, identity or IDENTITY):
+def enter(out, identity=None, asked=None):
+    with hold(out, identity or IDENTITY, asked or {}):
         pass
 
 
+def test_what_is_asked_may_change_and_is_kept(tmp_path):
+    for seeds in ([0, 1, 2], [0]):
+        enter(tmp_path, asked={"seeds": seeds})
+        assert json.loads((tmp_path / GRID_FILE).read_text()) == {**IDENTITY, "asked": {"seeds": seeds}}
+
+
 def test_a_folder_that_is_held_is_refused_until_it_is_free(tmp_path):
-    with hold(tmp_path, IDENTITY), pytest.raises(OusError, match="is being filled by another ablate; wait"):
+    with (
+        hold(tmp_path, IDENTITY, {}),
+        pytest.raises(OusError, match="is being filled by another ablate; wait"),
+    ):
         enter(tmp_path)
     enter(tmp_path)
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from trainer.report.document import Figure, Items, Page, Section, Table, Text
-from trainer.report.html import as_html
+from trainer.pages.document import Figure, Items, Page, Section, Table, Text
+from trainer.pages.html import as_html
 
 pytestmark = pytest.mark.browser
 
@@ -44,7 +44,9 @@ def page() -> str:
         Table(title="narrow", columns=["", "n"], rows=[["a", "1"]], shade=[[0.7]]),
         Figure(title="figure", image=PICTURE.read_bytes(), alt="a picture"),
     ]
-    sections = [Section(title="section" * 20, blocks=blocks, parts=[Section(title="part", blocks=blocks)])]
+    parts = [Section(title="part", blocks=blocks)]
+    banners = ["UNFINISHED: a long warning of a section " * 9]
+    sections = [Section(title="section" * 20, banners=banners, blocks=blocks, parts=parts)]
     html = as_html(Page(title="report", banners=["RANDOM ENCODER WEIGHTS"], sections=sections))
     allowed = html.replace("default-src 'none';", "default-src 'none'; script-src 'unsafe-inline';")
     return allowed.replace("</body>", PROBE + "</body>")

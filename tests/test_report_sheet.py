@@ -9,8 +9,8 @@ from pipeline.config import override
 from pipeline.runner import LocalCrew, extract
 from tests.small_clips import small_tools, write_clips
 from trainer.config import smoke
+from trainer.pages.document import Figure, Text
 from trainer.report import report
-from trainer.report.document import Figure, Text
 from trainer.report.sheet import decided_sheets
 from trainer.train import train
 

@@ -1,8 +1,11 @@
-"""A table of two rows that runs in seconds on the tiny cache, and who hears how it goes."""
+"""A table of two rows that runs in seconds on the tiny cache, or whose outcomes are written by hand."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from trainer.ablate import Outcome, Spec
+from trainer.ablate.asked import Asked
+from trainer.ablate.ledger import hold, partial_of, settle
 from trainer.ablate.spec import parsed
 
 QUICK = """
@@ -28,6 +31,45 @@ DIVERGING = '\n[[rows]]\nname = "far too fast"\nsettings = ["losses.logit_scale=
 def quick_spec(more: str = "") -> Spec:
     """The table, with `more` TOML at its end."""
     return parsed(QUICK + more, "quick.toml")
+
+
+def outcome(
+    row: str, fold: str, seed: int, right: tuple[int, int], epoch: int = 2, **changes: object
+) -> Outcome:
+    """A run on 10 + 10 test clips that has `right` of each class right."""
+    happy, sad = right
+    values = {
+        "state": "finished", "class_names": ("happiness", "sadness"),
+        "confusion": ((happy, 10 - happy), (10 - sad, sad)),
+        "best_epoch": epoch, "num_epochs": 9, "selection": "holdout", "device": "cpu", "threads": 1,
+    }  # fmt: skip
+    return Outcome(row=row, fold=fold, seed=seed, **{**values, **changes})
+
+
+def diverged(row: str, fold: str, seed: int) -> Outcome:
+    """A run without numbers."""
+    return Outcome(row=row, fold=fold, seed=seed, state="diverged", reason="The loss at step 3 is nan.")
+
+
+def quick_asked(spec: Spec | None = None, **changes: object) -> Asked:
+    """Two seeds of the table on the first of two folds."""
+    values = {
+        "spec": spec or quick_spec(), "dataset": "tiny", "preset": "smoke", "settings": ("optim.lr=0.1",),
+        "all_folds": ("1", "2"), "folds": ("1",), "seeds": (0, 1),
+    }  # fmt: skip
+    return Asked(**{**values, **changes})
+
+
+def stored(out: Path, asked: Asked, outcomes: Sequence[Outcome]) -> Path:
+    """The folder of a grid, as `ablate` leaves it, with these outcomes and no weights."""
+    identity = {"cache": {"fingerprint": "f" * 64}, "table": asked.spec.title}
+    by_run = {(one.row, one.fold, one.seed): one for one in outcomes}
+    with hold(out, identity, asked.to_dict()):
+        for run in asked.runs():
+            found = by_run.get((run.row.name, run.fold, run.seed))
+            if found is not None:
+                settle(partial_of(out / run.folder), out / run.folder, found)
+    return out
 
 
 class Heard:

@@ -16,7 +16,8 @@ In the order of the data:
 ``train``       a cache                      -> a run directory
 ``evaluate``    a run directory              -> WAR, UAR, per-class recall, confusion
 ``rigid``       two models' answers         -> what the scene changes, clip by clip
-``report``      run directories             -> one page: HTML, Markdown, JSON
+``report``      runs and grids              -> one page: HTML, Markdown, JSON
+``pages``       texts, tables, figures      -> HTML, Markdown, terminal
 ``plots``       records and metrics          -> figures
 ``ablate``      a table of settings         -> runs on workers, beside the paper's numbers
 ``commands``    the command line's part: train, evaluate, ablate, demo

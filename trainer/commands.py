@@ -106,7 +106,9 @@ def evaluate(
 
 @app.command(epilog="Example: cli.py report runs/dfew-fold1-seed0 runs/dfew-fold2-seed0 --out report")
 def report(
-    runs: Annotated[list[Path] | None, typer.Argument(help="Directories of training runs.")] = None,
+    runs: Annotated[
+        list[Path] | None, typer.Argument(help="Directories of training runs, folders of ablate.")
+    ] = None,
     rigid: Annotated[
         tuple[Path, Path] | None,
         typer.Option(
@@ -125,7 +127,7 @@ def report(
     device: Device = "auto",
     json_: Json = False,
 ) -> None:
-    """Measure runs and write one page: beside the paper's numbers, each by itself, where all comes from."""
+    """Measure runs, read grids of `ablate`, write one page: beside the paper's numbers, each by itself."""
     from trainer.report import report as write_report
 
     result = write_report(

@@ -3,12 +3,14 @@
 In the order of the data:
 
 ``spec``      a TOML file               -> rows of settings, with the paper's numbers
-``grid``      spec, cache, folds, seeds -> the runs that are asked for, refused before any starts
+``asked``     spec, folds, seeds        -> the runs that are asked for, and their folders
+``grid``      spec, cache, folds, seeds -> the same on a cache, refused before any starts
 ``ledger``    a folder                  -> which of them have an outcome there, and whose it is
 ``work``      a run                     -> its run directory, trained and measured, with its outcome
 ``hands``     runs                      -> outcomes, by workers of this machine or of a cluster
 ``compare``   outcomes                  -> each row beside the paper's, over folds and seeds
-``table``     rows                      -> text, Markdown, JSON
+``table``     rows                      -> text, Markdown, a section of a page
+``stored``    a folder                  -> its rows again, as far as the runs have got
 ``run``       all of it
 """
 

@@ -3,12 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from itertools import product
 from typing import Any
 
 from pipeline.errors import counted
-from trainer.ablate.grid import Grid
+from trainer.ablate.asked import Asked
 from trainer.ablate.outcome import Outcome
-from trainer.ablate.spec import Row, Spec
+from trainer.ablate.spec import Row
 from trainer.spread import Score, Spread, Summary, summarise
 
 
@@ -60,26 +61,16 @@ class RowResult:
 
 @dataclass(frozen=True, kw_only=True)
 class GridResult:
-    """A table's rows, all runs done. dataset, all_folds: of the cache. preset: that the rows start from."""
+    """A table's rows, with the outcomes that are there. fingerprint: the cache's."""
 
-    spec: Spec
-    dataset: str
+    asked: Asked
     fingerprint: str
-    preset: str
-    settings: tuple[str, ...]
-    all_folds: tuple[str, ...]
-    folds: tuple[str, ...]
-    seeds: tuple[int, ...]
     rows: tuple[RowResult, ...]
 
     @classmethod
-    def of(
-        cls, grid: Grid, preset: str | None, settings: Sequence[str], outcomes: Sequence[Outcome]
-    ) -> "GridResult":
-        """The result of a grid's outcomes."""
-        order = {
-            (fold, seed): n for n, (fold, seed) in enumerate((f, s) for f in grid.folds for s in grid.seeds)
-        }
+    def of(cls, asked: Asked, fingerprint: str, outcomes: Sequence[Outcome]) -> "GridResult":
+        """The result of some outcomes of a grid."""
+        order = {(fold, seed): n for n, (fold, seed) in enumerate(product(asked.folds, asked.seeds))}
         rows = [
             RowResult(
                 row=row,
@@ -88,19 +79,9 @@ class GridResult:
                 ),
                 num_wanted=len(order),
             )
-            for row in grid.spec.rows
+            for row in asked.spec.rows
         ]
-        return cls(
-            spec=grid.spec,
-            dataset=grid.dataset,
-            fingerprint=grid.identity["cache"]["fingerprint"],
-            preset=preset or grid.spec.preset,
-            settings=tuple(settings),
-            all_folds=grid.all_folds,
-            folds=grid.folds,
-            seeds=grid.seeds,
-            rows=tuple(rows),
-        )
+        return cls(asked=asked, fingerprint=fingerprint, rows=tuple(rows))
 
     @property
     def outcomes(self) -> tuple[Outcome, ...]:
@@ -108,31 +89,51 @@ class GridResult:
         return tuple(outcome for row in self.rows for outcome in row.outcomes)
 
     @property
+    def finished(self) -> tuple[Outcome, ...]:
+        """Those of the outcomes that have numbers."""
+        return tuple(outcome for row in self.rows for outcome in row.having("finished"))
+
+    @property
+    def num_wanted(self) -> int:
+        """Runs that were asked for."""
+        return sum(row.num_wanted for row in self.rows)
+
+    @property
     def banners(self) -> tuple[str, ...]:
         """What must stand, loudly, beside every number."""
-        return tuple(dict.fromkeys(banner for outcome in self.outcomes for banner in outcome.banners))
+        there, wanted = len(self.outcomes), self.num_wanted
+        unfinished = (
+            f"UNFINISHED: {there} of {wanted} runs have an outcome; the same `ablate` command does the others"
+        )
+        warned = dict.fromkeys(banner for outcome in self.outcomes for banner in outcome.banners)
+        return (*warned, *([unfinished] if there < wanted else []))
 
     @property
     def selections(self) -> tuple[str, ...]:
         """The rules that chose the checkpoints."""
-        return tuple(dict.fromkeys(o.selection for o in self.outcomes if o.state == "finished"))
+        return tuple(dict.fromkeys(outcome.selection for outcome in self.finished))
+
+    @property
+    def troubles(self) -> tuple[str, ...]:
+        """The runs that have no numbers, and why."""
+        return tuple(str(outcome) for outcome in self.outcomes if outcome.state != "finished")
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What a reader must know to compare the two sides."""
-        finished = [outcome for outcome in self.outcomes if outcome.state == "finished"]
+        finished, spec, dataset = self.finished, self.asked.spec, self.asked.dataset
         notes = []
         if finished:
             clips = dict.fromkeys(f"{o.metrics().num_clips:,} in fold {o.fold}" for o in finished)
             rules = ", ".join(self.selections)
             notes += [f"Test clips: {', '.join(clips)}. Validation, which chose the epochs: {rules}."]
         if any(row.row.paper for row in self.rows):
-            if self.spec.dataset not in ("", self.dataset):
+            if spec.dataset not in ("", dataset):
                 notes += [
-                    f"The paper's numbers are of {self.spec.dataset}, ours of {self.dataset}: other clips, "
+                    f"The paper's numbers are of {spec.dataset}, ours of {dataset}: other clips, "
                     "so that only the differences between rows can be compared."
                 ]
-            notes += [self.spec.note] if self.spec.note else []
+            notes += [spec.note] if spec.note else []
         machines = dict.fromkeys(f"{o.device} with {counted(o.threads, 'thread')}" for o in finished)
         if len(machines) > 1:
             notes += [f"Runs on different hardware: {', '.join(machines)}."]
@@ -143,16 +144,19 @@ class GridResult:
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain JSON values."""
+        asked = self.asked
         return {
-            "title": self.spec.title,
-            "dataset_of_the_paper": self.spec.dataset,
-            "dataset": self.dataset,
+            "title": asked.spec.title,
+            "dataset_of_the_paper": asked.spec.dataset,
+            "dataset": asked.dataset,
             "cache_fingerprint": self.fingerprint,
-            "preset": self.preset,
-            "settings": [*self.spec.settings, *self.settings],
-            "folds": list(self.folds),
-            "folds_of_the_cache": list(self.all_folds),
-            "seeds": list(self.seeds),
+            "preset": asked.preset,
+            "settings": [*asked.spec.settings, *asked.settings],
+            "folds": list(asked.folds),
+            "folds_of_the_cache": list(asked.all_folds),
+            "seeds": list(asked.seeds),
+            "num_wanted": self.num_wanted,
+            "num_outcomes": len(self.outcomes),
             "selection": list(self.selections),
             "banners": list(self.banners),
             "notes": list(self.notes),

@@ -1,6 +1,5 @@
 """A table, a cache, folds and seeds -> the runs; what cannot work is refused before any starts."""
 
-import re
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from pipeline.fingerprint import sha256_json
 from pipeline.store.meta import CacheMeta
 from pipeline.store.place import Where
 from pipeline.store.reader import FeatureCache
+from trainer.ablate.asked import MOST_SEEDS, Asked
 from trainer.ablate.outcome import RunTask
 from trainer.ablate.spec import Spec
 from trainer.batches import require_patch_tokens
@@ -21,45 +21,38 @@ from trainer.config import TrainConfig
 from trainer.folds import fold_number, fold_rows, polarity_labels, require_polarities
 
 ALL_FOLDS = "all"
-_MOST_SEEDS = 1000
 _HALF, _FLOAT = 2, 4
 
 
 @dataclass(frozen=True, kw_only=True)
 class Grid:
-    """Rows x folds x seeds of a table on a cache.
+    """What is asked of a cache, and the rows' configs.
 
-    folds: their names. all_folds: those that the cache has. feature_bytes: that a run keeps in memory,
-    all clips of the cache counted. identity: what must not differ between runs of one folder.
+    feature_bytes: that a run keeps in memory, all clips of the cache counted. identity: what must not
+    differ between runs of one folder.
     """
 
-    spec: Spec
+    asked: Asked
     cache: str
-    dataset: str
-    all_folds: tuple[str, ...]
-    folds: tuple[str, ...]
-    seeds: tuple[int, ...]
     configs: Mapping[str, TrainConfig]
     feature_bytes: int
     identity: Mapping[str, Any]
 
+    @property
+    def fingerprint(self) -> str:
+        """The cache's."""
+        return str(self.identity["cache"]["fingerprint"])
+
     def tasks(self, out: Path, device: str, encoder_weights: str | None) -> list[RunTask]:
-        """Every run, with its folder under `out`: first seeds of all rows first."""
+        """Every run, with its folder under `out`."""
         return [
             RunTask(
-                cache=self.cache, run_dir=out / row.folder / f"{self._folder(fold)}-seed{seed}", row=row.name,
-                config=self.configs[row.name], fold=fold, seed=seed, device=device,
+                cache=self.cache, run_dir=out / run.folder, row=run.row.name,
+                config=self.configs[run.row.name], fold=run.fold, seed=run.seed, device=device,
                 encoder_weights=encoder_weights,
             )
-            for seed in self.seeds
-            for fold in self.folds
-            for row in self.spec.rows
+            for run in self.asked.runs()
         ]  # fmt: skip
-
-    def _folder(self, fold: str) -> str:
-        """The fold's name where it may be part of a folder's name, else its number."""
-        is_plain = re.fullmatch(r"[A-Za-z0-9_]+", fold)
-        return f"fold{fold}" if is_plain else f"fold-{self.all_folds.index(fold) + 1}"
 
 
 def plan_grid(
@@ -70,7 +63,7 @@ def plan_grid(
     Raises ConfigError for what no run could do: unknown settings, classes or folds, a fold without
     clips of a split, classes without polarity, patch tokens that the cache lacks.
     """
-    require_range("--seeds", num_seeds, 1, _MOST_SEEDS)
+    require_range("--seeds", num_seeds, 1, MOST_SEEDS)
     configs = spec.configs(preset, settings)
     with FeatureCache.open(cache) as features:
         spec.require_classes(features.meta.class_names)
@@ -89,12 +82,16 @@ def plan_grid(
             "done_sha256": sha256_json(done.tolist()),
         }
         return Grid(
-            spec=spec,
+            asked=Asked(
+                spec=spec,
+                dataset=features.meta.dataset,
+                preset=preset or spec.preset,
+                settings=tuple(settings),
+                all_folds=features.meta.fold_names,
+                folds=names,
+                seeds=tuple(range(num_seeds)),
+            ),
             cache=features.place.resolved(),
-            dataset=features.meta.dataset,
-            all_folds=features.meta.fold_names,
-            folds=names,
-            seeds=tuple(range(num_seeds)),
             configs=configs,
             feature_bytes=_feature_bytes(features.meta),
             identity={

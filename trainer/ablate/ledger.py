@@ -1,6 +1,6 @@
 """The folder of a grid: whose it is, who fills it, and the outcomes that are there.
 
-    OUT/grid.json                           what the runs are of; others are refused
+    OUT/grid.json                           what the runs are of; others are refused. What was asked last
     OUT/ROW/fold1-seed0/                    a run with an outcome: a run directory, and outcome.json
     OUT/ROW/.fold1-seed0.1f2e3d4c.partial/  a run under way, or one that was killed
 
@@ -19,15 +19,21 @@ from typing import Any
 from pipeline.errors import ConfigError, OusError, first_line
 from pipeline.fingerprint import differences
 from trainer.ablate.outcome import Outcome
+from trainer.pages.files import write_text
 
 GRID_FILE, OUTCOME_FILE = "grid.json", "outcome.json"
+ASKED = "asked"
+"""Where grid.json tells what was asked last; folds and seeds may differ from one command to the next."""
+
 _LOCK, _PARTIAL = ".lock", ".partial"
 _SHOWN_DIFFERENCES = 5
 
 
 @contextlib.contextmanager
-def hold(out: Path, identity: Mapping[str, Any]) -> Iterator[None]:
+def hold(out: Path, identity: Mapping[str, Any], asked: Mapping[str, Any]) -> Iterator[None]:
     """Hold the folder of a grid against other commands of this machine; leftovers of killed runs are removed.
+
+    identity: what the runs of the folder must share; asked: what is asked now. grid.json tells both.
 
     Raises ConfigError for a folder of another grid, or of something else; OusError when it is held.
     """
@@ -40,6 +46,7 @@ def hold(out: Path, identity: Mapping[str, Any]) -> Iterator[None]:
             msg = f"--out '{out}' is being filled by another ablate; wait for it, or give another --out."
             raise OusError(msg) from error
         _require_same(out, identity)
+        write_json(out / GRID_FILE, {**identity, ASKED: asked})
         remove_leftovers(out)
         yield
 
@@ -98,13 +105,6 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a text file, replacing the one before it at once."""
-    partial = path.with_name(f".{path.name}{_PARTIAL}")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
-
-
 def _refuse_foreign(out: Path) -> None:
     if out.exists() and not out.is_dir():
         msg = f"--out '{out}' is a file; give a folder."
@@ -117,15 +117,14 @@ def _refuse_foreign(out: Path) -> None:
 
 
 def _require_same(out: Path, identity: Mapping[str, Any]) -> None:
-    """Write whose folder it is, or raise ConfigError, naming the differences, for another grid's."""
+    """Raise ConfigError, naming the differences, for the folder of another grid."""
     path = out / GRID_FILE
-    plain = json.loads(json.dumps(identity))
     if not path.exists():
-        write_json(path, plain)
         return
     try:
         there = json.loads(path.read_text(encoding="utf-8"))
-        found = differences(plain, there)
+        there.pop(ASKED, None)
+        found = differences(json.loads(json.dumps(identity)), there)
     except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
         msg = f"'{path}' cannot be read ({first_line(error)}); give another --out, or remove the folder."
         raise ConfigError(msg) from error

@@ -6,12 +6,13 @@ from typing import Any, Literal
 
 import numpy as np
 
-from pipeline.config import from_dict, require_one_of, to_dict
+from pipeline.config import from_dict, require_one_of, require_range, to_dict
 from pipeline.errors import ConfigError
 from trainer.config import TrainConfig
 from trainer.metrics import Metrics
 
 _STATES = ("finished", "diverged", "failed")
+_MOST_EPOCHS = 10**9
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +63,12 @@ class Outcome:
 
     def __post_init__(self) -> None:
         require_one_of("state", self.state, _STATES)
+        require_range("best_epoch", self.best_epoch, 0, _MOST_EPOCHS)
+        for name in ("class_names", "banners", "left_out"):
+            texts = getattr(self, name)
+            if not all(isinstance(text, str) for text in texts):
+                msg = f"{name} is {texts!r:.100}; texts are needed."
+                raise ConfigError(msg)
         if self.state == "finished":
             self.metrics()
 
@@ -69,7 +76,7 @@ class Outcome:
         """The test split's metrics. Raises ConfigError when the run has none."""
         try:
             return Metrics(class_names=self.class_names, confusion=np.array(self.confusion, dtype=np.int64))
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, OverflowError) as error:
             size = len(self.class_names)
             msg = f"confusion is {repr(self.confusion)[:100]}; counts of {size} classes are needed."
             raise ConfigError(msg) from error

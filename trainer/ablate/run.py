@@ -10,10 +10,11 @@ from pipeline.store.place import Where
 from trainer.ablate.compare import GridResult
 from trainer.ablate.grid import plan_grid
 from trainer.ablate.hands import HandsOptions, gathered
-from trainer.ablate.ledger import forget, hold, read_outcome, remove_leftovers, write_json, write_text
+from trainer.ablate.ledger import forget, hold, read_outcome, remove_leftovers, write_json
 from trainer.ablate.outcome import Outcome, RunTask
 from trainer.ablate.spec import Spec
 from trainer.ablate.table import as_markdown, as_text
+from trainer.pages.files import write_text
 
 TABLE_FILE, RESULTS_FILE = "table.md", "results.json"
 
@@ -75,7 +76,7 @@ def ablate(
     """
     options = options or HandsOptions()
     grid = plan_grid(cache, spec, folds, num_seeds, preset, settings)
-    with hold(out, grid.identity):
+    with hold(out, grid.identity, grid.asked.to_dict()):
         tasks = grid.tasks(out.resolve(), options.device, encoder_weights)
         outcomes = {task: outcome for task in tasks if (outcome := _settled(task)) is not None}
         num_before = len(outcomes)
@@ -89,7 +90,7 @@ def ablate(
                     outcomes[task] = outcome
                     told.outcome(outcome)
         remove_leftovers(out)
-        result = GridResult.of(grid, preset, settings, list(outcomes.values()))
+        result = GridResult.of(grid.asked, grid.fingerprint, list(outcomes.values()))
         write_json(out / RESULTS_FILE, result.to_dict())
         write_text(out / TABLE_FILE, as_markdown(result))
     return AblateReport(result=result, out=out, num_before=num_before)

@@ -28,6 +28,11 @@ class PaperNumbers:
     best_epoch: int | None
     recalls: Mapping[str, float]
 
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as a spec's file tells it."""
+        epoch = {} if self.best_epoch is None else {"best_epoch": self.best_epoch}
+        return {"uar": self.uar, "war": self.war, **epoch, "recalls": dict(self.recalls)}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
@@ -41,6 +46,11 @@ class Row:
     def folder(self) -> str:
         """`name` in letters, digits and hyphens."""
         return re.sub(r"[^a-z0-9]+", "-", self.name.lower()).strip("-")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as a spec's file tells it."""
+        paper = {"paper": self.paper.to_dict()} if self.paper else {}
+        return {"name": self.name, "settings": list(self.settings), **paper}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +89,17 @@ class Spec:
         """Every class that the paper's numbers name."""
         named = (row.paper.recalls for row in self.rows if row.paper)
         return tuple(dict.fromkeys(name for recalls in named for name in recalls))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as a spec's file tells it; `spec_of` reads it back."""
+        return {
+            "title": self.title,
+            "dataset": self.dataset,
+            "preset": self.preset,
+            "settings": list(self.settings),
+            "note": self.note,
+            "rows": [row.to_dict() for row in self.rows],
+        }
 
     def configs(self, preset_name: str | None, more: Sequence[str]) -> dict[str, TrainConfig]:
         """Each row's config: preset, common settings, the user's `more`, the row's own settings.
@@ -134,42 +155,43 @@ def parsed(text: str, where: str) -> Spec:
         msg = f"{where} is not readable TOML: {first_line(error)}"
         raise ConfigError(msg) from error
     try:
-        return _spec(values)
+        return spec_of(values)
     except ConfigError as error:
         msg = f"{where}: {error}"
         raise ConfigError(msg) from error
 
 
-def _spec(values: Mapping[str, Any]) -> Spec:
+def spec_of(values: Mapping[str, Any]) -> Spec:
+    """The table that plain values describe, as TOML and `Spec.to_dict` give them. Raises ConfigError."""
     _refuse_unknown(values, [field.name for field in fields(Spec)], "")
-    rows = _taken(values, "rows", list, "", [])
+    rows = taken(values, "rows", list, "", [])
     if not all(isinstance(row, dict) for row in rows):
         msg = "rows holds something else than tables; write [[rows]] above each row."
         raise ConfigError(msg)
     return Spec(
-        title=_taken(values, "title", str, ""),
-        dataset=_taken(values, "dataset", str, "", ""),
-        preset=_taken(values, "preset", str, "", "default"),
+        title=taken(values, "title", str, ""),
+        dataset=taken(values, "dataset", str, "", ""),
+        preset=taken(values, "preset", str, "", "default"),
         settings=_texts(values, ""),
-        note=_taken(values, "note", str, "", ""),
+        note=taken(values, "note", str, "", ""),
         rows=tuple(_row(row, f"rows {number}: ") for number, row in enumerate(rows, 1)),
     )
 
 
 def _row(values: Mapping[str, Any], where: str) -> Row:
     _refuse_unknown(values, [field.name for field in fields(Row)], where)
-    paper = _taken(values, "paper", dict, where, {})
-    name = _taken(values, "name", str, where)
+    paper = taken(values, "paper", dict, where, {})
+    name = taken(values, "name", str, where)
     return Row(name=name, settings=_texts(values, where), paper=_paper(paper, where) if paper else None)
 
 
 def _paper(values: Mapping[str, Any], where: str) -> PaperNumbers:
     _refuse_unknown(values, [field.name for field in fields(PaperNumbers)], f"{where}paper.")
-    recalls = _taken(values, "recalls", dict, f"{where}paper.", {})
+    recalls = taken(values, "recalls", dict, f"{where}paper.", {})
     return PaperNumbers(
         uar=_percent(values, "uar", f"{where}paper."),
         war=_percent(values, "war", f"{where}paper."),
-        best_epoch=_taken(values, "best_epoch", int, f"{where}paper.", None),
+        best_epoch=taken(values, "best_epoch", int, f"{where}paper.", None),
         recalls={name: _percent(recalls, name, f"{where}paper.recalls.") for name in recalls},
     )
 
@@ -184,7 +206,7 @@ def _refuse_unknown(values: Mapping[str, Any], allowed: Sequence[str], where: st
 _NEEDED = object()
 
 
-def _taken(values: Mapping[str, Any], key: str, kind: type, where: str, absent: Any = _NEEDED) -> Any:
+def taken(values: Mapping[str, Any], key: str, kind: type, where: str, absent: Any = _NEEDED) -> Any:
     """The value of a key, of that kind; `absent` where the key is not there."""
     if key not in values and absent is not _NEEDED:
         return absent
@@ -197,7 +219,7 @@ def _taken(values: Mapping[str, Any], key: str, kind: type, where: str, absent: 
 
 
 def _texts(values: Mapping[str, Any], where: str) -> tuple[str, ...]:
-    texts = _taken(values, "settings", list, where, [])
+    texts = taken(values, "settings", list, where, [])
     if not all(isinstance(text, str) for text in texts):
         msg = f'{where}settings is {texts!r:.100}; texts are needed, each "section.key=value".'
         raise ConfigError(msg)
@@ -206,7 +228,7 @@ def _texts(values: Mapping[str, Any], where: str) -> tuple[str, ...]:
 
 def _percent(values: Mapping[str, Any], key: str, where: str) -> float:
     kind = int if type(values.get(key)) is int else float
-    number = float(_taken(values, key, kind, where))
+    number = float(taken(values, key, kind, where))
     require_range(f"{where}{key}", number, 0, 100)
     return number
 

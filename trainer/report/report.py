@@ -1,4 +1,4 @@
-"""Runs -> report.html, report.md and report.json in a folder."""
+"""Runs and grids -> report.html, report.md and report.json in a folder."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -9,11 +9,16 @@ from typing import Any
 from pipeline.config import require_one_of, require_range
 from pipeline.errors import ConfigError, OusError, counted, first_line
 from pipeline.store.place import Where
+from trainer.ablate.stored import StoredGrid
 from trainer.evaluate import measure
-from trainer.report.document import Block, Figure, Page
+from trainer.pages.cells import spread_text
+from trainer.pages.document import Block, Figure, Page
+from trainer.pages.files import write_text
+from trainer.pages.html import as_html
+from trainer.pages.markdown import as_markdown
+from trainer.report.grids import grid_lines, grid_origins, grid_sections
 from trainer.report.groups import Group, grouped, identity
-from trainer.report.html import as_html
-from trainer.report.markdown import as_markdown
+from trainer.report.inputs import read_inputs
 from trainer.report.paper import table_1, table_2
 from trainer.report.runs import ReportedRun
 from trainer.report.scene import ScenePair, chosen_pair, pairs_among, scene_section
@@ -27,7 +32,6 @@ from trainer.report.sections import (
 )
 from trainer.report.sheet import decided_sheets
 from trainer.report.stages import FEWEST_CLIPS, Stages, lay_out
-from trainer.report.tables import spread_text
 
 HTML_FILE, MARKDOWN_FILE, JSON_FILE = "report.html", "report.md", "report.json"
 _MOST_SHOWN = 40
@@ -35,7 +39,7 @@ _MOST_SHOWN = 40
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """Runs, measured and laid side by side.
+    """Runs, measured and laid side by side; grids, shown as their folders tell.
 
     pairs: face-only and full runs. stages: Fig. 4 of each setting's first run, with the directory of
     that run, and how it was made. sheets: of clips that the scene decided. files: what was written.
@@ -43,6 +47,7 @@ class Report:
 
     split: str
     groups: tuple[Group, ...]
+    grids: tuple[StoredGrid, ...]
     pairs: tuple[ScenePair, ...]
     stages: tuple[tuple[Path, Stages, Figure], ...]
     sheets: tuple[Block, ...]
@@ -56,7 +61,9 @@ class Report:
     @property
     def banners(self) -> tuple[str, ...]:
         """What must be read first."""
-        return banners_of(self.runs, self.split)
+        of_runs = [run.info.banners for run in self.runs]
+        of_grids = [outcome.banners for grid in self.grids for outcome in grid.result.finished]
+        return banners_of([*of_runs, *of_grids], self.split)
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain JSON values: ours from 0 to 1, the paper's in percent, as printed."""
@@ -66,39 +73,44 @@ class Report:
             "groups": [
                 group.to_dict() | {"paper_percent": _paper(group, self.split)} for group in self.groups
             ],
+            "grids": [grid.to_dict() for grid in self.grids],
             "scene": [pair.to_dict() for pair in self.pairs],
             "stages": [{"run": str(run_dir), **stages.to_dict()} for run_dir, stages, _ in self.stages],
         }
 
     def lines(self) -> list[str]:
-        """For people: UAR and WAR of each setting and fold, and where the report is."""
+        """For people: UAR and WAR of each setting and fold, and of grids; where the report is."""
         return [
             *(f"!! {banner}" for banner in self.banners),
             *(line for group in self.groups for line in _lines(group)),
             *(f"{pair.full.run_dir}: {pair.verdict}" for pair in self.pairs),
+            *grid_lines(self.grids),
             *(f"wrote {path}" for path in self.files),
         ]
 
     def page(self) -> Page:
         """What is shown."""
-        num_runs = counted(len(self.runs), "run")
-        datasets = ", ".join(dict.fromkeys(group.dataset for group in self.groups))
+        datasets = [group.dataset for group in self.groups]
+        datasets += [grid.result.asked.dataset for grid in self.grids]
+        things = {"run": self.runs, "setting": self.groups, "grid": self.grids}
+        numbers = [counted(len(found), thing) for thing, found in things.items() if found]
         return Page(
-            title=f"OUS on {datasets}: {num_runs}, {counted(len(self.groups), 'setting')}",
+            title=f"OUS on {', '.join(dict.fromkeys(datasets))}: {', '.join(numbers)}",
             banners=self.banners,
             sections=[
-                settings_section(self.groups),
+                *([settings_section(self.groups)] if self.groups else []),
                 *result_sections(self.groups, self.split),
+                *grid_sections(self.grids),
                 *([scene_section(self.pairs, self.sheets)] if self.pairs else []),
                 *([stages_section([figure for _, _, figure in self.stages])] if self.stages else []),
                 *run_sections(self.groups),
-                origin_section(self.groups),
+                origin_section(self.groups, grid_origins(self.grids)),
             ],
         )
 
 
 def report(
-    run_dirs: Sequence[Path],
+    folders: Sequence[Path],
     out: Path,
     say: Callable[[str], None],
     *,
@@ -108,23 +120,25 @@ def report(
     rigid: tuple[Path, Path] | None = None,
     num_shown: int = 6,
 ) -> Report:
-    """Measure the runs on a split of their folds and write the report.
+    """Measure runs on a split of their folds, read the outcomes of grids, and write the report.
 
+    folders: run directories, and folders of `ablate`, whose outcomes are of test splits.
     rigid: a face-only run and a full one, to be held against each other clip by clip; they need not be
-    among `run_dirs`. Without it every pair among the runs is that differs by the scene alone. num_shown:
+    among `folders`. Without it every pair among the runs is that differs by the scene alone. num_shown:
     clips that the scene won, and lost, on contact sheets of the first pair; 0 for none.
-    Raises ConfigError for no run, or one that is given twice, and what `measure` raises.
+    Raises what `read_inputs`, `Inputs.require_measured_on` and `measure` raise.
     """
     require_one_of("--split", split, ("test", "validation", "train"))
     require_range("--clips", num_shown, 0, _MOST_SHOWN)
     if out.exists() and not out.is_dir():
         msg = f"--out '{out}' is a file; give a folder."
         raise ConfigError(msg)
-    wanted = _each_once(run_dirs, rigid or ())
+    inputs = read_inputs(folders, rigid or ())
+    inputs.require_measured_on(split, cache)
     runs: dict[Path, ReportedRun] = {}
     stages: dict[tuple[Any, ...], tuple[Path, Stages, Figure]] = {}
-    for number, (place, run_dir) in enumerate(wanted.items(), 1):
-        say(f"measuring {run_dir} ({number} of {len(wanted)})")
+    for number, (place, run_dir) in enumerate(inputs.runs.items(), 1):
+        say(f"measuring {run_dir} ({number} of {len(inputs.runs)})")
         measured = measure(run_dir, split, cache, device)
         run = runs[place] = ReportedRun.of(run_dir, measured)
         if identity(run) not in stages and run.metrics.num_clips >= FEWEST_CLIPS:
@@ -142,6 +156,7 @@ def report(
     made = Report(
         split=split,
         groups=grouped(list(runs.values())),
+        grids=inputs.grids,
         pairs=pairs,
         stages=tuple(stages.values()),
         sheets=tuple(sheets),
@@ -152,22 +167,6 @@ def report(
     for path, text in zip(files, texts, strict=True):
         _write(path, text)
     return made
-
-
-def _each_once(run_dirs: Sequence[Path], more: Sequence[Path]) -> dict[Path, Path]:
-    """The runs by where they lie, as they were named; those of `more` that are not among them last."""
-    if not run_dirs and not more:
-        msg = "report needs a run: the directory of a training run, or several."
-        raise ConfigError(msg)
-    by_place: dict[Path, Path] = {}
-    for run_dir in run_dirs:
-        if run_dir.resolve() in by_place:
-            msg = f"'{run_dir}' is given twice; give each run once."
-            raise ConfigError(msg)
-        by_place[run_dir.resolve()] = run_dir
-    for run_dir in more:
-        by_place.setdefault(run_dir.resolve(), run_dir)
-    return by_place
 
 
 def _paper(group: Group, split: str) -> dict[str, Any]:
@@ -190,12 +189,9 @@ def _lines(group: Group) -> list[str]:
 
 
 def _write(path: Path, text: str) -> None:
-    """Write a file, replacing the one before it at once."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f".{path.name}.partial")
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(path)
+        write_text(path, text)
     except OSError as error:
         msg = f"'{path}' cannot be written: {first_line(error)}"
         raise OusError(msg) from error

@@ -8,7 +8,7 @@ import numpy as np
 
 from pipeline.errors import ConfigError
 from trainer.config import TrainConfig
-from trainer.report.document import Block, Items, Section, Table, Text
+from trainer.pages.document import Block, Items, Section, Table, Text
 from trainer.report.groups import setting_changes
 from trainer.report.runs import ReportedRun
 from trainer.rigid import Answers, Flips, RigidReport, rigid_report

@@ -1,28 +1,27 @@
 """Groups of runs -> the page's sections: results by data set, every run by itself, where all comes from."""
 
 import platform
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from io import BytesIO
 
 from pipeline.errors import counted
 from trainer import plots
-from trainer.report.document import Block, Figure, Items, Section, Table, Text
+from trainer.pages.cells import NONE, interval_text, percent
+from trainer.pages.document import Block, Figure, Items, Section, Table, Text
 from trainer.report.groups import Group
 from trainer.report.runs import ReportedRun
-from trainer.report.tables import NONE, interval_text, percent, result_blocks
+from trainer.report.tables import result_blocks
 
 _PACKAGES = ("numpy", "scipy", "torch", "zarr")
 
 
-def banners_of(runs: Sequence[ReportedRun], split: str) -> tuple[str, ...]:
-    """What must be read first: each warning of a run, with how many runs it is of."""
-    counts: dict[str, int] = {}
-    for run in runs:
-        for banner in run.info.banners:
-            counts[banner] = counts.get(banner, 0) + 1
+def banners_of(by_run: Sequence[Sequence[str]], split: str) -> tuple[str, ...]:
+    """What must be read first: each warning of a run, with how many of all runs it is of."""
+    counts = Counter(banner for banners in by_run for banner in banners)
     told = [
-        banner if count == len(runs) else f"{banner} ({count} of {len(runs)} runs)"
+        banner if count == len(by_run) else f"{banner} ({count} of {len(by_run)} runs)"
         for banner, count in counts.items()
     ]
     if split != "test":
@@ -57,8 +56,8 @@ def stages_section(figures: Sequence[Figure]) -> Section:
     return Section(title="Features on their way", blocks=figures)
 
 
-def origin_section(groups: Sequence[Group]) -> Section:
-    """Where every number comes from: settings, runs, caches, package versions."""
+def origin_section(groups: Sequence[Group], grids: Sequence[Section]) -> Section:
+    """Where every number comes from: settings, runs, caches, package versions. grids: the grids' part."""
     parts = [
         Section(title=f"{_capital(group.label)} on {group.dataset}", blocks=_origin_blocks(group))
         for group in groups
@@ -67,7 +66,7 @@ def origin_section(groups: Sequence[Group]) -> Section:
     return Section(
         title="Where the numbers come from",
         blocks=[Items(items=[_versions("This report", report)])],
-        parts=parts,
+        parts=[*parts, *grids],
     )
 
 

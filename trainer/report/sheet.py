@@ -13,7 +13,7 @@ from pipeline.sheet import clip_card, text_card, tile
 from pipeline.store.reader import FeatureCache
 from pipeline.types import Bytes, ClipRef, DatasetIndex
 from pipeline.verify import config_of
-from trainer.report.document import Block, Figure, Text
+from trainer.pages.document import Block, Figure, Text
 from trainer.report.scene import ScenePair
 
 _CARD_PX, _COLUMNS = 160, 2

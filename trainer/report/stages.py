@@ -17,7 +17,7 @@ from pipeline.types import Floats, Ints
 from trainer import plots
 from trainer.evaluate import Measured
 from trainer.layers import masked_mean
-from trainer.report.document import Figure
+from trainer.pages.document import Figure
 
 MOST_CLIPS = 2000
 FEWEST_CLIPS = 5

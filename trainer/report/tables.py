@@ -2,31 +2,14 @@
 
 from collections.abc import Sequence
 
-from trainer.metrics import Interval, Metrics
-from trainer.report.document import Block, Table, Text
+from trainer.metrics import Metrics
+from trainer.pages.cells import NONE, percent, printed, spread_text
+from trainer.pages.document import Block, Table, Text
 from trainer.report.groups import Group
 from trainer.report.paper import NOTES, PaperRow, table_1, table_2
-from trainer.spread import Row, Spread
+from trainer.spread import Row
 
-NONE = "-"
 MAJORITY = "majority class"
-
-
-def percent(value: float | None) -> str:
-    """A share as percent."""
-    return NONE if value is None else f"{100 * value:.2f}"
-
-
-def spread_text(spread: Spread | None) -> str:
-    """A mean in percent, with its standard deviation where it has one."""
-    if spread is None:
-        return NONE
-    return percent(spread.mean) + ("" if spread.std is None else f" ± {percent(spread.std)}")
-
-
-def interval_text(interval: Interval | None) -> str:
-    """An interval in percent."""
-    return NONE if interval is None else f"{percent(interval[0])} to {percent(interval[1])}"
 
 
 def result_blocks(groups: Sequence[Group], split: str) -> list[Block]:
@@ -122,7 +105,7 @@ def _seeds(group: Group) -> str:
 
 
 def _short_table(groups: Sequence[Group], paper: Sequence[PaperRow]) -> Table:
-    rows = [[row.method, "as printed", f"{row.uar:.2f}", f"{row.war:.2f}"] for row in paper]
+    rows = [[row.method, "as printed", printed(row.uar), printed(row.war)] for row in paper]
     for group in groups:
         for fold, spreads in group.summary.by_fold.items():
             rows.append([group.label, f"fold {fold}", *_rates(spreads)])
@@ -147,8 +130,8 @@ def _cells(label: str, over: str, row: Row, names: Sequence[str], seeds: int | s
 
 
 def _paper_cells(row: PaperRow, names: Sequence[str]) -> list[str]:
-    recalls = [f"{row.recalls[name]:.2f}" for name in names]
-    return [row.method, "as printed", f"{row.uar:.2f}", f"{row.war:.2f}", *recalls, NONE, NONE]
+    recalls = [printed(row.recalls[name]) for name in names]
+    return [row.method, "as printed", printed(row.uar), printed(row.war), *recalls, NONE, NONE]
 
 
 def _majority_rows(metrics: Sequence[Metrics], fold: str, num_classes: int) -> list[list[str]]:

@@ -3,19 +3,24 @@
 import re
 from collections.abc import Iterator, Sequence
 
-from trainer.report.document import Block, Figure, Items, Page, Section, Table, Text
+from trainer.pages.document import Block, Figure, Items, Page, Section, Table, Text
 
 
 def as_markdown(page: Page) -> str:
     """The page as Markdown. Banners first."""
-    lines = [line for banner in page.banners for line in (f"> **!! {_safe(banner)}**", "")]
-    lines += [f"# {_safe(page.title)}", ""]
+    lines = [*_banners(page.banners), f"# {_safe(page.title)}", ""]
     lines += [line for section in page.sections for line in _section(section, 2)]
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
+def _banners(banners: Sequence[str]) -> Iterator[str]:
+    for banner in banners:
+        yield from (f"> **!! {_safe(banner)}**", "")
+
+
 def _section(section: Section, level: int) -> Iterator[str]:
     yield from (f"{'#' * level} {_safe(section.title)}", "")
+    yield from _banners(section.banners)
     for block in section.blocks:
         yield from _block(block)
         yield ""
@@ -33,7 +38,7 @@ def _block(block: Block) -> Iterator[str]:
             yield from _table(block)
         case Figure():
             yield from (
-                f"**{_safe(block.title)}**: {_safe(block.alt)}; the figure is in report.html.",
+                f"**{_safe(block.title)}**: {_safe(block.alt)}; the figure is in the HTML page.",
                 *_note(block.note),
             )
 
@@ -57,10 +62,13 @@ def _piped(cells: Sequence[str], *, is_safe: bool = False) -> str:
 
 
 def _safe(text: str) -> str:
-    """Text as Markdown: nothing of it is markup, nothing invisible stays."""
+    """Text as Markdown: nothing of it is markup, nothing invisible stays.
+
+    An underscore between letters or digits is none, and stays as it is.
+    """
     shown = "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
     return (
-        re.sub(r"([\\`*_\[\]|~])", r"\\\1", shown)
+        re.sub(r"[\\`*\[\]|~]|(?<![^\W_])_|_(?![^\W_])", r"\\\g<0>", shown)
         .replace("&", "&amp;")
         .replace("<", "&lt;")
         .replace(">", "&gt;")

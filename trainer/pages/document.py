@@ -1,4 +1,4 @@
-"""What a report is made of, whatever it is written as: a page of sections of texts, tables and figures."""
+"""What a page is made of, whatever it is written as: sections of texts, tables and figures."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -50,16 +50,17 @@ Block = Text | Items | Table | Figure
 
 @dataclass(frozen=True, kw_only=True)
 class Section:
-    """Blocks under a heading, then parts with headings of their own."""
+    """Blocks under a heading, then parts with headings of their own. banners: what must be read before."""
 
     title: str
+    banners: Sequence[str] = ()
     blocks: Sequence[Block] = ()
     parts: Sequence["Section"] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Page:
-    """A report. banners: what must be read first."""
+    """A whole page. banners: what must be read first."""
 
     title: str
     banners: Sequence[str]

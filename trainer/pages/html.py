@@ -4,7 +4,7 @@ from base64 import b64encode
 from collections.abc import Iterator, Sequence
 from html import escape
 
-from trainer.report.document import Block, Figure, Items, Page, Section, Table, Text
+from trainer.pages.document import Block, Figure, Items, Page, Section, Table, Text
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 _DARK = 0.5
@@ -79,7 +79,7 @@ def as_html(page: Page) -> str:
         f"<style>{_STYLE}</style>",
         "</head>",
         "<body>",
-        *(f'<div class="banner" role="alert">!! {_safe(banner)}</div>' for banner in page.banners),
+        *_banners(page.banners),
         f"<h1>{_safe(page.title)}</h1>",
         f'<nav aria-label="Contents"><ul>{links}</ul></nav>',
         "<main>",
@@ -95,9 +95,15 @@ def as_html(page: Page) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _banners(banners: Sequence[str]) -> Iterator[str]:
+    for banner in banners:
+        yield f'<div class="banner" role="alert">!! {_safe(banner)}</div>'
+
+
 def _section(section: Section, level: int, anchor: str) -> Iterator[str]:
     yield f'<section id="{anchor}">'
     yield f"<h{level}>{_safe(section.title)}</h{level}>"
+    yield from _banners(section.banners)
     for block in section.blocks:
         yield from _block(block)
     for number, part in enumerate(section.parts, 1):

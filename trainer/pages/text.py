@@ -1,0 +1,20 @@
+"""A table -> lines for a terminal, its columns aligned."""
+
+from collections.abc import Sequence
+
+from trainer.pages.document import Table
+
+
+def table_lines(table: Table) -> list[str]:
+    """The title, the names of the columns, the rows."""
+    lines = (table.columns, *table.rows)
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return [table.title, *(_aligned(cells, widths) for cells in lines)]
+
+
+def _aligned(cells: Sequence[str], widths: Sequence[int]) -> str:
+    first, *others = (
+        cell.rjust(width) if number else cell.ljust(width)
+        for number, (cell, width) in enumerate(zip(cells, widths, strict=True))
+    )
+    return "  ".join([first, *others]).rstrip()

@@ -1,0 +1,63 @@
+"""Grids of `ablate` -> the page's sections: the tables that `ablate` writes, and where they come from."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from pipeline.errors import counted
+from trainer.ablate.stored import StoredGrid
+from trainer.ablate.table import grid_section, main_table
+from trainer.pages.document import Items, Section
+from trainer.pages.text import table_lines
+
+
+def grid_sections(grids: Sequence[StoredGrid]) -> list[Section]:
+    """Each grid by itself, under its own warnings."""
+    return [
+        replace(
+            grid_section(grid.result, _title(grid), _others(grid)),
+            banners=grid.result.banners,
+        )
+        for grid in grids
+    ]
+
+
+def grid_origins(grids: Sequence[StoredGrid]) -> list[Section]:
+    """Where each grid's numbers come from."""
+    return [Section(title=_title(grid), blocks=[Items(items=_facts(grid))]) for grid in grids]
+
+
+def grid_lines(grids: Sequence[StoredGrid]) -> list[str]:
+    """For a terminal: each grid's rows over all its runs."""
+    return [
+        line
+        for grid in grids
+        for line in (
+            _title(grid),
+            *(f"!! {banner}" for banner in grid.result.banners),
+            *table_lines(main_table(grid.result)),
+        )
+    ]
+
+
+def _title(grid: StoredGrid) -> str:
+    return f"{grid.result.asked.spec.title}: {grid.out}"
+
+
+def _others(grid: StoredGrid) -> list[str]:
+    if not grid.num_others:
+        return []
+    num = counted(grid.num_others, "other outcome")
+    return [
+        f"Not counted: {num} in the folder, of folds or seeds that its last `ablate` command did not ask for."
+    ]
+
+
+def _facts(grid: StoredGrid) -> list[str]:
+    result, asked = grid.result, grid.result.asked
+    common = ", ".join((*asked.spec.settings, *asked.settings))
+    return [
+        f"Outcomes: read from '{grid.out}', each measured once, when its run had ended",
+        f"Cache: {asked.dataset}, fingerprint {result.fingerprint}",
+        f"All rows: preset {asked.preset}{f' with {common}' if common else ''}",
+        *(f"Row {row.name}: {', '.join(row.settings) or 'nothing else'}" for row in asked.spec.rows),
+    ]
