@@ -18,15 +18,89 @@ RESULTS = ROOT / "benchmarks" / "results"
 
 def goals_table(recorded: dict[str, Any]) -> str:
     """The goals of a bench, what was found, and where."""
-    machine = recorded["machine"]
     rows = ["| what | found | at least | aim | met |", "|---|---|---|---|---|"]
     for goal in recorded["goals"]:
         limit = f"at most {goal['below']:g}" if "below" in goal else f"{goal['at_least']:g}"
         rows.append(f"| {goal['what']} | {goal['value']:.3g} | {limit} | {goal['aim']:g} | {goal['met']} |")
+    return "\n".join([_about(recorded), "", *rows])
+
+
+def text_table(recorded: dict[str, Any]) -> str:
+    """The text branch of a step: what is left out, and in which precision."""
+    rows = ["| M | text tower | ms | times faster | error of features | of gradient | safe |"]
+    rows.append("|---|---|---|---|---|---|---|")
+    for row in recorded["rows"]:
+        errors = f"{row['feature_error']:.1e} | {row['gradient_error']:.1e}"
+        safe = "yes" if row["safe"] else "no"
+        numbers = f"{1e3 * row['seconds']:.0f} | {row['times_faster']:.1f} | {errors} | {safe}"
+        rows.append(f"| {row['length']} | {row['way']} | {numbers} |")
+    exact = [
+        f"M = {row['length']}: cut {row['cut_feature_error']:.0e} and {row['cut_gradient_error']:.0e}, "
+        f"shared {row['shared_feature_error']:.0e} and {row['shared_gradient_error']:.0e}"
+        for row in recorded["exactness"]
+    ]
+    threads = f"{recorded['options']['threads']} threads"
+    errors = f"Errors of features and gradient in float64: {'; '.join(exact)}."
+    return "\n".join([_about(recorded, threads), "", *rows, "", errors])
+
+
+def epoch_table(recorded: dict[str, Any]) -> str:
+    """A step on the cache against one with the encoder."""
+    step, hours = recorded["step_on_the_cache_seconds"], recorded["epoch_of_dfew_hours"]
+    alone, video = recorded["encoder_alone"], recorded["from_video"]
+    return "\n".join(
+        [
+            _about(recorded, f"{recorded['threads']} threads"),
+            "",
+            f"| a step of {recorded['options']['batch']} clips, M = {recorded['prompt_vectors']} | s | "
+            f"times the cached step | {hours['clips']:,} clips, hours |",
+            "|---|---|---|---|",
+            f"| on the cache | {step:.2f} | 1 | {hours['on_the_cache']:.2f} |",
+            f"| with the encoder on ready crops | {alone['seconds_of_a_step'] + step:.0f} | "
+            f"{alone['times_cheaper']:.0f} | {hours['with_the_encoder']:.0f} |",
+            f"| from the videos | {video['seconds_of_a_step'] + step:.0f} | {video['times_cheaper']:.0f} | "
+            f"{hours['from_video']:.0f} |",
+        ]
+    )
+
+
+def grid_table(recorded: dict[str, Any]) -> str:
+    """Runs side by side, and a whole table."""
+    both, table = recorded["side_by_side"], recorded["table"]
+    return "\n".join(
+        [
+            _about(recorded),
+            "",
+            "| what | s |",
+            "|---|---|",
+            f"| {both['runs']} runs one after the other, all cores each | "
+            f"{both['one_after_the_other_seconds']:.0f} |",
+            f"| the same, two side by side, half of the cores each | {both['two_side_by_side_seconds']:.0f} "
+            f"({both['times_faster']:.2f} times faster) |",
+            f"| `ablate --table {table['table']} --preset {recorded['options']['preset']}`, {table['runs']} "
+            f"runs | {table['seconds']:.0f} |",
+        ]
+    )
+
+
+def steps_table(recorded: dict[str, Any]) -> str:
+    """Plain and graphed steps on a cache of DFEW's size."""
+    rows = ["| steps | ms | epoch, s | Table III, min | GPU waits for Python |", "|---|---|---|---|---|"]
+    for name, row in recorded["ways"].items():
+        waits = f"{row['launch_share']:.0%}" if "launch_share" in row else "-"
+        rows.append(
+            f"| {name} | {row['step_ms']:.1f} | {row['epoch_seconds']:.1f} | {row['table_3_minutes']:.1f} "
+            f"| {waits} |"
+        )
+    return "\n".join([_about(recorded), "", *rows])
+
+
+def _about(recorded: dict[str, Any], more: str = "") -> str:
+    """Where and when it was measured."""
+    machine, versions = recorded["machine"], recorded["versions"]
     where = f"{machine['cpu']}, {machine['cores']} cores" + (f", {machine['gpu']}" if machine["gpu"] else "")
-    versions = recorded["versions"]
-    about = f"{where}; torch {versions['torch']}, Python {versions['python']}; commit {recorded['commit']}, "
-    return "\n".join([f"{about}{recorded['date'][:10]}.", "", *rows])
+    about = f"{where}{f', {more}' if more else ''}; torch {versions['torch']}, Python {versions['python']}"
+    return f"{about}; commit {recorded['commit']}, {recorded['date'][:10]}."
 
 
 def box_table(recorded: dict[str, Any]) -> str:
@@ -42,7 +116,15 @@ def box_table(recorded: dict[str, Any]) -> str:
     return "\n".join(rows)
 
 
-TABLES = {"bench-cpu": goals_table, "bench-h200": goals_table, "box-quality": box_table}
+TABLES = {
+    "bench-cpu": goals_table,
+    "bench-h200": goals_table,
+    "box-quality": box_table,
+    "text-branch-cpu": text_table,
+    "epoch-cpu": epoch_table,
+    "ablate-cpu": grid_table,
+    "steps-h200": steps_table,
+}
 
 
 def rendered(page: str) -> str:

@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from trainer.config import OptimConfig, ScheduleConfig
-from trainer.optim import Progress, build_adam, step, warmed_up
+from trainer.optim import Progress, build_adam, set_rate, step, warmed_up
 
 
 def test_warm_up_rises_linearly_to_the_rate():
@@ -17,7 +17,9 @@ def test_warm_up_rises_linearly_to_the_rate():
 def test_step_clips_the_gradients_norm(clip_norm, expected):
     weight = nn.Parameter(torch.zeros(2))
     weight.grad = torch.tensor([3.0, 4.0])
-    step(torch.optim.SGD([weight], lr=99.0), [weight], lr=1.0, clip_norm=clip_norm)
+    descent = torch.optim.SGD([weight], lr=99.0)
+    set_rate(descent, 1.0)
+    step(descent, [weight], clip_norm)
     torch.testing.assert_close(weight.detach(), -torch.tensor(expected))
     assert weight.grad is None
 
@@ -26,7 +28,7 @@ def test_weight_decay_is_the_l2_term_of_adam():
     weight = nn.Parameter(torch.tensor([2.0]))
     adam = build_adam([weight], OptimConfig(lr=0.1, weight_decay=0.5))
     weight.grad = torch.zeros(1)
-    step(adam, [weight], lr=0.1, clip_norm=0.0)
+    step(adam, [weight], clip_norm=0.0)
     assert float(weight.detach()) == pytest.approx(1.9, abs=1e-6)  # Adam's first step has length lr
 
 

@@ -157,3 +157,16 @@ def test_random_tower_of_another_seed_is_refused():
     meta = tiny_meta(config={"encoder": {"seed": 1}})
     with pytest.raises(WeightsError, match="give the weights that made it with --encoder-weights"):
         load_text_tower(meta, PromptConfig(length=M), torch.device("cpu"))
+
+
+def test_the_next_run_of_a_grid_gets_the_same_tower(monkeypatch):
+    def loaded(_):
+        raise AssertionError("loaded again")
+
+    ours, cpu = PromptConfig(length=M), torch.device("cpu")
+    first = load_text_tower(tiny_meta(), ours, cpu)
+    monkeypatch.setattr("trainer.prompts.load_clip", loaded)
+    assert load_text_tower(tiny_meta(), PromptConfig(length=M, init_std=0.5), cpu) is first
+    for other in (PromptConfig(length=M + 1), PromptConfig(length=M, precision="bf16")):
+        with pytest.raises(AssertionError, match="loaded again"):
+            load_text_tower(tiny_meta(), other, cpu)

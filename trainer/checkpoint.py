@@ -6,6 +6,7 @@ The checkpoint carries the class text features, so that a trained model needs no
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from pipeline.store.place import Where
 from pipeline.store.reader import FeatureCache
 from trainer.config import TrainConfig, from_toml, to_toml
 from trainer.folds import FoldRows
-from trainer.model import FeatureShape, OusModel
+from trainer.model import FeatureShape, OusModel, device_name
 
 CONFIG_FILE = "config.toml"
 RUN_FILE = "run.json"
@@ -30,6 +31,7 @@ _MODEL = "model."
 _TEXT_FEATURES = "text_features"
 _MAX_TEXT_BYTES = 16 << 20
 _LARGEST_SIZE = 65_536
+_PACKAGES = ("torch", "numpy", "open_clip_torch", "zarr")
 _SHOWN = 100
 _KINDS: Mapping[Any, tuple[type, ...]] = {
     str: (str,),
@@ -53,7 +55,8 @@ class RunInfo:
     selection: the rule by which the checkpoint was chosen: holdout, given, test or train.
     best_epoch, best_loss: of the lowest ungated class-contrastive validation loss.
     overfit_epoch: the first epoch above the accuracy that IV-A calls overfitting; 0 for none.
-    stop_reason: why training ended; empty while it runs.
+    stop_reason: why training ended; empty while it runs. hardware: the GPU's name, or the CPU and its
+    threads. packages: with their versions, each "name version".
     """
 
     cache_path: str
@@ -77,9 +80,13 @@ class RunInfo:
     best_loss: float = 0.0
     overfit_epoch: int = 0
     stop_reason: str = ""
+    hardware: str = ""
+    packages: tuple[str, ...] = ()
 
     @classmethod
-    def of_cache(cls, cache: FeatureCache, rows: FoldRows, config: TrainConfig, seed: int) -> "RunInfo":
+    def of_cache(
+        cls, cache: FeatureCache, rows: FoldRows, config: TrainConfig, seed: int, device: torch.device
+    ) -> "RunInfo":
         """A run of `config` that is about to begin on some rows of a cache."""
         meta = cache.meta
         return cls(
@@ -100,6 +107,8 @@ class RunInfo:
             clips_sha256=cache.clips_sha256(),
             training_sha256=rows.training_sha256(),
             num_tokens=meta.num_tokens if config.model.has_patch_tokens else 0,
+            hardware=device_name(device) if device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads",
+            packages=tuple(f"{name} {version(name)}" for name in _PACKAGES),
         )
 
     @property
@@ -272,7 +281,7 @@ def load_info(run_dir: Path) -> RunInfo:
     except (ValueError, TypeError, RecursionError) as error:
         msg = f"'{run_dir / RUN_FILE}' is not a readable run description: {first_line(error)}"
         raise CheckpointError(msg) from error
-    return replace(info, class_names=tuple(info.class_names))
+    return replace(info, class_names=tuple(info.class_names), packages=tuple(info.packages))
 
 
 def _require_types(info: RunInfo) -> None:

@@ -53,6 +53,7 @@ def train(
     seed: int = 0,
     device: Device = "auto",
     encoder_weights: EncoderWeights = None,
+    profile: Annotated[bool, typer.Option(help="Say where a step's time goes.")] = False,
     set_: Settings = None,
     json_: Json = False,
 ) -> None:
@@ -66,7 +67,7 @@ def train(
     try:
         result = train_run(
             cache, where, config, fold=fold, seed=seed, device=device, encoder_weights=encoder_weights,
-            on_epoch=_show_epoch,
+            profile=profile, on_epoch=_show_epoch,
         )  # fmt: skip
     except KeyboardInterrupt:
         say(f"stopped; {where} keeps the best epoch so far, and `cli.py evaluate {where}` measures it.")

@@ -179,13 +179,17 @@ class LossConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class OptimConfig:
-    """Adam. clip_norm: largest norm of the gradient, 0 for none. warmup_steps: of linear rise."""
+    """Adam. clip_norm: largest norm of the gradient, 0 for none. warmup_steps: of linear rise.
+
+    graphed: on CUDA, replay whole batches' steps as one graph; changes the speed alone.
+    """
 
     lr: float = 2e-4
     weight_decay: float = 0.0
     batch_size: int = 32
     clip_norm: float = 1.0
     warmup_steps: int = 100
+    graphed: bool = False
 
     def __post_init__(self) -> None:
         require_range("optim.lr", self.lr, 1e-12, 10)

@@ -199,3 +199,8 @@ def pick_device(name: str) -> torch.device:
         msg = f"--device is {name!r}, but this machine has no usable CUDA device; use auto or cpu."
         raise ConfigError(msg)
     return torch.device(name)
+
+
+def device_name(device: torch.device) -> str:
+    """The GPU's name, or cpu."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"

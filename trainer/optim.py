@@ -9,18 +9,28 @@ from trainer.config import OptimConfig, ScheduleConfig
 
 
 def build_adam(parameters: list[nn.Parameter], config: OptimConfig) -> torch.optim.Adam:
-    """Adam over the parameters; weight decay is the L2 term of the gradient, as in the release."""
-    return torch.optim.Adam(parameters, lr=config.lr, weight_decay=config.weight_decay)
+    """Adam over the parameters; weight decay is the L2 term of the gradient, as in the release.
+
+    With `config.graphed`, on CUDA, its rate and its count of steps lie on the device.
+    """
+    in_graph = config.graphed and parameters[0].is_cuda
+    lr = torch.tensor(config.lr, device=parameters[0].device) if in_graph else config.lr
+    return torch.optim.Adam(parameters, lr=lr, weight_decay=config.weight_decay, capturable=in_graph)
 
 
-def step(
-    optimizer: torch.optim.Optimizer, parameters: list[nn.Parameter], lr: float, clip_norm: float
-) -> None:
-    """One step at rate `lr`, the gradient's norm clipped to `clip_norm` unless that is 0."""
+def set_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:
+    """Give all parameters this learning rate."""
+    for group in optimizer.param_groups:
+        if isinstance(group["lr"], torch.Tensor):
+            group["lr"].fill_(lr)
+        else:
+            group["lr"] = lr
+
+
+def step(optimizer: torch.optim.Optimizer, parameters: list[nn.Parameter], clip_norm: float) -> None:
+    """One step, the gradient's norm clipped to `clip_norm` unless that is 0."""
     if clip_norm > 0:
         nn.utils.clip_grad_norm_(parameters, clip_norm)
-    for group in optimizer.param_groups:
-        group["lr"] = lr
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
 

@@ -10,6 +10,7 @@ X width of a head; W tower width; F embedding width.
 """
 
 from copy import deepcopy
+from functools import lru_cache
 
 import torch
 from torch import nn
@@ -128,21 +129,34 @@ def load_text_tower(
 ) -> TextTower:
     """The text tower that belongs to a cache's encoder, on `device`, in the precision of `config`.
 
-    encoder_weights: a tag or path to take instead of the one that the cache names.
+    encoder_weights: a tag or path to take instead of the one that the cache names. The last tower is
+    kept, frozen as it is, for the next run of a grid that asks for the same.
     Raises WeightsError when the values are not those of the model that made the cache.
     """
     weights = encoder_weights or meta.encoder_weights
-    clip = load_clip(EncoderConfig(name=meta.encoder_name, weights=weights, seed=_encoder_seed(meta)))
-    if clip.text_sha256 != meta.text_sha256:
+    encoder = EncoderConfig(name=meta.encoder_name, weights=weights, seed=_encoder_seed(meta))
+    dtype = torch.bfloat16 if bf16_on(config.precision, device) else torch.float32
+    return _tower(encoder, meta.text_sha256, meta.class_names, config.length, device, dtype)
+
+
+@lru_cache(maxsize=1)
+def _tower(
+    encoder: EncoderConfig,
+    text_sha256: str,
+    class_names: tuple[str, ...],
+    num_context: int,
+    device: torch.device,
+    dtype: torch.dtype,
+) -> TextTower:
+    clip = load_clip(encoder)
+    if clip.text_sha256 != text_sha256:
         msg = (
-            f"The text tower of {meta.encoder_name} with weights '{weights}' has sha256 "
-            f"{clip.text_sha256}, but this cache was made with {meta.text_sha256}; "
+            f"The text tower of {encoder.name} with weights '{encoder.weights}' has sha256 "
+            f"{clip.text_sha256}, but this cache was made with {text_sha256}; "
             "give the weights that made it with --encoder-weights."
         )
         raise WeightsError(msg)
-    tower = TextTower(clip, meta.class_names, config.length)
-    dtype = torch.bfloat16 if bf16_on(config.precision, device) else torch.float32
-    return tower.to(device=device, dtype=dtype)
+    return TextTower(clip, class_names, num_context).to(device=device, dtype=dtype)
 
 
 def _encoder_seed(meta: CacheMeta) -> int:

@@ -24,13 +24,15 @@ from trainer.checkpoint import RunInfo, create_run_dir, require_new, save_info, 
 from trainer.config import TrainConfig
 from trainer.evaluate import score
 from trainer.folds import FoldRows, fold_rows, polarity_labels, require_polarities
-from trainer.losses import training_loss
 from trainer.model import FeatureShape, OusModel, pick_device
-from trainer.optim import Progress, build_adam, step, warmed_up
-from trainer.prompts import ClassPrompts, TextTower, load_text_tower
+from trainer.optim import Progress, warmed_up
+from trainer.profile import Profile, Stopwatch
+from trainer.prompts import ClassPrompts, load_text_tower
+from trainer.steps import NUMBERS, Learner, Steps, steps_of
 
 METRICS_FILE = "metrics.jsonl"
 CURVES_FILE = "curves.png"
+PROFILE_FILE = "profile.json"
 _SCALE_CLIPS = 4096
 
 
@@ -76,7 +78,7 @@ class EpochReport:
 class TrainResult:
     """How a run went. best: the epoch that was saved. residence: where the features lay.
 
-    left_out: why clips of the fold were not used, and how many.
+    left_out: why clips of the fold were not used, and how many. profile: where the time went, if asked.
     """
 
     run_dir: Path
@@ -88,6 +90,7 @@ class TrainResult:
     num_validation: int
     left_out: dict[str, int]
     residence: str
+    profile: Profile | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain JSON values."""
@@ -108,6 +111,7 @@ class TrainResult:
                 if self.info.overfit_epoch
                 else []
             ),
+            *([] if self.profile is None else [f"  {line}" for line in self.profile.lines()]),
             f"  next: cli.py evaluate {self.run_dir}",
         ]
 
@@ -120,15 +124,10 @@ class _Run:
     data: ClipData
     train_places: torch.Tensor
     validation_places: torch.Tensor
-    tower: TextTower
-    model: OusModel
-    prompts: ClassPrompts
-    optimizer: torch.optim.Adam
+    learner: Learner
+    take_step: Steps
     generator: torch.Generator
-
-    @property
-    def parameters(self) -> list[torch.nn.Parameter]:
-        return [*self.model.parameters(), *self.prompts.parameters()]
+    watch: Stopwatch
 
 
 def train(
@@ -140,29 +139,35 @@ def train(
     seed: int = 0,
     device: str = "auto",
     encoder_weights: str | None = None,
+    profile: bool = False,
     on_epoch: Callable[[EpochReport], None] | None = None,
 ) -> TrainResult:
     """Train on a fold of a cache, into a new directory, and keep the epoch of lowest validation loss.
 
     fold: a number from 1, or a name. The same seed, machine and thread count give the same numbers
     to the bit on a CPU. encoder_weights: for the text tower, when the cache's own are elsewhere.
+    profile: time every part of every step, into the result and profile.json; changes no number.
     Raises OusError: ConfigError for settings that the cache cannot serve, WeightsError for a text
     tower that is not the cache's, TrainingError when the loss is no longer a number.
     """
     require_new(run_dir)
     place = pick_device(device)
     cuda = [place] if place.type == "cuda" else []
+    watch = Stopwatch(place) if profile else Stopwatch.off()
     with torch.random.fork_rng(devices=cuda):
         torch.manual_seed(seed)
         with FeatureCache.open(cache) as features:
             rows = fold_rows(features, fold, config.data, seed)
-            run = _prepare(features, rows, config, seed, place, encoder_weights)
-            info = RunInfo.of_cache(features, rows, config, seed)
+            run = _prepare(features, rows, config, seed, place, encoder_weights, watch)
+            info = RunInfo.of_cache(features, rows, config, seed, place)
         create_run_dir(run_dir, config, info)
         reports, info = _epochs(run, run_dir, info, on_epoch)
     records = [asdict(report) for report in reports]
     title = f"{info.dataset}, fold {info.fold}, seed {seed}"
     plots.plot_curves(records, run_dir / CURVES_FILE, title=title, banners=info.banners)
+    timed = watch.profile() if profile else None
+    if timed is not None:
+        (run_dir / PROFILE_FILE).write_text(json.dumps(timed.to_dict(), indent=2) + "\n", encoding="utf-8")
     return TrainResult(
         run_dir=run_dir,
         info=info,
@@ -173,6 +178,7 @@ def train(
         num_validation=len(rows.validation),
         left_out=dict(rows.left_out),
         residence=run.data.residence,
+        profile=timed,
     )
 
 
@@ -183,6 +189,7 @@ def _prepare(
     seed: int,
     device: torch.device,
     encoder_weights: str | None,
+    watch: Stopwatch,
 ) -> _Run:
     train_rows, validation_rows = rows.of("train"), rows.of("validation")
     used = torch.cat([torch.from_numpy(train_rows), torch.from_numpy(validation_rows)]).numpy()
@@ -191,21 +198,23 @@ def _prepare(
     model = OusModel(config, FeatureShape.of(cache.meta)).to(device)
     tower = load_text_tower(cache.meta, config.prompts, device, encoder_weights)
     prompts = ClassPrompts(config.prompts, len(cache.meta.class_names), tower.width).to(device)
+    watch.begin()
     data = load_clips(cache, used, config, device)
+    watch.once("reading the cache")
     train_places = torch.arange(len(train_rows))
     if config.model.standardise:
         sample = train_places[torch.randperm(len(train_places))[:_SCALE_CLIPS]]
         model.fit_scales(list(data.evaluation_batches(sample, config.optim.batch_size)))
+    learner = Learner.of(config, model, prompts, tower)
     return _Run(
         config=config,
         data=data,
         train_places=train_places,
         validation_places=torch.arange(len(train_rows), len(used)),
-        tower=tower,
-        model=model,
-        prompts=prompts,
-        optimizer=build_adam([*model.parameters(), *prompts.parameters()], config.optim),
+        learner=learner,
+        take_step=steps_of(learner, device),
         generator=torch.Generator().manual_seed(seed),
+        watch=watch,
     )
 
 
@@ -222,12 +231,14 @@ def _epochs(
             began = time.perf_counter()
             epoch = len(reports) + 1
             trained, steps, lr = _train_epoch(run, progress.lr, epoch, steps)
+            run.watch.begin()
             validated, text_CF = _validate(run, info.class_names)
+            run.watch.once("validation")
             _require_number(validated.loss, f"validation loss after epoch {epoch}", lr)
             is_best = progress.after_epoch(epoch, validated.loss, trained.accuracy, schedule)
             reason = progress.stop_reason(epoch, steps, schedule)
             if is_best:
-                save_weights(run_dir, run.model, run.prompts.context, text_CF, info, epoch)
+                save_weights(run_dir, run.learner.model, run.learner.prompts.context, text_CF, info, epoch)
             info = replace(
                 info,
                 best_epoch=progress.best_epoch,
@@ -250,32 +261,29 @@ def _epochs(
 
 def _train_epoch(run: _Run, base_lr: float, epoch: int, steps: int) -> tuple[TrainEpoch, int, float]:
     """One epoch, or what is left of `max_steps`: its means, the steps so far, the last rate."""
-    config, parameters = run.config, run.parameters
-    run.model.train()
-    parts, right, seen, lr = [], [], 0, base_lr
+    config = run.config
+    run.learner.model.train()
+    numbers, seen, lr = [], 0, base_lr
     random_views = config.data.views == "random"
     batches = run.data.training_batches(
         run.train_places, config.optim.batch_size, random_views, run.generator
     )
+    run.watch.begin()
     for batch in batches:
-        outputs = run.model(batch, run.prompts(run.tower))
-        losses = training_loss(outputs, batch.label_B, batch.polarity_B, config)
-        losses.loss.backward()  # type: ignore[no-untyped-call]
+        run.watch.mark("batch")
         lr = warmed_up(base_lr, steps, config.optim.warmup_steps)
-        step(run.optimizer, parameters, lr, config.optim.clip_norm)
+        numbers.append(run.take_step(batch, lr, run.watch.mark))
+        run.watch.end_step()
         steps += 1
         seen += len(batch.label_B)
-        part = (losses.loss, losses.contrast, losses.similarity, losses.polarity, losses.is_global.float())
-        parts.append(torch.stack(part).detach())
-        right.append((outputs.logits_BC.detach().argmax(dim=1) == batch.label_B).sum())
         if steps == config.schedule.max_steps:
             break
-    table = torch.stack(parts).cpu().double()
-    _require_numbers(table[:, 0], epoch, steps - len(parts), lr)
-    loss, contrast, similarity, polarity, gated_share = table.mean(dim=0).tolist()
+    table = torch.stack(numbers).cpu().double()
+    _require_numbers(table[:, 0], epoch, steps - len(numbers), lr)
+    loss, contrast, similarity, polarity, gated_share, _ = table.mean(dim=0).tolist()
     trained = TrainEpoch(
         loss=loss, contrast=contrast, similarity=similarity, polarity=polarity,
-        gated_share=gated_share, accuracy=int(torch.stack(right).sum()) / seen,
+        gated_share=gated_share, accuracy=int(table[:, NUMBERS.index("right")].sum()) / seen,
     )  # fmt: skip
     return trained, steps, lr
 
@@ -298,9 +306,8 @@ def _require_number(value: float, what: str, lr: float) -> None:
 
 def _validate(run: _Run, class_names: tuple[str, ...]) -> tuple[ValidationEpoch, torch.Tensor]:
     """The validation clips, and the class features that they were compared with."""
-    with torch.no_grad():
-        text_CF = run.prompts(run.tower)
-    scores = score(run.model, text_CF, run.data, run.validation_places, run.config.optim.batch_size)
+    text_CF = run.learner.class_features()
+    scores = score(run.learner.model, text_CF, run.data, run.validation_places, run.config.optim.batch_size)
     metrics = scores.metrics(class_names)
     return ValidationEpoch(loss=scores.loss, war=metrics.war, uar=metrics.uar), text_CF
 

@@ -12,7 +12,7 @@ from pipeline.runner.crew import StoppedError
 from trainer.ablate.ledger import partial_of, read_outcome, settle
 from trainer.ablate.outcome import Outcome, RunTask
 from trainer.evaluate import evaluate
-from trainer.model import pick_device
+from trainer.model import device_name, pick_device
 from trainer.train import TrainingError, train
 
 
@@ -73,11 +73,6 @@ def _measured(task: RunTask, partial: Path, check: Callable[[], None]) -> Outcom
         selection=trained.info.selection,
         banners=trained.info.banners,
         left_out=tuple(f"{count} {why}" for why, count in measured.left_out.items() if count),
-        device=_device_name(task.device),
+        device=device_name(pick_device(task.device)),
         threads=torch.get_num_threads(),
     )
-
-
-def _device_name(device: str) -> str:
-    place = pick_device(device)
-    return torch.cuda.get_device_name(place) if place.type == "cuda" else "cpu"

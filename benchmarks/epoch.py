@@ -1,0 +1,118 @@
+"""An epoch on the cache against the same epoch with the frozen encoder run on the clips.
+
+    python -m benchmarks.epoch --clips FOLDER --detector-weights retinaface_mobilenet0.25.pth --out FILE
+
+The clips are extracted once, which is timed: that work would be every epoch's without a cache. Then
+steps are taken on the cached features, a batch at a time, and timed as a run takes them, gathering
+counted in. Both have the same clips, model, machine and threads. ``encoder_alone`` adds only the
+encoder's time to a step, as if the crops lay ready in memory; ``from_video`` also decoding, detection
+and cropping. The encoder has random weights, which changes no time.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import torch
+
+from pipeline.bench.material import prepared_clips
+from pipeline.bench.result import about_this_run
+from pipeline.config import from_dict, override
+from pipeline.process import ExtractConfig, load_tools
+from pipeline.runner import LocalCrew, extract
+from pipeline.store.reader import FeatureCache
+from trainer.batches import load_clips
+from trainer.config import PRESETS, TrainConfig, preset
+from trainer.model import FeatureShape, OusModel, pick_device
+from trainer.prompts import ClassPrompts, load_text_tower
+from trainer.steps import Learner, steps_of
+
+DFEW_TRAINING_CLIPS = 9_356  # of fold 1
+
+
+def extraction(folder: Path, cache: Path, config: ExtractConfig, num_clips: int, device: torch.device) -> Any:
+    """Fill a cache with clips of the folder; how fast that went."""
+    with tempfile.TemporaryDirectory(prefix="ous-epoch-") as clips:
+        index = prepared_clips(folder, num_clips, Path(clips))
+        report = extract(index, config, LocalCrew.of(load_tools(config, device)), cache)
+    if report.num_failed or report.speed is None:
+        raise RuntimeError("\n".join(report.lines()))
+    return report.speed
+
+
+def step_seconds(cache: Path, config: TrainConfig, steps: int, device: torch.device) -> list[float]:
+    """Of each step on the cache's clips, as one batch, after some that are not counted."""
+    with FeatureCache.open(cache) as features:
+        meta = features.meta
+        data = load_clips(features, np.arange(meta.num_clips), config, device)
+        model = OusModel(config, FeatureShape.of(meta)).to(device)
+        tower = load_text_tower(meta, config.prompts, device)
+        prompts = ClassPrompts(config.prompts, len(meta.class_names), tower.width).to(device)
+    model.train()
+    take = steps_of(Learner.of(config, model, prompts, tower), device)
+    places, generator, took = torch.arange(meta.num_clips), torch.Generator().manual_seed(0), []
+    while len(took) < steps + 4:
+        began = time.perf_counter()
+        for batch in data.training_batches(places, config.optim.batch_size, False, generator):
+            take(batch, config.optim.lr).sum().item()  # waits for the device
+        took.append(time.perf_counter() - began)
+    return took[4:]
+
+
+def main() -> None:
+    """Extract, take steps, write."""
+    parser = argparse.ArgumentParser(description="A step on the cache against one with the encoder.")
+    parser.add_argument("--clips", type=Path, required=True)
+    parser.add_argument("--detector-weights", required=True)
+    parser.add_argument("--encoder", default="ViT-L-14-quickgelu")
+    parser.add_argument("--preset", default="default", choices=sorted(PRESETS))
+    parser.add_argument("--set", action="append", default=[], dest="settings")
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--steps", type=int, default=10)
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--out", type=Path, required=True)
+    args = parser.parse_args()
+    device = pick_device(args.device)
+    about = about_this_run({}, {name: str(value) for name, value in vars(args).items()})
+    values = {
+        "detector": {"name": "retinaface-mobilenet0.25", "weights": args.detector_weights},
+        "encoder": {"name": args.encoder, "weights": "random"},
+    }
+    config = from_dict(ExtractConfig, values)
+    sized = [f"optim.batch_size={args.batch}", "data.polarity_map=any:neutral", *args.settings]
+    training = override(preset(args.preset), sized)
+    with tempfile.TemporaryDirectory(prefix="ous-epoch-") as folder:
+        cache = Path(folder) / "feats.zarr"
+        speed = extraction(args.clips, cache, config, args.batch, device)
+        took = step_seconds(cache, training, args.steps, device)
+    step, whole, encoder = median(took), speed.seconds, speed.busy["encode"] * speed.seconds
+    epoch = DFEW_TRAINING_CLIPS / args.batch
+    result = {
+        **{name: value for name, value in about.items() if name not in ("command", "config")},
+        "threads": torch.get_num_threads(),
+        "prompt_vectors": training.prompts.length,
+        "pictures_of_a_step": round(speed.pictures),
+        "step_on_the_cache_seconds": step,
+        "all_steps_seconds": took,
+        "encoder_alone": {"seconds_of_a_step": encoder, "times_cheaper": (encoder + step) / step},
+        "from_video": {"seconds_of_a_step": whole, "times_cheaper": (whole + step) / step},
+        "epoch_of_dfew_hours": {
+            "clips": DFEW_TRAINING_CLIPS,
+            "on_the_cache": step * epoch / 3600,
+            "with_the_encoder": (encoder + step) * epoch / 3600,
+            "from_video": (whole + step) * epoch / 3600,
+        },
+    }
+    text = json.dumps(result, indent=2) + "\n"
+    args.out.write_text(text, encoding="utf-8")
+    sys.stdout.write(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,130 @@
+"""Time of a training epoch on a cache of DFEW's size: plain steps, and on CUDA graphed ones.
+
+    python -m benchmarks.steps --out benchmarks/results/steps-h200.json
+
+A synthetic cache of random features in the sizes of ViT-L/14 (16 frames, 768 wide), 12 TFE blocks, 64
+prompt vectors, batches of 16. Steps are timed in runs of many, the device waited for once at the end of
+each, in turns; the best counts. ``launch_share`` is the part of a plain step in which the GPU has no
+kernel to do, by torch's profiler: Python has not launched the next one yet.
+"""
+
+import argparse
+import itertools
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmarks.load import synthetic_cache
+from pipeline.bench.result import about_this_run
+from pipeline.clip_model import EncoderConfig, load_clip
+from pipeline.config import override
+from pipeline.store.reader import FeatureCache
+from trainer.batches import Batch, ClipData, load_clips
+from trainer.config import TrainConfig, paper
+from trainer.model import FeatureShape, OusModel, bf16_on, pick_device
+from trainer.prompts import ClassPrompts, TextTower
+from trainer.steps import Learner, Steps, steps_of
+
+CLASSES = ("happiness", "sadness", "neutral", "anger", "surprise", "disgust", "fear")
+TABLE_3_RUNS, TABLE_3_EPOCHS = 9, 10
+_UNTIMED = 5
+
+
+def endless(data: ClipData, batch_size: int) -> Iterator[Batch]:
+    """Whole batches, epoch after epoch."""
+    generator = torch.Generator().manual_seed(0)
+    places = torch.arange(len(data.label_N) // batch_size * batch_size)
+    while True:
+        yield from data.training_batches(places, batch_size, False, generator)
+
+
+def timed(take: Steps, batches: Iterator[Batch], steps: int, lr: float) -> float:
+    """Seconds of a step, over many."""
+    began, last = time.perf_counter(), torch.empty(0)
+    for batch in itertools.islice(batches, steps):
+        last = take(batch, lr)
+    last.sum().item()  # waits for the device
+    return (time.perf_counter() - began) / steps
+
+
+def launch_share(take: Steps, batches: Iterator[Batch], steps: int, lr: float) -> float:
+    """The part of the time in which the GPU waits for Python."""
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as watched:
+        seconds = timed(take, batches, steps, lr) * steps
+    busy = sum(event.self_device_time_total for event in watched.key_averages()) / 1e6
+    return 1 - busy / seconds
+
+
+def main() -> None:
+    """Write the cache, take steps, write the result."""
+    parser = argparse.ArgumentParser(description="Training steps, plain and graphed.")
+    parser.add_argument("--clips", type=int, default=9_356)
+    parser.add_argument("--steps", type=int, default=100, help="in a run of steps")
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--encoder", default="ViT-L-14-quickgelu", help="whose text tower is used")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--set", action="append", default=[], dest="settings")
+    parser.add_argument("--out", type=Path, required=True)
+    args = parser.parse_args()
+    device = pick_device(args.device)
+    about = about_this_run({}, {name: str(value) for name, value in vars(args).items()})
+    config = override(paper(), args.settings)
+    clip = load_clip(EncoderConfig(name=args.encoder, weights="random", seed=0))
+    tower = TextTower(clip, CLASSES, config.prompts.length).to(device)
+    if bf16_on(config.prompts.precision, device):
+        tower.to(torch.bfloat16)
+    del clip
+    with tempfile.TemporaryDirectory(prefix="ous-steps-") as folder:
+        path = Path(folder) / "feats.zarr"
+        synthetic_cache(path, args.clips)
+        with FeatureCache.open(path) as cache:
+            shape = FeatureShape.of(cache.meta)
+            began = time.perf_counter()
+            data = load_clips(cache, np.arange(args.clips), config, device)
+            load_seconds = time.perf_counter() - began
+    ways: dict[str, tuple[TrainConfig, Steps]] = {}
+    for name in ("plain", *(["graphed"] if device.type == "cuda" else [])):
+        own = override(config, [f"optim.graphed={str(name == 'graphed').lower()}"])
+        model = OusModel(own, shape).to(device).train()
+        prompts = ClassPrompts(own.prompts, len(CLASSES), tower.width).to(device)
+        ways[name] = own, steps_of(Learner.of(own, model, prompts, tower), device)
+    batches = endless(data, config.optim.batch_size)
+    took: dict[str, list[float]] = {name: [] for name in ways}
+    for own, take in ways.values():
+        timed(take, batches, _UNTIMED, own.optim.lr)
+    for _ in range(args.repeats):
+        for name, (own, take) in ways.items():
+            took[name].append(timed(take, batches, args.steps, own.optim.lr))
+    num_steps = -(-args.clips // config.optim.batch_size)
+    rows: dict[str, dict[str, Any]] = {
+        name: {
+            "step_ms": 1e3 * min(times),
+            "epoch_seconds": num_steps * min(times),
+            "table_3_minutes": TABLE_3_RUNS * TABLE_3_EPOCHS * num_steps * min(times) / 60,
+        }
+        for name, times in took.items()
+    }
+    if device.type == "cuda":
+        for name, (own, take) in ways.items():
+            rows[name]["launch_share"] = launch_share(take, batches, args.steps, own.optim.lr)
+    result = {
+        **{name: value for name, value in about.items() if name not in ("command", "config")},
+        "residence": data.residence,
+        "load_seconds": load_seconds,
+        "steps_of_an_epoch": num_steps,
+        "ways": rows,
+    }
+    text = json.dumps(result, indent=2) + "\n"
+    args.out.write_text(text, encoding="utf-8")
+    sys.stdout.write(text)
+
+
+if __name__ == "__main__":
+    main()

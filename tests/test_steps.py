@@ -1,0 +1,175 @@
+from dataclasses import fields
+
+import numpy as np
+import pytest
+import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from pipeline.config import override
+from pipeline.errors import ConfigError
+from pipeline.store.reader import FeatureCache
+from tests.tiny_cache import tiny_cache
+from trainer.batches import load_clips
+from trainer.config import preset, smoke
+from trainer.losses import training_loss
+from trainer.model import FeatureShape, OusModel
+from trainer.prompts import ClassPrompts, load_text_tower
+from trainer.steps import NUMBERS, GraphedSteps, Learner, PlainSteps, steps_of
+from trainer.train import train
+
+CPU = torch.device("cpu")
+SMALL = ["optim.batch_size=5", "optim.warmup_steps=0", "model.dropout=0.1"]
+
+pytestmark = pytest.mark.usefixtures("one_tiny_encoder")
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory):
+    return tiny_cache(tmp_path_factory.mktemp("cache") / "feats.zarr")
+
+
+def made(path, config, device=CPU):
+    """A learner with fresh weights, and all clips of the cache."""
+    torch.manual_seed(3)
+    with FeatureCache.open(path) as cache:
+        model = OusModel(config, FeatureShape.of(cache.meta)).to(device)
+        tower = load_text_tower(cache.meta, config.prompts, device)
+        prompts = ClassPrompts(config.prompts, len(cache.meta.class_names), tower.width).to(device)
+        data = load_clips(cache, np.arange(cache.meta.num_clips), config, device)
+    model.train()
+    return Learner.of(config, model, prompts, tower), data
+
+
+def epochs(take, data, config, count):
+    """The numbers of every step of some epochs, whose last batch is short."""
+    generator = torch.Generator().manual_seed(7)
+    torch.manual_seed(11)
+    numbers = []
+    for epoch in range(count):
+        places = torch.arange(len(data.label_N))
+        for batch in data.training_batches(places, config.optim.batch_size, True, generator):
+            numbers.append(take(batch, 1e-3 / (epoch + 1)))
+    return torch.stack(numbers)
+
+
+class Tape:
+    """Stands for a CUDA graph: takes the step when it is replayed, not when it is captured."""
+
+    def __init__(self):
+        self.captured = self.replayed = 0
+
+    def capture(self, take):
+        self.captured += 1
+        numbers = torch.full((len(NUMBERS),), float("nan"))
+
+        def replay():
+            self.replayed += 1
+            numbers.copy_(take())
+
+        return replay, numbers
+
+
+def test_replayed_steps_are_the_plain_ones_to_the_bit(path):
+    config = override(smoke(), SMALL)
+    plain, data = made(path, config)
+    expected = epochs(PlainSteps(plain), data, config, 3)
+    graphed, data = made(path, config)
+    tape = Tape()
+    assert torch.equal(epochs(GraphedSteps(graphed, tape.capture), data, config, 3), expected)
+    whole, rest = divmod(len(data.label_N), config.optim.batch_size)
+    assert rest, "the last batch of an epoch is to be short"
+    assert (tape.captured, tape.replayed) == (1, 3 * whole - 3)
+    for ours, theirs in zip(graphed.parameters, plain.parameters, strict=True):
+        assert torch.equal(ours, theirs)
+
+
+def test_a_rate_set_later_reaches_the_replayed_steps(path):
+    config = override(smoke(), SMALL)
+    learner, data = made(path, config)
+    take = GraphedSteps(learner, Tape().capture)
+    batches = list(data.training_batches(torch.arange(20), 5, False, torch.Generator()))
+    for batch in batches:
+        take(batch, 1e-3)
+    before = [parameter.detach().clone() for parameter in learner.parameters]
+    take(batches[0], 0.0)
+    assert all(torch.equal(*pair) for pair in zip(before, learner.parameters, strict=True))
+
+
+READINGS = [
+    [],
+    ["model.lstm=type", "model.tfe_form=literal"],
+    ["model.tfe_keys=crossed"],
+    ["model.tfe_tokens=frames"],
+    ["model.tfe=false", "losses.terms=contrast"],
+    ["losses.contrast=batch", "losses.similarity=per_sample", "losses.gate=total"],
+    ["losses.contrast=streams", "losses.reduction=sum"],
+    ["prompts.context=class_specific"],
+    ["model.scene=false", "model.polarity=false"],
+]
+
+
+@pytest.mark.parametrize("changes", READINGS, ids=" ".join)
+@pytest.mark.parametrize("name", ["smoke", "paper"])
+def test_no_reading_looks_at_the_data_from_python(path, name, changes):
+    """Such a look would make a step that no graph can hold; tensors without values refuse it."""
+    config = override(preset(name), [*SMALL, "model.precision=fp32", "prompts.length=4", *changes])
+    config = override(config, ["model.tfe_blocks=2"])
+    learner, data = made(path, config)
+    (batch, *_) = data.training_batches(torch.arange(5), 5, False, torch.Generator())
+    with FakeTensorMode(allow_non_fake_inputs=True) as mode:
+        fake = {
+            item.name: None if (value := getattr(batch, item.name)) is None else mode.from_tensor(value)
+            for item in fields(batch)
+        }
+        text_CF = learner.prompts(learner.tower)
+        outputs = learner.model(type(batch)(**fake), text_CF)
+        losses = training_loss(outputs, fake["label_B"], fake["polarity_B"], config)
+    assert losses.loss.shape == ()
+
+
+def test_graphs_without_cuda_are_refused_before_anything_is_written(path, tmp_path):
+    config = override(smoke(), ["optim.graphed=true"])
+    learner, _ = made(path, config)
+    with pytest.raises(ConfigError, match="graphed is true, but the run is on 'cpu'; graphs need CUDA"):
+        steps_of(learner, CPU)
+    with pytest.raises(ConfigError, match="graphs need CUDA"):
+        train(path, tmp_path / "run", config, device="cpu")
+    assert not (tmp_path / "run").exists()
+
+
+PARTS = ["batch", "text tower", "model", "losses", "model, backward", "text tower, backward", "Adam"]
+
+
+def test_a_profile_tells_every_part_and_changes_no_number(path, tmp_path):
+    config = override(smoke(), [*SMALL, "schedule.max_epochs=2"])
+    plain = train(path, tmp_path / "plain", config, device="cpu")
+    timed = train(path, tmp_path / "timed", config, device="cpu", profile=True)
+    assert (timed.run_dir / "best.safetensors").read_bytes() == (
+        plain.run_dir / "best.safetensors"
+    ).read_bytes()
+    profile = timed.profile
+    assert plain.profile is None and not (plain.run_dir / "profile.json").exists()
+    assert list(profile.parts) == PARTS
+    assert all(seconds > 0 for seconds in profile.parts.values())
+    assert set(profile.once) == {"reading the cache", "validation"}
+    assert profile.num_steps == timed.num_steps - 3
+    assert (timed.run_dir / "profile.json").is_file()
+    assert sum("%" in line for line in profile.lines()) == len(PARTS)
+
+
+def test_a_run_too_short_for_a_profile_says_so(path, tmp_path):
+    config = override(smoke(), [*SMALL, "schedule.max_steps=2"])
+    profile = train(path, tmp_path / "run", config, device="cpu", profile=True).profile
+    assert profile.lines() == ["no profile: the run had no more than 3 steps, which are not timed"]
+
+
+@pytest.mark.gpu
+def test_graphed_steps_learn_what_plain_ones_learn_on_cuda(path):
+    device = torch.device("cuda")
+    config = override(smoke(), [*SMALL, "model.dropout=0", "model.precision=fp32", "prompts.precision=fp32"])
+    plain, data = made(path, config, device)
+    expected = epochs(PlainSteps(plain), data, config, 3)
+    graphed_config = override(config, ["optim.graphed=true"])
+    graphed, data = made(path, graphed_config, device)
+    found = epochs(steps_of(graphed, device), data, graphed_config, 3)
+    torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-4)

@@ -1,0 +1,184 @@
+"""A training step, from a batch to Adam: part by part, or replayed as one graph on CUDA.
+
+A step is some thousand small kernels, which Python launches more slowly than a GPU does them. A graph is
+launched once. It needs a step without a look at the data from Python, and batches of one size.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from typing import Protocol
+
+import torch
+from torch import nn
+
+from pipeline.errors import ConfigError
+from trainer.batches import Batch
+from trainer.config import TrainConfig
+from trainer.losses import training_loss
+from trainer.model import OusModel
+from trainer.optim import build_adam, set_rate, step
+from trainer.prompts import ClassPrompts, TextTower
+
+NUMBERS = ("loss", "contrast", "similarity", "polarity", "gated_share", "right")
+"""What a step tells [6]: its losses, whether eq. 4 was whole (0 or 1), clips whose class was named."""
+
+_WARM_UP = 3
+Mark = Callable[[str], None]
+
+
+def no_mark(_part: str) -> None:
+    """For a step that nobody times."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Learner:
+    """What is trained (model and prompts), through what (the frozen tower), and Adam."""
+
+    config: TrainConfig
+    model: OusModel
+    prompts: ClassPrompts
+    tower: TextTower
+    optimizer: torch.optim.Adam
+
+    @classmethod
+    def of(cls, config: TrainConfig, model: OusModel, prompts: ClassPrompts, tower: TextTower) -> "Learner":
+        """The learner of parts that lie on one device."""
+        parameters = [*model.parameters(), *prompts.parameters()]
+        optimizer = build_adam(parameters, config.optim)
+        return cls(config=config, model=model, prompts=prompts, tower=tower, optimizer=optimizer)
+
+    @property
+    def parameters(self) -> list[nn.Parameter]:
+        """What Adam moves."""
+        return [*self.model.parameters(), *self.prompts.parameters()]
+
+    def class_features(self) -> torch.Tensor:
+        """The class features [C, F] of the prompts as they are, without gradient."""
+        with torch.no_grad():
+            features: torch.Tensor = self.prompts(self.tower)
+        return features
+
+    def step(self, batch: Batch, mark: Mark = no_mark) -> torch.Tensor:
+        """One step at the rate that is set; the numbers of `NUMBERS`, float32, on the device.
+
+        mark: told the name of each part of the step when it has been gone through.
+        """
+        text_CF = self.prompts(self.tower)
+        mark("text tower")
+        outputs = self.model(batch, text_CF)
+        mark("model")
+        losses = training_loss(outputs, batch.label_B, batch.polarity_B, self.config)
+        mark("losses")
+        # The tower is the first part of the graph, so its gradient is asked for after all others.
+        text_CF.register_hook(lambda _: mark("model, backward"))
+        losses.loss.backward()  # type: ignore[no-untyped-call]
+        mark("text tower, backward")
+        step(self.optimizer, self.parameters, self.config.optim.clip_norm)
+        mark("Adam")
+        right = (outputs.logits_BC.detach().argmax(dim=1) == batch.label_B).sum()
+        parts = (losses.loss, losses.contrast, losses.similarity, losses.polarity, losses.is_global, right)
+        return torch.stack([part.detach().float() for part in parts])
+
+
+class Steps(Protocol):
+    """Takes the steps of a run."""
+
+    def __call__(self, batch: Batch, lr: float, mark: Mark = no_mark) -> torch.Tensor:
+        """One step at rate `lr`; see `Learner.step`."""
+
+
+def steps_of(learner: Learner, device: torch.device) -> Steps:
+    """Graphed or plain steps, as the config has it. Raises ConfigError for graphs without CUDA."""
+    if not learner.config.optim.graphed:
+        return PlainSteps(learner)
+    if device.type != "cuda":
+        msg = (
+            f"optim.graphed is true, but the run is on '{device}'; graphs need CUDA: set optim.graphed=false."
+        )
+        raise ConfigError(msg)
+    stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+    return GraphedSteps(learner, lambda take: _captured(take, stream), stream)
+
+
+class PlainSteps:
+    """Every step by itself, of any batch, on any device."""
+
+    def __init__(self, learner: Learner) -> None:
+        self._learner = learner
+
+    def __call__(self, batch: Batch, lr: float, mark: Mark = no_mark) -> torch.Tensor:
+        """See `Steps`."""
+        set_rate(self._learner.optimizer, lr)
+        return self._learner.step(batch, mark)
+
+
+class GraphedSteps:
+    """Whole batches as replays of one captured step; the first ones, and any of another size, plainly.
+
+    capture: given a function that takes a step and gives its numbers, returns one that repeats it and
+    the tensor where the numbers then are, without taking the step now. stream: where all steps run, since
+    one may only be captured on the stream that its gradients have met before.
+    """
+
+    def __init__(
+        self,
+        learner: Learner,
+        capture: Callable[[Callable[[], torch.Tensor]], tuple[Callable[[], object], torch.Tensor]],
+        stream: torch.cuda.Stream | None = None,
+    ) -> None:
+        self._learner = learner
+        self._capture = capture
+        self._stream = stream
+        self._num_taken = 0
+        self._batch: Batch | None = None
+        self._replay: Callable[[], object] | None = None
+        self._numbers = torch.empty(0)
+
+    def __call__(self, batch: Batch, lr: float, mark: Mark = no_mark) -> torch.Tensor:
+        """See `Steps`."""
+        set_rate(self._learner.optimizer, lr)
+        is_whole = len(batch.label_B) == self._learner.config.optim.batch_size
+        if not is_whole or self._num_taken < _WARM_UP:
+            self._num_taken += is_whole
+            return self._on_its_stream(lambda: self._learner.step(batch, mark))
+        return self._on_its_stream(lambda: self._replayed(batch, mark))
+
+    def _replayed(self, batch: Batch, mark: Mark) -> torch.Tensor:
+        if self._batch is None or self._replay is None:
+            kept = self._batch = _copy(batch)
+            self._replay, self._numbers = self._capture(lambda: self._learner.step(kept))
+            mark("capture")
+        for target, source in zip(_tensors(self._batch), _tensors(batch), strict=True):
+            target.copy_(source)
+        self._replay()
+        mark("step, replayed")
+        return self._numbers.clone()
+
+    def _on_its_stream(self, take: Callable[[], torch.Tensor]) -> torch.Tensor:
+        if self._stream is None:
+            return take()
+        before = torch.cuda.current_stream(self._stream.device)
+        self._stream.wait_stream(before)
+        with torch.cuda.stream(self._stream):
+            numbers = take()
+        before.wait_stream(self._stream)
+        return numbers
+
+
+def _captured(
+    take: Callable[[], torch.Tensor], stream: torch.cuda.Stream
+) -> tuple[Callable[[], object], torch.Tensor]:
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph, stream=stream):
+        numbers = take()
+    return graph.replay, numbers
+
+
+def _tensors(batch: Batch) -> list[torch.Tensor]:
+    values = (getattr(batch, item.name) for item in fields(batch))
+    return [value for value in values if value is not None]
+
+
+def _copy(batch: Batch) -> Batch:
+    values = {item.name: getattr(batch, item.name) for item in fields(batch)}
+    return replace(batch, **{name: value.clone() for name, value in values.items() if value is not None})
