@@ -10,6 +10,8 @@ In the order of the data:
 ``prompts``     class names                  -> text features, through CLIP's frozen text tower
 ``losses``      outputs and labels           -> similarity, polarity, contrastive loss, and the gate
 ``optim``       gradients                    -> steps: Adam, warm-up, plateau, the rules for stopping
+``steps``       a batch                      -> one step, part by part or as a CUDA graph
+``profile``     steps                        -> where their time goes
 ``metrics``     labels and predictions       -> confusion matrix, WAR, UAR, intervals
 ``spread``      metrics of many runs         -> spread over folds and seeds, mean of folds, pooled folds
 ``checkpoint``  a model                      -> a run directory, and back, refusing what does not fit
