@@ -28,7 +28,7 @@ def test_a_row_stands_beside_the_papers():
     """WAR 60% and 80%: mean 70, deviation 14.14."""
     lines = as_text(ONE_FOLD)
     assert lines[0] == (
-        "Quick table; cache of tiny, fold 1, 2 seeds, preset smoke schedule.max_steps=2 "
+        "Quick table; cache of tiny; fold 1; 2 seeds; preset smoke schedule.max_steps=2 "
         "model.frame_encoder_depth=0 model.tfe_blocks=1 optim.lr=0.1"
     )
     assert lines[2] == "All runs, percent, mean ± standard deviation over seeds"
@@ -76,7 +76,7 @@ def test_banners_stand_above_everything(banner):
 
 
 def test_runs_that_have_no_outcome_yet_are_told_above_everything():
-    unfinished = "UNFINISHED: 1 of 4 runs have an outcome; the same `ablate` command does the others"
+    unfinished = "UNFINISHED: 1 of 4 runs have an outcome; the same ablate command does the others"
     assert result([[outcome("L_ce", "1", 0, (8, 4))], []]).banners == (unfinished,)
     assert ONE_FOLD.banners == ()
 

@@ -91,17 +91,26 @@ def test_runs_and_grids_share_a_page_and_its_warnings(made, tmp_path):
     assert [len(grid["rows"]) for grid in document["grids"]] == [3, 2]
     lines = report_made.lines()
     assert lines[0] == f"!! {RANDOM}"
-    assert f"Quick table: {made / 'stopped'}" in lines
+    assert f"Quick table ({made / 'stopped'})" in lines
+
+
+def test_a_run_that_is_also_in_a_grid_counts_once_in_the_warnings(made, tmp_path):
+    outcomes = [outcome("L_ce", "1", seed, (8, 4)) for seed in (0, 1)]
+    grid = stored(tmp_path / "grid", quick_asked(), outcomes)
+    run = grid / "l-ce" / "fold1-seed0"
+    shutil.copytree(made / "run", run, dirs_exist_ok=True)
+    report_made, _, _ = write([run, grid], tmp_path / "out")
+    assert report_made.banners == (f"{RANDOM} (1 of 2 runs)", "SELECTED ON TEST (1 of 2 runs)")
 
 
 def test_an_unfinished_grid_says_so_where_it_is_shown(made, tmp_path):
     report_made, page, document = write([made / "stopped"], tmp_path)
-    unfinished = "UNFINISHED: 1 of 4 runs have an outcome; the same `ablate` command does the others"
+    unfinished = "UNFINISHED: 1 of 4 runs have an outcome; the same ablate command does the others"
     assert f"!! {unfinished}" in page.text
     assert f"!! {unfinished}" in report_made.lines()
     markdown = (tmp_path / "report.md").read_text()
     at = markdown.index("> **!! UNFINISHED: 1 of 4 runs")
-    assert markdown.rindex("\n## ", 0, at) == markdown.rindex("\n## Quick table: ", 0, at)
+    assert markdown.rindex("\n## ", 0, at) == markdown.rindex("\n## Quick table (", 0, at)
     (grid,) = document["grids"]
     assert (grid["num_outcomes"], grid["num_wanted"]) == (1, 4)
     assert next(row for row in page.rows if row[0] == "L_ce")[-3:] == ["1/2", "0", "0"]
@@ -136,7 +145,7 @@ def test_outcomes_that_were_not_asked_for_last_are_told(tmp_path):
     stored(tmp_path / "grid", quick_asked(), outcomes)
     grid = stored(tmp_path / "grid", quick_asked(seeds=(0,)), [])
     _, page, document = write([grid], tmp_path / "out")
-    told = "Not counted: 1 other outcome in the folder, of folds or seeds that its last `ablate` command did"
+    told = "Not counted: 1 other outcome in the folder, of folds or seeds that its last ablate command did"
     assert told in " ".join(page.text)
     assert document["grids"][0]["num_others"] == 1
 

@@ -105,7 +105,7 @@ def evaluate(
     answer(evaluate_run(run, split, cache, device), json_)
 
 
-@app.command(epilog="Example: cli.py report runs/dfew-fold1-seed0 runs/dfew-fold2-seed0 --out report")
+@app.command(epilog="Example: cli.py report runs/dfew-fold1-seed0 runs/dfew-table5 --out report")
 def report(
     runs: Annotated[
         list[Path] | None, typer.Argument(help="Directories of training runs, folders of ablate.")

@@ -103,7 +103,7 @@ class GridResult:
         """What must stand, loudly, beside every number."""
         there, wanted = len(self.outcomes), self.num_wanted
         unfinished = (
-            f"UNFINISHED: {there} of {wanted} runs have an outcome; the same `ablate` command does the others"
+            f"UNFINISHED: {there} of {wanted} runs have an outcome; the same ablate command does the others"
         )
         warned = dict.fromkeys(banner for outcome in self.outcomes for banner in outcome.banners)
         return (*warned, *([unfinished] if there < wanted else []))

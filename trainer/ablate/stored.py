@@ -1,6 +1,7 @@
 """A grid's folder -> its table as far as the runs have got. Nothing is trained, measured or written."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,13 @@ _MOST_BYTES = 16 << 20
 
 @dataclass(frozen=True, kw_only=True)
 class StoredGrid:
-    """What the folder `out` holds. num_others: outcomes of folds or seeds that are not asked for."""
+    """What the folder `out` holds.
+
+    outcomes: of the result, by run directory. num_others: those of folds or seeds that are not asked for.
+    """
 
     out: Path
+    outcomes: Mapping[Path, Outcome]
     result: GridResult
     num_others: int
 
@@ -39,11 +44,13 @@ def read_grid(out: Path) -> StoredGrid:
     Raises ConfigError for a folder without a grid or with a damaged one, OusError for a damaged outcome.
     """
     asked, fingerprint = _read(out / GRID_FILE)
-    found = {run.folder: _outcome(out, run) for run in asked.runs()}
-    there = {path.parent.relative_to(out) for path in out.glob(f"*/fold*/{OUTCOME_FILE}")}
+    found = {out / run.folder: _outcome(out, run) for run in asked.runs()}
+    outcomes = {run_dir: outcome for run_dir, outcome in found.items() if outcome is not None}
+    there = {path.parent for path in out.glob(f"*/fold*/{OUTCOME_FILE}")}
     return StoredGrid(
         out=out,
-        result=GridResult.of(asked, fingerprint, [outcome for outcome in found.values() if outcome]),
+        outcomes=outcomes,
+        result=GridResult.of(asked, fingerprint, list(outcomes.values())),
         num_others=len(there - found.keys()),
     )
 

@@ -71,7 +71,7 @@ def _head(result: GridResult) -> str:
     folds = "fold " + asked.folds[0] if len(asked.folds) == 1 else f"folds {', '.join(asked.folds)}"
     changed = "".join(f" {setting}" for setting in (*asked.spec.settings, *asked.settings))
     return (
-        f"{asked.spec.title}; cache of {asked.dataset}, {folds}, {counted(len(asked.seeds), 'seed')}, "
+        f"{asked.spec.title}; cache of {asked.dataset}; {folds}; {counted(len(asked.seeds), 'seed')}; "
         f"preset {asked.preset}{changed}"
     )
 

@@ -32,6 +32,7 @@ def grid_lines(grids: Sequence[StoredGrid]) -> list[str]:
         line
         for grid in grids
         for line in (
+            "",
             _title(grid),
             *(f"!! {banner}" for banner in grid.result.banners),
             *table_lines(main_table(grid.result)),
@@ -40,7 +41,7 @@ def grid_lines(grids: Sequence[StoredGrid]) -> list[str]:
 
 
 def _title(grid: StoredGrid) -> str:
-    return f"{grid.result.asked.spec.title}: {grid.out}"
+    return f"{grid.result.asked.spec.title} ({grid.out})"
 
 
 def _others(grid: StoredGrid) -> list[str]:
@@ -48,7 +49,7 @@ def _others(grid: StoredGrid) -> list[str]:
         return []
     num = counted(grid.num_others, "other outcome")
     return [
-        f"Not counted: {num} in the folder, of folds or seeds that its last `ablate` command did not ask for."
+        f"Not counted: {num} in the folder, of folds or seeds that its last ablate command did not ask for."
     ]
 
 

@@ -61,9 +61,10 @@ class Report:
     @property
     def banners(self) -> tuple[str, ...]:
         """What must be read first."""
-        of_runs = [run.info.banners for run in self.runs]
-        of_grids = [outcome.banners for grid in self.grids for outcome in grid.result.finished]
-        return banners_of([*of_runs, *of_grids], self.split)
+        said = [(run.run_dir, run.info.banners) for run in self.runs]
+        for grid in self.grids:
+            said += [(place, one.banners) for place, one in grid.outcomes.items() if one.state == "finished"]
+        return banners_of(said, self.split)
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain JSON values: ours from 0 to 1, the paper's in percent, as printed."""

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from io import BytesIO
+from pathlib import Path
 
 from pipeline.errors import counted
 from trainer import plots
@@ -17,11 +18,16 @@ from trainer.report.tables import result_blocks
 _PACKAGES = ("numpy", "scipy", "torch", "zarr")
 
 
-def banners_of(by_run: Sequence[Sequence[str]], split: str) -> tuple[str, ...]:
-    """What must be read first: each warning of a run, with how many of all runs it is of."""
-    counts = Counter(banner for banners in by_run for banner in banners)
+def banners_of(said: Sequence[tuple[Path, Sequence[str]]], split: str) -> tuple[str, ...]:
+    """What must be read first: each warning, with how many of all runs it is of.
+
+    said: run directories, each with its run's warnings; one that is there twice is one run.
+    """
+    num_runs = len({run_dir.resolve() for run_dir, _ in said})
+    each = dict.fromkeys((run_dir.resolve(), banner) for run_dir, banners in said for banner in banners)
+    counts = Counter(banner for _, banner in each)
     told = [
-        banner if count == len(by_run) else f"{banner} ({count} of {len(by_run)} runs)"
+        banner if count == num_runs else f"{banner} ({count} of {num_runs} runs)"
         for banner, count in counts.items()
     ]
     if split != "test":
