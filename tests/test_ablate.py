@@ -21,6 +21,7 @@ from trainer.ablate import HandsOptions, ablate
 from trainer.ablate.grid import plan_grid, read_folds
 from trainer.ablate.hands import _Crew, workers_that_pay
 from trainer.ablate.work import do_run
+from trainer.batches import bytes_needed
 from trainer.evaluate import evaluate
 from trainer.train import train
 
@@ -288,6 +289,14 @@ def test_workers_are_as_many_as_cores_runs_and_memory_allow(monkeypatch):
     assert workers_that_pay(num_runs=100, feature_bytes=int(100e9)) == 1
 
 
+def test_memory_is_planned_for_the_heaviest_row(tmp_path):
+    cache = tiny_cache(tmp_path / "feats.zarr", tiny_meta(num_tokens=5, num_clips=8))
+    heavy = '\n[[rows]]\nname = "patches"\nsettings = ["model.tfe_tokens=patches"]\n'
+    grid = plan_grid(cache, quick_spec(heavy), "1", 1, None, [])
+    assert grid.feature_bytes == bytes_needed(tiny_meta(num_tokens=5), grid.configs["patches"], 8)
+    assert grid.feature_bytes > bytes_needed(tiny_meta(num_tokens=5), grid.configs["L_ce"], 8)
+
+
 def test_folds_by_numbers_ranges_and_names():
     meta = tiny_meta(fold_names=("1", "2", "3", "4-5", "last"))
     assert read_folds(meta, "all") == meta.fold_names
@@ -311,8 +320,11 @@ def test_folds_have_folders_whatever_their_names(tmp_path):
 
 def test_two_folds_and_their_mean_are_told_apart(tmp_path):
     membership = np.repeat(tiny_static()["membership"], 3, axis=1)
-    membership[::2, 1] = Split.TEST
+    membership[:, 1] = Split.TRAIN
+    membership[:16, 1] = Split.TEST
     cache = tiny_cache(tmp_path / "feats.zarr", tiny_meta(fold_names=("1", "2", "3")), membership=membership)
+    assert [plan_grid(cache, quick_spec(), folds, 1, None, []).asked.num_shared_clips
+            for folds in ("1", "1,2", "1-3", "2,3")] == [0, 0, 16, 0]  # fmt: skip
     report = run(cache, tmp_path / "out", folds="1,2", num_seeds=1)
     text = "\n".join(report.lines())
     assert "UAR by fold, percent, mean ± standard deviation over seeds" in text

@@ -39,6 +39,22 @@ def test_of_two_processes_that_settle_one_run_the_first_counts(tmp_path):
     assert list(run_dir.parent.iterdir()) == []
 
 
+@pytest.mark.parametrize("state", ["finished", "diverged"])
+def test_a_run_that_did_not_fail_counts_more_than_one_that_did(tmp_path, state):
+    """A run taken for lost, by a worker that was only slow, is settled as failed before it ends."""
+    run_dir = tmp_path / "full" / "fold1-seed0"
+    failed, ours = outcome(state="failed", reason="two workers died at it"), outcome(state=state)
+    settle(partial_of(run_dir), run_dir, failed)
+    partial = partial_of(run_dir)
+    partial.mkdir()
+    (partial / "best.safetensors").write_bytes(b"weights")
+    assert settle(partial, run_dir, ours) == ours
+    assert read_outcome(run_dir) == ours
+    assert (run_dir / "best.safetensors").read_bytes() == b"weights"
+    assert settle(partial_of(run_dir), run_dir, failed) == ours
+    assert [path.name for path in run_dir.parent.iterdir()] == ["fold1-seed0"]
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -36,7 +36,7 @@ def changed(grid, **asked):
 
 @pytest.mark.parametrize("number", TABLES)
 def test_what_was_asked_comes_back_as_it_was(number):
-    asked = quick_asked(table(number), folds=("2", "1"), seeds=(0, 1, 2))
+    asked = quick_asked(table(number), folds=("2", "1"), seeds=(0, 1, 2), num_shared_clips=5)
     assert Asked.from_dict(json.loads(json.dumps(asked.to_dict()))) == asked
 
 
@@ -95,6 +95,8 @@ def test_a_damaged_grid_file_is_told_in_one_line(grid, text, why):
         ({"folds": [1]}, r"folds is \[1\]; values of type str are needed"),
         ({"seeds": []}, "--seeds is 0; allowed: 1 to 1000"),
         ({"seeds": [True]}, r"seeds is \[True\]; values of type int are needed"),
+        ({"folds": ["1", "2"], "num_shared_clips": -1}, "num_shared_clips is -1; allowed: 0 to"),
+        ({"folds": ["1", "2"], "num_shared_clips": None}, "num_shared_clips is None; a value of type int is"),
         ({"settings": "a=b"}, "settings is 'a=b'; a value of type list is needed"),
         ({"dataset": None}, "dataset is None; a value of type str is needed"),
         ({"spec": {"title": "t"}}, "The table 't' has no"),

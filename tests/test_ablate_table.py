@@ -9,8 +9,8 @@ from trainer.ablate.compare import GridResult
 from trainer.ablate.table import as_markdown, as_text
 
 
-def result(rows, folds=("1",), seeds=(0, 1), dataset="tiny"):
-    asked = quick_asked(dataset=dataset, folds=folds, seeds=seeds)
+def result(rows, folds=("1",), seeds=(0, 1), **changes):
+    asked = quick_asked(folds=folds, seeds=seeds, **changes)
     return GridResult.of(asked, "f", [outcome for outcomes in rows for outcome in outcomes])
 
 
@@ -73,6 +73,50 @@ def test_banners_stand_above_everything(banner):
     rows = [[outcome("L_ce", "1", 0, (8, 4), banners=(banner,))], []]
     assert as_text(result(rows))[0] == f"!! {banner}"
     assert as_markdown(result(rows)).splitlines()[0] == f"> **!! {banner}**"
+
+
+def test_rows_selected_on_test_clips_say_so_and_are_counted_above():
+    chosen = {"selection": "test", "banners": ("SELECTED ON TEST",)}
+    rows = [
+        [outcome("L_ce", fold, 0, (8, 4), **chosen) for fold in "12"],
+        [outcome("L_global + TFE", fold, 0, (9, 9)) for fold in "12"],
+    ]
+    found = result(rows, folds=("1", "2"), seeds=(0,))
+    assert found.banners == ("SELECTED ON TEST (2 of 4 runs)",)
+    lines = as_text(found)
+    labels = [cells(line)[0] for line in lines if line.startswith("L_")]
+    in_tables = ["L_ce (selected on test)", "L_global + TFE"]
+    of_recalls = ["L_ce: paper", "L_ce: ours (selected on test)", "L_global + TFE: ours"]
+    assert labels == [*in_tables * 3, *of_recalls]
+
+
+def test_a_row_that_lacks_a_fold_is_named_and_has_no_recalls_over_all_folds():
+    rows = [
+        [outcome("L_ce", "1", 0, (8, 4)), outcome("L_ce", "2", 0, (6, 4)), diverged("L_ce", "2", 1),
+         outcome("L_ce", "1", 1, (8, 4))],
+        [outcome("L_global + TFE", "1", 0, (9, 9)), diverged("L_global + TFE", "2", 0)],
+    ]  # fmt: skip
+    lines = as_text(result(rows, folds=("1", "2")))
+    at = lines.index("Recall by class, percent, mean over all 2 folds and their seeds")
+    assert [cells(line)[1:] for line in lines[at + 3 : at + 5]] == [["70.00", "40.00"], ["-", "-"]]
+    told = (
+        "note: Rows that lack runs, whose means over all runs do not count all folds alike: L_ce: fold 2 has "
+        "1 of 2 seeds; L_global + TFE: fold 1 has 1 of 2 seeds, fold 2 has 0 of 2 seeds."
+    )
+    assert told in lines
+    assert not any("lack runs" in line for line in as_text(ONE_FOLD))
+
+
+def test_folds_that_share_test_clips_are_not_pooled():
+    rows = [[outcome("L_ce", fold, 0, (8, 4)) for fold in "12"], []]
+    shared = result(rows, folds=("1", "2"), seeds=(0,), num_shared_clips=3)
+    lines = as_text(shared)
+    at = lines.index("WAR by fold, percent, mean ± standard deviation over seeds")
+    assert cells(lines[at + 1]) == ["row", "fold 1", "fold 2", "mean of all 2 folds"]
+    assert cells(lines[at + 2]) == ["L_ce", "60.00", "60.00", "60.00"]
+    told = "note: Folds are not pooled: 3 clips in several folds' test sets would count more than once."
+    assert told in lines
+    assert shared.to_dict()["rows"][0]["over_folds"]["pooled"] == {}
 
 
 def test_runs_that_have_no_outcome_yet_are_told_above_everything():

@@ -6,7 +6,7 @@ from pipeline.errors import CacheError, ConfigError
 from pipeline.store.reader import FeatureCache
 from pipeline.store.writer import CacheWriter
 from tests.tiny_cache import tiny_cache, tiny_meta
-from trainer.batches import load_clips
+from trainer.batches import bytes_needed, load_clips
 from trainer.config import DataConfig, LossConfig, ModelConfig, TrainConfig
 
 CPU = torch.device("cpu")
@@ -44,6 +44,18 @@ def test_early_statistics_are_the_mean_over_valid_frames(cache):
     early = data.gather(torch.tensor([0, 1]), torch.tensor([0, 1])).early_BKZD
     np.testing.assert_allclose(early[0], stored[5, 0, :2].mean(axis=0), atol=1e-6)
     np.testing.assert_allclose(early[1], stored[6, 1].mean(axis=0), atol=1e-6)
+
+
+@pytest.mark.parametrize("model", [{}, {"scene": False, "polarity": False}, {"tfe_tokens": "patches"},
+                                   {"tfe_tokens": "patches", "scene": False, "polarity": False}])  # fmt: skip
+def test_the_memory_that_is_planned_is_the_memory_that_is_taken(tmp_path, model):
+    meta, config = tiny_meta(num_tokens=5, num_clips=8), TrainConfig(model=ModelConfig(**model))
+    with FeatureCache.open(tiny_cache(tmp_path / "feats.zarr", meta)) as cache:
+        data = load_clips(cache, np.array([5, 6, 7]), config, CPU)
+    features = (data.face_NVTF, data.scene_NVTF, data.early_NVKZD, data.face_patches_NVJD,
+                data.scene_patches_NVJD)  # fmt: skip
+    taken = sum(array.nbytes for array in features if array is not None)
+    assert bytes_needed(meta, config, 3) == taken
 
 
 def test_patch_tokens_are_their_mean_over_valid_frames(tmp_path):

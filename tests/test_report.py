@@ -94,6 +94,14 @@ def test_warnings_come_first_and_say_of_how_many_runs(tiny, tmp_path):
     assert document["banners"] == list(made.banners)
 
 
+def test_every_row_of_a_setting_selected_on_test_says_so(tiny, tmp_path):
+    made, page, document = write([tiny / "a0", tiny / "b"], tmp_path)
+    labels = ["ours 1", "ours 2 (selected on test)"]
+    assert [group["label"] for group in document["groups"]] == labels
+    assert [row[0] for row in page.rows if row[0].startswith("ours")] == labels
+    assert any(line.startswith("tiny, ours 2 (selected on test): ") for line in made.lines())
+
+
 def test_the_page_needs_nothing_from_outside(tiny, tmp_path):
     _, page, _ = write([tiny / "a0", tiny / "a1"], tmp_path)
     assert page.tags.isdisjoint({"script", "link", "iframe", "object", "embed"})
@@ -115,6 +123,7 @@ def test_the_pages_numbers_are_those_of_the_json(tiny, tmp_path):
     metrics = group["runs"][0]["metrics"]
     low, high = metrics["war_interval_95"]
     assert ["WAR", "16", f"{100 * metrics['war']:.2f}", f"{100 * low:.2f} to {100 * high:.2f}"] in page.rows
+    assert f"95% intervals: {metrics['interval_method']}." in page.text
     for name, counts in zip(metrics["class_names"], metrics["confusion"], strict=True):
         assert [name, *map(str, counts)] in page.rows
     both = group["summary"]["by_fold"]["1"]["war"]
@@ -149,6 +158,23 @@ def test_five_folds_have_a_mean_apart_from_single_folds_beside_the_paper(dfew, t
     right = sum(np.trace(run["metrics"]["confusion"]) for run in group["runs"])
     assert pooled[3] == f"{100 * right / 70:.2f}"
     assert "one test set of 2,340 clips" in " ".join(page.text)
+
+
+def test_folds_that_share_test_clips_have_a_mean_and_are_not_pooled(tmp_path):
+    membership = np.ones((48, 2), np.uint8)
+    membership[24:, 0] = membership[:26, 1] = 3
+    cache = tiny_cache(tmp_path / "feats.zarr", tiny_meta(fold_names=("1", "2")), membership=membership)
+    one = override(smoke(), ["schedule.max_steps=1", "model.polarity=false"])
+    for fold, seed in ((1, 0), (2, 0), (1, 1), (2, 1)):
+        train(cache, tmp_path / f"{fold}{seed}", one, fold=fold, seed=seed, device="cpu")
+    folders = [tmp_path / name for name in ("10", "20", "11", "21")]
+    _, page, document = write(folders, tmp_path / "out")
+    over = [row[1] for row in page.rows if row[0] == "ours" and "mean" in row[1]]
+    assert over == ["mean of 2 ± over folds", "mean of 2 ± over seeds"]
+    assert not any("pooled" in cell for row in page.rows for cell in row)
+    assert "ours: not pooled, 2 clips measured in several folds would count more than once." in page.text
+    assert document["groups"][0]["clips_of_several_folds"] == 2
+    assert document["groups"][0]["summary"]["pooled"] == {}
 
 
 def test_four_folds_have_no_mean(dfew, tmp_path):

@@ -97,6 +97,9 @@ def test_counts_are_those_of_the_answers_and_of_the_json(runs, tmp_path):
     assert shown in [row[:5] for row in rows]
     kinds = {row[0] for row in rows}
     assert {"positive polarity", "negative polarity", "votes 1 to 1.5 bits"} <= kinds
+    num_kinds = sum(len(document[kind]) for kind in ("by_class", "by_polarity", "by_entropy"))
+    text = (tmp_path / "report.html").read_text()
+    assert f"the {num_kinds} below the first are not corrected for their number" in text
     ids = np.array(pair.full.clip_ids)
     assert document["gained"] == ids[full & ~face].tolist()
     assert document["verdict"] in (tmp_path / "report.md").read_text().replace("\\", "")
@@ -116,13 +119,15 @@ def test_a_chosen_pair_tells_what_else_differs(runs, tmp_path):
 def test_the_verdict_is_that_of_the_test(runs, tmp_path):
     (pair,) = write([], tmp_path, rigid=(runs / "face1", runs / "full1")).pairs
 
+    differ = "These two runs differ, the full run is right on"
+
     def said(gained, lost):
         overall = replace(pair.found.overall, gained=gained, lost=lost)
         return replace(pair, found=replace(pair.found, overall=overall)).verdict
 
-    assert said(9, 1).startswith("The scene helps: 9 clips won and 1 lost")
-    assert said(1, 9).startswith("The scene harms: 1 clips won and 9 lost")
-    assert said(5, 4).startswith("No difference by the scene is shown: 5 clips")
+    assert said(9, 1).startswith(f"{differ} more clips: 9 clips won and 1 lost")
+    assert said(1, 9).startswith(f"{differ} fewer clips: 1 clips won and 9 lost")
+    assert said(5, 4).startswith("No difference between these two runs is shown: 5 clips")
 
 
 def test_pairs_that_cannot_be_held_against_each_other_are_refused(runs, tmp_path):

@@ -23,7 +23,7 @@ def test_spread_by_hand():
 
 
 def test_mean_of_folds_and_pooled_folds_are_two_numbers():
-    summary = summarise([ONE, TWO])
+    summary = summarise([ONE, TWO], disjoint=True)
     assert summary.mean_of_folds["war"] == Spread(
         mean=pytest.approx(0.775), std=pytest.approx(0.05 / 2**0.5), n=2
     )
@@ -33,18 +33,25 @@ def test_mean_of_folds_and_pooled_folds_are_two_numbers():
     assert summary.pooled[0].uar == pytest.approx((9 / 11 + 2 / 3) / 2)
 
 
+def test_folds_that_share_clips_have_a_mean_and_are_not_pooled():
+    summary = summarise([ONE, TWO], disjoint=False)
+    assert summary.mean_of_folds["war"].mean == pytest.approx(0.775)
+    assert summary.over_seeds["war"].n == 1
+    assert (summary.pooled, summary.over_seeds_pooled) == ({}, {})
+
+
 def test_recalls_have_their_spread_too():
-    summary = summarise([ONE, TWO])
+    summary = summarise([ONE, TWO], disjoint=True)
     assert summary.mean_of_folds["recall/fear"].mean == pytest.approx((0 + 1) / 2)
 
 
 def test_a_class_that_a_fold_lacks_is_averaged_over_the_others():
-    summary = summarise([score("1", 0, [8, 2], [0, 0]), TWO])
+    summary = summarise([score("1", 0, [8, 2], [0, 0]), TWO], disjoint=True)
     assert summary.mean_of_folds["recall/fear"] == Spread(mean=1.0, std=None, n=1)
 
 
 def test_a_fold_counts_once_however_many_seeds_it_has():
-    summary = summarise([ONE, score("1", 1, [4, 5], [1, 0]), TWO])
+    summary = summarise([ONE, score("1", 1, [4, 5], [1, 0]), TWO], disjoint=True)
     assert summary.by_fold["1"]["war"] == Spread(
         mean=pytest.approx(0.6), std=pytest.approx(0.4 / 2**0.5), n=2
     )
@@ -54,7 +61,7 @@ def test_a_fold_counts_once_however_many_seeds_it_has():
 def test_spread_over_seeds_takes_the_seeds_that_have_every_fold():
     second = [score("1", 1, [9, 0], [1, 0]), score("2", 1, [0, 2], [0, 2])]  # WAR 9/10, 2/4
     unfinished = score("1", 2, [0, 9], [1, 0])
-    summary = summarise([ONE, TWO, *second, unfinished])
+    summary = summarise([ONE, TWO, *second, unfinished], disjoint=True)
     assert summary.over_seeds["war"] == Spread(
         mean=pytest.approx((0.775 + 0.7) / 2), std=pytest.approx(0.075 / 2**0.5), n=2
     )
@@ -65,13 +72,13 @@ def test_spread_over_seeds_takes_the_seeds_that_have_every_fold():
 
 def test_a_run_given_twice_and_runs_of_other_classes_are_refused():
     with pytest.raises(ConfigError, match="Fold '1' with seed 0 is given twice"):
-        summarise([ONE, TWO, ONE])
+        summarise([ONE, TWO, ONE], disjoint=True)
     with pytest.raises(ConfigError, match="fear, happiness cannot be counted together with happiness, fear"):
-        summarise([ONE, score("2", 0, [1, 0], [0, 1], names=("fear", "happiness"))])
+        summarise([ONE, score("2", 0, [1, 0], [0, 1], names=("fear", "happiness"))], disjoint=True)
 
 
 def test_plain_values_name_what_they_are():
-    values = json.loads(json.dumps(summarise([ONE, TWO]).to_dict()))
+    values = json.loads(json.dumps(summarise([ONE, TWO], disjoint=True).to_dict()))
     assert values["mean_of_folds"]["war"]["n"] == 2
     assert values["over_seeds"]["war"]["std"] is None
     assert values["pooled"]["0"]["war"] == 11 / 14

@@ -56,6 +56,7 @@ def quick_asked(spec: Spec | None = None, **changes: object) -> Asked:
     values = {
         "spec": spec or quick_spec(), "dataset": "tiny", "preset": "smoke", "settings": ("optim.lr=0.1",),
         "all_folds": ("1", "2"), "folds": ("1",), "seeds": (0, 1),
+        "num_shared_clips": 0,
     }  # fmt: skip
     return Asked(**{**values, **changes})
 

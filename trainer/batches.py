@@ -166,6 +166,15 @@ def load_clips(cache: FeatureCache, rows: Ints, config: TrainConfig, device: tor
     )
 
 
+def bytes_needed(meta: CacheMeta, config: TrainConfig, num_clips: int) -> int:
+    """Bytes of the features that `load_clips` keeps of so many clips."""
+    streams = 2 if config.model.scene else 1
+    frames = streams * num_clips * meta.num_views * meta.num_frames * meta.embed_width
+    with torch.device("meta"):
+        means = [_empty_means(meta, name, num_clips) for name in _means_needed(config)]
+    return frames * torch.float16.itemsize + sum(mean.nbytes for mean in means)
+
+
 @dataclass(frozen=True)
 class _Block:
     """What is wanted of a block: its rows `picked`, counted from `start`, go to `places` in memory."""

@@ -22,7 +22,7 @@ Interval = tuple[float, float]
 _Z_95 = 1.959963984540054
 _DRAWS = 10_000
 _SEED = 0
-_METHOD = (
+INTERVAL_METHOD = (
     f"bootstrap over clips, {_DRAWS} draws, seed {_SEED}; Wilson's for a share of 0 or 1, Jeffreys' in UAR"
 )
 
@@ -112,7 +112,7 @@ class Metrics:
                 name: None if interval is None else list(interval)
                 for name, interval in zip(self.class_names, self.intervals.recalls, strict=True)
             },
-            "interval_method": _METHOD,
+            "interval_method": INTERVAL_METHOD,
         }
 
 

@@ -1,7 +1,8 @@
 """Many runs, one row of a table: spread over folds and seeds, the mean of folds, the pooled folds.
 
 Two numbers go by the name of a five-fold result, and both stand here under their own: `mean_of_folds`
-averages the folds' values, `pooled` counts all folds' clips in one confusion matrix.
+averages the folds' values, `pooled` counts all folds' clips in one confusion matrix, and is there only where
+no clip is in several of them: it would count more than once.
 """
 
 import statistics
@@ -46,8 +47,8 @@ class Summary:
 
     by_fold: each fold's spread over its seeds. mean_of_folds: over the folds, each fold counting with
     the mean of its seeds. over_seeds: over the seeds, each counting with the mean of its folds.
-    pooled: by seed, all folds' clips in one matrix. The last two take complete seeds only, those with a
-    run on every fold; without any they are empty.
+    pooled: by seed, all folds' clips in one matrix; empty where folds share clips. The last two take
+    complete seeds only, those with a run on every fold; without any they are empty.
     """
 
     num_runs: int
@@ -73,8 +74,11 @@ class Summary:
         }
 
 
-def summarise(scores: Sequence[Score]) -> Summary:
-    """One row of one run or more. Raises ConfigError for a fold and seed given twice, or other classes."""
+def summarise(scores: Sequence[Score], *, disjoint: bool) -> Summary:
+    """One row of one run or more. disjoint: no clip is measured in several of the folds.
+
+    Raises ConfigError for a fold and seed given twice, or other classes.
+    """
     runs = {(score.fold, score.seed): score.metrics for score in scores}
     if len(runs) < len(scores):
         twice = next(
@@ -92,7 +96,7 @@ def summarise(scores: Sequence[Score]) -> Summary:
         by_fold=by_fold,
         mean_of_folds=_spread([_means(row) for row in by_fold.values()]),
         over_seeds=_spread(means),
-        pooled={seed: merged([runs[fold, seed] for fold in folds]) for seed in complete},
+        pooled={seed: merged([runs[fold, seed] for fold in folds]) for seed in complete if disjoint},
     )
 
 

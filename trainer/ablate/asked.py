@@ -11,6 +11,7 @@ from pipeline.errors import ConfigError
 from trainer.ablate.spec import Row, Spec, spec_of, taken
 
 MOST_SEEDS = 1000
+_MOST_CLIPS = 10**9
 
 V = TypeVar("V")
 
@@ -30,6 +31,7 @@ class Asked:
     """Rows x folds x seeds of a table.
 
     dataset, all_folds: of the cache. preset: that the rows start from. settings: the user's, of all rows.
+    num_shared_clips: test clips of several of `folds`.
     """
 
     spec: Spec
@@ -39,9 +41,11 @@ class Asked:
     all_folds: tuple[str, ...]
     folds: tuple[str, ...]
     seeds: tuple[int, ...]
+    num_shared_clips: int
 
     def __post_init__(self) -> None:
         require_range("--seeds", len(self.seeds), 1, MOST_SEEDS)
+        require_range("num_shared_clips", self.num_shared_clips, 0, _MOST_CLIPS)
         if (
             not self.folds
             or len(set(self.folds)) < len(self.folds)
@@ -74,19 +78,22 @@ class Asked:
             "all_folds": list(self.all_folds),
             "folds": list(self.folds),
             "seeds": list(self.seeds),
+            "num_shared_clips": self.num_shared_clips,
         }
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Asked":
         """Read `to_dict`'s values. Raises ConfigError for any others."""
+        folds = _all_of(values, "folds", str)
         return cls(
             spec=spec_of(taken(values, "spec", dict, "")),
             dataset=taken(values, "dataset", str, ""),
             preset=taken(values, "preset", str, ""),
             settings=_all_of(values, "settings", str),
             all_folds=_all_of(values, "all_folds", str),
-            folds=_all_of(values, "folds", str),
+            folds=folds,
             seeds=_all_of(values, "seeds", int),
+            num_shared_clips=taken(values, "num_shared_clips", int, "") if len(folds) > 1 else 0,
         )
 
 

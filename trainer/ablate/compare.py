@@ -1,5 +1,6 @@
 """Outcomes -> each row beside the paper's: over all runs, fold by fold, and what went wrong."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -10,16 +11,22 @@ from pipeline.errors import counted
 from trainer.ablate.asked import Asked
 from trainer.ablate.outcome import Outcome
 from trainer.ablate.spec import Row
+from trainer.pages.banners import counted_banners
 from trainer.spread import Score, Spread, Summary, summarise
 
 
 @dataclass(frozen=True, kw_only=True)
 class RowResult:
-    """A row's outcomes. num_wanted: runs that were asked for."""
+    """A row's outcomes. asked: of all rows."""
 
     row: Row
     outcomes: tuple[Outcome, ...]
-    num_wanted: int
+    asked: Asked
+
+    @property
+    def num_wanted(self) -> int:
+        """Runs that were asked for."""
+        return len(self.asked.folds) * len(self.asked.seeds)
 
     def having(self, state: str) -> tuple[Outcome, ...]:
         """The outcomes of that state."""
@@ -29,7 +36,27 @@ class RowResult:
     def summary(self) -> Summary | None:
         """The finished runs, by fold and seed; None without any."""
         scores = [Score(fold=o.fold, seed=o.seed, metrics=o.metrics()) for o in self.having("finished")]
-        return summarise(scores) if scores else None
+        return summarise(scores, disjoint=not self.asked.num_shared_clips) if scores else None
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every fold that was asked for has a finished run."""
+        return self.summary is not None and len(self.summary.by_fold) == len(self.asked.folds)
+
+    @property
+    def gaps(self) -> tuple[str, ...]:
+        """The folds of which runs are lacking, and how many seeds they have."""
+        there, wanted = Counter(outcome.fold for outcome in self.having("finished")), len(self.asked.seeds)
+        return tuple(
+            f"fold {fold} has {there[fold]} of {counted(wanted, 'seed')}"
+            for fold in self.asked.folds
+            if there[fold] < wanted
+        )
+
+    @property
+    def selections(self) -> tuple[str, ...]:
+        """The rules that chose the checkpoints."""
+        return tuple(dict.fromkeys(outcome.selection for outcome in self.having("finished")))
 
     @property
     def over_runs(self) -> Mapping[str, Spread]:
@@ -77,7 +104,7 @@ class GridResult:
                 outcomes=tuple(
                     sorted((o for o in outcomes if o.row == row.name), key=lambda o: order[o.fold, o.seed])
                 ),
-                num_wanted=len(order),
+                asked=asked,
             )
             for row in asked.spec.rows
         ]
@@ -105,13 +132,13 @@ class GridResult:
         unfinished = (
             f"UNFINISHED: {there} of {wanted} runs have an outcome; the same ablate command does the others"
         )
-        warned = dict.fromkeys(banner for outcome in self.outcomes for banner in outcome.banners)
+        warned = counted_banners([outcome.banners for outcome in self.finished])
         return (*warned, *([unfinished] if there < wanted else []))
 
     @property
     def selections(self) -> tuple[str, ...]:
         """The rules that chose the checkpoints."""
-        return tuple(dict.fromkeys(outcome.selection for outcome in self.finished))
+        return tuple(dict.fromkeys(rule for row in self.rows for rule in row.selections))
 
     @property
     def troubles(self) -> tuple[str, ...]:
@@ -127,6 +154,13 @@ class GridResult:
             clips = dict.fromkeys(f"{o.metrics().num_clips:,} in fold {o.fold}" for o in finished)
             rules = ", ".join(self.selections)
             notes += [f"Test clips: {', '.join(clips)}. Validation, which chose the epochs: {rules}."]
+        incomplete = [row for row in self.rows if row.summary and row.gaps]
+        if len(self.asked.folds) > 1 and incomplete:
+            rows = "; ".join(f"{row.row.name}: {', '.join(row.gaps)}" for row in incomplete)
+            notes += [f"Rows that lack runs, whose means over all runs do not count all folds alike: {rows}."]
+        if self.asked.num_shared_clips:
+            num = counted(self.asked.num_shared_clips, "clip")
+            notes += [f"Folds are not pooled: {num} in several folds' test sets would count more than once."]
         if any(row.row.paper for row in self.rows):
             if spec.dataset not in ("", dataset):
                 notes += [

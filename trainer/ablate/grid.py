@@ -13,23 +13,23 @@ from pipeline.fingerprint import sha256_json
 from pipeline.store.meta import CacheMeta
 from pipeline.store.place import Where
 from pipeline.store.reader import FeatureCache
+from pipeline.types import Split
 from trainer.ablate.asked import MOST_SEEDS, Asked
 from trainer.ablate.outcome import RunTask
 from trainer.ablate.spec import Spec
-from trainer.batches import require_patch_tokens
+from trainer.batches import bytes_needed, require_patch_tokens
 from trainer.config import TrainConfig
 from trainer.folds import fold_number, fold_rows, polarity_labels, require_polarities
 
 ALL_FOLDS = "all"
-_HALF, _FLOAT = 2, 4
 
 
 @dataclass(frozen=True, kw_only=True)
 class Grid:
     """What is asked of a cache, and the rows' configs.
 
-    feature_bytes: that a run keeps in memory, all clips of the cache counted. identity: what must not
-    differ between runs of one folder.
+    feature_bytes: that a run of the heaviest row keeps in memory, all clips of the cache counted.
+    identity: what must not differ between runs of one folder.
     """
 
     asked: Asked
@@ -90,10 +90,13 @@ def plan_grid(
                 all_folds=features.meta.fold_names,
                 folds=names,
                 seeds=tuple(range(num_seeds)),
+                num_shared_clips=_num_shared_clips(features, names),
             ),
             cache=features.place.resolved(),
             configs=configs,
-            feature_bytes=_feature_bytes(features.meta),
+            feature_bytes=max(
+                bytes_needed(features.meta, config, features.meta.num_clips) for config in configs.values()
+            ),
             identity={
                 "cache": origin,
                 "table": spec.title,
@@ -134,14 +137,13 @@ def _require_trainable(features: FeatureCache, row: str, config: TrainConfig, fo
         raise ConfigError(msg) from error
 
 
+def _num_shared_clips(features: FeatureCache, folds: Sequence[str]) -> int:
+    """Clips that are test clips of several of the folds."""
+    columns = [features.meta.fold_names.index(name) for name in folds]
+    is_test_NK = features.read("membership")[:, columns] == Split.TEST
+    return int((is_test_NK.sum(axis=1) > 1).sum())
+
+
 def _needs(config: TrainConfig) -> tuple[Hashable, ...]:
     """What `_require_trainable` looks at: rows that agree in it are checked once."""
     return config.data, config.has_polarity_loss, config.model.has_patch_tokens
-
-
-def _feature_bytes(meta: CacheMeta) -> int:
-    """Bytes of the frame embeddings and the early blocks' means of all clips."""
-    frames = 2 * _HALF * meta.num_frames * meta.embed_width
-    early = next(spec for spec in meta.arrays() if spec.name == "scene/early")
-    means = _FLOAT * int(np.prod(meta.shape(early)[3:]))
-    return meta.num_clips * meta.num_views * (frames + means)

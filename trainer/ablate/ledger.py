@@ -78,7 +78,8 @@ def partial_of(run_dir: Path) -> Path:
 def settle(partial: Path, run_dir: Path, outcome: Outcome) -> Outcome:
     """Give a run its name, with its outcome in it.
 
-    Where another process has settled the same run meanwhile, that one's outcome counts.
+    Where another process has settled the same run meanwhile, that one's outcome counts, unless it failed
+    and this one did not.
     """
     partial.mkdir(exist_ok=True)
     write_json(partial / OUTCOME_FILE, outcome.to_dict())
@@ -88,6 +89,9 @@ def settle(partial: Path, run_dir: Path, outcome: Outcome) -> Outcome:
         there = read_outcome(run_dir)
         if there is None:
             raise
+        if there.state == "failed" and outcome.state != "failed":
+            forget(run_dir)
+            return settle(partial, run_dir, outcome)
         shutil.rmtree(partial, ignore_errors=True)
         return there
     return outcome

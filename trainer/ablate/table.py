@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pipeline.errors import counted
 from trainer.ablate.asked import Asked
 from trainer.ablate.compare import GridResult, RowResult
+from trainer.pages.banners import label_text
 from trainer.pages.cells import NONE, mean_text, printed, spread_text
 from trainer.pages.document import Items, Page, Section, Table, Text
 from trainer.pages.markdown import as_markdown as page_as_markdown
@@ -55,7 +56,7 @@ def main_table(result: GridResult) -> Table:
     for row in result.rows:
         over = row.over_runs
         rows.append([
-            row.row.name,
+            label_text(row.row.name, row.selections),
             *(_printed(row) if paper else []),
             spread_text(over.get("uar")), spread_text(over.get("war")), _epochs(over.get("best_epoch")),
             f"{len(row.having('finished'))}/{row.num_wanted}",
@@ -92,17 +93,19 @@ def _by_fold(result: GridResult, name: str) -> Table:
     """Each row's single folds over their seeds, and the two means of folds, which are other numbers."""
     folds = result.asked.folds
     what = _all_folds(result.asked)
+    columns = [f"mean of {what}", f"clips of {what} pooled"]
+    num_means = 1 if result.asked.num_shared_clips else 2
     rows = []
     for row in result.rows:
         summary = row.summary
         empty: SpreadRow = {}
         parts = [summary.by_fold.get(fold, empty) if summary else empty for fold in folds]
-        is_whole = summary is not None and len(summary.by_fold) == len(folds)
-        means = [summary.over_seeds, summary.over_seeds_pooled] if summary and is_whole else [empty, empty]
-        rows.append([row.row.name, *(spread_text(part.get(name)) for part in (*parts, *means))])
+        means = [summary.over_seeds, summary.over_seeds_pooled] if summary and row.is_whole else [empty] * 2
+        label = label_text(row.row.name, row.selections)
+        rows.append([label, *(spread_text(part.get(name)) for part in (*parts, *means[:num_means]))])
     return Table(
         title=f"{name.upper()} by fold, percent, mean ± standard deviation over seeds",
-        columns=["row", *(f"fold {fold}" for fold in folds), f"mean of {what}", f"clips of {what} pooled"],
+        columns=["row", *(f"fold {fold}" for fold in folds), *columns[:num_means]],
         rows=rows,
     )
 
@@ -114,7 +117,10 @@ def _all_folds(asked: Asked) -> str:
 
 
 def _recalls(result: GridResult) -> list[Table]:
-    """The recall of each class, the paper's above ours; nothing where the paper names none."""
+    """The recall of each class, the paper's above ours; nothing where the paper names none.
+
+    Ours are those of rows with a finished run of every fold.
+    """
     classes = result.asked.spec.class_names
     if not classes:
         return []
@@ -126,9 +132,10 @@ def _recalls(result: GridResult) -> list[Table]:
             cells = [printed(recalls[name]) if name in recalls else NONE for name in classes]
             rows.append([f"{row.row.name}: paper", *cells])
         summary = row.summary
-        means: SpreadRow = summary.mean_of_folds if summary else {}
+        means: SpreadRow = summary.mean_of_folds if summary and row.is_whole else {}
         ours.append(len(rows))
-        rows.append([f"{row.row.name}: ours", *(mean_text(means.get(f"recall/{name}")) for name in classes)])
+        label = label_text(f"{row.row.name}: ours", row.selections)
+        rows.append([label, *(mean_text(means.get(f"recall/{name}")) for name in classes)])
     what = "seeds" if len(result.asked.folds) == 1 else f"{_all_folds(result.asked)} and their seeds"
     title = f"Recall by class, percent, mean over {what}"
     return [Table(title=title, columns=["row", *classes], rows=rows, ours=ours)]

@@ -1,6 +1,7 @@
 """Runs -> groups of one data set and one setting, each over its folds and seeds."""
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -8,6 +9,7 @@ from typing import Any
 
 from pipeline.config import to_dict
 from trainer.config import PRESETS, TrainConfig
+from trainer.pages.banners import label_text
 from trainer.report.runs import ReportedRun
 from trainer.spread import Score, Summary, summarise
 
@@ -19,8 +21,8 @@ _FIVE_FOLD = ("dfew", "mafw")
 class Group:
     """The runs of one setting on one cache, by fold and seed.
 
-    label: what its rows are called. preset, changes: the setting, as the nearest preset and every
-    ``section.key=value`` that differs.
+    label: what its rows are called; "selected on test" is said there. preset, changes: the setting, as
+    the nearest preset and every ``section.key=value`` that differs.
     """
 
     label: str
@@ -59,10 +61,20 @@ class Group:
         return ", ".join([self.preset, *self.changes])
 
     @cached_property
+    def num_shared_clips(self) -> int:
+        """Clips that are measured in several folds."""
+        by_fold: dict[str, set[str]] = {}
+        for run in self.runs:
+            by_fold.setdefault(run.info.fold, set()).update(run.clip_ids)
+        folds_of_clip = Counter(clip_id for ids in by_fold.values() for clip_id in ids)
+        return sum(count > 1 for count in folds_of_clip.values())
+
+    @cached_property
     def summary(self) -> Summary:
         """The numbers over folds and seeds."""
         return summarise(
-            [Score(fold=run.info.fold, seed=run.info.seed, metrics=run.metrics) for run in self.runs]
+            [Score(fold=run.info.fold, seed=run.info.seed, metrics=run.metrics) for run in self.runs],
+            disjoint=not self.num_shared_clips,
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -80,6 +92,7 @@ class Group:
             "changes": list(self.changes),
             "folds": list(self.folds),
             "folds_of_data_set": self.num_folds_of_dataset,
+            "clips_of_several_folds": self.num_shared_clips,
             "summary": summary,
             "runs": [run.to_dict() for run in self.runs],
         }
@@ -141,4 +154,5 @@ def _group(label: str, runs: Sequence[ReportedRun]) -> Group:
     folds = runs[0].meta.fold_names
     order = sorted(runs, key=lambda run: (folds.index(run.info.fold), run.info.seed))
     preset, changes = nearest_preset(runs[0].config)
+    label = label_text(label, [run.info.selection for run in order])
     return Group(label=label, runs=tuple(order), preset=preset, changes=changes)

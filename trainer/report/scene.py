@@ -15,6 +15,10 @@ from trainer.rigid import Answers, Flips, RigidReport, rigid_report
 
 _SURE = 0.05
 _MOVES_SHOWN, _IDS_SHOWN = 15, 50
+_TEST = (
+    "McNemar's test holds two trained runs against each other, on these clips. What other seeds would give, "
+    "and so what the scene is worth to the method, only more pairs can tell."
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,15 +32,16 @@ class ScenePair:
 
     @property
     def verdict(self) -> str:
-        """What McNemar's test says of the scene, in a sentence."""
+        """What McNemar's test says of the two runs, in a sentence."""
         flips = self.found.overall
         counts = (
             f"{flips.gained} clips won and {flips.lost} lost of {flips.num_clips:,} "
             f"({100 * flips.net:+.2f} points of WAR; McNemar's exact test, p = {flips.p_value:.2g})"
         )
         if flips.p_value >= _SURE:
-            return f"No difference by the scene is shown: {counts}."
-        return f"The scene {'helps' if flips.net > 0 else 'harms'}: {counts}."
+            return f"No difference between these two runs is shown: {counts}."
+        more = "more" if flips.net > 0 else "fewer"
+        return f"These two runs differ, the full run is right on {more} clips: {counts}."
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -106,11 +111,12 @@ def chosen_pair(face: ReportedRun, full: ReportedRun) -> ScenePair:
 
 def scene_section(pairs: Sequence[ScenePair], sheets: Sequence[Block]) -> Section:
     """The pairs' verdicts, each by itself, and contact sheets of the first one's clips."""
-    note = f"{len(pairs)} pairs, each with a test of its own; the p values are not corrected for that."
+    several = f"{len(pairs)} pairs, each with a test of its own; the p values are not corrected for that."
     return Section(
         title="What the scene contributes",
         blocks=[
-            *([Text(text=note)] if len(pairs) > 1 else []),
+            Text(text=_TEST),
+            *([Text(text=several)] if len(pairs) > 1 else []),
             Items(items=[f"{pair.full.meta.dataset}, {pair.full.name}: {pair.verdict}" for pair in pairs]),
         ],
         parts=[
@@ -158,7 +164,7 @@ def _blocks(pair: ScenePair) -> Iterator[Block]:
         yield Items(items=pair.notes)
     kinds = [found.overall, *found.by_class, *found.by_polarity, *found.by_entropy]
     yield Table(
-        title="Clips that the scene decided",
+        title="Clips on which the two runs differ",
         columns=[
             "",
             "clips",
@@ -171,13 +177,14 @@ def _blocks(pair: ScenePair) -> Iterator[Block]:
             "alike wrong",
         ],
         rows=[_flips(flips) for flips in kinds],
-        note="Won: the face alone misleads, the scene puts it right. Lost: the other way round. p: McNemar's "
-        "exact test. Votes: entropy of the annotators' votes.",
+        note="Won: wrong in the face-only run, right in the full one. Lost: the other way round. p: "
+        f"McNemar's exact test; the {len(kinds) - 1} below the first are not corrected for their number. "
+        "Votes: entropy of the annotators' votes.",
         ours=[0],
     )
     if found.moves:
         yield Table(
-            title="Answers that the scene changed, most frequent first",
+            title="Answers that differ between the two runs, most frequent first",
             columns=["true class", "face only", "full", "clips"],
             rows=[[label, face, full, str(n)] for (label, face, full), n in found.moves[:_MOVES_SHOWN]],
             note=_rest(len(found.moves), _MOVES_SHOWN),

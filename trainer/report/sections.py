@@ -1,7 +1,6 @@
 """Groups of runs -> the page's sections: results by data set, every run by itself, where all comes from."""
 
 import platform
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from io import BytesIO
@@ -9,6 +8,8 @@ from pathlib import Path
 
 from pipeline.errors import counted
 from trainer import plots
+from trainer.metrics import INTERVAL_METHOD
+from trainer.pages.banners import counted_banners
 from trainer.pages.cells import NONE, interval_text, percent
 from trainer.pages.document import Block, Figure, Items, Section, Table, Text
 from trainer.report.groups import Group
@@ -23,13 +24,10 @@ def banners_of(said: Sequence[tuple[Path, Sequence[str]]], split: str) -> tuple[
 
     said: run directories, each with its run's warnings; one that is there twice is one run.
     """
-    num_runs = len({run_dir.resolve() for run_dir, _ in said})
-    each = dict.fromkeys((run_dir.resolve(), banner) for run_dir, banners in said for banner in banners)
-    counts = Counter(banner for _, banner in each)
-    told = [
-        banner if count == num_runs else f"{banner} ({count} of {num_runs} runs)"
-        for banner, count in counts.items()
-    ]
+    by_run: dict[Path, list[str]] = {}
+    for run_dir, banners in said:
+        by_run.setdefault(run_dir.resolve(), []).extend(banners)
+    told = list(counted_banners(list(by_run.values())))
     if split != "test":
         told.append(f"MEASURED ON THE {split.upper()} SPLIT: no held-out test clips")
     return tuple(sorted(told, key=lambda banner: not banner.startswith("RANDOM")))
@@ -118,7 +116,7 @@ def _recalls(run: ReportedRun) -> Table:
         title="Recall by class, percent",
         columns=["", "clips", "recall", "95% interval"],
         rows=rows,
-        note="Bootstrap over clips; Wilson's interval for a share of 0 or 1.",
+        note=f"95% intervals: {INTERVAL_METHOD}.",
         ours=[len(rows) - 2, len(rows) - 1],
     )
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from pipeline.errors import counted
 from trainer.metrics import Metrics
 from trainer.pages.cells import NONE, percent, printed, spread_text
 from trainer.pages.document import Block, Table, Text
@@ -29,6 +30,7 @@ def result_blocks(groups: Sequence[Group], split: str) -> list[Block]:
     whole = [group for group in groups if group.has_mean_of_folds]
     if whole:
         blocks += [_means_table(whole, full), Text(text=_MEANS)]
+        blocks += [Text(text=_not_pooled(group)) for group in whole if group.num_shared_clips]
     blocks += [Text(text=_incomplete(group)) for group in groups if _lacks_folds(group)]
     if short:
         blocks.append(_short_table(groups, short))
@@ -48,6 +50,11 @@ def _lacks_folds(group: Group) -> bool:
 def _incomplete(group: Group) -> str:
     there, needed = len(group.folds), group.num_folds_of_dataset
     return f"{group.label}: no mean of folds, {there} of {needed} are here ({', '.join(group.folds)})."
+
+
+def _not_pooled(group: Group) -> str:
+    num = counted(group.num_shared_clips, "clip")
+    return f"{group.label}: not pooled, {num} measured in several folds would count more than once."
 
 
 def _folds_table(groups: Sequence[Group], paper: Sequence[PaperRow]) -> Table:
@@ -82,10 +89,10 @@ def _means_table(groups: Sequence[Group], paper: Sequence[PaperRow]) -> Table:
         rows.append(
             _cells(group.label, f"{mean} ± over folds", summary.mean_of_folds, names, _seeds(group), clips)
         )
-        seeds = len(summary.pooled)
+        seeds = summary.over_seeds["war"].n if summary.over_seeds else 0
         if seeds > 1:
             rows.append(_cells(group.label, f"{mean} ± over seeds", summary.over_seeds, names, seeds, clips))
-        if seeds:
+        if summary.pooled:
             rows.append(
                 _cells(group.label, f"{folds} pooled", summary.over_seeds_pooled, names, seeds, clips)
             )

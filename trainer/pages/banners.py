@@ -1,0 +1,25 @@
+"""What must be known of runs beside their numbers -> lines above a page, labels of a table's rows."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+_TOLD = ("test", "train")
+
+
+def counted_banners(said: Sequence[Iterable[str]]) -> tuple[str, ...]:
+    """Each warning once, with how many of the runs it is of unless of all. said: each run's warnings."""
+    counts = Counter(banner for banners in said for banner in dict.fromkeys(banners))
+    num_runs = len(said)
+    return tuple(
+        banner if count == num_runs else f"{banner} ({count} of {num_runs} runs)"
+        for banner, count in counts.items()
+    )
+
+
+def label_text(name: str, selections: Iterable[str]) -> str:
+    """What a row is called; test or training clips that have chosen its checkpoints are told.
+
+    selections: the rules that chose them.
+    """
+    told = [rule for rule in dict.fromkeys(selections) if rule in _TOLD]
+    return f"{name} (selected on {' and '.join(told)})" if told else name
