@@ -55,7 +55,7 @@ def picture(figure):
 def test_clips_won_and_lost_are_shown_with_their_streams(made):
     won, lost = sheets(made[1])
     assert isinstance(won, Figure)
-    assert (won.title, lost.title) == ("Clips that the scene has won", "Clips that the scene has lost")
+    assert (won.title, lost.title) == ("Clips that the full run has won", "Clips that the full run has lost")
     assert won.note.startswith("2 of 2. ")
     assert "its licence may forbid passing this page on" in won.note
     assert won.image.startswith(b"\xff\xd8")
@@ -77,7 +77,7 @@ def test_a_data_set_that_is_gone_is_a_line(made, videos):
     shutil.rmtree(videos)
     (text,) = sheets(made[1])
     assert isinstance(text, Text)
-    assert text.text.startswith("No contact sheet of the clips that the scene decided: ")
+    assert text.text.startswith("No contact sheet of the clips won and lost: ")
 
 
 def test_one_video_that_is_gone_is_a_card_and_all_of_them_a_line(made, videos):

@@ -9,7 +9,7 @@ In the order of the data:
 ``tables``     groups             -> tables beside the paper's rows
 ``grids``      grids              -> sections with the tables of `ablate`
 ``scene``      face-only, full    -> what the scene contributes, clip by clip
-``sheet``      a pair             -> contact sheets of the clips that the scene decided; a bridge
+``sheet``      a pair             -> contact sheets of the clips won and lost; a bridge
 ``stages``     a measured run     -> Fig. 4: t-SNE of its features at four stages
 ``sections``   groups             -> the sections of the page
 ``report``     all of it, written by `trainer.pages`

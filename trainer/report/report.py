@@ -42,7 +42,7 @@ class Report:
     """Runs, measured and laid side by side; grids, shown as their folders tell.
 
     pairs: face-only and full runs. stages: Fig. 4 of each setting's first run, with the directory of
-    that run, and how it was made. sheets: of clips that the scene decided. files: what was written.
+    that run, and how it was made. sheets: of clips won and lost. files: what was written.
     """
 
     split: str
@@ -126,7 +126,7 @@ def report(
     folders: run directories, and folders of `ablate`, whose outcomes are of test splits.
     rigid: a face-only run and a full one, to be held against each other clip by clip; they need not be
     among `folders`. Without it every pair among the runs is that differs by the scene alone. num_shown:
-    clips that the scene won, and lost, on contact sheets of the first pair; 0 for none.
+    clips that the full run won, and lost, on contact sheets of the first pair; 0 for none.
     Raises what `read_inputs`, `Inputs.require_measured_on` and `measure` raise.
     """
     require_one_of("--split", split, ("test", "validation", "train"))

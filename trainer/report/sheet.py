@@ -1,4 +1,4 @@
-"""A pair's clips that the scene decided, as contact sheets. A bridge: it reads the videos by the pipeline."""
+"""A pair's clips won and lost, as contact sheets. A bridge: it reads the videos by the pipeline."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -45,11 +45,11 @@ def decided_sheets(pair: ScenePair, most: int, say: Callable[[str], None]) -> li
         videos = _videos(pair)
     except OusError as error:
         why = f"it is drawn from the clips where they were extracted from, and that fails: {error}"
-        return [Text(text=f"No contact sheet of the clips that the scene decided: {why}")]
+        return [Text(text=f"No contact sheet of the clips won and lost: {why}")]
     blocks: list[Block] = []
     for what, clip_ids in decided.items():
         if clip_ids:
-            say(f"drawing clips that the scene has {what}")
+            say(f"drawing clips that the full run has {what}")
             blocks.append(_sheet(pair, what, clip_ids, most, videos))
     return blocks
 
@@ -66,7 +66,7 @@ def _sheet(pair: ScenePair, what: str, clip_ids: Sequence[str], most: int, video
     chosen = [clip_ids[place] for place in sorted(order.tolist())]
     failures: list[str] = []
     cards = [_card(pair, clip_id, videos, failures) for clip_id in chosen]
-    title = f"Clips that the scene has {what}"
+    title = f"Clips that the full run has {what}"
     if len(failures) == len(cards):
         return Text(text=f"{title}: no contact sheet, none of the videos can be shown; {failures[0]}")
     drawn = ", drawn at random" if len(chosen) < len(clip_ids) else ""
