@@ -15,6 +15,7 @@ from statistics import mean, stdev
 from typing import Any
 
 from pipeline.bench.result import about_this_run
+from trainer.ablate.stored import read_grid
 from trainer.checkpoint import load_info
 from trainer.train import METRICS_FILE
 
@@ -38,15 +39,18 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
     about = about_this_run({}, {"grid": args.grid.name})
+    grid = read_grid(args.grid)
+    found: dict[str, list[dict[str, Any]]] = {}
+    for run_dir, outcome in grid.outcomes.items():
+        if outcome.state == "finished":
+            found.setdefault(outcome.row, []).append(best_epoch(run_dir))
     rows: dict[str, dict[str, Any]] = {}
-    for folder in sorted(path for path in args.grid.iterdir() if path.is_dir()):
-        found = [best_epoch(run.parent) for run in sorted(folder.glob(f"*/{METRICS_FILE}"))]
-        if len(found) > 1:
-            names = {name: [one[name] for one in found] for name in found[0]}
-            rows[folder.name] = {"runs": len(found)} | {
-                name: {"mean": mean(values), "std": stdev(values)} for name, values in names.items()
-            }
+    for row, runs in found.items():
+        values = {name: [run[name] for run in runs] for name in runs[0]}
+        spreads = {name: {"mean": mean(of), "std": stdev(of)} for name, of in values.items() if len(of) > 1}
+        rows[row] = {"runs": len(runs), **spreads}
     result = {**{name: about[name] for name in ("date", "commit", "machine", "versions")}, "rows": rows}
+    rows = {name: row for name, row in rows.items() if "loss" in row}
     args.out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     for name, row in sorted(rows.items(), key=lambda item: item[1]["loss"]["mean"]):
         shown = "  ".join(

@@ -11,6 +11,7 @@ from hypothesis import settings
 from tests.object_store import bucket, s3_endpoint
 from tests.real_runs import run_clips, undisturbed_chunks
 from tests.tiny_cache import tiny_clip
+from trainer.prompts import forget_text_towers
 
 __all__ = ["bucket", "run_clips", "s3_endpoint", "undisturbed_chunks"]
 
@@ -61,5 +62,7 @@ def one_tiny_encoder() -> Iterator[None]:
     torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("trainer.prompts.load_clip", lambda _: tiny_clip())
+        forget_text_towers()
         yield
+    forget_text_towers()
     torch.set_num_threads(threads)

@@ -28,6 +28,12 @@ def test_random_weights_follow_the_seed_alone():
     assert torch.equal(torch.get_rng_state(), before), "loading leaves the caller's generator alone"
 
 
+def test_loading_seeds_no_gpu(monkeypatch):
+    """Its generator is the training's, and what is drawn from it is not to depend on who loaded what."""
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", lambda _: pytest.fail("the GPUs were seeded"))
+    load("random")
+
+
 def test_the_model_is_frozen_float32_in_evaluation_mode():
     clip = tiny_clip()
     assert not clip.model.training

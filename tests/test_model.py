@@ -160,6 +160,19 @@ def test_bfloat16_outputs_are_close_and_float32():
     assert float(cosine.detach().min()) > 0.995
 
 
+def test_the_lstm_is_float32_in_any_precision():
+    """Under CUDA's autocast an LSTM takes float16, which needs a scaled loss, whatever type is asked for."""
+    types = []
+    rounded = model(precision="bf16")
+    rounded.early_fusion.register_forward_hook(
+        lambda _, given, out: types.append((given[0].dtype, out[0].dtype))
+    )
+    rounded.early_fusion.lstm.register_forward_hook(lambda _, given, out: types.append((out[0].dtype,)))
+    rounded.frame_encoder.register_forward_hook(lambda _, given, out: types.append((out.dtype,)))
+    rounded(batch(), text())
+    assert set(sum(types, ())) == {torch.float32}
+
+
 def test_devices_go_by_name():
     assert pick_device("cpu") == torch.device("cpu")
     with pytest.raises(ConfigError, match="--device is 'tpu'; allowed: auto, cpu, cuda"):

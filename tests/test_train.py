@@ -80,7 +80,15 @@ def test_thirty_steps_lower_every_loss_when_the_gate_is_open(path, tmp_path):
 def test_run_directory_holds_what_a_reader_expects(finished):
     result, reports = finished
     names = {file.name.split(".out.")[0] for file in result.run_dir.iterdir()}
-    assert names == {"best.safetensors", "config.toml", "run.json", "metrics.jsonl", "curves.png", "events"}
+    assert names == {
+        "best.safetensors",
+        "config.toml",
+        "run.json",
+        "training_clips.json",
+        "metrics.jsonl",
+        "curves.png",
+        "events",
+    }
     written = [json.loads(line) for line in (result.run_dir / "metrics.jsonl").read_text().splitlines()]
     assert written == [asdict(report) for report in reports]
     assert [report.epoch for report in reports] == [1, 2, 3]

@@ -99,6 +99,8 @@ class ClipData:
         order = places[torch.randperm(len(places), generator=generator)]
         num_views = self.valid_NVT.shape[1] if random_views else 1
         view_of = torch.randint(num_views, (len(places),), generator=generator)
+        home = self.face_NVTF.device  # moved once: a copy from the host would wait for the step before
+        order, view_of = order.to(home), view_of.to(home)
         for start in range(0, len(places), batch_size):
             yield self.gather(order[start : start + batch_size], view_of[start : start + batch_size])
 

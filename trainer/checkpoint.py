@@ -107,7 +107,9 @@ class RunInfo:
             clips_sha256=cache.clips_sha256(),
             training_sha256=rows.training_sha256(),
             num_tokens=meta.num_tokens if config.model.has_patch_tokens else 0,
-            hardware=device_name(device) if device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads",
+            hardware=device_name(device)
+            if device.type == "cuda"
+            else f"CPU, {torch.get_num_threads()} threads",
             packages=tuple(f"{name} {version(name)}" for name in _PACKAGES),
         )
 

@@ -70,9 +70,18 @@ def train(
             profile=profile, on_epoch=_show_epoch,
         )  # fmt: skip
     except KeyboardInterrupt:
-        say(f"stopped; {where} keeps the best epoch so far, and `cli.py evaluate {where}` measures it.")
+        say(_stopped(where))
         raise typer.Exit(EXIT_INTERRUPTED) from None
     answer(result, json_)
+
+
+def _stopped(run: Path) -> str:
+    """What a training that was interrupted leaves."""
+    from trainer.checkpoint import WEIGHTS_FILE
+
+    if (run / WEIGHTS_FILE).is_file():
+        return f"stopped; {run} keeps the best epoch so far, and `cli.py evaluate {run}` measures it."
+    return f"stopped before the end of an epoch; nothing is kept{f', {run} may go' if run.exists() else ''}."
 
 
 def _show_epoch(report: "EpochReport") -> None:

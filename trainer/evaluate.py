@@ -19,6 +19,7 @@ from trainer.checkpoint import Checkpoint, RunInfo, load_checkpoint
 from trainer.folds import fold_rows
 from trainer.metrics import Interval, Metrics, confusion_matrix
 from trainer.model import OusModel, pick_device
+from trainer.training_clips import require_unseen
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,7 +142,8 @@ def measure(run_dir: Path, split: str = "test", cache: Where | None = None, devi
     """A run's best model asked about every clip of a split of its fold; nothing is written.
 
     cache: another cache than the one it was trained on.
-    Raises CheckpointError when the run and the cache do not fit, ConfigError for an empty split.
+    Raises CheckpointError when the run and the cache do not fit, or a test clip has trained the run,
+    ConfigError for an empty split.
     """
     checkpoint = load_checkpoint(run_dir, pick_device(device))
     info, config = checkpoint.info, checkpoint.config
@@ -161,6 +163,8 @@ def measure(run_dir: Path, split: str = "test", cache: Where | None = None, devi
             )
             raise CheckpointError(msg)
         row_N = rows.of(split)
+        if split == "test" and features.meta.dataset == info.dataset:
+            require_unseen(run_dir, features, row_N)
         data = load_clips(features, row_N, config, pick_device(device))
     places = torch.arange(len(data.label_N))
     return Measured(

@@ -89,7 +89,7 @@ class OusModel(nn.Module):
         """Fuse the batch and compare it with the class features `text_CF` of length 1."""
         with _autocast(self.precision, batch.face_BTF.device):
             valid_BT = batch.valid_BT
-            face_BTF, scene_BTF = self.early_fusion(*self._scaled(batch))
+            face_BTF, scene_BTF = self._early_fused(batch)
             face_BTF = self.frame_encoder(face_BTF, valid_BT)
             encoded_BF = masked_mean(face_BTF, valid_BT)
             face_BF = self.align_face(encoded_BF)
@@ -126,6 +126,12 @@ class OusModel(nn.Module):
             self.scale_scene.fit(torch.cat(scenes))
         if self.scale_early is not None:
             self.scale_early.fit(torch.cat([b.early_BKZD for b in batches if b.early_BKZD is not None]))
+
+    def _early_fused(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """In float32: on CUDA autocast gives an LSTM float16, whatever its type, whose gradients vanish."""
+        with torch.autocast(batch.face_BTF.device.type, enabled=False):
+            fused: tuple[torch.Tensor, torch.Tensor | None] = self.early_fusion(*self._scaled(batch))
+        return fused
 
     def _scaled(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor | None]:
         face_BTF: torch.Tensor = self.scale_face(batch.face_BTF)

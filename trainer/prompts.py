@@ -22,6 +22,9 @@ from pipeline.store.meta import CacheMeta
 from trainer.config import PromptConfig
 from trainer.model import bf16_on
 
+_TOWERS_KEPT = 3
+"""As many as there are prompt lengths in the paper's tables; one of ViT-L/14 takes 340 MB in float32."""
+
 
 class TextTower(nn.Module):
     """What the prompts need of a CLIP text tower, frozen: no vocabulary, no positions after the EOT.
@@ -129,8 +132,8 @@ def load_text_tower(
 ) -> TextTower:
     """The text tower that belongs to a cache's encoder, on `device`, in the precision of `config`.
 
-    encoder_weights: a tag or path to take instead of the one that the cache names. The last tower is
-    kept, frozen as it is, for the next run of a grid that asks for the same.
+    encoder_weights: a tag or path to take instead of the one that the cache names. The last few towers
+    are kept, frozen as they are, for the next runs of a grid that ask for the same.
     Raises WeightsError when the values are not those of the model that made the cache.
     """
     weights = encoder_weights or meta.encoder_weights
@@ -139,7 +142,7 @@ def load_text_tower(
     return _tower(encoder, meta.text_sha256, meta.class_names, config.length, device, dtype)
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=_TOWERS_KEPT)
 def _tower(
     encoder: EncoderConfig,
     text_sha256: str,
@@ -157,6 +160,11 @@ def _tower(
         )
         raise WeightsError(msg)
     return TextTower(clip, class_names, num_context).to(device=device, dtype=dtype)
+
+
+def forget_text_towers() -> None:
+    """Free the towers that are kept."""
+    _tower.cache_clear()
 
 
 def _encoder_seed(meta: CacheMeta) -> int:

@@ -68,6 +68,9 @@ class Learner:
         outputs = self.model(batch, text_CF)
         mark("model")
         losses = training_loss(outputs, batch.label_B, batch.polarity_B, self.config)
+        right = (outputs.logits_BC.argmax(dim=1) == batch.label_B).sum()
+        parts = (losses.loss, losses.contrast, losses.similarity, losses.polarity, losses.is_global, right)
+        numbers = torch.stack([part.detach().float() for part in parts])
         mark("losses")
         # The tower is the first part of the graph, so its gradient is asked for after all others.
         text_CF.register_hook(lambda _: mark("model, backward"))
@@ -75,9 +78,7 @@ class Learner:
         mark("text tower, backward")
         step(self.optimizer, self.parameters, self.config.optim.clip_norm)
         mark("Adam")
-        right = (outputs.logits_BC.detach().argmax(dim=1) == batch.label_B).sum()
-        parts = (losses.loss, losses.contrast, losses.similarity, losses.polarity, losses.is_global, right)
-        return torch.stack([part.detach().float() for part in parts])
+        return numbers
 
 
 class Steps(Protocol):

@@ -29,6 +29,7 @@ from trainer.optim import Progress, warmed_up
 from trainer.profile import Profile, Stopwatch
 from trainer.prompts import ClassPrompts, load_text_tower
 from trainer.steps import NUMBERS, Learner, Steps, steps_of
+from trainer.training_clips import save_training_clips
 
 METRICS_FILE = "metrics.jsonl"
 CURVES_FILE = "curves.png"
@@ -160,7 +161,8 @@ def train(
             rows = fold_rows(features, fold, config.data, seed)
             run = _prepare(features, rows, config, seed, place, encoder_weights, watch)
             info = RunInfo.of_cache(features, rows, config, seed, place)
-        create_run_dir(run_dir, config, info)
+            create_run_dir(run_dir, config, info)
+            save_training_clips(run_dir, features, rows)
         reports, info = _epochs(run, run_dir, info, on_epoch)
     records = [asdict(report) for report in reports]
     title = f"{info.dataset}, fold {info.fold}, seed {seed}"
@@ -196,7 +198,9 @@ def _prepare(
     if config.has_polarity_loss:
         require_polarities(cache, polarity_labels(cache, config.data), used)
     model = OusModel(config, FeatureShape.of(cache.meta)).to(device)
+    watch.begin()
     tower = load_text_tower(cache.meta, config.prompts, device, encoder_weights)
+    watch.once("loading the text tower")
     prompts = ClassPrompts(config.prompts, len(cache.meta.class_names), tower.width).to(device)
     watch.begin()
     data = load_clips(cache, used, config, device)
@@ -247,6 +251,7 @@ def _epochs(
                 stop_reason=reason,
             )
             save_info(run_dir, info)
+            run.watch.once("saving the run")
             report = EpochReport(
                 epoch=epoch, steps=steps, lr=lr, train=trained, validation=validated,
                 is_best=is_best, seconds=time.perf_counter() - began,

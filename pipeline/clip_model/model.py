@@ -91,7 +91,7 @@ def load_clip(config: EncoderConfig) -> LoadedClip:
     tag = files.tag_of(config.name, config.weights)
     path = None if config.weights == RANDOM_WEIGHTS else files.find(config.name, config.weights)
     with _quiet_open_clip(), torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config.seed)
+        torch.default_generator.manual_seed(config.seed)  # the CPU's alone; torch.manual_seed seeds GPUs too
         model = open_clip.create_model(config.name, pretrained=None, precision="fp32", device="cpu")
     if path is not None:
         files.load_into(model, path, config.name)

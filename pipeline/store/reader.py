@@ -95,8 +95,8 @@ class FeatureCache:
         return np.flatnonzero((status == Status.DONE) | (status == Status.DONE_WITHOUT_FACE))
 
     def clips_sha256(self) -> str:
-        """A hash of which clips these are: ids, labels and membership, in order."""
-        columns = [self.read(name).tolist() for name in ("clip_id", "label", "membership")]
+        """A hash of which clips these are: ids, labels, polarities and membership, in order."""
+        columns = [self.read(name).tolist() for name in ("clip_id", "label", "polarity", "membership")]
         return sha256_json([list(self.meta.class_names), *columns])
 
     def status_counts(self) -> dict[str, int]:
