@@ -1,4 +1,4 @@
-"""The tables of docs/performance.md, from the JSON under benchmarks/results.
+"""The tables of docs/performance.md and docs/findings.md, from the JSON under benchmarks/results.
 
     python -m benchmarks.page
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
-PAGE = ROOT / "docs" / "performance.md"
+PAGES = tuple(ROOT / "docs" / name for name in ("performance.md", "findings.md"))
 RESULTS = ROOT / "benchmarks" / "results"
 
 
@@ -83,6 +83,25 @@ def grid_table(recorded: dict[str, Any]) -> str:
     )
 
 
+def findings_table(recorded: dict[str, Any]) -> str:
+    """Rows of a grid against each other, within seeds."""
+    rows = [
+        "| rows | WAR of the first | of the second | difference (95% over seeds) | shown |",
+        "|---|---|---|---|---|",
+    ]
+    for pair in recorded["pairs"]:
+        both = (recorded["rows"][pair[name]] for name in ("first", "second"))
+        rates = " | ".join(f"{100 * row['mean']:.1f} ± {100 * row['std']:.1f}" for row in both)
+        low, high = (100 * end for end in pair["interval"])
+        rows.append(
+            f"| {pair['first']} against {pair['second']} | {rates} | {100 * pair['mean']:+.1f} "
+            f"({low:+.1f} to {high:+.1f}) | {pair['shown']} |"
+        )
+    seeds = len(recorded["pairs"][0]["seeds"])
+    warned = "".join(f" {banner.partition(':')[0]}." for banner in recorded["banners"])
+    return "\n".join([_about(recorded, f"{seeds} seeds, {recorded['clips']} test clips") + warned, "", *rows])
+
+
 def steps_table(recorded: dict[str, Any]) -> str:
     """Plain and graphed steps on a cache of DFEW's size."""
     rows = ["| steps | ms | epoch, s | 90 epochs, min | GPU waits for Python |", "|---|---|---|---|---|"]
@@ -124,6 +143,7 @@ TABLES = {
     "epoch-cpu": epoch_table,
     "ablate-cpu": grid_table,
     "steps-h200": steps_table,
+    "findings": findings_table,
 }
 
 
@@ -133,11 +153,11 @@ def rendered(page: str) -> str:
         source = RESULTS / f"{name}.json"
         text = table(json.loads(source.read_text())) if source.is_file() else "Not recorded yet."
         marks = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end -->)", re.DOTALL)
-        assert marks.search(page), name
         page = marks.sub(lambda found, text=text: f"{found[1]}\n{text}\n\n{found[2]}", page)
     return page
 
 
 if __name__ == "__main__":
-    PAGE.write_text(rendered(PAGE.read_text()))
-    sys.stdout.write(f"{PAGE}\n")
+    for written in PAGES:
+        written.write_text(rendered(written.read_text()))
+        sys.stdout.write(f"{written}\n")

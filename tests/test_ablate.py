@@ -123,6 +123,22 @@ def test_more_seeds_are_added_and_fewer_are_shown(path, finished, tmp_path):
     assert len(run(path, out, quick_spec(DIVERGING), num_seeds=1).result.rows[0].outcomes) == 1
 
 
+def test_another_speed_is_no_other_grid(path, finished, tmp_path):
+    """Where the features lie changes no number; other labels of polarity do."""
+    heard = Heard()
+    out = shutil.copytree(finished[0].out, tmp_path / "out")
+    run(path, out, quick_spec(DIVERGING), heard, settings=["data.residence=host"])
+    assert heard.outcomes == []
+
+
+def test_other_polarities_are_another_grid(finished, tmp_path):
+    report, _ = finished
+    polarity = tiny_static()["polarity"]
+    other = tiny_cache(tmp_path / "feats.zarr", polarity=np.roll(polarity, 1))
+    with pytest.raises(ConfigError, match="clips_sha256"):
+        run(other, report.out, quick_spec(DIVERGING))
+
+
 def test_ctrl_c_keeps_what_is_finished(path, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         run(path, tmp_path, heard=Heard(stop_after=1), num_seeds=1)

@@ -1,11 +1,21 @@
-"""docs/performance.md shows what was recorded, and nothing else."""
+"""The pages under docs show what was recorded, and nothing else."""
+
+from pathlib import Path
+
+import pytest
 
 from benchmarks import page
 
 
-def test_the_page_shows_the_recorded_numbers() -> None:
-    text = page.PAGE.read_text()
+@pytest.mark.parametrize("written", page.PAGES, ids=lambda path: path.name)
+def test_a_page_shows_the_recorded_numbers(written: Path) -> None:
+    text = written.read_text()
     assert page.rendered(text) == text, "write it anew: python -m benchmarks.page"
+
+
+def test_every_table_has_its_place_on_one_page() -> None:
+    texts = "".join(written.read_text() for written in page.PAGES)
+    assert [texts.count(f"<!-- {name} -->") for name in page.TABLES] == [1] * len(page.TABLES)
 
 
 def test_a_goal_is_shown_with_its_limits() -> None:

@@ -13,6 +13,7 @@ from trainer.config import (
     ModelConfig,
     TrainConfig,
     from_toml,
+    learnt,
     preset,
     to_toml,
 )
@@ -163,3 +164,12 @@ def test_the_papers_numbers_do_not_follow_the_defaults():
 def test_which_tokens_the_tfe_sees(changes, frames, patches):
     model = ModelConfig(**changes)
     assert (model.has_frame_tokens, model.has_patch_tokens) == (frames, patches)
+
+
+def test_speed_alone_makes_no_other_setting():
+    config = TrainConfig()
+    fast = override(config, ["optim.graphed=true", "data.residence=host"])
+    assert fast != config
+    assert learnt(fast) == learnt(config)
+    for change in ("optim.lr=1e-3", "data.views=first", "model.precision=bf16", "losses.alpha=2"):
+        assert learnt(override(config, [change])) != learnt(config)

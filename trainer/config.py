@@ -7,7 +7,7 @@ among its choices.
 import json
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from pipeline.config import from_dict, require_one_of, require_range, to_dict
@@ -257,6 +257,20 @@ class TrainConfig:
     def has_polarity_token(self) -> bool:
         """Whether there is a V_pol: without its loss only on request (`model.keep_pol_token`)."""
         return self.has_polarity_loss or (self.model.polarity and self.model.keep_pol_token)
+
+
+def learnt(config: TrainConfig) -> dict[str, Any]:
+    """The settings that change what is learnt, as plain values: all but where features lie, and graphs.
+
+    Runs that agree in them are runs of one setting.
+    """
+    return to_dict(
+        replace(
+            config,
+            data=replace(config.data, residence="auto"),
+            optim=replace(config.optim, graphed=False),
+        )
+    )
 
 
 def default() -> TrainConfig:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.config import require_range, to_dict
+from pipeline.config import require_range
 from pipeline.errors import ConfigError
 from pipeline.fingerprint import sha256_json
 from pipeline.store.meta import CacheMeta
@@ -18,7 +18,7 @@ from trainer.ablate.asked import MOST_SEEDS, Asked
 from trainer.ablate.outcome import RunTask
 from trainer.ablate.spec import Spec
 from trainer.batches import bytes_needed, require_patch_tokens
-from trainer.config import TrainConfig
+from trainer.config import TrainConfig, learnt
 from trainer.folds import fold_number, fold_rows, polarity_labels, require_polarities
 
 ALL_FOLDS = "all"
@@ -100,7 +100,7 @@ def plan_grid(
             identity={
                 "cache": origin,
                 "table": spec.title,
-                "rows": {name: to_dict(config) for name, config in configs.items()},
+                "rows": {name: learnt(config) for name, config in configs.items()},
             },
         )
 

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from pipeline.config import to_dict
-from trainer.config import PRESETS, TrainConfig
+from trainer.config import PRESETS, TrainConfig, learnt
 from trainer.pages.banners import label_text
 from trainer.report.runs import ReportedRun
 from trainer.spread import Score, Summary, summarise
@@ -101,7 +100,7 @@ class Group:
 def identity(run: ReportedRun) -> tuple[Any, ...]:
     """What two runs must share to stand in one row: cache, clips, classes and setting."""
     info = run.info
-    setting = json.dumps(to_dict(run.config), sort_keys=True)
+    setting = json.dumps(learnt(run.config), sort_keys=True)
     return (
         run.meta.dataset,
         info.dataset,
@@ -138,7 +137,7 @@ def nearest_preset(config: TrainConfig) -> tuple[str, tuple[str, ...]]:
 
 def setting_changes(before: TrainConfig, after: TrainConfig) -> tuple[str, ...]:
     """Every setting of `after` that `before` has otherwise, as ``section.key=value``."""
-    old, new = _flat(to_dict(before)), _flat(to_dict(after))
+    old, new = _flat(learnt(before)), _flat(learnt(after))
     return tuple(f"{key}={value}" for key, value in new.items() if old[key] != value)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.errors import ConfigError
-from trainer.config import TrainConfig
+from trainer.config import TrainConfig, learnt
 from trainer.pages.document import Block, Items, Section, Table, Text
 from trainer.report.groups import setting_changes
 from trainer.report.runs import ReportedRun
@@ -84,9 +84,9 @@ def pairs_among(runs: Sequence[ReportedRun]) -> Iterator[ScenePair]:
     for full in runs:
         if not _can_do_without(full.config):
             continue
-        wanted = face_only(full.config)
+        wanted = learnt(face_only(full.config))
         for face in runs:
-            if face.config == wanted and _same_task(face, full) and face.info.seed == full.info.seed:
+            if learnt(face.config) == wanted and _same_task(face, full) and face.info.seed == full.info.seed:
                 yield _pair(face, full)
 
 
