@@ -200,7 +200,10 @@ def test_settings_are_told_by_the_nearest_preset_and_every_difference(tiny, tmp_
     assert second["changes"] == ["data.validation=test", *first["changes"]]
     told = " ".join(page.text)
     assert "preset smoke with data.validation=test, model.polarity=false, schedule.max_epochs=2" in told
-    assert first["runs"][0]["cache_fingerprint"] in told
+    run = first["runs"][0]
+    assert run["cache_fingerprint"] in told
+    assert f"Trained on {run['hardware']}, with {', '.join(run['packages'])}" in told
+    assert run["hardware"].startswith("CPU, ")
 
 
 def test_hostile_names_are_shown_and_never_obeyed(tmp_path):

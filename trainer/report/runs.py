@@ -86,6 +86,7 @@ class ReportedRun:
             "run_dir": str(self.run_dir),
             **asdict(self.info),
             "class_names": list(self.info.class_names),
+            "packages": list(self.info.packages),
             "banners": list(self.info.banners),
             "config": to_dict(self.config),
             "measured_on": {

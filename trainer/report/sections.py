@@ -157,6 +157,7 @@ def _origin_blocks(group: Group) -> list[Block]:
         f"Trained on cache: {info.cache_path} ({info.dataset}), fingerprint {info.cache_fingerprint}",
         f"Measured on cache: {first.place} ({meta.dataset}), fingerprint {meta.fingerprint}",
         _versions("Packages of the extraction", meta.packages),
+        *dict.fromkeys(_trained_on(run) for run in group.runs),
     ]
     rows = [
         [
@@ -169,6 +170,13 @@ def _origin_blocks(group: Group) -> list[Block]:
     columns = ["run", "fold", "seed", "selected on", "best epoch", "its loss", "clips measured",
                "cache as in training", "left out", "ended"]  # fmt: skip
     return [Items(items=facts), Table(title="Runs", columns=columns, rows=rows)]
+
+
+def _trained_on(run: ReportedRun) -> str:
+    info = run.info
+    if not info.hardware:
+        return "Trained on hardware and with packages that are not known"
+    return f"Trained on {info.hardware}, with {', '.join(info.packages)}"
 
 
 def _left_out(run: ReportedRun) -> str:
