@@ -1,7 +1,7 @@
 """A training step, from a batch to Adam: part by part, or replayed as one graph on CUDA.
 
-A step is some thousand small kernels, which Python launches more slowly than a GPU does them. A graph is
-launched once. It needs a step without a look at the data from Python, and batches of one size.
+A step is some thousand small kernels, each launched from Python. A graph is launched once. It needs a step
+without a look at the data from Python, and batches of one size.
 """
 
 from collections.abc import Callable
