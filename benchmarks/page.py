@@ -11,6 +11,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from pipeline.errors import counted
+
 ROOT = Path(__file__).parents[1]
 PAGES = tuple(ROOT / "docs" / name for name in ("performance.md", "findings.md"))
 RESULTS = ROOT / "benchmarks" / "results"
@@ -39,7 +41,8 @@ def text_table(recorded: dict[str, Any]) -> str:
         f"shared {row['shared_feature_error']:.0e} and {row['shared_gradient_error']:.0e}"
         for row in recorded["exactness"]
     ]
-    threads = f"{recorded['options']['threads']} threads"
+    options = recorded["options"]
+    threads = counted(options["threads"], "thread") + (f" ({options['note']})" if options["note"] else "")
     errors = f"Errors of features and gradient in float64: {'; '.join(exact)}."
     return "\n".join([_about(recorded, threads), "", *rows, "", errors])
 
@@ -50,7 +53,7 @@ def epoch_table(recorded: dict[str, Any]) -> str:
     alone, video = recorded["encoder_alone"], recorded["from_video"]
     return "\n".join(
         [
-            _about(recorded, f"{recorded['threads']} threads"),
+            _about(recorded, counted(recorded["threads"], "thread")),
             "",
             f"| a step of {recorded['options']['batch']} clips, M = {recorded['prompt_vectors']} | s | "
             f"times the cached step | {hours['clips']:,} clips, hours |",
