@@ -3,12 +3,13 @@ import os
 import re
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-import cli
+from tests.command_line import call
 from tests.small_clips import write_clips
 
 ROOT = Path(__file__).parents[1]
@@ -20,17 +21,7 @@ SMALL += ["--precision", "fp32", "--gpus", "0"]
 def run(monkeypatch, capsys):
     """Run the command line in this process: exit code, stdout, stderr (with lines unwrapped)."""
 
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["cli.py", *map(str, arguments)])
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as ended:
-            code = ended.code or 0
-        out = capsys.readouterr()
-        return code, out.out, out.err
-
-    return call
+    return partial(call, monkeypatch, capsys)
 
 
 @pytest.fixture(scope="module")
