@@ -206,19 +206,24 @@ def test_settings_are_told_by_the_nearest_preset_and_every_difference(tiny, tmp_
     assert run["hardware"].startswith("CPU, ")
 
 
+def require_shown_and_harmless(page, out):
+    """`HOSTILE` stands in a table as text, and nowhere as anything else."""
+    assert "script" not in page.tags
+    assert any("<script>alert(1)</script>" in cell for row in page.rows for cell in row)
+    for name in ("report.html", "report.md"):
+        text = (out / name).read_text()
+        assert "<script" not in text
+        assert "\u202e" not in text
+        assert "\n# no heading" not in text
+
+
 def test_hostile_names_are_shown_and_never_obeyed(tmp_path):
     names = (HOSTILE, "neutral", "sadness")
     cache = tiny_cache(tmp_path / "feats.zarr", tiny_meta(class_names=names, dataset=HOSTILE))
     run = tmp_path / HOSTILE.replace("/", "_")
     train(cache, run, override(smoke(), ["schedule.max_steps=1", "model.polarity=false"]), device="cpu")
     _, page, document = write([run], tmp_path / "out")
-    assert "script" not in page.tags
-    assert any("<script>alert(1)</script>" in cell for row in page.rows for cell in row)
-    for name in ("report.html", "report.md"):
-        text = (tmp_path / "out" / name).read_text()
-        assert "<script" not in text
-        assert "\u202e" not in text
-        assert "\n# no heading" not in text
+    require_shown_and_harmless(page, tmp_path / "out")
     markdown = (tmp_path / "out" / "report.md").read_text()
     tables = [line for line in markdown.splitlines() if line.startswith("| ") and "alert" in line]
     assert tables
