@@ -1,4 +1,7 @@
 import os
+import platform
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -72,6 +75,43 @@ def test_a_worker_keeps_to_its_cores():
         os.sched_setaffinity(0, before)
         use_cores(None)
         torch.set_num_threads(threads)
+
+
+_FAULTS_OF_A_THREAD = """
+import resource, threading
+import torch
+from pipeline.runner.machine import keep_memory
+
+def arrays(number):
+    for _ in range(number):
+        torch.ones(8 << 20)
+
+def work():
+    arrays(20)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    arrays(10)
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+
+torch.set_num_threads(1)
+{call}
+thread = threading.Thread(target=work)
+thread.start()
+thread.join()
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other allocators keep memory by themselves")
+@pytest.mark.parametrize("environment", [{}, {"MALLOC_TRIM_THRESHOLD_": "65536"}], ids=["plain", "dask"])
+def test_a_thread_uses_its_memory_again(environment):
+    """Later arrays of 32 MB touch hardly a new page; without the call, each touches all its 8,192."""
+
+    def new_pages(call):
+        program = [sys.executable, "-c", _FAULTS_OF_A_THREAD.format(call=call)]
+        answer = subprocess.run(program, env=os.environ | environment, capture_output=True, check=True)
+        return int(answer.stdout)
+
+    assert new_pages("keep_memory()") < 8_192
+    assert new_pages("pass") > 10 * 8_000
 
 
 def test_decoders_follow_the_cores():

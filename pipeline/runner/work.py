@@ -24,7 +24,7 @@ from pipeline.process import (
     load_tools,
     process_block,
 )
-from pipeline.runner.machine import choose_device, decoders_for, use_cores
+from pipeline.runner.machine import choose_device, decoders_for, keep_memory, use_cores
 from pipeline.store.rows import fill_row
 from pipeline.store.writer import CacheWriter
 from pipeline.types import Bytes, ClipFailed, ClipRef
@@ -130,6 +130,7 @@ class WorkerSetup:
 
     def start(self) -> "Worker":
         """Load the models and start the decoders. Raises WeightsError or ConfigError."""
+        keep_memory()
         cores = use_cores(self.cores)
         device = choose_device(self.device)
         tools = load_tools(self.config, device)

@@ -16,6 +16,7 @@ from distributed import Scheduler, SchedulerPlugin, WorkerPlugin, get_worker
 
 from pipeline.runner.cluster.connect import Cores
 from pipeline.runner.crew import StoppedError
+from pipeline.runner.machine import keep_memory
 from pipeline.runner.work import THREADS_PER_WORKER, BlockReport, BlockTask, Brief, Timed, Worker, WorkerSetup
 from pipeline.types import ClipRef
 
@@ -23,10 +24,11 @@ _SECONDS_BETWEEN_EVENTS = 1.0
 
 
 def settle(worker: Any, cores_by_name: Cores, *, is_own: bool) -> tuple[int, ...] | None:
-    """Keep this process, a worker, to its cores, and return them; None for one that keeps those it has.
+    """Prepare this process, a worker; return the cores it is kept to, None where it keeps those it has.
 
     is_own: whether the run has started the worker: then Ctrl-C is the client's affair.
     """
+    keep_memory()
     cores = cores_by_name.get(worker.name)
     if cores:
         os.sched_setaffinity(0, cores)  # threads that the worker starts from now on inherit it
