@@ -24,7 +24,23 @@ def goals_table(recorded: dict[str, Any]) -> str:
     for goal in recorded["goals"]:
         limit = f"at most {goal['below']:g}" if "below" in goal else f"{goal['at_least']:g}"
         rows.append(f"| {goal['what']} | {goal['value']:.3g} | {limit} | {goal['aim']:g} | {goal['met']} |")
-    return "\n".join([_about(recorded), "", *rows])
+    return "\n".join([_about(recorded), "", *rows, *_at_the_ceiling(recorded)])
+
+
+def _at_the_ceiling(recorded: dict[str, Any]) -> list[str]:
+    """What the script could be beaten by on that machine, where both it and the ceiling were measured."""
+    parts = recorded.get("parts", {})
+    if not {"encode", "baseline"} <= parts.keys():
+        return []
+    encode, frames = parts["encode"], recorded["config"]["frames"]
+    ceiling = encode["matmul_ceiling_gflops"] / encode["gflop_per_picture"]
+    pictures = 2 * frames["num_frames"] * frames["num_views"]
+    most = ceiling / (parts["baseline"]["baseline_clips_per_second"] * pictures)
+    return [
+        "",
+        f"An encoder at the ceiling, {encode['matmul_ceiling_gflops']:.0f} GFLOP/s in {encode['precision']}, "
+        f"with nothing beside it, would do {ceiling:.2f} pictures/s here: {most:.1f} times the baseline script.",
+    ]
 
 
 def text_table(recorded: dict[str, Any]) -> str:

@@ -33,3 +33,21 @@ def test_a_goal_is_shown_with_its_limits() -> None:
         "| speed | 1.23 | 1 | 2 | yes |",
         "| bytes | 3 | at most 200 | 100 | aim |",
     ]
+
+
+def test_the_ceiling_tells_what_the_script_could_be_beaten_by() -> None:
+    recorded = {
+        "machine": {"cpu": "CPU", "cores": 2, "gpu": ""},
+        "versions": {"torch": "2", "python": "3"},
+        "commit": "abc",
+        "date": "2026-11-21T00:00:00",
+        "goals": [],
+        "config": {"frames": {"num_frames": 8, "num_views": 1}},
+        "parts": {
+            "encode": {"matmul_ceiling_gflops": 400, "gflop_per_picture": 100, "precision": "bf16"},
+            "baseline": {"baseline_clips_per_second": 0.125},
+        },
+    }
+    assert page.goals_table(recorded).endswith(
+        "would do 4.00 pictures/s here: 2.0 times the baseline script."
+    )

@@ -73,9 +73,12 @@ class ClipData:
         flat_B = place_B * views + view_B
 
         def taken(array: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
-            rows = array.index_select(0, index.to(array.device))
-            if array.device != self.device:
-                rows = rows.pin_memory().to(self.device, non_blocking=True)
+            if array.device == self.device:
+                rows = array.index_select(0, index.to(array.device))
+            else:  # torch keeps page-locked memory for the next batch once the copy is through
+                rows = array.new_empty((len(index), *array.shape[1:]), pin_memory=True)
+                torch.index_select(array, 0, index.to(array.device), out=rows)
+                rows = rows.to(self.device, non_blocking=True)
             return rows.float() if rows.is_floating_point() else rows
 
         def seen(array_NV: torch.Tensor | None) -> torch.Tensor | None:
