@@ -39,7 +39,8 @@ def _at_the_ceiling(recorded: dict[str, Any]) -> list[str]:
     return [
         "",
         f"An encoder at the ceiling, {encode['matmul_ceiling_gflops']:.0f} GFLOP/s in {encode['precision']}, "
-        f"with nothing beside it, would do {ceiling:.2f} pictures/s here: {most:.1f} times the baseline script.",
+        f"with nothing beside it, would do {ceiling:.2f} pictures/s here: {most:.1f} times the baseline "
+        "script.",
     ]
 
 

@@ -13,8 +13,9 @@ from torch.nn import functional
 
 from pipeline.clip_model import LoadedClip, lean_visual
 from pipeline.config import require_one_of, require_range
+from pipeline.device import exact_float32, has_bf16
 from pipeline.errors import ConfigError
-from pipeline.passes import DeviceLock, FixedPasses, cpu_has_bf16
+from pipeline.passes import DeviceLock, FixedPasses
 from pipeline.types import NUM_EARLY_BLOCKS
 
 PRECISIONS = ("auto", "fp16", "bf16", "fp32")
@@ -71,7 +72,7 @@ def resolve_precision(asked: str, device: torch.device) -> str:
     if asked == "auto":
         if device.type == "cuda":
             return "fp16"
-        return "bf16" if cpu_has_bf16() else "fp32"
+        return "bf16" if has_bf16(device) else "fp32"
     if asked == "fp16" and device.type == "cpu":
         msg = "features.precision is 'fp16' on a CPU; allowed there: auto, bf16, fp32."
         raise ConfigError(msg)
@@ -163,13 +164,14 @@ class Encoder:
         x = ((batch_N3SS.float() / 255 - self._mean) / self._std).to(self._dtype)
         last = self._num_blocks - 1
         indices = [*range(NUM_EARLY_BLOCKS if early else 0), *([last] if self.num_tokens else [])]
-        out = self._visual.forward_intermediates(
-            x,
-            indices=indices or [last],
-            normalize_intermediates=False,
-            output_fmt="NLC",
-            output_extra_tokens=True,
-        )
+        with exact_float32():
+            out = self._visual.forward_intermediates(
+                x,
+                indices=indices or [last],
+                normalize_intermediates=False,
+                output_fmt="NLC",
+                output_extra_tokens=True,
+            )
         classes, patches = out["image_intermediates_prefix"], out["image_intermediates"]
         results = [out["image_features"].float()]
         if early:

@@ -92,9 +92,3 @@ class FixedPasses:
 def _padded(batch: torch.Tensor, size: int) -> torch.Tensor:
     missing = size - len(batch)
     return functional.pad(batch, (*(0, 0) * (batch.ndim - 1), 0, missing)) if missing else batch
-
-
-def cpu_has_bf16() -> bool:
-    """Whether the CPU has instructions for products in bf16."""
-    checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    return any(getattr(torch.cpu, name, bool)() for name in checks)

@@ -16,6 +16,8 @@ from trainer.prompts import forget_text_towers
 __all__ = ["bucket", "run_clips", "s3_endpoint", "undisturbed_chunks"]
 
 TEST_DATA = "OUS_TEST_DATA"
+VISIBLE = "CUDA_VISIBLE_DEVICES"
+_has_cuda, _visible = torch.cuda.is_available, os.environ.get(VISIBLE)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -33,11 +35,32 @@ def pytest_configure() -> None:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    if item.get_closest_marker("gpu") is None or torch.cuda.is_available():
+    if item.get_closest_marker("gpu") is None or _has_cuda():
         return
     if item.config.getoption("--require-gpu"):
         pytest.fail("--require-gpu was given, and torch finds no CUDA device", pytrace=False)
     pytest.skip("needs a CUDA device; --require-gpu makes this a failure")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def on_the_cpu() -> Iterator[None]:
+    """Where there is a GPU, tests not marked gpu and the processes they start do without it all the same."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.cuda, "is_available", lambda: False)
+        patch.setenv(VISIBLE, "")
+        yield
+
+
+@pytest.fixture(autouse=True)
+def on_the_gpu(request: pytest.FixtureRequest, on_the_cpu: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests marked gpu see what there is."""
+    if request.node.get_closest_marker("gpu") is None:
+        return
+    monkeypatch.setattr(torch.cuda, "is_available", _has_cuda)
+    if _visible is None:
+        monkeypatch.delenv(VISIBLE)
+    else:
+        monkeypatch.setenv(VISIBLE, _visible)
 
 
 @pytest.fixture(scope="session")

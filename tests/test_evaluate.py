@@ -3,7 +3,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 
 from pipeline.config import override
 from pipeline.errors import CacheError, CheckpointError, ConfigError
@@ -140,7 +139,8 @@ def test_a_run_selected_on_test_says_so_in_its_numbers(run, tmp_path):
 
 
 @pytest.mark.gpu
-def test_cuda_gives_the_cpus_answers(run):
-    on_cpu = evaluate(run[1].run_dir, device="cpu").metrics.confusion
-    assert np.array_equal(evaluate(run[1].run_dir, device="cuda").metrics.confusion, on_cpu)
-    assert torch.cuda.is_available()
+def test_cuda_gives_the_cpus_answers(run, tmp_path):
+    config = override(smoke(), ["model.precision=fp32", "prompts.precision=fp32"])
+    trained = train(run[0], tmp_path / "run", config, device="cpu")
+    on_cpu = evaluate(trained.run_dir, device="cpu").metrics.confusion
+    assert np.array_equal(evaluate(trained.run_dir, device="cuda").metrics.confusion, on_cpu)

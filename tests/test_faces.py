@@ -191,10 +191,9 @@ def test_a_frames_faces_depend_on_no_other_frame_to_the_bit(
 def test_auto_precision_is_bf16_where_the_device_has_it(
     has_bf16: bool, resolved: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipeline.faces.retinaface.cpu_has_bf16", lambda: has_bf16)
+    monkeypatch.setattr("pipeline.faces.retinaface.has_bf16", lambda _: has_bf16)
     assert resolve_precision("auto", CPU) == resolved
     assert resolve_precision("fp32", CPU) == "fp32"
-    assert resolve_precision("auto", torch.device("cuda")) == "bf16"
 
 
 def test_every_pass_has_the_same_number_of_frames(random_files: dict[str, Path]) -> None:

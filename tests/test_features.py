@@ -268,7 +268,7 @@ def test_bf16_lies_near_float32():
 
 @pytest.mark.parametrize(("has_bf16", "resolved"), [(True, "bf16"), (False, "fp32")])
 def test_auto_on_a_cpu_is_bf16_where_it_has_it(monkeypatch, has_bf16, resolved):
-    monkeypatch.setattr(features, "cpu_has_bf16", lambda: has_bf16)
+    monkeypatch.setattr(features, "has_bf16", lambda _: has_bf16)
     assert resolve_precision("auto", CPU) == resolved
     assert resolve_precision("bf16", CPU) == "bf16"
     assert resolve_precision("fp32", CPU) == "fp32"

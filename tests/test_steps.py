@@ -1,18 +1,21 @@
-from dataclasses import fields
+from copy import deepcopy
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
 import torch
-from torch._subclasses.fake_tensor import FakeTensorMode
+from torch._subclasses.fake_tensor import FakeTensorMode, unset_fake_temporarily
 
 from pipeline.config import override
 from pipeline.errors import ConfigError
 from pipeline.store.reader import FeatureCache
 from tests.tiny_cache import tiny_cache
+from trainer import batches
 from trainer.batches import load_clips
 from trainer.config import preset, smoke
 from trainer.losses import training_loss
 from trainer.model import FeatureShape, OusModel
+from trainer.optim import step
 from trainer.prompts import ClassPrompts, load_text_tower
 from trainer.steps import NUMBERS, GraphedSteps, Learner, PlainSteps, steps_of
 from trainer.train import train
@@ -108,23 +111,44 @@ READINGS = [
 ]
 
 
+@pytest.fixture
+def pretended_cuda(monkeypatch):
+    """Tensors without values, which may say that they lie on a GPU; operations that mix devices fail."""
+    monkeypatch.delattr(batches, "_page_locked")  # nothing is to be fetched from the host
+    with FakeTensorMode(allow_non_fake_inputs=True) as mode, torch.backends.cudnn.flags(enabled=False):
+        yield mode
+
+
+def moved(data, mode):
+    """The clips' data on the device that `--device cuda` means: without a number, unlike a tensor's own."""
+    values = {item.name: getattr(data, item.name) for item in fields(data)}
+    there = {
+        name: mode.from_tensor(value).to("cuda") for name, value in values.items() if torch.is_tensor(value)
+    }
+    return replace(data, **there, device=torch.device("cuda"))
+
+
 @pytest.mark.parametrize("changes", READINGS, ids=" ".join)
 @pytest.mark.parametrize("name", ["smoke", "paper"])
-def test_no_reading_looks_at_the_data_from_python(path, name, changes):
-    """Such a look would make a step that no graph can hold; tensors without values refuse it."""
+def test_a_step_on_cuda_mixes_no_devices_and_looks_at_no_data(path, name, changes, pretended_cuda):
+    """A look at the data from Python would make a step that no graph can hold: here there is none to see."""
     config = override(preset(name), [*SMALL, "model.precision=fp32", "prompts.length=4", *changes])
     config = override(config, ["model.tfe_blocks=2"])
-    learner, data = made(path, config)
+    with unset_fake_temporarily():
+        learner, data = made(path, config)
+        tower = deepcopy(learner.tower)
+    model, prompts, tower = (part.to("cuda") for part in (learner.model, learner.prompts, tower))
+    data = moved(data, pretended_cuda)
     (batch, *_) = data.training_batches(torch.arange(5), 5, False, torch.Generator())
-    with FakeTensorMode(allow_non_fake_inputs=True) as mode:
-        fake = {
-            item.name: None if (value := getattr(batch, item.name)) is None else mode.from_tensor(value)
-            for item in fields(batch)
-        }
-        text_CF = learner.prompts(learner.tower)
-        outputs = learner.model(type(batch)(**fake), text_CF)
-        losses = training_loss(outputs, fake["label_B"], fake["polarity_B"], config)
-    assert losses.loss.shape == ()
+    losses = training_loss(model(batch, prompts(tower)), batch.label_B, batch.polarity_B, config)
+    assert losses.loss.device == torch.device("cuda", 0)
+    learner = Learner.of(config, model, prompts, tower)
+    for parameter in learner.parameters:
+        assert parameter.device == torch.device("cuda", 0)
+        parameter.grad = torch.zeros_like(parameter)
+    step(learner.optimizer, learner.parameters, clip_norm=1.0)
+    (last, *_) = data.evaluation_batches(torch.arange(5), 5)
+    assert model.eval()(last, learner.class_features()).logits_BC.device == torch.device("cuda", 0)
 
 
 def test_graphs_without_cuda_are_refused_before_anything_is_written(path, tmp_path):

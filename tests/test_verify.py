@@ -170,7 +170,7 @@ def test_a_cache_is_computed_again_in_its_own_precisions_where_auto_means_anothe
 ):
     """Whichever this CPU has: a config says auto, the identity says what it came to."""
     for module in ("pipeline.features", "pipeline.faces.retinaface"):
-        monkeypatch.setattr(f"{module}.cpu_has_bf16", lambda: False)
+        monkeypatch.setattr(f"{module}.has_bf16", lambda _: False)
     identity = {"features": {"precision": precision}, "detector": {"precision": precision}}
     config = {"detector": {"name": "boxes", "precision": "auto"}, "features": {"precision": "auto"}}
     path = small_cache(tmp_path / "c.zarr", config=config, identity=identity)

@@ -73,11 +73,12 @@ class ClipData:
         flat_B = place_B * views + view_B
 
         def taken(array: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
-            if array.device == self.device:
-                rows = array.index_select(0, index.to(array.device))
-            else:  # torch keeps page-locked memory for the next batch once the copy is through
-                rows = array.new_empty((len(index), *array.shape[1:]), pin_memory=True)
-                torch.index_select(array, 0, index.to(array.device), out=rows)
+            index = index.to(array.device)
+            if array.device.type == self.device.type:  # whole devices differ: one may have no number
+                rows = array.index_select(0, index)
+            else:
+                rows = _page_locked(len(index), array)
+                torch.index_select(array, 0, index, out=rows)
                 rows = rows.to(self.device, non_blocking=True)
             return rows.float() if rows.is_floating_point() else rows
 
@@ -112,6 +113,11 @@ class ClipData:
         for start in range(0, len(places), batch_size):
             place_B = places[start : start + batch_size]
             yield self.gather(place_B, torch.zeros_like(place_B))
+
+
+def _page_locked(num_rows: int, like: torch.Tensor) -> torch.Tensor:
+    """Memory for rows that are to be copied to a GPU; torch keeps it for the next ones after the copy."""
+    return torch.empty((num_rows, *like.shape[1:]), dtype=like.dtype, pin_memory=True)
 
 
 def require_patch_tokens(meta: CacheMeta, config: TrainConfig) -> None:

@@ -11,6 +11,7 @@ from torch import nn
 from torch.nn import functional
 
 from pipeline.config import require_one_of
+from pipeline.device import has_bf16
 from pipeline.errors import ConfigError
 from pipeline.store.meta import CacheMeta
 from pipeline.types import EARLY_STATISTICS, NUM_EARLY_BLOCKS
@@ -128,7 +129,7 @@ class OusModel(nn.Module):
             self.scale_early.fit(torch.cat([b.early_BKZD for b in batches if b.early_BKZD is not None]))
 
     def _early_fused(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """In float32: on CUDA autocast gives an LSTM float16, whatever its type, whose gradients vanish."""
+        """In float32 (on a GPU cuDNN takes TF32): autocast gives an LSTM float16, whose gradients vanish."""
         with torch.autocast(batch.face_BTF.device.type, enabled=False):
             fused: tuple[torch.Tensor, torch.Tensor | None] = self.early_fusion(*self._scaled(batch))
         return fused
@@ -188,8 +189,8 @@ class OusModel(nn.Module):
 
 
 def bf16_on(precision: Precision, device: torch.device) -> bool:
-    """Whether a precision setting means bfloat16 on a device: `auto` does on CUDA only."""
-    return precision == "bf16" or (precision == "auto" and device.type == "cuda")
+    """Whether a precision setting means bfloat16 on a device: `auto` does on GPUs that have it."""
+    return precision == "bf16" or (precision == "auto" and device.type == "cuda" and has_bf16(device))
 
 
 def _autocast(precision: Precision, device: torch.device) -> torch.autocast:
@@ -197,14 +198,25 @@ def _autocast(precision: Precision, device: torch.device) -> torch.autocast:
 
 
 def pick_device(name: str) -> torch.device:
-    """The device of that name; `auto` is CUDA where there is one, else the CPU."""
+    """The device of that name, CUDA ones with their number; `auto` is CUDA where there is one, else the CPU.
+
+    Raises ConfigError for any other name, and for a GPU that is not there.
+    """
+    available = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    require_one_of("--device", name.partition(":")[0], ("auto", "cpu", "cuda"))
-    if name.startswith("cuda") and not torch.cuda.is_available():
+        name = "cuda" if available else "cpu"
+    kind, _, number = name.partition(":")
+    require_one_of("--device", kind, ("auto", "cpu", "cuda"))
+    if name == "cpu":
+        return torch.device(name)
+    if kind == "cuda" and not available:
         msg = f"--device is {name!r}, but this machine has no usable CUDA device; use auto or cpu."
         raise ConfigError(msg)
-    return torch.device(name)
+    if name != "cuda" and not (kind == "cuda" and number.isdecimal() and int(number) < available):
+        there = "".join(f", cuda:{index}" for index in range(available))
+        msg = f"--device is {name!r}; allowed here: auto, cpu{there}."
+        raise ConfigError(msg)
+    return torch.device("cuda", int(number or 0))
 
 
 def device_name(device: torch.device) -> str:

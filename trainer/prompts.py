@@ -40,7 +40,8 @@ class TextTower(nn.Module):
         """
         super().__init__()
         model = clip.model
-        tokens_CX = clip.tokenize([name.replace("_", " ") for name in class_names])
+        device = model.positional_embedding.device
+        tokens_CX = clip.tokenize([name.replace("_", " ") for name in class_names]).to(device)
         eot_C = tokens_CX.argmax(dim=1) + num_context
         num_positions = int(eot_C.max()) + 1
         available = model.positional_embedding.shape[0]

@@ -6,6 +6,7 @@ without a look at the data from Python, and batches of one size.
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
+from functools import lru_cache
 from typing import Protocol
 
 import torch
@@ -97,8 +98,14 @@ def steps_of(learner: Learner, device: torch.device) -> Steps:
             f"optim.graphed is true, but the run is on '{device}'; graphs need CUDA: set optim.graphed=false."
         )
         raise ConfigError(msg)
-    stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+    stream = _stream(device)
     return GraphedSteps(learner, lambda take: _captured(take, stream), stream)
+
+
+@lru_cache
+def _stream(device: torch.device) -> torch.cuda.Stream:
+    """One for all runs of a process: cuBLAS keeps memory for every stream it has met."""
+    return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
 
 
 class PlainSteps:

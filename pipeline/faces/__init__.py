@@ -31,13 +31,14 @@ def load_detector(
 ) -> FaceDetector:
     """The detector that the config names, on the device (Haar works on the CPU, whatever the device).
 
-    device_lock: held while a batch is on the device, for threads that share it; None for its own.
+    device_lock: held while a batch is on the device, for threads that share it; None for its own. Haar's
+    cascade leaves a GPU to the other threads.
 
     Missing weights are downloaded where they have an address. Raises WeightsError when they cannot
     be had, are not the published ones, or when retinaface-pytorch is missing.
     """
     if config.name == "haar":
-        return HaarDetector(config, device_lock)
+        return HaarDetector(config, device_lock if device.type == "cpu" else None)
     if config.name in GIVEN:
         return GivenOnly(config.name)
     return load_retinaface(config, device, device_lock)

@@ -5,8 +5,7 @@ P anchors; N candidates of a frame; R = 16 numbers of a candidate; K faces on a 
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -18,10 +17,11 @@ from torch.nn import functional
 from torchvision.ops import nms
 
 from pipeline import weights
+from pipeline.device import exact_float32, has_bf16
 from pipeline.errors import WeightsError
 from pipeline.faces.detector import DetectorConfig, faces_in_picture
 from pipeline.faces.folding import without_batch_norm
-from pipeline.passes import DeviceLock, FixedPasses, cpu_has_bf16
+from pipeline.passes import DeviceLock, FixedPasses
 from pipeline.types import Faces, Floats
 
 ANCHOR_SIDES_PX = ((16, 32), (64, 128), (256, 512))
@@ -70,7 +70,7 @@ def untrained_retinaface(
 ) -> "RetinaFaceDetector":
     """The RetinaFace that the config names with random weights, for measuring time: it finds no face."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+        torch.default_generator.manual_seed(0)
         network = _builders()[config.name]()
     for name, value in network.named_parameters():
         if name.startswith("ClassHead") and name.endswith("bias"):
@@ -172,7 +172,7 @@ class RetinaFaceDetector:
 
     def _output(self, pictures_B3hw: torch.Tensor, height: int, width: int) -> "_Output":
         """What the network says of a batch, with its anchors in pixels of frames of that size."""
-        with _exact_float32():
+        with exact_float32():
             loc_BP4, logit_BP2, landmark_BP10 = self._network(self._prepared(pictures_B3hw))
         return _Output(
             loc_BP4=loc_BP4,
@@ -215,8 +215,7 @@ def resolve_precision(asked: str, device: torch.device) -> str:
     """The precision that `asked` means on this device: fp32 or bf16."""
     if asked != "auto":
         return asked
-    fast = device.type == "cuda" or cpu_has_bf16()
-    return "bf16" if fast else "fp32"
+    return "bf16" if has_bf16(device) else "fp32"
 
 
 def shrunk(rgb_B3HW: torch.Tensor, long_side: int) -> torch.Tensor:
@@ -270,19 +269,6 @@ def decode_landmarks(landmark_N10: torch.Tensor, prior_N4: torch.Tensor) -> torc
     """Landmarks [N, 5, 2] as shares of the picture, from the network's offsets to its anchors."""
     offset_N52 = landmark_N10.view(-1, 5, 2)
     return prior_N4[:, None, :2] + offset_N52 * VARIANCES[0] * prior_N4[:, None, 2:]
-
-
-@contextmanager
-def _exact_float32() -> Iterator[None]:
-    """Convolutions in full float32 on a GPU too, where torch takes TF32 unless told otherwise."""
-    cudnn = torch.backends.cudnn
-    with cudnn.flags(
-        enabled=cudnn.enabled,
-        benchmark=cudnn.benchmark,
-        deterministic=cudnn.deterministic,
-        allow_tf32=False,
-    ):
-        yield
 
 
 def _builders() -> Mapping[str, Callable[[], nn.Module]]:

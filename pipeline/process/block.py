@@ -16,6 +16,7 @@ from pipeline import faces as face_step
 from pipeline import frames as frame_step
 from pipeline import streams as stream_step
 from pipeline import tracks as track_step
+from pipeline.device import is_device_fault
 from pipeline.errors import ClipError, first_line
 from pipeline.features import Encoded
 from pipeline.process.tools import CropTools, ExtractConfig, Tools
@@ -225,9 +226,11 @@ def _step(stage: str) -> Iterator[None]:
     """Turn whatever a step raises into a ClipError that names it; what is the machine's fault passes."""
     try:
         yield
-    except (ClipError, MemoryError, torch.AcceleratorError, torch.OutOfMemoryError):
+    except (ClipError, MemoryError, torch.OutOfMemoryError):
         raise
-    except Exception as error:  # noqa: BLE001 - the boundary of a clip: anything wrong ends this clip alone
+    except Exception as error:
+        if is_device_fault(error):
+            raise
         if _NO_HOST_MEMORY in str(error):
             raise MemoryError(first_line(error)) from error
         raise ClipError(stage, f"unexpected {type(error).__name__}: {first_line(error)}") from error

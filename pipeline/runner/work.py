@@ -10,6 +10,7 @@ from typing import Any, Self
 
 import torch
 
+from pipeline.device import device_fault, is_device_fault
 from pipeline.errors import CacheError, OusError, counted, first_line
 from pipeline.fingerprint import differences, sha256_json
 from pipeline.process import (
@@ -212,15 +213,13 @@ class Worker:
             msg = (
                 f"Out of memory at a block of {counted(len(task.clips), 'clip')}, first "
                 f"'{task.clips[0].clip_id}' ({first_line(error)[:200]}); finished blocks are safe. Use fewer "
-                "--workers or --decoders, or a smaller batch: --set features.batch_pictures=8."
+                "--workers, --decoders or --frames, or smaller batches: --set features.batch_pictures=8."
             )
             raise OusError(msg) from error
-        except torch.AcceleratorError as error:
-            msg = (
-                f"The GPU reports an error ({first_line(error)[:200]}); finished blocks are safe. Run again; "
-                "if it comes back, leave that GPU out by CUDA_VISIBLE_DEVICES."
-            )
-            raise OusError(msg) from error
+        except RuntimeError as error:
+            if not is_device_fault(error):
+                raise
+            raise device_fault(error, "finished blocks are safe") from error
 
     def _refuse_other(self, task: BlockTask) -> None:
         if task.fingerprint != (mine := self._brief).fingerprint:

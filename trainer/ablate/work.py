@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from pipeline.device import device_fault, is_device_fault
 from pipeline.errors import OusError, first_line
 from pipeline.runner.crew import StoppedError
 from trainer.ablate.ledger import partial_of, read_outcome, settle
@@ -30,6 +31,8 @@ def do_run(task: RunTask, check: Callable[[], None]) -> Outcome:
             return there
         partial = partial_of(task.run_dir)
         outcome = _attempt(task, partial, check)
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()  # other workers share the GPU
         seconds = time.perf_counter() - began
         return settle(partial, task.run_dir, replace(outcome, seconds=seconds))
     except OSError as error:
@@ -50,11 +53,10 @@ def _attempt(task: RunTask, partial: Path, check: Callable[[], None]) -> Outcome
         raise
     except TrainingError as error:
         return Outcome.of(task, state="diverged", reason=str(error))
-    except Exception as error:  # noqa: BLE001 - the run's boundary: one that fails must not end the others
+    except Exception as error:
+        if is_device_fault(error):  # every later run of this process would fail
+            raise device_fault(error, "finished runs are safe") from error
         return failure(task, error)
-    finally:
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()  # other workers share the GPU
 
 
 def _measured(task: RunTask, partial: Path, check: Callable[[], None]) -> Outcome:

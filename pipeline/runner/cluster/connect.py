@@ -149,14 +149,21 @@ def _started_by_dask_cuda(gpus: list[str], where: str) -> Connection:
     from dask_cuda import LocalCUDACluster
 
     _configure()
-    cluster = LocalCUDACluster(
-        CUDA_VISIBLE_DEVICES=gpus,
-        threads_per_worker=THREADS_PER_WORKER,
-        memory_limit=0,
-        device_memory_limit=0,
-        host=_HERE,
-        dashboard_address=f"{_HERE}:0",
-    )
+    try:
+        cluster = LocalCUDACluster(
+            CUDA_VISIBLE_DEVICES=gpus,
+            threads_per_worker=THREADS_PER_WORKER,
+            memory_limit=0,
+            device_memory_limit=0,
+            host=_HERE,
+            dashboard_address=f"{_HERE}:0",
+        )
+    except Exception as error:
+        msg = (
+            f"dask-cuda could not start its workers on {', '.join(gpus)} ({first_line(error)}). Name GPUs in "
+            "CUDA_VISIBLE_DEVICES by number or full UUID, or do without: `pip uninstall dask-cuda`."
+        )
+        raise OusError(msg) from error
     return Connection(client=Client(cluster, set_as_default=False), where=where, own=cluster)
 
 

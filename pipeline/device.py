@@ -1,0 +1,55 @@
+"""What a device can do, and which errors are the device's own."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from pipeline.errors import OusError, first_line
+
+_AMPERE = (8, 0)
+_WORDS_OF_DEVICE_FAULTS = ("CUDA error", "cuDNN error", "CUDNN_STATUS", "CUBLAS_STATUS")
+
+
+def has_bf16(device: torch.device) -> bool:
+    """Whether the device has instructions for products in bf16; GPUs older than Ampere only imitate them."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= _AMPERE
+    checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return any(getattr(torch.cpu, name, bool)() for name in checks)
+
+
+@contextmanager
+def exact_float32() -> Iterator[None]:
+    """Convolutions in full float32 on a GPU too, where torch takes TF32 unless told otherwise.
+
+    The setting is the process's: hold the device's lock.
+    """
+    cudnn = torch.backends.cudnn
+    with cudnn.flags(
+        enabled=cudnn.enabled,
+        benchmark=cudnn.benchmark,
+        deterministic=cudnn.deterministic,
+        allow_tf32=False,
+    ):
+        yield
+
+
+def is_device_fault(error: BaseException) -> bool:
+    """Whether an error is the GPU's or its libraries', whatever was computed.
+
+    CUDA's own are AcceleratorError; those of cuDNN and cuBLAS are known by their words alone.
+    """
+    if isinstance(error, torch.OutOfMemoryError):
+        return False
+    if isinstance(error, torch.AcceleratorError):
+        return True
+    return isinstance(error, RuntimeError) and any(word in str(error) for word in _WORDS_OF_DEVICE_FAULTS)
+
+
+def device_fault(error: BaseException, what_is_safe: str) -> OusError:
+    """What to tell the user of such an error; the process is of no more use to the GPU."""
+    return OusError(
+        f"The GPU reports an error ({first_line(error)[:200]}); {what_is_safe}. Run again; if it comes back, "
+        "leave that GPU out by CUDA_VISIBLE_DEVICES."
+    )
