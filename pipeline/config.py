@@ -1,6 +1,7 @@
 """Frozen dataclass configs: to plain values, back again, and changed from ``section.key=value``."""
 
 import dataclasses
+import difflib
 import typing
 from collections.abc import Mapping, Sequence
 from types import NoneType, UnionType
@@ -9,6 +10,9 @@ from typing import Any, TypeVar
 from pipeline.errors import ConfigError
 
 C = TypeVar("C")
+
+_CLOSE = 0.7
+"""How alike a name must be to a setting's, from 0 to 1, to be taken for a slip of it."""
 
 
 def require_one_of(name: str, value: object, allowed: Sequence[object]) -> None:
@@ -87,8 +91,21 @@ def _names(kind: Any) -> list[str]:
 def _refuse_unknown(kind: Any, values: Mapping[str, Any], where: str) -> None:
     for key in values:
         if key not in _names(kind):
-            msg = f"Unknown setting '{where}{key}'; there are: {', '.join(where + n for n in _names(kind))}."
+            whole = {name.rpartition(".")[2]: name for name in _all_names(kind, where)}
+            near = difflib.get_close_matches(key, whole, n=1, cutoff=_CLOSE)
+            meant = f" (is it {whole[near[0]]}?)" if near else ""
+            there = ", ".join(where + name for name in _names(kind))
+            msg = f"Unknown setting '{where}{key}'{meant}; there are: {there}."
             raise ConfigError(msg)
+
+
+def _all_names(kind: Any, where: str) -> list[str]:
+    """The settings of a section, and those of its sections, by their whole names."""
+    names = []
+    for name, hint in typing.get_type_hints(kind).items():
+        nested = _all_names(hint, f"{where}{name}.") if dataclasses.is_dataclass(hint) else [where + name]
+        names += nested
+    return names
 
 
 def _typed(hint: Any, value: Any, where: str) -> Any:

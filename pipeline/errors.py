@@ -5,7 +5,12 @@ A message says what, the value, what is allowed, and what to do.
 
 
 def first_line(error: BaseException) -> str:
-    """What an error of another library says, in one line; its class where it says nothing."""
+    """What an error of another library says, in one line; its class where it says nothing.
+
+    Of the system's errors the reason alone: our own messages name the file.
+    """
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 

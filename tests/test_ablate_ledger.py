@@ -1,9 +1,10 @@
 import json
+from pathlib import Path
 
 import pytest
 
 from pipeline.errors import ConfigError, OusError
-from trainer.ablate.ledger import GRID_FILE, forget, hold, partial_of, read_outcome, settle
+from trainer.ablate.ledger import GRID_FILE, OUTCOME_FILE, forget, hold, partial_of, read_outcome, settle
 from trainer.ablate.outcome import Outcome
 
 IDENTITY = {"cache": {"fingerprint": "f", "num_done": 48}, "rows": {"full": {"optim": {"lr": 0.1}}}}
@@ -109,10 +110,31 @@ def test_a_folder_that_is_held_is_refused_until_it_is_free(tmp_path):
     enter(tmp_path)
 
 
+def ran(out):
+    """A run of the folder has its outcome."""
+    (out / "row" / "fold1-seed0").mkdir(parents=True)
+    (out / "row" / "fold1-seed0" / OUTCOME_FILE).touch()
+
+
+def test_a_folder_without_an_outcome_takes_another_grid(tmp_path):
+    enter(tmp_path)
+    other = {**IDENTITY, "cache": {"fingerprint": "g"}}
+    enter(tmp_path, other)
+    assert json.loads((tmp_path / GRID_FILE).read_text())["cache"] == {"fingerprint": "g"}
+    with pytest.raises(ConfigError, match="another grid"):
+        enter(tmp_path, {"not": "ours"})
+
+
+def test_a_folder_that_cannot_be_made_is_named():
+    with pytest.raises(ConfigError, match=r"^--out '/proc/grid' cannot be made: .*; give a folder"):
+        enter(Path("/proc/grid"))
+
+
 def test_another_grid_is_refused_with_its_differences(tmp_path):
     enter(tmp_path)
+    ran(tmp_path)
     other = {**IDENTITY, "cache": {"fingerprint": "g", "num_done": 40}}
-    told = r'holds another grid \(.there.\): cache.fingerprint: "g" here, "f" there; cache.num_done: 40 here'
+    told = r'what was run: cache.fingerprint: "g" here, "f" there; cache.num_done: 40 here'
     with pytest.raises(ConfigError, match=told):
         enter(tmp_path, other)
     many = {**IDENTITY, "rows": {f"row {n}": {"optim": {"lr": n}} for n in range(9)}}

@@ -1,5 +1,6 @@
 import json
 from dataclasses import asdict, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -168,10 +169,23 @@ def test_every_reading_trains(path, tmp_path, changes):
 
 def test_a_loss_that_is_no_number_ends_the_run_in_one_line(path, tmp_path):
     config = override(smoke(), ["optim.lr=1e-3", "optim.clip_norm=0", "losses.logit_scale=1e39"])
-    with pytest.raises(
-        TrainingError, match=r"The loss at step 1 \(epoch 1\) is (nan|inf) \(learning rate .*Lower optim.lr"
-    ):
+    told = (
+        r"The loss at step 1 \(epoch 1\) is (nan|inf) \(learning rate 1.0e-04\). "
+        r"Lower optim.lr, or set optim.clip_norm=1.$"
+    )
+    with pytest.raises(TrainingError, match=told):
         train(path, tmp_path / "run", config, device="cpu")
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32])
+def test_a_seed_that_numpy_would_not_take_is_refused(path, tmp_path, seed):
+    with pytest.raises(ConfigError, match=f"^--seed is {seed}; allowed: 0 to 4294967295"):
+        train(path, tmp_path / "run", SHORT, seed=seed, device="cpu")
+
+
+def test_a_place_where_nobody_may_write_is_named(path):
+    with pytest.raises(ConfigError, match=r"^--run '/proc/run' cannot be made: .*; give a place where"):
+        train(path, Path("/proc/run"), SHORT, device="cpu")
 
 
 def test_unknown_polarity_is_refused_before_anything_is_written(tmp_path):

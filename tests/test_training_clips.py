@@ -75,5 +75,5 @@ def test_a_run_that_cannot_tell_its_clips_is_not_measured(run, tmp_path, text):
         (copy / "training_clips.json").unlink()
     else:
         (copy / "training_clips.json").write_text(text)
-    with pytest.raises(CheckpointError, match=r"training_clips.json', .* cannot be read: .*Train again\."):
+    with pytest.raises(CheckpointError, match=r"training_clips.json.*Train again\."):
         evaluate(copy, device="cpu")

@@ -169,7 +169,11 @@ class Checkpoint:
 def create_run_dir(run_dir: Path, config: TrainConfig, info: RunInfo) -> None:
     """Make the directory with its config and origin. Raises ConfigError unless it is new or empty."""
     require_new(run_dir)
-    run_dir.mkdir(parents=True, exist_ok=True)
+    try:
+        run_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        msg = f"--run '{run_dir}' cannot be made: {first_line(error)}; give a place where you may write."
+        raise ConfigError(msg) from error
     (run_dir / CONFIG_FILE).write_text(to_toml(config), encoding="utf-8")
     save_info(run_dir, info)
 
@@ -177,7 +181,9 @@ def create_run_dir(run_dir: Path, config: TrainConfig, info: RunInfo) -> None:
 def require_new(run_dir: Path) -> None:
     """Raise ConfigError when something already stands at `run_dir`, unless an empty directory."""
     if run_dir.exists() and not (run_dir.is_dir() and not any(run_dir.iterdir())):
-        msg = f"--run '{run_dir}' exists already; give another name, or remove it."
+        is_run, has_model = ((run_dir / name).exists() for name in (CONFIG_FILE, WEIGHTS_FILE))
+        what = " (a run that keeps no model)" if is_run and not has_model else ""
+        msg = f"--run '{run_dir}' exists already{what}; give another name, or remove it."
         raise ConfigError(msg)
 
 
@@ -213,7 +219,10 @@ def load_checkpoint(run_dir: Path, device: torch.device) -> Checkpoint:
     config, info = load_config(run_dir), load_info(run_dir)
     path = run_dir / WEIGHTS_FILE
     if not path.is_file():
-        msg = f"'{run_dir}' has no {WEIGHTS_FILE}; its training has not finished an epoch yet. Train again."
+        msg = (
+            f"'{run_dir}' has no {WEIGHTS_FILE}; its training diverged, was stopped or is still in its first "
+            "epoch. Train it anew."
+        )
         raise CheckpointError(msg)
     try:
         with safe_open(path, framework="pt") as file:

@@ -123,11 +123,11 @@ def report(
         tuple[Path, Path] | None,
         typer.Option(
             metavar="FACE_RUN FULL_RUN",
-            help="What the scene contributes, clip by clip [each pair that differs by the scene alone].",
+            help="What the scene contributes, clip by clip [each pair of which one sees it].",
         ),
     ] = None,
     clips: Annotated[
-        int, typer.Option(help="Clips shown of those that the scene won, and lost; 0 for none.")
+        int, typer.Option(help="Clips shown of each kind: set right by the scene, misled by it; 0 for none.")
     ] = 6,
     out: Annotated[Path, typer.Option(help="Folder for the page, as HTML, Markdown, JSON.")] = Path("report"),
     split: Annotated[str, typer.Option(help="test, validation, train.")] = "test",
@@ -171,9 +171,12 @@ def ablate(
     from pipeline.store.place import Place
     from trainer import ablate as grids
 
-    if table is not None and spec is None:
+    if table is not None and spec is not None:
+        msg = f"--table {table} and --spec '{spec}': leave out one of them."
+        raise ConfigError(msg)
+    if table is not None:
         asked, name = grids.table(table), f"table{table}"
-    elif spec is not None and table is None:
+    elif spec is not None:
         asked, name = grids.read_spec(spec), spec.stem
     else:
         msg = "ablate runs a table of the paper or one of your own: --table 3|4|5|6, or --spec FILE.toml."
@@ -212,7 +215,7 @@ class _GridTold:
         self._done += 1
         self._failed += outcome.state != "finished"
         say(f"[{self._done}/{self._total}] {outcome}")
-        self._advance(1, f"{self._done} of {self._total} runs, {self._failed} without a result")
+        self._advance(1, f"{self._failed} diverged or failed" * bool(self._failed))
 
     def say(self, text: str) -> None:
         """Tell a remark."""

@@ -38,7 +38,7 @@ from pipeline.types import DatasetIndex
 from trainer import plots
 from trainer.config import TrainConfig, smoke
 from trainer.evaluate import EvalResult, evaluate
-from trainer.train import EpochReport, train
+from trainer.train import EpochReport, require_seed, train
 
 CLIPS, CACHE, RUNS = "clips", "feats.zarr", "runs"
 FIGURE, SHEET, RESULT = "demo.png", "clips.png", "demo.json"
@@ -133,6 +133,7 @@ def run_demo(
     bar: given a name and a total, returns a function that advances a progress bar.
     Raises OusError when `out` holds something that no demo has made.
     """
+    require_seed(seed)
     _refuse_foreign(out)
     seconds, began = {}, time.monotonic()
 

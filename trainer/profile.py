@@ -39,7 +39,8 @@ class Profile:
         whole = sum(self.parts.values())
         waits = "; every part waits for the device here, which an ordinary step does not" * self.waits
         return [
-            f"a step took {self.step * _MS:.1f} ms (median of {self.num_steps}{waits})",
+            f"a step took {self.step * _MS:.1f} ms (median of {self.num_steps}, the first {_WARM_UP} left out"
+            f"{waits}); its parts, each by its own median:",
             *(
                 f"  {name:<22} {seconds * _MS:8.1f} ms  {seconds / whole:6.1%}"
                 for name, seconds in self.parts.items()

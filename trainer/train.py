@@ -15,13 +15,14 @@ from typing import Any
 import torch
 from torch.utils.tensorboard import SummaryWriter
 
+from pipeline.config import require_range
 from pipeline.errors import OusError
 from pipeline.store.place import Where
 from pipeline.store.reader import FeatureCache
 from trainer import plots
 from trainer.batches import ClipData, load_clips
 from trainer.checkpoint import RunInfo, create_run_dir, require_new, save_info, save_weights
-from trainer.config import TrainConfig
+from trainer.config import OptimConfig, TrainConfig
 from trainer.evaluate import score
 from trainer.folds import FoldRows, fold_rows, polarity_labels, require_polarities
 from trainer.model import FeatureShape, OusModel, pick_device
@@ -35,6 +36,7 @@ METRICS_FILE = "metrics.jsonl"
 CURVES_FILE = "curves.png"
 PROFILE_FILE = "profile.json"
 _SCALE_CLIPS = 4096
+_LARGEST_SEED = 2**32 - 1
 
 
 class TrainingError(OusError):
@@ -152,6 +154,7 @@ def train(
     tower that is not the cache's, TrainingError when the loss is no longer a number.
     """
     require_new(run_dir)
+    require_seed(seed)
     place = pick_device(device)
     cuda = [place] if place.type == "cuda" else []
     watch = Stopwatch(place) if profile else Stopwatch.off()
@@ -182,6 +185,11 @@ def train(
         residence=run.data.residence,
         profile=timed,
     )
+
+
+def require_seed(seed: int) -> None:
+    """Raise ConfigError for a seed that numpy or torch would not take."""
+    require_range("--seed", seed, 0, _LARGEST_SEED)
 
 
 def _prepare(
@@ -238,7 +246,7 @@ def _epochs(
             run.watch.begin()
             validated, text_CF = _validate(run, info.class_names)
             run.watch.once("validation")
-            _require_number(validated.loss, f"validation loss after epoch {epoch}", lr)
+            _require_number(validated.loss, f"validation loss after epoch {epoch}", lr, run.config.optim)
             is_best = progress.after_epoch(epoch, validated.loss, trained.accuracy, schedule)
             reason = progress.stop_reason(epoch, steps, schedule)
             if is_best:
@@ -268,7 +276,7 @@ def _train_epoch(run: _Run, base_lr: float, epoch: int, steps: int) -> tuple[Tra
     """One epoch, or what is left of `max_steps`: its means, the steps so far, the last rate."""
     config = run.config
     run.learner.model.train()
-    numbers, seen, lr = [], 0, base_lr
+    numbers, seen, rates = [], 0, [base_lr]
     random_views = config.data.views == "random"
     batches = run.data.training_batches(
         run.train_places, config.optim.batch_size, random_views, run.generator
@@ -276,37 +284,42 @@ def _train_epoch(run: _Run, base_lr: float, epoch: int, steps: int) -> tuple[Tra
     run.watch.begin()
     for batch in batches:
         run.watch.mark("batch")
-        lr = warmed_up(base_lr, steps, config.optim.warmup_steps)
-        numbers.append(run.take_step(batch, lr, run.watch.mark))
+        rates.append(warmed_up(base_lr, steps, config.optim.warmup_steps))
+        numbers.append(run.take_step(batch, rates[-1], run.watch.mark))
         run.watch.end_step()
         steps += 1
         seen += len(batch.label_B)
         if steps == config.schedule.max_steps:
             break
     table = torch.stack(numbers).cpu().double()
-    _require_numbers(table[:, 0], epoch, steps - len(numbers), lr)
+    _require_numbers(table[:, 0], epoch, steps - len(numbers), rates[1:], config.optim)
     loss, contrast, similarity, polarity, gated_share, _ = table.mean(dim=0).tolist()
     trained = TrainEpoch(
         loss=loss, contrast=contrast, similarity=similarity, polarity=polarity,
         gated_share=gated_share, accuracy=int(table[:, NUMBERS.index("right")].sum()) / seen,
     )  # fmt: skip
-    return trained, steps, lr
+    return trained, steps, rates[-1]
 
 
-def _require_numbers(losses: torch.Tensor, epoch: int, steps_before: int, lr: float) -> None:
+def _require_numbers(
+    losses: torch.Tensor, epoch: int, steps_before: int, rates: list[float], optim: OptimConfig
+) -> None:
     bad = (~losses.isfinite()).nonzero()
     if len(bad):
         first = int(bad[0])
-        _require_number(float(losses[first]), f"loss at step {steps_before + first + 1} (epoch {epoch})", lr)
+        what = f"loss at step {steps_before + first + 1} (epoch {epoch})"
+        _require_number(float(losses[first]), what, rates[first], optim)
 
 
-def _require_number(value: float, what: str, lr: float) -> None:
-    if not math.isfinite(value):
-        msg = (
-            f"The {what} is {value} (learning rate {lr:.1e}). Lower optim.lr, or set "
-            "optim.clip_norm=1 and optim.warmup_steps=100."
-        )
-        raise TrainingError(msg)
+def _require_number(value: float, what: str, lr: float, optim: OptimConfig) -> None:
+    if math.isfinite(value):
+        return
+    helpers = {"clip_norm=1": optim.clip_norm, "warmup_steps=100": optim.warmup_steps}
+    unset = [name for name, value in helpers.items() if not value]
+    more = " and ".join(f"optim.{name}" for name in unset)
+    advice = f"Lower optim.lr, or set {more}." if more else "Lower optim.lr."
+    msg = f"The {what} is {value} (learning rate {lr:.1e}). {advice}"
+    raise TrainingError(msg)
 
 
 def _validate(run: _Run, class_names: tuple[str, ...]) -> tuple[ValidationEpoch, torch.Tensor]:

@@ -31,6 +31,9 @@ def require_unseen(run_dir: Path, cache: FeatureCache, row_N: Ints) -> None:
             raise CheckpointError(msg)
         lists = json.loads(path.read_text(encoding="utf-8"))
         seen = {name: {(clip_id, place) for clip_id, place in clips} for name, clips in lists.items()}
+    except FileNotFoundError as error:
+        msg = f"'{run_dir}' has no {FILE}, so that nobody knows which clips trained it. Train again."
+        raise CheckpointError(msg) from error
     except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
         msg = f"'{path}', which tells the run's own clips, cannot be read: {first_line(error)}. Train again."
         raise CheckpointError(msg) from error

@@ -19,7 +19,11 @@ CacheArgument = Annotated[str, typer.Argument(help="A cache, or its HDF5 export.
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda.")]
 Settings = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Any other setting; may be repeated."),
+    typer.Option(
+        "--set",
+        metavar="SECTION.KEY=VALUE",
+        help="Any other setting; may be repeated. A wrong one lists those there are.",
+    ),
 ]
 Dataset = Annotated[str, typer.Option(help="dfew, ferv39k, mafw, manifest, folder, synthetic.")]
 Root = Annotated[

@@ -38,7 +38,11 @@ def hold(out: Path, identity: Mapping[str, Any], asked: Mapping[str, Any]) -> It
     Raises ConfigError for a folder of another grid, or of something else; OusError when it is held.
     """
     _refuse_foreign(out)
-    out.mkdir(parents=True, exist_ok=True)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        msg = f"--out '{out}' cannot be made: {first_line(error)}; give a folder where you may write."
+        raise ConfigError(msg) from error
     with (out / _LOCK).open("a") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -121,7 +125,7 @@ def _refuse_foreign(out: Path) -> None:
 
 
 def _require_same(out: Path, identity: Mapping[str, Any]) -> None:
-    """Raise ConfigError, naming the differences, for the folder of another grid."""
+    """Raise ConfigError, naming the differences, for a folder with runs of another grid."""
     path = out / GRID_FILE
     if not path.exists():
         return
@@ -132,11 +136,12 @@ def _require_same(out: Path, identity: Mapping[str, Any]) -> None:
     except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
         msg = f"'{path}' cannot be read ({first_line(error)}); give another --out, or remove the folder."
         raise ConfigError(msg) from error
-    if found:
+    has_runs = any(out.glob(f"*/*/{OUTCOME_FILE}"))
+    if found and (has_runs or there.keys() != identity.keys()):
         more = len(found) - _SHOWN_DIFFERENCES
         shown = "; ".join(found[:_SHOWN_DIFFERENCES]) + (f"; and {more} more" if more > 0 else "")
         msg = (
-            f"--out '{out}' holds another grid ('there'): {shown}. Give another --out, or remove the folder; "
-            "folds and seeds may differ."
+            f"--out '{out}' holds runs of another grid; here is what is asked, there what was run: {shown}. "
+            "Give another --out, or remove the folder; folds and seeds may differ."
         )
         raise ConfigError(msg)

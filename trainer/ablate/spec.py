@@ -13,7 +13,7 @@ from typing import Any
 
 from pipeline.config import override, require_one_of, require_range
 from pipeline.errors import ConfigError, first_line
-from trainer.config import TrainConfig, preset
+from trainer.config import PRESETS, TrainConfig, preset
 
 TABLES = (3, 4, 5, 6)
 _MOST_BYTES, _LONGEST_NAME = 1 << 20, 60
@@ -65,7 +65,7 @@ class Spec:
     rows: tuple[Row, ...]
 
     def __post_init__(self) -> None:
-        preset(self.preset)
+        require_one_of("preset", self.preset, tuple(PRESETS))
         if not self.rows:
             msg = f"The table '{self.title}' has no [[rows]]; give one or more."
             raise ConfigError(msg)
@@ -142,7 +142,7 @@ def read_spec(path: Path) -> Spec:
             raise ConfigError(msg)
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        msg = f"--spec '{path}' cannot be read: {first_line(error)}"
+        msg = f"--spec '{path}' cannot be read: {first_line(error)}; give a TOML file."
         raise ConfigError(msg) from error
     return parsed(text, str(path))
 
