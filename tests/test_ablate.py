@@ -351,6 +351,19 @@ def test_two_folds_and_their_mean_are_told_apart(tmp_path):
     assert [by_fold[run["fold"]]["war"]["mean"] for run in runs] == [run["war"] for run in runs]
 
 
+def test_a_fault_of_the_gpu_is_no_outcome_of_a_run(path, tmp_path, monkeypatch):
+    def faulty(*_args, **_more):
+        raise RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED")  # noqa: TRY003
+
+    monkeypatch.setattr("trainer.ablate.work.train", faulty)
+    (task, *_) = plan_grid(path, quick_spec(), "1", 1, None, []).tasks(tmp_path, "cpu", None)
+    with pytest.raises(
+        OusError, match=r"^The GPU reports an error \(CUDA error: CUBLAS.*finished runs are safe"
+    ):
+        do_run(task, lambda: None)
+    assert not task.run_dir.exists()
+
+
 def test_a_run_that_was_settled_is_not_repeated(path, finished, monkeypatch):
     monkeypatch.setattr("trainer.ablate.work.train", lambda *_, **__: pytest.fail("trained again"))
     grid = plan_grid(path, quick_spec(DIVERGING), "1", 2, None, [])

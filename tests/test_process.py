@@ -147,6 +147,15 @@ def test_an_unexpected_error_names_its_step_and_memory_errors_pass(index, monkey
         process_block(index.root, index.clips[-1:], small_tools())
 
 
+def test_a_fault_of_the_gpu_is_no_failure_of_a_clip(index, monkeypatch):
+    def faulty(*_args):
+        raise RuntimeError("cuDNN error: CUDNN_STATUS_NOT_INITIALIZED")  # noqa: TRY003
+
+    monkeypatch.setattr(block.track_step, "build_track", faulty)
+    with pytest.raises(RuntimeError, match="CUDNN_STATUS"):
+        process_block(index.root, index.clips[-1:], small_tools())
+
+
 def test_progress_adds_up_to_the_clips(index):
     for clips in (index.clips, [clip for clip in index.clips if "good" not in clip.clip_id]):
         steps = []

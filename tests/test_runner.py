@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from pipeline import runner
 from pipeline.errors import CacheError, DatasetError, OusError
@@ -88,6 +89,20 @@ def test_an_interrupt_in_a_block_leaves_the_finished_ones(index, undisturbed, tm
     monkeypatch.undo()
     assert extract(index, small_tools(), path, RunOptions()).processed == left
     assert chunks(path) == chunks(undisturbed)
+
+
+def test_a_fault_of_the_gpu_ends_the_run_in_one_line_and_no_clip_is_to_blame(index, tmp_path, monkeypatch):
+    path = tmp_path / "feats.zarr"
+
+    def faulty(*_args, **_more):
+        raise torch.AcceleratorError("CUDA error: an illegal memory access was encountered")  # noqa: TRY003
+
+    monkeypatch.setattr(work, "process_block", faulty)
+    with pytest.raises(
+        OusError, match=r"^The GPU reports an error \(CUDA error: an illegal .*are safe\. Run"
+    ):
+        extract(index, small_tools(), path, RunOptions())
+    assert report(path).counts["failed"] == 0
 
 
 def test_a_finished_cache_has_nothing_to_do(index, undisturbed):
