@@ -6,6 +6,7 @@ import pytest
 
 from tests.tiny_grid import diverged, outcome, quick_asked
 from trainer.ablate.compare import GridResult
+from trainer.ablate.spec import parsed
 from trainer.ablate.table import as_markdown, as_text
 
 
@@ -25,7 +26,7 @@ ONE_FOLD = result([
 
 
 def test_a_row_stands_beside_the_papers():
-    """WAR 60% and 80%: mean 70, deviation 14.14."""
+    """WAR 60% and 80%: mean 70, deviation 14.14. Ours stand first: a phone shows few columns."""
     lines = as_text(ONE_FOLD)
     assert lines[0] == (
         "Quick table; cache of tiny; fold 1; 2 seeds; preset smoke schedule.max_steps=2 "
@@ -33,10 +34,10 @@ def test_a_row_stands_beside_the_papers():
     )
     assert lines[2] == "All runs, percent, mean ± standard deviation over seeds"
     assert [cells(line) for line in lines[3:6]] == [
-        ["row", "paper UAR", "paper WAR", "paper epoch", "UAR", "WAR", "best epoch", "runs", "diverged",
+        ["row", "UAR", "WAR", "paper UAR", "paper WAR", "best epoch", "paper epoch", "runs", "diverged",
          "failed"],
-        ["L_ce", "55.12", "67.82", "10", "70.00 ± 14.14", "70.00 ± 14.14", "3.5", "2/2", "0", "0"],
-        ["L_global + TFE", "60.94", "74.10", "-", "90.00", "90.00", "2.0", "1/2", "1", "0"],
+        ["L_ce", "70.00 ± 14.14", "70.00 ± 14.14", "55.12", "67.82", "3.5", "10", "2/2", "0", "0"],
+        ["L_global + TFE", "90.00", "90.00", "60.94", "74.10", "2", "-", "1/2", "1", "0"],
     ]  # fmt: skip
     assert len(set(map(len, lines[3:6]))) == 1
 
@@ -50,6 +51,54 @@ def test_recalls_stand_below_the_papers_by_class_name():
         "L_ce: ours                90.00    50.00",
         "L_global + TFE: ours      90.00    90.00",
     ]
+
+
+def of_three_classes(row):
+    return outcome(row, "1", 0, (8, 4), class_names=("fear", "sadness", "happiness"),
+                   confusion=((1, 1, 0), (0, 3, 1), (0, 0, 5)))  # fmt: skip
+
+
+def test_every_class_of_ours_has_its_recall_also_where_the_paper_names_none():
+    lines = as_text(result([[of_three_classes("L_ce")], []], seeds=(0,)))
+    at = lines.index("Recall by class, percent, one run a row")
+    assert [cells(line) for line in lines[at + 1 : at + 4]] == [
+        ["row", "happiness", "sadness", "fear"],
+        ["L_ce: paper", "93.01", "80.45", "-"],
+        ["L_ce: ours", "100.00", "75.00", "50.00"],
+    ]
+    own = parsed('title = "Own"\n[[rows]]\nname = "a"\n', "own.toml")
+    lines = as_text(result([[of_three_classes("a")]], seeds=(0,), spec=own))
+    at = lines.index("Recall by class, percent, one run a row")
+    assert [cells(line) for line in lines[at + 1 : at + 3]] == [
+        ["row", "fear", "sadness", "happiness"],
+        ["a", "50.00", "75.00", "100.00"],
+    ]
+    nothing = as_text(result([], seeds=(0,), spec=own))
+    assert not any(line.startswith("Recall") for line in nothing)
+
+
+@pytest.mark.parametrize(
+    ("folds", "seeds", "told"),
+    [
+        (("1",), (0,), "one run a row: no spread"),
+        (("1",), (0, 1), "mean ± standard deviation over seeds"),
+        (("1", "2"), (0,), "mean ± standard deviation over folds"),
+        (("1", "2"), (0, 1), "mean ± standard deviation over folds and seeds"),
+    ],
+)
+def test_headings_tell_a_spread_only_where_there_is_one(folds, seeds, told):
+    rows = [[outcome("L_ce", fold, seed, (8, 4)) for fold in folds for seed in seeds], []]
+    lines = as_text(result(rows, folds=folds, seeds=seeds))
+    assert f"All runs, percent, {told}" in lines
+    by_fold = [line for line in lines if line.startswith("WAR by fold")]
+    over = "mean ± standard deviation over seeds" if len(seeds) > 1 else "one run a fold: no spread"
+    assert by_fold == ([f"WAR by fold, percent, {over}"] if len(folds) > 1 else [])
+    assert any("±" in line for line in lines if line.startswith("L_ce ")) == (told[0] == "m")
+
+
+def test_seeds_that_were_asked_for_and_have_not_run_are_no_spread():
+    lines = as_text(result([[outcome("L_ce", "1", 0, (8, 4))], []]))
+    assert "All runs, percent, one run a row: no spread" in lines
 
 
 def test_what_diverged_and_what_a_reader_must_know_are_told():
@@ -111,7 +160,7 @@ def test_folds_that_share_test_clips_are_not_pooled():
     rows = [[outcome("L_ce", fold, 0, (8, 4)) for fold in "12"], []]
     shared = result(rows, folds=("1", "2"), seeds=(0,), num_shared_clips=3)
     lines = as_text(shared)
-    at = lines.index("WAR by fold, percent, mean ± standard deviation over seeds")
+    at = lines.index("WAR by fold, percent, one run a fold: no spread")
     assert cells(lines[at + 1]) == ["row", "fold 1", "fold 2", "mean of all 2 folds"]
     assert cells(lines[at + 2]) == ["L_ce", "60.00", "60.00", "60.00"]
     told = "note: Folds are not pooled: 3 clips in several folds' test sets would count more than once."
@@ -144,7 +193,7 @@ def test_single_folds_their_mean_and_their_pooled_clips_are_three_numbers():
 
 def test_markdown_holds_the_same_cells():
     page = as_markdown(ONE_FOLD)
-    assert "| L_ce | 55.12 | 67.82 | 10 | 70.00 ± 14.14 | 70.00 ± 14.14 | 3.5 | 2/2 | 0 | 0 |" in page
+    assert "| L_ce | 70.00 ± 14.14 | 70.00 ± 14.14 | 55.12 | 67.82 | 3.5 | 10 | 2/2 | 0 | 0 |" in page
     assert "### What went wrong" in page
     assert "| **L_ce: ours** | 90.00 | 50.00 |" in page
     assert "- The paper's note." in page
@@ -153,4 +202,5 @@ def test_markdown_holds_the_same_cells():
 def test_nothing_finished_is_shown_as_nothing():
     rows = [[diverged("L_ce", "1", 0)], [diverged("L_global + TFE", "1", 0)]]
     lines = as_text(result(rows, seeds=(0,)))
-    assert lines[4].split() == ["L_ce", "55.12", "67.82", "10", "-", "-", "-", "0/1", "1", "0"]
+    assert lines[2] == "All runs, percent, no finished run"
+    assert lines[4].split() == ["L_ce", "-", "-", "55.12", "67.82", "-", "10", "0/1", "1", "0"]

@@ -242,6 +242,23 @@ def test_curves_that_are_not_there_are_told_and_damaged_ones_refused(tiny, tmp_p
             write([run], tmp_path / "out")
 
 
+def test_a_folder_that_cannot_be_written_is_refused_before_any_run_is_measured(tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr("trainer.evaluate.load_checkpoint", lambda *_: pytest.fail("measured"))
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match=r"--out '.*file/out' cannot be written: Not a directory; give"):
+        write([tiny / "a0"], tmp_path / "file" / "out")
+    (tmp_path / "out" / "report.md").mkdir(parents=True)
+    with pytest.raises(ConfigError, match=r"--out '.*out': 'report.md' in it is a folder; remove it"):
+        write([tiny / "a0"], tmp_path / "out")
+
+
+def test_a_spread_is_told_only_where_there_is_one(tiny, tmp_path):
+    _, page, _ = write([tiny / "a0"], tmp_path)
+    assert "Single folds, percent, one run each: no spread" in page.text
+    _, page, _ = write([tiny / "a0", tiny / "a1"], tmp_path)
+    assert "Single folds, percent, mean ± standard deviation over seeds" in page.text
+
+
 def test_wrong_inputs_are_refused(tiny, tmp_path):
     with pytest.raises(ConfigError, match="report needs a run"):
         write([], tmp_path)

@@ -9,8 +9,9 @@ from pipeline.config import override
 from pipeline.errors import ConfigError
 from tests.tiny_cache import tiny_cache, tiny_meta
 from trainer.config import TrainConfig, smoke
+from trainer.pages.document import Table
 from trainer.report import report
-from trainer.report.scene import face_only
+from trainer.report.scene import face_only, scene_section
 from trainer.train import train
 
 pytestmark = pytest.mark.usefixtures("one_tiny_encoder")
@@ -70,6 +71,11 @@ def write(run_dirs, out, **options):
     return report(run_dirs, out, lambda _: None, device="cpu", **options)
 
 
+def with_config(pair, which, settings):
+    run = getattr(pair, which)
+    return replace(pair, **{which: replace(run, config=override(run.config, settings))})
+
+
 def test_every_pair_that_differs_by_the_scene_alone_is_found(runs, tmp_path):
     names = ("face1", "full1-seed1", "full2", "face2", "full1")
     made = write([runs / name for name in names], tmp_path)
@@ -103,6 +109,9 @@ def test_counts_are_those_of_the_answers_and_of_the_json(runs, tmp_path):
     ids = np.array(pair.full.clip_ids)
     assert document["gained"] == ids[full & ~face].tolist()
     assert document["verdict"] in (tmp_path / "report.md").read_text().replace("\\", "")
+    assert (document["face_has"], document["full_has"]) == (["model.scene=false"], ["model.scene=true"])
+    assert "The face-only run has model.scene=false; the full run has model.scene=true." in text
+    assert f"{runs / 'full1'} against {runs / 'face1'}: {document['verdict']}" in made.lines()
 
 
 def test_a_chosen_pair_tells_what_else_differs(runs, tmp_path):
@@ -111,9 +120,29 @@ def test_a_chosen_pair_tells_what_else_differs(runs, tmp_path):
     assert len(made.runs) == 3
     assert "Seeds differ: 0 and 1." in pair.notes
     assert "The runs were trained or selected on different clips." in pair.notes
-    other = override(pair.face.config, ["model.tfe_blocks=1"])
-    notes = replace(pair, face=replace(pair.face, config=other), changes=("model.tfe_blocks=2",)).notes
-    assert "The runs differ in more than the scene: model.tfe_blocks=2." in notes
+    other = with_config(pair, "face", ["model.tfe_blocks=1"])
+    assert "Besides, the face-only run has model.tfe_blocks=1, and the full run has not." in other.notes
+    assert other.differences == (
+        "The face-only run has model.scene=false, model.tfe_blocks=1; "
+        "the full run has model.scene=true, model.tfe_blocks=2."
+    )
+
+
+def test_a_polarity_that_differs_with_the_scene_is_told(runs, tmp_path):
+    (pair,) = write([], tmp_path, rigid=(runs / "face1", runs / "full1")).pairs
+    together = "The polarity, which is read from the scene, differs with it"
+    assert not any(together in note for note in pair.notes)
+    both = with_config(pair, "full", ["model.polarity=true"])
+    assert any(together in note for note in both.notes)
+    assert not any(note.startswith("Besides") for note in both.notes)
+
+
+def test_votes_are_explained_only_where_a_row_is_of_them(runs, tmp_path):
+    (pair,) = write([], tmp_path, rigid=(runs / "face1", runs / "full1")).pairs
+    without = replace(pair, found=replace(pair.found, by_entropy=()))
+    for one, is_told in ((pair, True), (without, False)):
+        tables = [block for block in scene_section([one], []).parts[0].blocks if isinstance(block, Table)]
+        assert ("Votes: entropy" in tables[0].note) is is_told
 
 
 def test_the_verdict_is_that_of_the_test(runs, tmp_path):
@@ -130,7 +159,12 @@ def test_the_verdict_is_that_of_the_test(runs, tmp_path):
     assert said(5, 4).startswith("No difference between these two runs is shown: 5 clips")
 
 
-def test_pairs_that_cannot_be_held_against_each_other_are_refused(runs, tmp_path):
+def test_pairs_that_cannot_be_held_against_each_other_are_refused_before_any_run_is_measured(
+    runs, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("trainer.evaluate.load_checkpoint", lambda *_: pytest.fail("measured"))
+    with pytest.raises(ConfigError, match=r"--rigid: '.*full1' is given twice; give a run that sees"):
+        write([], tmp_path, rigid=(runs / "full1", runs / "face1" / ".." / "full1"))
     with pytest.raises(
         ConfigError, match="the first run, '.*full1', has model.scene=true; give the run that"
     ):

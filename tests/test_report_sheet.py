@@ -63,6 +63,11 @@ def test_clips_won_and_lost_are_shown_with_their_streams(made):
     assert picture(won).std() > 30
 
 
+def test_clips_that_ous_has_drawn_have_no_licence_to_mind(made, videos):
+    (videos / "synthetic.json").write_text("{}")
+    assert "licence" not in sheets(made[1])[0].note
+
+
 def test_more_clips_than_are_shown_are_drawn_from(made):
     won, _ = sheets(made[1], most=1)
     assert won.note.startswith("1 of 2, drawn at random. ")

@@ -56,14 +56,18 @@ def test_the_layout_is_the_same_each_time_and_many_clips_are_drawn_from(runs, mo
     first, second = (stages.lay_out(measured) for _ in range(2))
     assert all(np.array_equal(first.points[name], second.points[name]) for name in first.points)
     assert (len(first.label_N), first.num_clips, first.perplexity) == (10, 16, 3.0)
-    assert "10 of 16 clips, drawn at random" in first.figure("tiny", measured).note
+    assert (
+        "10 of 16 clips, drawn at random"
+        in first.figure("tiny", runs / "full", measured.checkpoint.info).note
+    )
 
 
-def test_the_page_shows_each_settings_first_run(runs, tmp_path):
+def test_the_page_shows_each_settings_first_run_by_the_name_that_the_tables_give_it(runs, tmp_path):
     report([runs / "full", runs / "face"], tmp_path, lambda _: None, device="cpu")
     text = (tmp_path / "report.html").read_text()
-    figures = re.findall(r"<figcaption>Features at four stages, (full|face), fold 1, seed 0", text)
-    assert figures == ["full", "face"]
+    figures = re.findall(r"<figcaption>Features at four stages, (.*?), fold 1, seed 0", text)
+    assert figures == ["ours 1", "ours 2"]
+    assert f"Run &#x27;{runs / 'face'}&#x27;. t-SNE of all clips" in text
     made = json.loads((tmp_path / "report.json").read_text())["stages"]
     assert [entry["run"] for entry in made] == [str(runs / "full"), str(runs / "face")]
     assert made[0]["clips_drawn"] == 16

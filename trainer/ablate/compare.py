@@ -141,6 +141,12 @@ class GridResult:
         return tuple(dict.fromkeys(rule for row in self.rows for rule in row.selections))
 
     @property
+    def class_names(self) -> tuple[str, ...]:
+        """Those that the paper's numbers name, in its order, then every other one of ours."""
+        ours = (name for outcome in self.finished for name in outcome.class_names)
+        return tuple(dict.fromkeys((*self.asked.spec.class_names, *ours)))
+
+    @property
     def troubles(self) -> tuple[str, ...]:
         """The runs that have no numbers, and why."""
         return tuple(str(outcome) for outcome in self.outcomes if outcome.state != "finished")

@@ -1,5 +1,6 @@
 """A grid's result as a section of a page, as text for the terminal, as Markdown. All numbers in percent."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 from pipeline.errors import counted
@@ -48,23 +49,40 @@ def grid_section(result: GridResult, title: str, more_notes: Sequence[str] = ())
 
 
 def main_table(result: GridResult) -> Table:
-    """Each row over all its runs, beside the paper's."""
+    """Each row over all its runs, and the paper's rates behind ours."""
     paper = any(row.row.paper for row in result.rows)
-    columns = ["UAR", "WAR", "best epoch", "runs", "diverged", "failed"]
-    ahead = ["paper UAR", "paper WAR", "paper epoch"] if paper else []
+    rates, epoch = (["paper UAR", "paper WAR"], ["paper epoch"]) if paper else ([], [])
     rows = []
     for row in result.rows:
         over = row.over_runs
         rows.append([
             label_text(row.row.name, row.selections),
-            *(_printed(row) if paper else []),
-            spread_text(over.get("uar")), spread_text(over.get("war")), _epochs(over.get("best_epoch")),
+            spread_text(over.get("uar")), spread_text(over.get("war")),
+            *(_printed_rates(row) if paper else []),
+            _epochs(over.get("best_epoch")),
+            *([_printed_epoch(row)] if paper else []),
             f"{len(row.having('finished'))}/{row.num_wanted}",
             str(len(row.having("diverged"))), str(len(row.having("failed"))),
         ])  # fmt: skip
-    over_what = "folds and seeds" if len(result.asked.folds) > 1 else "seeds"
-    title = f"All runs, percent, mean ± standard deviation over {over_what}"
-    return Table(title=title, columns=["row", *ahead, *columns], rows=rows)
+    columns = ["row", "UAR", "WAR", *rates, "best epoch", *epoch, "runs", "diverged", "failed"]
+    return Table(title=f"All runs, percent, {_over_runs(result)}", columns=columns, rows=rows)
+
+
+def _over_runs(result: GridResult) -> str:
+    """What the numbers over all runs of a row are, as far as any row has got."""
+    if not result.finished:
+        return "no finished run"
+    finished = [row.having("finished") for row in result.rows]
+    folds = max(len({outcome.fold for outcome in outcomes}) for outcomes in finished)
+    seeds = max(len({outcome.seed for outcome in outcomes}) for outcomes in finished)
+    over = [name for name, number in (("folds", folds), ("seeds", seeds)) if number > 1]
+    return f"mean ± standard deviation over {' and '.join(over)}" if over else "one run a row: no spread"
+
+
+def _has_spread_over_seeds(result: GridResult) -> bool:
+    """Whether any row has several seeds of a fold."""
+    found = Counter((row.row.name, o.fold) for row in result.rows for o in row.having("finished"))
+    return max(found.values(), default=0) > 1
 
 
 def _head(result: GridResult) -> str:
@@ -82,11 +100,14 @@ def _tables(result: GridResult) -> list[Table]:
     return [main_table(result), *by_fold, *_recalls(result)]
 
 
-def _printed(row: RowResult) -> list[str]:
+def _printed_rates(row: RowResult) -> list[str]:
     paper = row.row.paper
-    if paper is None:
-        return [NONE] * 3
-    return [printed(paper.uar), printed(paper.war), str(paper.best_epoch or NONE)]
+    return [NONE] * 2 if paper is None else [printed(paper.uar), printed(paper.war)]
+
+
+def _printed_epoch(row: RowResult) -> str:
+    paper = row.row.paper
+    return NONE if paper is None else str(paper.best_epoch or NONE)
 
 
 def _by_fold(result: GridResult, name: str) -> Table:
@@ -103,8 +124,10 @@ def _by_fold(result: GridResult, name: str) -> Table:
         means = [summary.over_seeds, summary.over_seeds_pooled] if summary and row.is_whole else [empty] * 2
         label = label_text(row.row.name, row.selections)
         rows.append([label, *(spread_text(part.get(name)) for part in (*parts, *means[:num_means]))])
+    several = _has_spread_over_seeds(result)
+    over = "mean ± standard deviation over seeds" if several else "one run a fold: no spread"
     return Table(
-        title=f"{name.upper()} by fold, percent, mean ± standard deviation over seeds",
+        title=f"{name.upper()} by fold, percent, {over}",
         columns=["row", *(f"fold {fold}" for fold in folds), *columns[:num_means]],
         rows=rows,
     )
@@ -117,13 +140,15 @@ def _all_folds(asked: Asked) -> str:
 
 
 def _recalls(result: GridResult) -> list[Table]:
-    """The recall of each class, the paper's above ours; nothing where the paper names none.
+    """The recall of each of our classes, the paper's above ours where it names any.
 
-    Ours are those of rows with a finished run of every fold.
+    Ours are those of rows with a finished run of every fold. Nothing while there are neither ours nor the
+    paper's.
     """
-    classes = result.asked.spec.class_names
+    classes = result.class_names
     if not classes:
         return []
+    beside = bool(result.asked.spec.class_names)
     rows: list[list[str]] = []
     ours: list[int] = []
     for row in result.rows:
@@ -134,12 +159,24 @@ def _recalls(result: GridResult) -> list[Table]:
         summary = row.summary
         means: SpreadRow = summary.mean_of_folds if summary and row.is_whole else {}
         ours.append(len(rows))
-        label = label_text(f"{row.row.name}: ours", row.selections)
+        label = label_text(f"{row.row.name}: ours" if beside else row.row.name, row.selections)
         rows.append([label, *(mean_text(means.get(f"recall/{name}")) for name in classes)])
-    what = "seeds" if len(result.asked.folds) == 1 else f"{_all_folds(result.asked)} and their seeds"
-    title = f"Recall by class, percent, mean over {what}"
-    return [Table(title=title, columns=["row", *classes], rows=rows, ours=ours)]
+    title = f"Recall by class, percent, {_recalls_over(result)}"
+    return [Table(title=title, columns=["row", *classes], rows=rows, ours=ours if beside else ())]
+
+
+def _recalls_over(result: GridResult) -> str:
+    """What our recalls are means of."""
+    if not result.finished:
+        return "no finished run"
+    seeds = _has_spread_over_seeds(result)
+    if len(result.asked.folds) > 1:
+        return f"mean over {_all_folds(result.asked)}{' and their seeds' if seeds else ''}"
+    return "mean over seeds" if seeds else "one run a row"
 
 
 def _epochs(spread: Spread | None) -> str:
-    return NONE if spread is None else f"{spread.mean:.1f}"
+    """The best epoch: a whole number of one run, a mean of several."""
+    if spread is None:
+        return NONE
+    return f"{spread.mean:.0f}" if spread.n == 1 else f"{spread.mean:.1f}"

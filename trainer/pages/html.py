@@ -8,9 +8,10 @@ from trainer.pages.document import Block, Figure, Items, Page, Section, Table, T
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 _DARK = 0.5
-_PAPER_RGB, _INK_RGB = (255, 255, 255), (8, 64, 129)
+_INK_RGB = (8, 64, 129)
 _STYLE = """
-:root{color-scheme:light;--line:#c9ced6;--soft:#f3f5f8;--ours:#eaf2fb;--ink:#1b1f24}
+:root{color-scheme:light;--line:#c9ced6;--soft:#f3f5f8;--ours:#eaf2fb;--ink:#1b1f24;
+--soft-tint:rgba(12,50,114,.05);--ours-tint:rgba(3,96,214,.08);--fade:rgba(16,24,40,.4)}
 *{box-sizing:border-box}
 body{margin:0 auto;max-width:70rem;padding:0 1rem 4rem;color:var(--ink);background:#fff;
 font:1rem/1.5 system-ui,-apple-system,"Segoe UI",Roboto,"Liberation Sans",sans-serif;overflow-wrap:anywhere}
@@ -24,20 +25,23 @@ a{color:#0a58ca}
 figure{margin:1.2rem 0}
 figcaption,.title{font-weight:600;margin:0 0 .4rem}
 .note{color:#4b5563;font-size:.9rem;margin:.4rem 0 0}
-.wide{overflow-x:auto;max-width:100%;border:1px solid var(--line);border-radius:.3rem}
+.wide{overflow-x:auto;max-width:100%;border:1px solid var(--line);border-radius:.3rem;
+background:linear-gradient(to right,#fff 40%,transparent) left/3rem 100% no-repeat local,
+linear-gradient(to left,#fff 40%,transparent) right/3rem 100% no-repeat local,
+linear-gradient(to right,var(--fade),transparent) left/1.2rem 100% no-repeat scroll,
+linear-gradient(to left,var(--fade),transparent) right/1.2rem 100% no-repeat scroll,#fff}
 .wide:focus-visible{outline:3px solid #0a58ca}
 img{display:block;max-width:100%;height:auto}
-.wide img{min-width:36rem;width:100%}
 table{border-collapse:collapse;width:100%;font-size:.9rem;font-variant-numeric:tabular-nums}
 th,td{padding:.35rem .6rem;text-align:right;border-bottom:1px solid var(--line);white-space:nowrap;
 overflow-wrap:normal}
-thead th{background:var(--soft);vertical-align:bottom}
+thead th{background:var(--soft-tint);vertical-align:bottom;white-space:normal}
 th:first-child{text-align:left;white-space:normal;min-width:6.5rem;max-width:16rem;overflow-wrap:anywhere;
-position:sticky;left:0;background:#fff}
+position:sticky;left:0;background:#fff;border-right:1px solid var(--line)}
 thead th:first-child{background:var(--soft)}
 tbody th{font-weight:400}
-tr.ours>*,tr.ours th:first-child{background:var(--ours)}
-tr.ours th{font-weight:600}
+tr.ours td{background:var(--ours-tint)}
+tr.ours th:first-child{background:var(--ours);font-weight:600}
 tbody tr:last-child>*{border-bottom:0}
 td.shade{text-align:center;print-color-adjust:exact;-webkit-print-color-adjust:exact}
 thead th.shade{text-align:center}
@@ -51,8 +55,7 @@ th:first-child{min-width:5.5rem}
 html{font-size:9.5pt}
 body{max-width:none;padding:0}
 nav{display:none}
-.wide{overflow:visible;border:0}
-.wide img{min-width:0}
+.wide{overflow:visible;border:0;background:none}
 table{font-size:7pt}
 th,td{padding:.15rem .25rem;white-space:normal}
 th:first-child{position:static;min-width:0}
@@ -134,7 +137,8 @@ def _table(table: Table) -> Iterator[str]:
         mark = ' class="ours"' if number in table.ours else ""
         cells = _cells(row[1:], _shades(table, number))
         lines.append(f'<tr{mark}><th scope="row">{_safe(row[0])}</th>{cells}</tr>')
-    yield from _boxed(table.title, [*lines, "</tbody></table>"], table.note)
+    box = f'<div class="wide" tabindex="0" role="region" aria-label="{_safe(table.title)}">'
+    yield from _captioned(table.title, [box, *lines, "</tbody></table>", "</div>"], table.note)
 
 
 def _shades(table: Table, number: int) -> Sequence[float]:
@@ -149,22 +153,19 @@ def _cells(cells: Sequence[str], shades: Sequence[float]) -> str:
 
 
 def _colour(share: float) -> str:
-    rgb = [round(paper + share * (ink - paper)) for paper, ink in zip(_PAPER_RGB, _INK_RGB, strict=True)]
-    return f"background:#{bytes(rgb).hex()};color:{'#fff' if share > _DARK else '#000'}"
+    """A tint, through which the mark of a table that goes on beside its box is seen."""
+    ink = ",".join(map(str, _INK_RGB))
+    return f"background:rgba({ink},{share:.3f});color:{'#fff' if share > _DARK else '#000'}"
 
 
 def _figure(figure: Figure) -> Iterator[str]:
     source = f"data:image/{figure.kind};base64,{b64encode(figure.image).decode()}"
-    yield from _boxed(figure.title, [f'<img src="{source}" alt="{_safe(figure.alt)}">'], figure.note)
+    yield from _captioned(figure.title, [f'<img src="{source}" alt="{_safe(figure.alt)}">'], figure.note)
 
 
-def _boxed(title: str, lines: Sequence[str], note: str) -> Iterator[str]:
-    """What may be wider than the page, in a box that scrolls by itself."""
-    label = _safe(title)
-    yield f"<figure><figcaption>{label}</figcaption>"
-    yield f'<div class="wide" tabindex="0" role="region" aria-label="{label}">'
+def _captioned(title: str, lines: Sequence[str], note: str) -> Iterator[str]:
+    yield f"<figure><figcaption>{_safe(title)}</figcaption>"
     yield from lines
-    yield "</div>"
     if note:
         yield f'<p class="note">{_safe(note)}</p>'
     yield "</figure>"

@@ -1,19 +1,19 @@
 """Runs and grids -> report.html, report.md and report.json in a folder."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pipeline.config import require_one_of, require_range
-from pipeline.errors import ConfigError, OusError, counted, first_line
+from pipeline.errors import OusError, counted, first_line
 from pipeline.store.place import Where
 from trainer.ablate.stored import StoredGrid
 from trainer.evaluate import measure
 from trainer.pages.cells import spread_text
 from trainer.pages.document import Block, Figure, Page
-from trainer.pages.files import write_text
+from trainer.pages.files import require_writable, write_text
 from trainer.pages.html import as_html
 from trainer.pages.markdown import as_markdown
 from trainer.report.grids import grid_lines, grid_origins, grid_sections
@@ -21,7 +21,7 @@ from trainer.report.groups import Group, grouped, identity
 from trainer.report.inputs import read_inputs
 from trainer.report.paper import table_1, table_2
 from trainer.report.runs import ReportedRun
-from trainer.report.scene import ScenePair, chosen_pair, pairs_among, scene_section
+from trainer.report.scene import ScenePair, chosen_pair, pairs_among, require_pair, scene_section
 from trainer.report.sections import (
     banners_of,
     origin_section,
@@ -84,7 +84,7 @@ class Report:
         return [
             *(f"!! {banner}" for banner in self.banners),
             *(line for group in self.groups for line in _lines(group)),
-            *(f"{pair.full.run_dir}: {pair.verdict}" for pair in self.pairs),
+            *(f"{pair.full.run_dir} against {pair.face.run_dir}: {pair.verdict}" for pair in self.pairs),
             *grid_lines(self.grids),
             *(f"wrote {path}" for path in self.files),
         ]
@@ -125,41 +125,42 @@ def report(
 
     folders: run directories, and folders of `ablate`, whose outcomes are of test splits.
     rigid: a face-only run and a full one, to be held against each other clip by clip; they need not be
-    among `folders`. Without it every pair among the runs is that differs by the scene alone. num_shown:
-    clips that the full run won, and lost, on contact sheets of the first pair; 0 for none.
-    Raises what `read_inputs`, `Inputs.require_measured_on` and `measure` raise.
+    among `folders`. Without it every pair is found that differs by the scene, and the polarity that is read
+    from it, and nothing else. num_shown: clips that the full run won, and lost, on contact sheets of the
+    first pair; 0 for none.
+    Raises what `read_inputs`, `Inputs.require_measured_on`, `require_pair` and `measure` raise, and, before
+    anything is measured, ConfigError for an `out` that cannot be written.
     """
     require_one_of("--split", split, ("test", "validation", "train"))
     require_range("--clips", num_shown, 0, _MOST_SHOWN)
-    if out.exists() and not out.is_dir():
-        msg = f"--out '{out}' is a file; give a folder."
-        raise ConfigError(msg)
     inputs = read_inputs(folders, rigid or ())
     inputs.require_measured_on(split, cache)
+    if rigid is not None:
+        require_pair(*rigid, cache)
+    files = tuple(out / name for name in (HTML_FILE, MARKDOWN_FILE, JSON_FILE))
+    require_writable(out, files)
     runs: dict[Path, ReportedRun] = {}
-    stages: dict[tuple[Any, ...], tuple[Path, Stages, Figure]] = {}
+    stages: dict[tuple[Any, ...], tuple[ReportedRun, Stages]] = {}
     for number, (place, run_dir) in enumerate(inputs.runs.items(), 1):
         say(f"measuring {run_dir} ({number} of {len(inputs.runs)})")
         measured = measure(run_dir, split, cache, device)
         run = runs[place] = ReportedRun.of(run_dir, measured)
         if identity(run) not in stages and run.metrics.num_clips >= FEWEST_CLIPS:
             say(f"laying out the features of {run_dir} (t-SNE)")
-            laid_out = lay_out(measured)
-            figure = laid_out.figure(f"{run_dir.name}, {run.name}", measured)
-            stages[identity(run)] = (run_dir, laid_out, figure)
+            stages[identity(run)] = (run, lay_out(measured))
     if rigid is None:
         pairs = tuple(pairs_among(list(runs.values())))
     else:
         face, full = (runs[run_dir.resolve()] for run_dir in rigid)
         pairs = (chosen_pair(face, full),)
     sheets = decided_sheets(pairs[0], num_shown, say) if pairs and num_shown else []
-    files = tuple(out / name for name in (HTML_FILE, MARKDOWN_FILE, JSON_FILE))
+    groups = grouped(list(runs.values()))
     made = Report(
         split=split,
-        groups=grouped(list(runs.values())),
+        groups=groups,
         grids=inputs.grids,
         pairs=pairs,
-        stages=tuple(stages.values()),
+        stages=tuple(_shown_stages(group, stages) for group in groups if identity(group.runs[0]) in stages),
         sheets=tuple(sheets),
         files=files,
     )
@@ -168,6 +169,13 @@ def report(
     for path, text in zip(files, texts, strict=True):
         _write(path, text)
     return made
+
+
+def _shown_stages(
+    group: Group, stages: Mapping[tuple[Any, ...], tuple[ReportedRun, Stages]]
+) -> tuple[Path, Stages, Figure]:
+    run, laid_out = stages[identity(group.runs[0])]
+    return run.run_dir, laid_out, laid_out.figure(f"{group.label}, {run.name}", run.run_dir, run.info)
 
 
 def _paper(group: Group, split: str) -> dict[str, Any]:
@@ -191,7 +199,6 @@ def _lines(group: Group) -> list[str]:
 
 def _write(path: Path, text: str) -> None:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         write_text(path, text)
     except OSError as error:
         msg = f"'{path}' cannot be written: {first_line(error)}"

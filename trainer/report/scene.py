@@ -2,11 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from pipeline.errors import ConfigError
+from pipeline.store.place import Where
+from trainer.checkpoint import RunInfo, load_config, load_info
 from trainer.config import TrainConfig, learnt
 from trainer.pages.document import Block, Items, Section, Table, Text
 from trainer.report.groups import setting_changes
@@ -15,20 +18,40 @@ from trainer.rigid import Answers, Flips, RigidReport, rigid_report
 
 _SURE = 0.05
 _MOVES_SHOWN, _IDS_SHOWN = 15, 50
+_VOTES = " Votes: entropy of the annotators' votes."
 _TEST = (
     "McNemar's test holds two trained runs against each other, on these clips. What other seeds would give, "
     "and so what the scene is worth to the method, only more pairs can tell."
+)
+_TOGETHER = (
+    "The polarity, which is read from the scene, differs with it: clips won and lost are the work of both."
 )
 
 
 @dataclass(frozen=True, kw_only=True)
 class ScenePair:
-    """Two runs on the same clips. changes: what the full run sets otherwise than the face-only one."""
+    """Two runs on the same clips."""
 
     face: ReportedRun
     full: ReportedRun
-    changes: tuple[str, ...]
     found: RigidReport
+
+    @property
+    def face_has(self) -> tuple[str, ...]:
+        """What the face-only run sets otherwise than the full one, as ``section.key=value``."""
+        return setting_changes(self.full.config, self.face.config)
+
+    @property
+    def full_has(self) -> tuple[str, ...]:
+        """The full run's side of the same settings, in the same order."""
+        return setting_changes(self.face.config, self.full.config)
+
+    @property
+    def differences(self) -> str:
+        """The settings in which the two runs differ, both sides, in a sentence."""
+        return (
+            f"The face-only run has {', '.join(self.face_has)}; the full run has {', '.join(self.full_has)}."
+        )
 
     @property
     def verdict(self) -> str:
@@ -45,13 +68,19 @@ class ScenePair:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What keeps the two runs from differing by the scene alone."""
+        """What keeps the two runs from differing by the scene alone, and what the counts leave out."""
         face, full = self.face.info, self.full.info
-        follows = setting_changes(face_only(self.full.config), self.face.config)
+        more = setting_changes(face_only(self.full.config), self.face.config)
+        polarities = {run.config.model.polarity for run in (self.face, self.full)}
         votes = self.full.votes_NC
         without = 0 if votes is None else int(np.isnan(votes).any(axis=1).sum())
         return (
-            *([f"The runs differ in more than the scene: {', '.join(self.changes)}."] if follows else []),
+            *([_TOGETHER] if len(polarities) > 1 else []),
+            *(
+                [f"Besides, the face-only run has {', '.join(more)}, and the full run has not."]
+                if more
+                else []
+            ),
             *([f"Seeds differ: {face.seed} and {full.seed}."] if face.seed != full.seed else []),
             *(
                 ["The runs were trained or selected on different clips."]
@@ -67,7 +96,8 @@ class ScenePair:
             "face_run": str(self.face.run_dir),
             "full_run": str(self.full.run_dir),
             "fold": self.full.info.fold,
-            "changes": list(self.changes),
+            "face_has": list(self.face_has),
+            "full_has": list(self.full_has),
             "verdict": self.verdict,
             "notes": list(self.notes),
             **self.found.to_dict(),
@@ -80,7 +110,7 @@ def face_only(config: TrainConfig) -> TrainConfig:
 
 
 def pairs_among(runs: Sequence[ReportedRun]) -> Iterator[ScenePair]:
-    """Every pair of runs of the same clips, fold and seed that differ by the scene alone."""
+    """Every pair of runs of the same clips, fold and seed that differ by `face_only` and nothing else."""
     for full in runs:
         if not _can_do_without(full.config):
             continue
@@ -90,23 +120,42 @@ def pairs_among(runs: Sequence[ReportedRun]) -> Iterator[ScenePair]:
                 yield _pair(face, full)
 
 
-def chosen_pair(face: ReportedRun, full: ReportedRun) -> ScenePair:
-    """The pair that the user names. Raises ConfigError for runs that cannot be held against each other."""
-    for run, scene, place in ((face, False, "first"), (full, True, "second")):
-        if run.config.model.scene is not scene:
+def require_pair(face: Path, full: Path, cache: Where | None) -> None:
+    """Raise ConfigError where two runs' own files show that `chosen_pair` will refuse them.
+
+    cache: that both are measured on, unless each on its own. Raises CheckpointError for what is no run.
+    """
+    if face.resolve() == full.resolve():
+        msg = f"--rigid: '{full}' is given twice; give a run that sees faces only, and a full one."
+        raise ConfigError(msg)
+    for run_dir, scene, place in ((face, False, "first"), (full, True, "second")):
+        if load_config(run_dir).model.scene is not scene:
             there = str(not scene).lower()
             msg = (
-                f"--rigid: the {place} run, '{run.run_dir}', has model.scene={there}; give the run "
+                f"--rigid: the {place} run, '{run_dir}', has model.scene={there}; give the run "
                 "that sees faces only first, the full one second."
             )
             raise ConfigError(msg)
+    infos = load_info(face), load_info(full)
+    tasks = {(info.fold, info.class_names) for info in infos}
+    caches = {info.cache_path for info in infos}, {info.cache_fingerprint for info in infos}
+    if len(tasks) > 1 or (cache is None and all(len(found) > 1 for found in caches)):
+        raise _unfit((face, infos[0]), (full, infos[1]))
+
+
+def chosen_pair(face: ReportedRun, full: ReportedRun) -> ScenePair:
+    """The pair that the user names. Raises ConfigError unless both have answered the same clips."""
     if not _same_task(face, full):
-        msg = (
-            f"--rigid: '{face.run_dir}' (fold {face.info.fold}) and '{full.run_dir}' (fold {full.info.fold}) "
-            "answer different clips, or know different classes; give two runs of one fold of one cache."
-        )
-        raise ConfigError(msg)
+        raise _unfit((face.run_dir, face.info), (full.run_dir, full.info))
     return _pair(face, full)
+
+
+def _unfit(*runs: tuple[Path, RunInfo]) -> ConfigError:
+    told = " and ".join(f"'{run_dir}' (fold {info.fold})" for run_dir, info in runs)
+    return ConfigError(
+        f"--rigid: {told} answer different clips, or know different classes; give two runs of one fold of "
+        "one cache."
+    )
 
 
 def scene_section(pairs: Sequence[ScenePair], sheets: Sequence[Block]) -> Section:
@@ -154,12 +203,12 @@ def _pair(face: ReportedRun, full: ReportedRun) -> ScenePair:
             votes_NC=full.votes_NC,
         )
     )
-    return ScenePair(face=face, full=full, changes=setting_changes(face.config, full.config), found=found)
+    return ScenePair(face=face, full=full, found=found)
 
 
 def _blocks(pair: ScenePair) -> Iterator[Block]:
     found = pair.found
-    yield Text(text=f"{pair.verdict} The full run has {', '.join(pair.changes)}.")
+    yield Text(text=f"{pair.verdict} {pair.differences}")
     if pair.notes:
         yield Items(items=pair.notes)
     kinds = [found.overall, *found.by_class, *found.by_polarity, *found.by_entropy]
@@ -178,8 +227,8 @@ def _blocks(pair: ScenePair) -> Iterator[Block]:
         ],
         rows=[_flips(flips) for flips in kinds],
         note="Won: wrong in the face-only run, right in the full one. Lost: the other way round. p: "
-        f"McNemar's exact test; the {len(kinds) - 1} below the first are not corrected for their number. "
-        "Votes: entropy of the annotators' votes.",
+        f"McNemar's exact test; the {len(kinds) - 1} below the first are not corrected for their number."
+        f"{_VOTES if found.by_entropy else ''}",
         ours=[0],
     )
     if found.moves:

@@ -49,7 +49,7 @@ def run_sections(groups: Sequence[Group]) -> list[Section]:
     return [
         Section(
             title=f"{_capital(group.label)} on {group.dataset}, run by run",
-            parts=[Section(title=_title(run), blocks=_run_blocks(run)) for run in group.runs],
+            parts=[Section(title=_title(run), blocks=_run_blocks(run, group.label)) for run in group.runs],
         )
         for group in groups
     ]
@@ -96,8 +96,8 @@ def _capital(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _run_blocks(run: ReportedRun) -> list[Block]:
-    return [_recalls(run), _confusion(run), _curves(run)]
+def _run_blocks(run: ReportedRun, label: str) -> list[Block]:
+    return [_recalls(run), _confusion(run), _curves(run, label)]
 
 
 def _recalls(run: ReportedRun) -> Table:
@@ -133,12 +133,12 @@ def _confusion(run: ReportedRun) -> Table:
     )
 
 
-def _curves(run: ReportedRun) -> Block:
+def _curves(run: ReportedRun, label: str) -> Block:
     if not run.epochs:
         return Text(text=f"No curves: '{run.run_dir}' has no metrics.jsonl.")
     image = BytesIO()
-    plots.plot_curves(run.epochs, image, title=f"{run.meta.dataset}, {run.name}", banners=run.info.banners)
-    info = run.info
+    info, title = run.info, f"{label}: {run.meta.dataset}, {run.name}"
+    plots.plot_curves(run.epochs, image, title=title, banners=info.banners)
     return Figure(
         title="Loss and accuracy (Fig. 6)",
         image=image.getvalue(),

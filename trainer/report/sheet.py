@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from pipeline.datasets.synthetic import DESCRIPTION
 from pipeline.errors import ClipError, OusError
 from pipeline.process import CropTools, Prepared, load_crop_tools, prepare_clip
 from pipeline.runner import choose_device, dataset_of
@@ -76,9 +77,15 @@ def _sheet(pair: ScenePair, what: str, clip_ids: Sequence[str], most: int, video
         kind="jpeg",
         alt=f"{len(chosen)} clips, each with its middle frame, its face stream and its scene stream",
         note=f"{len(chosen)} of {len(clip_ids)}{drawn}. Of each: the middle sampled frame, the face stream, "
-        f"the scene stream. These are pictures of {videos.index.name}: its licence may forbid passing this "
-        "page on.",
+        f"the scene stream.{_licence(videos.index)}",
     )
+
+
+def _licence(index: DatasetIndex) -> str:
+    """What to mind with pictures of a data set; nothing for one that OUS has drawn itself."""
+    if (index.root / DESCRIPTION).is_file():
+        return ""
+    return f" These are pictures of {index.name}: its licence may forbid passing this page on."
 
 
 def _card(pair: ScenePair, clip_id: str, videos: _Videos, failures: list[str]) -> Bytes:

@@ -6,6 +6,7 @@ Letters: N clips drawn; F embedding width.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from torch.nn import functional
 
 from pipeline.types import Floats, Ints
 from trainer import plots
+from trainer.checkpoint import RunInfo
 from trainer.evaluate import Measured
 from trainer.layers import masked_mean
 from trainer.pages.document import Figure
@@ -34,9 +36,9 @@ class Stages:
     num_clips: int
     perplexity: float
 
-    def figure(self, title: str, measured: Measured) -> Figure:
-        """The four panels."""
-        image, info = BytesIO(), measured.checkpoint.info
+    def figure(self, title: str, run_dir: Path, info: RunInfo) -> Figure:
+        """The four panels of a run, under the name that the tables give it."""
+        image = BytesIO()
         plots.plot_stages(
             self.points, self.label_N, info.class_names, image, title=title, banners=info.banners
         )
@@ -48,8 +50,9 @@ class Stages:
             title=f"Features at four stages, {title} (Fig. 4)",
             image=image.getvalue(),
             alt=f"t-SNE of {num} clips: {'; '.join(self.points)}; coloured by class",
-            note=f"t-SNE of {drawn}; perplexity {self.perplexity:g}, seed {_SEED}, features of length 1. "
-            "Distances between groups and their sizes mean nothing; only who lies beside whom does.",
+            note=f"Run '{run_dir}'. t-SNE of {drawn}; perplexity {self.perplexity:g}, seed {_SEED}, "
+            "features of length 1. Distances between groups and their sizes mean nothing; only who lies "
+            "beside whom does.",
         )
 
     def to_dict(self) -> dict[str, Any]:

@@ -69,7 +69,9 @@ def _folds_table(groups: Sequence[Group], paper: Sequence[PaperRow]) -> Table:
             seeds = sum(run.info.fold == fold for run in group.runs)
             clips = first[group.label].num_clips
             rows.append(_cells(group.label, fold, group.summary.by_fold[fold], names, seeds, clips))
-    title = "Single folds, percent, mean ± standard deviation over seeds"
+    several = max(int(row[-2]) for row in rows[len(paper) :] if row[0] != MAJORITY) > 1
+    over = "mean ± standard deviation over seeds" if several else "one run each: no spread"
+    title = f"Single folds, percent, {over}"
     return Table(
         title=f"Table I: {title[0].lower()}{title[1:]}" if paper else title,
         columns=["", "fold", "UAR", "WAR", *names, "seeds", "clips"],
