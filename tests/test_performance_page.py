@@ -18,36 +18,31 @@ def test_every_table_has_its_place_on_one_page() -> None:
     assert [texts.count(f"<!-- {name} -->") for name in page.TABLES] == [1] * len(page.TABLES)
 
 
+RECORDED = {
+    "machine": {"cpu": "CPU", "cores": 2, "gpu": ""},
+    "versions": {"torch": "2", "python": "3"},
+    "commit": "abc",
+    "date": "2026-11-21T00:00:00",
+    "goals": [
+        {"what": "speed", "value": 1.234567, "at_least": 1, "aim": 2, "met": "yes"},
+        {"what": "bytes", "value": 3, "below": 200, "aim": 100, "met": "aim"},
+    ],
+}
+
+
 def test_a_goal_is_shown_with_its_limits() -> None:
-    recorded = {
-        "machine": {"cpu": "CPU", "cores": 2, "gpu": ""},
-        "versions": {"torch": "2", "python": "3"},
-        "commit": "abc",
-        "date": "2026-11-21T00:00:00",
-        "goals": [
-            {"what": "speed", "value": 1.234567, "at_least": 1, "aim": 2, "met": "yes"},
-            {"what": "bytes", "value": 3, "below": 200, "aim": 100, "met": "aim"},
-        ],
-    }
-    assert page.goals_table(recorded).splitlines()[-2:] == [
+    assert page.goals_table(RECORDED).splitlines()[-2:] == [
         "| speed | 1.23 | 1 | 2 | yes |",
         "| bytes | 3 | at most 200 | 100 | aim |",
     ]
 
 
 def test_the_ceiling_tells_what_the_script_could_be_beaten_by() -> None:
-    recorded = {
-        "machine": {"cpu": "CPU", "cores": 2, "gpu": ""},
-        "versions": {"torch": "2", "python": "3"},
-        "commit": "abc",
-        "date": "2026-11-21T00:00:00",
-        "goals": [],
-        "config": {"frames": {"num_frames": 8, "num_views": 1}},
-        "parts": {
-            "encode": {"matmul_ceiling_gflops": 400, "gflop_per_picture": 100, "precision": "bf16"},
-            "baseline": {"baseline_clips_per_second": 0.125},
-        },
+    parts = {
+        "encode": {"matmul_ceiling_gflops": 400, "gflop_per_picture": 100, "precision": "bf16"},
+        "baseline": {"baseline_clips_per_second": 0.125},
     }
+    recorded = {**RECORDED, "config": {"frames": {"num_frames": 8, "num_views": 1}}, "parts": parts}
     assert page.goals_table(recorded).endswith(
         "would do 4.00 pictures/s here: 2.0 times the baseline script."
     )
