@@ -1,5 +1,7 @@
 """What a device can do, and which errors are the device's own."""
 
+import os
+import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -8,6 +10,7 @@ import torch
 from pipeline.errors import OusError, first_line
 
 _AMPERE = (8, 0)
+_WORDS_OF_SHORTAGE = ("ALLOC_FAILED", "out of memory")
 _WORDS_OF_DEVICE_FAULTS = ("CUDA error", "cuDNN error", "CUDNN_STATUS", "CUBLAS_STATUS")
 
 
@@ -21,9 +24,10 @@ def has_bf16(device: torch.device) -> bool:
 
 @contextmanager
 def exact_float32() -> Iterator[None]:
-    """Convolutions in full float32 on a GPU too, where torch takes TF32 unless told otherwise.
+    """Convolutions in full float32 on a GPU too, where torch takes TF32 by default.
 
-    The setting is the process's: hold the device's lock.
+    Not where `torch.backends.fp32_precision` asks for TF32 in the whole process. The setting is the
+    process's: hold the device's lock.
     """
     cudnn = torch.backends.cudnn
     with cudnn.flags(
@@ -38,7 +42,8 @@ def exact_float32() -> Iterator[None]:
 def is_device_fault(error: BaseException) -> bool:
     """Whether an error is the GPU's or its libraries', whatever was computed.
 
-    CUDA's own are AcceleratorError; those of cuDNN and cuBLAS are known by their words alone.
+    CUDA's own are AcceleratorError; those of cuDNN and cuBLAS are known by their words alone. One that asks
+    for memory outside torch's, which torch.OutOfMemoryError does not tell, is among them.
     """
     if isinstance(error, torch.OutOfMemoryError):
         return False
@@ -49,7 +54,10 @@ def is_device_fault(error: BaseException) -> bool:
 
 def device_fault(error: BaseException, what_is_safe: str) -> OusError:
     """What to tell the user of such an error; the process is of no more use to the GPU."""
-    return OusError(
-        f"The GPU reports an error ({first_line(error)[:200]}); {what_is_safe}. Run again; if it comes back, "
-        "leave that GPU out by CUDA_VISIBLE_DEVICES."
-    )
+    if any(word in str(error) for word in _WORDS_OF_SHORTAGE):
+        advice = "Its memory is short: let fewer processes share it, or lower the batch size, and run again."
+    else:
+        advice = "Run again; if it comes back, leave that GPU out by CUDA_VISIBLE_DEVICES."
+    gpus = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+    where = f" on {platform.node()}{f' (CUDA_VISIBLE_DEVICES={gpus})' if gpus else ''}"
+    return OusError(f"The GPU{where} reports an error ({first_line(error)[:200]}); {what_is_safe}. {advice}")

@@ -5,13 +5,13 @@ A message says what, the value, what is allowed, and what to do.
 
 
 def first_line(error: BaseException) -> str:
-    """What an error of another library says, in one line; its class where it says nothing.
-
-    Of the system's errors the reason alone: our own messages name the file.
-    """
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
+    """What an error of another library says, in one line; its class where it says nothing."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def reason_of(error: BaseException) -> str:
+    """The same for a message that names the file itself: of the system's errors the reason alone."""
+    return error.strerror if isinstance(error, OSError) and error.strerror else first_line(error)
 
 
 def counted(number: int, thing: str, things: str = "") -> str:

@@ -17,7 +17,7 @@ __all__ = ["bucket", "run_clips", "s3_endpoint", "undisturbed_chunks"]
 
 TEST_DATA = "OUS_TEST_DATA"
 VISIBLE = "CUDA_VISIBLE_DEVICES"
-_has_cuda, _visible = torch.cuda.is_available, os.environ.get(VISIBLE)
+_HAS_CUDA, _VISIBLE_BEFORE = torch.cuda.is_available(), os.environ.get(VISIBLE)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -35,7 +35,7 @@ def pytest_configure() -> None:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    if item.get_closest_marker("gpu") is None or _has_cuda():
+    if item.get_closest_marker("gpu") is None or _HAS_CUDA:
         return
     if item.config.getoption("--require-gpu"):
         pytest.fail("--require-gpu was given, and torch finds no CUDA device", pytrace=False)
@@ -56,11 +56,11 @@ def on_the_gpu(request: pytest.FixtureRequest, on_the_cpu: None, monkeypatch: py
     """Tests marked gpu see what there is."""
     if request.node.get_closest_marker("gpu") is None:
         return
-    monkeypatch.setattr(torch.cuda, "is_available", _has_cuda)
-    if _visible is None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: _HAS_CUDA)
+    if _VISIBLE_BEFORE is None:
         monkeypatch.delenv(VISIBLE)
     else:
-        monkeypatch.setenv(VISIBLE, _visible)
+        monkeypatch.setenv(VISIBLE, _VISIBLE_BEFORE)
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import ConfigError, OusError
-from trainer.ablate.ledger import GRID_FILE, OUTCOME_FILE, forget, hold, partial_of, read_outcome, settle
+from trainer.ablate.ledger import GRID_FILE, forget, hold, partial_of, read_outcome, settle
 from trainer.ablate.outcome import Outcome
 
 IDENTITY = {"cache": {"fingerprint": "f", "num_done": 48}, "rows": {"full": {"optim": {"lr": 0.1}}}}
@@ -111,12 +111,11 @@ def test_a_folder_that_is_held_is_refused_until_it_is_free(tmp_path):
 
 
 def ran(out):
-    """A run of the folder has its outcome."""
-    (out / "row" / "fold1-seed0").mkdir(parents=True)
-    (out / "row" / "fold1-seed0" / OUTCOME_FILE).touch()
+    """A run has begun in the folder."""
+    partial_of(out / "row" / "fold1-seed0")
 
 
-def test_a_folder_without_an_outcome_takes_another_grid(tmp_path):
+def test_a_folder_in_which_no_run_has_begun_takes_another_grid(tmp_path):
     enter(tmp_path)
     other = {**IDENTITY, "cache": {"fingerprint": "g"}}
     enter(tmp_path, other)
@@ -134,7 +133,7 @@ def test_another_grid_is_refused_with_its_differences(tmp_path):
     enter(tmp_path)
     ran(tmp_path)
     other = {**IDENTITY, "cache": {"fingerprint": "g", "num_done": 40}}
-    told = r'what was run: cache.fingerprint: "g" here, "f" there; cache.num_done: 40 here'
+    told = r'what it was made for: cache.fingerprint: "g" here, "f" there; cache.num_done: 40 here'
     with pytest.raises(ConfigError, match=told):
         enter(tmp_path, other)
     many = {**IDENTITY, "rows": {f"row {n}": {"optim": {"lr": n}} for n in range(9)}}

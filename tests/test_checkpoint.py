@@ -149,7 +149,8 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path):
 def test_a_run_without_a_finished_epoch_is_refused(tmp_path, info):
     create_run_dir(tmp_path, smoke(), info)
     with pytest.raises(
-        CheckpointError, match="has no best.safetensors; its training diverged, was stopped or is still"
+        CheckpointError,
+        match="has no best.safetensors; its training diverged, was stopped, or is in its first",
     ):
         load_checkpoint(tmp_path, CPU)
 

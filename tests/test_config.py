@@ -119,6 +119,7 @@ def test_set_applies_in_order_and_leaves_the_config_it_was_given() -> None:
         ("count", r"^--set 'count' has no '='; write section\.key=value\.$"),
         ("cuont=1", r"^Unknown setting 'cuont' \(is it count\?\); there are: count, flag, limit, inner\.$"),
         ("rate=1", r"^Unknown setting 'rate' \(is it inner\.rate\?\); there are: count, "),
+        ("inmer.rate=1", r"^Unknown setting 'inmer' \(is it inner\?\); there are: count, "),
         ("outer.count=1", r"^Unknown setting 'outer'; there are: count, "),
         ("inner.r=1", r"^Unknown setting 'inner\.r'.*; there are: inner\.rate, inner\.mode, inner\.names\.$"),
         ("count.x=1", r"^count is a value, not a section; write count=value\.$"),

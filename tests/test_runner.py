@@ -99,7 +99,7 @@ def test_a_fault_of_the_gpu_ends_the_run_in_one_line_and_no_clip_is_to_blame(ind
 
     monkeypatch.setattr(work, "process_block", faulty)
     with pytest.raises(
-        OusError, match=r"^The GPU reports an error \(CUDA error: an illegal .*are safe\. Run"
+        OusError, match=r"^The GPU on .* reports an error \(CUDA error: an illegal .*are safe\. Run"
     ):
         extract(index, small_tools(), path, RunOptions())
     assert report(path).counts["failed"] == 0

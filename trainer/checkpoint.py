@@ -14,7 +14,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from pipeline.errors import CheckpointError, ConfigError, first_line
+from pipeline.errors import CheckpointError, ConfigError, first_line, reason_of
 from pipeline.fingerprint import differences
 from pipeline.store.meta import CacheMeta
 from pipeline.store.place import Where
@@ -172,7 +172,7 @@ def create_run_dir(run_dir: Path, config: TrainConfig, info: RunInfo) -> None:
     try:
         run_dir.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        msg = f"--run '{run_dir}' cannot be made: {first_line(error)}; give a place where you may write."
+        msg = f"--run '{run_dir}' cannot be made: {reason_of(error)}; give a place where you may write."
         raise ConfigError(msg) from error
     (run_dir / CONFIG_FILE).write_text(to_toml(config), encoding="utf-8")
     save_info(run_dir, info)
@@ -182,7 +182,11 @@ def require_new(run_dir: Path) -> None:
     """Raise ConfigError when something already stands at `run_dir`, unless an empty directory."""
     if run_dir.exists() and not (run_dir.is_dir() and not any(run_dir.iterdir())):
         is_run, has_model = ((run_dir / name).exists() for name in (CONFIG_FILE, WEIGHTS_FILE))
-        what = " (a run that keeps no model)" if is_run and not has_model else ""
+        what = (
+            " (a run without a model: it diverged, was stopped, or is in its first epoch)"
+            if is_run and not has_model
+            else ""
+        )
         msg = f"--run '{run_dir}' exists already{what}; give another name, or remove it."
         raise ConfigError(msg)
 
@@ -220,8 +224,8 @@ def load_checkpoint(run_dir: Path, device: torch.device) -> Checkpoint:
     path = run_dir / WEIGHTS_FILE
     if not path.is_file():
         msg = (
-            f"'{run_dir}' has no {WEIGHTS_FILE}; its training diverged, was stopped or is still in its first "
-            "epoch. Train it anew."
+            f"'{run_dir}' has no {WEIGHTS_FILE}; its training diverged, was stopped, or is in its first "
+            "epoch. Wait for that, or train it anew."
         )
         raise CheckpointError(msg)
     try:

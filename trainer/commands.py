@@ -123,11 +123,14 @@ def report(
         tuple[Path, Path] | None,
         typer.Option(
             metavar="FACE_RUN FULL_RUN",
-            help="What the scene contributes, clip by clip [each pair of which one sees it].",
+            help="What the scene contributes, clip by clip [every pair alike but for scene and polarity].",
         ),
     ] = None,
     clips: Annotated[
-        int, typer.Option(help="Clips shown of each kind: set right by the scene, misled by it; 0 for none.")
+        int,
+        typer.Option(
+            help="Clips shown that only the full run gets right, and that only the other does; 0 for none."
+        ),
     ] = 6,
     out: Annotated[Path, typer.Option(help="Folder for the page, as HTML, Markdown, JSON.")] = Path("report"),
     split: Annotated[str, typer.Option(help="test, validation, train.")] = "test",

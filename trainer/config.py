@@ -274,7 +274,7 @@ def learnt(config: TrainConfig) -> dict[str, Any]:
 
 
 def default() -> TrainConfig:
-    """The method's default readings with a cautious schedule; not yet chosen by measurement."""
+    """The method's default readings; rate, dropout and inputs held against others (decision 0006)."""
     return TrainConfig()
 
 

@@ -11,7 +11,7 @@ from pipeline.config import require_one_of, require_range
 from pipeline.errors import ConfigError
 
 DEVICES = ("auto", "cpu", "cuda")
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -3, -4, -8
 _KEPT_BYTES = 2**31 - 1
 """Free memory on the heap's end that is not given back: the most that mallopt takes."""
 _OWN_MAPPING_BYTES = 1 << 28
@@ -74,16 +74,17 @@ def use_cores(cores: Sequence[int] | None) -> list[int]:
 def keep_memory() -> None:
     """Let this process use the arrays' memory again instead of returning it to the system (glibc).
 
-    By default a thread other than the first gets the pages of every large array anew, zeroed by the
-    kernel, and Dask's nannies ask for the same in all threads: a tenth of the time of encoding on a
-    CPU, a third of that of training. Call it before such threads start: one keeps the arena of its
-    first array.
+    By default glibc maps arrays above 32 MB anew each time, whose pages the kernel then zeroes, and gives
+    the heaps of all threads but the first back in pieces of 64 MB; under Dask's nannies every array
+    above 128 kB is mapped anew. Call it before threads start: one keeps the heap of its first array.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        mallopt(_M_ARENA_MAX, 1)
-        mallopt(_M_MMAP_THRESHOLD, _OWN_MAPPING_BYTES)
-        mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES)
+    if mallopt is None:
+        return
+    mallopt(_M_ARENA_MAX, 1)
+    if not mallopt(_M_MMAP_THRESHOLD, _OWN_MAPPING_BYTES):  # glibc before 2.35 takes 32 MB at most
+        mallopt(_M_MMAP_MAX, 0)
+    mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES)
 
 
 def decoders_for(device: torch.device, num_cores: int) -> int:

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import ConfigError, OusError, first_line
+from pipeline.errors import ConfigError, OusError, first_line, reason_of
 from pipeline.fingerprint import differences
 from trainer.ablate.outcome import Outcome
 from trainer.pages.files import write_text
@@ -41,7 +41,7 @@ def hold(out: Path, identity: Mapping[str, Any], asked: Mapping[str, Any]) -> It
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        msg = f"--out '{out}' cannot be made: {first_line(error)}; give a folder where you may write."
+        msg = f"--out '{out}' cannot be made: {reason_of(error)}; give a folder where you may write."
         raise ConfigError(msg) from error
     with (out / _LOCK).open("a") as lock:
         try:
@@ -125,7 +125,7 @@ def _refuse_foreign(out: Path) -> None:
 
 
 def _require_same(out: Path, identity: Mapping[str, Any]) -> None:
-    """Raise ConfigError, naming the differences, for a folder with runs of another grid."""
+    """Raise ConfigError, naming the differences, for a folder in which another grid has begun."""
     path = out / GRID_FILE
     if not path.exists():
         return
@@ -136,12 +136,12 @@ def _require_same(out: Path, identity: Mapping[str, Any]) -> None:
     except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
         msg = f"'{path}' cannot be read ({first_line(error)}); give another --out, or remove the folder."
         raise ConfigError(msg) from error
-    has_runs = any(out.glob(f"*/*/{OUTCOME_FILE}"))
-    if found and (has_runs or there.keys() != identity.keys()):
+    has_begun = any(path.is_dir() for path in out.iterdir())
+    if found and (has_begun or there.keys() != identity.keys()):
         more = len(found) - _SHOWN_DIFFERENCES
         shown = "; ".join(found[:_SHOWN_DIFFERENCES]) + (f"; and {more} more" if more > 0 else "")
         msg = (
-            f"--out '{out}' holds runs of another grid; here is what is asked, there what was run: {shown}. "
+            f"--out '{out}' holds another grid; here is what is asked, there what it was made for: {shown}. "
             "Give another --out, or remove the folder; folds and seeds may differ."
         )
         raise ConfigError(msg)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.config import override, require_one_of, require_range
-from pipeline.errors import ConfigError, first_line
+from pipeline.errors import ConfigError, first_line, reason_of
 from trainer.config import PRESETS, TrainConfig, preset
 
 TABLES = (3, 4, 5, 6)
@@ -142,7 +142,7 @@ def read_spec(path: Path) -> Spec:
             raise ConfigError(msg)
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        msg = f"--spec '{path}' cannot be read: {first_line(error)}; give a TOML file."
+        msg = f"--spec '{path}' cannot be read: {reason_of(error)}; give a TOML file."
         raise ConfigError(msg) from error
     return parsed(text, str(path))
 
