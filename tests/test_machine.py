@@ -101,6 +101,8 @@ thread = threading.Thread(target=work)
 thread.start()
 thread.join()
 """
+
+
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="mallopt's settings are glibc's")
 @pytest.mark.parametrize("environment", [{}, {"MALLOC_TRIM_THRESHOLD_": "65536"}], ids=["plain", "dask"])
 def test_a_thread_uses_its_memory_again(environment):
