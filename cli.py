@@ -14,7 +14,7 @@ try:
 
     from pipeline.commands import bench, cache, data, extract, faces, weights
     from pipeline.commands.options import EXIT_INTERRUPTED
-    from pipeline.terminal import say, show_error
+    from pipeline.terminal import leave, say, show_error
     from trainer import commands as trainer
 except ModuleNotFoundError as error:
     sys.exit(f"error: package '{error.name}' is missing; run `make install`, then .venv/bin/python cli.py")
@@ -41,10 +41,14 @@ def main() -> None:
     try:
         app()
     except (OusError, OSError) as error:
-        sys.exit(show_error(error))
+        leave(show_error(error))
     except KeyboardInterrupt:
         say("stopped")
-        sys.exit(EXIT_INTERRUPTED)
+        leave(EXIT_INTERRUPTED)
+    except SystemExit as end:
+        if end.code is not None and not isinstance(end.code, int):
+            raise
+        leave(end.code or 0)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """What a command shows: remarks and progress for people on stderr, its answer on stdout."""
 
+import atexit
 import json
 import os
 import sys
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 _people = Console(stderr=True, highlight=False, soft_wrap=True)
 _SECONDS_BETWEEN_LINES = 30.0
+_EXIT_UNWRITTEN = 120
 
 
 class Shown(Protocol):
@@ -104,10 +106,25 @@ def show_speed(start: Callable[[float], None], advance: Callable[..., None]) -> 
 
 
 def leave_at_once(code: int) -> NoReturn:
-    """End the process, also while other threads are inside a long product: nothing is lost by it."""
-    sys.stdout.flush()
-    sys.stderr.flush()
+    """End the process, also while other threads are inside a long product: nothing is lost by it.
+
+    What cannot be written out any more makes the code 120, as Python's own end does.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            code = code or _EXIT_UNWRITTEN
     os._exit(code)
+
+
+def leave(code: int) -> NoReturn:
+    """End the process once what was registered for its end has run.
+
+    Python's own end stops the libraries' threads wherever they are, and one inside torch aborts the process.
+    """
+    atexit._run_exitfuncs()
+    leave_at_once(code)
 
 
 def show_error(error: Exception) -> int:

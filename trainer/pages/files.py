@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryFile
 
-from pipeline.errors import ConfigError, first_line
+from pipeline.errors import ConfigError, reason_of
 
 
 def require_writable(folder: Path, files: Sequence[Path]) -> None:
@@ -21,7 +21,7 @@ def require_writable(folder: Path, files: Sequence[Path]) -> None:
         with TemporaryFile(dir=folder) as probe:
             probe.write(b"0")
     except OSError as error:
-        msg = f"--out '{folder}' cannot be written: {first_line(error)}; give another folder."
+        msg = f"--out '{folder}' cannot be written: {reason_of(error)}; give another folder."
         raise ConfigError(msg) from error
 
 
