@@ -41,15 +41,14 @@ def main() -> None:
     try:
         app()
     except (OusError, OSError) as error:
-        leave(show_error(error))
+        sys.exit(show_error(error))
     except KeyboardInterrupt:
         say("stopped")
-        leave(EXIT_INTERRUPTED)
-    except SystemExit as end:
-        if end.code is not None and not isinstance(end.code, int):
-            raise
-        leave(end.code or 0)
+        sys.exit(EXIT_INTERRUPTED)
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except SystemExit as end:
+        leave(int(end.code or 0))
