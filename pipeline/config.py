@@ -91,13 +91,13 @@ def _names(kind: Any) -> list[str]:
 def _refuse_unknown(kind: Any, values: Mapping[str, Any], where: str) -> None:
     for key in values:
         if key not in _names(kind):
-            names = [*_all_names(kind, where), *(where + name for name in _names(kind))]
+            own = [where + name for name in _names(kind)]
+            names = [*_all_names(kind, where), *own]
             lasts = [name.rpartition(".")[2] for name in names]
             near = difflib.get_close_matches(key, lasts, n=1, cutoff=_CLOSE)
             alike = dict.fromkeys(name for name, last in zip(names, lasts, strict=True) if last in near)
             meant = f" (is it {' or '.join(alike)}?)" if alike else ""
-            there = ", ".join(where + name for name in _names(kind))
-            msg = f"Unknown setting '{where}{key}'{meant}; there are: {there}."
+            msg = f"Unknown setting '{where}{key}'{meant}; there are: {', '.join(own)}."
             raise ConfigError(msg)
 
 

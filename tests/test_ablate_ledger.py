@@ -125,7 +125,10 @@ def test_a_folder_in_which_no_run_has_begun_takes_another_grid(tmp_path):
 
 
 def test_a_folder_that_cannot_be_made_is_named():
-    with pytest.raises(ConfigError, match=r"^--out '/proc/grid' cannot be made: .*; give a folder"):
+    with pytest.raises(
+        ConfigError,
+        match=r"^--out '/proc/grid' cannot be written: No such file or directory; give another folder\.$",
+    ):
         enter(Path("/proc/grid"))
 
 

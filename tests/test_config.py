@@ -70,7 +70,7 @@ def test_a_whole_number_serves_where_a_float_is_needed() -> None:
         ),
         (
             {"count": 1, "inner": {"r": 1}},
-            r"^Unknown setting 'inner\.r'.*; there are: inner\.rate, inner\.mode",
+            r"^Unknown setting 'inner\.r'; there are: inner\.rate, inner\.mode",
         ),
         ({"count": "1"}, r"^count is '1'; a value of type int is needed\.$"),
         ({"count": True}, r"^count is True; a value of type int is needed\.$"),
@@ -121,7 +121,7 @@ def test_set_applies_in_order_and_leaves_the_config_it_was_given() -> None:
         ("rate=1", r"^Unknown setting 'rate' \(is it inner\.rate\?\); there are: count, "),
         ("inmer.rate=1", r"^Unknown setting 'inmer' \(is it inner\?\); there are: count, "),
         ("outer.count=1", r"^Unknown setting 'outer'; there are: count, "),
-        ("inner.r=1", r"^Unknown setting 'inner\.r'.*; there are: inner\.rate, inner\.mode, inner\.names\.$"),
+        ("inner.r=1", r"^Unknown setting 'inner\.r'; there are: inner\.rate, inner\.mode, inner\.names\.$"),
         ("count.x=1", r"^count is a value, not a section; write count=value\.$"),
         ("inner=1", r"^inner is a section; set one of its keys, such as inner\.rate\.$"),
         ("count=1.5", r"^count is '1\.5'; a value of type int is needed\.$"),

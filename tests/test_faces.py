@@ -194,6 +194,7 @@ def test_auto_precision_is_bf16_where_the_device_has_it(
     monkeypatch.setattr("pipeline.faces.retinaface.has_bf16", lambda _: has_bf16)
     assert resolve_precision("auto", CPU) == resolved
     assert resolve_precision("fp32", CPU) == "fp32"
+    assert resolve_precision("auto", torch.device("cuda")) == resolved
 
 
 def test_every_pass_has_the_same_number_of_frames(random_files: dict[str, Path]) -> None:

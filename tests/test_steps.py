@@ -141,6 +141,7 @@ def test_a_step_on_cuda_mixes_no_devices_and_looks_at_no_data(path, name, change
     data = moved(data, pretended_cuda)
     (batch, *_) = data.training_batches(torch.arange(5), 5, False, torch.Generator())
     losses = training_loss(model(batch, prompts(tower)), batch.label_B, batch.polarity_B, config)
+    assert losses.loss.shape == ()
     assert losses.loss.device == torch.device("cuda", 0)
     learner = Learner.of(config, model, prompts, tower)
     for parameter in learner.parameters:

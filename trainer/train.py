@@ -276,7 +276,9 @@ def _train_epoch(run: _Run, base_lr: float, epoch: int, steps: int) -> tuple[Tra
     """One epoch, or what is left of `max_steps`: its means, the steps so far, the last rate."""
     config = run.config
     run.learner.model.train()
-    numbers, seen, rates = [], 0, [base_lr]
+    numbers: list[torch.Tensor] = []
+    rates: list[float] = []
+    seen = 0
     random_views = config.data.views == "random"
     batches = run.data.training_batches(
         run.train_places, config.optim.batch_size, random_views, run.generator
@@ -292,7 +294,7 @@ def _train_epoch(run: _Run, base_lr: float, epoch: int, steps: int) -> tuple[Tra
         if steps == config.schedule.max_steps:
             break
     table = torch.stack(numbers).cpu().double()
-    _require_numbers(table[:, 0], epoch, steps - len(numbers), rates[1:], config.optim)
+    _require_numbers(table[:, 0], epoch, steps - len(numbers), rates, config.optim)
     loss, contrast, similarity, polarity, gated_share, _ = table.mean(dim=0).tolist()
     trained = TrainEpoch(
         loss=loss, contrast=contrast, similarity=similarity, polarity=polarity,
@@ -315,7 +317,7 @@ def _require_number(value: float, what: str, lr: float, optim: OptimConfig) -> N
     if math.isfinite(value):
         return
     helpers = {"clip_norm=1": optim.clip_norm, "warmup_steps=100": optim.warmup_steps}
-    unset = [name for name, value in helpers.items() if not value]
+    unset = [name for name, is_set in helpers.items() if not is_set]
     more = " and ".join(f"optim.{name}" for name in unset)
     advice = f"Lower optim.lr, or set {more}." if more else "Lower optim.lr."
     msg = f"The {what} is {value} (learning rate {lr:.1e}). {advice}"

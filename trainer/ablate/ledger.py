@@ -16,10 +16,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import ConfigError, OusError, first_line, reason_of
+from pipeline.errors import ConfigError, OusError, first_line
 from pipeline.fingerprint import differences
 from trainer.ablate.outcome import Outcome
-from trainer.pages.files import write_text
+from trainer.pages.files import require_writable, write_text
 
 GRID_FILE, OUTCOME_FILE = "grid.json", "outcome.json"
 ASKED = "asked"
@@ -37,12 +37,8 @@ def hold(out: Path, identity: Mapping[str, Any], asked: Mapping[str, Any]) -> It
 
     Raises ConfigError for a folder of another grid, or of something else; OusError when it is held.
     """
+    require_writable(out, ())
     _refuse_foreign(out)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        msg = f"--out '{out}' cannot be made: {reason_of(error)}; give a folder where you may write."
-        raise ConfigError(msg) from error
     with (out / _LOCK).open("a") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -114,10 +110,7 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def _refuse_foreign(out: Path) -> None:
-    if out.exists() and not out.is_dir():
-        msg = f"--out '{out}' is a file; give a folder."
-        raise ConfigError(msg)
-    names = sorted(path.name for path in out.iterdir()) if out.exists() else []
+    names = sorted(path.name for path in out.iterdir())
     foreign = [name for name in names if name not in (_LOCK, f".{GRID_FILE}{_PARTIAL}")]
     if foreign and GRID_FILE not in names:
         msg = f"--out '{out}' holds '{foreign[0]}', which no ablate has made; give a new folder."

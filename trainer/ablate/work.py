@@ -31,8 +31,7 @@ def do_run(task: RunTask, check: Callable[[], None]) -> Outcome:
             return there
         partial = partial_of(task.run_dir)
         outcome = _attempt(task, partial, check)
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()  # other workers share the GPU
+        _give_memory_back()
         seconds = time.perf_counter() - began
         return settle(partial, task.run_dir, replace(outcome, seconds=seconds))
     except OSError as error:
@@ -50,6 +49,7 @@ def _attempt(task: RunTask, partial: Path, check: Callable[[], None]) -> Outcome
     try:
         return _measured(task, partial, check)
     except StoppedError:
+        _give_memory_back()
         raise
     except TrainingError as error:
         return Outcome.of(task, state="diverged", reason=str(error))
@@ -57,6 +57,12 @@ def _attempt(task: RunTask, partial: Path, check: Callable[[], None]) -> Outcome
         if is_device_fault(error):  # every later run of this process would fail
             raise device_fault(error, "finished runs are safe") from error
         return failure(task, error)
+
+
+def _give_memory_back() -> None:
+    """Other workers share the GPU. Not after a fault of the GPU, which this would raise again."""
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def _measured(task: RunTask, partial: Path, check: Callable[[], None]) -> Outcome:
