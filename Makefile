@@ -1,13 +1,18 @@
 # Everything starts here: `make demo` and `make test` set up all they need by themselves.
-# The only need is a Python 3.11 or later with pip: the first `python3` on PATH, or PYTHON=...
+# The only requirement is Python 3.11, 3.12 or 3.13 with pip: the first on PATH that runs, or PYTHON=...
 
-PYTHON ?= python3
-VENV := .venv
+SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
+ifndef PYTHON
+PYTHON := $(shell for python in python3 python3.13 python3.12 python3.11; do \
+  $$python -c '$(SUPPORTED)' 2>/dev/null && { echo $$python; exit; }; done; echo python3)
+endif
+VENV ?= .venv
+LOCK ?= requirements.lock
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint format schema lock clean
+.PHONY: help install demo test lint smoke pythons newest format schema lock clean
 
 # A .venv whose Python does not run (absent, half made, upgraded away) is made anew.
 ifneq ($(shell $(BIN)/python -c 'print("runs")' 2>/dev/null),runs)
@@ -17,7 +22,7 @@ endif
 help:  ## list these commands
 	@sed -n 's/^\([a-z]*\):.*  ## /  make \1\t/p' Makefile | expand -t 16
 
-install: $(INSTALLED)  ## make .venv and install exactly requirements.lock into it
+install: $(INSTALLED)  ## make .venv and install exactly requirements.lock into it (VENV=DIR for another directory)
 	@echo "$(VENV) is ready: . $(BIN)/activate"
 
 demo: $(INSTALLED)  ## synthetic clips -> features -> training -> figures, within minutes on a CPU
@@ -32,6 +37,15 @@ lint: $(INSTALLED)  ## formatting, lint, types and import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 
+smoke: $(INSTALLED)  ## draw clips, extract, verify, train, evaluate; tests of frames, store and runner (minutes)
+	$(BIN)/python -m tests.smoke
+
+pythons:  ## run the smoke on every supported Python of this machine, each in a .venv-VERSION of its own
+	@.ci/pythons
+
+newest:  ## run the smoke on the newest version of every package, without requirements.lock
+	@$(MAKE) --no-print-directory smoke VENV=.venv-newest LOCK=.venv-newest.lock PYTHON=$(PYTHON)
+
 format: $(INSTALLED)  ## format, and mend what the linter can mend
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
@@ -40,7 +54,7 @@ schema: $(INSTALLED)  ## write docs/schema.md from pipeline/store/schema.py
 	$(BIN)/python -m pipeline.store.schema_page > docs/schema.md
 
 clean:  ## remove .venv and the tools' caches (never caches of features, runs or demo output)
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build *.egg-info
+	rm -rf .venv .venv-* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build *.egg-info
 	find pipeline trainer tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # uv from PATH, or else brought into .venv by pip; with the package index and certificates that pip
@@ -58,15 +72,24 @@ if [ -n "$$cert" ]; then export SSL_CERT_FILE="$$cert"; fi; \
 endef
 
 $(BIN)/python:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
-	  echo "make: '$(PYTHON)' is missing or older than Python 3.11; name a newer one: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c '$(SUPPORTED)' || { \
+	  echo "make: '$(PYTHON)' is not Python 3.11, 3.12 or 3.13, or does not run; name one that is: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
 	@$(PYTHON) -m venv --clear --without-pip $(VENV) || { \
 	  echo "make: '$(PYTHON) -m venv' failed; see the lines above (on Debian and Ubuntu: apt install python3-venv)." >&2; exit 1; }
 
-$(INSTALLED): requirements.lock | $(BIN)/python
-	@echo "Installing requirements.lock into $(VENV): some minutes and several GB the first time." >&2
-	@$(with_uv) pip sync --require-hashes --compile-bytecode --python $(BIN)/python requirements.lock
+$(INSTALLED): $(LOCK) | $(BIN)/python
+	@echo "Installing $(LOCK) into $(VENV): some minutes and several GB the first time." >&2
+	@$(with_uv) pip sync --require-hashes --compile-bytecode --python $(BIN)/python $(LOCK)
 	@touch $@
+
+# Any other lock is resolved from pyproject.toml for this Python, each time.
+ifneq ($(LOCK),requirements.lock)
+.PHONY: $(LOCK)
+$(LOCK): | $(BIN)/python
+	@rm -f $@
+	@$(with_uv) pip compile pyproject.toml --extra dev --group lock --python $(BIN)/python \
+	  --no-emit-index-url --generate-hashes --quiet --output-file $@
+endif
 
 lock: | $(BIN)/python  ## resolve requirements.lock from pyproject.toml (UPGRADE=--upgrade for newer versions)
 	@$(with_uv) pip compile pyproject.toml --extra dev --group lock --universal --python-version 3.11 \

@@ -89,6 +89,16 @@ def test_a_coding_that_nobody_knows_is_refused(tmp_path):
         decode_clip(path, config())
 
 
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv"])
+def test_tags_that_are_no_utf8_do_not_matter(tmp_path, name):
+    path = write_video(tmp_path / name, 6)
+    before = decode_clip(path, config())
+    tagged = path.read_bytes().replace(b"Lavf", b"\xe9\xff\xfe\xe9")
+    assert tagged != path.read_bytes()
+    path.write_bytes(tagged)
+    assert (decode_clip(path, config()).rgb_UHWC == before.rgb_UHWC).all()
+
+
 # Large pictures
 
 

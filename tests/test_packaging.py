@@ -22,7 +22,7 @@ from packaging.version import Version
 ROOT = Path(__file__).parent.parent
 LARGEST_TRACKED_BYTES = 500_000
 HEAVY = ("av", "cv2", "dask", "h5py", "matplotlib", "numpy", "open_clip", "sklearn", "torch", "zarr")
-PYTHONS = ("3.11", "3.12")
+PYTHONS = ("3.11", "3.12", "3.13")
 
 # Spelled so that this file does not name them itself.
 REGISTRY_HOST = re.compile(r"p[y]pi\.org|python[h]osted|registry\.npm[j]s|deb\.deb[i]an|conda\.an[a]conda")
@@ -141,14 +141,32 @@ def test_conda_brings_python_make_and_pip_and_nothing_else() -> None:
     assert python.removeprefix("python=") in SpecifierSet(project()["project"]["requires-python"])
 
 
-def test_the_oldest_python_is_the_same_everywhere() -> None:
+def test_the_oldest_and_the_newest_python_are_the_same_everywhere() -> None:
     values = project()
     oldest = PYTHONS[0]
-    assert values["project"]["requires-python"] == f">={oldest}"
+    after = f"3.{int(PYTHONS[-1].removeprefix('3.')) + 1}"
+    assert values["project"]["requires-python"] == f">={oldest},<{after}"
     assert values["tool"]["mypy"]["python_version"] == oldest
     assert values["tool"]["ruff"]["target-version"] == f"py{oldest.replace('.', '')}"
     assert f"--python-version {oldest}" in read("Makefile")
-    assert f"version_info < ({oldest.replace('.', ', ')})" in read("Makefile")
+    limits = " <= sys.version_info < ".join(f"({v.replace('.', ', ')})" for v in (oldest, after))
+    assert limits in read("Makefile")
+
+
+def test_the_pythons_are_the_same_everywhere() -> None:
+    named = re.findall(r"Python :: (3\.\d+)", "\n".join(project()["project"]["classifiers"]))
+    assert tuple(named) == PYTHONS
+    assert f"supported=({' '.join(PYTHONS)})" in read(".ci/pythons")
+    *most, last = PYTHONS
+    for name in ("README.md", "Makefile"):
+        assert f"Python {', '.join(most)} or {last}" in read(name), name
+
+
+def test_a_package_has_one_version_on_every_python() -> None:
+    served = {python: {e.name: e.version for e in lock() if e.serves(python)} for python in PYTHONS}
+    names = set().union(*served.values())
+    versions = {name: {found[name] for found in served.values() if name in found} for name in names}
+    assert {name: found for name, found in versions.items() if len(found) > 1} == {}
 
 
 def test_the_citation_names_this_version_and_the_paper() -> None:
@@ -166,7 +184,7 @@ def test_every_folder_of_code_is_a_package() -> None:
     ] == []
 
 
-@pytest.mark.parametrize("name", ["cli.py", ".ci/run"])
+@pytest.mark.parametrize("name", ["cli.py", ".ci/run", ".ci/pythons"])
 def test_what_is_run_by_its_name_is_executable(name: str) -> None:
     assert os.access(ROOT / name, os.X_OK)
 

@@ -33,6 +33,10 @@ _READ_ONLY_THIS = {
 }
 _SEEKABLE = ("mov", "matroska")
 """Containers with an index of key frames, in which a jump to a time is cheap."""
+_ANY_METADATA: dict[str, Any] = (
+    {} if int(av.__version__.partition(".")[0]) >= 19 else {"metadata_errors": "replace"}
+)
+"""Tags of a file may be no UTF-8: PyAV before version 19 raises for them unless it is asked not to."""
 
 MAX_PIXELS = 40_000_000
 """Of one picture: 8K passes. A decoder holds up to 17 pictures, so this bounds its memory."""
@@ -61,7 +65,7 @@ def open_video(path: Path) -> tuple[Any, Any]:
     _refuse_non_file(path)
     try:
         name = str(path.absolute())
-        container: Any = av.open(name, mode="r", metadata_errors="replace", options=_READ_ONLY_THIS)
+        container: Any = av.open(name, mode="r", options=_READ_ONLY_THIS, **_ANY_METADATA)
     except MemoryError:
         raise
     except av.error.ArgumentError as error:
