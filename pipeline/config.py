@@ -103,8 +103,9 @@ def _refuse_unknown(kind: Any, values: Mapping[str, Any], where: str) -> None:
 
 def _all_names(kind: Any, where: str) -> list[str]:
     """The settings of a section, and those of its sections, by their whole names."""
-    names = []
-    for name, hint in typing.get_type_hints(kind).items():
+    names, hints = [], typing.get_type_hints(kind)
+    for name in _names(kind):
+        hint = hints[name]
         nested = _all_names(hint, f"{where}{name}.") if dataclasses.is_dataclass(hint) else [where + name]
         names += nested
     return names

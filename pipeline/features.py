@@ -6,7 +6,8 @@ P patch tokens; J kept tokens.
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import ClassVar
 
 import torch
 from torch.nn import functional
@@ -15,6 +16,7 @@ from pipeline.clip_model import LoadedClip, lean_visual
 from pipeline.config import require_one_of, require_range
 from pipeline.device import exact_float32, has_bf16
 from pipeline.errors import ConfigError
+from pipeline.fingerprint import OUTSIDE_IDENTITY
 from pipeline.passes import DeviceLock, FixedPasses
 from pipeline.types import NUM_EARLY_BLOCKS
 
@@ -33,9 +35,12 @@ class FeatureConfig:
     pooled to 4x4, ``all`` every token. batch_pictures: pictures per pass; 0 chooses by device.
     """
 
-    precision: str = "auto"
+    VERSION: ClassVar[int] = 1
+    """Of normalising, encoding and the early statistics (decision 0007)."""
+
+    precision: str = field(default="auto", metadata=OUTSIDE_IDENTITY)
     tokens: str = "cls"
-    batch_pictures: int = 0
+    batch_pictures: int = field(default=0, metadata=OUTSIDE_IDENTITY)
 
     def __post_init__(self) -> None:
         require_one_of("features.precision", self.precision, PRECISIONS)

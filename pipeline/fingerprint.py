@@ -1,12 +1,30 @@
-"""Content hashes, and the difference between two configs named in words."""
+"""Content hashes, the settings that identify a step, and the differences between two configs in words."""
 
+import dataclasses
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 _READ_BYTES = 1 << 20
+_SHOWN = 200
+_IN_IDENTITY, _VERSION_DEFAULT = "in_identity", "version_default"
+
+OUTSIDE_IDENTITY: Mapping[str, Any] = MappingProxyType({_IN_IDENTITY: False})
+"""Metadata of a config's field that changes no feature (a path, a batch size), or that identities hold as
+what it came to on the device at hand (a precision)."""
+
+
+def version_default(value: Any) -> Mapping[str, Any]:
+    """Return the metadata of a field whose default changed while the step's algorithm version stayed.
+
+    Args:
+        value: The default when that version was introduced. Identities leave the field out where it has
+            this value, so that those of existing caches keep their meaning.
+    """
+    return MappingProxyType({_VERSION_DEFAULT: value})
 
 
 def sha256_file(path: Path) -> str:
@@ -24,6 +42,28 @@ def sha256_json(value: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def default_settings(kind: Any) -> dict[str, Any]:
+    """Return the settings of a step that identify features, with the defaults of its algorithm version.
+
+    Args:
+        kind: The step's config, a dataclass in which every field has a default.
+    """
+    return {
+        field.name: field.metadata.get(_VERSION_DEFAULT, field.default)
+        for field in dataclasses.fields(kind)
+        if field.metadata.get(_IN_IDENTITY, True)
+    }
+
+
+def changed_settings(config: Any) -> dict[str, Any]:
+    """Return the settings that identify features and differ from the defaults of the algorithm version.
+
+    A new setting whose default is the old behaviour is therefore absent until somebody uses it.
+    """
+    defaults = default_settings(type(config))
+    return {name: getattr(config, name) for name in defaults if getattr(config, name) != defaults[name]}
+
+
 def differences(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str]:
     """Every leaf in which two nested mappings differ, as ``a.b: 1 here, 2 there`` lines."""
     here, there = dict(_leaves(mine, "")), dict(_leaves(theirs, ""))
@@ -32,6 +72,12 @@ def differences(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str]
         for key in sorted(here.keys() | there.keys())
         if here.get(key) != there.get(key) or (key in here) != (key in there)
     ]
+
+
+def shown(value: Any) -> str:
+    """Return a value as JSON for a message, cut where it is long: stored values are not trusted."""
+    text = json.dumps(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
 def _leaves(value: Any, prefix: str) -> Iterator[tuple[str, Any]]:
@@ -43,4 +89,4 @@ def _leaves(value: Any, prefix: str) -> Iterator[tuple[str, Any]]:
 
 
 def _shown(leaves: Mapping[str, Any], key: str) -> str:
-    return json.dumps(leaves[key]) if key in leaves else "absent"
+    return shown(leaves[key]) if key in leaves else "absent"

@@ -11,8 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.errors import CacheDamagedError, CacheError, counted
-from pipeline.fingerprint import differences
-from pipeline.process import ExtractConfig
+from pipeline.process import ExtractConfig, identity_differences
 from pipeline.runner import Crew, CrewOptions, Speed, gather
 from pipeline.runner.follow import follow
 from pipeline.runner.opening import Opening, compared, dataset_of
@@ -149,7 +148,7 @@ def _refuse_other(
     Returns its clips, and what the user should know of their files.
     """
     brief = crew.brief()
-    if other := differences(brief.identity, cache.meta.identity):
+    if other := identity_differences(brief.identity, cache.meta.identity):
         msg = (
             f"'{cache.place}' can be repaired only by the models that made it: {'; '.join(other)}. Name "
             "their files with --encoder-weights and --detector-weights, on a machine with that precision."

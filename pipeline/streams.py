@@ -6,6 +6,7 @@ Pure functions of tensors, on whatever device the frames are.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -29,6 +30,9 @@ class StreamConfig:
     ``center_crop`` the central square. face_margin: side of the face crop over the longer side
     of the face box.
     """
+
+    VERSION: ClassVar[int] = 1
+    """Of cropping, masking and resizing (decision 0007)."""
 
     scene: str = "masked"
     scene_fit: str = "letterbox"

@@ -5,6 +5,7 @@ Letters: U sampled frames of a clip; K faces on a frame; M tracklets; N detectio
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +29,9 @@ class TrackConfig:
     max_shift: how far smoothing may move a box's edge, in sides: it is to take out the detector's
     jitter, a few hundredths, and not to draw the box off a face that moves.
     """
+
+    VERSION: ClassVar[int] = 1
+    """Of choosing, following and smoothing the subject's boxes (decision 0007)."""
 
     max_gap: int = 8
     max_jump: float = 1.0

@@ -12,8 +12,8 @@ import numpy.typing as npt
 
 from pipeline.config import from_dict, require_range
 from pipeline.errors import CacheError, OusError
-from pipeline.fingerprint import differences, sha256_json
-from pipeline.process import ExtractConfig, Tools, load_tools, process_block
+from pipeline.fingerprint import sha256_json
+from pipeline.process import ExtractConfig, Tools, identity_differences, load_tools, process_block
 from pipeline.runner import choose_device, dataset_of
 from pipeline.store.place import Place
 from pipeline.store.reader import FeatureCache
@@ -170,7 +170,7 @@ def recompute_sample(
                 Finding(where="recompute", what=f"no clip with features is in the data set at '{where}'"),
             )
         )
-    other = differences(tools.identity(), cache.meta.identity)
+    other = identity_differences(tools.identity(), cache.meta.identity)
     other = [line for line in other if not line.startswith(_PRECISIONS)]
     if other:
         return Recomputed(

@@ -140,35 +140,32 @@ def test_what_would_be_refused_is_not_made(tmp_path):
     assert not any(tmp_path.iterdir())
 
 
-SAID = {
-    "features": {"precision": "fp32"},
-    "detector": {"name": "haar"},
-    "streams": {"scene": "x", "scene_fit": "y"},
-}
+CONFIG = {"detector": {"name": "haar"}, "streams": {"scene": "x", "scene_fit": "y"}}
+SAID = {"identity": {"features": {"precision": "fp32"}}, "config": CONFIG}
 
 
 def said(tmp_path: Path, **changes: Any) -> Path:
     """A cache whose attributes say what a summary shows."""
-    path = small_cache(tmp_path / "said.zarr", identity=SAID)
+    path = small_cache(tmp_path / "said.zarr", **SAID)
     rewrite(path / "zarr.json", lambda document: document["attributes"].update(changes))
     return path
 
 
 @pytest.mark.parametrize(
-    ("identity", "setting"),
+    ("change", "setting"),
     [
-        ({}, "identity.features.precision' is None"),
-        (SAID | {"features": 3}, "identity.features.precision' is None"),
-        (SAID | {"detector": {"name": ["haar"]}}, r"identity.detector.name' is \['haar'\]"),
+        ({"identity": {}}, "identity.features.precision' is None"),
+        ({"identity": {"features": 3}}, "identity.features.precision' is None"),
+        ({"config": CONFIG | {"detector": {"name": ["haar"]}}}, r"config.detector.name' is \['haar'\]"),
     ],
 )
-def test_a_summary_needs_what_it_shows(tmp_path, identity, setting):
+def test_a_summary_needs_what_it_shows(tmp_path, change, setting):
     with FeatureCache.open(said(tmp_path)) as cache:
         assert any("haar" in line for line in summarise(cache).lines())
     shutil.rmtree(tmp_path / "said.zarr")
     message = rf"said.zarr': attribute '{setting}; str is needed"
     with (
-        FeatureCache.open(said(tmp_path, identity=identity)) as cache,
+        FeatureCache.open(said(tmp_path, **change)) as cache,
         pytest.raises(CacheError, match=message),
     ):
         summarise(cache)

@@ -7,16 +7,18 @@ from pipeline.store.reader import FeatureCache
 from pipeline.store.summary import summarise
 from tests.tiny_cache import tiny_cache, tiny_meta
 
-IDENTITY = {
-    "features": {"precision": "fp32"},
-    "detector": {"name": "haar"},
-    "streams": {"scene": "masked", "scene_fit": "letterbox"},
+SAID = {
+    "identity": {"features": {"precision": "fp32"}},
+    "config": {
+        "detector": {"name": "haar"},
+        "streams": {"scene": "masked", "scene_fit": "letterbox"},
+    },
 }
 
 
 def made(tmp_path, **meta):
     status = np.array([1, 2, 3, 0, 3, 3, 3, 3] * 6, np.uint8)
-    path = tiny_cache(tmp_path / "c.zarr", tiny_meta(identity=IDENTITY, **meta), status=status)
+    path = tiny_cache(tmp_path / "c.zarr", tiny_meta(**SAID, **meta), status=status)
     group = zarr.open_group(path, mode="r+")
     group["stage"][2], group["reason"][2] = "open", "the file is empty"
     group["reason"][0] = "1 packets did not decode"

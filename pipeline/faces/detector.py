@@ -3,14 +3,15 @@
 Letters: U frames; H, W picture; K faces on a frame; C channels (3).
 """
 
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import ClassVar, Protocol
 
 import numpy as np
 import torch
 
 from pipeline.config import require_one_of, require_range
 from pipeline.errors import ConfigError
+from pipeline.fingerprint import OUTSIDE_IDENTITY
 from pipeline.types import Faces, Floats
 
 DETECTORS = ("retinaface-resnet50", "retinaface-mobilenet0.25", "haar", "boxes", "crops")
@@ -30,13 +31,16 @@ class DetectorConfig:
     it. batch_frames: frames per forward pass, 0 chooses by device.
     """
 
+    VERSION: ClassVar[int] = 1
+    """Of detection, by every detector (decision 0007)."""
+
     name: str = "retinaface-resnet50"
-    weights: str | None = None
+    weights: str | None = field(default=None, metadata=OUTSIDE_IDENTITY)
     score: float = 0.5
     nms_iou: float = 0.4
     long_side: int = 640
-    precision: str = "auto"
-    batch_frames: int = 0
+    precision: str = field(default="auto", metadata=OUTSIDE_IDENTITY)
+    batch_frames: int = field(default=0, metadata=OUTSIDE_IDENTITY)
 
     def __post_init__(self) -> None:
         require_one_of("detector.name", self.name, DETECTORS)

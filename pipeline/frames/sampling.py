@@ -4,6 +4,7 @@ Letters: V views; T frames per view; n decodable frames.
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -20,6 +21,9 @@ class FrameConfig:
     num_frames: T per view. num_views: 1 is the centre of T equal parts; the second view mirrors
     it; further ones move within the parts.
     """
+
+    VERSION: ClassVar[int] = 1
+    """Of decoding and sampling (decision 0007)."""
 
     num_frames: int = 16
     num_views: int = 1

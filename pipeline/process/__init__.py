@@ -1,7 +1,8 @@
 """The steps put together. The same function serves tests, one machine and a cluster.
 
-``tools``   the settings of all steps, the models loaded
-``block``   a block of clips, all the way from files to features
+``identity``  what features depend on, and how two such identities differ
+``tools``     the settings of all steps, the models loaded
+``block``     a block of clips, all the way from files to features
 """
 
 from pipeline.faces import untrained_retinaface
@@ -16,6 +17,7 @@ from pipeline.process.block import (
     prepare_clip,
     process_block,
 )
+from pipeline.process.identity import identity_differences
 from pipeline.process.tools import CropTools, ExtractConfig, Tools, load_crop_tools, load_tools
 
 __all__ = [
@@ -31,6 +33,7 @@ __all__ = [
     "StageSeconds",
     "Tools",
     "decode_job",
+    "identity_differences",
     "load_crop_tools",
     "load_tools",
     "picture_sizes",

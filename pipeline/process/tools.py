@@ -16,9 +16,9 @@ from pipeline import frames as frame_step
 from pipeline import streams as stream_step
 from pipeline import tracks as track_step
 from pipeline.clip_model import EncoderConfig, LoadedClip, load_clip
-from pipeline.config import to_dict
 from pipeline.errors import ConfigError
 from pipeline.features import Encoder, FeatureConfig
+from pipeline.process.identity import STEPS, step_identity
 from pipeline.store.meta import RANDOM_WEIGHTS
 
 
@@ -119,19 +119,19 @@ class Tools:
         return (*self.detector.warnings, *self.encoder.warnings)
 
     def identity(self) -> dict[str, Any]:
-        """What changes feature values, as plain values; its hash is the cache's fingerprint.
+        """Return everything that changes feature values, as plain values; its hash is a cache's fingerprint.
 
-        Models count by the hash of their values, precision as resolved on this device; paths and
+        Each step counts by the version of its algorithm and the settings that differ from that version's
+        defaults, models by the hash of their values, precision as resolved on this device. Paths and
         batch sizes do not count.
         """
-        config = to_dict(self.config)
-        del config["features"]["batch_pictures"]
-        config["features"]["precision"] = self.encoder.precision
-        config["detector"].pop("weights")
-        config["detector"].pop("batch_frames")
-        config["detector"]["precision"] = self.detector.precision
-        config["detector"]["sha256"] = self.detector.weights_sha256
-        config["encoder"] = {
+        identity = {section: step_identity(getattr(self.config, section)) for section in STEPS}
+        identity["detector"] |= {
+            "precision": self.detector.precision,
+            "sha256": self.detector.weights_sha256,
+        }
+        identity["features"]["precision"] = self.encoder.precision
+        identity["encoder"] = {
             "name": self.config.encoder.name,
             "random": self.config.encoder.weights == RANDOM_WEIGHTS,
             "visual_sha256": self.clip.visual_sha256,
@@ -139,7 +139,7 @@ class Tools:
             "mean": list(self.clip.mean),
             "std": list(self.clip.std),
         }
-        return config
+        return identity
 
 
 def load_crop_tools(

@@ -15,7 +15,7 @@ from pipeline.config import from_dict, to_dict
 from pipeline.datasets import read_dataset
 from pipeline.errors import CacheError, CacheExistsError, DatasetError
 from pipeline.fingerprint import differences
-from pipeline.process import ExtractConfig
+from pipeline.process import ExtractConfig, identity_differences
 from pipeline.runner.matching import match
 from pipeline.runner.work import Brief
 from pipeline.store.meta import RANDOM_WEIGHTS, CacheMeta
@@ -97,7 +97,7 @@ def compared(
     read: gives the arrays `status` and `source_bytes`, of which some may be damaged.
     """
     meta = describe(index, config, brief)
-    found = differences(meta.identity, cache.meta.identity)
+    found = identity_differences(meta.identity, cache.meta.identity)
     found += differences({"dataset": meta.dataset}, {"dataset": cache.meta.dataset})
     matched = match(index, cache)
     found += matched.differences

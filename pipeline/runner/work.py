@@ -12,7 +12,7 @@ import torch
 
 from pipeline.device import device_fault, is_device_fault
 from pipeline.errors import CacheError, OusError, counted, first_line
-from pipeline.fingerprint import differences, sha256_json
+from pipeline.fingerprint import sha256_json
 from pipeline.process import (
     CLIP_SECONDS,
     BlockOutcome,
@@ -22,6 +22,7 @@ from pipeline.process import (
     InlineDecoder,
     StageSeconds,
     Tools,
+    identity_differences,
     load_tools,
     process_block,
 )
@@ -148,6 +149,7 @@ class Worker:
     decoder: Decoder = field(default_factory=InlineDecoder)
     num_decoders: int = 1
     _writers: dict[str, CacheWriter] = field(default_factory=dict)
+    _equal: set[str] = field(default_factory=set)  # fingerprints of identities spelled otherwise
     _opening: threading.Lock = field(default_factory=threading.Lock)
 
     def brief(self) -> Brief:
@@ -222,12 +224,16 @@ class Worker:
             raise device_fault(error, "finished blocks are safe") from error
 
     def _refuse_other(self, task: BlockTask) -> None:
-        if task.fingerprint != (mine := self._brief).fingerprint:
-            with self._opening:
-                there = CacheWriter.resume(task.cache).meta.identity
+        mine = self._brief
+        if task.fingerprint in (mine.fingerprint, *self._equal):
+            return
+        with self._opening:
+            there = CacheWriter.resume(task.cache).meta.identity
+        if found := identity_differences(mine.identity, there):
             msg = f"A worker on {mine.device} would compute other features than '{task.cache}' holds: "
-            msg += "; ".join(differences(mine.identity, there)) + ". Use equal workers, or set the precision."
+            msg += "; ".join(found) + ". Use equal workers, or set the precision."
             raise CacheError(msg)
+        self._equal.add(task.fingerprint)
 
     def _writer(self, task: BlockTask) -> CacheWriter:
         with self._opening:

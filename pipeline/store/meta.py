@@ -50,8 +50,8 @@ def array_at(stored_name: str) -> ArraySpec | None:
 class CacheMeta:
     """The attributes of a cache: everything that is said once and not per clip.
 
-    fingerprint: hash of `identity`, which holds whatever changes feature values (encoder and
-    weights hash, detector and weights hash, frames, streams, precision, views, tokens). clip_table:
+    fingerprint: hash of `identity`, which holds whatever changes feature values (by step the version of its
+    algorithm and the settings that differ from that version's defaults; hashes of the models). clip_table:
     the number of the table that holds the arrays known beforehand. A cache that grows, or whose labels
     change, gets a new table first and then, in one write, the attributes that name it.
     """
@@ -86,7 +86,7 @@ class CacheMeta:
     @property
     def takes_crops(self) -> bool:
         """Whether the face stream is the data set's own face crops: then no face has a box."""
-        detector = self.identity.get("detector")
+        detector = self.config.get("detector")
         return isinstance(detector, Mapping) and detector.get("name") == "crops"
 
     def arrays(self) -> tuple[ArraySpec, ...]:

@@ -25,7 +25,9 @@ class Summary:
         return _lines(self.document, all_clips=self.all_clips)
 
 
-_SHOWN_SETTINGS = ("features.precision", "detector.name", "streams.scene", "streams.scene_fit")
+_SHOWN_SETTINGS = (
+    "identity.features.precision", "config.detector.name", "config.streams.scene", "config.streams.scene_fit",
+)  # fmt: skip
 
 
 def summarise(cache: FeatureCache, *, all_clips: bool = False) -> Summary:
@@ -67,12 +69,12 @@ def summarise(cache: FeatureCache, *, all_clips: bool = False) -> Summary:
         "notes": [{"clip_id": ids[row], "note": reason[row]} for row in odd],
     }
     for setting in _SHOWN_SETTINGS:
-        cache.setting(f"identity.{setting}", str)
+        cache.setting(setting, str)
     return Summary(document=document, all_clips=all_clips)
 
 
 def _lines(document: dict[str, Any], *, all_clips: bool, listed: int = 5) -> list[str]:
-    identity = document["identity"]
+    config = document["config"]
     weights = (
         document["encoder"]["weights"].upper() if document["warnings"] else document["encoder"]["weights"]
     )
@@ -88,9 +90,9 @@ def _lines(document: dict[str, Any], *, all_clips: bool, listed: int = 5) -> lis
         + ", ".join(f"{name} {count}" for name, count in document["polarities"].items() if count),
         *(f"  fold {fold:<6}" + _counted(splits) for fold, splits in document["folds"].items()),
         f"  encoder    {document['encoder']['name']}, weights {weights}, "
-        f"{identity['features']['precision']}, sha256 {document['encoder']['sha256'][:12]}",
-        f"  detector   {identity['detector']['name']}",
-        f"  scene      {identity['streams']['scene']}, {identity['streams']['scene_fit']}",
+        f"{document['identity']['features']['precision']}, sha256 {document['encoder']['sha256'][:12]}",
+        f"  detector   {config['detector']['name']}",
+        f"  scene      {config['streams']['scene']}, {config['streams']['scene_fit']}",
         *(
             f"  {name:<17} {' x '.join(str(n) for n in array['shape'])} {array['dtype']}"
             for name, array in document["arrays"].items()

@@ -1,0 +1,179 @@
+"""Which changes make features other features: algorithm versions, settings, and caches from before them."""
+
+import json
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+
+from pipeline.fingerprint import OUTSIDE_IDENTITY, changed_settings, default_settings, version_default
+from pipeline.process import identity_differences
+from pipeline.process.identity import STEPS
+from pipeline.store.reader import FeatureCache
+from pipeline.tracks import TrackConfig
+from pipeline.verify import verify
+from tests import golden_steps
+from tests.command_line import call
+from tests.old_cache import NUM_CLIPS, NUM_DONE, OLD_MODELS, unpack_old_cache, write_old_clips
+from tests.small_clips import small_tools, small_tools_with
+
+RAISE = "a step with other values or defaults has another algorithm: raise its VERSION (decision 0007)"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """A step's settings: one that was always there, two that came later, one that changes nothing."""
+
+    size: int = 3
+    fit: str = field(default="wide", metadata=version_default("narrow"))
+    new: bool = False
+    batch: int = field(default=8, metadata=OUTSIDE_IDENTITY)
+
+
+@pytest.fixture(scope="module")
+def golden():
+    return json.loads(golden_steps.GOLDEN.read_text())
+
+
+@pytest.fixture
+def clips(tmp_path):
+    return write_old_clips(tmp_path / "clips")
+
+
+@pytest.fixture
+def old(tmp_path, clips):
+    return unpack_old_cache(tmp_path)
+
+
+# Settings and versions
+
+
+def test_settings_count_where_they_differ_from_the_defaults_of_their_version():
+    assert default_settings(Settings) == {"size": 3, "fit": "narrow", "new": False}
+    assert changed_settings(Settings()) == {"fit": "wide"}
+    assert changed_settings(Settings(size=4, fit="narrow", batch=1)) == {"size": 4}
+
+
+def test_the_identity_of_default_settings_is_versions_and_models():
+    identity = small_tools().identity()
+    assert {section: value for section, value in identity.items() if section != "encoder"} == {
+        "frames": {"version": 1, "num_frames": 4},
+        "detector": {"version": 1, "name": "boxes", "precision": "fp32", "sha256": ""},
+        "track": {"version": 1},
+        "streams": {"version": 1},
+        "features": {"version": 1, "precision": "fp32"},
+    }
+
+
+def test_an_identity_without_versions_equals_one_of_version_1():
+    identity = small_tools().identity()
+    whole = {
+        section: {**(default_settings(STEPS[section][1]) if section in STEPS else {}), **values}
+        for section, values in identity.items()
+    }
+    for values in whole.values():
+        values.pop("version", None)
+    assert identity_differences(identity, whole) == identity_differences(whole, identity) == []
+    del whole["track"]["max_gap"]  # of a time before that setting
+    assert identity_differences(identity, whole) == []
+    whole["track"]["max_gap"] = 3
+    assert identity_differences(identity, whole) == ["track.max_gap: 8 here, 3 there"]
+
+
+def test_another_version_is_named_alone():
+    mine, theirs = small_tools().identity(), small_tools().identity()
+    theirs["track"] = {"version": 2, "max_gap": 3, "motion": True}
+    theirs["streams"]["scene"] = "full"
+    assert identity_differences(mine, theirs) == [
+        "tracks: version 1 here, 2 there",
+        'streams.scene: "masked" here, "full" there',
+    ]
+
+
+def test_a_setting_that_is_not_known_here_is_a_difference():
+    mine, theirs = small_tools().identity(), small_tools().identity()
+    theirs["track"]["motion"] = True
+    assert identity_differences(mine, theirs) == ["track.motion: absent here, true there"]
+
+
+@pytest.mark.parametrize("section", [None, 3, [], {"version": None}, {"version": "x" * 10**5}])
+def test_an_identity_that_is_no_identity_is_a_short_difference(section):
+    theirs = small_tools().identity() | {"track": section, "encoder": section}
+    (first, *_) = found = identity_differences(small_tools().identity(), theirs)
+    assert found
+    assert len(first) < 300
+
+
+def test_models_and_precision_always_count():
+    base = small_tools().identity()
+    other = small_tools_with(features={"precision": "bf16"}, encoder={"seed": 1}).identity()
+    found = identity_differences(base, other)
+    assert 'features.precision: "fp32" here, "bf16" there' in found
+    assert any(line.startswith("encoder.visual_sha256") for line in found)
+
+
+# Algorithms
+
+
+@pytest.mark.parametrize("step", [step for step, _ in STEPS.values()])
+def test_the_defaults_of_a_version_stay(golden, step):
+    """A new default of an old setting takes `version_default`, or a new version."""
+    kept = golden[step]
+    for version, found in golden_steps.of_steps()[step].items():
+        assert version in kept, f"run python -m tests.golden_steps: {step} has the new version {version}"
+        known = kept[version]["defaults"]
+        assert {name: found["defaults"].get(name, "gone") for name in known} == known, RAISE
+
+
+@pytest.mark.parametrize("step", golden_steps.ALGORITHMS)
+def test_the_values_of_a_version_stay(golden, step):
+    for version, found in golden_steps.of_steps()[step].items():
+        for one, other in zip(found["values"], golden[step][version]["values"], strict=True):
+            np.testing.assert_allclose(one, other, atol=1.0 if step == "streams" else 1e-3, err_msg=RAISE)
+
+
+# A cache from before versions
+
+
+def test_an_old_cache_opens_and_computes_the_same(old, clips):
+    with FeatureCache.open(old) as cache:
+        assert cache.status_counts() == {"pending": 3, "done": NUM_DONE, "done_without_face": 0, "failed": 0}
+        report = verify(cache, NUM_DONE, root=clips)
+    assert report.findings == ()
+    assert len(report.recomputed.clip_ids) == NUM_DONE
+    assert report.recomputed.largest_difference < 1e-3
+
+
+def test_an_old_cache_is_resumed_and_trained_on(old, clips, tmp_path, monkeypatch, capsys):
+    before = FeatureCache.open(old)
+    data = ("--dataset", "manifest", "--root", clips, "--cache", old)
+    code, _, said = call(monkeypatch, capsys, "extract", *data, *OLD_MODELS)
+    assert code == 0, said
+    with FeatureCache.open(old) as cache:
+        assert cache.status_counts()["done"] == NUM_CLIPS
+        assert (cache.meta.fingerprint, cache.meta.identity) == (
+            before.meta.fingerprint,
+            before.meta.identity,
+        )
+        np.testing.assert_array_equal(
+            cache.read("face/embedding", 0, NUM_DONE), before.read("face/embedding", 0, NUM_DONE)
+        )
+        assert verify(cache, NUM_CLIPS, root=clips).findings == ()
+    smoke = ("--preset", "smoke", "--set", "schedule.max_epochs=1", "--set", "data.validation=train")
+    code, _, said = call(monkeypatch, capsys, "train", "--cache", old, "--run", tmp_path / "run", *smoke)
+    assert code == 0, said
+    code, out, said = call(monkeypatch, capsys, "evaluate", tmp_path / "run", "--json")
+    assert code == 0, said
+    assert json.loads(out)["num_clips"] == 2
+
+
+def test_an_old_cache_is_refused_once_an_algorithm_has_another_version(old, clips, monkeypatch, capsys):
+    monkeypatch.setattr(TrackConfig, "VERSION", 2)
+    data = ("--dataset", "manifest", "--root", clips, "--cache", old)
+    code, _, said = call(monkeypatch, capsys, "extract", *data, *OLD_MODELS)
+    assert code == 1
+    assert "was made otherwise: tracks: version 2 here, 1 there." in said
+    with FeatureCache.open(old) as cache:
+        assert cache.status_counts()["done"] == NUM_DONE
+        (finding,) = verify(cache, 1, root=clips).findings
+    assert str(finding) == "recompute: the models differ: tracks: version 2 here, 1 there"
