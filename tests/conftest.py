@@ -10,7 +10,7 @@ from hypothesis import settings
 
 from tests.object_store import bucket, s3_endpoint
 from tests.real_runs import run_clips, undisturbed_chunks
-from tests.tiny_cache import tiny_clip
+from tests.tiny_clip import modest_clip
 from trainer.prompts import forget_text_towers
 
 __all__ = ["bucket", "run_clips", "s3_endpoint", "undisturbed_chunks"]
@@ -31,7 +31,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure() -> None:
     settings.register_profile("ous", derandomize=True, deadline=None, max_examples=50, database=None)
     settings.load_profile("ous")
-    torch.set_num_threads(2)
+    torch.set_num_threads(max(1, 2 // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -84,7 +84,7 @@ def one_tiny_encoder() -> Iterator[None]:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("trainer.prompts.load_clip", lambda _: tiny_clip())
+        patch.setattr("trainer.prompts.load_clip", lambda _: modest_clip())
         forget_text_towers()
         yield
     forget_text_towers()

@@ -18,7 +18,7 @@ import numpy as np
 OLD_CACHE = Path(__file__).parent / "golden" / "cache-without-versions.zip"
 OLD_MODELS = (
     "--detector", "boxes", "--encoder", "ViT-S-32", "--encoder-weights", "random", "--precision", "fp32",
-    "--frames", "3", "--scheduler", "sync",
+    "--frames", "3", "--scheduler", "sync", "--set", "features.batch_pictures=8",
 )  # fmt: skip
 NUM_CLIPS, NUM_DONE, NUM_PICTURES = 8, 5, 4
 HEIGHT, WIDTH = 48, 64

@@ -13,12 +13,13 @@ from pipeline.config import from_dict
 from pipeline.datasets import read_dataset
 from pipeline.process import ExtractConfig, Tools, load_tools
 from pipeline.types import DatasetIndex
+from tests.tiny_clip import modest_model
 
 HEIGHT, WIDTH = 96, 128
 SETTINGS = {
     "frames": {"num_frames": 4},
     "detector": {"name": "boxes"},
-    "encoder": {"name": "ViT-S-32", "weights": "random"},
+    "encoder": {"name": modest_model(), "weights": "random"},
     "features": {"precision": "fp32", "batch_pictures": 8},
 }
 ODD = {"bad": b"this is no video", "empty": b""}
@@ -56,7 +57,7 @@ def write_clips(root: Path, num_good: int = 7) -> DatasetIndex:
 
 @cache
 def small_tools() -> Tools:
-    """A random ViT-S-32 behind given boxes, on the CPU; loaded once."""
+    """A random encoder of a few thousand weights behind given boxes, on the CPU; loaded once."""
     return load_tools(from_dict(ExtractConfig, SETTINGS), torch.device("cpu"))
 
 

@@ -70,7 +70,7 @@ def test_what_was_saved_is_loaded(saved, info):
 def test_run_info_names_what_the_run_was_made_from(saved):
     values = json.loads((saved[0] / "run.json").read_text())
     assert values["class_names"] == list(CLASSES)
-    assert values["encoder_name"] == "ViT-S-32"
+    assert values["encoder_name"] == "modest"
     assert values["encoder_sha256"] == META.encoder_sha256
     assert values["cache_fingerprint"] == META.fingerprint
     assert (values["fold"], values["seed"], values["selection"]) == ("1", 3, "holdout")
@@ -106,7 +106,7 @@ def test_an_empty_directory_may_become_a_run(tmp_path, info):
             {"class_names": ("neutral", "happiness", "sadness")},
             r'class_names: \["happiness", "neutral", "sadness"\] here, \["neutral", "hap.*"\] there',
         ),
-        ({"encoder_name": "ViT-B-32"}, 'encoder_name: "ViT-S-32" here, "ViT-B-32" there'),
+        ({"encoder_name": "ViT-B-32"}, 'encoder_name: "modest" here, "ViT-B-32" there'),
         ({"encoder_sha256": "0" * 64}, 'encoder_sha256: "[0-9a-f]{64}" here, "0{64}" there'),
         ({"num_frames": 8}, "num_frames: 4 here, 8 there"),
     ],

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from pipeline.errors import ConfigError, WeightsError
-from tests.tiny_cache import tiny_clip, tiny_meta
+from tests.tiny_cache import tiny_meta
+from tests.tiny_clip import modest_clip, small_clip
 from trainer.config import PromptConfig
 from trainer.prompts import ClassPrompts, TextTower, forget_text_towers, load_text_tower
 
@@ -28,7 +29,7 @@ def full_tower(model, tokenize, names, context):
 @pytest.fixture(scope="module")
 def context():
     return 0.02 * torch.randn(
-        M, tiny_clip().model.ln_final.weight.shape[0], generator=torch.Generator().manual_seed(1)
+        M, small_clip().model.ln_final.weight.shape[0], generator=torch.Generator().manual_seed(1)
     )
 
 
@@ -53,7 +54,7 @@ def relative_error(value, truth):
 
 @pytest.mark.parametrize("per_class", [False, True])
 def test_cut_tower_is_exactly_the_full_encode_text(context, per_class):
-    clip = replace(tiny_clip(), model=deepcopy(tiny_clip().model).double())
+    clip = replace(small_clip(), model=deepcopy(small_clip().model).double())
     context = context.double()
     if per_class:
         context = context + torch.linspace(0, 0.1, len(NAMES), dtype=torch.float64)[:, None, None]
@@ -63,15 +64,15 @@ def test_cut_tower_is_exactly_the_full_encode_text(context, per_class):
 
 
 def test_cut_tower_in_float32_rounds_no_worse_than_the_full_one(context):
-    features, gradient, full, full_gradient = both_towers(tiny_clip(), context)
-    exact = replace(tiny_clip(), model=deepcopy(tiny_clip().model).double())
+    features, gradient, full, full_gradient = both_towers(small_clip(), context)
+    exact = replace(small_clip(), model=deepcopy(small_clip().model).double())
     _, true_gradient, _, _ = both_towers(exact, context.double())
     assert (features - full).abs().max() < 4e-7
     assert relative_error(gradient, true_gradient) < 1.5 * relative_error(full_gradient, true_gradient) < 3e-6
 
 
 def test_tower_is_cut_right_after_the_longest_end_token(context):
-    tower = TextTower(tiny_clip(), ("sad", "happy"), M)
+    tower = TextTower(small_clip(), ("sad", "happy"), M)
     assert tower.position_PW.shape[0] == 1 + M  # start token and context
     assert tower.name_CRW.shape[:2] == (2, 1 + 1)  # class name and end token
     assert torch.equal(tower.eot_C, torch.tensor([1, 1]))
@@ -79,7 +80,7 @@ def test_tower_is_cut_right_after_the_longest_end_token(context):
 
 def test_a_shared_context_goes_through_the_tower_once(context):
     """What is before the class name is the same for all classes: 1 + M tokens, not C times as many."""
-    tower, tokens = TextTower(tiny_clip(), NAMES, M), []
+    tower, tokens = TextTower(small_clip(), NAMES, M), []
     tower.blocks[0].mlp.register_forward_hook(lambda _module, given, _out: tokens.append(given[0].shape[0]))
     tower(context)
     tower(context.expand(len(NAMES), -1, -1))
@@ -88,7 +89,7 @@ def test_a_shared_context_goes_through_the_tower_once(context):
 
 
 def test_tower_holds_no_vocabulary_and_nothing_to_train():
-    clip = tiny_clip()
+    clip = small_clip()
     tower = TextTower(clip, NAMES, M)
     sizes = [tensor.numel() for tensor in [*tower.parameters(), *tower.buffers()]]
     assert max(sizes) < clip.model.token_embedding.weight.numel() / 10
@@ -96,16 +97,16 @@ def test_tower_holds_no_vocabulary_and_nothing_to_train():
 
 
 def test_features_have_length_one_and_follow_the_order_of_the_names(context):
-    forward = TextTower(tiny_clip(), NAMES, M)(context)
-    backward = TextTower(tiny_clip(), NAMES[::-1], M)(context)
+    forward = TextTower(small_clip(), NAMES, M)(context)
+    backward = TextTower(small_clip(), NAMES[::-1], M)(context)
     torch.testing.assert_close(forward.norm(dim=1), torch.ones(len(NAMES)))
     torch.testing.assert_close(forward, backward.flip(0), rtol=0, atol=4e-7)
 
 
 def test_underscores_in_class_names_read_as_blanks(context):
     assert torch.equal(
-        TextTower(tiny_clip(), ("state_of_fear",), M)(context),
-        TextTower(tiny_clip(), ("state of fear",), M)(context),
+        TextTower(small_clip(), ("state_of_fear",), M)(context),
+        TextTower(small_clip(), ("state of fear",), M)(context),
     )
 
 
@@ -118,7 +119,7 @@ def test_contexts_have_their_shape_and_deviation(kind, shape):
 
 
 def test_class_specific_contexts_train_only_their_own_class():
-    tower = TextTower(tiny_clip(), ("happy", "sad"), M)
+    tower = TextTower(small_clip(), ("happy", "sad"), M)
     prompts = ClassPrompts(PromptConfig(length=M, context="class_specific"), 2, tower.width)
     prompts(tower)[0].sum().backward()
     assert prompts.context.grad[0].abs().sum() > 0
@@ -126,8 +127,8 @@ def test_class_specific_contexts_train_only_their_own_class():
 
 
 def test_bfloat16_tower_is_close(context):
-    exact = TextTower(tiny_clip(), NAMES, M)(context)
-    rounded = TextTower(tiny_clip(), NAMES, M).to(torch.bfloat16)(context)
+    exact = TextTower(small_clip(), NAMES, M)(context)
+    rounded = TextTower(small_clip(), NAMES, M).to(torch.bfloat16)(context)
     assert rounded.dtype == torch.float32
     assert float((exact * rounded).sum(dim=1).min()) > 0.999
 
@@ -136,8 +137,8 @@ def test_prompts_that_do_not_fit_are_refused_with_the_longest_that_does():
     with pytest.raises(
         ConfigError, match=r"prompts.length is 75.*'sad' a prompt has 78.*prompts.length up to 74\."
     ):
-        TextTower(tiny_clip(), ("sad",), 75)
-    TextTower(tiny_clip(), ("sad",), 74)
+        TextTower(small_clip(), ("sad",), 75)
+    TextTower(small_clip(), ("sad",), 74)
 
 
 def test_tower_of_the_caches_own_weights_is_loaded():
@@ -149,7 +150,7 @@ def test_tower_of_the_caches_own_weights_is_loaded():
 def test_another_tower_is_refused_with_both_hashes():
     meta = tiny_meta(text_sha256="0" * 64)
     with pytest.raises(
-        WeightsError, match=rf"sha256 {tiny_clip().text_sha256}, but this cache was made with 0{{64}}"
+        WeightsError, match=rf"sha256 {modest_clip().text_sha256}, but this cache was made with 0{{64}}"
     ):
         load_text_tower(meta, PromptConfig(length=M), torch.device("cpu"))
 
@@ -165,7 +166,7 @@ def test_the_next_run_of_a_grid_gets_the_same_tower(monkeypatch):
     ours, cpu = PromptConfig(length=M), torch.device("cpu")
     first = load_text_tower(tiny_meta(), ours, cpu)
     loads = []
-    monkeypatch.setattr("trainer.prompts.load_clip", lambda encoder: loads.append(encoder) or tiny_clip())
+    monkeypatch.setattr("trainer.prompts.load_clip", lambda encoder: loads.append(encoder) or modest_clip())
     assert load_text_tower(tiny_meta(), PromptConfig(length=M, init_std=0.5), cpu) is first
     assert not loads
     load_text_tower(tiny_meta(), PromptConfig(length=M + 1), cpu)

@@ -61,7 +61,7 @@ def test_a_cache_is_filled_and_tells_each_outcome(index, undisturbed):
     assert found.face_found_share == pytest.approx((17 * 4 - 1) / (18 * 4 - 1))
     with FeatureCache.open(undisturbed) as cache:
         assert cache.meta.block_clips == 8
-        assert "RANDOM ENCODER WEIGHTS (seed 0): ViT-S-32" in cache.meta.warnings[0]
+        assert "RANDOM ENCODER WEIGHTS (seed 0): modest" in cache.meta.warnings[0]
         assert np.isfinite(cache.read("face/embedding")[cache.done_rows()]).all()
 
 
@@ -214,7 +214,7 @@ def test_a_plan_tells_bytes_and_writes_nothing(index, undisturbed, tmp_path):
     fresh = plan(index, path, RunOptions(limit=5))
     assert not path.exists()
     assert (fresh.num_clips, fresh.num_pending, fresh.num_blocks, fresh.block_clips) == (20, 5, 3, 8)
-    assert fresh.bytes_by_array["scene/early"] == 20 * 1 * 4 * 4 * 3 * 384 * 2
+    assert fresh.bytes_by_array["scene/early"] == 20 * 1 * 4 * 4 * 3 * 64 * 2
     assert (fresh.num_timed, fresh.where) == (1, "in this process")  # of two tried, one is no video
     finished = plan(index, undisturbed, RunOptions())
     assert (finished.num_pending, finished.num_timed, finished.seconds) == (0, 0, None)

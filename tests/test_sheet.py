@@ -57,7 +57,7 @@ def test_the_sheet_shows_both_streams_of_every_frame(tmp_path):
     clip = next(clip for clip in index.clips if "good" in clip.clip_id)
     prepared = prepare_clip(index.root, clip, small_tools().crop)
     sheet = stream_sheet(prepared, columns=4)
-    side, caption = 224, 22
+    side, caption = 64, 22
     assert sheet.shape == (caption + 3 * side + 8, 4 * (side + 4) + 4, 3)
     for u in range(4):
         left, top = 4 + u * (side + 4), 4 + caption + side
@@ -72,8 +72,8 @@ def test_a_row_shows_frame_and_streams_side_by_side(tmp_path):
     clip = next(clip for clip in index.clips if "good" in clip.clip_id)
     prepared = prepare_clip(index.root, clip, small_tools().crop)
     row = stream_row(prepared, 2, "a caption")
-    wide = round(128 * 224 / 96)
-    assert row.shape == (22 + 224, wide + 2 * 224, 3)
+    wide = round(128 * 64 / 96)
+    assert row.shape == (22 + 64, wide + 2 * 64, 3)
     face = prepared.streams.face_U3SS[2].permute(1, 2, 0).numpy()
-    np.testing.assert_array_equal(row[22:, wide : wide + 224], face)
-    assert shrunk(row, 0.5).shape == (123, (wide + 448 + 1) // 2, 3)
+    np.testing.assert_array_equal(row[22:, wide : wide + 64], face)
+    assert shrunk(row, 0.5).shape == (43, round((wide + 128) / 2), 3)

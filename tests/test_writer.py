@@ -177,7 +177,7 @@ except CacheError as error:
 def test_a_disk_that_takes_no_more_leaves_no_half_block(tmp_path):
     path = tiny_cache(tmp_path / "c.zarr")
     told = subprocess.run(
-        [sys.executable, "-c", FILLING, str(path), "100000"],
+        [sys.executable, "-c", FILLING, str(path), "30000"],
         cwd=Path(__file__).parent.parent, capture_output=True, text=True, check=True,
     ).stdout  # fmt: skip
     assert told == (

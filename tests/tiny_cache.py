@@ -1,35 +1,28 @@
 """A small feature cache that a model can learn from, written through the real writer.
 
-Every clip's features are its class's direction plus noise. The encoder is a ViT-S-32 with random
-weights, so that the text tower is real and small.
+Every clip's features are its class's direction plus noise. The encoder has a few thousand random weights:
+a real text tower, and a small one.
 """
 
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 
 import numpy as np
 
-from pipeline.clip_model import EncoderConfig, LoadedClip, load_clip
+from pipeline.config import to_dict
 from pipeline.store.meta import CacheMeta
 from pipeline.store.writer import CacheWriter
 from pipeline.types import Split, Status
+from tests.tiny_clip import modest_clip
 
 CLASSES = ("happiness", "neutral", "sadness")
 POLARITY_OF = {"happiness": 2, "neutral": 1, "sadness": 0}
 NUM_FRAMES = 4
-ENCODER = EncoderConfig(name="ViT-S-32", weights="random", seed=0)
-
-
-@cache
-def tiny_clip() -> LoadedClip:
-    """The encoder that the tiny cache claims to come from; loaded once."""
-    return load_clip(ENCODER)
 
 
 def tiny_meta(**changes: object) -> CacheMeta:
     """The attributes of the tiny cache, some of them changed."""
-    clip = tiny_clip()
+    clip = modest_clip()
     meta = CacheMeta(
         dataset="tiny",
         class_names=CLASSES,
@@ -41,13 +34,13 @@ def tiny_meta(**changes: object) -> CacheMeta:
         embed_width=clip.embed_width,
         encoder_width=clip.encoder_width,
         num_tokens=0,
-        encoder_name=ENCODER.name,
-        encoder_weights=ENCODER.weights,
+        encoder_name=clip.config.name,
+        encoder_weights=clip.config.weights,
         encoder_sha256=clip.visual_sha256,
         text_sha256=clip.text_sha256,
         identity={"encoder": clip.visual_sha256},
         fingerprint="f" * 64,
-        config={"encoder": {"name": ENCODER.name, "weights": ENCODER.weights, "seed": ENCODER.seed}},
+        config={"encoder": to_dict(clip.config)},
     )
     return replace(meta, **changes)
 

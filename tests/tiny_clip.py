@@ -1,4 +1,4 @@
-"""CLIP models of a few thousand weights, by names that open_clip then knows."""
+"""CLIP models of a few thousand weights, by names that open_clip then knows, and a small real one."""
 
 from functools import cache
 
@@ -29,3 +29,25 @@ def tiny_model(patches: int = 16, quick_gelu: bool = False, layers: int = 5) -> 
 def tiny_clip(patches: int = 16, seed: int = 0) -> LoadedClip:
     """The model with random weights."""
     return load_clip(EncoderConfig(name=tiny_model(patches), weights="random", seed=seed))
+
+
+def modest_model() -> str:
+    """Name of a model whose embeddings are wide enough for classes to be learnt from: F = 384, D = 64."""
+    factory._MODEL_CONFIGS["modest"] = {
+        "embed_dim": 384,
+        "vision_cfg": {"image_size": 64, "patch_size": 8, "layers": 5, "width": 64, "head_width": 32},
+        "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 64, "heads": 2, "layers": 2},
+    }
+    return "modest"
+
+
+@cache
+def modest_clip() -> LoadedClip:
+    """The model with random weights: the encoder of the tiny cache and of the small clips."""
+    return load_clip(EncoderConfig(name=modest_model(), weights="random", seed=0))
+
+
+@cache
+def small_clip() -> LoadedClip:
+    """open_clip's smallest model with random weights, where widths and depths must be those of a real one."""
+    return load_clip(EncoderConfig(name="ViT-S-32", weights="random", seed=0))

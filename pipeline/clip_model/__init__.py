@@ -4,7 +4,8 @@
 ``lean``    its vision tower, copied for encoding in fewer passes
 ``files``   its weights: found by tag or path, checked, read without running code
 
-The only importer of open_clip. The pipeline takes the vision tower from here, the trainer's
+The only importer of open_clip, inside the functions that need it: a command that loads no model does
+not wait for it. The pipeline takes the vision tower from here, the trainer's
 prompts the text tower, so that both sides name and check the same weights.
 """
 

@@ -9,13 +9,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import open_clip
 import safetensors.torch
 import torch
 from huggingface_hub import constants as hub
 from huggingface_hub import try_to_load_from_cache
-from open_clip.constants import HF_SAFE_WEIGHTS_NAME, HF_WEIGHTS_NAME
-from open_clip.pretrained import download_pretrained, get_pretrained_cfg, list_pretrained_tags_by_model
 
 from pipeline import weights as published
 from pipeline.errors import ConfigError, OusError, WeightsError, first_line
@@ -25,7 +22,6 @@ from pipeline.store.meta import RANDOM_WEIGHTS
 _SHA256_DIGITS = 64
 _PREFIX_DIGITS = 8
 _TIMEOUT_SECONDS = 10.0
-_HUB_FILES = (HF_SAFE_WEIGHTS_NAME, HF_WEIGHTS_NAME)
 _TIMES_THE_MODEL = 8
 _BESIDE_BYTES = 64 << 20
 _NOT_WEIGHTS = ("input_resolution", "context_length", "vocab_size")
@@ -39,6 +35,8 @@ def tag_of(name: str, weights: str) -> Mapping[str, Any] | None:
     """
     if weights == RANDOM_WEIGHTS or _is_path(weights):
         return None
+    from open_clip.pretrained import get_pretrained_cfg, list_pretrained_tags_by_model
+
     tags = list_pretrained_tags_by_model(name)
     if weights not in tags:
         msg = (
@@ -107,6 +105,8 @@ def _is_path(weights: str) -> bool:
 
 
 def _refuse_other_activation(name: str, weights: str, tag: Mapping[str, Any]) -> None:
+    import open_clip
+
     model_cfg = open_clip.get_model_config(name) or {}
     if bool(tag.get("quick_gelu")) == bool(model_cfg.get("quick_gelu")):
         return
@@ -140,11 +140,18 @@ def _sha256_in(address: str) -> str:
 def _cached(tag: Mapping[str, Any]) -> Path | None:
     """The tag's file in the cache of the Hugging Face hub, without asking the network."""
     repository = _repository(tag)
-    for file in _HUB_FILES if repository else ():
+    for file in _hub_files() if repository else ():
         found = try_to_load_from_cache(repository, file)
         if isinstance(found, str):
             return Path(found)
     return None
+
+
+def _hub_files() -> tuple[str, str]:
+    """The names that open_clip gives its files on the hub, safetensors first."""
+    from open_clip.constants import HF_SAFE_WEIGHTS_NAME, HF_WEIGHTS_NAME
+
+    return HF_SAFE_WEIGHTS_NAME, HF_WEIGHTS_NAME
 
 
 def _repository(tag: Mapping[str, Any]) -> str:
@@ -156,13 +163,17 @@ def _downloaded(name: str, weights: str, tag: Mapping[str, Any], fetched: Path) 
     repository, address = _repository(tag), tag.get("url", "")
     try:
         _reach(hub.ENDPOINT if repository else address)
+        from open_clip.pretrained import download_pretrained
+
         file: str = download_pretrained(tag)
     except Exception as error:  # noqa: BLE001 - every way a download fails has one remedy
         source = f"{hub.ENDPOINT}/{repository}" if repository else address
         if address:
             remedy = f"download {address} and put it at {fetched}, or give it with --encoder-weights PATH"
         else:
-            remedy = f"download {' or '.join(_HUB_FILES)} from there and give it with --encoder-weights PATH"
+            remedy = (
+                f"download {' or '.join(_hub_files())} from there and give it with --encoder-weights PATH"
+            )
         reason = first_line(error)
         msg = (
             f"The weights '{weights}' of {name} are not on this machine and could not be downloaded from "
@@ -197,6 +208,8 @@ def _is_torchscript(path: Path) -> bool:
 
 def _archived(path: Path, name: str) -> dict[str, torch.Tensor]:
     """OpenAI publishes TorchScript archives, which may hold code: only its own are opened."""
+    from open_clip.pretrained import get_pretrained_cfg
+
     tag = get_pretrained_cfg(name, "openai") or {}
     expected, actual = _sha256_in(tag.get("url", "")), sha256_file(path)
     if actual != expected:

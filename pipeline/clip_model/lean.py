@@ -6,7 +6,6 @@ Letters: N pictures; L tokens of a picture; D width; H heads.
 import copy
 from typing import Any
 
-import open_clip.transformer
 import torch
 from torch import nn
 from torch.nn import functional
@@ -21,9 +20,11 @@ def lean_visual(visual: Any, device: torch.device, dtype: torch.dtype) -> Any:
     it and out of those after it, in float32, before the cast. Attention is one product for queries,
     keys and values and torch's fused kernel. Blocks built otherwise keep what they have.
     """
+    from open_clip.transformer import QuickGELU
+
     lean = copy.deepcopy(visual)
     for block in lean.transformer.resblocks:
-        if isinstance(getattr(block.mlp, "gelu", None), open_clip.transformer.QuickGELU):
+        if isinstance(getattr(block.mlp, "gelu", None), QuickGELU):
             _fold_quick_gelu(block.mlp)
         if isinstance(getattr(block, "attn", None), nn.MultiheadAttention) and block.attn.batch_first:
             block.attn = _SelfAttention(block.attn)

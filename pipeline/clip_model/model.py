@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import open_clip
 import torch
 
 from pipeline.clip_model import files
@@ -32,6 +31,8 @@ class EncoderConfig:
 
     def __post_init__(self) -> None:
         require_range("encoder.seed", self.seed, 0, 2**63 - 1)
+        import open_clip
+
         if self.name not in open_clip.list_models():
             msg = (
                 f"encoder.name is {self.name!r}; allowed: CLIP-class models of open_clip, such as "
@@ -78,6 +79,8 @@ class LoadedClip:
 
     def tokenize(self, texts: list[str]) -> torch.Tensor:
         """Token numbers [C, context length] of the texts, zero-padded after the end token."""
+        import open_clip
+
         tokenizer: Callable[[list[str]], torch.Tensor] = open_clip.get_tokenizer(self.config.name)
         return tokenizer(texts)
 
@@ -88,6 +91,8 @@ def load_clip(config: EncoderConfig) -> LoadedClip:
     Mean and deviation of the pictures are those of the weights' tag; weights given by a path, and
     random ones, take CLIP's own. Raises ConfigError for a tag that is not one of this model.
     """
+    import open_clip
+
     tag = files.tag_of(config.name, config.weights)
     path = None if config.weights == RANDOM_WEIGHTS else files.find(config.name, config.weights)
     with _quiet_open_clip(), torch.random.fork_rng(devices=[]):
@@ -121,6 +126,8 @@ def sha256_tensors(tensors: Mapping[str, torch.Tensor]) -> str:
 
 def _refuse_other_class(name: str) -> None:
     """Told from the model's description, before anything is built: some others need more libraries."""
+    import open_clip
+
     described = open_clip.get_model_config(name)
     vision, text = described["vision_cfg"], described["text_cfg"]
     of_class = (

@@ -14,7 +14,6 @@ import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
-from torchvision.ops import nms
 
 from pipeline import weights
 from pipeline.device import exact_float32, has_bf16
@@ -197,6 +196,8 @@ class RetinaFaceDetector:
 
     def _suppressed(self, best_NR: Floats, height: int, width: int) -> Faces:
         """The faces among a frame's candidates: those above the score, the better of two that overlap."""
+        from torchvision.ops import nms  # a second and more, for RetinaFace alone
+
         candidate = best_NR[best_NR[:, _SCORE] > self._config.score]
         candidate = candidate[np.lexsort((candidate[:, _ANCHOR], -candidate[:, _SCORE]))]
         given = torch.from_numpy(candidate)
