@@ -78,14 +78,15 @@ def chosen(only: str, patience: float) -> tuple[Step, ...]:
     return tuple(replace(step, seconds=patience * step.seconds) for step in STEPS if step.name in names)
 
 
-def environment_of(work: Path, device: str, wheels: Path | None) -> dict[str, str]:
-    """Return the environment of the steps, with the wheels installed if there are any; a CPU hides all GPUs.
+def environment_of(options: GpuOptions, wheels: Path | None) -> dict[str, str]:
+    """Return the environment of the steps, with the wheels installed if there are any.
 
+    A run on the CPU hides all GPUs. A tiny run has one thread: more would wait for each other.
     Raises CalledProcessError when pip cannot install them.
     """
     paths = [str(ROOT)]
     if wheels is not None:
-        site = work / "site"
+        site = options.work / "site"
         install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", "--upgrade"]
         files = [str(path) for path in sorted(wheels.glob("*.whl"))]
         subprocess.run([*install, "--target", str(site), *files], check=True)
@@ -94,9 +95,13 @@ def environment_of(work: Path, device: str, wheels: Path | None) -> dict[str, st
         "PYTHONPATH": os.pathsep.join([*paths, *filter(None, [os.environ.get("PYTHONPATH")])]),
         "PYTHONUNBUFFERED": "1",
         "HF_HUB_OFFLINE": "1",
-        "TORCHINDUCTOR_CACHE_DIR": str(work / "inductor"),
+        "TORCHINDUCTOR_CACHE_DIR": str(options.work / "inductor"),
     }
-    return {**os.environ, **own, **({"CUDA_VISIBLE_DEVICES": ""} if device == "cpu" else {})}
+    if options.device == "cpu":
+        own["CUDA_VISIBLE_DEVICES"] = ""
+    if options.is_tiny:
+        own["OMP_NUM_THREADS"] = "1"
+    return {**os.environ, **own}
 
 
 def measure(args: argparse.Namespace, work: Path) -> list[Outcome]:
@@ -118,7 +123,7 @@ def measure(args: argparse.Namespace, work: Path) -> list[Outcome]:
         chosen(args.only, args.patience or (_TINY_PATIENCE if args.tiny else 1)),
         options,
         budget,
-        environment_of(work, args.device, args.wheels),
+        environment_of(options, args.wheels),
         on_end,
     )
 

@@ -24,6 +24,7 @@ from benchmarks.gpu_steps.child import RESULTS
 from benchmarks.gpu_steps.encoder_changes import backend_pass, class_token_pass
 from benchmarks.gpu_steps.inputs import random_images, relative_difference
 from benchmarks.gpu_steps.monitor import GpuMonitor, query_gpu
+from benchmarks.gpu_steps.options import GpuOptions
 from benchmarks.gpu_steps.passes import eager_pass
 from benchmarks.gpu_steps.plan import STEPS
 from benchmarks.gpu_steps.records import Recorder, UnavailableError, read_rows
@@ -203,7 +204,7 @@ def test_wheels_are_installed_for_the_steps_alone(tmp_path: Path) -> None:
         wheel.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: brought\nVersion: 1.0\n")
         wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
         wheel.writestr(f"{info}/RECORD", "")
-    environment = gpu.environment_of(tmp_path, "cpu", wheels)
+    environment = gpu.environment_of(GpuOptions(out=tmp_path, work=tmp_path, device="cpu"), wheels)
     assert environment["CUDA_VISIBLE_DEVICES"] == ""
     code = "import brought, benchmarks.gpu_steps; print(brought.answer)"
     done = subprocess.run(

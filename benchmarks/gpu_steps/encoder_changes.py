@@ -61,7 +61,7 @@ def run(context: Context) -> None:
         unless=context.unless_cuda or ("" if has_fp8() else "needs compute capability 9.0"),
         precision="bf16", batch=batch,
     )  # fmt: skip
-    for early in (False, True):
+    for early in context.size((False, True), (True,)):
         measure(
             "blocks compiled", partial(_compiled, context, clip, images, early=early),
             batch=batch, early=early,

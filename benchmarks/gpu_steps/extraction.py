@@ -129,7 +129,8 @@ def _all_runs(context: Context, extraction: Extraction) -> None:
         detector=MOBILENET,
     )
     worker.tools = with_untrained_detector(worker.tools, detector_config(context, RESNET))
-    few = max(num_clips // 2, min(num_clips, _WARM_UP_BLOCKS * extraction.block_clips))
+    least = context.size(_WARM_UP_BLOCKS * extraction.block_clips, 1)
+    few = max(num_clips // 2, min(num_clips, least))
     way = partial(_measured, context, extraction, few)
     way("none")
     way("fill colour and stream", fill, aside, unless=cuda)
@@ -160,12 +161,14 @@ def _measured(
 
 def _number_of_clips(context: Context, extraction: Extraction) -> int:
     """As many whole blocks as take about 12 seconds, from the second of two runs of two blocks."""
-    few = context.size(_WARM_UP_BLOCKS * extraction.block_clips, 4)
+    if context.options.is_tiny:
+        return 4
+    few = _WARM_UP_BLOCKS * extraction.block_clips
     extraction.run(few)
     _, seconds, _ = extraction.run(few)
     blocks = round(_SECONDS_OF_A_RUN / seconds * few / extraction.block_clips)
     most = NUM_CLIPS // extraction.block_clips
-    return context.size(extraction.block_clips * min(max(blocks, _WARM_UP_BLOCKS), most), few)
+    return extraction.block_clips * min(max(blocks, _WARM_UP_BLOCKS), most)
 
 
 def _kernels(context: Context, extraction: Extraction, num_clips: int) -> Mapping[str, Any]:
