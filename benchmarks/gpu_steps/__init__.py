@@ -19,6 +19,7 @@ What a step measures with:
 ``fp8``       linear layers as fp8 products
 ``kernels``   the time of a device's kernels, by torch's profiler
 ``graphs``    a call as a CUDA graph
+``compiling`` how the steps compile with torch
 ``monitor``   utilisation, memory and power of the GPU during a run
 ``changes``   single changes of the extraction, for comparison
 

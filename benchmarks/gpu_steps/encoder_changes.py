@@ -6,7 +6,6 @@ it needs a new fingerprint: a change with a difference of 0 does not.
 Letters: N images; L tokens; D width; H heads.
 """
 
-import shutil
 import time
 from collections.abc import Mapping
 from functools import partial
@@ -16,6 +15,7 @@ import torch
 from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from benchmarks.gpu_steps.compiling import compile_backend
 from benchmarks.gpu_steps.context import Context
 from benchmarks.gpu_steps.fp8 import has_fp8, use_fp8
 from benchmarks.gpu_steps.graphs import captured
@@ -153,11 +153,8 @@ def _fp8(context: Context, clip: Any, images: torch.Tensor) -> Mapping[str, Any]
 
 
 def _compiled(context: Context, clip: Any, images: torch.Tensor, *, early: bool) -> Mapping[str, Any]:
-    """Every block compiled by itself; on a tiny run traced only, since compiling takes a minute."""
-    backend = context.size("inductor", "aot_eager")
-    if backend == "inductor" and not any(map(shutil.which, ("cc", "gcc", "c++", "g++"))):
-        msg = "needs a C compiler"
-        raise UnavailableError(msg)
+    """Every block compiled by itself."""
+    backend = compile_backend(context)
     precision = precisions_of(context)[0]
     plain = eager_pass(encoder_of(context, clip, precision, len(images)), early=early)
     changed = encoder_of(context, clip, precision, len(images))

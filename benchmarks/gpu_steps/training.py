@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from benchmarks.gpu_steps.compiling import compile_backend
 from benchmarks.gpu_steps.context import Context
 from benchmarks.gpu_steps.inputs import load_encoder
 from benchmarks.gpu_steps.kernels import PROFILE, kernel_times
@@ -60,7 +61,7 @@ def run(context: Context) -> None:
     way("plain, batch 32", ["optim.batch_size=32"])
     way("graphed, batch 32", [*graphed, "optim.batch_size=32"], unless=cuda)
     way("graphed, 16 prompt vectors", [*graphed, "prompts.length=16"], unless=cuda)
-    way("plain, model compiled", [], change=partial(_compiled, context.size("inductor", "aot_eager")))
+    way("plain, model compiled", [], change=partial(_compiled, context))
 
 
 def training_cache(context: Context) -> Path:
@@ -166,6 +167,6 @@ def fused_adam() -> AbstractContextManager[Any]:
     return patch.object(steps_module, "build_adam", build)
 
 
-def _compiled(backend: str, learner: Learner) -> Learner:
-    model: Any = torch.compile(learner.model, dynamic=False, backend=backend)
+def _compiled(context: Context, learner: Learner) -> Learner:
+    model: Any = torch.compile(learner.model, dynamic=False, backend=compile_backend(context))
     return replace(learner, model=model)
