@@ -12,15 +12,19 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
+from pipeline.clip_model import LoadedClip
+from pipeline.datasets.emotions import polarity_of_class
+from pipeline.datasets.synthetic import CLASSES
 from pipeline.store.meta import CacheMeta
 from pipeline.store.reader import FeatureCache
 from pipeline.store.table import table_of
 from pipeline.store.writer import CacheWriter
-from pipeline.types import ClipRef, DatasetIndex, Polarity, Split, Status
+from pipeline.types import ClipRef, DatasetIndex, Split, Status
 from trainer.batches import load_clips
 from trainer.config import TrainConfig
 
@@ -28,22 +32,24 @@ BLOCK_CLIPS, NUM_FRAMES, EMBED_WIDTH, ENCODER_WIDTH = 64, 16, 768, 1024
 LOADED = ("face/embedding", "scene/embedding", "scene/early")
 
 
-def synthetic_cache(path: Path, num_clips: int) -> None:
-    """Write a cache of random features, all clips done, one block over and over."""
+def synthetic_cache(path: Path, num_clips: int, clip: LoadedClip | None = None) -> None:
+    """Write a cache of random features, all clips done, one block over and over; every fifth is a test clip.
+
+    clip: the model with random weights that the cache is to be of, so that it can be trained on; None for
+    the sizes of ViT-L/14.
+    """
     meta = CacheMeta(
-        dataset="synthetic", class_names=tuple("abcdefg"), fold_names=("1",), num_clips=num_clips,
-        block_clips=BLOCK_CLIPS, num_views=1, num_frames=NUM_FRAMES, embed_width=EMBED_WIDTH,
-        encoder_width=ENCODER_WIDTH, num_tokens=0, encoder_name="ViT-L-14-quickgelu",
-        encoder_weights="random", encoder_sha256="0" * 64, text_sha256="0" * 64,
-        identity={}, fingerprint="f" * 64, config={},
+        dataset="synthetic", class_names=CLASSES, fold_names=("1",), num_clips=num_clips,
+        block_clips=BLOCK_CLIPS, num_views=1, num_frames=NUM_FRAMES, num_tokens=0, encoder_weights="random",
+        identity={}, fingerprint="f" * 64, **_of_encoder(clip),
     )  # fmt: skip
     clips = tuple(
         ClipRef(
             clip_id=f"clip-{n:06d}",
             path=f"{n}.mp4",
-            label=n % 7,
-            polarity=Polarity.NEGATIVE,
-            splits=(Split.TRAIN,),
+            label=n % len(CLASSES),
+            polarity=polarity_of_class(CLASSES[n % len(CLASSES)]),
+            splits=(Split.TEST if n % 5 == 4 else Split.TRAIN,),
         )
         for n in range(num_clips)
     )
@@ -65,6 +71,24 @@ def synthetic_cache(path: Path, num_clips: int) -> None:
         rows["frame_valid"][:] = True
         rows["status"][:] = Status.DONE
         writer.write_block(start, rows)
+
+
+def _of_encoder(clip: LoadedClip | None) -> dict[str, Any]:
+    """What a cache's attributes name of its encoder."""
+    if clip is None:
+        return {
+            "embed_width": EMBED_WIDTH, "encoder_width": ENCODER_WIDTH, "encoder_name": "ViT-L-14-quickgelu",
+            "encoder_sha256": "0" * 64, "text_sha256": "0" * 64, "config": {},
+        }  # fmt: skip
+    name, seed = clip.config.name, clip.config.seed
+    return {
+        "embed_width": clip.embed_width,
+        "encoder_width": clip.encoder_width,
+        "encoder_name": name,
+        "encoder_sha256": clip.visual_sha256,
+        "text_sha256": clip.text_sha256,
+        "config": {"encoder": {"name": name, "weights": "random", "seed": seed}},
+    }
 
 
 def raw_seconds(path: Path, *, kept: bool) -> tuple[float, int]:

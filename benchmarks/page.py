@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from benchmarks.gpu_steps.summary import short, shown
 from pipeline.errors import counted
 
 ROOT = Path(__file__).parents[1]
@@ -134,6 +135,23 @@ def steps_table(recorded: dict[str, Any]) -> str:
     return "\n".join([_about(recorded), "", *rows])
 
 
+def gpu_table(recorded: dict[str, Any]) -> str:
+    """Return the numbers of `benchmarks.gpu` on one card, and the steps that are not done."""
+    rows = ["| step | measurement | settings | numbers |", "|---|---|---|---|"]
+    for name, step in recorded["steps"].items():
+        for result in step["results"]:
+            settings = ", ".join(f"{key} {shown(value)}" for key, value in result.get("settings", {}).items())
+            if "numbers" in result:
+                numbers = ", ".join(f"{key} {shown(value)}" for key, value in short(result["numbers"]))
+                row = f"| {name} | {result['measurement']} | {settings} | {numbers} |"
+                rows.append(row.replace("|  |", "| |"))
+    missing = [
+        f"{name} ({step['state']})" for name, step in recorded["steps"].items() if step["state"] != "done"
+    ]
+    note = ["", f"Steps without all their numbers: {', '.join(missing)}."] if missing else []
+    return "\n".join([_about(recorded), "", *rows, *note])
+
+
 def _about(recorded: dict[str, Any], more: str = "") -> str:
     """Where and when it was measured."""
     machine, versions = recorded["machine"], recorded["versions"]
@@ -157,21 +175,28 @@ def box_table(recorded: dict[str, Any]) -> str:
 
 TABLES = {
     "bench-cpu": goals_table,
-    "bench-h200": goals_table,
+    "bench-gpu": goals_table,
+    "gpu": gpu_table,
     "box-quality": box_table,
     "text-branch-cpu": text_table,
     "epoch-cpu": epoch_table,
     "ablate-cpu": grid_table,
-    "steps-h200": steps_table,
+    "steps-gpu": steps_table,
     "findings": findings_table,
 }
 
 
+def recordings(name: str) -> list[Path]:
+    """Return the files of a table: NAME.json, or one for each machine, NAME-MACHINE.json."""
+    one = RESULTS / f"{name}.json"
+    return [one] if one.is_file() else sorted(RESULTS.glob(f"{name}-*.json"))
+
+
 def rendered(page: str) -> str:
-    """The page with each table as its JSON says; without the file, that it was not recorded yet."""
+    """The page with each table as its JSON says; without a file, that it was not recorded yet."""
     for name, table in TABLES.items():
-        source = RESULTS / f"{name}.json"
-        text = table(json.loads(source.read_text())) if source.is_file() else "Not recorded yet."
+        tables = [table(json.loads(source.read_text())) for source in recordings(name)]
+        text = "\n\n".join(tables) or "Not recorded yet."
         marks = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end -->)", re.DOTALL)
         page = marks.sub(lambda found, text=text: f"{found[1]}\n{text}\n\n{found[2]}", page)
     return page

@@ -1,6 +1,6 @@
 """Time of a training epoch on a cache of DFEW's size: plain steps, and on CUDA graphed ones.
 
-    python -m benchmarks.steps --out benchmarks/results/steps-h200.json
+    python -m benchmarks.steps --out benchmarks/results/steps-gpu.json
 
 A synthetic cache of random features in the sizes of ViT-L/14 (16 frames, 768 wide), 12 TFE blocks, 64
 prompt vectors, batches of 16. Steps are timed in runs of many, the device waited for once at the end of
@@ -26,6 +26,7 @@ from benchmarks.load import synthetic_cache
 from pipeline.bench.result import about_this_run
 from pipeline.clip_model import EncoderConfig, load_clip
 from pipeline.config import override
+from pipeline.datasets.synthetic import CLASSES
 from pipeline.store.reader import FeatureCache
 from trainer.batches import Batch, ClipData, load_clips
 from trainer.config import TrainConfig, paper
@@ -33,7 +34,6 @@ from trainer.model import FeatureShape, OusModel, bf16_on, pick_device
 from trainer.prompts import ClassPrompts, TextTower
 from trainer.steps import Learner, Steps, steps_of
 
-CLASSES = ("happiness", "sadness", "neutral", "anger", "surprise", "disgust", "fear")
 _UNTIMED = 5
 
 

@@ -4,10 +4,12 @@ import itertools
 import logging
 import urllib.request
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
-from moto.server import ThreadedMotoServer
-from obstore.store import S3Store
+
+if TYPE_CHECKING:
+    from obstore.store import S3Store
 
 _numbers = itertools.count()
 
@@ -28,8 +30,10 @@ class Bucket:
         """The address of a prefix."""
         return f"s3://{self.name}/{prefix}"
 
-    def store(self) -> S3Store:
+    def store(self) -> "S3Store":
         """The bucket for a test that looks behind the scenes, or damages something."""
+        from obstore.store import S3Store
+
         return S3Store(self.name, client_options={"allow_http": True})
 
     def objects(self, prefix: str = "") -> list[str]:
@@ -39,7 +43,9 @@ class Bucket:
 
 @pytest.fixture(scope="session")
 def s3_endpoint() -> Iterator[str]:
-    """The address of a local S3 server."""
+    """The address of a local S3 server. Other tests run without the server's package."""
+    from moto.server import ThreadedMotoServer
+
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()

@@ -1,6 +1,7 @@
 """The bench measures what it says, on material it makes itself; no test looks at a time."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,15 +10,16 @@ import numpy as np
 import pytest
 
 from pipeline.bench import PARTS, BenchOptions, BenchResult, run_bench
-from pipeline.bench.cluster import dask
+from pipeline.bench.cluster import dask, dask_goal
 from pipeline.bench.encoding import flops_per_picture
 from pipeline.bench.material import prepared_clips
-from pipeline.bench.result import Goal, Measured
+from pipeline.bench.result import ROOT, Goal, Measured
 from pipeline.bench.steps import pixels_apart, same_frames, seek
 from pipeline.bench.usual import usual_way
 from pipeline.bench.whole import pipeline_goals
 from pipeline.config import from_dict
 from pipeline.errors import ConfigError
+from pipeline.faces import DetectorConfig
 from pipeline.frames import FrameConfig, decode_clip
 from pipeline.process import ExtractConfig
 from tests.tiny_clip import tiny_model
@@ -172,24 +174,36 @@ def test_boxes_are_apart_by_their_worst_edge_whatever_their_order() -> None:
     assert pixels_apart([one, empty, one], [other, empty, one[:1]]) == (0.25, 1)
 
 
-@pytest.mark.parametrize(
-    ("gpu", "num_clips", "goals"),
-    [
-        ("", 5_000, ["whole pipeline / (encoder + detector alone)"]),
-        ("NVIDIA A100", 5_000, ["whole pipeline / (encoder + detector alone) (GPU)"]),
-        ("NVIDIA H200", 1_999, ["whole pipeline / (encoder + detector alone) (GPU)"]),
-        (
-            "NVIDIA H200",
-            2_000,
-            ["whole pipeline / (encoder + detector alone) (GPU)", "one DFEW, 16,372 clips, min (H200)"],
-        ),
-    ],
-)
-def test_a_gpu_has_goals_of_its_own(gpu: str, num_clips: int, goals: list[str]) -> None:
-    found = {"of_encoder_and_detector_alone": 0.95, "hours_for_16372_clips": 0.1}
-    made = pipeline_goals(found, num_clips, gpu)
-    assert [goal.what for goal in made] == goals
-    assert [goal.met for goal in made] == ["yes"] * len(goals)
+def test_goals_are_ratios_to_the_same_devices_other_numbers() -> None:
+    found = {"of_encoder_and_detector_alone": 0.95, "decoders_of_encoder_and_detector_alone": 1.1}
+    assert [(goal.what, goal.value, goal.met) for goal in pipeline_goals(found)] == [
+        ("whole pipeline / (encoder + detector alone)", 0.95, "yes"),
+        ("decoders alone / (encoder + detector alone)", 1.1, "no"),
+    ]
+    dask_share = dask_goal(ms_per_block=3.2, clips_per_second=40)
+    assert dask_share.value == pytest.approx(0.002)
+    assert dask_share.met == "aim"
+
+
+def test_no_goal_names_a_device() -> None:
+    sources = [path.read_text() for path in (ROOT / "pipeline" / "bench").glob("*.py")]
+    assert sources
+    assert not [text for text in sources if re.search(r"\b[ABHLV]\d{2,3}\b|get_device_name\(.*in ", text)]
+
+
+@pytest.mark.slow
+def test_detector_weights_may_be_random(videos: Path) -> None:
+    config = replace(
+        small_config(), detector=DetectorConfig(name="retinaface-mobilenet0.25", weights="random")
+    )
+    options = small_options(clips=videos, config=config, only=("encode", "detect", "pipeline"))
+    result = run_bench(options)
+    assert not result.failed
+    detect = result.parts["detect"].numbers
+    assert detect["detector"] == "retinaface-mobilenet0.25, random weights"
+    assert "library_frames_per_second" not in detect
+    pipeline = result.parts["pipeline"].numbers["retinaface-mobilenet0.25"]
+    assert pipeline["decoders_alone_clips_per_second"] > 0
 
 
 def test_the_operations_of_vit_l_14_are_those_published() -> None:

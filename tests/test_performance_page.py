@@ -37,6 +37,33 @@ def test_a_goal_is_shown_with_its_limits() -> None:
     ]
 
 
+def test_a_gpus_table_has_its_numbers_and_names_what_is_missing() -> None:
+    result = {"measurement": "pass", "settings": {"batch": 64}, "numbers": {"images": 12.3456, "top": [1]}}
+    skipped = {"measurement": "graph", "settings": {}, "skipped": "needs CUDA"}
+    steps = {
+        "encoder": {"state": "done", "results": [result, skipped]},
+        "sweep": {"state": "cut off", "results": []},
+    }
+    assert page.gpu_table({**RECORDED, "steps": steps}).splitlines()[2:] == [
+        "| step | measurement | settings | numbers |",
+        "|---|---|---|---|",
+        "| encoder | pass | batch 64 | images 12.35 |",
+        "",
+        "Steps without all their numbers: sweep (cut off).",
+    ]
+
+
+def test_a_table_may_have_one_recording_for_each_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(page, "RESULTS", tmp_path)
+    for name in ("gpu-b.json", "gpu-a.json", "findings.json"):
+        (tmp_path / name).touch()
+    assert [path.name for path in page.recordings("gpu")] == ["gpu-a.json", "gpu-b.json"]
+    assert [path.name for path in page.recordings("findings")] == ["findings.json"]
+    assert page.recordings("bench-gpu") == []
+
+
 def test_the_ceiling_tells_what_the_script_could_be_beaten_by() -> None:
     parts = {
         "encode": {"matmul_ceiling_gflops": 400, "gflop_per_picture": 100, "precision": "bf16"},

@@ -2,6 +2,7 @@
 
 ``options``   what is measured, and how much of it
 ``material``  the clips that all parts share, scaled to 360p
+``models``    detector and encoder, with or without published weights
 ``result``    numbers, goals, the machine: as JSON and as a table
 ``encoding``  the encoder against the products it is made of
 ``steps``     decoding, detection, encoding, writing alone; against the usual ways

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -97,7 +97,7 @@ def about_this_run(config: dict[str, Any], options: dict[str, Any]) -> dict[str,
             "system": platform.platform(),
             "load_average": os.getloadavg()[0],
         },
-        "versions": {"python": platform.python_version()} | {name: version(name) for name in _PACKAGES},
+        "versions": {"python": platform.python_version()} | {name: _version(name) for name in _PACKAGES},
         "command": ["cli.py", *sys.argv[1:]],
         "options": options,
         "config": config,
@@ -115,10 +115,20 @@ def _shown(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
+def _version(package: str) -> str:
+    """The installed version; "" for a package that another one stands in for."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""
+
+
 def _commit() -> str:
-    asked = subprocess.run(
-        ["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True, check=False
-    )
+    command = ["git", "describe", "--always", "--dirty"]
+    try:
+        asked = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    except OSError:  # no git here
+        return "unknown"
     return asked.stdout.strip() or "unknown"
 
 

@@ -9,12 +9,13 @@ from pathlib import Path
 
 from pipeline.bench import cluster, encoding, steps, whole
 from pipeline.bench.material import prepared_clips
+from pipeline.bench.models import load_bench_tools
 from pipeline.bench.options import PARTS, BenchOptions
 from pipeline.bench.result import BenchResult, Goal, Measured, about_this_run
 from pipeline.bench.usual import run_script
 from pipeline.config import to_dict
 from pipeline.errors import first_line
-from pipeline.process import Tools, load_tools
+from pipeline.process import Tools
 from pipeline.runner import choose_device
 from pipeline.types import DatasetIndex
 
@@ -46,6 +47,8 @@ def run_bench(options: BenchOptions, on_part: Callable[[str], None] | None = Non
                     measured[name] = shared.part(name)
                 except Exception as error:  # noqa: BLE001 - half an hour's other parts are not to be lost
                     failed[name] = f"{type(error).__name__}: {first_line(error)}"
+    if {"pipeline", "dask"} <= measured.keys():
+        measured["dask"] = _beside_the_pipeline(measured["dask"], measured["pipeline"], options)
     about["seconds"] = time.perf_counter() - began
     return BenchResult(about=about, parts=measured, failed=failed)
 
@@ -59,7 +62,7 @@ class _Shared:
 
     @cached_property
     def tools(self) -> Tools:
-        return load_tools(self._options.config, choose_device(self._options.device))
+        return load_bench_tools(self._options.config, choose_device(self._options.device))
 
     @cached_property
     def index(self) -> DatasetIndex:
@@ -94,6 +97,13 @@ class _Shared:
                 assert options.clips is not None, "BenchOptions refuses that"
                 return cluster.workers(options.clips, config, options.small_encoder)
         raise AssertionError(name)
+
+
+def _beside_the_pipeline(dask: Measured, pipeline: Measured, options: BenchOptions) -> Measured:
+    """The part `dask` with the goal that needs this device's own speed."""
+    clips_per_second = pipeline.numbers[options.config.detector.name]["clips_per_second"]
+    goal = cluster.dask_goal(dask.numbers["ms_per_block"], clips_per_second)
+    return dataclasses.replace(dask, goals=(goal, *dask.goals))
 
 
 def _first(index: DatasetIndex, num_clips: int) -> DatasetIndex:

@@ -17,10 +17,11 @@ from av.video.reformatter import VideoReformatter
 
 from pipeline.bench.encoding import best_seconds
 from pipeline.bench.material import videos_of
+from pipeline.bench.models import is_untrained, load_bench_detector
 from pipeline.bench.result import Goal, Measured
 from pipeline.bench.usual import usual_way
 from pipeline.device import exact_float32
-from pipeline.faces import FaceDetector, load_detector
+from pipeline.faces import FaceDetector
 from pipeline.frames import FrameConfig, sample_indices
 from pipeline.process import ExtractConfig, InlineDecoder, Tools
 from pipeline.process.block import decode_job
@@ -118,9 +119,12 @@ def detect(tools: Tools, frames: list[Bytes], repeats: int) -> Measured:
     """Detection in batches, against the library's way, one picture a call, at the same input size.
 
     Both see the same frames. The goals are at equal precision, float32; what the default precision
-    gives stands beside them.
+    gives stands beside them. A detector with random weights is not compared: the library would suppress
+    thousands of boxes that mean nothing.
     """
     config, device = tools.config.detector, tools.device
+    if is_untrained(config):
+        return Measured(numbers=_untrained_numbers(tools, frames, repeats))
     usual = usual_way("baseline").Detector(config.weights, device, config.long_side, config.score)
     on_device = [torch.from_numpy(clip).to(device) for clip in frames]
     num_frames = sum(len(clip) for clip in frames)
@@ -157,6 +161,19 @@ def detect(tools: Tools, frames: list[Bytes], repeats: int) -> Measured:
     return Measured(numbers=numbers, goals=tuple(goals))
 
 
+def _untrained_numbers(tools: Tools, frames: list[Bytes], repeats: int) -> dict[str, Any]:
+    """The speed of a detector with random weights, by itself."""
+    on_device = [torch.from_numpy(clip).to(tools.device) for clip in frames]
+    num_frames = sum(len(clip) for clip in frames)
+    seconds = min(_detect_seconds(tools.detector, on_device) for _ in range(repeats))
+    return {
+        "detector": f"{tools.detector.name}, random weights",
+        "precision": tools.detector.precision,
+        "frames": num_frames,
+        "frames_per_second": num_frames / seconds,
+    }
+
+
 def _one_by_one(usual: Any, frames: list[Bytes]) -> list[list[dict[str, Any]]]:
     """The library's faces, frame by frame, in the same precision as ours."""
     with exact_float32():
@@ -165,7 +182,7 @@ def _one_by_one(usual: Any, frames: list[Bytes]) -> list[list[dict[str, Any]]]:
 
 def _in_float32(tools: Tools) -> FaceDetector:
     config = replace(tools.config.detector, precision="fp32")
-    return tools.detector if tools.detector.precision == "fp32" else load_detector(config, tools.device)
+    return tools.detector if tools.detector.precision == "fp32" else load_bench_detector(config, tools.device)
 
 
 def _detect_seconds(detector: FaceDetector, on_device: list[torch.Tensor]) -> float:

@@ -8,69 +8,50 @@ from typing import Any
 
 import torch
 
+from pipeline.bench.models import is_untrained, start_crew, with_untrained_detector
 from pipeline.bench.result import Goal, Measured
 from pipeline.bench.usual import run_script
-from pipeline.process import ExtractConfig, Tools, prepare_clip, untrained_retinaface
+from pipeline.process import ExtractConfig, Tools, decode_job, prepare_clip
 from pipeline.runner import LocalCrew, extract
-from pipeline.runner.work import WorkerSetup
-from pipeline.types import DatasetIndex
+from pipeline.types import ClipFailed, DatasetIndex
 
 _OTHER_BACKBONE = "retinaface-resnet50"
 _CLIPS_ALONE = 256
 """At most, of encoder and detector alone: their frames and pictures are 16 MB a clip in memory."""
-_CLIPS_TO_EXTRAPOLATE = 2_000
 
 
 def pipeline(
     index: DatasetIndex, config: ExtractConfig, device: str, rounds: int, *, other_backbone: bool
 ) -> Measured:
-    """A run of `extract`, against encoder and detector alone on the same frames.
+    """A run of `extract`, against encoder and detector alone on the same frames, and the decoders alone.
 
     rounds: of parts and run in turns; the best of each counts. other_backbone: also with the
     ResNet-50 detector, untrained, for the time that it takes; the encoder's time is that of before.
     """
-    crew = LocalCrew(WorkerSetup(config=config, device=device))
+    crew = start_crew(config, device)
     try:
-        block_clips, kind = crew.brief().block_clips, crew.worker.tools.device
+        block_clips = crew.brief().block_clips
         first = _against_parts(index, crew, rounds)
         numbers: dict[str, Any] = {"clips": len(index.clips), "block_clips": block_clips}
         numbers |= {"blocks": -(-len(index.clips) // block_clips), "rounds": rounds}
         numbers[config.detector.name] = first
         if other_backbone and config.detector.name != _OTHER_BACKBONE:
-            crew.worker.tools = _with_other_backbone(crew.worker.tools)
+            detector = replace(config.detector, name=_OTHER_BACKBONE, weights=None)
+            crew.worker.tools = with_untrained_detector(crew.worker.tools, detector)
             encode = 1 / first["encoder_alone_clips_per_second"]
             other = _against_parts(index, crew, 1, encode_seconds_per_clip=encode)
             numbers[f"{_OTHER_BACKBONE}, untrained"] = other
     finally:
         crew.close()
-    return Measured(numbers=numbers, goals=pipeline_goals(first, len(index.clips), device_name(kind)))
+    return Measured(numbers=numbers, goals=pipeline_goals(first))
 
 
-def device_name(device: torch.device) -> str:
-    """The GPU's name, '' for a CPU."""
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else ""
-
-
-def pipeline_goals(found: dict[str, float], num_clips: int, gpu: str) -> tuple[Goal, ...]:
-    """What the run's speed is to be; on an H200, from 2,000 clips on, also the time of one DFEW."""
-    ratio, where = found["of_encoder_and_detector_alone"], " (GPU)" if gpu else ""
-    goals = [
-        Goal(what=f"whole pipeline / (encoder + detector alone){where}", value=ratio, at_least=0.9, aim=0.97)
-    ]
-    if "H200" in gpu and num_clips >= _CLIPS_TO_EXTRAPOLATE:
-        minutes = 60 * found["hours_for_16372_clips"]
-        goals.append(
-            Goal(what="one DFEW, 16,372 clips, min (H200)", value=minutes, at_least=8, aim=5, below=True)
-        )
-    return tuple(goals)
-
-
-def _with_other_backbone(tools: Tools) -> Tools:
-    detector = replace(tools.config.detector, name=_OTHER_BACKBONE, weights=None)
-    return replace(
-        tools,
-        config=replace(tools.config, detector=detector),
-        detector=untrained_retinaface(detector, tools.device, tools.device_lock),
+def pipeline_goals(found: dict[str, float]) -> tuple[Goal, ...]:
+    """Return what the run and its decoders should reach, as ratios to the same device's other numbers."""
+    whole, decoders = found["of_encoder_and_detector_alone"], found["decoders_of_encoder_and_detector_alone"]
+    return (
+        Goal(what="whole pipeline / (encoder + detector alone)", value=whole, at_least=0.9, aim=0.97),
+        Goal(what="decoders alone / (encoder + detector alone)", value=decoders, at_least=1.2, aim=2),
     )
 
 
@@ -97,6 +78,7 @@ def _against_parts(
             tools.encoder.encode(scenes, early=True)
             encode = min(encode, (time.perf_counter() - began) / len(some))
         run = min(run, _run_seconds(index, crew) / clips)
+    decode = _decode_seconds(replace(index, clips=some), crew) / len(some)
     pictures = 2 * len(faces) / len(some)
     return {
         "clips_per_second": 1 / run,
@@ -104,9 +86,12 @@ def _against_parts(
         "clips_of_parts_alone": len(some),
         "detector_alone_clips_per_second": 1 / detect,
         "encoder_alone_clips_per_second": 1 / encode,
+        "decoders": crew.worker.num_decoders,
+        "decoders_alone_clips_per_second": 1 / decode,
         "encoder_alone_pictures_per_second": pictures / encode,
         "of_encoder_and_detector_alone": (encode + detect) / run,
         "of_encoder_alone": encode / run,
+        "decoders_of_encoder_and_detector_alone": (encode + detect) / decode,
         "hours_for_16372_clips": 16_372 * run / 3600,
     }
 
@@ -122,6 +107,15 @@ def _prepared(index: DatasetIndex, tools: Tools) -> tuple[list[torch.Tensor], to
     return frames, torch.cat(faces), torch.cat(scenes)
 
 
+def _decode_seconds(index: DatasetIndex, crew: LocalCrew) -> float:
+    """Seconds in which the crew's decoders, which run already, decode all clips with nothing beside them."""
+    jobs = [decode_job(index.root, clip, crew.worker.tools.config) for clip in index.clips]
+    began = time.perf_counter()
+    for _, answer in crew.worker.decoder.stream(jobs):
+        assert not isinstance(answer, ClipFailed), answer
+    return time.perf_counter() - began
+
+
 def _run_seconds(index: DatasetIndex, crew: LocalCrew) -> float:
     with tempfile.TemporaryDirectory() as folder:
         began = time.perf_counter()
@@ -133,7 +127,7 @@ def _run_seconds(index: DatasetIndex, crew: LocalCrew) -> float:
 
 def baseline(index: DatasetIndex, config: ExtractConfig, device: str, num_clips: int) -> Measured:
     """The usual script in a process of its own, against a run of `extract`, on the same clips."""
-    crew = LocalCrew(WorkerSetup(config=config, device=device))
+    crew = start_crew(config, device)
     some = replace(index, clips=index.clips[:num_clips])
     try:
         kind = str(crew.worker.tools.device.type)
@@ -148,7 +142,7 @@ def baseline(index: DatasetIndex, config: ExtractConfig, device: str, num_clips:
         "--score",
         str(config.detector.score),
     ]
-    if config.detector.weights is not None:
+    if config.detector.weights is not None and not is_untrained(config.detector):
         arguments += ["--detector-weights", str(Path(config.detector.weights).resolve())]
     with tempfile.TemporaryDirectory() as folder:
         usual = run_script("baseline", [str(index.root), folder, *arguments])

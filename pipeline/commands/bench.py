@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline.commands.options import Detector, DetectorWeights, Device, EncoderWeights, Json, Settings
+from pipeline.commands.options import Detector, Device, EncoderWeights, Json, Settings
 from pipeline.terminal import answer, say
 
 app = typer.Typer()
@@ -31,7 +31,9 @@ def bench(
     cache_clips: Annotated[int, typer.Option(help="Clips of the cache that is loaded.")] = 16_372,
     dask_blocks: Annotated[int, typer.Option(help="Empty blocks handed out by Dask.")] = 15_625,
     detector: Detector = "retinaface-mobilenet0.25",
-    detector_weights: DetectorWeights = None,
+    detector_weights: Annotated[
+        str | None, typer.Option(help="File with the detector's weights, or 'random' for speed alone.")
+    ] = None,
     encoder: Annotated[str, typer.Option(help="A model of open_clip.")] = "ViT-L-14-quickgelu",
     encoder_weights: EncoderWeights = "random",
     device: Device = "auto",

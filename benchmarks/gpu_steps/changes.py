@@ -1,0 +1,98 @@
+"""Single changes of the extraction, each a context manager, to compare a run with and without it.
+
+Each replaces one name of the product while its block runs. A name that no longer exists raises
+AttributeError, so that no comparison can measure nothing.
+"""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
+from unittest.mock import patch
+
+import torch
+
+from pipeline import streams
+from pipeline.process import DecodePool, block
+from pipeline.runner import crew as crew_module
+from pipeline.runner.work import Worker, _buffer_for
+
+Change = Callable[[], AbstractContextManager[Any]]
+
+
+@contextmanager
+def fill_without_wait() -> Iterator[None]:
+    """Make the streams' fill colour by kernels, instead of a copy that waits for the device's queue."""
+    torch_with_fill = _TorchWithFill()
+    with patch.object(streams, "torch", torch_with_fill):
+        yield
+    if not torch_with_fill.num_fills:
+        msg = "pipeline.streams made no tensor by torch.tensor: the change had no effect"
+        raise RuntimeError(msg)
+
+
+class _TorchWithFill:
+    """Module torch, but for `tensor`, whose values are filled in on the device."""
+
+    def __init__(self) -> None:
+        self.num_fills = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(torch, name)
+
+    def tensor(self, values: Any, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+        """Return the values as a tensor on the device, without a copy from the host."""
+        self.num_fills += 1
+        filled = torch.empty(len(values), dtype=dtype, device=device)
+        for place, value in enumerate(values):
+            filled[place].fill_(value)
+        return filled
+
+
+@contextmanager
+def detection_aside(*, is_cuda: bool = True) -> Iterator[None]:
+    """Detect and crop on a high-priority stream of each thread; encode on the common stream.
+
+    The encoder's passes wait for the crops, and the crops outlast them: `_encode_clips` returns when its
+    results are on the host.
+    """
+    attempt, encode_clips = block._attempt, block._encode_clips
+    own = threading.local()
+
+    def stream() -> Any:
+        if not hasattr(own, "stream"):
+            own.stream = torch.cuda.Stream(priority=-1) if is_cuda else None  # type: ignore[no-untyped-call]
+        return own.stream
+
+    def attempt_aside(*arguments: Any) -> Any:
+        with torch.cuda.stream(stream()) if is_cuda else nullcontext():
+            return attempt(*arguments)
+
+    def encode_after(*arguments: Any) -> Any:
+        if is_cuda:
+            torch.cuda.current_stream().wait_stream(stream())
+        return encode_clips(*arguments)
+
+    with (
+        patch.object(block, "_attempt", attempt_aside),
+        patch.object(block, "_encode_clips", encode_after),
+    ):
+        yield
+
+
+@contextmanager
+def decoders(worker: Worker, count: int, warm_up: Callable[[DecodePool], object]) -> Iterator[None]:
+    """Give the worker so many decoding children; `warm_up` is called with their pool before the block."""
+    before = worker.decoder, worker.num_decoders
+    with DecodePool(count, buffer=_buffer_for(worker.tools.device)) as pool:
+        warm_up(pool)
+        worker.decoder, worker.num_decoders = pool, count
+        try:
+            yield
+        finally:
+            worker.decoder, worker.num_decoders = before
+
+
+def threads(count: int) -> AbstractContextManager[Any]:
+    """Give every worker so many threads, each with a block of its own."""
+    return patch.object(crew_module, "THREADS_PER_WORKER", count)

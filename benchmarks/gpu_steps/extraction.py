@@ -1,0 +1,189 @@
+"""Step `extraction`: `extract` as it is, then with single changes, on the same clips in one process.
+
+The number of clips follows from the card's own speed, so that each run takes about as long on any of them.
+The first way is measured again at the end: what differs between the two is the noise of the comparison.
+`gpu_utilisation`, `busy` and `kernels_of_wall` show how idle the device is.
+"""
+
+import tempfile
+import time
+from collections.abc import Mapping
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from benchmarks.gpu_steps import changes
+from benchmarks.gpu_steps.context import Context, num_cores
+from benchmarks.gpu_steps.inputs import (
+    MOBILENET,
+    NUM_CLIPS,
+    RESNET,
+    detector_config,
+    extract_config,
+    read_clips,
+)
+from benchmarks.gpu_steps.kernels import PROFILE, kernel_times
+from benchmarks.gpu_steps.monitor import GpuMonitor
+from pipeline.bench.models import is_untrained, start_crew, with_untrained_detector
+from pipeline.process import DecodePool, decode_job
+from pipeline.runner import LocalCrew, RunReport, extract
+from pipeline.store.meta import RANDOM_WEIGHTS
+from pipeline.types import DatasetIndex
+
+_CLIPS_OF_DFEW = 16_372
+_SECONDS_OF_A_RUN = 12.0
+_WARM_UP_BLOCKS = 2
+
+
+class Extraction:
+    """A worker with its clips, and runs of `extract` on them."""
+
+    def __init__(self, context: Context, crew: LocalCrew) -> None:
+        self._context = context
+        self.crew = crew
+        self.block_clips = crew.brief().block_clips
+
+    def run(self, num_clips: int) -> tuple[RunReport, float, Mapping[str, Any]]:
+        """Extract so many clips to a new cache; return the report, the seconds and the GPU's samples.
+
+        Raises RuntimeError when a clip fails.
+        """
+        index = self.clips(num_clips)
+        with tempfile.TemporaryDirectory(dir=self._context.options.work) as folder:
+            with GpuMonitor(is_cuda=self._context.is_cuda) as monitor:
+                began = time.perf_counter()
+                report = extract(index, self.crew.worker.tools.config, self.crew, Path(folder) / "feats.zarr")
+                seconds = time.perf_counter() - began
+            if report.failures:
+                msg = f"{report.num_failed} clips failed, the first with: {report.failures[0]}"
+                raise RuntimeError(msg)
+            return report, seconds, monitor.numbers
+
+    def numbers(self, num_clips: int) -> Mapping[str, Any]:
+        """Return the speed of a run, and how busy its stages and the device were."""
+        report, seconds, sampled = self.run(num_clips)
+        assert report.speed is not None
+        return {
+            "clips": num_clips,
+            "seconds": seconds,
+            "clips_per_second": num_clips / seconds,
+            "images_per_second": report.speed.pictures / seconds,
+            "minutes_for_16372_clips": _CLIPS_OF_DFEW * seconds / num_clips / 60,
+            "busy": report.speed.busy,
+            "face_found_share": report.face_found_share,
+            "warnings": list(report.warnings),
+            **sampled,
+        }
+
+    def clips(self, num_clips: int) -> DatasetIndex:
+        """Return the first clips of the run."""
+        return read_clips(self._context, num_clips)
+
+    def warm_up(self, pool: DecodePool) -> None:
+        """Let new decoding children start and decode a block."""
+        index = self.clips(self.block_clips)
+        jobs = [decode_job(index.root, clip, self.crew.worker.tools.config) for clip in index.clips]
+        for _ in pool.stream(jobs):
+            pass
+
+
+def run(context: Context) -> None:
+    """Extract in every way, each change by itself and then all together."""
+    config = extract_config(context)
+    began = time.perf_counter()
+    crew = start_crew(config, context.options.device)
+    extraction = Extraction(context, crew)
+    started = {"seconds": time.perf_counter() - began, "decoders": crew.worker.num_decoders}
+    context.results.numbers("start of a worker", started, encoder=config.encoder.name)
+    try:
+        _all_runs(context, extraction)
+    finally:
+        crew.close()
+
+
+def _all_runs(context: Context, extraction: Extraction) -> None:
+    worker, cuda, most = extraction.crew.worker, context.unless_cuda, context.size(num_cores() - 1, 2)
+    num_clips = _number_of_clips(context, extraction)
+
+    def more_decoders() -> Any:
+        return changes.decoders(worker, most, extraction.warm_up)
+
+    def three_threads() -> Any:
+        return changes.threads(3)
+
+    fill, aside = changes.fill_without_wait, changes.detection_aside
+    way = partial(_measured, context, extraction, num_clips)
+    too_few = "" if most > worker.num_decoders or context.options.is_tiny else "there are no more cores"
+    way("none")
+    way("fill colour without a wait", fill)
+    way("detection on a high-priority stream", aside, unless=cuda)
+    way(f"{most} decoders", more_decoders, unless=too_few)
+    way("3 threads", three_threads)
+    way("all of them", fill, aside, three_threads, *([] if too_few else [more_decoders]), unless=cuda)
+    way("none, again")
+    context.results.measure(
+        "kernels of extract",
+        partial(_kernels, context, extraction, num_clips),
+        unless=cuda,
+        detector=MOBILENET,
+    )
+    worker.tools = with_untrained_detector(worker.tools, detector_config(context, RESNET))
+    least = context.size(_WARM_UP_BLOCKS * extraction.block_clips, 1)
+    few = max(num_clips // 2, min(num_clips, least))
+    way = partial(_measured, context, extraction, few)
+    way("none")
+    way("fill colour and stream", fill, aside, unless=cuda)
+
+
+def _measured(
+    context: Context,
+    extraction: Extraction,
+    num_clips: int,
+    change: str,
+    *made: changes.Change,
+    unless: str = "",
+) -> None:
+    """Record a run with the changes made; `change` names them."""
+
+    def numbers() -> Mapping[str, Any]:
+        with ExitStack() as stack:
+            for one in made:
+                stack.enter_context(one())
+            return extraction.numbers(num_clips)
+
+    detector = extraction.crew.worker.tools.config.detector
+    weights = RANDOM_WEIGHTS if is_untrained(detector) else "published"
+    context.results.measure(
+        "extract", numbers, unless=unless, detector=detector.name, weights=weights, change=change
+    )
+
+
+def _number_of_clips(context: Context, extraction: Extraction) -> int:
+    """As many whole blocks as take about 12 seconds, from the second of two runs of two blocks."""
+    if context.options.is_tiny:
+        return 4
+    few = _WARM_UP_BLOCKS * extraction.block_clips
+    extraction.run(few)
+    _, seconds, _ = extraction.run(few)
+    blocks = round(_SECONDS_OF_A_RUN / seconds * few / extraction.block_clips)
+    most = NUM_CLIPS // extraction.block_clips
+    return extraction.block_clips * min(max(blocks, _WARM_UP_BLOCKS), most)
+
+
+def _kernels(context: Context, extraction: Extraction, num_clips: int) -> Mapping[str, Any]:
+    """The time of all kernels of a run over its wall time: the device is idle for the rest."""
+    seconds = 0.0
+
+    def work() -> None:
+        nonlocal seconds
+        _, seconds, _ = extraction.run(num_clips)
+
+    found = kernel_times(work, context.options.out / PROFILE, f"extract, {num_clips} clips")
+    numbers = found.numbers(num_clips)
+    return {
+        "kernels_of_wall": found.seconds / seconds,
+        "seconds": seconds,
+        "clips": num_clips,
+        "per_clip": numbers,
+    }

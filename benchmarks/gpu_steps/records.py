@@ -1,0 +1,121 @@
+"""The rows of results.jsonl: one JSON document per line, on disk as soon as a number is known.
+
+A row has ``step`` and ``at_seconds`` (since the run began), and is one of four:
+
+``state``                     of the step: started, or how it ended, with ``seconds`` and ``reason``
+``measurement, numbers``      a result, with the ``settings`` it was measured under
+``measurement, error``        a measurement that failed
+``measurement, skipped``      a measurement that this machine cannot make, and why
+"""
+
+import json
+import math
+import os
+import traceback
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from time import time
+from typing import Any
+
+STARTED = "started"
+_DIGITS = 6
+_OUT_OF_MEMORY = "OutOfMemoryError"
+
+
+class UnavailableError(Exception):
+    """Raised by a measurement that this machine cannot make; the message is the reason."""
+
+
+class Recorder:
+    """Appends the rows of one step to results.jsonl.
+
+    path: of results.jsonl. step: its name. began: of the whole run, in seconds since the epoch.
+    num_errors: measurements that failed so far.
+    """
+
+    def __init__(self, path: Path, step: str, began: float) -> None:
+        self.num_errors = 0
+        self._path = path
+        self._step = step
+        self._began = began
+
+    def state(self, state: str, **values: Any) -> None:
+        """Record the state of the step."""
+        self._append(state=state, **values)
+
+    def numbers(self, measurement: str, numbers: Mapping[str, Any], **settings: Any) -> None:
+        """Record a result. settings: what it was measured under."""
+        self._append(measurement=measurement, settings=settings, numbers=numbers)
+
+    def measure(
+        self, measurement: str, work: Callable[[], Mapping[str, Any]], *, unless: str = "", **settings: Any
+    ) -> bool:
+        """Make one measurement and record its numbers, its error, or why it was skipped.
+
+        Args:
+            measurement: Its name.
+            work: Makes it and returns its numbers by name.
+            unless: A reason not to make it; empty to make it.
+            settings: What it is measured under.
+
+        Returns:
+            Whether there are numbers. An error does not end the step; running out of the device's memory
+            is a result about the settings and does not count as an error.
+        """
+        if unless:
+            self._append(measurement=measurement, settings=settings, skipped=unless)
+            return False
+        try:
+            numbers = work()
+        except UnavailableError as reason:
+            self._append(measurement=measurement, settings=settings, skipped=str(reason))
+        except Exception as error:  # noqa: BLE001 - one measurement must not end the others
+            self.error(measurement, error, **settings)
+        else:
+            self.numbers(measurement, numbers, **settings)
+            return True
+        return False
+
+    def error(self, measurement: str, error: Exception, **settings: Any) -> None:
+        """Record a measurement that failed."""
+        traceback.print_exception(error)
+        name = type(error).__name__
+        self.num_errors += name != _OUT_OF_MEMORY
+        text = (str(error).strip() or "no message").splitlines()[0][:300]
+        self._append(measurement=measurement, settings=settings, error=f"{name}: {text}")
+
+    def _append(self, **values: Any) -> None:
+        row = {"step": self._step, "at_seconds": round(time() - self._began, 1), **values}
+        line = json.dumps(_plain(row))
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(line + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """Return the rows of results.jsonl, of each step those since it was last started.
+
+    A last line that was cut off is left out.
+    """
+    rows: list[dict[str, Any]] = []
+    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
+        try:
+            row = json.loads(line)
+        except ValueError:
+            continue
+        if row.get("state") == STARTED:
+            rows = [other for other in rows if other["step"] != row["step"]]
+        rows.append(row)
+    return rows
+
+
+def _plain(value: Any) -> Any:
+    """Return the value as JSON can hold it: floats of six digits, no infinities."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, float):
+        return float(f"{value:.{_DIGITS}g}") if math.isfinite(value) else str(value)
+    return value if isinstance(value, str | int | None) else str(value)

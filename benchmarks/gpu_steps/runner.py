@@ -1,0 +1,144 @@
+"""Runs the steps one after the other, each in a process with its own time limit.
+
+Standard library only: the packages of the product may be on the path of the children alone.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.gpu_steps.child import RESULTS
+from benchmarks.gpu_steps.options import GpuOptions
+from benchmarks.gpu_steps.plan import Step
+from benchmarks.gpu_steps.records import STARTED, Recorder
+
+DONE, FAILED, TIMED_OUT = "done", "failed", "timed out"
+CUT_OFF, SKIPPED, INTERRUPTED = "cut off", "skipped", "interrupted"
+LOG = "log.txt"
+_DYING_SECONDS = 10.0
+"""A killed process may hang in the driver; the run continues without it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """How a step ended.
+
+    state: done; failed (an error, or a crash); timed out (it reached its own limit); cut off (the budget
+    of the run ended); skipped; interrupted. reason: why it is not done.
+    """
+
+    step: str
+    state: str
+    seconds: float = 0.0
+    reason: str = ""
+
+    @property
+    def is_failure(self) -> bool:
+        """Whether the step itself is at fault; lack of time is not."""
+        return self.state in (FAILED, TIMED_OUT)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Budget:
+    """Time for a run.
+
+    began: in seconds since the epoch. seconds: for all steps. least_seconds: a step with less is skipped.
+    """
+
+    began: float
+    seconds: float
+    least_seconds: float = 15.0
+
+    @property
+    def left(self) -> float:
+        """Seconds that are left."""
+        return self.seconds - (time.time() - self.began)
+
+
+def run_steps(
+    steps: Sequence[Step],
+    options: GpuOptions,
+    budget: Budget,
+    environment: Mapping[str, str],
+    on_end: Callable[[Outcome], None],
+) -> list[Outcome]:
+    """Run the steps and return how each one ended.
+
+    Args:
+        steps: In order.
+        options: For every step.
+        budget: Time for all of them.
+        environment: Of the processes.
+        on_end: Called with each outcome at once, also of skipped steps.
+    """
+    options.out.mkdir(parents=True, exist_ok=True)
+    options_file = options.work / "options.json"
+    options.write(options_file)
+    outcomes: list[Outcome] = []
+    stop = ""
+    for step in steps:
+        recorder = Recorder(options.out / RESULTS, step.name, budget.began)
+        if not stop and budget.left < budget.least_seconds:
+            stop = f"the budget of {budget.seconds:.0f} s is used up"
+        if stop:
+            outcome = Outcome(step=step.name, state=SKIPPED, reason=stop)
+        else:
+            recorder.state(STARTED)
+            outcome = _run(step, options_file, options.out / LOG, budget, environment)
+        recorder.state(outcome.state, seconds=round(outcome.seconds, 1), reason=outcome.reason)
+        outcomes.append(outcome)
+        if outcome.state == INTERRUPTED:
+            stop = "interrupted"
+        elif step.is_required and outcome.state != DONE:
+            stop = stop or f"step {step.name} is not done"
+        on_end(outcome)
+    return outcomes
+
+
+def _run(
+    step: Step, options_file: Path, log: Path, budget: Budget, environment: Mapping[str, str]
+) -> Outcome:
+    limit = min(step.seconds, budget.left)
+    began = time.monotonic()
+    with log.open("a", encoding="utf-8") as output:
+        output.write(f"\n===== {step.name}, limit {limit:.0f} s\n")
+        output.flush()
+        child = [sys.executable, "-m", "benchmarks.gpu_steps.child"]
+        process = subprocess.Popen(
+            [*child, step.name, step.function, str(options_file), str(budget.began)],
+            env=dict(environment), stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
+        )  # fmt: skip
+        try:
+            code = process.wait(limit)
+            state, reason = (DONE, "") if code == 0 else (FAILED, _reason(code))
+        except subprocess.TimeoutExpired:
+            state = TIMED_OUT if limit == step.seconds else CUT_OFF
+            reason = f"stopped after {limit:.0f} s"
+        except KeyboardInterrupt:
+            state, reason = INTERRUPTED, "stopped by the user"
+        finally:
+            _kill_group(process)
+    return Outcome(step=step.name, state=state, seconds=time.monotonic() - began, reason=reason)
+
+
+def _reason(code: int) -> str:
+    if code == 1:
+        return "see its errors below"
+    if code < 0:
+        with suppress(ValueError):
+            return f"its process ended by {signal.Signals(-code).name}"
+    return f"its process ended with exit code {code}"
+
+
+def _kill_group(process: "subprocess.Popen[bytes]") -> None:
+    """End the process and everything that it started in its group."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(_DYING_SECONDS)

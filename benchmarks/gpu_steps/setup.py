@@ -1,0 +1,47 @@
+"""Step `setup`: the clips of the run, and the machine and code that all numbers are published with."""
+
+import json
+import time
+from typing import Any
+
+import torch
+
+from benchmarks.gpu_steps.context import Context
+from benchmarks.gpu_steps.inputs import write_clips
+from benchmarks.gpu_steps.monitor import query_gpu
+from benchmarks.gpu_steps.summary import ABOUT
+from pipeline.bench.result import about_this_run
+
+
+def run(context: Context) -> None:
+    """Write about.json and the clips; raise what keeps this machine from being measured."""
+    about = about_of(context)
+    path = context.options.out / ABOUT
+    path.write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+    began = time.perf_counter()
+    index = write_clips(context)
+    numbers = {"clips": len(index.clips), "seconds": time.perf_counter() - began}
+    context.results.numbers("clips", numbers, source=context.options.shown()["clips"])
+
+
+def about_of(context: Context) -> dict[str, Any]:
+    """Return machine, code, versions and options. Raises ConfigError without the device."""
+    device = context.device
+    about = about_this_run({}, context.options.shown())
+    for name in ("command", "config"):
+        del about[name]
+    if context.options.commit:
+        about["commit"] = context.options.commit
+    if not context.is_cuda:
+        about["machine"]["gpu"] = ""  # there may be one, but it is not measured
+        return about
+    properties = torch.cuda.get_device_properties(device)
+    about["machine"] |= {
+        "gpu": properties.name,
+        "gpu_memory_gb": properties.total_memory / 1e9,
+        "gpu_compute_capability": f"{properties.major}.{properties.minor}",
+        "driver": query_gpu("driver_version"),
+        "gpus_of_the_machine": torch.cuda.device_count(),
+    }
+    about["versions"] |= {"cuda": torch.version.cuda, "cudnn": torch.backends.cudnn.version()}  # type: ignore[no-untyped-call]
+    return about

@@ -1,0 +1,172 @@
+"""Step `training`: a training step in the paper's setting, as it is and with single changes.
+
+The rows decide the default of ``optim.graphed`` and whether Adam should be fused. `launch_share` is the
+part of a step in which the device has no kernel to run.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+import torch
+from torch import nn
+
+from benchmarks.gpu_steps.compiling import compile_backend
+from benchmarks.gpu_steps.context import Context
+from benchmarks.gpu_steps.inputs import load_encoder
+from benchmarks.gpu_steps.kernels import PROFILE, kernel_times
+from benchmarks.load import synthetic_cache
+from benchmarks.steps import endless, timed
+from pipeline.config import override
+from pipeline.store.meta import CacheMeta
+from pipeline.store.reader import FeatureCache
+from trainer import steps as steps_module
+from trainer.batches import ClipData, load_clips
+from trainer.config import OptimConfig, TrainConfig, paper, smoke
+from trainer.model import FeatureShape, OusModel
+from trainer.prompts import ClassPrompts, load_text_tower
+from trainer.steps import Learner, steps_of
+
+_NUM_CLIPS, _NUM_CLIPS_TINY = 2_560, 70
+_TRAINING_CLIPS_OF_DFEW, _EPOCHS_OF_TABLE_3 = 9_356, 90
+_PROFILED = 10
+
+Change = Callable[[Learner], Learner]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Material:
+    """The clips that all ways train on, and the settings that they start from."""
+
+    meta: CacheMeta
+    data: ClipData
+    base: TrainConfig
+
+
+def run(context: Context) -> None:
+    """Load a cache, then take steps in every way."""
+    material = _loaded(context)
+    way = partial(_measured, context, material)
+    graphed, cuda = ["optim.graphed=true"], context.unless_cuda
+    way("plain", [])
+    way("graphed", graphed, unless=cuda)
+    way("plain, fused Adam", [], inside=fused_adam)
+    way("graphed, fused Adam", graphed, inside=fused_adam, unless=cuda)
+    way("plain, batch 32", ["optim.batch_size=32"])
+    way("graphed, batch 32", [*graphed, "optim.batch_size=32"], unless=cuda)
+    way("graphed, 16 prompt vectors", [*graphed, "prompts.length=16"], unless=cuda)
+    way("plain, model compiled", [], change=partial(_compiled, context))
+
+
+def training_cache(context: Context) -> Path:
+    """Return a cache of random features that can be trained on; it is written when it is not complete."""
+    path, complete = context.options.work / "training.zarr", context.options.work / "training.complete"
+    if not complete.exists():
+        num_clips = context.size(_NUM_CLIPS, _NUM_CLIPS_TINY)
+        began = time.perf_counter()
+        synthetic_cache(path, num_clips, load_encoder(context))
+        numbers = {"clips": num_clips, "seconds": time.perf_counter() - began}
+        context.results.numbers("writing a cache of random features", numbers)
+        complete.touch()
+    return path
+
+
+def _loaded(context: Context) -> Material:
+    base = context.size(paper(), override(smoke(), ["optim.batch_size=4", "model.tfe_blocks=1"]))
+    with FeatureCache.open(training_cache(context)) as cache:
+        began = time.perf_counter()
+        data = load_clips(cache, np.arange(cache.meta.num_clips), base, context.device)
+        context.wait()
+        seconds = time.perf_counter() - began
+        meta = cache.meta
+    numbers = {"clips_per_second": meta.num_clips / seconds, "residence": data.residence}
+    context.results.numbers("loading a cache", numbers, clips=meta.num_clips)
+    return Material(meta=meta, data=data, base=base)
+
+
+def _measured(
+    context: Context,
+    material: Material,
+    name: str,
+    settings: Sequence[str],
+    *,
+    inside: Callable[[], AbstractContextManager[Any]] = nullcontext,
+    change: Change | None = None,
+    unless: str = "",
+) -> None:
+    """Record one way. inside: a change of the module while it is measured. change: of the learner."""
+
+    def numbers() -> Mapping[str, Any]:
+        with inside():
+            return _numbers(context, material, name, settings, change)
+
+    changed = {"set": " ".join(settings)} if settings else {}
+    context.results.measure("training step", numbers, unless=unless, way=name, **changed)
+
+
+def _numbers(
+    context: Context, material: Material, name: str, settings: Sequence[str], change: Change | None
+) -> Mapping[str, Any]:
+    config = override(material.base, list(settings))
+    if context.is_cuda:
+        torch.cuda.reset_peak_memory_stats()
+    learner = _learner(context, material.meta, config)
+    take = steps_of(learner if change is None else change(learner), context.device)
+    batches = endless(material.data, config.optim.batch_size)
+    began = time.perf_counter()
+    timed(take, batches, context.size(6, 1), config.optim.lr)
+    warm_up = time.perf_counter() - began
+    several = range(context.size(3, 1))
+    seconds = min(timed(take, batches, context.size(60, 1), config.optim.lr) for _ in several)
+    steps = -(-_TRAINING_CLIPS_OF_DFEW // config.optim.batch_size)
+    found = {
+        "step_ms": 1e3 * seconds,
+        "warm_up_seconds": warm_up,
+        "epoch_of_9356_clips_seconds": steps * seconds,
+        "table_3_minutes": _EPOCHS_OF_TABLE_3 * steps * seconds / 60,
+    }
+    if context.is_cuda:
+        found |= _on_the_device(
+            context, partial(timed, take, batches, _PROFILED, config.optim.lr), name, seconds
+        )
+    return found
+
+
+def _on_the_device(context: Context, take: Callable[[], object], name: str, seconds: float) -> dict[str, Any]:
+    """Kernels of a step, the share of a step without one, and the memory at its largest."""
+    kernels = kernel_times(take, context.options.out / PROFILE, f"{_PROFILED} training steps, {name}")
+    peak_gb = 1e-9 * torch.cuda.max_memory_allocated()
+    share = 1 - kernels.seconds / _PROFILED / seconds
+    return {**kernels.numbers(_PROFILED), "launch_share": share, "peak_gb": peak_gb}
+
+
+def _learner(context: Context, meta: CacheMeta, config: TrainConfig) -> Learner:
+    torch.manual_seed(0)
+    model = OusModel(config, FeatureShape.of(meta)).to(context.device).train()
+    tower = load_text_tower(meta, config.prompts, context.device)
+    prompts = ClassPrompts(config.prompts, len(meta.class_names), tower.width).to(context.device)
+    return Learner.of(config, model, prompts, tower)
+
+
+def fused_adam() -> AbstractContextManager[Any]:
+    """Let the trainer build Adam in torch's fused form."""
+
+    def build(parameters: list[nn.Parameter], config: OptimConfig) -> torch.optim.Adam:
+        in_graph = config.graphed and parameters[0].is_cuda
+        lr = torch.tensor(config.lr, device=parameters[0].device) if in_graph else config.lr
+        return torch.optim.Adam(
+            parameters, lr=lr, weight_decay=config.weight_decay, capturable=in_graph, fused=True
+        )
+
+    return patch.object(steps_module, "build_adam", build)
+
+
+def _compiled(context: Context, learner: Learner) -> Learner:
+    model: Any = torch.compile(learner.model, dynamic=False, backend=compile_backend(context))
+    return replace(learner, model=model)

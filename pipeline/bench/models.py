@@ -1,0 +1,63 @@
+"""The models that are measured: as `extract` loads them, or with a RetinaFace of random weights.
+
+Random weights cost the same time as published ones and need no file. They find no face: suppression and
+tracking have nothing to do, and the face stream is the centre of each frame.
+"""
+
+from dataclasses import replace
+
+import torch
+
+from pipeline.faces import DetectorConfig, FaceDetector, load_detector, untrained_retinaface
+from pipeline.process import ExtractConfig, Tools, load_tools
+from pipeline.runner import LocalCrew
+from pipeline.runner.work import WorkerSetup
+from pipeline.store.meta import RANDOM_WEIGHTS
+
+
+def is_untrained(config: DetectorConfig) -> bool:
+    """Return whether the detector is to have random weights."""
+    return config.weights == RANDOM_WEIGHTS
+
+
+def load_bench_detector(config: DetectorConfig, device: torch.device) -> FaceDetector:
+    """Load the detector that the config names; weights ``random`` need no file.
+
+    Raises WeightsError when its weights are missing or are not the published ones.
+    """
+    return untrained_retinaface(config, device) if is_untrained(config) else load_detector(config, device)
+
+
+def load_bench_tools(config: ExtractConfig, device: torch.device) -> Tools:
+    """Load a worker's models; detector weights ``random`` need no file.
+
+    Raises WeightsError or ConfigError when one of the models is missing.
+    """
+    if not is_untrained(config.detector):
+        return load_tools(config, device)
+    return with_untrained_detector(load_tools(_without_detector(config), device), config.detector)
+
+
+def start_crew(config: ExtractConfig, device: str) -> LocalCrew:
+    """Start the threads and decoders of one worker with these models; close the crew afterwards.
+
+    device: auto, cpu or cuda. Raises WeightsError or ConfigError when one of the models is missing.
+    """
+    if not is_untrained(config.detector):
+        return LocalCrew(WorkerSetup(config=config, device=device))
+    crew = LocalCrew(WorkerSetup(config=_without_detector(config), device=device))
+    crew.worker.tools = with_untrained_detector(crew.worker.tools, config.detector)
+    return crew
+
+
+def with_untrained_detector(tools: Tools, detector: DetectorConfig) -> Tools:
+    """Return the models with the detector's network in the place of theirs, with random weights."""
+    return replace(
+        tools,
+        config=replace(tools.config, detector=detector),
+        detector=untrained_retinaface(detector, tools.device, tools.device_lock),
+    )
+
+
+def _without_detector(config: ExtractConfig) -> ExtractConfig:
+    return replace(config, detector=DetectorConfig(name="boxes"))
