@@ -12,7 +12,8 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint smoke pythons newest format schema lock clean
+PYTEST := $(BIN)/python -m pytest -n logical --dist loadfile
+.PHONY: help install demo test test-all coverage lint smoke pythons newest format schema lock clean
 
 # A .venv whose Python does not run (absent, half made, upgraded away) is made anew.
 ifneq ($(shell $(BIN)/python -c 'print("runs")' 2>/dev/null),runs)
@@ -20,7 +21,7 @@ ifneq ($(shell $(BIN)/python -c 'print("runs")' 2>/dev/null),runs)
 endif
 
 help:  ## list these commands
-	@sed -n 's/^\([a-z]*\):.*  ## /  make \1\t/p' Makefile | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*  ## /  make \1\t/p' Makefile | expand -t 17
 
 install: $(INSTALLED)  ## make .venv and install exactly requirements.lock into it (VENV=DIR for another directory)
 	@echo "$(VENV) is ready: . $(BIN)/activate"
@@ -28,8 +29,14 @@ install: $(INSTALLED)  ## make .venv and install exactly requirements.lock into 
 demo: $(INSTALLED)  ## synthetic clips -> features -> training -> figures, within minutes on a CPU
 	@$(BIN)/python cli.py demo
 
-test: lint  ## lint, types, import contracts and tests
-	$(BIN)/python -m pytest
+test: lint  ## lint, types, import contracts and the tests for daily work, on all cores (minutes)
+	$(PYTEST) -m "not slow"
+
+test-all: lint  ## the same and every slow test: what continuous integration runs
+	$(PYTEST)
+
+coverage: $(INSTALLED)  ## lines and branches of pipeline, trainer and cli.py that the tests run
+	$(PYTEST) --cov --cov-report=term-missing:skip-covered
 
 lint: $(INSTALLED)  ## formatting, lint, types and import contracts
 	$(BIN)/ruff format --check .

@@ -1,7 +1,7 @@
 """A cache from before algorithm versions, and the clips it was made of.
 
 tests/golden/cache-without-versions.zip was written by the last commit before identities held versions
-(c693d10), from the clips that `write_old_clips` draws:
+(c693d10), by the encoder `modest_model` of tests/tiny_clip.py, from the clips that `write_old_clips` draws:
 
     cli.py extract --dataset manifest --root ROOT/manifest.csv --cache feats.zarr OLD_MODELS --limit 5
 
@@ -15,9 +15,11 @@ from pathlib import Path
 
 import numpy as np
 
+from tests.tiny_clip import modest_model
+
 OLD_CACHE = Path(__file__).parent / "golden" / "cache-without-versions.zip"
 OLD_MODELS = (
-    "--detector", "boxes", "--encoder", "ViT-S-32", "--encoder-weights", "random", "--precision", "fp32",
+    "--detector", "boxes", "--encoder", modest_model(), "--encoder-weights", "random", "--precision", "fp32",
     "--frames", "3", "--scheduler", "sync", "--set", "features.batch_pictures=8",
 )  # fmt: skip
 NUM_CLIPS, NUM_DONE, NUM_PICTURES = 8, 5, 4

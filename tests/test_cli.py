@@ -11,9 +11,10 @@ import pytest
 
 from tests.command_line import call
 from tests.small_clips import write_clips
+from tests.tiny_clip import modest_model
 
 ROOT = Path(__file__).parents[1]
-SMALL = ["--encoder", "ViT-S-32", "--encoder-weights", "random", "--detector", "boxes", "--frames", "4"]
+SMALL = ["--encoder", modest_model(), "--encoder-weights", "random", "--detector", "boxes", "--frames", "4"]
 SMALL += ["--precision", "fp32", "--gpus", "0"]
 
 

@@ -28,6 +28,7 @@ def run(out):
     return report, said, bars
 
 
+@pytest.mark.slow
 def test_the_whole_way_and_again(quick, tmp_path):
     (tmp_path / "out" / ".clips.killed.partial").mkdir(parents=True)
     report, said, bars = run(tmp_path / "out")

@@ -156,7 +156,7 @@ def test_the_papers_encoder_agrees_with_open_clip():
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-@pytest.mark.parametrize("batch_pictures", [5, 16])
+@pytest.mark.parametrize("batch_pictures", [5, pytest.param(16, marks=pytest.mark.slow)])
 def test_features_do_not_depend_on_the_batchs_other_pictures(precision, batch_pictures):
     # to the bit: alone and padded, in a full batch, in one with other pictures
     clip = small_clip()
