@@ -60,7 +60,7 @@ format: $(INSTALLED)  ## format, and mend what the linter can mend
 schema: $(INSTALLED)  ## write docs/schema.md from pipeline/store/schema.py
 	$(BIN)/python -m pipeline.store.schema_page > docs/schema.md
 
-clean:  ## remove .venv and the tools' caches (never caches of features, runs or demo output)
+clean:  ## remove .venv, .venv-* and the tools' caches (never caches of features, runs or demo output)
 	rm -rf .venv .venv-* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build *.egg-info
 	find pipeline trainer tests -name __pycache__ -type d -prune -exec rm -rf {} +
 

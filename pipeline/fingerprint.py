@@ -13,8 +13,8 @@ _SHOWN = 200
 _IN_IDENTITY, _VERSION_DEFAULT = "in_identity", "version_default"
 
 OUTSIDE_IDENTITY: Mapping[str, Any] = MappingProxyType({_IN_IDENTITY: False})
-"""Metadata of a config's field that changes no feature (a path, a batch size), or that identities hold as
-what it came to on the device at hand (a precision)."""
+"""Metadata of a field that identities omit: it changes no feature (a path, a batch size), or identities hold
+its resolved value (a precision)."""
 
 
 def version_default(value: Any) -> Mapping[str, Any]:
@@ -74,7 +74,7 @@ def differences(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str]
     ]
 
 
-def shown(value: Any) -> str:
+def format_value(value: Any) -> str:
     """Return a value as JSON for a message, cut where it is long: stored values are not trusted."""
     text = json.dumps(value)
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
@@ -89,4 +89,4 @@ def _leaves(value: Any, prefix: str) -> Iterator[tuple[str, Any]]:
 
 
 def _shown(leaves: Mapping[str, Any], key: str) -> str:
-    return shown(leaves[key]) if key in leaves else "absent"
+    return format_value(leaves[key]) if key in leaves else "absent"

@@ -12,8 +12,8 @@ import numpy.typing as npt
 
 from pipeline.config import from_dict, require_range
 from pipeline.errors import CacheError, OusError
-from pipeline.fingerprint import sha256_json
-from pipeline.process import ExtractConfig, Tools, identity_differences, load_tools, process_block
+from pipeline.fingerprint import default_settings, sha256_json
+from pipeline.process import STEPS, ExtractConfig, Tools, identity_differences, load_tools, process_block
 from pipeline.runner import choose_device, dataset_of
 from pipeline.store.place import Place
 from pipeline.store.reader import FeatureCache
@@ -182,9 +182,15 @@ def recompute_sample(
 def config_of(
     cache: FeatureCache, encoder_weights: str | None, detector_weights: str | None
 ) -> ExtractConfig:
-    """The config that the cache was made with, in its precisions where this machine has them."""
+    """Return the config that the cache was made with, in its precisions where this machine has them.
+
+    A setting that the cache does not have yet takes the default of its algorithm version.
+    """
     sections = [section for section in cache.meta.config if section != "dataset"]
     values = {section: dict(cache.setting(f"config.{section}", dict)) for section in sections}
+    values |= {
+        section: {**default_settings(kind), **values.get(section, {})} for section, (_, kind) in STEPS.items()
+    }
     values |= {section: values.get(section, {}) for section in ("features", "encoder", "detector")}
     made_in = cache.setting("identity.features.precision", str)
     values["features"]["precision"] = (

@@ -1,11 +1,14 @@
 """What each step's algorithm gives on fixed inputs, kept by algorithm version in golden/steps.json.
 
 A step that gives other values has another algorithm: raise its VERSION, and run ``python -m
-tests.golden_steps`` to add the new version's values. It never changes those of a version that is there.
+tests.golden_steps`` to add the new version. It never changes what is recorded of a version, but adds the
+defaults of its new settings.
 """
 
 import json
+import tempfile
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -13,25 +16,49 @@ import numpy as np
 import torch
 
 from pipeline.fingerprint import default_settings
-from pipeline.frames import FrameConfig
+from pipeline.frames import FrameConfig, decode_clip
 from pipeline.frames.sampling import sample_indices
 from pipeline.process.identity import STEPS
 from pipeline.streams import StreamConfig, make_streams
 from pipeline.tracks import TrackConfig, build_track
 from pipeline.types import Faces, FaceTrack
+from tests.tiny_videos import write_video
 
 GOLDEN = Path(__file__).parent / "golden" / "steps.json"
 FILL = (122, 116, 104)
 
 
-def frames() -> list[list[int]]:
-    """The frames that five views take of clips of several lengths."""
+def frames() -> list[list[float]]:
+    """Return the frames that five views take of clips of several lengths, and levels of decoded videos."""
     config = FrameConfig(num_frames=8, num_views=5)
-    return [sample_indices(length, config)[0].ravel().tolist() for length in (1, 5, 8, 9, 40, 301)]
+    indices = [sample_indices(length, config)[0].ravel().tolist() for length in (1, 5, 8, 9, 40, 301)]
+    return indices + decoded()
+
+
+def decoded() -> list[list[float]]:
+    """Return mean levels of 12 x 12 cells of decoded frames: H.264, MPEG-4, wide pixels, full colour."""
+    blocks = np.random.default_rng(1).integers(0, 256, (4, 5, 3), dtype=np.uint8)
+    picture = blocks.repeat(12, axis=0).repeat(12, axis=1)
+    pictures = [np.ascontiguousarray(np.roll(picture, 12 * n, axis=1)) for n in range(6)]
+    videos: dict[str, dict[str, Any]] = {
+        "a.mp4": {"options": {"qp": "4"}},
+        "b.avi": {"codec": "mpeg4", "options": {"qscale": "1"}},
+        "c.mkv": {"options": {"qp": "4"}, "pixel_aspect": Fraction(2, 1)},
+        "d.mp4": {"options": {"qp": "4"}, "pix_fmt": "yuv444p"},
+    }
+    levels = []
+    with tempfile.TemporaryDirectory() as folder:
+        for name, how in videos.items():
+            path = write_video(Path(folder) / name, pictures, **how)
+            rgb_UHWC = decode_clip(path, FrameConfig(num_frames=2)).rgb_UHWC
+            u, height, width, _ = rgb_UHWC.shape
+            cells = rgb_UHWC.reshape(u, height // 12, 12, width // 12, 12, 3).mean(axis=(2, 4))
+            levels.append(np.round(cells, 1).ravel().tolist())
+    return levels
 
 
 def tracks() -> list[list[float]]:
-    """Boxes, scores and finds of subjects among two people and false finds, with gaps."""
+    """Return boxes, scores and finds of subjects among two people and false finds, with gaps."""
     found = []
     for seed in range(4):
         generator = np.random.default_rng(seed)
@@ -43,7 +70,7 @@ def tracks() -> list[list[float]]:
 
 
 def streams() -> list[list[float]]:
-    """Mean colours of 8 x 8 cells of both streams, masked and whole, letterboxed and cropped."""
+    """Return mean colours of 8 x 8 cells of both streams, masked and whole, letterboxed and cropped."""
     blocks = np.random.default_rng(0).integers(0, 256, (2, 18, 32, 3), dtype=np.uint8)
     frames_UHWC = torch.from_numpy(blocks.repeat(10, axis=1).repeat(10, axis=2))
     boxes = np.array([[100, 40, 150, 110], [-10, 20, 30, 70]], np.float32)
@@ -62,7 +89,7 @@ ALGORITHMS: dict[str, Callable[[], Any]] = {"frames": frames, "tracks": tracks, 
 
 
 def of_steps() -> dict[str, dict[str, Any]]:
-    """By step and version: the defaults of its settings, and its values."""
+    """Return the defaults of settings and the values, by step and version."""
     return {
         step: {
             str(kind.VERSION): {
@@ -75,7 +102,7 @@ def of_steps() -> dict[str, dict[str, Any]]:
 
 
 def _faces_on(frame: int, generator: np.random.Generator) -> Faces:
-    """Two people who move towards each other, of whom one is sometimes missed, and a false find."""
+    """Return two people who move towards each other, of whom one is sometimes missed, and a false find."""
     boxes, scores = [], []
     for start, speed, side, seen in ((40.0, 6.0, 50.0, 0.8), (300.0, -5.0, 40.0, 0.9)):
         if generator.random() < seen:
@@ -93,10 +120,12 @@ def _faces_on(frame: int, generator: np.random.Generator) -> Faces:
 
 
 def main() -> None:
-    """Add the values of versions that have none yet."""
+    """Record new versions, and the defaults of new settings."""
     kept: dict[str, dict[str, Any]] = json.loads(GOLDEN.read_text()) if GOLDEN.exists() else {}
     for step, versions in of_steps().items():
-        kept[step] = {**versions, **kept.get(step, {})}
+        for version, found in versions.items():
+            there = kept.setdefault(step, {}).setdefault(version, found)
+            there["defaults"] = {**found["defaults"], **there["defaults"]}
     GOLDEN.write_text(json.dumps(kept, separators=(",", ":")) + "\n")
 
 

@@ -148,7 +148,7 @@ def _cached(tag: Mapping[str, Any]) -> Path | None:
 
 
 def _hub_files() -> tuple[str, str]:
-    """The names that open_clip gives its files on the hub, safetensors first."""
+    """Return the names that open_clip gives its files on the hub, safetensors first."""
     from open_clip.constants import HF_SAFE_WEIGHTS_NAME, HF_WEIGHTS_NAME
 
     return HF_SAFE_WEIGHTS_NAME, HF_WEIGHTS_NAME

@@ -36,7 +36,7 @@ _SEEKABLE = ("mov", "matroska")
 _ANY_METADATA: dict[str, Any] = (
     {} if int(av.__version__.partition(".")[0]) >= 19 else {"metadata_errors": "replace"}
 )
-"""Tags of a file may be no UTF-8: PyAV before version 19 raises for them unless it is asked not to."""
+"""Metadata may be invalid UTF-8: PyAV 18 raises unless this is set, PyAV 19 has no such argument."""
 
 MAX_PIXELS = 40_000_000
 """Of one picture: 8K passes. A decoder holds up to 17 pictures, so this bounds its memory."""

@@ -17,12 +17,13 @@ from pipeline.process.block import (
     prepare_clip,
     process_block,
 )
-from pipeline.process.identity import identity_differences
+from pipeline.process.identity import STEPS, identity_differences
 from pipeline.process.tools import CropTools, ExtractConfig, Tools, load_crop_tools, load_tools
 
 __all__ = [
     "CLIP_SECONDS",
     "STAGES_OF_WORK",
+    "STEPS",
     "BlockOutcome",
     "CropTools",
     "DecodePool",

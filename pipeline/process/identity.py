@@ -5,7 +5,7 @@ from typing import Any
 
 from pipeline.faces import DetectorConfig
 from pipeline.features import FeatureConfig
-from pipeline.fingerprint import changed_settings, default_settings, differences, shown
+from pipeline.fingerprint import changed_settings, default_settings, differences, format_value
 from pipeline.frames import FrameConfig
 from pipeline.streams import StreamConfig
 from pipeline.tracks import TrackConfig
@@ -43,13 +43,15 @@ def identity_differences(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> 
     for section, (step, kind) in STEPS.items():
         one, other = _whole(here.pop(section, None), kind), _whole(there.pop(section, None), kind)
         if one[_VERSION] != other[_VERSION]:
-            lines.append(f"{step}: version {shown(one[_VERSION])} here, {shown(other[_VERSION])} there")
+            lines.append(
+                f"{step}: version {format_value(one[_VERSION])} here, {format_value(other[_VERSION])} there"
+            )
         else:
             lines += differences({section: one}, {section: other})
     return lines + differences(here, there)
 
 
 def _whole(section: Any, kind: Any) -> dict[str, Any]:
-    """A section with its version and the defaults that it leaves out; attributes are not trusted."""
+    """Return a section with its version and the defaults that it omits; attributes are not trusted."""
     stored = section if isinstance(section, Mapping) else {}
     return {_VERSION: _FIRST, **default_settings(kind), **stored}

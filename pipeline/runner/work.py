@@ -149,7 +149,7 @@ class Worker:
     decoder: Decoder = field(default_factory=InlineDecoder)
     num_decoders: int = 1
     _writers: dict[str, CacheWriter] = field(default_factory=dict)
-    _equal: set[str] = field(default_factory=set)  # fingerprints of identities spelled otherwise
+    _equal: set[str] = field(default_factory=set)  # fingerprints of other spellings of this identity
     _opening: threading.Lock = field(default_factory=threading.Lock)
 
     def brief(self) -> Brief:

@@ -86,7 +86,7 @@ class CacheMeta:
     @property
     def takes_crops(self) -> bool:
         """Whether the face stream is the data set's own face crops: then no face has a box."""
-        detector = self.config.get("detector")
+        detector = self.identity.get("detector")
         return isinstance(detector, Mapping) and detector.get("name") == "crops"
 
     def arrays(self) -> tuple[ArraySpec, ...]:
