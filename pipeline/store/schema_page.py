@@ -42,8 +42,8 @@ _ATTRIBUTES: Mapping[str, str] = {
     "text_sha256": "Hash of the text tower's values, which training needs beside the cache.",
     "identity": "All that changes feature values. Each step has the `version` of its algorithm and the "
     "settings that differ from the defaults of that version. Models have hashes, and precisions are as "
-    "resolved. A cache without versions counts as version 1. Another identity is rejected with each difference "
-    "named, such as `tracks: version 2 here, 1 there` (decision 0007).",
+    "resolved. A cache without versions counts as version 1. Another identity is rejected with each "
+    "difference named, such as `tracks: version 2 here, 1 there` (decision 0007).",
     "fingerprint": "Hash of `identity`.",
     "config": "The full configuration of the extraction.",
     "clip_table": "Number n of the group `clips-n` that holds what was known beforehand; a cache that grows, "
