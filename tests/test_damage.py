@@ -91,6 +91,7 @@ def test_what_no_block_can_mend_is_told(made):
         damaged_blocks(cache)
 
 
+@pytest.mark.slow
 def test_damage_in_a_bucket_is_found_and_a_refusal_is_no_damage(bucket, monkeypatch):
     url = complete(bucket.url("c.zarr"))
     store = bucket.store()

@@ -309,6 +309,7 @@ def test_paths_of_lists_are_kept_whole_for_whoever_reads_again(tmp_path, monkeyp
     assert (one.fold, one.split) == ("1", Split.TRAIN)
 
 
+@pytest.mark.slow
 @pytest.mark.data
 @pytest.mark.parametrize("first", [0, 1])
 def test_an_alphabetical_ferv39k_list_is_recognised_and_ends_with_the_same_classes(

@@ -107,6 +107,7 @@ _PAGES = (40 << 20) // 4096
 """Of one array."""
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="mallopt's settings are glibc's")
 @pytest.mark.parametrize("environment", [{}, {"MALLOC_TRIM_THRESHOLD_": "65536"}], ids=["plain", "dask"])
 def test_a_thread_uses_its_memory_again(environment):

@@ -31,6 +31,7 @@ def extract(index, where, **options):
     return runner.extract(index, tools.config, LocalCrew.of(tools), where, RunOptions(**options))
 
 
+@pytest.mark.slow
 def test_extracted_resumed_and_by_shares_it_is_the_same_as_on_disk(index, bucket, tmp_path):
     whole = extract(index, tmp_path / "feats.zarr")
     extract(index, bucket.url("a/feats.zarr"), limit=3)
@@ -46,6 +47,7 @@ def test_extracted_resumed_and_by_shares_it_is_the_same_as_on_disk(index, bucket
     assert {key.rpartition("feats.zarr/")[0] for key in bucket.objects()} == {"a/", "b/"}, "no lock is left"
 
 
+@pytest.mark.slow
 def test_verified_summarised_and_exported_like_a_local_one(index, bucket, tmp_path):
     extract(index, bucket.url("feats.zarr"))
     with FeatureCache.open(bucket.url("feats.zarr")) as cache:

@@ -353,6 +353,7 @@ def test_a_pipe_named_like_a_clip_is_none(tmp_path):
     assert "00099" not in {clip.clip_id for clip in index.clips}
 
 
+@pytest.mark.slow
 @pytest.mark.data
 def test_the_real_lists_of_dfew(tmp_path, test_data):
     root = real_dfew_tree(tmp_path, test_data)
@@ -370,6 +371,7 @@ def test_the_real_lists_of_dfew(tmp_path, test_data):
     assert (len(everything.clips), sum(clip.label < 0 for clip in everything.clips)) == (16_372, 4_675)
 
 
+@pytest.mark.slow
 @pytest.mark.data
 def test_the_real_lists_of_ferv39k(tmp_path, test_data):
     index = read_dataset("ferv39k", real_ferv39k_tree(tmp_path, test_data))

@@ -209,6 +209,7 @@ list(pool.stream(jobs_of(Path(sys.argv[1]), "hang", "hang")))
 """
 
 
+@pytest.mark.slow
 def test_children_do_not_outlive_a_parent_that_is_killed(folder, faulty):
     with subprocess.Popen(
         [sys.executable, "-c", _PARENT, str(folder)], cwd=ROOT, stdout=subprocess.PIPE, text=True

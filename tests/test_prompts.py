@@ -63,6 +63,7 @@ def test_cut_tower_is_exactly_the_full_encode_text(context, per_class):
     assert relative_error(gradient, full_gradient) < 1e-12
 
 
+@pytest.mark.slow
 def test_cut_tower_in_float32_rounds_no_worse_than_the_full_one(context):
     features, gradient, full, full_gradient = both_towers(small_clip(), context)
     exact = replace(small_clip(), model=deepcopy(small_clip().model).double())

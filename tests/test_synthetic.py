@@ -213,11 +213,13 @@ def extracted(tmp_path_factory) -> tuple[list[PlannedClip], list[ClipDone]]:
     return list(plan_clips(ALL_AMBIGUOUS)), [o for o in outcomes if isinstance(o, ClipDone)]
 
 
+@pytest.mark.slow
 def test_haar_finds_the_faces(extracted):
     _, outcomes = extracted
     assert np.mean([outcome.track.found[0] for outcome in outcomes]) >= 0.95
 
 
+@pytest.mark.slow
 def test_crops_with_their_margin_lie_within_the_guard(extracted):
     clips, outcomes = extracted
     within = []
@@ -232,6 +234,7 @@ def test_crops_with_their_margin_lie_within_the_guard(extracted):
     assert np.mean(within) >= 0.97
 
 
+@pytest.mark.slow
 def test_a_probe_for_the_scene_on_face_features_stays_at_chance(extracted):
     """And the same probe on the scene stream does not, so a leak would show.
 

@@ -18,7 +18,7 @@ MORE = 61
 """Clips after growing from 48: five more in a sixth block begun, and a seventh and eighth."""
 
 
-@pytest.fixture(params=["folder", "bucket"])
+@pytest.fixture(params=["folder", pytest.param("bucket", marks=pytest.mark.slow)])
 def place(request, tmp_path):
     where = tmp_path / "c.zarr" if request.param == "folder" else request.getfixturevalue("bucket").url("c")
     tiny_cache(where)
