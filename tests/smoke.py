@@ -1,8 +1,8 @@
 """Run the product end to end on drawn clips, in minutes: ``python -m tests.smoke``, or ``make smoke``.
 
-Draw clips, extract them with two worker processes, verify the cache, train, evaluate, then run the tests of
-frames, store and runner. It serves to try one Python, or one set of package versions: the first step that
-fails ends it with that step's exit code.
+Draw clips, extract them with two worker processes, verify the cache, train, evaluate, then run the quick tests of
+frames, store and runner. It serves to try one Python, or one set of package versions. The first step that fails
+ends it with the exit code of that step.
 """
 
 import json
@@ -51,7 +51,8 @@ def main() -> int:
                 return code
         measured = json.loads(printed)
         print(f"WAR {measured['war']:.1%} of {measured['num_clips']} test clips")
-    code, _ = _ran(("-m", "pytest", "-q", *(f"tests/{name}.py" for name in TESTS)))
+    quick = ("-q", "-n", "logical", "--dist", "loadfile", "-m", "not slow")
+    code, _ = _ran(("-m", "pytest", *quick, *(f"tests/{name}.py" for name in TESTS)))
     return code
 
 
