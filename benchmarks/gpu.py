@@ -40,7 +40,7 @@ from benchmarks.gpu_steps.plan import STEPS, Step
 from benchmarks.gpu_steps.runner import INTERRUPTED, LOG, OPTIONS, Budget, Outcome, run_steps
 from benchmarks.gpu_steps.same_run import has_earlier_results
 from benchmarks.gpu_steps.summary import write_summary
-from benchmarks.gpu_steps.work_directory import WorkDirectoryError, open_work_directory
+from benchmarks.gpu_steps.work_dir import WorkDirectoryError, open_work_directory
 
 ROOT = Path(__file__).parents[1]
 _SETUP = STEPS[0].name
@@ -114,11 +114,13 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
 
 
 def _positive(text: str) -> float:
-    value = float(text)
-    if not (math.isfinite(value) and value > 0):
-        msg = f"'{text}' is not a number above 0"
-        raise argparse.ArgumentTypeError(msg)
-    return value
+    """Return a number above 0. Raises ArgumentTypeError for anything else."""
+    with suppress(ValueError):
+        value = float(text)
+        if math.isfinite(value) and value > 0:
+            return value
+    msg = f"'{text}' is not a number above 0"
+    raise argparse.ArgumentTypeError(msg)
 
 
 def choose_steps(only: str, patience: float) -> tuple[Step, ...]:

@@ -26,7 +26,7 @@ from benchmarks.gpu_steps.plan import STEPS, Step
 from benchmarks.gpu_steps.records import Recorder, read_rows
 from benchmarks.gpu_steps.runner import Budget, Outcome
 from benchmarks.gpu_steps.summary import document_of, summary_lines, write_summary
-from benchmarks.gpu_steps.work_directory import WorkDirectoryError, open_work_directory
+from benchmarks.gpu_steps.work_dir import WorkDirectoryError, open_work_directory
 from pipeline.errors import ConfigError
 from tests.stub_gpu_steps import context_of, ran, stub
 
@@ -264,7 +264,7 @@ def test_a_path_that_is_missing_is_rejected(option: str, capsys: pytest.CaptureF
 def test_a_time_is_a_number_above_0(option: str, value: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         gpu.parse_arguments([option, value])
-    assert f"argument {option}: " in capsys.readouterr().err
+    assert f"argument {option}: '{value}' is not a number above 0" in capsys.readouterr().err
 
 
 def test_all_steps_have_the_time_of_their_limits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ How a run works:
 ``context``   what a step receives: its options, its device, a clock, a recorder
 ``records``   the rows of results.jsonl
 ``same_run``  whether earlier results are of the same machine, code and options
-``work_directory``  the directory where the steps write and delete files
+``work_dir``  the directory where the steps write and delete files
 ``summary``   the rows as a table and as one JSON document
 
 What a step measures with:

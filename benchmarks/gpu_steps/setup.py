@@ -10,7 +10,7 @@ from benchmarks.gpu_steps.context import Context
 from benchmarks.gpu_steps.inputs import write_clips
 from benchmarks.gpu_steps.monitor import query_gpu
 from benchmarks.gpu_steps.summary import ABOUT
-from benchmarks.gpu_steps.work_directory import NEEDED_BYTES, free_bytes
+from benchmarks.gpu_steps.work_dir import NEEDED_BYTES, free_bytes
 from pipeline.bench.result import about_this_run
 from pipeline.errors import ConfigError
 
