@@ -1,4 +1,4 @@
-"""What a GPU does with this project, in one command: every stage, alone and together, with its limits.
+"""Measure every stage of the project on a GPU, each stage alone and all together.
 
     python -m benchmarks.gpu --out gpu-out
     python -m benchmarks.gpu --out gpu-out --tiny --device cpu     # try the steps without a GPU
@@ -6,16 +6,21 @@
 Each step is a process with its own time limit. Every number is appended to OUT/results.jsonl as soon as
 it is known; a failed measurement is a row too and stops nothing. At the end, and after Ctrl-C, the summary
 is printed and written to OUT/summary.txt, and everything is in OUT/gpu.json, which may be committed as
-benchmarks/results/gpu-CARD.json. The log of all steps is OUT/log.txt.
+benchmarks/results/gpu-CARD.json. The log of all steps is OUT/log.txt. A directory OUT holds results of one
+machine, one version of the code and one set of options; anything else is rejected.
+
+Clips and caches are in WORK/ous-gpu. The steps delete files there and nowhere else.
 
 Without ``--clips`` the clips are drawn; without ``--detector-weights`` RetinaFace has random weights, which
 cost the same time and find no face. The encoder always has random weights. On a machine without a package
 index, ``--wheels FOLDER`` installs the wheels in FOLDER into a directory of the run, used by its steps alone.
 
-Exit codes: 0 all steps done or out of time, 1 a step failed or reached its own limit, 130 interrupted.
+Exit codes: 0 all steps done or out of time; 1 a step failed or reached its own limit, or a directory cannot
+be used; 2 misuse; 130 interrupted.
 """
 
 import argparse
+import math
 import os
 import shutil
 import signal
@@ -23,57 +28,103 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
+from typing import TextIO
 
 from benchmarks.gpu_steps.options import DEVICES, GpuOptions
 from benchmarks.gpu_steps.plan import STEPS, Step
-from benchmarks.gpu_steps.runner import INTERRUPTED, LOG, Budget, Outcome, run_steps
+from benchmarks.gpu_steps.runner import INTERRUPTED, LOG, OPTIONS, Budget, Outcome, run_steps
+from benchmarks.gpu_steps.same_run import has_earlier_results
 from benchmarks.gpu_steps.summary import write_summary
+from benchmarks.gpu_steps.work_dir import WorkDirectoryError, open_work_directory
 
 ROOT = Path(__file__).parents[1]
 _SETUP = STEPS[0].name
 _TINY_PATIENCE = 4
-"""Times the limits of the steps: a tiny run may be on a slow machine."""
+"""Factor of the steps' time limits: a tiny run may be on a slow machine."""
 _INTERRUPTED_CODE = 130
+_COMPARISON_SECONDS = 120
 
 
-def parsed(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+class RunError(Exception):
+    """Raised when a run cannot begin; the message is one line for the user."""
+
+
+def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Return the options of the command line."""
-    parser = argparse.ArgumentParser(description="Measure what a GPU does with every stage of the project.")
+    parser = argparse.ArgumentParser(description="Measure every stage of the project on a GPU.")
     data = parser.add_argument_group("data and model")
-    data.add_argument("--clips", type=Path, help="directory of videos, scaled to 360p [drawn clips]")
-    data.add_argument("--detector-weights", type=Path, help="RetinaFace MobileNet-0.25 [random weights]")
-    data.add_argument("--encoder", help="a model of open_clip [ViT-L-14-quickgelu; tiny: ViT-S-32]")
+    data.add_argument(
+        "--clips", type=Path, help="Measure on the videos in this directory, scaled to 360p [drawn clips]."
+    )
+    data.add_argument(
+        "--detector-weights",
+        type=Path,
+        help="Load RetinaFace MobileNet-0.25 from this file [random weights].",
+    )
+    data.add_argument(
+        "--encoder", help="Measure this model of open_clip [ViT-L-14-quickgelu; with --tiny ViT-S-32]."
+    )
     run = parser.add_argument_group("run")
-    run.add_argument("--device", choices=DEVICES, default="cuda", help="device to measure [cuda]")
-    run.add_argument("--seconds", type=float, default=1800, help="time for all steps, in seconds [1800]")
-    run.add_argument("--patience", type=float, help="times the steps' limits, for a slow GPU [1; tiny: 4]")
-    run.add_argument("--only", default="", help="steps to run, with commas; setup always runs [all]")
-    run.add_argument("--list", action="store_true", help="print the steps and what each one decides")
-    run.add_argument("--tiny", action="store_true", help="small sizes, to try the steps, not to measure")
+    run.add_argument("--device", choices=DEVICES, default="cuda", help="Measure this device [cuda].")
+    run.add_argument(
+        "--seconds", type=_positive, help="Stop all steps after this time, in seconds [sum of their limits]."
+    )
+    run.add_argument(
+        "--patience",
+        type=_positive,
+        help="Multiply the steps' time limits by this factor [1; with --tiny 4].",
+    )
+    run.add_argument(
+        "--only", default="", help="Run these steps, separated by commas; setup always runs [all]."
+    )
+    run.add_argument(
+        "--list", action="store_true", help="Print the steps and the decision that each one serves."
+    )
+    run.add_argument("--tiny", action="store_true", help="Use small sizes, to try the steps, not to measure.")
     output = parser.add_argument_group("output")
-    output.add_argument("--out", type=Path, default=Path("gpu-out"), help="directory of results [gpu-out]")
-    output.add_argument("--work", type=Path, help="directory of clips and caches [temporary]")
-    output.add_argument("--commit", default="", help="commit of the code, where git is missing [git's]")
-    output.add_argument("--wheels", type=Path, help="directory of wheels to install for the steps [none]")
+    output.add_argument(
+        "--out", type=Path, default=Path("gpu-out"), help="Write the results to this directory [gpu-out]."
+    )
+    output.add_argument(
+        "--work", type=Path, help="Keep clips and caches in this directory [temporary, removed at the end]."
+    )
+    output.add_argument("--commit", default="", help="Record this commit of the code [from git].")
+    output.add_argument(
+        "--wheels", type=Path, help="Install the wheels in this directory for the steps [none]."
+    )
     options = parser.parse_args(arguments)
     unknown = sorted(set(filter(None, options.only.split(","))) - {step.name for step in STEPS})
     if unknown:
         parser.error(f"--only names {', '.join(unknown)}; allowed: {', '.join(step.name for step in STEPS)}")
-    for name in ("clips", "wheels"):
+    for name, content in (("clips", "videos"), ("wheels", "wheels")):
         folder = getattr(options, name)
         if folder is not None and not folder.is_dir():
-            parser.error(f"--{name} is '{folder}', which is no directory")
-    if options.detector_weights is not None and not options.detector_weights.is_file():
-        parser.error(f"--detector-weights is '{options.detector_weights}', which is no file")
+            parser.error(f"--{name} '{folder}' is not a directory; give a directory of {content}.")
+    weights = options.detector_weights
+    if weights is not None and not weights.is_file():
+        parser.error(
+            f"--detector-weights '{weights}' is not a file; give the weights of RetinaFace MobileNet-0.25."
+        )
     return options
 
 
-def chosen(only: str, patience: float) -> tuple[Step, ...]:
-    """Return the steps to run: all, or the setup and those named; patience multiplies their limits."""
+def _positive(text: str) -> float:
+    """Return a number above 0. Raises ArgumentTypeError for anything else."""
+    with suppress(ValueError):
+        value = float(text)
+        if math.isfinite(value) and value > 0:
+            return value
+    msg = f"'{text}' is not a number above 0"
+    raise argparse.ArgumentTypeError(msg)
+
+
+def choose_steps(only: str, patience: float) -> tuple[Step, ...]:
+    """Return the steps to run: all, or the setup and those named. patience: factor of their time limits."""
     names = {_SETUP, *only.split(",")} if only else {step.name for step in STEPS}
     return tuple(replace(step, seconds=patience * step.seconds) for step in STEPS if step.name in names)
 
@@ -104,69 +155,122 @@ def environment_of(options: GpuOptions, wheels: Path | None) -> dict[str, str]:
     return {**os.environ, **own}
 
 
-def measure(args: argparse.Namespace, work: Path) -> list[Outcome]:
-    """Run the chosen steps; print each one's end, and keep the summary up to date."""
+def reject_other_results(options: GpuOptions, environment: Mapping[str, str]) -> None:
+    """Raise RunError when the output directory has results of another machine, code or set of options."""
+    if not has_earlier_results(options.out):
+        return
+    options.write(options.work / OPTIONS)
+    command = [sys.executable, "-m", "benchmarks.gpu_steps.same_run", str(options.work / OPTIONS)]
+    try:
+        done = subprocess.run(
+            command,
+            env=dict(environment),
+            capture_output=True,
+            text=True,
+            timeout=_COMPARISON_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        msg = f"'{options.out}' has results, and the device did not answer in {_COMPARISON_SECONDS} s"
+        raise RunError(msg) from error
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        msg = f"'{options.out}' has results, and this machine cannot be compared with theirs: {last}"
+        raise RunError(msg)
+    if done.stdout:
+        msg = f"'{options.out}' has results of another run ({done.stdout}); give another --out."
+        raise RunError(msg)
+
+
+def measure(args: argparse.Namespace, work_parent: Path) -> list[Outcome]:
+    """Run the chosen steps, print each one's end, keep the summary up to date; return how the steps ended.
+
+    Raises RunError, WorkDirectoryError or OSError when the directories cannot be used, and
+    CalledProcessError when pip fails.
+    """
+    args.out.mkdir(parents=True, exist_ok=True)
     options = GpuOptions(
-        out=args.out.resolve(), work=work, device=args.device, is_tiny=args.tiny,
-        clips=args.clips and args.clips.resolve(),
+        out=args.out.resolve(), work=open_work_directory(work_parent, args.clips),
+        device=args.device, is_tiny=args.tiny, clips=args.clips and args.clips.resolve(),
         detector_weights=args.detector_weights and args.detector_weights.resolve(),
         encoder=args.encoder, commit=args.commit,
     )  # fmt: skip
+    environment = environment_of(options, args.wheels)
+    reject_other_results(options, environment)
 
     def on_end(outcome: Outcome) -> None:
-        reason = f": {outcome.reason}" if outcome.reason else ""
-        sys.stderr.write(f"{outcome.step:<17}{outcome.state}, {outcome.seconds:.0f} s{reason}\n")
         write_summary(options.out)
+        reason = f": {outcome.reason}" if outcome.reason else ""
+        _print(sys.stderr, f"{outcome.step:<17}{outcome.state}, {outcome.seconds:.0f} s{reason}\n")
 
-    budget = Budget(began=time.time(), seconds=args.seconds)
-    return run_steps(
-        chosen(args.only, args.patience or (_TINY_PATIENCE if args.tiny else 1)),
-        options,
-        budget,
-        environment_of(options, args.wheels),
-        on_end,
-    )
+    steps = choose_steps(args.only, args.patience or (_TINY_PATIENCE if args.tiny else 1))
+    budget = Budget(began=time.time(), seconds=args.seconds or sum(step.seconds for step in steps))
+    return run_steps(steps, options, budget, environment, on_end)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the steps, print the summary, return the exit code."""
-    args = parsed(arguments)
+    args = parse_arguments(arguments)
     if args.list:
         for step in STEPS:
             sys.stdout.write(f"{step.name:<17}{step.seconds:>4.0f} s  {step.decides}\n")
         return 0
-    args.out.mkdir(parents=True, exist_ok=True)
-    work = args.work.resolve() if args.work else Path(tempfile.mkdtemp(prefix="ous-gpu-"))
-    work.mkdir(parents=True, exist_ok=True)
-    before = signal.signal(signal.SIGTERM, _interrupt)
+    temporary = None if args.work else Path(tempfile.mkdtemp(prefix="ous-gpu-"))
     try:
-        code = exit_code(measure(args, work))
+        with interruptible():
+            try:
+                code = exit_code(measure(args, temporary or args.work))
+            except KeyboardInterrupt:  # between two steps
+                code = _INTERRUPTED_CODE
+            _print(sys.stdout, "\n".join(write_summary(args.out)) + "\n")
+            return code
+    except (RunError, WorkDirectoryError) as error:
+        message = str(error)
     except subprocess.CalledProcessError:
-        sys.stderr.write(f"pip could not install the wheels in '{args.wheels}'; its message is above\n")
-        return 1
-    except KeyboardInterrupt:  # between two steps
-        code = _INTERRUPTED_CODE
+        message = f"pip could not install the wheels in '{args.wheels}'; its message is above"
+    except OSError as error:
+        message = f"{error}; --out is '{args.out}', --work is '{temporary or args.work}'"
     finally:
-        signal.signal(signal.SIGTERM, before)
-        if args.work is None:
-            shutil.rmtree(work, ignore_errors=True)
-    sys.stdout.write("\n".join(write_summary(args.out)) + "\n")
-    return code
+        if temporary is not None:
+            shutil.rmtree(temporary, ignore_errors=True)
+    sys.stderr.write(f"{message}\n")
+    return 1
+
+
+def _print(stream: TextIO, text: str) -> None:
+    """Write to a terminal that may be gone: the same text is in the output directory."""
+    with suppress(OSError):
+        stream.write(text)
+        stream.flush()
 
 
 def exit_code(outcomes: Sequence[Outcome]) -> int:
     """Return 130 after an interruption, 1 when a step failed, else 0; name the steps that failed."""
     failed = [outcome.step for outcome in outcomes if outcome.is_failure]
     if failed:
-        sys.stderr.write(f"FAILED: {', '.join(failed)}; the summary has the reasons, {LOG} the rest\n")
+        _print(sys.stderr, f"FAILED: {', '.join(failed)}; the summary has the reasons, {LOG} the rest\n")
     if any(outcome.state == INTERRUPTED for outcome in outcomes):
         return _INTERRUPTED_CODE
     return int(bool(failed))
 
 
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    """End a run that receives SIGTERM like one that the user interrupts."""
-    raise KeyboardInterrupt
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Raise KeyboardInterrupt in the block at SIGTERM and SIGHUP, except where they are ignored (nohup)."""
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    numbers = (signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.getsignal(number) for number in numbers}
+    heeded = [number for number in numbers if before[number] != signal.SIG_IGN]
+    for number in heeded:
+        signal.signal(number, interrupt)
+    try:
+        yield
+    finally:
+        for number in heeded:
+            signal.signal(number, before[number])
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from benchmarks.gpu_steps.summary import short, shown
+from benchmarks.gpu_steps.summary import flatten_numbers, format_number
 from pipeline.errors import counted
 
 ROOT = Path(__file__).parents[1]
@@ -31,7 +31,7 @@ def goals_table(recorded: dict[str, Any]) -> str:
 def _at_the_ceiling(recorded: dict[str, Any]) -> list[str]:
     """What the script could be beaten by on that machine, where both it and the ceiling were measured."""
     parts = recorded.get("parts", {})
-    if not {"encode", "baseline"} <= parts.keys():
+    if "encode" not in parts or "baseline_clips_per_second" not in parts.get("baseline", {}):
         return []
     encode, frames = parts["encode"], recorded["config"]["frames"]
     ceiling = encode["matmul_ceiling_gflops"] / encode["gflop_per_picture"]
@@ -136,20 +136,27 @@ def steps_table(recorded: dict[str, Any]) -> str:
 
 
 def gpu_table(recorded: dict[str, Any]) -> str:
-    """Return the numbers of `benchmarks.gpu` on one card, and the steps that are not done."""
+    """Return the rows of `benchmarks.gpu` on one card, and the steps that are not done."""
     rows = ["| step | measurement | settings | numbers |", "|---|---|---|---|"]
     for name, step in recorded["steps"].items():
         for result in step["results"]:
-            settings = ", ".join(f"{key} {shown(value)}" for key, value in result.get("settings", {}).items())
-            if "numbers" in result:
-                numbers = ", ".join(f"{key} {shown(value)}" for key, value in short(result["numbers"]))
-                row = f"| {name} | {result['measurement']} | {settings} | {numbers} |"
-                rows.append(row.replace("|  |", "| |"))
+            settings = ", ".join(
+                f"{key} {format_number(value)}" for key, value in result.get("settings", {}).items()
+            )
+            row = f"| {name} | {result['measurement']} | {settings} | {_numbers_cell(result)} |"
+            rows.append(row.replace("|  |", "| |"))
     missing = [
         f"{name} ({step['state']})" for name, step in recorded["steps"].items() if step["state"] != "done"
     ]
     note = ["", f"Steps without all their numbers: {', '.join(missing)}."] if missing else []
     return "\n".join([_about(recorded), "", *rows, *note])
+
+
+def _numbers_cell(result: dict[str, Any]) -> str:
+    """Return the numbers of a row, or why there are none."""
+    if "numbers" not in result:
+        return f"not measured: {result.get('error', result.get('skipped', ''))}".replace("|", "\\|")
+    return ", ".join(f"{key} {format_number(value)}" for key, value in flatten_numbers(result["numbers"]))
 
 
 def _about(recorded: dict[str, Any], more: str = "") -> str:
@@ -186,10 +193,15 @@ TABLES = {
 }
 
 
+_OF_A_MACHINE = ("bench-cpu", "bench-gpu", "gpu", "steps-gpu")
+"""Tables that may have a recording NAME-MACHINE.json for each machine, beside NAME.json."""
+
+
 def recordings(name: str) -> list[Path]:
-    """Return the files of a table: NAME.json, or one for each machine, NAME-MACHINE.json."""
+    """Return the files of a table: NAME.json, then those of single machines in the order of their names."""
     one = RESULTS / f"{name}.json"
-    return [one] if one.is_file() else sorted(RESULTS.glob(f"{name}-*.json"))
+    more = sorted(RESULTS.glob(f"{name}-*.json")) if name in _OF_A_MACHINE else []
+    return [*([one] if one.is_file() else []), *more]
 
 
 def rendered(page: str) -> str:

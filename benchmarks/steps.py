@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from benchmarks.gpu_steps.kernels import kernel_times
 from benchmarks.load import synthetic_cache
 from pipeline.bench.result import about_this_run
 from pipeline.clip_model import EncoderConfig, load_clip
@@ -55,11 +56,8 @@ def timed(take: Steps, batches: Iterator[Batch], steps: int, lr: float) -> float
 
 
 def kernel_seconds(take: Steps, batches: Iterator[Batch], steps: int, lr: float) -> float:
-    """Of a step, the time of its kernels; what the profiler adds to launching them is not in it."""
-    for _ in range(2):  # the first profile starts the device's own tracing
-        with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as watched:
-            timed(take, batches, steps, lr)
-    return sum(event.self_device_time_total for event in watched.key_averages()) / 1e6 / steps
+    """Return the time of a step's kernels; what the profiler adds to launching them is not in it."""
+    return kernel_times(lambda: timed(take, batches, steps, lr)).seconds / steps
 
 
 def main() -> None:

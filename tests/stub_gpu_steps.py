@@ -12,10 +12,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmarks.gpu import exit_code
+from benchmarks.gpu import exit_code, interruptible
+from benchmarks.gpu_steps.child import RESULTS
 from benchmarks.gpu_steps.context import ROOT, Context
 from benchmarks.gpu_steps.options import GpuOptions
 from benchmarks.gpu_steps.plan import Step
+from benchmarks.gpu_steps.records import Recorder
 from benchmarks.gpu_steps.runner import Budget, Outcome, run_steps
 from benchmarks.gpu_steps.summary import write_summary
 
@@ -26,7 +28,7 @@ def stub(name: str, seconds: float = 60) -> Step:
     return Step(name=name, function=function, seconds=seconds, decides="nothing")
 
 
-def ran(out: Path, *steps: Step, seconds: float = 600, least_seconds: float = 1) -> list[Outcome]:
+def ran(out: Path, *steps: Step, seconds: float = 600, least_seconds: float = 0.1) -> list[Outcome]:
     """Run the steps and return how they ended; the summary is written after each."""
     work = out / "work"
     work.mkdir(parents=True, exist_ok=True)
@@ -38,6 +40,12 @@ def ran(out: Path, *steps: Step, seconds: float = 600, least_seconds: float = 1)
         write_summary(out)
 
     return run_steps(steps, options, budget, environment, on_end)
+
+
+def context_of(work: Path, **values: Any) -> Context:
+    """Return the context of a tiny step on the CPU that writes to a directory. values: of GpuOptions."""
+    options = GpuOptions(**{"out": work, "work": work, "device": "cpu", "is_tiny": True} | values)
+    return Context(options, Recorder(work / RESULTS, "a", time.time()))
 
 
 class OutOfMemoryError(RuntimeError):
@@ -60,6 +68,11 @@ def fails_once(context: Context) -> None:
 def runs_out_of_memory(context: Context) -> None:
     """Record that the device's memory did not suffice."""
     context.results.measure("large", _raise_out_of_memory)
+
+
+def runs_out_of_memory_at_once(_context: Context) -> None:
+    """Lack memory outside a measurement."""
+    _raise_out_of_memory()
 
 
 def raises(context: Context) -> None:
@@ -91,4 +104,7 @@ def _raise_out_of_memory() -> Mapping[str, Any]:
 
 
 if __name__ == "__main__":
-    sys.exit(exit_code(ran(Path(sys.argv[1]), *map(stub, sys.argv[2:]))))
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background process ignores it
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup ignores it
+    with interruptible():
+        sys.exit(exit_code(ran(Path(sys.argv[1]), *map(stub, sys.argv[2:]))))

@@ -9,10 +9,10 @@ import av
 import numpy as np
 import pytest
 
-from pipeline.bench import PARTS, BenchOptions, BenchResult, run_bench
+from pipeline.bench import PARTS, BenchOptions, BenchResult, run_bench, whole
 from pipeline.bench.cluster import dask, dask_goal
 from pipeline.bench.encoding import flops_per_picture
-from pipeline.bench.material import prepared_clips
+from pipeline.bench.material import link_or_copy, prepared_clips
 from pipeline.bench.result import ROOT, Goal, Measured
 from pipeline.bench.steps import pixels_apart, same_frames, seek
 from pipeline.bench.usual import usual_way
@@ -121,10 +121,10 @@ def test_a_result_shows_numbers_and_goals() -> None:
 
 
 def test_quick_parts_run_and_name_their_machine(videos: Path) -> None:
-    told: list[str] = []
+    parts: list[str] = []
     options = small_options(clips=videos, only=("write", "encode", "decode", "seek"))
-    document = run_bench(options, told.append).to_dict()
-    assert told == ["encode", "decode", "seek", "write"]
+    document = run_bench(options, parts.append).to_dict()
+    assert parts == ["encode", "decode", "seek", "write"]
     json.dumps(document)
     assert {"date", "commit", "machine", "versions", "options", "config"} <= document.keys()
     assert document["options"]["num_clips"] == 3
@@ -189,6 +189,28 @@ def test_no_goal_names_a_device() -> None:
     sources = [path.read_text() for path in (ROOT / "pipeline" / "bench").glob("*.py")]
     assert sources
     assert not [text for text in sources if re.search(r"\b[ABHLV]\d{2,3}\b|get_device_name\(.*in ", text)]
+
+
+def test_a_detector_with_random_weights_is_not_compared_with_the_script(
+    videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(whole, "run_script", None)  # must not be called
+    config = replace(
+        small_config(), detector=DetectorConfig(name="retinaface-mobilenet0.25", weights="random")
+    )
+    found = whole.baseline(prepared_clips(videos, 1, tmp_path), config, "cpu", 1)
+    assert not found.goals
+    assert found.numbers == {"not_compared": "the detector has random weights; give --detector-weights FILE"}
+
+
+def test_clips_are_copied_where_links_are_impossible(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_links(*_: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr("os.link", no_links)
+    (tmp_path / "a").write_bytes(b"video")
+    link_or_copy(tmp_path / "a", tmp_path / "b")
+    assert (tmp_path / "b").read_bytes() == b"video"
 
 
 @pytest.mark.slow

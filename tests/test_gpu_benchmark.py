@@ -1,4 +1,4 @@
-"""The GPU benchmark's runner on small steps, and every real step once, small, on the CPU."""
+"""The GPU benchmark's command and runner on small steps, and every real step once, small, on the CPU."""
 
 import inspect
 import json
@@ -15,25 +15,20 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
-import torch
 
 from benchmarks import gpu, page
-from benchmarks.gpu_steps import changes, fp8
+from benchmarks.gpu_steps import runner, same_run, setup
 from benchmarks.gpu_steps.child import RESULTS
-from benchmarks.gpu_steps.encoder_changes import backend_pass, class_token_pass
-from benchmarks.gpu_steps.inputs import random_images, relative_difference
-from benchmarks.gpu_steps.monitor import GpuMonitor, query_gpu
 from benchmarks.gpu_steps.options import GpuOptions
-from benchmarks.gpu_steps.passes import eager_pass
-from benchmarks.gpu_steps.plan import STEPS
-from benchmarks.gpu_steps.records import Recorder, UnavailableError, read_rows
-from benchmarks.gpu_steps.runner import Outcome
+from benchmarks.gpu_steps.plan import STEPS, Step
+from benchmarks.gpu_steps.records import Recorder, read_rows
+from benchmarks.gpu_steps.runner import Budget, Outcome
 from benchmarks.gpu_steps.summary import document_of, summary_lines, write_summary
-from pipeline.features import Encoder, FeatureConfig
-from pipeline.process import block
-from tests.stub_gpu_steps import ran, stub
-from tests.tiny_clip import tiny_clip
+from benchmarks.gpu_steps.work_dir import WorkDirectoryError, open_work_directory
+from pipeline.errors import ConfigError
+from tests.stub_gpu_steps import context_of, ran, stub
 
 ROOT = Path(__file__).parents[1]
 
@@ -92,25 +87,64 @@ def test_too_little_memory_for_a_setting_is_a_result(tmp_path: Path) -> None:
     assert row["error"] == "OutOfMemoryError: tried to allocate 2.00 GiB"
 
 
-def test_a_step_that_hangs_is_ended_with_its_children(tmp_path: Path) -> None:
-    outcomes = ran(tmp_path, stub("hangs", seconds=5), stub("measures"))
-    assert states(outcomes) == [("hangs", "timed out"), ("measures", "done")]
-    assert outcomes[0].reason == "stopped after 5 s"
-    (row,) = results(tmp_path, "hangs")
-    assert len(row["numbers"]["pids"]) == 2
-    deadline = time.monotonic() + 10  # the child's new parent has to take note of its end
-    while any(map(is_alive, row["numbers"]["pids"])):
+def test_too_little_memory_for_a_step_is_a_failure(tmp_path: Path) -> None:
+    outcomes = ran(tmp_path, stub("runs_out_of_memory_at_once"))
+    assert states(outcomes) == [("runs_out_of_memory_at_once", "failed")]
+    (row,) = results(tmp_path, "runs_out_of_memory_at_once")
+    assert (row["measurement"], row["error"][:17]) == ("whole step", "OutOfMemoryError:")
+
+
+def ran_until_it_hangs(out: Path, *steps: Step, **limit: float) -> tuple[list[Outcome], float]:
+    """Run steps of which the first hangs, with more time until it comes so far; return the limit too."""
+    seconds = 1.0
+    while True:
+        first = replace(steps[0], seconds=limit.get("step", seconds))
+        outcomes = ran(out, first, *steps[1:], seconds=limit.get("budget", seconds))
+        if results(out, "hangs"):
+            return outcomes, seconds
+        seconds *= 4
+        assert seconds < 100
+
+
+def wait_until_gone(pids: list[int]) -> None:
+    deadline = time.monotonic() + 60  # the child's new parent has to take note of its end
+    while any(map(is_alive, pids)):
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+def test_a_step_that_hangs_is_ended_with_its_children(tmp_path: Path) -> None:
+    outcomes, seconds = ran_until_it_hangs(tmp_path, stub("hangs"), stub("measures"), budget=600)
+    assert states(outcomes) == [("hangs", "timed out"), ("measures", "done")]
+    assert outcomes[0].reason == f"stopped after {seconds:.0f} s"
+    (row,) = results(tmp_path, "hangs")
+    assert len(row["numbers"]["pids"]) == 2
+    wait_until_gone(row["numbers"]["pids"])
     assert gpu.exit_code(outcomes) == 1
 
 
 def test_a_budget_cuts_a_step_off_and_skips_the_next_without_failure(tmp_path: Path) -> None:
-    outcomes = ran(tmp_path, stub("hangs"), stub("measures"), seconds=5)
+    outcomes, seconds = ran_until_it_hangs(tmp_path, stub("hangs"), stub("measures"), step=600)
     assert states(outcomes) == [("hangs", "cut off"), ("measures", "skipped")]
-    assert outcomes[1].reason == "the budget of 5 s is used up"
+    assert outcomes[1].reason == f"the budget of {seconds:.0f} s is used up"
     assert [row["measurement"] for row in results(tmp_path, "hangs")] == ["processes"]
     assert gpu.exit_code(outcomes) == 0
+
+
+@pytest.mark.filterwarnings("ignore:subprocess .* is still running:ResourceWarning")
+def test_a_process_that_cannot_be_killed_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kill = os.killpg
+    monkeypatch.setattr(runner, "_KILL_SECONDS", 0.1)
+    monkeypatch.setattr(os, "killpg", lambda *_: None)
+    try:
+        outcomes, seconds = ran_until_it_hangs(tmp_path, stub("hangs"), budget=600)
+    finally:
+        for row in results(tmp_path, "hangs"):
+            kill(row["numbers"]["pids"][0], signal.SIGKILL)
+    process = results(tmp_path, "hangs")[0]["numbers"]["pids"][0]
+    assert outcomes[0].reason == (
+        f"stopped after {seconds:.0f} s; process {process} does not end: later numbers are measured beside it"
+    )
 
 
 def test_nothing_runs_without_a_required_step(tmp_path: Path) -> None:
@@ -119,17 +153,33 @@ def test_nothing_runs_without_a_required_step(tmp_path: Path) -> None:
     assert outcomes[1].reason == "step raises is not done"
 
 
-def test_an_interruption_keeps_what_is_measured(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "tests.stub_gpu_steps", str(tmp_path), "hangs", "measures"]
+def start_and_hang(out: Path) -> "subprocess.Popen[bytes]":
+    """Start a run in a process of its own and return when its first step hangs."""
+    command = [sys.executable, "-m", "tests.stub_gpu_steps", str(out), "hangs", "measures"]
     process = subprocess.Popen(command, cwd=ROOT)
-    while not any("numbers" in row for row in read_rows(tmp_path / RESULTS)):
+    while not any("numbers" in row for row in read_rows(out / RESULTS)):
         assert process.poll() is None
-        time.sleep(0.1)
-    process.send_signal(signal.SIGINT)
-    assert process.wait(60) == 130
+        time.sleep(0.05)
+    return process
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_interruption_keeps_what_is_measured(tmp_path: Path, number: signal.Signals) -> None:
+    process = start_and_hang(tmp_path)
+    process.send_signal(number)
+    assert process.wait() == 130
     lines = (tmp_path / "summary.txt").read_text().splitlines()
     assert [line.split()[:2] for line in lines[3:5]] == [["hangs", "interrupted"], ["measures", "skipped"]]
-    assert len(results(tmp_path, "hangs")) == 1
+    (row,) = results(tmp_path, "hangs")
+    wait_until_gone(row["numbers"]["pids"])
+
+
+def test_a_runner_that_is_killed_leaves_no_process_behind(tmp_path: Path) -> None:
+    process = start_and_hang(tmp_path)
+    process.kill()
+    process.wait()
+    (row,) = results(tmp_path, "hangs")
+    wait_until_gone(row["numbers"]["pids"])
 
 
 # Rows and summary
@@ -148,6 +198,20 @@ def test_rows_are_complete_lines_of_the_last_run_of_each_step(tmp_path: Path) ->
     assert [row.get("numbers", row.get("state")) for row in read_rows(path)] == [
         "started", {"value": 2}, "skipped"
     ]  # fmt: skip
+
+
+def test_a_row_after_one_that_was_cut_off_is_whole(tmp_path: Path) -> None:
+    path = tmp_path / RESULTS
+    path.write_text('{"step": "a", "measurem')
+    Recorder(path, "a", time.time()).numbers("x", {"value": np.float32(0.5), "count": np.int64(3)})
+    assert [row["numbers"] for row in read_rows(path)] == [{"value": 0.5, "count": 3}]
+
+
+def test_a_step_that_a_later_run_skips_keeps_its_results(tmp_path: Path) -> None:
+    ran(tmp_path, stub("measures"))
+    ran(tmp_path, stub("measures"), seconds=0)
+    step = document_of(tmp_path)["steps"]["measures"]
+    assert (step["state"], len(step["results"])) == ("done", 2)
 
 
 def test_the_summary_names_states_errors_and_numbers(tmp_path: Path) -> None:
@@ -174,11 +238,11 @@ def test_the_summary_names_states_errors_and_numbers(tmp_path: Path) -> None:
 
 
 def test_only_takes_known_steps_and_the_setup(capsys: pytest.CaptureFixture[str]) -> None:
-    assert [step.name for step in gpu.chosen("sweep,encoder", 1)] == ["setup", "encoder", "sweep"]
-    assert gpu.chosen("", 1) == STEPS
-    assert gpu.chosen("setup", 2.5)[0].seconds == 2.5 * STEPS[0].seconds
+    assert [step.name for step in gpu.choose_steps("sweep,encoder", 1)] == ["setup", "encoder", "sweep"]
+    assert gpu.choose_steps("", 1) == STEPS
+    assert gpu.choose_steps("setup", 2.5)[0].seconds == 2.5 * STEPS[0].seconds
     with pytest.raises(SystemExit):
-        gpu.parsed(["--only", "encoder,speed"])
+        gpu.parse_arguments(["--only", "encoder,speed"])
     assert "--only names speed; allowed: setup, environment, gpu-tests" in capsys.readouterr().err
 
 
@@ -191,8 +255,125 @@ def test_the_steps_are_listed_with_what_they_decide(capsys: pytest.CaptureFixtur
 @pytest.mark.parametrize("option", ["--clips", "--detector-weights", "--wheels"])
 def test_a_path_that_is_missing_is_rejected(option: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
-        gpu.parsed([option, "/no/such"])
-    assert f"{option} is '/no/such', which is no" in capsys.readouterr().err
+        gpu.parse_arguments([option, "/no/such"])
+    assert f"{option} '/no/such' is not a " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--seconds", "--patience"])
+@pytest.mark.parametrize("value", ["0", "-1", "nan", "inf", "long"])
+def test_a_time_is_a_number_above_0(option: str, value: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        gpu.parse_arguments([option, value])
+    assert f"argument {option}: '{value}' is not a number above 0" in capsys.readouterr().err
+
+
+def test_all_steps_have_the_time_of_their_limits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    budgets: list[Budget] = []
+
+    def run(_steps: Any, _options: Any, budget: Budget, *_: Any) -> list[Outcome]:
+        budgets.append(budget)
+        return []
+
+    monkeypatch.setattr(gpu, "run_steps", run)
+    for options in ([], ["--patience", "2"], ["--seconds", "7"]):
+        assert gpu.main(["--device", "cpu", "--out", str(tmp_path), *options]) == 0
+    limits = sum(step.seconds for step in STEPS)
+    assert [budget.seconds for budget in budgets] == [limits, 2 * limits, 7]
+
+
+# Directories
+
+
+def test_files_of_the_user_are_never_deleted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    foreign = tmp_path / "ous-gpu" / "clips" / "mine.mp4"
+    foreign.parent.mkdir(parents=True)
+    foreign.write_bytes(b"video")
+    out = str(tmp_path / "out")
+    assert gpu.main(["--device", "cpu", "--out", out, "--work", str(tmp_path)]) == 1
+    message = capsys.readouterr().err
+    assert message == (
+        f"'{tmp_path}/ous-gpu' has files that the benchmark did not write; "
+        "move them, or give another --work.\n"
+    )
+    assert foreign.read_bytes() == b"video"
+
+
+def test_the_steps_work_in_a_directory_of_their_own(tmp_path: Path) -> None:
+    (tmp_path / "clips").mkdir()
+    (tmp_path / "clips" / "mine.mp4").write_bytes(b"video")
+    work = open_work_directory(tmp_path, tmp_path / "clips")
+    assert work == tmp_path / "ous-gpu"
+    assert open_work_directory(tmp_path) == work  # has a marker
+    with pytest.raises(WorkDirectoryError, match="whose files are deleted; move the videos"):
+        open_work_directory(tmp_path, work / "clips")
+
+
+def test_a_disk_that_is_full_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / RESULTS).symlink_to("/dev/full")
+    assert gpu.main(["--device", "cpu", "--out", str(tmp_path)]) == 1
+    (message,) = capsys.readouterr().err.splitlines()
+    assert message.startswith(f"[Errno 28] No space left on device; --out is '{tmp_path}', --work is '")
+
+
+def test_an_output_directory_that_is_a_file_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "out").touch()
+    assert gpu.main(["--device", "cpu", "--out", str(tmp_path / "out")]) == 1
+    (message,) = capsys.readouterr().err.splitlines()
+    assert message.startswith(f"[Errno 17] File exists: '{tmp_path}/out'; --out is")
+
+
+def test_a_disk_without_space_is_rejected_by_the_setup(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(setup, "free_bytes", lambda _: 10**9)
+    context = context_of(tmp_path, is_tiny=False)
+    with pytest.raises(ConfigError, match=r"has 1.0 GB free, and the steps need 3.0 GB"):
+        setup.check_free_disk(context)
+
+
+@pytest.fixture
+def out_with_results(tmp_path: Path) -> Path:
+    about = setup.about_of(context_of(tmp_path, commit="abc"))
+    about["machine"]["gpu"] = "NVIDIA X"
+    (tmp_path / "about.json").write_text(json.dumps(about))
+    Recorder(tmp_path / RESULTS, "encoder", time.time()).numbers("pass", {"value": 1})
+    return tmp_path
+
+
+def test_results_are_compared_with_this_machine_code_and_options(
+    out_with_results: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = out_with_results / "options.json"
+    monkeypatch.setattr(sys, "argv", ["same_run", str(options)])
+    context_of(out_with_results, commit="def", is_tiny=True).options.write(options)
+    same_run.main()
+    assert capsys.readouterr().out == "commit is 'def', was 'abc'; machine.gpu is '', was 'NVIDIA X'"
+    about = out_with_results / "about.json"
+    about.write_text(about.read_text().replace("NVIDIA X", "").replace("abc", "def"))
+    same_run.main()
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.slow
+def test_results_of_another_run_are_not_mixed_in(
+    out_with_results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = (out_with_results / RESULTS).read_bytes()
+    assert gpu.main(["--device", "cpu", "--tiny", "--commit", "abc", "--out", str(out_with_results)]) == 1
+    assert capsys.readouterr().err == (
+        f"'{out_with_results}' has results of another run (machine.gpu is '', was 'NVIDIA X'); "
+        "give another --out.\n"
+    )
+    assert (out_with_results / RESULTS).read_bytes() == before
+
+
+def test_a_stale_description_without_results_is_removed(tmp_path: Path) -> None:
+    (tmp_path / "about.json").write_text("{}")
+    Recorder(tmp_path / RESULTS, "setup", time.time()).numbers("clips", {"clips": 4})
+    assert not same_run.has_earlier_results(tmp_path)
+    assert not (tmp_path / "about.json").exists()
 
 
 def test_wheels_are_installed_for_the_steps_alone(tmp_path: Path) -> None:
@@ -219,87 +400,6 @@ def test_every_step_is_a_function_of_a_context() -> None:
     for step in STEPS:
         module, _, function = step.function.partition(":")
         assert list(inspect.signature(getattr(import_module(module), function)).parameters) == ["context"]
-
-
-# What only a GPU runs
-
-
-def test_changes_replace_names_that_exist() -> None:
-    with changes.detection_aside(is_cuda=False), changes.threads(3):
-        pass
-    with pytest.raises(RuntimeError, match="the change had no effect"), changes.fill_without_wait():
-        pass
-
-
-def test_the_filled_colour_is_the_copied_one() -> None:
-    from pipeline import streams
-
-    with changes.fill_without_wait():
-        made = streams.torch.tensor((122, 116, 104), dtype=torch.uint8, device=torch.device("cpu"))
-    assert made.tolist() == [122, 116, 104]
-    assert made.dtype == torch.uint8
-
-
-def test_detection_aside_passes_on_what_it_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(block, "_attempt", lambda *given: ("attempt", *given))
-    monkeypatch.setattr(block, "_encode_clips", lambda *given: ("encode", *given))
-    with changes.detection_aside(is_cuda=False):
-        assert block._attempt(1, 2) == ("attempt", 1, 2)
-        assert block._encode_clips([3], 4) == ("encode", [3], 4)
-
-
-def test_changed_passes_compute_the_same() -> None:
-    clip = tiny_clip()
-    encoder = Encoder(clip, FeatureConfig(precision="fp32", batch_pictures=3), torch.device("cpu"))
-    images = random_images(clip, 3, torch.device("cpu"))
-    expected = eager_pass(encoder, early=False)(images)[0]
-    for changed in (class_token_pass(encoder), backend_pass(encoder, "FLASH_ATTENTION")):
-        assert relative_difference(changed(images)[0], expected) < 2e-6
-    with pytest.raises(UnavailableError, match="No (available|viable)"):
-        backend_pass(encoder, "CUDNN_ATTENTION")(images)
-
-
-def test_the_gpu_is_sampled_while_the_block_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    script = tmp_path / "nvidia-smi"
-    loop = "while :; do echo 50, 1000, '[N/A]', 1980; echo no device; sleep 0.05; done"
-    script.write_text(f'#!/bin/sh\ncase "$*" in *loop-ms*) {loop};; esac\necho 999.9\n')
-    script.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    assert query_gpu("driver_version") == "999.9"
-    with GpuMonitor(is_cuda=True) as monitor:
-        while not monitor.numbers:
-            time.sleep(0.01)
-    numbers = monitor.numbers
-    assert numbers.pop("gpu_samples") > 0
-    assert numbers == {"gpu_utilisation": 0.5, "gpu_memory_mib": 1000, "gpu_clock_mhz": 1980}
-
-
-def test_without_nvidia_smi_nothing_is_sampled(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", "/no/such")
-    assert query_gpu("driver_version") == ""
-    with GpuMonitor(is_cuda=True) as monitor:
-        pass
-    assert monitor.numbers == {}
-
-
-def test_fp8_rows_are_the_layer_within_its_digits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a CPU without fp8 products, which are written out here."""
-
-    def product(x: torch.Tensor, w: torch.Tensor, **given: Any) -> torch.Tensor:
-        y = (x.float() @ w.float()) * given["scale_a"] * given["scale_b"]
-        assert given["scale_a"].shape == (len(x), 1)
-        assert given["scale_b"].shape == (1, w.shape[1])
-        assert w.stride(0) == 1  # columns lie together, as fp8 products need them
-        return (y + given["bias"].float()).to(given["out_dtype"])
-
-    monkeypatch.setattr(torch, "_scaled_mm", product)
-    torch.manual_seed(0)
-    layer = torch.nn.Linear(64, 32).to(torch.bfloat16)
-    x = torch.randn(2, 5, 64, dtype=torch.bfloat16)
-    with torch.no_grad():
-        expected, found = layer(x).float(), fp8.Fp8Linear(layer)(x).float()
-    assert found.shape == (2, 5, 32)
-    assert float((found - expected).norm() / expected.norm()) < 0.05
 
 
 # Everything

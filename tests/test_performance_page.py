@@ -40,14 +40,17 @@ def test_a_goal_is_shown_with_its_limits() -> None:
 def test_a_gpus_table_has_its_numbers_and_names_what_is_missing() -> None:
     result = {"measurement": "pass", "settings": {"batch": 64}, "numbers": {"images": 12.3456, "top": [1]}}
     skipped = {"measurement": "graph", "settings": {}, "skipped": "needs CUDA"}
+    failed = {"measurement": "pass", "settings": {"batch": 512}, "error": "OutOfMemoryError: 2 GiB | 1 GiB"}
     steps = {
-        "encoder": {"state": "done", "results": [result, skipped]},
+        "encoder": {"state": "done", "results": [result, failed, skipped]},
         "sweep": {"state": "cut off", "results": []},
     }
     assert page.gpu_table({**RECORDED, "steps": steps}).splitlines()[2:] == [
         "| step | measurement | settings | numbers |",
         "|---|---|---|---|",
         "| encoder | pass | batch 64 | images 12.35 |",
+        r"| encoder | pass | batch 512 | not measured: OutOfMemoryError: 2 GiB \| 1 GiB |",
+        "| encoder | graph | | not measured: needs CUDA |",
         "",
         "Steps without all their numbers: sweep (cut off).",
     ]
@@ -57,11 +60,16 @@ def test_a_table_may_have_one_recording_for_each_machine(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(page, "RESULTS", tmp_path)
-    for name in ("gpu-b.json", "gpu-a.json", "findings.json"):
+    for name in ("gpu-b.json", "gpu-a.json", "gpu.json", "findings.json", "findings-validation.json"):
         (tmp_path / name).touch()
-    assert [path.name for path in page.recordings("gpu")] == ["gpu-a.json", "gpu-b.json"]
+    assert [path.name for path in page.recordings("gpu")] == ["gpu.json", "gpu-a.json", "gpu-b.json"]
     assert [path.name for path in page.recordings("findings")] == ["findings.json"]
     assert page.recordings("bench-gpu") == []
+
+
+def test_no_ceiling_is_shown_for_a_script_that_was_not_compared() -> None:
+    parts = {"encode": {"matmul_ceiling_gflops": 400}, "baseline": {"not_compared": "random weights"}}
+    assert "ceiling" not in page.goals_table({**RECORDED, "parts": parts})
 
 
 def test_the_ceiling_tells_what_the_script_could_be_beaten_by() -> None:

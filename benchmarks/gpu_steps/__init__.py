@@ -8,6 +8,8 @@ How a run works:
 ``child``     the process of one step
 ``context``   what a step receives: its options, its device, a clock, a recorder
 ``records``   the rows of results.jsonl
+``same_run``  whether earlier results are of the same machine, code and options
+``work_dir``  the directory where the steps write and delete files
 ``summary``   the rows as a table and as one JSON document
 
 What a step measures with:

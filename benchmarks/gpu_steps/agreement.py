@@ -1,6 +1,7 @@
 """Step `agreement`: the same clips through the CPU in float32 and through the device in every precision.
 
-Features that depend on what else is in their batch are an error.
+Features that differ too much from the CPU's, or with the other images of their batch, are an error. The
+numbers are recorded first.
 """
 
 from collections.abc import Mapping
@@ -21,6 +22,8 @@ from pipeline.streams import fill_colour
 
 _CPU = torch.device("cpu")
 _BATCH_ON_CPU, _BATCH = 8, 32
+LEAST_COSINE = {"fp32": 0.9999, "fp16": 0.99, "bf16": 0.99}
+"""Of an embedding on the device with that of the CPU in float32."""
 
 
 def run(context: Context) -> None:
@@ -28,22 +31,25 @@ def run(context: Context) -> None:
     clip = load_encoder(context)
     here, there = _prepared(context, clip, _CPU), _prepared(context, clip, context.device)
     measure = context.results.measure
-    measure("stream images", partial(_images_apart, here, there))
+    measure("stream images", partial(_image_differences, here, there))
     images = torch.cat([torch.cat([item.streams.face_U3SS, item.streams.scene_U3SS]) for item in here])
     images = images[: context.size(_BATCH, 4)]
     config = FeatureConfig(precision="fp32", batch_pictures=_BATCH_ON_CPU)
     expected = Encoder(clip, config, _CPU).encode(images, early=True)
     for precision in ("fp32", "fp16", "bf16") if context.is_cuda else ("fp32",):
-        measure(
-            "features",
-            partial(_features_apart, context, clip, images, expected, precision),
-            precision=precision,
-        )
+        found: dict[str, Any] = {}
+
+        def differences(precision: str = precision, found: dict[str, Any] = found) -> Mapping[str, Any]:
+            found |= _feature_differences(context, clip, images, expected, precision)
+            return found
+
+        if measure("features", differences, precision=precision):
+            measure("features agree", partial(check_features, found, precision), precision=precision)
     measure("batch", partial(_independence, context, clip, images))
 
 
 def _prepared(context: Context, clip: LoadedClip, device: torch.device) -> list[Prepared]:
-    """The first two clips up to their stream images; the detector is in its default precision there."""
+    """Return the first two clips up to their stream images, detected in the device's default precision."""
     config, lock = extract_config(context), MeteredLock()
     tools = CropTools(
         config=config,
@@ -57,8 +63,8 @@ def _prepared(context: Context, clip: LoadedClip, device: torch.device) -> list[
     return [prepare_clip(index.root, one, tools) for one in index.clips]
 
 
-def _images_apart(here: list[Prepared], there: list[Prepared]) -> Mapping[str, Any]:
-    """The largest difference of a value in grey levels, and of an edge of a box in pixels."""
+def _image_differences(here: list[Prepared], there: list[Prepared]) -> Mapping[str, Any]:
+    """Return the largest difference of a value in grey levels, and of an edge of a box in pixels."""
     levels, pixels = 0, 0.0
     for a, b in zip(here, there, strict=True):
         for name in ("face_U3SS", "scene_U3SS"):
@@ -70,9 +76,22 @@ def _images_apart(here: list[Prepared], there: list[Prepared]) -> Mapping[str, A
     return {"levels_apart": levels, "boxes_px_apart": pixels, "clips_with_boxes": boxes}
 
 
-def _features_apart(
+def check_features(found: Mapping[str, Any], precision: str) -> Mapping[str, Any]:
+    """Return the limit that features keep. Raises RuntimeError when they are not finite or differ more."""
+    cosine, limit = found["least_cosine"], LEAST_COSINE[precision]
+    if not found["is_finite"]:
+        msg = f"features in {precision} have values that are not finite"
+        raise RuntimeError(msg)
+    if not cosine >= limit:
+        msg = f"features in {precision} differ from the CPU's: cosine {cosine:.6f}, at least {limit} expected"
+        raise RuntimeError(msg)
+    return {"least_cosine_allowed": limit}
+
+
+def _feature_differences(
     context: Context, clip: LoadedClip, images: torch.Tensor, expected: Encoded, precision: str
 ) -> Mapping[str, Any]:
+    """Return how far the device's features in a precision are from those of the CPU in float32."""
     config = FeatureConfig(precision=precision, batch_pictures=_BATCH)
     found = Encoder(clip, config, context.device).encode(images, early=True)
     assert found.early_N43D is not None
@@ -87,7 +106,7 @@ def _features_apart(
 
 
 def _independence(context: Context, clip: LoadedClip, images: torch.Tensor) -> Mapping[str, Any]:
-    """Whether features are equal to the bit alone and among others, and when they are computed again.
+    """Compare features, to the bit, computed alone, among others, and again.
 
     Raises RuntimeError when they depend on the batch.
     """

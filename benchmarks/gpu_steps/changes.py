@@ -50,7 +50,7 @@ class _TorchWithFill:
 
 
 @contextmanager
-def detection_aside(*, is_cuda: bool = True) -> Iterator[None]:
+def detection_on_own_stream(*, is_cuda: bool = True) -> Iterator[None]:
     """Detect and crop on a high-priority stream of each thread; encode on the common stream.
 
     The encoder's passes wait for the crops, and the crops outlast them: `_encode_clips` returns when its

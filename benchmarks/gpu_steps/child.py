@@ -28,6 +28,7 @@ def run_child(name: str, function: str, options: GpuOptions, began: float) -> in
         getattr(importlib.import_module(module), attribute)(context)
     except Exception as error:  # noqa: BLE001 - the boundary of a step: its error is a row
         context.results.error(THE_STEP, error)
+        return 1
     return int(context.results.num_errors > 0)
 
 

@@ -18,12 +18,12 @@ class CommandResult:
     document: dict[str, Any]
 
 
-def run_command(*arguments: object, prints_json: bool = True) -> CommandResult:
-    """Run `cli.py` with these arguments, and ``--json`` unless it has no such option.
+def run_command(*arguments: object) -> CommandResult:
+    """Run `cli.py` with these arguments and ``--json``.
 
     Raises RuntimeError with the last line of its errors when it fails.
     """
-    command = [sys.executable, "cli.py", *map(str, arguments), *(["--json"] if prints_json else [])]
+    command = [sys.executable, "cli.py", *map(str, arguments), "--json"]
     sys.stdout.write(f"$ {' '.join(command)}\n")
     began = time.perf_counter()
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
@@ -33,4 +33,4 @@ def run_command(*arguments: object, prints_json: bool = True) -> CommandResult:
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]
         msg = f"cli.py {arguments[0]} ended with exit code {done.returncode}: {last}"
         raise RuntimeError(msg)
-    return CommandResult(seconds=seconds, document=json.loads(done.stdout) if prints_json else {})
+    return CommandResult(seconds=seconds, document=json.loads(done.stdout))

@@ -32,7 +32,7 @@ def run(context: Context) -> None:
 
 
 def _described(jobs: list[Any]) -> tuple[float, Mapping[str, Any]]:
-    """The mean number of frames of a file, and what the clips are like."""
+    """Return the mean number of frames of a file, and the clips' frames and sizes."""
     frames, sizes = [], set()
     for job in jobs:
         with av.open(str(job.path)) as container:
@@ -56,7 +56,7 @@ def _one_core(jobs: list[Any], frames_per_clip: float) -> Mapping[str, Any]:
 
 
 def _pool(context: Context, jobs: list[Any], frames_per_clip: float, children: int) -> Mapping[str, Any]:
-    """Children that have started, until this process has the last frame; `busy` is of each child."""
+    """Measure children that have started, until this process has the last frame; `busy` is of each child."""
     num_bytes, work = 0, 0.0
     with DecodePool(children, buffer=_buffer_for(context.device)) as pool:
         for _ in pool.stream(jobs[:children]):

@@ -4,6 +4,7 @@ Where `launch_ms` is as long as `finish_ms`, the host cannot launch kernels fast
 them, and a CUDA graph per image size would help by the ratio of `finish_ms` to `graph_ms`.
 """
 
+import statistics
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -14,15 +15,17 @@ import numpy as np
 import torch
 
 from benchmarks.gpu_steps.context import Context
-from benchmarks.gpu_steps.graphs import captured
+from benchmarks.gpu_steps.graphs import capture_graph
 from benchmarks.gpu_steps.inputs import MOBILENET, RESNET, detector_config, extract_config, frames_of_a_clip
 from pipeline.bench.models import load_bench_detector
+from pipeline.device import exact_float32
 from pipeline.faces import untrained_retinaface
 from pipeline.streams import make_streams
 from pipeline.types import FaceTrack
 
 _PRECISIONS, _BATCHES = ("bf16", "fp32"), (16, 32, 64)
 _SIDE_PX, _FILL_RGB = 224, (122, 116, 104)
+_LAUNCHES = 8
 
 
 def run(context: Context) -> None:
@@ -51,7 +54,7 @@ def run(context: Context) -> None:
 def _speed(
     context: Context, name: str, precision: str, batch: int, frames_UHWC: torch.Tensor
 ) -> Mapping[str, Any]:
-    """Calls of one pass: the whole call, and the network alone."""
+    """Measure one pass: the whole call, and the network alone."""
     detector = load_bench_detector(
         detector_config(context, name, precision=precision, batch=batch), context.device
     )
@@ -66,40 +69,44 @@ def _speed(
 
 
 def _launches(context: Context, name: str, frames_BHWC: torch.Tensor) -> Mapping[str, Any]:
-    """Milliseconds until a pass is launched, until it is finished, and of its CUDA graph."""
+    """Measure the milliseconds (median) until a pass is launched, until it is finished, and of its graph."""
     detector = untrained_retinaface(detector_config(context, name, precision="bf16"), context.device)
     network = _network_pass(detector, frames_BHWC)
     context.seconds(network, repeats=3)
-    began = time.perf_counter()
-    network()
-    launch = time.perf_counter() - began
-    context.wait()
-    finish = time.perf_counter() - began
-    replay, _ = captured(network)
-    graph = context.seconds(replay, repeats=8)
+    launches, finishes = [], []
+    for _ in range(_LAUNCHES):
+        context.wait()
+        began = time.perf_counter()
+        network()
+        launches.append(time.perf_counter() - began)
+        context.wait()
+        finishes.append(time.perf_counter() - began)
+    launch, finish = statistics.median(launches), statistics.median(finishes)
+    replay, _ = capture_graph(network)
+    graph = context.seconds(replay, repeats=_LAUNCHES)
     return {"launch_ms": 1e3 * launch, "finish_ms": 1e3 * finish, "graph_ms": 1e3 * graph}
 
 
 def _with_cudnn_benchmark(context: Context, name: str, frames_BHWC: torch.Tensor) -> Mapping[str, Any]:
-    """The network alone with the algorithms that cuDNN finds by trial, against those that it guesses."""
+    """Compare the network with the algorithms that cuDNN finds by trial and with those that it guesses."""
     detector = untrained_retinaface(detector_config(context, name, precision="bf16"), context.device)
     network = _network_pass(detector, frames_BHWC)
     plain = context.seconds(network)
     before = torch.backends.cudnn.benchmark
     torch.backends.cudnn.benchmark = True
     try:
-        chosen = context.seconds(network, warm_up=5)
+        by_trial = context.seconds(network, warm_up=5)
     finally:
         torch.backends.cudnn.benchmark = before
-    return {"network_alone_frames_per_second": len(frames_BHWC) / chosen, "times_faster": plain / chosen}
+    return {"network_alone_frames_per_second": len(frames_BHWC) / by_trial, "times_faster": plain / by_trial}
 
 
 def _network_pass(detector: Any, frames_BHWC: torch.Tensor) -> Callable[[], torch.Tensor]:
-    """A call of the detector's network, on frames that are prepared by each call."""
+    """Return a call of the detector's network, in the product's float32, which prepares the frames."""
     pictures_B3HW = frames_BHWC.permute(0, 3, 1, 2).float()
 
     def call() -> torch.Tensor:
-        with torch.inference_mode():
+        with torch.inference_mode(), exact_float32():
             offsets: torch.Tensor = detector._network(detector._prepared(pictures_B3HW))[0]
             return offsets
 
@@ -107,7 +114,7 @@ def _network_pass(detector: Any, frames_BHWC: torch.Tensor) -> Callable[[], torc
 
 
 def _streams(context: Context, frames_UHWC: torch.Tensor) -> Mapping[str, Any]:
-    """Cropping, masking and scaling of one clip with a face that moves."""
+    """Measure cropping, masking and scaling of one clip with a face that moves."""
     track, config = _moving_face(*frames_UHWC.shape[:3]), extract_config(context).streams
     seconds = context.seconds(
         lambda: make_streams(frames_UHWC, track, config, side_px=_SIDE_PX, fill_rgb=_FILL_RGB), repeats=10
@@ -116,7 +123,7 @@ def _streams(context: Context, frames_UHWC: torch.Tensor) -> Mapping[str, Any]:
 
 
 def _moving_face(num_frames: int, height: int, width: int) -> FaceTrack:
-    """A face of half the height that moves to the right."""
+    """Return the track of a face of half the height that moves to the right."""
     left_U = np.linspace(0.1, 0.3, num_frames) * width
     side = 0.5 * height
     top_U = np.full(num_frames, 0.2 * height)
@@ -127,5 +134,5 @@ def _moving_face(num_frames: int, height: int, width: int) -> FaceTrack:
 
 
 def _repeated(frames_UHWC: torch.Tensor, count: int) -> torch.Tensor:
-    """So many frames, the clip's over and over."""
+    """Return `count` frames, the clip's over and over."""
     return frames_UHWC.repeat(-(-count // len(frames_UHWC)), 1, 1, 1)[:count]

@@ -32,27 +32,37 @@ def run(context: Context) -> None:
         _by_batch_size(context, clip, precision)
     precision, batch = precisions_of(context)[0], context.size(_DEFAULT_BATCH, _TINY_BATCH)
     encoder = encoder_of(context, clip, precision, batch)
-    images = random_images(clip, batch, context.device)
     measure = context.results.measure
     settings: dict[str, Any] = {"precision": precision, "batch": batch}
-    measure("memory of a pass", partial(_memory, encoder, images), unless=context.unless_cuda, **settings)
-    many = random_images(clip, context.size(_PASSES, 2) * batch, context.device)
+    measure(
+        "memory of a pass",
+        partial(_memory, context, encoder, clip, batch),
+        unless=context.unless_cuda,
+        **settings,
+    )
     for early in (False, True):
         measure(
             "Encoder.encode, results on the host",
-            partial(_whole_calls, context, encoder, many, early=early),
+            partial(_whole_calls, context, encoder, clip, context.size(_PASSES, 2) * batch, early=early),
             **settings, early=early,
         )  # fmt: skip
     measure(
         "kernels of a pass",
-        partial(_kernels, context, encoder, images),
+        partial(_kernels, context, encoder, clip, batch),
         unless=context.unless_cuda,
         **settings,
     )
 
 
 def _by_batch_size(context: Context, clip: LoadedClip, precision: str) -> None:
-    ceiling = square_product_tflops(context, precision)
+    """Measure the square product, then passes of every batch size as a share of it."""
+    ceiling: dict[str, float] = {}
+
+    def product() -> Mapping[str, float]:
+        ceiling["tflops"] = square_product_tflops(context, precision)
+        return ceiling
+
+    context.results.measure("square product", product, precision=precision)
     encoder = encoder_of(context, clip, precision, context.size(_DEFAULT_BATCH, _TINY_BATCH))
     for batch in context.size(_BATCHES, (_TINY_BATCH,)):
         for early in (False, True):
@@ -62,11 +72,8 @@ def _by_batch_size(context: Context, clip: LoadedClip, precision: str) -> None:
                 encode = eager_pass(encoder, early=early)
                 seconds = context.seconds(lambda: encode(images))
                 tflops = 1e-12 * batch * flops_of(clip) / seconds
-                return {
-                    "images_per_second": batch / seconds,
-                    "tflops": tflops,
-                    "of_square_product": tflops / ceiling,
-                }
+                share = {"of_square_product": tflops / ceiling["tflops"]} if ceiling else {}
+                return {"images_per_second": batch / seconds, "tflops": tflops, **share}
 
             context.results.measure("pass", one, precision=precision, batch=batch, early=early)
             if context.is_cuda:
@@ -74,13 +81,17 @@ def _by_batch_size(context: Context, clip: LoadedClip, precision: str) -> None:
 
 
 def _whole_calls(
-    context: Context, encoder: Encoder, images: torch.Tensor, *, early: bool
+    context: Context, encoder: Encoder, clip: LoadedClip, count: int, *, early: bool
 ) -> Mapping[str, Any]:
+    """Measure the speed of `Encoder.encode` on `count` images; count is a multiple of the batch."""
+    images = random_images(clip, count, context.device)
     seconds = context.seconds(lambda: encoder.encode(images, early=early), repeats=2, warm_up=1)
     return {"images_per_second": len(images) / seconds, "batch_at_the_end": encoder.batch_pictures}
 
 
-def _memory(encoder: Encoder, images: torch.Tensor) -> Mapping[str, Any]:
+def _memory(context: Context, encoder: Encoder, clip: LoadedClip, batch: int) -> Mapping[str, Any]:
+    """Measure the largest memory of a pass, and what it leaves free on the device."""
+    images = random_images(clip, batch, context.device)
     torch.cuda.reset_peak_memory_stats()
     eager_pass(encoder, early=True)(images)
     torch.cuda.synchronize()
@@ -90,7 +101,9 @@ def _memory(encoder: Encoder, images: torch.Tensor) -> Mapping[str, Any]:
     }
 
 
-def _kernels(context: Context, encoder: Encoder, images: torch.Tensor) -> Mapping[str, Any]:
+def _kernels(context: Context, encoder: Encoder, clip: LoadedClip, batch: int) -> Mapping[str, Any]:
+    """Measure the kernels of a pass with early statistics."""
+    images = random_images(clip, batch, context.device)
     encode = eager_pass(encoder, early=True)
-    title = f"encoder, a pass of {len(images)} images"
+    title = f"encoder, a pass of {batch} images"
     return kernel_times(lambda: encode(images), context.options.out / PROFILE, title).numbers()

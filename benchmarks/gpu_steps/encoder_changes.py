@@ -18,9 +18,9 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from benchmarks.gpu_steps.compiling import compile_backend
 from benchmarks.gpu_steps.context import Context
 from benchmarks.gpu_steps.fp8 import has_fp8, use_fp8
-from benchmarks.gpu_steps.graphs import captured
+from benchmarks.gpu_steps.graphs import capture_graph
 from benchmarks.gpu_steps.inputs import load_encoder, random_images, relative_difference
-from benchmarks.gpu_steps.passes import Pass, compared, eager_pass, encoder_of
+from benchmarks.gpu_steps.passes import Pass, compare_passes, eager_pass, encoder_of
 from benchmarks.gpu_steps.products import precisions_of
 from benchmarks.gpu_steps.records import UnavailableError
 from pipeline.device import exact_float32
@@ -33,7 +33,7 @@ _NO_KERNEL = ("No available kernel", "No viable backend")
 
 
 def run(context: Context) -> None:
-    """Measure each change; what can leave the device in doubt comes last."""
+    """Measure each change. Measurements that may leave the device in an error state come last."""
     clip = load_encoder(context)
     precision, batch = precisions_of(context)[0], context.size(256, 4)
     encoder = encoder_of(context, clip, precision, batch)
@@ -72,7 +72,7 @@ def _change(context: Context, encoder: Encoder, images: torch.Tensor, changed: P
     """Compare a changed pass without early statistics with the pass as it is."""
     plain = eager_pass(encoder, early=False)
     difference = relative_difference(changed(images)[0], plain(images)[0])
-    speeds = compared(context, len(images), lambda: plain(images), lambda: changed(images))
+    speeds = compare_passes(context, len(images), lambda: plain(images), lambda: changed(images))
     return {**speeds, "difference": difference}
 
 
@@ -94,7 +94,7 @@ def class_token_pass(encoder: Encoder) -> Pass:
 
 
 def _class_token(block: Any, x_NLD: torch.Tensor) -> torch.Tensor:
-    """The class token [N, 1, D] after a block."""
+    """Return the class token [N, 1, D] after a block."""
     normal_NLD, attention = block.ln_1(x_NLD), block.attn
     n, length, width = normal_NLD.shape
     weight, bias, heads = attention.in_proj_weight, attention.in_proj_bias, attention.num_heads
@@ -111,7 +111,10 @@ def _class_token(block: Any, x_NLD: torch.Tensor) -> torch.Tensor:
 
 
 def backend_pass(encoder: Encoder, name: str) -> Pass:
-    """A pass with one of torch's attention kernels. Raises UnavailableError where the device lacks it."""
+    """Return a pass with one of torch's attention kernels.
+
+    The pass raises UnavailableError where the device lacks the kernel.
+    """
     plain, backend = eager_pass(encoder, early=False), getattr(SDPBackend, name)
 
     def encode(images_N3SS: torch.Tensor) -> list[torch.Tensor]:
@@ -127,15 +130,15 @@ def backend_pass(encoder: Encoder, name: str) -> Pass:
 
 
 def _graphed(context: Context, encoder: Encoder, images: torch.Tensor) -> Mapping[str, Any]:
-    """A pass captured once and replayed, against the same pass launched kernel by kernel."""
+    """Compare a pass that is captured once and replayed with the same pass launched kernel by kernel."""
     plain = eager_pass(encoder, early=False)
-    replay, output = captured(lambda: plain(images)[0])
-    speeds = compared(context, len(images), lambda: plain(images), replay)
+    replay, output = capture_graph(lambda: plain(images)[0])
+    speeds = compare_passes(context, len(images), lambda: plain(images), replay)
     return {**speeds, "difference": relative_difference(output, plain(images)[0])}
 
 
 def _fp8(context: Context, clip: Any, images: torch.Tensor) -> Mapping[str, Any]:
-    """Against bf16. The weights are random: repeat with published ones before a decision."""
+    """Compare fp8 products with bf16. The weights are random: repeat with published ones to decide."""
     encoder = encoder_of(context, clip, "bf16", len(images))
     reference = eager_pass(encoder, early=False)
     expected = reference(images)[0]
@@ -143,7 +146,7 @@ def _fp8(context: Context, clip: Any, images: torch.Tensor) -> Mapping[str, Any]
     layers = use_fp8(changed._visual)
     encode = eager_pass(changed, early=False)
     found = encode(images)[0]
-    speeds = compared(context, len(images), lambda: reference(images), lambda: encode(images))
+    speeds = compare_passes(context, len(images), lambda: reference(images), lambda: encode(images))
     return {
         **speeds,
         "layers": layers,
@@ -153,7 +156,7 @@ def _fp8(context: Context, clip: Any, images: torch.Tensor) -> Mapping[str, Any]
 
 
 def _compiled(context: Context, clip: Any, images: torch.Tensor, *, early: bool) -> Mapping[str, Any]:
-    """Every block compiled by itself."""
+    """Compare a pass whose blocks are compiled, each by itself, with the pass as it is."""
     backend = compile_backend(context)
     precision = precisions_of(context)[0]
     plain = eager_pass(encoder_of(context, clip, precision, len(images)), early=early)
@@ -166,6 +169,6 @@ def _compiled(context: Context, clip: Any, images: torch.Tensor, *, early: bool)
     found = encode(images)[0]
     context.wait()
     seconds = time.perf_counter() - began
-    speeds = compared(context, len(images), lambda: plain(images), lambda: encode(images))
+    speeds = compare_passes(context, len(images), lambda: plain(images), lambda: encode(images))
     difference = relative_difference(found, plain(images)[0])
     return {**speeds, "difference": difference, "compile_seconds": seconds, "backend": backend}

@@ -4,7 +4,6 @@ The products are the ceiling for the encoder. The small copy decides whether the
 is copied for every clip, has to be made on the device: behind queued work such a copy waits for all of it.
 """
 
-import importlib
 import subprocess
 import sys
 import time
@@ -54,10 +53,11 @@ def _linear(context: Context, precision: str, **shape: int) -> dict[str, Any]:
 
 
 def _start() -> dict[str, Any]:
-    began = time.perf_counter()
-    for module in _MODULES:
-        importlib.import_module(module)
-    imports = time.perf_counter() - began
+    """Measure the imports of the product in a new process, and the start of its command line."""
+    program = f"import time; began = time.perf_counter(); import {', '.join(_MODULES)}; "
+    command = [sys.executable, "-c", f"{program}print(time.perf_counter() - began)"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    imports = float(done.stdout)
     began = time.perf_counter()
     subprocess.run([sys.executable, "cli.py", "--help"], cwd=ROOT, capture_output=True, check=True)
     return {"imports_seconds": imports, "command_line_seconds": time.perf_counter() - began}
@@ -94,7 +94,7 @@ def _transfers(context: Context) -> dict[str, Any]:
 
 
 def _launch(context: Context) -> dict[str, Any]:
-    """Host time of one small kernel's launch, the queue never full for long."""
+    """Measure the host time of one small kernel's launch, the queue never full for long."""
     x, count = torch.zeros(64, device=context.device), 5000
     x.add_(1)
     context.wait()
@@ -107,7 +107,7 @@ def _launch(context: Context) -> dict[str, Any]:
 
 
 def _blocking_copy(context: Context) -> dict[str, Any]:
-    """A copy of three bytes to the device: alone, and behind queued products."""
+    """Measure a copy of three bytes to the device: alone, and behind queued products."""
 
     def copy() -> object:
         return torch.tensor((1, 2, 3), dtype=torch.uint8, device=context.device)
@@ -125,7 +125,10 @@ def _blocking_copy(context: Context) -> dict[str, Any]:
 
 
 def _page_locked() -> dict[str, Any]:
-    """First and second allocation of some sizes; torch rounds them up to powers of two and keeps them."""
+    """Measure the first and second allocation of some sizes.
+
+    Torch rounds the sizes up to powers of two, and keeps the memory.
+    """
     found: dict[str, Any] = {}
     for mebibytes in (16, 24, 40):
         times = []

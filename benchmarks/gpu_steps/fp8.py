@@ -1,5 +1,8 @@
 """Linear layers of the encoder's MLP as fp8 products, to see what they would gain.
 
+The gain includes the time to quantise the input, by kernels of torch that are not fused with the product or
+the layer before it. Fused kernels would gain more: the result is a lower bound.
+
 Letters: R rows; K width in; N width out.
 """
 
@@ -27,12 +30,12 @@ class Fp8Linear(nn.Module):
 
     def __init__(self, layer: nn.Linear) -> None:
         super().__init__()
-        self.weight_NK, self.weight_scale_N1 = quantised(layer.weight.data)
+        self.weight_NK, self.weight_scale_N1 = quantise_rows(layer.weight.data)
         self.bias = layer.bias
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return x W' + b in bf16; x has any shape [..., K]."""
-        x_RK, scale_R1 = quantised(x.reshape(-1, x.shape[-1]))
+        x_RK, scale_R1 = quantise_rows(x.reshape(-1, x.shape[-1]))
         y_RN = torch._scaled_mm(
             x_RK, self.weight_NK.T, scale_a=scale_R1, scale_b=self.weight_scale_N1.T.contiguous(),
             bias=self.bias, out_dtype=torch.bfloat16, use_fast_accum=True,
@@ -40,7 +43,7 @@ class Fp8Linear(nn.Module):
         return y_RN.view(*x.shape[:-1], -1)
 
 
-def quantised(x_RK: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def quantise_rows(x_RK: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the rows in fp8 [R, K] and their scales [R, 1] in float32: x = fp8 * scale."""
     scale_R1 = x_RK.abs().amax(dim=1, keepdim=True).float().clamp_min(_SMALLEST_SCALE) / _LARGEST
     return (x_RK.float() / scale_R1).to(torch.float8_e4m3fn), scale_R1

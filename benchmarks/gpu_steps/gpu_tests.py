@@ -49,9 +49,14 @@ def _collected(files: list[str]) -> dict[str, Any]:
 
 
 def _passed(files: list[str], out: Path, more: tuple[str, ...]) -> dict[str, Any]:
+    """Run the tests. Raises RuntimeError when one fails, or when pytest ends without a report."""
     report = out / "pytest.xml"
+    report.unlink(missing_ok=True)
     done = _pytest(files, "--require-gpu", f"--junitxml={report}", *more)
     sys.stdout.write(done.stdout + done.stderr)
+    if not report.is_file():
+        msg = f"pytest ended with exit code {done.returncode} and wrote no report; see the log"
+        raise RuntimeError(msg)
     cases = list(ET.parse(report).getroot().iter("testcase"))
     failed = [case.get("name", "") for case in cases if case.find("failure") is not None]
     failed += [case.get("name", "") for case in cases if case.find("error") is not None]

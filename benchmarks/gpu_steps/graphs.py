@@ -5,8 +5,8 @@ from collections.abc import Callable
 import torch
 
 
-def captured(work: Callable[[], torch.Tensor]) -> tuple[Callable[[], object], torch.Tensor]:
-    """Capture a call as a CUDA graph; return what replays it and the tensor where its result then is."""
+def capture_graph(work: Callable[[], torch.Tensor]) -> tuple[Callable[[], object], torch.Tensor]:
+    """Capture a call as a CUDA graph; return a function that replays it, and the tensor of its result."""
     stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
     stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream), torch.inference_mode():

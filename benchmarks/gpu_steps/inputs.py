@@ -1,6 +1,5 @@
 """Clips and models that several steps share. `setup` writes the clips, the others read them."""
 
-import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import torch
 
 from benchmarks.gpu_steps.context import Context
 from benchmarks.gpu_steps.options import GpuOptions
-from pipeline.bench.material import prepared_clips
+from pipeline.bench.material import link_or_copy, prepared_clips
 from pipeline.clip_model import EncoderConfig, LoadedClip, load_clip
 from pipeline.config import from_dict
 from pipeline.datasets import read_dataset
@@ -20,14 +19,14 @@ from pipeline.store.meta import RANDOM_WEIGHTS
 from pipeline.types import ClipFailed, DatasetIndex
 
 MOBILENET, RESNET = "retinaface-mobilenet0.25", "retinaface-resnet50"
-NUM_CLIPS, NUM_SOURCES = 512, 32
+NUM_CLIPS, NUM_SOURCES = 4096, 32
 _DRAWN = SyntheticConfig(num_clips=8, num_frames=75, fps=25, height=360, width=640)
 _DRAWN_TINY = SyntheticConfig(num_clips=4, num_frames=8, height=240, width=320)
 _MANIFEST = "manifest.csv"
 
 
 def write_clips(context: Context) -> DatasetIndex:
-    """Write the clips of the run, scaled to 360p, with a manifest: the sources over and over, as links.
+    """Write the clips of the run, scaled to 360p, and a manifest: the sources, repeated as links or copies.
 
     The sources are the first 32 videos of ``--clips``, or drawn clips of 640 x 360 pixels and 75 frames.
     Raises ConfigError when no video decodes.
@@ -48,7 +47,7 @@ def write_clips(context: Context) -> DatasetIndex:
     lines = ["path,label,split"]
     for number in range(context.size(NUM_CLIPS, 4)):
         name = f"clip{number:04d}.mp4"
-        os.link(files[number % len(files)], into / name)
+        link_or_copy(files[number % len(files)], into / name)
         lines.append(f"{name},{('happiness', 'fear')[number % 2]},{'test' if number % 4 == 3 else 'train'}")
     (into / _MANIFEST).write_text("\n".join(lines) + "\n")
     return read_dataset("manifest", into / _MANIFEST)

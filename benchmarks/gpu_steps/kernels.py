@@ -1,6 +1,6 @@
 """The time of a device's kernels, by torch's profiler."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,10 @@ _LISTED, _NAME_LENGTH = 15, 70
 
 @dataclass(frozen=True, kw_only=True)
 class KernelTimes:
-    """What a call ran on the device.
+    """Kernels and calls of CUDA in a profile.
 
-    seconds, count: of its kernels and copies. launches, waits: calls of CUDA that launch work or wait for it.
+    seconds, count: of its kernels and copies. launches, waits: calls of CUDA on the host that launch work or
+    wait for it; the wait at the end of the measurement is not counted.
     longest: kernels by time, each with name, count and milliseconds.
     """
 
@@ -37,31 +38,43 @@ class KernelTimes:
         }
 
 
-def kernel_times(work: Callable[[], object], log: Path, title: str) -> KernelTimes:
+def kernel_times(work: Callable[[], object], log: Path | None = None, title: str = "") -> KernelTimes:
     """Profile a call on a CUDA device and append the table of its kernels to a text file.
 
     Args:
         work: The call.
-        log: Text file that the table is appended to.
+        log: Text file that the table is appended to; None for no table.
         title: Heading of the table.
     """
-    with profile(activities=[ProfilerActivity.CUDA]):  # the first profile of a process starts the tracing
-        torch.zeros(1, device="cuda")
-        torch.cuda.synchronize()
+    _profiled(lambda: torch.zeros(1, device="cuda"))  # the first profile of a process starts the tracing
+    own_waits = times_of(_profiled(lambda: None)).waits
+    events = _profiled(work)
+    if log is not None:
+        with log.open("a", encoding="utf-8") as file:
+            table = events.table(sort_by="self_device_time_total", row_limit=30, max_name_column_width=90)
+            file.write(f"== {title}\n{table}\n")
+    return times_of(events, own_waits)
+
+
+def _profiled(work: Callable[[], object]) -> Any:
+    """Return torch's profile of a call, its events summed by name."""
     with profile(activities=[ProfilerActivity.CUDA]) as watched:
         work()
         torch.cuda.synchronize()
-    events = watched.key_averages()
-    with log.open("a", encoding="utf-8") as file:
-        table = events.table(sort_by="self_device_time_total", row_limit=30, max_name_column_width=90)
-        file.write(f"== {title}\n{table}\n")
-    on_device = [event for event in events if event.device_type.name != "CPU"]
+    return watched.key_averages()
+
+
+def times_of(events: Iterable[Any], own_waits: int = 0) -> KernelTimes:
+    """Return the kernels' times and the calls of a profile. own_waits: made by the profile itself."""
+    on_host, on_device = [], []
+    for event in events:
+        (on_host if event.device_type.name == "CPU" else on_device).append(event)
     on_device.sort(key=lambda event: -event.self_device_time_total)
     return KernelTimes(
         seconds=1e-6 * sum(event.self_device_time_total for event in on_device),
         count=sum(event.count for event in on_device),
-        launches=sum(event.count for event in events if "Launch" in event.key),
-        waits=sum(event.count for event in events if "Synchronize" in event.key),
+        launches=sum(event.count for event in on_host if "Launch" in event.key),
+        waits=sum(event.count for event in on_host if "Synchronize" in event.key) - own_waits,
         longest=[
             [event.key[:_NAME_LENGTH], event.count, 1e-3 * event.self_device_time_total]
             for event in on_device[:_LISTED]

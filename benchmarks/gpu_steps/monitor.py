@@ -84,7 +84,7 @@ class GpuMonitor:
 
 
 def _known(values: Iterable[str]) -> list[float]:
-    """The values that are numbers."""
+    """Return the values that are numbers."""
     known = []
     for value in values:
         with suppress(ValueError):
@@ -93,7 +93,7 @@ def _known(values: Iterable[str]) -> list[float]:
 
 
 def _command(fields: str) -> list[str]:
-    """The command for the device that torch calls the first, whatever CUDA_VISIBLE_DEVICES hides."""
+    """Return the command for the device that torch calls the first, whatever CUDA_VISIBLE_DEVICES hides."""
     command = ["nvidia-smi", f"--query-gpu={fields}"]
     uuid = getattr(torch.cuda.get_device_properties(0), "uuid", None) if torch.cuda.is_available() else None
     return command if uuid is None else [*command, f"--id=GPU-{uuid}"]

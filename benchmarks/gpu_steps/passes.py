@@ -30,7 +30,7 @@ def eager_pass(encoder: Encoder, *, early: bool) -> Pass:
     return encode
 
 
-def compared(
+def compare_passes(
     context: Context, count: int, plain: Callable[[], object], changed: Callable[[], object]
 ) -> Mapping[str, float]:
     """Return the images per second of both ways, and their ratio; taken in turns, the best of two counts.

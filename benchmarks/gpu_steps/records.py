@@ -15,9 +15,9 @@ import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from time import time
-from typing import Any
+from typing import Any, BinaryIO
 
-STARTED = "started"
+STARTED, SKIPPED = "started", "skipped"
 _DIGITS = 6
 _OUT_OF_MEMORY = "OutOfMemoryError"
 
@@ -30,7 +30,7 @@ class Recorder:
     """Appends the rows of one step to results.jsonl.
 
     path: of results.jsonl. step: its name. began: of the whole run, in seconds since the epoch.
-    num_errors: measurements that failed so far.
+    num_errors: measurements that failed so far, except for lack of the device's memory.
     """
 
     def __init__(self, path: Path, step: str, began: float) -> None:
@@ -70,6 +70,7 @@ class Recorder:
         except UnavailableError as reason:
             self._append(measurement=measurement, settings=settings, skipped=str(reason))
         except Exception as error:  # noqa: BLE001 - one measurement must not end the others
+            self.num_errors += type(error).__name__ != _OUT_OF_MEMORY
             self.error(measurement, error, **settings)
         else:
             self.numbers(measurement, numbers, **settings)
@@ -77,26 +78,31 @@ class Recorder:
         return False
 
     def error(self, measurement: str, error: Exception, **settings: Any) -> None:
-        """Record a measurement that failed."""
+        """Record an error."""
         traceback.print_exception(error)
-        name = type(error).__name__
-        self.num_errors += name != _OUT_OF_MEMORY
         text = (str(error).strip() or "no message").splitlines()[0][:300]
-        self._append(measurement=measurement, settings=settings, error=f"{name}: {text}")
+        self._append(measurement=measurement, settings=settings, error=f"{type(error).__name__}: {text}")
 
     def _append(self, **values: Any) -> None:
         row = {"step": self._step, "at_seconds": round(time() - self._began, 1), **values}
-        line = json.dumps(_plain(row))
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(line + "\n")
+        line = json.dumps(_plain(row)).encode() + b"\n"
+        with self._path.open("ab+") as file:
+            if file.seek(0, os.SEEK_END) and not _ends_a_line(file):  # a row was cut off
+                line = b"\n" + line
+            file.write(line)
             file.flush()
             os.fsync(file.fileno())
+
+
+def _ends_a_line(file: BinaryIO) -> bool:
+    file.seek(-1, os.SEEK_END)
+    return file.read(1) == b"\n"
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
     """Return the rows of results.jsonl, of each step those since it was last started.
 
-    A last line that was cut off is left out.
+    Lines that were cut off are left out.
     """
     rows: list[dict[str, Any]] = []
     for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
@@ -118,4 +124,6 @@ def _plain(value: Any) -> Any:
         return [_plain(item) for item in value]
     if isinstance(value, float):
         return float(f"{value:.{_DIGITS}g}") if math.isfinite(value) else str(value)
+    if getattr(value, "ndim", None) == 0:  # a number of NumPy or torch
+        return _plain(value.item())
     return value if isinstance(value, str | int | None) else str(value)

@@ -8,21 +8,23 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.gpu_steps.child import RESULTS
 from benchmarks.gpu_steps.options import GpuOptions
 from benchmarks.gpu_steps.plan import Step
-from benchmarks.gpu_steps.records import STARTED, Recorder
+from benchmarks.gpu_steps.records import SKIPPED, STARTED, Recorder
 
 DONE, FAILED, TIMED_OUT = "done", "failed", "timed out"
-CUT_OFF, SKIPPED, INTERRUPTED = "cut off", "skipped", "interrupted"
-LOG = "log.txt"
-_DYING_SECONDS = 10.0
+CUT_OFF, INTERRUPTED = "cut off", "interrupted"
+LOG, OPTIONS = "log.txt", "options.json"
+_KILL_SECONDS = 10.0
 """A killed process may hang in the driver; the run continues without it."""
+_KILL_WITHOUT_PARENT = "import os, signal, sys; sys.stdin.read(); os.killpg(int(sys.argv[1]), signal.SIGKILL)"
+"""Program of a process that kills a group when its standard input ends, because the runner is gone."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +80,7 @@ def run_steps(
         on_end: Called with each outcome at once, also of skipped steps.
     """
     options.out.mkdir(parents=True, exist_ok=True)
-    options_file = options.work / "options.json"
+    options_file = options.work / OPTIONS
     options.write(options_file)
     outcomes: list[Outcome] = []
     stop = ""
@@ -115,7 +117,8 @@ def _run(
             env=dict(environment), stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
         )  # fmt: skip
         try:
-            code = process.wait(limit)
+            with _killed_with_this_process(process.pid):
+                code = process.wait(limit)
             state, reason = (DONE, "") if code == 0 else (FAILED, _reason(code))
         except subprocess.TimeoutExpired:
             state = TIMED_OUT if limit == step.seconds else CUT_OFF
@@ -123,8 +126,30 @@ def _run(
         except KeyboardInterrupt:
             state, reason = INTERRUPTED, "stopped by the user"
         finally:
-            _kill_group(process)
+            is_gone = _kill_group(process)
+    if not is_gone:
+        reason += f"; process {process.pid} does not end: later numbers are measured beside it"
     return Outcome(step=step.name, state=state, seconds=time.monotonic() - began, reason=reason)
+
+
+@contextmanager
+def _killed_with_this_process(group: int) -> Iterator[None]:
+    """Let a small process kill the group when this one is killed during the block.
+
+    The kernel's own means, PR_SET_PDEATHSIG, ends the step alone and leaves the commands that it started.
+    """
+    command = [sys.executable, "-I", "-S", "-c", _KILL_WITHOUT_PARENT, str(group)]
+    watcher = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )  # fmt: skip
+    try:
+        yield
+    finally:
+        watcher.kill()
+        watcher.wait()
+        assert watcher.stdin is not None
+        watcher.stdin.close()
 
 
 def _reason(code: int) -> str:
@@ -136,9 +161,12 @@ def _reason(code: int) -> str:
     return f"its process ended with exit code {code}"
 
 
-def _kill_group(process: "subprocess.Popen[bytes]") -> None:
-    """End the process and everything that it started in its group."""
+def _kill_group(process: "subprocess.Popen[bytes]") -> bool:
+    """End the process and everything that it started in its group; return whether the process is gone."""
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    with suppress(subprocess.TimeoutExpired):
-        process.wait(_DYING_SECONDS)
+    try:
+        process.wait(_KILL_SECONDS)
+    except subprocess.TimeoutExpired:
+        return False
+    return True

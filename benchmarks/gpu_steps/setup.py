@@ -10,18 +10,32 @@ from benchmarks.gpu_steps.context import Context
 from benchmarks.gpu_steps.inputs import write_clips
 from benchmarks.gpu_steps.monitor import query_gpu
 from benchmarks.gpu_steps.summary import ABOUT
+from benchmarks.gpu_steps.work_dir import NEEDED_BYTES, free_bytes
 from pipeline.bench.result import about_this_run
+from pipeline.errors import ConfigError
 
 
 def run(context: Context) -> None:
     """Write about.json and the clips; raise what keeps this machine from being measured."""
     about = about_of(context)
+    check_free_disk(context)
     path = context.options.out / ABOUT
     path.write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
     began = time.perf_counter()
     index = write_clips(context)
     numbers = {"clips": len(index.clips), "seconds": time.perf_counter() - began}
     context.results.numbers("clips", numbers, source=context.options.shown()["clips"])
+
+
+def check_free_disk(context: Context) -> None:
+    """Raise ConfigError when the work directory's disk has too little space for the steps."""
+    free, needed = free_bytes(context.options.work), context.size(NEEDED_BYTES, NEEDED_BYTES // 10)
+    if free < needed:
+        msg = (
+            f"The disk of --work has {free / 1e9:.1f} GB free, and the steps need {needed / 1e9:.1f} GB; "
+            "give --work a directory on another disk."
+        )
+        raise ConfigError(msg)
 
 
 def about_of(context: Context) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.gpu_steps.child import RESULTS
-from benchmarks.gpu_steps.records import STARTED, read_rows
+from benchmarks.gpu_steps.records import SKIPPED, STARTED, read_rows
 
 ABOUT, DOCUMENT, SUMMARY = "about.json", "gpu.json", "summary.txt"
 UNFINISHED = "not finished"
@@ -20,6 +20,8 @@ def document_of(out: Path) -> dict[str, Any]:
         )
         if "state" not in row:
             step["results"].append({key: row[key] for key in row if key not in ("step", "at_seconds")})
+        elif row["state"] == SKIPPED and step["results"]:
+            continue  # by a later run: the earlier one's results stand
         elif row["state"] != STARTED:
             step |= {key: row[key] for key in ("state", "seconds", "reason")}
     about = out / ABOUT
@@ -60,21 +62,22 @@ def result_line(result: dict[str, Any]) -> str:
         return f"{before}: ERROR {result['error']}"
     if "skipped" in result:
         return f"{before}: skipped, {result['skipped']}"
-    return f"{before}: {' '.join(f'{key}={shown(value)}' for key, value in short(result['numbers']))}"
+    numbers = flatten_numbers(result["numbers"])
+    return f"{before}: {' '.join(f'{key}={format_number(value)}' for key, value in numbers)}"
 
 
-def short(numbers: dict[str, Any]) -> list[tuple[str, Any]]:
+def flatten_numbers(numbers: dict[str, Any]) -> list[tuple[str, Any]]:
     """Return the numbers by name, nested ones as ``outer.inner``, without lists."""
     flat: list[tuple[str, Any]] = []
     for key, value in numbers.items():
         if isinstance(value, dict):
-            flat += [(f"{key}.{inner}", item) for inner, item in short(value)]
+            flat += [(f"{key}.{inner}", item) for inner, item in flatten_numbers(value)]
         elif not isinstance(value, list):
             flat.append((key, value))
     return flat
 
 
-def shown(value: Any) -> str:
+def format_number(value: Any) -> str:
     """Return a number with four digits, anything else as it is."""
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 

@@ -1,4 +1,4 @@
-"""Step `sweep`: Table VI by `ablate` in short runs, timed from the start of the workers to the last figure.
+"""Step `sweep`: Table VI by `ablate` in short runs. The time is that of the whole command, start included.
 
 The ways decide the default of ``optim.graphed`` for sweeps, and how many runs a GPU should have side by side.
 """

@@ -4,9 +4,10 @@ The rows decide the default of ``optim.graphed`` and whether Adam should be fuse
 part of a step in which the device has no kernel to run.
 """
 
+import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -15,7 +16,6 @@ from unittest.mock import patch
 
 import numpy as np
 import torch
-from torch import nn
 
 from benchmarks.gpu_steps.compiling import compile_backend
 from benchmarks.gpu_steps.context import Context
@@ -26,9 +26,9 @@ from benchmarks.steps import endless, timed
 from pipeline.config import override
 from pipeline.store.meta import CacheMeta
 from pipeline.store.reader import FeatureCache
-from trainer import steps as steps_module
+from trainer import optim
 from trainer.batches import ClipData, load_clips
-from trainer.config import OptimConfig, TrainConfig, paper, smoke
+from trainer.config import TrainConfig, paper, smoke
 from trainer.model import FeatureShape, OusModel
 from trainer.prompts import ClassPrompts, load_text_tower
 from trainer.steps import Learner, steps_of
@@ -65,10 +65,16 @@ def run(context: Context) -> None:
 
 
 def training_cache(context: Context) -> Path:
-    """Return a cache of random features that can be trained on; it is written when it is not complete."""
-    path, complete = context.options.work / "training.zarr", context.options.work / "training.complete"
+    """Return a cache of random features that can be trained on, for the run's encoder and size.
+
+    It is written when it is missing or was not completed.
+    """
+    num_clips = context.size(_NUM_CLIPS, _NUM_CLIPS_TINY)
+    encoder = context.options.encoder_name.replace("/", "_")
+    path = context.options.work / f"training-{encoder}-{num_clips}.zarr"
+    complete = path.with_suffix(".complete")
     if not complete.exists():
-        num_clips = context.size(_NUM_CLIPS, _NUM_CLIPS_TINY)
+        shutil.rmtree(path, ignore_errors=True)  # of a step that was ended while it wrote
         began = time.perf_counter()
         synthetic_cache(path, num_clips, load_encoder(context))
         numbers = {"clips": num_clips, "seconds": time.perf_counter() - began}
@@ -139,7 +145,7 @@ def _numbers(
 
 
 def _on_the_device(context: Context, take: Callable[[], object], name: str, seconds: float) -> dict[str, Any]:
-    """Kernels of a step, the share of a step without one, and the memory at its largest."""
+    """Measure the kernels of a step, the share of a step without one, and the largest memory."""
     kernels = kernel_times(take, context.options.out / PROFILE, f"{_PROFILED} training steps, {name}")
     peak_gb = 1e-9 * torch.cuda.max_memory_allocated()
     share = 1 - kernels.seconds / _PROFILED / seconds
@@ -154,19 +160,24 @@ def _learner(context: Context, meta: CacheMeta, config: TrainConfig) -> Learner:
     return Learner.of(config, model, prompts, tower)
 
 
-def fused_adam() -> AbstractContextManager[Any]:
-    """Let the trainer build Adam in torch's fused form."""
+@contextmanager
+def fused_adam() -> Iterator[None]:
+    """Let the trainer build Adam in torch's fused form. Raises RuntimeError when it builds none."""
+    plain, num_built = torch.optim.Adam, 0
 
-    def build(parameters: list[nn.Parameter], config: OptimConfig) -> torch.optim.Adam:
-        in_graph = config.graphed and parameters[0].is_cuda
-        lr = torch.tensor(config.lr, device=parameters[0].device) if in_graph else config.lr
-        return torch.optim.Adam(
-            parameters, lr=lr, weight_decay=config.weight_decay, capturable=in_graph, fused=True
-        )
+    def build(*arguments: Any, **values: Any) -> torch.optim.Adam:
+        nonlocal num_built
+        num_built += 1
+        return plain(*arguments, **{**values, "fused": True})
 
-    return patch.object(steps_module, "build_adam", build)
+    with patch.object(optim.torch.optim, "Adam", build):
+        yield
+    if not num_built:
+        msg = "the trainer built no torch.optim.Adam: the change had no effect"
+        raise RuntimeError(msg)
 
 
 def _compiled(context: Context, learner: Learner) -> Learner:
+    """Return the learner with its model compiled."""
     model: Any = torch.compile(learner.model, dynamic=False, backend=compile_backend(context))
     return replace(learner, model=model)

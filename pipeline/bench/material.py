@@ -1,6 +1,7 @@
 """The clips that all parts share: videos of a folder, no larger than 360p, as many as are asked for."""
 
 import os
+import shutil
 from fractions import Fraction
 from pathlib import Path
 
@@ -41,9 +42,19 @@ def prepared_clips(folder: Path, num_clips: int, into: Path, most_frames: int = 
     clips = []
     for number in range(num_clips):
         name = f"clip-{number:04d}.mp4"
-        os.link(originals[number % len(originals)], into / name)
+        link_or_copy(originals[number % len(originals)], into / name)
         clips.append(ClipRef(clip_id=name, path=name, label=0, splits=(Split.TRAIN,)))
     return DatasetIndex(name="bench", root=into, class_names=("any",), fold_names=("1",), clips=tuple(clips))
+
+
+def link_or_copy(source: Path, target: Path) -> None:
+    """Make a file under a second name: as a hard link, or as a copy where the file system has no links."""
+    try:
+        os.link(source, target)
+    except FileExistsError:
+        raise
+    except OSError:
+        shutil.copyfile(source, target)
 
 
 def _scaled(source: Path, target: Path, most_frames: int) -> bool:

@@ -116,7 +116,7 @@ def _shown(value: Any) -> str:
 
 
 def _version(package: str) -> str:
-    """The installed version; "" for a package that another one stands in for."""
+    """Return the installed version; "" for a package that another one stands in for."""
     try:
         return version(package)
     except PackageNotFoundError:
@@ -126,10 +126,10 @@ def _version(package: str) -> str:
 def _commit() -> str:
     command = ["git", "describe", "--always", "--dirty"]
     try:
-        asked = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        completed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     except OSError:  # no git here
         return "unknown"
-    return asked.stdout.strip() or "unknown"
+    return completed.stdout.strip() or "unknown"
 
 
 def _cpu_name() -> str:

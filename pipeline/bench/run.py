@@ -100,7 +100,7 @@ class _Shared:
 
 
 def _beside_the_pipeline(dask: Measured, pipeline: Measured, options: BenchOptions) -> Measured:
-    """The part `dask` with the goal that needs this device's own speed."""
+    """Return the part `dask` with the goal that needs this device's own speed."""
     clips_per_second = pipeline.numbers[options.config.detector.name]["clips_per_second"]
     goal = cluster.dask_goal(dask.numbers["ms_per_block"], clips_per_second)
     return dataclasses.replace(dask, goals=(goal, *dask.goals))

@@ -162,7 +162,7 @@ def detect(tools: Tools, frames: list[Bytes], repeats: int) -> Measured:
 
 
 def _untrained_numbers(tools: Tools, frames: list[Bytes], repeats: int) -> dict[str, Any]:
-    """The speed of a detector with random weights, by itself."""
+    """Measure the speed of a detector with random weights, by itself."""
     on_device = [torch.from_numpy(clip).to(tools.device) for clip in frames]
     num_frames = sum(len(clip) for clip in frames)
     seconds = min(_detect_seconds(tools.detector, on_device) for _ in range(repeats))

@@ -58,7 +58,7 @@ def pipeline_goals(found: dict[str, float]) -> tuple[Goal, ...]:
 def _against_parts(
     index: DatasetIndex, crew: LocalCrew, rounds: int, *, encode_seconds_per_clip: float | None = None
 ) -> dict[str, float]:
-    """Seconds of the parts alone, on the first clips, and of the run on all, in turns; the best of each.
+    """Measure the parts alone, on the first clips, and the run on all, in turns; the best of each counts.
 
     encode_seconds_per_clip: of the same pictures, where it has been measured.
     """
@@ -66,7 +66,7 @@ def _against_parts(
     some = index.clips[:_CLIPS_ALONE]
     frames, faces, scenes = _prepared(replace(index, clips=some), tools)
     encode = float("inf") if encode_seconds_per_clip is None else encode_seconds_per_clip
-    detect, run = float("inf"), float("inf")
+    detect, run, decode = float("inf"), float("inf"), float("inf")
     for _ in range(rounds):
         began = time.perf_counter()
         for clip in frames:
@@ -77,8 +77,8 @@ def _against_parts(
             tools.encoder.encode(faces, early=False)
             tools.encoder.encode(scenes, early=True)
             encode = min(encode, (time.perf_counter() - began) / len(some))
+        decode = min(decode, _decode_seconds(replace(index, clips=some), crew) / len(some))
         run = min(run, _run_seconds(index, crew) / clips)
-    decode = _decode_seconds(replace(index, clips=some), crew) / len(some)
     pictures = 2 * len(faces) / len(some)
     return {
         "clips_per_second": 1 / run,
@@ -108,7 +108,7 @@ def _prepared(index: DatasetIndex, tools: Tools) -> tuple[list[torch.Tensor], to
 
 
 def _decode_seconds(index: DatasetIndex, crew: LocalCrew) -> float:
-    """Seconds in which the crew's decoders, which run already, decode all clips with nothing beside them."""
+    """Return the seconds in which the crew's running decoders decode all clips with nothing beside them."""
     jobs = [decode_job(index.root, clip, crew.worker.tools.config) for clip in index.clips]
     began = time.perf_counter()
     for _, answer in crew.worker.decoder.stream(jobs):
@@ -126,7 +126,15 @@ def _run_seconds(index: DatasetIndex, crew: LocalCrew) -> float:
 
 
 def baseline(index: DatasetIndex, config: ExtractConfig, device: str, num_clips: int) -> Measured:
-    """The usual script in a process of its own, against a run of `extract`, on the same clips."""
+    """Compare a run of `extract` with the usual script, in a process of its own, on the same clips.
+
+    A detector with random weights is not compared: its network is not the script's, and what the two find
+    takes times that mean nothing.
+    """
+    if is_untrained(config.detector):
+        return Measured(
+            numbers={"not_compared": "the detector has random weights; give --detector-weights FILE"}
+        )
     crew = start_crew(config, device)
     some = replace(index, clips=index.clips[:num_clips])
     try:
@@ -142,7 +150,7 @@ def baseline(index: DatasetIndex, config: ExtractConfig, device: str, num_clips:
         "--score",
         str(config.detector.score),
     ]
-    if config.detector.weights is not None and not is_untrained(config.detector):
+    if config.detector.weights is not None:
         arguments += ["--detector-weights", str(Path(config.detector.weights).resolve())]
     with tempfile.TemporaryDirectory() as folder:
         usual = run_script("baseline", [str(index.root), folder, *arguments])
