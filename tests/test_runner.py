@@ -11,6 +11,7 @@ import torch
 
 from pipeline import runner
 from pipeline.errors import CacheError, DatasetError, OusError
+from pipeline.features import Encoder
 from pipeline.runner import LocalCrew, RunOptions, RunReport, work
 from pipeline.store.lock import Share
 from pipeline.store.place import Place
@@ -245,8 +246,14 @@ def test_a_worker_with_other_models_is_refused(index, tmp_path):
         runner.extract(index, config, Mixed.of(tools), path)
 
 
-def test_a_run_tells_its_speed_and_its_bottleneck(index, tmp_path):
-    seen = []
+def test_a_run_tells_its_speed_and_its_bottleneck(index, tmp_path, monkeypatch):
+    seen, encode = [], Encoder.encode
+
+    def slow(self, *args, **kwargs):
+        time.sleep(0.5)  # the small encoder would be as fast as the disk
+        return encode(self, *args, **kwargs)
+
+    monkeypatch.setattr(Encoder, "encode", slow)
     done = extract(index, small_tools(), tmp_path / "feats.zarr", RunOptions(), on_progress=seen.append)
     assert seen[0].clips == 0
     assert seen[0].total == 20
