@@ -1,6 +1,6 @@
 """Run the product end to end on drawn clips, in minutes: ``python -m tests.smoke``, or ``make smoke``.
 
-Draw clips, extract them with two worker processes, verify the cache, train, evaluate, then run the quick tests
+Draw clips, extract them with two workers, verify the cache, train, evaluate, then run the quick tests
 of frames, store and runner. It serves to try one Python, or one set of package versions. The first step that
 fails ends it with the exit code of that step.
 """
