@@ -3,10 +3,12 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 import torch
 from hypothesis import settings
+from PIL import Image
 
 from tests.object_store import bucket, s3_endpoint
 from tests.real_runs import run_clips, undisturbed_chunks
@@ -75,9 +77,15 @@ def test_data() -> Path:
     return folder.resolve()
 
 
+def _save_one_pixel(_: object, target: Path | BinaryIO, **__: object) -> None:
+    Image.new("RGB", (1, 1)).save(target, format="PNG")
+
+
 @pytest.fixture(scope="module")
 def one_tiny_encoder() -> Iterator[None]:
     """The tiny cache's encoder is loaded once for all tests of a module; test_prompts loads it for real.
+
+    Figures are composed and saved as one pixel; test_plots and test_demo draw them.
 
     One thread, since threads that wait for each other make small products slow on a busy machine.
     """
@@ -85,6 +93,7 @@ def one_tiny_encoder() -> Iterator[None]:
     torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("trainer.prompts.load_clip", lambda _: modest_clip())
+        patch.setattr("matplotlib.figure.Figure.savefig", _save_one_pixel)
         forget_text_towers()
         yield
     forget_text_towers()

@@ -16,6 +16,8 @@ from tests import real_runs
 from tests.real_runs import chunks, decoders, extract, finish, finished_blocks, start, wait_for
 from tests.stub_workers import StubSetup, tasks
 
+pytestmark = pytest.mark.slow
+
 DASK = Path(sys.executable).with_name("dask")
 
 
@@ -113,7 +115,6 @@ def test_what_a_block_raises_ends_the_run_as_it_is(crew):
         list(crew.run(tasks("", "fail", "")))
 
 
-@pytest.mark.slow
 def test_a_block_that_kills_its_workers_is_told_and_the_others_are_done(crew):
     done = []
     with pytest.raises(
@@ -130,7 +131,6 @@ def _each(reports, done):
     return ()
 
 
-@pytest.mark.slow
 def test_two_workers_started_by_hand_give_the_same_bytes_and_are_left_as_they_were(
     run_clips, undisturbed_chunks, cluster, tmp_path
 ):
@@ -157,7 +157,6 @@ def test_two_workers_started_by_hand_give_the_same_bytes_and_are_left_as_they_we
     wait_for(lambda: not any(decoders(worker.pid) for worker in workers), "the decoders end", 15)
 
 
-@pytest.mark.slow
 def test_workers_that_are_gone_are_waited_for_aloud(run_clips, undisturbed_chunks, cluster, tmp_path):
     first = cluster.add_worker()
     path = tmp_path / "feats.zarr"
@@ -172,7 +171,6 @@ def test_workers_that_are_gone_are_waited_for_aloud(run_clips, undisturbed_chunk
     assert chunks(path) == undisturbed_chunks
 
 
-@pytest.mark.slow
 def test_a_scheduler_that_is_gone_ends_the_run_in_one_line(run_clips, cluster, tmp_path):
     worker = cluster.add_worker()
     run = start(run_clips.root, tmp_path / "feats.zarr", "--scheduler", str(cluster.file))
@@ -188,7 +186,6 @@ def test_a_scheduler_that_is_gone_ends_the_run_in_one_line(run_clips, cluster, t
     assert "Traceback" not in said
 
 
-@pytest.mark.slow
 def test_a_scheduler_without_workers_and_an_address_without_one_are_one_line(cluster, monkeypatch):
     monkeypatch.setattr("pipeline.runner.cluster.connect._START_SECONDS", 1)
     crew = ClusterCrew.join(str(cluster.file), StubSetup())
@@ -204,7 +201,6 @@ def test_a_scheduler_without_workers_and_an_address_without_one_are_one_line(clu
         ClusterCrew.join("tcp://127.0.0.1:9", StubSetup())
 
 
-@pytest.mark.slow
 def test_a_cluster_without_this_code_is_one_line(tmp_path):
     cluster = Cluster(tmp_path, code=tmp_path)
     try:

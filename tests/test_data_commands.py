@@ -75,6 +75,7 @@ def until(condition, seconds=60):
         time.sleep(0.05)
 
 
+@pytest.mark.slow
 def test_a_sheet_is_written(tmp_path):
     write_clips(tmp_path / "set", num_good=2)
     out = tmp_path / "new" / "sheet.png"

@@ -1,10 +1,12 @@
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
+slow = partial(pytest.param, marks=pytest.mark.slow)
 SCRIPT = """
 import threading
 import time
@@ -43,9 +45,9 @@ except CacheError as error:
     ("stays", "leaves", "error", "code", "out", "err"),
     [
         (60, False, "CacheError('the lock\\nis lost')", 1, "", "error: the lock is lost\n"),
-        (60, False, "OSError(28, 'No space left', 'feats')", 1, "", "error: 'feats': No space left\n"),
-        (60, True, "CacheError('the lock is lost')", 1, "", "error: the lock is lost\n"),
-        (0, False, "CacheError('the lock is lost')", 0, "passed on: the lock is lost\n", ""),
+        slow(60, False, "OSError(28, 'No space left', 'feats')", 1, "", "error: 'feats': No space left\n"),
+        slow(60, True, "CacheError('the lock is lost')", 1, "", "error: the lock is lost\n"),
+        slow(0, False, "CacheError('the lock is lost')", 0, "passed on: the lock is lost\n", ""),
         (60, False, "KeyboardInterrupt", 130, "", "stopped; all is safe\n"),
     ],
 )
