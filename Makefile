@@ -2,12 +2,15 @@
 # The only requirement is Python 3.11, 3.12 or 3.13 with pip: the first on PATH that runs, or PYTHON=...
 
 SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
-ifndef PYTHON
-PYTHON := $(shell for python in python3 python3.13 python3.12 python3.11; do \
+ifeq ($(strip $(PYTHON)),)
+override PYTHON := $(shell for python in python3 python3.13 python3.12 python3.11; do \
   $$python -c '$(SUPPORTED)' 2>/dev/null && { echo $$python; exit; }; done; echo python3)
 endif
 VENV ?= .venv
 LOCK ?= requirements.lock
+ifneq ($(words $(VENV)),1)
+$(error VENV is '$(VENV)'; give the path of one directory, without blanks)
+endif
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 
@@ -15,8 +18,14 @@ INSTALLED := $(VENV)/installed
 PYTEST := $(BIN)/python -m pytest -n logical --dist loadfile
 .PHONY: help install demo test test-all coverage lint smoke pythons newest format schema lock clean
 
-# A .venv whose Python does not run (absent, half made, upgraded away) is made anew.
-ifneq ($(shell $(BIN)/python -c 'print("runs")' 2>/dev/null),runs)
+# An environment is made again where its Python does not run, is not supported, or is not of PYTHON's version.
+MINOR := import sys; print(sys.version_info[:2])
+ifneq ($(shell $(BIN)/python -c '$(SUPPORTED)' 2>/dev/null && echo runs),runs)
+REMAKE := yes
+else ifneq ($(filter command environment,$(firstword $(origin PYTHON))),)
+REMAKE := $(shell [ "$$($(BIN)/python -c '$(MINOR)')" = "$$($(PYTHON) -c '$(MINOR)' 2>/dev/null)" ] || echo yes)
+endif
+ifeq ($(REMAKE),yes)
 .PHONY: $(INSTALLED) $(BIN)/python
 endif
 
@@ -81,6 +90,8 @@ endef
 $(BIN)/python:
 	@$(PYTHON) -c '$(SUPPORTED)' || { \
 	  echo "make: '$(PYTHON)' is not Python 3.11, 3.12 or 3.13, or does not run; name one that is: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
+	@if [ -n "$$(ls -A $(VENV) 2>/dev/null)" ] && [ ! -f $(VENV)/pyvenv.cfg ]; then \
+	  echo "make: '$(VENV)' holds files that are not of a Python environment; give VENV another directory." >&2; exit 1; fi
 	@$(PYTHON) -m venv --clear --without-pip $(VENV) || { \
 	  echo "make: '$(PYTHON) -m venv' failed; see the lines above (on Debian and Ubuntu: apt install python3-venv)." >&2; exit 1; }
 

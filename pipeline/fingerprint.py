@@ -68,9 +68,9 @@ def differences(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str]
     """Every leaf in which two nested mappings differ, as ``a.b: 1 here, 2 there`` lines."""
     here, there = dict(_leaves(mine, "")), dict(_leaves(theirs, ""))
     return [
-        f"{key}: {_shown(here, key)} here, {_shown(there, key)} there"
+        f"{format_value(key)[1:-1]}: {_shown(here, key)} here, {_shown(there, key)} there"
         for key in sorted(here.keys() | there.keys())
-        if here.get(key) != there.get(key) or (key in here) != (key in there)
+        if (key in here) != (key in there) or not _is_same(here[key], there[key])
     ]
 
 
@@ -80,11 +80,16 @@ def format_value(value: Any) -> str:
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
+def _is_same(one: Any, other: Any) -> bool:
+    """Return whether two leaves are equal, and both or neither a truth value."""
+    return bool(one == other) and isinstance(one, bool) == isinstance(other, bool)
+
+
 def _leaves(value: Any, prefix: str) -> Iterator[tuple[str, Any]]:
     if isinstance(value, Mapping) and value:
         for key, inner in value.items():
             yield from _leaves(inner, f"{prefix}.{key}" if prefix else str(key))
-    else:
+    elif prefix:
         yield prefix, list(value) if isinstance(value, tuple) else value
 
 

@@ -11,9 +11,17 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.config import from_dict, require_range
-from pipeline.errors import CacheError, OusError
-from pipeline.fingerprint import default_settings, sha256_json
-from pipeline.process import STEPS, ExtractConfig, Tools, identity_differences, load_tools, process_block
+from pipeline.errors import CacheError, ConfigError, OusError
+from pipeline.fingerprint import default_settings
+from pipeline.process import (
+    STEPS,
+    ExtractConfig,
+    Tools,
+    identity_differences,
+    load_tools,
+    process_block,
+    version_differences,
+)
 from pipeline.runner import choose_device, dataset_of
 from pipeline.store.place import Place
 from pipeline.store.reader import FeatureCache
@@ -27,7 +35,7 @@ hardware and batch sizes sum in another order, in 8-bit mantissas where the enco
 
 _DEFAULT_SAMPLE = 2
 _LISTED = 10
-_PRECISIONS = ("features.precision", "detector.precision")
+_PRECISIONS = ("features.precision:", "detector.precision:")
 _COMPARED = ("frame_index", "frame_valid", "face_found", "status")
 
 
@@ -151,6 +159,9 @@ def recompute_sample(
     a number insists. root, encoder_weights, detector_weights: where those lie now.
     """
     rows = pick_sample(cache, _DEFAULT_SAMPLE if count is None else count)
+    if count != 0 and (found := version_differences(cache.meta.identity)):
+        what = f"the algorithms differ: {'; '.join(found)}"
+        return Recomputed(findings=(Finding(where="recompute", what=what),))
     if not rows:
         return Recomputed(
             note="NOTHING COMPUTED AGAIN: " + ("not asked for" if count == 0 else "no clip is done")
@@ -185,7 +196,14 @@ def config_of(
     """Return the config that the cache was made with, in its precisions where this machine has them.
 
     A setting that the cache does not have yet takes the default of its algorithm version.
+    Raises CacheError for a cache of other algorithm versions, or with settings that are unknown here.
     """
+    if found := version_differences(cache.meta.identity):
+        msg = (
+            f"'{cache.place}' was made by other algorithms: {'; '.join(found)}. Use the program that made "
+            "it, or extract again into another --cache."
+        )
+        raise CacheError(msg)
     sections = [section for section in cache.meta.config if section != "dataset"]
     values = {section: dict(cache.setting(f"config.{section}", dict)) for section in sections}
     values |= {
@@ -201,7 +219,14 @@ def config_of(
         values["encoder"]["weights"] = encoder_weights
     if detector_weights is not None:
         values["detector"]["weights"] = detector_weights
-    return from_dict(ExtractConfig, values)
+    try:
+        return from_dict(ExtractConfig, values)
+    except ConfigError as error:
+        msg = (
+            f"'{cache.place}' stores settings that are not those of this program: {error} Use the program "
+            "that made it, or extract again into another --cache."
+        )
+        raise CacheError(msg) from error
 
 
 def pick_sample(
@@ -271,7 +296,7 @@ def relative_difference(stored: npt.NDArray[Any], again: npt.NDArray[Any]) -> fl
 
 def _check_fingerprint(cache: FeatureCache) -> Iterator[Finding]:
     meta = cache.meta
-    if sha256_json(meta.identity) != meta.fingerprint:
+    if not meta.is_identified:
         yield Finding(where="attributes", what="'fingerprint' is not the hash of 'identity'")
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import zarr
 
+from pipeline.errors import CacheError
 from pipeline.fingerprint import OUTSIDE_IDENTITY, changed_settings, default_settings, version_default
 from pipeline.process import identity_differences
 from pipeline.process.identity import STEPS
@@ -101,12 +102,24 @@ def test_a_setting_that_is_not_known_here_is_a_difference():
     assert identity_differences(mine, theirs) == ["track.motion: absent here, true there"]
 
 
-@pytest.mark.parametrize("section", [None, 3, [], {"version": None}, {"version": "x" * 10**5}])
-def test_an_identity_that_is_no_identity_is_a_short_difference(section):
-    theirs = small_tools().identity() | {"track": section, "encoder": section}
-    (first, *_) = found = identity_differences(small_tools().identity(), theirs)
-    assert found
-    assert len(first) < 300
+@pytest.mark.parametrize(
+    "section",
+    [
+        None, 3, [], {"version": None}, {"version": True}, {"version": 1.0}, {"version": float("nan")},
+        {"version": "x" * 10**5}, {"version": 1, "max_jump": True},
+        {"version": 1, "\ud800\x1b[2J" * 10**4: 1},
+    ],
+)  # fmt: skip
+def test_an_identity_that_is_no_identity_is_a_short_printable_difference(section):
+    mine = small_tools().identity()
+    found = identity_differences(mine, mine | {"track": section})
+    assert len(found) == 1
+    assert len(found[0]) < 500
+    assert found[0].isprintable()
+    assert identity_differences(mine, {k: v for k, v in mine.items() if k != "track"}) == [
+        'track: {"version": 1} here, null there'
+    ]
+    assert identity_differences({}, {}) != []
 
 
 def test_models_and_precision_always_count():
@@ -188,13 +201,42 @@ def test_a_setting_that_a_cache_does_not_have_takes_the_default_of_its_version(o
         assert config_of(cache, None, None).track.max_gap == 3
 
 
+DAMAGED = {
+    "no fingerprint": ({"fingerprint": "f" * 64}, "attribute 'fingerprint' is not the hash of 'identity'"),
+    "NaN": ({"identity": {"track": {"version": float("nan")}}}, "attribute 'fingerprint' is not the hash"),
+}
+
+
+@pytest.mark.parametrize("case", DAMAGED)
+def test_damaged_attributes_are_found_and_nothing_is_added(case, old, clips, monkeypatch, capsys):
+    change, message = DAMAGED[case]
+    zarr.open_group(old, mode="r+").attrs.update(change)
+    data = ("--dataset", "manifest", "--root", clips, "--cache", old)
+    code, _, errors = call(monkeypatch, capsys, "extract", *data, *OLD_MODELS)
+    assert (code, message in errors) == (1, True)
+    with FeatureCache.open(old) as cache:
+        assert cache.status_counts()["done"] == NUM_DONE
+        assert "'fingerprint' is not the hash of 'identity'" in str(verify(cache, 0).findings[0])
+
+
+def test_a_cache_with_a_setting_of_a_later_program_is_one_line_that_names_it(old):
+    attributes = zarr.open_group(old, mode="r+").attrs
+    track = attributes["config"]["track"] | {"motion": True}
+    attributes["config"] = attributes["config"] | {"track": track}
+    message = (
+        r"feats.zarr' stores settings that are not those of this program: Unknown setting 'track\.motion'"
+    )
+    with FeatureCache.open(old) as cache, pytest.raises(CacheError, match=message):
+        config_of(cache, None, None)
+
+
 def test_an_old_cache_is_refused_once_an_algorithm_has_another_version(old, clips, monkeypatch, capsys):
     monkeypatch.setattr(TrackConfig, "VERSION", 2)
     data = ("--dataset", "manifest", "--root", clips, "--cache", old)
     code, _, said = call(monkeypatch, capsys, "extract", *data, *OLD_MODELS)
     assert code == 1
-    assert "was made otherwise: tracks: version 2 here, 1 there." in said
+    assert "was made otherwise: tracks: version 2 here, 1 there. Use the program that made it, or" in said
     with FeatureCache.open(old) as cache:
         assert cache.status_counts()["done"] == NUM_DONE
         (finding,) = verify(cache, 1, root=clips).findings
-    assert str(finding) == "recompute: the models differ: tracks: version 2 here, 1 there"
+    assert str(finding) == "recompute: the algorithms differ: tracks: version 2 here, 1 there"

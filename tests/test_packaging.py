@@ -169,6 +169,38 @@ def test_a_package_has_one_version_on_every_python() -> None:
     assert {name: found for name, found in versions.items() if len(found) > 1} == {}
 
 
+def make(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run make on a copy of the Makefile, in a directory without anything to install."""
+    shutil.copy(ROOT / "Makefile", folder)
+    shutil.copy(ROOT / "requirements.lock", folder)
+    return subprocess.run(["make", *arguments], cwd=folder, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ("VENV=precious",),
+            "'precious' holds files that are not of a Python environment; give VENV another",
+        ),
+        (("VENV=.",), "'.' holds files that are not of a Python environment; give VENV another directory."),
+        (("VENV=",), "VENV is ''; give the path of one directory, without blanks"),
+        (("VENV=a b",), "VENV is 'a b'; give the path of one directory, without blanks"),
+        (
+            ("PYTHON=/nowhere",),
+            "'/nowhere' is not Python 3.11, 3.12 or 3.13, or does not run; name one that is",
+        ),
+    ],
+)
+def test_make_deletes_no_files_of_the_user_and_names_what_is_wrong(tmp_path, arguments, message) -> None:
+    (tmp_path / "precious").mkdir()
+    (tmp_path / "precious/thesis.tex").write_text("dear")
+    done = make(tmp_path, "install", *arguments)
+    assert done.returncode != 0
+    assert message in done.stderr
+    assert (tmp_path / "precious/thesis.tex").read_text() == "dear"
+
+
 def test_the_citation_names_this_version_and_the_paper() -> None:
     citation = yaml.safe_load(read("CITATION.cff"))
     assert citation["version"] == project()["project"]["version"]

@@ -17,7 +17,7 @@ from pipeline.process.block import (
     prepare_clip,
     process_block,
 )
-from pipeline.process.identity import STEPS, identity_differences
+from pipeline.process.identity import STEPS, identity_differences, version_differences
 from pipeline.process.tools import CropTools, ExtractConfig, Tools, load_crop_tools, load_tools
 
 __all__ = [
@@ -42,4 +42,5 @@ __all__ = [
     "process_block",
     "quarter_turns",
     "untrained_retinaface",
+    "version_differences",
 ]

@@ -41,17 +41,33 @@ def identity_differences(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> 
     here, there = dict(mine), dict(theirs)
     lines = []
     for section, (step, kind) in STEPS.items():
-        one, other = _whole(here.pop(section, None), kind), _whole(there.pop(section, None), kind)
-        if one[_VERSION] != other[_VERSION]:
-            lines.append(
-                f"{step}: version {format_value(one[_VERSION])} here, {format_value(other[_VERSION])} there"
-            )
+        one, other = here.pop(section, None), there.pop(section, None)
+        if not isinstance(one, Mapping) or not isinstance(other, Mapping):
+            lines.append(f"{section}: {format_value(one)} here, {format_value(other)} there")
+        elif found := _version_difference(step, _version_of(one), _version_of(other)):
+            lines.append(found)
         else:
-            lines += differences({section: one}, {section: other})
+            defaults = {_VERSION: _FIRST, **default_settings(kind)}
+            lines += differences({section: {**defaults, **one}}, {section: {**defaults, **other}})
     return lines + differences(here, there)
 
 
-def _whole(section: Any, kind: Any) -> dict[str, Any]:
-    """Return a section with its version and the defaults that it omits; attributes are not trusted."""
-    stored = section if isinstance(section, Mapping) else {}
-    return {_VERSION: _FIRST, **default_settings(kind), **stored}
+def version_differences(theirs: Mapping[str, Any]) -> list[str]:
+    """Return a line for each step whose algorithm has another version here than in a stored identity."""
+    found = [
+        _version_difference(step, kind.VERSION, _version_of(theirs.get(section)))
+        for section, (step, kind) in STEPS.items()
+    ]
+    return [line for line in found if line]
+
+
+def _version_of(section: Any) -> Any:
+    """Return the version that a stored section names; attributes are not trusted."""
+    return section.get(_VERSION, _FIRST) if isinstance(section, Mapping) else _FIRST
+
+
+def _version_difference(step: str, here: Any, there: Any) -> str:
+    """Return one line, empty where both are the same whole number."""
+    if type(here) is type(there) is int and here == there:
+        return ""
+    return f"{step}: version {format_value(here)} here, {format_value(there)} there"

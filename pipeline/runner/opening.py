@@ -15,7 +15,7 @@ from pipeline.config import from_dict, to_dict
 from pipeline.datasets import read_dataset
 from pipeline.errors import CacheError, CacheExistsError, DatasetError
 from pipeline.fingerprint import differences
-from pipeline.process import ExtractConfig, identity_differences
+from pipeline.process import ExtractConfig, identity_differences, version_differences
 from pipeline.runner.matching import match
 from pipeline.runner.work import Brief
 from pipeline.store.meta import RANDOM_WEIGHTS, CacheMeta
@@ -28,6 +28,7 @@ from pipeline.types import ClipRef, DatasetIndex, ReadOptions
 
 _PACKAGES = ("torch", "torchvision", "open_clip_torch", "av", "opencv-python-headless", "zarr", "numpy")
 _NAMED = 5
+_OTHER_PROGRAM = "Use the program that made it, or give another --cache."
 _DEFAULTS = ReadOptions()
 
 
@@ -96,6 +97,12 @@ def compared(
 
     read: gives the arrays `status` and `source_bytes`, of which some may be damaged.
     """
+    if not cache.meta.is_identified:
+        msg = (
+            f"'{cache.place}' is damaged: its attribute 'fingerprint' is not the hash of 'identity'. "
+            "Restore it, or extract again into another --cache."
+        )
+        raise CacheError(msg)
     meta = describe(index, config, brief)
     found = identity_differences(meta.identity, cache.meta.identity)
     found += differences({"dataset": meta.dataset}, {"dataset": cache.meta.dataset})
@@ -105,7 +112,8 @@ def compared(
     found += [text for text in [sources.difference] if text]
     if found:
         more = f" (and {len(found) - _NAMED} more)" if len(found) > _NAMED else ""
-        msg = f"'{cache.place}' was made otherwise: {'; '.join(found[:_NAMED])}{more}. {matched.remedy}"
+        remedy = _OTHER_PROGRAM if version_differences(cache.meta.identity) else matched.remedy
+        msg = f"'{cache.place}' was made otherwise: {'; '.join(found[:_NAMED])}{more}. {remedy}"
         raise CacheError(msg)
     notes = (*matched.notes, *sources.notes)
     if not matched.num_new:

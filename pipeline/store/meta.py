@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.errors import CacheError
+from pipeline.fingerprint import sha256_json
 from pipeline.store.schema import ARRAYS, BY_NAME, ArraySpec
 from pipeline.types import EARLY_STATISTICS, NUM_EARLY_BLOCKS
 
@@ -82,6 +83,14 @@ class CacheMeta:
     def has_random_weights(self) -> bool:
         """Whether the encoder was never trained; results then say nothing about the method."""
         return self.encoder_weights == RANDOM_WEIGHTS
+
+    @property
+    def is_identified(self) -> bool:
+        """Whether `fingerprint` is the hash of `identity`; otherwise the attributes are damaged."""
+        try:
+            return sha256_json(self.identity) == self.fingerprint
+        except ValueError:  # NaN or infinity, which JSON has not
+            return False
 
     @property
     def takes_crops(self) -> bool:
