@@ -20,6 +20,7 @@ be used; 2 misuse; 130 interrupted.
 """
 
 import argparse
+import fcntl
 import math
 import os
 import shutil
@@ -98,9 +99,13 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         "--wheels", type=Path, help="Install the wheels in this directory for the steps [none]."
     )
     options = parser.parse_args(arguments)
-    unknown = sorted(set(filter(None, options.only.split(","))) - {step.name for step in STEPS})
+    named = {name.strip() for name in options.only.split(",")}
+    options.only = ",".join(sorted(named))
+    unknown = sorted(named - {step.name for step in STEPS}) if named != {""} else []
     if unknown:
-        parser.error(f"--only names {', '.join(unknown)}; allowed: {', '.join(step.name for step in STEPS)}")
+        parser.error(
+            f"--only names {', '.join(map(repr, unknown))}; allowed: {', '.join(step.name for step in STEPS)}"
+        )
     for name, content in (("clips", "videos"), ("wheels", "wheels")):
         folder = getattr(options, name)
         if folder is not None and not folder.is_dir():
@@ -182,6 +187,18 @@ def reject_other_results(options: GpuOptions, environment: Mapping[str, str]) ->
         raise RunError(msg)
 
 
+@contextmanager
+def held(directory: Path) -> Iterator[None]:
+    """Hold a directory for one run. Raises RunError when another run holds it."""
+    with (directory / "lock").open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            msg = f"Another run uses '{directory}'; wait for its end, or give another directory."
+            raise RunError(msg) from error
+        yield
+
+
 def measure(args: argparse.Namespace, work_parent: Path) -> list[Outcome]:
     """Run the chosen steps, print each one's end, keep the summary up to date; return how the steps ended.
 
@@ -195,8 +212,6 @@ def measure(args: argparse.Namespace, work_parent: Path) -> list[Outcome]:
         detector_weights=args.detector_weights and args.detector_weights.resolve(),
         encoder=args.encoder, commit=args.commit,
     )  # fmt: skip
-    environment = environment_of(options, args.wheels)
-    reject_other_results(options, environment)
 
     def on_end(outcome: Outcome) -> None:
         write_summary(options.out)
@@ -205,7 +220,10 @@ def measure(args: argparse.Namespace, work_parent: Path) -> list[Outcome]:
 
     steps = choose_steps(args.only, args.patience or (_TINY_PATIENCE if args.tiny else 1))
     budget = Budget(began=time.time(), seconds=args.seconds or sum(step.seconds for step in steps))
-    return run_steps(steps, options, budget, environment, on_end)
+    with held(options.out), held(options.work):
+        environment = environment_of(options, args.wheels)
+        reject_other_results(options, environment)
+        return run_steps(steps, options, budget, environment, on_end)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -243,7 +243,7 @@ def test_only_takes_known_steps_and_the_setup(capsys: pytest.CaptureFixture[str]
     assert gpu.choose_steps("setup", 2.5)[0].seconds == 2.5 * STEPS[0].seconds
     with pytest.raises(SystemExit):
         gpu.parse_arguments(["--only", "encoder,speed"])
-    assert "--only names speed; allowed: setup, environment, gpu-tests" in capsys.readouterr().err
+    assert "--only names 'speed'; allowed: setup, environment, gpu-tests" in capsys.readouterr().err
 
 
 def test_the_steps_are_listed_with_what_they_decide(capsys: pytest.CaptureFixture[str]) -> None:
@@ -367,6 +367,20 @@ def test_results_of_another_run_are_not_mixed_in(
         "give another --out.\n"
     )
     assert (out_with_results / RESULTS).read_bytes() == before
+
+
+def test_a_directory_that_another_run_uses_is_refused(tmp_path: Path) -> None:
+    message = r"^Another run uses '.*'; wait for its end"
+    with gpu.held(tmp_path), pytest.raises(gpu.RunError, match=message), gpu.held(tmp_path):
+        pass
+    with gpu.held(tmp_path):
+        pass
+
+
+def test_a_line_that_is_no_row_is_passed_over(tmp_path: Path) -> None:
+    path = tmp_path / RESULTS
+    path.write_text('[1]\n3\n{"a": 1}\n{"step": "setup", "state": "done"}\n')
+    assert read_rows(path) == [{"step": "setup", "state": "done"}]
 
 
 def test_a_stale_description_without_results_is_removed(tmp_path: Path) -> None:

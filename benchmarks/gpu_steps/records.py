@@ -110,6 +110,8 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
             row = json.loads(line)
         except ValueError:
             continue
+        if not isinstance(row, dict) or "step" not in row:
+            continue
         if row.get("state") == STARTED:
             rows = [other for other in rows if other["step"] != row["step"]]
         rows.append(row)
