@@ -13,7 +13,6 @@ from pipeline.store.meta import CacheMeta
 from pipeline.store.place import Place, Where
 from pipeline.store.reader import FeatureCache
 from pipeline.types import Ints
-from trainer import plots
 from trainer.batches import ClipData, load_clips
 from trainer.checkpoint import Checkpoint, RunInfo, load_checkpoint
 from trainer.folds import fold_rows
@@ -206,5 +205,7 @@ def evaluate(
     )
     files[0].write_text(json.dumps(result.to_dict(), indent=2) + "\n", encoding="utf-8")
     title = f"{dataset}, fold {info.fold}, {split} split"
+    from trainer import plots  # as in trainer.train
+
     plots.plot_confusion(result.metrics, files[1], title=title, banners=info.banners)
     return result

@@ -19,7 +19,6 @@ from pipeline.config import require_range
 from pipeline.errors import OusError
 from pipeline.store.place import Where
 from pipeline.store.reader import FeatureCache
-from trainer import plots
 from trainer.batches import ClipData, load_clips
 from trainer.checkpoint import RunInfo, create_run_dir, require_new, save_info, save_weights
 from trainer.config import OptimConfig, TrainConfig
@@ -169,6 +168,8 @@ def train(
         reports, info = _epochs(run, run_dir, info, on_epoch)
     records = [asdict(report) for report in reports]
     title = f"{info.dataset}, fold {info.fold}, seed {seed}"
+    from trainer import plots  # matplotlib takes half a second, which a run need not wait for at its start
+
     plots.plot_curves(records, run_dir / CURVES_FILE, title=title, banners=info.banners)
     timed = watch.profile() if profile else None
     if timed is not None:
