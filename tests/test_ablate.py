@@ -15,6 +15,7 @@ from pipeline.runner.machine import available_cores
 from pipeline.types import Split
 from tests.real_runs import wait_for
 from tests.tiny_cache import tiny_cache, tiny_meta, tiny_static
+from tests.tiny_clip import PYTHONPATH
 from tests.tiny_grid import DIVERGING, QUICK, Heard, quick_spec, stamps
 from trainer.ablate import HandsOptions, ablate
 from trainer.ablate.grid import plan_grid, read_folds
@@ -176,7 +177,7 @@ def test_a_grid_killed_in_the_middle_goes_on_where_it_was(path, finished, tmp_pa
     killed = subprocess.Popen(
         [sys.executable, CLI, *map(str, words), "--scheduler", "sync"],
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"}, start_new_session=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": PYTHONPATH}, start_new_session=True,
     )  # fmt: skip
     try:
         wait_for(lambda: _is_held_in_the_middle(killed.pid, out) or killed.poll() is not None, "a second run")
@@ -221,7 +222,8 @@ def one_core():
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("one_core")
-def test_workers_of_this_machine_give_the_same_numbers(path, finished, tmp_path):
+def test_workers_of_this_machine_give_the_same_numbers(path, finished, tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", PYTHONPATH)
     report = run(path, tmp_path, quick_spec(DIVERGING), options=HandsOptions(workers=1))
     assert found(report.result.rows) == found(finished[0].result.rows)
     assert {(o.device, o.threads) for o in report.result.rows[0].outcomes} == {("cpu", 1)}

@@ -17,6 +17,7 @@ from pipeline.store.writer import CacheWriter
 from pipeline.verify import verify_stored
 from tests.real_runs import chunks
 from tests.small_clips import small_tools, write_clips, write_video
+from tests.tiny_clip import PYTHONPATH
 
 
 @pytest.fixture(scope="module")
@@ -258,7 +259,8 @@ def test_a_disk_that_damages_it_again_is_told(made, monkeypatch):
 
 
 @pytest.mark.slow
-def test_the_command_repairs_with_what_the_cache_names(made):
+def test_the_command_repairs_with_what_the_cache_names(made, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", PYTHONPATH)
     path, before = made
     flip(chunk(path, "scene/early", 1))
     cli = [sys.executable, str(Path(__file__).parents[1] / "cli.py"), "cache"]

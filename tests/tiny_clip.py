@@ -1,10 +1,14 @@
 """CLIP models of a few thousand weights, by names that open_clip then knows, and a small real one."""
 
 from functools import cache
+from pathlib import Path
 
 from open_clip import factory
 
 from pipeline.clip_model import EncoderConfig, LoadedClip, load_clip
+
+PYTHONPATH = f"{Path(__file__).parent / 'known_models'}:{Path(__file__).parents[1]}"
+"""By which processes of their own know `modest_model`."""
 
 
 def tiny_model(patches: int = 16, quick_gelu: bool = False, layers: int = 5) -> str:
