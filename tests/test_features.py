@@ -1,6 +1,5 @@
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
 
 import numpy as np
 import pytest
@@ -10,14 +9,9 @@ from pipeline import features
 from pipeline.clip_model import EncoderConfig, LoadedClip, load_clip
 from pipeline.errors import ConfigError
 from pipeline.features import Encoder, FeatureConfig, num_kept_tokens, resolve_precision
-from tests.tiny_clip import tiny_clip, tiny_model
+from tests.tiny_clip import small_clip, tiny_clip, tiny_model
 
 CPU = torch.device("cpu")
-
-
-@cache
-def small_clip() -> LoadedClip:
-    return load_clip(EncoderConfig(name="ViT-S-32", weights="random", seed=0))
 
 
 def pictures(n: int, clip: LoadedClip, seed: int = 0) -> torch.Tensor:

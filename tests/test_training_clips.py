@@ -73,11 +73,11 @@ def test_a_run_that_cannot_tell_its_clips_is_not_measured(run, tmp_path, text):
             (copy / file.name).write_bytes(file.read_bytes())
     if text is None:
         (copy / "training_clips.json").unlink()
-        told = (
+        message = (
             r"copy' has no training_clips.json, so that nobody knows which clips trained it\. Train again\."
         )
     else:
         (copy / "training_clips.json").write_text(text)
-        told = r"training_clips.json', .* cannot be read: .*Train again\."
-    with pytest.raises(CheckpointError, match=told):
+        message = r"training_clips.json', .* cannot be read: .*Train again\."
+    with pytest.raises(CheckpointError, match=message):
         evaluate(copy, device="cpu")
