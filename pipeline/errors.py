@@ -3,6 +3,9 @@
 A message says what, the value, what is allowed, and what to do.
 """
 
+from collections.abc import Collection
+from itertools import islice
+
 
 def first_line(error: BaseException) -> str:
     """What an error of another library says, in one line; its class where it says nothing."""
@@ -17,6 +20,12 @@ def reason_of(error: BaseException) -> str:
 def counted(number: int, thing: str, things: str = "") -> str:
     """A number of things in words: "1 block", "2 blocks". things: a plural that is not formed by an s."""
     return f"{number} {thing if number == 1 else things or thing + 's'}"
+
+
+def some(names: Collection[str], shown: int = 3) -> str:
+    """The first few names and how many others there are: "a, b, c and 4 more"."""
+    more = len(names) - shown
+    return ", ".join(islice(names, shown)) + (f" and {more} more" if more > 0 else "")
 
 
 class OusError(Exception):

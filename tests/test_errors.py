@@ -1,6 +1,6 @@
 import pytest
 
-from pipeline.errors import counted, first_line
+from pipeline.errors import counted, first_line, some
 
 
 def test_an_error_of_many_lines_or_of_none_is_one():
@@ -20,3 +20,9 @@ def test_an_error_of_many_lines_or_of_none_is_one():
 )
 def test_one_is_said_in_the_singular(number, thing, things, said):
     assert counted(number, thing, things) == said
+
+
+def test_a_long_list_of_names_ends_with_their_number():
+    assert some(["a", "b", "c"]) == "a, b, c"
+    assert some(["a", "b", "c", "d", "e"]) == "a, b, c and 2 more"
+    assert some({"a": 1, "b": 2}, shown=1) == "a and 1 more"
