@@ -28,6 +28,15 @@ def some(names: Collection[str], shown: int = 3) -> str:
     return ", ".join(islice(names, shown)) + (f" and {more} more" if more > 0 else "")
 
 
+def printable(text: str, instead: str = "?") -> str:
+    """Return the text on one line, each character that does not print replaced by `instead`.
+
+    Names and notes of data sets, caches and runs come from other people: they may hold line ends, control
+    sequences of a terminal, and characters that change the direction of a line.
+    """
+    return "".join(letter if letter.isprintable() else instead for letter in text)
+
+
 class OusError(Exception):
     """A known error. The command line prints it in one line and exits with `exit_code`."""
 

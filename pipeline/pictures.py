@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from pipeline.errors import ClipError
+from pipeline.errors import ClipError, printable
 
 SUFFIXES = frozenset([".bmp", ".jpeg", ".jpg", ".png", ".webp"])
 MAX_FILES = 100_000
@@ -72,7 +72,7 @@ def number_of(name: str) -> int | str:
 
 def shown(names: Sequence[str]) -> str:
     """Some names for a message: the first ones, on one line."""
-    first = ", ".join("".join(c if c.isprintable() else "?" for c in name) for name in names[:_NAMED])
+    first = ", ".join(map(printable, names[:_NAMED]))
     return first + (", ..." if len(names) > _NAMED else "")
 
 

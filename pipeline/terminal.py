@@ -1,4 +1,7 @@
-"""What a command shows: remarks and progress for people on stderr, its answer on stdout."""
+"""What a command shows: remarks and progress for people on stderr, its answer on stdout.
+
+Every text passes `printable` here, because names, notes and reasons in it may be other people's.
+"""
 
 import atexit
 import json
@@ -13,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 from rich.console import Console
 from rich.markup import escape
 
-from pipeline.errors import OusError
+from pipeline.errors import OusError, printable
 
 if TYPE_CHECKING:
     from pipeline.runner import Speed
@@ -30,17 +33,17 @@ class Shown(Protocol):
         """Everything as plain JSON values."""
 
     def lines(self) -> list[str]:
-        """For people."""
+        """For people, line by line."""
 
 
 def say(text: str) -> None:
     """Print a line for people, on stderr."""
-    _people.print(escape(text))
+    _people.print(escape(printable(text)))
 
 
 def answer(result: Shown, as_json: bool) -> None:
     """Print a command's answer on stdout."""
-    text = json.dumps(result.to_dict(), indent=2) if as_json else "\n".join(result.lines())
+    text = json.dumps(result.to_dict(), indent=2) if as_json else "\n".join(map(printable, result.lines()))
     sys.stdout.write(text + "\n")
 
 
@@ -132,5 +135,5 @@ def show_error(error: Exception) -> int:
     text = str(error)
     if isinstance(error, OSError):
         text = (f"'{error.filename}': " if error.filename else "") + (error.strerror or text)
-    _people.print(f"[bold red]error:[/] {escape(' '.join(text.split()))}")
+    _people.print(f"[bold red]error:[/] {escape(printable(' '.join(text.split())))}")
     return error.exit_code if isinstance(error, OusError) else OusError.exit_code

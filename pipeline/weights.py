@@ -127,9 +127,12 @@ class Listing:
     def lines(self) -> list[str]:
         """For people: two lines per file."""
         return [
-            f"{row['name']:<26} {'here' if row['present'] else 'missing':<8} {row['about']}\n"
-            f"{'':<35} {row['path']}"
+            line
             for row in self.to_dict()["weights"]
+            for line in (
+                f"{row['name']:<26} {'here' if row['present'] else 'missing':<8} {row['about']}",
+                f"{'':<35} {row['path']}",
+            )
         ]
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from pipeline.errors import counted, first_line, some
+from pipeline.errors import counted, first_line, printable, some
 
 
 def test_an_error_of_many_lines_or_of_none_is_one():
@@ -20,6 +20,23 @@ def test_an_error_of_many_lines_or_of_none_is_one():
 )
 def test_one_is_said_in_the_singular(number, thing, things, said):
     assert counted(number, thing, things) == said
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Überraschung, 驚き, +1", "Überraschung, 驚き, +1"),
+        ("joy\r\nfear\tx", "joy??fear?x"),
+        ("\x1b[2Jgone\x07\x9b31m", "?[2Jgone??31m"),
+        ("\u202etxt.exe\u2028\u200b", "?txt.exe??"),
+        ("\ud800", "?"),
+    ],
+)
+def test_a_text_of_other_people_is_one_line_that_prints(text, expected):
+    assert printable(text) == expected
+    assert printable(text, "\ufffd") == "".join(
+        "\ufffd" if new != old else old for old, new in zip(text, expected, strict=True)
+    )
 
 
 def test_a_long_list_of_names_ends_with_their_number():

@@ -13,6 +13,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from pipeline.errors import printable
 from pipeline.types import Floats, Ints
 from trainer.metrics import Metrics
 
@@ -136,7 +137,7 @@ def plot_stages(
 
 def _plain(text: str) -> str:
     """The text as it is: matplotlib would read formulas between dollars, and hide what begins with "_"."""
-    return (" " if text.startswith("_") else "") + text.replace("$", r"\$")
+    return (" " if text.startswith("_") else "") + printable(text).replace("$", r"\$")
 
 
 def _figure(width_in: float, height_in: float, banners: Sequence[str]) -> Figure:
@@ -144,5 +145,5 @@ def _figure(width_in: float, height_in: float, banners: Sequence[str]) -> Figure
     figure = Figure(figsize=(width_in, height_in + 0.2 * len(lines)), layout="constrained")
     FigureCanvasAgg(figure)
     if lines:
-        figure.suptitle("\n".join(lines), color="red", weight="bold", fontsize=10)
+        figure.suptitle("\n".join(map(printable, lines)), color="red", weight="bold", fontsize=10)
     return figure

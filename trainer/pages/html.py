@@ -4,6 +4,7 @@ from base64 import b64encode
 from collections.abc import Iterator, Sequence
 from html import escape
 
+from pipeline.errors import printable
 from trainer.pages.document import Block, Figure, Items, Page, Section, Table, Text
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
@@ -173,4 +174,4 @@ def _captioned(title: str, lines: Sequence[str], note: str) -> Iterator[str]:
 
 def _safe(text: str) -> str:
     """Text as HTML: nothing of it is markup, nothing invisible stays."""
-    return escape("".join(letter if letter.isprintable() else "\ufffd" for letter in text))
+    return escape(printable(text, "\ufffd"))

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 
+from pipeline.errors import printable
 from trainer.pages.document import Block, Figure, Items, Page, Section, Table, Text
 
 
@@ -66,9 +67,8 @@ def _safe(text: str) -> str:
 
     An underscore between letters or digits is none, and stays as it is.
     """
-    shown = "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
     return (
-        re.sub(r"[\\`*\[\]|~]|(?<![^\W_])_|_(?![^\W_])", r"\\\g<0>", shown)
+        re.sub(r"[\\`*\[\]|~]|(?<![^\W_])_|_(?![^\W_])", r"\\\g<0>", printable(text, "\ufffd"))
         .replace("&", "&amp;")
         .replace("<", "&lt;")
         .replace(">", "&gt;")
