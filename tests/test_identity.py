@@ -9,9 +9,10 @@ import zarr
 
 from pipeline.errors import CacheError
 from pipeline.fingerprint import OUTSIDE_IDENTITY, changed_settings, default_settings, version_default
-from pipeline.process import identity_differences
+from pipeline.process import identity_differences, version_note
 from pipeline.process.identity import STEPS
 from pipeline.store.reader import FeatureCache
+from pipeline.streams import StreamConfig
 from pipeline.tracks import TrackConfig
 from pipeline.verify import config_of, verify
 from tests import golden_steps
@@ -94,6 +95,14 @@ def test_another_version_is_named_alone():
         "tracks: version 1 here, 2 there",
         'streams.scene: "masked" here, "full" there',
     ]
+
+
+def test_a_note_names_all_versions_that_differ():
+    theirs = small_tools().identity()
+    assert version_note(theirs) == ""
+    theirs["track"], theirs["streams"] = {"version": 3}, {"version": "\x1b"}
+    mine = f"tracks version {TrackConfig.VERSION}, streams version {StreamConfig.VERSION}"
+    assert version_note(theirs) == f'tracks version 3, streams version "\\u001b"; this program makes {mine}'
 
 
 def test_a_setting_that_is_not_known_here_is_a_difference():
@@ -190,7 +199,7 @@ def test_an_old_cache_is_resumed_and_trained_on(old, clips, tmp_path, monkeypatc
 def test_a_setting_that_a_cache_does_not_have_takes_the_default_of_its_version(old, monkeypatch):
     """As if max_gap had come later, with a default that does not do what version 1 did."""
     monkeypatch.setattr(
-        "pipeline.verify.default_settings", lambda kind: default_settings(kind) | OF_VERSION_1[kind]
+        "pipeline.verify.config.default_settings", lambda kind: default_settings(kind) | OF_VERSION_1[kind]
     )
     attributes = zarr.open_group(old, mode="r+").attrs
     with FeatureCache.open(old) as cache:
@@ -239,4 +248,7 @@ def test_an_old_cache_is_refused_once_an_algorithm_has_another_version(old, clip
     with FeatureCache.open(old) as cache:
         assert cache.status_counts()["done"] == NUM_DONE
         (finding,) = verify(cache, 1, root=clips).findings
-    assert str(finding) == "recompute: the algorithms differ: tracks: version 2 here, 1 there"
+    assert str(finding) == (
+        f"recompute: '{old}' was made by other algorithms: tracks: version 2 here, 1 there. "
+        "Use the program that made it, or extract again into another --cache."
+    )

@@ -1,7 +1,8 @@
 import pytest
 
+from pipeline.tracks import TrackConfig
 from tests.command_line import call
-from tests.tiny_cache import tiny_cache
+from tests.tiny_cache import tiny_cache, tiny_meta
 from trainer import commands, train
 
 pytestmark = pytest.mark.usefixtures("one_tiny_encoder")
@@ -51,3 +52,28 @@ def test_a_profile_is_shown_and_written(trained, tmp_path):
     assert "a step took" in out
     assert "text tower, backward" in out
     assert (tmp_path / "run" / "profile.json").is_file()
+
+
+def test_features_of_another_algorithm_version_are_used_with_one_note(tmp_path, monkeypatch, capsys):
+    config = {**tiny_meta().config, "detector": {"name": "haar"}}
+    config |= {"streams": {"scene": "masked", "scene_fit": "letterbox"}}
+    identity = {"features": {"precision": "fp32"}, "track": {"version": TrackConfig.VERSION}}
+    cache = tiny_cache(tmp_path / "feats.zarr", tiny_meta(config=config, identity=identity))
+    quick = ["--preset", "smoke", "--set", "schedule.max_epochs=1", "--device", "cpu"]
+    commands_on_it = (
+        ["train", "--cache", cache, "--run", tmp_path / "run", *quick],
+        ["evaluate", tmp_path / "run", "--device", "cpu"],
+        ["cache", "info", cache],
+    )
+
+    def notes(arguments):
+        code, out, err = call(monkeypatch, capsys, *arguments)
+        assert code == 0, err
+        return [line.strip() for line in (err + out).splitlines() if line.strip().startswith("note:")]
+
+    assert notes(commands_on_it[2]) == []
+    monkeypatch.setattr(TrackConfig, "VERSION", TrackConfig.VERSION + 1)
+    here, there = TrackConfig.VERSION, TrackConfig.VERSION - 1
+    made = f"made with tracks version {there}; this program makes tracks version {here}"
+    found = [notes(arguments) for arguments in commands_on_it]
+    assert found == [[f"note: '{cache}' was {made}"], [f"note: '{cache}' was {made}"], [f"note: {made}"]]

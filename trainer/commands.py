@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipeline.commands.options import EXIT_INTERRUPTED, Cache, Device, EncoderWeights, Json, Settings
+from pipeline.commands.options import (
+    EXIT_INTERRUPTED,
+    Cache,
+    Device,
+    EncoderWeights,
+    Json,
+    Settings,
+    note_versions,
+)
 from pipeline.errors import ConfigError
 from pipeline.terminal import answer, leave_at_once, progress_bar, say
 
@@ -64,6 +72,7 @@ def train(
 
     config = override(preset_named(preset), set_ or [])
     where = run or _free_run(cache, fold, seed)
+    note_versions(cache)
     try:
         result = train_run(
             cache, where, config, fold=fold, seed=seed, device=device, encoder_weights=encoder_weights,
@@ -111,7 +120,9 @@ def evaluate(
     """Measure a trained model: WAR, UAR, per-class recall, confusion matrix."""
     from trainer.evaluate import evaluate as evaluate_run
 
-    answer(evaluate_run(run, split, cache, device), json_)
+    result = evaluate_run(run, split, cache, device)
+    note_versions(result.place)
+    answer(result, json_)
 
 
 @app.command(epilog="Example: cli.py report runs/dfew-fold1-seed0 runs/dfew-table5 --out report")
@@ -146,6 +157,8 @@ def report(
     result = write_report(
         runs or [], out, say, split=split, cache=cache, device=device, rigid=rigid, num_shown=clips
     )  # fmt: skip
+    for place in dict.fromkeys(measured.place for measured in result.runs):
+        note_versions(place)
     answer(result, json_)
 
 
@@ -185,6 +198,7 @@ def ablate(
         msg = "ablate runs a table of the paper or one of your own: --table 3|4|5|6, or --spec FILE.toml."
         raise ConfigError(msg)
     where = out or Path("runs") / f"{Place.of(cache).stem}-{name}"
+    note_versions(cache)
     with progress_bar("training", "runs") as (start, advance):
         told = _GridTold(start, advance)
         try:

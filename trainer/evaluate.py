@@ -39,10 +39,11 @@ class Scores:
 class EvalResult:
     """The metrics of one split, with what must be said beside them.
 
-    same_cache: whether the cache is the one, by features and clips, that the run was trained on.
-    left_out: why clips of the fold are not used, and how many. files: what was written.
+    place: of the cache. same_cache: whether it is the one, by features and clips, that the run was trained
+    on. left_out: why clips of the fold are not used, and how many. files: what was written.
     """
 
+    place: Place
     dataset: str
     split: str
     metrics: Metrics
@@ -194,6 +195,7 @@ def evaluate(
     )
     files = (run_dir / f"{stem}.json", run_dir / f"{stem}.png")
     result = EvalResult(
+        place=measured.place,
         dataset=dataset,
         split=split,
         metrics=measured.metrics(),

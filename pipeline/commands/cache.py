@@ -44,10 +44,12 @@ def cache_info(
     json_: Json = False,
 ) -> None:
     """Show what a cache holds: clips by outcome, classes, splits, encoder, shapes."""
+    from pipeline.process import version_note
     from pipeline.store.summary import summarise
 
     with _open(cache) as opened:
-        answer(summarise(opened, all_clips=all_clips), json_)
+        note = version_note(opened.meta.identity)
+        answer(summarise(opened, all_clips=all_clips, version_note=note), json_)
 
 
 @app.command("verify", epilog="Example: cli.py cache verify feats.zarr --sample 4 --root clips/")

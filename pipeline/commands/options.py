@@ -9,6 +9,7 @@ import typer
 from pipeline.terminal import progress_bar, say
 
 if TYPE_CHECKING:
+    from pipeline.store.place import Where
     from pipeline.types import DatasetIndex, ReadOptions
 
 EXIT_FAILED_CHECK, EXIT_INTERRUPTED = 3, 130
@@ -61,6 +62,19 @@ def read_options(
 
     texts = tuple(str(path) for path in lists or ())
     return ReadOptions(lists=texts, label_order=label_order, source=source, all_clips=all_clips)
+
+
+def note_versions(cache: "Where") -> None:
+    """Show a note where the features of a cache were made by other algorithm versions than this program's.
+
+    They can be used as they are. Raises CacheError where the cache cannot be opened.
+    """
+    from pipeline.process import version_note
+    from pipeline.store.reader import FeatureCache
+
+    with FeatureCache.open(cache) as opened:
+        if note := version_note(opened.meta.identity):
+            say(f"note: '{opened.place}' was made with {note}")
 
 
 def root_of(name: str) -> Path:

@@ -54,11 +54,24 @@ def identity_differences(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> 
 
 def version_differences(theirs: Mapping[str, Any]) -> list[str]:
     """Return a line for each step whose algorithm has another version here than in a stored identity."""
-    found = [
-        _version_difference(step, kind.VERSION, _version_of(theirs.get(section)))
-        for section, (step, kind) in STEPS.items()
+    return [_version_difference(*versions) for versions in _other_versions(theirs)]
+
+
+def version_note(theirs: Mapping[str, Any]) -> str:
+    """Return the same for a reader: ``tracks version 1; this program makes tracks version 2``, or nothing."""
+    other = _other_versions(theirs)
+    if not other:
+        return ""
+    made = ", ".join(f"{step} version {format_value(there)}" for step, _, there in other)
+    return f"{made}; this program makes {', '.join(f'{step} version {here}' for step, here, _ in other)}"
+
+
+def _other_versions(theirs: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
+    """Return step, version here and version there, where they differ."""
+    versions = [
+        (step, kind.VERSION, _version_of(theirs.get(section))) for section, (step, kind) in STEPS.items()
     ]
-    return [line for line in found if line]
+    return [found for found in versions if _version_difference(*found)]
 
 
 def _version_of(section: Any) -> Any:

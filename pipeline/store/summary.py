@@ -30,8 +30,11 @@ _SHOWN_SETTINGS = (
 )  # fmt: skip
 
 
-def summarise(cache: FeatureCache, *, all_clips: bool = False) -> Summary:
-    """Clips by outcome, class and split, encoder, settings, arrays and bytes, as plain JSON values."""
+def summarise(cache: FeatureCache, *, all_clips: bool = False, version_note: str = "") -> Summary:
+    """Clips by outcome, class and split, encoder, settings, arrays and bytes, as plain JSON values.
+
+    version_note: how the versions of the algorithms that made it differ from this program's, if they do.
+    """
     meta = cache.meta
     label, membership = cache.read("label"), cache.read("membership")
     polarity = cache.read("polarity")
@@ -43,6 +46,7 @@ def summarise(cache: FeatureCache, *, all_clips: bool = False) -> Summary:
         "cache": str(cache.place),
         "dataset": meta.dataset,
         "warnings": list(meta.warnings),
+        "version_note": version_note,
         "clips": meta.num_clips,
         "outcomes": cache.status_counts(),
         "classes": {name: int((label == i).sum()) for i, name in enumerate(meta.class_names)},
@@ -99,6 +103,7 @@ def _lines(document: dict[str, Any], *, all_clips: bool, listed: int = 5) -> lis
             if array["dtype"] == "float16"
         ),
         f"  fingerprint {document['fingerprint'][:16]}",
+        *([f"  note: made with {document['version_note']}"] if document["version_note"] else []),
     ]
     failed = [f"  failed  {row['clip_id']}  {row['stage']}: {row['reason']}" for row in document["failures"]]
     odd = [f"  note  {row['clip_id']}  {row['note']}" for row in document["notes"]]

@@ -1,0 +1,102 @@
+"""The values of one block of clips: ranges, NaN, frames, boxes, and what goes with each status."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.errors import CacheError
+from pipeline.store.reader import FeatureCache
+from pipeline.store.schema import ArraySpec
+from pipeline.types import Status
+from pipeline.verify.report import Finding
+
+
+def check_block(cache: FeatureCache, start: int) -> list[Finding]:
+    """Check the values of the block that begins in row `start`; chunks that do not read are a finding."""
+    end = min(start + cache.meta.block_clips, cache.meta.num_clips)
+    try:
+        rows = {spec.name: cache.read(spec.name, start, end) for spec in cache.meta.arrays()}
+    except CacheError as error:
+        return [Finding(where="chunks", what=str(error))]
+    done = np.isin(rows["status"], (Status.DONE, Status.DONE_WITHOUT_FACE))
+    findings: list[Finding] = []
+
+    def wrong(name: str, bad: npt.NDArray[Any], trouble: str) -> None:
+        hit = bad.reshape(len(bad), -1).any(axis=1)
+        if hit.any():
+            clip = rows["clip_id"][int(np.argmax(hit))]
+            findings.append(Finding(where=name, what=f"{trouble} in {int(hit.sum())} clips, first '{clip}'"))
+
+    for spec in cache.meta.arrays():
+        every = not spec.per_block or spec.name == "status"
+        _check_values(spec, rows[spec.name], np.ones_like(done) if every else done, wrong)
+    _check_frames(rows, done, wrong)
+    _check_faces(rows, wrong)
+    (_check_no_boxes if cache.meta.takes_crops else _check_boxes)(rows, wrong)
+    _check_outcomes(rows, done, wrong)
+    return findings
+
+
+_Wrong = Callable[[str, npt.NDArray[Any], str], None]
+
+
+def _check_values(spec: ArraySpec, value: npt.NDArray[Any], rows: npt.NDArray[Any], wrong: _Wrong) -> None:
+    if spec.is_feature:
+        wrong(spec.name, ~np.isfinite(value) & _along(rows, value), "NaN or infinity")
+    if spec.is_feature:
+        flat = value.reshape(len(value), -1)
+        wrong(spec.name, rows & (flat == 0).all(axis=1), "nothing but zeros")
+    if spec.low is not None:
+        wrong(spec.name, (value < spec.low) & _along(rows, value), f"a value below {spec.low:g}")
+    if spec.high is not None:
+        wrong(spec.name, (value > spec.high) & _along(rows, value), f"a value above {spec.high:g}")
+
+
+def _check_frames(rows: dict[str, npt.NDArray[Any]], done: npt.NDArray[Any], wrong: _Wrong) -> None:
+    index, valid = rows["frame_index"], rows["frame_valid"]
+    real = valid[..., 1:] & done[:, None, None]
+    wrong("frame_index", (np.diff(index, axis=-1) <= 0) & real, "indices that do not rise")
+    beyond = index >= rows["num_decoded"][:, None, None]
+    wrong("frame_index", beyond & done[:, None, None], "an index beyond the clip's frames")
+    wrong("frame_valid", (valid[..., 1:] & ~valid[..., :-1]), "a valid frame after an invalid one")
+    wrong("frame_valid", done & ~valid[..., 0].all(axis=1), "no valid frame")
+    seconds = rows["frame_seconds"].reshape(len(done), -1)
+    known = np.isfinite(seconds).all(axis=1) | np.isnan(seconds).all(axis=1)
+    wrong("frame_seconds", done & ~known, "infinity, or NaN on some frames alone,")
+
+
+def _check_boxes(rows: dict[str, npt.NDArray[Any]], wrong: _Wrong) -> None:
+    box, status = rows["face_box"], rows["status"]
+    with_face = status == Status.DONE
+    wrong("face_box", ~np.isfinite(box) & _along(with_face, box), "NaN though the clip has a face")
+    height, width = (rows["source_size"][:, i, None, None] for i in (0, 1))
+    x0, y0, x1, y1 = np.moveaxis(box, -1, 0)
+    with np.errstate(invalid="ignore"):
+        inside = (x0 >= 0) & (y0 >= 0) & (x1 <= width) & (y1 <= height) & (x1 > x0) & (y1 > y0)
+    wrong("face_box", ~inside & with_face[:, None, None], "a box that is empty or outside the picture")
+
+
+def _check_no_boxes(rows: dict[str, npt.NDArray[Any]], wrong: _Wrong) -> None:
+    wrong("face_box", ~np.isnan(rows["face_box"]), "a box though faces are ready crops")
+
+
+def _check_faces(rows: dict[str, npt.NDArray[Any]], wrong: _Wrong) -> None:
+    status = rows["status"]
+    with_face = status == Status.DONE
+    found = rows["face_found"].any(axis=(1, 2))
+    wrong("face_found", with_face & ~found, "status 1 but no face found")
+    wrong("face_found", (status == Status.DONE_WITHOUT_FACE) & found, "status 2 but a face found")
+
+
+def _check_outcomes(rows: dict[str, npt.NDArray[Any]], done: npt.NDArray[Any], wrong: _Wrong) -> None:
+    failed = rows["status"] == Status.FAILED
+    wrong("stage", failed & (rows["stage"] == ""), "failed without a stage")
+    wrong("reason", failed & (rows["reason"] == ""), "failed without a reason")
+    wrong("source_sha256", done & (rows["source_sha256"] == ""), "no hash of the source")
+
+
+def _along(rows: npt.NDArray[Any], value: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """A per-clip mask with as many dimensions as `value`."""
+    return rows.reshape(-1, *(1,) * (value.ndim - 1))

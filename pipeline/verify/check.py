@@ -1,0 +1,43 @@
+"""The whole check: what is stored, then a sample computed again."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from pipeline.config import require_range
+from pipeline.errors import CacheError
+from pipeline.store.reader import FeatureCache
+from pipeline.verify.recompute import recompute_sample
+from pipeline.verify.report import Recomputed, VerifyReport
+from pipeline.verify.stored import verify_stored
+
+
+def verify(
+    cache: FeatureCache,
+    count: int | None,
+    *,
+    root: Path | None = None,
+    encoder_weights: str | None = None,
+    detector_weights: str | None = None,
+    on_block: Callable[[], None] | None = None,
+) -> VerifyReport:
+    """Check what is stored, and compute a sample of clips again; see the two functions below.
+
+    Damage is a finding, never an error. Raises OusError when `count` insists on clips whose files
+    or models are not on this machine, ConfigError when it is negative.
+    """
+    require_range("--sample", 0 if count is None else count, 0)
+    findings = verify_stored(cache, on_block)
+    try:
+        counts = cache.status_counts()
+        again = recompute_sample(
+            cache, count, root=root, encoder_weights=encoder_weights, detector_weights=detector_weights
+        )
+    except CacheError as error:
+        counts, again = {}, Recomputed(note=f"NOTHING COMPUTED AGAIN: {error}")
+    return VerifyReport(
+        place=cache.place,
+        counts=counts,
+        findings=(*findings, *again.findings),
+        recomputed=again,
+        warnings=cache.meta.warnings,
+    )

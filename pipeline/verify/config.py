@@ -1,0 +1,52 @@
+"""The config that a cache was made with, for whatever computes its features or crops again."""
+
+from pipeline.config import from_dict
+from pipeline.errors import CacheError, ConfigError
+from pipeline.fingerprint import default_settings
+from pipeline.process import STEPS, ExtractConfig, version_differences
+from pipeline.runner import choose_device
+from pipeline.store.reader import FeatureCache
+
+
+class OtherAlgorithmsError(CacheError):
+    """A cache whose features this program cannot compute again: its algorithms have other versions."""
+
+
+def config_of(
+    cache: FeatureCache, encoder_weights: str | None, detector_weights: str | None
+) -> ExtractConfig:
+    """Return the config that the cache was made with, in its precisions where this machine has them.
+
+    A setting that the cache does not have yet takes the default of its algorithm version.
+    Raises OtherAlgorithmsError for a cache of other algorithm versions, CacheError for one with settings
+    that are unknown here.
+    """
+    if found := version_differences(cache.meta.identity):
+        msg = (
+            f"'{cache.place}' was made by other algorithms: {'; '.join(found)}. Use the program that made "
+            "it, or extract again into another --cache."
+        )
+        raise OtherAlgorithmsError(msg)
+    sections = [section for section in cache.meta.config if section != "dataset"]
+    values = {section: dict(cache.setting(f"config.{section}", dict)) for section in sections}
+    values |= {
+        section: {**default_settings(kind), **values.get(section, {})} for section, (_, kind) in STEPS.items()
+    }
+    values |= {section: values.get(section, {}) for section in ("features", "encoder", "detector")}
+    made_in = cache.setting("identity.features.precision", str)
+    values["features"]["precision"] = (
+        "auto" if made_in == "fp16" and choose_device().type == "cpu" else made_in
+    )
+    values["detector"]["precision"] = cache.setting("identity.detector.precision", str)
+    if encoder_weights is not None:
+        values["encoder"]["weights"] = encoder_weights
+    if detector_weights is not None:
+        values["detector"]["weights"] = detector_weights
+    try:
+        return from_dict(ExtractConfig, values)
+    except ConfigError as error:
+        msg = (
+            f"'{cache.place}' stores settings that are not those of this program: {error} Use the program "
+            "that made it, or extract again into another --cache."
+        )
+        raise CacheError(msg) from error

@@ -1,0 +1,135 @@
+"""A sample of a cache's clips, computed again from their files."""
+
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.errors import OusError
+from pipeline.process import Tools, identity_differences, load_tools, process_block
+from pipeline.runner import choose_device, dataset_of
+from pipeline.store.reader import FeatureCache
+from pipeline.store.rows import fill_row
+from pipeline.types import ClipFailed, ClipRef, DatasetIndex
+from pipeline.verify.config import OtherAlgorithmsError, config_of
+from pipeline.verify.report import Finding, Recomputed
+
+RELATIVE_TOLERANCE = 0.02
+"""A recomputed feature may differ from the stored one by this share of the feature's norm: other
+hardware and batch sizes sum in another order, in 8-bit mantissas where the encoder runs in bf16."""
+
+_DEFAULT_SAMPLE = 2
+_PRECISIONS = ("features.precision:", "detector.precision:")
+_COMPARED = ("frame_index", "frame_valid", "face_found", "status")
+
+
+def recompute_sample(
+    cache: FeatureCache,
+    count: int | None,
+    *,
+    root: Path | None = None,
+    encoder_weights: str | None = None,
+    detector_weights: str | None = None,
+) -> Recomputed:
+    """Compute `count` clips again from their files, with the models that the cache names.
+
+    count: None asks for two, and settles for a note where files or models are not on this machine;
+    a number insists. root, encoder_weights, detector_weights: where those lie now.
+    """
+    rows = pick_sample(cache, _DEFAULT_SAMPLE if count is None else count)
+    if not rows:
+        return Recomputed(
+            note="NOTHING COMPUTED AGAIN: " + ("not asked for" if count == 0 else "no clip is done")
+        )
+    try:
+        config = config_of(cache, encoder_weights, detector_weights)
+        index = dataset_of(cache, root)
+        tools = load_tools(config, choose_device())
+    except OtherAlgorithmsError as error:
+        return Recomputed(findings=(Finding(where="recompute", what=str(error)),))
+    except OusError as error:
+        if count is not None:
+            raise
+        return Recomputed(note=f"NOTHING COMPUTED AGAIN: {error}")
+    rows = pick_sample(cache, len(rows), among={clip.clip_id for clip in index.clips})
+    if not rows:
+        where = index.source or index.root
+        return Recomputed(
+            findings=(
+                Finding(where="recompute", what=f"no clip with features is in the data set at '{where}'"),
+            )
+        )
+    other = identity_differences(tools.identity(), cache.meta.identity)
+    other = [line for line in other if not line.startswith(_PRECISIONS)]
+    if other:
+        return Recomputed(
+            findings=(Finding(where="recompute", what=f"the models differ: {'; '.join(other)}"),)
+        )
+    return recompute(cache, index, tools, rows)
+
+
+def pick_sample(
+    cache: FeatureCache, count: int, seed: int = 0, *, among: Collection[str] | None = None
+) -> list[int]:
+    """Rows of `count` clips with features, drawn at random by `seed`; of the ids `among`, if given."""
+    rows = cache.done_rows()
+    if among is not None:
+        rows = rows[[clip_id in among for clip_id in cache.read("clip_id")[rows].tolist()]]
+    chosen = np.random.default_rng(seed).permutation(rows)[:count]
+    return sorted(chosen.tolist())
+
+
+def recompute(cache: FeatureCache, index: DatasetIndex, tools: Tools, rows: list[int]) -> Recomputed:
+    """Process clips again from their source and compare features, frames and boxes with the cache."""
+    by_id = {clip.clip_id: clip for clip in index.clips}
+    ids = cache.read("clip_id")[rows].tolist()
+    missing = [clip_id for clip_id in ids if clip_id not in by_id]
+    findings = [Finding(where="recompute", what=f"clip '{i}' is not in the data set") for i in missing]
+    pairs = [(row, by_id[clip_id]) for row, clip_id in zip(rows, ids, strict=True) if clip_id in by_id]
+    largest = 0.0
+    for row, clip in pairs:
+        difference, wrong = _recompute_clip(cache, index.root, tools, row, clip)
+        largest = max(largest, difference)
+        findings += wrong
+    return Recomputed(
+        clip_ids=tuple(clip.clip_id for _, clip in pairs),
+        largest_difference=largest,
+        findings=tuple(findings),
+    )
+
+
+def _recompute_clip(
+    cache: FeatureCache, root: Path, tools: Tools, row: int, clip: ClipRef
+) -> tuple[float, list[Finding]]:
+    (outcome,) = process_block(root, [clip], tools).outcomes
+    if isinstance(outcome, ClipFailed):
+        what = f"clip '{clip.clip_id}' now fails at {outcome.stage}: {outcome.reason}"
+        return 0.0, [Finding(where="recompute", what=what)]
+    stored = {
+        spec.name: cache.read(spec.name, row, row + 1) for spec in cache.meta.arrays() if spec.per_block
+    }
+    again = {name: value.copy() for name, value in stored.items()}
+    fill_row(again, 0, outcome)
+    if stored["source_sha256"][0] != again["source_sha256"][0]:
+        what = f"the file of clip '{clip.clip_id}' has changed since extraction (sha256)"
+        return 0.0, [Finding(where="recompute", what=what)]
+    largest, findings = 0.0, []
+    for spec in cache.meta.arrays():
+        if spec.is_feature:
+            difference = relative_difference(stored[spec.name], again[spec.name])
+            largest = max(largest, difference)
+            if not difference <= RELATIVE_TOLERANCE:
+                what = f"clip '{clip.clip_id}' differs by {difference:.2g} of its norm when computed again"
+                findings.append(Finding(where=spec.name, what=what))
+        elif spec.name in _COMPARED and (stored[spec.name] != again[spec.name]).any():
+            what = f"clip '{clip.clip_id}' comes out otherwise when computed again"
+            findings.append(Finding(where=spec.name, what=what))
+    return largest, findings
+
+
+def relative_difference(stored: npt.NDArray[Any], again: npt.NDArray[Any]) -> float:
+    """Norm of the difference over norm of the stored value; NaN when either holds a NaN."""
+    a, b = stored.astype(np.float64), again.astype(np.float64)
+    return float(np.linalg.norm(a - b) / max(float(np.linalg.norm(a)), np.finfo(np.float64).tiny))
