@@ -69,9 +69,10 @@ format: $(INSTALLED)  ## format, and mend what the linter can mend
 schema: $(INSTALLED)  ## write docs/schema.md from pipeline/store/schema.py
 	$(BIN)/python -m pipeline.store.schema_page > docs/schema.md
 
-clean:  ## remove .venv, .venv-* and the tools' caches (never caches of features, runs or demo output)
-	rm -rf .venv .venv-* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build *.egg-info
-	find pipeline trainer tests -name __pycache__ -type d -prune -exec rm -rf {} +
+clean:  ## remove .venv, .venv-* and what the tools write (never caches of features, runs or demo output)
+	rm -rf .venv .venv-* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis \
+	  .coverage .coverage.* build dist *.egg-info __pycache__
+	find benchmarks pipeline tests trainer -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # uv from PATH, or else brought into .venv by pip; with the package index and certificates that pip
 # is configured for, which uv does not look up by itself.

@@ -63,8 +63,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--out", type=Path, help="file for the result [stdout alone]")
     args = parser.parse_args()
-    options = {**vars(args), "cache": Path(args.cache).name}
-    about = about_this_run({}, {name: str(value) for name, value in options.items()})
+    about = about_this_run({}, {name: str(value) for name, value in vars(args).items()})
     one_row = Spec(
         title="One row", dataset="", preset=args.preset, settings=(), note="",
         rows=(Row(name="full", settings=(), paper=None),),

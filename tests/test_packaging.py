@@ -246,3 +246,17 @@ def test_importing_the_command_line_loads_nothing_heavy() -> None:
         [sys.executable, "-c", program], cwd=ROOT, check=True, capture_output=True, text=True
     )
     assert json.loads(done.stdout) == []
+
+
+def test_clean_removes_what_tools_write_and_nothing_else(tmp_path: Path) -> None:
+    packages = {path.relative_to(ROOT).parent for path in tracked_files() if path.suffix == ".py"}
+    tools = ".mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage"
+    tools += " .coverage.host.1 .venv/bin .venv-3.12 build dist ous.egg-info"
+    written = [*(folder / "__pycache__" for folder in packages), *map(Path, tools.split())]
+    kept = [*packages, *map(Path, ["feats.zarr", "runs/a", "demo-out", "gpu-out", "data"])]
+    for folder in (*written, *kept):
+        (tmp_path / folder).mkdir(parents=True, exist_ok=True)
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    subprocess.run(["make", "clean"], cwd=tmp_path, check=True, capture_output=True)
+    assert [str(folder) for folder in written if (tmp_path / folder).exists()] == []
+    assert [str(folder) for folder in kept if not (tmp_path / folder).exists()] == []

@@ -86,7 +86,11 @@ class BenchResult:
 
 
 def about_this_run(config: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:
-    """The machine, the code, the settings and the day; taken before anything is measured."""
+    """The machine, the code, the settings and the day; taken before anything is measured.
+
+    Records are published, so that command, options and config name no directory of this machine: a path in
+    this repository is relative to it, of any other one only its last part is recorded.
+    """
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": _commit(),
@@ -98,10 +102,33 @@ def about_this_run(config: dict[str, Any], options: dict[str, Any]) -> dict[str,
             "load_average": os.getloadavg()[0],
         },
         "versions": {"python": platform.python_version()} | {name: _version(name) for name in _PACKAGES},
-        "command": ["cli.py", *sys.argv[1:]],
-        "options": options,
-        "config": config,
+        "command": ["cli.py", *published(sys.argv[1:])],
+        "options": published(options),
+        "config": published(config),
     }
+
+
+def published(value: Any) -> Any:
+    """Return a setting as records hold it: JSON values, paths without the directories of this machine."""
+    match value:
+        case dict():
+            return {name: published(item) for name, item in value.items()}
+        case list() | tuple():
+            return [published(item) for item in value]
+        case Path():
+            return _published_path(str(value))
+        case str():
+            before, equals, path = value.rpartition("=")  # --option=PATH, section.key=PATH
+            return before + equals + _published_path(path)
+        case _:
+            return value
+
+
+def _published_path(text: str) -> str:
+    if not text.startswith(("/", "~", "../")) and text != "..":
+        return text
+    path = Path(os.path.abspath(Path(text).expanduser()))  # noqa: PTH100 - links keep their names
+    return path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else path.name
 
 
 def _flat(values: dict[str, Any], before: str = "") -> list[tuple[str, Any]]:
