@@ -40,6 +40,7 @@ def extraction(folder: Path, cache: Path, config: ExtractConfig, num_clips: int,
     """Fill a cache with clips of the folder; how fast that went."""
     with tempfile.TemporaryDirectory(prefix="ous-epoch-") as clips:
         index = prepared_clips(folder, num_clips, Path(clips))
+        sys.stderr.writelines(f"note: {note}\n" for note in index.notes)
         report = extract(index, config, LocalCrew.of(load_tools(config, device)), cache)
     if report.num_failed or report.speed is None:
         raise RuntimeError("\n".join(report.lines()))

@@ -7,9 +7,10 @@ Each step is a process with its own time limit. Every number is appended to OUT/
 it is known; a failed measurement is a row too and stops nothing. At the end, and after Ctrl-C, the summary
 is printed and written to OUT/summary.txt, and everything is in OUT/gpu.json, which may be committed as
 benchmarks/results/gpu-CARD.json. The log of all steps is OUT/log.txt. A directory OUT holds results of one
-machine, one version of the code and one set of options; anything else is rejected.
+machine, one version of the code, one set of options and the same inputs; anything else is rejected.
 
-Clips and caches are in WORK/ous-gpu. The steps delete files there and nowhere else.
+Clips and caches are in WORK/ous-gpu. The steps delete files there and nowhere else. Without ``--work``, WORK
+is a temporary directory; it is removed at the end, or by the next run if this one was killed.
 
 Without ``--clips`` the clips are drawn; without ``--detector-weights`` RetinaFace has random weights, which
 cost the same time and find no face. The encoder always has random weights. On a machine without a package
@@ -20,10 +21,7 @@ be used; 2 misuse; 130 interrupted.
 """
 
 import argparse
-import fcntl
-import math
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -36,12 +34,13 @@ from pathlib import Path
 from types import FrameType
 from typing import TextIO
 
-from benchmarks.gpu_steps.options import DEVICES, GpuOptions
+from benchmarks.gpu_steps.arguments import parse_arguments
+from benchmarks.gpu_steps.options import GpuOptions
 from benchmarks.gpu_steps.plan import STEPS, Step
 from benchmarks.gpu_steps.runner import INTERRUPTED, LOG, OPTIONS, Budget, Outcome, run_steps
 from benchmarks.gpu_steps.same_run import has_earlier_results
 from benchmarks.gpu_steps.summary import write_summary
-from benchmarks.gpu_steps.work_dir import WorkDirectoryError, open_work_directory
+from benchmarks.gpu_steps.work_dir import WorkDirectoryError, held, open_work_directory, work_parent
 
 ROOT = Path(__file__).parents[1]
 _SETUP = STEPS[0].name
@@ -55,82 +54,9 @@ class RunError(Exception):
     """Raised when a run cannot begin; the message is one line for the user."""
 
 
-def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
-    """Return the options of the command line."""
-    parser = argparse.ArgumentParser(description="Measure every stage of the project on a GPU.")
-    data = parser.add_argument_group("data and model")
-    data.add_argument(
-        "--clips", type=Path, help="Measure on the videos in this directory, scaled to 360p [drawn clips]."
-    )
-    data.add_argument(
-        "--detector-weights",
-        type=Path,
-        help="Load RetinaFace MobileNet-0.25 from this file [random weights].",
-    )
-    data.add_argument(
-        "--encoder", help="Measure this model of open_clip [ViT-L-14-quickgelu; with --tiny ViT-S-32]."
-    )
-    run = parser.add_argument_group("run")
-    run.add_argument("--device", choices=DEVICES, default="cuda", help="Measure this device [cuda].")
-    run.add_argument(
-        "--seconds", type=_positive, help="Stop all steps after this time, in seconds [sum of their limits]."
-    )
-    run.add_argument(
-        "--patience",
-        type=_positive,
-        help="Multiply the steps' time limits by this factor [1; with --tiny 4].",
-    )
-    run.add_argument(
-        "--only", default="", help="Run these steps, separated by commas; setup always runs [all]."
-    )
-    run.add_argument(
-        "--list", action="store_true", help="Print the steps and the decision that each one serves."
-    )
-    run.add_argument("--tiny", action="store_true", help="Use small sizes, to try the steps, not to measure.")
-    output = parser.add_argument_group("output")
-    output.add_argument(
-        "--out", type=Path, default=Path("gpu-out"), help="Write the results to this directory [gpu-out]."
-    )
-    output.add_argument(
-        "--work", type=Path, help="Keep clips and caches in this directory [temporary, removed at the end]."
-    )
-    output.add_argument("--commit", default="", help="Record this commit of the code [from git].")
-    output.add_argument(
-        "--wheels", type=Path, help="Install the wheels in this directory for the steps [none]."
-    )
-    options = parser.parse_args(arguments)
-    named = {name.strip() for name in options.only.split(",")}
-    options.only = ",".join(sorted(named))
-    unknown = sorted(named - {step.name for step in STEPS}) if named != {""} else []
-    if unknown:
-        parser.error(
-            f"--only names {', '.join(map(repr, unknown))}; allowed: {', '.join(step.name for step in STEPS)}"
-        )
-    for name, content in (("clips", "videos"), ("wheels", "wheels")):
-        folder = getattr(options, name)
-        if folder is not None and not folder.is_dir():
-            parser.error(f"--{name} '{folder}' is not a directory; give a directory of {content}.")
-    weights = options.detector_weights
-    if weights is not None and not weights.is_file():
-        parser.error(
-            f"--detector-weights '{weights}' is not a file; give the weights of RetinaFace MobileNet-0.25."
-        )
-    return options
-
-
-def _positive(text: str) -> float:
-    """Return a number above 0. Raises ArgumentTypeError for anything else."""
-    with suppress(ValueError):
-        value = float(text)
-        if math.isfinite(value) and value > 0:
-            return value
-    msg = f"'{text}' is not a number above 0"
-    raise argparse.ArgumentTypeError(msg)
-
-
-def choose_steps(only: str, patience: float) -> tuple[Step, ...]:
+def choose_steps(only: Sequence[str], patience: float) -> tuple[Step, ...]:
     """Return the steps to run: all, or the setup and those named. patience: factor of their time limits."""
-    names = {_SETUP, *only.split(",")} if only else {step.name for step in STEPS}
+    names = {_SETUP, *only} if only else {step.name for step in STEPS}
     return tuple(replace(step, seconds=patience * step.seconds) for step in STEPS if step.name in names)
 
 
@@ -187,27 +113,16 @@ def reject_other_results(options: GpuOptions, environment: Mapping[str, str]) ->
         raise RunError(msg)
 
 
-@contextmanager
-def held(directory: Path) -> Iterator[None]:
-    """Hold a directory for one run. Raises RunError when another run holds it."""
-    with (directory / "lock").open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            msg = f"Another run uses '{directory}'; wait for its end, or give another directory."
-            raise RunError(msg) from error
-        yield
-
-
-def measure(args: argparse.Namespace, work_parent: Path) -> list[Outcome]:
+def measure(args: argparse.Namespace, parent: Path) -> list[Outcome]:
     """Run the chosen steps, print each one's end, keep the summary up to date; return how the steps ended.
 
+    parent: of the work directory.
     Raises RunError, WorkDirectoryError or OSError when the directories cannot be used, and
     CalledProcessError when pip fails.
     """
     args.out.mkdir(parents=True, exist_ok=True)
     options = GpuOptions(
-        out=args.out.resolve(), work=open_work_directory(work_parent, args.clips),
+        out=args.out.resolve(), work=open_work_directory(parent, args.clips),
         device=args.device, is_tiny=args.tiny, clips=args.clips and args.clips.resolve(),
         detector_weights=args.detector_weights and args.detector_weights.resolve(),
         encoder=args.encoder, commit=args.commit,
@@ -230,36 +145,39 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the steps, print the summary, return the exit code."""
     args = parse_arguments(arguments)
     if args.list:
-        for step in STEPS:
-            sys.stdout.write(f"{step.name:<17}{step.seconds:>4.0f} s  {step.decides}\n")
+        lines = (f"{step.name:<17}{step.seconds:>4.0f} s  {step.decides}\n" for step in STEPS)
+        _print(sys.stdout, "".join(lines))
         return 0
-    temporary = None if args.work else Path(tempfile.mkdtemp(prefix="ous-gpu-"))
     try:
-        with interruptible():
+        with interruptible(), work_parent(args.work) as parent:
             try:
-                code = exit_code(measure(args, temporary or args.work))
+                code = exit_code(measure(args, parent))
             except KeyboardInterrupt:  # between two steps
                 code = _INTERRUPTED_CODE
             _print(sys.stdout, "\n".join(write_summary(args.out)) + "\n")
             return code
+    except KeyboardInterrupt:
+        return _INTERRUPTED_CODE
     except (RunError, WorkDirectoryError) as error:
         message = str(error)
     except subprocess.CalledProcessError:
         message = f"pip could not install the wheels in '{args.wheels}'; its message is above"
     except OSError as error:
-        message = f"{error}; --out is '{args.out}', --work is '{temporary or args.work}'"
-    finally:
-        if temporary is not None:
-            shutil.rmtree(temporary, ignore_errors=True)
-    sys.stderr.write(f"{message}\n")
+        message = f"{error}; --out is '{args.out}', --work is '{args.work or tempfile.gettempdir()}'"
+    _print(sys.stderr, f"{message}\n")
     return 1
 
 
-def _print(stream: TextIO, text: str) -> None:
-    """Write to a terminal that may be gone: the same text is in the output directory."""
-    with suppress(OSError):
+def _print(stream: TextIO | None, text: str) -> None:
+    """Write to a terminal or a pipe that may be gone: the same text is in the output directory."""
+    if stream is None:  # it was closed before the start
+        return
+    try:
         stream.write(text)
         stream.flush()
+    except OSError:
+        with suppress(OSError), Path(os.devnull).open("w") as nothing:
+            os.dup2(nothing.fileno(), stream.fileno())  # Python writes the rest when it ends, and would fail
 
 
 def exit_code(outcomes: Sequence[Outcome]) -> int:

@@ -19,7 +19,7 @@ from benchmarks.gpu_steps.options import GpuOptions
 from benchmarks.gpu_steps.plan import Step
 from benchmarks.gpu_steps.records import Recorder
 from benchmarks.gpu_steps.runner import Budget, Outcome, run_steps
-from benchmarks.gpu_steps.summary import write_summary
+from benchmarks.gpu_steps.summary import document_of, write_summary
 
 
 def stub(name: str, seconds: float = 60) -> Step:
@@ -46,6 +46,12 @@ def context_of(work: Path, **values: Any) -> Context:
     """Return the context of a tiny step on the CPU that writes to a directory. values: of GpuOptions."""
     options = GpuOptions(**{"out": work, "work": work, "device": "cpu", "is_tiny": True} | values)
     return Context(options, Recorder(work / RESULTS, "a", time.time()))
+
+
+def results(out: Path, step: str) -> list[dict[str, Any]]:
+    """Return what a step has recorded."""
+    found: list[dict[str, Any]] = document_of(out)["steps"][step]["results"]
+    return found
 
 
 class OutOfMemoryError(RuntimeError):

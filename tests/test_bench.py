@@ -64,6 +64,7 @@ def test_clips_are_scaled_to_360p_and_repeated(videos: Path, tmp_path: Path) -> 
             stream = container.streams.video[0]
             sizes.append((stream.width, stream.height, sum(1 for _ in container.decode(stream))))
     assert sizes == [(64, 48, 12), (640, 360, 5)] * 2 + [(64, 48, 12)]
+    assert index.notes == ("'broken.mp4' does not decode and is left out",)
 
 
 def test_a_folder_without_videos_is_refused(tmp_path: Path) -> None:
@@ -108,6 +109,9 @@ def test_a_result_shows_numbers_and_goals() -> None:
     part = Measured(numbers={"a": {"deep": 0.5}, "b": "text"}, goals=(goal,))
     about = {"machine": {"cpu": "CPU", "cores": 2, "gpu": ""}}
     result = BenchResult(about=about, parts={"part": part})
+    assert BenchResult(about=about, parts={}, notes=("'a.mp4' is left out",)).lines()[1:] == [
+        "note: 'a.mp4' is left out"
+    ]
     assert result.to_dict()["goals"] == [
         {"what": "fast / slow", "value": 1.2345, "at_least": 1, "aim": 2, "met": "yes"}
     ]

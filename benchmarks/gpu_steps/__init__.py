@@ -2,6 +2,7 @@
 
 How a run works:
 
+``arguments`` the command line
 ``options``   which device, which clips, how long, where the results go
 ``plan``      the steps, their order and their time limits
 ``runner``    starts each step, ends it at its limit, lists what happened

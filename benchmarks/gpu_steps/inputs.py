@@ -8,12 +8,13 @@ import torch
 
 from benchmarks.gpu_steps.context import Context
 from benchmarks.gpu_steps.options import GpuOptions
-from pipeline.bench.material import link_or_copy, prepared_clips
+from pipeline.bench.material import link_or_copy, prepared_clips, videos_of
 from pipeline.clip_model import EncoderConfig, LoadedClip, load_clip
 from pipeline.config import from_dict
 from pipeline.datasets import read_dataset
 from pipeline.datasets.synthetic import SyntheticConfig, write_synthetic
 from pipeline.faces import DetectorConfig
+from pipeline.fingerprint import sha256_file, sha256_json
 from pipeline.process import ExtractConfig, InlineDecoder, decode_job
 from pipeline.store.meta import RANDOM_WEIGHTS
 from pipeline.types import ClipFailed, DatasetIndex
@@ -23,16 +24,42 @@ NUM_CLIPS, NUM_SOURCES = 4096, 32
 _DRAWN = SyntheticConfig(num_clips=8, num_frames=75, fps=25, height=360, width=640)
 _DRAWN_TINY = SyntheticConfig(num_clips=4, num_frames=8, height=240, width=320)
 _MANIFEST = "manifest.csv"
+_HASH_DIGITS = 16
+
+
+def input_hashes(context: Context) -> dict[str, str]:
+    """Return hashes of the user's inputs: other videos or weights of the same name are another run.
+
+    clips_names_and_sizes: of the videos that are measured, relative to their directory.
+    detector_weights_sha256: of the file. Both hexadecimal; an input that is not given has none.
+    """
+    clips, weights = context.options.clips, context.options.detector_weights
+    found = {}
+    if clips is not None:
+        videos = videos_of(clips)[: _num_sources(context)]
+        listing = [[str(path.relative_to(clips)), _num_bytes(path)] for path in videos]
+        found["clips_names_and_sizes"] = sha256_json(listing)[:_HASH_DIGITS]
+    if weights is not None:
+        found["detector_weights_sha256"] = sha256_file(weights)[:_HASH_DIGITS]
+    return found
+
+
+def _num_bytes(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0  # a link may lead nowhere
+
+
+def _num_sources(context: Context) -> int:
+    return context.size(NUM_SOURCES, 4)
 
 
 def write_clips(context: Context) -> DatasetIndex:
     """Write the clips of the run, scaled to 360p, and a manifest: the sources, repeated as links or copies.
 
     The sources are the first 32 videos of ``--clips``, or drawn clips of 640 x 360 pixels and 75 frames.
-    Raises ConfigError when no video decodes.
+    The notes of the result name those that do not decode. Raises ConfigError when none does.
     """
     options = context.options
-    source, num_sources = options.clips, NUM_SOURCES
+    source, num_sources = options.clips, _num_sources(context)
     if source is None:
         drawn = context.size(_DRAWN, _DRAWN_TINY)
         source, num_sources = options.work / "drawn", drawn.num_clips
@@ -42,7 +69,7 @@ def write_clips(context: Context) -> DatasetIndex:
         folder.mkdir(parents=True, exist_ok=True)
         for left_over in folder.iterdir():
             left_over.unlink()
-    prepared_clips(source, context.size(num_sources, 4), originals)
+    prepared = prepared_clips(source, num_sources, originals)
     files = sorted(originals.glob("original-*.mp4"))
     lines = ["path,label,split"]
     for number in range(context.size(NUM_CLIPS, 4)):
@@ -50,7 +77,8 @@ def write_clips(context: Context) -> DatasetIndex:
         link_or_copy(files[number % len(files)], into / name)
         lines.append(f"{name},{('happiness', 'fear')[number % 2]},{'test' if number % 4 == 3 else 'train'}")
     (into / _MANIFEST).write_text("\n".join(lines) + "\n")
-    return read_dataset("manifest", into / _MANIFEST)
+    index = read_dataset("manifest", into / _MANIFEST)
+    return replace(index, notes=prepared.notes)
 
 
 def read_clips(context: Context, num_clips: int) -> DatasetIndex:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from benchmarks.gpu_steps.context import Context
-from benchmarks.gpu_steps.inputs import write_clips
+from benchmarks.gpu_steps.inputs import input_hashes, write_clips
 from benchmarks.gpu_steps.monitor import query_gpu
 from benchmarks.gpu_steps.summary import ABOUT
 from benchmarks.gpu_steps.work_dir import NEEDED_BYTES, free_bytes
@@ -25,6 +25,8 @@ def run(context: Context) -> None:
     index = write_clips(context)
     numbers = {"clips": len(index.clips), "seconds": time.perf_counter() - began}
     context.results.numbers("clips", numbers, source=context.options.shown()["clips"])
+    for note in index.notes:
+        context.results.measure("video", dict, unless=note)
 
 
 def check_free_disk(context: Context) -> None:
@@ -39,9 +41,12 @@ def check_free_disk(context: Context) -> None:
 
 
 def about_of(context: Context) -> dict[str, Any]:
-    """Return machine, code, versions and options. Raises ConfigError without the device."""
+    """Return machine, code, versions, options and hashes of the inputs.
+
+    Raises ConfigError without the device, and for a directory of clips without videos.
+    """
     device = context.device
-    about = about_this_run({}, context.options.shown())
+    about = about_this_run({}, context.options.shown() | input_hashes(context))
     for name in ("command", "config"):
         del about[name]
     if context.options.commit:

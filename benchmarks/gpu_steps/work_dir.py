@@ -3,17 +3,69 @@
 Standard library only, because the runner uses it.
 """
 
+import fcntl
 import os
+import shutil
+import stat
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 NAME = "ous-gpu"
 MARKER = "made-by-benchmarks.gpu"
+_LOCK = "lock"
+_TEMPORARY = f"{NAME}-"
 NEEDED_BYTES = 3_000_000_000
 """Of free disk: clips, then the largest cache of features that a step writes."""
 
 
 class WorkDirectoryError(Exception):
-    """Raised for a work directory that is not the benchmark's own; the message is one line for the user."""
+    """Raised for a directory that this run must not use; the message is one line for the user."""
+
+
+@contextmanager
+def work_parent(given: Path | None) -> Iterator[Path]:
+    """Yield the parent of the work directory: the user's, or a temporary one, removed at the end.
+
+    A run that is killed cannot remove its temporary directory: the next one does.
+    """
+    if given is not None:
+        yield given
+        return
+    remove_abandoned(Path(tempfile.gettempdir()))
+    parent = Path(tempfile.mkdtemp(prefix=_TEMPORARY))
+    try:
+        with held(parent):
+            (parent / MARKER).touch()  # after the lock: a marked directory without a lock is abandoned
+            yield parent
+    finally:
+        shutil.rmtree(parent, ignore_errors=True)
+
+
+def remove_abandoned(directory: Path) -> None:
+    """Remove the temporary directories in `directory` that killed runs of this user left."""
+    for parent in directory.glob(f"{_TEMPORARY}*"):
+        try:
+            status = parent.lstat()
+            is_own = stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid()
+            if is_own and (parent / MARKER).is_file():
+                with held(parent):
+                    shutil.rmtree(parent, ignore_errors=True)
+        except (WorkDirectoryError, OSError):  # another run uses it, or has removed it
+            continue
+
+
+@contextmanager
+def held(directory: Path) -> Iterator[None]:
+    """Hold a directory for one run. Raises WorkDirectoryError when another run holds it."""
+    with (directory / _LOCK).open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            msg = f"Another run uses '{directory}'; wait for its end, or give another directory."
+            raise WorkDirectoryError(msg) from error
+        yield
 
 
 def open_work_directory(parent: Path, clips: Path | None = None) -> Path:

@@ -28,14 +28,17 @@ def videos_of(folder: Path) -> list[Path]:
 def prepared_clips(folder: Path, num_clips: int, into: Path, most_frames: int = _MOST_FRAMES) -> DatasetIndex:
     """A data set of so many clips of 360p under `into`: the folder's, one after the other, repeated.
 
-    Each is written anew in H.264 with one group of pictures, its first `most_frames` frames only; what
-    does not decode is left out.
+    Each is written anew in H.264 with one group of pictures, its first `most_frames` frames only. A video
+    that does not decode is left out, and `notes` names it. Raises ConfigError where none decodes.
     """
     originals: list[Path] = []
+    notes: list[str] = []
     for video in videos_of(folder)[:num_clips]:
         target = into / f"original-{len(originals):03d}.mp4"
         if _scaled(video, target, most_frames):
             originals.append(target)
+        else:
+            notes.append(f"'{video.relative_to(folder)}' does not decode and is left out")
     if not originals:
         msg = f"None of the videos in '{folder}' decodes."
         raise ConfigError(msg)
@@ -44,7 +47,14 @@ def prepared_clips(folder: Path, num_clips: int, into: Path, most_frames: int = 
         name = f"clip-{number:04d}.mp4"
         link_or_copy(originals[number % len(originals)], into / name)
         clips.append(ClipRef(clip_id=name, path=name, label=0, splits=(Split.TRAIN,)))
-    return DatasetIndex(name="bench", root=into, class_names=("any",), fold_names=("1",), clips=tuple(clips))
+    return DatasetIndex(
+        name="bench",
+        root=into,
+        class_names=("any",),
+        fold_names=("1",),
+        clips=tuple(clips),
+        notes=tuple(notes),
+    )
 
 
 def link_or_copy(source: Path, target: Path) -> None:

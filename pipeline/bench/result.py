@@ -57,18 +57,25 @@ class Measured:
 class BenchResult:
     """The parts of a run by name, under the machine and the settings that they come from.
 
-    failed: parts that came to no end, and why.
+    failed: parts that came to no end, and why. notes: videos that were left out.
     """
 
     about: dict[str, Any]
     parts: dict[str, Measured]
     failed: dict[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain JSON values."""
         goals = [goal.to_dict() for part in self.parts.values() for goal in part.goals]
         numbers = {name: part.numbers for name, part in self.parts.items()}
-        return {**self.about, "goals": goals, "parts": numbers, "failed": self.failed}
+        return {
+            **self.about,
+            "goals": goals,
+            "parts": numbers,
+            "failed": self.failed,
+            "notes": list(self.notes),
+        }
 
     def lines(self) -> list[str]:
         """For people: a line per number, then the goals."""
@@ -82,6 +89,7 @@ class BenchResult:
         for goal in goals:
             limits = f"{goal.value:>10.4g}{goal.at_least:>10.4g}{goal.aim:>10.4g}"
             lines.append(f"{goal.what:<62}{limits}  {goal.met}")
+        lines += [f"note: {note}" for note in self.notes]
         return lines + [f"FAILED  {name}: {why}" for name, why in self.failed.items()]
 
 

@@ -50,7 +50,7 @@ def run_bench(options: BenchOptions, on_part: Callable[[str], None] | None = Non
     if {"pipeline", "dask"} <= measured.keys():
         measured["dask"] = _beside_the_pipeline(measured["dask"], measured["pipeline"], options)
     about["seconds"] = time.perf_counter() - began
-    return BenchResult(about=about, parts=measured, failed=failed)
+    return BenchResult(about=about, parts=measured, failed=failed, notes=shared.notes)
 
 
 class _Shared:
@@ -59,6 +59,7 @@ class _Shared:
     def __init__(self, options: BenchOptions, folder: Path) -> None:
         self._options = options
         self._folder = folder
+        self.notes: tuple[str, ...] = ()
 
     @cached_property
     def tools(self) -> Tools:
@@ -67,7 +68,9 @@ class _Shared:
     @cached_property
     def index(self) -> DatasetIndex:
         assert self._options.clips is not None, "BenchOptions refuses that"
-        return prepared_clips(self._options.clips, self._options.num_clips, self._folder)
+        index = prepared_clips(self._options.clips, self._options.num_clips, self._folder)
+        self.notes = index.notes
+        return index
 
     def part(self, name: str) -> Measured:
         """One part's numbers."""
