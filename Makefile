@@ -90,7 +90,7 @@ endef
 
 $(BIN)/python:
 	@$(PYTHON) -c '$(SUPPORTED)' || { \
-	  echo "make: '$(PYTHON)' is not Python 3.11, 3.12 or 3.13, or does not run; name one that is: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
+	  echo "make: '$(PYTHON)' is not Python 3.11, 3.12 or 3.13, or does not run; name one that is, by its path where PATH has only the shim of a version manager: make $(MAKECMDGOALS) PYTHON=/usr/bin/python3.12" >&2; exit 1; }
 	@if [ -n "$$(ls -A $(VENV) 2>/dev/null)" ] && [ ! -f $(VENV)/pyvenv.cfg ]; then \
 	  echo "make: '$(VENV)' holds files that are not of a Python environment; give VENV another directory." >&2; exit 1; fi
 	@$(PYTHON) -m venv --clear --without-pip $(VENV) || { \

@@ -19,6 +19,7 @@ from pipeline.errors import ConfigError
 from pipeline.fingerprint import OUTSIDE_IDENTITY
 from pipeline.passes import DeviceLock, FixedPasses
 from pipeline.types import NUM_EARLY_BLOCKS
+from pipeline.versions import VERSIONS
 
 PRECISIONS = ("auto", "fp16", "bf16", "fp32")
 TOKENS = ("cls", "grid4", "all")
@@ -35,7 +36,7 @@ class FeatureConfig:
     pooled to 4x4, ``all`` every token. batch_pictures: pictures per pass; 0 chooses by device.
     """
 
-    VERSION: ClassVar[int] = 1
+    VERSION: ClassVar[int] = VERSIONS["features"]
     """Of normalising, encoding and the early statistics (decision 0007)."""
 
     precision: str = field(default="auto", metadata=OUTSIDE_IDENTITY)

@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from pipeline.config import require_one_of, require_range
 from pipeline.types import FaceTrack, Floats, Streams
+from pipeline.versions import VERSIONS
 
 SCENES = ("masked", "full")
 SCENE_FITS = ("letterbox", "center_crop")
@@ -31,7 +32,7 @@ class StreamConfig:
     of the face box.
     """
 
-    VERSION: ClassVar[int] = 1
+    VERSION: ClassVar[int] = VERSIONS["streams"]
     """Of cropping, masking and resizing (decision 0007)."""
 
     scene: str = "masked"

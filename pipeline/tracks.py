@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from pipeline.config import require_range
 from pipeline.types import Crops, Faces, FaceTrack, Floats
+from pipeline.versions import VERSIONS
 
 _LARGEST_NEIGHBOUR_WEIGHT = 1 / 3
 
@@ -30,7 +31,7 @@ class TrackConfig:
     jitter, a few hundredths, and not to draw the box off a face that moves.
     """
 
-    VERSION: ClassVar[int] = 1
+    VERSION: ClassVar[int] = VERSIONS["tracks"]
     """Of choosing, following and smoothing the subject's boxes (decision 0007)."""
 
     max_gap: int = 8

@@ -9,12 +9,12 @@ import zarr
 
 from pipeline.errors import CacheError
 from pipeline.fingerprint import OUTSIDE_IDENTITY, changed_settings, default_settings, version_default
-from pipeline.process import identity_differences, version_note
+from pipeline.process import identity_differences
 from pipeline.process.identity import STEPS
 from pipeline.store.reader import FeatureCache
-from pipeline.streams import StreamConfig
 from pipeline.tracks import TrackConfig
 from pipeline.verify import config_of, verify
+from pipeline.versions import VERSIONS, version_note
 from tests import golden_steps
 from tests.command_line import call
 from tests.old_cache import NUM_CLIPS, NUM_DONE, OLD_MODELS, unpack_old_cache, write_old_clips
@@ -101,7 +101,7 @@ def test_a_note_names_all_versions_that_differ():
     theirs = small_tools().identity()
     assert version_note(theirs) == ""
     theirs["track"], theirs["streams"] = {"version": 3}, {"version": "\x1b"}
-    mine = f"tracks version {TrackConfig.VERSION}, streams version {StreamConfig.VERSION}"
+    mine = f"tracks version {VERSIONS['tracks']}, streams version {VERSIONS['streams']}"
     assert version_note(theirs) == f'tracks version 3, streams version "\\u001b"; this program makes {mine}'
 
 

@@ -1,6 +1,7 @@
 import pytest
 
-from pipeline.tracks import TrackConfig
+from pipeline import versions
+from pipeline.versions import VERSIONS
 from tests.command_line import call
 from tests.tiny_cache import tiny_cache, tiny_meta
 from trainer import commands, train
@@ -57,7 +58,7 @@ def test_a_profile_is_shown_and_written(trained, tmp_path):
 def test_features_of_another_algorithm_version_are_used_with_one_note(tmp_path, monkeypatch, capsys):
     config = {**tiny_meta().config, "detector": {"name": "haar"}}
     config |= {"streams": {"scene": "masked", "scene_fit": "letterbox"}}
-    identity = {"features": {"precision": "fp32"}, "track": {"version": TrackConfig.VERSION}}
+    identity = {"features": {"precision": "fp32"}, "track": {"version": VERSIONS["tracks"]}}
     cache = tiny_cache(tmp_path / "feats.zarr", tiny_meta(config=config, identity=identity))
     quick = ["--preset", "smoke", "--set", "schedule.max_epochs=1", "--device", "cpu"]
     commands_on_it = (
@@ -72,8 +73,8 @@ def test_features_of_another_algorithm_version_are_used_with_one_note(tmp_path, 
         return [line.strip() for line in (err + out).splitlines() if line.strip().startswith("note:")]
 
     assert notes(commands_on_it[2]) == []
-    monkeypatch.setattr(TrackConfig, "VERSION", TrackConfig.VERSION + 1)
-    here, there = TrackConfig.VERSION, TrackConfig.VERSION - 1
+    there, here = VERSIONS["tracks"], VERSIONS["tracks"] + 1
+    monkeypatch.setattr(versions, "VERSIONS", {**VERSIONS, "tracks": here})
     made = f"made with tracks version {there}; this program makes tracks version {here}"
     found = [notes(arguments) for arguments in commands_on_it]
     assert found == [[f"note: '{cache}' was {made}"], [f"note: '{cache}' was {made}"], [f"note: {made}"]]

@@ -44,8 +44,8 @@ def cache_info(
     json_: Json = False,
 ) -> None:
     """Show what a cache holds: clips by outcome, classes, splits, encoder, shapes."""
-    from pipeline.process import version_note
     from pipeline.store.summary import summarise
+    from pipeline.versions import version_note
 
     with _open(cache) as opened:
         note = version_note(opened.meta.identity)

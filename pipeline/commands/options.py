@@ -69,8 +69,8 @@ def note_versions(cache: "Where") -> None:
 
     They can be used as they are. Raises CacheError where the cache cannot be opened.
     """
-    from pipeline.process import version_note
     from pipeline.store.reader import FeatureCache
+    from pipeline.versions import version_note
 
     with FeatureCache.open(cache) as opened:
         if note := version_note(opened.meta.identity):

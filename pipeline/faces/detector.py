@@ -13,6 +13,7 @@ from pipeline.config import require_one_of, require_range
 from pipeline.errors import ConfigError
 from pipeline.fingerprint import OUTSIDE_IDENTITY
 from pipeline.types import Faces, Floats
+from pipeline.versions import VERSIONS
 
 DETECTORS = ("retinaface-resnet50", "retinaface-mobilenet0.25", "haar", "boxes", "crops")
 PRECISIONS = ("auto", "fp32", "bf16")
@@ -31,7 +32,7 @@ class DetectorConfig:
     it. batch_frames: frames per forward pass, 0 chooses by device.
     """
 
-    VERSION: ClassVar[int] = 1
+    VERSION: ClassVar[int] = VERSIONS["faces"]
     """Of detection, by every detector (decision 0007)."""
 
     name: str = "retinaface-resnet50"

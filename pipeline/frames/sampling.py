@@ -10,6 +10,7 @@ import numpy as np
 
 from pipeline.config import require_range
 from pipeline.types import Bools, Ints
+from pipeline.versions import VERSIONS
 
 _FIRST_MOVED_VIEW = 2
 
@@ -22,7 +23,7 @@ class FrameConfig:
     it; further ones move within the parts.
     """
 
-    VERSION: ClassVar[int] = 1
+    VERSION: ClassVar[int] = VERSIONS["frames"]
     """Of decoding and sampling (decision 0007)."""
 
     num_frames: int = 16

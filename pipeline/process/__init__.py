@@ -17,7 +17,7 @@ from pipeline.process.block import (
     prepare_clip,
     process_block,
 )
-from pipeline.process.identity import STEPS, identity_differences, version_differences, version_note
+from pipeline.process.identity import STEPS, identity_differences, version_differences
 from pipeline.process.tools import CropTools, ExtractConfig, Tools, load_crop_tools, load_tools
 
 __all__ = [
@@ -43,5 +43,4 @@ __all__ = [
     "quarter_turns",
     "untrained_retinaface",
     "version_differences",
-    "version_note",
 ]

@@ -9,22 +9,24 @@ from pipeline.fingerprint import changed_settings, default_settings, differences
 from pipeline.frames import FrameConfig
 from pipeline.streams import StreamConfig
 from pipeline.tracks import TrackConfig
+from pipeline.versions import SECTIONS, VERSION, is_same_version, stored_version
 
+_SETTINGS: Mapping[str, Any] = {
+    "frames": FrameConfig,
+    "detector": DetectorConfig,
+    "track": TrackConfig,
+    "streams": StreamConfig,
+    "features": FeatureConfig,
+}
 STEPS: Mapping[str, tuple[str, Any]] = {
-    "frames": ("frames", FrameConfig),
-    "detector": ("faces", DetectorConfig),
-    "track": ("tracks", TrackConfig),
-    "streams": ("streams", StreamConfig),
-    "features": ("features", FeatureConfig),
+    section: (step, _SETTINGS[section]) for section, step in SECTIONS.items()
 }
 """Section of the config -> name of its step, class of its settings."""
-
-_VERSION, _FIRST = "version", 1
 
 
 def step_identity(config: Any) -> dict[str, Any]:
     """Return the version of a step's algorithm, and the settings that differ from its defaults."""
-    return {_VERSION: config.VERSION, **changed_settings(config)}
+    return {VERSION: config.VERSION, **changed_settings(config)}
 
 
 def identity_differences(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str]:
@@ -44,43 +46,25 @@ def identity_differences(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> 
         one, other = here.pop(section, None), there.pop(section, None)
         if not isinstance(one, Mapping) or not isinstance(other, Mapping):
             lines.append(f"{section}: {format_value(one)} here, {format_value(other)} there")
-        elif found := _version_difference(step, _version_of(one), _version_of(other)):
+        elif found := _version_difference(step, stored_version(one), stored_version(other)):
             lines.append(found)
         else:
-            defaults = {_VERSION: _FIRST, **default_settings(kind)}
+            defaults = {VERSION: stored_version({}), **default_settings(kind)}
             lines += differences({section: {**defaults, **one}}, {section: {**defaults, **other}})
     return lines + differences(here, there)
 
 
 def version_differences(theirs: Mapping[str, Any]) -> list[str]:
     """Return a line for each step whose algorithm has another version here than in a stored identity."""
-    return [_version_difference(*versions) for versions in _other_versions(theirs)]
-
-
-def version_note(theirs: Mapping[str, Any]) -> str:
-    """Return the same for a reader: ``tracks version 1; this program makes tracks version 2``, or nothing."""
-    other = _other_versions(theirs)
-    if not other:
-        return ""
-    made = ", ".join(f"{step} version {format_value(there)}" for step, _, there in other)
-    return f"{made}; this program makes {', '.join(f'{step} version {here}' for step, here, _ in other)}"
-
-
-def _other_versions(theirs: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
-    """Return step, version here and version there, where they differ."""
-    versions = [
-        (step, kind.VERSION, _version_of(theirs.get(section))) for section, (step, kind) in STEPS.items()
+    found = [
+        _version_difference(step, kind.VERSION, stored_version(theirs.get(section)))
+        for section, (step, kind) in STEPS.items()
     ]
-    return [found for found in versions if _version_difference(*found)]
+    return [line for line in found if line]
 
 
-def _version_of(section: Any) -> Any:
-    """Return the version that a stored section names; attributes are not trusted."""
-    return section.get(_VERSION, _FIRST) if isinstance(section, Mapping) else _FIRST
-
-
-def _version_difference(step: str, here: Any, there: Any) -> str:
+def _version_difference(step: str, here: int, there: Any) -> str:
     """Return one line, empty where both are the same whole number."""
-    if type(here) is type(there) is int and here == there:
+    if is_same_version(here, there):
         return ""
     return f"{step}: version {format_value(here)} here, {format_value(there)} there"
