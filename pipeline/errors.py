@@ -22,10 +22,10 @@ def counted(number: int, thing: str, things: str = "") -> str:
     return f"{number} {thing if number == 1 else things or thing + 's'}"
 
 
-def some(names: Collection[str], shown: int = 3) -> str:
-    """The first few names and how many others there are: "a, b, c and 4 more"."""
+def some(names: Collection[str], shown: int = 3, joint: str = ", ") -> str:
+    """The first few names and how many others there are: "a, b, c and 4 more". joint: between the names."""
     more = len(names) - shown
-    return ", ".join(islice(names, shown)) + (f" and {more} more" if more > 0 else "")
+    return joint.join(islice(names, shown)) + (f" and {more} more" if more > 0 else "")
 
 
 def printable(text: str, instead: str = "?") -> str:

@@ -10,13 +10,11 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from pipeline.errors import ClipError, printable
+from pipeline.errors import ClipError, printable, some
 
 SUFFIXES = frozenset([".bmp", ".jpeg", ".jpg", ".png", ".webp"])
 MAX_FILES = 100_000
 """In one folder, of whatever kind: an hour at 25 pictures a second is 90,000."""
-
-_NAMED = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,8 +70,7 @@ def number_of(name: str) -> int | str:
 
 def shown(names: Sequence[str]) -> str:
     """Some names for a message: the first ones, on one line."""
-    first = ", ".join(map(printable, names[:_NAMED]))
-    return first + (", ..." if len(names) > _NAMED else "")
+    return printable(some(names))
 
 
 def _is_picture(entry: "os.DirEntry[str]") -> bool:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.datasets.polarities import PolarityMap
-from pipeline.errors import CacheError
+from pipeline.errors import CacheError, some
 from pipeline.runner.matching import changed_rows
 from pipeline.runner.opening import dataset_config
 from pipeline.store.lock import hold
@@ -19,8 +19,6 @@ from pipeline.store.reader import FeatureCache
 from pipeline.store.schema import ARRAYS
 from pipeline.store.table import LABELLING, replace_table, table_of
 from pipeline.types import DatasetIndex, Polarity, Split
-
-_NAMED = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,14 +55,14 @@ class Changes:
         """For people."""
         lines = list(self.lines_of_change)
         if self.left_out:
-            named = _first(self.left_out)
+            named = some(self.left_out)
             lines.append(
                 f"note: {len(self.left_out)} clips of the cache are not in the data set ({named}): "
                 "in no fold any more"
             )
         if self.new:
             lines.append(
-                f"note: {len(self.new)} clips of the data set are not in the cache ({_first(self.new)}): "
+                f"note: {len(self.new)} clips of the data set are not in the cache ({some(self.new)}): "
                 "extract appends them"
             )
         state = (
@@ -209,7 +207,3 @@ def _fold_lines(before: tuple[CacheMeta, _Table], after: tuple[CacheMeta, _Table
         )
         lines += [f"fold {name}: {count} clips  {a} -> {b}" for (a, b), count in moves.most_common()]
     return lines
-
-
-def _first(names: tuple[str, ...]) -> str:
-    return ", ".join(names[:_NAMED]) + (", ..." if len(names) > _NAMED else "")

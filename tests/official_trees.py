@@ -142,6 +142,20 @@ def real_ferv39k_tree(root: Path, test_data: Path) -> Path:
     return root
 
 
+def real_mafw_tree(root: Path, test_data: Path) -> Path:
+    """The owner's real lists of fold 1, and a stub for every clip in them."""
+    shutil.copytree(test_data / "annotations/mafw", root, dirs_exist_ok=True)
+    lay_clips(root, MAFW, mafw_labels(root))
+    return root
+
+
+def mafw_labels(root: Path, splits: Sequence[str] = ("train", "test")) -> dict[str, str]:
+    """Class name by clip id, as fold 1 of a tree of MAFW has them."""
+    folder = root / "Train & Test Set/single/no_caption/set_1"
+    lines = [line for split in splits for line in (folder / f"{split}.txt").read_text().splitlines()]
+    return {name.removesuffix(".mp4"): label for name, label in map(str.split, filter(str.strip, lines))}
+
+
 def write_lines(path: Path, lines: Iterable[str], end: str = "\n") -> Path:
     """A text file of these lines."""
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -4,11 +4,20 @@ import shutil
 
 import pytest
 
-from pipeline.datasets import dfew, ferv39k
+from pipeline.datasets import dfew, ferv39k, mafw
 from pipeline.doctor import CheckOptions, check
 from pipeline.doctor.kinds import KINDS, Severity
 from pipeline.errors import ConfigError, DatasetError
-from tests.official_trees import SHEET_HEADER, lay_clips, votes_rows, write_lines, write_sheet
+from pipeline.types import ReadOptions
+from tests.official_trees import (
+    SHEET_HEADER,
+    lay_clips,
+    mafw_labels,
+    real_mafw_tree,
+    votes_rows,
+    write_lines,
+    write_sheet,
+)
 from tests.sick_trees import (
     DFEW_LABELS,
     FIRST,
@@ -186,7 +195,7 @@ PLANTED = {
     lose_fold: {"fold-missing"},
     lose_line: {"split-count"},
     one_of_another_class: {"votes-label", "class-count"},
-    count_alphabetically: {"votes-label", "label-order", "split-count", "test-gap", "clip-unlisted"},
+    count_alphabetically: {"label-order", "split-count", "test-gap", "clip-unlisted"},
     name_no_clip: {"clip-unknown"},
     label_no_class: {"label-unknown"},
     label_otherwise_in_one_fold: {"two-labels", "class-count"},
@@ -306,18 +315,65 @@ def test_an_order_that_was_asked_for_and_is_not_the_lists_is_named(tmp_path):
     count_one_list_alphabetically(root)
     (finding, *_) = examined("ferv39k", root, label_order="dfew").findings
     assert finding.kind == "label-order"
-    assert (
-        "order 'alphabetical', counted from 0, fits exactly by the names of the folders, not 'dfew'"
-        in finding.what
+    assert finding.what == (
+        "2 lists, each of which is not in the label order 'dfew': the names of the folders determine "
+        "'alphabetical' from 0"
     )
+    assert finding.cases == ("'4_setups/All_scenes/train_All.csv'", "'4_setups/All_scenes/test_All.csv'")
 
 
-def test_labels_that_fit_no_order_are_told(tmp_path):
+def test_labels_that_fit_no_order_are_counted_by_integer(tmp_path):
     root = healthy_dfew(tmp_path)
     for path in root.glob("EmoLabel_DataSplit/*/*.csv"):
         edit(path, lambda lines: ["path,id", *(line.split(",")[0] + ",3" for line in lines[1:-1]), "36,0"])
-    found = {finding.kind: finding.what for finding in examined("dfew", root).findings}
-    assert "no known order fits (dfew, alphabetical)" in found["label-order"]
+    report = examined("dfew", root)
+    found = {finding.kind: finding for finding in report.findings}
+    assert "label-unknown" not in found
+    assert found["label-order"].what == (
+        "6 lists, each of which has integers, and no known order fits the published class counts (dfew, "
+        "alphabetical)"
+    )
+    assert (
+        found["label-order"]
+        .cases[0]
+        .startswith("'EmoLabel_DataSplit/train(single-labeled)/set_1.csv' (nearest: ")
+    )
+    assert {tuple(count.labels) for count in report.counts} == {("0", "3")}
+    assert {count.classes for count in report.counts} == {None}
+    assert not any("happiness" in line for line in report.lines())
+    assert report.to_dict()["counts"][0]["labels"] == {"0": 1, "3": 23}
+
+
+@pytest.mark.data
+@pytest.mark.slow
+def test_mafws_lists_in_an_order_that_is_not_known_are_shown_by_integer(tmp_path, test_data):
+    root = real_mafw_tree(tmp_path / "mafw", test_data)
+    names = sorted(mafw.SET.published.class_names, key=len)
+    for split in ("train", "test"):
+        labels = mafw_labels(root, [split])
+        rows = [f"{clip_id},{names.index(label)}" for clip_id, label in labels.items()]
+        write_lines(tmp_path / f"l/set_1/{split}.csv", ["video_name,labels", *rows])
+    options = CheckOptions(reading=ReadOptions(lists=(str(tmp_path / "l"),)))
+    report = check("mafw", root, options, lambda what, total: lambda: None)
+    assert [finding.kind for finding in report.findings if finding.severity is Severity.ERROR] == [
+        "label-order"
+    ]
+    lines = report.lines()
+    assert not any(name in line for line in lines for name in ("anger", "happiness"))
+    assert "labels as written, because their order is not known:" in lines
+    assert report.counts[1].labels["0"] == 500  # of fear, which is the shortest name
+
+
+def test_a_partly_unpacked_set_counts_missing_clips_once(tmp_path):
+    root = healthy_dfew(tmp_path)
+    for number in range(5, 37):
+        clip(root, number).unlink()
+    report = examined("dfew", root)
+    assert [finding.kind for finding in report.findings] == ["clip-missing"]
+    text = "\n".join(report.lines())
+    assert text.count("32") == 1
+    assert "clips       4 of 36 there, as videos" in text
+    assert "32 of 36 clips not on disk, the first looked for at 'Clip/original/5.mp4'" in text
 
 
 def test_the_lists_order_is_said(tmp_path):

@@ -1,6 +1,7 @@
 """Lists that circulate: recognised by what they hold, with the order of their integers."""
 
 import re
+import shutil
 
 import pytest
 
@@ -17,6 +18,7 @@ from tests.official_trees import (
     dfew_tree,
     ferv39k_tree,
     invented,
+    mafw_labels,
     mafw_tree,
     real_dfew_tree,
     real_ferv39k_tree,
@@ -62,6 +64,14 @@ FORMS = {
     "more columns": ["idx,video_name,label,num_frames", "0,1,7,144", "1,2,1,70"],
     "quoted": ['"video_name","label"', '"1","7"', '"2","1"'],
     "backslashes": ["D:\\DFEW\\00001.avi,7", "D:\\DFEW\\00002.avi,1"],
+    "plural header": ["video_name,labels", "00001,7", "00002,1"],
+    "spaced header": ["Video Name , Label ID", "1 , 7", "2 , 1"],
+    "floats": ["video_name,label,num_frames", "1.0,7.0,144.0", "2.0,1.0,70.0"],
+    "folders of frames": ["/x/frames/00001/ 7", "/x/frames/00002/ 1"],
+    "quoted with blanks": ['"/x/1.mp4" , "7"', '"/x/2.mp4" , "1"'],
+    "quotes between blanks": ["'/my clips/1.mp4' '7'", "'/my clips/2.mp4' '1'"],
+    "separator named": ["sep=;", "video_name;label", "1;7", "2;1"],
+    "words beside integers": ["video_name,label,emotion", "1,3,Fear", "2,3,Happy"],
     "words": ["1 fear", "2 happy"],
     "other words": ["1,Fearful", "2,JOY"],
     "words below a header": ["video,emotion", "1.mp4,Fear", "2.mp4,Happiness"],
@@ -76,16 +86,23 @@ def test_every_form_says_the_same(dfew, form, end):
     assert seen(DFEW, dfew, **options) == {"00001": "fear", "00002": "happiness"}
     (one,) = read_lists(DFEW, dfew.parent.parent, ReadOptions(lists=(str(dfew),), **options))
     assert (one.has_crlf, one.split, one.fold) == (end == "\r\n", Split.TRAIN, "1")
-    assert one.has_header == (
-        not FORMS[form][0].rsplit(maxsplit=1)[-1][-1].isdigit() and "1" not in FORMS[form][0]
-    )
+    assert one.has_header == ("1" not in FORMS[form][0])
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig"])
+def test_lists_in_other_encodings_of_spreadsheets(dfew, encoding):
+    dfew.write_bytes("video_name\tlabel\r\n1\tFear\r\n2\tHappy\r\n".encode(encoding))
+    assert seen(DFEW, dfew) == {"00001": "fear", "00002": "happiness"}
 
 
 def test_a_byte_order_mark_and_blank_lines_do_not_matter(dfew):
     dfew.write_bytes("\ufeff1 fear\r\n\r\n  \n2 happy\n\n".encode())
     assert seen(DFEW, dfew) == {"00001": "fear", "00002": "happiness"}
     lines = read_list(dfew, DFEW.clip_id_of).lines
-    assert [(line.number, line.clip, line.label) for line in lines] == [(1, "1", "fear"), (4, "2", "happy")]
+    assert [(line.number, line.clip, line.clip_id, line.label) for line in lines] == [
+        (1, "1", "00001", "fear"),
+        (4, "2", "00002", "happy"),
+    ]
 
 
 def test_frames_are_read_and_a_format_is_said(dfew):
@@ -127,8 +144,8 @@ def test_a_message_shows_a_long_value_in_part(dfew):
 
 
 def test_bytes_that_are_no_text_and_what_is_no_file_are_refused(dfew):
-    dfew.write_bytes(b"\xff\xfe1\x00")
-    refused(DFEW, dfew, "is not text in UTF-8")
+    dfew.write_bytes(b"\xc31 fear")
+    refused(DFEW, dfew, "is not text in UTF-8 or UTF-16")
     refused(DFEW, dfew.with_name("test.txt"), "is neither a file nor a folder")
     dfew.write_text("1" * 2_000_000 + " fear")
     refused(DFEW, dfew, "a line has more than")
@@ -150,23 +167,37 @@ def test_folder_names_tell_the_order(tmp_path, order, first):
     index = read_dataset("ferv39k", tmp_path / "tree", ReadOptions(lists=(str(tmp_path / "lists"),)))
     assert {clip.clip_id: index.class_names[clip.label] for clip in index.clips} == labels
     assert index.notes == (
-        f"integers in 2 of 2 lists are in the label order '{order}', counted from {first}: told by the names "
-        "of the folders",
+        f"integers in 2 of 2 lists are in the label order '{order}', counted from {first}: determined by "
+        "the names of the folders",
     )
 
 
-def test_folder_names_that_contradict_are_refused_with_the_line(tmp_path):
+def test_folder_names_that_contradict_an_order_are_refused(tmp_path):
     ferv39k_tree(tmp_path)
     lines = numbered(invented(FERV39K), ALPHABETICAL, 0)
     path = write_lines(tmp_path / "x/train.txt", lines)
-    message = r"train.txt, line 1: label 3 means anger in the label order 'dfew', but the clip is 'Action/Ha"
+    message = (
+        r"train.txt' is not in the label order 'dfew': the names of the folders determine 'alphabetical' "
+        r"from 0. Give --label-order alphabetical, or none\.$"
+    )
     refused(FERV39K, path, message, label_order="dfew")
-    write_lines(path, [*lines[:4], "Action/Fear/0900 16 3", *lines[4:]])
+    write_lines(path, [f"{line.rsplit(None, 1)[0]} 3" for line in lines] + ["Action/Fear/0900 16 0"])
     refused(
         FERV39K,
         path,
-        r"line 5: label 3 means happiness in .*'alphabetical'.*1 line contradicts.*No known|no known",
+        r"names of its clips' folders contradict in every known order; in the nearest, 'dfew' "
+        r"from 0, at 19 of 22 lines \(line 1: label 3 means anger, the clip is 'Action/Happy/0001'\)",
     )
+
+
+def test_one_line_against_its_folder_is_refused_with_its_number(tmp_path):
+    ferv39k_tree(tmp_path)
+    lines = numbered(invented(FERV39K), ALPHABETICAL, 0)
+    path = write_lines(tmp_path / "x/train.txt", [*lines[:4], "Action/Fear/0900 16 3", *lines[4:]])
+    with pytest.raises(
+        DatasetError, match=r"line 5: label '3' means happiness, but the clip is 'Action/Fear/09"
+    ):
+        read_dataset("ferv39k", tmp_path, ReadOptions(lists=(str(path),)))
 
 
 def test_words_are_held_against_folder_names(tmp_path):
@@ -179,8 +210,9 @@ def test_words_are_held_against_folder_names(tmp_path):
 
 def test_nothing_tells_the_order_so_it_is_asked_for(dfew):
     write_lines(dfew, ["00001 0", "00002 6"])
-    refused(DFEW, dfew, r"neither folder names nor class counts tell their order; known: dfew \(happiness, .*"
-            r"\); alphabetical \(anger, .*\)\. Give --label-order NAME\.$")  # fmt: skip
+    refused(DFEW, dfew, r"has integers whose order neither folder names nor class counts determine\. Give "
+            r"--label-order NAME, or a list of class names; known: dfew \(happiness, .*\); "
+            r"alphabetical \(anger, .*, surprise\)\.$")  # fmt: skip
     assert seen(DFEW, dfew, label_order="dfew") == {"00001": "happiness", "00002": "fear"}
     assert seen(DFEW, dfew, label_order="alphabetical") == {"00001": "anger", "00002": "surprise"}
     refused(
@@ -199,7 +231,7 @@ def test_from_0_or_1_has_to_be_clear(dfew):
     refused(
         DFEW,
         dfew,
-        "line 2: label 7 beside label 0 at .*line 1; 7 classes count from 0 or from 1",
+        "count neither from 0 nor from 1: label 7 at .*line 2, label 0 at .*line 1, of 7 classes. Correct",
         label_order="dfew",
     )
     write_lines(dfew, ["00001 1", "00002 6"])
@@ -213,7 +245,7 @@ def test_the_owners_form_tells_the_owners_order(dfew):
     write_lines(dfew, ["video_name,label", "1,1", "2,7"])
     assert seen(DFEW, dfew) == {"00001": "happiness", "00002": "fear"}
     write_lines(dfew, ["video_name,label", "1,0", "2,6"])
-    refused(DFEW, dfew, "neither folder names nor class counts tell")
+    refused(DFEW, dfew, "neither folder names nor class counts determine")
 
 
 def test_an_order_that_means_nothing_is_told(dfew):
@@ -249,14 +281,28 @@ def test_lists_of_another_set_are_left_alone_in_a_folder_and_refused_by_name(tmp
     other = write_lines(tmp_path / "l/MAFW_set_1_train.txt", ["/data/MAFW/data/faces/00025 47 3"])
     write_lines(tmp_path / "l/readme.txt", ["hello"])
     index = read_dataset("dfew", tmp_path, ReadOptions(lists=(str(tmp_path / "l"),), label_order="dfew"))
-    assert "'MAFW_set_1_train.txt' in --lists is left alone: its clips are those of MAFW" in index.notes
-    assert "files in --lists whose names say neither train nor test are left alone: readme.txt" in index.notes
+    assert "1 list of MAFW in --lists left alone: MAFW_set_1_train.txt" in index.notes
+    assert "files in --lists that do not name their split and fold are left alone: readme.txt" in index.notes
     refused(
         DFEW,
         other,
         r"line 1: '/data/MAFW/data/faces/00025' is a clip of MAFW; give lists of DFEW",
         label_order="dfew",
     )
+
+
+def test_files_of_a_folder_that_name_no_fold_are_left_alone(tmp_path):
+    dfew_tree(tmp_path)
+    for name in ("set_1_train.txt", "FERV39K_train.txt", "set_6_test.txt", "train.csv", "labels.txt"):
+        write_lines(tmp_path / "l" / name, ["1 fear"])
+    index = read_dataset("dfew", tmp_path, ReadOptions(lists=(str(tmp_path / "l"),)))
+    assert (
+        "files in --lists that do not name their split and fold are left alone: FERV39K_train.txt, "
+        "labels.txt, set_6_test.txt and 1 more"
+    ) in index.notes
+    (tmp_path / "l/set_1_train.txt").unlink()
+    with pytest.raises(DatasetError, match="no list there; train or test, and set_1 or another fold, in"):
+        read_lists(DFEW, tmp_path, ReadOptions(lists=(str(tmp_path / "l"),)))
 
 
 @pytest.mark.parametrize(
@@ -294,7 +340,7 @@ def test_names_that_do_not_tell_are_refused(tmp_path, name, message):
 
 def test_a_folder_without_lists_is_refused(tmp_path):
     dfew_tree(tmp_path)
-    with pytest.raises(DatasetError, match="no list there; files whose name or folder says train or test"):
+    with pytest.raises(DatasetError, match="no list there; train or test, and set_1 or another fold,"):
         read_lists(DFEW, tmp_path, ReadOptions(lists=(str(tmp_path / "Clip"),)))
 
 
@@ -339,13 +385,40 @@ def test_class_counts_tell_the_order_of_dfews_lists(tmp_path, test_data, order, 
         text = [f"/data/DFEW_Frame_Face/{int(a):05d} 144 {places[int(b) - 1]}" for a, b in pairs]
         write_lines(tmp_path / f"l/DFEW_set_1_{split}.txt", text)
     lists = read_lists(DFEW, root, ReadOptions(lists=(str(tmp_path / "l"),)))
-    assert [(one.order, one.first, one.told_by) for one in lists] == [
-        (order, first, "the class counts, which are the published ones")
+    assert [(one.order, one.first, one.evidence) for one in lists] == [
+        (order, first, "the published class counts")
     ] * 2
     theirs = {e.clip_id: e.class_name for one in read_lists(DFEW, root, ReadOptions()) for e in one.entries}
     assert {e.clip_id: e.class_name for one in lists for e in one.entries} == theirs
     other = "alphabetical" if order == "dfew" else "dfew"
     with pytest.raises(
-        DatasetError, match=f"is not in the label order '{other}': in the order '{order}' its"
+        DatasetError,
+        match=f"not in the label order '{other}': the published class counts determine '{order}' from",
     ):
         read_lists(DFEW, root, ReadOptions(lists=(str(tmp_path / "l"),), label_order=other))
+
+
+DIALECTS = {
+    "dfer-clip": ("MAFW_set_1_{}.txt", "", "/data/MAFW/data/faces/{} 50 {}"),
+    "alphabetical": ("set_1/{}.csv", "video_name,labels", "{},{}"),
+    "mafw": ("split01/{}.csv", "", "/mnt/MAFW/data/frames/{} {}"),
+}
+"""How lists of MAFW are written that count the classes in an order: file, header and line."""
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("order", DIALECTS)
+def test_lists_of_mafw_that_circulate_have_the_owners_labels(tmp_path, test_data, order):
+    shutil.copytree(test_data / "annotations/mafw", tmp_path / "tree")
+    name, header, line = DIALECTS[order]
+    names = MAFW.published.orders[order]
+    for split in ("train", "test"):
+        labels = mafw_labels(tmp_path / "tree", [split])
+        rows = [line.format(clip_id, names.index(label)) for clip_id, label in labels.items()]
+        write_lines(tmp_path / "l" / name.format(split), [header, *rows])
+    lists = read_lists(MAFW, tmp_path / "tree", ReadOptions(lists=(str(tmp_path / "l"),)))
+    assert [(one.order, one.first, one.evidence) for one in lists] == [
+        (order, 0, "the published class counts")
+    ] * 2
+    found = {entry.clip_id: entry.class_name for one in lists for entry in one.entries}
+    assert found == mafw_labels(tmp_path / "tree")

@@ -24,6 +24,7 @@ from tests.official_trees import (
     mafw_tree,
     real_dfew_tree,
     real_ferv39k_tree,
+    real_mafw_tree,
     stub,
     stub_pictures,
     thirds,
@@ -144,6 +145,15 @@ def test_a_listed_clip_that_is_not_there_stays_and_is_told(tmp_path):
     assert "1 of 21 listed clips not found, to be recorded as failed: 00003" in index.notes
 
 
+def test_a_clip_beyond_the_number_of_clips_is_a_clip(tmp_path):
+    for name, (lay, official) in {"dfew": TREES["dfew"], "mafw": TREES["mafw"]}.items():
+        labels = {"20098": "anger", "99999": "fear"}
+        index = read_dataset(name, lay(tmp_path / name, labels, splits={"1": (["20098"], ["99999"])}))
+        assert [clip.clip_id for clip in index.clips] == list(labels)
+        assert all((tmp_path / name / clip.path).is_file() for clip in index.clips)
+        assert official.published.num_clips < 20_098
+
+
 def test_what_is_no_clip_by_its_name_is_told(tmp_path):
     ferv39k_tree(tmp_path)
     stub(tmp_path / "0_7_LabelClips/Action/Happy/notes.txt")
@@ -259,11 +269,13 @@ def test_a_clip_of_two_classes_in_two_folds_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("20000,1", "line 4: '20000' is no clip of DFEW; its clips are .*, 16372 of them"),
-        ("x.mp4,1", "line 4: 'x.mp4' is no clip of DFEW"),
+        (
+            "x.mp4,1",
+            "line 4: 'x.mp4' is no clip of DFEW; its clips have names like Clip/original/<number>.mp4",
+        ),
         ("5,9", "line 4: label '9' is none of DFEW's classes; allowed: happiness"),
         ("5,bored", "line 4: label 'bored' is none of DFEW's classes"),
-        ("5,0", "label 7 beside label 0 at .*line 4; 7 classes count from 0 or from 1"),
+        ("5,0", "label 7 at .*line 3, label 0 at .*line 4, of 7 classes"),
         ("5", "line 4: '5' has 1 cell; allowed: a clip and its label"),
         ("5,1,\x00", "line 4: .* holds control characters"),
     ],
@@ -369,6 +381,18 @@ def test_the_real_lists_of_dfew(tmp_path, test_data):
     assert not any("not found" in note for note in index.notes)
     everything = read_dataset("dfew", root, ReadOptions(all_clips=True))
     assert (len(everything.clips), sum(clip.label < 0 for clip in everything.clips)) == (16_372, 4_675)
+
+
+@pytest.mark.slow
+@pytest.mark.data
+def test_the_real_lists_of_mafw(tmp_path, test_data):
+    index = read_dataset("mafw", real_mafw_tree(tmp_path, test_data))
+    assert (len(index.clips), index.clips[-1].clip_id, index.fold_names) == (9172, "20098", ("1",))
+    for split in (Split.TRAIN, Split.TEST):
+        counts = Counter(clip.label for clip in index.clips if clip.splits[0] is split)
+        expected = MAFW.published.classes["1", split.name.lower()]
+        assert tuple(counts[label] for label in range(11)) == tuple(expected)
+    assert index.notes == ()
 
 
 @pytest.mark.slow

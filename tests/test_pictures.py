@@ -73,4 +73,4 @@ def test_the_number_of_a_picture_is_the_last_one_in_its_stem():
 
 
 def test_names_are_shown_on_one_line():
-    assert shown(["a\n", "b\x1b[31m", "\udcff", "d"]) == "a?, b?[31m, ?, ..."
+    assert shown(["a\n", "b\x1b[31m", "\udcff", "d"]) == "a?, b?[31m, ? and 1 more"

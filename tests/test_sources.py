@@ -47,7 +47,7 @@ def test_another_size_is_a_difference_once_there_are_features(status):
 def test_three_clips_are_named():
     found = changes([-1] * 5, [5] * 5, [Status.DONE] * 5)
     assert found.notes[0].startswith(
-        "5 clips with features have no file any more (a.mp4, b.mp4, c.mp4, ...);"
+        "5 clips with features have no file any more (a.mp4, b.mp4, c.mp4 and 2 more);"
     )
 
 

@@ -7,6 +7,7 @@
 ``given_lists``  which lists are read, of which fold and split
 ``lists``        a list that circulates, recognised by what it holds
 ``orders``       what the integers of a list mean
+``label_counts`` how often a list has each label, beside the published counts
 ``tree``         what lies in a tree, by name
 ``votes``        the annotators' votes, from a workbook
 ``manifest``     a CSV or JSONL list of a user's own clips

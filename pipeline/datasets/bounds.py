@@ -10,7 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, TypeVar
 
-from pipeline.errors import DatasetError
+from pipeline.errors import DatasetError, some
 
 MAX_NAMES = 1000
 """Classes, and folds: clips times folds are numbers that are held in memory and stored."""
@@ -30,8 +30,7 @@ _T = TypeVar("_T")
 def require_few_names(kind: str, names: Collection[str], where: Path) -> None:
     """Raise DatasetError for more classes or folds (`kind`, in the plural) than are allowed."""
     if len(names) > MAX_NAMES:
-        first = ", ".join(sorted(names)[:3])
-        msg = f"'{where}' has {len(names)} {kind} ({first}, ...); allowed: {MAX_NAMES}. Group them."
+        msg = f"'{where}' has {len(names)} {kind} ({some(sorted(names))}); allowed: {MAX_NAMES}. Group them."
         raise DatasetError(msg)
 
 

@@ -4,21 +4,26 @@
 ``Clip/clip_224x224/00001/`` aligned faces, ``Annotation/annotation.xlsx`` ten votes per clip.
 """
 
-import re
 from pathlib import Path
 
 from pipeline.datasets.indexed import read_official
 from pipeline.datasets.official import ALL_OPTIONS, Inventory, OfficialSet
-from pipeline.datasets.published import SEVEN_EMOTIONS, Published
-from pipeline.datasets.tree import Tree
+from pipeline.datasets.published import SEVEN_EMOTIONS, Published, class_counts_of_folds
+from pipeline.datasets.tree import Tree, numbered_clip_id
 from pipeline.datasets.votes import sheet_classes, sheet_votes
 from pipeline.types import DatasetIndex, ReadOptions, Split
 
-_NUM_CLIPS = 16_372
-_NAME = re.compile(r"(?:.*[/\\])?(\d{5}|[1-9]\d{0,4})(?:\.[A-Za-z0-9]{1,4})?", re.DOTALL)
 _SHEET = "Annotation/annotation.xlsx"
 _ALIGNED, _ALIGNED_VIDEOS, _ALIGNED_16 = "Clip/clip_224x224", "Clip/clip_224x224_avi", "Clip/clip_224x224_16f"
-_FOLD_1 = {"train": (1956, 1515, 2135, 1738, 1175, 116, 721), "test": (489, 379, 534, 435, 294, 29, 181)}
+_TOTALS = (2445, 1894, 2669, 2173, 1469, 145, 902)
+_TEST = {
+    "1": (489, 379, 534, 435, 294, 29, 181),
+    "2": (489, 379, 534, 435, 294, 29, 181),
+    "3": (489, 379, 534, 435, 294, 29, 180),
+    "4": (489, 379, 534, 434, 294, 29, 180),
+    "5": (489, 378, 533, 434, 293, 29, 180),
+}
+"""Clips per class, counted in the owner's lists: of every fold, and of its test list."""
 
 OPTIONS = ALL_OPTIONS
 
@@ -30,8 +35,7 @@ def read(root: Path, options: ReadOptions) -> DatasetIndex:
 
 def clip_id_of(text: str) -> str | None:
     """``1``, ``00001``, ``/anywhere/00001`` and ``1.mp4`` are the clip 00001."""
-    found = _NAME.fullmatch(text)
-    return f"{int(found[1]):05d}" if found and 1 <= int(found[1]) <= _NUM_CLIPS else None
+    return numbered_clip_id(text)
 
 
 def path_of(form: str, clip_id: str) -> str:
@@ -76,17 +80,14 @@ SET = OfficialSet(
         title="DFEW",
         class_names=SEVEN_EMOTIONS,
         fold_names=("1", "2", "3", "4", "5"),
-        num_clips=_NUM_CLIPS,
+        num_clips=16_372,
         splits={
             "1": (9356, 2341), "2": (9356, 2341), "3": (9357, 2340), "4": (9358, 2339), "5": (9361, 2336),
         },
-        orders={
-            "dfew": SEVEN_EMOTIONS,
-            "alphabetical": ("anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise"),
-        },
+        orders={"dfew": SEVEN_EMOTIONS},
         source="the owner's README and lists",
         access="on request, for research: dfew-dataset.github.io",
-        classes={(fold, split): counts for fold in ("1", "2") for split, counts in _FOLD_1.items()},
+        classes=class_counts_of_folds(_TOTALS, _TEST),
     ),
     places={
         "lists": "EmoLabel_DataSplit/<train or test>(single-labeled)/set_<fold>.csv",

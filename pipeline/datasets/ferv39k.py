@@ -24,7 +24,9 @@ _FOLDERS = {
     "happiness": "Happy", "sadness": "Sad", "neutral": "Neutral", "anger": "Angry", "surprise": "Surprise",
     "disgust": "Disgust", "fear": "Fear",
 }  # fmt: skip
-_NAME = re.compile(r"(?:.*[/\\])?([A-Za-z]+)[/\\]([A-Za-z]+)[/\\](\d{1,4})(?:\.[A-Za-z0-9]{1,4})?", re.DOTALL)
+_NAME = re.compile(
+    r"(?:.*[/\\])?([A-Za-z]+)[/\\]([A-Za-z]+)[/\\](\d{1,9})(?:\.[A-Za-z0-9]{1,4})?[/\\]*", re.DOTALL
+)
 _PLACES = {"video": "0_7_LabelClips", "frames": "3_ClipsforScenImages", "crops": "2_ClipsforFaceCrop"}
 _LISTS = "4_setups/All_scenes"
 
@@ -80,10 +82,7 @@ SET = OfficialSet(
         fold_names=("1",),
         num_clips=38_935,
         splits={"1": (31_088, 7_847)},
-        orders={
-            "dfew": SEVEN_EMOTIONS,
-            "alphabetical": ("anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise"),
-        },
+        orders={"dfew": SEVEN_EMOTIONS},
         source="the owner's README and lists",
         access="on request, for research: github.com/wangyanckxx/FERV39k",
         classes={

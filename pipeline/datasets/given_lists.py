@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from pipeline.datasets.names import on_one_line
-from pipeline.errors import DatasetError
+from pipeline.errors import DatasetError, some
 from pipeline.types import Split
 
 _SPLITS = {
@@ -22,10 +22,11 @@ _PARENTS = 2
 def given_lists(
     lists: Iterable[str], fold_names: Sequence[str]
 ) -> tuple[list[tuple[Path, str, Split]], list[str]]:
-    """The user's lists as (path, fold, split), and notes of files in named folders that are none.
+    """Return the user's lists as (path, fold, split), and notes of files in named folders that are none.
 
     Fold and split are in the names of the file and of the folders around it, nearest first; a data set
-    of one fold needs no fold's name. Raises DatasetError for a list that does not tell.
+    of one fold needs no fold's name. In a folder, files that do not name both are left alone: projects keep
+    the lists of several data sets side by side. Raises DatasetError for such a list that is named itself.
     """
     found: list[tuple[Path, str, Split]] = []
     left: list[str] = []
@@ -33,22 +34,27 @@ def given_lists(
         path = Path(text).absolute()
         if path.is_dir():
             for file in _files(path):
-                names = _names(file, len(file.relative_to(path).parts))
-                if _split(names) is None:
-                    left.append(file.name)
+                fold, split, _ = _fold_and_split(_names(file, len(file.relative_to(path).parts)), fold_names)
+                if fold is None or split is None:
+                    left.append(file.relative_to(path).as_posix())
                 else:
-                    found.append(_placed(file, names, fold_names))
+                    found.append((file, fold, split))
         elif path.is_file():
-            found.append(_placed(path, _names(path, _PARENTS), fold_names))
+            fold, split, problem = _fold_and_split(_names(path, _PARENTS), fold_names)
+            if fold is None or split is None:
+                msg = f"--lists '{path}': {problem}."
+                raise DatasetError(msg)
+            found.append((path, fold, split))
         else:
             msg = f"--lists '{path}' is neither a file nor a folder; give a list, or a folder of lists."
             raise DatasetError(msg)
     if not found:
-        named = ", ".join(f"'{text}'" for text in lists)
-        msg = f"--lists {named}: no list there; files whose name or folder says train or test are needed."
+        named = some([f"'{text}'" for text in lists])
+        needed = "train or test" if len(fold_names) == 1 else "train or test, and set_1 or another fold,"
+        msg = f"--lists {named}: no list there; {needed} in the names of files or their folders is needed."
         raise DatasetError(msg)
-    shown = on_one_line(", ".join(left[:3]) + (", ..." if len(left) > 3 else ""))
-    notes = [f"files in --lists whose names say neither train nor test are left alone: {shown}"]
+    kind = "split" if len(fold_names) == 1 else "split and fold"
+    notes = [f"files in --lists that do not name their {kind} are left alone: {on_one_line(some(left))}"]
     return found, notes if left else []
 
 
@@ -81,20 +87,17 @@ def _split(names: Sequence[str]) -> Split | None:
     return None
 
 
-def _placed(path: Path, names: Sequence[str], fold_names: Sequence[str]) -> tuple[Path, str, Split]:
+def _fold_and_split(names: Sequence[str], fold_names: Sequence[str]) -> tuple[str | None, Split | None, str]:
+    """What the names show, None for what they do not, and why that is a problem."""
     split = _split(names)
     if split is None:
-        msg = f"--lists '{path}': neither its name nor its folder says its split; call it train or test."
-        raise DatasetError(msg)
+        return None, None, "neither its name nor its folder says its split; call it train or test"
     if len(fold_names) == 1:
-        return path, fold_names[0], split
-    told = next((found[1] for name in names if (found := _FOLD.search(name))), None)
-    if told is None or told not in fold_names:
-        said = (
-            "neither its name nor its folder says its fold"
-            if told is None
-            else f"it is named after fold {told}"
-        )
-        msg = f"--lists '{path}': {said}; allowed: set_{fold_names[0]} to set_{fold_names[-1]} in a name."
-        raise DatasetError(msg)
-    return path, told, split
+        return fold_names[0], split, ""
+    fold = next((found[1] for name in names if (found := _FOLD.search(name))), None)
+    if fold in fold_names:
+        return fold, split, ""
+    shown = (
+        "neither its name nor its folder says its fold" if fold is None else f"it is named after fold {fold}"
+    )
+    return None, split, f"{shown}; allowed: set_{fold_names[0]} to set_{fold_names[-1]} in a name"

@@ -7,11 +7,10 @@ from pathlib import Path
 from pipeline.datasets.emotions import class_of_folder, polarity_of_class
 from pipeline.datasets.official import ClipList, Entry, Inventory, OfficialSet, read_lists_with_notes
 from pipeline.datasets.votes import contradicted
-from pipeline.errors import DatasetError, counted
+from pipeline.errors import DatasetError, counted, some
 from pipeline.types import ClipRef, DatasetIndex, ReadOptions, Split
 
 NO_SCENE = "aligned faces only: there is no scene, and what stands for it is the picture of the face again"
-_NAMED = 3
 _SHOWN = 100
 """Characters of a wrong value that a message shows."""
 
@@ -54,7 +53,7 @@ def read_official(official: OfficialSet, root: Path, options: ReadOptions) -> Da
     _require_once(inventory, members, there)
     if inventory.strangers:
         many = counted(len(inventory.strangers), "file or folder", "files and folders")
-        notes.append(f"{many} beside the clips left alone, no clip by name: {_some(inventory.strangers)}")
+        notes.append(f"{many} beside the clips left alone, no clip by name: {some(inventory.strangers)}")
     places = {name: number for number, name in enumerate(published.class_names)}
     beside: Mapping[str, str] = {} if source == "crops" else inventory.beside
     if beside:
@@ -145,7 +144,7 @@ def _members(lists: Sequence[ClipList], official: OfficialSet, notes: list[str])
                 raise DatasetError(msg)
     if twice:
         repeat = counted(len(twice), "line repeats", "lines repeat")
-        notes.append(f"{repeat} a clip of the same split and class: {_some(twice)}")
+        notes.append(f"{repeat} a clip of the same split and class: {some(twice)}")
     return members
 
 
@@ -153,8 +152,8 @@ def _require_clip(entry: Entry, where: str, official: OfficialSet) -> str:
     published = official.published
     if entry.clip_id is None:
         msg = (
-            f"{where}: '{entry.written[:_SHOWN]}' is no clip of {published.title}; its clips are "
-            f"{official.places['video']}, {published.num_clips} of them."
+            f"{where}: '{entry.written[:_SHOWN]}' is no clip of {published.title}; its clips have names like "
+            f"{official.places['video']}. Correct the line."
         )
         raise DatasetError(msg)
     if not entry.class_name:
@@ -221,12 +220,8 @@ def _note_missing(missing: Sequence[str], num_listed: int, notes: list[str]) -> 
     if missing:
         notes.append(
             f"{len(missing)} of {counted(num_listed, 'listed clip')} not found, to be recorded as failed: "
-            f"{_some(missing)}"
+            f"{some(missing)}"
         )
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:_NAMED]) + (", ..." if len(names) > _NAMED else "")
 
 
 def _of(many: int, listed: Sequence[str] | Mapping[str, _Member]) -> str:

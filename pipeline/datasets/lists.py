@@ -2,10 +2,12 @@
 
 A line is ``path label`` or ``path frames label``, parted by comma, semicolon, tab or blanks, below a
 header or none: DFEW's ``video_name,label``, FERV39k's ``Action/Sad/0010 Sad``, MAFW's
-``00025.mp4 anger``, DFER-CLIP's ``/data/DFEW_Frame_Face/00001 144 1``, others' ``path,id``.
+``00025.mp4 anger``, DFER-CLIP's ``/data/DFEW_Frame_Face/00001 144 1``, S2D's ``video_name,labels``,
+MAE-DFER's ``/data/frames/00025 0``, others' ``path,id``.
 """
 
 import csv
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,26 +19,34 @@ from pipeline.errors import DatasetError, counted
 
 _PARTINGS = {"\t": "tab", ";": "semicolon", ",": "comma"}
 _CLIP = ("video_name", "clip_name", "path", "video", "clip", "name", "file", "filename", "file_name",
-         "video_path", "clip_path", "video_id", "clip_id")  # fmt: skip
-_LABEL = ("label", "emotion", "class", "expression", "annotation", "label_id", "class_id", "id")
-_FRAMES = ("num_frames", "frames", "frame_num", "n_frames", "length")
+         "video_path", "clip_path", "file_path", "video_id", "clip_id", "folder")  # fmt: skip
+_LABEL = ("label", "emotion", "class", "expression", "annotation", "category", "label_name", "class_name",
+          "label_id", "class_id", "emotion_id", "id")  # fmt: skip
+_FRAMES = ("num_frames", "frames", "frame_num", "n_frames", "frame_count", "length")
+_WHOLE_FLOAT = re.compile(r"^(\d+)\.0*$")
+_QUOTES = "\"'"
+_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 _SHOWN = 100
 """Characters of a wrong line that a message shows."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
-    """One line of a list: its number, and its cells as texts."""
+    """One line of a list: its number, and its cells as texts. clip_id: None for no clip of the data set."""
 
     number: int
     clip: str
+    clip_id: str | None
     label: str
     num_frames: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class ListFile:
-    """A list as it is written. kind: the format, in words. header: its cells, empty without one."""
+    """A list as it is written. kind: the format, in words. header: its cells, empty without one.
+
+    Cells of a header are in lower case, their words joined by underscores: ``Video Name`` is video_name.
+    """
 
     path: Path
     kind: str
@@ -61,12 +71,13 @@ def read_list(path: Path, clip_id_of: Callable[[str], str | None]) -> ListFile:
     if _is_entry(cells, clip_id_of):
         header: tuple[str, ...] = ()
     else:
-        header = tuple(cell.lower() for cell in (first.split() if parting == " " else cells))
-    places = _columns(header, path) if header else None
-    lines = []
-    for number, text in texts[1:] if header else texts:
-        where = f"{path}, line {number}"
-        lines.append(_line(_cells(text, parting, where, header), places, number, where))
+        header = tuple(map(_column_name, first.split() if parting == " " else cells))
+    rows = [
+        (number, _cells(text, parting, f"{path}, line {number}", header))
+        for number, text in (texts[1:] if header else texts)
+    ]
+    places = _columns(header, rows[0][1] if rows else [], path) if header else None
+    lines = [_line(cells, places, number, path, clip_id_of) for number, cells in rows]
     if not lines:
         msg = f"'{path}' holds a header ({', '.join(header)}) and no clips."
         raise DatasetError(msg)
@@ -83,12 +94,16 @@ def read_list(path: Path, clip_id_of: Callable[[str], str | None]) -> ListFile:
 def _texts(path: Path) -> tuple[list[tuple[int, str]], bool]:
     """The lines that are not blank, with their numbers; whether they end in CRLF."""
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
+        with path.open("rb") as raw_file:
+            encoding = "utf-16" if raw_file.read(2) in _UTF_16 else "utf-8-sig"
+        with path.open(newline="", encoding=encoding) as file:
             raw = at_most(lines_of(file), MAX_ROWS, path)
     except (OSError, ValueError) as error:
-        msg = f"'{path}' is not text in UTF-8 that can be read: {error}"
+        msg = f"'{path}' is not text in UTF-8 or UTF-16 that can be read: {error}"
         raise DatasetError(msg) from error
     texts = [(number, text.strip(" \r\n")) for number, text in enumerate(raw, start=1) if text.strip()]
+    if texts and texts[0][1].lower().startswith("sep="):  # names the separator, for a spreadsheet
+        texts = texts[1:]
     for number, text in texts:
         if not fits_one_line(text.replace("\t", " ")):
             msg = f"{path}, line {number}: {text[:_SHOWN]!r} holds control characters; plain text is needed."
@@ -106,15 +121,32 @@ def _parting(texts: list[str]) -> str:
 
 def _cells(text: str, parting: str, where: str, header: tuple[str, ...] = ()) -> list[str]:
     if parting != " ":
+        tight = re.sub(rf'"\s+(?={parting})', '"', text)
         try:
-            return [cell.strip() for cell in next(csv.reader([text], delimiter=parting, strict=True))]
+            rows = csv.reader([tight], delimiter=parting, strict=True, skipinitialspace=True)
+            return [cell.strip() for cell in next(rows)]
         except csv.Error as error:
             msg = f"{where}: {text[:_SHOWN]!r} is no line of CSV: {error}"
             raise DatasetError(msg) from error
-    if header:
-        return text.rsplit(None, len(header) - 1)
-    last = text.rsplit(None, 2)
-    return last if len(last) == 3 and last[1].isdecimal() else text.rsplit(None, 1)
+    last = text.rsplit(None, len(header) - 1 if header else 2)
+    if not header and not (len(last) == 3 and last[1].isdecimal()):
+        last = text.rsplit(None, 1)
+    return [cell.strip(_QUOTES) for cell in last]
+
+
+def _column_name(cell: str) -> str:
+    """A cell of a header in lower case, its words joined by underscores."""
+    return "_".join(re.split(r"[\s_.-]+", cell.strip().lower())).strip("_")
+
+
+def _place(header: tuple[str, ...], names: tuple[str, ...]) -> list[int]:
+    """Columns that have one of the names, or its plural, in the order of the names."""
+    return [
+        place
+        for name in names
+        for place, cell in enumerate(header)
+        if cell in (name, f"{name}s", f"{name}es")
+    ]
 
 
 def _is_entry(cells: list[str], clip_id_of: Callable[[str], str | None]) -> bool:
@@ -123,10 +155,12 @@ def _is_entry(cells: list[str], clip_id_of: Callable[[str], str | None]) -> bool
     return is_label or any(clip_id_of(cell) is not None for cell in cells)
 
 
-def _columns(header: tuple[str, ...], path: Path) -> tuple[int, int, int | None]:
-    """Where clip, label and number of frames stand."""
-    label = next((name for name in _LABEL if name in header), None)
-    clip = next((name for name in (*_CLIP, "id") if name in header and name != label), None)
+def _columns(header: tuple[str, ...], first_row: list[str], path: Path) -> tuple[int, int, int | None]:
+    """Where clip, label and number of frames stand; of label columns, one of names first."""
+    labels = _place(header, _LABEL)
+    named = [place for place in labels if place < len(first_row) and class_of(first_row[place]) is not None]
+    label = next(iter(named or labels), None)
+    clip = next((place for place in _place(header, (*_CLIP, "id")) if place != label), None)
     if label is None or clip is None:
         lacks, allowed = ("label", _LABEL) if label is None else ("clip", _CLIP)
         msg = (
@@ -134,11 +168,17 @@ def _columns(header: tuple[str, ...], path: Path) -> tuple[int, int, int | None]
             f"it has no column for the {lacks}; allowed: {', '.join(allowed)}."
         )
         raise DatasetError(msg)
-    frames = next((name for name in _FRAMES if name in header), None)
-    return header.index(clip), header.index(label), None if frames is None else header.index(frames)
+    return clip, label, next(iter(_place(header, _FRAMES)), None)
 
 
-def _line(cells: list[str], places: tuple[int, int, int | None] | None, number: int, where: str) -> Line:
+def _line(
+    cells: list[str],
+    places: tuple[int, int, int | None] | None,
+    number: int,
+    path: Path,
+    clip_id_of: Callable[[str], str | None],
+) -> Line:
+    where = f"{path}, line {number}"
     at = places or (0, len(cells) - 1, 1 if len(cells) == 3 else None)
     if len(cells) < 2 or (places is None and len(cells) > 3) or max(at[0], at[1], at[2] or 0) >= len(cells):
         msg = (
@@ -146,12 +186,16 @@ def _line(cells: list[str], places: tuple[int, int, int | None] | None, number: 
             "its label, or a clip, its number of frames and its label."
         )
         raise DatasetError(msg)
-    frames = "" if at[2] is None else cells[at[2]]
+    frames = "" if at[2] is None else _WHOLE_FLOAT.sub(r"\1", cells[at[2]])
     if frames and not (frames.isdecimal() and len(frames) < 10):
         msg = f"{where}: number of frames is {frames[:_SHOWN]!r}; allowed: a whole number, 0 or more."
         raise DatasetError(msg)
     return Line(
-        number=number, clip=cells[at[0]], label=cells[at[1]], num_frames=int(frames) if frames else None
+        number=number,
+        clip=cells[at[0]],
+        clip_id=clip_id_of(cells[at[0]]),
+        label=_WHOLE_FLOAT.sub(r"\1", cells[at[1]]),
+        num_frames=int(frames) if frames else None,
     )
 
 

@@ -4,16 +4,14 @@
 face crops, ``Train & Test Set/single/no_caption/set_1/{train,test}.txt`` lists.
 """
 
-import re
 from pathlib import Path
 
 from pipeline.datasets.indexed import read_official
 from pipeline.datasets.official import ALL_OPTIONS, Inventory, OfficialSet
-from pipeline.datasets.published import Published
-from pipeline.datasets.tree import Tree
+from pipeline.datasets.published import Published, class_counts_of_folds
+from pipeline.datasets.tree import Tree, numbered_clip_id
 from pipeline.types import DatasetIndex, ReadOptions, Split
 
-_NUM_CLIPS = 10_045
 _CLASSES = (
     "anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise", "contempt", "anxiety",
     "helplessness", "disappointment",
@@ -22,7 +20,15 @@ _DFER_CLIP = (
     "happiness", "sadness", "neutral", "anger", "surprise", "disgust", "fear", "contempt", "anxiety",
     "helplessness", "disappointment",
 )  # fmt: skip
-_NAME = re.compile(r"(?:.*[/\\])?(\d{5}|[1-9]\d{0,4})(?:\.[A-Za-z0-9]{1,4})?", re.DOTALL)
+_TOTALS = (1390, 639, 625, 1242, 1138, 1470, 1072, 236, 916, 262, 182)
+_TEST = {
+    "1": (278, 128, 125, 249, 228, 294, 215, 48, 184, 53, 37),
+    "2": (278, 128, 125, 249, 228, 294, 215, 47, 183, 53, 37),
+    "3": (278, 128, 125, 248, 228, 294, 214, 47, 183, 52, 36),
+    "4": (278, 128, 125, 248, 227, 294, 214, 47, 183, 52, 36),
+    "5": (278, 127, 125, 248, 227, 294, 214, 47, 183, 52, 36),
+}
+"""Clips per class, counted in the owner's lists: of every fold, and of its test list."""
 _LISTS = "Train & Test Set/single/no_caption"
 
 OPTIONS = ALL_OPTIONS
@@ -34,9 +40,11 @@ def read(root: Path, options: ReadOptions) -> DatasetIndex:
 
 
 def clip_id_of(text: str) -> str | None:
-    """``00025``, ``25``, ``00025.mp4`` and ``/anywhere/00025`` are the clip 00025."""
-    found = _NAME.fullmatch(text)
-    return f"{int(found[1]):05d}" if found and 1 <= int(found[1]) <= _NUM_CLIPS else None
+    """``00025``, ``25``, ``00025.mp4`` and ``/anywhere/00025`` are the clip 00025.
+
+    The numbers go beyond the number of clips: up to 20098 in the owner's lists.
+    """
+    return numbered_clip_id(text)
 
 
 def path_of(form: str, clip_id: str) -> str:
@@ -80,11 +88,14 @@ SET = OfficialSet(
         title="MAFW",
         class_names=_CLASSES,
         fold_names=("1", "2", "3", "4", "5"),
-        num_clips=_NUM_CLIPS,
-        splits={},
+        num_clips=10_045,
+        splits={
+            "1": (7333, 1839), "2": (7335, 1837), "3": (7339, 1833), "4": (7340, 1832), "5": (7341, 1831),
+        },
         orders={"mafw": _CLASSES, "dfer-clip": _DFER_CLIP},
         source="the owner's README and lists",
         access="on request, for research: mafw-database.github.io/MAFW",
+        classes=class_counts_of_folds(_TOTALS, _TEST),
     ),
     places={
         "lists": f"{_LISTS}/set_<fold>/<train or test>.txt",
@@ -96,4 +107,4 @@ SET = OfficialSet(
     path_of=path_of,
     find_lists=find_lists,
     find_clips=find_clips,
-)
+)  # fmt: skip

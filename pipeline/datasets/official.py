@@ -3,17 +3,18 @@
 A reader is an `OfficialSet`: where lists and clips lie, and how a name is a clip's id.
 """
 
-from collections.abc import Callable, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipeline.datasets.emotions import class_of
 from pipeline.datasets.given_lists import given_lists
 from pipeline.datasets.lists import ListFile, read_list
-from pipeline.datasets.orders import Order, Placed, orders_of
+from pipeline.datasets.orders import Placed, Ruling, require_orders, rule_orders
 from pipeline.datasets.published import Published
 from pipeline.datasets.tree import require_root
-from pipeline.errors import DatasetError
+from pipeline.errors import DatasetError, counted, some
 from pipeline.types import ReadOptions, Split
 
 _SHOWN = 100
@@ -48,8 +49,9 @@ class ClipList:
 
     kind: the format by its content, in words. order: by which of the published orders its integers
     were read; empty for a list of names. first: the number of that order's first class, 0 or 1.
-    told_by: what told the order, in words. has_header, has_crlf, is_padded: how it is written (padded:
-    numbers with leading zeros).
+    evidence: what determined the order, in words. is_open: whether it holds integers whose order nothing
+    determines, so that no entry has a class name. has_header, has_crlf, is_padded: how it is written
+    (padded: numbers with leading zeros).
     """
 
     path: Path
@@ -59,7 +61,8 @@ class ClipList:
     entries: tuple[Entry, ...]
     order: str = ""
     first: int = 0
-    told_by: str = ""
+    evidence: str = ""
+    is_open: bool = False
     has_header: bool = False
     has_crlf: bool = False
     is_padded: bool = False
@@ -122,6 +125,22 @@ def read_lists_with_notes(
     official: OfficialSet, root: Path, options: ReadOptions
 ) -> tuple[tuple[ClipList, ...], tuple[str, ...]]:
     """The same, and what a user should know of how they were chosen and read."""
+    found, notes = find_lists(official, root, options)
+    files = [
+        Placed(file=read_list(path, official.clip_id_of), fold=fold, split=split)
+        for path, fold, split in found
+    ]
+    placed, left_alone = own_lists(official, files, options)
+    rulings = rule_orders(placed, official.published, options.label_order, official.owner_header)
+    require_orders(placed, rulings)
+    lists = tuple(clip_list(*both, official) for both in zip(placed, rulings, strict=True))
+    return lists, (*notes, *left_alone, *order_notes(lists, options.label_order))
+
+
+def find_lists(
+    official: OfficialSet, root: Path, options: ReadOptions
+) -> tuple[list[tuple[Path, str, Split]], list[str]]:
+    """The paths of lists to be read, with fold and split, and notes; DatasetError where there is none."""
     require_root(official.published.title, root, list(official.places.values()))
     notes: list[str] = []
     if options.lists:
@@ -134,36 +153,54 @@ def read_lists_with_notes(
             "Put the owner's lists there, or name lists by --lists PATH."
         )
         raise DatasetError(msg)
+    return found, notes
+
+
+def own_lists(
+    official: OfficialSet, files: Sequence[Placed], options: ReadOptions
+) -> tuple[list[Placed], list[str]]:
+    """The lists of this data set, and notes of others that lay in a folder of lists.
+
+    Raises DatasetError for a list of another data set that the user named itself, and where none is left.
+    """
     named = {Path(text).absolute() for text in options.lists}
-    placed = []
-    for path, fold, split in found:
-        file = read_list(path, official.clip_id_of)
-        other = _other_set(file, official)
+    own, others = [], defaultdict[str, list[str]](list)
+    for placed in files:
+        path, line = placed.file.path, placed.file.lines[0]
+        other = _other_set(placed.file, official)
         if other and path in named:
-            line = file.lines[0]
             msg = (
                 f"{path}, line {line.number}: '{line.clip[-_SHOWN:]}' is a clip of {other}; "
                 f"give lists of {official.published.title}."
             )
             raise DatasetError(msg)
         if other:
-            notes.append(f"'{path.name}' in --lists is left alone: its clips are those of {other}")
+            others[other].append(path.name)
         else:
-            placed.append(Placed(file=file, fold=fold, split=split))
-    if not placed:
-        msg = f"--lists {', '.join(options.lists)}: no list of {official.published.title} among them."
+            own.append(placed)
+    if files and not own:
+        msg = f"--lists {some(options.lists)}: no list of {official.published.title} among them."
         raise DatasetError(msg)
-    orders = orders_of(placed, official.published, options.label_order, official.owner_header)
-    if options.label_order is not None and not any(orders):
+    return own, [
+        f"{counted(len(names), 'list')} of {other} in --lists left alone: {some(names)}"
+        for other, names in others.items()
+    ]
+
+
+def order_notes(lists: Sequence[ClipList], asked: str | None) -> list[str]:
+    """How integers were read, and that a label order which was asked for has no use."""
+    notes = []
+    if asked is not None and not any(one.order or one.is_open for one in lists):
         notes.append("--label-order means nothing here: the lists name their classes")
-    told: dict[str, int] = {}
-    for order in orders:
-        if order is not None:
-            how = f"the label order '{order.name}', counted from {order.first}: told by {order.told_by}"
-            told[how] = told.get(how, 0) + 1
-    notes += [f"integers in {many} of {len(orders)} lists are in {how}" for how, many in told.items()]
-    lists = [_clip_list(*both, official) for both in zip(placed, orders, strict=True)]
-    return tuple(lists), tuple(notes)
+    many = Counter(
+        f"the label order '{one.order}', counted from {one.first}: determined by {one.evidence}"
+        for one in lists
+        if one.order
+    )
+    return [
+        *notes,
+        *(f"integers in {number} of {len(lists)} lists are in {how}" for how, number in many.items()),
+    ]
 
 
 def _other_set(file: ListFile, official: OfficialSet) -> str:
@@ -173,15 +210,18 @@ def _other_set(file: ListFile, official: OfficialSet) -> str:
     return "" if not others or official.name in others else others[0].upper()
 
 
-def _clip_list(placed: Placed, order: Order | None, official: OfficialSet) -> ClipList:
+def clip_list(placed: Placed, ruling: Ruling | None, official: OfficialSet) -> ClipList:
+    """A list with its labels as class names, of which there are none where a ruling has no order."""
+    order, is_open = (ruling.order, ruling.order is None) if ruling else (None, False)
     file = placed.file
     names = official.published.class_names
     entries = []
     for line in file.lines:
-        class_name = order.class_name(line.label) if order else class_of(line.label)
+        named = "" if is_open else class_of(line.label)
+        class_name = order.class_name(line.label) if order else named
         entries.append(
             Entry(
-                clip_id=official.clip_id_of(line.clip),
+                clip_id=line.clip_id,
                 written=line.clip,
                 label=line.label,
                 class_name=class_name if class_name in names else "",
@@ -197,7 +237,8 @@ def _clip_list(placed: Placed, order: Order | None, official: OfficialSet) -> Cl
         entries=tuple(entries),
         order=order.name if order else "",
         first=order.first if order else 0,
-        told_by=order.told_by if order else "",
+        evidence=order.evidence if order else "",
+        is_open=is_open,
         has_header=bool(file.header),
         has_crlf=file.has_crlf,
         is_padded=any(line.clip.replace("\\", "/").rsplit("/", 1)[-1].startswith("0") for line in file.lines),

@@ -10,11 +10,10 @@ import numpy.typing as npt
 
 from pipeline.datasets.bounds import MAX_ROWS, at_most, require_readable_size
 from pipeline.datasets.rows import csv_rows
-from pipeline.errors import DatasetError
+from pipeline.errors import DatasetError, some
 from pipeline.types import Polarity
 
 _POLARITIES = {p.name.lower(): p for p in Polarity}
-_NAMED = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,8 +36,7 @@ class PolarityMap:
         if strangers := sorted(self.polarity_of.keys() - known):
             what = "classes" if self.by_class else "clips"
             there = f"; there are: {', '.join(class_names)}" if self.by_class else ""
-            named = ", ".join(strangers[:_NAMED])
-            msg = f"'{self.where}' names {what} that the cache does not have ({named}){there}."
+            msg = f"'{self.where}' names {what} that the cache does not have ({some(strangers)}){there}."
             raise DatasetError(msg)
         old = table["polarity"].tolist()
         return np.array(

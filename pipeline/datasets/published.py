@@ -12,11 +12,12 @@ class Published:
     """A data set as its owner describes it.
 
     title: its name in the literature. class_names: in the order of this project's labels. fold_names:
-    in their order; one for a set without folds. num_clips: all there are, labelled or not. splits: by
-    fold, how many clips train and test. classes: by fold and split (``train``, ``test``), how many
-    clips each class has, in the order of class_names. orders: by name, the class names in the order
-    in which integers from 0 count them in lists that circulate; the owner's own order first.
-    source: where these facts are from. access: how one gets the clips.
+    in their order; one for a set without folds. num_clips: all there are, labelled or not; the numbers
+    in clips' names may be higher. splits: by fold, how many clips train and test. classes: by fold and
+    split (``train``, ``test``), how many clips each class has, in the order of class_names. orders: by
+    name, the class names in the order in which integers from 0 count them in lists that circulate; the
+    owner's own order first. The order of the alphabet is added as ``alphabetical``. source: where these
+    facts are from. access: how one gets the clips.
     """
 
     title: str
@@ -30,7 +31,45 @@ class Published:
     classes: Mapping[tuple[str, str], Sequence[int]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name, order in self.orders.items():
+        orders = {**self.orders, "alphabetical": tuple(sorted(self.class_names))}
+        object.__setattr__(self, "orders", orders)
+        for name, order in orders.items():
             if sorted(order) != sorted(self.class_names):
                 msg = f"{self.title}: order '{name}' does not hold the class names, each once"
                 raise ValueError(msg)
+        for (fold, split), counts in self.classes.items():
+            if fold in self.splits and sum(counts) != self.splits[fold][split == "test"]:
+                msg = f"{self.title}: class counts of {split} in fold {fold} sum to {sum(counts)}"
+                raise ValueError(msg)
+        if len(set(self._fold_totals())) > 1:
+            msg = f"{self.title}: train and test of its folds do not have the same classes in all"
+            raise ValueError(msg)
+
+    @property
+    def class_totals(self) -> tuple[int, ...] | None:
+        """Clips per class of train and test together, the same in every fold; None where not known."""
+        return next(iter(self._fold_totals()), None)
+
+    def _fold_totals(self) -> list[tuple[int, ...]]:
+        both = [
+            (self.classes.get((fold, "train")), self.classes.get((fold, "test"))) for fold in self.fold_names
+        ]
+        return [
+            tuple(a + b for a, b in zip(train, test, strict=True))
+            for train, test in both
+            if train is not None and test is not None
+        ]
+
+
+def class_counts_of_folds(
+    totals: Sequence[int], test: Mapping[str, Sequence[int]]
+) -> dict[tuple[str, str], tuple[int, ...]]:
+    """Return `classes` of a set whose every fold holds all clips.
+
+    totals: clips per class of a whole fold. test: by fold, clips per class of its test list.
+    """
+    counts: dict[tuple[str, str], tuple[int, ...]] = {}
+    for fold, tested in test.items():
+        counts[fold, "train"] = tuple(all_ - one for all_, one in zip(totals, tested, strict=True))
+        counts[fold, "test"] = tuple(tested)
+    return counts

@@ -1,6 +1,7 @@
 """What lies in a data set's tree: files and folders whose names are clips, found without opening any."""
 
 import os
+import re
 from collections.abc import Callable, Iterator
 from itertools import takewhile
 from pathlib import Path
@@ -8,8 +9,11 @@ from pathlib import Path
 from pipeline.datasets.bounds import MAX_ROWS, Folder
 from pipeline.datasets.folder import VIDEO_SUFFIXES
 from pipeline.datasets.names import on_one_line
-from pipeline.errors import DatasetError, first_line
+from pipeline.errors import DatasetError, first_line, some
 
+_NUMBERED = re.compile(r"(?:.*[/\\])?(\d{1,9})(?:\.[A-Za-z0-9]{1,4})?[/\\]*", re.DOTALL)
+
+_MOST_NAMES = 5
 _MOST_CHILDREN = 100
 """Of a wrong root, how many folders are looked into for the right one."""
 
@@ -86,6 +90,16 @@ class Tree:
             raise DatasetError(msg)
 
 
+def numbered_clip_id(text: str) -> str | None:
+    """Return the id of a clip whose name is a number: five digits or more; None for any other name.
+
+    ``7``, ``00007``, ``00007.mp4``, and ``/anywhere/00007/`` are the clip 00007. No number
+    is too high: those of a published set need not end at its number of clips.
+    """
+    found = _NUMBERED.fullmatch(text)
+    return f"{int(found[1]):05d}" if found else None
+
+
 def require_root(title: str, root: Path, places: list[str]) -> None:
     """Raise DatasetError for a root below which none of a data set's places is, with what is there."""
     if not root.is_dir():
@@ -100,7 +114,7 @@ def require_root(title: str, root: Path, places: list[str]) -> None:
         here = root.absolute().relative_to(above).as_posix()
         if any(place.startswith(f"{here}/") or place == here for place in firsts) and _holds(above, firsts):
             better.append(above)
-    there = ", ".join(sorted(path.name for path in root.iterdir())[:5]) or "nothing"
+    there = some(sorted(path.name for path in root.iterdir()), _MOST_NAMES) or "nothing"
     remedy = f"Give --root '{better[0]}'." if better else "Give --root the folder that holds them."
     msg = (
         f"No {title} at '{root}': looked for {', '.join(firsts)}; there: {on_one_line(there)}. "

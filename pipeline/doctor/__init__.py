@@ -2,7 +2,6 @@
 
 ``kinds``      every kind of finding
 ``gather``     a data set read, also where extraction would refuse it
-``orders``     lists whose labels cannot be read as they are
 ``material``   what the checks look at
 ``counts``     clips counted, against the owner's numbers and every order of labels
 ``listed``     lists, line by line
@@ -14,6 +13,7 @@
 ``numbers``    frames asked for, claimed and there
 ``check``      all of it
 ``report``     what is shown
+``tables``     clips counted, in columns of text
 ``page``       docs/checking-data.md's table of kinds
 """
 

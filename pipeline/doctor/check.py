@@ -17,8 +17,9 @@ from pipeline.doctor.material import Material
 from pipeline.doctor.numbers import check_numbers
 from pipeline.doctor.opened import Opened, check_opened, describe
 from pipeline.doctor.placed import check_files, unlisted
-from pipeline.doctor.report import DoctorReport, count_clips
+from pipeline.doctor.report import DoctorReport
 from pipeline.doctor.survey import Lying, survey
+from pipeline.doctor.tables import count_clips
 from pipeline.errors import counted
 from pipeline.types import ReadOptions
 

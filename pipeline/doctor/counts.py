@@ -2,7 +2,9 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import permutations
 
+from pipeline.datasets.label_counts import CLOSE
 from pipeline.datasets.official import ClipList
 from pipeline.datasets.published import Published
 from pipeline.doctor.kinds import Finding
@@ -87,12 +89,11 @@ def _check_list(
     if classes is None or _has_doubts(lists):
         return
     mine = class_counts(lists, published.class_names)
-    order = _better_order(lists, mine, classes, published)
-    if order is not None:
-        yield "label-order", *order
+    exchanged = None if any(each.order for each in lists) else _exchanged_names(mine, classes, published)
+    if exchanged is not None:
+        yield "label-order", *exchanged
     elif found == expected and mine != classes:
-        what = "with other class counts than published, in which no known order of labels fits"
-        yield "class-count", what, _differences(mine, classes, published)
+        yield "class-count", "with other class counts than published", _differences(mine, classes, published)
 
 
 def _has_doubts(lists: Sequence[ClipList]) -> bool:
@@ -106,36 +107,36 @@ def _has_doubts(lists: Sequence[ClipList]) -> bool:
     return False
 
 
-def _better_order(
-    lists: Sequence[ClipList], mine: Sequence[int], classes: Sequence[int], published: Published
+def _exchanged_names(
+    mine: Sequence[int], classes: Sequence[int], published: Published
 ) -> tuple[str, str] | None:
-    """The other order in which a list's counts come nearer to the published ones, and how near, in words."""
-    orders = {each.order for each in lists}
-    was = orders.pop() if len(orders) == 1 else ""
+    """The orders by which a list's class names were taken for others, and how near that comes, in words.
+
+    Such a list was made from integers in one order by the names of another.
+    """
     by_name = dict(zip(published.class_names, mine, strict=True))
     nearest, best = None, _distance(mine, classes)
-    for read_as in [was] if was in published.orders else published.orders:
-        for meant in published.orders:
-            names = dict(zip(published.orders[meant], published.orders[read_as], strict=True))
-            counts = [by_name[names[name]] for name in published.class_names]
-            if (away := _distance(counts, classes)) < best:
-                nearest, best = (read_as, meant), away
-    if nearest is None or best * 10 > sum(classes):
+    for read_as, meant in permutations(published.orders, 2):
+        names = dict(zip(published.orders[meant], published.orders[read_as], strict=True))
+        counts = [by_name[names[name]] for name in published.class_names]
+        if (away := _distance(counts, classes)) < best:
+            nearest, best = (read_as, meant), away
+    if nearest is None or best > CLOSE * sum(classes):
         return None
     read_as, meant = nearest
     what = (
-        f"whose labels are read in order '{read_as}' ({_numbered(published.orders[read_as])}), while class "
-        f"counts fit order '{meant}' ({_numbered(published.orders[meant])})"
+        f"of class names that fit the published class counts only where names in the order '{read_as}' stand "
+        f"for those in the order '{meant}'"
     )
     return what, "" if best == 0 else f" (but for {counted(best, 'clip')})"
 
 
 def _distance(counts: Sequence[int], classes: Sequence[int]) -> int:
-    return sum(abs(a - b) for a, b in zip(counts, classes, strict=True))
-
-
-def _numbered(order: Sequence[str]) -> str:
-    return f"{order[0]}, {order[1]}, ..."
+    """Clips of one count that would have to be of another class, or there, for the other."""
+    return max(
+        sum(max(a - b, 0) for a, b in zip(counts, classes, strict=True)),
+        sum(max(b - a, 0) for a, b in zip(counts, classes, strict=True)),
+    )
 
 
 def _differences(mine: Sequence[int], classes: Sequence[int], published: Published) -> str:

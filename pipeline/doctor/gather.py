@@ -1,25 +1,27 @@
 """A data set read for its checks: as extraction reads it, and line by line where that is refused."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import cast
 
 from pipeline.datasets import READERS, read_dataset
-from pipeline.datasets.given_lists import given_lists
 from pipeline.datasets.lists import read_list
 from pipeline.datasets.official import (
     ClipList,
     Entry,
     Inventory,
     OfficialSet,
-    read_lists_with_notes,
+    clip_list,
+    find_lists,
+    order_notes,
+    own_lists,
 )
+from pipeline.datasets.orders import Placed, Ruling, rule_orders
 from pipeline.datasets.tree import require_root
 from pipeline.doctor.kinds import Finding
-from pipeline.doctor.material import Material
-from pipeline.doctor.orders import read_in_some_order
+from pipeline.doctor.material import Material, quoted, shown_path
 from pipeline.errors import DatasetError
 from pipeline.types import ClipRef, DatasetIndex, ReadOptions, Split
 
@@ -136,27 +138,30 @@ def _lists(
     official: OfficialSet, root: Path, options: ReadOptions
 ) -> tuple[tuple[ClipList, ...], tuple[str, ...], list[Finding]]:
     """All lists that can be read, notes of how, and findings where that is not as they should be."""
-    try:
-        lists, notes = read_lists_with_notes(official, root, options)
-    except DatasetError as error:
-        refusal = error
-    else:
-        return lists, notes, []
-    found = (
-        given_lists(options.lists, official.published.fold_names)[0]
-        if options.lists
-        else official.find_lists(root)
-    )
-    if not found:
-        raise refusal
-    read, findings = [], []
+    found, notes = find_lists(official, root, options)
+    files, findings = [], []
     for path, fold, split in found:
         try:
-            file = read_list(path, official.clip_id_of)
+            files.append(Placed(file=read_list(path, official.clip_id_of), fold=fold, split=split))
         except DatasetError as error:
             findings.append(Finding(kind="not-read", what=str(error)))
-        else:
-            clip_list, finding = read_in_some_order(official, file, fold, split, options.label_order)
-            read.append(clip_list)
-            findings += finding
-    return tuple(read), (), findings
+    placed, left_alone = own_lists(official, files, options)
+    rulings = rule_orders(placed, official.published, options.label_order, official.owner_header)
+    lists = tuple(clip_list(*both, official) for both in zip(placed, rulings, strict=True))
+    findings += _order_findings(placed, rulings, root)
+    return lists, (*notes, *left_alone, *order_notes(lists, options.label_order)), findings
+
+
+def _order_findings(
+    placed: Sequence[Placed], rulings: Sequence[Ruling | None], root: Path
+) -> Iterator[Finding]:
+    """A finding for all lists whose integers have one problem."""
+    alike: dict[str, list[str]] = {}
+    for one, ruling in zip(placed, rulings, strict=True):
+        if ruling is not None and ruling.problem:
+            alike.setdefault(ruling.problem, []).append(
+                quoted(shown_path(one.file.path, root)) + ruling.detail
+            )
+    for problem, cases in alike.items():
+        what = "1 list that " if len(cases) == 1 else f"{len(cases)} lists, each of which "
+        yield Finding(kind="label-order", what=what + problem, cases=tuple(cases))

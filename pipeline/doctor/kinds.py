@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 
+from pipeline.errors import some
+
 
 class Severity(IntEnum):
     """How much a finding matters: an error spoils results, a note spoils nothing."""
@@ -65,9 +67,9 @@ _LISTS: Mapping[str, Kind] = {
         "compare its labels with the owner's list",
     ),
     "label-order": _error(
-        "class counts fit the published ones only when the labels are counted in another order",
-        "give the order with --label-order (a wrong one is refused with the orders there are), put a lost "
-        "header back, or take the owner's list",
+        "nothing determines the order of a list's integers, or folder names or class counts contradict it; "
+        "counts are shown by integer, unless the order is known",
+        "give the order with --label-order, a list of class names, or the owner's list",
     ),
     "folder-label": _error(
         "the folder that a clip lies in names another class than its line",
@@ -252,6 +254,4 @@ class Finding:
         """What was found, with the first few cases."""
         if not self.cases:
             return self.what
-        more = len(self.cases) - _NAMED
-        named = ", ".join(self.cases[:_NAMED]) + (f", and {more} more" if more > 0 else "")
-        return f"{self.what}: {named}"
+        return f"{self.what}: {some(self.cases, _NAMED)}"

@@ -28,7 +28,7 @@ def _check_lines(material: Material) -> Iterator[Finding]:
     for clip_list, entry in material.lines():
         if entry.clip_id is None:
             unknown.append(f"{quoted(entry.written)} ({_place(material, clip_list, entry)})")
-        elif not entry.class_name and entry.label:
+        elif not entry.class_name and entry.label and not clip_list.is_open:
             said = f"{quoted(entry.label)} of {quoted(entry.clip_id)}"
             unlabelled.append(f"{said} ({_place(material, clip_list, entry)})")
         elif _contradicts(entry.written, entry.class_name):

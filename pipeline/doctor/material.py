@@ -60,14 +60,18 @@ class Material:
 
     def where(self, clip_list: ClipList) -> str:
         """A list's path as a user would name it: relative to the root where it lies inside."""
-        path = clip_list.path
-        return str(path.relative_to(self.root)) if path.is_relative_to(self.root) else str(path)
+        return shown_path(clip_list.path, self.root)
 
     def lines(self) -> Iterator[tuple[ClipList, Entry]]:
         """Every line of every list."""
         for each in self.lists:
             for entry in each.entries:
                 yield each, entry
+
+
+def shown_path(path: Path, root: Path) -> str:
+    """A path relative to the data set's root where it lies inside, else whole."""
+    return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
 
 
 def quoted(text: str) -> str:

@@ -8,7 +8,7 @@ from statistics import median
 
 from pipeline.doctor.kinds import Finding
 from pipeline.doctor.material import Material, quoted
-from pipeline.errors import counted
+from pipeline.errors import counted, some
 
 _CROP_SIDES_PX = (112, 224, 256)
 _FAR = 10
@@ -91,13 +91,9 @@ def describe(opened: Mapping[str, Opened]) -> list[str]:
     if not sound:
         return []
     sizes = Counter(f"{one.width_px}x{one.height_px}" for one in sound).most_common()
-    named = ", ".join(f"{size} ({many})" for size, many in sizes[:_MOST_NAMED_SIZES])
-    more = (
-        f", and {counted(len(sizes) - _MOST_NAMED_SIZES, 'other')}" if len(sizes) > _MOST_NAMED_SIZES else ""
-    )
     seconds = [one.seconds for one in sound if math.isfinite(one.seconds)]
     frames = [one.num_frames for one in sound]
-    lines = [f"pictures    {named}{more}"]
+    lines = [f"pictures    {some([f'{size} ({many})' for size, many in sizes], _MOST_NAMED_SIZES)}"]
     if seconds:
         hours = sum(seconds) / 3600
         total = f"{hours:.1f} h in all" if hours >= 1 else f"{60 * hours:.1f} min in all"

@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.errors import some
 from pipeline.fingerprint import differences
 from pipeline.store.reader import FeatureCache
 from pipeline.store.schema import ARRAYS
 from pipeline.store.table import LABELLING, table_of
 from pipeline.types import ClipRef, DatasetIndex
 
-_NAMED = 3
 _OTHER_CACHE = "Give another --cache, or the settings it was made with."
 _RELABEL = "`cache relabel` brings other labels, folds, polarities and votes in, and encodes nothing again."
 _TABLE = tuple(spec.name for spec in ARRAYS if not spec.per_block)
@@ -86,16 +86,12 @@ def _notes(missing: list[str], new: list[str]) -> tuple[str, ...]:
     notes = []
     if missing:
         notes.append(
-            f"{len(missing)} clips of the cache are not in the data set as read now ({_first(missing)}); "
+            f"{len(missing)} clips of the cache are not in the data set as read now ({some(missing)}); "
             "they stay, labels and folds too"
         )
     if new:
-        notes.append(f"{len(new)} clips are new, and `extract` appends them ({_first(new)})")
+        notes.append(f"{len(new)} clips are new, and `extract` appends them ({some(new)})")
     return tuple(notes)
-
-
-def _first(names: list[str]) -> str:
-    return ", ".join(names[:_NAMED]) + (", ..." if len(names) > _NAMED else "")
 
 
 def _difference(

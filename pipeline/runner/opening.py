@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from pipeline.config import from_dict, to_dict
 from pipeline.datasets import read_dataset
-from pipeline.errors import CacheError, CacheExistsError, DatasetError
+from pipeline.errors import CacheError, CacheExistsError, DatasetError, some
 from pipeline.fingerprint import differences
 from pipeline.process import ExtractConfig, identity_differences, version_differences
 from pipeline.runner.matching import match
@@ -111,9 +111,8 @@ def compared(
     sources = _sources(index, matched.clips[: cache.meta.num_clips], cache, read)
     found += [text for text in [sources.difference] if text]
     if found:
-        more = f" (and {len(found) - _NAMED} more)" if len(found) > _NAMED else ""
         remedy = _OTHER_PROGRAM if version_differences(cache.meta.identity) else matched.remedy
-        msg = f"'{cache.place}' was made otherwise: {'; '.join(found[:_NAMED])}{more}. {remedy}"
+        msg = f"'{cache.place}' was made otherwise: {some(found, _NAMED, '; ')}. {remedy}"
         raise CacheError(msg)
     notes = (*matched.notes, *sources.notes)
     if not matched.num_new:

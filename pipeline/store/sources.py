@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.errors import some
 from pipeline.pictures import num_bytes_of
 from pipeline.types import ClipRef, Status
 
 _MISSING = -1
-_NAMED = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +69,7 @@ def compare_sources(
         (gone & (status == Status.PENDING), "to do have no file", "they will be recorded as failed"),
     )
     notes = tuple(
-        f"{int(rows.sum())} clips {what} ({_first(clip_ids, rows)}); {so}"
+        f"{int(rows.sum())} clips {what} ({_named(clip_ids, rows)}); {so}"
         for rows, what, so in kinds
         if rows.any()
     )
@@ -84,6 +84,5 @@ def compare_sources(
     return SourceChanges(notes=notes, difference=difference)
 
 
-def _first(clip_ids: Sequence[str], rows: npt.NDArray[np.bool_]) -> str:
-    named = [clip_ids[row] for row in np.flatnonzero(rows)[:_NAMED]]
-    return ", ".join(named) + (", ..." if int(rows.sum()) > _NAMED else "")
+def _named(clip_ids: Sequence[str], rows: npt.NDArray[np.bool_]) -> str:
+    return some([clip_ids[row] for row in np.flatnonzero(rows).tolist()])

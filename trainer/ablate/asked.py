@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pipeline.config import require_range
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, some
 from trainer.ablate.spec import Row, Spec, spec_of, taken
 
 MOST_SEEDS = 1000
 _MOST_CLIPS = 10**9
+_MOST_NAMED = 10
 
 V = TypeVar("V")
 
@@ -51,7 +52,7 @@ class Asked:
             or len(set(self.folds)) < len(self.folds)
             or not set(self.folds) <= set(self.all_folds)
         ):
-            asked, there = (", ".join(names)[:100] for names in (self.folds, self.all_folds))
+            asked, there = (some(names, _MOST_NAMED) for names in (self.folds, self.all_folds))
             msg = f"folds is '{asked}'; some of '{there}' are needed, each once."
             raise ConfigError(msg)
 

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import ConfigError, OusError, first_line
+from pipeline.errors import ConfigError, OusError, first_line, some
 from pipeline.fingerprint import differences
 from trainer.ablate.outcome import Outcome
 from trainer.pages.files import require_writable, write_text
@@ -131,8 +131,7 @@ def _require_same(out: Path, identity: Mapping[str, Any]) -> None:
         raise ConfigError(msg) from error
     has_begun = any(path.is_dir() for path in out.iterdir())
     if found and (has_begun or there.keys() != identity.keys()):
-        more = len(found) - _SHOWN_DIFFERENCES
-        shown = "; ".join(found[:_SHOWN_DIFFERENCES]) + (f"; and {more} more" if more > 0 else "")
+        shown = some(found, _SHOWN_DIFFERENCES, "; ")
         msg = (
             f"--out '{out}' holds another grid; here is what is asked, there what it was made for: {shown}. "
             "Give another --out, or remove the folder; folds and seeds may differ."

@@ -1,0 +1,98 @@
+"""How often a list has each label, beside what is published of its classes."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from pipeline.datasets.lists import Line
+from pipeline.datasets.published import Published
+from pipeline.types import Split
+
+CLOSE = 0.05
+"""Of a list's clips: as many may be of another class where its counts are close to the published ones."""
+
+Meaning: TypeAlias = Callable[[str], str]
+"""The class that a label means in some order; empty where it means none."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelCounts:
+    """Labels of a list, and of all lists of its fold; and the published clips per class of both.
+
+    The published ones are None where they are not known. A clip that lists repeat counts once.
+    """
+
+    labels: Mapping[str, int]
+    fold_labels: Mapping[str, int]
+    published: Mapping[str, int] | None
+    published_of_fold: Mapping[str, int] | None
+
+    @classmethod
+    def of(
+        cls,
+        lines: Sequence[Line],
+        lines_of_fold: Sequence[Line],
+        key: tuple[str, Split],
+        published: Published,
+    ) -> "LabelCounts":
+        """Count the lines of a list that is of `key`: fold and split."""
+        fold, split = key
+        return cls(
+            labels=_labels(lines),
+            fold_labels=_labels(lines_of_fold),
+            published=_by_class(published, published.classes.get((fold, split.name.lower()))),
+            published_of_fold=_by_class(published, published.class_totals),
+        )
+
+    @property
+    def num_clips(self) -> int:
+        """Clips of the list."""
+        return sum(self.labels.values())
+
+    def are_published(self, meaning: Meaning) -> bool:
+        """Whether the classes that labels mean have the published counts, in the list or in its fold."""
+        return _classes(self.labels, meaning) == self.published or (
+            _classes(self.fold_labels, meaning) == self.published_of_fold
+        )
+
+    def clips_away(self, meaning: Meaning) -> int:
+        """Clips that would have to be of another class for the published proportions.
+
+        All clips where no proportions are published.
+        """
+        expected = self.published or self.published_of_fold
+        if expected is None:
+            return self.num_clips
+        mine, part = _classes(self.labels, meaning), self.num_clips / sum(expected.values())
+        names = {*mine, *expected}
+        return round(sum(abs(mine.get(name, 0) - part * expected.get(name, 0)) for name in names) / 2)
+
+    def are_close(self, meaning: Meaning) -> bool:
+        """Whether the proportions of the classes that labels mean are nearly the published ones."""
+        return self.clips_away(meaning) <= CLOSE * self.num_clips
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the list is about as long as the published one, so that its counts should be close."""
+        if self.published is None:
+            return False
+        whole = sum(self.published.values())
+        return abs(self.num_clips - whole) <= CLOSE * whole
+
+
+def _labels(lines: Sequence[Line]) -> Mapping[str, int]:
+    return Counter({line.clip_id or line.clip: line.label for line in lines}.values())
+
+
+def _classes(labels: Mapping[str, int], meaning: Meaning) -> dict[str, int]:
+    found: Counter[str] = Counter()
+    for label, many in labels.items():
+        found[meaning(label)] += many
+    return dict(found)
+
+
+def _by_class(published: Published, counts: Sequence[int] | None) -> dict[str, int] | None:
+    if counts is None:
+        return None
+    return {name: many for name, many in zip(published.class_names, counts, strict=True) if many}

@@ -1,0 +1,139 @@
+"""Clips counted by fold, split and class: as values, and in columns of text."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pipeline.doctor.counts import class_counts, num_clips, published_classes
+from pipeline.doctor.material import Material
+from pipeline.types import Split
+
+WIDTH = 110
+"""Columns of text that a report has."""
+
+_MOST_CLASSES = 30
+"""Of more, clips by class are in the JSON document only."""
+
+_HEADS = ("fold", "split", "clips", "published")
+
+_NUM_NAMES = 2
+"""Columns of a table that hold names, not numbers: fold and split."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Count:
+    """Clips of a split of a fold: in all, by class, and as published; None where that is not known.
+
+    labels: clips by label as written, for lists of integers whose order is not known; `classes` is None then.
+    """
+
+    fold: str
+    split: Split
+    num_clips: int
+    classes: tuple[int, ...] | None
+    published: int | None
+    published_classes: tuple[int, ...] | None
+    labels: Mapping[str, int] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The count as plain JSON values."""
+        known = self.published_classes
+        return {
+            "fold": self.fold,
+            "split": self.split.name.lower(),
+            "clips": self.num_clips,
+            "classes": None if self.classes is None else list(self.classes),
+            "labels": dict(self.labels),
+            "published": self.published,
+            "published_classes": None if known is None else list(known),
+        }
+
+
+def count_clips(material: Material) -> tuple[Count, ...]:
+    """Return one count for each split of each fold that has a list."""
+    published = material.published
+    rows = []
+    for (fold, split), lists in sorted(material.groups.items()):
+        known = None if published is None else published.splits.get(fold)
+        place = {Split.TRAIN: 0, Split.TEST: 1}.get(split)
+        classes = None if published is None else published_classes(published, fold, split)
+        is_open = any(each.is_open for each in lists)
+        written = {entry.clip_id or entry.written: entry.label for each in lists for entry in each.entries}
+        rows.append(
+            Count(
+                fold=fold,
+                split=split,
+                num_clips=num_clips(lists),
+                classes=None if is_open else tuple(class_counts(lists, material.class_names)),
+                published=None if known is None or place is None else known[place],
+                published_classes=None if classes is None else tuple(classes),
+                labels=dict(sorted(Counter(written.values()).items(), key=_by_number)) if is_open else {},
+            )
+        )
+    return tuple(rows)
+
+
+def count_lines(counts: Sequence[Count], class_names: Sequence[str]) -> list[str]:
+    """Return the counts as a table: class names are whole, and in several tables where one is too wide.
+
+    Published counts stand below those that differ. Lists whose order of labels is not known have a table
+    of their own, of integers.
+    """
+    named = [count for count in counts if count.classes is not None]
+    lines = _table(named, class_names) if named else []
+    open_ = [count for count in counts if count.classes is None]
+    if open_:
+        labels = list(dict.fromkeys(label for count in open_ for label in count.labels))
+        labels.sort(key=lambda label: _by_number((label, 0)))
+        lines += ["", "labels as written, because their order is not known:"][not lines :]
+        lines += _table(open_, labels)
+    return lines
+
+
+def _table(counts: Sequence[Count], names: Sequence[str]) -> list[str]:
+    """A table, or several with some of the names each where one is too wide."""
+    names = names if len(names) <= _MOST_CLASSES else ()
+    is_published = any(count.published is not None for count in counts)
+    rows = [[*_HEADS[: len(_HEADS) if is_published else -1], *names]]
+    for count in counts:
+        first = [count.fold, count.split.name.lower(), str(count.num_clips)]
+        if is_published:
+            first.append("-" if count.published is None else str(count.published))
+        cells = [count.labels.get(name, 0) for name in names] if count.classes is None else count.classes
+        rows.append([*first, *map(str, cells[: len(names)])])
+        if count.classes is not None and count.published_classes not in (None, count.classes):
+            rows.append(["", "", "", "classes:", *map(str, count.published_classes or ())])
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    parts = _parts(widths, len(rows[0]) - len(names))
+    return [
+        line
+        for part in parts
+        for line in (*([""] if part is not parts[0] else []), *_lines(rows, widths, part))
+    ]
+
+
+def _parts(widths: Sequence[int], num_first: int) -> list[list[int]]:
+    """Columns of each table: the first ones, and an equal part of the others, in as few tables as fit."""
+    first, others = list(range(num_first)), list(range(num_first, len(widths)))
+    for size in range(len(others), 0, -1):
+        parts = [[*first, *others[start : start + size]] for start in range(0, len(others), size)]
+        is_even = len(parts) == 1 or size == -(-len(others) // len(parts))
+        if is_even and all(sum(widths[one] + 2 for one in part) - 2 <= WIDTH for part in parts):
+            return parts
+    return [[*first, one] for one in others] or [first]
+
+
+def _lines(rows: Sequence[Sequence[str]], widths: Sequence[int], columns: Sequence[int]) -> list[str]:
+    return [
+        "  ".join(
+            row[one].ljust(widths[one]) if one < _NUM_NAMES else row[one].rjust(widths[one])
+            for one in columns
+        ).rstrip()
+        for row in rows
+    ]
+
+
+def _by_number(item: tuple[str, int]) -> tuple[int, str]:
+    label = item[0]
+    return (int(label) if label.isdecimal() and len(label) < 10 else 10**9, label)
