@@ -37,7 +37,12 @@ Lists = Annotated[
         help="Lists of clips, or a folder of them, to read instead of the owner's; may be repeated."
     ),
 ]
-LabelOrder = Annotated[str | None, typer.Option(help="How integers in lists count the classes [as found].")]
+LabelOrder = Annotated[
+    str | None,
+    typer.Option(
+        help="How integers in lists count the classes: alphabetical, dfew, mafw, ... [as determined]."
+    ),
+]
 Source = Annotated[
     str, typer.Option(help="Form of the clips: auto, video, frames, or crops (faces only, no scene).")
 ]
