@@ -140,7 +140,7 @@ def test_another_grid_is_refused_with_its_differences(tmp_path):
     with pytest.raises(ConfigError, match=told):
         enter(tmp_path, other)
     many = {**IDENTITY, "rows": {f"row {n}": {"optim": {"lr": n}} for n in range(9)}}
-    with pytest.raises(ConfigError, match="; and 5 more. Give another --out"):
+    with pytest.raises(ConfigError, match=" and 5 more. Give another --out"):
         enter(tmp_path, many)
     enter(tmp_path)
 

@@ -103,7 +103,7 @@ def test_too_many_classes_or_folds_are_refused(root, monkeypatch):
     with pytest.raises(DatasetError, match=r"has 3 classes \(a, b, c\); allowed: 2\. Group them\.$"):
         manifest.read(written(root, f"{HEADER}\n{rows}"))
     rows = "".join(f"{i}.mp4,a,train,{i}\n" for i in range(3))
-    with pytest.raises(DatasetError, match=r"has 3 folds \(0, 1, 2, \.\.\.\); allowed: 2\. Group them\.$"):
+    with pytest.raises(DatasetError, match=r"has 3 folds \(0, 1, 2\); allowed: 2\. Group them\.$"):
         manifest.read(written(root, f"{HEADER},fold\n{rows}"))
     for name in "abc":
         (root / f"{name}.mp4").touch()

@@ -43,3 +43,4 @@ def test_a_long_list_of_names_ends_with_their_number():
     assert some(["a", "b", "c"]) == "a, b, c"
     assert some(["a", "b", "c", "d", "e"]) == "a, b, c and 2 more"
     assert some({"a": 1, "b": 2}, shown=1) == "a and 1 more"
+    assert some(["a; b", "c", "d"], 2, "; ") == "a; b; c and 1 more"

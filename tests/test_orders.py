@@ -145,7 +145,12 @@ def test_no_order_fits_only_where_none_does():
         == "has integers, and no known order fits the published class counts (dfew, alphabetical)"
     )
     (ruling,) = ruled(listed(labels, "1", "test"), asked="alphabetical")
-    assert found(ruling)[0] == "alphabetical"  # the user's word, and no other order is any nearer
+    assert (ruling.order, ruling.detail) == (None, " (703 of 2341 clips away)")
+    assert ruling.problem == (
+        "is in the label order 'alphabetical' from 0 by --label-order, but its class counts do not fit it"
+    )
+    (ruling,) = ruled(listed(labels[::9], "1", "test"), asked="alphabetical")
+    assert found(ruling) == ("alphabetical", 0, "--label-order")  # of another length: it is the user's own
     (part,) = ruled(listed(labels[:300], "1", "test"))
     assert part.problem == "has integers whose order neither folder names nor class counts determine"
 

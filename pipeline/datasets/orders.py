@@ -199,13 +199,21 @@ def _by_folders(placed: Placed, orders: list[Order]) -> tuple[list[Order], str]:
 
 
 def _unless_contradicted(order: Order, orders: list[Order], counts: LabelCounts) -> Ruling:
-    """An order that no count determines; rejected where the counts are close to those of another alone."""
-    close = [one for one in orders if counts.are_close(one.class_name)]
-    if not close or counts.are_close(order.class_name):
+    """An order that no count determines; rejected where counts fit another, or a whole list's do not fit."""
+    if counts.are_close(order.class_name):
         return Ruling(order=order)
-    problem = f"is in the label order {order} by {order.evidence}, but its class counts fit {close[0]}"
-    remedy = f"Give --label-order {close[0].name}, or a list of class names."
-    return Ruling(order=None, problem=problem, detail=f" ({_away(close[0], counts)})", remedy=remedy)
+    problem = f"is in the label order {order} by {order.evidence}, but its class counts "
+    close = [one for one in orders if counts.are_close(one.class_name)]
+    if close:
+        detail, remedy = (
+            _away(close[0], counts),
+            f"Give --label-order {close[0].name}, or a list of class names.",
+        )
+        return Ruling(order=None, problem=f"{problem}fit {close[0]}", detail=f" ({detail})", remedy=remedy)
+    if counts.is_whole:
+        detail, remedy = _away(order, counts), f"Give another of {_known(orders)}, or a list of class names."
+        return Ruling(order=None, problem=f"{problem}do not fit it", detail=f" ({detail})", remedy=remedy)
+    return Ruling(order=order)
 
 
 def _undetermined(orders: list[Order], counts: LabelCounts, asked: str | None) -> Ruling:
