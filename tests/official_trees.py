@@ -142,10 +142,10 @@ def real_ferv39k_tree(root: Path, test_data: Path) -> Path:
     return root
 
 
-def real_mafw_tree(root: Path, test_data: Path) -> Path:
+def real_mafw_tree(root: Path, test_data: Path, **clips: object) -> Path:
     """The owner's real lists of fold 1, and a stub for every clip in them."""
     shutil.copytree(test_data / "annotations/mafw", root, dirs_exist_ok=True)
-    lay_clips(root, MAFW, mafw_labels(root))
+    lay_clips(root, MAFW, mafw_labels(root), **clips)  # type: ignore[arg-type]
     return root
 
 

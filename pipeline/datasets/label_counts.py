@@ -12,6 +12,9 @@ from pipeline.types import Split
 CLOSE = 0.05
 """Of a list's clips: as many may be of another class where its counts are close to the published ones."""
 
+_FAR = 0.15
+"""The same, from which on a list as long as the published one is not in that order."""
+
 Meaning: TypeAlias = Callable[[str], str]
 """The class that a label means in some order; empty where it means none."""
 
@@ -71,6 +74,10 @@ class LabelCounts:
     def are_close(self, meaning: Meaning) -> bool:
         """Whether the proportions of the classes that labels mean are nearly the published ones."""
         return self.clips_away(meaning) <= CLOSE * self.num_clips
+
+    def do_not_fit(self, meaning: Meaning) -> bool:
+        """Whether the list is as long as the published one, and its classes have other proportions."""
+        return self.is_whole and self.clips_away(meaning) > _FAR * self.num_clips
 
     @property
     def is_whole(self) -> bool:

@@ -210,7 +210,7 @@ def _unless_contradicted(order: Order, orders: list[Order], counts: LabelCounts)
             f"Give --label-order {close[0].name}, or a list of class names.",
         )
         return Ruling(order=None, problem=f"{problem}fit {close[0]}", detail=f" ({detail})", remedy=remedy)
-    if counts.is_whole:
+    if counts.do_not_fit(order.class_name):
         detail, remedy = _away(order, counts), f"Give another of {_known(orders)}, or a list of class names."
         return Ruling(order=None, problem=f"{problem}do not fit it", detail=f" ({detail})", remedy=remedy)
     return Ruling(order=order)
