@@ -361,7 +361,7 @@ def test_mafws_lists_in_an_order_that_is_not_known_are_shown_by_integer(tmp_path
     lines = report.lines()
     assert not any(name in line for line in lines for name in ("anger", "happiness"))
     assert "labels as written, because their order is not known:" in lines
-    assert report.counts[1].labels["0"] == 500  # of fear, which is the shortest name
+    assert report.counts[0].labels["0"] == 500  # of fear, which is the shortest name
 
 
 def test_a_partly_unpacked_set_counts_missing_clips_once(tmp_path):

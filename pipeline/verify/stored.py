@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.errors import CacheError
+from pipeline.errors import CacheError, some
 from pipeline.store.reader import FeatureCache
 from pipeline.types import Split
 from pipeline.verify.block import check_block
@@ -67,6 +67,6 @@ def _check_duplicates(cache: FeatureCache, ids: list[str], membership: npt.NDArr
         for fold, name in enumerate(cache.meta.fold_names):
             splits = {int(membership[row, fold]) for row in rows}
             if {int(Split.TRAIN), int(Split.TEST)} <= splits:
-                named = ", ".join(f"'{ids[row]}'" for row in rows[:3])
+                named = some([f"'{ids[row]}'" for row in rows])
                 what = f"clips {named} are one file's content, in training and in test of fold {name}"
                 yield Finding(where="source_sha256", what=what)
