@@ -68,12 +68,16 @@ class NoteKind(StrEnum):
     """What a note on a clip is about.
 
     DAMAGE: data that do not decode, or less than the file announces. SIZE: frames of several sizes.
-    TIMES: time stamps that are missing or jump back. OTHER: whatever needs no counting.
+    TIMES: time stamps that are missing or go back. HDR: a transfer function of HDR, read without tone
+    mapping. INTERLACED: frames of two fields. STREAMS: further video streams in the file. OTHER: the rest.
     """
 
     DAMAGE = "damage"
     SIZE = "size"
     TIMES = "times"
+    HDR = "hdr"
+    INTERLACED = "interlaced"
+    STREAMS = "streams"
     OTHER = "other"
 
 
@@ -128,7 +132,8 @@ class ClipRef:
 
     clip_id: unique in its data set. path: relative to the data set's root, with '/': a video, or a
     folder of pictures. label: index into the data set's class names, -1 for a clip without a label.
-    splits: one per fold. start_seconds, end_seconds: the part of the file that is the clip.
+    splits: one per fold. start_seconds, end_seconds: the part of the file that is the clip, in seconds from
+    the start of the file, as a player shows them.
     face_path: a folder of face crops that the data set brings for it; equal to path where the clip
     itself is of aligned faces. votes: of the annotators, one count per class.
     """
@@ -205,8 +210,8 @@ class Frames:
     """The sampled frames of a clip, upright, each once, and how the views are made of them.
 
     rgb_UHWC: uint8 [U, H, W, 3]. index_U: numbers of these frames among the clip's decoded
-    frames, rising. seconds_U: their presentation times, from the start of the file; NaN for pictures
-    of a folder, whose rate nobody knows.
+    frames, rising. seconds_U: their presentation times in seconds from the start of the file, as a player
+    shows them; NaN for pictures of a folder, whose rate nobody knows.
     position_VT: [V, T] places in U. valid_VT: [V, T], false where a short clip's last frame is
     repeated. flip_V: views that are mirrored left to right. num_decoded: frames of the clip.
     notes: what a user should know, such as packets that did not decode.

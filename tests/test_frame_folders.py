@@ -111,7 +111,9 @@ def test_sizes_that_differ_are_handled_as_in_a_video(tmp_path):
     assert frames.rgb_UHWC.shape == (frames.num_decoded, HEIGHT, WIDTH, 3)
     assert frames.num_decoded > 6
     assert frames.notes == decode_clip(both, FrameConfig(num_frames=12)).notes
-    assert texts(frames.notes) == ("the picture changes size; all frames are scaled to 64x48",)
+    assert texts(frames.notes) == (
+        "the picture changes size; frames of another size are letterboxed into 64x48",
+    )
 
 
 def test_what_gives_no_frame_is_refused_in_one_line(tmp_path):

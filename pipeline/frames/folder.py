@@ -58,7 +58,7 @@ def _decode(folder: Path, sizes: Mapping[str, Size], config: FrameConfig) -> Pic
     if not sizes:
         return None
     wanted = wanted_frames(len(sizes), config)
-    pictures = Pictures(len(wanted), aspect=1.0)
+    pictures = Pictures(len(wanted), aspect_of=lambda _: 1.0)
     pictures.set_size(*next(iter(sizes.values())))
     names = tuple(sizes)
     for place in sorted(wanted):
