@@ -110,7 +110,7 @@ def test_sizes_that_differ_are_handled_as_in_a_video(tmp_path):
     frames = decoded(write_folder(tmp_path / "a", read_plainly(both)), 12).frames
     assert frames.rgb_UHWC.shape == (frames.num_decoded, HEIGHT, WIDTH, 3)
     assert frames.num_decoded > 6
-    assert frames.notes == decode_clip(both, FrameConfig(num_frames=12)).notes
+    assert frames.notes == decode_clip(both, FrameConfig(num_frames=12)).notes[:1]
     assert texts(frames.notes) == (
         "the picture changes size; frames of another size are letterboxed into 64x48",
     )
