@@ -98,7 +98,7 @@ def write_picture(path: Path, codec: str = "png", pix_fmt: str = "rgb24") -> Pat
 
 
 def texts(notes: Iterable[Note]) -> tuple[str, ...]:
-    """What notes say."""
+    """Return the texts of notes."""
     return tuple(note.text for note in notes)
 
 

@@ -78,7 +78,7 @@ def note_missing(packets: Packets, window: Window, running: RunningClock, first:
     if end <= start or running.end >= end - tolerance:
         return notes
     if length.is_of_file and _last_second(packets.path) >= length.end - tolerance:
-        return notes  # the sound, say, is longer than the video
+        return notes  # another stream, such as the sound, is longer than the video
     there = max(running.end - max(first, start), 0.0)
     return [*notes, Note(NoteKind.DAMAGE, f"{there:.2f} s of the announced {end - start:.2f} s decode")]
 

@@ -10,8 +10,8 @@ _LARGEST = 10.0
 class Aspects:
     """The width of stored pixels over their height, by size of the frames.
 
-    It is the stream's, which a container may set against what the codec says, until the codec says
-    something else than for the first frame. Only a key frame can change it: the decoder has read ahead, so
+    It is the stream's, which a container may set against the codec's, until the codec's value is
+    another than at the first frame. Only a key frame can change it: the decoder has read ahead, so
     that frames from before the change still come.
     """
 

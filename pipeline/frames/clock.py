@@ -34,7 +34,7 @@ class FileClock:
         self._den = self.tick.denominator * self._start.denominator
 
     def of_packet(self, packet: Any) -> float | None:
-        """Return when a packet's frame is shown; None where the file does not tell."""
+        """Return when a packet's frame is shown; None where the file stores no time."""
         stamp = packet.dts if self._by_decoding else packet.pts
         return None if stamp is None else self._seconds(stamp)
 
@@ -43,7 +43,7 @@ class FileClock:
         return None if packet.dts is None else self._seconds(packet.dts)
 
     def of_frame(self, frame: Any) -> float | None:
-        """Return when a decoded frame is shown; None where the file does not tell."""
+        """Return when a decoded frame is shown; None where the file stores no time."""
         if not self._by_decoding:
             return None if frame.pts is None else self._seconds(frame.pts)
         # the decoder gives a frame out when it has read that many packets after the frame's own

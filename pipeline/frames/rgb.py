@@ -149,7 +149,7 @@ def _rgb(frame: Any, size: tuple[int, int], reformatter: VideoReformatter) -> By
 
 
 def _upright(rgb: Bytes, quarter_turns: int, is_mirror: bool) -> Bytes:
-    """Turn and mirror a picture as the file's display matrix says: a view."""
+    """Turn and mirror a picture by the file's display matrix: a view."""
     return np.rot90(rgb[:, ::-1] if is_mirror else rgb, quarter_turns)
 
 
