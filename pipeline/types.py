@@ -7,7 +7,7 @@ embedding (768); D width of the encoder (1024); J kept tokens per frame.
 
 import hashlib
 from dataclasses import dataclass, field
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -64,6 +64,34 @@ class Status(IntEnum):
     FAILED = 3
 
 
+class NoteKind(StrEnum):
+    """What a note on a clip is about.
+
+    DAMAGE: data that do not decode, or less than the file announces. SIZE: frames of several sizes.
+    TIMES: time stamps that are missing or go back. HDR: a transfer function of HDR, read without tone
+    mapping. INTERLACED: frames of two fields. STREAMS: further video streams in the file. OTHER: the rest.
+    """
+
+    DAMAGE = "damage"
+    SIZE = "size"
+    TIMES = "times"
+    HDR = "hdr"
+    INTERLACED = "interlaced"
+    STREAMS = "streams"
+    OTHER = "other"
+
+
+@dataclass(frozen=True)
+class Note:
+    """What a user should know of a clip that was read. text: one printable phrase, no full stop."""
+
+    kind: NoteKind
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
 def _check(condition: bool, message: str) -> None:
     if not condition:
         raise ValueError(message)
@@ -104,7 +132,8 @@ class ClipRef:
 
     clip_id: unique in its data set. path: relative to the data set's root, with '/': a video, or a
     folder of pictures. label: index into the data set's class names, -1 for a clip without a label.
-    splits: one per fold. start_seconds, end_seconds: the part of the file that is the clip.
+    splits: one per fold. start_seconds, end_seconds: the part of the file that is the clip, in seconds from
+    the start of the file, as a player shows them.
     face_path: a folder of face crops that the data set brings for it; equal to path where the clip
     itself is of aligned faces. votes: of the annotators, one count per class.
     """
@@ -181,8 +210,8 @@ class Frames:
     """The sampled frames of a clip, upright, each once, and how the views are made of them.
 
     rgb_UHWC: uint8 [U, H, W, 3]. index_U: numbers of these frames among the clip's decoded
-    frames, rising. seconds_U: their presentation times, from the start of the file; NaN for pictures
-    of a folder, whose rate nobody knows.
+    frames, rising. seconds_U: their presentation times in seconds from the start of the file, as a player
+    shows them; NaN for pictures of a folder, whose rate nobody knows.
     position_VT: [V, T] places in U. valid_VT: [V, T], false where a short clip's last frame is
     repeated. flip_V: views that are mirrored left to right. num_decoded: frames of the clip.
     notes: what a user should know, such as packets that did not decode.
@@ -195,7 +224,7 @@ class Frames:
     valid_VT: Bools
     flip_V: tuple[bool, ...]
     num_decoded: int
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
 
     def __post_init__(self) -> None:
         u = len(self.rgb_UHWC)
@@ -223,7 +252,7 @@ class Crops:
     pictures: tuple[Bytes, ...]
     place_U: Ints
     found_U: Bools
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
 
     def __post_init__(self) -> None:
         for picture in self.pictures:
@@ -242,7 +271,7 @@ class Crops:
             pictures=(),
             place_U=np.full(num_frames, -1),
             found_U=np.zeros(num_frames, np.bool_),
-            notes=(note,),
+            notes=(Note(NoteKind.OTHER, note),),
         )
 
     @classmethod
@@ -385,13 +414,21 @@ class SourceFile:
 
 @dataclass(frozen=True, kw_only=True)
 class ClipDone:
-    """A clip that went all the way. With no face found, its face stream is the centre square."""
+    """A clip that went all the way. With no face found, its face stream is the centre square.
+
+    notes: what a user should know of its frames and its crops.
+    """
 
     source: SourceFile
     frames: FrameMeta
     track: FaceTrack
     features: Features
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
+
+    @property
+    def is_damaged(self) -> bool:
+        """Whether parts of the clip's files did not decode, or are missing."""
+        return any(note.kind is NoteKind.DAMAGE for note in self.notes)
 
 
 @dataclass(frozen=True, kw_only=True)

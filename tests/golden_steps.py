@@ -22,7 +22,7 @@ from pipeline.process.identity import STEPS
 from pipeline.streams import StreamConfig, make_streams
 from pipeline.tracks import TrackConfig, build_track
 from pipeline.types import Faces, FaceTrack
-from tests.tiny_videos import write_video
+from tests.tiny_videos import write_two_videos, write_video, write_with_sound
 
 GOLDEN = Path(__file__).parent / "golden" / "steps.json"
 FILL = (122, 116, 104)
@@ -35,7 +35,10 @@ def sampling() -> list[list[float]]:
 
 
 def decoding() -> list[list[float]]:
-    """Return mean levels of 12 x 12 cells of decoded frames: H.264, MPEG-4, wide pixels, full colour."""
+    """Return mean levels of 12 x 12 cells of decoded frames.
+
+    Of H.264, MPEG-4, wide pixels, full colour, a size that changes, and the second of two video streams.
+    """
     blocks = np.random.default_rng(1).integers(0, 256, (4, 5, 3), dtype=np.uint8)
     picture = blocks.repeat(12, axis=0).repeat(12, axis=1)
     pictures = [np.ascontiguousarray(np.roll(picture, 12 * n, axis=1)) for n in range(6)]
@@ -48,12 +51,35 @@ def decoding() -> list[list[float]]:
     levels = []
     with tempfile.TemporaryDirectory() as folder:
         for name, how in videos.items():
-            path = write_video(Path(folder) / name, pictures, **how)
-            rgb_UHWC = decode_clip(path, FrameConfig(num_frames=2)).rgb_UHWC
-            u, height, width, _ = rgb_UHWC.shape
-            cells = rgb_UHWC.reshape(u, height // 12, 12, width // 12, 12, 3).mean(axis=(2, 4))
+            write_video(Path(folder) / name, pictures, **how)
+        first = write_video(Path(folder) / "e.ts", pictures, options={"qp": "4"})
+        later = write_video(Path(folder) / "f.ts", [one[:36, :36] for one in pictures], options={"qp": "4"})
+        first.write_bytes(first.read_bytes() + later.read_bytes())
+        write_two_videos(Path(folder) / "f.mkv", (0, 1))
+        for name in (*videos, "e.ts", "f.mkv"):
+            rgb_UHWC = decode_clip(Path(folder) / name, FrameConfig(num_frames=2)).rgb_UHWC
+            u, rows, columns = len(rgb_UHWC), rgb_UHWC.shape[1] // 12, rgb_UHWC.shape[2] // 12
+            whole = rgb_UHWC[:, : 12 * rows, : 12 * columns]
+            cells = whole.reshape(u, rows, 12, columns, 12, 3).mean(axis=(2, 4))
             levels.append(np.round(cells, 1).ravel().tolist())
     return levels
+
+
+def times() -> list[list[float]]:
+    """Return times of frames: a video that starts late, AVI, joined recordings, a stream without times."""
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        paths = [
+            write_with_sound(root / "a.mp4", 8, video_at=0.5),
+            write_video(root / "b.avi", 8, num_b_frames=2),
+            write_video(root / "c.ts", 8, num_b_frames=2),
+            write_video(root / "d.h264", 8),
+        ]
+        paths[2].write_bytes(2 * paths[2].read_bytes())
+        return [
+            decode_clip(path, FrameConfig(num_frames=16)).seconds_U.astype(np.float64).round(4).tolist()
+            for path in paths
+        ]
 
 
 def tracks() -> list[list[float]]:
@@ -84,7 +110,7 @@ def streams() -> list[list[float]]:
 
 
 ALGORITHMS: dict[str, tuple[Callable[[], list[list[float]]], ...]] = {
-    "frames": (sampling, decoding),
+    "frames": (sampling, decoding, times),
     "tracks": (tracks,),
     "streams": (streams,),
 }

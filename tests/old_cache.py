@@ -5,8 +5,8 @@ tests/golden/cache-without-versions.zip was written by the last commit before id
 
     cli.py extract --dataset manifest --root ROOT/manifest.csv --cache feats.zarr OLD_MODELS --limit 5
 
-Five of its eight clips are done. It must open, verify, resume and train for as long as each step's
-algorithm version stays 1.
+Five of its eight clips are done. It opens and trains whatever the algorithm versions are; it is verified
+and resumed where each step's is 1 (decoding has version 2 since decision 0010).
 """
 
 import struct

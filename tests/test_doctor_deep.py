@@ -10,7 +10,7 @@ from pipeline.doctor.material import Material
 from pipeline.doctor.opened import Opened, check_opened, describe
 from pipeline.sheet import write_png
 from tests.sick_trees import examined, healthy_ferv39k, kinds
-from tests.tiny_videos import grey, with_matrix, write_picture, write_sound, write_video
+from tests.tiny_videos import grey, with_matrix, write_picture, write_sound, write_two_videos, write_video
 
 
 def picture(height, width, number=0):
@@ -65,6 +65,30 @@ def damage(root):
     (root / "joy/0.mp4").write_bytes(data)
 
 
+def cut_in_half(root):
+    path = write_video(root / "joy/0.mkv", [noise(frame) for frame in range(20)])
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    (root / "joy/0.mp4").unlink()
+
+
+def join(root):
+    part = write_video(root / "joy/part.ts", 10).read_bytes()
+    (root / "joy/0.ts").write_bytes(part + part)
+    (root / "joy/part.ts").unlink()
+
+
+def be_hdr(root):
+    write_video(root / "joy/0.mp4", 20, options={"x264-params": "transfer=smpte2084"})
+
+
+def interlace(root):
+    write_video(root / "joy/0.mp4", 20, options={"x264-params": "interlaced=1"})
+
+
+def add_stream(root):
+    write_two_videos(root / "joy/0.mkv", (1, 0))
+
+
 def noise(seed):
     return np.random.default_rng(seed).integers(0, 255, (48, 64, 3), dtype=np.uint8)
 
@@ -78,6 +102,11 @@ PLANTED = {
     last_long: {"duration-odd"},
     be_large: {"size-odd"},
     damage: {"damaged"},
+    cut_in_half: {"damaged", "short"},
+    join: {"times"},
+    be_hdr: {"hdr"},
+    interlace: {"interlaced"},
+    add_stream: {"video-streams", "short"},
 }
 
 

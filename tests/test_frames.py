@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 
 from pipeline.errors import ClipError
 from pipeline.frames import FrameConfig, decode_clip, sample_indices
-from pipeline.frames.decode import _decode_pass, _decoded, _Errors
+from pipeline.frames.decode import _decode_pass, _decoded
+from pipeline.frames.remarks import Remarks
 from pipeline.frames.source import Packets, Window, can_jump
 from pipeline.types import Frames
 from tests.tiny_videos import (
     HEIGHT,
     WIDTH,
-    grey,
     numbers,
     read_plainly,
     remuxed,
@@ -143,14 +143,14 @@ def breaking(container: Any, num_packets: int) -> Iterator[Any]:
 
 
 def test_what_the_decoder_holds_comes_out_when_reading_breaks_off(videos):
-    errors = _Errors()
+    remarks = Remarks()
     with av.open(str(videos / "b_frames.mp4")) as container:
         stream = container.streams.video[0]
         frames = [
-            frame.to_ndarray(format="rgb24") for frame in _decoded(breaking(container, 20), stream, errors)
+            frame.to_ndarray(format="rgb24") for frame in _decoded(breaking(container, 20), stream, remarks)
         ]
     assert len(frames) == 20
-    assert errors.count == 1
+    assert remarks.num_errors == 1
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -269,14 +269,3 @@ def test_pixels_of_absurd_shape_are_refused(tmp_path):
     path = write_video(tmp_path / "a.mp4", 4, pixel_aspect=Fraction(1, 50))
     with pytest.raises(ClipError, match="pixels 0.02 times as wide as high; allowed: 0.1 to 10"):
         decode_clip(path, config())
-
-
-def test_a_changing_picture_size_is_scaled_to_the_first_and_noted(tmp_path):
-    small = write_video(tmp_path / "small.ts", [np.full((HEIGHT, WIDTH, 3), grey(3), np.uint8)] * 6)
-    large = write_video(tmp_path / "large.ts", [np.full((96, 80, 3), grey(9), np.uint8)] * 6)
-    both = tmp_path / "both.ts"
-    both.write_bytes(small.read_bytes() + large.read_bytes())
-    frames = decode_clip(both, config(12))
-    assert frames.rgb_UHWC.shape == (12, HEIGHT, WIDTH, 3)
-    assert numbers(frames.rgb_UHWC) == [3] * 6 + [9] * 6
-    assert frames.notes == ("the picture changes size; all frames are scaled to 64x48",)

@@ -9,6 +9,7 @@ import zarr
 
 from pipeline.errors import CacheError
 from pipeline.fingerprint import OUTSIDE_IDENTITY, changed_settings, default_settings, version_default
+from pipeline.frames import FrameConfig
 from pipeline.process import identity_differences
 from pipeline.process.identity import STEPS
 from pipeline.store.reader import FeatureCache
@@ -23,7 +24,7 @@ from tests.small_clips import small_tools, small_tools_with
 RAISE = "other values or defaults are another algorithm: raise VERSION (new settings: decision 0007)"
 
 OF_VERSION_1 = {kind: {"max_gap": 3} if kind is TrackConfig else {} for _, kind in STEPS.values()}
-TOLERANCE = {"sampling": 0, "decoding": 1.5, "tracks": 1e-3, "streams": 0.3}
+TOLERANCE = {"sampling": 0, "times": 1e-3, "decoding": 1.5, "tracks": 1e-3, "streams": 0.3}
 """Decoding and streams give mean levels of cells, which libraries round in their own way; tracks pixels."""
 
 
@@ -52,6 +53,12 @@ def old(tmp_path, clips):
     return unpack_old_cache(tmp_path)
 
 
+@pytest.fixture
+def as_version_1(monkeypatch):
+    """As if decoding had version 1: of folders of pictures of one size, version 2 decodes the same."""
+    monkeypatch.setattr(FrameConfig, "VERSION", 1)
+
+
 # Settings and versions
 
 
@@ -64,7 +71,7 @@ def test_settings_count_where_they_differ_from_the_defaults_of_their_version():
 def test_the_identity_of_default_settings_is_versions_and_models():
     identity = small_tools().identity()
     assert {section: value for section, value in identity.items() if section != "encoder"} == {
-        "frames": {"version": 1, "num_frames": 4},
+        "frames": {"version": 2, "num_frames": 4},
         "detector": {"version": 1, "name": "boxes", "precision": "fp32", "sha256": ""},
         "track": {"version": 1},
         "streams": {"version": 1},
@@ -74,6 +81,7 @@ def test_the_identity_of_default_settings_is_versions_and_models():
 
 def test_an_identity_without_versions_equals_one_of_version_1():
     identity = small_tools().identity()
+    identity["frames"]["version"] = 1
     whole = {
         section: {**(default_settings(STEPS[section][1]) if section in STEPS else {}), **values}
         for section, values in identity.items()
@@ -164,6 +172,7 @@ def test_the_values_of_a_version_stay(golden, step):
 # A cache from before versions
 
 
+@pytest.mark.usefixtures("as_version_1")
 def test_an_old_cache_opens_and_computes_the_same(old, clips):
     with FeatureCache.open(old) as cache:
         assert cache.status_counts() == {"pending": 3, "done": NUM_DONE, "done_without_face": 0, "failed": 0}
@@ -173,6 +182,7 @@ def test_an_old_cache_opens_and_computes_the_same(old, clips):
     assert report.recomputed.largest_difference < 1e-3
 
 
+@pytest.mark.usefixtures("as_version_1")
 def test_an_old_cache_is_resumed_and_trained_on(old, clips, tmp_path, monkeypatch, capsys):
     before = FeatureCache.open(old)
     data = ("--dataset", "manifest", "--root", clips, "--cache", old)
@@ -196,6 +206,7 @@ def test_an_old_cache_is_resumed_and_trained_on(old, clips, tmp_path, monkeypatc
     assert json.loads(out)["num_clips"] == 2
 
 
+@pytest.mark.usefixtures("as_version_1")
 def test_a_setting_that_a_cache_does_not_have_takes_the_default_of_its_version(old, monkeypatch):
     """As if max_gap had come later, with a default that does not do what version 1 did."""
     monkeypatch.setattr(
@@ -216,6 +227,7 @@ DAMAGED = {
 }
 
 
+@pytest.mark.usefixtures("as_version_1")
 @pytest.mark.parametrize("case", DAMAGED)
 def test_damaged_attributes_are_found_and_nothing_is_added(case, old, clips, monkeypatch, capsys):
     change, message = DAMAGED[case]
@@ -228,6 +240,7 @@ def test_damaged_attributes_are_found_and_nothing_is_added(case, old, clips, mon
         assert "'fingerprint' is not the hash of 'identity'" in str(verify(cache, 0).findings[0])
 
 
+@pytest.mark.usefixtures("as_version_1")
 def test_a_cache_with_a_setting_of_a_later_program_is_one_line_that_names_it(old):
     attributes = zarr.open_group(old, mode="r+").attrs
     track = attributes["config"]["track"] | {"motion": True}
@@ -240,15 +253,14 @@ def test_a_cache_with_a_setting_of_a_later_program_is_one_line_that_names_it(old
 
 
 def test_an_old_cache_is_refused_once_an_algorithm_has_another_version(old, clips, monkeypatch, capsys):
-    monkeypatch.setattr(TrackConfig, "VERSION", 2)
     data = ("--dataset", "manifest", "--root", clips, "--cache", old)
     code, _, said = call(monkeypatch, capsys, "extract", *data, *OLD_MODELS)
     assert code == 1
-    assert "was made otherwise: tracks: version 2 here, 1 there. Use the program that made it, or" in said
+    assert "was made otherwise: frames: version 2 here, 1 there. Use the program that made it, or" in said
     with FeatureCache.open(old) as cache:
         assert cache.status_counts()["done"] == NUM_DONE
         (finding,) = verify(cache, 1, root=clips).findings
     assert str(finding) == (
-        f"recompute: '{old}' was made by other algorithms: tracks: version 2 here, 1 there. "
+        f"recompute: '{old}' was made by other algorithms: frames: version 2 here, 1 there. "
         "Use the program that made it, or extract again into another --cache."
     )

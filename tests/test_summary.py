@@ -21,7 +21,7 @@ def made(tmp_path, **meta):
     path = tiny_cache(tmp_path / "c.zarr", tiny_meta(**SAID, **meta), status=status)
     group = zarr.open_group(path, mode="r+")
     group["stage"][2], group["reason"][2] = "open", "the file is empty"
-    group["reason"][0] = "1 packets did not decode"
+    group["reason"][0] = "1 packet did not decode"
     return path
 
 
@@ -33,7 +33,7 @@ def test_everything_is_counted(tmp_path):
     assert document["folds"] == {"1": {"absent": 0, "train": 32, "validation": 0, "test": 16}}
     assert document["polarities"] == {"unknown": 0, "negative": 16, "neutral": 16, "positive": 16}
     assert document["failures"][0] == {"clip_id": "clip002", "stage": "open", "reason": "the file is empty"}
-    assert document["notes"] == [{"clip_id": "clip000", "note": "1 packets did not decode"}]
+    assert document["notes"] == [{"clip_id": "clip000", "note": "1 packet did not decode"}]
     json.dumps(document)
 
 
@@ -43,7 +43,7 @@ def test_long_lists_are_cut_unless_asked_for(tmp_path):
     assert "  ... and 25 more; --all-clips lists them" in short
     assert sum(line.startswith("  failed") for line in short) == 5
     assert sum(line.startswith("  failed") for line in long) == 30
-    assert "  note  clip000  1 packets did not decode" in short
+    assert "  note  clip000  1 packet did not decode" in short
 
 
 def test_warnings_come_first_and_loud(tmp_path):

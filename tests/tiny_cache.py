@@ -13,11 +13,14 @@ from pipeline.config import to_dict
 from pipeline.store.meta import CacheMeta
 from pipeline.store.writer import CacheWriter
 from pipeline.types import Split, Status
+from pipeline.versions import SECTIONS, VERSIONS
 from tests.tiny_clip import modest_clip
 
 CLASSES = ("happiness", "neutral", "sadness")
 POLARITY_OF = {"happiness": 2, "neutral": 1, "sadness": 0}
 NUM_FRAMES = 4
+VERSIONED = {section: {"version": VERSIONS[step]} for section, step in SECTIONS.items()}
+"""An identity of this program's algorithms."""
 
 
 def tiny_meta(**changes: object) -> CacheMeta:
@@ -38,7 +41,7 @@ def tiny_meta(**changes: object) -> CacheMeta:
         encoder_weights=clip.config.weights,
         encoder_sha256=clip.visual_sha256,
         text_sha256=clip.text_sha256,
-        identity={"encoder": clip.visual_sha256},
+        identity={**VERSIONED, "encoder": clip.visual_sha256},
         fingerprint="f" * 64,
         config={"encoder": to_dict(clip.config)},
     )

@@ -8,6 +8,8 @@ from pathlib import Path
 import av
 import numpy as np
 
+from pipeline.types import Note
+
 STEP = 4
 FLOOR = 20
 WIDTH, HEIGHT = 64, 48
@@ -95,6 +97,11 @@ def write_picture(path: Path, codec: str = "png", pix_fmt: str = "rgb24") -> Pat
     return path
 
 
+def texts(notes: Iterable[Note]) -> tuple[str, ...]:
+    """Return the texts of notes."""
+    return tuple(note.text for note in notes)
+
+
 def read_plainly(path: Path) -> list[np.ndarray]:
     """Every frame that decodes, in order, turned upright: the slow and plain way."""
     pictures = []
@@ -133,3 +140,60 @@ def remuxed(source: Path, target: Path, keep: Iterable[int]) -> Path:
                 packet.stream = written
                 copy.mux(packet)
     return target
+
+
+def write_with_sound(
+    path: Path,
+    num_frames: int = 30,
+    *,
+    video_at: float = 0.0,
+    sound_at: float = 0.0,
+    sound_seconds: float = 3.0,
+    codec: str = "libx264",
+    num_b_frames: int = 2,
+    mux: dict[str, str] | None = None,
+) -> Path:
+    """Write grey frames at 10 a second and silence, each from a time in seconds on."""
+    with av.open(str(path), "w", options=mux or {}) as file:
+        video = file.add_stream(codec, rate=RATE)
+        video.width, video.height, video.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        video.codec_context.gop_size, video.codec_context.max_b_frames = 10, num_b_frames
+        sound = file.add_stream("libopus" if path.suffix == ".webm" else "aac", rate=48000)
+        sound.layout = "mono"
+        packets = []
+        for number in range(num_frames):
+            picture = np.full((HEIGHT, WIDTH, 3), grey(number), np.uint8)
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            frame.pts, frame.time_base = round(1000 * video_at) + 100 * number, Fraction(1, 1000)
+            packets += video.encode(frame)
+        packets += video.encode(None)
+        for number in range(int(48000 * sound_seconds) // 960):
+            samples = av.AudioFrame.from_ndarray(np.zeros((1, 960), np.float32), "fltp", "mono")
+            samples.sample_rate, samples.time_base = 48000, Fraction(1, 48000)
+            samples.pts = round(48000 * sound_at) + 960 * number
+            packets += sound.encode(samples)
+        packets += sound.encode(None)
+        for packet in sorted(packets, key=lambda one: one.dts * one.time_base):
+            file.mux(packet)
+    return path
+
+
+def write_two_videos(path: Path, dispositions: tuple[int, int]) -> Path:
+    """Write two video streams, of six frames numbered 3 and of six, half as large, numbered 9."""
+    with av.open(str(path), "w") as file:
+        streams = []
+        for height, width, disposition in zip(
+            (HEIGHT, HEIGHT // 2), (WIDTH, WIDTH // 2), dispositions, strict=True
+        ):
+            stream = file.add_stream("libx264", rate=RATE)
+            stream.height, stream.width, stream.pix_fmt = height, width, "yuv420p"
+            stream.disposition = av.stream.Disposition(disposition)
+            streams.append(stream)
+        for stream, number in zip(streams, (3, 9), strict=True):
+            picture = np.full((stream.height, stream.width, 3), grey(number), np.uint8)
+            for time in range(6):
+                frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+                frame.pts, frame.time_base = time, Fraction(1, RATE)
+                file.mux(stream.encode(frame))
+            file.mux(stream.encode(None))
+    return path

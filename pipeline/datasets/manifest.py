@@ -3,7 +3,8 @@
 ``clip_id`` (default: the path, with its time window), ``fold`` (one row per clip and fold),
 ``x0, y0, x1, y1`` (a face box for the whole clip) or ``boxes`` (a CSV of ``frame,x0,y0,x1,y1``),
 ``faces`` (a folder of face crops, for ``--detector crops``),
-``start_seconds``, ``end_seconds``, ``polarity`` (positive, neutral, negative; default: by class).
+``start_seconds``, ``end_seconds`` (times in the file, as a player shows them),
+``polarity`` (positive, neutral, negative; default: by class).
 
 Paths are relative to the manifest's folder and stay inside, symbolic links followed. Two clips may
 be parts of one file, or the same part with other boxes; their ids differ.

@@ -191,8 +191,28 @@ _DEEP: Mapping[str, Kind] = {
     ),
     "audio-only": _error("a clip's file holds sound and no picture", "get the video", deep=True),
     "damaged": _warning(
-        "parts of a clip do not decode: it is cut short, or spoilt on the way",
+        "parts of a clip do not decode, or less of it is there than its file announces",
         "copy or unpack the file again",
+        deep=True,
+    ),
+    "times": _warning(
+        "frames of a clip have no time stamp, or time stamps go back, as where recordings were joined",
+        "nothing if the whole file is the clip; before you cut it by seconds, encode it again with ffmpeg",
+        deep=True,
+    ),
+    "hdr": _warning(
+        "a clip has an HDR transfer function (PQ or HLG); its colours are read as they are, dull and dark",
+        "convert it to BT.709 with tone mapping, such as ffmpeg's zscale and tonemap filters",
+        deep=True,
+    ),
+    "interlaced": _warning(
+        "frames of a clip are interlaced: moving edges are combed",
+        "deinterlace it, such as with ffmpeg -vf bwdif",
+        deep=True,
+    ),
+    "video-streams": _note(
+        "a clip's file holds several video streams; the one marked as default is read, else the first",
+        "nothing if that is the right one; else copy the other into a file of its own",
         deep=True,
     ),
     "face-crops": _warning(
@@ -201,8 +221,8 @@ _DEEP: Mapping[str, Kind] = {
         deep=True,
     ),
     "size-mixed": _warning(
-        "the pictures of a clip change size",
-        "extract its frames again; all are scaled to the first one's size",
+        "the frames of a clip change size",
+        "extract its frames again; others are letterboxed into the first one's size",
         deep=True,
     ),
     "size-odd": _note(

@@ -9,6 +9,7 @@ from statistics import median
 from pipeline.doctor.kinds import Finding
 from pipeline.doctor.material import Material, quoted
 from pipeline.errors import counted, some
+from pipeline.types import Note, NoteKind
 
 _CROP_SIDES_PX = (112, 224, 256)
 _FAR = 10
@@ -18,6 +19,15 @@ _UNSTEADY = 1.2
 """The longest time between frames over the shortest, from which on a frame rate varies."""
 
 _MOST_NAMED_SIZES = 4
+
+_NOTED: Mapping[str, tuple[str, NoteKind]] = {
+    "damaged": ("of which parts do not decode or are missing", NoteKind.DAMAGE),
+    "times": ("whose time stamps are missing or go back", NoteKind.TIMES),
+    "hdr": ("with an HDR transfer function", NoteKind.HDR),
+    "interlaced": ("with interlaced frames", NoteKind.INTERLACED),
+    "video-streams": ("with several video streams", NoteKind.STREAMS),
+}
+"""Findings that are notes on a clip: what they are, and the kind of note."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +46,7 @@ class Opened:
     steadiness: float = 1.0
     turns: int = 0
     num_sizes: int = 1
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
 
 
 def check_opened(material: Material, opened: Mapping[str, Opened]) -> Iterator[Finding]:
@@ -64,14 +74,11 @@ def _failures(opened: Mapping[str, Opened]) -> Iterator[_Cases]:
 
 def _oddities(opened: Mapping[str, Opened]) -> Iterator[_Cases]:
     sound = {clip_id: one for clip_id, one in opened.items() if not one.failure}
-    damage = {
-        clip_id: f" ({'; '.join(said)})"
-        for clip_id, one in sound.items()
-        if (said := [note for note in one.notes if "did not decode" in note or "corrupt" in note])
-    }
+    noted = {kind: _noted(sound, note_kind) for kind, (_, note_kind) in _NOTED.items()}
     sizes = _odd({clip_id: float(one.width_px * one.height_px) for clip_id, one in sound.items()})
     durations = _odd({i: one.seconds for i, one in sound.items() if math.isfinite(one.seconds)})
-    yield "damaged", "of which parts do not decode", damage
+    for kind, (what, _) in _NOTED.items():
+        yield kind, what, noted[kind]
     mixed = {clip_id: "" for clip_id, one in sound.items() if one.num_sizes > 1}
     yield "size-mixed", "whose pictures change size", mixed
     odd_sizes = {clip_id: f" {sound[clip_id].width_px}x{sound[clip_id].height_px}" for clip_id in sizes}
@@ -81,8 +88,14 @@ def _oddities(opened: Mapping[str, Opened]) -> Iterator[_Cases]:
     turned = {clip_id: f" by {90 * one.turns} degrees" for clip_id, one in sound.items() if one.turns}
     yield "rotated", "stored turned", turned
     uneven = {clip_id for clip_id, one in sound.items() if one.steadiness > _UNSTEADY}
-    unsteady = dict.fromkeys(uneven - damage.keys(), "")  # lost frames leave gaps in time
+    unsteady = dict.fromkeys(uneven - noted["damaged"].keys(), "")  # lost frames leave gaps in time
     yield "rate-varies", "of variable frame rate", unsteady
+
+
+def _noted(opened: Mapping[str, Opened], kind: NoteKind) -> dict[str, str]:
+    """The clips with notes of a kind, and what these are."""
+    found = {i: [note.text for note in one.notes if note.kind is kind] for i, one in opened.items()}
+    return {clip_id: f" ({'; '.join(texts)})" for clip_id, texts in found.items() if texts}
 
 
 def describe(opened: Mapping[str, Opened]) -> list[str]:

@@ -2,6 +2,10 @@
 
 ``sampling``   which frames of n are taken (pure)
 ``source``     a video opened, its window, its packets counted
+``clock``      times of frames in their file, as a player shows them
+``aspects``    the shape of stored pixels
+``announced``  the length that a file announces, compared with the decoded one
+``remarks``    notes on damage, times, HDR, interlaced frames, further streams
 ``decode``     the sampled frames of a video
 ``picture``    one picture file as RGB
 ``folder``     the sampled frames of a folder of pictures

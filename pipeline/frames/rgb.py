@@ -5,7 +5,7 @@ Letters: U sampled frames, each once; H, W picture.
 
 import math
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import av
@@ -15,7 +15,7 @@ from av.video.reformatter import VideoReformatter
 from pipeline.errors import ClipError
 from pipeline.frames.sampling import FrameConfig, is_mirrored, sample_indices
 from pipeline.frames.source import short
-from pipeline.types import Bytes, Frames
+from pipeline.types import Bytes, Frames, Note, NoteKind
 
 MAX_RGB_BYTES = 1 << 30
 """Of all sampled frames of a clip: 16 frames of 22 million pixels."""
@@ -24,17 +24,21 @@ MAX_RGB_BYTES = 1 << 30
 class Pictures:
     """The wanted frames as RGB with square pixels, upright, all of the first frame's size.
 
-    They are converted one by one as they come, into one array: no decoded frame is kept.
+    They are converted one by one as they come, into one array: no decoded frame is kept. A frame of
+    another size is scaled to fit, in the middle of black bars, as a player shows it.
+
+    Args:
+        num_wanted: How many frames will be added.
+        aspect_of: Returns the width of a frame's stored pixels over their height.
     """
 
-    def __init__(self, num_wanted: int, aspect: float) -> None:
+    def __init__(self, num_wanted: int, aspect_of: Callable[[Any], float]) -> None:
         self.index: list[int] = []
         self.seconds: list[float] = []
-        self.stored_size = (0, 0)
         self.size = (0, 0)
         self.changes_size = False
         self._num_wanted = num_wanted
-        self._aspect = aspect
+        self._aspect_of = aspect_of
         self._rgb_UHWC: Bytes | None = None
         self._reformatter = VideoReformatter()
 
@@ -44,11 +48,15 @@ class Pictures:
         assert self._rgb_UHWC is not None, "a pass that decodes a frame wants one"
         return self._rgb_UHWC[: len(self.index)]
 
-    def set_size(self, first_width: int, first_height: int) -> None:
+    def set_size_of(self, frame: Any) -> None:
         """Take the pictures' size from the clip's first frame. Raises ClipError when they would not fit."""
-        self.stored_size = (first_width, first_height)
-        self.size = (max(1, round(first_width * self._aspect)), first_height)
-        width, height = self.size
+        quarter_turns, _ = _orientation(frame)
+        width, height = self._square_size(frame)
+        self.set_size(*((height, width) if quarter_turns % 2 else (width, height)))
+
+    def set_size(self, width: int, height: int) -> None:
+        """Set width and height of all pictures. Raises ClipError when they would not fit."""
+        self.size = (width, height)
         num_bytes, allowed = self._num_wanted * height * width * 3, MAX_RGB_BYTES
         if num_bytes > MAX_RGB_BYTES:
             raise ClipError(
@@ -59,17 +67,23 @@ class Pictures:
 
     def add(self, place: int, seconds: float, frame: Any) -> None:
         """Convert the frame that stands at `place` of the clip."""
-        self.changes_size |= (frame.width, frame.height) != self.stored_size
-        picture = _upright(frame, self.size, self._reformatter)
         if self._rgb_UHWC is None:
-            self._rgb_UHWC = np.empty((self._num_wanted, *picture.shape), dtype=np.uint8)
-        if picture.shape != self._rgb_UHWC.shape[1:]:
-            raise ClipError("decode", f"the picture is turned in the middle of the clip, at frame {place}")
-        self._rgb_UHWC[len(self.index)] = picture
+            width, height = self.size
+            self._rgb_UHWC = np.empty((self._num_wanted, height, width, 3), dtype=np.uint8)
+        target = self._rgb_UHWC[len(self.index)]
+        quarter_turns, is_mirror = _orientation(frame)
+        size = self._square_size(frame)
+        shown = (size[1], size[0]) if quarter_turns % 2 else size
+        if shown == self.size:
+            target[:] = _upright(_rgb(frame, size, self._reformatter), quarter_turns, is_mirror)
+        else:
+            self.changes_size = True
+            size = _fitted(size, shown, self.size)
+            _letterbox(_upright(_rgb(frame, size, self._reformatter), quarter_turns, is_mirror), target)
         self.index.append(place)
         self.seconds.append(seconds)
 
-    def frames(self, num_decoded: int, config: FrameConfig, notes: Sequence[str]) -> Frames:
+    def frames(self, num_decoded: int, config: FrameConfig, notes: Sequence[Note]) -> Frames:
         """The clip of these pictures, laid out by view and frame.
 
         Raises ClipError unless they are those that are sampled of `num_decoded` frames.
@@ -79,7 +93,12 @@ class Pictures:
         if self.index != index_U.tolist():
             raise ClipError("decode", f"two passes over the clip differ: {num_decoded} frames in the second")
         width, height = self.size
-        resized = [f"the picture changes size; all frames are scaled to {width}x{height}"]
+        resized = [
+            Note(
+                NoteKind.SIZE,
+                f"the picture changes size; frames of another size are letterboxed into {width}x{height}",
+            )
+        ]
         return Frames(
             rgb_UHWC=self.rgb_UHWC,
             index_U=index_U,
@@ -91,14 +110,32 @@ class Pictures:
             notes=(*(resized if self.changes_size else ()), *notes),
         )
 
+    def _square_size(self, frame: Any) -> tuple[int, int]:
+        """Width and height of a frame with square pixels, as it is stored."""
+        return max(1, round(frame.width * self._aspect_of(frame))), frame.height
 
-def _upright(frame: Any, size: tuple[int, int], reformatter: VideoReformatter) -> Bytes:
-    """RGB [H, W, 3] with square pixels, turned and mirrored as the file's display matrix says: a view.
+
+def _fitted(size: tuple[int, int], shown: tuple[int, int], into: tuple[int, int]) -> tuple[int, int]:
+    """Scale `size` so that what is `shown` of it, turned perhaps, fits into a picture."""
+    scale = min(into[0] / shown[0], into[1] / shown[1])
+    width, height = size
+    return max(1, round(width * scale)), max(1, round(height * scale))
+
+
+def _letterbox(picture: Bytes, target: Bytes) -> None:
+    """Put a picture into the middle of a larger one, with black around it."""
+    height, width, _ = picture.shape
+    top, left = (target.shape[0] - height) // 2, (target.shape[1] - width) // 2
+    target[:] = 0
+    target[top : top + height, left : left + width] = picture
+
+
+def _rgb(frame: Any, size: tuple[int, int], reformatter: VideoReformatter) -> Bytes:
+    """Convert a frame to RGB [H, W, 3] of this width and height.
 
     One thread: by default every frame would start two of its own, and keep them.
     """
     width, height = size
-    quarter_turns, is_mirror = _orientation(frame)
     try:
         picture = reformatter.reformat(frame, width=width, height=height, format="rgb24", threads=1)
         (plane,) = picture.planes
@@ -108,6 +145,11 @@ def _upright(frame: Any, size: tuple[int, int], reformatter: VideoReformatter) -
         raise ClipError("decode", f"pixels {frame.format.name} do not convert: {short(error)}") from error
     rows = np.frombuffer(memoryview(plane), dtype=np.uint8).reshape(-1, plane.line_size)
     rgb: Bytes = rows[:height, : 3 * width].reshape(height, width, 3)
+    return rgb
+
+
+def _upright(rgb: Bytes, quarter_turns: int, is_mirror: bool) -> Bytes:
+    """Turn and mirror a picture by the file's display matrix: a view."""
     return np.rot90(rgb[:, ::-1] if is_mirror else rgb, quarter_turns)
 
 

@@ -24,7 +24,7 @@ class FrameConfig:
     """
 
     VERSION: ClassVar[int] = VERSIONS["frames"]
-    """Of decoding and sampling (decision 0007)."""
+    """Of decoding and sampling (decisions 0007 and 0010)."""
 
     num_frames: int = 16
     num_views: int = 1

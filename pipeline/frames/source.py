@@ -1,4 +1,4 @@
-"""A video file opened, and its part that is the clip: containers, streams, times.
+"""A video file opened, and its part that is the clip: containers, streams, packets.
 
 A file is what it is, never a list of others: FFmpeg also reads playlists, concatenation scripts
 and stream descriptions, each of which would open further files or addresses. These are refused.
@@ -16,6 +16,7 @@ from typing import Any, Self
 import av
 
 from pipeline.errors import ClipError
+from pipeline.frames.clock import FileClock
 
 _VIDEOS = (
     "3gp,amv,apng,asf,asf_o,av1,avi,dirac,dv,flv,gif,gxf,h261,h263,h264,hevc,ivf,live_flv,m4v,matroska,"
@@ -33,6 +34,9 @@ _READ_ONLY_THIS = {
 }
 _SEEKABLE = ("mov", "matroska")
 """Containers with an index of key frames, in which a jump to a time is cheap."""
+_COVERS = av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails
+"""Streams of single pictures: cover art, and previews of chapters."""
+
 _ANY_METADATA: dict[str, Any] = (
     {} if int(av.__version__.partition(".")[0]) >= 19 else {"metadata_errors": "replace"}
 )
@@ -47,7 +51,7 @@ _PACKET_OVERHEAD_BYTES = 1 << 10
 
 @dataclass(frozen=True)
 class Window:
-    """The part of a file from `start` up to `end`, in seconds from its first frame; infinite where open."""
+    """The part of a file from `start` up to `end`, in seconds of `clock.FileClock`; infinite where open."""
 
     start: float
     end: float
@@ -58,9 +62,10 @@ class Window:
 
 
 def open_video(path: Path) -> tuple[Any, Any]:
-    """The container at `path`, open, and its first video stream, to be decoded by one thread.
+    """Open the container at `path`, and its video stream, to be decoded by one thread.
 
-    Raises ClipError (stage ``open``) for whatever is not a video.
+    The video stream is the first of those that the file marks as default, else the first. Raises ClipError
+    (stage ``open``) for whatever is not a video.
     """
     _refuse_non_file(path)
     try:
@@ -72,12 +77,11 @@ def open_video(path: Path) -> tuple[Any, Any]:
         raise ClipError("open", "a playlist or another kind of file that is not read as video") from error
     except (av.error.FFmpegError, OSError, ValueError) as error:
         raise ClipError("open", f"not a readable video: {short(error)}") from error
-    cover = av.stream.Disposition.attached_pic
-    streams = [s for s in container.streams.video if not s.disposition & cover]
+    streams = videos_of(container)
     if not streams:
-        kinds = ", ".join(sorted({s.type for s in container.streams})) or "none"
+        kinds = {"cover picture" if s.type == "video" else s.type for s in container.streams}
         container.close()
-        raise ClipError("open", f"no video stream; streams: {kinds}")
+        raise ClipError("open", f"no video stream; streams: {', '.join(sorted(kinds)) or 'none'}")
     name = container.format.name
     if name.endswith("_pipe") or name == "ico":
         container.close()
@@ -99,6 +103,12 @@ def open_video(path: Path) -> tuple[Any, Any]:
     return container, stream
 
 
+def videos_of(container: Any) -> list[Any]:
+    """Return the video streams: the one to read first, cover pictures left out."""
+    videos = [stream for stream in container.streams.video if not stream.disposition & _COVERS]
+    return sorted(videos, key=lambda stream: not stream.disposition & av.stream.Disposition.default)
+
+
 def can_jump(path: Path, window: Window) -> bool:
     """Whether a jump to the window's start lands at or before it, so that no frame is lost.
 
@@ -112,31 +122,18 @@ def can_jump(path: Path, window: Window) -> bool:
         if not any(kind in container.format.name for kind in _SEEKABLE):
             return False
         try:
-            jump_to(container, stream, window)
+            clock = FileClock(container, stream)
+            jump_to(container, stream, window, clock)
             first = next(container.decode(stream), None)
         except (av.error.FFmpegError, OverflowError):
             return False
-        return (
-            first is not None and first.pts is not None and Clock(stream).seconds(first.pts) <= window.start
-        )
+        time = None if first is None else clock.of_frame(first)
+        return time is not None and time <= window.start
 
 
-def jump_to(container: Any, stream: Any, window: Window) -> None:
-    """Go on reading at the key frame that belongs to the window's start."""
-    target = int(window.start / stream.time_base) + (stream.start_time or 0)
-    container.seek(target, backward=True, any_frame=False, stream=stream)
-
-
-class Clock:
-    """Turns a stream's time stamps into seconds from its start."""
-
-    def __init__(self, stream: Any) -> None:
-        self._start: int = stream.start_time or 0
-        self._num, self._den = stream.time_base.numerator, stream.time_base.denominator
-
-    def seconds(self, pts: int) -> float:
-        """A time stamp as the nearest number of seconds."""
-        return float((pts - self._start) * self._num / self._den)
+def jump_to(container: Any, stream: Any, window: Window, clock: FileClock) -> None:
+    """Continue reading at the key frame that belongs to the window's start."""
+    container.seek(clock.ticks(window.start), backward=True, any_frame=False, stream=stream)
 
 
 class Packets:
@@ -147,7 +144,7 @@ class Packets:
     """
 
     def __init__(self, path: Path, window: Window, *, jump: bool) -> None:
-        self._path, self._window, self._jump = path, window, jump
+        self.path, self._window, self._jump = path, window, jump
         self._kept: deque[Any] = deque()
         self._broken: Exception | None = None
         self._open()
@@ -155,7 +152,7 @@ class Packets:
     def count(self) -> int:
         """Packets of the window that should each give one frame: a guess, without decoding."""
         count = num_bytes = 0
-        clock = Clock(self.stream)
+        clock = self.clock
         try:
             for packet in self._unread:
                 num_bytes += packet.size + _PACKET_OVERHEAD_BYTES
@@ -165,12 +162,13 @@ class Packets:
                     self._kept.clear()
                 if not packet.size or packet.is_discard:
                     continue
-                if packet.pts is None:
+                time, due = clock.of_packet(packet), clock.of_decoding(packet)
+                if time is None:
                     count += 1
-                elif packet.dts is not None and clock.seconds(packet.dts) >= self._window.end:
+                elif due is not None and due >= self._window.end:
                     break
                 else:
-                    count += self._window.start <= clock.seconds(packet.pts) < self._window.end
+                    count += self._window.start <= time < self._window.end
         except av.error.FFmpegError as error:
             self._broken = error  # the decoding pass meets the same damage and records it
         if num_bytes > _KEPT_BYTES:
@@ -187,9 +185,10 @@ class Packets:
         yield from chain(self._unread)  # PyAV's generator, exhausted, cannot be delegated to
 
     def _open(self) -> None:
-        self.container, self.stream = open_video(self._path)
+        self.container, self.stream = open_video(self.path)
+        self.clock = FileClock(self.container, self.stream)
         if self._jump:
-            jump_to(self.container, self.stream, self._window)
+            jump_to(self.container, self.stream, self._window, self.clock)
         self._kept.clear()
         self._broken = None
         self._unread: Iterator[Any] = self.container.demux(self.stream)

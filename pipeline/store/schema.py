@@ -102,8 +102,8 @@ ARRAYS: tuple[ArraySpec, ...] = (
     _array(
         "frame_seconds",
         _VIEW_FRAME,
-        "Presentation time of the frame in its file, seconds; NaN on every frame of a clip that is a "
-        "folder of pictures, whose rate nobody knows.",
+        "Time of the frame in seconds from the start of its file, as a player shows it; NaN on every frame "
+        "of a clip that is a folder of pictures, whose rate nobody knows.",
         dtype="float32",
         per_block=True,
         never_empty="no",
@@ -250,7 +250,8 @@ ARRAYS: tuple[ArraySpec, ...] = (
     _array(
         "start_seconds",
         ("clip",),
-        "Where the clip begins in its file, seconds; 0 for files that are one clip.",
+        "Where the clip begins, in seconds from the start of its file, as a player shows them; "
+        "0 for files that are one clip.",
         dtype="float64",
         per_block=False,
         fill=0.0,
@@ -259,7 +260,7 @@ ARRAYS: tuple[ArraySpec, ...] = (
     _array(
         "end_seconds",
         ("clip",),
-        "Where the clip ends in its file, seconds; -1 for the file's end.",
+        "Where the clip ends, in seconds from the start of its file; -1 for the file's end.",
         dtype="float64",
         per_block=False,
         fill=-1.0,

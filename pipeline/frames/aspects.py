@@ -1,0 +1,45 @@
+"""The shape of stored pixels, which can change within a clip."""
+
+from typing import Any
+
+from pipeline.errors import ClipError
+
+_LARGEST = 10.0
+
+
+class Aspects:
+    """The width of stored pixels over their height, by size of the frames.
+
+    It is the stream's, which a container may set against the codec's, until the codec's value is
+    another than at the first frame. Only a key frame can change it: the decoder has read ahead, so
+    that frames from before the change still come.
+    """
+
+    def __init__(self, stream: Any) -> None:
+        self._decoder = stream.codec_context
+        self._of_stream = _checked(stream.sample_aspect_ratio)
+        self._first: Any = None
+        self._by_size: dict[tuple[int, int], float] = {}
+
+    def see(self, frame: Any) -> None:
+        """Take note of the next frame in order of presentation.
+
+        Raises ClipError (stage ``decode``) for pixels that are ten times as long one way as the other.
+        """
+        now, size = self._decoder.sample_aspect_ratio, (frame.width, frame.height)
+        if not self._by_size:
+            self._first = now
+        if frame.key_frame or size not in self._by_size:
+            self._by_size[size] = self._of_stream if now == self._first else _checked(now)
+
+    def of(self, frame: Any) -> float:
+        """Return the aspect of the frame that was seen last."""
+        return self._by_size[frame.width, frame.height]
+
+
+def _checked(ratio: Any) -> float:
+    """Return a ratio as a number, 1 where a file gives none."""
+    aspect = float(ratio or 1)
+    if not 1 / _LARGEST <= aspect <= _LARGEST:
+        raise ClipError("decode", f"pixels {aspect:g} times as wide as high; allowed: 0.1 to 10")
+    return aspect

@@ -1,0 +1,119 @@
+"""Times of frames in their file, as a player shows them.
+
+A player shows 0:00 where the earliest of a file's streams starts. A video that starts half a second
+after the sound has its first frame at 0.5 s.
+"""
+
+from fractions import Fraction
+from typing import Any
+
+import av
+
+_WITHOUT_PRESENTATION_TIMES = ("avi",)
+"""Formats that store frames in order of decoding and no times. FFmpeg's presentation times are wrong there:
+they follow the order of storage, late by a frame."""
+
+_FALLBACK_RATE = 25
+"""Frames a second where neither stream nor frame names a rate: FFmpeg's default for raw streams."""
+
+
+class FileClock:
+    """Converts time stamps of a stream to seconds from the start of its file.
+
+    stream_start: when the video starts, in seconds of its own time stamps.
+    """
+
+    def __init__(self, container: Any, stream: Any) -> None:
+        self._decoder = stream.codec_context
+        self._by_decoding = container.format.name in _WITHOUT_PRESENTATION_TIMES
+        self.tick = Fraction(stream.time_base.numerator, stream.time_base.denominator)
+        self.stream_start = (stream.start_time or 0) * self.tick
+        self._start = _file_start(container, self.stream_start)
+        self._num = self.tick.numerator * self._start.denominator
+        self._shift = self._start.numerator * self.tick.denominator
+        self._den = self.tick.denominator * self._start.denominator
+
+    def of_packet(self, packet: Any) -> float | None:
+        """Return when a packet's frame is shown; None where the file stores no time."""
+        stamp = packet.dts if self._by_decoding else packet.pts
+        return None if stamp is None else self._seconds(stamp)
+
+    def of_decoding(self, packet: Any) -> float | None:
+        """Return when a packet is due for decoding: never later than when its frame is shown."""
+        return None if packet.dts is None else self._seconds(packet.dts)
+
+    def of_frame(self, frame: Any) -> float | None:
+        """Return when a decoded frame is shown; None where the file stores no time."""
+        if not self._by_decoding:
+            return None if frame.pts is None else self._seconds(frame.pts)
+        # the decoder gives a frame out when it has read that many packets after the frame's own
+        return None if frame.dts is None else self._seconds(frame.dts - self._decoder.reorder_depth)
+
+    def of_stream(self, time: Fraction) -> float:
+        """Return a time of the stream's own time stamps, in seconds, from the start of the file."""
+        return float(time - self._start)
+
+    def ticks(self, seconds: float) -> int:
+        """Return the time stamp at or before a time."""
+        return int((Fraction(seconds) + self._start) / self.tick)
+
+    def _seconds(self, stamp: int) -> float:
+        return float((stamp * self._num - self._shift) / self._den)  # the nearest number
+
+
+def _file_start(container: Any, stream_start: Fraction) -> Fraction:
+    """Return the start of the earliest stream: the video's own, unless the container's is earlier."""
+    if container.start_time is None:
+        return stream_start
+    tick = Fraction(1, av.time_base)
+    start = container.start_time * tick
+    is_earlier = stream_start - start > tick  # less is the container's rounding
+    return start if is_earlier else stream_start
+
+
+class RunningClock:
+    """Gives frames in order of presentation their times, which never go back.
+
+    A frame without a time stamp follows the one before. So does a frame whose time stamp is earlier than
+    that of the one before, as where two recordings were joined; later times continue from there.
+
+    largest_step: the longest time from one frame to the next, in seconds. num_jumps: how often time stamps
+    went back.
+    """
+
+    def __init__(self, clock: FileClock, stream: Any) -> None:
+        self._clock = clock
+        rate = stream.guessed_rate or stream.average_rate or Fraction(_FALLBACK_RATE)
+        self._frame_seconds = Fraction(rate.denominator, rate.numerator)
+        self._shift = 0.0
+        self._last: float | None = None
+        self._last_stamp = -float("inf")
+        self._known = clock.of_stream(clock.stream_start)
+        self._since_known = Fraction(0)
+        self.largest_step = float(self._frame_seconds)
+        self.num_jumps = 0
+
+    @property
+    def end(self) -> float:
+        """When the last frame so far ends, in seconds."""
+        return self._known + float(self._since_known)
+
+    def seconds(self, frame: Any) -> float:
+        """Return the time of the next frame."""
+        time = self._time(self._clock.of_frame(frame))
+        if self._last is not None:
+            time = max(time, self._last)
+            self.largest_step = max(self.largest_step, time - self._last)
+        self._last = time
+        self._since_known += frame.duration * self._clock.tick if frame.duration else self._frame_seconds
+        return time
+
+    def _time(self, stamp: float | None) -> float:
+        if stamp is None:
+            return self.end
+        if stamp < self._last_stamp:
+            self.num_jumps += 1
+            self._shift = self.end - stamp
+        self._last_stamp = stamp
+        self._known, self._since_known = stamp + self._shift, Fraction(0)
+        return self._known

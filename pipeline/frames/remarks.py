@@ -1,0 +1,75 @@
+"""What a user should know of a video: damage, odd times, fields, transfer, further streams."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from pipeline.errors import counted, some
+from pipeline.frames.clock import RunningClock
+from pipeline.types import Note, NoteKind
+
+_HDR_TRANSFERS = {16: "PQ (SMPTE ST 2084)", 18: "HLG (ARIB STD-B67)"}
+"""By their numbers in ITU-T H.273, table 3."""
+
+
+class Remarks:
+    """Counts what is odd about the packets and frames of one pass.
+
+    num_errors: packets that did not decode, to be counted by whoever decodes.
+    """
+
+    def __init__(self) -> None:
+        self.num_errors = 0
+        self._num_corrupt = 0
+        self._num_interlaced = 0
+        self._num_untimed = 0
+        self._transfers: dict[int, int] = {}
+
+    def add(self, frame: Any) -> None:
+        """Look at a frame of the clip."""
+        self._num_corrupt += bool(frame.is_corrupt)
+        self._num_interlaced += bool(frame.interlaced_frame)
+        self._num_untimed += frame.pts is None
+        if frame.color_trc in _HDR_TRANSFERS:
+            self._transfers[frame.color_trc] = self._transfers.get(frame.color_trc, 0) + 1
+
+    def notes(self, running: RunningClock) -> list[Note]:
+        """Return notes of what was counted."""
+        notes = []
+        if self.num_errors:
+            notes.append(Note(NoteKind.DAMAGE, f"{counted(self.num_errors, 'packet')} did not decode"))
+        if self._num_corrupt:
+            notes.append(Note(NoteKind.DAMAGE, f"{counted(self._num_corrupt, 'frame')} marked corrupt"))
+        if self._num_untimed:
+            text = f"{counted(self._num_untimed, 'frame')} without a time stamp; times follow the frame rate"
+            notes.append(Note(NoteKind.TIMES, text))
+        if running.num_jumps:
+            text = f"time stamps go back {counted(running.num_jumps, 'time')}; times continue from there"
+            notes.append(Note(NoteKind.TIMES, text))
+        for transfer, many in sorted(self._transfers.items()):
+            text = (
+                f"{counted(many, 'frame')} with the HDR transfer {_HDR_TRANSFERS[transfer]}, not tone-mapped"
+            )
+            notes.append(Note(NoteKind.HDR, text))
+        if self._num_interlaced:
+            text = f"{counted(self._num_interlaced, 'frame')} interlaced, not deinterlaced"
+            notes.append(Note(NoteKind.INTERLACED, text))
+        return notes
+
+
+def note_streams(videos: Sequence[Any]) -> list[Note]:
+    """Return a note of the video streams beside the first of these, which is read."""
+    if len(videos) == 1:
+        return []
+    read, *others = map(_named, videos)
+    text = f"{len(videos)} video streams: stream {read} is read, not {some(others)}"
+    return [Note(NoteKind.STREAMS, text)]
+
+
+def _named(stream: Any) -> str:
+    """Number and size of a video stream; of one in an unknown coding, PyAV knows no size."""
+    decoder = stream.codec_context
+    return (
+        f"{stream.index} ({decoder.width}x{decoder.height})"
+        if decoder
+        else f"{stream.index} (unknown coding)"
+    )
