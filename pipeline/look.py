@@ -84,7 +84,7 @@ def look(path: Path, tools: CropTools, drawing: Path | None) -> dict[str, Any]:
                 )
             ]
             document["subject_found"] = int(prepared.track.found.sum())
-            document["notes"] = list(prepared.notes)
+            document["notes"] = [str(note) for note in prepared.notes]
             drawn = stream_sheet(prepared)
     except ClipError as error:
         document["error"] = str(error)

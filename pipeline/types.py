@@ -7,7 +7,7 @@ embedding (768); D width of the encoder (1024); J kept tokens per frame.
 
 import hashlib
 from dataclasses import dataclass, field
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -62,6 +62,30 @@ class Status(IntEnum):
     DONE = 1
     DONE_WITHOUT_FACE = 2
     FAILED = 3
+
+
+class NoteKind(StrEnum):
+    """What a note on a clip is about.
+
+    DAMAGE: data that do not decode, or less than the file announces. SIZE: frames of several sizes.
+    TIMES: time stamps that are missing or jump back. OTHER: whatever needs no counting.
+    """
+
+    DAMAGE = "damage"
+    SIZE = "size"
+    TIMES = "times"
+    OTHER = "other"
+
+
+@dataclass(frozen=True)
+class Note:
+    """What a user should know of a clip that was read. text: one printable phrase, no full stop."""
+
+    kind: NoteKind
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
 
 
 def _check(condition: bool, message: str) -> None:
@@ -195,7 +219,7 @@ class Frames:
     valid_VT: Bools
     flip_V: tuple[bool, ...]
     num_decoded: int
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
 
     def __post_init__(self) -> None:
         u = len(self.rgb_UHWC)
@@ -223,7 +247,7 @@ class Crops:
     pictures: tuple[Bytes, ...]
     place_U: Ints
     found_U: Bools
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
 
     def __post_init__(self) -> None:
         for picture in self.pictures:
@@ -242,7 +266,7 @@ class Crops:
             pictures=(),
             place_U=np.full(num_frames, -1),
             found_U=np.zeros(num_frames, np.bool_),
-            notes=(note,),
+            notes=(Note(NoteKind.OTHER, note),),
         )
 
     @classmethod
@@ -385,13 +409,21 @@ class SourceFile:
 
 @dataclass(frozen=True, kw_only=True)
 class ClipDone:
-    """A clip that went all the way. With no face found, its face stream is the centre square."""
+    """A clip that went all the way. With no face found, its face stream is the centre square.
+
+    notes: what a user should know of its frames and its crops.
+    """
 
     source: SourceFile
     frames: FrameMeta
     track: FaceTrack
     features: Features
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
+
+    @property
+    def is_damaged(self) -> bool:
+        """Whether parts of the clip's files did not decode, or are missing."""
+        return any(note.kind is NoteKind.DAMAGE for note in self.notes)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ from pipeline.frames.jobs import Decoded, DecodeJob, decode_job
 from pipeline.pictures import PictureFolder
 from pipeline.types import ClipFailed, Crops
 from tests.picture_folders import BROKEN, cut_short, picture, write_folder
-from tests.tiny_videos import numbers, write_video
+from tests.tiny_videos import numbers, texts, write_video
 
 
 def face(number):
@@ -62,7 +62,7 @@ def test_a_crop_belongs_to_its_frame_also_where_frames_are_missing(tmp_path):
     write_folder(tmp_path / "faces", faces(*range(30), first=0))
     answer = decoded(tmp_path, num_frames=6)
     assert shown(answer.crops) == numbers(answer.frames.rgb_UHWC)
-    assert answer.crops.notes == ("10 face crops of no frame: 0.png, 3.png, 6.png, ...",)
+    assert texts(answer.crops.notes) == ("10 face crops of no frame: 0.png, 3.png, 6.png, ...",)
 
 
 def test_a_frame_without_a_crop_takes_the_nearest_and_is_not_found(tmp_path):
@@ -73,7 +73,7 @@ def test_a_frame_without_a_crop_takes_the_nearest_and_is_not_found(tmp_path):
     assert shown(answer.crops) == [0, 7, 13, 13]
     assert answer.crops.found_U.tolist() == [False, True, False, False]
     assert len(answer.crops.pictures) == 3
-    assert answer.crops.notes == ("3 sampled frames without a face crop of its own",)
+    assert texts(answer.crops.notes) == ("3 sampled frames without a face crop of its own",)
 
 
 def test_of_two_equally_near_crops_the_earlier_is_taken(tmp_path):
@@ -90,7 +90,7 @@ def test_a_crop_that_does_not_decode_is_as_good_as_missing(tmp_path):
     answer = decoded(tmp_path, num_frames=4)
     assert shown(answer.crops) == [2, 6, 11, 17]
     assert answer.crops.found_U.tolist() == [True, False, False, True]
-    assert answer.crops.notes[1:] == ("2 face crops did not decode: 8.png, 13.png",)
+    assert texts(answer.crops.notes)[1:] == ("2 face crops did not decode: 8.png, 13.png",)
 
 
 @pytest.mark.parametrize("there", ["no folder", "nothing in it", "all broken", "of other frames"])
@@ -106,7 +106,7 @@ def test_without_any_crop_there_is_none_and_no_error(tmp_path, there):
     crops_of = decoded(tmp_path).crops
     assert crops_of.pictures == ()
     assert not crops_of.found_U.any()
-    assert crops_of.notes[0] == {
+    assert texts(crops_of.notes)[0] == {
         "no folder": "no folder of face crops 'faces'",
         "nothing in it": "no face crop in its folder",
     }.get(there, "4 sampled frames without a face crop of its own")

@@ -22,6 +22,7 @@ from tests.tiny_videos import (
     numbers,
     read_plainly,
     remuxed,
+    texts,
     with_matrix,
     write_video,
 )
@@ -279,4 +280,4 @@ def test_a_changing_picture_size_is_scaled_to_the_first_and_noted(tmp_path):
     frames = decode_clip(both, config(12))
     assert frames.rgb_UHWC.shape == (12, HEIGHT, WIDTH, 3)
     assert numbers(frames.rgb_UHWC) == [3] * 6 + [9] * 6
-    assert frames.notes == ("the picture changes size; all frames are scaled to 64x48",)
+    assert texts(frames.notes) == ("the picture changes size; all frames are scaled to 64x48",)

@@ -17,7 +17,7 @@ from pipeline.frames import FrameConfig, decode_clip, rgb, source
 from pipeline.frames import decode as decode_step
 from pipeline.types import STAGES
 from tests.mutants import mutate, read_in_children
-from tests.tiny_videos import HEIGHT, RATE, WIDTH, numbers, read_plainly, remuxed, write_video
+from tests.tiny_videos import HEIGHT, RATE, WIDTH, numbers, read_plainly, remuxed, texts, write_video
 
 SEEDS = {
     "x264.mp4": {"num_b_frames": 2, "index_first": True},
@@ -130,13 +130,13 @@ def test_a_size_that_grows_in_the_middle_is_not_decoded(tmp_path, monkeypatch):
     small = write_video(tmp_path / "small.ts", 6, codec="mpeg2video").read_bytes()
     large = sized_ts(tmp_path / "large.ts", 640, 480)
     (tmp_path / "both.ts").write_bytes(small + large)
-    assert decode_clip(tmp_path / "both.ts", config(12)).notes == (
+    assert texts(decode_clip(tmp_path / "both.ts", config(12)).notes) == (
         "the picture changes size; all frames are scaled to 64x48",
     )
     monkeypatch.setattr(source, "MAX_PIXELS", 100_000)
     frames = decode_clip(tmp_path / "both.ts", config(12))
     assert 4 < frames.num_decoded <= 6
-    assert any("packets did not decode" in note for note in frames.notes)
+    assert any("packets did not decode" in note.text for note in frames.notes)
 
 
 def sized_ts(path: Path, width: int, height: int) -> bytes:

@@ -11,7 +11,7 @@ from pipeline.process import DecodePool, StageSeconds, block, prepare_clip, proc
 from pipeline.types import ClipDone, ClipFailed, ClipRef, GivenBoxes, Split
 from tests.picture_folders import write_folder
 from tests.small_clips import small_tools, small_tools_with, write_clips, write_video
-from tests.tiny_videos import read_plainly
+from tests.tiny_videos import read_plainly, texts
 
 
 @pytest.fixture(scope="module")
@@ -251,14 +251,14 @@ def test_frames_without_a_crop_are_told_and_a_clip_without_any_is_done_without_a
     assert some.frames.index_U.tolist() == [1, 5, 8, 12]
     assert some.track.found.tolist() == [True, False, False, False]
     assert some.track.score.tolist() == [1, 0, 0, 0]
-    assert some.notes == ("3 sampled frames without a face crop of its own",)
+    assert texts(some.notes) == ("3 sampled frames without a face crop of its own",)
     for outcome, note in [
         (none, "no face crop in its folder"),
         (gone, "no folder of face crops 'gone'"),
         (unnamed, "the data set has no face crops for it"),
     ]:
         assert not outcome.track.has_face
-        assert outcome.notes[0] == note
+        assert outcome.notes[0].text == note
     plain = process_block(
         pictures, [clip_of("frames")], small_tools_with(streams={"scene": "full"})
     ).outcomes[0]

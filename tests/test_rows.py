@@ -1,7 +1,17 @@
 import numpy as np
 
 from pipeline.store.rows import fill_row
-from pipeline.types import ClipDone, ClipFailed, FaceTrack, Features, FrameMeta, SourceFile, Status
+from pipeline.types import (
+    ClipDone,
+    ClipFailed,
+    FaceTrack,
+    Features,
+    FrameMeta,
+    Note,
+    NoteKind,
+    SourceFile,
+    Status,
+)
 
 V, T, F, D = 2, 3, 5, 6
 
@@ -45,7 +55,7 @@ def done(found=(True, False)) -> ClipDone:
             face_embedding=np.ones((V, T, F), np.float16), scene_embedding=np.ones((V, T, F), np.float16),
             scene_early=np.ones((V, T, 4, 3, D), np.float16),
         ),
-        notes=("one", "two"),
+        notes=(Note(NoteKind.OTHER, "one"), Note(NoteKind.DAMAGE, "two")),
     )  # fmt: skip
 
 
@@ -56,6 +66,7 @@ def test_a_done_clip_is_laid_out_by_view_and_frame():
     assert rows["frame_index"][1].tolist() == [[4, 9, 9], [4, 9, 9]]
     assert rows["frame_valid"][1].tolist() == [[True, True, False]] * 2
     assert rows["face_found"][1].tolist() == [[True, False, False]] * 2
+    assert done().is_damaged
     assert rows["reason"][1] == "one; two"
     assert rows["source_bytes"].tolist() == [-1, 1234]
     assert rows["source_size"][1].tolist() == [60, 100]

@@ -8,6 +8,8 @@ from pathlib import Path
 import av
 import numpy as np
 
+from pipeline.types import Note
+
 STEP = 4
 FLOOR = 20
 WIDTH, HEIGHT = 64, 48
@@ -93,6 +95,11 @@ def write_picture(path: Path, codec: str = "png", pix_fmt: str = "rgb24") -> Pat
     packets = [*encoder.encode(frame.reformat(format=pix_fmt)), *encoder.encode(None)]
     path.write_bytes(b"".join(bytes(packet) for packet in packets))
     return path
+
+
+def texts(notes: Iterable[Note]) -> tuple[str, ...]:
+    """What notes say."""
+    return tuple(note.text for note in notes)
 
 
 def read_plainly(path: Path) -> list[np.ndarray]:

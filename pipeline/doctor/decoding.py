@@ -12,7 +12,7 @@ from pipeline.config import from_dict
 from pipeline.doctor.opened import Opened
 from pipeline.doctor.survey import side_by_side
 from pipeline.process import DecodePool, ExtractConfig, decode_job, picture_sizes, quarter_turns
-from pipeline.types import ClipFailed, ClipRef, Frames
+from pipeline.types import ClipFailed, ClipRef, Frames, NoteKind
 
 
 def open_all(
@@ -56,7 +56,7 @@ def _of(frames: Frames) -> Opened:
         height_px=height,
         seconds=float(np.median(steps)) * frames.num_decoded if len(steps) else math.nan,
         steadiness=float(steps.max() / steps.min()) if len(steps) else 1.0,
-        num_sizes=1 + any("changes size" in note for note in frames.notes),
+        num_sizes=1 + any(note.kind is NoteKind.SIZE for note in frames.notes),
         notes=frames.notes,
     )
 

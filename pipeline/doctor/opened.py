@@ -9,6 +9,7 @@ from statistics import median
 from pipeline.doctor.kinds import Finding
 from pipeline.doctor.material import Material, quoted
 from pipeline.errors import counted
+from pipeline.types import Note, NoteKind
 
 _CROP_SIDES_PX = (112, 224, 256)
 _FAR = 10
@@ -36,7 +37,7 @@ class Opened:
     steadiness: float = 1.0
     turns: int = 0
     num_sizes: int = 1
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
 
 
 def check_opened(material: Material, opened: Mapping[str, Opened]) -> Iterator[Finding]:
@@ -67,7 +68,7 @@ def _oddities(opened: Mapping[str, Opened]) -> Iterator[_Cases]:
     damage = {
         clip_id: f" ({'; '.join(said)})"
         for clip_id, one in sound.items()
-        if (said := [note for note in one.notes if "did not decode" in note or "corrupt" in note])
+        if (said := [note.text for note in one.notes if note.kind is NoteKind.DAMAGE])
     }
     sizes = _odd({clip_id: float(one.width_px * one.height_px) for clip_id, one in sound.items()})
     durations = _odd({i: one.seconds for i, one in sound.items() if math.isfinite(one.seconds)})

@@ -13,7 +13,7 @@ from pipeline.errors import ClipError, counted
 from pipeline.frames import rgb
 from pipeline.frames.picture import read_upright, upright_size
 from pipeline.pictures import PictureFolder, number_of, shown
-from pipeline.types import Bytes, Crops, Frames
+from pipeline.types import Bytes, Crops, Frames, Note, NoteKind
 
 
 def find_crops(folder: PictureFolder, frames: Frames, frame_names: Sequence[str] | None) -> Crops:
@@ -30,23 +30,31 @@ def find_crops(folder: PictureFolder, frames: Frames, frame_names: Sequence[str]
     places = {name: place for place, name in enumerate(pictures)}
     own_U = [by_frame.get(int(frame)) for frame in frames.index_U]
     found = [name is not None and name == own for name, own in zip(name_U, own_U, strict=True)]
-    notes = []
-    if not folder.names:
-        notes.append("no face crop in its folder")
-    elif borrowed := len(found) - sum(found):
-        notes.append(f"{counted(borrowed, 'sampled frame')} without a face crop of its own")
-    if reader.broken:
-        notes.append(
-            f"{counted(len(reader.broken), 'face crop')} did not decode: {shown(list(reader.broken))}"
-        )
-    if strangers:
-        notes.append(f"{counted(len(strangers), 'face crop')} of no frame: {shown(strangers)}")
+    notes = _notes(folder, len(found) - sum(found), list(reader.broken), strangers)
     return Crops(
         pictures=tuple(pictures.values()),
         place_U=np.array([-1 if name is None else places[name] for name in name_U], dtype=np.int64),
         found_U=np.array(found, dtype=np.bool_),
         notes=tuple(notes),
     )
+
+
+def _notes(
+    folder: PictureFolder, num_borrowed: int, broken: Sequence[str], strangers: Sequence[str]
+) -> list[Note]:
+    notes = []
+    if not folder.names:
+        notes.append(Note(NoteKind.OTHER, "no face crop in its folder"))
+    elif num_borrowed:
+        text = f"{counted(num_borrowed, 'sampled frame')} without a face crop of its own"
+        notes.append(Note(NoteKind.OTHER, text))
+    if broken:
+        text = f"{counted(len(broken), 'face crop')} did not decode: {shown(broken)}"
+        notes.append(Note(NoteKind.DAMAGE, text))
+    if strangers:
+        text = f"{counted(len(strangers), 'face crop')} of no frame: {shown(strangers)}"
+        notes.append(Note(NoteKind.OTHER, text))
+    return notes
 
 
 def _by_frame(

@@ -15,7 +15,7 @@ from pipeline.errors import ClipError
 from pipeline.frames.rgb import Pictures
 from pipeline.frames.sampling import FrameConfig, wanted_frames
 from pipeline.frames.source import Clock, Packets, Window, can_jump
-from pipeline.types import Frames
+from pipeline.types import Frames, Note, NoteKind
 
 _LARGEST_ASPECT = 10.0
 _PICTURE_BRANDS = ("avif", "heic", "heix", "mif1")
@@ -138,9 +138,10 @@ def _decoded(packets: Iterable[Any], stream: Any, errors: _Errors) -> Iterator[A
 def _frames(taken: _Taken, config: FrameConfig) -> Frames:
     notes = []
     if taken.num_errors:
-        notes.append(f"{taken.num_errors} packets did not decode")
+        notes.append(Note(NoteKind.DAMAGE, f"{taken.num_errors} packets did not decode"))
     if taken.num_corrupt:
-        notes.append(f"{taken.num_corrupt} frames are marked corrupt")
+        notes.append(Note(NoteKind.DAMAGE, f"{taken.num_corrupt} frames are marked corrupt"))
     if taken.num_untimed:
-        notes.append(f"{taken.num_untimed} frames have no time stamp; times follow from the frame rate")
+        text = f"{taken.num_untimed} frames have no time stamp; times follow from the frame rate"
+        notes.append(Note(NoteKind.TIMES, text))
     return taken.pictures.frames(taken.num_decoded, config, notes)

@@ -19,7 +19,7 @@ from pipeline.frames.picture import read_upright, upright_size
 from pipeline.frames.rgb import Pictures
 from pipeline.frames.sampling import FrameConfig, wanted_frames
 from pipeline.pictures import SUFFIXES, PictureFolder, shown
-from pipeline.types import Frames
+from pipeline.types import Frames, Note, NoteKind
 
 Size = tuple[int, int]
 
@@ -69,10 +69,12 @@ def _decode(folder: Path, sizes: Mapping[str, Size], config: FrameConfig) -> Pic
     return pictures
 
 
-def _notes(folder: PictureFolder, names: tuple[str, ...]) -> list[str]:
+def _notes(folder: PictureFolder, names: tuple[str, ...]) -> list[Note]:
     sound, notes = set(names), []
     if broken := [name for name in folder.names if name not in sound]:
-        notes.append(f"{counted(len(broken), 'picture')} did not decode: {shown(broken)}")
+        text = f"{counted(len(broken), 'picture')} did not decode: {shown(broken)}"
+        notes.append(Note(NoteKind.DAMAGE, text))
     if folder.others:
-        notes.append(f"{counted(len(folder.others), 'other file')} left alone: {shown(folder.others)}")
+        text = f"{counted(len(folder.others), 'other file')} left alone: {shown(folder.others)}"
+        notes.append(Note(NoteKind.OTHER, text))
     return notes

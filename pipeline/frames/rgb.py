@@ -15,7 +15,7 @@ from av.video.reformatter import VideoReformatter
 from pipeline.errors import ClipError
 from pipeline.frames.sampling import FrameConfig, is_mirrored, sample_indices
 from pipeline.frames.source import short
-from pipeline.types import Bytes, Frames
+from pipeline.types import Bytes, Frames, Note, NoteKind
 
 MAX_RGB_BYTES = 1 << 30
 """Of all sampled frames of a clip: 16 frames of 22 million pixels."""
@@ -69,7 +69,7 @@ class Pictures:
         self.index.append(place)
         self.seconds.append(seconds)
 
-    def frames(self, num_decoded: int, config: FrameConfig, notes: Sequence[str]) -> Frames:
+    def frames(self, num_decoded: int, config: FrameConfig, notes: Sequence[Note]) -> Frames:
         """The clip of these pictures, laid out by view and frame.
 
         Raises ClipError unless they are those that are sampled of `num_decoded` frames.
@@ -79,7 +79,9 @@ class Pictures:
         if self.index != index_U.tolist():
             raise ClipError("decode", f"two passes over the clip differ: {num_decoded} frames in the second")
         width, height = self.size
-        resized = [f"the picture changes size; all frames are scaled to {width}x{height}"]
+        resized = [
+            Note(NoteKind.SIZE, f"the picture changes size; all frames are scaled to {width}x{height}")
+        ]
         return Frames(
             rgb_UHWC=self.rgb_UHWC,
             index_U=index_U,

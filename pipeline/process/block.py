@@ -32,6 +32,7 @@ from pipeline.types import (
     FrameMeta,
     Frames,
     Halves,
+    Note,
     SourceFile,
     Streams,
 )
@@ -53,7 +54,7 @@ class Prepared:
     faces: tuple[Faces, ...]
     track: FaceTrack
     streams: Streams
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
 
 
 @dataclass
@@ -161,7 +162,7 @@ class _Cropped:
 
     source: SourceFile
     frames: FrameMeta
-    notes: tuple[str, ...]
+    notes: tuple[Note, ...]
     track: FaceTrack
     streams: Streams
 
