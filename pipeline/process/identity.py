@@ -29,6 +29,7 @@ _OF_WEIGHTS = {
 }
 """Section of an identity -> what of it depends on the weights."""
 
+
 def step_identity(config: Any) -> dict[str, Any]:
     """Return the version of a step's algorithm, and the settings that differ from its defaults."""
     return {VERSION: config.VERSION, **changed_settings(config)}

@@ -78,10 +78,10 @@ def compare_sources(
     """
     done = (status == Status.DONE) | (status == Status.DONE_WITHOUT_FACE)
     gone, other = bytes_here == _MISSING, done & (bytes_here != bytes_there)
-    lost = np.flatnonzero(gone & done)
+    lost = np.flatnonzero(gone & done).tolist()
     names = some([clip_ids[row] for row in lost])
     note = f"{len(lost)} clips with features have no file any more ({names}); the features stay, unchecked"
-    notes = (note,) if len(lost) else ()
+    notes = (note,) if lost else ()
     changed = np.flatnonzero(other & ~gone)
     if not len(changed):
         return SourceChanges(notes=notes)
