@@ -55,6 +55,12 @@ def num_bytes_of(folder: Path) -> int:
         return sum(entry.stat().st_size for entry in islice(scan, MAX_FILES) if _is_picture(entry))
 
 
+def holds_picture(folder: Path) -> bool:
+    """Return whether a folder has a picture. Raises OSError where it cannot be listed."""
+    with os.scandir(folder) as scan:
+        return any(_is_picture(entry) for entry in islice(scan, MAX_FILES))
+
+
 def natural_key(name: str) -> tuple[list[str | int], str]:
     """Sorts 2 before 10: numbers by their value; names that then are equal, by how they are written."""
     parts = re.split(r"([0-9]+)", name)

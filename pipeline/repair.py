@@ -15,7 +15,7 @@ from pipeline.process import ExtractConfig, identity_differences
 from pipeline.runner import Crew, CrewOptions, Speed, gather
 from pipeline.runner.follow import follow
 from pipeline.runner.opening import Opening, compared, dataset_of
-from pipeline.runner.tasks import tasks_of
+from pipeline.runner.tasks import Workload, tasks_of
 from pipeline.runner.work import BlockTask
 from pipeline.store.damage import Damage, damaged_blocks
 from pipeline.store.lock import Lock, hold
@@ -211,14 +211,14 @@ def _compute_again(
         (block.start, [row for row in range(block.start, block.end) if clips.by_row[row] is not None])
         for block in blocks
     ]
-    total = sum(len(r) for _, r in rows)
+    workload = Workload.of(clips.root, clips.by_row, rows)
 
     def tasks() -> Iterator[BlockTask]:
-        for task in tasks_of(clips.root, clips.by_row, cache.place, cache.meta, rows):
+        for task in tasks_of(clips.root, clips.by_row, cache.place, cache.meta, workload):
             writer.reset_block(task.start)
             yield task
 
-    return follow(crew, tasks(), total, crew.brief(), lock, on_progress).warnings
+    return follow(crew, tasks(), workload.num_there, crew.brief(), lock, on_progress).warnings
 
 
 def _readable(cache: FeatureCache, damaged: list[Damage], name: str) -> npt.NDArray[Any]:

@@ -47,6 +47,20 @@ def answer(result: Shown, as_json: bool) -> None:
     sys.stdout.write(text + "\n")
 
 
+def first_part(as_json: bool) -> Callable[[Shown], None]:
+    """Return what prints the first part of an answer at once: on stderr, where stdout is for one document."""
+
+    def show(result: Shown) -> None:
+        if not as_json:
+            answer(result, as_json=False)
+            sys.stdout.flush()
+            return
+        for line in result.lines():
+            say(line)
+
+    return show
+
+
 @contextmanager
 def progress_bar(what: str, unit: str) -> Iterator[tuple[Callable[[float], None], Callable[..., None]]]:
     """A bar on stderr with rate and time left; yields `start(total)` and `advance(amount, remark)`.

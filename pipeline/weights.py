@@ -187,9 +187,13 @@ def obtain(name: str, given: Path | None = None) -> Path:
 
     Raises WeightsError as `locate` and `fetch` do.
     """
-    entry = published(name)
-    there = given is not None or (weights_dir() / entry.file_name).is_file()
-    return locate(name, given) if there or entry.address is None else fetch(name, weights_dir())
+    may_fetch = given is None and published(name).address is not None
+    return fetch(name, weights_dir()) if may_fetch and not is_here(name) else locate(name, given)
+
+
+def is_here(name: str, given: Path | None = None) -> bool:
+    """Return whether `locate` finds the weights' file; nothing is read, checked or downloaded."""
+    return (given or weights_dir() / published(name).file_name).is_file()
 
 
 def verify_file(name: str, path: Path) -> str:

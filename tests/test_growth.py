@@ -144,7 +144,7 @@ def test_a_plan_counts_what_would_be_appended_and_appends_nothing(everything, tm
     path, tools = tmp_path / "feats.zarr", small_tools()
     extract(part(everything, *OUT), path)
     plan = runner.plan(everything, tools.config, LocalCrew.of(tools), path, RunOptions())
-    assert (plan.num_clips, plan.num_pending) == (20, 9)
+    assert (plan.outline.num_clips, plan.outline.workload.num_clips) == (20, 9)
     assert len(by_id(path)) == 11
 
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from pipeline import runner
-from pipeline.errors import CacheError, DatasetError, OusError
+from pipeline.errors import CacheError, DatasetError, OusError, WeightsError
 from pipeline.features import Encoder
 from pipeline.runner import LocalCrew, RunOptions, RunReport, work
 from pipeline.store.lock import Share
@@ -214,11 +214,15 @@ def test_a_plan_tells_bytes_and_writes_nothing(index, undisturbed, tmp_path):
     path = tmp_path / "feats.zarr"
     fresh = plan(index, path, RunOptions(limit=5))
     assert not path.exists()
-    assert (fresh.num_clips, fresh.num_pending, fresh.num_blocks, fresh.block_clips) == (20, 5, 3, 8)
-    assert fresh.bytes_by_array["scene/early"] == 20 * 1 * 4 * 4 * 3 * 64 * 2
-    assert (fresh.num_timed, fresh.where) == (1, "in this process")  # of two tried, one is no video
+    told = fresh.to_dict()
+    assert {name: told[name] for name in ("num_clips", "num_pending", "num_blocks", "block_clips")} == {
+        "num_clips": 20, "num_pending": 5, "num_blocks": 3, "block_clips": 8,
+    }  # fmt: skip
+    assert told["bytes_by_array"]["scene/early"] == 20 * 1 * 4 * 4 * 3 * 64 * 2
+    assert (told["num_timed"], told["num_failed"], told["where"]) == (5, 2, "in this process")
+    assert "!! 5 clips to time, fewer than 8: a rough estimate" in fresh.lines()
     finished = plan(index, undisturbed, RunOptions())
-    assert (finished.num_pending, finished.num_timed, finished.seconds) == (0, 0, None)
+    assert (finished.to_dict()["num_timed"], finished.estimate.seconds) == (0, None)
     assert finished.lines()[-1] == "nothing to do; nothing was written"
     assert "0 of 20 clips to do, in 0 of 3 blocks of 8" in finished.lines()[0]
 
@@ -226,7 +230,7 @@ def test_a_plan_tells_bytes_and_writes_nothing(index, undisturbed, tmp_path):
 def test_shares_together_give_the_same_bytes(index, undisturbed, tmp_path):
     path = tmp_path / "feats.zarr"
     first = plan(index, path, RunOptions(share=Share(1, 2)))
-    assert (first.num_pending, first.num_blocks_pending) == (12, 2)
+    assert (first.outline.workload.num_clips, len(first.outline.workload.blocks)) == (12, 2)
     assert extract(index, small_tools(), path, RunOptions(share=Share(1, 2))).processed == 12
     assert extract(index, small_tools(), path, RunOptions(share=Share(2, 2))).processed == 8
     assert chunks(path) == chunks(undisturbed)
@@ -264,6 +268,46 @@ def test_a_run_tells_its_speed_and_its_bottleneck(index, tmp_path, monkeypatch):
     assert done.speed.pictures == 2 * (17 * 4 + 3)
     assert "clips/s; " in str(done.speed)
     assert done.to_dict()["speed"]["bottleneck"] == "encode"
+
+
+def test_clips_without_a_file_count_neither_as_progress_nor_in_rates(tmp_path):
+    index, path, seen, remarks = write_clips(tmp_path / "data", num_good=9), tmp_path / "feats.zarr", [], []
+    gone = [clip.path for clip in index.clips if "good" in clip.path][1:]
+    for name in gone:
+        (index.root / name).unlink()
+    done = extract(index, small_tools(), path, RunOptions(), on_progress=seen.append, say=remarks.append)
+    assert [speed.total for speed in seen] == [3] * len(seen)
+    assert seen[-1].clips == 3
+    assert (done.processed, done.num_missing, done.counts["failed"], done.speed.failed) == (3, 8, 10, 2)
+    assert done.speed.pictures == 2 * 4
+    assert "8 more clips without a file, recorded as failed" in done.lines()
+    assert remarks == [
+        f"note: 8 of 11 clips to do have no file ({', '.join(gone[:3])} and 5 more); they are recorded as "
+        "failed, and count neither as progress nor in rates"
+    ]
+
+
+def test_a_run_names_its_precision_and_counts_clips_with_damage(tmp_path):
+    index, path = write_clips(tmp_path / "data", num_good=3), tmp_path / "feats.zarr"
+    file = index.root / "clips/good0.mp4"
+    content = bytearray(file.read_bytes())
+    start = content.index(b"mdat") + len(content) // 2
+    content[start : start + 400] = bytes(400)
+    file.write_bytes(content)
+    done = extract(index, small_tools(), path, RunOptions())
+    assert (done.num_damaged, dict(done.precision)) == (1, {"encoder": "fp32"})
+    (line,) = [line for line in done.lines() if line.startswith("5 clips in ")]
+    assert line.endswith("; encoder in fp32")
+    assert any(line.startswith("1 clip with damage (") for line in done.lines())
+    again = extract(index, small_tools(), path, RunOptions())
+    assert (again.num_damaged, again.to_dict()["precision"]) == (0, {"encoder": "fp32"})
+
+
+def test_no_cache_is_made_with_weights_that_stand_in(index, tmp_path):
+    tools = dataclasses.replace(small_tools(), stand_ins=("modest",))
+    with pytest.raises(WeightsError, match="No cache is made with random weights .* of modest"):
+        extract(index, tools, tmp_path / "feats.zarr", RunOptions())
+    assert not (tmp_path / "feats.zarr").exists()
 
 
 def test_what_the_models_had_to_do_is_told_once(index, tmp_path, monkeypatch):

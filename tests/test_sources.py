@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from pipeline.store.sources import SourceChanges, compare_sources, size_of
+from pipeline.store.sources import SourceChanges, compare_sources, is_missing, size_of
 from pipeline.types import ClipRef, Split, Status
 
 IDS = ["a.mp4", "b.mp4", "c.mp4", "d.mp4", "e.mp4"]
@@ -24,9 +24,22 @@ def test_a_vanished_file_keeps_its_features_and_is_told(status):
     assert changes([5, -1], [5, 7], [status, status]) == SourceChanges(notes=(told,))
 
 
-def test_a_vanished_file_that_is_still_to_do_will_fail():
-    told = "1 clips to do have no file (a.mp4); they will be recorded as failed"
-    assert changes([-1, 7], [-1, -1], [Status.PENDING, Status.PENDING]) == SourceChanges(notes=(told,))
+def test_a_file_that_is_still_to_do_may_be_missing():
+    assert changes([-1, 7], [-1, -1], [Status.PENDING, Status.PENDING]) == SourceChanges()
+
+
+def test_a_clip_is_missing_without_a_file_or_with_a_folder_of_no_picture(tmp_path):
+    (tmp_path / "frames").mkdir()
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / "notes.txt").write_text("no picture")
+    for name in ("frames/1.jpg", "video.mp4"):
+        (tmp_path / name).write_bytes(b"")
+    (tmp_path / "dangling.mp4").symlink_to(tmp_path / "nowhere.mp4")
+    there = [name for name in ("frames", "video.mp4") if not is_missing(tmp_path, clip(name))]
+    gone = ["empty", "none.mp4", "video.mp4/none.mp4", "dangling.mp4"]
+    assert there == ["frames", "video.mp4"]
+    assert [is_missing(tmp_path, clip(name)) for name in gone] == [True] * 4
+    assert not is_missing(tmp_path, clip("x" * 5000))  # it fails, with the system's reason
 
 
 @pytest.mark.parametrize("here", [-1, 8])

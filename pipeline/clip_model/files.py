@@ -63,11 +63,23 @@ def find(name: str, weights: str) -> Path:
             raise WeightsError(msg)
         return path
     address = tag.get("url", "")
-    fetched = published.weights_dir() / Path(address).name
-    if address and fetched.is_file():
+    if fetched := _fetched(tag):
         _refuse_other_file(fetched, address)
         return fetched
-    return _cached(tag) or _downloaded(name, weights, tag, fetched)
+    return _cached(tag) or _downloaded(name, weights, tag, published.weights_dir() / Path(address).name)
+
+
+def is_here(name: str, weights: str) -> bool:
+    """Return whether the model's weights are on this machine; nothing is read, checked or downloaded.
+
+    Random weights need no file. Raises ConfigError for an unknown tag.
+    """
+    if weights == RANDOM_WEIGHTS:
+        return True
+    tag = tag_of(name, weights)
+    if tag is None:
+        return Path(weights).expanduser().is_file()
+    return (_fetched(tag) or _cached(tag)) is not None
 
 
 def load_into(model: Any, path: Path, name: str) -> None:
@@ -135,6 +147,13 @@ def _refuse_other_file(path: Path, address: str) -> None:
 
 def _sha256_in(address: str) -> str:
     return next((part for part in address.split("/") if len(part) == _SHA256_DIGITS), "")
+
+
+def _fetched(tag: Mapping[str, Any]) -> Path | None:
+    """Return the tag's file where `weights fetch` puts it; None where there is none."""
+    address = tag.get("url", "")
+    path = published.weights_dir() / Path(address).name
+    return path if address and path.is_file() else None
 
 
 def _cached(tag: Mapping[str, Any]) -> Path | None:

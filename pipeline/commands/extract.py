@@ -24,7 +24,7 @@ from pipeline.commands.options import (
     read_index,
     read_options,
 )
-from pipeline.terminal import answer, progress_bar, say, show_speed
+from pipeline.terminal import answer, first_part, progress_bar, say, show_speed
 
 app = typer.Typer()
 
@@ -94,13 +94,16 @@ def extract(
         say(f"note: the polarity of {', '.join(unknown)} is not known; training will ask for it")
     say(f"{encoder} ({encoder_weights}), faces by {detector}; starting")
     stopped = f"stopped; finished blocks are safe in {cache}. The same command goes on from there."
-    with ends_at_once(stopped), closing(runner.gather(config, who)) as crew:
-        say(f"{crew.where}; loading the models")
+    if dry_run:
+        stopped = "stopped; nothing was written"
+    with ends_at_once(stopped), closing(runner.gather(config, who, for_timing=dry_run)) as crew:
         if crew.dashboard:
             say(f"dashboard: {crew.dashboard}")
         if dry_run:
-            answer(runner.plan(index, config, crew, cache, options), json_)
+            plan = runner.plan(index, config, crew, cache, options, on_outline=first_part(json_), say=say)
+            answer(plan if json_ else plan.estimate, json_)
             return
+        say(f"{crew.where}; loading the models")
         with progress_bar("extracting", "clips") as (start, advance):
             shown = show_speed(start, advance)
             report = runner.extract(index, config, crew, cache, options, on_progress=shown, say=say)

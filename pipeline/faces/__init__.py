@@ -8,12 +8,16 @@
 ``given``       boxes or crops that the data set brings along
 """
 
+from pathlib import Path
+
 import torch
 
-from pipeline.faces.detector import DETECTORS, DetectorConfig, FaceDetector
+from pipeline import weights
+from pipeline.faces.detector import DETECTORS, WITH_WEIGHTS, DetectorConfig, FaceDetector
 from pipeline.faces.given import GIVEN, GivenOnly, given_faces
 from pipeline.faces.haar import HaarDetector
 from pipeline.faces.retinaface import load_retinaface, untrained_retinaface
+from pipeline.faces.retinaface import resolve_precision as _of_retinaface
 from pipeline.passes import DeviceLock
 
 __all__ = [
@@ -21,7 +25,9 @@ __all__ = [
     "DetectorConfig",
     "FaceDetector",
     "given_faces",
+    "has_weights_here",
     "load_detector",
+    "resolve_precision",
     "untrained_retinaface",
 ]
 
@@ -42,3 +48,15 @@ def load_detector(
     if config.name in GIVEN:
         return GivenOnly(config.name)
     return load_retinaface(config, device, device_lock)
+
+
+def has_weights_here(config: DetectorConfig) -> bool:
+    """Return whether the detector's weights are on this machine, or it needs none; nothing is downloaded."""
+    if config.name not in WITH_WEIGHTS:
+        return True
+    return weights.is_here(config.name, None if config.weights is None else Path(config.weights).expanduser())
+
+
+def resolve_precision(config: DetectorConfig, device: torch.device) -> str:
+    """Return the precision of the detector on this device: fp32 or bf16."""
+    return _of_retinaface(config.precision, device) if config.name in WITH_WEIGHTS else "fp32"

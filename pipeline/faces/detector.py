@@ -17,7 +17,7 @@ from pipeline.versions import VERSIONS
 
 DETECTORS = ("retinaface-resnet50", "retinaface-mobilenet0.25", "haar", "boxes", "crops")
 PRECISIONS = ("auto", "fp32", "bf16")
-_WITH_WEIGHTS = DETECTORS[:2]
+WITH_WEIGHTS = DETECTORS[:2]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,9 +51,9 @@ class DetectorConfig:
         require_range("detector.batch_frames", self.batch_frames, 0, 4096)
         if self.long_side != 0:
             require_range("detector.long_side (0 for native size)", self.long_side, 32)
-        if self.weights is not None and self.name not in _WITH_WEIGHTS:
+        if self.weights is not None and self.name not in WITH_WEIGHTS:
             msg = f"detector.weights is {self.weights!r}, but {self.name} takes none; allowed with: "
-            msg += f"{', '.join(_WITH_WEIGHTS)}."
+            msg += f"{', '.join(WITH_WEIGHTS)}."
             raise ConfigError(msg)
 
 

@@ -17,8 +17,16 @@ from pipeline.process.block import (
     prepare_clip,
     process_block,
 )
-from pipeline.process.identity import STEPS, identity_differences, version_differences
-from pipeline.process.tools import CropTools, ExtractConfig, Tools, load_crop_tools, load_tools
+from pipeline.process.identity import STEPS, identity_differences, version_differences, without_weights
+from pipeline.process.tools import (
+    CropTools,
+    ExtractConfig,
+    Tools,
+    feature_shape,
+    load_crop_tools,
+    load_tools,
+    unloaded_identity,
+)
 
 __all__ = [
     "CLIP_SECONDS",
@@ -34,6 +42,7 @@ __all__ = [
     "StageSeconds",
     "Tools",
     "decode_job",
+    "feature_shape",
     "identity_differences",
     "load_crop_tools",
     "load_tools",
@@ -41,6 +50,8 @@ __all__ = [
     "prepare_clip",
     "process_block",
     "quarter_turns",
+    "unloaded_identity",
     "untrained_retinaface",
     "version_differences",
+    "without_weights",
 ]

@@ -23,10 +23,26 @@ STEPS: Mapping[str, tuple[str, Any]] = {
 }
 """Section of the config -> name of its step, class of its settings."""
 
+_OF_WEIGHTS = {
+    "detector": {"sha256"},
+    "encoder": {"visual_sha256", "text_sha256", "mean", "std"},
+}
+"""Section of an identity -> what of it depends on the weights."""
+
 
 def step_identity(config: Any) -> dict[str, Any]:
     """Return the version of a step's algorithm, and the settings that differ from its defaults."""
     return {VERSION: config.VERSION, **changed_settings(config)}
+
+
+def without_weights(identity: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the identity without what depends on the weights: hashes, mean and deviation of pictures."""
+    return {
+        section: {key: value for key, value in held.items() if key not in _OF_WEIGHTS.get(section, ())}
+        if isinstance(held, Mapping)
+        else held
+        for section, held in identity.items()
+    }
 
 
 def identity_differences(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str]:

@@ -5,7 +5,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Any
 
@@ -15,9 +15,9 @@ from pipeline import faces as face_step
 from pipeline import frames as frame_step
 from pipeline import streams as stream_step
 from pipeline import tracks as track_step
-from pipeline.clip_model import EncoderConfig, LoadedClip, load_clip
+from pipeline.clip_model import EncoderConfig, LoadedClip, is_here, load_clip, shape_of
 from pipeline.errors import ConfigError
-from pipeline.features import Encoder, FeatureConfig
+from pipeline.features import Encoder, FeatureConfig, num_kept_tokens, resolve_precision
 from pipeline.process.identity import STEPS, step_identity
 from pipeline.store.meta import RANDOM_WEIGHTS
 
@@ -92,7 +92,11 @@ class CropTools:
 
 @dataclass(frozen=True, kw_only=True)
 class Tools:
-    """The models that a worker holds: loaded once, used for every block."""
+    """The models that a worker holds: loaded once, used for every block.
+
+    stand_ins: the models that have random weights because theirs are not on this machine; such tools
+    measure times and compute no features.
+    """
 
     config: ExtractConfig
     device: torch.device
@@ -100,6 +104,7 @@ class Tools:
     detector: face_step.FaceDetector
     clip: LoadedClip
     encoder: Encoder
+    stand_ins: tuple[str, ...] = ()
 
     @property
     def crop(self) -> CropTools:
@@ -125,21 +130,52 @@ class Tools:
         defaults, models by the hash of their values, precision as resolved on this device. Paths and
         batch sizes do not count.
         """
-        identity = {section: step_identity(getattr(self.config, section)) for section in STEPS}
-        identity["detector"] |= {
-            "precision": self.detector.precision,
-            "sha256": self.detector.weights_sha256,
-        }
-        identity["features"]["precision"] = self.encoder.precision
-        identity["encoder"] = {
-            "name": self.config.encoder.name,
-            "random": self.config.encoder.weights == RANDOM_WEIGHTS,
+        identity = unloaded_identity(self.config, self.device)
+        identity["detector"]["sha256"] = self.detector.weights_sha256
+        identity["encoder"] |= {
             "visual_sha256": self.clip.visual_sha256,
             "text_sha256": self.clip.text_sha256,
             "mean": list(self.clip.mean),
             "std": list(self.clip.std),
         }
         return identity
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeatureShape:
+    """Sizes of a frame's features: embed_width F, encoder_width D, num_tokens J kept beside the embedding."""
+
+    embed_width: int
+    encoder_width: int
+    num_tokens: int
+
+
+def feature_shape(config: ExtractConfig) -> FeatureShape:
+    """Return the sizes of features with these settings; no model is loaded.
+
+    Raises ConfigError for tokens that the encoder's patches cannot be pooled to.
+    """
+    encoder = shape_of(config.encoder.name)
+    return FeatureShape(
+        embed_width=encoder.embed_width,
+        encoder_width=encoder.encoder_width,
+        num_tokens=num_kept_tokens(config.features.tokens, encoder.num_patches),
+    )
+
+
+def unloaded_identity(config: ExtractConfig, device: torch.device) -> dict[str, Any]:
+    """Return the part of `Tools.identity` that is known before any weights are read.
+
+    Raises ConfigError for a precision that the device cannot compute in.
+    """
+    identity = {section: step_identity(getattr(config, section)) for section in STEPS}
+    identity["detector"]["precision"] = face_step.resolve_precision(config.detector, device)
+    identity["features"]["precision"] = resolve_precision(config.features.precision, device)
+    identity["encoder"] = {
+        "name": config.encoder.name,
+        "random": config.encoder.weights == RANDOM_WEIGHTS,
+    }
+    return identity
 
 
 def load_crop_tools(
@@ -157,11 +193,28 @@ def load_crop_tools(
     )
 
 
-def load_tools(config: ExtractConfig, device: torch.device) -> Tools:
-    """Load detector and encoder. Raises WeightsError or ConfigError when one cannot be had."""
-    lock = MeteredLock()
-    detector = face_step.load_detector(config.detector, device, lock)
-    clip = load_clip(config.encoder)
+def load_tools(config: ExtractConfig, device: torch.device, *, for_timing: bool = False) -> Tools:
+    """Load detector and encoder.
+
+    Args:
+        config: The settings of all steps.
+        device: Where the models compute.
+        for_timing: Give a model random weights where its own are not on this machine, and download
+            nothing; `Tools.stand_ins` names those models.
+
+    Raises:
+        WeightsError: The weights of a model are damaged, or are missing and cannot be downloaded.
+        ConfigError: The settings do not fit the device or each other.
+    """
+    lock, stand_ins = MeteredLock(), []
+    load_detector, encoder = face_step.load_detector, config.encoder
+    if for_timing and not face_step.has_weights_here(config.detector):
+        load_detector = face_step.untrained_retinaface
+        stand_ins.append(config.detector.name)
+    if for_timing and not is_here(encoder.name, encoder.weights):
+        encoder = replace(encoder, weights=RANDOM_WEIGHTS)
+        stand_ins.append(f"{config.encoder.name} ({config.encoder.weights})")
+    detector, clip = load_detector(config.detector, device, lock), load_clip(encoder)
     return Tools(
         config=config,
         device=device,
@@ -169,4 +222,5 @@ def load_tools(config: ExtractConfig, device: torch.device) -> Tools:
         detector=detector,
         clip=clip,
         encoder=Encoder(clip, config.features, device, lock),
+        stand_ins=tuple(stand_ins),
     )

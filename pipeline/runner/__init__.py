@@ -12,14 +12,20 @@
 ``follow``    a crew's work to its end, told as it goes
 ``extract``   all of it, under the cache's lock
 ``report``    how the cache stands afterwards
-``plan``      what a run would do
+``outline``   what a run would do: clips, blocks, bytes
+``sample``    which clips are timed for an estimate
+``timing``    a crew's work on some blocks, timed and not written
+``estimate``  how long a run would take
+``plan``      outline and estimate together
 """
 
 from pipeline.runner.crew import Crew, LocalCrew, is_at_work
+from pipeline.runner.estimate import Estimate
 from pipeline.runner.extract import extract
 from pipeline.runner.gather import CrewOptions, gather
 from pipeline.runner.machine import choose_device
 from pipeline.runner.opening import dataset_of, read_as
+from pipeline.runner.outline import Outline
 from pipeline.runner.plan import Plan, plan
 from pipeline.runner.progress import Speed
 from pipeline.runner.report import RunReport, report
@@ -28,7 +34,9 @@ from pipeline.runner.tasks import RunOptions
 __all__ = [
     "Crew",
     "CrewOptions",
+    "Estimate",
     "LocalCrew",
+    "Outline",
     "Plan",
     "RunOptions",
     "RunReport",

@@ -2,13 +2,11 @@
 
 import queue
 import threading
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import Protocol, Self
 
 from pipeline.process import Tools
-from pipeline.runner.work import THREADS_PER_WORKER, BlockReport, BlockTask, Brief, Timed, Worker, WorkerSetup
-from pipeline.types import ClipRef
+from pipeline.runner.work import THREADS_PER_WORKER, BlockReport, BlockTask, Brief, Worker, WorkerSetup
 
 _GOODBYE_SECONDS = 2.0
 _left_inside: list[threading.Thread] = []
@@ -37,6 +35,13 @@ class Crew(Protocol):
         """Whether there is no worker at this moment, so that nothing goes on until one comes."""
         ...
 
+    def unloaded_brief(self) -> Brief:
+        """What the workers' models will be, as far as it is known before any weights are read.
+
+        Raises ConfigError for settings that do not fit the workers' device.
+        """
+        ...
+
     def brief(self) -> Brief:
         """What the workers' models are; loads them. Raises WeightsError or ConfigError."""
         ...
@@ -49,10 +54,6 @@ class Crew(Protocol):
         on_progress: told, by any thread, how much more of a block is done, in clips. Raises what a
         task raises; those under way then are not finished.
         """
-        ...
-
-    def time_clips(self, root: Path, clips: Sequence[ClipRef]) -> Timed:
-        """How long one worker takes for these clips, the first once more before; nothing is kept."""
         ...
 
     def close(self) -> None:
@@ -113,13 +114,13 @@ class LocalCrew:
             self._worker = self._setup.start()
         return self._worker
 
+    def unloaded_brief(self) -> Brief:
+        """See `Crew`."""
+        return self._setup.brief() if self._worker is None else self._worker.brief()
+
     def brief(self) -> Brief:
         """See `Crew`."""
         return self.worker.brief()
-
-    def time_clips(self, root: Path, clips: Sequence[ClipRef]) -> Timed:
-        """See `Crew`."""
-        return self.worker.time_clips(root, clips)
 
     def run(
         self, tasks: Iterable[BlockTask], on_progress: Callable[[float], None] | None = None

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 
+from pipeline.errors import counted, some
 from pipeline.process import ExtractConfig
 from pipeline.runner.crew import Crew
 from pipeline.runner.follow import follow
-from pipeline.runner.opening import open_cache
+from pipeline.runner.opening import Opening, open_cache
 from pipeline.runner.progress import Speed
 from pipeline.runner.report import RunReport, report
-from pipeline.runner.tasks import RunOptions, blocks_to_do, tasks_of
+from pipeline.runner.tasks import RunOptions, Workload, blocks_to_do, tasks_of
 from pipeline.store.lock import hold
 from pipeline.store.place import Place, Where
 from pipeline.types import DatasetIndex
@@ -26,8 +27,8 @@ def extract(
 ) -> RunReport:
     """Fill the cache with what is missing; create it when it is not there.
 
-    on_progress: told how the run goes, at the start and whenever more is done; by any thread. say: told
-    what is waited for.
+    on_progress: told how the run goes, at the start and whenever more is done; by any thread. say: called
+    with remarks for people, such as what is waited for.
     Raises CacheError when another run holds the cache, when the one there was made otherwise or from
     other clips (naming each difference), or when it cannot be written. Whatever interrupts, finished
     blocks stay.
@@ -36,9 +37,24 @@ def extract(
     with hold(place, options.share, take_over=options.take_over, say=say) as lock:
         brief = crew.brief()
         opening = open_cache(index, config, brief, place, may_grow=options.share is None)
-        blocks = blocks_to_do(opening, place, options)
-        total = sum(len(rows) for _, rows in blocks)
-        tasks = tasks_of(index.root, opening.clips, place, opening.meta, blocks)
-        done = follow(crew, tasks, total, brief, lock, on_progress)
-        notes = (*lock.notes, *opening.notes, *done.warnings)
-        return report(place, total, notes=notes, speed=done.speed if total else None)
+        workload = Workload.of(index.root, opening.clips, blocks_to_do(opening, place, options))
+        if say is not None and workload.missing:
+            say(_missing(workload, opening))
+        tasks = tasks_of(index.root, opening.clips, place, opening.meta, workload)
+        done = follow(crew, tasks, workload.num_there, brief, lock, on_progress)
+        return report(
+            place,
+            workload.num_there,
+            num_missing=len(workload.missing),
+            num_damaged=done.num_damaged,
+            notes=(*lock.notes, *opening.notes, *done.warnings),
+            speed=done.speed if workload.num_clips else None,
+        )
+
+
+def _missing(workload: Workload, opening: Opening) -> str:
+    ids = workload.missing_ids(opening.clips)
+    return (
+        f"note: {len(ids)} of {counted(workload.num_clips, 'clip')} to do have no file ({some(ids)}); they "
+        "are recorded as failed, and count neither as progress nor in rates"
+    )

@@ -12,9 +12,10 @@ from pipeline.store.lock import Lock
 
 @dataclass(frozen=True, kw_only=True)
 class Followed:
-    """How the work went. warnings: of the workers, each once."""
+    """How the work went. num_damaged: clips done in spite of damage. warnings: of the workers, each once."""
 
     speed: Speed
+    num_damaged: int
     warnings: tuple[str, ...]
 
 
@@ -26,13 +27,15 @@ def follow(
     lock: Lock,
     on_progress: Callable[[Speed], None] | None = None,
 ) -> Followed:
-    """Have the crew do the tasks, of so many clips in all, while the lock is held.
+    """Have the crew do the tasks while the lock is held.
 
+    total: clips of the tasks that have a file.
     brief: the crew's. on_progress: told at the start and whenever more is done; by any thread. Raises
     CacheError when another run has taken the lock, and what the crew raises.
     """
     progress = Progress(total, brief, crew.num_workers)
     warnings: list[str] = []
+    num_damaged = 0
 
     def show(clips: float) -> None:
         progress.advance(clips)
@@ -43,7 +46,8 @@ def follow(
     with closing(crew.run(tasks, show)) as reports:
         for done in reports:
             progress.finish(done)
+            num_damaged += done.num_damaged
             warnings += [warning for warning in done.warnings if warning not in warnings]
             show(0.0)
             lock.check()
-    return Followed(speed=progress.speed(), warnings=tuple(warnings))
+    return Followed(speed=progress.speed(), num_damaged=num_damaged, warnings=tuple(warnings))

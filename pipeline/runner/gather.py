@@ -68,10 +68,11 @@ class CrewOptions:
             raise ConfigError(msg)
 
 
-def gather(config: ExtractConfig, options: CrewOptions) -> Crew:
+def gather(config: ExtractConfig, options: CrewOptions, *, for_timing: bool = False) -> Crew:
     """The crew; its models are loaded when they are needed. Close it.
 
-    Raises ConfigError for more GPUs than there are, OusError when a cluster does not answer.
+    for_timing: see `WorkerSetup`. Raises ConfigError for more GPUs than there are, OusError when a cluster
+    does not answer.
     """
     require_gpus(options.gpus or 0)
     device = {None: "auto", 0: "cpu"}.get(options.gpus, "cuda")
@@ -82,6 +83,7 @@ def gather(config: ExtractConfig, options: CrewOptions) -> Crew:
         device=device,
         decoders=options.decoders,
         clip_seconds=options.clip_seconds or CLIP_SECONDS,
+        for_timing=for_timing,
     )
     if options.scheduler == SYNC or (options.scheduler is None and not (options.workers or options.gpus)):
         return LocalCrew(setup)

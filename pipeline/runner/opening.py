@@ -13,9 +13,9 @@ import numpy.typing as npt
 
 from pipeline.config import from_dict, to_dict
 from pipeline.datasets import read_dataset
-from pipeline.errors import CacheError, CacheExistsError, DatasetError, some
+from pipeline.errors import CacheError, CacheExistsError, DatasetError, WeightsError, some
 from pipeline.fingerprint import differences
-from pipeline.process import ExtractConfig, identity_differences, version_differences
+from pipeline.process import ExtractConfig, identity_differences, version_differences, without_weights
 from pipeline.runner.matching import match
 from pipeline.runner.work import Brief
 from pipeline.store.meta import RANDOM_WEIGHTS, CacheMeta
@@ -53,8 +53,12 @@ def open_cache(
     """Create the cache of this index and these models, or check that the one there is of them.
 
     Clips that a cache does not have yet are appended to it, unless others work on it (may_grow).
-    Raises CacheError when it was made otherwise or from other clips, naming each difference.
+    Raises CacheError when it was made otherwise or from other clips, naming each difference, WeightsError
+    when random weights stand in for those of a model: they are for timing alone.
     """
+    if brief.stand_ins:
+        msg = f"No cache is made with random weights in the place of those of {some(brief.stand_ins)}."
+        raise WeightsError(msg)
     found = checked(index, config, brief, place)
     if not place.exists():
         try:
@@ -104,7 +108,8 @@ def compared(
         )
         raise CacheError(msg)
     meta = describe(index, config, brief)
-    found = identity_differences(meta.identity, cache.meta.identity)
+    there = cache.meta.identity if brief.has_weights else without_weights(cache.meta.identity)
+    found = identity_differences(meta.identity, there)
     found += differences({"dataset": meta.dataset}, {"dataset": cache.meta.dataset})
     matched = match(index, cache)
     found += matched.differences

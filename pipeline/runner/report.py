@@ -1,10 +1,12 @@
 """How a cache stands after a run."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from pipeline.errors import counted
 from pipeline.runner.progress import Speed
 from pipeline.store.place import Place
 from pipeline.store.reader import FeatureCache
@@ -17,6 +19,9 @@ _LISTED = 10
 class RunReport:
     """What a run did, and how the cache stands: clips by status, over all clips.
 
+    processed: clips with a file that the run took up. num_missing: clips without one that it recorded as
+    failed. num_damaged: clips of the run that are done though part of their data did not decode.
+    precision: of encoder and detector; a detector without a network has none.
     failures: id, stage and reason of every failed clip. face_found_share: of the valid frames of
     all done clips, those on which the subject's face was detected; 0 when no clip is done.
     notes: what a user should know of this run. speed: None when nothing was to do.
@@ -28,6 +33,9 @@ class RunReport:
     failures: tuple[tuple[str, str, str], ...]
     face_found_share: float
     warnings: tuple[str, ...]
+    precision: Mapping[str, str]
+    num_missing: int = 0
+    num_damaged: int = 0
     notes: tuple[str, ...] = ()
     speed: Speed | None = None
 
@@ -41,6 +49,9 @@ class RunReport:
         return {
             "cache": str(self.cache),
             "processed": self.processed,
+            "num_missing": self.num_missing,
+            "num_damaged": self.num_damaged,
+            "precision": dict(self.precision),
             "counts": self.counts,
             "face_found_share": self.face_found_share,
             "failures": [
@@ -58,7 +69,7 @@ class RunReport:
             *(f"!! {warning}" for warning in self.warnings),
             *(f"note: {note}" for note in self.notes),
             *(["nothing was to do"] if self.speed is None else []),
-            *([f"{self.processed} clips in {self.speed.seconds:.0f} s: {self.speed}"] if self.speed else []),
+            *(self._run(self.speed) if self.speed else []),
             f"{self.cache}: {counts}; face found on {self.face_found_share:.1%} of frames",
             *(f"  failed  {clip}  {stage}: {reason}" for clip, stage, reason in self.failures[:_LISTED]),
         ]
@@ -69,9 +80,27 @@ class RunReport:
             lines.append(f"  and {more} more; `cli.py cache info {self.cache} --all-clips` lists all")
         return lines
 
+    def _run(self, speed: Speed) -> list[str]:
+        """What the run did: how fast, in which precision, and on clips of which kind."""
+        used = ", ".join(f"{model} in {precision}" for model, precision in self.precision.items())
+        clips = counted(self.processed, "clip")
+        lines = [f"{clips} in {speed.seconds:.0f} s: {speed}; {used}"]
+        if self.num_missing:
+            lines.append(f"{counted(self.num_missing, 'more clip')} without a file, recorded as failed")
+        damaged = counted(self.num_damaged, "clip")
+        more = f"; `cli.py cache info {self.cache} --all-clips` lists them" if self.num_damaged else ""
+        lines.append(f"{damaged} with damage (data that did not decode, or end early){more}")
+        return lines
+
 
 def report(
-    place: Place, processed: int, *, notes: tuple[str, ...] = (), speed: Speed | None = None
+    place: Place,
+    processed: int,
+    *,
+    num_missing: int = 0,
+    num_damaged: int = 0,
+    notes: tuple[str, ...] = (),
+    speed: Speed | None = None,
 ) -> RunReport:
     """How the cache stands, with every failed clip's id, stage and reason."""
     with FeatureCache.open(place) as cache:
@@ -84,9 +113,20 @@ def report(
             cache=place,
             warnings=cache.meta.warnings,
             processed=processed,
+            precision=_precision(cache),
+            num_missing=num_missing,
+            num_damaged=num_damaged,
             counts=cache.status_counts(),
             failures=failures,
             face_found_share=float((found & valid).sum() / max(1, valid.sum())),
             notes=notes,
             speed=speed,
         )
+
+
+def _precision(cache: FeatureCache) -> dict[str, str]:
+    """The precision of the models behind a cache, as its identity holds it."""
+    sections = {"encoder": "features", "detector": "detector"}
+    if not cache.setting("identity.detector.sha256", str):
+        del sections["detector"]
+    return {model: cache.setting(f"identity.{section}.precision", str) for model, section in sections.items()}

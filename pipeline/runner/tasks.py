@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from pipeline.store.lock import Share
 from pipeline.store.meta import CacheMeta
 from pipeline.store.place import Place
 from pipeline.store.reader import FeatureCache
+from pipeline.store.sources import is_missing
 from pipeline.types import ClipRef, Status
 
 
@@ -37,6 +39,52 @@ class RunOptions:
 
 Blocks = list[tuple[int, list[int]]]
 """First row of each block, and the rows of it that are to be processed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workload:
+    """The blocks that a run takes up. missing: rows whose clip has no file, as when it is not unpacked yet.
+
+    Those become recorded failures, and count neither as progress nor in rates.
+    """
+
+    blocks: Blocks
+    missing: frozenset[int]
+
+    @classmethod
+    def of(cls, root: Path, clips: Sequence[ClipRef | None], blocks: Blocks) -> Self:
+        """Look for the file of each clip of the blocks. clips: by row of the cache."""
+        rows = [row for _, block in blocks for row in block]
+        return cls(
+            blocks=blocks,
+            missing=frozenset(
+                row for row in rows if (clip := clips[row]) is not None and is_missing(root, clip)
+            ),
+        )
+
+    @property
+    def blocks_there(self) -> list[list[int]]:
+        """Rows of each block in which a clip has a file."""
+        return [rows for _, rows in self.blocks if not self.missing.issuperset(rows)]
+
+    @property
+    def blocks_missing(self) -> list[list[int]]:
+        """Rows of each block in which no clip has one."""
+        return [rows for _, rows in self.blocks if self.missing.issuperset(rows)]
+
+    def missing_ids(self, clips: Sequence[ClipRef | None]) -> list[str]:
+        """The ids of the clips without a file. clips: by row of the cache."""
+        return [clip.clip_id for row in sorted(self.missing) if (clip := clips[row]) is not None]
+
+    @property
+    def num_clips(self) -> int:
+        """Clips to process, whether they have a file or not."""
+        return sum(len(rows) for _, rows in self.blocks)
+
+    @property
+    def num_there(self) -> int:
+        """Clips to process that have a file."""
+        return self.num_clips - len(self.missing)
 
 
 def blocks_to_do(opening: Opening, place: Place, options: RunOptions) -> Blocks:
@@ -65,10 +113,10 @@ def _grouped(rows: Sequence[int], size: int, options: RunOptions) -> Blocks:
 
 
 def tasks_of(
-    root: Path, clips: Sequence[ClipRef | None], place: Place, meta: CacheMeta, blocks: Blocks
+    root: Path, clips: Sequence[ClipRef | None], place: Place, meta: CacheMeta, workload: Workload
 ) -> Iterator[BlockTask]:
     """The blocks as tasks, one at a time. clips: by row of the cache."""
-    for start, rows in blocks:
+    for start, rows in workload.blocks:
         yield BlockTask(
             cache=place.resolved(),
             root=root.absolute(),
@@ -77,4 +125,5 @@ def tasks_of(
             clips=tuple(clip for row in rows if (clip := clips[row]) is not None),
             num_clips=meta.num_clips,
             fingerprint=meta.fingerprint,
+            missing=workload.missing.intersection(rows),
         )

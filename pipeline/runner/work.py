@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -22,14 +22,18 @@ from pipeline.process import (
     InlineDecoder,
     StageSeconds,
     Tools,
+    feature_shape,
     identity_differences,
     load_tools,
     process_block,
+    unloaded_identity,
+    without_weights,
 )
-from pipeline.runner.machine import choose_device, decoders_for, keep_memory, use_cores
+from pipeline.runner.machine import available_cores, choose_device, decoders_for, keep_memory, use_cores
+from pipeline.store.meta import CacheMeta
 from pipeline.store.rows import fill_row
 from pipeline.store.writer import CacheWriter
-from pipeline.types import Bytes, ClipFailed, ClipRef
+from pipeline.types import Bytes, ClipDone, ClipFailed, ClipRef
 
 THREADS_PER_WORKER = 2
 """Blocks that a worker is at: one is decoded while the other is on the device."""
@@ -43,7 +47,9 @@ class BlockTask:
 
     start: first row of the block. rows: those to process. num_clips: of the cache, by which a worker
     that has written to it before knows that it has grown. fingerprint: of the cache, which the worker's
-    models must match.
+    models must match. missing: those of the rows whose clip has no file; they become failures, and
+    count neither as progress nor in rates. trial: for a block that is timed and not written, the
+    attributes of its cache; None for a block that counts.
     """
 
     cache: str
@@ -53,31 +59,39 @@ class BlockTask:
     clips: tuple[ClipRef, ...]
     num_clips: int
     fingerprint: str
+    missing: frozenset[int] = frozenset()
+    trial: CacheMeta | None = None
+
+    @property
+    def num_there(self) -> int:
+        """Clips to process that have a file."""
+        return len(self.rows) - len(self.missing)
 
 
 @dataclass(frozen=True, kw_only=True)
 class BlockReport:
-    """What became of a block's clips. warnings: of the worker, such as a batch that had to shrink."""
+    """What became of a block's clips; those without a file are left out.
+
+    num_damaged: clips that are done though part of their data did not decode. warnings: of the worker,
+    such as a batch that had to shrink.
+    """
 
     start: int
     num_clips: int
     num_failed: int
     num_pictures: int
     seconds: StageSeconds
+    num_damaged: int = 0
     warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
-class Timed:
-    """Seconds for some clips; those that failed are not counted."""
-
-    num_clips: int
-    seconds: float
-
-
-@dataclass(frozen=True, kw_only=True)
 class Brief:
-    """What a worker's models are: all that the description of a cache needs of them."""
+    """What a worker's models are: all that the description of a cache needs of them.
+
+    stand_ins: models with random weights in the place of theirs, for timing. has_weights: whether the
+    identity covers the weights; it does not before they are loaded, nor with stand-ins.
+    """
 
     identity: dict[str, Any]
     embed_width: int
@@ -87,9 +101,10 @@ class Brief:
     text_sha256: str
     precision: str
     device: str
-    batch_pictures: int
     block_clips: int
     num_decoders: int
+    stand_ins: tuple[str, ...] = ()
+    has_weights: bool = True
 
     @cached_property
     def fingerprint(self) -> str:
@@ -99,20 +114,38 @@ class Brief:
     @classmethod
     def of(cls, tools: Tools, num_decoders: int) -> Self:
         """The brief of these models."""
-        on_gpu = tools.device.type == "cuda"
-        block = _BLOCK_OF_GPU if on_gpu else _BLOCK_OF_CPU
+        identity = tools.identity()
         return cls(
-            identity=tools.identity(),
+            identity=without_weights(identity) if tools.stand_ins else identity,
             embed_width=tools.clip.embed_width,
             encoder_width=tools.clip.encoder_width,
             num_tokens=tools.encoder.num_tokens,
             visual_sha256=tools.clip.visual_sha256,
             text_sha256=tools.clip.text_sha256,
             precision=tools.encoder.precision,
-            device=torch.cuda.get_device_name(tools.device) if on_gpu else "CPU",
-            batch_pictures=tools.encoder.batch_pictures,
-            block_clips=_BLOCK_OF_ALL_TOKENS if tools.config.features.tokens == "all" else block,
+            device=_name_of(tools.device),
+            block_clips=_block_clips(tools.config, tools.device),
             num_decoders=num_decoders,
+            stand_ins=tools.stand_ins,
+            has_weights=not tools.stand_ins,
+        )
+
+    @classmethod
+    def before_loading(cls, config: ExtractConfig, device: torch.device, num_decoders: int) -> Self:
+        """Return what is known before weights are read. Raises ConfigError for settings that do not fit."""
+        shape, identity = feature_shape(config), unloaded_identity(config, device)
+        return cls(
+            identity=identity,
+            embed_width=shape.embed_width,
+            encoder_width=shape.encoder_width,
+            num_tokens=shape.num_tokens,
+            visual_sha256="",
+            text_sha256="",
+            precision=identity["features"]["precision"],
+            device=_name_of(device),
+            block_clips=_block_clips(config, device),
+            num_decoders=num_decoders,
+            has_weights=False,
         )
 
 
@@ -122,6 +155,8 @@ class WorkerSetup:
 
     device: auto, cpu or cuda. decoders: child processes that decode, None to choose by the cores.
     clip_seconds: limit for decoding a clip. cores: that it may use, None for all it is given.
+    for_timing: where weights are not on this machine, random ones stand in for them, and nothing is
+    downloaded; such a worker only does trials.
     """
 
     config: ExtractConfig
@@ -129,16 +164,25 @@ class WorkerSetup:
     decoders: int | None = None
     clip_seconds: float = CLIP_SECONDS
     cores: tuple[int, ...] | None = None
+    for_timing: bool = False
+
+    def brief(self) -> Brief:
+        """Return what its worker's models will be, as far as it is known before any weights are read."""
+        device = choose_device(self.device)
+        return Brief.before_loading(self.config, device, self._num_decoders(device, len(available_cores())))
 
     def start(self) -> "Worker":
         """Load the models and start the decoders. Raises WeightsError or ConfigError."""
         keep_memory()
         cores = use_cores(self.cores)
         device = choose_device(self.device)
-        tools = load_tools(self.config, device)
-        num_decoders = self.decoders if self.decoders is not None else decoders_for(device, len(cores))
+        tools = load_tools(self.config, device, for_timing=self.for_timing)
+        num_decoders = self._num_decoders(device, len(cores))
         pool = DecodePool(num_decoders, clip_seconds=self.clip_seconds, buffer=_buffer_for(device))
         return Worker(tools, pool, num_decoders)
+
+    def _num_decoders(self, device: torch.device, num_cores: int) -> int:
+        return self.decoders if self.decoders is not None else decoders_for(device, num_cores)
 
 
 @dataclass
@@ -151,6 +195,7 @@ class Worker:
     _writers: dict[str, CacheWriter] = field(default_factory=dict)
     _equal: set[str] = field(default_factory=set)  # fingerprints of other spellings of this identity
     _opening: threading.Lock = field(default_factory=threading.Lock)
+    _of_thread: threading.local = field(default_factory=threading.local)
 
     def brief(self) -> Brief:
         """What its models are."""
@@ -160,7 +205,8 @@ class Worker:
         """Process the missing clips of one block and write the block whole, its status last.
 
         on_progress: told how much more is done, in clips; what it raises ends the block, unwritten.
-        Raises CacheError when the cache cannot be written or was made by other models.
+        A trial goes the same way and writes to memory. Raises CacheError when the cache cannot be
+        written or was made by other models.
         """
         self._refuse_other(task)
         began = time.monotonic()
@@ -170,7 +216,7 @@ class Worker:
         arrays = writer.empty_rows(task.start) if whole else writer.read_block(task.start)
         writer.mark_pending(task.start, [row - first for row in task.rows])
         opened = time.monotonic()
-        done = self._processed(task, on_progress)
+        done = self._processed(task, _of_clips_there(task, on_progress))
         processed = time.monotonic()
         for row, outcome in zip(task.rows, done.outcomes, strict=True):
             fill_row(arrays, row - first, outcome)
@@ -178,23 +224,16 @@ class Worker:
             on_progress(0.0)  # a run that is over writes no more
         writer.write_block(task.start, arrays)
         done.seconds.write += opened - began + time.monotonic() - processed
+        there = [one for row, one in zip(task.rows, done.outcomes, strict=True) if row not in task.missing]
         return BlockReport(
             start=task.start,
-            num_clips=len(task.rows),
-            num_failed=sum(isinstance(outcome, ClipFailed) for outcome in done.outcomes),
+            num_clips=task.num_there,
+            num_failed=sum(isinstance(outcome, ClipFailed) for outcome in there),
+            num_damaged=sum(isinstance(outcome, ClipDone) and outcome.is_damaged for outcome in there),
             num_pictures=done.num_pictures,
             seconds=done.seconds,
             warnings=self.tools.warnings,
         )
-
-    def time_clips(self, root: Path, clips: Sequence[ClipRef]) -> Timed:
-        """How long it takes to process the clips, after the first to warm up; nothing is kept."""
-        process_block(root, clips[:1], self.tools, decoder=self.decoder)
-        began = time.monotonic()
-        done = process_block(root, clips, self.tools, decoder=self.decoder)
-        seconds = time.monotonic() - began
-        good = sum(not isinstance(outcome, ClipFailed) for outcome in done.outcomes)
-        return Timed(num_clips=good, seconds=seconds)
 
     @cached_property
     def _brief(self) -> Brief:
@@ -227,8 +266,7 @@ class Worker:
         mine = self._brief
         if task.fingerprint in (mine.fingerprint, *self._equal):
             return
-        with self._opening:
-            there = CacheWriter.resume(task.cache).meta.identity
+        there = self._writer(task).meta.identity
         if found := identity_differences(mine.identity, there):
             msg = f"A worker on {mine.device} would compute other features than '{task.cache}' holds: "
             msg += "; ".join(found) + ". Use equal workers, or set the precision."
@@ -236,11 +274,40 @@ class Worker:
         self._equal.add(task.fingerprint)
 
     def _writer(self, task: BlockTask) -> CacheWriter:
+        if task.trial is not None:
+            return self._trial_writer(task.trial)
         with self._opening:
             writer = self._writers.get(task.cache)
             if writer is None or writer.meta.num_clips != task.num_clips:
                 writer = self._writers[task.cache] = CacheWriter.resume(task.cache)
             return writer
+
+    def _trial_writer(self, meta: CacheMeta) -> CacheWriter:
+        """Return this thread's cache in memory: each trial writes its block over the one before."""
+        writer: CacheWriter | None = getattr(self._of_thread, "writer", None)
+        if writer is None or writer.meta != meta:
+            writer = self._of_thread.writer = CacheWriter.in_memory(meta)
+        return writer
+
+
+def _of_clips_there(
+    task: BlockTask, on_progress: Callable[[float], None] | None
+) -> Callable[[float], None] | None:
+    """Count a block's progress in clips that have a file, where it is given in clips of any kind."""
+    if on_progress is None or not task.missing:
+        return on_progress
+    share = task.num_there / len(task.rows)
+    return lambda clips: on_progress(clips * share)
+
+
+def _block_clips(config: ExtractConfig, device: torch.device) -> int:
+    if config.features.tokens == "all":
+        return _BLOCK_OF_ALL_TOKENS
+    return _BLOCK_OF_GPU if device.type == "cuda" else _BLOCK_OF_CPU
+
+
+def _name_of(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
 
 
 def _buffer_for(device: torch.device) -> Callable[[int], Bytes]:

@@ -87,12 +87,18 @@ def _create_in_bucket(place: Place, meta: CacheMeta, values: Rows) -> None:
 
 def _write(store: Store, meta: CacheMeta, values: Rows) -> None:
     """Write the arrays, then the attributes: a group without any is not yet a cache."""
+    group = create_blocks(store, meta)
+    write_table(group, meta, values)
+    group.update_attributes(meta.to_attributes())
+
+
+def create_blocks(store: Store, meta: CacheMeta) -> zarr.Group:
+    """Create a group of the arrays that are written block by block, empty."""
     group = zarr.create_group(store, zarr_format=3)
     for spec in meta.arrays():
         if spec.per_block:
             _create_array(group, spec, meta)
-    write_table(group, meta, values)
-    group.update_attributes(meta.to_attributes())
+    return group
 
 
 def table_values(meta: CacheMeta, static: Rows) -> Rows:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.errors import some
-from pipeline.pictures import num_bytes_of
+from pipeline.pictures import holds_picture, num_bytes_of
 from pipeline.types import ClipRef, Status
 
 _MISSING = -1
@@ -39,6 +39,20 @@ def size_of(root: Path, clip: ClipRef, *, with_crops: bool) -> int:
     return frames + max(0, _size_at(root / str(clip.face_path), folders_only=True))
 
 
+def is_missing(root: Path, clip: ClipRef) -> bool:
+    """Return whether a clip has no file, or a folder without a picture; no file is opened.
+
+    What is there and cannot be read is not missing: it fails with its own reason.
+    """
+    path = root / clip.path
+    try:
+        return stat.S_ISDIR(path.stat().st_mode) and not holds_picture(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except (OSError, ValueError):
+        return False
+
+
 def _size_at(path: Path, *, folders_only: bool = False) -> int:
     try:
         found = path.stat()
@@ -64,15 +78,10 @@ def compare_sources(
     """
     done = (status == Status.DONE) | (status == Status.DONE_WITHOUT_FACE)
     gone, other = bytes_here == _MISSING, done & (bytes_here != bytes_there)
-    kinds = (
-        (gone & done, "with features have no file any more", "the features stay, unchecked"),
-        (gone & (status == Status.PENDING), "to do have no file", "they will be recorded as failed"),
-    )
-    notes = tuple(
-        f"{int(rows.sum())} clips {what} ({_named(clip_ids, rows)}); {so}"
-        for rows, what, so in kinds
-        if rows.any()
-    )
+    lost = np.flatnonzero(gone & done).tolist()
+    names = some([clip_ids[row] for row in lost])
+    note = f"{len(lost)} clips with features have no file any more ({names}); the features stay, unchecked"
+    notes = (note,) if lost else ()
     changed = np.flatnonzero(other & ~gone)
     if not len(changed):
         return SourceChanges(notes=notes)
@@ -82,7 +91,3 @@ def compare_sources(
         f"'{clip_ids[row]}': {int(bytes_here[row])} bytes here, {int(bytes_there[row])} there"
     )
     return SourceChanges(notes=notes, difference=difference)
-
-
-def _named(clip_ids: Sequence[str], rows: npt.NDArray[np.bool_]) -> str:
-    return some([clip_ids[row] for row in np.flatnonzero(rows).tolist()])

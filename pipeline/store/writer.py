@@ -7,9 +7,10 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 import zarr
+from zarr.storage import MemoryStore
 
 from pipeline.errors import CacheError
-from pipeline.store.create import Rows, as_stored, create, is_litter
+from pipeline.store.create import Rows, as_stored, create, create_blocks, is_litter
 from pipeline.store.meta import CacheMeta
 from pipeline.store.place import Place, Where
 from pipeline.store.reader import FeatureCache, read_rows
@@ -21,12 +22,17 @@ _LAST = "status"
 class CacheWriter:
     """A feature cache, open for writing blocks of clips; several threads may write different blocks."""
 
-    def __init__(self, place: Place, meta: CacheMeta) -> None:
+    def __init__(self, place: Place, meta: CacheMeta, group: zarr.Group | None = None) -> None:
         self.place = place
         self.meta = meta
         with place.refusals_told("cannot be opened for writing"):
-            group = zarr.open_group(place.zarr_store(read_only=False), mode="r+", zarr_format=3)
+            group = group or zarr.open_group(place.zarr_store(read_only=False), mode="r+", zarr_format=3)
             self._arrays: dict[str, Any] = {spec.name: group[spec.name] for spec in self._block_specs()}
+
+    @classmethod
+    def in_memory(cls, meta: CacheMeta) -> Self:
+        """Return a cache of empty blocks that this object alone holds, to measure how long writing takes."""
+        return cls(Place("memory"), meta, create_blocks(MemoryStore(), meta))
 
     @classmethod
     def create(cls, where: Where, meta: CacheMeta, static: Rows) -> Self:

@@ -4,9 +4,8 @@ import itertools
 import math
 import secrets
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator
 from functools import partial
-from pathlib import Path
 from typing import Any, Self
 
 from distributed import as_completed
@@ -15,8 +14,7 @@ from distributed.scheduler import KilledWorker
 from pipeline.errors import OusError, counted
 from pipeline.runner.cluster import connect, plugins
 from pipeline.runner.cluster.answers import LOST, result, told
-from pipeline.runner.work import THREADS_PER_WORKER, BlockReport, BlockTask, Brief, Timed, WorkerSetup
-from pipeline.types import ClipRef
+from pipeline.runner.work import THREADS_PER_WORKER, BlockReport, BlockTask, Brief, WorkerSetup
 
 _IN_FLIGHT = 4
 """Blocks per worker thread that are handed out: enough that none waits, few enough to forget."""
@@ -80,16 +78,18 @@ class ClusterCrew:
         has_pages = "dashboard" in self._client.scheduler_info().get("services", {})
         return str(self._client.dashboard_link) if has_pages else ""
 
+    def unloaded_brief(self) -> Brief:
+        """See `Crew`. Raises OusError when no worker comes."""
+        return self._brief_by(plugins.unloaded_brief)
+
     def brief(self) -> Brief:
         """See `Crew`. Raises OusError when no worker comes."""
-        self._connection.require_a_worker()
-        brief: Brief = result(self._client.submit(plugins.brief, self._plugin, pure=False))
-        return brief
+        return self._brief_by(plugins.brief)
 
-    def time_clips(self, root: Path, clips: Sequence[ClipRef]) -> Timed:
-        """See `Crew`."""
-        timed: Timed = result(self._client.submit(plugins.time_clips, self._plugin, root, clips, pure=False))
-        return timed
+    def _brief_by(self, function: Callable[[str], Brief]) -> Brief:
+        self._connection.require_a_worker()
+        brief: Brief = result(self._client.submit(function, self._plugin, pure=False))
+        return brief
 
     def run(
         self, tasks: Iterable[BlockTask], on_progress: Callable[[float], None] | None = None

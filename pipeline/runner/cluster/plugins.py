@@ -7,9 +7,8 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from distributed import Scheduler, SchedulerPlugin, WorkerPlugin, get_worker
@@ -17,8 +16,7 @@ from distributed import Scheduler, SchedulerPlugin, WorkerPlugin, get_worker
 from pipeline.runner.cluster.connect import Cores
 from pipeline.runner.crew import StoppedError
 from pipeline.runner.machine import keep_memory
-from pipeline.runner.work import THREADS_PER_WORKER, BlockReport, BlockTask, Brief, Timed, Worker, WorkerSetup
-from pipeline.types import ClipRef
+from pipeline.runner.work import THREADS_PER_WORKER, BlockReport, BlockTask, Brief, Worker, WorkerSetup
 
 _SECONDS_BETWEEN_EVENTS = 1.0
 
@@ -75,6 +73,10 @@ class Holder(WorkerPlugin):
                 raise StoppedError
             return self._worker
 
+    def unloaded_brief(self) -> Brief:
+        """What the models will be, as far as it is known before any weights are read."""
+        return self._setup.brief()
+
     def run(self, task: BlockTask, send: Callable[[float], None]) -> BlockReport:
         """Do a block; of more threads than a worker can use, the others wait."""
         untold, told = 0.0, time.monotonic()
@@ -117,14 +119,14 @@ class Caretaker(SchedulerPlugin):
             scheduler.loop.add_callback(scheduler.unregister_worker_plugin, comm=None, name=self._plugin)
 
 
+def unloaded_brief(plugin: str) -> Brief:
+    """On a worker: what its models will be; nothing is loaded. `plugin` is the name of its `Holder`."""
+    return _holder(plugin).unloaded_brief()
+
+
 def brief(plugin: str) -> Brief:
     """On a worker: what its models are; `plugin` is the name of its `Holder`."""
     return _holder(plugin).worker().brief()
-
-
-def time_clips(plugin: str, root: Path, clips: Sequence[ClipRef]) -> Timed:
-    """On a worker: how long it takes for these clips."""
-    return _holder(plugin).worker().time_clips(root, clips)
 
 
 def run(plugin: str, task: BlockTask) -> BlockReport:

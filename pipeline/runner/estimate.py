@@ -1,0 +1,159 @@
+"""How long a run would take: a part of it is timed, by the run's own workers, and the rest follows."""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from pipeline.errors import counted
+from pipeline.runner.crew import Crew
+from pipeline.runner.opening import checked
+from pipeline.runner.outline import Outline
+from pipeline.runner.sample import blocks_to_time, sizes_of
+from pipeline.runner.timing import Timed, Timing
+
+FEWEST_CLIPS = 8
+"""Clips with a file that are timed at least, where there are so many."""
+_SHORT_SECONDS, _ENOUGH_SECONDS = 6.0, 12.0
+"""A timing shorter than the first is followed by one of more blocks, which is to take the second."""
+_EMPTY_BLOCKS_PER_THREAD = 4
+_LONG_MINUTES = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """How long a run would take, and what that was measured on.
+
+    seconds: of the whole run; None where no clip to do has a file, or every clip that was timed failed.
+    load_seconds: the part of `seconds` in which the models are loaded.
+    num_timed: clips that were timed, of which num_failed failed. where, num_workers, device: who timed
+    them. precision: of the encoder. stand_ins: models that had random weights, because theirs are not on
+    this machine.
+    """
+
+    num_pending: int
+    seconds: float | None
+    load_seconds: float
+    num_timed: int
+    num_failed: int
+    where: str
+    num_workers: int
+    device: str
+    precision: str
+    stand_ins: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as plain JSON values."""
+        return {**asdict(self), "stand_ins": list(self.stand_ins)}
+
+    def lines(self) -> list[str]:
+        """For people."""
+        lines = [
+            f"!! RANDOM WEIGHTS in the timing: those of {model} are not on this machine; extract needs them"
+            for model in self.stand_ins
+        ]
+        if self.num_failed:
+            lines.append(f"!! {self.num_failed} of {counted(self.num_timed, 'timed clip')} failed")
+        if 0 < self.num_timed < FEWEST_CLIPS:
+            lines.append(
+                f"!! {counted(self.num_timed, 'clip')} to time, fewer than {FEWEST_CLIPS}: a rough estimate"
+            )
+        return [*lines, f"{self._time()}; nothing was written"]
+
+    def _time(self) -> str:
+        if not self.num_pending:
+            return "nothing to do"
+        if self.seconds is None:
+            why = "every clip that was timed failed" if self.num_timed else "no clip to do has a file"
+            return f"NO ESTIMATE OF THE TIME: {why}"
+        timed = f"{counted(self.num_timed, 'clip')} timed {self.where}"
+        return (
+            f"about {_duration(self.seconds)}, {_duration(self.load_seconds)} of it to load the models; from "
+            f"{timed}, encoder in {self.precision} on {self.device}"
+        )
+
+
+def estimate(outline: Outline, crew: Crew, say: Callable[[str], None] | None = None) -> Estimate:
+    """Time a part of the run: blocks of clips that have a file, of all sizes, as `extract` processes them.
+
+    The crew loads its models; one of `gather(..., for_timing=True)` gives random weights to those whose
+    own are not on this machine. Loading, starting decoders and a first pass are not part of the timing.
+    Nothing is written.
+
+    Args:
+        outline: What the run does.
+        crew: The run's workers.
+        say: Called with remarks for people, such as what is being timed.
+
+    Raises:
+        CacheError: The cache is of other models than these.
+        WeightsError: Weights are damaged.
+    """
+    began = time.monotonic()
+    if say is not None:
+        say(f"{crew.where}; loading the models")
+    brief = crew.brief()
+    load_seconds = time.monotonic() - began
+    opening = checked(outline.index, outline.config, brief, outline.cache)
+    workload, root = outline.workload, outline.index.root
+    timing = Timing(crew, brief, opening, root, outline.cache.resolved(), workload.missing)
+    timed, seconds = Timed(seconds=0.0, num_clips=0, num_failed=0), None
+    if workload.num_there:
+        timed = _timed(outline, timing, say)
+    if timed.num_clips > timed.num_failed:
+        seconds = load_seconds + timed.seconds * workload.num_there / timed.num_clips
+        seconds += _of_empty_blocks(outline, timing)
+    return Estimate(
+        num_pending=workload.num_clips,
+        seconds=seconds,
+        load_seconds=load_seconds,
+        num_timed=timed.num_clips,
+        num_failed=timed.num_failed,
+        where=crew.where,
+        num_workers=max(1, crew.num_workers),
+        device=brief.device,
+        precision=brief.precision,
+        stand_ins=brief.stand_ins,
+    )
+
+
+def _timed(outline: Outline, timing: Timing, say: Callable[[str], None] | None) -> Timed:
+    """Time one block per thread and at least so many clips; then more blocks, where that was quick."""
+    workload, meta = outline.workload, outline.opening.meta
+    sizes = sizes_of(outline.index.root, outline.opening.clips, workload, with_crops=meta.takes_crops)
+    num_blocks = len(workload.blocks_there)
+    blocks_per_clip = num_blocks / workload.num_there
+    most = max(1, math.floor(len(sizes) * blocks_per_clip))
+
+    def timed(number: float) -> Timed:
+        blocks = blocks_to_time(workload, sizes, min(most, math.ceil(number)))
+        if say is not None:
+            there = sum(row not in workload.missing for rows in blocks for row in rows)
+            say(
+                f"timing {counted(there, 'clip')} of {workload.num_there}, in {counted(len(blocks), 'block')}"
+            )
+        return timing.time(blocks)
+
+    if say is not None:
+        say("starting the decoders, and a first pass that is not timed")
+    fewest = max(timing.num_threads, FEWEST_CLIPS * blocks_per_clip)
+    timing.warm_up(blocks_to_time(workload, sizes, min(most, math.ceil(fewest))))
+    found = timed(fewest)
+    if found.seconds < _SHORT_SECONDS and fewest < most:
+        found = timed(fewest * _ENOUGH_SECONDS / max(found.seconds, 1e-3))
+    return found
+
+
+def _of_empty_blocks(outline: Outline, timing: Timing) -> float:
+    """The seconds for the blocks without any file: their failures are recorded, which takes time too."""
+    blocks = outline.workload.blocks_missing
+    some = blocks[: _EMPTY_BLOCKS_PER_THREAD * timing.num_threads]
+    return timing.time(some).seconds * len(blocks) / len(some) if some else 0.0
+
+
+def _duration(seconds: float) -> str:
+    hours, minutes = divmod(round(seconds / 60), 60)
+    if hours:
+        return f"{hours} h {minutes:02d} min"
+    return f"{minutes} min" if minutes >= _LONG_MINUTES else f"{seconds:.0f} s"

@@ -1,0 +1,79 @@
+"""Which clips of a run are timed to estimate it: a few of all sizes, in blocks like those of the run."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.runner.tasks import Workload
+from pipeline.store.sources import size_of
+from pipeline.types import ClipRef
+
+_MOST_SIZES = 2048
+"""Clips whose size is looked up: for a folder of pictures, that takes a look at every picture."""
+
+Size = tuple[float, float]
+"""Bytes of a clip's file, or of its folder's pictures; then seconds of the part that is the clip, or 0."""
+
+
+def sizes_of(
+    root: Path, clips: Sequence[ClipRef | None], workload: Workload, *, with_crops: bool
+) -> dict[int, Size]:
+    """Return the sizes of clips that have a file, by row of the cache.
+
+    Where there are more than 2048, of as many of them, evenly spaced.
+    """
+    rows = [row for _, block in workload.blocks for row in block if row not in workload.missing]
+    looked_at = rows[:: max(1, -(-len(rows) // _MOST_SIZES))]
+    return {row: _size(root, clip, with_crops) for row in looked_at if (clip := clips[row]) is not None}
+
+
+def blocks_to_time(workload: Workload, size_by_row: Mapping[int, Size], number: int) -> list[list[int]]:
+    """Put together blocks that stand for all those of the run in which a clip has a file.
+
+    Each has as many clips with and without a file as one of the run's blocks. Together they hold clips of
+    all sizes in the run's proportions, and so does each block as far as its length allows.
+
+    Args:
+        workload: What the run does.
+        size_by_row: Sizes of the clips to choose from.
+        number: How many blocks; at most as many as there are.
+
+    Returns:
+        Rows of the cache, by block.
+    """
+    blocks = [set(rows) for rows in workload.blocks_there]
+    kinds = [(float(len(rows - workload.missing)), float(len(rows & workload.missing))) for rows in blocks]
+    chosen = [kinds[place] for place in spread(kinds, number)]
+    rows = list(size_by_row)
+    there = [rows[place] for place in spread(list(size_by_row.values()), int(sum(n for n, _ in chosen)))]
+    missing = sorted(set().union(*blocks) & workload.missing)
+    dealt: list[list[int]] = [[] for _ in chosen]
+    while there:
+        for block, (num_there, _) in zip(dealt, chosen, strict=True):
+            if there and len(block) < num_there:
+                block.append(there.pop())
+    for block, (_, num_missing) in zip(dealt, chosen, strict=True):
+        block += missing[: int(num_missing)]
+    return [sorted(block) for block in dealt if not workload.missing.issuperset(block)]
+
+
+def spread(sizes: Sequence[Size], number: int) -> list[int]:
+    """Return the places of so many sizes that stand for all of them, the smallest first.
+
+    All are sorted and cut into `number` parts of equal length. Of each part, the one nearest to its mean
+    is taken, so that the mean of those taken is near the mean of all.
+    """
+    order = sorted(range(len(sizes)), key=sizes.__getitem__)
+    parts = np.array_split(np.array(order), min(number, len(order))) if order else []
+    return [_nearest_to_mean(part.tolist(), sizes) for part in parts]
+
+
+def _nearest_to_mean(part: list[int], sizes: Sequence[Size]) -> int:
+    first, second = np.array([sizes[place] for place in part]).mean(axis=0).tolist()
+    return min(part, key=lambda place: (abs(sizes[place][0] - first), abs(sizes[place][1] - second)))
+
+
+def _size(root: Path, clip: ClipRef, with_crops: bool) -> Size:
+    seconds = 0.0 if clip.end_seconds is None else clip.end_seconds - (clip.start_seconds or 0.0)
+    return float(size_of(root, clip, with_crops=with_crops)), seconds

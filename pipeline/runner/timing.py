@@ -1,0 +1,85 @@
+"""Blocks of a run that its own workers process for the time they take, and nothing is written."""
+
+import math
+import time
+from collections.abc import Iterable, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pipeline.runner.crew import Crew
+from pipeline.runner.opening import Opening
+from pipeline.runner.work import THREADS_PER_WORKER, BlockTask, Brief
+from pipeline.types import ClipRef
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timed:
+    """Blocks that were processed. seconds: from the first task to the last report.
+
+    num_clips: clips that have a file, of which num_failed failed.
+    """
+
+    seconds: float
+    num_clips: int
+    num_failed: int
+
+
+class Timing:
+    """Gives blocks to a crew as a run does, as trials.
+
+    Args:
+        crew: The workers, with their models loaded.
+        brief: What the models are.
+        opening: The cache that the run would fill.
+        root: Directory that the clips' paths start from.
+        cache: Location of that cache, for messages.
+        missing: Rows whose clip has no file.
+    """
+
+    def __init__(
+        self, crew: Crew, brief: Brief, opening: Opening, root: Path, cache: str, missing: frozenset[int]
+    ) -> None:
+        self.num_threads = THREADS_PER_WORKER * max(1, crew.num_workers)
+        self._crew = crew
+        self._clips: Sequence[ClipRef | None] = opening.clips
+        self._missing = missing
+        self._meta = replace(
+            opening.meta,
+            num_clips=opening.meta.block_clips,
+            identity=brief.identity,
+            fingerprint=brief.fingerprint,
+        )
+        self._root, self._cache = root.absolute(), cache
+        self._clips_per_thread = math.ceil(brief.num_decoders / THREADS_PER_WORKER)
+
+    def warm_up(self, blocks: Sequence[Sequence[int]]) -> None:
+        """Start every thread and every decoder, by clips of the blocks that have a file."""
+        there = [[row for row in rows if row not in self._missing] for rows in blocks]
+        heads = [rows[: self._clips_per_thread] for rows in there if rows]
+        if heads:
+            self.time(heads[number % len(heads)] for number in range(self.num_threads))
+
+    def time(self, blocks: Iterable[Sequence[int]]) -> Timed:
+        """Process the rows of each block, several blocks at a time, and measure how long that takes."""
+        began = time.monotonic()
+        with closing(self._crew.run(map(self._task, blocks))) as reports:
+            done = list(reports)
+        return Timed(
+            seconds=time.monotonic() - began,
+            num_clips=sum(report.num_clips for report in done),
+            num_failed=sum(report.num_failed for report in done),
+        )
+
+    def _task(self, rows: Sequence[int]) -> BlockTask:
+        return BlockTask(
+            cache=self._cache,
+            root=self._root,
+            start=0,
+            rows=tuple(range(len(rows))),
+            clips=tuple(clip for row in rows if (clip := self._clips[row]) is not None),
+            num_clips=self._meta.num_clips,
+            fingerprint=self._meta.fingerprint,
+            missing=frozenset(place for place, row in enumerate(rows) if row in self._missing),
+            trial=self._meta,
+        )

@@ -1,0 +1,66 @@
+import dataclasses
+import json
+
+import pytest
+import torch
+
+from pipeline.clip_model import EncoderConfig, shape_of
+from pipeline.process import ExtractConfig, unloaded_identity, without_weights
+from pipeline.runner import LocalCrew, RunOptions
+from pipeline.runner.outline import outline
+from pipeline.runner.work import WorkerSetup
+from tests.small_clips import small_tools, small_tools_with, write_clips
+from tests.tiny_clip import small_clip, tiny_clip
+
+
+def test_what_is_known_before_loading_is_what_loading_gives():
+    for tools in (small_tools(), small_tools_with(features={"tokens": "all"})):
+        before, after = WorkerSetup(config=tools.config, device="cpu").brief(), LocalCrew.of(tools).brief()
+        assert (before.has_weights, after.has_weights) == (False, True)
+        assert before.identity == without_weights(after.identity)
+        same = ("embed_width", "encoder_width", "num_tokens", "precision", "device", "block_clips")
+        assert [getattr(before, name) for name in same] == [getattr(after, name) for name in same]
+
+
+@pytest.mark.parametrize("clip", [small_clip, tiny_clip])
+def test_the_sizes_of_a_model_are_known_without_it(clip):
+    loaded = clip()
+    shape = shape_of(loaded.config.name)
+    assert (shape.embed_width, shape.encoder_width, shape.num_patches) == (
+        loaded.embed_width, loaded.encoder_width, loaded.num_patches,
+    )  # fmt: skip
+
+
+def test_an_outline_needs_no_weights_and_loads_no_model(tmp_path, monkeypatch):
+    monkeypatch.setenv("OUS_WEIGHTS", str(tmp_path / "none"))
+    index = write_clips(tmp_path / "data", num_good=3)
+    (index.root / "clips/good1.mp4").unlink()
+    config = ExtractConfig()
+    crew = LocalCrew(WorkerSetup(config=config, device="cpu"))
+    first = outline(index, config, crew, tmp_path / "c.zarr", RunOptions())
+    assert crew._worker is None
+    assert not (tmp_path / "c.zarr").exists()
+    found = first.to_dict()
+    assert json.loads(json.dumps(found)) == found
+    assert (found["num_clips"], found["num_pending"], found["num_missing"]) == (5, 5, 1)
+    assert found["bytes_by_array"]["scene/early"] == 5 * 16 * 4 * 3 * 1024 * 2
+    assert found["num_bytes"] == sum(found["bytes_by_array"].values())
+    assert first.lines()[0] == "5 of 5 clips to do, in 1 of 1 block of 8"
+    assert first.lines()[1].startswith("  1 of them have no file (clips/good1.mp4): ")
+    assert first.lines()[-1].endswith(" MB  in all")
+
+
+def test_settings_that_do_not_fit_are_refused_before_anything_is_loaded(tmp_path):
+    from pipeline.errors import ConfigError
+
+    config = dataclasses.replace(
+        small_tools().config, encoder=EncoderConfig(name="ViT-S-32", weights="random")
+    )
+    features = dataclasses.replace(config.features, tokens="grid4")
+    with pytest.raises(ConfigError, match="patches are 7x7"):
+        WorkerSetup(config=dataclasses.replace(config, features=features), device="cpu").brief()
+    with pytest.raises(ConfigError, match="'fp16' on a CPU"):
+        unloaded_identity(
+            dataclasses.replace(config, features=dataclasses.replace(config.features, precision="fp16")),
+            torch.device("cpu"),
+        )
