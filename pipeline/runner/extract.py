@@ -26,8 +26,8 @@ def extract(
 ) -> RunReport:
     """Fill the cache with what is missing; create it when it is not there.
 
-    on_progress: told how the run goes, at the start and whenever more is done; by any thread. say: told
-    what is waited for.
+    on_progress: told how the run goes, at the start and whenever more is done; by any thread. say: called
+    with what is waited for, and with what the encoder's weights were trained with.
     Raises CacheError when another run holds the cache, when the one there was made otherwise or from
     other clips (naming each difference), or when it cannot be written. Whatever interrupts, finished
     blocks stay.
@@ -35,6 +35,8 @@ def extract(
     place, options = Place.of(cache), options or RunOptions()
     with hold(place, options.share, take_over=options.take_over, say=say) as lock:
         brief = crew.brief()
+        if say is not None:
+            say(f"{config.encoder.name}: {brief.conventions}")
         opening = open_cache(index, config, brief, place, may_grow=options.share is None)
         blocks = blocks_to_do(opening, place, options)
         total = sum(len(rows) for _, rows in blocks)

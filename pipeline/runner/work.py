@@ -77,7 +77,10 @@ class Timed:
 
 @dataclass(frozen=True, kw_only=True)
 class Brief:
-    """What a worker's models are: all that the description of a cache needs of them."""
+    """What a worker's models are: all that the description of a cache needs of them.
+
+    conventions: activation, mean and std of the encoder in words, and where they are stated.
+    """
 
     identity: dict[str, Any]
     embed_width: int
@@ -85,6 +88,7 @@ class Brief:
     num_tokens: int
     visual_sha256: str
     text_sha256: str
+    conventions: str
     precision: str
     device: str
     batch_pictures: int
@@ -108,6 +112,7 @@ class Brief:
             num_tokens=tools.encoder.num_tokens,
             visual_sha256=tools.clip.visual_sha256,
             text_sha256=tools.clip.text_sha256,
+            conventions=str(tools.clip.conventions),
             precision=tools.encoder.precision,
             device=torch.cuda.get_device_name(tools.device) if on_gpu else "CPU",
             batch_pictures=tools.encoder.batch_pictures,
