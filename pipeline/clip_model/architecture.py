@@ -102,7 +102,7 @@ def num_parameters(numbers: Mapping[str, Any]) -> int:
     norms_and_projections = 4 * vision + 2 * text + (vision + text) * embedded
     temperature = 1
     towers = _num_in_blocks("vision", numbers) + _num_in_blocks("text", numbers)
-    return patches + words + norms_and_projections + temperature + towers
+    return int(patches + words + norms_and_projections + temperature + towers)
 
 
 def _num_in_blocks(tower: str, numbers: Mapping[str, Any]) -> int:
