@@ -98,7 +98,7 @@ def test_a_bare_file_is_refused_with_the_choices(bare):
         WeightsError,
         match=r"weights.bin' cannot state how it was trained, and nothing else does: activation, mean, "
         r"std unknown for tiny-16-5. State it: put open_clip_config.json beside it; or "
-        r"--set encoder.activation=gelu --set encoder.mean=R,G,B --set encoder.std=R,G,B\.$",
+        r"--set encoder.activation=gelu\|quickgelu --set encoder.mean=R,G,B --set encoder.std=R,G,B\.$",
     ):
         load_bare(bare)
 

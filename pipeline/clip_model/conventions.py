@@ -13,6 +13,7 @@ from typing import Any
 
 from pipeline.clip_model.architecture import (
     GELU,
+    QUICK_GELU,
     TITLES,
     activation_of,
     activation_of_transformers,
@@ -252,7 +253,7 @@ def _unknown(
     tags = some(tags_of(config.name), shown=4)
     by_tag = f"--set encoder.tag=TAG if it holds the weights of a tag ({tags}); " if tags else ""
     settings = {
-        "activation": f"--set encoder.activation={activation_of(config.name)}",
+        "activation": f"--set encoder.activation={GELU}|{QUICK_GELU}",
         "mean": "--set encoder.mean=R,G,B",
         "std": "--set encoder.std=R,G,B",
     }
