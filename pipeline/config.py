@@ -149,10 +149,24 @@ def _parsed(hint: Any, text: str, where: str) -> Any:
     if str in allowed:
         return text
     if tuple in allowed:
-        return tuple(part.strip() for part in text.split(",") if part.strip())
+        parts = [part.strip() for part in text.split(",") if part.strip()]
+        return _numbers(parts, text, where) if _holds_numbers(hint) else tuple(parts)
     names = " or ".join(kind.__name__ for kind in allowed)
     msg = f"{where} is {text!r}; a value of type {names} is needed."
     raise ConfigError(msg)
+
+
+def _holds_numbers(hint: Any) -> bool:
+    """Whether a field's tuple holds floats."""
+    return any(float in typing.get_args(kind) for kind in (hint, *typing.get_args(hint)))
+
+
+def _numbers(parts: list[str], text: str, where: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(part) for part in parts)
+    except ValueError:
+        msg = f"{where} is {text!r}; numbers separated by commas are needed, such as 0.5,0.5,0.5."
+        raise ConfigError(msg) from None
 
 
 def _members(hint: Any) -> list[type]:

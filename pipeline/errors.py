@@ -8,8 +8,9 @@ from itertools import islice
 
 
 def first_line(error: BaseException) -> str:
-    """What an error of another library says, in one line; its class where it says nothing."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+    """Return the first line of another library's error, printable; its class where it has no text."""
+    lines = str(error).strip().splitlines()
+    return printable(lines[0]) if lines else type(error).__name__
 
 
 def reason_of(error: BaseException) -> str:

@@ -6,6 +6,7 @@ from pipeline.errors import counted, first_line, printable, some
 def test_an_error_of_many_lines_or_of_none_is_one():
     assert first_line(ValueError("\n what it is \n and where")) == "what it is "
     assert first_line(ValueError("")) == "ValueError"
+    assert first_line(ValueError("a \x1b[1mbold\x1b[0m advice")) == "a ?[1mbold?[0m advice"
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from pipeline.clip_model import encoder_of
 from pipeline.errors import CacheError
 from pipeline.store import trial
 from pipeline.store.export import export_hdf5
@@ -25,7 +26,6 @@ from pipeline.store.writer import CacheWriter
 from pipeline.verify import recompute_sample
 from tests.mutants import mutate, read_in_children
 from tests.small_cache import small_cache, small_meta
-from trainer.prompts import _encoder_seed
 
 GROUPS = ("", "face", "scene")
 
@@ -181,7 +181,7 @@ def test_a_data_set_without_a_root_is_not_looked_for(tmp_path, config):
 @pytest.mark.parametrize("encoder", [3, {"seed": "x"}, {"seed": [1]}])
 def test_a_seed_that_is_none_is_refused(encoder):
     with pytest.raises(CacheError, match=r"attribute 'config.encoder' holds .*, no seed"):
-        _encoder_seed(small_meta(config={"encoder": encoder}))
+        encoder_of(small_meta(config={"encoder": encoder}))
 
 
 # Arrays

@@ -16,8 +16,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from pipeline.clip_model import EncoderConfig, LoadedClip, load_clip
-from pipeline.errors import CacheError, ConfigError, WeightsError
+from pipeline.clip_model import EncoderConfig, LoadedClip, encoder_of, load_clip
+from pipeline.errors import ConfigError, WeightsError
 from pipeline.store.meta import CacheMeta
 from trainer.config import PromptConfig
 from trainer.model import bf16_on
@@ -137,8 +137,7 @@ def load_text_tower(
     are kept, frozen as they are, for the next runs of a grid that ask for the same.
     Raises WeightsError when the values are not those of the model that made the cache.
     """
-    weights = encoder_weights or meta.encoder_weights
-    encoder = EncoderConfig(name=meta.encoder_name, weights=weights, seed=_encoder_seed(meta))
+    encoder = encoder_of(meta, encoder_weights)
     dtype = torch.bfloat16 if bf16_on(config.precision, device) else torch.float32
     return _tower(encoder, meta.text_sha256, meta.class_names, config.length, device, dtype)
 
@@ -166,15 +165,6 @@ def _tower(
 def forget_text_towers() -> None:
     """Free the towers that are kept."""
     _tower.cache_clear()
-
-
-def _encoder_seed(meta: CacheMeta) -> int:
-    encoder = meta.config.get("encoder", {})
-    seed = encoder.get("seed", 0) if isinstance(encoder, dict) else None
-    if not isinstance(seed, int):
-        msg = f"The cache's attribute 'config.encoder' holds {encoder!r:.100}, no seed. Extract it again."
-        raise CacheError(msg)
-    return seed
 
 
 def _projection(projection: nn.Linear | torch.Tensor) -> torch.Tensor:

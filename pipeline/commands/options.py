@@ -55,7 +55,10 @@ Detector = Annotated[
 ]
 DetectorWeights = Annotated[str | None, typer.Option(help="File with the detector's weights.")]
 EncoderWeights = Annotated[
-    str | None, typer.Option(help="A tag of open_clip, a file, or 'random' (untrained, to try things out).")
+    str | None,
+    typer.Option(
+        help="A tag of open_clip, a file or directory (docs/weights.md), or 'random' (untrained, for trials)."
+    ),
 ]
 
 

@@ -15,10 +15,10 @@ app = typer.Typer(
 
 @app.command("list", epilog="Example: cli.py weights list")
 def weights_list(json_: Json = False) -> None:
-    """List the weight files that this program knows, and whether they are on this machine."""
-    from pipeline.weights import Listing, weights_dir
+    """List the weight files that this program knows: here or missing, licence, size, sha256 and source."""
+    from pipeline.clip_model.listing import Listing
 
-    answer(Listing(folder=weights_dir()), json_)
+    answer(Listing.of_all(), json_)
 
 
 @app.command("fetch", epilog="Example: cli.py weights fetch retinaface-resnet50")

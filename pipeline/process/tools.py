@@ -5,7 +5,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
 
@@ -211,8 +211,8 @@ def load_tools(config: ExtractConfig, device: torch.device, *, for_timing: bool 
     if for_timing and not face_step.has_weights_here(config.detector):
         load_detector = face_step.untrained_retinaface
         stand_ins.append(config.detector.name)
-    if for_timing and not is_here(encoder.name, encoder.weights):
-        encoder = replace(encoder, weights=RANDOM_WEIGHTS)
+    if for_timing and not is_here(encoder):
+        encoder = EncoderConfig(name=encoder.name, weights=RANDOM_WEIGHTS, seed=encoder.seed)
         stand_ins.append(f"{config.encoder.name} ({config.encoder.weights})")
     detector, clip = load_detector(config.detector, device, lock), load_clip(encoder)
     return Tools(

@@ -28,7 +28,7 @@ def extract(
     """Fill the cache with what is missing; create it when it is not there.
 
     on_progress: told how the run goes, at the start and whenever more is done; by any thread. say: called
-    with remarks for people, such as what is waited for.
+    with remarks for people, such as what is waited for, or what the encoder's weights were trained with.
     Raises CacheError when another run holds the cache, when the one there was made otherwise or from
     other clips (naming each difference), or when it cannot be written. Whatever interrupts, finished
     blocks stay.
@@ -36,6 +36,8 @@ def extract(
     place, options = Place.of(cache), options or RunOptions()
     with hold(place, options.share, take_over=options.take_over, say=say) as lock:
         brief = crew.brief()
+        if say is not None:
+            say(f"{config.encoder.name}: {brief.conventions}")
         opening = open_cache(index, config, brief, place, may_grow=options.share is None)
         workload = Workload.of(index.root, opening.clips, blocks_to_do(opening, place, options))
         if say is not None and workload.missing:

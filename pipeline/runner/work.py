@@ -91,6 +91,8 @@ class Brief:
 
     stand_ins: models with random weights in the place of theirs, for timing. has_weights: whether the
     identity covers the weights; it does not before they are loaded, nor with stand-ins.
+    conventions: activation, mean and std of the encoder in words, and where they are stated; empty before
+    it is loaded.
     """
 
     identity: dict[str, Any]
@@ -99,6 +101,7 @@ class Brief:
     num_tokens: int
     visual_sha256: str
     text_sha256: str
+    conventions: str
     precision: str
     device: str
     block_clips: int
@@ -122,6 +125,7 @@ class Brief:
             num_tokens=tools.encoder.num_tokens,
             visual_sha256=tools.clip.visual_sha256,
             text_sha256=tools.clip.text_sha256,
+            conventions=str(tools.clip.conventions),
             precision=tools.encoder.precision,
             device=_name_of(tools.device),
             block_clips=_block_clips(tools.config, tools.device),
@@ -141,6 +145,7 @@ class Brief:
             num_tokens=shape.num_tokens,
             visual_sha256="",
             text_sha256="",
+            conventions="",
             precision=identity["features"]["precision"],
             device=_name_of(device),
             block_clips=_block_clips(config, device),

@@ -1,10 +1,12 @@
 """What a cache holds, as one document: for `cache info`."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from pipeline.fingerprint import format_value
 from pipeline.store.reader import FeatureCache
 from pipeline.types import Polarity, Split, Status
 
@@ -60,6 +62,7 @@ def summarise(cache: FeatureCache, *, all_clips: bool = False, version_note: str
             "name": meta.encoder_name,
             "weights": meta.encoder_weights,
             "sha256": meta.encoder_sha256,
+            **_channels(meta.identity.get("encoder")),
         },
         "fingerprint": meta.fingerprint,
         "config": dict(meta.config),
@@ -95,6 +98,7 @@ def _lines(document: dict[str, Any], *, all_clips: bool, listed: int = 5) -> lis
         *(f"  fold {fold:<6}" + _counted(splits) for fold, splits in document["folds"].items()),
         f"  encoder    {document['encoder']['name']}, weights {weights}, "
         f"{document['identity']['features']['precision']}, sha256 {document['encoder']['sha256'][:12]}",
+        *_images(document["encoder"]),
         f"  detector   {config['detector']['name']}",
         f"  scene      {config['streams']['scene']}, {config['streams']['scene_fit']}",
         *(
@@ -108,6 +112,19 @@ def _lines(document: dict[str, Any], *, all_clips: bool, listed: int = 5) -> lis
     failed = [f"  failed  {row['clip_id']}  {row['stage']}: {row['reason']}" for row in document["failures"]]
     odd = [f"  note  {row['clip_id']}  {row['note']}" for row in document["notes"]]
     return lines + _some(failed, all_clips, listed) + _some(odd, all_clips, listed)
+
+
+def _channels(encoder: Any) -> dict[str, Any]:
+    """Mean and std of the images as the encoder was given them; None where the cache does not store them."""
+    stored = encoder if isinstance(encoder, Mapping) else {}
+    return {key: stored.get(key) for key in ("mean", "std")}
+
+
+def _images(encoder: dict[str, Any]) -> list[str]:
+    """A line on how images were normalised."""
+    if encoder["mean"] is None:
+        return []
+    return [f"  images     mean {format_value(encoder['mean'])}, std {format_value(encoder['std'])}"]
 
 
 def _counted(counts: dict[str, int]) -> str:

@@ -1,6 +1,7 @@
 """The config that a cache was made with, for whatever computes its features or crops again."""
 
-from pipeline.config import from_dict
+from pipeline.clip_model import encoder_of
+from pipeline.config import from_dict, to_dict
 from pipeline.errors import CacheError, ConfigError
 from pipeline.fingerprint import default_settings
 from pipeline.process import STEPS, ExtractConfig, version_differences
@@ -38,11 +39,10 @@ def config_of(
         "auto" if made_in == "fp16" and choose_device().type == "cpu" else made_in
     )
     values["detector"]["precision"] = cache.setting("identity.detector.precision", str)
-    if encoder_weights is not None:
-        values["encoder"]["weights"] = encoder_weights
     if detector_weights is not None:
         values["detector"]["weights"] = detector_weights
     try:
+        values["encoder"] |= to_dict(encoder_of(cache.meta, encoder_weights))
         return from_dict(ExtractConfig, values)
     except ConfigError as error:
         msg = (

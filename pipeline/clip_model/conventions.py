@@ -1,0 +1,268 @@
+"""How a model was trained, as far as its tensors do not show it: activation, and mean and std of its images.
+
+A file cannot state these. They are taken, in this order, from the settings of `encoder`, from the configs
+beside the file (open_clip's or transformers'), and from the tag of a file whose sha256 open_clip publishes.
+What no source states is not assumed: the file is rejected.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.clip_model.architecture import (
+    GELU,
+    QUICK_GELU,
+    TITLES,
+    activation_of,
+    activation_of_transformers,
+    architecture_of,
+    from_open_clip,
+    from_transformers,
+    with_activation,
+)
+from pipeline.clip_model.config import EncoderConfig, require_channels
+from pipeline.clip_model.tags import activation_of_tag, require_activation, tag_of, tag_of_file, tags_of
+from pipeline.errors import ConfigError, WeightsError, reason_of, some
+from pipeline.fingerprint import differences, sha256_file
+
+OPEN_CLIP_CONFIG = "open_clip_config.json"
+TRANSFORMERS_CONFIG, TRANSFORMERS_IMAGES = "config.json", "preprocessor_config.json"
+TRANSFORMERS_FILES = (
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "pytorch_model.bin",
+    "pytorch_model.bin.index.json",
+)
+_MAX_CONFIG_BYTES = 1 << 20
+_OTHER_ENCODER = "Give the --encoder that it describes."
+
+Channels = tuple[float, float, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conventions:
+    """How a model was trained: its activation, mean and std of its images (red, green, blue; 0 to 1).
+
+    source: where this is stated.
+    """
+
+    activation: str
+    mean: Channels
+    std: Channels
+    source: str
+
+    def __str__(self) -> str:
+        mean, std = (", ".join(f"{value:.4g}" for value in values) for values in (self.mean, self.std))
+        return f"{TITLES[self.activation]}, mean {mean}, std {std} ({self.source})"
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Statement:
+    """What one source states; None for what it leaves out."""
+
+    source: str
+    activation: str | None = None
+    mean: Channels | None = None
+    std: Channels | None = None
+
+    @classmethod
+    def of_tag(cls, published: Mapping[str, Any], source: str) -> "_Statement":
+        mean, std = tuple(published["mean"]), tuple(published["std"])
+        return cls(source=source, activation=activation_of_tag(published), mean=mean, std=std)
+
+
+_FACTS = ("activation", "mean", "std")
+
+
+def untrained(name: str) -> Conventions:
+    """Return the conventions of a model with random weights: CLIP's own mean and std."""
+    from open_clip.constants import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
+
+    mean, std = OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
+    return Conventions(activation=activation_of(name), mean=mean, std=std, source="random weights")
+
+
+def conventions_of_tag(name: str, tag: str) -> Conventions:
+    """Return the conventions that open_clip publishes of a tag. Raises ConfigError as `tags.tag_of` does."""
+    published = tag_of(name, tag)
+    return Conventions(
+        activation=activation_of_tag(published),
+        mean=tuple(published["mean"]),
+        std=tuple(published["std"]),
+        source=f"tag {tag}",
+    )
+
+
+def conventions_of_file(config: EncoderConfig, path: Path, *, are_of_transformers: bool) -> Conventions:
+    """Return how the weights in a file were trained.
+
+    are_of_transformers: its tensors have transformers' names, so that transformers' configs are its own.
+
+    Raises:
+        WeightsError: Nothing states it, a config beside the file is damaged, or two sources contradict
+            each other.
+        ConfigError: The weights were trained with another activation, or are of another architecture, than
+            the encoder that was asked for.
+    """
+    own = _Statement(source="settings", activation=config.activation, mean=config.mean, std=config.std)
+    if None in (own.activation, own.mean, own.std):
+        statements = [own, *_of_setting(config), *_beside(config.name, path, are_of_transformers)]
+    else:
+        statements = [own]
+    _require_agreement(path, statements)
+    if _silent(statements) and (by_hash := _of_hash(config.name, path)) is not None:
+        statements.append(by_hash)
+    if missing := _silent(statements):
+        raise _unknown(config, path, missing, are_of_transformers=are_of_transformers)
+    stated = {fact: _first(statements, fact) for fact in _FACTS}
+    sources = dict.fromkeys(statement.source for statement, _ in stated.values())
+    facts = {fact: value for fact, (_, value) in stated.items()}
+    require_activation(config.name, facts["activation"], f"the weights in '{path}'")
+    return Conventions(**facts, source=" and ".join(sources))
+
+
+def _of_setting(config: EncoderConfig) -> Iterator[_Statement]:
+    if config.tag is not None:
+        yield _Statement.of_tag(tag_of(config.name, config.tag, "encoder.tag"), f"encoder.tag {config.tag}")
+
+
+def _of_hash(name: str, path: Path) -> _Statement | None:
+    """The statement of the tag whose published sha256 the file has."""
+    found = tag_of_file(name, sha256_file(path))
+    if found is None:
+        return None
+    from open_clip.pretrained import get_pretrained_cfg
+
+    model, tag = found
+    if with_activation(model, GELU) != with_activation(name, GELU):
+        msg = f"encoder.name is {name!r}, but '{path}' is the file of the tag {tag} of {model}. Use {model}."
+        raise ConfigError(msg)
+    return _Statement.of_tag(get_pretrained_cfg(model, tag), f"sha256 of tag {tag} of {model}")
+
+
+def _beside(name: str, path: Path, are_of_transformers: bool) -> Iterator[_Statement]:
+    """The statement of the configs beside a file: of those in its own form, else of the others."""
+    forms = [_open_clip_config, _transformers_configs]
+    if are_of_transformers:
+        forms.reverse()
+    for form in forms:
+        if (statement := form(name, path.parent)) is not None:
+            yield statement
+            return
+
+
+def _open_clip_config(name: str, directory: Path) -> _Statement | None:
+    described = _read(directory / OPEN_CLIP_CONFIG)
+    if described is None:
+        return None
+    model, images = described.get("model_cfg"), described.get("preprocess_cfg")
+    if not isinstance(model, Mapping):
+        msg = f"'{directory / OPEN_CLIP_CONFIG}' has no section 'model_cfg'; remove it or replace it."
+        raise WeightsError(msg)
+    _require_architecture(name, directory / OPEN_CLIP_CONFIG, from_open_clip, model)
+    mean, std = _images(directory / OPEN_CLIP_CONFIG, images, "mean", "std")
+    activation = activation_of_tag(model)
+    return _Statement(source=OPEN_CLIP_CONFIG, activation=activation, mean=mean, std=std)
+
+
+def _transformers_configs(name: str, directory: Path) -> _Statement | None:
+    described = _read(directory / TRANSFORMERS_CONFIG)
+    if described is None or not {"vision_config", "text_config"} <= described.keys():
+        return None
+    _require_architecture(name, directory / TRANSFORMERS_CONFIG, from_transformers, described)
+    images = _read(directory / TRANSFORMERS_IMAGES)
+    if images is not None and images.get("do_normalize") is False:
+        images = None
+    mean, std = _images(directory / TRANSFORMERS_IMAGES, images, "image_mean", "image_std")
+    source = TRANSFORMERS_CONFIG if mean is None else f"{TRANSFORMERS_CONFIG} and {TRANSFORMERS_IMAGES}"
+    activation = activation_of_transformers(described)
+    return _Statement(source=source, activation=activation, mean=mean, std=std)
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    """A JSON object, None where the file is not there. Raises WeightsError for anything else."""
+    if not path.is_file():
+        return None
+    try:
+        with path.open("rb") as file:
+            held = json.loads(file.read(_MAX_CONFIG_BYTES))
+    except (OSError, ValueError, RecursionError) as error:
+        msg = f"'{path}' cannot be read as JSON ({reason_of(error)}); remove it or download it again."
+        raise WeightsError(msg) from error
+    if not isinstance(held, dict):
+        msg = f"'{path}' holds a {type(held).__name__}, not an object; remove it or download it again."
+        raise WeightsError(msg)
+    return held
+
+
+def _images(path: Path, images: Any, *keys: str) -> list[Any]:
+    """The mean and std that a config states; None for each where it does not."""
+    if not isinstance(images, Mapping):
+        return [None, None]
+    values = [tuple(images[key]) if isinstance(images.get(key), list) else images.get(key) for key in keys]
+    try:
+        for key, value, zero in zip(keys, values, (True, False), strict=True):
+            require_channels(f"{key} of '{path}'", value, zero=zero)
+    except ConfigError as error:
+        raise WeightsError(str(error)) from error
+    return values
+
+
+def _require_architecture(name: str, path: Path, form: Any, described: Mapping[str, Any]) -> None:
+    """Raise ConfigError unless the config describes the model `name`; only what both state is compared."""
+    try:
+        theirs = form(described)
+    except ConfigError as error:
+        msg = f"encoder.name is {name!r}, but '{path}' describes another model: {error}. {_OTHER_ENCODER}"
+        raise ConfigError(msg) from error
+    mine = architecture_of(name)
+    found = differences({key: mine[key] for key in theirs if key in mine}, theirs)
+    if found:
+        msg = (
+            f"encoder.name is {name!r}, but '{path}' describes another model: {some(found)}. {_OTHER_ENCODER}"
+        )
+        raise ConfigError(msg)
+
+
+def _first(statements: list[_Statement], fact: str) -> tuple[_Statement, Any]:
+    return next((s, getattr(s, fact)) for s in statements if getattr(s, fact) is not None)
+
+
+def _silent(statements: list[_Statement]) -> list[str]:
+    """The facts that no source states."""
+    return [fact for fact in _FACTS if all(getattr(statement, fact) is None for statement in statements)]
+
+
+def _require_agreement(path: Path, statements: list[_Statement]) -> None:
+    for fact in _FACTS:
+        stated = [(s.source, getattr(s, fact)) for s in statements if getattr(s, fact) is not None]
+        for source, value in stated[1:]:
+            if value != stated[0][1]:
+                msg = (
+                    f"The {fact} of '{path}' is {stated[0][1]} by {stated[0][0]}, but {value} by {source}. "
+                    "Correct one of them, or set all of encoder.activation, encoder.mean and encoder.std."
+                )
+                raise WeightsError(msg)
+
+
+def _unknown(
+    config: EncoderConfig, path: Path, missing: list[str], *, are_of_transformers: bool
+) -> WeightsError:
+    tags = some(tags_of(config.name), shown=4)
+    by_tag = f"--set encoder.tag=TAG if it holds the weights of a tag ({tags}); " if tags else ""
+    settings = {
+        "activation": f"--set encoder.activation={GELU}|{QUICK_GELU}",
+        "mean": "--set encoder.mean=R,G,B",
+        "std": "--set encoder.std=R,G,B",
+    }
+    form, config_names = "", OPEN_CLIP_CONFIG
+    if are_of_transformers:
+        form = "holds CLIP's weights in transformers' names and "
+        config_names = f"{TRANSFORMERS_CONFIG} and {TRANSFORMERS_IMAGES}"
+    return WeightsError(
+        f"'{path}' {form}cannot state how it was trained, and nothing else does: {', '.join(missing)} "
+        f"unknown for {config.name}. State it: {by_tag}put {config_names} beside it; or "
+        f"{' '.join(settings[fact] for fact in missing)}."
+    )

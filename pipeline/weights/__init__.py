@@ -1,0 +1,41 @@
+"""Weight files: which are published, how they come to this machine, and how they are read.
+
+``catalogue``  the published files that are fetched and checked, and the directory they are kept in
+``download``   locate, download and check a published file
+``limits``     the size of a file and of what it unpacks to, before it is unpacked
+``kinds``      what a file is that holds no weights: a web page, a pickled module, a Git LFS pointer
+``tensors``    the detector's tensors, read without running code
+"""
+
+from pipeline.weights.catalogue import (
+    PUBLISHED,
+    SHA256_DIGITS,
+    WEIGHTS_DIR,
+    PublishedFile,
+    published,
+    weights_dir,
+)
+from pipeline.weights.download import Fetched, fetch, is_here, locate, obtain, verify_file
+from pipeline.weights.kinds import is_safetensors, refuse_other_kinds, unreadable
+from pipeline.weights.limits import require_unpacked_size
+from pipeline.weights.tensors import load_state_dict
+
+__all__ = [
+    "PUBLISHED",
+    "SHA256_DIGITS",
+    "WEIGHTS_DIR",
+    "Fetched",
+    "PublishedFile",
+    "fetch",
+    "is_here",
+    "is_safetensors",
+    "load_state_dict",
+    "locate",
+    "obtain",
+    "published",
+    "refuse_other_kinds",
+    "require_unpacked_size",
+    "unreadable",
+    "verify_file",
+    "weights_dir",
+]
