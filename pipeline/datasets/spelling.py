@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from pipeline.datasets.emotions import class_of
+from pipeline.datasets.names import folded, is_invisible
 from pipeline.errors import some
 
 _SHOWN = 10
@@ -53,15 +54,14 @@ class Spelling:
 
 def meaning_of(text: str) -> str:
     """Return what all spellings of a name have in common; the emotion's name where the field has one."""
-    folded = _folded(text)
-    return class_of(folded) or folded
+    return class_of(text) or folded(text)
 
 
 def fold_meaning_of(text: str) -> str:
     """Return what all spellings of a fold's name have in common: 1, 01 and 1.0 are one fold."""
-    folded = _folded(text)
-    whole = _WHOLE.fullmatch(folded)
-    return (whole[1].lstrip("0") or "0") if whole else folded
+    plain = folded(text)
+    whole = _WHOLE.fullmatch(plain)
+    return (whole[1].lstrip("0") or "0") if whole else plain
 
 
 def one_spelling(
@@ -102,16 +102,21 @@ def one_spelling(
 
 def why_no_name(text: str) -> str | None:
     """Return why a text cannot name a class, as what is allowed instead; None for a text that can."""
-    folded = _folded(text)
-    if _NUMBER.fullmatch(folded):
+    plain = folded(text)
+    if _NUMBER.fullmatch(plain):
         return "a class name, since numbers mean other classes in other data sets"
-    if folded in _MISSING:
+    if is_no_value(text):
         return (
             "a class name; for a clip without a label leave it empty, since programs write this for no value"
         )
-    if folded in _OTHER_VALUES:
+    if plain in _OTHER_VALUES:
         return "a class name, since this is a value of a program"
     return None
+
+
+def is_no_value(text: str) -> bool:
+    """Whether a text is how a program writes that there is none (nan, NULL, N/A)."""
+    return folded(text) in _MISSING
 
 
 def whole_number(text: str) -> str:
@@ -127,23 +132,9 @@ def shown(text: str) -> str:
     return "'" + "".join(c if c.isascii() else f"<U+{ord(c):04X}>" for c in text) + "'"
 
 
-def _folded(text: str) -> str:
-    """The text without case, blanks at its ends, invisible characters and forms of one character."""
-    visible = "".join(c for c in unicodedata.normalize("NFKC", text) if not _is_invisible(c))
-    folded = unicodedata.normalize("NFKC", visible.casefold()).replace(
-        "i\u0307", "i"
-    )  # of the Turkish capital
-    return " ".join(folded.split())
-
-
-def _is_invisible(character: str) -> bool:
-    """Whether it takes no place: zero width, byte order mark, soft hyphen, direction and variation marks."""
-    return unicodedata.category(character) == "Cf" or "\ufe00" <= character <= "\ufe0f"
-
-
 def _is_hidden(character: str) -> bool:
     """Whether a reader cannot see it, or takes it for a plain blank."""
-    return _is_invisible(character) or (character.isspace() and character != " ")
+    return is_invisible(character) or (character.isspace() and character != " ")
 
 
 def _is_clean(text: str) -> bool:
@@ -155,7 +146,7 @@ def _look_alikes(names: tuple[str, ...], kind: str, meaning: Callable[[str], str
     """What to report of names that differ and look alike, or look like an emotion and are none."""
     looks: dict[str, list[str]] = defaultdict(list)
     for name in names:
-        looks[meaning(_folded(name).translate(_LATIN))].append(name)
+        looks[meaning(folded(name).translate(_LATIN))].append(name)
     found = []
     for look, same in looks.items():
         if same[1:]:
