@@ -77,6 +77,13 @@ def test_drives_are_the_same_in_any_case(root):
     assert [clip.path for clip in index.clips] == ["anna/1.mp4", "anna/2.mp4"]
 
 
+def test_each_column_has_a_start_of_its_own(root):
+    (root / "b.csv").write_text("frame,x0,y0,x1,y1\n0,10,20,30,40\n")
+    (clip,) = read(manifest(root, f"{HEADER},boxes\nC:\\clips\\a.mp4,joy,train,D:\\b.csv\n")).clips
+    assert clip.path == "a.mp4"
+    assert clip.given_boxes is not None
+
+
 def test_absolute_paths_that_start_from_two_places_are_refused(root):
     with pytest.raises(
         DatasetError, match=r"path is '/x/anna/1.mp4'; allowed: a path inside .* none is there"

@@ -271,7 +271,8 @@ def test_a_bad_boxes_file_is_refused_in_one_line(tmp_path, case):
 
 def test_a_place_without_one_manifest_is_refused(tmp_path):
     needed = (
-        r"needs to be a .csv or .jsonl manifest, or a folder with one manifest.csv or manifest.jsonl; found: "
+        r"needs to be a manifest \(.csv, .tsv, .jsonl\), or a folder with one manifest.csv or manifest.tsv "
+        r"or manifest.jsonl; found: "
     )
     with pytest.raises(DatasetError, match=needed + "none"):
         read(tmp_path)

@@ -85,9 +85,17 @@ def test_names_that_look_alike_stay_apart_and_are_shown_by_code_point():
     found = one_spelling(["fear", "f\u0435ar", "calm"])
     assert found.names == ("calm", "fear", "f\u0435ar")
     assert found.notes == (
-        "names that look alike and differ: 'fear' (ASCII) and 'f\u0435ar' "
+        "names that look alike and differ: 'fear' and 'f\u0435ar' "
         "(with U+0435 CYRILLIC SMALL LETTER IE) are 2 class names",
     )
+
+
+@pytest.mark.parametrize("other", ["not_angry", "not-angry", "not\u2013angry", "notangry"])
+def test_names_that_separate_words_in_another_way_stay_apart_and_are_noted(other):
+    found = one_spelling(["not angry", other])
+    assert set(found.names) == {"not angry", other}
+    assert "'not angry'" in found.notes[0]
+    assert f"'{other}'" in found.notes[0]
 
 
 def test_a_name_that_only_looks_like_an_emotion_is_noted():

@@ -73,6 +73,16 @@ def test_a_cell_beyond_the_header_is_refused(tmp_path):
         read(manifest(tmp_path, f"{HEADER},,\na.mp4,joy,train,,x\n"))
 
 
+def test_blanks_before_quotes_are_left_out(tmp_path):
+    index = read(manifest(tmp_path, 'path, "label", split\n"a, 1.mp4", "joy", "train"\n'))
+    assert (index.clips[0].path, index.class_names) == ("a, 1.mp4", ("joy",))
+
+
+def test_a_file_of_tabs_may_be_named_so(tmp_path):
+    manifest(tmp_path, table("\t"), "manifest.tsv")
+    assert read(tmp_path).class_names == ("fear", "joy")
+
+
 def test_old_line_ends_are_read(tmp_path):
     assert read_clips(tmp_path, table(",").replace("\r\n", "\r")) == EXPECTED
 

@@ -44,7 +44,8 @@ from pipeline.types import ClipRef, DatasetIndex, Polarity, ReadOptions, Split
 
 OPTIONS: tuple[str, ...] = ()
 _DEFAULTS = ReadOptions()
-FILE_NAMES = ("manifest.csv", "manifest.jsonl")
+FILE_NAMES = ("manifest.csv", "manifest.tsv", "manifest.jsonl")
+_SUFFIXES = (".csv", ".tsv", ".jsonl")
 _SPLITS: Mapping[str, Split] = {
     "train": Split.TRAIN, "training": Split.TRAIN, "val": Split.VALIDATION, "valid": Split.VALIDATION,
     "validation": Split.VALIDATION, "dev": Split.VALIDATION, "devel": Split.VALIDATION,
@@ -57,7 +58,7 @@ _SAME_TEXTS = (*BOX, "box_units", *TIMES)
 
 
 def read(root: Path, options: ReadOptions = _DEFAULTS) -> DatasetIndex:
-    """Read a manifest: `root` is the file itself, or a folder with a manifest.csv or manifest.jsonl.
+    """Read a manifest: `root` is the file itself, or a folder with one of FILE_NAMES.
 
     Paths in it are relative to its folder and stay inside. Raises DatasetError with file and line.
     """
@@ -102,7 +103,7 @@ class _Texts:
             labels=one_spelling(row.get("label") for row in rows),
             folds=folds,
             fold_names=tuple(sorted(folds.names, key=_natural)),
-            paths=ManifestPaths(folder, (text for row in rows for c in PATH_COLUMNS if (text := row.get(c)))),
+            paths=ManifestPaths(folder, rows),
         )
 
     def label(self, row: Row) -> str:
@@ -160,11 +161,11 @@ def _path_notes(by_id: Mapping[str, list[Row]], paths: ManifestPaths) -> tuple[s
 def _find(root: Path) -> Path:
     candidates = [root] if root.is_file() else [root / name for name in FILE_NAMES]
     there = [path for path in candidates if path.is_file()]
-    if len(there) == 1 and there[0].suffix.lower() in (".csv", ".jsonl"):
+    if len(there) == 1 and there[0].suffix.lower() in _SUFFIXES:
         return there[0]
     found = ", ".join(str(path) for path in there) or "none"
     msg = (
-        f"--root '{root}' needs to be a .csv or .jsonl manifest, or a folder with one "
+        f"--root '{root}' needs to be a manifest ({', '.join(_SUFFIXES)}), or a folder with one "
         f"{' or '.join(FILE_NAMES)}; found: {found}."
     )
     raise DatasetError(msg)

@@ -45,34 +45,38 @@ class ManifestPaths:
 
     Args:
         folder: The manifest's folder.
-        texts: All paths of the manifest: absolute ones have to start from one folder.
+        rows: Its rows: the absolute paths of a column have to start from one place.
     """
 
-    def __init__(self, folder: Folder, texts: Iterable[str]) -> None:
+    def __init__(self, folder: Folder, rows: Iterable[Row]) -> None:
         self.folder = folder
-        self._found: dict[str, Found] = {}
+        self._found: dict[tuple[str, str], Found] = {}
         self._listings: dict[str, tuple[dict[str, list[str]], dict[str, list[str]]]] = {}
-        foreign = sorted({text for text in texts if self._is_foreign(text)})
-        self._starts = self._common_starts(foreign[:_SAMPLE])
+        foreign: dict[str, set[str]] = {column: set() for column in PATH_COLUMNS}
+        for row in rows:
+            for column, texts in foreign.items():
+                if self._is_foreign(text := row.get(column)):
+                    texts.add(text)
+        self._starts = {c: self._common_starts(sorted(texts)[:_SAMPLE]) for c, texts in foreign.items()}
 
     def find(self, row: Row, column: str) -> Found:
         """Find the path in a cell. Raises DatasetError for one that is outside the folder."""
         text = row.get(column)
-        if text not in self._found:
-            self._found[text] = self._find(row, column, text)
-        return self._found[text]
+        if (column, text) not in self._found:
+            self._found[column, text] = self._find(row, column, text)
+        return self._found[column, text]
 
     def notes(self) -> tuple[str, ...]:
         """What a user should know: how paths were read, and which name nothing."""
         changes: dict[str, list[str]] = defaultdict(list)
-        for text, found in self._found.items():
+        for (_, text), found in self._found.items():
             for change in found.changes:
                 changes[change].append(text)
         notes = [
             f"{counted(len(texts), 'path')} read {change}: {_quoted(texts)}"
             for change, texts in sorted(changes.items())
         ]
-        missing = [text for text, found in self._found.items() if not found.is_there]
+        missing = [text for (_, text), found in self._found.items() if not found.is_there]
         if missing:
             root = on_one_line(str(self.folder.root))
             notes.append(
@@ -134,13 +138,14 @@ class ManifestPaths:
     def _without_start(self, row: Row, column: str, text: str) -> tuple[str, str]:
         """The start of an absolute path of another place, and the rest of it. Raises DatasetError."""
         parts = _parts(text)
-        fits = [n for n in range(1, len(parts)) if _start(parts, n) in self._starts]
+        starts = self._starts[column]
+        fits = [n for n in range(1, len(parts)) if _start(parts, n) in starts]
         if len(fits) == 1:
             return "/".join(parts[: fits[0]]) or "/", "/".join(parts[fits[0] :])
         if fits:
             both = " and ".join(f"'{'/'.join(parts[n:])}'" for n in fits)
             raise row.wrong(column, f"{_ALLOWED}; {both} are there, so write it relative to the folder")
-        ends = f"another start than those of the list ({some(sorted(self._starts))})" if self._starts else ""
+        ends = f"another start than those of the list ({some(sorted(starts))})" if starts else ""
         raise row.wrong(column, f"{_ALLOWED}; {ends or 'tried the ends of this one, and none is there'}")
 
     def _there(self, path: str) -> tuple[str | None, str]:

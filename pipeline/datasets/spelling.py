@@ -33,10 +33,11 @@ _LATIN = str.maketrans(
     "\u0430\u0435\u0456\u0458\u043e\u0440\u0441\u0443\u0445\u0455\u04bb\u0501\u051b\u051d"  # Cyrillic
     "\u0432\u043a\u043c\u043d\u0442"  # Cyrillic, whose capitals look like B, K, M, H, T
     "\u03b1\u03b5\u03b9\u03ba\u03bd\u03bf\u03c1\u03c4\u03c5\u03c7"  # Greek
-    "\u0131\u2010\u2012\u2013\u2014\u2212\u2019",  # dotless i, dashes, apostrophe
-    "aeijopcyxshdqwbkmhtaeikvoptyxi-----'",
+    "\u0131\u2019",  # dotless i, apostrophe
+    "aeijopcyxshdqwbkmhtaeikvoptyxi'",
+    " _-\u2010\u2012\u2013\u2014\u2212",  # what separates words
 )
-"""Characters, case folded, that look like another one: a part of the confusables of Unicode (UTS 39)."""
+"""Characters, case folded, that look like another one (a part of the confusables of Unicode, UTS 39)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,6 +160,6 @@ def _look_alikes(names: tuple[str, ...], kind: str, meaning: Callable[[str], str
 def _by_code_point(name: str) -> str:
     foreign = dict.fromkeys(c for c in name if not c.isascii())
     if not foreign:
-        return f"{shown(name)} (ASCII)"
+        return shown(name)
     points = [f"U+{ord(c):04X} {unicodedata.name(c, 'unnamed')}" for c in foreign]
     return f"{shown(name)} (with {some(points)})"

@@ -86,7 +86,7 @@ def records(path: Path, dialect: Dialect) -> Iterator[tuple[int, list[str]]]:
     """
     with path.open(newline="", encoding=dialect.encoding) as file:
         lines = islice(lines_of(file), dialect.num_skipped, None)
-        reader = csv.reader(lines, delimiter=dialect.delimiter, strict=True)
+        reader = csv.reader(lines, delimiter=dialect.delimiter, skipinitialspace=True, strict=True)
         first = dialect.num_skipped + 1
         while True:
             try:
@@ -103,7 +103,7 @@ def records(path: Path, dialect: Dialect) -> Iterator[tuple[int, list[str]]]:
 
 def _num_known(header: str, delimiter: str, known: Collection[str]) -> int:
     try:
-        cells = next(csv.reader([header], delimiter=delimiter))
+        cells = next(csv.reader([header], delimiter=delimiter, skipinitialspace=True))
     except csv.Error:
         return 0
     return sum(column_name(cell, known) in known for cell in cells)
