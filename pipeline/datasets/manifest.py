@@ -131,11 +131,11 @@ def _notes(rows: list[Row], texts: _Texts) -> tuple[str, ...]:
     unread = unread_columns(list(rows[0].values))
     notes = [f"columns of the manifest that mean nothing here: {', '.join(unread)}"] if unread else []
     notes += texts.labels.notes
-    splits = {row.get("split") for row in rows if folded(row.get("split")) not in _PLAIN_SPLITS}
+    splits = sorted(text for text in {row.get("split") for row in rows} if folded(text) not in _PLAIN_SPLITS)
     if splits:
-        read_as = [f"{shown(text)} as {_SPLITS[folded(text)].name.lower()}" for text in sorted(splits)]
+        read_as = [f"{shown(text)} as {_SPLITS[folded(text)].name.lower()}" for text in splits]
         notes.append(f"splits read in other words: {some(read_as)}")
-    folds = sorted({text for row in rows if (text := row.get("fold")) != whole_number(text)})
+    folds = sorted(text for text in {row.get("fold") for row in rows} if text != whole_number(text))
     if folds:
         read_as = [f"{shown(text)} as '{whole_number(text)}'" for text in folds]
         notes.append(f"folds read as whole numbers: {some(read_as)}")

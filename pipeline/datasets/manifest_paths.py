@@ -21,6 +21,10 @@ PATH_COLUMNS = ("path", "boxes", "faces")
 _ABSOLUTE = re.compile(r"[A-Za-z]:[\\/]|[\\/]")
 """How an absolute path starts: with a drive, a backslash (of a drive, or two of a server) or a '/'."""
 
+_UP = re.compile(r"(^|[\\/])\.\.([\\/]|$)")
+_UNTIDY = re.compile(r"(^|/)\.?(/|$)")
+"""Empty parts, parts of one dot, a '/' at the end: what `PurePosixPath` takes out."""
+
 _ALLOWED = "a path inside the manifest's folder, without '..'"
 _SAMPLE = 100
 """Absolute paths by which the folder that they start from is found."""
@@ -87,11 +91,11 @@ class ManifestPaths:
         return tuple(notes)
 
     def _find(self, row: Row, column: str, text: str) -> Found:
-        plain = PurePosixPath(text)
-        if not text or "\0" in text or ".." in re.split(r"[\\/]", text):
+        if not text or "\0" in text or _UP.search(text):
             raise row.wrong(column, _ALLOWED)
-        if not plain.is_absolute() and self.folder.holds(plain.as_posix()):
-            found = Found(path=plain.as_posix(), given=text)
+        plain = PurePosixPath(text).as_posix() if _UNTIDY.search(text) else text
+        if not plain.startswith("/") and self.folder.holds(plain):
+            found = Found(path=plain, given=text)
         else:
             found = self._other_form(row, column, text)
         if (elsewhere := self.folder.way_out(found.path)) is not None:
@@ -184,7 +188,8 @@ class ManifestPaths:
 
 def _slashed(text: str) -> str:
     """The path with '/' between its parts, without empty ones and '.'."""
-    return PurePosixPath(text.replace("\\", "/")).as_posix()
+    path = text.replace("\\", "/")
+    return PurePosixPath(path).as_posix() if _UNTIDY.search(path) else path
 
 
 def _parts(text: str) -> list[str]:

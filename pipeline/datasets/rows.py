@@ -53,19 +53,19 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One line of a manifest, its values as text; `where` names file and line for messages."""
+    """One line of a manifest. where: file and line, for messages. values: texts without outer blanks."""
 
     where: str
     values: Mapping[str, str]
 
     def __post_init__(self) -> None:
-        for column in (*COLUMNS, "frame"):
-            if not fits_one_line(self.get(column)):
+        for column, text in self.values.items():
+            if column in _KNOWN and not fits_one_line(text):
                 raise self.wrong(column, "text of one line, without control characters")
 
     def get(self, column: str) -> str:
-        """The cell, without blanks around it; empty where there is no such column."""
-        return self.values.get(column, "").strip()
+        """The cell; empty where there is no such column."""
+        return self.values.get(column, "")
 
     def number(self, column: str) -> float:
         """The cell as a number. Raises DatasetError for other text, and for numbers beyond all measure."""
@@ -108,7 +108,7 @@ def csv_rows(path: Path, required: tuple[str, ...]) -> Iterator[Row]:
             if len(cells) < len(names) or any(cell.strip() for cell in cells[len(names) :]):
                 msg = f"{where}: the row has more or fewer cells than the {len(names)} of the header."
                 raise DatasetError(msg)
-            values = dict(zip(names, cells, strict=False))
+            values = dict(zip(names, map(str.strip, cells), strict=False))
             yield Row(where=where, values=_with_points(values) if dialect.has_decimal_commas else values)
     except (OSError, ValueError, csv.Error) as error:
         raise unreadable(path, "CSV file", error) from error
@@ -168,7 +168,7 @@ def _jsonl_row(line: str, where: str) -> Row:
         raise DatasetError(msg)
     names = column_names(list(values))
     _require_columns(names, REQUIRED, where)
-    texts = ("" if value is None else str(value) for value in values.values())
+    texts = ("" if value is None else str(value).strip() for value in values.values())
     return Row(where=where, values=dict(zip(names, texts, strict=False)))
 
 
