@@ -131,7 +131,9 @@ def _notes(rows: list[Row], texts: _Texts) -> tuple[str, ...]:
     unread = unread_columns(list(rows[0].values))
     notes = [f"columns of the manifest that mean nothing here: {', '.join(unread)}"] if unread else []
     notes += texts.labels.notes
-    splits = sorted(text for text in {row.get("split") for row in rows} if folded(text) not in _PLAIN_SPLITS)
+    splits = sorted(
+        text for text in {row.get("split") for row in rows} - {""} if folded(text) not in _PLAIN_SPLITS
+    )
     if splits:
         read_as = [f"{shown(text)} as {_SPLITS[folded(text)].name.lower()}" for text in splits]
         notes.append(f"splits read in other words: {some(read_as)}")
