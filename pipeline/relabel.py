@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.datasets.polarities import PolarityMap
+from pipeline.datasets.spelling import meaning_of
 from pipeline.errors import CacheError, some
 from pipeline.runner.matching import changed_rows
 from pipeline.runner.opening import dataset_config
@@ -123,15 +124,17 @@ def _labelled(
         )
         raise CacheError(msg)
     num_clips, num_classes = len(clips), len(index.class_names)
-    place_of = {name: number for number, name in enumerate(index.class_names)}
-    moved = np.array([place_of.get(name, -1) for name in meta.class_names] + [-1], dtype=np.int16)
+    place_of = {meaning_of(name): number for number, name in enumerate(index.class_names)}
+    place_of |= {name: number for number, name in enumerate(index.class_names)}
+    moved_to = [place_of.get(name, place_of.get(meaning_of(name), -1)) for name in meta.class_names]
+    moved = np.array([*moved_to, -1], dtype=np.int16)
     table = dict(old)
     table["label"] = moved[old["label"]]
     table["polarity"] = old["polarity"].copy()
     table["membership"] = np.full((num_clips, len(index.fold_names)), Split.ABSENT, dtype=np.uint8)
     table["votes"] = np.full((num_clips, num_classes), np.nan, dtype=np.float32)
-    if place_of.keys() == set(meta.class_names):
-        table["votes"] = old["votes"][:, [meta.class_names.index(name) for name in index.class_names]]
+    if sorted(moved_to) == list(range(num_classes)):
+        table["votes"] = old["votes"][:, [moved_to.index(number) for number in range(num_classes)]]
     fresh = table_of([clip for clip in clips if clip is not None], index)
     for name in LABELLING:
         table[name][known] = fresh[name]

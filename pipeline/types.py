@@ -101,29 +101,38 @@ def _check(condition: bool, message: str) -> None:
 class GivenBoxes:
     """Face boxes that a data set brings along.
 
-    box_xyxy_px: [K, 4] in pixels of the upright picture.
+    box_xyxy: [K, 4] in pixels of the upright frame; with is_relative, in fractions of its width and height.
     frame_index: [K] the decoded frames they belong to, or None when one box holds for all.
     """
 
-    box_xyxy_px: Floats
+    box_xyxy: Floats
     frame_index: Ints | None = None
+    is_relative: bool = False
 
     def sha256(self) -> str:
-        """A hash of the boxes and their frame numbers."""
-        digest = hashlib.sha256(self.box_xyxy_px.astype("<f4").tobytes())
+        """Return a hash of the boxes, their units and their frame numbers."""
+        digest = hashlib.sha256(self.box_xyxy.astype("<f4").tobytes())
         if self.frame_index is not None:
             digest.update(self.frame_index.astype("<i8").tobytes())
+        if self.is_relative:  # a hash of pixels is of the numbers alone, as caches hold it
+            digest.update(b"relative")
         return digest.hexdigest()
 
+    def box_xyxy_px(self, height: int, width: int) -> Floats:
+        """Return the boxes, [K, 4], in pixels of a frame of this size."""
+        if not self.is_relative:
+            return self.box_xyxy
+        return self.box_xyxy * np.array([width, height, width, height], dtype=np.float32)
+
     def __post_init__(self) -> None:
-        _check(self.box_xyxy_px.ndim == 2 and self.box_xyxy_px.shape[1] == 4, "boxes are [K, 4]")
-        x0, y0, x1, y1 = self.box_xyxy_px.T
-        _check(bool(np.isfinite(self.box_xyxy_px).all()), "box coordinates must be finite")
+        _check(self.box_xyxy.ndim == 2 and self.box_xyxy.shape[1] == 4, "boxes are [K, 4]")
+        x0, y0, x1, y1 = self.box_xyxy.T
+        _check(bool(np.isfinite(self.box_xyxy).all()), "box coordinates must be finite")
         _check(bool((x1 > x0).all() and (y1 > y0).all()), "a box needs x1 > x0 and y1 > y0")
         if self.frame_index is None:
-            _check(len(self.box_xyxy_px) == 1, "boxes without frame numbers: exactly one")
+            _check(len(self.box_xyxy) == 1, "boxes without frame numbers: exactly one")
         else:
-            _check(len(self.frame_index) == len(self.box_xyxy_px), "one frame number per box")
+            _check(len(self.frame_index) == len(self.box_xyxy), "one frame number per box")
 
 
 @dataclass(frozen=True, kw_only=True)

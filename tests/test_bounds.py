@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.datasets import bounds, folder, manifest
+from pipeline.datasets import bounds, folder, given_boxes, manifest
 from pipeline.errors import DatasetError
 from tests.manifests import HEADER
 from tests.manifests import manifest as written
@@ -124,7 +124,7 @@ def test_too_many_boxes_are_refused(root, monkeypatch):
     monkeypatch.setattr(bounds, "_MAX_BOXES", 5)
     with pytest.raises(DatasetError, match=r"names more than 5 face boxes in all, the most allowed"):
         manifest.read(written(root, text))
-    monkeypatch.setattr(manifest, "MAX_BOX_ROWS", 1)
+    monkeypatch.setattr(given_boxes, "MAX_BOX_ROWS", 1)
     with pytest.raises(DatasetError, match=r"b.csv' has more than 1 rows"):
         manifest.read(written(root, text))
 

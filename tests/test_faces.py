@@ -364,7 +364,7 @@ def test_a_missing_package_is_named_with_the_remedy(monkeypatch: pytest.MonkeyPa
 
 def test_given_boxes_hold_on_their_frames_alone() -> None:
     box = np.array([[1, 2, 30, 40], [5, 6, 70, 80]], dtype=np.float32)
-    given = GivenBoxes(box_xyxy_px=box, frame_index=np.array([3, 8]))
+    given = GivenBoxes(box_xyxy=box, frame_index=np.array([3, 8]))
     faces = given_faces(given, np.array([2, 3, 8]), 60, 50)
     assert [len(f.score) for f in faces] == [0, 1, 1]
     np.testing.assert_array_equal(faces[1].box_xyxy_px, [[1, 2, 30, 40]])
@@ -374,15 +374,25 @@ def test_given_boxes_hold_on_their_frames_alone() -> None:
 
 
 def test_one_given_box_holds_on_all_frames_and_none_on_none() -> None:
-    given = GivenBoxes(box_xyxy_px=np.array([[1, 2, 30, 40]], dtype=np.float32))
+    given = GivenBoxes(box_xyxy=np.array([[1, 2, 30, 40]], dtype=np.float32))
     assert [f.box_xyxy_px.tolist() for f in given_faces(given, np.arange(2), 50, 50)] == [
         [[1, 2, 30, 40]]
     ] * 2
     assert [len(f.score) for f in given_faces(None, np.arange(2), 50, 50)] == [0, 0]
 
 
+def test_relative_boxes_are_of_the_frames_size() -> None:
+    box = np.array([[0.1, 0.25, 0.5, 1.1]], dtype=np.float32)
+    for given in (
+        GivenBoxes(box_xyxy=box, is_relative=True),
+        GivenBoxes(box_xyxy=box, is_relative=True, frame_index=np.array([7])),
+    ):
+        (faces,) = given_faces(given, np.array([7]), 40, 200)
+        np.testing.assert_allclose(faces.box_xyxy_px, [[20, 10, 100, 40]], rtol=1e-6)
+
+
 def test_a_given_box_outside_the_picture_is_no_face() -> None:
-    given = GivenBoxes(box_xyxy_px=np.array([[60, 2, 90, 40]], dtype=np.float32))
+    given = GivenBoxes(box_xyxy=np.array([[60, 2, 90, 40]], dtype=np.float32))
     assert [len(f.score) for f in given_faces(given, np.arange(1), 50, 50)] == [0]
 
 

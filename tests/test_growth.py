@@ -45,6 +45,21 @@ def by_id(path) -> dict[str, dict[str, object]]:
     }
 
 
+def test_clips_under_other_spellings_of_the_class_and_fold_names_are_appended(everything, tmp_path):
+    path = tmp_path / "feats.zarr"
+    extract(
+        dataclasses.replace(part(everything, *OUT), class_names=("Happy", "rage"), fold_names=("1.0",)), path
+    )
+    grown = extract(everything, path)
+    assert (grown.processed, grown.counts["pending"]) == (len(OUT), 0)
+    assert "the cache keeps its class names: 'joy' is 'Happy' there" in grown.notes
+    assert "the cache keeps its fold names: '1' is '1.0' there" in grown.notes
+    with FeatureCache.open(path) as cache:
+        assert (cache.meta.class_names, cache.meta.fold_names) == (("Happy", "rage"), ("1.0",))
+        labels = dict(zip(cache.read("clip_id"), cache.read("label").tolist(), strict=True))
+    assert labels == {clip.clip_id: clip.label for clip in everything.clips}
+
+
 def test_clips_that_are_new_are_appended_and_nothing_is_encoded_twice(everything, tmp_path):
     path, fresh = tmp_path / "feats.zarr", tmp_path / "fresh.zarr"
     extract(part(everything, *OUT), path)

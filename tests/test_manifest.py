@@ -36,7 +36,7 @@ def test_every_column_is_read(tmp_path):
     assert (clip.start_seconds, clip.end_seconds) == (1.5, 3.0)
     assert clip.polarity is Polarity.NEGATIVE, "the column stands above the class"
     assert clip.given_boxes is not None
-    assert clip.given_boxes.box_xyxy_px.tolist() == [[10, 20.5, 110, 220]]
+    assert clip.given_boxes.box_xyxy.tolist() == [[10, 20.5, 110, 220]]
     assert clip.given_boxes.frame_index is None
 
 
@@ -93,7 +93,7 @@ def test_json_lines_say_the_same(tmp_path):
     assert [clip.clip_id for clip in index.clips] == ["b.mp4", "ä .mp4#1.5-"]
     assert [clip.label for clip in index.clips] == [-1, 0]
     assert index.clips[1].given_boxes is not None
-    assert index.clips[1].given_boxes.box_xyxy_px.tolist() == [[1, 2.5, 3, 4]]
+    assert index.clips[1].given_boxes.box_xyxy.tolist() == [[1, 2.5, 3, 4]]
 
 
 def test_json_lines_end_at_line_feeds_only(tmp_path):
@@ -117,14 +117,14 @@ def test_a_clip_has_one_row_per_fold(tmp_path):
 
 
 def test_names_of_folds_have_one_order(tmp_path):
-    folds = ["b", "1", "01", "a10", "a9", "9" * 5000, "\u00b2", "\u0663"]
+    folds = ["b", "1", "02", "a10", "a9", "9" * 5000, "\u00b3", "\u0664"]
     orders = set()
     for turn in range(len(folds)):
         rows = "".join(f"{i}.mp4,joy,train,{fold}\n" for i, fold in enumerate(folds[turn:] + folds[:turn]))
         orders.add(read(manifest(tmp_path, f"{HEADER},fold\n{rows}")).fold_names)
     assert len(orders) == 1
     order = orders.pop()
-    assert [fold for fold in order if fold in ("01", "1", "a9", "a10")] == ["01", "1", "a9", "a10"]
+    assert [fold for fold in order if fold in ("02", "1", "a9", "a10")] == ["1", "02", "a9", "a10"]
 
 
 def test_parts_of_one_file_are_clips_of_their_own(tmp_path):
@@ -141,8 +141,8 @@ def test_boxes_come_from_a_file_of_their_own(tmp_path):
     )
     (clip,) = read(manifest(tmp_path, f"{HEADER},boxes\na.mp4,joy,train,boxes/a.csv\n")).clips
     assert clip.given_boxes is not None
-    assert clip.given_boxes.box_xyxy_px.tolist() == [[1, 2, 3, 4], [-5, 2, 300, 4.5]]
-    assert clip.given_boxes.box_xyxy_px.dtype == np.float32
+    assert clip.given_boxes.box_xyxy.tolist() == [[1, 2, 3, 4], [-5, 2, 300, 4.5]]
+    assert clip.given_boxes.box_xyxy.dtype == np.float32
     assert clip.given_boxes.frame_index is not None
     assert clip.given_boxes.frame_index.tolist() == [0, 7]
 
@@ -157,7 +157,7 @@ def test_an_empty_boxes_file_means_no_face(tmp_path):
     (tmp_path / "a.csv").write_text("frame,x0,y0,x1,y1\n")
     (clip,) = read(manifest(tmp_path, f"{HEADER},boxes\na.mp4,joy,train,a.csv\n")).clips
     assert clip.given_boxes is not None
-    assert clip.given_boxes.box_xyxy_px.shape == (0, 4)
+    assert clip.given_boxes.box_xyxy.shape == (0, 4)
 
 
 def test_a_folder_stands_for_the_one_manifest_in_it(tmp_path):
@@ -166,7 +166,98 @@ def test_a_folder_stands_for_the_one_manifest_in_it(tmp_path):
     assert read(path.rename(tmp_path / "MINE.CSV")).clips[0].path == "a.mp4"
 
 
-def test_unread_columns_are_told(tmp_path):
+def test_unread_columns_are_noted(tmp_path):
+    (tmp_path / "a.mp4").touch()
     odd = read(manifest(tmp_path, f"{HEADER},pollarity,fold\na.mp4,joy,train,x,1\n"))
     assert odd.notes == ("columns of the manifest that mean nothing here: pollarity",)
     assert read(manifest(tmp_path, f"{HEADER}\na.mp4,joy,train\n")).notes == ()
+
+
+# Texts that mean one thing
+
+
+def test_spellings_of_one_class_are_one_class_with_a_note(tmp_path):
+    labels = ["Happiness", "happiness ", "JOY\u200b", "happiness", "Fear", "fear\u00a0", "fear"]
+    for n in range(len(labels)):
+        (tmp_path / f"{n}.mp4").touch()
+    rows = [f"{n}.mp4,{label},train\n" for n, label in enumerate(labels)]
+    for turned in (rows, rows[::-1]):
+        index = read(manifest(tmp_path, f"{HEADER}\n{''.join(turned)}"))
+        assert index.class_names == ("fear", "happiness")
+        assert [clip.label for clip in index.clips] == [1, 1, 1, 1, 0, 0, 0]
+        assert {clip.polarity for clip in index.clips} == {Polarity.POSITIVE, Polarity.NEGATIVE}
+        assert index.notes == (
+            "spellings of one class are read as one: 'Fear' as 'fear', 'Happiness', 'JOY<U+200B>' as "
+            "'happiness'",
+        )
+
+
+def test_a_clip_may_spell_its_label_in_two_ways(tmp_path):
+    text = f"{HEADER},fold,polarity\na.mp4,Joy,train,1,Positive\na.mp4,happy,test,2,positive\n"
+    assert len(read(manifest(tmp_path, text)).clips) == 1
+
+
+def test_names_that_look_alike_are_two_classes_and_noted_by_code_point(tmp_path):
+    index = read(manifest(tmp_path, f"{HEADER}\na.mp4,calm,train\nb.mp4,c\u0430lm,train\n"))
+    assert index.class_names == ("calm", "c\u0430lm")
+    assert "(with U+0430 CYRILLIC SMALL LETTER A) are 2 class names" in index.notes[0]
+
+
+def test_an_invisible_label_is_none(tmp_path):
+    index = read(manifest(tmp_path, f"{HEADER}\na.mp4,\u200b,train\nb.mp4,joy,train\n"))
+    assert (index.class_names, [clip.label for clip in index.clips]) == (("joy",), [-1, 0])
+
+
+def test_folds_of_a_column_of_floats_are_whole_numbers(tmp_path):
+    for name in "ab":
+        (tmp_path / f"{name}.mp4").touch()
+    text = f"{HEADER},fold\na.mp4,joy,train,1.0\na.mp4,joy,test,2.0\nb.mp4,joy,train,1\nb.mp4,joy,train,02\n"
+    index = read(manifest(tmp_path, text))
+    assert index.fold_names == ("1", "2")
+    assert index.notes == (
+        "folds read as whole numbers: '1.0' as '1', '2.0' as '2'",
+        "spellings of one fold are read as one: '02' as '2'",
+    )
+    assert [clip.splits for clip in index.clips] == [(Split.TRAIN, Split.TEST), (Split.TRAIN, Split.TRAIN)]
+    index = read(jsonl(tmp_path, {"path": "a", "label": "joy", "split": "test", "fold": 3.0}))
+    assert index.fold_names == ("3",)
+
+
+def test_a_row_without_a_fold_is_of_fold_1(tmp_path):
+    text = f"{HEADER},fold\na.mp4,joy,train,1.0\nb.mp4,joy,test,\n"
+    assert read(manifest(tmp_path, text)).fold_names == ("1",)
+
+
+def test_words_for_splits_that_other_fields_use_are_noted(tmp_path):
+    (tmp_path / "a.mp4").touch()
+    rows = "".join(
+        f"a.mp4,joy,{word},{n}\n" for n, word in enumerate(["Training", "dev", "TESTING", "Train"])
+    )
+    index = read(manifest(tmp_path, f"{HEADER},fold\n{rows}"))
+    assert index.clips[0].splits == (Split.TRAIN, Split.VALIDATION, Split.TEST, Split.TRAIN)
+    assert index.notes == (
+        "splits read in other words: 'TESTING' as test, 'Training' as train, 'dev' as validation",
+    )
+
+
+# Boxes in fractions
+
+
+def test_relative_boxes_are_read_where_the_manifest_states_them(tmp_path):
+    (tmp_path / "b.csv").write_text("frame,x0,y0,x1,y1\n0,-0.1,0.2,0.5,1.05\n")
+    text = (
+        f"{HEADER},x0,y0,x1,y1,boxes,box_units\n"
+        "a.mp4,joy,train,0.25,0.5,0.75,1,,Relative\nb.mp4,joy,train,,,,,b.csv,relative\n"
+        "c.mp4,joy,train,1,2,30,40,,pixels\nd.mp4,joy,train,1,2,30,40,,\n"
+    )
+    a, b, c, d = (clip.given_boxes for clip in read(manifest(tmp_path, text)).clips)
+    assert (a.is_relative, b.is_relative, c.is_relative, d.is_relative) == (True, True, False, False)
+    assert a.box_xyxy_px(100, 200).tolist() == [[50, 50, 150, 100]]
+    np.testing.assert_allclose(b.box_xyxy_px(100, 200), [[-20, 20, 100, 105]], rtol=1e-6)
+    assert c.sha256() == d.sha256()
+
+
+def test_a_file_of_boxes_may_hold_a_tiny_one(tmp_path):
+    (tmp_path / "b.csv").write_text("frame,x0,y0,x1,y1\n0,0,0,1,1\n1,0,0,30,40\n")
+    (clip,) = read(manifest(tmp_path, f"{HEADER},boxes\na.mp4,joy,train,b.csv\n")).clips
+    assert clip.given_boxes is not None

@@ -34,10 +34,10 @@ BAD_TABLES = {
         r"line 2: the row has more or fewer cells than the 3 of",
     ),
     "split": (
-        f"{HEADER}\na.mp4,joy,training\n",
-        r"line 2: split is 'training'; allowed: train, val, valid, val",
+        f"{HEADER}\na.mp4,joy,PrivateTest\n",
+        r"line 2: split is 'PrivateTest'; allowed: train, training, val, valid, validation, dev, devel, dev",
     ),
-    "no split": (f"{HEADER}\na.mp4,joy,\n", r"line 2: split is ''; allowed: train, val"),
+    "no split": (f"{HEADER}\na.mp4,joy,\n", r"line 2: split is ''; allowed: train, training"),
     "number": (
         f"{HEADER}\na.mp4,3,train\n",
         r"label is '3'; allowed: a class name, since numbers mean other",
@@ -48,10 +48,52 @@ BAD_TABLES = {
     ),
     "absolute": (f"{HEADER}\n/etc/a.mp4,joy,train\n", r"path is '/etc/a.mp4'; allowed: a path inside"),
     "outside": (f"{HEADER}\nb/../../a.mp4,joy,train\n", r"path is 'b/../../a.mp4'; allowed: a path inside"),
+    "decimal number": (
+        f"{HEADER}\na.mp4,3.0,train\n",
+        r"label is '3.0'; allowed: a class name, since numbers",
+    ),
+    "no value": (f"{HEADER}\na.mp4,NaN,train\n", r"label is 'NaN'; allowed: a class name; .* leave it empty"),
+    "true": (
+        f"{HEADER}\na.mp4,TRUE,train\n",
+        r"label is 'TRUE'; allowed: a class name, since this is a value",
+    ),
+    "fold nan": (
+        f"{HEADER},fold\na.mp4,joy,train,nan\n",
+        r"fold is 'nan'; allowed: a fold's name; for a list without folds leave it empty",
+    ),
+    "renamed": (
+        "video_path,Emotion,set\na,b,c\n",
+        r"no column path, label, split; .* Rename 'video_path' to 'path' and 'Emotion' to 'label' and 'set'",
+    ),
+    "no header": ("a.mp4,joy,train\n", r"columns there: a.mp4, joy, train\. The first line needs to name"),
+    "drive outside": (
+        f"{HEADER}\nC:\\else\\a.mp4,joy,train\n",
+        r"path is 'C:.*a.mp4'; allowed: a path inside .*; tried the ends of this one, and none is there",
+    ),
+    "outside with backslashes": (
+        f"{HEADER}\nb\\..\\..\\a.mp4,joy,train\n",
+        r"a path inside .* without '\.\.'",
+    ),
+    "fractions": (
+        f"{HEADER},x0,y0,x1,y1\na.mp4,joy,train,0.31,0.2,0.7,0.75\n",
+        r"line 2: box 0.31, 0.2, 0.7, 0.75 is in fractions .*; allowed: pixels\. .* add a column box_units",
+    ),
+    "pixels as fractions": (
+        f"{HEADER},x0,y0,x1,y1,box_units\na.mp4,joy,train,31,20,70,75,relative\n",
+        r"line 2: box 31, 20, 70, 75 is not in fractions .* allowed: -2 to 2\. For boxes in pixels leave b",
+    ),
+    "unknown units": (
+        f"{HEADER},x0,y0,x1,y1,box_units\na.mp4,joy,train,31,20,70,75,percent\n",
+        r"box_units is 'percent'; allowed: empty, pixels, relative",
+    ),
+    "units without boxes": (
+        f"{HEADER},box_units\na.mp4,joy,train,pixels\n",
+        r"box_units is 'pixels'; allowed: none w",
+    ),
     "zero byte": (f"{HEADER}\na\0.mp4,joy,train\n", r"path is 'a\\x00.mp4'; allowed: text of one line"),
     "line end": (
         f'{HEADER}\na.mp4,"jo\ny",train\n',
-        r"line 3: label is 'jo\\ny'; allowed: text of one line, without",
+        r"line 2: label is 'jo\\ny'; allowed: text of one line, without",
     ),
     "polarity": (
         f"{HEADER},polarity\na.mp4,joy,train,good\n",
@@ -120,9 +162,12 @@ BAD_TABLES = {
     ),
     "quotes": (
         f'{HEADER}\n"a"b.mp4,joy,train\n',
-        r"is not a CSV file in UTF-8 that can be read: ',' expected after",
+        r"line 2: not a row of a CSV file: ',' expected after",
     ),
-    "long cell": (f"{HEADER}\n{'a' * 200_000},joy,train\n", r"can be read: field larger than field limit"),
+    "long cell": (
+        f"{HEADER}\n{'a' * 200_000},joy,train\n",
+        r"line 2: not a row of a CSV file: field larger than field limit",
+    ),
 }
 
 
@@ -134,16 +179,19 @@ def test_a_bad_table_is_refused_in_one_line(tmp_path, case):
     assert len(str(caught.value).splitlines()) == 1
 
 
-def test_bytes_that_are_no_utf8_are_refused(tmp_path):
-    with pytest.raises(
-        DatasetError, match=r"manifest.csv' is not a CSV file in UTF-8 that can be read: 'utf-8' codec"
-    ):
-        read(manifest(tmp_path, f"{HEADER}\nä.mp4,joy,train\n".encode("latin-1")))
-    with pytest.raises(DatasetError, match=r"manifest.csv' is not a CSV file in UTF-8"):
-        read(manifest(tmp_path, HEADER.encode("utf-16")))
+def test_bytes_that_are_no_utf8_are_refused_with_their_line(tmp_path):
+    message = r"manifest.csv, line 3 is not UTF-8 text: invalid .*; save it in UTF-8 \(in Excel: 'CSV UTF-8'"
+    with pytest.raises(DatasetError, match=message):
+        read(manifest(tmp_path, f"{HEADER}\na.mp4,joy,train\n\xe4.mp4,joy,train\n".encode("cp1252")))
     (tmp_path / "manifest.csv").unlink()
-    with pytest.raises(DatasetError, match=r"manifest.jsonl' is not text in UTF-8"):
+    with pytest.raises(DatasetError, match=r"manifest.jsonl, line 1 is not UTF-8 text"):
         read(manifest(tmp_path, b'{"path": "\xe4"}', "manifest.jsonl"))
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_utf16_without_a_mark_is_refused(tmp_path, encoding):
+    with pytest.raises(DatasetError, match=r"looks like UTF-16 without a byte order mark; save it in UTF-8"):
+        read(manifest(tmp_path, f"{HEADER}\na.mp4,joy,train\n".encode(encoding)))
 
 
 BAD_LINES = {
@@ -204,7 +252,12 @@ BAD_BOXES = {
     "short": ("frame,x0,y0,x1,y1\n1,1,2\n", r"b.csv, line 2: the row has more or fewer cells than the 5"),
     "empty": ("frame,x0,y0,x1,y1\n1,1,2,3,4\n2,9,2,3,4\n", r"b.csv, line 3: box 9, 2, 3, 4 is empty"),
     "text": ("frame,x0,y0,x1,y1\n1,left,2,3,4\n", r"b.csv, line 2: x0 is 'left'; allowed: a number"),
-    "bytes": (b"frame,x0,y0,x1,y1\n1,\xff,2,3,4\n", r"b.csv' is not a CSV file in UTF-8"),
+    "bytes": (b"frame,x0,y0,x1,y1\n1,\xff,2,3,4\n", r"b.csv, line 2 is not UTF-8 text: invalid start byte; "),
+    "fractions": (
+        "frame,x0,y0,x1,y1\n1,0,0.25,1,0.5\n2,-0.1,0.2,0.3,1.1\n",
+        r"b.csv, line 2: box 0, 0.25, 1, 0.5 is in fractions of the frame's width and height, and so are the "
+        r"other 1 of its file; allowed: pixels\. To have them read, add a column box_units with 'relative'",
+    ),
 }
 
 
@@ -218,7 +271,8 @@ def test_a_bad_boxes_file_is_refused_in_one_line(tmp_path, case):
 
 def test_a_place_without_one_manifest_is_refused(tmp_path):
     needed = (
-        r"needs to be a .csv or .jsonl manifest, or a folder with one manifest.csv or manifest.jsonl; found: "
+        r"needs to be a manifest \(.csv, .tsv, .jsonl\), or a folder with one manifest.csv or manifest.tsv "
+        r"or manifest.jsonl; found: "
     )
     with pytest.raises(DatasetError, match=needed + "none"):
         read(tmp_path)

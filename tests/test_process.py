@@ -207,7 +207,7 @@ def pictures(tmp_path_factory):
 @pytest.mark.parametrize("detector", ["boxes", "haar"])
 def test_a_video_and_its_own_frames_as_pictures_have_equal_features(pictures, detector):
     tools = small_tools_with(detector={"name": detector})
-    box = GivenBoxes(box_xyxy_px=np.array([[20, 10, 60, 70]], np.float32))
+    box = GivenBoxes(box_xyxy=np.array([[20, 10, 60, 70]], np.float32))
     clips = [clip_of(path, given_boxes=box) for path in ("video.mp4", "frames")]
     one, other = process_block(pictures, clips, tools).outcomes
     for field in dataclasses.fields(one.features):
@@ -223,7 +223,7 @@ def test_ready_crops_are_the_face_stream(pictures, path):
     assert prepared.track.found.all()
     assert np.isnan(prepared.track.box_xyxy_px).all()
     assert prepared.track.score.tolist() == [1, 1, 1, 1]
-    boxes = GivenBoxes(box_xyxy_px=np.array([[0, 0, 60, 40]], np.float32))
+    boxes = GivenBoxes(box_xyxy=np.array([[0, 0, 60, 40]], np.float32))
     plain = prepare_clip(
         pictures,
         clip_of(path, given_boxes=boxes),

@@ -98,6 +98,14 @@ def test_class_names_may_be_others_and_stand_in_another_order(cache):
         assert opened.read("votes").shape == (6, 3)
 
 
+def test_clips_that_the_data_set_lacks_keep_their_label_under_another_spelling(cache):
+    full = index_of(class_names=("fear", "happiness"))
+    found = relabel(cache, dataclasses.replace(full, clips=full.clips[:4]))
+    assert "classes: fear, joy  ->  fear, happiness" in found.lines_of_change
+    assert "label: 3 clips  joy -> happiness" in found.lines_of_change
+    assert read(cache, "label")[0].tolist() == [0, 1] * 3
+
+
 def test_folds_may_be_others(cache):
     clips = tuple(dataclasses.replace(c, splits=(Split.TRAIN, Split.TEST)) for c in index_of().clips)
     found = relabel(cache, index_of(fold_names=("1", "2"), clips=clips))
@@ -143,6 +151,7 @@ def test_a_data_set_without_any_clip_of_the_cache_is_refused(cache):
     ("text", "expected"),
     [
         ("class,polarity\njoy,positive\n", [0, 2] * 3),
+        ("Class;Polarity\nHAPPINESS;Positive\njoyful;positive\n", [0, 2] * 3),
         ("clip_id,polarity\n3.mp4,unknown\n0.mp4,neutral\n", [1, 0, 0, -1, 0, 0]),
     ],
 )
@@ -165,6 +174,8 @@ def test_a_map_of_polarities_changes_those_alone(cache, tmp_path, text, expected
         ("clip_id,polarity\n9.mp4,neutral\n", r"names clips that the cache does not have \(9\.mp4\)"),
         ("class,polarity\njoy,good\n", "line 2: polarity is 'good'; allowed: unknown, negative"),
         ("class,polarity\njoy,neutral\njoy,positive\n", "line 3: 'joy' has two polarities"),
+        ("class,polarity\njoy,neutral\nHappy,positive\n", "line 3: 'Happy' has two polarities"),
+        ("class,polarity\n\u200b,neutral\n", "line 2: class is .*; allowed: the name of a class"),
         ("name,polarity\njoy,neutral\n", "needs the columns class,polarity or clip_id,polarity"),
         ("class,sign\njoy,neutral\n", "no column polarity"),
     ],

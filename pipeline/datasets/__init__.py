@@ -12,10 +12,15 @@
 ``votes``        the annotators' votes, from a workbook
 ``manifest``     a CSV or JSONL list of a user's own clips
 ``rows``         the rows of such a list
+``text_files``   its encoding, and how its columns are separated
+``manifest_paths``  its paths, as other systems write them
+``given_boxes``  its face boxes
 ``polarities``   a user's map of polarities
 ``folder``       ``class/*.mp4``, or files that are named after their class
 ``synthetic``    drawn clips with a known answer
 ``emotions``     names of classes and their polarity
+``spelling``     which texts are one name, and which are none
+``other_names``  an index under the names of a cache
 ``names``        which texts can be names
 ``page``         the README's table of data sets
 ``bounds``       how much a set may say, and where its files may lie

@@ -83,11 +83,36 @@ class Folder:
 
     def way_out(self, path: str) -> str | None:
         """Where the file at `path`, relative to the folder, really lies, if that is outside; else None."""
-        parent, name = os.path.split(os.path.join(self._real_root, path))  # noqa: PTH118, PTH206 - of a million
-        if parent not in self._real_parents:
-            self._real_parents[parent] = os.path.realpath(parent)
-        real = os.path.join(self._real_parents[parent], name)  # noqa: PTH118
+        real = self._real(path)
         if os.path.islink(real):  # noqa: PTH114
             real = os.path.realpath(real)
         inside = self._real_root.rstrip("/") + "/"
-        return None if real.startswith(inside) else real
+        return None if f"{real}/".startswith(inside) else real
+
+    def holds(self, path: str) -> bool:
+        """Whether there is anything at `path`, relative to the folder: a file, a folder, a link."""
+        return os.path.lexists(self._real(path))
+
+    def names(self, path: str) -> list[str]:
+        """The names in the folder at `path`, relative to this one; none where it is no folder, or outside."""
+        if self.way_out(path) is not None:
+            return []
+        try:
+            return os.listdir(self._real(path))  # noqa: PTH208 - of a million
+        except OSError:
+            return []
+
+    def relative(self, path: str) -> str | None:
+        """The absolute `path` relative to the folder, if it is inside by its text; else None."""
+        for root in (os.path.abspath(self.root), self._real_root):  # noqa: PTH100 - keeps links
+            inside = root.rstrip("/") + "/"
+            if path.startswith(inside):
+                return path[len(inside) :]
+        return None
+
+    def _real(self, path: str) -> str:
+        """The place of `path` once the links to its folder are followed, but not the last part's own."""
+        parent, name = os.path.split(os.path.join(self._real_root, path))  # noqa: PTH118, PTH206 - of a million
+        if parent not in self._real_parents:
+            self._real_parents[parent] = os.path.realpath(parent)
+        return os.path.join(self._real_parents[parent], name)  # noqa: PTH118

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from pipeline.datasets.names import folded
 from pipeline.types import Polarity
 
 _SPELLINGS: Mapping[str, tuple[str, ...]] = {
@@ -36,7 +37,7 @@ POLARITY_OF_CLASS: Mapping[str, Polarity] = {
 
 def class_of(text: str) -> str | None:
     """The class that a label means in any usual spelling ("Happy", "joy": happiness), else None."""
-    return _CLASS_OF.get(text.strip().lower())
+    return _CLASS_OF.get(folded(text))
 
 
 def class_of_folder(path: str) -> str | None:
@@ -51,4 +52,4 @@ def polarity_of_class(class_name: str) -> Polarity:
     The paper asks for positive, neutral and negative (III-A) but gives no map; this one puts
     surprise with neutral, and MAFW's four further classes with negative.
     """
-    return POLARITY_OF_CLASS.get(class_name.strip().lower(), Polarity.UNKNOWN)
+    return POLARITY_OF_CLASS.get(folded(class_name), Polarity.UNKNOWN)

@@ -2,24 +2,22 @@
 
 ``clip_id`` (default: the path, with its time window), ``fold`` (one row per clip and fold),
 ``x0, y0, x1, y1`` (a face box for the whole clip) or ``boxes`` (a CSV of ``frame,x0,y0,x1,y1``),
-``faces`` (a folder of face crops, for ``--detector crops``),
-``start_seconds``, ``end_seconds`` (times in the file, as a player shows them),
+``box_units`` (``pixels``, the default, or ``relative``), ``faces`` (a folder of face crops, for
+``--detector crops``), ``start_seconds``, ``end_seconds`` (times in the file, as a player shows them),
 ``polarity`` (positive, neutral, negative; default: by class).
 
 Paths are relative to the manifest's folder and stay inside, symbolic links followed. Two clips may
-be parts of one file, or the same part with other boxes; their ids differ.
+be parts of one file, or the same part with other boxes; their ids differ. docs/manifests.md describes
+which texts are read as one name, and which forms of a list and of a path are read.
 """
 
-import math
 import re
-from collections.abc import Iterator, Mapping
-from pathlib import Path, PurePosixPath
-from typing import Any
-
-import numpy as np
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 
 from pipeline.datasets.bounds import (
-    MAX_BOX_ROWS,
     MAX_ROWS,
     Folder,
     at_most,
@@ -28,72 +26,148 @@ from pipeline.datasets.bounds import (
     require_readable_size,
 )
 from pipeline.datasets.emotions import polarity_of_class
-from pipeline.datasets.names import on_one_line
-from pipeline.datasets.rows import BOX, COLUMNS, REQUIRED, Row, csv_rows, jsonl_rows
-from pipeline.errors import DatasetError
-from pipeline.types import ClipRef, DatasetIndex, GivenBoxes, Polarity, ReadOptions, Split
+from pipeline.datasets.given_boxes import boxes_of_row
+from pipeline.datasets.manifest_paths import PATH_COLUMNS, ManifestPaths
+from pipeline.datasets.names import folded
+from pipeline.datasets.rows import BOX, REQUIRED, TIMES, Row, csv_rows, jsonl_rows, unread_columns
+from pipeline.datasets.spelling import (
+    Spelling,
+    fold_meaning_of,
+    is_no_value,
+    one_spelling,
+    shown,
+    whole_number,
+    why_no_name,
+)
+from pipeline.errors import DatasetError, some
+from pipeline.types import ClipRef, DatasetIndex, Polarity, ReadOptions, Split
 
 OPTIONS: tuple[str, ...] = ()
 _DEFAULTS = ReadOptions()
-FILE_NAMES = ("manifest.csv", "manifest.jsonl")
+FILE_NAMES = ("manifest.csv", "manifest.tsv", "manifest.jsonl")
+_SUFFIXES = (".csv", ".tsv", ".jsonl")
 _SPLITS: Mapping[str, Split] = {
-    "train": Split.TRAIN, "val": Split.VALIDATION, "valid": Split.VALIDATION,
-    "validation": Split.VALIDATION, "test": Split.TEST,
+    "train": Split.TRAIN, "training": Split.TRAIN, "val": Split.VALIDATION, "valid": Split.VALIDATION,
+    "validation": Split.VALIDATION, "dev": Split.VALIDATION, "devel": Split.VALIDATION,
+    "development": Split.VALIDATION, "test": Split.TEST, "testing": Split.TEST,
 }  # fmt: skip
 _POLARITIES = {p.name.lower(): p for p in Polarity if p != Polarity.UNKNOWN}
 _ONLY_FOLD = "1"
-_LARGEST = {"frame": 1e9, "start_seconds": 1e9, "end_seconds": 1e9}
-_LARGEST_PX = 1e6
+_SAME_TEXTS = (*BOX, "box_units", *TIMES)
+"""Columns that are the same text in all rows of a clip."""
 
 
 def read(root: Path, options: ReadOptions = _DEFAULTS) -> DatasetIndex:
-    """Read a manifest: `root` is the file itself, or a folder with a manifest.csv or manifest.jsonl.
+    """Read a manifest: `root` is the file itself, or a folder with one of FILE_NAMES.
 
     Paths in it are relative to its folder and stay inside. Raises DatasetError with file and line.
     """
-    path = _find(root)
-    rows = at_most(_rows(path), MAX_ROWS, path)
+    file = _find(root)
+    rows = at_most(_rows(file), MAX_ROWS, file)
     if not rows:
-        msg = f"'{path}' lists no clips; one row per clip is needed, with columns {', '.join(REQUIRED)}."
+        msg = f"'{file}' lists no clips; one row per clip is needed, with columns {', '.join(REQUIRED)}."
         raise DatasetError(msg)
-    labels = sorted({row.get("label") for row in rows} - {""})
-    folds = sorted({row.get("fold") or _ONLY_FOLD for row in rows}, key=_natural)
-    require_few_names("classes", labels, path)
-    require_few_names("folds", folds, path)
-    by_id: dict[str, list[Row]] = {}
-    for row in rows:
-        by_id.setdefault(_clip_id(row), []).append(row)
-    folder = Folder(path.parent)
+    texts = _Texts.of(rows, Folder(file.parent))
+    require_few_names("classes", texts.labels.names, file)
+    require_few_names("folds", texts.folds.names, file)
+    by_id = _rows_by_id(rows, texts.paths)
     clips: list[ClipRef] = []
     num_boxes = 0
     for clip_id in sorted(by_id):
-        clips.append(_clip(clip_id, by_id[clip_id], labels, folds, folder))
-        num_boxes += len(boxes.box_xyxy_px) if (boxes := clips[-1].given_boxes) else 0
-        require_few_boxes(num_boxes, path)
+        clips.append(_clip(clip_id, by_id[clip_id], texts))
+        num_boxes += len(boxes.box_xyxy) if (boxes := clips[-1].given_boxes) else 0
+        require_few_boxes(num_boxes, file)
     return DatasetIndex(
         name="manifest",
-        root=path.parent,
-        class_names=tuple(labels),
-        fold_names=tuple(folds),
+        root=file.parent,
+        class_names=texts.labels.names,
+        fold_names=texts.fold_names,
         clips=tuple(clips),
-        notes=_notes(rows[0]),
+        notes=(*_notes(rows, texts), *_path_notes(by_id, texts.paths)),
     )
 
 
-def _notes(row: Row) -> tuple[str, ...]:
-    """Columns that mean nothing here are told: a misspelt name would be among them."""
-    unread = [name for name in row.values if name not in COLUMNS]
-    return (f"columns of the manifest that mean nothing here: {', '.join(unread)}",) if unread else ()
+@dataclass(frozen=True, kw_only=True)
+class _Texts:
+    """What the texts of a manifest mean, whatever they are written like."""
+
+    labels: Spelling
+    folds: Spelling
+    fold_names: tuple[str, ...]
+    paths: ManifestPaths
+
+    @classmethod
+    def of(cls, rows: list[Row], folder: Folder) -> "_Texts":
+        folds = one_spelling((_fold(row) for row in rows), "fold", fold_meaning_of)
+        return cls(
+            labels=one_spelling(row.get("label") for row in rows),
+            folds=folds,
+            fold_names=tuple(sorted(folds.names, key=_natural)),
+            paths=ManifestPaths(folder, rows),
+        )
+
+    def label(self, row: Row) -> str:
+        """The class of a row, empty without one. Raises DatasetError for a text that names none."""
+        text = row.get("label")
+        name = self.labels.name_of[text]
+        if name and (allowed := why_no_name(text)) is not None:
+            raise row.wrong("label", allowed)
+        return name
+
+    def fold(self, row: Row) -> str:
+        return self.folds.name_of[_fold(row)]
+
+    def meaning(self, row: Row, column: str) -> str:
+        """What the rows of one clip have in common in a column."""
+        if column == "label":
+            return self.label(row)
+        if column in PATH_COLUMNS:
+            return self.paths.find(row, column).path if row.get(column) else ""
+        return row.get(column) if column in _SAME_TEXTS else folded(row.get(column))
+
+
+def _notes(rows: list[Row], texts: _Texts) -> tuple[str, ...]:
+    """What a user should know of how the texts were read."""
+    unread = unread_columns(list(rows[0].values))
+    notes = [f"columns of the manifest that mean nothing here: {', '.join(unread)}"] if unread else []
+    notes += texts.labels.notes
+    splits = sorted(
+        text for text in {row.get("split") for row in rows} - {""} if folded(text) not in _PLAIN_SPLITS
+    )
+    if splits:
+        read_as = [f"{shown(text)} as {_SPLITS[folded(text)].name.lower()}" for text in splits]
+        notes.append(f"splits read in other words: {some(read_as)}")
+    folds = sorted(text for text in {row.get("fold") for row in rows} if text != whole_number(text))
+    if folds:
+        read_as = [f"{shown(text)} as '{whole_number(text)}'" for text in folds]
+        notes.append(f"folds read as whole numbers: {some(read_as)}")
+    return (*notes, *texts.folds.notes)
+
+
+_PLAIN_SPLITS = ("train", "val", "valid", "validation", "test")
+
+
+def _path_notes(by_id: Mapping[str, list[Row]], paths: ManifestPaths) -> tuple[str, ...]:
+    """How paths were read, and which clips are listed under several spellings of their path."""
+    several = [
+        f"{some([shown(text) for text in sorted(written)])} as '{clip_id}'"
+        for clip_id, rows in by_id.items()
+        if len(written := {row.get("path") for row in rows}) > 1
+    ]
+    notes = paths.notes()
+    return (
+        (*notes, f"spellings of one path are read as one clip: {some(sorted(several))}") if several else notes
+    )
 
 
 def _find(root: Path) -> Path:
     candidates = [root] if root.is_file() else [root / name for name in FILE_NAMES]
     there = [path for path in candidates if path.is_file()]
-    if len(there) == 1 and there[0].suffix.lower() in (".csv", ".jsonl"):
+    if len(there) == 1 and there[0].suffix.lower() in _SUFFIXES:
         return there[0]
     found = ", ".join(str(path) for path in there) or "none"
     msg = (
-        f"--root '{root}' needs to be a .csv or .jsonl manifest, or a folder with one "
+        f"--root '{root}' needs to be a manifest ({', '.join(_SUFFIXES)}), or a folder with one "
         f"{' or '.join(FILE_NAMES)}; found: {found}."
     )
     raise DatasetError(msg)
@@ -104,122 +178,83 @@ def _rows(path: Path) -> Iterator[Row]:
     return jsonl_rows(path) if path.suffix.lower() == ".jsonl" else csv_rows(path, REQUIRED)
 
 
-def _clip_id(row: Row) -> str:
-    window = f"{row.get('start_seconds')}-{row.get('end_seconds')}"
-    return row.get("clip_id") or row.get("path") + (f"#{window}" if window != "-" else "")
+def _fold(row: Row) -> str:
+    text = row.get("fold")
+    if is_no_value(text):
+        raise row.wrong("fold", "a fold's name; for a list without folds leave it empty")
+    return whole_number(text) or _ONLY_FOLD
 
 
-def _clip(clip_id: str, rows: list[Row], labels: list[str], folds: list[str], folder: Folder) -> ClipRef:
+def _rows_by_id(rows: Iterable[Row], paths: ManifestPaths) -> dict[str, list[Row]]:
+    """The rows of each clip.
+
+    Without a `clip_id` the id is the path as written, and where that is written in two ways, as found.
+    """
+    by_id: dict[str, list[Row]] = defaultdict(list)
+    by_path: dict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        found = paths.find(row, "path")
+        if row.get("clip_id"):
+            by_id[row.get("clip_id")].append(row)
+        else:
+            by_path[found.path + _window(row)].append(row)
+    for place, same in by_path.items():
+        given = {paths.find(row, "path").given for row in same}
+        clip_id = place if len(given) > 1 else given.pop() + _window(same[0])
+        by_id[clip_id] += same
+    return by_id
+
+
+def _window(row: Row) -> str:
+    start, end = (row.get(column) for column in TIMES)
+    return f"#{start}-{end}" if start or end else ""
+
+
+def _clip(clip_id: str, rows: list[Row], texts: _Texts) -> ClipRef:
     first = rows[0]
     for row in rows[1:]:
-        for column in (*REQUIRED[:2], *BOX, "boxes", "faces", "start_seconds", "end_seconds", "polarity"):
-            if row.get(column) != first.get(column):
+        for column in ("path", "label", *_SAME_TEXTS, "boxes", "faces", "polarity"):
+            if texts.meaning(row, column) != texts.meaning(first, column):
                 msg = (
                     f"{row.where}: clip '{clip_id}' has {column} '{row.get(column)}', but "
                     f"'{first.get(column)}' at {first.where}; one clip_id is one clip."
                 )
                 raise DatasetError(msg)
-    splits = dict.fromkeys(folds, Split.ABSENT)
+    splits = dict.fromkeys(texts.fold_names, Split.ABSENT)
     for row in rows:
-        fold = row.get("fold") or _ONLY_FOLD
+        fold = texts.fold(row)
         if splits[fold] is not Split.ABSENT:
             msg = f"{row.where}: clip '{clip_id}' is listed twice in fold {fold}; once per fold is allowed."
             raise DatasetError(msg)
-        splits[fold] = _one_of(row, "split", _SPLITS)
-    label = first.get("label")
-    if re.fullmatch(r"[+-]?\d+", label):
-        raise first.wrong("label", "a class name, since numbers mean other classes in other data sets")
+        splits[fold] = row.one_of("split", _SPLITS)
+    label = texts.label(first)
     polarity = polarity_of_class(label)
     if first.get("polarity"):
-        polarity = _one_of(first, "polarity", _POLARITIES)
+        polarity = first.one_of("polarity", _POLARITIES)
     start, end = _seconds(first, "start_seconds"), _seconds(first, "end_seconds")
     if end is not None and end <= (start or 0.0):
         raise first.wrong("end_seconds", f"more than start_seconds ({start or 0:g})")
+    path, boxes, faces = (texts.meaning(first, column) for column in PATH_COLUMNS)
     return ClipRef(
         clip_id=clip_id,
-        path=_inside(first, "path", folder),
-        label=labels.index(label) if label else -1,
+        path=path,
+        label=texts.labels.names.index(label) if label else -1,
         splits=tuple(splits.values()),
         polarity=polarity,
         start_seconds=start,
         end_seconds=end,
-        given_boxes=_boxes(first, folder),
-        face_path=_inside(first, "faces", folder) if first.get("faces") else None,
+        given_boxes=boxes_of_row(first, texts.paths.folder.root / boxes if boxes else None),
+        face_path=faces or None,
     )
-
-
-def _one_of(row: Row, column: str, choices: Mapping[str, Any]) -> Any:
-    value = row.get(column).lower()
-    if value not in choices:
-        raise row.wrong(column, ", ".join(choices))
-    return choices[value]
-
-
-def _inside(row: Row, column: str, folder: Folder) -> str:
-    """A relative path that stays in the manifest's folder, or DatasetError."""
-    text = row.get(column)
-    path = PurePosixPath(text)
-    if not text or "\0" in text or path.is_absolute() or ".." in path.parts:
-        raise row.wrong(column, "a path inside the manifest's folder, without '..'")
-    if (elsewhere := folder.way_out(path.as_posix())) is not None:
-        allowed = f"a file inside the manifest's folder, but this is a link to '{on_one_line(elsewhere)}'"
-        raise row.wrong(column, f"{allowed}; move the manifest to a folder that holds both")
-    return path.as_posix()
-
-
-def _number(row: Row, column: str) -> float:
-    try:
-        value = float(row.get(column))
-    except ValueError:
-        value = math.nan
-    largest = _LARGEST.get(column, _LARGEST_PX)
-    if not abs(value) <= largest:
-        raise row.wrong(column, f"a number, {largest:g} at most")
-    return value
 
 
 def _seconds(row: Row, column: str) -> float | None:
     if not row.get(column):
         return None
-    value = _number(row, column)
+    value = row.number(column)
     if value < 0:
         raise row.wrong(column, "seconds, 0 or more")
     return value
-
-
-def _boxes(row: Row, folder: Folder) -> GivenBoxes | None:
-    given = [column for column in BOX if row.get(column)]
-    if given and row.get("boxes"):
-        msg = f"{row.where}: both a box and a boxes file ('{row.get('boxes')}'); give one of them."
-        raise DatasetError(msg)
-    if row.get("boxes"):
-        return _boxes_file(folder.root / _inside(row, "boxes", folder), row)
-    return _given([row], None) if given else None
-
-
-def _boxes_file(path: Path, row: Row) -> GivenBoxes:
-    if not path.is_file():
-        raise row.wrong("boxes", f"a CSV file of frame, {', '.join(BOX)}; there is none at '{path}'")
-    require_readable_size(path)
-    rows = at_most(csv_rows(path, ("frame", *BOX)), MAX_BOX_ROWS, path)
-    frames = [_number(line, "frame") for line in rows]
-    for line, frame in zip(rows, frames, strict=True):
-        if frame < 0 or frame != int(frame):
-            raise line.wrong("frame", "a whole number, 0 or more")
-    return _given(rows, frames)
-
-
-def _given(rows: list[Row], frames: list[float] | None) -> GivenBoxes:
-    boxes = np.array([[_number(row, column) for column in BOX] for row in rows], dtype=np.float32).reshape(
-        -1, 4
-    )
-    for row, (x0, y0, x1, y1) in zip(rows, boxes, strict=True):
-        if x1 <= x0 or y1 <= y0:
-            msg = f"{row.where}: box {x0:g}, {y0:g}, {x1:g}, {y1:g} is empty; x0 < x1 and y0 < y1 are needed."
-            raise DatasetError(msg)
-    return GivenBoxes(
-        box_xyxy_px=boxes, frame_index=None if frames is None else np.array(frames, dtype=np.int64)
-    )
 
 
 def _natural(text: str) -> tuple[list[tuple[int, str]], str]:

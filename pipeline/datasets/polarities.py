@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from pipeline.datasets.bounds import MAX_ROWS, at_most, require_readable_size
 from pipeline.datasets.rows import csv_rows
+from pipeline.datasets.spelling import meaning_of
 from pipeline.errors import DatasetError, some
 from pipeline.types import Polarity
 
@@ -18,7 +19,7 @@ _POLARITIES = {p.name.lower(): p for p in Polarity}
 
 @dataclass(frozen=True, kw_only=True)
 class PolarityMap:
-    """Polarities by class name, or by clip id. where: the file."""
+    """Polarities by class name, or by clip id. where: the file. A class may be spelt as people write it."""
 
     where: Path
     by_class: bool
@@ -29,18 +30,20 @@ class PolarityMap:
 
         Raises DatasetError when the map names a class or a clip that is not there.
         """
+        meaning = meaning_of if self.by_class else str
         label = table["label"].tolist()
-        names = [class_names[number] if number >= 0 else "" for number in label]
-        keys = names if self.by_class else table["clip_id"].tolist()
-        known = set(class_names) if self.by_class else set(keys)
-        if strangers := sorted(self.polarity_of.keys() - known):
+        names = [meaning_of(name) for name in class_names] + [""]
+        keys = [names[number] for number in label] if self.by_class else table["clip_id"].tolist()
+        known = set(names if self.by_class else keys)
+        if strangers := sorted(name for name in self.polarity_of if meaning(name) not in known):
             what = "classes" if self.by_class else "clips"
             there = f"; there are: {', '.join(class_names)}" if self.by_class else ""
             msg = f"'{self.where}' names {what} that the cache does not have ({some(strangers)}){there}."
             raise DatasetError(msg)
+        polarity_of = {meaning(name): polarity for name, polarity in self.polarity_of.items()}
         old = table["polarity"].tolist()
         return np.array(
-            [self.polarity_of.get(key, was) for key, was in zip(keys, old, strict=True)], dtype=np.int8
+            [polarity_of.get(key, was) for key, was in zip(keys, old, strict=True)], dtype=np.int8
         )
 
 
@@ -52,12 +55,16 @@ def read_polarities(path: Path) -> PolarityMap:
     if len(columns) != 1:
         msg = f"'{path}' needs the columns class,polarity or clip_id,polarity, and a row at least."
         raise DatasetError(msg)
+    by_class = columns == ["class"]
     found: dict[str, Polarity] = {}
+    polarity_of: dict[str, Polarity] = {}
     for row in rows:
-        key, value = row.get(columns[0]), row.get("polarity").lower()
-        if value not in _POLARITIES:
-            raise row.wrong("polarity", ", ".join(_POLARITIES))
-        if found.setdefault(key, _POLARITIES[value]) != _POLARITIES[value]:
-            msg = f"{row.where}: '{key}' has two polarities in this file; give one."
+        name, polarity = row.get(columns[0]), row.one_of("polarity", _POLARITIES)
+        key = meaning_of(name) if by_class else name
+        if not key:
+            raise row.wrong(columns[0], "the name of a class" if by_class else "the id of a clip")
+        if found.setdefault(key, polarity) != polarity:
+            msg = f"{row.where}: '{name}' has two polarities in this file; give one."
             raise DatasetError(msg)
-    return PolarityMap(where=path, by_class=columns == ["class"], polarity_of=found)
+        polarity_of[name] = polarity
+    return PolarityMap(where=path, by_class=by_class, polarity_of=polarity_of)

@@ -2,40 +2,88 @@
 
 import csv
 import json
-from collections.abc import Iterator, Mapping
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pipeline.datasets.bounds import lines_of
-from pipeline.datasets.names import fits_one_line, on_one_line
+from pipeline.datasets.names import fits_one_line, folded, on_one_line
+from pipeline.datasets.text_files import column_name, dialect_of, encoding_of, records, unreadable
 from pipeline.errors import DatasetError
 
 BOX = ("x0", "y0", "x1", "y1")
 REQUIRED = ("path", "label", "split")
+TIMES = ("start_seconds", "end_seconds")
 COLUMNS = (
-    *REQUIRED, "clip_id", "fold", *BOX, "boxes", "faces", "start_seconds", "end_seconds", "polarity",
+    *REQUIRED, "clip_id", "fold", *BOX, "boxes", "box_units", "faces", *TIMES, "polarity",
 )  # fmt: skip
+_NUMBERS = ("frame", *BOX, *TIMES)
+_KNOWN = frozenset((*COLUMNS, *_NUMBERS, "class"))
+"""Columns of all lists, boxes files and maps of polarities."""
+
+_LIKELY: Mapping[str, tuple[str, ...]] = {
+    "path": ("file", "filename", "file_name", "file_path", "filepath", "video", "video_name", "video_path",
+             "clip", "clip_name", "clip_path", "name"),
+    "label": ("labels", "emotion", "emotions", "class", "class_name", "expression", "annotation", "category",
+              "target"),
+    "split": ("set", "subset", "usage", "partition", "phase"),
+    "x0": ("xmin", "x_min", "left"), "y0": ("ymin", "y_min", "top"),
+    "x1": ("xmax", "x_max", "right"), "y1": ("ymax", "y_max", "bottom"),
+    "frame": ("frame_index", "frame_id", "frame_number", "index"),
+    "start_seconds": ("start", "start_time", "begin", "onset"),
+    "end_seconds": ("end", "end_time", "stop", "offset"),
+    "fold": ("folds", "fold_id", "cv"), "boxes": ("boxes_file", "bbox_file"),
+    "clip_id": ("id", "video_id"), "box_units": ("units",), "faces": ("face_path", "crops"),
+    "polarity": ("valence", "sentiment", "sign"),
+}  # fmt: skip
+"""Columns -> what other projects call them: proposed in messages, never read as such."""
+
+_LARGEST = {"frame": 1e9, "start_seconds": 1e9, "end_seconds": 1e9}
+_LARGEST_PX = 1e6
+_DECIMAL_COMMA = re.compile(r"\s*[+-]?\d*,\d+\s*")
 _JSONL_EXAMPLE = '{"path": "a.mp4", "label": "joy", "split": "train"}'
 _SHOWN = 100
 """Characters of a wrong value that a message shows."""
 
+_T = TypeVar("_T")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One line of a manifest, its values as text; `where` names file and line for messages."""
+    """One line of a manifest. where: file and line, for messages. values: texts without outer blanks."""
 
     where: str
     values: Mapping[str, str]
 
     def __post_init__(self) -> None:
-        for column in (*COLUMNS, "frame"):
-            if not fits_one_line(self.get(column)):
+        for column, text in self.values.items():
+            if column in _KNOWN and not fits_one_line(text):
                 raise self.wrong(column, "text of one line, without control characters")
 
     def get(self, column: str) -> str:
-        """The cell, without blanks around it; empty where there is no such column."""
-        return self.values.get(column, "").strip()
+        """The cell; empty where there is no such column."""
+        return self.values.get(column, "")
+
+    def number(self, column: str) -> float:
+        """The cell as a number. Raises DatasetError for other text, and for numbers beyond all measure."""
+        try:
+            value = float(self.get(column))
+        except ValueError:
+            value = math.nan
+        largest = _LARGEST.get(column, _LARGEST_PX)
+        if not abs(value) <= largest:
+            raise self.wrong(column, f"a number, {largest:g} at most")
+        return value
+
+    def one_of(self, column: str, choices: Mapping[str, _T]) -> _T:
+        """What the cell means among `choices`, in any case. Raises DatasetError for another text."""
+        value = folded(self.get(column))
+        if value not in choices:
+            raise self.wrong(column, ", ".join(choice or "empty" for choice in choices))
+        return choices[value]
 
     def wrong(self, column: str, allowed: str) -> DatasetError:
         """The error that names the cell, its value and what is allowed."""
@@ -43,34 +91,69 @@ class Row:
 
 
 def csv_rows(path: Path, required: tuple[str, ...]) -> Iterator[Row]:
-    """The rows of a CSV file, which must have the `required` columns. Raises DatasetError."""
+    """Yield the rows of a CSV file, which must have the `required` columns.
+
+    Columns are separated by comma, semicolon, tab or ``|``; with semicolons, numbers may have decimal commas.
+    The encoding is UTF-8, or that of a byte order mark. Rows without any text are left out, and so are
+    columns without a name at the end. Raises DatasetError with the line where a row begins.
+    """
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(lines_of(file), strict=True)
-            names = [name.strip() for name in reader.fieldnames or ()]
-            _require_columns(names, required, str(path))
-            reader.fieldnames = names
-            for values in reader:
-                where = f"{path}, line {reader.line_num}"
-                if None in values or None in values.values():
-                    msg = f"{where}: the row has more or fewer cells than the {len(names)} of the header."
-                    raise DatasetError(msg)
-                yield Row(where=where, values=values)
+        dialect = dialect_of(path, _KNOWN)
+        rows = records(path, dialect)
+        _, header = next(rows, (0, []))
+        names = column_names(header)
+        _require_columns(names, required, str(path))
+        for number, cells in rows:
+            where = f"{path}, line {number}"
+            if len(cells) < len(names) or any(cell.strip() for cell in cells[len(names) :]):
+                msg = f"{where}: the row has more or fewer cells than the {len(names)} of the header."
+                raise DatasetError(msg)
+            values = dict(zip(names, map(str.strip, cells), strict=False))
+            yield Row(where=where, values=_with_points(values) if dialect.has_decimal_commas else values)
     except (OSError, ValueError, csv.Error) as error:
-        msg = f"'{path}' is not a CSV file in UTF-8 that can be read: {error}"
-        raise DatasetError(msg) from error
+        raise unreadable(path, "CSV file", error) from error
 
 
 def jsonl_rows(path: Path) -> Iterator[Row]:
-    """The rows of a manifest of one JSON object per line. Raises DatasetError."""
+    """Yield the rows of a manifest of one JSON object per line. Raises DatasetError."""
     try:
-        with path.open(newline="\n", encoding="utf-8-sig") as file:
+        with path.open(newline="\n", encoding=encoding_of(path)) as file:
             for number, line in enumerate(lines_of(file), start=1):
                 if line.strip():
                     yield _jsonl_row(line, f"{path}, line {number}")
     except (OSError, ValueError) as error:
-        msg = f"'{path}' is not text in UTF-8 that can be read: {error}"
-        raise DatasetError(msg) from error
+        raise unreadable(path, "JSONL list", error) from error
+
+
+def column_names(header: Sequence[str]) -> list[str]:
+    """Return the names of a header without empty ones at its end.
+
+    A known column may be written in another case or with blanks (``Path``, ``start seconds``), unless
+    it also stands there as it is.
+    """
+    names = [name.strip() for name in header]
+    names = [name if (plain := column_name(name, _KNOWN)) in names else plain for name in names]
+    while names and not names[-1]:
+        names.pop()
+    return names
+
+
+def unread_columns(names: Sequence[str]) -> list[str]:
+    """Return the columns that mean nothing in a manifest, each with the one that may be meant."""
+    likely = {other: name for name, others in _LIKELY.items() for other in others if name in COLUMNS}
+    unread = [name for name in names if name and name not in COLUMNS]
+    return [
+        f"{on_one_line(name)} ({likely[plain]}?)" if (plain := folded(name)) in likely else on_one_line(name)
+        for name in unread
+    ]
+
+
+def _with_points(values: Mapping[str, str]) -> dict[str, str]:
+    """The cells, numbers with decimal commas rewritten with points."""
+    return {
+        name: cell.replace(",", ".") if name in _NUMBERS and _DECIMAL_COMMA.fullmatch(cell) else cell
+        for name, cell in values.items()
+    }
 
 
 def _jsonl_row(line: str, where: str) -> Row:
@@ -83,8 +166,10 @@ def _jsonl_row(line: str, where: str) -> Row:
     if nested or not isinstance(values, dict):
         msg = f"{where}: one flat object per line is needed, such as {_JSONL_EXAMPLE}."
         raise DatasetError(msg)
-    _require_columns(list(values), REQUIRED, where)
-    return Row(where=where, values={k: "" if v is None else str(v) for k, v in values.items()})
+    names = column_names(list(values))
+    _require_columns(names, REQUIRED, where)
+    texts = ("" if value is None else str(value).strip() for value in values.values())
+    return Row(where=where, values=dict(zip(names, texts, strict=False)))
 
 
 def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -99,7 +184,7 @@ def _require_columns(names: list[str], required: tuple[str, ...], where: str) ->
     missing = [name for name in required if name not in names]
     if missing:
         there = on_one_line(", ".join(names)) or "none"
-        msg = f"{where}: no column {', '.join(missing)}; columns there: {there}."
+        msg = f"{where}: no column {', '.join(missing)}; columns there: {there}.{_hint(names, missing)}"
         raise DatasetError(msg)
     twice = sorted({name for name in names if name and names.count(name) > 1})
     if twice:
@@ -109,3 +194,18 @@ def _require_columns(names: list[str], required: tuple[str, ...], where: str) ->
     if box and len(box) < len(BOX):
         msg = f"{where}: of the box columns only {', '.join(box)}; all of {', '.join(BOX)} are needed."
         raise DatasetError(msg)
+
+
+def _hint(names: list[str], missing: list[str]) -> str:
+    """What to do about missing columns: rename others, or write a header."""
+    plain = {folded(name): name for name in names}
+    renamed = [
+        f"'{on_one_line(plain[other])}' to '{name}'"
+        for name in missing
+        if (other := next((one for one in _LIKELY.get(name, ()) if one in plain), None))
+    ]
+    if renamed:
+        return f" Rename {' and '.join(renamed)}."
+    if not any(name in _KNOWN for name in names):
+        return " The first line needs to name the columns."
+    return ""

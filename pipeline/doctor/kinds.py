@@ -135,6 +135,11 @@ _FILES: Mapping[str, Kind] = {
         "a listed clip is not on disk",
         "unpack the owner's archive again, or set --root right; extraction records each as failed",
     ),
+    "path-missing": _error(
+        "nothing is at a path of a manifest",
+        "correct the path, or move the manifest: paths start from its folder, and a note names the forms "
+        "that were tried; extraction records each as failed",
+    ),
     "clip-unlisted": _warning(
         "clips lie on disk that no list holds, more than the owner leaves out",
         "nothing, if they are yours; else look whether a list is cut short",

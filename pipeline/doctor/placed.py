@@ -38,9 +38,8 @@ def _check_presence(material: Material, lying: Mapping[str, Lying]) -> Iterator[
     if missing:
         what = f"{len(missing)} of {counted(len(lying), 'clip')} not on disk"
         first = material.clips[forms["nothing"][0]].path
-        yield Finding(
-            kind="clip-missing", what=f"{what}, the first looked for at '{first}'", cases=tuple(missing)
-        )
+        kind = "path-missing" if material.published is None else "clip-missing"
+        yield Finding(kind=kind, what=f"{what}, the first looked for at '{first}'", cases=tuple(missing))
     for kind, what, form in (
         ("not-a-file", "that are neither file nor folder", "other"),
         ("file-empty", "of no bytes", "file"),

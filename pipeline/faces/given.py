@@ -7,10 +7,11 @@ import torch
 
 from pipeline.errors import ConfigError
 from pipeline.faces.detector import faces_in_picture, no_landmarks
-from pipeline.types import Faces, GivenBoxes, Ints
+from pipeline.types import Faces, Floats, GivenBoxes, Ints
 
 GIVEN = {"boxes": "the boxes of a manifest", "crops": "ready face crops of a data set"}
 """Detectors without a model, and what they take."""
+_NO_BOX = np.empty((0, 4), dtype=np.float32)
 
 
 class GivenOnly:
@@ -36,16 +37,17 @@ def given_faces(given: GivenBoxes | None, frame_index_U: Ints, height: int, widt
     """The given boxes as faces of score 1 on the sampled frames, clipped to the picture.
 
     frame_index_U: [U] numbers of the sampled frames. A box without frame numbers holds for every
-    frame, one with a number for that frame alone. Without boxes no frame has a face.
+    frame, one with a number for that frame alone. Relative boxes are of the height and width in pixels.
+    Without boxes no frame has a face.
     """
-    return [_on_frame(given, int(index), height, width) for index in frame_index_U]
-
-
-def _on_frame(given: GivenBoxes | None, index: int, height: int, width: int) -> Faces:
     if given is None:
-        box = np.empty((0, 4), dtype=np.float32)
-    elif given.frame_index is None:
-        box = given.box_xyxy_px
-    else:
-        box = given.box_xyxy_px[given.frame_index == index]
-    return faces_in_picture(box, np.ones(len(box), dtype=np.float32), no_landmarks(len(box)), height, width)
+        return [_faces(_NO_BOX, height, width) for _ in frame_index_U]
+    box_K4 = given.box_xyxy_px(height, width)
+    if given.frame_index is None:
+        return [_faces(box_K4, height, width) for _ in frame_index_U]
+    return [_faces(box_K4[given.frame_index == index], height, width) for index in frame_index_U]
+
+
+def _faces(box_K4: Floats, height: int, width: int) -> Faces:
+    score_K = np.ones(len(box_K4), dtype=np.float32)
+    return faces_in_picture(box_K4, score_K, no_landmarks(len(box_K4)), height, width)

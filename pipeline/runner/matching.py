@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.datasets.other_names import under_names
 from pipeline.errors import some
 from pipeline.fingerprint import differences
 from pipeline.store.reader import FeatureCache
@@ -36,7 +37,11 @@ class Match:
 
 
 def match(index: DatasetIndex, cache: FeatureCache) -> Match:
-    """Find the index's clips in the cache. Their features can be gone on with when nothing differs."""
+    """Find the index's clips in the cache. Their features can be gone on with when nothing differs.
+
+    Class and fold names in other spellings are the same: the cache keeps its own.
+    """
+    index, spelt = under_names(index, cache.meta.class_names, cache.meta.fold_names)
     ids = cache.read("clip_id").tolist()
     by_id = {clip.clip_id: clip for clip in index.clips}
     clips = [by_id.get(clip_id) for clip_id in ids]
@@ -45,7 +50,7 @@ def match(index: DatasetIndex, cache: FeatureCache) -> Match:
     here = table_of([clip for clip in clips if clip is not None], index)
     missing = [ids[row] for row, clip in enumerate(clips) if clip is None]
     new = sorted(by_id.keys() - set(ids))
-    found, remedy, notes = [], _OTHER_CACHE, _notes(missing, new)
+    found, remedy, notes = [], _OTHER_CACHE, (*spelt, *_notes(missing, new))
     if new and missing:
         found = [
             f"{len(missing)} of its clips are not in this data set, first '{missing[0]}', and {len(new)} "

@@ -1,0 +1,208 @@
+r"""Paths of a manifest, as any system writes them, found in the manifest's folder.
+
+A path is taken as written where something is there. Else it is read with ``/`` for ``\``, without the
+part that leads to the folder (``C:\data\clips\``), and in another Unicode form or case, as long as a
+single file fits. Nothing outside the folder is looked at.
+"""
+
+import re
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from pipeline.datasets.bounds import Folder
+from pipeline.datasets.names import fits_one_line, folded, on_one_line
+from pipeline.datasets.rows import Row
+from pipeline.errors import counted, some
+
+PATH_COLUMNS = ("path", "boxes", "faces")
+_ABSOLUTE = re.compile(r"[A-Za-z]:[\\/]|[\\/]")
+"""How an absolute path starts: with a drive, a backslash (of a drive, or two of a server) or a '/'."""
+
+_UP = re.compile(r"(^|[\\/])\.\.([\\/]|$)")
+_UNTIDY = re.compile(r"(^|/)\.?(/|$)")
+"""Empty parts, parts of one dot, a '/' at the end: what `PurePosixPath` takes out."""
+
+_ALLOWED = "a path inside the manifest's folder, without '..'"
+_SAMPLE = 100
+"""Absolute paths by which the folder that they start from is found."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Found:
+    """A path in the folder. path: of what is there, or as written where nothing is.
+
+    given: as written, made relative and with '/' where it was not. changes: of the text, in words.
+    is_there: whether anything is at the path.
+    """
+
+    path: str
+    given: str
+    changes: tuple[str, ...] = ()
+    is_there: bool = True
+
+
+class ManifestPaths:
+    """The paths of a manifest, each found once.
+
+    Args:
+        folder: The manifest's folder.
+        rows: Its rows: the absolute paths of a column have to start from one place.
+    """
+
+    def __init__(self, folder: Folder, rows: Iterable[Row]) -> None:
+        self.folder = folder
+        self._found: dict[tuple[str, str], Found] = {}
+        self._listings: dict[str, tuple[dict[str, list[str]], dict[str, list[str]]]] = {}
+        foreign: dict[str, set[str]] = {column: set() for column in PATH_COLUMNS}
+        for row in rows:
+            for column, texts in foreign.items():
+                if self._is_foreign(text := row.get(column)):
+                    texts.add(text)
+        self._starts = {c: self._common_starts(sorted(texts)[:_SAMPLE]) for c, texts in foreign.items()}
+
+    def find(self, row: Row, column: str) -> Found:
+        """Find the path in a cell. Raises DatasetError for one that is outside the folder."""
+        text = row.get(column)
+        if (column, text) not in self._found:
+            self._found[column, text] = self._find(row, column, text)
+        return self._found[column, text]
+
+    def notes(self) -> tuple[str, ...]:
+        """What a user should know: how paths were read, and which name nothing."""
+        changes: dict[str, list[str]] = defaultdict(list)
+        for (_, text), found in self._found.items():
+            for change in found.changes:
+                changes[change].append(text)
+        notes = [
+            f"{counted(len(texts), 'path')} read {change}: {_quoted(texts)}"
+            for change, texts in sorted(changes.items())
+        ]
+        missing = [text for (_, text), found in self._found.items() if not found.is_there]
+        if missing:
+            root = on_one_line(str(self.folder.root))
+            notes.append(
+                f"nothing is at {len(missing)} of {counted(len(self._found), 'path')} ({_quoted(missing)}); "
+                f"tried in '{root}': as written, with '/' for '\\', in another case and Unicode form where "
+                "one name fits"
+            )
+        return tuple(notes)
+
+    def _find(self, row: Row, column: str, text: str) -> Found:
+        if not text or "\0" in text or _UP.search(text):
+            raise row.wrong(column, _ALLOWED)
+        plain = PurePosixPath(text).as_posix() if _UNTIDY.search(text) else text
+        if not plain.startswith("/") and self.folder.holds(plain):
+            found = Found(path=plain, given=text)
+        else:
+            found = self._other_form(row, column, text)
+        if (elsewhere := self.folder.way_out(found.path)) is not None:
+            allowed = f"a file inside the manifest's folder, but this is a link to '{on_one_line(elsewhere)}'"
+            raise row.wrong(column, f"{allowed}; move the manifest to a folder that holds both")
+        return found
+
+    def _other_form(self, row: Row, column: str, text: str) -> Found:
+        """A path that is not there as it is written."""
+        changes = []
+        path = _slashed(text)
+        if "\\" in text:
+            changes.append("with '/' for '\\'")
+        if (relative := self.folder.relative(path)) is not None:
+            path = relative
+            changes.append("relative to the manifest's folder")
+        elif self._is_foreign(text):
+            start, path = self._without_start(row, column, text)
+            changes.append(f"without the '{start}' of another place")
+        given = path if changes else text
+        there, change = self._there(path)
+        if there is None:
+            return Found(path=path, given=given, changes=tuple(changes), is_there=False)
+        return Found(path=there, given=given, changes=(*changes, *[c for c in [change] if c]))
+
+    def _is_foreign(self, text: str) -> bool:
+        """Whether a path is absolute, on this system or another, and not in the folder by its text."""
+        return _ABSOLUTE.match(text) is not None and self.folder.relative(_slashed(text)) is None
+
+    def _common_starts(self, texts: list[str]) -> set[str]:
+        """The leading parts that may stand for the folder: for each path, the rest is there."""
+        common: set[str] | None = None
+        for text in texts:
+            parts = _parts(text)
+            starts = {
+                _start(parts, n)
+                for n in range(1, len(parts))
+                if self._there("/".join(parts[n:]))[0] is not None
+            }
+            if starts:
+                common = starts if common is None else common & starts
+        return common or set()
+
+    def _without_start(self, row: Row, column: str, text: str) -> tuple[str, str]:
+        """The start of an absolute path of another place, and the rest of it. Raises DatasetError."""
+        parts = _parts(text)
+        starts = self._starts[column]
+        fits = [n for n in range(1, len(parts)) if _start(parts, n) in starts]
+        if len(fits) == 1:
+            return "/".join(parts[: fits[0]]) or "/", "/".join(parts[fits[0] :])
+        if fits:
+            both = " and ".join(f"'{'/'.join(parts[n:])}'" for n in fits)
+            raise row.wrong(column, f"{_ALLOWED}; {both} are there, so write it relative to the folder")
+        ends = f"another start than those of the list ({some(sorted(starts))})" if starts else ""
+        raise row.wrong(column, f"{_ALLOWED}; {ends or 'tried the ends of this one, and none is there'}")
+
+    def _there(self, path: str) -> tuple[str | None, str]:
+        """What is there for a path, in another Unicode form or case if need be; and which of these it was."""
+        if self.folder.holds(path):
+            return path, ""
+        here, changes = "", set()
+        for part in path.split("/"):
+            by_form, by_look = self._listing(here)
+            same = by_form.get(unicodedata.normalize("NFC", part), [])
+            if part in same:
+                name = part
+            elif len(same) == 1:
+                name = same[0]
+                changes.add("in another Unicode form")
+            elif len(same := by_look.get(folded(part), [])) == 1:
+                name = same[0]
+                changes.add("in another case or with invisible characters")
+            else:
+                return None, ""
+            here = f"{here}/{name}" if here else name
+        return here, " and ".join(sorted(changes))
+
+    def _listing(self, path: str) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
+        """The names in a folder by their composed form, and by what a reader sees of them."""
+        if path not in self._listings:
+            by_form: dict[str, list[str]] = defaultdict(list)
+            by_look: dict[str, list[str]] = defaultdict(list)
+            for name in self.folder.names(path):
+                if fits_one_line(name):
+                    by_form[unicodedata.normalize("NFC", name)].append(name)
+                    by_look[folded(name)].append(name)
+            self._listings[path] = dict(by_form), dict(by_look)
+        return self._listings[path]
+
+
+def _slashed(text: str) -> str:
+    """The path with '/' between its parts, without empty ones and '.'."""
+    path = text.replace("\\", "/")
+    return PurePosixPath(path).as_posix() if _UNTIDY.search(path) else path
+
+
+def _parts(text: str) -> list[str]:
+    """The parts of an absolute path, the drive or the empty one before the first '/' as its first."""
+    first, *others = _slashed(text).split("/")
+    return [first, *(part for part in others if part)]
+
+
+def _start(parts: list[str], number: int) -> str:
+    """The first parts as one text; drives and folders of Windows are the same in any case."""
+    start = "/".join(parts[:number])
+    return start.lower() if parts[0] else start
+
+
+def _quoted(texts: list[str]) -> str:
+    return some([f"'{on_one_line(text)}'" for text in sorted(texts)])
