@@ -1,5 +1,7 @@
 """A user's own clips: a CSV or JSONL list with ``path``, ``label``, ``split`` and optional columns.
 
+A clip without a label (no such column, or an empty cell) is extracted and never trained on; it needs no
+split, and without one it is in no fold. The other columns:
 ``clip_id`` (default: the path, with its time window), ``fold`` (one row per clip and fold),
 ``x0, y0, x1, y1`` (a face box for the whole clip) or ``boxes`` (a CSV of ``frame,x0,y0,x1,y1``),
 ``faces`` (a folder of face crops, for ``--detector crops``),
@@ -13,6 +15,7 @@ be parts of one file, or the same part with other boxes; their ids differ.
 import math
 import re
 from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -42,6 +45,12 @@ _SPLITS: Mapping[str, Split] = {
 }  # fmt: skip
 _POLARITIES = {p.name.lower(): p for p in Polarity if p != Polarity.UNKNOWN}
 _ONLY_FOLD = "1"
+_MEANT: Mapping[str, tuple[str, ...]] = {
+    "label": ("class", "classes", "emotion", "expression", "annotation", "category", "target"),
+    "split": ("set", "subset", "partition", "usage"),
+}
+"""Columns without which clips are not used -> other names that people give them."""
+
 _LARGEST = {"frame": 1e9, "start_seconds": 1e9, "end_seconds": 1e9}
 _LARGEST_PX = 1e6
 
@@ -54,8 +63,9 @@ def read(root: Path, options: ReadOptions = _DEFAULTS) -> DatasetIndex:
     path = _find(root)
     rows = at_most(_rows(path), MAX_ROWS, path)
     if not rows:
-        msg = f"'{path}' lists no clips; one row per clip is needed, with columns {', '.join(REQUIRED)}."
+        msg = f"'{path}' lists no clips; one row per clip is needed, with columns path, label, split."
         raise DatasetError(msg)
+    _require_no_misspelling(rows, path)
     labels = sorted({row.get("label") for row in rows} - {""})
     folds = sorted({row.get("fold") or _ONLY_FOLD for row in rows}, key=_natural)
     require_few_names("classes", labels, path)
@@ -86,6 +96,19 @@ def _notes(row: Row) -> tuple[str, ...]:
     return (f"columns of the manifest that mean nothing here: {', '.join(unread)}",) if unread else ()
 
 
+def _require_no_misspelling(rows: list[Row], path: Path) -> None:
+    """Raise DatasetError for clips without a label or split beside a column that may have been meant."""
+    for wanted, others in _MEANT.items():
+        names = {name for row in rows if wanted not in row.values for name in row.values}
+        for name in sorted(names - set(COLUMNS)):
+            if name.lower() in others or get_close_matches(name.lower(), [wanted]):
+                msg = (
+                    f"'{path}' has no column {wanted} for all clips, but a column '{on_one_line(name)}'; "
+                    f"rename it to {wanted}, or remove it."
+                )
+                raise DatasetError(msg)
+
+
 def _find(root: Path) -> Path:
     candidates = [root] if root.is_file() else [root / name for name in FILE_NAMES]
     there = [path for path in candidates if path.is_file()]
@@ -112,20 +135,20 @@ def _clip_id(row: Row) -> str:
 def _clip(clip_id: str, rows: list[Row], labels: list[str], folds: list[str], folder: Folder) -> ClipRef:
     first = rows[0]
     for row in rows[1:]:
-        for column in (*REQUIRED[:2], *BOX, "boxes", "faces", "start_seconds", "end_seconds", "polarity"):
+        for column in ("path", "label", *BOX, "boxes", "faces", "start_seconds", "end_seconds", "polarity"):
             if row.get(column) != first.get(column):
                 msg = (
                     f"{row.where}: clip '{clip_id}' has {column} '{row.get(column)}', but "
                     f"'{first.get(column)}' at {first.where}; one clip_id is one clip."
                 )
                 raise DatasetError(msg)
-    splits = dict.fromkeys(folds, Split.ABSENT)
+    splits: dict[str, Split] = {}
     for row in rows:
         fold = row.get("fold") or _ONLY_FOLD
-        if splits[fold] is not Split.ABSENT:
+        if fold in splits:
             msg = f"{row.where}: clip '{clip_id}' is listed twice in fold {fold}; once per fold is allowed."
             raise DatasetError(msg)
-        splits[fold] = _one_of(row, "split", _SPLITS)
+        splits[fold] = _split(row)
     label = first.get("label")
     if re.fullmatch(r"[+-]?\d+", label):
         raise first.wrong("label", "a class name, since numbers mean other classes in other data sets")
@@ -139,13 +162,23 @@ def _clip(clip_id: str, rows: list[Row], labels: list[str], folds: list[str], fo
         clip_id=clip_id,
         path=_inside(first, "path", folder),
         label=labels.index(label) if label else -1,
-        splits=tuple(splits.values()),
+        splits=tuple(splits.get(fold, Split.ABSENT) for fold in folds),
         polarity=polarity,
         start_seconds=start,
         end_seconds=end,
         given_boxes=_boxes(first, folder),
         face_path=_inside(first, "faces", folder) if first.get("faces") else None,
     )
+
+
+def _split(row: Row) -> Split:
+    """The split of a row. A clip without a label that names none is in no split."""
+    if row.get("split"):
+        found: Split = _one_of(row, "split", _SPLITS)
+        return found
+    if row.get("label"):
+        raise row.wrong("split", f"{', '.join(_SPLITS)}; only a clip without a label needs none")
+    return Split.ABSENT
 
 
 def _one_of(row: Row, column: str, choices: Mapping[str, Any]) -> Any:

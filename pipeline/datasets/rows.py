@@ -12,9 +12,10 @@ from pipeline.datasets.names import fits_one_line, on_one_line
 from pipeline.errors import DatasetError
 
 BOX = ("x0", "y0", "x1", "y1")
-REQUIRED = ("path", "label", "split")
+REQUIRED = ("path",)
 COLUMNS = (
-    *REQUIRED, "clip_id", "fold", *BOX, "boxes", "faces", "start_seconds", "end_seconds", "polarity",
+    *REQUIRED, "label", "split", "clip_id", "fold", *BOX, "boxes", "faces", "start_seconds", "end_seconds",
+    "polarity",
 )  # fmt: skip
 _JSONL_EXAMPLE = '{"path": "a.mp4", "label": "joy", "split": "train"}'
 _SHOWN = 100
