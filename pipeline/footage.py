@@ -49,6 +49,10 @@ class Footage:
             end_seconds=math.inf if clip.end_seconds is None else clip.end_seconds,
         )
 
+    def key(self, kind: str) -> str:
+        """The key of that kind, such as the file's ``path`` or ``sha256``; empty where it is not known."""
+        return next((str(file[1]) for file in self.files if file[0] == kind), "")
+
     @property
     def is_whole_file(self) -> bool:
         """Whether the clip is all of its file."""
@@ -103,10 +107,10 @@ def _later_end(one: Footage, other: Footage) -> Footage:
     return one if one.end_seconds >= other.end_seconds else other
 
 
-def shared_footage(parts: Mapping[Split, Sequence[Footage]]) -> Iterator[SharedFootage]:
+def shared_footage(parts: Mapping[int, Sequence[Footage]]) -> Iterator[SharedFootage]:
     """Find test clips that share footage with training or validation, and validation clips with training.
 
-    parts: the clips of one fold by their split. A clip is never compared with itself.
+    parts: the clips of one fold by their `Split`. A clip is never compared with itself.
     """
     seen = {split: FootageIndex(parts.get(split, ())) for split in (Split.TRAIN, Split.VALIDATION)}
     for split, earlier in (
@@ -195,9 +199,9 @@ def _by_fold(
 ) -> dict[str, list[SharedFootage]]:
     found = {}
     for column, fold in enumerate(fold_names):
-        parts: dict[Split, list[Footage]] = defaultdict(list)
+        parts: dict[int, list[Footage]] = defaultdict(list)  # a damaged cache may hold what is no split
         for part, of_folds in zip(footage, splits, strict=True):
-            parts[Split(of_folds[column])].append(part)
+            parts[of_folds[column]].append(part)
         if shared := list(shared_footage(parts)):
             found[fold] = shared
     return found

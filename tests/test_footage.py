@@ -168,6 +168,14 @@ def test_a_cache_knows_copies_by_their_hash_and_leaves_clips_without_a_label_alo
         assert [str(one) for one in leaks_of_cache(cache)["1"]] == ["'clip040' (test) with 'clip003' (train)"]
 
 
+def test_a_damaged_membership_is_no_split(tmp_path):
+    membership = np.full((48, 1), 7, dtype=np.uint8)
+    same = np.full(48, "a" * 64, dtype=object)
+    path = tiny_cache(tmp_path / "feats.zarr", source_sha256=same, membership=membership)
+    with FeatureCache.open(path) as cache:
+        assert leaks_of_cache(cache) == {}
+
+
 def test_the_official_data_sets_are_those_with_published_splits():
     published = {name for name, module in READERS.items() if hasattr(import_module(module), "SET")}
     assert published == set(OFFICIAL_SPLITS)

@@ -8,6 +8,7 @@ from pipeline.config import override
 from pipeline.errors import CheckpointError, ConfigError
 from pipeline.footage import OFFICIAL_SPLITS
 from pipeline.types import Split
+from tests.command_line import call
 from tests.tiny_cache import tiny_cache, tiny_meta, tiny_static
 from trainer.config import smoke
 from trainer.evaluate import evaluate
@@ -171,6 +172,17 @@ def test_a_leak_that_is_allowed_is_marked_wherever_the_result_is_shown(run, tmp_
     written = json.loads((run / "confusion_moved.json").read_text())
     assert banner in written["banners"]
     assert written["leak"]["clips"] == [IDS[row]]
+
+
+def test_the_command_line_rejects_in_one_line_and_marks_what_is_allowed(run, tmp_path, monkeypatch, capsys):
+    cache = moved(tmp_path / "moved.zarr", rows_of(run, "train")[0], Split.TEST)
+    command = ("evaluate", run, "--cache", cache, "--device", "cpu")
+    code, out, err = call(monkeypatch, capsys, *command)
+    assert (code, out) == (1, "")
+    assert err.startswith("error: 1 of the 17 test clips of ")
+    assert "--allow-leak measures them and marks the result" in err
+    code, out, _ = call(monkeypatch, capsys, *command, "--allow-leak")
+    assert (code, "!! LEAK: 1 of 17 test clips" in out) == (0, True)
 
 
 def leaking_cache(path, dataset="tiny", split=Split.TEST):

@@ -14,6 +14,8 @@ from pipeline.footage import Footage, FootageIndex
 _ROLES = {"train": "trained", "validation": "chose the checkpoint of"}
 """What a run has done with the clips of its splits."""
 
+_SEEN = {"train": "training", "validation": "validation"}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Leak:
@@ -61,7 +63,7 @@ class Leak:
     def remarks(self) -> tuple[str, ...]:
         """What training says of the splits that it is given: the notes, and what `evaluate` will reject."""
         found = [
-            f"{len(pairs)} of {self.num_clips} {self.split} clips share footage with {split} clips: "
+            f"{len(pairs)} of {self.num_clips} {self.split} clips share footage with {_SEEN[split]} clips: "
             f"{_named(pairs)}; evaluate rejects them without --allow-leak"
             for split, pairs in self.pairs.items()
         ]

@@ -17,6 +17,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from pipeline.config import require_range
 from pipeline.errors import OusError
+from pipeline.footage import cached_footage
 from pipeline.store.place import Where
 from pipeline.store.reader import FeatureCache
 from trainer.batches import ClipData, load_clips
@@ -165,11 +166,12 @@ def train(
         with FeatureCache.open(cache) as features:
             rows = fold_rows(features, fold, config.data, seed)
             run = _prepare(features, rows, config, seed, place, encoder_weights, watch)
-            leaks = [fold_leak(features, rows, split) for split in ("validation", "test")]
+            footage, dataset = cached_footage(features), features.meta.dataset
+            leaks = [fold_leak(footage, rows, split, dataset) for split in ("validation", "test")]
             info = RunInfo.of_cache(features, rows, config, seed, place)
             info = replace(info, validation_leak=len(leaks[0].clip_ids))
             create_run_dir(run_dir, config, info)
-            save_training_clips(run_dir, features, rows)
+            save_training_clips(run_dir, footage, rows)
         reports, info = _epochs(run, run_dir, info, on_epoch)
     records = [asdict(report) for report in reports]
     title = f"{info.dataset}, fold {info.fold}, seed {seed}"

@@ -22,22 +22,22 @@ FILE = "training_clips.json"
 _MAX_BYTES = 256 << 20
 
 
-def save_training_clips(run_dir: Path, cache: FeatureCache, rows: FoldRows) -> None:
+def save_training_clips(run_dir: Path, footage: Sequence[Footage], rows: FoldRows) -> None:
     """Write the clips that train, and those that validate unless they are the test's.
 
-    Each is a list of id, path, sha256 of the file, start and end in seconds; the end is null for the file's.
+    footage: of the cache, by row. Each clip is a list of id, path, sha256 of the file, start and end in
+    seconds; the end is null for the file's.
     """
-    columns = [cache.read(n) for n in ("clip_id", "path", "source_sha256", "start_seconds", "end_seconds")]
     lists = {
-        name: sorted(
-            [clip_id, path, sha256, start, None if end < 0 else end]
-            for clip_id, path, sha256, start, end in zip(
-                *(c[of_split].tolist() for c in columns), strict=True
-            )
-        )
-        for name, of_split in seen_rows(rows).items()
+        name: sorted(_stored_form(footage[row]) for row in row_N.tolist())
+        for name, row_N in seen_rows(rows).items()
     }
     (run_dir / FILE).write_text(json.dumps(lists) + "\n", encoding="utf-8")
+
+
+def _stored_form(part: Footage) -> list[str | float | None]:
+    end = None if part.end_seconds == math.inf else part.end_seconds
+    return [part.clip_id, part.key("path"), part.key("sha256"), part.start_seconds, end]
 
 
 def seen_rows(rows: FoldRows) -> dict[str, Ints]:
@@ -59,10 +59,8 @@ def stored_leak(run_dir: Path, dataset: str, cache: FeatureCache, split: str, ro
     }
     is_official = dataset == cache.meta.dataset and dataset in OFFICIAL_SPLITS
     footage = cached_footage(cache)
-    paths = cache.read("path").tolist()
     measured = [
-        _measured(footage[row], paths[row], cache.meta.dataset, is_official=is_official)
-        for row in row_N.tolist()
+        _measured(footage[row], cache.meta.dataset, is_official=is_official) for row in row_N.tolist()
     ]
     return find_leak(split, measured, seen, is_official=is_official)
 
@@ -107,13 +105,14 @@ def _seen(clip: Sequence[Any], dataset: str) -> Footage:
     )
 
 
-def _measured(part: Footage, path: str, dataset: str, *, is_official: bool) -> Footage:
+def _measured(part: Footage, dataset: str, *, is_official: bool) -> Footage:
     """A clip of the cache with the keys by which a run may hold it.
 
     The hash decides where it is known: another data set of the same name may have other files at the same
     paths. In an official data set a path is one clip, whatever its encoding.
     """
-    by_content = [file for file in part.files if file[0] == "sha256"]
+    path, sha256 = part.key("path"), part.key("sha256")
+    by_content = [by_hash(sha256)] if sha256 else []
     by_path = [_by_path(dataset, path)] if is_official or not by_content else []
     return replace(part, files=(*by_content, *by_path, _by_id(dataset, part.clip_id, path)))
 
@@ -127,16 +126,18 @@ def _by_id(dataset: str, clip_id: str, path: str) -> FileKey:
     return "id", dataset, clip_id, path
 
 
-def fold_leak(cache: FeatureCache, rows: FoldRows, split: str) -> Leak:
-    """Find clips of a fold's validation or test that share footage with those that a run on it sees."""
+def fold_leak(footage: Sequence[Footage], rows: FoldRows, split: str, dataset: str) -> Leak:
+    """Find clips of a fold's validation or test that share footage with those that a run on it sees.
+
+    footage: of the cache, by row. dataset: of the cache.
+    """
     splits = {"validation": rows.validation, "test": rows.test}
     if split == "validation" and rows.rule == "train":
         return Leak.none(split, len(rows.validation))
-    footage = cached_footage(cache)
     seen = {
         name: [footage[row] for row in row_N.tolist()]
         for name, row_N in seen_rows(rows).items()
         if split == "test" or name == "train"
     }
     measured = [footage[row] for row in splits[split].tolist()]
-    return find_leak(split, measured, seen, is_official=cache.meta.dataset in OFFICIAL_SPLITS)
+    return find_leak(split, measured, seen, is_official=dataset in OFFICIAL_SPLITS)

@@ -12,7 +12,7 @@ from pipeline.doctor.survey import Lying, side_by_side
 from pipeline.errors import counted
 from pipeline.fingerprint import sha256_file
 from pipeline.footage import Footage, SharedFootage, shared_footage
-from pipeline.types import ClipRef, Split
+from pipeline.types import ClipRef
 
 _SAMPLED = 3
 
@@ -93,7 +93,7 @@ def _across_splits(
     overlaps: dict[str, list[SharedFootage]] = {}
     apart: dict[str, list[str]] = {}
     for fold in material.fold_names:
-        parts: dict[Split, list[Footage]] = defaultdict(list)
+        parts: dict[int, list[Footage]] = defaultdict(list)
         for clip_id in ids:
             for split in material.splits_of.get(clip_id, {}).get(fold, ()):
                 parts[split].append(Footage.of(material.clips[clip_id], ("file", 0)))

@@ -10,6 +10,7 @@ import numpy as np
 from pipeline.config import require_range
 from pipeline.errors import ConfigError
 from pipeline.fingerprint import sha256_json
+from pipeline.footage import Footage, cached_footage
 from pipeline.store.meta import CacheMeta
 from pipeline.store.place import Where
 from pipeline.store.reader import FeatureCache
@@ -82,9 +83,10 @@ def plan_grid(
         first_rows: dict[tuple[Hashable, ...], str] = {}
         for row, config in configs.items():
             first_rows.setdefault(_needs(config), row)
+        footage = None if allow_leak else cached_footage(features)
         for row in first_rows.values():
             for name in names:
-                _require_trainable(features, row, configs[row], name, allow_leak=allow_leak)
+                _require_trainable(features, row, configs[row], name, footage)
         done = features.done_rows()
         origin = {
             "fingerprint": features.meta.fingerprint,
@@ -135,11 +137,12 @@ def read_folds(meta: CacheMeta, text: str) -> tuple[str, ...]:
 
 
 def _require_trainable(
-    features: FeatureCache, row: str, config: TrainConfig, fold: str, *, allow_leak: bool
+    features: FeatureCache, row: str, config: TrainConfig, fold: str, footage: Sequence[Footage] | None
 ) -> None:
     """Raise ConfigError, with the row's name, when the cache cannot serve a run.
 
-    Raises CheckpointError for test clips that `evaluate` would reject after the training.
+    footage: of the cache, by row, to raise CheckpointError for test clips that `evaluate` would reject after
+    the training; None to allow these.
     """
     try:
         rows = fold_rows(features, fold, config.data, 0)
@@ -151,8 +154,9 @@ def _require_trainable(
     except ConfigError as error:
         msg = f"Row '{row}': {error}"
         raise ConfigError(msg) from error
-    if not allow_leak:
-        fold_leak(features, rows, "test").require_none(f"a run on fold {fold}", str(features.place))
+    if footage is not None:
+        leak = fold_leak(footage, rows, "test", features.meta.dataset)
+        leak.require_none(f"a run on fold {fold}", str(features.place))
 
 
 def _num_shared_clips(features: FeatureCache, folds: Sequence[str]) -> int:
