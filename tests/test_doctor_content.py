@@ -69,7 +69,7 @@ def test_windows_leak_where_they_overlap_and_are_a_remark_where_they_do_not(tmp_
         "leak-content": ("'b' (test) with 'a' (train) (fold 1)",)
     }
     assert found(tmp_path, "1.mp4,joy,train,a,0,2", f"{second},joy,test,b,2,4") == {
-        "same-recording": ("'a' and 'b' (fold 1)",)
+        "same-recording": ("'1.mp4': 1 train, 1 test (fold 1)",)
     }
     assert found(tmp_path, "1.mp4,joy,train,a,0,2", f"{second},joy,train,b,2,4") == {}
 

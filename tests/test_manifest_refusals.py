@@ -25,8 +25,8 @@ BAD_TABLES = {
         r"manifest.csv' has no column label for all clips, but a column 'lable'; rename it to label",
     ),
     "another name of label": (
-        "path,Emotion,split\na,b,train\n",
-        r"has no column label for all clips, but a column 'Emotion'; rename it to label, or remove it\.",
+        "path,emotion,split\na,b,train\n",
+        r"has no column label for all clips, but a column 'emotion'; rename it to label, or remove it\.",
     ),
     "another name of split": (
         "path,label,subset\na,b,train\n",
@@ -178,8 +178,8 @@ BAD_LINES = {
         r"line 2: no column path; columns there: label, split\.",
     ),
     "misspelt": (
-        '{"path": "b.mp4", "Label": "joy", "split": "test"}',
-        r"manifest.jsonl' has no column label for all clips, but a column 'Label'; rename it to label",
+        '{"path": "b.mp4", "labels": "joy", "split": "test"}',
+        r"manifest.jsonl' has no column label for all clips, but a column 'labels'; rename it to label",
     ),
     "twice": (
         '{"path": "b", "path": "c", "label": "x", "split": "test"}',

@@ -12,7 +12,7 @@ from pipeline.doctor.survey import Lying, side_by_side
 from pipeline.errors import counted
 from pipeline.fingerprint import sha256_file
 from pipeline.footage import Footage, SharedFootage, shared_footage
-from pipeline.types import ClipRef
+from pipeline.types import ClipRef, Split
 
 _SAMPLED = 3
 
@@ -74,11 +74,13 @@ def check_content(
         used = [clip_id for clip_id in ids if material.published or material.clips[clip_id].label >= 0]
         found, apart = _across_splits(material, used)
         leaks += _leaks(material, used, found)
-        same += [f"{' and '.join(map(quoted, each))} (fold {fold})" for fold, each in apart.items()]
+        same += [
+            f"{quoted(material.clips[ids[0]].path)}: {many} (fold {fold})" for fold, many in apart.items()
+        ]
         twice += [] if found else _duplicates([material.clips[clip_id] for clip_id in ids])
     for kind, what, cases in (
         ("leak-content", "with the same footage in two splits of a fold", leaks),
-        ("same-recording", "with other windows of one file in two splits of a fold", same),
+        ("same-recording", "with windows of one file, none overlapping, in two splits of a fold", same),
         ("duplicate", "with the same content", twice),
     ):
         if cases:
@@ -88,10 +90,10 @@ def check_content(
 
 def _across_splits(
     material: Material, ids: Sequence[str]
-) -> tuple[dict[str, list[SharedFootage]], dict[str, list[str]]]:
-    """By fold, clips of one file that overlap across splits; and those in two splits that do not overlap."""
+) -> tuple[dict[str, list[SharedFootage]], dict[str, str]]:
+    """By fold, clips of one file that overlap across splits; else, how many windows are in which splits."""
     overlaps: dict[str, list[SharedFootage]] = {}
-    apart: dict[str, list[str]] = {}
+    apart: dict[str, str] = {}
     for fold in material.fold_names:
         parts: dict[int, list[Footage]] = defaultdict(list)
         for clip_id in ids:
@@ -102,7 +104,8 @@ def _across_splits(
         elif len(parts) > 1 and not any(
             part.is_whole_file for of_split in parts.values() for part in of_split
         ):
-            apart[fold] = sorted(part.clip_id for of_split in parts.values() for part in of_split)
+            counts = sorted((split, len(of_split)) for split, of_split in parts.items())
+            apart[fold] = ", ".join(f"{many} {Split(split).name.lower()}" for split, many in counts)
     return overlaps, apart
 
 
