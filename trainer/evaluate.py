@@ -41,8 +41,8 @@ class EvalResult:
     """The metrics of one split, with what must be said beside them.
 
     place: of the cache. same_cache: whether it is the one, by features and clips, that the run was trained
-    on. left_out: why clips of the fold are not used, and how many. leak: clips that the run has seen, measured
-    all the same. files: what was written.
+    on. left_out: why clips of the fold are not used, and how many. leak: clips that the run has seen,
+    measured all the same. files: what was written.
     """
 
     place: Place
