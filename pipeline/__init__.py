@@ -10,6 +10,7 @@ In the order of the data (``process`` alone puts the steps together):
 ``features``    streams                      -> frozen CLIP features
 ``process``     the five steps above, for a block of clips
 ``store``       features                     -> the cache (Zarr), and back; HDF5 export
+``footage``     clips                        -> those that share a file, or windows of one
 ``runner``      an index of clips            -> a complete cache, block by block, resumable
 ``doctor``      a data set                   -> a list of what is wrong with it
 ``verify``      a cache                      -> a list of what is wrong with it

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.errors import ConfigError, OusError
+from pipeline.errors import CheckpointError, ConfigError, OusError
 from pipeline.runner.machine import available_cores
 from pipeline.types import Split
 from tests.real_runs import wait_for
@@ -66,6 +66,19 @@ def test_the_runs_are_those_that_one_makes_by_hand(path, finished, tmp_path):
         assert outcome.best_epoch == best_epoch
         there = report.out / row.row.folder / f"fold1-seed{seed}"
         assert (there / "best.safetensors").read_bytes() == (run_dir / "best.safetensors").read_bytes()
+
+
+def test_a_grid_with_a_leak_is_rejected_before_it_trains_or_is_marked(tmp_path):
+    sha256 = np.array([f"{row:064x}" for row in range(48)], dtype=object)
+    sha256[40] = sha256[0]
+    cache = tiny_cache(tmp_path / "feats.zarr", source_sha256=sha256)
+    with pytest.raises(CheckpointError, match="that trained 'a run on fold 1': 'clip040' with 'clip000'"):
+        run(cache, tmp_path / "out", num_seeds=1)
+    assert not (tmp_path / "out").exists()
+    report = run(cache, tmp_path / "out", num_seeds=1, allow_leak=True)
+    assert [outcome.num_leaked for outcome in report.result.outcomes] == [1, 1]
+    assert any(banner.startswith("LEAK: 1 of 16 test clips") for banner in report.result.banners)
+    assert "L_ce (LEAK)" in (tmp_path / "out/table.md").read_text()
 
 
 def test_a_diverged_run_is_recorded_and_does_not_end_the_grid(finished):

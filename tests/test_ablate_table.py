@@ -124,6 +124,21 @@ def test_banners_stand_above_everything(banner):
     assert as_markdown(result(rows)).splitlines()[0] == f"> **!! {banner}**"
 
 
+def test_rows_with_a_leak_say_so_in_every_table():
+    banners = ("LEAK: 2 of 20 test clips share footage with clips that the run has seen",)
+    rows = [
+        [outcome("L_ce", fold, 0, (8, 4), num_leaked=2, banners=banners) for fold in "12"],
+        [outcome("L_global + TFE", fold, 0, (9, 9), selection="test", num_leaked=1) for fold in "12"],
+    ]
+    found = result(rows, folds=("1", "2"), seeds=(0,))
+    lines = as_text(found)
+    assert lines[0] == f"!! {banners[0]} (2 of 4 runs)"
+    labels = {cells(line)[0] for line in lines if line.startswith("L_")}
+    marks = {"L_ce": "(LEAK)", "L_global + TFE": "(selected on test, LEAK)"}
+    ours = {f"{name}{where} {mark}" for name, mark in marks.items() for where in ("", ": ours")}
+    assert labels == ours | {"L_ce: paper"}
+
+
 def test_rows_selected_on_test_clips_say_so_and_are_counted_above():
     chosen = {"selection": "test", "banners": ("SELECTED ON TEST",)}
     rows = [

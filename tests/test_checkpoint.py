@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors import safe_open
+from safetensors.torch import save_file
 
 from pipeline.errors import CheckpointError, ConfigError
 from tests.tiny_cache import CLASSES, tiny_meta
@@ -65,6 +66,31 @@ def test_what_was_saved_is_loaded(saved, info):
     assert not loaded.model.training
     for name, value in model.state_dict().items():
         assert torch.equal(loaded.model.state_dict()[name], value)
+
+
+def test_a_run_of_a_version_that_kept_no_validation_leak_is_loaded(saved, info):
+    run_dir, _, _ = saved
+    path = run_dir / "best.safetensors"
+    with safe_open(path, framework="pt") as file:
+        metadata = json.loads(file.metadata()["ous"])
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+    values = json.loads((run_dir / "run.json").read_text())
+    for origin in (metadata["run"], values):
+        del origin["validation_leak"]
+    save_file(tensors, path, metadata={"ous": json.dumps(metadata)})
+    (run_dir / "run.json").write_text(json.dumps(values))
+    assert load_checkpoint(run_dir, CPU).info == info
+
+
+def test_a_validation_leak_is_part_of_a_runs_origin(saved, info):
+    run_dir, _, _ = saved
+    marked = replace(info, validation_leak=2)
+    assert marked.banners[-1] == (
+        "VALIDATION LEAK: 2 clips that chose the checkpoint with footage of training clips"
+    )
+    save_info(run_dir, marked)
+    with pytest.raises(CheckpointError, match="is not of the run that"):
+        load_checkpoint(run_dir, CPU)
 
 
 def test_run_info_names_what_the_run_was_made_from(saved):

@@ -22,6 +22,38 @@ def test_three_columns_are_enough(tmp_path):
     assert (first.start_seconds, first.end_seconds, first.given_boxes) == (None, None, None)
 
 
+@pytest.mark.parametrize(
+    ("text", "splits"),
+    [
+        ("path\na.mp4\nb.mp4\n", [Split.ABSENT, Split.ABSENT]),
+        ("path,label\na.mp4,\nb.mp4, \n", [Split.ABSENT, Split.ABSENT]),
+        ("path,label,split\na.mp4,,\nb.mp4,,test\n", [Split.ABSENT, Split.TEST]),
+        ("path,split\na.mp4,train\nb.mp4,\n", [Split.TRAIN, Split.ABSENT]),
+    ],
+)
+def test_clips_without_a_label_need_no_split(tmp_path, text, splits):
+    index = read(manifest(tmp_path, text))
+    assert (index.class_names, index.fold_names) == ((), ("1",))
+    assert [clip.label for clip in index.clips] == [-1, -1]
+    assert [clip.splits[0] for clip in index.clips] == splits
+
+
+def test_labelled_and_unlabelled_clips_stand_in_one_manifest(tmp_path):
+    text = "path,label,split,fold\na.mp4,joy,train,1\na.mp4,joy,test,2\nb.mp4,,,\nc.mp4,,,2\n"
+    index = read(manifest(tmp_path, text))
+    assert (index.class_names, index.fold_names) == (("joy",), ("1", "2"))
+    assert [clip.splits for clip in index.clips] == [
+        (Split.TRAIN, Split.TEST), (Split.ABSENT, Split.ABSENT), (Split.ABSENT, Split.ABSENT),
+    ]  # fmt: skip
+    rows = (
+        {"path": "a.mp4", "label": "joy", "split": "train"},
+        {"path": "b.mp4"},
+        {"path": "c", "label": None},
+    )
+    (tmp_path / "manifest.csv").unlink()
+    assert [clip.label for clip in read(jsonl(tmp_path, *rows)).clips] == [0, -1, -1]
+
+
 def test_every_column_is_read(tmp_path):
     index = read(
         manifest(

@@ -18,8 +18,28 @@ BAD_TABLES = {
         f"{HEADER}\n",
         r"manifest.csv' lists no clips; one row per clip is needed, with columns path, label",
     ),
-    "empty": ("", r"manifest.csv: no column path, label, split; columns there: none\."),
-    "columns": ("path,lable\na,b\n", r"no column label, split; columns there: path, lable\."),
+    "empty": ("", r"manifest.csv: no column path; columns there: none\."),
+    "columns": ("label,split\na,b\n", r"no column path; columns there: label, split\."),
+    "misspelt label": (
+        "path,lable\na,b\n",
+        r"manifest.csv' has no column label for all clips, but a column 'lable'; rename it to label",
+    ),
+    "another name of label": (
+        "path,emotion,split\na,b,train\n",
+        r"has no column label for all clips, but a column 'emotion'; rename it to label, or remove it\.",
+    ),
+    "another name of split": (
+        "path,label,subset\na,b,train\n",
+        r"has no column split for all clips, but a column 'subset'; rename it to split, or remove it\.",
+    ),
+    "no split column": (
+        "path,label\na.mp4,joy\n",
+        r"line 2: split is ''; allowed: train, .*, test; only a clip without a label needs none\.",
+    ),
+    "twice without a label": (
+        "path,fold\na.mp4,1\na.mp4,1\n",
+        r"line 3: clip 'a.mp4' is listed twice in fold 1; once per fold is allowed\.",
+    ),
     "twice": ("path,label,split,label\na,b,train,c\n", r"column label stands there twice; once is allowed\."),
     "box columns": (
         f"{HEADER},x0,y1\na,b,train,1,2\n",
@@ -202,8 +222,12 @@ BAD_LINES = {
         r"line 2: one flat object per line is needed",
     ),
     "missing": (
-        '{"path": "b.mp4", "split": "test"}',
-        r"line 2: no column label; columns there: path, split\.",
+        '{"label": "joy", "split": "test"}',
+        r"line 2: no column path; columns there: label, split\.",
+    ),
+    "misspelt": (
+        '{"path": "b.mp4", "labels": "joy", "split": "test"}',
+        r"manifest.jsonl' has no column label for all clips, but a column 'labels'; rename it to label",
     ),
     "twice": (
         '{"path": "b", "path": "c", "label": "x", "split": "test"}',

@@ -94,6 +94,24 @@ def test_warnings_come_first_and_say_of_how_many_runs(tiny, tmp_path):
     assert document["banners"] == list(made.banners)
 
 
+def test_a_leak_is_rejected_or_marked_on_the_whole_page(tmp_path):
+    sha256 = np.array([f"{row:064x}" for row in range(48)], dtype=object)
+    sha256[40] = sha256[0]
+    cache = tiny_cache(tmp_path / "feats.zarr", source_sha256=sha256)
+    train(cache, tmp_path / "run", override(smoke(), QUICK), device="cpu")
+    with pytest.raises(CheckpointError, match="'clip040' with 'clip000'.*--allow-leak"):
+        write([tmp_path / "run"], tmp_path / "out")
+    made, page, document = write([tmp_path / "run"], tmp_path / "out", allow_leak=True)
+    banner = "LEAK: 1 of 16 test clips share footage with clips that the run has seen"
+    assert banner in made.banners
+    assert f"!! {banner}" in [text.strip() for text in page.text]
+    assert banner in (tmp_path / "out/report.md").read_text()
+    assert {row[0] for row in page.rows if row and row[0].startswith("ours")} == {"ours (LEAK)"}
+    (group,) = document["groups"]
+    assert (group["label"], banner in group["runs"][0]["banners"]) == ("ours (LEAK)", True)
+    assert group["runs"][0]["leak"]["clips"] == ["clip040"]
+
+
 def test_every_row_of_a_setting_selected_on_test_says_so(tiny, tmp_path):
     made, page, document = write([tiny / "a0", tiny / "b"], tmp_path)
     labels = ["ours 1", "ours 2 (selected on test)"]

@@ -58,7 +58,7 @@ def test_the_layout_is_the_same_each_time_and_many_clips_are_drawn_from(runs, mo
     assert (len(first.label_N), first.num_clips, first.perplexity) == (10, 16, 3.0)
     assert (
         "10 of 16 clips, drawn at random"
-        in first.figure("tiny", runs / "full", measured.checkpoint.info).note
+        in first.figure("tiny", runs / "full", measured.metrics().class_names, measured.banners).note
     )
 
 

@@ -128,9 +128,17 @@ def test_the_same_content_in_training_and_test_is_a_leak(copy):
     group["source_sha256"][ids.index("clips/good9.mp4")] = digests[ids.index("clips/good0.mp4")]
     (line,) = findings(copy)
     assert line == (
-        "source_sha256: clips 'clips/good0.mp4', 'clips/good9.mp4' are one file's content, "
-        "in training and in test of fold 1"
+        "source_sha256: 1 clip of fold 1 with footage of another split: "
+        "'clips/good9.mp4' (test) with 'clips/good0.mp4' (train)"
     )
+
+
+def test_a_cache_without_labels_needs_no_clip_in_any_fold(copy):
+    group = zarr.open_group(copy, mode="r+")
+    group["clips-1/membership"][...] = 0
+    assert findings(copy) == ["membership: no clip is in fold 1"]
+    group["clips-1/label"][...] = -1
+    assert findings(copy) == []
 
 
 def test_a_sample_is_computed_again_and_agrees_to_the_bit(made):

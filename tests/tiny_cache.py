@@ -48,15 +48,17 @@ def tiny_meta(**changes: object) -> CacheMeta:
     return replace(meta, **changes)
 
 
-def tiny_cache(path: Path | str, meta: CacheMeta | None = None, **static: np.ndarray) -> Path | str:
+def tiny_cache(path: Path | str, /, meta: CacheMeta | None = None, **static: np.ndarray) -> Path | str:
     """Write the cache at `path`. static: arrays known beforehand that differ from the usual ones.
 
     Clips 0, 1, 2, 3, ... show classes 0, 1, 2, 0, ...; the last third are the test split. Every
-    fifth clip has two valid frames only. `status`, when given, is written with the blocks.
+    fifth clip has two valid frames only. `status` and `source_sha256`, when given, are written with the
+    blocks.
     """
     meta = meta or tiny_meta()
     n = meta.num_clips
     status = static.pop("status", np.full(n, Status.DONE, dtype=np.uint8))
+    sha256 = static.pop("source_sha256", np.full(n, "", dtype=object))
     writer = CacheWriter.create(path, meta, {**tiny_static(meta), **static})
     generator = np.random.default_rng(0)
     centre = generator.normal(size=(len(meta.class_names), 2, meta.embed_width))
@@ -74,6 +76,7 @@ def tiny_cache(path: Path | str, meta: CacheMeta | None = None, **static: np.nda
         for name in ("face/tokens", "scene/tokens") if meta.num_tokens else ():
             rows[name] = generator.normal(size=rows[name].shape).astype(np.float16)
         rows["source_bytes"][:] = 1
+        rows["source_sha256"][:] = sha256[start : start + meta.block_clips]
         rows["frame_valid"][:] = True
         rows["frame_valid"][(np.arange(len(label_B)) + start) % 5 == 0, :, 2:] = False
         rows["status"] = status[start : start + meta.block_clips]

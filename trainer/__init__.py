@@ -3,6 +3,8 @@
 In the order of the data:
 
 ``folds``       a cache and a fold           -> the rows that train, validate and test
+``leaks``       clips measured, clips seen   -> those that share footage: rejected, or marked
+``training_clips``  a run's own clips        -> kept beside it, compared with those to be measured
 ``batches``     these rows                   -> their features in memory, batches of them
 ``layers``      frame features               -> LSTM, Frame Encoder, alignment, Polarity Encoder
 ``fusion``      face, scene, polarity        -> the Type Fusion Encoder, or their average

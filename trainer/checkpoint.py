@@ -14,7 +14,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from pipeline.errors import CheckpointError, ConfigError, first_line, reason_of
+from pipeline.errors import CheckpointError, ConfigError, counted, first_line, reason_of
 from pipeline.fingerprint import differences
 from pipeline.store.meta import CacheMeta
 from pipeline.store.place import Where
@@ -42,6 +42,9 @@ _KINDS: Mapping[Any, tuple[type, ...]] = {
 }
 """The annotations of `RunInfo`, and what JSON makes of such values."""
 
+_NOT_IN_OLDER_RUNS: dict[str, Any] = {"validation_leak": 0}
+"""Parts of a run's origin that checkpoints of earlier versions do not hold, and what they mean there."""
+
 _CONTEXT = "prompts.context"
 
 
@@ -53,6 +56,7 @@ class RunInfo:
     clips_sha256: of the cache's clips, labels and membership. training_sha256: of the rows that
     trained and validated. num_tokens: patch tokens per picture that the model looks at, 0 for none.
     selection: the rule by which the checkpoint was chosen: holdout, given, test or train.
+    validation_leak: validation clips that share footage with training clips.
     best_epoch, best_loss: of the lowest ungated class-contrastive validation loss.
     overfit_epoch: the first epoch above the accuracy that IV-A calls overfitting; 0 for none.
     stop_reason: why training ended; empty while it runs. hardware: the GPU's name, or the CPU and its
@@ -76,6 +80,7 @@ class RunInfo:
     clips_sha256: str
     training_sha256: str
     num_tokens: int = 0
+    validation_leak: int = 0
     best_epoch: int = 0
     best_loss: float = 0.0
     overfit_epoch: int = 0
@@ -121,6 +126,11 @@ class RunInfo:
             lines.append("RANDOM ENCODER WEIGHTS: these numbers say nothing about the method")
         if self.selection in ("test", "train"):
             lines.append(f"SELECTED ON {self.selection.upper()}")
+        if self.validation_leak:
+            lines.append(
+                f"VALIDATION LEAK: {counted(self.validation_leak, 'clip')} that chose the checkpoint with "
+                "footage of training clips"
+            )
         return tuple(lines)
 
     @property
@@ -249,7 +259,8 @@ def load_checkpoint(run_dir: Path, device: torch.device) -> Checkpoint:
 
 
 def _require_origin(metadata: Any, info: RunInfo, path: Path) -> None:
-    if not isinstance(metadata, dict) or metadata.get("run") != _origin(info):
+    run = metadata.get("run") if isinstance(metadata, dict) else None
+    if not isinstance(run, dict) or _NOT_IN_OLDER_RUNS | run != _origin(info):
         msg = f"'{path}' is not of the run that {RUN_FILE} beside it describes; train again."
         raise CheckpointError(msg)
 

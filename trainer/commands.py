@@ -26,6 +26,11 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 
+AllowLeak = Annotated[
+    bool,
+    typer.Option("--allow-leak", help="Measure test clips whose footage training has seen; mark the result."),
+]
+
 
 @app.command(epilog="Example: cli.py demo --out demo-out")
 def demo(
@@ -115,12 +120,13 @@ def evaluate(
     split: Annotated[str, typer.Option(help="test, validation, train.")] = "test",
     cache: Annotated[str | None, typer.Option(help="Another cache than the one it was trained on.")] = None,
     device: Device = "auto",
+    allow_leak: AllowLeak = False,
     json_: Json = False,
 ) -> None:
     """Measure a trained model: WAR, UAR, per-class recall, confusion matrix."""
     from trainer.evaluate import evaluate as evaluate_run
 
-    result = evaluate_run(run, split, cache, device)
+    result = evaluate_run(run, split, cache, device, allow_leak=allow_leak)
     note_versions(result.place)
     answer(result, json_)
 
@@ -149,13 +155,15 @@ def report(
         str | None, typer.Option(help="Another cache than the one they were trained on.")
     ] = None,
     device: Device = "auto",
+    allow_leak: AllowLeak = False,
     json_: Json = False,
 ) -> None:
     """Measure runs, read grids of `ablate`, write one page: beside the paper's numbers, each by itself."""
     from trainer.report import report as write_report
 
     result = write_report(
-        runs or [], out, say, split=split, cache=cache, device=device, rigid=rigid, num_shown=clips
+        runs or [], out, say, split=split, cache=cache, device=device, rigid=rigid, num_shown=clips,
+        allow_leak=allow_leak,
     )  # fmt: skip
     for place in dict.fromkeys(measured.place for measured in result.runs):
         note_versions(place)
@@ -180,6 +188,7 @@ def ablate(
     out: Annotated[Path | None, typer.Option(help="Folder of the grid [runs/CACHE-TABLE].")] = None,
     preset: Annotated[str | None, typer.Option(help="default, paper, release, smoke [the table's].")] = None,
     encoder_weights: EncoderWeights = None,
+    allow_leak: AllowLeak = False,
     set_: Settings = None,
     json_: Json = False,
 ) -> None:
@@ -204,7 +213,7 @@ def ablate(
         try:
             report = grids.ablate(
                 cache, asked, where, told, folds=folds, num_seeds=seeds, preset=preset, settings=set_ or [],
-                encoder_weights=encoder_weights,
+                encoder_weights=encoder_weights, allow_leak=allow_leak,
                 options=grids.HandsOptions(gpus=gpus, per_gpu=per_gpu, workers=workers, scheduler=scheduler),
             )  # fmt: skip
         except KeyboardInterrupt:

@@ -15,10 +15,11 @@ from pipeline.store.reader import FeatureCache
 from pipeline.types import Ints
 from trainer.batches import ClipData, load_clips
 from trainer.checkpoint import Checkpoint, RunInfo, load_checkpoint
-from trainer.folds import fold_rows
+from trainer.folds import fold_rows, require_labels
+from trainer.leaks import Leak
 from trainer.metrics import Interval, Metrics, confusion_matrix
 from trainer.model import OusModel, pick_device
-from trainer.training_clips import require_unseen
+from trainer.training_clips import stored_leak
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +41,8 @@ class EvalResult:
     """The metrics of one split, with what must be said beside them.
 
     place: of the cache. same_cache: whether it is the one, by features and clips, that the run was trained
-    on. left_out: why clips of the fold are not used, and how many. files: what was written.
+    on. left_out: why clips of the fold are not used, and how many. leak: clips that the run has seen,
+    measured all the same. files: what was written.
     """
 
     place: Place
@@ -51,7 +53,13 @@ class EvalResult:
     info: RunInfo
     same_cache: bool
     left_out: dict[str, int]
+    leak: Leak
     files: tuple[Path, ...]
+
+    @property
+    def banners(self) -> tuple[str, ...]:
+        """What must stand, loudly, beside these numbers."""
+        return (*self.info.banners, *self.leak.banners)
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain JSON values."""
@@ -63,11 +71,12 @@ class EvalResult:
             "selection": self.info.selection,
             "best_epoch": self.info.best_epoch,
             "random_weights": self.info.random_weights,
-            "banners": list(self.info.banners),
+            "banners": list(self.banners),
             "same_cache": self.same_cache,
             "cache_fingerprint": self.info.cache_fingerprint,
             "loss": self.loss,
             "left_out": self.left_out,
+            "leak": self.leak.to_dict(),
             **self.metrics.to_dict(),
         }
 
@@ -78,7 +87,7 @@ class EvalResult:
         recalls = zip(metrics.class_names, metrics.recalls, metrics.intervals.recalls, support, strict=True)
         rates = (("WAR", metrics.war, metrics.intervals.war), ("UAR", metrics.uar, metrics.intervals.uar))
         return [
-            *(f"!! {banner}" for banner in self.info.banners),
+            *(f"!! {banner}" for banner in self.banners),
             f"{self.dataset}, fold {self.info.fold}, {self.split} split: {metrics.num_clips} clips",
             *(f"  {name:<16} {value:8.2%}  {_shown(interval)}" for name, value, interval in rates),
             *(
@@ -88,6 +97,7 @@ class EvalResult:
                 for name, recall, interval, count in recalls
             ),
             *(f"  left out: {count} {why}" for why, count in self.left_out.items() if count),
+            *(f"  note: {note}" for note in self.leak.notes),
             *([] if self.same_cache else ["  measured on another cache than it was trained on"]),
             *(f"wrote {path}" for path in self.files),
         ]
@@ -120,7 +130,7 @@ class Measured:
     """A run's answers, clip by clip, on a split of its fold.
 
     place: the cache it was measured on, meta its attributes. row_N: the clips' rows there. data: their
-    features. same_cache, left_out: see `EvalResult`.
+    features. same_cache, left_out, leak: see `EvalResult`.
     """
 
     checkpoint: Checkpoint
@@ -132,23 +142,37 @@ class Measured:
     scores: Scores
     same_cache: bool
     left_out: dict[str, int]
+    leak: Leak
+
+    @property
+    def banners(self) -> tuple[str, ...]:
+        """What must stand, loudly, beside every number of these clips."""
+        return (*self.checkpoint.info.banners, *self.leak.banners)
 
     def metrics(self) -> Metrics:
         """The metrics of all these clips together."""
         return self.scores.metrics(self.checkpoint.info.class_names)
 
 
-def measure(run_dir: Path, split: str = "test", cache: Where | None = None, device: str = "auto") -> Measured:
+def measure(
+    run_dir: Path,
+    split: str = "test",
+    cache: Where | None = None,
+    device: str = "auto",
+    *,
+    allow_leak: bool = False,
+) -> Measured:
     """A run's best model asked about every clip of a split of its fold; nothing is written.
 
-    cache: another cache than the one it was trained on.
-    Raises CheckpointError when the run and the cache do not fit, or a test clip has trained the run,
-    ConfigError for an empty split.
+    cache: another cache than the one it was trained on. allow_leak: measure clips whose footage the run has
+    seen, and mark the result. Raises CheckpointError when the run and the cache do not fit, or without
+    allow_leak for such clips; ConfigError for an empty split, or a cache without labels.
     """
     checkpoint = load_checkpoint(run_dir, pick_device(device))
     info, config = checkpoint.info, checkpoint.config
     place = Place.of(cache or info.cache_path)
     with FeatureCache.open(place) as features:
+        require_labels(features)
         info.require_fits(features.meta, place)
         same_cache = (features.meta.fingerprint, features.clips_sha256()) == (
             info.cache_fingerprint,
@@ -163,8 +187,11 @@ def measure(run_dir: Path, split: str = "test", cache: Where | None = None, devi
             )
             raise CheckpointError(msg)
         row_N = rows.of(split)
-        if split == "test" and features.meta.dataset == info.dataset:
-            require_unseen(run_dir, features, row_N)
+        leak = Leak.none(split, len(row_N))
+        if split == "test" or (split == "validation" and rows.rule != "train"):
+            leak = stored_leak(run_dir, info.dataset, features, split, row_N)
+        if not allow_leak:
+            leak.require_none(str(run_dir), str(place))
         data = load_clips(features, row_N, config, pick_device(device))
     places = torch.arange(len(data.label_N))
     return Measured(
@@ -177,18 +204,24 @@ def measure(run_dir: Path, split: str = "test", cache: Where | None = None, devi
         scores=score(checkpoint.model, checkpoint.text_CF, data, places, config.optim.batch_size),
         same_cache=same_cache,
         left_out=dict(rows.left_out),
+        leak=leak,
     )
 
 
 def evaluate(
-    run_dir: Path, split: str = "test", cache: Where | None = None, device: str = "auto"
+    run_dir: Path,
+    split: str = "test",
+    cache: Where | None = None,
+    device: str = "auto",
+    *,
+    allow_leak: bool = False,
 ) -> EvalResult:
     """Measure a run's best model on a split of its fold; write confusion.json and confusion.png.
 
-    cache: another cache than the one it was trained on; its files are then named after it.
-    Raises what `measure` raises.
+    cache: another cache than the one it was trained on; its files are then named after it. allow_leak: see
+    `measure`, which raises what this raises.
     """
-    measured = measure(run_dir, split, cache, device)
+    measured = measure(run_dir, split, cache, device, allow_leak=allow_leak)
     info, dataset = measured.checkpoint.info, measured.meta.dataset
     stem = "_".join(
         ["confusion", *([split] if split != "test" else []), *([measured.place.stem] if cache else [])]
@@ -203,11 +236,12 @@ def evaluate(
         info=info,
         same_cache=measured.same_cache,
         left_out=measured.left_out,
+        leak=measured.leak,
         files=files,
     )
     files[0].write_text(json.dumps(result.to_dict(), indent=2) + "\n", encoding="utf-8")
     title = f"{dataset}, fold {info.fold}, {split} split"
     from trainer import plots  # as in trainer.train
 
-    plots.plot_confusion(result.metrics, files[1], title=title, banners=info.banners)
+    plots.plot_confusion(result.metrics, files[1], title=title, banners=result.banners)
     return result

@@ -21,7 +21,8 @@ class FoldRows:
     """The cache rows of one fold, by what they are for.
 
     rule: how the checkpoint is selected: holdout, given, test or train.
-    left_out: why clips of the fold are not used, and how many.
+    left_out: why clips of the fold are not used, and how many; clips without a label count also where they
+    are in no fold at all.
     """
 
     fold_name: str
@@ -71,16 +72,21 @@ def fold_number(meta: CacheMeta, fold: int | str) -> int:
 
 
 def fold_rows(cache: FeatureCache, fold: int | str, config: DataConfig, seed: int) -> FoldRows:
-    """Who trains, validates and tests in a fold of the cache; the same for the same seed."""
+    """Who trains, validates and tests in a fold of the cache; the same for the same seed.
+
+    Raises ConfigError for an unknown fold, and for a cache in which no clip has a label.
+    """
+    require_labels(cache)
     column = fold_number(cache.meta, fold)
-    membership_N = cache.read("membership")[:, column]
+    membership_NK = cache.read("membership")
+    membership_N, in_no_fold = membership_NK[:, column], (membership_NK == Split.ABSENT).all(axis=1)
     label_N, status_N = cache.read("label"), cache.read("status")
     in_fold = membership_N != Split.ABSENT
     done = (status_N == Status.DONE) | (status_N == Status.DONE_WITHOUT_FACE)
     left_out = {
         "pending": int((in_fold & (status_N == Status.PENDING)).sum()),
         "failed": int((in_fold & (status_N == Status.FAILED)).sum()),
-        "unlabelled": int((in_fold & done & (label_N < 0)).sum()),
+        "unlabelled": int(((in_fold | in_no_fold) & done & (label_N < 0)).sum()),
     }
     usable = in_fold & done & (label_N >= 0)
     train, given, test = (
@@ -104,6 +110,17 @@ def fold_rows(cache: FeatureCache, fold: int | str, config: DataConfig, seed: in
         rule=rule,
         left_out={reason: count for reason, count in left_out.items() if count},
     )
+
+
+def require_labels(cache: FeatureCache) -> None:
+    """Raise ConfigError when no clip of the cache has a label: nothing can be trained or measured."""
+    if not (cache.read("label") >= 0).any():
+        msg = (
+            f"None of the {cache.meta.num_clips} clips of '{cache.place}' has a label; labelled clips are "
+            "needed. Add labels and splits to the manifest, then run `cli.py cache relabel "
+            f"{cache.place}`; no clip is encoded again."
+        )
+        raise ConfigError(msg)
 
 
 def hold_out(rows: Ints, label_N: Ints, share: float, seed: int) -> tuple[Ints, Ints]:

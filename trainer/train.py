@@ -17,6 +17,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from pipeline.config import require_range
 from pipeline.errors import OusError
+from pipeline.footage import cached_footage
 from pipeline.store.place import Where
 from pipeline.store.reader import FeatureCache
 from trainer.batches import ClipData, load_clips
@@ -29,7 +30,7 @@ from trainer.optim import Progress, warmed_up
 from trainer.profile import Profile, Stopwatch
 from trainer.prompts import ClassPrompts, load_text_tower
 from trainer.steps import NUMBERS, Learner, Steps, steps_of
-from trainer.training_clips import save_training_clips
+from trainer.training_clips import fold_leak, save_training_clips
 
 METRICS_FILE = "metrics.jsonl"
 CURVES_FILE = "curves.png"
@@ -80,7 +81,8 @@ class EpochReport:
 class TrainResult:
     """How a run went. best: the epoch that was saved. residence: where the features lay.
 
-    left_out: why clips of the fold were not used, and how many. profile: where the time went, if asked.
+    left_out: why clips of the fold were not used, and how many. notes: footage that splits share. profile:
+    where the time went, if asked.
     """
 
     run_dir: Path
@@ -92,6 +94,7 @@ class TrainResult:
     num_validation: int
     left_out: dict[str, int]
     residence: str
+    notes: tuple[str, ...] = ()
     profile: Profile | None = None
 
     def to_dict(self) -> dict[str, Any]:
@@ -113,6 +116,7 @@ class TrainResult:
                 if self.info.overfit_epoch
                 else []
             ),
+            *(f"  note: {note}" for note in self.notes),
             *([] if self.profile is None else [f"  {line}" for line in self.profile.lines()]),
             f"  next: cli.py evaluate {self.run_dir}",
         ]
@@ -162,9 +166,12 @@ def train(
         with FeatureCache.open(cache) as features:
             rows = fold_rows(features, fold, config.data, seed)
             run = _prepare(features, rows, config, seed, place, encoder_weights, watch)
+            footage, dataset = cached_footage(features), features.meta.dataset
+            leaks = [fold_leak(footage, rows, split, dataset) for split in ("validation", "test")]
             info = RunInfo.of_cache(features, rows, config, seed, place)
+            info = replace(info, validation_leak=len(leaks[0].clip_ids))
             create_run_dir(run_dir, config, info)
-            save_training_clips(run_dir, features, rows)
+            save_training_clips(run_dir, footage, rows)
         reports, info = _epochs(run, run_dir, info, on_epoch)
     records = [asdict(report) for report in reports]
     title = f"{info.dataset}, fold {info.fold}, seed {seed}"
@@ -184,6 +191,7 @@ def train(
         num_validation=len(rows.validation),
         left_out=dict(rows.left_out),
         residence=run.data.residence,
+        notes=tuple(note for leak in leaks for note in leak.remarks),
         profile=timed,
     )
 

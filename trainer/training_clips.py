@@ -1,55 +1,143 @@
 """Which clips trained a run and chose its checkpoint, kept beside it: none is measured as a test clip.
 
-Lists of clips may change in a cache (`cache relabel`), and so may who is in which fold.
+Lists of clips may change in a cache (`cache relabel`), so may who is in which fold, and the same video may
+be in another cache under another name.
 """
 
 import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from pipeline.errors import CheckpointError, first_line
+from pipeline.footage import OFFICIAL_SPLITS, FileKey, Footage, by_hash, cached_footage
 from pipeline.store.reader import FeatureCache
 from pipeline.types import Ints
 from trainer.folds import FoldRows
+from trainer.leaks import Leak, find_leak
 
 FILE = "training_clips.json"
 _MAX_BYTES = 256 << 20
 
 
-def save_training_clips(run_dir: Path, cache: FeatureCache, rows: FoldRows) -> None:
-    """Write id and path of every clip that trains, and of those that validate unless they are the test's."""
-    seen = {"train": rows.train} | ({} if rows.rule in ("test", "train") else {"validation": rows.validation})
-    lists = {name: sorted(_clips(cache, of_split)) for name, of_split in seen.items()}
+def save_training_clips(run_dir: Path, footage: Sequence[Footage], rows: FoldRows) -> None:
+    """Write the clips that train, and those that validate unless they are the test's.
+
+    footage: of the cache, by row. Each clip is a list of id, path, sha256 of the file, start and end in
+    seconds; the end is null for the file's.
+    """
+    lists = {
+        name: sorted(_stored_form(footage[row]) for row in row_N.tolist())
+        for name, row_N in seen_rows(rows).items()
+    }
     (run_dir / FILE).write_text(json.dumps(lists) + "\n", encoding="utf-8")
 
 
-def require_unseen(run_dir: Path, cache: FeatureCache, row_N: Ints) -> None:
-    """Raise CheckpointError when one of these clips trained the run or chose its checkpoint."""
+def _stored_form(part: Footage) -> list[str | float | None]:
+    end = None if part.end_seconds == math.inf else part.end_seconds
+    return [part.clip_id, part.key("path"), part.key("sha256"), part.start_seconds, end]
+
+
+def seen_rows(rows: FoldRows) -> dict[str, Ints]:
+    """The rows that a run sees, by split: validation is left out where it is the test or training split."""
+    return {"train": rows.train} | ({} if rows.rule in ("test", "train") else {"validation": rows.validation})
+
+
+def stored_leak(run_dir: Path, dataset: str, cache: FeatureCache, split: str, row_N: Ints) -> Leak:
+    """Find clips at `row_N` of a cache that share footage with those that the run has seen.
+
+    dataset: that the run was trained on. split: ``test``, or ``validation``, which is compared with the
+    training clips alone. Raises CheckpointError when the run does not hold its clips in readable form.
+    """
+    lists = _stored(run_dir)
+    seen = {
+        name: [_seen(clip, dataset) for clip in clips]
+        for name, clips in lists.items()
+        if split == "test" or name == "train"
+    }
+    is_official = dataset == cache.meta.dataset and dataset in OFFICIAL_SPLITS
+    footage = cached_footage(cache)
+    measured = [
+        _measured(footage[row], cache.meta.dataset, is_official=is_official) for row in row_N.tolist()
+    ]
+    return find_leak(split, measured, seen, is_official=is_official)
+
+
+def _stored(run_dir: Path) -> Mapping[str, list[Any]]:
     path = run_dir / FILE
     try:
         if path.stat().st_size > _MAX_BYTES:
             msg = f"'{path}' has {path.stat().st_size} bytes; allowed: {_MAX_BYTES}. Train again."
             raise CheckpointError(msg)
         lists = json.loads(path.read_text(encoding="utf-8"))
-        seen = {name: {(clip_id, place) for clip_id, place in clips} for name, clips in lists.items()}
+        return {name: [_checked(clip) for clip in clips] for name, clips in lists.items()}
     except FileNotFoundError as error:
         msg = f"'{run_dir}' has no {FILE}, so that nobody knows which clips trained it. Train again."
         raise CheckpointError(msg) from error
     except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
-        msg = f"'{path}', which tells the run's own clips, cannot be read: {first_line(error)}. Train again."
+        msg = f"'{path}', which holds the run's own clips, cannot be read: {first_line(error)}. Train again."
         raise CheckpointError(msg) from error
-    asked = _clips(cache, row_N)
-    for name, clips in seen.items():
-        if common := sorted(asked & clips):
-            what = "trained it" if name == "train" else "chose its checkpoint"
-            msg = (
-                f"{len(common)} of the {len(asked)} test clips of '{cache.place}' {what}, first "
-                f"'{common[0][0]}': the folds of the cache have changed since '{run_dir}' was trained. "
-                "Train again."
-            )
-            raise CheckpointError(msg)
 
 
-def _clips(cache: FeatureCache, rows: Ints) -> set[tuple[str, str]]:
-    """Id and path of the clips at some rows; of another cache of the same set they are the same."""
-    ids, paths = cache.read("clip_id")[rows].tolist(), cache.read("path")[rows].tolist()
-    return set(zip(ids, paths, strict=True))
+def _checked(clip: Any) -> list[Any]:
+    """A stored clip: id and path, and in newer runs hash and window. Raises ValueError for another one."""
+    texts, numbers = clip[:3], clip[3:]
+    is_whole = isinstance(clip, list) and len(clip) in (2, 5) and all(isinstance(text, str) for text in texts)
+    if not is_whole or not all(isinstance(n, int | float) for n in numbers if n is not None):
+        msg = f"{str(clip)[:100]!r} is no clip; id, path, sha256, start and end are needed"
+        raise ValueError(msg)
+    return list(clip)
+
+
+def _seen(clip: Sequence[Any], dataset: str) -> Footage:
+    clip_id, path = clip[:2]
+    if len(clip) == 2:
+        return Footage(clip_id=clip_id, files=(_by_id(dataset, clip_id, path),))
+    sha256, start, end = clip[2:]
+    by_content = [by_hash(sha256)] if sha256 else []
+    return Footage(
+        clip_id=clip_id,
+        files=(*by_content, _by_path(dataset, path)),
+        start_seconds=start or 0.0,
+        end_seconds=math.inf if end is None else end,
+    )
+
+
+def _measured(part: Footage, dataset: str, *, is_official: bool) -> Footage:
+    """A clip of the cache with the keys by which a run may hold it.
+
+    The hash decides where it is known: another data set of the same name may have other files at the same
+    paths. In an official data set a path is one clip, whatever its encoding.
+    """
+    path, sha256 = part.key("path"), part.key("sha256")
+    by_content = [by_hash(sha256)] if sha256 else []
+    by_path = [_by_path(dataset, path)] if is_official or not by_content else []
+    return replace(part, files=(*by_content, *by_path, _by_id(dataset, part.clip_id, path)))
+
+
+def _by_path(dataset: str, path: str) -> FileKey:
+    return "path", dataset, path
+
+
+def _by_id(dataset: str, clip_id: str, path: str) -> FileKey:
+    """The key of runs that hold neither hash nor window: then all of the file counts as seen."""
+    return "id", dataset, clip_id, path
+
+
+def fold_leak(footage: Sequence[Footage], rows: FoldRows, split: str, dataset: str) -> Leak:
+    """Find clips of a fold's validation or test that share footage with those that a run on it sees.
+
+    footage: of the cache, by row. dataset: of the cache.
+    """
+    splits = {"validation": rows.validation, "test": rows.test}
+    if split == "validation" and rows.rule == "train":
+        return Leak.none(split, len(rows.validation))
+    seen = {
+        name: [footage[row] for row in row_N.tolist()]
+        for name, row_N in seen_rows(rows).items()
+        if split == "test" or name == "train"
+    }
+    measured = [footage[row] for row in splits[split].tolist()]
+    return find_leak(split, measured, seen, is_official=dataset in OFFICIAL_SPLITS)

@@ -1,7 +1,7 @@
 """`extract`: clips become a cache."""
 
 from contextlib import closing
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -24,7 +24,11 @@ from pipeline.commands.options import (
     read_index,
     read_options,
 )
+from pipeline.errors import counted
 from pipeline.terminal import answer, first_part, progress_bar, say, show_speed
+
+if TYPE_CHECKING:
+    from pipeline.types import DatasetIndex
 
 app = typer.Typer()
 
@@ -68,6 +72,7 @@ def extract(
     """Turn video clips into a cache of frozen CLIP features; run again, it goes on where it was."""
     from pipeline import runner
     from pipeline.config import from_dict, override
+    from pipeline.footage import leak_warnings, leaks_of_index
     from pipeline.process import ExtractConfig
     from pipeline.store.lock import Share
 
@@ -88,10 +93,12 @@ def extract(
     )
     reading = read_options(lists, label_order, source, all_clips=all_clips)
     index = read_index(dataset, root, reading, may_draw=not dry_run)
-    say(f"{len(index.clips)} clips of {len(index.class_names)} classes: {', '.join(index.class_names)}")
+    say(_described(index))
     unknown = sorted({index.class_names[c.label] for c in index.clips if c.label >= 0 and c.polarity < 0})
     if unknown:
         say(f"note: the polarity of {', '.join(unknown)} is not known; training will ask for it")
+    for warning in leak_warnings(leaks_of_index(index)):
+        say(f"!! {warning}")
     say(f"{encoder} ({encoder_weights}), faces by {detector}; starting")
     stopped = f"stopped; finished blocks are safe in {cache}. The same command goes on from there."
     if dry_run:
@@ -110,3 +117,11 @@ def extract(
     answer(report, json_)
     if strict and report.num_failed:
         raise typer.Exit(EXIT_FAILED_CHECK)
+
+
+def _described(index: "DatasetIndex") -> str:
+    """The clips and classes of a data set in a line, with the number of clips that training cannot use."""
+    names, unlabelled = index.class_names, sum(clip.label < 0 for clip in index.clips)
+    classes = f"{counted(len(names), 'class', 'classes')}: {', '.join(names)}" if names else "no class"
+    without = f"; {unlabelled} without a label, which training leaves out" if unlabelled else ""
+    return f"{counted(len(index.clips), 'clip')} of {classes}{without}"

@@ -1,5 +1,7 @@
 """A user's own clips: a CSV or JSONL list with ``path``, ``label``, ``split`` and optional columns.
 
+A clip without a label (no such column, or an empty cell) is extracted and never trained on; it needs no
+split, and without one it is in no fold. The other columns:
 ``clip_id`` (default: the path, with its time window), ``fold`` (one row per clip and fold),
 ``x0, y0, x1, y1`` (a face box for the whole clip) or ``boxes`` (a CSV of ``frame,x0,y0,x1,y1``),
 ``box_units`` (``pixels``, the default, or ``relative``), ``faces`` (a folder of face crops, for
@@ -15,6 +17,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 
 from pipeline.datasets.bounds import (
@@ -28,8 +31,18 @@ from pipeline.datasets.bounds import (
 from pipeline.datasets.emotions import polarity_of_class
 from pipeline.datasets.given_boxes import boxes_of_row
 from pipeline.datasets.manifest_paths import PATH_COLUMNS, ManifestPaths
-from pipeline.datasets.names import folded
-from pipeline.datasets.rows import BOX, REQUIRED, TIMES, Row, csv_rows, jsonl_rows, unread_columns
+from pipeline.datasets.names import folded, on_one_line
+from pipeline.datasets.rows import (
+    BOX,
+    COLUMNS,
+    LIKELY,
+    REQUIRED,
+    TIMES,
+    Row,
+    csv_rows,
+    jsonl_rows,
+    unread_columns,
+)
 from pipeline.datasets.spelling import (
     Spelling,
     fold_meaning_of,
@@ -65,8 +78,9 @@ def read(root: Path, options: ReadOptions = _DEFAULTS) -> DatasetIndex:
     file = _find(root)
     rows = at_most(_rows(file), MAX_ROWS, file)
     if not rows:
-        msg = f"'{file}' lists no clips; one row per clip is needed, with columns {', '.join(REQUIRED)}."
+        msg = f"'{file}' lists no clips; one row per clip is needed, with columns path, label, split."
         raise DatasetError(msg)
+    _require_no_misspelling(rows, file)
     texts = _Texts.of(rows, Folder(file.parent))
     require_few_names("classes", texts.labels.names, file)
     require_few_names("folds", texts.folds.names, file)
@@ -160,6 +174,19 @@ def _path_notes(by_id: Mapping[str, list[Row]], paths: ManifestPaths) -> tuple[s
     )
 
 
+def _require_no_misspelling(rows: list[Row], path: Path) -> None:
+    """Raise DatasetError for clips without a label or split beside a column that may have been meant."""
+    for wanted in ("label", "split"):
+        names = {name for row in rows if wanted not in row.values for name in row.values}
+        for name in sorted(names - set(COLUMNS)):
+            if folded(name) in LIKELY[wanted] or get_close_matches(folded(name), [wanted]):
+                msg = (
+                    f"'{path}' has no column {wanted} for all clips, but a column '{on_one_line(name)}'; "
+                    f"rename it to {wanted}, or remove it."
+                )
+                raise DatasetError(msg)
+
+
 def _find(root: Path) -> Path:
     candidates = [root] if root.is_file() else [root / name for name in FILE_NAMES]
     there = [path for path in candidates if path.is_file()]
@@ -220,13 +247,13 @@ def _clip(clip_id: str, rows: list[Row], texts: _Texts) -> ClipRef:
                     f"'{first.get(column)}' at {first.where}; one clip_id is one clip."
                 )
                 raise DatasetError(msg)
-    splits = dict.fromkeys(texts.fold_names, Split.ABSENT)
+    splits: dict[str, Split] = {}
     for row in rows:
         fold = texts.fold(row)
-        if splits[fold] is not Split.ABSENT:
+        if fold in splits:
             msg = f"{row.where}: clip '{clip_id}' is listed twice in fold {fold}; once per fold is allowed."
             raise DatasetError(msg)
-        splits[fold] = row.one_of("split", _SPLITS)
+        splits[fold] = _split(row, texts)
     label = texts.label(first)
     polarity = polarity_of_class(label)
     if first.get("polarity"):
@@ -239,13 +266,22 @@ def _clip(clip_id: str, rows: list[Row], texts: _Texts) -> ClipRef:
         clip_id=clip_id,
         path=path,
         label=texts.labels.names.index(label) if label else -1,
-        splits=tuple(splits.values()),
+        splits=tuple(splits.get(fold, Split.ABSENT) for fold in texts.fold_names),
         polarity=polarity,
         start_seconds=start,
         end_seconds=end,
         given_boxes=boxes_of_row(first, texts.paths.folder.root / boxes if boxes else None),
         face_path=faces or None,
     )
+
+
+def _split(row: Row, texts: _Texts) -> Split:
+    """The split of a row. A clip without a label that names none is in no split."""
+    if row.get("split"):
+        return row.one_of("split", _SPLITS)
+    if texts.label(row):
+        raise row.wrong("split", f"{', '.join(_SPLITS)}; only a clip without a label needs none")
+    return Split.ABSENT
 
 
 def _seconds(row: Row, column: str) -> float | None:

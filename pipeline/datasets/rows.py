@@ -15,16 +15,16 @@ from pipeline.datasets.text_files import column_name, dialect_of, encoding_of, r
 from pipeline.errors import DatasetError
 
 BOX = ("x0", "y0", "x1", "y1")
-REQUIRED = ("path", "label", "split")
+REQUIRED = ("path",)
 TIMES = ("start_seconds", "end_seconds")
 COLUMNS = (
-    *REQUIRED, "clip_id", "fold", *BOX, "boxes", "box_units", "faces", *TIMES, "polarity",
+    *REQUIRED, "label", "split", "clip_id", "fold", *BOX, "boxes", "box_units", "faces", *TIMES, "polarity",
 )  # fmt: skip
 _NUMBERS = ("frame", *BOX, *TIMES)
 _KNOWN = frozenset((*COLUMNS, *_NUMBERS, "class"))
 """Columns of all lists, boxes files and maps of polarities."""
 
-_LIKELY: Mapping[str, tuple[str, ...]] = {
+LIKELY: Mapping[str, tuple[str, ...]] = {
     "path": ("file", "filename", "file_name", "file_path", "filepath", "video", "video_name", "video_path",
              "clip", "clip_name", "clip_path", "name"),
     "label": ("labels", "emotion", "emotions", "class", "class_name", "expression", "annotation", "category",
@@ -140,7 +140,7 @@ def column_names(header: Sequence[str]) -> list[str]:
 
 def unread_columns(names: Sequence[str]) -> list[str]:
     """Return the columns that mean nothing in a manifest, each with the one that may be meant."""
-    likely = {other: name for name, others in _LIKELY.items() for other in others if name in COLUMNS}
+    likely = {other: name for name, others in LIKELY.items() for other in others if name in COLUMNS}
     unread = [name for name in names if name and name not in COLUMNS]
     return [
         f"{on_one_line(name)} ({likely[plain]}?)" if (plain := folded(name)) in likely else on_one_line(name)
@@ -202,7 +202,7 @@ def _hint(names: list[str], missing: list[str]) -> str:
     renamed = [
         f"'{on_one_line(plain[other])}' to '{name}'"
         for name in missing
-        if (other := next((one for one in _LIKELY.get(name, ()) if one in plain), None))
+        if (other := next((one for one in LIKELY.get(name, ()) if one in plain), None))
     ]
     if renamed:
         return f" Rename {' and '.join(renamed)}."

@@ -7,7 +7,7 @@
 ``listed``     lists, line by line
 ``survey``     what lies on disk, without opening it
 ``placed``     that against the lists
-``content``    clips with the same content
+``content``    clips of one file, in one split or in several
 ``decoding``   every clip decoded, under --deep
 ``opened``     what became of them
 ``numbers``    frames asked for, claimed and there

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from pipeline.config import require_range
-from pipeline.doctor.content import same_content, suspects
+from pipeline.doctor.content import check_content, clips_by_file, suspects
 from pipeline.doctor.counts import check_counts
 from pipeline.doctor.gather import gather
 from pipeline.doctor.kinds import KINDS, Finding, Severity
@@ -52,8 +52,10 @@ def check(name: str, root: Path, options: CheckOptions, bar: Bar) -> DoctorRepor
     lying = survey(material.root, paths, bar("looking at files", len(paths)))
     crops = survey(material.root, material.crops, bar("looking at face crops", len(material.crops)))
     findings += check_files(material, lying, crops)
-    candidates = suspects(material, lying)
-    findings += same_content(material, lying, candidates, bar("comparing files of one size", len(candidates)))
+    files = clips_by_file(material, lying)
+    candidates = suspects(material, lying, files)
+    on_file = bar("comparing files of one size", len(candidates))
+    findings += check_content(material, lying, files, candidates, on_file)
     opened = _opened(material, lying, options, bar) if options.is_deep else {}
     findings += check_opened(material, opened)
     frames = {clip_id: len(found.pictures) for clip_id, found in lying.items() if found.pictures}

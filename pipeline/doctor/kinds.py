@@ -79,6 +79,10 @@ _LISTS: Mapping[str, Kind] = {
         "a line of a list names no clip of the data set",
         "mend the line, or remove it",
     ),
+    "unlabelled": _note(
+        "clips of a manifest have no label: they are extracted, and training leaves them out",
+        "nothing, if their features are all you need; else add labels, after extraction by `cache relabel`",
+    ),
     "label-unknown": _error(
         "a line's label is no class of the data set",
         "mend the line; integers need their order by name: --label-order",
@@ -183,8 +187,13 @@ _FILES: Mapping[str, Kind] = {
         "keep one of them, or know that it counts twice",
     ),
     "leak-content": _error(
-        "the same content is in training and in test of a fold, under two names",
-        "remove it from one of the two",
+        "the same file, or overlapping windows of one file, are in two splits of a fold under two ids, "
+        "whatever the paths, links and copies",
+        "keep it in one of the splits; `evaluate` measures such clips of your own only with --allow-leak",
+    ),
+    "same-recording": _note(
+        "windows of one file that do not overlap are in two splits of a fold",
+        "nothing, if people and places may be known from training; else keep a recording in one split",
     ),
 }
 

@@ -16,6 +16,7 @@ from pipeline.types import Split
 def check_lists(material: Material) -> Iterator[Finding]:
     """Every check that needs the lists alone."""
     yield from _check_lines(material)
+    yield from _check_unlabelled(material)
     yield from _check_repetition(material)
     yield from _check_leaks(material)
     yield from _check_partition(material)
@@ -41,6 +42,17 @@ def _check_lines(material: Material) -> Iterator[Finding]:
     ):
         if cases:
             yield Finding(kind=kind, what=f"{counted(len(cases), 'line')} {what}", cases=tuple(cases))
+
+
+def _check_unlabelled(material: Material) -> Iterator[Finding]:
+    if material.published is not None:
+        return  # of official sets, those are clips that no list holds
+    without = [clip for clip in material.clips.values() if clip.label < 0]
+    if without:
+        in_no_fold = sum(not any(clip.splits) for clip in without)
+        outside = f", {in_no_fold} of them in no fold" if in_no_fold else ""
+        what = f"{len(without)} of {counted(len(material.clips), 'clip')} without a label{outside}"
+        yield Finding(kind="unlabelled", what=what, cases=tuple(quoted(clip.clip_id) for clip in without))
 
 
 def _place(material: Material, clip_list: ClipList, entry: Entry) -> str:

@@ -18,12 +18,12 @@ def check_files(
 
 
 def unlisted(material: Material) -> tuple[list[str], int]:
-    """Clips that lie in the tree and are in no list, and how many of them the owner leaves out."""
-    there = {*material.inventory.videos, *material.inventory.frames, *material.inventory.crops}
-    extra = sorted(there - set(material.splits_of))
+    """Clips on disk that no list names, and how many of them the owner leaves out; none of a user's own."""
     published = material.published
     if published is None:
-        return extra, 0
+        return [], 0
+    there = {*material.inventory.videos, *material.inventory.frames, *material.inventory.crops}
+    extra = sorted(there - set(material.splits_of))
     listed = max((sum(pair) for pair in published.splits.values()), default=0)
     return extra, max(0, published.num_clips - listed)
 

@@ -55,7 +55,7 @@ class DoctorReport:
             f"{self.dataset} at {self.root}",
             *(line for fact in self.facts for line in _wrapped(fact, "  ")),
         ]
-        lines += ["", *count_lines(self.counts, self.class_names)]
+        lines += ["", *count_lines(self.counts, self.class_names)] if self.counts else []
         for severity in Severity:
             found = [finding for finding in self.findings if finding.severity is severity]
             if found:

@@ -3,7 +3,7 @@
 import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
@@ -21,12 +21,13 @@ _U = TypeVar("_U")
 class Lying:
     """What lies in a clip's place. form: ``file``, ``folder``, ``other``, or ``nothing``.
 
-    num_bytes: of a file. pictures: of a folder, names in order of their numbers. num_gaps: numbers
-    that are missing between a folder's first picture and its last. A folder that cannot be listed is
-    ``other``.
+    inode: device and number of the file or folder, alike for all links to it. num_bytes: of a file. pictures:
+    of a folder, names in order of their numbers. num_gaps: numbers that are missing between a folder's first
+    picture and its last. A folder that cannot be listed is ``other``.
     """
 
     form: str
+    inode: tuple[int, int] | None = None
     num_bytes: int = 0
     pictures: tuple[str, ...] = ()
     num_gaps: int = 0
@@ -54,9 +55,9 @@ def look_at(path: Path) -> Lying:
     try:
         found = path.stat()
         if stat.S_ISREG(found.st_mode):
-            return Lying(form="file", num_bytes=found.st_size)
+            return Lying(form="file", inode=(found.st_dev, found.st_ino), num_bytes=found.st_size)
         if stat.S_ISDIR(found.st_mode):
-            return _folder(path)
+            return replace(_folder(path), inode=(found.st_dev, found.st_ino))
     except (OSError, ValueError, ClipError):
         return Lying(form="other" if path.is_symlink() or path.is_dir() else "nothing")
     return Lying(form="other")

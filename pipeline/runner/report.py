@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.errors import counted
+from pipeline.footage import leak_warnings, leaks_of_cache
 from pipeline.runner.progress import Speed
 from pipeline.store.place import Place
 from pipeline.store.reader import FeatureCache
@@ -109,6 +110,7 @@ def report(
         failures = tuple(zip(*(column.tolist() for column in columns), strict=True))
         done = cache.done_rows()
         valid, found = (cache.read(name)[done] for name in ("frame_valid", "face_found"))
+        leaks = leak_warnings(leaks_of_cache(cache))
         return RunReport(
             cache=place,
             warnings=cache.meta.warnings,
@@ -119,7 +121,7 @@ def report(
             counts=cache.status_counts(),
             failures=failures,
             face_found_share=float((found & valid).sum() / max(1, valid.sum())),
-            notes=notes,
+            notes=(*notes, *leaks),
             speed=speed,
         )
 

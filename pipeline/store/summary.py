@@ -91,7 +91,8 @@ def _lines(document: dict[str, Any], *, all_clips: bool, listed: int = 5) -> lis
         f"{document['cache']}: {document['clips']} clips of {document['dataset']}, "
         f"{document['bytes'] / 1e6:.1f} MB",
         f"  outcomes   {outcomes}",
-        "  classes    " + ", ".join(f"{name} {count}" for name, count in document["classes"].items()),
+        "  classes    "
+        + (", ".join(f"{name} {count}" for name, count in document["classes"].items()) or "none"),
         *([f"  unlabelled {document['unlabelled']}"] if document["unlabelled"] else []),
         "  polarity   "
         + ", ".join(f"{name} {count}" for name, count in document["polarities"].items() if count),

@@ -33,9 +33,11 @@ def table_of(clips: Sequence[ClipRef], index: DatasetIndex) -> dict[str, npt.NDA
         "given_boxes_sha256": _texts(clip.given_boxes.sha256() if clip.given_boxes else "" for clip in clips),
         "label": np.array([clip.label for clip in clips], dtype=np.int16),
         "polarity": np.array([clip.polarity for clip in clips], dtype=np.int8),
-        "membership": np.array([clip.splits for clip in clips], dtype=np.uint8).reshape(-1, num_folds),
+        "membership": np.array([clip.splits for clip in clips], dtype=np.uint8).reshape(
+            len(clips), num_folds
+        ),
         "votes": np.array([_shares(clip.votes, num_classes) for clip in clips], dtype=np.float32).reshape(
-            -1, num_classes
+            len(clips), num_classes
         ),
     }
 

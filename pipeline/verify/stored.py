@@ -1,14 +1,12 @@
 """What a cache stores, checked without any model: its attributes, its table of clips, each block."""
 
-from collections import defaultdict
 from collections.abc import Callable, Iterator
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from pipeline.errors import CacheError, some
+from pipeline.errors import CacheError, counted, some
+from pipeline.footage import leaks_of_cache
 from pipeline.store.reader import FeatureCache
 from pipeline.types import Split
 from pipeline.verify.block import check_block
@@ -16,7 +14,7 @@ from pipeline.verify.report import Finding
 
 
 def verify_stored(cache: FeatureCache, on_block: Callable[[], None] | None = None) -> list[Finding]:
-    """Check counts, ranges, NaN, frames, boxes, membership and duplicates of a cache, block by block."""
+    """Check counts, ranges, NaN, frames, boxes, membership and shared footage of a cache, block by block."""
     findings = list(_check_fingerprint(cache))
     try:
         findings += _check_clips(cache)
@@ -49,24 +47,13 @@ def _check_clips(cache: FeatureCache) -> Iterator[Finding]:
         )
     membership = cache.read("membership")
     for fold, name in enumerate(cache.meta.fold_names):
-        if (membership[:, fold] == Split.ABSENT).all():
+        if (membership[:, fold] == Split.ABSENT).all() and (label >= 0).any():
             yield Finding(where="membership", what=f"no clip is in fold {name}")
-    yield from _check_duplicates(cache, ids, membership)
+    yield from _check_leaks(cache)
 
 
-def _check_duplicates(cache: FeatureCache, ids: list[str], membership: npt.NDArray[Any]) -> Iterator[Finding]:
-    """The same file content both in training and in test of a fold is a leak."""
-    rows_of: dict[str, list[int]] = defaultdict(list)
-    paths = cache.read("path")
-    for row, digest in enumerate(cache.read("source_sha256").tolist()):
-        if digest:
-            rows_of[digest].append(row)
-    for rows in rows_of.values():
-        if len({paths[row] for row in rows}) < 2:  # noqa: PLR2004 - parts of one file are not duplicates
-            continue
-        for fold, name in enumerate(cache.meta.fold_names):
-            splits = {int(membership[row, fold]) for row in rows}
-            if {int(Split.TRAIN), int(Split.TEST)} <= splits:
-                named = some([f"'{ids[row]}'" for row in rows])
-                what = f"clips {named} are one file's content, in training and in test of fold {name}"
-                yield Finding(where="source_sha256", what=what)
+def _check_leaks(cache: FeatureCache) -> Iterator[Finding]:
+    """Clips of two splits of a fold must share no footage."""
+    for fold, shared in leaks_of_cache(cache).items():
+        what = f"{counted(len(shared), 'clip')} of fold {fold} with footage of another split"
+        yield Finding(where="source_sha256", what=f"{what}: {some([str(one) for one in shared])}")

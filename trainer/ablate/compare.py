@@ -59,6 +59,11 @@ class RowResult:
         return tuple(dict.fromkeys(outcome.selection for outcome in self.having("finished")))
 
     @property
+    def has_leak(self) -> bool:
+        """Whether any of the numbers is of test clips whose footage the run has seen."""
+        return any(outcome.num_leaked for outcome in self.having("finished"))
+
+    @property
     def over_runs(self) -> Mapping[str, Spread]:
         """UAR, WAR and the best epoch over all finished runs, whatever their fold; empty without any."""
         finished = self.having("finished")

@@ -10,6 +10,7 @@ import numpy as np
 from pipeline.config import require_range
 from pipeline.errors import ConfigError
 from pipeline.fingerprint import sha256_json
+from pipeline.footage import Footage, cached_footage
 from pipeline.store.meta import CacheMeta
 from pipeline.store.place import Where
 from pipeline.store.reader import FeatureCache
@@ -20,6 +21,7 @@ from trainer.ablate.spec import Spec
 from trainer.batches import bytes_needed, require_patch_tokens
 from trainer.config import TrainConfig, learnt
 from trainer.folds import fold_number, fold_rows, polarity_labels, require_polarities
+from trainer.training_clips import fold_leak
 
 ALL_FOLDS = "all"
 
@@ -43,25 +45,35 @@ class Grid:
         """The cache's."""
         return str(self.identity["cache"]["fingerprint"])
 
-    def tasks(self, out: Path, device: str, encoder_weights: str | None) -> list[RunTask]:
+    def tasks(
+        self, out: Path, device: str, encoder_weights: str | None, *, allow_leak: bool = False
+    ) -> list[RunTask]:
         """Every run, with its folder under `out`."""
         return [
             RunTask(
                 cache=self.cache, run_dir=out / run.folder, row=run.row.name,
                 config=self.configs[run.row.name], fold=run.fold, seed=run.seed, device=device,
-                encoder_weights=encoder_weights,
+                encoder_weights=encoder_weights, allow_leak=allow_leak,
             )
             for run in self.asked.runs()
         ]  # fmt: skip
 
 
 def plan_grid(
-    cache: Where, spec: Spec, folds: str, num_seeds: int, preset: str | None, settings: Sequence[str]
+    cache: Where,
+    spec: Spec,
+    folds: str,
+    num_seeds: int,
+    preset: str | None,
+    settings: Sequence[str],
+    *,
+    allow_leak: bool = False,
 ) -> Grid:
     """The grid of a table on a cache. folds: ``1-5``, ``1,3``, names, or ``all``.
 
     Raises ConfigError for what no run could do: unknown settings, classes or folds, a fold without
-    clips of a split, classes without polarity, patch tokens that the cache lacks.
+    clips of a split, classes without polarity, patch tokens that the cache lacks; CheckpointError for test
+    clips that share footage with training clips, unless allow_leak.
     """
     require_range("--seeds", num_seeds, 1, MOST_SEEDS)
     configs = spec.configs(preset, settings)
@@ -71,9 +83,10 @@ def plan_grid(
         first_rows: dict[tuple[Hashable, ...], str] = {}
         for row, config in configs.items():
             first_rows.setdefault(_needs(config), row)
+        footage = None if allow_leak else cached_footage(features)
         for row in first_rows.values():
             for name in names:
-                _require_trainable(features, row, configs[row], name)
+                _require_trainable(features, row, configs[row], name, footage)
         done = features.done_rows()
         origin = {
             "fingerprint": features.meta.fingerprint,
@@ -123,8 +136,14 @@ def read_folds(meta: CacheMeta, text: str) -> tuple[str, ...]:
     return tuple(meta.fold_names[column] for column in dict.fromkeys(columns))
 
 
-def _require_trainable(features: FeatureCache, row: str, config: TrainConfig, fold: str) -> None:
-    """Raise ConfigError, with the row's name, when the cache cannot serve a run."""
+def _require_trainable(
+    features: FeatureCache, row: str, config: TrainConfig, fold: str, footage: Sequence[Footage] | None
+) -> None:
+    """Raise ConfigError, with the row's name, when the cache cannot serve a run.
+
+    footage: of the cache, by row, to raise CheckpointError for test clips that `evaluate` would reject after
+    the training; None to allow these.
+    """
     try:
         rows = fold_rows(features, fold, config.data, 0)
         used = np.concatenate([rows.of("train"), rows.of("validation")])
@@ -135,12 +154,15 @@ def _require_trainable(features: FeatureCache, row: str, config: TrainConfig, fo
     except ConfigError as error:
         msg = f"Row '{row}': {error}"
         raise ConfigError(msg) from error
+    if footage is not None:
+        leak = fold_leak(footage, rows, "test", features.meta.dataset)
+        leak.require_none(f"a run on fold {fold}", str(features.place))
 
 
 def _num_shared_clips(features: FeatureCache, folds: Sequence[str]) -> int:
-    """Clips that are test clips of several of the folds."""
+    """Labelled clips that are test clips of several of the folds."""
     columns = [features.meta.fold_names.index(name) for name in folds]
-    is_test_NK = features.read("membership")[:, columns] == Split.TEST
+    is_test_NK = features.read("membership")[features.read("label") >= 0][:, columns] == Split.TEST
     return int((is_test_NK.sum(axis=1) > 1).sum())
 
 

@@ -13,13 +13,14 @@ from trainer.metrics import Metrics
 
 _STATES = ("finished", "diverged", "failed")
 _MOST_EPOCHS = 10**9
+_MOST_CLIPS = 10**9
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunTask:
     """A run of a table; small, so that it travels. run_dir: where it will stand once it has an outcome.
 
-    device: auto, cpu or cuda. encoder_weights: see `train`.
+    device: auto, cpu or cuda. encoder_weights: see `train`. allow_leak: see `measure`.
     """
 
     cache: str
@@ -30,6 +31,7 @@ class RunTask:
     seed: int
     device: str
     encoder_weights: str | None
+    allow_leak: bool = False
 
     def __str__(self) -> str:
         return f"{self.row}, fold {self.fold}, seed {self.seed}"
@@ -41,8 +43,8 @@ class Outcome:
 
     state: ``diverged`` when the loss was no longer a number, ``failed`` for any other reason; `reason`
     tells it. confusion: [C, C] of the test split, rows true class, of a finished run. selection: the
-    rule that chose the checkpoint. left_out: clips of the fold that were not used, and why. device,
-    threads: what it ran on.
+    rule that chose the checkpoint. left_out: clips of the fold that were not used, and why. num_leaked: test
+    clips whose footage the run has seen. device, threads: what it ran on.
     """
 
     row: str
@@ -57,6 +59,7 @@ class Outcome:
     selection: str = ""
     banners: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
+    num_leaked: int = 0
     device: str = ""
     threads: int = 0
     seconds: float = 0.0
@@ -64,6 +67,7 @@ class Outcome:
     def __post_init__(self) -> None:
         require_one_of("state", self.state, _STATES)
         require_range("best_epoch", self.best_epoch, 0, _MOST_EPOCHS)
+        require_range("num_leaked", self.num_leaked, 0, _MOST_CLIPS)
         for name in ("class_names", "banners", "left_out"):
             texts = getattr(self, name)
             if not all(isinstance(text, str) for text in texts):

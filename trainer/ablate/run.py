@@ -68,16 +68,18 @@ def ablate(
     settings: Sequence[str] = (),
     encoder_weights: str | None = None,
     options: HandsOptions | None = None,
+    allow_leak: bool = False,
 ) -> AblateReport:
     """Run what has no outcome in `out` yet, and write the table of all.
 
     A run that diverged has an outcome; one that failed is tried again. Raises OusError: ConfigError for
-    what no run could do, for a folder of another grid; but a run that ends with an error is an outcome.
+    what no run could do, for a folder of another grid; CheckpointError for test clips that share footage
+    with training clips, unless allow_leak; but a run that ends with an error is an outcome.
     """
     options = options or HandsOptions()
-    grid = plan_grid(cache, spec, folds, num_seeds, preset, settings)
+    grid = plan_grid(cache, spec, folds, num_seeds, preset, settings, allow_leak=allow_leak)
     with hold(out, grid.identity, grid.asked.to_dict()):
-        tasks = grid.tasks(out.resolve(), options.device, encoder_weights)
+        tasks = grid.tasks(out.resolve(), options.device, encoder_weights, allow_leak=allow_leak)
         outcomes = {task: outcome for task in tasks if (outcome := _settled(task)) is not None}
         num_before = len(outcomes)
         to_do = [task for task in tasks if task not in outcomes]

@@ -56,7 +56,7 @@ def main_table(result: GridResult) -> Table:
     for row in result.rows:
         over = row.over_runs
         rows.append([
-            label_text(row.row.name, row.selections),
+            label_text(row.row.name, row.selections, has_leak=row.has_leak),
             spread_text(over.get("uar")), spread_text(over.get("war")),
             *(_printed_rates(row) if paper else []),
             _epochs(over.get("best_epoch")),
@@ -122,7 +122,7 @@ def _by_fold(result: GridResult, name: str) -> Table:
         empty: SpreadRow = {}
         parts = [summary.by_fold.get(fold, empty) if summary else empty for fold in folds]
         means = [summary.over_seeds, summary.over_seeds_pooled] if summary and row.is_whole else [empty] * 2
-        label = label_text(row.row.name, row.selections)
+        label = label_text(row.row.name, row.selections, has_leak=row.has_leak)
         rows.append([label, *(spread_text(part.get(name)) for part in (*parts, *means[:num_means]))])
     several = _has_spread_over_seeds(result)
     over = "mean ± standard deviation over seeds" if several else "one run a fold: no spread"
@@ -159,7 +159,8 @@ def _recalls(result: GridResult) -> list[Table]:
         summary = row.summary
         means: SpreadRow = summary.mean_of_folds if summary and row.is_whole else {}
         ours.append(len(rows))
-        label = label_text(f"{row.row.name}: ours" if beside else row.row.name, row.selections)
+        name = f"{row.row.name}: ours" if beside else row.row.name
+        label = label_text(name, row.selections, has_leak=row.has_leak)
         rows.append([label, *(mean_text(means.get(f"recall/{name}")) for name in classes)])
     title = f"Recall by class, percent, {_recalls_over(result)}"
     return [Table(title=title, columns=["row", *classes], rows=rows, ours=ours if beside else ())]

@@ -70,7 +70,7 @@ def _measured(task: RunTask, partial: Path, check: Callable[[], None]) -> Outcom
         task.cache, partial, task.config, fold=task.fold, seed=task.seed, device=task.device,
         encoder_weights=task.encoder_weights, on_epoch=lambda _: check(),
     )  # fmt: skip
-    measured = evaluate(partial, device=task.device)
+    measured = evaluate(partial, device=task.device, allow_leak=task.allow_leak)
     return Outcome.of(
         task,
         state="finished",
@@ -79,8 +79,9 @@ def _measured(task: RunTask, partial: Path, check: Callable[[], None]) -> Outcom
         best_epoch=trained.info.best_epoch,
         num_epochs=trained.num_epochs,
         selection=trained.info.selection,
-        banners=trained.info.banners,
+        banners=measured.banners,
         left_out=tuple(f"{count} {why}" for why, count in measured.left_out.items() if count),
+        num_leaked=len(measured.leak.clip_ids),
         device=device_name(pick_device(task.device)),
         threads=torch.get_num_threads(),
     )

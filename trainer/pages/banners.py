@@ -16,10 +16,12 @@ def counted_banners(said: Sequence[Iterable[str]]) -> tuple[str, ...]:
     )
 
 
-def label_text(name: str, selections: Iterable[str]) -> str:
-    """What a row is called; test or training clips that have chosen its checkpoints are told.
+def label_text(name: str, selections: Iterable[str], *, has_leak: bool) -> str:
+    """The name of a row, with what degrades its numbers.
 
-    selections: the rules that chose them.
+    selections: the rules that chose its checkpoints; test and training clips are named. has_leak: whether
+    footage of its test clips has been seen in training.
     """
     told = [rule for rule in dict.fromkeys(selections) if rule in _TOLD]
-    return f"{name} (selected on {' and '.join(told)})" if told else name
+    marks = [*([f"selected on {' and '.join(told)}"] if told else []), *(["LEAK"] if has_leak else [])]
+    return f"{name} ({', '.join(marks)})" if marks else name

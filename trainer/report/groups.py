@@ -20,8 +20,8 @@ _FIVE_FOLD = ("dfew", "mafw")
 class Group:
     """The runs of one setting on one cache, by fold and seed.
 
-    label: what its rows are called; "selected on test" is said there. preset, changes: the setting, as
-    the nearest preset and every ``section.key=value`` that differs.
+    label: the name of its rows, with "selected on test" or "LEAK" where that holds. preset, changes: the
+    setting, as the nearest preset and every ``section.key=value`` that differs.
     """
 
     label: str
@@ -153,5 +153,6 @@ def _group(label: str, runs: Sequence[ReportedRun]) -> Group:
     folds = runs[0].meta.fold_names
     order = sorted(runs, key=lambda run: (folds.index(run.info.fold), run.info.seed))
     preset, changes = nearest_preset(runs[0].config)
-    label = label_text(label, [run.info.selection for run in order])
+    has_leak = any(run.leak.clip_ids for run in order)
+    label = label_text(label, [run.info.selection for run in order], has_leak=has_leak)
     return Group(label=label, runs=tuple(order), preset=preset, changes=changes)

@@ -61,7 +61,7 @@ class Report:
     @property
     def banners(self) -> tuple[str, ...]:
         """What must be read first."""
-        said = [(run.run_dir, run.info.banners) for run in self.runs]
+        said = [(run.run_dir, run.banners) for run in self.runs]
         for grid in self.grids:
             said += [(place, one.banners) for place, one in grid.outcomes.items() if one.state == "finished"]
         return banners_of(said, self.split)
@@ -120,6 +120,7 @@ def report(
     device: str = "auto",
     rigid: tuple[Path, Path] | None = None,
     num_shown: int = 6,
+    allow_leak: bool = False,
 ) -> Report:
     """Measure runs on a split of their folds, read the outcomes of grids, and write the report.
 
@@ -127,7 +128,7 @@ def report(
     rigid: a face-only run and a full one, to be held against each other clip by clip; they need not be
     among `folders`. Without it every pair is found that differs by the scene, and the polarity that is read
     from it, and nothing else. num_shown: clips that the full run won, and lost, on contact sheets of the
-    first pair; 0 for none.
+    first pair; 0 for none. allow_leak: see `measure`.
     Raises what `read_inputs`, `Inputs.require_measured_on`, `require_pair` and `measure` raise, and, before
     anything is measured, ConfigError for an `out` that cannot be written.
     """
@@ -143,7 +144,7 @@ def report(
     stages: dict[tuple[Any, ...], tuple[ReportedRun, Stages]] = {}
     for number, (place, run_dir) in enumerate(inputs.runs.items(), 1):
         say(f"measuring {run_dir} ({number} of {len(inputs.runs)})")
-        measured = measure(run_dir, split, cache, device)
+        measured = measure(run_dir, split, cache, device, allow_leak=allow_leak)
         run = runs[place] = ReportedRun.of(run_dir, measured)
         if identity(run) not in stages and run.metrics.num_clips >= FEWEST_CLIPS:
             say(f"laying out the features of {run_dir} (t-SNE)")
@@ -175,7 +176,8 @@ def _shown_stages(
     group: Group, stages: Mapping[tuple[Any, ...], tuple[ReportedRun, Stages]]
 ) -> tuple[Path, Stages, Figure]:
     run, laid_out = stages[identity(group.runs[0])]
-    return run.run_dir, laid_out, laid_out.figure(f"{group.label}, {run.name}", run.run_dir, run.info)
+    title, names = f"{group.label}, {run.name}", run.info.class_names
+    return run.run_dir, laid_out, laid_out.figure(title, run.run_dir, names, run.banners)
 
 
 def _paper(group: Group, split: str) -> dict[str, Any]:

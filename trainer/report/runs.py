@@ -17,6 +17,7 @@ from trainer.checkpoint import RunInfo
 from trainer.config import TrainConfig
 from trainer.evaluate import Measured
 from trainer.folds import polarity_labels
+from trainer.leaks import Leak
 from trainer.metrics import Metrics
 from trainer.train import METRICS_FILE
 
@@ -48,6 +49,7 @@ class ReportedRun:
     loss: float
     same_cache: bool
     left_out: Mapping[str, int]
+    leak: Leak
     epochs: tuple[Mapping[str, Any], ...]
 
     @classmethod
@@ -72,8 +74,14 @@ class ReportedRun:
             loss=measured.scores.loss,
             same_cache=measured.same_cache,
             left_out=measured.left_out,
+            leak=measured.leak,
             epochs=read_epochs(run_dir),
         )
+
+    @property
+    def banners(self) -> tuple[str, ...]:
+        """What must stand, loudly, beside every number of this run on these clips."""
+        return (*self.info.banners, *self.leak.banners)
 
     @property
     def name(self) -> str:
@@ -87,7 +95,7 @@ class ReportedRun:
             **asdict(self.info),
             "class_names": list(self.info.class_names),
             "packages": list(self.info.packages),
-            "banners": list(self.info.banners),
+            "banners": list(self.banners),
             "config": to_dict(self.config),
             "measured_on": {
                 "cache": self.place,
@@ -99,6 +107,7 @@ class ReportedRun:
             },
             "loss": self.loss,
             "left_out": dict(self.left_out),
+            "leak": self.leak.to_dict(),
             "metrics": self.metrics.to_dict(),
             "num_epochs": len(self.epochs),
         }

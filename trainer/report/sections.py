@@ -89,7 +89,7 @@ def _setting(group: Group) -> str:
 
 
 def _title(run: ReportedRun) -> str:
-    return ", ".join([_capital(run.name), *(banner.partition(":")[0] for banner in run.info.banners)])
+    return ", ".join([_capital(run.name), *(banner.partition(":")[0] for banner in run.banners)])
 
 
 def _capital(text: str) -> str:
@@ -169,6 +169,7 @@ def _origin_blocks(group: Group) -> list[Block]:
     ]  # fmt: skip
     columns = ["run", "fold", "seed", "selected on", "best epoch", "its loss", "clips measured",
                "cache as in training", "left out", "ended"]  # fmt: skip
+    facts += dict.fromkeys(f"{_capital(run.name)}: {note}" for run in group.runs for note in run.leak.notes)
     return [Items(items=facts), Table(title="Runs", columns=columns, rows=rows)]
 
 

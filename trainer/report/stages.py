@@ -3,7 +3,7 @@
 Letters: N clips drawn; F embedding width.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -16,7 +16,6 @@ from torch.nn import functional
 
 from pipeline.types import Floats, Ints
 from trainer import plots
-from trainer.checkpoint import RunInfo
 from trainer.evaluate import Measured
 from trainer.layers import masked_mean
 from trainer.pages.document import Figure
@@ -36,12 +35,12 @@ class Stages:
     num_clips: int
     perplexity: float
 
-    def figure(self, title: str, run_dir: Path, info: RunInfo) -> Figure:
+    def figure(
+        self, title: str, run_dir: Path, class_names: tuple[str, ...], banners: Sequence[str]
+    ) -> Figure:
         """The four panels of a run, under the name that the tables give it."""
         image = BytesIO()
-        plots.plot_stages(
-            self.points, self.label_N, info.class_names, image, title=title, banners=info.banners
-        )
+        plots.plot_stages(self.points, self.label_N, class_names, image, title=title, banners=banners)
         num = len(self.label_N)
         drawn = (
             f"{num:,} of {self.num_clips:,} clips, drawn at random" if num < self.num_clips else "all clips"

@@ -1,0 +1,207 @@
+"""Which clips share footage: the same file under whatever name, or overlapping windows of one file.
+
+A clip that trains a model must share no footage with one that tests it: the test would measure memory.
+"""
+
+import math
+import os
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+from pipeline.errors import counted, some
+from pipeline.types import ClipRef, DatasetIndex, Split
+
+if TYPE_CHECKING:
+    from pipeline.store.reader import FeatureCache  # checks before extraction do without Zarr
+
+OFFICIAL_SPLITS = ("dfew", "ferv39k", "mafw")
+"""Data sets whose splits their owners publish: shared footage is reported there, never rejected."""
+
+FileKey: TypeAlias = tuple[str | int, ...]
+"""By what a file is known: the kind of key first, such as ``("sha256", "9f86...")``."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Footage:
+    """The part of a file that one clip shows.
+
+    files: keys of the file, such as its path, inode or hash; two clips are of one file where any key is
+    equal. start_seconds is part of the clip, end_seconds is not; infinite for the end of the file.
+    """
+
+    clip_id: str
+    files: tuple[FileKey, ...]
+    start_seconds: float = 0.0
+    end_seconds: float = math.inf
+
+    @classmethod
+    def of(cls, clip: ClipRef, *files: FileKey) -> "Footage":
+        """The footage of a clip whose file is known by some keys."""
+        return cls(
+            clip_id=clip.clip_id,
+            files=files,
+            start_seconds=clip.start_seconds or 0.0,
+            end_seconds=math.inf if clip.end_seconds is None else clip.end_seconds,
+        )
+
+    def key(self, kind: str) -> str:
+        """The key of that kind, such as the file's ``path`` or ``sha256``; empty where it is not known."""
+        return next((str(file[1]) for file in self.files if file[0] == kind), "")
+
+    @property
+    def is_whole_file(self) -> bool:
+        """Whether the clip is all of its file."""
+        return self.start_seconds == 0.0 and self.end_seconds == math.inf
+
+
+@dataclass(frozen=True, kw_only=True)
+class SharedFootage:
+    """A clip that is measured, and one that shares footage with it and that training has seen."""
+
+    clip_id: str
+    split: Split
+    seen_id: str
+    seen_split: Split
+
+    def __str__(self) -> str:
+        measured, seen = self.split.name.lower(), self.seen_split.name.lower()
+        return f"'{self.clip_id}' ({measured}) with '{self.seen_id}' ({seen})"
+
+
+class FootageIndex:
+    """Parts of files, to be asked which of them overlaps another part."""
+
+    def __init__(self, parts: Iterable[Footage]) -> None:
+        """Sort the parts of every file by their starts."""
+        by_file: dict[FileKey, list[Footage]] = defaultdict(list)
+        for part in parts:
+            for file in part.files:
+                by_file[file].append(part)
+        self._timelines = {file: _timeline(parts) for file, parts in by_file.items()}
+
+    def overlapping(self, part: Footage) -> Footage | None:
+        """Return a part of the same file that overlaps `part`, or None.
+
+        Windows that only touch (one ends where the other starts) do not overlap.
+        """
+        for file in part.files:
+            starts, last_to_end = self._timelines.get(file, ((), ()))
+            earlier = bisect_left(starts, part.end_seconds)
+            if earlier and last_to_end[earlier - 1].end_seconds > part.start_seconds:
+                return last_to_end[earlier - 1]
+        return None
+
+
+def _timeline(parts: list[Footage]) -> tuple[Sequence[float], Sequence[Footage]]:
+    """The starts in order and, for each, which of the parts up to there ends last."""
+    parts.sort(key=lambda part: part.start_seconds)
+    return [part.start_seconds for part in parts], list(accumulate(parts, _later_end))
+
+
+def _later_end(one: Footage, other: Footage) -> Footage:
+    return one if one.end_seconds >= other.end_seconds else other
+
+
+def shared_footage(parts: Mapping[int, Sequence[Footage]]) -> Iterator[SharedFootage]:
+    """Find test clips that share footage with training or validation, and validation clips with training.
+
+    parts: the clips of one fold by their `Split`. A clip is never compared with itself.
+    """
+    seen = {split: FootageIndex(parts.get(split, ())) for split in (Split.TRAIN, Split.VALIDATION)}
+    for split, earlier in (
+        (Split.VALIDATION, (Split.TRAIN,)),
+        (Split.TEST, (Split.TRAIN, Split.VALIDATION)),
+    ):
+        for part in parts.get(split, ()):
+            for seen_split in earlier:
+                other = seen[seen_split].overlapping(part)
+                if other is not None and other.clip_id != part.clip_id:
+                    yield SharedFootage(
+                        clip_id=part.clip_id, split=split, seen_id=other.clip_id, seen_split=seen_split
+                    )
+                    break
+
+
+def listed_footage(root: Path, clips: Iterable[ClipRef]) -> list[Footage]:
+    """The footage of clips on disk, their files known by path and inode; no file is opened.
+
+    A hard link and a symbolic link are the file that they lead to. A file that is not there is known by
+    its path alone.
+    """
+    return [Footage.of(clip, _by_path(clip.path), *_by_inode(root / clip.path)) for clip in clips]
+
+
+def cached_footage(cache: "FeatureCache") -> list[Footage]:
+    """The footage of every clip of a cache, by row; files known by path and, once decoded, by hash."""
+    columns = ("clip_id", "path", "source_sha256", "start_seconds", "end_seconds")
+    return [
+        Footage(
+            clip_id=clip_id,
+            files=(_by_path(path), *([by_hash(sha256)] if sha256 else [])),
+            start_seconds=start,
+            end_seconds=math.inf if end < 0 else end,
+        )
+        for clip_id, path, sha256, start, end in zip(
+            *(cache.read(name).tolist() for name in columns), strict=True
+        )
+    ]
+
+
+def by_hash(sha256: str) -> FileKey:
+    """The key of a file by the hash of its content."""
+    return "sha256", sha256
+
+
+def _by_path(path: str) -> FileKey:
+    return "path", os.path.normpath(path)
+
+
+def _by_inode(path: Path) -> tuple[FileKey, ...]:
+    try:
+        found = path.stat()
+    except (OSError, ValueError):
+        return ()
+    return (("inode", found.st_dev, found.st_ino),)
+
+
+def leak_warnings(leaks: Mapping[str, Sequence[SharedFootage]]) -> list[str]:
+    """One line per fold in which clips of different splits share footage."""
+    return [
+        f"LEAK in fold {fold}: {counted(len(shared), 'clip')} with footage that another split holds too: "
+        f"{some([str(one) for one in shared])}; `data check` lists all"
+        for fold, shared in leaks.items()
+    ]
+
+
+def leaks_of_index(index: DatasetIndex) -> dict[str, list[SharedFootage]]:
+    """Find, by fold, labelled clips of a data set that share footage across splits; by path and inode."""
+    clips = [clip for clip in index.clips if clip.label >= 0]
+    if not any({Split.TEST, Split.VALIDATION} & set(clip.splits) for clip in clips):
+        return {}
+    footage = listed_footage(index.root, clips)
+    return _by_fold(footage, [clip.splits for clip in clips], index.fold_names)
+
+
+def leaks_of_cache(cache: "FeatureCache") -> dict[str, list[SharedFootage]]:
+    """Find, by fold, labelled clips of a cache that share footage across splits; by path and hash."""
+    footage, membership = cached_footage(cache), cache.read("membership").tolist()
+    rows = [row for row, label in enumerate(cache.read("label").tolist()) if label >= 0]
+    return _by_fold([footage[row] for row in rows], [membership[row] for row in rows], cache.meta.fold_names)
+
+
+def _by_fold(
+    footage: Sequence[Footage], splits: Sequence[Sequence[int]], fold_names: Sequence[str]
+) -> dict[str, list[SharedFootage]]:
+    found = {}
+    for column, fold in enumerate(fold_names):
+        parts: dict[int, list[Footage]] = defaultdict(list)  # a damaged cache may hold what is no split
+        for part, of_folds in zip(footage, splits, strict=True):
+            parts[of_folds[column]].append(part)
+        if shared := list(shared_footage(parts)):
+            found[fold] = shared
+    return found

@@ -1,0 +1,181 @@
+import math
+import os
+from importlib import import_module
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.datasets import READERS
+from pipeline.footage import (
+    OFFICIAL_SPLITS,
+    Footage,
+    FootageIndex,
+    cached_footage,
+    leak_warnings,
+    leaks_of_cache,
+    leaks_of_index,
+    shared_footage,
+)
+from pipeline.store.reader import FeatureCache
+from pipeline.types import ClipRef, DatasetIndex, Split
+from tests.tiny_cache import tiny_cache, tiny_static
+
+TRAIN, VALIDATION, TEST, ABSENT = Split.TRAIN, Split.VALIDATION, Split.TEST, Split.ABSENT
+
+
+def part(clip_id, start=0.0, end=math.inf, file="a"):
+    return Footage(clip_id=clip_id, files=(("path", file),), start_seconds=start, end_seconds=end)
+
+
+# Windows
+
+windows = st.tuples(st.integers(0, 20), st.integers(1, 8), st.sampled_from("ab"))
+
+
+@given(st.lists(windows, max_size=20), windows)
+def test_an_overlap_is_found_exactly_where_one_of_all_pairs_overlaps(others, asked):
+    parts = [part(f"c{n}", start, start + long, file) for n, (start, long, file) in enumerate(others)]
+    start, long, file = asked
+    mine = part("mine", start, start + long, file)
+    overlapping = [
+        one
+        for one in parts
+        if one.files == mine.files
+        and one.start_seconds < mine.end_seconds
+        and mine.start_seconds < one.end_seconds
+    ]
+    found = FootageIndex(parts).overlapping(mine)
+    assert (found in overlapping) if overlapping else found is None
+
+
+def test_windows_that_touch_do_not_overlap_and_a_whole_file_overlaps_every_window():
+    index = FootageIndex([part("first", 0, 2)])
+    assert index.overlapping(part("next", 2, 4)) is None
+    assert index.overlapping(part("late", 1.9, 4)).clip_id == "first"
+    assert index.overlapping(part("all")).clip_id == "first"
+    assert index.overlapping(part("elsewhere", 0, 2, file="b")) is None
+
+
+def test_any_key_of_a_file_is_enough():
+    index = FootageIndex([Footage(clip_id="x", files=(("path", "a"), ("sha256", "1")))])
+    assert index.overlapping(Footage(clip_id="y", files=(("path", "b"), ("sha256", "1")))).clip_id == "x"
+    assert index.overlapping(Footage(clip_id="y", files=(("path", "1"),))) is None
+
+
+# Splits of a fold
+
+
+def test_test_is_compared_with_training_and_validation_and_validation_with_training():
+    parts = {
+        TRAIN: [part("t", file="a"), part("t2", file="b")],
+        VALIDATION: [part("v", file="a"), part("v2", file="c")],
+        TEST: [part("e", file="b"), part("e2", file="c"), part("e3", file="d")],
+    }
+    assert [str(one) for one in shared_footage(parts)] == [
+        "'v' (validation) with 't' (train)",
+        "'e' (test) with 't2' (train)",
+        "'e2' (test) with 'v2' (validation)",
+    ]
+
+
+def test_a_clip_is_never_compared_with_itself():
+    assert not list(shared_footage({TRAIN: [part("x")], TEST: [part("x")]}))
+
+
+# On disk
+
+
+def index_of(root, *clips):
+    given = [
+        ClipRef(clip_id=clip_id, path=path, label=0, splits=(split,), start_seconds=start, end_seconds=end)
+        for clip_id, path, split, start, end in clips
+    ]
+    return DatasetIndex(
+        name="manifest", root=root, class_names=("joy",), fold_names=("1",), clips=tuple(given)
+    )
+
+
+def hard(root):
+    os.link(root / "a.mp4", root / "b.mp4")
+    return "b.mp4"
+
+
+def symbolic(root):
+    (root / "b.mp4").symlink_to("a.mp4")
+    return "b.mp4"
+
+
+def same_path(_):
+    return "a.mp4"
+
+
+def with_a_dot(_):
+    return "./a.mp4"
+
+
+@pytest.mark.parametrize("other_name", [hard, symbolic, same_path, with_a_dot])
+def test_one_file_under_two_names_is_found_before_extraction(tmp_path, other_name):
+    (tmp_path / "a.mp4").write_bytes(b"x")
+    second = other_name(tmp_path)
+    leaks = leaks_of_index(
+        index_of(tmp_path, ("1", "a.mp4", TRAIN, None, None), ("2", second, TEST, None, None))
+    )
+    assert [str(one) for one in leaks["1"]] == ["'2' (test) with '1' (train)"]
+    (line,) = leak_warnings(leaks)
+    assert line == (
+        "LEAK in fold 1: 1 clip with footage that another split holds too: '2' (test) with '1' (train); "
+        "`data check` lists all"
+    )
+
+
+def test_other_files_other_windows_and_one_split_are_no_leak(tmp_path):
+    for name in ("a.mp4", "b.mp4"):
+        (tmp_path / name).write_bytes(b"x")
+    assert not leaks_of_index(
+        index_of(
+            tmp_path,
+            ("1", "a.mp4", TRAIN, 0, 2),
+            ("2", "a.mp4", TEST, 2, 4),
+            ("3", "a.mp4", TRAIN, 1, 2),
+            ("4", "b.mp4", TEST, None, None),
+            ("5", "b.mp4", ABSENT, None, None),
+        )
+    )
+
+
+def test_a_missing_file_is_known_by_its_path(tmp_path):
+    leaks = leaks_of_index(
+        index_of(tmp_path, ("1", "gone.mp4", TRAIN, None, None), ("2", "x/../gone.mp4", VALIDATION, None, 1))
+    )
+    assert [str(one) for one in leaks["1"]] == ["'2' (validation) with '1' (train)"]
+
+
+# In a cache
+
+
+def test_a_cache_knows_copies_by_their_hash_and_leaves_clips_without_a_label_alone(tmp_path):
+    sha256 = np.array([f"{row:064x}" for row in range(48)], dtype=object)
+    sha256[[40, 41]] = sha256[3]
+    label = tiny_static()["label"].copy()
+    label[41] = -1
+    path = tiny_cache(tmp_path / "feats.zarr", source_sha256=sha256, label=label)
+    with FeatureCache.open(path) as cache:
+        assert cached_footage(cache)[40] == Footage(
+            clip_id="clip040", files=(("path", "clip040.mp4"), ("sha256", f"{3:064x}"))
+        )
+        assert [str(one) for one in leaks_of_cache(cache)["1"]] == ["'clip040' (test) with 'clip003' (train)"]
+
+
+def test_a_damaged_membership_is_no_split(tmp_path):
+    membership = np.full((48, 1), 7, dtype=np.uint8)
+    same = np.full(48, "a" * 64, dtype=object)
+    path = tiny_cache(tmp_path / "feats.zarr", source_sha256=same, membership=membership)
+    with FeatureCache.open(path) as cache:
+        assert leaks_of_cache(cache) == {}
+
+
+def test_the_official_data_sets_are_those_with_published_splits():
+    published = {name for name, module in READERS.items() if hasattr(import_module(module), "SET")}
+    assert published == set(OFFICIAL_SPLITS)
