@@ -15,6 +15,7 @@
 ``folder``       ``class/*.mp4``, or files that are named after their class
 ``synthetic``    drawn clips with a known answer
 ``emotions``     names of classes and their polarity
+``spelling``     which texts are one name, and which are none
 ``names``        which texts can be names
 ``page``         the README's table of data sets
 ``bounds``       how much a set may say, and where its files may lie

@@ -1,0 +1,173 @@
+"""Spellings of names: which texts of a list mean one class or one fold, and which cannot be a name.
+
+Two texts mean one name when they differ in case, in blanks, in Unicode form (NFKC) or in characters
+that no screen shows, or when the field uses both for one emotion ("Happy", "joy": happiness). Decision
+0009 explains which of the spellings becomes the name.
+"""
+
+import re
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from pipeline.datasets.emotions import class_of
+from pipeline.errors import some
+
+_SHOWN = 10
+"""Names that a note shows in full."""
+
+_NUMBER = re.compile(r"[+-]?(\d+[.,]?\d*|[.,]\d+)(e[+-]?\d+)?")
+_MISSING = frozenset(
+    ("nan", "none", "null", "nil", "na", "n/a", "<na>", "nat", "undefined", "-", ".", "?",
+     "#n/a", "#ref!", "#value!", "#name?", "#null!", "#div/0!", "#num!")
+)  # fmt: skip
+"""How pandas, R, SPSS, Python, JavaScript, databases and spreadsheets write that there is no value."""
+
+_OTHER_VALUES = frozenset(("true", "false", "inf", "-inf", "infinity", "-infinity"))
+
+_WHOLE = re.compile(r"(\d+)(?:[.,]0*)?")
+
+_LATIN = str.maketrans(
+    "\u0430\u0435\u0456\u0458\u043e\u0440\u0441\u0443\u0445\u0455\u04bb\u0501\u051b\u051d"  # Cyrillic
+    "\u0432\u043a\u043c\u043d\u0442"  # Cyrillic, whose capitals look like B, K, M, H, T
+    "\u03b1\u03b5\u03b9\u03ba\u03bd\u03bf\u03c1\u03c4\u03c5\u03c7"  # Greek
+    "\u0131\u2010\u2012\u2013\u2014\u2212\u2019",  # dotless i, dashes, apostrophe
+    "aeijopcyxshdqwbkmhtaeikvoptyxi-----'",
+)
+"""Characters, case folded, that look like another one: a part of the confusables of Unicode (UTS 39)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spelling:
+    """The names of a list. name_of: text as written -> name, empty for an empty text. notes: for the user."""
+
+    name_of: Mapping[str, str]
+    notes: tuple[str, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every name once, sorted."""
+        return tuple(sorted(set(self.name_of.values()) - {""}))
+
+
+def meaning_of(text: str) -> str:
+    """Return what all spellings of a name have in common; the emotion's name where the field has one."""
+    folded = _folded(text)
+    return class_of(folded) or folded
+
+
+def fold_meaning_of(text: str) -> str:
+    """Return what all spellings of a fold's name have in common: 1, 01 and 1.0 are one fold."""
+    folded = _folded(text)
+    whole = _WHOLE.fullmatch(folded)
+    return (whole[1].lstrip("0") or "0") if whole else folded
+
+
+def one_spelling(
+    texts: Iterable[str], kind: str = "class", meaning: Callable[[str], str] = meaning_of
+) -> Spelling:
+    """Choose one spelling for every name of a list, whatever the order of the list.
+
+    Args:
+        texts: The names as written, one per clip or row; empty ones stay empty.
+        kind: What the names name, in the singular, for the notes.
+        meaning: Gives the same text for all spellings of one name, and an empty one for no name.
+
+    Returns:
+        The name for each text. A single spelling stays as written. Of several the name is one without
+        invisible characters, among those the most frequent, among those its meaning (the field's name of an
+        emotion, else lower case), among those the first by code points. Notes list the spellings that were
+        joined, names with invisible characters, and names that look alike.
+    """
+    counts = Counter(texts)
+    spellings: dict[str, list[str]] = defaultdict(list)
+    for text in counts:
+        spellings[meaning(text)].append(text)
+    name_of = dict.fromkeys(spellings.pop("", []), "")
+    joined = []
+    for same in spellings.values():
+        same.sort(key=lambda text: (not _is_clean(text), -counts[text], meaning(text) != text, text))
+        name_of |= dict.fromkeys(same, same[0])
+        if same[1:]:
+            joined.append(f"{some([shown(text) for text in same[1:]], _SHOWN)} as {shown(same[0])}")
+    names = tuple(sorted(set(name_of.values()) - {""}))
+    hidden = [shown(name) for name in names if any(map(_is_hidden, name))]
+    notes = [f"spellings of one {kind} are read as one: {some(sorted(joined), _SHOWN)}"] if joined else []
+    notes += [f"{kind} names with invisible characters: {some(hidden, _SHOWN)}"] if hidden else []
+    alike = _look_alikes(names, kind, meaning)
+    notes += [f"names that look alike and differ: {some(alike, _SHOWN)}"] if alike else []
+    return Spelling(name_of=name_of, notes=tuple(notes))
+
+
+def why_no_name(text: str) -> str | None:
+    """Return why a text cannot name a class, as what is allowed instead; None for a text that can."""
+    folded = _folded(text)
+    if _NUMBER.fullmatch(folded):
+        return "a class name, since numbers mean other classes in other data sets"
+    if folded in _MISSING:
+        return (
+            "a class name; for a clip without a label leave it empty, since programs write this for no value"
+        )
+    if folded in _OTHER_VALUES:
+        return "a class name, since this is a value of a program"
+    return None
+
+
+def whole_number(text: str) -> str:
+    """Return `1` for `1.0`, as tables with a column of floats write it; any other text as it is."""
+    whole = _WHOLE.fullmatch(text.strip())
+    return whole[1] if whole else text
+
+
+def shown(text: str) -> str:
+    """Return the text in quotes, characters that a screen does not show by their code points."""
+    if unicodedata.is_normalized("NFC", text):
+        return "'" + "".join(f"<U+{ord(c):04X}>" if _is_hidden(c) else c for c in text) + "'"
+    return "'" + "".join(c if c.isascii() else f"<U+{ord(c):04X}>" for c in text) + "'"
+
+
+def _folded(text: str) -> str:
+    """The text without case, blanks at its ends, invisible characters and forms of one character."""
+    visible = "".join(c for c in unicodedata.normalize("NFKC", text) if not _is_invisible(c))
+    folded = unicodedata.normalize("NFKC", visible.casefold()).replace(
+        "i\u0307", "i"
+    )  # of the Turkish capital
+    return " ".join(folded.split())
+
+
+def _is_invisible(character: str) -> bool:
+    """Whether it takes no place: zero width, byte order mark, soft hyphen, direction and variation marks."""
+    return unicodedata.category(character) == "Cf" or "\ufe00" <= character <= "\ufe0f"
+
+
+def _is_hidden(character: str) -> bool:
+    """Whether a reader cannot see it, or takes it for a plain blank."""
+    return _is_invisible(character) or (character.isspace() and character != " ")
+
+
+def _is_clean(text: str) -> bool:
+    is_plain = text == " ".join(text.split(" ")).strip() and not any(map(_is_hidden, text))
+    return is_plain and unicodedata.is_normalized("NFC", text)
+
+
+def _look_alikes(names: tuple[str, ...], kind: str, meaning: Callable[[str], str]) -> list[str]:
+    """What to report of names that differ and look alike, or look like an emotion and are none."""
+    looks: dict[str, list[str]] = defaultdict(list)
+    for name in names:
+        looks[meaning(_folded(name).translate(_LATIN))].append(name)
+    found = []
+    for look, same in looks.items():
+        if same[1:]:
+            found.append(f"{' and '.join(map(_by_code_point, same))} are {len(same)} {kind} names")
+        elif class_of(look) and meaning(same[0]) != look:
+            found.append(f"{_by_code_point(same[0])} is not '{look}'")
+    return found
+
+
+def _by_code_point(name: str) -> str:
+    foreign = dict.fromkeys(c for c in name if not c.isascii())
+    if not foreign:
+        return f"{shown(name)} (ASCII)"
+    points = [f"U+{ord(c):04X} {unicodedata.name(c, 'unnamed')}" for c in foreign]
+    return f"{shown(name)} (with {some(points)})"
