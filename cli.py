@@ -14,7 +14,7 @@ try:
 
     from pipeline.commands import bench, cache, data, extract, faces, weights
     from pipeline.commands.options import EXIT_INTERRUPTED
-    from pipeline.terminal import leave, say, show_error
+    from pipeline.terminal import leave, open_standard_streams, say, show_error
     from trainer import commands as trainer
 except ModuleNotFoundError as error:
     sys.exit(f"error: package '{error.name}' is missing; run `make install`, then .venv/bin/python cli.py")
@@ -37,6 +37,7 @@ app.add_typer(weights.app, name="weights")
 
 def main() -> None:
     """Run a command; show a known error as one line. A request to end is taken like Ctrl-C."""
+    open_standard_streams()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         app()

@@ -62,7 +62,7 @@ def test_a_crop_belongs_to_its_frame_also_where_frames_are_missing(tmp_path):
     write_folder(tmp_path / "faces", faces(*range(30), first=0))
     answer = decoded(tmp_path, num_frames=6)
     assert shown(answer.crops) == numbers(answer.frames.rgb_UHWC)
-    assert answer.crops.notes == ("10 face crops of no frame: 0.png, 3.png, 6.png, ...",)
+    assert answer.crops.notes == ("10 face crops of no frame: 0.png, 3.png, 6.png and 7 more",)
 
 
 def test_a_frame_without_a_crop_takes_the_nearest_and_is_not_found(tmp_path):
@@ -120,7 +120,7 @@ def test_crops_of_a_video_are_found_by_frame_number_when_there_is_one_per_frame(
     assert shown(answer.crops) == answer.frames.index_U.tolist()
     assert answer.crops.found_U.all()
     (folder / f"{first + 5:03d}.png").unlink()
-    named = f"00{first}.png, 00{first + 1}.png, 00{first + 2}.png, ..."
+    named = f"00{first}.png, 00{first + 1}.png, 00{first + 2}.png and 8 more"
     assert refused(tmp_path, "a.mp4").startswith(
         f"decode: 11 face crops ({named}) for 12 frames of a video; crops of a video are found by number, so "
         "there must be one per frame, numbered from 0 or from 1."
@@ -131,19 +131,25 @@ def test_as_many_crops_with_other_numbers_are_no_crops_of_a_video(tmp_path):
     write_video(tmp_path / "a.mp4", 6)
     write_folder(tmp_path / "faces", faces(*range(6), first=2))
     assert refused(tmp_path, "a.mp4").startswith(
-        "decode: 6 face crops (2.png, 3.png, 4.png, ...) for 6 frames"
+        "decode: 6 face crops (2.png, 3.png, 4.png and 3 more) for 6 frames"
     )
     write_folder(tmp_path / "none", 0)
     assert decoded(tmp_path, "a.mp4", crop_folder="none").crops.pictures == ()
 
 
-@pytest.mark.parametrize("twice", ["faces", "a"])
-def test_names_that_do_not_tell_one_crop_per_frame_are_refused(tmp_path, twice):
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("02.png", "two {} are number 2: 02.png, 2.png; each num"),
+        ("mask_2.png", "{} of 2 series of names, such as"),
+    ],
+)
+@pytest.mark.parametrize(("folder", "kind"), [("faces", "face crops"), ("a", "pictures")])
+def test_names_that_do_not_give_one_crop_or_frame_a_number_are_refused(tmp_path, folder, kind, name, reason):
     write_folder(tmp_path / "a", 5)
     write_folder(tmp_path / "faces", faces(*range(5)))
-    write_folder(tmp_path / twice, {"x_02.png": picture(1)})
-    kind = "face crops" if twice == "faces" else "frames"
-    assert refused(tmp_path).startswith(f"decode: two {kind} are number 2: 2.png, x_02.png; the last number")
+    write_folder(tmp_path / folder, {name: picture(1)})
+    assert refused(tmp_path).startswith(f"open: {reason.format(kind)}")
 
 
 def test_crops_of_a_part_of_a_video_are_refused(tmp_path):
@@ -165,12 +171,12 @@ def test_pixels_of_crops_are_bounded(tmp_path, monkeypatch):
     write_folder(tmp_path / "faces", faces(*range(5)))
     clip = decoded(tmp_path)
     folder = PictureFolder.at(tmp_path / "faces")
-    names = [f"{number}.png" for number in range(1, 6)]
+    frame_numbers = range(1, 6)
     monkeypatch.setattr(rgb, "MAX_RGB_BYTES", sum(crop.nbytes for crop in clip.crops.pictures))
-    assert len(find_crops(folder, clip.frames, names).pictures) == 4
+    assert len(find_crops(folder, clip.frames, frame_numbers).pictures) == 4
     monkeypatch.setattr(rgb, "MAX_RGB_BYTES", rgb.MAX_RGB_BYTES - 1)
     with pytest.raises(ClipError, match="^decode: face crops of more than 0 MiB of pixels, the most allowed"):
-        find_crops(folder, clip.frames, names)
+        find_crops(folder, clip.frames, frame_numbers)
 
 
 def test_each_crop_is_decoded_once_and_others_never(tmp_path, monkeypatch):

@@ -2,6 +2,7 @@
 
 In the order of the data:
 
+``caches``      where a run's cache is       -> the cache, or what to do where it was moved
 ``folds``       a cache and a fold           -> the rows that train, validate and test
 ``batches``     these rows                   -> their features in memory, batches of them
 ``layers``      frame features               -> LSTM, Frame Encoder, alignment, Polarity Encoder

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import torch
@@ -20,6 +21,7 @@ from pipeline.errors import OusError
 from pipeline.store.place import Where
 from pipeline.store.reader import FeatureCache
 from trainer.batches import ClipData, load_clips
+from trainer.caches import open_cache
 from trainer.checkpoint import RunInfo, create_run_dir, require_new, save_info, save_weights
 from trainer.config import OptimConfig, TrainConfig
 from trainer.evaluate import score
@@ -81,6 +83,7 @@ class TrainResult:
     """How a run went. best: the epoch that was saved. residence: where the features lay.
 
     left_out: why clips of the fold were not used, and how many. profile: where the time went, if asked.
+    next_split: the one to measure, validation where the fold has no test clips.
     """
 
     run_dir: Path
@@ -92,6 +95,7 @@ class TrainResult:
     num_validation: int
     left_out: dict[str, int]
     residence: str
+    next_split: str
     profile: Profile | None = None
 
     def to_dict(self) -> dict[str, Any]:
@@ -114,8 +118,14 @@ class TrainResult:
                 else []
             ),
             *([] if self.profile is None else [f"  {line}" for line in self.profile.lines()]),
-            f"  next: cli.py evaluate {self.run_dir}",
+            f"  next: {evaluate_command(self.run_dir, self.next_split)}",
         ]
+
+
+def evaluate_command(run_dir: Path, split: str) -> str:
+    """The command that measures a run on a split of its fold, for a shell."""
+    command = f"cli.py evaluate {quote(str(run_dir))}"
+    return command if split == "test" else f"{command} --split {split}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,7 +169,7 @@ def train(
     watch = Stopwatch(place) if profile else Stopwatch.off()
     with torch.random.fork_rng(devices=cuda):
         torch.manual_seed(seed)
-        with FeatureCache.open(cache) as features:
+        with open_cache(cache) as features:
             rows = fold_rows(features, fold, config.data, seed)
             run = _prepare(features, rows, config, seed, place, encoder_weights, watch)
             info = RunInfo.of_cache(features, rows, config, seed, place)
@@ -184,6 +194,7 @@ def train(
         num_validation=len(rows.validation),
         left_out=dict(rows.left_out),
         residence=run.data.residence,
+        next_split=rows.split_to_measure,
         profile=timed,
     )
 

@@ -12,6 +12,7 @@ from pipeline.doctor.content import same_content, suspects
 from pipeline.doctor.counts import check_counts
 from pipeline.doctor.gather import gather
 from pipeline.doctor.kinds import KINDS, Finding, Severity
+from pipeline.doctor.labels import check_labels
 from pipeline.doctor.listed import check_lists
 from pipeline.doctor.material import Material
 from pipeline.doctor.numbers import check_numbers
@@ -46,7 +47,7 @@ def check(name: str, root: Path, options: CheckOptions, bar: Bar) -> DoctorRepor
     Raises ConfigError for an unknown name or option, DatasetError where there is no such data set.
     """
     material, findings = gather(name, root, options.reading)
-    findings += [*check_counts(material), *check_lists(material)]
+    findings += [*check_counts(material), *check_lists(material), *check_labels(material)]
     paths = {clip_id: clip.path for clip_id, clip in material.clips.items()}
     lying = survey(material.root, paths, bar("looking at files", len(paths)))
     crops = survey(material.root, material.crops, bar("looking at face crops", len(material.crops)))
@@ -89,6 +90,15 @@ def _opened(
     return add_headers(material.root, there, opened, bar("reading headers", len(there)))
 
 
+def _forms(material: Material, lying: Mapping[str, Lying]) -> str:
+    """As what the clips are there, in words; nothing where none is."""
+    names = {"file": "videos", "folder": "face crops" if material.form == "crops" else "folders of frames"}
+    forms = Counter(names[found.form] for found in lying.values() if found.form in names)
+    if len(forms) == 1:
+        return f", as {next(iter(forms))}"
+    return f", as {' and '.join(f'{many} {form}' for form, many in sorted(forms.items()))}" if forms else ""
+
+
 def _facts(material: Material, lying: Mapping[str, Lying]) -> list[str]:
     """What was looked at: lists by their form, clips by theirs."""
     kinds = Counter(each.kind for each in material.lists if each.kind)
@@ -97,8 +107,7 @@ def _facts(material: Material, lying: Mapping[str, Lying]) -> list[str]:
     num_bytes = sum(found.num_bytes for found in lying.values())
     large = f"{num_bytes / 1e9:.1f} GB" if num_bytes >= _GIGABYTE else f"{num_bytes / 1e6:.1f} MB"
     size = f", {large}" if num_bytes else ""
-    what = {"video": "videos", "frames": "folders of frames", "crops": "face crops"}[material.form]
-    facts.append(f"clips       {there} of {len(lying)} there, as {what}{size}")
+    facts.append(f"clips       {there} of {len(lying)} there{_forms(material, lying)}{size}")
     if material.crops:
         facts.append(f"face crops  beside {counted(len(material.crops), 'clip')}")
     extra, expected = unlisted(material)

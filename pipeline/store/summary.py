@@ -26,8 +26,12 @@ class Summary:
 
 
 _SHOWN_SETTINGS = (
-    "identity.features.precision", "config.detector.name", "config.streams.scene", "config.streams.scene_fit",
-)  # fmt: skip
+    "identity.features.precision",
+    "identity.detector.precision",
+    "config.detector.name",
+    "config.streams.scene",
+    "config.streams.scene_fit",
+)
 
 
 def summarise(cache: FeatureCache, *, all_clips: bool = False, version_note: str = "") -> Summary:
@@ -95,7 +99,7 @@ def _lines(document: dict[str, Any], *, all_clips: bool, listed: int = 5) -> lis
         *(f"  fold {fold:<6}" + _counted(splits) for fold, splits in document["folds"].items()),
         f"  encoder    {document['encoder']['name']}, weights {weights}, "
         f"{document['identity']['features']['precision']}, sha256 {document['encoder']['sha256'][:12]}",
-        f"  detector   {config['detector']['name']}",
+        f"  detector   {config['detector']['name']}, {document['identity']['detector']['precision']}",
         f"  scene      {config['streams']['scene']}, {config['streams']['scene_fit']}",
         *(
             f"  {name:<17} {' x '.join(str(n) for n in array['shape'])} {array['dtype']}"
