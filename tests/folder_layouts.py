@@ -35,45 +35,45 @@ READ = {
     ),
     "one split": ({"test/happy/1.mp4": ("happy", "test")}, ()),
     "class/split/clip": (
-        {"happy/train/1.mp4": ("happy", "train"), "sad/test/1.mp4": ("sad", "test")},
+        {"sad/train/1.mp4": ("sad", "train"), "happy/test/1.mp4": ("happy", "test")},
         (),
     ),
-    "actor/class/clip": (
+    "group/class/clip": (
         {"anna/happy/1.mp4": ("happy", "train"), "bert/sad/1.mp4": ("sad", "train")},
         (),
     ),
-    "class/actor/clip": (
+    "class/group/clip": (
         {"happy/anna/1.mp4": ("happy", "train"), "sad/anna/1.mp4": ("sad", "train")},
         (),
     ),
-    "numbered actors beside classes that are no emotions": (
+    "class/group/clip, classes that are no emotions": (
         {"bored/S01/1.mp4": ("bored", "train"), "awake/S02/1.mp4": ("awake", "train")},
         (),
     ),
-    "split/actor/class/clip": (
+    "split/group/class/clip": (
         {
-            "train/s1/happy/1.mp4": ("happy", "train"),
-            "test/s2/sad/1.mp4": ("sad", "test"),
+            "train/bert/sad/1.mp4": ("sad", "train"),
+            "test/anna/happy/1.mp4": ("happy", "test"),
         },
         (),
     ),
-    "a directory for each clip": (
+    "class/group/clip, a directory for each clip": (
         {"happy/clip1/video.mp4": ("happy", "train"), "sad/clip2/video.mp4": ("sad", "train")},
         (),
     ),
-    "class/clip/pictures": (
-        {"happy/a/1.jpg": ("happy", "train"), "sad/a/1.jpg": ("sad", "train")},
-        ("happy/a/2.jpg", "happy/a/Thumbs.db"),
+    "class/clip, pictures": (
+        {"happy/clip_07/0001.jpg": ("happy", "train"), "sad/a/1.jpg": ("sad", "train")},
+        ("happy/clip_07/0002.jpg", "happy/clip_07/Thumbs.db"),
     ),
-    "split/class/clip/pictures": (
-        {"train/happy/a/1.jpg": ("happy", "train"), "test/sad/b/1.jpg": ("sad", "test")},
+    "split/class/clip, pictures": (
+        {"train/happy/a/1.jpg": ("happy", "train"), "test/happy/clip_09/0001.jpg": ("happy", "test")},
         ("train/happy/a/2.jpg",),
     ),
     "CLASS.mp4": ({"happy.mp4": ("happy", "train"), "Fear.mov": ("Fear", "train")}, ()),
-    "flat, without labels": ({"a.mp4": ("", ""), "b.mp4": ("", "")}, ()),
+    "flat": ({"interview.mp4": ("", ""), "b.mp4": ("", "")}, ()),
     "flat, some without labels": ({"happy.mp4": ("happy", "train"), "b.mp4": ("", "")}, ()),
     "flat pictures, without labels": ({"a/1.jpg": ("", ""), "b/1.jpg": ("", "")}, ("a/2.jpg",)),
-    "a directory of clips without labels": (
+    "unlabelled/clip, beside classes": (
         {"happy/1.mp4": ("happy", "train"), "unlabelled/1.mp4": ("", "")},
         (),
     ),
@@ -102,7 +102,7 @@ REFUSED = {
         "a directory among the classes is named '3', which is a number",
     ),
     "actors without classes": (
-        ("Actor_01/03-01-01.mp4", "Actor_02/03-01-02.mp4"),
+        ("Actor_01/03-01.mp4", "Actor_02/03-02.mp4"),
         "'Actor_01', 'Actor_02' are told apart by a number alone",
     ),
     "two levels of names": (
@@ -114,7 +114,7 @@ REFUSED = {
         ("train/test/1.mp4", "train/train/2.mp4"),
         "two levels of directories name splits",
     ),
-    "a split beside others": (
+    "a split beside another name": (
         ("train/happy/1.mp4", "backup/happy/1.mp4"),
         "'train' names a split, and 'backup' beside it no split",
     ),
@@ -126,7 +126,7 @@ REFUSED = {
         ("happy/a/1.jpg", "happy/a/masks/1.png", "happy/b/1.jpg"),
         "Clips are at several depths: 2 picture folders below 1 directory",
     ),
-    "still pictures by class": (
+    "still pictures": (
         ("happy/1.jpg", "sad/1.jpg"),
         "the directory 'happy' names a class and holds pictures directly, .* still pictures are not read",
     ),

@@ -1,4 +1,5 @@
 import os
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,22 @@ def test_a_plain_layout_is_read_with_its_classes_and_splits(tmp_path, layout):
         Path(path).parent.as_posix() if path.endswith(".jpg") else path: of for path, of in clips.items()
     }
     assert meaning(tmp_path) == expected
+
+
+def table(heading):
+    """The rows of a table of docs/folders.md, by its first column's heading; cells without back ticks."""
+    lines = (Path(__file__).parents[1] / "docs/folders.md").read_text().splitlines()
+    first = next(n for n, line in enumerate(lines) if line.startswith(f"| {heading} |"))
+    rows = takewhile(lambda line: line.startswith("|"), lines[first + 2 :])
+    return [[cell.strip().replace("`", "") for cell in row.strip("|").split("|")] for row in rows]
+
+
+def test_every_layout_of_the_page_is_tested():
+    rows = table("layout")
+    assert len(rows) > 10
+    for layout, example, *expected in rows:
+        assert list(READ[layout][0][example]) == [cell.replace("none", "") for cell in expected], layout
+    assert {row[0] for row in table("rejected")} <= REFUSED.keys()
 
 
 @pytest.mark.parametrize("layout", REFUSED)
