@@ -42,6 +42,16 @@ def test_a_picture_without_a_face_gives_none(tools, tmp_path):
     ]
 
 
+def test_the_precision_that_ran_is_shown_and_at_bf16_how_to_get_the_published_boxes(tools, tmp_path):
+    found = look_all([], tools, None)
+    assert found.to_dict() == {"detector": "haar", "precision": "fp32", "files": []}
+    assert found.lines() == ["found by haar, fp32"]
+    (line,) = Looks(documents=(), detector="retinaface-resnet50", precision="bf16").lines()
+    assert line == (
+        "found by retinaface-resnet50, bf16; --precision fp32 finds the boxes of the published network"
+    )
+
+
 def test_files_of_one_name_do_not_overwrite_each_other(tools, tmp_path):
     for folder, grey in (("a", 0), ("b", 200)):
         write_png(np.full((50, 50, 3), grey, np.uint8), tmp_path / folder / "x.png")
