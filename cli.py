@@ -19,7 +19,9 @@ try:
 except ModuleNotFoundError as error:
     sys.exit(f"error: package '{error.name}' is missing; run `make install`, then .venv/bin/python cli.py")
 
-from pipeline.errors import OusError
+from pipeline.errors import ConfigError, OusError
+
+NO_HOME = "This user has no home directory; set $HOME, or $OUS_WEIGHTS to a directory for model weights."
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -43,6 +45,10 @@ def main() -> None:
         app()
     except (OusError, OSError) as error:
         sys.exit(show_error(error))
+    except RuntimeError as error:
+        if "home directory" not in str(error):  # raised by pathlib for ~ where nothing names a home
+            raise
+        sys.exit(show_error(ConfigError(NO_HOME)))
     except KeyboardInterrupt:
         say("stopped")
         sys.exit(EXIT_INTERRUPTED)

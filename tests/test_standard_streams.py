@@ -1,12 +1,17 @@
-"""Commands whose standard streams are closed, as services and cron may start them."""
+"""Commands without standard streams or a home directory, as services and cron may start them."""
 
 import os
+import pwd
 import subprocess
 import sys
 from itertools import combinations
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
+
+import cli
+from tests.command_line import call
 
 ROOT = Path(__file__).parents[1]
 OPENED = """
@@ -57,3 +62,20 @@ def test_commands_keep_their_exit_code_without_any_stream(command, code):
     ended, out, err = shell(f"cli.py {command}", ">&-")
     assert (ended, out) == (code, "")
     assert "Traceback" not in err
+
+
+def test_a_user_without_a_home_directory_is_one_line_with_the_remedy(monkeypatch, capsys):
+    monkeypatch.setattr(pwd, "getpwuid", {}.__getitem__)  # of an unknown user it raises KeyError
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.delenv("OUS_WEIGHTS", raising=False)
+    code, out, err = call(monkeypatch, capsys, "weights", "list")
+    assert (code, out, err) == (2, "", f"error: {cli.NO_HOME}\n")
+    monkeypatch.setenv("OUS_WEIGHTS", "/weights")
+    assert call(monkeypatch, capsys, "weights", "list")[0] == 0
+
+
+def test_another_runtime_error_is_not_taken_for_it(monkeypatch, capsys):
+    error = RuntimeError("another one")
+    monkeypatch.setattr(cli, "app", Mock(side_effect=error))
+    with pytest.raises(RuntimeError, match="another one"):
+        call(monkeypatch, capsys)
