@@ -298,7 +298,7 @@ PLANTED_IN_FRAMES = {
     empty_folder: {"folder-empty"},
     cut_short: {"short", "crops-count"},
     lose_crop: {"crops-count"},
-    add_copy: {"frames-unclear", "crops-count"},
+    add_copy: {"frames-unclear"},
     add_masks: {"frames-unclear"},
 }
 """What is done to FERV39k's tree of frames beside crops, and all that is found then."""

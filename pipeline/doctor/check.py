@@ -56,10 +56,9 @@ def check(name: str, root: Path, options: CheckOptions, bar: Bar) -> DoctorRepor
     findings += same_content(material, lying, candidates, bar("comparing files of one size", len(candidates)))
     opened = _opened(material, lying, options, bar) if options.is_deep else {}
     findings += check_opened(material, opened)
-    frames = {clip_id: len(found.pictures) for clip_id, found in lying.items() if found.pictures}
+    frames = _numbers_of_pictures(lying)
     frames |= {clip_id: one.num_frames for clip_id, one in opened.items() if not one.failure}
-    num_crops = {clip_id: len(found.pictures) for clip_id, found in crops.items() if found.pictures}
-    findings += check_numbers(material, frames, num_crops, options.num_frames)
+    findings += check_numbers(material, frames, _numbers_of_pictures(crops), options.num_frames)
     if material.refusal and not any(finding.severity is Severity.ERROR for finding in findings):
         findings.append(Finding(kind="not-read", what=material.refusal))
     order = list(KINDS)
@@ -72,6 +71,11 @@ def check(name: str, root: Path, options: CheckOptions, bar: Bar) -> DoctorRepor
         facts=(*_facts(material, lying), *describe(opened)),
         is_deep=options.is_deep,
     )
+
+
+def _numbers_of_pictures(lying: Mapping[str, Lying]) -> dict[str, int]:
+    """By clip id, the pictures of every folder that has some, in a clear order."""
+    return {key: len(found.pictures) for key, found in lying.items() if found.pictures and not found.unclear}
 
 
 def _opened(
