@@ -14,12 +14,14 @@ try:
 
     from pipeline.commands import bench, cache, data, extract, faces, weights
     from pipeline.commands.options import EXIT_INTERRUPTED
-    from pipeline.terminal import leave, say, show_error
+    from pipeline.terminal import leave, open_standard_streams, say, show_error
     from trainer import commands as trainer
 except ModuleNotFoundError as error:
     sys.exit(f"error: package '{error.name}' is missing; run `make install`, then .venv/bin/python cli.py")
 
-from pipeline.errors import OusError
+from pipeline.errors import ConfigError, OusError
+
+NO_HOME = "This user has no home directory; set $HOME, or $OUS_WEIGHTS to a directory for model weights."
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -37,11 +39,16 @@ app.add_typer(weights.app, name="weights")
 
 def main() -> None:
     """Run a command; show a known error as one line. A request to end is taken like Ctrl-C."""
+    open_standard_streams()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         app()
     except (OusError, OSError) as error:
         sys.exit(show_error(error))
+    except RuntimeError as error:
+        if "home directory" not in str(error):  # raised by pathlib for ~ where nothing names a home
+            raise
+        sys.exit(show_error(ConfigError(NO_HOME)))
     except KeyboardInterrupt:
         say("stopped")
         sys.exit(EXIT_INTERRUPTED)

@@ -22,9 +22,11 @@ _CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 
 @dataclass(frozen=True, kw_only=True)
 class Looks:
-    """What was found in some files, one document of `look` each."""
+    """What was found in some files, one document of `look` each. precision: in which the detector ran."""
 
     documents: tuple[dict[str, Any], ...]
+    detector: str
+    precision: str
 
     @property
     def has_errors(self) -> bool:
@@ -33,11 +35,13 @@ class Looks:
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain JSON values."""
-        return {"files": list(self.documents)}
+        return {"detector": self.detector, "precision": self.precision, "files": list(self.documents)}
 
     def lines(self) -> list[str]:
-        """For people: a line per face."""
-        return [line for document in self.documents for line in _lines(document)]
+        """For people: a line per face, and how they were found."""
+        found = [line for document in self.documents for line in _lines(document)]
+        hint = "; --precision fp32 finds the boxes of the published network" * (self.precision == "bf16")
+        return [*found, f"found by {self.detector}, {self.precision}{hint}"]
 
 
 def load(settings: Mapping[str, Any], device: torch.device) -> CropTools:
@@ -57,7 +61,11 @@ def look_all(paths: Sequence[Path], tools: CropTools, draw: Path | None) -> Look
         for number, path in enumerate(paths)
     ]
     pairs = zip(paths, drawings, strict=True)
-    return Looks(documents=tuple(look(path, tools, draw / name if draw else None) for path, name in pairs))
+    return Looks(
+        documents=tuple(look(path, tools, draw / name if draw else None) for path, name in pairs),
+        detector=tools.detector.name,
+        precision=tools.detector.precision,
+    )
 
 
 def look(path: Path, tools: CropTools, drawing: Path | None) -> dict[str, Any]:

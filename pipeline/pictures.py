@@ -16,6 +16,8 @@ SUFFIXES = frozenset([".bmp", ".jpeg", ".jpg", ".png", ".webp"])
 MAX_FILES = 100_000
 """In one folder, of whatever kind: an hour at 25 pictures a second is 90,000."""
 
+_DIGITS = re.compile("[0-9]+")
+
 
 @dataclass(frozen=True, kw_only=True)
 class PictureFolder:
@@ -67,16 +69,57 @@ def natural_key(name: str) -> tuple[list[str | int], str]:
     return [int(part) if place % 2 else part for place, part in enumerate(parts)], name
 
 
-def number_of(name: str) -> int | str:
-    """The last number in a file's stem, by which pictures of one moment are found; without one, the stem."""
-    stem = Path(name).stem
-    numbers = re.findall(r"[0-9]+", stem)
-    return int(numbers[-1]) if numbers else stem
+def numbers_of(names: Sequence[str], kind: str) -> dict[str, int | str]:
+    """Find the number in the name of every picture of a folder, which orders them and matches face crops.
+
+    It is the last number that is another one in each name: 12 of ``00012.jpg``, of ``clip3_00012.jpg`` and,
+    beside ``0013_face0.jpg``, of ``0012_face0.jpg``.
+
+    Args:
+        names: File names of pictures.
+        kind: What the pictures are, in the plural, for messages.
+
+    Returns:
+        The number by name, in the order of `names`; the name without its suffix where no name has a number.
+
+    Raises:
+        ClipError: If the names are of several series (``img_1.jpg`` and ``mask_1.png``), or if no number
+            differs in all of them (``1.jpg`` and ``001.png``), so that they give no order.
+    """
+    stems = [Path(name).stem.lower() for name in names]
+    series: dict[str, str] = {}
+    for stem, name in zip(stems, names, strict=True):
+        series.setdefault(_DIGITS.sub("#", stem), name)
+    if "#" not in "".join(series):
+        return _each_once(names, stems, kind)
+    if len(series) > 1:
+        raise ClipError(
+            "open",
+            f"{kind} of {len(series)} series of names, such as {shown(list(series.values()))}; one series is "
+            "expected, in which a number differs. Move masks, flow and copies to a folder of their own",
+        )
+    columns = list(zip(*([int(number) for number in _DIGITS.findall(stem)] for stem in stems), strict=True))
+    differing = [column for column in columns if len(set(column)) == len(names)]
+    return _each_once(names, (differing or columns)[-1], kind)
+
+
+def _each_once(names: Sequence[str], numbers: Sequence[int | str], kind: str) -> dict[str, int | str]:
+    """The number by name. Raises ClipError where two names have the same."""
+    by_number: dict[int | str, str] = {}
+    for name, number in zip(names, numbers, strict=True):
+        other = by_number.setdefault(number, name)
+        if other != name:
+            raise ClipError(
+                "open",
+                f"two {kind} are number {shown([str(number)])}: {shown([other, name])}; each number is "
+                "expected once. Keep one of the two",
+            )
+    return dict(zip(names, numbers, strict=True))
 
 
 def shown(names: Sequence[str]) -> str:
     """Some names for a message: the first ones, on one line."""
-    return printable(some(names))
+    return some(list(map(printable, names)))
 
 
 def _is_picture(entry: "os.DirEntry[str]") -> bool:

@@ -59,8 +59,8 @@ def draw_faces(picture: Bytes, faces: Faces) -> Bytes:
 def stream_sheet(prepared: Prepared, columns: int = 8) -> Bytes:
     """A clip's sampled frames with all faces and the subject's track, above its two streams.
 
-    The subject's box is green where the face was detected and red where it was not and the
-    track fills in.
+    The caption of each has a line for the frame's number and time, and one for its face. The subject's
+    box is green where the face was detected and red where it was not and the track fills in.
     """
     side = prepared.streams.face_U3SS.shape[-1]
     cells = []
@@ -70,14 +70,15 @@ def stream_sheet(prepared: Prepared, columns: int = 8) -> Bytes:
         if prepared.track.has_boxes:
             _rectangle(drawn, prepared.track.box_xyxy_px[u], _SUBJECT if found else _GUESSED, 3)
         face, scene = _shown(prepared.streams.face_U3SS[u]), _shown(prepared.streams.scene_U3SS[u])
-        caption = f"{prepared.frames.index_U[u]}{_time(prepared, u)}  {_state(prepared.track, u)}"
-        cells.append(np.vstack([_caption(caption, side), _fit(drawn, side), face, scene]))
+        captions = (f"frame {prepared.frames.index_U[u]}{_time(prepared, u)}", _state(prepared.track, u))
+        lines = [_caption(caption, side) for caption in captions]
+        cells.append(np.vstack([*lines, _fit(drawn, side), face, scene]))
     return tile(cells, columns)
 
 
 def _time(prepared: Prepared, u: int) -> str:
     seconds = float(prepared.frames.seconds_U[u])
-    return "" if math.isnan(seconds) else f"  {seconds:.2f} s"
+    return "" if math.isnan(seconds) else f", {seconds:.2f} s"
 
 
 def _state(track: FaceTrack, u: int) -> str:

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from io import TextIOWrapper
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from rich.console import Console
@@ -34,6 +35,30 @@ class Shown(Protocol):
 
     def lines(self) -> list[str]:
         """For people, line by line."""
+
+
+def open_standard_streams() -> None:
+    """Give every standard stream that is closed the null device, as services and cron may start a program.
+
+    Otherwise the next file that is opened would get the closed stream's number, and with it whatever
+    libraries print. A character that a stream's encoding lacks is written as its escape.
+    """
+    for number, mode in enumerate(("r", "w", "w")):
+        try:
+            os.fstat(number)
+        except OSError:
+            null = os.open(os.devnull, os.O_RDWR)
+            os.dup2(null, number)
+            if null != number:
+                os.close(null)
+            else:
+                os.set_inheritable(number, True)
+        name = ("stdin", "stdout", "stderr")[number]
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, mode, closefd=False))  # noqa: PTH123, SIM115 - by its number
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def say(text: str) -> None:

@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.datasets import bounds, folder, given_boxes, manifest
+from pipeline.datasets.folder import scan
 from pipeline.errors import DatasetError
 from tests.manifests import HEADER
 from tests.manifests import manifest as written
@@ -90,7 +91,7 @@ def test_everything_lies_inside_the_topmost_folder():
 @pytest.mark.parametrize("linked", ["joy/a.mp4", "fear"])
 def test_a_plain_folder_of_videos_is_not_left_either(root, outside, linked):
     (root / linked).symlink_to(outside / "a.mp4" if linked.endswith("mp4") else outside)
-    with pytest.raises(DatasetError, match=rf"a.mp4' is a link out of '.*root', to '{outside.resolve()}/a"):
+    with pytest.raises(DatasetError, match=rf"{linked}' is a link out of '.*root', to '{outside.resolve()}"):
         folder.read(root)
 
 
@@ -106,7 +107,8 @@ def test_too_many_classes_or_folds_are_refused(root, monkeypatch):
     with pytest.raises(DatasetError, match=r"has 3 folds \(0, 1, 2\); allowed: 2\. Group them\.$"):
         manifest.read(written(root, f"{HEADER},fold\n{rows}"))
     for name in "abc":
-        (root / f"{name}.mp4").touch()
+        (root / name).mkdir()
+        (root / name / "1.mp4").touch()
     with pytest.raises(DatasetError, match=r"root' has 3 classes \(a, b, c\); allowed: 2"):
         folder.read(root)
 
@@ -142,3 +144,13 @@ def test_a_manifest_beyond_all_measure_is_not_opened(root):
         file.truncate(1 << 40)
     with pytest.raises(DatasetError, match=r"manifest.csv' has 1048576 MiB; allowed: 512 MiB, enough for"):
         manifest.read(root)
+
+
+def test_more_clips_than_allowed_below_a_directory_are_refused(tmp_path, monkeypatch):
+    for number in range(3):
+        (tmp_path / f"{number}.mp4").touch()
+    monkeypatch.setattr(scan, "MAX_ROWS", 3)
+    assert len(folder.read(tmp_path).clips) == 3
+    monkeypatch.setattr(scan, "MAX_ROWS", 2)
+    with pytest.raises(DatasetError, match="holds more than 2 clips, the most allowed; split it"):
+        folder.read(tmp_path)

@@ -111,6 +111,11 @@ def test_strict_dry_run_limit_and_info(run, data, tmp_path, monkeypatch):
             2,
             "detector.name is 'yolo'; allowed: retinaface-resnet50",
         ),
+        (
+            ["faces", "x.jpg", "--precision", "int8"],
+            2,
+            "detector.precision is 'int8'; allowed: auto, fp32, bf16",
+        ),
         (["weights", "fetch", "nope"], 2, "'nope'; allowed: retinaface-resnet50"),
     ],
 )
@@ -162,11 +167,12 @@ def test_it_is_executable():
 def test_faces_tells_files_that_cannot_be_read(run, data, tmp_path):
     (tmp_path / "no.jpg").write_text("no picture")
     good = data / "data/clips/good0.mp4"
-    code, out, err = run(
-        "faces", good, tmp_path / "no.jpg", "--detector", "haar", "--draw", tmp_path, "--json"
-    )
-    first, second = json.loads(out)["files"]
+    options = ["--detector", "haar", "--precision", "fp32", "--draw", tmp_path, "--json"]
+    code, out, err = run("faces", good, tmp_path / "no.jpg", *options)
+    document = json.loads(out)
+    first, second = document["files"]
     assert code == 1, err
+    assert (document["detector"], document["precision"]) == ("haar", "fp32")
     assert second["error"] == "open: not a readable picture"
     assert len(first["frames"]) == 9
     assert Path(first["drawn"]).stat().st_size > 1000

@@ -137,13 +137,19 @@ def test_as_many_crops_with_other_numbers_are_no_crops_of_a_video(tmp_path):
     assert decoded(tmp_path, "a.mp4", crop_folder="none").crops.pictures == ()
 
 
-@pytest.mark.parametrize("twice", ["faces", "a"])
-def test_names_that_do_not_tell_one_crop_per_frame_are_refused(tmp_path, twice):
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("02.png", "two {} are number 2: 02.png, 2.png; each num"),
+        ("mask_2.png", "{} of 2 series of names, such as"),
+    ],
+)
+@pytest.mark.parametrize(("folder", "kind"), [("faces", "face crops"), ("a", "pictures")])
+def test_names_that_do_not_give_one_crop_or_frame_a_number_are_refused(tmp_path, folder, kind, name, reason):
     write_folder(tmp_path / "a", 5)
     write_folder(tmp_path / "faces", faces(*range(5)))
-    write_folder(tmp_path / twice, {"x_02.png": picture(1)})
-    kind = "face crops" if twice == "faces" else "frames"
-    assert refused(tmp_path).startswith(f"decode: two {kind} are number 2: 2.png, x_02.png; the last number")
+    write_folder(tmp_path / folder, {name: picture(1)})
+    assert refused(tmp_path).startswith(f"open: {reason.format(kind)}")
 
 
 def test_crops_of_a_part_of_a_video_are_refused(tmp_path):
@@ -165,12 +171,12 @@ def test_pixels_of_crops_are_bounded(tmp_path, monkeypatch):
     write_folder(tmp_path / "faces", faces(*range(5)))
     clip = decoded(tmp_path)
     folder = PictureFolder.at(tmp_path / "faces")
-    names = [f"{number}.png" for number in range(1, 6)]
+    frame_numbers = range(1, 6)
     monkeypatch.setattr(rgb, "MAX_RGB_BYTES", sum(crop.nbytes for crop in clip.crops.pictures))
-    assert len(find_crops(folder, clip.frames, names).pictures) == 4
+    assert len(find_crops(folder, clip.frames, frame_numbers).pictures) == 4
     monkeypatch.setattr(rgb, "MAX_RGB_BYTES", rgb.MAX_RGB_BYTES - 1)
     with pytest.raises(ClipError, match="^decode: face crops of more than 0 MiB of pixels, the most allowed"):
-        find_crops(folder, clip.frames, names)
+        find_crops(folder, clip.frames, frame_numbers)
 
 
 def test_each_crop_is_decoded_once_and_others_never(tmp_path, monkeypatch):

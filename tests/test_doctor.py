@@ -277,6 +277,20 @@ def lose_crop(root):
     folder(root, "2_ClipsforFaceCrop").joinpath("20.jpg").unlink()
 
 
+def add_copy(root):
+    """A picture twice, under two spellings of its number."""
+    shutil.copy(
+        folder(root, "3_ClipsforScenImages") / "2.jpg", folder(root, "3_ClipsforScenImages") / "02.jpg"
+    )
+
+
+def add_masks(root):
+    """A second series of names beside the frames, and beside the face crops."""
+    for place in ("3_ClipsforScenImages", "2_ClipsforFaceCrop"):
+        for number in range(1, 21):
+            (folder(root, place) / f"mask_{number}.jpg").write_bytes(b"x")
+
+
 def copy_folder(root):
     """Two folders of one content; by their numbers, one is in training and one in test."""
     paths = sorted((root / "3_ClipsforScenImages").glob("*/*/*"), key=lambda path: path.name)
@@ -293,6 +307,8 @@ PLANTED_IN_FRAMES = {
     empty_folder: {"folder-empty"},
     cut_short: {"short", "crops-count"},
     lose_crop: {"crops-count"},
+    add_copy: {"frames-unclear"},
+    add_masks: {"frames-unclear"},
 }
 """What is done to FERV39k's tree of frames beside crops, and all that is found then."""
 
@@ -302,6 +318,16 @@ def test_a_fault_planted_among_frames_is_found_and_nothing_else(plant, tmp_path)
     root = healthy_ferv39k(tmp_path, forms=("frames", "crops"))
     plant(root)
     assert kinds("ferv39k", root) == PLANTED_IN_FRAMES[plant]
+
+
+def test_a_folder_whose_names_give_no_order_is_named_with_its_pictures(tmp_path):
+    root = healthy_ferv39k(tmp_path, forms=("frames", "crops"))
+    add_masks(root)
+    (finding,) = examined("ferv39k", root).findings
+    assert finding.severity is Severity.ERROR
+    assert len(finding.cases) == 2
+    assert "': pictures of 2 series of names, such as 1.jpg, mask_1.jpg; one series" in finding.cases[0]
+    assert finding.cases[1].startswith("the crops of '")
 
 
 def test_folders_of_one_content_are_found(tmp_path):

@@ -123,13 +123,27 @@ def test_unknown_and_empty_splits_are_refused(run, tmp_path):
     with pytest.raises(ConfigError, match="split is 'dev'; allowed: train, validation, test"):
         evaluate(run[1].run_dir, split="dev", device="cpu")
     other = tiny_cache(tmp_path / "other.zarr", membership=np.full((48, 1), Split.TRAIN, dtype=np.uint8))
-    with pytest.raises(ConfigError, match="no usable clips in split 'test'"):
+    with pytest.raises(ConfigError, match="no usable clips in split 'test'.* Measure --split validation, or"):
         evaluate(run[1].run_dir, cache=other, device="cpu")
 
 
 def test_a_cache_that_is_gone_is_named(run, tmp_path):
     with pytest.raises(CacheError, match=r"No cache at '.*gone.zarr'"):
         evaluate(run[1].run_dir, cache=tmp_path / "gone.zarr", device="cpu")
+
+
+def test_a_cache_that_was_moved_is_read_where_the_message_asks_for_it(run, tmp_path):
+    cache = tiny_cache(tmp_path / "feats.zarr")
+    trained = train(cache, tmp_path / "run", override(smoke(), ["schedule.max_steps=1"]), device="cpu")
+    before = evaluate(trained.run_dir, device="cpu")
+    cache.rename(tmp_path / "moved.zarr")
+    message = rf"^'{trained.run_dir}' was trained on the cache '{cache}', which is not there. If it was moved"
+    with pytest.raises(CacheError, match=f"{message}, give its location with --cache NEW") as caught:
+        evaluate(trained.run_dir, device="cpu")
+    assert str(caught.value).isprintable()
+    after = evaluate(trained.run_dir, cache=tmp_path / "moved.zarr", device="cpu")
+    assert after.same_cache
+    assert np.array_equal(after.metrics.confusion, before.metrics.confusion)
 
 
 def test_a_run_selected_on_test_says_so_in_its_numbers(run, tmp_path):

@@ -1,4 +1,5 @@
 import os
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
@@ -6,13 +7,69 @@ import pytest
 from pipeline.datasets.folder import VIDEO_SUFFIXES, read
 from pipeline.errors import DatasetError
 from pipeline.types import Polarity, Split
+from tests.folder_layouts import READ, REFUSED, touch
+
+SPLITS = {
+    Split.TRAIN: "train",
+    Split.VALIDATION: "validation",
+    Split.TEST: "test",
+    Split.ABSENT: "",
+}
 
 
-def touch(root: Path, *names: str) -> Path:
-    for name in names:
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).touch()
-    return root
+def meaning(root):
+    """Of every clip, its class and its split, empty without one."""
+    index = read(root)
+    names = (*index.class_names, "")
+    return {clip.path: (names[clip.label], SPLITS[clip.splits[0]]) for clip in index.clips}
+
+
+@pytest.mark.parametrize("layout", READ)
+def test_a_plain_layout_is_read_with_its_classes_and_splits(tmp_path, layout):
+    clips, others = READ[layout]
+    touch(tmp_path, *clips, *others)
+    expected = {
+        Path(path).parent.as_posix() if path.endswith(".jpg") else path: of for path, of in clips.items()
+    }
+    assert meaning(tmp_path) == expected
+
+
+def table(heading):
+    """The rows of a table of docs/folders.md, by its first column's heading; cells without back ticks."""
+    lines = (Path(__file__).parents[1] / "docs/folders.md").read_text().splitlines()
+    first = next(n for n, line in enumerate(lines) if line.startswith(f"| {heading} |"))
+    rows = takewhile(lambda line: line.startswith("|"), lines[first + 2 :])
+    return [[cell.strip().replace("`", "") for cell in row.strip("|").split("|")] for row in rows]
+
+
+def test_every_layout_of_the_page_is_tested():
+    rows = table("layout")
+    assert len(rows) > 10
+    for layout, example, *expected in rows:
+        assert list(READ[layout][0][example]) == [cell.replace("none", "") for cell in expected], layout
+    assert {row[0] for row in table("rejected")} <= REFUSED.keys()
+
+
+@pytest.mark.parametrize("layout", REFUSED)
+def test_a_layout_with_two_meanings_is_refused_with_what_was_found_and_the_remedy(tmp_path, layout):
+    names, message = REFUSED[layout]
+    with pytest.raises(DatasetError, match=message) as caught:
+        read(touch(tmp_path, *names))
+    assert str(caught.value).isprintable()
+    assert str(caught.value).startswith(f"'{tmp_path}': ")
+
+
+def test_a_refusal_shows_every_level_with_examples_and_counts(tmp_path):
+    touch(tmp_path, *(f"{name}/take{take}/{n}.mp4" for name in "0123" for take in (1, 2) for n in (1, 2)))
+    with pytest.raises(DatasetError) as caught:
+        read(tmp_path)
+    assert str(caught.value) == (
+        f"'{tmp_path}': no level of directories names classes: 'take1', 'take2' are told apart by a number "
+        "alone, which means other classes in other data sets. Found, from the root: 4 directories ('0', '1', "
+        "'2' and 1 more; numbered); then 2 directories ('take1', 'take2'; numbered); then 16 videos "
+        "('0/take1/1.mp4'). Arrange the clips as class/clip, class/group/clip or split/class/clip, or list "
+        "them in a manifest (--dataset manifest; columns path,label,split)."
+    )
 
 
 def test_sub_folders_are_classes(tmp_path):
@@ -22,12 +79,27 @@ def test_sub_folders_are_classes(tmp_path):
     assert [clip.clip_id for clip in index.clips] == ["happy/10.avi", "happy/2.mp4", "sad/2.mp4"]
     assert [clip.path for clip in index.clips] == [clip.clip_id for clip in index.clips]
     assert [clip.label for clip in index.clips] == [0, 0, 1]
-    assert {clip.splits for clip in index.clips} == {(Split.TRAIN,)}
     assert [clip.polarity for clip in index.clips] == [
         Polarity.POSITIVE,
         Polarity.POSITIVE,
         Polarity.NEGATIVE,
     ]
+    assert (index.notes, index.warnings) == ((), ())
+
+
+def test_a_note_names_the_level_that_was_the_class_and_what_the_others_are(tmp_path):
+    names = [f"train/Actor_{n:02}/{name}/1.mp4" for n in range(1, 6) for name in ("fear", "happy")]
+    assert read(touch(tmp_path, *names)).notes == (
+        "read as split/group/class/clip; 'Actor_01', 'Actor_02', 'Actor_03' and 2 more group the clips and "
+        "are neither class nor split",
+    )
+
+
+def test_spellings_of_one_emotion_are_one_class_and_a_note(tmp_path):
+    index = read(touch(tmp_path, "train/Happy/1.mp4", "train/fear/1.mp4", "test/happiness/1.mp4"))
+    assert len(index.class_names) == 2
+    assert len({clip.label for clip in index.clips if "app" in clip.path}) == 1
+    assert any("spellings of one class are read as one" in note for note in index.notes)
 
 
 def test_the_same_stem_in_two_classes_or_with_two_suffixes_keeps_all(tmp_path):
@@ -35,36 +107,61 @@ def test_the_same_stem_in_two_classes_or_with_two_suffixes_keeps_all(tmp_path):
     assert [clip.clip_id for clip in index.clips] == ["happy/1.mp4", "sad/1.mkv", "sad/1.mp4"]
 
 
-def test_in_a_flat_folder_the_stem_is_the_class(tmp_path):
-    index = read(touch(tmp_path, "fear.mp4", "angry.mov", "angry.mp4"))
-    assert index.class_names == ("angry", "fear")
-    assert [(clip.clip_id, clip.label) for clip in index.clips] == [
-        ("angry.mov", 0),
-        ("angry.mp4", 0),
-        ("fear.mp4", 1),
-    ]
-
-
-def test_suffixes_may_be_in_capitals(tmp_path):
-    assert [clip.path for clip in read(touch(tmp_path, "happy/1.MP4", "happy/2.Mov")).clips] == [
-        "happy/1.MP4",
-        "happy/2.Mov",
-    ]
-
-
 @pytest.mark.parametrize("suffix", sorted(VIDEO_SUFFIXES))
-def test_every_known_suffix_is_a_video(tmp_path, suffix):
-    assert len(read(touch(tmp_path, f"happy/1{suffix}")).clips) == 1
+@pytest.mark.parametrize("change", [str.lower, str.upper])
+def test_every_known_suffix_is_a_video(tmp_path, suffix, change):
+    assert len(read(touch(tmp_path, f"happy/1{change(suffix)}")).clips) == 1
 
 
-def test_other_files_hidden_ones_and_empty_folders_are_left_alone(tmp_path):
-    touch(tmp_path, "happy/1.mp4", "happy/notes.txt", "readme.md", "happy/.2.mp4", ".3.mp4", ".trash/4.mp4")
+def test_clips_without_a_label_are_read_and_a_note_shows_the_remedy(tmp_path):
+    index = read(touch(tmp_path, "b.mp4", "a.mp4", "1001_DFA_HAP_XX.mp4"))
+    assert (index.class_names, [clip.label for clip in index.clips]) == ((), [-1, -1, -1])
+    assert index.notes == (
+        "3 clips without a label, because their names are no emotions and no directory names a class: "
+        "'1001_DFA_HAP_XX.mp4', 'a.mp4', 'b.mp4'. Training leaves them out; for labels, arrange the clips as "
+        "class/clip or list them in a manifest",
+    )
+
+
+def test_a_class_for_each_clip_is_a_warning_with_the_remedy(tmp_path):
+    people = ["anna", "bert", "carla", "dan"]
+    (warning,) = read(touch(tmp_path, *(f"{name}/1.mp4" for name in people))).warnings
+    assert warning == (
+        "4 of 4 classes have one clip (anna, bert, carla and 1 more): these look like names of clips or "
+        "people. Put the clips into one directory for each class, or give their class in the column label of "
+        "a manifest"
+    )
+    touch(tmp_path, "anna/2.mp4")
+    assert "3 of 4 classes" in read(tmp_path).warnings[0]
+    touch(tmp_path, "bert/2.mp4")
+    assert read(tmp_path).warnings == ()
+
+
+def test_other_files_and_empty_directories_are_noted_and_litter_is_skipped(tmp_path):
+    touch(tmp_path, "happy/1.mp4", "happy/notes.txt", "happy/1.wav", "happy/1.jpg", "readme.md")
+    touch(tmp_path, "happy/.2.mp4", ".3.mp4", ".trash/4.mp4", "happy/._1.mp4", "happy/.DS_Store")
+    touch(tmp_path, "__MACOSX/happy/1.mp4", "Thumbs.db", "happy/desktop.ini", "happy/@eaDir/1.mp4")
     (tmp_path / "sad").mkdir()
     (tmp_path / "happy/folder.mp4").mkdir()
+    (tmp_path / "happy/gone.mp4").symlink_to(tmp_path / "happy/none.mp4")
     index = read(tmp_path)
     assert [clip.path for clip in index.clips] == ["happy/1.mp4"]
     assert index.class_names == ("happy",)
-    assert index.notes == ("2 files without a video's suffix are left alone: happy/notes.txt, readme.md",)
+    assert index.notes == (
+        "5 files left alone, no clip by its name: readme.md, happy/1.jpg, happy/1.wav and 2 more",
+        "2 directories without a clip: happy/folder.mp4, sad",
+    )
+
+
+@pytest.mark.parametrize(("videos", "frames", "kind"), [(2, 1, "video"), (1, 1, "video"), (1, 2, "frames")])
+def test_of_videos_and_picture_folders_those_are_read_of_which_there_are_more(tmp_path, videos, frames, kind):
+    touch(tmp_path, *(f"happy/v{n}.mp4" for n in range(videos)))
+    touch(tmp_path, *(f"happy/f{n}/{k}.png" for n in range(frames) for k in (1, 2)))
+    index = read(tmp_path)
+    assert len(index.clips) == (videos if kind == "video" else frames)
+    (note,) = index.notes
+    assert note.startswith("clips are read as " + ("videos; " if kind == "video" else "picture folders; "))
+    assert ("picture folder" if kind == "video" else "video") in note.split(";")[1]
 
 
 def test_a_hidden_root_is_read(tmp_path):
@@ -75,35 +172,50 @@ def test_an_unknown_class_has_no_polarity(tmp_path):
     assert read(touch(tmp_path, "bored/1.mp4")).clips[0].polarity is Polarity.UNKNOWN
 
 
-def test_a_mixed_folder_is_refused(tmp_path):
-    message = r"holds videos both directly \('happy.mp4'\) and in sub-folders \('sad/1.mp4'\); keep one kind"
-    with pytest.raises(DatasetError, match=message):
-        read(touch(tmp_path, "happy.mp4", "sad/1.mp4"))
-
-
-@pytest.mark.parametrize("names", [(), ("readme.txt",), ("train/happy/1.mp4",)])
-def test_a_folder_without_videos_is_refused(tmp_path, names):
+@pytest.mark.parametrize("names", [(), ("readme.txt",), ("happy/1.wav",), ("1.jpg",)])
+def test_a_folder_without_clips_is_refused_with_what_is_there(tmp_path, names):
     with pytest.raises(
-        DatasetError, match=r"holds no videos; allowed: class/\*.mp4 or CLASS.mp4 \(.3gp .avi"
-    ):
+        DatasetError, match=r"holds no clip: no video \(.3gp .avi .*no directory of pic"
+    ) as caught:
         read(touch(tmp_path, *names))
+    assert f"found: {names[0] if names else 'nothing'}" in str(caught.value)
 
 
 @pytest.mark.parametrize("name", ["gone", "file.mp4"])
 def test_what_is_no_folder_is_refused(tmp_path, name):
     touch(tmp_path, "file.mp4")
     with pytest.raises(
-        DatasetError, match=rf"--root '.*{name}' is not a folder; --dataset folder needs one of"
+        DatasetError,
+        match=rf"--root '.*{name}' is not a folder; --dataset folder needs one that holds class/",
     ):
         read(tmp_path / name)
 
 
-@pytest.mark.parametrize("name", [b"caf\xe9.mp4", b"two\nlines.mp4"])
+@pytest.mark.parametrize("name", [b"caf\xe9.mp4", b"two\nlines.mp4", b"caf\xe9/1.jpg"])
 def test_a_name_that_no_report_can_show_is_refused(tmp_path, name):
-    (tmp_path / os.fsdecode(name)).touch()
+    touch(tmp_path, os.fsdecode(name))
     with pytest.raises(DatasetError, match="has a name that is no plain text in UTF-8; rename it") as caught:
         read(tmp_path)
     assert str(caught.value).isprintable()
+
+
+def test_links_inside_are_followed_and_those_that_leave_or_turn_back_are_refused(tmp_path):
+    root = touch(tmp_path / "set", "all/1.mp4", "happy/2.mp4")
+    (root / "happy/1.mp4").symlink_to(root / "all/1.mp4")
+    assert len(read(root).clips) == 3
+    (root / "happy/again").symlink_to(root / "happy")
+    with pytest.raises(DatasetError, match=r"^'happy/again' is a link to a directory that holds it; remove"):
+        read(root)
+    (root / "happy/again").unlink()
+    (root / "sad").symlink_to(touch(tmp_path / "elsewhere", "1.mp4"))
+    with pytest.raises(DatasetError, match=r"sad' is a link out of '.*set', to '.*elsewhere'; copy"):
+        read(root)
+
+
+def test_a_tree_that_goes_too_deep_is_refused(tmp_path):
+    touch(tmp_path, "/".join("abcdefghi") + "/1.mp4")
+    with pytest.raises(DatasetError, match="is more than 8 directories below .*; give a --root further down"):
+        read(tmp_path)
 
 
 @pytest.mark.data
@@ -112,3 +224,4 @@ def test_the_labelled_videos_are_seven_classes(test_data):
     assert index.class_names == ("angry", "disgust", "fear", "happy", "neutral", "sadness", "surprise")
     assert [clip.label for clip in index.clips] == list(range(7))
     assert Polarity.UNKNOWN not in {clip.polarity for clip in index.clips}
+    assert (index.notes, index.warnings) == ((), ())

@@ -103,6 +103,19 @@ def test_an_empty_split_is_refused_with_the_counts(tmp_path):
         rows.of("dev")
 
 
+def test_the_split_to_measure_is_test_or_else_validation(tmp_path, cache):
+    assert fold_rows(cache, 1, DataConfig(), seed=0).split_to_measure == "test"
+    with opened(tmp_path, membership=membership()) as without_test:
+        rows = fold_rows(without_test, 1, DataConfig(), seed=0)
+        assert rows.split_to_measure == "validation"
+        assert len(rows.of("validation"))
+        with pytest.raises(ConfigError, match=r"Measure --split validation, or mark test clips in the data "):
+            rows.of("test")
+        rows = fold_rows(without_test, 1, DataConfig(validation="given"), seed=0)
+        with pytest.raises(ConfigError, match=r"Measure --split train, or mark test clips in the data set"):
+            rows.of("test")
+
+
 def test_folds_go_by_name_or_by_number():
     meta = tiny_meta(fold_names=("fd1", "fd2"))
     assert [fold_number(meta, fold) for fold in ("fd2", 1, 2)] == [1, 0, 1]

@@ -131,6 +131,15 @@ def test_what_gives_no_frame_is_refused_in_one_line(tmp_path):
     assert refused(broken) == "decode: no picture of 3 decodes (1.png, 2.png, 3.png)"
 
 
+@pytest.mark.parametrize("name", ["01.png", "mask_1.png", "1 copy.png"])
+def test_names_that_give_no_order_are_refused_also_without_face_crops(tmp_path, name):
+    clip = write_folder(tmp_path / "a", 5)
+    assert decoded(clip).frames.num_decoded == 5
+    write_folder(clip, {name: picture(1)})
+    assert refused(clip).startswith("open: ")
+    assert name in refused(clip)
+
+
 @pytest.mark.parametrize("window", [{"start_seconds": 0.0}, {"end_seconds": 1.0}])
 def test_a_folder_has_no_times(tmp_path, window):
     clip = write_folder(tmp_path / "a", 3)

@@ -12,6 +12,10 @@ from tests.picture_folders import write_folder
 from tests.small_clips import write_video
 
 
+def looks_of(document):
+    return Looks(documents=(document,), detector="haar", precision="fp32")
+
+
 @pytest.fixture(scope="module")
 def tools():
     return load({"frames": {"num_frames": 3}, "detector": {"name": "haar"}}, torch.device("cpu"))
@@ -32,7 +36,20 @@ def test_a_picture_without_a_face_gives_none(tools, tmp_path):
     document = look(tmp_path / "black.png", tools, None)
     assert document["frames"] == [{"faces": []}]
     assert "drawn" not in document
-    assert Looks(documents=(document,)).lines() == [f"{tmp_path}/black.png, picture: 0 faces"]
+    assert looks_of(document).lines() == [
+        f"{tmp_path}/black.png, picture: 0 faces",
+        "found by haar, fp32",
+    ]
+
+
+def test_the_precision_that_ran_is_shown_and_at_bf16_how_to_get_the_published_boxes(tools, tmp_path):
+    found = look_all([], tools, None)
+    assert found.to_dict() == {"detector": "haar", "precision": "fp32", "files": []}
+    assert found.lines() == ["found by haar, fp32"]
+    (line,) = Looks(documents=(), detector="retinaface-resnet50", precision="bf16").lines()
+    assert line == (
+        "found by retinaface-resnet50, bf16; --precision fp32 finds the boxes of the published network"
+    )
 
 
 def test_files_of_one_name_do_not_overwrite_each_other(tools, tmp_path):
@@ -47,9 +64,9 @@ def test_what_cannot_be_read_is_an_error_of_that_file_alone(tools, tmp_path):
     (tmp_path / "a.mp4").write_text("no video")
     broken = look(tmp_path / "a.mp4", tools, None)
     assert broken["error"].startswith("open: ")
-    looks = Looks(documents=(broken,))
+    looks = looks_of(broken)
     assert looks.has_errors
-    assert looks.lines() == [f"{tmp_path}/a.mp4: {broken['error']}"]
+    assert looks.lines() == [f"{tmp_path}/a.mp4: {broken['error']}", "found by haar, fp32"]
 
 
 def test_settings_are_checked(tmp_path, monkeypatch):
@@ -86,6 +103,6 @@ def test_a_folder_of_pictures_is_looked_at_as_a_clip_without_times(tools, tmp_pa
     document = look(tmp_path / "a", tools, tmp_path / "out" / "a.png")
     assert [frame["seconds"] for frame in document["frames"]] == [None] * 3
     assert document["notes"] == ["1 other file left alone: notes.txt"]
-    lines = Looks(documents=(document,)).lines()
+    lines = looks_of(document).lines()
     assert lines[0] == f"{tmp_path / 'a'}, frame 1: 0 faces"
     json.dumps(document, allow_nan=False)

@@ -4,7 +4,7 @@ import pytest
 
 from pipeline import pictures
 from pipeline.errors import ClipError
-from pipeline.pictures import PictureFolder, natural_key, num_bytes_of, number_of, shown
+from pipeline.pictures import PictureFolder, natural_key, num_bytes_of, numbers_of, shown
 
 
 def touched(folder, *names):
@@ -62,14 +62,45 @@ def test_what_cannot_be_listed_is_refused(tmp_path):
         num_bytes_of(tmp_path / "gone")
 
 
-def test_the_number_of_a_picture_is_the_last_one_in_its_stem():
-    assert [number_of(name) for name in ("00012.jpg", "12.png", "00001_00012.jpg", "f12.7z.jpg")] == [
-        12,
-        12,
-        12,
-        7,
-    ]
-    assert number_of("smile.jpg") == "smile"
+@pytest.mark.parametrize(
+    ("names", "numbers"),
+    [
+        (["00012.jpg", "13.png"], [12, 13]),
+        (["00001_00012.jpg", "00001_00013.jpg"], [12, 13]),
+        (["IMG_1.JPG", "img_2.jpg"], [1, 2]),
+        (["0012_face0.jpg", "0013_face0.jpg"], [12, 13]),
+        (["f12.7z.jpg"], [7]),
+        (["frame_1_0.04.png", "frame_2_0.08.png", "frame_3_1.08.png"], [1, 2, 3]),
+        (["smile.jpg", "frown.png"], ["smile", "frown"]),
+        ([], []),
+    ],
+)
+def test_the_number_of_a_picture_is_the_last_one_that_differs_in_every_name(names, numbers):
+    assert numbers_of(names, "frames") == dict(zip(names, numbers, strict=True))
+
+
+@pytest.mark.parametrize(
+    "names",
+    [["1.jpg", "001.png"], ["01.jpg", "1.jpg"], ["0012_face0.jpg", "0012_face00.jpg"], ["a.jpg", "a.png"]],
+)
+def test_two_pictures_of_one_number_are_refused(names):
+    message = (
+        rf"^open: two frames are number \w+: {names[0]}, {names[1]}; each number is expected once. Keep one"
+    )
+    with pytest.raises(ClipError, match=message):
+        numbers_of(names, "frames")
+
+
+@pytest.mark.parametrize(
+    "other", ["mask_001.png", "img_002 (1).jpg", "img_003_flow.png", "cover.jpg", "img_003 - Copy.jpg"]
+)
+def test_a_second_series_of_names_is_refused(other):
+    with pytest.raises(ClipError) as caught:
+        numbers_of(["img_001.jpg", "img_002.jpg", other], "frames")
+    assert str(caught.value) == (
+        f"open: frames of 2 series of names, such as img_001.jpg, {other}; one series is expected, in which "
+        "a number differs. Move masks, flow and copies to a folder of their own"
+    )
 
 
 def test_names_are_shown_on_one_line():

@@ -1,3 +1,6 @@
+import dataclasses
+
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -5,7 +8,7 @@ import torch
 from pipeline.errors import ClipError
 from pipeline.process import prepare_clip
 from pipeline.sheet import draw_faces, read_picture, shrunk, stream_row, stream_sheet, tile, write_png
-from pipeline.types import Faces
+from pipeline.types import Faces, FaceTrack, Streams
 from tests.small_clips import small_tools, write_clips
 
 
@@ -57,7 +60,7 @@ def test_the_sheet_shows_both_streams_of_every_frame(tmp_path):
     clip = next(clip for clip in index.clips if "good" in clip.clip_id)
     prepared = prepare_clip(index.root, clip, small_tools().crop)
     sheet = stream_sheet(prepared, columns=4)
-    side, caption = 64, 22
+    side, caption = 64, 2 * 22
     assert sheet.shape == (caption + 3 * side + 8, 4 * (side + 4) + 4, 3)
     for u in range(4):
         left, top = 4 + u * (side + 4), 4 + caption + side
@@ -65,6 +68,34 @@ def test_the_sheet_shows_both_streams_of_every_frame(tmp_path):
         assert torch.equal(face_there, prepared.streams.face_U3SS[u])
         scene_there = sheet[top + side : top + 2 * side, left : left + side]
         np.testing.assert_array_equal(scene_there, prepared.streams.scene_U3SS[u].permute(1, 2, 0).numpy())
+
+
+@pytest.mark.parametrize("has_face", [True, False])
+def test_captions_keep_frame_and_seconds_whether_or_not_there_is_a_face(tmp_path, monkeypatch, has_face):
+    index = write_clips(tmp_path, num_good=1)
+    clip = next(clip for clip in index.clips if "good" in clip.clip_id)
+    prepared = prepare_clip(index.root, clip, small_tools().crop)
+    if not has_face:
+        track = FaceTrack(
+            box_xyxy_px=np.full((4, 4), np.nan, np.float32),
+            score=np.zeros(4, np.float32),
+            found=np.zeros(4, np.bool_),
+        )
+        prepared = dataclasses.replace(prepared, track=track)
+    streams = [torch.zeros((4, 3, 224, 224), dtype=torch.uint8)] * 2
+    prepared = dataclasses.replace(prepared, streams=Streams(face_U3SS=streams[0], scene_U3SS=streams[1]))
+    drawn = []
+    put = cv2.putText
+    monkeypatch.setattr(
+        cv2, "putText", lambda image, text, *rest: drawn.append(text) or put(image, text, *rest)
+    )
+    stream_sheet(prepared)
+    captions = [text for text in drawn if not text.replace(".", "").isdecimal()]
+    frames = zip(prepared.frames.index_U, prepared.frames.seconds_U, strict=True)
+    expected = [f"frame {number}, {seconds:.2f} s" for number, seconds in frames]
+    assert captions[::2] == expected
+    assert ("found" if has_face else "no face") in captions[1::2]
+    assert has_face != ("no face" in captions[1::2])
 
 
 def test_a_row_shows_frame_and_streams_side_by_side(tmp_path):

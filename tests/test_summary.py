@@ -8,7 +8,7 @@ from pipeline.store.summary import summarise
 from tests.tiny_cache import tiny_cache, tiny_meta
 
 SAID = {
-    "identity": {"features": {"precision": "fp32"}},
+    "identity": {"features": {"precision": "fp32"}, "detector": {"precision": "bf16"}},
     "config": {
         "detector": {"name": "haar"},
         "streams": {"scene": "masked", "scene_fit": "letterbox"},
@@ -35,6 +35,13 @@ def test_everything_is_counted(tmp_path):
     assert document["failures"][0] == {"clip_id": "clip002", "stage": "open", "reason": "the file is empty"}
     assert document["notes"] == [{"clip_id": "clip000", "note": "1 packet did not decode"}]
     json.dumps(document)
+
+
+def test_encoder_and_detector_show_the_precision_that_each_ran_in(tmp_path):
+    with FeatureCache.open(made(tmp_path)) as cache:
+        lines = summarise(cache).lines()
+    assert any(line.startswith("  encoder ") and ", fp32, sha256" in line for line in lines)
+    assert "  detector   haar, bf16" in lines
 
 
 def test_long_lists_are_cut_unless_asked_for(tmp_path):

@@ -13,7 +13,7 @@ from pipeline.errors import ConfigError, WeightsError
 from tests.tiny_cache import tiny_cache, tiny_meta
 from trainer.checkpoint import load_checkpoint
 from trainer.config import smoke
-from trainer.train import TrainingError, train
+from trainer.train import TrainingError, evaluate_command, train
 
 SHORT = override(smoke(), ["schedule.max_epochs=3"])
 
@@ -108,6 +108,11 @@ def test_lines_for_people_name_the_best_epoch_and_how_it_was_chosen(finished):
         == f"  above schedule.overfit_accuracy since epoch {result.info.overfit_epoch}: overfit (IV-A)"
     )
     assert then == f"  next: cli.py evaluate {result.run_dir}"
+
+
+def test_the_next_command_measures_a_split_that_is_there_and_can_be_pasted():
+    assert evaluate_command(Path("runs/a"), "test") == "cli.py evaluate runs/a"
+    assert evaluate_command(Path("my run"), "validation") == "cli.py evaluate 'my run' --split validation"
 
 
 def test_tensorboard_shows_the_same_numbers(finished):

@@ -1,6 +1,10 @@
+from unittest.mock import Mock
+
+import numpy as np
 import pytest
 
 from pipeline import versions
+from pipeline.types import Split
 from pipeline.versions import VERSIONS
 from tests.command_line import call
 from tests.tiny_cache import VERSIONED, tiny_cache, tiny_meta
@@ -35,6 +39,16 @@ def test_an_interrupted_run_keeps_its_best_epoch_and_says_so(trained, tmp_path, 
     code, _, told = trained()
     assert code == 130
     assert told == f"stopped; {run} keeps the best epoch so far, and `cli.py evaluate {run}` measures it."
+
+
+def test_an_interrupted_run_without_test_clips_is_measured_on_its_validation_clips(
+    trained, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(commands, "_show_epoch", Mock(side_effect=KeyboardInterrupt))
+    without_test = tiny_cache(tmp_path / "c.zarr", membership=np.full((48, 1), Split.TRAIN, dtype=np.uint8))
+    code, _, told = trained("--cache", without_test)
+    assert code == 130
+    assert f"`cli.py evaluate {tmp_path / 'run'} --split validation` measures it" in told
 
 
 def test_before_the_first_epoch_nothing_is_kept_and_it_says_so(trained, tmp_path, monkeypatch):

@@ -22,6 +22,7 @@ from pipeline.terminal import answer, leave_at_once, progress_bar, say
 
 if TYPE_CHECKING:
     from trainer.ablate import Outcome
+    from trainer.config import TrainConfig
     from trainer.train import EpochReport
 
 app = typer.Typer()
@@ -84,17 +85,23 @@ def train(
             profile=profile, on_epoch=_show_epoch,
         )  # fmt: skip
     except KeyboardInterrupt:
-        say(_stopped(where))
+        say(_stopped(where, cache, fold, config, seed))
         raise typer.Exit(EXIT_INTERRUPTED) from None
     answer(result, json_)
 
 
-def _stopped(run: Path) -> str:
+def _stopped(run: Path, cache: str, fold: str, config: "TrainConfig", seed: int) -> str:
     """What a training that was interrupted leaves."""
+    from trainer.caches import open_cache
     from trainer.checkpoint import WEIGHTS_FILE
+    from trainer.folds import fold_rows
+    from trainer.train import evaluate_command
 
     if (run / WEIGHTS_FILE).is_file():
-        return f"stopped; {run} keeps the best epoch so far, and `cli.py evaluate {run}` measures it."
+        with open_cache(cache) as features:
+            split = fold_rows(features, fold, config.data, seed).split_to_measure
+        command = evaluate_command(run, split)
+        return f"stopped; {run} keeps the best epoch so far, and `{command}` measures it."
     return f"stopped before the end of an epoch; nothing is kept{f', {run} may go' if run.exists() else ''}."
 
 

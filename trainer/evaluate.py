@@ -11,9 +11,9 @@ from torch.nn import functional
 from pipeline.errors import CheckpointError
 from pipeline.store.meta import CacheMeta
 from pipeline.store.place import Place, Where
-from pipeline.store.reader import FeatureCache
 from pipeline.types import Ints
 from trainer.batches import ClipData, load_clips
+from trainer.caches import open_cache
 from trainer.checkpoint import Checkpoint, RunInfo, load_checkpoint
 from trainer.folds import fold_rows, require_labels
 from trainer.leaks import Leak
@@ -171,7 +171,7 @@ def measure(
     checkpoint = load_checkpoint(run_dir, pick_device(device))
     info, config = checkpoint.info, checkpoint.config
     place = Place.of(cache or info.cache_path)
-    with FeatureCache.open(place) as features:
+    with open_cache(place, None if cache else run_dir) as features:
         require_labels(features)
         info.require_fits(features.meta, place)
         same_cache = (features.meta.fingerprint, features.clips_sha256()) == (

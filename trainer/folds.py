@@ -36,6 +36,11 @@ class FoldRows:
         """A hash of which rows train and which validate: it differs once more clips are done."""
         return sha256_json([self.train.tolist(), self.validation.tolist()])
 
+    @property
+    def split_to_measure(self) -> str:
+        """The split that shows how good a model is: test, or validation where the fold has no test clips."""
+        return "test" if len(self.test) else "validation"
+
     def of(self, split: str) -> Ints:
         """The rows of a split by its name. Raises ConfigError when it is unknown or empty."""
         splits = {"train": self.train, "validation": self.validation, "test": self.test}
@@ -45,7 +50,9 @@ class FoldRows:
             left_out = [f"{count} {reason}" for reason, count in self.left_out.items()]
             remedy = ""
             if split == "test":
-                remedy = " Measure another one with --split train, or mark test clips in the data set."
+                there = [name for name in ("validation", "train") if len(splits[name])]
+                measure = f"Measure --split {there[0]}, or mark" if there else "Mark"
+                remedy = f" {measure} test clips in the data set."
             if split == "validation":
                 others = ", ".join(rule for rule in _RULES if rule != self.rule)
                 remedy = (

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import torch
@@ -21,6 +22,7 @@ from pipeline.footage import cached_footage
 from pipeline.store.place import Where
 from pipeline.store.reader import FeatureCache
 from trainer.batches import ClipData, load_clips
+from trainer.caches import open_cache
 from trainer.checkpoint import RunInfo, create_run_dir, require_new, save_info, save_weights
 from trainer.config import OptimConfig, TrainConfig
 from trainer.evaluate import score
@@ -81,8 +83,9 @@ class EpochReport:
 class TrainResult:
     """How a run went. best: the epoch that was saved. residence: where the features lay.
 
-    left_out: why clips of the fold were not used, and how many. notes: footage that splits share. profile:
-    where the time went, if asked.
+    left_out: why clips of the fold were not used, and how many. next_split: the one to measure, validation
+    where the fold has no test clips. notes: footage that splits share. profile: where the time went, if
+    asked.
     """
 
     run_dir: Path
@@ -94,6 +97,7 @@ class TrainResult:
     num_validation: int
     left_out: dict[str, int]
     residence: str
+    next_split: str
     notes: tuple[str, ...] = ()
     profile: Profile | None = None
 
@@ -118,8 +122,14 @@ class TrainResult:
             ),
             *(f"  note: {note}" for note in self.notes),
             *([] if self.profile is None else [f"  {line}" for line in self.profile.lines()]),
-            f"  next: cli.py evaluate {self.run_dir}",
+            f"  next: {evaluate_command(self.run_dir, self.next_split)}",
         ]
+
+
+def evaluate_command(run_dir: Path, split: str) -> str:
+    """The command that measures a run on a split of its fold, for a shell."""
+    command = f"cli.py evaluate {quote(str(run_dir))}"
+    return command if split == "test" else f"{command} --split {split}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,7 +173,7 @@ def train(
     watch = Stopwatch(place) if profile else Stopwatch.off()
     with torch.random.fork_rng(devices=cuda):
         torch.manual_seed(seed)
-        with FeatureCache.open(cache) as features:
+        with open_cache(cache) as features:
             rows = fold_rows(features, fold, config.data, seed)
             run = _prepare(features, rows, config, seed, place, encoder_weights, watch)
             footage, dataset = cached_footage(features), features.meta.dataset
@@ -191,6 +201,7 @@ def train(
         num_validation=len(rows.validation),
         left_out=dict(rows.left_out),
         residence=run.data.residence,
+        next_split=rows.split_to_measure,
         notes=tuple(note for leak in leaks for note in leak.remarks),
         profile=timed,
     )

@@ -21,6 +21,12 @@ def faces(
         int, typer.Option(help="Scale larger pictures down to this long side; 0 for native size.")
     ] = 640,
     frames: Annotated[int, typer.Option(help="Frames looked at in a video.")] = 16,
+    precision: Annotated[
+        str,
+        typer.Option(
+            help="Precision of the network: auto (bf16 where the device has fast products in it), fp32, bf16."
+        ),
+    ] = "auto",
     draw: Annotated[
         Path | None, typer.Option(help="Folder for pictures with boxes, and a video's two streams.")
     ] = None,
@@ -34,6 +40,7 @@ def faces(
         "frames": {"num_frames": frames},
         "detector": {
             "name": detector, "weights": detector_weights, "score": score, "long_side": long_side,
+            "precision": precision,
         },
     }  # fmt: skip
     tools = load(settings, choose_device())

@@ -16,7 +16,8 @@
 ``manifest_paths``  its paths, as other systems write them
 ``given_boxes``  its face boxes
 ``polarities``   a user's map of polarities
-``folder``       ``class/*.mp4``, or files that are named after their class
+``folder``       directories of clips without a list, by their layout
+``lone_classes`` classes that look like names of clips
 ``synthetic``    drawn clips with a known answer
 ``emotions``     names of classes and their polarity
 ``spelling``     which texts are one name, and which are none

@@ -7,7 +7,7 @@ from itertools import takewhile
 from pathlib import Path
 
 from pipeline.datasets.bounds import MAX_ROWS, Folder
-from pipeline.datasets.folder import VIDEO_SUFFIXES
+from pipeline.datasets.folder.scan import VIDEO_SUFFIXES
 from pipeline.datasets.names import on_one_line
 from pipeline.errors import DatasetError, first_line, some
 

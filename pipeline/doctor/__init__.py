@@ -5,6 +5,7 @@
 ``material``   what the checks look at
 ``counts``     clips counted, against the owner's numbers and every order of labels
 ``listed``     lists, line by line
+``labels``     labels of a user's own clips
 ``survey``     what lies on disk, without opening it
 ``placed``     that against the lists
 ``content``    clips of one file, in one split or in several

@@ -12,6 +12,7 @@ from pipeline.doctor.content import check_content, clips_by_file, suspects
 from pipeline.doctor.counts import check_counts
 from pipeline.doctor.gather import gather
 from pipeline.doctor.kinds import KINDS, Finding, Severity
+from pipeline.doctor.labels import check_labels
 from pipeline.doctor.listed import check_lists
 from pipeline.doctor.material import Material
 from pipeline.doctor.numbers import check_numbers
@@ -47,7 +48,7 @@ def check(name: str, root: Path, options: CheckOptions, bar: Bar) -> DoctorRepor
     Raises ConfigError for an unknown name or option, DatasetError where there is no such data set.
     """
     material, findings = gather(name, root, options.reading)
-    findings += [*check_counts(material), *check_lists(material)]
+    findings += [*check_counts(material), *check_lists(material), *check_labels(material)]
     paths = {clip_id: clip.path for clip_id, clip in material.clips.items()}
     lying = survey(material.root, paths, bar("looking at files", len(paths)))
     crops = survey(material.root, material.crops, bar("looking at face crops", len(material.crops)))
@@ -58,10 +59,9 @@ def check(name: str, root: Path, options: CheckOptions, bar: Bar) -> DoctorRepor
     findings += check_content(material, lying, files, candidates, on_file)
     opened = _opened(material, lying, options, bar) if options.is_deep else {}
     findings += check_opened(material, opened)
-    frames = {clip_id: len(found.pictures) for clip_id, found in lying.items() if found.pictures}
+    frames = _numbers_of_pictures(lying)
     frames |= {clip_id: one.num_frames for clip_id, one in opened.items() if not one.failure}
-    num_crops = {clip_id: len(found.pictures) for clip_id, found in crops.items() if found.pictures}
-    findings += check_numbers(material, frames, num_crops, options.num_frames)
+    findings += check_numbers(material, frames, _numbers_of_pictures(crops), options.num_frames)
     if material.refusal and not any(finding.severity is Severity.ERROR for finding in findings):
         findings.append(Finding(kind="not-read", what=material.refusal))
     order = list(KINDS)
@@ -74,6 +74,11 @@ def check(name: str, root: Path, options: CheckOptions, bar: Bar) -> DoctorRepor
         facts=(*_facts(material, lying), *describe(opened)),
         is_deep=options.is_deep,
     )
+
+
+def _numbers_of_pictures(lying: Mapping[str, Lying]) -> dict[str, int]:
+    """By clip id, the pictures of every folder that has some, in a clear order."""
+    return {key: len(found.pictures) for key, found in lying.items() if found.pictures and not found.unclear}
 
 
 def _opened(
@@ -92,6 +97,15 @@ def _opened(
     return add_headers(material.root, there, opened, bar("reading headers", len(there)))
 
 
+def _forms(material: Material, lying: Mapping[str, Lying]) -> str:
+    """As what the clips are there, in words; nothing where none is."""
+    names = {"file": "videos", "folder": "face crops" if material.form == "crops" else "folders of frames"}
+    forms = Counter(names[found.form] for found in lying.values() if found.form in names)
+    if len(forms) == 1:
+        return f", as {next(iter(forms))}"
+    return f", as {' and '.join(f'{many} {form}' for form, many in sorted(forms.items()))}" if forms else ""
+
+
 def _facts(material: Material, lying: Mapping[str, Lying]) -> list[str]:
     """What was looked at: lists by their form, clips by theirs."""
     kinds = Counter(each.kind for each in material.lists if each.kind)
@@ -100,8 +114,7 @@ def _facts(material: Material, lying: Mapping[str, Lying]) -> list[str]:
     num_bytes = sum(found.num_bytes for found in lying.values())
     large = f"{num_bytes / 1e9:.1f} GB" if num_bytes >= _GIGABYTE else f"{num_bytes / 1e6:.1f} MB"
     size = f", {large}" if num_bytes else ""
-    what = {"video": "videos", "frames": "folders of frames", "crops": "face crops"}[material.form]
-    facts.append(f"clips       {there} of {len(lying)} there, as {what}{size}")
+    facts.append(f"clips       {there} of {len(lying)} there{_forms(material, lying)}{size}")
     if material.crops:
         facts.append(f"face crops  beside {counted(len(material.crops), 'clip')}")
     extra, expected = unlisted(material)

@@ -107,6 +107,15 @@ _LISTS: Mapping[str, Kind] = {
         "all folds are there, and clips of the lists are in no fold's test set",
         "take the owner's lists: the test sets of the folds hold every clip once",
     ),
+    "classes-of-one": _warning(
+        "most classes of a user's own clips have one clip: names of clips or people were read as classes",
+        "put the clips into one directory for each class, or give their class in a manifest's column label",
+    ),
+    "no-labels": _warning(
+        "a directory of clips gives none of them a label: features can be extracted, and nothing be trained",
+        "nothing, if features are all you need; else put the clips into directories named after classes, or "
+        "list them in a manifest with the columns path,label,split",
+    ),
     "padding-mixed": _note(
         "lists write numbers both with and without leading zeros",
         "nothing for this program; others may look for '1' and '00001' as two clips",
@@ -165,6 +174,11 @@ _FILES: Mapping[str, Kind] = {
     "short": _note(
         "a clip has fewer frames than are asked for; its last one is repeated",
         "nothing, if the owner's clips are like that; else fewer --frames",
+    ),
+    "frames-unclear": _error(
+        "two pictures of a clip, or two of its face crops, have one number, or their names are of several "
+        "series, such as frames and masks",
+        "keep one series in the folder, each number once; extraction records the clip as failed",
     ),
     "frame-gaps": _warning(
         "the pictures of a clip are not numbered without gaps: frames are missing",

@@ -71,6 +71,11 @@ def _check_folders(lying: Mapping[str, Lying], crops: Mapping[str, Lying]) -> It
     if bare:
         what = f"{counted(len(bare), 'clip')} whose face crops are not there"
         yield Finding(kind="crops-missing", what=what, cases=tuple(bare))
+    unclear = [f"{quoted(i)}: {found.unclear}" for i, found in lying.items() if found.unclear]
+    unclear += [f"the crops of {quoted(i)}: {found.unclear}" for i, found in crops.items() if found.unclear]
+    if unclear:
+        what = f"{counted(len(unclear), 'folder')} of pictures whose names give no order"
+        yield Finding(kind="frames-unclear", what=what, cases=tuple(unclear))
     gaps = [f"{quoted(i)} lacks {found.num_gaps}" for i, found in lying.items() if found.num_gaps]
     gaps += [
         f"the crops of {quoted(i)} lack {found.num_gaps}" for i, found in crops.items() if found.num_gaps

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from pipeline.errors import ClipError
-from pipeline.pictures import PictureFolder, number_of
+from pipeline.pictures import PictureFolder, numbers_of
 
 _THREADS = 8
 _AHEAD = 256
@@ -23,7 +23,8 @@ class Lying:
 
     inode: device and number of the file or folder, alike for all links to it. num_bytes: of a file. pictures:
     of a folder, names in order of their numbers. num_gaps: numbers that are missing between a folder's first
-    picture and its last. A folder that cannot be listed is ``other``.
+    picture and its last. unclear: why the names give no order; empty where they do. A folder that cannot be
+    listed is ``other``.
     """
 
     form: str
@@ -31,6 +32,7 @@ class Lying:
     num_bytes: int = 0
     pictures: tuple[str, ...] = ()
     num_gaps: int = 0
+    unclear: str = ""
 
 
 def survey(root: Path, paths: Mapping[str, str], on_clip: Callable[[], None]) -> dict[str, Lying]:
@@ -65,6 +67,10 @@ def look_at(path: Path) -> Lying:
 
 def _folder(path: Path) -> Lying:
     names = PictureFolder.at(path, path.parent).names
-    numbers = {number for name in names if isinstance(number := number_of(name), int)}
+    try:
+        found = numbers_of(names, "pictures").values()
+    except ClipError as error:
+        return Lying(form="folder", pictures=names, unclear=error.reason)
+    numbers = {number for number in found if isinstance(number, int)}
     gaps = max(numbers) - min(numbers) + 1 - len(numbers) if numbers else 0
     return Lying(form="folder", pictures=names, num_gaps=gaps)

@@ -1,6 +1,6 @@
 """Ready face crops of a clip's sampled frames, found by the numbers in their file names.
 
-Frames that are pictures themselves and their crops share a number: the last one in a name's stem. A
+Frames that are pictures themselves and their crops share a number (`pipeline.pictures.numbers_of`). A
 video's frames have no names, so its crops must be as many as its frames, numbered from 0 or from 1.
 """
 
@@ -12,18 +12,18 @@ import numpy as np
 from pipeline.errors import ClipError, counted
 from pipeline.frames import rgb
 from pipeline.frames.picture import read_upright, upright_size
-from pipeline.pictures import PictureFolder, number_of, shown
+from pipeline.pictures import PictureFolder, numbers_of, shown
 from pipeline.types import Bytes, Crops, Frames, Note, NoteKind
 
 
-def find_crops(folder: PictureFolder, frames: Frames, frame_names: Sequence[str] | None) -> Crops:
+def find_crops(folder: PictureFolder, frames: Frames, frame_numbers: Sequence[int | str] | None) -> Crops:
     """The crop of every sampled frame, or else the nearest crop in time that decodes.
 
-    frame_names: of all frames of the clip, by number; None for a video. Without a crop that belongs to a
+    frame_numbers: in the names of all frames of the clip; None for a video. Without a crop that belongs to a
     frame and decodes there is none for any frame. Raises ClipError where names do not tell which crop
     belongs to which frame, or for more pixels than allowed.
     """
-    by_frame, strangers = _by_frame(folder.names, frames.num_decoded, frame_names)
+    by_frame, strangers = _by_frame(folder.names, frames.num_decoded, frame_numbers)
     reader = _Reader(folder.path)
     name_U = [_nearest(int(frame), by_frame, reader) for frame in frames.index_U]
     pictures = {name: reader.pixels[name] for name in dict.fromkeys(name_U) if name is not None}
@@ -58,29 +58,15 @@ def _notes(
 
 
 def _by_frame(
-    names: Sequence[str], num_frames: int, frame_names: Sequence[str] | None
+    names: Sequence[str], num_frames: int, frame_numbers: Sequence[int | str] | None
 ) -> tuple[dict[int, str], list[str]]:
     """The crop of each frame that has one, and the crops that belong to none."""
-    crops = _numbered(names, "face crops")
-    if frame_names is None:
+    crops = {number: name for name, number in numbers_of(names, "face crops").items()}
+    if frame_numbers is None:
         return _of_video(crops, num_frames), []
-    frames = {key: place for place, key in enumerate(_numbered(frame_names, "frames"))}
-    matched = {frames[key]: name for key, name in crops.items() if key in frames}
-    return matched, [name for key, name in crops.items() if key not in frames]
-
-
-def _numbered(names: Sequence[str], kind: str) -> dict[int | str, str]:
-    """The names by their number. Raises ClipError where two have the same."""
-    by_number: dict[int | str, str] = {}
-    for name in names:
-        other = by_number.setdefault(number_of(name), name)
-        if other != name:
-            raise ClipError(
-                "decode",
-                f"two {kind} are number {number_of(name)}: {shown([other, name])}; the last number in a name "
-                "tells which crop belongs to which frame, so each may be there once",
-            )
-    return by_number
+    frames = {number: place for place, number in enumerate(frame_numbers)}
+    matched = {frames[number]: name for number, name in crops.items() if number in frames}
+    return matched, [name for number, name in crops.items() if number not in frames]
 
 
 def _of_video(crops: dict[int | str, str], num_frames: int) -> dict[int, str]:

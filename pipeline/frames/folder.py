@@ -18,7 +18,7 @@ from pipeline.errors import ClipError, counted
 from pipeline.frames.picture import read_upright, upright_size
 from pipeline.frames.rgb import Pictures
 from pipeline.frames.sampling import FrameConfig, wanted_frames
-from pipeline.pictures import SUFFIXES, PictureFolder, shown
+from pipeline.pictures import SUFFIXES, PictureFolder, numbers_of, shown
 from pipeline.types import Frames, Note, NoteKind
 
 Size = tuple[int, int]
@@ -26,21 +26,23 @@ Size = tuple[int, int]
 
 @dataclass(frozen=True, kw_only=True)
 class FolderClip:
-    """A folder's sampled frames. names: of the pictures that count, by frame number."""
+    """A folder's sampled frames. numbers: in the names of the pictures that count, by frame."""
 
     frames: Frames
-    names: tuple[str, ...]
+    numbers: tuple[int | str, ...]
 
 
 def decode_folder(folder: PictureFolder, config: FrameConfig) -> FolderClip:
     """Decode the sampled pictures of a folder; their times are NaN.
 
-    Raises ClipError (stage ``open`` or ``decode``) for a folder without a picture that decodes, or with
-    more pixels than allowed, and MemoryError where those allowed do not fit.
+    Raises ClipError (stage ``open`` or ``decode``) for a folder without a picture that decodes, with names
+    that give no order (`numbers_of`), or with more pixels than allowed, and MemoryError where those allowed
+    do not fit.
     """
     if not folder.names:
         left = f"; it holds {shown(folder.others)}" if folder.others else ""
         raise ClipError("open", f"no picture in the folder ({' '.join(sorted(SUFFIXES))}){left}")
+    number_of = numbers_of(folder.names, "pictures")
     sizes = {name: size for name in folder.names if (size := upright_size(folder.path / name)) is not None}
     pictures = _decode(folder.path, sizes, config)
     if pictures is None:
@@ -50,7 +52,7 @@ def decode_folder(folder: PictureFolder, config: FrameConfig) -> FolderClip:
     if not names or pictures is None:
         raise ClipError("decode", f"no picture of {len(folder.names)} decodes ({shown(folder.names)})")
     frames = pictures.frames(len(names), config, _notes(folder, names))
-    return FolderClip(frames=frames, names=names)
+    return FolderClip(frames=frames, numbers=tuple(number_of[name] for name in names))
 
 
 def _decode(folder: Path, sizes: Mapping[str, Size], config: FrameConfig) -> Pictures | None:

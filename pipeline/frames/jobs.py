@@ -122,12 +122,12 @@ def decode_job(job: DecodeJob) -> DecodeAnswer:
 
 
 def _decoded(job: DecodeJob) -> tuple[Frames, Crops | None, SourceFile]:
-    names: tuple[str, ...] | None = None
+    numbers: tuple[int | str, ...] | None = None
     if job.path.is_dir():
         _refuse_window(job)
         folder = PictureFolder.at(job.path, job.inside)
         clip = decode_folder(folder, job.config)
-        frames, names, source = clip.frames, clip.names, source_of(folder)
+        frames, numbers, source = clip.frames, clip.numbers, source_of(folder)
     else:
         frames = decode_clip(
             job.path, job.config, start_seconds=job.start_seconds, end_seconds=job.end_seconds
@@ -140,7 +140,7 @@ def _decoded(job: DecodeJob) -> tuple[Frames, Crops | None, SourceFile]:
         note = f"no folder of face crops '{job.face_path.name}'"
         return frames, Crops.none(len(frames.index_U), note), source
     faces = PictureFolder.at(job.face_path, job.inside)
-    return frames, find_crops(faces, frames, names), source_of_both(source, source_of(faces))
+    return frames, find_crops(faces, frames, numbers), source_of_both(source, source_of(faces))
 
 
 def _refuse_window(job: DecodeJob) -> None:

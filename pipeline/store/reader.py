@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
+from shlex import quote
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -51,7 +52,10 @@ class FeatureCache:
         """
         place = Place.of(where)
         if not place.exists():
-            msg = f"No cache at '{place}'; make one with `cli.py extract --cache {place} ...`."
+            msg = (
+                f"No cache at '{place}'; make one with `cli.py extract --cache {quote(str(place))} ...`. "
+                "If it was moved, give its location."
+            )
             raise CacheError(msg)
         group, attributes, file = _open_hdf5(place) if place.is_hdf5 else _open_zarr(place)
         checked = checks.hdf5_array if place.is_hdf5 else checks.zarr_array

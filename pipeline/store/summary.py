@@ -28,8 +28,12 @@ class Summary:
 
 
 _SHOWN_SETTINGS = (
-    "identity.features.precision", "config.detector.name", "config.streams.scene", "config.streams.scene_fit",
-)  # fmt: skip
+    "identity.features.precision",
+    "identity.detector.precision",
+    "config.detector.name",
+    "config.streams.scene",
+    "config.streams.scene_fit",
+)
 
 
 def summarise(cache: FeatureCache, *, all_clips: bool = False, version_note: str = "") -> Summary:
@@ -100,7 +104,7 @@ def _lines(document: dict[str, Any], *, all_clips: bool, listed: int = 5) -> lis
         f"  encoder    {document['encoder']['name']}, weights {weights}, "
         f"{document['identity']['features']['precision']}, sha256 {document['encoder']['sha256'][:12]}",
         *_images(document["encoder"]),
-        f"  detector   {config['detector']['name']}",
+        f"  detector   {config['detector']['name']}, {document['identity']['detector']['precision']}",
         f"  scene      {config['streams']['scene']}, {config['streams']['scene_fit']}",
         *(
             f"  {name:<17} {' x '.join(str(n) for n in array['shape'])} {array['dtype']}"

@@ -19,6 +19,7 @@ from trainer.ablate.asked import MOST_SEEDS, Asked
 from trainer.ablate.outcome import RunTask
 from trainer.ablate.spec import Spec
 from trainer.batches import bytes_needed, require_patch_tokens
+from trainer.caches import open_cache
 from trainer.config import TrainConfig, learnt
 from trainer.folds import fold_number, fold_rows, polarity_labels, require_polarities
 from trainer.training_clips import fold_leak
@@ -77,7 +78,7 @@ def plan_grid(
     """
     require_range("--seeds", num_seeds, 1, MOST_SEEDS)
     configs = spec.configs(preset, settings)
-    with FeatureCache.open(cache) as features:
+    with open_cache(cache) as features:
         spec.require_classes(features.meta.class_names)
         names = read_folds(features.meta, folds)
         first_rows: dict[tuple[Hashable, ...], str] = {}

@@ -1,0 +1,162 @@
+"""A directory of clips without a list: ``class/clip``, with splits, with groups such as actors, or flat.
+
+``scan``    videos and directories of pictures, found by name
+``levels``  which level of directories names the split, which the class
+
+A clip is a video file, or a directory of pictures (its frames). docs/folders.md shows every layout.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath
+
+from pipeline.datasets.bounds import require_few_names
+from pipeline.datasets.emotions import class_of, polarity_of_class
+from pipeline.datasets.folder.levels import REMEDY, Layout, class_name, layout_of, split_of
+from pipeline.datasets.folder.scan import VIDEO_SUFFIXES, Scan, find_clips
+from pipeline.datasets.lone_classes import lone_classes
+from pipeline.datasets.names import on_one_line
+from pipeline.datasets.spelling import one_spelling, why_no_name
+from pipeline.errors import DatasetError, counted, some
+from pipeline.pictures import SUFFIXES as PICTURE_SUFFIXES
+from pipeline.types import ClipRef, DatasetIndex, Polarity, ReadOptions, Split
+
+__all__ = ["FOLD_NAME", "OPTIONS", "VIDEO_SUFFIXES", "read"]
+
+OPTIONS: tuple[str, ...] = ()
+_DEFAULTS = ReadOptions()
+FOLD_NAME = "1"
+_UNLABELLED = frozenset(("unlabelled", "unlabeled"))
+"""Names of a class directory whose clips have no label, in lower case."""
+
+
+def read(root: Path, options: ReadOptions = _DEFAULTS) -> DatasetIndex:
+    """Read a directory of clips; its layout gives classes and splits.
+
+    Without directories of splits every clip with a label is in training, and one without a label in no
+    split. Clips directly in the root take their class from their name where that is an emotion
+    (``happy.mp4``), and have no label otherwise.
+
+    Raises:
+        DatasetError: If there is no clip, if the layout has no single meaning (the message shows what was
+            found), or if a name cannot be read.
+    """
+    if not root.is_dir():
+        msg = f"--root '{root}' is not a folder; --dataset folder needs one that holds class/clip.mp4."
+        raise DatasetError(msg)
+    found = find_clips(root)
+    clips, kind = _clips(found)
+    if not clips:
+        raise DatasetError(_without_clips(root, found))
+    try:
+        layout = layout_of(clips, kind)
+        labels = _labels(clips, kind, layout)
+    except DatasetError as error:
+        msg = f"'{on_one_line(str(root))}': {error}"
+        raise DatasetError(msg) from error
+    spelling = one_spelling(labels.values())
+    names = spelling.names
+    require_few_names("classes", names, root)
+    refs = tuple(_clip(path, spelling.name_of[labels[path]], names, layout) for path in sorted(clips))
+    return DatasetIndex(
+        name="folder",
+        root=root,
+        class_names=names,
+        fold_names=(FOLD_NAME,),
+        clips=refs,
+        notes=(*_layout_notes(layout, refs), *spelling.notes, *_left_alone(found, kind)),
+        warnings=lone_classes(names, refs),
+    )
+
+
+def _clips(found: Scan) -> tuple[list[str], str]:
+    """The clips and what they are: videos, or picture folders where there are more of these."""
+    if len(found.frames) > len(found.videos):
+        return found.frames, "picture folder"
+    return found.videos, "video"
+
+
+def _labels(clips: Sequence[str], kind: str, layout: Layout) -> Mapping[str, str]:
+    """The class of each clip, as its directory or file spells it; empty for a clip without a label."""
+    if layout.label is None and kind == "video":
+        stems = {path: PurePosixPath(path).stem for path in clips}
+        return {path: stem if class_of(stem) else "" for path, stem in stems.items()}
+    if layout.label is None:
+        for path in clips:
+            if class_of(class_name(path)):
+                msg = (
+                    f"the directory '{on_one_line(path)}' names a class and holds pictures directly, so it "
+                    "would be one clip. Each clip needs its own directory, as class/clip/0001.jpg; still "
+                    "pictures are not read."
+                )
+                raise DatasetError(msg)
+        return dict.fromkeys(clips, "")
+    named = {path: class_name(path.split("/")[layout.label]) for path in clips}
+    for name in sorted(set(named.values())):
+        if why_no_name(name) is not None:
+            msg = (
+                f"a directory among the classes is named '{on_one_line(name)}', which is a number or stands "
+                "for a missing value; rename it to its class, or to 'unlabelled' if its clips have none."
+            )
+            raise DatasetError(msg)
+    return {path: "" if name.lower() in _UNLABELLED else name for path, name in named.items()}
+
+
+def _clip(path: str, name: str, names: tuple[str, ...], layout: Layout) -> ClipRef:
+    split = None if layout.split is None else split_of(path.split("/")[layout.split])
+    return ClipRef(
+        clip_id=path,
+        path=path,
+        label=names.index(name) if name else -1,
+        splits=(split or (Split.TRAIN if name else Split.ABSENT),),
+        polarity=polarity_of_class(name) if name else Polarity.UNKNOWN,
+    )
+
+
+def _layout_notes(layout: Layout, clips: Sequence[ClipRef]) -> list[str]:
+    """What was read as split and class, where that is more than class/clip; and clips without a label."""
+    notes = []
+    if len(layout.levels) > 1:
+        meanings = f"read as {layout}"
+        for level in layout.groups:
+            names = some([f"'{on_one_line(name)}'" for name in level.names])
+            meanings += f"; {names} group the clips and are neither class nor split"
+        notes.append(meanings)
+    unlabelled = [f"'{clip.path}'" for clip in clips if clip.label < 0]
+    if unlabelled:
+        why = (
+            ", because their names are no emotions and no directory names a class"
+            if layout.label is None
+            else ""
+        )
+        notes.append(
+            f"{counted(len(unlabelled), 'clip')} without a label{why}: {some(unlabelled)}. Training leaves "
+            "them out; for labels, arrange the clips as class/clip or list them in a manifest"
+        )
+    return notes
+
+
+def _left_alone(found: Scan, kind: str) -> list[str]:
+    """What is in the tree and is no clip, so that nothing is missed for its name."""
+    notes = []
+    other, clips = ("video", found.videos) if kind == "picture folder" else ("picture folder", found.frames)
+    if clips:
+        notes.append(
+            f"clips are read as {kind}s; {counted(len(clips), other)} left alone, because there are fewer of "
+            f"them: {some([on_one_line(path) for path in clips])}"
+        )
+    if found.others:
+        named = some([on_one_line(path) for path in found.others])
+        notes.append(f"{counted(len(found.others), 'file')} left alone, no clip by its name: {named}")
+    if found.empty:
+        named = some([on_one_line(path) for path in found.empty])
+        notes.append(f"{counted(len(found.empty), 'directory', 'directories')} without a clip: {named}")
+    return notes
+
+
+def _without_clips(root: Path, found: Scan) -> str:
+    there = some([on_one_line(path) for path in (*found.others, *found.empty)])
+    videos, pictures = (" ".join(sorted(suffixes)) for suffixes in (VIDEO_SUFFIXES, PICTURE_SUFFIXES))
+    return (
+        f"'{on_one_line(str(root))}' holds no clip: no video ({videos}) and no directory of pictures "
+        f"({pictures}); found: {there or 'nothing'}. {REMEDY}"
+    )

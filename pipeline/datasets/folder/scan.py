@@ -1,0 +1,137 @@
+"""Scan of a directory tree for clips: video files, and directories that hold pictures. No file is opened."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pipeline.datasets.bounds import MAX_ROWS, Folder
+from pipeline.datasets.names import fits_one_line, on_one_line
+from pipeline.errors import DatasetError, first_line
+from pipeline.pictures import SUFFIXES as PICTURE_SUFFIXES
+
+VIDEO_SUFFIXES = frozenset(
+    [
+        ".3gp", ".avi", ".flv", ".gif", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ogv",
+        ".ts", ".vob", ".webm", ".wmv",
+    ]
+)  # fmt: skip
+
+MAX_LEVELS = 8
+"""Directories above a clip. The deepest layout that is read, split/class/group/clip, has three."""
+
+_LITTER = frozenset(
+    ("__macosx", "thumbs.db", "desktop.ini", "@eadir", "$recycle.bin", "system volume information")
+)
+"""Files and directories that systems leave behind, in lower case; hidden ones are skipped by their dot."""
+
+
+@dataclass(kw_only=True)
+class Scan:
+    """Contents of a tree, as paths relative to its root, with '/', sorted.
+
+    videos: files with one of VIDEO_SUFFIXES. frames: directories that hold pictures and no video.
+    others: files that are neither. empty: directories without a clip in them or below.
+    """
+
+    videos: list[str] = field(default_factory=list)
+    frames: list[str] = field(default_factory=list)
+    others: list[str] = field(default_factory=list)
+    empty: list[str] = field(default_factory=list)
+
+
+def find_clips(root: Path) -> Scan:
+    """List the clips below `root`. Hidden files and what systems leave behind are skipped.
+
+    Raises:
+        DatasetError: If a directory cannot be listed, a link leads out of the root or to a directory that
+            holds it, a clip's path is not plain text, or there are more clips or levels than allowed.
+    """
+    return _Scanner(root).result
+
+
+class _Scanner:
+    """One pass over a tree."""
+
+    def __init__(self, root: Path) -> None:
+        self.result = Scan()
+        self._root, self._folder, self._num_directories = root, Folder(root), 0
+        self._visit("", ())
+
+    def _visit(self, place: str, above: Sequence[str]) -> bool:
+        """Scan one directory; True where a clip is in it or below. above: real paths of those it is in."""
+        real = os.path.realpath(self._root / place)
+        if real in above:
+            msg = f"'{on_one_line(place)}' is a link to a directory that holds it; remove the link."
+            raise DatasetError(msg)
+        self._num_directories += 1
+        directories, videos, pictures, others = self._listed(place)
+        is_clip = bool(pictures) and not videos and bool(place)
+        if not is_clip:
+            others += pictures
+        self.result.videos += videos
+        self.result.frames += [place] if is_clip else []
+        self.result.others += sorted(others)
+        self._require_bounds(place, len(above))
+        self._require_texts([*videos, *([place] if is_clip else [])])
+        below = [self._visit(name, (*above, real)) for name in directories]
+        has_clip = bool(videos) or is_clip or any(below)
+        if not has_clip and place:
+            self.result.empty.append(place)
+        return has_clip
+
+    def _listed(self, place: str) -> tuple[list[str], list[str], list[str], list[str]]:
+        """Directories, videos, pictures and other files of one directory, by name."""
+        directories: list[str] = []
+        videos: list[str] = []
+        pictures: list[str] = []
+        others: list[str] = []
+        try:
+            with os.scandir(self._root / place) as listing:
+                entries = sorted(listing, key=lambda entry: entry.name)
+        except OSError as error:
+            msg = f"'{on_one_line(str(self._root / place))}' cannot be listed: {first_line(error)}."
+            raise DatasetError(msg) from error
+        for entry in entries:
+            if entry.name.startswith(".") or entry.name.lower() in _LITTER:
+                continue
+            path = f"{place}/{entry.name}" if place else entry.name
+            if entry.is_symlink():
+                self._require_inside(path)
+            suffix = os.path.splitext(entry.name)[1].lower()  # noqa: PTH122 - of many
+            if entry.is_dir():
+                directories.append(path)
+            elif not entry.is_file():
+                others.append(path)
+            elif suffix in VIDEO_SUFFIXES:
+                videos.append(path)
+            elif suffix in PICTURE_SUFFIXES:
+                pictures.append(path)
+            else:
+                others.append(path)
+        return directories, videos, pictures, others
+
+    def _require_bounds(self, place: str, depth: int) -> None:
+        if depth > MAX_LEVELS:
+            msg = (
+                f"'{on_one_line(place)}' is more than {MAX_LEVELS} directories below '{self._root}', the "
+                "most that is allowed; give a --root further down."
+            )
+            raise DatasetError(msg)
+        if max(self._num_directories, len(self.result.videos)) > MAX_ROWS:
+            msg = f"'{self._root}' holds more than {MAX_ROWS} clips, the most allowed; split it."
+            raise DatasetError(msg)
+
+    def _require_inside(self, path: str) -> None:
+        if (elsewhere := self._folder.way_out(path)) is not None:
+            msg = (
+                f"'{on_one_line(str(self._root / path))}' is a link out of '{self._root}', to "
+                f"'{on_one_line(elsewhere)}'; copy what it leads to."
+            )
+            raise DatasetError(msg)
+
+    def _require_texts(self, paths: Sequence[str]) -> None:
+        for path in paths:
+            if not fits_one_line(path):
+                msg = f"{str(self._root / path)!r} has a name that is no plain text in UTF-8; rename it."
+                raise DatasetError(msg)

@@ -1,0 +1,21 @@
+"""Labels of a user's own clips: none, and classes that look like names of clips."""
+
+from collections.abc import Iterator
+
+from pipeline.datasets.lone_classes import lone_classes
+from pipeline.doctor.kinds import Finding
+from pipeline.doctor.material import Material, quoted
+from pipeline.errors import counted
+
+
+def check_labels(material: Material) -> Iterator[Finding]:
+    """Check the labels of a data set that no owner publishes; of a published one its lists are checked."""
+    if material.published is not None:
+        return
+    clips = list(material.clips.values())
+    for what in lone_classes(material.class_names, clips):
+        yield Finding(kind="classes-of-one", what=what)
+    without = [quoted(clip.clip_id) for clip in clips if clip.label < 0]
+    if material.name == "folder" and len(without) == len(clips):
+        what = f"no directory and no file name gives a class for any of {counted(len(clips), 'clip')}"
+        yield Finding(kind="no-labels", what=what, cases=tuple(without))
