@@ -8,8 +8,15 @@ import numpy as np
 from pipeline.fingerprint import sha256_json
 from pipeline.store.meta import CacheMeta
 from pipeline.store.writer import CacheWriter
+from pipeline.versions import SECTIONS, VERSIONS
 
-IDENTITY = {"encoder": "none", "features": {"precision": "fp32"}}
+VERSIONED = {section: {"version": VERSIONS[step]} for section, step in SECTIONS.items()}
+"""An identity of this program's algorithms."""
+IDENTITY = VERSIONED | {
+    "encoder": "none",
+    "features": VERSIONED["features"] | {"precision": "fp32"},
+    "detector": VERSIONED["detector"] | {"precision": "fp32"},
+}
 
 
 def small_meta(**changes: Any) -> CacheMeta:

@@ -14,7 +14,7 @@ from pipeline.store.writer import CacheWriter
 from pipeline.types import ClipRef, DatasetIndex, GivenBoxes, Split
 from tests.small_clips import small_tools, small_tools_with, write_clips
 
-BOX = GivenBoxes(box_xyxy_px=np.array([[0, 0, 9, 9]], np.float32))
+BOX = GivenBoxes(box_xyxy=np.array([[0, 0, 9, 9]], np.float32))
 SECONDS_OF_BLOCK, SECONDS_OF_CLIP, SECONDS_PER_BYTE = 0.05, 0.2, 0.001
 
 

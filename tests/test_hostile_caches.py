@@ -25,7 +25,7 @@ from pipeline.store.summary import summarise
 from pipeline.store.writer import CacheWriter
 from pipeline.verify import recompute_sample
 from tests.mutants import mutate, read_in_children
-from tests.small_cache import small_cache, small_meta
+from tests.small_cache import IDENTITY, small_cache, small_meta
 
 GROUPS = ("", "face", "scene")
 
@@ -141,7 +141,7 @@ def test_what_would_be_refused_is_not_made(tmp_path):
 
 
 CONFIG = {"detector": {"name": "haar"}, "streams": {"scene": "x", "scene_fit": "y"}}
-SAID = {"identity": {"features": {"precision": "fp32"}}, "config": CONFIG}
+SAID = {"identity": IDENTITY, "config": CONFIG, "encoder_name": "ViT-S-32"}
 
 
 def said(tmp_path: Path, **changes: Any) -> Path:
@@ -156,6 +156,7 @@ def said(tmp_path: Path, **changes: Any) -> Path:
     [
         ({"identity": {}}, "identity.features.precision' is None"),
         ({"identity": {"features": 3}}, "identity.features.precision' is None"),
+        ({"identity": IDENTITY | {"detector": {}}}, "identity.detector.precision' is None"),
         ({"config": CONFIG | {"detector": {"name": ["haar"]}}}, r"config.detector.name' is \['haar'\]"),
     ],
 )

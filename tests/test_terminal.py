@@ -54,7 +54,11 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
         dataset=HOSTILE,
         class_names=tuple(f"{HOSTILE}{number}" for number in range(3)),
         fold_names=(HOSTILE,),
-        identity={"features": {"precision": HOSTILE}, "track": {"version": HOSTILE}},
+        identity={
+            "features": {"precision": HOSTILE},
+            "detector": {"precision": HOSTILE},
+            "track": {"version": HOSTILE},
+        },
         config={
             "encoder": to_dict(modest_clip().config),
             "detector": {"name": HOSTILE},

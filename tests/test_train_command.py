@@ -7,7 +7,8 @@ from pipeline import versions
 from pipeline.types import Split
 from pipeline.versions import VERSIONS
 from tests.command_line import call
-from tests.tiny_cache import VERSIONED, tiny_cache, tiny_meta
+from tests.small_cache import IDENTITY
+from tests.tiny_cache import tiny_cache, tiny_meta
 from trainer import commands, train
 
 pytestmark = pytest.mark.usefixtures("one_tiny_encoder")
@@ -72,8 +73,7 @@ def test_a_profile_is_shown_and_written(trained, tmp_path):
 def test_features_of_another_algorithm_version_are_used_with_one_note(tmp_path, monkeypatch, capsys):
     config = {**tiny_meta().config, "detector": {"name": "haar"}}
     config |= {"streams": {"scene": "masked", "scene_fit": "letterbox"}}
-    identity = VERSIONED | {"features": {**VERSIONED["features"], "precision": "fp32"}}
-    cache = tiny_cache(tmp_path / "feats.zarr", tiny_meta(config=config, identity=identity))
+    cache = tiny_cache(tmp_path / "feats.zarr", tiny_meta(config=config, identity=IDENTITY))
     quick = ["--preset", "smoke", "--set", "schedule.max_epochs=1", "--device", "cpu"]
     commands_on_it = (
         ["train", "--cache", cache, "--run", tmp_path / "run", *quick],

@@ -19,7 +19,7 @@ from pipeline.verify import (
     verify,
     verify_stored,
 )
-from tests.small_cache import small_cache
+from tests.small_cache import IDENTITY, small_cache
 from tests.small_clips import small_tools, write_clips, write_video
 
 
@@ -179,9 +179,10 @@ def test_a_cache_is_computed_again_in_its_own_precisions_where_auto_means_anothe
     """Whichever this CPU has: a config says auto, the identity says what it came to."""
     for module in ("pipeline.features", "pipeline.faces.retinaface"):
         monkeypatch.setattr(f"{module}.has_bf16", lambda _: False)
-    identity = {"features": {"precision": precision}, "detector": {"precision": precision}}
+    identity = {key: IDENTITY[key] | {"precision": precision} for key in ("features", "detector")}
+    identity["frames"] = IDENTITY["frames"]
     config = {"detector": {"name": "boxes", "precision": "auto"}, "features": {"precision": "auto"}}
-    path = small_cache(tmp_path / "c.zarr", config=config, identity=identity)
+    path = small_cache(tmp_path / "c.zarr", config=config, identity=identity, encoder_name="ViT-S-32")
     with FeatureCache.open(path) as cache:
         made_with = config_of(cache, None, None)
     assert made_with.detector.precision == precision

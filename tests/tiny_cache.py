@@ -13,14 +13,12 @@ from pipeline.config import to_dict
 from pipeline.store.meta import CacheMeta
 from pipeline.store.writer import CacheWriter
 from pipeline.types import Split, Status
-from pipeline.versions import SECTIONS, VERSIONS
+from tests.small_cache import VERSIONED
 from tests.tiny_clip import modest_clip
 
 CLASSES = ("happiness", "neutral", "sadness")
 POLARITY_OF = {"happiness": 2, "neutral": 1, "sadness": 0}
 NUM_FRAMES = 4
-VERSIONED = {section: {"version": VERSIONS[step]} for section, step in SECTIONS.items()}
-"""An identity of this program's algorithms."""
 
 
 def tiny_meta(**changes: object) -> CacheMeta:
