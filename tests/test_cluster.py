@@ -76,6 +76,11 @@ def test_many_blocks_are_handed_out_and_each_is_told_once(crew):
     assert not crew.is_waiting
 
 
+def test_a_block_may_be_processed_several_times_as_when_a_run_is_timed(crew):
+    (task,) = tasks("")
+    assert [report.start for report in crew.run([task] * 5)] == [0] * 5
+
+
 def test_workers_of_this_machine_can_be_reached_from_it_alone(crew):
     mine = {process.pid for process in psutil.Process().children(recursive=True)} | {os.getpid()}
     listening = [c for c in psutil.net_connections("inet") if c.status == "LISTEN" and c.pid in mine]

@@ -113,14 +113,14 @@ class ClusterCrew:
     ) -> Iterator[BlockReport]:
         """The reports of the tasks, so many handed out at a time; those whose workers died become `lost`."""
         done = as_completed((), with_results=True, raise_errors=False, loop=self._client.loop)
-        run, out = secrets.token_hex(4), dict[str, BlockTask]()
+        run, out, numbers = secrets.token_hex(4), dict[str, BlockTask](), itertools.count()
 
         def hand_out() -> None:
             size = window()
             if len(out) > size // 2:
                 return  # many at a time: a graph of one block costs the scheduler most of a block's time
             batch = list(itertools.islice(tasks, size - len(out)))
-            keys = [f"block-{run}-{task.start:08d}" for task in batch]
+            keys = [f"block-{run}-{next(numbers):08d}" for _ in batch]
             out.update(zip(keys, batch, strict=True))
             if batch:
                 done.update(self._client.map(partial(plugins.run, self._plugin), batch, key=keys, pure=False))
