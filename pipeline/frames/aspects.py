@@ -26,11 +26,13 @@ class Aspects:
 
         Raises ClipError (stage ``decode``) for pixels that are ten times as long one way as the other.
         """
-        now, size = self._decoder.sample_aspect_ratio, (frame.width, frame.height)
+        size = (frame.width, frame.height)
+        if size in self._by_size and not frame.key_frame:
+            return
+        now = self._decoder.sample_aspect_ratio
         if not self._by_size:
             self._first = now
-        if frame.key_frame or size not in self._by_size:
-            self._by_size[size] = self._of_stream if now == self._first else _checked(now)
+        self._by_size[size] = self._of_stream if now == self._first else _checked(now)
 
     def of(self, frame: Any) -> float:
         """Return the aspect of the frame that was seen last."""

@@ -89,14 +89,15 @@ class RunningClock:
         self._last: float | None = None
         self._last_stamp = -float("inf")
         self._known = clock.of_stream(clock.stream_start)
-        self._since_known = Fraction(0)
+        self._num_ticks = self._num_unmeasured = 0  # since then; fractions are slow to sum frame by frame
         self.largest_step = float(self._frame_seconds)
         self.num_jumps = 0
 
     @property
     def end(self) -> float:
         """When the last frame so far ends, in seconds."""
-        return self._known + float(self._since_known)
+        since_known = self._num_ticks * self._clock.tick + self._num_unmeasured * self._frame_seconds
+        return self._known + float(since_known)
 
     def seconds(self, frame: Any) -> float:
         """Return the time of the next frame."""
@@ -105,7 +106,10 @@ class RunningClock:
             time = max(time, self._last)
             self.largest_step = max(self.largest_step, time - self._last)
         self._last = time
-        self._since_known += frame.duration * self._clock.tick if frame.duration else self._frame_seconds
+        if frame.duration:
+            self._num_ticks += frame.duration
+        else:
+            self._num_unmeasured += 1
         return time
 
     def _time(self, stamp: float | None) -> float:
@@ -115,5 +119,5 @@ class RunningClock:
             self.num_jumps += 1
             self._shift = self.end - stamp
         self._last_stamp = stamp
-        self._known, self._since_known = stamp + self._shift, Fraction(0)
+        self._known, self._num_ticks, self._num_unmeasured = stamp + self._shift, 0, 0
         return self._known
