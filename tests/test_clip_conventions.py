@@ -225,6 +225,15 @@ def test_sources_that_contradict_each_other_are_refused_unless_everything_is_sta
     assert load(bare).mean == OPENAI_MEAN
 
 
+def test_a_setting_that_contradicts_the_published_sha256_is_refused(bare, monkeypatch):
+    url = f"https://openaipublic.example/{sha256_file(bare)}/a.pt"
+    publish(monkeypatch, "half", url=url, mean=MEAN, std=STD)
+    monkeypatch.setattr("pipeline.clip_model.tags.supported_models", lambda: (tiny_model(),))
+    with pytest.raises(WeightsError, match=r"mean of '.*' is \(0.1, 0.1, 0.1\) by settings, but .* sha256"):
+        load_bare(bare, mean=(0.1, 0.1, 0.1))
+    assert load_bare(bare, mean=MEAN).mean == MEAN
+
+
 # transformers' configs beside a file
 
 

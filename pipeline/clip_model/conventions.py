@@ -111,9 +111,9 @@ def conventions_of_file(config: EncoderConfig, path: Path, *, are_of_transformer
         statements = [own, *_of_setting(config), *_beside(config.name, path, are_of_transformers)]
     else:
         statements = [own]
-    _require_agreement(path, statements)
     if _silent(statements) and (by_hash := _of_hash(config.name, path)) is not None:
         statements.append(by_hash)
+    _require_agreement(path, statements)
     if missing := _silent(statements):
         raise _unknown(config, path, missing, are_of_transformers=are_of_transformers)
     stated = {fact: _first(statements, fact) for fact in _FACTS}
