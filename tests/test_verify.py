@@ -133,6 +133,18 @@ def test_the_same_content_in_training_and_test_is_a_leak(copy):
     )
 
 
+def test_footage_that_official_splits_share_is_a_warning_and_no_finding(copy, monkeypatch):
+    with FeatureCache.open(copy) as cache:
+        ids, digests = cache.read("clip_id").tolist(), cache.read("source_sha256").tolist()
+        monkeypatch.setattr("pipeline.verify.stored.OFFICIAL_SPLITS", (cache.meta.dataset,))
+    group = zarr.open_group(copy, mode="r+")
+    group["source_sha256"][ids.index("clips/good9.mp4")] = digests[ids.index("clips/good0.mp4")]
+    with FeatureCache.open(copy) as cache:
+        report = verify(cache, 0)
+    assert report.findings == ()
+    assert report.warnings[-1].startswith("LEAK in fold 1: 1 clip with footage that another split holds")
+
+
 def test_a_cache_without_labels_needs_no_clip_in_any_fold(copy):
     group = zarr.open_group(copy, mode="r+")
     group["clips-1/membership"][...] = 0

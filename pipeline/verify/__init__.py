@@ -1,4 +1,4 @@
-"""A cache is checked: what it says of itself, every value's range, and a sample computed again.
+"""A cache is checked: its attributes, every value's range, and a sample computed again.
 
 ``stored``     a cache               -> what is wrong with what it stores
 ``block``      a block of its clips  -> what is wrong with their values

@@ -8,7 +8,7 @@ from pipeline.errors import CacheError
 from pipeline.store.reader import FeatureCache
 from pipeline.verify.recompute import recompute_sample
 from pipeline.verify.report import Recomputed, VerifyReport
-from pipeline.verify.stored import verify_stored
+from pipeline.verify.stored import official_leaks, verify_stored
 
 
 def verify(
@@ -28,16 +28,16 @@ def verify(
     require_range("--sample", 0 if count is None else count, 0)
     findings = verify_stored(cache, on_block)
     try:
-        counts = cache.status_counts()
+        counts, leaks = cache.status_counts(), official_leaks(cache)
         again = recompute_sample(
             cache, count, root=root, encoder_weights=encoder_weights, detector_weights=detector_weights
         )
     except CacheError as error:
-        counts, again = {}, Recomputed(note=f"NOTHING COMPUTED AGAIN: {error}")
+        counts, leaks, again = {}, [], Recomputed(note=f"NOTHING COMPUTED AGAIN: {error}")
     return VerifyReport(
         place=cache.place,
         counts=counts,
         findings=(*findings, *again.findings),
         recomputed=again,
-        warnings=cache.meta.warnings,
+        warnings=(*cache.meta.warnings, *leaks),
     )

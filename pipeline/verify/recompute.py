@@ -36,7 +36,7 @@ def recompute_sample(
     """Compute `count` clips again from their files, with the models that the cache names.
 
     count: None asks for two, and settles for a note where files or models are not on this machine;
-    a number insists. root, encoder_weights, detector_weights: where those lie now.
+    a number insists. root, encoder_weights, detector_weights: where they are now.
     """
     rows = pick_sample(cache, _DEFAULT_SAMPLE if count is None else count)
     if not rows:
