@@ -112,7 +112,7 @@ def _each_once(names: Sequence[str], numbers: Sequence[int | str], kind: str) ->
             raise ClipError(
                 "open",
                 f"two {kind} are number {shown([str(number)])}: {shown([other, name])}; each number is "
-                "expected once. Keep one of the two",
+                "expected once. Keep one of the two, or give each a number of its own",
             )
     return dict(zip(names, numbers, strict=True))
 

@@ -61,7 +61,7 @@ class Leak:
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """What training says of the splits that it is given: the notes, and what `evaluate` will reject."""
+        """What training reports of its splits: the notes, and the clips that `evaluate` will reject."""
         found = [
             f"{len(pairs)} of {self.num_clips} {self.split} clips share footage with {_SEEN[split]} clips: "
             f"{_named(pairs)}; evaluate rejects them without --allow-leak"

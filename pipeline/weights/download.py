@@ -86,7 +86,7 @@ def verify_file(name: str, path: Path) -> str:
 def fetch(name: str, to: Path, on_progress: Callable[[int, int | None], None] | None = None) -> Path:
     """Download the file into the folder `to`, checked before it takes its name; a right one is kept.
 
-    on_progress: told the bytes so far and in all (None when the server does not say).
+    on_progress: called with the bytes so far and in all (None when the server does not state them).
     Raises WeightsError when there is no address or no connection, or when the file is a wrong one.
     """
     entry = published(name)

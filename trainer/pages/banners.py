@@ -22,6 +22,6 @@ def label_text(name: str, selections: Iterable[str], *, has_leak: bool) -> str:
     selections: the rules that chose its checkpoints; test and training clips are named. has_leak: whether
     footage of its test clips has been seen in training.
     """
-    told = [rule for rule in dict.fromkeys(selections) if rule in _TOLD]
-    marks = [*([f"selected on {' and '.join(told)}"] if told else []), *(["LEAK"] if has_leak else [])]
+    named = [rule for rule in dict.fromkeys(selections) if rule in _TOLD]
+    marks = [*([f"selected on {' and '.join(named)}"] if named else []), *(["LEAK"] if has_leak else [])]
     return f"{name} ({', '.join(marks)})" if marks else name
