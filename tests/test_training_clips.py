@@ -105,7 +105,7 @@ def test_a_clip_that_the_run_has_seen_is_no_test_clip(run, tmp_path, split, what
 
 def test_a_run_that_holds_ids_and_paths_alone_is_asked_by_these(run, tmp_path):
     def as_before(lists):
-        return {name: [clip[:2] for clip in clips] for name, clips in lists.items()}
+        return {name: [[clip[0], f"./{clip[1]}"] for clip in clips] for name, clips in lists.items()}
 
     old = copy_of(run, tmp_path / "old", as_before)
     row = rows_of(run, "train")[0]

@@ -6,6 +6,7 @@ be in another cache under another name.
 
 import json
 import math
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -123,7 +124,7 @@ def _by_path(dataset: str, path: str) -> FileKey:
 
 def _by_id(dataset: str, clip_id: str, path: str) -> FileKey:
     """The key of runs that hold neither hash nor window: then all of the file counts as seen."""
-    return "id", dataset, clip_id, path
+    return "id", dataset, clip_id, os.path.normpath(path)
 
 
 def fold_leak(footage: Sequence[Footage], rows: FoldRows, split: str, dataset: str) -> Leak:
