@@ -73,6 +73,10 @@ class SharedFootage:
         return f"'{self.clip_id}' ({measured}) with '{self.seen_id}' ({seen})"
 
 
+Leaks: TypeAlias = Mapping[str, Sequence[SharedFootage]]
+"""By fold, clips that share footage across its splits."""
+
+
 class FootageIndex:
     """Parts of files, to be asked which of them overlaps another part."""
 
@@ -169,7 +173,17 @@ def _by_inode(path: Path) -> tuple[FileKey, ...]:
     return (("inode", found.st_dev, found.st_ino),)
 
 
-def leak_warnings(leaks: Mapping[str, Sequence[SharedFootage]]) -> list[str]:
+def beyond(leaks: Leaks, known: Leaks) -> Leaks:
+    """Return the leaks of clips that `known` does not hold in the same fold."""
+    ids = {fold: {one.clip_id for one in shared} for fold, shared in known.items()}
+    new = {
+        fold: [one for one in shared if one.clip_id not in ids.get(fold, ())]
+        for fold, shared in leaks.items()
+    }
+    return {fold: shared for fold, shared in new.items() if shared}
+
+
+def leak_warnings(leaks: Leaks) -> list[str]:
     """One line per fold in which clips of different splits share footage."""
     return [
         f"LEAK in fold {fold}: {counted(len(shared), 'clip')} with footage that another split holds too: "
@@ -178,7 +192,7 @@ def leak_warnings(leaks: Mapping[str, Sequence[SharedFootage]]) -> list[str]:
     ]
 
 
-def leaks_of_index(index: DatasetIndex) -> dict[str, list[SharedFootage]]:
+def leaks_of_index(index: DatasetIndex) -> Leaks:
     """Find, by fold, labelled clips of a data set that share footage across splits; by path and inode."""
     clips = [clip for clip in index.clips if clip.label >= 0]
     if not any({Split.TEST, Split.VALIDATION} & set(clip.splits) for clip in clips):
@@ -187,16 +201,14 @@ def leaks_of_index(index: DatasetIndex) -> dict[str, list[SharedFootage]]:
     return _by_fold(footage, [clip.splits for clip in clips], index.fold_names)
 
 
-def leaks_of_cache(cache: "FeatureCache") -> dict[str, list[SharedFootage]]:
+def leaks_of_cache(cache: "FeatureCache") -> Leaks:
     """Find, by fold, labelled clips of a cache that share footage across splits; by path and hash."""
     footage, membership = cached_footage(cache), cache.read("membership").tolist()
     rows = [row for row, label in enumerate(cache.read("label").tolist()) if label >= 0]
     return _by_fold([footage[row] for row in rows], [membership[row] for row in rows], cache.meta.fold_names)
 
 
-def _by_fold(
-    footage: Sequence[Footage], splits: Sequence[Sequence[int]], fold_names: Sequence[str]
-) -> dict[str, list[SharedFootage]]:
+def _by_fold(footage: Sequence[Footage], splits: Sequence[Sequence[int]], fold_names: Sequence[str]) -> Leaks:
     found = {}
     for column, fold in enumerate(fold_names):
         parts: dict[int, list[Footage]] = defaultdict(list)  # a damaged cache may hold what is no split

@@ -13,10 +13,11 @@ import numpy as np
 import torch
 
 from pipeline.errors import ClipError, OusError
+from pipeline.pictures import SUFFIXES
 from pipeline.process import Prepared
 from pipeline.types import Bytes, Faces, FaceTrack, Floats
 
-PICTURE_SUFFIXES = frozenset([".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"])
+PICTURE_SUFFIXES = SUFFIXES | {".tif", ".tiff"}
 _SUBJECT, _OTHER, _GUESSED, _INK = (60, 220, 90), (240, 190, 40), (235, 80, 60), (235, 235, 235)
 _GAP_PX, _CAPTION_PX, _BACKGROUND = 4, 22, 24
 _LETTER_PX, _LINE_PX = 8, 18

@@ -422,7 +422,7 @@ def test_a_list_that_cannot_be_read_does_not_hide_the_others(tmp_path):
         "clip-unknown",
         "split-count",
     }
-    assert "is not text in UTF-8" in next(f.what for f in report.findings if f.kind == "not-read")
+    assert "is not UTF-16-LE text" in next(f.what for f in report.findings if f.kind == "not-read")
 
 
 def test_a_workbook_that_cannot_be_read_is_a_finding_beside_all_others(tmp_path):

@@ -24,16 +24,17 @@ def test_classes_of_one_clip_are_a_warning_with_the_remedy(tmp_path):
     assert found["classes-of-one"].what.startswith(
         "4 of 4 classes have one clip (anna, bert, carla and 1 more)"
     )
-    assert "manifest's column label" in found["classes-of-one"].remedy
+    assert "in the column label of a manifest" in found["classes-of-one"].remedy
 
 
 def test_a_directory_that_gives_no_label_at_all_is_a_warning_with_the_remedy(tmp_path):
     found, report = findings(tmp_path / "none", "a.mp4", "b.mp4")
     assert report.is_wrong
+    assert found.keys() == {"no-labels"}, "one finding, not also unlabelled"
     assert found["no-labels"].cases == ("'a.mp4'", "'b.mp4'")
     assert "columns path,label,split" in found["no-labels"].remedy
     found, report = findings(tmp_path / "some", "happy/a.mp4", "unlabelled/b.mp4")
-    assert "no-labels" not in found
+    assert found.keys() == {"unlabelled"}
 
 
 def test_sound_labels_are_not_found(tmp_path):

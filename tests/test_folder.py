@@ -118,23 +118,9 @@ def test_clips_without_a_label_are_read_and_a_note_shows_the_remedy(tmp_path):
     assert (index.class_names, [clip.label for clip in index.clips]) == ((), [-1, -1, -1])
     assert index.notes == (
         "3 clips without a label, because their names are no emotions and no directory names a class: "
-        "'1001_DFA_HAP_XX.mp4', 'a.mp4', 'b.mp4'. Training leaves them out; for labels, arrange the clips as "
-        "class/clip or list them in a manifest",
+        "'1001_DFA_HAP_XX.mp4', 'a.mp4', 'b.mp4'. For labels, arrange the clips as class/clip or list them "
+        "in a manifest",
     )
-
-
-def test_a_class_for_each_clip_is_a_warning_with_the_remedy(tmp_path):
-    people = ["anna", "bert", "carla", "dan"]
-    (warning,) = read(touch(tmp_path, *(f"{name}/1.mp4" for name in people))).warnings
-    assert warning == (
-        "4 of 4 classes have one clip (anna, bert, carla and 1 more): these look like names of clips or "
-        "people. Put the clips into one directory for each class, or give their class in the column label of "
-        "a manifest"
-    )
-    touch(tmp_path, "anna/2.mp4")
-    assert "3 of 4 classes" in read(tmp_path).warnings[0]
-    touch(tmp_path, "bert/2.mp4")
-    assert read(tmp_path).warnings == ()
 
 
 def test_other_files_and_empty_directories_are_noted_and_litter_is_skipped(tmp_path):

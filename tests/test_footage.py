@@ -12,6 +12,8 @@ from pipeline.footage import (
     OFFICIAL_SPLITS,
     Footage,
     FootageIndex,
+    SharedFootage,
+    beyond,
     cached_footage,
     leak_warnings,
     leaks_of_cache,
@@ -174,6 +176,15 @@ def test_a_damaged_membership_is_no_split(tmp_path):
     path = tiny_cache(tmp_path / "feats.zarr", source_sha256=same, membership=membership)
     with FeatureCache.open(path) as cache:
         assert leaks_of_cache(cache) == {}
+
+
+def test_a_leak_that_is_known_is_no_news_in_its_fold():
+    one, other, again = (
+        SharedFootage(clip_id=clip_id, split=TEST, seen_id=seen_id, seen_split=TRAIN)
+        for clip_id, seen_id in (("a", "b"), ("c", "d"), ("a", "copy of b"))
+    )
+    assert beyond({"1": [again, other], "2": [one]}, {"1": [one]}) == {"1": [other], "2": [one]}
+    assert beyond({"1": [one]}, {"1": [one]}) == {}
 
 
 def test_the_official_data_sets_are_those_with_published_splits():

@@ -89,7 +89,7 @@ def test_every_form_says_the_same(dfew, form, end):
     assert one.has_header == ("1" not in FORMS[form][0])
 
 
-@pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig"])
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32", "utf-8-sig"])
 def test_lists_in_other_encodings_of_spreadsheets(dfew, encoding):
     dfew.write_bytes("video_name\tlabel\r\n1\tFear\r\n2\tHappy\r\n".encode(encoding))
     assert seen(DFEW, dfew) == {"00001": "fear", "00002": "happiness"}
@@ -145,7 +145,7 @@ def test_a_message_shows_a_long_value_in_part(dfew):
 
 def test_bytes_that_are_no_text_and_what_is_no_file_are_refused(dfew):
     dfew.write_bytes(b"\xc31 fear")
-    refused(DFEW, dfew, "is not text in UTF-8 or UTF-16")
+    refused(DFEW, dfew, "train.txt, line 1 is not UTF-8 text: .*; save it in UTF-8")
     refused(DFEW, dfew.with_name("test.txt"), "is neither a file nor a folder")
     dfew.write_text("1" * 2_000_000 + " fear")
     refused(DFEW, dfew, "a line has more than")
@@ -325,10 +325,10 @@ def test_fold_and_split_are_in_the_names(tmp_path, name, fold, split):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("set_1/all.csv", "neither its name nor its folder says its split"),
-        ("a/train.csv", "neither its name nor its folder says its fold; allowed: set_1 to set_5 in a name"),
+        ("set_1/all.csv", "neither its name nor its folder shows its split"),
+        ("a/train.csv", "neither its name nor its folder shows its fold; allowed: set_1 to set_5 in a name"),
         ("set_6/train.csv", "it is named after fold 6; allowed: set_1 to set_5"),
-        ("set_1/train_test.csv", "neither its name nor its folder says its split"),
+        ("set_1/train_test.csv", "neither its name nor its folder shows its split"),
     ],
 )
 def test_names_that_do_not_tell_are_refused(tmp_path, name, message):

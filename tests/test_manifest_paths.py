@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.datasets.manifest import read
-from pipeline.errors import DatasetError
+from pipeline.errors import DatasetError, printable
 from pipeline.types import ClipRef, DatasetIndex, Split
 from tests.manifests import HEADER, manifest
 
@@ -118,7 +118,7 @@ def test_another_unicode_form_of_a_name_is_found(root, there, listed):
 def test_another_case_of_a_name_is_found_where_one_fits(root, listed):
     clip, notes = one_clip(root, listed)
     assert (clip.path, clip.clip_id) == ("a.mp4", listed)
-    assert notes == (f"1 path read in another case or with invisible characters: '{listed}'",)
+    assert notes == (f"1 path read in another case or with invisible characters: '{printable(listed)}'",)
 
 
 def test_folders_are_found_in_another_case_too(root):

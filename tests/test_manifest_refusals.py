@@ -34,7 +34,7 @@ BAD_TABLES = {
     ),
     "no split column": (
         "path,label\na.mp4,joy\n",
-        r"line 2: split is ''; allowed: train, .*, testing; only a clip without a label needs none\.",
+        r"line 2: split is ''; allowed: train, .*, test, testing; only a clip without a label needs none\.",
     ),
     "twice without a label": (
         "path,fold\na.mp4,1\na.mp4,1\n",
@@ -83,7 +83,7 @@ BAD_TABLES = {
     ),
     "renamed": (
         "video_path,Emotion,set\na,b,c\n",
-        r"no column path; columns there: .*, Emotion, set\. Rename 'video_path' to 'path'\.",
+        r"no column path; .* Rename 'video_path' to 'path' and 'Emotion' to 'label' and 'set'",
     ),
     "no header": ("a.mp4,joy,train\n", r"columns there: a.mp4, joy, train\. The first line needs to name"),
     "drive outside": (

@@ -1,5 +1,7 @@
 """Clips without a label, from the manifest to a trained run and back."""
 
+from dataclasses import replace
+
 import pytest
 
 from pipeline import runner
@@ -84,6 +86,10 @@ def test_labels_may_be_taken_back(clips, tmp_path):
 def test_a_run_reports_footage_that_splits_share(clips, tmp_path):
     (clips / "copy.mp4").write_bytes((clips / "0.mp4").read_bytes())
     made = extracted(listed(clips, "0.mp4,joy,train", "copy.mp4,joy,test"), tmp_path / "feats.zarr")
-    (note,) = made.notes
+    (note,) = made.to_dict()["notes"]
     assert note.startswith("LEAK in fold 1: 1 clip with footage that another split holds too: ")
     assert "'copy.mp4' (test) with '0.mp4' (train)" in note
+    assert f"!! {note}" in made.lines()
+    shown_before = replace(made, known_leaks=made.leaks)
+    assert shown_before.to_dict()["notes"] == [note]
+    assert not any("LEAK" in line for line in shown_before.lines())

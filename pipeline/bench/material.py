@@ -7,10 +7,10 @@ from pathlib import Path
 
 import av
 
+from pipeline.datasets.folder import VIDEO_SUFFIXES
 from pipeline.errors import ConfigError
 from pipeline.types import ClipRef, DatasetIndex, Split
 
-VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".mpg", ".ts")
 _LONG_SIDE, _SHORT_SIDE = 640, 360
 _MOST_FRAMES = 120
 """As long as the clips of in-the-wild data sets are."""
@@ -20,7 +20,7 @@ def videos_of(folder: Path) -> list[Path]:
     """The video files under the folder, in order. Raises ConfigError when there are none."""
     found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in VIDEO_SUFFIXES)
     if not found:
-        msg = f"'{folder}' has no videos; known are files ending in {', '.join(VIDEO_SUFFIXES)}."
+        msg = f"'{folder}' has no videos; known are files ending in {', '.join(sorted(VIDEO_SUFFIXES))}."
         raise ConfigError(msg)
     return found
 

@@ -72,6 +72,7 @@ def extract(
     """Turn video clips into a cache of frozen CLIP features; run again, it goes on where it was."""
     from pipeline import runner
     from pipeline.config import from_dict, override
+    from pipeline.datasets import lone_classes
     from pipeline.footage import leak_warnings, leaks_of_index
     from pipeline.process import ExtractConfig
     from pipeline.store.lock import Share
@@ -97,7 +98,10 @@ def extract(
     unknown = sorted({index.class_names[c.label] for c in index.clips if c.label >= 0 and c.polarity < 0})
     if unknown:
         say(f"note: the polarity of {', '.join(unknown)} is not known; training will ask for it")
-    for warning in leak_warnings(leaks_of_index(index)):
+    if lone := lone_classes.lone_classes(index.class_names, index.clips):
+        say(f"!! {lone}; {lone_classes.REMEDY}")
+    leaks = leaks_of_index(index)
+    for warning in leak_warnings(leaks):
         say(f"!! {warning}")
     say(f"{encoder} ({encoder_weights}), faces by {detector}; starting")
     stopped = f"stopped; finished blocks are safe in {cache}. The same command goes on from there."
@@ -113,7 +117,9 @@ def extract(
         say(f"{crew.where}; loading the models")
         with progress_bar("extracting", "clips") as (start, advance):
             shown = show_speed(start, advance)
-            report = runner.extract(index, config, crew, cache, options, on_progress=shown, say=say)
+            report = runner.extract(
+                index, config, crew, cache, options, on_progress=shown, say=say, known_leaks=leaks
+            )
     answer(report, json_)
     if strict and report.num_failed:
         raise typer.Exit(EXIT_FAILED_CHECK)

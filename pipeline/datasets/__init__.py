@@ -20,6 +20,7 @@
 ``lone_classes`` classes that look like names of clips
 ``synthetic``    drawn clips with a known answer
 ``emotions``     names of classes and their polarity
+``splits``       words for train, validation and test
 ``spelling``     which texts are one name, and which are none
 ``other_names``  an index under the names of a cache
 ``names``        which texts can be names

@@ -1,6 +1,7 @@
 """The emotions that the field labels: how their names are spelt, and their polarity."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 from pipeline.datasets.names import folded
 from pipeline.types import Polarity
@@ -26,6 +27,9 @@ _POLARITY: Mapping[str, Polarity] = {
     "surprise": Polarity.NEUTRAL,
 }
 
+_MOST_TEXTS = 4096
+"""Texts that `class_of` remembers: a list repeats few labels and directories on many lines."""
+
 _CLASS_OF: Mapping[str, str] = {
     spelling: name for name, others in _SPELLINGS.items() for spelling in (name, *others)
 }
@@ -35,6 +39,7 @@ POLARITY_OF_CLASS: Mapping[str, Polarity] = {
 }
 
 
+@lru_cache(_MOST_TEXTS)
 def class_of(text: str) -> str | None:
     """The class that a label means in any usual spelling ("Happy", "joy": happiness), else None."""
     return _CLASS_OF.get(folded(text))

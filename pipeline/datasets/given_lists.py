@@ -4,14 +4,13 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from pipeline.datasets.names import on_one_line
-from pipeline.errors import DatasetError, some
+from pipeline.datasets.splits import SPLIT_OF
+from pipeline.errors import DatasetError, printable, some
 from pipeline.types import Split
 
-_SPLITS = {
-    "train": Split.TRAIN, "training": Split.TRAIN, "test": Split.TEST, "testing": Split.TEST,
-    "val": Split.VALIDATION, "valid": Split.VALIDATION, "validation": Split.VALIDATION,
-}  # fmt: skip
+_SPLITS = {word: split for word, split in SPLIT_OF.items() if not word.startswith("dev")}
+"""Without the words for development, because people keep their work in directories of these names."""
+
 _SPLIT = re.compile(r"(?<![a-z])(" + "|".join(sorted(_SPLITS, key=len, reverse=True)) + r")(?![a-z])")
 _FOLD = re.compile(r"(?<![a-z])(?:set|fold|split|fd)[ _-]?0*(\d{1,4})(?!\d)")
 _SUFFIXES = (".csv", ".txt", ".tsv")
@@ -54,7 +53,7 @@ def given_lists(
         msg = f"--lists {named}: no list there; {needed} in the names of files or their folders is needed."
         raise DatasetError(msg)
     kind = "split" if len(fold_names) == 1 else "split and fold"
-    notes = [f"files in --lists that do not name their {kind} are left alone: {on_one_line(some(left))}"]
+    notes = [f"files in --lists that do not name their {kind} are left alone: {printable(some(left))}"]
     return found, notes if left else []
 
 
@@ -91,13 +90,13 @@ def _fold_and_split(names: Sequence[str], fold_names: Sequence[str]) -> tuple[st
     """What the names show, None for what they do not, and why that is a problem."""
     split = _split(names)
     if split is None:
-        return None, None, "neither its name nor its folder says its split; call it train or test"
+        return None, None, "neither its name nor its folder shows its split; name it train or test"
     if len(fold_names) == 1:
         return fold_names[0], split, ""
     fold = next((found[1] for name in names if (found := _FOLD.search(name))), None)
     if fold in fold_names:
         return fold, split, ""
     shown = (
-        "neither its name nor its folder says its fold" if fold is None else f"it is named after fold {fold}"
+        "neither its name nor its folder shows its fold" if fold is None else f"it is named after fold {fold}"
     )
     return None, split, f"{shown}; allowed: set_{fold_names[0]} to set_{fold_names[-1]} in a name"

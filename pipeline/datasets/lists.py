@@ -15,6 +15,7 @@ from pathlib import Path
 from pipeline.datasets.bounds import MAX_ROWS, at_most, lines_of, require_readable_size
 from pipeline.datasets.emotions import class_of
 from pipeline.datasets.names import fits_one_line
+from pipeline.datasets.text_files import encoding_of, named_delimiter, unreadable
 from pipeline.errors import DatasetError, counted
 
 _PARTINGS = {"\t": "tab", ";": "semicolon", ",": "comma"}
@@ -25,7 +26,6 @@ _LABEL = ("label", "emotion", "class", "expression", "annotation", "category", "
 _FRAMES = ("num_frames", "frames", "frame_num", "n_frames", "frame_count", "length")
 _WHOLE_FLOAT = re.compile(r"^(\d+)\.0*$")
 _QUOTES = "\"'"
-_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 _SHOWN = 100
 """Characters of a wrong line that a message shows."""
 
@@ -94,15 +94,12 @@ def read_list(path: Path, clip_id_of: Callable[[str], str | None]) -> ListFile:
 def _texts(path: Path) -> tuple[list[tuple[int, str]], bool]:
     """The lines that are not blank, with their numbers; whether they end in CRLF."""
     try:
-        with path.open("rb") as raw_file:
-            encoding = "utf-16" if raw_file.read(2) in _UTF_16 else "utf-8-sig"
-        with path.open(newline="", encoding=encoding) as file:
+        with path.open(newline="", encoding=encoding_of(path)) as file:
             raw = at_most(lines_of(file), MAX_ROWS, path)
     except (OSError, ValueError) as error:
-        msg = f"'{path}' is not text in UTF-8 or UTF-16 that can be read: {error}"
-        raise DatasetError(msg) from error
+        raise unreadable(path, "list", error) from error
     texts = [(number, text.strip(" \r\n")) for number, text in enumerate(raw, start=1) if text.strip()]
-    if texts and texts[0][1].lower().startswith("sep="):  # names the separator, for a spreadsheet
+    if texts and named_delimiter(texts[0][1]):
         texts = texts[1:]
     for number, text in texts:
         if not fits_one_line(text.replace("\t", " ")):

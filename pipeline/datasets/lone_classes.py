@@ -4,25 +4,25 @@ from collections import Counter
 from collections.abc import Sequence
 
 from pipeline.datasets.emotions import class_of
-from pipeline.datasets.names import on_one_line
-from pipeline.errors import some
+from pipeline.errors import printable, some
 from pipeline.types import ClipRef
+
+REMEDY = "give every clip its class: by a directory for each class, or in the column label of a manifest"
 
 _FEWEST_CLASSES = 3
 """Of two classes, one with a single clip may well be right."""
 
 
-def lone_classes(names: Sequence[str], clips: Sequence[ClipRef]) -> tuple[str, ...]:
-    """Warn of classes of one clip each; nothing where a class is an emotion, as seven drawn clips may be.
+def lone_classes(names: Sequence[str], clips: Sequence[ClipRef]) -> str:
+    """Describe classes of one clip each; empty where a class is an emotion, as seven drawn clips may be.
 
     names: of the classes, by label. A class without a clip does not count.
     """
     sizes = Counter(clip.label for clip in clips if clip.label >= 0)
     single = sorted(names[label] for label, many in sizes.items() if many == 1)
     if len(sizes) < _FEWEST_CLASSES or 2 * len(single) <= len(sizes) or any(map(class_of, names)):
-        return ()
+        return ""
     return (
-        f"{len(single)} of {len(sizes)} classes have one clip ({some(list(map(on_one_line, single)))}): "
-        "these look like names of clips or people. Put the clips into one directory for each class, or give "
-        "their class in the column label of a manifest",
+        f"{len(single)} of {len(sizes)} classes have one clip ({some(list(map(printable, single)))}): "
+        "these look like names of clips or people"
     )

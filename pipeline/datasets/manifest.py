@@ -31,7 +31,7 @@ from pipeline.datasets.bounds import (
 from pipeline.datasets.emotions import polarity_of_class
 from pipeline.datasets.given_boxes import boxes_of_row
 from pipeline.datasets.manifest_paths import PATH_COLUMNS, ManifestPaths
-from pipeline.datasets.names import folded, on_one_line
+from pipeline.datasets.names import folded
 from pipeline.datasets.rows import (
     BOX,
     COLUMNS,
@@ -52,18 +52,14 @@ from pipeline.datasets.spelling import (
     whole_number,
     why_no_name,
 )
-from pipeline.errors import DatasetError, some
+from pipeline.datasets.splits import SPLIT_OF
+from pipeline.errors import DatasetError, printable, some
 from pipeline.types import ClipRef, DatasetIndex, Polarity, ReadOptions, Split
 
 OPTIONS: tuple[str, ...] = ()
 _DEFAULTS = ReadOptions()
 FILE_NAMES = ("manifest.csv", "manifest.tsv", "manifest.jsonl")
 _SUFFIXES = (".csv", ".tsv", ".jsonl")
-_SPLITS: Mapping[str, Split] = {
-    "train": Split.TRAIN, "training": Split.TRAIN, "val": Split.VALIDATION, "valid": Split.VALIDATION,
-    "validation": Split.VALIDATION, "dev": Split.VALIDATION, "devel": Split.VALIDATION,
-    "development": Split.VALIDATION, "test": Split.TEST, "testing": Split.TEST,
-}  # fmt: skip
 _POLARITIES = {p.name.lower(): p for p in Polarity if p != Polarity.UNKNOWN}
 _ONLY_FOLD = "1"
 _SAME_TEXTS = (*BOX, "box_units", *TIMES)
@@ -149,7 +145,7 @@ def _notes(rows: list[Row], texts: _Texts) -> tuple[str, ...]:
         text for text in {row.get("split") for row in rows} - {""} if folded(text) not in _PLAIN_SPLITS
     )
     if splits:
-        read_as = [f"{shown(text)} as {_SPLITS[folded(text)].name.lower()}" for text in splits]
+        read_as = [f"{shown(text)} as {SPLIT_OF[folded(text)].name.lower()}" for text in splits]
         notes.append(f"splits read in other words: {some(read_as)}")
     folds = sorted(text for text in {row.get("fold") for row in rows} if text != whole_number(text))
     if folds:
@@ -181,7 +177,7 @@ def _require_no_misspelling(rows: list[Row], path: Path) -> None:
         for name in sorted(names - set(COLUMNS)):
             if folded(name) in LIKELY[wanted] or get_close_matches(folded(name), [wanted]):
                 msg = (
-                    f"'{path}' has no column {wanted} for all clips, but a column '{on_one_line(name)}'; "
+                    f"'{path}' has no column {wanted} for all clips, but a column '{printable(name)}'; "
                     f"rename it to {wanted}, or remove it."
                 )
                 raise DatasetError(msg)
@@ -278,9 +274,9 @@ def _clip(clip_id: str, rows: list[Row], texts: _Texts) -> ClipRef:
 def _split(row: Row, texts: _Texts) -> Split:
     """The split of a row. A clip without a label that names none is in no split."""
     if row.get("split"):
-        return row.one_of("split", _SPLITS)
+        return row.one_of("split", SPLIT_OF)
     if texts.label(row):
-        raise row.wrong("split", f"{', '.join(_SPLITS)}; only a clip without a label needs none")
+        raise row.wrong("split", f"{', '.join(SPLIT_OF)}; only a clip without a label needs none")
     return Split.ABSENT
 
 

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from pipeline.datasets.bounds import Folder
-from pipeline.datasets.names import fits_one_line, folded, on_one_line
+from pipeline.datasets.names import fits_one_line, folded
 from pipeline.datasets.rows import Row
-from pipeline.errors import counted, some
+from pipeline.errors import counted, printable, some
 
 PATH_COLUMNS = ("path", "boxes", "faces")
 _ABSOLUTE = re.compile(r"[A-Za-z]:[\\/]|[\\/]")
@@ -82,7 +82,7 @@ class ManifestPaths:
         ]
         missing = [text for (_, text), found in self._found.items() if not found.is_there]
         if missing:
-            root = on_one_line(str(self.folder.root))
+            root = printable(str(self.folder.root))
             notes.append(
                 f"nothing is at {len(missing)} of {counted(len(self._found), 'path')} ({_quoted(missing)}); "
                 f"tried in '{root}': as written, with '/' for '\\', in another case and Unicode form where "
@@ -99,7 +99,7 @@ class ManifestPaths:
         else:
             found = self._other_form(row, column, text)
         if (elsewhere := self.folder.way_out(found.path)) is not None:
-            allowed = f"a file inside the manifest's folder, but this is a link to '{on_one_line(elsewhere)}'"
+            allowed = f"a file inside the manifest's folder, but this is a link to '{printable(elsewhere)}'"
             raise row.wrong(column, f"{allowed}; move the manifest to a folder that holds both")
         return found
 
@@ -205,4 +205,4 @@ def _start(parts: list[str], number: int) -> str:
 
 
 def _quoted(texts: list[str]) -> str:
-    return some([f"'{on_one_line(text)}'" for text in sorted(texts)])
+    return some([f"'{printable(text)}'" for text in sorted(texts)])

@@ -11,11 +11,6 @@ def fits_one_line(text: str) -> bool:
     return _UNFIT.search(text) is None
 
 
-def on_one_line(text: str) -> str:
-    """The text, each character that does not fit replaced by a question mark."""
-    return _UNFIT.sub("?", text)
-
-
 def folded(text: str) -> str:
     """Return the text in lower case and one Unicode form (NFKC), without what no reader sees."""
     if not text.isascii():

@@ -15,6 +15,7 @@ from pipeline.datasets.orders import Placed, Ruling, require_orders, rule_orders
 from pipeline.datasets.published import Published
 from pipeline.datasets.tree import require_root
 from pipeline.errors import DatasetError, counted, some
+from pipeline.footage import OFFICIAL_SPLITS
 from pipeline.types import ReadOptions, Split
 
 _SHOWN = 100
@@ -22,9 +23,6 @@ _SHOWN = 100
 
 ALL_OPTIONS = ("lists", "label_order", "all_clips", "source")
 """What `ReadOptions` says means something for every published set."""
-
-_NAMES = ("dfew", "ferv39k", "mafw")
-"""The published sets, as the paths in lists that circulate name them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -204,9 +202,9 @@ def order_notes(lists: Sequence[ClipList], asked: str | None) -> list[str]:
 
 
 def _other_set(file: ListFile, official: OfficialSet) -> str:
-    """Another published set that the paths of a list name, where they do not name this one."""
+    """Another published set that the paths of a list name, as those that circulate do, but not this one."""
     path = file.lines[0].clip.lower()
-    others = [name for name in _NAMES if name in path]
+    others = [name for name in OFFICIAL_SPLITS if name in path]
     return "" if not others or official.name in others else others[0].upper()
 
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pipeline.datasets.bounds import lines_of
-from pipeline.datasets.names import fits_one_line, folded, on_one_line
+from pipeline.datasets.names import fits_one_line, folded
 from pipeline.datasets.text_files import column_name, dialect_of, encoding_of, records, unreadable
-from pipeline.errors import DatasetError
+from pipeline.errors import DatasetError, printable
 
 BOX = ("x0", "y0", "x1", "y1")
 REQUIRED = ("path",)
@@ -143,7 +143,7 @@ def unread_columns(names: Sequence[str]) -> list[str]:
     likely = {other: name for name, others in LIKELY.items() for other in others if name in COLUMNS}
     unread = [name for name in names if name and name not in COLUMNS]
     return [
-        f"{on_one_line(name)} ({likely[plain]}?)" if (plain := folded(name)) in likely else on_one_line(name)
+        f"{printable(name)} ({likely[plain]}?)" if (plain := folded(name)) in likely else printable(name)
         for name in unread
     ]
 
@@ -183,12 +183,14 @@ def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _require_columns(names: list[str], required: tuple[str, ...], where: str) -> None:
     missing = [name for name in required if name not in names]
     if missing:
-        there = on_one_line(", ".join(names)) or "none"
-        msg = f"{where}: no column {', '.join(missing)}; columns there: {there}.{_hint(names, missing)}"
+        there = printable(", ".join(names)) or "none"
+        of_manifest = ("label", "split") if required == REQUIRED else ()
+        wanted = [*missing, *(name for name in of_manifest if name not in names)]
+        msg = f"{where}: no column {', '.join(missing)}; columns there: {there}.{_hint(names, wanted)}"
         raise DatasetError(msg)
     twice = sorted({name for name in names if name and names.count(name) > 1})
     if twice:
-        msg = f"{where}: column {on_one_line(', '.join(twice))} stands there twice; once is allowed."
+        msg = f"{where}: column {printable(', '.join(twice))} stands there twice; once is allowed."
         raise DatasetError(msg)
     box = [name for name in BOX if name in names]
     if box and len(box) < len(BOX):
@@ -197,10 +199,10 @@ def _require_columns(names: list[str], required: tuple[str, ...], where: str) ->
 
 
 def _hint(names: list[str], missing: list[str]) -> str:
-    """What to do about missing columns: rename others, or write a header."""
+    """What to do about missing columns: rename others, those of a manifest all at once, or write a header."""
     plain = {folded(name): name for name in names}
     renamed = [
-        f"'{on_one_line(plain[other])}' to '{name}'"
+        f"'{printable(plain[other])}' to '{name}'"
         for name in missing
         if (other := next((one for one in LIKELY.get(name, ()) if one in plain), None))
     ]

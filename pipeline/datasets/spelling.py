@@ -10,6 +10,7 @@ import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from pipeline.datasets.emotions import class_of
 from pipeline.datasets.names import folded, is_invisible
@@ -47,7 +48,7 @@ class Spelling:
     name_of: Mapping[str, str]
     notes: tuple[str, ...]
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """Every name once, sorted."""
         return tuple(sorted(set(self.name_of.values()) - {""}))

@@ -22,7 +22,7 @@ _MARKS = {
 
 _DELIMITERS = (",", ";", "\t", "|")
 _SEPARATOR_LINE = re.compile(r"\"?sep=([,;\t|: ])\"?[,;]*", re.IGNORECASE)
-"""The first line by which Excel is told the delimiter."""
+"""A line before the header that names the delimiter, for Excel."""
 
 _UTF8 = "save it in UTF-8 (in Excel: 'CSV UTF-8'; elsewhere: iconv -f CODE -t UTF-8, with the CODE it is in)"
 
@@ -71,12 +71,18 @@ def dialect_of(path: Path, known: Collection[str]) -> Dialect:
     with path.open(newline="", encoding=encoding) as file:
         for number, line in enumerate(lines_of(file)):
             text = line.strip()
-            if named := _SEPARATOR_LINE.fullmatch(line.strip("\r\n ")):
-                return Dialect(encoding=encoding, delimiter=named[1], num_skipped=number + 1)
+            if named := named_delimiter(line):
+                return Dialect(encoding=encoding, delimiter=named, num_skipped=number + 1)
             if text:
                 found = max(_DELIMITERS, key=lambda one: _num_known(text, one, known))
                 return Dialect(encoding=encoding, delimiter=found, num_skipped=number)
     return Dialect(encoding=encoding, delimiter=",", num_skipped=0)
+
+
+def named_delimiter(line: str) -> str:
+    """Return the delimiter that a line such as ``sep=;`` names; empty for any other line."""
+    named = _SEPARATOR_LINE.fullmatch(line.strip("\r\n "))
+    return named[1] if named else ""
 
 
 def records(path: Path, dialect: Dialect) -> Iterator[tuple[int, list[str]]]:

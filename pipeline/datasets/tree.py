@@ -8,8 +8,7 @@ from pathlib import Path
 
 from pipeline.datasets.bounds import MAX_ROWS, Folder
 from pipeline.datasets.folder.scan import VIDEO_SUFFIXES
-from pipeline.datasets.names import on_one_line
-from pipeline.errors import DatasetError, first_line, some
+from pipeline.errors import DatasetError, first_line, printable, some
 
 _NUMBERED = re.compile(r"(?:.*[/\\])?(\d{1,9})(?:\.[A-Za-z0-9]{1,4})?[/\\]*", re.DOTALL)
 
@@ -44,7 +43,7 @@ class Tree:
             clip_id = self._clip_id_of(path)
             is_video = not is_folder and os.path.splitext(path)[1].lower() in VIDEO_SUFFIXES  # noqa: PTH122 - of many
             if clip_id is None or not (is_folder or is_video):
-                self.strangers.append(on_one_line(path))
+                self.strangers.append(printable(path))
                 continue
             found = folders if is_folder else videos
             if clip_id in found:
@@ -76,15 +75,15 @@ class Tree:
             if depth > 1 and entry.is_dir():
                 yield from self._at(path, depth - 1)
             elif depth > 1 or not (entry.is_dir() or entry.is_file()):
-                self.strangers.append(on_one_line(path))
+                self.strangers.append(printable(path))
             else:
                 yield path, entry.is_dir()
 
     def _require_inside(self, path: str) -> None:
         if (elsewhere := self._folder.way_out(path)) is not None:
             msg = (
-                f"'{on_one_line(str(self._root / path))}' is a link out of '{self._root}', to "
-                f"'{on_one_line(elsewhere)}'; only the root itself may be a link: let --root name, or link "
+                f"'{printable(str(self._root / path))}' is a link out of '{self._root}', to "
+                f"'{printable(elsewhere)}'; only the root itself may be a link: let --root name, or link "
                 "to, the folder that holds it all."
             )
             raise DatasetError(msg)
@@ -117,8 +116,8 @@ def require_root(title: str, root: Path, places: list[str]) -> None:
     there = some(sorted(path.name for path in root.iterdir()), _MOST_NAMES) or "nothing"
     remedy = f"Give --root '{better[0]}'." if better else "Give --root the folder that holds them."
     msg = (
-        f"No {title} at '{root}': looked for {', '.join(firsts)}; there: {on_one_line(there)}. "
-        f"{on_one_line(remedy)}"
+        f"No {title} at '{root}': looked for {', '.join(firsts)}; there: {printable(there)}. "
+        f"{printable(remedy)}"
     )
     raise DatasetError(msg)
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 
+from pipeline.datasets import lone_classes
 from pipeline.errors import some
 
 
@@ -80,7 +81,7 @@ _LISTS: Mapping[str, Kind] = {
         "mend the line, or remove it",
     ),
     "unlabelled": _note(
-        "clips of a manifest have no label: they are extracted, and training leaves them out",
+        "clips of a user's own have no label: they are extracted, and training leaves them out",
         "nothing, if their features are all you need; else add labels, after extraction by `cache relabel`",
     ),
     "label-unknown": _error(
@@ -109,10 +110,10 @@ _LISTS: Mapping[str, Kind] = {
     ),
     "classes-of-one": _warning(
         "most classes of a user's own clips have one clip: names of clips or people were read as classes",
-        "put the clips into one directory for each class, or give their class in a manifest's column label",
+        lone_classes.REMEDY,
     ),
     "no-labels": _warning(
-        "a directory of clips gives none of them a label: features can be extracted, and nothing be trained",
+        "a directory of clips gives none of them a label: features can be extracted, but no model trained",
         "nothing, if features are all you need; else put the clips into directories named after classes, or "
         "list them in a manifest with the columns path,label,split",
     ),

@@ -13,9 +13,15 @@ def check_labels(material: Material) -> Iterator[Finding]:
     if material.published is not None:
         return
     clips = list(material.clips.values())
-    for what in lone_classes(material.class_names, clips):
+    if what := lone_classes(material.class_names, clips):
         yield Finding(kind="classes-of-one", what=what)
-    without = [quoted(clip.clip_id) for clip in clips if clip.label < 0]
+    without = [clip for clip in clips if clip.label < 0]
+    cases = tuple(quoted(clip.clip_id) for clip in without)
     if material.name == "folder" and len(without) == len(clips):
         what = f"no directory and no file name gives a class for any of {counted(len(clips), 'clip')}"
-        yield Finding(kind="no-labels", what=what, cases=tuple(without))
+        yield Finding(kind="no-labels", what=what, cases=cases)
+    elif without:
+        in_no_fold = sum(not any(clip.splits) for clip in without)
+        outside = f", {in_no_fold} of them in no fold" if in_no_fold else ""
+        what = f"{len(without)} of {counted(len(clips), 'clip')} without a label{outside}"
+        yield Finding(kind="unlabelled", what=what, cases=cases)

@@ -1,8 +1,8 @@
 """Lists read line by line: what names no clip, what is said twice, what contradicts itself."""
 
+import os
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
-from pathlib import PurePosixPath
 
 from pipeline.datasets.emotions import class_of, class_of_folder
 from pipeline.datasets.official import ClipList, Entry
@@ -16,7 +16,6 @@ from pipeline.types import Split
 def check_lists(material: Material) -> Iterator[Finding]:
     """Every check that needs the lists alone."""
     yield from _check_lines(material)
-    yield from _check_unlabelled(material)
     yield from _check_repetition(material)
     yield from _check_leaks(material)
     yield from _check_partition(material)
@@ -42,17 +41,6 @@ def _check_lines(material: Material) -> Iterator[Finding]:
     ):
         if cases:
             yield Finding(kind=kind, what=f"{counted(len(cases), 'line')} {what}", cases=tuple(cases))
-
-
-def _check_unlabelled(material: Material) -> Iterator[Finding]:
-    if material.published is not None:
-        return  # of official sets, those are clips that no list holds
-    without = [clip for clip in material.clips.values() if clip.label < 0]
-    if without:
-        in_no_fold = sum(not any(clip.splits) for clip in without)
-        outside = f", {in_no_fold} of them in no fold" if in_no_fold else ""
-        what = f"{len(without)} of {counted(len(material.clips), 'clip')} without a label{outside}"
-        yield Finding(kind="unlabelled", what=what, cases=tuple(quoted(clip.clip_id) for clip in without))
 
 
 def _place(material: Material, clip_list: ClipList, entry: Entry) -> str:
@@ -145,7 +133,7 @@ def _check_writing(material: Material) -> Iterator[Finding]:
 
 def _two_paddings(names: Iterable[str]) -> str:
     """An example of each where some numbers have leading zeros and others lack them, else nothing."""
-    stems = [PurePosixPath(name.replace("\\", "/")).stem for name in names]
+    stems = [os.path.splitext(name.replace("\\", "/").rsplit("/", 1)[-1])[0] for name in names]  # noqa: PTH122 - of many
     numbers = [stem for stem in stems if stem.isdecimal()]
     padded = next((stem for stem in numbers if stem.startswith("0")), None)
     bare = next((stem for stem in numbers if padded and len(stem) < len(padded)), None)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from pipeline.errors import counted, some
+from pipeline.footage import Leaks
 from pipeline.process import ExtractConfig
 from pipeline.runner.crew import Crew
 from pipeline.runner.follow import follow
@@ -24,11 +25,13 @@ def extract(
     *,
     on_progress: Callable[[Speed], None] | None = None,
     say: Callable[[str], None] | None = None,
+    known_leaks: Leaks | None = None,
 ) -> RunReport:
     """Fill the cache with what is missing; create it when it is not there.
 
     on_progress: told how the run goes, at the start and whenever more is done; by any thread. say: called
     with remarks for people, such as what is waited for, or what the encoder's weights were trained with.
+    known_leaks: those that the user has seen; the report's lines show others alone.
     Raises CacheError when another run holds the cache, when the one there was made otherwise or from
     other clips (naming each difference), or when it cannot be written. Whatever interrupts, finished
     blocks stay.
@@ -51,6 +54,7 @@ def extract(
             num_damaged=done.num_damaged,
             notes=(*lock.notes, *opening.notes, *done.warnings),
             speed=done.speed if workload.num_clips else None,
+            known_leaks=known_leaks,
         )
 
 

@@ -1,13 +1,13 @@
 """How a cache stands after a run."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from pipeline.errors import counted
-from pipeline.footage import leak_warnings, leaks_of_cache
+from pipeline.footage import Leaks, beyond, leak_warnings, leaks_of_cache
 from pipeline.runner.progress import Speed
 from pipeline.store.place import Place
 from pipeline.store.reader import FeatureCache
@@ -25,7 +25,8 @@ class RunReport:
     precision: of encoder and detector; a detector without a network has none.
     failures: id, stage and reason of every failed clip. face_found_share: of the valid frames of
     all done clips, those on which the subject's face was detected; 0 when no clip is done.
-    notes: what a user should know of this run. speed: None when nothing was to do.
+    notes: what a user should know of this run. leaks: by fold, clips that share footage across splits;
+    known_leaks: those of them that the user has seen before. speed: None when nothing was to do.
     """
 
     cache: Place
@@ -38,6 +39,8 @@ class RunReport:
     num_missing: int = 0
     num_damaged: int = 0
     notes: tuple[str, ...] = ()
+    leaks: Leaks = field(default_factory=dict)
+    known_leaks: Leaks = field(default_factory=dict)
     speed: Speed | None = None
 
     @property
@@ -59,7 +62,7 @@ class RunReport:
                 dict(zip(("clip_id", "stage", "reason"), row, strict=True)) for row in self.failures
             ],
             "warnings": list(self.warnings),
-            "notes": list(self.notes),
+            "notes": [*self.notes, *leak_warnings(self.leaks)],
             "speed": None if self.speed is None else self.speed.to_dict(),
         }
 
@@ -69,6 +72,7 @@ class RunReport:
         lines = [
             *(f"!! {warning}" for warning in self.warnings),
             *(f"note: {note}" for note in self.notes),
+            *(f"!! {warning}" for warning in leak_warnings(beyond(self.leaks, self.known_leaks))),
             *(["nothing was to do"] if self.speed is None else []),
             *(self._run(self.speed) if self.speed else []),
             f"{self.cache}: {counts}; face found on {self.face_found_share:.1%} of frames",
@@ -102,6 +106,7 @@ def report(
     num_damaged: int = 0,
     notes: tuple[str, ...] = (),
     speed: Speed | None = None,
+    known_leaks: Leaks | None = None,
 ) -> RunReport:
     """How the cache stands, with every failed clip's id, stage and reason."""
     with FeatureCache.open(place) as cache:
@@ -110,7 +115,6 @@ def report(
         failures = tuple(zip(*(column.tolist() for column in columns), strict=True))
         done = cache.done_rows()
         valid, found = (cache.read(name)[done] for name in ("frame_valid", "face_found"))
-        leaks = leak_warnings(leaks_of_cache(cache))
         return RunReport(
             cache=place,
             warnings=cache.meta.warnings,
@@ -121,7 +125,9 @@ def report(
             counts=cache.status_counts(),
             failures=failures,
             face_found_share=float((found & valid).sum() / max(1, valid.sum())),
-            notes=(*notes, *leaks),
+            notes=notes,
+            leaks=leaks_of_cache(cache),
+            known_leaks=known_leaks or {},
             speed=speed,
         )
 

@@ -13,10 +13,8 @@ from pipeline.datasets.bounds import require_few_names
 from pipeline.datasets.emotions import class_of, polarity_of_class
 from pipeline.datasets.folder.levels import REMEDY, Layout, class_name, layout_of, split_of
 from pipeline.datasets.folder.scan import VIDEO_SUFFIXES, Scan, find_clips
-from pipeline.datasets.lone_classes import lone_classes
-from pipeline.datasets.names import on_one_line
 from pipeline.datasets.spelling import one_spelling, why_no_name
-from pipeline.errors import DatasetError, counted, some
+from pipeline.errors import DatasetError, counted, printable, some
 from pipeline.pictures import SUFFIXES as PICTURE_SUFFIXES
 from pipeline.types import ClipRef, DatasetIndex, Polarity, ReadOptions, Split
 
@@ -51,7 +49,7 @@ def read(root: Path, options: ReadOptions = _DEFAULTS) -> DatasetIndex:
         layout = layout_of(clips, kind)
         labels = _labels(clips, kind, layout)
     except DatasetError as error:
-        msg = f"'{on_one_line(str(root))}': {error}"
+        msg = f"'{printable(str(root))}': {error}"
         raise DatasetError(msg) from error
     spelling = one_spelling(labels.values())
     names = spelling.names
@@ -64,7 +62,6 @@ def read(root: Path, options: ReadOptions = _DEFAULTS) -> DatasetIndex:
         fold_names=(FOLD_NAME,),
         clips=refs,
         notes=(*_layout_notes(layout, refs), *spelling.notes, *_left_alone(found, kind)),
-        warnings=lone_classes(names, refs),
     )
 
 
@@ -84,7 +81,7 @@ def _labels(clips: Sequence[str], kind: str, layout: Layout) -> Mapping[str, str
         for path in clips:
             if class_of(class_name(path)):
                 msg = (
-                    f"the directory '{on_one_line(path)}' names a class and holds pictures directly, so it "
+                    f"the directory '{printable(path)}' names a class and holds pictures directly, so it "
                     "would be one clip. Each clip needs its own directory, as class/clip/0001.jpg; still "
                     "pictures are not read."
                 )
@@ -94,7 +91,7 @@ def _labels(clips: Sequence[str], kind: str, layout: Layout) -> Mapping[str, str
     for name in sorted(set(named.values())):
         if why_no_name(name) is not None:
             msg = (
-                f"a directory among the classes is named '{on_one_line(name)}', which is a number or stands "
+                f"a directory among the classes is named '{printable(name)}', which is a number or stands "
                 "for a missing value; rename it to its class, or to 'unlabelled' if its clips have none."
             )
             raise DatasetError(msg)
@@ -113,24 +110,20 @@ def _clip(path: str, name: str, names: tuple[str, ...], layout: Layout) -> ClipR
 
 
 def _layout_notes(layout: Layout, clips: Sequence[ClipRef]) -> list[str]:
-    """What was read as split and class, where that is more than class/clip; and clips without a label."""
+    """What was read as split and class, where that is more than class/clip; and why clips have no label."""
     notes = []
     if len(layout.levels) > 1:
         meanings = f"read as {layout}"
         for level in layout.groups:
-            names = some([f"'{on_one_line(name)}'" for name in level.names])
+            names = some([f"'{printable(name)}'" for name in level.names])
             meanings += f"; {names} group the clips and are neither class nor split"
         notes.append(meanings)
     unlabelled = [f"'{clip.path}'" for clip in clips if clip.label < 0]
-    if unlabelled:
-        why = (
-            ", because their names are no emotions and no directory names a class"
-            if layout.label is None
-            else ""
-        )
+    if unlabelled and layout.label is None:
         notes.append(
-            f"{counted(len(unlabelled), 'clip')} without a label{why}: {some(unlabelled)}. Training leaves "
-            "them out; for labels, arrange the clips as class/clip or list them in a manifest"
+            f"{counted(len(unlabelled), 'clip')} without a label, because their names are no emotions and no "
+            f"directory names a class: {some(unlabelled)}. For labels, arrange the clips as class/clip or "
+            "list them in a manifest"
         )
     return notes
 
@@ -142,21 +135,21 @@ def _left_alone(found: Scan, kind: str) -> list[str]:
     if clips:
         notes.append(
             f"clips are read as {kind}s; {counted(len(clips), other)} left alone, because there are fewer of "
-            f"them: {some([on_one_line(path) for path in clips])}"
+            f"them: {some([printable(path) for path in clips])}"
         )
     if found.others:
-        named = some([on_one_line(path) for path in found.others])
+        named = some([printable(path) for path in found.others])
         notes.append(f"{counted(len(found.others), 'file')} left alone, no clip by its name: {named}")
     if found.empty:
-        named = some([on_one_line(path) for path in found.empty])
+        named = some([printable(path) for path in found.empty])
         notes.append(f"{counted(len(found.empty), 'directory', 'directories')} without a clip: {named}")
     return notes
 
 
 def _without_clips(root: Path, found: Scan) -> str:
-    there = some([on_one_line(path) for path in (*found.others, *found.empty)])
+    there = some([printable(path) for path in (*found.others, *found.empty)])
     videos, pictures = (" ".join(sorted(suffixes)) for suffixes in (VIDEO_SUFFIXES, PICTURE_SUFFIXES))
     return (
-        f"'{on_one_line(str(root))}' holds no clip: no video ({videos}) and no directory of pictures "
+        f"'{printable(str(root))}' holds no clip: no video ({videos}) and no directory of pictures "
         f"({pictures}); found: {there or 'nothing'}. {REMEDY}"
     )

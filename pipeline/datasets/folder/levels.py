@@ -12,12 +12,12 @@ Any other tree is rejected, because two readings of it are possible.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipeline.datasets.emotions import class_of
-from pipeline.datasets.names import on_one_line
-from pipeline.errors import DatasetError, counted, some
+from pipeline.datasets.splits import SPLIT_OF
+from pipeline.errors import DatasetError, counted, printable, some
 from pipeline.types import Split
 
 REMEDY = (
@@ -25,12 +25,6 @@ REMEDY = (
     "(--dataset manifest; columns path,label,split)."
 )
 
-_SPLITS: Mapping[str, Split] = {
-    "train": Split.TRAIN, "training": Split.TRAIN,
-    "val": Split.VALIDATION, "valid": Split.VALIDATION, "validation": Split.VALIDATION,
-    "dev": Split.VALIDATION, "development": Split.VALIDATION,
-    "test": Split.TEST, "testing": Split.TEST,
-}  # fmt: skip
 _SET = re.compile(r"[ _.-]*(set|split|data)?$")
 _COUNTED_NAME = re.compile(r"\d+[ _.-]+(\D.*)")
 _DIGITS = re.compile(r"\d+")
@@ -58,7 +52,7 @@ class Level:
         return cls(names=each, kind=kind)
 
     def __str__(self) -> str:
-        shown = some([f"'{on_one_line(name)}'" for name in self.names])
+        shown = some([f"'{printable(name)}'" for name in self.names])
         return f"{counted(len(self.names), 'directory', 'directories')} ({shown}; {self.kind})"
 
 
@@ -86,7 +80,7 @@ class Layout:
 
 def split_of(name: str) -> Split | None:
     """The split that a directory's name means: Train, train_set, VAL, dev ...; None for any other name."""
-    return _SPLITS.get(_SET.sub("", name.strip().lower()))
+    return SPLIT_OF.get(_SET.sub("", name.strip().lower()))
 
 
 def class_name(name: str) -> str:
@@ -111,9 +105,7 @@ def layout_of(clips: Sequence[str], what: str) -> Layout:
     try:
         return _meaning(levels)
     except _UnclearError as unclear:
-        found = "; then ".join(
-            [*map(str, levels), f"{counted(len(clips), what)} ('{on_one_line(clips[0])}')"]
-        )
+        found = "; then ".join([*map(str, levels), f"{counted(len(clips), what)} ('{printable(clips[0])}')"])
         msg = f"{unclear}. Found, from the root: {found}. {REMEDY}"
         raise DatasetError(msg) from unclear
 
@@ -127,7 +119,7 @@ def _meaning(levels: tuple[Level, ...]) -> Layout:
     for depth, level in enumerate(levels):
         words = [name for name in level.names if split_of(name) is not None]
         if words and depth not in splits:
-            others = [f"'{on_one_line(name)}'" for name in level.names if name not in words]
+            others = [f"'{printable(name)}'" for name in level.names if name not in words]
             msg = f"'{words[0]}' names a split, and {some(others)} beside it no split"
             raise _UnclearError(msg)
     if len(splits) > 1:
@@ -161,7 +153,7 @@ def _differ_by_number(names: Sequence[str]) -> bool:
 
 
 def _shown(level: Level) -> str:
-    return some([f"'{on_one_line(name)}'" for name in level.names])
+    return some([f"'{printable(name)}'" for name in level.names])
 
 
 def _of_two_depths(
@@ -172,5 +164,5 @@ def _of_two_depths(
     for depth in depths:
         here = [path for path, parts in zip(clips, parents, strict=True) if len(parts) == depth]
         where = f"below {counted(depth, 'directory', 'directories')}" if depth else "directly in the root"
-        found.append(f"{counted(len(here), what)} {where} ('{on_one_line(here[0])}')")
+        found.append(f"{counted(len(here), what)} {where} ('{printable(here[0])}')")
     return f"Clips are at several depths: {', '.join(found)}. Move them to one depth. {REMEDY}"

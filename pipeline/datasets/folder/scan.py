@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipeline.datasets.bounds import MAX_ROWS, Folder
-from pipeline.datasets.names import fits_one_line, on_one_line
-from pipeline.errors import DatasetError, first_line
+from pipeline.datasets.names import fits_one_line
+from pipeline.errors import DatasetError, first_line, printable
 from pipeline.pictures import SUFFIXES as PICTURE_SUFFIXES
 
 VIDEO_SUFFIXES = frozenset(
@@ -62,7 +62,7 @@ class _Scanner:
         """Scan one directory; True where a clip is in it or below. above: real paths of those it is in."""
         real = os.path.realpath(self._root / place)
         if real in above:
-            msg = f"'{on_one_line(place)}' is a link to a directory that holds it; remove the link."
+            msg = f"'{printable(place)}' is a link to a directory that holds it; remove the link."
             raise DatasetError(msg)
         self._num_directories += 1
         directories, videos, pictures, others = self._listed(place)
@@ -90,7 +90,7 @@ class _Scanner:
             with os.scandir(self._root / place) as listing:
                 entries = sorted(listing, key=lambda entry: entry.name)
         except OSError as error:
-            msg = f"'{on_one_line(str(self._root / place))}' cannot be listed: {first_line(error)}."
+            msg = f"'{printable(str(self._root / place))}' cannot be listed: {first_line(error)}."
             raise DatasetError(msg) from error
         for entry in entries:
             if entry.name.startswith(".") or entry.name.lower() in _LITTER:
@@ -114,7 +114,7 @@ class _Scanner:
     def _require_bounds(self, place: str, depth: int) -> None:
         if depth > MAX_LEVELS:
             msg = (
-                f"'{on_one_line(place)}' is more than {MAX_LEVELS} directories below '{self._root}', the "
+                f"'{printable(place)}' is more than {MAX_LEVELS} directories below '{self._root}', the "
                 "most that is allowed; give a --root further down."
             )
             raise DatasetError(msg)
@@ -125,8 +125,8 @@ class _Scanner:
     def _require_inside(self, path: str) -> None:
         if (elsewhere := self._folder.way_out(path)) is not None:
             msg = (
-                f"'{on_one_line(str(self._root / path))}' is a link out of '{self._root}', to "
-                f"'{on_one_line(elsewhere)}'; copy what it leads to."
+                f"'{printable(str(self._root / path))}' is a link out of '{self._root}', to "
+                f"'{printable(elsewhere)}'; copy what it leads to."
             )
             raise DatasetError(msg)
 
