@@ -27,6 +27,7 @@ def test_three_columns_are_enough(tmp_path):
     [
         ("path\na.mp4\nb.mp4\n", [Split.ABSENT, Split.ABSENT]),
         ("path,label\na.mp4,\nb.mp4, \n", [Split.ABSENT, Split.ABSENT]),
+        ("path,lab,site\na.mp4,2,oulu\nb.mp4,1,turku\n", [Split.ABSENT, Split.ABSENT]),
         ("path,label,split\na.mp4,,\nb.mp4,,test\n", [Split.ABSENT, Split.TEST]),
         ("path,split\na.mp4,train\nb.mp4,\n", [Split.TRAIN, Split.ABSENT]),
     ],

@@ -62,6 +62,8 @@ FILE_NAMES = ("manifest.csv", "manifest.tsv", "manifest.jsonl")
 _SUFFIXES = (".csv", ".tsv", ".jsonl")
 _POLARITIES = {p.name.lower(): p for p in Polarity if p != Polarity.UNKNOWN}
 _ONLY_FOLD = "1"
+_CLOSE = 0.8
+"""Likeness of a misspelt column: "lable" is as close as that, "lab" and "site" are not."""
 _SAME_TEXTS = (*BOX, "box_units", *TIMES)
 """Columns that are the same text in all rows of a clip."""
 
@@ -175,7 +177,7 @@ def _require_no_misspelling(rows: list[Row], path: Path) -> None:
     for wanted in ("label", "split"):
         names = {name for row in rows if wanted not in row.values for name in row.values}
         for name in sorted(names - set(COLUMNS)):
-            if folded(name) in LIKELY[wanted] or get_close_matches(folded(name), [wanted]):
+            if folded(name) in LIKELY[wanted] or get_close_matches(folded(name), [wanted], cutoff=_CLOSE):
                 msg = (
                     f"'{path}' has no column {wanted} for all clips, but a column '{printable(name)}'; "
                     f"rename it to {wanted}, or remove it."
