@@ -19,7 +19,7 @@ try:
 except ModuleNotFoundError as error:
     sys.exit(f"error: package '{error.name}' is missing; run `make install`, then .venv/bin/python cli.py")
 except KeyboardInterrupt:
-    print("stopped", file=sys.stderr)
+    sys.stderr.write("stopped\n")
     sys.exit(130)  # EXIT_INTERRUPTED, which may not be imported yet
 
 from pipeline.errors import ConfigError, OusError
