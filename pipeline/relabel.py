@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.datasets.other_names import keep_names
 from pipeline.datasets.polarities import PolarityMap
 from pipeline.datasets.spelling import meaning_of
 from pipeline.errors import CacheError, some
@@ -26,7 +27,8 @@ from pipeline.types import DatasetIndex, Polarity, Split
 class Changes:
     """What relabelling changes, in lines of text; and how many clips each array changes for.
 
-    left_out: clips of the cache that the data set does not have. new: clips that only it has.
+    left_out: clips of the cache that the data set does not have. new: clips that only it has. notes: names
+    that the cache keeps, though the data set spells them in another way.
     """
 
     cache: Place
@@ -34,6 +36,7 @@ class Changes:
     num_changed: Mapping[str, int]
     left_out: tuple[str, ...] = ()
     new: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     is_written: bool = False
 
     @property
@@ -49,12 +52,13 @@ class Changes:
             "num_changed": dict(self.num_changed),
             "left_out": list(self.left_out),
             "new": list(self.new),
+            "notes": list(self.notes),
             "written": self.is_written,
         }
 
     def lines(self) -> list[str]:
         """For people."""
-        lines = list(self.lines_of_change)
+        lines = [*self.lines_of_change, *(f"note: {note}" for note in self.notes)]
         if self.left_out:
             named = some(self.left_out)
             lines.append(
@@ -84,8 +88,9 @@ def relabel(
 
     index: None to keep all but what `polarities` changes. polarities: by class or by clip; they stand
     above those of the index. Clips that the index does not have keep their label, where its class is
-    still one, and their votes, where the classes are the same; they are in no fold. Raises CacheError
-    when no clip is in both, or another run holds the cache.
+    still one, and their votes, where the classes are the same; they are in no fold. Classes and folds keep
+    the cache's spelling, so that runs go on fitting it. Raises CacheError when no clip is in both, or another
+    run holds the cache.
     """
     place = Place.of(where)
     if place.is_hdf5:
@@ -97,10 +102,13 @@ def relabel(
         with FeatureCache.open(place) as cache:
             meta = cache.meta
             old = {spec.name: cache.read(spec.name) for spec in ARRAYS if not spec.per_block}
+        notes: tuple[str, ...] = ()
+        if index is not None:
+            index, notes = keep_names(index, meta.class_names, meta.fold_names)
         table, new_meta = (old, meta) if index is None else _labelled(place, meta, old, index)
         if polarities is not None:
             table = {**table, "polarity": polarities.applied(table, new_meta.class_names)}
-        changes = _changes(place, (meta, old), (new_meta, table), index)
+        changes = replace(_changes(place, (meta, old), (new_meta, table), index), notes=notes)
         if dry_run or not changes.any:
             return changes
         replace_table(place, new_meta, table)
@@ -133,8 +141,8 @@ def _labelled(
     table["polarity"] = old["polarity"].copy()
     table["membership"] = np.full((num_clips, len(index.fold_names)), Split.ABSENT, dtype=np.uint8)
     table["votes"] = np.full((num_clips, num_classes), np.nan, dtype=np.float32)
-    if sorted(moved_to) == list(range(num_classes)):
-        table["votes"] = old["votes"][:, [moved_to.index(number) for number in range(num_classes)]]
+    if index.class_names == meta.class_names:
+        table["votes"] = old["votes"].copy()
     fresh = table_of([clip for clip in clips if clip is not None], index)
     for name in LABELLING:
         table[name][known] = fresh[name]

@@ -98,12 +98,18 @@ def test_class_names_may_be_others_and_stand_in_another_order(cache):
         assert opened.read("votes").shape == (6, 3)
 
 
-def test_clips_that_the_data_set_lacks_keep_their_label_under_another_spelling(cache):
+def test_another_spelling_renames_no_class_so_that_runs_go_on_fitting(cache):
     full = index_of(class_names=("fear", "happiness"))
     found = relabel(cache, dataclasses.replace(full, clips=full.clips[:4]))
-    assert "classes: fear, joy  ->  fear, happiness" in found.lines_of_change
-    assert "label: 3 clips  joy -> happiness" in found.lines_of_change
+    assert not any("classes" in line or "label" in line for line in found.lines_of_change)
+    assert found.lines()[-3] == "note: the cache keeps its class names: 'happiness' is 'joy' there"
     assert read(cache, "label")[0].tolist() == [0, 1] * 3
+    more = relabel(cache, index_of(class_names=("Fear", "anger", "happiness")))
+    assert more.lines_of_change[0] == "classes: fear, joy  ->  fear, anger, joy"
+    assert (
+        "note: the cache keeps its class names: 'Fear' is 'fear' there, 'happiness' is 'joy' there"
+        in more.lines()
+    )
 
 
 def test_folds_may_be_others(cache):
@@ -131,7 +137,8 @@ def test_clips_that_the_data_set_lacks_keep_their_votes_by_class(cache):
     relabel(cache, with_clip(full, 5, votes=(2, 8)))
     turned = tuple(dataclasses.replace(clip, label=1 - clip.label) for clip in full.clips[:4])
     relabel(cache, index_of(class_names=("joy", "fear"), clips=turned))
-    np.testing.assert_allclose(read(cache, "votes")[0][5], (0.8, 0.2))
+    np.testing.assert_allclose(read(cache, "votes")[0][5], (0.2, 0.8))
+    assert read(cache, "label")[0][:4].tolist() == [0, 1, 0, 1]
 
 
 def test_a_cache_that_another_data_set_relabels_is_then_of_that_one(cache):

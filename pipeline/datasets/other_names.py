@@ -38,6 +38,33 @@ def under_names(
     return replace(index, class_names=class_names, fold_names=fold_names, clips=clips), notes
 
 
+def keep_names(
+    index: DatasetIndex, class_names: tuple[str, ...], fold_names: tuple[str, ...]
+) -> tuple[DatasetIndex, tuple[str, ...]]:
+    """Return the index with each class and fold under the name that a cache has for it, and notes of those.
+
+    As `under_names` where all are the same; classes or folds that the cache lacks are added to the others.
+    A run that was trained on the cache fits it by the names of its classes, so these do not change.
+    """
+    index, notes = under_names(index, class_names, fold_names)
+    classes = _renamed(index.class_names, class_names, meaning_of)
+    folds = _renamed(index.fold_names, fold_names, fold_meaning_of)
+    places = range(len(classes)), range(len(folds))
+    notes += (
+        *_notes(index.class_names, classes, places[0], "class"),
+        *_notes(index.fold_names, folds, places[1], "fold"),
+    )
+    return replace(index, class_names=classes, fold_names=folds), notes
+
+
+def _renamed(here: tuple[str, ...], there: tuple[str, ...], meaning: Callable[[str], str]) -> tuple[str, ...]:
+    """The names here, each as it is spelt there; as they are where two there mean the same."""
+    name_of = {meaning(name): name for name in there}
+    if len(name_of) < len(there):
+        return here
+    return tuple(name if name in there else name_of.get(meaning(name), name) for name in here)
+
+
 def _places(here: Sequence[str], there: Sequence[str], meaning: Callable[[str], str]) -> list[int] | None:
     """For each name there, the place of the same name here; None unless each has one of its own."""
     place_of = {meaning(name): place for place, name in enumerate(here)}
@@ -45,7 +72,7 @@ def _places(here: Sequence[str], there: Sequence[str], meaning: Callable[[str], 
     return places if sorted(places) == list(range(len(here))) and len(place_of) == len(here) else None
 
 
-def _notes(here: Sequence[str], there: Sequence[str], places: list[int], kind: str) -> list[str]:
+def _notes(here: Sequence[str], there: Sequence[str], places: Sequence[int], kind: str) -> list[str]:
     other = [
         f"{shown(here[place])} is {shown(name)} there"
         for name, place in zip(there, places, strict=True)
