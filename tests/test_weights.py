@@ -102,7 +102,7 @@ def test_missing_weights_name_file_address_place_and_what_to_do(store: Path) -> 
     entry = weights.PUBLISHED["retinaface-resnet50"]
     assert str(caught.value) == (
         "The weights retinaface-resnet50 are not on this machine. Where there is internet, run "
-        f"`./cli.py weights fetch retinaface-resnet50` or download {entry.address} (sha256 f168fae3c...); "
+        f"`cli.py weights fetch retinaface-resnet50` or download {entry.address} (sha256 f168fae3c...); "
         f"put it at {store}/{entry.file_name} or give --detector-weights PATH. "
         "--detector haar needs no download."
     )

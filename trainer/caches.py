@@ -1,9 +1,9 @@
 """The cache that a run reads: opened, or reported as moved."""
 
 from pathlib import Path
-from shlex import quote
 
 from pipeline.errors import CacheError
+from pipeline.program import command
 from pipeline.store.place import Place, Where
 from pipeline.store.reader import FeatureCache
 
@@ -18,7 +18,7 @@ def open_cache(where: Where, trained: Path | None = None) -> FeatureCache:
         return FeatureCache.open(place)
     if trained is None:
         msg = (
-            f"No cache at '{place}'; make one with `cli.py extract --cache {quote(str(place))} ...`. If it "
+            f"No cache at '{place}'; make one with `{command('extract', '--cache', place, '...')}`. If it "
             "was moved, give its location with --cache NEW."
         )
     else:

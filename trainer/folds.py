@@ -8,6 +8,7 @@ import numpy as np
 from pipeline.config import require_one_of
 from pipeline.errors import ConfigError
 from pipeline.fingerprint import sha256_json
+from pipeline.program import command
 from pipeline.store.meta import CacheMeta
 from pipeline.store.reader import FeatureCache
 from pipeline.types import Ints, Polarity, Split, Status
@@ -124,8 +125,8 @@ def require_labels(cache: FeatureCache) -> None:
     if not (cache.read("label") >= 0).any():
         msg = (
             f"None of the {cache.meta.num_clips} clips of '{cache.place}' has a label; labelled clips are "
-            "needed. Add labels and splits to the manifest, then run `cli.py cache relabel "
-            f"{cache.place}`; no clip is encoded again."
+            "needed. Add labels and splits to the manifest, then run "
+            f"`{command('cache', 'relabel', cache.place)}`; no clip is encoded again."
         )
         raise ConfigError(msg)
 

@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from shlex import quote
 from typing import Any
 
 import torch
@@ -19,6 +18,7 @@ from torch.utils.tensorboard import SummaryWriter
 from pipeline.config import require_range
 from pipeline.errors import OusError
 from pipeline.footage import cached_footage
+from pipeline.program import command
 from pipeline.store.place import Where
 from pipeline.store.reader import FeatureCache
 from trainer.batches import ClipData, load_clips
@@ -128,8 +128,7 @@ class TrainResult:
 
 def evaluate_command(run_dir: Path, split: str) -> str:
     """The command that measures a run on a split of its fold, for a shell."""
-    command = f"cli.py evaluate {quote(str(run_dir))}"
-    return command if split == "test" else f"{command} --split {split}"
+    return command("evaluate", run_dir, *([] if split == "test" else ["--split", split]))
 
 
 @dataclass(frozen=True, kw_only=True)

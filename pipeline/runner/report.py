@@ -8,6 +8,7 @@ import numpy as np
 
 from pipeline.errors import counted
 from pipeline.footage import Leaks, beyond, leak_warnings, leaks_of_cache
+from pipeline.program import command
 from pipeline.runner.progress import Speed
 from pipeline.store.place import Place
 from pipeline.store.reader import FeatureCache
@@ -82,8 +83,12 @@ class RunReport:
             lines.append("  --retry-failed takes failed clips up again")
         if self.num_failed > _LISTED:
             more = self.num_failed - _LISTED
-            lines.append(f"  and {more} more; `cli.py cache info {self.cache} --all-clips` lists all")
+            lines.append(f"  and {more} more; `{self._listing}` lists all")
         return lines
+
+    @property
+    def _listing(self) -> str:
+        return command("cache", "info", self.cache, "--all-clips")
 
     def _run(self, speed: Speed) -> list[str]:
         """What the run did: how fast, in which precision, and on clips of which kind."""
@@ -93,7 +98,7 @@ class RunReport:
         if self.num_missing:
             lines.append(f"{counted(self.num_missing, 'more clip')} without a file, recorded as failed")
         damaged = counted(self.num_damaged, "clip")
-        more = f"; `cli.py cache info {self.cache} --all-clips` lists them" if self.num_damaged else ""
+        more = f"; `{self._listing}` lists them" if self.num_damaged else ""
         lines.append(f"{damaged} with damage (data that did not decode, or end early){more}")
         return lines
 

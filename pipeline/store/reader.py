@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from shlex import quote
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -15,6 +14,7 @@ import zarr.errors
 
 from pipeline.errors import CacheDamagedError, CacheError, first_line
 from pipeline.fingerprint import sha256_json
+from pipeline.program import command
 from pipeline.store import checks
 from pipeline.store.chunks import Scratch, read_chunk
 from pipeline.store.meta import CacheMeta
@@ -53,7 +53,7 @@ class FeatureCache:
         place = Place.of(where)
         if not place.exists():
             msg = (
-                f"No cache at '{place}'; make one with `cli.py extract --cache {quote(str(place))} ...`. "
+                f"No cache at '{place}'; make one with `{command('extract', '--cache', place, '...')}`. "
                 "If it was moved, give its location."
             )
             raise CacheError(msg)
@@ -139,7 +139,7 @@ def read_rows(
     except Exception as error:  # noqa: BLE001 - whatever a damaged chunk raises is one known error
         remedy = "move it away and extract again"
         if spec.per_block and not place.is_hdf5:
-            remedy = f"`cli.py cache repair {place}` computes that again"
+            remedy = f"`{command('cache', 'repair', place)}` computes that again"
         msg = (
             f"{place}: array '{spec.name}', clips {start} to {end - 1}, cannot be read "
             f"({first_line(error)}). The cache is damaged; {remedy}."

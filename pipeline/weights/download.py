@@ -12,6 +12,7 @@ from typing import Any
 
 from pipeline.errors import WeightsError
 from pipeline.fingerprint import sha256_file
+from pipeline.program import command
 from pipeline.weights.catalogue import SHA256_DIGITS, WEIGHTS_DIR, PublishedFile, published, weights_dir
 from pipeline.weights.limits import MAX_BYTES, only_pth, require_unpacked_size
 
@@ -119,7 +120,7 @@ def _how_to_get(entry: PublishedFile, place: Path | None = None) -> str:
         ways = f"No address of {entry.file_name} ({check}) can be vouched for: get it from a source you trust"
     else:
         ways = (
-            f"Where there is internet, run `./cli.py weights fetch {entry.name}` "
+            f"Where there is internet, run `{command('weights', 'fetch', entry.name)}` "
             f"or download {entry.address} ({check})"
         )
     return f"{ways}; put it at {where} or give {entry.option} PATH. {entry.instead}."
