@@ -170,6 +170,17 @@ def test_banners_warn_of_random_weights_and_of_selection(info, random_weights, s
 def test_a_folder_that_is_no_run_is_refused(tmp_path):
     with pytest.raises(CheckpointError, match="is no training run: it has no config.toml"):
         load_checkpoint(tmp_path, CPU)
+    with pytest.raises(
+        CheckpointError, match=r"^Nothing is at '.*none'\. Give the directory that `train --run`"
+    ):
+        load_checkpoint(tmp_path / "none", CPU)
+
+
+def test_runs_in_a_folder_that_is_none_itself_are_named(tmp_path, info):
+    for name in "ab":
+        create_run_dir(tmp_path / name, smoke(), info)
+    with pytest.raises(CheckpointError, match=r"made\. These runs are in it: a, b\.$"):
+        load_checkpoint(tmp_path, CPU)
 
 
 def test_a_run_without_a_finished_epoch_is_refused(tmp_path, info):

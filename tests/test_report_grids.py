@@ -165,7 +165,7 @@ def test_a_folder_that_is_neither_a_run_nor_a_grid_is_refused_at_once(made, tmp_
     assert caught.type is CheckpointError
     told = "is no training run and no grid: it has neither config.toml nor grid.json. Give directories that"
     assert told in str(caught.value)
-    assert "no training run and no grid" in str(refused([made / "none"], tmp_path / "out").value)
+    assert "Nothing is at " in str(refused([made / "none"], tmp_path / "out").value)
 
 
 def test_a_grid_that_is_given_twice_is_refused(made, tmp_path):

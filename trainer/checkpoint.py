@@ -14,7 +14,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from pipeline.errors import CheckpointError, ConfigError, counted, first_line, reason_of
+from pipeline.errors import CheckpointError, ConfigError, counted, first_line, reason_of, some
 from pipeline.fingerprint import differences
 from pipeline.store.meta import CacheMeta
 from pipeline.store.place import Where
@@ -330,11 +330,26 @@ def _require_types(info: RunInfo) -> None:
         raise ValueError(msg)
 
 
+def no_run(path: Path, wanted: str, remedy: str) -> str:
+    """Return a message for a path that is no run: nothing is there, or a directory, of runs perhaps.
+
+    Args:
+        path: The path that was given.
+        wanted: Which files it lacks, in words ("no training run: it has no config.toml").
+        remedy: Which path to give.
+    """
+    if not path.exists():
+        return f"Nothing is at '{path}'. {remedy}"
+    runs = sorted(found.parent.name for found in path.glob(f"*/{CONFIG_FILE}"))
+    inside = f" These runs are in it: {some(runs)}." if runs else ""
+    return f"'{path}' is {wanted}. {remedy}{inside}"
+
+
 def _read(run_dir: Path, name: str) -> str:
     path = run_dir / name
     if not path.is_file():
-        msg = f"'{run_dir}' is no training run: it has no {name}. Give the directory that `train --run` made."
-        raise CheckpointError(msg)
+        wanted = f"no training run: it has no {name}"
+        raise CheckpointError(no_run(run_dir, wanted, "Give the directory that `train --run` made."))
     try:
         if path.stat().st_size > _MAX_TEXT_BYTES:
             msg = f"'{path}' has {path.stat().st_size} bytes; allowed: {_MAX_TEXT_BYTES}. Train again."

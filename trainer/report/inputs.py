@@ -8,7 +8,7 @@ from pipeline.errors import CheckpointError, ConfigError
 from pipeline.store.place import Where
 from trainer.ablate.ledger import GRID_FILE
 from trainer.ablate.stored import StoredGrid, is_grid, read_grid
-from trainer.checkpoint import CONFIG_FILE
+from trainer.checkpoint import CONFIG_FILE, no_run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,8 +65,5 @@ def _kind(folder: Path) -> str:
         return "grid"
     if (folder / CONFIG_FILE).is_file():
         return "run"
-    msg = (
-        f"'{folder}' is no training run and no grid: it has neither {CONFIG_FILE} nor {GRID_FILE}. Give "
-        "directories that `train` or `ablate` made."
-    )
-    raise CheckpointError(msg)
+    wanted = f"no training run and no grid: it has neither {CONFIG_FILE} nor {GRID_FILE}"
+    raise CheckpointError(no_run(folder, wanted, "Give directories that `train` or `ablate` made."))
