@@ -12,6 +12,7 @@ import torch
 from pipeline import runner
 from pipeline.errors import CacheError, DatasetError, OusError, WeightsError
 from pipeline.features import Encoder
+from pipeline.process import ExtractConfig
 from pipeline.runner import LocalCrew, RunOptions, RunReport, work
 from pipeline.store.lock import Share
 from pipeline.store.place import Place
@@ -50,6 +51,14 @@ def chunks(path: Path) -> dict[str, bytes]:
     """Every file of a cache but the root's attributes, which tell the command line."""
     files = (p for p in path.rglob("*") if p.is_file() and p != path / "zarr.json")
     return {str(p.relative_to(path)): p.read_bytes() for p in files}
+
+
+def test_other_settings_are_rejected_before_any_weights_are_looked_for(index, undisturbed):
+    """Such as the defaults, whose weights are to be downloaded, for a cache of another encoder."""
+    config = ExtractConfig()
+    crew = LocalCrew(work.WorkerSetup(config=config, device="cpu"))
+    with pytest.raises(CacheError, match=r"made otherwise: .* Give another --cache, or the"):
+        runner.extract(index, config, crew, undisturbed, RunOptions())
 
 
 def test_a_cache_is_filled_and_tells_each_outcome(index, undisturbed):

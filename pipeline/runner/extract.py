@@ -7,7 +7,7 @@ from pipeline.footage import Leaks
 from pipeline.process import ExtractConfig
 from pipeline.runner.crew import Crew
 from pipeline.runner.follow import follow
-from pipeline.runner.opening import Opening, open_cache
+from pipeline.runner.opening import Opening, open_cache, require_same_settings
 from pipeline.runner.progress import Speed
 from pipeline.runner.report import RunReport, report
 from pipeline.runner.tasks import RunOptions, Workload, blocks_to_do, tasks_of
@@ -38,6 +38,7 @@ def extract(
     """
     place, options = Place.of(cache), options or RunOptions()
     with hold(place, options.share, take_over=options.take_over, say=say) as lock:
+        require_same_settings(crew.unloaded_brief(), place)
         brief = crew.brief()
         if say is not None:
             say(f"{config.encoder.name}: {brief.conventions}")

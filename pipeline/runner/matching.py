@@ -15,7 +15,7 @@ from pipeline.store.schema import ARRAYS
 from pipeline.store.table import LABELLING, table_of
 from pipeline.types import ClipRef, DatasetIndex
 
-_OTHER_CACHE = "Give another --cache, or the settings it was made with."
+OTHER_CACHE = "Give another --cache, or the settings it was made with."
 _RELABEL = "`cache relabel` brings other labels, folds, polarities and votes in, and encodes nothing again."
 _TABLE = tuple(spec.name for spec in ARRAYS if not spec.per_block)
 
@@ -50,7 +50,7 @@ def match(index: DatasetIndex, cache: FeatureCache) -> Match:
     here = table_of([clip for clip in clips if clip is not None], index)
     missing = [ids[row] for row, clip in enumerate(clips) if clip is None]
     new = sorted(by_id.keys() - set(ids))
-    found, remedy, notes = [], _OTHER_CACHE, (*spelt, *_notes(missing, new))
+    found, remedy, notes = [], OTHER_CACHE, (*spelt, *_notes(missing, new))
     if new and missing:
         found = [
             f"{len(missing)} of its clips are not in this data set, first '{missing[0]}', and {len(new)} "
@@ -71,7 +71,7 @@ def match(index: DatasetIndex, cache: FeatureCache) -> Match:
         if found or any(text for name, text in other.items() if name in LABELLING):
             remedy = _RELABEL
         if any(text for name, text in other.items() if name not in LABELLING):
-            remedy = _OTHER_CACHE
+            remedy = OTHER_CACHE
         found += [text for text in other.values() if text]
     table = there
     if new and not found:

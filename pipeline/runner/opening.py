@@ -2,7 +2,7 @@
 
 import dataclasses
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -16,7 +16,7 @@ from pipeline.datasets import read_dataset
 from pipeline.errors import CacheError, CacheExistsError, DatasetError, WeightsError, some
 from pipeline.fingerprint import differences
 from pipeline.process import ExtractConfig, identity_differences, version_differences, without_weights
-from pipeline.runner.matching import match
+from pipeline.runner.matching import OTHER_CACHE, match
 from pipeline.runner.work import Brief
 from pipeline.store.meta import RANDOM_WEIGHTS, CacheMeta
 from pipeline.store.place import Place
@@ -79,6 +79,19 @@ def open_cache(
     return found
 
 
+def require_same_settings(brief: Brief, place: Place) -> None:
+    """Raise CacheError where the cache there was made with other settings, as far as they are known.
+
+    brief: of models that need not be loaded, so that no weights are looked for in vain.
+    """
+    if place.exists() and not place.is_hdf5:
+        with FeatureCache.open(place) as cache:
+            _require_identified(cache)
+            there = cache.meta.identity if brief.has_weights else without_weights(cache.meta.identity)
+            if found := identity_differences(brief.identity, there):
+                raise _made_otherwise(cache, found, OTHER_CACHE)
+
+
 def checked(index: DatasetIndex, config: ExtractConfig, brief: Brief, place: Place) -> Opening:
     """What the cache of this index and these models is, once nothing speaks against it."""
     _refuse_hdf5(place)
@@ -101,12 +114,7 @@ def compared(
 
     read: gives the arrays `status` and `source_bytes`, of which some may be damaged.
     """
-    if not cache.meta.is_identified:
-        msg = (
-            f"'{cache.place}' is damaged: its attribute 'fingerprint' is not the hash of 'identity'. "
-            "Restore it, or extract again into another --cache."
-        )
-        raise CacheError(msg)
+    _require_identified(cache)
     meta = describe(index, config, brief)
     there = cache.meta.identity if brief.has_weights else without_weights(cache.meta.identity)
     found = identity_differences(meta.identity, there)
@@ -116,15 +124,27 @@ def compared(
     sources = _sources(index, matched.clips[: cache.meta.num_clips], cache, read)
     found += [text for text in [sources.difference] if text]
     if found:
-        remedy = _OTHER_PROGRAM if version_differences(cache.meta.identity) else matched.remedy
-        msg = f"'{cache.place}' was made otherwise: {some(found, _NAMED, '; ')}. {remedy}"
-        raise CacheError(msg)
+        raise _made_otherwise(cache, found, matched.remedy)
     notes = (*matched.notes, *sources.notes)
     if not matched.num_new:
         return Opening(meta=cache.meta, table=matched.table, clips=matched.clips, num_new=0, notes=notes)
     warnings = tuple(dict.fromkeys((*cache.meta.warnings, *meta.warnings)))
     grown = replace(cache.meta, num_clips=len(matched.clips), warnings=warnings, config=meta.config)
     return Opening(meta=grown, table=matched.table, clips=matched.clips, num_new=matched.num_new, notes=notes)
+
+
+def _require_identified(cache: FeatureCache) -> None:
+    if not cache.meta.is_identified:
+        msg = (
+            f"'{cache.place}' is damaged: its attribute 'fingerprint' is not the hash of 'identity'. "
+            "Restore it, or extract again into another --cache."
+        )
+        raise CacheError(msg)
+
+
+def _made_otherwise(cache: FeatureCache, found: Collection[str], remedy: str) -> CacheError:
+    remedy = _OTHER_PROGRAM if version_differences(cache.meta.identity) else remedy
+    return CacheError(f"'{cache.place}' was made otherwise: {some(found, _NAMED, '; ')}. {remedy}")
 
 
 def dataset_of(
