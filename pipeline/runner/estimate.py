@@ -131,7 +131,8 @@ def _timed(outline: Outline, timing: Timing, say: Callable[[str], None] | None) 
         if say is not None:
             there = sum(row not in workload.missing for rows in blocks for row in rows)
             say(
-                f"timing {counted(there, 'clip')} of {workload.num_there}, in {counted(len(blocks), 'block')}"
+                f"timing {counted(there, 'clip')} of {workload.num_there}, in "
+                f"{counted(len(blocks), 'block')}; Ctrl-C ends it, and what is printed above stands"
             )
         return timing.time(blocks)
 
