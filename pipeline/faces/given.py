@@ -15,6 +15,10 @@ MIN_SHARE_INSIDE = 0.5
 """A box with a smaller part of its area inside the frame is in another scale, or of another video. A face
 that touches two edges of the frame has 56% inside after its box was enlarged twofold, as for crops."""
 
+_REMEDY = (
+    "Boxes in another scale (0 to 1000), of another resolution or of another video? Give pixels of the "
+    "upright frame, or fractions of it with box_units relative"
+)
 _NO_BOX = np.empty((0, 4), dtype=np.float32)
 
 
@@ -50,7 +54,7 @@ def given_faces(given: GivenBoxes | None, frame_index_U: Ints, height: int, widt
     if given is None:
         return [_faces(_NO_BOX, height, width) for _ in frame_index_U]
     if stray := stray_boxes(given, height, width):
-        raise ClipError("detect", stray)
+        raise ClipError("detect", f"{stray}. {_REMEDY}")
     box_K4 = given.box_xyxy_px(height, width)
     if given.frame_index is None:
         return [_faces(box_K4, height, width) for _ in frame_index_U]
@@ -77,9 +81,7 @@ def stray_boxes(given: GivenBoxes, height: int, width: int) -> str:
     units = "in fractions" if given.is_relative else "in pixels"
     return (
         f"given box {box} ({units}) has {share_K[first]:.0%} of its area inside the frame of {width}x{height}"
-        f" pixels{many}; expected: {MIN_SHARE_INSIDE:.0%} or more. Boxes in another scale (0 to 1000), of "
-        "another resolution or of another video? Give pixels of the upright frame, or fractions of it with "
-        "box_units relative"
+        f" pixels{many}; expected: {MIN_SHARE_INSIDE:.0%} or more"
     )
 
 
