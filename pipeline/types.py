@@ -33,6 +33,11 @@ SOURCES = ("auto", "video", "frames", "crops")
 STAGES = ("", "open", "decode", "detect", "track", "crop", "encode")
 """The steps at which a clip can fail; the empty one stands for a clip that did not."""
 
+WINDOW_BEYOND_END = "times are seconds from the file's start: are these milliseconds or frame numbers?"
+"""Ends the note or the reason of every clip whose window ends, or starts, after its file."""
+EMPTY_WINDOW = "widen start_seconds to end_seconds"
+"""Ends the reason of every clip whose window lies between two frames."""
+
 NUM_EARLY_BLOCKS = 4
 EARLY_STATISTICS = ("cls", "patch_mean", "patch_std")
 
@@ -69,7 +74,8 @@ class NoteKind(StrEnum):
 
     DAMAGE: data that do not decode, or less than the file announces. SIZE: frames of several sizes.
     TIMES: time stamps that are missing or go back. HDR: a transfer function of HDR, read without tone
-    mapping. INTERLACED: frames of two fields. STREAMS: further video streams in the file. OTHER: the rest.
+    mapping. INTERLACED: frames of two fields. STREAMS: further video streams in the file. WINDOW: a window
+    that ends after the file. OTHER: the rest.
     """
 
     DAMAGE = "damage"
@@ -78,6 +84,7 @@ class NoteKind(StrEnum):
     HDR = "hdr"
     INTERLACED = "interlaced"
     STREAMS = "streams"
+    WINDOW = "window"
     OTHER = "other"
 
 
@@ -434,10 +441,9 @@ class ClipDone:
     features: Features
     notes: tuple[Note, ...] = ()
 
-    @property
-    def is_damaged(self) -> bool:
-        """Whether parts of the clip's files did not decode, or are missing."""
-        return any(note.kind is NoteKind.DAMAGE for note in self.notes)
+    def has_note(self, kind: NoteKind) -> bool:
+        """Return whether one of the notes is of this kind."""
+        return any(note.kind is kind for note in self.notes)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -118,6 +118,39 @@ def test_a_fault_inside_a_clip_is_found_and_nothing_else(plant, tmp_path):
     assert kinds("folder", root, is_deep=True) == PLANTED[plant]
 
 
+@pytest.mark.parametrize(
+    ("columns", "cells", "found"),
+    [
+        ("start_seconds,end_seconds", "0,1.9", None),
+        (
+            "start_seconds,end_seconds",
+            "0,900",
+            ("window-beyond-end", "end_seconds is 900, and the file ends at 2."),
+        ),
+        (
+            "start_seconds,end_seconds",
+            "300,900",
+            ("window-beyond-end", "no frame begins from 300 s before 900 s"),
+        ),
+        (
+            "start_seconds,end_seconds",
+            "0.41,0.49",
+            ("window-empty", "nearest frames begin at 0.40 s and 0.50 s"),
+        ),
+        ("x0,y0,x1,y1", "20,10,70,40", None),
+        ("x0,y0,x1,y1", "280,200,720,800", ("boxes-beyond-frame", "280, 200, 720, 800 (in pixels) has 0%")),
+    ],
+)
+def test_windows_and_boxes_in_other_units_are_named_with_their_remedy(tmp_path, columns, cells, found):
+    clips_of(tmp_path, many=1)
+    (tmp_path / "manifest.csv").write_text(f"path,label,split,{columns}\njoy/0.mp4,joy,train,{cells}\n")
+    report = examined("manifest", tmp_path / "manifest.csv", is_deep=True)
+    units = {"unreadable", "window-beyond-end", "window-empty", "boxes-beyond-frame"}
+    about = [(finding.kind, finding.cases[0]) for finding in report.findings if finding.kind in units]
+    assert [kind for kind, _ in about] == ([found[0]] if found else [])
+    assert found is None or found[1] in about[0][1]
+
+
 def test_healthy_clips_give_no_finding_and_a_summary(tmp_path):
     report = examined("folder", clips_of(tmp_path), is_deep=True)
     assert report.findings == ()

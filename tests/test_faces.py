@@ -15,13 +15,14 @@ from torchvision.ops import nms
 
 import pipeline.faces
 from pipeline import weights
-from pipeline.errors import ConfigError, WeightsError
+from pipeline.errors import ClipError, ConfigError, WeightsError
 from pipeline.faces import (
     DetectorConfig,
     FaceDetector,
     given_faces,
     load_detector,
     networks,
+    stray_boxes,
     untrained_retinaface,
 )
 from pipeline.faces.haar import score_of_margin
@@ -391,9 +392,49 @@ def test_relative_boxes_are_of_the_frames_size() -> None:
         np.testing.assert_allclose(faces.box_xyxy_px, [[20, 10, 100, 40]], rtol=1e-6)
 
 
-def test_a_given_box_outside_the_picture_is_no_face() -> None:
-    given = GivenBoxes(box_xyxy=np.array([[60, 2, 90, 40]], dtype=np.float32))
-    assert [len(f.score) for f in given_faces(given, np.arange(1), 50, 50)] == [0]
+def boxes(*box_xyxy: tuple[float, ...], is_relative: bool = False) -> GivenBoxes:
+    """One box for the clip, or one for each frame."""
+    frames = np.arange(len(box_xyxy)) if len(box_xyxy) > 1 else None
+    box_K4 = np.array(box_xyxy, dtype=np.float32)
+    return GivenBoxes(box_xyxy=box_K4, frame_index=frames, is_relative=is_relative)
+
+
+@pytest.mark.parametrize(
+    ("given", "size", "message"),
+    [
+        (
+            boxes((280, 200, 720, 800)),
+            480,
+            r"^detect: given box 280, 200, 720, 800 \(in pixels\) has 21% of its area inside the frame "
+            r"of 480x480 pixels; expected: 50% or more.*0 to 1000.*upright frame.*box_units relative$",
+        ),
+        (boxes((280, 200, 720, 800)), 240, "has 0% of its area"),
+        (boxes((1.2, 0.2, 1.5, 0.6), is_relative=True), 50, r"1.2, 0.2, 1.5, 0.6 \(in fractions\) has 0%"),
+        (boxes((-90, -90, 10, 10)), 50, "-90, -90, 10, 10 .* has 1%"),
+        (
+            boxes((0, 0, 30, 30), (60, 0, 90, 30), (70, 0, 99, 30)),
+            50,
+            r"60, 0, 90, 30 .* pixels, as 1 of the other 2; exp",
+        ),
+    ],
+)
+def test_boxes_of_another_scale_or_video_fail_the_clip(given: GivenBoxes, size: int, message: str) -> None:
+    with pytest.raises(ClipError, match=message):
+        given_faces(given, np.arange(1), size, size)
+
+
+def test_a_face_cut_by_the_edge_is_clipped() -> None:
+    (corner,) = given_faces(
+        boxes((-25, -25, 75, 75)), np.arange(1), 100, 100
+    )  # enlarged twofold, at a corner
+    assert corner.box_xyxy_px.tolist() == [[0, 0, 75, 75]]
+    assert not stray_boxes(boxes((-50, 0, 50, 10)), 100, 100)
+    assert stray_boxes(boxes((-51, 0, 50, 10)), 100, 100)
+
+
+def test_a_face_that_leaves_the_frame_is_no_face_on_those_frames() -> None:
+    given = boxes((10, 0, 40, 30), (20, 0, 50, 30), (40, 0, 70, 30), (55, 0, 85, 30))
+    assert [len(f.score) for f in given_faces(given, np.arange(4), 50, 50)] == [1, 1, 1, 0]
 
 
 def test_the_detector_boxes_detects_nothing_itself() -> None:

@@ -66,7 +66,7 @@ def test_a_done_clip_is_laid_out_by_view_and_frame():
     assert rows["frame_index"][1].tolist() == [[4, 9, 9], [4, 9, 9]]
     assert rows["frame_valid"][1].tolist() == [[True, True, False]] * 2
     assert rows["face_found"][1].tolist() == [[True, False, False]] * 2
-    assert done().is_damaged
+    assert done().has_note(NoteKind.DAMAGE)
     assert rows["reason"][1] == "one; two"
     assert rows["source_bytes"].tolist() == [-1, 1234]
     assert rows["source_size"][1].tolist() == [60, 100]

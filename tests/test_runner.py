@@ -312,6 +312,21 @@ def test_a_run_names_its_precision_and_counts_clips_with_damage(tmp_path):
     assert (again.num_damaged, again.to_dict()["precision"]) == (0, {"encoder": "fp32"})
 
 
+def test_a_run_counts_windows_that_end_after_their_file(tmp_path):
+    index, path = write_clips(tmp_path / "data", num_good=3), tmp_path / "feats.zarr"
+    clips = tuple(
+        dataclasses.replace(clip, end_seconds=900.0) if clip.path == "clips/good0.mp4" else clip
+        for clip in index.clips
+    )
+    done = extract(dataclasses.replace(index, clips=clips), small_tools(), path, RunOptions())
+    note = (
+        "1 clip done with an end_seconds after the end of the file; `cli.py cache info "
+        f"{path} --all-clips` lists them"
+    )
+    assert note in done.notes
+    assert f"note: {note}" in done.lines()
+
+
 def test_no_cache_is_made_with_weights_that_stand_in(index, tmp_path):
     tools = dataclasses.replace(small_tools(), stand_ins=("modest",))
     with pytest.raises(WeightsError, match="No cache is made with random weights .* of modest"):

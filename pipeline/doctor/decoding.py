@@ -11,7 +11,7 @@ import numpy as np
 from pipeline.config import from_dict
 from pipeline.doctor.opened import Opened
 from pipeline.doctor.survey import side_by_side
-from pipeline.process import DecodePool, ExtractConfig, decode_job, picture_sizes, quarter_turns
+from pipeline.process import DecodePool, ExtractConfig, decode_job, picture_sizes, quarter_turns, stray_boxes
 from pipeline.types import ClipFailed, ClipRef, Frames, NoteKind
 
 
@@ -27,7 +27,7 @@ def open_all(
             if isinstance(answer, ClipFailed):
                 found[clips[place].clip_id] = Opened(failure=f"{answer.stage}: {answer.reason}")
             else:
-                found[clips[place].clip_id] = _of(answer.frames)
+                found[clips[place].clip_id] = _of(clips[place], answer.frames)
             del answer
             on_clip()
     return found
@@ -46,7 +46,7 @@ def add_headers(
     return found
 
 
-def _of(frames: Frames) -> Opened:
+def _of(clip: ClipRef, frames: Frames) -> Opened:
     _, height, width, _ = frames.rgb_UHWC.shape
     steps = np.diff(frames.seconds_U.astype(np.float64)) / np.diff(frames.index_U)
     steps = steps[np.isfinite(steps) & (steps > 0)]
@@ -58,6 +58,7 @@ def _of(frames: Frames) -> Opened:
         steadiness=float(steps.max() / steps.min()) if len(steps) else 1.0,
         num_sizes=1 + any(note.kind is NoteKind.SIZE for note in frames.notes),
         notes=frames.notes,
+        stray_boxes=stray_boxes(clip.given_boxes, height, width) if clip.given_boxes else "",
     )
 
 

@@ -218,6 +218,24 @@ _DEEP: Mapping[str, Kind] = {
         "copy or unpack the file again; if that is all there is, leave it out",
         deep=True,
     ),
+    "window-beyond-end": _error(
+        "a clip's window ends after its file, so that the whole rest is taken, or starts after it",
+        "give start_seconds and end_seconds in seconds from the file's start, not in milliseconds or frame "
+        "numbers; leave end_seconds empty for the end of the file",
+        deep=True,
+    ),
+    "window-empty": _error(
+        "no frame begins within a clip's window, because it lies between two frames",
+        "widen start_seconds to end_seconds",
+        deep=True,
+    ),
+    "boxes-beyond-frame": _error(
+        "most face boxes of a clip have less than half of their area inside the frame: extraction with "
+        "--detector boxes fails for it",
+        "give pixels of the upright frame, or fractions of it with box_units relative; boxes in another "
+        "scale (0 to 1000) or for another resolution need to be converted",
+        deep=True,
+    ),
     "audio-only": _error("a clip's file holds sound and no picture", "get the video", deep=True),
     "damaged": _warning(
         "parts of a clip do not decode, or less of it is there than its file announces",

@@ -9,7 +9,7 @@ from statistics import median
 from pipeline.doctor.kinds import Finding
 from pipeline.doctor.material import Material, quoted
 from pipeline.errors import counted, some
-from pipeline.types import Note, NoteKind
+from pipeline.types import EMPTY_WINDOW, WINDOW_BEYOND_END, Note, NoteKind
 
 _CROP_SIDES_PX = (112, 224, 256)
 _FAR = 10
@@ -36,6 +36,7 @@ class Opened:
 
     seconds: how long it is, NaN for pictures of a folder. steadiness: the longest time between frames
     over the shortest. turns: quarter turns that make it upright. num_sizes: different sizes of pictures.
+    stray_boxes: why its boxes are not of its frame, empty where they can be.
     """
 
     failure: str = ""
@@ -47,6 +48,7 @@ class Opened:
     turns: int = 0
     num_sizes: int = 1
     notes: tuple[Note, ...] = ()
+    stray_boxes: str = ""
 
 
 def check_opened(material: Material, opened: Mapping[str, Opened]) -> Iterator[Finding]:
@@ -67,8 +69,14 @@ _Cases = tuple[str, str, dict[str, str]]
 def _failures(opened: Mapping[str, Opened]) -> Iterator[_Cases]:
     failed = {clip_id: one.failure for clip_id, one in opened.items() if one.failure}
     silent = {clip_id for clip_id, why in failed.items() if "no video stream" in why and "audio" in why}
-    unreadable = {clip_id: f" ({why})" for clip_id, why in failed.items() if clip_id not in silent}
-    yield "unreadable", "that cannot be read", unreadable
+    beyond = {clip_id for clip_id, why in failed.items() if WINDOW_BEYOND_END in why}
+    between = {clip_id for clip_id, why in failed.items() if EMPTY_WINDOW in why}
+    reasons = {clip_id: f" ({why})" for clip_id, why in failed.items()}
+    unreadable = reasons.keys() - silent - beyond - between
+    yield "unreadable", "that cannot be read", {clip_id: reasons[clip_id] for clip_id in unreadable}
+    late = _noted(opened, NoteKind.WINDOW) | {clip_id: reasons[clip_id] for clip_id in beyond}
+    yield "window-beyond-end", "with a window beyond the end of the file", late
+    yield "window-empty", "with a window between two frames", {i: reasons[i] for i in between}
     yield "audio-only", "without a picture, of sound alone", dict.fromkeys(silent, "")
 
 
@@ -77,6 +85,8 @@ def _oddities(opened: Mapping[str, Opened]) -> Iterator[_Cases]:
     noted = {kind: _noted(sound, note_kind) for kind, (_, note_kind) in _NOTED.items()}
     sizes = _odd({clip_id: float(one.width_px * one.height_px) for clip_id, one in sound.items()})
     durations = _odd({i: one.seconds for i, one in sound.items() if math.isfinite(one.seconds)})
+    stray = {clip_id: f" ({one.stray_boxes})" for clip_id, one in sound.items() if one.stray_boxes}
+    yield "boxes-beyond-frame", "with face boxes that are not of the frame", stray
     for kind, (what, _) in _NOTED.items():
         yield kind, what, noted[kind]
     mixed = {clip_id: "" for clip_id, one in sound.items() if one.num_sizes > 1}

@@ -14,7 +14,7 @@ import torch
 
 from pipeline import weights
 from pipeline.faces.detector import DETECTORS, WITH_WEIGHTS, DetectorConfig, FaceDetector
-from pipeline.faces.given import GIVEN, GivenOnly, given_faces
+from pipeline.faces.given import GIVEN, GivenOnly, given_faces, stray_boxes
 from pipeline.faces.haar import HaarDetector
 from pipeline.faces.retinaface import load_retinaface, untrained_retinaface
 from pipeline.faces.retinaface import resolve_precision as _of_retinaface
@@ -28,6 +28,7 @@ __all__ = [
     "has_weights_here",
     "load_detector",
     "resolve_precision",
+    "stray_boxes",
     "untrained_retinaface",
 ]
 

@@ -5,6 +5,7 @@
 ``clock``      times of frames in their file, as a player shows them
 ``aspects``    the shape of stored pixels
 ``announced``  the length that a file announces, compared with the decoded one
+``windows``    a window that ends after its file, or holds no frame
 ``remarks``    notes on damage, times, HDR, interlaced frames, further streams
 ``decode``     the sampled frames of a video
 ``picture``    one picture file as RGB

@@ -17,7 +17,7 @@ from pipeline.frames.clock import FileClock, RunningClock
 from pipeline.frames.source import Packets, Window, open_video
 from pipeline.types import Note, NoteKind
 
-_TOLERATED_STEPS = 1.5
+TOLERATED_STEPS = 1.5
 """A video may end by so many of its longest steps between frames before its announced end: the length of
 the last frame is not always stored (one step), and Matroska and FLV round times (less than half a step)."""
 
@@ -67,7 +67,7 @@ def note_missing(packets: Packets, window: Window, running: RunningClock, first:
         running: The clock after the last frame.
         first: When the first frame is shown, in seconds; infinite where none decodes.
     """
-    notes, tolerance = [], _TOLERATED_STEPS * running.largest_step
+    notes, tolerance = [], TOLERATED_STEPS * running.largest_step
     start = max(packets.clock.of_stream(packets.clock.stream_start), window.start)
     if start + tolerance < first < math.inf:
         notes.append(Note(NoteKind.OTHER, f"the first {first - start:.2f} s hold no frame that decodes"))

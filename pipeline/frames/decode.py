@@ -19,6 +19,7 @@ from pipeline.frames.remarks import Remarks, note_streams
 from pipeline.frames.rgb import Pictures
 from pipeline.frames.sampling import FrameConfig, wanted_frames
 from pipeline.frames.source import Packets, Window, can_jump, videos_of
+from pipeline.frames.windows import file_end, note_beyond_end, require_frames
 from pipeline.types import Frames, Note, NoteKind
 
 _PICTURE_BRANDS = ("avif", "heic", "heix", "mif1")
@@ -39,9 +40,8 @@ def decode_clip(
     with Packets(path, window, jump=jump) as packets:
         guess = packets.count()
         taken = _decode_pass(packets, window, wanted_frames(guess, config))
-    if taken.num_decoded == 0:
-        errors = "".join(f"; {note}" for note in taken.notes if note.kind is NoteKind.DAMAGE)
-        raise ClipError("decode", f"no frame decodes{window}{errors}")
+    damage = "; ".join(note.text for note in taken.notes if note.kind is NoteKind.DAMAGE)
+    require_frames(taken.num_decoded, window, taken.end, taken.nearest, damage)
     if taken.num_decoded != guess:
         wanted = wanted_frames(taken.num_decoded, config)
         del taken  # its pictures; two passes' worth would be twice the memory
@@ -54,10 +54,16 @@ def decode_clip(
 
 @dataclass(frozen=True, kw_only=True)
 class _Taken:
-    """Result of one decoding pass over a file."""
+    """Result of one decoding pass over a file.
+
+    nearest: when the last frame before the window and the first after it begin, in seconds; infinite where
+    there is none. end: when the file ends.
+    """
 
     pictures: Pictures
     num_decoded: int
+    nearest: tuple[float, float]
+    end: float
     notes: list[Note]
     is_still: bool
 
@@ -68,13 +74,16 @@ def _decode_pass(packets: Packets, window: Window, wanted: frozenset[int]) -> _T
     pictures = Pictures(len(wanted), aspects.of)
     running, remarks = RunningClock(packets.clock, stream), Remarks()
     number, place, first = 0, 0, math.inf
+    before, after = -math.inf, math.inf
     for frame in _decoded(packets, stream, remarks):
         time = running.seconds(frame)
         number += 1
         first = min(first, time)
         if time >= window.end:
+            after = time
             break
         if time < window.start:
+            before = time
             continue
         aspects.see(frame)
         remarks.add(frame)
@@ -86,9 +95,12 @@ def _decode_pass(packets: Packets, window: Window, wanted: frozenset[int]) -> _T
     return _Taken(
         pictures=pictures,
         num_decoded=place,
+        nearest=(before, after),
+        end=file_end(packets, running),
         notes=[
             *remarks.notes(running),
             *note_missing(packets, window, running, first),
+            *note_beyond_end(packets, window, running),
             *note_streams(videos_of(packets.container)),
         ],
         is_still=number == 1 and _may_be_picture(packets.container),

@@ -5,7 +5,7 @@
 ``block``     a block of clips, all the way from files to features
 """
 
-from pipeline.faces import untrained_retinaface
+from pipeline.faces import stray_boxes, untrained_retinaface
 from pipeline.frames import CLIP_SECONDS, DecodePool, Decoder, InlineDecoder
 from pipeline.frames.probe import picture_sizes, quarter_turns
 from pipeline.process.block import (
@@ -50,6 +50,7 @@ __all__ = [
     "prepare_clip",
     "process_block",
     "quarter_turns",
+    "stray_boxes",
     "unloaded_identity",
     "untrained_retinaface",
     "version_differences",

@@ -53,10 +53,19 @@ def extract(
             workload.num_there,
             num_missing=len(workload.missing),
             num_damaged=done.num_damaged,
-            notes=(*lock.notes, *opening.notes, *done.warnings),
+            notes=(*lock.notes, *opening.notes, *done.warnings, *_beyond_end(done.num_beyond_end, place)),
             speed=done.speed if workload.num_clips else None,
             known_leaks=known_leaks,
         )
+
+
+def _beyond_end(number: int, place: Place) -> list[str]:
+    if not number:
+        return []
+    return [
+        f"{counted(number, 'clip')} done with an end_seconds after the end of the file; `cli.py cache info "
+        f"{place} --all-clips` lists them"
+    ]
 
 
 def _missing(workload: Workload, opening: Opening) -> str:

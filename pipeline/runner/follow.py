@@ -12,10 +12,15 @@ from pipeline.store.lock import Lock
 
 @dataclass(frozen=True, kw_only=True)
 class Followed:
-    """How the work went. num_damaged: clips done in spite of damage. warnings: of the workers, each once."""
+    """How the work went.
+
+    num_damaged: clips done in spite of damage. num_beyond_end: clips done whose window ends after the file.
+    warnings: of the workers, each once.
+    """
 
     speed: Speed
     num_damaged: int
+    num_beyond_end: int
     warnings: tuple[str, ...]
 
 
@@ -35,7 +40,7 @@ def follow(
     """
     progress = Progress(total, brief, crew.num_workers)
     warnings: list[str] = []
-    num_damaged = 0
+    num_damaged = num_beyond_end = 0
 
     def show(clips: float) -> None:
         progress.advance(clips)
@@ -47,7 +52,13 @@ def follow(
         for done in reports:
             progress.finish(done)
             num_damaged += done.num_damaged
+            num_beyond_end += done.num_beyond_end
             warnings += [warning for warning in done.warnings if warning not in warnings]
             show(0.0)
             lock.check()
-    return Followed(speed=progress.speed(), num_damaged=num_damaged, warnings=tuple(warnings))
+    return Followed(
+        speed=progress.speed(),
+        num_damaged=num_damaged,
+        num_beyond_end=num_beyond_end,
+        warnings=tuple(warnings),
+    )

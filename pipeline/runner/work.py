@@ -33,7 +33,7 @@ from pipeline.runner.machine import available_cores, choose_device, decoders_for
 from pipeline.store.meta import CacheMeta
 from pipeline.store.rows import fill_row
 from pipeline.store.writer import CacheWriter
-from pipeline.types import Bytes, ClipDone, ClipFailed, ClipRef
+from pipeline.types import Bytes, ClipDone, ClipFailed, ClipRef, NoteKind
 
 THREADS_PER_WORKER = 2
 """Blocks that a worker is at: one is decoded while the other is on the device."""
@@ -72,8 +72,9 @@ class BlockTask:
 class BlockReport:
     """What became of a block's clips; those without a file are left out.
 
-    num_damaged: clips that are done though part of their data did not decode. warnings: of the worker,
-    such as a batch that had to shrink.
+    num_damaged: clips that are done though part of their data did not decode. num_beyond_end: clips that
+    are done though their window ends after the file. warnings: of the worker, such as a batch that had to
+    shrink.
     """
 
     start: int
@@ -82,6 +83,7 @@ class BlockReport:
     num_pictures: int
     seconds: StageSeconds
     num_damaged: int = 0
+    num_beyond_end: int = 0
     warnings: tuple[str, ...] = ()
 
 
@@ -230,11 +232,13 @@ class Worker:
         writer.write_block(task.start, arrays)
         done.seconds.write += opened - began + time.monotonic() - processed
         there = [one for row, one in zip(task.rows, done.outcomes, strict=True) if row not in task.missing]
+        finished = [one for one in there if isinstance(one, ClipDone)]
         return BlockReport(
             start=task.start,
             num_clips=task.num_there,
             num_failed=sum(isinstance(outcome, ClipFailed) for outcome in there),
-            num_damaged=sum(isinstance(outcome, ClipDone) and outcome.is_damaged for outcome in there),
+            num_damaged=sum(one.has_note(NoteKind.DAMAGE) for one in finished),
+            num_beyond_end=sum(one.has_note(NoteKind.WINDOW) for one in finished),
             num_pictures=done.num_pictures,
             seconds=done.seconds,
             warnings=self.tools.warnings,
