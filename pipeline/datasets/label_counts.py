@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 from pipeline.datasets.lists import Line
 from pipeline.datasets.published import Published
+from pipeline.errors import counted, some
 from pipeline.types import Split
 
 CLOSE = 0.05
@@ -78,6 +79,26 @@ class LabelCounts:
     def do_not_fit(self, meaning: Meaning) -> bool:
         """Whether the list is as long as the published one, and its classes have other proportions."""
         return self.is_whole and self.clips_away(meaning) > _FAR * self.num_clips
+
+    def contradiction(self, meaning: Meaning) -> str:
+        """Why these labels cannot have this meaning, in words; empty where nothing rules it out.
+
+        A list of distinct clips never holds more clips of a class than train and test together. A list
+        about as long as the published one has each of its classes, unless the others are the published
+        ones to a clip.
+        """
+        mine, total = _classes(self.labels, meaning), self.published_of_fold or {}
+        for name in total:
+            if mine.get(name, 0) > total[name]:
+                many = counted(mine[name], "clip")
+                return f"{many} would be {name}, of which train and test have {total[name]} in all"
+        if self.published is None or not self.is_whole:
+            return ""
+        absent = [name for name in self.published if not mine.get(name)]
+        if absent and any(many != self.published.get(name) for name, many in mine.items()):
+            none = some([f"{name} ({self.published[name]} published)" for name in absent])
+            return f"no clip would be {none}"
+        return ""
 
     @property
     def is_whole(self) -> bool:
