@@ -43,8 +43,8 @@ class LabelCounts:
         """Count the lines of a list that is of `key`: fold and split."""
         fold, split = key
         return cls(
-            labels=_labels(lines),
-            fold_labels=_labels(lines_of_fold),
+            labels=count_labels(lines),
+            fold_labels=count_labels(lines_of_fold),
             published=_by_class(published, published.classes.get((fold, split.name.lower()))),
             published_of_fold=_by_class(published, published.class_totals),
         )
@@ -109,7 +109,8 @@ class LabelCounts:
         return abs(self.num_clips - whole) <= CLOSE * whole
 
 
-def _labels(lines: Sequence[Line]) -> Mapping[str, int]:
+def count_labels(lines: Sequence[Line]) -> Mapping[str, int]:
+    """Count the clips of each label, as it is written. A clip that lines repeat counts once."""
     return Counter({line.clip_id or line.clip: line.label for line in lines}.values())
 
 
