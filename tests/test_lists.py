@@ -282,7 +282,7 @@ def test_lists_of_another_set_are_left_alone_in_a_folder_and_refused_by_name(tmp
     write_lines(tmp_path / "l/readme.txt", ["hello"])
     index = read_dataset("dfew", tmp_path, ReadOptions(lists=(str(tmp_path / "l"),), label_order="dfew"))
     assert "1 list of MAFW in --lists left alone: MAFW_set_1_train.txt" in index.notes
-    assert "files in --lists that do not name their split and fold are left alone: readme.txt" in index.notes
+    assert "files in --lists left alone: readme.txt (no train or test in the name)" in index.notes
     refused(
         DFEW,
         other,
@@ -297,11 +297,13 @@ def test_files_of_a_folder_that_name_no_fold_are_left_alone(tmp_path):
         write_lines(tmp_path / "l" / name, ["1 fear"])
     index = read_dataset("dfew", tmp_path, ReadOptions(lists=(str(tmp_path / "l"),)))
     assert (
-        "files in --lists that do not name their split and fold are left alone: FERV39K_train.txt, "
-        "labels.txt, set_6_test.txt and 1 more"
+        "files in --lists left alone: FERV39K_train.txt, train.csv (no fold in the name), labels.txt (no "
+        "train or test in the name), set_6_test.txt (fold 6 in the name, which is not published)"
     ) in index.notes
     (tmp_path / "l/set_1_train.txt").unlink()
-    with pytest.raises(DatasetError, match="no list there; train or test, and set_1 or another fold, in"):
+    with pytest.raises(
+        DatasetError, match="no list there is read: .*2 train and 0 test lists there.*labels.txt"
+    ):
         read_lists(DFEW, tmp_path, ReadOptions(lists=(str(tmp_path / "l"),)))
 
 
@@ -325,10 +327,10 @@ def test_fold_and_split_are_in_the_names(tmp_path, name, fold, split):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("set_1/all.csv", "neither its name nor its folder shows its split"),
-        ("a/train.csv", "neither its name nor its folder shows its fold; allowed: set_1 to set_5 in a name"),
-        ("set_6/train.csv", "it is named after fold 6; allowed: set_1 to set_5"),
-        ("set_1/train_test.csv", "neither its name nor its folder shows its split"),
+        ("set_1/all.csv", "no train or test in the name. Name the split"),
+        ("a/train.csv", "no fold in the name, and 1 train and 0 test lists there. Name"),
+        ("set_6/train.csv", "fold 6 in the name, which is not published. Name the split and the fold"),
+        ("set_1/train_test.csv", "no train or test in the name. Name the split"),
     ],
 )
 def test_names_that_do_not_tell_are_refused(tmp_path, name, message):
@@ -340,7 +342,7 @@ def test_names_that_do_not_tell_are_refused(tmp_path, name, message):
 
 def test_a_folder_without_lists_is_refused(tmp_path):
     dfew_tree(tmp_path)
-    with pytest.raises(DatasetError, match="no list there; train or test, and set_1 or another fold,"):
+    with pytest.raises(DatasetError, match="no list there is read: no files. Name the split and the fold"):
         read_lists(DFEW, tmp_path, ReadOptions(lists=(str(tmp_path / "Clip"),)))
 
 

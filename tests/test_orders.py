@@ -137,6 +137,9 @@ def test_counts_that_are_the_published_ones_in_another_order_contradict_what_is_
     assert ruling.remedy == "Give --label-order dfer-clip, or none."
 
 
+NO_ORDER = "Give a list of class names in place of integers: no known order is possible."
+
+
 def test_no_order_fits_only_where_none_does():
     labels = [str((int(label) + 1) % 7) for label in numbers(DFEW.classes["1", "test"])]
     (ruling,) = ruled(listed(labels, "1", "test"))
@@ -144,15 +147,70 @@ def test_no_order_fits_only_where_none_does():
         ruling.problem
         == "has integers, and no known order fits the published class counts (dfew, alphabetical)"
     )
-    (ruling,) = ruled(listed(labels, "1", "test"), asked="alphabetical")
-    assert (ruling.order, ruling.detail) == (None, " (703 of 2341 clips away)")
+    assert ruling.remedy == NO_ORDER
+    moved = DFEW.classes["1", "test"]
+    labels = numbers((moved[6], *moved[:5], 0))
+    labels = [{"5": "6"}.get(label, label) for label in labels] + ["5"] * moved[5]
+    (ruling,) = ruled(listed(labels, "1", "test"), asked="dfew")
+    assert (ruling.order, ruling.detail) == (None, " (463 of 2341 clips away)")
     assert ruling.problem == (
-        "is in the label order 'alphabetical' from 0 by --label-order, but its class counts do not fit it"
+        "is in the label order 'dfew' from 0 by --label-order, but its class counts do not fit it"
     )
-    (ruling,) = ruled(listed(labels[::9], "1", "test"), asked="alphabetical")
-    assert found(ruling) == ("alphabetical", 0, "--label-order")  # of another length: it is the user's own
+    assert ruling.remedy == NO_ORDER
+    (ruling,) = ruled(listed(labels[::9], "1", "test"), asked="dfew")
+    assert found(ruling) == ("dfew", 0, "--label-order")  # of another length: it is the user's own
     (part,) = ruled(listed(labels[:300], "1", "test"))
     assert part.problem == "has integers whose order neither folder names nor class counts determine"
+
+
+def without(left_out: str, published=DFEW, split: str = "train") -> Placed:
+    """A list without one class, whose others keep the owner's order and are counted from 0 without a gap."""
+    pairs = zip(published.class_names, published.classes["1", split], strict=True)
+    kept = [many for name, many in pairs if name != left_out]
+    return listed([str(place) for place, many in enumerate(kept) for _ in range(many)], "1", split)
+
+
+@pytest.mark.parametrize("asked", ["dfew", "alphabetical"])
+@pytest.mark.parametrize("part", [1, 4])
+def test_more_clips_of_a_class_than_there_are_contradict_a_list_of_any_length(asked, part):
+    placed = without("disgust")
+    lines = [line for line in placed.file.lines if line.label == "5" or not line.number % part]
+    file = dataclasses.replace(placed.file, lines=tuple(lines))
+    (ruling,) = ruled(dataclasses.replace(placed, file=file), asked=asked)
+    assert ruling.order is None
+    assert ruling.problem == (
+        f"is in the label order '{asked}' from 0 by --label-order, but its class counts do not fit it"
+    )
+    if asked == "dfew":
+        assert ruling.detail == " (721 clips would be disgust, of which train and test have 145 in all)"
+    assert ruling.remedy == NO_ORDER
+    (ruling,) = ruled(dataclasses.replace(placed, file=file))
+    assert ruling.problem.startswith("has integers, and no known order fits the published class counts")
+    assert ruling.remedy == NO_ORDER
+
+
+def test_a_whole_list_without_a_class_contradicts_an_order_although_its_counts_are_close():
+    placed = without("helplessness", MAFW)
+    lines = placed.file.lines
+    meant = Order(name="mafw", class_names=MAFW.class_names, first=0).class_name
+    assert LabelCounts.of(lines, lines, ("1", Split.TRAIN), MAFW).are_close(meant)
+    for asked in ("mafw", "dfer-clip"):
+        (ruling,) = ruled(placed, published=MAFW, asked=asked)
+        assert (ruling.order, ruling.remedy) == (None, NO_ORDER)
+        if asked == "mafw":
+            assert ruling.detail == " (no clip would be disappointment (145 published))"
+
+
+def test_a_whole_list_without_its_last_class_keeps_its_order():
+    (ruling,) = ruled(without("disappointment", MAFW), published=MAFW, asked="mafw")
+    assert found(ruling) == ("mafw", 0, "--label-order")
+
+
+def test_an_impossible_order_gives_way_to_the_one_that_is_close():
+    counts = lacking(DFEW.classes["3", "train"], fear=9)
+    (ruling,) = ruled(listed(numbers(counts, order="alphabetical"), "3"), asked="dfew")
+    assert ruling.problem.endswith("its class counts fit 'alphabetical' from 0")
+    assert ruling.remedy == "Give --label-order alphabetical, or a list of class names."
 
 
 def test_orders_that_fit_alike_are_all_named():

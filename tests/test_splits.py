@@ -3,6 +3,7 @@
 import pytest
 
 from pipeline.datasets import read_dataset
+from pipeline.datasets.ferv39k import SET
 from pipeline.datasets.folder.levels import split_of
 from pipeline.datasets.given_lists import given_lists
 from pipeline.datasets.splits import SPLIT_OF
@@ -22,10 +23,10 @@ def test_a_list_below_a_directory_of_development_is_of_no_split_by_that(tmp_path
         path = tmp_path / name
         path.parent.mkdir(parents=True)
         path.touch()
-        assert given_lists([str(path)], ["1"])[0] == [(path, "1", split)]
+        assert given_lists([str(path)], SET.published, SET.clip_id_of)[0] == [(path, "1", split)]
     root = tmp_path / "mine"  # the name of a test's own directory holds "test"
     (root / "dev").mkdir(parents=True)
     (root / "dev/set_1.csv").touch()
     (root / "train.csv").touch()
-    left = given_lists([str(root)], ["1"])[1]
-    assert left == ["files in --lists that do not name their split are left alone: dev/set_1.csv"]
+    left = given_lists([str(root)], SET.published, SET.clip_id_of)[1]
+    assert left == ["files in --lists left alone: dev/set_1.csv (no train or test in the name)"]

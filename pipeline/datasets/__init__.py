@@ -5,6 +5,8 @@
 ``indexed``      lists, tree and votes put together into one index
 ``published``    what an owner publishes of a data set
 ``given_lists``  which lists are read, of which fold and split
+``list_names``   the fold and split that names of files and directories show
+``families``     families of lists in one directory, of which one is read
 ``lists``        a list that circulates, recognised by what it holds
 ``orders``       what the integers of a list mean
 ``label_counts`` how often a list has each label, beside the published counts

@@ -1,102 +1,157 @@
 """Which lists are read: the owner's in the tree, or those that the user names instead."""
 
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from pipeline.datasets.splits import SPLIT_OF
+from pipeline.datasets.label_counts import count_labels
+from pipeline.datasets.list_names import NO_FOLD, ListName, list_name, needed_names
+from pipeline.datasets.lists import read_list
+from pipeline.datasets.published import Published
 from pipeline.errors import DatasetError, printable, some
 from pipeline.types import Split
 
-_SPLITS = {word: split for word, split in SPLIT_OF.items() if not word.startswith("dev")}
-"""Without the words for development, because people keep their work in directories of these names."""
-
-_SPLIT = re.compile(r"(?<![a-z])(" + "|".join(sorted(_SPLITS, key=len, reverse=True)) + r")(?![a-z])")
-_FOLD = re.compile(r"(?<![a-z])(?:set|fold|split|fd)[ _-]?0*(\d{1,4})(?!\d)")
 _SUFFIXES = (".csv", ".txt", ".tsv")
+_NOT_READ = (".json", ".jsonl", ".xlsx", ".xls", ".pkl", ".parquet")
+"""Of files that may well hold a list; a message names them."""
+
 _MOST_FILES = 1000
 _PARENTS = 2
+ClipId = Callable[[str], str | None]
 
 
 def given_lists(
-    lists: Iterable[str], fold_names: Sequence[str]
+    lists: Iterable[str], published: Published, clip_id_of: ClipId
 ) -> tuple[list[tuple[Path, str, Split]], list[str]]:
-    """Return the user's lists as (path, fold, split), and notes of files in named folders that are none.
+    """Return the user's lists as (path, fold, split), and notes of files that are left alone, and why.
 
-    Fold and split are in the names of the file and of the folders around it, nearest first; a data set
-    of one fold needs no fold's name. In a folder, files that do not name both are left alone: projects keep
-    the lists of several data sets side by side. Raises DatasetError for such a list that is named itself.
+    Fold and split are in the names of the file and of the directories around it. Where no list shows its
+    fold, a train and a test list in one directory are of the fold that alone has their class counts. Files
+    in a directory that are no such lists are left alone, because projects keep the lists of several data
+    sets side by side. Raises DatasetError for such a list that is named itself, and where none is left.
     """
-    found: list[tuple[Path, str, Split]] = []
-    left: list[str] = []
+    fold_names = published.fold_names
+    named, beside, shown = _seen(lists, fold_names)
+    notes: list[str] = []
+    if all(one.fold is None for one in (*named, *beside)):
+        determined = _determined([*named, *beside], published, clip_id_of)
+        named = [determined.get(one.path, one) for one in named]
+        beside = [determined.get(one.path, one) for one in beside]
+        notes += [
+            f"'{printable(str(one.path))}' is read as fold {one.fold}: no name shows its fold, and only that "
+            "fold has the class counts of both lists there"
+            for one in determined.values()
+            if one.fold is not None
+        ]
+    for one in named:
+        if one.problem:
+            msg = f"--lists '{one.path}': {one.problem}. {needed_names(fold_names)}"
+            raise DatasetError(msg)
+    found = [(one.path, one.fold, one.split) for one in (*named, *beside) if one.fold and one.split]
+    left = _reasons([one for one in beside if one.problem], shown)
+    if not found:
+        given = some([f"'{text}'" for text in lists])
+        msg = f"--lists {given}: no list there is read: {left or 'no files'}. {needed_names(fold_names)}"
+        raise DatasetError(msg)
+    return found, [*notes, *([f"files in --lists left alone: {left}"] if left else [])]
+
+
+def _seen(
+    lists: Iterable[str], fold_names: Sequence[str]
+) -> tuple[list[ListName], list[ListName], dict[Path, str]]:
+    """Lists that are named themselves, files in named directories, and how a message shows the latter."""
+    named: list[ListName] = []
+    beside: list[ListName] = []
+    shown: dict[Path, str] = {}
     for text in lists:
         path = Path(text).absolute()
         if path.is_dir():
             for file in _files(path):
-                fold, split, _ = _fold_and_split(_names(file, len(file.relative_to(path).parts)), fold_names)
-                if fold is None or split is None:
-                    left.append(file.relative_to(path).as_posix())
-                else:
-                    found.append((file, fold, split))
+                inside = file.relative_to(path)
+                shown[file] = inside.as_posix()
+                beside.append(_name(file, len(inside.parts), fold_names))
         elif path.is_file():
-            fold, split, problem = _fold_and_split(_names(path, _PARENTS), fold_names)
-            if fold is None or split is None:
-                msg = f"--lists '{path}': {problem}."
-                raise DatasetError(msg)
-            found.append((path, fold, split))
+            named.append(_name(path, _PARENTS, fold_names))
         else:
             msg = f"--lists '{path}' is neither a file nor a folder; give a list, or a folder of lists."
             raise DatasetError(msg)
-    if not found:
-        named = some([f"'{text}'" for text in lists])
-        needed = "train or test" if len(fold_names) == 1 else "train or test, and set_1 or another fold,"
-        msg = f"--lists {named}: no list there; {needed} in the names of files or their folders is needed."
-        raise DatasetError(msg)
-    kind = "split" if len(fold_names) == 1 else "split and fold"
-    notes = [f"files in --lists that do not name their {kind} are left alone: {printable(some(left))}"]
-    return found, notes if left else []
+    return named, beside, shown
+
+
+def _name(path: Path, num_parents: int, fold_names: Sequence[str]) -> ListName:
+    if path.suffix.lower() in _NOT_READ:
+        problem = f"{path.suffix} is not read; allowed: {', '.join(_SUFFIXES)}"
+        return ListName(path=path, fold=None, split=None, problem=problem)
+    return list_name(path, num_parents, fold_names)
 
 
 def _files(folder: Path) -> list[Path]:
     files = [
         path
         for path in sorted(folder.rglob("*"))
-        if path.suffix.lower() in _SUFFIXES
+        if path.suffix.lower() in (*_SUFFIXES, *_NOT_READ)
         and path.is_file()
         and not any(part.startswith(".") for part in path.relative_to(folder).parts)
     ]
-    if len(files) > _MOST_FILES:
+    num_lists = sum(path.suffix.lower() in _SUFFIXES for path in files)
+    if num_lists > _MOST_FILES:
         msg = (
-            f"--lists '{folder}' holds {len(files)} files; allowed: {_MOST_FILES}. Name the lists themselves."
+            f"--lists '{folder}' holds {num_lists} files; allowed: {_MOST_FILES}. Name the lists themselves."
         )
         raise DatasetError(msg)
     return files
 
 
-def _names(path: Path, num_parents: int) -> list[str]:
-    """Names of a file and of so many folders around it, nearest first."""
-    return [name.lower() for name in (path.stem, *(parent.name for parent in path.parents[:num_parents]))]
+def _reasons(left: Sequence[ListName], shown: Mapping[Path, str]) -> str:
+    """Files that are left alone, by why: ``a.csv, b.csv (no fold in the name)``."""
+    by_problem: dict[str, list[str]] = {}
+    for one in left:
+        by_problem.setdefault(one.problem, []).append(shown[one.path])
+    return printable(", ".join(f"{some(names)} ({problem})" for problem, names in by_problem.items()))
 
 
-def _split(names: Sequence[str]) -> Split | None:
-    for name in names:
-        splits = {_SPLITS[word] for word in _SPLIT.findall(name)}
-        if splits:
-            return splits.pop() if len(splits) == 1 else None
-    return None
+def _determined(seen: Sequence[ListName], published: Published, clip_id_of: ClipId) -> dict[Path, ListName]:
+    """By path, the lists that show no fold: with the fold that class counts determine, or why none is."""
+    pairs: dict[Path, dict[Split, list[ListName]]] = {}
+    for one in {one.path: one for one in seen}.values():
+        if one.problem == NO_FOLD and one.split in (Split.TRAIN, Split.TEST):
+            pairs.setdefault(one.path.parent, {}).setdefault(one.split, []).append(one)
+    found: dict[Path, ListName] = {}
+    for by_split in pairs.values():
+        train, test = by_split.get(Split.TRAIN, []), by_split.get(Split.TEST, [])
+        if len(train) == len(test) == 1:
+            fold, problem = _fold_of(train[0].path, test[0].path, published, clip_id_of)
+        else:
+            fold, problem = (
+                None,
+                f"{NO_FOLD}, and {len(train)} train and {len(test)} test lists there",
+            )
+        for one in (*train, *test):
+            found[one.path] = replace(one, fold=fold, problem=problem)
+    taken = [one for one in found.values() if one.fold is not None]
+    if len(taken) > 2:
+        problem = f"{NO_FOLD}, and lists in several directories have the class counts of a fold"
+        found |= {one.path: replace(one, fold=None, problem=problem) for one in taken}
+    return found
 
 
-def _fold_and_split(names: Sequence[str], fold_names: Sequence[str]) -> tuple[str | None, Split | None, str]:
-    """What the names show, None for what they do not, and why that is a problem."""
-    split = _split(names)
-    if split is None:
-        return None, None, "neither its name nor its folder shows its split; name it train or test"
-    if len(fold_names) == 1:
-        return fold_names[0], split, ""
-    fold = next((found[1] for name in names if (found := _FOLD.search(name))), None)
-    if fold in fold_names:
-        return fold, split, ""
-    shown = (
-        "neither its name nor its folder shows its fold" if fold is None else f"it is named after fold {fold}"
-    )
-    return None, split, f"{shown}; allowed: set_{fold_names[0]} to set_{fold_names[-1]} in a name"
+def _fold_of(train: Path, test: Path, published: Published, clip_id_of: ClipId) -> tuple[str | None, str]:
+    """The one published fold with the class counts of two lists, in any order of classes; else why none."""
+    counts = {}
+    for split, path in (("train", train), ("test", test)):
+        try:
+            counts[split] = sorted(count_labels(read_list(path, clip_id_of).lines).values())
+        except DatasetError as error:
+            return None, f"{NO_FOLD}, and its counts cannot be read: {str(error).rstrip('.')}"
+    folds = [
+        fold
+        for fold in published.fold_names
+        if all(
+            counts[split] == sorted(filter(None, published.classes.get((fold, split), ())))
+            for split in counts
+        )
+    ]
+    if len(folds) == 1:
+        return folds[0], ""
+    fits = f"folds {' and '.join(folds)}" if folds else "no published fold"
+    return None, f"{NO_FOLD}, and the class counts fit {fits}"

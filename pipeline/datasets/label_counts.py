@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 from pipeline.datasets.lists import Line
 from pipeline.datasets.published import Published
+from pipeline.errors import counted, some
 from pipeline.types import Split
 
 CLOSE = 0.05
@@ -42,8 +43,8 @@ class LabelCounts:
         """Count the lines of a list that is of `key`: fold and split."""
         fold, split = key
         return cls(
-            labels=_labels(lines),
-            fold_labels=_labels(lines_of_fold),
+            labels=count_labels(lines),
+            fold_labels=count_labels(lines_of_fold),
             published=_by_class(published, published.classes.get((fold, split.name.lower()))),
             published_of_fold=_by_class(published, published.class_totals),
         )
@@ -79,6 +80,26 @@ class LabelCounts:
         """Whether the list is as long as the published one, and its classes have other proportions."""
         return self.is_whole and self.clips_away(meaning) > _FAR * self.num_clips
 
+    def contradiction(self, meaning: Meaning) -> str:
+        """Why these labels cannot have this meaning, in words; empty where nothing rules it out.
+
+        A list of distinct clips never holds more clips of a class than train and test together. A list
+        about as long as the published one has each of its classes, unless the others are the published
+        ones to a clip.
+        """
+        mine, total = _classes(self.labels, meaning), self.published_of_fold or {}
+        for name in total:
+            if mine.get(name, 0) > total[name]:
+                many = counted(mine[name], "clip")
+                return f"{many} would be {name}, of which train and test have {total[name]} in all"
+        if self.published is None or not self.is_whole:
+            return ""
+        absent = [name for name in self.published if not mine.get(name)]
+        if absent and any(many != self.published.get(name) for name, many in mine.items()):
+            none = some([f"{name} ({self.published[name]} published)" for name in absent])
+            return f"no clip would be {none}"
+        return ""
+
     @property
     def is_whole(self) -> bool:
         """Whether the list is about as long as the published one, so that its counts should be close."""
@@ -88,7 +109,8 @@ class LabelCounts:
         return abs(self.num_clips - whole) <= CLOSE * whole
 
 
-def _labels(lines: Sequence[Line]) -> Mapping[str, int]:
+def count_labels(lines: Sequence[Line]) -> Mapping[str, int]:
+    """Count the clips of each label, as it is written. A clip that lines repeat counts once."""
     return Counter({line.clip_id or line.clip: line.label for line in lines}.values())
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipeline.datasets.emotions import class_of
+from pipeline.datasets.families import require_one_family
 from pipeline.datasets.given_lists import given_lists
 from pipeline.datasets.lists import ListFile, read_list
 from pipeline.datasets.orders import Placed, Ruling, require_orders, rule_orders
@@ -142,7 +143,7 @@ def find_lists(
     require_root(official.published.title, root, list(official.places.values()))
     notes: list[str] = []
     if options.lists:
-        found, notes = given_lists(options.lists, official.published.fold_names)
+        found, notes = given_lists(options.lists, official.published, official.clip_id_of)
     else:
         found = official.find_lists(root)
     if not found:
@@ -159,7 +160,8 @@ def own_lists(
 ) -> tuple[list[Placed], list[str]]:
     """The lists of this data set, and notes of others that lay in a folder of lists.
 
-    Raises DatasetError for a list of another data set that the user named itself, and where none is left.
+    Raises DatasetError for a list of another data set that the user named itself, where none is left, and
+    for a folder that holds several families of lists.
     """
     named = {Path(text).absolute() for text in options.lists}
     own, others = [], defaultdict[str, list[str]](list)
@@ -179,6 +181,7 @@ def own_lists(
     if files and not own:
         msg = f"--lists {some(options.lists)}: no list of {official.published.title} among them."
         raise DatasetError(msg)
+    require_one_family(own, options.lists, official.published.title, official.places["lists"])
     return own, [
         f"{counted(len(names), 'list')} of {other} in --lists left alone: {some(names)}"
         for other, names in others.items()

@@ -199,29 +199,47 @@ def _by_folders(placed: Placed, orders: list[Order]) -> tuple[list[Order], str]:
 
 
 def _unless_contradicted(order: Order, orders: list[Order], counts: LabelCounts) -> Ruling:
-    """An order that no count determines; rejected where counts fit another, or a whole list's do not fit."""
-    if counts.are_close(order.class_name):
+    """An order that no count determines; rejected where its counts are impossible, fit another or none."""
+    impossible = counts.contradiction(order.class_name)
+    if not impossible and counts.are_close(order.class_name):
         return Ruling(order=order)
-    problem = f"is in the label order {order} by {order.evidence}, but its class counts "
-    close = [one for one in orders if counts.are_close(one.class_name)]
+    possible = _possible(orders, counts)
+    close = [one for one in possible if counts.are_close(one.class_name)]
     if close:
-        detail, remedy = (
-            _away(close[0], counts),
-            f"Give --label-order {close[0].name}, or a list of class names.",
-        )
-        return Ruling(order=None, problem=f"{problem}fit {close[0]}", detail=f" ({detail})", remedy=remedy)
-    if counts.do_not_fit(order.class_name):
-        detail, remedy = _away(order, counts), f"Give another of {_known(orders)}, or a list of class names."
-        return Ruling(order=None, problem=f"{problem}do not fit it", detail=f" ({detail})", remedy=remedy)
-    return Ruling(order=order)
+        fault, detail = f"fit {close[0]}", _away(close[0], counts)
+        remedy = f"Give --label-order {close[0].name}, or a list of class names."
+    elif impossible or counts.do_not_fit(order.class_name):
+        fault, detail = "do not fit it", impossible or _away(order, counts)
+        remedy = _another_of(possible)
+    else:
+        return Ruling(order=order)
+    problem = f"is in the label order {order} by {order.evidence}, but its class counts {fault}"
+    return Ruling(order=None, problem=problem, detail=f" ({detail})", remedy=remedy)
+
+
+def _possible(orders: list[Order], counts: LabelCounts) -> list[Order]:
+    """The orders that --label-order could name, because the class counts allow them."""
+    return [
+        order
+        for order in orders
+        if not counts.contradiction(order.class_name) and not counts.do_not_fit(order.class_name)
+    ]
+
+
+def _another_of(possible: list[Order]) -> str:
+    """What to do where an order does not hold: name a possible one, or give names where there is none."""
+    if possible:
+        return f"Give another of {_known(possible)}, or a list of class names."
+    return "Give a list of class names in place of integers: no known order is possible."
 
 
 def _undetermined(orders: list[Order], counts: LabelCounts, asked: str | None) -> Ruling:
     """Why there is no order: several fit, one is only close, none fits, or counts show nothing."""
     named = [order for order in orders if order.name == asked]
-    close = [one for one in named or orders if counts.are_close(one.class_name)]
+    possible = _possible(named or orders, counts)
+    close = [one for one in possible if counts.are_close(one.class_name)]
     close.sort(key=lambda one: counts.clips_away(one.class_name))
-    detail, remedy = "", f"Give --label-order NAME, or a list of class names; known: {_known(orders)}."
+    detail, remedy = "", f"Give --label-order NAME, or a list of class names; known: {_known(possible)}."
     if len(close) > 1:
         problem = f"has integers whose class counts fit several orders, {' and '.join(map(str, close))}"
     elif close:
@@ -230,14 +248,16 @@ def _undetermined(orders: list[Order], counts: LabelCounts, asked: str | None) -
         )
         detail = f" ({_away(close[0], counts)})"
         remedy = f"Give --label-order {close[0].name} if that is right, or a list of class names."
-    elif named:
+    elif named and possible:
         num_classes = len(named[0].class_names)
         problem = f"has integers that may count from 0 or from 1: neither 0 nor {num_classes} occurs"
         remedy = "Give it beside a list of its form that holds either, or a list of class names."
-    elif counts.is_whole:
+    elif counts.is_whole or not possible:
         nearest = min(orders, key=lambda one: counts.clips_away(one.class_name))
         problem = f"has integers, and no known order fits the published class counts ({_names(orders)})"
-        detail = f" (nearest: {nearest}, {_away(nearest, counts)})"
+        why = counts.contradiction(nearest.class_name) or _away(nearest, counts)
+        detail = f" (nearest: {nearest}, {why})"
+        remedy = remedy if possible else _another_of(possible)
     else:
         problem = "has integers whose order neither folder names nor class counts determine"
     return Ruling(order=None, problem=problem, detail=detail, remedy=remedy)

@@ -70,7 +70,7 @@ _LISTS: Mapping[str, Kind] = {
     "label-order": _error(
         "nothing determines the order of a list's integers, or folder names or class counts contradict it; "
         "counts are shown by integer, unless the order is known",
-        "give the order with --label-order, a list of class names, or the owner's list",
+        "give a list of class names, the owner's list, or --label-order with an order that the counts allow",
     ),
     "folder-label": _error(
         "the folder that a clip lies in names another class than its line",
