@@ -1,5 +1,7 @@
 """Activation, mean and std of a file: by settings, the configs beside it or its sha256; never assumed."""
 
+import json
+
 import open_clip
 import pytest
 from open_clip.pretrained import get_pretrained_cfg, list_pretrained_tags_by_model
@@ -234,14 +236,62 @@ def test_a_setting_that_contradicts_the_published_sha256_is_refused(bare, monkey
     assert load_bare(bare, mean=MEAN).mean == MEAN
 
 
+OPENAI_IMAGES = {"image_mean": list(OPENAI_MEAN), "image_std": list(OPENAI_STD)}
+CONTRADICTIONS = {
+    "mean": ("preprocessor_config.json", OPENAI_IMAGES),
+    "std": ("preprocessor_config.json", OPENAI_IMAGES | {"image_mean": list(MEAN)}),
+    "activation": ("config.json", transformers_config("quick_gelu")),
+}
+
+
+@pytest.mark.parametrize("fact", CONTRADICTIONS)
+@pytest.mark.parametrize("own", ["open_clip_pytorch_model.bin", "model.safetensors"])
+def test_configs_of_both_forms_must_agree(tmp_path, fact, own):
+    """Whichever form the file itself has."""
+    name, content = CONTRADICTIONS[fact]
+    file = write_transformers(tmp_path)
+    if own != file.name:
+        file = saved(tmp_path, state(), own)
+    write_open_clip_config(tmp_path, tiny_model(), IMAGES)
+    load_bare(file)
+    (tmp_path / name).write_text(json.dumps(content))
+    with pytest.raises(
+        WeightsError, match=rf"The {fact} of '.*' is .* by .*config.json, but .*\. Correct one"
+    ):
+        load_bare(file)
+    assert load(file).mean == OPENAI_MEAN, "settings that state all three overrule the configs"
+
+
+def test_a_lone_preprocessor_config_is_read(bare):
+    (bare.parent / "preprocessor_config.json").write_text(json.dumps(OPENAI_IMAGES))
+    with pytest.raises(WeightsError, match=r"else does: activation unknown"):
+        load_bare(bare)
+    clip = load_bare(bare, activation="gelu")
+    assert (clip.mean, clip.conventions.source) == (OPENAI_MEAN, "settings and preprocessor_config.json")
+    write_open_clip_config(bare.parent, tiny_model(), IMAGES)
+    with pytest.raises(WeightsError, match=r"by open_clip_config.json, but .* by preprocessor_config.json"):
+        load_bare(bare)
+
+
+def test_the_published_sha256_is_compared_with_the_configs(bare, monkeypatch):
+    write_open_clip_config(bare.parent, tiny_model(), IMAGES)
+    url = f"https://openaipublic.example/{sha256_file(bare)}/a.pt"
+    publish(monkeypatch, "half", url=url, mean=(0.5, 0.5, 0.5), std=STD)
+    monkeypatch.setattr("pipeline.clip_model.tags.supported_models", lambda: (tiny_model(),))
+    with pytest.raises(WeightsError, match=r"by open_clip_config.json, but \(0.5, 0.5, 0.5\) by sha256 of"):
+        load_bare(bare)
+
+
 # transformers' configs beside a file
 
 
 def test_transformers_configs_are_those_of_its_own_files(tmp_path):
     path = write_transformers(tmp_path / "clip")
-    write_open_clip_config(path.parent, tiny_model(), {"mean": list(OPENAI_MEAN), "std": list(OPENAI_STD)})
     assert load_bare(path).conventions.source == "config.json and preprocessor_config.json"
-    assert load_bare(saved(path.parent, state(), "open_clip_pytorch_model.bin")).mean == OPENAI_MEAN
+    write_open_clip_config(path.parent, tiny_model(), IMAGES)
+    assert load_bare(path).conventions.source == "config.json and preprocessor_config.json"
+    other = saved(path.parent, state(), "open_clip_pytorch_model.bin")
+    assert load_bare(other).conventions.source == "open_clip_config.json"
 
 
 def test_transformers_activation_is_held_against_the_encoder(tmp_path):
@@ -265,7 +315,7 @@ def test_another_architecture_of_transformers_is_refused(tmp_path):
 def test_a_config_json_of_something_else_is_left_alone(tmp_path):
     path = write_transformers(tmp_path / "clip", {"model_type": "bert"})
     with pytest.raises(
-        WeightsError, match="activation, mean, std unknown .* put config.json and preprocessor"
+        WeightsError, match="nothing else does: activation unknown .* put config.json and preprocessor"
     ):
         load_bare(path)
 

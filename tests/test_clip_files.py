@@ -165,15 +165,10 @@ def test_a_missing_file_is_named():
         load("/nowhere/gone.pt")
 
 
-def test_a_directory_is_read_by_the_names_that_the_hub_gives_its_files(tmp_path):
-    saved(tmp_path, state(), "open_clip_pytorch_model.bin")
-    saved(tmp_path, {}, "pytorch_model.bin")
-    assert load(tmp_path).visual_sha256 == tiny_clip().visual_sha256
-
-
-def test_a_directory_without_weights_is_named(tmp_path):
-    with pytest.raises(WeightsError, match=r"is a directory without any of open_clip_model.safetensors, .*"):
-        load(tmp_path / ".")
+def test_a_path_whose_download_is_unfinished_is_named(tmp_path):
+    (tmp_path / "clip.pt.part").write_bytes(b"PK")
+    with pytest.raises(WeightsError, match=r"'random'\. 'clip.pt.part' is beside it: finish that download f"):
+        load(str(tmp_path / "clip.pt"))
 
 
 # Tags that do not fit

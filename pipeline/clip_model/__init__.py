@@ -4,6 +4,7 @@
 ``architecture``        the numbers of a model: of open_clip's by name, and of the configs beside files
 ``tags``                open_clip's pretrained tags: their files, and what they were trained with
 ``files``               the file of the weights: a path, a tag's copy on this machine, or a download
+``directory``           the file in a directory, and in a repository of the hub's cache
 ``conventions``         activation, mean and std that the weights were trained with, which a file cannot state
 ``tensors``             the file's tensors, checked, in a model
 ``transformers_names``  transformers' names of CLIP's tensors become open_clip's

@@ -2,7 +2,7 @@
 
 A file cannot state these. They are taken, in this order, from the settings of `encoder`, from the configs
 beside the file (open_clip's or transformers'), and from the tag of a file whose sha256 open_clip publishes.
-What no source states is not assumed: the file is rejected.
+What no source states is not assumed: the file is rejected. So is a file about which two of them disagree.
 """
 
 import json
@@ -29,12 +29,6 @@ from pipeline.fingerprint import differences, sha256_file
 
 OPEN_CLIP_CONFIG = "open_clip_config.json"
 TRANSFORMERS_CONFIG, TRANSFORMERS_IMAGES = "config.json", "preprocessor_config.json"
-TRANSFORMERS_FILES = (
-    "model.safetensors",
-    "model.safetensors.index.json",
-    "pytorch_model.bin",
-    "pytorch_model.bin.index.json",
-)
 _MAX_CONFIG_BYTES = 1 << 20
 _OTHER_ENCODER = "Give the --encoder that it describes."
 
@@ -107,12 +101,10 @@ def conventions_of_file(config: EncoderConfig, path: Path, *, are_of_transformer
             the encoder that was asked for.
     """
     own = _Statement(source="settings", activation=config.activation, mean=config.mean, std=config.std)
-    if None in (own.activation, own.mean, own.std):
-        statements = [own, *_of_setting(config), *_beside(config.name, path, are_of_transformers)]
-    else:
-        statements = [own]
-    if _silent(statements) and (by_hash := _of_hash(config.name, path)) is not None:
-        statements.append(by_hash)
+    statements = [own]
+    if _silent(statements):  # settings that state all three are there to overrule the rest
+        statements += [*_of_setting(config), *_beside(config.name, path, are_of_transformers)]
+        statements += _of_hash(config.name, path)
     _require_agreement(path, statements)
     if missing := _silent(statements):
         raise _unknown(config, path, missing, are_of_transformers=are_of_transformers)
@@ -128,29 +120,27 @@ def _of_setting(config: EncoderConfig) -> Iterator[_Statement]:
         yield _Statement.of_tag(tag_of(config.name, config.tag, "encoder.tag"), f"encoder.tag {config.tag}")
 
 
-def _of_hash(name: str, path: Path) -> _Statement | None:
+def _of_hash(name: str, path: Path) -> Iterator[_Statement]:
     """The statement of the tag whose published sha256 the file has."""
     found = tag_of_file(name, sha256_file(path))
     if found is None:
-        return None
+        return
     from open_clip.pretrained import get_pretrained_cfg
 
     model, tag = found
     if with_activation(model, GELU) != with_activation(name, GELU):
         msg = f"encoder.name is {name!r}, but '{path}' is the file of the tag {tag} of {model}. Use {model}."
         raise ConfigError(msg)
-    return _Statement.of_tag(get_pretrained_cfg(model, tag), f"sha256 of tag {tag} of {model}")
+    yield _Statement.of_tag(get_pretrained_cfg(model, tag), f"sha256 of tag {tag} of {model}")
 
 
 def _beside(name: str, path: Path, are_of_transformers: bool) -> Iterator[_Statement]:
-    """The statement of the configs beside a file: of those in its own form, else of the others."""
-    forms = [_open_clip_config, _transformers_configs]
+    """The statements of all configs beside a file, those in its own form first."""
+    forms = [_open_clip_config, _transformers_config, _transformers_images]
     if are_of_transformers:
-        forms.reverse()
-    for form in forms:
-        if (statement := form(name, path.parent)) is not None:
-            yield statement
-            return
+        forms = [*forms[1:], forms[0]]
+    stated = (form(name, path.parent) for form in forms)
+    yield from (statement for statement in stated if statement is not None)
 
 
 def _open_clip_config(name: str, directory: Path) -> _Statement | None:
@@ -167,18 +157,20 @@ def _open_clip_config(name: str, directory: Path) -> _Statement | None:
     return _Statement(source=OPEN_CLIP_CONFIG, activation=activation, mean=mean, std=std)
 
 
-def _transformers_configs(name: str, directory: Path) -> _Statement | None:
+def _transformers_config(name: str, directory: Path) -> _Statement | None:
     described = _read(directory / TRANSFORMERS_CONFIG)
     if described is None or not {"vision_config", "text_config"} <= described.keys():
         return None
     _require_architecture(name, directory / TRANSFORMERS_CONFIG, from_transformers, described)
+    return _Statement(source=TRANSFORMERS_CONFIG, activation=activation_of_transformers(described))
+
+
+def _transformers_images(_: str, directory: Path) -> _Statement | None:
     images = _read(directory / TRANSFORMERS_IMAGES)
-    if images is not None and images.get("do_normalize") is False:
-        images = None
+    if images is None or images.get("do_normalize") is False:
+        return None
     mean, std = _images(directory / TRANSFORMERS_IMAGES, images, "image_mean", "image_std")
-    source = TRANSFORMERS_CONFIG if mean is None else f"{TRANSFORMERS_CONFIG} and {TRANSFORMERS_IMAGES}"
-    activation = activation_of_transformers(described)
-    return _Statement(source=source, activation=activation, mean=mean, std=std)
+    return _Statement(source=TRANSFORMERS_IMAGES, mean=mean, std=std)
 
 
 def _read(path: Path) -> dict[str, Any] | None:

@@ -11,11 +11,12 @@ from huggingface_hub import constants as hub
 from huggingface_hub import try_to_load_from_cache
 
 from pipeline.clip_model.config import EncoderConfig
-from pipeline.clip_model.conventions import TRANSFORMERS_FILES
+from pipeline.clip_model.directory import find_in_directory
 from pipeline.clip_model.tags import hub_files, kept_at, repository_of, sha256_of, tag_of
 from pipeline.errors import WeightsError, first_line
 from pipeline.fingerprint import sha256_file
 from pipeline.store.meta import RANDOM_WEIGHTS
+from pipeline.weights import unfinished_beside
 
 _TIMEOUT_SECONDS = 10.0
 
@@ -45,14 +46,11 @@ def is_here(config: EncoderConfig) -> bool:
 def _given(config: EncoderConfig) -> Path:
     path = Path(config.weights).expanduser()
     if path.is_dir():
-        names = (*hub_files(), *TRANSFORMERS_FILES)
-        inside = next((path / name for name in names if (path / name).is_file()), None)
-        if inside is None:
-            msg = f"'{path}' is a directory without any of {', '.join(names)}; give the path of the file."
-            raise WeightsError(msg)
-        return inside
+        return find_in_directory(path)
     if not path.is_file():
-        msg = f"No encoder weights at '{path}'; give a file, a tag of {config.name}, or 'random'."
+        kept = unfinished_beside(path)
+        unfinished = f" '{kept.name}' is beside it: finish that download first." if kept else ""
+        msg = f"No encoder weights at '{path}'; give a file, a tag of {config.name}, or 'random'.{unfinished}"
         raise WeightsError(msg)
     return path
 

@@ -18,6 +18,7 @@ from pipeline.clip_model.transformers_names import is_transformers, renamed
 from pipeline.errors import OusError, WeightsError, printable, reason_of, some
 from pipeline.fingerprint import sha256_file
 from pipeline.weights import (
+    find_untrained_values,
     is_safetensors,
     refuse_other_kinds,
     require_unpacked_size,
@@ -28,16 +29,25 @@ _TIMES_THE_MODEL, _FLOAT32_BYTES = 8, 4
 _BESIDE_BYTES = 64 << 20
 _MAX_INDEX_BYTES = 64 << 20
 _NOT_WEIGHTS = ("input_resolution", "context_length", "vocab_size")
+OF_ADAPTER = (
+    "It is an adapter (such as LoRA), which holds changes to a model's weights: merge it into the model "
+    "(PEFT's merge_and_unload), save the model, and give that."
+)
 _ONE_OF_SEVERAL = re.compile(r"-\d{5}-of-\d{5}\.")
 
 
 @dataclass(frozen=True, kw_only=True)
 class NamedTensors:
-    """The tensors of a file, under open_clip's names. are_of_transformers: they had transformers' names."""
+    """The tensors of a file, under open_clip's names.
+
+    are_of_transformers: they had transformers' names. untrained: which values no trained weights have, by the
+    names in the file; empty where none.
+    """
 
     path: Path
     tensors: Mapping[str, torch.Tensor]
     are_of_transformers: bool
+    untrained: str
 
 
 def read_tensors(path: Path, name: str) -> NamedTensors:
@@ -52,17 +62,24 @@ def read_tensors(path: Path, name: str) -> NamedTensors:
         ConfigError: It is OpenAI's archive, and the model is built with another activation.
     """
     state: dict[str, torch.Tensor] = {}
+    untrained = []
     for file in _indexed(path) if is_index(path) else [path]:
-        state |= _read(file, name)
-    if is_transformers(state):
-        return NamedTensors(path=path, tensors=renamed(state), are_of_transformers=True)
-    return NamedTensors(path=path, tensors=state, are_of_transformers=False)
+        held = _read(file, name)
+        untrained.append(find_untrained_values(file, held))
+        state |= held
+    theirs = is_transformers(state)
+    return NamedTensors(
+        path=path,
+        tensors=renamed(state) if theirs else state,
+        are_of_transformers=theirs,
+        untrained=" ".join(filter(None, untrained)),
+    )
 
 
 def fill(model: Any, read: NamedTensors, name: str) -> None:
     """Fill the model with the tensors, every one of them and of the same shape.
 
-    Raises WeightsError when they are another model's.
+    Raises WeightsError when they are another model's, and when they hold values that no trained weights have.
     """
     own, state = model.state_dict(), dict(read.tensors)
     if "logit_scale" in state and state["logit_scale"].numel() == 1:
@@ -71,8 +88,11 @@ def fill(model: Any, read: NamedTensors, name: str) -> None:
         form = " holds CLIP's weights in transformers' names and" if read.are_of_transformers else ""
         is_part = _ONE_OF_SEVERAL.search(read.path.name)
         several = " It is one of several files: give their index." if is_part else ""
-        msg = f"'{read.path}'{form} does not hold weights of {name}: {wrong}.{several}"
+        adapter = f" {OF_ADAPTER}" if any(".lora_" in key for key in state) else ""
+        msg = f"'{read.path}'{form} does not hold weights of {name}: {wrong}.{several}{adapter}"
         raise WeightsError(msg)
+    if read.untrained:
+        raise WeightsError(read.untrained)
     model.load_state_dict(state, strict=True)
 
 

@@ -4,6 +4,7 @@
 ``download``   locate, download and check a published file
 ``limits``     the size of a file and of what it unpacks to, before it is unpacked
 ``kinds``      what a file is that holds no weights: a web page, a pickled module, a Git LFS pointer
+``values``     whether tensors hold trained values: finite, and no matrix of zeros
 ``tensors``    the detector's tensors, read without running code
 """
 
@@ -19,14 +20,17 @@ from pipeline.weights.download import Fetched, fetch, is_here, locate, obtain, v
 from pipeline.weights.kinds import is_safetensors, refuse_other_kinds, unreadable
 from pipeline.weights.limits import require_unpacked_size
 from pipeline.weights.tensors import load_state_dict
+from pipeline.weights.values import UNFINISHED, find_untrained_values, unfinished_beside
 
 __all__ = [
     "PUBLISHED",
     "SHA256_DIGITS",
+    "UNFINISHED",
     "WEIGHTS_DIR",
     "Fetched",
     "PublishedFile",
     "fetch",
+    "find_untrained_values",
     "is_here",
     "is_safetensors",
     "load_state_dict",
@@ -35,6 +39,7 @@ __all__ = [
     "published",
     "refuse_other_kinds",
     "require_unpacked_size",
+    "unfinished_beside",
     "unreadable",
     "verify_file",
     "weights_dir",

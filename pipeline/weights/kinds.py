@@ -15,6 +15,7 @@ from pathlib import Path
 
 from pipeline.errors import WeightsError, first_line, printable, some
 from pipeline.weights.limits import only_pth
+from pipeline.weights.values import unfinished_beside
 
 _HEAD_BYTES = 4096
 _QUOTED = 60
@@ -59,6 +60,7 @@ _SUFFIXES = {
     ".tflite": Kind(what="a TensorFlow Lite model", fix=_OTHER_FRAMEWORK),
     ".msgpack": Kind(what="a MessagePack file, as Flax writes it", fix=_OTHER_FRAMEWORK),
 }
+_ARIA2 = ".aria2"
 _LFS = b"version https://git-lfs.github.com/spec/"
 _PAGE = (b"<!doctype html", b"<html", b"<head", b"<body", b"<?xml", b"<!--")
 _ONNX = re.compile(rb"\x08[\x01-\x1f][\x12\x1a\x22\x3a\x42]")
@@ -74,7 +76,13 @@ _HARMLESS = re.compile(
 
 
 def refuse_other_kinds(path: Path, wanted: str) -> None:
-    """Raise WeightsError that names what the file is, where its first bytes show that it holds no tensors."""
+    """Raise WeightsError that names what the file is, where it is known before its tensors are read.
+
+    Its first bytes show that it holds no tensors, or aria2c has not removed the file that it keeps until a
+    download is complete. What other programs keep can be left over, beside a file that is complete.
+    """
+    if (kept := unfinished_beside(path)) is not None and kept.suffix == _ARIA2:
+        raise _error(path, wanted, _unfinished(kept))
     with path.open("rb") as file:
         head = file.read(_HEAD_BYTES)
     if (kind := _kind_of_head(head, path)) is not None:
@@ -101,6 +109,13 @@ def unreadable(path: Path, wanted: str, error: Exception, *, may_be_zipped: bool
 
 def _error(path: Path, wanted: str, kind: Kind) -> WeightsError:
     return WeightsError(f"'{path}' is {kind.what}, not {wanted}: {kind.fix}.")
+
+
+def _unfinished(kept: Path) -> Kind:
+    return Kind(
+        what=f"an unfinished download ('{kept.name}' is beside it)",
+        fix=f"let aria2c finish it; if the file is complete, remove '{kept.name}'",
+    )
 
 
 def _kind_of_head(head: bytes, path: Path) -> Kind | None:

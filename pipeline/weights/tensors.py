@@ -7,13 +7,15 @@ import torch
 from pipeline.errors import WeightsError
 from pipeline.weights.kinds import refuse_other_kinds, unreadable
 from pipeline.weights.limits import MAX_BYTES, pth_of
+from pipeline.weights.values import require_trained_values
 
 
 def load_state_dict(path: Path, max_bytes: int = MAX_BYTES) -> dict[str, torch.Tensor]:
     """Return the tensors of a .pth file, or of a zip that holds one .pth, on the CPU; no code is run.
 
     A leading ``module.`` (of data-parallel training) is cut from the names. Raises WeightsError
-    for anything but a mapping of names to tensors, and for more than `max_bytes` once unpacked.
+    for anything but a mapping of names to tensors, for more than `max_bytes` once unpacked, and for values
+    that no trained weights have.
     """
     wanted = "a state dict"
     refuse_other_kinds(path, wanted)
@@ -30,4 +32,5 @@ def load_state_dict(path: Path, max_bytes: int = MAX_BYTES) -> dict[str, torch.T
             f"'{path}' holds a {type(loaded).__name__} that does not map names to tensors; give a state dict."
         )
         raise WeightsError(msg)
+    require_trained_values(path, loaded)
     return {key.removeprefix("module."): value for key, value in loaded.items()}
