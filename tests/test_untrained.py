@@ -27,7 +27,9 @@ def test_a_class_without_training_clips_is_found_with_its_fold():
 def test_a_fold_without_training_clips_is_one_finding_and_its_classes_are_none():
     found = find_untrained([("a", TRAIN, "happy"), ("b", TEST, "happy"), ("b", VALIDATION, "fear")])
     assert (found.folds, found.classes) == (("fold b (2 other clips)",), ())
-    assert found.warnings()[0].startswith("1 fold without training clips: fold b (2 other clips); put clips")
+    assert found.warnings()[0].startswith(
+        "1 fold without training clips: fold b (2 other clips); nothing, if runs"
+    )
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from pipeline.types import DatasetIndex, Split
 CLASS_REMEDY = (
     "put clips of the class into training, or correct its name; without them no model can predict the class"
 )
-FOLD_REMEDY = "put clips into training; without them no model can be trained on the fold"
+FOLD_REMEDY = "nothing, if runs of another cache are evaluated on it; else put clips into its training split"
 
 
 @dataclass(frozen=True, kw_only=True)
