@@ -156,6 +156,11 @@ def pipe(root):
     os.mkfifo(clip(root, 3))
 
 
+def link_to_nothing(root):
+    clip(root, 3).unlink()
+    clip(root, 3).symlink_to("gone.mp4")
+
+
 def name_twice(root):
     shutil.copy(clip(root, 3), root / "Clip/original/00003.mp4")
 
@@ -208,6 +213,7 @@ PLANTED = {
     bring_clip: {"clip-unlisted"},
     empty_clip: {"file-empty"},
     pipe: {"not-a-file", "name-unknown"},
+    link_to_nothing: {"link-dangling", "name-unknown"},
     name_twice: {"name-twice", "padding-mixed"},
     name_oddly: {"name-unknown"},
     copy_within_training: {"duplicate"},

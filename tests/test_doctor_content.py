@@ -96,7 +96,7 @@ def test_a_leak_is_named_with_each_of_its_folds_and_in_no_other(tmp_path):
 
 
 def test_clips_without_a_label_are_counted_and_leak_nothing(tmp_path):
-    cases = found(tmp_path, "1.mp4,joy,train,a", "1.mp4,,test,b,,,1,1,9,9", "2.mp4,,,c", "3.mp4,rage,test")
+    cases = found(tmp_path, "1.mp4,joy,train,a", "1.mp4,,test,b,,,1,1,9,9", "2.mp4,,,c", "3.mp4,joy,test")
     assert cases == {"unlabelled": ("'b'", "'c'")}
     (finding,) = examined("manifest", tmp_path).findings
     assert finding.what == "2 of 4 clips without a label, 1 of them in no fold"

@@ -37,6 +37,19 @@ def test_a_directory_that_gives_no_label_at_all_is_a_warning_with_the_remedy(tmp
     assert found.keys() == {"unlabelled"}
 
 
+def test_classes_and_folds_without_training_clips_are_warnings(tmp_path):
+    found, report = findings(
+        tmp_path / "class", "train/happy/1.mp4", "train/sad/2.mp4", "test/happy/3.mp4", "test/sadd/4.mp4"
+    )
+    assert report.is_wrong
+    assert found.keys() == {"class-untrained"}
+    assert found["class-untrained"].cases == ("'sadd' in fold 1 (1 test clip)",)
+    assert any("'sadd' is near 'sad'" in fact for fact in report.facts)
+    found, report = findings(tmp_path / "fold", "test/happy/1.mp4", "test/sad/2.mp4")
+    assert found.keys() == {"fold-untrained"}
+    assert found["fold-untrained"].cases == ("fold 1 (2 other clips)",)
+
+
 def test_sound_labels_are_not_found(tmp_path):
     assert findings(tmp_path, "happy/a.mp4", "fear/b.mp4")[0] == {}
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.datasets.folder import VIDEO_SUFFIXES, read
+from pipeline.datasets.folder.scan import find_clips
 from pipeline.errors import DatasetError
 from pipeline.types import Polarity, Split
 from tests.folder_layouts import READ, REFUSED, touch
@@ -134,8 +135,27 @@ def test_other_files_and_empty_directories_are_noted_and_litter_is_skipped(tmp_p
     assert [clip.path for clip in index.clips] == ["happy/1.mp4"]
     assert index.class_names == ("happy",)
     assert index.notes == (
-        "5 files left alone, no clip by its name: readme.md, happy/1.jpg, happy/1.wav and 2 more",
+        "5 files left alone, no clip by its name: readme.md, happy/._1.mp4, happy/1.jpg and 2 more",
+        "1 link or placeholder of a file that is not there left alone; fetch it to have it read: "
+        "happy/gone.mp4",
         "2 directories without a clip: happy/folder.mp4, sad",
+    )
+
+
+def test_lock_and_unfinished_files_are_no_clips_and_noted(tmp_path):
+    litter = ("~$1.mp4", "1.lnk", "1.mp4.part", "1.mp4.crdownload", "._1.mp4")
+    touch(tmp_path, "happy/1.mp4", "sad/a/1.jpg", *(f"happy/{name}" for name in litter), "sad/a/~$1.jpg")
+    found = find_clips(tmp_path)
+    assert (found.videos, found.frames) == (["happy/1.mp4"], ["sad/a"])
+    assert set(found.others) == {*(f"happy/{name}" for name in litter), "sad/a/~$1.jpg"}
+
+
+def test_what_a_cloud_keeps_in_place_of_a_file_is_noted_as_not_there(tmp_path):
+    touch(tmp_path, "happy/1.mp4", "happy/.2.mp4.icloud")
+    (tmp_path / "happy/3.mp4").symlink_to("gone.mp4")
+    assert read(tmp_path).notes == (
+        "2 links or placeholders of files that are not there left alone; fetch them to have them read: "
+        "happy/.2.mp4.icloud, happy/3.mp4",
     )
 
 

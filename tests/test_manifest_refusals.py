@@ -146,7 +146,11 @@ BAD_TABLES = {
     ),
     "empty box": (
         f"{HEADER},x0,y0,x1,y1\na.mp4,joy,train,5,2,5,9\n",
-        r"box 5, 2, 5, 9 is empty; x0 < x1 and y0 < y1",
+        r"box 5, 2, 5, 9 is empty; x0 < x1 and y0 < y1 are needed\. Are these x, y, width and height\?",
+    ),
+    "box that is empty as corner and size too": (
+        f"{HEADER},x0,y0,x1,y1\na.mp4,joy,train,5,2,0,9\n",
+        r"box 5, 2, 0, 9 is empty; x0 < x1 and y0 < y1 are needed\.$",
     ),
     "endless box": (
         f"{HEADER},x0,y0,x1,y1\na.mp4,joy,train,1,2,inf,9\n",

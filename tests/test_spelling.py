@@ -135,8 +135,24 @@ def test_folds_are_one_by_their_number():
     assert found.name_of == {"1": "1", "01": "1", "2": "2", "k1": "k1", "K1": "k1"}
     assert found.notes == ("spellings of one fold are read as one: '01' as '1', 'K1' as 'k1'",)
     assert one_spelling(["01", "02"], "fold", fold_meaning_of).names == ("01", "02")
+    assert one_spelling(["fold1", "Set_2"], "fold", fold_meaning_of).names == ("Set_2", "fold1")
     assert fold_meaning_of("9" * 5000 + ".0") == "9" * 5000
     assert fold_meaning_of("happy") == "happy"
+
+
+@pytest.mark.parametrize("text", ["fold1", "Fold 1", "fold_1", "fold-01", "set_1", "split01", "SET.1"])
+def test_a_word_for_folds_before_a_number_does_not_count(text):
+    assert fold_meaning_of(text) == "1"
+    found = one_spelling([text, "1", "1"], "fold", fold_meaning_of)
+    assert found.names == ("1",)
+    assert found.notes == (f"spellings of one fold are read as one: '{text}' as '1'",)
+
+
+@pytest.mark.parametrize(
+    "text", ["fold", "fold a", "fold1b", "1 fold", "k1", "fold 1 2", "fold 1.5", "unfold1"]
+)
+def test_other_names_of_folds_are_no_numbers(text):
+    assert fold_meaning_of(text) == text
 
 
 @pytest.mark.parametrize(

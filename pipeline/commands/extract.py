@@ -73,6 +73,7 @@ def extract(
     from pipeline import runner
     from pipeline.config import from_dict, override
     from pipeline.datasets import lone_classes
+    from pipeline.datasets.untrained import untrained_of_index
     from pipeline.footage import leak_warnings, leaks_of_index
     from pipeline.process import ExtractConfig
     from pipeline.store.lock import Share
@@ -101,7 +102,7 @@ def extract(
     if lone := lone_classes.lone_classes(index.class_names, index.clips):
         say(f"!! {lone}; {lone_classes.REMEDY}")
     leaks = leaks_of_index(index)
-    for warning in leak_warnings(leaks):
+    for warning in (*untrained_of_index(index).warnings(), *leak_warnings(leaks)):
         say(f"!! {warning}")
     say(f"{encoder} ({encoder_weights}), faces by {detector}; starting")
     stopped = f"stopped; finished blocks are safe in {cache}. The same command goes on from there."

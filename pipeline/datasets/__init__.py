@@ -20,6 +20,8 @@
 ``polarities``   a user's map of polarities
 ``folder``       directories of clips without a list, by their layout
 ``lone_classes`` classes that look like names of clips
+``near_names``   class names that are probably misspelt
+``untrained``    folds and classes that are measured and not trained
 ``synthetic``    drawn clips with a known answer
 ``emotions``     names of classes and their polarity
 ``splits``       words for train, validation and test

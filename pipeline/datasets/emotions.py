@@ -39,6 +39,10 @@ POLARITY_OF_CLASS: Mapping[str, Polarity] = {
 }
 
 
+SPELLINGS: tuple[str, ...] = tuple(_CLASS_OF)
+"""Every word that names an emotion here, in lower case."""
+
+
 @lru_cache(_MOST_TEXTS)
 def class_of(text: str) -> str | None:
     """The class that a label means in any usual spelling ("Happy", "joy": happiness), else None."""

@@ -17,6 +17,9 @@ from pipeline.types import Floats, GivenBoxes
 _UNITS = {"": False, "pixels": False, "relative": True}
 """Text of ``box_units`` -> whether boxes are fractions."""
 
+_SIZES = " Are these x, y, width and height? Then x1 is x + width, and y1 is y + height."
+"""Hint for a box that is empty as two corners, and has a size as corner and size."""
+
 _LARGEST_FRACTION = 2.0
 """A face that is cut by the frame's edge has fractions somewhat beyond 0 to 1; no face is 2 pixels large."""
 
@@ -62,8 +65,10 @@ def _given(lines: list[Row], frames: list[float] | None, row: Row) -> GivenBoxes
     ).reshape(-1, 4)
     for line, (x0, y0, x1, y1) in zip(lines, boxes_K4, strict=True):
         if x1 <= x0 or y1 <= y0:
+            sizes = "" if x1 <= 0 or y1 <= 0 else _SIZES
             msg = (
                 f"{line.where}: box {x0:g}, {y0:g}, {x1:g}, {y1:g} is empty; x0 < x1 and y0 < y1 are needed."
+                f"{sizes}"
             )
             raise DatasetError(msg)
     _require_units(lines, boxes_K4, is_relative=is_relative)

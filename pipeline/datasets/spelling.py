@@ -14,6 +14,7 @@ from functools import cached_property
 
 from pipeline.datasets.emotions import class_of
 from pipeline.datasets.names import folded, is_invisible
+from pipeline.datasets.near_names import near_names
 from pipeline.errors import some
 
 _SHOWN = 10
@@ -29,6 +30,9 @@ _MISSING = frozenset(
 _OTHER_VALUES = frozenset(("true", "false", "inf", "-inf", "infinity", "-infinity"))
 
 _WHOLE = re.compile(r"(\d+)(?:[.,]0*)?")
+
+_FOLD = re.compile(r"(?:fold|set|split)[ _.-]*(\d+)")
+"""A fold by its number with a word before it, case folded."""
 
 _LATIN = str.maketrans(
     "\u0430\u0435\u0456\u0458\u043e\u0440\u0441\u0443\u0445\u0455\u04bb\u0501\u051b\u051d"  # Cyrillic
@@ -60,9 +64,12 @@ def meaning_of(text: str) -> str:
 
 
 def fold_meaning_of(text: str) -> str:
-    """Return what all spellings of a fold's name have in common: 1, 01 and 1.0 are one fold."""
+    """Return what all spellings of a fold's name have in common: 1, 01, 1.0, fold1 and Set_1 are one fold.
+
+    The number alone counts where the name is one, or one after the word fold, set or split.
+    """
     plain = folded(text)
-    whole = _WHOLE.fullmatch(plain)
+    whole = _WHOLE.fullmatch(plain) or _FOLD.fullmatch(plain)
     return (whole[1].lstrip("0") or "0") if whole else plain
 
 
@@ -80,7 +87,8 @@ def one_spelling(
         The name for each text. A single spelling stays as written. Of several the name is one without
         invisible characters, among those the most frequent, among those its meaning (the field's name of an
         emotion, else lower case), among those the first by code points. Notes list the spellings that were
-        joined, names with invisible characters, and names that look alike.
+        joined, names with invisible characters, names that look alike, and class names that are probably
+        misspelt.
     """
     counts = Counter(texts)
     spellings: dict[str, list[str]] = defaultdict(list)
@@ -98,7 +106,12 @@ def one_spelling(
     notes = [f"spellings of one {kind} are read as one: {some(sorted(joined), _SHOWN)}"] if joined else []
     notes += [f"{kind} names with invisible characters: {some(hidden, _SHOWN)}"] if hidden else []
     alike = _look_alikes(names, kind, meaning)
-    notes += [f"names that look alike and differ: {some(alike, _SHOWN)}"] if alike else []
+    notes += [f"names that look alike and differ: {some(list(alike.values()), _SHOWN)}"] if alike else []
+    noted = {name for same in alike for name in same}
+    pairs = [pair for pair in near_names(names) if pair[0] not in noted] if kind == "class" else []
+    if near := [f"{shown(name)} is near {shown(other)}" for name, other in pairs]:
+        own = "each a class of its own" if near[1:] else "a class of its own"
+        notes.append(f"{some(near, _SHOWN)}: {own}; correct the names if they are one")
     return Spelling(name_of=name_of, notes=tuple(notes))
 
 
@@ -144,17 +157,19 @@ def _is_clean(text: str) -> bool:
     return is_plain and unicodedata.is_normalized("NFC", text)
 
 
-def _look_alikes(names: tuple[str, ...], kind: str, meaning: Callable[[str], str]) -> list[str]:
-    """What to report of names that differ and look alike, or look like an emotion and are none."""
+def _look_alikes(
+    names: tuple[str, ...], kind: str, meaning: Callable[[str], str]
+) -> dict[tuple[str, ...], str]:
+    """By names that differ and look alike, or look like an emotion and are none, what to report of them."""
     looks: dict[str, list[str]] = defaultdict(list)
     for name in names:
         looks[meaning(folded(name).translate(_LATIN))].append(name)
-    found = []
+    found = {}
     for look, same in looks.items():
         if same[1:]:
-            found.append(f"{' and '.join(map(_by_code_point, same))} are {len(same)} {kind} names")
+            found[tuple(same)] = f"{' and '.join(map(_by_code_point, same))} are {len(same)} {kind} names"
         elif class_of(look) and meaning(same[0]) != look:
-            found.append(f"{_by_code_point(same[0])} is not '{look}'")
+            found[tuple(same)] = f"{_by_code_point(same[0])} is not '{look}'"
     return found
 
 

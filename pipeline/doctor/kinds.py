@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 
-from pipeline.datasets import lone_classes
+from pipeline.datasets import lone_classes, untrained
 from pipeline.errors import some
 
 
@@ -112,6 +112,14 @@ _LISTS: Mapping[str, Kind] = {
         "most classes of a user's own clips have one clip: names of clips or people were read as classes",
         lone_classes.REMEDY,
     ),
+    "class-untrained": _warning(
+        "a class of a user's own clips has test or validation clips in a fold, and no training clips",
+        untrained.CLASS_REMEDY,
+    ),
+    "fold-untrained": _warning(
+        "a fold of a user's own clips has test or validation clips, and no training clips",
+        untrained.FOLD_REMEDY,
+    ),
     "no-labels": _warning(
         "a directory of clips gives none of them a label: features can be extracted, but no model trained",
         "nothing, if features are all you need; else put the clips into directories named after classes, or "
@@ -160,6 +168,10 @@ _FILES: Mapping[str, Kind] = {
     ),
     "file-empty": _error("a clip's file has no bytes", "copy or unpack the file again"),
     "folder-empty": _error("a clip's folder holds no pictures", "extract its frames again"),
+    "link-dangling": _error(
+        "a clip is a link to a file that is not there, such as of git-annex",
+        "fetch the file, such as with `git annex get`, or copy it to where the link is",
+    ),
     "not-a-file": _error(
         "what lies in a clip's place is neither a file nor a folder of pictures",
         "replace it by the clip",

@@ -1,8 +1,9 @@
-"""Labels of a user's own clips: none, and classes that look like names of clips."""
+"""Labels of a user's own clips: none, classes that look like names of clips, and classes without training."""
 
 from collections.abc import Iterator
 
 from pipeline.datasets.lone_classes import lone_classes
+from pipeline.datasets.untrained import find_untrained
 from pipeline.doctor.kinds import Finding
 from pipeline.doctor.material import Material, quoted
 from pipeline.errors import counted
@@ -15,6 +16,12 @@ def check_labels(material: Material) -> Iterator[Finding]:
     clips = list(material.clips.values())
     if what := lone_classes(material.class_names, clips):
         yield Finding(kind="classes-of-one", what=what)
+    placed = ((each.fold, each.split, entry.class_name) for each, entry in material.lines())
+    untrained = find_untrained(placed)
+    if untrained.folds:
+        yield Finding(kind="fold-untrained", what=untrained.of_folds(), cases=untrained.folds)
+    if untrained.classes:
+        yield Finding(kind="class-untrained", what=untrained.of_classes(), cases=untrained.classes)
     without = [clip for clip in clips if clip.label < 0]
     cases = tuple(quoted(clip.clip_id) for clip in without)
     if material.name == "folder" and len(without) == len(clips):

@@ -29,10 +29,10 @@ def unlisted(material: Material) -> tuple[list[str], int]:
 
 
 def _check_presence(material: Material, lying: Mapping[str, Lying]) -> Iterator[Finding]:
-    forms: dict[str, list[str]] = {"nothing": [], "other": [], "file": [], "folder": []}
+    forms: dict[str, list[str]] = {form: [] for form in ("nothing", "link", "other", "file", "folder")}
     for clip_id, found in lying.items():
         is_empty = not (found.num_bytes if found.form == "file" else found.pictures)
-        if found.form in ("nothing", "other") or is_empty:
+        if found.form in ("nothing", "link", "other") or is_empty:
             forms[found.form].append(clip_id)
     missing = [quoted(clip_id) for clip_id in forms["nothing"]]
     if missing:
@@ -41,7 +41,8 @@ def _check_presence(material: Material, lying: Mapping[str, Lying]) -> Iterator[
         kind = "path-missing" if material.published is None else "clip-missing"
         yield Finding(kind=kind, what=f"{what}, the first looked for at '{first}'", cases=tuple(missing))
     for kind, what, form in (
-        ("not-a-file", "that are neither file nor folder", "other"),
+        ("link-dangling", "behind a link to a file that is not there", "link"),
+        ("not-a-file", "neither file nor folder", "other"),
         ("file-empty", "of no bytes", "file"),
         ("folder-empty", "without pictures in their folders", "folder"),
     ):
@@ -62,7 +63,8 @@ def _check_names(material: Material) -> Iterator[Finding]:
         yield Finding(kind="name-twice", what=f"{counted(len(twice), 'clip')} with two files", cases=cases)
     strangers = material.inventory.strangers
     if strangers:
-        what = f"{counted(len(strangers), 'file')} among the clips that are none by their names"
+        none = "is no clip by its name" if len(strangers) == 1 else "are no clips by their names"
+        what = f"{counted(len(strangers), 'file')} among the clips that {none}"
         yield Finding(kind="name-unknown", what=what, cases=tuple(map(quoted, strangers)))
 
 

@@ -21,7 +21,7 @@ _U = TypeVar("_U")
 
 @dataclass(frozen=True, kw_only=True)
 class Lying:
-    """What lies in a clip's place. form: ``file``, ``folder``, ``other``, or ``nothing``.
+    """What lies in a clip's place. form: ``file``, ``folder``, ``link`` (dangling), ``other``, ``nothing``.
 
     inode: device and number of the file or folder, alike for all links to it. num_bytes: of a file. pictures:
     of a folder, names in order of their numbers. num_gaps: numbers that are missing between a folder's first
@@ -64,6 +64,8 @@ def look_at(path: Path) -> Lying:
             return Lying(form="file", inode=(found.st_dev, found.st_ino), num_bytes=found.st_size)
         if stat.S_ISDIR(found.st_mode):
             return replace(_folder(path), inode=(found.st_dev, found.st_ino))
+    except FileNotFoundError:
+        return Lying(form="link" if path.is_symlink() else "nothing")
     except (OSError, ValueError, ClipError):
         return Lying(form="other" if path.is_symlink() or path.is_dir() else "nothing")
     return Lying(form="other")

@@ -140,6 +140,12 @@ def _left_alone(found: Scan, kind: str) -> list[str]:
     if found.others:
         named = some([printable(path) for path in found.others])
         notes.append(f"{counted(len(found.others), 'file')} left alone, no clip by its name: {named}")
+    if found.unfetched:
+        named = some([printable(path) for path in found.unfetched])
+        is_one = len(found.unfetched) == 1
+        links = "1 link or placeholder" if is_one else f"{len(found.unfetched)} links or placeholders"
+        files, them = ("a file that is", "it") if is_one else ("files that are", "them")
+        notes.append(f"{links} of {files} not there left alone; fetch {them} to have {them} read: {named}")
     if found.empty:
         named = some([printable(path) for path in found.empty])
         notes.append(f"{counted(len(found.empty), 'directory', 'directories')} without a clip: {named}")
@@ -147,7 +153,7 @@ def _left_alone(found: Scan, kind: str) -> list[str]:
 
 
 def _without_clips(root: Path, found: Scan) -> str:
-    there = some([printable(path) for path in (*found.others, *found.empty)])
+    there = some([printable(path) for path in (*found.others, *found.unfetched, *found.empty)])
     videos, pictures = (" ".join(sorted(suffixes)) for suffixes in (VIDEO_SUFFIXES, PICTURE_SUFFIXES))
     return (
         f"'{printable(str(root))}' holds no clip: no video ({videos}) and no directory of pictures "

@@ -25,18 +25,27 @@ _LITTER = frozenset(
 )
 """Files and directories that systems leave behind, in lower case; hidden ones are skipped by their dot."""
 
+_NO_CLIPS = ("~$", "._")
+"""First characters of files that Office (locks) and macOS (attributes) put beside a file, with its suffix."""
+
+_CLOUD = ".icloud"
+"""Suffix of the hidden file that macOS leaves in place of a file that is in iCloud only."""
+
 
 @dataclass(kw_only=True)
 class Scan:
     """Contents of a tree, as paths relative to its root, with '/', sorted.
 
     videos: files with one of VIDEO_SUFFIXES. frames: directories that hold pictures and no video.
-    others: files that are neither. empty: directories without a clip in them or below.
+    others: files that are neither, and unfinished or lock files of other programs. unfetched: links to files
+    that are not there, and what a cloud keeps in place of a file. empty: directories without a clip in them
+    or below.
     """
 
     videos: list[str] = field(default_factory=list)
     frames: list[str] = field(default_factory=list)
     others: list[str] = field(default_factory=list)
+    unfetched: list[str] = field(default_factory=list)
     empty: list[str] = field(default_factory=list)
 
 
@@ -93,14 +102,22 @@ class _Scanner:
             msg = f"'{printable(str(self._root / place))}' cannot be listed: {first_line(error)}."
             raise DatasetError(msg) from error
         for entry in entries:
+            path = f"{place}/{entry.name}" if place else entry.name
+            if entry.name.startswith(_NO_CLIPS) and not entry.is_dir():
+                others.append(path)
+                continue
+            if entry.name.startswith(".") and entry.name.endswith(_CLOUD):
+                self.result.unfetched.append(path)
+                continue
             if entry.name.startswith(".") or entry.name.lower() in _LITTER:
                 continue
-            path = f"{place}/{entry.name}" if place else entry.name
             if entry.is_symlink():
                 self._require_inside(path)
             suffix = os.path.splitext(entry.name)[1].lower()  # noqa: PTH122 - of many
             if entry.is_dir():
                 directories.append(path)
+            elif entry.is_symlink() and not Path(self._root, path).exists():
+                self.result.unfetched.append(path)
             elif not entry.is_file():
                 others.append(path)
             elif suffix in VIDEO_SUFFIXES:
