@@ -8,6 +8,7 @@ import string
 from collections import defaultdict
 from collections.abc import Sequence
 from itertools import combinations
+from os.path import commonprefix
 
 from pipeline.datasets.emotions import SPELLINGS, class_of
 from pipeline.datasets.names import folded
@@ -38,10 +39,10 @@ def near_names(names: Sequence[str]) -> list[tuple[str, str]]:
     others = [name for name in names if class_of(name) is None]
     found = {name: near for name in others if (near := _near_emotion(name))}
     words_of = {name: _WORDS.findall(_bare(name)) for name in others if name not in found}
-    groups: dict[tuple[int, str], list[str]] = defaultdict(list)
+    groups: dict[tuple[int, str, tuple[str, ...]], list[str]] = defaultdict(list)
     for name, words in words_of.items():
         if words:
-            groups[len(words), words[0][0]].append(name)
+            groups[len(words), words[0][0], tuple(_DIGITS.findall(_bare(name)))].append(name)
     for group in groups.values():
         for first, second in combinations(
             sorted(group, key=lambda name: (_bare(name) != folded(name), name)), 2
@@ -85,12 +86,13 @@ def _is_slip(word: str, other: str, shortest: int) -> bool:
     short, long = sorted((word, other), key=len)
     if len(long) < shortest or len(long) - len(short) > 2 or short[:1] != long[:1]:
         return False
-    if len(short) == len(long) < _SHORTEST_EMOTION or _DIGITS.findall(word) != _DIGITS.findall(other):
-        return False
     most = 2 if shortest == _SHORTEST_EMOTION and len(long) >= _SHORTEST_OF_TWO_EDITS else 1
     if long.startswith(short) and len(long) - len(short) > 1:
         return False
-    return _edits(short, long) <= most
+    same = len(commonprefix((short, long)))
+    if most == 1 and short[same + 2 :] != long[len(long) - len(short) + same + 2 :]:
+        return False  # one edit changes two letters at most: quick, for lists of a thousand classes
+    return _edits(short, long) <= most and _DIGITS.findall(short) == _DIGITS.findall(long)
 
 
 def _edits(word: str, other: str) -> int:
