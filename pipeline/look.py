@@ -54,7 +54,7 @@ def load(settings: Mapping[str, Any], device: torch.device) -> CropTools:
 
 
 def look_all(paths: Sequence[Path], tools: CropTools, draw: Path | None) -> Looks:
-    """`look` at every file; drawings of files with the same name are told apart by a number."""
+    """`look` at every file; drawings of files with the same name differ by a number."""
     names = Counter(path.name for path in paths)
     drawings = [
         f"{path.name}.png" if names[path.name] == 1 else f"{number:03d}_{path.name}.png"

@@ -91,11 +91,11 @@ REFUSED = {
     ),
     "numbers as classes": (
         ("0/a.mp4", "1/a.mp4"),
-        "no level of directories names classes: '0', '1' are told apart by a number alone, which means other",
+        "no level of directories names classes: '0', '1' differ by a number alone, which means other",
     ),
     "padded numbers below splits": (
         ("train/01/a.mp4", "test/02/a.mp4"),
-        "'01', '02' are told apart by a number",
+        "'01', '02' differ by a number",
     ),
     "a number among names": (
         ("bored/a.mp4", "awake/a.mp4", "3/a.mp4"),
@@ -103,7 +103,7 @@ REFUSED = {
     ),
     "actors without classes": (
         ("Actor_01/03-01.mp4", "Actor_02/03-02.mp4"),
-        "'Actor_01', 'Actor_02' are told apart by a number alone",
+        "'Actor_01', 'Actor_02' differ by a number alone",
     ),
     "two levels of names": (
         ("anna/bored/1.mp4", "bert/awake/1.mp4"),

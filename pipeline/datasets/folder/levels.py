@@ -139,7 +139,7 @@ def _meaning(levels: tuple[Level, ...]) -> Layout:
         raise _UnclearError(msg)
     if rest and not named:
         msg = (
-            f"no level of directories names classes: {_shown(levels[rest[-1]])} are told apart by a number "
+            f"no level of directories names classes: {_shown(levels[rest[-1]])} differ by a number "
             "alone, which means other classes in other data sets"
         )
         raise _UnclearError(msg)
