@@ -154,3 +154,12 @@ def test_more_clips_than_allowed_below_a_directory_are_refused(tmp_path, monkeyp
     monkeypatch.setattr(scan, "MAX_ROWS", 2)
     with pytest.raises(DatasetError, match="holds more than 2 clips, the most allowed; split it"):
         folder.read(tmp_path)
+
+
+def test_a_folder_is_listed_by_name_and_one_that_cannot_be_is_an_error(root):
+    (root / "in").mkdir()
+    for name in ("b", "a"):
+        (root / "in" / name).touch()
+    assert [entry.name for entry in bounds.Folder(root).entries("in")] == ["a", "b"]
+    with pytest.raises(DatasetError, match=r"root/none' cannot be listed: .*No such file"):
+        bounds.Folder(root).entries("none")

@@ -28,7 +28,7 @@ def videos_of(folder: Path) -> list[Path]:
 def prepared_clips(folder: Path, num_clips: int, into: Path, most_frames: int = _MOST_FRAMES) -> DatasetIndex:
     """A data set of so many clips of 360p under `into`: the folder's, one after the other, repeated.
 
-    Each is written anew in H.264 with one group of pictures, its first `most_frames` frames only. A video
+    Each is encoded again in H.264 with one group of pictures, its first `most_frames` frames only. A video
     that does not decode is left out, and `notes` names it. Raises ConfigError where none decodes.
     """
     originals: list[Path] = []

@@ -10,7 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, TypeVar
 
-from pipeline.errors import DatasetError, some
+from pipeline.errors import DatasetError, first_line, printable, some
 
 MAX_NAMES = 1000
 """Classes, and folds: clips times folds are numbers that are held in memory and stored."""
@@ -101,6 +101,18 @@ class Folder:
             return os.listdir(self._real(path))  # noqa: PTH208 - of a million
         except OSError:
             return []
+
+    def entries(self, path: str) -> list["os.DirEntry[str]"]:
+        """Return what is in the folder at `path`, relative to this one, in order of the names.
+
+        Raises DatasetError for one that cannot be listed.
+        """
+        try:
+            with os.scandir(self.root / path) as listing:
+                return sorted(listing, key=lambda entry: entry.name)
+        except OSError as error:
+            msg = f"'{printable(str(self.root / path))}' cannot be listed: {first_line(error)}."
+            raise DatasetError(msg) from error
 
     def relative(self, path: str) -> str | None:
         """The absolute `path` relative to the folder, if it is inside by its text; else None."""

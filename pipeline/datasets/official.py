@@ -158,7 +158,7 @@ def find_lists(
 def own_lists(
     official: OfficialSet, files: Sequence[Placed], options: ReadOptions
 ) -> tuple[list[Placed], list[str]]:
-    """The lists of this data set, and notes of others that lay in a folder of lists.
+    """The lists of this data set, and notes of others that are in a folder of lists.
 
     Raises DatasetError for a list of another data set that the user named itself, where none is left, and
     for a folder that holds several families of lists.

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pipeline.datasets.bounds import MAX_ROWS, Folder
 from pipeline.datasets.folder.scan import VIDEO_SUFFIXES
-from pipeline.errors import DatasetError, first_line, printable, some
+from pipeline.errors import DatasetError, printable, some
 
 _NUMBERED = re.compile(r"(?:.*[/\\])?(\d{1,9})(?:\.[A-Za-z0-9]{1,4})?[/\\]*", re.DOTALL)
 
@@ -56,12 +56,7 @@ class Tree:
         if not (self._root / place).is_dir():
             return
         self._require_inside(place)
-        try:
-            with os.scandir(self._root / place) as listing:
-                entries = sorted(listing, key=lambda entry: entry.name)
-        except OSError as error:
-            msg = f"'{self._root / place}' cannot be listed: {first_line(error)}"
-            raise DatasetError(msg) from error
+        entries = self._folder.entries(place)
         self._num_seen += len(entries)
         if self._num_seen > MAX_ROWS:
             msg = f"'{self._root}' holds more than {MAX_ROWS} files, the most that is allowed."

@@ -59,7 +59,7 @@ class Material:
         return found
 
     def where(self, clip_list: ClipList) -> str:
-        """A list's path as a user would name it: relative to the root where it lies inside."""
+        """A list's path as a user would name it: relative to the root where it is inside."""
         return shown_path(clip_list.path, self.root)
 
     def lines(self) -> Iterator[tuple[ClipList, Entry]]:
@@ -70,7 +70,7 @@ class Material:
 
 
 def shown_path(path: Path, root: Path) -> str:
-    """A path relative to the data set's root where it lies inside, else whole."""
+    """A path relative to the data set's root where it is inside, else whole."""
     return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pipeline.datasets.bounds import MAX_ROWS, Folder
 from pipeline.datasets.names import fits_one_line
-from pipeline.errors import DatasetError, first_line, printable
+from pipeline.errors import DatasetError, printable
 from pipeline.pictures import SUFFIXES as PICTURE_SUFFIXES
 
 VIDEO_SUFFIXES = frozenset(
@@ -95,13 +95,7 @@ class _Scanner:
         videos: list[str] = []
         pictures: list[str] = []
         others: list[str] = []
-        try:
-            with os.scandir(self._root / place) as listing:
-                entries = sorted(listing, key=lambda entry: entry.name)
-        except OSError as error:
-            msg = f"'{printable(str(self._root / place))}' cannot be listed: {first_line(error)}."
-            raise DatasetError(msg) from error
-        for entry in entries:
+        for entry in self._folder.entries(place):
             path = f"{place}/{entry.name}" if place else entry.name
             if entry.name.startswith(_NO_CLIPS) and not entry.is_dir():
                 others.append(path)
