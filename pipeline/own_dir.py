@@ -13,13 +13,13 @@ import secrets
 import shutil
 import stat
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, Union
 
 from pipeline.errors import FileError, MissingFileError, printable
-from pipeline.plain_file import kind_of, not_plain, open_plain, reported
+from pipeline.plain_file import kind_of, not_plain, open_plain, refusal, reported, status_of, write_all
 from pipeline.strict_json import to_json
 
 Kind = Literal["file", "directory", "link", "other"]
@@ -112,7 +112,7 @@ class OwnDir:
                 return None
         try:
             with self.opened() as handle, reported(self.path / name, "read"):
-                status = _status(handle, name)
+                status = status_of(handle, name)
         except MissingFileError:
             return None
         return None if status is None else _kind(status)
@@ -120,7 +120,7 @@ class OwnDir:
     def entries(self) -> dict[str, Kind]:
         """Return what is in the directory, by name, sorted. Links are not followed."""
         with self.opened() as handle, reported(self.path, "read"):
-            found = {name: _status(handle, name) for name in sorted(os.listdir(handle))}  # noqa: PTH208 - by descriptor
+            found = {name: status_of(handle, name) for name in sorted(os.listdir(handle))}  # noqa: PTH208 - by descriptor
         return {name: _kind(status) for name, status in found.items() if status is not None}
 
     def open_read(self, name: str, max_bytes: int) -> BinaryIO:
@@ -195,6 +195,14 @@ class OwnDir:
         """Write a JSON file, replacing the one before it at once. Raises what `to_json` raises."""
         self.write_text(name, to_json(value, indent=indent) + "\n")
 
+    def write_together(self, contents: Mapping[str, str | bytes]) -> None:
+        """Write several files, replacing those before them; where one cannot be written, none is."""
+        with ExitStack() as stack:
+            for name, content in contents.items():
+                file = stack.enter_context(self.replacing(name))
+                file.write(content.encode("utf-8") if isinstance(content, str) else content)
+                file.flush()
+
     def append(self, name: str, content: bytes) -> None:
         """Append to a regular file that has no second name, or create it. On an error it stays as it was."""
         _require_name(name)
@@ -208,7 +216,7 @@ class OwnDir:
                     kind = "a file of several names"
                     raise FileError(not_plain(self.path / name, kind, "a file of its own"))
                 try:
-                    _write_all(file, content)
+                    write_all(file, content)
                 except BaseException:
                     os.ftruncate(file, status.st_size)
                     raise
@@ -249,7 +257,7 @@ class OwnDir:
         finally:
             os.close(file)
 
-    def rename(self, to: "OwnDir") -> None:
+    def move_to(self, to: "OwnDir") -> None:
         """Give this directory another name below the same root. Raises FileError where something has it."""
         with self._parent.opened() as source, to._parent.opened() as target, reported(to.path, "created"):
             os.rename(self.inside[-1], to.inside[-1], src_dir_fd=source, dst_dir_fd=target)
@@ -260,14 +268,23 @@ class OwnDir:
         with self.opened() as handle, reported(self.path / name, "removed"), suppress(FileNotFoundError):
             os.unlink(name, dir_fd=handle)
 
+    def remove_empty(self) -> None:
+        """Remove this directory if nothing is in it; it may be the one that the user gave."""
+        with suppress(OSError, FileError):
+            if not self.inside:
+                self.root.rmdir()
+            else:
+                with self._parent.opened() as handle:
+                    os.rmdir(self.inside[-1], dir_fd=handle)
+
     def remove_tree(self) -> None:
         """Remove this directory, which must be below the root, and all that is in it, if it is there."""
         with self._parent.opened() as handle:
-            status = _status(handle, self.inside[-1])
+            status = status_of(handle, self.inside[-1])
             if status is None:
                 return
             if not stat.S_ISDIR(status.st_mode):
-                raise FileError(_refusal(handle, self.inside[-1], self.path, status, "a directory"))
+                raise FileError(refusal(handle, self.inside[-1], self.path, status, "a directory"))
             if not shutil.rmtree.avoids_symlink_attacks:
                 msg = f"'{self}' is not removed: this system cannot do so without following links."
                 raise FileError(msg)
@@ -285,17 +302,17 @@ class OwnDir:
         """Open the directory `inside[depth]`, given a descriptor of the one above it."""
         name = self.inside[depth]
         path = self.root.joinpath(*self.inside[: depth + 1])
-        status = _status(handle, name)
+        status = status_of(handle, name)
         if status is not None and not stat.S_ISDIR(status.st_mode):
-            raise FileError(_refusal(handle, name, path, status, "a directory"))
+            raise FileError(refusal(handle, name, path, status, "a directory"))
         with reported(path, "opened"):
             return os.open(name, _DIRECTORY | os.O_NOFOLLOW, dir_fd=handle)
 
     def _require_file(self, handle: int, name: str) -> None:
         """Raise FileError if a name is of something else than a regular file; opening it decides again."""
-        status = _status(handle, name)
+        status = status_of(handle, name)
         if status is not None and not stat.S_ISREG(status.st_mode):
-            raise FileError(_refusal(handle, name, self.path / name, status, "a regular file"))
+            raise FileError(refusal(handle, name, self.path / name, status, "a regular file"))
 
     def _require_status(self, status: os.stat_result, name: str) -> None:
         if not stat.S_ISREG(status.st_mode):
@@ -313,29 +330,6 @@ def _require_name(name: str) -> None:
         raise FileError(msg)
 
 
-def _status(handle: int, name: str) -> os.stat_result | None:
-    """Return what a directory holds under a name, None for nothing. Links are not followed."""
-    try:
-        return os.stat(name, dir_fd=handle, follow_symlinks=False)
-    except FileNotFoundError:
-        return None
-
-
 def _kind(status: os.stat_result) -> Kind:
     tests: Mapping[Kind, Any] = {"file": stat.S_ISREG, "directory": stat.S_ISDIR, "link": stat.S_ISLNK}
     return next((kind for kind, test in tests.items() if test(status.st_mode)), "other")
-
-
-def _refusal(handle: int, name: str, path: Path, status: os.stat_result, needed: str) -> str:
-    """Return the message for something else than is needed; of a link it names the target."""
-    kind = kind_of(status)
-    if stat.S_ISLNK(status.st_mode):
-        with suppress(OSError):
-            kind = f"a link to '{printable(os.readlink(name, dir_fd=handle))}'"
-    return not_plain(path, kind, needed)
-
-
-def _write_all(file: int, content: bytes) -> None:
-    left = memoryview(content)
-    while left:
-        left = left[os.write(file, left) :]

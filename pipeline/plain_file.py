@@ -9,7 +9,7 @@ import io
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -93,6 +93,8 @@ def reported(path: Path, action: str) -> Iterator[None]:
         advice = _ADVICE.get(error.errno or 0, "")
         if error.errno in (errno.EACCES, errno.EPERM):
             advice = f"check who may {'read' if action == 'read' else 'write'} there"
+        elif action == "created":
+            advice = advice or "give another place"
         reason = "; ".join(filter(None, [reason_of(error), advice]))
         msg = f"'{printable(str(path))}' cannot be {action}: {reason}."
         kind = MissingFileError if isinstance(error, FileNotFoundError) else FileError
@@ -107,6 +109,30 @@ def kind_of(status: os.stat_result) -> str:
 def not_plain(path: Path, kind: str, needed: str) -> str:
     """Return the message for a file that is of another kind than is needed."""
     return f"'{printable(str(path))}' is {kind}; {needed} is needed. Remove it, or put {needed} there."
+
+
+def status_of(handle: int, name: str) -> os.stat_result | None:
+    """Return what a directory holds under a name, None for nothing. Links are not followed."""
+    try:
+        return os.stat(name, dir_fd=handle, follow_symlinks=False)
+    except FileNotFoundError:
+        return None
+
+
+def refusal(handle: int, name: str, path: Path, status: os.stat_result, needed: str) -> str:
+    """Return the message for something else than is needed in a directory; of a link it names the target."""
+    kind = kind_of(status)
+    if stat.S_ISLNK(status.st_mode):
+        with suppress(OSError):
+            kind = f"a link to '{printable(os.readlink(name, dir_fd=handle))}'"
+    return not_plain(path, kind, needed)
+
+
+def write_all(handle: int, content: bytes) -> None:
+    """Write all of a content to an open file."""
+    left = memoryview(content)
+    while left:
+        left = left[os.write(handle, left) :]
 
 
 def _require_plain(status: os.stat_result, path: Path, max_bytes: int) -> None:

@@ -119,7 +119,7 @@ def test_a_link_that_appears_after_the_look_at_it_is_not_followed(ours, victim, 
     (ours.path / "name").symlink_to(victim / "file")
     (ours.path / "below").symlink_to(victim)
     monkeypatch.setattr(OwnDir, "_require_file", lambda *_: None)
-    monkeypatch.setattr("pipeline.own_dir._status", lambda *_: None)
+    monkeypatch.setattr("pipeline.own_dir.status_of", lambda *_: None)
     for call in (READS["read_bytes"], WRITES["append"], WRITES["lock"]):
         message(FileError, lambda call=call: call(ours))
     for call in (WRITES | READS).values():
@@ -201,6 +201,26 @@ def test_files_are_as_any_other_and_replaced_at_once(ours):
     assert {path.name: path.read_text() for path in ours.path.iterdir()} == {"name": "new"}
 
 
+def test_files_that_belong_together_are_written_together_or_not_at_all(ours):
+    ours.write_together({"a": "old", "b": b"old"})
+    os.mkfifo(ours.path / "c")
+    assert "c' is a pipe" in message(
+        FileError, lambda: ours.write_together({"a": "new", "b": "new", "c": "new"})
+    )
+    assert {name: (ours.path / name).read_text() for name in "ab"} == {"a": "old", "b": "old"}
+    assert sorted(ours.entries()) == ["a", "b", "c"]
+
+
+def test_an_empty_directory_alone_is_removed_with_its_name(ours, victim):
+    (ours / "a" / "b").make()
+    (ours.path / "link").symlink_to(victim)
+    for folder in (ours / "a", ours / "link", ours / "link" / "sub", ours / "none", ours):
+        folder.remove_empty()
+    assert sorted(ours.entries()) == ["a", "link"]
+    (ours / "a" / "b").remove_empty()
+    assert (ours / "a").entries() == {}
+
+
 def test_appending_adds_all_or_nothing(ours, victim, monkeypatch):
     ours.append("lines", b"one\n")
     ours.append("lines", b"two\n")
@@ -251,10 +271,10 @@ def test_directories_are_made_listed_renamed_and_removed(ours):
     assert ours.entries() == {"a": "directory", "link": "link", "pipe": "other"}
     assert (ours / "a" / "b").entries() == {"file": "file"}
     assert [(ours / name).is_dir() for name in ("a", "link", "pipe", "none")] == [True, False, False, False]
-    (ours / "a" / "b").rename(ours / "c")
+    (ours / "a" / "b").move_to(ours / "c")
     assert (ours.path / "c" / "file").read_text() == "x"
     with pytest.raises(FileError, match="cannot be created: Directory not empty"):
-        (ours / "a").rename(ours / "c")
+        (ours / "a").move_to(ours / "c")
     for name in ("a", "c", "none"):
         (ours / name).remove_tree()
     ours.remove_file("link")
@@ -273,7 +293,7 @@ def test_no_tree_is_removed_through_a_link(ours, victim):
     assert sorted(path.name for path in victim.iterdir()) == ["file", "sub"]
     assert f"'{ours}/evil' is a link" in message(FileError, (ours / "evil" / "new").make)
     assert f"'{ours}/evil' is a link" in message(
-        FileError, lambda: (ours / "evil" / "sub").rename(ours / "x")
+        FileError, lambda: (ours / "evil" / "sub").move_to(ours / "x")
     )
 
 
