@@ -143,7 +143,7 @@ def _require_plain(status: os.stat_result, path: Path, max_bytes: int) -> None:
 
 
 def _too_large(path: Path, size: int, max_bytes: int) -> str:
-    return f"'{printable(str(path))}' has {size} bytes; allowed: {max_bytes}."
+    return f"'{printable(str(path))}' has {size} bytes; allowed: {max_bytes}. Put the right file there."
 
 
 class _Bounded(io.FileIO):
@@ -158,7 +158,7 @@ class _Bounded(io.FileIO):
         count = super().readinto(memoryview(buffer)[:room])
         if self.tell() > self._max_bytes:
             size = self._max_bytes + 1
-            msg = f"{_too_large(self._path, size, self._max_bytes)} It grew while it was read."
+            msg = f"It grew while it was read: {_too_large(self._path, size, self._max_bytes)}"
             raise FileError(msg)
         return count
 

@@ -4,7 +4,6 @@ Every text passes `printable` here, because names, notes and reasons in it may b
 """
 
 import atexit
-import json
 import os
 import sys
 import threading
@@ -18,6 +17,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from pipeline.errors import OusError, printable
+from pipeline.strict_json import to_json
 
 if TYPE_CHECKING:
     from pipeline.runner import Speed
@@ -68,7 +68,7 @@ def say(text: str) -> None:
 
 def answer(result: Shown, as_json: bool) -> None:
     """Print a command's answer on stdout."""
-    text = json.dumps(result.to_dict(), indent=2) if as_json else "\n".join(map(printable, result.lines()))
+    text = to_json(result.to_dict()) if as_json else "\n".join(map(printable, result.lines()))
     sys.stdout.write(text + "\n")
 
 

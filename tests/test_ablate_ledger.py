@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import ConfigError, OusError
+from pipeline.own_dir import OwnDir
 from trainer.ablate.ledger import GRID_FILE, forget, hold, partial_of, read_outcome, settle
 from trainer.ablate.outcome import Outcome
 
@@ -16,44 +17,44 @@ def outcome(**changes):
 
 
 def test_an_outcome_comes_back_as_it_was(tmp_path):
-    run_dir = tmp_path / "full" / "fold1-seed0"
+    run_dir = OwnDir.of(tmp_path) / "full" / "fold1-seed0"
     assert read_outcome(run_dir) is None
     partial = partial_of(run_dir)
-    partial.mkdir()
-    (partial / "best.safetensors").write_bytes(b"weights")
+    partial.make()
+    partial.write_bytes("best.safetensors", b"weights")
     assert read_outcome(run_dir) is None
     assert settle(partial, run_dir, outcome()) == outcome()
     there = read_outcome(run_dir)
     assert (there.metrics().war, there.best_epoch) == (7 / 8, 2)
-    assert (run_dir / "best.safetensors").read_bytes() == b"weights"
+    assert run_dir.read_bytes("best.safetensors", 100) == b"weights"
     assert not partial.exists()
 
 
 def test_of_two_processes_that_settle_one_run_the_first_counts(tmp_path):
-    run_dir = tmp_path / "full" / "fold1-seed0"
+    run_dir = OwnDir.of(tmp_path) / "full" / "fold1-seed0"
     first, second = partial_of(run_dir), partial_of(run_dir)
     assert first != second
     settle(first, run_dir, outcome(best_epoch=1))
     assert settle(second, run_dir, outcome(best_epoch=7)).best_epoch == 1
     assert not second.exists()
     forget(run_dir)
-    assert list(run_dir.parent.iterdir()) == []
+    assert (OwnDir.of(tmp_path) / "full").entries() == {}
 
 
 @pytest.mark.parametrize("state", ["finished", "diverged"])
 def test_a_run_that_did_not_fail_counts_more_than_one_that_did(tmp_path, state):
     """A run taken for lost, by a worker that was only slow, is settled as failed before it ends."""
-    run_dir = tmp_path / "full" / "fold1-seed0"
+    run_dir = OwnDir.of(tmp_path) / "full" / "fold1-seed0"
     failed, ours = outcome(state="failed", reason="two workers died at it"), outcome(state=state)
     settle(partial_of(run_dir), run_dir, failed)
     partial = partial_of(run_dir)
-    partial.mkdir()
-    (partial / "best.safetensors").write_bytes(b"weights")
+    partial.make()
+    partial.write_bytes("best.safetensors", b"weights")
     assert settle(partial, run_dir, ours) == ours
     assert read_outcome(run_dir) == ours
-    assert (run_dir / "best.safetensors").read_bytes() == b"weights"
+    assert run_dir.read_bytes("best.safetensors", 100) == b"weights"
     assert settle(partial_of(run_dir), run_dir, failed) == ours
-    assert [path.name for path in run_dir.parent.iterdir()] == ["fold1-seed0"]
+    assert [path.name for path in run_dir.path.parent.iterdir()] == ["fold1-seed0"]
 
 
 @pytest.mark.parametrize(
@@ -75,19 +76,21 @@ def test_an_outcome_that_does_not_read_is_told_with_its_folder(tmp_path, text):
     with pytest.raises(
         OusError, match=r"outcome.json' is no readable outcome \(.*\); remove the folder '.*run'"
     ):
-        read_outcome(tmp_path / "run")
+        read_outcome(OwnDir.of(tmp_path) / "run")
     (tmp_path / "run" / "outcome.json").unlink()
     with pytest.raises(OusError, match="is no readable outcome"):
-        read_outcome(tmp_path / "run")
+        read_outcome(OwnDir.of(tmp_path) / "run")
 
 
 def test_leftovers_are_removed_and_nothing_else(tmp_path):
-    run_dir = tmp_path / "out" / "full" / "fold1-seed0"
+    run_dir = OwnDir.of(tmp_path / "out") / "full" / "fold1-seed0"
     with hold(tmp_path / "out", IDENTITY, {}):
         settle(partial_of(run_dir), run_dir, outcome())
-        partial_of(run_dir).mkdir()
+        partial_of(run_dir).make()
+    (tmp_path / "out" / ".0011223344556677.partial").write_text("{")
     with hold(tmp_path / "out", IDENTITY, {}):
-        assert [path.name for path in run_dir.parent.iterdir()] == ["fold1-seed0"]
+        assert [path.name for path in run_dir.path.parent.iterdir()] == ["fold1-seed0"]
+        assert not (tmp_path / "out" / ".0011223344556677.partial").exists()
 
 
 def enter(out, identity=None, asked=None):
@@ -112,7 +115,7 @@ def test_a_folder_that_is_held_is_refused_until_it_is_free(tmp_path):
 
 def ran(out):
     """A run has begun in the folder."""
-    partial_of(out / "row" / "fold1-seed0")
+    partial_of(OwnDir.of(out) / "row" / "fold1-seed0")
 
 
 def test_a_folder_in_which_no_run_has_begun_takes_another_grid(tmp_path):
@@ -127,7 +130,7 @@ def test_a_folder_in_which_no_run_has_begun_takes_another_grid(tmp_path):
 def test_a_folder_that_cannot_be_made_is_named():
     with pytest.raises(
         ConfigError,
-        match=r"^--out '/proc/grid' cannot be written: No such file or directory; give another folder\.$",
+        match=r"^--out '/proc/grid' cannot be created: No such file or directory; give another place\.$",
     ):
         enter(Path("/proc/grid"))
 

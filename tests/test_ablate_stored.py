@@ -76,7 +76,7 @@ def test_a_folder_is_known_by_its_grid_file(grid, tmp_path):
         ("[]", r"it holds \[\]; a section with keys is needed"),
         ("[" * 100_000, "recursion"),
         ("{}", "asked is missing; a value of type dict is needed"),
-        (" " * (16 << 20) + "{}", "it has 16777218 bytes; allowed: 16777216"),
+        (" " * (16 << 20) + "{}", "grid.json' has 16777218 bytes; allowed: 16777216"),
     ],
 )
 def test_a_damaged_grid_file_is_told_in_one_line(grid, text, why):

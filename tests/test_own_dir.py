@@ -136,7 +136,7 @@ def test_devices_directories_and_giants_are_not_read(ours, tmp_path):
     (ours.path / "giant").touch()
     os.truncate(ours.path / "giant", 1 << 40)
     text = message(FileError, lambda: ours.read_bytes("giant", 100))
-    assert text == f"'{ours}/giant' has 1099511627776 bytes; allowed: 100."
+    assert text == f"'{ours}/giant' has 1099511627776 bytes; allowed: 100. Put the right file there."
     (tmp_path / "zero").symlink_to("/dev/zero")
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     text = message(FileError, lambda: read_given(tmp_path / "zero", 1 << 40))
@@ -152,7 +152,9 @@ def test_a_file_that_grows_while_it_is_read_is_not_read_to_its_end(ours, read):
         with path.open("ab") as more:
             more.write(b"y" * 1000)
         text = message(FileError, lambda: read(file))
-    assert text == f"'{path}' has 101 bytes; allowed: 100. It grew while it was read."
+    assert (
+        text == f"It grew while it was read: '{path}' has 101 bytes; allowed: 100. Put the right file there."
+    )
 
 
 def test_a_file_of_the_largest_size_is_read_whole(ours):

@@ -263,7 +263,7 @@ def test_curves_that_are_not_there_are_told_and_damaged_ones_refused(tiny, tmp_p
 def test_a_folder_that_cannot_be_written_is_refused_before_any_run_is_measured(tiny, tmp_path, monkeypatch):
     monkeypatch.setattr("trainer.evaluate.load_checkpoint", lambda *_: pytest.fail("measured"))
     (tmp_path / "file").write_text("")
-    with pytest.raises(ConfigError, match=r"--out '.*file/out' cannot be written: Not a directory; give"):
+    with pytest.raises(ConfigError, match=r"--out '.*file/out' cannot be created: Not a directory; give"):
         write([tiny / "a0"], tmp_path / "file" / "out")
     (tmp_path / "out" / "report.md").mkdir(parents=True)
     with pytest.raises(ConfigError, match=r"--out '.*out': 'report.md' in it is a folder; remove it"):

@@ -189,7 +189,7 @@ def test_a_seed_that_numpy_would_not_take_is_refused(path, tmp_path, seed):
 
 
 def test_a_place_where_nobody_may_write_is_named(path):
-    with pytest.raises(ConfigError, match=r"^--run '/proc/run' cannot be made: .*; give a place where"):
+    with pytest.raises(ConfigError, match=r"^--run '/proc/run' cannot be created: .*; give another place"):
         train(path, Path("/proc/run"), SHORT, device="cpu")
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from pipeline.own_dir import OwnDir
 from trainer.ablate import Outcome, Spec
 from trainer.ablate.asked import Asked
 from trainer.ablate.ledger import hold, partial_of, settle
@@ -69,7 +70,8 @@ def stored(out: Path, asked: Asked, outcomes: Sequence[Outcome]) -> Path:
         for run in asked.runs():
             found = by_run.get((run.row.name, run.fold, run.seed))
             if found is not None:
-                settle(partial_of(out / run.folder), out / run.folder, found)
+                run_dir = OwnDir.of(out) / run.folder
+                settle(partial_of(run_dir), run_dir, found)
     return out
 
 

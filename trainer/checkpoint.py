@@ -4,24 +4,35 @@ The checkpoint carries the class text features, so that a trained model needs no
 """
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from importlib.metadata import version
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
-from safetensors import safe_open
-from safetensors.torch import load_file, save_file
 
-from pipeline.errors import CheckpointError, ConfigError, counted, first_line, reason_of, some
+from pipeline.errors import (
+    CheckpointError,
+    ConfigError,
+    FileError,
+    MissingFileError,
+    counted,
+    first_line,
+    some,
+)
 from pipeline.fingerprint import differences
+from pipeline.own_dir import Folder, OwnDir
 from pipeline.store.meta import CacheMeta
 from pipeline.store.place import Where
 from pipeline.store.reader import FeatureCache
+from pipeline.strict_json import from_json, to_json
 from trainer.config import TrainConfig, from_toml, to_toml
 from trainer.folds import FoldRows
 from trainer.model import FeatureShape, OusModel, device_name
+from trainer.weights_file import MOST_BYTES, load_tensors, read_header, to_bytes
 
 CONFIG_FILE = "config.toml"
 RUN_FILE = "run.json"
@@ -176,79 +187,92 @@ class Checkpoint:
     info: RunInfo
 
 
-def create_run_dir(run_dir: Path, config: TrainConfig, info: RunInfo) -> None:
-    """Make the directory with its config and origin. Raises ConfigError unless it is new or empty."""
+def create_run_dir(
+    run_dir: Folder, config: TrainConfig, info: RunInfo, more: Mapping[str, str] = MappingProxyType({})
+) -> None:
+    """Create the directory with its config and origin, and `more` files by name; on an error, nothing.
+
+    Raises ConfigError unless it is new or empty, and may be written.
+    """
     require_new(run_dir)
+    place = OwnDir.of(run_dir)
+    existed = place.exists()
     try:
-        run_dir.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        msg = f"--run '{run_dir}' cannot be made: {reason_of(error)}; give a place where you may write."
+        place.make()
+        place.write_together({CONFIG_FILE: to_toml(config), RUN_FILE: _info_json(info), **more})
+    except FileError as error:
+        if not existed:
+            place.remove_empty()
+        msg = f"--run {error}"
         raise ConfigError(msg) from error
-    (run_dir / CONFIG_FILE).write_text(to_toml(config), encoding="utf-8")
-    save_info(run_dir, info)
 
 
-def require_new(run_dir: Path) -> None:
-    """Raise ConfigError when something already stands at `run_dir`, unless an empty directory."""
-    if run_dir.exists() and not (run_dir.is_dir() and not any(run_dir.iterdir())):
-        is_run, has_model = ((run_dir / name).exists() for name in (CONFIG_FILE, WEIGHTS_FILE))
+def require_new(run_dir: Folder) -> None:
+    """Raise ConfigError if anything is at `run_dir`, a link to nowhere too, other than an empty directory."""
+    place = OwnDir.of(run_dir)
+    if not place.exists():
+        return
+    there = place.entries() if place.is_dir() else None
+    if there != {}:
         what = (
             " (a run without a model: it diverged, was stopped, or is in its first epoch)"
-            if is_run and not has_model
+            if there and CONFIG_FILE in there and WEIGHTS_FILE not in there
             else ""
         )
         msg = f"--run '{run_dir}' exists already{what}; give another name, or remove it."
         raise ConfigError(msg)
 
 
-def save_info(run_dir: Path, info: RunInfo) -> None:
+def save_info(run_dir: Folder, info: RunInfo) -> None:
     """Write run.json, replacing the one before it at once."""
-    partial = run_dir / f".{RUN_FILE}.partial"
-    partial.write_text(json.dumps(asdict(info), indent=2) + "\n", encoding="utf-8")
-    partial.replace(run_dir / RUN_FILE)
+    OwnDir.of(run_dir).write_text(RUN_FILE, _info_json(info))
+
+
+def _info_json(info: RunInfo) -> str:
+    return to_json(asdict(info)) + "\n"
 
 
 def save_weights(
-    run_dir: Path, model: OusModel, context: torch.Tensor, text_CF: torch.Tensor, info: RunInfo, epoch: int
+    run_dir: Folder, model: OusModel, context: torch.Tensor, text_CF: torch.Tensor, info: RunInfo, epoch: int
 ) -> None:
     """Write best.safetensors, replacing the one before it at once.
 
     Its metadata tell what it is without the files beside it: config, origin and epoch.
     """
-    config = (run_dir / CONFIG_FILE).read_text(encoding="utf-8")
-    metadata = {_METADATA: json.dumps({"config_toml": config, "run": _origin(info), "epoch": epoch})}
+    place = OwnDir.of(run_dir)
+    origin = {"config_toml": _read(place, CONFIG_FILE), "run": _origin(info), "epoch": epoch}
+    metadata = {_METADATA: to_json(origin, indent=None)}
     tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
     tensors |= {_CONTEXT: context, _TEXT_FEATURES: text_CF}
-    partial = run_dir / f".{WEIGHTS_FILE}.partial"
-    stored = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-    save_file(stored, partial, metadata=metadata)
-    partial.replace(run_dir / WEIGHTS_FILE)
+    place.write_bytes(WEIGHTS_FILE, to_bytes(tensors, metadata))
 
 
-def load_checkpoint(run_dir: Path, device: torch.device) -> Checkpoint:
+def load_checkpoint(run_dir: Folder, device: torch.device) -> Checkpoint:
     """Load the best model of a run.
 
     Raises CheckpointError when the run has no checkpoint, or its files do not belong together.
     """
-    config, info = load_config(run_dir), load_info(run_dir)
-    path = run_dir / WEIGHTS_FILE
-    if not path.is_file():
-        msg = (
-            f"'{run_dir}' has no {WEIGHTS_FILE}; its training diverged, was stopped, or is in its first "
-            "epoch. Wait for that, or train it anew."
-        )
-        raise CheckpointError(msg)
+    place = OwnDir.of(run_dir)
+    config, info = load_config(place), load_info(place)
+    path = place.path / WEIGHTS_FILE
     try:
-        with safe_open(path, framework="pt") as file:
-            metadata = json.loads((file.metadata() or {}).get(_METADATA, "{}"))
-            shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
-        _require_origin(metadata, info, path)
-        _require_shapes(shapes, config, info)
-        tensors = load_file(path)
+        with place.open_read(WEIGHTS_FILE, MOST_BYTES) as file:
+            header = read_header(file)
+            _require_origin(from_json(header.metadata.get(_METADATA, "{}")), info, path)
+            _require_shapes(header.shapes, config, info)
+            tensors = load_tensors(file, header)
         model = OusModel(config, info.shape)
         state = {name.removeprefix(_MODEL): t for name, t in tensors.items() if name.startswith(_MODEL)}
         model.load_state_dict(state)
         text_CF = tensors[_TEXT_FEATURES]
+    except MissingFileError as error:
+        msg = (
+            f"'{run_dir}' has no {WEIGHTS_FILE}; its training diverged, was stopped, or is in its first "
+            "epoch. Wait for that, or train it again."
+        )
+        raise CheckpointError(msg) from error
+    except FileError as error:
+        raise CheckpointError(str(error)) from error
     except CheckpointError:
         raise
     except Exception as error:  # noqa: BLE001 - whatever a damaged or hostile file raises is one known error
@@ -279,33 +303,40 @@ def _require_shapes(shapes: Mapping[str, tuple[int, ...]], config: TrainConfig, 
         if shapes.get(name) != shape:
             msg = f"'{name}' has shape {shapes.get(name)}, {shape} is needed"
             raise ValueError(msg)
+    more = [name for name in shapes if name not in needed and name != _CONTEXT]
+    largest = len(info.class_names) * config.prompts.length * _LARGEST_SIZE
+    if more or math.prod(shapes.get(_CONTEXT, ())) > largest:
+        msg = f"'{more[0] if more else _CONTEXT}' is not a tensor of this model"
+        raise ValueError(msg)
 
 
 def _origin(info: RunInfo) -> dict[str, Any]:
     """What does not change while a run goes on, as plain JSON values."""
     progress = ("best_epoch", "best_loss", "overfit_epoch", "stop_reason")
-    values = json.loads(json.dumps(asdict(info)))
+    values = json.loads(json.dumps(asdict(info)))  # as the file will hold it: lists for tuples
     return {name: value for name, value in values.items() if name not in progress}
 
 
-def load_config(run_dir: Path) -> TrainConfig:
+def load_config(run_dir: Folder) -> TrainConfig:
     """The config of a run. Raises CheckpointError when it is missing or unreadable."""
+    place = OwnDir.of(run_dir)
     try:
-        return from_toml(_read(run_dir, CONFIG_FILE))
+        return from_toml(_read(place, CONFIG_FILE))
     except (ConfigError, RecursionError, OverflowError) as error:
-        msg = f"'{run_dir / CONFIG_FILE}': {first_line(error)}"
+        msg = f"'{place.path / CONFIG_FILE}': {first_line(error)}"
         raise CheckpointError(msg) from error
 
 
-def load_info(run_dir: Path) -> RunInfo:
+def load_info(run_dir: Folder) -> RunInfo:
     """The origin of a run. Raises CheckpointError when it is missing or unreadable."""
-    text = _read(run_dir, RUN_FILE)
+    place = OwnDir.of(run_dir)
+    text = _read(place, RUN_FILE)
     try:
-        values: Mapping[str, Any] = json.loads(text)
+        values: Mapping[str, Any] = from_json(text)
         info = RunInfo(**values)
         _require_types(info)
     except (ValueError, TypeError, RecursionError) as error:
-        msg = f"'{run_dir / RUN_FILE}' is not a readable run description: {first_line(error)}"
+        msg = f"'{place.path / RUN_FILE}' is not a readable run description: {first_line(error)}"
         raise CheckpointError(msg) from error
     return replace(info, class_names=tuple(info.class_names), packages=tuple(info.packages))
 
@@ -330,7 +361,7 @@ def _require_types(info: RunInfo) -> None:
         raise ValueError(msg)
 
 
-def no_run(path: Path, wanted: str, remedy: str) -> str:
+def no_run(path: Folder, wanted: str, remedy: str) -> str:
     """Return a message for a path that is no run: nothing is there, or a directory, of runs perhaps.
 
     Args:
@@ -338,23 +369,25 @@ def no_run(path: Path, wanted: str, remedy: str) -> str:
         wanted: Which files it lacks, in words ("no training run: it has no config.toml").
         remedy: Which path to give.
     """
-    if not path.exists():
+    place = OwnDir.of(path)
+    if not place.exists():
         return f"Nothing is at '{path}'. {remedy}"
-    runs = sorted(found.parent.name for found in path.glob(f"*/{CONFIG_FILE}"))
+    below = place.entries() if place.is_dir() else {}
+    runs = [
+        name
+        for name, kind in below.items()
+        if kind == "directory" and (place / name).kind(CONFIG_FILE) == "file"
+    ]
     inside = f" These runs are in it: {some(runs)}." if runs else ""
     return f"'{path}' is {wanted}. {remedy}{inside}"
 
 
-def _read(run_dir: Path, name: str) -> str:
-    path = run_dir / name
-    if not path.is_file():
-        wanted = f"no training run: it has no {name}"
-        raise CheckpointError(no_run(run_dir, wanted, "Give the directory that `train --run` made."))
+def _read(place: OwnDir, name: str) -> str:
     try:
-        if path.stat().st_size > _MAX_TEXT_BYTES:
-            msg = f"'{path}' has {path.stat().st_size} bytes; allowed: {_MAX_TEXT_BYTES}. Train again."
-            raise CheckpointError(msg)
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        msg = f"'{path}' cannot be read: {first_line(error)}"
+        return place.read_text(name, _MAX_TEXT_BYTES)
+    except MissingFileError as error:
+        wanted = f"no training run: it has no {name}"
+        msg = no_run(place, wanted, "Give the directory that `train --run` made.")
         raise CheckpointError(msg) from error
+    except FileError as error:
+        raise CheckpointError(str(error)) from error

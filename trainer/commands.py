@@ -114,11 +114,12 @@ def _show_epoch(report: "EpochReport") -> None:
 
 
 def _free_run(cache: str, fold: str, seed: int) -> Path:
+    from pipeline.own_dir import OwnDir
     from pipeline.store.place import Place
 
     stem = f"{Place.of(cache).stem}-fold{fold}-seed{seed}"
     names = (stem + (f"-{n}" if n > 1 else "") for n in range(1, sys.maxsize))
-    return next(path for path in (Path("runs") / name for name in names) if not path.exists())
+    return next(path for path in (Path("runs") / name for name in names) if not OwnDir.of(path).exists())
 
 
 @app.command(epilog="Example: cli.py evaluate runs/feats-fold1-seed0 --split test")

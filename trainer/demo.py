@@ -6,13 +6,12 @@ known answer, not the method's accuracy on real clips.
 """
 
 import dataclasses
-import json
 import os
 import platform
-import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +29,11 @@ from pipeline.datasets.synthetic import (
     write_synthetic,
 )
 from pipeline.errors import OusError
+from pipeline.own_dir import OwnDir, is_partial
 from pipeline.process import ExtractConfig, Tools, load_tools, prepare_clip
 from pipeline.runner import LocalCrew, choose_device, extract
 from pipeline.sheet import shrunk, stream_row, tile, write_png
+from pipeline.strict_json import to_json
 from pipeline.terminal import show_speed
 from pipeline.types import DatasetIndex
 from trainer import plots
@@ -131,10 +132,11 @@ def run_demo(
     """Draw, extract, train twice, evaluate twice, plot; clips and cache of an earlier demo are reused.
 
     bar: given a name and a total, returns a function that advances a progress bar.
-    Raises OusError when `out` holds something that no demo has made.
+    Raises OusError when `out` holds something that no demo has made, a link too, or cannot be written.
     """
     require_seed(seed)
-    _refuse_foreign(out)
+    folder = OwnDir.of(out)
+    _refuse_foreign(folder)
     seconds, began = {}, time.monotonic()
 
     def took(name: str) -> None:
@@ -152,9 +154,11 @@ def run_demo(
     results = {}
     for name, config in (("face-only", face_only(smoke())), ("full", smoke())):
         say(f"training the {name} model")
-        shutil.rmtree(out / RUNS / name, ignore_errors=True)
-        train(out / CACHE, out / RUNS / name, config, seed=seed, device="cpu", on_epoch=on_epoch)
-        results[name] = evaluate(out / RUNS / name, device="cpu")
+        run_dir = folder / RUNS / name
+        if run_dir.exists():
+            run_dir.remove_tree()
+        train(out / CACHE, run_dir, config, seed=seed, device="cpu", on_epoch=on_epoch)
+        results[name] = evaluate(run_dir, device="cpu")
         took(f"training {name}")
     planned = plan_clips(synthetic)
     report = DemoReport(
@@ -166,14 +170,15 @@ def run_demo(
         full=results["full"],
         seconds=seconds,
     )
+    image = BytesIO()
     plots.plot_bounds(
         {"face-only model": report.face_only.metrics, "full model": report.full.metrics},
         {"chance": report.chance, "best possible from faces alone": report.bound},
-        out / FIGURE,
+        image,
         title=f"Drawn clips, {report.full.metrics.num_clips} held out",
         banners=report.full.info.banners,
     )
-    (out / RESULT).write_text(json.dumps(report.to_dict(), indent=2) + "\n", encoding="utf-8")
+    folder.write_together({FIGURE: image.getvalue(), RESULT: to_json(report.to_dict()) + "\n"})
     return report
 
 
@@ -182,18 +187,26 @@ def face_only(config: TrainConfig) -> TrainConfig:
     return dataclasses.replace(config, model=dataclasses.replace(config.model, scene=False, polarity=False))
 
 
-def _refuse_foreign(out: Path) -> None:
-    if out.exists() and not out.is_dir():
-        msg = f"--out '{out}' is a file; give a folder."
+def _refuse_foreign(folder: OwnDir) -> None:
+    """Raise OusError for something that no demo has made, a link too; remove what a killed demo left."""
+    if folder.exists() and not folder.is_dir():
+        msg = f"--out '{folder}' is a file; give a folder."
         raise OusError(msg)
-    if not out.exists():
+    if not folder.exists():
         return
-    for litter in (*out.glob(f".{CLIPS}.*.partial"), out / f".{CACHE}.creating"):
-        shutil.rmtree(litter, ignore_errors=True)
-    there = {path.name for path in out.iterdir()}
-    foreign = sorted(there - _OWN) or sorted(there if not (out / CLIPS / DESCRIPTION).is_file() else ())
+    there = folder.entries()
+    for name, kind in list(there.items()):
+        if kind == "file" and is_partial(name):
+            folder.remove_file(name)
+            del there[name]
+        elif kind == "directory" and (is_partial(name) or name == f".{CACHE}.creating"):
+            (folder / name).remove_tree()
+            del there[name]
+    foreign = [name for name, kind in there.items() if name not in _OWN or kind in ("link", "other")]
+    if not foreign and (folder / CLIPS).kind(DESCRIPTION) != "file":
+        foreign = list(there)
     if foreign:
-        msg = f"--out '{out}' holds '{foreign[0]}', which no demo has made; give a new folder."
+        msg = f"--out '{folder}' holds '{foreign[0]}', which no demo has made; give a new folder."
         raise OusError(msg)
 
 

@@ -1,7 +1,7 @@
 """A trained run and a split -> WAR, UAR, per-class recall, confusion matrix."""
 
-import json
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +9,10 @@ import torch
 from torch.nn import functional
 
 from pipeline.errors import CheckpointError
+from pipeline.own_dir import Folder, OwnDir
 from pipeline.store.meta import CacheMeta
 from pipeline.store.place import Place, Where
+from pipeline.strict_json import to_json
 from pipeline.types import Ints
 from trainer.batches import ClipData, load_clips
 from trainer.caches import open_cache
@@ -155,7 +157,7 @@ class Measured:
 
 
 def measure(
-    run_dir: Path,
+    run_dir: Folder,
     split: str = "test",
     cache: Where | None = None,
     device: str = "auto",
@@ -171,7 +173,7 @@ def measure(
     checkpoint = load_checkpoint(run_dir, pick_device(device))
     info, config = checkpoint.info, checkpoint.config
     place = Place.of(cache or info.cache_path)
-    with open_cache(place, None if cache else run_dir) as features:
+    with open_cache(place, None if cache else OwnDir.of(run_dir).path) as features:
         require_labels(features)
         info.require_fits(features.meta, place)
         same_cache = (features.meta.fingerprint, features.clips_sha256()) == (
@@ -209,7 +211,7 @@ def measure(
 
 
 def evaluate(
-    run_dir: Path,
+    run_dir: Folder,
     split: str = "test",
     cache: Where | None = None,
     device: str = "auto",
@@ -219,14 +221,17 @@ def evaluate(
     """Measure a run's best model on a split of its fold; write confusion.json and confusion.png.
 
     cache: another cache than the one it was trained on; its files are then named after it. allow_leak: see
-    `measure`, which raises what this raises.
+    `measure`, which raises what this raises, with FileError for a run that cannot be written.
     """
-    measured = measure(run_dir, split, cache, device, allow_leak=allow_leak)
-    info, dataset = measured.checkpoint.info, measured.meta.dataset
+    place = OwnDir.of(run_dir)
     stem = "_".join(
-        ["confusion", *([split] if split != "test" else []), *([measured.place.stem] if cache else [])]
+        ["confusion", *([split] if split != "test" else []), *([Place.of(cache).stem] if cache else [])]
     )
-    files = (run_dir / f"{stem}.json", run_dir / f"{stem}.png")
+    names = (f"{stem}.json", f"{stem}.png")
+    if place.is_dir():
+        place.require_writable(*names)
+    measured = measure(place, split, cache, device, allow_leak=allow_leak)
+    info, dataset = measured.checkpoint.info, measured.meta.dataset
     result = EvalResult(
         place=measured.place,
         dataset=dataset,
@@ -237,11 +242,13 @@ def evaluate(
         same_cache=measured.same_cache,
         left_out=measured.left_out,
         leak=measured.leak,
-        files=files,
+        files=tuple(place.path / name for name in names),
     )
-    files[0].write_text(json.dumps(result.to_dict(), indent=2) + "\n", encoding="utf-8")
     title = f"{dataset}, fold {info.fold}, {split} split"
     from trainer import plots  # as in trainer.train
 
-    plots.plot_confusion(result.metrics, files[1], title=title, banners=result.banners)
+    image = BytesIO()
+    plots.plot_confusion(result.metrics, image, title=title, banners=result.banners)
+    contents = (to_json(result.to_dict()) + "\n", image.getvalue())
+    place.write_together(dict(zip(names, contents, strict=True)))
     return result

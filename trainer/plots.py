@@ -4,7 +4,6 @@ The only importer of matplotlib. What a reader must be warned of stands in red a
 """
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from textwrap import wrap
 from typing import Any, BinaryIO
 
@@ -23,7 +22,7 @@ _LETTERS_PER_INCH = 9
 _BOUND_COLOURS = ("tab:gray", "tab:red", "tab:blue", "tab:green")
 
 
-def plot_confusion(metrics: Metrics, path: Path, *, title: str, banners: Sequence[str]) -> None:
+def plot_confusion(metrics: Metrics, image: BinaryIO, *, title: str, banners: Sequence[str]) -> None:
     """Write the confusion matrix as a PNG: shade is the share of the true class, numbers are clips."""
     size = len(metrics.class_names)
     side = 2.5 + 0.75 * size
@@ -45,11 +44,11 @@ def plot_confusion(metrics: Metrics, path: Path, *, title: str, banners: Sequenc
     axes.set_title(
         f"{_plain(title)}: {metrics.num_clips} clips\nWAR {metrics.war:.2%}, UAR {metrics.uar:.2%}"
     )
-    figure.savefig(path, dpi=120)
+    figure.savefig(image, dpi=120, format="png")
 
 
 def plot_curves(
-    epochs: Sequence[Mapping[str, Any]], path: Path | BinaryIO, *, title: str, banners: Sequence[str]
+    epochs: Sequence[Mapping[str, Any]], image: BinaryIO, *, title: str, banners: Sequence[str]
 ) -> None:
     """Write loss and accuracy over epochs as a PNG, from the records of metrics.jsonl."""
     figure = _figure(10, 4.5, banners)
@@ -75,13 +74,13 @@ def plot_curves(
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.3)
         axes.legend()
-    figure.savefig(path, dpi=120)
+    figure.savefig(image, dpi=120, format="png")
 
 
 def plot_bounds(
     results: Mapping[str, Metrics],
     bounds: Mapping[str, float],
-    path: Path,
+    image: BinaryIO,
     *,
     title: str,
     banners: Sequence[str],
@@ -104,14 +103,14 @@ def plot_bounds(
     axes.set_xlabel("WAR, with its 95% interval")
     axes.set_title(title)
     axes.legend(loc="upper left", bbox_to_anchor=(0, -0.3), ncols=max(1, len(bounds)), frameon=False)
-    figure.savefig(path, dpi=120)
+    figure.savefig(image, dpi=120, format="png")
 
 
 def plot_stages(
     points: Mapping[str, Floats],
     label_N: Ints,
     class_names: Sequence[str],
-    path: Path | BinaryIO,
+    image: BinaryIO,
     *,
     title: str,
     banners: Sequence[str],
@@ -132,7 +131,7 @@ def plot_stages(
         axes.set_axis_off()
     handles, names = panels[0].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside lower center", ncols=4, title=_plain(title), markerscale=2)
-    figure.savefig(path, dpi=120)
+    figure.savefig(image, dpi=120, format="png")
 
 
 def _plain(text: str) -> str:

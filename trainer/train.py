@@ -4,26 +4,29 @@ Selection, plateau and early stop look at one number: the ungated class-contrast
 validation clips.
 """
 
-import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch.utils.tensorboard import SummaryWriter
 
 from pipeline.config import require_range
-from pipeline.errors import OusError
+from pipeline.errors import FileError, OusError
 from pipeline.footage import cached_footage
+from pipeline.own_dir import Folder, OwnDir
 from pipeline.program import command
 from pipeline.store.place import Where
 from pipeline.store.reader import FeatureCache
+from pipeline.strict_json import to_json
 from trainer.batches import ClipData, load_clips
+from trainer.board import Board
 from trainer.caches import open_cache
-from trainer.checkpoint import RunInfo, create_run_dir, require_new, save_info, save_weights
+from trainer.checkpoint import WEIGHTS_FILE, RunInfo, create_run_dir, require_new, save_info, save_weights
 from trainer.config import OptimConfig, TrainConfig
 from trainer.evaluate import score
 from trainer.folds import FoldRows, fold_rows, polarity_labels, require_polarities
@@ -32,7 +35,8 @@ from trainer.optim import Progress, warmed_up
 from trainer.profile import Profile, Stopwatch
 from trainer.prompts import ClassPrompts, load_text_tower
 from trainer.steps import NUMBERS, Learner, Steps, steps_of
-from trainer.training_clips import fold_leak, save_training_clips
+from trainer.training_clips import FILE as TRAINING_CLIPS_FILE
+from trainer.training_clips import fold_leak, training_clips_json
 
 METRICS_FILE = "metrics.jsonl"
 CURVES_FILE = "curves.png"
@@ -147,7 +151,7 @@ class _Run:
 
 def train(
     cache: Where,
-    run_dir: Path,
+    run_dir: Folder,
     config: TrainConfig,
     *,
     fold: int | str = 1,
@@ -163,11 +167,12 @@ def train(
     to the bit on a CPU. encoder_weights: for the text tower, when the cache's own are elsewhere.
     profile: time every part of every step, into the result and profile.json; changes no number.
     Raises OusError: ConfigError for settings that the cache cannot serve, WeightsError for a text
-    tower that is not the cache's, TrainingError when the loss is no longer a number.
+    tower that is not the cache's, TrainingError when the loss is no longer a number, FileError when the
+    disk takes no more: a run that holds a model keeps it.
     """
     require_new(run_dir)
     require_seed(seed)
-    place = pick_device(device)
+    folder, place = OwnDir.of(run_dir), pick_device(device)
     cuda = [place] if place.type == "cuda" else []
     watch = Stopwatch(place) if profile else Stopwatch.off()
     with torch.random.fork_rng(devices=cuda):
@@ -179,19 +184,23 @@ def train(
             leaks = [fold_leak(footage, rows, split, dataset) for split in ("validation", "test")]
             info = RunInfo.of_cache(features, rows, config, seed, place)
             info = replace(info, validation_leak=len(leaks[0].clip_ids))
-            create_run_dir(run_dir, config, info)
-            save_training_clips(run_dir, footage, rows)
-        reports, info = _epochs(run, run_dir, info, on_epoch)
+            clips = {TRAINING_CLIPS_FILE: training_clips_json(footage, rows)}
+            create_run_dir(folder, config, info, clips)
+        with _kept_model_named(folder):
+            reports, info = _epochs(run, folder, info, on_epoch)
     records = [asdict(report) for report in reports]
     title = f"{info.dataset}, fold {info.fold}, seed {seed}"
     from trainer import plots  # matplotlib takes half a second, which a run need not wait for at its start
 
-    plots.plot_curves(records, run_dir / CURVES_FILE, title=title, banners=info.banners)
+    image = BytesIO()
+    plots.plot_curves(records, image, title=title, banners=info.banners)
     timed = watch.profile() if profile else None
-    if timed is not None:
-        (run_dir / PROFILE_FILE).write_text(json.dumps(timed.to_dict(), indent=2) + "\n", encoding="utf-8")
+    with _kept_model_named(folder):
+        folder.write_bytes(CURVES_FILE, image.getvalue())
+        if timed is not None:
+            folder.write_json(PROFILE_FILE, timed.to_dict())
     return TrainResult(
-        run_dir=run_dir,
+        run_dir=folder.path,
         info=info,
         best=reports[info.best_epoch - 1],
         num_epochs=len(reports),
@@ -209,6 +218,21 @@ def train(
 def require_seed(seed: int) -> None:
     """Raise ConfigError for a seed that numpy or torch would not take."""
     require_range("--seed", seed, 0, _LARGEST_SEED)
+
+
+@contextmanager
+def _kept_model_named(run_dir: OwnDir) -> Iterator[None]:
+    """Add to an error of the disk what the run holds then."""
+    try:
+        yield
+    except FileError as error:
+        kept = (
+            f"'{run_dir}' keeps the best epoch so far"
+            if run_dir.kind(WEIGHTS_FILE) == "file"
+            else f"'{run_dir}' holds no model; remove it"
+        )
+        msg = f"{error} {kept}."
+        raise FileError(msg) from error
 
 
 def _prepare(
@@ -250,44 +274,43 @@ def _prepare(
 
 
 def _epochs(
-    run: _Run, run_dir: Path, info: RunInfo, on_epoch: Callable[[EpochReport], None] | None
+    run: _Run, run_dir: OwnDir, info: RunInfo, on_epoch: Callable[[EpochReport], None] | None
 ) -> tuple[list[EpochReport], RunInfo]:
     """Train until a rule says stop; every epoch is reported, the best one saved."""
     schedule = run.config.schedule
     progress = Progress(lr=run.config.optim.lr)
     reports: list[EpochReport] = []
     steps, reason = 0, ""
-    with (run_dir / METRICS_FILE).open("w", encoding="utf-8") as lines, SummaryWriter(str(run_dir)) as board:
-        while not reason:
-            began = time.perf_counter()
-            epoch = len(reports) + 1
-            trained, steps, lr = _train_epoch(run, progress.lr, epoch, steps)
-            run.watch.begin()
-            validated, text_CF = _validate(run, info.class_names)
-            run.watch.once("validation")
-            _require_number(validated.loss, f"validation loss after epoch {epoch}", lr, run.config.optim)
-            is_best = progress.after_epoch(epoch, validated.loss, trained.accuracy, schedule)
-            reason = progress.stop_reason(epoch, steps, schedule)
-            if is_best:
-                save_weights(run_dir, run.learner.model, run.learner.prompts.context, text_CF, info, epoch)
-            info = replace(
-                info,
-                best_epoch=progress.best_epoch,
-                best_loss=progress.best_loss,
-                overfit_epoch=progress.overfit_epoch,
-                stop_reason=reason,
-            )
-            save_info(run_dir, info)
-            run.watch.once("saving the run")
-            report = EpochReport(
-                epoch=epoch, steps=steps, lr=lr, train=trained, validation=validated,
-                is_best=is_best, seconds=time.perf_counter() - began,
-            )  # fmt: skip
-            reports.append(report)
-            _log(report, lines.write, board)
-            lines.flush()
-            if on_epoch is not None:
-                on_epoch(report)
+    board = Board(run_dir)
+    while not reason:
+        began = time.perf_counter()
+        epoch = len(reports) + 1
+        trained, steps, lr = _train_epoch(run, progress.lr, epoch, steps)
+        run.watch.begin()
+        validated, text_CF = _validate(run, info.class_names)
+        run.watch.once("validation")
+        _require_number(validated.loss, f"validation loss after epoch {epoch}", lr, run.config.optim)
+        is_best = progress.after_epoch(epoch, validated.loss, trained.accuracy, schedule)
+        reason = progress.stop_reason(epoch, steps, schedule)
+        if is_best:
+            save_weights(run_dir, run.learner.model, run.learner.prompts.context, text_CF, info, epoch)
+        info = replace(
+            info,
+            best_epoch=progress.best_epoch,
+            best_loss=progress.best_loss,
+            overfit_epoch=progress.overfit_epoch,
+            stop_reason=reason,
+        )
+        save_info(run_dir, info)
+        run.watch.once("saving the run")
+        report = EpochReport(
+            epoch=epoch, steps=steps, lr=lr, train=trained, validation=validated,
+            is_best=is_best, seconds=time.perf_counter() - began,
+        )  # fmt: skip
+        reports.append(report)
+        _log(report, run_dir, board)
+        if on_epoch is not None:
+            on_epoch(report)
     return reports, info
 
 
@@ -351,10 +374,15 @@ def _validate(run: _Run, class_names: tuple[str, ...]) -> tuple[ValidationEpoch,
     return ValidationEpoch(loss=scores.loss, war=metrics.war, uar=metrics.uar), text_CF
 
 
-def _log(report: EpochReport, write: Callable[[str], object], board: SummaryWriter) -> None:
+def _log(report: EpochReport, run_dir: OwnDir, board: Board) -> None:
     record = asdict(report)
-    write(json.dumps(record) + "\n")
-    for group in ("train", "validation"):
-        for name, value in record[group].items():
-            board.add_scalar(f"{group}/{name}", value, report.epoch)
-    board.add_scalar("lr", report.lr, report.epoch)
+    run_dir.append(METRICS_FILE, (to_json(record, indent=None) + "\n").encode())
+    board.add(
+        {
+            f"{group}/{name}": value
+            for group in ("train", "validation")
+            for name, value in record[group].items()
+        }
+        | {"lr": report.lr},
+        report.epoch,
+    )

@@ -4,17 +4,17 @@ Lists of clips may change in a cache (`cache relabel`), so may who is in which f
 be in another cache under another name.
 """
 
-import json
 import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
-from pipeline.errors import CheckpointError, first_line
+from pipeline.errors import CheckpointError, FileError, MissingFileError, first_line
 from pipeline.footage import OFFICIAL_SPLITS, FileKey, Footage, by_hash, cached_footage
+from pipeline.own_dir import Folder, OwnDir
 from pipeline.store.reader import FeatureCache
+from pipeline.strict_json import from_json, to_json
 from pipeline.types import Ints
 from trainer.folds import FoldRows
 from trainer.leaks import Leak, find_leak
@@ -23,8 +23,8 @@ FILE = "training_clips.json"
 _MAX_BYTES = 256 << 20
 
 
-def save_training_clips(run_dir: Path, footage: Sequence[Footage], rows: FoldRows) -> None:
-    """Write the clips that train, and those that validate unless they are the test's.
+def training_clips_json(footage: Sequence[Footage], rows: FoldRows) -> str:
+    """Return the file of the clips that train, and those that validate unless they are the test's.
 
     footage: of the cache, by row. Each clip is a list of id, path, sha256 of the file, start and end in
     seconds; the end is null for the file's.
@@ -33,7 +33,7 @@ def save_training_clips(run_dir: Path, footage: Sequence[Footage], rows: FoldRow
         name: sorted(_stored_form(footage[row]) for row in row_N.tolist())
         for name, row_N in seen_rows(rows).items()
     }
-    (run_dir / FILE).write_text(json.dumps(lists) + "\n", encoding="utf-8")
+    return to_json(lists, indent=None) + "\n"
 
 
 def _stored_form(part: Footage) -> list[str | float | None]:
@@ -46,7 +46,7 @@ def seen_rows(rows: FoldRows) -> dict[str, Ints]:
     return {"train": rows.train} | ({} if rows.rule in ("test", "train") else {"validation": rows.validation})
 
 
-def stored_leak(run_dir: Path, dataset: str, cache: FeatureCache, split: str, row_N: Ints) -> Leak:
+def stored_leak(run_dir: Folder, dataset: str, cache: FeatureCache, split: str, row_N: Ints) -> Leak:
     """Find clips at `row_N` of a cache that share footage with those that the run has seen.
 
     dataset: that the run was trained on. split: ``test``, or ``validation``, which is compared with the
@@ -66,18 +66,19 @@ def stored_leak(run_dir: Path, dataset: str, cache: FeatureCache, split: str, ro
     return find_leak(split, measured, seen, is_official=is_official)
 
 
-def _stored(run_dir: Path) -> Mapping[str, list[Any]]:
-    path = run_dir / FILE
+def _stored(run_dir: Folder) -> Mapping[str, list[Any]]:
+    place = OwnDir.of(run_dir)
+    path = place.path / FILE
     try:
-        if path.stat().st_size > _MAX_BYTES:
-            msg = f"'{path}' has {path.stat().st_size} bytes; allowed: {_MAX_BYTES}. Train again."
-            raise CheckpointError(msg)
-        lists = json.loads(path.read_text(encoding="utf-8"))
+        lists = from_json(place.read_text(FILE, _MAX_BYTES))
         return {name: [_checked(clip) for clip in clips] for name, clips in lists.items()}
-    except FileNotFoundError as error:
+    except MissingFileError as error:
         msg = f"'{run_dir}' has no {FILE}, so that nobody knows which clips trained it. Train again."
         raise CheckpointError(msg) from error
-    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
+    except FileError as error:
+        msg = f"{error} Train again."
+        raise CheckpointError(msg) from error
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
         msg = f"'{path}', which holds the run's own clips, cannot be read: {first_line(error)}. Train again."
         raise CheckpointError(msg) from error
 

@@ -1,12 +1,12 @@
 """`bench`: how fast this machine is, step by step."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from pipeline.commands.options import Detector, Device, EncoderWeights, Json, Settings
+from pipeline.own_dir import OwnDir
 from pipeline.terminal import answer, say
 
 app = typer.Typer()
@@ -58,7 +58,7 @@ def bench(
     )  # fmt: skip
     result = run_bench(options, lambda part: say(f"measuring {part}"))
     if out is not None:
-        out.write_text(json.dumps(result.to_dict(), indent=2) + "\n")
+        OwnDir.of(out.parent).write_json(out.name, result.to_dict())
     answer(result, json_)
     if result.failed:
         raise typer.Exit(1)

@@ -2,7 +2,6 @@
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ from pipeline.config import require_range
 from pipeline.errors import ConfigError
 from pipeline.fingerprint import sha256_json
 from pipeline.footage import Footage, cached_footage
+from pipeline.own_dir import Folder, OwnDir
 from pipeline.store.meta import CacheMeta
 from pipeline.store.place import Where
 from pipeline.store.reader import FeatureCache
@@ -47,12 +47,13 @@ class Grid:
         return str(self.identity["cache"]["fingerprint"])
 
     def tasks(
-        self, out: Path, device: str, encoder_weights: str | None, *, allow_leak: bool = False
+        self, out: Folder, device: str, encoder_weights: str | None, *, allow_leak: bool = False
     ) -> list[RunTask]:
         """Every run, with its folder under `out`."""
+        folder = OwnDir.of(out)
         return [
             RunTask(
-                cache=self.cache, run_dir=out / run.folder, row=run.row.name,
+                cache=self.cache, run_dir=folder / run.folder, row=run.row.name,
                 config=self.configs[run.row.name], fold=run.fold, seed=run.seed, device=device,
                 encoder_weights=encoder_weights, allow_leak=allow_leak,
             )

@@ -8,132 +8,153 @@ A run directory gets its name when its outcome is there, so that the name alone 
 """
 
 import contextlib
-import fcntl
-import json
 import secrets
-import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import ConfigError, OusError, first_line, some
+from pipeline.errors import ConfigError, FileError, OusError, first_line, some
 from pipeline.fingerprint import differences
+from pipeline.own_dir import LockedError, OwnDir, is_partial
+from pipeline.strict_json import from_json, to_json
 from trainer.ablate.outcome import Outcome
-from trainer.pages.files import require_writable, write_text
+from trainer.pages.files import require_writable
 
 GRID_FILE, OUTCOME_FILE = "grid.json", "outcome.json"
 ASKED = "asked"
 """Where grid.json tells what was asked last; folds and seeds may differ from one command to the next."""
+
+MOST_BYTES = 16 << 20
+"""Of grid.json and of an outcome."""
 
 _LOCK, _PARTIAL = ".lock", ".partial"
 _SHOWN_DIFFERENCES = 5
 
 
 @contextlib.contextmanager
-def hold(out: Path, identity: Mapping[str, Any], asked: Mapping[str, Any]) -> Iterator[None]:
+def hold(out: Path, identity: Mapping[str, Any], asked: Mapping[str, Any]) -> Iterator[OwnDir]:
     """Hold the folder of a grid against other commands of this machine; leftovers of killed runs are removed.
 
     identity: what the runs of the folder must share; asked: what is asked now. grid.json tells both.
 
     Raises ConfigError for a folder of another grid, or of something else; OusError when it is held.
     """
-    require_writable(out, ())
-    _refuse_foreign(out)
-    with (out / _LOCK).open("a") as lock:
+    folder = require_writable(out, [GRID_FILE])
+    _refuse_foreign(folder)
+    with contextlib.ExitStack() as held:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
+            held.enter_context(folder.lock(_LOCK))
+        except LockedError as error:
             msg = f"--out '{out}' is being filled by another ablate; wait for it, or give another --out."
             raise OusError(msg) from error
-        _require_same(out, identity)
-        write_json(out / GRID_FILE, {**identity, ASKED: asked})
-        remove_leftovers(out)
-        yield
+        _require_same(folder, identity)
+        folder.write_json(GRID_FILE, {**identity, ASKED: asked})
+        remove_leftovers(folder)
+        yield folder
 
 
-def remove_leftovers(out: Path) -> None:
-    """Remove what runs have left that were killed."""
-    for leftover in out.glob(f"*/.*{_PARTIAL}"):
-        shutil.rmtree(leftover, ignore_errors=True)
+def remove_leftovers(folder: OwnDir) -> None:
+    """Remove what processes have left that were killed. Links are left alone, and what they lead to."""
+    for name, kind in folder.entries().items():
+        if kind == "file" and is_partial(name):
+            folder.remove_file(name)
+        elif kind == "directory":
+            for inner, inner_kind in (folder / name).entries().items():
+                if inner_kind == "directory" and is_partial(inner):
+                    _remove_quietly(folder / name / inner)
 
 
-def read_outcome(run_dir: Path) -> Outcome | None:
+def settled(folder: OwnDir) -> list[OwnDir]:
+    """The run directories of a grid that hold an outcome, those of other folds and seeds too."""
+    rows = [folder / name for name, kind in folder.entries().items() if kind == "directory"]
+    runs = [
+        row / name
+        for row in rows
+        for name, kind in row.entries().items()
+        if kind == "directory" and name.startswith("fold")
+    ]
+    return [run_dir for run_dir in runs if run_dir.kind(OUTCOME_FILE) == "file"]
+
+
+def read_outcome(run_dir: OwnDir) -> Outcome | None:
     """The outcome of a run; None when it has none yet. Raises OusError for one that cannot be read."""
-    path = run_dir / OUTCOME_FILE
     if not run_dir.exists():
         return None
     try:
-        return Outcome.from_dict(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError, AttributeError, RecursionError, ConfigError) as error:
-        msg = f"'{path}' is no readable outcome ({first_line(error)}); remove the folder '{run_dir}'."
+        return Outcome.from_dict(from_json(run_dir.read_text(OUTCOME_FILE, MOST_BYTES)))
+    except (FileError, ValueError, TypeError, AttributeError, RecursionError, ConfigError) as error:
+        path, why = run_dir.path / OUTCOME_FILE, first_line(error).rstrip(".")
+        msg = f"'{path}' is no readable outcome ({why}); remove the folder '{run_dir}'."
         raise OusError(msg) from error
 
 
-def partial_of(run_dir: Path) -> Path:
+def partial_of(run_dir: OwnDir) -> OwnDir:
     """Where a run is made before it has an outcome; another name each time."""
-    run_dir.parent.mkdir(parents=True, exist_ok=True)
-    return run_dir.parent / f".{run_dir.name}.{secrets.token_hex(4)}{_PARTIAL}"
+    row = OwnDir(run_dir.root, run_dir.inside[:-1])
+    row.make()
+    return row / f".{run_dir.name}.{secrets.token_hex(4)}{_PARTIAL}"
 
 
-def settle(partial: Path, run_dir: Path, outcome: Outcome) -> Outcome:
+def settle(partial: OwnDir, run_dir: OwnDir, outcome: Outcome) -> Outcome:
     """Give a run its name, with its outcome in it.
 
     Where another process has settled the same run meanwhile, that one's outcome counts, unless it failed
     and this one did not.
     """
-    partial.mkdir(exist_ok=True)
-    write_json(partial / OUTCOME_FILE, outcome.to_dict())
+    partial.make()
+    partial.write_json(OUTCOME_FILE, outcome.to_dict())
     try:
-        partial.rename(run_dir)
-    except OSError:
+        partial.move_to(run_dir)
+    except FileError:
         there = read_outcome(run_dir)
         if there is None:
             raise
         if there.state == "failed" and outcome.state != "failed":
             forget(run_dir)
             return settle(partial, run_dir, outcome)
-        shutil.rmtree(partial, ignore_errors=True)
+        _remove_quietly(partial)
         return there
     return outcome
 
 
-def forget(run_dir: Path) -> None:
+def forget(run_dir: OwnDir) -> None:
     """Take a run's folder away, its name first."""
     partial = partial_of(run_dir)
-    run_dir.rename(partial)
-    shutil.rmtree(partial, ignore_errors=True)
+    run_dir.move_to(partial)
+    _remove_quietly(partial)
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Write a JSON file, replacing the one before it at once."""
-    write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
+def _remove_quietly(partial: OwnDir) -> None:
+    """Remove what no reader looks at; what cannot be removed now is a leftover for the next command."""
+    with contextlib.suppress(FileError):
+        partial.remove_tree()
 
 
-def _refuse_foreign(out: Path) -> None:
-    names = sorted(path.name for path in out.iterdir())
-    foreign = [name for name in names if name not in (_LOCK, f".{GRID_FILE}{_PARTIAL}")]
+def _refuse_foreign(folder: OwnDir) -> None:
+    names = folder.entries()
+    foreign = [name for name in names if name != _LOCK and not is_partial(name)]
     if foreign and GRID_FILE not in names:
-        msg = f"--out '{out}' holds '{foreign[0]}', which no ablate has made; give a new folder."
+        msg = f"--out '{folder}' holds '{foreign[0]}', which no ablate has made; give a new folder."
         raise ConfigError(msg)
 
 
-def _require_same(out: Path, identity: Mapping[str, Any]) -> None:
+def _require_same(folder: OwnDir, identity: Mapping[str, Any]) -> None:
     """Raise ConfigError, naming the differences, for a folder in which another grid has begun."""
-    path = out / GRID_FILE
-    if not path.exists():
+    if folder.kind(GRID_FILE) is None:
         return
     try:
-        there = json.loads(path.read_text(encoding="utf-8"))
+        there = from_json(folder.read_text(GRID_FILE, MOST_BYTES))
         there.pop(ASKED, None)
-        found = differences(json.loads(json.dumps(identity)), there)
-    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
-        msg = f"'{path}' cannot be read ({first_line(error)}); give another --out, or remove the folder."
+        found = differences(from_json(to_json(identity)), there)
+    except (FileError, ValueError, TypeError, AttributeError, RecursionError) as error:
+        path, why = folder.path / GRID_FILE, first_line(error).rstrip(".")
+        msg = f"'{path}' cannot be read ({why}); give another --out, or remove the folder."
         raise ConfigError(msg) from error
-    has_begun = any(path.is_dir() for path in out.iterdir())
+    has_begun = any(kind == "directory" for kind in folder.entries().values())
     if found and (has_begun or there.keys() != identity.keys()):
         shown = some(found, _SHOWN_DIFFERENCES, "; ")
         msg = (
-            f"--out '{out}' holds another grid; here is what is asked, there what it was made for: {shown}. "
-            "Give another --out, or remove the folder; folds and seeds may differ."
+            f"--out '{folder}' holds another grid; here is what is asked, there what it was made for: "
+            f"{shown}. Give another --out, or remove the folder; folds and seeds may differ."
         )
         raise ConfigError(msg)

@@ -1,13 +1,13 @@
 """A run that is asked for, and what became of it."""
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
 from pipeline.config import from_dict, require_one_of, require_range, to_dict
 from pipeline.errors import ConfigError
+from pipeline.own_dir import OwnDir
 from trainer.config import TrainConfig
 from trainer.metrics import Metrics
 
@@ -24,7 +24,7 @@ class RunTask:
     """
 
     cache: str
-    run_dir: Path
+    run_dir: OwnDir
     row: str
     config: TrainConfig
     fold: str

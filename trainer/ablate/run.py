@@ -7,14 +7,14 @@ from typing import Any, Protocol
 
 from pipeline.errors import OusError, counted
 from pipeline.store.place import Where
+from pipeline.strict_json import to_json
 from trainer.ablate.compare import GridResult
 from trainer.ablate.grid import plan_grid
 from trainer.ablate.hands import HandsOptions, gathered
-from trainer.ablate.ledger import forget, hold, read_outcome, remove_leftovers, write_json
+from trainer.ablate.ledger import forget, hold, read_outcome, remove_leftovers
 from trainer.ablate.outcome import Outcome, RunTask
 from trainer.ablate.spec import Spec
 from trainer.ablate.table import as_markdown, as_text
-from trainer.pages.files import write_text
 
 TABLE_FILE, RESULTS_FILE = "table.md", "results.json"
 
@@ -78,7 +78,7 @@ def ablate(
     """
     options = options or HandsOptions()
     grid = plan_grid(cache, spec, folds, num_seeds, preset, settings, allow_leak=allow_leak)
-    with hold(out, grid.identity, grid.asked.to_dict()):
+    with hold(out, grid.identity, grid.asked.to_dict()) as folder:
         tasks = grid.tasks(out.resolve(), options.device, encoder_weights, allow_leak=allow_leak)
         outcomes = {task: outcome for task in tasks if (outcome := _settled(task)) is not None}
         num_before = len(outcomes)
@@ -91,10 +91,11 @@ def ablate(
                     _require_visible(task, outcome)
                     outcomes[task] = outcome
                     told.outcome(outcome)
-        remove_leftovers(out)
+        remove_leftovers(folder)
         result = GridResult.of(grid.asked, grid.fingerprint, list(outcomes.values()))
-        write_json(out / RESULTS_FILE, result.to_dict())
-        write_text(out / TABLE_FILE, as_markdown(result))
+        folder.write_together(
+            {RESULTS_FILE: to_json(result.to_dict()) + "\n", TABLE_FILE: as_markdown(result)}
+        )
     return AblateReport(result=result, out=out, num_before=num_before)
 
 

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.config import override, require_one_of, require_range
-from pipeline.errors import ConfigError, first_line, reason_of
+from pipeline.errors import ConfigError, FileError, first_line
+from pipeline.plain_file import read_given
 from trainer.config import PRESETS, TrainConfig, preset
 
 TABLES = (3, 4, 5, 6)
@@ -137,12 +138,12 @@ def table(number: int) -> Spec:
 def read_spec(path: Path) -> Spec:
     """A table of the user's own. Raises ConfigError for a file that is missing or no such table."""
     try:
-        if path.stat().st_size > _MOST_BYTES:
-            msg = f"--spec '{path}' has {path.stat().st_size} bytes; allowed: {_MOST_BYTES}."
-            raise ConfigError(msg)
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        msg = f"--spec '{path}' cannot be read: {reason_of(error)}; give a TOML file."
+        text = read_given(path, _MOST_BYTES).decode("utf-8")
+    except FileError as error:
+        msg = f"--spec {error} Give a TOML file."
+        raise ConfigError(msg) from error
+    except UnicodeDecodeError as error:
+        msg = f"--spec '{path}' cannot be read: {first_line(error)}; give a TOML file."
         raise ConfigError(msg) from error
     return parsed(text, str(path))
 

@@ -1,19 +1,18 @@
 """A grid's folder -> its table as far as the runs have got. Nothing is trained, measured or written."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import ConfigError, OusError, first_line
+from pipeline.errors import ConfigError, FileError, OusError, first_line
+from pipeline.own_dir import OwnDir
+from pipeline.strict_json import from_json
 from trainer.ablate.asked import Asked, AskedRun
 from trainer.ablate.compare import GridResult
-from trainer.ablate.ledger import ASKED, GRID_FILE, OUTCOME_FILE, read_outcome
+from trainer.ablate.ledger import ASKED, GRID_FILE, MOST_BYTES, read_outcome, settled
 from trainer.ablate.outcome import Outcome
 from trainer.ablate.spec import taken
-
-_MOST_BYTES = 16 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +34,7 @@ class StoredGrid:
 
 def is_grid(folder: Path) -> bool:
     """Whether a folder is that of a grid, sound or damaged."""
-    return (folder / GRID_FILE).is_file()
+    return OwnDir.of(folder).kind(GRID_FILE) is not None
 
 
 def read_grid(out: Path) -> StoredGrid:
@@ -43,10 +42,11 @@ def read_grid(out: Path) -> StoredGrid:
 
     Raises ConfigError for a folder without a grid or with a damaged one, OusError for a damaged outcome.
     """
-    asked, fingerprint = _read(out / GRID_FILE)
-    found = {out / run.folder: _outcome(out, run) for run in asked.runs()}
+    folder = OwnDir.of(out)
+    asked, fingerprint = _read(folder)
+    found = {out / run.folder: _outcome(folder, run) for run in asked.runs()}
     outcomes = {run_dir: outcome for run_dir, outcome in found.items() if outcome is not None}
-    there = {path.parent for path in out.glob(f"*/fold*/{OUTCOME_FILE}")}
+    there = {run_dir.path for run_dir in settled(folder)}
     return StoredGrid(
         out=out,
         outcomes=outcomes,
@@ -55,37 +55,34 @@ def read_grid(out: Path) -> StoredGrid:
     )
 
 
-def _read(path: Path) -> tuple[Asked, str]:
+def _read(folder: OwnDir) -> tuple[Asked, str]:
     """What was asked of a grid, and the fingerprint of its cache."""
     try:
-        values = _values(path)
+        values = _values(folder)
         asked = Asked.from_dict(taken(values, ASKED, dict, ""))
         return asked, taken(taken(values, "cache", dict, ""), "fingerprint", str, "cache.")
-    except (OSError, ValueError, RecursionError, ConfigError) as error:
-        why = first_line(error).rstrip(".")
+    except (FileError, ValueError, RecursionError, ConfigError) as error:
+        path, why = folder.path / GRID_FILE, first_line(error).rstrip(".")
         msg = f"'{path}' does not tell what its grid is ({why}). Run its `ablate` command again."
         raise ConfigError(msg) from error
 
 
-def _values(path: Path) -> dict[str, Any]:
-    if path.stat().st_size > _MOST_BYTES:
-        msg = f"it has {path.stat().st_size} bytes; allowed: {_MOST_BYTES}"
-        raise ConfigError(msg)
-    values = json.loads(path.read_text(encoding="utf-8"))
+def _values(folder: OwnDir) -> dict[str, Any]:
+    values = from_json(folder.read_text(GRID_FILE, MOST_BYTES))
     if not isinstance(values, dict):
         msg = f"it holds {values!r:.100}; a section with keys is needed"
         raise ConfigError(msg)
     return values
 
 
-def _outcome(out: Path, run: AskedRun) -> Outcome | None:
-    outcome = read_outcome(out / run.folder)
+def _outcome(folder: OwnDir, run: AskedRun) -> Outcome | None:
+    outcome = read_outcome(folder / run.folder)
     if outcome is not None and (outcome.row, outcome.fold, outcome.seed) != (
         run.row.name,
         run.fold,
         run.seed,
     ):
         there = f"{outcome.row}, fold {outcome.fold}, seed {outcome.seed}"
-        msg = f"'{out / run.folder}' holds the outcome of another run ({there}); remove this folder."
+        msg = f"'{folder / run.folder}' holds the outcome of another run ({there}); remove this folder."
         raise OusError(msg)
     return outcome

@@ -3,12 +3,12 @@
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import torch
 
 from pipeline.device import device_fault, is_device_fault
-from pipeline.errors import OusError, first_line
+from pipeline.errors import FileError, OusError, first_line
+from pipeline.own_dir import OwnDir
 from pipeline.runner.crew import StoppedError
 from trainer.ablate.ledger import partial_of, read_outcome, settle
 from trainer.ablate.outcome import Outcome, RunTask
@@ -34,7 +34,7 @@ def do_run(task: RunTask, check: Callable[[], None]) -> Outcome:
         _give_memory_back()
         seconds = time.perf_counter() - began
         return settle(partial, task.run_dir, replace(outcome, seconds=seconds))
-    except OSError as error:
+    except (OSError, FileError) as error:
         return failure(task, error)
 
 
@@ -45,7 +45,7 @@ def failure(task: RunTask, error: Exception) -> Outcome:
     return Outcome.of(task, state="failed", reason=" ".join(reason.split()))
 
 
-def _attempt(task: RunTask, partial: Path, check: Callable[[], None]) -> Outcome:
+def _attempt(task: RunTask, partial: OwnDir, check: Callable[[], None]) -> Outcome:
     try:
         return _measured(task, partial, check)
     except StoppedError:
@@ -65,7 +65,7 @@ def _give_memory_back() -> None:
         torch.cuda.empty_cache()
 
 
-def _measured(task: RunTask, partial: Path, check: Callable[[], None]) -> Outcome:
+def _measured(task: RunTask, partial: OwnDir, check: Callable[[], None]) -> Outcome:
     trained = train(
         task.cache, partial, task.config, fold=task.fold, seed=task.seed, device=task.device,
         encoder_weights=task.encoder_weights, on_epoch=lambda _: check(),

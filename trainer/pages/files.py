@@ -1,32 +1,22 @@
-"""A text -> a file, in a folder that was tried before."""
+"""The folder of a page: made, and tried before there is something to write."""
 
 from collections.abc import Sequence
 from pathlib import Path
-from tempfile import TemporaryFile
 
-from pipeline.errors import ConfigError, reason_of
+from pipeline.errors import ConfigError, FileError
+from pipeline.own_dir import OwnDir
 
 
-def require_writable(folder: Path, files: Sequence[Path]) -> None:
-    """Make the folder, and raise ConfigError unless `files` can be written into it."""
-    if folder.exists() and not folder.is_dir():
-        msg = f"--out '{folder}' is a file; give a folder."
-        raise ConfigError(msg)
-    for path in files:
-        if path.is_dir():
-            msg = f"--out '{folder}': '{path.name}' in it is a folder; remove it, or give another folder."
-            raise ConfigError(msg)
+def require_writable(path: Path, names: Sequence[str] = ()) -> OwnDir:
+    """Make the folder of `--out`. Raises ConfigError unless files of these names can be written into it."""
+    folder = OwnDir.of(path)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with TemporaryFile(dir=folder) as probe:
-            probe.write(b"0")
-    except OSError as error:
-        msg = f"--out '{folder}' cannot be written: {reason_of(error)}; give another folder."
+        if folder.exists() and not folder.is_dir():
+            msg = f"--out '{folder}' is a file; give a folder."
+            raise ConfigError(msg)
+        folder.make()
+        folder.require_writable(*names)
+    except FileError as error:
+        msg = f"--out {error}"
         raise ConfigError(msg) from error
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file, replacing the one before it at once."""
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
+    return folder

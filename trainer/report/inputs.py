@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.errors import CheckpointError, ConfigError
+from pipeline.own_dir import OwnDir
 from pipeline.store.place import Where
 from trainer.ablate.ledger import GRID_FILE
 from trainer.ablate.stored import StoredGrid, is_grid, read_grid
@@ -63,7 +64,7 @@ def read_inputs(folders: Sequence[Path], rigid: Sequence[Path]) -> Inputs:
 def _kind(folder: Path) -> str:
     if is_grid(folder):
         return "grid"
-    if (folder / CONFIG_FILE).is_file():
+    if OwnDir.of(folder).kind(CONFIG_FILE) is not None:
         return "run"
     wanted = f"no training run and no grid: it has neither {CONFIG_FILE} nor {GRID_FILE}"
     raise CheckpointError(no_run(folder, wanted, "Give directories that `train` or `ablate` made."))

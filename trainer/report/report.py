@@ -1,19 +1,19 @@
 """Runs and grids -> report.html, report.md and report.json in a folder."""
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pipeline.config import require_one_of, require_range
-from pipeline.errors import OusError, counted, first_line
+from pipeline.errors import counted
 from pipeline.store.place import Where
+from pipeline.strict_json import to_json
 from trainer.ablate.stored import StoredGrid
 from trainer.evaluate import measure
 from trainer.pages.cells import spread_text
 from trainer.pages.document import Block, Figure, Page
-from trainer.pages.files import require_writable, write_text
+from trainer.pages.files import require_writable
 from trainer.pages.html import as_html
 from trainer.pages.markdown import as_markdown
 from trainer.report.grids import grid_lines, grid_origins, grid_sections
@@ -138,8 +138,8 @@ def report(
     inputs.require_measured_on(split, cache)
     if rigid is not None:
         require_pair(*rigid, cache)
-    files = tuple(out / name for name in (HTML_FILE, MARKDOWN_FILE, JSON_FILE))
-    require_writable(out, files)
+    names = (HTML_FILE, MARKDOWN_FILE, JSON_FILE)
+    folder = require_writable(out, names)
     runs: dict[Path, ReportedRun] = {}
     stages: dict[tuple[Any, ...], tuple[ReportedRun, Stages]] = {}
     for number, (place, run_dir) in enumerate(inputs.runs.items(), 1):
@@ -163,12 +163,11 @@ def report(
         pairs=pairs,
         stages=tuple(_shown_stages(group, stages) for group in groups if identity(group.runs[0]) in stages),
         sheets=tuple(sheets),
-        files=files,
+        files=tuple(out / name for name in names),
     )
     page = made.page()
-    texts = (as_html(page), as_markdown(page), json.dumps(made.to_dict(), indent=2) + "\n")
-    for path, text in zip(files, texts, strict=True):
-        _write(path, text)
+    texts = (as_html(page), as_markdown(page), to_json(made.to_dict()) + "\n")
+    folder.write_together(dict(zip(names, texts, strict=True)))
     return made
 
 
@@ -197,11 +196,3 @@ def _lines(group: Group) -> list[str]:
         f"{group.dataset}, {group.label}: {group.name}",
         *(f"  {what:<16} UAR {spread_text(row['uar'])}  WAR {spread_text(row['war'])}" for what, row in rows),
     ]
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        write_text(path, text)
-    except OSError as error:
-        msg = f"'{path}' cannot be written: {first_line(error)}"
-        raise OusError(msg) from error

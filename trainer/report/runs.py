@@ -1,6 +1,5 @@
 """A run directory -> the run as it is reported: answers clip by clip, numbers, curves, origin."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -9,9 +8,11 @@ from typing import Any
 import numpy as np
 
 from pipeline.config import to_dict
-from pipeline.errors import CheckpointError, first_line
+from pipeline.errors import CheckpointError, FileError, MissingFileError, first_line
+from pipeline.own_dir import OwnDir
 from pipeline.store.meta import CacheMeta
 from pipeline.store.reader import FeatureCache
+from pipeline.strict_json import from_json
 from pipeline.types import Floats, Ints
 from trainer.checkpoint import RunInfo
 from trainer.config import TrainConfig
@@ -119,16 +120,15 @@ def read_epochs(run_dir: Path) -> tuple[Mapping[str, Any], ...]:
     Raises CheckpointError for a file that holds something else.
     """
     path = run_dir / METRICS_FILE
-    if not path.is_file():
-        return ()
     try:
-        if path.stat().st_size > _MOST_BYTES:
-            size = path.stat().st_size
-            msg = f"'{path}' has {size} bytes; allowed: {_MOST_BYTES}. Remove it, or train again."
-            raise CheckpointError(msg)
-        records = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-        return tuple(_record(record) for record in records)
-    except (OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
+        text = OwnDir.of(run_dir).read_text(METRICS_FILE, _MOST_BYTES)
+        return tuple(_record(from_json(line)) for line in text.splitlines())
+    except MissingFileError:
+        return ()
+    except FileError as error:
+        msg = f"{error} Remove it, or train again."
+        raise CheckpointError(msg) from error
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
         msg = f"'{path}' does not hold one epoch a line ({first_line(error)}). Remove it, or train again."
         raise CheckpointError(msg) from error
 
