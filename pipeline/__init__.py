@@ -23,6 +23,8 @@ In the order of the data (``process`` alone puts the steps together):
 ``commands``    the command line's part of all this; ``terminal`` what a command shows
 
 Leaves that every step may use: ``errors``, ``config``, ``fingerprint``, ``types``,
+``own_dir`` (files of our directories, never through a link), ``plain_file`` (files read up to a size),
+``strict_json`` (JSON with finite numbers only),
 ``versions`` (of each step's algorithm), ``program`` (how it was called, for messages),
 ``passes`` (rows through a device in passes of one size), ``children`` (processes that may crash),
 ``pictures`` (which files of a folder are pictures, and in which order).

@@ -61,6 +61,13 @@ def pages(*files):
     return sum(-(-file.stat().st_size // PAGE) for file in files)
 
 
+def fill(folder):
+    """Leave no room on a disk."""
+    with (folder / "filler").open("wb", buffering=0) as file, pytest.raises(OSError, match="No space left"):
+        while True:
+            file.write(bytes(PAGE))
+
+
 def refused(words, act, *arguments, **options):
     with pytest.raises(OusError) as caught:
         act(*arguments, **options)
@@ -113,6 +120,7 @@ def test_the_same_without_a_disk(made, tmp_path, small_files):
 def test_evaluate_and_report_write_all_of_their_files_or_none(made, disk, monkeypatch, capsys):
     folder = disk(pages(*(made / "run").iterdir()) + 8)
     subprocess.run(["cp", "-r", str(made / "run"), str(folder)], check=True)
+    fill(folder)
     for command in (("evaluate", folder / "run"), ("report", folder / "run", "--out", folder / "out")):
         code, out, err = call(monkeypatch, capsys, *command, "--device", "cpu")
         assert (code, out) == (1, "")

@@ -18,6 +18,8 @@ In the order of the data:
 ``metrics``     labels and predictions       -> confusion matrix, WAR, UAR, intervals
 ``spread``      metrics of many runs         -> spread over folds and seeds, mean of folds, pooled folds
 ``checkpoint``  a model                      -> a run directory, and back, refusing what does not fit
+``weights_file``  tensors                    -> bytes of a safetensors file, and back
+``board``       an epoch's numbers           -> TensorBoard's event file
 ``train``       a cache                      -> a run directory
 ``evaluate``    a run directory              -> WAR, UAR, per-class recall, confusion
 ``rigid``       two models' answers         -> what the scene changes, clip by clip
