@@ -7,7 +7,6 @@ without following links.
 """
 
 import fcntl
-import io
 import os
 import secrets
 import shutil
@@ -171,10 +170,8 @@ class OwnDir:
             self._require_file(handle, name)
             try:
                 flags = os.O_WRONLY | os.O_EXCL | _CREATE
-                with io.FileIO(os.open(partial, flags, _MODE, dir_fd=handle), "wb") as raw:
-                    file = io.BufferedWriter(raw)
+                with os.fdopen(os.open(partial, flags, _MODE, dir_fd=handle), "wb") as file:
                     yield file
-                    file.flush()
                 self._require_file(handle, name)
                 os.replace(partial, name, src_dir_fd=handle, dst_dir_fd=handle)
             except BaseException:

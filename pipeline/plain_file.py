@@ -29,7 +29,7 @@ _ADVICE = {
     errno.EDQUOT: "free some space, or give another place",
     errno.EROFS: "give a place where you may write",
     errno.ENAMETOOLONG: "give a shorter name",
-    errno.ELOOP: "remove the links that lead to each other",
+    errno.ELOOP: "remove the link",
 }
 
 
@@ -156,7 +156,7 @@ class _Bounded(io.FileIO):
     def readinto(self, buffer: "bytearray | memoryview") -> int | None:  # type: ignore[override]
         room = max(0, self._max_bytes + 1 - self.tell())
         count = super().readinto(memoryview(buffer)[:room])
-        if self.tell() > self._max_bytes:
+        if count and self.tell() > self._max_bytes:
             size = self._max_bytes + 1
             msg = f"It grew while it was read: {_too_large(self._path, size, self._max_bytes)}"
             raise FileError(msg)

@@ -64,8 +64,7 @@ def pages(*files):
 def fill(folder):
     """Leave no room on a disk."""
     with (folder / "filler").open("wb", buffering=0) as file, pytest.raises(OSError, match="No space left"):
-        while True:
-            file.write(bytes(PAGE))
+        file.writelines(bytes(PAGE) for _ in range(1 << 20))
 
 
 def refused(words, act, *arguments, **options):

@@ -76,8 +76,7 @@ def _stored(run_dir: Folder) -> Mapping[str, list[Any]]:
         msg = f"'{run_dir}' has no {FILE}, so that nobody knows which clips trained it. Train again."
         raise CheckpointError(msg) from error
     except FileError as error:
-        msg = f"{error} Train again."
-        raise CheckpointError(msg) from error
+        raise CheckpointError(str(error)) from error
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
         msg = f"'{path}', which holds the run's own clips, cannot be read: {first_line(error)}. Train again."
         raise CheckpointError(msg) from error

@@ -126,8 +126,7 @@ def read_epochs(run_dir: Path) -> tuple[Mapping[str, Any], ...]:
     except MissingFileError:
         return ()
     except FileError as error:
-        msg = f"{error} Remove it, or train again."
-        raise CheckpointError(msg) from error
+        raise CheckpointError(str(error)) from error
     except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
         msg = f"'{path}' does not hold one epoch a line ({first_line(error)}). Remove it, or train again."
         raise CheckpointError(msg) from error
