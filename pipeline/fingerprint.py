@@ -8,6 +8,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from pipeline.plain_file import open_given
+
+MAX_HASHED_BYTES = 64 << 30
+"""Of a file: hours of video as cameras record it; a hash takes about a minute."""
 _READ_BYTES = 1 << 20
 _SHOWN = 200
 _IN_IDENTITY, _VERSION_DEFAULT = "in_identity", "version_default"
@@ -27,10 +31,13 @@ def version_default(value: Any) -> Mapping[str, Any]:
     return MappingProxyType({_VERSION_DEFAULT: value})
 
 
-def sha256_file(path: Path) -> str:
-    """The sha256 of a file's bytes, as 64 hex digits."""
+def sha256_file(path: Path, max_bytes: int = MAX_HASHED_BYTES) -> str:
+    """The sha256 of a file's bytes, as 64 hex digits.
+
+    Raises FileError for what is no regular file, and for more than `max_bytes`: hashing it would take hours.
+    """
     digest = hashlib.sha256()
-    with path.open("rb") as file:
+    with open_given(path, max_bytes) as file:
         while chunk := file.read(_READ_BYTES):
             digest.update(chunk)
     return digest.hexdigest()

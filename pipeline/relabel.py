@@ -98,7 +98,7 @@ def relabel(
             f"'{place}' is an HDF5 file; relabel the Zarr cache that it was exported from, and export again."
         )
         raise CacheError(msg)
-    with hold(place, take_over=take_over):
+    with hold(place, take_over=take_over) as lock:
         with FeatureCache.open(place) as cache:
             meta = cache.meta
             old = {spec.name: cache.read(spec.name) for spec in ARRAYS if not spec.per_block}
@@ -111,6 +111,7 @@ def relabel(
         changes = replace(_changes(place, (meta, old), (new_meta, table), index), notes=notes)
         if dry_run or not changes.any:
             return changes
+        lock.check()
         replace_table(place, new_meta, table)
         return replace(changes, is_written=True)
 

@@ -214,7 +214,8 @@ def _compute_again(
     workload = Workload.of(clips.root, clips.by_row, rows)
 
     def tasks() -> Iterator[BlockTask]:
-        for task in tasks_of(clips.root, clips.by_row, cache.place, cache.meta, workload):
+        for task in tasks_of(clips.root, clips.by_row, lock.claim, cache.meta, workload):
+            lock.check()
             writer.reset_block(task.start)
             yield task
 

@@ -12,12 +12,15 @@ import cv2
 import numpy as np
 import torch
 
-from pipeline.errors import ClipError, OusError
+from pipeline.errors import ClipError, FileError, OusError
+from pipeline.own_dir import OwnDir
 from pipeline.pictures import SUFFIXES
+from pipeline.plain_file import read_given
 from pipeline.process import Prepared
 from pipeline.types import Bytes, Faces, FaceTrack, Floats
 
 PICTURE_SUFFIXES = SUFFIXES | {".tif", ".tiff"}
+_MAX_PICTURE_BYTES = 256 << 20
 _SUBJECT, _OTHER, _GUESSED, _INK = (60, 220, 90), (240, 190, 40), (235, 80, 60), (235, 235, 235)
 _GAP_PX, _CAPTION_PX, _BACKGROUND = 4, 22, 24
 _LETTER_PX, _LINE_PX = 8, 18
@@ -26,9 +29,9 @@ _LETTER_PX, _LINE_PX = 8, 18
 def read_picture(path: Path) -> Bytes:
     """An image file as RGB [H, W, 3]; transparency is dropped. Raises ClipError when it is none."""
     try:
-        encoded = np.frombuffer(path.read_bytes(), dtype=np.uint8)
-    except OSError as error:
-        raise ClipError("open", f"cannot be read: {error.strerror}") from error
+        encoded = np.frombuffer(read_given(path, _MAX_PICTURE_BYTES), dtype=np.uint8)
+    except FileError as error:
+        raise ClipError("open", str(error)) from error
     bgr = cv2.imdecode(encoded, cv2.IMREAD_COLOR) if encoded.size else None
     if bgr is None:
         raise ClipError("open", "not a readable picture")
@@ -36,13 +39,17 @@ def read_picture(path: Path) -> Bytes:
 
 
 def write_png(picture: Bytes, path: Path) -> None:
-    """Write an RGB picture as PNG."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Write an RGB picture as PNG, in a directory that is created where it is missing.
+
+    Raises FileError where something else than a regular file has its name, such as a link.
+    """
     ok, encoded = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
     if not ok:
         msg = f"The picture of {picture.shape} for '{path}' could not be encoded as PNG."
         raise OusError(msg)
-    path.write_bytes(encoded.tobytes())
+    directory = OwnDir.of(path.parent)
+    directory.make()
+    directory.write_bytes(path.name, encoded.tobytes())
 
 
 def draw_faces(picture: Bytes, faces: Faces) -> Bytes:

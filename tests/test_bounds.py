@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -163,3 +164,21 @@ def test_a_folder_is_listed_by_name_and_one_that_cannot_be_is_an_error(root):
     assert [entry.name for entry in bounds.Folder(root).entries("in")] == ["a", "b"]
     with pytest.raises(DatasetError, match=r"root/none' cannot be listed: .*No such file"):
         bounds.Folder(root).entries("none")
+
+
+def test_a_list_is_decided_upon_once_it_is_open(tmp_path, monkeypatch):
+    """Whatever took its place since its size was looked at."""
+    os.mkfifo(tmp_path / "list.csv")
+    with pytest.raises(DatasetError, match="list.csv' is a pipe"), bounds.open_list(tmp_path / "list.csv"):
+        pass
+    monkeypatch.setattr(bounds, "_MAX_LIST_BYTES", 10)
+    path = tmp_path / "grows.csv"
+    path.write_text("a,b\n")
+
+    def read_while_it_grows():
+        with bounds.open_text(path, "utf-8") as file:
+            path.write_text("a,b\n" * 100)
+            return file.read()
+
+    with pytest.raises(DatasetError, match="grows.csv' has 11 bytes; allowed: 10. It grew while it was read"):
+        read_while_it_grows()

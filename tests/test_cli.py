@@ -188,3 +188,28 @@ def test_weights_list_tells_what_is_here(run, tmp_path, monkeypatch):
     assert re.search(
         r"^clip-vit-l-14-openai +here .*\n +licence MIT .*; size 0.0 MB; sha256 b8cca3f", out, re.M
     )
+
+
+@pytest.mark.parametrize("more", [(), ("--blocks", "1/2")])
+def test_a_held_lock_is_found_before_any_worker_starts(run, data, tmp_path, monkeypatch, more):
+    from pipeline import runner
+    from pipeline.store.lock import hold
+
+    def started(*_args, **_more):
+        pytest.fail("a crew was gathered")
+
+    monkeypatch.setattr(runner, "gather", started)
+    with hold(tmp_path / "c.zarr"):
+        code, _, err = run(
+            "extract",
+            "--dataset",
+            "manifest",
+            "--root",
+            data / "data",
+            "--cache",
+            tmp_path / "c.zarr",
+            *SMALL,
+            *more,
+        )
+    assert code == 1
+    assert f"process {os.getpid()}, since " in err

@@ -115,6 +115,15 @@ def test_what_stops_a_worker_from_starting_is_told_as_it_is(crew, monkeypatch):
         crew.brief()
 
 
+def test_a_run_whose_lock_is_lost_ends_while_its_blocks_go_on(crew):
+    def lost():
+        msg = "The lock was taken over; this run ends here."
+        raise OusError(msg)
+
+    with pytest.raises(OusError, match="this run ends here"):
+        list(crew.run(tasks("", ""), check=lost))
+
+
 def test_what_a_block_raises_ends_the_run_as_it_is(crew):
     with pytest.raises(OusError, match="^Out of memory at a block of 1 clips.$"):
         list(crew.run(tasks("", "fail", "")))

@@ -82,3 +82,20 @@ def test_a_half_made_cache_that_another_creator_finishes_just_now_hurts_nobody(t
     monkeypatch.setattr(Path, "stat", renamed)
     CacheWriter.create(tmp_path / "c.zarr", tiny_meta(), tiny_static())
     assert [path.name for path in tmp_path.iterdir()] == ["c.zarr"]
+
+
+def test_what_a_killed_creator_left_is_removed_and_no_target_of_a_link(tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere/victim").write_text("mine")
+    litter = [tmp_path / f".c.zarr.{name}.creating" for name in ("folder", "file", "link")]
+    litter[0].mkdir()
+    (litter[0] / "zarr.json").write_text("{}")
+    litter[1].write_text("half")
+    litter[2].symlink_to(tmp_path / "elsewhere")
+    (tmp_path / ".d.zarr.other.creating").mkdir()
+    for path in (*litter, tmp_path / ".d.zarr.other.creating"):
+        os.utime(path, (0, 0), follow_symlinks=False)
+    CacheWriter.create(tmp_path / "c.zarr", tiny_meta(), tiny_static())
+    there = sorted(path.name for path in tmp_path.iterdir())
+    assert there == [".d.zarr.other.creating", "c.zarr", "elsewhere"]
+    assert (tmp_path / "elsewhere/victim").read_text() == "mine"

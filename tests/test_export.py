@@ -1,3 +1,5 @@
+import os
+
 import h5py
 import numpy as np
 import pytest
@@ -31,3 +33,20 @@ def test_export_refuses_what_it_would_destroy(tmp_path):
         with pytest.raises(CacheError, match=r"needs the suffix .h5 or .hdf5"):
             export_hdf5(cache, tmp_path / "there.txt")
     assert (tmp_path / "there.h5").read_text() == "mine"
+
+
+def test_export_writes_through_no_link_and_sweeps_what_a_killed_one_left(tmp_path):
+    path = tiny_cache(tmp_path / "c.zarr")
+    (tmp_path / "victim").write_text("mine")
+    litter = [tmp_path / name for name in (".c.h5.partial", ".c.h5.0123.partial", ".c.h5.link.partial")]
+    litter[1].write_text("half")
+    for link in (litter[0], litter[2]):
+        link.symlink_to(tmp_path / "victim")
+    for file in litter[1:]:
+        os.utime(file, (0, 0), follow_symlinks=False)
+    with FeatureCache.open(path) as cache:
+        export_hdf5(cache, tmp_path / "c.h5")
+    assert (tmp_path / "victim").read_text() == "mine"
+    assert not os.path.lexists(litter[1])  # noqa: PTH110 - links that lead nowhere count
+    assert not os.path.lexists(litter[2])  # noqa: PTH110
+    assert not (tmp_path / "c.h5").is_symlink()

@@ -215,6 +215,8 @@ def test_a_second_run_is_refused_and_told_who_unless_it_takes_over(
     assert code == 1
     assert f"'{path}' is being extracted already by " in said
     assert f"process {first.pid}, since " in said
+    assert f"is stopped (Ctrl-Z): continue it with `kill -CONT {first.pid}`" in said
+    assert "loading the models" not in said
     robbed, noted = first, tmp_path / "noted again"
     second = running(run_clips.root, path, "--take-over", noted=noted)
     wait_for(noted.exists, "a clip taken up by the second run")

@@ -1,6 +1,7 @@
 """Content hashes equal the published ones; differences between configs are named, all of them."""
 
 import hashlib
+import os
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.errors import FileError
 from pipeline.fingerprint import differences, sha256_file, sha256_json
 
 KEYS = st.text("abc", min_size=1, max_size=2)
@@ -76,3 +78,15 @@ def test_there_is_a_difference_exactly_when_the_mappings_are_unequal(
     mine: dict[str, Any], theirs: dict[str, Any]
 ) -> None:
     assert (differences(mine, theirs) == []) == (mine == theirs)
+
+
+def test_what_is_no_regular_file_or_too_large_is_not_hashed(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "large").touch()
+    os.truncate(tmp_path / "large", 1 << 40)
+    with pytest.raises(FileError, match="pipe' is a pipe; a regular file is needed"):
+        sha256_file(tmp_path / "pipe")
+    with pytest.raises(FileError, match="large' has 1099511627776 bytes; allowed: 68719476736"):
+        sha256_file(tmp_path / "large")
+    with pytest.raises(FileError, match="'/dev/zero' is a device"):
+        sha256_file(Path("/dev/zero"))

@@ -1,5 +1,6 @@
 """Caches that are not to be trusted: each opens, or ends in a CacheError of one line, and nothing else."""
 
+import asyncio
 import copy
 import json
 import os
@@ -18,8 +19,10 @@ from hypothesis import strategies as st
 from pipeline.clip_model import encoder_of
 from pipeline.errors import CacheError
 from pipeline.store import trial
+from pipeline.store.confined import ConfinedStore
 from pipeline.store.export import export_hdf5
 from pipeline.store.meta import MAX_CHUNK_BYTES
+from pipeline.store.place import Place
 from pipeline.store.reader import HDF5_META, FeatureCache
 from pipeline.store.summary import summarise
 from pipeline.store.writer import CacheWriter
@@ -532,3 +535,27 @@ def test_a_file_on_which_the_library_hangs_is_refused_by_a_child(exported, monke
     refused(
         exported, r"feats.h5' is not a readable HDF5 file: the HDF5 library does not come to an end in 2 s"
     )
+
+
+def test_a_clip_table_that_is_a_link_is_not_removed_with_its_target(cache, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere/victim").write_text("mine")
+    store = Place.of(cache).zarr_store(read_only=False)
+    (cache / "clips-0").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(CacheError, match=r"clips-0' is a link to '.*/elsewhere'; a directory is needed"):
+        asyncio.run(store.delete_dir("clips-0"))
+    assert (tmp_path / "elsewhere/victim").read_text() == "mine"
+    asyncio.run(store.delete_dir("clips-1"))
+    asyncio.run(store.delete_dir("never"))
+    assert not (cache / "clips-1").exists()
+
+
+def test_a_file_is_decided_upon_once_it_is_open(cache, monkeypatch):
+    """Whatever took its place since it was looked at."""
+    monkeypatch.setattr(ConfinedStore, "_require_plain", lambda *_: None)
+    for name in ("zarr.json", "status/c/0"):
+        (cache / name).unlink()
+        os.mkfifo(cache / name)
+        store = ConfinedStore(cache, read_only=True)
+        with pytest.raises(CacheError, match=f"{name}' is a pipe; a regular file is needed"):
+            store.get_sync(name)

@@ -1,5 +1,6 @@
 import json
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import CacheError, ConfigError
-from pipeline.store.holder import Holder
+from pipeline.store.holder import BEAT_SECONDS, Holder, Life
 from pipeline.store.lock import Share, creating, hold
 from pipeline.store.place import Place
 from pipeline.store.writer import CacheWriter
@@ -36,6 +37,12 @@ def place(request, tmp_path):
     if request.param == "folder":
         return Place.of(tmp_path / "feats.zarr")
     return Place.of(request.getfixturevalue("bucket").url("p/feats.zarr"))
+
+
+@pytest.fixture(autouse=True)
+def _short_beats(monkeypatch):
+    """The beats of these tests are below what a record of a real run may claim."""
+    monkeypatch.setattr("pipeline.store.holder._BEAT_SECONDS_READ", (FAST, 30.0))
 
 
 @pytest.fixture
@@ -155,16 +162,143 @@ def test_missed_beats_of_another_machine_are_stale(place, monkeypatch):
     leave_behind(place, beat=time.time() - 100 * FAST)
     with hold(place) as lock:
         assert "someone@far, process 7" in lock.notes[0]
+        assert lock.notes[0].endswith(f"it gave no heartbeat for {3 * FAST:g} s")
 
 
-def test_a_wait_for_a_sign_of_life_is_told(place, monkeypatch):
+def test_a_wait_for_a_heartbeat_is_shown(place, monkeypatch):
     foreign(monkeypatch)
     leave_behind(place, beat=time.time() - 100 * FAST)
-    told = []
-    with hold(place, say=told.append):
+    shown = []
+    with hold(place, say=shown.append):
         pass
-    (line,) = told
-    assert f"is locked: waiting {2 * FAST:g} s for a sign of life of someone@far, process 7" in line
+    (line,) = shown
+    assert "is locked by someone@far, process 7" in line
+    assert line.endswith(f": waiting up to {3 * FAST:g} s for a heartbeat")
+
+
+@pytest.mark.parametrize("ahead", [60.0, 1e9, 1e300])
+def test_a_heartbeat_in_the_future_is_watched_and_not_believed(place, monkeypatch, ahead):
+    foreign(monkeypatch)
+    leave_behind(place, beat=time.time() + ahead)
+    shown = []
+    with hold(place, say=shown.append) as lock:
+        assert "it gave no heartbeat for" in lock.notes[0]
+    assert " s ahead of this machine's clock: waiting" in shown[0]
+
+
+def test_a_living_one_whose_clock_is_ahead_keeps_it(place, monkeypatch):
+    foreign(monkeypatch)
+    real = time.time
+    monkeypatch.setattr("pipeline.store.lock.time.time", lambda: real() + 1e6)
+    with hold(place, beat_seconds=10 * FAST) as lock:
+        time.sleep(11 * FAST)
+        monkeypatch.setattr("pipeline.store.holder.time.time", real)
+        before = time.monotonic()
+        with pytest.raises(CacheError, match="is being extracted already by someone@far"), hold(place):
+            pass
+        assert time.monotonic() - before < 3 * 10 * FAST, "the first change ends the wait"
+        lock.check()
+
+
+@pytest.mark.parametrize(
+    ("claimed", "taken"),
+    [(1e9, 30.0), (float("inf"), 30.0), (1e-9, 1.0), (-5, 1.0), (float("nan"), BEAT_SECONDS), (7, 7.0)],
+)
+def test_what_a_record_claims_of_its_beats_is_bounded(monkeypatch, claimed, taken):
+    monkeypatch.undo()
+    record = json.loads(Holder.this_process("", 1.0).to_bytes())
+    assert Holder.read(json.dumps({**record, "beat_seconds": claimed}).encode()).beat_seconds == taken
+
+
+@pytest.mark.parametrize("field", ["user", "host", "machine", "share"])
+def test_a_record_with_a_text_beyond_all_measure_is_damaged(field):
+    record = {**json.loads(Holder.this_process("", 1.0).to_bytes()), field: "x" * 10_000}
+    assert Holder.read(json.dumps(record).encode()).user == "unknown"
+
+
+def test_a_record_without_a_finite_heartbeat_is_damaged():
+    record = json.loads(Holder.this_process("", 1.0).to_bytes())
+    for beat in (float("nan"), float("inf"), -float("inf")):
+        assert Holder.read(json.dumps({**record, "beat": beat}).encode()).user == "unknown"
+
+
+def test_many_planted_records_are_watched_at_once(place, monkeypatch):
+    from pipeline.store.records import records_of
+
+    foreign(monkeypatch)
+    planted = Holder(**{**vars(Holder.this_process("", 20 * FAST)), "beat": 1e12}).to_bytes()
+    for number in range(1, 9):
+        assert records_of(place).create(f"share-{number}-of-8", planted)
+    before = time.monotonic()
+    with hold(place) as lock:
+        assert len(lock.notes) == 8
+    assert time.monotonic() - before < 2 * 3 * 20 * FAST
+
+
+def test_files_of_other_names_are_no_locks(tmp_path):
+    folder = tmp_path / ".feats.zarr.locks"
+    folder.mkdir()
+    (folder / "notes.json").write_text("{}")
+    with hold(tmp_path / "feats.zarr") as lock:
+        assert lock.notes == ()
+    assert (folder / "notes.json").read_text() == "{}"
+
+
+def test_a_stopped_process_keeps_it_and_is_named_as_such(place, other_process, monkeypatch):
+    child = other_process()
+    child.send_signal(signal.SIGSTOP)
+    os.waitid(os.P_PID, child.pid, os.WSTOPPED | os.WNOWAIT)
+    monkeypatch.setattr("pipeline.store.holder.Holder.has_recent_beat", False)
+    match = (
+        rf"already by .*process {child.pid}, .* That process is stopped \(Ctrl-Z\): continue it with "
+        rf"`kill -CONT {child.pid}`, or end it with `kill -9 {child.pid}` and run this again."
+    )
+    with pytest.raises(CacheError, match=match), hold(place):
+        pass
+    child.send_signal(signal.SIGCONT)
+    os.waitid(os.P_PID, child.pid, os.WCONTINUED)
+    with pytest.raises(CacheError, match="Wait for it, or give another --cache"), hold(place):
+        pass
+    child.send_signal(signal.SIGSTOP)
+    child.kill()
+    child.wait()
+    with hold(place) as lock:
+        assert lock.notes[0].endswith("was taken over; that run has died")
+
+
+def test_a_process_of_this_machine_that_gives_no_heartbeat_is_alive(place, monkeypatch):
+    monkeypatch.setattr("pipeline.store.holder.Holder.has_recent_beat", False)
+    with (
+        hold(place, beat_seconds=600),
+        pytest.raises(CacheError, match="is being extracted already"),
+        hold(place),
+    ):
+        pass
+
+
+def test_a_process_that_this_user_may_not_see_has_not_ended(monkeypatch):
+    def refuse(*_):
+        raise PermissionError
+
+    holder = Holder.this_process("", 1.0)
+    assert holder.life is Life.RUNNING
+    monkeypatch.setattr("pipeline.store.holder._process", lambda _: None)
+    monkeypatch.setattr("pipeline.store.holder.os.kill", refuse)
+    assert holder.life is Life.UNKNOWN
+    monkeypatch.undo()
+    assert Holder(**{**vars(holder), "pid": 2**22 + 1}).life is Life.ENDED
+    assert Holder(**{**vars(holder), "pid": 10**30}).life is Life.ENDED
+    assert Holder(**{**vars(holder), "pid": -1}).life is Life.ENDED
+
+
+def test_a_worker_finds_that_its_run_has_lost_the_cache(place, bucket_or_folder):
+    with hold(place, beat_seconds=600) as lock:
+        claim = pickle.loads(pickle.dumps(lock.claim))  # noqa: S301 - ours, as it travels to a worker
+        claim.require()
+        bucket_or_folder.remove()
+        claim.require()
+        with hold(place, Share(1, 2)), pytest.raises(CacheError, match="was taken over by .*; this run ends"):
+            claim.require()
 
 
 def test_creation_waits_for_another_creator_and_no_longer_than_its_limit(place, monkeypatch):
@@ -185,7 +319,7 @@ def test_a_refusal_ends_creation_at_once(bucket):
 def test_a_living_one_whose_clock_is_behind_keeps_it(place, monkeypatch):
     foreign(monkeypatch)
     with hold(place, beat_seconds=10 * FAST) as lock:
-        monkeypatch.setattr("pipeline.store.holder.Holder.missed_beats", True)
+        monkeypatch.setattr("pipeline.store.holder.Holder.has_recent_beat", False)
         with pytest.raises(CacheError, match="is being extracted already by someone@far"), hold(place):
             pass
         lock.check()
@@ -196,7 +330,11 @@ def test_the_robbed_one_notices(place):
         with hold(place, take_over=True, beat_seconds=FAST) as robber:
             assert "share 2/3" in robber.notes[0]
             robber.check()
+            with pytest.raises(CacheError, match=r"was taken over by .*process .*; this run ends here"):
+                robbed.claim.require()
             time.sleep(3 * FAST)
+            with pytest.raises(CacheError, match=r"was taken over by .*process .*; this run ends here"):
+                robbed.require_held()
             with pytest.raises(CacheError, match=r"was taken over by .*process .*; this run ends here"):
                 robbed.check()
             robber.check()
@@ -239,7 +377,7 @@ def test_a_sign_of_life_that_cannot_be_given_ends_nothing(tmp_path, monkeypatch)
 def test_a_folder_that_cannot_be_written_is_one_line(tmp_path):
     (tmp_path / "file").write_text("x")
     with (
-        pytest.raises(CacheError, match="cannot be locked: Not a directory"),
+        pytest.raises(CacheError, match="cannot be locked: '.*/file' cannot be opened: Not a directory.$"),
         hold(tmp_path / "file" / "c.zarr"),
     ):
         pass

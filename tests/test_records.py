@@ -1,9 +1,9 @@
 import errno
 import os
-from pathlib import Path
 
 import pytest
 
+from pipeline.errors import FileError
 from pipeline.store import records
 from pipeline.store.place import Place
 from pipeline.store.records import records_of
@@ -73,13 +73,14 @@ def test_what_a_killed_remover_left_is_no_record_and_its_place_is_taken_later(bu
 def test_a_full_disk_leaves_no_half_record(tmp_path, monkeypatch):
     held = records_of(Place.of(tmp_path / "feats.zarr"))
 
-    def half(self, value):
-        with self.open("wb") as file:
-            file.write(value[:1])
+    whole = records._write_new
+
+    def half(folder, name, value):
+        whole(folder, name, value[:1])
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "write_bytes", half)
+        patch.setattr(records, "_write_new", half)
         with pytest.raises(OSError, match="No space left"):
             held.create("a", b"whole")
     assert list(tmp_path.iterdir()) == []
@@ -89,7 +90,7 @@ def test_a_full_disk_leaves_no_half_record(tmp_path, monkeypatch):
 def test_a_disk_without_hard_links_will_do(tmp_path, monkeypatch):
     held = records_of(Place.of(tmp_path / "feats.zarr"))
 
-    def refuse(*_):
+    def refuse(*_args, **_more):
         raise OSError(errno.EPERM, "Operation not permitted")
 
     monkeypatch.setattr(os, "link", refuse)
@@ -97,3 +98,74 @@ def test_a_disk_without_hard_links_will_do(tmp_path, monkeypatch):
     assert not held.create("a", b"2")
     assert held.read("a").value == b"1"
     assert [path.name for path in (tmp_path / ".feats.zarr.locks").iterdir() if path.suffix == ".new"] == []
+
+
+@pytest.fixture
+def victim(tmp_path):
+    """A file of somebody else's, in a folder of its own."""
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere/victim").write_text("mine")
+    return tmp_path / "elsewhere/victim"
+
+
+@pytest.fixture
+def planted(tmp_path):
+    """The folder of the records, as it may come with a cache."""
+    folder = tmp_path / ".feats.zarr.locks"
+    folder.mkdir()
+    return folder
+
+
+def test_a_link_in_the_place_of_the_folder_is_refused(tmp_path, victim, planted):
+    planted.rmdir()
+    planted.symlink_to(victim.parent)
+    held = records_of(Place.of(tmp_path / "feats.zarr"))
+    for attempt in (held.names, lambda: held.read("whole"), lambda: held.create("whole", b"1")):
+        with pytest.raises(FileError, match=r"locks' is a link to '.*/elsewhere'; a directory is needed"):
+            attempt()
+    assert [path.name for path in victim.parent.iterdir()] == ["victim"]
+
+
+@pytest.mark.parametrize("name", ["whole.json", "guard"])
+def test_a_link_in_the_place_of_a_file_is_refused_and_its_target_stays(tmp_path, victim, planted, name):
+    (planted / name).symlink_to(victim)
+    held = records_of(Place.of(tmp_path / "feats.zarr"))
+    with pytest.raises(FileError, match="is a link"):
+        held.swap("whole", b"mine".hex(), b"2")
+    if name == "guard":
+        victim.unlink()
+        with pytest.raises(FileError, match="is a link"):
+            held.create("whole", b"1")
+        assert not victim.exists(), "a file was created elsewhere"
+    else:
+        with pytest.raises(FileError, match=r"is a link to '.*/victim'; a regular file is needed"):
+            held.read("whole")
+        assert victim.read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["whole.json", "guard"])
+def test_a_pipe_or_device_is_not_waited_for(tmp_path, planted, name):
+    os.mkfifo(planted / name)
+    held = records_of(Place.of(tmp_path / "feats.zarr"))
+    with pytest.raises(FileError, match="is a (pipe|link, a pipe)"):
+        held.swap("whole", "", b"2")
+
+
+def test_a_record_beyond_all_measure_is_not_read(place, request):
+    held = records_of(place)
+    held.create("whole", b"1")
+    if place.is_local:
+        os.truncate(place.path.parent / ".feats.zarr.locks/whole.json", 1 << 40)
+        with pytest.raises(FileError, match="has 1099511627776 bytes; allowed: 16384"):
+            held.read("whole")
+    else:
+        held.swap("whole", held.read("whole").tag, b"x" * 20_000)
+        assert held.read("whole").value == b""
+
+
+def test_the_path_that_the_user_gave_may_lead_through_a_link(tmp_path):
+    (tmp_path / "scratch").mkdir()
+    (tmp_path / "runs").symlink_to(tmp_path / "scratch")
+    held = records_of(Place.of(tmp_path / "runs/feats.zarr"))
+    assert held.create("whole", b"1")
+    assert (tmp_path / "scratch/.feats.zarr.locks/whole.json").read_bytes() == b"1"

@@ -2,7 +2,9 @@ import dataclasses
 import signal
 import subprocess
 import sys
+import threading
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +16,12 @@ from pipeline.errors import CacheError, DatasetError, OusError, WeightsError
 from pipeline.features import Encoder
 from pipeline.process import ExtractConfig
 from pipeline.runner import LocalCrew, RunOptions, RunReport, work
-from pipeline.store.lock import Share
+from pipeline.store.lock import Share, hold
 from pipeline.store.place import Place
 from pipeline.store.reader import FeatureCache
 from pipeline.types import DatasetIndex
 from tests.small_clips import small_tools, small_tools_with, write_clips, write_video
+from tests.stub_workers import tasks
 
 
 def extract(index: DatasetIndex, tools, path: Path, options: RunOptions, **more) -> RunReport:
@@ -99,6 +102,51 @@ def test_an_interrupt_in_a_block_leaves_the_finished_ones(index, undisturbed, tm
     monkeypatch.undo()
     assert extract(index, small_tools(), path, RunOptions()).processed == left
     assert chunks(path) == chunks(undisturbed)
+
+
+def test_a_run_whose_lock_is_taken_over_writes_no_further_block(index, undisturbed, tmp_path, monkeypatch):
+    path, real, calls = tmp_path / "feats.zarr", work.process_block, []
+    robber = ExitStack()
+
+    def robbed(*args, **more):
+        calls.append(args)
+        if len(calls) == 2:
+            robber.enter_context(hold(path, take_over=True, beat_seconds=600))
+        return real(*args, **more)
+
+    monkeypatch.setattr(work, "process_block", robbed)
+    monkeypatch.setattr(work, "THREADS_PER_WORKER", 1)
+    monkeypatch.setattr("pipeline.runner.crew.THREADS_PER_WORKER", 1)
+    with robber, pytest.raises(CacheError, match="was taken over by .*; this run ends here"):
+        extract(index, small_tools(), path, RunOptions())
+    assert len(calls) == 2
+    assert report(path).counts["pending"] == len(index.clips) - 8
+    monkeypatch.undo()
+    extract(index, small_tools(), path, RunOptions())
+    assert chunks(path) == chunks(undisturbed)
+
+
+def test_a_run_whose_lock_is_lost_ends_within_seconds_while_a_block_goes_on():
+    held, started = threading.Event(), threading.Event()
+
+    class Slow:
+        def run(self, task, on_progress):
+            started.set()
+            held.wait(60)
+            on_progress(0.0)
+
+    def lost():
+        if started.is_set():
+            msg = "The lock was taken over; this run ends here."
+            raise CacheError(msg)
+
+    crew = LocalCrew(work.WorkerSetup(config=ExtractConfig(), device="cpu"))
+    crew._worker = Slow()
+    before = time.monotonic()
+    with pytest.raises(CacheError, match="this run ends here"):
+        list(crew.run(tasks("", ""), check=lost))
+    assert time.monotonic() - before < 10
+    held.set()
 
 
 def test_a_fault_of_the_gpu_ends_the_run_in_one_line_and_no_clip_is_to_blame(index, tmp_path, monkeypatch):

@@ -1,11 +1,12 @@
 import dataclasses
+import os
 
 import cv2
 import numpy as np
 import pytest
 import torch
 
-from pipeline.errors import ClipError
+from pipeline.errors import ClipError, FileError
 from pipeline.process import prepare_clip
 from pipeline.sheet import draw_faces, read_picture, shrunk, stream_row, stream_sheet, tile, write_png
 from pipeline.types import Faces, FaceTrack, Streams
@@ -108,3 +109,24 @@ def test_a_row_shows_frame_and_streams_side_by_side(tmp_path):
     face = prepared.streams.face_U3SS[2].permute(1, 2, 0).numpy()
     np.testing.assert_array_equal(row[22:, wide : wide + 64], face)
     assert shrunk(row, 0.5).shape == (43, round((wide + 128) / 2), 3)
+
+
+def test_a_picture_is_not_written_through_a_link(tmp_path):
+    (tmp_path / "victim").write_text("mine")
+    (tmp_path / "a.png").symlink_to(tmp_path / "victim")
+    with pytest.raises(FileError, match=r"a.png' is a link to '.*/victim'; a regular file is needed"):
+        write_png(np.zeros((2, 2, 3), np.uint8), tmp_path / "a.png")
+    assert (tmp_path / "victim").read_text() == "mine"
+
+
+def test_a_pipe_or_a_file_beyond_all_measure_is_no_picture(tmp_path):
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "large.png").touch()
+    os.truncate(tmp_path / "large.png", 1 << 40)
+    with pytest.raises(ClipError, match="open: '.*pipe.png' is a pipe; a regular file is needed"):
+        read_picture(tmp_path / "pipe.png")
+    with pytest.raises(ClipError, match="open: '.*large.png' has 1099511627776 bytes; allowed: 268435456"):
+        read_picture(tmp_path / "large.png")
+    (tmp_path / "zero.png").symlink_to("/dev/zero")
+    with pytest.raises(ClipError, match="open: '.*zero.png' is a device"):
+        read_picture(tmp_path / "zero.png")

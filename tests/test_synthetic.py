@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -37,7 +38,7 @@ from pipeline.datasets.synthetic.compose import (
 from pipeline.datasets.synthetic.expressions import FULL, RESTING, target_of
 from pipeline.datasets.synthetic.plan import PAIRS
 from pipeline.datasets.synthetic.scenes import KINDS, Scene
-from pipeline.datasets.synthetic.write import encode_clip
+from pipeline.datasets.synthetic.write import DESCRIPTION, encode_clip
 from pipeline.errors import ConfigError, DatasetError
 from pipeline.fingerprint import sha256_file
 from pipeline.process import ExtractConfig, load_tools, process_block
@@ -359,3 +360,18 @@ def test_an_interrupted_writing_leaves_nothing(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         write_synthetic(tmp_path / "set", SMALL, interrupt)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", ["pipe", "link", "large"])
+def test_a_description_that_is_no_plain_file_is_not_read(tmp_path, kind):
+    path = tmp_path / "set" / DESCRIPTION
+    path.parent.mkdir()
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "link":
+        path.symlink_to("/dev/zero")
+    else:
+        path.touch()
+        os.truncate(path, 1 << 40)
+    with pytest.raises(DatasetError, match=f"holds no readable {DESCRIPTION}; name another folder"):
+        write_synthetic(tmp_path / "set", SMALL)

@@ -1,7 +1,9 @@
 import os
+import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -126,6 +128,36 @@ def test_a_file_that_is_renamed_during_a_sweep_hurts_nobody(tmp_path, monkeypatc
     monkeypatch.setattr(Path, "stat", renamed)
     sweep(path)
     assert not any(os.path.lexists(file) for file in litter)  # noqa: PTH110 - Path.exists is patched
+
+
+@pytest.mark.parametrize("name", ["scene/early/c", "scene/early", "scene"])
+def test_a_sweep_removes_nothing_through_a_link(tmp_path, name):
+    path = tiny_cache(tmp_path / "c.zarr")
+    CacheWriter.resume(path).reset_block(8)
+    shutil.move(path / name, tmp_path / "elsewhere")
+    (path / name).symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere/1.partial").write_text("mine")
+    (path / "scene/early/c/1.partial").write_text("mine")
+    for file in (tmp_path / "elsewhere").rglob("1.partial"):
+        os.utime(file, (0, 0))
+    with suppress(CacheError):
+        sweep(path)
+    assert (tmp_path / "elsewhere/1.partial").exists()
+    assert (path / "scene/early/c/1.partial").exists()
+
+
+def test_a_sweep_does_not_enter_a_link_among_the_chunks(tmp_path):
+    path = tiny_cache(tmp_path / "c.zarr")
+    CacheWriter.resume(path).reset_block(8)
+    (tmp_path / "elsewhere").mkdir()
+    victim = tmp_path / "elsewhere/victim.partial"
+    victim.write_text("mine")
+    os.utime(victim, (0, 0))
+    shutil.rmtree(path / "scene/early/c/1", ignore_errors=True)
+    (path / "scene/early/c").mkdir(exist_ok=True)
+    (path / "scene/early/c/1").symlink_to(victim.parent)
+    sweep(path)
+    assert victim.exists()
 
 
 def half_written(path: Path) -> list[Path]:

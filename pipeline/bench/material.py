@@ -18,7 +18,8 @@ _MOST_FRAMES = 120
 
 def videos_of(folder: Path) -> list[Path]:
     """The video files under the folder, in order. Raises ConfigError when there are none."""
-    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in VIDEO_SUFFIXES)
+    named = sorted(path for path in folder.rglob("*") if path.suffix.lower() in VIDEO_SUFFIXES)
+    found = [path for path in named if path.is_file()]
     if not found:
         msg = f"'{folder}' has no videos; known are files ending in {', '.join(sorted(VIDEO_SUFFIXES))}."
         raise ConfigError(msg)

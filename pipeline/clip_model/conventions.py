@@ -24,8 +24,9 @@ from pipeline.clip_model.architecture import (
 )
 from pipeline.clip_model.config import EncoderConfig, require_channels
 from pipeline.clip_model.tags import activation_of_tag, require_activation, tag_of, tag_of_file, tags_of
-from pipeline.errors import ConfigError, WeightsError, reason_of, some
+from pipeline.errors import ConfigError, FileError, WeightsError, reason_of, some
 from pipeline.fingerprint import differences, sha256_file
+from pipeline.plain_file import read_given
 
 OPEN_CLIP_CONFIG = "open_clip_config.json"
 TRANSFORMERS_CONFIG, TRANSFORMERS_IMAGES = "config.json", "preprocessor_config.json"
@@ -178,9 +179,10 @@ def _read(path: Path) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     try:
-        with path.open("rb") as file:
-            held = json.loads(file.read(_MAX_CONFIG_BYTES))
-    except (OSError, ValueError, RecursionError) as error:
+        held = json.loads(read_given(path, _MAX_CONFIG_BYTES))
+    except FileError as error:
+        raise WeightsError(str(error)) from error
+    except (ValueError, RecursionError) as error:
         msg = f"'{path}' cannot be read as JSON ({reason_of(error)}); remove it or download it again."
         raise WeightsError(msg) from error
     if not isinstance(held, dict):

@@ -15,8 +15,9 @@ import torch
 from pipeline.clip_model.architecture import architecture_of, num_parameters
 from pipeline.clip_model.tags import activation_of_tag, require_activation, sha256_of
 from pipeline.clip_model.transformers_names import is_transformers, renamed
-from pipeline.errors import OusError, WeightsError, printable, reason_of, some
+from pipeline.errors import FileError, OusError, WeightsError, printable, reason_of, some
 from pipeline.fingerprint import sha256_file
+from pipeline.plain_file import read_given
 from pipeline.weights import (
     find_untrained_values,
     is_safetensors,
@@ -123,11 +124,12 @@ def _refuse_unknown_archive(path: Path, name: str) -> None:
 def _indexed(path: Path) -> list[Path]:
     """The files that an index names, which must be beside it."""
     try:
-        with path.open("rb") as file:
-            held = json.loads(file.read(_MAX_INDEX_BYTES))
+        held = json.loads(read_given(path, _MAX_INDEX_BYTES))
         names = sorted(set(held["weight_map"].values()))
         files = [path.parent / name for name in names if Path(name).name == name]
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+    except FileError as error:
+        raise WeightsError(str(error)) from error
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         msg = f"'{path}' is not an index of weight files ({reason_of(error)}); download it again."
         raise WeightsError(msg) from error
     missing = [name for name in names if not (path.parent / name).is_file()]

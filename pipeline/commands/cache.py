@@ -134,7 +134,7 @@ def cache_relabel(
         typer.Option(help="CSV of class,polarity or clip_id,polarity; alone it changes only that."),
     ] = None,
     dry_run: Annotated[bool, typer.Option(help="Show what would change; write nothing.")] = False,
-    take_over: Annotated[bool, typer.Option(help="Even if another run seems to hold the cache.")] = False,
+    take_over: Annotated[bool, typer.Option(help="Take the lock from another run.")] = False,
     json_: Json = False,
 ) -> None:
     """Bring other labels, folds, votes or polarities into a cache; no feature is computed again.

@@ -1,6 +1,6 @@
 """`extract`: clips become a cache."""
 
-from contextlib import closing
+from contextlib import closing, nullcontext
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -58,7 +58,7 @@ def extract(
     dry_run: Annotated[bool, typer.Option(help="Show plan, bytes and time; write nothing.")] = False,
     blocks: Annotated[str | None, typer.Option(help="Share i/n of the blocks, for job arrays: 1/8.")] = None,
     retry_failed: Annotated[bool, typer.Option(help="Take failed clips up again.")] = False,
-    take_over: Annotated[bool, typer.Option(help="Even if another run seems to hold the cache.")] = False,
+    take_over: Annotated[bool, typer.Option(help="Take the lock from another run.")] = False,
     decoders: Annotated[int | None, typer.Option(help="Decoding processes per worker [by cores].")] = None,
     clip_seconds: Annotated[float | None, typer.Option(help="Limit for decoding a clip [300].")] = None,
     strict: Annotated[bool, typer.Option(help="Exit with 3 when a clip has failed.")] = False,
@@ -76,7 +76,7 @@ def extract(
     from pipeline.datasets.untrained import untrained_of_index
     from pipeline.footage import leak_warnings, leaks_of_index
     from pipeline.process import ExtractConfig
-    from pipeline.store.lock import Share
+    from pipeline.store.lock import Share, hold
 
     values = {
         "frames": {"num_frames": frames, "num_views": views},
@@ -108,10 +108,14 @@ def extract(
     stopped = f"stopped; finished blocks are safe in {cache}. The same command goes on from there."
     if dry_run:
         stopped = "stopped; nothing was written"
-    with ends_at_once(stopped), closing(runner.gather(config, who, for_timing=dry_run)) as crew:
+    with (
+        ends_at_once(stopped),
+        nullcontext() if dry_run else hold(cache, options.share, take_over=take_over, say=say) as lock,
+        closing(runner.gather(config, who, for_timing=dry_run)) as crew,
+    ):
         if crew.dashboard:
             say(f"dashboard: {crew.dashboard}")
-        if dry_run:
+        if lock is None:
             plan = runner.plan(index, config, crew, cache, options, on_outline=first_part(json_), say=say)
             answer(plan if json_ else plan.estimate, json_)
             return
@@ -119,8 +123,9 @@ def extract(
         with progress_bar("extracting", "clips") as (start, advance):
             shown = show_speed(start, advance)
             report = runner.extract(
-                index, config, crew, cache, options, on_progress=shown, say=say, known_leaks=leaks
-            )
+                index, config, crew, cache, options,
+                on_progress=shown, say=say, known_leaks=leaks, lock=lock,
+            )  # fmt: skip
     answer(report, json_)
     if strict and report.num_failed:
         raise typer.Exit(EXIT_FAILED_CHECK)

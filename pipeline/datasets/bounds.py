@@ -4,13 +4,16 @@ A file belongs to a data set when it lies in the set's folder once every symboli
 The folder itself, and the manifest, are what the user named: they may be links.
 """
 
+import io
 import os
 from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import IO, TypeVar
+from typing import IO, BinaryIO, TextIO, TypeVar
 
-from pipeline.errors import DatasetError, first_line, printable, some
+from pipeline.errors import DatasetError, FileError, first_line, printable, some
+from pipeline.plain_file import open_given
 
 MAX_NAMES = 1000
 """Classes, and folds: clips times folds are numbers that are held in memory and stored."""
@@ -46,6 +49,23 @@ def require_readable_size(path: Path) -> None:
             "of clips. Split it."
         )
         raise DatasetError(msg)
+
+
+@contextmanager
+def open_list(path: Path) -> Iterator[BinaryIO]:
+    """Open a list. Raises DatasetError for what is no regular file, or too large, once it is open."""
+    try:
+        with open_given(path, _MAX_LIST_BYTES) as file:
+            yield file
+    except FileError as error:
+        raise DatasetError(str(error)) from error
+
+
+@contextmanager
+def open_text(path: Path, encoding: str, newline: str = "") -> Iterator[TextIO]:
+    """Open a list as text, as `open_list` does."""
+    with open_list(path) as file, io.TextIOWrapper(file, encoding=encoding, newline=newline) as text:
+        yield text
 
 
 def lines_of(file: IO[str]) -> Iterator[str]:

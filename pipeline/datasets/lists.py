@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.datasets.bounds import MAX_ROWS, at_most, lines_of, require_readable_size
+from pipeline.datasets.bounds import MAX_ROWS, at_most, lines_of, open_text, require_readable_size
 from pipeline.datasets.emotions import class_of
 from pipeline.datasets.names import fits_one_line
 from pipeline.datasets.text_files import encoding_of, named_delimiter, unreadable
@@ -94,7 +94,7 @@ def read_list(path: Path, clip_id_of: Callable[[str], str | None]) -> ListFile:
 def _texts(path: Path) -> tuple[list[tuple[int, str]], bool]:
     """The lines that are not blank, with their numbers; whether they end in CRLF."""
     try:
-        with path.open(newline="", encoding=encoding_of(path)) as file:
+        with open_text(path, encoding_of(path)) as file:
             raw = at_most(lines_of(file), MAX_ROWS, path)
     except (OSError, ValueError) as error:
         raise unreadable(path, "list", error) from error

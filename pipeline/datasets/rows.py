@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pipeline.datasets.bounds import lines_of
+from pipeline.datasets.bounds import lines_of, open_text
 from pipeline.datasets.names import fits_one_line, folded
 from pipeline.datasets.text_files import column_name, dialect_of, encoding_of, records, unreadable
 from pipeline.errors import DatasetError, printable
@@ -117,7 +117,7 @@ def csv_rows(path: Path, required: tuple[str, ...]) -> Iterator[Row]:
 def jsonl_rows(path: Path) -> Iterator[Row]:
     """Yield the rows of a manifest of one JSON object per line. Raises DatasetError."""
     try:
-        with path.open(newline="\n", encoding=encoding_of(path)) as file:
+        with open_text(path, encoding_of(path), newline="\n") as file:
             for number, line in enumerate(lines_of(file), start=1):
                 if line.strip():
                     yield _jsonl_row(line, f"{path}, line {number}")

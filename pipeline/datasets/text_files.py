@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from pipeline.datasets.bounds import lines_of
+from pipeline.datasets.bounds import lines_of, open_list, open_text
 from pipeline.datasets.names import folded
 from pipeline.errors import DatasetError, first_line
 
@@ -43,7 +43,7 @@ class Dialect:
 
 def encoding_of(path: Path) -> str:
     """Return the encoding of a list by its byte order mark, UTF-8 without one. Raises DatasetError."""
-    with path.open("rb") as file:
+    with open_list(path) as file:
         start = file.read(4)
     for mark, encoding in _MARKS.items():
         if start.startswith(mark):
@@ -68,7 +68,7 @@ def dialect_of(path: Path, known: Collection[str]) -> Dialect:
     A line such as ``sep=;`` before the header names it. Raises DatasetError, OSError or ValueError.
     """
     encoding = encoding_of(path)
-    with path.open(newline="", encoding=encoding) as file:
+    with open_text(path, encoding) as file:
         for number, line in enumerate(lines_of(file)):
             text = line.strip()
             if named := named_delimiter(line):
@@ -90,7 +90,7 @@ def records(path: Path, dialect: Dialect) -> Iterator[tuple[int, list[str]]]:
 
     The first row is the header. Raises DatasetError, OSError, ValueError or csv.Error.
     """
-    with path.open(newline="", encoding=dialect.encoding) as file:
+    with open_text(path, dialect.encoding) as file:
         lines = islice(lines_of(file), dialect.num_skipped, None)
         reader = csv.reader(lines, delimiter=dialect.delimiter, skipinitialspace=True, strict=True)
         first = dialect.num_skipped + 1
@@ -123,7 +123,7 @@ def column_name(written: str, known: Collection[str]) -> str:
 
 def _first_undecodable(path: Path) -> str:
     """Where the first line stands that is no UTF-8."""
-    with path.open("rb") as file:
+    with open_list(path) as file:
         for number, line in enumerate(file, start=1):
             try:
                 line.decode()

@@ -4,6 +4,7 @@ DFEW's annotation.xlsx: columns ``1happy ... 7fear``, then the clip's number (``
 and its class as a number from 1, 0 where the votes do not agree (``label`` or ``annotation``).
 """
 
+import io
 import re
 import zipfile
 import zlib
@@ -14,7 +15,8 @@ from typing import Any
 from python_calamine import CalamineError, load_workbook
 
 from pipeline.datasets.emotions import class_of
-from pipeline.errors import DatasetError, first_line
+from pipeline.errors import DatasetError, FileError, first_line
+from pipeline.plain_file import open_given
 
 _MAX_BYTES = 256 << 20
 """Of a workbook, unpacked: that of 16,372 clips has a few MB."""
@@ -24,7 +26,9 @@ _FAR_CELL = re.compile(rb"""\br\s*=\s*["']([A-Za-z]{2,9}\d{1,9}|[A-Za-z]{1,9}0*[
 
 _TEXTS = "sharedstrings.xml"
 
-_UNREADABLE = (OSError, ValueError, RuntimeError, EOFError, zlib.error, zipfile.BadZipFile, CalamineError)
+_UNREADABLE = (
+    OSError, FileError, ValueError, RuntimeError, EOFError, zlib.error, zipfile.BadZipFile, CalamineError,
+)  # fmt: skip
 """What zipfile and calamine raise over damaged files; NotImplementedError is a RuntimeError."""
 
 _CLIP = ("order", "clip_name", "video_name", "clip", "name")
@@ -79,18 +83,20 @@ def _rows(
 def _table(path: Path) -> list[list[Any]]:
     """All cells of the first sheet. Raises DatasetError for what is no workbook of a bearable size."""
     try:
-        with zipfile.ZipFile(path) as packed:
+        with open_given(path, _MAX_BYTES) as file, zipfile.ZipFile(file) as packed:
             unpacked = sum(member.file_size for member in packed.infolist())
             if unpacked > _MAX_BYTES:
                 msg = f"'{path}' unpacks to {unpacked >> 20} MiB; allowed: {_MAX_BYTES >> 20} MiB."
                 raise DatasetError(msg)
             parts = {name.lower(): packed.read(name) for name in packed.namelist()}
+            file.seek(0)
+            content = file.read()
         longest = max(
             (_longest_text(part) for name, part in parts.items() if name.endswith(_TEXTS)), default=0
         )
         for part in parts.values():
             _require_few_cells(part, longest, path)
-        table: list[list[Any]] = load_workbook(path).get_sheet_by_index(0).to_python()
+        table: list[list[Any]] = load_workbook(io.BytesIO(content)).get_sheet_by_index(0).to_python()
     except _UNREADABLE as error:
         msg = f"'{path}' is not a workbook (.xlsx) that can be read: {first_line(error)}"
         raise DatasetError(msg) from error

@@ -9,7 +9,7 @@ from pathlib import Path
 from pipeline.doctor.kinds import Finding
 from pipeline.doctor.material import Material, quoted
 from pipeline.doctor.survey import Lying, side_by_side
-from pipeline.errors import counted
+from pipeline.errors import FileError, counted
 from pipeline.fingerprint import sha256_file
 from pipeline.footage import Footage, SharedFootage, shared_footage
 from pipeline.types import ClipRef, Split
@@ -156,6 +156,6 @@ def _digest(path: Path, found: Lying) -> str | None:
     files = [path] if found.form == "file" else [path / name for name in found.pictures]
     try:
         digests = [sha256_file(file) for file in files]
-    except OSError:
+    except FileError:
         return None
     return digests[0] if found.form == "file" else hashlib.sha256("".join(digests).encode()).hexdigest()

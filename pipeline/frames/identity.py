@@ -4,15 +4,22 @@ import hashlib
 import os
 from pathlib import Path
 
+from pipeline.errors import ClipError, FileError
 from pipeline.fingerprint import sha256_file
 from pipeline.pictures import PictureFolder
 from pipeline.types import SourceFile
 
 
 def source_of(source: Path | PictureFolder) -> SourceFile:
-    """Size and sha256 of a file; of a folder, their sum, and a hash of names and hashes in order."""
+    """Size and sha256 of a file; of a folder, their sum, and a hash of names and hashes in order.
+
+    Raises ClipError (stage ``open``) for a file that cannot be read, or is too large to be hashed.
+    """
     if isinstance(source, Path):
-        return SourceFile(num_bytes=source.stat().st_size, sha256=sha256_file(source))
+        try:
+            return SourceFile(num_bytes=source.stat().st_size, sha256=sha256_file(source))
+        except FileError as error:
+            raise ClipError("open", str(error).replace(str(source), source.name)) from error
     num_bytes, digest = 0, hashlib.sha256()
     for name in source.names:
         picture = source_of(source.path / name)

@@ -3,14 +3,13 @@
 A picture is what its first bytes say, whatever its name; Pillow's reader for that format alone sees it.
 """
 
-import io
 import struct
 import warnings
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from PIL import Image
@@ -19,13 +18,14 @@ from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
-from pipeline.errors import ClipError
+from pipeline.errors import ClipError, FileError
 from pipeline.frames.source import MAX_PIXELS
+from pipeline.plain_file import open_given
 from pipeline.types import Bytes
 
 _BROKEN = (
-    OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, OverflowError, RuntimeError,
-    struct.error, zlib.error,
+    OSError, FileError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, OverflowError,
+    RuntimeError, struct.error, zlib.error,
 )  # fmt: skip
 """What Pillow raises for files that are damaged or made to deceive."""
 
@@ -37,6 +37,8 @@ _UPRIGHT = {
 }  # fmt: skip
 _FIRST_ON_ITS_SIDE = 5
 _HEADER_BYTES = 30
+_MAX_BYTES = 512 << 20
+"""Of a picture's file: more than the pixels allowed take without compression, at 16 bits a channel."""
 
 
 def upright_size(path: Path) -> tuple[int, int] | None:
@@ -77,8 +79,8 @@ def _opened(path: Path) -> Iterator[Any]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's remarks on odd files; what matters it raises
         try:
-            file = path.open("rb")
-        except OSError:
+            file = open_given(path, _MAX_BYTES)
+        except FileError:
             yield None
             return
         with file:
@@ -88,7 +90,7 @@ def _opened(path: Path) -> Iterator[Any]:
             yield image
 
 
-def _header(file: io.BufferedReader, path: Path) -> Any:
+def _header(file: BinaryIO, path: Path) -> Any:
     try:
         first = file.read(_HEADER_BYTES)
         file.seek(0)

@@ -9,6 +9,7 @@ from pipeline.process import Tools
 from pipeline.runner.work import THREADS_PER_WORKER, BlockReport, BlockTask, Brief, Worker, WorkerSetup
 
 _GOODBYE_SECONDS = 2.0
+SECONDS_BETWEEN_CHECKS = 1.0
 _left_inside: list[threading.Thread] = []
 
 
@@ -47,12 +48,16 @@ class Crew(Protocol):
         ...
 
     def run(
-        self, tasks: Iterable[BlockTask], on_progress: Callable[[float], None] | None = None
+        self,
+        tasks: Iterable[BlockTask],
+        on_progress: Callable[[float], None] | None = None,
+        check: Callable[[], None] | None = None,
     ) -> Generator[BlockReport, None, None]:
         """Do the tasks, a few at a time, and give each one's report when it is done.
 
-        on_progress: told, by any thread, how much more of a block is done, in clips. Raises what a
-        task raises; those under way then are not finished.
+        on_progress: told, by any thread, how much more of a block is done, in clips. check: called about
+        every second by the thread that waits for a report. Raises what a task or the check raises; tasks
+        under way then are not finished.
         """
         ...
 
@@ -123,7 +128,10 @@ class LocalCrew:
         return self.worker.brief()
 
     def run(
-        self, tasks: Iterable[BlockTask], on_progress: Callable[[float], None] | None = None
+        self,
+        tasks: Iterable[BlockTask],
+        on_progress: Callable[[float], None] | None = None,
+        check: Callable[[], None] | None = None,
     ) -> Generator[BlockReport, None, None]:
         """See `Crew`."""
         stop = threading.Event()
@@ -145,7 +153,7 @@ class LocalCrew:
         for thread in threads:
             thread.start()
         try:
-            yield from _answered(answers, len(threads))
+            yield from _answered(answers, len(threads), check)
         finally:
             stop.set()
             for thread in threads:
@@ -190,10 +198,17 @@ def _work(
 
 
 def _answered(
-    answers: "queue.SimpleQueue[BlockReport | BaseException | None]", num_threads: int
+    answers: "queue.SimpleQueue[BlockReport | BaseException | None]",
+    num_threads: int,
+    check: Callable[[], None] | None,
 ) -> Iterator[BlockReport]:
     while num_threads:
-        answer = answers.get()
+        if check is not None:
+            check()
+        try:
+            answer = answers.get(timeout=SECONDS_BETWEEN_CHECKS)
+        except queue.Empty:
+            continue
         if answer is None:
             num_threads -= 1
         elif isinstance(answer, BaseException):

@@ -1,6 +1,7 @@
 """An index of clips becomes a complete cache, block by block; run again, it goes on where it was."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 
 from pipeline.errors import counted, some
 from pipeline.footage import Leaks
@@ -11,7 +12,7 @@ from pipeline.runner.opening import Opening, open_cache, require_same_settings
 from pipeline.runner.progress import Speed
 from pipeline.runner.report import RunReport, report
 from pipeline.runner.tasks import RunOptions, Workload, blocks_to_do, tasks_of
-from pipeline.store.lock import hold
+from pipeline.store.lock import Lock, hold
 from pipeline.store.place import Place, Where
 from pipeline.types import DatasetIndex
 
@@ -26,27 +27,31 @@ def extract(
     on_progress: Callable[[Speed], None] | None = None,
     say: Callable[[str], None] | None = None,
     known_leaks: Leaks | None = None,
+    lock: Lock | None = None,
 ) -> RunReport:
     """Fill the cache with what is missing; create it when it is not there.
 
     on_progress: told how the run goes, at the start and whenever more is done; by any thread. say: called
     with remarks for people, such as what is waited for, or what the encoder's weights were trained with.
-    known_leaks: those that the user has seen; the report's lines show others alone.
+    known_leaks: those that the user has seen; the report's lines show others alone. lock: of the cache, where
+    the caller holds it; it is taken here otherwise.
     Raises CacheError when another run holds the cache, when the one there was made otherwise or from
     other clips (naming each difference), or when it cannot be written. Whatever interrupts, finished
     blocks stay.
     """
     place, options = Place.of(cache), options or RunOptions()
-    with hold(place, options.share, take_over=options.take_over, say=say) as lock:
+    held = nullcontext(lock) if lock else hold(place, options.share, take_over=options.take_over, say=say)
+    with held as lock:
         require_same_settings(crew.unloaded_brief(), place)
         brief = crew.brief()
         if say is not None:
             say(f"{config.encoder.name}: {brief.conventions}")
+        lock.check()
         opening = open_cache(index, config, brief, place, may_grow=options.share is None)
         workload = Workload.of(index.root, opening.clips, blocks_to_do(opening, place, options))
         if say is not None and workload.missing:
             say(_missing(workload, opening))
-        tasks = tasks_of(index.root, opening.clips, place, opening.meta, workload)
+        tasks = tasks_of(index.root, opening.clips, lock.claim, opening.meta, workload)
         done = follow(crew, tasks, workload.num_there, brief, lock, on_progress)
         return report(
             place,

@@ -48,7 +48,7 @@ def follow(
             on_progress(progress.speed(is_waiting=crew.is_waiting))
 
     show(0.0)
-    with closing(crew.run(tasks, show)) as reports:
+    with closing(crew.run(tasks, show, lock.require_held)) as reports:
         for done in reports:
             progress.finish(done)
             num_damaged += done.num_damaged

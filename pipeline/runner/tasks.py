@@ -10,6 +10,7 @@ import numpy as np
 from pipeline.config import require_range
 from pipeline.runner.opening import Opening
 from pipeline.runner.work import BlockTask
+from pipeline.store.claim import Claim
 from pipeline.store.lock import Share
 from pipeline.store.meta import CacheMeta
 from pipeline.store.place import Place
@@ -23,8 +24,8 @@ class RunOptions:
     """How a run goes about its work; nothing here changes a feature.
 
     limit: stop after this many clips. retry_failed: take failed clips up again. share: of the
-    blocks, for several runs that fill one cache; None for all. take_over: even if another run seems
-    to hold the cache.
+    blocks, for several runs that fill one cache; None for all. take_over: take the lock
+    from another run.
     """
 
     limit: int | None = None
@@ -113,12 +114,12 @@ def _grouped(rows: Sequence[int], size: int, options: RunOptions) -> Blocks:
 
 
 def tasks_of(
-    root: Path, clips: Sequence[ClipRef | None], place: Place, meta: CacheMeta, workload: Workload
+    root: Path, clips: Sequence[ClipRef | None], claim: Claim, meta: CacheMeta, workload: Workload
 ) -> Iterator[BlockTask]:
-    """The blocks as tasks, one at a time. clips: by row of the cache."""
+    """The blocks as tasks, one at a time. clips: by row of the cache. claim: to the cache."""
     for start, rows in workload.blocks:
         yield BlockTask(
-            cache=place.resolved(),
+            cache=claim.place,
             root=root.absolute(),
             start=start,
             rows=tuple(rows),
@@ -126,4 +127,5 @@ def tasks_of(
             num_clips=meta.num_clips,
             fingerprint=meta.fingerprint,
             missing=workload.missing.intersection(rows),
+            claim=claim,
         )

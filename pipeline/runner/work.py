@@ -30,6 +30,7 @@ from pipeline.process import (
     without_weights,
 )
 from pipeline.runner.machine import available_cores, choose_device, decoders_for, keep_memory, use_cores
+from pipeline.store.claim import Claim
 from pipeline.store.meta import CacheMeta
 from pipeline.store.rows import fill_row
 from pipeline.store.writer import CacheWriter
@@ -49,7 +50,8 @@ class BlockTask:
     that has written to it before knows that it has grown. fingerprint: of the cache, which the worker's
     models must match. missing: those of the rows whose clip has no file; they become failures, and
     count neither as progress nor in rates. trial: for a block that is timed and not written, the
-    attributes of its cache; None for a block that counts.
+    attributes of its cache; None for a block that counts. claim: of the run to the cache, which is checked
+    before anything is written; None for a trial.
     """
 
     cache: str
@@ -61,6 +63,12 @@ class BlockTask:
     fingerprint: str
     missing: frozenset[int] = frozenset()
     trial: CacheMeta | None = None
+    claim: Claim | None = None
+
+    def require_held(self) -> None:
+        """Raise CacheError when another run has taken the cache over from the one that this is a task of."""
+        if self.claim is not None:
+            self.claim.require()
 
     @property
     def num_there(self) -> int:
@@ -213,8 +221,9 @@ class Worker:
 
         on_progress: told how much more is done, in clips; what it raises ends the block, unwritten.
         A trial goes the same way and writes to memory. Raises CacheError when the cache cannot be
-        written or was made by other models.
+        written, was made by other models, or is held by another run by now.
         """
+        task.require_held()
         self._refuse_other(task)
         began = time.monotonic()
         writer = self._writer(task)
@@ -229,6 +238,7 @@ class Worker:
             fill_row(arrays, row - first, outcome)
         if on_progress is not None:
             on_progress(0.0)  # a run that is over writes no more
+        task.require_held()
         writer.write_block(task.start, arrays)
         done.seconds.write += opened - began + time.monotonic() - processed
         there = [one for row, one in zip(task.rows, done.outcomes, strict=True) if row not in task.missing]

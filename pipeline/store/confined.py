@@ -1,14 +1,19 @@
 """A cache's files as zarr sees them, and nothing beyond: caches come from elsewhere and are not trusted."""
 
+import asyncio
 import os
 import stat
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+from zarr.core.buffer import default_buffer_prototype
 from zarr.storage import LocalStore, ObjectStore
 
-from pipeline.errors import CacheError
+from pipeline.errors import CacheError, FileError, MissingFileError
+from pipeline.own_dir import OwnDir
+from pipeline.plain_file import open_plain
 from pipeline.store.meta import MAX_CHUNK_BYTES, array_at
 
 _MAX_DOCUMENT_BYTES = 16 << 20
@@ -26,32 +31,32 @@ class ConfinedStore(LocalStore):
         super().__init__(root, read_only=read_only)
         self._plain_folders: set[str] = set()
 
-    def get_sync(self, key: str, **options: Any) -> Any:
+    def get_sync(self, key: str, *, prototype: Any = None, byte_range: Any = None) -> Any:
         """The content at `key`, None where there is none."""
-        self._require_plain(key)
-        return _with_honest_count(key, super().get_sync(key, **options))
+        if byte_range is not None:
+            msg = f"'{self.root}': a part of '{key}' is asked for; a cache's files are read whole."
+            raise CacheError(msg)
+        content = self.read_into(key, lambda size: memoryview(bytearray(size)))
+        if content is None:
+            return None
+        buffer = (prototype or default_buffer_prototype()).buffer
+        return _with_honest_count(key, buffer.from_bytes(content))
 
-    async def get(self, key: str, *args: Any, **options: Any) -> Any:
+    async def get(self, key: str, prototype: Any = None, byte_range: Any = None) -> Any:
         """The content at `key`, None where there is none."""
-        self._require_plain(key)
-        return _with_honest_count(key, await super().get(key, *args, **options))
+        return await asyncio.to_thread(self.get_sync, key, prototype=prototype, byte_range=byte_range)
 
     async def get_partial_values(self, prototype: Any, key_ranges: Iterable[Any]) -> Any:
         """Parts of the contents of some keys."""
-        ranges = list(key_ranges)
-        for key, _ in ranges:
-            self._require_plain(key)
-        return await super().get_partial_values(prototype, ranges)
+        return [await self.get(key, prototype, byte_range) for key, byte_range in key_ranges]
 
     def read_into(self, key: str, memory: Callable[[int], memoryview]) -> memoryview | None:
         """The whole content at `key`, in what `memory` gives for its size; None where there is none."""
-        self._require_plain(key)
-        try:
-            with open(os.path.join(self.root, key), "rb", buffering=0) as file:  # noqa: PTH118, PTH123
-                content = memory(os.fstat(file.fileno()).st_size)
-                return content[: file.readinto(content)]
-        except FileNotFoundError:
-            return None
+        with self._opened(key) as file:
+            if file is None:
+                return None
+            content = memory(os.fstat(file.fileno()).st_size)
+            return content[: file.readinto(content)]
 
     def set_sync(self, key: str, value: Any) -> None:
         """Replace the content at `key`."""
@@ -72,14 +77,33 @@ class ConfinedStore(LocalStore):
         self._require_plain(key)
         super().delete_sync(key)
 
+    async def delete_dir(self, prefix: str) -> None:
+        """Remove the folder `prefix` and all in it, if it is there."""
+        with _refused(str(self.root)):
+            await asyncio.to_thread((OwnDir.of(self.root) / prefix).remove_tree)
+
+    @contextmanager
+    def _opened(self, key: str) -> Iterator[Any]:
+        """A file, whose kind and size are decided once it is open; None where there is none."""
+        self._require_plain(key)
+        path = self.root / key
+        with _refused(str(self.root)), ExitStack() as stack:
+            try:
+                file = stack.enter_context(
+                    open_plain(path, path, _most_bytes(key), extra_flags=os.O_NOFOLLOW)
+                )
+            except MissingFileError:
+                file = None
+            yield file
+
     def _require_plain(self, key: str) -> None:
-        folder, _, name = key.rpartition("/")
+        folder, _, _ = key.rpartition("/")
         if folder not in self._plain_folders:
             for end in range(1, folder.count("/") + 2):
                 self._require_kind("/".join(folder.split("/")[:end]), stat.S_ISDIR, "folder")
             self._plain_folders.add(folder)
         found = self._require_kind(key, stat.S_ISREG, "file")
-        largest = _MAX_DOCUMENT_BYTES if name == "zarr.json" else MAX_CHUNK_BYTES
+        largest = _most_bytes(key)
         if found is not None and found.st_size > largest:
             msg = (
                 f"'{self.root}': '{key}' has {found.st_size} bytes; allowed: {largest}. The cache is "
@@ -100,6 +124,21 @@ class ConfinedStore(LocalStore):
             )
             raise CacheError(msg)
         return found
+
+
+def _most_bytes(key: str) -> int:
+    is_document = key.rpartition("/")[2] == "zarr.json"
+    return _MAX_DOCUMENT_BYTES if is_document else MAX_CHUNK_BYTES
+
+
+@contextmanager
+def _refused(root: str) -> Iterator[None]:
+    """Turn a FileError into a CacheError that names the cache."""
+    try:
+        yield
+    except FileError as error:
+        msg = f"'{root}': {error}"
+        raise CacheError(msg) from error
 
 
 class BucketStore(ObjectStore[Any]):

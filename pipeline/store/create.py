@@ -2,9 +2,7 @@
 
 import secrets
 import shutil
-import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +12,7 @@ from zarr.abc.store import Store
 from zarr.codecs import Crc32cCodec
 
 from pipeline.errors import CacheError, CacheExistsError
+from pipeline.store.litter import sweep_beside
 from pipeline.store.lock import creating
 from pipeline.store.meta import CacheMeta
 from pipeline.store.place import Place
@@ -22,7 +21,7 @@ from pipeline.store.schema import ArraySpec
 Rows = Mapping[str, npt.NDArray[Any]]
 
 _MARK = "creating.json"
-_LITTER_SECONDS = 3600.0
+_HALF_MADE = ".creating"
 
 
 def create(place: Place, meta: CacheMeta, static: Rows) -> None:
@@ -42,8 +41,8 @@ def _create_folder(place: Place, meta: CacheMeta, values: Rows) -> None:
     """Write into a folder beside, which then takes the cache's name: one of several creators succeeds."""
     path = place.path
     path.parent.mkdir(parents=True, exist_ok=True)
-    _sweep(path)
-    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.creating")
+    sweep_beside(path, _HALF_MADE)
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(8)}{_HALF_MADE}")
     store = Place(str(partial)).zarr_store(read_only=False)
     try:
         _write(store, meta, values)
@@ -54,21 +53,6 @@ def _create_folder(place: Place, meta: CacheMeta, values: Rows) -> None:
         raise
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-
-
-def _sweep(path: Path) -> None:
-    """Remove what creators left that were killed long ago."""
-    for partial in path.parent.glob(f".{path.name}.*.creating"):
-        if is_litter(partial):
-            shutil.rmtree(partial, ignore_errors=True)
-
-
-def is_litter(path: Path) -> bool:
-    """Whether a half-written file or folder is too old for anybody to be at it; False once it is gone."""
-    try:
-        return path.stat().st_mtime < time.time() - _LITTER_SECONDS
-    except FileNotFoundError:
-        return False
 
 
 def _create_in_bucket(place: Place, meta: CacheMeta, values: Rows) -> None:

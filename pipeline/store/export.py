@@ -1,6 +1,7 @@
 """A feature cache as one HDF5 file, for those who move single files or read them elsewhere."""
 
 import json
+import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,9 +10,12 @@ from typing import Any
 import h5py
 
 from pipeline.errors import CacheError
+from pipeline.store.litter import sweep_beside
 from pipeline.store.place import Place
 from pipeline.store.reader import HDF5_META, FeatureCache
 from pipeline.store.schema import ArraySpec
+
+_HALF_WRITTEN = ".partial"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,10 +56,11 @@ def export_hdf5(cache: FeatureCache, target: Path, on_array: Callable[[str], Non
     if target.exists():
         msg = f"'{target}' exists already; give another --to, or remove it."
         raise CacheError(msg)
-    partial = target.with_name(f".{target.name}.partial")
+    partial = target.with_name(f".{target.name}.{secrets.token_hex(8)}{_HALF_WRITTEN}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with h5py.File(partial, "w") as file:
+        sweep_beside(target, _HALF_WRITTEN)
+        with h5py.File(partial, "x") as file:  # by its path: a name that nobody can have put a link at
             file.attrs[HDF5_META] = json.dumps(cache.meta.to_attributes())
             if cache.meta.warnings:
                 file.attrs["WARNING"] = "\n".join(cache.meta.warnings)

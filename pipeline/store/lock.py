@@ -1,20 +1,26 @@
-"""One extract per cache: who works on which share of it, kept by a sign of life, told to latecomers."""
+"""One extract per cache: a lock on all of it or on a share, kept alive by heartbeats.
+
+A holder on this machine lives as long as its process does, whatever its heartbeats. One elsewhere is judged
+by its record: a heartbeat of the last minute counts. Any other record, also one in the future, is watched for
+a change, by the monotonic clock of the process that waits (decision 0013).
+"""
 
 import contextlib
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from pipeline.errors import CacheError, CacheExistsError, ConfigError
-from pipeline.store.holder import BEAT_SECONDS, Holder
+from pipeline.errors import CacheError, CacheExistsError, ConfigError, some
+from pipeline.store.claim import CREATING, WHOLE, Claim, conflicting, lost
+from pipeline.store.holder import BEAT_SECONDS, Holder, Life
 from pipeline.store.place import Place, Where
 from pipeline.store.records import Record, Records, records_of
 
-_WATCHED_BEATS = 2
+_WATCHED_BEATS = 3
+_LOOKS_PER_BEAT = 10
 _ATTEMPTS = 20
-_CREATING = "create"
 _POLL_SECONDS = 0.2
 _CREATING_SECONDS = 300.0
 
@@ -61,31 +67,35 @@ class Lock:
         self.notes: tuple[str, ...] = ()
         self._records, self._name, self._holder = records, name, holder
         self._changing = threading.Lock()
-        self._robber: str | None = None
+        self._robber: Holder | None = None
         self._ended = threading.Event()
         self._beats = threading.Thread(target=self._beat_until_the_end, name="cache-lock", daemon=True)
 
+    @property
+    def claim(self) -> Claim:
+        """What workers elsewhere check before they write."""
+        return Claim(self.place.resolved(), self._name, self._holder.token)
+
     def check(self) -> None:
-        """Raise CacheError when the lock is certainly lost: somebody has taken it over.
+        """Look at the record, and raise CacheError when the lock is certainly lost: somebody has taken it.
 
         What cannot be read just now is no such certainty.
         """
         with self._changing, contextlib.suppress(CacheError), self.place.refusals_told(""):
             self._look()
+        self.require_held()
+
+    def require_held(self) -> None:
+        """The same without a look: raise CacheError when a heartbeat, or a look, has found the lock lost."""
         if self._robber is not None:
-            msg = (
-                f"The lock of '{self.place}' was taken over by {self._robber}; this run ends here. "
-                "Finished blocks are safe."
-            )
-            raise CacheError(msg)
+            raise lost(self.place, self._robber)
 
     def take(self, *, take_over: bool) -> None:
-        """Take the lock. Raises CacheError when another holder lives, unless told to take over."""
+        """Take the lock. Raises CacheError when another holder lives, except with `take_over`."""
         for _ in range(_ATTEMPTS):
-            notes = [self._clear(name, take_over=take_over) for name in self._conflicting()]
-            self.notes += tuple(note for note in notes if note)
+            self._clear(take_over=take_over)
             if self._records.create(self._name, self._holder.to_bytes()):
-                if not any(name != self._name for name in self._conflicting()):
+                if not any(name != self._name for name in conflicting(self._records, self._name)):
                     return
                 self._remove()
             time.sleep(0.05)
@@ -95,7 +105,7 @@ class Lock:
         raise _HeldError(msg)
 
     def start_beating(self) -> None:
-        """Give a sign of life from now on, until `release`."""
+        """Give heartbeats from now on, until `release`."""
         self._beats.start()
 
     def release(self) -> None:
@@ -106,34 +116,49 @@ class Lock:
         with contextlib.suppress(CacheError), self.place.refusals_told(""):
             self._remove()
 
-    def _conflicting(self) -> list[str]:
-        return [name for name in self._records.names() if _conflict(name, self._name)]
+    def _clear(self, *, take_over: bool) -> None:
+        """Remove the records that stand in the way, with a note of each. CacheError when a holder lives."""
+        names = conflicting(self._records, self._name)
+        there = {name: record for name in names if (record := self._records.read(name))}
+        holders = {name: Holder.read(record.value) for name, record in there.items()}
+        reasons = {name: "; that run has died" for name, one in holders.items() if one.life is Life.ENDED}
+        if not take_over:
+            doubtful = {name: record for name, record in there.items() if name not in reasons}
+            for holder in map(holders.__getitem__, doubtful):
+                if holder.life is not Life.UNKNOWN or holder.has_recent_beat:
+                    raise self._held_by(holder)
+            reasons |= self._silent(doubtful, holders) if doubtful else {}
+        for name, record in there.items():
+            if self._records.remove(name, record.tag):
+                self.notes += (f"the lock of {holders[name]} was taken over{reasons.get(name, '')}",)
 
-    def _clear(self, name: str, *, take_over: bool) -> str | None:
-        """Remove a record that stands in the way, and say so; CacheError when its holder lives."""
-        record = self._records.read(name)
-        if record is None:
-            return None
-        holder = Holder.read(record.value)
-        if not (
-            take_over or holder.is_dead or (holder.missed_beats and self._is_silent(name, record, holder))
-        ):
-            msg = (
-                f"'{self.place}' is being extracted already by {holder}. Wait for it, or give another "
-                "--cache; where you know that it has died, add --take-over."
+    def _silent(self, there: Mapping[str, Record], holders: Mapping[str, Holder]) -> dict[str, str]:
+        """Watch all these records at once; by name, how long each gave no heartbeat. CacheError for a change.
+
+        Clocks of two machines may differ by any amount, and a record may claim any heartbeat: a change
+        alone shows a life.
+        """
+        beat = max(holders[name].beat_seconds for name in there)
+        seconds = _WATCHED_BEATS * beat
+        by = some([str(holders[name]) for name in there], joint="; ")
+        self._say(f"'{self.place}' is locked by {by}: waiting up to {seconds:g} s for a heartbeat")
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            time.sleep(min(left, beat / _LOOKS_PER_BEAT))
+            for name, record in there.items():
+                found = self._records.read(name)
+                if found is not None and found.tag != record.tag:
+                    raise self._held_by(Holder.read(found.value))
+        return dict.fromkeys(there, f"; it gave no heartbeat for {seconds:g} s")
+
+    def _held_by(self, holder: Holder) -> _HeldError:
+        how = "Wait for it, or give another --cache; where you know that it has died, add --take-over."
+        if holder.life is Life.STOPPED:
+            how = (
+                f"That process is stopped (Ctrl-Z): continue it with `kill -CONT {holder.pid}`, or end it "
+                f"with `kill -9 {holder.pid}` and run this again."
             )
-            raise _HeldError(msg)
-        if not self._records.remove(name, record.tag):
-            return None
-        return f"the lock of {holder} was taken over" + ("" if take_over else "; that run has died")
-
-    def _is_silent(self, name: str, record: Record, holder: Holder) -> bool:
-        """Whether no sign of life comes while we wait for one: clocks of two machines may differ."""
-        seconds = _WATCHED_BEATS * holder.beat_seconds
-        self._say(f"'{self.place}' is locked: waiting {seconds:g} s for a sign of life of {holder}")
-        time.sleep(seconds)
-        again = self._records.read(name)
-        return again is None or again.tag == record.tag
+        return _HeldError(f"'{self.place}' is being extracted already by {holder}. {how}")
 
     def _beat_until_the_end(self) -> None:
         while not self._ended.wait(self._holder.beat_seconds):
@@ -148,17 +173,14 @@ class Lock:
 
     def _look(self) -> Record | None:
         """Our record; None when it is lost, and then who has it is known. A vanished one is put back."""
+        if self._robber is None:
+            self._robber = self.claim.other_holder(self._records)
         if self._robber is not None:
             return None
-        names = [self._name] if self._records.read(self._name) else self._conflicting()
-        for name in names:
-            record = self._records.read(name)
-            if record is not None and (holder := Holder.read(record.value)).token != self._holder.token:
-                self._robber = str(holder)
-                return None
-        if not names:
+        record = self._records.read(self._name)
+        if record is None and not conflicting(self._records, self._name):
             self._records.create(self._name, self._holder.to_bytes())
-        return self._records.read(self._name)
+        return record or self._records.read(self._name)
 
     def _remove(self) -> None:
         record = self._records.read(self._name)
@@ -178,12 +200,13 @@ def hold(
     """Hold a cache, or one share of it, against other extracts, also before the cache exists.
 
     Another run of all of it stands in the way, and one of the same share or of shares counted
-    otherwise; different shares of one count live together. A holder whose process has died, or
-    which gave no sign of life for six beats, is taken over with a note. take_over: also a living one.
-    say: told when a sign of life is waited for, and how long. Raises CacheError, naming the other holder.
+    otherwise; different shares of one count live together. A holder whose process has died is taken over with
+    a note; so is one of another machine without a heartbeat of the last minute, whose record does not change
+    for three beats. A stopped process of this machine is alive. take_over: also from a living holder.
+    say: called when a heartbeat is waited for, with how long. Raises CacheError, naming the other holder.
     """
     place = Place.of(where)
-    name = f"share-{share.index}-of-{share.count}" if share else "whole"
+    name = f"share-{share.index}-of-{share.count}" if share else WHOLE
     with place.refusals_told("cannot be locked"):
         lock = Lock(place, records_of(place), name, Holder.this_process(str(share or ""), beat_seconds), say)
         lock.take(take_over=take_over)
@@ -200,7 +223,7 @@ def creating(place: Place) -> Iterator[None]:
 
     Raises CacheExistsError once the cache is there, CacheError when the other does not come to an end.
     """
-    lock = Lock(place, records_of(place), _CREATING, Holder.this_process("", BEAT_SECONDS))
+    lock = Lock(place, records_of(place), CREATING, Holder.this_process("", BEAT_SECONDS))
     give_up = time.monotonic() + _CREATING_SECONDS
     while True:
         try:
@@ -220,12 +243,3 @@ def creating(place: Place) -> Iterator[None]:
         yield
     finally:
         lock.release()
-
-
-def _conflict(one: str, other: str) -> bool:
-    """Whether two names of locks exclude each other."""
-    if one == other:
-        return True
-    if _CREATING in (one, other):
-        return False
-    return "whole" in (one, other) or one.rpartition("-")[2] != other.rpartition("-")[2]

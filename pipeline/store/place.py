@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Union
 
 from zarr.abc.store import Store
 
-from pipeline.errors import CacheError, ConfigError, first_line
+from pipeline.errors import CacheError, ConfigError, FileError, first_line, reason_of
 from pipeline.store.confined import BucketStore, ConfinedStore
 
 if TYPE_CHECKING:
@@ -147,10 +147,10 @@ class Place:
 
     def _refusals(self) -> tuple[type[Exception], ...]:
         if self.is_local:
-            return (OSError,)
+            return (OSError, FileError)
         from obstore.exceptions import BaseError
 
-        return (OSError, BaseError)
+        return (OSError, FileError, BaseError)
 
     def _told(self, trouble: str, error: Exception, remedy: str = "") -> str:
         reason = self._reason(error)
@@ -158,8 +158,7 @@ class Place:
 
     def _reason(self, error: Exception) -> str:
         if self.is_local or (isinstance(error, OSError) and error.strerror):
-            strerror = error.strerror if isinstance(error, OSError) else None
-            return f"{strerror or first_line(error)}."
+            return f"{reason_of(error).removesuffix('.')}."
         text, bucket = str(error), self.text.removeprefix(_S3).partition("/")[0]
         endpoint = _endpoint() or "of AWS"
         for sign, reason in (

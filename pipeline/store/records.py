@@ -8,13 +8,18 @@ import secrets
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
+from pipeline.errors import FileError, MissingFileError
+from pipeline.own_dir import OwnDir
+from pipeline.plain_file import not_plain
 from pipeline.store.place import Place
 
 _GUARD = "guard"
 _SUFFIX = ".json"
+_MAX_BYTES = 1 << 14
+"""Of a record, which has some hundred."""
+_NO_FOLLOWING = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS)
 _TOMBSTONE = b"removed "
 _TOMBSTONE_SECONDS = 60.0
@@ -50,116 +55,134 @@ class Records(Protocol):
 def records_of(place: Place) -> Records:
     """The records of the cache at `place`, in `.NAME.locks` beside it: there before the cache is."""
     beside = place.beside(f".{place.name}.locks")
-    return _FolderRecords(beside.path) if beside.is_local else _BucketRecords(beside)
+    if not beside.is_local:
+        return _BucketRecords(beside)
+    return _FolderRecords(OwnDir.of(beside.path.parent) / beside.path.name)
 
 
 class _FolderRecords:
-    """Records as files. A lock of the operating system keeps changes apart, where the disk has them."""
+    """Records as files. A lock of the operating system keeps changes apart, where the disk has them.
 
-    def __init__(self, folder: Path) -> None:
+    The folder may have come with a cache of somebody else's: links in it are not followed.
+    """
+
+    def __init__(self, folder: OwnDir) -> None:
         self._folder = folder
 
     def names(self) -> list[str]:
-        return sorted(path.stem for path in self._folder.glob(f"*{_SUFFIX}"))
+        try:
+            there = self._folder.entries()
+        except MissingFileError:
+            return []
+        return [name.removesuffix(_SUFFIX) for name in there if name.endswith(_SUFFIX)]
 
     def read(self, name: str) -> Record | None:
         try:
-            value = self._path(name).read_bytes()
-        except FileNotFoundError:
+            value = self._folder.read_bytes(name + _SUFFIX, _MAX_BYTES)
+        except MissingFileError:
             return None
         return Record(value, value.hex())
 
     def create(self, name: str, value: bytes) -> bool:
-        with self._guarded(), self._written(name, value) as new:
+        with self._guarded() as folder, _new_file(folder, f"{name}.{secrets.token_hex(4)}.new", value) as new:
             try:
-                os.link(new, self._path(name))
+                os.link(new, name + _SUFFIX, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False)
             except FileExistsError:
                 return False
             except OSError as error:
                 if error.errno not in _NO_LINKS:
                     raise
-                return self._create_without_links(name, value)
+                return _create_without_links(folder, name + _SUFFIX, value)
         return True
 
     def swap(self, name: str, tag: str, value: bytes) -> bool:
         with self._guarded():
             if not self._is(name, tag):
                 return False
-            with self._written(name, value) as new:
-                new.replace(self._path(name))
+            self._folder.write_bytes(name + _SUFFIX, value)
         return True
 
     def remove(self, name: str, tag: str) -> bool:
         with self._guarded():
             if not self._is(name, tag):
                 return False
-            self._path(name).unlink()
+            self._folder.remove_file(name + _SUFFIX)
         return True
-
-    @contextlib.contextmanager
-    def _written(self, name: str, value: bytes) -> Iterator[Path]:
-        """A file with the whole value, to be given the record's name; gone afterwards."""
-        new = self._folder / f"{name}.{secrets.token_hex(4)}.new"
-        try:
-            new.write_bytes(value)
-            yield new
-        finally:
-            new.unlink(missing_ok=True)
-
-    def _create_without_links(self, name: str, value: bytes) -> bool:
-        """The same on a disk without hard links: for a moment the record may be seen half written."""
-        path = self._path(name)
-        try:
-            file = path.open("xb")
-        except FileExistsError:
-            return False
-        try:
-            with file:
-                file.write(value)
-        except OSError:
-            path.unlink()
-            raise
-        return True
-
-    def _path(self, name: str) -> Path:
-        return self._folder / f"{name}{_SUFFIX}"
 
     def _is(self, name: str, tag: str) -> bool:
         record = self.read(name)
         return record is not None and record.tag == tag
 
     @contextlib.contextmanager
-    def _guarded(self) -> Iterator[None]:
-        """Alone in the folder, which goes with its last record.
+    def _guarded(self) -> Iterator[int]:
+        """Alone in the folder, of which a descriptor is given; it goes with its last record.
 
         On a file system without locks, creation still is exclusive.
         """
-        handle = self._locked_guard()
-        try:
-            yield
-        finally:
-            if not self.names():
-                with contextlib.suppress(OSError):
-                    (self._folder / _GUARD).unlink()
-                    self._folder.rmdir()
-            os.close(handle)
+        with contextlib.ExitStack() as open_files:
+            folder = self._entered(open_files)
+            try:
+                yield folder
+            finally:
+                if not self.names():
+                    with contextlib.suppress(OSError):
+                        os.unlink(_GUARD, dir_fd=folder)
+                        self._folder.path.rmdir()
 
-    def _locked_guard(self) -> int:
-        path = self._folder / _GUARD
+    def _entered(self, open_files: contextlib.ExitStack) -> int:
+        """Open the folder, created if need be, and lock its guard."""
         while True:
             try:
-                handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-            except FileNotFoundError:
-                self._folder.mkdir(parents=True, exist_ok=True)
+                folder = open_files.enter_context(self._folder.opened())
+                guard = self._opened_guard(folder)
+            except (MissingFileError, FileNotFoundError):
+                open_files.close()
+                with contextlib.suppress(MissingFileError):  # its last record was removed at this moment
+                    self._folder.make()
                 continue
+            open_files.callback(os.close, guard)
             with contextlib.suppress(OSError):
-                fcntl.flock(handle, fcntl.LOCK_EX)
-            try:
-                if os.path.samestat(os.fstat(handle), path.stat()):
-                    return handle
-            except FileNotFoundError:
-                pass
-            os.close(handle)
+                fcntl.flock(guard, fcntl.LOCK_EX)
+            with contextlib.suppress(FileNotFoundError):
+                there = os.stat(_GUARD, dir_fd=folder, follow_symlinks=False)
+                if os.path.samestat(os.fstat(guard), there):
+                    return folder
+            open_files.close()
+
+    def _opened_guard(self, folder: int) -> int:
+        if self._folder.kind(_GUARD) not in (None, "file"):
+            path = self._folder.path / _GUARD
+            raise FileError(not_plain(path, "a link, a pipe or the like", "a regular file"))
+        return os.open(_GUARD, os.O_RDWR | os.O_CREAT | _NO_FOLLOWING, 0o666, dir_fd=folder)
+
+
+@contextlib.contextmanager
+def _new_file(folder: int, name: str, value: bytes) -> Iterator[str]:
+    """A file with the whole value, to be given another name too; gone afterwards."""
+    try:
+        _write_new(folder, name, value)
+        yield name
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=folder)
+
+
+def _create_without_links(folder: int, name: str, value: bytes) -> bool:
+    """Create a record on a disk without hard links: for a moment it may be seen half written."""
+    try:
+        _write_new(folder, name, value)
+    except FileExistsError:
+        return False
+    except OSError:
+        os.unlink(name, dir_fd=folder)
+        raise
+    return True
+
+
+def _write_new(folder: int, name: str, value: bytes) -> None:
+    handle = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_FOLLOWING, 0o666, dir_fd=folder)
+    with open(handle, "wb") as file:  # noqa: PTH123 - by its number
+        file.write(value)
 
 
 class _BucketRecords:
@@ -220,4 +243,5 @@ class _BucketRecords:
                 return None
             raise
         age_seconds = time.time() - found.meta["last_modified"].timestamp()
-        return Record(bytes(found.bytes()), found.meta["e_tag"] or ""), age_seconds
+        value = b"" if found.meta["size"] > _MAX_BYTES else bytes(found.bytes())
+        return Record(value, found.meta["e_tag"] or ""), age_seconds

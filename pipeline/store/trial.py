@@ -12,7 +12,7 @@ from pathlib import Path
 from pipeline import children
 from pipeline.errors import CacheError
 
-_SECONDS, _BYTES_PER_SECOND = 10, 1_000_000
+_SECONDS, _BYTES_PER_SECOND, _MOST_SECONDS = 10, 1_000_000, 600
 
 
 def require_harmless(path: Path, attribute: str, texts: Sequence[str]) -> None:
@@ -20,7 +20,7 @@ def require_harmless(path: Path, attribute: str, texts: Sequence[str]) -> None:
 
     attribute: of the file. texts: datasets. Both may be missing or damaged: then the reader says so.
     """
-    seconds = _SECONDS + path.stat().st_size // _BYTES_PER_SECOND
+    seconds = min(_SECONDS + path.stat().st_size // _BYTES_PER_SECOND, _MOST_SECONDS)
     child = subprocess.run(
         children.command("pipeline.store.trial_child", seconds, path.resolve(), attribute, *texts),
         env=children.environment(),

@@ -10,7 +10,9 @@ import zarr
 from zarr.storage import MemoryStore
 
 from pipeline.errors import CacheError
-from pipeline.store.create import Rows, as_stored, create, create_blocks, is_litter
+from pipeline.own_dir import OwnDir
+from pipeline.store.create import Rows, as_stored, create, create_blocks
+from pipeline.store.litter import sweep_below
 from pipeline.store.meta import CacheMeta
 from pipeline.store.place import Place, Where
 from pipeline.store.reader import FeatureCache, read_rows
@@ -121,7 +123,8 @@ class CacheWriter:
 def sweep(where: Where) -> None:
     """Remove half-written chunks of unfinished blocks, if too old for anybody to be writing them.
 
-    In a bucket nothing is ever half written. Raises CacheError when the status cannot be read.
+    In a bucket nothing is ever half written. Raises CacheError when the status cannot be read, and for a link
+    in the place of a folder of the cache.
     """
     with FeatureCache.open(where) as cache:
         place, meta = cache.place, cache.meta
@@ -129,13 +132,11 @@ def sweep(where: Where) -> None:
             return
         pending = np.flatnonzero(cache.read(_LAST) == BY_NAME[_LAST].fill)
     unfinished = {str(block) for block in np.unique(pending // meta.block_clips)}
-    for spec in meta.arrays():
-        chunks = place.path / spec.name / "c"
-        for found in chunks.iterdir() if spec.per_block and chunks.is_dir() else ():
-            if found.name.partition(".")[0] in unfinished:
-                for path in (found, *found.rglob("*")):
-                    if path.suffix == ".partial" and is_litter(path):
-                        path.unlink(missing_ok=True)
+    with place.refusals_told("cannot be swept"):
+        for spec in meta.arrays():
+            if spec.per_block:
+                chunks = OwnDir.of(place.path) / spec.name / "c"
+                sweep_below(chunks, ".partial", lambda name: name.partition(".")[0] in unfinished)
 
 
 def _numpy_type(spec: ArraySpec) -> Any:

@@ -25,8 +25,9 @@ from pipeline.datasets.synthetic.plan import (
     face_only_bound,
     plan_clips,
 )
-from pipeline.errors import DatasetError
+from pipeline.errors import DatasetError, FileError
 from pipeline.fingerprint import differences
+from pipeline.own_dir import OwnDir
 from pipeline.types import Bytes
 
 GENERATOR_VERSION = 1
@@ -36,6 +37,7 @@ DESCRIPTION = "synthetic.json"
 MANIFEST = "manifest.csv"
 TRUTH = "truth.csv"
 CLIPS = "clips"
+_MAX_DESCRIPTION_BYTES = 1 << 20
 
 _X264 = {
     "preset": "superfast",
@@ -110,8 +112,8 @@ def _is_complete(root: Path, config: SyntheticConfig) -> bool:
     if root.is_dir() and not any(root.iterdir()):
         return False
     try:
-        found = json.loads((root / DESCRIPTION).read_text())
-    except (OSError, ValueError) as error:
+        found = json.loads(OwnDir.of(root).read_bytes(DESCRIPTION, _MAX_DESCRIPTION_BYTES))
+    except (FileError, ValueError, RecursionError) as error:
         msg = f"'{root}' exists and holds no readable {DESCRIPTION}; name another folder or remove it."
         raise DatasetError(msg) from error
     there = {key: found.get(key) for key in _identity(config)} if isinstance(found, dict) else {}

@@ -31,6 +31,7 @@ class ClusterCrew:
         self._plugin = f"ous-{secrets.token_hex(4)}"
         self._looked, self._threads = -math.inf, {"": 1}
         self._tell: Callable[[float], None] | None = None
+        self._check: Callable[[], None] | None = None
         is_own = connection.own is not None
         with told():
             self._client.subscribe_topic(self._plugin, self._heard)
@@ -92,10 +93,13 @@ class ClusterCrew:
         return brief
 
     def run(
-        self, tasks: Iterable[BlockTask], on_progress: Callable[[float], None] | None = None
+        self,
+        tasks: Iterable[BlockTask],
+        on_progress: Callable[[float], None] | None = None,
+        check: Callable[[], None] | None = None,
     ) -> Generator[BlockReport, None, None]:
         """See `Crew`. A block that keeps killing its workers is left undone, and told at the end."""
-        self._tell = on_progress
+        self._tell, self._check = on_progress, check
         suspects: list[BlockTask] = []
         yield from self._do(iter(tasks), self._window, suspects)
         lost: list[BlockTask] = []
@@ -146,6 +150,8 @@ class ClusterCrew:
     def _ready(self, done: Any) -> Iterator[tuple[Any, Any]]:
         """What an `as_completed` gives, with a look at the workers now and then while nothing comes."""
         while not done.is_empty():
+            if self._check is not None:
+                self._check()
             if not done.has_ready():
                 time.sleep(_POLL_SECONDS)
                 self._look()

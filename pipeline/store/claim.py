@@ -1,0 +1,62 @@
+"""A claim to a cache, or to a share of it: what a worker, wherever it is, checks before it writes."""
+
+import contextlib
+import re
+from dataclasses import dataclass
+
+from pipeline.errors import CacheError
+from pipeline.store.holder import Holder
+from pipeline.store.place import Place
+from pipeline.store.records import Records, records_of
+
+WHOLE, CREATING = "whole", "create"
+_NAME = re.compile(rf"{WHOLE}|{CREATING}|share-[0-9]{{1,9}}-of-[0-9]{{1,9}}")
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One taking of a lock. place: of the cache. name: of the lock's record. token: of its holder."""
+
+    place: str
+    name: str
+    token: str
+
+    def require(self) -> None:
+        """Raise CacheError when another run has taken the lock over.
+
+        A record that is gone, or cannot be read at the moment, is no proof of that.
+        """
+        place, other = Place.of(self.place), None
+        with contextlib.suppress(CacheError), place.refusals_told(""):
+            other = self.other_holder(records_of(place))
+        if other is not None:
+            raise lost(place, other)
+
+    def other_holder(self, records: Records) -> Holder | None:
+        """Return who has the lock in the place of this claim; None while nobody has."""
+        names = [self.name] if records.read(self.name) else conflicting(records, self.name)
+        for name in names:
+            record = records.read(name)
+            if record is not None and (holder := Holder.read(record.value)).token != self.token:
+                return holder
+        return None
+
+
+def lost(place: Place, holder: Holder) -> CacheError:
+    """Return the error of a run whose lock `holder` has taken over."""
+    return CacheError(
+        f"The lock of '{place}' was taken over by {holder}; this run ends here. Finished blocks are safe."
+    )
+
+
+def conflicting(records: Records, name: str) -> list[str]:
+    """Return the locks there that exclude the lock `name`; files of other names are no locks."""
+    return [other for other in records.names() if _NAME.fullmatch(other) and _conflict(other, name)]
+
+
+def _conflict(one: str, other: str) -> bool:
+    if one == other:
+        return True
+    if CREATING in (one, other):
+        return False
+    return WHOLE in (one, other) or one.rpartition("-")[2] != other.rpartition("-")[2]
