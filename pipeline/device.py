@@ -4,6 +4,7 @@ import os
 import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 
@@ -20,6 +21,18 @@ def has_bf16(device: torch.device) -> bool:
         return torch.cuda.get_device_capability(device) >= _AMPERE
     checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
     return any(getattr(torch.cpu, name, bool)() for name in checks)
+
+
+def takes_tf32(device: torch.device, backend: Any) -> bool:
+    """Return whether float32 products of a backend are rounded to TF32 on a device.
+
+    Args:
+        device: Where they are computed; only GPUs from Ampere on have TF32.
+        backend: A part of `torch.backends` with `fp32_precision`, such as ``cuda.matmul`` or ``cudnn.rnn``.
+    """
+    if device.type != "cuda" or os.environ.get("NVIDIA_TF32_OVERRIDE") == "0":
+        return False
+    return backend.fp32_precision == "tf32" and torch.cuda.get_device_capability(device) >= _AMPERE
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from safetensors.torch import save_file
 from pipeline.errors import CheckpointError, ConfigError
 from tests.tiny_cache import CLASSES, tiny_meta
 from trainer.checkpoint import (
+    _NOT_IN_OLDER_RUNS,
     RunInfo,
     create_run_dir,
     load_checkpoint,
@@ -68,7 +69,7 @@ def test_what_was_saved_is_loaded(saved, info):
         assert torch.equal(loaded.model.state_dict()[name], value)
 
 
-def test_a_run_of_a_version_that_kept_no_validation_leak_is_loaded(saved, info):
+def test_a_run_of_a_version_that_recorded_less_is_loaded(saved, info):
     run_dir, _, _ = saved
     path = run_dir / "best.safetensors"
     with safe_open(path, framework="pt") as file:
@@ -76,7 +77,8 @@ def test_a_run_of_a_version_that_kept_no_validation_leak_is_loaded(saved, info):
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
     values = json.loads((run_dir / "run.json").read_text())
     for origin in (metadata["run"], values):
-        del origin["validation_leak"]
+        for name in _NOT_IN_OLDER_RUNS:
+            del origin[name]
     save_file(tensors, path, metadata={"ous": json.dumps(metadata)})
     (run_dir / "run.json").write_text(json.dumps(values))
     assert load_checkpoint(run_dir, CPU).info == info
@@ -91,6 +93,13 @@ def test_a_validation_leak_is_part_of_a_runs_origin(saved, info):
     save_info(run_dir, marked)
     with pytest.raises(CheckpointError, match="is not of the run that"):
         load_checkpoint(run_dir, CPU)
+
+
+def test_clips_that_were_pending_in_training_are_a_banner(info):
+    half = replace(info, left_out_of_training={"pending": 1, "failed": 2})
+    assert half.banners[-1] == "UNFINISHED CACHE: trained while 1 clip of the fold had no features yet"
+    failed = replace(info, left_out_of_training={"failed": 2})
+    assert not any("UNFINISHED" in banner for banner in failed.banners)
 
 
 def test_run_info_names_what_the_run_was_made_from(saved):

@@ -3,12 +3,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.errors import ConfigError
+from pipeline.errors import CacheError, ConfigError
 from pipeline.store.reader import FeatureCache
 from pipeline.types import Split, Status
 from tests.tiny_cache import CLASSES, tiny_cache, tiny_meta
 from trainer.config import DataConfig
-from trainer.folds import fold_number, fold_rows, hold_out, polarity_labels, require_polarities
+from trainer.folds import (
+    fold_number,
+    fold_rows,
+    fold_to_measure,
+    folder_of_fold,
+    hold_out,
+    polarity_labels,
+    require_polarities,
+    require_usable,
+    usable_sha256,
+)
 
 N = 48
 
@@ -121,6 +131,52 @@ def test_folds_go_by_name_or_by_number():
     assert [fold_number(meta, fold) for fold in ("fd2", 1, 2)] == [1, 0, 1]
     with pytest.raises(ConfigError, match="fold is 3; this cache has 2: fd1, fd2"):
         fold_number(meta, 3)
+
+
+@pytest.mark.parametrize(
+    ("asked", "trained", "is_known", "names", "fold"),
+    [
+        (None, "2", True, ("1", "2"), "2"),
+        (None, "2", True, ("1",), "1"),
+        (None, "2", False, ("all",), "all"),
+        ("1", "2", True, ("1", "2"), "1"),
+        (2, "1", False, ("a", "b"), "b"),
+    ],
+)
+def test_the_fold_to_measure_is_the_one_given_the_runs_own_or_the_only_one(
+    asked, trained, is_known, names, fold
+):
+    meta = tiny_meta(fold_names=names)
+    assert fold_to_measure(meta, asked, trained, is_known=is_known, where="feats.zarr") == fold
+
+
+def test_no_fold_of_several_is_measured_by_chance():
+    meta = tiny_meta(fold_names=("1", "2"))
+    for trained, is_known in (("1", False), ("3", True)):
+        with pytest.raises(ConfigError, match=rf"'feats.zarr' has 2 folds \(1, 2\), and fold '{trained}'"):
+            fold_to_measure(meta, None, trained, is_known=is_known, where="feats.zarr")
+
+
+def test_files_of_a_fold_have_its_name_or_its_number():
+    names = ("1", "a/b", "..")
+    assert [folder_of_fold(names, name) for name in names] == ["fold1", "fold-2", "fold-3"]
+
+
+def test_usable_clips_are_those_done_with_a_label(tmp_path, cache):
+    status = np.full(N, Status.DONE, dtype=np.uint8)
+    label = (np.arange(N) % 3).astype(np.int16)
+    for row, (state, of) in enumerate(((Status.PENDING, 0), (Status.FAILED, 0), (Status.DONE, -1))):
+        changed = status.copy(), label.copy()
+        changed[0][0], changed[1][0] = state, of
+        with FeatureCache.open(
+            tiny_cache(tmp_path / f"{row}.zarr", status=changed[0], label=changed[1])
+        ) as other:
+            assert usable_sha256(other) != usable_sha256(cache)
+            with pytest.raises(CacheError, match="other clips than when this grid began"):
+                require_usable(other, usable_sha256(cache))
+    status[1] = Status.DONE_WITHOUT_FACE
+    with opened(tmp_path, status=status) as same:
+        require_usable(same, usable_sha256(cache))
 
 
 def test_polarity_map_speaks_for_its_classes(cache):

@@ -87,6 +87,9 @@ def refused(run_dir: Path, message: str) -> None:
             {"encoder_width": 60_000},
             r"does not hold the model that config.toml describes: 'model\..*' has shape",
         ),
+        ({"left_out_of_training": [1]}, r"left_out_of_training is \[1\]; an object of counts is needed"),
+        ({"left_out_of_training": {"failed": "2"}}, r"{'failed': '2'}; an object of counts is needed"),
+        ({"left_out_of_training": {"failed": -1}}, r"{'failed': -1}; an object of counts is needed"),
         ({"class_names": "joy"}, r"class_names is 'joy'; a list of texts is needed"),
         ({"class_names": ["joy", 3]}, r"class_names is \['joy', 3\]; a list of texts is needed"),
         (

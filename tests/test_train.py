@@ -102,7 +102,7 @@ def test_lines_for_people_name_the_best_epoch_and_how_it_was_chosen(finished):
     warning, summary, data, overfit, then = result.lines()
     assert warning.startswith("!! RANDOM ENCODER WEIGHTS")
     assert f"best epoch {result.best.epoch} of 3, by the loss on 3 validation clips (holdout)" in summary
-    assert "trained on 29 clips; 0.00 GB of features in memory" in data
+    assert "trained on 29 clips, model fp32, text tower fp32; 0.00 GB of features in memory" in data
     assert (
         overfit
         == f"  above schedule.overfit_accuracy since epoch {result.info.overfit_epoch}: overfit (IV-A)"

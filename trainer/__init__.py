@@ -6,10 +6,12 @@ In the order of the data:
 ``folds``       a cache and a fold           -> the rows that train, validate and test
 ``leaks``       clips measured, clips seen   -> those that share footage: rejected, or marked
 ``training_clips``  a run's own clips        -> kept beside it, compared with those to be measured
+``training_set``  a run and a cache       -> the clips that trained it, and whether the cache has more now
 ``batches``     these rows                   -> their features in memory, batches of them
 ``layers``      frame features               -> LSTM, Frame Encoder, alignment, Polarity Encoder
 ``fusion``      face, scene, polarity        -> the Type Fusion Encoder, or their average
 ``model``       a batch                      -> one output feature per clip, and its logits
+``precision``   settings and a device      -> fp32, tf32 or bf16, of training and of measuring
 ``prompts``     class names                  -> text features, through CLIP's frozen text tower
 ``losses``      outputs and labels           -> similarity, polarity, contrastive loss, and the gate
 ``optim``       gradients                    -> steps: Adam, warm-up, plateau, the rules for stopping

@@ -6,7 +6,7 @@ The checkpoint carries the class text features, so that a trained model needs no
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from importlib.metadata import version
 from pathlib import Path
 from types import MappingProxyType
@@ -30,8 +30,9 @@ from pipeline.store.place import Where
 from pipeline.store.reader import FeatureCache
 from pipeline.strict_json import from_json, to_json
 from trainer.config import TrainConfig, from_toml, to_toml
-from trainer.folds import FoldRows
+from trainer.folds import FoldRows, usable_sha256
 from trainer.model import FeatureShape, OusModel, device_name
+from trainer.precision import training_precision
 from trainer.weights_file import MOST_BYTES, load_tensors, read_header, to_bytes
 
 CONFIG_FILE = "config.toml"
@@ -50,10 +51,20 @@ _KINDS: Mapping[Any, tuple[type, ...]] = {
     bool: (bool,),
     float: (float, int),
     tuple[str, ...]: (list,),
+    Mapping[str, int]: (dict,),
 }
 """The annotations of `RunInfo`, and what JSON makes of such values."""
 
-_NOT_IN_OLDER_RUNS: dict[str, Any] = {"validation_leak": 0}
+_IN_WORDS: Mapping[type, str] = {list: "a list of texts", dict: "an object of counts"}
+
+_NOT_IN_OLDER_RUNS: dict[str, Any] = {
+    "validation_leak": 0,
+    "usable_sha256": "",
+    "num_train": 0,
+    "num_validation": 0,
+    "left_out_of_training": {},
+    "precision": "",
+}
 """Parts of a run's origin that checkpoints of earlier versions do not hold, and what they mean there."""
 
 _CONTEXT = "prompts.context"
@@ -68,6 +79,9 @@ class RunInfo:
     trained and validated. num_tokens: patch tokens per picture that the model looks at, 0 for none.
     selection: the rule by which the checkpoint was chosen: holdout, given, test or train.
     validation_leak: validation clips that share footage with training clips.
+    usable_sha256: of the rows of the cache that were done and labelled, in all folds. num_train,
+    num_validation: clips. left_out_of_training: why clips of the fold were not used, and how many. precision:
+    of training. Empty or 0 in runs of versions that did not record them; see `training_set`.
     best_epoch, best_loss: of the lowest ungated class-contrastive validation loss.
     overfit_epoch: the first epoch above the accuracy that IV-A calls overfitting; 0 for none.
     stop_reason: why training ended; empty while it runs. hardware: the GPU's name, or the CPU and its
@@ -92,6 +106,11 @@ class RunInfo:
     training_sha256: str
     num_tokens: int = 0
     validation_leak: int = 0
+    usable_sha256: str = ""
+    num_train: int = 0
+    num_validation: int = 0
+    left_out_of_training: Mapping[str, int] = field(default_factory=dict)
+    precision: str = ""
     best_epoch: int = 0
     best_loss: float = 0.0
     overfit_epoch: int = 0
@@ -122,6 +141,11 @@ class RunInfo:
             selection=rows.rule,
             clips_sha256=cache.clips_sha256(),
             training_sha256=rows.training_sha256(),
+            usable_sha256=usable_sha256(cache),
+            num_train=len(rows.train),
+            num_validation=len(rows.validation),
+            left_out_of_training=dict(rows.left_out),
+            precision=training_precision(config, device),
             num_tokens=meta.num_tokens if config.model.has_patch_tokens else 0,
             hardware=device_name(device)
             if device.type == "cuda"
@@ -141,6 +165,10 @@ class RunInfo:
             lines.append(
                 f"VALIDATION LEAK: {counted(self.validation_leak, 'clip')} that chose the checkpoint with "
                 "footage of training clips"
+            )
+        if pending := self.left_out_of_training.get("pending", 0):
+            lines.append(
+                f"UNFINISHED CACHE: trained while {counted(pending, 'clip')} of the fold had no features yet"
             )
         return tuple(lines)
 
@@ -343,14 +371,11 @@ def load_info(run_dir: Folder) -> RunInfo:
 
 def _require_types(info: RunInfo) -> None:
     """Raise ValueError for a value of another type than is declared, or a size out of all bounds."""
-    for field in fields(info):
-        value, allowed = getattr(info, field.name), _KINDS[field.type]
-        texts = list not in allowed or (
-            isinstance(value, list) and all(isinstance(name, str) for name in value)
-        )
-        if type(value) not in allowed or not texts:
-            wanted = "a list of texts" if list in allowed else allowed[0].__name__
-            msg = f"{field.name} is {repr(value)[:_SHOWN]}; {wanted} is needed"
+    for part in fields(info):
+        value, allowed = getattr(info, part.name), _KINDS[part.type]
+        if type(value) not in allowed or not _has_members(value):
+            wanted = _IN_WORDS.get(allowed[0], allowed[0].__name__)
+            msg = f"{part.name} is {repr(value)[:_SHOWN]}; {wanted} is needed"
             raise ValueError(msg)
     for name in ("num_frames", "embed_width", "encoder_width"):
         if not 1 <= getattr(info, name) <= _LARGEST_SIZE:
@@ -359,6 +384,13 @@ def _require_types(info: RunInfo) -> None:
     if info.num_tokens < 0:
         msg = f"num_tokens is {repr(info.num_tokens)[:_SHOWN]}; allowed: 0 or more"
         raise ValueError(msg)
+
+
+def _has_members(value: Any) -> bool:
+    """Whether a list holds texts, and an object counts; true of everything else."""
+    if isinstance(value, dict):
+        return all(type(number) is int and number >= 0 for number in value.values())
+    return not isinstance(value, list) or all(isinstance(text, str) for text in value)
 
 
 def no_run(path: Folder, wanted: str, remedy: str) -> str:

@@ -32,6 +32,13 @@ AllowLeak = Annotated[
     typer.Option("--allow-leak", help="Measure test clips whose footage training has seen; mark the result."),
 ]
 
+FoldToMeasure = Annotated[
+    str | None,
+    typer.Option(
+        "--fold", help="Fold to measure, by number or name [the run's own; of another cache its only one]."
+    ),
+]
+
 
 @app.command(epilog="Example: cli.py demo --out demo-out")
 def demo(
@@ -127,6 +134,7 @@ def evaluate(
     run: Annotated[Path, typer.Argument(help="Directory of a training run.")],
     split: Annotated[str, typer.Option(help="test, validation, train.")] = "test",
     cache: Annotated[str | None, typer.Option(help="Another cache than the one it was trained on.")] = None,
+    fold: FoldToMeasure = None,
     device: Device = "auto",
     allow_leak: AllowLeak = False,
     json_: Json = False,
@@ -134,7 +142,7 @@ def evaluate(
     """Measure a trained model: WAR, UAR, per-class recall, confusion matrix."""
     from trainer.evaluate import evaluate as evaluate_run
 
-    result = evaluate_run(run, split, cache, device, allow_leak=allow_leak)
+    result = evaluate_run(run, split, cache, device, fold=fold, allow_leak=allow_leak)
     note_versions(result.place)
     answer(result, json_)
 
@@ -162,6 +170,7 @@ def report(
     cache: Annotated[
         str | None, typer.Option(help="Another cache than the one they were trained on.")
     ] = None,
+    fold: FoldToMeasure = None,
     device: Device = "auto",
     allow_leak: AllowLeak = False,
     json_: Json = False,
@@ -170,8 +179,8 @@ def report(
     from trainer.report import report as write_report
 
     result = write_report(
-        runs or [], out, say, split=split, cache=cache, device=device, rigid=rigid, num_shown=clips,
-        allow_leak=allow_leak,
+        runs or [], out, say, split=split, cache=cache, fold=fold, device=device, rigid=rigid,
+        num_shown=clips, allow_leak=allow_leak,
     )  # fmt: skip
     for place in dict.fromkeys(measured.place for measured in result.runs):
         note_versions(place)

@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch.nn import functional
 
-from pipeline.errors import CheckpointError
+from pipeline.errors import CheckpointError, counted
+from pipeline.footage import OFFICIAL_SPLITS
 from pipeline.own_dir import Folder, OwnDir
 from pipeline.store.meta import CacheMeta
 from pipeline.store.place import Place, Where
@@ -17,11 +18,13 @@ from pipeline.types import Ints
 from trainer.batches import ClipData, load_clips
 from trainer.caches import open_cache
 from trainer.checkpoint import Checkpoint, RunInfo, load_checkpoint
-from trainer.folds import fold_rows, require_labels
+from trainer.folds import fold_rows, fold_to_measure, folder_of_fold, require_labels, usable_sha256
 from trainer.leaks import Leak
 from trainer.metrics import Interval, Metrics, confusion_matrix
 from trainer.model import OusModel, pick_device
+from trainer.precision import model_precision
 from trainer.training_clips import stored_leak
+from trainer.training_set import TrainingSet
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,9 +45,11 @@ class Scores:
 class EvalResult:
     """The metrics of one split, with what must be said beside them.
 
-    place: of the cache. same_cache: whether it is the one, by features and clips, that the run was trained
-    on. left_out: why clips of the fold are not used, and how many. leak: clips that the run has seen,
-    measured all the same. files: what was written.
+    place: of the cache. fold: that was measured, and is_own_fold: whether it is the one that trained the run.
+    same_cache: whether the cache is the one, by features and clips, that the run was trained on.
+    training_set: clips that trained the run. precision: of measuring. left_out: why clips of the fold are
+    not measured, and how many. leak: clips that the run has seen, measured all the same. banners: what must
+    stand, loudly, beside these numbers. files: what was written.
     """
 
     place: Place
@@ -53,15 +58,21 @@ class EvalResult:
     metrics: Metrics
     loss: float
     info: RunInfo
+    fold: str
+    is_own_fold: bool
     same_cache: bool
+    training_set: TrainingSet
+    precision: str
     left_out: dict[str, int]
     leak: Leak
+    banners: tuple[str, ...]
     files: tuple[Path, ...]
 
     @property
-    def banners(self) -> tuple[str, ...]:
-        """What must stand, loudly, beside these numbers."""
-        return (*self.info.banners, *self.leak.banners)
+    def title(self) -> str:
+        """Dataset, fold and split that were measured; and the run's own fold, where that is another."""
+        trained = "" if self.is_own_fold else f" (trained on fold {self.info.fold} of {self.info.dataset})"
+        return f"{self.dataset}, fold {self.fold}{trained}, {self.split} split"
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain JSON values."""
@@ -70,6 +81,11 @@ class EvalResult:
             "fold": self.info.fold,
             "seed": self.info.seed,
             "dataset": self.dataset,
+            "measured_fold": self.fold,
+            "measured_cache": str(self.place),
+            "is_own_fold": self.is_own_fold,
+            "training_set": self.training_set.to_dict(),
+            "precision": {"training": self.info.precision or None, "measuring": self.precision},
             "selection": self.info.selection,
             "best_epoch": self.info.best_epoch,
             "random_weights": self.info.random_weights,
@@ -90,7 +106,7 @@ class EvalResult:
         rates = (("WAR", metrics.war, metrics.intervals.war), ("UAR", metrics.uar, metrics.intervals.uar))
         return [
             *(f"!! {banner}" for banner in self.banners),
-            f"{self.dataset}, fold {self.info.fold}, {self.split} split: {metrics.num_clips} clips",
+            f"{self.title}: {metrics.num_clips} clips",
             *(f"  {name:<16} {value:8.2%}  {_shown(interval)}" for name, value, interval in rates),
             *(
                 f"  {name:<16} {'no clips':>8}"
@@ -100,7 +116,12 @@ class EvalResult:
             ),
             *(f"  left out: {count} {why}" for why, count in self.left_out.items() if count),
             *(f"  note: {note}" for note in self.leak.notes),
-            *([] if self.same_cache else ["  measured on another cache than it was trained on"]),
+            f"  trained on {self.training_set}",
+            *(
+                []
+                if self.same_cache
+                else [f"  measured on another cache than it was trained on: {self.place}"]
+            ),
             *(f"wrote {path}" for path in self.files),
         ]
 
@@ -129,10 +150,11 @@ def score(
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """A run's answers, clip by clip, on a split of its fold.
+    """A run's answers, clip by clip, on a split of a fold.
 
     place: the cache it was measured on, meta its attributes. row_N: the clips' rows there. data: their
-    features. same_cache, left_out, leak: see `EvalResult`.
+    features. clips_sha256, usable_sha256: of the measured cache, as in `RunInfo`. fold, is_own_fold,
+    same_cache, training_set, precision, left_out, leak: see `EvalResult`.
     """
 
     checkpoint: Checkpoint
@@ -142,14 +164,27 @@ class Measured:
     row_N: Ints
     data: ClipData
     scores: Scores
+    clips_sha256: str
+    usable_sha256: str
+    fold: str
+    is_own_fold: bool
     same_cache: bool
+    training_set: TrainingSet
+    precision: str
     left_out: dict[str, int]
     leak: Leak
 
     @property
     def banners(self) -> tuple[str, ...]:
         """What must stand, loudly, beside every number of these clips."""
-        return (*self.checkpoint.info.banners, *self.leak.banners)
+        pending = self.left_out.get("pending", 0)
+        text = f"UNFINISHED CACHE: measured while {counted(pending, 'clip')} of the fold had no features yet"
+        return (
+            *self.checkpoint.info.banners,
+            *self.training_set.banners,
+            *([text] if pending else []),
+            *self.leak.banners,
+        )
 
     def metrics(self) -> Metrics:
         """The metrics of all these clips together."""
@@ -162,13 +197,16 @@ def measure(
     cache: Where | None = None,
     device: str = "auto",
     *,
+    fold: int | str | None = None,
     allow_leak: bool = False,
 ) -> Measured:
-    """A run's best model asked about every clip of a split of its fold; nothing is written.
+    """A run's best model asked about every clip of a split of a fold; nothing is written.
 
-    cache: another cache than the one it was trained on. allow_leak: measure clips whose footage the run has
-    seen, and mark the result. Raises CheckpointError when the run and the cache do not fit, or without
-    allow_leak for such clips; ConfigError for an empty split, or a cache without labels.
+    cache: another cache than the one it was trained on. fold: by name or number from 1; None for the run's
+    own, or on another cache for its only one (`folds.fold_to_measure`). allow_leak: measure clips whose
+    footage the run has seen, and mark the result. Raises CheckpointError when the run and the cache do not
+    fit, or without allow_leak for such clips; ConfigError for an empty split, a fold that is not known, or a
+    cache without labels.
     """
     checkpoint = load_checkpoint(run_dir, pick_device(device))
     info, config = checkpoint.info, checkpoint.config
@@ -180,7 +218,16 @@ def measure(
             info.cache_fingerprint,
             info.clips_sha256,
         )
-        rows = fold_rows(features, info.fold, config.data, info.seed)
+        knows_fold = same_cache or _has_folds_of(info, features.meta, place)
+        name = fold_to_measure(features.meta, fold, info.fold, is_known=knows_fold, where=place)
+        is_own_fold = knows_fold and name == info.fold
+        rows = fold_rows(features, name, config.data, info.seed)
+        if split != "test" and knows_fold and not is_own_fold:
+            msg = (
+                f"--split {split}: fold '{name}' did not train '{run_dir}', fold '{info.fold}' did; measure "
+                "--split test, or leave out --fold."
+            )
+            raise CheckpointError(msg)
         if split != "test" and not (same_cache and rows.training_sha256() == info.training_sha256):
             msg = (
                 f"--split {split}: the clips of '{place}' are not those that '{run_dir}' was trained with "
@@ -191,10 +238,12 @@ def measure(
         row_N = rows.of(split)
         leak = Leak.none(split, len(row_N))
         if split == "test" or (split == "validation" and rows.rule != "train"):
-            leak = stored_leak(run_dir, info.dataset, features, split, row_N)
+            leak = stored_leak(run_dir, info.dataset, features, split, row_N, is_own_fold=is_own_fold)
         if not allow_leak:
             leak.require_none(str(run_dir), str(place))
         data = load_clips(features, row_N, config, pick_device(device))
+        hashes = features.clips_sha256(), usable_sha256(features)
+        training_set = TrainingSet.of(run_dir, info, config, features if same_cache else None)
     places = torch.arange(len(data.label_N))
     return Measured(
         checkpoint=checkpoint,
@@ -204,10 +253,26 @@ def measure(
         row_N=row_N,
         data=data,
         scores=score(checkpoint.model, checkpoint.text_CF, data, places, config.optim.batch_size),
+        clips_sha256=hashes[0],
+        usable_sha256=hashes[1],
+        fold=name,
+        is_own_fold=is_own_fold,
         same_cache=same_cache,
+        training_set=training_set,
+        precision=model_precision(config, data.device),
         left_out=dict(rows.left_out),
         leak=leak,
     )
+
+
+def _has_folds_of(info: RunInfo, meta: CacheMeta, place: Place) -> bool:
+    """Whether a cache that may hold other clips has the folds of the training cache under equal names.
+
+    It has where it is at the training cache's place (and has grown, or has new labels), or where both are of
+    one dataset whose owner publishes the folds.
+    """
+    is_official = info.dataset == meta.dataset and meta.dataset in OFFICIAL_SPLITS
+    return place.resolved() == info.cache_path or is_official
 
 
 def evaluate(
@@ -216,22 +281,22 @@ def evaluate(
     cache: Where | None = None,
     device: str = "auto",
     *,
+    fold: int | str | None = None,
     allow_leak: bool = False,
 ) -> EvalResult:
-    """Measure a run's best model on a split of its fold; write confusion.json and confusion.png.
+    """Measure a run's best model on a split of a fold; write confusion.json and confusion.png.
 
-    cache: another cache than the one it was trained on; its files are then named after it. allow_leak: see
-    `measure`, which raises what this raises, with FileError for a run that cannot be written.
+    cache: another cache than the one it was trained on. Its files are then named after it, and those of
+    another fold than the run's own after the fold. fold, allow_leak: see `measure`, which raises what this
+    raises, with FileError for a run that cannot be written.
     """
     place = OwnDir.of(run_dir)
-    stem = "_".join(
-        ["confusion", *([split] if split != "test" else []), *([Place.of(cache).stem] if cache else [])]
-    )
-    names = (f"{stem}.json", f"{stem}.png")
     if place.is_dir():
-        place.require_writable(*names)
-    measured = measure(place, split, cache, device, allow_leak=allow_leak)
+        place.require_writable()
+    measured = measure(place, split, cache, device, fold=fold, allow_leak=allow_leak)
     info, dataset = measured.checkpoint.info, measured.meta.dataset
+    stem = _stem(measured, cache)
+    names = (f"{stem}.json", f"{stem}.png")
     result = EvalResult(
         place=measured.place,
         dataset=dataset,
@@ -239,16 +304,32 @@ def evaluate(
         metrics=measured.metrics(),
         loss=measured.scores.loss,
         info=info,
+        fold=measured.fold,
+        is_own_fold=measured.is_own_fold,
         same_cache=measured.same_cache,
+        training_set=measured.training_set,
+        precision=measured.precision,
         left_out=measured.left_out,
         leak=measured.leak,
+        banners=measured.banners,
         files=tuple(place.path / name for name in names),
     )
-    title = f"{dataset}, fold {info.fold}, {split} split"
     from trainer import plots  # as in trainer.train
 
     image = BytesIO()
-    plots.plot_confusion(result.metrics, image, title=title, banners=result.banners)
+    plots.plot_confusion(result.metrics, image, title=result.title, banners=result.banners)
     contents = (to_json(result.to_dict()) + "\n", image.getvalue())
     place.write_together(dict(zip(names, contents, strict=True)))
     return result
+
+
+def _stem(measured: Measured, cache: Where | None) -> str:
+    """Return the name of the files without their endings."""
+    folds = measured.meta.fold_names
+    has_default_fold = measured.is_own_fold or (cache is not None and len(folds) == 1)
+    parts = [
+        *([measured.split] if measured.split != "test" else []),
+        *([] if has_default_fold else [folder_of_fold(folds, measured.fold)]),
+        *([measured.place.stem] if cache else []),
+    ]
+    return "_".join(["confusion", *parts])

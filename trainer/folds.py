@@ -1,20 +1,23 @@
 """A cache and a fold -> the rows that train, that validate and that test, and their polarities."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from pipeline.config import require_one_of
-from pipeline.errors import ConfigError
+from pipeline.errors import CacheError, ConfigError, some
 from pipeline.fingerprint import sha256_json
 from pipeline.program import command
 from pipeline.store.meta import CacheMeta
+from pipeline.store.place import Where
 from pipeline.store.reader import FeatureCache
 from pipeline.types import Ints, Polarity, Split, Status
 from trainer.config import DataConfig
 
 _RULES = ("holdout", "given", "test", "train")
+_FOLDS_SHOWN = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +80,63 @@ def fold_number(meta: CacheMeta, fold: int | str) -> int:
         return int(text) - 1
     msg = f"fold is {fold!r}; this cache has {len(names)}: {', '.join(names)}."
     raise ConfigError(msg)
+
+
+def fold_to_measure(
+    meta: CacheMeta, asked: int | str | None, trained: str, *, is_known: bool, where: Where
+) -> str:
+    """Return the name of the fold of a cache that a run is measured on.
+
+    Args:
+        meta: Attributes of the cache.
+        asked: The user's choice, a name or a number from 1; None for the default. That is the run's own fold
+            where `is_known`, or else the only fold of the cache.
+        trained: The fold that trained the run, by its name in its training cache.
+        is_known: Whether folds of the cache are those of the training cache, so that equal names are equal
+            folds.
+        where: The cache, for the message.
+
+    Raises:
+        ConfigError: `asked` is no fold of the cache, or the cache has several folds and no default.
+    """
+    names = meta.fold_names
+    if asked is not None:
+        return names[fold_number(meta, asked)]
+    if is_known and trained in names:
+        return trained
+    if len(names) == 1:
+        return names[0]
+    msg = (
+        f"'{where}' has {len(names)} folds ({some(names, _FOLDS_SHOWN)}), and fold '{trained}', which "
+        "trained the run, is not known to be one of them: add --fold with the one to measure."
+    )
+    raise ConfigError(msg)
+
+
+def folder_of_fold(names: Sequence[str], fold: str) -> str:
+    """Return a name for files of a fold: "foldNAME" where the name is plain, else "fold-NUMBER"."""
+    return f"fold{fold}" if re.fullmatch(r"[A-Za-z0-9_]+", fold) else f"fold-{names.index(fold) + 1}"
+
+
+def usable_sha256(cache: FeatureCache) -> str:
+    """Return a hash of which rows of a cache are usable: done and labelled, whatever their fold.
+
+    Runs of one cache share it over all folds and seeds; it differs once more clips are done. Ids, labels and
+    folds of the rows are hashed by `FeatureCache.clips_sha256`.
+    """
+    done = cache.done_rows()
+    return sha256_json(done[cache.read("label")[done] >= 0].tolist())
+
+
+def require_usable(cache: FeatureCache, expected: str) -> None:
+    """Raise CacheError unless `usable_sha256` of a cache is as expected: its extraction may still run."""
+    if usable_sha256(cache) != expected:
+        msg = (
+            f"'{cache.place}' has features of other clips than when this grid began: its extraction, or a "
+            "repair, goes on. Wait for its end, then give a new --out, so that all runs are trained on the "
+            "same clips."
+        )
+        raise CacheError(msg)
 
 
 def fold_rows(cache: FeatureCache, fold: int | str, config: DataConfig, seed: int) -> FoldRows:

@@ -90,12 +90,18 @@ class Leak:
 
 
 def find_leak(
-    split: str, measured: Sequence[Footage], seen: Mapping[str, Sequence[Footage]], *, is_official: bool
+    split: str,
+    measured: Sequence[Footage],
+    seen: Mapping[str, Sequence[Footage]],
+    *,
+    is_official: bool,
+    is_own_fold: bool = True,
 ) -> Leak:
     """Find the clips among `measured` that share footage with those that a run has seen.
 
-    seen: by the run's split. is_official: whether both are of one data set with official splits, where only
-    a clip itself (the same id) is a reason to reject.
+    seen: by the run's split. is_official: whether both are of one data set with official splits, where a clip
+    is itself by its id, whatever its file. is_own_fold: whether the fold measured is the one that the run has
+    seen: in official splits a copy under another id is then reported, and no reason to reject.
     """
     pairs: dict[str, tuple[tuple[str, str], ...]] = {}
     reported: list[tuple[str, str]] = []
@@ -103,8 +109,9 @@ def find_leak(
         index, ids = FootageIndex(parts), {part.clip_id for part in parts}
         found = [(part.clip_id, other.clip_id) for part in measured if (other := index.overlapping(part))]
         if is_official:
-            reported += [(clip_id, other) for clip_id, other in found if clip_id not in ids]
+            copies = [(clip_id, other) for clip_id, other in found if clip_id not in ids]
             found = [(part.clip_id, part.clip_id) for part in measured if part.clip_id in ids]
+            (reported if is_own_fold else found).extend(copies)
         if found:
             pairs[name] = tuple(found)
     return Leak(split=split, num_clips=len(measured), pairs=pairs, reported=tuple(reported))

@@ -29,7 +29,7 @@ from trainer.caches import open_cache
 from trainer.checkpoint import WEIGHTS_FILE, RunInfo, create_run_dir, require_new, save_info, save_weights
 from trainer.config import OptimConfig, TrainConfig
 from trainer.evaluate import score
-from trainer.folds import FoldRows, fold_rows, polarity_labels, require_polarities
+from trainer.folds import FoldRows, fold_rows, polarity_labels, require_polarities, require_usable
 from trainer.model import FeatureShape, OusModel, pick_device
 from trainer.optim import Progress, warmed_up
 from trainer.profile import Profile, Stopwatch
@@ -117,7 +117,7 @@ class TrainResult:
             f"{self.run_dir}: best epoch {self.best.epoch} of {self.num_epochs}, by the loss on "
             f"{self.num_validation} validation clips ({self.info.selection}): {best.loss:.4f}, "
             f"WAR {best.war:.2%}, UAR {best.uar:.2%}",
-            f"  trained on {self.num_train} clips; {self.residence}",
+            f"  trained on {self.num_train} clips, {self.info.precision}; {self.residence}",
             *([f"  left out: {', '.join(left_out)}"] if left_out else []),
             *(
                 [f"  above schedule.overfit_accuracy since epoch {self.info.overfit_epoch}: overfit (IV-A)"]
@@ -159,6 +159,7 @@ def train(
     device: str = "auto",
     encoder_weights: str | None = None,
     profile: bool = False,
+    usable_sha256: str | None = None,
     on_epoch: Callable[[EpochReport], None] | None = None,
 ) -> TrainResult:
     """Train on a fold of a cache, into a new directory, and keep the epoch of lowest validation loss.
@@ -166,6 +167,7 @@ def train(
     fold: a number from 1, or a name. The same seed, machine and thread count give the same numbers
     to the bit on a CPU. encoder_weights: for the text tower, when the cache's own are elsewhere.
     profile: time every part of every step, into the result and profile.json; changes no number.
+    usable_sha256: of the clips that are expected (`folds.usable_sha256`); CacheError for any others.
     Raises OusError: ConfigError for settings that the cache cannot serve, WeightsError for a text
     tower that is not the cache's, TrainingError when the loss is no longer a number, FileError when the
     disk takes no more: a run that holds a model keeps it.
@@ -178,6 +180,8 @@ def train(
     with torch.random.fork_rng(devices=cuda):
         torch.manual_seed(seed)
         with open_cache(cache) as features:
+            if usable_sha256 is not None:
+                require_usable(features, usable_sha256)
             rows = fold_rows(features, fold, config.data, seed)
             run = _prepare(features, rows, config, seed, place, encoder_weights, watch)
             footage, dataset = cached_footage(features), features.meta.dataset

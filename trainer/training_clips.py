@@ -46,11 +46,14 @@ def seen_rows(rows: FoldRows) -> dict[str, Ints]:
     return {"train": rows.train} | ({} if rows.rule in ("test", "train") else {"validation": rows.validation})
 
 
-def stored_leak(run_dir: Folder, dataset: str, cache: FeatureCache, split: str, row_N: Ints) -> Leak:
+def stored_leak(
+    run_dir: Folder, dataset: str, cache: FeatureCache, split: str, row_N: Ints, *, is_own_fold: bool
+) -> Leak:
     """Find clips at `row_N` of a cache that share footage with those that the run has seen.
 
     dataset: that the run was trained on. split: ``test``, or ``validation``, which is compared with the
-    training clips alone. Raises CheckpointError when the run does not hold its clips in readable form.
+    training clips alone. is_own_fold: see `find_leak`. Raises CheckpointError when the run does not hold its
+    clips in readable form.
     """
     lists = _stored(run_dir)
     seen = {
@@ -63,7 +66,12 @@ def stored_leak(run_dir: Folder, dataset: str, cache: FeatureCache, split: str, 
     measured = [
         _measured(footage[row], cache.meta.dataset, is_official=is_official) for row in row_N.tolist()
     ]
-    return find_leak(split, measured, seen, is_official=is_official)
+    return find_leak(split, measured, seen, is_official=is_official, is_own_fold=is_own_fold)
+
+
+def num_stored(run_dir: Folder) -> Mapping[str, int]:
+    """Return how many clips of each split a run holds. Raises CheckpointError as `stored_leak`."""
+    return {name: len(clips) for name, clips in _stored(run_dir).items()}
 
 
 def _stored(run_dir: Folder) -> Mapping[str, list[Any]]:

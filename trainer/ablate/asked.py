@@ -1,6 +1,5 @@
 """What is asked of a grid, a table with folds and seeds; kept in its folder, to be shown without a cache."""
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any, TypeVar
 from pipeline.config import require_range
 from pipeline.errors import ConfigError, some
 from trainer.ablate.spec import Row, Spec, spec_of, taken
+from trainer.folds import folder_of_fold
 
 MOST_SEEDS = 1000
 _MOST_CLIPS = 10**9
@@ -61,13 +61,8 @@ class Asked:
         for seed in self.seeds:
             for fold in self.folds:
                 for row in self.spec.rows:
-                    folder = Path(row.folder) / f"{self._folder(fold)}-seed{seed}"
+                    folder = Path(row.folder) / f"{folder_of_fold(self.all_folds, fold)}-seed{seed}"
                     yield AskedRun(row=row, fold=fold, seed=seed, folder=folder)
-
-    def _folder(self, fold: str) -> str:
-        """The fold's name where it may be part of a folder's name, else its number."""
-        is_plain = re.fullmatch(r"[A-Za-z0-9_]+", fold)
-        return f"fold{fold}" if is_plain else f"fold-{self.all_folds.index(fold) + 1}"
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain JSON values."""

@@ -9,19 +9,34 @@ from typing import Any
 
 from pipeline.errors import counted
 from trainer.ablate.asked import Asked
+from trainer.ablate.kinds import split
 from trainer.ablate.outcome import Outcome
 from trainer.ablate.spec import Row
 from trainer.pages.banners import counted_banners
 from trainer.spread import Score, Spread, Summary, summarise
 
+_APART = (
+    "Runs of one row in other precisions, or trained on other clips, share no mean: the row is there once "
+    "for each kind."
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class RowResult:
-    """A row's outcomes. asked: of all rows."""
+    """A row's outcomes that share a mean. asked: of all rows.
+
+    apart: in words, what sets these outcomes apart from others of the row; empty where there are no others.
+    """
 
     row: Row
     outcomes: tuple[Outcome, ...]
     asked: Asked
+    apart: str = ""
+
+    @property
+    def name(self) -> str:
+        """The row's name, and what sets its outcomes apart."""
+        return f"{self.row.name}, {self.apart}" if self.apart else self.row.name
 
     @property
     def num_wanted(self) -> int:
@@ -64,6 +79,11 @@ class RowResult:
         return any(outcome.num_leaked for outcome in self.having("finished"))
 
     @property
+    def is_unfinished(self) -> bool:
+        """Whether any of the numbers is of a fold in which clips had no features yet."""
+        return any(outcome.num_pending for outcome in self.having("finished"))
+
+    @property
     def over_runs(self) -> Mapping[str, Spread]:
         """UAR, WAR and the best epoch over all finished runs, whatever their fold; empty without any."""
         finished = self.having("finished")
@@ -81,6 +101,7 @@ class RowResult:
         paper, summary = self.row.paper, self.summary
         return {
             "name": self.row.name,
+            "apart": self.apart,
             "settings": list(self.row.settings),
             "paper_percent": asdict(paper) if paper else None,
             "num_wanted": self.num_wanted,
@@ -103,15 +124,11 @@ class GridResult:
     def of(cls, asked: Asked, fingerprint: str, outcomes: Sequence[Outcome]) -> "GridResult":
         """The result of some outcomes of a grid."""
         order = {(fold, seed): n for n, (fold, seed) in enumerate(product(asked.folds, asked.seeds))}
+        in_order = sorted(outcomes, key=lambda outcome: order[outcome.fold, outcome.seed])
         rows = [
-            RowResult(
-                row=row,
-                outcomes=tuple(
-                    sorted((o for o in outcomes if o.row == row.name), key=lambda o: order[o.fold, o.seed])
-                ),
-                asked=asked,
-            )
+            RowResult(row=row, outcomes=members, asked=asked, apart=apart)
             for row in asked.spec.rows
+            for apart, members in split([o for o in in_order if o.row == row.name]).items()
         ]
         return cls(asked=asked, fingerprint=fingerprint, rows=tuple(rows))
 
@@ -128,7 +145,7 @@ class GridResult:
     @property
     def num_wanted(self) -> int:
         """Runs that were asked for."""
-        return sum(row.num_wanted for row in self.rows)
+        return len(self.asked.spec.rows) * len(self.asked.folds) * len(self.asked.seeds)
 
     @property
     def banners(self) -> tuple[str, ...]:
@@ -165,9 +182,17 @@ class GridResult:
             clips = dict.fromkeys(f"{o.metrics().num_clips:,} in fold {o.fold}" for o in finished)
             rules = ", ".join(self.selections)
             notes += [f"Test clips: {', '.join(clips)}. Validation, which chose the epochs: {rules}."]
+        trained = dict.fromkeys(f"{o.num_train:,} in fold {o.fold}" for o in finished if o.num_train)
+        if trained:
+            notes += [f"Training clips: {', '.join(trained)}."]
+        precisions = dict.fromkeys(o.precision for o in finished if o.precision)
+        if precisions:
+            notes += [f"Precision of training: {'; '.join(precisions)}."]
+        if any(row.apart for row in self.rows):
+            notes += [_APART]
         incomplete = [row for row in self.rows if row.summary and row.gaps]
         if len(self.asked.folds) > 1 and incomplete:
-            rows = "; ".join(f"{row.row.name}: {', '.join(row.gaps)}" for row in incomplete)
+            rows = "; ".join(f"{row.name}: {', '.join(row.gaps)}" for row in incomplete)
             notes += [f"Rows that lack runs, whose means over all runs do not count all folds alike: {rows}."]
         if self.asked.num_shared_clips:
             num = counted(self.asked.num_shared_clips, "clip")

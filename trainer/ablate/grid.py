@@ -21,7 +21,7 @@ from trainer.ablate.spec import Spec
 from trainer.batches import bytes_needed, require_patch_tokens
 from trainer.caches import open_cache
 from trainer.config import TrainConfig, learnt
-from trainer.folds import fold_number, fold_rows, polarity_labels, require_polarities
+from trainer.folds import fold_number, fold_rows, polarity_labels, require_polarities, usable_sha256
 from trainer.training_clips import fold_leak
 
 ALL_FOLDS = "all"
@@ -32,6 +32,7 @@ class Grid:
     """What is asked of a cache, and the rows' configs.
 
     feature_bytes: that a run of the heaviest row keeps in memory, all clips of the cache counted.
+    usable_sha256: see `folds.usable_sha256`; all runs must be trained on these clips.
     identity: what must not differ between runs of one folder.
     """
 
@@ -39,6 +40,7 @@ class Grid:
     cache: str
     configs: Mapping[str, TrainConfig]
     feature_bytes: int
+    usable_sha256: str
     identity: Mapping[str, Any]
 
     @property
@@ -55,7 +57,7 @@ class Grid:
             RunTask(
                 cache=self.cache, run_dir=folder / run.folder, row=run.row.name,
                 config=self.configs[run.row.name], fold=run.fold, seed=run.seed, device=device,
-                encoder_weights=encoder_weights, allow_leak=allow_leak,
+                encoder_weights=encoder_weights, allow_leak=allow_leak, usable_sha256=self.usable_sha256,
             )
             for run in self.asked.runs()
         ]  # fmt: skip
@@ -112,6 +114,7 @@ def plan_grid(
             feature_bytes=max(
                 bytes_needed(features.meta, config, features.meta.num_clips) for config in configs.values()
             ),
+            usable_sha256=usable_sha256(features),
             identity={
                 "cache": origin,
                 "table": spec.title,

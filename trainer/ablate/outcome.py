@@ -20,7 +20,7 @@ _MOST_CLIPS = 10**9
 class RunTask:
     """A run of a table; small, so that it travels. run_dir: where it will stand once it has an outcome.
 
-    device: auto, cpu or cuda. encoder_weights: see `train`. allow_leak: see `measure`.
+    device: auto, cpu or cuda. encoder_weights, usable_sha256: see `train`. allow_leak: see `measure`.
     """
 
     cache: str
@@ -32,6 +32,7 @@ class RunTask:
     device: str
     encoder_weights: str | None
     allow_leak: bool = False
+    usable_sha256: str | None = None
 
     def __str__(self) -> str:
         return f"{self.row}, fold {self.fold}, seed {self.seed}"
@@ -43,8 +44,10 @@ class Outcome:
 
     state: ``diverged`` when the loss was no longer a number, ``failed`` for any other reason; `reason`
     tells it. confusion: [C, C] of the test split, rows true class, of a finished run. selection: the
-    rule that chose the checkpoint. left_out: clips of the fold that were not used, and why. num_leaked: test
-    clips whose footage the run has seen. device, threads: what it ran on.
+    rule that chose the checkpoint. left_out: clips of the fold that were not used, and why; num_pending of
+    them had no features yet. num_leaked: test clips whose footage the run has seen. usable_sha256, num_train,
+    precision: as in `RunInfo`; empty or 0 in outcomes of versions that did not record them. device, threads:
+    what it ran on.
     """
 
     row: str
@@ -60,6 +63,10 @@ class Outcome:
     banners: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
     num_leaked: int = 0
+    num_pending: int = 0
+    usable_sha256: str = ""
+    num_train: int = 0
+    precision: str = ""
     device: str = ""
     threads: int = 0
     seconds: float = 0.0
@@ -67,7 +74,8 @@ class Outcome:
     def __post_init__(self) -> None:
         require_one_of("state", self.state, _STATES)
         require_range("best_epoch", self.best_epoch, 0, _MOST_EPOCHS)
-        require_range("num_leaked", self.num_leaked, 0, _MOST_CLIPS)
+        for name in ("num_leaked", "num_pending", "num_train"):
+            require_range(name, getattr(self, name), 0, _MOST_CLIPS)
         for name in ("class_names", "banners", "left_out"):
             texts = getattr(self, name)
             if not all(isinstance(text, str) for text in texts):

@@ -56,7 +56,7 @@ def main_table(result: GridResult) -> Table:
     for row in result.rows:
         over = row.over_runs
         rows.append([
-            label_text(row.row.name, row.selections, has_leak=row.has_leak),
+            _label(row, row.name),
             spread_text(over.get("uar")), spread_text(over.get("war")),
             *(_printed_rates(row) if paper else []),
             _epochs(over.get("best_epoch")),
@@ -81,7 +81,7 @@ def _over_runs(result: GridResult) -> str:
 
 def _has_spread_over_seeds(result: GridResult) -> bool:
     """Whether any row has several seeds of a fold."""
-    found = Counter((row.row.name, o.fold) for row in result.rows for o in row.having("finished"))
+    found = Counter((row.name, o.fold) for row in result.rows for o in row.having("finished"))
     return max(found.values(), default=0) > 1
 
 
@@ -122,7 +122,7 @@ def _by_fold(result: GridResult, name: str) -> Table:
         empty: SpreadRow = {}
         parts = [summary.by_fold.get(fold, empty) if summary else empty for fold in folds]
         means = [summary.over_seeds, summary.over_seeds_pooled] if summary and row.is_whole else [empty] * 2
-        label = label_text(row.row.name, row.selections, has_leak=row.has_leak)
+        label = _label(row, row.name)
         rows.append([label, *(spread_text(part.get(name)) for part in (*parts, *means[:num_means]))])
     several = _has_spread_over_seeds(result)
     over = "mean ± standard deviation over seeds" if several else "one run a fold: no spread"
@@ -131,6 +131,10 @@ def _by_fold(result: GridResult, name: str) -> Table:
         columns=["row", *(f"fold {fold}" for fold in folds), *columns[:num_means]],
         rows=rows,
     )
+
+
+def _label(row: RowResult, name: str) -> str:
+    return label_text(name, row.selections, has_leak=row.has_leak, is_unfinished=row.is_unfinished)
 
 
 def _all_folds(asked: Asked) -> str:
@@ -159,8 +163,8 @@ def _recalls(result: GridResult) -> list[Table]:
         summary = row.summary
         means: SpreadRow = summary.mean_of_folds if summary and row.is_whole else {}
         ours.append(len(rows))
-        name = f"{row.row.name}: ours" if beside else row.row.name
-        label = label_text(name, row.selections, has_leak=row.has_leak)
+        name = f"{row.name}: ours" if beside else row.name
+        label = _label(row, name)
         rows.append([label, *(mean_text(means.get(f"recall/{name}")) for name in classes)])
     title = f"Recall by class, percent, {_recalls_over(result)}"
     return [Table(title=title, columns=["row", *classes], rows=rows, ours=ours if beside else ())]

@@ -68,7 +68,7 @@ def _give_memory_back() -> None:
 def _measured(task: RunTask, partial: OwnDir, check: Callable[[], None]) -> Outcome:
     trained = train(
         task.cache, partial, task.config, fold=task.fold, seed=task.seed, device=task.device,
-        encoder_weights=task.encoder_weights, on_epoch=lambda _: check(),
+        encoder_weights=task.encoder_weights, usable_sha256=task.usable_sha256, on_epoch=lambda _: check(),
     )  # fmt: skip
     measured = evaluate(partial, device=task.device, allow_leak=task.allow_leak)
     return Outcome.of(
@@ -82,6 +82,10 @@ def _measured(task: RunTask, partial: OwnDir, check: Callable[[], None]) -> Outc
         banners=measured.banners,
         left_out=tuple(f"{count} {why}" for why, count in measured.left_out.items() if count),
         num_leaked=len(measured.leak.clip_ids),
+        num_pending=measured.left_out.get("pending", 0),
+        usable_sha256=trained.info.usable_sha256,
+        num_train=trained.info.num_train,
+        precision=trained.info.precision,
         device=device_name(pick_device(task.device)),
         threads=torch.get_num_threads(),
     )

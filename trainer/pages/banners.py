@@ -16,12 +16,16 @@ def counted_banners(said: Sequence[Iterable[str]]) -> tuple[str, ...]:
     )
 
 
-def label_text(name: str, selections: Iterable[str], *, has_leak: bool) -> str:
+def label_text(name: str, selections: Iterable[str], *, has_leak: bool, is_unfinished: bool = False) -> str:
     """The name of a row, with what degrades its numbers.
 
     selections: the rules that chose its checkpoints; test and training clips are named. has_leak: whether
-    footage of its test clips has been seen in training.
+    footage of its test clips has been seen in training. is_unfinished: whether clips had no features yet.
     """
     named = [rule for rule in dict.fromkeys(selections) if rule in _TOLD]
-    marks = [*([f"selected on {' and '.join(named)}"] if named else []), *(["LEAK"] if has_leak else [])]
+    marks = [
+        *([f"selected on {' and '.join(named)}"] if named else []),
+        *(["LEAK"] if has_leak else []),
+        *(["unfinished cache"] if is_unfinished else []),
+    ]
     return f"{name} ({', '.join(marks)})" if marks else name

@@ -4,6 +4,7 @@ In the order of the data:
 
 ``inputs``     directories        -> which are runs, which are grids
 ``runs``       a run directory    -> its answers clip by clip, its numbers, its curves, its origin
+``identity``   a run              -> what it must share with another for one mean of both
 ``groups``     runs               -> by data set and setting, over folds and seeds
 ``paper``      Tables I and II, as printed
 ``tables``     groups             -> tables beside the paper's rows

@@ -7,11 +7,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from pipeline.errors import some
 from trainer.config import PRESETS, TrainConfig, learnt
 from trainer.pages.banners import label_text
+from trainer.report.identity import Identity
 from trainer.report.runs import ReportedRun
 from trainer.spread import Score, Summary, summarise
 
+_FOLDS_SHOWN = 10
 _FIVE_FOLD = ("dfew", "mafw")
 """Data sets whose owners publish five folds, however many of them a cache holds."""
 
@@ -41,8 +44,8 @@ class Group:
 
     @property
     def folds(self) -> tuple[str, ...]:
-        """The folds that have a run, in the cache's order."""
-        return tuple(dict.fromkeys(run.info.fold for run in self.runs))
+        """The folds that have a run, in the cache's order, as `ReportedRun.fold_name`."""
+        return tuple(dict.fromkeys(run.fold_name for run in self.runs))
 
     @property
     def num_folds_of_dataset(self) -> int:
@@ -51,8 +54,21 @@ class Group:
 
     @property
     def has_mean_of_folds(self) -> bool:
-        """Whether a run is there for every fold, of several."""
-        return len(self.folds) == self.num_folds_of_dataset > 1
+        """Whether a run is there for every fold, of several, and was measured on it."""
+        return self.has_own_folds and len(self.folds) == self.num_folds_of_dataset > 1
+
+    @property
+    def has_own_folds(self) -> bool:
+        """Whether every run was measured on the fold that trained it."""
+        return all(run.is_own_fold for run in self.runs)
+
+    @property
+    def trained_on(self) -> str:
+        """The clips that trained the runs; fold by fold where folds differ in their number."""
+        texts = {run.fold_name: str(run.training_set) for run in self.runs}
+        if len(set(texts.values())) == 1:
+            return next(iter(texts.values()))
+        return some([f"fold {fold}: {text}" for fold, text in texts.items()], _FOLDS_SHOWN, "; ")
 
     @property
     def name(self) -> str:
@@ -64,7 +80,7 @@ class Group:
         """Clips that are measured in several folds."""
         by_fold: dict[str, set[str]] = {}
         for run in self.runs:
-            by_fold.setdefault(run.info.fold, set()).update(run.clip_ids)
+            by_fold.setdefault(run.fold_name, set()).update(run.clip_ids)
         folds_of_clip = Counter(clip_id for ids in by_fold.values() for clip_id in ids)
         return sum(count > 1 for count in folds_of_clip.values())
 
@@ -72,7 +88,7 @@ class Group:
     def summary(self) -> Summary:
         """The numbers over folds and seeds."""
         return summarise(
-            [Score(fold=run.info.fold, seed=run.info.seed, metrics=run.metrics) for run in self.runs],
+            [Score(fold=run.fold_name, seed=run.info.seed, metrics=run.metrics) for run in self.runs],
             disjoint=not self.num_shared_clips,
         )
 
@@ -89,6 +105,8 @@ class Group:
             "class_names": list(self.class_names),
             "preset": self.preset,
             "changes": list(self.changes),
+            "precision": self.runs[0].precision,
+            "trained_on": self.trained_on,
             "folds": list(self.folds),
             "folds_of_data_set": self.num_folds_of_dataset,
             "clips_of_several_folds": self.num_shared_clips,
@@ -97,28 +115,14 @@ class Group:
         }
 
 
-def identity(run: ReportedRun) -> tuple[Any, ...]:
-    """What two runs must share to stand in one row: cache, clips, classes and setting."""
-    info = run.info
-    setting = json.dumps(learnt(run.config), sort_keys=True)
-    return (
-        run.meta.dataset,
-        info.dataset,
-        info.cache_fingerprint,
-        info.clips_sha256,
-        info.class_names,
-        setting,
-    )
-
-
 def grouped(runs: Sequence[ReportedRun]) -> tuple[Group, ...]:
     """The runs by data set and setting, in the order in which the first of each is given.
 
     Raises ConfigError when a fold and seed of a setting is given twice.
     """
-    by_identity: dict[tuple[Any, ...], list[ReportedRun]] = {}
+    by_identity: dict[Identity, list[ReportedRun]] = {}
     for run in runs:
-        by_identity.setdefault(identity(run), []).append(run)
+        by_identity.setdefault(Identity.of(run), []).append(run)
     groups = tuple(
         _group(f"ours {number}" if len(by_identity) > 1 else "ours", members)
         for number, members in enumerate(by_identity.values(), 1)
@@ -126,6 +130,18 @@ def grouped(runs: Sequence[ReportedRun]) -> tuple[Group, ...]:
     for group in groups:
         _ = group.summary
     return groups
+
+
+def apart(groups: Sequence[Group]) -> tuple[str, ...]:
+    """Return why groups of equal settings are not one, a sentence for each but the first of them."""
+    first: dict[tuple[str, str], Group] = {}
+    sentences = []
+    for group in groups:
+        other = first.setdefault((group.dataset, group.name), group)
+        if other is not group:
+            reasons = "; ".join(Identity.of(group.runs[0]).differences(Identity.of(other.runs[0])))
+            sentences.append(f"{group.label} and {other.label} share no mean: {group.label} was {reasons}.")
+    return tuple(sentences)
 
 
 def nearest_preset(config: TrainConfig) -> tuple[str, tuple[str, ...]]:
@@ -151,8 +167,13 @@ def _flat(sections: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
 
 def _group(label: str, runs: Sequence[ReportedRun]) -> Group:
     folds = runs[0].meta.fold_names
-    order = sorted(runs, key=lambda run: (folds.index(run.info.fold), run.info.seed))
+    order = sorted(runs, key=lambda run: (folds.index(run.fold), run.info.fold, run.info.seed))
     preset, changes = nearest_preset(runs[0].config)
     has_leak = any(run.leak.clip_ids for run in order)
-    label = label_text(label, [run.info.selection for run in order], has_leak=has_leak)
+    label = label_text(
+        label,
+        [run.info.selection for run in order],
+        has_leak=has_leak,
+        is_unfinished=any(run.is_unfinished for run in order),
+    )
     return Group(label=label, runs=tuple(order), preset=preset, changes=changes)

@@ -19,14 +19,19 @@ class Inputs:
     runs: Mapping[Path, Path]
     grids: tuple[StoredGrid, ...]
 
-    def require_measured_on(self, split: str, cache: Where | None) -> None:
-        """Raise ConfigError for a grid beside another split than test, or another cache."""
-        if not self.grids or (split == "test" and cache is None):
+    def require_measured_on(self, split: str, cache: Where | None, fold: int | str | None) -> None:
+        """Raise ConfigError for a grid beside another split than test, another cache or a fold."""
+        given = {
+            f"--split {split}": split != "test",
+            f"--cache '{cache}'": cache is not None,
+            f"--fold {fold}": fold is not None,
+        }
+        named = next((option for option, is_given in given.items() if is_given), None)
+        if not self.grids or named is None:
             return
-        named = f"--cache '{cache}'" if split == "test" else f"--split {split}"
         msg = (
             f"{named} cannot be had of the grid '{self.grids[0].out}', whose outcomes are of test clips of "
-            "its own cache; report runs and grids apart."
+            "its own cache and folds; report runs and grids apart."
         )
         raise ConfigError(msg)
 

@@ -17,7 +17,8 @@ from trainer.pages.files import require_writable
 from trainer.pages.html import as_html
 from trainer.pages.markdown import as_markdown
 from trainer.report.grids import grid_lines, grid_origins, grid_sections
-from trainer.report.groups import Group, grouped, identity
+from trainer.report.groups import Group, apart, grouped
+from trainer.report.identity import Identity
 from trainer.report.inputs import read_inputs
 from trainer.report.paper import table_1, table_2
 from trainer.report.runs import ReportedRun
@@ -74,6 +75,7 @@ class Report:
             "groups": [
                 group.to_dict() | {"paper_percent": _paper(group, self.split)} for group in self.groups
             ],
+            "settings_apart": list(apart(self.groups)),
             "grids": [grid.to_dict() for grid in self.grids],
             "scene": [pair.to_dict() for pair in self.pairs],
             "stages": [{"run": str(run_dir), **stages.to_dict()} for run_dir, stages, _ in self.stages],
@@ -84,6 +86,7 @@ class Report:
         return [
             *(f"!! {banner}" for banner in self.banners),
             *(line for group in self.groups for line in _lines(group)),
+            *(f"note: {sentence}" for sentence in apart(self.groups)),
             *(f"{pair.full.run_dir} against {pair.face.run_dir}: {pair.verdict}" for pair in self.pairs),
             *grid_lines(self.grids),
             *(f"wrote {path}" for path in self.files),
@@ -117,38 +120,40 @@ def report(
     *,
     split: str = "test",
     cache: Where | None = None,
+    fold: int | str | None = None,
     device: str = "auto",
     rigid: tuple[Path, Path] | None = None,
     num_shown: int = 6,
     allow_leak: bool = False,
 ) -> Report:
-    """Measure runs on a split of their folds, read the outcomes of grids, and write the report.
+    """Measure runs on a split of a fold, read the outcomes of grids, and write the report.
 
     folders: run directories, and folders of `ablate`, whose outcomes are of test splits.
     rigid: a face-only run and a full one, to be held against each other clip by clip; they need not be
     among `folders`. Without it every pair is found that differs by the scene, and the polarity that is read
     from it, and nothing else. num_shown: clips that the full run won, and lost, on contact sheets of the
-    first pair; 0 for none. allow_leak: see `measure`.
+    first pair; 0 for none. fold, allow_leak: see `measure`.
     Raises what `read_inputs`, `Inputs.require_measured_on`, `require_pair` and `measure` raise, and, before
     anything is measured, ConfigError for an `out` that cannot be written.
     """
     require_one_of("--split", split, ("test", "validation", "train"))
     require_range("--clips", num_shown, 0, _MOST_SHOWN)
     inputs = read_inputs(folders, rigid or ())
-    inputs.require_measured_on(split, cache)
+    inputs.require_measured_on(split, cache, fold)
     if rigid is not None:
         require_pair(*rigid, cache)
     names = (HTML_FILE, MARKDOWN_FILE, JSON_FILE)
     folder = require_writable(out, names)
     runs: dict[Path, ReportedRun] = {}
-    stages: dict[tuple[Any, ...], tuple[ReportedRun, Stages]] = {}
+    stages: dict[Identity, tuple[ReportedRun, Stages]] = {}
     for number, (place, run_dir) in enumerate(inputs.runs.items(), 1):
         say(f"measuring {run_dir} ({number} of {len(inputs.runs)})")
-        measured = measure(run_dir, split, cache, device, allow_leak=allow_leak)
+        measured = measure(run_dir, split, cache, device, fold=fold, allow_leak=allow_leak)
         run = runs[place] = ReportedRun.of(run_dir, measured)
-        if identity(run) not in stages and run.metrics.num_clips >= FEWEST_CLIPS:
+        identity = Identity.of(run)
+        if identity not in stages and run.metrics.num_clips >= FEWEST_CLIPS:
             say(f"laying out the features of {run_dir} (t-SNE)")
-            stages[identity(run)] = (run, lay_out(measured))
+            stages[identity] = (run, lay_out(measured))
     if rigid is None:
         pairs = tuple(pairs_among(list(runs.values())))
     else:
@@ -161,7 +166,9 @@ def report(
         groups=groups,
         grids=inputs.grids,
         pairs=pairs,
-        stages=tuple(_shown_stages(group, stages) for group in groups if identity(group.runs[0]) in stages),
+        stages=tuple(
+            _shown_stages(group, stages) for group in groups if Identity.of(group.runs[0]) in stages
+        ),
         sheets=tuple(sheets),
         files=tuple(out / name for name in names),
     )
@@ -172,9 +179,9 @@ def report(
 
 
 def _shown_stages(
-    group: Group, stages: Mapping[tuple[Any, ...], tuple[ReportedRun, Stages]]
+    group: Group, stages: Mapping[Identity, tuple[ReportedRun, Stages]]
 ) -> tuple[Path, Stages, Figure]:
-    run, laid_out = stages[identity(group.runs[0])]
+    run, laid_out = stages[Identity.of(group.runs[0])]
     title, names = f"{group.label}, {run.name}", run.info.class_names
     return run.run_dir, laid_out, laid_out.figure(title, run.run_dir, names, run.banners)
 
@@ -194,5 +201,6 @@ def _lines(group: Group) -> list[str]:
         rows.append((f"mean of {len(group.folds)} folds", summary.mean_of_folds))
     return [
         f"{group.dataset}, {group.label}: {group.name}",
+        f"  trained on {group.trained_on}; {group.runs[0].precision}",
         *(f"  {what:<16} UAR {spread_text(row['uar'])}  WAR {spread_text(row['war'])}" for what, row in rows),
     ]

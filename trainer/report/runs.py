@@ -20,7 +20,9 @@ from trainer.evaluate import Measured
 from trainer.folds import polarity_labels
 from trainer.leaks import Leak
 from trainer.metrics import Metrics
+from trainer.precision import recorded_precision
 from trainer.train import METRICS_FILE
+from trainer.training_set import TrainingSet
 
 _MOST_BYTES = 64 << 20
 _TRAIN = ("loss", "contrast", "similarity", "polarity", "accuracy")
@@ -31,7 +33,9 @@ _VALIDATION = ("loss", "war", "uar")
 class ReportedRun:
     """A run and what it says of N clips.
 
-    place: the cache it was measured on, meta its attributes. polarity_N: of the scene, -1 unknown.
+    place: the cache it was measured on, meta its attributes. fold, is_own_fold, clips_sha256, usable_sha256,
+    training_set, banners: see `Measured`. precision: of training, measured_precision of measuring.
+    polarity_N: of the scene, -1 unknown.
     votes_NC: shares of the annotators' votes, NaN for clips without; None where no clip has any.
     epochs: the records of metrics.jsonl; empty where the file is not there.
     """
@@ -41,6 +45,13 @@ class ReportedRun:
     config: TrainConfig
     place: str
     meta: CacheMeta
+    fold: str
+    is_own_fold: bool
+    clips_sha256: str
+    usable_sha256: str
+    training_set: TrainingSet
+    precision: str
+    measured_precision: str
     clip_ids: tuple[str, ...]
     label_N: Ints
     predicted_N: Ints
@@ -51,21 +62,30 @@ class ReportedRun:
     same_cache: bool
     left_out: Mapping[str, int]
     leak: Leak
+    banners: tuple[str, ...]
     epochs: tuple[Mapping[str, Any], ...]
 
     @classmethod
     def of(cls, run_dir: Path, measured: Measured) -> "ReportedRun":
         """The run in a directory, as it was measured."""
         checkpoint, row_N = measured.checkpoint, measured.row_N
+        info = checkpoint.info
         with FeatureCache.open(measured.place) as cache:
             ids, votes_NC = cache.read("clip_id")[row_N], cache.read("votes")[row_N]
             polarity_N = polarity_labels(cache, checkpoint.config.data)[row_N]
         return cls(
             run_dir=run_dir,
-            info=checkpoint.info,
+            info=info,
             config=checkpoint.config,
             place=str(measured.place),
             meta=measured.meta,
+            fold=measured.fold,
+            is_own_fold=measured.is_own_fold,
+            clips_sha256=measured.clips_sha256,
+            usable_sha256=measured.usable_sha256,
+            training_set=measured.training_set,
+            precision=recorded_precision(info.precision, checkpoint.config, info.hardware),
+            measured_precision=measured.precision,
             clip_ids=tuple(ids.tolist()),
             label_N=measured.scores.label_N,
             predicted_N=measured.scores.predicted_N,
@@ -76,18 +96,25 @@ class ReportedRun:
             same_cache=measured.same_cache,
             left_out=measured.left_out,
             leak=measured.leak,
+            banners=measured.banners,
             epochs=read_epochs(run_dir),
         )
 
     @property
-    def banners(self) -> tuple[str, ...]:
-        """What must stand, loudly, beside every number of this run on these clips."""
-        return (*self.info.banners, *self.leak.banners)
+    def fold_name(self) -> str:
+        """The run's fold; where another one was measured, "2 on 1" with that one behind."""
+        return self.info.fold if self.is_own_fold else f"{self.info.fold} on {self.fold}"
+
+    @property
+    def is_unfinished(self) -> bool:
+        """Whether clips lacked features when it was trained or measured."""
+        left_out = (self.training_set.left_out or {}, self.left_out)
+        return bool(self.training_set.num_more) or any(counts.get("pending") for counts in left_out)
 
     @property
     def name(self) -> str:
         """Which of its setting's runs it is."""
-        return f"fold {self.info.fold}, seed {self.info.seed}"
+        return f"fold {self.fold_name}, seed {self.info.seed}"
 
     def to_dict(self) -> dict[str, Any]:
         """Everything but the single clips, as plain JSON values."""
@@ -98,8 +125,12 @@ class ReportedRun:
             "packages": list(self.info.packages),
             "banners": list(self.banners),
             "config": to_dict(self.config),
+            "precision": {"training": self.precision, "measuring": self.measured_precision},
+            "training_set": self.training_set.to_dict(),
             "measured_on": {
                 "cache": self.place,
+                "fold": self.fold,
+                "is_own_fold": self.is_own_fold,
                 "dataset": self.meta.dataset,
                 "fingerprint": self.meta.fingerprint,
                 "encoder_weights": self.meta.encoder_weights,

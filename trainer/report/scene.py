@@ -13,6 +13,7 @@ from trainer.checkpoint import RunInfo, load_config, load_info
 from trainer.config import TrainConfig, learnt
 from trainer.pages.document import Block, Items, Section, Table, Text
 from trainer.report.groups import setting_changes
+from trainer.report.identity import Identity
 from trainer.report.runs import ReportedRun
 from trainer.rigid import Answers, Flips, RigidReport, rigid_report
 
@@ -83,8 +84,16 @@ class ScenePair:
             ),
             *([f"Seeds differ: {face.seed} and {full.seed}."] if face.seed != full.seed else []),
             *(
-                ["The runs were trained or selected on different clips."]
+                [
+                    "The runs were trained or selected on different clips: the face-only run on "
+                    f"{self.face.training_set}; the full run on {self.full.training_set}."
+                ]
                 if face.training_sha256 != full.training_sha256
+                else []
+            ),
+            *(
+                [f"Precisions differ: {self.face.precision}; {self.full.precision}."]
+                if self.face.precision != self.full.precision
                 else []
             ),
             *([f"Clips without votes: {without:,}."] if without else []),
@@ -96,6 +105,7 @@ class ScenePair:
             "face_run": str(self.face.run_dir),
             "full_run": str(self.full.run_dir),
             "fold": self.full.info.fold,
+            "measured_fold": self.full.fold,
             "face_has": list(self.face_has),
             "full_has": list(self.full_has),
             "verdict": self.verdict,
@@ -116,7 +126,7 @@ def pairs_among(runs: Sequence[ReportedRun]) -> Iterator[ScenePair]:
             continue
         wanted = learnt(face_only(full.config))
         for face in runs:
-            if learnt(face.config) == wanted and _same_task(face, full) and face.info.seed == full.info.seed:
+            if learnt(face.config) == wanted and _same_task(face, full) and _same_training(face, full):
                 yield _pair(face, full)
 
 
@@ -178,11 +188,17 @@ def scene_section(pairs: Sequence[ScenePair], sheets: Sequence[Block]) -> Sectio
 
 def _same_task(face: ReportedRun, full: ReportedRun) -> bool:
     return (
-        (face.info.fold, face.info.class_names, face.clip_ids)
-        == (full.info.fold, full.info.class_names, full.clip_ids)
+        (face.info.fold, face.fold, face.info.class_names, face.clip_ids)
+        == (full.info.fold, full.fold, full.info.class_names, full.clip_ids)
         and face.meta.fingerprint == full.meta.fingerprint
         and bool(np.array_equal(face.label_N, full.label_N))
     )
+
+
+def _same_training(face: ReportedRun, full: ReportedRun) -> bool:
+    """Whether two runs of one setting would share a mean, and have one seed."""
+    identity = replace(Identity.of(face), setting=Identity.of(full).setting)
+    return identity == Identity.of(full) and face.info.seed == full.info.seed
 
 
 def _can_do_without(config: TrainConfig) -> bool:

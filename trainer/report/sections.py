@@ -7,14 +7,16 @@ from io import BytesIO
 from pathlib import Path
 
 from pipeline.errors import counted
+from pipeline.store.meta import CacheMeta
 from trainer import plots
 from trainer.metrics import INTERVAL_METHOD
 from trainer.pages.banners import counted_banners
 from trainer.pages.cells import NONE, interval_text, percent
 from trainer.pages.document import Block, Figure, Items, Section, Table, Text
-from trainer.report.groups import Group
+from trainer.report.groups import Group, apart
 from trainer.report.runs import ReportedRun
 from trainer.report.tables import result_blocks
+from trainer.training_set import left_out_text
 
 _PACKAGES = ("numpy", "scipy", "torch", "zarr")
 
@@ -77,10 +79,13 @@ def origin_section(groups: Sequence[Group], grids: Sequence[Section]) -> Section
 def settings_section(groups: Sequence[Group]) -> Section:
     """What the rows of the tables are."""
     items = [
-        f"{group.label}: {group.dataset}, {_setting(group)} ({counted(len(group.runs), 'run')})"
+        f"{group.label}: {group.dataset}, {_setting(group)} ({counted(len(group.runs), 'run')}); "
+        f"trained on {group.trained_on}; {group.runs[0].precision}"
         for group in groups
     ]
-    return Section(title="Settings", blocks=[Items(items=items)])
+    return Section(
+        title="Settings", blocks=[Items(items=items), *(Text(text=text) for text in apart(groups))]
+    )
 
 
 def _setting(group: Group) -> str:
@@ -154,6 +159,8 @@ def _origin_blocks(group: Group) -> list[Block]:
         f"Setting: preset {group.preset} is the nearest; differences: {', '.join(group.changes) or 'none'}",
         f"Encoder: {info.encoder_name}, weights '{meta.encoder_weights}', sha256 {info.encoder_sha256}",
         f"Text tower: sha256 {info.text_sha256}",
+        f"Precision: training {first.precision}; measuring {first.measured_precision}; "
+        f"extraction of the measured features {_extraction_precision(meta)}",
         f"Trained on cache: {info.cache_path} ({info.dataset}), fingerprint {info.cache_fingerprint}",
         f"Measured on cache: {first.place} ({meta.dataset}), fingerprint {meta.fingerprint}",
         _versions("Packages of the extraction", meta.packages),
@@ -161,14 +168,15 @@ def _origin_blocks(group: Group) -> list[Block]:
     ]
     rows = [
         [
-            str(run.run_dir), run.info.fold, str(run.info.seed), run.info.selection,
-            str(run.info.best_epoch), f"{run.info.best_loss:.4f}", f"{run.metrics.num_clips:,}",
+            str(run.run_dir), run.fold_name, str(run.info.seed), run.info.selection,
+            str(run.info.best_epoch), f"{run.info.best_loss:.4f}", str(run.training_set),
+            f"{run.metrics.num_clips:,}",
             "yes" if run.same_cache else "NO", _left_out(run), run.info.stop_reason or "before its end",
         ]
         for run in group.runs
     ]  # fmt: skip
-    columns = ["run", "fold", "seed", "selected on", "best epoch", "its loss", "clips measured",
-               "cache as in training", "left out", "ended"]  # fmt: skip
+    columns = ["run", "fold", "seed", "selected on", "best epoch", "its loss", "trained on",
+               "clips measured", "cache as in training", "left out of measuring", "ended"]  # fmt: skip
     facts += dict.fromkeys(f"{_capital(run.name)}: {note}" for run in group.runs for note in run.leak.notes)
     return [Items(items=facts), Table(title="Runs", columns=columns, rows=rows)]
 
@@ -180,8 +188,17 @@ def _trained_on(run: ReportedRun) -> str:
     return f"Trained on {info.hardware}, with {', '.join(info.packages)}"
 
 
+def _extraction_precision(meta: CacheMeta) -> str:
+    """The precisions of encoder and detector as a cache's identity holds them, which is not trusted."""
+    sections = {"encoder": meta.identity.get("features"), "detector": meta.identity.get("detector")}
+    found = {
+        model: section.get("precision") for model, section in sections.items() if isinstance(section, Mapping)
+    }
+    return ", ".join(f"{model} {value}" for model, value in found.items() if value) or "not known"
+
+
 def _left_out(run: ReportedRun) -> str:
-    return ", ".join(f"{count} {why}" for why, count in run.left_out.items() if count) or NONE
+    return left_out_text(run.left_out) or NONE
 
 
 def _versions(what: str, packages: Mapping[str, str]) -> str:

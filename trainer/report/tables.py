@@ -32,6 +32,8 @@ def result_blocks(groups: Sequence[Group], split: str) -> list[Block]:
         blocks += [_means_table(whole, full), Text(text=_MEANS)]
         blocks += [Text(text=_not_pooled(group)) for group in whole if group.num_shared_clips]
     blocks += [Text(text=_incomplete(group)) for group in groups if _lacks_folds(group)]
+    if not all(group.has_own_folds for group in groups):
+        blocks.append(Text(text=_OTHER_FOLDS))
     if short:
         blocks.append(_short_table(groups, short))
     return blocks
@@ -43,8 +45,13 @@ _MEANS = (
 )
 
 
+_OTHER_FOLDS = (
+    'A fold such as "2 on 1" is the one that trained the run, and behind it the one that was measured.'
+)
+
+
 def _lacks_folds(group: Group) -> bool:
-    return group.num_folds_of_dataset > 1 and not group.has_mean_of_folds
+    return group.num_folds_of_dataset > 1 and group.has_own_folds and not group.has_mean_of_folds
 
 
 def _incomplete(group: Group) -> str:
@@ -63,10 +70,10 @@ def _folds_table(groups: Sequence[Group], paper: Sequence[PaperRow]) -> Table:
     rows = [_paper_cells(row, names) for row in paper]
     for fold in dict.fromkeys(fold for group in groups for fold in group.folds):
         here = [group for group in groups if fold in group.folds]
-        first = {group.label: next(r.metrics for r in group.runs if r.info.fold == fold) for group in here}
+        first = {group.label: next(r.metrics for r in group.runs if r.fold_name == fold) for group in here}
         rows += _majority_rows(list(first.values()), fold, len(names))
         for group in here:
-            seeds = sum(run.info.fold == fold for run in group.runs)
+            seeds = sum(run.fold_name == fold for run in group.runs)
             clips = first[group.label].num_clips
             rows.append(_cells(group.label, fold, group.summary.by_fold[fold], names, seeds, clips))
     several = max(int(row[-2]) for row in rows[len(paper) :] if row[0] != MAJORITY) > 1
@@ -86,7 +93,7 @@ def _means_table(groups: Sequence[Group], paper: Sequence[PaperRow]) -> Table:
     rows = [_paper_cells(row, names) for row in paper]
     for group in groups:
         summary, folds = group.summary, len(group.folds)
-        clips = sum(next(r.metrics.num_clips for r in group.runs if r.info.fold == f) for f in group.folds)
+        clips = sum(next(r.metrics.num_clips for r in group.runs if r.fold_name == f) for f in group.folds)
         mean = f"mean of {folds}"
         rows.append(
             _cells(group.label, f"{mean} ± over folds", summary.mean_of_folds, names, _seeds(group), clips)
@@ -109,7 +116,7 @@ def _means_table(groups: Sequence[Group], paper: Sequence[PaperRow]) -> Table:
 
 def _seeds(group: Group) -> str:
     """How many seeds a fold has: a number, or from which to which."""
-    counts = [sum(run.info.fold == fold for run in group.runs) for fold in group.folds]
+    counts = [sum(run.fold_name == fold for run in group.runs) for fold in group.folds]
     return str(min(counts)) if min(counts) == max(counts) else f"{min(counts)} to {max(counts)}"
 
 

@@ -1,0 +1,55 @@
+"""Settings of a run and a device -> the precision in which the run is trained, or measured, in words.
+
+``auto`` is float32 on a CPU and bfloat16 on a GPU that has it, and a GPU may round float32 products to TF32.
+Runs in other precisions are other settings: no mean is taken over them.
+"""
+
+import torch
+
+from pipeline.device import takes_tf32
+from pipeline.errors import printable
+from trainer.config import Precision, TrainConfig
+from trainer.model import bf16_on
+
+_IN_TF32 = {
+    (False, False): "fp32",
+    (True, True): "tf32",
+    (False, True): "fp32 with the LSTM in tf32",
+    (True, False): "tf32 with the LSTM in fp32",
+}
+"""By whether matrix products, and the LSTM, which cuDNN computes, are in TF32."""
+
+
+def training_precision(config: TrainConfig, device: torch.device) -> str:
+    """Return the precision of training on a device, such as "model bf16, text tower fp32"."""
+    return f"model {model_precision(config, device)}, text tower {_matmul(config.prompts.precision, device)}"
+
+
+def model_precision(config: TrainConfig, device: torch.device) -> str:
+    """Return the precision of the model on a device, which is that of measuring: "fp32", "bf16", "tf32"."""
+    if bf16_on(config.model.precision, device):
+        return "bf16"
+    backends = torch.backends
+    return _IN_TF32[takes_tf32(device, backends.cuda.matmul), takes_tf32(device, backends.cudnn.rnn)]
+
+
+def recorded_precision(recorded: str, config: TrainConfig, hardware: str) -> str:
+    """Return the training precision of a run; "" is replaced for runs of versions that did not record it.
+
+    Args:
+        recorded: As the run holds it.
+        config: Of the run.
+        hardware: That trained the run, as the run holds it. On a CPU the settings alone decide.
+    """
+    if recorded:
+        return printable(recorded)
+    if hardware.startswith("CPU,"):
+        return training_precision(config, torch.device("cpu"))
+    return f"not recorded, on {printable(hardware) or 'hardware that is not recorded'}"
+
+
+def _matmul(asked: Precision, device: torch.device) -> str:
+    """The precision of matrix products alone."""
+    if bf16_on(asked, device):
+        return "bf16"
+    return "tf32" if takes_tf32(device, torch.backends.cuda.matmul) else "fp32"

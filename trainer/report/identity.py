@@ -1,0 +1,61 @@
+"""What two runs must share so that a mean is taken over both, and in words what keeps two settings apart."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
+
+from trainer.config import learnt
+from trainer.report.runs import ReportedRun
+
+
+@dataclass(frozen=True, kw_only=True)
+class Identity:
+    """Everything that runs of one row of a table share over their folds and seeds.
+
+    dataset, class_names: that were measured. setting: what is learnt, as JSON. precision: of training.
+    trained_features: dataset and fingerprint of the training cache. trained_clips: hash of its clips, labels
+    and folds. usable: hash of which of these were done when the run was trained; a value of its own for a run
+    that did not record it. measured_features, measured_clips: the same of the cache that was measured.
+    """
+
+    dataset: str
+    class_names: tuple[str, ...]
+    setting: str
+    precision: str
+    trained_features: tuple[str, str]
+    trained_clips: str
+    usable: str
+    measured_features: str
+    measured_clips: tuple[str, str]
+
+    @classmethod
+    def of(cls, run: ReportedRun) -> "Identity":
+        """Return the identity of a run."""
+        info = run.info
+        return cls(
+            dataset=run.meta.dataset,
+            class_names=info.class_names,
+            setting=json.dumps(learnt(run.config), sort_keys=True),
+            precision=run.precision,
+            trained_features=(info.dataset, info.cache_fingerprint),
+            trained_clips=info.clips_sha256,
+            usable=run.training_set.usable_sha256 or f"not recorded by {run.run_dir.resolve()}",
+            measured_features=run.meta.fingerprint,
+            measured_clips=(run.clips_sha256, run.usable_sha256),
+        )
+
+    def differences(self, other: "Identity") -> Iterator[str]:
+        """Yield in words what differs between two identities of one dataset and setting."""
+        for field in fields(self):
+            if field.name in _IN_WORDS and getattr(self, field.name) != getattr(other, field.name):
+                yield _IN_WORDS[field.name]
+
+
+_IN_WORDS: Mapping[str, str] = {
+    "precision": "trained in another precision",
+    "trained_features": "trained on the features of another cache",
+    "trained_clips": "trained on a cache with other clips, labels or folds",
+    "usable": "trained on other clips",
+    "measured_features": "measured on the features of another cache",
+    "measured_clips": "measured on other clips",
+}

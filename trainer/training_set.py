@@ -1,0 +1,98 @@
+"""Which clips trained a run: part of what the run is, so that runs on other clips share no mean.
+
+A cache may get more features after a training, when its extraction had not finished, or failed clips are
+repaired.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline.errors import counted, printable
+from pipeline.own_dir import Folder
+from pipeline.store.reader import FeatureCache
+from trainer.checkpoint import RunInfo
+from trainer.config import TrainConfig
+from trainer.folds import FoldRows, fold_rows, usable_sha256
+from trainer.training_clips import num_stored
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingSet:
+    """The clips that trained a run and chose its checkpoint, seen from the cache that it is measured on.
+
+    usable_sha256: see `folds.usable_sha256`; that of the measured cache where the run's clips are those that
+    this cache has for the run's fold; else as recorded, and empty for runs of versions that did not record
+    it. num_train, num_validation: clips. left_out: why clips of the fold were not used, and how many; None
+    where it is not recorded. num_more: clips that the cache could train with now, and could not then.
+    """
+
+    usable_sha256: str
+    num_train: int
+    num_validation: int
+    left_out: Mapping[str, int] | None
+    num_more: int = 0
+
+    @classmethod
+    def of(cls, run_dir: Folder, info: RunInfo, config: TrainConfig, now: FeatureCache | None) -> "TrainingSet":
+        """Return the clips of a run.
+
+        now: the cache that is measured, where it holds the features and clips of the training cache.
+        Raises CheckpointError for a run of an earlier version whose clips cannot be read.
+        """
+        rows = None
+        if now is not None and info.fold in now.meta.fold_names:
+            rows = fold_rows(now, info.fold, config.data, info.seed)
+            if rows.training_sha256() == info.training_sha256:
+                return cls._of_rows(rows, info, usable_sha256(now))
+        if info.usable_sha256:
+            num_train, num_validation = info.num_train, info.num_validation
+        else:
+            stored = num_stored(run_dir)
+            num_train, num_validation = stored.get("train", 0), stored.get("validation", 0)
+        return cls(
+            usable_sha256=info.usable_sha256,
+            num_train=num_train,
+            num_validation=num_validation,
+            left_out=info.left_out_of_training if info.usable_sha256 else None,
+            num_more=0 if rows is None else max(0, len(rows.train) - num_train),
+        )
+
+    @classmethod
+    def _of_rows(cls, rows: FoldRows, info: RunInfo, usable: str) -> "TrainingSet":
+        return cls(
+            usable_sha256=usable,
+            num_train=len(rows.train),
+            num_validation=len(rows.validation),
+            left_out=info.left_out_of_training if info.usable_sha256 else dict(rows.left_out),
+        )
+
+    @property
+    def banners(self) -> tuple[str, ...]:
+        """The warning that the cache has more training clips now, where the run's own warnings omit it."""
+        if not self.num_more or (self.left_out or {}).get("pending"):
+            return ()
+        return (f"TRAINED ON FEWER CLIPS: the cache has {self.num_more} more for this fold now",)
+
+    def __str__(self) -> str:
+        if self.left_out is None:
+            left_out = "which clips were left out is not recorded"
+        else:
+            left_out = f"left out: {left_out_text(self.left_out) or 'none'}"
+        more = f"; the cache has {self.num_more} more training clips now" if self.num_more else ""
+        return f"{counted(self.num_train, 'clip')}, {self.num_validation} to validate; {left_out}{more}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as plain JSON values."""
+        return {
+            "usable_sha256": self.usable_sha256,
+            "num_train": self.num_train,
+            "num_validation": self.num_validation,
+            "left_out": None if self.left_out is None else dict(self.left_out),
+            "num_more_now": self.num_more,
+        }
+
+
+def left_out_text(left_out: Mapping[str, int]) -> str:
+    """Return why clips are not used, and how many, in words; empty for none."""
+    return ", ".join(f"{count} {printable(why)}" for why, count in left_out.items() if count)
