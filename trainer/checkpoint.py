@@ -4,6 +4,7 @@ The checkpoint carries the class text features, so that a trained model needs no
 """
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from importlib.metadata import version
@@ -245,6 +246,7 @@ def load_checkpoint(run_dir: Path, device: torch.device) -> Checkpoint:
         _require_origin(metadata, info, path)
         _require_shapes(shapes, config, info)
         tensors = load_file(path)
+        _require_finite(tensors)
         model = OusModel(config, info.shape)
         state = {name.removeprefix(_MODEL): t for name, t in tensors.items() if name.startswith(_MODEL)}
         model.load_state_dict(state)
@@ -279,6 +281,14 @@ def _require_shapes(shapes: Mapping[str, tuple[int, ...]], config: TrainConfig, 
         if shapes.get(name) != shape:
             msg = f"'{name}' has shape {shapes.get(name)}, {shape} is needed"
             raise ValueError(msg)
+
+
+def _require_finite(tensors: Mapping[str, torch.Tensor]) -> None:
+    """Raise ValueError, naming tensors, for weights that are no numbers."""
+    bad = [name for name, tensor in tensors.items() if not tensor.isfinite().all()]
+    if bad:
+        msg = f"NaN or infinity in {counted(len(bad), 'tensor')} ({some(bad)})"
+        raise ValueError(msg)
 
 
 def _origin(info: RunInfo) -> dict[str, Any]:
@@ -321,6 +331,9 @@ def _require_types(info: RunInfo) -> None:
             wanted = "a list of texts" if list in allowed else allowed[0].__name__
             msg = f"{field.name} is {repr(value)[:_SHOWN]}; {wanted} is needed"
             raise ValueError(msg)
+    if not math.isfinite(info.best_loss):
+        msg = f"best_loss is {info.best_loss}; a finite number is needed"
+        raise ValueError(msg)
     for name in ("num_frames", "embed_width", "encoder_width"):
         if not 1 <= getattr(info, name) <= _LARGEST_SIZE:
             msg = f"{name} is {repr(getattr(info, name))[:_SHOWN]}; allowed: 1 to {_LARGEST_SIZE}"

@@ -1,6 +1,7 @@
 """A trained run and a split -> WAR, UAR, per-class recall, confusion matrix."""
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -166,7 +167,8 @@ def measure(
 
     cache: another cache than the one it was trained on. allow_leak: measure clips whose footage the run has
     seen, and mark the result. Raises CheckpointError when the run and the cache do not fit, or without
-    allow_leak for such clips; ConfigError for an empty split, or a cache without labels.
+    allow_leak for such clips; ConfigError for an empty split, or a cache without labels; CacheError for
+    features that are no numbers.
     """
     checkpoint = load_checkpoint(run_dir, pick_device(device))
     info, config = checkpoint.info, checkpoint.config
@@ -194,6 +196,13 @@ def measure(
             leak.require_none(str(run_dir), str(place))
         data = load_clips(features, row_N, config, pick_device(device))
     places = torch.arange(len(data.label_N))
+    scores = score(checkpoint.model, checkpoint.text_CF, data, places, config.optim.batch_size)
+    if not math.isfinite(scores.loss):
+        msg = (
+            f"'{run_dir}' gives a loss of {scores.loss} on the {split} clips of '{place}', whose features "
+            "are finite: its weights are out of all bounds. Train again."
+        )
+        raise CheckpointError(msg)
     return Measured(
         checkpoint=checkpoint,
         place=place,
@@ -201,7 +210,7 @@ def measure(
         split=split,
         row_N=row_N,
         data=data,
-        scores=score(checkpoint.model, checkpoint.text_CF, data, places, config.optim.batch_size),
+        scores=scores,
         same_cache=same_cache,
         left_out=dict(rows.left_out),
         leak=leak,

@@ -68,6 +68,7 @@ class Outcome:
         require_one_of("state", self.state, _STATES)
         require_range("best_epoch", self.best_epoch, 0, _MOST_EPOCHS)
         require_range("num_leaked", self.num_leaked, 0, _MOST_CLIPS)
+        require_range("seconds", self.seconds, 0)
         for name in ("class_names", "banners", "left_out"):
             texts = getattr(self, name)
             if not all(isinstance(text, str) for text in texts):
