@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+import math
 import typing
 from collections.abc import Mapping, Sequence
 from types import NoneType, UnionType
@@ -23,10 +24,11 @@ def require_one_of(name: str, value: object, allowed: Sequence[object]) -> None:
         raise ConfigError(msg)
 
 
-def require_range(name: str, value: float, low: float, high: float = float("inf")) -> None:
-    """Raise ConfigError unless low <= value <= high."""
-    if not low <= value <= high:
-        allowed = f"{low} or more" if high == float("inf") else f"{low} to {high}"
+def require_range(name: str, value: float, low: float, high: float = math.inf) -> None:
+    """Raise ConfigError unless `value` is finite and low <= value <= high."""
+    if not low <= value <= high or value == math.inf:
+        allowed = f"a finite number, {low} or more" if value == math.inf else f"{low} or more"
+        allowed = allowed if high == math.inf else f"{low} to {high}"
         msg = f"{name} is {value}; allowed: {allowed}."
         raise ConfigError(msg)
 

@@ -13,7 +13,9 @@ from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from pipeline.errors import counted, some
+import numpy as np
+
+from pipeline.errors import CacheError, counted, some
 from pipeline.types import ClipRef, DatasetIndex, Split
 
 if TYPE_CHECKING:
@@ -141,8 +143,22 @@ def listed_footage(root: Path, clips: Iterable[ClipRef]) -> list[Footage]:
 
 
 def cached_footage(cache: "FeatureCache") -> list[Footage]:
-    """The footage of every clip of a cache, by row; files known by path and, once decoded, by hash."""
-    columns = ("clip_id", "path", "source_sha256", "start_seconds", "end_seconds")
+    """The footage of every clip of a cache, by row; files known by path and, once decoded, by hash.
+
+    Raises CacheError for times that are NaN or infinite.
+    """
+    columns = {
+        name: cache.read(name)
+        for name in ("clip_id", "path", "source_sha256", "start_seconds", "end_seconds")
+    }
+    odd = ~(np.isfinite(columns["start_seconds"]) & np.isfinite(columns["end_seconds"]))
+    if odd.any():
+        ids = [f"'{clip_id}'" for clip_id in columns["clip_id"][odd].tolist()]
+        msg = (
+            f"'{cache.place}': start_seconds or end_seconds of {counted(len(ids), 'clip')} is NaN or "
+            f"infinite: {some(ids)}. The clip table is damaged; extract the cache again."
+        )
+        raise CacheError(msg)
     return [
         Footage(
             clip_id=clip_id,
@@ -151,7 +167,7 @@ def cached_footage(cache: "FeatureCache") -> list[Footage]:
             end_seconds=math.inf if end < 0 else end,
         )
         for clip_id, path, sha256, start, end in zip(
-            *(cache.read(name).tolist() for name in columns), strict=True
+            *(column.tolist() for column in columns.values()), strict=True
         )
     ]
 

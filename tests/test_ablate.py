@@ -14,7 +14,7 @@ from pipeline.errors import CheckpointError, ConfigError, OusError
 from pipeline.runner.machine import available_cores
 from pipeline.types import Split
 from tests.real_runs import wait_for
-from tests.tiny_cache import tiny_cache, tiny_meta, tiny_static
+from tests.tiny_cache import tiny_cache, tiny_meta, tiny_static, write_feature
 from tests.tiny_clip import PYTHONPATH
 from tests.tiny_grid import DIVERGING, QUICK, Heard, quick_spec, stamps
 from trainer.ablate import HandsOptions, ablate
@@ -91,6 +91,22 @@ def test_a_diverged_run_is_recorded_and_does_not_end_the_grid(finished):
     assert reasons <= {"The loss at step 1", "The loss at step 2"}
     written = json.loads((report.out / "far-too-fast/fold1-seed1/outcome.json").read_text())
     assert written["state"] == "diverged"
+
+
+def test_a_row_whose_batches_have_no_contrast_is_refused_by_its_name(path, tmp_path):
+    row = '\n[[rows]]\nname = "one"\nsettings = ["losses.contrast=batch", "optim.batch_size=1"]\n'
+    with pytest.raises(ConfigError, match=r"^Row 'one': losses.contrast is 'batch', .*optim.batch_size is 1"):
+        run(path, tmp_path / "out", quick_spec(row))
+    assert not (tmp_path / "out").exists()
+
+
+def test_runs_on_features_that_are_no_numbers_fail_and_do_not_diverge(tmp_path):
+    cache = tiny_cache(tmp_path / "feats.zarr")
+    write_feature(cache, 40, np.nan)
+    report = run(cache, tmp_path / "out", num_seeds=1)
+    assert {outcome.state for outcome in report.result.outcomes} == {"failed"}
+    with pytest.raises(OusError, match=r"2 runs failed, first .*1 clip hold NaN or infinity: 'clip040'"):
+        report.require_no_failure()
 
 
 def test_a_learning_rate_that_is_far_too_high_is_refused_or_diverges(path, tmp_path):

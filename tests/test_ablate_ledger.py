@@ -1,4 +1,5 @@
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,8 @@ def test_a_run_that_did_not_fail_counts_more_than_one_that_did(tmp_path, state):
         json.dumps(outcome().to_dict() | {"banners": [["SELECTED"]]}),
         json.dumps(outcome().to_dict() | {"best_epoch": 10**400}),
         json.dumps(outcome().to_dict() | {"state": "odd"}),
+        json.dumps(outcome().to_dict() | {"seconds": math.nan}),
+        json.dumps(outcome().to_dict() | {"seconds": math.inf}),
         json.dumps(outcome().to_dict() | {"more": 1}),
     ],
 )  # fmt: skip

@@ -132,6 +132,36 @@ def test_a_hole_among_the_valid_frames_is_refused(tmp_path):
             load_clips(cache, np.array([8, 9]), TrainConfig(), CPU)
 
 
+@pytest.mark.parametrize("batch_size", [2, 3, 5, 9])
+def test_a_batch_of_one_class_is_joined_with_another_where_two_are_needed(cache, batch_size):
+    """Ten clips of class 0 and three of class 1: in batches of two most hold one class."""
+    data = load_clips(cache, np.arange(N), TrainConfig(), CPU)
+    places = torch.tensor([*range(0, 30, 3), 1, 4, 7])
+    plain_had_one_class = False
+    for seed in range(5):
+        plain, joined = (
+            [
+                batch.label_B.tolist()
+                for batch in data.training_batches(
+                    places, batch_size, False, torch.Generator().manual_seed(seed), two_classes=two_classes
+                )
+            ]
+            for two_classes in (False, True)
+        )
+        assert sum(plain, []) == sum(joined, [])
+        assert len(sum(joined, [])) == 13
+        assert all(len(set(labels)) > 1 for labels in joined)
+        plain_had_one_class |= any(len(set(labels)) == 1 for labels in plain)
+    assert plain_had_one_class or batch_size == 9
+
+
+def test_a_last_clip_is_joined_with_the_batch_before_it(cache):
+    data = load_clips(cache, np.arange(N), TrainConfig(), CPU)
+    generator = torch.Generator().manual_seed(0)
+    batches = data.training_batches(torch.arange(33), 16, False, generator, two_classes=True)
+    assert [len(batch.label_B) for batch in batches] == [16, 17]
+
+
 @pytest.mark.gpu
 @pytest.mark.parametrize("residence", ["device", "host"])
 def test_batches_are_the_same_from_device_and_host_memory(cache, residence):

@@ -121,6 +121,14 @@ def test_a_result_shows_numbers_and_goals() -> None:
     assert lines[-1].split() == ["fast", "/", "slow", "1.234", "1", "2", "yes"]
 
 
+def test_a_goal_of_what_could_not_be_compared_is_a_word_and_null_in_json() -> None:
+    goal = Goal(what="boxes apart", value=float("inf"), at_least=0.5, aim=0.01, below=True)
+    about = {"machine": {"cpu": "CPU", "cores": 2, "gpu": ""}}
+    result = BenchResult(about=about, parts={"part": Measured(numbers={}, goals=(goal,))})
+    assert '"value": null' in json.dumps(result.to_dict(), allow_nan=False)
+    assert result.lines()[-1].split() == ["boxes", "apart", "none", "0.5", "0.01", "no"]
+
+
 # The parts
 
 

@@ -137,6 +137,12 @@ def test_set_refuses_what_does_not_fit(assignment: str, message: str) -> None:
         override(Outer(count=1), [assignment])
 
 
+@pytest.mark.parametrize("value", [float("inf"), float("nan")])
+def test_a_range_without_an_upper_end_ends_at_the_finite_numbers(value: float) -> None:
+    with pytest.raises(ConfigError, match=rf"^alpha is {value}; allowed: (a finite number, )?0 or more\.$"):
+        require_range("alpha", value, 0)
+
+
 def test_a_range_without_an_upper_end_says_or_more() -> None:
     require_range("clips", 1, 1)
     with pytest.raises(ConfigError, match=r"^clips is 0; allowed: 1 or more\.$"):

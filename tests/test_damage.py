@@ -142,3 +142,20 @@ def flip(folder):
     value = bytearray(path.read_bytes())
     value[len(value) // 2] ^= 1
     path.write_bytes(value)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_features_of_a_finished_clip_that_are_no_numbers_are_damage(made, value):
+    writer = CacheWriter.resume(made)
+    for start, name in ((8, "face/embedding"), (24, "scene/early")):
+        rows = writer.read_block(start)
+        rows[name][0, 0, 0], rows[name][3, 1, 2].flat[4] = (
+            np.nan,
+            value,
+        )  # of a failed clip, and a finished one
+        writer.write_block(start, rows)
+    with FeatureCache.open(made) as cache:
+        assert [str(damage) for damage in damaged_blocks(cache)] == [
+            "clips 8 to 15: face/embedding holds NaN or infinity",
+            "clips 24 to 31: scene/early holds NaN or infinity",
+        ]

@@ -1,13 +1,17 @@
 import json
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 from pipeline.config import override
 from pipeline.errors import CacheError, CheckpointError, ConfigError
 from pipeline.types import Split, Status
-from tests.tiny_cache import CLASSES, tiny_cache, tiny_meta
+from tests.tiny_cache import CLASSES, tiny_cache, tiny_meta, write_feature
 from trainer.config import smoke
 from trainer.evaluate import evaluate
 from trainer.train import train
@@ -158,3 +162,33 @@ def test_cuda_gives_the_cpus_answers(run, tmp_path):
     trained = train(run[0], tmp_path / "run", config, device="cpu")
     on_cpu = evaluate(trained.run_dir, device="cpu").metrics.confusion
     assert np.array_equal(evaluate(trained.run_dir, device="cuda").metrics.confusion, on_cpu)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_clips_whose_features_are_no_numbers_are_named_and_not_counted(run, tmp_path, value):
+    cache = tiny_cache(tmp_path / "feats.zarr")
+    for clip in (33, 36):
+        write_feature(cache, clip, value)
+    with pytest.raises(
+        CacheError, match=r"features of 2 clips hold NaN or infinity: 'clip033', 'clip036' \(face"
+    ):
+        evaluate(run[1].run_dir, cache=cache, device="cpu")
+    assert not list(run[1].run_dir.glob("confusion*feats*"))
+
+
+def test_a_model_whose_answers_are_no_numbers_measures_nothing(run, tmp_path):
+    run_dir = Path(shutil.copytree(run[1].run_dir, tmp_path / "run"))
+    file = run_dir / "best.safetensors"
+    with safe_open(file, framework="pt") as opened:
+        metadata = opened.metadata()
+    tensors = load_file(file)
+    tensors["model.head.weight"][:] = 1e38
+    save_file(tensors, file, metadata=metadata)
+    with pytest.raises(
+        CheckpointError, match=r"gives a loss of nan on the test clips of '.*'.* Train again\.$"
+    ):
+        evaluate(run_dir, device="cpu")
+    tensors["model.head.weight"][0, 0] = np.nan
+    save_file(tensors, file, metadata=metadata)
+    with pytest.raises(CheckpointError, match=r"NaN or infinity in 1 tensor \(model.head.weight\)"):
+        evaluate(run_dir, device="cpu")

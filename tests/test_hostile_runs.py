@@ -1,6 +1,7 @@
 """Run directories that are not to be trusted: each loads, or ends in a CheckpointError of one line."""
 
 import json
+import math
 import os
 import resource
 import shutil
@@ -97,6 +98,7 @@ def refused(run_dir: Path, message: str) -> None:
             r"'text_features' has shape \(2, 16\), \(1, 16\) is needed|is not of the run",
         ),
         ({"best_loss": "low"}, r"best_loss is 'low'; float is needed"),
+        ({"best_loss": math.nan}, r"best_loss is nan; a finite number is needed"),
         ({"__class__": "os.system"}, r"unexpected keyword argument '__class__'"),
     ],
 )

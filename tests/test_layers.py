@@ -146,3 +146,11 @@ def test_standardise_changes_nothing_until_fitted_and_then_centres():
     torch.testing.assert_close(fitted.mean(dim=0), torch.zeros(F), rtol=0, atol=1e-5)
     torch.testing.assert_close(fitted[:, 1:].std(dim=0), torch.ones(F - 1), rtol=0, atol=1e-3)
     assert set(scale.state_dict()) == {"mean", "std"}
+
+
+def test_a_feature_that_was_constant_is_not_blown_up_when_it_changes():
+    scale, samples = Standardise((2,)), torch.tensor([[0.1, 1.0], [0.1, 3.0], [0.1, 2.0]])
+    scale.fit(samples)
+    assert scale(torch.tensor([[0.6, 2.0]])).tolist() == [[pytest.approx(0.5), 0.0]]
+    scale.fit(samples[:1])
+    assert scale(torch.tensor([[0.6, 2.0]])).tolist() == [[pytest.approx(0.5), 1.0]]

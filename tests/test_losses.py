@@ -1,15 +1,18 @@
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
-from trainer.config import LossConfig, ModelConfig, TrainConfig
+from pipeline.errors import ConfigError
+from trainer.config import LossConfig, ModelConfig, OptimConfig, TrainConfig
 from trainer.losses import (
     batch_contrast,
     class_contrast,
     gated,
     polarity_loss,
+    require_negatives,
     similarity_loss,
     stream_contrast,
     training_loss,
@@ -186,3 +189,50 @@ def test_gate_and_alpha_reach_the_training_loss(gate, alpha, is_global):
     config = TrainConfig(losses=LossConfig(gate=gate, alpha=alpha))
     parts = training_loss(outputs(), torch.tensor([0, 1]), torch.tensor([2, 0]), config)
     assert bool(parts.is_global) == is_global
+
+
+@pytest.mark.parametrize("gate", ["contrast", "total"])
+@pytest.mark.parametrize("alpha", [0.4, 0.73, 1.5, 1.93, 1.95, 3.0])
+def test_the_gate_opens_alike_for_sums_and_means(gate, alpha):
+    """Of two clips the sum of the contrastive losses is 1.440, their mean 0.720."""
+    label, polarity = torch.tensor([0, 1]), torch.tensor([2, 0])
+    mean, total = (
+        training_loss(
+            outputs(),
+            label,
+            polarity,
+            TrainConfig(losses=LossConfig(gate=gate, alpha=alpha, reduction=reduction)),
+        )
+        for reduction in ("mean", "sum")
+    )
+    assert bool(total.is_global) == bool(mean.is_global)
+    expected = total.contrast + (total.similarity + total.polarity) * total.is_global
+    torch.testing.assert_close(total.loss, expected)
+
+
+@pytest.mark.parametrize("form", ["as_printed", "per_sample"])
+@pytest.mark.parametrize("gate", [True, False])
+def test_similarity_of_a_batch_of_zeros_has_a_finite_gradient(form, gate):
+    face, scene = torch.zeros(2, 2, requires_grad=True), torch.zeros(2, 2, requires_grad=True)
+    similarity = similarity_loss(face, scene, form)
+    loss, _ = gated(
+        torch.tensor(2.0), similarity, torch.tensor(0.0), gate="contrast", alpha=1.0 if gate else 3.0
+    )
+    loss.backward()
+    assert float(similarity.detach()) == 1.0
+    assert face.grad.isfinite().all()
+    assert scene.grad.isfinite().all()
+
+
+def test_contrast_over_a_batch_without_negatives_is_refused():
+    batch, label = LossConfig(contrast="batch"), np.array([0, 1, 1])
+    with pytest.raises(
+        ConfigError, match=r"optim.batch_size is 1; set optim.batch_size to 2 or more, or set losses"
+    ):
+        require_negatives(TrainConfig(losses=batch, optim=OptimConfig(batch_size=1)), label)
+    with pytest.raises(
+        ConfigError, match=r"but all 3 training clips have one class; give clips of two classes"
+    ):
+        require_negatives(TrainConfig(losses=batch), np.array([2, 2, 2]))
+    require_negatives(TrainConfig(losses=batch), label)
+    require_negatives(TrainConfig(optim=OptimConfig(batch_size=1)), np.array([2, 2, 2]))

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from pipeline import runner
@@ -109,6 +110,19 @@ def test_chunks_that_vanished_come_back(made):
     assert [block.troubles for block in report.repaired] == [
         ("face/embedding is missing",),
         ("frame_index is missing",),
+    ]
+    assert chunks(path) == before
+
+
+def test_features_that_are_no_numbers_are_computed_again(made):
+    path, before = made
+    writer = CacheWriter.resume(path)
+    rows = writer.read_block(8)
+    rows["scene/early"][2, 0, 0, 1, 2, 3] = np.nan
+    writer.write_block(8, rows)
+    assert repair(path).lines() == [
+        "repaired  clips 8 to 15: scene/early holds NaN or infinity",
+        f"{path}: 1 of 3 blocks computed again, nothing damaged any more",
     ]
     assert chunks(path) == before
 

@@ -12,6 +12,7 @@ from trainer.config import TrainConfig, smoke
 from trainer.pages.document import Table
 from trainer.report import report
 from trainer.report.scene import face_only, scene_section
+from trainer.rigid import Answers, rigid_report
 from trainer.train import train
 
 pytestmark = pytest.mark.usefixtures("one_tiny_encoder")
@@ -180,3 +181,24 @@ def test_a_config_without_the_scene_looks_at_none_of_it():
     assert (config.model.scene, config.model.polarity) == (False, False)
     assert not config.has_similarity_loss
     assert not config.has_polarity_token
+
+
+def test_every_form_of_the_report_shows_whose_polarity_it_is(runs, tmp_path):
+    """The labels are partly wrong, so that polarity is the clips'; then it is made the classes'."""
+    (pair,) = write([], tmp_path, rigid=(runs / "face1", runs / "full1")).pairs
+    for name in ("report.html", "report.md"):
+        assert "Polarity: given clip by clip." in (tmp_path / name).read_text()
+    (document,) = json.loads((tmp_path / "report.json").read_text())["scene"]
+    assert document["polarity_of"] == "clip"
+    by_class = np.array([2, 0, 0])[pair.full.label_N]
+    answers = Answers(
+        class_names=pair.full.info.class_names, clip_ids=pair.full.clip_ids, label_N=pair.full.label_N,
+        face_N=pair.face.predicted_N, full_N=pair.full.predicted_N, polarity_N=by_class,
+    )  # fmt: skip
+    merged = replace(pair, found=rigid_report(answers))
+    (table, *_) = [block for block in scene_section([merged], []).parts[0].blocks if isinstance(block, Table)]
+    assert [row[0] for row in table.rows if "polarity" in row[0] or "merged" in row[0]] == [
+        "negative classes merged: neutral, sadness"
+    ]
+    assert "Polarity: that of the class, no clip has its own" in table.note
+    assert merged.to_dict()["polarity_of"] == "class"

@@ -107,3 +107,28 @@ def test_the_report_reads_as_a_table():
 def test_answers_of_different_numbers_of_clips_are_refused():
     with pytest.raises(ValueError, match="one of each kind per clip"):
         answers(face_N=np.array([0]))
+
+
+def test_polarity_that_follows_from_the_class_is_named_as_classes_merged():
+    found = rigid_report(answers(polarity_N=np.array([2, 0, 0, 2, 2, 0, 0, 0])))
+    assert found.polarity_of == found.to_dict()["polarity_of"] == "class"
+    assert [(row.kind, row.num_clips) for row in found.by_polarity] == [
+        ("negative classes merged: fear, anger", 5)
+    ]
+    merged, (fear, anger) = found.by_polarity[0], found.by_class[1:]
+    assert (merged.gained, merged.lost) == (fear.gained + anger.gained, fear.lost + anger.lost)
+    assert found.lines()[-2].startswith("Polarity: that of the class, no clip has its own")
+
+
+@pytest.mark.parametrize(
+    "polarity", [[2, 1, 0, 2, 2, 1, 1, 0], [-1] * 8, [0] * 8, [2, -1, -1, 2, 2, -1, -1, -1]]
+)
+def test_polarities_that_merge_no_classes_or_all_have_no_rows(polarity):
+    found = rigid_report(answers(polarity_N=np.array(polarity)))
+    assert (found.polarity_of, found.by_polarity, found.polarity_note) == ("class", (), "")
+
+
+def test_a_clip_with_a_polarity_of_its_own_makes_it_the_clips():
+    found = rigid_report(answers())
+    assert found.polarity_of == found.to_dict()["polarity_of"] == "clip"
+    assert found.polarity_note == "Polarity: given clip by clip."

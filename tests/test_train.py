@@ -9,8 +9,8 @@ from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from pipeline.config import override
-from pipeline.errors import ConfigError, WeightsError
-from tests.tiny_cache import tiny_cache, tiny_meta
+from pipeline.errors import CacheError, ConfigError, WeightsError
+from tests.tiny_cache import tiny_cache, tiny_meta, write_feature
 from trainer.checkpoint import load_checkpoint
 from trainer.config import smoke
 from trainer.train import TrainingError, evaluate_command, train
@@ -175,11 +175,49 @@ def test_every_reading_trains(path, tmp_path, changes):
 def test_a_loss_that_is_no_number_ends_the_run_in_one_line(path, tmp_path):
     config = override(smoke(), ["optim.lr=1e-3", "optim.clip_norm=0", "losses.logit_scale=1e39"])
     told = (
-        r"The loss at step 1 \(epoch 1\) is (nan|inf) \(learning rate 1.0e-04\). "
+        r"The loss at step 1 \(epoch 1\) is (nan|inf) \(learning rate 1.0e-04\), though all features are "
+        r"finite: training has diverged. "
         r"Lower optim.lr, or set optim.clip_norm=1.$"
     )
     with pytest.raises(TrainingError, match=told):
         train(path, tmp_path / "run", config, device="cpu")
+
+
+def test_a_part_of_the_loss_that_is_no_number_ends_the_run_too(path, tmp_path, monkeypatch):
+    """With gate=total a NaN closes the gate, and the loss itself stays a number."""
+    monkeypatch.setattr("trainer.losses.polarity_loss", lambda logits, *_: logits.sum() * float("nan"))
+    config = override(SHORT, ["losses.gate=total"])
+    with pytest.raises(TrainingError, match=r"^The polarity loss at step 1 \(epoch 1\) is nan"):
+        train(path, tmp_path / "run", config, device="cpu")
+
+
+def test_features_that_are_no_numbers_are_no_divergence(tmp_path):
+    cache = tiny_cache(tmp_path / "feats.zarr")
+    write_feature(cache, 4, np.nan, "scene/early")
+    with pytest.raises(CacheError, match=r"1 clip hold NaN or infinity: 'clip004' \(scene/early\)"):
+        train(cache, tmp_path / "run", SHORT, device="cpu")
+    assert not (tmp_path / "run").exists()
+
+
+def test_batches_of_one_class_are_joined_and_counted_where_the_batch_is_the_contrast(path, tmp_path):
+    reports = []
+    config = override(SHORT, ["losses.contrast=batch", "optim.batch_size=2"])
+    result = train(path, tmp_path / "run", config, device="cpu", on_epoch=reports.append)
+    joined = [report.joined_batches for report in reports]
+    assert joined == [15 - steps for steps in np.diff([0, *(report.steps for report in reports)])]
+    assert sum(joined) > 0
+    assert result.notes == (
+        f"{sum(joined)} batches of one class were joined with another: losses.contrast=batch has no negative "
+        "in them",
+    )
+    assert f"  note: {result.notes[0]}" in result.lines()
+
+
+def test_a_batch_of_one_has_no_contrast_and_is_refused(path, tmp_path):
+    config = override(SHORT, ["losses.contrast=batch", "optim.batch_size=1"])
+    with pytest.raises(ConfigError, match="optim.batch_size is 1; set optim.batch_size to 2 or more"):
+        train(path, tmp_path / "run", config, device="cpu")
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("seed", [-1, 2**32])

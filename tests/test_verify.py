@@ -1,3 +1,4 @@
+import json
 import shutil
 
 import numpy as np
@@ -61,6 +62,9 @@ def test_a_fresh_cache_has_nothing_wrong(made):
         ("num_decoded", 0, "num_decoded: a value below 1 in 1 clips"),
         ("source_sha256", "", "source_sha256: no hash of the source in 1 clips"),
         ("polarity", 7, "polarity: a value above 2 in 1 clips"),
+        ("end_seconds", np.inf, "end_seconds: NaN or infinity in 1 clips, first 'clips/good3.mp4'"),
+        ("start_seconds", np.nan, "start_seconds: NaN or infinity in 1 clips, first 'clips/good3.mp4'"),
+        ("face_score", np.nan, "face_score: NaN or infinity in 1 clips"),
         ("label", 2, "label: clip 'clips/good3.mp4' has label 2 of 2 classes"),
         ("membership", 9, "membership: a value above 3 in 1 clips"),
         ("status", 9, "status: a value above 3 in 1 clips"),
@@ -206,4 +210,20 @@ def test_a_cache_is_computed_again_in_its_own_precisions_where_auto_means_anothe
 
 def test_relative_difference():
     assert relative_difference(np.array([3.0, 4.0]), np.array([3.0, 4.5])) == pytest.approx(0.1)
-    assert np.isnan(relative_difference(np.array([np.nan]), np.array([1.0])))
+    assert relative_difference(np.zeros(2), np.zeros(2)) == 0.0
+    for stored, again in (([np.nan], [1.0]), ([1.0], [np.inf]), ([0.0], [1.0])):
+        assert relative_difference(np.array(stored), np.array(again)) is None
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 0.0])
+def test_a_difference_that_is_no_number_is_a_finding_in_words_and_none_in_json(copy, value):
+    with FeatureCache.open(copy) as cache:
+        row = pick_sample(cache, 1)[0]
+        clip_id = cache.read("clip_id")[row]
+        zarr.open_group(copy, mode="r+")["face/embedding"][row] = value
+        report = verify(cache, 1)
+    assert (
+        f"face/embedding: clip '{clip_id}' holds NaN, infinity or zeros alone, and not when computed again"
+        in [str(finding) for finding in report.findings]
+    )
+    assert json.loads(json.dumps(report.to_dict(), allow_nan=False))["largest_difference"] == 0.0

@@ -82,6 +82,15 @@ def tiny_cache(path: Path | str, /, meta: CacheMeta | None = None, **static: np.
     return path
 
 
+def write_feature(path: Path | str, clip: int, value: float, name: str = "face/embedding") -> None:
+    """Write one value into a clip's features of its first frame, with a checksum that agrees."""
+    writer = CacheWriter.resume(path)
+    start = clip // writer.meta.block_clips * writer.meta.block_clips
+    rows = writer.read_block(start)
+    rows[name][clip - start, 0, 0].flat[0] = value
+    writer.write_block(start, rows)
+
+
 def tiny_static(meta: CacheMeta | None = None) -> dict[str, np.ndarray]:
     """The tiny cache's arrays that are known beforehand."""
     meta = meta or tiny_meta()

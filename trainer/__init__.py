@@ -8,6 +8,7 @@ In the order of the data:
 ``training_clips``  a run's own clips        -> kept beside it, compared with those to be measured
 ``training_set``  a run and a cache       -> the clips that trained it, and whether the cache has more now
 ``batches``     these rows                   -> their features in memory, batches of them
+``finite``      features as they are read    -> clips whose features are NaN or infinite: rejected
 ``layers``      frame features               -> LSTM, Frame Encoder, alignment, Polarity Encoder
 ``fusion``      face, scene, polarity        -> the Type Fusion Encoder, or their average
 ``model``       a batch                      -> one output feature per clip, and its logits

@@ -8,11 +8,11 @@ width; K early blocks (4); Z statistics (3); J kept tokens of a picture.
 """
 
 import threading
-from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -23,6 +23,7 @@ from pipeline.store.meta import CacheMeta
 from pipeline.store.reader import FeatureCache
 from pipeline.types import Bools, Ints
 from trainer.config import TrainConfig
+from trainer.finite import NotFinite, not_finite, require_finite
 from trainer.folds import polarity_labels
 
 _SHARE_OF_FREE_MEMORY = 0.6
@@ -97,22 +98,49 @@ class ClipData:
         )
 
     def training_batches(
-        self, places: torch.Tensor, batch_size: int, random_views: bool, generator: torch.Generator
+        self,
+        places: torch.Tensor,
+        batch_size: int,
+        random_views: bool,
+        generator: torch.Generator,
+        *,
+        two_classes: bool = False,
     ) -> Iterator[Batch]:
-        """One epoch over `places` in random order, the last batch as short as it comes."""
+        """One epoch over `places` in random order, the last batch as short as it comes.
+
+        two_classes: every batch holds clips of two classes at least. A batch of one class is joined with
+        the next one, the last with the one before.
+        """
         order = places[torch.randperm(len(places), generator=generator)]
         num_views = self.valid_NVT.shape[1] if random_views else 1
         view_of = torch.randint(num_views, (len(places),), generator=generator)
+        ends = _batch_ends(len(places), batch_size, self.label_N.cpu()[order] if two_classes else None)
         home = self.face_NVTF.device  # moved once: a copy from the host would wait for the step before
         order, view_of = order.to(home), view_of.to(home)
-        for start in range(0, len(places), batch_size):
-            yield self.gather(order[start : start + batch_size], view_of[start : start + batch_size])
+        for start, end in pairwise([0, *ends]):
+            yield self.gather(order[start:end], view_of[start:end])
 
     def evaluation_batches(self, places: torch.Tensor, batch_size: int) -> Iterator[Batch]:
         """`places` in their order, first view."""
         for start in range(0, len(places), batch_size):
             place_B = places[start : start + batch_size]
             yield self.gather(place_B, torch.zeros_like(place_B))
+
+
+def _batch_ends(num_clips: int, batch_size: int, label_N: torch.Tensor | None) -> list[int]:
+    """Where each batch of an epoch ends.
+
+    label_N: in the epoch's order, where every batch must hold two classes; None where it need not.
+    """
+    ends = [*range(batch_size, num_clips, batch_size), num_clips]
+    if label_N is None:
+        return ends
+    kept, start = [], 0
+    for end in ends:
+        if (label_N[start:end] != label_N[start]).any():
+            kept.append(end)
+            start = end
+    return [*kept[:-1], num_clips]
 
 
 def _page_locked(num_rows: int, like: torch.Tensor) -> torch.Tensor:
@@ -133,8 +161,8 @@ def require_patch_tokens(meta: CacheMeta, config: TrainConfig) -> None:
 def load_clips(cache: FeatureCache, rows: Ints, config: TrainConfig, device: torch.device) -> ClipData:
     """Read what the model needs of `rows` into memory: the device's when it fits, else the host's.
 
-    Raises CacheError when a clip's valid frames are not its first ones, ConfigError when the model needs
-    patch tokens and the cache has none.
+    Raises CacheError when features hold NaN or infinity, or a clip's valid frames are not its first ones;
+    ConfigError when the model needs patch tokens and the cache has none.
     """
     meta = cache.meta
     require_patch_tokens(meta, config)
@@ -152,15 +180,20 @@ def load_clips(cache: FeatureCache, rows: Ints, config: TrainConfig, device: tor
             mine.scratch = Scratch()
         return torch.from_numpy(cache.read(name, block.start, block.stop, scratch=mine.scratch))
 
-    def load(block: _Block) -> None:
+    def load(block: _Block) -> list[NotFinite]:
+        found = []
         for name, array in (("face/embedding", face), ("scene/embedding", scene)):
             if array is not None:
-                array[block.places] = read(name, block)[block.picked]
+                array[block.places] = picked = read(name, block)[block.picked]
+                found += not_finite(name, picked, block.places)
         for name, mean in means.items():
             _valid_means(read(_MEANS[name], block), valid_all[block.start : block.stop], block, mean)
+            found += not_finite(_MEANS[name], mean[block.places], block.places)
+        return found
 
     with _one_thread_each(), ThreadPoolExecutor(_READERS) as pool:
-        deque(pool.map(load, _blocks(rows, meta.block_clips)), maxlen=0)
+        found = [one for part in pool.map(load, _blocks(rows, meta.block_clips)) for one in part]
+    require_finite(found, cache, rows)
     num_bytes = sum(array.nbytes for array in (face, scene, *means.values()) if array is not None)
     home, residence = _home(num_bytes, device, config.data.residence)
     return ClipData(

@@ -289,6 +289,7 @@ def load_checkpoint(run_dir: Folder, device: torch.device) -> Checkpoint:
             _require_origin(from_json(header.metadata.get(_METADATA, "{}")), info, path)
             _require_shapes(header.shapes, config, info)
             tensors = load_tensors(file, header)
+            _require_finite(tensors)
         model = OusModel(config, info.shape)
         state = {name.removeprefix(_MODEL): t for name, t in tensors.items() if name.startswith(_MODEL)}
         model.load_state_dict(state)
@@ -338,6 +339,14 @@ def _require_shapes(shapes: Mapping[str, tuple[int, ...]], config: TrainConfig, 
         raise ValueError(msg)
 
 
+def _require_finite(tensors: Mapping[str, torch.Tensor]) -> None:
+    """Raise ValueError, naming tensors, for weights that are no numbers."""
+    bad = [name for name, tensor in tensors.items() if not tensor.isfinite().all()]
+    if bad:
+        msg = f"NaN or infinity in {counted(len(bad), 'tensor')} ({some(bad)})"
+        raise ValueError(msg)
+
+
 def _origin(info: RunInfo) -> dict[str, Any]:
     """What does not change while a run goes on, as plain JSON values."""
     progress = ("best_epoch", "best_loss", "overfit_epoch", "stop_reason")
@@ -377,6 +386,9 @@ def _require_types(info: RunInfo) -> None:
             wanted = _IN_WORDS.get(allowed[0], allowed[0].__name__)
             msg = f"{part.name} is {repr(value)[:_SHOWN]}; {wanted} is needed"
             raise ValueError(msg)
+    if not math.isfinite(info.best_loss):
+        msg = f"best_loss is {info.best_loss}; a finite number is needed"
+        raise ValueError(msg)
     for name in ("num_frames", "embed_width", "encoder_width"):
         if not 1 <= getattr(info, name) <= _LARGEST_SIZE:
             msg = f"{name} is {repr(getattr(info, name))[:_SHOWN]}; allowed: 1 to {_LARGEST_SIZE}"

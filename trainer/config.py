@@ -153,9 +153,11 @@ class LossConfig:
     terms: ``all`` of eq. 4, or ``contrast`` alone (the L_ce of Tables IV and V).
     similarity: eq. 2 ``as_printed``, over the whole batch, or ``per_sample``.
     contrast: against the ``class`` prompts; eq. 3 over the ``batch`` with the sample's own prompt
-    as the positive; or ``streams``, eq. 3 between scene and face, added to ``class``.
+    as the positive, which needs clips of two classes in a batch; or ``streams``, eq. 3 between scene and
+    face, added to ``class``.
     reduction: eqs. 1 and 3 print sums over the batch; ``mean`` does not depend on its size.
-    gate: what is compared with `alpha`, the batch's contrastive loss or the ``total`` of eq. 4.
+    gate: what is compared with `alpha`, the batch's contrastive loss or the ``total`` of eq. 4; its mean
+    over the clips, whatever the reduction (decision 0015).
     logit_scale: 1 / tau, frozen; trained CLIP models have 100.
     """
 

@@ -1,5 +1,6 @@
 """A trained run and a split -> WAR, UAR, per-class recall, confusion matrix."""
 
+import math
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -206,7 +207,7 @@ def measure(
     own, or on another cache for its only one (`folds.fold_to_measure`). allow_leak: measure clips whose
     footage the run has seen, and mark the result. Raises CheckpointError when the run and the cache do not
     fit, or without allow_leak for such clips; ConfigError for an empty split, a fold that is not known, or a
-    cache without labels.
+    cache without labels; CacheError for features that are no numbers.
     """
     checkpoint = load_checkpoint(run_dir, pick_device(device))
     info, config = checkpoint.info, checkpoint.config
@@ -245,6 +246,13 @@ def measure(
         hashes = features.clips_sha256(), usable_sha256(features)
         training_set = TrainingSet.of(run_dir, info, config, features if same_cache else None)
     places = torch.arange(len(data.label_N))
+    scores = score(checkpoint.model, checkpoint.text_CF, data, places, config.optim.batch_size)
+    if not math.isfinite(scores.loss):
+        msg = (
+            f"'{run_dir}' gives a loss of {scores.loss} on the {split} clips of '{place}', whose features "
+            "are finite: its weights are out of all bounds. Train again."
+        )
+        raise CheckpointError(msg)
     return Measured(
         checkpoint=checkpoint,
         place=place,
@@ -252,7 +260,7 @@ def measure(
         split=split,
         row_N=row_N,
         data=data,
-        scores=score(checkpoint.model, checkpoint.text_CF, data, places, config.optim.batch_size),
+        scores=scores,
         clips_sha256=hashes[0],
         usable_sha256=hashes[1],
         fold=name,

@@ -15,6 +15,8 @@ from pipeline.types import EARLY_STATISTICS, NUM_EARLY_BLOCKS, Polarity
 
 NUM_POLARITIES = len(Polarity) - 1
 _SMALL_STD = 0.02
+_CONSTANT_STD = 1e-6
+"""A deviation up to this is taken for that of a constant: float16 values from 0.001 on lie as far apart."""
 
 
 def masked_mean(x_BTF: torch.Tensor, valid_BT: torch.Tensor) -> torch.Tensor:
@@ -26,7 +28,8 @@ def masked_mean(x_BTF: torch.Tensor, valid_BT: torch.Tensor) -> torch.Tensor:
 class Standardise(nn.Module):
     """Inputs with zero mean and unit deviation; both are measured by `fit`, and part of the state.
 
-    Before `fit` it changes nothing.
+    Before `fit` it changes nothing. A value that `fit` finds constant is centred alone (deviation 1):
+    divided by a deviation of nearly 0, another value on a later clip would drown all others.
     """
 
     def __init__(self, shape: tuple[int, ...]) -> None:
@@ -40,7 +43,8 @@ class Standardise(nn.Module):
         """Measure mean and deviation over the first axis of `samples` [..., *shape]."""
         samples = samples.double()
         self.mean.copy_(samples.mean(dim=0))
-        self.std.copy_(samples.std(dim=0, correction=0).clamp_min(1e-6))
+        std = samples.std(dim=0, correction=0)
+        self.std.copy_(torch.where(std > _CONSTANT_STD, std, 1.0))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """`x` [..., *shape], standardised."""

@@ -5,9 +5,12 @@ Letters: B batch; C classes; F embedding width; P polarities (3).
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch.nn import functional
 
+from pipeline.errors import ConfigError
+from pipeline.types import Ints
 from trainer.config import LossConfig, TrainConfig
 from trainer.model import Outputs
 
@@ -33,8 +36,13 @@ def similarity_loss(face_BF: torch.Tensor, scene_BF: torch.Tensor, form: str) ->
     if form == "per_sample":
         return 1 - functional.cosine_similarity(face_BF, scene_BF, dim=1).mean()
     dots = (face_BF * scene_BF).sum()
-    norms = face_BF.square().sum().sqrt() * scene_BF.square().sum().sqrt()
+    norms = _norm(face_BF) * _norm(scene_BF)
     return 1 - dots / norms.clamp_min(_SMALLEST_NORM)
+
+
+def _norm(value_BF: torch.Tensor) -> torch.Tensor:
+    """The norm over the whole batch, never 0: there a square root has an infinite gradient."""
+    return value_BF.square().sum().clamp_min(_SMALLEST_NORM**2).sqrt()
 
 
 def polarity_loss(logits_BP: torch.Tensor, polarity_B: torch.Tensor, reduction: str = "mean") -> torch.Tensor:
@@ -60,6 +68,26 @@ def batch_contrast(logits_BC: torch.Tensor, label_B: torch.Tensor, reduction: st
     return functional.cross_entropy(sim_BB, own_B, reduction=reduction)
 
 
+def require_negatives(config: TrainConfig, label_N: Ints) -> None:
+    """Raise ConfigError when eq. 3 over the batch has no negative in any batch, so that its loss is always 0.
+
+    label_N: of the training clips.
+    """
+    if config.losses.contrast != "batch":
+        return
+    trouble = ""
+    if config.optim.batch_size == 1:
+        trouble = "optim.batch_size is 1; set optim.batch_size to 2 or more"
+    elif len(np.unique(label_N)) < 2:
+        trouble = f"all {len(label_N)} training clips have one class; give clips of two classes or more"
+    if trouble:
+        msg = (
+            "losses.contrast is 'batch', which compares a clip with clips of other classes in its batch, but "
+            f"{trouble}, or set losses.contrast=class."
+        )
+        raise ConfigError(msg)
+
+
 def stream_contrast(
     scene_BF: torch.Tensor, face_BF: torch.Tensor, logit_scale: float, reduction: str = "mean"
 ) -> torch.Tensor:
@@ -80,11 +108,25 @@ def contrast_loss(outputs: Outputs, label_B: torch.Tensor, config: LossConfig) -
 
 
 def gated(
-    contrast: torch.Tensor, similarity: torch.Tensor, polarity: torch.Tensor, *, gate: str, alpha: float
+    contrast: torch.Tensor,
+    similarity: torch.Tensor,
+    polarity: torch.Tensor,
+    *,
+    gate: str,
+    alpha: float,
+    num_summed: int = 1,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """L_global (eq. 4) while the watched loss exceeds alpha, else L_contrast; and which it was."""
+    """L_global (eq. 4) while the watched loss exceeds alpha, else L_contrast; and which it was.
+
+    num_summed: clips that `contrast` and `polarity` are sums over, 1 for means. Alpha is compared with the
+    mean in both cases, so that the gate depends neither on the reduction nor on the size of the batch
+    (decision 0015).
+    """
     total = similarity + polarity + contrast
-    is_global = (contrast if gate == "contrast" else total).detach() > alpha
+    watched = contrast / num_summed
+    if gate == "total":
+        watched = similarity + polarity / num_summed + contrast / num_summed
+    is_global = watched.detach() > alpha
     return torch.where(is_global, total, contrast), is_global
 
 
@@ -104,7 +146,12 @@ def training_loss(
             is_global=torch.zeros_like(contrast, dtype=torch.bool),
         )  # fmt: skip
     loss, is_global = gated(
-        contrast, similarity, polarity, gate=config.losses.gate, alpha=config.losses.alpha
+        contrast,
+        similarity,
+        polarity,
+        gate=config.losses.gate,
+        alpha=config.losses.alpha,
+        num_summed=len(label_B) if config.losses.reduction == "sum" else 1,
     )
     return LossParts(
         loss=loss, contrast=contrast, similarity=similarity, polarity=polarity, is_global=is_global

@@ -8,7 +8,7 @@ Letters: C classes; N clips.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from scipy.stats import binomtest
@@ -17,6 +17,12 @@ from pipeline.types import Floats, Ints, Polarity
 
 ENTROPY_BINS = ((0.0, 0.5), (0.5, 1.0), (1.0, 1.5), (1.5, float("inf")))
 """Of the annotators' votes, in bits: from clips on which all agree to those on which few do."""
+
+POLARITY_OF = {
+    "clip": "Polarity: given clip by clip.",
+    "class": "Polarity: that of the class, no clip has its own; its rows are classes merged, not scenes.",
+}
+"""Whose polarity the rows by polarity show, in a sentence."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +47,17 @@ class Answers:
         if sizes != {len(self.polarity_N)} or not self.clip_ids:
             msg = f"answers of {sizes} clips; one of each kind per clip, and a clip at least, is needed"
             raise ValueError(msg)
+
+    @property
+    def polarity_of(self) -> Literal["clip", "class"]:
+        """Whether clips of a class differ in polarity, or it follows from the class.
+
+        A cache does not store which of the two was given, and where it follows from the class there is no
+        difference.
+        """
+        labels = np.unique(self.label_N)
+        by_class = all(len(np.unique(self.polarity_N[self.label_N == label])) == 1 for label in labels)
+        return "class" if by_class else "clip"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,13 +97,16 @@ class Flips:
 class RigidReport:
     """What the scene contributes: in all, by class, by polarity and by the annotators' disagreement.
 
-    moves: (true class, answer of the face, answer of the full model) and how many clips, most first.
+    polarity_of: see `Answers`; of the class, by_polarity merges classes, and is empty where no polarity has
+    several of them. moves: (true class, answer of the face, answer of the full model) and how many clips,
+    most first.
     gained, lost: ids of the clips that the scene decided.
     """
 
     overall: Flips
     by_class: tuple[Flips, ...]
     by_polarity: tuple[Flips, ...]
+    polarity_of: Literal["clip", "class"]
     by_entropy: tuple[Flips, ...]
     moves: tuple[tuple[tuple[str, str, str], int], ...]
     gained: tuple[str, ...]
@@ -98,6 +118,7 @@ class RigidReport:
         return {
             "overall": self.overall.to_dict(),
             **{name: [flips.to_dict() for flips in group] for name, group in groups.items()},
+            "polarity_of": self.polarity_of,
             "moves": [
                 {"label": label, "face": face, "full": full, "clips": count}
                 for (label, face, full), count in self.moves
@@ -106,8 +127,13 @@ class RigidReport:
             "lost": list(self.lost),
         }
 
+    @property
+    def polarity_note(self) -> str:
+        """Whose polarity the rows show, in a sentence; empty where there are no rows by polarity."""
+        return POLARITY_OF[self.polarity_of] if self.by_polarity else ""
+
     def lines(self) -> list[str]:
-        """For people: a table of gains and losses, and the verdict of the test."""
+        """For people: a table of gains and losses, whose polarity it shows, and the verdict of the test."""
         rows = [self.overall, *self.by_class, *self.by_polarity, *self.by_entropy]
         width = max(len(row.kind) for row in rows)
         verdict = (
@@ -121,6 +147,7 @@ class RigidReport:
                 f"  {row.net:+6.1%}  {row.p_value:6.2g}"
                 for row in rows
             ),
+            *([self.polarity_note] if self.polarity_note else []),
             verdict,
         ]
 
@@ -138,9 +165,8 @@ def rigid_report(answers: Answers) -> RigidReport:
     return RigidReport(
         overall=_flips("all clips", answers, everything),
         by_class=_groups({name: answers.label_N == c for c, name in enumerate(names)}, answers),
-        by_polarity=_groups(
-            {f"{p.name.lower()} polarity": answers.polarity_N == p for p in reversed(Polarity)}, answers
-        ),
+        by_polarity=_groups(_by_polarity(answers), answers),
+        polarity_of=answers.polarity_of,
         by_entropy=_groups(_by_entropy(answers), answers),
         moves=tuple(sorted(moves.items(), key=lambda move: (-move[1], move[0]))),
         gained=_ids(answers, ~face_right & full_right),
@@ -154,6 +180,20 @@ def vote_entropy(votes_NC: Floats) -> Floats:
     with np.errstate(divide="ignore", invalid="ignore"):
         bits = -np.where(shares > 0, shares * np.log2(shares), 0.0).sum(axis=1)
     return np.where(np.isnan(shares).any(axis=1), np.nan, np.abs(bits)).astype(np.float32)
+
+
+def _by_polarity(answers: Answers) -> Mapping[str, Any]:
+    """The clips of each polarity. Where it follows from the class: of those that several classes share."""
+    rows_of = {polarity: answers.polarity_N == polarity for polarity in reversed(Polarity)}
+    if answers.polarity_of == "clip":
+        return {f"{polarity.name.lower()} polarity": rows for polarity, rows in rows_of.items()}
+    merged = {}
+    for polarity, rows in rows_of.items():
+        labels = np.unique(answers.label_N[rows])
+        if polarity is not Polarity.UNKNOWN and len(labels) > 1 and not rows.all():
+            names = ", ".join(answers.class_names[label] for label in labels)
+            merged[f"{polarity.name.lower()} classes merged: {names}"] = rows
+    return merged
 
 
 def _by_entropy(answers: Answers) -> Mapping[str, Any]:

@@ -6,7 +6,7 @@ validation clips.
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from io import BytesIO
@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from pipeline.config import require_range
-from pipeline.errors import FileError, OusError
+from pipeline.errors import FileError, OusError, counted
 from pipeline.footage import cached_footage
 from pipeline.own_dir import Folder, OwnDir
 from pipeline.program import command
@@ -30,6 +30,7 @@ from trainer.checkpoint import WEIGHTS_FILE, RunInfo, create_run_dir, require_ne
 from trainer.config import OptimConfig, TrainConfig
 from trainer.evaluate import score
 from trainer.folds import FoldRows, fold_rows, polarity_labels, require_polarities, require_usable
+from trainer.losses import require_negatives
 from trainer.model import FeatureShape, OusModel, pick_device
 from trainer.optim import Progress, warmed_up
 from trainer.profile import Profile, Stopwatch
@@ -72,7 +73,11 @@ class ValidationEpoch:
 
 @dataclass(frozen=True, kw_only=True)
 class EpochReport:
-    """One line of metrics.jsonl. lr: of the epoch's last step. is_best: whether it was saved."""
+    """One line of metrics.jsonl. lr: of the epoch's last step. is_best: whether it was saved.
+
+    joined_batches: batches of one class that were joined with another, because ``losses.contrast=batch``
+    has no negative in them.
+    """
 
     epoch: int
     steps: int
@@ -81,6 +86,7 @@ class EpochReport:
     validation: ValidationEpoch
     is_best: bool
     seconds: float
+    joined_batches: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,8 +94,8 @@ class TrainResult:
     """How a run went. best: the epoch that was saved. residence: where the features lay.
 
     left_out: why clips of the fold were not used, and how many. next_split: the one to measure, validation
-    where the fold has no test clips. notes: footage that splits share. profile: where the time went, if
-    asked.
+    where the fold has no test clips. notes: footage that splits share, batches that were joined. profile:
+    where the time went, if asked.
     """
 
     run_dir: Path
@@ -169,8 +175,8 @@ def train(
     profile: time every part of every step, into the result and profile.json; changes no number.
     usable_sha256: of the clips that are expected (`folds.usable_sha256`); CacheError for any others.
     Raises OusError: ConfigError for settings that the cache cannot serve, WeightsError for a text
-    tower that is not the cache's, TrainingError when the loss is no longer a number, FileError when the
-    disk takes no more: a run that holds a model keeps it.
+    tower that is not the cache's, CacheError for features that are no numbers, TrainingError when the loss
+    is no longer one, FileError when the disk takes no more: a run that holds a model keeps it.
     """
     require_new(run_dir)
     require_seed(seed)
@@ -214,9 +220,16 @@ def train(
         left_out=dict(rows.left_out),
         residence=run.data.residence,
         next_split=rows.split_to_measure,
-        notes=tuple(note for leak in leaks for note in leak.remarks),
+        notes=(*(note for leak in leaks for note in leak.remarks), *_joined(reports)),
         profile=timed,
     )
+
+
+def _joined(reports: Sequence[EpochReport]) -> list[str]:
+    """A note on the batches of a run that were joined, if any were."""
+    num = sum(report.joined_batches for report in reports)
+    were = counted(num, "batch of one class was", "batches of one class were")
+    return [f"{were} joined with another: losses.contrast=batch has no negative in them"] if num else []
 
 
 def require_seed(seed: int) -> None:
@@ -250,6 +263,7 @@ def _prepare(
 ) -> _Run:
     train_rows, validation_rows = rows.of("train"), rows.of("validation")
     used = torch.cat([torch.from_numpy(train_rows), torch.from_numpy(validation_rows)]).numpy()
+    require_negatives(config, cache.read("label")[train_rows])
     if config.has_polarity_loss:
         require_polarities(cache, polarity_labels(cache, config.data), used)
     model = OusModel(config, FeatureShape.of(cache.meta)).to(device)
@@ -289,7 +303,7 @@ def _epochs(
     while not reason:
         began = time.perf_counter()
         epoch = len(reports) + 1
-        trained, steps, lr = _train_epoch(run, progress.lr, epoch, steps)
+        trained, steps, lr, num_joined = _train_epoch(run, progress.lr, epoch, steps)
         run.watch.begin()
         validated, text_CF = _validate(run, info.class_names)
         run.watch.once("validation")
@@ -309,7 +323,7 @@ def _epochs(
         run.watch.once("saving the run")
         report = EpochReport(
             epoch=epoch, steps=steps, lr=lr, train=trained, validation=validated,
-            is_best=is_best, seconds=time.perf_counter() - began,
+            is_best=is_best, seconds=time.perf_counter() - began, joined_batches=num_joined,
         )  # fmt: skip
         reports.append(report)
         _log(report, run_dir, board)
@@ -318,8 +332,8 @@ def _epochs(
     return reports, info
 
 
-def _train_epoch(run: _Run, base_lr: float, epoch: int, steps: int) -> tuple[TrainEpoch, int, float]:
-    """One epoch, or what is left of `max_steps`: its means, the steps so far, the last rate."""
+def _train_epoch(run: _Run, base_lr: float, epoch: int, steps: int) -> tuple[TrainEpoch, int, float, int]:
+    """One epoch, or what is left of `max_steps`: its means, steps so far, the last rate, batches joined."""
     config = run.config
     run.learner.model.train()
     numbers: list[torch.Tensor] = []
@@ -327,7 +341,11 @@ def _train_epoch(run: _Run, base_lr: float, epoch: int, steps: int) -> tuple[Tra
     seen = 0
     random_views = config.data.views == "random"
     batches = run.data.training_batches(
-        run.train_places, config.optim.batch_size, random_views, run.generator
+        run.train_places,
+        config.optim.batch_size,
+        random_views,
+        run.generator,
+        two_classes=config.losses.contrast == "batch",
     )
     run.watch.begin()
     for batch in batches:
@@ -340,23 +358,26 @@ def _train_epoch(run: _Run, base_lr: float, epoch: int, steps: int) -> tuple[Tra
         if steps == config.schedule.max_steps:
             break
     table = torch.stack(numbers).cpu().double()
-    _require_numbers(table[:, 0], epoch, steps - len(numbers), rates, config.optim)
+    _require_numbers(table, epoch, steps - len(numbers), rates, config.optim)
     loss, contrast, similarity, polarity, gated_share, _ = table.mean(dim=0).tolist()
     trained = TrainEpoch(
         loss=loss, contrast=contrast, similarity=similarity, polarity=polarity,
         gated_share=gated_share, accuracy=int(table[:, NUMBERS.index("right")].sum()) / seen,
     )  # fmt: skip
-    return trained, steps, rates[-1]
+    num_joined = -(-seen // config.optim.batch_size) - len(numbers)
+    return trained, steps, rates[-1], num_joined
 
 
 def _require_numbers(
-    losses: torch.Tensor, epoch: int, steps_before: int, rates: list[float], optim: OptimConfig
+    table: torch.Tensor, epoch: int, steps_before: int, rates: list[float], optim: OptimConfig
 ) -> None:
-    bad = (~losses.isfinite()).nonzero()
+    """Raise TrainingError for the first of an epoch's numbers [steps, `NUMBERS`] that is not finite."""
+    bad = (~table.isfinite()).nonzero()
     if len(bad):
-        first = int(bad[0])
-        what = f"loss at step {steps_before + first + 1} (epoch {epoch})"
-        _require_number(float(losses[first]), what, rates[first], optim)
+        row, column = bad[0].tolist()
+        name = "loss" if NUMBERS[column] == "loss" else f"{NUMBERS[column]} loss"
+        what = f"{name} at step {steps_before + row + 1} (epoch {epoch})"
+        _require_number(float(table[row, column]), what, rates[row], optim)
 
 
 def _require_number(value: float, what: str, lr: float, optim: OptimConfig) -> None:
@@ -366,7 +387,10 @@ def _require_number(value: float, what: str, lr: float, optim: OptimConfig) -> N
     unset = [name for name, is_set in helpers.items() if not is_set]
     more = " and ".join(f"optim.{name}" for name in unset)
     advice = f"Lower optim.lr, or set {more}." if more else "Lower optim.lr."
-    msg = f"The {what} is {value} (learning rate {lr:.1e}). {advice}"
+    msg = (
+        f"The {what} is {value} (learning rate {lr:.1e}), though all features are finite: training has "
+        f"diverged. {advice}"
+    )
     raise TrainingError(msg)
 
 

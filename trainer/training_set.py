@@ -34,7 +34,9 @@ class TrainingSet:
     num_more: int = 0
 
     @classmethod
-    def of(cls, run_dir: Folder, info: RunInfo, config: TrainConfig, now: FeatureCache | None) -> "TrainingSet":
+    def of(
+        cls, run_dir: Folder, info: RunInfo, config: TrainConfig, now: FeatureCache | None
+    ) -> "TrainingSet":
         """Return the clips of a run.
 
         now: the cache that is measured, where it holds the features and clips of the training cache.

@@ -1,5 +1,6 @@
 """Numbers, goals and the machine they come from: as JSON, and as a table."""
 
+import math
 import os
 import platform
 import subprocess
@@ -18,7 +19,10 @@ _PACKAGES = ("torch", "open_clip_torch", "av", "opencv-python-headless", "zarr",
 
 @dataclass(frozen=True, kw_only=True)
 class Goal:
-    """A measured number, and what it is to be; `below` turns both limits into upper ones."""
+    """A measured number, and what it is to be; `below` turns both limits into upper ones.
+
+    value: infinite where nothing could be compared: null in JSON.
+    """
 
     what: str
     value: float
@@ -38,7 +42,7 @@ class Goal:
         """Everything as plain JSON values."""
         return {
             "what": self.what,
-            "value": self.value,
+            "value": self.value if math.isfinite(self.value) else None,
             "below" if self.below else "at_least": self.at_least,
             "aim": self.aim,
             "met": self.met,
@@ -87,7 +91,8 @@ class BenchResult:
         if goals:
             lines.append(f"{'goal':<62}{'found':>10}{'needed':>10}{'aim':>10}  met")
         for goal in goals:
-            limits = f"{goal.value:>10.4g}{goal.at_least:>10.4g}{goal.aim:>10.4g}"
+            value = f"{goal.value:.4g}" if math.isfinite(goal.value) else "none"
+            limits = f"{value:>10}{goal.at_least:>10.4g}{goal.aim:>10.4g}"
             lines.append(f"{goal.what:<62}{limits}  {goal.met}")
         lines += [f"note: {note}" for note in self.notes]
         return lines + [f"FAILED  {name}: {why}" for name, why in self.failed.items()]

@@ -1,4 +1,4 @@
-"""Which blocks of a cache lost what they held: a chunk that does not read, or is not there any more."""
+"""Which blocks of a cache are damaged: chunks that do not read or are gone, features that are no numbers."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from pipeline.errors import CacheDamagedError
 from pipeline.store.reader import FeatureCache
-from pipeline.store.schema import ArraySpec
+from pipeline.store.schema import BY_NAME, ArraySpec
 from pipeline.types import Status
 
 _READERS = 4
@@ -31,7 +31,8 @@ class Damage:
 def damaged_blocks(cache: FeatureCache, on_block: Callable[[], None] | None = None) -> list[Damage]:
     """Every block with a chunk that does not read, or that is missing though clips of it are finished.
 
-    Values are not judged here: that is `cache verify`. on_block: told after each block.
+    Values are checked by `cache verify`; here only those that no extraction stores: features of a finished
+    clip that are NaN or infinite. on_block: called after each block.
     Raises CacheError when what was written at creation is damaged: no block can mend that.
     """
     for spec in cache.meta.arrays():
@@ -59,8 +60,20 @@ def _look_at(cache: FeatureCache, start: int) -> Damage:
         except CacheDamagedError:
             troubles.append(f"{spec.name} cannot be read")
     if "status" in rows:
-        troubles += [f"{name} is missing" for name in _missing(cache, rows)]
+        missing = _missing(cache, rows)
+        troubles += [f"{name} is missing" for name in missing]
+        troubles += [f"{name} holds NaN or infinity" for name in _not_finite(rows) if name not in missing]
     return Damage(start=start, end=end, troubles=tuple(troubles))
+
+
+def _not_finite(rows: dict[str, npt.NDArray[Any]]) -> list[str]:
+    """The features that are not finite for a clip which is done."""
+    done = np.isin(rows["status"], (Status.DONE, Status.DONE_WITHOUT_FACE))
+    return [
+        name
+        for name, value in rows.items()
+        if BY_NAME[name].is_feature and not np.isfinite(value[done]).all()
+    ]
 
 
 def _missing(cache: FeatureCache, rows: dict[str, npt.NDArray[Any]]) -> list[str]:

@@ -46,6 +46,11 @@ class ArraySpec:
         """Whether the array holds encoder output (float16, NaN where nothing was computed)."""
         return self.dtype == "float16"
 
+    @property
+    def never_nan(self) -> bool:
+        """Whether the array holds numbers that are known for every clip, so that NaN is never right."""
+        return self.dtype.startswith("float") and self.fill == self.fill  # noqa: PLR0124 - NaN is not itself
+
 
 _FEATURE = {"dtype": "float16", "per_block": True, "fill": float("nan"), "never_empty": "done"}
 _VIEW_FRAME = ("clip", "view", "frame")

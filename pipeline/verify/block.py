@@ -43,7 +43,7 @@ _Wrong = Callable[[str, npt.NDArray[Any], str], None]
 
 
 def _check_values(spec: ArraySpec, value: npt.NDArray[Any], rows: npt.NDArray[Any], wrong: _Wrong) -> None:
-    if spec.is_feature:
+    if spec.is_feature or spec.never_nan:
         wrong(spec.name, ~np.isfinite(value) & _along(rows, value), "NaN or infinity")
     if spec.is_feature:
         flat = value.reshape(len(value), -1)

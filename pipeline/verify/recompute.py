@@ -119,8 +119,14 @@ def _recompute_clip(
     for spec in cache.meta.arrays():
         if spec.is_feature:
             difference = relative_difference(stored[spec.name], again[spec.name])
+            if difference is None:
+                what = (
+                    f"clip '{clip.clip_id}' holds NaN, infinity or zeros alone, and not when computed again"
+                )
+                findings.append(Finding(where=spec.name, what=what))
+                continue
             largest = max(largest, difference)
-            if not difference <= RELATIVE_TOLERANCE:
+            if difference > RELATIVE_TOLERANCE:
                 what = f"clip '{clip.clip_id}' differs by {difference:.2g} of its norm when computed again"
                 findings.append(Finding(where=spec.name, what=what))
         elif spec.name in _COMPARED and (stored[spec.name] != again[spec.name]).any():
@@ -129,7 +135,15 @@ def _recompute_clip(
     return largest, findings
 
 
-def relative_difference(stored: npt.NDArray[Any], again: npt.NDArray[Any]) -> float:
-    """Norm of the difference over norm of the stored value; NaN when either holds a NaN."""
+def relative_difference(stored: npt.NDArray[Any], again: npt.NDArray[Any]) -> float | None:
+    """Norm of the difference over norm of the stored value.
+
+    None where there is no such number: either holds NaN or infinity, or only the stored value is all zero.
+    """
     a, b = stored.astype(np.float64), again.astype(np.float64)
-    return float(np.linalg.norm(a - b) / max(float(np.linalg.norm(a)), np.finfo(np.float64).tiny))
+    if not (np.isfinite(a).all() and np.isfinite(b).all()):
+        return None
+    norm, difference = float(np.linalg.norm(a)), float(np.linalg.norm(a - b))
+    if not norm:
+        return None if difference else 0.0
+    return difference / norm

@@ -22,6 +22,7 @@ from trainer.batches import bytes_needed, require_patch_tokens
 from trainer.caches import open_cache
 from trainer.config import TrainConfig, learnt
 from trainer.folds import fold_number, fold_rows, polarity_labels, require_polarities, usable_sha256
+from trainer.losses import require_negatives
 from trainer.training_clips import fold_leak
 
 ALL_FOLDS = "all"
@@ -156,6 +157,7 @@ def _require_trainable(
         if config.has_polarity_loss:
             require_polarities(features, polarity_labels(features, config.data), used)
         require_patch_tokens(features.meta, config)
+        require_negatives(config, features.read("label")[rows.of("train")])
     except ConfigError as error:
         msg = f"Row '{row}': {error}"
         raise ConfigError(msg) from error
@@ -173,4 +175,5 @@ def _num_shared_clips(features: FeatureCache, folds: Sequence[str]) -> int:
 
 def _needs(config: TrainConfig) -> tuple[Hashable, ...]:
     """What `_require_trainable` looks at: rows that agree in it are checked once."""
-    return config.data, config.has_polarity_loss, config.model.has_patch_tokens
+    compared = config.losses.contrast == "batch" and config.optim.batch_size
+    return config.data, config.has_polarity_loss, config.model.has_patch_tokens, compared

@@ -76,6 +76,7 @@ class Outcome:
         require_range("best_epoch", self.best_epoch, 0, _MOST_EPOCHS)
         for name in ("num_leaked", "num_pending", "num_train"):
             require_range(name, getattr(self, name), 0, _MOST_CLIPS)
+        require_range("seconds", self.seconds, 0)
         for name in ("class_names", "banners", "left_out"):
             texts = getattr(self, name)
             if not all(isinstance(text, str) for text in texts):

@@ -244,7 +244,7 @@ def _blocks(pair: ScenePair) -> Iterator[Block]:
         rows=[_flips(flips) for flips in kinds],
         note="Won: wrong in the face-only run, right in the full one. Lost: the other way round. p: "
         f"McNemar's exact test; the {len(kinds) - 1} below the first are not corrected for their number."
-        f"{_VOTES if found.by_entropy else ''}",
+        f"{' ' * bool(found.polarity_note)}{found.polarity_note}{_VOTES if found.by_entropy else ''}",
         ours=[0],
     )
     if found.moves:
