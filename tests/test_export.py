@@ -5,7 +5,7 @@ import pytest
 from pipeline.errors import CacheError
 from pipeline.store.export import export_hdf5
 from pipeline.store.reader import FeatureCache
-from tests.tiny_cache import tiny_cache
+from tests.tiny_cache import tiny_cache, tiny_meta
 
 
 def test_the_hdf5_export_reads_the_same(tmp_path):
@@ -31,3 +31,18 @@ def test_export_refuses_what_it_would_destroy(tmp_path):
         with pytest.raises(CacheError, match=r"needs the suffix .h5 or .hdf5"):
             export_hdf5(cache, tmp_path / "there.txt")
     assert (tmp_path / "there.h5").read_text() == "mine"
+
+
+def test_groups_are_exported_and_a_cache_without_any_has_no_such_array(tmp_path):
+    names = np.array([f"subject {n // 8}" for n in range(48)], dtype=object)
+    for name, meta, static in (
+        ("with", tiny_meta(num_groups=6), {"group": names}),
+        ("without", tiny_meta(), {}),
+    ):
+        with FeatureCache.open(tiny_cache(tmp_path / f"{name}.zarr", meta, **static)) as cache:
+            export_hdf5(cache, tmp_path / f"{name}.h5")
+            with FeatureCache.open(tmp_path / f"{name}.h5") as file:
+                assert file.meta.num_groups == cache.meta.num_groups
+                assert file.read("group").tolist() == cache.read("group").tolist()
+        with h5py.File(tmp_path / f"{name}.h5") as raw:
+            assert ("group" in raw) == (name == "with")

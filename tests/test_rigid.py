@@ -107,3 +107,19 @@ def test_the_report_reads_as_a_table():
 def test_answers_of_different_numbers_of_clips_are_refused():
     with pytest.raises(ValueError, match="one of each kind per clip"):
         answers(face_N=np.array([0]))
+
+
+def test_clips_of_few_groups_are_tested_by_group():
+    """Twelve clips won, of two people: by clip that is no chance, by person it may be."""
+    label, face = np.zeros(12, int), np.ones(12, int)
+    values = {
+        "clip_ids": tuple("abcdefghijkl"), "label_N": label, "face_N": face, "full_N": label,
+        "polarity_N": np.zeros(12, int),
+    }  # fmt: skip
+    by_clip = rigid_report(answers(**values)).overall
+    alone = rigid_report(answers(**values, group_N=np.arange(12))).overall
+    by_group = rigid_report(answers(**values, group_N=np.arange(12) // 6)).overall
+    assert (by_clip.p_value, by_clip.test) == (2 * 0.5**12, "McNemar's exact test")
+    assert alone == by_clip
+    assert (by_group.p_value, by_group.test) == (0.5, "exact sign-flip test over groups of clips")
+    assert by_group.to_dict()["test"] == by_group.test

@@ -1,3 +1,4 @@
+import dataclasses
 import shutil
 
 import numpy as np
@@ -9,8 +10,10 @@ from pipeline import features
 from pipeline.errors import OusError
 from pipeline.faces import retinaface
 from pipeline.runner import LocalCrew, extract
+from pipeline.store.place import Place
 from pipeline.store.reader import FeatureCache
-from pipeline.store.schema import BY_NAME
+from pipeline.store.schema import ARRAYS, BY_NAME
+from pipeline.store.table import replace_table
 from pipeline.verify import (
     config_of,
     pick_sample,
@@ -207,3 +210,13 @@ def test_a_cache_is_computed_again_in_its_own_precisions_where_auto_means_anothe
 def test_relative_difference():
     assert relative_difference(np.array([3.0, 4.0]), np.array([3.0, 4.5])) == pytest.approx(0.1)
     assert np.isnan(relative_difference(np.array([np.nan]), np.array([1.0])))
+
+
+def test_another_number_of_groups_than_there_are_names_is_found(tmp_path):
+    names = np.array(["anna", "bert"] * 3, dtype=object)
+    path = small_cache(tmp_path / "c.zarr")
+    with FeatureCache.open(path) as cache:
+        table = {spec.name: cache.read(spec.name) for spec in ARRAYS if not spec.per_block}
+        meta = dataclasses.replace(cache.meta, num_groups=3)
+    replace_table(Place.of(path), meta, {**table, "group": names})
+    assert "group: 2 names, but the attribute 'num_groups' is 3" in findings(path)

@@ -55,7 +55,7 @@ class RunInfo:
     cache_fingerprint, encoder_sha256, text_sha256: of the cache it was trained on.
     clips_sha256: of the cache's clips, labels and membership. training_sha256: of the rows that
     trained and validated. num_tokens: patch tokens per picture that the model looks at, 0 for none.
-    selection: the rule by which the checkpoint was chosen: holdout, given, test or train.
+    selection: the rule by which the checkpoint was chosen: holdout, holdout by group, given, test or train.
     validation_leak: validation clips that share footage with training clips.
     best_epoch, best_loss: of the lowest ungated class-contrastive validation loss.
     overfit_epoch: the first epoch above the accuracy that IV-A calls overfitting; 0 for none.

@@ -9,6 +9,7 @@ import torch
 from torch.nn import functional
 
 from pipeline.errors import CheckpointError
+from pipeline.groups import groups_of_cache, has_groups
 from pipeline.store.meta import CacheMeta
 from pipeline.store.place import Place, Where
 from pipeline.types import Ints
@@ -16,8 +17,10 @@ from trainer.batches import ClipData, load_clips
 from trainer.caches import open_cache
 from trainer.checkpoint import Checkpoint, RunInfo, load_checkpoint
 from trainer.folds import fold_rows, require_labels
+from trainer.holdout import CLIPS
+from trainer.intervals import Interval, group_counts
 from trainer.leaks import Leak
-from trainer.metrics import Interval, Metrics, confusion_matrix
+from trainer.metrics import Metrics, confusion_matrix
 from trainer.model import OusModel, pick_device
 from trainer.training_clips import stored_leak
 
@@ -30,10 +33,17 @@ class Scores:
     predicted_N: Ints
     loss: float
 
-    def metrics(self, class_names: tuple[str, ...]) -> Metrics:
-        """The metrics of all these clips together."""
-        confusion = confusion_matrix(self.label_N, self.predicted_N, len(class_names))
-        return Metrics(class_names=class_names, confusion=confusion)
+    def metrics(self, class_names: tuple[str, ...], group_N: Ints | None = None) -> Metrics:
+        """The metrics of all these clips together.
+
+        group_N: of each clip; None where every clip is on its own.
+        """
+        size = len(class_names)
+        return Metrics(
+            class_names=class_names,
+            confusion=confusion_matrix(self.label_N, self.predicted_N, size),
+            groups=None if group_N is None else group_counts(group_N, self.label_N, self.predicted_N, size),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,11 +98,12 @@ class EvalResult:
         rates = (("WAR", metrics.war, metrics.intervals.war), ("UAR", metrics.uar, metrics.intervals.uar))
         return [
             *(f"!! {banner}" for banner in self.banners),
-            f"{self.dataset}, fold {self.info.fold}, {self.split} split: {metrics.num_clips} clips",
+            f"{self.dataset}, fold {self.info.fold}, {self.split} split: {metrics.num_clips} clips; "
+            f"{metrics.interval_basis}",
             *(f"  {name:<16} {value:8.2%}  {_shown(interval)}" for name, value, interval in rates),
             *(
                 f"  {name:<16} {'no clips':>8}"
-                if recall is None or interval is None
+                if recall is None
                 else f"  {name:<16} {recall:8.2%}  {_shown(interval)}, {count} clips"
                 for name, recall, interval, count in recalls
             ),
@@ -103,7 +114,9 @@ class EvalResult:
         ]
 
 
-def _shown(interval: Interval) -> str:
+def _shown(interval: Interval | None) -> str:
+    if interval is None:
+        return "no interval, one group"
     return f"95% {interval[0]:.2%} to {interval[1]:.2%}"
 
 
@@ -130,7 +143,8 @@ class Measured:
     """A run's answers, clip by clip, on a split of its fold.
 
     place: the cache it was measured on, meta its attributes. row_N: the clips' rows there. data: their
-    features. same_cache, left_out, leak: see `EvalResult`.
+    features. group_N: the clips' groups; None where no clips of the cache share one. same_cache, left_out,
+    leak: see `EvalResult`.
     """
 
     checkpoint: Checkpoint
@@ -138,6 +152,7 @@ class Measured:
     meta: CacheMeta
     split: str
     row_N: Ints
+    group_N: Ints | None
     data: ClipData
     scores: Scores
     same_cache: bool
@@ -151,7 +166,7 @@ class Measured:
 
     def metrics(self) -> Metrics:
         """The metrics of all these clips together."""
-        return self.scores.metrics(self.checkpoint.info.class_names)
+        return self.scores.metrics(self.checkpoint.info.class_names, self.group_N)
 
 
 def measure(
@@ -178,7 +193,7 @@ def measure(
             info.cache_fingerprint,
             info.clips_sha256,
         )
-        rows = fold_rows(features, info.fold, config.data, info.seed)
+        rows = fold_rows(features, info.fold, config.data, info.seed, by_group=info.selection != CLIPS)
         if split != "test" and not (same_cache and rows.training_sha256() == info.training_sha256):
             msg = (
                 f"--split {split}: the clips of '{place}' are not those that '{run_dir}' was trained with "
@@ -187,6 +202,7 @@ def measure(
             )
             raise CheckpointError(msg)
         row_N = rows.of(split)
+        group_N = groups_of_cache(features)
         leak = Leak.none(split, len(row_N))
         if split == "test" or (split == "validation" and rows.rule != "train"):
             leak = stored_leak(run_dir, info.dataset, features, split, row_N)
@@ -200,6 +216,7 @@ def measure(
         meta=features.meta,
         split=split,
         row_N=row_N,
+        group_N=group_N[row_N] if has_groups(group_N) else None,
         data=data,
         scores=score(checkpoint.model, checkpoint.text_CF, data, places, config.optim.batch_size),
         same_cache=same_cache,

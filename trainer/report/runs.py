@@ -31,6 +31,7 @@ class ReportedRun:
     """A run and what it says of N clips.
 
     place: the cache it was measured on, meta its attributes. polarity_N: of the scene, -1 unknown.
+    group_N: the clips' groups, None where no clips of the cache share one.
     votes_NC: shares of the annotators' votes, NaN for clips without; None where no clip has any.
     epochs: the records of metrics.jsonl; empty where the file is not there.
     """
@@ -44,6 +45,7 @@ class ReportedRun:
     label_N: Ints
     predicted_N: Ints
     polarity_N: Ints
+    group_N: Ints | None
     votes_NC: Floats | None
     metrics: Metrics
     loss: float
@@ -69,6 +71,7 @@ class ReportedRun:
             label_N=measured.scores.label_N,
             predicted_N=measured.scores.predicted_N,
             polarity_N=polarity_N,
+            group_N=measured.group_N,
             votes_NC=None if np.isnan(votes_NC).any(axis=1).all() else votes_NC,
             metrics=measured.metrics(),
             loss=measured.scores.loss,
