@@ -92,7 +92,8 @@ def test_a_note_names_the_level_that_was_the_class_and_what_the_others_are(tmp_p
     names = [f"train/Actor_{n:02}/{name}/1.mp4" for n in range(1, 6) for name in ("fear", "happy")]
     assert read(touch(tmp_path, *names)).notes == (
         "read as split/group/class/clip; 'Actor_01', 'Actor_02', 'Actor_03' and 2 more group the clips and "
-        "are neither class nor split: clips of one group are not independent, so a holdout takes whole groups",
+        "are neither class nor split: clips of one group are not independent, so a holdout takes whole "
+        "groups",
     )
 
 
