@@ -11,11 +11,12 @@ In the order of the data (``process`` alone puts the steps together):
 ``process``     the five steps above, for a block of clips
 ``store``       features                     -> the cache (Zarr), and back; HDF5 export
 ``footage``     clips                        -> those that share a file, or windows of one
+``groups``      clips                        -> those that are not independent: one source, subject or file
 ``runner``      an index of clips            -> a complete cache, block by block, resumable
 ``doctor``      a data set                   -> a list of what is wrong with it
 ``verify``      a cache                      -> a list of what is wrong with it
 ``repair``      a damaged cache              -> a whole one
-``relabel``     a cache                      -> the same with other labels, folds, polarities
+``relabel``     a cache                      -> the same with other labels, folds, polarities, groups
 ``bench``       how fast all of it is, against what it is measured by
 ``look``        a picture or video           -> its faces, for a person to see
 ``sheet``       frames, faces, streams       -> drawn pictures and contact sheets

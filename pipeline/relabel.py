@@ -1,4 +1,4 @@
-"""A cache gets other labels, folds, polarities or votes; its features stay as they are."""
+"""A cache gets other labels, folds, polarities, votes or groups; its features stay as they are."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ import numpy.typing as npt
 from pipeline.datasets.other_names import keep_names
 from pipeline.datasets.polarities import PolarityMap
 from pipeline.datasets.spelling import meaning_of
-from pipeline.errors import CacheError, some
+from pipeline.errors import CacheError, counted, some
 from pipeline.runner.matching import changed_rows
 from pipeline.runner.opening import dataset_config
 from pipeline.store.lock import hold
@@ -19,7 +19,7 @@ from pipeline.store.meta import CacheMeta
 from pipeline.store.place import Place, Where
 from pipeline.store.reader import FeatureCache
 from pipeline.store.schema import ARRAYS
-from pipeline.store.table import LABELLING, replace_table, table_of
+from pipeline.store.table import LABELLING, num_groups, replace_table, table_of
 from pipeline.types import DatasetIndex, Polarity, Split
 
 
@@ -84,13 +84,13 @@ def relabel(
     dry_run: bool = False,
     take_over: bool = False,
 ) -> Changes:
-    """Give the clips of a cache the labels, folds, polarities and votes of `index`, found by their ids.
+    """Give the clips of a cache the labels, folds, polarities, votes and groups of `index`, found by ids.
 
     index: None to keep all but what `polarities` changes. polarities: by class or by clip; they stand
     above those of the index. Clips that the index does not have keep their label, where its class is
-    still one, and their votes, where the classes are the same; they are in no fold. Classes and folds keep
-    the cache's spelling, so that runs go on fitting it. Raises CacheError when no clip is in both, or another
-    run holds the cache.
+    still one, their group, and their votes, where the classes are the same; they are in no fold. Classes and
+    folds keep the cache's spelling, so that runs go on fitting it. Raises CacheError when no clip is in both,
+    or another run holds the cache.
     """
     place = Place.of(where)
     if place.is_hdf5:
@@ -141,6 +141,7 @@ def _labelled(
     table["label"] = moved[old["label"]]
     table["polarity"] = old["polarity"].copy()
     table["membership"] = np.full((num_clips, len(index.fold_names)), Split.ABSENT, dtype=np.uint8)
+    table["group"] = old["group"].copy()
     table["votes"] = np.full((num_clips, num_classes), np.nan, dtype=np.float32)
     if index.class_names == meta.class_names:
         table["votes"] = old["votes"].copy()
@@ -149,7 +150,12 @@ def _labelled(
         table[name][known] = fresh[name]
     config = {**meta.config, "dataset": dataset_config(index)}
     return table, replace(
-        meta, dataset=index.name, class_names=index.class_names, fold_names=index.fold_names, config=config
+        meta,
+        dataset=index.name,
+        class_names=index.class_names,
+        fold_names=index.fold_names,
+        num_groups=num_groups(table),
+        config=config,
     )
 
 
@@ -185,12 +191,20 @@ def _changes(
     elif np.isnan(old["votes"]).all() and np.isnan(new["votes"]).all():
         votes = 0
     lines += [f"votes: of {votes} clips"] if votes else []
+    groups = int((old["group"] != new["group"]).sum())
+    were, now = (counted(meta.num_groups, "group") for meta in (old_meta, new_meta))
+    lines += [f"group: of {counted(groups, 'clip')}  ({were} -> {now})"] if groups else []
     ids = set(old["clip_id"].tolist())
     there = ids if index is None else {clip.clip_id for clip in index.clips}
     return Changes(
         cache=place,
         lines_of_change=tuple(lines),
-        num_changed={"label": moves.total(), "polarity": signs.total(), "votes": votes},
+        num_changed={
+            "label": moves.total(),
+            "polarity": signs.total(),
+            "votes": votes,
+            "group": groups,
+        },
         left_out=tuple(sorted(ids - there)),
         new=tuple(sorted(there - ids)),
     )

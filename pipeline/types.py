@@ -152,6 +152,8 @@ class ClipRef:
     the start of the file, as a player shows them.
     face_path: a folder of face crops that the data set brings for it; equal to path where the clip
     itself is of aligned faces. votes: of the annotators, one count per class.
+    group: clips of one name are not independent of each other, because they are of one source video, subject
+    or film; empty where the data set names none (`pipeline.groups` then asks the file).
     """
 
     clip_id: str
@@ -164,6 +166,7 @@ class ClipRef:
     given_boxes: GivenBoxes | None = field(default=None, compare=False)
     face_path: str | None = None
     votes: tuple[int, ...] | None = None
+    group: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -399,3 +399,14 @@ def test_a_run_that_was_settled_is_not_repeated(path, finished, monkeypatch):
     grid = plan_grid(path, quick_spec(DIVERGING), "1", 2, None, [])
     outcomes = [do_run(task, lambda: None) for task in grid.tasks(finished[0].out, "cpu", None)]
     assert {o.state for o in outcomes} == {"finished", "diverged"}
+
+
+def test_outcomes_hold_the_groups_of_their_test_clips(tmp_path):
+    names = np.array([f"subject {n // 4}" for n in range(48)], dtype=object)
+    cache = tiny_cache(tmp_path / "feats.zarr", tiny_meta(num_groups=12), group=names)
+    report = run(cache, tmp_path / "out", quick_spec(), num_seeds=1)
+    (first, *_) = report.result.finished
+    assert [row[0] for row in first.groups] == [32, 36, 40, 44]
+    assert type(first).from_dict(json.loads(json.dumps(first.to_dict()))) == first
+    assert first.metrics().interval_basis == "95% intervals over 4 groups of clips"
+    assert any(note.startswith("Test clips: 16 of 4 groups in fold 1.") for note in report.result.notes)

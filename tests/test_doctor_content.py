@@ -109,3 +109,15 @@ def test_a_manifest_of_paths_alone_is_in_order(tmp_path):
     report = examined("manifest", tmp_path)
     assert ([finding.kind for finding in report.findings], report.is_wrong) == (["unlabelled"], False)
     assert not any(line.startswith("fold") for line in report.lines())
+
+
+def test_a_group_in_two_splits_is_a_warning_with_its_counts(tmp_path):
+    rows = ("1.mp4,joy,train,,,,,,,", "2.mp4,joy,test,,,,,,,", "3.mp4,fear,train,,,,,,,")
+    split = found(
+        tmp_path, *(f"{row},{name}" for row, name in zip(rows, ("a", "a", "b"), strict=True)), extra=",group"
+    )
+    assert split["group-split"] == ("'a': 1 train, 1 test (fold 1)",)
+    apart = found(
+        tmp_path, *(f"{row},{name}" for row, name in zip(rows, ("a", "b", "a"), strict=True)), extra=",group"
+    )
+    assert "group-split" not in apart

@@ -45,7 +45,7 @@ def test_lines_for_people_hold_the_warning_the_numbers_and_the_files(run):
     result = evaluate(run[1].run_dir, device="cpu")
     lines = result.lines()
     assert lines[0].startswith("!! RANDOM ENCODER WEIGHTS")
-    assert lines[1] == "tiny, fold 1, test split: 16 clips"
+    assert lines[1] == "tiny, fold 1, test split: 16 clips; 95% intervals over clips"
     assert lines[2].split()[:2] == ["WAR", f"{result.metrics.war:.2%}"]
     low, high = result.metrics.intervals.war
     assert lines[2].split()[2:] == ["95%", f"{low:.2%}", "to", f"{high:.2%}"]
@@ -192,3 +192,40 @@ def test_a_model_whose_answers_are_no_numbers_measures_nothing(run, tmp_path):
     save_file(tensors, file, metadata=metadata)
     with pytest.raises(CheckpointError, match=r"NaN or infinity in 1 tensor \(model.head.weight\)"):
         evaluate(run_dir, device="cpu")
+
+
+def of_pairs(folder, name="groups.zarr"):
+    """The tiny cache with the files that a run was trained on, two clips a group."""
+    names = np.array([f"subject {n // 2}" for n in range(48)], dtype=object)
+    return tiny_cache(folder / name, tiny_meta(num_groups=24), group=names)
+
+
+def test_a_run_with_groups_says_so_in_every_output(tmp_path):
+    cache = of_pairs(tmp_path)
+    trained = train(cache, tmp_path / "run", override(smoke(), ["schedule.max_epochs=1"]), device="cpu")
+    assert trained.info.selection == "holdout by group"
+    assert "validation clips (holdout by group)" in " ".join(trained.lines())
+    result = evaluate(tmp_path / "run", device="cpu")
+    assert result.lines()[1] == "tiny, fold 1, test split: 16 clips; 95% intervals over 8 groups of clips"
+    written = json.loads((tmp_path / "run/confusion.json").read_text())
+    assert (written["num_groups"], written["selection"]) == (8, "holdout by group")
+    assert written["interval_method"].startswith("bootstrap over 8 groups of clips")
+    validation = evaluate(tmp_path / "run", "validation", device="cpu")
+    assert validation.metrics.num_clips == trained.num_validation
+
+
+def test_a_run_of_a_holdout_by_clip_is_measured_on_its_own_validation_clips(run, tmp_path):
+    """Groups that come in later, by `cache relabel`, leave the clips that chose a checkpoint as they were."""
+    result = evaluate(run[1].run_dir, "validation", cache=of_pairs(tmp_path), device="cpu")
+    assert result.same_cache
+    assert result.loss == pytest.approx(run[1].info.best_loss, rel=1e-6)
+
+
+def test_a_split_of_one_group_has_no_interval(run, tmp_path):
+    cache = tiny_cache(
+        tmp_path / "one.zarr", tiny_meta(num_groups=1), group=np.full(48, "anna", dtype=object)
+    )
+    result = evaluate(run[1].run_dir, cache=cache, device="cpu")
+    assert result.lines()[1].endswith("16 clips; no 95% intervals: all clips are of 1 group")
+    assert " ".join(result.lines()[2].split()).endswith("% no interval, one group")
+    assert json.loads(result.files[0].read_text())["uar_interval_95"] is None

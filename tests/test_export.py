@@ -7,7 +7,7 @@ import pytest
 from pipeline.errors import CacheError
 from pipeline.store.export import export_hdf5
 from pipeline.store.reader import FeatureCache
-from tests.tiny_cache import tiny_cache
+from tests.tiny_cache import tiny_cache, tiny_meta
 
 
 def test_the_hdf5_export_reads_the_same(tmp_path):
@@ -50,3 +50,18 @@ def test_export_writes_through_no_link_and_sweeps_what_a_killed_one_left(tmp_pat
     assert not os.path.lexists(litter[1])  # noqa: PTH110 - links that lead nowhere count
     assert not os.path.lexists(litter[2])  # noqa: PTH110
     assert not (tmp_path / "c.h5").is_symlink()
+
+
+def test_groups_are_exported_and_a_cache_without_any_has_no_such_array(tmp_path):
+    names = np.array([f"subject {n // 8}" for n in range(48)], dtype=object)
+    for name, meta, static in (
+        ("with", tiny_meta(num_groups=6), {"group": names}),
+        ("without", tiny_meta(), {}),
+    ):
+        with FeatureCache.open(tiny_cache(tmp_path / f"{name}.zarr", meta, **static)) as cache:
+            export_hdf5(cache, tmp_path / f"{name}.h5")
+            with FeatureCache.open(tmp_path / f"{name}.h5") as file:
+                assert file.meta.num_groups == cache.meta.num_groups
+                assert file.read("group").tolist() == cache.read("group").tolist()
+        with h5py.File(tmp_path / f"{name}.h5") as raw:
+            assert ("group" in raw) == (name == "with")

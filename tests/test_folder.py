@@ -92,7 +92,8 @@ def test_a_note_names_the_level_that_was_the_class_and_what_the_others_are(tmp_p
     names = [f"train/Actor_{n:02}/{name}/1.mp4" for n in range(1, 6) for name in ("fear", "happy")]
     assert read(touch(tmp_path, *names)).notes == (
         "read as split/group/class/clip; 'Actor_01', 'Actor_02', 'Actor_03' and 2 more group the clips and "
-        "are neither class nor split",
+        "are neither class nor split: clips of one group are not independent, so a holdout takes whole "
+        "groups",
     )
 
 
@@ -231,3 +232,25 @@ def test_the_labelled_videos_are_seven_classes(test_data):
     assert [clip.label for clip in index.clips] == list(range(7))
     assert Polarity.UNKNOWN not in {clip.polarity for clip in index.clips}
     assert (index.notes, index.warnings) == ((), ())
+
+
+@pytest.mark.parametrize(
+    ("paths", "groups"),
+    [
+        (("anna/happy/1.mp4", "anna/sad/1.mp4", "bert/sad/1.mp4"), ("anna", "anna", "bert")),
+        (("happy/S01/1.mp4", "happy/S01/2.mp4", "sad/S02/1.mp4"), ("S01", "S01", "S02")),
+        (("test/anna/happy/1.mp4", "train/anna/sad/1.mp4", "train/bert/sad/1.mp4", "train/bert/sad/2.mp4"),
+         ("anna", "anna", "bert", "bert")),
+        (("S1/session_1/happy/1.mp4", "S1/session_2/happy/1.mp4", "S2/session_1/sad/1.mp4"),
+         ("S1", "S1", "S2")),
+        (("happy/clip1/video.mp4", "sad/clip1/video.mp4"), ("", "")),
+        (("clips/happy/1.mp4", "clips/sad/1.mp4"), ("", "")),
+        (("happy/1.mp4", "sad/1.mp4"), ("", "")),
+    ],
+)  # fmt: skip
+def test_a_level_of_actors_gives_groups_and_one_of_single_clips_gives_none(tmp_path, paths, groups):
+    touch(tmp_path, *paths)
+    index = read(tmp_path)
+    assert tuple(clip.group for clip in index.clips) == groups
+    noted = any("clips of one group are not independent" in note for note in index.notes)
+    assert noted == any(groups)

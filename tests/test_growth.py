@@ -198,3 +198,24 @@ def test_the_data_set_of_a_cache_is_read_again_as_it_was(everything, tmp_path):
         again = dataset_of(cache)
     assert again.clips == everything.clips
     assert again.options == everything.options
+
+
+def test_groups_that_a_cache_lacks_are_noted_and_only_new_clips_get_them(everything, tmp_path):
+    path = tmp_path / "feats.zarr"
+    extract(part(everything, *OUT), path)
+    named = dataclasses.replace(
+        everything, clips=tuple(dataclasses.replace(clip, group="anna") for clip in everything.clips)
+    )
+    again = extract(part(named, *OUT), path)
+    assert again.processed == 0
+    assert any(note.startswith(f"group of {20 - len(OUT)} clips, first ") for note in again.notes)
+    grown = extract(named, path)
+    assert grown.processed == len(OUT)
+    with FeatureCache.open(path) as cache:
+        groups = dict(zip(cache.read("clip_id").tolist(), cache.read("group").tolist(), strict=True))
+        assert cache.meta.num_groups == 1
+    assert groups == {clip.clip_id: "anna" if clip.clip_id in OUT else "" for clip in everything.clips}
+    assert relabel(path, named).lines_of_change == (f"group: of {20 - len(OUT)} clips  (1 group -> 1 group)",)
+    assert extract(named, path).processed == 0
+    with FeatureCache.open(path) as cache:
+        assert not verify(cache, 0).findings

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from pipeline.datasets.manifest import read
+from pipeline.errors import DatasetError
 from pipeline.types import Polarity, Split
 from tests.manifests import HEADER, jsonl, manifest
 
@@ -294,3 +295,37 @@ def test_a_file_of_boxes_may_hold_a_tiny_one(tmp_path):
     (tmp_path / "b.csv").write_text("frame,x0,y0,x1,y1\n0,0,0,1,1\n1,0,0,30,40\n")
     (clip,) = read(manifest(tmp_path, f"{HEADER},boxes\na.mp4,joy,train,b.csv\n")).clips
     assert clip.given_boxes is not None
+
+
+# Groups
+
+
+def test_groups_are_read_under_one_spelling(tmp_path):
+    text = (
+        "path,label,split,Group\na.mp4,joy,train,anna\nb.mp4,joy,train,Anna \nc.mp4,joy,train,7.0\n"
+        "d.mp4,joy,test,7\ne.mp4,joy,test,\nf.mp4,joy,test,anna\n"
+    )
+    index = read(manifest(tmp_path, text))
+    assert [clip.group for clip in index.clips] == ["anna", "anna", "7", "7", "", "anna"]
+    assert "spellings of one group are read as one: 'Anna' as 'anna'" in index.notes
+
+
+def test_a_clip_without_the_column_has_no_group(tmp_path):
+    index = read(manifest(tmp_path, f"{HEADER},subject\na.mp4,joy,train,anna\n"))
+    assert index.clips[0].group == ""
+    assert "columns of the manifest that mean nothing here: subject (group?)" in index.notes
+
+
+@pytest.mark.parametrize("text", ["nan", "None", "NULL", "n/a"])
+def test_a_missing_value_is_no_group(tmp_path, text):
+    path = manifest(tmp_path, f"{HEADER},group\na.mp4,joy,train,{text}\n")
+    with pytest.raises(
+        DatasetError, match="line 2: group is .*; allowed: the name of a source video, subject"
+    ):
+        read(path)
+
+
+def test_one_clip_has_one_group(tmp_path):
+    path = manifest(tmp_path, f"{HEADER},fold,group\na.mp4,joy,train,1,anna\na.mp4,joy,test,2,bert\n")
+    with pytest.raises(DatasetError, match="clip 'a.mp4' has group 'bert', but 'anna' at .*line 2"):
+        read(path)

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from torchmetrics.functional.classification import multiclass_confusion_matrix, multiclass_recall
 
 from pipeline.errors import ConfigError
-from trainer.metrics import Metrics, bootstrap, confusion_matrix, merged, wilson
+from trainer.intervals import bootstrap, wilson
+from trainer.metrics import Metrics, confusion_matrix, merged
 
 NAMES = ("happiness", "sadness", "neutral")
 

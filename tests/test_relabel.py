@@ -68,7 +68,7 @@ def test_labels_folds_polarities_and_votes_come_in_and_features_stay(cache):
         "polarity: 1 clips  negative -> positive",
         "votes: of 1 clips",
     )
-    assert found.num_changed == {"label": 1, "polarity": 1, "votes": 1}
+    assert found.num_changed == {"label": 1, "polarity": 1, "votes": 1, "group": 0}
     label, membership, polarity, votes = read(cache, "label", "membership", "polarity", "votes")
     assert (label[2], membership[2, 0], polarity[2]) == (1, Split.TEST, Polarity.POSITIVE)
     np.testing.assert_allclose(votes[2], [0.2, 0.8])
@@ -197,3 +197,43 @@ def test_a_wrong_map_is_one_line(cache, tmp_path, text, message):
 def test_an_hdf5_file_is_not_relabelled(tmp_path):
     with pytest.raises(CacheError, match="is an HDF5 file; relabel the Zarr cache"):
         relabel(tmp_path / "feats.h5", index_of())
+
+
+def with_groups(index: DatasetIndex, *names: str) -> DatasetIndex:
+    for row, name in enumerate(names):
+        index = with_clip(index, row, group=name)
+    return index
+
+
+def test_groups_come_into_a_cache_without_any_and_go_again(cache):
+    before = features(cache)
+    index = with_groups(index_of(), "anna", "anna", "bert")
+    found = relabel(cache, index)
+    assert found.lines_of_change == ("group: of 3 clips  (0 groups -> 2 groups)",)
+    assert found.num_changed["group"] == 3
+    with FeatureCache.open(cache) as opened:
+        assert opened.meta.num_groups == 2
+        assert opened.read("group").tolist() == ["anna", "anna", "bert", "", "", ""]
+        assert opened.read("group", 1, 3).tolist() == ["anna", "bert"]
+    assert not relabel(cache, index).any
+    assert relabel(cache, index_of()).lines_of_change == ("group: of 3 clips  (2 groups -> 0 groups)",)
+    with FeatureCache.open(cache) as opened:
+        assert (opened.meta.num_groups, opened.read("group", 1, 3).tolist()) == (0, ["", ""])
+    assert features(cache) == before
+
+
+def test_clips_that_the_data_set_lacks_keep_their_group(cache):
+    relabel(cache, with_groups(index_of(), "anna", "anna", "bert"))
+    part = index_of()
+    relabel(cache, dataclasses.replace(part, clips=part.clips[1:]))
+    with FeatureCache.open(cache) as opened:
+        assert opened.read("group").tolist() == ["anna", "", "", "", "", ""]
+        assert opened.meta.num_groups == 1
+
+
+def test_groups_do_not_change_which_clips_a_cache_has(cache):
+    with FeatureCache.open(cache) as opened:
+        before = opened.clips_sha256()
+    relabel(cache, with_groups(index_of(), "anna", "anna"))
+    with FeatureCache.open(cache) as opened:
+        assert opened.clips_sha256() == before

@@ -132,3 +132,19 @@ def test_a_clip_with_a_polarity_of_its_own_makes_it_the_clips():
     found = rigid_report(answers())
     assert found.polarity_of == found.to_dict()["polarity_of"] == "clip"
     assert found.polarity_note == "Polarity: given clip by clip."
+
+
+def test_clips_of_few_groups_are_tested_by_group():
+    """Twelve clips won, of two people: by clip that is no chance, by person it may be."""
+    label, face = np.zeros(12, int), np.ones(12, int)
+    values = {
+        "clip_ids": tuple("abcdefghijkl"), "label_N": label, "face_N": face, "full_N": label,
+        "polarity_N": np.zeros(12, int),
+    }  # fmt: skip
+    by_clip = rigid_report(answers(**values)).overall
+    alone = rigid_report(answers(**values, group_N=np.arange(12))).overall
+    by_group = rigid_report(answers(**values, group_N=np.arange(12) // 6)).overall
+    assert (by_clip.p_value, by_clip.test) == (2 * 0.5**12, "McNemar's exact test")
+    assert alone == by_clip
+    assert (by_group.p_value, by_group.test) == (0.5, "exact sign-flip test over groups of clips")
+    assert by_group.to_dict()["test"] == by_group.test

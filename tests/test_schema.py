@@ -54,7 +54,7 @@ def test_the_shape_of_an_array_follows_from_the_attributes(name: str, shape: tup
 def test_token_arrays_are_there_only_when_tokens_were_asked_for() -> None:
     with_tokens = {spec.name for spec in META.arrays()}
     without = {spec.name for spec in replace(META, num_tokens=0).arrays()}
-    assert with_tokens == {spec.name for spec in ARRAYS}
+    assert with_tokens == {spec.name for spec in ARRAYS} - {"group"}
     assert with_tokens - without == {"face/tokens", "scene/tokens"}
 
 
@@ -113,11 +113,19 @@ def test_attributes_of_another_format_version_or_type_are_refused(
         CacheMeta.from_attributes({**META.to_attributes(), **change}, "feats.zarr")
 
 
-@pytest.mark.parametrize("name", sorted(CacheMeta.__dataclass_fields__))
+@pytest.mark.parametrize("name", sorted(set(CacheMeta.__dataclass_fields__) - {"num_groups"}))
 def test_an_attribute_that_is_missing_is_named(name: str) -> None:
     attributes = {key: value for key, value in META.to_attributes().items() if key != name}
     with pytest.raises(CacheError, match=f"attribute '{name}' is None.*The cache is damaged"):
         CacheMeta.from_attributes(attributes, "feats.zarr")
+
+
+def test_a_cache_of_an_earlier_version_has_no_groups() -> None:
+    attributes = {key: value for key, value in META.to_attributes().items() if key != "num_groups"}
+    meta = CacheMeta.from_attributes(attributes, "feats.zarr")
+    assert meta == META
+    assert "group" not in [spec.name for spec in meta.arrays()]
+    assert [spec.name for spec in replace(meta, num_groups=2).arrays()][-1] == "group"
 
 
 def test_random_weights_are_told_apart_from_trained_ones() -> None:

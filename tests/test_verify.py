@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import shutil
 
@@ -10,8 +11,10 @@ from pipeline import features
 from pipeline.errors import OusError
 from pipeline.faces import retinaface
 from pipeline.runner import LocalCrew, extract
+from pipeline.store.place import Place
 from pipeline.store.reader import FeatureCache
-from pipeline.store.schema import BY_NAME
+from pipeline.store.schema import ARRAYS, BY_NAME
+from pipeline.store.table import replace_table
 from pipeline.verify import (
     config_of,
     pick_sample,
@@ -227,3 +230,13 @@ def test_a_difference_that_is_no_number_is_a_finding_in_words_and_none_in_json(c
         in [str(finding) for finding in report.findings]
     )
     assert json.loads(json.dumps(report.to_dict(), allow_nan=False))["largest_difference"] == 0.0
+
+
+def test_another_number_of_groups_than_there_are_names_is_found(tmp_path):
+    names = np.array(["anna", "bert"] * 3, dtype=object)
+    path = small_cache(tmp_path / "c.zarr")
+    with FeatureCache.open(path) as cache:
+        table = {spec.name: cache.read(spec.name) for spec in ARRAYS if not spec.per_block}
+        meta = dataclasses.replace(cache.meta, num_groups=3)
+    replace_table(Place.of(path), meta, {**table, "group": names})
+    assert "group: 2 names, but the attribute 'num_groups' is 3" in findings(path)

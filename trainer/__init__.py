@@ -4,6 +4,7 @@ In the order of the data:
 
 ``caches``      where a run's cache is       -> the cache, or what to do where it was moved
 ``folds``       a cache and a fold           -> the rows that train, validate and test
+``holdout``     the rows that train          -> a share of them, by clip or by group, to validate
 ``leaks``       clips measured, clips seen   -> those that share footage: rejected, or marked
 ``training_clips``  a run's own clips        -> kept beside it, compared with those to be measured
 ``training_set``  a run and a cache       -> the clips that trained it, and whether the cache has more now
@@ -19,6 +20,7 @@ In the order of the data:
 ``steps``       a batch                      -> one step, part by part or as a CUDA graph
 ``profile``     steps                        -> where their time goes
 ``metrics``     labels and predictions       -> confusion matrix, WAR, UAR, intervals
+``intervals``   right clips by class, group  -> 95% intervals
 ``spread``      metrics of many runs         -> spread over folds and seeds, mean of folds, pooled folds
 ``checkpoint``  a model                      -> a run directory, and back, refusing what does not fit
 ``weights_file``  tensors                    -> bytes of a safetensors file, and back

@@ -73,7 +73,8 @@ class DemoReport:
     @property
     def scene_helps(self) -> bool:
         """Whether the full model's whole 95% interval lies above the face-only bound."""
-        return self.full.metrics.intervals.war[0] > self.bound
+        interval = self.full.metrics.intervals.war
+        return interval is not None and interval[0] > self.bound
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain JSON values."""
@@ -259,5 +260,6 @@ def _processor() -> str:
 
 
 def _row(name: str, result: EvalResult) -> str:
-    low, high = result.metrics.intervals.war
-    return f"  {name:<44} {result.metrics.war:7.1%}  (95% {low:.1%} to {high:.1%})"
+    interval = result.metrics.intervals.war
+    shown = "no interval" if interval is None else f"95% {interval[0]:.1%} to {interval[1]:.1%}"
+    return f"  {name:<44} {result.metrics.war:7.1%}  ({shown})"

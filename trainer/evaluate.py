@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from pipeline.errors import CheckpointError, counted
 from pipeline.footage import OFFICIAL_SPLITS
+from pipeline.groups import groups_of_cache, has_groups
 from pipeline.own_dir import Folder, OwnDir
 from pipeline.store.meta import CacheMeta
 from pipeline.store.place import Place, Where
@@ -20,8 +21,10 @@ from trainer.batches import ClipData, load_clips
 from trainer.caches import open_cache
 from trainer.checkpoint import Checkpoint, RunInfo, load_checkpoint
 from trainer.folds import fold_rows, fold_to_measure, folder_of_fold, require_labels, usable_sha256
+from trainer.holdout import CLIPS
+from trainer.intervals import Interval, group_counts
 from trainer.leaks import Leak
-from trainer.metrics import Interval, Metrics, confusion_matrix
+from trainer.metrics import Metrics, confusion_matrix
 from trainer.model import OusModel, pick_device
 from trainer.precision import model_precision
 from trainer.training_clips import stored_leak
@@ -36,10 +39,17 @@ class Scores:
     predicted_N: Ints
     loss: float
 
-    def metrics(self, class_names: tuple[str, ...]) -> Metrics:
-        """The metrics of all these clips together."""
-        confusion = confusion_matrix(self.label_N, self.predicted_N, len(class_names))
-        return Metrics(class_names=class_names, confusion=confusion)
+    def metrics(self, class_names: tuple[str, ...], group_N: Ints | None = None) -> Metrics:
+        """The metrics of all these clips together.
+
+        group_N: of each clip; None where every clip is on its own.
+        """
+        size = len(class_names)
+        return Metrics(
+            class_names=class_names,
+            confusion=confusion_matrix(self.label_N, self.predicted_N, size),
+            groups=None if group_N is None else group_counts(group_N, self.label_N, self.predicted_N, size),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,11 +117,11 @@ class EvalResult:
         rates = (("WAR", metrics.war, metrics.intervals.war), ("UAR", metrics.uar, metrics.intervals.uar))
         return [
             *(f"!! {banner}" for banner in self.banners),
-            f"{self.title}: {metrics.num_clips} clips",
+            f"{self.title}: {metrics.num_clips} clips; {metrics.interval_basis}",
             *(f"  {name:<16} {value:8.2%}  {_shown(interval)}" for name, value, interval in rates),
             *(
                 f"  {name:<16} {'no clips':>8}"
-                if recall is None or interval is None
+                if recall is None
                 else f"  {name:<16} {recall:8.2%}  {_shown(interval)}, {count} clips"
                 for name, recall, interval, count in recalls
             ),
@@ -127,7 +137,9 @@ class EvalResult:
         ]
 
 
-def _shown(interval: Interval) -> str:
+def _shown(interval: Interval | None) -> str:
+    if interval is None:
+        return "no interval, one group"
     return f"95% {interval[0]:.2%} to {interval[1]:.2%}"
 
 
@@ -154,8 +166,9 @@ class Measured:
     """A run's answers, clip by clip, on a split of a fold.
 
     place: the cache it was measured on, meta its attributes. row_N: the clips' rows there. data: their
-    features. clips_sha256, usable_sha256: of the measured cache, as in `RunInfo`. fold, is_own_fold,
-    same_cache, training_set, precision, left_out, leak: see `EvalResult`.
+    features. group_N: the clips' groups; None where no clips of the cache share one. clips_sha256,
+    usable_sha256: of the measured cache, as in `RunInfo`. fold, is_own_fold, same_cache, training_set,
+    precision, left_out, leak: see `EvalResult`.
     """
 
     checkpoint: Checkpoint
@@ -163,6 +176,7 @@ class Measured:
     meta: CacheMeta
     split: str
     row_N: Ints
+    group_N: Ints | None
     data: ClipData
     scores: Scores
     clips_sha256: str
@@ -189,7 +203,7 @@ class Measured:
 
     def metrics(self) -> Metrics:
         """The metrics of all these clips together."""
-        return self.scores.metrics(self.checkpoint.info.class_names)
+        return self.scores.metrics(self.checkpoint.info.class_names, self.group_N)
 
 
 def measure(
@@ -222,7 +236,7 @@ def measure(
         knows_fold = same_cache or _has_folds_of(info, features.meta, place)
         name = fold_to_measure(features.meta, fold, info.fold, is_known=knows_fold, where=place)
         is_own_fold = knows_fold and name == info.fold
-        rows = fold_rows(features, name, config.data, info.seed)
+        rows = fold_rows(features, name, config.data, info.seed, by_group=info.selection != CLIPS)
         if split != "test" and knows_fold and not is_own_fold:
             msg = (
                 f"--split {split}: fold '{name}' did not train '{run_dir}', fold '{info.fold}' did; measure "
@@ -237,6 +251,7 @@ def measure(
             )
             raise CheckpointError(msg)
         row_N = rows.of(split)
+        group_N = groups_of_cache(features)
         leak = Leak.none(split, len(row_N))
         if split == "test" or (split == "validation" and rows.rule != "train"):
             leak = stored_leak(run_dir, info.dataset, features, split, row_N, is_own_fold=is_own_fold)
@@ -259,6 +274,7 @@ def measure(
         meta=features.meta,
         split=split,
         row_N=row_N,
+        group_N=group_N[row_N] if has_groups(group_N) else None,
         data=data,
         scores=scores,
         clips_sha256=hashes[0],

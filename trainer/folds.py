@@ -9,22 +9,30 @@ import numpy as np
 from pipeline.config import require_one_of
 from pipeline.errors import CacheError, ConfigError, some
 from pipeline.fingerprint import sha256_json
+from pipeline.groups import groups_of_cache, has_groups
 from pipeline.program import command
 from pipeline.store.meta import CacheMeta
 from pipeline.store.place import Where
 from pipeline.store.reader import FeatureCache
 from pipeline.types import Ints, Polarity, Split, Status
 from trainer.config import DataConfig
+from trainer.holdout import CLIPS, GROUPS, hold_out, hold_out_groups
 
 _RULES = ("holdout", "given", "test", "train")
 _FOLDS_SHOWN = 10
+
+_NO_GROUP = (
+    " data.validation=holdout takes whole groups of clips, and none can be: all training clips are of one "
+    "group, or each group has all training clips of some class. Mark validation clips in the data set, give "
+    "other groups (column group of a manifest, then `cache relabel`), or --set data.validation=train."
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class FoldRows:
     """The cache rows of one fold, by what they are for.
 
-    rule: how the checkpoint is selected: holdout, given, test or train.
+    rule: how the checkpoint is selected: holdout, holdout by group, given, test or train.
     left_out: why clips of the fold are not used, and how many; clips without a label count also where they
     are in no fold at all.
     """
@@ -63,6 +71,8 @@ class FoldRows:
                     f" data.validation is {self.rule}; others: {others} (holdout needs two clips a class). "
                     "With a handful of clips: --set data.validation=train."
                 )
+                if self.rule == GROUPS:
+                    remedy = _NO_GROUP
             msg = (
                 f"Fold '{self.fold_name}' has no usable clips in split '{split}' "
                 f"({', '.join(counts)}; left out: {', '.join(left_out) or 'none'}).{remedy}"
@@ -139,10 +149,14 @@ def require_usable(cache: FeatureCache, expected: str) -> None:
         raise CacheError(msg)
 
 
-def fold_rows(cache: FeatureCache, fold: int | str, config: DataConfig, seed: int) -> FoldRows:
+def fold_rows(
+    cache: FeatureCache, fold: int | str, config: DataConfig, seed: int, *, by_group: bool = True
+) -> FoldRows:
     """Who trains, validates and tests in a fold of the cache; the same for the same seed.
 
-    Raises ConfigError for an unknown fold, and for a cache in which no clip has a label.
+    by_group: whether a holdout takes whole groups where training clips share any; False for the holdout of
+    a run that took single clips. Raises ConfigError for an unknown fold, and for a cache in which no clip
+    has a label.
     """
     require_labels(cache)
     column = fold_number(cache.meta, fold)
@@ -166,8 +180,13 @@ def fold_rows(cache: FeatureCache, fold: int | str, config: DataConfig, seed: in
         rule = "given" if len(given) else "holdout"
     if rule != "given":
         left_out[f"marked validation while data.validation={rule}"] = len(given)
-    if rule == "holdout":
-        train, validation = hold_out(train, label_N, config.holdout_share, seed)
+    if rule == CLIPS:
+        group_N = groups_of_cache(cache)
+        if by_group and has_groups(group_N[train]):
+            rule = GROUPS
+            train, validation = hold_out_groups(train, label_N, group_N, config.holdout_share, seed)
+        else:
+            train, validation = hold_out(train, label_N, config.holdout_share, seed)
     else:
         validation = {"given": given, "test": test, "train": train}[rule]
     return FoldRows(
@@ -189,21 +208,6 @@ def require_labels(cache: FeatureCache) -> None:
             f"`{command('cache', 'relabel', cache.place)}`; no clip is encoded again."
         )
         raise ConfigError(msg)
-
-
-def hold_out(rows: Ints, label_N: Ints, share: float, seed: int) -> tuple[Ints, Ints]:
-    """Split rows into training and held-out ones, the share taken from every class.
-
-    Of a class with two clips or more, at least one is held out and one kept; a single clip trains.
-    """
-    generator = np.random.default_rng(seed)
-    held = [np.empty(0, dtype=np.int64)]
-    for label in np.unique(label_N[rows]):
-        of_class = rows[label_N[rows] == label]
-        count = min(max(1, int(share * len(of_class) + 0.5)), len(of_class) - 1)
-        held.append(generator.permutation(of_class)[:count])
-    validation = np.sort(np.concatenate(held))
-    return np.setdiff1d(rows, validation), validation
 
 
 def polarity_labels(cache: FeatureCache, config: DataConfig) -> Ints:

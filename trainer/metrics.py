@@ -1,12 +1,11 @@
-"""WAR, UAR and their intervals.
+"""WAR, UAR and recalls of a split; their intervals are those of `trainer.intervals`.
 
 The confusion matrix of a whole split is the truth: all numbers come from it, never from averages
 over batches. Matrices of disjoint clips add up (`merged`), and so do their numbers, exactly.
 
-Letters: C classes; N clips; U draws of the bootstrap.
+Letters: C classes; N clips; G groups of clips.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,38 +14,39 @@ from typing import Any
 import numpy as np
 
 from pipeline.errors import ConfigError
-from pipeline.types import Floats, Ints
-
-Interval = tuple[float, float]
-
-_Z_95 = 1.959963984540054
-_DRAWS = 10_000
-_SEED = 0
-INTERVAL_METHOD = (
-    f"bootstrap over clips, {_DRAWS} draws, seed {_SEED}; Wilson's for a share of 0 or 1, Jeffreys' in UAR"
+from pipeline.types import Ints
+from trainer.intervals import (
+    GroupCounts,
+    Interval,
+    Intervals,
+    basis,
+    intervals_over_clips,
+    intervals_over_groups,
+    method,
 )
 
 
 @dataclass(frozen=True, kw_only=True)
-class Intervals:
-    """The 95% intervals of a split's numbers. recalls: in the order of the classes; None without clips."""
-
-    war: Interval
-    uar: Interval
-    recalls: tuple[Interval | None, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
 class Metrics:
-    """What a split's confusion matrix says. confusion: [C, C], rows true class, columns predicted."""
+    """The numbers of a split. confusion: [C, C], rows true class, columns predicted.
+
+    groups: the same clips by group; None where the cache has no groups, so that every clip is on its own.
+    """
 
     class_names: tuple[str, ...]
     confusion: Ints
+    groups: GroupCounts | None = None
 
     def __post_init__(self) -> None:
         size = len(self.class_names)
         if self.confusion.shape != (size, size) or self.confusion.min() < 0 or not self.confusion.sum():
             msg = f"a confusion matrix of {size} classes needs [{size}, {size}] counts and one clip or more"
+            raise ValueError(msg)
+        if self.groups is not None and not (
+            np.array_equal(self.groups.right_GC.sum(axis=0), np.diag(self.confusion))
+            and np.array_equal(self.groups.support_GC.sum(axis=0), self.confusion.sum(axis=1))
+        ):
+            msg = "the counts by group are not of the clips of the confusion matrix"
             raise ValueError(msg)
 
     @property
@@ -71,31 +71,27 @@ class Metrics:
         present = [recall for recall in self.recalls if recall is not None]
         return sum(present) / len(present)
 
+    @property
+    def counted_groups(self) -> GroupCounts | None:
+        """The groups that intervals are taken over; None where each has one clip."""
+        return self.groups if self.groups is not None and self.groups.has_several_clips else None
+
     @cached_property
     def intervals(self) -> Intervals:
-        """The 95% intervals of WAR, UAR and the recalls: percentiles of a bootstrap over clips.
+        """The 95% intervals of WAR, UAR and the recalls: over groups where any has several clips."""
+        if self.counted_groups is not None:
+            return intervals_over_groups(self.counted_groups)
+        return intervals_over_clips(np.diag(self.confusion), self.confusion.sum(axis=1))
 
-        Clips are drawn anew, with replacement, as many as there are; the same draws give all numbers. A
-        class that is not drawn does not count in that draw's UAR. Where WAR or a recall is 0 or 1 every
-        draw is alike and would show no doubt at all: there it is Wilson's interval, and such a class
-        enters UAR with recalls drawn from Beta(right + 1/2, wrong + 1/2) (Jeffreys).
-        """
-        generator = np.random.default_rng(_SEED)
-        right, support = np.diag(self.confusion), self.confusion.sum(axis=1)
-        war_U, uar_U, recall_UC = bootstrap(right, support, _DRAWS, generator)
-        alike_C = (support > 0) & ((right == 0) | (right == support))
-        if alike_C.any():
-            shape = right[alike_C] + 0.5, (support - right)[alike_C] + 0.5
-            doubtful_UC = recall_UC.copy()
-            doubtful_UC[:, alike_C] = generator.beta(*shape, size=(_DRAWS, int(alike_C.sum())))
-            uar_U = np.nanmean(doubtful_UC, axis=1)
-        low, high = _percentiles(uar_U)
-        classes = zip(right.tolist(), support.tolist(), recall_UC.T, strict=True)
-        return Intervals(
-            war=_share_interval(int(right.sum()), self.num_clips, war_U),
-            uar=(min(low, self.uar), max(high, self.uar)),
-            recalls=tuple(_share_interval(r, n, recall_U) if n else None for r, n, recall_U in classes),
-        )
+    @property
+    def interval_method(self) -> str:
+        """What the intervals are taken over, and how, in words."""
+        return method(self.counted_groups)
+
+    @property
+    def interval_basis(self) -> str:
+        """What the intervals are taken over, in short."""
+        return basis(self.counted_groups)
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain JSON values, class names with every number."""
@@ -104,16 +100,21 @@ class Metrics:
             "confusion": self.confusion.tolist(),
             "num_clips": self.num_clips,
             "war": self.war,
-            "war_interval_95": list(self.intervals.war),
+            "war_interval_95": _plain(self.intervals.war),
             "uar": self.uar,
-            "uar_interval_95": list(self.intervals.uar),
+            "uar_interval_95": _plain(self.intervals.uar),
             "recall": dict(zip(self.class_names, self.recalls, strict=True)),
             "recall_interval_95": {
-                name: None if interval is None else list(interval)
+                name: _plain(interval)
                 for name, interval in zip(self.class_names, self.intervals.recalls, strict=True)
             },
-            "interval_method": INTERVAL_METHOD,
+            "interval_method": self.interval_method,
+            "num_groups": None if self.counted_groups is None else len(self.counted_groups.number_G),
         }
+
+
+def _plain(interval: Interval | None) -> list[float] | None:
+    return None if interval is None else list(interval)
 
 
 def confusion_matrix(label_N: Ints, predicted_N: Ints, num_classes: int) -> Ints:
@@ -123,7 +124,10 @@ def confusion_matrix(label_N: Ints, predicted_N: Ints, num_classes: int) -> Ints
 
 
 def merged(parts: Sequence[Metrics]) -> Metrics:
-    """The metrics of all clips of `parts` together. Raises ConfigError unless all have the same classes."""
+    """The metrics of all clips of `parts`, which are of one cache, together.
+
+    Raises ConfigError unless all have the same classes.
+    """
     names = parts[0].class_names
     for part in parts:
         if part.class_names != names:
@@ -132,37 +136,9 @@ def merged(parts: Sequence[Metrics]) -> Metrics:
                 "take runs of caches with the same classes in the same order."
             )
             raise ConfigError(msg)
-    return Metrics(class_names=names, confusion=np.sum([part.confusion for part in parts], axis=0))
-
-
-def bootstrap(
-    right_C: Ints, support_C: Ints, draws: int, generator: np.random.Generator
-) -> tuple[Floats, Floats, Floats]:
-    """WAR [U], UAR [U] and recalls [U, C] of clips drawn with replacement, as many as there are.
-
-    What counts of a clip is its class and whether it is right, so a draw of N clips is a draw of the
-    counts of these 2 C kinds. The recall of a class that is not drawn is NaN.
-    """
-    kinds, total = np.concatenate([right_C, support_C - right_C]), int(support_C.sum())
-    counts_U2C = generator.multinomial(total, kinds / total, size=draws)
-    drawn_right_UC, drawn_wrong_UC = np.split(counts_U2C, 2, axis=1)
-    drawn_UC = drawn_right_UC + drawn_wrong_UC
-    recall_UC = np.where(drawn_UC > 0, drawn_right_UC / drawn_UC.clip(min=1), np.nan)
-    return drawn_right_UC.sum(axis=1) / total, np.nanmean(recall_UC, axis=1), recall_UC
-
-
-def _percentiles(value_U: Floats) -> Interval:
-    low, high = np.nanpercentile(value_U, [2.5, 97.5])
-    return float(low), float(high)
-
-
-def _share_interval(right: int, total: int, share_U: Floats) -> Interval:
-    return _percentiles(share_U) if 0 < right < total else wilson(right, total)
-
-
-def wilson(right: int, total: int) -> Interval:
-    """Wilson's 95% score interval of `right` successes in `total` trials."""
-    share, z2 = right / total, _Z_95**2
-    centre = (share + z2 / (2 * total)) / (1 + z2 / total)
-    half = _Z_95 / (1 + z2 / total) * math.sqrt(share * (1 - share) / total + z2 / (4 * total**2))
-    return max(0.0, min(share, centre - half)), min(1.0, max(share, centre + half))
+    groups = [part.groups for part in parts if part.groups is not None]
+    return Metrics(
+        class_names=names,
+        confusion=np.sum([part.confusion for part in parts], axis=0),
+        groups=GroupCounts.merged(groups) if len(groups) == len(parts) else None,
+    )

@@ -89,7 +89,7 @@ def plot_bounds(
     figure = _figure(8, 1.6 + 0.6 * len(results), banners)
     axes = figure.add_subplot()
     for row, metrics in enumerate(results.values()):
-        low, high = metrics.intervals.war
+        low, high = metrics.intervals.war or (metrics.war, metrics.war)
         span = [[metrics.war - low], [high - metrics.war]]
         axes.errorbar(metrics.war, row, xerr=span, fmt="o", capsize=5, color="black")
         axes.annotate(
@@ -100,7 +100,8 @@ def plot_bounds(
     axes.set_yticks(range(len(results)), list(results))
     axes.set_ylim(len(results) - 0.5, -0.5)
     axes.set_xlim(0, 1)
-    axes.set_xlabel("WAR, with its 95% interval")
+    over = dict.fromkeys(metrics.interval_basis for metrics in results.values())
+    axes.set_xlabel(f"WAR; {', '.join(over)}")
     axes.set_title(title)
     axes.legend(loc="upper left", bbox_to_anchor=(0, -0.3), ncols=max(1, len(bounds)), frameon=False)
     figure.savefig(image, dpi=120, format="png")

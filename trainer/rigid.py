@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from scipy.stats import binomtest
 
+from pipeline.groups import has_groups
 from pipeline.types import Floats, Ints, Polarity
+from trainer.sign_test import MCNEMAR, SIGN_FLIP, mcnemar, sign_flip
 
 ENTROPY_BINS = ((0.0, 0.5), (0.5, 1.0), (1.0, 1.5), (1.5, float("inf")))
 """Of the annotators' votes, in bits: from clips on which all agree to those on which few do."""
@@ -31,7 +32,7 @@ class Answers:
 
     face_N, full_N: the predicted class of the model that sees faces only, and of the full one.
     polarity_N: of the scene, as `Polarity`. votes_NC: shares of the annotators' votes; NaN, or None for
-    a data set without any.
+    a data set without any. group_N: of each clip; None where every clip is on its own.
     """
 
     class_names: tuple[str, ...]
@@ -41,6 +42,7 @@ class Answers:
     full_N: Ints
     polarity_N: Ints
     votes_NC: Floats | None = None
+    group_N: Ints | None = None
 
     def __post_init__(self) -> None:
         sizes = {len(self.clip_ids), *(len(a) for a in (self.label_N, self.face_N, self.full_N))}
@@ -65,7 +67,8 @@ class Flips:
     """How many clips of some kind the scene won and lost.
 
     gained: the face alone misleads, the scene puts it right. lost: the other way round. moved: from one
-    wrong class to another. both_right, both_wrong: alike in both models.
+    wrong class to another. both_right, both_wrong: alike in both models. nets: of each group of clips, those
+    gained minus those lost; None where every clip is on its own.
     """
 
     kind: str
@@ -75,6 +78,7 @@ class Flips:
     lost: int
     moved: int
     both_wrong: int
+    nets: tuple[int, ...] | None = None
 
     @property
     def net(self) -> float:
@@ -83,14 +87,23 @@ class Flips:
 
     @property
     def p_value(self) -> float:
-        """McNemar's exact test: how likely so uneven a split is if gain and loss were a fair coin's."""
-        decided = self.gained + self.lost
-        return float(binomtest(self.gained, decided, 0.5).pvalue) if decided else 1.0
+        """How likely so uneven a split is if gain and loss were a fair coin's: by `test`."""
+        return mcnemar(self.gained, self.lost) if self.nets is None else sign_flip(self.nets)
+
+    @property
+    def test(self) -> str:
+        """The test that gives `p_value`, in words."""
+        return MCNEMAR if self.nets is None else SIGN_FLIP
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain JSON values."""
         names = ("kind", "num_clips", "both_right", "gained", "lost", "moved", "both_wrong")
-        return {**{name: getattr(self, name) for name in names}, "net": self.net, "p_value": self.p_value}
+        return {
+            **{name: getattr(self, name) for name in names},
+            "net": self.net,
+            "p_value": self.p_value,
+            "test": self.test,
+        }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,7 +150,7 @@ class RigidReport:
         rows = [self.overall, *self.by_class, *self.by_polarity, *self.by_entropy]
         width = max(len(row.kind) for row in rows)
         verdict = (
-            f"McNemar's exact test: p = {self.overall.p_value:.2g} for {self.overall.gained} clips won and "
+            f"{self.overall.test}: p = {self.overall.p_value:.2g} for {self.overall.gained} clips won and "
             f"{self.overall.lost} lost"
         )
         return [
@@ -216,6 +229,11 @@ def _flips(kind: str, answers: Answers, rows: Any) -> Flips:
     label, face, full = answers.label_N[rows], answers.face_N[rows], answers.full_N[rows]
     face_right, full_right = face == label, full == label
     wrong = ~face_right & ~full_right
+    nets = None
+    if answers.group_N is not None and has_groups(answers.group_N):
+        _, group = np.unique(answers.group_N[rows], return_inverse=True)
+        change = full_right.astype(np.int64) - face_right
+        nets = tuple(int(net) for net in np.bincount(group, weights=change))
     return Flips(
         kind=kind,
         num_clips=len(label),
@@ -224,6 +242,7 @@ def _flips(kind: str, answers: Answers, rows: Any) -> Flips:
         lost=int((face_right & ~full_right).sum()),
         moved=int((wrong & (face != full)).sum()),
         both_wrong=int((wrong & (face == full)).sum()),
+        nets=nets,
     )
 
 

@@ -14,6 +14,7 @@ from pipeline.store.reader import FeatureCache
 from trainer.checkpoint import RunInfo
 from trainer.config import TrainConfig
 from trainer.folds import FoldRows, fold_rows, usable_sha256
+from trainer.holdout import CLIPS
 from trainer.training_clips import num_stored
 
 
@@ -44,7 +45,7 @@ class TrainingSet:
         """
         rows = None
         if now is not None and info.fold in now.meta.fold_names:
-            rows = fold_rows(now, info.fold, config.data, info.seed)
+            rows = fold_rows(now, info.fold, config.data, info.seed, by_group=info.selection != CLIPS)
             if rows.training_sha256() == info.training_sha256:
                 return cls._of_rows(rows, info, usable_sha256(now))
         if info.usable_sha256:

@@ -6,7 +6,8 @@ split, and without one it is in no fold. The other columns:
 ``x0, y0, x1, y1`` (a face box for the whole clip) or ``boxes`` (a CSV of ``frame,x0,y0,x1,y1``),
 ``box_units`` (``pixels``, the default, or ``relative``), ``faces`` (a folder of face crops, for
 ``--detector crops``), ``start_seconds``, ``end_seconds`` (times in the file, as a player shows them),
-``polarity`` (positive, neutral, negative; default: by class).
+``polarity`` (positive, neutral, negative; default: by class), ``group`` (the source video, subject or film:
+clips of one group are not independent; default: by file).
 
 Paths are relative to the manifest's folder and stay inside, symbolic links followed. Two clips may
 be parts of one file, or the same part with other boxes; their ids differ. docs/manifests.md describes
@@ -105,6 +106,7 @@ class _Texts:
 
     labels: Spelling
     folds: Spelling
+    groups: Spelling
     fold_names: tuple[str, ...]
     paths: ManifestPaths
 
@@ -114,6 +116,7 @@ class _Texts:
         return cls(
             labels=one_spelling(row.get("label") for row in rows),
             folds=folds,
+            groups=one_spelling((_group(row) for row in rows), "group", folded),
             fold_names=tuple(sorted(folds.names, key=_natural)),
             paths=ManifestPaths(folder, rows),
         )
@@ -133,6 +136,8 @@ class _Texts:
         """What the rows of one clip have in common in a column."""
         if column == "label":
             return self.label(row)
+        if column == "group":
+            return self.groups.name_of[_group(row)]
         if column in PATH_COLUMNS:
             return self.paths.find(row, column).path if row.get(column) else ""
         return row.get(column) if column in _SAME_TEXTS else folded(row.get(column))
@@ -153,7 +158,7 @@ def _notes(rows: list[Row], texts: _Texts) -> tuple[str, ...]:
     if folds:
         read_as = [f"{shown(text)} as '{whole_number(text)}'" for text in folds]
         notes.append(f"folds read as whole numbers: {some(read_as)}")
-    return (*notes, *texts.folds.notes)
+    return (*notes, *texts.folds.notes, *texts.groups.notes)
 
 
 _PLAIN_SPLITS = ("train", "val", "valid", "validation", "test")
@@ -210,6 +215,13 @@ def _fold(row: Row) -> str:
     return whole_number(text) or _ONLY_FOLD
 
 
+def _group(row: Row) -> str:
+    text = row.get("group")
+    if is_no_value(text):
+        raise row.wrong("group", "the name of a source video, subject or film; without one leave it empty")
+    return whole_number(text)
+
+
 def _rows_by_id(rows: Iterable[Row], paths: ManifestPaths) -> dict[str, list[Row]]:
     """The rows of each clip.
 
@@ -238,7 +250,7 @@ def _window(row: Row) -> str:
 def _clip(clip_id: str, rows: list[Row], texts: _Texts) -> ClipRef:
     first = rows[0]
     for row in rows[1:]:
-        for column in ("path", "label", *_SAME_TEXTS, "boxes", "faces", "polarity"):
+        for column in ("path", "label", *_SAME_TEXTS, "boxes", "faces", "polarity", "group"):
             if texts.meaning(row, column) != texts.meaning(first, column):
                 msg = (
                     f"{row.where}: clip '{clip_id}' has {column} '{row.get(column)}', but "
@@ -270,6 +282,7 @@ def _clip(clip_id: str, rows: list[Row], texts: _Texts) -> ClipRef:
         end_seconds=end,
         given_boxes=boxes_of_row(first, texts.paths.folder.root / boxes if boxes else None),
         face_path=faces or None,
+        group=texts.meaning(first, "group"),
     )
 
 

@@ -19,6 +19,7 @@ REQUIRED = ("path",)
 TIMES = ("start_seconds", "end_seconds")
 COLUMNS = (
     *REQUIRED, "label", "split", "clip_id", "fold", *BOX, "boxes", "box_units", "faces", *TIMES, "polarity",
+    "group",
 )  # fmt: skip
 _NUMBERS = ("frame", *BOX, *TIMES)
 _KNOWN = frozenset((*COLUMNS, *_NUMBERS, "class"))
@@ -38,6 +39,9 @@ LIKELY: Mapping[str, tuple[str, ...]] = {
     "fold": ("folds", "fold_id", "cv"), "boxes": ("boxes_file", "bbox_file"),
     "clip_id": ("id", "video_id"), "box_units": ("units",), "faces": ("face_path", "crops"),
     "polarity": ("valence", "sentiment", "sign"),
+    "group": ("groups", "group_id", "subject", "subject_id", "subjects", "actor", "actor_id", "person",
+              "person_id", "participant", "speaker", "speaker_id", "identity", "source", "source_video",
+              "movie", "movie_id", "film", "session", "recording"),
 }  # fmt: skip
 """Columns -> what other projects call them: proposed in messages, never read as such."""
 

@@ -6,6 +6,7 @@
 ``counts``     clips counted, against the owner's numbers and every order of labels
 ``listed``     lists, line by line
 ``labels``     labels of a user's own clips
+``groups``     groups of clips in two splits of a fold
 ``survey``     what lies on disk, without opening it
 ``placed``     that against the lists
 ``content``    clips of one file, in one split or in several

@@ -11,6 +11,7 @@ from pipeline.config import require_range
 from pipeline.doctor.content import check_content, clips_by_file, suspects
 from pipeline.doctor.counts import check_counts
 from pipeline.doctor.gather import gather
+from pipeline.doctor.groups import check_groups
 from pipeline.doctor.kinds import KINDS, Finding, Severity
 from pipeline.doctor.labels import check_labels
 from pipeline.doctor.listed import check_lists
@@ -49,6 +50,7 @@ def check(name: str, root: Path, options: CheckOptions, bar: Bar) -> DoctorRepor
     """
     material, findings = gather(name, root, options.reading)
     findings += [*check_counts(material), *check_lists(material), *check_labels(material)]
+    findings += check_groups(material)
     paths = {clip_id: clip.path for clip_id, clip in material.clips.items()}
     lying = survey(material.root, paths, bar("looking at files", len(paths)))
     crops = survey(material.root, material.crops, bar("looking at face crops", len(material.crops)))

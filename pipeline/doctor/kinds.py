@@ -222,6 +222,11 @@ _FILES: Mapping[str, Kind] = {
         "windows of one file that do not overlap are in two splits of a fold",
         "nothing, if people and places may be known from training; else keep a recording in one split",
     ),
+    "group-split": _warning(
+        "clips of one group (a source video, subject or film that the data set names) are in two splits of a "
+        "fold: what is measured is partly known from training",
+        "keep each group in one split; `train` does so for the validation clips that it holds out",
+    ),
 }
 
 _DEEP: Mapping[str, Kind] = {

@@ -16,7 +16,11 @@ from pipeline.store.table import LABELLING, table_of
 from pipeline.types import ClipRef, DatasetIndex
 
 OTHER_CACHE = "Give another --cache, or the settings it was made with."
-_RELABEL = "`cache relabel` brings other labels, folds, polarities and votes in, and encodes nothing again."
+_RELABEL = (
+    "`cache relabel` brings other labels, folds, polarities, votes and groups in, and encodes nothing again."
+)
+_KEPT = ("polarity", "group")
+"""Labelling that a cache keeps where the data set has another one, as caches without groups do."""
 _TABLE = tuple(spec.name for spec in ARRAYS if not spec.per_block)
 
 
@@ -65,9 +69,10 @@ def match(index: DatasetIndex, cache: FeatureCache) -> Match:
         unread = {"face_path"} if not cache.meta.takes_crops else set()  # crops that no feature was made of
         columns = [n for n in _TABLE if n not in unread and not (found and n in LABELLING)]
         other = {name: _difference(name, here, {n: v[rows] for n, v in there.items()}) for name in columns}
-        if signs := other.pop("polarity", ""):
-            so = "the cache keeps its own and new clips take the data set's; `cache relabel` changes both"
-            notes = (*notes, f"{signs}: {so}")
+        for name in _KEPT:
+            if changes := other.pop(name, ""):
+                so = "the cache keeps its own and new clips take the data set's; `cache relabel` changes both"
+                notes = (*notes, f"{changes}: {so}")
         if found or any(text for name, text in other.items() if name in LABELLING):
             remedy = _RELABEL
         if any(text for name, text in other.items() if name not in LABELLING):

@@ -22,7 +22,7 @@ from pipeline.store.meta import RANDOM_WEIGHTS, CacheMeta
 from pipeline.store.place import Place
 from pipeline.store.reader import FeatureCache
 from pipeline.store.sources import SourceChanges, compare_sources, size_of
-from pipeline.store.table import replace_table, table_of
+from pipeline.store.table import num_groups, replace_table, table_of
 from pipeline.store.writer import CacheWriter, sweep
 from pipeline.types import ClipRef, DatasetIndex, ReadOptions
 
@@ -129,7 +129,13 @@ def compared(
     if not matched.num_new:
         return Opening(meta=cache.meta, table=matched.table, clips=matched.clips, num_new=0, notes=notes)
     warnings = tuple(dict.fromkeys((*cache.meta.warnings, *meta.warnings)))
-    grown = replace(cache.meta, num_clips=len(matched.clips), warnings=warnings, config=meta.config)
+    grown = replace(
+        cache.meta,
+        num_clips=len(matched.clips),
+        num_groups=num_groups(matched.table),
+        warnings=warnings,
+        config=meta.config,
+    )
     return Opening(meta=grown, table=matched.table, clips=matched.clips, num_new=matched.num_new, notes=notes)
 
 
@@ -235,6 +241,7 @@ def describe(index: DatasetIndex, config: ExtractConfig, brief: Brief) -> CacheM
         embed_width=brief.embed_width,
         encoder_width=brief.encoder_width,
         num_tokens=brief.num_tokens,
+        num_groups=len({clip.group for clip in index.clips} - {""}),
         encoder_name=encoder.name,
         encoder_weights=encoder.weights,
         encoder_sha256=brief.visual_sha256,

@@ -30,10 +30,14 @@ _BOUNDS = {
     "embed_width": (1, 65_536),
     "encoder_width": (1, 65_536),
     "num_tokens": (0, 4_096),
+    "num_groups": (0, MAX_CLIPS),
     "class_names": (0, 1_000),
     "fold_names": (1, 1_000),
 }
 """Sizes, and numbers of names, that a cache may claim."""
+
+_NOT_IN_OLDER_CACHES: Mapping[str, Any] = {"num_groups": 0}
+"""Attributes that caches of earlier versions do not hold, and what they are there."""
 
 
 def table_name(number: int) -> str:
@@ -54,7 +58,8 @@ class CacheMeta:
     fingerprint: hash of `identity`, which holds whatever changes feature values (by step the version of its
     algorithm and the settings that differ from that version's defaults; hashes of the models). clip_table:
     the number of the table that holds the arrays known beforehand. A cache that grows, or whose labels
-    change, gets a new table first and then, in one write, the attributes that name it.
+    change, gets a new table first and then, in one write, the attributes that name it. num_groups: names in
+    the array `group`, which is there unless it is 0.
     """
 
     dataset: str
@@ -75,6 +80,7 @@ class CacheMeta:
     fingerprint: str
     config: Mapping[str, Any]
     clip_table: int = 1
+    num_groups: int = 0
     warnings: tuple[str, ...] = ()
     packages: Mapping[str, str] = field(default_factory=dict)
     command_line: tuple[str, ...] = ()
@@ -100,7 +106,11 @@ class CacheMeta:
 
     def arrays(self) -> tuple[ArraySpec, ...]:
         """The arrays that this cache holds."""
-        return tuple(spec for spec in ARRAYS if self.num_tokens > 0 or not spec.tokens_only)
+        return tuple(
+            spec
+            for spec in ARRAYS
+            if (self.num_tokens > 0 or not spec.tokens_only) and (self.num_groups > 0 or not spec.groups_only)
+        )
 
     def shape(self, spec: ArraySpec) -> tuple[int, ...]:
         """The full shape of an array of this cache."""
@@ -155,9 +165,10 @@ class CacheMeta:
             stored = _shown(version)
             msg = f"{where} has cache version {stored}; this program reads {VERSION}. Extract it again."
             raise CacheError(msg)
+        values = {**_NOT_IN_OLDER_CACHES, **attributes}
         meta = cls(
             **{
-                name: _checked(name, attributes.get(name), typing.get_origin(hint) or hint, where)
+                name: _checked(name, values.get(name), typing.get_origin(hint) or hint, where)
                 for name, hint in typing.get_type_hints(cls).items()
             }
         )

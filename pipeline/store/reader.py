@@ -74,11 +74,15 @@ class FeatureCache:
     ) -> npt.NDArray[Any]:
         """The rows `start` to `stop` of an array; text comes as an object array of `str`.
 
+        An array that the cache does not hold because its data set names no groups has fill values.
         scratch: memory to read into, so that none is asked for: the result may lie in it, and holds
         until it is used again.
         """
         end = self.meta.num_clips if stop is None else min(stop, self.meta.num_clips)
-        return read_rows(self.place, self._arrays[name], BY_NAME[name], start, end, scratch)
+        spec = BY_NAME[name]
+        if spec.groups_only and name not in self._arrays:
+            return np.full(end - start, spec.fill, dtype=object)
+        return read_rows(self.place, self._arrays[name], spec, start, end, scratch)
 
     def setting(self, path: str, kind: type[_Kind]) -> _Kind:
         """A value that the attributes hold, such as ``config.dataset.root``; CacheError for none such."""

@@ -20,6 +20,8 @@ class ArraySpec:
     block); otherwise known beforehand and written as one chunk, into the clip table.
     low, high: range of every value of a done clip, checked by `cache verify`.
     tokens_only: present only in a cache made with `--tokens grid4` or `all`.
+    groups_only: present only in a cache whose data set names groups of clips; elsewhere every clip has the
+    fill value.
     never_empty: of which clips something other than fill values is stored: every one that is done, done
     with a face, done with a face's box, or failed; "no" where fill values may be all there is. Each array
     written with its block says one of them, and by it a chunk that vanished is known.
@@ -34,6 +36,7 @@ class ArraySpec:
     low: float | None = None
     high: float | None = None
     tokens_only: bool = False
+    groups_only: bool = False
     never_empty: Kept | None = None
 
     def __post_init__(self) -> None:
@@ -317,6 +320,16 @@ ARRAYS: tuple[ArraySpec, ...] = (
         fill=float("nan"),
         low=0.0,
         high=1.0,
+    ),
+    _array(
+        "group",
+        ("clip",),
+        "Name of the group that the clip is of, as the data set gives it: clips of one source video, subject "
+        "or film are not independent. Empty for a clip of no named group.",
+        dtype="str",
+        per_block=False,
+        groups_only=True,
+        fill="",
     ),
 )
 

@@ -48,6 +48,8 @@ _ATTRIBUTES: Mapping[str, str] = {
     "config": "The full configuration of the extraction.",
     "clip_table": "Number n of the group `clips-n` that holds what was known beforehand; a cache that grows, "
     "or whose labels change, gets a new one first and then the attributes that name it.",
+    "num_groups": "Number of names in the array `group`; 0 where it is absent because the data set names no "
+    "groups, and 0 in caches of earlier versions, which lack this attribute.",
     "warnings": "What a user of the features must know, such as random weights.",
     "packages": "Versions of the packages that made the features.",
     "command_line": "The command that created the cache.",
@@ -120,6 +122,7 @@ def schema_page() -> str:
 def _array_row(spec: ArraySpec) -> str:
     written = "by block" if spec.per_block else "beforehand"
     meaning = spec.doc + (" Only with `--tokens grid4` or `all`." if spec.tokens_only else "")
+    meaning += " Only where `num_groups` is not 0." if spec.groups_only else ""
     cells = (f"`{spec.name}`", ", ".join(spec.dims), spec.dtype, written, _fill(spec), _range(spec), meaning)
     return f"| {' | '.join(cells)} |"
 

@@ -57,6 +57,7 @@ def summarise(cache: FeatureCache, *, all_clips: bool = False, version_note: str
         "outcomes": cache.status_counts(),
         "classes": {name: int((label == i).sum()) for i, name in enumerate(meta.class_names)},
         "unlabelled": int((label < 0).sum()),
+        "groups": meta.num_groups,
         "polarities": {member.name.lower(): int((polarity == member).sum()) for member in Polarity},
         "folds": {
             name: {s.name.lower(): int((membership[:, fold] == s).sum()) for s in Split}
@@ -100,6 +101,7 @@ def _lines(document: dict[str, Any], *, all_clips: bool, listed: int = 5) -> lis
         *([f"  unlabelled {document['unlabelled']}"] if document["unlabelled"] else []),
         "  polarity   "
         + ", ".join(f"{name} {count}" for name, count in document["polarities"].items() if count),
+        *([f"  groups     {document['groups']} named by the data set"] if document["groups"] else []),
         *(f"  fold {fold:<6}" + _counted(splits) for fold, splits in document["folds"].items()),
         f"  encoder    {document['encoder']['name']}, weights {weights}, "
         f"{document['identity']['features']['precision']}, sha256 {document['encoder']['sha256'][:12]}",

@@ -15,7 +15,7 @@ from pipeline.store.place import Place
 from pipeline.store.reader import FeatureCache
 from pipeline.types import ClipRef, DatasetIndex
 
-LABELLING = ("label", "polarity", "membership", "votes")
+LABELLING = ("label", "polarity", "membership", "votes", "group")
 """What is said of a clip and changes no feature of it."""
 
 
@@ -39,7 +39,13 @@ def table_of(clips: Sequence[ClipRef], index: DatasetIndex) -> dict[str, npt.NDA
         "votes": np.array([_shares(clip.votes, num_classes) for clip in clips], dtype=np.float32).reshape(
             len(clips), num_classes
         ),
+        "group": _texts(clip.group for clip in clips),
     }
+
+
+def num_groups(table: Rows) -> int:
+    """Return how many groups the clips of a table name: the cache's attribute of that name."""
+    return len(set(table["group"].tolist()) - {""})
 
 
 def _texts(values: Iterable[str]) -> npt.NDArray[Any]:

@@ -45,6 +45,10 @@ def _check_clips(cache: FeatureCache) -> Iterator[Finding]:
         yield Finding(
             where="label", what=f"clip '{ids[first]}' has label {label[first]} of {classes} classes"
         )
+    names = len(set(cache.read("group").tolist()) - {""})
+    if names != cache.meta.num_groups:
+        what = f"{names} names, but the attribute 'num_groups' is {cache.meta.num_groups}"
+        yield Finding(where="group", what=what)
     membership = cache.read("membership")
     for fold, name in enumerate(cache.meta.fold_names):
         if (membership[:, fold] == Split.ABSENT).all() and (label >= 0).any():

@@ -12,6 +12,7 @@ from trainer.ablate.asked import Asked
 from trainer.ablate.kinds import split
 from trainer.ablate.outcome import Outcome
 from trainer.ablate.spec import Row
+from trainer.metrics import Metrics
 from trainer.pages.banners import counted_banners
 from trainer.spread import Score, Spread, Summary, summarise
 
@@ -179,7 +180,7 @@ class GridResult:
         finished, spec, dataset = self.finished, self.asked.spec, self.asked.dataset
         notes = []
         if finished:
-            clips = dict.fromkeys(f"{o.metrics().num_clips:,} in fold {o.fold}" for o in finished)
+            clips = dict.fromkeys(f"{_clips(o.metrics())} in fold {o.fold}" for o in finished)
             rules = ", ".join(self.selections)
             notes += [f"Test clips: {', '.join(clips)}. Validation, which chose the epochs: {rules}."]
         trained = dict.fromkeys(f"{o.num_train:,} in fold {o.fold}" for o in finished if o.num_train)
@@ -232,6 +233,13 @@ class GridResult:
             "notes": list(self.notes),
             "rows": [row.to_dict() for row in self.rows],
         }
+
+
+def _clips(metrics: Metrics) -> str:
+    """The number of clips, and of groups where any has several of them."""
+    groups = metrics.counted_groups
+    of_groups = "" if groups is None else f" of {counted(len(groups.number_G), 'group')}"
+    return f"{metrics.num_clips:,}{of_groups}"
 
 
 def _run(outcome: Outcome) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from pipeline.config import from_dict, require_one_of, require_range, to_dict
 from pipeline.errors import ConfigError
 from pipeline.own_dir import OwnDir
 from trainer.config import TrainConfig
+from trainer.intervals import GroupCounts
 from trainer.metrics import Metrics
 
 _STATES = ("finished", "diverged", "failed")
@@ -43,7 +44,8 @@ class Outcome:
     """What became of a run.
 
     state: ``diverged`` when the loss was no longer a number, ``failed`` for any other reason; `reason`
-    tells it. confusion: [C, C] of the test split, rows true class, of a finished run. selection: the
+    tells it. confusion: [C, C] of the test split, rows true class, of a finished run. groups: the same clips
+    by group (`GroupCounts.to_rows`); empty where the cache has no groups. selection: the
     rule that chose the checkpoint. left_out: clips of the fold that were not used, and why; num_pending of
     them had no features yet. num_leaked: test clips whose footage the run has seen. usable_sha256, num_train,
     precision: as in `RunInfo`; empty or 0 in outcomes of versions that did not record them. device, threads:
@@ -57,6 +59,7 @@ class Outcome:
     reason: str = ""
     class_names: tuple[str, ...] = ()
     confusion: tuple[tuple[int, ...], ...] = ()
+    groups: tuple[tuple[int, ...], ...] = ()
     best_epoch: int = 0
     num_epochs: int = 0
     selection: str = ""
@@ -88,10 +91,15 @@ class Outcome:
     def metrics(self) -> Metrics:
         """The test split's metrics. Raises ConfigError when the run has none."""
         try:
-            return Metrics(class_names=self.class_names, confusion=np.array(self.confusion, dtype=np.int64))
+            return Metrics(
+                class_names=self.class_names,
+                confusion=np.array(self.confusion, dtype=np.int64),
+                groups=GroupCounts.from_rows(self.groups, len(self.class_names)) if self.groups else None,
+            )
         except (ValueError, TypeError, OverflowError) as error:
             size = len(self.class_names)
-            msg = f"confusion is {repr(self.confusion)[:100]}; counts of {size} classes are needed."
+            counts = f"counts of {size} classes, and the same clips by group,"
+            msg = f"confusion is {repr(self.confusion)[:100]}; {counts} are needed."
             raise ConfigError(msg) from error
 
     @classmethod
@@ -103,7 +111,11 @@ class Outcome:
     def from_dict(cls, values: dict[str, Any]) -> "Outcome":
         """Read `to_dict`'s values. Raises ConfigError for any others."""
         read = from_dict(cls, values)
-        return replace(read, confusion=tuple(tuple(row) for row in read.confusion))
+        return replace(
+            read,
+            confusion=tuple(tuple(row) for row in read.confusion),
+            groups=tuple(tuple(row) for row in read.groups),
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain JSON values."""

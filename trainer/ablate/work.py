@@ -76,6 +76,7 @@ def _measured(task: RunTask, partial: OwnDir, check: Callable[[], None]) -> Outc
         state="finished",
         class_names=measured.metrics.class_names,
         confusion=tuple(tuple(row) for row in measured.metrics.confusion.tolist()),
+        groups=() if (groups := measured.metrics.groups) is None else groups.to_rows(),
         best_epoch=trained.info.best_epoch,
         num_epochs=trained.num_epochs,
         selection=trained.info.selection,

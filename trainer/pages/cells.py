@@ -1,6 +1,6 @@
 """Numbers -> the texts of a table's cells: shares in percent."""
 
-from trainer.metrics import Interval
+from trainer.intervals import Interval
 from trainer.spread import Spread
 
 NONE = "-"

@@ -13,15 +13,17 @@ class Identity:
     """Everything that runs of one row of a table share over their folds and seeds.
 
     dataset, class_names: that were measured. setting: what is learnt, as JSON. precision: of training.
-    trained_features: dataset and fingerprint of the training cache. trained_clips: hash of its clips, labels
-    and folds. usable: hash of which of these were done when the run was trained; a value of its own for a run
-    that did not record it. measured_features, measured_clips: the same of the cache that was measured.
+    selection: the rule that chose the checkpoint. trained_features: dataset and fingerprint of the training
+    cache. trained_clips: hash of its clips, labels and folds. usable: hash of which of these were done when
+    the run was trained; a value of its own for a run that did not record it. measured_features,
+    measured_clips: the same of the cache that was measured.
     """
 
     dataset: str
     class_names: tuple[str, ...]
     setting: str
     precision: str
+    selection: str
     trained_features: tuple[str, str]
     trained_clips: str
     usable: str
@@ -37,6 +39,7 @@ class Identity:
             class_names=info.class_names,
             setting=json.dumps(learnt(run.config), sort_keys=True),
             precision=run.precision,
+            selection=info.selection,
             trained_features=(info.dataset, info.cache_fingerprint),
             trained_clips=info.clips_sha256,
             usable=run.training_set.usable_sha256 or f"not recorded by {run.run_dir.resolve()}",
@@ -53,6 +56,7 @@ class Identity:
 
 _IN_WORDS: Mapping[str, str] = {
     "precision": "trained in another precision",
+    "selection": "its checkpoint chosen by other validation clips",
     "trained_features": "trained on the features of another cache",
     "trained_clips": "trained on a cache with other clips, labels or folds",
     "usable": "trained on other clips",

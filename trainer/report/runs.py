@@ -35,7 +35,8 @@ class ReportedRun:
 
     place: the cache it was measured on, meta its attributes. fold, is_own_fold, clips_sha256, usable_sha256,
     training_set, banners: see `Measured`. precision: of training, measured_precision of measuring.
-    polarity_N: of the scene, -1 unknown.
+    polarity_N: of the scene, -1 unknown. group_N: the clips' groups, None where no clips of the cache share
+    one.
     votes_NC: shares of the annotators' votes, NaN for clips without; None where no clip has any.
     epochs: the records of metrics.jsonl; empty where the file is not there.
     """
@@ -56,6 +57,7 @@ class ReportedRun:
     label_N: Ints
     predicted_N: Ints
     polarity_N: Ints
+    group_N: Ints | None
     votes_NC: Floats | None
     metrics: Metrics
     loss: float
@@ -90,6 +92,7 @@ class ReportedRun:
             label_N=measured.scores.label_N,
             predicted_N=measured.scores.predicted_N,
             polarity_N=polarity_N,
+            group_N=measured.group_N,
             votes_NC=None if np.isnan(votes_NC).any(axis=1).all() else votes_NC,
             metrics=measured.metrics(),
             loss=measured.scores.loss,

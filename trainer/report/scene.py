@@ -21,7 +21,7 @@ _SURE = 0.05
 _MOVES_SHOWN, _IDS_SHOWN = 15, 50
 _VOTES = " Votes: entropy of the annotators' votes."
 _TEST = (
-    "McNemar's test holds two trained runs against each other, on these clips. What other seeds would give, "
+    "The test compares two trained runs, on these clips. What other seeds would give, "
     "and so what the scene is worth to the method, only more pairs can tell."
 )
 _TOGETHER = (
@@ -56,11 +56,11 @@ class ScenePair:
 
     @property
     def verdict(self) -> str:
-        """What McNemar's test says of the two runs, in a sentence."""
+        """The result of the test of the two runs, in a sentence."""
         flips = self.found.overall
         counts = (
             f"{flips.gained} clips won and {flips.lost} lost of {flips.num_clips:,} "
-            f"({100 * flips.net:+.2f} points of WAR; McNemar's exact test, p = {flips.p_value:.2g})"
+            f"({100 * flips.net:+.2f} points of WAR; {flips.test}, p = {flips.p_value:.2g})"
         )
         if flips.p_value >= _SURE:
             return f"No difference between these two runs is shown: {counts}."
@@ -217,6 +217,7 @@ def _pair(face: ReportedRun, full: ReportedRun) -> ScenePair:
             full_N=full.predicted_N,
             polarity_N=full.polarity_N,
             votes_NC=full.votes_NC,
+            group_N=full.group_N,
         )
     )
     return ScenePair(face=face, full=full, found=found)
@@ -243,7 +244,7 @@ def _blocks(pair: ScenePair) -> Iterator[Block]:
         ],
         rows=[_flips(flips) for flips in kinds],
         note="Won: wrong in the face-only run, right in the full one. Lost: the other way round. p: "
-        f"McNemar's exact test; the {len(kinds) - 1} below the first are not corrected for their number."
+        f"{found.overall.test}; the {len(kinds) - 1} below the first are not corrected for their number."
         f"{' ' * bool(found.polarity_note)}{found.polarity_note}{_VOTES if found.by_entropy else ''}",
         ours=[0],
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 from pipeline.errors import counted
 from pipeline.store.meta import CacheMeta
 from trainer import plots
-from trainer.metrics import INTERVAL_METHOD
+from trainer.metrics import Metrics
 from trainer.pages.banners import counted_banners
 from trainer.pages.cells import NONE, interval_text, percent
 from trainer.pages.document import Block, Figure, Items, Section, Table, Text
@@ -119,11 +119,16 @@ def _recalls(run: ReportedRun) -> Table:
     ]
     return Table(
         title="Recall by class, percent",
-        columns=["", "clips", "recall", "95% interval"],
+        columns=["", "clips", "recall", _interval_column(metrics)],
         rows=rows,
-        note=f"95% intervals: {INTERVAL_METHOD}.",
+        note=f"95% intervals: {metrics.interval_method}.",
         ours=[len(rows) - 2, len(rows) - 1],
     )
+
+
+def _interval_column(metrics: Metrics) -> str:
+    groups = metrics.counted_groups
+    return "95% interval" if groups is None else f"95% interval over {counted(len(groups.number_G), 'group')}"
 
 
 def _confusion(run: ReportedRun) -> Table:

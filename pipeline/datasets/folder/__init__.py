@@ -54,14 +54,15 @@ def read(root: Path, options: ReadOptions = _DEFAULTS) -> DatasetIndex:
     spelling = one_spelling(labels.values())
     names = spelling.names
     require_few_names("classes", names, root)
-    refs = tuple(_clip(path, spelling.name_of[labels[path]], names, layout) for path in sorted(clips))
+    group = layout.group_depth(clips)
+    refs = tuple(_clip(path, spelling.name_of[labels[path]], names, layout, group) for path in sorted(clips))
     return DatasetIndex(
         name="folder",
         root=root,
         class_names=names,
         fold_names=(FOLD_NAME,),
         clips=refs,
-        notes=(*_layout_notes(layout, refs), *spelling.notes, *_left_alone(found, kind)),
+        notes=(*_layout_notes(layout, refs, group), *spelling.notes, *_left_alone(found, kind)),
     )
 
 
@@ -98,25 +99,29 @@ def _labels(clips: Sequence[str], kind: str, layout: Layout) -> Mapping[str, str
     return {path: "" if name.lower() in _UNLABELLED else name for path, name in named.items()}
 
 
-def _clip(path: str, name: str, names: tuple[str, ...], layout: Layout) -> ClipRef:
-    split = None if layout.split is None else split_of(path.split("/")[layout.split])
+def _clip(path: str, name: str, names: tuple[str, ...], layout: Layout, group: int | None) -> ClipRef:
+    parts = path.split("/")
+    split = None if layout.split is None else split_of(parts[layout.split])
     return ClipRef(
         clip_id=path,
         path=path,
         label=names.index(name) if name else -1,
         splits=(split or (Split.TRAIN if name else Split.ABSENT),),
         polarity=polarity_of_class(name) if name else Polarity.UNKNOWN,
+        group="" if group is None else parts[group],
     )
 
 
-def _layout_notes(layout: Layout, clips: Sequence[ClipRef]) -> list[str]:
+def _layout_notes(layout: Layout, clips: Sequence[ClipRef], group: int | None) -> list[str]:
     """What was read as split and class, where that is more than class/clip; and why clips have no label."""
     notes = []
     if len(layout.levels) > 1:
         meanings = f"read as {layout}"
-        for level in layout.groups:
+        for depth, level in layout.groups:
             names = some([f"'{printable(name)}'" for name in level.names])
             meanings += f"; {names} group the clips and are neither class nor split"
+            if depth == group:
+                meanings += ": clips of one group are not independent, so a holdout takes whole groups"
         notes.append(meanings)
     unlabelled = [f"'{clip.path}'" for clip in clips if clip.label < 0]
     if unlabelled and layout.label is None:

@@ -6,7 +6,8 @@ A level is all directories at one depth below the root. The rules, in this order
 2. A level whose names are all names of splits (``train``, ``val``, ``test`` ...) is the split.
 3. Of the other levels the class is the one whose names are mostly emotions; without such a level, the only
    one whose names do not differ by a number alone (``Actor_01``, ``Actor_02``).
-4. What is left groups the clips (actors, sessions, a directory for each clip) and has no other meaning.
+4. What is left groups the clips: actors or sessions, whose clips are not independent (`group_depth`), or a
+   directory for each clip.
 
 Any other tree is rejected, because two readings of it are possible.
 """
@@ -68,11 +69,23 @@ class Layout:
         return "/".join([*(self._role(depth) for depth in range(len(self.levels))), "clip"])
 
     @property
-    def groups(self) -> tuple[Level, ...]:
-        """Levels that are neither split nor class."""
+    def groups(self) -> tuple[tuple[int, Level], ...]:
+        """Levels that are neither split nor class, each with its depth."""
         return tuple(
-            level for depth, level in enumerate(self.levels) if depth not in (self.split, self.label)
+            (depth, level) for depth, level in enumerate(self.levels) if depth not in (self.split, self.label)
         )
+
+    def group_depth(self, clips: Sequence[str]) -> int | None:
+        """Return the depth of the level whose names are groups of clips that are not independent, or None.
+
+        That is the outermost level beside split and class with several names, unless each of its directories
+        holds one clip: then these are directories of clips, and nothing shows what clips have in common.
+        """
+        for depth, level in enumerate(self.levels):
+            if depth not in (self.split, self.label) and len(level.names) > 1:
+                directories = {tuple(path.split("/")[: depth + 1]) for path in clips}
+                return depth if len(directories) < len(clips) else None
+        return None
 
     def _role(self, depth: int) -> str:
         return {self.split: "split", self.label: "class"}.get(depth, "group")

@@ -1,0 +1,34 @@
+"""Groups of clips in two splits of a fold: what is measured there is partly known from training."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+
+from pipeline.doctor.kinds import Finding
+from pipeline.doctor.material import Material, quoted
+from pipeline.errors import counted
+
+
+def check_groups(material: Material) -> Iterator[Finding]:
+    """Report groups that the data set names and that have labelled clips in several splits of a fold.
+
+    Windows of one file without a named group are `pipeline.doctor.content`'s.
+    """
+    members: dict[str, list[str]] = defaultdict(list)
+    for clip_id, clip in material.clips.items():
+        if clip.group and clip.label >= 0:
+            members[clip.group].append(clip_id)
+    cases, groups = [], set()
+    for group, clip_ids in sorted(members.items()):
+        for fold in material.fold_names:
+            counts = Counter(
+                split for clip_id in clip_ids for split in material.splits_of.get(clip_id, {}).get(fold, ())
+            )
+            if len(counts) > 1:
+                many = ", ".join(f"{number} {split.name.lower()}" for split, number in sorted(counts.items()))
+                cases.append(f"{quoted(group)}: {many} (fold {fold})")
+                groups.add(group)
+    if cases:
+        of_all = f"{len(groups)} of {counted(len(members), 'group')}"
+        yield Finding(
+            kind="group-split", what=f"{of_all} with clips in two splits of a fold", cases=tuple(cases)
+        )

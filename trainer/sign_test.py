@@ -1,0 +1,34 @@
+"""Test of two models on the same clips: McNemar's exact test, or a sign-flip test over groups of clips."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy.stats import binomtest
+
+MCNEMAR, SIGN_FLIP = "McNemar's exact test", "exact sign-flip test over groups of clips"
+
+
+def mcnemar(gained: int, lost: int) -> float:
+    """Return how likely so uneven a split of clips is if gain and loss were a fair coin's (two-sided)."""
+    decided = gained + lost
+    return float(binomtest(gained, decided, 0.5).pvalue) if decided else 1.0
+
+
+def sign_flip(nets: Sequence[int]) -> float:
+    """Return how likely so large a sum of groups' nets is if each had either sign by a fair coin (two-sided).
+
+    nets: of each group of clips, those gained minus those lost. The distribution of the sum is exact. With
+    one decided clip a group it is McNemar's exact test; the clips of a group change sides together, because
+    they are not independent. Source: Winkler et al., Permutation inference for the general linear model,
+    NeuroImage 92, 2014 (sign flipping of whole exchangeability blocks).
+    """
+    sizes = [abs(net) for net in nets if net]
+    chance = np.ones(1)  # of each sum from -len // 2 to len // 2
+    for size in sizes:
+        wider = np.zeros(len(chance) + 2 * size)
+        wider[: len(chance)] += chance / 2
+        wider[2 * size :] += chance / 2
+        chance = wider
+    middle = len(chance) // 2
+    far = np.abs(np.arange(len(chance)) - middle) >= abs(sum(nets))
+    return min(1.0, float(chance[far].sum()))
