@@ -17,8 +17,9 @@ from safetensors.torch import load_file, save_file
 from pipeline.errors import CheckpointError, ConfigError, counted, first_line, reason_of, some
 from pipeline.fingerprint import differences
 from pipeline.store.meta import CacheMeta
-from pipeline.store.place import Where
+from pipeline.store.place import Place, Where
 from pipeline.store.reader import FeatureCache
+from trainer.caches import stored_location, training_cache
 from trainer.config import TrainConfig, from_toml, to_toml
 from trainer.folds import FoldRows
 from trainer.model import FeatureShape, OusModel, device_name
@@ -42,7 +43,7 @@ _KINDS: Mapping[Any, tuple[type, ...]] = {
 }
 """The annotations of `RunInfo`, and what JSON makes of such values."""
 
-_NOT_IN_OLDER_RUNS: dict[str, Any] = {"validation_leak": 0}
+_NOT_IN_OLDER_RUNS: dict[str, Any] = {"validation_leak": 0, "cache_from_run": ""}
 """Parts of a run's origin that checkpoints of earlier versions do not hold, and what they mean there."""
 
 _CONTEXT = "prompts.context"
@@ -52,6 +53,8 @@ _CONTEXT = "prompts.context"
 class RunInfo:
     """What a run was made from, and how it went.
 
+    cache_path, cache_from_run: where the training cache is, without the user's name, and its path from the
+    run's directory (empty on object storage, and in older runs); see `training_cache`.
     cache_fingerprint, encoder_sha256, text_sha256: of the cache it was trained on.
     clips_sha256: of the cache's clips, labels and membership. training_sha256: of the rows that
     trained and validated. num_tokens: patch tokens per picture that the model looks at, 0 for none.
@@ -79,6 +82,7 @@ class RunInfo:
     selection: str
     clips_sha256: str
     training_sha256: str
+    cache_from_run: str = ""
     num_tokens: int = 0
     validation_leak: int = 0
     best_epoch: int = 0
@@ -95,7 +99,7 @@ class RunInfo:
         """A run of `config` that is about to begin on some rows of a cache."""
         meta = cache.meta
         return cls(
-            cache_path=cache.place.resolved(),
+            cache_path=stored_location(cache.place),
             cache_fingerprint=meta.fingerprint,
             dataset=meta.dataset,
             class_names=meta.class_names,
@@ -139,6 +143,10 @@ class RunInfo:
         return FeatureShape(
             num_frames=self.num_frames, embed_width=self.embed_width, encoder_width=self.encoder_width
         )
+
+    def training_cache(self, run_dir: Path) -> Place:
+        """Where this run, in its directory, says that its training cache is; nothing is opened."""
+        return training_cache(run_dir, self.cache_path, self.cache_from_run)
 
     def require_fits(self, meta: CacheMeta, where: Where) -> None:
         """Raise CheckpointError, naming the differences, unless the model can read this cache.

@@ -9,11 +9,12 @@ import torch
 from torch.nn import functional
 
 from pipeline.errors import CheckpointError
+from pipeline.portable import portable_values
 from pipeline.store.meta import CacheMeta
 from pipeline.store.place import Place, Where
 from pipeline.types import Ints
 from trainer.batches import ClipData, load_clips
-from trainer.caches import open_cache
+from trainer.caches import chosen_cache, is_same_place, open_cache
 from trainer.checkpoint import Checkpoint, RunInfo, load_checkpoint
 from trainer.folds import fold_rows, require_labels
 from trainer.leaks import Leak
@@ -165,12 +166,13 @@ def measure(
     """A run's best model asked about every clip of a split of its fold; nothing is written.
 
     cache: another cache than the one it was trained on. allow_leak: measure clips whose footage the run has
-    seen, and mark the result. Raises CheckpointError when the run and the cache do not fit, or without
+    seen, and mark the result. Raises CacheError for a cache on object storage that only the run's files name;
+    CheckpointError when the run and the cache do not fit, or without
     allow_leak for such clips; ConfigError for an empty split, or a cache without labels.
     """
     checkpoint = load_checkpoint(run_dir, pick_device(device))
     info, config = checkpoint.info, checkpoint.config
-    place = Place.of(cache or info.cache_path)
+    place = chosen_cache(run_dir, info.training_cache(run_dir), cache)
     with open_cache(place, None if cache else run_dir) as features:
         require_labels(features)
         info.require_fits(features.meta, place)
@@ -223,8 +225,9 @@ def evaluate(
     """
     measured = measure(run_dir, split, cache, device, allow_leak=allow_leak)
     info, dataset = measured.checkpoint.info, measured.meta.dataset
+    is_other = cache is not None and not is_same_place(measured.place, info.training_cache(run_dir))
     stem = "_".join(
-        ["confusion", *([split] if split != "test" else []), *([measured.place.stem] if cache else [])]
+        ["confusion", *([split] if split != "test" else []), *([measured.place.stem] if is_other else [])]
     )
     files = (run_dir / f"{stem}.json", run_dir / f"{stem}.png")
     result = EvalResult(
@@ -239,7 +242,8 @@ def evaluate(
         leak=measured.leak,
         files=files,
     )
-    files[0].write_text(json.dumps(result.to_dict(), indent=2) + "\n", encoding="utf-8")
+    document = portable_values(result.to_dict())
+    files[0].write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
     title = f"{dataset}, fold {info.fold}, {split} split"
     from trainer import plots  # as in trainer.train
 

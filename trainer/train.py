@@ -22,11 +22,12 @@ from pipeline.program import command
 from pipeline.store.place import Where
 from pipeline.store.reader import FeatureCache
 from trainer.batches import ClipData, load_clips
-from trainer.caches import open_cache
+from trainer.caches import location_from, open_cache
 from trainer.checkpoint import RunInfo, create_run_dir, require_new, save_info, save_weights
 from trainer.config import OptimConfig, TrainConfig
 from trainer.evaluate import score
 from trainer.folds import FoldRows, fold_rows, polarity_labels, require_polarities
+from trainer.known_caches import remember
 from trainer.model import FeatureShape, OusModel, pick_device
 from trainer.optim import Progress, warmed_up
 from trainer.profile import Profile, Stopwatch
@@ -179,7 +180,9 @@ def train(
             leaks = [fold_leak(footage, rows, split, dataset) for split in ("validation", "test")]
             info = RunInfo.of_cache(features, rows, config, seed, place)
             info = replace(info, validation_leak=len(leaks[0].clip_ids))
+            info = replace(info, cache_from_run=location_from(run_dir, features.place))
             create_run_dir(run_dir, config, info)
+            unrecorded = remember(features.place)
             save_training_clips(run_dir, footage, rows)
         reports, info = _epochs(run, run_dir, info, on_epoch)
     records = [asdict(report) for report in reports]
@@ -201,7 +204,7 @@ def train(
         left_out=dict(rows.left_out),
         residence=run.data.residence,
         next_split=rows.split_to_measure,
-        notes=tuple(note for leak in leaks for note in leak.remarks),
+        notes=(*(note for leak in leaks for note in leak.remarks), *([unrecorded] if unrecorded else [])),
         profile=timed,
     )
 
