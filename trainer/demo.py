@@ -30,6 +30,7 @@ from pipeline.datasets.synthetic import (
     write_synthetic,
 )
 from pipeline.errors import OusError
+from pipeline.portable import portable_values
 from pipeline.process import ExtractConfig, Tools, load_tools, prepare_clip
 from pipeline.runner import LocalCrew, choose_device, extract
 from pipeline.sheet import shrunk, stream_row, tile, write_png
@@ -173,7 +174,8 @@ def run_demo(
         title=f"Drawn clips, {report.full.metrics.num_clips} held out",
         banners=report.full.info.banners,
     )
-    (out / RESULT).write_text(json.dumps(report.to_dict(), indent=2) + "\n", encoding="utf-8")
+    document = portable_values(report.to_dict())
+    (out / RESULT).write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
     return report
 
 

@@ -18,6 +18,7 @@ from typing import Any
 
 from pipeline.errors import ConfigError, OusError, first_line, some
 from pipeline.fingerprint import differences
+from pipeline.portable import portable_values
 from trainer.ablate.outcome import Outcome
 from trainer.pages.files import require_writable, write_text
 
@@ -105,8 +106,8 @@ def forget(run_dir: Path) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write a JSON file, replacing the one before it at once."""
-    write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
+    """Write a JSON file, replacing the one before it at once. No path in its values names the user."""
+    write_text(path, json.dumps(portable_values(value), indent=2, allow_nan=False) + "\n")
 
 
 def _refuse_foreign(out: Path) -> None:
@@ -125,7 +126,7 @@ def _require_same(out: Path, identity: Mapping[str, Any]) -> None:
     try:
         there = json.loads(path.read_text(encoding="utf-8"))
         there.pop(ASKED, None)
-        found = differences(json.loads(json.dumps(identity)), there)
+        found = differences(portable_values(json.loads(json.dumps(identity))), there)
     except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
         msg = f"'{path}' cannot be read ({first_line(error)}); give another --out, or remove the folder."
         raise ConfigError(msg) from error

@@ -8,6 +8,7 @@ from typing import Any
 
 from pipeline.config import require_one_of, require_range
 from pipeline.errors import OusError, counted, first_line
+from pipeline.portable import portable_values
 from pipeline.store.place import Where
 from trainer.ablate.stored import StoredGrid
 from trainer.evaluate import measure
@@ -166,7 +167,7 @@ def report(
         files=files,
     )
     page = made.page()
-    texts = (as_html(page), as_markdown(page), json.dumps(made.to_dict(), indent=2) + "\n")
+    texts = (as_html(page), as_markdown(page), json.dumps(portable_values(made.to_dict()), indent=2) + "\n")
     for path, text in zip(files, texts, strict=True):
         _write(path, text)
     return made
