@@ -60,6 +60,14 @@ class ConfigError(OusError):
     exit_code = 2
 
 
+class FileError(OusError):
+    """A file or directory that cannot be read, written or removed, or is a link, a pipe or the like."""
+
+
+class MissingFileError(FileError):
+    """A file or directory that is not there."""
+
+
 class DatasetError(OusError):
     """A data set, manifest or folder that cannot be read as one."""
 
