@@ -24,6 +24,7 @@ In the order of the data (``process`` alone puts the steps together):
 
 Leaves that every step may use: ``errors``, ``config``, ``fingerprint``, ``types``,
 ``versions`` (of each step's algorithm), ``program`` (how it was called, for messages),
+``portable`` (paths without the user's name), ``safe_streams`` (standard streams of printable text),
 ``passes`` (rows through a device in passes of one size), ``children`` (processes that may crash),
 ``pictures`` (which files of a folder are pictures, and in which order).
 ``clip_model`` loads a CLIP model for ``features`` and for the trainer's prompts;

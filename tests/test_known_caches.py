@@ -29,8 +29,7 @@ def test_an_address_is_known_once_the_user_has_trained_on_it(state):
     require_known(Place.of(f"{PLACE}/"), RUN)
     with pytest.raises(CacheError, match="no training of yours"):
         require_known(Place.of("s3://features/feats.zarr2"), RUN)
-    (record,) = state.iterdir()
-    assert stat.S_IMODE(record.stat().st_mode) == 0o600
+    assert len(list(state.iterdir())) == 1
     assert stat.S_IMODE(state.stat().st_mode) == 0o700
 
 
@@ -59,13 +58,12 @@ def _as_directory(record: Path) -> None:
     ("damage", "why"),
     [
         (lambda record: record.write_text("s3://another/place\n"), "is damaged"),
-        (lambda record: record.write_bytes(b"\xff" * 9000), "is damaged"),
+        (lambda record: record.write_bytes(b"\xff" * 9000), "has 9000 bytes"),
         (lambda record: record.write_bytes(b""), "is damaged"),
-        (lambda record: record.chmod(0o666), "others may write it"),
         (lambda record: record.parent.chmod(0o777), "others may write it"),
-        (_as_link, "cannot be read"),
-        (_as_fifo, "is damaged"),
-        (_as_directory, "is damaged"),
+        (_as_link, "is a link to 'other'"),
+        (_as_fifo, "is a pipe"),
+        (_as_directory, "is a directory"),
     ],
 )
 def test_a_record_that_is_none_counts_as_none(state, damage, why):

@@ -3,6 +3,7 @@
 In the order of the data:
 
 ``caches``      where a run's cache is       -> the cache, or what to do where it was moved
+``known_caches``  caches on object storage that this user has trained on
 ``folds``       a cache and a fold           -> the rows that train, validate and test
 ``leaks``       clips measured, clips seen   -> those that share footage: rejected, or marked
 ``training_clips``  a run's own clips        -> kept beside it, compared with those to be measured

@@ -7,16 +7,13 @@ cache, named by the hash of its address, so that runs side by side never rewrite
 
 import hashlib
 import os
-import secrets
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-from pipeline.errors import CacheError, reason_of
+from pipeline.errors import CacheError, FileError, MissingFileError
+from pipeline.own_dir import OwnDir
 from pipeline.store.place import Place
 
-_DIRECTORY = "remote-caches"
 _MOST_BYTES = 4096
 """Of a record: S3 allows keys of 1024 bytes."""
 
@@ -41,13 +38,16 @@ def remember(place: Place) -> str:
     if place.is_local or not _why_unknown(place):
         return ""
     try:
-        folder = state_directory() / _DIRECTORY
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with _opened(folder) as descriptor:
-            _write(descriptor, _name(place), f"{_address(place)}\n".encode())
-    except (OSError, RuntimeError) as error:
+        records = _records()
+        records.make()
+        with records.opened() as handle:
+            _require_own(records, os.fstat(handle))
+            os.fchmod(handle, stat.S_IRWXU)
+        records.remove_file(_name(place))  # a link or pipe of this name is no record
+        records.write_text(_name(place), _content(place))
+    except (FileError, RuntimeError) as error:
         return (
-            f"the use of '{place}' cannot be recorded in this user's state directory ({reason_of(error)}); "
+            f"the use of '{place}' cannot be recorded in this user's state directory ({_told(error)}); "
             f"`evaluate` and `report` will need --cache {place}"
         )
     return ""
@@ -68,16 +68,25 @@ def require_known(place: Place, run_dir: Path) -> None:
 def _why_unknown(place: Place) -> str:
     """Why a cache counts as not recorded; empty where it is recorded."""
     try:
-        folder = state_directory() / _DIRECTORY
-        with _opened(folder) as descriptor:
-            found = _read(descriptor, _name(place))
-    except FileNotFoundError:
+        records = _records()
+        with records.opened() as handle:
+            _require_own(records, os.fstat(handle))
+        found = records.read_bytes(_name(place), _MOST_BYTES)
+    except MissingFileError:
         return "no training of yours on this machine has used it"
-    except (OSError, RuntimeError) as error:
-        return f"the record of the caches that you have trained on cannot be read ({reason_of(error)})"
-    if found != f"{_address(place)}\n".encode():
-        return f"the record of it, '{folder / _name(place)}', is damaged"
+    except (FileError, RuntimeError) as error:
+        return f"the record of the caches that you have trained on cannot be read ({_told(error)})"
+    if found != _content(place).encode():
+        return f"the record of it, '{records.path / _name(place)}', is damaged"
     return ""
+
+
+def _records() -> OwnDir:
+    return OwnDir.of(state_directory()) / "remote-caches"
+
+
+def _content(place: Place) -> str:
+    return f"{_address(place)}\n"
 
 
 def _address(place: Place) -> str:
@@ -88,47 +97,12 @@ def _name(place: Place) -> str:
     return hashlib.sha256(_address(place).encode("utf-8", "surrogatepass")).hexdigest()
 
 
-@contextmanager
-def _opened(folder: Path) -> Iterator[int]:
-    """The directory of records, as a descriptor. Raises OSError unless it is this user's alone."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        _require_own(descriptor, folder.name)
-        yield descriptor
-    finally:
-        os.close(descriptor)
+def _require_own(records: OwnDir, status: os.stat_result) -> None:
+    """Raise FileError for a directory in which another user could put a record."""
+    if status.st_uid != os.geteuid() or status.st_mode & _OF_OTHERS:
+        msg = f"'{records}' belongs to another user, or others may write it."
+        raise FileError(msg)
 
 
-def _require_own(descriptor: int, name: str) -> None:
-    found = os.fstat(descriptor)
-    if found.st_uid != os.geteuid() or found.st_mode & _OF_OTHERS:
-        msg = f"'{name}' belongs to another user, or others may write it"
-        raise PermissionError(msg)
-
-
-def _read(folder: int, name: str) -> bytes:
-    """A record; b"" for what is no record. Raises OSError, also for a link or a file of another user."""
-    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-    descriptor = os.open(name, flags, dir_fd=folder)
-    try:
-        _require_own(descriptor, name)
-        found = os.fstat(descriptor)
-        if not stat.S_ISREG(found.st_mode) or found.st_size > _MOST_BYTES:
-            return b""
-        return os.read(descriptor, _MOST_BYTES)
-    finally:
-        os.close(descriptor)
-
-
-def _write(folder: int, name: str, content: bytes) -> None:
-    """Write a record, replacing at once whatever has its name."""
-    partial = f".{name}.{secrets.token_hex(4)}.partial"
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    descriptor = os.open(partial, flags, 0o600, dir_fd=folder)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-        os.rename(partial, name, src_dir_fd=folder, dst_dir_fd=folder)
-    except OSError:
-        os.unlink(partial, dir_fd=folder)
-        raise
+def _told(error: Exception) -> str:
+    return str(error).rstrip(".")
