@@ -12,6 +12,7 @@ from pathlib import Path
 
 from pipeline.errors import CacheError, FileError, MissingFileError
 from pipeline.own_dir import OwnDir
+from pipeline.program import quoted
 from pipeline.store.place import Place
 
 _MOST_BYTES = 4096
@@ -48,7 +49,7 @@ def remember(place: Place) -> str:
     except (FileError, RuntimeError) as error:
         return (
             f"the use of '{place}' cannot be recorded in this user's state directory ({_told(error)}); "
-            f"`evaluate` and `report` will need --cache {place}"
+            f"`evaluate` and `report` will need --cache {quoted(str(place))}"
         )
     return ""
 
@@ -60,7 +61,7 @@ def require_known(place: Place, run_dir: Path) -> None:
     if why := _why_unknown(place):
         msg = (
             f"The run '{run_dir}' names the cache '{place}', and {why}. A request would be signed with your "
-            f"keys: if you trust this address, give --cache {place}."
+            f"keys: if you trust this address, give --cache {quoted(str(place))}."
         )
         raise CacheError(msg)
 
