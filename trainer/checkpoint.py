@@ -43,7 +43,7 @@ _KINDS: Mapping[Any, tuple[type, ...]] = {
 }
 """The annotations of `RunInfo`, and what JSON makes of such values."""
 
-_NOT_IN_OLDER_RUNS: dict[str, Any] = {"validation_leak": 0, "cache_from_run": ""}
+_NOT_IN_OLDER_RUNS: dict[str, Any] = {"validation_leak": 0}
 """Parts of a run's origin that checkpoints of earlier versions do not hold, and what they mean there."""
 
 _CONTEXT = "prompts.context"
@@ -290,10 +290,10 @@ def _require_shapes(shapes: Mapping[str, tuple[int, ...]], config: TrainConfig, 
 
 
 def _origin(info: RunInfo) -> dict[str, Any]:
-    """What does not change while a run goes on, as plain JSON values."""
-    progress = ("best_epoch", "best_loss", "overfit_epoch", "stop_reason")
+    """What does not change while a run goes on, wherever its directory is, as plain JSON values."""
+    left_out = ("best_epoch", "best_loss", "overfit_epoch", "stop_reason", "cache_from_run")
     values = json.loads(json.dumps(asdict(info)))
-    return {name: value for name, value in values.items() if name not in progress}
+    return {name: value for name, value in values.items() if name not in left_out}
 
 
 def load_config(run_dir: Path) -> TrainConfig:
