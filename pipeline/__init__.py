@@ -27,6 +27,7 @@ Leaves that every step may use: ``errors``, ``config``, ``fingerprint``, ``types
 ``own_dir`` (files of our directories, never through a link), ``plain_file`` (files read up to a size),
 ``strict_json`` (JSON with finite numbers only),
 ``versions`` (of each step's algorithm), ``program`` (how it was called, for messages),
+``portable`` (paths without the user's name), ``safe_streams`` (standard streams of printable text),
 ``passes`` (rows through a device in passes of one size), ``children`` (processes that may crash),
 ``pictures`` (which files of a folder are pictures, and in which order).
 ``clip_model`` loads a CLIP model for ``features`` and for the trainer's prompts;

@@ -3,8 +3,12 @@
 A message says what, the value, what is allowed, and what to do.
 """
 
+import unicodedata
 from collections.abc import Collection
 from itertools import islice
+
+_MOST_MARKS = 30
+"""Marks on one letter, such as accents (UAX #15, Stream-Safe Text Format); more of them cover other lines."""
 
 
 def first_line(error: BaseException) -> str:
@@ -33,9 +37,15 @@ def printable(text: str, instead: str = "?") -> str:
     """Return the text on one line, each character that does not print replaced by `instead`.
 
     Names and notes of data sets, caches and runs come from other people: they may hold line ends, control
-    sequences of a terminal, and characters that change the direction of a line.
+    sequences of a terminal, characters that change the direction of a line, and piles of accents.
     """
-    return "".join(letter if letter.isprintable() else instead for letter in text)
+    if text.isascii():
+        return text if text.isprintable() else "".join(c if c.isprintable() else instead for c in text)
+    shown, marks = [], 0
+    for letter in text:
+        marks = marks + 1 if unicodedata.combining(letter) else 0
+        shown.append(letter if letter.isprintable() and marks <= _MOST_MARKS else instead)
+    return "".join(shown)
 
 
 class OusError(Exception):

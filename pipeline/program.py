@@ -14,7 +14,27 @@ def command(*arguments: object) -> str:
     Such as ``.venv/bin/python cli.py evaluate 'my run'``. It is ``cli.py`` where another program, such as a
     notebook, runs this code.
     """
-    return f"{_called()} {shlex.join(map(str, arguments))}"
+    return f"{_called()} {' '.join(quoted(str(argument)) for argument in arguments)}"
+
+
+def quoted(argument: str) -> str:
+    """Return an argument for a shell, of printable characters alone.
+
+    One with other characters is written as ``$'...'`` with an escape for each of their bytes (POSIX.1-2024;
+    bash, zsh, ksh), so that the command still names the same file.
+    """
+    if argument.isprintable():
+        return shlex.quote(argument)
+    return f"$'{''.join(map(_escaped, argument))}'"
+
+
+def _escaped(letter: str) -> str:
+    """A character within ``$'...'``; octal, because digits that follow do not belong to such an escape."""
+    if letter.isprintable():
+        return f"\\{letter}" if letter in "\\'" else letter
+    is_byte = "\udc80" <= letter <= "\udcff"  # of a file name that is not UTF-8
+    encoded = letter.encode("utf-8", "surrogateescape" if is_byte else "surrogatepass")
+    return "".join(f"\\{byte:03o}" for byte in encoded)
 
 
 def _called() -> str:
@@ -23,5 +43,5 @@ def _called() -> str:
         return SCRIPT
     interpreter = sys.orig_argv[: sys.orig_argv.index(script)]
     if interpreter == [_BY_SHEBANG] and "/" in script:  # it was called by itself, as ./cli.py
-        return shlex.quote(script)
-    return shlex.join([*interpreter, script])
+        return quoted(script)
+    return " ".join(map(quoted, [*interpreter, script]))

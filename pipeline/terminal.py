@@ -1,6 +1,7 @@
 """What a command shows: remarks and progress for people on stderr, its answer on stdout.
 
-Every text passes `printable` here, because names, notes and reasons in it may be other people's.
+Every text passes `printable` here, because names, notes and reasons in it may be other people's; what
+libraries write passes `safe_streams`.
 """
 
 import atexit
@@ -14,16 +15,19 @@ from io import TextIOWrapper
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from rich.console import Console
-from rich.markup import escape
+from rich.text import Text
 
 from pipeline.errors import OusError, printable
+from pipeline.safe_streams import guard_standard_streams
 from pipeline.strict_json import to_json
 
 if TYPE_CHECKING:
     from pipeline.runner import Speed
 
-_people = Console(stderr=True, highlight=False, soft_wrap=True)
+_people = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
 _SECONDS_BETWEEN_LINES = 30.0
+_LONGEST = 10_000
+"""Characters of a remark or an error: a screen of them. A name may have megabytes."""
 _EXIT_UNWRITTEN = 120
 
 
@@ -59,17 +63,29 @@ def open_standard_streams() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    guard_standard_streams()
 
 
 def say(text: str) -> None:
     """Print a line for people, on stderr."""
-    _people.print(escape(printable(text)))
+    _people.print(_line(text))
+
+
+def _line(text: str) -> str:
+    """The text on one line, its end left out where it is too long to be read."""
+    more = len(text) - _LONGEST
+    return printable(text) if more <= 0 else f"{printable(text[:_LONGEST])}... ({more} characters more)"
 
 
 def answer(result: Shown, as_json: bool) -> None:
     """Print a command's answer on stdout."""
-    text = to_json(result.to_dict()) if as_json else "\n".join(map(printable, result.lines()))
+    text = _as_json(result) if as_json else "\n".join(map(printable, result.lines()))
     sys.stdout.write(text + "\n")
+
+
+def _as_json(result: Shown) -> str:
+    """The answer as a JSON document of printable characters; json itself leaves DEL as it is."""
+    return to_json(result.to_dict()).replace("\x7f", "\\u007f")
 
 
 def first_part(as_json: bool) -> Callable[[Shown], None]:
@@ -97,16 +113,22 @@ def progress_bar(what: str, unit: str) -> Iterator[tuple[Callable[[float], None]
     from rich.table import Column
 
     bar = Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=12),
         TaskProgressColumn(),
         TimeRemainingColumn(elapsed_when_finished=True),
-        TextColumn("{task.fields[remark]}", table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis")),
+        TextColumn(
+            "{task.fields[remark]}",
+            markup=False,
+            table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis"),
+        ),
         console=_people,
         expand=True,
         disable=not _people.is_terminal,
+        redirect_stdout=False,
+        redirect_stderr=False,
     )
-    task = bar.add_task(what, total=None, remark="")
+    task = bar.add_task(_line(what), total=None, remark="")
     total, done = 0.0, 0.0
     began = said = time.monotonic()
 
@@ -119,7 +141,7 @@ def progress_bar(what: str, unit: str) -> Iterator[tuple[Callable[[float], None]
         nonlocal done, said
         done, now = done + amount, time.monotonic()
         rate = done / max(now - began, 1e-9)
-        remark = remark or f"{rate:.2f} {unit}/s"
+        remark = _line(remark) or f"{rate:.2f} {unit}/s"
         bar.update(task, completed=done, remark=remark)
         if not _people.is_terminal and now - said > _SECONDS_BETWEEN_LINES:
             left = f"{(total - done) / rate:.0f} s left" if rate else "time left unknown yet"
@@ -174,5 +196,7 @@ def show_error(error: Exception) -> int:
     text = str(error)
     if isinstance(error, OSError):
         text = (f"'{error.filename}': " if error.filename else "") + (error.strerror or text)
-    _people.print(f"[bold red]error:[/] {escape(printable(' '.join(text.split())))}")
+    _people.print(
+        Text.assemble(("error:", "bold red"), " ", _line(" ".join(map(str.strip, text.splitlines()))))
+    )
     return error.exit_code if isinstance(error, OusError) else OusError.exit_code

@@ -53,6 +53,14 @@ def on_the_cpu() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Nothing is read from, or written to, the state directory of whoever runs the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        yield
+
+
 @pytest.fixture(autouse=True)
 def on_the_gpu(request: pytest.FixtureRequest, on_the_cpu: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Tests marked gpu see what there is."""

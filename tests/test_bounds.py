@@ -114,6 +114,15 @@ def test_too_many_classes_or_folds_are_refused(root, monkeypatch):
         folder.read(root)
 
 
+def test_a_name_that_no_table_can_show_is_refused(root):
+    with pytest.raises(
+        DatasetError, match=r"of the names of classes, 'x{50}\.\.\.', has 2000 characters; al"
+    ):
+        bounds.require_few_names("classes", ["joy", "x" * 2000], root)
+    bounds.require_few_names("classes", ["joy", "x" * 1000], root)
+    bounds.require_few_names("folds", [], root)
+
+
 def test_too_many_rows_are_refused_without_reading_on(root, monkeypatch):
     monkeypatch.setattr(manifest, "MAX_ROWS", 2)
     rows = "".join(f"{i}.mp4,joy,train\n" for i in range(3))

@@ -31,6 +31,8 @@ def test_one_is_said_in_the_singular(number, thing, things, said):
         ("\x1b[2Jgone\x07\x9b31m", "?[2Jgone??31m"),
         ("\u202etxt.exe\u2028\u200b", "?txt.exe??"),
         ("\ud800", "?"),
+        ("e\u0301", "e\u0301"),
+        ("a" + "\u0301" * 32, "a" + "\u0301" * 30 + "??"),
     ],
 )
 def test_a_text_of_other_people_is_one_line_that_prints(text, expected):

@@ -119,6 +119,14 @@ ATTRIBUTES = {
         {"class_names": ["joy", "joy"]},
         r"attribute 'class_names' is .*; allowed: names that differ",
     ),
+    "a name of megabytes": (
+        {"class_names": ["joy", "x" * 2_000_000]},
+        r"attribute 'class_names' is \('joy', 'x+\.\.\.; allowed: names of 1000 characters\.$",
+    ),
+    "a long name": (
+        {"dataset": "x" * 1001},
+        r"attribute 'dataset' is 'x+\.\.\.; allowed: names of 1000",
+    ),
     "lines": ({"dataset": ["a\nb"]}, r"attribute 'dataset' is \['a\\nb'\]; a text is needed"),
     "deep": ({"identity": DEEP}, r"attribute 'identity' is \{'a': .*\.\.\.; allowed: 20 levels of objects"),
     "long": ({"config": "x" * 10**6}, r"attribute 'config' is 'x+\.\.\.; an object is needed"),

@@ -1,6 +1,7 @@
 """The whole way with the cache in a bucket: extract, resume, verify, export, train, evaluate."""
 
 import dataclasses
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -10,9 +11,11 @@ from pipeline import runner
 from pipeline.runner import LocalCrew, RunOptions
 from pipeline.store.export import export_hdf5
 from pipeline.store.lock import Share
+from pipeline.store.place import Place
 from pipeline.store.reader import FeatureCache
 from pipeline.store.summary import summarise
 from pipeline.verify import verify, verify_stored
+from tests.command_line import call
 from tests.small_clips import small_tools, write_clips
 from tests.tiny_cache import tiny_cache
 from trainer.batches import load_clips
@@ -72,6 +75,37 @@ def test_trained_and_evaluated_from_a_bucket_with_the_same_numbers(bucket, tmp_p
         == evaluate(tmp_path / "local", cache=url, device="cpu").metrics.war
     )
     assert (tmp_path / "local" / "confusion_feats.json").is_file()
+
+
+@pytest.mark.usefixtures("one_tiny_encoder")
+def test_a_bucket_that_only_a_run_of_somebody_else_names_is_not_contacted(
+    bucket, tmp_path, monkeypatch, capsys
+):
+    """The run is trained by one user, and measured by another: state directories tell them apart."""
+    config = dataclasses.replace(smoke(), schedule=dataclasses.replace(smoke().schedule, max_epochs=1))
+    url = tiny_cache(bucket.url("feats.zarr"))
+    train(url, tmp_path / "run", config, device="cpu")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "another user"))
+    commands = (["evaluate", tmp_path / "run"], ["report", tmp_path / "run", "--out", tmp_path / "report"])
+    with monkeypatch.context() as patch:
+        patch.setattr(Place, "object_store", Mock(side_effect=AssertionError("the bucket was contacted")))
+        for arguments in commands:
+            code, out, err = call(monkeypatch, capsys, *arguments, "--device", "cpu")
+            assert (code, out) == (1, "")
+            assert f"if you trust this address, give --cache {url}." in err
+    arguments = ["evaluate", tmp_path / "run", "--cache", url, "--device", "cpu"]
+    assert call(monkeypatch, capsys, *arguments)[0] == 0
+    assert (tmp_path / "run" / "confusion.json").is_file(), "it is the run's own cache: named as such"
+    assert not (tmp_path / "another user").exists(), "measuring records nothing"
+
+
+@pytest.mark.usefixtures("one_tiny_encoder")
+def test_a_home_that_cannot_be_written_is_a_note_of_training(bucket, tmp_path, monkeypatch):
+    config = dataclasses.replace(smoke(), schedule=dataclasses.replace(smoke().schedule, max_epochs=1))
+    (tmp_path / "state").write_text("no directory")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    trained = train(tiny_cache(bucket.url("feats.zarr")), tmp_path / "run", config, device="cpu")
+    assert any("cannot be recorded" in note for note in trained.notes)
 
 
 def test_clips_are_loaded_the_same(bucket, tmp_path):

@@ -2,6 +2,7 @@ import matplotlib.image
 import numpy as np
 import pytest
 
+from trainer import plots
 from trainer.metrics import Metrics
 from trainer.plots import plot_bounds, plot_confusion, plot_curves, plot_stages
 
@@ -71,3 +72,11 @@ def test_names_are_no_formulas_and_none_is_hidden(tmp_path):
         drawn.append(matplotlib.image.imread(path)[-100:, :, :3])
     orange = [int(((p[..., 0] > 0.9) & (p[..., 2] < 0.2)).sum()) for p in drawn]
     assert orange[0] == orange[1] > 0
+
+
+def test_texts_of_other_people_neither_fill_nor_control_a_figure(tmp_path):
+    """Names of megabytes would take minutes and memory; control characters have no glyph."""
+    drawn = plots._plain("\x1b[1m" + "x" * 5_000_000)
+    assert drawn == f"?[1m{'x' * 96}..."
+    figure = plots._figure(6, 4, ["A \x9b$banner_1$"])
+    assert figure.get_suptitle() == r"A ?\$banner_1\$"

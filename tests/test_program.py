@@ -42,3 +42,15 @@ def test_a_command_out_of_a_message_can_be_run(tmp_path):
         proposed, shell=True, cwd=ROOT, capture_output=True, text=True, check=False, env=dict(os.environ)
     )
     assert "Missing option '--dataset'" in again.stderr
+
+
+HOSTILE = "a b\x1b]0;x\x07\u202e'\\\n1\udcff.zarr"
+
+
+def test_an_argument_with_other_characters_is_printable_and_names_the_same_file():
+    quoted = command("evaluate", HOSTILE)
+    assert quoted.isprintable()
+    script = f"printf '%s' {quoted.removeprefix('cli.py evaluate ')}"
+    done = subprocess.run(["bash", "-c", script], capture_output=True, check=True)
+    assert done.stdout == os.fsencode(HOSTILE)
+    assert command("evaluate", "\ud800").isprintable()

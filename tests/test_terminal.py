@@ -1,6 +1,7 @@
 """What commands print is printable, whatever a data set, a cache or a run of other people holds."""
 
 import json
+import re
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -9,9 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pipeline import terminal
 from pipeline.config import to_dict
 from pipeline.errors import CacheError
-from pipeline.terminal import answer, say, show_error
+from pipeline.terminal import answer, progress_bar, say, show_error
 from pipeline.types import Status
 from tests.command_line import call
 from tests.tiny_cache import tiny_cache, tiny_meta
@@ -45,6 +47,47 @@ def test_a_remark_and_an_error_are_one_printable_line_each(capsys: pytest.Captur
     assert capsys.readouterr().err == f"[bold]{SHOWN}\n"
     show_error(CacheError(HOSTILE))
     assert capsys.readouterr().err == "error: ?[2J?]0;mine? ?error: none?31m\n"
+
+
+def test_a_name_of_megabytes_does_not_fill_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    name = "x" * 10_000_000
+    say(f"clip '{name}' fails")
+    show_error(CacheError(f"no class '{name}'"))
+    err = capsys.readouterr().err
+    assert err.count("\n") == 2
+    assert len(err) < 25_000
+    assert "(9990013 characters more)" in err
+
+
+def test_a_text_is_shown_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    say(":smile: [bold]joy[/] \\")
+    show_error(CacheError("run `cli.py evaluate 'my  run'` :smile:"))
+    expected = ":smile: [bold]joy[/] \\\nerror: run `cli.py evaluate 'my  run'` :smile:\n"
+    assert capsys.readouterr().err == expected
+
+
+def test_a_progress_bar_shows_foreign_names_so_too(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(terminal._people, "_force_terminal", True)
+    with progress_bar(f"fetching [red]{HOSTILE}", "MB") as (start, advance):
+        start(2.0)
+        advance(1.0, HOSTILE)
+    err = capsys.readouterr().err
+    own = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", err)  # what rich draws the bar with
+    assert [line for line in own.replace("\r", "\n").splitlines() if not line.isprintable()] == []
+    assert "]0;mine?" in own
+
+
+def test_json_is_printable_to_its_last_character(capsys: pytest.CaptureFixture[str]) -> None:
+    class Odd(Answer):
+        def to_dict(self) -> dict[str, Any]:
+            return {"name": "\x7f\x9b\u202e"}
+
+    answer(Odd(), as_json=True)
+    out = capsys.readouterr().out
+    assert out.replace("\n", "").isprintable()
+    assert json.loads(out) == Odd().to_dict()
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@
 In the order of the data:
 
 ``caches``      where a run's cache is       -> the cache, or what to do where it was moved
+``known_caches``  caches on object storage that this user has trained on
 ``folds``       a cache and a fold           -> the rows that train, validate and test
 ``holdout``     the rows that train          -> a share of them, by clip or by group, to validate
 ``leaks``       clips measured, clips seen   -> those that share footage: rejected, or marked

@@ -26,9 +26,10 @@ from pipeline.errors import (
 from pipeline.fingerprint import differences
 from pipeline.own_dir import Folder, OwnDir
 from pipeline.store.meta import CacheMeta
-from pipeline.store.place import Where
+from pipeline.store.place import Place, Where
 from pipeline.store.reader import FeatureCache
 from pipeline.strict_json import from_json, to_json
+from trainer.caches import stored_location, training_cache
 from trainer.config import TrainConfig, from_toml, to_toml
 from trainer.folds import FoldRows, usable_sha256
 from trainer.model import FeatureShape, OusModel, device_name
@@ -74,6 +75,8 @@ _CONTEXT = "prompts.context"
 class RunInfo:
     """What a run was made from, and how it went.
 
+    cache_path, cache_from_run: where the training cache is, without the user's name, and its path from the
+    run's directory (empty on object storage, and in older runs); see `training_cache`.
     cache_fingerprint, encoder_sha256, text_sha256: of the cache it was trained on.
     clips_sha256: of the cache's clips, labels and membership. training_sha256: of the rows that
     trained and validated. num_tokens: patch tokens per picture that the model looks at, 0 for none.
@@ -104,6 +107,7 @@ class RunInfo:
     selection: str
     clips_sha256: str
     training_sha256: str
+    cache_from_run: str = ""
     num_tokens: int = 0
     validation_leak: int = 0
     usable_sha256: str = ""
@@ -125,7 +129,7 @@ class RunInfo:
         """A run of `config` that is about to begin on some rows of a cache."""
         meta = cache.meta
         return cls(
-            cache_path=cache.place.resolved(),
+            cache_path=stored_location(cache.place),
             cache_fingerprint=meta.fingerprint,
             dataset=meta.dataset,
             class_names=meta.class_names,
@@ -178,6 +182,10 @@ class RunInfo:
         return FeatureShape(
             num_frames=self.num_frames, embed_width=self.embed_width, encoder_width=self.encoder_width
         )
+
+    def training_cache(self, run_dir: Path) -> Place:
+        """Where this run, in its directory, says that its training cache is; nothing is opened."""
+        return training_cache(run_dir, self.cache_path, self.cache_from_run)
 
     def require_fits(self, meta: CacheMeta, where: Where) -> None:
         """Raise CheckpointError, naming the differences, unless the model can read this cache.
@@ -348,10 +356,10 @@ def _require_finite(tensors: Mapping[str, torch.Tensor]) -> None:
 
 
 def _origin(info: RunInfo) -> dict[str, Any]:
-    """What does not change while a run goes on, as plain JSON values."""
-    progress = ("best_epoch", "best_loss", "overfit_epoch", "stop_reason")
+    """What does not change while a run goes on, wherever its directory is, as plain JSON values."""
+    left_out = ("best_epoch", "best_loss", "overfit_epoch", "stop_reason", "cache_from_run")
     values = json.loads(json.dumps(asdict(info)))  # as the file will hold it: lists for tuples
-    return {name: value for name, value in values.items() if name not in progress}
+    return {name: value for name, value in values.items() if name not in left_out}
 
 
 def load_config(run_dir: Folder) -> TrainConfig:

@@ -30,6 +30,7 @@ from pipeline.datasets.synthetic import (
 )
 from pipeline.errors import OusError
 from pipeline.own_dir import OwnDir, is_partial
+from pipeline.portable import portable_values
 from pipeline.process import ExtractConfig, Tools, load_tools, prepare_clip
 from pipeline.runner import LocalCrew, choose_device, extract
 from pipeline.sheet import shrunk, stream_row, tile, write_png
@@ -179,7 +180,8 @@ def run_demo(
         title=f"Drawn clips, {report.full.metrics.num_clips} held out",
         banners=report.full.info.banners,
     )
-    folder.write_together({FIGURE: image.getvalue(), RESULT: to_json(report.to_dict()) + "\n"})
+    document = portable_values(report.to_dict())
+    folder.write_together({FIGURE: image.getvalue(), RESULT: to_json(document) + "\n"})
     return report
 
 

@@ -13,12 +13,13 @@ from pipeline.errors import CheckpointError, counted
 from pipeline.footage import OFFICIAL_SPLITS
 from pipeline.groups import groups_of_cache, has_groups
 from pipeline.own_dir import Folder, OwnDir
+from pipeline.portable import portable_values
 from pipeline.store.meta import CacheMeta
 from pipeline.store.place import Place, Where
 from pipeline.strict_json import to_json
 from pipeline.types import Ints
 from trainer.batches import ClipData, load_clips
-from trainer.caches import open_cache
+from trainer.caches import chosen_cache, is_same_place, open_cache
 from trainer.checkpoint import Checkpoint, RunInfo, load_checkpoint
 from trainer.folds import fold_rows, fold_to_measure, folder_of_fold, require_labels, usable_sha256
 from trainer.holdout import CLIPS
@@ -221,19 +222,24 @@ def measure(
     own, or on another cache for its only one (`folds.fold_to_measure`). allow_leak: measure clips whose
     footage the run has seen, and mark the result. Raises CheckpointError when the run and the cache do not
     fit, or without allow_leak for such clips; ConfigError for an empty split, a fold that is not known, or a
-    cache without labels; CacheError for features that are no numbers.
+    cache without labels; CacheError for features that are no numbers, and for a cache on object storage that
+    only the run's files name.
     """
     checkpoint = load_checkpoint(run_dir, pick_device(device))
     info, config = checkpoint.info, checkpoint.config
-    place = Place.of(cache or info.cache_path)
-    with open_cache(place, None if cache else OwnDir.of(run_dir).path) as features:
+    path = OwnDir.of(run_dir).path
+    trained_on = info.training_cache(path)
+    place = chosen_cache(path, trained_on, cache)
+    with open_cache(place, None if cache else path) as features:
         require_labels(features)
         info.require_fits(features.meta, place)
         same_cache = (features.meta.fingerprint, features.clips_sha256()) == (
             info.cache_fingerprint,
             info.clips_sha256,
         )
-        knows_fold = same_cache or _has_folds_of(info, features.meta, place)
+        knows_fold = same_cache or _has_folds_of(
+            info, features.meta, is_there=is_same_place(place, trained_on)
+        )
         name = fold_to_measure(features.meta, fold, info.fold, is_known=knows_fold, where=place)
         is_own_fold = knows_fold and name == info.fold
         rows = fold_rows(features, name, config.data, info.seed, by_group=info.selection != CLIPS)
@@ -289,14 +295,14 @@ def measure(
     )
 
 
-def _has_folds_of(info: RunInfo, meta: CacheMeta, place: Place) -> bool:
+def _has_folds_of(info: RunInfo, meta: CacheMeta, *, is_there: bool) -> bool:
     """Whether a cache that may hold other clips has the folds of the training cache under equal names.
 
-    It has where it is at the training cache's place (and has grown, or has new labels), or where both are of
-    one dataset whose owner publishes the folds.
+    It has where it is at the training cache's place, `is_there` (and has grown, or has new labels), or where
+    both are of one dataset whose owner publishes the folds.
     """
     is_official = info.dataset == meta.dataset and meta.dataset in OFFICIAL_SPLITS
-    return place.resolved() == info.cache_path or is_official
+    return is_there or is_official
 
 
 def evaluate(
@@ -319,7 +325,8 @@ def evaluate(
         place.require_writable()
     measured = measure(place, split, cache, device, fold=fold, allow_leak=allow_leak)
     info, dataset = measured.checkpoint.info, measured.meta.dataset
-    stem = _stem(measured, cache)
+    is_other = cache is not None and not is_same_place(measured.place, info.training_cache(place.path))
+    stem = _stem(measured, is_other_cache=is_other)
     names = (f"{stem}.json", f"{stem}.png")
     result = EvalResult(
         place=measured.place,
@@ -342,18 +349,18 @@ def evaluate(
 
     image = BytesIO()
     plots.plot_confusion(result.metrics, image, title=result.title, banners=result.banners)
-    contents = (to_json(result.to_dict()) + "\n", image.getvalue())
+    contents = (to_json(portable_values(result.to_dict())) + "\n", image.getvalue())
     place.write_together(dict(zip(names, contents, strict=True)))
     return result
 
 
-def _stem(measured: Measured, cache: Where | None) -> str:
+def _stem(measured: Measured, *, is_other_cache: bool) -> str:
     """Return the name of the files without their endings."""
     folds = measured.meta.fold_names
-    has_default_fold = measured.is_own_fold or (cache is not None and len(folds) == 1)
+    has_default_fold = measured.is_own_fold or (is_other_cache and len(folds) == 1)
     parts = [
         *([measured.split] if measured.split != "test" else []),
         *([] if has_default_fold else [folder_of_fold(folds, measured.fold)]),
-        *([measured.place.stem] if cache else []),
+        *([measured.place.stem] if is_other_cache else []),
     ]
     return "_".join(["confusion", *parts])

@@ -19,6 +19,9 @@ from trainer.metrics import Metrics
 _COLOURS = 10
 _DARK = 0.5
 _LETTERS_PER_INCH = 9
+_LONGEST_TEXT = 100
+"""Letters of a name or title, a line of the widest figure; a longer one leaves no room for the figure."""
+
 _BOUND_COLOURS = ("tab:gray", "tab:red", "tab:blue", "tab:green")
 
 
@@ -96,13 +99,13 @@ def plot_bounds(
             f"{metrics.war:.1%}", (metrics.war, row), xytext=(0, 8), textcoords="offset points", ha="center"
         )
     for (name, value), colour in zip(bounds.items(), _BOUND_COLOURS, strict=False):
-        axes.axvline(value, linestyle="--", color=colour, label=f"{name}: {value:.1%}")
-    axes.set_yticks(range(len(results)), list(results))
+        axes.axvline(value, linestyle="--", color=colour, label=_plain(f"{name}: {value:.1%}"))
+    axes.set_yticks(range(len(results)), list(map(_plain, results)))
     axes.set_ylim(len(results) - 0.5, -0.5)
     axes.set_xlim(0, 1)
     over = dict.fromkeys(metrics.interval_basis for metrics in results.values())
     axes.set_xlabel(f"WAR; {', '.join(over)}")
-    axes.set_title(title)
+    axes.set_title(_plain(title))
     axes.legend(loc="upper left", bbox_to_anchor=(0, -0.3), ncols=max(1, len(bounds)), frameon=False)
     figure.savefig(image, dpi=120, format="png")
 
@@ -125,7 +128,7 @@ def plot_stages(
         for label, name in enumerate(class_names):
             x, y = xy_N2[label_N == label].T
             axes.scatter(x, y, s=9, color=colours(label % colours.N), label=_plain(name), linewidths=0)
-        axes.set_title(stage)
+        axes.set_title(_plain(stage))
         axes.set_xticks([])
         axes.set_yticks([])
     for axes in panels[len(points) :]:
@@ -137,7 +140,12 @@ def plot_stages(
 
 def _plain(text: str) -> str:
     """The text as it is: matplotlib would read formulas between dollars, and hide what begins with "_"."""
-    return (" " if text.startswith("_") else "") + printable(text).replace("$", r"\$")
+    text = text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]}..."
+    return (" " if text.startswith("_") else "") + _without_formula(text)
+
+
+def _without_formula(text: str) -> str:
+    return printable(text).replace("$", r"\$")
 
 
 def _figure(width_in: float, height_in: float, banners: Sequence[str]) -> Figure:
@@ -145,5 +153,5 @@ def _figure(width_in: float, height_in: float, banners: Sequence[str]) -> Figure
     figure = Figure(figsize=(width_in, height_in + 0.2 * len(lines)), layout="constrained")
     FigureCanvasAgg(figure)
     if lines:
-        figure.suptitle("\n".join(map(printable, lines)), color="red", weight="bold", fontsize=10)
+        figure.suptitle("\n".join(map(_without_formula, lines)), color="red", weight="bold", fontsize=10)
     return figure

@@ -25,11 +25,12 @@ from pipeline.store.reader import FeatureCache
 from pipeline.strict_json import to_json
 from trainer.batches import ClipData, load_clips
 from trainer.board import Board
-from trainer.caches import open_cache
+from trainer.caches import location_from, open_cache
 from trainer.checkpoint import WEIGHTS_FILE, RunInfo, create_run_dir, require_new, save_info, save_weights
 from trainer.config import OptimConfig, TrainConfig
 from trainer.evaluate import score
 from trainer.folds import FoldRows, fold_rows, polarity_labels, require_polarities, require_usable
+from trainer.known_caches import remember
 from trainer.losses import require_negatives
 from trainer.model import FeatureShape, OusModel, pick_device
 from trainer.optim import Progress, warmed_up
@@ -194,8 +195,10 @@ def train(
             leaks = [fold_leak(footage, rows, split, dataset) for split in ("validation", "test")]
             info = RunInfo.of_cache(features, rows, config, seed, place)
             info = replace(info, validation_leak=len(leaks[0].clip_ids))
+            info = replace(info, cache_from_run=location_from(folder.path, features.place))
             clips = {TRAINING_CLIPS_FILE: training_clips_json(footage, rows)}
             create_run_dir(folder, config, info, clips)
+            unrecorded = remember(features.place)
         with _kept_model_named(folder):
             reports, info = _epochs(run, folder, info, on_epoch)
     records = [asdict(report) for report in reports]
@@ -220,7 +223,11 @@ def train(
         left_out=dict(rows.left_out),
         residence=run.data.residence,
         next_split=rows.split_to_measure,
-        notes=(*(note for leak in leaks for note in leak.remarks), *_joined(reports)),
+        notes=(
+            *(note for leak in leaks for note in leak.remarks),
+            *_joined(reports),
+            *([unrecorded] if unrecorded else []),
+        ),
         profile=timed,
     )
 

@@ -9,6 +9,7 @@ from pipeline.clip_model.architecture import GELU, QUICK_GELU, activation_of, is
 from pipeline.clip_model.tags import require_activation, tag_of
 from pipeline.config import require_one_of, require_range
 from pipeline.errors import CacheError, ConfigError
+from pipeline.portable import located
 from pipeline.store.meta import RANDOM_WEIGHTS, CacheMeta
 
 _CHANNELS = 3
@@ -81,7 +82,8 @@ def encoder_of(meta: CacheMeta, weights: str | None = None) -> EncoderConfig:
     if not isinstance(seed, int):
         msg = f"The cache's attribute 'config.encoder' holds {stored!r:.100}, no seed. Extract it again."
         raise CacheError(msg)
-    plain = EncoderConfig(name=meta.encoder_name, weights=weights or meta.encoder_weights, seed=seed)
+    named = weights or located(meta.encoder_weights)
+    plain = EncoderConfig(name=meta.encoder_name, weights=named, seed=seed)
     if not plain.is_path or not isinstance(identity, Mapping) or not {"mean", "std"} <= identity.keys():
         return plain
     try:

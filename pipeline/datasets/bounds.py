@@ -14,6 +14,7 @@ from typing import IO, BinaryIO, TextIO, TypeVar
 
 from pipeline.errors import DatasetError, FileError, first_line, printable, some
 from pipeline.plain_file import open_given
+from pipeline.store.meta import MAX_NAME_LENGTH
 
 MAX_NAMES = 1000
 """Classes, and folds: clips times folds are numbers that are held in memory and stored."""
@@ -27,13 +28,23 @@ MAX_BOX_ROWS = 200_000
 _MAX_BOXES = 50_000_000
 _MAX_LIST_BYTES = 512 << 20
 _MAX_LINE = 1 << 20
+_SHOWN = 50
+"""Characters of a name that is too long."""
+
 _T = TypeVar("_T")
 
 
 def require_few_names(kind: str, names: Collection[str], where: Path) -> None:
-    """Raise DatasetError for more classes or folds (`kind`, in the plural) than are allowed."""
+    """Raise DatasetError for more classes or folds (`kind`, in the plural), or longer names, than allowed."""
     if len(names) > MAX_NAMES:
         msg = f"'{where}' has {len(names)} {kind} ({some(sorted(names))}); allowed: {MAX_NAMES}. Group them."
+        raise DatasetError(msg)
+    longest = max(names, key=len, default="")
+    if len(longest) > MAX_NAME_LENGTH:
+        msg = (
+            f"'{where}': one of the names of {kind}, '{printable(longest[:_SHOWN])}...', has {len(longest)} "
+            f"characters; allowed: {MAX_NAME_LENGTH}. Shorten it."
+        )
         raise DatasetError(msg)
 
 

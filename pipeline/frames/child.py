@@ -12,12 +12,14 @@ import sys
 from pipeline.children import keep_memory_below
 from pipeline.frames import wire
 from pipeline.frames.jobs import Decoded, Parcel, decode_job
+from pipeline.safe_streams import guard_standard_streams
 
 _PR_SET_PDEATHSIG = 1
 
 
 def main() -> None:
     """Answer jobs. The parent alone stops a child: Ctrl-C reaches both and is the parent's affair."""
+    guard_standard_streams()
     end = socket.socket(fileno=int(sys.argv[1]))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _die_with_parent()

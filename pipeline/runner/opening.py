@@ -15,6 +15,7 @@ from pipeline.config import from_dict, to_dict
 from pipeline.datasets import read_dataset
 from pipeline.errors import CacheError, CacheExistsError, DatasetError, WeightsError, some
 from pipeline.fingerprint import differences
+from pipeline.portable import located, portable
 from pipeline.process import ExtractConfig, identity_differences, version_differences, without_weights
 from pipeline.runner.matching import OTHER_CACHE, match
 from pipeline.runner.work import Brief
@@ -128,7 +129,7 @@ def compared(
     notes = (*matched.notes, *sources.notes)
     if not matched.num_new:
         return Opening(meta=cache.meta, table=matched.table, clips=matched.clips, num_new=0, notes=notes)
-    warnings = tuple(dict.fromkeys((*cache.meta.warnings, *meta.warnings)))
+    warnings = tuple(dict.fromkeys(map(portable, (*cache.meta.warnings, *meta.warnings))))
     grown = replace(
         cache.meta,
         num_clips=len(matched.clips),
@@ -165,7 +166,7 @@ def dataset_of(
     name, options: to read it as another one, or otherwise.
     Raises DatasetError when it is not there, CacheError when the cache does not say what it is.
     """
-    where = root or Path(cache.setting("config.dataset.root", str))
+    where = root or Path(located(cache.setting("config.dataset.root", str)))
     return read_dataset(name or cache.meta.dataset, where, options or read_as(cache))
 
 
@@ -178,7 +179,7 @@ def read_as(cache: FeatureCache, asked: ReadOptions = _DEFAULTS) -> ReadOptions:
     names = [field.name for field in dataclasses.fields(ReadOptions)]
     then = from_dict(ReadOptions, {name: said[name] for name in names if name in said}, "config.dataset.")
     return ReadOptions(
-        lists=asked.lists or then.lists,
+        lists=asked.lists or tuple(located(str(path)) for path in then.lists),
         label_order=asked.label_order or (None if asked.lists else then.label_order),
         all_clips=asked.all_clips or then.all_clips,
         source=then.source if asked.source == _DEFAULTS.source else asked.source,
@@ -251,7 +252,7 @@ def describe(index: DatasetIndex, config: ExtractConfig, brief: Brief) -> CacheM
         config={**to_dict(config), "dataset": dataset_config(index)},
         warnings=tuple(warnings),
         packages=_package_versions(),
-        command_line=tuple(sys.argv),
+        command_line=(Path(sys.argv[0]).name, *sys.argv[1:]),
     )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from pipeline.errors import CacheError
 from pipeline.fingerprint import sha256_json
+from pipeline.portable import portable_values
 from pipeline.store.schema import ARRAYS, BY_NAME, ArraySpec
 from pipeline.types import EARLY_STATISTICS, NUM_EARLY_BLOCKS
 
@@ -18,6 +19,9 @@ VERSION = 2
 RANDOM_WEIGHTS = "random"
 MAX_CHUNK_BYTES = 4 << 30
 MAX_CLIPS = 10_000_000
+MAX_NAME_LENGTH = 1_000
+"""Characters of a class's, fold's, data set's or encoder's name: they stand in every table."""
+
 _MAX_ROWS = 1 << 30
 _MAX_DEPTH = 20
 _SHOWN = 100
@@ -38,6 +42,9 @@ _BOUNDS = {
 
 _NOT_IN_OLDER_CACHES: Mapping[str, Any] = {"num_groups": 0}
 """Attributes that caches of earlier versions do not hold, and what they are there."""
+
+_WITH_PATHS = ("encoder_weights", "config", "warnings", "command_line")
+"""Attributes that may hold paths of this machine."""
 
 
 def table_name(number: int) -> str:
@@ -149,10 +156,15 @@ class CacheMeta:
         }
 
     def to_attributes(self) -> dict[str, Any]:
-        """The attributes as stored: plain JSON values."""
+        """The attributes as stored: plain JSON values, in which no path names the user (`portable`)."""
         own = {name: getattr(self, name) for name in self.__dataclass_fields__}
         plain = {k: list(v) if isinstance(v, tuple) else v for k, v in own.items()}
-        return {"format": FORMAT, "version": VERSION, **plain}
+        return {
+            "format": FORMAT,
+            "version": VERSION,
+            **plain,
+            **{name: portable_values(plain[name]) for name in _WITH_PATHS},
+        }
 
     @classmethod
     def from_attributes(cls, attributes: Mapping[str, Any], where: str) -> "CacheMeta":
@@ -184,6 +196,10 @@ class CacheMeta:
         for name, names in (("class_names", self.class_names), ("fold_names", self.fold_names)):
             if len(set(names)) < len(names):
                 raise _absurd(where, name, names, "names that differ")
+        for name in ("class_names", "fold_names", "dataset", "encoder_name"):
+            value = getattr(self, name)
+            if max(map(len, value if isinstance(value, tuple) else (value,)), default=0) > MAX_NAME_LENGTH:
+                raise _absurd(where, name, value, f"names of {MAX_NAME_LENGTH} characters")
         frames = self.num_clips * self.num_views * self.num_frames
         rows = max(frames, self.num_clips * len(self.fold_names))
         if rows > _MAX_ROWS:

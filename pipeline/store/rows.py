@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.portable import portable
 from pipeline.types import ClipDone, ClipFailed, ClipOutcome, Floats, FrameMeta, Status
 
 
@@ -13,7 +14,7 @@ def fill_row(rows: dict[str, npt.NDArray[Any]], row: int, outcome: ClipOutcome) 
     if isinstance(outcome, ClipFailed):
         rows["source_sha256"][row] = outcome.source_sha256
         rows["stage"][row] = outcome.stage
-        rows["reason"][row] = outcome.reason
+        rows["reason"][row] = portable(outcome.reason)
         rows["status"][row] = Status.FAILED
         return
     rows["source_bytes"][row] = outcome.source.num_bytes

@@ -45,7 +45,9 @@ _ATTRIBUTES: Mapping[str, str] = {
     "resolved. A cache without versions counts as version 1. Another identity is rejected with each "
     "difference named, such as `tracks: version 2 here, 1 there` (decision 0007).",
     "fingerprint": "Hash of `identity`.",
-    "config": "The full configuration of the extraction.",
+    "config": "The full configuration of the extraction. Paths in it, and in the three other attributes "
+    "that may hold any (`encoder_weights`, `warnings`, `command_line`), have `~` for the user's home "
+    "directory and `$USER` for a directory named like the user (docs/sharing.md).",
     "clip_table": "Number n of the group `clips-n` that holds what was known beforehand; a cache that grows, "
     "or whose labels change, gets a new one first and then the attributes that name it.",
     "num_groups": "Number of names in the array `group`; 0 where it is absent because the data set names no "

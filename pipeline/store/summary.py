@@ -1,12 +1,13 @@
 """What a cache holds, as one document: for `cache info`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from pipeline.fingerprint import format_value
+from pipeline.program import quoted
 from pipeline.store.reader import FeatureCache
 from pipeline.types import Polarity, Split, Status
 
@@ -73,6 +74,7 @@ def summarise(cache: FeatureCache, *, all_clips: bool = False, version_note: str
         "config": dict(meta.config),
         "identity": dict(meta.identity),
         "packages": dict(meta.packages),
+        "command_line": list(meta.command_line),
         "arrays": {
             spec.name: {"shape": list(meta.shape(spec)), "dtype": spec.dtype} for spec in meta.arrays()
         },
@@ -114,6 +116,7 @@ def _lines(document: dict[str, Any], *, all_clips: bool, listed: int = 5) -> lis
             if array["dtype"] == "float16"
         ),
         f"  fingerprint {document['fingerprint'][:16]}",
+        *_origin(config, document["command_line"]),
         *([f"  note: made with {document['version_note']}"] if document["version_note"] else []),
     ]
     failed = [f"  failed  {row['clip_id']}  {row['stage']}: {row['reason']}" for row in document["failures"]]
@@ -132,6 +135,19 @@ def _images(encoder: dict[str, Any]) -> list[str]:
     if encoder["mean"] is None:
         return []
     return [f"  images     mean {format_value(encoder['mean'])}, std {format_value(encoder['std'])}"]
+
+
+def _origin(config: Mapping[str, Any], command_line: Sequence[str]) -> list[str]:
+    """Lines on what the cache tells about its maker: where the clips were, and the command."""
+    dataset = config.get("dataset")
+    stored = dataset if isinstance(dataset, Mapping) else {}
+    lists = stored.get("lists")
+    paths = [stored.get("root"), *(lists if isinstance(lists, list) else [])]
+    named = [path for path in paths if isinstance(path, str)]
+    return [
+        *([f"  clips at   {', '.join(named)}"] if named else []),
+        *([f"  made by    {' '.join(map(quoted, command_line))}"] if command_line else []),
+    ]
 
 
 def _counted(counts: dict[str, int]) -> str:

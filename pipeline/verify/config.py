@@ -4,6 +4,7 @@ from pipeline.clip_model import encoder_of
 from pipeline.config import from_dict, to_dict
 from pipeline.errors import CacheError, ConfigError
 from pipeline.fingerprint import default_settings
+from pipeline.portable import located
 from pipeline.process import STEPS, ExtractConfig, version_differences
 from pipeline.runner import choose_device
 from pipeline.store.reader import FeatureCache
@@ -39,8 +40,11 @@ def config_of(
         "auto" if made_in == "fp16" and choose_device().type == "cpu" else made_in
     )
     values["detector"]["precision"] = cache.setting("identity.detector.precision", str)
+    stored_weights = values["detector"].get("weights")
     if detector_weights is not None:
         values["detector"]["weights"] = detector_weights
+    elif isinstance(stored_weights, str):
+        values["detector"]["weights"] = located(stored_weights)
     try:
         values["encoder"] |= to_dict(encoder_of(cache.meta, encoder_weights))
         return from_dict(ExtractConfig, values)

@@ -16,6 +16,7 @@ from typing import Any
 from pipeline.errors import ConfigError, FileError, OusError, first_line, some
 from pipeline.fingerprint import differences
 from pipeline.own_dir import LockedError, OwnDir, is_partial
+from pipeline.portable import portable_values
 from pipeline.strict_json import from_json, to_json
 from trainer.ablate.outcome import Outcome
 from trainer.pages.files import require_writable
@@ -48,7 +49,7 @@ def hold(out: Path, identity: Mapping[str, Any], asked: Mapping[str, Any]) -> It
             msg = f"--out '{out}' is being filled by another ablate; wait for it, or give another --out."
             raise OusError(msg) from error
         _require_same(folder, identity)
-        folder.write_json(GRID_FILE, {**identity, ASKED: asked})
+        folder.write_json(GRID_FILE, portable_values({**identity, ASKED: asked}))
         remove_leftovers(folder)
         yield folder
 
@@ -102,7 +103,7 @@ def settle(partial: OwnDir, run_dir: OwnDir, outcome: Outcome) -> Outcome:
     and this one did not.
     """
     partial.make()
-    partial.write_json(OUTCOME_FILE, outcome.to_dict())
+    partial.write_json(OUTCOME_FILE, portable_values(outcome.to_dict()))
     try:
         partial.move_to(run_dir)
     except FileError:
@@ -145,7 +146,7 @@ def _require_same(folder: OwnDir, identity: Mapping[str, Any]) -> None:
     try:
         there = from_json(folder.read_text(GRID_FILE, MOST_BYTES))
         there.pop(ASKED, None)
-        found = differences(from_json(to_json(identity)), there)
+        found = differences(portable_values(from_json(to_json(identity))), there)
     except (FileError, ValueError, TypeError, AttributeError, RecursionError) as error:
         path, why = folder.path / GRID_FILE, first_line(error).rstrip(".")
         msg = f"'{path}' cannot be read ({why}); give another --out, or remove the folder."

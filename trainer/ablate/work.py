@@ -70,7 +70,7 @@ def _measured(task: RunTask, partial: OwnDir, check: Callable[[], None]) -> Outc
         task.cache, partial, task.config, fold=task.fold, seed=task.seed, device=task.device,
         encoder_weights=task.encoder_weights, usable_sha256=task.usable_sha256, on_epoch=lambda _: check(),
     )  # fmt: skip
-    measured = evaluate(partial, device=task.device, allow_leak=task.allow_leak)
+    measured = evaluate(partial, cache=task.cache, device=task.device, allow_leak=task.allow_leak)
     return Outcome.of(
         task,
         state="finished",

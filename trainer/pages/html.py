@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from html import escape
 
 from pipeline.errors import printable
+from pipeline.portable import portable
 from trainer.pages.document import Block, Figure, Items, Page, Section, Table, Text
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
@@ -173,5 +174,5 @@ def _captioned(title: str, lines: Sequence[str], note: str) -> Iterator[str]:
 
 
 def _safe(text: str) -> str:
-    """Text as HTML: nothing of it is markup, nothing invisible stays."""
-    return escape(printable(text, "\ufffd"))
+    """Text as HTML: nothing of it is markup, nothing invisible stays, no path names the user."""
+    return escape(printable(portable(text), "\ufffd"))

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from pipeline.errors import printable
+from pipeline.portable import portable
 from trainer.pages.document import Block, Figure, Items, Page, Section, Table, Text
 
 
@@ -63,12 +64,12 @@ def _piped(cells: Sequence[str], *, is_safe: bool = False) -> str:
 
 
 def _safe(text: str) -> str:
-    """Text as Markdown: nothing of it is markup, nothing invisible stays.
+    """Text as Markdown: nothing of it is markup, nothing invisible stays, and no path names the user.
 
     An underscore between letters or digits is none, and stays as it is.
     """
     return (
-        re.sub(r"[\\`*\[\]|~]|(?<![^\W_])_|_(?![^\W_])", r"\\\g<0>", printable(text, "\ufffd"))
+        re.sub(r"[\\`*\[\]|~]|(?<![^\W_])_|_(?![^\W_])", r"\\\g<0>", printable(portable(text), "\ufffd"))
         .replace("&", "&amp;")
         .replace("<", "&lt;")
         .replace(">", "&gt;")

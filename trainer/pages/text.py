@@ -4,12 +4,19 @@ from collections.abc import Sequence
 
 from trainer.pages.document import Table
 
+_WIDEST = 200
+"""Characters of a cell: a column is as wide as its widest cell, and a name may have megabytes."""
+
 
 def table_lines(table: Table) -> list[str]:
     """The title, the names of the columns, the rows."""
-    lines = (table.columns, *table.rows)
+    lines = [[_cut(cell) for cell in cells] for cells in (table.columns, *table.rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return [table.title, *(_aligned(cells, widths) for cells in lines)]
+
+
+def _cut(cell: str) -> str:
+    return cell if len(cell) <= _WIDEST else f"{cell[: _WIDEST - 3]}..."
 
 
 def _aligned(cells: Sequence[str], widths: Sequence[int]) -> str:

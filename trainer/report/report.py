@@ -7,6 +7,7 @@ from typing import Any
 
 from pipeline.config import require_one_of, require_range
 from pipeline.errors import counted
+from pipeline.portable import portable_values
 from pipeline.store.place import Where
 from pipeline.strict_json import to_json
 from trainer.ablate.stored import StoredGrid
@@ -173,7 +174,7 @@ def report(
         files=tuple(out / name for name in names),
     )
     page = made.page()
-    texts = (as_html(page), as_markdown(page), to_json(made.to_dict()) + "\n")
+    texts = (as_html(page), as_markdown(page), to_json(portable_values(made.to_dict())) + "\n")
     folder.write_together(dict(zip(names, texts, strict=True)))
     return made
 

@@ -148,7 +148,8 @@ def require_pair(face: Path, full: Path, cache: Where | None) -> None:
             raise ConfigError(msg)
     infos = load_info(face), load_info(full)
     tasks = {(info.fold, info.class_names) for info in infos}
-    caches = {info.cache_path for info in infos}, {info.cache_fingerprint for info in infos}
+    places = {str(info.training_cache(run)) for info, run in zip(infos, (face, full), strict=True)}
+    caches = places, {info.cache_fingerprint for info in infos}
     if len(tasks) > 1 or (cache is None and all(len(found) > 1 for found in caches)):
         raise _unfit((face, infos[0]), (full, infos[1]))
 

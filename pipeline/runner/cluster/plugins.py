@@ -17,6 +17,7 @@ from pipeline.runner.cluster.connect import Cores
 from pipeline.runner.crew import StoppedError
 from pipeline.runner.machine import keep_memory
 from pipeline.runner.work import THREADS_PER_WORKER, BlockReport, BlockTask, Brief, Worker, WorkerSetup
+from pipeline.safe_streams import guard_standard_streams
 
 _SECONDS_BETWEEN_EVENTS = 1.0
 
@@ -27,6 +28,8 @@ def settle(worker: Any, cores_by_name: Cores, *, is_own: bool) -> tuple[int, ...
     is_own: whether the run has started the worker: then Ctrl-C is the client's affair.
     """
     keep_memory()
+    if is_own:
+        guard_standard_streams()
     cores = cores_by_name.get(worker.name)
     if cores:
         os.sched_setaffinity(0, cores)  # threads that the worker starts from now on inherit it
