@@ -8,6 +8,7 @@ width; K early blocks (4); Z statistics (3); J kept tokens of a picture.
 """
 
 import threading
+from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -23,7 +24,7 @@ from pipeline.store.meta import CacheMeta
 from pipeline.store.reader import FeatureCache
 from pipeline.types import Bools, Ints
 from trainer.config import TrainConfig
-from trainer.finite import NotFinite, not_finite, require_finite
+from trainer.finite import require_finite
 from trainer.folds import polarity_labels
 
 _SHARE_OF_FREE_MEMORY = 0.6
@@ -180,21 +181,19 @@ def load_clips(cache: FeatureCache, rows: Ints, config: TrainConfig, device: tor
             mine.scratch = Scratch()
         return torch.from_numpy(cache.read(name, block.start, block.stop, scratch=mine.scratch))
 
-    def load(block: _Block) -> list[NotFinite]:
-        found = []
+    def load(block: _Block) -> None:
         for name, array in (("face/embedding", face), ("scene/embedding", scene)):
             if array is not None:
-                array[block.places] = picked = read(name, block)[block.picked]
-                found += not_finite(name, picked, block.places)
+                array[block.places] = read(name, block)[block.picked]
         for name, mean in means.items():
             _valid_means(read(_MEANS[name], block), valid_all[block.start : block.stop], block, mean)
-            found += not_finite(_MEANS[name], mean[block.places], block.places)
-        return found
 
     with _one_thread_each(), ThreadPoolExecutor(_READERS) as pool:
-        found = [one for part in pool.map(load, _blocks(rows, meta.block_clips)) for one in part]
-    require_finite(found, cache, rows)
-    num_bytes = sum(array.nbytes for array in (face, scene, *means.values()) if array is not None)
+        deque(pool.map(load, _blocks(rows, meta.block_clips)), maxlen=0)
+    loaded = {"face/embedding": face} | ({} if scene is None else {"scene/embedding": scene})
+    loaded |= {_MEANS[name]: mean for name, mean in means.items()}
+    require_finite(loaded, cache, rows)
+    num_bytes = sum(array.nbytes for array in loaded.values())
     home, residence = _home(num_bytes, device, config.data.residence)
     return ClipData(
         face_NVTF=face.to(home),
