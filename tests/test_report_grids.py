@@ -194,13 +194,16 @@ def test_a_damaged_outcome_is_refused_with_its_folder(made, tmp_path):
     ("options", "told"),
     [
         ({"split": "validation"}, "--split validation cannot be had of the grid '"),
+        ({"fold": "2"}, "--fold 2 cannot be had of the grid '"),
         ({"cache": "other.zarr"}, "--cache 'other.zarr' cannot be had of the grid '"),
     ],
 )
 def test_what_is_about_runs_alone_is_refused_for_a_grid(made, tmp_path, options, told):
     caught = refused([made / "run", made / "whole"], tmp_path / "out", **options)
     assert str(caught.value).startswith(told)
-    assert str(caught.value).endswith("of test clips of its own cache; report runs and grids apart.")
+    assert str(caught.value).endswith(
+        "of test clips of its own cache and folds; report runs and grids apart."
+    )
 
 
 def test_a_grid_is_no_pair(made, tmp_path):

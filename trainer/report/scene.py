@@ -68,6 +68,12 @@ class ScenePair:
         return f"These two runs differ, the full run is right on {more} clips: {counts}."
 
     @property
+    def _training_sets(self) -> str:
+        """The clips that trained the two runs, where they differ in more than what was held out by seed."""
+        face, full = str(self.face.training_set), str(self.full.training_set)
+        return "" if face == full else f": the face-only run on {face}; the full run on {full}"
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What keeps the two runs from differing by the scene alone, and what the counts leave out."""
         face, full = self.face.info, self.full.info
@@ -84,10 +90,7 @@ class ScenePair:
             ),
             *([f"Seeds differ: {face.seed} and {full.seed}."] if face.seed != full.seed else []),
             *(
-                [
-                    "The runs were trained or selected on different clips: the face-only run on "
-                    f"{self.face.training_set}; the full run on {self.full.training_set}."
-                ]
+                [f"The runs were trained or selected on different clips{self._training_sets}."]
                 if face.training_sha256 != full.training_sha256
                 else []
             ),
