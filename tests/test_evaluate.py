@@ -200,7 +200,7 @@ def of_pairs(folder, name="groups.zarr"):
     return tiny_cache(folder / name, tiny_meta(num_groups=24), group=names)
 
 
-def test_a_run_with_groups_says_so_in_every_output(tmp_path):
+def test_a_run_with_groups_shows_them_in_every_output(tmp_path):
     cache = of_pairs(tmp_path)
     trained = train(cache, tmp_path / "run", override(smoke(), ["schedule.max_epochs=1"]), device="cpu")
     assert trained.info.selection == "holdout by group"

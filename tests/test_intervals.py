@@ -28,7 +28,7 @@ def width(interval):
     return interval[1] - interval[0]
 
 
-def test_twelve_clips_of_two_subjects_one_right_one_wrong_say_next_to_nothing():
+def test_twelve_clips_of_two_subjects_one_right_one_wrong_show_next_to_nothing():
     """The scenario of issue 13, point 7: over clips 25% to 75%, over the two subjects all is possible."""
     label, group = [0, 1] * 6, [1] * 6 + [2] * 6
     predicted = [0, 1] * 3 + [1, 0] * 3
@@ -137,7 +137,7 @@ def test_intervals_over_groups_hold_the_true_share_where_groups_differ(monkeypat
     assert hits["clips"] <= 80
 
 
-def test_texts_say_over_what():
+def test_texts_name_what_intervals_are_over():
     counts = group_counts(np.arange(24) // 2, np.zeros(24, int), np.zeros(24, int), 2)
     assert basis(counts) == "95% intervals over 12 groups of clips"
     assert method(counts).startswith("bootstrap over 12 groups of clips, 10000 draws, seed 0, never narrower")

@@ -141,7 +141,11 @@ def test_equal_names_of_other_files_are_no_leak_where_hashes_are_known(hashed_ru
 
 
 def test_windows_of_one_file_leak_where_they_overlap(tmp_path):
-    """All clips are windows of one file: of two seconds each, a second apart, or two."""
+    """All clips are windows of one file: of two seconds each, a second apart, or two.
+
+    They are one group, so that nothing can be held out.
+    """
+    config = override(SMOKE, ["data.validation=train"])
     one_file = np.full(48, "film.mp4", dtype=object)
     membership = np.full((48, 1), Split.TRAIN, dtype=np.uint8)
     membership[32:] = Split.TEST
@@ -151,7 +155,9 @@ def test_windows_of_one_file_leak_where_they_overlap(tmp_path):
             tmp_path / f"{apart}.zarr",
             path=one_file, start_seconds=start, end_seconds=start + 2.0, membership=membership,
         )  # fmt: skip
-        trained = train(cache, tmp_path / f"run{apart}", SMOKE, device="cpu")
+        with pytest.raises(ConfigError, match="takes whole groups of clips, and none can be"):
+            train(cache, tmp_path / "none", SMOKE, device="cpu")
+        trained = train(cache, tmp_path / f"run{apart}", config, device="cpu")
         assert evaluate(trained.run_dir, device="cpu", allow_leak=True).leak.clip_ids == leaking
         assert bool(trained.notes) == bool(leaking)
 

@@ -44,7 +44,7 @@ class Outcome:
     """What became of a run.
 
     state: ``diverged`` when the loss was no longer a number, ``failed`` for any other reason; `reason`
-    tells it. confusion: [C, C] of the test split, rows true class, of a finished run. groups: the same clips
+    gives it. confusion: [C, C] of the test split, rows true class, of a finished run. groups: the same clips
     by group (`GroupCounts.to_rows`); empty where the cache has no groups. selection: the
     rule that chose the checkpoint. left_out: clips of the fold that were not used, and why; num_pending of
     them had no features yet. num_leaked: test clips whose footage the run has seen. usable_sha256, num_train,
