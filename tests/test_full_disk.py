@@ -5,6 +5,7 @@ import resource
 import subprocess
 
 import pytest
+from safetensors import safe_open
 
 from pipeline.errors import OusError
 from tests.command_line import call
@@ -106,6 +107,8 @@ def test_a_run_keeps_the_best_epoch_that_found_room(made, disk):
     words = f"cannot be written: {FULL} '{run}' keeps the best epoch so far."
     refused(words, train, made / "feats.zarr", run, smoke(), device="cpu")
     load_checkpoint(run, pick_device("cpu"))
+    with safe_open(run / "best.safetensors", framework="pt") as file:
+        assert json.loads(file.metadata()["ous"])["epoch"] == load_info(run).best_epoch
     assert whole(run)
 
 

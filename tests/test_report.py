@@ -266,7 +266,9 @@ def test_a_folder_that_cannot_be_written_is_refused_before_any_run_is_measured(t
     with pytest.raises(ConfigError, match=r"--out '.*file/out' cannot be created: Not a directory; give"):
         write([tiny / "a0"], tmp_path / "file" / "out")
     (tmp_path / "out" / "report.md").mkdir(parents=True)
-    with pytest.raises(ConfigError, match=r"--out '.*out': 'report.md' in it is a folder; remove it"):
+    with pytest.raises(
+        ConfigError, match=r"--out '.*out/report.md' is a directory; a regular file is needed\. Rem"
+    ):
         write([tiny / "a0"], tmp_path / "out")
 
 

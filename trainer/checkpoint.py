@@ -271,7 +271,7 @@ def _info_json(info: RunInfo) -> str:
 def save_weights(
     run_dir: Folder, model: OusModel, context: torch.Tensor, text_CF: torch.Tensor, info: RunInfo, epoch: int
 ) -> None:
-    """Write best.safetensors, replacing the one before it at once.
+    """Write best.safetensors and run.json together, replacing those before them.
 
     Its metadata tell what it is without the files beside it: config, origin and epoch.
     """
@@ -280,7 +280,7 @@ def save_weights(
     metadata = {_METADATA: to_json(origin, indent=None)}
     tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
     tensors |= {_CONTEXT: context, _TEXT_FEATURES: text_CF}
-    place.write_bytes(WEIGHTS_FILE, to_bytes(tensors, metadata))
+    place.write_together({WEIGHTS_FILE: to_bytes(tensors, metadata), RUN_FILE: _info_json(info)})
 
 
 def load_checkpoint(run_dir: Folder, device: torch.device) -> Checkpoint:

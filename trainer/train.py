@@ -317,8 +317,6 @@ def _epochs(
         _require_number(validated.loss, f"validation loss after epoch {epoch}", lr, run.config.optim)
         is_best = progress.after_epoch(epoch, validated.loss, trained.accuracy, schedule)
         reason = progress.stop_reason(epoch, steps, schedule)
-        if is_best:
-            save_weights(run_dir, run.learner.model, run.learner.prompts.context, text_CF, info, epoch)
         info = replace(
             info,
             best_epoch=progress.best_epoch,
@@ -326,7 +324,10 @@ def _epochs(
             overfit_epoch=progress.overfit_epoch,
             stop_reason=reason,
         )
-        save_info(run_dir, info)
+        if is_best:
+            save_weights(run_dir, run.learner.model, run.learner.prompts.context, text_CF, info, epoch)
+        else:
+            save_info(run_dir, info)
         run.watch.once("saving the run")
         report = EpochReport(
             epoch=epoch, steps=steps, lr=lr, train=trained, validation=validated,
