@@ -147,7 +147,7 @@ def test_a_link_in_the_place_of_a_file_is_refused_and_its_target_stays(tmp_path,
 def test_a_pipe_or_device_is_not_waited_for(tmp_path, planted, name):
     os.mkfifo(planted / name)
     held = records_of(Place.of(tmp_path / "feats.zarr"))
-    with pytest.raises(FileError, match="is a (pipe|link, a pipe)"):
+    with pytest.raises(FileError, match="is a pipe"):
         held.swap("whole", "", b"2")
 
 

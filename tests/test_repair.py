@@ -218,7 +218,7 @@ def test_what_is_not_taken_up_any_more_stays_as_it_was(made, monkeypatch):
     damaged = chunks(path)
     crew = LocalCrew.of(small_tools())
 
-    def stops_at_once(_tasks, _show):
+    def stops_at_once(*_):
         msg = "the workers are gone"
         raise CacheError(msg)
 

@@ -11,7 +11,7 @@ from typing import Any
 from zarr.core.buffer import default_buffer_prototype
 from zarr.storage import LocalStore, ObjectStore
 
-from pipeline.errors import CacheError, FileError, MissingFileError
+from pipeline.errors import CacheError, FileError
 from pipeline.own_dir import OwnDir
 from pipeline.plain_file import open_plain
 from pipeline.store.meta import MAX_CHUNK_BYTES, array_at
@@ -92,7 +92,9 @@ class ConfinedStore(LocalStore):
                 file = stack.enter_context(
                     open_plain(path, path, _most_bytes(key), extra_flags=os.O_NOFOLLOW)
                 )
-            except MissingFileError:
+            except FileError as error:
+                if not isinstance(error.__cause__, FileNotFoundError | NotADirectoryError):
+                    raise
                 file = None
             yield file
 

@@ -150,9 +150,10 @@ class _FolderRecords:
             open_files.close()
 
     def _opened_guard(self, folder: int) -> int:
-        if self._folder.kind(_GUARD) not in (None, "file"):
-            path = self._folder.path / _GUARD
-            raise FileError(not_plain(path, "a link, a pipe or the like", "a regular file"))
+        kind = self._folder.kind(_GUARD) or "file"
+        if kind != "file":
+            named = "a pipe or device" if kind == "other" else f"a {kind}"
+            raise FileError(not_plain(self._folder.path / _GUARD, named, "a regular file"))
         return os.open(_GUARD, os.O_RDWR | os.O_CREAT | _NO_FOLLOWING, 0o666, dir_fd=folder)
 
 
