@@ -72,7 +72,7 @@ schema: $(INSTALLED)  ## write docs/schema.md from pipeline/store/schema.py
 clean:  ## remove .venv, .venv-* and what the tools write (never caches of features, runs or demo output)
 	rm -rf .venv .venv-* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis \
 	  .coverage .coverage.* build dist *.egg-info __pycache__
-	find benchmarks pipeline tests trainer -name __pycache__ -type d -prune -exec rm -rf {} +
+	find benchmarks docs pipeline tests trainer -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # uv from PATH, or else brought into .venv by pip; with the package index and certificates that pip
 # is configured for, which uv does not look up by itself.

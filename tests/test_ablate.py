@@ -260,7 +260,7 @@ def test_workers_of_this_machine_give_the_same_numbers(path, finished, tmp_path,
 
 def test_a_run_whose_workers_die_is_recorded_and_the_others_are_done(path, tmp_path, monkeypatch):
     class Dying:
-        where = "on workers that die"
+        where, warnings = "on workers that die", ("tcp://host:1 is without TLS",)
 
         def run(self, tasks, on_waiting):
             on_waiting()
@@ -273,7 +273,9 @@ def test_a_run_whose_workers_die_is_recorded_and_the_others_are_done(path, tmp_p
     monkeypatch.setattr("trainer.ablate.run.gathered", dying)
     heard = Heard()
     report = run(path, tmp_path, heard=heard)
-    assert heard.said == ["on workers that die", "waiting for workers"]
+    assert heard.said == [
+        "on workers that die", "!! tcp://host:1 is without TLS", "waiting for workers"
+    ]  # fmt: skip
     assert [o.state for o in report.result.rows[0].outcomes] == ["finished", "failed"]
     assert "two workers died at it: out of memory, perhaps" in report.result.rows[0].outcomes[1].reason
     assert json.loads((tmp_path / "l-ce/fold1-seed1/outcome.json").read_text())["state"] == "failed"

@@ -1,13 +1,18 @@
 import json
 import os
+import runpy
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
+import dask
 import psutil
 import pytest
+from distributed import Client
+from distributed.security import Security
 
 from pipeline.errors import OusError
 from pipeline.runner.cluster import ClusterCrew, connect
@@ -32,17 +37,18 @@ def crew():
 class Cluster:
     """A scheduler and workers that were started by hand, each a process of its own."""
 
-    def __init__(self, folder: Path, code: Path = real_runs.ROOT) -> None:
-        self._code = code
+    def __init__(self, folder: Path, code: Path = real_runs.ROOT, **environment: str) -> None:
+        self._environment = {"PYTHONPATH": str(code), **environment}
         self.file = folder / "scheduler.json"
         self._folder = folder
-        self.scheduler = self._start("scheduler", "--scheduler-file", self.file, "--port", "0")
+        options = ("--scheduler-file", self.file, "--port", "0", "--interface", "lo")
+        self.scheduler = self._start("scheduler", *options)
         wait_for(self.file.exists, "a scheduler file")
         self.workers = []
 
     def add_worker(self) -> subprocess.Popen:
-        options = ("--scheduler-file", self.file, "--nthreads", "2", "--memory-limit", "0")
-        self.workers.append(self._start("worker", *options))
+        options = ("--nthreads", "2", "--memory-limit", "0", "--interface", "lo")
+        self.workers.append(self._start("worker", "--scheduler-file", self.file, *options))
         return self.workers[-1]
 
     def close(self) -> None:
@@ -54,7 +60,7 @@ class Cluster:
         with log:
             return subprocess.Popen(
                 [str(DASK), *map(str, what), "--no-dashboard"],
-                env={**os.environ, "PYTHONPATH": str(self._code)},
+                env={**os.environ, **self._environment},
                 stdout=log, stderr=log, text=True, start_new_session=True,
             )  # fmt: skip
 
@@ -84,8 +90,25 @@ def test_a_block_may_be_processed_several_times_as_when_a_run_is_timed(crew):
 def test_workers_of_this_machine_can_be_reached_from_it_alone(crew):
     mine = {process.pid for process in psutil.Process().children(recursive=True)} | {os.getpid()}
     listening = [c for c in psutil.net_connections("inet") if c.status == "LISTEN" and c.pid in mine]
-    assert len(listening) >= 4
     assert {c.laddr.ip for c in listening} == {"127.0.0.1"}
+    scheduler, nannies, workers = 1, 2, 2  # and no port for pages
+    assert len(listening) == scheduler + nannies + workers
+
+
+def test_nobody_without_the_certificate_of_the_run_reaches_its_scheduler_or_its_workers(crew):
+    address = crew._client.scheduler_info()["address"]
+    assert address.startswith("tls://")
+    for target in (address, *crew._client.nthreads()):
+        for security in (None, Security.temporary()):
+            with pytest.raises((TypeError, OSError), match="ssl_context|TLS certificate does not match"):
+                Client(target, security=security, timeout=5, set_as_default=False)
+
+
+def test_scratch_directories_of_the_workers_are_in_one_of_mode_0700(crew):
+    own = crew._connection.own.scratch.path
+    assert own.stat().st_mode & 0o777 == 0o700
+    found = crew._client.run(lambda dask_worker: dask_worker.local_directory)
+    assert {Path(path).is_relative_to(own) for path in found.values()} == {True}
 
 
 def test_each_worker_of_this_machine_keeps_to_its_share_of_the_cores(crew):
@@ -93,16 +116,28 @@ def test_each_worker_of_this_machine_keeps_to_its_share_of_the_cores(crew):
     assert sorted(found.values()) == sorted(shares_of_cores(available_cores(), 2))
 
 
-def test_a_worker_process_that_cannot_be_started_is_one_line(monkeypatch):
-    def refused(**_more):
-        msg = "Nanny failed to start.\nMore of it."
-        raise RuntimeError(msg)
+def test_a_worker_that_is_killed_while_it_starts_is_replaced(capfd):
+    others, killed = set(real_runs.workers(os.getpid())), []
 
-    monkeypatch.setattr(connect, "SpecCluster", refused)
-    with pytest.raises(
-        OusError, match=r"^The cluster of 1 worker process could not be started \(Nanny failed to start.\);"
-    ):
-        ClusterCrew.on_cores(1, StubSetup())
+    def new():
+        return set(real_runs.workers(os.getpid())) - others
+
+    def kill_the_first():
+        wait_for(new, "a worker process")
+        killed.append(min(new()))
+        os.kill(killed[0], signal.SIGKILL)
+
+    killer = threading.Thread(target=kill_the_first)
+    killer.start()
+    crew = ClusterCrew.on_cores(2, StubSetup())
+    try:
+        killer.join()
+        assert crew.num_workers == 2
+        assert crew.warnings == ()
+        assert killed[0] not in crew._client.run(os.getpid).values()
+    finally:
+        crew.close()
+    assert "Traceback" not in "".join(capfd.readouterr())
 
 
 def test_what_stops_a_worker_from_starting_is_told_as_it_is(crew, monkeypatch):
@@ -195,15 +230,16 @@ def test_a_scheduler_that_is_gone_ends_the_run_in_one_line(run_clips, cluster, t
     print(f"told {time.monotonic() - asked:.0f} s after the scheduler's death")  # noqa: T201
     assert code == 1, said
     assert said.splitlines()[-1] == (
-        "error: The connection to the Dask scheduler is lost. Finished blocks are safe; run again."
+        "error: The connection to the Dask scheduler is lost. What is finished is safe; run again."
     )
     assert "Traceback" not in said
 
 
 def test_a_scheduler_without_workers_and_an_address_without_one_are_one_line(cluster, monkeypatch):
-    monkeypatch.setattr("pipeline.runner.cluster.connect._START_SECONDS", 1)
+    monkeypatch.setattr("pipeline.runner.cluster.connect.START_SECONDS", 1)
     crew = ClusterCrew.join(str(cluster.file), StubSetup())
     address = json.loads(cluster.file.read_text())["address"]
+    assert crew.warnings[0].startswith(f"{address} is without TLS: whoever can connect to it")
     try:
         with pytest.raises(
             OusError, match=f"No worker has joined the scheduler at {address} within 1 s; start some"
@@ -213,6 +249,35 @@ def test_a_scheduler_without_workers_and_an_address_without_one_are_one_line(clu
         crew.close()
     with pytest.raises(OusError, match="No Dask scheduler answers at 'tcp://127.0.0.1:9'"):
         ClusterCrew.join("tcp://127.0.0.1:9", StubSetup())
+
+
+def test_a_scheduler_with_certificates_is_joined_by_those_alone_who_have_them(tmp_path, monkeypatch):
+    make = runpy.run_path(str(real_runs.ROOT / "docs/slurm/certificates.py"))["main"]
+    make(tmp_path / "right")
+    make(tmp_path / "wrong")
+    cluster = Cluster(tmp_path, DASK_CONFIG=str(tmp_path / "right/dask.yaml"))
+    try:
+        address = json.loads(cluster.file.read_text())["address"]
+        assert address.startswith("tls://127.0.0.1:")
+        pid = cluster.scheduler.pid
+        listening = [c for c in psutil.net_connections("inet") if c.status == "LISTEN" and c.pid == pid]
+        assert [f"tls://{c.laddr.ip}:{c.laddr.port}" for c in listening] == [address]
+        with dask.config.set(_configuration(tmp_path / "right")):
+            connection = connect.joined(str(cluster.file))
+            assert connection.warnings == ()
+            connection.close("none")
+        with (
+            dask.config.set(_configuration(tmp_path / "wrong")),
+            pytest.raises(OusError, match="^The scheduler at .* has other certificates than Dask's config"),
+        ):
+            connect.joined(address)
+    finally:
+        cluster.close()
+
+
+def _configuration(certificates: Path) -> dict:
+    settings = json.loads((certificates / "dask.yaml").read_text())
+    return dask.config.merge(dask.config.config, settings)
 
 
 def test_a_cluster_without_this_code_is_one_line(tmp_path):

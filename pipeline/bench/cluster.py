@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -14,6 +13,7 @@ from pipeline.process import ExtractConfig, StageSeconds
 from pipeline.runner import Crew, CrewOptions, extract, gather
 from pipeline.runner.machine import available_cores
 from pipeline.runner.work import THREADS_PER_WORKER, BlockReport, BlockTask, WorkerSetup
+from pipeline.scratch import ScratchDirectory
 from pipeline.types import ClipRef, DatasetIndex, Split
 
 _A_MILLION = 15_625
@@ -108,8 +108,8 @@ def workers(videos: Path, config: ExtractConfig, encoder: str) -> Measured:
     )
     cores = available_cores()
     own = cores[2:] or cores[:1]
-    with tempfile.TemporaryDirectory(prefix="ous-bench-") as folder:
-        index = prepared_clips(videos, 2 * _BLOCKS_PER_WORKER * _BLOCK_OF_CPU, Path(folder), _SHORT_FRAMES)
+    with ScratchDirectory("bench") as folder:
+        index = prepared_clips(videos, 2 * _BLOCKS_PER_WORKER * _BLOCK_OF_CPU, folder, _SHORT_FRAMES)
         one = _on_cores(cores[:1], own, index, small)
         two = _on_cores(cores[:2], own, index, small)
     numbers = {
@@ -161,9 +161,9 @@ def _move_this_process(cores: list[int]) -> None:
 
 
 def _run(index: DatasetIndex, config: ExtractConfig, crew: Crew) -> float:
-    with tempfile.TemporaryDirectory() as folder:
+    with ScratchDirectory("bench") as folder:
         began = time.perf_counter()
-        done = extract(index, config, crew, Path(folder) / "feats.zarr")
+        done = extract(index, config, crew, folder / "feats.zarr")
         seconds = time.perf_counter() - began
     assert not done.failures, done.failures
     return seconds

@@ -1,7 +1,6 @@
 """The parts that were asked for, one after the other, on the same clips."""
 
 import dataclasses
-import tempfile
 import time
 from collections.abc import Callable
 from functools import cached_property
@@ -17,6 +16,7 @@ from pipeline.config import to_dict
 from pipeline.errors import first_line
 from pipeline.process import Tools
 from pipeline.runner import choose_device
+from pipeline.scratch import ScratchDirectory
 from pipeline.types import DatasetIndex
 
 _SHORT_REPEATS = 3
@@ -37,8 +37,8 @@ def run_bench(options: BenchOptions, on_part: Callable[[str], None] | None = Non
     about = about_this_run(to_dict(options.config), shown)
     began = time.perf_counter()
     measured, failed = {}, {}
-    with tempfile.TemporaryDirectory(prefix="ous-bench-") as folder:
-        shared = _Shared(options, Path(folder))
+    with ScratchDirectory("bench") as folder:
+        shared = _Shared(options, folder)
         for name in PARTS:
             if name in options.only:
                 if on_part is not None:

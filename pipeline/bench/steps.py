@@ -3,7 +3,6 @@
 Letters: U frames; H, W picture.
 """
 
-import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -27,6 +26,7 @@ from pipeline.process import ExtractConfig, InlineDecoder, Tools
 from pipeline.process.block import decode_job
 from pipeline.runner.opening import describe
 from pipeline.runner.work import Brief
+from pipeline.scratch import ScratchDirectory
 from pipeline.store.table import table_of
 from pipeline.store.writer import CacheWriter
 from pipeline.types import Bytes, ClipFailed, ClipRef, DatasetIndex, Floats, Frames, Split, Status
@@ -219,8 +219,8 @@ def write(tools: Tools, index: DatasetIndex, repeats: int) -> Measured:
     meta = describe(index, tools.config, brief)
     best, num_bytes = float("inf"), 0
     for _ in range(repeats):
-        with tempfile.TemporaryDirectory() as folder:
-            writer = CacheWriter.create(Path(folder) / "feats.zarr", meta, table_of(index.clips, index))
+        with ScratchDirectory("bench") as folder:
+            writer = CacheWriter.create(folder / "feats.zarr", meta, table_of(index.clips, index))
             began = time.perf_counter()
             for start in range(0, meta.num_clips, meta.block_clips):
                 rows = writer.empty_rows(start)

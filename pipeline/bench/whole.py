@@ -1,6 +1,5 @@
 """The whole pipeline against its own parts alone, and against the usual script."""
 
-import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +12,7 @@ from pipeline.bench.result import Goal, Measured
 from pipeline.bench.usual import run_script
 from pipeline.process import ExtractConfig, Tools, decode_job, prepare_clip
 from pipeline.runner import LocalCrew, extract
+from pipeline.scratch import ScratchDirectory
 from pipeline.types import ClipFailed, DatasetIndex
 
 _OTHER_BACKBONE = "retinaface-resnet50"
@@ -117,9 +117,9 @@ def _decode_seconds(index: DatasetIndex, crew: LocalCrew) -> float:
 
 
 def _run_seconds(index: DatasetIndex, crew: LocalCrew) -> float:
-    with tempfile.TemporaryDirectory() as folder:
+    with ScratchDirectory("bench") as folder:
         began = time.perf_counter()
-        done = extract(index, crew.worker.tools.config, crew, Path(folder) / "feats.zarr")
+        done = extract(index, crew.worker.tools.config, crew, folder / "feats.zarr")
         seconds = time.perf_counter() - began
     assert not done.failures, done.failures
     return seconds
@@ -152,8 +152,8 @@ def baseline(index: DatasetIndex, config: ExtractConfig, device: str, num_clips:
     ]
     if config.detector.weights is not None:
         arguments += ["--detector-weights", str(Path(config.detector.weights).resolve())]
-    with tempfile.TemporaryDirectory() as folder:
-        usual = run_script("baseline", [str(index.root), folder, *arguments])
+    with ScratchDirectory("bench") as folder:
+        usual = run_script("baseline", [str(index.root), str(folder), *arguments])
     usual_seconds = sum(usual["seconds"].values())
     numbers = {
         "clips_per_second": len(some.clips) / run,

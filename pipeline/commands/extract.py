@@ -45,6 +45,9 @@ def extract(
     scheduler: Annotated[
         str | None, typer.Option(help="sync for this process, or a Dask cluster's address or file.")
     ] = None,
+    dashboard: Annotated[
+        bool, typer.Option(help="Serve Dask's pages about --workers or --gpus to this machine (plain HTTP).")
+    ] = True,
     frames: Annotated[int, typer.Option(help="Frames per clip.")] = 16,
     scene: Scene = "masked",
     tokens: Annotated[str, typer.Option(help="Tokens kept beside the embedding: cls, grid4, all.")] = "cls",
@@ -91,8 +94,9 @@ def extract(
         share=None if blocks is None else Share.parse(blocks),
     )  # fmt: skip
     who = runner.CrewOptions(
-        gpus=gpus, workers=workers, scheduler=scheduler, decoders=decoders, clip_seconds=clip_seconds
-    )
+        gpus=gpus, workers=workers, scheduler=scheduler, decoders=decoders, clip_seconds=clip_seconds,
+        dashboard=dashboard,
+    )  # fmt: skip
     reading = read_options(lists, label_order, source, all_clips=all_clips)
     index = read_index(dataset, root, reading, may_draw=not dry_run)
     say(_described(index))
@@ -113,6 +117,8 @@ def extract(
         nullcontext() if dry_run else hold(cache, options.share, take_over=take_over, say=say) as lock,
         closing(runner.gather(config, who, for_timing=dry_run)) as crew,
     ):
+        for warning in crew.warnings:
+            say(f"!! {warning}")
         if crew.dashboard:
             say(f"dashboard: {crew.dashboard}")
         if lock is None:

@@ -22,6 +22,11 @@ class Crew(Protocol):
         ...
 
     @property
+    def warnings(self) -> tuple[str, ...]:
+        """What people should know of the workers, such as that their cluster is without TLS."""
+        ...
+
+    @property
     def dashboard(self) -> str:
         """The address of pages that show the workers; empty where there are none."""
         ...
@@ -96,6 +101,11 @@ class LocalCrew:
     def where(self) -> str:
         """This process."""
         return "in this process"
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """None."""
+        return ()
 
     @property
     def dashboard(self) -> str:

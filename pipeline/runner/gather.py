@@ -24,6 +24,7 @@ class CrewOptions:
     workers: processes on this machine's cores, 0 GPUs. scheduler: ``sync`` for this process, or the
     address or scheduler file of a Dask cluster that stands. decoders: decoding children per worker,
     None to choose by the cores. clip_seconds: limit for decoding one clip, None for the usual one.
+    dashboard: whether workers that this process starts serve Dask's pages to this machine.
     """
 
     gpus: int | None = None
@@ -31,6 +32,7 @@ class CrewOptions:
     scheduler: str | None = None
     decoders: int | None = None
     clip_seconds: float | None = None
+    dashboard: bool = True
 
     def __post_init__(self) -> None:
         if self.gpus is not None:
@@ -60,7 +62,7 @@ class CrewOptions:
         if "://" not in scheduler and not Path(scheduler).is_file():
             msg = (
                 f"--scheduler is '{scheduler}', which is no file; allowed: sync, an address such as "
-                "tcp://HOST:8786, or the file that `dask scheduler --scheduler-file` has written."
+                "tls://HOST:8786, or the file that `dask scheduler --scheduler-file` has written."
             )
             raise ConfigError(msg)
         if "://" not in scheduler:
@@ -97,5 +99,5 @@ def gather(config: ExtractConfig, options: CrewOptions, *, for_timing: bool = Fa
     if options.scheduler is not None:
         return ClusterCrew.join(options.scheduler, setup)
     if options.workers is not None:
-        return ClusterCrew.on_cores(options.workers, setup)
-    return ClusterCrew.on_gpus(options.gpus or 0, setup)
+        return ClusterCrew.on_cores(options.workers, setup, dashboard=options.dashboard)
+    return ClusterCrew.on_gpus(options.gpus or 0, setup, dashboard=options.dashboard)

@@ -2,7 +2,6 @@
 
 import hashlib
 import http.client
-import tempfile
 import urllib.request
 import zipfile
 from collections.abc import Callable
@@ -13,6 +12,7 @@ from typing import Any
 from pipeline.errors import WeightsError
 from pipeline.fingerprint import sha256_file
 from pipeline.program import command
+from pipeline.scratch import ScratchDirectory
 from pipeline.weights.catalogue import SHA256_DIGITS, WEIGHTS_DIR, PublishedFile, published, weights_dir
 from pipeline.weights.limits import MAX_BYTES, only_pth, require_unpacked_size
 
@@ -100,8 +100,8 @@ def fetch(name: str, to: Path, on_progress: Callable[[int, int | None], None] | 
         raise WeightsError(msg)
     try:
         to.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=to, prefix=".fetch-") as folder:
-            part = Path(folder) / entry.file_name
+        with ScratchDirectory("fetch", to) as folder:
+            part = folder / entry.file_name
             _download(entry, entry.address, part, target, on_progress)
             part.replace(target)
     except OSError as error:

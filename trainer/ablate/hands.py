@@ -46,9 +46,10 @@ class HandsOptions:
 
 
 class Hands(Protocol):
-    """Who does runs. where: for people."""
+    """Who does runs. where, warnings: for people."""
 
     where: str
+    warnings: tuple[str, ...]
 
     def run(self, tasks: Sequence[RunTask], say: Callable[[str], None]) -> Iterator[tuple[RunTask, Outcome]]:
         """Each run with its outcome, as they come. say: told when no worker is there."""
@@ -98,6 +99,7 @@ class _Alone:
     """This process, one run after the other."""
 
     where = "in this process"
+    warnings: tuple[str, ...] = ()
 
     def run(self, tasks: Sequence[RunTask], say: Callable[[str], None]) -> Iterator[tuple[RunTask, Outcome]]:
         return ((task, do_run(task, lambda: None)) for task in tasks)
@@ -108,7 +110,7 @@ class _Crew:
 
     def __init__(self, crew: TaskCrew[RunTask, Outcome]) -> None:
         self._crew = crew
-        self.where = crew.where
+        self.where, self.warnings = crew.where, crew.warnings
 
     def run(self, tasks: Sequence[RunTask], say: Callable[[str], None]) -> Iterator[tuple[RunTask, Outcome]]:
         for task, outcome in self._crew.run(tasks, lambda: say("waiting for workers")):

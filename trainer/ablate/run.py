@@ -86,7 +86,8 @@ def ablate(
         told.start(len(to_do), num_before)
         if to_do:
             with gathered(options, len(to_do), grid.feature_bytes) as hands:
-                told.say(hands.where)
+                for remark in (hands.where, *(f"!! {warning}" for warning in hands.warnings)):
+                    told.say(remark)
                 for task, outcome in hands.run(to_do, told.say):
                     _require_visible(task, outcome)
                     outcomes[task] = outcome

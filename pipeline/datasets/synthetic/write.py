@@ -2,8 +2,6 @@
 
 import csv
 import json
-import shutil
-import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,6 +26,7 @@ from pipeline.datasets.synthetic.plan import (
 from pipeline.errors import DatasetError, FileError
 from pipeline.fingerprint import differences
 from pipeline.own_dir import OwnDir
+from pipeline.scratch import ScratchDirectory
 from pipeline.types import Bytes
 
 GENERATOR_VERSION = 1
@@ -61,13 +60,11 @@ def write_synthetic(
     if root.exists() and _is_complete(root, config):
         return
     root.parent.mkdir(parents=True, exist_ok=True)
-    building = Path(tempfile.mkdtemp(prefix=f".{root.name}.", suffix=".partial", dir=root.parent))
-    try:
+    with ScratchDirectory("synthetic", root.parent) as folder:
+        building = folder / root.name
+        building.mkdir()
         _write_all(building, config, progress or (lambda done, total: None))
-        building.chmod(0o755)
         building.replace(root)
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
 
 
 def encode_clip(path: Path, frames: Iterable[Bytes], config: SyntheticConfig) -> None:

@@ -11,33 +11,30 @@ from distributed.scheduler import KilledWorker
 from pipeline.children import PACKAGE_ROOT
 from pipeline.errors import OusError, first_line
 
-LOST = "The connection to the Dask scheduler is lost. Finished blocks are safe; run again."
+LOST = "The connection to the Dask scheduler is lost. What is finished is safe; run again."
 _CANCELLED = (asyncio.CancelledError, concurrent.futures.CancelledError)  # distributed raises both
 
 
 def result(future: Any) -> Any:
     """What a worker gives back, or raises."""
-    with told():
+    with translate_errors():
         error = future.exception()  # waits; distributed's wait() looks for a default client
     if isinstance(error, OSError):
         raise error  # of the worker, such as a file that it may not read: the way to it is well
-    with told():
+    with translate_errors():
         return future.result()
 
 
 @contextlib.contextmanager
-def told(lost: str = LOST) -> Iterator[None]:
-    """Turn what goes wrong between this process and the workers into an OusError; what they raise passes.
-
-    lost: what to say when the scheduler is gone.
-    """
+def translate_errors() -> Iterator[None]:
+    """Turn what goes wrong between this process and the workers into an OusError; what they raise passes."""
     try:
         yield
     except KilledWorker as error:
         msg = "Workers die while they load the models: out of memory, perhaps. Use fewer, or larger ones."
         raise OusError(msg) from error
     except (*_CANCELLED, OSError, TimeoutError) as error:
-        raise OusError(lost) from error
+        raise OusError(LOST) from error
     except Exception as error:
         reason = next((e for e in (error.__cause__, error) if "ModuleNotFoundError" in repr(e)), None)
         if reason is None:

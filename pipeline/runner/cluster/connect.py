@@ -1,184 +1,158 @@
 """A cluster, and the way to it: started on this machine, where no other can reach it, or joined."""
 
-import contextlib
 import importlib.util
-import logging
-import os
-import signal
 import threading
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+import time
+from dataclasses import dataclass
 from typing import Any
 
-import dask
-from distributed import Client, Nanny, Scheduler, SpecCluster
+from distributed import Client
 
-from pipeline.errors import OusError, counted, first_line
-from pipeline.runner.cluster.answers import if_it_answers
+from pipeline.errors import OusError, counted
+from pipeline.runner.cluster.answers import if_it_answers, translate_errors
+from pipeline.runner.cluster.caretaker import Caretaker
+from pipeline.runner.cluster.join import join, plain_warning
+from pipeline.runner.cluster.own import OwnCluster
+from pipeline.runner.cluster.settings import GOODBYE_SECONDS, START_SECONDS, Cores
 from pipeline.runner.machine import available_cores, shares_of_cores, visible_gpus
-from pipeline.runner.work import THREADS_PER_WORKER
 
-_HERE = "127.0.0.1"
-_JOIN_SECONDS, _START_SECONDS, _GOODBYE_SECONDS = 15, 50, 3
-_SETTINGS = {
-    # The store is the truth: nothing to spill, and our own bounds on memory.
-    "distributed.worker.memory.target": False,
-    "distributed.worker.memory.spill": False,
-    "distributed.worker.memory.pause": False,
-    "distributed.worker.memory.terminate": False,
-    "distributed.admin.log-length": 1000,
-    "distributed.worker.profile.enabled": False,
-    "distributed.scheduler.allowed-failures": 1,
-    "distributed.comm.timeouts.connect": f"{_JOIN_SECONDS}s",
-}
-_LOGGED = logging.CRITICAL
-"""What Dask says of deaths and restarts is told by the run itself."""
-
-Cores = dict[Any, tuple[int, ...]]
-"""By a worker's name: the cores that it is kept to."""
+_ATTEMPTS, _SECONDS_BETWEEN_ATTEMPTS = 5, 0.5
+_RETURN_SECONDS = 120
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class Connection:
     """The way to a cluster.
 
     where: who its workers are, for people. own: the cluster, when this process has started it; one
-    that stands goes on without it. cores: of the workers started here; those of a cluster that
-    stands, and dask-cuda's, follow their own rules.
+    that stands goes on without it. warnings: for people, such as that a cluster is without TLS.
+    gone_since: when its last worker went, by the monotonic clock; None while there is one.
     """
 
     client: Client
     where: str
-    own: SpecCluster | None = None
-    cores: Cores = field(default_factory=dict)
+    own: OwnCluster | None = None
+    warnings: tuple[str, ...] = ()
+    gone_since: float | None = None
+
+    @property
+    def cores(self) -> Cores:
+        """By a worker's name the cores it is kept to; a cluster that stands has its own rules."""
+        return {} if self.own is None else self.own.cores
+
+    def register(self, name: str, plugin: Any) -> None:
+        """Put a plugin on every worker, also on those that come later; start the workers of one's own.
+
+        Those take the plugin as they start, so that one which dies meanwhile is only started again. A
+        cluster that stands drops the plugin when this client vanishes. Whatever is raised, the connection
+        is closed. Raises OusError when no worker of one's own comes up, and when the scheduler is gone.
+        """
+        try:
+            with translate_errors():
+                self._put(name, plugin)
+                if self.own is None:
+                    self.client.register_plugin(Caretaker(name, self.client.id))
+            if self.own is not None and (warning := self.own.start_workers()):
+                self.warnings = (*self.warnings, warning)
+        except BaseException:
+            self.close(name)
+            raise
+
+    def _put(self, name: str, plugin: Any) -> None:
+        """Put a plugin on the workers that are there; again where one of them died over it."""
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                self.client.register_plugin(plugin, name=name)
+            except OSError:  # of a worker that died, or of the scheduler
+                if attempt == _ATTEMPTS:
+                    raise
+                time.sleep(_SECONDS_BETWEEN_ATTEMPTS)
+            else:
+                return
 
     def require_a_worker(self) -> None:
         """Wait for the first worker. Raises OusError when none comes."""
         try:
-            self.client.wait_for_workers(1, timeout=_START_SECONDS)
+            self.client.wait_for_workers(1, timeout=START_SECONDS)
         except TimeoutError as error:
             address = self.client.scheduler_info()["address"]
             msg = (
-                f"No worker has joined the scheduler at {address} within {_START_SECONDS} s; start some "
+                f"No worker has joined the scheduler at {address} within {START_SECONDS} s; start some "
                 "and run again."
             )
             raise OusError(msg) from error
 
+    def workers(self) -> dict[str, int]:
+        """The workers that are there at this moment: the threads of each, by its address.
+
+        Raises OusError where none of one's own has been there for long; one waits for those of others.
+        """
+        with translate_errors():
+            threads: dict[str, int] = self.client.nthreads()
+        now = time.monotonic()
+        self.gone_since = None if threads else self.gone_since or now
+        if self.own is not None and self.gone_since and now - self.gone_since > _RETURN_SECONDS:
+            msg = (
+                f"All workers of this run ended, and none could be started again for {_RETURN_SECONDS} s: "
+                "killed, or out of memory. What is finished is safe; run again with fewer workers."
+            )
+            raise OusError(msg)
+        return threads
+
     def close(self, plugin: str) -> None:
         """End what this process has started; leave a cluster that stands as it was, without `plugin`."""
         if self.own is not None:
-            _kill_workers(self.own)
-        else:
-            goodbye = threading.Thread(target=self._take_away, args=(plugin,), daemon=True)
-            goodbye.start()
-            goodbye.join(_GOODBYE_SECONDS)  # a worker that is loading its models answers later
+            self.own.close(self.client)
+            return
+        goodbye = threading.Thread(target=self._take_away, args=(plugin,), daemon=True)
+        goodbye.start()
+        goodbye.join(GOODBYE_SECONDS)  # a worker that is loading its models answers later
         with if_it_answers():
-            self.client.close(timeout=_GOODBYE_SECONDS)
-        if self.own is not None:
-            with if_it_answers():
-                self.own.close(timeout=_GOODBYE_SECONDS)
+            self.client.close(timeout=GOODBYE_SECONDS)
 
     def _take_away(self, plugin: str) -> None:
         with if_it_answers():
             self.client.unregister_worker_plugin(plugin)
 
 
-def on_cores(num_workers: int) -> Connection:
-    """So many worker processes on this machine, each kept to its share of the cores."""
+def on_cores(num_workers: int, *, dashboard: bool = False) -> Connection:
+    """So many worker processes on this machine, each kept to its share of the cores.
+
+    dashboard: whether to serve Dask's pages, over plain HTTP, to this machine.
+    """
     cores = _shared_cores(num_workers)
     environments = [{"OMP_NUM_THREADS": str(len(share))} for share in cores.values()]
-    return _started(environments, cores, f"on {counted(num_workers, 'worker')} of this machine")
+    own = OwnCluster.with_scheduler(environments, cores, dashboard=dashboard)
+    return _to(own, f"on {counted(num_workers, 'worker')} of this machine")
 
 
-def on_gpus(num_gpus: int, per_gpu: int = 1) -> Connection:
+def on_gpus(num_gpus: int, per_gpu: int = 1, *, dashboard: bool = False) -> Connection:
     """So many worker processes per GPU: one by dask-cuda when it is installed, else by nannies."""
     gpus = [gpu for gpu in visible_gpus()[:num_gpus] for _ in range(per_gpu)]
     each = f", {per_gpu} workers each" if per_gpu > 1 else ""
     where = f"on {counted(num_gpus, 'GPU')} of this machine{each}"
     if per_gpu == 1 and importlib.util.find_spec("dask_cuda") is not None:
-        return _started_by_dask_cuda(gpus, where)
-    return _started([{"CUDA_VISIBLE_DEVICES": gpu} for gpu in gpus], _shared_cores(len(gpus)), where)
+        return _to(OwnCluster.of_dask_cuda(gpus, dashboard=dashboard), where)
+    environments = [{"CUDA_VISIBLE_DEVICES": gpu} for gpu in gpus]
+    own = OwnCluster.with_scheduler(environments, _shared_cores(len(gpus)), dashboard=dashboard)
+    return _to(own, where)
 
 
 def joined(scheduler: str) -> Connection:
     """The way to a cluster that stands, by its scheduler's address or file.
 
-    Raises OusError when no scheduler answers.
+    Raises OusError when no scheduler answers, or its TLS and Dask's configuration here do not fit.
     """
-    _configure()
-    how = {"address": scheduler} if "://" in scheduler else {"scheduler_file": scheduler}
-    try:
-        client = Client(**how, timeout=_JOIN_SECONDS, set_as_default=False)
-    except (OSError, ValueError) as error:
-        msg = f"No Dask scheduler answers at '{scheduler}' ({first_line(error)}). Is it running?"
-        raise OusError(msg) from error
-    return Connection(client=client, where=f"on the cluster of {scheduler}")
+    client = join(scheduler)
+    warning = plain_warning(client.scheduler_info()["address"])
+    return Connection(
+        client=client, where=f"on the cluster of {scheduler}", warnings=(warning,) if warning else ()
+    )
+
+
+def _to(own: OwnCluster, where: str) -> Connection:
+    return Connection(client=own.client(), where=where, own=own)
 
 
 def _shared_cores(num_workers: int) -> Cores:
     return dict(enumerate(shares_of_cores(available_cores(), num_workers)))
-
-
-def _started(environments: Sequence[dict[str, str]], cores: Cores, where: str) -> Connection:
-    """A cluster of a worker for each environment; they are named by their numbers, as in `cores`."""
-    _configure()
-    scheduler = {
-        "cls": Scheduler,
-        "options": {"host": _HERE, "dashboard_address": f"{_HERE}:0"},
-    }
-    workers = {number: _nanny(environment) for number, environment in enumerate(environments)}
-    try:
-        cluster = SpecCluster(workers=workers, scheduler=scheduler, silence_logs=_LOGGED)
-    except RuntimeError as error:
-        processes = counted(len(workers), "worker process", "worker processes")
-        msg = f"The cluster of {processes} could not be started ({first_line(error)}); see above."
-        raise OusError(msg) from error
-    return Connection(client=Client(cluster, set_as_default=False), where=where, own=cluster, cores=cores)
-
-
-def _nanny(environment: dict[str, str]) -> dict[str, Any]:
-    options = {
-        "nthreads": THREADS_PER_WORKER, "memory_limit": 0, "env": environment, "silence_logs": _LOGGED,
-        "host": _HERE, "dashboard_address": f"{_HERE}:0",
-    }  # fmt: skip
-    return {"cls": Nanny, "options": options}
-
-
-def _started_by_dask_cuda(gpus: list[str], where: str) -> Connection:
-    """dask-cuda's cluster, which keeps each worker to the cores near its GPU."""
-    from dask_cuda import LocalCUDACluster
-
-    _configure()
-    try:
-        cluster = LocalCUDACluster(
-            CUDA_VISIBLE_DEVICES=gpus,
-            threads_per_worker=THREADS_PER_WORKER,
-            memory_limit=0,
-            device_memory_limit=0,
-            host=_HERE,
-            dashboard_address=f"{_HERE}:0",
-        )
-    except Exception as error:
-        msg = (
-            f"dask-cuda could not start its workers on {', '.join(gpus)} ({first_line(error)}). Name GPUs in "
-            "CUDA_VISIBLE_DEVICES by number or full UUID, or do without: `pip uninstall dask-cuda`."
-        )
-        raise OusError(msg) from error
-    return Connection(client=Client(cluster, set_as_default=False), where=where, own=cluster)
-
-
-def _kill_workers(cluster: SpecCluster) -> None:
-    """End the worker processes at once: a block under way would hold them for as long as it takes."""
-    for nanny in cluster.workers.values():
-        nanny.auto_restart = False
-        process = getattr(nanny, "process", None)
-        pid = None if process is None else process.pid
-        if pid is not None:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-
-
-def _configure() -> None:
-    dask.config.set(_SETTINGS)
-    for name in ("distributed", "distributed.client"):  # Dask's own settings tell the two apart
-        logging.getLogger(name).setLevel(_LOGGED)

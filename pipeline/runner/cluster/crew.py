@@ -13,7 +13,7 @@ from distributed.scheduler import KilledWorker
 
 from pipeline.errors import OusError, counted
 from pipeline.runner.cluster import connect, plugins
-from pipeline.runner.cluster.answers import LOST, result, told
+from pipeline.runner.cluster.answers import LOST, result, translate_errors
 from pipeline.runner.work import THREADS_PER_WORKER, BlockReport, BlockTask, Brief, WorkerSetup
 
 _IN_FLIGHT = 4
@@ -32,23 +32,23 @@ class ClusterCrew:
         self._looked, self._threads = -math.inf, {"": 1}
         self._tell: Callable[[float], None] | None = None
         self._check: Callable[[], None] | None = None
-        is_own = connection.own is not None
-        with told():
+        holder = plugins.Holder(setup, connection.cores, is_own=connection.own is not None)
+        connection.register(self._plugin, holder)
+        with translate_errors():
             self._client.subscribe_topic(self._plugin, self._heard)
-            holder = plugins.Holder(setup, connection.cores, is_own=is_own)
-            self._client.register_plugin(holder, name=self._plugin)
-            if not is_own:
-                self._client.register_plugin(plugins.Caretaker(self._plugin, self._client.id))
 
     @classmethod
-    def on_cores(cls, num_workers: int, setup: WorkerSetup) -> Self:
-        """So many worker processes on this machine, each kept to its share of the cores."""
-        return cls(connect.on_cores(num_workers), setup)
+    def on_cores(cls, num_workers: int, setup: WorkerSetup, *, dashboard: bool = False) -> Self:
+        """So many worker processes on this machine, each kept to its share of the cores.
+
+        dashboard: whether to serve Dask's pages, over plain HTTP, to this machine.
+        """
+        return cls(connect.on_cores(num_workers, dashboard=dashboard), setup)
 
     @classmethod
-    def on_gpus(cls, num_gpus: int, setup: WorkerSetup) -> Self:
-        """One worker process per GPU of this machine."""
-        return cls(connect.on_gpus(num_gpus), setup)
+    def on_gpus(cls, num_gpus: int, setup: WorkerSetup, *, dashboard: bool = False) -> Self:
+        """One worker process per GPU of this machine. dashboard: as of `on_cores`."""
+        return cls(connect.on_gpus(num_gpus, dashboard=dashboard), setup)
 
     @classmethod
     def join(cls, scheduler: str, setup: WorkerSetup) -> Self:
@@ -62,6 +62,11 @@ class ClusterCrew:
     def where(self) -> str:
         """See `Crew`."""
         return self._connection.where
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """See `Crew`."""
+        return self._connection.warnings
 
     @property
     def num_workers(self) -> int:
@@ -161,8 +166,7 @@ class ClusterCrew:
         """See which workers are there, if the last look is long ago; a run that waits for some says so."""
         if time.monotonic() - self._looked < _SECONDS_BETWEEN_LOOKS:
             return
-        with told():
-            self._threads = self._client.nthreads()
+        self._threads = self._connection.workers()
         self._looked = time.monotonic()
         if self.is_waiting and self._tell is not None:
             self._tell(0.0)

@@ -1,4 +1,4 @@
-"""What runs on a cluster's workers and on its scheduler.
+"""What runs on a cluster's workers.
 
 Each worker holds its models in a plugin, never in the graph, and starts them at its first block.
 """
@@ -11,9 +11,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from distributed import Scheduler, SchedulerPlugin, WorkerPlugin, get_worker
+from distributed import WorkerPlugin, get_worker
 
-from pipeline.runner.cluster.connect import Cores
+from pipeline.runner.cluster.own import close_pages
+from pipeline.runner.cluster.settings import Cores
 from pipeline.runner.crew import StoppedError
 from pipeline.runner.machine import keep_memory
 from pipeline.runner.work import THREADS_PER_WORKER, BlockReport, BlockTask, Brief, Worker, WorkerSetup
@@ -25,11 +26,13 @@ _SECONDS_BETWEEN_EVENTS = 1.0
 def settle(worker: Any, cores_by_name: Cores, *, is_own: bool) -> tuple[int, ...] | None:
     """Prepare this process, a worker; return the cores it is kept to, None where it keeps those it has.
 
-    is_own: whether the run has started the worker: then Ctrl-C is the client's affair.
+    is_own: whether the run has started the worker: then Ctrl-C is the client's affair, and the worker
+    serves no pages.
     """
     keep_memory()
     if is_own:
         guard_standard_streams()
+        close_pages(worker)
     cores = cores_by_name.get(worker.name)
     if cores:
         os.sched_setaffinity(0, cores)  # threads that the worker starts from now on inherit it
@@ -103,23 +106,6 @@ class Holder(WorkerPlugin):
         note = f"the worker at {self._address} has --nthreads {self._threads}: {why}; start it with "
         note += f"--nthreads {THREADS_PER_WORKER}"
         return replace(report, warnings=(*report.warnings, note))
-
-
-class Caretaker(SchedulerPlugin):
-    """Takes a run's models off the workers of a cluster that stands, when its client just vanishes."""
-
-    def __init__(self, plugin: str, client: str) -> None:
-        self.name = f"{plugin}-caretaker"
-        self._plugin = plugin
-        self._client = client
-
-    def remove_client(self, scheduler: Scheduler, client: str) -> None:
-        """Called on the scheduler when a client says goodbye, and when its connection breaks."""
-        if client != self._client:
-            return
-        scheduler.loop.add_callback(scheduler.remove_plugin, name=self.name)
-        if self._plugin in scheduler.worker_plugins:
-            scheduler.loop.add_callback(scheduler.unregister_worker_plugin, comm=None, name=self._plugin)
 
 
 def unloaded_brief(plugin: str) -> Brief:

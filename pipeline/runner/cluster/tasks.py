@@ -9,15 +9,14 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
 from typing import Any, Generic, Self, TypeVar
 
 from distributed import Future, WorkerPlugin, get_worker
 from distributed.scheduler import KilledWorker
 
 from pipeline.errors import OusError
-from pipeline.runner.cluster import connect, plugins
-from pipeline.runner.cluster.answers import told
+from pipeline.runner.cluster import connect, plugins, settings
+from pipeline.runner.cluster.answers import LOST, translate_errors
 from pipeline.runner.crew import StoppedError
 from pipeline.runner.machine import use_cores
 
@@ -26,8 +25,6 @@ Result = TypeVar("Result")
 
 _SECONDS_BETWEEN_LOOKS, _POLL_SECONDS = 1.0, 0.02
 _ATTEMPTS = 2
-_LOST = "The connection to the Dask scheduler is lost. What is finished is safe; run again."
-_told = partial(told, _LOST)
 _one_at_a_time = threading.Lock()
 
 
@@ -46,17 +43,18 @@ class TaskCrew(Generic[Task, Result]):
         self._plugin = f"ous-{secrets.token_hex(4)}"
         self._looked = 0.0
         self._there: frozenset[str] = frozenset()
-        is_own = connection.own is not None
-        with _told():
-            seat = _Seat(connection.cores, is_own=is_own)
-            self._client.register_plugin(seat, name=self._plugin)
-            if not is_own:
-                self._client.register_plugin(plugins.Caretaker(self._plugin, self._client.id))
+        seat = _Seat(connection.cores, is_own=connection.own is not None)
+        connection.register(self._plugin, seat)
 
     @property
     def where(self) -> str:
         """Who the workers are, for people."""
         return self._connection.where
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """For people, such as that a cluster is without TLS."""
+        return self._connection.warnings
 
     def run(
         self, tasks: Sequence[Task], on_waiting: Callable[[], None] = lambda: None
@@ -66,7 +64,7 @@ class TaskCrew(Generic[Task, Result]):
         on_waiting: called when there is no worker at all. Raises OusError when none has come at the
         beginning, or the scheduler is gone, and what a task raises.
         """
-        with _told():
+        with translate_errors():
             self._connection.require_a_worker()
         waiting = deque((task, 1) for task in tasks)
         out: dict[str, tuple[Future[Result], Task, int]] = {}
@@ -85,7 +83,7 @@ class TaskCrew(Generic[Task, Result]):
             for address in ended:
                 future, task, attempt = out.pop(address)
                 if not self._has_died(future):
-                    with _told():
+                    with translate_errors():
                         result = future.result()
                     yield task, result
                 elif attempt < _ATTEMPTS:
@@ -106,25 +104,24 @@ class TaskCrew(Generic[Task, Result]):
         self.close()
 
     def _submit(self, address: str, task: Task) -> "Future[Result]":
-        with _told():
+        with translate_errors():
             only = {"workers": [address], "allow_other_workers": False}
             return self._client.submit(_do, self._plugin, self._function, task, pure=False, **only)
 
     def _has_died(self, future: "Future[Result]") -> bool:
         """Whether the worker of a task has died, so that there is no result."""
         if future.status in ("pending", "lost"):
-            with _told():
+            with translate_errors():
                 future.cancel()
             return True
         if future.status == "cancelled":
-            raise OusError(_LOST)
+            raise OusError(LOST)
         return future.status == "error" and isinstance(future.exception(), KilledWorker)
 
     def _workers(self, *, now: bool) -> frozenset[str]:
         """The addresses of the workers, looked up `now`, or if the last look is long ago."""
         if now or time.monotonic() - self._looked > _SECONDS_BETWEEN_LOOKS:
-            with _told():
-                self._there = frozenset(self._client.nthreads())
+            self._there = frozenset(self._connection.workers())
             self._looked = time.monotonic()
         return self._there
 
@@ -132,7 +129,7 @@ class TaskCrew(Generic[Task, Result]):
 class _Seat(WorkerPlugin):
     """On every worker: the cores that it is kept to, by its name, and whether its tasks are still wanted."""
 
-    def __init__(self, cores: connect.Cores, *, is_own: bool) -> None:
+    def __init__(self, cores: settings.Cores, *, is_own: bool) -> None:
         self._cores_by_name = cores
         self._is_own = is_own
 

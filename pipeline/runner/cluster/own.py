@@ -1,0 +1,198 @@
+"""A cluster that this process starts on this machine, for itself alone.
+
+Scheduler and workers listen on the loopback address, and every connection is TLS with a certificate that
+these processes alone have: other users of the machine can neither run code on the workers nor read what
+is sent. Dask puts its scratch directories on `sys.path`, so they are in a private directory.
+"""
+
+import contextlib
+import os
+import signal
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import dask
+from distributed import Client, Nanny, Scheduler, SpecCluster, Worker
+from distributed.core import Status
+from distributed.security import Security
+
+from pipeline.errors import OusError, counted, first_line, reason_of
+from pipeline.runner.cluster.answers import if_it_answers
+from pipeline.runner.cluster.settings import GOODBYE_SECONDS, LOGGED, Cores, configure
+from pipeline.runner.work import THREADS_PER_WORKER
+from pipeline.scratch import ScratchDirectory
+
+_HERE = "127.0.0.1"
+_ANY_PORT_HERE = f"{_HERE}:0"
+_ATTEMPTS = 3
+_DEATH = "failed to start worker process"
+"""Part of Dask's message for a worker process that ended while it started."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OwnCluster:
+    """A scheduler in this process with its worker processes, and TLS between all of them.
+
+    scratch: the directory below which Dask has its scratch directories. cores: those that each worker is
+    kept to. specs: the workers that `start_workers` starts, by their names; dask-cuda's run already.
+    """
+
+    cluster: SpecCluster
+    scratch: ScratchDirectory
+    cores: Cores = field(default_factory=dict)
+    specs: Mapping[Any, dict[str, Any]] = field(default_factory=dict)
+
+    @classmethod
+    def with_scheduler(cls, environments: Sequence[dict[str, str]], cores: Cores, *, dashboard: bool) -> Self:
+        """Start the scheduler for a worker of each environment; they are named by their numbers, as `cores`.
+
+        dashboard: whether to serve Dask's pages. Raises OusError when it cannot be started.
+        """
+        configure()
+        scratch, security = _scratch(), Security.temporary()
+        common = {
+            "host": _HERE, "security": security, "dashboard_address": _ANY_PORT_HERE,
+            "local_directory": str(scratch.path),
+        }  # fmt: skip
+        more = {"nthreads": THREADS_PER_WORKER, "memory_limit": 0, "silence_logs": LOGGED}
+        specs = {
+            number: {"cls": Nanny, "options": {**common, **more, "env": environment}}
+            for number, environment in enumerate(environments)
+        }
+        scheduler = {"cls": Scheduler, "options": {**common, "dashboard": dashboard, "protocol": "tls://"}}
+        try:
+            cluster = SpecCluster(scheduler=scheduler, security=security, silence_logs=LOGGED)
+        except RuntimeError as error:
+            scratch.close()
+            msg = f"No Dask scheduler can be started on {_HERE} ({_cause(error)})."
+            raise OusError(msg) from error
+        if not dashboard:
+            cluster.sync(_without_pages, cluster.scheduler)
+        return cls(cluster=cluster, scratch=scratch, cores=cores, specs=specs)
+
+    @classmethod
+    def of_dask_cuda(cls, gpus: list[str], *, dashboard: bool) -> Self:
+        """Start scheduler and workers by dask-cuda, which keeps each to the cores near its GPU.
+
+        dashboard: whether to serve Dask's pages. Raises OusError when they cannot be started.
+        """
+        from dask_cuda import LocalCUDACluster
+
+        configure()
+        scratch = _scratch()
+        try:
+            cluster = LocalCUDACluster(
+                CUDA_VISIBLE_DEVICES=gpus,
+                threads_per_worker=THREADS_PER_WORKER,
+                memory_limit=0,
+                device_memory_limit=0,
+                host=_HERE,
+                protocol="tls",
+                security=Security.temporary(),
+                local_directory=str(scratch.path),
+                dashboard_address=_ANY_PORT_HERE,
+            )
+        except Exception as error:
+            scratch.close()
+            msg = (
+                f"dask-cuda could not start its workers on {', '.join(gpus)} ({first_line(error)}). Name "
+                "GPUs in CUDA_VISIBLE_DEVICES by number or full UUID, or run `pip uninstall dask-cuda`."
+            )
+            raise OusError(msg) from error
+        if not dashboard:
+            cluster.sync(_without_pages, cluster.scheduler)
+        return cls(cluster=cluster, scratch=scratch)
+
+    def client(self) -> Client:
+        """Connect to the scheduler."""
+        return Client(self.cluster, set_as_default=False)
+
+    def start_workers(self) -> str:
+        """Start the worker processes, those that die while they start up to three times.
+
+        Returns a warning where some have not come up, else "". Raises OusError when none has.
+        """
+        reason = ""
+        for _ in range(_ATTEMPTS):
+            if missing := self._missing():
+                reason = self._start(missing)
+        missing, number = self._missing(), len(self.specs)
+        if not missing:
+            return ""
+        processes = counted(number, "worker process", "worker processes")
+        if len(missing) < number:
+            return f"{len(missing)} of {processes} could not be started ({reason}); the others do its work"
+        msg = f"The {processes} could not be started ({reason}); use fewer, or free memory, and run again."
+        raise OusError(msg)
+
+    def close(self, client: Client) -> None:
+        """End workers, client and scheduler, and remove the scratch directory."""
+        self._kill_workers()
+        for part in (client, self.cluster):
+            with if_it_answers():
+                part.close(timeout=GOODBYE_SECONDS)
+        self.scratch.close()
+
+    def _missing(self) -> list[Any]:
+        workers = self.cluster.workers
+        return [name for name in self.specs if name not in workers or workers[name].status != Status.running]
+
+    def _start(self, names: list[Any]) -> str:
+        """Start these workers; return why the first one that has not come up has not, else ""."""
+        for name in names:
+            self.cluster.workers.pop(name, None)
+        self.cluster.worker_spec.update({name: self.specs[name] for name in names})
+        try:
+            self.cluster.sync(_as_specified, self.cluster)
+        except (RuntimeError, TimeoutError) as error:
+            return _cause(error)
+        return ""
+
+    def _kill_workers(self) -> None:
+        """End the worker processes at once: a block under way would hold them for as long as it takes."""
+        for nanny in self.cluster.workers.values():
+            nanny.close_gracefully()  # it does not start another
+            process = getattr(nanny, "process", None)
+            pid = None if process is None else process.pid
+            if pid is not None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+
+
+def close_pages(server: Scheduler | Worker) -> None:
+    """Close the port for HTTP, which each of Dask's servers opens, also without a dashboard."""
+    server.http_server.stop()
+    server.services.pop("dashboard", None)
+
+
+async def _without_pages(scheduler: Scheduler) -> None:
+    close_pages(scheduler)
+
+
+async def _as_specified(cluster: SpecCluster) -> None:
+    await cluster
+
+
+def _scratch() -> ScratchDirectory:
+    """A directory where Dask's configuration wants it, else in the system's temporary directory."""
+    parent = dask.config.get("temporary-directory") or tempfile.gettempdir()
+    try:
+        return ScratchDirectory("dask", Path(parent))
+    except OSError as error:
+        msg = (
+            f"No temporary directory can be made in '{parent}' ({reason_of(error)}); set TMPDIR to a "
+            "directory with space to which you can write."
+        )
+        raise OusError(msg) from error
+
+
+def _cause(error: BaseException) -> str:
+    """The reason at the bottom of a chain of errors, in words."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    if _DEATH in str(error):
+        return f"ended while starting, {_ATTEMPTS} times: killed, or out of memory"
+    return first_line(error)
