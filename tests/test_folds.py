@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from pipeline.errors import CacheError, ConfigError
 from pipeline.store.reader import FeatureCache
-from pipeline.types import Split, Status
+from pipeline.types import Polarity, Split, Status
 from tests.tiny_cache import CLASSES, tiny_cache, tiny_meta
 from trainer.config import DataConfig
 from trainer.folds import (
@@ -179,13 +179,18 @@ def test_usable_clips_are_those_done_with_a_label(tmp_path, cache):
         require_usable(same, usable_sha256(cache))
 
 
-def test_polarity_map_speaks_for_its_classes(cache):
-    config = DataConfig(polarity_map=("neutral:positive",))
+@pytest.mark.parametrize("name", CLASSES)
+@pytest.mark.parametrize("polarity", [Polarity.NEGATIVE, Polarity.NEUTRAL, Polarity.POSITIVE])
+def test_polarity_map_applies_to_the_classes_that_it_names(cache, name, polarity):
+    config = DataConfig(polarity_map=(f"{name}:{polarity.name.lower()}",))
     label = cache.read("label")
     changed, plain = polarity_labels(cache, config), polarity_labels(cache, DataConfig())
-    assert (changed[label == CLASSES.index("neutral")] == 2).all()
-    others = label != CLASSES.index("neutral")
-    assert np.array_equal(changed[others], plain[others])
+    named = label == CLASSES.index(name)
+    assert (changed[named] == polarity).all()
+    assert np.array_equal(changed[~named], plain[~named])
+
+
+def test_polarity_map_of_a_class_that_the_cache_lacks_is_refused(cache):
     with pytest.raises(ConfigError, match="names class 'joy'; this cache has: happiness, neutral, sadness"):
         polarity_labels(cache, DataConfig(polarity_map=("joy:positive",)))
 

@@ -121,3 +121,9 @@ def test_q_learn_is_one_gaussian_parameter_shared_by_all_blocks():
     tfe = TypeFusionEncoder(64, ModelConfig(tfe_blocks=3, tfe_queries=50, tfe_query_std=0.5))
     assert float(tfe.q_learn_QF.detach().std()) == pytest.approx(0.5, rel=0.1)
     assert [name for name, _ in tfe.named_parameters() if "q_learn" in name] == ["q_learn_QF"]
+
+
+def test_each_type_has_an_embedding_that_begins_small():
+    type_TF = TypeFusionEncoder(512, ModelConfig(tfe_blocks=1, tfe_heads=1, mlp_ratio=1)).type_TF
+    assert type_TF.shape == (3, 512)
+    assert float(type_TF.detach().std()) == pytest.approx(0.02, rel=0.1)

@@ -137,6 +137,19 @@ def test_polarity_encoder_sees_every_block_and_statistic():
     assert (early.grad.abs().sum(dim=(0, 3)) > 0).all()
 
 
+def test_standardise_by_hand():
+    scale = Standardise((3,))
+    scale.fit(torch.tensor([[1.0, 0.1, 7.0], [3.0, 0.3, 7.0]]))
+    # means 2, 0.2, 7; deviations (over N, not N - 1) 1, 0.1 and 0, which counts as 1e-6
+    fitted = scale(torch.tensor([[5.0, 0.1, 7.0], [2.0, 0.2, 8.0]]))
+    torch.testing.assert_close(fitted, torch.tensor([[3.0, -1.0, 0.0], [0.0, 0.0, 1e6]]))
+
+
+def test_positions_begin_small():
+    position_TF = FrameEncoder(100, 64, depth=1, heads=2, mlp_ratio=1, dropout=0.0).position_TF
+    assert float(position_TF.detach().std()) == pytest.approx(0.02, rel=0.05)
+
+
 def test_standardise_changes_nothing_until_fitted_and_then_centres():
     scale, samples = Standardise((F,)), 5 + 3 * torch.randn(1000, F)
     samples[:, 0] = 7.0  # a feature that never changes

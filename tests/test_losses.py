@@ -42,6 +42,12 @@ def test_similarity_as_printed_sums_over_the_whole_batch():
     assert float(similarity_loss(FACE, SCENE, "as_printed")) == pytest.approx(expected, abs=1e-6)
 
 
+@pytest.mark.parametrize("form", ["as_printed", "per_sample"])
+def test_similarity_does_not_depend_on_the_size_of_the_features(form):
+    small = similarity_loss(1e-2 * FACE, 1e-2 * SCENE, form)
+    torch.testing.assert_close(small, similarity_loss(FACE, SCENE, form))
+
+
 def test_similarity_per_sample_averages_cosines():
     assert float(similarity_loss(FACE, SCENE, "per_sample")) == pytest.approx(1 - (24 / 25 + 0) / 2, abs=1e-6)
 
@@ -59,6 +65,11 @@ def test_polarity_is_the_cross_entropy_of_eq_1(reduction, expected):
     # the true polarities have probability 1/3 and 2/4
     logits = torch.tensor([[0.0, 0.0, 0.0], [math.log(2), 0.0, 0.0]])
     assert float(polarity_loss(logits, torch.tensor([1, 0]), reduction)) == pytest.approx(expected, abs=1e-6)
+
+
+def test_polarity_is_the_mean_unless_asked_otherwise():
+    logits, polarity = torch.tensor([[0.0, 1.0, 2.0], [3.0, 0.0, 0.0]]), torch.tensor([1, 0])
+    assert torch.equal(polarity_loss(logits, polarity), polarity_loss(logits, polarity, "mean"))
 
 
 def test_class_contrast_is_cross_entropy_over_prompts():
@@ -133,6 +144,7 @@ def test_contrast_alone_has_no_other_part(gate):
     parts = training_loss(outputs(), torch.tensor([0, 1]), torch.tensor([-1, -1]), config)
     assert float(parts.loss) == float(parts.contrast)
     assert (float(parts.similarity), float(parts.polarity), bool(parts.is_global)) == (0.0, 0.0, False)
+    assert parts.is_global.dtype == torch.bool
 
 
 def test_faces_alone_have_neither_similarity_nor_polarity():

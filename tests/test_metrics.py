@@ -37,6 +37,7 @@ def test_uar_averages_over_the_classes_present():
 def test_numbers_equal_those_of_torchmetrics(pairs):
     label, predicted = (np.array(column) for column in zip(*pairs, strict=True))
     confusion = confusion_matrix(label, predicted, 4)
+    assert confusion.dtype == np.int64
     truth, answer = torch.from_numpy(label), torch.from_numpy(predicted)
     assert np.array_equal(confusion, multiclass_confusion_matrix(answer, truth, 4).numpy())
     result = Metrics(class_names=("a", "b", "c", "d"), confusion=confusion)
@@ -124,6 +125,14 @@ def test_intervals_are_seeded_hold_their_numbers_and_narrow_with_clips():
         assert np.diff(many_part) < np.diff(few_part) / 5
 
 
+def test_intervals_leave_out_2_5_percent_on_either_side():
+    """Of 100,000 clips, a share's bootstrap is the normal distribution."""
+    half = 1.96 * np.sqrt(0.4 * 0.6 / 100_000)
+    two = Metrics(class_names=("a", "b"), confusion=np.array([[20_000, 30_000], [30_000, 20_000]]))
+    assert two.intervals.war == pytest.approx((0.4 - half, 0.4 + half), abs=1.5e-4)
+    assert two.intervals.uar == pytest.approx((0.4 - half, 0.4 + half), abs=1.5e-4)
+
+
 def test_a_share_of_0_or_1_has_wilsons_interval_and_a_class_without_clips_none():
     result = metrics([[5, 0, 0], [0, 0, 7], [0, 0, 0]])
     assert result.intervals.recalls == (wilson(5, 5), wilson(0, 7), None)
@@ -173,3 +182,5 @@ def test_an_empty_or_misshapen_matrix_is_refused():
         metrics(np.zeros((3, 3), dtype=int))
     with pytest.raises(ValueError, match="needs \\[3, 3\\] counts"):
         metrics([[1, 0], [0, 1]])
+    with pytest.raises(ValueError, match="confusion matrix of 3 classes"):
+        metrics([[2, -1, 0], [0, 1, 0], [0, 0, 1]])

@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import pytest
 import torch
 from torch import nn
@@ -32,6 +34,33 @@ def test_weight_decay_is_the_l2_term_of_adam():
     assert float(weight.detach()) == pytest.approx(1.9, abs=1e-6)  # Adam's first step has length lr
 
 
+@pytest.mark.parametrize(
+    ("graphed", "is_cuda", "on_device"),
+    [(True, True, True), (True, False, False), (False, True, False), (False, False, False)],
+)
+def test_only_on_cuda_does_a_graphed_adam_keep_its_rate_on_the_device(
+    monkeypatch, graphed, is_cuda, on_device
+):
+    monkeypatch.setattr("torch.optim.Adam", lambda _, **settings: SimpleNamespace(**settings))
+    config = OptimConfig(lr=0.5, graphed=graphed)
+    adam, elsewhere = (
+        build_adam([SimpleNamespace(is_cuda=is_cuda, device=torch.device(name))], config)
+        for name in ("cpu", "meta")
+    )
+    assert adam.capturable is on_device
+    assert adam.lr == 0.5
+    assert isinstance(adam.lr, torch.Tensor) is on_device
+    assert not on_device or elsewhere.lr.device == torch.device("meta")
+
+
+def test_a_rate_that_is_a_tensor_is_written_in_place():
+    rate = torch.tensor(0.5)
+    adam = torch.optim.Adam([nn.Parameter(torch.zeros(2))], lr=rate, foreach=False)
+    set_rate(adam, 0.25)
+    assert adam.param_groups[0]["lr"] is rate
+    assert float(rate) == 0.25
+
+
 def run(losses, schedule, lr=0.9):
     progress, rates, bests = Progress(lr=lr), [], []
     for epoch, loss in enumerate(losses, start=1):
@@ -45,6 +74,11 @@ def test_rate_is_cut_to_a_third_after_five_epochs_without_a_lower_loss():
     _, rates, bests = run(losses, ScheduleConfig())
     assert rates == pytest.approx([0.9] * 6 + [0.3] * 2)
     assert bests == [True, True, *[False] * 6]
+
+
+def test_rate_is_cut_again_after_five_more_epochs_without_a_lower_loss():
+    _, rates, _ = run([1.0, *[2.0] * 11], ScheduleConfig())
+    assert rates == pytest.approx([0.9] * 5 + [0.3] * 5 + [0.1] * 2)
 
 
 def test_a_better_epoch_starts_the_count_again():

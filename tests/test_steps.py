@@ -98,6 +98,18 @@ def test_a_rate_set_later_reaches_the_replayed_steps(path):
     assert all(torch.equal(*pair) for pair in zip(before, learner.parameters, strict=True))
 
 
+def test_a_graphed_step_marks_its_parts_then_the_capture_and_each_replay(path):
+    config = override(smoke(), SMALL)
+    learner, data = made(path, config)
+    take = GraphedSteps(learner, Tape().capture)
+    (batch, *_) = data.training_batches(torch.arange(5), 5, False, torch.Generator())
+    marks = [[] for _ in range(5)]
+    for heard in marks:
+        take(batch, 1e-3, heard.append)
+    assert marks[:3] == [PARTS[1:]] * 3
+    assert marks[3:] == [["capture", "step, replayed"], ["step, replayed"]]
+
+
 READINGS = [
     [],
     ["model.lstm=type", "model.tfe_form=literal"],

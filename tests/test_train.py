@@ -10,9 +10,12 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from pipeline.config import override
 from pipeline.errors import CacheError, ConfigError, WeightsError
+from pipeline.store.reader import FeatureCache
 from tests.tiny_cache import tiny_cache, tiny_meta, write_feature
 from trainer.checkpoint import load_checkpoint
 from trainer.config import smoke
+from trainer.folds import fold_rows
+from trainer.model import OusModel
 from trainer.train import TrainingError, evaluate_command, train
 
 SHORT = override(smoke(), ["schedule.max_epochs=3"])
@@ -64,6 +67,44 @@ def test_what_can_be_learnt_is_learnt(finished):
     assert result.best.validation.war == 1.0
     assert result.best.train.accuracy > 0.9  # chance is 1/3
     assert result.info.overfit_epoch > 0
+
+
+def test_training_clips_train_and_validation_clips_validate(path, tmp_path, monkeypatch):
+    """Clips are known by the first frame that the model is given, in either view."""
+    with FeatureCache.open(path) as cache:
+        rows = fold_rows(cache, 1, SHORT.data, seed=0)
+        first_frames = cache.read("face/embedding")[:, :, 0].astype(np.float32)
+    row_of = {frame.tobytes(): row for row, views in enumerate(first_frames) for frame in views}
+    seen = {True: [], False: []}
+    forward = OusModel.forward
+
+    def watched(model, batch, text_CF):
+        seen[model.training] += [row_of[frame.tobytes()] for frame in batch.face_BTF[:, 0].numpy()]
+        return forward(model, batch, text_CF)
+
+    monkeypatch.setattr(OusModel, "forward", watched)
+    train(path, tmp_path / "run", override(SHORT, ["schedule.max_epochs=1"]), device="cpu")
+    assert sorted(seen[True]) == rows.train.tolist()
+    assert seen[False] == rows.validation.tolist()
+
+
+def test_inputs_are_standardised_by_the_training_clips_alone(path, finished):
+    with FeatureCache.open(path) as cache:
+        train_rows = fold_rows(cache, 1, SHORT.data, seed=0).train
+        valid = cache.read("frame_valid")[train_rows, 0]
+        face, scene, early = (
+            cache.read(name)[train_rows, 0].astype(np.float64)
+            for name in ("face/embedding", "scene/embedding", "scene/early")
+        )
+    means = np.stack([clip[frames].mean(axis=0) for clip, frames in zip(early, valid, strict=True)])
+    model = load_checkpoint(finished[0].run_dir, torch.device("cpu")).model
+    for scale, samples in (
+        (model.scale_face, face[valid]),
+        (model.scale_scene, scene[valid]),
+        (model.scale_early, means),
+    ):
+        np.testing.assert_allclose(scale.mean, samples.mean(axis=0), atol=1e-6)
+        np.testing.assert_allclose(scale.std, samples.std(axis=0), atol=1e-6)
 
 
 def test_thirty_steps_lower_every_loss_when_the_gate_is_open(path, tmp_path):
