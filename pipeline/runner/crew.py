@@ -60,9 +60,9 @@ class Crew(Protocol):
     ) -> Generator[BlockReport, None, None]:
         """Do the tasks, a few at a time, and give each one's report when it is done.
 
-        on_progress: told, by any thread, how much more of a block is done, in clips. check: called about
-        every second by the thread that waits for a report. Raises what a task or the check raises; tasks
-        under way then are not finished.
+        on_progress: called by any thread with how much more of a block is done, in clips. check: called
+        about every second by the thread that waits for a report. Raises what a task or the check raises;
+        tasks under way then are not finished.
         """
         ...
 

@@ -1,4 +1,4 @@
-"""Who holds a lock: a process, told apart from others of its number, with its last heartbeat."""
+"""Who holds a lock: a process, distinct from later ones of its number, with its last heartbeat."""
 
 import dataclasses
 import getpass

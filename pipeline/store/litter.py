@@ -14,8 +14,10 @@ _LITTER_SECONDS = 3600.0
 
 def sweep_beside(path: Path, suffix: str) -> None:
     """Remove litter beside `path`: `.NAME.` and anything, up to the suffix. Links are not followed."""
-    folder = OwnDir.of(path.parent)
-    for name in os.listdir(path.parent):  # noqa: PTH208 - names alone: the folder may hold many others
+    folder, names = OwnDir.of(path.parent), list[str]()
+    with contextlib.suppress(OSError):  # a folder that cannot be listed may still be written
+        names = os.listdir(path.parent)  # noqa: PTH208 - names alone: the folder may hold many others
+    for name in names:
         if name.startswith(f".{path.name}.") and name.endswith(suffix):
             with contextlib.suppress(FileError):
                 _remove_old(folder, name)
