@@ -29,7 +29,7 @@ Leaves that every step may use: ``errors``, ``config``, ``fingerprint``, ``types
 ``versions`` (of each step's algorithm), ``program`` (how it was called, for messages),
 ``portable`` (paths without the user's name), ``safe_streams`` (standard streams of printable text),
 ``passes`` (rows through a device in passes of one size), ``children`` (processes that may crash),
-``pictures`` (which files of a folder are pictures, and in which order).
+``scratch`` (temporary directories), ``pictures`` (which files of a folder are pictures, and in which order).
 ``clip_model`` loads a CLIP model for ``features`` and for the trainer's prompts;
 ``weights`` knows the published weight files and checks them.
 """
