@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
@@ -13,7 +14,7 @@ from pipeline.errors import CacheError, CheckpointError, ConfigError
 from pipeline.types import Split, Status
 from tests.tiny_cache import CLASSES, tiny_cache, tiny_meta, write_feature
 from trainer.config import smoke
-from trainer.evaluate import evaluate
+from trainer.evaluate import evaluate, measure, score
 from trainer.train import train
 
 pytestmark = pytest.mark.usefixtures("one_tiny_encoder")
@@ -154,6 +155,53 @@ def test_a_run_selected_on_test_says_so_in_its_numbers(run, tmp_path):
     config = override(smoke(), ["data.validation=test", "schedule.max_steps=1"])
     trained = train(run[0], tmp_path / "run", config, device="cpu")
     assert "SELECTED ON TEST" in evaluate(trained.run_dir, device="cpu").to_dict()["banners"]
+
+
+def test_plain_values_name_the_run_the_cache_and_the_loss(run):
+    result = evaluate(run[1].run_dir, device="cpu")
+    expected = {
+        "split": "test", "fold": "1", "seed": 0, "dataset": "tiny", "selection": "holdout",
+        "best_epoch": run[1].info.best_epoch, "random_weights": True, "same_cache": True,
+        "cache_fingerprint": "f" * 64, "loss": result.loss, "left_out": {},
+        "leak": result.leak.to_dict(), "war": result.metrics.war,
+    }  # fmt: skip
+    assert {name: result.to_dict()[name] for name in expected} == expected
+    text = json.dumps(result.to_dict(), indent=2) + "\n"
+    assert (run[1].run_dir / "confusion.json").read_text(encoding="utf-8") == text
+
+
+def test_the_figure_has_the_numbers_a_title_and_the_banners(run, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(
+        "trainer.plots.plot_confusion", lambda *values, **words: drawn.append((values, words))
+    )
+    result = evaluate(run[1].run_dir)
+    title = "tiny, fold 1, test split"
+    assert drawn == [((result.metrics, result.files[1]), {"title": title, "banners": result.banners})]
+    assert measure(run[1].run_dir).banners == result.banners
+
+
+def test_lines_show_what_is_left_out_and_a_class_without_clips(run, tmp_path):
+    label, status = np.arange(48) % 3, np.full(48, Status.DONE, dtype=np.uint8)
+    label[label == 0] = 2
+    status[[40, 41]] = Status.FAILED
+    other = tiny_cache(tmp_path / "other.zarr", label=label.astype(np.int16), status=status)
+    lines = evaluate(run[1].run_dir, cache=other, device="cpu").lines()
+    assert "  happiness        no clips" in lines
+    assert "  left out: 2 failed" in lines
+    assert not any("left out" in line for line in evaluate(run[1].run_dir, device="cpu").lines())
+
+
+def test_a_model_answers_in_evaluation_mode_in_batches_of_any_size(run):
+    measured = measure(run[1].run_dir, device="cpu")
+    model, text_CF = measured.checkpoint.model, measured.checkpoint.text_CF
+    model.train()
+    places = torch.arange(len(measured.row_N))
+    alone = score(model, text_CF, measured.data, places.flip(0), batch_size=1)
+    assert not model.training
+    assert np.array_equal(alone.predicted_N[::-1], measured.scores.predicted_N)
+    assert np.array_equal(alone.label_N[::-1], measured.scores.label_N)
+    assert alone.loss == pytest.approx(measured.scores.loss, rel=1e-5)
 
 
 @pytest.mark.gpu

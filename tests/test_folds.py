@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -100,6 +102,29 @@ def test_clips_outside_the_fold_are_no_concern_of_it(tmp_path):
         assert fold_rows(cache, 1, DataConfig(), seed=0).left_out == {}
 
 
+def test_unlabelled_clips_count_in_their_fold_and_where_they_are_in_none(tmp_path):
+    label = (np.arange(N) % 3).astype(np.int16)
+    label[:4] = -1
+    both = np.full((N, 2), Split.TRAIN, dtype=np.uint8)
+    both[0], both[1], both[2] = Split.ABSENT, (Split.TRAIN, Split.ABSENT), (Split.ABSENT, Split.TEST)
+    path = tiny_cache(tmp_path / "feats.zarr", tiny_meta(fold_names=("1", "2")), label=label, membership=both)
+    with FeatureCache.open(path) as cache:
+        left_out = [fold_rows(cache, fold, DataConfig(), seed=0).left_out for fold in ("1", "2")]
+    assert left_out == [{"unlabelled": 3}, {"unlabelled": 3}]  # clips 0, 1 and 3; clips 0, 2 and 3
+
+
+def test_the_hash_of_the_training_clips_differs_with_what_trains_and_what_validates(cache):
+    rows = fold_rows(cache, 1, DataConfig(), seed=0)
+    same = [rows, fold_rows(cache, 1, DataConfig(), seed=0), replace(rows, test=rows.test[1:])]
+    others = [
+        replace(rows, train=rows.train[1:]),
+        replace(rows, validation=rows.validation[1:]),
+        replace(rows, train=rows.validation, validation=rows.train),
+    ]
+    assert len({each.training_sha256() for each in same}) == 1
+    assert len({each.training_sha256() for each in [rows, *others]}) == 4
+
+
 def test_an_empty_split_is_refused_with_the_counts(tmp_path):
     with opened(tmp_path, membership=membership()) as cache:
         rows = fold_rows(cache, 1, DataConfig(validation="given"), seed=0)
@@ -129,8 +154,9 @@ def test_the_split_to_measure_is_test_or_else_validation(tmp_path, cache):
 def test_folds_go_by_name_or_by_number():
     meta = tiny_meta(fold_names=("fd1", "fd2"))
     assert [fold_number(meta, fold) for fold in ("fd2", 1, 2)] == [1, 0, 1]
-    with pytest.raises(ConfigError, match="fold is 3; this cache has 2: fd1, fd2"):
-        fold_number(meta, 3)
+    for fold in (0, 3, "fd9", "-1"):
+        with pytest.raises(ConfigError, match=f"fold is {fold!r}; this cache has 2: fd1, fd2"):
+            fold_number(meta, fold)
 
 
 @pytest.mark.parametrize(
@@ -188,6 +214,7 @@ def test_polarity_map_applies_to_the_classes_that_it_names(cache, name, polarity
     named = label == CLASSES.index(name)
     assert (changed[named] == polarity).all()
     assert np.array_equal(changed[~named], plain[~named])
+    assert changed.dtype == np.int64
 
 
 def test_polarity_map_of_a_class_that_the_cache_lacks_is_refused(cache):

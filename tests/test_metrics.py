@@ -167,7 +167,11 @@ def test_other_classes_are_not_counted_together():
 
 
 def test_plain_values_name_the_classes_with_every_number():
-    values = json.loads(json.dumps(metrics([[3, 1, 0], [0, 0, 0], [2, 0, 2]]).to_dict()))
+    result = metrics([[3, 1, 0], [0, 0, 0], [2, 0, 2]])
+    values = json.loads(json.dumps(result.to_dict()))
+    assert (values["num_clips"], values["war"], values["uar"]) == (8, result.war, result.uar)
+    assert values["war_interval_95"] == list(result.intervals.war)
+    assert values["uar_interval_95"] == list(result.intervals.uar)
     assert values["recall"] == {"happiness": 0.75, "sadness": None, "neutral": 0.5}
     assert values["recall_interval_95"]["sadness"] is None
     low, high = values["recall_interval_95"]["happiness"]
