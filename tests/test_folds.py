@@ -113,6 +113,22 @@ def test_unlabelled_clips_count_in_their_fold_and_where_they_are_in_none(tmp_pat
     assert left_out == [{"unlabelled": 3}, {"unlabelled": 3}]  # clips 0, 1 and 3; clips 0, 2 and 3
 
 
+def test_a_cache_without_labels_is_refused_with_the_command_that_adds_them(tmp_path):
+    with opened(tmp_path, label=np.full(N, -1, dtype=np.int16)) as cache:
+        message = (
+            "^None of the 48 clips of '.*feats.zarr' has a label; .* `cli.py cache relabel .*feats.zarr`; no"
+        )
+        with pytest.raises(ConfigError, match=message):
+            fold_rows(cache, 1, DataConfig(), seed=0)
+
+
+def test_clips_of_the_first_class_alone_are_labelled_clips(tmp_path):
+    label = np.full(N, -1, dtype=np.int16)
+    label[0] = 0
+    with opened(tmp_path, label=label) as cache:
+        assert fold_rows(cache, 1, DataConfig(), seed=0).train.tolist() == [0]
+
+
 def test_the_hash_of_the_training_clips_differs_with_what_trains_and_what_validates(cache):
     rows = fold_rows(cache, 1, DataConfig(), seed=0)
     same = [rows, fold_rows(cache, 1, DataConfig(), seed=0), replace(rows, test=rows.test[1:])]
