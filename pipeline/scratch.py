@@ -78,7 +78,7 @@ def _end(path: Path, lock: int) -> None:
 def _remove_left_over(parent: Path, prefix: str) -> None:
     names = list[str]()
     with contextlib.suppress(PermissionError):  # one that cannot be listed may still be written
-        names = [name for name in os.listdir(parent) if name.startswith(prefix)]
+        names = [path.name for path in parent.iterdir() if path.name.startswith(prefix)]
     for name in names:
         with contextlib.suppress(OSError):  # gone, in use, or another user's
             _remove_if_unused(parent / name)
