@@ -209,7 +209,7 @@ class OwnDir:
             try:
                 status = os.fstat(file)
                 self._require_status(status, name)
-                if status.st_nlink != 1:
+                if status.st_nlink > 1:
                     kind = "a file of several names"
                     raise FileError(not_plain(self.path / name, kind, "a file of its own"))
                 try:
