@@ -147,14 +147,14 @@ class OwnDir:
             msg = f"'{printable(str(self.path / name))}' cannot be read: {error}."
             raise FileError(msg) from error
 
-    def make(self) -> None:
-        """Create the directory, and those above it, unless it is there."""
+    def make(self, mode: int = 0o777) -> None:
+        """Create the directory, and those above it, unless it is there. mode: of those below the root."""
         with reported(self.root, "created"):
             self.root.mkdir(parents=True, exist_ok=True)
         for depth, name in enumerate(self.inside):
             above = OwnDir(self.root, self.inside[:depth])
             with above.opened() as handle, reported(above.path / name, "created"), suppress(FileExistsError):
-                os.mkdir(name, dir_fd=handle)
+                os.mkdir(name, mode, dir_fd=handle)
         with self.opened():
             pass
 
@@ -209,7 +209,7 @@ class OwnDir:
             try:
                 status = os.fstat(file)
                 self._require_status(status, name)
-                if status.st_nlink != 1:
+                if status.st_nlink > 1:
                     kind = "a file of several names"
                     raise FileError(not_plain(self.path / name, kind, "a file of its own"))
                 try:
@@ -255,7 +255,7 @@ class OwnDir:
             os.close(file)
 
     def move_to(self, to: "OwnDir") -> None:
-        """Give this directory another name below the same root. Raises FileError where something has it."""
+        """Give this directory another name, of nothing or an empty directory; FileError where more has it."""
         with self._parent.opened() as source, to._parent.opened() as target, reported(to.path, "created"):
             os.rename(self.inside[-1], to.inside[-1], src_dir_fd=source, dst_dir_fd=target)
 
@@ -285,8 +285,12 @@ class OwnDir:
             if not shutil.rmtree.avoids_symlink_attacks:
                 msg = f"'{self}' is not removed: this system cannot do so without following links."
                 raise FileError(msg)
-            with reported(self.path, "removed"):
-                shutil.rmtree(self.inside[-1], dir_fd=handle)
+            try:
+                with reported(self.path, "removed"):
+                    shutil.rmtree(self.inside[-1], dir_fd=handle)
+            except RecursionError as error:  # of Python 3.11 and 3.12
+                msg = f"'{printable(str(self))}' has too many levels to be removed; run `rm -r` on it."
+                raise FileError(msg) from error
 
     @property
     def _parent(self) -> "OwnDir":

@@ -37,7 +37,7 @@ class PrintableStream:
             self.write(line)
 
     def __getattr__(self, name: str) -> Any:
-        if name == "buffer":
+        if name in ("buffer", "_stream"):  # "_stream" is missing in a copy that is being made
             raise AttributeError(name)
         return getattr(self._stream, name)
 

@@ -50,6 +50,11 @@ class ScratchDirectory:
         self.close()
 
 
+def is_scratch(name: str) -> bool:
+    """Return whether a name is one of a scratch directory, of any kind."""
+    return name.startswith(_PREFIX)
+
+
 def _lock(directory: Path) -> int:
     """Lock a new directory and return the open lock; it has its name only once it is locked.
 
@@ -71,8 +76,9 @@ def _end(path: Path, lock: int) -> None:
 
 
 def _remove_left_over(parent: Path, prefix: str) -> None:
-    with os.scandir(parent) as entries:
-        names = [entry.name for entry in entries if entry.name.startswith(prefix)]
+    names = list[str]()
+    with contextlib.suppress(PermissionError):  # one that cannot be listed may still be written
+        names = [path.name for path in parent.iterdir() if path.name.startswith(prefix)]
     for name in names:
         with contextlib.suppress(OSError):  # gone, in use, or another user's
             _remove_if_unused(parent / name)

@@ -295,3 +295,14 @@ def test_a_cluster_without_this_code_is_one_line(tmp_path):
 def test_the_slurm_scripts_are_sound_and_the_doc_names_them(script):
     subprocess.run(["bash", "-n", str(script)], check=True)
     assert script.name in (real_runs.ROOT / "docs/cluster.md").read_text()
+
+
+def test_a_task_of_workers_sbatch_removes_its_temporary_directory_at_any_path(tmp_path):
+    text = (real_runs.ROOT / "docs/slurm/workers.sbatch").read_text()
+    task = text.partition("bash -c '")[2].partition("' worker")[0]
+    (tmp_path / "a b").mkdir()
+    (tmp_path / "a").mkdir()
+    done = ["bash", "-c", task, "worker", "true"]
+    subprocess.run(done, env={**os.environ, "TMPDIR": str(tmp_path / "a b")}, cwd=tmp_path, check=True)
+    assert (tmp_path / "a").is_dir(), "no other directory is removed"
+    assert list((tmp_path / "a b").iterdir()) == []

@@ -60,6 +60,27 @@ def test_the_face_only_model_sees_no_scene():
     assert not config.has_similarity_loss
 
 
+def test_what_a_killed_demo_left_does_not_stop_the_next(tmp_path, monkeypatch):
+    names = ("ous-synthetic-killed", ".feats.zarr.locks", ".feats.zarr.0123456789abcdef.creating")
+    for name in names:
+        (tmp_path / "out" / name).mkdir(parents=True)
+    (tmp_path / "out" / names[0] / "lock").touch()
+    began = []
+    monkeypatch.setattr(demo, "load_tools", lambda *_: began.append(1) or 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        run(tmp_path / "out")
+    assert began
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [".feats.zarr.locks", "clips"]
+
+
+@pytest.mark.parametrize("name", ["ous-synthetic-killed", ".feats.zarr.locks"])
+def test_a_link_with_such_a_name_is_of_no_demo(tmp_path, name):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / name).symlink_to(tmp_path)
+    with pytest.raises(OusError, match="which no demo has made"):
+        run(tmp_path / "out")
+
+
 def test_runs_of_a_user_are_left_alone(tmp_path):
     mine = tmp_path / "out" / "runs" / "mine" / "best.safetensors"
     mine.parent.mkdir(parents=True)

@@ -1,9 +1,7 @@
-import os
-
 import pytest
 
 from pipeline.config import from_dict
-from pipeline.errors import ConfigError, FileError
+from pipeline.errors import ConfigError
 from pipeline.process import ExtractConfig
 from pipeline.runner import CrewOptions, LocalCrew, gather
 from tests.small_clips import SETTINGS
@@ -36,11 +34,3 @@ def test_choices_that_contradict_each_other_are_refused(choice, message):
 def test_a_scheduler_that_is_neither_file_nor_address_is_refused(tmp_path):
     with pytest.raises(ConfigError, match="which is no file; allowed: sync, an address such as tls://HOST"):
         CrewOptions(scheduler=str(tmp_path / "missing.json"))
-
-
-def test_a_scheduler_file_beyond_all_measure_is_refused(tmp_path):
-    path = tmp_path / "scheduler.json"
-    path.touch()
-    os.truncate(path, 1 << 40)
-    with pytest.raises(FileError, match="scheduler.json' has 1099511627776 bytes; allowed: 1048576"):
-        CrewOptions(scheduler=str(path))

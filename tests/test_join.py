@@ -1,6 +1,7 @@
 """Schedulers that are joined: what Dask's configuration of certificates means for them."""
 
 import json
+import os
 import runpy
 import stat
 from pathlib import Path
@@ -54,7 +55,7 @@ def test_a_plain_scheduler_is_rejected_where_the_configuration_requires_tls(cert
 
 def test_a_file_that_is_no_scheduler_file_is_one_line(tmp_path, monkeypatch):
     monkeypatch.setattr("pipeline.runner.cluster.join._WRITING_SECONDS", 0)
-    for content in ("", "[]", "{}", "\0"):
+    for content in ("", "[]", "{}", "\0", "[" * 100_000):
         (tmp_path / "scheduler.json").write_text(content)
         with pytest.raises(
             OusError, match=r"scheduler.json' has no address; give the file of `dask scheduler"
@@ -62,6 +63,9 @@ def test_a_file_that_is_no_scheduler_file_is_one_line(tmp_path, monkeypatch):
             join(str(tmp_path / "scheduler.json"))
     with pytest.raises(FileError, match="a directory"):
         join(str(tmp_path))
+    os.truncate(tmp_path / "scheduler.json", 1 << 40)
+    with pytest.raises(FileError, match="scheduler.json' has 1099511627776 bytes; allowed: 1048576"):
+        join(str(tmp_path / "scheduler.json"))
 
 
 def test_a_file_that_is_being_written_is_read_when_it_is_whole(tmp_path, monkeypatch):

@@ -33,6 +33,16 @@ def test_an_address_is_known_once_the_user_has_trained_on_it(state):
     assert stat.S_IMODE(state.stat().st_mode) == 0o700
 
 
+def test_the_record_is_private_where_new_directories_are_writable_for_a_group(state):
+    before = os.umask(0o002)
+    try:
+        assert remember(PLACE) == ""
+    finally:
+        os.umask(before)
+    require_known(PLACE, RUN)
+    assert stat.S_IMODE(state.stat().st_mode) == 0o700
+
+
 def test_a_local_cache_needs_no_record(state):
     assert remember(Place.of("feats.zarr")) == ""
     require_known(Place.of("feats.zarr"), RUN)

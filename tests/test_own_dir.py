@@ -299,6 +299,22 @@ def test_no_tree_is_removed_through_a_link(ours, victim):
     )
 
 
+def test_a_tree_of_too_many_levels_is_an_error_of_one_line(ours, monkeypatch):
+    def too_deep(*_, **__):
+        raise RecursionError
+
+    (ours / "deep").make()
+    monkeypatch.setattr("shutil.rmtree", too_deep)  # as Python 3.11 and 3.12 do from 1000 levels on
+    too_deep.avoids_symlink_attacks = True
+    text = message(FileError, (ours / "deep").remove_tree)
+    assert text == f"'{ours}/deep' has too many levels to be removed; run `rm -r` on it."
+
+
+def test_a_directory_is_made_with_a_mode(ours):
+    (ours / "mine" / "alone").make(stat.S_IRWXU)
+    assert stat.S_IMODE((ours.path / "mine" / "alone").stat().st_mode) == stat.S_IRWXU
+
+
 def test_a_lock_is_held_against_others_and_freed(ours):
     with ours.lock(".lock"):
         text = message(LockedError, lambda: ours.lock(".lock").__enter__())

@@ -1,5 +1,6 @@
 """What libraries and Python itself write is printable too; rich alone draws its bars past the filter."""
 
+import copy
 import io
 import logging
 import subprocess
@@ -46,6 +47,7 @@ def test_a_stream_is_guarded_once_and_offers_no_way_around(monkeypatch):
     assert sys.stdout is once
     assert once.rich_proxied_file is out
     assert not hasattr(PrintableStream(io.TextIOWrapper(io.BytesIO())), "buffer")
+    assert isinstance(copy.copy(once), PrintableStream)
     with pytest.raises((TypeError, AttributeError)):
         sys.stdout.write(b"bytes")
 

@@ -137,6 +137,20 @@ def test_without_locks_a_directory_works_and_is_never_taken_for_unused(tmp_path,
     assert names(tmp_path) == []
 
 
+def test_a_parent_that_cannot_be_listed_serves_too(tmp_path, monkeypatch):
+    listed = os.listdir
+
+    def refuse(path):
+        if path == tmp_path:
+            raise PermissionError(13, "Permission denied", str(path))
+        return listed(path)
+
+    monkeypatch.setattr(os, "listdir", refuse)
+    monkeypatch.setattr(os, "scandir", refuse)
+    with ScratchDirectory("test", tmp_path) as path:
+        assert path.is_dir()
+
+
 def test_a_parent_that_is_not_there_is_an_error_of_the_system(tmp_path):
     with pytest.raises(FileNotFoundError):
         ScratchDirectory("test", tmp_path / "missing")

@@ -1,4 +1,4 @@
-"""What a cache, a run and its pages tell about who made them (docs/sharing.md), by their very bytes."""
+"""What a cache, a run and its pages show about who made them (docs/sharing.md), by their very bytes."""
 
 import dataclasses
 import json

@@ -24,7 +24,7 @@ def location_from(run_dir: Path, place: Place) -> str:
 
 
 def training_cache(run_dir: Path, stored: str, from_run: str) -> Place:
-    """Where the files of a run say that its training cache is; nothing is opened or contacted.
+    """The training cache that the files of a run name; nothing is opened or contacted.
 
     stored, from_run: of `stored_location` and `location_from`. Where nothing is at the first, because a run
     and its cache have moved together, it is at the second.

@@ -184,7 +184,7 @@ class RunInfo:
         )
 
     def training_cache(self, run_dir: Path) -> Place:
-        """Where this run, in its directory, says that its training cache is; nothing is opened."""
+        """The training cache that this run, in its directory, names; nothing is opened."""
         return training_cache(run_dir, self.cache_path, self.cache_from_run)
 
     def require_fits(self, meta: CacheMeta, where: Where) -> None:

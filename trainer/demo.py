@@ -8,6 +8,7 @@ known answer, not the method's accuracy on real clips.
 import dataclasses
 import os
 import platform
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -33,6 +34,7 @@ from pipeline.own_dir import OwnDir, is_partial
 from pipeline.portable import portable_values
 from pipeline.process import ExtractConfig, Tools, load_tools, prepare_clip
 from pipeline.runner import LocalCrew, choose_device, extract
+from pipeline.scratch import is_scratch
 from pipeline.sheet import shrunk, stream_row, tile, write_png
 from pipeline.strict_json import to_json
 from pipeline.terminal import show_speed
@@ -45,6 +47,9 @@ from trainer.train import EpochReport, require_seed, train
 CLIPS, CACHE, RUNS = "clips", "feats.zarr", "runs"
 FIGURE, SHEET, RESULT = "demo.png", "clips.png", "demo.json"
 _OWN = frozenset([CLIPS, CACHE, RUNS, FIGURE, SHEET, RESULT])
+_HALF_MADE, _LOCKS = re.compile(rf"\.{re.escape(CACHE)}\..*\.creating"), f".{CACHE}.locks"
+"""Names beside the cache that `store.create` and `store.records` give."""
+
 _SHEET_PAIRS, _SHEET_SCALE = 4, 0.55
 _EXTRACTION = {
     "frames": {"num_frames": 8},
@@ -202,9 +207,11 @@ def _refuse_foreign(folder: OwnDir) -> None:
         if kind == "file" and is_partial(name):
             folder.remove_file(name)
             del there[name]
-        elif kind == "directory" and (is_partial(name) or name == f".{CACHE}.creating"):
+        elif kind == "directory" and (is_partial(name) or _HALF_MADE.fullmatch(name)):
             (folder / name).remove_tree()
             del there[name]
+        elif kind == "directory" and (is_scratch(name) or name == _LOCKS):
+            del there[name]  # drawing and extraction remove these where no process uses them
     foreign = [name for name, kind in there.items() if name not in _OWN or kind in ("link", "other")]
     if not foreign and (folder / CLIPS).kind(DESCRIPTION) != "file":
         foreign = list(there)

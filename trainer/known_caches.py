@@ -40,7 +40,7 @@ def remember(place: Place) -> str:
         return ""
     try:
         records = _records()
-        records.make()
+        records.make(stat.S_IRWXU)
         with records.opened() as handle:
             _require_own(records, os.fstat(handle))
             os.fchmod(handle, stat.S_IRWXU)

@@ -5,15 +5,12 @@ from pathlib import Path
 
 from pipeline.config import require_range
 from pipeline.errors import ConfigError
-from pipeline.plain_file import open_given
 from pipeline.process import CLIP_SECONDS, ExtractConfig
 from pipeline.runner.crew import Crew, LocalCrew
 from pipeline.runner.machine import require_gpus
 from pipeline.runner.work import WorkerSetup
 
 SYNC = "sync"
-_MAX_SCHEDULER_FILE_BYTES = 1 << 20
-"""Of Dask's JSON, which Dask reads whole: an address and a line for each worker."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,8 +62,6 @@ class CrewOptions:
                 "tls://HOST:8786, or the file that `dask scheduler --scheduler-file` has written."
             )
             raise ConfigError(msg)
-        if "://" not in scheduler:
-            open_given(Path(scheduler), _MAX_SCHEDULER_FILE_BYTES).close()
         if self.gpus:
             msg = (
                 f"--gpus {self.gpus} with --scheduler {scheduler}: a cluster's workers use the GPU that "

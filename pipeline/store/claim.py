@@ -34,9 +34,9 @@ class Claim:
 
     def other_holder(self, records: Records) -> Holder | None:
         """Return who has the lock in the place of this claim; None while nobody has."""
-        names = [self.name] if records.read(self.name) else conflicting(records, self.name)
-        for name in names:
-            record = records.read(name)
+        own = records.read(self.name)
+        found = [own] if own else map(records.read, conflicting(records, self.name))
+        for record in found:
             if record is not None and (holder := Holder.read(record.value)).token != self.token:
                 return holder
         return None

@@ -106,9 +106,9 @@ class Holder:
 
     @property
     def has_recent_beat(self) -> bool:
-        """Whether its last heartbeat is of the last minute, by this machine's clock.
+        """Whether its last heartbeat is within six beats of this machine's clock: a minute, as a rule.
 
-        False for one in the future: clocks of two machines differ, and a record may claim anything.
+        False for one further in the future: a record may claim anything.
         """
         return abs(time.time() - self.beat) <= _STALE_BEATS * self.beat_seconds
 

@@ -138,7 +138,7 @@ def _images(encoder: dict[str, Any]) -> list[str]:
 
 
 def _origin(config: Mapping[str, Any], command_line: Sequence[str]) -> list[str]:
-    """Lines on what the cache tells about its maker: where the clips were, and the command."""
+    """Lines on what the cache shows about its maker: where the clips were, and the command."""
     dataset = config.get("dataset")
     stored = dataset if isinstance(dataset, Mapping) else {}
     lists = stored.get("lists")

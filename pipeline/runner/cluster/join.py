@@ -13,6 +13,8 @@ from pipeline.plain_file import read_given
 from pipeline.runner.cluster.settings import JOIN_SECONDS, configure
 
 _MOST_BYTES = 1 << 20
+"""Of a scheduler file: an address and a line for each worker."""
+
 _WRITING_SECONDS, _POLL_SECONDS = 5.0, 0.05
 _REMEDY = (
     "name ca-file, client.cert and client.key under distributed.comm.tls, in a YAML file that DASK_CONFIG "
@@ -64,7 +66,7 @@ def _address_in(file: Path) -> str:
     while True:
         try:
             return str(json.loads(read_given(file, _MOST_BYTES))["address"])
-        except (ValueError, LookupError, TypeError) as error:
+        except (ValueError, LookupError, TypeError, RecursionError) as error:
             if time.monotonic() > until:
                 msg = f"'{file}' has no address; give the file of `dask scheduler --scheduler-file`."
                 raise OusError(msg) from error
