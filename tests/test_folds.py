@@ -154,6 +154,12 @@ def test_an_empty_split_is_refused_with_the_counts(tmp_path):
         rows.of("dev")
 
 
+def test_an_empty_split_of_an_unfinished_cache_points_to_extract(cache):
+    rows = replace(fold_rows(cache, 1, DataConfig(), seed=0), test=np.empty(0, int), left_out={"pending": 2})
+    with pytest.raises(ConfigError, match="2 clips of the fold without features yet: run `extract` again."):
+        rows.of("test")
+
+
 def test_the_split_to_measure_is_test_or_else_validation(tmp_path, cache):
     assert fold_rows(cache, 1, DataConfig(), seed=0).split_to_measure == "test"
     with opened(tmp_path, membership=membership()) as without_test:

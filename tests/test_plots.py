@@ -47,6 +47,17 @@ def test_banners_do_not_run_off_the_picture(kind, tmp_path):
     assert (edges == 1).all()
 
 
+def test_two_banners_leave_room_for_the_title_and_the_labels_of_a_small_matrix(tmp_path):
+    metrics = Metrics(class_names=("fear", "happiness", "sadness"), confusion=np.eye(3, dtype=int))
+    banners = (BANNER, "UNFINISHED CACHE: trained while 20 clips of the fold had no features yet")
+    plot_confusion(metrics, tmp_path / "plot.png", title="manifest, fold 1, test split", banners=banners)
+    picture = matplotlib.image.imread(tmp_path / "plot.png")[:, :, :3]
+    assert (picture[-3:] == 1).all()
+    red = (picture[..., 0] > 0.9) & (picture[..., 1] < 0.2)
+    black = (picture < 0.2).all(axis=-1)
+    assert np.flatnonzero(red.any(axis=1)).max() < np.flatnonzero(black.any(axis=1)).min()
+
+
 def test_confusion_is_shaded_by_the_share_of_the_true_class(tmp_path):
     picture = draw("confusion", tmp_path / "confusion.png", ())
     colours = {tuple(colour) for colour in picture[::7, ::7].reshape(-1, 3).round(2)}

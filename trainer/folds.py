@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.config import require_one_of
-from pipeline.errors import CacheError, ConfigError, some
+from pipeline.errors import CacheError, ConfigError, counted, some
 from pipeline.fingerprint import sha256_json
 from pipeline.groups import groups_of_cache, has_groups
 from pipeline.program import command
@@ -73,6 +73,11 @@ class FoldRows:
                 )
                 if self.rule == GROUPS:
                     remedy = _NO_GROUP
+            if pending := self.left_out.get("pending", 0):
+                extract = (
+                    f" {counted(pending, 'clip')} of the fold without features yet: run `extract` again."
+                )
+                remedy = extract + remedy
             msg = (
                 f"Fold '{self.fold_name}' has no usable clips in split '{split}' "
                 f"({', '.join(counts)}; left out: {', '.join(left_out) or 'none'}).{remedy}"

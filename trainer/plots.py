@@ -19,6 +19,7 @@ from trainer.metrics import Metrics
 _COLOURS = 10
 _DARK = 0.5
 _LETTERS_PER_INCH = 9
+_LAYOUT_PASSES = 2
 _LONGEST_TEXT = 100
 """Letters of a name or title, a line of the widest figure; a longer one leaves no room for the figure."""
 
@@ -47,7 +48,7 @@ def plot_confusion(metrics: Metrics, image: BinaryIO, *, title: str, banners: Se
     axes.set_title(
         f"{_plain(title)}: {metrics.num_clips} clips\nWAR {metrics.war:.2%}, UAR {metrics.uar:.2%}"
     )
-    figure.savefig(image, dpi=120, format="png")
+    _save(figure, image)
 
 
 def plot_curves(
@@ -77,7 +78,7 @@ def plot_curves(
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.3)
         axes.legend()
-    figure.savefig(image, dpi=120, format="png")
+    _save(figure, image)
 
 
 def plot_bounds(
@@ -107,7 +108,7 @@ def plot_bounds(
     axes.set_xlabel(f"WAR; {', '.join(over)}")
     axes.set_title(_plain(title))
     axes.legend(loc="upper left", bbox_to_anchor=(0, -0.3), ncols=max(1, len(bounds)), frameon=False)
-    figure.savefig(image, dpi=120, format="png")
+    _save(figure, image)
 
 
 def plot_stages(
@@ -135,7 +136,7 @@ def plot_stages(
         axes.set_axis_off()
     handles, names = panels[0].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside lower center", ncols=4, title=_plain(title), markerscale=2)
-    figure.savefig(image, dpi=120, format="png")
+    _save(figure, image)
 
 
 def _plain(text: str) -> str:
@@ -146,6 +147,13 @@ def _plain(text: str) -> str:
 
 def _without_formula(text: str) -> str:
     return printable(text).replace("$", r"\$")
+
+
+def _save(figure: Figure, image: BinaryIO) -> None:
+    """Write a figure as a PNG once its layout has settled: one pass lets many banners overlap the title."""
+    for _ in range(_LAYOUT_PASSES):
+        figure.draw_without_rendering()
+    figure.savefig(image, dpi=120, format="png")
 
 
 def _figure(width_in: float, height_in: float, banners: Sequence[str]) -> Figure:

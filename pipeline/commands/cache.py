@@ -92,7 +92,7 @@ def cache_repair(
     detector_weights: DetectorWeights = None,
     json_: Json = False,
 ) -> None:
-    """Find blocks with damaged or missing chunks, and compute just those again."""
+    """Find blocks with damaged or missing chunks, NaN or infinity, and compute just those again."""
     from pipeline.repair import repair
 
     with _open(cache) as opened:
@@ -137,7 +137,7 @@ def cache_relabel(
     take_over: Annotated[bool, typer.Option(help="Take the lock from another run.")] = False,
     json_: Json = False,
 ) -> None:
-    """Bring other labels, folds, votes or polarities into a cache; no feature is computed again.
+    """Bring other labels, folds, groups, votes or polarities into a cache; no feature is computed again.
 
     The data set is read as at extraction, but for what is named here.
     """
