@@ -123,7 +123,7 @@ class EvalResult:
             *(
                 f"  {name:<16} {'no clips':>8}"
                 if recall is None
-                else f"  {name:<16} {recall:8.2%}  {_shown(interval)}, {count} clips"
+                else f"  {name:<16} {recall:8.2%}  {_shown(interval)}, {counted(int(count), 'clip')}"
                 for name, recall, interval, count in recalls
             ),
             *(f"  left out: {count} {why}" for why, count in self.left_out.items() if count),
@@ -252,8 +252,8 @@ def measure(
         if split != "test" and not (same_cache and rows.training_sha256() == info.training_sha256):
             msg = (
                 f"--split {split}: the clips of '{place}' are not those that '{run_dir}' was trained with "
-                "(other clips, or more of them done), so that training clips could stand among them; "
-                "measure --split test."
+                "(other clips, more of them done, or other groups), so that training clips could be among "
+                "them; measure --split test."
             )
             raise CheckpointError(msg)
         row_N = rows.of(split)
