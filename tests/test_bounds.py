@@ -189,5 +189,5 @@ def test_a_list_is_decided_upon_once_it_is_open(tmp_path, monkeypatch):
             path.write_text("a,b\n" * 100)
             return file.read()
 
-    with pytest.raises(DatasetError, match="grows.csv' has 11 bytes; allowed: 10. It grew while it was read"):
+    with pytest.raises(DatasetError, match="It grew while .* has 11 bytes; allowed: 10\\."):
         read_while_it_grows()

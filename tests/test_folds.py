@@ -220,11 +220,23 @@ def test_usable_clips_are_those_done_with_a_label(tmp_path, cache):
             tiny_cache(tmp_path / f"{row}.zarr", status=changed[0], label=changed[1])
         ) as other:
             assert usable_sha256(other) != usable_sha256(cache)
-            with pytest.raises(CacheError, match="other clips than when this grid began"):
+            with pytest.raises(CacheError, match="other clips, or other groups of clips, than when this"):
                 require_usable(other, usable_sha256(cache))
     status[1] = Status.DONE_WITHOUT_FACE
     with opened(tmp_path, status=status) as same:
         require_usable(same, usable_sha256(cache))
+
+
+def test_usable_clips_are_others_in_other_groups(tmp_path, cache):
+    """A cache without groups, and two of equal partitions under other names, are as they were."""
+    hashes = []
+    for name, size in (("two", 2), ("three", 3), ("also", 3)):
+        groups = np.array([f"{name}{row // size}" for row in range(N)], dtype=object)
+        meta = tiny_meta(num_groups=len(set(groups)))
+        with FeatureCache.open(tiny_cache(tmp_path / f"{name}.zarr", meta, group=groups)) as other:
+            hashes.append(usable_sha256(other))
+    assert hashes[1] == hashes[2]
+    assert len({usable_sha256(cache), *hashes}) == 3
 
 
 @pytest.mark.parametrize("name", CLASSES)

@@ -178,3 +178,12 @@ def test_counts_of_other_clips_are_refused():
     counts = group_counts(np.array([7, 7]), np.array([0, 1]), np.array([0, 0]), 2)
     with pytest.raises(ValueError, match="not of the clips of the confusion matrix"):
         Metrics(class_names=NAMES, confusion=np.array([[3, 0], [0, 1]]), groups=counts)
+
+
+def test_classes_of_the_same_groups_share_their_doubt_in_uar():
+    """Five subjects show each of two classes, all right: UAR is WAR, and its doubt that of five trials."""
+    label, group = [0, 1] * 5, np.arange(10) // 2
+    found = metrics(label, label, group).intervals
+    assert found.uar[0] == pytest.approx(found.war[0], abs=0.08)
+    apart = metrics([0] * 10 + [1] * 10, [0] * 10 + [1] * 10, np.arange(20) // 2).intervals
+    assert apart.uar[0] > found.uar[0] + 0.1

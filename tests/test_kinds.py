@@ -1,5 +1,7 @@
 """Outcomes of one row that share a mean, and those that do not."""
 
+from dataclasses import replace
+
 import pytest
 
 from tests.tiny_grid import diverged, outcome, quick_asked
@@ -33,6 +35,14 @@ def test_other_precisions_and_other_clips_are_named_apart():
     }
     both = split([of(0, FP32), of(1, BF16, "b" * 64, "GPU")])
     assert seeds(both) == {f"clips aaaaaaaa, {FP32}": [0], f"clips bbbbbbbb, {BF16}": [1]}
+
+
+def test_holdouts_by_clip_and_by_group_are_apart():
+    """As in a grid that is resumed after its cache has got groups, or by the first version with groups."""
+    by_clip, by_group = of(0, FP32, ""), replace(of(1, FP32), selection="holdout by group")
+    assert seeds(split([by_clip, by_group])) == {"holdout": [0], "holdout by group": [1]}
+    given = replace(of(2, FP32), selection="given")
+    assert seeds(split([by_clip, given])) == {"": [0, 2]}
 
 
 @pytest.mark.parametrize(

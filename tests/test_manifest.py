@@ -151,7 +151,7 @@ def test_a_clip_has_one_row_per_fold(tmp_path):
 
 
 def test_names_of_folds_have_one_order(tmp_path):
-    folds = ["b", "1", "02", "a10", "a9", "9" * 5000, "\u00b3", "\u0664"]
+    folds = ["b", "1", "02", "a10", "a9", "9" * 1000, "\u00b3", "\u0664"]
     orders = set()
     for turn in range(len(folds)):
         rows = "".join(f"{i}.mp4,joy,train,{fold}\n" for i, fold in enumerate(folds[turn:] + folds[:turn]))

@@ -146,5 +146,5 @@ def test_clips_of_few_groups_are_tested_by_group():
     by_group = rigid_report(answers(**values, group_N=np.arange(12) // 6)).overall
     assert (by_clip.p_value, by_clip.test) == (2 * 0.5**12, "McNemar's exact test")
     assert alone == by_clip
-    assert (by_group.p_value, by_group.test) == (0.5, "exact sign-flip test over groups of clips")
+    assert (by_group.p_value, by_group.test) == (0.5, "exact sign-flip test over 2 groups of clips")
     assert by_group.to_dict()["test"] == by_group.test

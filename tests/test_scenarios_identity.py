@@ -89,7 +89,10 @@ def test_a_run_on_a_half_extracted_cache_shares_no_mean_with_runs_on_the_whole(h
     half, whole = (group["trained_on"] for group in document["groups"])
     assert half == ("5 clips, 3 to validate; left out: 24 pending; the cache has 24 more training clips now")
     assert whole == "29 clips, 3 to validate; left out: none"
-    why = "ours 2 and ours 1 (unfinished cache) share no mean: ours 2 was trained on other clips."
+    why = (
+        "ours 2 and ours 1 (unfinished cache) share no mean: ours 2 was "
+        "trained on other clips or groups of clips."
+    )
     assert document["settings_apart"] == [why]
     assert f"note: {why}" in made.lines()
     assert why in page.text
@@ -157,6 +160,31 @@ def test_older_runs_whose_clips_nothing_proves_are_each_apart(half_and_whole, tm
     assert [len(group.runs) for group in made.groups] == [2]
 
 
+def in_groups(path, size):
+    """The tiny cache, each `size` clips in a row of one group."""
+    names = np.array([f"{row // size}" for row in range(48)], dtype=object)
+    return tiny_cache(path, tiny_meta(num_groups=len(set(names))), group=names)
+
+
+def test_runs_before_and_after_a_cache_got_other_groups_share_no_mean(tmp_path):
+    """Their validation clips differ, and so do the groups that the intervals of pooled clips are over."""
+    cache = tiny_cache(tmp_path / "feats.zarr")
+    runs = [train(cache, tmp_path / "clips", QUICK, seed=0, device="cpu").run_dir]
+    for seed, size in ((1, 2), (2, 4)):
+        shutil.rmtree(cache)
+        in_groups(cache, size)
+        runs.append(train(cache, tmp_path / f"by{size}", QUICK, seed=seed, device="cpu").run_dir)
+    made, _, document = write(runs, tmp_path / "out")
+    assert [len(group.runs) for group in made.groups] == [1, 1, 1]
+    assert document["settings_apart"] == [
+        "ours 2 and ours 1 share no mean: ours 2 was selected on validation clips that another rule chose; "
+        "trained on other clips or groups of clips.",
+        "ours 3 and ours 1 share no mean: ours 3 was selected on validation clips that another rule chose.",
+    ]
+    assert not any("FEWER CLIPS" in banner for banner in made.banners)
+    assert not any("more training clips now" in group["trained_on"] for group in document["groups"])
+
+
 def test_folds_that_a_half_extracted_cache_leaves_unequal_are_named_one_by_one(tmp_path):
     membership = np.full((48, 2), Split.TRAIN, dtype=np.uint8)
     membership[:16, 0] = membership[32:, 1] = Split.TEST
@@ -202,7 +230,10 @@ def test_a_grid_whose_cache_gets_more_clips_done_mixes_nothing(tmp_path):
     heard = Extracting()
     report = ablate(cache, quick_spec(), tmp_path / "grid", heard, num_seeds=2, options=here)
     assert [outcome.state for outcome in heard.outcomes] == ["finished", "failed", "failed", "failed"]
-    assert "has features of other clips than when this grid began" in heard.outcomes[1].reason
+    assert (
+        "has features of other clips, or other groups of clips, than when this grid began"
+        in heard.outcomes[1].reason
+    )
     assert heard.outcomes[0].num_train == 5
     assert any("UNFINISHED CACHE" in banner for banner in report.result.banners)
     assert "L_ce (unfinished cache)" in (tmp_path / "grid/table.md").read_text()
@@ -274,11 +305,11 @@ def test_the_runs_own_fold_is_the_default_and_another_fold_is_decided_by_its_cli
     _, run = folds
     result = evaluate(run, device="cpu")
     assert (result.fold, result.is_own_fold, result.files[0].name) == ("2", True, "confusion.json")
-    assert result.lines()[1:2] == ["tiny, fold 2, test split: 16 clips"]
+    assert result.lines()[1:2] == ["tiny, fold 2, test split: 16 clips; 95% intervals over clips"]
     with pytest.raises(CheckpointError, match="16 of the 16 test clips|14 of the 16 test clips"):
         evaluate(run, fold=1, device="cpu")
     leaking = evaluate(run, fold=1, device="cpu", allow_leak=True)
-    assert leaking.lines()[2] == "tiny, fold 1 (trained on fold 2 of tiny), test split: 16 clips"
+    assert leaking.lines()[2].startswith("tiny, fold 1 (trained on fold 2 of tiny), test split: 16 clips; ")
     assert [path.name for path in leaking.files] == ["confusion_fold1.json", "confusion_fold1.png"]
     assert json.loads((run / "confusion.json").read_text())["measured_fold"] == "2"
     with pytest.raises(

@@ -82,9 +82,9 @@ class RunInfo:
     trained and validated. num_tokens: patch tokens per picture that the model looks at, 0 for none.
     selection: the rule by which the checkpoint was chosen: holdout, holdout by group, given, test or train.
     validation_leak: validation clips that share footage with training clips.
-    usable_sha256: of the rows of the cache that were done and labelled, in all folds. num_train,
-    num_validation: clips. left_out_of_training: why clips of the fold were not used, and how many. precision:
-    of training. Empty or 0 in runs of versions that did not record them; see `training_set`.
+    usable_sha256: of the rows of the cache that were done and labelled, in all folds, and of their groups.
+    num_train, num_validation: clips. left_out_of_training: why clips of the fold were not used, and how many.
+    precision: of training. Empty or 0 in runs of versions that did not record them; see `training_set`.
     best_epoch, best_loss: of the lowest ungated class-contrastive validation loss.
     overfit_epoch: the first epoch above the accuracy that IV-A calls overfitting; 0 for none.
     stop_reason: why training ended; empty while it runs. hardware: the GPU's name, or the CPU and its

@@ -1,6 +1,7 @@
 """A trained run and a split -> WAR, UAR, per-class recall, confusion matrix."""
 
 import math
+import re
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -123,7 +124,7 @@ class EvalResult:
             *(
                 f"  {name:<16} {'no clips':>8}"
                 if recall is None
-                else f"  {name:<16} {recall:8.2%}  {_shown(interval)}, {count} clips"
+                else f"  {name:<16} {recall:8.2%}  {_shown(interval)}, {counted(int(count), 'clip')}"
                 for name, recall, interval, count in recalls
             ),
             *(f"  left out: {count} {why}" for why, count in self.left_out.items() if count),
@@ -252,8 +253,8 @@ def measure(
         if split != "test" and not (same_cache and rows.training_sha256() == info.training_sha256):
             msg = (
                 f"--split {split}: the clips of '{place}' are not those that '{run_dir}' was trained with "
-                "(other clips, or more of them done), so that training clips could stand among them; "
-                "measure --split test."
+                "(other clips, more of them done, or other groups), so that training clips could be among "
+                "them; measure --split test."
             )
             raise CheckpointError(msg)
         row_N = rows.of(split)
@@ -298,11 +299,11 @@ def measure(
 def _has_folds_of(info: RunInfo, meta: CacheMeta, *, is_there: bool) -> bool:
     """Whether a cache that may hold other clips has the folds of the training cache under equal names.
 
-    It has where it is at the training cache's place, `is_there` (and has grown, or has new labels), or where
-    both are of one dataset whose owner publishes the folds.
+    It has where it is of that dataset at the training cache's place, `is_there` (and has grown, or has new
+    labels), or where both are of one dataset whose owner publishes the folds.
     """
     is_official = info.dataset == meta.dataset and meta.dataset in OFFICIAL_SPLITS
-    return is_there or is_official
+    return (is_there and info.dataset == meta.dataset) or is_official
 
 
 def evaluate(
@@ -322,7 +323,7 @@ def evaluate(
     """
     place = OwnDir.of(run_dir)
     if place.is_dir():
-        place.require_writable()
+        place.require_writable(*_figures(place))
     measured = measure(place, split, cache, device, fold=fold, allow_leak=allow_leak)
     info, dataset = measured.checkpoint.info, measured.meta.dataset
     is_other = cache is not None and not is_same_place(measured.place, info.training_cache(place.path))
@@ -352,6 +353,11 @@ def evaluate(
     contents = (to_json(portable_values(result.to_dict())) + "\n", image.getvalue())
     place.write_together(dict(zip(names, contents, strict=True)))
     return result
+
+
+def _figures(place: OwnDir) -> list[str]:
+    """Return the names of figures in use; which one is written is known after measuring."""
+    return [name for name in place.entries() if re.fullmatch(r"confusion.*\.(json|png)", name)]
 
 
 def _stem(measured: Measured, *, is_other_cache: bool) -> str:

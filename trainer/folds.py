@@ -136,20 +136,26 @@ def folder_of_fold(names: Sequence[str], fold: str) -> str:
 def usable_sha256(cache: FeatureCache) -> str:
     """Return a hash of which rows of a cache are usable: done and labelled, whatever their fold.
 
-    Runs of one cache share it over all folds and seeds; it differs once more clips are done. Ids, labels and
-    folds of the rows are hashed by `FeatureCache.clips_sha256`.
+    Where any of these clips share a group, the hash covers the groups too, by which a holdout takes clips.
+    Runs of one cache share it over all folds and seeds; it differs once more clips are done, or have other
+    groups. Ids, labels and folds of the rows are hashed by `FeatureCache.clips_sha256`.
     """
     done = cache.done_rows()
-    return sha256_json(done[cache.read("label")[done] >= 0].tolist())
+    usable = done[cache.read("label")[done] >= 0]
+    group_N = groups_of_cache(cache)[usable]
+    if not has_groups(group_N):
+        return sha256_json(usable.tolist())
+    _, first_G, number_N = np.unique(group_N, return_index=True, return_inverse=True)
+    return sha256_json([usable.tolist(), first_G[number_N].tolist()])
 
 
 def require_usable(cache: FeatureCache, expected: str) -> None:
     """Raise CacheError unless `usable_sha256` of a cache is as expected: its extraction may still run."""
     if usable_sha256(cache) != expected:
         msg = (
-            f"'{cache.place}' has features of other clips than when this grid began: its extraction, or a "
-            "repair, goes on. Wait for its end, then give a new --out, so that all runs are trained on the "
-            "same clips."
+            f"'{cache.place}' has features of other clips, or other groups of clips, than when this grid "
+            "began: its extraction, a repair or a relabelling goes on. Wait for its end, then give a new "
+            "--out, so that all runs are trained on the same clips."
         )
         raise CacheError(msg)
 

@@ -11,9 +11,11 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.sparse.csgraph import connected_components
+from scipy.special import betaincinv
 
 from pipeline.errors import counted
-from pipeline.types import Floats, Ints
+from pipeline.types import Bools, Floats, Ints
 
 Interval = tuple[float, float]
 
@@ -148,9 +150,10 @@ def intervals_over_groups(groups: GroupCounts) -> Intervals:
 
     Groups are drawn with replacement, as many as there are, and each brings all its clips. Where a share is
     the same in all groups every draw is alike: there it is Wilson's interval with the groups as trials, and
-    such a class enters UAR with recalls drawn from Beta(right + 1/2, wrong + 1/2) of its groups. A share of
-    fewer than two groups has no interval. The interval over clips is a bound from below because groups can
-    only add to the variance of independent clips, while few groups show little of their own.
+    such a class enters UAR with recalls drawn from Beta(right + 1/2, wrong + 1/2) of its groups, one quantile
+    for all such classes that share groups, because their recalls depend on each other. A share of fewer than
+    two groups has no interval. The interval over clips is a bound from below because positive correlation
+    within groups only adds to the variance of independent clips, while few groups show little of their own.
     """
     right_GC, support_GC = groups.right_GC, groups.support_GC
     if len(support_GC) < _FEWEST_GROUPS:
@@ -165,7 +168,7 @@ def intervals_over_groups(groups: GroupCounts) -> Intervals:
     alike_C = (support_C > 0) & ~((right_GC * support_C != right_C * support_GC) & has_GC).any(axis=0)
     if alike_C.any():
         shape = (share_C * groups_C)[alike_C] + 0.5, ((1 - share_C) * groups_C)[alike_C] + 0.5
-        uar_U = _with_doubt(recall_UC, alike_C, shape, generator)
+        uar_U = _with_shared_doubt(recall_UC, alike_C, shape, has_GC[:, alike_C], generator)
     right_G, support_G = right_GC.sum(axis=1), support_GC.sum(axis=1)
     right, total = int(right_C.sum()), int(support_C.sum())
     war_is_alike = bool((right_G * total == right * support_G).all())
@@ -237,6 +240,25 @@ def _with_doubt(
     """UAR [U] with the recalls of the classes whose draws are alike drawn from a Beta distribution."""
     doubtful_UC = recall_UC.copy()
     doubtful_UC[:, alike_C] = generator.beta(*shape, size=(len(recall_UC), int(alike_C.sum())))
+    return np.asarray(np.nanmean(doubtful_UC, axis=1))
+
+
+def _with_shared_doubt(
+    recall_UC: Floats,
+    alike_C: Ints,
+    shape: tuple[Floats, Floats],
+    has_GC: Bools,
+    generator: np.random.Generator,
+) -> Floats:
+    """UAR [U] as by `_with_doubt`, with one quantile a draw for classes that groups join.
+
+    has_GC: of the classes whose draws are alike.
+    """
+    joined_CC = has_GC.astype(np.int64).T @ has_GC
+    num_parts, part_C = connected_components(joined_CC)
+    quantile_UP = generator.random((len(recall_UC), num_parts))
+    doubtful_UC = recall_UC.copy()
+    doubtful_UC[:, alike_C] = betaincinv(*shape, quantile_UP[:, part_C])
     return np.asarray(np.nanmean(doubtful_UC, axis=1))
 
 

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from pipeline.errors import counted
 from pipeline.groups import has_groups
 from pipeline.types import Floats, Ints, Polarity
 from trainer.sign_test import MCNEMAR, SIGN_FLIP, mcnemar, sign_flip
@@ -92,8 +93,10 @@ class Flips:
 
     @property
     def test(self) -> str:
-        """The test that gives `p_value`, in words."""
-        return MCNEMAR if self.nets is None else SIGN_FLIP
+        """The test that gives `p_value`, in words, with the number of groups that it is over."""
+        if self.nets is None:
+            return MCNEMAR
+        return f"{SIGN_FLIP} over {counted(len(self.nets), 'group')} of clips"
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain JSON values."""

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.stats import binomtest
 
-MCNEMAR, SIGN_FLIP = "McNemar's exact test", "exact sign-flip test over groups of clips"
+MCNEMAR, SIGN_FLIP = "McNemar's exact test", "exact sign-flip test"
 
 
 def mcnemar(gained: int, lost: int) -> float:

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from pipeline.errors import counted, printable
 from pipeline.own_dir import Folder
 from pipeline.store.reader import FeatureCache
@@ -58,7 +60,7 @@ class TrainingSet:
             num_train=num_train,
             num_validation=num_validation,
             left_out=info.left_out_of_training if info.usable_sha256 else None,
-            num_more=0 if rows is None else max(0, len(rows.train) - num_train),
+            num_more=0 if rows is None else _num_more(rows, info, num_train, num_validation),
         )
 
     @classmethod
@@ -94,6 +96,14 @@ class TrainingSet:
             "left_out": None if self.left_out is None else dict(self.left_out),
             "num_more_now": self.num_more,
         }
+
+
+def _num_more(rows: FoldRows, info: RunInfo, num_train: int, num_validation: int) -> int:
+    """Return how many more clips a cache could train with now: none where a holdout took other ones alone."""
+    num_then = num_train if info.selection == "train" else num_train + num_validation
+    if len(np.union1d(rows.train, rows.validation)) <= num_then:
+        return 0
+    return max(0, len(rows.train) - num_train)
 
 
 def left_out_text(left_out: Mapping[str, int]) -> str:

@@ -8,7 +8,7 @@ In the order of the data:
 ``ledger``    a folder                  -> which of them have an outcome there, and whose it is
 ``work``      a run                     -> its run directory, trained and measured, with its outcome
 ``hands``     runs                      -> outcomes, by workers of this machine or of a cluster
-``kinds``     outcomes of a row         -> those that share a mean: same clips, same precision
+``kinds``     outcomes of a row         -> those that share a mean: same clips, precision, holdout
 ``compare``   outcomes                  -> each row beside the paper's, over folds and seeds
 ``table``     rows                      -> text, Markdown, a section of a page
 ``stored``    a folder                  -> its rows again, as far as the runs have got

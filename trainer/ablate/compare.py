@@ -17,8 +17,8 @@ from trainer.pages.banners import counted_banners
 from trainer.spread import Score, Spread, Summary, summarise
 
 _APART = (
-    "Runs of one row in other precisions, or trained on other clips, share no mean: the row is there once "
-    "for each kind."
+    "Runs of one row in other precisions, trained on other clips, or with validation clips held out by clip "
+    "and by group, share no mean: the row is there once for each kind."
 )
 
 

@@ -1,12 +1,13 @@
-"""Outcomes of one row -> those that share a mean: trained on the same clips, in the same precision."""
+"""Outcomes of one row -> those that share a mean: same clips, same precision, same rule of the holdout."""
 
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
 from trainer.ablate.outcome import Outcome
+from trainer.holdout import CLIPS, GROUPS
 
-Kind: TypeAlias = tuple[str, str]
-"""The clips, by `folds.usable_sha256`, and the precision of training."""
+Kind: TypeAlias = tuple[str, str, str]
+"""The clips, by `folds.usable_sha256`; the precision of training; the rule that chose the checkpoint."""
 
 _HASH_SHOWN = 8
 
@@ -16,17 +17,20 @@ def split(outcomes: Sequence[Outcome]) -> Mapping[str, tuple[Outcome, ...]]:
 
     Outcomes without numbers are with the first kind. Outcomes of versions that did not record the clips have
     the clips of the others, because a grid is resumed only where its cache has the same clips done as before.
-    They have the precision of the others on their device.
+    They have the precision of the others on their device. The rule counts only where some checkpoints were
+    chosen by single clips that were held out and others by groups, as before and after a cache got groups:
+    folds of one grid may otherwise have validation clips of their own, or not.
     """
     finished = [outcome for outcome in outcomes if outcome.state == "finished"]
     clips = dict.fromkeys(outcome.usable_sha256 for outcome in finished if outcome.usable_sha256)
+    has_both_holdouts = {CLIPS, GROUPS} <= {outcome.selection for outcome in finished}
     precision_on = {outcome.device: outcome.precision for outcome in finished if outcome.precision}
 
     def kind(outcome: Outcome) -> Kind:
         not_recorded = f"precision not recorded, on {outcome.device}"
         precision = outcome.precision or precision_on.get(outcome.device, not_recorded)
         usable = outcome.usable_sha256 or (next(iter(clips)) if len(clips) == 1 else "")
-        return usable, precision
+        return usable, precision, outcome.selection if has_both_holdouts else ""
 
     kinds = dict.fromkeys(kind(outcome) for outcome in finished)
     if len(kinds) <= 1:
@@ -42,7 +46,7 @@ def split(outcomes: Sequence[Outcome]) -> Mapping[str, tuple[Outcome, ...]]:
 
 def _in_words(kind: Kind, kinds: Mapping[Kind, None]) -> str:
     """Return the parts of a kind in which the kinds differ."""
-    usable, precision = kind
+    usable, precision, selection = kind
     clips = f"clips {usable[:_HASH_SHOWN]}" if usable else "clips not recorded"
-    texts = (clips, precision)
+    texts = (clips, precision, selection)
     return ", ".join(text for part, text in enumerate(texts) if len({one[part] for one in kinds}) > 1)

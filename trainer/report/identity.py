@@ -15,8 +15,8 @@ class Identity:
     dataset, class_names: that were measured. setting: what is learnt, as JSON. precision: of training.
     selection: the rule that chose the checkpoint. trained_features: dataset and fingerprint of the training
     cache. trained_clips: hash of its clips, labels and folds. usable: hash of which of these were done when
-    the run was trained; a value of its own for a run that did not record it. measured_features,
-    measured_clips: the same of the cache that was measured.
+    the run was trained, and of their groups; a value of its own for a run that did not record it.
+    measured_features, measured_clips: the same of the cache that was measured.
     """
 
     dataset: str
@@ -56,10 +56,10 @@ class Identity:
 
 _IN_WORDS: Mapping[str, str] = {
     "precision": "trained in another precision",
-    "selection": "its checkpoint chosen by other validation clips",
+    "selection": "selected on validation clips that another rule chose",
     "trained_features": "trained on the features of another cache",
     "trained_clips": "trained on a cache with other clips, labels or folds",
-    "usable": "trained on other clips",
+    "usable": "trained on other clips or groups of clips",
     "measured_features": "measured on the features of another cache",
-    "measured_clips": "measured on other clips",
+    "measured_clips": "measured on other clips or groups of clips",
 }

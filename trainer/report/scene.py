@@ -232,6 +232,7 @@ def _blocks(pair: ScenePair) -> Iterator[Block]:
     yield Text(text=f"{pair.verdict} {pair.differences}")
     if pair.notes:
         yield Items(items=pair.notes)
+    test = found.overall.test + ("" if found.overall.nets is None else " in the first row")
     kinds = [found.overall, *found.by_class, *found.by_polarity, *found.by_entropy]
     yield Table(
         title="Clips on which the two runs differ",
@@ -248,7 +249,7 @@ def _blocks(pair: ScenePair) -> Iterator[Block]:
         ],
         rows=[_flips(flips) for flips in kinds],
         note="Won: wrong in the face-only run, right in the full one. Lost: the other way round. p: "
-        f"{found.overall.test}; the {len(kinds) - 1} below the first are not corrected for their number."
+        f"{test}; the {len(kinds) - 1} below the first are not corrected for their number."
         f"{' ' * bool(found.polarity_note)}{found.polarity_note}{_VOTES if found.by_entropy else ''}",
         ours=[0],
     )
