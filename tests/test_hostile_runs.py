@@ -98,6 +98,7 @@ def refused(run_dir: Path, message: str) -> None:
             r"'text_features' has shape \(2, 16\), \(1, 16\) is needed|is not of the run",
         ),
         ({"best_loss": "low"}, r"best_loss is 'low'; float is needed"),
+        ({"seed": -1}, r"seed is -1; allowed: 0 or more"),
         ({"best_loss": math.nan}, r"best_loss is nan; a finite number is needed"),
         ({"__class__": "os.system"}, r"unexpected keyword argument '__class__'"),
     ],

@@ -1,7 +1,12 @@
+import os
+import subprocess
+import sys
+
 import matplotlib.image
 import numpy as np
 import pytest
 
+from pipeline.children import environment
 from trainer import plots
 from trainer.metrics import Metrics
 from trainer.plots import plot_bounds, plot_confusion, plot_curves, plot_stages
@@ -45,6 +50,24 @@ def test_banners_do_not_run_off_the_picture(kind, tmp_path):
     picture = draw(kind, tmp_path / "loud.png", (BANNER, "SELECTED ON TEST"))
     edges = np.concatenate([picture[:, :3], picture[:, -3:]], axis=1)
     assert (edges == 1).all()
+
+
+@pytest.mark.parametrize("kind", ["text", "pipe"])
+def test_a_style_file_in_the_current_directory_is_not_read(tmp_path, kind):
+    style = tmp_path / "matplotlibrc"
+    if kind == "pipe":
+        os.mkfifo(style)
+    else:
+        style.write_text("text.usetex: True\n")
+    code = (
+        "import os; from trainer import plots; import matplotlib; "
+        "print(matplotlib.rcParams['text.usetex'], os.getcwd())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=environment(), capture_output=True, text=True,
+        check=True, timeout=120,
+    )  # fmt: skip
+    assert done.stdout.split() == ["False", str(tmp_path.resolve())]
 
 
 def test_confusion_is_shaded_by_the_share_of_the_true_class(tmp_path):

@@ -56,7 +56,7 @@ class Identity:
 
 _IN_WORDS: Mapping[str, str] = {
     "precision": "trained in another precision",
-    "selection": "its checkpoint chosen by other validation clips",
+    "selection": "validated by another rule",
     "trained_features": "trained on the features of another cache",
     "trained_clips": "trained on a cache with other clips, labels or folds",
     "usable": "trained on other clips",
