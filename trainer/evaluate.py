@@ -31,6 +31,9 @@ from trainer.precision import model_precision
 from trainer.training_clips import is_trained_on, stored_leak
 from trainer.training_set import TrainingSet
 
+_STEM = "confusion"
+"""What the names of all files of `evaluate` begin with."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Scores:
@@ -327,7 +330,7 @@ def evaluate(
     """
     place = OwnDir.of(run_dir)
     if place.is_dir():
-        place.require_writable()
+        place.require_writable(*(name for name in place.entries() if name.startswith(_STEM)))
     measured = measure(place, split, cache, device, fold=fold, allow_leak=allow_leak)
     info, dataset = measured.checkpoint.info, measured.meta.dataset
     is_other = cache is not None and not is_same_place(measured.place, info.training_cache(place.path))
@@ -368,4 +371,4 @@ def _stem(measured: Measured, *, is_other_cache: bool) -> str:
         *([] if has_default_fold else [folder_of_fold(folds, measured.fold)]),
         *([measured.place.stem] if is_other_cache else []),
     ]
-    return "_".join(["confusion", *parts])
+    return "_".join([_STEM, *parts])
