@@ -1,5 +1,9 @@
-"""Many damaged files read in one child process with little memory, so that a crash names its file."""
+"""Many damaged files read in one child process with little memory, so that a crash names its file.
 
+$OUS_TEST_ROUNDS: how many rounds of 200 or 300 files the slow tests take, [5].
+"""
+
+import os
 import random
 import resource
 import signal
@@ -9,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+ROUNDS = int(os.environ.get("OUS_TEST_ROUNDS", "5"))
 LIMIT_BYTES = 3 << 30
 """Of address space beyond what the child has once its libraries are loaded."""
 

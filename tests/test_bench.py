@@ -53,6 +53,13 @@ def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def small_video(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("small")
+    write_video(folder / "a.mp4", 12)
+    return folder
+
+
 # The material
 
 
@@ -262,7 +269,7 @@ def test_empty_blocks_go_through_dask() -> None:
 
 
 @pytest.mark.slow
-def test_every_part_runs_small(videos: Path) -> None:
+def test_every_part_runs_small(small_video: Path) -> None:
     config = from_dict(
         ExtractConfig,
         {
@@ -272,7 +279,7 @@ def test_every_part_runs_small(videos: Path) -> None:
             "features": {"precision": "fp32", "batch_pictures": 4},
         },
     )
-    options = small_options(clips=videos, config=config, cache_clips=70, dask_blocks=10)
+    options = small_options(clips=small_video, config=config, cache_clips=70, dask_blocks=10)
     result = run_bench(options)
     assert tuple(result.parts) == PARTS
     assert len(result.lines()) > len(PARTS)

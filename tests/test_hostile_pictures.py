@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pipeline.types import STAGES
-from tests.mutants import mutate, read_in_children
+from tests.mutants import ROUNDS, mutate, read_in_children
 
 NAMES = ("1.jpg", "2.png", "3.webp", "4.bmp", "5.jpg", "6.webp")
 
@@ -59,7 +59,7 @@ def test_mutants_give_frames_or_a_clip_error(whole, tmp_path, first):
 
 
 @pytest.mark.slow
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=20)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=ROUNDS)
 @given(first=st.integers(0, 1 << 30))
 def test_many_mutants_give_frames_or_a_clip_error(whole, tmp_path, first):
     assert len(outcomes_of_mutants(whole, tmp_path, list(range(first, first + 300)))) == 300

@@ -16,7 +16,7 @@ from pipeline.errors import ClipError
 from pipeline.frames import FrameConfig, decode_clip, rgb, source
 from pipeline.frames import decode as decode_step
 from pipeline.types import STAGES
-from tests.mutants import mutate, read_in_children
+from tests.mutants import ROUNDS, mutate, read_in_children
 from tests.tiny_videos import HEIGHT, RATE, WIDTH, numbers, read_plainly, remuxed, texts, write_video
 
 SEEDS = {
@@ -76,7 +76,7 @@ def test_mutants_give_frames_or_a_clip_error(whole, tmp_path, first):
 
 
 @pytest.mark.slow
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=20)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=ROUNDS)
 @given(first=st.integers(0, 1 << 40))
 def test_many_mutants_give_frames_or_a_clip_error(whole, tmp_path, first):
     assert len(outcomes_of_mutants(whole, tmp_path, list(range(first, first + 300)))) == 300

@@ -86,6 +86,19 @@ def test_replayed_steps_are_the_plain_ones_to_the_bit(path):
         assert torch.equal(ours, theirs)
 
 
+def test_a_step_gives_its_losses_the_gate_and_the_clips_it_named_in_the_order_of_their_names(path):
+    config = override(smoke(), [*SMALL, "model.dropout=0"])
+    learner, data = made(path, config)
+    (batch, *_) = data.training_batches(torch.arange(5), 5, False, torch.Generator())
+    with torch.no_grad():
+        outputs = learner.model(batch, learner.prompts(learner.tower))
+        losses = training_loss(outputs, batch.label_B, batch.polarity_B, config)
+    expected = {name: float(getattr(losses, name)) for name in ("loss", "contrast", "similarity", "polarity")}
+    expected["gated_share"] = float(losses.is_global)
+    expected["right"] = float((outputs.logits_BC.argmax(dim=1) == batch.label_B).sum())
+    assert dict(zip(NUMBERS, learner.step(batch).tolist(), strict=True)) == pytest.approx(expected, rel=1e-5)
+
+
 def test_a_rate_set_later_reaches_the_replayed_steps(path):
     config = override(smoke(), SMALL)
     learner, data = made(path, config)
