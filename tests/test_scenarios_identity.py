@@ -274,11 +274,11 @@ def test_the_runs_own_fold_is_the_default_and_another_fold_is_decided_by_its_cli
     _, run = folds
     result = evaluate(run, device="cpu")
     assert (result.fold, result.is_own_fold, result.files[0].name) == ("2", True, "confusion.json")
-    assert result.lines()[1:2] == ["tiny, fold 2, test split: 16 clips"]
+    assert result.lines()[1:2] == ["tiny, fold 2, test split: 16 clips; 95% intervals over clips"]
     with pytest.raises(CheckpointError, match="16 of the 16 test clips|14 of the 16 test clips"):
         evaluate(run, fold=1, device="cpu")
     leaking = evaluate(run, fold=1, device="cpu", allow_leak=True)
-    assert leaking.lines()[2] == "tiny, fold 1 (trained on fold 2 of tiny), test split: 16 clips"
+    assert leaking.lines()[2].startswith("tiny, fold 1 (trained on fold 2 of tiny), test split: 16 clips;")
     assert [path.name for path in leaking.files] == ["confusion_fold1.json", "confusion_fold1.png"]
     assert json.loads((run / "confusion.json").read_text())["measured_fold"] == "2"
     with pytest.raises(
