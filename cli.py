@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 a known error in one line, 2 misuse, 3 a verification fail
 under `--strict`. Nothing heavy is imported before a command needs it.
 """
 
+import os
 import signal
 import sys
 
@@ -41,7 +42,12 @@ app.add_typer(weights.app, name="weights")
 
 
 def main() -> None:
-    """Run a command; show a known error as one line. A request to end is taken like Ctrl-C."""
+    """Run a command; show a known error as one line. A request to end is taken like Ctrl-C.
+
+    The processes that it starts import no module from the current directory, which may be that of a run from
+    elsewhere.
+    """
+    os.environ["PYTHONSAFEPATH"] = "1"
     open_standard_streams()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:

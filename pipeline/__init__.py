@@ -25,7 +25,7 @@ In the order of the data (``process`` alone puts the steps together):
 
 Leaves that every step may use: ``errors``, ``config``, ``fingerprint``, ``types``,
 ``own_dir`` (files of our directories, never through a link), ``plain_file`` (files read up to a size),
-``strict_json`` (JSON with finite numbers only),
+``strict_json`` (JSON with finite numbers only), ``strict_toml`` (TOML without long dotted keys),
 ``versions`` (of each step's algorithm), ``program`` (how it was called, for messages),
 ``portable`` (paths without the user's name), ``safe_streams`` (standard streams of printable text),
 ``passes`` (rows through a device in passes of one size), ``children`` (processes that may crash),

@@ -143,6 +143,17 @@ def test_run_again_nothing_is_done_and_the_table_is_the_same(path, finished):
     assert again.to_dict() == report.to_dict()
 
 
+def test_a_copied_outcome_of_another_run_ends_the_grid_before_it_trains(path, finished, tmp_path):
+    out, heard = shutil.copytree(finished[0].out, tmp_path / "out"), Heard()
+    row = out / finished[0].result.rows[0].row.folder
+    shutil.copytree(row / "fold1-seed0", row / "fold1-seed2")
+    with pytest.raises(
+        OusError, match=r"fold1-seed2' holds the outcome of another run \(L_ce, fold 1, seed 0"
+    ):
+        run(path, out, quick_spec(DIVERGING), heard, num_seeds=3)
+    assert heard.started is None
+
+
 def test_more_seeds_are_added_and_fewer_are_shown(path, finished, tmp_path):
     report, _ = finished
     out = shutil.copytree(report.out, tmp_path / "out")

@@ -123,6 +123,14 @@ def test_the_outcome_of_another_run_is_refused(grid):
         read_grid(grid)
 
 
+@pytest.mark.parametrize("count", [-1, 2**62, 2**70])
+def test_an_outcome_with_counts_that_no_test_has_is_refused(grid, count):
+    values = OUTCOMES[0].to_dict() | {"confusion": [[count, count], [count, count]]}
+    (grid / "l-ce" / "fold1-seed0" / "outcome.json").write_text(json.dumps(values))
+    with pytest.raises(OusError, match=r"is no readable outcome \(confusion is .*counts of 2 classes"):
+        read_grid(grid)
+
+
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200)
 @given(seed=st.integers(0, 1 << 32), name=st.sampled_from([GRID_FILE, "l-ce/fold1-seed0/outcome.json"]))
 def test_damaged_files_read_or_are_known_errors(grid, seed, name):

@@ -19,7 +19,7 @@ from trainer.checkpoint import (
     save_info,
     save_weights,
 )
-from trainer.config import from_toml, smoke
+from trainer.config import from_toml, smoke, to_toml
 from trainer.model import FeatureShape, OusModel
 
 CPU = torch.device("cpu")
@@ -205,7 +205,11 @@ def test_a_run_without_a_finished_epoch_is_refused(tmp_path, info):
     ("name", "content", "message"),
     [
         ("best.safetensors", b"not tensors", "best.safetensors' does not hold the model"),
-        ("config.toml", b"[model]\ntfe_blocks = 3\n", "does not hold the model that config.toml describes"),
+        (
+            "config.toml",
+            b"[model]\ntfe_blocks = 3\n",
+            "does not hold the model that config.toml describes",
+        ),
         ("config.toml", b"[model]\ndepth = 3\n", "config.toml': Unknown setting 'model.depth'"),
         ("run.json", b"{", "run.json' is not a readable run description"),
         ("run.json", b'{"fold": "1"}', "run.json' is not a readable run description"),
@@ -224,6 +228,19 @@ def test_the_weights_alone_tell_what_they_are(saved, info):
     assert from_toml(metadata["config_toml"]) == smoke()
     assert metadata["run"]["cache_fingerprint"] == info.cache_fingerprint
     assert metadata["epoch"] == 5
+
+
+def test_settings_that_were_not_trained_are_rejected(saved):
+    config, path = smoke(), saved[0] / "config.toml"
+    other = replace(config, model=replace(config.model, tfe_heads=4))  # the same weights, another model
+    path.write_text(to_toml(other))
+    message = (
+        r"best.safetensors' was trained with other settings .* model\.tfe_heads: 4 here, 8 there\. Restore"
+    )
+    with pytest.raises(CheckpointError, match=message):
+        load_checkpoint(saved[0], CPU)
+    path.write_text(f"# a note\n{to_toml(replace(config, data=replace(config.data, residence='host')))}")
+    assert load_checkpoint(saved[0], CPU).config.data.residence == "host"
 
 
 def test_weights_of_another_run_are_refused(saved, info):

@@ -45,3 +45,28 @@ def test_a_child_finds_this_program_from_anywhere_and_takes_nothing_from_where_i
 
 def test_a_child_runs_the_libraries_in_one_thread_each():
     assert {children.environment()[name] for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")} == {"1"}
+
+
+def test_worker_processes_of_a_command_take_nothing_from_the_current_directory(tmp_path):
+    """Python starts them by ``-c``, for which the current directory is first on the path."""
+    for name in ("multiprocessing", "runpy", "signal"):
+        (tmp_path / f"{name}.py").write_text("open('ran', 'w').close()\n")
+    script = tmp_path / "elsewhere" / "script.py"
+    script.parent.mkdir()
+    script.write_text(
+        "import multiprocessing, sys, cli\n"
+        "def start():\n"
+        "    process = multiprocessing.get_context('spawn').Process(target=print, args=('worked',))\n"
+        "    process.start()\n"
+        "    process.join()\n"
+        "    sys.exit(process.exitcode)\n"
+        "if __name__ == '__main__':\n"
+        "    cli.app = start\n"
+        "    cli.main()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, script], cwd=tmp_path, env=children.environment(), capture_output=True, text=True,
+        check=False, timeout=120,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (0, "worked\n"), done.stderr
+    assert not (tmp_path / "ran").exists()

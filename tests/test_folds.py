@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pipeline.errors import CacheError, ConfigError
 from pipeline.store.reader import FeatureCache
 from pipeline.types import Polarity, Split, Status
-from tests.tiny_cache import CLASSES, tiny_cache, tiny_meta
+from tests.tiny_cache import CLASSES, tiny_cache, tiny_meta, tiny_static
 from trainer.config import DataConfig
 from trainer.folds import (
     fold_number,
@@ -49,6 +49,25 @@ def test_holdout_takes_a_tenth_of_every_class_of_the_training_fold(cache):
     assert np.array_equal(np.sort(np.concatenate([rows.train, rows.validation])), np.arange(32))
     assert np.array_equal(rows.test, np.arange(32, 48))
     assert np.bincount(label[rows.validation]).tolist() == [1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("status", 17, "status of 1 clip is no number from 0 to 3: 'clip040', first 17"),
+        ("membership", 9, "membership of 1 clip is no number from 0 to 3: 'clip040', first 9"),
+        ("label", 3, "label of 1 clip is no number from -1 to 2: 'clip040', first 3"),
+        ("label", -7, "label of 1 clip is no number from -1 to 2: 'clip040', first -7"),
+        ("polarity", 7, "polarity of 1 clip is no number from -1 to 2: 'clip040', first 7"),
+    ],
+)
+def test_codes_that_do_not_exist_leave_no_clip_out_unnoticed(tmp_path, name, value, message):
+    static = {**tiny_static(), "status": np.full(N, Status.DONE, dtype=np.uint8)}[name].copy()
+    static[40] = value
+    with opened(tmp_path, **{name: static}) as damaged, pytest.raises(CacheError, match=message):
+        polarity_labels(damaged, DataConfig()) if name == "polarity" else fold_rows(
+            damaged, 1, DataConfig(), seed=0
+        )
 
 
 def test_holdout_depends_on_the_seed_alone(cache):

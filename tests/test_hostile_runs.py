@@ -98,6 +98,7 @@ def refused(run_dir: Path, message: str) -> None:
             r"'text_features' has shape \(2, 16\), \(1, 16\) is needed|is not of the run",
         ),
         ({"best_loss": "low"}, r"best_loss is 'low'; float is needed"),
+        ({"seed": -1}, r"seed is -1; allowed: 0 or more"),
         ({"best_loss": math.nan}, r"NaN is no finite number"),
         ({"__class__": "os.system"}, r"unexpected keyword argument '__class__'"),
     ],
@@ -158,7 +159,7 @@ def test_pipes_and_sparse_giants_are_not_read(run_dir, name):
     (run_dir / name).unlink()
     (run_dir / name).touch()
     os.truncate(run_dir / name, 1 << 40)
-    refused(run_dir, rf"{name}' has 1099511627776 bytes; allowed: (16777216|8589934592)")
+    refused(run_dir, rf"{name}' has 1099511627776 bytes; allowed: (1048576|16777216|8589934592)")
 
 
 JUNK = (

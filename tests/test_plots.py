@@ -1,7 +1,12 @@
+import os
+import subprocess
+import sys
+
 import matplotlib.image
 import numpy as np
 import pytest
 
+from pipeline.children import environment
 from trainer import plots
 from trainer.metrics import Metrics
 from trainer.plots import plot_bounds, plot_confusion, plot_curves, plot_stages
@@ -56,6 +61,24 @@ def test_two_banners_leave_room_for_the_title_and_the_labels_of_a_small_matrix(t
     red = (picture[..., 0] > 0.9) & (picture[..., 1] < 0.2)
     black = (picture < 0.2).all(axis=-1)
     assert np.flatnonzero(red.any(axis=1)).max() < np.flatnonzero(black.any(axis=1)).min()
+
+
+@pytest.mark.parametrize("kind", ["text", "pipe"])
+def test_a_style_file_in_the_current_directory_is_not_read(tmp_path, kind):
+    style = tmp_path / "matplotlibrc"
+    if kind == "pipe":
+        os.mkfifo(style)
+    else:
+        style.write_text("text.usetex: True\n")
+    code = (
+        "import os; from trainer import plots; import matplotlib; "
+        "print(matplotlib.rcParams['text.usetex'], os.getcwd())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=environment(), capture_output=True, text=True,
+        check=True, timeout=120,
+    )  # fmt: skip
+    assert done.stdout.split() == ["False", str(tmp_path.resolve())]
 
 
 def test_confusion_is_shaded_by_the_share_of_the_true_class(tmp_path):

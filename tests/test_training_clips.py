@@ -240,13 +240,34 @@ def test_what_selects_on_the_measured_clips_says_that_and_no_more(tmp_path, rule
         assert evaluate(trained.run_dir, split, device="cpu").banners[-1] == f"SELECTED ON {rule.upper()}"
 
 
+def test_a_fold_that_was_renamed_is_not_taken_for_the_runs_own(tmp_path):
+    """Folds of other clips, as no clip of the second has trained the run: nothing but the name is wrong."""
+    membership = np.full((48, 2), Split.ABSENT, dtype=np.uint8)
+    for fold, start in enumerate((0, 24)):
+        membership[start : start + 16, fold], membership[start + 16 : start + 24, fold] = (
+            Split.TRAIN,
+            Split.TEST,
+        )
+    static = {"membership": membership, "source_sha256": hashes()}
+    cache = tiny_cache(tmp_path / "feats.zarr", tiny_meta(fold_names=("1", "2")), **static)
+    run_dir = train(cache, tmp_path / "run", SMOKE, device="cpu").run_dir
+    assert evaluate(run_dir, device="cpu").is_own_fold
+    shutil.rmtree(cache)
+    tiny_cache(cache, tiny_meta(fold_names=("2", "1")), **static)
+    with pytest.raises(ConfigError, match=r"fold '1', which trained the run, is not known .*: add --fold"):
+        evaluate(run_dir, device="cpu")
+    result = evaluate(run_dir, device="cpu", fold="1")
+    assert (result.fold, result.is_own_fold, result.training_set.num_more) == ("1", False, 0)
+    assert "(trained on fold 1 of tiny)" in result.title
+
+
 # Damage
 
 
 @pytest.mark.parametrize(
     "text",
     [None, "", "[1]", '{"train": 3}', '{"train": [["a"]]}', '{"train": [["a", "b", 1, 0, null]]}',
-     '{"train": [["a", "b", "", 0, "x"]]}'],
+     '{"train": [["a", "b", "", 0, "x"]]}', "{}", '{"train": {}}', '{"train": [], "evil": [["a", "b"]]}'],
 )  # fmt: skip
 def test_a_run_whose_clips_are_unknown_is_not_measured(run, tmp_path, text):
     copy = tmp_path / "copy"
@@ -259,6 +280,14 @@ def test_a_run_whose_clips_are_unknown_is_not_measured(run, tmp_path, text):
     else:
         (copy / "training_clips.json").write_text(text)
         message = r"training_clips.json', .* cannot be read: .*Train again\."
+    with pytest.raises(CheckpointError, match=message):
+        evaluate(copy, device="cpu")
+
+
+@pytest.mark.parametrize("kept", [0, 5])
+def test_a_run_that_lacks_training_clips_is_not_measured(run, tmp_path, kept):
+    copy = copy_of(run, tmp_path / "copy", lambda lists: lists | {"train": lists["train"][:kept]})
+    message = rf"training_clips.json' holds {kept} training clips; 29 trained it, .*Put the run's own file"
     with pytest.raises(CheckpointError, match=message):
         evaluate(copy, device="cpu")
 

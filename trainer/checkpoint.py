@@ -30,7 +30,7 @@ from pipeline.store.place import Place, Where
 from pipeline.store.reader import FeatureCache
 from pipeline.strict_json import from_json, to_json
 from trainer.caches import stored_location, training_cache
-from trainer.config import TrainConfig, from_toml, to_toml
+from trainer.config import TrainConfig, from_toml, learnt, to_toml
 from trainer.folds import FoldRows, usable_sha256
 from trainer.model import FeatureShape, OusModel, device_name
 from trainer.precision import training_precision
@@ -42,7 +42,7 @@ WEIGHTS_FILE = "best.safetensors"
 _METADATA = "ous"
 _MODEL = "model."
 _TEXT_FEATURES = "text_features"
-_MAX_TEXT_BYTES = 16 << 20
+_MAX_TEXT_BYTES, _MAX_CONFIG_BYTES = 16 << 20, 1 << 20
 _LARGEST_SIZE = 65_536
 _PACKAGES = ("torch", "numpy", "open_clip_torch", "zarr")
 _SHOWN = 100
@@ -294,8 +294,10 @@ def load_checkpoint(run_dir: Folder, device: torch.device) -> Checkpoint:
     try:
         with place.open_read(WEIGHTS_FILE, MOST_BYTES) as file:
             header = read_header(file)
-            _require_origin(from_json(header.metadata.get(_METADATA, "{}")), info, path)
+            origin = from_json(header.metadata.get(_METADATA, "{}"))
+            _require_origin(origin, info, path)
             _require_shapes(header.shapes, config, info)
+            _require_setting(origin["config_toml"], config, path)
             tensors = load_tensors(file, header)
             _require_finite(tensors)
         model = OusModel(config, info.shape)
@@ -323,6 +325,20 @@ def _require_origin(metadata: Any, info: RunInfo, path: Path) -> None:
     run = metadata.get("run") if isinstance(metadata, dict) else None
     if not isinstance(run, dict) or _NOT_IN_OLDER_RUNS | run != _origin(info):
         msg = f"'{path}' is not of the run that {RUN_FILE} beside it describes; train again."
+        raise CheckpointError(msg)
+
+
+def _require_setting(trained: str, config: TrainConfig, path: Path) -> None:
+    """Raise CheckpointError unless the config is the one that was trained, but for what does not change it.
+
+    trained: the config that the weights hold. Many settings change the model and no shape of its weights.
+    """
+    found = differences(learnt(config), learnt(from_toml(trained)))
+    if found:
+        msg = (
+            f"'{path}' was trained with other settings ('there') than {CONFIG_FILE} has ('here'): "
+            f"{some(found, joint='; ')}. Restore {CONFIG_FILE}, or train again."
+        )
         raise CheckpointError(msg)
 
 
@@ -401,9 +417,10 @@ def _require_types(info: RunInfo) -> None:
         if not 1 <= getattr(info, name) <= _LARGEST_SIZE:
             msg = f"{name} is {repr(getattr(info, name))[:_SHOWN]}; allowed: 1 to {_LARGEST_SIZE}"
             raise ValueError(msg)
-    if info.num_tokens < 0:
-        msg = f"num_tokens is {repr(info.num_tokens)[:_SHOWN]}; allowed: 0 or more"
-        raise ValueError(msg)
+    for name in ("num_tokens", "seed", "num_train", "num_validation", "validation_leak"):
+        if getattr(info, name) < 0:
+            msg = f"{name} is {repr(getattr(info, name))[:_SHOWN]}; allowed: 0 or more"
+            raise ValueError(msg)
 
 
 def _has_members(value: Any) -> bool:
@@ -436,7 +453,7 @@ def no_run(path: Folder, wanted: str, remedy: str) -> str:
 
 def _read(place: OwnDir, name: str) -> str:
     try:
-        return place.read_text(name, _MAX_TEXT_BYTES)
+        return place.read_text(name, _MAX_CONFIG_BYTES if name == CONFIG_FILE else _MAX_TEXT_BYTES)
     except MissingFileError as error:
         wanted = f"no training run: it has no {name}"
         msg = no_run(place, wanted, "Give the directory that `train --run` made.")

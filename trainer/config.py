@@ -5,13 +5,13 @@ among its choices.
 """
 
 import json
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from pipeline.config import from_dict, require_one_of, require_range, to_dict
 from pipeline.errors import ConfigError
+from pipeline.strict_toml import from_toml_text
 from pipeline.types import Polarity
 
 Precision = Literal["auto", "fp32", "bf16"]
@@ -335,8 +335,8 @@ def to_toml(config: TrainConfig) -> str:
 def from_toml(text: str) -> TrainConfig:
     """Read `to_toml`'s text. Raises ConfigError for what is not TOML or not such a config."""
     try:
-        values: Mapping[str, Any] = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        values: Mapping[str, Any] = from_toml_text(text)
+    except ValueError as error:
         msg = f"Not a readable config: {error}"
         raise ConfigError(msg) from error
     return from_dict(TrainConfig, values)

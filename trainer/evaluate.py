@@ -29,8 +29,11 @@ from trainer.leaks import Leak
 from trainer.metrics import Metrics, confusion_matrix
 from trainer.model import OusModel, pick_device
 from trainer.precision import model_precision
-from trainer.training_clips import stored_leak
+from trainer.training_clips import is_trained_on, stored_leak
 from trainer.training_set import TrainingSet
+
+_STEM = "confusion"
+"""What the names of all files of `evaluate` begin with."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -241,6 +244,8 @@ def measure(
         knows_fold = same_cache or _has_folds_of(
             info, features.meta, is_there=is_same_place(place, trained_on)
         )
+        if knows_fold and info.fold in features.meta.fold_names:
+            knows_fold = is_trained_on(run_dir, features, info.fold)
         name = fold_to_measure(features.meta, fold, info.fold, is_known=knows_fold, where=place)
         is_own_fold = knows_fold and name == info.fold
         rows = fold_rows(features, name, config.data, info.seed, by_group=info.selection != CLIPS)
@@ -261,12 +266,15 @@ def measure(
         group_N = groups_of_cache(features)
         leak = Leak.none(split, len(row_N))
         if split == "test" or (split == "validation" and rows.rule != "train"):
-            leak = stored_leak(run_dir, info.dataset, features, split, row_N, is_own_fold=is_own_fold)
+            leak = stored_leak(
+                run_dir, info.dataset, features, split, row_N,
+                is_own_fold=is_own_fold, num_train=info.num_train,
+            )  # fmt: skip
         if not allow_leak:
             leak.require_none(str(run_dir), str(place))
         data = load_clips(features, row_N, config, pick_device(device))
         hashes = features.clips_sha256(), usable_sha256(features)
-        training_set = TrainingSet.of(run_dir, info, config, features if same_cache else None)
+        training_set = TrainingSet.of(run_dir, info, config, features if same_cache and knows_fold else None)
     places = torch.arange(len(data.label_N))
     scores = score(checkpoint.model, checkpoint.text_CF, data, places, config.optim.batch_size)
     if not math.isfinite(scores.loss):
@@ -369,4 +377,4 @@ def _stem(measured: Measured, *, is_other_cache: bool) -> str:
         *([] if has_default_fold else [folder_of_fold(folds, measured.fold)]),
         *([measured.place.stem] if is_other_cache else []),
     ]
-    return "_".join(["confusion", *parts])
+    return "_".join([_STEM, *parts])

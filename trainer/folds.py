@@ -14,6 +14,7 @@ from pipeline.program import command
 from pipeline.store.meta import CacheMeta
 from pipeline.store.place import Where
 from pipeline.store.reader import FeatureCache
+from pipeline.store.schema import BY_NAME
 from pipeline.types import Ints, Polarity, Split, Status
 from trainer.config import DataConfig
 from trainer.holdout import CLIPS, GROUPS, hold_out, hold_out_groups
@@ -167,13 +168,14 @@ def fold_rows(
 
     by_group: whether a holdout takes whole groups where training clips share any; False for the holdout of
     a run that took single clips. Raises ConfigError for an unknown fold, and for a cache in which no clip
-    has a label.
+    has a label; CacheError for a status, label or membership that the schema does not have.
     """
     require_labels(cache)
     column = fold_number(cache.meta, fold)
     membership_NK = cache.read("membership")
     membership_N, in_no_fold = membership_NK[:, column], (membership_NK == Split.ABSENT).all(axis=1)
     label_N, status_N = cache.read("label"), cache.read("status")
+    _require_known_codes(cache, status=status_N, label=label_N, membership=membership_NK)
     in_fold = membership_N != Split.ABSENT
     done = (status_N == Status.DONE) | (status_N == Status.DONE_WITHOUT_FACE)
     left_out = {
@@ -221,10 +223,33 @@ def require_labels(cache: FeatureCache) -> None:
         raise ConfigError(msg)
 
 
+def _require_known_codes(cache: FeatureCache, **values: Ints) -> None:
+    """Raise CacheError, naming clips, for a code out of its range: the clip would be left out unnoticed."""
+    highest = {"label": len(cache.meta.class_names) - 1}
+    for name, value in values.items():
+        spec = BY_NAME[name]
+        low, high = int(spec.low or 0), highest.get(name, int(spec.high or 0))
+        is_bad_N = ((value < low) | (value > high)).reshape(len(value), -1).any(axis=1)
+        if is_bad_N.any():
+            ids = [f"'{clip_id}'" for clip_id in cache.read("clip_id")[is_bad_N].tolist()]
+            bad = value[is_bad_N].reshape(-1)
+            first = bad[(bad < low) | (bad > high)][0]
+            msg = (
+                f"{cache.place}: {name} of {counted(len(ids), 'clip')} is no number from {low} to {high}: "
+                f"{some(ids)}, first {first}. The cache is damaged; "
+                f"`{command('cache', 'verify', cache.place)}` lists what else is wrong."
+            )
+            raise CacheError(msg)
+
+
 def polarity_labels(cache: FeatureCache, config: DataConfig) -> Ints:
-    """The polarity of every clip [N]: the cache's, overridden by `data.polarity_map`; -1 unknown."""
+    """The polarity of every clip [N]: the cache's, overridden by `data.polarity_map`; -1 unknown.
+
+    Raises ConfigError for a class that the cache does not have, CacheError as `fold_rows`.
+    """
     names = cache.meta.class_names
     polarity_N = cache.read("polarity").astype(np.int64)
+    _require_known_codes(cache, polarity=polarity_N)
     label_N = cache.read("label")
     for name, polarity in config.polarities().items():
         if name not in names:

@@ -3,18 +3,42 @@
 The only importer of matplotlib. What a reader must be warned of stands in red atop every figure.
 """
 
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from textwrap import wrap
 from typing import Any, BinaryIO
-
-from matplotlib import colormaps
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from pipeline.errors import printable
 from pipeline.types import Floats, Ints
 from trainer.metrics import Metrics
+
+
+@contextmanager
+def _without_local_style() -> Iterator[None]:
+    """Leave the current directory if it has a ``matplotlibrc``: the import of matplotlib would read that.
+
+    Runs are passed on, and a user may work in the directory of one: its file could start LaTeX, or be a pipe.
+    The user's own file, in the directory of matplotlib's settings, counts as always.
+    """
+    if not os.path.lexists("matplotlibrc"):
+        yield
+        return
+    here = os.open(".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.chdir(Path(__file__).parent)
+        yield
+    finally:
+        os.fchdir(here)
+        os.close(here)
+
+
+with _without_local_style():
+    from matplotlib import colormaps
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
 _COLOURS = 10
 _DARK = 0.5

@@ -10,17 +10,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from pipeline.errors import CheckpointError, FileError, MissingFileError, first_line
+from pipeline.errors import CheckpointError, FileError, MissingFileError, counted, first_line
 from pipeline.footage import OFFICIAL_SPLITS, FileKey, Footage, by_hash, cached_footage
 from pipeline.own_dir import Folder, OwnDir
 from pipeline.store.reader import FeatureCache
 from pipeline.strict_json import from_json, to_json
-from pipeline.types import Ints
+from pipeline.types import Ints, Split
 from trainer.folds import FoldRows
 from trainer.leaks import Leak, find_leak
 
 FILE = "training_clips.json"
 _MAX_BYTES = 256 << 20
+_SPLITS = ("train", "validation")
 
 
 def training_clips_json(footage: Sequence[Footage], rows: FoldRows) -> str:
@@ -47,15 +48,23 @@ def seen_rows(rows: FoldRows) -> dict[str, Ints]:
 
 
 def stored_leak(
-    run_dir: Folder, dataset: str, cache: FeatureCache, split: str, row_N: Ints, *, is_own_fold: bool
+    run_dir: Folder,
+    dataset: str,
+    cache: FeatureCache,
+    split: str,
+    row_N: Ints,
+    *,
+    is_own_fold: bool,
+    num_train: int = 0,
 ) -> Leak:
     """Find clips at `row_N` of a cache that share footage with those that the run has seen.
 
     dataset: that the run was trained on. split: ``test``, or ``validation``, which is compared with the
-    training clips alone. is_own_fold: see `find_leak`. Raises CheckpointError when the run does not hold its
-    clips in readable form.
+    training clips alone. is_own_fold: see `find_leak`. num_train: of the run, 0 where it is not recorded.
+    Raises CheckpointError when the run does not hold its clips in readable form, or not as many.
     """
     lists = _stored(run_dir)
+    _require_all(lists["train"], num_train, run_dir)
     seen = {
         name: [_seen(clip, dataset) for clip in clips]
         for name, clips in lists.items()
@@ -69,6 +78,29 @@ def stored_leak(
     return find_leak(split, measured, seen, is_official=is_official, is_own_fold=is_own_fold)
 
 
+def _require_all(train: Sequence[Any], num_train: int, run_dir: Folder) -> None:
+    """Raise CheckpointError unless a run holds as many training clips as it was trained on."""
+    if not train or len(train) != (num_train or len(train)):
+        wanted = f"{num_train} trained it" if num_train else "at least one is needed"
+        msg = (
+            f"'{OwnDir.of(run_dir).path / FILE}' holds {counted(len(train), 'training clip')}; {wanted}, so "
+            "that a leak would go unnoticed. Put the run's own file there, or train again."
+        )
+        raise CheckpointError(msg)
+
+
+def is_trained_on(run_dir: Folder, cache: FeatureCache, fold: str) -> bool:
+    """Return whether a fold of a cache is the one that trained a run, by its clips and not by its name.
+
+    Of the run's training clips that the cache has, by id, at least half must train the fold: lists may
+    change, and folds be renamed. Raises CheckpointError as `stored_leak`.
+    """
+    id_N, column = cache.read("clip_id"), cache.meta.fold_names.index(fold)
+    trains_N = cache.read("membership")[:, column] == Split.TRAIN
+    known = {clip[0] for clip in _stored(run_dir)["train"]} & set(id_N.tolist())
+    return 2 * len(known & set(id_N[trains_N].tolist())) >= len(known)
+
+
 def num_stored(run_dir: Folder) -> Mapping[str, int]:
     """Return how many clips of each split a run holds. Raises CheckpointError as `stored_leak`."""
     return {name: len(clips) for name, clips in _stored(run_dir).items()}
@@ -79,6 +111,7 @@ def _stored(run_dir: Folder) -> Mapping[str, list[Any]]:
     path = place.path / FILE
     try:
         lists = from_json(place.read_text(FILE, _MAX_BYTES))
+        _require_lists(lists)
         return {name: [_checked(clip) for clip in clips] for name, clips in lists.items()}
     except MissingFileError as error:
         msg = f"'{run_dir}' has no {FILE}, so that nobody knows which clips trained it. Train again."
@@ -88,6 +121,16 @@ def _stored(run_dir: Folder) -> Mapping[str, list[Any]]:
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
         msg = f"'{path}', which holds the run's own clips, cannot be read: {first_line(error)}. Train again."
         raise CheckpointError(msg) from error
+
+
+def _require_lists(lists: Any) -> None:
+    """Raise ValueError for anything but a list of clips of each split that a run sees."""
+    if not isinstance(lists, dict) or not {"train"} <= lists.keys() <= set(_SPLITS):
+        msg = f"{str(lists)[:100]!r} is no object with the lists {' and '.join(_SPLITS)}"
+        raise ValueError(msg)
+    if wrong := [name for name, clips in lists.items() if not isinstance(clips, list)]:
+        msg = f"'{wrong[0]}' is no list of clips"
+        raise ValueError(msg)
 
 
 def _checked(clip: Any) -> list[Any]:

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import os
 import subprocess
 import sys
 from typing import Any
@@ -24,11 +25,16 @@ def usual_way(name: str) -> Any:
     return module
 
 
+def _environment() -> dict[str, str]:
+    """Return this process's environment, in which ``-m`` finds the checkout as the current directory."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONSAFEPATH"}
+
+
 def run_script(name: str, arguments: list[str]) -> dict[str, Any]:
     """What `benchmarks/NAME.py` prints when it runs in a process of its own."""
     done = subprocess.run(
         [sys.executable, "-m", f"benchmarks.{name}", *arguments],
-        cwd=ROOT, capture_output=True, text=True, check=False,
+        cwd=ROOT, env=_environment(), capture_output=True, text=True, check=False,
     )  # fmt: skip
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]

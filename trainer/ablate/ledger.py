@@ -77,6 +77,16 @@ def settled(folder: OwnDir) -> list[OwnDir]:
     return [run_dir for run_dir in runs if run_dir.kind(OUTCOME_FILE) == "file"]
 
 
+def outcome_of(run_dir: OwnDir, row: str, fold: str, seed: int) -> Outcome | None:
+    """The outcome of a run by its row, fold and seed. Raises what `read_outcome` does, also for another's."""
+    outcome = read_outcome(run_dir)
+    if outcome is not None and (outcome.row, outcome.fold, outcome.seed) != (row, fold, seed):
+        there = f"{outcome.row}, fold {outcome.fold}, seed {outcome.seed}"
+        msg = f"'{run_dir}' holds the outcome of another run ({there}); remove this folder."
+        raise OusError(msg)
+    return outcome
+
+
 def read_outcome(run_dir: OwnDir) -> Outcome | None:
     """The outcome of a run; None when it has none yet. Raises OusError for one that cannot be read."""
     if not run_dir.exists():

@@ -93,7 +93,7 @@ class Outcome:
         try:
             return Metrics(
                 class_names=self.class_names,
-                confusion=np.array(self.confusion, dtype=np.int64),
+                confusion=np.array(self.confusion, dtype=np.int32).astype(np.int64),  # no larger counts
                 groups=GroupCounts.from_rows(self.groups, len(self.class_names)) if self.groups else None,
             )
         except (ValueError, TypeError, OverflowError) as error:

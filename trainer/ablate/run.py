@@ -11,7 +11,7 @@ from pipeline.strict_json import to_json
 from trainer.ablate.compare import GridResult
 from trainer.ablate.grid import plan_grid
 from trainer.ablate.hands import HandsOptions, gathered
-from trainer.ablate.ledger import forget, hold, read_outcome, remove_leftovers
+from trainer.ablate.ledger import forget, hold, outcome_of, remove_leftovers
 from trainer.ablate.outcome import Outcome, RunTask
 from trainer.ablate.spec import Spec
 from trainer.ablate.table import as_markdown, as_text
@@ -102,7 +102,7 @@ def ablate(
 
 def _settled(task: RunTask) -> Outcome | None:
     """The outcome of a run that need not be done again; a failed one is taken away."""
-    outcome = read_outcome(task.run_dir)
+    outcome = outcome_of(task.run_dir, task.row, task.fold, task.seed)
     if outcome is not None and outcome.state == "failed":
         forget(task.run_dir)
         return None

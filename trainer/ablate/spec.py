@@ -4,7 +4,6 @@ The paper's numbers are percent, as printed; classes are named, since its tables
 """
 
 import re
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from importlib.resources import files
@@ -14,6 +13,7 @@ from typing import Any
 from pipeline.config import override, require_one_of, require_range
 from pipeline.errors import ConfigError, FileError, first_line
 from pipeline.plain_file import read_given
+from pipeline.strict_toml import from_toml_text
 from trainer.config import PRESETS, TrainConfig, preset
 
 TABLES = (3, 4, 5, 6)
@@ -151,8 +151,8 @@ def read_spec(path: Path) -> Spec:
 def parsed(text: str, where: str) -> Spec:
     """The table that a TOML text describes; `where` it comes from is told with what is wrong."""
     try:
-        values = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        values = from_toml_text(text)
+    except (ValueError, RecursionError) as error:
         msg = f"{where} is not readable TOML: {first_line(error)}"
         raise ConfigError(msg) from error
     try:

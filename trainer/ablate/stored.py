@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import ConfigError, FileError, OusError, first_line
+from pipeline.errors import ConfigError, FileError, first_line
 from pipeline.own_dir import OwnDir
 from pipeline.strict_json import from_json
-from trainer.ablate.asked import Asked, AskedRun
+from trainer.ablate.asked import Asked
 from trainer.ablate.compare import GridResult
-from trainer.ablate.ledger import ASKED, GRID_FILE, MOST_BYTES, read_outcome, settled
+from trainer.ablate.ledger import ASKED, GRID_FILE, MOST_BYTES, outcome_of, settled
 from trainer.ablate.outcome import Outcome
 from trainer.ablate.spec import taken
 
@@ -44,7 +44,10 @@ def read_grid(out: Path) -> StoredGrid:
     """
     folder = OwnDir.of(out)
     asked, fingerprint = _read(folder)
-    found = {out / run.folder: _outcome(folder, run) for run in asked.runs()}
+    found = {
+        out / run.folder: outcome_of(folder / run.folder, run.row.name, run.fold, run.seed)
+        for run in asked.runs()
+    }
     outcomes = {run_dir: outcome for run_dir, outcome in found.items() if outcome is not None}
     there = {run_dir.path for run_dir in settled(folder)}
     return StoredGrid(
@@ -73,16 +76,3 @@ def _values(folder: OwnDir) -> dict[str, Any]:
         msg = f"it holds {values!r:.100}; a section with keys is needed"
         raise ConfigError(msg)
     return values
-
-
-def _outcome(folder: OwnDir, run: AskedRun) -> Outcome | None:
-    outcome = read_outcome(folder / run.folder)
-    if outcome is not None and (outcome.row, outcome.fold, outcome.seed) != (
-        run.row.name,
-        run.fold,
-        run.seed,
-    ):
-        there = f"{outcome.row}, fold {outcome.fold}, seed {outcome.seed}"
-        msg = f"'{folder / run.folder}' holds the outcome of another run ({there}); remove this folder."
-        raise OusError(msg)
-    return outcome

@@ -10,7 +10,7 @@ from pipeline.device import device_fault, is_device_fault
 from pipeline.errors import FileError, OusError, first_line
 from pipeline.own_dir import OwnDir
 from pipeline.runner.crew import StoppedError
-from trainer.ablate.ledger import partial_of, read_outcome, settle
+from trainer.ablate.ledger import outcome_of, partial_of, settle
 from trainer.ablate.outcome import Outcome, RunTask
 from trainer.evaluate import evaluate
 from trainer.model import device_name, pick_device
@@ -26,7 +26,7 @@ def do_run(task: RunTask, check: Callable[[], None]) -> Outcome:
     """
     began = time.perf_counter()
     try:
-        there = read_outcome(task.run_dir)
+        there = outcome_of(task.run_dir, task.row, task.fold, task.seed)
         if there is not None:
             return there
         partial = partial_of(task.run_dir)
