@@ -81,7 +81,7 @@ def test_trained_and_evaluated_from_a_bucket_with_the_same_numbers(bucket, tmp_p
 def test_a_bucket_that_only_a_run_of_somebody_else_names_is_not_contacted(
     bucket, tmp_path, monkeypatch, capsys
 ):
-    """The run is trained by one user, and measured by another: state directories tell them apart."""
+    """The run is trained by one user, and measured by another: state directories distinguish them."""
     config = dataclasses.replace(smoke(), schedule=dataclasses.replace(smoke().schedule, max_epochs=1))
     url = tiny_cache(bucket.url("feats.zarr"))
     train(url, tmp_path / "run", config, device="cpu")

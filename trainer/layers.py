@@ -16,7 +16,7 @@ from pipeline.types import EARLY_STATISTICS, NUM_EARLY_BLOCKS, Polarity
 NUM_POLARITIES = len(Polarity) - 1
 _SMALL_STD = 0.02
 _CONSTANT_STD = 1e-6
-"""A deviation up to this is taken for that of a constant: float16 values from 0.001 on lie as far apart."""
+"""A deviation up to this is taken for that of a constant: float16 values from 0.001 on are as far apart."""
 
 
 def masked_mean(x_BTF: torch.Tensor, valid_BT: torch.Tensor) -> torch.Tensor:
