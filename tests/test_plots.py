@@ -63,6 +63,16 @@ def test_two_banners_leave_room_for_the_title_and_the_labels_of_a_small_matrix(t
     assert np.flatnonzero(red.any(axis=1)).max() < np.flatnonzero(black.any(axis=1)).min()
 
 
+def test_the_title_of_another_fold_does_not_run_off_a_small_matrix(tmp_path):
+    metrics = Metrics(class_names=("fear", "happiness", "sadness"), confusion=np.eye(3, dtype=int))
+    title = "clips of films, fold 1 (trained on fold 2 of other films), test split"
+    with (tmp_path / "plot.png").open("wb") as image:
+        plot_confusion(metrics, image, title=title, banners=())
+    picture = matplotlib.image.imread(tmp_path / "plot.png")[:, :, :3]
+    edges = np.concatenate([picture[:, 0], picture[:, -1], picture[0], picture[-1]])
+    assert (edges == 1).all()
+
+
 @pytest.mark.parametrize("kind", ["text", "pipe"])
 def test_a_style_file_in_the_current_directory_is_not_read(tmp_path, kind):
     style = tmp_path / "matplotlibrc"

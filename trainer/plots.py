@@ -54,7 +54,8 @@ def plot_confusion(metrics: Metrics, image: BinaryIO, *, title: str, banners: Se
     """Write the confusion matrix as a PNG: shade is the share of the true class, numbers are clips."""
     size = len(metrics.class_names)
     side = 2.5 + 0.75 * size
-    figure = _figure(side, side, banners)
+    heading = wrap(f"{_plain(title)}: {metrics.num_clips} clips", int(_LETTERS_PER_INCH * side))
+    figure = _figure(side, side + 0.2 * (len(heading) - 1), banners)
     axes = figure.add_subplot()
     shares = metrics.confusion / metrics.confusion.sum(axis=1, keepdims=True).clip(min=1)
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
@@ -69,9 +70,7 @@ def plot_confusion(metrics: Metrics, image: BinaryIO, *, title: str, banners: Se
     axes.set_yticks(range(size), names)
     axes.set_xlabel("predicted")
     axes.set_ylabel("true")
-    axes.set_title(
-        f"{_plain(title)}: {metrics.num_clips} clips\nWAR {metrics.war:.2%}, UAR {metrics.uar:.2%}"
-    )
+    axes.set_title("\n".join([*heading, f"WAR {metrics.war:.2%}, UAR {metrics.uar:.2%}"]))
     _save(figure, image)
 
 
