@@ -6,9 +6,11 @@ Exit codes: 0 done, 1 a known error in one line, 2 misuse, 3 a verification fail
 under `--strict`. Nothing heavy is imported before a command needs it.
 """
 
+import contextlib
 import os
 import signal
 import sys
+from collections.abc import Iterator
 
 try:
     import typer
@@ -41,17 +43,27 @@ app.add_typer(cache.app, name="cache")
 app.add_typer(weights.app, name="weights")
 
 
-def main() -> None:
-    """Run a command; show a known error as one line. A request to end is taken like Ctrl-C.
-
-    The processes that it starts import no module from the current directory, which may be that of a run from
-    elsewhere.
-    """
+@contextlib.contextmanager
+def _safe_path_in_children() -> Iterator[None]:
+    """Processes started within import no module from the current directory, which may be that of a run."""
+    before = os.environ.get("PYTHONSAFEPATH")
     os.environ["PYTHONSAFEPATH"] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["PYTHONSAFEPATH"]
+        else:
+            os.environ["PYTHONSAFEPATH"] = before
+
+
+def main() -> None:
+    """Run a command; show a known error as one line. A request to end is taken like Ctrl-C."""
     open_standard_streams()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        app()
+        with _safe_path_in_children():
+            app()
     except (OusError, OSError) as error:
         sys.exit(show_error(error))
     except RuntimeError as error:

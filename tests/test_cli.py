@@ -32,6 +32,16 @@ def data(tmp_path_factory):
     return folder
 
 
+@pytest.mark.parametrize("before", [None, "", "1"])
+def test_a_command_leaves_the_environment_of_its_process_as_it_was(run, monkeypatch, before):
+    monkeypatch.delenv("PYTHONSAFEPATH", raising=False)
+    if before is not None:
+        monkeypatch.setenv("PYTHONSAFEPATH", before)
+    variables = dict(os.environ)
+    assert run("cache", "info", "nowhere.zarr")[0] == 1
+    assert dict(os.environ) == variables
+
+
 def test_the_main_way_from_clips_to_a_measured_model(run, data, monkeypatch):
     monkeypatch.chdir(data)
     code, out, err = run("extract", "--dataset", "manifest", "--root", "data", *SMALL, "--json")
