@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 from pipeline.bench.result import about_this_run
-from trainer.ablate import HandsOptions, Outcome, Spec, ablate, table
+from trainer.ablate import Outcome, Spec, SweepExecutorOptions, ablate, table
 from trainer.ablate.spec import Row
 from trainer.config import PRESETS
 
@@ -28,16 +28,16 @@ class _Silent:
         self.seconds: list[float] = []
         self.where = ""
 
-    def start(self, num_to_do: int, num_before: int) -> None:
+    def on_start(self, num_to_do: int, num_before: int) -> None:
         """Nothing is told."""
 
-    def outcome(self, outcome: Outcome) -> None:
+    def on_outcome(self, outcome: Outcome) -> None:
         """One more run."""
         if outcome.state != "finished":
             raise RuntimeError(str(outcome))
         self.seconds.append(outcome.seconds)
 
-    def say(self, text: str) -> None:
+    def on_remark(self, text: str) -> None:
         """Who does the runs."""
         self.where = text
 
@@ -47,7 +47,7 @@ def timed(cache: str, spec: Spec, seeds: int, workers: int | None, preset: str) 
     heard = _Silent()
     with tempfile.TemporaryDirectory(prefix="ous-ablate-") as folder:
         began = time.perf_counter()
-        options = HandsOptions(gpus=0, workers=workers)
+        options = SweepExecutorOptions(gpus=0, workers=workers)
         ablate(cache, spec, Path(folder) / "out", heard, num_seeds=seeds, preset=preset, options=options)
         return time.perf_counter() - began, heard
 

@@ -12,11 +12,11 @@ import numpy.typing as npt
 
 from pipeline.errors import CacheDamagedError, CacheError, counted
 from pipeline.process import ExtractConfig, identity_differences
-from pipeline.runner import Crew, CrewOptions, Speed, gather
-from pipeline.runner.follow import follow
+from pipeline.runner import BlockExecutor, ExecutorOptions, Speed, make_executor, model_info
 from pipeline.runner.opening import Opening, compared, dataset_of
+from pipeline.runner.run_loop import run_blocks
 from pipeline.runner.tasks import Workload, tasks_of
-from pipeline.runner.work import BlockTask
+from pipeline.runner.worker import BlockTask
 from pipeline.store.damage import Damage, damaged_blocks
 from pipeline.store.lock import Lock, hold
 from pipeline.store.place import Place, Where
@@ -128,11 +128,11 @@ def repair(
         if damaged:
             index = dataset_of(cache, root)
             config = config_of(cache, encoder_weights, detector_weights)
-            with closing(gather(config, CrewOptions())) as crew:
-                opening = _refuse_other(cache, damaged, index, config, crew)
+            with closing(make_executor(config, ExecutorOptions())) as executor:
+                opening = _refuse_other(cache, damaged, index, config, executor)
                 report = replace(report, notes=(*report.notes, *opening.notes))
                 clips = _Clips(index.root, opening.clips)
-                report = _repaired(cache, damaged, clips, crew, lock, on_progress, report)
+                report = _repaired(cache, damaged, clips, executor, lock, on_progress, report)
             left = {block.start for block in report.left}
             if still := [block for block in damaged_blocks(cache) if block.start not in left]:
                 msg = f"'{place}' is damaged still or again, at {still[0]}. Check its disk, and repair again."
@@ -141,14 +141,18 @@ def repair(
 
 
 def _refuse_other(
-    cache: FeatureCache, damaged: list[Damage], index: DatasetIndex, config: ExtractConfig, crew: Crew
+    cache: FeatureCache,
+    damaged: list[Damage],
+    index: DatasetIndex,
+    config: ExtractConfig,
+    executor: BlockExecutor,
 ) -> Opening:
     """Raise CacheError unless models, clips and files are those of the cache, as far as it still reads.
 
     Returns its clips, and what the user should know of their files.
     """
-    brief = crew.brief()
-    if other := identity_differences(brief.identity, cache.meta.identity):
+    info = model_info(executor)
+    if other := identity_differences(info.identity, cache.meta.identity):
         msg = (
             f"'{cache.place}' can be repaired only by the models that made it: {'; '.join(other)}. Name "
             "their files with --encoder-weights and --detector-weights, on a machine with that precision."
@@ -159,14 +163,14 @@ def _refuse_other(
         rows = slice(block.start, block.end)
         known = there["source_bytes"][rows] > 0
         there["status"][rows] = np.where(known, Status.DONE, Status.FAILED)
-    return compared(index, config, brief, cache, there.__getitem__)
+    return compared(index, config, info, cache, there.__getitem__)
 
 
 def _repaired(
     cache: FeatureCache,
     damaged: list[Damage],
     clips: _Clips,
-    crew: Crew,
+    executor: BlockExecutor,
     lock: Lock,
     on_progress: Callable[[Speed], None] | None,
     report: RepairReport,
@@ -182,7 +186,7 @@ def _repaired(
     }
     left = tuple(block for block in damaged if gone[block.start])
     mended = tuple(block for block in damaged if not gone[block.start])
-    warnings = _compute_again(cache, mended, clips, crew, lock, on_progress) if mended else ()
+    warnings = _compute_again(cache, mended, clips, executor, lock, on_progress) if mended else ()
     return replace(
         report,
         notes=(*report.notes, *warnings),
@@ -198,7 +202,7 @@ def _compute_again(
     cache: FeatureCache,
     blocks: tuple[Damage, ...],
     clips: _Clips,
-    crew: Crew,
+    executor: BlockExecutor,
     lock: Lock,
     on_progress: Callable[[Speed], None] | None,
 ) -> tuple[str, ...]:
@@ -219,7 +223,7 @@ def _compute_again(
             writer.reset_block(task.start)
             yield task
 
-    return follow(crew, tasks(), workload.num_there, crew.brief(), lock, on_progress).warnings
+    return run_blocks(executor, tasks(), workload.num_there, model_info(executor), lock, on_progress).warnings
 
 
 def _readable(cache: FeatureCache, damaged: list[Damage], name: str) -> npt.NDArray[Any]:

@@ -2,13 +2,14 @@
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.errors import OusError
+from pipeline.executor import TaskContext
 from pipeline.process import ExtractConfig, StageSeconds
-from pipeline.runner.work import BlockReport, BlockTask, WorkerSetup
+from pipeline.runner.worker import BlockReport, BlockTask, BlockWorkerSetup
 from pipeline.types import ClipRef, Split
 
 CLIP = ClipRef(clip_id="a", path="a.mp4", label=0, splits=(Split.TRAIN,))
@@ -17,7 +18,7 @@ CLIP = ClipRef(clip_id="a", path="a.mp4", label=0, splits=(Split.TRAIN,))
 class StubWorker:
     """Does what a block's fingerprint says: "" nothing, "die" ends the process, "fail", "slow"."""
 
-    def run(self, task: BlockTask, on_progress: Callable[[float], None] | None = None) -> BlockReport:
+    def run(self, task: BlockTask, context: TaskContext) -> BlockReport:
         if task.fingerprint == "die":
             os._exit(9)
         if task.fingerprint == "fail":
@@ -25,9 +26,9 @@ class StubWorker:
             raise OusError(msg)
         until = time.monotonic() + (3600 if task.fingerprint == "slow" else 0)
         while time.monotonic() < until:
-            on_progress(0.0)
+            context.cancel.raise_if_cancelled()
             time.sleep(0.05)
-        on_progress(1.0)
+        context.advance(1.0)
         return BlockReport(
             start=task.start, num_clips=1, num_failed=0, num_pictures=0, seconds=StageSeconds()
         )
@@ -37,12 +38,12 @@ class StubWorker:
 
 
 @dataclass(frozen=True, kw_only=True)
-class StubSetup(WorkerSetup):
+class StubSetup(BlockWorkerSetup):
     """Starts one."""
 
     config: ExtractConfig = ExtractConfig()
 
-    def start(self) -> StubWorker:
+    def start(self, cores: tuple[int, ...] | None = None) -> StubWorker:
         return StubWorker()
 
 

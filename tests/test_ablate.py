@@ -4,30 +4,31 @@ import shutil
 import signal
 import subprocess
 import sys
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from pipeline.cancel import CancelToken
 from pipeline.errors import CheckpointError, ConfigError, OusError
-from pipeline.runner.machine import available_cores
+from pipeline.executor import LocalExecutor
+from pipeline.executor.machine import available_cores
 from pipeline.types import Split
 from tests.real_runs import wait_for
 from tests.tiny_cache import tiny_cache, tiny_meta, tiny_static, write_feature
 from tests.tiny_clip import PYTHONPATH
 from tests.tiny_grid import DIVERGING, QUICK, Heard, quick_spec, stamps
-from trainer.ablate import HandsOptions, ablate
+from trainer.ablate import SweepExecutorOptions, ablate
+from trainer.ablate.executors import workers_that_pay
 from trainer.ablate.grid import plan_grid, read_folds
-from trainer.ablate.hands import _Crew, workers_that_pay
-from trainer.ablate.work import do_run
+from trainer.ablate.run_one import RunWorkerSetup, run_one
 from trainer.batches import bytes_needed
 from trainer.evaluate import evaluate
 from trainer.train import train
 
 pytestmark = pytest.mark.usefixtures("one_tiny_encoder")
 
-HERE = HandsOptions(scheduler="sync")
+HERE = SweepExecutorOptions(scheduler="sync")
 CLI = Path(__file__).parents[1] / "cli.py"
 
 
@@ -196,7 +197,7 @@ def test_a_failed_run_is_recorded_told_and_tried_again(path, tmp_path, monkeypat
         raise RuntimeError(message) if seed else OusError("No such thing.")
 
     with monkeypatch.context() as patch:
-        patch.setattr("trainer.ablate.work.train", broken)
+        patch.setattr("trainer.ablate.run_one.train", broken)
         report = run(path, tmp_path)
     assert [o.reason for o in report.result.rows[0].outcomes] == [
         "No such thing.", "RuntimeError: no such luck"
@@ -264,24 +265,21 @@ def one_core():
 @pytest.mark.usefixtures("one_core")
 def test_workers_of_this_machine_give_the_same_numbers(path, finished, tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", PYTHONPATH)
-    report = run(path, tmp_path, quick_spec(DIVERGING), options=HandsOptions(workers=1))
+    report = run(path, tmp_path, quick_spec(DIVERGING), options=SweepExecutorOptions(workers=1))
     assert found(report.result.rows) == found(finished[0].result.rows)
     assert {(o.device, o.threads) for o in report.result.rows[0].outcomes} == {("cpu", 1)}
 
 
 def test_a_run_whose_workers_die_is_recorded_and_the_others_are_done(path, tmp_path, monkeypatch):
-    class Dying:
+    class Dying(LocalExecutor):
         where, warnings = "on workers that die", ("tcp://host:1 is without TLS",)
 
-        def run(self, tasks, on_waiting):
-            on_waiting()
-            return ((task, None if task.seed else do_run(task, lambda: None)) for task in tasks)
+        def run(self, tasks, observer):
+            observer.on_waiting()
+            for task in tasks:
+                yield task, None if task.seed else run_one(task, CancelToken())
 
-    @contextmanager
-    def dying(*_):
-        yield _Crew(Dying())
-
-    monkeypatch.setattr("trainer.ablate.run.gathered", dying)
+    monkeypatch.setattr("trainer.ablate.run.make_run_executor", lambda *_: Dying(RunWorkerSetup()))
     heard = Heard()
     report = run(path, tmp_path, heard=heard)
     assert heard.said == [
@@ -331,17 +329,17 @@ def test_classes_and_polarities_that_a_cache_lacks_are_refused(tmp_path):
 )
 def test_choices_of_workers_that_contradict_are_refused(options, message):
     with pytest.raises(ConfigError, match=message):
-        HandsOptions(**options)
+        SweepExecutorOptions(**options)
 
 
 def test_more_gpus_than_there_are_are_refused(path, tmp_path):
     with pytest.raises(ConfigError, match="--gpus 1, but this machine has 0 CUDA devices"):
-        run(path, tmp_path, options=HandsOptions(gpus=1))
+        run(path, tmp_path, options=SweepExecutorOptions(gpus=1))
 
 
 def test_workers_are_as_many_as_cores_runs_and_memory_allow(monkeypatch):
-    monkeypatch.setattr("trainer.ablate.hands.available_cores", lambda: list(range(8)))
-    monkeypatch.setattr("trainer.ablate.hands._available_bytes", lambda: 40e9)
+    monkeypatch.setattr("trainer.ablate.executors.available_cores", lambda: list(range(8)))
+    monkeypatch.setattr("trainer.ablate.executors._available_bytes", lambda: 40e9)
     assert workers_that_pay(num_runs=100, feature_bytes=int(1e9)) == 8
     assert workers_that_pay(num_runs=3, feature_bytes=int(1e9)) == 3
     assert workers_that_pay(num_runs=100, feature_bytes=int(10e9)) == 3
@@ -398,19 +396,19 @@ def test_a_fault_of_the_gpu_is_no_outcome_of_a_run(path, tmp_path, monkeypatch):
     def faulty(*_args, **_more):
         raise RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED")  # noqa: TRY003
 
-    monkeypatch.setattr("trainer.ablate.work.train", faulty)
+    monkeypatch.setattr("trainer.ablate.run_one.train", faulty)
     (task, *_) = plan_grid(path, quick_spec(), "1", 1, None, []).tasks(tmp_path, "cpu", None)
     with pytest.raises(
         OusError, match=r"^The GPU on .* reports an error \(CUDA error: CUBLAS.*finished runs are safe"
     ):
-        do_run(task, lambda: None)
+        run_one(task, CancelToken())
     assert not task.run_dir.exists()
 
 
 def test_a_run_that_was_settled_is_not_repeated(path, finished, monkeypatch):
-    monkeypatch.setattr("trainer.ablate.work.train", lambda *_, **__: pytest.fail("trained again"))
+    monkeypatch.setattr("trainer.ablate.run_one.train", lambda *_, **__: pytest.fail("trained again"))
     grid = plan_grid(path, quick_spec(DIVERGING), "1", 2, None, [])
-    outcomes = [do_run(task, lambda: None) for task in grid.tasks(finished[0].out, "cpu", None)]
+    outcomes = [run_one(task, CancelToken()) for task in grid.tasks(finished[0].out, "cpu", None)]
     assert {o.state for o in outcomes} == {"finished", "diverged"}
 
 

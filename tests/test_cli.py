@@ -206,7 +206,7 @@ def test_a_held_lock_is_found_before_any_worker_starts(run, data, tmp_path, monk
     from pipeline.store.lock import hold
 
     def started(*_args, **_more):
-        pytest.fail("a crew was gathered")
+        pytest.fail("a executor was gathered")
 
     monkeypatch.setattr(runner, "gather", started)
     with hold(tmp_path / "c.zarr"):

@@ -15,8 +15,10 @@ from distributed import Client
 from distributed.security import Security
 
 from pipeline.errors import OusError
-from pipeline.runner.cluster import ClusterCrew, connect
-from pipeline.runner.machine import available_cores, shares_of_cores
+from pipeline.executor import Observer
+from pipeline.executor.cluster import ClusterExecutor, connect
+from pipeline.executor.machine import available_cores, shares_of_cores
+from pipeline.runner import model_info
 from tests import real_runs
 from tests.real_runs import chunks, decoders, extract, finish, finished_blocks, start, wait_for
 from tests.stub_workers import StubSetup, tasks
@@ -27,11 +29,11 @@ DASK = Path(sys.executable).with_name("dask")
 
 
 @pytest.fixture(scope="module")
-def crew():
+def executor():
     """Two workers without models."""
-    crew = ClusterCrew.on_cores(2, StubSetup())
-    yield crew
-    crew.close()
+    executor = ClusterExecutor.on_cores(2, StubSetup())
+    yield executor
+    executor.close()
 
 
 class Cluster:
@@ -73,21 +75,29 @@ def cluster(tmp_path):
     cluster.close()
 
 
-def test_many_blocks_are_handed_out_and_each_is_told_once(crew):
-    told = []
-    reports = list(crew.run(tasks(*[""] * 300), told.append))
+class Counting(Observer):
+    def __init__(self):
+        self.done = 0.0
+
+    def on_progress(self, amount):
+        self.done += amount
+
+
+def test_many_blocks_are_done_and_each_is_reported_once(executor):
+    seen = Counting()
+    reports = [report for _, report in executor.run(tasks(*[""] * 300), seen)]
     assert sorted(report.start for report in reports) == list(range(300))
-    wait_for(lambda: sum(told) == 300, "progress of every block", 10)
-    assert crew.num_workers == 2
-    assert not crew.is_waiting
+    wait_for(lambda: seen.done == 300, "progress of every block", 10)
+    assert executor.num_workers == 2
+    assert not executor.is_waiting
 
 
-def test_a_block_may_be_processed_several_times_as_when_a_run_is_timed(crew):
+def test_a_block_may_be_processed_several_times_as_when_a_run_is_timed(executor):
     (task,) = tasks("")
-    assert [report.start for report in crew.run([task] * 5)] == [0] * 5
+    assert [report.start for _, report in executor.run([task] * 5)] == [0] * 5
 
 
-def test_workers_of_this_machine_can_be_reached_from_it_alone(crew):
+def test_workers_of_this_machine_can_be_reached_from_it_alone(executor):
     mine = {process.pid for process in psutil.Process().children(recursive=True)} | {os.getpid()}
     listening = [c for c in psutil.net_connections("inet") if c.status == "LISTEN" and c.pid in mine]
     assert {c.laddr.ip for c in listening} == {"127.0.0.1"}
@@ -95,24 +105,24 @@ def test_workers_of_this_machine_can_be_reached_from_it_alone(crew):
     assert len(listening) == scheduler + nannies + workers
 
 
-def test_nobody_without_the_certificate_of_the_run_reaches_its_scheduler_or_its_workers(crew):
-    address = crew._client.scheduler_info()["address"]
+def test_nobody_without_the_certificate_of_the_run_reaches_its_scheduler_or_its_workers(executor):
+    address = executor._client.scheduler_info()["address"]
     assert address.startswith("tls://")
-    for target in (address, *crew._client.nthreads()):
+    for target in (address, *executor._client.nthreads()):
         for security in (None, Security.temporary()):
             with pytest.raises((TypeError, OSError), match="ssl_context|TLS certificate does not match"):
                 Client(target, security=security, timeout=5, set_as_default=False)
 
 
-def test_scratch_directories_of_the_workers_are_in_one_of_mode_0700(crew):
-    own = crew._connection.own.scratch.path
+def test_scratch_directories_of_the_workers_are_in_one_of_mode_0700(executor):
+    own = executor._connection.own.scratch.path
     assert own.stat().st_mode & 0o777 == 0o700
-    found = crew._client.run(lambda dask_worker: dask_worker.local_directory)
+    found = executor._client.run(lambda dask_worker: dask_worker.local_directory)
     assert {Path(path).is_relative_to(own) for path in found.values()} == {True}
 
 
-def test_each_worker_of_this_machine_keeps_to_its_share_of_the_cores(crew):
-    found = crew._client.run(lambda: tuple(sorted(os.sched_getaffinity(0))))
+def test_each_worker_of_this_machine_keeps_to_its_share_of_the_cores(executor):
+    found = executor._client.run(lambda: tuple(sorted(os.sched_getaffinity(0))))
     assert sorted(found.values()) == sorted(shares_of_cores(available_cores(), 2))
 
 
@@ -129,55 +139,46 @@ def test_a_worker_that_is_killed_while_it_starts_is_replaced(capfd):
 
     killer = threading.Thread(target=kill_the_first)
     killer.start()
-    crew = ClusterCrew.on_cores(2, StubSetup())
+    executor = ClusterExecutor.on_cores(2, StubSetup())
     try:
         killer.join()
-        assert crew.num_workers == 2
-        assert crew.warnings == ()
-        assert killed[0] not in crew._client.run(os.getpid).values()
+        assert executor.num_workers == 2
+        assert executor.warnings == ()
+        assert killed[0] not in executor._client.run(os.getpid).values()
     finally:
-        crew.close()
+        executor.close()
     assert "Traceback" not in "".join(capfd.readouterr())
 
 
-def test_what_stops_a_worker_from_starting_is_told_as_it_is(crew, monkeypatch):
+def test_what_stops_a_worker_from_starting_is_told_as_it_is(executor, monkeypatch):
     class Ended:
         def exception(self):
             return PermissionError(13, "Permission denied", "/weights/ViT-L-14.pt")
 
-    monkeypatch.setattr(crew._client, "submit", lambda *_args, **_more: Ended())
+    monkeypatch.setattr(executor._client, "submit", lambda *_args, **_more: Ended())
     with pytest.raises(PermissionError, match="ViT-L-14.pt"):
-        crew.brief()
+        model_info(executor)
 
 
-def test_a_run_whose_lock_is_lost_ends_while_its_blocks_go_on(crew):
-    def lost():
-        msg = "The lock was taken over; this run ends here."
-        raise OusError(msg)
+def test_a_run_whose_lock_is_lost_ends_while_its_blocks_go_on(executor):
+    class Lost(Observer):
+        def on_tick(self):
+            msg = "The lock was taken over; this run ends here."
+            raise OusError(msg)
 
     with pytest.raises(OusError, match="this run ends here"):
-        list(crew.run(tasks("", ""), check=lost))
+        list(executor.run(tasks("", ""), Lost()))
 
 
-def test_what_a_block_raises_ends_the_run_as_it_is(crew):
+def test_what_a_block_raises_ends_the_run_as_it_is(executor):
     with pytest.raises(OusError, match="^Out of memory at a block of 1 clips.$"):
-        list(crew.run(tasks("", "fail", "")))
+        list(executor.run(tasks("", "fail", "")))
 
 
-def test_a_block_that_kills_its_workers_is_told_and_the_others_are_done(crew):
-    done = []
-    with pytest.raises(
-        OusError,
-        match="^Workers died again and again at 1 block, first the one at clip 2: out of memory, perhaps",
-    ):
-        done.extend(report.start for report in _each(crew.run(tasks("", "", "die", "", "")), done))
-    assert sorted(done) == [0, 1, 3, 4]
-
-
-def _each(reports, done):
-    for report in reports:
-        done.append(report.start)
-    return ()
+def test_a_block_that_kills_its_workers_is_named_and_the_others_are_done(executor):
+    done = dict((task.start, report) for task, report in executor.run(tasks("", "", "die", "", "")))
+    assert sorted(done) == [0, 1, 2, 3, 4]
+    assert [start for start, report in done.items() if report is None] == [2]
 
 
 def test_two_workers_started_by_hand_give_the_same_bytes_and_are_left_as_they_were(
@@ -236,19 +237,19 @@ def test_a_scheduler_that_is_gone_ends_the_run_in_one_line(run_clips, cluster, t
 
 
 def test_a_scheduler_without_workers_and_an_address_without_one_are_one_line(cluster, monkeypatch):
-    monkeypatch.setattr("pipeline.runner.cluster.connect.START_SECONDS", 1)
-    crew = ClusterCrew.join(str(cluster.file), StubSetup())
+    monkeypatch.setattr("pipeline.executor.cluster.connect.START_SECONDS", 1)
+    executor = ClusterExecutor.join(str(cluster.file), StubSetup())
     address = json.loads(cluster.file.read_text())["address"]
-    assert crew.warnings[0].startswith(f"{address} is without TLS: whoever can connect to it")
+    assert executor.warnings[0].startswith(f"{address} is without TLS: whoever can connect to it")
     try:
         with pytest.raises(
             OusError, match=f"No worker has joined the scheduler at {address} within 1 s; start some"
         ):
-            crew.brief()
+            model_info(executor)
     finally:
-        crew.close()
+        executor.close()
     with pytest.raises(OusError, match="No Dask scheduler answers at 'tcp://127.0.0.1:9'"):
-        ClusterCrew.join("tcp://127.0.0.1:9", StubSetup())
+        ClusterExecutor.join("tcp://127.0.0.1:9", StubSetup())
 
 
 def test_a_scheduler_with_certificates_is_joined_by_those_alone_who_have_them(tmp_path, monkeypatch):
@@ -284,7 +285,7 @@ def test_a_cluster_without_this_code_is_one_line(tmp_path):
     cluster = Cluster(tmp_path, code=tmp_path)
     try:
         with pytest.raises(OusError, match=r"The cluster lacks code \(.*No module named 'pipeline'.*PYTHONP"):
-            ClusterCrew.join(str(cluster.file), StubSetup())
+            ClusterExecutor.join(str(cluster.file), StubSetup())
     finally:
         cluster.close()
 

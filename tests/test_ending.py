@@ -15,7 +15,7 @@ from types import SimpleNamespace
 
 from pipeline.commands.ending import ends_at_once
 from pipeline.errors import CacheError
-from pipeline.runner import LocalCrew
+from pipeline.executor import LocalExecutor
 
 out, both = threading.Event(), threading.Barrier(2)
 
@@ -27,12 +27,12 @@ def block(task, tell):
     tell(1.0)
     return "done"
 
-crew = LocalCrew(setup=None)
-crew._worker = SimpleNamespace(run=block, close=lambda: None)
+executor = LocalExecutor(setup=None)
+executor._worker = SimpleNamespace(run=block, close=lambda: None)
 try:
     with ends_at_once("stopped; all is safe"):
         try:
-            list(crew.run(["raises", "stays"]))
+            list(executor.run(["raises", "stays"]))
         finally:
             if {leaves}:
                 out.set()

@@ -1,4 +1,4 @@
-"""The estimate of a run: by a crew whose clips take known times, and by one with real models."""
+"""The estimate of a run: by a executor whose clips take known times, and by one with real models."""
 
 import dataclasses
 
@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from pipeline import runner
+from pipeline.executor import LocalExecutor
 from pipeline.process import InlineDecoder, StageSeconds, load_tools
-from pipeline.runner import LocalCrew, RunOptions
-from pipeline.runner.work import BlockReport, Worker, WorkerSetup
+from pipeline.runner import RunOptions, executor_of, model_info
+from pipeline.runner.worker import BlockReport, BlockWorker, BlockWorkerSetup
 from pipeline.store.writer import CacheWriter
 from pipeline.types import ClipRef, DatasetIndex, GivenBoxes, Split
 from tests.small_clips import small_tools, small_tools_with, write_clips
@@ -18,36 +19,39 @@ BOX = GivenBoxes(box_xyxy=np.array([[0, 0, 9, 9]], np.float32))
 SECONDS_OF_BLOCK, SECONDS_OF_CLIP, SECONDS_PER_BYTE = 0.05, 0.2, 0.001
 
 
-class Clocked(LocalCrew):
+class Clocked(LocalExecutor):
     """Takes a block's time, a clip's, and one by the bytes of its file; `ran` keeps the blocks' clips."""
 
-    def __init__(self, root, now, brief):
-        self.root, self.now, self.ran, self._brief = root, now, [], brief
+    def __init__(self, root, now, info):
+        self.root, self.now, self.ran, self._info = root, now, [], info
 
-    def unloaded_brief(self):
-        return dataclasses.replace(self._brief, has_weights=False)
+    def ask_setup(self, question):
+        return dataclasses.replace(self._info, has_weights=False)
 
-    def brief(self):
-        return self._brief
+    def ask_worker(self, question):
+        return self._info
 
     def seconds(self, clips) -> float:
         paths = [self.root / clip.path for clip in clips]
         sizes = [path.stat().st_size for path in paths if path.exists()]
         return SECONDS_OF_BLOCK + len(sizes) * SECONDS_OF_CLIP + sum(sizes) * SECONDS_PER_BYTE
 
-    def run(self, tasks, on_progress=None):
+    def run(self, tasks, observer=None):
         for task in tasks:
             self.ran.append([clip.path for clip in task.clips])
             assert task.trial is not None, "an estimate writes nothing"
             self.now[0] += self.seconds(task.clips)
-            yield BlockReport(
-                start=0, num_clips=task.num_there, num_failed=0, num_pictures=0, seconds=StageSeconds()
+            yield (
+                task,
+                BlockReport(
+                    start=0, num_clips=task.num_there, num_failed=0, num_pictures=0, seconds=StageSeconds()
+                ),
             )
 
 
 @pytest.fixture
 def clocked(tmp_path, monkeypatch):
-    """Makes a crew for an index of clips with files of these sizes; -1 for one without a file."""
+    """Makes an executor for an index of clips with files of these sizes; -1 for one without a file."""
     now = [0.0]
     for module in ("timing", "estimate"):
         monkeypatch.setattr(f"pipeline.runner.{module}.time.monotonic", lambda: now[0])
@@ -62,41 +66,41 @@ def clocked(tmp_path, monkeypatch):
         index = DatasetIndex(
             name="manifest", root=tmp_path, class_names=("a", "b"), fold_names=("1",), clips=tuple(clips)
         )
-        return index, Clocked(tmp_path, now, LocalCrew.of(small_tools()).brief())
+        return index, Clocked(tmp_path, now, model_info(executor_of(small_tools())))
 
     return make
 
 
-def plan(index, crew, path, **options):
-    return runner.plan(index, small_tools().config, crew, path, RunOptions(**options))
+def plan(index, executor, path, **options):
+    return runner.plan(index, small_tools().config, executor, path, RunOptions(**options))
 
 
 @pytest.mark.parametrize("share_there", [1.0, 0.5, 0.05])
 def test_an_estimate_is_near_the_time_of_the_run(clocked, tmp_path, share_there):
     random = np.random.default_rng(1)
     sizes = random.lognormal(5, 1.2, 600)  # most small, a few thirty times as large
-    index, crew = clocked(np.where(random.random(600) < share_there, sizes, -1))
-    found = plan(index, crew, tmp_path / "c.zarr").estimate
+    index, executor = clocked(np.where(random.random(600) < share_there, sizes, -1))
+    found = plan(index, executor, tmp_path / "c.zarr").estimate
     blocks = [index.clips[start : start + 8] for start in range(0, 600, 8)]
-    assert found.seconds == pytest.approx(sum(map(crew.seconds, blocks)), rel=0.15)
+    assert found.seconds == pytest.approx(sum(map(executor.seconds, blocks)), rel=0.15)
     assert found.num_timed >= 8
 
 
 def test_at_least_eight_clips_in_whole_blocks_are_timed_after_a_first_pass(clocked, tmp_path):
-    index, crew = clocked([2000] * 80)
-    found = plan(index, crew, tmp_path / "c.zarr").estimate
-    warm_up, timed = crew.ran[:2], crew.ran[2:]
+    index, executor = clocked([2000] * 80)
+    found = plan(index, executor, tmp_path / "c.zarr").estimate
+    warm_up, timed = executor.ran[:2], executor.ran[2:]
     assert ([len(clips) for clips in warm_up], [len(clips) for clips in timed]) == ([1, 1], [8, 8])
     assert found.num_timed == 16
-    assert found.seconds == pytest.approx(10 * crew.seconds(index.clips[:8]))
+    assert found.seconds == pytest.approx(10 * executor.seconds(index.clips[:8]))
 
 
 def test_a_quick_timing_is_followed_by_one_of_more_blocks(clocked, tmp_path):
-    index, crew = clocked([1] * 800)
-    found = plan(index, crew, tmp_path / "c.zarr").estimate
+    index, executor = clocked([1] * 800)
+    found = plan(index, executor, tmp_path / "c.zarr").estimate
     assert found.num_timed == 8 * 8  # 12 seconds of 1.66 a block
-    few, crew = clocked([1] * 24)
-    assert plan(few, crew, tmp_path / "c.zarr").estimate.num_timed == 24
+    few, executor = clocked([1] * 24)
+    assert plan(few, executor, tmp_path / "c.zarr").estimate.num_timed == 24
 
 
 @pytest.mark.parametrize(
@@ -107,8 +111,8 @@ def test_a_quick_timing_is_followed_by_one_of_more_blocks(clocked, tmp_path):
     ],
 )
 def test_few_clips_and_none_at_all_are_named(clocked, tmp_path, sizes, num_timed, line):
-    index, crew = clocked(sizes)
-    found = plan(index, crew, tmp_path / "c.zarr")
+    index, executor = clocked(sizes)
+    found = plan(index, executor, tmp_path / "c.zarr")
     assert found.estimate.num_timed == num_timed
     assert line in found.lines()
     assert f"  {sizes.count(-1)} of them have no file (" in found.lines()[1]
@@ -120,10 +124,10 @@ def index(tmp_path_factory):
     return write_clips(tmp_path_factory.mktemp("clips"), num_good=9)
 
 
-def crew_for_timing(config) -> LocalCrew:
-    crew = LocalCrew(WorkerSetup(config=config, for_timing=True))
-    crew._worker = Worker(load_tools(config, torch.device("cpu"), for_timing=True), InlineDecoder())
-    return crew
+def executor_for_timing(config) -> LocalExecutor:
+    executor = LocalExecutor(BlockWorkerSetup(config=config, for_timing=True))
+    executor._worker = BlockWorker(load_tools(config, torch.device("cpu"), for_timing=True), InlineDecoder())
+    return executor
 
 
 def test_random_weights_stand_in_for_missing_ones_and_are_named(index, tmp_path, monkeypatch):
@@ -133,8 +137,8 @@ def test_random_weights_stand_in_for_missing_ones_and_are_named(index, tmp_path,
         config, encoder=dataclasses.replace(config.encoder, weights=str(tmp_path / "none.pt"))
     )
     path = tmp_path / "feats.zarr"
-    crew = crew_for_timing(config)
-    found = runner.plan(index, config, crew, path, RunOptions())
+    executor = executor_for_timing(config)
+    found = runner.plan(index, config, executor, path, RunOptions())
     assert found.estimate.stand_ins == (f"modest ({tmp_path / 'none.pt'})",)
     assert found.estimate.seconds > 0
     assert found.lines()[-3].startswith("!! RANDOM WEIGHTS in the timing: those of modest (")
@@ -155,18 +159,18 @@ def test_a_detector_without_its_weights_is_timed_with_random_ones(tmp_path, monk
 
 def test_a_cache_that_is_there_is_compared_as_far_as_known(index, tmp_path):
     path, tools = tmp_path / "feats.zarr", small_tools()
-    runner.extract(index, tools.config, LocalCrew.of(tools), path, RunOptions(limit=8))
+    runner.extract(index, tools.config, executor_of(tools), path, RunOptions(limit=8))
     other = dataclasses.replace(tools.config.encoder, seed=1)
     from pipeline.errors import CacheError
 
     first = []
     config = dataclasses.replace(tools.config, encoder=other)
-    crew = crew_for_timing(config)
+    executor = executor_for_timing(config)
     with pytest.raises(CacheError, match="encoder.visual_sha256"):
-        runner.plan(index, config, crew, path, RunOptions(), on_outline=first.append)
+        runner.plan(index, config, executor, path, RunOptions(), on_outline=first.append)
     full = small_tools_with(streams={"scene": "full"}).config
     with pytest.raises(CacheError, match="streams.scene"):
-        runner.plan(index, full, LocalCrew(WorkerSetup(config=full)), path, RunOptions())
+        runner.plan(index, full, LocalExecutor(BlockWorkerSetup(config=full)), path, RunOptions())
 
 
 def test_a_trial_writes_what_a_run_does_and_only_to_memory(index, tmp_path, monkeypatch):
@@ -178,7 +182,7 @@ def test_a_trial_writes_what_a_run_does_and_only_to_memory(index, tmp_path, monk
 
     monkeypatch.setattr(CacheWriter, "write_block", write)
     tools, path = small_tools(), tmp_path / "feats.zarr"
-    runner.plan(index, tools.config, LocalCrew.of(tools), path, RunOptions())
+    runner.plan(index, tools.config, executor_of(tools), path, RunOptions())
     assert {(place, start) for place, start, _ in written} == {("memory", 0)}
     assert any(1 in status for _, _, status in written)
     assert list(tmp_path.iterdir()) == []

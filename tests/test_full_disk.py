@@ -11,7 +11,7 @@ from pipeline.errors import OusError
 from tests.command_line import call
 from tests.tiny_cache import tiny_cache
 from tests.tiny_grid import Heard, quick_spec
-from trainer.ablate import HandsOptions, ablate
+from trainer.ablate import SweepExecutorOptions, ablate
 from trainer.checkpoint import CONFIG_FILE, load_checkpoint, load_config, load_info
 from trainer.config import smoke
 from trainer.evaluate import evaluate
@@ -135,7 +135,7 @@ def test_evaluate_and_report_write_all_of_their_files_or_none(made, disk, monkey
 
 def test_ablate_ends_in_one_line_and_goes_on_once_there_is_room(made, disk):
     folder = disk(8)
-    options = HandsOptions(scheduler="sync")
+    options = SweepExecutorOptions(scheduler="sync")
     heard = Heard()
     arguments = (made / "feats.zarr", quick_spec(), folder / "grid", heard)
     try:

@@ -18,7 +18,7 @@ from tests.command_line import call
 from tests.tiny_cache import tiny_cache
 from tests.tiny_grid import Heard, outcome, quick_asked, quick_spec, stored
 from trainer import demo
-from trainer.ablate import HandsOptions, ablate
+from trainer.ablate import SweepExecutorOptions, ablate
 from trainer.ablate.ledger import GRID_FILE, OUTCOME_FILE, hold
 from trainer.ablate.stored import read_grid
 from trainer.config import smoke
@@ -215,9 +215,9 @@ def test_leftovers_behind_a_link_are_not_removed(grid, victim):
 
 @pytest.mark.parametrize("name", ["results.json", "table.md"])
 def test_ablate_writes_its_table_through_nothing(made, tmp_path, victim, name, monkeypatch):
-    monkeypatch.setattr("trainer.ablate.hands.do_run", lambda task, _: outcome(task.row, "1", 0, (8, 4)))
+    monkeypatch.setattr("trainer.ablate.run_one.run_one", lambda task, _: outcome(task.row, "1", 0, (8, 4)))
     monkeypatch.setattr("trainer.ablate.run._require_visible", lambda *_: None)
-    options = HandsOptions(scheduler="sync")
+    options = SweepExecutorOptions(scheduler="sync")
     ablate(made / "feats.zarr", quick_spec(), tmp_path / "out", Heard(), num_seeds=1, options=options)
     replaced(tmp_path / "out" / name, lambda path, victim: path.symlink_to(victim / "file"), victim)
     refused(

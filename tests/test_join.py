@@ -10,7 +10,7 @@ import dask
 import pytest
 
 from pipeline.errors import FileError, OusError
-from pipeline.runner.cluster.join import join, plain_warning
+from pipeline.executor.cluster.join import join, plain_warning
 
 ROOT = Path(__file__).parents[1]
 TLS = "tls://127.0.0.1:9"
@@ -54,7 +54,7 @@ def test_a_plain_scheduler_is_rejected_where_the_configuration_requires_tls(cert
 
 
 def test_a_file_that_is_no_scheduler_file_is_one_line(tmp_path, monkeypatch):
-    monkeypatch.setattr("pipeline.runner.cluster.join._WRITING_SECONDS", 0)
+    monkeypatch.setattr("pipeline.executor.cluster.join._WRITING_SECONDS", 0)
     for content in ("", "[]", "{}", "\0", "[" * 100_000):
         (tmp_path / "scheduler.json").write_text(content)
         with pytest.raises(
@@ -72,7 +72,7 @@ def test_a_file_that_is_being_written_is_read_when_it_is_whole(tmp_path, monkeyp
     file = tmp_path / "scheduler.json"
     file.touch()
     whole = json.dumps({"address": TLS})
-    monkeypatch.setattr("pipeline.runner.cluster.join.time.sleep", lambda _: file.write_text(whole))
+    monkeypatch.setattr("pipeline.executor.cluster.join.time.sleep", lambda _: file.write_text(whole))
     with pytest.raises(OusError, match=f"^{TLS} needs certificates"):
         join(str(file))
 

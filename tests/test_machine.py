@@ -7,8 +7,7 @@ import pytest
 import torch
 
 from pipeline.errors import ConfigError
-from pipeline.runner import choose_device
-from pipeline.runner.machine import (
+from pipeline.executor.machine import (
     available_cores,
     decoders_for,
     keep_memory,
@@ -17,6 +16,7 @@ from pipeline.runner.machine import (
     use_cores,
     visible_gpus,
 )
+from pipeline.runner import choose_device
 
 
 def four_gpus(monkeypatch):
@@ -81,7 +81,7 @@ def test_a_worker_keeps_to_its_cores():
 _FAULTS_OF_A_THREAD = """
 import ctypes, resource, threading
 import torch
-from pipeline.runner.machine import keep_memory
+from pipeline.executor.machine import keep_memory
 
 ctypes.CDLL(None).prctl(41, 1, 0, 0, 0)  # PR_SET_THP_DISABLE: pages of 4 kB, whatever the machine's choice
 
@@ -139,10 +139,10 @@ class OldGlibc:
 
 def test_an_older_glibc_maps_nothing_by_itself(monkeypatch):
     old = OldGlibc()
-    monkeypatch.setattr("pipeline.runner.machine.ctypes.CDLL", lambda _: old)
+    monkeypatch.setattr("pipeline.executor.machine.ctypes.CDLL", lambda _: old)
     keep_memory()
     assert old.taken == {-8: 1, -4: 0, -1: 2**31 - 1}
-    monkeypatch.setattr("pipeline.runner.machine.ctypes.CDLL", lambda _: object())
+    monkeypatch.setattr("pipeline.executor.machine.ctypes.CDLL", lambda _: object())
     keep_memory()
 
 

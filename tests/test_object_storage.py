@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from pipeline import runner
-from pipeline.runner import LocalCrew, RunOptions
+from pipeline.runner import RunOptions, executor_of
 from pipeline.store.export import export_hdf5
 from pipeline.store.lock import Share
 from pipeline.store.place import Place
@@ -31,7 +31,7 @@ def index(tmp_path_factory):
 
 def extract(index, where, **options):
     tools = small_tools()
-    return runner.extract(index, tools.config, LocalCrew.of(tools), where, RunOptions(**options))
+    return runner.extract(index, tools.config, executor_of(tools), where, RunOptions(**options))
 
 
 @pytest.mark.slow

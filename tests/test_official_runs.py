@@ -16,7 +16,7 @@ from pipeline.datasets import read_dataset
 from pipeline.datasets.dfew import SET as DFEW
 from pipeline.errors import DatasetError
 from pipeline.relabel import relabel
-from pipeline.runner import LocalCrew, RunOptions, read_as
+from pipeline.runner import RunOptions, executor_of, read_as
 from pipeline.store.reader import FeatureCache
 from pipeline.store.writer import CacheWriter
 from pipeline.types import ReadOptions, Split
@@ -36,7 +36,7 @@ EXTRA = ("00900", "00901", "00902")
 def extract(root: Path, cache: Path, **options: object) -> runner.RunReport:
     tools = small_tools_with(detector={"name": "haar"})
     index = read_dataset("dfew", root, ReadOptions(**options))  # type: ignore[arg-type]
-    return runner.extract(index, tools.config, LocalCrew.of(tools), cache, RunOptions())
+    return runner.extract(index, tools.config, executor_of(tools), cache, RunOptions())
 
 
 @pytest.fixture(scope="module")

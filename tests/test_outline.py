@@ -5,17 +5,21 @@ import pytest
 import torch
 
 from pipeline.clip_model import EncoderConfig, shape_of
+from pipeline.executor import LocalExecutor
 from pipeline.process import ExtractConfig, unloaded_identity, without_weights
-from pipeline.runner import LocalCrew, RunOptions
+from pipeline.runner import RunOptions, executor_of, model_info
 from pipeline.runner.outline import outline
-from pipeline.runner.work import WorkerSetup
+from pipeline.runner.worker import BlockWorkerSetup
 from tests.small_clips import small_tools, small_tools_with, write_clips
 from tests.tiny_clip import small_clip, tiny_clip
 
 
 def test_what_is_known_before_loading_is_what_loading_gives():
     for tools in (small_tools(), small_tools_with(features={"tokens": "all"})):
-        before, after = WorkerSetup(config=tools.config, device="cpu").brief(), LocalCrew.of(tools).brief()
+        before, after = (
+            BlockWorkerSetup(config=tools.config, device="cpu").model_info(),
+            model_info(executor_of(tools)),
+        )
         assert (before.has_weights, after.has_weights) == (False, True)
         assert before.identity == without_weights(after.identity)
         same = ("embed_width", "encoder_width", "num_tokens", "precision", "device", "block_clips")
@@ -36,9 +40,9 @@ def test_an_outline_needs_no_weights_and_loads_no_model(tmp_path, monkeypatch):
     index = write_clips(tmp_path / "data", num_good=3)
     (index.root / "clips/good1.mp4").unlink()
     config = ExtractConfig()
-    crew = LocalCrew(WorkerSetup(config=config, device="cpu"))
-    first = outline(index, config, crew, tmp_path / "c.zarr", RunOptions())
-    assert crew._worker is None
+    executor = LocalExecutor(BlockWorkerSetup(config=config, device="cpu"))
+    first = outline(index, config, executor, tmp_path / "c.zarr", RunOptions())
+    assert executor._worker is None
     assert not (tmp_path / "c.zarr").exists()
     found = first.to_dict()
     assert json.loads(json.dumps(found)) == found
@@ -58,7 +62,7 @@ def test_settings_that_do_not_fit_are_refused_before_anything_is_loaded(tmp_path
     )
     features = dataclasses.replace(config.features, tokens="grid4")
     with pytest.raises(ConfigError, match="patches are 7x7"):
-        WorkerSetup(config=dataclasses.replace(config, features=features), device="cpu").brief()
+        BlockWorkerSetup(config=dataclasses.replace(config, features=features), device="cpu").model_info()
     with pytest.raises(ConfigError, match="'fp16' on a CPU"):
         unloaded_identity(
             dataclasses.replace(config, features=dataclasses.replace(config.features, precision="fp16")),

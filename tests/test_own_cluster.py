@@ -10,8 +10,9 @@ from distributed.core import Status
 from distributed.security import Security
 
 from pipeline.errors import OusError
-from pipeline.runner.cluster import connect, own
-from pipeline.runner.cluster.own import OwnCluster
+from pipeline.executor.cluster import connect
+from pipeline.executor.cluster import own_cluster as own
+from pipeline.executor.cluster.own_cluster import OwnCluster
 
 
 class StubCluster:
@@ -56,7 +57,7 @@ def stub(monkeypatch, tmp_path):
     made: list[StubCluster] = []
     monkeypatch.setattr(own, "SpecCluster", lambda **options: made.append(StubCluster(**options)) or made[0])
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    cluster = OwnCluster.with_scheduler([{"A": "1"}, {"A": "2"}], {0: (0,), 1: (1,)}, dashboard=False)
+    cluster = OwnCluster.with_scheduler([{"A": "1"}, {"A": "2"}], {0: (0,), 1: (1,)}, 2, dashboard=False)
     yield cluster
     cluster.scratch.close()
     assert list(tmp_path.iterdir()) == []
@@ -122,7 +123,7 @@ def test_a_scheduler_that_does_not_start_is_one_line_and_leaves_nothing(monkeypa
     with pytest.raises(
         OusError, match=r"^No Dask scheduler can be started on 127.0.0.1 \(.*Address in use\)\.$"
     ):
-        OwnCluster.with_scheduler([{}], {}, dashboard=False)
+        OwnCluster.with_scheduler([{}], {}, 2, dashboard=False)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -131,7 +132,7 @@ def test_a_temporary_directory_that_cannot_be_made_is_one_line(monkeypatch, tmp_
     with pytest.raises(
         OusError, match=r"missing' \(No such file or directory\); set TMPDIR to a directory w"
     ):
-        OwnCluster.with_scheduler([{}], {}, dashboard=False)
+        OwnCluster.with_scheduler([{}], {}, 2, dashboard=False)
 
 
 def test_dask_cuda_gets_the_same(monkeypatch, tmp_path):
@@ -139,7 +140,7 @@ def test_dask_cuda_gets_the_same(monkeypatch, tmp_path):
     module.LocalCUDACluster = StubCluster
     monkeypatch.setitem(sys.modules, "dask_cuda", module)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    cluster = OwnCluster.of_dask_cuda(["0", "1"], dashboard=False)
+    cluster = OwnCluster.of_dask_cuda(["0", "1"], 2, dashboard=False)
     options = cluster.cluster.options
     assert isinstance(options["security"], Security)
     assert options["security"].require_encryption

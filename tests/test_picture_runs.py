@@ -9,7 +9,7 @@ import pytest
 import zarr
 
 from pipeline.errors import CacheError, DatasetError
-from pipeline.runner import LocalCrew, RunOptions, extract
+from pipeline.runner import RunOptions, executor_of, extract
 from pipeline.store.damage import damaged_blocks
 from pipeline.store.reader import FeatureCache
 from pipeline.types import ClipRef, DatasetIndex, Split, Status
@@ -53,7 +53,7 @@ def made(tmp_path_factory):
     for name in ("crops", "single", "video"):
         write_folder(root / f"data/faces/{name}", every)
     write_folder(root / "data/faces/few", {"2.png": picture(1)})
-    extract(index_of(root / "data"), crop_tools().config, LocalCrew.of(crop_tools()), root / "feats.zarr")
+    extract(index_of(root / "data"), crop_tools().config, executor_of(crop_tools()), root / "feats.zarr")
     return root
 
 
@@ -64,7 +64,7 @@ def copy(made, tmp_path):
 
 def resume(folder):
     tools = crop_tools()
-    return extract(index_of(folder / "data"), tools.config, LocalCrew.of(tools), folder / "feats.zarr")
+    return extract(index_of(folder / "data"), tools.config, executor_of(tools), folder / "feats.zarr")
 
 
 def test_what_is_stored_of_pictures_and_crops_and_nothing_is_wrong_with_it(made):
@@ -133,13 +133,13 @@ def test_crops_are_asked_for_where_no_clip_brings_any(made, tmp_path):
         DatasetError, match="^--detector crops, but no clip of '.*' brings face crops; choose an"
     ):
         extract(
-            index_of(made / "data", face_paths=False), tools.config, LocalCrew.of(tools), tmp_path / "c.zarr"
+            index_of(made / "data", face_paths=False), tools.config, executor_of(tools), tmp_path / "c.zarr"
         )
 
 
 def test_with_another_detector_crops_play_no_part(made, tmp_path):
     tools = small_tools_with(detector={"name": "haar"})
-    extract(index_of(made / "data"), tools.config, LocalCrew.of(tools), tmp_path / "c.zarr")
+    extract(index_of(made / "data"), tools.config, executor_of(tools), tmp_path / "c.zarr")
     with FeatureCache.open(tmp_path / "c.zarr") as cache:
         sizes = cache.read("source_bytes").tolist()
         assert set(cache.read("status").tolist()) == {Status.DONE_WITHOUT_FACE}
@@ -150,15 +150,15 @@ def test_with_another_detector_crops_play_no_part(made, tmp_path):
 def test_crops_that_come_later_do_not_keep_a_cache_without_them_from_going_on(made, tmp_path):
     tools, path = small_tools_with(detector={"name": "haar"}), tmp_path / "c.zarr"
     without, beside = index_of(made / "data", face_paths=False), index_of(made / "data")
-    extract(without, tools.config, LocalCrew.of(tools), path, RunOptions(limit=1))
-    assert extract(beside, tools.config, LocalCrew.of(tools), path).counts["pending"] == 0
+    extract(without, tools.config, executor_of(tools), path, RunOptions(limit=1))
+    assert extract(beside, tools.config, executor_of(tools), path).counts["pending"] == 0
 
 
 def test_a_cache_of_crops_is_of_these_crops(made, tmp_path):
     tools, path, here = crop_tools(), tmp_path / "c.zarr", index_of(made / "data")
-    extract(here, tools.config, LocalCrew.of(tools), path, RunOptions(limit=1))
+    extract(here, tools.config, executor_of(tools), path, RunOptions(limit=1))
     other = dataclasses.replace(
         here, clips=(dataclasses.replace(here.clips[0], face_path="faces/other"), *here.clips[1:])
     )
     with pytest.raises(CacheError, match="face_path of 1 clips, first"):
-        extract(other, tools.config, LocalCrew.of(tools), path)
+        extract(other, tools.config, executor_of(tools), path)

@@ -10,7 +10,7 @@ import pytest
 from pipeline import runner
 from pipeline.errors import CacheError
 from pipeline.repair import repair
-from pipeline.runner import LocalCrew
+from pipeline.runner import executor_of, model_info
 from pipeline.store.lock import hold
 from pipeline.store.place import Place
 from pipeline.store.reader import FeatureCache
@@ -28,14 +28,14 @@ def index(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def loaded_models(monkeypatch):
-    """The crew that a repair gathers has the models that the tests have loaded already."""
-    monkeypatch.setattr("pipeline.repair.gather", lambda config, _: LocalCrew.of(small_tools()))
+    """The executor that a repair gathers has the models that the tests have loaded already."""
+    monkeypatch.setattr("pipeline.repair.make_executor", lambda config, _: executor_of(small_tools()))
 
 
 @pytest.fixture(scope="module")
 def undisturbed(index, tmp_path_factory):
     tools, path = small_tools(), tmp_path_factory.mktemp("cache") / "feats.zarr"
-    runner.extract(index, tools.config, LocalCrew.of(tools), path)
+    runner.extract(index, tools.config, executor_of(tools), path)
     return path
 
 
@@ -96,7 +96,7 @@ def test_what_the_models_had_to_do_is_told(made, monkeypatch):
 
 def test_one_block_is_said_in_the_singular(tmp_path):
     tools, path = small_tools(), tmp_path / "feats.zarr"
-    runner.extract(write_clips(tmp_path / "data", num_good=3), tools.config, LocalCrew.of(tools), path)
+    runner.extract(write_clips(tmp_path / "data", num_good=3), tools.config, executor_of(tools), path)
     assert repair(path).lines() == [f"{path}: nothing damaged in 1 block"]
     flip(chunk(path, "scene/early", 0))
     assert repair(path).lines()[-1] == f"{path}: 1 of 1 block computed again, nothing damaged any more"
@@ -131,11 +131,11 @@ def test_other_models_are_refused_and_nothing_is_touched(made, monkeypatch):
     path, _ = made
     flip(chunk(path, "scene/early", 1))
     damaged = chunks(path)
-    other = LocalCrew.of(small_tools())
-    brief = other.brief()
-    brief.identity["features"]["precision"] = "bf16"
-    monkeypatch.setattr(other, "brief", lambda: brief)
-    monkeypatch.setattr("pipeline.repair.gather", lambda config, _: other)
+    other = executor_of(small_tools())
+    info = model_info(other)
+    info.identity["features"]["precision"] = "bf16"
+    monkeypatch.setattr(other, "ask_worker", lambda _: info)
+    monkeypatch.setattr("pipeline.repair.make_executor", lambda config, _: other)
     with pytest.raises(
         CacheError, match='only by the models that made it: features.precision: "bf16" here, "fp32" there'
     ):
@@ -216,14 +216,14 @@ def test_what_is_not_taken_up_any_more_stays_as_it_was(made, monkeypatch):
     for block in (0, 1, 2):
         flip(chunk(path, "scene/early", block))
     damaged = chunks(path)
-    crew = LocalCrew.of(small_tools())
+    executor = executor_of(small_tools())
 
     def stops_at_once(*_):
         msg = "the workers are gone"
         raise CacheError(msg)
 
-    monkeypatch.setattr(crew, "run", stops_at_once)
-    monkeypatch.setattr("pipeline.repair.gather", lambda config, _: crew)
+    monkeypatch.setattr(executor, "run", stops_at_once)
+    monkeypatch.setattr("pipeline.repair.make_executor", lambda config, _: executor)
     with pytest.raises(CacheError, match="the workers are gone"):
         repair(path)
     assert chunks(path) == damaged

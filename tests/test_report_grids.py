@@ -10,7 +10,7 @@ from pipeline.errors import CheckpointError, ConfigError, OusError
 from tests.test_report import HOSTILE, QUICK, require_shown_and_harmless, write
 from tests.tiny_cache import tiny_cache
 from tests.tiny_grid import DIVERGING, Heard, diverged, outcome, quick_asked, quick_spec, stamps, stored
-from trainer.ablate import HandsOptions, ablate
+from trainer.ablate import SweepExecutorOptions, ablate
 from trainer.ablate.ledger import GRID_FILE
 from trainer.ablate.spec import parsed
 from trainer.config import smoke
@@ -29,7 +29,7 @@ def made(tmp_path_factory):
     cache = tiny_cache(folder / "feats.zarr")
     config = override(smoke(), [*QUICK, "data.validation=test"])
     train(cache, folder / "run", config, device="cpu")
-    here = HandsOptions(scheduler="sync")
+    here = SweepExecutorOptions(scheduler="sync")
     whole, spec = folder / "whole", quick_spec(DIVERGING)
     ablate(cache, spec, whole, Heard(), num_seeds=2, options=here)
     with pytest.raises(KeyboardInterrupt):

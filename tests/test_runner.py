@@ -13,9 +13,10 @@ import torch
 
 from pipeline import runner
 from pipeline.errors import CacheError, DatasetError, OusError, WeightsError
+from pipeline.executor import LocalExecutor, Observer
 from pipeline.features import Encoder
 from pipeline.process import ExtractConfig
-from pipeline.runner import LocalCrew, RunOptions, RunReport, work
+from pipeline.runner import BlockWorkerSetup, RunOptions, RunReport, executor_of, worker
 from pipeline.store.lock import Share, hold
 from pipeline.store.place import Place
 from pipeline.store.reader import FeatureCache
@@ -26,7 +27,7 @@ from tests.stub_workers import tasks
 
 def extract(index: DatasetIndex, tools, path: Path, options: RunOptions, **more) -> RunReport:
     """An extraction by these models, in this process."""
-    return runner.extract(index, tools.config, LocalCrew.of(tools), path, options, **more)
+    return runner.extract(index, tools.config, executor_of(tools), path, options, **more)
 
 
 def report(path: Path) -> RunReport:
@@ -35,7 +36,7 @@ def report(path: Path) -> RunReport:
 
 def plan(index: DatasetIndex, path: Path, options: RunOptions):
     tools = small_tools()
-    return runner.plan(index, tools.config, LocalCrew.of(tools), path, options)
+    return runner.plan(index, tools.config, executor_of(tools), path, options)
 
 
 @pytest.fixture(scope="module")
@@ -59,9 +60,9 @@ def chunks(path: Path) -> dict[str, bytes]:
 def test_other_settings_are_rejected_before_any_weights_are_looked_for(index, undisturbed):
     """Such as the defaults, whose weights are to be downloaded, for a cache of another encoder."""
     config = ExtractConfig()
-    crew = LocalCrew(work.WorkerSetup(config=config, device="cpu"))
+    executor = LocalExecutor(worker.BlockWorkerSetup(config=config, device="cpu"))
     with pytest.raises(CacheError, match=r"made otherwise: .* Give another --cache, or the"):
-        runner.extract(index, config, crew, undisturbed, RunOptions())
+        runner.extract(index, config, executor, undisturbed, RunOptions())
 
 
 def test_a_cache_is_filled_and_tells_each_outcome(index, undisturbed):
@@ -86,7 +87,7 @@ def test_stopping_anywhere_and_going_on_gives_the_same_bytes(index, undisturbed,
 
 
 def test_an_interrupt_in_a_block_leaves_the_finished_ones(index, undisturbed, tmp_path, monkeypatch):
-    path, real, calls = tmp_path / "feats.zarr", work.process_block, []
+    path, real, calls = tmp_path / "feats.zarr", worker.process_block, []
 
     def interrupted(*args, **more):
         calls.append(args)
@@ -94,7 +95,7 @@ def test_an_interrupt_in_a_block_leaves_the_finished_ones(index, undisturbed, tm
             raise KeyboardInterrupt
         return real(*args, **more)
 
-    monkeypatch.setattr(work, "process_block", interrupted)
+    monkeypatch.setattr(worker, "process_block", interrupted)
     with pytest.raises(KeyboardInterrupt):
         extract(index, small_tools(), path, RunOptions())
     left = report(path).counts["pending"]
@@ -105,7 +106,7 @@ def test_an_interrupt_in_a_block_leaves_the_finished_ones(index, undisturbed, tm
 
 
 def test_a_run_whose_lock_is_taken_over_writes_no_further_block(index, undisturbed, tmp_path, monkeypatch):
-    path, real, calls = tmp_path / "feats.zarr", work.process_block, []
+    path, real, calls = tmp_path / "feats.zarr", worker.process_block, []
     robber = ExitStack()
 
     def robbed(*args, **more):
@@ -114,9 +115,8 @@ def test_a_run_whose_lock_is_taken_over_writes_no_further_block(index, undisturb
             robber.enter_context(hold(path, take_over=True, beat_seconds=600))
         return real(*args, **more)
 
-    monkeypatch.setattr(work, "process_block", robbed)
-    monkeypatch.setattr(work, "THREADS_PER_WORKER", 1)
-    monkeypatch.setattr("pipeline.runner.crew.THREADS_PER_WORKER", 1)
+    monkeypatch.setattr(worker, "process_block", robbed)
+    monkeypatch.setattr("pipeline.runner.worker._LoadedSetup.slots", 1)
     with robber, pytest.raises(CacheError, match="was taken over by .*; this run ends here"):
         extract(index, small_tools(), path, RunOptions())
     assert len(calls) == 2
@@ -127,25 +127,29 @@ def test_a_run_whose_lock_is_taken_over_writes_no_further_block(index, undisturb
 
 
 def test_a_run_whose_lock_is_lost_ends_within_seconds_while_a_block_goes_on(monkeypatch):
-    monkeypatch.setattr("pipeline.runner.crew._left_inside", [])  # the command line asks for it at its end
+    monkeypatch.setattr("pipeline.executor.local._left_inside", [])  # the command line asks for it at its end
     held, started = threading.Event(), threading.Event()
 
     class Slow:
-        def run(self, task, on_progress):
+        def run(self, task, context):
             started.set()
             held.wait(60)
-            on_progress(0.0)
+            context.cancel.raise_if_cancelled()
 
-    def lost():
-        if started.is_set():
-            msg = "The lock was taken over; this run ends here."
-            raise CacheError(msg)
+    class Setup(BlockWorkerSetup):
+        def start(self, cores=None):
+            return Slow()
 
-    crew = LocalCrew(work.WorkerSetup(config=ExtractConfig(), device="cpu"))
-    crew._worker = Slow()
+    class Lost(Observer):
+        def on_tick(self):
+            if started.is_set():
+                msg = "The lock was taken over; this run ends here."
+                raise CacheError(msg)
+
+    executor = LocalExecutor(Setup(config=ExtractConfig(), device="cpu"))
     before = time.monotonic()
     with pytest.raises(CacheError, match="this run ends here"):
-        list(crew.run(tasks("", ""), check=lost))
+        list(executor.run(tasks("", ""), Lost()))
     assert time.monotonic() - before < 10
     held.set()
 
@@ -156,7 +160,7 @@ def test_a_fault_of_the_gpu_ends_the_run_in_one_line_and_no_clip_is_to_blame(ind
     def faulty(*_args, **_more):
         raise torch.AcceleratorError("CUDA error: an illegal memory access was encountered")  # noqa: TRY003
 
-    monkeypatch.setattr(work, "process_block", faulty)
+    monkeypatch.setattr(worker, "process_block", faulty)
     with pytest.raises(
         OusError, match=r"^The GPU on .* reports an error \(CUDA error: an illegal .*are safe\. Run"
     ):
@@ -250,7 +254,7 @@ def test_a_retried_clip_is_pending_until_its_block_is_written(tmp_path, monkeypa
     def killed(*_args, **_more):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(work, "process_block", killed)
+    monkeypatch.setattr(worker, "process_block", killed)
     with pytest.raises(KeyboardInterrupt):
         extract(index, small_tools(), path, RunOptions(retry_failed=True))
     assert report(path).counts == {"pending": 2, "done": 2, "done_without_face": 0, "failed": 0}
@@ -294,18 +298,18 @@ def test_shares_together_give_the_same_bytes(index, undisturbed, tmp_path):
     assert chunks(path) == chunks(undisturbed)
 
 
-def test_a_worker_with_other_models_is_refused(index, tmp_path):
+def test_a_worker_with_other_models_is_refused(index, tmp_path, monkeypatch):
     path, tools = tmp_path / "feats.zarr", small_tools()
 
-    class Mixed(LocalCrew):
-        def brief(self):
-            return LocalCrew.of(small_tools_with(streams={"scene": "full"})).brief()
-
+    mixed = executor_of(tools)
+    monkeypatch.setattr(
+        mixed, "ask_worker", executor_of(small_tools_with(streams={"scene": "full"})).ask_worker
+    )
     config = small_tools_with(streams={"scene": "full"}).config
     with pytest.raises(
         CacheError, match='other features than .*: streams.scene: "masked" here, "full" there'
     ):
-        runner.extract(index, config, Mixed.of(tools), path)
+        runner.extract(index, config, mixed, path)
 
 
 def test_a_run_tells_its_speed_and_its_bottleneck(index, tmp_path, monkeypatch):
@@ -407,7 +411,7 @@ def test_memory_that_does_not_suffice_is_one_line(index, tmp_path, monkeypatch):
     def hungry(*_args, **_more):
         raise MemoryError("12 GB asked")  # noqa: TRY003
 
-    monkeypatch.setattr(work, "process_block", hungry)
+    monkeypatch.setattr(worker, "process_block", hungry)
     with pytest.raises(
         OusError, match=r"Out of memory at a block of \d clips, .*12 GB asked.*fewer --workers"
     ):
@@ -423,13 +427,13 @@ _CHILD = """
 import sys
 from pathlib import Path
 from pipeline.datasets import read_dataset
-from pipeline.runner import LocalCrew, extract
+from pipeline.runner import LocalExecutor, extract
 from tests.small_clips import small_tools
 import torch
 torch.set_num_threads(2)
 tools = small_tools()
 print("ready", flush=True)
-extract(read_dataset("manifest", Path(sys.argv[1])), tools.config, LocalCrew.of(tools), sys.argv[2])
+extract(read_dataset("manifest", Path(sys.argv[1])), tools.config, executor_of(tools), sys.argv[2])
 """
 
 

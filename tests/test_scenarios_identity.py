@@ -18,7 +18,7 @@ from tests.command_line import call
 from tests.test_report import write
 from tests.tiny_cache import tiny_cache, tiny_meta, tiny_static
 from tests.tiny_grid import Heard, quick_spec
-from trainer.ablate import HandsOptions, ablate
+from trainer.ablate import SweepExecutorOptions, ablate
 from trainer.checkpoint import RunInfo, load_info, save_info
 from trainer.config import smoke
 from trainer.evaluate import evaluate
@@ -219,7 +219,7 @@ def test_a_pair_trained_on_other_clips_is_not_taken_for_the_work_of_the_scene(ha
 def test_a_grid_whose_cache_gets_more_clips_done_mixes_nothing(tmp_path):
     """Between two commands the folder is refused; during one, the runs fail."""
     cache = half_done(tmp_path / "feats.zarr")
-    here = HandsOptions(scheduler="sync")
+    here = SweepExecutorOptions(scheduler="sync")
 
     class Extracting(Heard):
         def outcome(self, outcome):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipeline import runner
-from pipeline.runner import LocalCrew, RunOptions, dataset_of
+from pipeline.runner import RunOptions, dataset_of, executor_of
 from pipeline.store.export import export_hdf5
 from pipeline.store.reader import FeatureCache
 from pipeline.store.summary import summarise
@@ -41,7 +41,7 @@ def require_nobody_named(place: Path) -> None:
 
 def extract(index, where, **options):
     tools = small_tools()
-    return runner.extract(index, tools.config, LocalCrew.of(tools), where, RunOptions(**options))
+    return runner.extract(index, tools.config, executor_of(tools), where, RunOptions(**options))
 
 
 def test_a_cache_and_its_export_do_not_name_their_maker_who_goes_on_with_them(home, tmp_path, monkeypatch):

@@ -8,7 +8,7 @@ from pipeline import runner
 from pipeline.datasets import read_dataset
 from pipeline.errors import CacheError, ConfigError
 from pipeline.relabel import relabel
-from pipeline.runner import LocalCrew, RunOptions
+from pipeline.runner import RunOptions, executor_of
 from pipeline.store.export import export_hdf5
 from pipeline.store.reader import FeatureCache
 from pipeline.store.summary import summarise
@@ -35,7 +35,7 @@ def listed(root, *rows, header="path,label,split"):
 
 
 def extracted(index, path):
-    return runner.extract(index, small_tools().config, LocalCrew.of(small_tools()), path, RunOptions())
+    return runner.extract(index, small_tools().config, executor_of(small_tools()), path, RunOptions())
 
 
 def left_out(path):

@@ -10,7 +10,7 @@ import zarr
 from pipeline import features
 from pipeline.errors import OusError
 from pipeline.faces import retinaface
-from pipeline.runner import LocalCrew, extract
+from pipeline.runner import executor_of, extract
 from pipeline.store.place import Place
 from pipeline.store.reader import FeatureCache
 from pipeline.store.schema import ARRAYS, BY_NAME
@@ -31,7 +31,7 @@ from tests.small_clips import small_tools, write_clips, write_video
 def made(tmp_path_factory):
     folder = tmp_path_factory.mktemp("made")
     index = write_clips(folder / "data", num_good=10)
-    extract(index, small_tools().config, LocalCrew.of(small_tools()), folder / "feats.zarr")
+    extract(index, small_tools().config, executor_of(small_tools()), folder / "feats.zarr")
     return folder
 
 

@@ -84,15 +84,15 @@ class Heard:
         self.said: list[str] = []
         self._stop_after = stop_after
 
-    def start(self, num_to_do: int, num_before: int) -> None:
+    def on_start(self, num_to_do: int, num_before: int) -> None:
         self.started = (num_to_do, num_before)
 
-    def outcome(self, outcome: Outcome) -> None:
+    def on_outcome(self, outcome: Outcome) -> None:
         self.outcomes.append(outcome)
         if len(self.outcomes) == self._stop_after:
             raise KeyboardInterrupt
 
-    def say(self, text: str) -> None:
+    def on_remark(self, text: str) -> None:
         self.said.append(text)
 
 

@@ -226,12 +226,14 @@ def ablate(
     where = out or Path("runs") / f"{Place.of(cache).stem}-{name}"
     note_versions(cache)
     with progress_bar("training", "runs") as (start, advance):
-        told = _GridTold(start, advance)
+        observer = _SweepDisplay(start, advance)
         try:
             report = grids.ablate(
-                cache, asked, where, told, folds=folds, num_seeds=seeds, preset=preset, settings=set_ or [],
-                encoder_weights=encoder_weights, allow_leak=allow_leak,
-                options=grids.HandsOptions(gpus=gpus, per_gpu=per_gpu, workers=workers, scheduler=scheduler),
+                cache, asked, where, observer, folds=folds, num_seeds=seeds, preset=preset,
+                settings=set_ or [], encoder_weights=encoder_weights, allow_leak=allow_leak,
+                options=grids.SweepExecutorOptions(
+                    gpus=gpus, per_gpu=per_gpu, workers=workers, scheduler=scheduler
+                ),
             )  # fmt: skip
         except KeyboardInterrupt:
             say(f"stopped; finished runs are safe in {where}. The same command goes on from there.")
@@ -240,26 +242,26 @@ def ablate(
     report.require_no_failure()
 
 
-class _GridTold:
-    """Shows a grid on a progress bar, and each run's outcome in a line."""
+class _SweepDisplay:
+    """Shows a sweep on a progress bar, and each run's outcome in a line."""
 
     def __init__(self, start: Callable[[float], None], advance: Callable[..., None]) -> None:
         self._start, self._advance = start, advance
         self._done = self._failed = self._total = 0
 
-    def start(self, num_to_do: int, num_before: int) -> None:
-        """Tell how many runs there are, and how many of them have their outcome already."""
+    def on_start(self, num_to_do: int, num_before: int) -> None:
+        """Show how many runs there are, and how many of them have their outcome already."""
         self._total = num_to_do
         say(f"{num_to_do} runs to do, {num_before} done before")
         self._start(num_to_do)
 
-    def outcome(self, outcome: "Outcome") -> None:
-        """Tell what became of a run."""
+    def on_outcome(self, outcome: "Outcome") -> None:
+        """Show what became of a run."""
         self._done += 1
         self._failed += outcome.state != "finished"
         say(f"[{self._done}/{self._total}] {outcome}")
         self._advance(1, f"{self._failed} diverged or failed" * bool(self._failed))
 
-    def say(self, text: str) -> None:
-        """Tell a remark."""
+    def on_remark(self, text: str) -> None:
+        """Show a remark."""
         say(text)

@@ -33,7 +33,7 @@ from pipeline.errors import OusError
 from pipeline.own_dir import OwnDir, is_partial
 from pipeline.portable import portable_values
 from pipeline.process import ExtractConfig, Tools, load_tools, prepare_clip
-from pipeline.runner import LocalCrew, choose_device, extract
+from pipeline.runner import choose_device, executor_of, extract
 from pipeline.scratch import is_scratch
 from pipeline.sheet import shrunk, stream_row, tile, write_png
 from pipeline.strict_json import to_json
@@ -234,7 +234,7 @@ def _extract(
     """Fill the cache; returns the share of frames on which the face was found."""
     advance = bar("extracting", len(index.clips))
     show = show_speed(lambda _: None, lambda clips, _: advance(clips))
-    report = extract(index, tools.config, LocalCrew.of(tools), cache_path, on_progress=show)
+    report = extract(index, tools.config, executor_of(tools), cache_path, on_progress=show)
     if report.num_failed:
         first = ": ".join(report.failures[0])
         msg = f"{report.num_failed} drawn clips failed, first {first}; remove '{cache_path}' and run again."

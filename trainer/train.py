@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 
+from pipeline.cancel import CancelToken
 from pipeline.config import require_range
 from pipeline.errors import FileError, OusError, counted
 from pipeline.footage import cached_footage
@@ -168,6 +169,7 @@ def train(
     profile: bool = False,
     usable_sha256: str | None = None,
     on_epoch: Callable[[EpochReport], None] | None = None,
+    cancel: CancelToken | None = None,
 ) -> TrainResult:
     """Train on a fold of a cache, into a new directory, and keep the epoch of lowest validation loss.
 
@@ -175,6 +177,7 @@ def train(
     to the bit on a CPU. encoder_weights: for the text tower, when the cache's own are elsewhere.
     profile: time every part of every step, into the result and profile.json; changes no number.
     usable_sha256: of the clips that are expected (`folds.usable_sha256`); CacheError for any others.
+    on_epoch: called after every epoch. cancel: looked at after every epoch; TaskCancelledError ends the run.
     Raises OusError: ConfigError for settings that the cache cannot serve, WeightsError for a text
     tower that is not the cache's, CacheError for features that are no numbers, TrainingError when the loss
     is no longer one, FileError when the disk takes no more: a run that holds a model keeps it.
@@ -200,7 +203,7 @@ def train(
             create_run_dir(folder, config, info, clips)
             unrecorded = remember(features.place)
         with _kept_model_named(folder):
-            reports, info = _epochs(run, folder, info, on_epoch)
+            reports, info = _epochs(run, folder, info, on_epoch, cancel)
     records = [asdict(report) for report in reports]
     title = f"{info.dataset}, fold {info.fold}, seed {seed}"
     from trainer import plots  # matplotlib takes half a second, which a run need not wait for at its start
@@ -299,7 +302,11 @@ def _prepare(
 
 
 def _epochs(
-    run: _Run, run_dir: OwnDir, info: RunInfo, on_epoch: Callable[[EpochReport], None] | None
+    run: _Run,
+    run_dir: OwnDir,
+    info: RunInfo,
+    on_epoch: Callable[[EpochReport], None] | None,
+    cancel: CancelToken | None,
 ) -> tuple[list[EpochReport], RunInfo]:
     """Train until a rule says stop; every epoch is reported, the best one saved."""
     schedule = run.config.schedule
@@ -337,6 +344,8 @@ def _epochs(
         _log(report, run_dir, board)
         if on_epoch is not None:
             on_epoch(report)
+        if cancel is not None:
+            cancel.raise_if_cancelled()
     return reports, info
 
 

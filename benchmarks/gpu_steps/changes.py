@@ -14,8 +14,8 @@ import torch
 
 from pipeline import streams
 from pipeline.process import DecodePool, block
-from pipeline.runner import crew as crew_module
-from pipeline.runner.work import Worker, _buffer_for
+from pipeline.runner import BlockWorkerSetup
+from pipeline.runner.worker import BlockWorker, _buffer_for
 
 Change = Callable[[], AbstractContextManager[Any]]
 
@@ -81,7 +81,7 @@ def detection_on_own_stream(*, is_cuda: bool = True) -> Iterator[None]:
 
 
 @contextmanager
-def decoders(worker: Worker, count: int, warm_up: Callable[[DecodePool], object]) -> Iterator[None]:
+def decoders(worker: BlockWorker, count: int, warm_up: Callable[[DecodePool], object]) -> Iterator[None]:
     """Give the worker so many decoding children; `warm_up` is called with their pool before the block."""
     before = worker.decoder, worker.num_decoders
     with DecodePool(count, buffer=_buffer_for(worker.tools.device)) as pool:
@@ -95,4 +95,4 @@ def decoders(worker: Worker, count: int, warm_up: Callable[[DecodePool], object]
 
 def threads(count: int) -> AbstractContextManager[Any]:
     """Give every worker so many threads, each with a block of its own."""
-    return patch.object(crew_module, "THREADS_PER_WORKER", count)
+    return patch.object(BlockWorkerSetup, "slots", count)

@@ -10,7 +10,7 @@ import av
 from benchmarks.gpu_steps.context import Context, num_cores
 from benchmarks.gpu_steps.inputs import extract_config, read_clips
 from pipeline.process import DecodePool, InlineDecoder, decode_job
-from pipeline.runner.work import _buffer_for
+from pipeline.runner.worker import _buffer_for
 from pipeline.types import ClipFailed
 
 _CLIPS, _CLIPS_OF_ONE_CORE = 256, 16

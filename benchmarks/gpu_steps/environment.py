@@ -17,7 +17,7 @@ from benchmarks.gpu_steps.monitor import query_gpu
 from benchmarks.gpu_steps.products import linear_tflops, precisions_of, square_product_tflops
 
 _MODULES = (
-    "cli", "pipeline.bench", "pipeline.faces.networks", "pipeline.runner.cluster", "pipeline.verify",
+    "cli", "pipeline.bench", "pipeline.faces.networks", "pipeline.executor.cluster", "pipeline.verify",
     "trainer.ablate", "trainer.report", "trainer.train",
 )  # fmt: skip
 _LAYERS = ((1, 3), (1, 1), (1, 4), (4, 1))

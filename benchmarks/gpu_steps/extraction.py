@@ -26,9 +26,9 @@ from benchmarks.gpu_steps.inputs import (
 )
 from benchmarks.gpu_steps.kernels import PROFILE, kernel_times
 from benchmarks.gpu_steps.monitor import GpuMonitor
-from pipeline.bench.models import is_untrained, start_crew, with_untrained_detector
+from pipeline.bench.models import LocalBlockExecutor, is_untrained, start_executor, with_untrained_detector
 from pipeline.process import DecodePool, decode_job
-from pipeline.runner import LocalCrew, RunReport, extract
+from pipeline.runner import RunReport, extract, model_info
 from pipeline.store.meta import RANDOM_WEIGHTS
 from pipeline.types import DatasetIndex
 
@@ -40,10 +40,10 @@ _WARM_UP_BLOCKS = 2
 class Extraction:
     """A worker with its clips, and runs of `extract` on them."""
 
-    def __init__(self, context: Context, crew: LocalCrew) -> None:
+    def __init__(self, context: Context, executor: LocalBlockExecutor) -> None:
         self._context = context
-        self.crew = crew
-        self.block_clips = crew.brief().block_clips
+        self.executor = executor
+        self.block_clips = model_info(executor).block_clips
 
     def run(self, num_clips: int) -> tuple[RunReport, float, Mapping[str, Any]]:
         """Extract so many clips to a new cache; return the report, the seconds and the GPU's samples.
@@ -54,7 +54,9 @@ class Extraction:
         with tempfile.TemporaryDirectory(dir=self._context.options.work) as folder:
             with GpuMonitor(is_cuda=self._context.is_cuda) as monitor:
                 began = time.perf_counter()
-                report = extract(index, self.crew.worker.tools.config, self.crew, Path(folder) / "feats.zarr")
+                report = extract(
+                    index, self.executor.worker.tools.config, self.executor, Path(folder) / "feats.zarr"
+                )
                 seconds = time.perf_counter() - began
             if report.failures:
                 msg = f"{report.num_failed} clips failed, the first with: {report.failures[0]}"
@@ -84,7 +86,7 @@ class Extraction:
     def warm_up(self, pool: DecodePool) -> None:
         """Let new decoding children start and decode a block."""
         index = self.clips(self.block_clips)
-        jobs = [decode_job(index.root, clip, self.crew.worker.tools.config) for clip in index.clips]
+        jobs = [decode_job(index.root, clip, self.executor.worker.tools.config) for clip in index.clips]
         for _ in pool.stream(jobs):
             pass
 
@@ -93,18 +95,18 @@ def run(context: Context) -> None:
     """Extract in every way, each change by itself and then all together."""
     config = extract_config(context)
     began = time.perf_counter()
-    crew = start_crew(config, context.options.device)
-    extraction = Extraction(context, crew)
-    started = {"seconds": time.perf_counter() - began, "decoders": crew.worker.num_decoders}
+    executor = start_executor(config, context.options.device)
+    extraction = Extraction(context, executor)
+    started = {"seconds": time.perf_counter() - began, "decoders": executor.worker.num_decoders}
     context.results.numbers("start of a worker", started, encoder=config.encoder.name)
     try:
         _all_runs(context, extraction)
     finally:
-        crew.close()
+        executor.close()
 
 
 def _all_runs(context: Context, extraction: Extraction) -> None:
-    worker, cuda, most = extraction.crew.worker, context.unless_cuda, context.size(num_cores() - 1, 2)
+    worker, cuda, most = extraction.executor.worker, context.unless_cuda, context.size(num_cores() - 1, 2)
     num_clips = _number_of_clips(context, extraction)
 
     def more_decoders() -> Any:
@@ -155,7 +157,7 @@ def _measured(
             found.update(extraction.numbers(num_clips))
         return found
 
-    detector = extraction.crew.worker.tools.config.detector
+    detector = extraction.executor.worker.tools.config.detector
     weights = RANDOM_WEIGHTS if is_untrained(detector) else "published"
     context.results.measure(
         "extract", numbers, unless=unless, detector=detector.name, weights=weights, change=change

@@ -3,16 +3,16 @@
 import contextlib
 import os
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipeline.bench.material import prepared_clips
 from pipeline.bench.result import Goal, Measured
+from pipeline.executor import TaskContext
+from pipeline.executor.machine import available_cores
 from pipeline.process import ExtractConfig, StageSeconds
-from pipeline.runner import Crew, CrewOptions, extract, gather
-from pipeline.runner.machine import available_cores
-from pipeline.runner.work import THREADS_PER_WORKER, BlockReport, BlockTask, WorkerSetup
+from pipeline.runner import BlockExecutor, ExecutorOptions, extract, make_executor, model_info
+from pipeline.runner.worker import SLOTS, BlockReport, BlockTask, BlockWorkerSetup
 from pipeline.scratch import ScratchDirectory
 from pipeline.types import ClipRef, DatasetIndex, Split
 
@@ -27,10 +27,9 @@ _MB = 1e6
 class EmptyWorker:
     """Does nothing with a block, at once."""
 
-    def run(self, task: BlockTask, on_progress: Callable[[float], None] | None = None) -> BlockReport:
-        """A report of a block as if it were done."""
-        if on_progress is not None:
-            on_progress(float(len(task.clips)))
+    def run(self, task: BlockTask, context: TaskContext) -> BlockReport:
+        """Return the report of a block as if it were done."""
+        context.advance(float(len(task.clips)))
         return BlockReport(
             start=task.start, num_clips=len(task.clips), num_failed=0, num_pictures=0, seconds=StageSeconds()
         )
@@ -39,18 +38,19 @@ class EmptyWorker:
         """Nothing to let go."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class EmptySetup(WorkerSetup):
-    """Starts a worker without models."""
+class EmptySetup:
+    """Starts a worker without models, with as many blocks at a time as one with models has."""
 
-    def start(self) -> EmptyWorker:  # type: ignore[override]
-        """The worker that does nothing."""
+    slots, queued = BlockWorkerSetup.slots, BlockWorkerSetup.queued
+
+    def start(self, cores: tuple[int, ...] | None = None) -> EmptyWorker:
+        """Start the worker that does nothing."""
         return EmptyWorker()
 
 
 def dask(num_blocks: int) -> Measured:
     """So many empty blocks of 64 clips through two workers: seconds, and growth of this process."""
-    from pipeline.runner.cluster import ClusterCrew
+    from pipeline.executor.cluster import ClusterExecutor
 
     clips = tuple(
         ClipRef(clip_id=f"part/clip-{n:08d}", path=f"part/clip-{n:08d}.mp4", label=0, splits=(Split.TRAIN,))
@@ -64,13 +64,13 @@ def dask(num_blocks: int) -> Measured:
         )
         for n in range(num_blocks)
     )  # fmt: skip
-    crew = ClusterCrew.on_cores(2, EmptySetup(config=ExtractConfig()))
+    executor = ClusterExecutor.on_cores(2, EmptySetup())
     try:
         began, before = time.perf_counter(), _resident_mb()
-        done = sum(report.num_clips for report in crew.run(tasks))
+        done = sum(report.num_clips for _, report in executor.run(tasks) if report is not None)
         seconds, grown = time.perf_counter() - began, _resident_mb() - before
     finally:
-        crew.close()
+        executor.close()
     assert done == num_blocks * _CLIPS_PER_BLOCK, done
     goal = Goal(what="Dask, growth of the client, MB", value=grown, at_least=200, aim=200, below=True)
     numbers = {"blocks": num_blocks, "seconds": seconds, "ms_per_block": 1e3 * seconds / num_blocks}
@@ -138,17 +138,17 @@ def _on_cores(worker_cores: list[int], own: list[int], index: DatasetIndex, conf
     before = available_cores()
     _move_this_process(worker_cores)
     try:
-        crew = gather(config, CrewOptions(workers=len(worker_cores), decoders=1))
+        executor = make_executor(config, ExecutorOptions(workers=len(worker_cores), decoders=1))
         try:
             _move_this_process(own)
-            block_clips = crew.brief().block_clips
-            warm_up = index.clips[: 2 * THREADS_PER_WORKER * len(worker_cores) * block_clips]
-            _run(replace(index, clips=warm_up), config, crew)
+            block_clips = model_info(executor).block_clips
+            warm_up = index.clips[: 2 * SLOTS * len(worker_cores) * block_clips]
+            _run(replace(index, clips=warm_up), config, executor)
             return _Speed(
-                block_clips=block_clips, clips_per_second=len(index.clips) / _run(index, config, crew)
+                block_clips=block_clips, clips_per_second=len(index.clips) / _run(index, config, executor)
             )
         finally:
-            crew.close()
+            executor.close()
     finally:
         _move_this_process(before)
 
@@ -160,10 +160,10 @@ def _move_this_process(cores: list[int]) -> None:
             os.sched_setaffinity(int(thread.name), cores)
 
 
-def _run(index: DatasetIndex, config: ExtractConfig, crew: Crew) -> float:
+def _run(index: DatasetIndex, config: ExtractConfig, executor: BlockExecutor) -> float:
     with ScratchDirectory("bench") as folder:
         began = time.perf_counter()
-        done = extract(index, config, crew, folder / "feats.zarr")
+        done = extract(index, config, executor, folder / "feats.zarr")
         seconds = time.perf_counter() - began
     assert not done.failures, done.failures
     return seconds

@@ -8,11 +8,13 @@ from dataclasses import replace
 
 import torch
 
+from pipeline.executor import LocalExecutor
 from pipeline.faces import DetectorConfig, FaceDetector, load_detector, untrained_retinaface
 from pipeline.process import ExtractConfig, Tools, load_tools
-from pipeline.runner import LocalCrew
-from pipeline.runner.work import WorkerSetup
+from pipeline.runner.worker import BlockReport, BlockTask, BlockWorkerSetup
 from pipeline.store.meta import RANDOM_WEIGHTS
+
+LocalBlockExecutor = LocalExecutor[BlockTask, BlockReport]
 
 
 def is_untrained(config: DetectorConfig) -> bool:
@@ -38,16 +40,16 @@ def load_bench_tools(config: ExtractConfig, device: torch.device) -> Tools:
     return with_untrained_detector(load_tools(_without_detector(config), device), config.detector)
 
 
-def start_crew(config: ExtractConfig, device: str) -> LocalCrew:
-    """Start the threads and decoders of one worker with these models; close the crew afterwards.
+def start_executor(config: ExtractConfig, device: str) -> LocalBlockExecutor:
+    """Start the threads and decoders of one worker with these models; close the executor afterwards.
 
     device: auto, cpu or cuda. Raises WeightsError or ConfigError when one of the models is missing.
     """
     if not is_untrained(config.detector):
-        return LocalCrew(WorkerSetup(config=config, device=device))
-    crew = LocalCrew(WorkerSetup(config=_without_detector(config), device=device))
-    crew.worker.tools = with_untrained_detector(crew.worker.tools, config.detector)
-    return crew
+        return LocalExecutor(BlockWorkerSetup(config=config, device=device))
+    executor = LocalExecutor(BlockWorkerSetup(config=_without_detector(config), device=device))
+    executor.worker.tools = with_untrained_detector(executor.worker.tools, config.detector)
+    return executor
 
 
 def with_untrained_detector(tools: Tools, detector: DetectorConfig) -> Tools:

@@ -25,7 +25,7 @@ from pipeline.frames import FrameConfig, sample_indices
 from pipeline.process import ExtractConfig, InlineDecoder, Tools
 from pipeline.process.block import decode_job
 from pipeline.runner.opening import describe
-from pipeline.runner.work import Brief
+from pipeline.runner.worker import ModelInfo
 from pipeline.scratch import ScratchDirectory
 from pipeline.store.table import table_of
 from pipeline.store.writer import CacheWriter
@@ -215,8 +215,8 @@ def pixels_apart(theirs: list[Floats], ours: list[Floats]) -> tuple[float, int]:
 
 def write(tools: Tools, index: DatasetIndex, repeats: int) -> Measured:
     """Blocks of full arrays written to a new cache, the file system's own buffering included."""
-    brief = Brief.of(tools, 1)
-    meta = describe(index, tools.config, brief)
+    info = ModelInfo.of(tools, 1)
+    meta = describe(index, tools.config, info)
     best, num_bytes = float("inf"), 0
     for _ in range(repeats):
         with ScratchDirectory("bench") as folder:

@@ -7,11 +7,11 @@ from typing import Any
 
 import torch
 
-from pipeline.bench.models import is_untrained, start_crew, with_untrained_detector
+from pipeline.bench.models import LocalBlockExecutor, is_untrained, start_executor, with_untrained_detector
 from pipeline.bench.result import Goal, Measured
 from pipeline.bench.usual import run_script
 from pipeline.process import ExtractConfig, Tools, decode_job, prepare_clip
-from pipeline.runner import LocalCrew, extract
+from pipeline.runner import extract, model_info
 from pipeline.scratch import ScratchDirectory
 from pipeline.types import ClipFailed, DatasetIndex
 
@@ -28,21 +28,21 @@ def pipeline(
     rounds: of parts and run in turns; the best of each counts. other_backbone: also with the
     ResNet-50 detector, untrained, for the time that it takes; the encoder's time is that of before.
     """
-    crew = start_crew(config, device)
+    executor = start_executor(config, device)
     try:
-        block_clips = crew.brief().block_clips
-        first = _against_parts(index, crew, rounds)
+        block_clips = model_info(executor).block_clips
+        first = _against_parts(index, executor, rounds)
         numbers: dict[str, Any] = {"clips": len(index.clips), "block_clips": block_clips}
         numbers |= {"blocks": -(-len(index.clips) // block_clips), "rounds": rounds}
         numbers[config.detector.name] = first
         if other_backbone and config.detector.name != _OTHER_BACKBONE:
             detector = replace(config.detector, name=_OTHER_BACKBONE, weights=None)
-            crew.worker.tools = with_untrained_detector(crew.worker.tools, detector)
+            executor.worker.tools = with_untrained_detector(executor.worker.tools, detector)
             encode = 1 / first["encoder_alone_clips_per_second"]
-            other = _against_parts(index, crew, 1, encode_seconds_per_clip=encode)
+            other = _against_parts(index, executor, 1, encode_seconds_per_clip=encode)
             numbers[f"{_OTHER_BACKBONE}, untrained"] = other
     finally:
-        crew.close()
+        executor.close()
     return Measured(numbers=numbers, goals=pipeline_goals(first))
 
 
@@ -56,13 +56,17 @@ def pipeline_goals(found: dict[str, float]) -> tuple[Goal, ...]:
 
 
 def _against_parts(
-    index: DatasetIndex, crew: LocalCrew, rounds: int, *, encode_seconds_per_clip: float | None = None
+    index: DatasetIndex,
+    executor: LocalBlockExecutor,
+    rounds: int,
+    *,
+    encode_seconds_per_clip: float | None = None,
 ) -> dict[str, float]:
     """Measure the parts alone, on the first clips, and the run on all, in turns; the best of each counts.
 
     encode_seconds_per_clip: of the same pictures, where it has been measured.
     """
-    tools, clips = crew.worker.tools, len(index.clips)
+    tools, clips = executor.worker.tools, len(index.clips)
     some = index.clips[:_CLIPS_ALONE]
     frames, faces, scenes = _prepared(replace(index, clips=some), tools)
     encode = float("inf") if encode_seconds_per_clip is None else encode_seconds_per_clip
@@ -77,8 +81,8 @@ def _against_parts(
             tools.encoder.encode(faces, early=False)
             tools.encoder.encode(scenes, early=True)
             encode = min(encode, (time.perf_counter() - began) / len(some))
-        decode = min(decode, _decode_seconds(replace(index, clips=some), crew) / len(some))
-        run = min(run, _run_seconds(index, crew) / clips)
+        decode = min(decode, _decode_seconds(replace(index, clips=some), executor) / len(some))
+        run = min(run, _run_seconds(index, executor) / clips)
     pictures = 2 * len(faces) / len(some)
     return {
         "clips_per_second": 1 / run,
@@ -86,7 +90,7 @@ def _against_parts(
         "clips_of_parts_alone": len(some),
         "detector_alone_clips_per_second": 1 / detect,
         "encoder_alone_clips_per_second": 1 / encode,
-        "decoders": crew.worker.num_decoders,
+        "decoders": executor.worker.num_decoders,
         "decoders_alone_clips_per_second": 1 / decode,
         "encoder_alone_pictures_per_second": pictures / encode,
         "of_encoder_and_detector_alone": (encode + detect) / run,
@@ -107,19 +111,19 @@ def _prepared(index: DatasetIndex, tools: Tools) -> tuple[list[torch.Tensor], to
     return frames, torch.cat(faces), torch.cat(scenes)
 
 
-def _decode_seconds(index: DatasetIndex, crew: LocalCrew) -> float:
-    """Return the seconds in which the crew's running decoders decode all clips with nothing beside them."""
-    jobs = [decode_job(index.root, clip, crew.worker.tools.config) for clip in index.clips]
+def _decode_seconds(index: DatasetIndex, executor: LocalBlockExecutor) -> float:
+    """Return the seconds in which the running decoders decode all clips with nothing beside them."""
+    jobs = [decode_job(index.root, clip, executor.worker.tools.config) for clip in index.clips]
     began = time.perf_counter()
-    for _, answer in crew.worker.decoder.stream(jobs):
+    for _, answer in executor.worker.decoder.stream(jobs):
         assert not isinstance(answer, ClipFailed), answer
     return time.perf_counter() - began
 
 
-def _run_seconds(index: DatasetIndex, crew: LocalCrew) -> float:
+def _run_seconds(index: DatasetIndex, executor: LocalBlockExecutor) -> float:
     with ScratchDirectory("bench") as folder:
         began = time.perf_counter()
-        done = extract(index, crew.worker.tools.config, crew, folder / "feats.zarr")
+        done = extract(index, executor.worker.tools.config, executor, folder / "feats.zarr")
         seconds = time.perf_counter() - began
     assert not done.failures, done.failures
     return seconds
@@ -135,13 +139,13 @@ def baseline(index: DatasetIndex, config: ExtractConfig, device: str, num_clips:
         return Measured(
             numbers={"not_compared": "the detector has random weights; give --detector-weights FILE"}
         )
-    crew = start_crew(config, device)
+    executor = start_executor(config, device)
     some = replace(index, clips=index.clips[:num_clips])
     try:
-        kind = str(crew.worker.tools.device.type)
-        run = _run_seconds(some, crew)
+        kind = str(executor.worker.tools.device.type)
+        run = _run_seconds(some, executor)
     finally:
-        crew.close()
+        executor.close()
     arguments = ["--encoder", config.encoder.name, "--encoder-weights", config.encoder.weights]
     arguments += ["--frames", str(config.frames.num_frames), "--limit", str(num_clips), "--device", kind]
     arguments += [

@@ -14,7 +14,7 @@ def ends_at_once(stopped: str) -> Iterator[None]:
 
     An interpreter that ends in order takes the libraries from under such a thread, and crashes.
     """
-    from pipeline.runner import is_at_work
+    from pipeline.executor import is_at_work
 
     try:
         yield

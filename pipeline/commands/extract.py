@@ -93,7 +93,7 @@ def extract(
         limit=limit, retry_failed=retry_failed, take_over=take_over,
         share=None if blocks is None else Share.parse(blocks),
     )  # fmt: skip
-    who = runner.CrewOptions(
+    who = runner.ExecutorOptions(
         gpus=gpus, workers=workers, scheduler=scheduler, decoders=decoders, clip_seconds=clip_seconds,
         dashboard=dashboard,
     )  # fmt: skip
@@ -115,21 +115,21 @@ def extract(
     with (
         ends_at_once(stopped),
         nullcontext() if dry_run else hold(cache, options.share, take_over=take_over, say=say) as lock,
-        closing(runner.gather(config, who, for_timing=dry_run)) as crew,
+        closing(runner.make_executor(config, who, for_timing=dry_run)) as executor,
     ):
-        for warning in crew.warnings:
+        for warning in executor.warnings:
             say(f"!! {warning}")
-        if crew.dashboard:
-            say(f"dashboard: {crew.dashboard}")
+        if executor.dashboard:
+            say(f"dashboard: {executor.dashboard}")
         if lock is None:
-            plan = runner.plan(index, config, crew, cache, options, on_outline=first_part(json_), say=say)
+            plan = runner.plan(index, config, executor, cache, options, on_outline=first_part(json_), say=say)
             answer(plan if json_ else plan.estimate, json_)
             return
-        say(f"{crew.where}; loading the models")
+        say(f"{executor.where}; loading the models")
         with progress_bar("extracting", "clips") as (start, advance):
             shown = show_speed(start, advance)
             report = runner.extract(
-                index, config, crew, cache, options,
+                index, config, executor, cache, options,
                 on_progress=shown, say=say, known_leaks=leaks, lock=lock,
             )  # fmt: skip
     answer(report, json_)

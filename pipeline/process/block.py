@@ -16,6 +16,7 @@ from pipeline import faces as face_step
 from pipeline import frames as frame_step
 from pipeline import streams as stream_step
 from pipeline import tracks as track_step
+from pipeline.cancel import CancelToken
 from pipeline.device import is_device_fault
 from pipeline.errors import ClipError, first_line
 from pipeline.features import Encoded
@@ -125,28 +126,29 @@ def process_block(
     *,
     decoder: frame_step.Decoder | None = None,
     on_progress: Callable[[float], None] | None = None,
+    cancel: CancelToken | None = None,
 ) -> BlockOutcome:
     """Decode, detect, track and crop every clip, then encode the pictures of all of them together.
 
     root: the folder that the clips' paths start from. decoder: decodes the clips, None for this
     thread. Clips are taken as they are decoded; the device is locked for a batch at a time, so that
-    two threads, each at a block of its own, keep it busy. on_progress: told how much more of the
-    block is done, in clips; what it raises ends the block.
+    two threads, each at a block of its own, keep it busy. on_progress: called with how much more of the
+    block is done, in clips. cancel: looked at after each clip and each batch.
+    Raises TaskCancelledError when it is cancelled.
     """
-    seconds = StageSeconds()
+    seconds, cancel = StageSeconds(), cancel or CancelToken()
     jobs = [decode_job(root, clip, tools.config) for clip in clips]
     cropped: list[_Cropped | ClipFailed | None] = [None] * len(clips)
     with closing((decoder or frame_step.InlineDecoder()).stream(jobs)) as answers:
         for place, decoded in answers:
             cropped[place] = _attempt(clips[place], decoded, tools.crop, seconds)
             del decoded  # its pixels may be many; the decoder waits for their room
-            if on_progress is not None:
-                on_progress(0.0)
+            cancel.raise_if_cancelled()
     prepared = [item for item in cropped if item is not None]
     assert len(prepared) == len(clips), "a decoder answers every job"
     good = [item for item in prepared if isinstance(item, _Cropped)]
     with tools.device_lock.timed(seconds.count("encode")):
-        encoded = _encode_clips(good, tools, _share_of_work(len(clips), good, on_progress))
+        encoded = _encode_clips(good, tools, _after_batch(len(clips), good, cancel, on_progress))
     outcomes: list[ClipOutcome] = []
     for item in prepared:
         outcomes.append(item if isinstance(item, ClipFailed) else _finished(item, *next(encoded)))
@@ -265,18 +267,25 @@ def _crop_per_frame(crops: Crops, device: torch.device) -> list[torch.Tensor]:
     return [there[place] for place in crops.place_U.tolist()] if there else []
 
 
-def _share_of_work(
-    num_clips: int, good: Sequence[_Cropped], on_progress: Callable[[float], None] | None
-) -> Callable[[int], None] | None:
-    """Tell progress in clips, though the work is counted in pictures."""
+def _after_batch(
+    num_clips: int,
+    good: Sequence[_Cropped],
+    cancel: CancelToken,
+    on_progress: Callable[[float], None] | None,
+) -> Callable[[int], None]:
+    """What is done after each batch of so many pictures: progress in clips, and an end if one is wanted."""
     total = 2 * sum(item.num_pictures for item in good)
-    if on_progress is None or not total:
-        return None
-    return lambda pictures: on_progress(num_clips * pictures / total)
+
+    def after_batch(pictures: int) -> None:
+        cancel.raise_if_cancelled()
+        if on_progress is not None and total:
+            on_progress(num_clips * pictures / total)
+
+    return after_batch
 
 
 def _encode_clips(
-    items: Sequence[_Cropped], tools: Tools, on_batch: Callable[[int], None] | None
+    items: Sequence[_Cropped], tools: Tools, on_batch: Callable[[int], None]
 ) -> Iterator[tuple[Encoded, Encoded]]:
     """Face and scene features of each clip, from one run of full batches over all clips' pictures."""
     if not items:

@@ -7,11 +7,12 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from pipeline.errors import counted
-from pipeline.runner.crew import Crew
 from pipeline.runner.opening import checked
 from pipeline.runner.outline import Outline
+from pipeline.runner.run_loop import BlockExecutor
 from pipeline.runner.sample import blocks_to_time, sizes_of
 from pipeline.runner.timing import Timed, Timing
+from pipeline.runner.worker import model_info
 
 FEWEST_CLIPS = 8
 """Clips with a file that are timed at least, where there are so many."""
@@ -74,16 +75,16 @@ class Estimate:
         )
 
 
-def estimate(outline: Outline, crew: Crew, say: Callable[[str], None] | None = None) -> Estimate:
+def estimate(outline: Outline, executor: BlockExecutor, say: Callable[[str], None] | None = None) -> Estimate:
     """Time a part of the run: blocks of clips that have a file, of all sizes, as `extract` processes them.
 
-    The crew loads its models; one of `gather(..., for_timing=True)` gives random weights to those whose
-    own are not on this machine. Loading, starting decoders and a first pass are not part of the timing.
+    The executor loads its models; one of `make_executor(..., for_timing=True)` gives random weights to those
+    whose own are not on this machine. Loading, starting decoders and a first pass are not part of the timing.
     Nothing is written.
 
     Args:
         outline: What the run does.
-        crew: The run's workers.
+        executor: The run's workers.
         say: Called with remarks for people, such as what is being timed.
 
     Raises:
@@ -92,12 +93,12 @@ def estimate(outline: Outline, crew: Crew, say: Callable[[str], None] | None = N
     """
     began = time.monotonic()
     if say is not None:
-        say(f"{crew.where}; loading the models")
-    brief = crew.brief()
+        say(f"{executor.where}; loading the models")
+    info = model_info(executor)
     load_seconds = time.monotonic() - began
-    opening = checked(outline.index, outline.config, brief, outline.cache)
+    opening = checked(outline.index, outline.config, info, outline.cache)
     workload, root = outline.workload, outline.index.root
-    timing = Timing(crew, brief, opening, root, outline.cache.resolved(), workload.missing)
+    timing = Timing(executor, info, opening, root, outline.cache.resolved(), workload.missing)
     timed, seconds = Timed(seconds=0.0, num_clips=0, num_failed=0), None
     if workload.num_there:
         timed = _timed(outline, timing, say)
@@ -110,11 +111,11 @@ def estimate(outline: Outline, crew: Crew, say: Callable[[str], None] | None = N
         load_seconds=load_seconds,
         num_timed=timed.num_clips,
         num_failed=timed.num_failed,
-        where=crew.where,
-        num_workers=max(1, crew.num_workers),
-        device=brief.device,
-        precision=brief.precision,
-        stand_ins=brief.stand_ins,
+        where=executor.where,
+        num_workers=max(1, executor.num_workers),
+        device=info.device,
+        precision=info.precision,
+        stand_ins=info.stand_ins,
     )
 
 

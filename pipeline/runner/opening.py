@@ -18,7 +18,7 @@ from pipeline.fingerprint import differences
 from pipeline.portable import located, portable
 from pipeline.process import ExtractConfig, identity_differences, version_differences, without_weights
 from pipeline.runner.matching import OTHER_CACHE, match
-from pipeline.runner.work import Brief
+from pipeline.runner.worker import ModelInfo
 from pipeline.store.meta import RANDOM_WEIGHTS, CacheMeta
 from pipeline.store.place import Place
 from pipeline.store.reader import FeatureCache
@@ -49,7 +49,7 @@ class Opening:
 
 
 def open_cache(
-    index: DatasetIndex, config: ExtractConfig, brief: Brief, place: Place, *, may_grow: bool = True
+    index: DatasetIndex, config: ExtractConfig, info: ModelInfo, place: Place, *, may_grow: bool = True
 ) -> Opening:
     """Create the cache of this index and these models, or check that the one there is of them.
 
@@ -57,15 +57,15 @@ def open_cache(
     Raises CacheError when it was made otherwise or from other clips, naming each difference, WeightsError
     when random weights stand in for those of a model: they are for timing alone.
     """
-    if brief.stand_ins:
-        msg = f"No cache is made with random weights in the place of those of {some(brief.stand_ins)}."
+    if info.stand_ins:
+        msg = f"No cache is made with random weights in the place of those of {some(info.stand_ins)}."
         raise WeightsError(msg)
-    found = checked(index, config, brief, place)
+    found = checked(index, config, info, place)
     if not place.exists():
         try:
             CacheWriter.create(place, found.meta, found.table)
         except CacheExistsError:
-            found = checked(index, config, brief, place)  # another share of the same job was quicker
+            found = checked(index, config, info, place)  # another share of the same job was quicker
         else:
             return found
     if found.num_new:
@@ -80,34 +80,34 @@ def open_cache(
     return found
 
 
-def require_same_settings(brief: Brief, place: Place) -> None:
+def require_same_settings(info: ModelInfo, place: Place) -> None:
     """Raise CacheError where the cache there was made with other settings, as far as they are known.
 
-    brief: of models that need not be loaded, so that no weights are looked for in vain.
+    info: of models that need not be loaded, so that no weights are looked for in vain.
     """
     if place.exists() and not place.is_hdf5:
         with FeatureCache.open(place) as cache:
             _require_identified(cache)
-            there = cache.meta.identity if brief.has_weights else without_weights(cache.meta.identity)
-            if found := identity_differences(brief.identity, there):
+            there = cache.meta.identity if info.has_weights else without_weights(cache.meta.identity)
+            if found := identity_differences(info.identity, there):
                 raise _made_otherwise(cache, found, OTHER_CACHE)
 
 
-def checked(index: DatasetIndex, config: ExtractConfig, brief: Brief, place: Place) -> Opening:
+def checked(index: DatasetIndex, config: ExtractConfig, info: ModelInfo, place: Place) -> Opening:
     """What the cache of this index and these models is, once nothing speaks against it."""
     _refuse_hdf5(place)
     _require_given(index, config)
     if not place.exists():
-        meta, clips = describe(index, config, brief), index.clips
+        meta, clips = describe(index, config, info), index.clips
         return Opening(meta=meta, table=table_of(clips, index), clips=clips, num_new=len(clips))
     with FeatureCache.open(place) as cache:
-        return compared(index, config, brief, cache, cache.read)
+        return compared(index, config, info, cache, cache.read)
 
 
 def compared(
     index: DatasetIndex,
     config: ExtractConfig,
-    brief: Brief,
+    info: ModelInfo,
     cache: FeatureCache,
     read: Callable[[str], npt.NDArray[Any]],
 ) -> Opening:
@@ -116,8 +116,8 @@ def compared(
     read: gives the arrays `status` and `source_bytes`, of which some may be damaged.
     """
     _require_identified(cache)
-    meta = describe(index, config, brief)
-    there = cache.meta.identity if brief.has_weights else without_weights(cache.meta.identity)
+    meta = describe(index, config, info)
+    there = cache.meta.identity if info.has_weights else without_weights(cache.meta.identity)
     found = identity_differences(meta.identity, there)
     found += differences({"dataset": meta.dataset}, {"dataset": cache.meta.dataset})
     matched = match(index, cache)
@@ -221,7 +221,7 @@ def _refuse_hdf5(place: Place) -> None:
         raise CacheError(msg)
 
 
-def describe(index: DatasetIndex, config: ExtractConfig, brief: Brief) -> CacheMeta:
+def describe(index: DatasetIndex, config: ExtractConfig, info: ModelInfo) -> CacheMeta:
     """The attributes of a cache of this index, made with these models."""
     encoder = config.encoder
     warnings = list(index.warnings)
@@ -236,19 +236,19 @@ def describe(index: DatasetIndex, config: ExtractConfig, brief: Brief) -> CacheM
         class_names=index.class_names,
         fold_names=index.fold_names,
         num_clips=len(index.clips),
-        block_clips=brief.block_clips,
+        block_clips=info.block_clips,
         num_views=config.frames.num_views,
         num_frames=config.frames.num_frames,
-        embed_width=brief.embed_width,
-        encoder_width=brief.encoder_width,
-        num_tokens=brief.num_tokens,
+        embed_width=info.embed_width,
+        encoder_width=info.encoder_width,
+        num_tokens=info.num_tokens,
         num_groups=len({clip.group for clip in index.clips} - {""}),
         encoder_name=encoder.name,
         encoder_weights=encoder.weights,
-        encoder_sha256=brief.visual_sha256,
-        text_sha256=brief.text_sha256,
-        identity=brief.identity,
-        fingerprint=brief.fingerprint,
+        encoder_sha256=info.visual_sha256,
+        text_sha256=info.text_sha256,
+        identity=info.identity,
+        fingerprint=info.fingerprint,
         config={**to_dict(config), "dataset": dataset_config(index)},
         warnings=tuple(warnings),
         packages=_package_versions(),

@@ -5,9 +5,10 @@ from typing import Any
 
 from pipeline.errors import counted, some
 from pipeline.process import ExtractConfig
-from pipeline.runner.crew import Crew
 from pipeline.runner.opening import Opening, checked
+from pipeline.runner.run_loop import BlockExecutor
 from pipeline.runner.tasks import RunOptions, Workload, blocks_to_do
+from pipeline.runner.worker import unloaded_model_info
 from pipeline.store.place import Place, Where
 from pipeline.types import DatasetIndex
 
@@ -68,7 +69,7 @@ class Outline:
 
 
 def outline(
-    index: DatasetIndex, config: ExtractConfig, crew: Crew, cache: Where, options: RunOptions
+    index: DatasetIndex, config: ExtractConfig, executor: BlockExecutor, cache: Where, options: RunOptions
 ) -> Outline:
     """Find out what `extract` would do; no model is loaded and nothing is written.
 
@@ -79,6 +80,6 @@ def outline(
         ConfigError: The settings do not fit the device or each other.
     """
     place = Place.of(cache)
-    opening = checked(index, config, crew.unloaded_brief(), place)
+    opening = checked(index, config, unloaded_model_info(executor), place)
     workload = Workload.of(index.root, opening.clips, blocks_to_do(opening, place, options))
     return Outline(index=index, config=config, cache=place, opening=opening, workload=workload)

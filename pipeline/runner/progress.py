@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.process import STAGES_OF_WORK, StageSeconds
-from pipeline.runner.work import BlockReport, Brief
+from pipeline.runner.worker import BlockReport, ModelInfo
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,9 +70,9 @@ class Speed:
 class Progress:
     """Counts what a run's workers report; any thread may tell it."""
 
-    def __init__(self, total: int, brief: Brief, num_workers: int) -> None:
+    def __init__(self, total: int, info: ModelInfo, num_workers: int) -> None:
         self._total = total
-        self._decoders = brief.num_decoders
+        self._decoders = info.num_decoders
         self._workers = max(1, num_workers)
         self._began = time.monotonic()
         self._clips = 0.0

@@ -9,7 +9,7 @@ import numpy as np
 
 from pipeline.config import require_range
 from pipeline.runner.opening import Opening
-from pipeline.runner.work import BlockTask
+from pipeline.runner.worker import BlockTask
 from pipeline.store.claim import Claim
 from pipeline.store.lock import Share
 from pipeline.store.meta import CacheMeta

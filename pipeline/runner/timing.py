@@ -7,9 +7,9 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pipeline.runner.crew import Crew
 from pipeline.runner.opening import Opening
-from pipeline.runner.work import THREADS_PER_WORKER, BlockTask, Brief
+from pipeline.runner.run_loop import BlockExecutor
+from pipeline.runner.worker import SLOTS, BlockTask, ModelInfo
 from pipeline.types import ClipRef
 
 
@@ -26,11 +26,11 @@ class Timed:
 
 
 class Timing:
-    """Gives blocks to a crew as a run does, as trials.
+    """Gives blocks to a executor as a run does, as trials.
 
     Args:
-        crew: The workers, with their models loaded.
-        brief: What the models are.
+        executor: The workers, with their models loaded.
+        info: What the models are.
         opening: The cache that the run would fill.
         root: Directory that the clips' paths start from.
         cache: Location of that cache, for messages.
@@ -38,20 +38,26 @@ class Timing:
     """
 
     def __init__(
-        self, crew: Crew, brief: Brief, opening: Opening, root: Path, cache: str, missing: frozenset[int]
+        self,
+        executor: BlockExecutor,
+        info: ModelInfo,
+        opening: Opening,
+        root: Path,
+        cache: str,
+        missing: frozenset[int],
     ) -> None:
-        self.num_threads = THREADS_PER_WORKER * max(1, crew.num_workers)
-        self._crew = crew
+        self.num_threads = SLOTS * max(1, executor.num_workers)
+        self._executor = executor
         self._clips: Sequence[ClipRef | None] = opening.clips
         self._missing = missing
         self._meta = replace(
             opening.meta,
             num_clips=opening.meta.block_clips,
-            identity=brief.identity,
-            fingerprint=brief.fingerprint,
+            identity=info.identity,
+            fingerprint=info.fingerprint,
         )
         self._root, self._cache = root.absolute(), cache
-        self._clips_per_thread = math.ceil(brief.num_decoders / THREADS_PER_WORKER)
+        self._clips_per_thread = math.ceil(info.num_decoders / SLOTS)
 
     def warm_up(self, blocks: Sequence[Sequence[int]]) -> None:
         """Start every thread and every decoder, by clips of the blocks that have a file."""
@@ -63,8 +69,8 @@ class Timing:
     def time(self, blocks: Iterable[Sequence[int]]) -> Timed:
         """Process the rows of each block, several blocks at a time, and measure how long that takes."""
         began = time.monotonic()
-        with closing(self._crew.run(map(self._task, blocks))) as reports:
-            done = list(reports)
+        with closing(self._executor.run(map(self._task, blocks))) as reports:
+            done = [report for _, report in reports if report is not None]
         return Timed(
             seconds=time.monotonic() - began,
             num_clips=sum(report.num_clips for report in done),

@@ -6,8 +6,8 @@ In the order of the data:
 ``asked``     spec, folds, seeds        -> the runs that are asked for, and their folders
 ``grid``      spec, cache, folds, seeds -> the same on a cache, refused before any starts
 ``ledger``    a folder                  -> which of them have an outcome there, and whose it is
-``work``      a run                     -> its run directory, trained and measured, with its outcome
-``hands``     runs                      -> outcomes, by workers of this machine or of a cluster
+``run_one``   a run                     -> its run directory, trained and measured, with its outcome
+``executors`` runs                      -> outcomes, by workers of this machine or of a cluster
 ``kinds``     outcomes of a row         -> those that share a mean: same clips, precision, holdout
 ``compare``   outcomes                  -> each row beside the paper's, over folds and seeds
 ``table``     rows                      -> text, Markdown, a section of a page
@@ -15,9 +15,18 @@ In the order of the data:
 ``run``       all of it
 """
 
-from trainer.ablate.hands import HandsOptions
+from trainer.ablate.executors import SweepExecutorOptions
 from trainer.ablate.outcome import Outcome
-from trainer.ablate.run import AblateReport, Told, ablate
+from trainer.ablate.run import AblateReport, SweepObserver, ablate
 from trainer.ablate.spec import Spec, read_spec, table
 
-__all__ = ["AblateReport", "HandsOptions", "Outcome", "Spec", "Told", "ablate", "read_spec", "table"]
+__all__ = [
+    "AblateReport",
+    "Outcome",
+    "Spec",
+    "SweepExecutorOptions",
+    "SweepObserver",
+    "ablate",
+    "read_spec",
+    "table",
+]

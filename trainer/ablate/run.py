@@ -1,18 +1,21 @@
 """A table on a cache -> a folder with its runs, table.md and results.json; run again, it goes on."""
 
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from pipeline.errors import OusError, counted
+from pipeline.executor import Observer
 from pipeline.store.place import Where
 from pipeline.strict_json import to_json
 from trainer.ablate.compare import GridResult
+from trainer.ablate.executors import SweepExecutorOptions, make_run_executor
 from trainer.ablate.grid import plan_grid
-from trainer.ablate.hands import HandsOptions, gathered
 from trainer.ablate.ledger import forget, hold, outcome_of, remove_leftovers
 from trainer.ablate.outcome import Outcome, RunTask
+from trainer.ablate.run_one import died
 from trainer.ablate.spec import Spec
 from trainer.ablate.table import as_markdown, as_text
 
@@ -43,31 +46,41 @@ class AblateReport:
             raise OusError(msg)
 
 
-class Told(Protocol):
-    """Who is told how a grid goes."""
+class SweepObserver(Protocol):
+    """Is called while a sweep goes on."""
 
-    def start(self, num_to_do: int, num_before: int) -> None:
+    def on_start(self, num_to_do: int, num_before: int) -> None:
         """At the beginning: the runs to do, and those that have their outcome already."""
 
-    def outcome(self, outcome: Outcome) -> None:
+    def on_outcome(self, outcome: Outcome) -> None:
         """After each run."""
 
-    def say(self, text: str) -> None:
-        """A remark, such as who does the runs."""
+    def on_remark(self, text: str) -> None:
+        """For people, such as where the runs are done."""
+
+
+class _Waiting(Observer):
+    """Remarks that there is no worker."""
+
+    def __init__(self, observer: SweepObserver) -> None:
+        self._observer = observer
+
+    def on_waiting(self) -> None:
+        self._observer.on_remark("waiting for workers")
 
 
 def ablate(
     cache: Where,
     spec: Spec,
     out: Path,
-    told: Told,
+    observer: SweepObserver,
     *,
     folds: str = "1",
     num_seeds: int = 3,
     preset: str | None = None,
     settings: Sequence[str] = (),
     encoder_weights: str | None = None,
-    options: HandsOptions | None = None,
+    options: SweepExecutorOptions | None = None,
     allow_leak: bool = False,
 ) -> AblateReport:
     """Run what has no outcome in `out` yet, and write the table of all.
@@ -76,22 +89,23 @@ def ablate(
     what no run could do, for a folder of another grid; CheckpointError for test clips that share footage
     with training clips, unless allow_leak; but a run that ends with an error is an outcome.
     """
-    options = options or HandsOptions()
+    options = options or SweepExecutorOptions()
     grid = plan_grid(cache, spec, folds, num_seeds, preset, settings, allow_leak=allow_leak)
     with hold(out, grid.identity, grid.asked.to_dict()) as folder:
         tasks = grid.tasks(out.resolve(), options.device, encoder_weights, allow_leak=allow_leak)
         outcomes = {task: outcome for task in tasks if (outcome := _settled(task)) is not None}
         num_before = len(outcomes)
         to_do = [task for task in tasks if task not in outcomes]
-        told.start(len(to_do), num_before)
+        observer.on_start(len(to_do), num_before)
         if to_do:
-            with gathered(options, len(to_do), grid.feature_bytes) as hands:
-                for remark in (hands.where, *(f"!! {warning}" for warning in hands.warnings)):
-                    told.say(remark)
-                for task, outcome in hands.run(to_do, told.say):
+            with closing(make_run_executor(options, len(to_do), grid.feature_bytes)) as executor:
+                for remark in (executor.where, *(f"!! {warning}" for warning in executor.warnings)):
+                    observer.on_remark(remark)
+                for task, answer in executor.run(to_do, _Waiting(observer)):
+                    outcome = died(task) if answer is None else answer
                     _require_visible(task, outcome)
                     outcomes[task] = outcome
-                    told.outcome(outcome)
+                    observer.on_outcome(outcome)
         remove_leftovers(folder)
         result = GridResult.of(grid.asked, grid.fingerprint, list(outcomes.values()))
         folder.write_together(

@@ -2,15 +2,16 @@ import pytest
 
 from pipeline.config import from_dict
 from pipeline.errors import ConfigError
+from pipeline.executor import LocalExecutor
 from pipeline.process import ExtractConfig
-from pipeline.runner import CrewOptions, LocalCrew, gather
+from pipeline.runner import ExecutorOptions, make_executor
 from tests.small_clips import SETTINGS
 
 
 def test_by_default_this_process_does_the_work():
     config = from_dict(ExtractConfig, SETTINGS)
-    for options in (CrewOptions(), CrewOptions(scheduler="sync"), CrewOptions(gpus=0)):
-        assert isinstance(gather(config, options), LocalCrew)
+    for options in (ExecutorOptions(), ExecutorOptions(scheduler="sync"), ExecutorOptions(gpus=0)):
+        assert isinstance(make_executor(config, options), LocalExecutor)
 
 
 @pytest.mark.parametrize(
@@ -28,9 +29,9 @@ def test_by_default_this_process_does_the_work():
 )
 def test_choices_that_contradict_each_other_are_refused(choice, message):
     with pytest.raises(ConfigError, match=message):
-        CrewOptions(**choice)
+        ExecutorOptions(**choice)
 
 
 def test_a_scheduler_that_is_neither_file_nor_address_is_refused(tmp_path):
     with pytest.raises(ConfigError, match="which is no file; allowed: sync, an address such as tls://HOST"):
-        CrewOptions(scheduler=str(tmp_path / "missing.json"))
+        ExecutorOptions(scheduler=str(tmp_path / "missing.json"))

@@ -9,12 +9,12 @@ from typing import Any
 from distributed import Client
 
 from pipeline.errors import OusError, counted
-from pipeline.runner.cluster.answers import if_it_answers, translate_errors
-from pipeline.runner.cluster.caretaker import Caretaker
-from pipeline.runner.cluster.join import join, plain_warning
-from pipeline.runner.cluster.own import OwnCluster
-from pipeline.runner.cluster.settings import GOODBYE_SECONDS, START_SECONDS, Cores
-from pipeline.runner.machine import available_cores, shares_of_cores, visible_gpus
+from pipeline.executor.cluster.cleanup_plugin import CleanupPlugin
+from pipeline.executor.cluster.join import join, plain_warning
+from pipeline.executor.cluster.own_cluster import OwnCluster
+from pipeline.executor.cluster.settings import GOODBYE_SECONDS, START_SECONDS, Cores
+from pipeline.executor.cluster.translate import if_it_answers, translate_errors
+from pipeline.executor.machine import available_cores, shares_of_cores, visible_gpus
 
 _ATTEMPTS, _SECONDS_BETWEEN_ATTEMPTS = 5, 0.5
 _RETURN_SECONDS = 120
@@ -51,7 +51,7 @@ class Connection:
             with translate_errors():
                 self._put(name, plugin)
                 if self.own is None:
-                    self.client.register_plugin(Caretaker(name, self.client.id))
+                    self.client.register_plugin(CleanupPlugin(name, self.client.id))
             if self.own is not None and (warning := self.own.start_workers()):
                 self.warnings = (*self.warnings, warning)
         except BaseException:
@@ -115,26 +115,30 @@ class Connection:
             self.client.unregister_worker_plugin(plugin)
 
 
-def on_cores(num_workers: int, *, dashboard: bool = False) -> Connection:
-    """So many worker processes on this machine, each kept to its share of the cores.
+def on_cores(num_workers: int, threads: int, *, dashboard: bool = False) -> Connection:
+    """Start so many worker processes on this machine, each kept to its share of the cores.
 
-    dashboard: whether to serve Dask's pages, over plain HTTP, to this machine.
+    threads: tasks that each does at a time. dashboard: whether to serve Dask's pages, over plain HTTP, to
+    this machine.
     """
     cores = _shared_cores(num_workers)
     environments = [{"OMP_NUM_THREADS": str(len(share))} for share in cores.values()]
-    own = OwnCluster.with_scheduler(environments, cores, dashboard=dashboard)
+    own = OwnCluster.with_scheduler(environments, cores, threads, dashboard=dashboard)
     return _to(own, f"on {counted(num_workers, 'worker')} of this machine")
 
 
-def on_gpus(num_gpus: int, per_gpu: int = 1, *, dashboard: bool = False) -> Connection:
-    """So many worker processes per GPU: one by dask-cuda when it is installed, else by nannies."""
+def on_gpus(num_gpus: int, threads: int, *, per_gpu: int = 1, dashboard: bool = False) -> Connection:
+    """Start so many worker processes per GPU: one by dask-cuda when it is installed, else by nannies.
+
+    threads, dashboard: as of `on_cores`.
+    """
     gpus = [gpu for gpu in visible_gpus()[:num_gpus] for _ in range(per_gpu)]
     each = f", {per_gpu} workers each" if per_gpu > 1 else ""
     where = f"on {counted(num_gpus, 'GPU')} of this machine{each}"
     if per_gpu == 1 and importlib.util.find_spec("dask_cuda") is not None:
-        return _to(OwnCluster.of_dask_cuda(gpus, dashboard=dashboard), where)
+        return _to(OwnCluster.of_dask_cuda(gpus, threads, dashboard=dashboard), where)
     environments = [{"CUDA_VISIBLE_DEVICES": gpu} for gpu in gpus]
-    own = OwnCluster.with_scheduler(environments, _shared_cores(len(gpus)), dashboard=dashboard)
+    own = OwnCluster.with_scheduler(environments, _shared_cores(len(gpus)), threads, dashboard=dashboard)
     return _to(own, where)
 
 

@@ -20,9 +20,8 @@ from distributed.core import Status
 from distributed.security import Security
 
 from pipeline.errors import OusError, counted, first_line, reason_of
-from pipeline.runner.cluster.answers import if_it_answers
-from pipeline.runner.cluster.settings import GOODBYE_SECONDS, LOGGED, Cores, configure
-from pipeline.runner.work import THREADS_PER_WORKER
+from pipeline.executor.cluster.settings import GOODBYE_SECONDS, LOGGED, Cores, configure
+from pipeline.executor.cluster.translate import if_it_answers
 from pipeline.scratch import ScratchDirectory
 
 _HERE = "127.0.0.1"
@@ -46,10 +45,13 @@ class OwnCluster:
     specs: Mapping[Any, dict[str, Any]] = field(default_factory=dict)
 
     @classmethod
-    def with_scheduler(cls, environments: Sequence[dict[str, str]], cores: Cores, *, dashboard: bool) -> Self:
+    def with_scheduler(
+        cls, environments: Sequence[dict[str, str]], cores: Cores, threads: int, *, dashboard: bool
+    ) -> Self:
         """Start the scheduler for a worker of each environment; they are named by their numbers, as `cores`.
 
-        dashboard: whether to serve Dask's pages. Raises OusError when it cannot be started.
+        threads: of each worker. dashboard: whether to serve Dask's pages. Raises OusError when it cannot be
+        started.
         """
         configure()
         scratch, security = _scratch(), Security.temporary()
@@ -57,7 +59,7 @@ class OwnCluster:
             "host": _HERE, "security": security, "dashboard_address": _ANY_PORT_HERE,
             "local_directory": str(scratch.path),
         }  # fmt: skip
-        more = {"nthreads": THREADS_PER_WORKER, "memory_limit": 0, "silence_logs": LOGGED}
+        more = {"nthreads": threads, "memory_limit": 0, "silence_logs": LOGGED}
         specs = {
             number: {"cls": Nanny, "options": {**common, **more, "env": environment}}
             for number, environment in enumerate(environments)
@@ -74,10 +76,11 @@ class OwnCluster:
         return cls(cluster=cluster, scratch=scratch, cores=cores, specs=specs)
 
     @classmethod
-    def of_dask_cuda(cls, gpus: list[str], *, dashboard: bool) -> Self:
+    def of_dask_cuda(cls, gpus: list[str], threads: int, *, dashboard: bool) -> Self:
         """Start scheduler and workers by dask-cuda, which keeps each to the cores near its GPU.
 
-        dashboard: whether to serve Dask's pages. Raises OusError when they cannot be started.
+        threads: of each worker. dashboard: whether to serve Dask's pages. Raises OusError when they cannot be
+        started.
         """
         from dask_cuda import LocalCUDACluster
 
@@ -86,7 +89,7 @@ class OwnCluster:
         try:
             cluster = LocalCUDACluster(
                 CUDA_VISIBLE_DEVICES=gpus,
-                threads_per_worker=THREADS_PER_WORKER,
+                threads_per_worker=threads,
                 memory_limit=0,
                 device_memory_limit=0,
                 host=_HERE,

@@ -1,15 +1,17 @@
 """A run of a grid -> its run directory, trained and measured, with its outcome. What goes wrong is one."""
 
 import time
-from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import torch
 
+from pipeline.cancel import CancelToken, TaskCancelledError
 from pipeline.device import device_fault, is_device_fault
 from pipeline.errors import FileError, OusError, first_line
+from pipeline.executor import TaskContext
+from pipeline.executor.machine import use_cores
 from pipeline.own_dir import OwnDir
-from pipeline.runner.crew import StoppedError
 from trainer.ablate.ledger import outcome_of, partial_of, settle
 from trainer.ablate.outcome import Outcome, RunTask
 from trainer.evaluate import evaluate
@@ -17,12 +19,47 @@ from trainer.model import device_name, pick_device
 from trainer.train import TrainingError, train
 
 
-def do_run(task: RunTask, check: Callable[[], None]) -> Outcome:
+@dataclass(frozen=True, kw_only=True)
+class RunWorkerSetup:
+    """Starts workers that do one run at a time: torch's random numbers are one stream per process."""
+
+    slots: ClassVar[int] = 1
+    queued: ClassVar[int] = 0
+
+    def start(self, cores: tuple[int, ...] | None = None) -> "RunWorker":
+        """Start a worker that keeps to the cores, None for all that the process has."""
+        return RunWorker(cores)
+
+
+@dataclass(frozen=True)
+class RunWorker:
+    """Does runs, one after the other."""
+
+    cores: tuple[int, ...] | None = None
+
+    def run(self, task: RunTask, context: TaskContext) -> Outcome:
+        """See `run_one`."""
+        if self.cores:
+            use_cores(self.cores)
+        return run_one(task, context.cancel)
+
+    def close(self) -> None:
+        """Free nothing: a run frees its own."""
+
+
+def run_one(task: RunTask, cancel: CancelToken) -> Outcome:
     """Train on the fold and measure its test split, as `train` and `evaluate` do.
 
-    check: called after every epoch; the StoppedError that it may raise ends the run without an outcome.
     A failure that cannot be written down, on a full disk for one, is an outcome all the same. A run that
-    another worker has settled, and died before it could tell, is not repeated.
+    another worker has settled, and died before it could send the outcome, is not repeated.
+
+    Args:
+        task: The run.
+        cancel: Looked at after every epoch.
+
+    Raises:
+        TaskCancelledError: It is cancelled; the run has no outcome.
+        OusError: The GPU reports an error, which every later run of this process would meet.
     """
     began = time.perf_counter()
     try:
@@ -30,12 +67,19 @@ def do_run(task: RunTask, check: Callable[[], None]) -> Outcome:
         if there is not None:
             return there
         partial = partial_of(task.run_dir)
-        outcome = _attempt(task, partial, check)
+        outcome = _attempt(task, partial, cancel)
         _give_memory_back()
         seconds = time.perf_counter() - began
         return settle(partial, task.run_dir, replace(outcome, seconds=seconds))
     except (OSError, FileError) as error:
         return failure(task, error)
+
+
+def died(task: RunTask) -> Outcome:
+    """Return, and write down, the outcome of a run at which two workers died."""
+    reason = "two workers died at it: out of memory, perhaps; use fewer --workers, or a lower --per-gpu."
+    outcome = Outcome.of(task, state="failed", reason=reason)
+    return settle(partial_of(task.run_dir), task.run_dir, outcome)
 
 
 def failure(task: RunTask, error: Exception) -> Outcome:
@@ -45,10 +89,10 @@ def failure(task: RunTask, error: Exception) -> Outcome:
     return Outcome.of(task, state="failed", reason=" ".join(reason.split()))
 
 
-def _attempt(task: RunTask, partial: OwnDir, check: Callable[[], None]) -> Outcome:
+def _attempt(task: RunTask, partial: OwnDir, cancel: CancelToken) -> Outcome:
     try:
-        return _measured(task, partial, check)
-    except StoppedError:
+        return _measured(task, partial, cancel)
+    except TaskCancelledError:
         _give_memory_back()
         raise
     except TrainingError as error:
@@ -65,10 +109,10 @@ def _give_memory_back() -> None:
         torch.cuda.empty_cache()
 
 
-def _measured(task: RunTask, partial: OwnDir, check: Callable[[], None]) -> Outcome:
+def _measured(task: RunTask, partial: OwnDir, cancel: CancelToken) -> Outcome:
     trained = train(
         task.cache, partial, task.config, fold=task.fold, seed=task.seed, device=task.device,
-        encoder_weights=task.encoder_weights, usable_sha256=task.usable_sha256, on_epoch=lambda _: check(),
+        encoder_weights=task.encoder_weights, usable_sha256=task.usable_sha256, cancel=cancel,
     )  # fmt: skip
     measured = evaluate(partial, cache=task.cache, device=task.device, allow_leak=task.allow_leak)
     return Outcome.of(

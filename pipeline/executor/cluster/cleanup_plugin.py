@@ -3,11 +3,14 @@
 from distributed import Scheduler, SchedulerPlugin
 
 
-class Caretaker(SchedulerPlugin):
-    """Takes a run's models off the workers of a cluster that stands, when its client just vanishes."""
+class CleanupPlugin(SchedulerPlugin):
+    """Removes a plugin from the workers of a cluster that stands, when its client vanishes.
+
+    plugin: its name on the workers. client: the id of the client that put it there.
+    """
 
     def __init__(self, plugin: str, client: str) -> None:
-        self.name = f"{plugin}-caretaker"
+        self.name = f"{plugin}-cleanup"
         self._plugin = plugin
         self._client = client
 

@@ -1,20 +1,21 @@
-"""Which crew the user's choice of GPUs, workers and scheduler means."""
+"""The executor that the user's choice of GPUs, workers and scheduler means."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.config import require_range
 from pipeline.errors import ConfigError
+from pipeline.executor import LocalExecutor
+from pipeline.executor.machine import require_gpus
 from pipeline.process import CLIP_SECONDS, ExtractConfig
-from pipeline.runner.crew import Crew, LocalCrew
-from pipeline.runner.machine import require_gpus
-from pipeline.runner.work import WorkerSetup
+from pipeline.runner.run_loop import BlockExecutor
+from pipeline.runner.worker import BlockWorkerSetup
 
 SYNC = "sync"
 
 
 @dataclass(frozen=True, kw_only=True)
-class CrewOptions:
+class ExecutorOptions:
     """Who does the work.
 
     gpus: one worker process each; 0 for the CPU; None for one GPU if there is one, in this process.
@@ -70,17 +71,19 @@ class CrewOptions:
             raise ConfigError(msg)
 
 
-def gather(config: ExtractConfig, options: CrewOptions, *, for_timing: bool = False) -> Crew:
-    """The crew; its models are loaded when they are needed. Close it.
+def make_executor(
+    config: ExtractConfig, options: ExecutorOptions, *, for_timing: bool = False
+) -> BlockExecutor:
+    """Make the executor; its models are loaded when they are needed. Close it.
 
-    for_timing: see `WorkerSetup`. Raises ConfigError for more GPUs than there are, OusError when a cluster
-    does not answer.
+    for_timing: see `BlockWorkerSetup`. Raises ConfigError for more GPUs than there are, OusError when a
+    cluster does not answer.
     """
     require_gpus(options.gpus or 0)
     device = {None: "auto", 0: "cpu"}.get(options.gpus, "cuda")
     if options.workers is not None:
         device = "cpu"
-    setup = WorkerSetup(
+    setup = BlockWorkerSetup(
         config=config,
         device=device,
         decoders=options.decoders,
@@ -88,11 +91,11 @@ def gather(config: ExtractConfig, options: CrewOptions, *, for_timing: bool = Fa
         for_timing=for_timing,
     )
     if options.scheduler == SYNC or (options.scheduler is None and not (options.workers or options.gpus)):
-        return LocalCrew(setup)
-    from pipeline.runner.cluster import ClusterCrew
+        return LocalExecutor(setup)
+    from pipeline.executor.cluster import ClusterExecutor
 
     if options.scheduler is not None:
-        return ClusterCrew.join(options.scheduler, setup)
+        return ClusterExecutor.join(options.scheduler, setup)
     if options.workers is not None:
-        return ClusterCrew.on_cores(options.workers, setup, dashboard=options.dashboard)
-    return ClusterCrew.on_gpus(options.gpus or 0, setup, dashboard=options.dashboard)
+        return ClusterExecutor.on_cores(options.workers, setup, dashboard=options.dashboard)
+    return ClusterExecutor.on_gpus(options.gpus or 0, setup, dashboard=options.dashboard)

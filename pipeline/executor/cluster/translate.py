@@ -1,4 +1,4 @@
-"""What a cluster answers, and what it means when it does not."""
+"""Errors of a cluster, and of the way to it, as errors for people."""
 
 import asyncio
 import concurrent.futures
@@ -15,14 +15,41 @@ LOST = "The connection to the Dask scheduler is lost. What is finished is safe; 
 _CANCELLED = (asyncio.CancelledError, concurrent.futures.CancelledError)  # distributed raises both
 
 
-def result(future: Any) -> Any:
-    """What a worker gives back, or raises."""
+class WorkerDiedError(Exception):
+    """A task's worker died, so that there is no result."""
+
+
+class ResultTimeoutError(Exception):
+    """A result is there, but its worker did not send it in time."""
+
+
+def result_of(future: Any, timeout: float | None = None) -> Any:
+    """Return what a task returned, or raise what it raised. Waits for the task's end.
+
+    Args:
+        future: Of the task.
+        timeout: Seconds to wait for the worker to send the result, None for as long as it takes.
+
+    Raises:
+        WorkerDiedError: The worker died; only with a timeout.
+        ResultTimeoutError: The result did not come in time.
+        OusError: The scheduler is gone.
+    """
+    if timeout is not None and future.status in ("pending", "lost"):
+        raise WorkerDiedError
     with translate_errors():
         error = future.exception()  # waits; distributed's wait() looks for a default client
+    if isinstance(error, KilledWorker) and timeout is not None:
+        raise WorkerDiedError from error
     if isinstance(error, OSError):
         raise error  # of the worker, such as a file that it may not read: the way to it is well
-    with translate_errors():
-        return future.result()
+    try:
+        with translate_errors():
+            return future.result(timeout=timeout)
+    except OusError as error:
+        if isinstance(error.__cause__, TimeoutError):
+            raise ResultTimeoutError from error
+        raise
 
 
 @contextlib.contextmanager

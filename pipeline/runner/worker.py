@@ -5,13 +5,16 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
+from operator import methodcaller
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import torch
 
 from pipeline.device import device_fault, is_device_fault
 from pipeline.errors import CacheError, OusError, counted, first_line
+from pipeline.executor import Executor, LocalExecutor, TaskContext
+from pipeline.executor.machine import available_cores, choose_device, decoders_for, keep_memory, use_cores
 from pipeline.fingerprint import sha256_json
 from pipeline.process import (
     CLIP_SECONDS,
@@ -29,15 +32,14 @@ from pipeline.process import (
     unloaded_identity,
     without_weights,
 )
-from pipeline.runner.machine import available_cores, choose_device, decoders_for, keep_memory, use_cores
 from pipeline.store.claim import Claim
 from pipeline.store.meta import CacheMeta
 from pipeline.store.rows import fill_row
 from pipeline.store.writer import CacheWriter
 from pipeline.types import Bytes, ClipDone, ClipFailed, ClipRef, NoteKind
 
-THREADS_PER_WORKER = 2
-"""Blocks that a worker is at: one is decoded while the other is on the device."""
+SLOTS, QUEUED = 2, 2
+"""Blocks that a worker does at a time, one decoded while the other is on the device; and those that wait."""
 
 _BLOCK_OF_GPU, _BLOCK_OF_CPU, _BLOCK_OF_ALL_TOKENS = 64, 8, 4
 
@@ -96,7 +98,7 @@ class BlockReport:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Brief:
+class ModelInfo:
     """What a worker's models are: all that the description of a cache needs of them.
 
     stand_ins: models with random weights in the place of theirs, for timing. has_weights: whether the
@@ -126,7 +128,7 @@ class Brief:
 
     @classmethod
     def of(cls, tools: Tools, num_decoders: int) -> Self:
-        """The brief of these models."""
+        """Describe these models."""
         identity = tools.identity()
         return cls(
             identity=without_weights(identity) if tools.stand_ins else identity,
@@ -165,44 +167,83 @@ class Brief:
 
 
 @dataclass(frozen=True, kw_only=True)
-class WorkerSetup:
-    """All it takes to start a worker, wherever it is. Nothing here changes a feature.
+class BlockWorkerSetup:
+    """All it takes to start a `BlockWorker`, wherever it is. Nothing here changes a feature.
 
     device: auto, cpu or cuda. decoders: child processes that decode, None to choose by the cores.
-    clip_seconds: limit for decoding a clip. cores: that it may use, None for all it is given.
-    for_timing: where weights are not on this machine, random ones stand in for them, and nothing is
-    downloaded; such a worker only does trials.
+    clip_seconds: limit for decoding a clip. for_timing: where weights are not on this machine, random ones
+    stand in for them, and nothing is downloaded; such a worker only does trials.
     """
 
     config: ExtractConfig
     device: str = "auto"
     decoders: int | None = None
     clip_seconds: float = CLIP_SECONDS
-    cores: tuple[int, ...] | None = None
     for_timing: bool = False
+    slots: ClassVar[int] = SLOTS
+    queued: ClassVar[int] = QUEUED
 
-    def brief(self) -> Brief:
+    def model_info(self) -> ModelInfo:
         """Return what its worker's models will be, as far as it is known before any weights are read."""
         device = choose_device(self.device)
-        return Brief.before_loading(self.config, device, self._num_decoders(device, len(available_cores())))
+        return ModelInfo.before_loading(
+            self.config, device, self._num_decoders(device, len(available_cores()))
+        )
 
-    def start(self) -> "Worker":
+    def start(self, cores: tuple[int, ...] | None = None) -> "BlockWorker":
         """Load the models and start the decoders. Raises WeightsError or ConfigError."""
         keep_memory()
-        cores = use_cores(self.cores)
+        num_cores = len(use_cores(cores))
         device = choose_device(self.device)
         tools = load_tools(self.config, device, for_timing=self.for_timing)
-        num_decoders = self._num_decoders(device, len(cores))
+        num_decoders = self._num_decoders(device, num_cores)
         pool = DecodePool(num_decoders, clip_seconds=self.clip_seconds, buffer=_buffer_for(device))
-        return Worker(tools, pool, num_decoders)
+        return BlockWorker(tools, pool, num_decoders)
 
     def _num_decoders(self, device: torch.device, num_cores: int) -> int:
         return self.decoders if self.decoders is not None else decoders_for(device, num_cores)
 
 
 @dataclass
-class Worker:
-    """Models and decoders of one process, at the service of its threads."""
+class _LoadedSetup:
+    """Gives a worker that is there; cannot travel to a cluster."""
+
+    worker: "BlockWorker"
+    slots: ClassVar[int] = SLOTS
+    queued: ClassVar[int] = 0
+
+    def model_info(self) -> ModelInfo:
+        """See `BlockWorkerSetup`."""
+        return self.worker.model_info()
+
+    def start(self, cores: tuple[int, ...] | None = None) -> "BlockWorker":
+        """See `BlockWorkerSetup`."""
+        return self.worker
+
+
+def model_info(executor: Executor[Any, Any]) -> ModelInfo:
+    """Return what the workers' models are; loads them. Raises WeightsError or ConfigError."""
+    info: ModelInfo = executor.ask_worker(methodcaller("model_info"))
+    return info
+
+
+def unloaded_model_info(executor: Executor[Any, Any]) -> ModelInfo:
+    """Return what the workers' models will be, as far as it is known before any weights are read.
+
+    Raises ConfigError for settings that do not fit the workers' device.
+    """
+    info: ModelInfo = executor.ask_setup(methodcaller("model_info"))
+    return info
+
+
+def executor_of(tools: Tools) -> LocalExecutor[BlockTask, BlockReport]:
+    """Return an executor with models that are loaded; it decodes in its own threads."""
+    return LocalExecutor(_LoadedSetup(BlockWorker(tools)))
+
+
+@dataclass
+class BlockWorker:
+    """Models and decoders of one process, for all its threads."""
 
     tools: Tools
     decoder: Decoder = field(default_factory=InlineDecoder)
@@ -212,17 +253,25 @@ class Worker:
     _opening: threading.Lock = field(default_factory=threading.Lock)
     _of_thread: threading.local = field(default_factory=threading.local)
 
-    def brief(self) -> Brief:
-        """What its models are."""
-        return self._brief
+    def model_info(self) -> ModelInfo:
+        """Return what its models are."""
+        return self._model_info
 
-    def run(self, task: BlockTask, on_progress: Callable[[float], None] | None = None) -> BlockReport:
+    def run(self, task: BlockTask, context: TaskContext | None = None) -> BlockReport:
         """Process the missing clips of one block and write the block whole, its status last.
 
-        on_progress: told how much more is done, in clips; what it raises ends the block, unwritten.
-        A trial goes the same way and writes to memory. Raises CacheError when the cache cannot be
-        written, was made by other models, or is held by another run by now.
+        A trial goes the same way and writes to memory.
+
+        Args:
+            task: The block.
+            context: Its progress is counted in clips. A block that is cancelled is not written.
+
+        Raises:
+            CacheError: The cache cannot be written, was made by other models, or is held by another run by
+                now.
+            TaskCancelledError: The context is cancelled.
         """
+        context = context or TaskContext()
         task.require_held()
         self._refuse_other(task)
         began = time.monotonic()
@@ -232,12 +281,11 @@ class Worker:
         arrays = writer.empty_rows(task.start) if whole else writer.read_block(task.start)
         writer.mark_pending(task.start, [row - first for row in task.rows])
         opened = time.monotonic()
-        done = self._processed(task, _of_clips_there(task, on_progress))
+        done = self._processed(task, context)
         processed = time.monotonic()
         for row, outcome in zip(task.rows, done.outcomes, strict=True):
             fill_row(arrays, row - first, outcome)
-        if on_progress is not None:
-            on_progress(0.0)  # a run that is over writes no more
+        context.cancel.raise_if_cancelled()  # a run that is over writes no more
         task.require_held()
         writer.write_block(task.start, arrays)
         done.seconds.write += opened - began + time.monotonic() - processed
@@ -255,19 +303,24 @@ class Worker:
         )
 
     @cached_property
-    def _brief(self) -> Brief:
+    def _model_info(self) -> ModelInfo:
         """Found once: every block asks for its hash, and the models stay."""
-        return Brief.of(self.tools, self.num_decoders)
+        return ModelInfo.of(self.tools, self.num_decoders)
 
     def close(self) -> None:
         """Stop the decoders."""
         if isinstance(self.decoder, DecodePool):
             self.decoder.close()
 
-    def _processed(self, task: BlockTask, on_progress: Callable[[float], None] | None) -> BlockOutcome:
+    def _processed(self, task: BlockTask, context: TaskContext) -> BlockOutcome:
         try:
             return process_block(
-                task.root, task.clips, self.tools, decoder=self.decoder, on_progress=on_progress
+                task.root,
+                task.clips,
+                self.tools,
+                decoder=self.decoder,
+                on_progress=_of_clips_there(task, context.advance),
+                cancel=context.cancel,
             )
         except (MemoryError, torch.OutOfMemoryError) as error:
             msg = (
@@ -282,7 +335,7 @@ class Worker:
             raise device_fault(error, "finished blocks are safe") from error
 
     def _refuse_other(self, task: BlockTask) -> None:
-        mine = self._brief
+        mine = self._model_info
         if task.fingerprint in (mine.fingerprint, *self._equal):
             return
         there = self._writer(task).meta.identity
@@ -309,11 +362,9 @@ class Worker:
         return writer
 
 
-def _of_clips_there(
-    task: BlockTask, on_progress: Callable[[float], None] | None
-) -> Callable[[float], None] | None:
+def _of_clips_there(task: BlockTask, on_progress: Callable[[float], None]) -> Callable[[float], None]:
     """Count a block's progress in clips that have a file, where it is given in clips of any kind."""
-    if on_progress is None or not task.missing:
+    if not task.missing:
         return on_progress
     share = task.num_there / len(task.rows)
     return lambda clips: on_progress(clips * share)

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.process import ExtractConfig
-from pipeline.runner.crew import Crew
 from pipeline.runner.estimate import Estimate, estimate
 from pipeline.runner.outline import Outline, outline
+from pipeline.runner.run_loop import BlockExecutor
 from pipeline.runner.tasks import RunOptions
 from pipeline.store.place import Where
 from pipeline.types import DatasetIndex
@@ -32,7 +32,7 @@ class Plan:
 def plan(
     index: DatasetIndex,
     config: ExtractConfig,
-    crew: Crew,
+    executor: BlockExecutor,
     cache: Where,
     options: RunOptions,
     *,
@@ -44,7 +44,7 @@ def plan(
     Args:
         index: The clips.
         config: The settings of all steps.
-        crew: The run's workers, of `gather(..., for_timing=True)` where weights may be missing.
+        executor: The run's workers, of `make_executor(..., for_timing=True)` where weights may be missing.
         cache: Location of the cache; one that is there is checked as by `extract`.
         options: How the run goes about its work.
         on_outline: Called with what is known before any model is loaded.
@@ -55,7 +55,7 @@ def plan(
         ConfigError: The settings do not fit the device or each other.
         WeightsError: Weights are missing, or damaged.
     """
-    first = outline(index, config, crew, cache, options)
+    first = outline(index, config, executor, cache, options)
     if on_outline is not None:
         on_outline(first)
-    return Plan(outline=first, estimate=estimate(first, crew, say))
+    return Plan(outline=first, estimate=estimate(first, executor, say))

@@ -9,8 +9,8 @@ from distributed.comm.core import FatalCommClosedError
 from distributed.security import Security
 
 from pipeline.errors import OusError, first_line
+from pipeline.executor.cluster.settings import JOIN_SECONDS, configure
 from pipeline.plain_file import read_given
-from pipeline.runner.cluster.settings import JOIN_SECONDS, configure
 
 _MOST_BYTES = 1 << 20
 """Of a scheduler file: an address and a line for each worker."""

@@ -6,12 +6,12 @@ from contextlib import nullcontext
 from pipeline.errors import counted, some
 from pipeline.footage import Leaks
 from pipeline.process import ExtractConfig
-from pipeline.runner.crew import Crew
-from pipeline.runner.follow import follow
 from pipeline.runner.opening import Opening, open_cache, require_same_settings
 from pipeline.runner.progress import Speed
-from pipeline.runner.report import RunReport, report
+from pipeline.runner.run_loop import BlockExecutor, run_blocks
+from pipeline.runner.run_report import RunReport, report
 from pipeline.runner.tasks import RunOptions, Workload, blocks_to_do, tasks_of
+from pipeline.runner.worker import model_info, unloaded_model_info
 from pipeline.store.lock import Lock, hold
 from pipeline.store.place import Place, Where
 from pipeline.types import DatasetIndex
@@ -20,7 +20,7 @@ from pipeline.types import DatasetIndex
 def extract(
     index: DatasetIndex,
     config: ExtractConfig,
-    crew: Crew,
+    executor: BlockExecutor,
     cache: Where,
     options: RunOptions | None = None,
     *,
@@ -42,17 +42,17 @@ def extract(
     place, options = Place.of(cache), options or RunOptions()
     held = nullcontext(lock) if lock else hold(place, options.share, take_over=options.take_over, say=say)
     with held as lock:
-        require_same_settings(crew.unloaded_brief(), place)
-        brief = crew.brief()
+        require_same_settings(unloaded_model_info(executor), place)
+        info = model_info(executor)
         if say is not None:
-            say(f"{config.encoder.name}: {brief.conventions}")
+            say(f"{config.encoder.name}: {info.conventions}")
         lock.check()
-        opening = open_cache(index, config, brief, place, may_grow=options.share is None)
+        opening = open_cache(index, config, info, place, may_grow=options.share is None)
         workload = Workload.of(index.root, opening.clips, blocks_to_do(opening, place, options))
         if say is not None and workload.missing:
             say(_missing(workload, opening))
         tasks = tasks_of(index.root, opening.clips, lock.claim, opening.meta, workload)
-        done = follow(crew, tasks, workload.num_there, brief, lock, on_progress)
+        done = run_blocks(executor, tasks, workload.num_there, info, lock, on_progress)
         return report(
             place,
             workload.num_there,

@@ -1,0 +1,93 @@
+"""Which worker has which task. Pure bookkeeping: nothing here knows Dask."""
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Generic
+
+from pipeline.executor.task import TaskT
+
+_ATTEMPTS = 2
+
+
+@dataclass(frozen=True, eq=False)
+class Assigned(Generic[TaskT]):
+    """A task at a worker. attempt: 1, or more where workers died at it."""
+
+    task: TaskT
+    address: str
+    attempt: int = 1
+
+
+@dataclass
+class Dispatch(Generic[TaskT]):
+    """Assigns tasks to workers, a few at a time.
+
+    Each worker has up to `slots` tasks that it does and `queued` that wait. It gets new ones when none waits,
+    several together: one at a time would cost the scheduler most of a short task's time. A task whose worker
+    died is assigned once more after all others, to a worker that has nothing else, so that a second death is
+    this task's own.
+
+    Args:
+        tasks: All tasks, taken lazily.
+        slots: Tasks that a worker does at the same time, at least 1.
+        queued: Further tasks that wait at each worker, at least 0.
+    """
+
+    tasks: Iterator[TaskT]
+    slots: int
+    queued: int
+    _at: dict[str, list[Assigned[TaskT]]] = field(default_factory=dict)
+    _again: deque[Assigned[TaskT]] = field(default_factory=deque)
+    _is_exhausted: bool = False
+
+    @property
+    def is_done(self) -> bool:
+        """Whether every task has ended."""
+        return self._is_exhausted and not self._at and not self._again
+
+    def assign(self, workers: dict[str, int]) -> list[Assigned[TaskT]]:
+        """Assign tasks to workers that have room.
+
+        workers: the threads of each, by its address; one with fewer threads than slots does fewer at a time.
+        """
+        new: list[Assigned[TaskT]] = []
+        for address in sorted(workers, key=lambda address: len(self._at.get(address, ()))):
+            new += self._for_worker(address, max(1, min(self.slots, workers[address])))
+        for assigned in new:
+            self._at.setdefault(assigned.address, []).append(assigned)
+        return new
+
+    def finished(self, assigned: Assigned[TaskT]) -> None:
+        """Note that a task has ended."""
+        at = self._at[assigned.address]
+        at.remove(assigned)
+        if not at:
+            del self._at[assigned.address]
+
+    def died(self, assigned: Assigned[TaskT]) -> bool:
+        """Note that a task's worker died; return whether the task is given up."""
+        self.finished(assigned)
+        if assigned.attempt == _ATTEMPTS:
+            return True
+        self._again.append(assigned)
+        return False
+
+    def _for_worker(self, address: str, slots: int) -> list[Assigned[TaskT]]:
+        at = self._at.get(address, [])
+        if len(at) > slots or any(one.attempt > 1 for one in at):
+            return []
+        new = [Assigned(task, address) for task in self._take(slots + self.queued - len(at))]
+        if not new and not at and self._again:
+            before = self._again.popleft()
+            new = [Assigned(before.task, address, before.attempt + 1)]
+        return new
+
+    def _take(self, number: int) -> list[TaskT]:
+        taken: list[TaskT] = []
+        while len(taken) < number and not self._is_exhausted:
+            try:
+                taken.append(next(self.tasks))
+            except StopIteration:
+                self._is_exhausted = True
+        return taken
