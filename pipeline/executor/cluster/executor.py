@@ -201,10 +201,9 @@ class ClusterExecutor(Generic[TaskT, ResultT]):
             return
         self._workers = self._connection.workers()
         self._looked = time.monotonic()
-        if self.is_waiting != bool(not self._workers):
-            self.is_waiting = not self._workers
-            if self.is_waiting:
-                self._observer.on_waiting()
+        was_waiting, self.is_waiting = self.is_waiting, not self._workers
+        if self.is_waiting and not was_waiting:
+            self._observer.on_waiting()
 
     def _on_event(self, event: tuple[float, float]) -> None:
         """Pass on the progress that a worker has sent."""

@@ -4,6 +4,7 @@ import logging
 from typing import Any
 
 import dask
+from distributed.client import AllExit
 
 JOIN_SECONDS, START_SECONDS, GOODBYE_SECONDS = 15, 50, 3
 
@@ -33,3 +34,9 @@ def configure() -> None:
     dask.config.set(_SETTINGS)
     for name in ("distributed", "distributed.client"):  # Dask sets a level for each of the two
         logging.getLogger(name).setLevel(LOGGED)
+    logging.getLogger("asyncio").addFilter(_is_no_abandoned_wait)
+
+
+def _is_no_abandoned_wait(record: logging.LogRecord) -> bool:
+    """Drop what asyncio logs of a wait for the result of a dead worker: the task is done again elsewhere."""
+    return record.exc_info is None or record.exc_info[0] is not AllExit
