@@ -79,8 +79,8 @@ def losses(cache: Path, run_dir: Path, reading: str) -> list[list[float]]:
     threads = torch.get_num_threads()
 
     def keep(report):
-        train_losses = [getattr(report.train, name) for name in COLUMNS[:-1]]
-        rows.append([float(f"{value:.5g}") for value in (*train_losses, report.validation.loss)])
+        numbers = {"loss": report.train.loss, **report.train.losses, "validation": report.validation.loss}
+        rows.append([float(f"{numbers[name]:.5g}") for name in COLUMNS])
 
     torch.set_num_threads(1)
     try:

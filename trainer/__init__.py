@@ -16,7 +16,8 @@ In the order of the data:
 ``model``       a batch                      -> one output feature per clip, and its logits
 ``precision``   settings and a device      -> fp32, tf32 or bf16, of training and of measuring
 ``prompts``     class names                  -> text features, through CLIP's frozen text tower
-``losses``      outputs and labels           -> similarity, polarity, contrastive loss, and the gate
+``losses``      outputs and labels           -> every loss of eq. 4 by name, and the gate
+``scalars``     named scalars of a step      -> a table of an epoch's steps
 ``optim``       gradients                    -> steps: Adam, warm-up, plateau, the rules for stopping
 ``steps``       a batch                      -> one step, part by part or as a CUDA graph
 ``profile``     steps                        -> where their time goes

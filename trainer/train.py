@@ -6,7 +6,7 @@ validation clips.
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from io import BytesIO
@@ -32,12 +32,13 @@ from trainer.config import OptimConfig, TrainConfig
 from trainer.evaluate import score
 from trainer.folds import FoldRows, fold_rows, polarity_labels, require_polarities, require_usable
 from trainer.known_caches import remember
-from trainer.losses import require_negatives
+from trainer.losses import loss_names, require_negatives
 from trainer.model import FeatureShape, OusModel, pick_device
 from trainer.optim import Progress, warmed_up
 from trainer.profile import Profile, Stopwatch
 from trainer.prompts import ClassPrompts, load_text_tower
-from trainer.steps import NUMBERS, Learner, Steps, steps_of
+from trainer.scalars import Scalars, ScalarTable
+from trainer.steps import Learner, Steps, steps_of
 from trainer.training_clips import FILE as TRAINING_CLIPS_FILE
 from trainer.training_clips import fold_leak, training_clips_json
 
@@ -54,14 +55,29 @@ class TrainingError(OusError):
 
 @dataclass(frozen=True, kw_only=True)
 class TrainEpoch:
-    """Means over an epoch's steps (losses) and clips (accuracy). gated_share: steps with eq. 4 whole."""
+    """Means over the steps of an epoch (losses) and over its clips (accuracy).
+
+    loss: What was minimised.
+    losses: Each loss of `losses.LOSSES` by name, without its weight; 0 where the run does not have it.
+    gated_share: Share of the steps with eq. 4 whole, 0 to 1.
+    accuracy: Share of the clips whose class was named, 0 to 1.
+    """
 
     loss: float
-    contrast: float
-    similarity: float
-    polarity: float
+    losses: Mapping[str, float]
     gated_share: float
     accuracy: float
+
+    @classmethod
+    def of(cls, table: ScalarTable, num_clips: int) -> "TrainEpoch":
+        """Return the means of an epoch's steps, which saw `num_clips` clips."""
+        means = table.means()
+        return cls(
+            loss=means["loss"],
+            losses={name: means[name] for name in loss_names()},
+            gated_share=means["gated_share"],
+            accuracy=int(table["right"].sum()) / num_clips,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +107,14 @@ class EpochReport:
     joined_batches: int = 0
 
 
+def epoch_record(report: EpochReport) -> dict[str, Any]:
+    """Return the line of metrics.jsonl as plain values, each loss beside the other numbers of training."""
+    record = asdict(report)
+    trained = record["train"]
+    record["train"] = {"loss": trained.pop("loss"), **trained.pop("losses"), **trained}
+    return record
+
+
 @dataclass(frozen=True, kw_only=True)
 class TrainResult:
     """How a run went. best: the epoch that was saved. residence: where the features lay.
@@ -115,7 +139,8 @@ class TrainResult:
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain JSON values."""
-        return asdict(self) | {"run_dir": str(self.run_dir), "banners": list(self.info.banners)}
+        derived = {"best": epoch_record(self.best), "banners": list(self.info.banners)}
+        return asdict(self) | {"run_dir": str(self.run_dir), **derived}
 
     def lines(self) -> list[str]:
         """For people: the best epoch, how it was selected, and what was left out."""
@@ -204,7 +229,7 @@ def train(
             unrecorded = remember(features.place)
         with _kept_model_named(folder):
             reports, info = _epochs(run, folder, info, on_epoch, cancel)
-    records = [asdict(report) for report in reports]
+    records = [epoch_record(report) for report in reports]
     title = f"{info.dataset}, fold {info.fold}, seed {seed}"
     from trainer import plots  # matplotlib takes half a second, which a run need not wait for at its start
 
@@ -353,7 +378,7 @@ def _train_epoch(run: _Run, base_lr: float, epoch: int, steps: int) -> tuple[Tra
     """One epoch, or what is left of `max_steps`: its means, steps so far, the last rate, batches joined."""
     config = run.config
     run.learner.model.train()
-    numbers: list[torch.Tensor] = []
+    scalars: list[Scalars] = []
     rates: list[float] = []
     seen = 0
     random_views = config.data.views == "random"
@@ -368,33 +393,29 @@ def _train_epoch(run: _Run, base_lr: float, epoch: int, steps: int) -> tuple[Tra
     for batch in batches:
         run.watch.mark("batch")
         rates.append(warmed_up(base_lr, steps, config.optim.warmup_steps))
-        numbers.append(run.take_step(batch, rates[-1], run.watch.mark))
+        scalars.append(run.take_step(batch, rates[-1], run.watch.mark))
         run.watch.end_step()
         steps += 1
         seen += len(batch.label_B)
         if steps == config.schedule.max_steps:
             break
-    table = torch.stack(numbers).cpu().double()
-    _require_numbers(table, epoch, steps - len(numbers), rates, config.optim)
-    loss, contrast, similarity, polarity, gated_share, _ = table.mean(dim=0).tolist()
-    trained = TrainEpoch(
-        loss=loss, contrast=contrast, similarity=similarity, polarity=polarity,
-        gated_share=gated_share, accuracy=int(table[:, NUMBERS.index("right")].sum()) / seen,
-    )  # fmt: skip
-    num_joined = -(-seen // config.optim.batch_size) - len(numbers)
-    return trained, steps, rates[-1], num_joined
+    table = ScalarTable.of(scalars)
+    _require_finite(table, epoch, steps - len(scalars), rates, config.optim)
+    num_joined = -(-seen // config.optim.batch_size) - len(scalars)
+    return TrainEpoch.of(table, seen), steps, rates[-1], num_joined
 
 
-def _require_numbers(
-    table: torch.Tensor, epoch: int, steps_before: int, rates: list[float], optim: OptimConfig
+def _require_finite(
+    table: ScalarTable, epoch: int, steps_before: int, rates: list[float], optim: OptimConfig
 ) -> None:
-    """Raise TrainingError for the first of an epoch's numbers [steps, `NUMBERS`] that is not finite."""
-    bad = (~table.isfinite()).nonzero()
-    if len(bad):
-        row, column = bad[0].tolist()
-        name = "loss" if NUMBERS[column] == "loss" else f"{NUMBERS[column]} loss"
-        what = f"{name} at step {steps_before + row + 1} (epoch {epoch})"
-        _require_number(float(table[row, column]), what, rates[row], optim)
+    """Raise TrainingError for the first of an epoch's scalars that is not finite."""
+    found = table.first_not_finite()
+    if found is not None:
+        step, name, value = found
+        loss = name if name == "loss" else f"{name} loss"
+        _require_number(
+            value, f"{loss} at step {steps_before + step + 1} (epoch {epoch})", rates[step], optim
+        )
 
 
 def _require_number(value: float, what: str, lr: float, optim: OptimConfig) -> None:
@@ -420,7 +441,7 @@ def _validate(run: _Run, class_names: tuple[str, ...]) -> tuple[ValidationEpoch,
 
 
 def _log(report: EpochReport, run_dir: OwnDir, board: Board) -> None:
-    record = asdict(report)
+    record = epoch_record(report)
     run_dir.append(METRICS_FILE, (to_json(record, indent=None) + "\n").encode())
     board.add(
         {

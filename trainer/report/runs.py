@@ -19,13 +19,13 @@ from trainer.config import TrainConfig
 from trainer.evaluate import Measured
 from trainer.folds import polarity_labels
 from trainer.leaks import Leak
+from trainer.losses import loss_names
 from trainer.metrics import Metrics
 from trainer.precision import recorded_precision
 from trainer.train import METRICS_FILE
 from trainer.training_set import TrainingSet
 
 _MOST_BYTES = 64 << 20
-_TRAIN = ("loss", "contrast", "similarity", "polarity", "accuracy")
 _VALIDATION = ("loss", "war", "uar")
 
 
@@ -168,9 +168,10 @@ def read_epochs(run_dir: Path) -> tuple[Mapping[str, Any], ...]:
 
 def _record(values: Any) -> Mapping[str, Any]:
     """The part of an epoch's record that the curves show. Raises ValueError, KeyError or TypeError."""
+    losses = (name for name in loss_names() if name in values["train"])  # an older run may lack new ones
     return {
         "epoch": int(values["epoch"]),
-        "train": {name: _number(values["train"][name]) for name in _TRAIN},
+        "train": {name: _number(values["train"][name]) for name in ("loss", *losses, "accuracy")},
         "validation": {name: _number(values["validation"][name]) for name in _VALIDATION},
     }
 
