@@ -24,12 +24,13 @@ import torch
 from pipeline.bench.material import prepared_clips
 from pipeline.bench.result import about_this_run
 from pipeline.config import from_dict, override
+from pipeline.device import choose_device
 from pipeline.process import ExtractConfig, load_tools
 from pipeline.runner import executor_of, extract
 from pipeline.store.reader import FeatureCache
 from trainer.batches import load_clips
 from trainer.config import PRESETS, TrainConfig, preset
-from trainer.model import FeatureShape, OusModel, pick_device
+from trainer.model import FeatureShape, OusModel
 from trainer.prompts import ClassPrompts, load_text_tower
 from trainer.steps import Learner, steps_of
 
@@ -79,7 +80,7 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
-    device = pick_device(args.device)
+    device = choose_device(args.device)
     about = about_this_run({}, {name: str(value) for name, value in vars(args).items()})
     values = {
         "detector": {"name": "retinaface-mobilenet0.25", "weights": args.detector_weights},

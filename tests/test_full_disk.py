@@ -5,6 +5,7 @@ import resource
 import subprocess
 
 import pytest
+import torch
 from safetensors import safe_open
 
 from pipeline.errors import OusError
@@ -15,7 +16,6 @@ from trainer.ablate import SweepExecutorOptions, ablate
 from trainer.checkpoint import CONFIG_FILE, load_checkpoint, load_config, load_info
 from trainer.config import smoke
 from trainer.evaluate import evaluate
-from trainer.model import pick_device
 from trainer.report import report
 from trainer.train import train
 
@@ -106,7 +106,7 @@ def test_a_run_keeps_the_best_epoch_that_found_room(made, disk):
     run = disk(pages(*(made / "run").iterdir()) + 4) / "run"
     words = f"cannot be written: {FULL} '{run}' keeps the best epoch so far."
     refused(words, train, made / "feats.zarr", run, smoke(), device="cpu")
-    load_checkpoint(run, pick_device("cpu"))
+    load_checkpoint(run, torch.device("cpu"))
     with safe_open(run / "best.safetensors", framework="pt") as file:
         assert json.loads(file.metadata()["ous"])["epoch"] == load_info(run).best_epoch
     assert whole(run)

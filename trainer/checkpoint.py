@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from pipeline.device import device_name
 from pipeline.errors import (
     CheckpointError,
     ConfigError,
@@ -32,7 +33,7 @@ from pipeline.strict_json import from_json, to_json
 from trainer.caches import stored_location, training_cache
 from trainer.config import TrainConfig, from_toml, learnt, to_toml
 from trainer.folds import FoldRows, usable_sha256
-from trainer.model import FeatureShape, OusModel, device_name
+from trainer.model import FeatureShape, OusModel
 from trainer.precision import training_precision
 from trainer.weights_file import MOST_BYTES, load_tensors, read_header, to_bytes
 

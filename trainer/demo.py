@@ -29,11 +29,12 @@ from pipeline.datasets.synthetic import (
     plan_clips,
     write_synthetic,
 )
+from pipeline.device import choose_device
 from pipeline.errors import OusError
 from pipeline.own_dir import OwnDir, is_partial
 from pipeline.portable import portable_values
 from pipeline.process import ExtractConfig, Tools, load_tools, prepare_clip
-from pipeline.runner import choose_device, executor_of, extract
+from pipeline.runner import executor_of, extract
 from pipeline.scratch import is_scratch
 from pipeline.sheet import shrunk, stream_row, tile, write_png
 from pipeline.strict_json import to_json

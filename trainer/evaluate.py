@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch.nn import functional
 
+from pipeline.device import choose_device
 from pipeline.errors import CheckpointError, counted
 from pipeline.footage import OFFICIAL_SPLITS
 from pipeline.groups import groups_of_cache, has_groups
@@ -27,7 +28,7 @@ from trainer.holdout import CLIPS
 from trainer.intervals import Interval, group_counts
 from trainer.leaks import Leak
 from trainer.metrics import Metrics, confusion_matrix
-from trainer.model import OusModel, pick_device
+from trainer.model import OusModel
 from trainer.precision import model_precision
 from trainer.training_clips import is_trained_on, stored_leak
 from trainer.training_set import TrainingSet
@@ -229,7 +230,7 @@ def measure(
     cache without labels; CacheError for features that are no numbers, and for a cache on object storage that
     only the run's files name.
     """
-    checkpoint = load_checkpoint(run_dir, pick_device(device))
+    checkpoint = load_checkpoint(run_dir, choose_device(device))
     info, config = checkpoint.info, checkpoint.config
     path = OwnDir.of(run_dir).path
     trained_on = info.training_cache(path)
@@ -272,7 +273,7 @@ def measure(
             )  # fmt: skip
         if not allow_leak:
             leak.require_none(str(run_dir), str(place))
-        data = load_clips(features, row_N, config, pick_device(device))
+        data = load_clips(features, row_N, config, choose_device(device))
         hashes = features.clips_sha256(), usable_sha256(features)
         training_set = TrainingSet.of(run_dir, info, config, features if same_cache and knows_fold else None)
     places = torch.arange(len(data.label_N))

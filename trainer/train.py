@@ -17,6 +17,7 @@ import torch
 
 from pipeline.cancel import CancelToken
 from pipeline.config import require_range
+from pipeline.device import choose_device
 from pipeline.errors import FileError, OusError, counted
 from pipeline.footage import cached_footage
 from pipeline.own_dir import Folder, OwnDir
@@ -33,7 +34,7 @@ from trainer.evaluate import score
 from trainer.folds import FoldRows, fold_rows, polarity_labels, require_polarities, require_usable
 from trainer.known_caches import remember
 from trainer.losses import loss_names, require_negatives
-from trainer.model import FeatureShape, OusModel, pick_device
+from trainer.model import FeatureShape, OusModel
 from trainer.optim import Progress, warmed_up
 from trainer.profile import Profile, Stopwatch
 from trainer.prompts import ClassPrompts, load_text_tower
@@ -209,7 +210,7 @@ def train(
     """
     require_new(run_dir)
     require_seed(seed)
-    folder, place = OwnDir.of(run_dir), pick_device(device)
+    folder, place = OwnDir.of(run_dir), choose_device(device)
     cuda = [place] if place.type == "cuda" else []
     watch = Stopwatch(place) if profile else Stopwatch.off()
     with torch.random.fork_rng(devices=cuda):

@@ -7,7 +7,7 @@ from typing import ClassVar
 import torch
 
 from pipeline.cancel import CancelToken, TaskCancelledError
-from pipeline.device import device_fault, is_device_fault
+from pipeline.device import choose_device, device_fault, device_name, is_device_fault
 from pipeline.errors import FileError, OusError, first_line
 from pipeline.executor import TaskContext
 from pipeline.executor.machine import use_cores
@@ -15,7 +15,6 @@ from pipeline.own_dir import OwnDir
 from trainer.ablate.ledger import outcome_of, partial_of, settle
 from trainer.ablate.outcome import Outcome, RunTask
 from trainer.evaluate import evaluate
-from trainer.model import device_name, pick_device
 from trainer.train import TrainingError, train
 
 
@@ -131,6 +130,6 @@ def _measured(task: RunTask, partial: OwnDir, cancel: CancelToken) -> Outcome:
         usable_sha256=trained.info.usable_sha256,
         num_train=trained.info.num_train,
         precision=trained.info.precision,
-        device=device_name(pick_device(task.device)),
+        device=device_name(choose_device(task.device)),
         threads=torch.get_num_threads(),
     )
