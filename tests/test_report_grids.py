@@ -6,6 +6,7 @@ import shutil
 import pytest
 
 from pipeline.config import override
+from pipeline.display.text import lines as lines_of
 from pipeline.errors import CheckpointError, ConfigError, OusError
 from tests.test_report import HOSTILE, QUICK, require_shown_and_harmless, write
 from tests.tiny_cache import tiny_cache
@@ -89,7 +90,7 @@ def test_runs_and_grids_share_a_page_and_its_warnings(made, tmp_path):
     assert report_made.banners == (RANDOM, "SELECTED ON TEST (1 of 6 runs)")
     assert [group["label"] for group in document["groups"]] == ["ours (selected on test)"]
     assert [len(grid["rows"]) for grid in document["grids"]] == [3, 2]
-    lines = report_made.lines()
+    lines = lines_of(report_made)
     assert lines[0] == f"!! {RANDOM}"
     assert f"Quick table ({made / 'stopped'})" in lines
 
@@ -107,7 +108,7 @@ def test_an_unfinished_grid_says_so_where_it_is_shown(made, tmp_path):
     report_made, page, document = write([made / "stopped"], tmp_path)
     unfinished = "UNFINISHED: 1 of 4 runs have an outcome; the same ablate command does the others"
     assert f"!! {unfinished}" in page.text
-    assert f"!! {unfinished}" in report_made.lines()
+    assert f"!! {unfinished}" in lines_of(report_made)
     markdown = (tmp_path / "report.md").read_text()
     at = markdown.index("> **!! UNFINISHED: 1 of 4 runs")
     assert markdown.rindex("\n## ", 0, at) == markdown.rindex("\n## Quick table (", 0, at)

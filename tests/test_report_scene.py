@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from pipeline.config import override
+from pipeline.display.json_values import to_json_values
+from pipeline.display.text import lines as lines_of
 from pipeline.errors import ConfigError
 from tests.tiny_cache import tiny_cache, tiny_meta
 from trainer.config import TrainConfig, smoke
@@ -112,7 +114,7 @@ def test_counts_are_those_of_the_answers_and_of_the_json(runs, tmp_path):
     assert document["verdict"] in (tmp_path / "report.md").read_text().replace("\\", "")
     assert (document["face_has"], document["full_has"]) == (["model.scene=false"], ["model.scene=true"])
     assert "The face-only run has model.scene=false; the full run has model.scene=true." in text
-    assert f"{runs / 'full1'} against {runs / 'face1'}: {document['verdict']}" in made.lines()
+    assert f"{runs / 'full1'} against {runs / 'face1'}: {document['verdict']}" in lines_of(made)
 
 
 def test_a_chosen_pair_tells_what_else_differs(runs, tmp_path):
@@ -201,4 +203,4 @@ def test_every_form_of_the_report_shows_whose_polarity_it_is(runs, tmp_path):
         "negative classes merged: neutral, sadness"
     ]
     assert "Polarity: that of the class, no clip has its own" in table.note
-    assert merged.to_dict()["polarity_of"] == "class"
+    assert to_json_values(merged)["polarity_of"] == "class"

@@ -1,6 +1,8 @@
 import numpy as np
 import pytest
 
+from pipeline.display.json_values import to_json_values
+from pipeline.display.text import lines as lines_of
 from trainer.rigid import Answers, rigid_report, vote_entropy
 
 NAMES = ("joy", "fear", "anger")
@@ -98,10 +100,10 @@ def test_votes_part_the_clips_by_disagreement():
 
 
 def test_the_report_reads_as_a_table():
-    lines = rigid_report(answers()).lines()
+    lines = lines_of(rigid_report(answers()))
     assert lines[1].split() == ["all", "clips", "8", "2", "1", "1", "+12.5%", "1"]
     assert lines[-1] == "McNemar's exact test: p = 1 for 2 clips won and 1 lost"
-    assert rigid_report(answers()).to_dict()["overall"]["gained"] == 2
+    assert to_json_values(rigid_report(answers()))["overall"]["gained"] == 2
 
 
 def test_answers_of_different_numbers_of_clips_are_refused():
@@ -111,13 +113,13 @@ def test_answers_of_different_numbers_of_clips_are_refused():
 
 def test_polarity_that_follows_from_the_class_is_named_as_classes_merged():
     found = rigid_report(answers(polarity_N=np.array([2, 0, 0, 2, 2, 0, 0, 0])))
-    assert found.polarity_of == found.to_dict()["polarity_of"] == "class"
+    assert found.polarity_of == to_json_values(found)["polarity_of"] == "class"
     assert [(row.kind, row.num_clips) for row in found.by_polarity] == [
         ("negative classes merged: fear, anger", 5)
     ]
     merged, (fear, anger) = found.by_polarity[0], found.by_class[1:]
     assert (merged.gained, merged.lost) == (fear.gained + anger.gained, fear.lost + anger.lost)
-    assert found.lines()[-2].startswith("Polarity: that of the class, no clip has its own")
+    assert lines_of(found)[-2].startswith("Polarity: that of the class, no clip has its own")
 
 
 @pytest.mark.parametrize(
@@ -130,7 +132,7 @@ def test_polarities_that_merge_no_classes_or_all_have_no_rows(polarity):
 
 def test_a_clip_with_a_polarity_of_its_own_makes_it_the_clips():
     found = rigid_report(answers())
-    assert found.polarity_of == found.to_dict()["polarity_of"] == "clip"
+    assert found.polarity_of == to_json_values(found)["polarity_of"] == "clip"
     assert found.polarity_note == "Polarity: given clip by clip."
 
 
@@ -147,4 +149,4 @@ def test_clips_of_few_groups_are_tested_by_group():
     assert (by_clip.p_value, by_clip.test) == (2 * 0.5**12, "McNemar's exact test")
     assert alone == by_clip
     assert (by_group.p_value, by_group.test) == (0.5, "exact sign-flip test over 2 groups of clips")
-    assert by_group.to_dict()["test"] == by_group.test
+    assert to_json_values(by_group)["test"] == by_group.test

@@ -7,6 +7,7 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode, unset_fake_temporarily
 
 from pipeline.config import override
+from pipeline.display.text import lines as lines_of
 from pipeline.errors import ConfigError
 from pipeline.store.reader import FeatureCache
 from tests.tiny_cache import tiny_cache
@@ -213,13 +214,13 @@ def test_a_profile_tells_every_part_and_changes_no_number(path, tmp_path):
     ]  # fmt: skip
     assert profile.num_steps == timed.num_steps - 3
     assert (timed.run_dir / "profile.json").is_file()
-    assert sum("%" in line for line in profile.lines()) == len(PARTS)
+    assert sum("%" in line for line in lines_of(profile)) == len(PARTS)
 
 
 def test_a_run_too_short_for_a_profile_says_so(path, tmp_path):
     config = override(smoke(), [*SMALL, "schedule.max_steps=2"])
     profile = train(path, tmp_path / "run", config, device="cpu", profile=True).profile
-    assert profile.lines() == ["no profile: the run had no more than 3 steps, which are not timed"]
+    assert lines_of(profile) == ["no profile: the run had no more than 3 steps, which are not timed"]
 
 
 @pytest.mark.gpu

@@ -5,12 +5,12 @@ import re
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch.nn import functional
 
 from pipeline.device import choose_device
+from pipeline.display.json_values import to_json_values
 from pipeline.errors import CheckpointError, counted
 from pipeline.footage import OFFICIAL_SPLITS
 from pipeline.groups import groups_of_cache, has_groups
@@ -25,7 +25,7 @@ from trainer.caches import chosen_cache, is_same_place, open_cache
 from trainer.checkpoint import Checkpoint, RunInfo, load_checkpoint
 from trainer.folds import fold_rows, fold_to_measure, folder_of_fold, require_labels, usable_sha256
 from trainer.holdout import CLIPS
-from trainer.intervals import Interval, group_counts
+from trainer.intervals import group_counts
 from trainer.leaks import Leak
 from trainer.metrics import Metrics, confusion_matrix
 from trainer.model import OusModel
@@ -90,63 +90,6 @@ class EvalResult:
         """Dataset, fold and split that were measured; and the run's own fold, where that is another."""
         trained = "" if self.is_own_fold else f" (trained on fold {self.info.fold} of {self.info.dataset})"
         return f"{self.dataset}, fold {self.fold}{trained}, {self.split} split"
-
-    def to_dict(self) -> dict[str, Any]:
-        """Everything as plain JSON values."""
-        return {
-            "split": self.split,
-            "fold": self.info.fold,
-            "seed": self.info.seed,
-            "dataset": self.dataset,
-            "measured_fold": self.fold,
-            "measured_cache": str(self.place),
-            "is_own_fold": self.is_own_fold,
-            "training_set": self.training_set.to_dict(),
-            "precision": {"training": self.info.precision or None, "measuring": self.precision},
-            "selection": self.info.selection,
-            "best_epoch": self.info.best_epoch,
-            "random_weights": self.info.random_weights,
-            "banners": list(self.banners),
-            "same_cache": self.same_cache,
-            "cache_fingerprint": self.info.cache_fingerprint,
-            "loss": self.loss,
-            "left_out": self.left_out,
-            "leak": self.leak.to_dict(),
-            **self.metrics.to_dict(),
-        }
-
-    def lines(self) -> list[str]:
-        """For people: WAR and UAR with their intervals, the recalls, what was left out and written."""
-        metrics = self.metrics
-        support = metrics.confusion.sum(axis=1)
-        recalls = zip(metrics.class_names, metrics.recalls, metrics.intervals.recalls, support, strict=True)
-        rates = (("WAR", metrics.war, metrics.intervals.war), ("UAR", metrics.uar, metrics.intervals.uar))
-        return [
-            *(f"!! {banner}" for banner in self.banners),
-            f"{self.title}: {metrics.num_clips} clips; {metrics.interval_basis}",
-            *(f"  {name:<16} {value:8.2%}  {_shown(interval)}" for name, value, interval in rates),
-            *(
-                f"  {name:<16} {'no clips':>8}"
-                if recall is None
-                else f"  {name:<16} {recall:8.2%}  {_shown(interval)}, {counted(int(count), 'clip')}"
-                for name, recall, interval, count in recalls
-            ),
-            *(f"  left out: {count} {why}" for why, count in self.left_out.items() if count),
-            *(f"  note: {note}" for note in self.leak.notes),
-            f"  trained on {self.training_set}",
-            *(
-                []
-                if self.same_cache
-                else [f"  measured on another cache than it was trained on: {self.place}"]
-            ),
-            *(f"wrote {path}" for path in self.files),
-        ]
-
-
-def _shown(interval: Interval | None) -> str:
-    if interval is None:
-        return "no interval, one group"
-    return f"95% {interval[0]:.2%} to {interval[1]:.2%}"
 
 
 @torch.inference_mode()
@@ -359,7 +302,7 @@ def evaluate(
 
     image = BytesIO()
     plots.plot_confusion(result.metrics, image, title=result.title, banners=result.banners)
-    contents = (to_json(portable_values(result.to_dict())) + "\n", image.getvalue())
+    contents = (to_json(portable_values(to_json_values(result))) + "\n", image.getvalue())
     place.write_together(dict(zip(names, contents, strict=True)))
     return result
 

@@ -18,6 +18,7 @@ import torch
 from pipeline.cancel import CancelToken
 from pipeline.config import require_range
 from pipeline.device import choose_device
+from pipeline.display.json_values import to_json_values
 from pipeline.errors import FileError, OusError, counted
 from pipeline.footage import cached_footage
 from pipeline.own_dir import Folder, OwnDir
@@ -138,31 +139,6 @@ class TrainResult:
     notes: tuple[str, ...] = ()
     profile: Profile | None = None
 
-    def to_dict(self) -> dict[str, Any]:
-        """Everything as plain JSON values."""
-        derived = {"best": epoch_record(self.best), "banners": list(self.info.banners)}
-        return asdict(self) | {"run_dir": str(self.run_dir), **derived}
-
-    def lines(self) -> list[str]:
-        """For people: the best epoch, how it was selected, and what was left out."""
-        best, left_out = self.best.validation, [f"{n} {why}" for why, n in self.left_out.items() if n]
-        return [
-            *(f"!! {banner}" for banner in self.info.banners),
-            f"{self.run_dir}: best epoch {self.best.epoch} of {self.num_epochs}, by the loss on "
-            f"{self.num_validation} validation clips ({self.info.selection}): {best.loss:.4f}, "
-            f"WAR {best.war:.2%}, UAR {best.uar:.2%}",
-            f"  trained on {self.num_train} clips, {self.info.precision}; {self.residence}",
-            *([f"  left out: {', '.join(left_out)}"] if left_out else []),
-            *(
-                [f"  above schedule.overfit_accuracy since epoch {self.info.overfit_epoch}: overfit (IV-A)"]
-                if self.info.overfit_epoch
-                else []
-            ),
-            *(f"  note: {note}" for note in self.notes),
-            *([] if self.profile is None else [f"  {line}" for line in self.profile.lines()]),
-            f"  next: {evaluate_command(self.run_dir, self.next_split)}",
-        ]
-
 
 def evaluate_command(run_dir: Path, split: str) -> str:
     """The command that measures a run on a split of its fold, for a shell."""
@@ -240,7 +216,7 @@ def train(
     with _kept_model_named(folder):
         folder.write_bytes(CURVES_FILE, image.getvalue())
         if timed is not None:
-            folder.write_json(PROFILE_FILE, timed.to_dict())
+            folder.write_json(PROFILE_FILE, to_json_values(timed))
     return TrainResult(
         run_dir=folder.path,
         info=info,

@@ -1,13 +1,12 @@
 """A run directory -> the run as it is reported: answers clip by clip, numbers, curves, origin."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from pipeline.config import to_dict
 from pipeline.errors import CheckpointError, FileError, MissingFileError, first_line
 from pipeline.own_dir import OwnDir
 from pipeline.store.meta import CacheMeta
@@ -118,34 +117,6 @@ class ReportedRun:
     def name(self) -> str:
         """Which of its setting's runs it is."""
         return f"fold {self.fold_name}, seed {self.info.seed}"
-
-    def to_dict(self) -> dict[str, Any]:
-        """Everything but the single clips, as plain JSON values."""
-        return {
-            "run_dir": str(self.run_dir),
-            **asdict(self.info),
-            "class_names": list(self.info.class_names),
-            "packages": list(self.info.packages),
-            "banners": list(self.banners),
-            "config": to_dict(self.config),
-            "precision": {"training": self.precision, "measuring": self.measured_precision},
-            "training_set": self.training_set.to_dict(),
-            "measured_on": {
-                "cache": self.place,
-                "fold": self.fold,
-                "is_own_fold": self.is_own_fold,
-                "dataset": self.meta.dataset,
-                "fingerprint": self.meta.fingerprint,
-                "encoder_weights": self.meta.encoder_weights,
-                "packages_of_extraction": dict(self.meta.packages),
-                "is_the_training_cache": self.same_cache,
-            },
-            "loss": self.loss,
-            "left_out": dict(self.left_out),
-            "leak": self.leak.to_dict(),
-            "metrics": self.metrics.to_dict(),
-            "num_epochs": len(self.epochs),
-        }
 
 
 def read_epochs(run_dir: Path) -> tuple[Mapping[str, Any], ...]:

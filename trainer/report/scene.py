@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -101,20 +100,6 @@ class ScenePair:
             ),
             *([f"Clips without votes: {without:,}."] if without else []),
         )
-
-    def to_dict(self) -> dict[str, Any]:
-        """Everything as plain JSON values."""
-        return {
-            "face_run": str(self.face.run_dir),
-            "full_run": str(self.full.run_dir),
-            "fold": self.full.info.fold,
-            "measured_fold": self.full.fold,
-            "face_has": list(self.face_has),
-            "full_has": list(self.full_has),
-            "verdict": self.verdict,
-            "notes": list(self.notes),
-            **self.found.to_dict(),
-        }
 
 
 def face_only(config: TrainConfig) -> TrainConfig:
