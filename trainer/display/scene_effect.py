@@ -20,7 +20,11 @@ def _(found: RigidReport) -> dict[str, Any]:
         {"label": label, "face": face, "full": full, "clips": count}
         for (label, face, full), count in found.moves
     ]
-    return field_values(found) | {"moves": moves}
+    return {
+        **field_values(found, "overall", "by_class", "by_polarity", "by_entropy", "polarity_of"),
+        "moves": moves,
+        **field_values(found, "gained", "lost"),
+    }
 
 
 @lines.register
