@@ -29,8 +29,9 @@ from pipeline.process import ExtractConfig, load_tools
 from pipeline.runner import executor_of, extract
 from pipeline.store.reader import FeatureCache
 from trainer.batches import load_clips
-from trainer.config import PRESETS, TrainConfig, preset
+from trainer.config import TrainConfig
 from trainer.model import FeatureShape, OusModel
+from trainer.presets import PRESETS, preset
 from trainer.prompts import ClassPrompts, load_text_tower
 from trainer.steps import Learner, steps_of
 

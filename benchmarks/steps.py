@@ -31,9 +31,10 @@ from pipeline.datasets.synthetic import CLASSES
 from pipeline.device import choose_device
 from pipeline.store.reader import FeatureCache
 from trainer.batches import Batch, ClipData, load_clips
-from trainer.config import TrainConfig, paper
+from trainer.config import TrainConfig
 from trainer.model import FeatureShape, OusModel
 from trainer.precision import in_bf16
+from trainer.presets import paper
 from trainer.prompts import ClassPrompts, TextTower
 from trainer.steps import Learner, Steps, steps_of
 

@@ -16,8 +16,9 @@ from pipeline.clip_model import EncoderConfig
 from pipeline.config import override
 from tests.tiny_cache import tiny_cache, tiny_meta
 from tests.tiny_clip import tiny_clip, tiny_model
-from trainer.config import TrainConfig, smoke
-from trainer.train import train
+from trainer.config import TrainConfig
+from trainer.presets import smoke
+from trainer.training import train
 
 GOLDEN = Path(__file__).parent / "golden" / "losses.json"
 STEPS = 20

@@ -23,10 +23,10 @@ from tests.tiny_grid import DIVERGING, QUICK, Heard, quick_spec, stamps
 from trainer.ablate import SweepExecutorOptions, ablate
 from trainer.ablate.executors import workers_that_pay
 from trainer.ablate.grid import plan_grid, read_folds
-from trainer.ablate.run_one import RunWorkerSetup, run_one
+from trainer.ablate.run_one import RunWorkerSetup, do_run
 from trainer.batches import bytes_needed
-from trainer.evaluate import evaluate
-from trainer.train import train
+from trainer.evaluation import evaluate
+from trainer.training import train
 
 pytestmark = pytest.mark.usefixtures("one_tiny_encoder")
 
@@ -279,7 +279,7 @@ def test_a_run_whose_workers_die_is_recorded_and_the_others_are_done(path, tmp_p
         def run(self, tasks, observer):
             observer.on_waiting()
             for task in tasks:
-                yield task, None if task.seed else run_one(task, CancelToken())
+                yield task, None if task.seed else do_run(task, CancelToken())
 
     monkeypatch.setattr("trainer.ablate.run.make_run_executor", lambda *_: Dying(RunWorkerSetup()))
     heard = Heard()
@@ -403,14 +403,14 @@ def test_a_fault_of_the_gpu_is_no_outcome_of_a_run(path, tmp_path, monkeypatch):
     with pytest.raises(
         OusError, match=r"^The GPU on .* reports an error \(CUDA error: CUBLAS.*finished runs are safe"
     ):
-        run_one(task, CancelToken())
+        do_run(task, CancelToken())
     assert not task.run_dir.exists()
 
 
 def test_a_run_that_was_settled_is_not_repeated(path, finished, monkeypatch):
     monkeypatch.setattr("trainer.ablate.run_one.train", lambda *_, **__: pytest.fail("trained again"))
     grid = plan_grid(path, quick_spec(DIVERGING), "1", 2, None, [])
-    outcomes = [run_one(task, CancelToken()) for task in grid.tasks(finished[0].out, "cpu", None)]
+    outcomes = [do_run(task, CancelToken()) for task in grid.tasks(finished[0].out, "cpu", None)]
     assert {o.state for o in outcomes} == {"finished", "diverged"}
 
 

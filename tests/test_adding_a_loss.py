@@ -10,10 +10,11 @@ from pipeline.config import override
 from tests.test_steps import Tape
 from tests.tiny_cache import tiny_cache
 from trainer import losses, steps
-from trainer.config import smoke
+from trainer.epochs import TrainingError
 from trainer.losses import LOSSES, Loss
+from trainer.presets import smoke
 from trainer.report.runs import read_epochs
-from trainer.train import TrainingError, train
+from trainer.training import train
 
 pytestmark = pytest.mark.usefixtures("one_tiny_encoder")
 
@@ -52,7 +53,7 @@ def records(run_dir):
 def test_a_loss_of_one_entry_is_trained_with_and_recorded(path, tmp_path, add, monkeypatch, is_graphed):
     if is_graphed:
         tape = Tape()
-        monkeypatch.setattr("trainer.train.steps_of", lambda of, _: steps.GraphedSteps(of, tape.capture))
+        monkeypatch.setattr("trainer.training.steps_of", lambda of, _: steps.GraphedSteps(of, tape.capture))
     labels = []
     monkeypatch.setattr("matplotlib.axes.Axes.plot", lambda *_, label, **__: labels.append(label))
     monkeypatch.setattr("matplotlib.axes.Axes.legend", lambda _: None)

@@ -7,7 +7,7 @@ from pipeline.datasets.synthetic import SyntheticConfig
 from pipeline.display.text import lines as lines_of
 from pipeline.errors import OusError
 from trainer import demo
-from trainer.config import smoke
+from trainer.presets import smoke
 
 
 @pytest.fixture

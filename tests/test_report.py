@@ -9,9 +9,10 @@ from pipeline.config import override
 from pipeline.display.text import lines as lines_of
 from pipeline.errors import CheckpointError, ConfigError
 from tests.tiny_cache import tiny_cache, tiny_meta
-from trainer.config import smoke
+from trainer.epochs import METRICS_FILE
+from trainer.presets import smoke
 from trainer.report import report
-from trainer.train import METRICS_FILE, train
+from trainer.training import train
 
 pytestmark = pytest.mark.usefixtures("one_tiny_encoder")
 
@@ -262,7 +263,7 @@ def test_curves_that_are_not_there_are_told_and_damaged_ones_refused(tiny, tmp_p
 
 
 def test_a_folder_that_cannot_be_written_is_refused_before_any_run_is_measured(tiny, tmp_path, monkeypatch):
-    monkeypatch.setattr("trainer.evaluate.load_checkpoint", lambda *_: pytest.fail("measured"))
+    monkeypatch.setattr("trainer.measurement.load_checkpoint", lambda *_: pytest.fail("measured"))
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match=r"--out '.*file/out' cannot be created: Not a directory; give"):
         write([tiny / "a0"], tmp_path / "file" / "out")

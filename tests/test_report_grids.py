@@ -14,9 +14,9 @@ from tests.tiny_grid import DIVERGING, Heard, diverged, outcome, quick_asked, qu
 from trainer.ablate import SweepExecutorOptions, ablate
 from trainer.ablate.ledger import GRID_FILE
 from trainer.ablate.spec import parsed
-from trainer.config import smoke
+from trainer.presets import smoke
 from trainer.report import report
-from trainer.train import train
+from trainer.training import train
 
 pytestmark = pytest.mark.usefixtures("one_tiny_encoder")
 
@@ -41,7 +41,7 @@ def made(tmp_path_factory):
 def refused(folders, out, **options):
     """That nothing is measured or written before a wrong input is refused."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("trainer.evaluate.load_checkpoint", lambda *_: pytest.fail("measured"))
+        patch.setattr("trainer.measurement.load_checkpoint", lambda *_: pytest.fail("measured"))
         with pytest.raises(OusError) as caught:
             report(folders, out, lambda _: None, device="cpu", **options)
     assert len(str(caught.value).splitlines()) == 1
@@ -71,7 +71,7 @@ def test_the_tables_are_those_that_ablate_writes(made, tmp_path):
 
 
 def test_grids_alone_need_no_cache_and_are_left_as_they_are(made, tmp_path, monkeypatch):
-    monkeypatch.setattr("trainer.evaluate.load_checkpoint", lambda *_: pytest.fail("measured"))
+    monkeypatch.setattr("trainer.measurement.load_checkpoint", lambda *_: pytest.fail("measured"))
     grid = shutil.copytree(made / "whole", tmp_path / "grid")
     before = stamps(grid)
     names = sorted(path.name for path in grid.iterdir())

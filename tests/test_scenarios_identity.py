@@ -20,10 +20,11 @@ from tests.test_report import write
 from tests.tiny_cache import tiny_cache, tiny_meta, tiny_static
 from tests.tiny_grid import Heard, quick_spec
 from trainer.ablate import SweepExecutorOptions, ablate
-from trainer.checkpoint import RunInfo, load_info, save_info
-from trainer.config import smoke
-from trainer.evaluate import evaluate
-from trainer.train import train
+from trainer.evaluation import evaluate
+from trainer.presets import smoke
+from trainer.run_directory import load_info, save_info
+from trainer.run_info import RunInfo
+from trainer.training import train
 
 pytestmark = pytest.mark.usefixtures("one_tiny_encoder")
 

@@ -13,14 +13,14 @@ from pipeline.store.reader import FeatureCache
 from tests.tiny_cache import tiny_cache
 from trainer import batches
 from trainer.batches import load_clips
-from trainer.config import preset, smoke
 from trainer.losses import loss_names, training_loss
 from trainer.model import FeatureShape, OusModel
 from trainer.optim import step
+from trainer.presets import preset, smoke
 from trainer.prompts import ClassPrompts, load_text_tower
 from trainer.scalars import Scalars, ScalarTable
 from trainer.steps import GraphedSteps, Learner, PlainSteps, steps_of
-from trainer.train import train
+from trainer.training import train
 
 CPU = torch.device("cpu")
 SMALL = ["optim.batch_size=5", "optim.warmup_steps=0", "model.dropout=0.1"]

@@ -12,9 +12,9 @@ from pipeline.footage import OFFICIAL_SPLITS
 from pipeline.types import Split
 from tests.command_line import call
 from tests.tiny_cache import tiny_cache, tiny_meta, tiny_static
-from trainer.config import smoke
-from trainer.evaluate import evaluate
-from trainer.train import train
+from trainer.evaluation import evaluate
+from trainer.presets import smoke
+from trainer.training import train
 
 pytestmark = pytest.mark.usefixtures("one_tiny_encoder")
 

@@ -42,9 +42,11 @@ from pipeline.strict_json import to_json
 from pipeline.terminal import show_speed
 from pipeline.types import DatasetIndex
 from trainer import plots
-from trainer.config import TrainConfig, smoke
-from trainer.evaluate import EvalResult, evaluate
-from trainer.train import EpochReport, require_seed, train
+from trainer.config import TrainConfig
+from trainer.evaluation import EvalResult, evaluate
+from trainer.presets import smoke
+from trainer.training import require_seed, train
+from trainer.training_result import EpochReport
 
 CLIPS, CACHE, RUNS = "clips", "feats.zarr", "runs"
 FIGURE, SHEET, RESULT = "demo.png", "clips.png", "demo.json"

@@ -12,10 +12,10 @@ import numpy as np
 from pipeline.errors import counted, printable
 from pipeline.own_dir import Folder
 from pipeline.store.reader import FeatureCache
-from trainer.checkpoint import RunInfo
 from trainer.config import TrainConfig
 from trainer.folds import FoldRows, fold_rows, usable_sha256
 from trainer.holdout import CLIPS
+from trainer.run_info import RunInfo
 from trainer.training_clips import num_stored
 
 

@@ -13,7 +13,7 @@ from trainer.ablate.outcome import Outcome
 from trainer.ablate.spec import Row
 from trainer.metrics import Metrics
 from trainer.pages.banners import counted_banners
-from trainer.spread import Score, Spread, Summary, summarise
+from trainer.run_statistics import Score, Spread, Summary, summarise
 
 _APART = (
     "Runs of one row in other precisions, trained on other clips, or with validation clips held out by clip "

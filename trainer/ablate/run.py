@@ -16,9 +16,9 @@ from trainer.ablate.executors import SweepExecutorOptions, make_run_executor
 from trainer.ablate.grid import plan_grid
 from trainer.ablate.ledger import forget, hold, outcome_of, remove_leftovers
 from trainer.ablate.outcome import Outcome, RunTask
+from trainer.ablate.result_tables import as_markdown
 from trainer.ablate.run_one import died
 from trainer.ablate.spec import Spec
-from trainer.ablate.table import as_markdown
 
 TABLE_FILE, RESULTS_FILE = "table.md", "results.json"
 

@@ -14,8 +14,9 @@ from pipeline.executor.machine import use_cores
 from pipeline.own_dir import OwnDir
 from trainer.ablate.ledger import outcome_of, partial_of, settle
 from trainer.ablate.outcome import Outcome, RunTask
-from trainer.evaluate import evaluate
-from trainer.train import TrainingError, train
+from trainer.epochs import TrainingError
+from trainer.evaluation import evaluate
+from trainer.training import train
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,16 +38,16 @@ class RunWorker:
     cores: tuple[int, ...] | None = None
 
     def run(self, task: RunTask, context: TaskContext) -> Outcome:
-        """See `run_one`."""
+        """See `do_run`."""
         if self.cores:
             use_cores(self.cores)
-        return run_one(task, context.cancel)
+        return do_run(task, context.cancel)
 
     def close(self) -> None:
         """Free nothing: a run frees its own."""
 
 
-def run_one(task: RunTask, cancel: CancelToken) -> Outcome:
+def do_run(task: RunTask, cancel: CancelToken) -> Outcome:
     """Train on the fold and measure its test split, as `train` and `evaluate` do.
 
     A failure that cannot be written down, on a full disk for one, is an outcome all the same. A run that

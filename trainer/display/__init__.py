@@ -13,14 +13,14 @@ The HTML and Markdown form of a report is `trainer.pages`.
 SUBJECTS = {
     "trainer.ablate": "trainer.display.sweep",
     "trainer.demo": "trainer.display.demo",
-    "trainer.evaluate": "trainer.display.evaluation",
+    "trainer.evaluation": "trainer.display.evaluation",
     "trainer.leaks": "trainer.display.evaluation",
     "trainer.metrics": "trainer.display.evaluation",
     "trainer.profile": "trainer.display.training",
     "trainer.report": "trainer.display.report",
-    "trainer.rigid": "trainer.display.scene_effect",
-    "trainer.spread": "trainer.display.sweep",
-    "trainer.train": "trainer.display.training",
+    "trainer.scene_effect": "trainer.display.scene_effect",
+    "trainer.run_statistics": "trainer.display.sweep",
+    "trainer.training_result": "trainer.display.training",
     "trainer.training_set": "trainer.display.evaluation",
 }
 """Module or package of a result -> the module that registers its forms."""

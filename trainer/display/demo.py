@@ -5,7 +5,7 @@ from typing import Any
 from pipeline.display.json_values import field_values, to_json_values
 from pipeline.display.text import lines
 from trainer.demo import CACHE, CLIPS, FIGURE, RUNS, SHEET, DemoReport
-from trainer.evaluate import EvalResult
+from trainer.evaluation import EvalResult
 
 
 @to_json_values.register

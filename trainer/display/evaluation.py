@@ -5,7 +5,7 @@ from typing import Any
 from pipeline.display.json_values import field_values, to_json_values
 from pipeline.display.text import lines
 from pipeline.errors import counted
-from trainer.evaluate import EvalResult
+from trainer.evaluation import EvalResult
 from trainer.intervals import Interval
 from trainer.leaks import Leak
 from trainer.metrics import Metrics

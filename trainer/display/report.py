@@ -4,17 +4,17 @@ from typing import Any
 
 from pipeline.display.json_values import field_values, to_json_values
 from pipeline.display.text import lines
+from trainer.ablate.result_tables import main_table
 from trainer.ablate.stored import StoredGrid
-from trainer.ablate.table import main_table
 from trainer.pages.formatting import spread_text
 from trainer.pages.text import table_lines
 from trainer.report.grids import grid_title
 from trainer.report.groups import Group, apart
 from trainer.report.paper import table_1, table_2
-from trainer.report.report import Report
 from trainer.report.runs import ReportedRun
 from trainer.report.scene import ScenePair
 from trainer.report.stages import TSNE_SEED, Stages
+from trainer.report.write_report import Report
 
 
 @to_json_values.register

@@ -4,7 +4,7 @@ from typing import Any
 
 from pipeline.display.json_values import field_values, to_json_values
 from pipeline.display.text import lines
-from trainer.rigid import Flips, RigidReport
+from trainer.scene_effect import Flips, SceneEffect
 
 
 @to_json_values.register
@@ -15,7 +15,7 @@ def _(flips: Flips) -> dict[str, Any]:
 
 
 @to_json_values.register
-def _(found: RigidReport) -> dict[str, Any]:
+def _(found: SceneEffect) -> dict[str, Any]:
     moves = [
         {"label": label, "face": face, "full": full, "clips": count}
         for (label, face, full), count in found.moves
@@ -28,7 +28,7 @@ def _(found: RigidReport) -> dict[str, Any]:
 
 
 @lines.register
-def _(found: RigidReport) -> list[str]:
+def _(found: SceneEffect) -> list[str]:
     rows = [found.overall, *found.by_class, *found.by_polarity, *found.by_entropy]
     width = max(len(row.kind) for row in rows)
     verdict = (

@@ -5,7 +5,7 @@ from typing import Any
 from pipeline.display.json_values import field_values, to_json_values
 from pipeline.display.text import lines
 from trainer.profile import WARM_UP_STEPS, Profile
-from trainer.train import EpochReport, TrainResult, epoch_record, evaluate_command
+from trainer.training_result import EpochReport, TrainResult, epoch_record, evaluate_command
 
 _MS = 1e3
 

@@ -8,11 +8,12 @@ from functools import cached_property
 from typing import Any
 
 from pipeline.errors import some
-from trainer.config import PRESETS, TrainConfig, learnt
+from trainer.config import TrainConfig, learnt
 from trainer.pages.banners import label_text
+from trainer.presets import PRESETS
 from trainer.report.identity import Identity
 from trainer.report.runs import ReportedRun
-from trainer.spread import Score, Summary, summarise
+from trainer.run_statistics import Score, Summary, summarise
 
 _FOLDS_SHOWN = 10
 _FIVE_FOLD = ("dfew", "mafw")

@@ -13,15 +13,15 @@ from pipeline.store.meta import CacheMeta
 from pipeline.store.reader import FeatureCache
 from pipeline.strict_json import from_json
 from pipeline.types import Floats, Ints
-from trainer.checkpoint import RunInfo
 from trainer.config import TrainConfig
-from trainer.evaluate import Measured
+from trainer.epochs import METRICS_FILE
 from trainer.folds import polarity_labels
 from trainer.leaks import Leak
 from trainer.losses import loss_names
+from trainer.measurement import Measured
 from trainer.metrics import Metrics
 from trainer.precision import recorded_precision
-from trainer.train import METRICS_FILE
+from trainer.run_info import RunInfo
 from trainer.training_set import TrainingSet
 
 _MOST_BYTES = 64 << 20

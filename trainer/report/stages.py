@@ -12,8 +12,8 @@ from sklearn.manifold import TSNE
 from torch.nn import functional
 
 from pipeline.types import Floats, Ints
-from trainer.evaluate import Measured
 from trainer.layers import masked_mean
+from trainer.measurement import Measured
 
 MOST_CLIPS = 2000
 FEWEST_CLIPS = 5

@@ -100,7 +100,7 @@ class Flips:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RigidReport:
+class SceneEffect:
     """What the scene contributes: in all, by class, by polarity and by the annotators' disagreement.
 
     polarity_of: see `Answers`; of the class, by_polarity merges classes, and is empty where no polarity has
@@ -124,7 +124,7 @@ class RigidReport:
         return POLARITY_OF[self.polarity_of] if self.by_polarity else ""
 
 
-def rigid_report(answers: Answers) -> RigidReport:
+def measure_scene_effect(answers: Answers) -> SceneEffect:
     """Count what the scene changes, over all clips and within each kind of clip that there is."""
     names = answers.class_names
     everything = np.ones(len(answers.label_N), dtype=bool)
@@ -134,7 +134,7 @@ def rigid_report(answers: Answers) -> RigidReport:
     for row in np.flatnonzero(changed).tolist():
         label, face, full = (names[int(of[row])] for of in (answers.label_N, answers.face_N, answers.full_N))
         moves[label, face, full] = moves.get((label, face, full), 0) + 1
-    return RigidReport(
+    return SceneEffect(
         overall=_flips("all clips", answers, everything),
         by_class=_groups({name: answers.label_N == c for c, name in enumerate(names)}, answers),
         by_polarity=_groups(_by_polarity(answers), answers),

@@ -15,9 +15,10 @@ from pipeline.display.text import lines as lines_of
 from pipeline.errors import CacheError, CheckpointError, ConfigError
 from pipeline.types import Split, Status
 from tests.tiny_cache import CLASSES, tiny_cache, tiny_meta, write_feature
-from trainer.config import smoke
-from trainer.evaluate import evaluate, measure, score
-from trainer.train import train
+from trainer.evaluation import evaluate
+from trainer.measurement import measure, score
+from trainer.presets import smoke
+from trainer.training import train
 
 pytestmark = pytest.mark.usefixtures("one_tiny_encoder")
 

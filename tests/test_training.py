@@ -15,10 +15,12 @@ from pipeline.errors import CacheError, ConfigError, WeightsError
 from pipeline.store.reader import FeatureCache
 from tests.tiny_cache import tiny_cache, tiny_meta, write_feature
 from trainer.checkpoint import load_checkpoint
-from trainer.config import smoke
+from trainer.epochs import TrainingError
 from trainer.folds import fold_rows
 from trainer.model import OusModel
-from trainer.train import TrainingError, epoch_record, evaluate_command, train
+from trainer.presets import smoke
+from trainer.training import train
+from trainer.training_result import epoch_record, evaluate_command
 
 SHORT = override(smoke(), ["schedule.max_epochs=3"])
 

@@ -11,7 +11,7 @@ from pipeline.portable import portable_values
 from pipeline.store.place import Where
 from pipeline.strict_json import to_json
 from trainer.ablate.stored import StoredGrid
-from trainer.evaluate import measure
+from trainer.measurement import measure
 from trainer.pages.document import Block, Figure, Page
 from trainer.pages.files import require_writable
 from trainer.pages.html import as_html

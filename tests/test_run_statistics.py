@@ -6,7 +6,7 @@ import pytest
 from pipeline.display.json_values import to_json_values
 from pipeline.errors import ConfigError
 from trainer.metrics import Metrics
-from trainer.spread import Score, Spread, summarise
+from trainer.run_statistics import Score, Spread, summarise
 
 
 def score(fold, seed, *rows, names=("happiness", "fear")):

@@ -10,8 +10,8 @@ from trainer.pages.banners import label_text
 from trainer.pages.document import Items, Page, Section, Table, Text
 from trainer.pages.formatting import NONE, mean_text, printed, spread_text
 from trainer.pages.markdown import as_markdown as page_as_markdown
-from trainer.spread import Row as SpreadRow
-from trainer.spread import Spread
+from trainer.run_statistics import Row as SpreadRow
+from trainer.run_statistics import Spread
 
 
 def as_markdown(result: GridResult) -> str:
