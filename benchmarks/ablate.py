@@ -18,7 +18,7 @@ from pathlib import Path
 from pipeline.bench.result import about_this_run
 from trainer.ablate import Outcome, Spec, SweepExecutorOptions, ablate, table
 from trainer.ablate.spec import Row
-from trainer.config import PRESETS
+from trainer.presets import PRESETS
 
 
 class _Silent:

@@ -24,12 +24,14 @@ import torch
 from pipeline.bench.material import prepared_clips
 from pipeline.bench.result import about_this_run
 from pipeline.config import from_dict, override
+from pipeline.device import choose_device
 from pipeline.process import ExtractConfig, load_tools
 from pipeline.runner import executor_of, extract
 from pipeline.store.reader import FeatureCache
 from trainer.batches import load_clips
-from trainer.config import PRESETS, TrainConfig, preset
-from trainer.model import FeatureShape, OusModel, pick_device
+from trainer.config import TrainConfig
+from trainer.model import FeatureShape, OusModel
+from trainer.presets import PRESETS, preset
 from trainer.prompts import ClassPrompts, load_text_tower
 from trainer.steps import Learner, steps_of
 
@@ -61,7 +63,7 @@ def step_seconds(cache: Path, config: TrainConfig, steps: int, device: torch.dev
     while len(took) < steps + 4:
         began = time.perf_counter()
         for batch in data.training_batches(places, config.optim.batch_size, False, generator):
-            take(batch, config.optim.lr).sum().item()  # waits for the device
+            take(batch, config.optim.lr)["loss"].item()  # waits for the device
         took.append(time.perf_counter() - began)
     return took[4:]
 
@@ -79,7 +81,7 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
-    device = pick_device(args.device)
+    device = choose_device(args.device)
     about = about_this_run({}, {name: str(value) for name, value in vars(args).items()})
     values = {
         "detector": {"name": "retinaface-mobilenet0.25", "weights": args.detector_weights},

@@ -28,10 +28,13 @@ from pipeline.bench.result import about_this_run
 from pipeline.clip_model import EncoderConfig, load_clip
 from pipeline.config import override
 from pipeline.datasets.synthetic import CLASSES
+from pipeline.device import choose_device
 from pipeline.store.reader import FeatureCache
 from trainer.batches import Batch, ClipData, load_clips
-from trainer.config import TrainConfig, paper
-from trainer.model import FeatureShape, OusModel, bf16_on, pick_device
+from trainer.config import TrainConfig
+from trainer.model import FeatureShape, OusModel
+from trainer.precision import in_bf16
+from trainer.presets import paper
 from trainer.prompts import ClassPrompts, TextTower
 from trainer.steps import Learner, Steps, steps_of
 
@@ -50,8 +53,8 @@ def timed(take: Steps, batches: Iterator[Batch], steps: int, lr: float) -> float
     """Seconds of a step, over many."""
     began, last = time.perf_counter(), torch.empty(0)
     for batch in itertools.islice(batches, steps):
-        last = take(batch, lr)
-    last.sum().item()  # waits for the device
+        last = take(batch, lr)["loss"]
+    last.item()  # waits for the device
     return (time.perf_counter() - began) / steps
 
 
@@ -71,12 +74,12 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[], dest="settings")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
-    device = pick_device(args.device)
+    device = choose_device(args.device)
     about = about_this_run({}, {name: str(value) for name, value in vars(args).items()})
     config = override(paper(), args.settings)
     clip = load_clip(EncoderConfig(name=args.encoder, weights="random", seed=0))
     tower = TextTower(clip, CLASSES, config.prompts.length).to(device)
-    if bf16_on(config.prompts.precision, device):
+    if in_bf16(config.prompts.precision, device):
         tower.to(torch.bfloat16)
     del clip
     with tempfile.TemporaryDirectory(prefix="ous-steps-") as folder:

@@ -26,7 +26,7 @@ from torch import nn
 
 from pipeline.bench.result import about_this_run
 from pipeline.clip_model import EncoderConfig, LoadedClip, load_clip
-from trainer.model import pick_device
+from pipeline.device import choose_device
 from trainer.prompts import TextTower
 
 CLASSES = ("happiness", "sadness", "neutral", "anger", "surprise", "disgust", "fear")
@@ -146,7 +146,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    device = pick_device(args.device)
+    device = choose_device(args.device)
     clip = load_clip(EncoderConfig(name=args.encoder, weights="random", seed=0))
     clip.model.visual = nn.Identity()  # the text tower alone is of interest
     gc.collect()

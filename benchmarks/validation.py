@@ -16,8 +16,8 @@ from typing import Any
 
 from pipeline.bench.result import about_this_run
 from trainer.ablate.stored import read_grid
-from trainer.checkpoint import load_info
-from trainer.train import METRICS_FILE
+from trainer.epochs import METRICS_FILE
+from trainer.run_directory import load_info
 
 
 def best_epoch(run_dir: Path) -> dict[str, Any]:

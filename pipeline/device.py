@@ -1,4 +1,4 @@
-"""What a device can do, and which errors are the device's own."""
+"""Which device is meant, what it can do, and which errors are the device's own."""
 
 import os
 import platform
@@ -8,11 +8,57 @@ from typing import Any
 
 import torch
 
-from pipeline.errors import OusError, first_line
+from pipeline.errors import ConfigError, OusError, first_line
 
 _AMPERE = (8, 0)
 _WORDS_OF_SHORTAGE = ("ALLOC_FAILED", "out of memory")
 _WORDS_OF_DEVICE_FAULTS = ("CUDA error", "cuDNN error", "CUDNN_STATUS", "CUBLAS_STATUS")
+
+
+def choose_device(name: str = "auto") -> torch.device:
+    """Return the device of a name; a GPU with its number, since `cuda` and `cuda:0` are not equal.
+
+    Args:
+        name: ``auto`` for the first GPU where there is one, else the CPU; ``cpu``; ``cuda`` for the first
+            GPU; ``cuda:N`` for GPU N of those that are visible, from 0.
+
+    Raises:
+        ConfigError: The name is none of these, or this machine has no such GPU.
+    """
+    available = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if name == "auto":
+        name = "cuda" if available else "cpu"
+    if name == "cpu":
+        return torch.device(name)
+    kind, _, number = name.partition(":")
+    if kind == "cuda" and not available:
+        msg = f"--device is {name!r}, but this machine has no usable CUDA device; use auto or cpu."
+        raise ConfigError(msg)
+    if name != "cuda" and not (kind == "cuda" and number.isdecimal() and int(number) < available):
+        there = "".join(f", cuda:{index}" for index in range(available))
+        msg = f"--device is {name!r}; allowed here: auto, cpu{there}."
+        raise ConfigError(msg)
+    return torch.device("cuda", int(number or 0))
+
+
+def device_name(device: torch.device) -> str:
+    """Return the name of a GPU, or "cpu"."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
+
+
+def precision_on(device: torch.device, asked: str, *, on_gpu: str = "bf16", on_cpu: str = "bf16") -> str:
+    """Return the precision that a setting means on a device: fp32, bf16 or fp16.
+
+    Args:
+        device: The device that computes.
+        asked: A precision, which is returned as it is, or ``auto``.
+        on_gpu: Meaning of ``auto`` on a GPU. On one without fast products in bf16, bf16 becomes fp32.
+        on_cpu: The same on a CPU.
+    """
+    if asked != "auto":
+        return asked
+    wanted = on_gpu if device.type == "cuda" else on_cpu
+    return "fp32" if wanted == "bf16" and not has_bf16(device) else wanted
 
 
 def has_bf16(device: torch.device) -> bool:

@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from pipeline.clip_model import LoadedClip, lean_visual
 from pipeline.config import require_one_of, require_range
-from pipeline.device import exact_float32, has_bf16
+from pipeline.device import exact_float32, precision_on
 from pipeline.errors import ConfigError
 from pipeline.fingerprint import OUTSIDE_IDENTITY
 from pipeline.passes import DeviceLock, FixedPasses
@@ -71,18 +71,15 @@ class Encoded:
 
 
 def resolve_precision(asked: str, device: torch.device) -> str:
-    """The precision that `asked` means on this device: fp16, bf16 or fp32.
+    """Return the precision of the encoder on a device: fp16, bf16 or fp32.
 
-    Raises ConfigError for fp16 on a CPU, where it has no fast products.
+    Raises:
+        ConfigError: It is fp16 on a CPU, which has no fast products in it.
     """
-    if asked == "auto":
-        if device.type == "cuda":
-            return "fp16"
-        return "bf16" if has_bf16(device) else "fp32"
     if asked == "fp16" and device.type == "cpu":
         msg = "features.precision is 'fp16' on a CPU; allowed there: auto, bf16, fp32."
         raise ConfigError(msg)
-    return asked
+    return precision_on(device, asked, on_gpu="fp16")
 
 
 def num_kept_tokens(tokens: str, num_patches: int) -> int:

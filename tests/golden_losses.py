@@ -16,8 +16,9 @@ from pipeline.clip_model import EncoderConfig
 from pipeline.config import override
 from tests.tiny_cache import tiny_cache, tiny_meta
 from tests.tiny_clip import tiny_clip, tiny_model
-from trainer.config import TrainConfig, smoke
-from trainer.train import train
+from trainer.config import TrainConfig
+from trainer.presets import smoke
+from trainer.training import train
 
 GOLDEN = Path(__file__).parent / "golden" / "losses.json"
 STEPS = 20
@@ -79,8 +80,8 @@ def losses(cache: Path, run_dir: Path, reading: str) -> list[list[float]]:
     threads = torch.get_num_threads()
 
     def keep(report):
-        train_losses = [getattr(report.train, name) for name in COLUMNS[:-1]]
-        rows.append([float(f"{value:.5g}") for value in (*train_losses, report.validation.loss)])
+        numbers = {"loss": report.train.loss, **report.train.losses, "validation": report.validation.loss}
+        rows.append([float(f"{numbers[name]:.5g}") for name in COLUMNS])
 
     torch.set_num_threads(1)
     try:

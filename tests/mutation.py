@@ -1,7 +1,7 @@
 """Mutate modules and run their own tests on every mutant: ``python -m tests.mutation trainer/optim.py``.
 
 The mutants are those of mutmut's operators and of four more. mutmut's own runner does not fit: it leaves out
-every decorated class and function, thus all dataclasses and properties, and `trainer.evaluate.score`. Other
+every decorated class and function, thus all dataclasses and properties, and `measurement.score`. Other
 runners start a process for each mutant, which imports torch each time. Here each mutant runs in a forked
 child, which inherits the imported libraries; its source is in memory only, so that no file changes.
 

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 from pipeline.cancel import CancelToken
+from pipeline.display.json_values import to_json_values
+from pipeline.display.text import lines as lines_of
 from pipeline.errors import CheckpointError, ConfigError, OusError
 from pipeline.executor import LocalExecutor
 from pipeline.executor.machine import available_cores
@@ -21,10 +23,10 @@ from tests.tiny_grid import DIVERGING, QUICK, Heard, quick_spec, stamps
 from trainer.ablate import SweepExecutorOptions, ablate
 from trainer.ablate.executors import workers_that_pay
 from trainer.ablate.grid import plan_grid, read_folds
-from trainer.ablate.run_one import RunWorkerSetup, run_one
+from trainer.ablate.run_one import RunWorkerSetup, do_run
 from trainer.batches import bytes_needed
-from trainer.evaluate import evaluate
-from trainer.train import train
+from trainer.evaluation import evaluate
+from trainer.training import train
 
 pytestmark = pytest.mark.usefixtures("one_tiny_encoder")
 
@@ -120,7 +122,7 @@ def test_a_learning_rate_that_is_far_too_high_is_refused_or_diverges(path, tmp_p
 def test_results_and_table_are_written_as_they_are_shown(finished):
     report, _ = finished
     document = json.loads((report.out / "results.json").read_text())
-    assert document == json.loads(json.dumps(report.to_dict()))
+    assert document == json.loads(json.dumps(to_json_values(report)))
     first = document["rows"][0]
     assert first["paper_percent"]["recalls"] == {"happiness": 93.01, "sadness": 80.45}
     wars = [run["war"] for run in first["runs"]]
@@ -141,7 +143,7 @@ def test_run_again_nothing_is_done_and_the_table_is_the_same(path, finished):
     assert heard.started == (0, 6)
     assert heard.outcomes == []
     assert stamps(report.out) == before
-    assert again.to_dict() == report.to_dict()
+    assert to_json_values(again) == to_json_values(report)
 
 
 def test_a_copied_outcome_of_another_run_ends_the_grid_before_it_trains(path, finished, tmp_path):
@@ -277,7 +279,7 @@ def test_a_run_whose_workers_die_is_recorded_and_the_others_are_done(path, tmp_p
         def run(self, tasks, observer):
             observer.on_waiting()
             for task in tasks:
-                yield task, None if task.seed else run_one(task, CancelToken())
+                yield task, None if task.seed else do_run(task, CancelToken())
 
     monkeypatch.setattr("trainer.ablate.run.make_run_executor", lambda *_: Dying(RunWorkerSetup()))
     heard = Heard()
@@ -383,12 +385,12 @@ def test_two_folds_and_their_mean_are_told_apart(tmp_path):
     assert [plan_grid(cache, quick_spec(), folds, 1, None, []).asked.num_shared_clips
             for folds in ("1", "1,2", "1-3", "2,3")] == [0, 0, 16, 0]  # fmt: skip
     report = run(cache, tmp_path / "out", folds="1,2", num_seeds=1)
-    text = "\n".join(report.lines())
+    text = "\n".join(lines_of(report))
     assert "UAR by fold, percent, one run a fold: no spread" in text
     assert "mean of these 2 of 3 folds" in text
     assert "clips of these 2 of 3 folds pooled" in text
-    by_fold = report.to_dict()["rows"][0]["over_folds"]["by_fold"]
-    runs = report.to_dict()["rows"][0]["runs"]
+    by_fold = to_json_values(report)["rows"][0]["over_folds"]["by_fold"]
+    runs = to_json_values(report)["rows"][0]["runs"]
     assert [by_fold[run["fold"]]["war"]["mean"] for run in runs] == [run["war"] for run in runs]
 
 
@@ -401,14 +403,14 @@ def test_a_fault_of_the_gpu_is_no_outcome_of_a_run(path, tmp_path, monkeypatch):
     with pytest.raises(
         OusError, match=r"^The GPU on .* reports an error \(CUDA error: CUBLAS.*finished runs are safe"
     ):
-        run_one(task, CancelToken())
+        do_run(task, CancelToken())
     assert not task.run_dir.exists()
 
 
 def test_a_run_that_was_settled_is_not_repeated(path, finished, monkeypatch):
     monkeypatch.setattr("trainer.ablate.run_one.train", lambda *_, **__: pytest.fail("trained again"))
     grid = plan_grid(path, quick_spec(DIVERGING), "1", 2, None, [])
-    outcomes = [run_one(task, CancelToken()) for task in grid.tasks(finished[0].out, "cpu", None)]
+    outcomes = [do_run(task, CancelToken()) for task in grid.tasks(finished[0].out, "cpu", None)]
     assert {o.state for o in outcomes} == {"finished", "diverged"}
 
 

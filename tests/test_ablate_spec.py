@@ -4,7 +4,7 @@ import pytest
 from pipeline.errors import ConfigError
 from tests.tiny_grid import QUICK, quick_spec
 from trainer.ablate.spec import TABLES, parsed, read_spec, table
-from trainer.config import paper, smoke
+from trainer.presets import paper, smoke
 
 SEVEN = {"happiness", "sadness", "neutral", "anger", "surprise", "disgust", "fear"}
 

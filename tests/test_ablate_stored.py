@@ -6,6 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from pipeline.display.json_values import to_json_values
 from pipeline.errors import ConfigError, OusError
 from tests.mutants import mutate
 from tests.tiny_grid import diverged, outcome, quick_asked, stored
@@ -44,7 +45,7 @@ def test_outcomes_stand_in_the_rows_that_ablate_gives_them(grid):
     found = read_grid(grid)
     assert [row.outcomes for row in found.result.rows] == [OUTCOMES[:2], OUTCOMES[2:]]
     assert (found.num_others, found.result.banners, found.result.fingerprint) == (0, (), "f" * 64)
-    assert found.to_dict()["rows"][0]["paper_percent"]["war"] == 67.82
+    assert to_json_values(found)["rows"][0]["paper_percent"]["war"] == 67.82
 
 
 def test_runs_without_an_outcome_are_told_and_those_under_way_are_none(grid):
@@ -138,7 +139,7 @@ def test_damaged_files_read_or_are_known_errors(grid, seed, name):
     content = path.read_bytes()
     path.write_bytes(mutate(content, seed))
     try:
-        read_grid(grid).to_dict()
+        to_json_values(read_grid(grid))
     except OusError as error:
         assert len(str(error).splitlines()) == 1  # noqa: PT017 - either is right
     finally:

@@ -9,18 +9,12 @@ from safetensors.torch import save_file
 
 from pipeline.errors import CheckpointError, ConfigError
 from tests.tiny_cache import CLASSES, tiny_meta
-from trainer.checkpoint import (
-    _NOT_IN_OLDER_RUNS,
-    RunInfo,
-    create_run_dir,
-    load_checkpoint,
-    load_config,
-    load_info,
-    save_info,
-    save_weights,
-)
-from trainer.config import from_toml, smoke, to_toml
+from trainer.checkpoint import _NOT_IN_OLDER_RUNS, load_checkpoint, save_weights
+from trainer.config_file import from_toml, to_toml
 from trainer.model import FeatureShape, OusModel
+from trainer.presets import smoke
+from trainer.run_directory import create_run_dir, load_config, load_info, save_info
+from trainer.run_info import RunInfo
 
 CPU = torch.device("cpu")
 META = tiny_meta(embed_width=16, encoder_width=12)

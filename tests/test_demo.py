@@ -4,9 +4,10 @@ from dataclasses import replace
 import pytest
 
 from pipeline.datasets.synthetic import SyntheticConfig
+from pipeline.display.text import lines as lines_of
 from pipeline.errors import OusError
 from trainer import demo
-from trainer.config import smoke
+from trainer.presets import smoke
 
 
 @pytest.fixture
@@ -48,7 +49,7 @@ def test_the_whole_way_and_again(quick, tmp_path):
     document = json.loads((tmp_path / "out" / "demo.json").read_text())
     assert document["full"]["war"] == report.full.metrics.war
     assert document["machine"]["cores"] >= 1
-    assert report.lines()[0].startswith("!! RANDOM ENCODER WEIGHTS")
+    assert lines_of(report)[0].startswith("!! RANDOM ENCODER WEIGHTS")
     again, _, _ = run(tmp_path / "out")
     assert again.full.metrics.confusion.tolist() == report.full.metrics.confusion.tolist()
 

@@ -1,7 +1,62 @@
 import pytest
 import torch
 
-from pipeline.device import device_fault, exact_float32, has_bf16, is_device_fault
+from pipeline.device import (
+    choose_device,
+    device_fault,
+    exact_float32,
+    has_bf16,
+    is_device_fault,
+    precision_on,
+)
+from pipeline.errors import ConfigError
+
+
+def test_devices_go_by_name():
+    assert choose_device("cpu") == torch.device("cpu")
+    with pytest.raises(ConfigError, match="--device is 'tpu'; allowed here: auto, cpu"):
+        choose_device("tpu")
+
+
+def test_cuda_that_is_not_there_is_refused(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert choose_device("auto") == torch.device("cpu")
+    with pytest.raises(ConfigError, match="no usable CUDA device; use auto or cpu"):
+        choose_device("cuda:0")
+    with pytest.raises(ConfigError, match=r"--device is 'cpu:1'; allowed here: auto, cpu\.$"):
+        choose_device("cpu:1")
+
+
+def test_a_gpu_is_named_with_its_number(monkeypatch):
+    """`cuda` and `cuda:0` are not equal, and tensors lie on the latter."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert choose_device("auto") == choose_device("cuda") == torch.device("cuda", 0)
+    assert choose_device("cuda:1") == torch.device("cuda", 1)
+    for wrong in ("cuda:2", "cuda:x", "cuda:-1", "cpu:0"):
+        with pytest.raises(ConfigError, match=f"'{wrong}'; allowed here: auto, cpu, cuda:0, cuda:1."):
+            choose_device(wrong)
+
+
+@pytest.mark.parametrize(
+    ("capability", "kinds", "expected"),
+    [
+        ((9, 0), {}, "bf16"),
+        ((7, 0), {}, "fp32"),
+        ((9, 0), {"on_gpu": "fp16"}, "fp16"),
+        ((7, 0), {"on_gpu": "fp16"}, "fp16"),
+        ((9, 0), {"on_cpu": "fp32"}, "bf16"),
+        (None, {"on_cpu": "fp32"}, "fp32"),
+    ],
+)
+def test_auto_is_bf16_where_the_device_has_it_unless_a_user_of_it_has_another_rule(
+    monkeypatch, capability, kinds, expected
+):
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: capability)
+    monkeypatch.setattr("torch.cpu._is_avx512_bf16_supported", lambda: True)
+    device = torch.device("cuda", 0) if capability else torch.device("cpu")
+    assert precision_on(device, "auto", **kinds) == expected
+    assert precision_on(device, "fp32", **kinds) == "fp32", "what is asked for is not changed"
 
 
 def test_gpus_before_ampere_have_no_bf16(monkeypatch):

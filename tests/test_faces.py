@@ -15,6 +15,7 @@ from torchvision.ops import nms
 
 import pipeline.faces
 from pipeline import weights
+from pipeline.device import precision_on
 from pipeline.errors import ClipError, ConfigError, WeightsError
 from pipeline.faces import (
     DetectorConfig,
@@ -32,7 +33,6 @@ from pipeline.faces.retinaface import (
     decode_boxes,
     decode_landmarks,
     priors,
-    resolve_precision,
     shrunk,
 )
 from pipeline.fingerprint import sha256_file
@@ -192,10 +192,10 @@ def test_a_frames_faces_depend_on_no_other_frame_to_the_bit(
 def test_auto_precision_is_bf16_where_the_device_has_it(
     has_bf16: bool, resolved: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipeline.faces.retinaface.has_bf16", lambda _: has_bf16)
-    assert resolve_precision("auto", CPU) == resolved
-    assert resolve_precision("fp32", CPU) == "fp32"
-    assert resolve_precision("auto", torch.device("cuda")) == resolved
+    monkeypatch.setattr("pipeline.device.has_bf16", lambda _: has_bf16)
+    assert precision_on(CPU, "auto") == resolved
+    assert precision_on(CPU, "fp32") == "fp32"
+    assert precision_on(torch.device("cuda"), "auto") == resolved
 
 
 def test_every_pass_has_the_same_number_of_frames(random_files: dict[str, Path]) -> None:

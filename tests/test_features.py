@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline import features
 from pipeline.clip_model import EncoderConfig, LoadedClip, load_clip
 from pipeline.errors import ConfigError
 from pipeline.features import Encoder, FeatureConfig, num_kept_tokens, resolve_precision
@@ -262,7 +261,7 @@ def test_bf16_lies_near_float32():
 
 @pytest.mark.parametrize(("has_bf16", "resolved"), [(True, "bf16"), (False, "fp32")])
 def test_auto_on_a_cpu_is_bf16_where_it_has_it(monkeypatch, has_bf16, resolved):
-    monkeypatch.setattr(features, "has_bf16", lambda _: has_bf16)
+    monkeypatch.setattr("pipeline.device.has_bf16", lambda _: has_bf16)
     assert resolve_precision("auto", CPU) == resolved
     assert resolve_precision("bf16", CPU) == "bf16"
     assert resolve_precision("fp32", CPU) == "fp32"

@@ -5,6 +5,7 @@ import resource
 import subprocess
 
 import pytest
+import torch
 from safetensors import safe_open
 
 from pipeline.errors import OusError
@@ -12,12 +13,12 @@ from tests.command_line import call
 from tests.tiny_cache import tiny_cache
 from tests.tiny_grid import Heard, quick_spec
 from trainer.ablate import SweepExecutorOptions, ablate
-from trainer.checkpoint import CONFIG_FILE, load_checkpoint, load_config, load_info
-from trainer.config import smoke
-from trainer.evaluate import evaluate
-from trainer.model import pick_device
+from trainer.checkpoint import load_checkpoint
+from trainer.evaluation import evaluate
+from trainer.presets import smoke
 from trainer.report import report
-from trainer.train import train
+from trainer.run_directory import CONFIG_FILE, load_config, load_info
+from trainer.training import train
 
 pytestmark = pytest.mark.usefixtures("one_tiny_encoder")
 
@@ -106,7 +107,7 @@ def test_a_run_keeps_the_best_epoch_that_found_room(made, disk):
     run = disk(pages(*(made / "run").iterdir()) + 4) / "run"
     words = f"cannot be written: {FULL} '{run}' keeps the best epoch so far."
     refused(words, train, made / "feats.zarr", run, smoke(), device="cpu")
-    load_checkpoint(run, pick_device("cpu"))
+    load_checkpoint(run, torch.device("cpu"))
     with safe_open(run / "best.safetensors", framework="pt") as file:
         assert json.loads(file.metadata()["ous"])["epoch"] == load_info(run).best_epoch
     assert whole(run)
@@ -154,7 +155,7 @@ def test_a_run_in_a_directory_that_is_read_only_is_refused_before_it_is_measured
     folder = disk(pages(*(made / "run").iterdir()) + 100)
     subprocess.run(["cp", "-r", str(made / "run"), str(folder)], check=True)
     subprocess.run(["mount", "-o", "remount,ro", str(folder)], check=True)
-    monkeypatch.setattr("trainer.evaluate.load_checkpoint", lambda *_: pytest.fail("measured first"))
+    monkeypatch.setattr("trainer.measurement.load_checkpoint", lambda *_: pytest.fail("measured first"))
     words = "Read-only file system; give a place where you may write."
     refused(words, evaluate, folder / "run", device="cpu")
     refused(words, report, [folder / "run"], folder / "out", print, device="cpu")

@@ -21,10 +21,10 @@ from trainer import demo
 from trainer.ablate import SweepExecutorOptions, ablate
 from trainer.ablate.ledger import GRID_FILE, OUTCOME_FILE, hold
 from trainer.ablate.stored import read_grid
-from trainer.config import smoke
-from trainer.evaluate import evaluate
+from trainer.evaluation import evaluate
+from trainer.presets import smoke
 from trainer.report import report
-from trainer.train import train
+from trainer.training import train
 
 pytestmark = pytest.mark.usefixtures("one_tiny_encoder")
 
@@ -132,7 +132,7 @@ def test_report_reads_a_plain_file_of_epochs_alone(run, victim, tmp_path, make):
 @pytest.mark.parametrize("name", ["confusion.json", "confusion.png"])
 @pytest.mark.parametrize("make", NOT_WRITTEN.values(), ids=NOT_WRITTEN)
 def test_evaluate_writes_through_nothing(run, victim, name, make, monkeypatch):
-    monkeypatch.setattr("trainer.evaluate.load_checkpoint", lambda *_: pytest.fail("measured first"))
+    monkeypatch.setattr("trainer.measurement.load_checkpoint", lambda *_: pytest.fail("measured first"))
     make(run / name, victim)
     refused(f"{name}' is a", evaluate, run, device="cpu")
     assert not {"confusion.json", "confusion.png"} - {name} & {path.name for path in run.iterdir()}
@@ -215,7 +215,7 @@ def test_leftovers_behind_a_link_are_not_removed(grid, victim):
 
 @pytest.mark.parametrize("name", ["results.json", "table.md"])
 def test_ablate_writes_its_table_through_nothing(made, tmp_path, victim, name, monkeypatch):
-    monkeypatch.setattr("trainer.ablate.run_one.run_one", lambda task, _: outcome(task.row, "1", 0, (8, 4)))
+    monkeypatch.setattr("trainer.ablate.run_one.do_run", lambda task, _: outcome(task.row, "1", 0, (8, 4)))
     monkeypatch.setattr("trainer.ablate.run._require_visible", lambda *_: None)
     options = SweepExecutorOptions(scheduler="sync")
     ablate(made / "feats.zarr", quick_spec(), tmp_path / "out", Heard(), num_seeds=1, options=options)
@@ -232,7 +232,7 @@ def test_ablate_writes_its_table_through_nothing(made, tmp_path, victim, name, m
 @pytest.mark.parametrize("name", ["report.html", "report.md", "report.json"])
 @pytest.mark.parametrize("make", NOT_WRITTEN.values(), ids=NOT_WRITTEN)
 def test_a_report_is_written_through_nothing(run, tmp_path, victim, name, make, monkeypatch):
-    monkeypatch.setattr("trainer.evaluate.load_checkpoint", lambda *_: pytest.fail("measured first"))
+    monkeypatch.setattr("trainer.measurement.load_checkpoint", lambda *_: pytest.fail("measured first"))
     (tmp_path / "out").mkdir()
     make(tmp_path / "out" / name, victim)
     refused(f"{name}' is a", report, [run], tmp_path / "out", print, device="cpu")

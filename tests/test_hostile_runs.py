@@ -17,9 +17,11 @@ from safetensors.torch import load_file, save_file
 
 from pipeline.errors import CheckpointError
 from tests.mutants import mutate
-from trainer.checkpoint import RunInfo, create_run_dir, load_checkpoint, save_weights
-from trainer.config import smoke
+from trainer.checkpoint import load_checkpoint, save_weights
 from trainer.model import OusModel
+from trainer.presets import smoke
+from trainer.run_directory import create_run_dir
+from trainer.run_info import RunInfo
 
 CPU = torch.device("cpu")
 INFO = RunInfo(

@@ -4,10 +4,11 @@ from dataclasses import replace
 
 import pytest
 
+from pipeline.display.json_values import to_json_values
+from pipeline.display.text import lines as lines_of
 from tests.tiny_grid import diverged, outcome, quick_asked
 from trainer.ablate.compare import GridResult
 from trainer.ablate.kinds import split
-from trainer.ablate.table import as_text
 
 FP32, BF16 = "model fp32, text tower fp32", "model bf16, text tower bf16"
 
@@ -70,7 +71,7 @@ def test_a_row_of_two_precisions_is_shown_twice_and_counted_once():
         (f"L_ce, {BF16}", 1),
     ]
     assert (result.num_wanted, len(result.outcomes)) == (4, 2)
-    assert [row.to_dict()["apart"] for row in rows] == [FP32, BF16]
-    text = as_text(result)
+    assert [to_json_values(row)["apart"] for row in rows] == [FP32, BF16]
+    text = lines_of(result)
     assert any("share no mean" in line for line in text)
     assert sum(line.startswith(f"L_ce, {FP32} ") for line in text) == 1

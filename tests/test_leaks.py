@@ -1,5 +1,6 @@
 import pytest
 
+from pipeline.display.json_values import to_json_values
 from pipeline.errors import CheckpointError
 from pipeline.footage import Footage
 from trainer.leaks import Leak, find_leak
@@ -20,7 +21,7 @@ def test_clips_are_found_by_the_split_of_the_run_that_saw_them():
     assert leak.pairs == {"train": (("a2", "a1"),), "validation": (("b2", "b1"),)}
     assert (leak.clip_ids, leak.num_clips, leak.notes) == (("a2", "b2"), 3, ())
     assert leak.banners == ("LEAK: 2 of 3 test clips share footage with clips that the run has seen",)
-    assert leak.to_dict() == {
+    assert to_json_values(leak) == {
         "clips": ["a2", "b2"],
         "seen": {"train": [["a2", "a1"]], "validation": [["b2", "b1"]]},
         "in_official_splits": [],

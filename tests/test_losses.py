@@ -36,6 +36,12 @@ def outputs(**changes):
     return Outputs(**values | changes)
 
 
+def parts(contrast, similarity, polarity):
+    """The losses of eq. 4 by name."""
+    values = {"contrast": contrast, "similarity": similarity, "polarity": polarity}
+    return {name: torch.as_tensor(value) for name, value in values.items()}
+
+
 def test_similarity_as_printed_sums_over_the_whole_batch():
     # dots: 24 + 0; squared norms: 25 + 1 and 25 + 4
     expected = 1 - 24 / math.sqrt(26 * 29)
@@ -113,45 +119,48 @@ def test_stream_contrast_holds_each_scene_against_all_faces_not_each_face_agains
     ],
 )
 def test_gate_of_eq_4(gate, alpha, expected, is_global):
-    parts = (torch.tensor(2.0), torch.tensor(0.5), torch.tensor(1.0))
-    loss, was_global = gated(*parts, gate=gate, alpha=alpha)
+    loss, was_global = gated(parts(2.0, 0.5, 1.0), gate=gate, alpha=alpha)
     assert (float(loss), bool(was_global)) == (expected, is_global)
 
 
 def test_closed_gate_gives_no_gradient_to_the_other_losses():
     similarity = torch.tensor(0.5, requires_grad=True)
     contrast = torch.tensor(0.5, requires_grad=True)
-    loss, _ = gated(contrast, similarity, torch.tensor(0.0), gate="contrast", alpha=1.0)
+    loss, _ = gated(parts(contrast, similarity, 0.0), gate="contrast", alpha=1.0)
     loss.backward()
     assert (float(similarity.grad), float(contrast.grad)) == (0.0, 1.0)
 
 
 def test_training_loss_is_the_sum_of_its_parts_above_alpha():
     config = TrainConfig(losses=LossConfig(alpha=0.1))
-    parts = training_loss(outputs(), torch.tensor([0, 1]), torch.tensor([2, 0]), config)
+    losses = training_loss(outputs(), torch.tensor([0, 1]), torch.tensor([2, 0]), config)
     contrast = (math.log(1 + math.exp(-2)) + math.log(1 + math.exp(1))) / 2
     similarity = 1 - 24 / math.sqrt(26 * 29)
-    assert bool(parts.is_global)
-    assert float(parts.contrast) == pytest.approx(contrast, abs=1e-6)
-    assert float(parts.similarity) == pytest.approx(similarity, abs=1e-6)
-    assert float(parts.polarity) == pytest.approx(math.log(3), abs=1e-6)
-    assert float(parts.loss) == pytest.approx(contrast + similarity + math.log(3), abs=1e-6)
+    assert bool(losses.is_global)
+    assert float(losses.parts["contrast"]) == pytest.approx(contrast, abs=1e-6)
+    assert float(losses.parts["similarity"]) == pytest.approx(similarity, abs=1e-6)
+    assert float(losses.parts["polarity"]) == pytest.approx(math.log(3), abs=1e-6)
+    assert float(losses.loss) == pytest.approx(contrast + similarity + math.log(3), abs=1e-6)
 
 
 @pytest.mark.parametrize("gate", ["contrast", "total"])
 def test_contrast_alone_has_no_other_part(gate):
     config = TrainConfig(losses=LossConfig(terms="contrast", alpha=0.0, gate=gate))
-    parts = training_loss(outputs(), torch.tensor([0, 1]), torch.tensor([-1, -1]), config)
-    assert float(parts.loss) == float(parts.contrast)
-    assert (float(parts.similarity), float(parts.polarity), bool(parts.is_global)) == (0.0, 0.0, False)
-    assert parts.is_global.dtype == torch.bool
+    losses = training_loss(outputs(), torch.tensor([0, 1]), torch.tensor([-1, -1]), config)
+    assert float(losses.loss) == float(losses.parts["contrast"])
+    assert (float(losses.parts["similarity"]), float(losses.parts["polarity"]), bool(losses.is_global)) == (
+        0.0,
+        0.0,
+        False,
+    )
+    assert losses.is_global.dtype == torch.bool
 
 
 def test_faces_alone_have_neither_similarity_nor_polarity():
     config = TrainConfig(model=ModelConfig(scene=False, polarity=False), losses=LossConfig(alpha=0.0))
     faces = outputs(scene_BF=None, polarity_BF=None, polarity_logits_BP=None)
-    parts = training_loss(faces, torch.tensor([0, 1]), torch.tensor([-1, -1]), config)
-    assert float(parts.loss) == float(parts.contrast)
+    losses = training_loss(faces, torch.tensor([0, 1]), torch.tensor([-1, -1]), config)
+    assert float(losses.loss) == float(losses.parts["contrast"])
 
 
 def test_streams_reading_adds_eq_3_to_the_class_contrast():
@@ -161,7 +170,8 @@ def test_streams_reading_adds_eq_3_to_the_class_contrast():
     added = training_loss(
         outputs(), label, polarity, replace(config, losses=replace(config.losses, contrast="streams"))
     )
-    torch.testing.assert_close(added.contrast - alone.contrast, stream_contrast(SCENE, FACE, 10.0))
+    difference = added.parts["contrast"] - alone.parts["contrast"]
+    torch.testing.assert_close(difference, stream_contrast(SCENE, FACE, 10.0))
 
 
 FACE_AND_SCENE_PER_SAMPLE = 1 - (24 / 25 + 0) / 2
@@ -182,14 +192,14 @@ CLASS_LOSSES = (math.log(1 + math.exp(-2)), math.log(1 + math.exp(1)))
 )
 def test_each_reading_reaches_the_training_loss(losses, part, expected):
     config = TrainConfig(losses=LossConfig(**losses))
-    parts = training_loss(outputs(), torch.tensor([0, 1]), torch.tensor([2, 0]), config)
-    assert float(getattr(parts, part)) == pytest.approx(expected, abs=1e-5)
+    found = training_loss(outputs(), torch.tensor([0, 1]), torch.tensor([2, 0]), config)
+    assert float(found.parts[part]) == pytest.approx(expected, abs=1e-5)
 
 
 def test_batch_contrast_in_the_training_loss_leaves_the_own_class_out():
     config = TrainConfig(losses=LossConfig(contrast="batch"))
-    parts = training_loss(outputs(), torch.tensor([0, 0]), torch.tensor([2, 0]), config)
-    assert float(parts.contrast) == 0.0
+    losses = training_loss(outputs(), torch.tensor([0, 0]), torch.tensor([2, 0]), config)
+    assert float(losses.parts["contrast"]) == 0.0
 
 
 @pytest.mark.parametrize(
@@ -199,8 +209,8 @@ def test_batch_contrast_in_the_training_loss_leaves_the_own_class_out():
 def test_gate_and_alpha_reach_the_training_loss(gate, alpha, is_global):
     # contrast 0.720; with similarity 0.126 and polarity log 3 the total is 1.945
     config = TrainConfig(losses=LossConfig(gate=gate, alpha=alpha))
-    parts = training_loss(outputs(), torch.tensor([0, 1]), torch.tensor([2, 0]), config)
-    assert bool(parts.is_global) == is_global
+    losses = training_loss(outputs(), torch.tensor([0, 1]), torch.tensor([2, 0]), config)
+    assert bool(losses.is_global) == is_global
 
 
 @pytest.mark.parametrize("gate", ["contrast", "total"])
@@ -218,7 +228,8 @@ def test_the_gate_opens_alike_for_sums_and_means(gate, alpha):
         for reduction in ("mean", "sum")
     )
     assert bool(total.is_global) == bool(mean.is_global)
-    expected = total.contrast + (total.similarity + total.polarity) * total.is_global
+    others = total.parts["similarity"] + total.parts["polarity"]
+    expected = total.parts["contrast"] + others * total.is_global
     torch.testing.assert_close(total.loss, expected)
 
 
@@ -227,9 +238,7 @@ def test_the_gate_opens_alike_for_sums_and_means(gate, alpha):
 def test_similarity_of_a_batch_of_zeros_has_a_finite_gradient(form, gate):
     face, scene = torch.zeros(2, 2, requires_grad=True), torch.zeros(2, 2, requires_grad=True)
     similarity = similarity_loss(face, scene, form)
-    loss, _ = gated(
-        torch.tensor(2.0), similarity, torch.tensor(0.0), gate="contrast", alpha=1.0 if gate else 3.0
-    )
+    loss, _ = gated(parts(2.0, similarity, 0.0), gate="contrast", alpha=1.0 if gate else 3.0)
     loss.backward()
     assert float(similarity.detach()) == 1.0
     assert face.grad.isfinite().all()

@@ -16,7 +16,6 @@ from pipeline.executor.machine import (
     use_cores,
     visible_gpus,
 )
-from pipeline.runner import choose_device
 
 
 def four_gpus(monkeypatch):
@@ -24,19 +23,8 @@ def four_gpus(monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
 
 
-def test_devices(monkeypatch):
-    assert choose_device("cpu") == torch.device("cpu")
-    with pytest.raises(ConfigError, match="device is 'gpu'; allowed: auto, cpu, cuda"):
-        choose_device("gpu")
-    four_gpus(monkeypatch)
-    assert choose_device() == choose_device("cuda") == torch.device("cuda", 0)
-    assert choose_device("cpu") == torch.device("cpu")
-
-
 def test_a_gpu_that_is_not_there_is_refused(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(ConfigError, match="torch finds no CUDA device; allowed here: auto, cpu"):
-        choose_device("cuda")
     with pytest.raises(ConfigError, match="--gpus 1, but this machine has 0 CUDA devices; give --gpus 0"):
         require_gpus(1)
     require_gpus(0)

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torchmetrics.functional.classification import multiclass_confusion_matrix, multiclass_recall
 
+from pipeline.display.json_values import to_json_values
 from pipeline.errors import ConfigError
 from trainer.intervals import bootstrap, wilson
 from trainer.metrics import Metrics, confusion_matrix, merged
@@ -168,7 +169,7 @@ def test_other_classes_are_not_counted_together():
 
 def test_plain_values_name_the_classes_with_every_number():
     result = metrics([[3, 1, 0], [0, 0, 0], [2, 0, 2]])
-    values = json.loads(json.dumps(result.to_dict()))
+    values = json.loads(json.dumps(to_json_values(result)))
     assert (values["num_clips"], values["war"], values["uar"]) == (8, result.war, result.uar)
     assert values["war_interval_95"] == list(result.intervals.war)
     assert values["uar_interval_95"] == list(result.intervals.uar)

@@ -8,7 +8,7 @@ from trainer.batches import Batch
 from trainer.config import LossConfig, ModelConfig, TrainConfig
 from trainer.layers import masked_mean
 from trainer.losses import training_loss
-from trainer.model import FeatureShape, OusModel, bf16_on, pick_device
+from trainer.model import FeatureShape, OusModel
 
 B, T, F, D, C = 5, 6, 16, 12, 7
 SHAPE = FeatureShape(num_frames=T, embed_width=F, encoder_width=D)
@@ -143,14 +143,6 @@ def test_heads_that_do_not_divide_the_width_are_refused():
         model(tfe_heads=5)
 
 
-def test_bfloat16_is_for_cuda_unless_asked_for(monkeypatch):
-    monkeypatch.setattr("trainer.model.has_bf16", lambda _: True)
-    cpu, cuda = torch.device("cpu"), torch.device("cuda")
-    assert [bf16_on("auto", cpu), bf16_on("bf16", cpu), bf16_on("auto", cuda), bf16_on("fp32", cuda)] == [
-        False, True, True, False,
-    ]  # fmt: skip
-
-
 def test_bfloat16_outputs_are_close_and_float32():
     exact, given, classes = model(), batch(), text()
     rounded = model(precision="bf16")
@@ -172,29 +164,3 @@ def test_the_lstm_is_float32_in_any_precision():
     rounded.frame_encoder.register_forward_hook(lambda _, given, out: types.append((out.dtype,)))
     rounded(batch(), text())
     assert set(sum(types, ())) == {torch.float32}
-
-
-def test_devices_go_by_name():
-    assert pick_device("cpu") == torch.device("cpu")
-    with pytest.raises(ConfigError, match="--device is 'tpu'; allowed here: auto, cpu"):
-        pick_device("tpu")
-
-
-def test_cuda_that_is_not_there_is_refused(monkeypatch):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert pick_device("auto") == torch.device("cpu")
-    with pytest.raises(ConfigError, match="no usable CUDA device; use auto or cpu"):
-        pick_device("cuda:0")
-    with pytest.raises(ConfigError, match=r"--device is 'cpu:1'; allowed here: auto, cpu\.$"):
-        pick_device("cpu:1")
-
-
-def test_a_gpu_is_named_with_its_number(monkeypatch):
-    """`cuda` and `cuda:0` are not equal, and tensors lie on the latter."""
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    assert pick_device("auto") == pick_device("cuda") == torch.device("cuda", 0)
-    assert pick_device("cuda:1") == torch.device("cuda", 1)
-    for wrong in ("cuda:2", "cuda:x", "cuda:-1", "cpu:0"):
-        with pytest.raises(ConfigError, match=f"'{wrong}'; allowed here: auto, cpu, cuda:0, cuda:1."):
-            pick_device(wrong)

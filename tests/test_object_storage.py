@@ -19,9 +19,9 @@ from tests.command_line import call
 from tests.small_clips import small_tools, write_clips
 from tests.tiny_cache import tiny_cache
 from trainer.batches import load_clips
-from trainer.config import smoke
-from trainer.evaluate import evaluate
-from trainer.train import train
+from trainer.evaluation import evaluate
+from trainer.presets import smoke
+from trainer.training import train
 
 
 @pytest.fixture(scope="module")

@@ -22,9 +22,9 @@ from pipeline.store.writer import CacheWriter
 from pipeline.types import ReadOptions, Split
 from tests.official_trees import SHEET_HEADER, dfew_tree, invented, votes_rows, write_lines, write_sheet
 from tests.small_clips import small_tools_with, write_video
-from trainer.config import smoke
 from trainer.folds import fold_rows
-from trainer.train import train
+from trainer.presets import smoke
+from trainer.training import train
 
 pytestmark = pytest.mark.usefixtures("one_tiny_encoder")
 

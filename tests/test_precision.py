@@ -2,8 +2,8 @@ import pytest
 import torch
 
 from pipeline.config import override
-from trainer.config import smoke
 from trainer.precision import model_precision, recorded_precision, training_precision
+from trainer.presets import smoke
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda", 0)
 AUTO = smoke()

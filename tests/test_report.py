@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 
 from pipeline.config import override
+from pipeline.display.text import lines as lines_of
 from pipeline.errors import CheckpointError, ConfigError
 from tests.tiny_cache import tiny_cache, tiny_meta
-from trainer.config import smoke
+from trainer.epochs import METRICS_FILE
+from trainer.presets import smoke
 from trainer.report import report
-from trainer.train import METRICS_FILE, train
+from trainer.training import train
 
 pytestmark = pytest.mark.usefixtures("one_tiny_encoder")
 
@@ -90,7 +92,7 @@ def test_warnings_come_first_and_say_of_how_many_runs(tiny, tmp_path):
     assert body[1] == "!! SELECTED ON TEST (1 of 2 runs)"
     assert body[2].startswith("OUS on tiny")
     assert (tmp_path / "report.md").read_text().startswith(f"> **!! {random}**")
-    assert made.lines()[0] == f"!! {random}"
+    assert lines_of(made)[0] == f"!! {random}"
     assert document["banners"] == list(made.banners)
 
 
@@ -117,7 +119,7 @@ def test_every_row_of_a_setting_selected_on_test_says_so(tiny, tmp_path):
     labels = ["ours 1", "ours 2 (selected on test)"]
     assert [group["label"] for group in document["groups"]] == labels
     assert [row[0] for row in page.rows if row[0].startswith("ours")] == labels
-    assert any(line.startswith("tiny, ours 2 (selected on test): ") for line in made.lines())
+    assert any(line.startswith("tiny, ours 2 (selected on test): ") for line in lines_of(made))
 
 
 def test_the_page_needs_nothing_from_outside(tiny, tmp_path):
@@ -200,7 +202,7 @@ def test_four_folds_have_no_mean(dfew, tmp_path):
     assert "ours: no mean of folds, 4 of 5 are here (1, 2, 3, 4)." in page.text
     assert not any("mean of" in cell for row in page.rows for cell in row)
     assert set(document["groups"][0]["summary"]) == {"num_runs", "by_fold"}
-    assert not any("mean of" in line for line in made.lines())
+    assert not any("mean of" in line for line in lines_of(made))
 
 
 def test_another_split_has_no_paper_beside_it_and_says_so_first(dfew, tmp_path):
@@ -261,7 +263,7 @@ def test_curves_that_are_not_there_are_told_and_damaged_ones_refused(tiny, tmp_p
 
 
 def test_a_folder_that_cannot_be_written_is_refused_before_any_run_is_measured(tiny, tmp_path, monkeypatch):
-    monkeypatch.setattr("trainer.evaluate.load_checkpoint", lambda *_: pytest.fail("measured"))
+    monkeypatch.setattr("trainer.measurement.load_checkpoint", lambda *_: pytest.fail("measured"))
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match=r"--out '.*file/out' cannot be created: Not a directory; give"):
         write([tiny / "a0"], tmp_path / "file" / "out")

@@ -6,6 +6,7 @@ import shutil
 import pytest
 
 from pipeline.config import override
+from pipeline.display.text import lines as lines_of
 from pipeline.errors import CheckpointError, ConfigError, OusError
 from tests.test_report import HOSTILE, QUICK, require_shown_and_harmless, write
 from tests.tiny_cache import tiny_cache
@@ -13,9 +14,9 @@ from tests.tiny_grid import DIVERGING, Heard, diverged, outcome, quick_asked, qu
 from trainer.ablate import SweepExecutorOptions, ablate
 from trainer.ablate.ledger import GRID_FILE
 from trainer.ablate.spec import parsed
-from trainer.config import smoke
+from trainer.presets import smoke
 from trainer.report import report
-from trainer.train import train
+from trainer.training import train
 
 pytestmark = pytest.mark.usefixtures("one_tiny_encoder")
 
@@ -40,7 +41,7 @@ def made(tmp_path_factory):
 def refused(folders, out, **options):
     """That nothing is measured or written before a wrong input is refused."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("trainer.evaluate.load_checkpoint", lambda *_: pytest.fail("measured"))
+        patch.setattr("trainer.measurement.load_checkpoint", lambda *_: pytest.fail("measured"))
         with pytest.raises(OusError) as caught:
             report(folders, out, lambda _: None, device="cpu", **options)
     assert len(str(caught.value).splitlines()) == 1
@@ -70,7 +71,7 @@ def test_the_tables_are_those_that_ablate_writes(made, tmp_path):
 
 
 def test_grids_alone_need_no_cache_and_are_left_as_they_are(made, tmp_path, monkeypatch):
-    monkeypatch.setattr("trainer.evaluate.load_checkpoint", lambda *_: pytest.fail("measured"))
+    monkeypatch.setattr("trainer.measurement.load_checkpoint", lambda *_: pytest.fail("measured"))
     grid = shutil.copytree(made / "whole", tmp_path / "grid")
     before = stamps(grid)
     names = sorted(path.name for path in grid.iterdir())
@@ -89,7 +90,7 @@ def test_runs_and_grids_share_a_page_and_its_warnings(made, tmp_path):
     assert report_made.banners == (RANDOM, "SELECTED ON TEST (1 of 6 runs)")
     assert [group["label"] for group in document["groups"]] == ["ours (selected on test)"]
     assert [len(grid["rows"]) for grid in document["grids"]] == [3, 2]
-    lines = report_made.lines()
+    lines = lines_of(report_made)
     assert lines[0] == f"!! {RANDOM}"
     assert f"Quick table ({made / 'stopped'})" in lines
 
@@ -107,7 +108,7 @@ def test_an_unfinished_grid_says_so_where_it_is_shown(made, tmp_path):
     report_made, page, document = write([made / "stopped"], tmp_path)
     unfinished = "UNFINISHED: 1 of 4 runs have an outcome; the same ablate command does the others"
     assert f"!! {unfinished}" in page.text
-    assert f"!! {unfinished}" in report_made.lines()
+    assert f"!! {unfinished}" in lines_of(report_made)
     markdown = (tmp_path / "report.md").read_text()
     at = markdown.index("> **!! UNFINISHED: 1 of 4 runs")
     assert markdown.rindex("\n## ", 0, at) == markdown.rindex("\n## Quick table (", 0, at)

@@ -6,14 +6,17 @@ import numpy as np
 import pytest
 
 from pipeline.config import override
+from pipeline.display.json_values import to_json_values
+from pipeline.display.text import lines as lines_of
 from pipeline.errors import ConfigError
 from tests.tiny_cache import tiny_cache, tiny_meta
-from trainer.config import TrainConfig, smoke
+from trainer.config import TrainConfig
 from trainer.pages.document import Table
+from trainer.presets import smoke
 from trainer.report import report
 from trainer.report.scene import face_only, scene_section
-from trainer.rigid import Answers, rigid_report
-from trainer.train import train
+from trainer.scene_effect import Answers, measure_scene_effect
+from trainer.training import train
 
 pytestmark = pytest.mark.usefixtures("one_tiny_encoder")
 
@@ -112,7 +115,7 @@ def test_counts_are_those_of_the_answers_and_of_the_json(runs, tmp_path):
     assert document["verdict"] in (tmp_path / "report.md").read_text().replace("\\", "")
     assert (document["face_has"], document["full_has"]) == (["model.scene=false"], ["model.scene=true"])
     assert "The face-only run has model.scene=false; the full run has model.scene=true." in text
-    assert f"{runs / 'full1'} against {runs / 'face1'}: {document['verdict']}" in made.lines()
+    assert f"{runs / 'full1'} against {runs / 'face1'}: {document['verdict']}" in lines_of(made)
 
 
 def test_a_chosen_pair_tells_what_else_differs(runs, tmp_path):
@@ -163,7 +166,7 @@ def test_the_verdict_is_that_of_the_test(runs, tmp_path):
 def test_pairs_that_cannot_be_held_against_each_other_are_refused_before_any_run_is_measured(
     runs, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("trainer.evaluate.load_checkpoint", lambda *_: pytest.fail("measured"))
+    monkeypatch.setattr("trainer.measurement.load_checkpoint", lambda *_: pytest.fail("measured"))
     with pytest.raises(ConfigError, match=r"--rigid: '.*full1' is given twice; give a run that sees"):
         write([], tmp_path, rigid=(runs / "full1", runs / "face1" / ".." / "full1"))
     with pytest.raises(
@@ -195,10 +198,10 @@ def test_every_form_of_the_report_shows_whose_polarity_it_is(runs, tmp_path):
         class_names=pair.full.info.class_names, clip_ids=pair.full.clip_ids, label_N=pair.full.label_N,
         face_N=pair.face.predicted_N, full_N=pair.full.predicted_N, polarity_N=by_class,
     )  # fmt: skip
-    merged = replace(pair, found=rigid_report(answers))
+    merged = replace(pair, found=measure_scene_effect(answers))
     (table, *_) = [block for block in scene_section([merged], []).parts[0].blocks if isinstance(block, Table)]
     assert [row[0] for row in table.rows if "polarity" in row[0] or "merged" in row[0]] == [
         "negative classes merged: neutral, sadness"
     ]
     assert "Polarity: that of the class, no clip has its own" in table.note
-    assert merged.to_dict()["polarity_of"] == "class"
+    assert to_json_values(merged)["polarity_of"] == "class"

@@ -8,11 +8,11 @@ import pytest
 from pipeline.config import override
 from pipeline.runner import executor_of, extract
 from tests.small_clips import small_tools, write_clips
-from trainer.config import smoke
 from trainer.pages.document import Figure, Text
+from trainer.presets import smoke
 from trainer.report import report
 from trainer.report.sheet import decided_sheets
-from trainer.train import train
+from trainer.training import train
 
 pytestmark = pytest.mark.usefixtures("one_tiny_encoder")
 

@@ -8,10 +8,10 @@ from torch.nn import functional
 
 from pipeline.config import override
 from tests.tiny_cache import tiny_cache
-from trainer.config import smoke
-from trainer.evaluate import measure
+from trainer.measurement import measure
+from trainer.presets import smoke
 from trainer.report import report, stages
-from trainer.train import train
+from trainer.training import train
 
 pytestmark = pytest.mark.usefixtures("one_tiny_encoder")
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from pipeline.config import override
+from pipeline.display.text import lines as lines_of
 from pipeline.errors import CheckpointError, ConfigError
 from pipeline.types import Split, Status
 from tests.command_line import call
@@ -19,10 +20,11 @@ from tests.test_report import write
 from tests.tiny_cache import tiny_cache, tiny_meta, tiny_static
 from tests.tiny_grid import Heard, quick_spec
 from trainer.ablate import SweepExecutorOptions, ablate
-from trainer.checkpoint import RunInfo, load_info, save_info
-from trainer.config import smoke
-from trainer.evaluate import evaluate
-from trainer.train import train
+from trainer.evaluation import evaluate
+from trainer.presets import smoke
+from trainer.run_directory import load_info, save_info
+from trainer.run_info import RunInfo
+from trainer.training import train
 
 pytestmark = pytest.mark.usefixtures("one_tiny_encoder")
 
@@ -94,11 +96,11 @@ def test_a_run_on_a_half_extracted_cache_shares_no_mean_with_runs_on_the_whole(h
         "trained on other clips or groups of clips."
     )
     assert document["settings_apart"] == [why]
-    assert f"note: {why}" in made.lines()
+    assert f"note: {why}" in lines_of(made)
     assert why in page.text
     assert why in (tmp_path / "report.md").read_text()
     for text in (half, whole):
-        assert any(text in line for line in made.lines())
+        assert any(text in line for line in lines_of(made))
         assert any(text in line for line in page.text)
     banner = "UNFINISHED CACHE: trained while 24 clips of the fold had no features yet"
     assert f"{banner} (1 of 3 runs)" in made.banners
@@ -106,7 +108,7 @@ def test_a_run_on_a_half_extracted_cache_shares_no_mean_with_runs_on_the_whole(h
 
 def test_evaluate_prints_what_trained_the_run_and_that_the_cache_has_more_now(half_and_whole):
     result = evaluate(half_and_whole / "half", device="cpu")
-    (line,) = [line for line in result.lines() if line.startswith("  trained on ")]
+    (line,) = [line for line in lines_of(result) if line.startswith("  trained on ")]
     assert line == (
         "  trained on 5 clips, 3 to validate; left out: 24 pending; the cache has 24 more training clips now"
     )
@@ -116,7 +118,7 @@ def test_evaluate_prints_what_trained_the_run_and_that_the_cache_has_more_now(ha
         "num_train": 5, "num_validation": 3, "left_out": {"pending": 24}, "num_more_now": 24,
     }  # fmt: skip
     whole = evaluate(half_and_whole / "whole1", device="cpu")
-    assert "  trained on 29 clips, 3 to validate; left out: none" in whole.lines()
+    assert "  trained on 29 clips, 3 to validate; left out: none" in lines_of(whole)
     assert not any("UNFINISHED" in banner for banner in whole.banners)
 
 
@@ -129,7 +131,7 @@ def test_numbers_measured_while_test_clips_are_pending_carry_that(tmp_path):
     banner = "UNFINISHED CACHE: measured while 8 clips of the fold had no features yet"
     result = evaluate(run, device="cpu")
     assert (result.metrics.num_clips, banner in result.banners) == (8, True)
-    assert f"!! {banner}" in result.lines()
+    assert f"!! {banner}" in lines_of(result)
 
 
 def test_older_runs_join_the_others_where_the_cache_proves_their_clips_and_else_stand_alone(
@@ -305,11 +307,11 @@ def test_the_runs_own_fold_is_the_default_and_another_fold_is_decided_by_its_cli
     _, run = folds
     result = evaluate(run, device="cpu")
     assert (result.fold, result.is_own_fold, result.files[0].name) == ("2", True, "confusion.json")
-    assert result.lines()[1:2] == ["tiny, fold 2, test split: 16 clips; 95% intervals over clips"]
+    assert lines_of(result)[1:2] == ["tiny, fold 2, test split: 16 clips; 95% intervals over clips"]
     with pytest.raises(CheckpointError, match="16 of the 16 test clips|14 of the 16 test clips"):
         evaluate(run, fold=1, device="cpu")
     leaking = evaluate(run, fold=1, device="cpu", allow_leak=True)
-    assert leaking.lines()[2].startswith("tiny, fold 1 (trained on fold 2 of tiny), test split: 16 clips; ")
+    assert lines_of(leaking)[2].startswith("tiny, fold 1 (trained on fold 2 of tiny), test split: 16 clips; ")
     assert [path.name for path in leaking.files] == ["confusion_fold1.json", "confusion_fold1.png"]
     assert json.loads((run / "confusion.json").read_text())["measured_fold"] == "2"
     with pytest.raises(
@@ -398,5 +400,5 @@ def test_runs_in_other_precisions_are_other_settings(half_and_whole, tmp_path, m
     assert [group["precision"] for group in document["groups"]] == [ON_CPU, "model bf16, text tower bf16"]
     why = "ours 2 and ours 1 share no mean: ours 2 was trained in another precision."
     assert document["settings_apart"] == [why]
-    assert any("model bf16, text tower bf16" in line for line in made.lines())
+    assert any("model bf16, text tower bf16" in line for line in lines_of(made))
     assert any("Precision: training model bf16, text tower bf16; measuring fp32" in t for t in page.text)

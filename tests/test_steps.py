@@ -7,18 +7,20 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode, unset_fake_temporarily
 
 from pipeline.config import override
+from pipeline.display.text import lines as lines_of
 from pipeline.errors import ConfigError
 from pipeline.store.reader import FeatureCache
 from tests.tiny_cache import tiny_cache
 from trainer import batches
 from trainer.batches import load_clips
-from trainer.config import preset, smoke
-from trainer.losses import training_loss
+from trainer.losses import loss_names, training_loss
 from trainer.model import FeatureShape, OusModel
 from trainer.optim import step
+from trainer.presets import preset, smoke
 from trainer.prompts import ClassPrompts, load_text_tower
-from trainer.steps import NUMBERS, GraphedSteps, Learner, PlainSteps, steps_of
-from trainer.train import train
+from trainer.scalars import Scalars, ScalarTable
+from trainer.steps import GraphedSteps, Learner, PlainSteps, steps_of
+from trainer.training import train
 
 CPU = torch.device("cpu")
 SMALL = ["optim.batch_size=5", "optim.warmup_steps=0", "model.dropout=0.1"]
@@ -52,7 +54,7 @@ def epochs(take, data, config, count):
         places = torch.arange(len(data.label_N))
         for batch in data.training_batches(places, config.optim.batch_size, True, generator):
             numbers.append(take(batch, 1e-3 / (epoch + 1)))
-    return torch.stack(numbers)
+    return ScalarTable.of(numbers).values_SK
 
 
 class Tape:
@@ -63,13 +65,16 @@ class Tape:
 
     def capture(self, take):
         self.captured += 1
-        numbers = torch.full((len(NUMBERS),), float("nan"))
+        names = ("loss", *loss_names(), "gated_share", "right")
+        scalars = Scalars(names, torch.full((len(names),), float("nan")))
 
         def replay():
             self.replayed += 1
-            numbers.copy_(take())
+            taken = take()
+            assert taken.names == names
+            scalars.values_K.copy_(taken.values_K)
 
-        return replay, numbers
+        return replay, scalars
 
 
 def test_replayed_steps_are_the_plain_ones_to_the_bit(path):
@@ -86,17 +91,19 @@ def test_replayed_steps_are_the_plain_ones_to_the_bit(path):
         assert torch.equal(ours, theirs)
 
 
-def test_a_step_gives_its_losses_the_gate_and_the_clips_it_named_in_the_order_of_their_names(path):
+def test_a_step_gives_its_losses_the_gate_and_the_clips_it_named_by_name(path):
     config = override(smoke(), [*SMALL, "model.dropout=0"])
     learner, data = made(path, config)
     (batch, *_) = data.training_batches(torch.arange(5), 5, False, torch.Generator())
     with torch.no_grad():
         outputs = learner.model(batch, learner.prompts(learner.tower))
         losses = training_loss(outputs, batch.label_B, batch.polarity_B, config)
-    expected = {name: float(getattr(losses, name)) for name in ("loss", "contrast", "similarity", "polarity")}
+    assert list(losses.parts) == ["contrast", "similarity", "polarity"]
+    expected = {"loss": float(losses.loss)} | {name: float(value) for name, value in losses.parts.items()}
     expected["gated_share"] = float(losses.is_global)
     expected["right"] = float((outputs.logits_BC.argmax(dim=1) == batch.label_B).sum())
-    assert dict(zip(NUMBERS, learner.step(batch).tolist(), strict=True)) == pytest.approx(expected, rel=1e-5)
+    found = learner.step(batch)
+    assert {name: float(found[name]) for name in found.names} == pytest.approx(expected, rel=1e-5)
 
 
 def test_a_rate_set_later_reaches_the_replayed_steps(path):
@@ -207,13 +214,13 @@ def test_a_profile_tells_every_part_and_changes_no_number(path, tmp_path):
     ]  # fmt: skip
     assert profile.num_steps == timed.num_steps - 3
     assert (timed.run_dir / "profile.json").is_file()
-    assert sum("%" in line for line in profile.lines()) == len(PARTS)
+    assert sum("%" in line for line in lines_of(profile)) == len(PARTS)
 
 
 def test_a_run_too_short_for_a_profile_says_so(path, tmp_path):
     config = override(smoke(), [*SMALL, "schedule.max_steps=2"])
     profile = train(path, tmp_path / "run", config, device="cpu", profile=True).profile
-    assert profile.lines() == ["no profile: the run had no more than 3 steps, which are not timed"]
+    assert lines_of(profile) == ["no profile: the run had no more than 3 steps, which are not timed"]
 
 
 @pytest.mark.gpu
@@ -225,7 +232,7 @@ def test_every_reading_learns_in_a_graph_as_it_is_by_default(path, changes):
     learner, data = made(path, config, device)
     take = steps_of(learner, device)
     (batch, *_) = data.training_batches(torch.arange(5), 5, False, torch.Generator())
-    losses = [float(take(batch, 0.0)[0]) for _ in range(8)]
+    losses = [float(take(batch, 0.0)["loss"]) for _ in range(8)]
     assert len(set(losses)) == len(losses)
     numbers = epochs(take, data, config, 6)
     assert float(numbers[-5:, 0].mean()) < float(numbers[:5, 0].mean())

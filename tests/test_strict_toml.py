@@ -4,7 +4,7 @@ import pytest
 
 from pipeline.strict_toml import from_toml_text
 from trainer.ablate.spec import parsed
-from trainer.config import from_toml
+from trainer.config_file import from_toml
 
 
 def test_toml_is_read():

@@ -9,7 +9,7 @@ from pipeline.versions import VERSIONS
 from tests.command_line import call
 from tests.small_cache import IDENTITY
 from tests.tiny_cache import tiny_cache, tiny_meta
-from trainer import commands, train
+from trainer import commands, epochs
 
 pytestmark = pytest.mark.usefixtures("one_tiny_encoder")
 
@@ -56,7 +56,7 @@ def test_before_the_first_epoch_nothing_is_kept_and_it_says_so(trained, tmp_path
     def press(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(train, "_train_epoch", press)
+    monkeypatch.setattr(epochs, "_train_epoch", press)
     code, _, told = trained()
     assert code == 130
     assert told == f"stopped before the end of an epoch; nothing is kept, {tmp_path / 'run'} may go."

@@ -6,17 +6,9 @@ import pytest
 from pipeline.config import override, to_dict
 from pipeline.errors import ConfigError
 from pipeline.types import Polarity
-from trainer.config import (
-    PRESETS,
-    DataConfig,
-    LossConfig,
-    ModelConfig,
-    TrainConfig,
-    from_toml,
-    learnt,
-    preset,
-    to_toml,
-)
+from trainer.config import DataConfig, LossConfig, ModelConfig, TrainConfig, learnt
+from trainer.config_file import from_toml, to_toml
+from trainer.presets import PRESETS, preset
 
 
 @pytest.mark.parametrize("name", PRESETS)

@@ -5,14 +5,16 @@ import numpy as np
 import pytest
 
 from pipeline.config import override
+from pipeline.display.json_values import to_json_values
+from pipeline.display.text import lines as lines_of
 from pipeline.errors import CheckpointError, ConfigError
 from pipeline.footage import OFFICIAL_SPLITS
 from pipeline.types import Split
 from tests.command_line import call
 from tests.tiny_cache import tiny_cache, tiny_meta, tiny_static
-from trainer.config import smoke
-from trainer.evaluate import evaluate
-from trainer.train import train
+from trainer.evaluation import evaluate
+from trainer.presets import smoke
+from trainer.training import train
 
 pytestmark = pytest.mark.usefixtures("one_tiny_encoder")
 
@@ -173,7 +175,7 @@ def test_a_leak_that_is_allowed_is_marked_wherever_the_result_is_shown(run, tmp_
     result = evaluate(run, cache=cache, device="cpu", allow_leak=True)
     banner = "LEAK: 1 of 17 test clips share footage with clips that the run has seen"
     assert result.metrics.num_clips == 17
-    assert f"!! {banner}" in result.lines()
+    assert f"!! {banner}" in lines_of(result)
     assert banner in figures[0]
     written = json.loads((run / "confusion_moved.json").read_text())
     assert banner in written["banners"]
@@ -204,7 +206,7 @@ def test_training_names_what_evaluate_will_reject(tmp_path):
     (note,) = trained.notes
     assert note.startswith("1 of 16 test clips share footage with ")
     assert note.endswith("evaluate rejects them without --allow-leak")
-    assert f"  note: {note}" in trained.lines()
+    assert f"  note: {note}" in lines_of(trained)
     with pytest.raises(CheckpointError, match=f"'{IDS[TEST_ROWS[0]]}' with '{IDS[0]}'"):
         evaluate(trained.run_dir, device="cpu")
 
@@ -215,8 +217,8 @@ def test_official_splits_are_measured_and_the_copies_reported(tmp_path, dataset)
     result = evaluate(trained.run_dir, device="cpu")
     assert not any("LEAK" in banner for banner in result.banners)
     assert result.leak.reported == ((IDS[TEST_ROWS[0]], IDS[0]),)
-    assert f"  note: {result.leak.notes[0]}" in result.lines()
-    assert result.to_dict()["leak"]["in_official_splits"] == [[IDS[TEST_ROWS[0]], IDS[0]]]
+    assert f"  note: {result.leak.notes[0]}" in lines_of(result)
+    assert to_json_values(result)["leak"]["in_official_splits"] == [[IDS[TEST_ROWS[0]], IDS[0]]]
 
 
 def test_validation_clips_that_share_footage_with_training_mark_the_run(tmp_path):
@@ -225,7 +227,7 @@ def test_validation_clips_that_share_footage_with_training_mark_the_run(tmp_path
     trained = train(cache, tmp_path / "run", config, device="cpu")
     banner = "VALIDATION LEAK: 1 clip that chose the checkpoint with footage of training clips"
     assert banner in trained.info.banners
-    assert f"!! {banner}" in evaluate(trained.run_dir, device="cpu").lines()
+    assert f"!! {banner}" in lines_of(evaluate(trained.run_dir, device="cpu"))
     with pytest.raises(CheckpointError, match="1 of the 1 validation clips of .* share footage"):
         evaluate(trained.run_dir, "validation", device="cpu")
     assert evaluate(trained.run_dir, "validation", device="cpu", allow_leak=True).leak.clip_ids

@@ -8,8 +8,8 @@ import torch
 import zarr
 
 from pipeline import features
+from pipeline.device import precision_on
 from pipeline.errors import OusError
-from pipeline.faces import retinaface
 from pipeline.runner import executor_of, extract
 from pipeline.store.place import Place
 from pipeline.store.reader import FeatureCache
@@ -196,8 +196,7 @@ def test_a_cache_is_computed_again_in_its_own_precisions_where_auto_means_anothe
     tmp_path, monkeypatch, precision
 ):
     """Whichever this CPU has: a config says auto, the identity says what it came to."""
-    for module in ("pipeline.features", "pipeline.faces.retinaface"):
-        monkeypatch.setattr(f"{module}.has_bf16", lambda _: False)
+    monkeypatch.setattr("pipeline.device.has_bf16", lambda _: False)
     identity = {key: IDENTITY[key] | {"precision": precision} for key in ("features", "detector")}
     identity["frames"] = IDENTITY["frames"]
     config = {"detector": {"name": "boxes", "precision": "auto"}, "features": {"precision": "auto"}}
@@ -207,7 +206,7 @@ def test_a_cache_is_computed_again_in_its_own_precisions_where_auto_means_anothe
     assert made_with.detector.precision == precision
     assert made_with.features.precision == precision
     cpu = torch.device("cpu")
-    assert retinaface.resolve_precision(made_with.detector.precision, cpu) == precision
+    assert precision_on(cpu, made_with.detector.precision) == precision
     assert features.resolve_precision(made_with.features.precision, cpu) == precision
 
 

@@ -16,28 +16,55 @@ In the order of the data:
 ``model``       a batch                      -> one output feature per clip, and its logits
 ``precision``   settings and a device      -> fp32, tf32 or bf16, of training and of measuring
 ``prompts``     class names                  -> text features, through CLIP's frozen text tower
-``losses``      outputs and labels           -> similarity, polarity, contrastive loss, and the gate
+``losses``      outputs and labels           -> every loss of eq. 4 by name, and the gate
+``scalars``     named scalars of a step      -> a table of an epoch's steps
 ``optim``       gradients                    -> steps: Adam, warm-up, plateau, the rules for stopping
 ``steps``       a batch                      -> one step, part by part or as a CUDA graph
 ``profile``     steps                        -> where their time goes
 ``metrics``     labels and predictions       -> confusion matrix, WAR, UAR, intervals
 ``intervals``   right clips by class, group  -> 95% intervals
-``spread``      metrics of many runs         -> spread over folds and seeds, mean of folds, pooled folds
-``checkpoint``  a model                      -> a run directory, and back, refusing what does not fit
+``run_statistics``  metrics of many runs     -> spread over folds and seeds, mean of folds, pooled folds
+``run_info``    a cache, a fold, a config    -> what a run was made from, and how it went
+``run_directory``  config and origin         -> a run directory, and back
+``checkpoint``  a model                      -> the weights in a run directory, and back
 ``weights_file``  tensors                    -> bytes of a safetensors file, and back
 ``board``       an epoch's numbers           -> TensorBoard's event file
-``train``       a cache                      -> a run directory
-``evaluate``    a run directory              -> WAR, UAR, per-class recall, confusion
-``rigid``       two models' answers         -> what the scene changes, clip by clip
+``training``    a cache                      -> a run directory
+``epochs``      the parts of a run           -> its epochs, until a rule for stopping holds
+``training_result``  epochs                  -> how the run went
+``measurement``  a run directory             -> its answers on every clip of a split
+``evaluation``  a run directory              -> WAR, UAR, per-class recall, confusion
+``scene_effect``  the answers of two models  -> what the scene changes, clip by clip
 ``report``      runs and grids              -> one page: HTML, Markdown, JSON
 ``pages``       texts, tables, figures      -> HTML, Markdown, terminal
+``display``     results                      -> lines for a terminal, values for JSON documents
 ``plots``       records and metrics          -> figures
 ``ablate``      a table of settings         -> runs on workers, beside the paper's numbers
 ``commands``    the command line's part: train, evaluate, ablate, demo
 
-``config`` holds every setting, the readings of the paper among them, with its presets.
+``config`` holds every setting, the readings of the paper among them; ``presets`` are sets of settings, and
+``config_file`` is a config as TOML.
 
 Letters used in all these files: B clips of a batch; N clips in memory; V views; T frames;
 F joint embedding width; D encoder width; C classes; P polarities (3); M prompt vectors;
 L fusion blocks; Q learnable queries; S tokens or text positions; W text tower width.
 """
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from trainer.evaluation import evaluate
+    from trainer.training import train
+
+__all__ = ["evaluate", "train"]
+
+_MODULES = {"evaluate": "trainer.evaluation", "train": "trainer.training"}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public function when it is first used, because torch takes seconds."""
+    if name in _MODULES:
+        return getattr(import_module(_MODULES[name]), name)
+    msg = f"module 'trainer' has no attribute '{name}'"
+    raise AttributeError(msg)

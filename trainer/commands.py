@@ -23,7 +23,7 @@ from pipeline.terminal import answer, leave_at_once, progress_bar, say
 if TYPE_CHECKING:
     from trainer.ablate import Outcome
     from trainer.config import TrainConfig
-    from trainer.train import EpochReport
+    from trainer.training_result import EpochReport
 
 app = typer.Typer()
 
@@ -80,8 +80,8 @@ def train(
 ) -> None:
     """Train the OUS model on one fold of a cache; keeps the epoch of lowest validation loss."""
     from pipeline.config import override
-    from trainer.config import preset as preset_named
-    from trainer.train import train as train_run
+    from trainer.presets import preset as preset_named
+    from trainer.training import train as train_run
 
     config = override(preset_named(preset), set_ or [])
     where = run or _free_run(cache, fold, seed)
@@ -100,9 +100,9 @@ def train(
 def _stopped(run: Path, cache: str, fold: str, config: "TrainConfig", seed: int) -> str:
     """What a training that was interrupted leaves."""
     from trainer.caches import open_cache
-    from trainer.checkpoint import WEIGHTS_FILE
     from trainer.folds import fold_rows
-    from trainer.train import evaluate_command
+    from trainer.run_directory import WEIGHTS_FILE
+    from trainer.training_result import evaluate_command
 
     if (run / WEIGHTS_FILE).is_file():
         with open_cache(cache) as features:
@@ -140,7 +140,7 @@ def evaluate(
     json_: Json = False,
 ) -> None:
     """Measure a trained model: WAR, UAR, per-class recall, confusion matrix."""
-    from trainer.evaluate import evaluate as evaluate_run
+    from trainer.evaluation import evaluate as evaluate_run
 
     result = evaluate_run(run, split, cache, device, fold=fold, allow_leak=allow_leak)
     note_versions(result.place)

@@ -1,17 +1,14 @@
-"""Every setting of a training run, with its presets.
+"""Every setting of a training run; `presets` are sets of them.
 
 Where the paper is silent or contradicts itself, the reading is a setting here, the default first
 among its choices.
 """
 
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from pipeline.config import from_dict, require_one_of, require_range, to_dict
+from pipeline.config import require_one_of, require_range, to_dict
 from pipeline.errors import ConfigError
-from pipeline.strict_toml import from_toml_text
 from pipeline.types import Polarity
 
 Precision = Literal["auto", "fp32", "bf16"]
@@ -273,76 +270,3 @@ def learnt(config: TrainConfig) -> dict[str, Any]:
             optim=replace(config.optim, graphed=False),
         )
     )
-
-
-def default() -> TrainConfig:
-    """The method's default readings; rate, dropout and inputs held against others (decision 0006)."""
-    return TrainConfig()
-
-
-def paper() -> TrainConfig:
-    """Section IV-A to the letter, with the best setting of Table III (12 blocks, 64 vectors)."""
-    return TrainConfig(
-        model=ModelConfig(frame_encoder_depth=2, tfe_blocks=12, tfe_queries=8, dropout=0.0),
-        prompts=PromptConfig(length=64),
-        optim=OptimConfig(lr=2e-3, weight_decay=0.0, batch_size=16, clip_norm=0.0, warmup_steps=0),
-        schedule=ScheduleConfig(
-            max_epochs=60, plateau_factor=1 / 3, plateau_patience=5, stop_patience=0, min_lr=1e-7
-        ),
-    )
-
-
-def release() -> TrainConfig:
-    """What the authors' code release does where it differs from their paper."""
-    return TrainConfig(
-        model=ModelConfig(lstm="type", frame_encoder_depth=12, tfe_blocks=12, tfe_queries=8, dropout=0.0),
-        prompts=PromptConfig(length=64),
-        optim=OptimConfig(lr=2e-4, weight_decay=1e-6, batch_size=32, clip_norm=0.0, warmup_steps=0),
-        schedule=ScheduleConfig(max_epochs=40, plateau_factor=0.3, plateau_patience=2, stop_patience=0),
-    )
-
-
-def smoke() -> TrainConfig:
-    """Small enough for a laptop and untrained encoders: the demo, the tests, a first try."""
-    return TrainConfig(
-        model=ModelConfig(
-            standardise=True, frame_encoder_depth=1, tfe_blocks=2, tfe_queries=4, mlp_ratio=2, dropout=0.0
-        ),
-        prompts=PromptConfig(length=4),
-        optim=OptimConfig(lr=5e-4, batch_size=32, warmup_steps=10),
-        schedule=ScheduleConfig(max_epochs=20, stop_patience=8),
-    )
-
-
-PRESETS = {"default": default, "paper": paper, "release": release, "smoke": smoke}
-
-
-def preset(name: str) -> TrainConfig:
-    """A preset by its name. Raises ConfigError for a name that is none."""
-    require_one_of("--preset", name, tuple(PRESETS))
-    return PRESETS[name]()
-
-
-def to_toml(config: TrainConfig) -> str:
-    """The config as TOML, one table per section; `from_toml` reads it back unchanged."""
-    sections = []
-    for name, section in to_dict(config).items():
-        lines = [f"{key} = {_toml_value(value)}" for key, value in section.items()]
-        sections.append("\n".join([f"[{name}]", *lines]))
-    return "\n\n".join(sections) + "\n"
-
-
-def from_toml(text: str) -> TrainConfig:
-    """Read `to_toml`'s text. Raises ConfigError for what is not TOML or not such a config."""
-    try:
-        values: Mapping[str, Any] = from_toml_text(text)
-    except ValueError as error:
-        msg = f"Not a readable config: {error}"
-        raise ConfigError(msg) from error
-    return from_dict(TrainConfig, values)
-
-
-def _toml_value(value: bool | float | str | list[str]) -> str:
-    if isinstance(value, str | list):
-        return json.dumps(value, ensure_ascii=False)
-    return str(value).lower() if isinstance(value, bool) else repr(value)

@@ -29,20 +29,24 @@ from pipeline.datasets.synthetic import (
     plan_clips,
     write_synthetic,
 )
+from pipeline.device import choose_device
+from pipeline.display.json_values import to_json_values
 from pipeline.errors import OusError
 from pipeline.own_dir import OwnDir, is_partial
 from pipeline.portable import portable_values
 from pipeline.process import ExtractConfig, Tools, load_tools, prepare_clip
-from pipeline.runner import choose_device, executor_of, extract
+from pipeline.runner import executor_of, extract
 from pipeline.scratch import is_scratch
 from pipeline.sheet import shrunk, stream_row, tile, write_png
 from pipeline.strict_json import to_json
 from pipeline.terminal import show_speed
 from pipeline.types import DatasetIndex
 from trainer import plots
-from trainer.config import TrainConfig, smoke
-from trainer.evaluate import EvalResult, evaluate
-from trainer.train import EpochReport, require_seed, train
+from trainer.config import TrainConfig
+from trainer.evaluation import EvalResult, evaluate
+from trainer.presets import smoke
+from trainer.training import require_seed, train
+from trainer.training_result import EpochReport
 
 CLIPS, CACHE, RUNS = "clips", "feats.zarr", "runs"
 FIGURE, SHEET, RESULT = "demo.png", "clips.png", "demo.json"
@@ -66,6 +70,7 @@ class DemoReport:
 
     bound: the best accuracy open to any predictor that sees faces only. chance: of always naming
     the most frequent class. seconds: by stage; stages whose result was there already take none.
+    machine: what it ran on.
     """
 
     out: Path
@@ -75,56 +80,13 @@ class DemoReport:
     face_only: EvalResult
     full: EvalResult
     seconds: dict[str, float]
+    machine: dict[str, Any]
 
     @property
     def scene_helps(self) -> bool:
         """Whether the full model's whole 95% interval lies above the face-only bound."""
         interval = self.full.metrics.intervals.war
         return interval is not None and interval[0] > self.bound
-
-    def to_dict(self) -> dict[str, Any]:
-        """Everything as plain JSON values."""
-        return {
-            "out": str(self.out),
-            "chance": self.chance,
-            "face_only_bound": self.bound,
-            "face_found_share": self.face_found_share,
-            "face_only": self.face_only.to_dict(),
-            "full": self.full.to_dict(),
-            "scene_helps": self.scene_helps,
-            "seconds": self.seconds,
-            "machine": {
-                "system": platform.platform(),
-                "processor": _processor(),
-                "cores": os.cpu_count(),
-                "torch": torch.__version__,
-                "torch_threads": torch.get_num_threads(),
-            },
-        }
-
-    def lines(self) -> list[str]:
-        """For people: both models against the bound and chance, and where to look."""
-        verdict = (
-            "The full model's interval lies above the bound: on these clips it uses the scene."
-            if self.scene_helps
-            else "The full model's interval does NOT lie above the bound: no gain by the scene is shown."
-        )
-        rows = [("face-only model", self.face_only), ("full model", self.full)]
-        return [
-            *(f"!! {banner}" for banner in self.full.info.banners),
-            f"{self.full.metrics.num_clips} held-out drawn clips, people unseen in training      WAR",
-            f"  {'chance (most frequent class)':<44} {self.chance:7.1%}",
-            *(_row(name, result) for name, result in rows[:1]),
-            f"  {'the most that faces alone can give':<44} {self.bound:7.1%}",
-            *(_row(name, result) for name, result in rows[1:]),
-            verdict,
-            "(Drawn clips, untrained encoder: where the models stand to the bound is all this is about.)",
-            "took      " + ", ".join(f"{name} {value:.0f} s" for name, value in self.seconds.items()),
-            f"look at   {self.out / FIGURE}, {self.out / SHEET}",
-            f"figures   {self.out / RUNS}/*/curves.png, confusion.png",
-            f"clips     {self.out / CLIPS}/clips/*.mp4, manifest.csv, truth.csv",
-            f"cache     {self.out / CACHE}  (cli.py cache info {self.out / CACHE})",
-        ]
 
 
 def run_demo(
@@ -176,6 +138,7 @@ def run_demo(
         face_only=results["face-only"],
         full=results["full"],
         seconds=seconds,
+        machine=_machine(),
     )
     image = BytesIO()
     plots.plot_bounds(
@@ -185,7 +148,7 @@ def run_demo(
         title=f"Drawn clips, {report.full.metrics.num_clips} held out",
         banners=report.full.info.banners,
     )
-    document = portable_values(report.to_dict())
+    document = portable_values(to_json_values(report))
     folder.write_together({FIGURE: image.getvalue(), RESULT: to_json(document) + "\n"})
     return report
 
@@ -260,15 +223,19 @@ def _draw_twins(index: DatasetIndex, config: SyntheticConfig, tools: Tools, path
         write_png(shrunk(tile(rows, columns=2), _SHEET_SCALE), path)
 
 
+def _machine() -> dict[str, Any]:
+    return {
+        "system": platform.platform(),
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "torch": torch.__version__,
+        "torch_threads": torch.get_num_threads(),
+    }
+
+
 def _processor() -> str:
     """The processor's name where Linux tells it, else what Python knows."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor()
-
-
-def _row(name: str, result: EvalResult) -> str:
-    interval = result.metrics.intervals.war
-    shown = "no interval" if interval is None else f"95% {interval[0]:.1%} to {interval[1]:.1%}"
-    return f"  {name:<44} {result.metrics.war:7.1%}  ({shown})"

@@ -6,7 +6,6 @@ and folds.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from pipeline.errors import CheckpointError, some
 from pipeline.footage import Footage, FootageIndex
@@ -79,14 +78,6 @@ class Leak:
                     "train without these; --allow-leak measures them and marks the result."
                 )
                 raise CheckpointError(msg)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Every clip concerned, as plain JSON values: measured id beside seen id."""
-        return {
-            "clips": list(self.clip_ids),
-            "seen": {split: [list(pair) for pair in pairs] for split, pairs in self.pairs.items()},
-            "in_official_splits": [list(pair) for pair in self.reported],
-        }
 
 
 def find_leak(

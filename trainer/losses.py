@@ -1,9 +1,11 @@
-"""The three losses (III-A, eqs. 1-4) and the gate between them.
+"""The losses (III-A, eqs. 1-4) and the gate between them; `LOSSES` is the one place to add another.
 
 Letters: B batch; C classes; F embedding width; P polarities (3).
 """
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 import torch
@@ -15,20 +17,6 @@ from trainer.config import LossConfig, TrainConfig
 from trainer.model import Outputs
 
 _SMALLEST_NORM = 1e-8
-
-
-@dataclass(frozen=True, kw_only=True)
-class LossParts:
-    """One batch's losses, scalars on the device; a part that a run does not have is zero.
-
-    loss: what is minimised. is_global: whether the gate let all parts in.
-    """
-
-    loss: torch.Tensor
-    contrast: torch.Tensor
-    similarity: torch.Tensor
-    polarity: torch.Tensor
-    is_global: torch.Tensor
 
 
 def similarity_loss(face_BF: torch.Tensor, scene_BF: torch.Tensor, form: str) -> torch.Tensor:
@@ -107,52 +95,123 @@ def contrast_loss(outputs: Outputs, label_B: torch.Tensor, config: LossConfig) -
     return loss
 
 
-def gated(
-    contrast: torch.Tensor,
-    similarity: torch.Tensor,
-    polarity: torch.Tensor,
-    *,
-    gate: str,
-    alpha: float,
-    num_summed: int = 1,
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """L_global (eq. 4) while the watched loss exceeds alpha, else L_contrast; and which it was.
+Value = Callable[[Outputs, torch.Tensor, torch.Tensor, TrainConfig], torch.Tensor | None]
+"""Outputs, class labels [B], polarities [B] and config -> the loss, a scalar; None without its inputs."""
 
-    num_summed: clips that `contrast` and `polarity` are sums over, 1 for means. Alpha is compared with the
-    mean in both cases, so that the gate depends neither on the reduction nor on the size of the batch
-    (decision 0015).
+
+@dataclass(frozen=True, kw_only=True)
+class Loss:
+    """A term of eq. 4: an entry of `LOSSES`, and nothing else, adds one to training and to every record.
+
+    name: Key in metrics.jsonl, in TensorBoard and in messages.
+    value: Computes it. Where it gives None, or the loss does not apply, 0 is recorded.
+    applies: Whether a run has it.
+    weight: Of the loss in eq. 4; the recorded value is without it.
+    is_reduced: Whether ``losses.reduction`` decides between its sum and its mean over the clips.
     """
-    total = similarity + polarity + contrast
-    watched = contrast / num_summed
-    if gate == "total":
-        watched = similarity + polarity / num_summed + contrast / num_summed
+
+    name: str
+    value: Value
+    applies: Callable[[TrainConfig], bool] = lambda _config: True
+    weight: Callable[[TrainConfig], float] = lambda _config: 1.0
+    is_reduced: bool = False
+
+
+def _contrast(
+    outputs: Outputs, label_B: torch.Tensor, _polarity_B: torch.Tensor, config: TrainConfig
+) -> torch.Tensor:
+    return contrast_loss(outputs, label_B, config.losses)
+
+
+def _similarity(
+    outputs: Outputs, _label_B: torch.Tensor, _polarity_B: torch.Tensor, config: TrainConfig
+) -> torch.Tensor | None:
+    if outputs.scene_BF is None:
+        return None
+    return similarity_loss(outputs.face_BF, outputs.scene_BF, config.losses.similarity)
+
+
+def _polarity(
+    outputs: Outputs, _label_B: torch.Tensor, polarity_B: torch.Tensor, config: TrainConfig
+) -> torch.Tensor | None:
+    if outputs.polarity_logits_BP is None:
+        return None
+    return polarity_loss(outputs.polarity_logits_BP, polarity_B, config.losses.reduction)
+
+
+_CONTRAST = "contrast"
+"""The loss that eq. 4 keeps when the gate is closed."""
+
+LOSSES = (
+    Loss(name=_CONTRAST, value=_contrast, is_reduced=True),
+    Loss(name="similarity", value=_similarity, applies=lambda config: config.has_similarity_loss),
+    Loss(name="polarity", value=_polarity, applies=lambda config: config.has_polarity_loss, is_reduced=True),
+)
+"""The losses of eq. 4, in the order of the records; the first is the one that the gate never leaves out."""
+
+
+def loss_names() -> tuple[str, ...]:
+    """Return the names of all losses, in the order of the records."""
+    return tuple(loss.name for loss in LOSSES)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchLosses:
+    """The losses of a batch, scalars on the device.
+
+    loss: What is minimised.
+    parts: Every loss of `LOSSES` by name, without its weight; 0 where the run does not have it.
+    is_global: Whether the gate let all parts in.
+    """
+
+    loss: torch.Tensor
+    parts: Mapping[str, torch.Tensor]
+    is_global: torch.Tensor
+
+
+def gated(
+    parts: Mapping[str, torch.Tensor], *, gate: str, alpha: float, num_summed: int = 1
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Compute L_global (eq. 4) while the watched loss exceeds alpha, else L_contrast.
+
+    Args:
+        parts: Every loss of `LOSSES` by name, with its weight.
+        gate: The watched loss: ``contrast``, or ``total`` for the sum of all.
+        alpha: Compared with the mean over the clips in both cases, so that the gate depends neither on the
+            reduction nor on the size of the batch (decision 0015).
+        num_summed: Clips that the reduced losses are sums over; 1 for means.
+
+    Returns:
+        The loss, and whether it is L_global; scalars.
+    """
+    means = {loss.name: parts[loss.name] / (num_summed if loss.is_reduced else 1) for loss in LOSSES}
+    watched = means[_CONTRAST] if gate == "contrast" else _total(means)
     is_global = watched.detach() > alpha
-    return torch.where(is_global, total, contrast), is_global
+    return torch.where(is_global, _total(parts), parts[_CONTRAST]), is_global
+
+
+def _total(parts: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    """The sum of eq. 4, L_contrast last as printed."""
+    others = [part for name, part in parts.items() if name != _CONTRAST]
+    return reduce(torch.add, [*others, parts[_CONTRAST]])
 
 
 def training_loss(
     outputs: Outputs, label_B: torch.Tensor, polarity_B: torch.Tensor, config: TrainConfig
-) -> LossParts:
-    """All losses of a batch, through the gate."""
-    contrast = contrast_loss(outputs, label_B, config.losses)
-    similarity = polarity = torch.zeros_like(contrast)
-    if config.has_similarity_loss and outputs.scene_BF is not None:
-        similarity = similarity_loss(outputs.face_BF, outputs.scene_BF, config.losses.similarity)
-    if config.has_polarity_loss and outputs.polarity_logits_BP is not None:
-        polarity = polarity_loss(outputs.polarity_logits_BP, polarity_B, config.losses.reduction)
+) -> BatchLosses:
+    """Compute all losses of a batch, and pass them through the gate."""
+    values = {
+        loss.name: loss.value(outputs, label_B, polarity_B, config) if loss.applies(config) else None
+        for loss in LOSSES
+    }
+    zero = torch.zeros((), device=outputs.logits_BC.device)
+    parts = {name: zero if value is None else value for name, value in values.items()}
     if config.losses.terms == "contrast":
-        return LossParts(
-            loss=contrast, contrast=contrast, similarity=similarity, polarity=polarity,
-            is_global=torch.zeros_like(contrast, dtype=torch.bool),
-        )  # fmt: skip
+        return BatchLosses(loss=parts[_CONTRAST], parts=parts, is_global=zero.bool())
     loss, is_global = gated(
-        contrast,
-        similarity,
-        polarity,
+        {loss.name: loss.weight(config) * parts[loss.name] for loss in LOSSES},
         gate=config.losses.gate,
         alpha=config.losses.alpha,
         num_summed=len(label_B) if config.losses.reduction == "sum" else 1,
     )
-    return LossParts(
-        loss=loss, contrast=contrast, similarity=similarity, polarity=polarity, is_global=is_global
-    )
+    return BatchLosses(loss=loss, parts=parts, is_global=is_global)

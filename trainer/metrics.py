@@ -9,7 +9,6 @@ Letters: C classes; N clips; G groups of clips.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
@@ -17,7 +16,6 @@ from pipeline.errors import ConfigError
 from pipeline.types import Ints
 from trainer.intervals import (
     GroupCounts,
-    Interval,
     Intervals,
     basis,
     intervals_over_clips,
@@ -92,29 +90,6 @@ class Metrics:
     def interval_basis(self) -> str:
         """What the intervals are taken over, in short."""
         return basis(self.counted_groups)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Everything as plain JSON values, class names with every number."""
-        return {
-            "class_names": list(self.class_names),
-            "confusion": self.confusion.tolist(),
-            "num_clips": self.num_clips,
-            "war": self.war,
-            "war_interval_95": _plain(self.intervals.war),
-            "uar": self.uar,
-            "uar_interval_95": _plain(self.intervals.uar),
-            "recall": dict(zip(self.class_names, self.recalls, strict=True)),
-            "recall_interval_95": {
-                name: _plain(interval)
-                for name, interval in zip(self.class_names, self.intervals.recalls, strict=True)
-            },
-            "interval_method": self.interval_method,
-            "num_groups": None if self.counted_groups is None else len(self.counted_groups.number_G),
-        }
-
-
-def _plain(interval: Interval | None) -> list[float] | None:
-    return None if interval is None else list(interval)
 
 
 def confusion_matrix(label_N: Ints, predicted_N: Ints, num_classes: int) -> Ints:

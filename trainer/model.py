@@ -10,14 +10,13 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from pipeline.device import has_bf16
-from pipeline.errors import ConfigError
 from pipeline.store.meta import CacheMeta
 from pipeline.types import EARLY_STATISTICS, NUM_EARLY_BLOCKS
 from trainer.batches import Batch
 from trainer.config import Precision, TrainConfig
 from trainer.fusion import Tokens, TypeFusionEncoder
 from trainer.layers import Align, EarlyFusion, FrameEncoder, PolarityEncoder, Standardise, masked_mean
+from trainer.precision import in_bf16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -187,36 +186,5 @@ class OusModel(nn.Module):
         return [align(self.project_patches(patches_BJD))]
 
 
-def bf16_on(precision: Precision, device: torch.device) -> bool:
-    """Whether a precision setting means bfloat16 on a device: `auto` does on GPUs that have it."""
-    return precision == "bf16" or (precision == "auto" and device.type == "cuda" and has_bf16(device))
-
-
 def _autocast(precision: Precision, device: torch.device) -> torch.autocast:
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=bf16_on(precision, device))
-
-
-def pick_device(name: str) -> torch.device:
-    """The device of that name, CUDA ones with their number; `auto` is CUDA where there is one, else the CPU.
-
-    Raises ConfigError for any other name, and for a GPU that is not there.
-    """
-    available = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if name == "auto":
-        name = "cuda" if available else "cpu"
-    if name == "cpu":
-        return torch.device(name)
-    kind, _, number = name.partition(":")
-    if kind == "cuda" and not available:
-        msg = f"--device is {name!r}, but this machine has no usable CUDA device; use auto or cpu."
-        raise ConfigError(msg)
-    if name != "cuda" and not (kind == "cuda" and number.isdecimal() and int(number) < available):
-        there = "".join(f", cuda:{index}" for index in range(available))
-        msg = f"--device is {name!r}; allowed here: auto, cpu{there}."
-        raise ConfigError(msg)
-    return torch.device("cuda", int(number or 0))
-
-
-def device_name(device: torch.device) -> str:
-    """The GPU's name, or cpu."""
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=in_bf16(precision, device))

@@ -47,6 +47,9 @@ _LAYOUT_PASSES = 2
 _LONGEST_TEXT = 100
 """Letters of a name or title, a line of the widest figure; a longer one leaves no room for the figure."""
 
+_NO_LOSSES = ("gated_share", "accuracy")
+"""Numbers of training that are shares. All others in a record are losses."""
+
 _BOUND_COLOURS = ("tab:gray", "tab:red", "tab:blue", "tab:green")
 
 
@@ -81,7 +84,7 @@ def plot_curves(
     figure = _figure(10, 4.5, banners)
     numbers = [record["epoch"] for record in epochs]
     losses, accuracies = figure.subplots(1, 2)
-    for part in ("loss", "contrast", "similarity", "polarity"):
+    for part in [name for name in epochs[0]["train"] if name not in _NO_LOSSES]:
         values = [record["train"][part] for record in epochs]
         if any(values):
             losses.plot(numbers, values, label=f"training, {part}")

@@ -6,10 +6,9 @@ Runs in other precisions are other settings: no mean is taken over them.
 
 import torch
 
-from pipeline.device import takes_tf32
+from pipeline.device import precision_on, takes_tf32
 from pipeline.errors import printable
 from trainer.config import Precision, TrainConfig
-from trainer.model import bf16_on
 
 _IN_TF32 = {
     (False, False): "fp32",
@@ -20,6 +19,11 @@ _IN_TF32 = {
 """By whether matrix products, and the LSTM, which cuDNN computes, are in TF32."""
 
 
+def in_bf16(precision: Precision, device: torch.device) -> bool:
+    """Return whether a precision setting means bfloat16 on a device: `auto` does on GPUs that have it."""
+    return precision_on(device, precision, on_cpu="fp32") == "bf16"
+
+
 def training_precision(config: TrainConfig, device: torch.device) -> str:
     """Return the precision of training on a device, such as "model bf16, text tower fp32"."""
     return f"model {model_precision(config, device)}, text tower {_matmul(config.prompts.precision, device)}"
@@ -27,7 +31,7 @@ def training_precision(config: TrainConfig, device: torch.device) -> str:
 
 def model_precision(config: TrainConfig, device: torch.device) -> str:
     """Return the precision of the model on a device, which is that of measuring: "fp32", "bf16", "tf32"."""
-    if bf16_on(config.model.precision, device):
+    if in_bf16(config.model.precision, device):
         return "bf16"
     backends = torch.backends
     return _IN_TF32[takes_tf32(device, backends.cuda.matmul), takes_tf32(device, backends.cudnn.rnn)]
@@ -50,6 +54,6 @@ def recorded_precision(recorded: str, config: TrainConfig, hardware: str) -> str
 
 def _matmul(asked: Precision, device: torch.device) -> str:
     """The precision of matrix products alone."""
-    if bf16_on(asked, device):
+    if in_bf16(asked, device):
         return "bf16"
     return "tf32" if takes_tf32(device, torch.backends.cuda.matmul) else "fp32"

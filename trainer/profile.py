@@ -2,14 +2,14 @@
 
 import time
 from collections import Counter, defaultdict
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from statistics import median
-from typing import Any, Self
+from typing import Self
 
 import torch
 
-_WARM_UP = 3
-_MS = 1e3
+WARM_UP_STEPS = 3
+"""Steps at the start of a run that are not timed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,27 +27,6 @@ class Profile:
     parts: dict[str, float]
     once: dict[str, float]
     waits: bool
-
-    def to_dict(self) -> dict[str, Any]:
-        """Everything as plain JSON values, in seconds."""
-        return asdict(self)
-
-    def lines(self) -> list[str]:
-        """For people."""
-        if not self.num_steps:
-            return [f"no profile: the run had no more than {_WARM_UP} steps, which are not timed"]
-        whole = sum(self.parts.values())
-        waits = "; every part waits for the device here, which an ordinary step does not" * self.waits
-        return [
-            f"a step took {self.step * _MS:.1f} ms (median of {self.num_steps}, the first {_WARM_UP} left out"
-            f"{waits}); its parts, each by its own median:",
-            *(
-                f"  {name:<22} {seconds * _MS:8.1f} ms  {seconds / whole:6.1%}"
-                for name, seconds in self.parts.items()
-            ),
-            "beside the steps: "
-            + ", ".join(f"{name} {seconds:.1f} s" for name, seconds in self.once.items()),
-        ]
 
 
 class Stopwatch:
@@ -89,9 +68,9 @@ class Stopwatch:
 
     def profile(self) -> Profile:
         """What was found so far."""
-        ways = Counter(tuple(step) for step in self._steps[_WARM_UP:])
+        ways = Counter(tuple(step) for step in self._steps[WARM_UP_STEPS:])
         names = ways.most_common(1)[0][0] if ways else ()
-        steps = [step for step in self._steps[_WARM_UP:] if tuple(step) == names]
+        steps = [step for step in self._steps[WARM_UP_STEPS:] if tuple(step) == names]
         return Profile(
             num_steps=len(steps),
             step=median(sum(step.values()) for step in steps) if steps else 0.0,

@@ -20,7 +20,7 @@ from pipeline.clip_model import EncoderConfig, LoadedClip, encoder_of, load_clip
 from pipeline.errors import ConfigError, WeightsError
 from pipeline.store.meta import CacheMeta
 from trainer.config import PromptConfig
-from trainer.model import bf16_on
+from trainer.precision import in_bf16
 
 _TOWERS_KEPT = 3
 """As many as there are prompt lengths in the paper's tables; one of ViT-L/14 takes 340 MB in float32."""
@@ -138,7 +138,7 @@ def load_text_tower(
     Raises WeightsError when the values are not those of the model that made the cache.
     """
     encoder = encoder_of(meta, encoder_weights)
-    dtype = torch.bfloat16 if bf16_on(config.precision, device) else torch.float32
+    dtype = torch.bfloat16 if in_bf16(config.precision, device) else torch.float32
     return _tower(encoder, meta.text_sha256, meta.class_names, config.length, device, dtype)
 
 

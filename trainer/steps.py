@@ -19,9 +19,7 @@ from trainer.losses import training_loss
 from trainer.model import OusModel
 from trainer.optim import build_adam, set_rate, step
 from trainer.prompts import ClassPrompts, TextTower
-
-NUMBERS = ("loss", "contrast", "similarity", "polarity", "gated_share", "right")
-"""What a step tells [6]: its losses, whether eq. 4 was whole (0 or 1), clips whose class was named."""
+from trainer.scalars import Scalars
 
 _WARM_UP = 3
 Mark = Callable[[str], None]
@@ -59,10 +57,16 @@ class Learner:
             features: torch.Tensor = self.prompts(self.tower)
         return features
 
-    def step(self, batch: Batch, mark: Mark = no_mark) -> torch.Tensor:
-        """One step at the rate that is set; the numbers of `NUMBERS`, float32, on the device.
+    def step(self, batch: Batch, mark: Mark = no_mark) -> Scalars:
+        """Take one step at the rate that is set.
 
-        mark: told the name of each part of the step when it has been gone through.
+        Args:
+            batch: On the device of the model.
+            mark: Called with the name of each part of the step when it ends.
+
+        Returns:
+            ``loss``, what was minimised; every loss of `losses.LOSSES` by its name; ``gated_share``, whether
+            eq. 4 was whole (0 or 1); ``right``, clips whose class was named.
         """
         text_CF = self.prompts(self.tower)
         mark("text tower")
@@ -70,8 +74,9 @@ class Learner:
         mark("model")
         losses = training_loss(outputs, batch.label_B, batch.polarity_B, self.config)
         right = (outputs.logits_BC.argmax(dim=1) == batch.label_B).sum()
-        parts = (losses.loss, losses.contrast, losses.similarity, losses.polarity, losses.is_global, right)
-        numbers = torch.stack([part.detach().float() for part in parts])
+        scalars = Scalars.of(
+            {"loss": losses.loss, **losses.parts, "gated_share": losses.is_global, "right": right}
+        )
         mark("losses")
         # The tower is the first part of the graph, so its gradient is asked for after all others.
         text_CF.register_hook(lambda _: mark("model, backward"))
@@ -79,13 +84,13 @@ class Learner:
         mark("text tower, backward")
         step(self.optimizer, self.parameters, self.config.optim.clip_norm)
         mark("Adam")
-        return numbers
+        return scalars
 
 
 class Steps(Protocol):
     """Takes the steps of a run."""
 
-    def __call__(self, batch: Batch, lr: float, mark: Mark = no_mark) -> torch.Tensor:
+    def __call__(self, batch: Batch, lr: float, mark: Mark = no_mark) -> Scalars:
         """One step at rate `lr`; see `Learner.step`."""
 
 
@@ -114,7 +119,7 @@ class PlainSteps:
     def __init__(self, learner: Learner) -> None:
         self._learner = learner
 
-    def __call__(self, batch: Batch, lr: float, mark: Mark = no_mark) -> torch.Tensor:
+    def __call__(self, batch: Batch, lr: float, mark: Mark = no_mark) -> Scalars:
         """See `Steps`."""
         set_rate(self._learner.optimizer, lr)
         return self._learner.step(batch, mark)
@@ -123,15 +128,15 @@ class PlainSteps:
 class GraphedSteps:
     """Whole batches as replays of one captured step; the first ones, and any of another size, plainly.
 
-    capture: given a function that takes a step and gives its numbers, returns one that repeats it and
-    the tensor where the numbers then are, without taking the step now. stream: where all steps run, since
+    capture: given a function that takes a step and gives its scalars, returns one that repeats it and
+    the scalars that it then refills, without taking the step now. stream: where all steps run, since
     one may only be captured on the stream that its gradients have met before.
     """
 
     def __init__(
         self,
         learner: Learner,
-        capture: Callable[[Callable[[], torch.Tensor]], tuple[Callable[[], object], torch.Tensor]],
+        capture: Callable[[Callable[[], Scalars]], tuple[Callable[[], object], Scalars]],
         stream: torch.cuda.Stream | None = None,
     ) -> None:
         self._learner = learner
@@ -140,9 +145,9 @@ class GraphedSteps:
         self._num_taken = 0
         self._batch: Batch | None = None
         self._replay: Callable[[], object] | None = None
-        self._numbers = torch.empty(0)
+        self._scalars = Scalars((), torch.empty(0))
 
-    def __call__(self, batch: Batch, lr: float, mark: Mark = no_mark) -> torch.Tensor:
+    def __call__(self, batch: Batch, lr: float, mark: Mark = no_mark) -> Scalars:
         """See `Steps`."""
         set_rate(self._learner.optimizer, lr)
         is_whole = len(batch.label_B) == self._learner.config.optim.batch_size
@@ -151,35 +156,33 @@ class GraphedSteps:
             return self._on_its_stream(lambda: self._learner.step(batch, mark))
         return self._on_its_stream(lambda: self._replayed(batch, mark))
 
-    def _replayed(self, batch: Batch, mark: Mark) -> torch.Tensor:
+    def _replayed(self, batch: Batch, mark: Mark) -> Scalars:
         if self._batch is None or self._replay is None:
             kept = self._batch = _copy(batch)
-            self._replay, self._numbers = self._capture(lambda: self._learner.step(kept))
+            self._replay, self._scalars = self._capture(lambda: self._learner.step(kept))
             mark("capture")
         for target, source in zip(_tensors(self._batch), _tensors(batch), strict=True):
             target.copy_(source)
         self._replay()
         mark("step, replayed")
-        return self._numbers.clone()
+        return self._scalars.clone()
 
-    def _on_its_stream(self, take: Callable[[], torch.Tensor]) -> torch.Tensor:
+    def _on_its_stream(self, take: Callable[[], Scalars]) -> Scalars:
         if self._stream is None:
             return take()
         before = torch.cuda.current_stream(self._stream.device)
         self._stream.wait_stream(before)
         with torch.cuda.stream(self._stream):
-            numbers = take()
+            scalars = take()
         before.wait_stream(self._stream)
-        return numbers
+        return scalars
 
 
-def _captured(
-    take: Callable[[], torch.Tensor], stream: torch.cuda.Stream
-) -> tuple[Callable[[], object], torch.Tensor]:
+def _captured(take: Callable[[], Scalars], stream: torch.cuda.Stream) -> tuple[Callable[[], object], Scalars]:
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph, stream=stream):
-        numbers = take()
-    return graph.replay, numbers
+        scalars = take()
+    return graph.replay, scalars
 
 
 def _tensors(batch: Batch) -> list[torch.Tensor]:

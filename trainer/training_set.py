@@ -6,17 +6,16 @@ repaired.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from pipeline.errors import counted, printable
 from pipeline.own_dir import Folder
 from pipeline.store.reader import FeatureCache
-from trainer.checkpoint import RunInfo
 from trainer.config import TrainConfig
 from trainer.folds import FoldRows, fold_rows, usable_sha256
 from trainer.holdout import CLIPS
+from trainer.run_info import RunInfo
 from trainer.training_clips import num_stored
 
 
@@ -86,16 +85,6 @@ class TrainingSet:
             left_out = f"left out: {left_out_text(self.left_out) or 'none'}"
         more = f"; the cache has {self.num_more} more training clips now" if self.num_more else ""
         return f"{counted(self.num_train, 'clip')}, {self.num_validation} to validate; {left_out}{more}"
-
-    def to_dict(self) -> dict[str, Any]:
-        """Everything as plain JSON values."""
-        return {
-            "usable_sha256": self.usable_sha256,
-            "num_train": self.num_train,
-            "num_validation": self.num_validation,
-            "left_out": None if self.left_out is None else dict(self.left_out),
-            "num_more_now": self.num_more,
-        }
 
 
 def _num_more(rows: FoldRows, info: RunInfo, num_train: int, num_validation: int) -> int:

@@ -40,7 +40,7 @@ class Context:
     @cached_property
     def device(self) -> "torch.device":
         """The device to measure. Raises ConfigError without one."""
-        from pipeline.runner import choose_device
+        from pipeline.device import choose_device
 
         return choose_device(self.options.device)
 

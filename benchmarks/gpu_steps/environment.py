@@ -18,7 +18,7 @@ from benchmarks.gpu_steps.products import linear_tflops, precisions_of, square_p
 
 _MODULES = (
     "cli", "pipeline.bench", "pipeline.faces.networks", "pipeline.executor.cluster", "pipeline.verify",
-    "trainer.ablate", "trainer.report", "trainer.train",
+    "trainer.ablate", "trainer.report", "trainer.training",
 )  # fmt: skip
 _LAYERS = ((1, 3), (1, 1), (1, 4), (4, 1))
 """Width in and out of a block's layers: queries, keys and values; output; the two of the MLP."""

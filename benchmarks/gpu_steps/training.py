@@ -28,8 +28,9 @@ from pipeline.store.meta import CacheMeta
 from pipeline.store.reader import FeatureCache
 from trainer import optim
 from trainer.batches import ClipData, load_clips
-from trainer.config import TrainConfig, paper, smoke
+from trainer.config import TrainConfig
 from trainer.model import FeatureShape, OusModel
+from trainer.presets import paper, smoke
 from trainer.prompts import ClassPrompts, load_text_tower
 from trainer.steps import Learner, steps_of
 

@@ -13,9 +13,9 @@ from pipeline.bench.options import PARTS, BenchOptions
 from pipeline.bench.result import BenchResult, Goal, Measured, about_this_run
 from pipeline.bench.usual import run_script
 from pipeline.config import to_dict
+from pipeline.device import choose_device
 from pipeline.errors import first_line
 from pipeline.process import Tools
-from pipeline.runner import choose_device
 from pipeline.scratch import ScratchDirectory
 from pipeline.types import DatasetIndex
 

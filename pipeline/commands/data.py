@@ -85,8 +85,8 @@ def data_sample(
     json_: Json = False,
 ) -> None:
     """Draw a contact sheet: some clips per class, with faces found, face stream and scene stream."""
+    from pipeline.device import choose_device
     from pipeline.look import load
-    from pipeline.runner import choose_device
     from pipeline.samples import choose, sample
 
     reading = read_options(lists, label_order, source, all_clips=all_clips)

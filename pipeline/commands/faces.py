@@ -33,8 +33,8 @@ def faces(
     json_: Json = False,
 ) -> None:
     """Find faces: boxes, scores and landmarks per picture, or per sampled frame of a video."""
+    from pipeline.device import choose_device
     from pipeline.look import load, look_all
-    from pipeline.runner import choose_device
 
     settings = {
         "frames": {"num_frames": frames},

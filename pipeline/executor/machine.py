@@ -7,26 +7,15 @@ from collections.abc import Sequence
 import cv2
 import torch
 
-from pipeline.config import require_one_of, require_range
+from pipeline.config import require_range
 from pipeline.errors import ConfigError
 
-DEVICES = ("auto", "cpu", "cuda")
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -3, -4, -8
 _KEPT_BYTES = 2**31 - 1
 """Free memory on the heap's end that is not given back: the most that mallopt takes."""
 _OWN_MAPPING_BYTES = 1 << 28
 """Larger than any array of a pass or a step; what is larger still goes back to the system when freed."""
 _MOST_DECODERS_BESIDE_GPU, _MOST_DECODERS_BESIDE_CPU = 8, 2
-
-
-def choose_device(kind: str = "auto") -> torch.device:
-    """The device of that kind; ``auto`` takes a GPU when there is one. Raises ConfigError without one."""
-    require_one_of("device", kind, DEVICES)
-    there = torch.cuda.is_available()
-    if kind == "cuda" and not there:
-        msg = "device is 'cuda', but torch finds no CUDA device; allowed here: auto, cpu."
-        raise ConfigError(msg)
-    return torch.device("cuda", 0) if there and kind != "cpu" else torch.device("cpu")
 
 
 def visible_gpus() -> list[str]:

@@ -13,11 +13,11 @@ from pathlib import Path
 import torch
 
 from pipeline import weights
+from pipeline.device import precision_on
 from pipeline.faces.detector import DETECTORS, WITH_WEIGHTS, DetectorConfig, FaceDetector
 from pipeline.faces.given import GIVEN, GivenOnly, given_faces, stray_boxes
 from pipeline.faces.haar import HaarDetector
 from pipeline.faces.retinaface import load_retinaface, untrained_retinaface
-from pipeline.faces.retinaface import resolve_precision as _of_retinaface
 from pipeline.passes import DeviceLock
 
 __all__ = [
@@ -60,4 +60,4 @@ def has_weights_here(config: DetectorConfig) -> bool:
 
 def resolve_precision(config: DetectorConfig, device: torch.device) -> str:
     """Return the precision of the detector on this device: fp32 or bf16."""
-    return _of_retinaface(config.precision, device) if config.name in WITH_WEIGHTS else "fp32"
+    return precision_on(device, config.precision) if config.name in WITH_WEIGHTS else "fp32"

@@ -16,7 +16,7 @@ from torch import nn
 from torch.nn import functional
 
 from pipeline import weights
-from pipeline.device import exact_float32, has_bf16
+from pipeline.device import exact_float32, precision_on
 from pipeline.errors import WeightsError
 from pipeline.faces.detector import DetectorConfig, faces_in_picture
 from pipeline.faces.folding import without_batch_norm
@@ -105,7 +105,7 @@ class RetinaFaceDetector:
     ) -> None:
         self.name = config.name
         self.weights_sha256 = weights_sha256
-        self.precision = resolve_precision(config.precision, device)
+        self.precision = precision_on(device, config.precision)
         self._config = config
         self._device = device
         self._dtype = torch.bfloat16 if self.precision == "bf16" else torch.float32
@@ -210,13 +210,6 @@ class RetinaFaceDetector:
         given = pictures_B3hw.flip(1) if self._bgr else pictures_B3hw
         normal = ((given - self._mean_311) / self._std_311).to(self._dtype)
         return normal.contiguous(memory_format=torch.channels_last)
-
-
-def resolve_precision(asked: str, device: torch.device) -> str:
-    """The precision that `asked` means on this device: fp32 or bf16."""
-    if asked != "auto":
-        return asked
-    return "bf16" if has_bf16(device) else "fp32"
 
 
 def shrunk(rgb_B3HW: torch.Tensor, long_side: int) -> torch.Tensor:

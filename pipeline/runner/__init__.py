@@ -16,7 +16,6 @@
 ``dry_run``           outline and estimate together
 """
 
-from pipeline.executor.machine import choose_device
 from pipeline.runner.dry_run import Plan, plan
 from pipeline.runner.estimate import Estimate
 from pipeline.runner.executor_options import SYNC, ExecutorOptions, make_executor
@@ -40,7 +39,6 @@ __all__ = [
     "RunOptions",
     "RunReport",
     "Speed",
-    "choose_device",
     "dataset_of",
     "executor_of",
     "extract",

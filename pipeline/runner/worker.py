@@ -11,10 +11,10 @@ from typing import Any, ClassVar, Self
 
 import torch
 
-from pipeline.device import device_fault, is_device_fault
+from pipeline.device import choose_device, device_fault, is_device_fault
 from pipeline.errors import CacheError, OusError, counted, first_line
 from pipeline.executor import Executor, LocalExecutor, TaskContext
-from pipeline.executor.machine import available_cores, choose_device, decoders_for, keep_memory, use_cores
+from pipeline.executor.machine import available_cores, decoders_for, keep_memory, use_cores
 from pipeline.fingerprint import sha256_json
 from pipeline.process import (
     CLIP_SECONDS,

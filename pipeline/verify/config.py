@@ -2,11 +2,11 @@
 
 from pipeline.clip_model import encoder_of
 from pipeline.config import from_dict, to_dict
+from pipeline.device import choose_device
 from pipeline.errors import CacheError, ConfigError
 from pipeline.fingerprint import default_settings
 from pipeline.portable import located
 from pipeline.process import STEPS, ExtractConfig, version_differences
-from pipeline.runner import choose_device
 from pipeline.store.reader import FeatureCache
 
 

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.device import choose_device
 from pipeline.errors import OusError
 from pipeline.process import Tools, identity_differences, load_tools, process_block
-from pipeline.runner import choose_device, dataset_of
+from pipeline.runner import dataset_of
 from pipeline.store.reader import FeatureCache
 from pipeline.store.rows import fill_row
 from pipeline.types import ClipFailed, ClipRef, DatasetIndex

@@ -10,7 +10,7 @@ In the order of the data:
 ``executors`` runs                      -> outcomes, by workers of this machine or of a cluster
 ``kinds``     outcomes of a row         -> those that share a mean: same clips, precision, holdout
 ``compare``   outcomes                  -> each row beside the paper's, over folds and seeds
-``table``     rows                      -> text, Markdown, a section of a page
+``result_tables``  rows                 -> tables, Markdown, a section of a page
 ``stored``    a folder                  -> its rows again, as far as the runs have got
 ``run``       all of it
 """

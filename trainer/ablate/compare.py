@@ -2,10 +2,9 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
-from typing import Any
 
 from pipeline.errors import counted
 from trainer.ablate.asked import Asked
@@ -14,7 +13,7 @@ from trainer.ablate.outcome import Outcome
 from trainer.ablate.spec import Row
 from trainer.metrics import Metrics
 from trainer.pages.banners import counted_banners
-from trainer.spread import Score, Spread, Summary, summarise
+from trainer.run_statistics import Score, Spread, Summary, summarise
 
 _APART = (
     "Runs of one row in other precisions, trained on other clips, or with validation clips held out by clip "
@@ -95,21 +94,6 @@ class RowResult:
             "uar": Spread.of([one.uar for one in metrics]),
             "war": Spread.of([one.war for one in metrics]),
             "best_epoch": Spread.of([float(outcome.best_epoch) for outcome in finished]),
-        }
-
-    def to_dict(self) -> dict[str, Any]:
-        """Everything as plain JSON values: the paper's in percent, as printed, ours from 0 to 1."""
-        paper, summary = self.row.paper, self.summary
-        return {
-            "name": self.row.name,
-            "apart": self.apart,
-            "settings": list(self.row.settings),
-            "paper_percent": asdict(paper) if paper else None,
-            "num_wanted": self.num_wanted,
-            **{f"num_{state}": len(self.having(state)) for state in ("finished", "diverged", "failed")},
-            "over_runs": {name: asdict(spread) for name, spread in self.over_runs.items()},
-            "over_folds": summary.to_dict() if summary else None,
-            "runs": [_run(outcome) for outcome in self.outcomes],
         }
 
 
@@ -213,36 +197,9 @@ class GridResult:
             notes += [f"Clips left out: {', '.join(left_out)}."]
         return tuple(notes)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Everything as plain JSON values."""
-        asked = self.asked
-        return {
-            "title": asked.spec.title,
-            "dataset_of_the_paper": asked.spec.dataset,
-            "dataset": asked.dataset,
-            "cache_fingerprint": self.fingerprint,
-            "preset": asked.preset,
-            "settings": [*asked.spec.settings, *asked.settings],
-            "folds": list(asked.folds),
-            "folds_of_the_cache": list(asked.all_folds),
-            "seeds": list(asked.seeds),
-            "num_wanted": self.num_wanted,
-            "num_outcomes": len(self.outcomes),
-            "selection": list(self.selections),
-            "banners": list(self.banners),
-            "notes": list(self.notes),
-            "rows": [row.to_dict() for row in self.rows],
-        }
-
 
 def _clips(metrics: Metrics) -> str:
     """The number of clips, and of groups where any has several of them."""
     groups = metrics.counted_groups
     of_groups = "" if groups is None else f" of {counted(len(groups.number_G), 'group')}"
     return f"{metrics.num_clips:,}{of_groups}"
-
-
-def _run(outcome: Outcome) -> dict[str, Any]:
-    metrics = outcome.metrics() if outcome.state == "finished" else None
-    rates = {"uar": metrics.uar, "war": metrics.war} if metrics else {}
-    return outcome.to_dict() | rates

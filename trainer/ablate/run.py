@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
+from pipeline.display.json_values import to_json_values
 from pipeline.errors import OusError, counted
 from pipeline.executor import Observer
 from pipeline.store.place import Where
@@ -15,9 +16,9 @@ from trainer.ablate.executors import SweepExecutorOptions, make_run_executor
 from trainer.ablate.grid import plan_grid
 from trainer.ablate.ledger import forget, hold, outcome_of, remove_leftovers
 from trainer.ablate.outcome import Outcome, RunTask
+from trainer.ablate.result_tables import as_markdown
 from trainer.ablate.run_one import died
 from trainer.ablate.spec import Spec
-from trainer.ablate.table import as_markdown, as_text
 
 TABLE_FILE, RESULTS_FILE = "table.md", "results.json"
 
@@ -29,14 +30,6 @@ class AblateReport:
     result: GridResult
     out: Path
     num_before: int
-
-    def to_dict(self) -> dict[str, Any]:
-        """Everything as plain JSON values; results.json holds the same."""
-        return self.result.to_dict()
-
-    def lines(self) -> list[str]:
-        """For people: the tables, and where they are."""
-        return [*as_text(self.result), f"wrote {self.out / TABLE_FILE} and {self.out / RESULTS_FILE}"]
 
     def require_no_failure(self) -> None:
         """Raise OusError when a run has failed for another reason than that it diverged."""
@@ -109,7 +102,7 @@ def ablate(
         remove_leftovers(folder)
         result = GridResult.of(grid.asked, grid.fingerprint, list(outcomes.values()))
         folder.write_together(
-            {RESULTS_FILE: to_json(result.to_dict()) + "\n", TABLE_FILE: as_markdown(result)}
+            {RESULTS_FILE: to_json(to_json_values(result)) + "\n", TABLE_FILE: as_markdown(result)}
         )
     return AblateReport(result=result, out=out, num_before=num_before)
 

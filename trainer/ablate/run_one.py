@@ -7,16 +7,16 @@ from typing import ClassVar
 import torch
 
 from pipeline.cancel import CancelToken, TaskCancelledError
-from pipeline.device import device_fault, is_device_fault
+from pipeline.device import choose_device, device_fault, device_name, is_device_fault
 from pipeline.errors import FileError, OusError, first_line
 from pipeline.executor import TaskContext
 from pipeline.executor.machine import use_cores
 from pipeline.own_dir import OwnDir
 from trainer.ablate.ledger import outcome_of, partial_of, settle
 from trainer.ablate.outcome import Outcome, RunTask
-from trainer.evaluate import evaluate
-from trainer.model import device_name, pick_device
-from trainer.train import TrainingError, train
+from trainer.epochs import TrainingError
+from trainer.evaluation import evaluate
+from trainer.training import train
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,16 +38,16 @@ class RunWorker:
     cores: tuple[int, ...] | None = None
 
     def run(self, task: RunTask, context: TaskContext) -> Outcome:
-        """See `run_one`."""
+        """See `do_run`."""
         if self.cores:
             use_cores(self.cores)
-        return run_one(task, context.cancel)
+        return do_run(task, context.cancel)
 
     def close(self) -> None:
         """Free nothing: a run frees its own."""
 
 
-def run_one(task: RunTask, cancel: CancelToken) -> Outcome:
+def do_run(task: RunTask, cancel: CancelToken) -> Outcome:
     """Train on the fold and measure its test split, as `train` and `evaluate` do.
 
     A failure that cannot be written down, on a full disk for one, is an outcome all the same. A run that
@@ -131,6 +131,6 @@ def _measured(task: RunTask, partial: OwnDir, cancel: CancelToken) -> Outcome:
         usable_sha256=trained.info.usable_sha256,
         num_train=trained.info.num_train,
         precision=trained.info.precision,
-        device=device_name(pick_device(task.device)),
+        device=device_name(choose_device(task.device)),
         threads=torch.get_num_threads(),
     )

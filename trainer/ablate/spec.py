@@ -14,7 +14,8 @@ from pipeline.config import override, require_one_of, require_range
 from pipeline.errors import ConfigError, FileError, first_line
 from pipeline.plain_file import read_given
 from pipeline.strict_toml import from_toml_text
-from trainer.config import PRESETS, TrainConfig, preset
+from trainer.config import TrainConfig
+from trainer.presets import PRESETS, preset
 
 TABLES = (3, 4, 5, 6)
 _MOST_BYTES, _LONGEST_NAME = 1 << 20, 60

@@ -27,10 +27,6 @@ class StoredGrid:
     result: GridResult
     num_others: int
 
-    def to_dict(self) -> dict[str, Any]:
-        """Everything as plain JSON values."""
-        return {"folder": str(self.out), "num_others": self.num_others, **self.result.to_dict()}
-
 
 def is_grid(folder: Path) -> bool:
     """Whether a folder is that of a grid, sound or damaged."""

@@ -2,7 +2,7 @@
 
 ``document``  what a page is made of
 ``banners``   warnings of runs      -> lines above a page, labels of a table's rows
-``cells``     numbers               -> the texts of a table's cells
+``formatting``  numbers             -> the texts of a table's cells
 ``html``      a page                -> one self-contained file
 ``markdown``  a page                -> Markdown
 ``text``      a table               -> lines for a terminal

@@ -13,9 +13,9 @@ In the order of the data:
 ``sheet``      a pair             -> contact sheets of the clips won and lost; a bridge
 ``stages``     a measured run     -> Fig. 4: t-SNE of its features at four stages
 ``sections``   groups             -> the sections of the page
-``report``     all of it, written by `trainer.pages`
+``write_report``  all of it, written by `trainer.pages`
 """
 
-from trainer.report.report import Report, report
+from trainer.report.write_report import Report, report
 
 __all__ = ["Report", "report"]

@@ -4,17 +4,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from pipeline.errors import counted
+from trainer.ablate.result_tables import grid_section
 from trainer.ablate.stored import StoredGrid
-from trainer.ablate.table import grid_section, main_table
 from trainer.pages.document import Items, Section
-from trainer.pages.text import table_lines
 
 
 def grid_sections(grids: Sequence[StoredGrid]) -> list[Section]:
     """Each grid by itself, under its own warnings."""
     return [
         replace(
-            grid_section(grid.result, _title(grid), _others(grid)),
+            grid_section(grid.result, grid_title(grid), _others(grid)),
             banners=grid.result.banners,
         )
         for grid in grids
@@ -23,24 +22,11 @@ def grid_sections(grids: Sequence[StoredGrid]) -> list[Section]:
 
 def grid_origins(grids: Sequence[StoredGrid]) -> list[Section]:
     """Where each grid's numbers come from."""
-    return [Section(title=_title(grid), blocks=[Items(items=_facts(grid))]) for grid in grids]
+    return [Section(title=grid_title(grid), blocks=[Items(items=_facts(grid))]) for grid in grids]
 
 
-def grid_lines(grids: Sequence[StoredGrid]) -> list[str]:
-    """For a terminal: each grid's rows over all its runs."""
-    return [
-        line
-        for grid in grids
-        for line in (
-            "",
-            _title(grid),
-            *(f"!! {banner}" for banner in grid.result.banners),
-            *table_lines(main_table(grid.result)),
-        )
-    ]
-
-
-def _title(grid: StoredGrid) -> str:
+def grid_title(grid: StoredGrid) -> str:
+    """Return the title of a grid with its directory."""
     return f"{grid.result.asked.spec.title} ({grid.out})"
 
 

@@ -8,11 +8,12 @@ from functools import cached_property
 from typing import Any
 
 from pipeline.errors import some
-from trainer.config import PRESETS, TrainConfig, learnt
+from trainer.config import TrainConfig, learnt
 from trainer.pages.banners import label_text
+from trainer.presets import PRESETS
 from trainer.report.identity import Identity
 from trainer.report.runs import ReportedRun
-from trainer.spread import Score, Summary, summarise
+from trainer.run_statistics import Score, Summary, summarise
 
 _FOLDS_SHOWN = 10
 _FIVE_FOLD = ("dfew", "mafw")
@@ -91,28 +92,6 @@ class Group:
             [Score(fold=run.fold_name, seed=run.info.seed, metrics=run.metrics) for run in self.runs],
             disjoint=not self.num_shared_clips,
         )
-
-    def to_dict(self) -> dict[str, Any]:
-        """Everything as plain JSON values."""
-        summary = self.summary.to_dict()
-        if not self.has_mean_of_folds:
-            for name in ("mean_of_folds", "over_seeds", "over_seeds_pooled", "pooled"):
-                del summary[name]
-        return {
-            "label": self.label,
-            "name": self.name,
-            "dataset": self.dataset,
-            "class_names": list(self.class_names),
-            "preset": self.preset,
-            "changes": list(self.changes),
-            "precision": self.runs[0].precision,
-            "trained_on": self.trained_on,
-            "folds": list(self.folds),
-            "folds_of_data_set": self.num_folds_of_dataset,
-            "clips_of_several_folds": self.num_shared_clips,
-            "summary": summary,
-            "runs": [run.to_dict() for run in self.runs],
-        }
 
 
 def grouped(runs: Sequence[ReportedRun]) -> tuple[Group, ...]:

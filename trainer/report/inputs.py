@@ -9,7 +9,7 @@ from pipeline.own_dir import OwnDir
 from pipeline.store.place import Where
 from trainer.ablate.ledger import GRID_FILE
 from trainer.ablate.stored import StoredGrid, is_grid, read_grid
-from trainer.checkpoint import CONFIG_FILE, no_run
+from trainer.run_directory import CONFIG_FILE, no_run
 
 
 @dataclass(frozen=True, kw_only=True)

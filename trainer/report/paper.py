@@ -5,7 +5,6 @@ Recalls stand under the names that this project gives the classes; the paper ord
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 _ORDER = ("happiness", "sadness", "neutral", "anger", "surprise", "disgust", "fear")
 
@@ -18,10 +17,6 @@ class PaperRow:
     uar: float
     war: float
     recalls: Mapping[str, float] = field(default_factory=dict)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Everything as plain JSON values, in percent."""
-        return {"method": self.method, "uar": self.uar, "war": self.war, "recalls": dict(self.recalls)}
 
 
 def _full(method: str, *printed: float) -> PaperRow:

@@ -1,31 +1,30 @@
 """A run directory -> the run as it is reported: answers clip by clip, numbers, curves, origin."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from pipeline.config import to_dict
 from pipeline.errors import CheckpointError, FileError, MissingFileError, first_line
 from pipeline.own_dir import OwnDir
 from pipeline.store.meta import CacheMeta
 from pipeline.store.reader import FeatureCache
 from pipeline.strict_json import from_json
 from pipeline.types import Floats, Ints
-from trainer.checkpoint import RunInfo
 from trainer.config import TrainConfig
-from trainer.evaluate import Measured
+from trainer.epochs import METRICS_FILE
 from trainer.folds import polarity_labels
 from trainer.leaks import Leak
+from trainer.losses import loss_names
+from trainer.measurement import Measured
 from trainer.metrics import Metrics
 from trainer.precision import recorded_precision
-from trainer.train import METRICS_FILE
+from trainer.run_info import RunInfo
 from trainer.training_set import TrainingSet
 
 _MOST_BYTES = 64 << 20
-_TRAIN = ("loss", "contrast", "similarity", "polarity", "accuracy")
 _VALIDATION = ("loss", "war", "uar")
 
 
@@ -119,34 +118,6 @@ class ReportedRun:
         """Which of its setting's runs it is."""
         return f"fold {self.fold_name}, seed {self.info.seed}"
 
-    def to_dict(self) -> dict[str, Any]:
-        """Everything but the single clips, as plain JSON values."""
-        return {
-            "run_dir": str(self.run_dir),
-            **asdict(self.info),
-            "class_names": list(self.info.class_names),
-            "packages": list(self.info.packages),
-            "banners": list(self.banners),
-            "config": to_dict(self.config),
-            "precision": {"training": self.precision, "measuring": self.measured_precision},
-            "training_set": self.training_set.to_dict(),
-            "measured_on": {
-                "cache": self.place,
-                "fold": self.fold,
-                "is_own_fold": self.is_own_fold,
-                "dataset": self.meta.dataset,
-                "fingerprint": self.meta.fingerprint,
-                "encoder_weights": self.meta.encoder_weights,
-                "packages_of_extraction": dict(self.meta.packages),
-                "is_the_training_cache": self.same_cache,
-            },
-            "loss": self.loss,
-            "left_out": dict(self.left_out),
-            "leak": self.leak.to_dict(),
-            "metrics": self.metrics.to_dict(),
-            "num_epochs": len(self.epochs),
-        }
-
 
 def read_epochs(run_dir: Path) -> tuple[Mapping[str, Any], ...]:
     """The records of a run's metrics.jsonl; none where there is no such file.
@@ -168,9 +139,10 @@ def read_epochs(run_dir: Path) -> tuple[Mapping[str, Any], ...]:
 
 def _record(values: Any) -> Mapping[str, Any]:
     """The part of an epoch's record that the curves show. Raises ValueError, KeyError or TypeError."""
+    losses = (name for name in loss_names() if name in values["train"])  # an older run may lack new ones
     return {
         "epoch": int(values["epoch"]),
-        "train": {name: _number(values["train"][name]) for name in _TRAIN},
+        "train": {name: _number(values["train"][name]) for name in ("loss", *losses, "accuracy")},
         "validation": {name: _number(values["validation"][name]) for name in _VALIDATION},
     }
 

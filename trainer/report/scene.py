@@ -3,19 +3,19 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from pipeline.errors import ConfigError
 from pipeline.store.place import Where
-from trainer.checkpoint import RunInfo, load_config, load_info
 from trainer.config import TrainConfig, learnt
 from trainer.pages.document import Block, Items, Section, Table, Text
 from trainer.report.groups import setting_changes
 from trainer.report.identity import Identity
 from trainer.report.runs import ReportedRun
-from trainer.rigid import Answers, Flips, RigidReport, rigid_report
+from trainer.run_directory import load_config, load_info
+from trainer.run_info import RunInfo
+from trainer.scene_effect import Answers, Flips, SceneEffect, measure_scene_effect
 
 _SURE = 0.05
 _MOVES_SHOWN, _IDS_SHOWN = 15, 50
@@ -35,7 +35,7 @@ class ScenePair:
 
     face: ReportedRun
     full: ReportedRun
-    found: RigidReport
+    found: SceneEffect
 
     @property
     def face_has(self) -> tuple[str, ...]:
@@ -101,20 +101,6 @@ class ScenePair:
             ),
             *([f"Clips without votes: {without:,}."] if without else []),
         )
-
-    def to_dict(self) -> dict[str, Any]:
-        """Everything as plain JSON values."""
-        return {
-            "face_run": str(self.face.run_dir),
-            "full_run": str(self.full.run_dir),
-            "fold": self.full.info.fold,
-            "measured_fold": self.full.fold,
-            "face_has": list(self.face_has),
-            "full_has": list(self.full_has),
-            "verdict": self.verdict,
-            "notes": list(self.notes),
-            **self.found.to_dict(),
-        }
 
 
 def face_only(config: TrainConfig) -> TrainConfig:
@@ -212,7 +198,7 @@ def _can_do_without(config: TrainConfig) -> bool:
 
 
 def _pair(face: ReportedRun, full: ReportedRun) -> ScenePair:
-    found = rigid_report(
+    found = measure_scene_effect(
         Answers(
             class_names=full.info.class_names,
             clip_ids=full.clip_ids,

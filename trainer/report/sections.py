@@ -11,10 +11,11 @@ from pipeline.store.meta import CacheMeta
 from trainer import plots
 from trainer.metrics import Metrics
 from trainer.pages.banners import counted_banners
-from trainer.pages.cells import NONE, interval_text, percent
 from trainer.pages.document import Block, Figure, Items, Section, Table, Text
+from trainer.pages.formatting import NONE, interval_text, percent
 from trainer.report.groups import Group, apart
 from trainer.report.runs import ReportedRun
+from trainer.report.stages import TSNE_SEED, Stages
 from trainer.report.tables import result_blocks
 from trainer.training_set import left_out_text
 
@@ -60,6 +61,25 @@ def run_sections(groups: Sequence[Group]) -> list[Section]:
 def stages_section(figures: Sequence[Figure]) -> Section:
     """Fig. 4 of some runs."""
     return Section(title="Features on their way", blocks=figures)
+
+
+def stages_figure(
+    stages: Stages, title: str, run_dir: Path, class_names: tuple[str, ...], banners: Sequence[str]
+) -> Figure:
+    """Draw the four panels of a run, under the name that the tables give it."""
+    image = BytesIO()
+    plots.plot_stages(stages.points, stages.label_N, class_names, image, title=title, banners=banners)
+    num = len(stages.label_N)
+    is_part = num < stages.num_clips
+    drawn = f"{num:,} of {stages.num_clips:,} clips, drawn at random" if is_part else "all clips"
+    return Figure(
+        title=f"Features at four stages, {title} (Fig. 4)",
+        image=image.getvalue(),
+        alt=f"t-SNE of {num} clips: {'; '.join(stages.points)}; coloured by class",
+        note=f"Run '{run_dir}'. t-SNE of {drawn}; perplexity {stages.perplexity:g}, seed {TSNE_SEED}, "
+        "features of length 1. Distances between groups and their sizes mean nothing; only who lies "
+        "beside whom does.",
+    )
 
 
 def origin_section(groups: Sequence[Group], grids: Sequence[Section]) -> Section:

@@ -7,9 +7,10 @@ import cv2
 import numpy as np
 
 from pipeline.datasets.synthetic import DESCRIPTION
+from pipeline.device import choose_device
 from pipeline.errors import ClipError, OusError
 from pipeline.process import CropTools, Prepared, load_crop_tools, prepare_clip
-from pipeline.runner import choose_device, dataset_of
+from pipeline.runner import dataset_of
 from pipeline.sheet import clip_card, text_card, tile
 from pipeline.store.reader import FeatureCache
 from pipeline.types import Bytes, ClipRef, DatasetIndex

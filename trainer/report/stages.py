@@ -3,11 +3,8 @@
 Letters: N clips drawn; F embedding width.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from io import BytesIO
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -15,15 +12,13 @@ from sklearn.manifold import TSNE
 from torch.nn import functional
 
 from pipeline.types import Floats, Ints
-from trainer import plots
-from trainer.evaluate import Measured
 from trainer.layers import masked_mean
-from trainer.pages.document import Figure
+from trainer.measurement import Measured
 
 MOST_CLIPS = 2000
 FEWEST_CLIPS = 5
 _PERPLEXITY = 30.0
-_SEED = 0
+TSNE_SEED = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,40 +30,11 @@ class Stages:
     num_clips: int
     perplexity: float
 
-    def figure(
-        self, title: str, run_dir: Path, class_names: tuple[str, ...], banners: Sequence[str]
-    ) -> Figure:
-        """The four panels of a run, under the name that the tables give it."""
-        image = BytesIO()
-        plots.plot_stages(self.points, self.label_N, class_names, image, title=title, banners=banners)
-        num = len(self.label_N)
-        drawn = (
-            f"{num:,} of {self.num_clips:,} clips, drawn at random" if num < self.num_clips else "all clips"
-        )
-        return Figure(
-            title=f"Features at four stages, {title} (Fig. 4)",
-            image=image.getvalue(),
-            alt=f"t-SNE of {num} clips: {'; '.join(self.points)}; coloured by class",
-            note=f"Run '{run_dir}'. t-SNE of {drawn}; perplexity {self.perplexity:g}, seed {_SEED}, "
-            "features of length 1. Distances between groups and their sizes mean nothing; only who lies "
-            "beside whom does.",
-        )
-
-    def to_dict(self) -> dict[str, Any]:
-        """How the figure was made, as plain JSON values."""
-        return {
-            "stages": list(self.points),
-            "clips_drawn": len(self.label_N),
-            "clips": self.num_clips,
-            "perplexity": self.perplexity,
-            "seed": _SEED,
-        }
-
 
 def lay_out(measured: Measured) -> Stages:
     """The stages of a run, of `MOST_CLIPS` at most, drawn at random; of `FEWEST_CLIPS` at least."""
     num_clips = len(measured.row_N)
-    drawn = np.random.default_rng(_SEED).permutation(num_clips)[:MOST_CLIPS]
+    drawn = np.random.default_rng(TSNE_SEED).permutation(num_clips)[:MOST_CLIPS]
     chosen_N = np.sort(drawn)
     perplexity = min(_PERPLEXITY, (len(chosen_N) - 1) / 3)
     features = stage_features(measured, torch.from_numpy(chosen_N))
@@ -107,5 +73,5 @@ def stage_features(measured: Measured, place_N: torch.Tensor) -> dict[str, torch
 
 
 def _plane(features: Floats, perplexity: float) -> Floats:
-    tsne = TSNE(n_components=2, perplexity=perplexity, init="pca", random_state=_SEED)
+    tsne = TSNE(n_components=2, perplexity=perplexity, init="pca", random_state=TSNE_SEED)
     return np.asarray(tsne.fit_transform(features), dtype=np.float32)

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 from pipeline.errors import counted
 from trainer.metrics import Metrics
-from trainer.pages.cells import NONE, percent, printed, spread_text
 from trainer.pages.document import Block, Table, Text
+from trainer.pages.formatting import NONE, percent, printed, spread_text
 from trainer.report.groups import Group
 from trainer.report.paper import NOTES, PaperRow, table_1, table_2
-from trainer.spread import Row
+from trainer.run_statistics import Row
 
 MAJORITY = "majority class"
 

@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
 
-from trainer.rigid import Answers, rigid_report, vote_entropy
+from pipeline.display.json_values import to_json_values
+from pipeline.display.text import lines as lines_of
+from trainer.scene_effect import Answers, measure_scene_effect, vote_entropy
 
 NAMES = ("joy", "fear", "anger")
 
@@ -20,7 +22,7 @@ def answers(**changes) -> Answers:
 
 
 def test_every_clip_is_in_exactly_one_box():
-    found = rigid_report(answers()).overall
+    found = measure_scene_effect(answers()).overall
     boxes = (found.both_right, found.gained, found.lost, found.moved, found.both_wrong)
     assert boxes == (3, 2, 1, 1, 1)
     assert sum(boxes) == found.num_clips == 8
@@ -32,7 +34,7 @@ def test_accuracy_of_the_full_model_is_that_of_the_face_plus_the_net_gain():
     label, face, full = generator.integers(0, 3, (3, 500))
     ids = tuple(str(n) for n in range(500))
     many = answers(clip_ids=ids, label_N=label, face_N=face, full_N=full, polarity_N=np.zeros(500, int))
-    found = rigid_report(many)
+    found = measure_scene_effect(many)
     assert np.mean(full == label) == pytest.approx(np.mean(face == label) + found.overall.net)
     for box in ("gained", "lost", "moved", "both_right", "both_wrong"):
         assert sum(getattr(row, box) for row in found.by_class) == getattr(found.overall, box)
@@ -55,14 +57,14 @@ def test_mcnemars_test_is_exact(gained, lost, expected):
     face[:gained] = 1
     full[gained : gained + lost] = 1
     ids = tuple(str(k) for k in range(n))
-    found = rigid_report(
+    found = measure_scene_effect(
         answers(clip_ids=ids, label_N=label, face_N=face, full_N=full, polarity_N=np.zeros(n, int))
     )
     assert found.overall.p_value == pytest.approx(expected)
 
 
 def test_flips_are_told_by_class_polarity_and_direction():
-    found = rigid_report(answers())
+    found = measure_scene_effect(answers())
     assert [(row.kind, row.num_clips, row.gained, row.lost) for row in found.by_class] == [
         ("joy", 3, 2, 0),
         ("fear", 3, 0, 1),
@@ -89,7 +91,7 @@ def test_votes_part_the_clips_by_disagreement():
     votes[4] = 0.5, 0.25, 0.25
     np.testing.assert_allclose(vote_entropy(votes)[[0, 3, 4]], [0.0, 1.0, 1.5], atol=1e-6)
     assert np.isnan(vote_entropy(votes)[1])
-    found = rigid_report(answers(votes_NC=votes))
+    found = measure_scene_effect(answers(votes_NC=votes))
     assert [(row.kind, row.num_clips, row.gained) for row in found.by_entropy] == [
         ("votes 0 to 0.5 bits", 1, 0),
         ("votes 1 to 1.5 bits", 1, 1),
@@ -98,10 +100,10 @@ def test_votes_part_the_clips_by_disagreement():
 
 
 def test_the_report_reads_as_a_table():
-    lines = rigid_report(answers()).lines()
+    lines = lines_of(measure_scene_effect(answers()))
     assert lines[1].split() == ["all", "clips", "8", "2", "1", "1", "+12.5%", "1"]
     assert lines[-1] == "McNemar's exact test: p = 1 for 2 clips won and 1 lost"
-    assert rigid_report(answers()).to_dict()["overall"]["gained"] == 2
+    assert to_json_values(measure_scene_effect(answers()))["overall"]["gained"] == 2
 
 
 def test_answers_of_different_numbers_of_clips_are_refused():
@@ -110,27 +112,27 @@ def test_answers_of_different_numbers_of_clips_are_refused():
 
 
 def test_polarity_that_follows_from_the_class_is_named_as_classes_merged():
-    found = rigid_report(answers(polarity_N=np.array([2, 0, 0, 2, 2, 0, 0, 0])))
-    assert found.polarity_of == found.to_dict()["polarity_of"] == "class"
+    found = measure_scene_effect(answers(polarity_N=np.array([2, 0, 0, 2, 2, 0, 0, 0])))
+    assert found.polarity_of == to_json_values(found)["polarity_of"] == "class"
     assert [(row.kind, row.num_clips) for row in found.by_polarity] == [
         ("negative classes merged: fear, anger", 5)
     ]
     merged, (fear, anger) = found.by_polarity[0], found.by_class[1:]
     assert (merged.gained, merged.lost) == (fear.gained + anger.gained, fear.lost + anger.lost)
-    assert found.lines()[-2].startswith("Polarity: that of the class, no clip has its own")
+    assert lines_of(found)[-2].startswith("Polarity: that of the class, no clip has its own")
 
 
 @pytest.mark.parametrize(
     "polarity", [[2, 1, 0, 2, 2, 1, 1, 0], [-1] * 8, [0] * 8, [2, -1, -1, 2, 2, -1, -1, -1]]
 )
 def test_polarities_that_merge_no_classes_or_all_have_no_rows(polarity):
-    found = rigid_report(answers(polarity_N=np.array(polarity)))
+    found = measure_scene_effect(answers(polarity_N=np.array(polarity)))
     assert (found.polarity_of, found.by_polarity, found.polarity_note) == ("class", (), "")
 
 
 def test_a_clip_with_a_polarity_of_its_own_makes_it_the_clips():
-    found = rigid_report(answers())
-    assert found.polarity_of == found.to_dict()["polarity_of"] == "clip"
+    found = measure_scene_effect(answers())
+    assert found.polarity_of == to_json_values(found)["polarity_of"] == "clip"
     assert found.polarity_note == "Polarity: given clip by clip."
 
 
@@ -141,10 +143,10 @@ def test_clips_of_few_groups_are_tested_by_group():
         "clip_ids": tuple("abcdefghijkl"), "label_N": label, "face_N": face, "full_N": label,
         "polarity_N": np.zeros(12, int),
     }  # fmt: skip
-    by_clip = rigid_report(answers(**values)).overall
-    alone = rigid_report(answers(**values, group_N=np.arange(12))).overall
-    by_group = rigid_report(answers(**values, group_N=np.arange(12) // 6)).overall
+    by_clip = measure_scene_effect(answers(**values)).overall
+    alone = measure_scene_effect(answers(**values, group_N=np.arange(12))).overall
+    by_group = measure_scene_effect(answers(**values, group_N=np.arange(12) // 6)).overall
     assert (by_clip.p_value, by_clip.test) == (2 * 0.5**12, "McNemar's exact test")
     assert alone == by_clip
     assert (by_group.p_value, by_group.test) == (0.5, "exact sign-flip test over 2 groups of clips")
-    assert by_group.to_dict()["test"] == by_group.test
+    assert to_json_values(by_group)["test"] == by_group.test

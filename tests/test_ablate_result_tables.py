@@ -4,10 +4,12 @@ import re
 
 import pytest
 
+from pipeline.display.json_values import to_json_values
+from pipeline.display.text import lines as lines_of
 from tests.tiny_grid import diverged, outcome, quick_asked
 from trainer.ablate.compare import GridResult
+from trainer.ablate.result_tables import as_markdown
 from trainer.ablate.spec import parsed
-from trainer.ablate.table import as_markdown, as_text
 
 
 def result(rows, folds=("1",), seeds=(0, 1), **changes):
@@ -27,7 +29,7 @@ ONE_FOLD = result([
 
 def test_a_row_stands_beside_the_papers():
     """WAR 60% and 80%: mean 70, deviation 14.14. Ours stand first: a phone shows few columns."""
-    lines = as_text(ONE_FOLD)
+    lines = lines_of(ONE_FOLD)
     assert lines[0] == (
         "Quick table; cache of tiny; fold 1; 2 seeds; preset smoke schedule.max_steps=2 "
         "model.frame_encoder_depth=0 model.tfe_blocks=1 optim.lr=0.1"
@@ -43,7 +45,7 @@ def test_a_row_stands_beside_the_papers():
 
 
 def test_recalls_stand_below_the_papers_by_class_name():
-    lines = as_text(ONE_FOLD)
+    lines = lines_of(ONE_FOLD)
     at = lines.index("Recall by class, percent, mean over seeds")
     assert lines[at + 1 : at + 5] == [
         "row                   happiness  sadness",
@@ -59,7 +61,7 @@ def of_three_classes(row):
 
 
 def test_every_class_of_ours_has_its_recall_also_where_the_paper_names_none():
-    lines = as_text(result([[of_three_classes("L_ce")], []], seeds=(0,)))
+    lines = lines_of(result([[of_three_classes("L_ce")], []], seeds=(0,)))
     at = lines.index("Recall by class, percent, one run a row")
     assert [cells(line) for line in lines[at + 1 : at + 4]] == [
         ["row", "happiness", "sadness", "fear"],
@@ -67,13 +69,13 @@ def test_every_class_of_ours_has_its_recall_also_where_the_paper_names_none():
         ["L_ce: ours", "100.00", "75.00", "50.00"],
     ]
     own = parsed('title = "Own"\n[[rows]]\nname = "a"\n', "own.toml")
-    lines = as_text(result([[of_three_classes("a")]], seeds=(0,), spec=own))
+    lines = lines_of(result([[of_three_classes("a")]], seeds=(0,), spec=own))
     at = lines.index("Recall by class, percent, one run a row")
     assert [cells(line) for line in lines[at + 1 : at + 3]] == [
         ["row", "fear", "sadness", "happiness"],
         ["a", "50.00", "75.00", "100.00"],
     ]
-    nothing = as_text(result([], seeds=(0,), spec=own))
+    nothing = lines_of(result([], seeds=(0,), spec=own))
     assert not any(line.startswith("Recall") for line in nothing)
 
 
@@ -88,7 +90,7 @@ def test_every_class_of_ours_has_its_recall_also_where_the_paper_names_none():
 )
 def test_headings_tell_a_spread_only_where_there_is_one(folds, seeds, told):
     rows = [[outcome("L_ce", fold, seed, (8, 4)) for fold in folds for seed in seeds], []]
-    lines = as_text(result(rows, folds=folds, seeds=seeds))
+    lines = lines_of(result(rows, folds=folds, seeds=seeds))
     assert f"All runs, percent, {told}" in lines
     by_fold = [line for line in lines if line.startswith("WAR by fold")]
     over = "mean ± standard deviation over seeds" if len(seeds) > 1 else "one run a fold: no spread"
@@ -97,12 +99,12 @@ def test_headings_tell_a_spread_only_where_there_is_one(folds, seeds, told):
 
 
 def test_seeds_that_were_asked_for_and_have_not_run_are_no_spread():
-    lines = as_text(result([[outcome("L_ce", "1", 0, (8, 4))], []]))
+    lines = lines_of(result([[outcome("L_ce", "1", 0, (8, 4))], []]))
     assert "All runs, percent, one run a row: no spread" in lines
 
 
 def test_what_diverged_and_what_a_reader_must_know_are_told():
-    lines = as_text(ONE_FOLD)
+    lines = lines_of(ONE_FOLD)
     assert "L_global + TFE, fold 1, seed 1: DIVERGED: The loss at step 3 is nan." in lines
     assert "note: Test clips: 20 in fold 1. Validation, which chose the epochs: holdout." in lines
     assert "note: The paper's note." in lines
@@ -120,7 +122,7 @@ def test_another_data_set_hardware_and_left_out_clips_are_told():
 @pytest.mark.parametrize("banner", ["RANDOM ENCODER WEIGHTS: no", "SELECTED ON TEST"])
 def test_banners_stand_above_everything(banner):
     rows = [[outcome("L_ce", "1", 0, (8, 4), banners=(banner,))], []]
-    assert as_text(result(rows))[0] == f"!! {banner}"
+    assert lines_of(result(rows))[0] == f"!! {banner}"
     assert as_markdown(result(rows)).splitlines()[0] == f"> **!! {banner}**"
 
 
@@ -131,7 +133,7 @@ def test_rows_with_a_leak_say_so_in_every_table():
         [outcome("L_global + TFE", fold, 0, (9, 9), selection="test", num_leaked=1) for fold in "12"],
     ]
     found = result(rows, folds=("1", "2"), seeds=(0,))
-    lines = as_text(found)
+    lines = lines_of(found)
     assert lines[0] == f"!! {banners[0]} (2 of 4 runs)"
     labels = {cells(line)[0] for line in lines if line.startswith("L_")}
     marks = {"L_ce": "(LEAK)", "L_global + TFE": "(selected on test, LEAK)"}
@@ -147,7 +149,7 @@ def test_rows_selected_on_test_clips_say_so_and_are_counted_above():
     ]
     found = result(rows, folds=("1", "2"), seeds=(0,))
     assert found.banners == ("SELECTED ON TEST (2 of 4 runs)",)
-    lines = as_text(found)
+    lines = lines_of(found)
     labels = [cells(line)[0] for line in lines if line.startswith("L_")]
     in_tables = ["L_ce (selected on test)", "L_global + TFE"]
     of_recalls = ["L_ce: paper", "L_ce: ours (selected on test)", "L_global + TFE: ours"]
@@ -160,7 +162,7 @@ def test_a_row_that_lacks_a_fold_is_named_and_has_no_recalls_over_all_folds():
          outcome("L_ce", "1", 1, (8, 4))],
         [outcome("L_global + TFE", "1", 0, (9, 9)), diverged("L_global + TFE", "2", 0)],
     ]  # fmt: skip
-    lines = as_text(result(rows, folds=("1", "2")))
+    lines = lines_of(result(rows, folds=("1", "2")))
     at = lines.index("Recall by class, percent, mean over all 2 folds and their seeds")
     assert [cells(line)[1:] for line in lines[at + 3 : at + 5]] == [["70.00", "40.00"], ["-", "-"]]
     told = (
@@ -168,19 +170,19 @@ def test_a_row_that_lacks_a_fold_is_named_and_has_no_recalls_over_all_folds():
         "1 of 2 seeds; L_global + TFE: fold 1 has 1 of 2 seeds, fold 2 has 0 of 2 seeds."
     )
     assert told in lines
-    assert not any("lack runs" in line for line in as_text(ONE_FOLD))
+    assert not any("lack runs" in line for line in lines_of(ONE_FOLD))
 
 
 def test_folds_that_share_test_clips_are_not_pooled():
     rows = [[outcome("L_ce", fold, 0, (8, 4)) for fold in "12"], []]
     shared = result(rows, folds=("1", "2"), seeds=(0,), num_shared_clips=3)
-    lines = as_text(shared)
+    lines = lines_of(shared)
     at = lines.index("WAR by fold, percent, one run a fold: no spread")
     assert cells(lines[at + 1]) == ["row", "fold 1", "fold 2", "mean of all 2 folds"]
     assert cells(lines[at + 2]) == ["L_ce", "60.00", "60.00", "60.00"]
     told = "note: Folds are not pooled: 3 clips in several folds' test sets would count more than once."
     assert told in lines
-    assert shared.to_dict()["rows"][0]["over_folds"]["pooled"] == {}
+    assert to_json_values(shared)["rows"][0]["over_folds"]["pooled"] == {}
 
 
 def test_runs_that_have_no_outcome_yet_are_told_above_everything():
@@ -196,7 +198,7 @@ def test_single_folds_their_mean_and_their_pooled_clips_are_three_numbers():
          outcome("L_ce", "2", 0, (5, 5)), outcome("L_ce", "2", 1, (6, 6))],
         [outcome("L_global + TFE", "1", 0, (9, 9)), diverged("L_global + TFE", "2", 0)],
     ]  # fmt: skip
-    lines = as_text(result(rows, folds=("1", "2")))
+    lines = lines_of(result(rows, folds=("1", "2")))
     at = lines.index("WAR by fold, percent, mean ± standard deviation over seeds")
     assert [cells(line) for line in lines[at + 1 : at + 4]] == [
         ["row", "fold 1", "fold 2", "mean of all 2 folds", "clips of all 2 folds pooled"],
@@ -216,6 +218,6 @@ def test_markdown_holds_the_same_cells():
 
 def test_nothing_finished_is_shown_as_nothing():
     rows = [[diverged("L_ce", "1", 0)], [diverged("L_global + TFE", "1", 0)]]
-    lines = as_text(result(rows, seeds=(0,)))
+    lines = lines_of(result(rows, seeds=(0,)))
     assert lines[2] == "All runs, percent, no finished run"
     assert lines[4].split() == ["L_ce", "-", "-", "55.12", "67.82", "-", "10", "0/1", "1", "0"]

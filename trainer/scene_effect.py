@@ -98,19 +98,9 @@ class Flips:
             return MCNEMAR
         return f"{SIGN_FLIP} over {counted(len(self.nets), 'group')} of clips"
 
-    def to_dict(self) -> dict[str, Any]:
-        """Everything as plain JSON values."""
-        names = ("kind", "num_clips", "both_right", "gained", "lost", "moved", "both_wrong")
-        return {
-            **{name: getattr(self, name) for name in names},
-            "net": self.net,
-            "p_value": self.p_value,
-            "test": self.test,
-        }
-
 
 @dataclass(frozen=True, kw_only=True)
-class RigidReport:
+class SceneEffect:
     """What the scene contributes: in all, by class, by polarity and by the annotators' disagreement.
 
     polarity_of: see `Answers`; of the class, by_polarity merges classes, and is empty where no polarity has
@@ -128,47 +118,13 @@ class RigidReport:
     gained: tuple[str, ...]
     lost: tuple[str, ...]
 
-    def to_dict(self) -> dict[str, Any]:
-        """Everything as plain JSON values."""
-        groups = {"by_class": self.by_class, "by_polarity": self.by_polarity, "by_entropy": self.by_entropy}
-        return {
-            "overall": self.overall.to_dict(),
-            **{name: [flips.to_dict() for flips in group] for name, group in groups.items()},
-            "polarity_of": self.polarity_of,
-            "moves": [
-                {"label": label, "face": face, "full": full, "clips": count}
-                for (label, face, full), count in self.moves
-            ],
-            "gained": list(self.gained),
-            "lost": list(self.lost),
-        }
-
     @property
     def polarity_note(self) -> str:
         """Whose polarity the rows show, in a sentence; empty where there are no rows by polarity."""
         return POLARITY_OF[self.polarity_of] if self.by_polarity else ""
 
-    def lines(self) -> list[str]:
-        """For people: a table of gains and losses, whose polarity it shows, and the verdict of the test."""
-        rows = [self.overall, *self.by_class, *self.by_polarity, *self.by_entropy]
-        width = max(len(row.kind) for row in rows)
-        verdict = (
-            f"{self.overall.test}: p = {self.overall.p_value:.2g} for {self.overall.gained} clips won and "
-            f"{self.overall.lost} lost"
-        )
-        return [
-            f"{'':{width}}  clips  won by the scene  lost  from wrong to wrong    net       p",
-            *(
-                f"{row.kind:{width}}  {row.num_clips:5d}  {row.gained:16d}  {row.lost:4d}  {row.moved:19d}"
-                f"  {row.net:+6.1%}  {row.p_value:6.2g}"
-                for row in rows
-            ),
-            *([self.polarity_note] if self.polarity_note else []),
-            verdict,
-        ]
 
-
-def rigid_report(answers: Answers) -> RigidReport:
+def measure_scene_effect(answers: Answers) -> SceneEffect:
     """Count what the scene changes, over all clips and within each kind of clip that there is."""
     names = answers.class_names
     everything = np.ones(len(answers.label_N), dtype=bool)
@@ -178,7 +134,7 @@ def rigid_report(answers: Answers) -> RigidReport:
     for row in np.flatnonzero(changed).tolist():
         label, face, full = (names[int(of[row])] for of in (answers.label_N, answers.face_N, answers.full_N))
         moves[label, face, full] = moves.get((label, face, full), 0) + 1
-    return RigidReport(
+    return SceneEffect(
         overall=_flips("all clips", answers, everything),
         by_class=_groups({name: answers.label_N == c for c, name in enumerate(names)}, answers),
         by_polarity=_groups(_by_polarity(answers), answers),

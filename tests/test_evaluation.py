@@ -10,12 +10,15 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from pipeline.config import override
+from pipeline.display.json_values import to_json_values
+from pipeline.display.text import lines as lines_of
 from pipeline.errors import CacheError, CheckpointError, ConfigError
 from pipeline.types import Split, Status
 from tests.tiny_cache import CLASSES, tiny_cache, tiny_meta, write_feature
-from trainer.config import smoke
-from trainer.evaluate import evaluate, measure, score
-from trainer.train import train
+from trainer.evaluation import evaluate
+from trainer.measurement import measure, score
+from trainer.presets import smoke
+from trainer.training import train
 
 pytestmark = pytest.mark.usefixtures("one_tiny_encoder")
 
@@ -35,7 +38,7 @@ def test_test_split_is_measured_and_written(run):
     assert result.metrics.war > 0.9
     assert result.same_cache
     written = json.loads((trained.run_dir / "confusion.json").read_text())
-    assert written == result.to_dict()
+    assert written == to_json_values(result)
     assert written["class_names"] == list(CLASSES)
     assert written["confusion"] == result.metrics.confusion.tolist()
     assert written["banners"] == ["RANDOM ENCODER WEIGHTS: these numbers say nothing about the method"]
@@ -44,7 +47,7 @@ def test_test_split_is_measured_and_written(run):
 
 def test_lines_for_people_hold_the_warning_the_numbers_and_the_files(run):
     result = evaluate(run[1].run_dir, device="cpu")
-    lines = result.lines()
+    lines = lines_of(result)
     assert lines[0].startswith("!! RANDOM ENCODER WEIGHTS")
     assert lines[1] == "tiny, fold 1, test split: 16 clips; 95% intervals over clips"
     assert lines[2].split()[:2] == ["WAR", f"{result.metrics.war:.2%}"]
@@ -92,14 +95,14 @@ def test_another_cache_that_fits_is_measured_beside_the_own_one(run, tmp_path):
     result = evaluate(run[1].run_dir, cache=other, device="cpu")
     assert (result.metrics.num_clips, result.same_cache, result.left_out) == (44, False, {"failed": 4})
     assert [file.name for file in result.files] == ["confusion_other.json", "confusion_other.png"]
-    assert result.lines()[1].startswith("elsewhere, fold 1")
+    assert lines_of(result)[1].startswith("elsewhere, fold 1")
 
 
 def test_other_clips_with_the_same_settings_are_another_cache(run, tmp_path):
     ids = np.array([f"new{i:03d}" for i in range(48)], dtype=object)
     result = evaluate(run[1].run_dir, cache=tiny_cache(tmp_path / "new.zarr", clip_id=ids), device="cpu")
     assert not result.same_cache
-    assert any("another cache" in line for line in result.lines())
+    assert any("another cache" in line for line in lines_of(result))
 
 
 def test_validation_clips_that_were_drawn_anew_are_refused(run, tmp_path):
@@ -154,7 +157,7 @@ def test_a_cache_that_was_moved_is_read_where_the_message_asks_for_it(run, tmp_p
 def test_a_run_selected_on_test_says_so_in_its_numbers(run, tmp_path):
     config = override(smoke(), ["data.validation=test", "schedule.max_steps=1"])
     trained = train(run[0], tmp_path / "run", config, device="cpu")
-    assert "SELECTED ON TEST" in evaluate(trained.run_dir, device="cpu").to_dict()["banners"]
+    assert "SELECTED ON TEST" in to_json_values(evaluate(trained.run_dir, device="cpu"))["banners"]
 
 
 def test_plain_values_name_the_run_the_cache_and_the_loss(run):
@@ -163,10 +166,10 @@ def test_plain_values_name_the_run_the_cache_and_the_loss(run):
         "split": "test", "fold": "1", "seed": 0, "dataset": "tiny", "selection": "holdout",
         "best_epoch": run[1].info.best_epoch, "random_weights": True, "same_cache": True,
         "cache_fingerprint": "f" * 64, "loss": result.loss, "left_out": {},
-        "leak": result.leak.to_dict(), "war": result.metrics.war,
+        "leak": to_json_values(result.leak), "war": result.metrics.war,
     }  # fmt: skip
-    assert {name: result.to_dict()[name] for name in expected} == expected
-    text = json.dumps(result.to_dict(), indent=2) + "\n"
+    assert {name: to_json_values(result)[name] for name in expected} == expected
+    text = json.dumps(to_json_values(result), indent=2) + "\n"
     assert (run[1].run_dir / "confusion.json").read_text(encoding="utf-8") == text
 
 
@@ -187,10 +190,10 @@ def test_lines_show_what_is_left_out_and_a_class_without_clips(run, tmp_path):
     label[label == 0] = 2
     status[[40, 41]] = Status.FAILED
     other = tiny_cache(tmp_path / "other.zarr", label=label.astype(np.int16), status=status)
-    lines = evaluate(run[1].run_dir, cache=other, device="cpu").lines()
+    lines = lines_of(evaluate(run[1].run_dir, cache=other, device="cpu"))
     assert "  happiness        no clips" in lines
     assert "  left out: 2 failed" in lines
-    assert not any("  left out" in line for line in evaluate(run[1].run_dir, device="cpu").lines())
+    assert not any("  left out" in line for line in lines_of(evaluate(run[1].run_dir, device="cpu")))
 
 
 def test_a_model_answers_in_evaluation_mode_in_batches_of_any_size(run):
@@ -253,9 +256,9 @@ def test_a_run_with_groups_shows_them_in_every_output(tmp_path):
     cache = of_pairs(tmp_path)
     trained = train(cache, tmp_path / "run", override(smoke(), ["schedule.max_epochs=1"]), device="cpu")
     assert trained.info.selection == "holdout by group"
-    assert "validation clips (holdout by group)" in " ".join(trained.lines())
+    assert "validation clips (holdout by group)" in " ".join(lines_of(trained))
     result = evaluate(tmp_path / "run", device="cpu")
-    assert result.lines()[1] == "tiny, fold 1, test split: 16 clips; 95% intervals over 8 groups of clips"
+    assert lines_of(result)[1] == "tiny, fold 1, test split: 16 clips; 95% intervals over 8 groups of clips"
     written = json.loads((tmp_path / "run/confusion.json").read_text())
     assert (written["num_groups"], written["selection"]) == (8, "holdout by group")
     assert written["interval_method"].startswith("bootstrap over 8 groups of clips")
@@ -275,6 +278,6 @@ def test_a_split_of_one_group_has_no_interval(run, tmp_path):
         tmp_path / "one.zarr", tiny_meta(num_groups=1), group=np.full(48, "anna", dtype=object)
     )
     result = evaluate(run[1].run_dir, cache=cache, device="cpu")
-    assert result.lines()[1].endswith("16 clips; no 95% intervals: all clips are of 1 group")
-    assert " ".join(result.lines()[2].split()).endswith("% no interval, one group")
+    assert lines_of(result)[1].endswith("16 clips; no 95% intervals: all clips are of 1 group")
+    assert " ".join(lines_of(result)[2].split()).endswith("% no interval, one group")
     assert json.loads(result.files[0].read_text())["uar_interval_95"] is None

@@ -1,5 +1,5 @@
 import json
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,14 +9,18 @@ from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from pipeline.config import override
+from pipeline.display.json_values import to_json_values
+from pipeline.display.text import lines as lines_of
 from pipeline.errors import CacheError, ConfigError, WeightsError
 from pipeline.store.reader import FeatureCache
 from tests.tiny_cache import tiny_cache, tiny_meta, write_feature
 from trainer.checkpoint import load_checkpoint
-from trainer.config import smoke
+from trainer.epochs import TrainingError
 from trainer.folds import fold_rows
 from trainer.model import OusModel
-from trainer.train import TrainingError, evaluate_command, train
+from trainer.presets import smoke
+from trainer.training import train
+from trainer.training_result import epoch_record, evaluate_command
 
 SHORT = override(smoke(), ["schedule.max_epochs=3"])
 
@@ -114,8 +118,10 @@ def test_thirty_steps_lower_every_loss_when_the_gate_is_open(path, tmp_path):
     assert result.num_steps == 30
     assert result.info.stop_reason == "schedule.max_steps=30 reached"
     first, last = reports[0].train, reports[-1].train
-    for name in ("loss", "contrast", "similarity", "polarity"):
-        assert getattr(last, name) < 0.8 * getattr(first, name), name
+    assert last.loss < 0.8 * first.loss
+    assert list(first.losses) == ["contrast", "similarity", "polarity"]
+    for name, loss in first.losses.items():
+        assert last.losses[name] < 0.8 * loss, name
     assert first.gated_share == 1.0
 
 
@@ -132,15 +138,15 @@ def test_run_directory_holds_what_a_reader_expects(finished):
         "events",
     }
     written = [json.loads(line) for line in (result.run_dir / "metrics.jsonl").read_text().splitlines()]
-    assert written == [asdict(report) for report in reports]
+    assert written == [epoch_record(report) for report in reports]
     assert [report.epoch for report in reports] == [1, 2, 3]
     assert result.best == min(reports, key=lambda report: report.validation.loss)
-    assert json.loads(json.dumps(result.to_dict()))["num_train"] == 29
+    assert json.loads(json.dumps(to_json_values(result)))["num_train"] == 29
 
 
 def test_lines_for_people_name_the_best_epoch_and_how_it_was_chosen(finished):
     result, _ = finished
-    warning, summary, data, overfit, then = result.lines()
+    warning, summary, data, overfit, then = lines_of(result)
     assert warning.startswith("!! RANDOM ENCODER WEIGHTS")
     assert f"best epoch {result.best.epoch} of 3, by the loss on 3 validation clips (holdout)" in summary
     assert "trained on 29 clips, model fp32, text tower fp32; 0.00 GB of features in memory" in data
@@ -251,7 +257,7 @@ def test_batches_of_one_class_are_joined_and_counted_where_the_batch_is_the_cont
         f"{sum(joined)} batches of one class were joined with another: losses.contrast=batch has no negative "
         "in them",
     )
-    assert f"  note: {result.notes[0]}" in result.lines()
+    assert f"  note: {result.notes[0]}" in lines_of(result)
 
 
 def test_a_batch_of_one_has_no_contrast_and_is_refused(path, tmp_path):

@@ -1,7 +1,7 @@
 """Numbers -> the texts of a table's cells: shares in percent."""
 
 from trainer.intervals import Interval
-from trainer.spread import Spread
+from trainer.run_statistics import Spread
 
 NONE = "-"
 

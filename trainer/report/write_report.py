@@ -3,25 +3,23 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pipeline.config import require_one_of, require_range
+from pipeline.display.json_values import to_json_values
 from pipeline.errors import counted
 from pipeline.portable import portable_values
 from pipeline.store.place import Where
 from pipeline.strict_json import to_json
 from trainer.ablate.stored import StoredGrid
-from trainer.evaluate import measure
-from trainer.pages.cells import spread_text
+from trainer.measurement import measure
 from trainer.pages.document import Block, Figure, Page
 from trainer.pages.files import require_writable
 from trainer.pages.html import as_html
 from trainer.pages.markdown import as_markdown
-from trainer.report.grids import grid_lines, grid_origins, grid_sections
-from trainer.report.groups import Group, apart, grouped
+from trainer.report.grids import grid_origins, grid_sections
+from trainer.report.groups import Group, grouped
 from trainer.report.identity import Identity
 from trainer.report.inputs import read_inputs
-from trainer.report.paper import table_1, table_2
 from trainer.report.runs import ReportedRun
 from trainer.report.scene import ScenePair, chosen_pair, pairs_among, require_pair, scene_section
 from trainer.report.sections import (
@@ -30,6 +28,7 @@ from trainer.report.sections import (
     result_sections,
     run_sections,
     settings_section,
+    stages_figure,
     stages_section,
 )
 from trainer.report.sheet import decided_sheets
@@ -68,50 +67,26 @@ class Report:
             said += [(place, one.banners) for place, one in grid.outcomes.items() if one.state == "finished"]
         return banners_of(said, self.split)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Everything as plain JSON values: ours from 0 to 1, the paper's in percent, as printed."""
-        return {
-            "banners": list(self.banners),
-            "split": self.split,
-            "groups": [
-                group.to_dict() | {"paper_percent": _paper(group, self.split)} for group in self.groups
-            ],
-            "settings_apart": list(apart(self.groups)),
-            "grids": [grid.to_dict() for grid in self.grids],
-            "scene": [pair.to_dict() for pair in self.pairs],
-            "stages": [{"run": str(run_dir), **stages.to_dict()} for run_dir, stages, _ in self.stages],
-        }
 
-    def lines(self) -> list[str]:
-        """For people: UAR and WAR of each setting and fold, and of grids; where the report is."""
-        return [
-            *(f"!! {banner}" for banner in self.banners),
-            *(line for group in self.groups for line in _lines(group)),
-            *(f"note: {sentence}" for sentence in apart(self.groups)),
-            *(f"{pair.full.run_dir} against {pair.face.run_dir}: {pair.verdict}" for pair in self.pairs),
-            *grid_lines(self.grids),
-            *(f"wrote {path}" for path in self.files),
-        ]
-
-    def page(self) -> Page:
-        """What is shown."""
-        datasets = [group.dataset for group in self.groups]
-        datasets += [grid.result.asked.dataset for grid in self.grids]
-        things = {"run": self.runs, "setting": self.groups, "grid": self.grids}
-        numbers = [counted(len(found), thing) for thing, found in things.items() if found]
-        return Page(
-            title=f"OUS on {', '.join(dict.fromkeys(datasets))}: {', '.join(numbers)}",
-            banners=self.banners,
-            sections=[
-                *([settings_section(self.groups)] if self.groups else []),
-                *result_sections(self.groups, self.split),
-                *grid_sections(self.grids),
-                *([scene_section(self.pairs, self.sheets)] if self.pairs else []),
-                *([stages_section([figure for _, _, figure in self.stages])] if self.stages else []),
-                *run_sections(self.groups),
-                origin_section(self.groups, grid_origins(self.grids)),
-            ],
-        )
+def page_of(made: Report) -> Page:
+    """Lay a report out as a page."""
+    datasets = [group.dataset for group in made.groups]
+    datasets += [grid.result.asked.dataset for grid in made.grids]
+    things = {"run": made.runs, "setting": made.groups, "grid": made.grids}
+    numbers = [counted(len(found), thing) for thing, found in things.items() if found]
+    return Page(
+        title=f"OUS on {', '.join(dict.fromkeys(datasets))}: {', '.join(numbers)}",
+        banners=made.banners,
+        sections=[
+            *([settings_section(made.groups)] if made.groups else []),
+            *result_sections(made.groups, made.split),
+            *grid_sections(made.grids),
+            *([scene_section(made.pairs, made.sheets)] if made.pairs else []),
+            *([stages_section([figure for _, _, figure in made.stages])] if made.stages else []),
+            *run_sections(made.groups),
+            origin_section(made.groups, grid_origins(made.grids)),
+        ],
+    )
 
 
 def report(
@@ -173,8 +148,8 @@ def report(
         sheets=tuple(sheets),
         files=tuple(out / name for name in names),
     )
-    page = made.page()
-    texts = (as_html(page), as_markdown(page), to_json(portable_values(made.to_dict())) + "\n")
+    page = page_of(made)
+    texts = (as_html(page), as_markdown(page), to_json(portable_values(to_json_values(made))) + "\n")
     folder.write_together(dict(zip(names, texts, strict=True)))
     return made
 
@@ -184,24 +159,4 @@ def _shown_stages(
 ) -> tuple[Path, Stages, Figure]:
     run, laid_out = stages[Identity.of(group.runs[0])]
     title, names = f"{group.label}, {run.name}", run.info.class_names
-    return run.run_dir, laid_out, laid_out.figure(title, run.run_dir, names, run.banners)
-
-
-def _paper(group: Group, split: str) -> dict[str, Any]:
-    tables = {"table_1": table_1, "table_2": table_2} if split == "test" else {}
-    found = {
-        name: [row.to_dict() for row in of(group.dataset, group.class_names)] for name, of in tables.items()
-    }
-    return {name: rows for name, rows in found.items() if rows}
-
-
-def _lines(group: Group) -> list[str]:
-    summary = group.summary
-    rows = [(f"fold {fold}", row) for fold, row in summary.by_fold.items()]
-    if group.has_mean_of_folds:
-        rows.append((f"mean of {len(group.folds)} folds", summary.mean_of_folds))
-    return [
-        f"{group.dataset}, {group.label}: {group.name}",
-        f"  trained on {group.trained_on}; {group.runs[0].precision}",
-        *(f"  {what:<16} UAR {spread_text(row['uar'])}  WAR {spread_text(row['war'])}" for what, row in rows),
-    ]
+    return run.run_dir, laid_out, stages_figure(laid_out, title, run.run_dir, names, run.banners)

@@ -3,9 +3,10 @@ import json
 import numpy as np
 import pytest
 
+from pipeline.display.json_values import to_json_values
 from pipeline.errors import ConfigError
 from trainer.metrics import Metrics
-from trainer.spread import Score, Spread, summarise
+from trainer.run_statistics import Score, Spread, summarise
 
 
 def score(fold, seed, *rows, names=("happiness", "fear")):
@@ -78,7 +79,7 @@ def test_a_run_given_twice_and_runs_of_other_classes_are_refused():
 
 
 def test_plain_values_name_what_they_are():
-    values = json.loads(json.dumps(summarise([ONE, TWO], disjoint=True).to_dict()))
+    values = json.loads(json.dumps(to_json_values(summarise([ONE, TWO], disjoint=True))))
     assert values["mean_of_folds"]["war"]["n"] == 2
     assert values["over_seeds"]["war"]["std"] is None
     assert values["pooled"]["0"]["war"] == 11 / 14

@@ -1,4 +1,4 @@
-"""A grid's result as a section of a page, as text for the terminal, as Markdown. All numbers in percent."""
+"""The result of a grid as tables and as a section of a page, as Markdown. All numbers in percent."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -7,36 +7,25 @@ from pipeline.errors import counted
 from trainer.ablate.asked import Asked
 from trainer.ablate.compare import GridResult, RowResult
 from trainer.pages.banners import label_text
-from trainer.pages.cells import NONE, mean_text, printed, spread_text
 from trainer.pages.document import Items, Page, Section, Table, Text
+from trainer.pages.formatting import NONE, mean_text, printed, spread_text
 from trainer.pages.markdown import as_markdown as page_as_markdown
-from trainer.pages.text import table_lines
-from trainer.spread import Row as SpreadRow
-from trainer.spread import Spread
-
-
-def as_text(result: GridResult) -> list[str]:
-    """Lines for a terminal: banners first, then the tables, what went wrong, and what to know."""
-    lines = [f"!! {banner}" for banner in result.banners] + [_head(result)]
-    for table in _tables(result):
-        lines += ["", *table_lines(table)]
-    if result.troubles:
-        lines += ["", *result.troubles]
-    return [*lines, "", *(f"note: {note}" for note in result.notes)]
+from trainer.run_statistics import Row as SpreadRow
+from trainer.run_statistics import Spread
 
 
 def as_markdown(result: GridResult) -> str:
-    """The same as a Markdown page."""
+    """Return the result as a Markdown page."""
     section = grid_section(result, "Rows")
     return page_as_markdown(Page(title=result.asked.spec.title, banners=result.banners, sections=[section]))
 
 
 def grid_section(result: GridResult, title: str, more_notes: Sequence[str] = ()) -> Section:
-    """The same as a section of a page, which shows the banners itself."""
+    """Return the result as a section of a page, which shows the banners itself."""
     notes = [*result.notes, *more_notes]
     return Section(
         title=title,
-        blocks=[Text(text=_head(result)), *_tables(result)],
+        blocks=[Text(text=grid_head(result)), *grid_tables(result)],
         parts=[
             *(
                 [Section(title="What went wrong", blocks=[Items(items=result.troubles)])]
@@ -85,7 +74,8 @@ def _has_spread_over_seeds(result: GridResult) -> bool:
     return max(found.values(), default=0) > 1
 
 
-def _head(result: GridResult) -> str:
+def grid_head(result: GridResult) -> str:
+    """Return what was run, in a line: the table, the cache, folds, seeds and common settings."""
     asked = result.asked
     folds = "fold " + asked.folds[0] if len(asked.folds) == 1 else f"folds {', '.join(asked.folds)}"
     changed = "".join(f" {setting}" for setting in (*asked.spec.settings, *asked.settings))
@@ -95,7 +85,8 @@ def _head(result: GridResult) -> str:
     )
 
 
-def _tables(result: GridResult) -> list[Table]:
+def grid_tables(result: GridResult) -> list[Table]:
+    """Return the tables of a grid: over all runs, by fold where there are several, recalls by class."""
     by_fold = [_by_fold(result, name) for name in ("uar", "war")] if len(result.asked.folds) > 1 else []
     return [main_table(result), *by_fold, *_recalls(result)]
 

@@ -1,39 +1,32 @@
-"""A trained run and a split -> WAR, UAR, per-class recall, confusion matrix."""
+"""A trained run asked about every clip of a split: its answers, and what must stand beside them."""
 
 import math
-import re
 from dataclasses import dataclass
-from io import BytesIO
-from pathlib import Path
-from typing import Any
 
 import torch
 from torch.nn import functional
 
+from pipeline.device import choose_device
 from pipeline.errors import CheckpointError, counted
 from pipeline.footage import OFFICIAL_SPLITS
 from pipeline.groups import groups_of_cache, has_groups
 from pipeline.own_dir import Folder, OwnDir
-from pipeline.portable import portable_values
 from pipeline.store.meta import CacheMeta
 from pipeline.store.place import Place, Where
-from pipeline.strict_json import to_json
 from pipeline.types import Ints
 from trainer.batches import ClipData, load_clips
 from trainer.caches import chosen_cache, is_same_place, open_cache
-from trainer.checkpoint import Checkpoint, RunInfo, load_checkpoint
-from trainer.folds import fold_rows, fold_to_measure, folder_of_fold, require_labels, usable_sha256
+from trainer.checkpoint import Checkpoint, load_checkpoint
+from trainer.folds import fold_rows, fold_to_measure, require_labels, usable_sha256
 from trainer.holdout import CLIPS
-from trainer.intervals import Interval, group_counts
+from trainer.intervals import group_counts
 from trainer.leaks import Leak
 from trainer.metrics import Metrics, confusion_matrix
-from trainer.model import OusModel, pick_device
+from trainer.model import OusModel
 from trainer.precision import model_precision
+from trainer.run_info import RunInfo
 from trainer.training_clips import is_trained_on, stored_leak
 from trainer.training_set import TrainingSet
-
-_STEM = "confusion"
-"""What the names of all files of `evaluate` begin with."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,97 +48,6 @@ class Scores:
             confusion=confusion_matrix(self.label_N, self.predicted_N, size),
             groups=None if group_N is None else group_counts(group_N, self.label_N, self.predicted_N, size),
         )
-
-
-@dataclass(frozen=True, kw_only=True)
-class EvalResult:
-    """The metrics of one split, with what must be said beside them.
-
-    place: of the cache. fold: that was measured, and is_own_fold: whether it is the one that trained the run.
-    same_cache: whether the cache is the one, by features and clips, that the run was trained on.
-    training_set: clips that trained the run. precision: of measuring. left_out: why clips of the fold are
-    not measured, and how many. leak: clips that the run has seen, measured all the same. banners: what must
-    stand, loudly, beside these numbers. files: what was written.
-    """
-
-    place: Place
-    dataset: str
-    split: str
-    metrics: Metrics
-    loss: float
-    info: RunInfo
-    fold: str
-    is_own_fold: bool
-    same_cache: bool
-    training_set: TrainingSet
-    precision: str
-    left_out: dict[str, int]
-    leak: Leak
-    banners: tuple[str, ...]
-    files: tuple[Path, ...]
-
-    @property
-    def title(self) -> str:
-        """Dataset, fold and split that were measured; and the run's own fold, where that is another."""
-        trained = "" if self.is_own_fold else f" (trained on fold {self.info.fold} of {self.info.dataset})"
-        return f"{self.dataset}, fold {self.fold}{trained}, {self.split} split"
-
-    def to_dict(self) -> dict[str, Any]:
-        """Everything as plain JSON values."""
-        return {
-            "split": self.split,
-            "fold": self.info.fold,
-            "seed": self.info.seed,
-            "dataset": self.dataset,
-            "measured_fold": self.fold,
-            "measured_cache": str(self.place),
-            "is_own_fold": self.is_own_fold,
-            "training_set": self.training_set.to_dict(),
-            "precision": {"training": self.info.precision or None, "measuring": self.precision},
-            "selection": self.info.selection,
-            "best_epoch": self.info.best_epoch,
-            "random_weights": self.info.random_weights,
-            "banners": list(self.banners),
-            "same_cache": self.same_cache,
-            "cache_fingerprint": self.info.cache_fingerprint,
-            "loss": self.loss,
-            "left_out": self.left_out,
-            "leak": self.leak.to_dict(),
-            **self.metrics.to_dict(),
-        }
-
-    def lines(self) -> list[str]:
-        """For people: WAR and UAR with their intervals, the recalls, what was left out and written."""
-        metrics = self.metrics
-        support = metrics.confusion.sum(axis=1)
-        recalls = zip(metrics.class_names, metrics.recalls, metrics.intervals.recalls, support, strict=True)
-        rates = (("WAR", metrics.war, metrics.intervals.war), ("UAR", metrics.uar, metrics.intervals.uar))
-        return [
-            *(f"!! {banner}" for banner in self.banners),
-            f"{self.title}: {metrics.num_clips} clips; {metrics.interval_basis}",
-            *(f"  {name:<16} {value:8.2%}  {_shown(interval)}" for name, value, interval in rates),
-            *(
-                f"  {name:<16} {'no clips':>8}"
-                if recall is None
-                else f"  {name:<16} {recall:8.2%}  {_shown(interval)}, {counted(int(count), 'clip')}"
-                for name, recall, interval, count in recalls
-            ),
-            *(f"  left out: {count} {why}" for why, count in self.left_out.items() if count),
-            *(f"  note: {note}" for note in self.leak.notes),
-            f"  trained on {self.training_set}",
-            *(
-                []
-                if self.same_cache
-                else [f"  measured on another cache than it was trained on: {self.place}"]
-            ),
-            *(f"wrote {path}" for path in self.files),
-        ]
-
-
-def _shown(interval: Interval | None) -> str:
-    if interval is None:
-        return "no interval, one group"
-    return f"95% {interval[0]:.2%} to {interval[1]:.2%}"
 
 
 @torch.inference_mode()
@@ -229,7 +131,7 @@ def measure(
     cache without labels; CacheError for features that are no numbers, and for a cache on object storage that
     only the run's files name.
     """
-    checkpoint = load_checkpoint(run_dir, pick_device(device))
+    checkpoint = load_checkpoint(run_dir, choose_device(device))
     info, config = checkpoint.info, checkpoint.config
     path = OwnDir.of(run_dir).path
     trained_on = info.training_cache(path)
@@ -272,7 +174,7 @@ def measure(
             )  # fmt: skip
         if not allow_leak:
             leak.require_none(str(run_dir), str(place))
-        data = load_clips(features, row_N, config, pick_device(device))
+        data = load_clips(features, row_N, config, choose_device(device))
         hashes = features.clips_sha256(), usable_sha256(features)
         training_set = TrainingSet.of(run_dir, info, config, features if same_cache and knows_fold else None)
     places = torch.arange(len(data.label_N))
@@ -312,69 +214,3 @@ def _has_folds_of(info: RunInfo, meta: CacheMeta, *, is_there: bool) -> bool:
     """
     is_official = info.dataset == meta.dataset and meta.dataset in OFFICIAL_SPLITS
     return (is_there and info.dataset == meta.dataset) or is_official
-
-
-def evaluate(
-    run_dir: Folder,
-    split: str = "test",
-    cache: Where | None = None,
-    device: str = "auto",
-    *,
-    fold: int | str | None = None,
-    allow_leak: bool = False,
-) -> EvalResult:
-    """Measure a run's best model on a split of a fold; write confusion.json and confusion.png.
-
-    cache: another cache than the one it was trained on. Its files are then named after it, and those of
-    another fold than the run's own after the fold. fold, allow_leak: see `measure`, which raises what this
-    raises, with FileError for a run that cannot be written.
-    """
-    place = OwnDir.of(run_dir)
-    if place.is_dir():
-        place.require_writable(*_figures(place))
-    measured = measure(place, split, cache, device, fold=fold, allow_leak=allow_leak)
-    info, dataset = measured.checkpoint.info, measured.meta.dataset
-    is_other = cache is not None and not is_same_place(measured.place, info.training_cache(place.path))
-    stem = _stem(measured, is_other_cache=is_other)
-    names = (f"{stem}.json", f"{stem}.png")
-    result = EvalResult(
-        place=measured.place,
-        dataset=dataset,
-        split=split,
-        metrics=measured.metrics(),
-        loss=measured.scores.loss,
-        info=info,
-        fold=measured.fold,
-        is_own_fold=measured.is_own_fold,
-        same_cache=measured.same_cache,
-        training_set=measured.training_set,
-        precision=measured.precision,
-        left_out=measured.left_out,
-        leak=measured.leak,
-        banners=measured.banners,
-        files=tuple(place.path / name for name in names),
-    )
-    from trainer import plots  # as in trainer.train
-
-    image = BytesIO()
-    plots.plot_confusion(result.metrics, image, title=result.title, banners=result.banners)
-    contents = (to_json(portable_values(result.to_dict())) + "\n", image.getvalue())
-    place.write_together(dict(zip(names, contents, strict=True)))
-    return result
-
-
-def _figures(place: OwnDir) -> list[str]:
-    """Return the names of figures in use; which one is written is known after measuring."""
-    return [name for name in place.entries() if re.fullmatch(r"confusion.*\.(json|png)", name)]
-
-
-def _stem(measured: Measured, *, is_other_cache: bool) -> str:
-    """Return the name of the files without their endings."""
-    folds = measured.meta.fold_names
-    has_default_fold = measured.is_own_fold or (is_other_cache and len(folds) == 1)
-    parts = [
-        *([measured.split] if measured.split != "test" else []),
-        *([] if has_default_fold else [folder_of_fold(folds, measured.fold)]),
-        *([measured.place.stem] if is_other_cache else []),
-    ]
-    return "_".join([_STEM, *parts])

@@ -7,8 +7,7 @@ no clip is in several of them: it would count more than once.
 
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 from pipeline.errors import ConfigError
 from trainer.metrics import Metrics, merged
@@ -62,17 +61,6 @@ class Summary:
         """The pooled numbers, spread over the seeds."""
         return _spread([_numbers(metrics) for metrics in self.pooled.values()])
 
-    def to_dict(self) -> dict[str, Any]:
-        """Everything as plain JSON values."""
-        return {
-            "num_runs": self.num_runs,
-            "by_fold": {fold: _plain(row) for fold, row in self.by_fold.items()},
-            "mean_of_folds": _plain(self.mean_of_folds),
-            "over_seeds": _plain(self.over_seeds),
-            "over_seeds_pooled": _plain(self.over_seeds_pooled),
-            "pooled": {str(seed): metrics.to_dict() for seed, metrics in self.pooled.items()},
-        }
-
 
 def summarise(scores: Sequence[Score], *, disjoint: bool) -> Summary:
     """One row of one run or more. disjoint: no clip is measured in several of the folds.
@@ -115,7 +103,3 @@ def _spread(rows: Sequence[Mapping[str, float]]) -> Row:
 
 def _means(row: Row) -> dict[str, float]:
     return {name: spread.mean for name, spread in row.items()}
-
-
-def _plain(row: Row) -> dict[str, Any]:
-    return {name: asdict(spread) for name, spread in row.items()}

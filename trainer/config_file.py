@@ -1,0 +1,35 @@
+"""The config of a run as TOML, and back."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from pipeline.config import from_dict, to_dict
+from pipeline.errors import ConfigError
+from pipeline.strict_toml import from_toml_text
+from trainer.config import TrainConfig
+
+
+def to_toml(config: TrainConfig) -> str:
+    """The config as TOML, one table per section; `from_toml` reads it back unchanged."""
+    sections = []
+    for name, section in to_dict(config).items():
+        lines = [f"{key} = {_toml_value(value)}" for key, value in section.items()]
+        sections.append("\n".join([f"[{name}]", *lines]))
+    return "\n\n".join(sections) + "\n"
+
+
+def from_toml(text: str) -> TrainConfig:
+    """Read `to_toml`'s text. Raises ConfigError for what is not TOML or not such a config."""
+    try:
+        values: Mapping[str, Any] = from_toml_text(text)
+    except ValueError as error:
+        msg = f"Not a readable config: {error}"
+        raise ConfigError(msg) from error
+    return from_dict(TrainConfig, values)
+
+
+def _toml_value(value: bool | float | str | list[str]) -> str:
+    if isinstance(value, str | list):
+        return json.dumps(value, ensure_ascii=False)
+    return str(value).lower() if isinstance(value, bool) else repr(value)

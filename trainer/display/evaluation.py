@@ -1,0 +1,96 @@
+"""How the metrics of a split are shown, with what must stand beside them."""
+
+from typing import Any
+
+from pipeline.display.json_values import field_values, to_json_values
+from pipeline.display.text import lines
+from pipeline.errors import counted
+from trainer.evaluation import EvalResult
+from trainer.intervals import Interval
+from trainer.leaks import Leak
+from trainer.metrics import Metrics
+from trainer.training_set import TrainingSet
+
+
+@to_json_values.register
+def _(metrics: Metrics) -> dict[str, Any]:
+    names, intervals, groups = metrics.class_names, metrics.intervals, metrics.counted_groups
+    return {
+        **field_values(metrics, "class_names", "confusion", "num_clips", "war"),
+        "war_interval_95": to_json_values(intervals.war),
+        "uar": metrics.uar,
+        "uar_interval_95": to_json_values(intervals.uar),
+        "recall": dict(zip(names, metrics.recalls, strict=True)),
+        "recall_interval_95": dict(zip(names, to_json_values(intervals.recalls), strict=True)),
+        "interval_method": metrics.interval_method,
+        "num_groups": None if groups is None else len(groups.number_G),
+    }
+
+
+@to_json_values.register
+def _(leak: Leak) -> dict[str, Any]:
+    return {
+        "clips": to_json_values(leak.clip_ids),
+        "seen": to_json_values(leak.pairs),
+        "in_official_splits": to_json_values(leak.reported),
+    }
+
+
+@to_json_values.register
+def _(training_set: TrainingSet) -> dict[str, Any]:
+    values = field_values(training_set)
+    return values | {"num_more_now": values.pop("num_more")}
+
+
+@to_json_values.register
+def _(result: EvalResult) -> dict[str, Any]:
+    info = result.info
+    return {
+        "split": result.split,
+        "fold": info.fold,
+        "seed": info.seed,
+        "dataset": result.dataset,
+        "measured_fold": result.fold,
+        "measured_cache": str(result.place),
+        **field_values(result, "is_own_fold", "training_set"),
+        "precision": {"training": info.precision or None, "measuring": result.precision},
+        **field_values(info, "selection", "best_epoch", "random_weights"),
+        **field_values(result, "banners", "same_cache"),
+        "cache_fingerprint": info.cache_fingerprint,
+        **field_values(result, "loss", "left_out", "leak"),
+        **to_json_values(result.metrics),
+    }
+
+
+@lines.register
+def _(result: EvalResult) -> list[str]:
+    metrics = result.metrics
+    support = metrics.confusion.sum(axis=1)
+    recalls = zip(metrics.class_names, metrics.recalls, metrics.intervals.recalls, support, strict=True)
+    rates = (("WAR", metrics.war, metrics.intervals.war), ("UAR", metrics.uar, metrics.intervals.uar))
+    return [
+        *(f"!! {banner}" for banner in result.banners),
+        f"{result.title}: {metrics.num_clips} clips; {metrics.interval_basis}",
+        *(f"  {name:<16} {value:8.2%}  {_shown(interval)}" for name, value, interval in rates),
+        *(
+            f"  {name:<16} {'no clips':>8}"
+            if recall is None
+            else f"  {name:<16} {recall:8.2%}  {_shown(interval)}, {counted(int(count), 'clip')}"
+            for name, recall, interval, count in recalls
+        ),
+        *(f"  left out: {count} {why}" for why, count in result.left_out.items() if count),
+        *(f"  note: {note}" for note in result.leak.notes),
+        f"  trained on {result.training_set}",
+        *(
+            []
+            if result.same_cache
+            else [f"  measured on another cache than it was trained on: {result.place}"]
+        ),
+        *(f"wrote {path}" for path in result.files),
+    ]
+
+
+def _shown(interval: Interval | None) -> str:
+    if interval is None:
+        return "no interval, one group"
+    return f"95% {interval[0]:.2%} to {interval[1]:.2%}"

@@ -1,0 +1,88 @@
+"""How the rows of many runs are shown."""
+
+from typing import Any
+
+from pipeline.display.json_values import field_values, to_json_values
+from pipeline.display.text import lines
+from trainer.ablate.compare import GridResult, RowResult
+from trainer.ablate.outcome import Outcome
+from trainer.ablate.result_tables import grid_head, grid_tables
+from trainer.ablate.run import RESULTS_FILE, TABLE_FILE, AblateReport
+from trainer.ablate.stored import StoredGrid
+from trainer.pages.text import table_lines
+from trainer.run_statistics import Summary
+
+
+@to_json_values.register
+def _(summary: Summary) -> dict[str, Any]:
+    names = ("num_runs", "by_fold", "mean_of_folds", "over_seeds", "over_seeds_pooled", "pooled")
+    return field_values(summary, *names)
+
+
+@to_json_values.register
+def _(row: RowResult) -> dict[str, Any]:
+    """The numbers of the paper are percent, as printed; ours are from 0 to 1."""
+    paper = row.row.paper
+    return {
+        "name": row.row.name,
+        "apart": row.apart,
+        "settings": to_json_values(row.row.settings),
+        "paper_percent": field_values(paper) if paper else None,
+        "num_wanted": row.num_wanted,
+        **{f"num_{state}": len(row.having(state)) for state in ("finished", "diverged", "failed")},
+        "over_runs": to_json_values(row.over_runs),
+        "over_folds": to_json_values(row.summary),
+        "runs": [_run(outcome) for outcome in row.outcomes],
+    }
+
+
+def _run(outcome: Outcome) -> dict[str, Any]:
+    rates = field_values(outcome.metrics(), "uar", "war") if outcome.state == "finished" else {}
+    return field_values(outcome) | rates
+
+
+@to_json_values.register
+def _(result: GridResult) -> dict[str, Any]:
+    asked = result.asked
+    return {
+        "title": asked.spec.title,
+        "dataset_of_the_paper": asked.spec.dataset,
+        "dataset": asked.dataset,
+        "cache_fingerprint": result.fingerprint,
+        "preset": asked.preset,
+        "settings": [*asked.spec.settings, *asked.settings],
+        "folds": to_json_values(asked.folds),
+        "folds_of_the_cache": to_json_values(asked.all_folds),
+        "seeds": to_json_values(asked.seeds),
+        "num_wanted": result.num_wanted,
+        "num_outcomes": len(result.outcomes),
+        "selection": to_json_values(result.selections),
+        **field_values(result, "banners", "notes", "rows"),
+    }
+
+
+@to_json_values.register
+def _(report: AblateReport) -> dict[str, Any]:
+    values: dict[str, Any] = to_json_values(report.result)
+    return values
+
+
+@to_json_values.register
+def _(grid: StoredGrid) -> dict[str, Any]:
+    return {"folder": str(grid.out), "num_others": grid.num_others, **to_json_values(grid.result)}
+
+
+@lines.register
+def _(report: AblateReport) -> list[str]:
+    return [*lines(report.result), f"wrote {report.out / TABLE_FILE} and {report.out / RESULTS_FILE}"]
+
+
+@lines.register
+def _(result: GridResult) -> list[str]:
+    """Banners first, then the tables, what went wrong, and what to know."""
+    shown = [f"!! {banner}" for banner in result.banners] + [grid_head(result)]
+    for table in grid_tables(result):
+        shown += ["", *table_lines(table)]
+    if result.troubles:
+        shown += ["", *result.troubles]
+    return [*shown, "", *(f"note: {note}" for note in result.notes)]

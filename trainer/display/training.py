@@ -1,0 +1,55 @@
+"""How a training run, and where its time went, are shown."""
+
+from typing import Any
+
+from pipeline.display.json_values import field_values, to_json_values
+from pipeline.display.text import lines
+from trainer.profile import WARM_UP_STEPS, Profile
+from trainer.training_result import EpochReport, TrainResult, epoch_record, evaluate_command
+
+_MS = 1e3
+
+
+@to_json_values.register
+def _(report: EpochReport) -> dict[str, Any]:
+    return epoch_record(report)
+
+
+@to_json_values.register
+def _(result: TrainResult) -> dict[str, Any]:
+    return field_values(result) | {"banners": to_json_values(result.info.banners)}
+
+
+@lines.register
+def _(result: TrainResult) -> list[str]:
+    best, left_out = result.best.validation, [f"{n} {why}" for why, n in result.left_out.items() if n]
+    overfit = result.info.overfit_epoch
+    return [
+        *(f"!! {banner}" for banner in result.info.banners),
+        f"{result.run_dir}: best epoch {result.best.epoch} of {result.num_epochs}, by the loss on "
+        f"{result.num_validation} validation clips ({result.info.selection}): {best.loss:.4f}, "
+        f"WAR {best.war:.2%}, UAR {best.uar:.2%}",
+        f"  trained on {result.num_train} clips, {result.info.precision}; {result.residence}",
+        *([f"  left out: {', '.join(left_out)}"] if left_out else []),
+        *([f"  above schedule.overfit_accuracy since epoch {overfit}: overfit (IV-A)"] if overfit else []),
+        *(f"  note: {note}" for note in result.notes),
+        *([] if result.profile is None else [f"  {line}" for line in lines(result.profile)]),
+        f"  next: {evaluate_command(result.run_dir, result.next_split)}",
+    ]
+
+
+@lines.register
+def _(profile: Profile) -> list[str]:
+    if not profile.num_steps:
+        return [f"no profile: the run had no more than {WARM_UP_STEPS} steps, which are not timed"]
+    whole = sum(profile.parts.values())
+    waits = "; every part waits for the device here, which an ordinary step does not" * profile.waits
+    return [
+        f"a step took {profile.step * _MS:.1f} ms (median of {profile.num_steps}, the first {WARM_UP_STEPS} "
+        f"left out{waits}); its parts, each by its own median:",
+        *(
+            f"  {name:<22} {seconds * _MS:8.1f} ms  {seconds / whole:6.1%}"
+            for name, seconds in profile.parts.items()
+        ),
+        "beside the steps: " + ", ".join(f"{name} {seconds:.1f} s" for name, seconds in profile.once.items()),
+    ]

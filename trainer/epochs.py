@@ -1,0 +1,179 @@
+"""The epochs of a training run: train, validate, save the best, until a rule says stop.
+
+Selection, plateau and early stop look at one number: the ungated class-contrastive loss on the
+validation clips.
+"""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+
+from pipeline.cancel import CancelToken
+from pipeline.errors import OusError
+from pipeline.own_dir import OwnDir
+from pipeline.strict_json import to_json
+from trainer.batches import ClipData
+from trainer.board import Board
+from trainer.checkpoint import save_weights
+from trainer.config import OptimConfig, TrainConfig
+from trainer.measurement import score
+from trainer.optim import Progress, warmed_up
+from trainer.profile import Stopwatch
+from trainer.run_directory import save_info
+from trainer.run_info import RunInfo
+from trainer.scalars import Scalars, ScalarTable
+from trainer.steps import Learner, Steps
+from trainer.training_result import EpochReport, TrainEpoch, ValidationEpoch, epoch_record
+
+METRICS_FILE = "metrics.jsonl"
+
+
+class TrainingError(OusError):
+    """A training run that cannot go on."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingRun:
+    """The parts of a run. Clips at places 0 to num_train - 1 of `data` train, the rest validate."""
+
+    config: TrainConfig
+    data: ClipData
+    train_places: torch.Tensor
+    validation_places: torch.Tensor
+    learner: Learner
+    take_step: Steps
+    generator: torch.Generator
+    watch: Stopwatch
+
+
+def run_epochs(
+    run: TrainingRun,
+    run_dir: OwnDir,
+    info: RunInfo,
+    on_epoch: Callable[[EpochReport], None] | None,
+    cancel: CancelToken | None,
+) -> tuple[list[EpochReport], RunInfo]:
+    """Train until a rule says stop; every epoch is reported, the best one saved."""
+    schedule = run.config.schedule
+    progress = Progress(lr=run.config.optim.lr)
+    reports: list[EpochReport] = []
+    steps, reason = 0, ""
+    board = Board(run_dir)
+    while not reason:
+        began = time.perf_counter()
+        epoch = len(reports) + 1
+        trained, steps, lr, num_joined = _train_epoch(run, progress.lr, epoch, steps)
+        run.watch.begin()
+        validated, text_CF = _validate(run, info.class_names)
+        run.watch.once("validation")
+        _require_number(validated.loss, f"validation loss after epoch {epoch}", lr, run.config.optim)
+        is_best = progress.after_epoch(epoch, validated.loss, trained.accuracy, schedule)
+        reason = progress.stop_reason(epoch, steps, schedule)
+        info = replace(
+            info,
+            best_epoch=progress.best_epoch,
+            best_loss=progress.best_loss,
+            overfit_epoch=progress.overfit_epoch,
+            stop_reason=reason,
+        )
+        if is_best:
+            save_weights(run_dir, run.learner.model, run.learner.prompts.context, text_CF, info, epoch)
+        else:
+            save_info(run_dir, info)
+        run.watch.once("saving the run")
+        report = EpochReport(
+            epoch=epoch, steps=steps, lr=lr, train=trained, validation=validated,
+            is_best=is_best, seconds=time.perf_counter() - began, joined_batches=num_joined,
+        )  # fmt: skip
+        reports.append(report)
+        _log(report, run_dir, board)
+        if on_epoch is not None:
+            on_epoch(report)
+        if cancel is not None:
+            cancel.raise_if_cancelled()
+    return reports, info
+
+
+def _train_epoch(
+    run: TrainingRun, base_lr: float, epoch: int, steps: int
+) -> tuple[TrainEpoch, int, float, int]:
+    """One epoch, or what is left of `max_steps`: its means, steps so far, the last rate, batches joined."""
+    config = run.config
+    run.learner.model.train()
+    scalars: list[Scalars] = []
+    rates: list[float] = []
+    seen = 0
+    random_views = config.data.views == "random"
+    batches = run.data.training_batches(
+        run.train_places,
+        config.optim.batch_size,
+        random_views,
+        run.generator,
+        two_classes=config.losses.contrast == "batch",
+    )
+    run.watch.begin()
+    for batch in batches:
+        run.watch.mark("batch")
+        rates.append(warmed_up(base_lr, steps, config.optim.warmup_steps))
+        scalars.append(run.take_step(batch, rates[-1], run.watch.mark))
+        run.watch.end_step()
+        steps += 1
+        seen += len(batch.label_B)
+        if steps == config.schedule.max_steps:
+            break
+    table = ScalarTable.of(scalars)
+    _require_finite(table, epoch, steps - len(scalars), rates, config.optim)
+    num_joined = -(-seen // config.optim.batch_size) - len(scalars)
+    return TrainEpoch.of(table, seen), steps, rates[-1], num_joined
+
+
+def _require_finite(
+    table: ScalarTable, epoch: int, steps_before: int, rates: list[float], optim: OptimConfig
+) -> None:
+    """Raise TrainingError for the first of an epoch's scalars that is not finite."""
+    found = table.first_not_finite()
+    if found is not None:
+        step, name, value = found
+        loss = name if name == "loss" else f"{name} loss"
+        _require_number(
+            value, f"{loss} at step {steps_before + step + 1} (epoch {epoch})", rates[step], optim
+        )
+
+
+def _require_number(value: float, what: str, lr: float, optim: OptimConfig) -> None:
+    if math.isfinite(value):
+        return
+    helpers = {"clip_norm=1": optim.clip_norm, "warmup_steps=100": optim.warmup_steps}
+    unset = [name for name, is_set in helpers.items() if not is_set]
+    more = " and ".join(f"optim.{name}" for name in unset)
+    advice = f"Lower optim.lr, or set {more}." if more else "Lower optim.lr."
+    msg = (
+        f"The {what} is {value} (learning rate {lr:.1e}), though all features are finite: training has "
+        f"diverged. {advice}"
+    )
+    raise TrainingError(msg)
+
+
+def _validate(run: TrainingRun, class_names: tuple[str, ...]) -> tuple[ValidationEpoch, torch.Tensor]:
+    """The validation clips, and the class features that they were compared with."""
+    text_CF = run.learner.class_features()
+    scores = score(run.learner.model, text_CF, run.data, run.validation_places, run.config.optim.batch_size)
+    metrics = scores.metrics(class_names)
+    return ValidationEpoch(loss=scores.loss, war=metrics.war, uar=metrics.uar), text_CF
+
+
+def _log(report: EpochReport, run_dir: OwnDir, board: Board) -> None:
+    record = epoch_record(report)
+    run_dir.append(METRICS_FILE, (to_json(record, indent=None) + "\n").encode())
+    board.add(
+        {
+            f"{group}/{name}": value
+            for group in ("train", "validation")
+            for name, value in record[group].items()
+        }
+        | {"lr": report.lr},
+        report.epoch,
+    )

@@ -1,0 +1,128 @@
+"""A run directory: config.toml and run.json; created, written and read. `checkpoint` adds the weights."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from types import MappingProxyType
+from typing import Any
+
+from pipeline.errors import (
+    CheckpointError,
+    ConfigError,
+    FileError,
+    MissingFileError,
+    first_line,
+    some,
+)
+from pipeline.own_dir import Folder, OwnDir
+from pipeline.strict_json import from_json, to_json
+from trainer.config import TrainConfig
+from trainer.config_file import from_toml, to_toml
+from trainer.run_info import RunInfo, require_types
+
+CONFIG_FILE = "config.toml"
+RUN_FILE = "run.json"
+WEIGHTS_FILE = "best.safetensors"
+_MAX_TEXT_BYTES, _MAX_CONFIG_BYTES = 16 << 20, 1 << 20
+
+
+def create_run_dir(
+    run_dir: Folder, config: TrainConfig, info: RunInfo, more: Mapping[str, str] = MappingProxyType({})
+) -> None:
+    """Create the directory with its config and origin, and `more` files by name; on an error, nothing.
+
+    Raises ConfigError unless it is new or empty, and may be written.
+    """
+    require_new(run_dir)
+    place = OwnDir.of(run_dir)
+    existed = place.exists()
+    try:
+        place.make()
+        place.write_together({CONFIG_FILE: to_toml(config), RUN_FILE: info_json(info), **more})
+    except FileError as error:
+        if not existed:
+            place.remove_empty()
+        msg = f"--run {error}"
+        raise ConfigError(msg) from error
+
+
+def require_new(run_dir: Folder) -> None:
+    """Raise ConfigError if anything is at `run_dir`, a link to nowhere too, other than an empty directory."""
+    place = OwnDir.of(run_dir)
+    if not place.exists():
+        return
+    there = place.entries() if place.is_dir() else None
+    if there != {}:
+        what = (
+            " (a run without a model: it diverged, was stopped, or is in its first epoch)"
+            if there and CONFIG_FILE in there and WEIGHTS_FILE not in there
+            else ""
+        )
+        msg = f"--run '{run_dir}' exists already{what}; give another name, or remove it."
+        raise ConfigError(msg)
+
+
+def save_info(run_dir: Folder, info: RunInfo) -> None:
+    """Write run.json, replacing the one before it at once."""
+    OwnDir.of(run_dir).write_text(RUN_FILE, info_json(info))
+
+
+def info_json(info: RunInfo) -> str:
+    """Return the text of run.json."""
+    return to_json(asdict(info)) + "\n"
+
+
+def load_config(run_dir: Folder) -> TrainConfig:
+    """The config of a run. Raises CheckpointError when it is missing or unreadable."""
+    place = OwnDir.of(run_dir)
+    try:
+        return from_toml(read_text(place, CONFIG_FILE))
+    except (ConfigError, RecursionError, OverflowError) as error:
+        msg = f"'{place.path / CONFIG_FILE}': {first_line(error)}"
+        raise CheckpointError(msg) from error
+
+
+def load_info(run_dir: Folder) -> RunInfo:
+    """The origin of a run. Raises CheckpointError when it is missing or unreadable."""
+    place = OwnDir.of(run_dir)
+    text = read_text(place, RUN_FILE)
+    try:
+        values: Mapping[str, Any] = from_json(text)
+        info = RunInfo(**values)
+        require_types(info)
+    except (ValueError, TypeError, RecursionError) as error:
+        msg = f"'{place.path / RUN_FILE}' is not a readable run description: {first_line(error)}"
+        raise CheckpointError(msg) from error
+    return replace(info, class_names=tuple(info.class_names), packages=tuple(info.packages))
+
+
+def no_run(path: Folder, wanted: str, remedy: str) -> str:
+    """Return a message for a path that is no run: nothing is there, or a directory, of runs perhaps.
+
+    Args:
+        path: The path that was given.
+        wanted: Which files it lacks, in words ("no training run: it has no config.toml").
+        remedy: Which path to give.
+    """
+    place = OwnDir.of(path)
+    if not place.exists():
+        return f"Nothing is at '{path}'. {remedy}"
+    below = place.entries() if place.is_dir() else {}
+    runs = [
+        name
+        for name, kind in below.items()
+        if kind == "directory" and (place / name).kind(CONFIG_FILE) == "file"
+    ]
+    inside = f" These runs are in it: {some(runs)}." if runs else ""
+    return f"'{path}' is {wanted}. {remedy}{inside}"
+
+
+def read_text(place: OwnDir, name: str) -> str:
+    """Return the text of a file of a run. Raises CheckpointError where it is missing, or too long."""
+    try:
+        return place.read_text(name, _MAX_CONFIG_BYTES if name == CONFIG_FILE else _MAX_TEXT_BYTES)
+    except MissingFileError as error:
+        wanted = f"no training run: it has no {name}"
+        msg = no_run(place, wanted, "Give the directory that `train --run` made.")
+        raise CheckpointError(msg) from error
+    except FileError as error:
+        raise CheckpointError(str(error)) from error
