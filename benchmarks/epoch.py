@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from pipeline.bench.material import prepared_clips
+from pipeline.bench.clips import prepared_clips
 from pipeline.bench.result import about_this_run
 from pipeline.config import from_dict, override
 from pipeline.process import ExtractConfig, load_tools

@@ -33,6 +33,7 @@ In the order of the data:
 ``pages``       texts, tables, figures      -> HTML, Markdown, terminal
 ``plots``       records and metrics          -> figures
 ``ablate``      a table of settings         -> runs on workers, beside the paper's numbers
+``load_speed``  a cache                     -> how fast it is loaded; for `bench`
 ``commands``    the command line's part: train, evaluate, ablate, demo
 
 ``config`` holds every setting, the readings of the paper among them, with its presets.

@@ -40,7 +40,7 @@ def bench(
     set_: Settings = None,
     json_: Json = False,
 ) -> None:
-    """Measure every step and the whole against the machine's limits and against the usual script."""
+    """Measure every step and the whole against the machine's limits and against a plain implementation."""
     from pipeline.bench import PARTS, BenchOptions, run_bench
     from pipeline.config import from_dict, override
     from pipeline.process import ExtractConfig
