@@ -76,9 +76,9 @@ class LibraryDetector:
     def _normalised(self, image: npt.NDArray[Any]) -> Floats:
         """Return BGR less a mean, or RGB in ImageNet's normalisation: the input of the network's training."""
         if self.name == "retinaface-mobilenet0.25":
-            return np.subtract(image[..., ::-1], (104, 117, 123), dtype=np.float32)
+            return np.asarray(image[..., ::-1] - np.array([104, 117, 123], np.float32), np.float32)
         mean, std = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
-        return ((image / 255 - mean) / std).astype(np.float32)
+        return np.asarray((image / 255 - mean) / std, np.float32)
 
     @torch.no_grad()
     def __call__(self, image: npt.NDArray[Any]) -> list[dict[str, Any]]:

@@ -11,6 +11,9 @@ from pipeline.program import quoted
 from pipeline.store.reader import FeatureCache
 from pipeline.types import Polarity, Split, Status
 
+_MOST_LISTED = 5
+"""Failed clips, and clips with notes, without `--all-clips`."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Summary:
@@ -87,7 +90,7 @@ def summarise(cache: FeatureCache, *, all_clips: bool = False, version_note: str
     return Summary(document=document, all_clips=all_clips)
 
 
-def _lines(document: dict[str, Any], *, all_clips: bool, listed: int = 5) -> list[str]:
+def _lines(document: dict[str, Any], *, all_clips: bool) -> list[str]:
     config = document["config"]
     weights = (
         document["encoder"]["weights"].upper() if document["warnings"] else document["encoder"]["weights"]
@@ -121,7 +124,7 @@ def _lines(document: dict[str, Any], *, all_clips: bool, listed: int = 5) -> lis
     ]
     failed = [f"  failed  {row['clip_id']}  {row['stage']}: {row['reason']}" for row in document["failures"]]
     odd = [f"  note  {row['clip_id']}  {row['note']}" for row in document["notes"]]
-    return lines + _some(failed, all_clips, listed) + _some(odd, all_clips, listed)
+    return lines + _some(failed, all_clips) + _some(odd, all_clips)
 
 
 def _channels(encoder: Any) -> dict[str, Any]:
@@ -154,7 +157,7 @@ def _counted(counts: dict[str, int]) -> str:
     return ", ".join(f"{name} {count}" for name, count in counts.items() if count)
 
 
-def _some(lines: list[str], all_lines: bool, listed: int) -> list[str]:
-    if all_lines or len(lines) <= listed:
+def _some(lines: list[str], all_lines: bool) -> list[str]:
+    if all_lines or len(lines) <= _MOST_LISTED:
         return lines
-    return [*lines[:listed], f"  ... and {len(lines) - listed} more; --all-clips lists them"]
+    return [*lines[:_MOST_LISTED], f"  ... and {len(lines) - _MOST_LISTED} more; --all-clips lists them"]
