@@ -21,6 +21,7 @@ In the order of the data (``process`` alone puts the steps together):
 ``look``        a picture or video           -> its faces, for a person to see
 ``sheet``       frames, faces, streams       -> drawn pictures and contact sheets
 ``samples``     a data set                   -> a contact sheet of some clips per class
+``display``     results                      -> lines for a terminal, values for a JSON document
 ``commands``    the command line's part of all this; ``terminal`` what a command shows
 
 Leaves that every step may use: ``errors``, ``config``, ``fingerprint``, ``types``,

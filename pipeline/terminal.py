@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import TextIOWrapper
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from rich.console import Console
 from rich.text import Text
@@ -29,16 +29,6 @@ _SECONDS_BETWEEN_LINES = 30.0
 _LONGEST = 10_000
 """Characters of a remark or an error: a screen of them. A name may have megabytes."""
 _EXIT_UNWRITTEN = 120
-
-
-class Shown(Protocol):
-    """The answer of a command: for programs, and for people."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Everything as plain JSON values."""
-
-    def lines(self) -> list[str]:
-        """For people, line by line."""
 
 
 def open_standard_streams() -> None:
@@ -77,26 +67,31 @@ def _line(text: str) -> str:
     return printable(text) if more <= 0 else f"{printable(text[:_LONGEST])}... ({more} characters more)"
 
 
-def answer(result: Shown, as_json: bool) -> None:
-    """Print a command's answer on stdout."""
-    text = _as_json(result) if as_json else "\n".join(map(printable, result.lines()))
+def answer(result: Any, as_json: bool) -> None:
+    """Print the result of a command on stdout, in the form that its display module registers."""
+    from pipeline.display.text import lines
+
+    text = _as_json(result) if as_json else "\n".join(map(printable, lines(result)))
     sys.stdout.write(text + "\n")
 
 
-def _as_json(result: Shown) -> str:
-    """The answer as a JSON document of printable characters; json itself leaves DEL as it is."""
-    return to_json(result.to_dict()).replace("\x7f", "\\u007f")
+def _as_json(result: Any) -> str:
+    """The result as a JSON document of printable characters; json itself leaves DEL as it is."""
+    from pipeline.display.json_values import to_json_values
+
+    return to_json(to_json_values(result)).replace("\x7f", "\\u007f")
 
 
-def first_part(as_json: bool) -> Callable[[Shown], None]:
+def first_part(as_json: bool) -> Callable[[Any], None]:
     """Return what prints the first part of an answer at once: on stderr, where stdout is for one document."""
+    from pipeline.display.text import lines
 
-    def show(result: Shown) -> None:
+    def show(result: Any) -> None:
         if not as_json:
             answer(result, as_json=False)
             sys.stdout.flush()
             return
-        for line in result.lines():
+        for line in lines(result):
             say(line)
 
     return show

@@ -1,0 +1,20 @@
+"""A result -> lines for a terminal. The module of each subject registers its types."""
+
+from functools import singledispatch
+from typing import Any
+
+
+@singledispatch
+def lines(result: Any) -> list[str]:
+    """Return a result as lines for a terminal, without line ends.
+
+    Args:
+        result: Of a type that a display module has registered with ``@lines.register``.
+
+    Raises:
+        TypeError: No imported module has registered the type.
+    """
+    if hasattr(result, "lines"):  # types that still bring their own form
+        return list(result.lines())
+    msg = f"{type(result).__name__} has no form for a terminal; register one with `lines.register`."
+    raise TypeError(msg)
