@@ -22,6 +22,8 @@ from pipeline.bench.result import ROOT, Goal, Measured
 from pipeline.bench.separate_process import run_module
 from pipeline.bench.steps import pixels_apart, same_frames, seek
 from pipeline.config import from_dict
+from pipeline.display.json_values import to_json_values
+from pipeline.display.text import lines
 from pipeline.errors import ConfigError, OusError
 from pipeline.faces import DetectorConfig
 from pipeline.frames import FrameConfig, decode_clip
@@ -120,24 +122,24 @@ def test_a_result_shows_numbers_and_goals() -> None:
     part = Measured(numbers={"a": {"deep": 0.5}, "b": "text"}, goals=(goal,))
     about = {"machine": {"cpu": "CPU", "cores": 2, "gpu": ""}}
     result = BenchResult(about=about, parts={"part": part})
-    assert BenchResult(about=about, parts={}, notes=("'a.mp4' is left out",)).lines()[1:] == [
+    assert lines(BenchResult(about=about, parts={}, notes=("'a.mp4' is left out",)))[1:] == [
         "note: 'a.mp4' is left out"
     ]
-    assert result.to_dict()["goals"] == [
+    assert to_json_values(result)["goals"] == [
         {"what": "fast / slow", "value": 1.2345, "at_least": 1, "aim": 2, "met": "yes"}
     ]
-    lines = result.lines()
-    assert lines[0] == "CPU, 2 cores, no GPU"
-    assert "a.deep" in lines[1]
-    assert lines[-1].split() == ["fast", "/", "slow", "1.234", "1", "2", "yes"]
+    shown = lines(result)
+    assert shown[0] == "CPU, 2 cores, no GPU"
+    assert "a.deep" in shown[1]
+    assert shown[-1].split() == ["fast", "/", "slow", "1.234", "1", "2", "yes"]
 
 
 def test_a_goal_of_what_could_not_be_compared_is_a_word_and_null_in_json() -> None:
     goal = Goal(what="boxes apart", value=float("inf"), at_least=0.5, aim=0.01, below=True)
     about = {"machine": {"cpu": "CPU", "cores": 2, "gpu": ""}}
     result = BenchResult(about=about, parts={"part": Measured(numbers={}, goals=(goal,))})
-    assert '"value": null' in json.dumps(result.to_dict(), allow_nan=False)
-    assert result.lines()[-1].split() == ["boxes", "apart", "none", "0.5", "0.01", "no"]
+    assert '"value": null' in json.dumps(to_json_values(result), allow_nan=False)
+    assert lines(result)[-1].split() == ["boxes", "apart", "none", "0.5", "0.01", "no"]
 
 
 # The parts
@@ -146,7 +148,7 @@ def test_a_goal_of_what_could_not_be_compared_is_a_word_and_null_in_json() -> No
 def test_quick_parts_run_and_name_their_machine(videos: Path) -> None:
     parts: list[str] = []
     options = small_options(clips=videos, only=("write", "encode", "decode", "seek"))
-    document = run_bench(options, parts.append).to_dict()
+    document = to_json_values(run_bench(options, parts.append))
     assert parts == ["encode", "decode", "seek", "write"]
     json.dumps(document)
     assert {"date", "commit", "machine", "versions", "options", "config"} <= document.keys()
@@ -307,7 +309,7 @@ def test_every_part_runs_small(small_video: Path) -> None:
     options = small_options(clips=small_video, config=config, cache_clips=70, dask_blocks=10)
     result = run_bench(options)
     assert tuple(result.parts) == PARTS
-    assert len(result.lines()) > len(PARTS)
+    assert len(lines(result)) > len(PARTS)
     pipeline = result.parts["pipeline"].numbers
     assert {"haar", "retinaface-resnet50, untrained"} < set(pipeline)
     assert (pipeline["clips"], pipeline["blocks"], pipeline["rounds"]) == (3, 1, 1)

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.display.subjects import registered
 from pipeline.store.place import Place
 
 
@@ -27,6 +28,8 @@ def to_json_values(result: Any) -> Any:
     Raises:
         TypeError: A value has no JSON form.
     """
+    if (form := registered(to_json_values, type(result))) is not None:
+        return form(result)
     if hasattr(result, "to_dict"):  # types that still bring their own form
         return result.to_dict()
     if is_dataclass(result) and not isinstance(result, type):

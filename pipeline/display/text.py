@@ -1,7 +1,9 @@
-"""A result -> lines for a terminal. The module of each subject registers its types."""
+"""A result -> lines for a terminal. The display module of each subject registers its types."""
 
 from functools import singledispatch
 from typing import Any
+
+from pipeline.display.subjects import registered
 
 
 @singledispatch
@@ -12,8 +14,11 @@ def lines(result: Any) -> list[str]:
         result: Of a type that a display module has registered with ``@lines.register``.
 
     Raises:
-        TypeError: No imported module has registered the type.
+        TypeError: No display module has registered the type.
     """
+    if (form := registered(lines, type(result))) is not None:
+        found: list[str] = form(result)
+        return found
     if hasattr(result, "lines"):  # types that still bring their own form
         return list(result.lines())
     msg = f"{type(result).__name__} has no form for a terminal; register one with `lines.register`."
