@@ -115,9 +115,9 @@ def _sequential(path: Path) -> Iterator[Bytes]:
 
 
 def detect(tools: Tools, frames: list[Bytes], repeats: int) -> Measured:
-    """Detection in batches, against the library's way, one picture a call, at the same input size.
+    """Measure detection in batches, against the library's way, one picture a call, at the same input size.
 
-    Both see the same frames. The goals are at equal precision, float32; what the default precision
+    frames: of each clip, RGB [U, H, W, 3]. Both see the same frames. The goals are at equal precision, float32; what the default precision
     gives stands beside them. A detector with random weights is not compared: the library would suppress
     thousands of boxes that mean nothing.
     """
