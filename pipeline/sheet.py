@@ -72,8 +72,15 @@ def draw_faces(picture: Bytes, faces: Faces) -> Bytes:
 def stream_sheet(prepared: Prepared, columns: int = 8) -> Bytes:
     """Draw a clip's sampled frames with all faces and the subject's track, above its two streams.
 
-    Returns RGB [H, W, 3]; each cell is as wide as a stream's pictures. The caption of each has a line for the frame's number and time, and one for its face. The subject's
-    box is green where the face was detected and red where it was not and the track fills in.
+    The caption of each has a line for the frame's number and time, and one for its face. The subject's box is
+    green where the face was detected; it is red where it was not and the track fills in.
+
+    Args:
+        prepared: The clip.
+        columns: Most frames in a row.
+
+    Returns:
+        RGB [H, W, 3]; each cell is as wide as a stream's pictures.
     """
     side = prepared.streams.face_U3SS.shape[-1]
     cells = []

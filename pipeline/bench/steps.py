@@ -117,9 +117,14 @@ def _sequential(path: Path) -> Iterator[Bytes]:
 def detect(tools: Tools, frames: list[Bytes], repeats: int) -> Measured:
     """Measure detection in batches, against the library's way, one picture a call, at the same input size.
 
-    frames: of each clip, RGB [U, H, W, 3]. Both see the same frames. The goals are at equal precision, float32; what the default precision
-    gives stands beside them. A detector with random weights is not compared: the library would suppress
-    thousands of boxes that mean nothing.
+    Both see the same frames. The goals are at equal precision, float32; the numbers also hold the default
+    precision. A detector with random weights is not compared: the library would suppress thousands of boxes
+    that mean nothing.
+
+    Args:
+        tools: The models.
+        frames: Frames of each clip, RGB [U, H, W, 3].
+        repeats: Number of times that each is measured; the best counts.
     """
     config, device = tools.config.detector, tools.device
     if is_untrained(config):

@@ -80,7 +80,7 @@ class FeatureCache:
             name: Name of the array in the schema.
             start: First row.
             stop: Row after the last; None for the number of clips.
-            scratch: Memory to read into, so that none is allocated; the result is valid until it is used again.
+            scratch: Memory to read into, so that none is allocated; the result is valid until the next use.
 
         Returns:
             [stop - start, ...], with shape and dtype of the schema; text as an object array of `str`.

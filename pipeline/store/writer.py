@@ -63,7 +63,7 @@ class CacheWriter:
         return start, min(start + self.meta.block_clips, self.meta.num_clips)
 
     def empty_rows(self, start: int) -> dict[str, npt.NDArray[Any]]:
-        """Return the per-block arrays [clips of the block, ...] of the block at row `start`, of fill values."""
+        """Return per-block arrays [clips of the block, ...] of fill values for the block at row `start`."""
         first, end = self.block_bounds(start)
         return {
             spec.name: np.full((end - first, *self.meta.shape(spec)[1:]), spec.fill, dtype=_numpy_type(spec))
