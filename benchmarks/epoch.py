@@ -24,6 +24,7 @@ import torch
 from pipeline.bench.clips import prepared_clips
 from pipeline.bench.result import about_this_run
 from pipeline.config import from_dict, override
+from pipeline.display.text import lines
 from pipeline.process import ExtractConfig, load_tools
 from pipeline.runner import executor_of, extract
 from pipeline.store.reader import FeatureCache
@@ -43,7 +44,7 @@ def extraction(folder: Path, cache: Path, config: ExtractConfig, num_clips: int,
         sys.stderr.writelines(f"note: {note}\n" for note in index.notes)
         report = extract(index, config, executor_of(load_tools(config, device)), cache)
     if report.num_failed or report.speed is None:
-        raise RuntimeError("\n".join(report.lines()))
+        raise RuntimeError("\n".join(lines(report)))
     return report.speed
 
 

@@ -8,6 +8,7 @@
 ``cache``        what a cache holds; an export; what relabelling changes
 ``checks``       a dataset or a cache, checked; a cache, repaired
 ``count_table``  clips counted, in columns of text
+``extraction``   a run of `extract`: planned, timed and done
 ``faces``        faces in pictures and videos; a contact sheet of a dataset
 ``weights``      files of model weights
 """
@@ -19,6 +20,7 @@ SUBJECTS = {
     "pipeline.look": "pipeline.display.faces",
     "pipeline.relabel": "pipeline.display.cache",
     "pipeline.repair": "pipeline.display.checks",
+    "pipeline.runner": "pipeline.display.extraction",
     "pipeline.samples": "pipeline.display.faces",
     "pipeline.store.export": "pipeline.display.cache",
     "pipeline.store.summary": "pipeline.display.cache",
