@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from pipeline.bench.material import videos_of
+from pipeline.bench.clips import videos_of
 from pipeline.bench.result import about_this_run
 from pipeline.config import to_dict
 from pipeline.errors import ClipError

@@ -21,10 +21,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from pipeline.bench.material import prepared_clips
+from pipeline.bench.clips import prepared_clips
 from pipeline.bench.result import about_this_run
 from pipeline.config import from_dict, override
 from pipeline.device import choose_device
+from pipeline.display.text import lines
 from pipeline.process import ExtractConfig, load_tools
 from pipeline.runner import executor_of, extract
 from pipeline.store.reader import FeatureCache
@@ -45,7 +46,7 @@ def extraction(folder: Path, cache: Path, config: ExtractConfig, num_clips: int,
         sys.stderr.writelines(f"note: {note}\n" for note in index.notes)
         report = extract(index, config, executor_of(load_tools(config, device)), cache)
     if report.num_failed or report.speed is None:
-        raise RuntimeError("\n".join(report.lines()))
+        raise RuntimeError("\n".join(lines(report)))
     return report.speed
 
 

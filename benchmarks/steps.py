@@ -23,7 +23,7 @@ import numpy as np
 import torch
 
 from benchmarks.gpu_steps.kernels import kernel_times
-from benchmarks.load import synthetic_cache
+from pipeline.bench.load import synthetic_cache
 from pipeline.bench.result import about_this_run
 from pipeline.clip_model import EncoderConfig, load_clip
 from pipeline.config import override

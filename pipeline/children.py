@@ -17,10 +17,15 @@ def command(module: str, *arguments: object) -> list[str]:
     return [sys.executable, "-P", "-m", module, *map(str, arguments)]
 
 
-def environment() -> dict[str, str]:
-    """This process's environment, with this program's code on the path and one thread for each library."""
+def environment(num_threads: int | None = 1) -> dict[str, str]:
+    """Return this process's environment with this program's code on the path.
+
+    Args:
+        num_threads: Of each numerical library; None leaves the number to the library.
+    """
     paths = [str(PACKAGE_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-    own = {"PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    names = () if num_threads is None else ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+    own = {"PYTHONPATH": os.pathsep.join(paths), **dict.fromkeys(names, str(num_threads))}
     return {**os.environ, **own}
 
 

@@ -31,13 +31,14 @@ def version_default(value: Any) -> Mapping[str, Any]:
     return MappingProxyType({_VERSION_DEFAULT: value})
 
 
-def sha256_file(path: Path, max_bytes: int = MAX_HASHED_BYTES) -> str:
-    """The sha256 of a file's bytes, as 64 hex digits.
+def sha256_file(path: Path) -> str:
+    """Return the sha256 of a file's bytes, as 64 hex digits.
 
-    Raises FileError for what is no regular file, and for more than `max_bytes`: hashing it would take hours.
+    Raises:
+        FileError: It is no regular file, or has more than `MAX_HASHED_BYTES`, which would take hours.
     """
     digest = hashlib.sha256()
-    with open_given(path, max_bytes) as file:
+    with open_given(path, MAX_HASHED_BYTES) as file:
         while chunk := file.read(_READ_BYTES):
             digest.update(chunk)
     return digest.hexdigest()

@@ -33,16 +33,6 @@ class Looks:
         """Whether some file could not be read."""
         return any(document["error"] for document in self.documents)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Everything as plain JSON values."""
-        return {"detector": self.detector, "precision": self.precision, "files": list(self.documents)}
-
-    def lines(self) -> list[str]:
-        """For people: a line per face, and how they were found."""
-        found = [line for document in self.documents for line in _lines(document)]
-        hint = "; --precision fp32 finds the boxes of the published network" * (self.precision == "bf16")
-        return [*found, f"found by {self.detector}, {self.precision}{hint}"]
-
 
 def load(settings: Mapping[str, Any], device: torch.device) -> CropTools:
     """The detector under sections of `ExtractConfig`. Raises ConfigError, WeightsError."""
@@ -101,28 +91,6 @@ def look(path: Path, tools: CropTools, drawing: Path | None) -> dict[str, Any]:
         document["drawn"] = str(drawing)
         write_png(drawn, drawing)
     return document
-
-
-def _lines(document: dict[str, Any]) -> list[str]:
-    if document["error"]:
-        return [f"{document['path']}: {document['error']}"]
-    lines = []
-    for frame in document["frames"]:
-        where = "picture"
-        if "index" in frame:
-            where = f"frame {frame['index']}"
-            where += "" if frame["seconds"] is None else f" ({frame['seconds']:.2f} s)"
-        lines.append(f"{document['path']}, {where}: {len(frame['faces'])} faces")
-        for face in frame["faces"]:
-            box = "  ".join(f"{value:.1f}" for value in face["box_xyxy_px"])
-            lines.append(f"  {face['score']:.4f}  {box}")
-    if "subject_found" in document:
-        lines.append(
-            f"{document['path']}: subject on {document['subject_found']} of {len(document['frames'])} frames"
-        )
-    if "drawn" in document:
-        lines.append(f"wrote {document['drawn']}")
-    return lines
 
 
 def _row(faces: Faces) -> dict[str, Any]:

@@ -188,9 +188,9 @@ class OwnDir:
         """Write a UTF-8 file, replacing the one before it at once."""
         self.write_bytes(name, text.encode("utf-8"))
 
-    def write_json(self, name: str, value: Any, *, indent: int | None = 2) -> None:
-        """Write a JSON file, replacing the one before it at once. Raises what `to_json` raises."""
-        self.write_text(name, to_json(value, indent=indent) + "\n")
+    def write_json(self, name: str, value: Any) -> None:
+        """Write a JSON file, replacing the one before it at once. Raises the errors of `to_json`."""
+        self.write_text(name, to_json(value) + "\n")
 
     def write_together(self, contents: Mapping[str, str | bytes]) -> None:
         """Write several files, replacing those before them; where one cannot be written, none is."""

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from pipeline.datasets.other_names import keep_names
 from pipeline.datasets.polarities import PolarityMap
 from pipeline.datasets.spelling import meaning_of
-from pipeline.errors import CacheError, counted, some
+from pipeline.errors import CacheError, counted
 from pipeline.runner.matching import changed_rows
 from pipeline.runner.opening import dataset_config
 from pipeline.store.lock import hold
@@ -43,37 +43,6 @@ class Changes:
     def any(self) -> bool:
         """Whether anything changes."""
         return bool(self.lines_of_change)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Everything as plain JSON values."""
-        return {
-            "cache": str(self.cache),
-            "changes": list(self.lines_of_change),
-            "num_changed": dict(self.num_changed),
-            "left_out": list(self.left_out),
-            "new": list(self.new),
-            "notes": list(self.notes),
-            "written": self.is_written,
-        }
-
-    def lines(self) -> list[str]:
-        """For people."""
-        lines = [*self.lines_of_change, *(f"note: {note}" for note in self.notes)]
-        if self.left_out:
-            named = some(self.left_out)
-            lines.append(
-                f"note: {len(self.left_out)} clips of the cache are not in the data set ({named}): "
-                "in no fold any more"
-            )
-        if self.new:
-            lines.append(
-                f"note: {len(self.new)} clips of the data set are not in the cache ({some(self.new)}): "
-                "extract appends them"
-            )
-        state = (
-            "relabelled; no feature was touched" if self.is_written else "would change; nothing was written"
-        )
-        return [*lines, f"{self.cache}: {state if self.any else 'nothing to change'}"]
 
 
 def relabel(

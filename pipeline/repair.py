@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.errors import CacheDamagedError, CacheError, counted
+from pipeline.errors import CacheDamagedError, CacheError
 from pipeline.process import ExtractConfig, identity_differences
 from pipeline.runner import BlockExecutor, ExecutorOptions, Speed, make_executor, model_info
 from pipeline.runner.opening import Opening, compared, dataset_of
@@ -51,39 +51,6 @@ class RepairReport:
         """Whether the cache has again all that it had."""
         return not self.left and not self.lost
 
-    def to_dict(self) -> dict[str, Any]:
-        """Everything as plain JSON values."""
-        return {
-            "cache": str(self.cache),
-            "num_blocks": self.num_blocks,
-            "repaired": [_plain(block) for block in self.repaired],
-            "left": [_plain(block) for block in self.left],
-            "gone": list(self.gone),
-            "changed": list(self.changed),
-            "lost": list(self.lost),
-            "notes": list(self.notes),
-        }
-
-    def lines(self) -> list[str]:
-        """For people: each block that was computed again, and why."""
-        blocks = counted(self.num_blocks, "block")
-        again = f"{len(self.repaired)} of {blocks} computed again, nothing damaged any more"
-        if self.left:
-            again = f"{len(self.repaired)} of {blocks} computed again, {len(self.left)} damaged still"
-        whole = not self.repaired and not self.left
-        return [
-            *(f"note: {note}" for note in self.notes),
-            *(f"repaired  {block}" for block in self.repaired),
-            *(f"!! left as it is, files of its clips are gone: {block}" for block in self.left),
-            *(
-                f"!! clip '{clip}' has no file; put it back, or name its place with --root"
-                for clip in self.gone
-            ),
-            *(f"!! the file of clip '{clip}' has changed since extraction" for clip in self.changed),
-            *(f"!! features lost: {clip}" for clip in self.lost),
-            f"{self.cache}: {f'nothing damaged in {blocks}' if whole else again}",
-        ]
-
 
 @dataclass(frozen=True)
 class _Clips:
@@ -96,10 +63,6 @@ class _Clips:
         """Whether the clip's file can be read."""
         clip = self.by_row[row]
         return clip is not None and os.access(self.root / clip.path, os.R_OK)
-
-
-def _plain(block: Damage) -> dict[str, Any]:
-    return {"start": block.start, "end": block.end, "troubles": list(block.troubles)}
 
 
 def repair(

@@ -3,12 +3,11 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from pipeline.config import require_range
-from pipeline.errors import ClipError, DatasetError, counted
+from pipeline.errors import ClipError, DatasetError
 from pipeline.process import CropTools, prepare_clip
 from pipeline.sheet import clip_card, text_card, tile, write_png
 from pipeline.types import Bytes, ClipRef, DatasetIndex, Polarity
@@ -26,25 +25,6 @@ class SampleReport:
     shown: tuple[str, ...]
     failures: tuple[tuple[str, str], ...]
     without_face: tuple[str, ...]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Everything as plain JSON values."""
-        return {
-            "path": str(self.path),
-            "width": self.size[0],
-            "height": self.size[1],
-            "clips": list(self.shown),
-            "failures": [{"clip_id": clip_id, "reason": reason} for clip_id, reason in self.failures],
-            "without_face": list(self.without_face),
-        }
-
-    def lines(self) -> list[str]:
-        """For people: what failed, where no face was found, and the sheet."""
-        return [
-            *(f"{clip_id}: {reason}" for clip_id, reason in self.failures),
-            *(f"{clip_id}: no face found" for clip_id in self.without_face),
-            f"wrote {self.path}: {counted(len(self.shown), 'clip')}, {self.size[0]}x{self.size[1]} pixels",
-        ]
 
 
 def choose(index: DatasetIndex, per_class: int, seed: int) -> list[list[ClipRef]]:

@@ -27,7 +27,11 @@ _LETTER_PX, _LINE_PX = 8, 18
 
 
 def read_picture(path: Path) -> Bytes:
-    """An image file as RGB [H, W, 3]; transparency is dropped. Raises ClipError when it is none."""
+    """Return an image file as RGB [H, W, 3], 0 to 255, without its transparency.
+
+    Raises:
+        ClipError: The file is no readable image.
+    """
     try:
         encoded = np.frombuffer(read_given(path, _MAX_PICTURE_BYTES), dtype=np.uint8)
     except FileError as error:
@@ -39,9 +43,10 @@ def read_picture(path: Path) -> Bytes:
 
 
 def write_png(picture: Bytes, path: Path) -> None:
-    """Write an RGB picture as PNG, in a directory that is created where it is missing.
+    """Write an RGB picture [H, W, 3] as PNG, in a directory that is created where it is missing.
 
-    Raises FileError where something else than a regular file has its name, such as a link.
+    Raises:
+        FileError: Something other than a regular file has its name, such as a link.
     """
     ok, encoded = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
     if not ok:
@@ -53,7 +58,7 @@ def write_png(picture: Bytes, path: Path) -> None:
 
 
 def draw_faces(picture: Bytes, faces: Faces) -> Bytes:
-    """The picture with every face's box, score and landmarks."""
+    """Return a copy of an RGB picture [H, W, 3] with the box, score and landmarks of every face."""
     drawn = picture.copy()
     for box, score, points in zip(faces.box_xyxy_px, faces.score, faces.landmark_xy_px, strict=True):
         _rectangle(drawn, box, _OTHER)
@@ -65,10 +70,17 @@ def draw_faces(picture: Bytes, faces: Faces) -> Bytes:
 
 
 def stream_sheet(prepared: Prepared, columns: int = 8) -> Bytes:
-    """A clip's sampled frames with all faces and the subject's track, above its two streams.
+    """Draw a clip's sampled frames with all faces and the subject's track, above its two streams.
 
-    The caption of each has a line for the frame's number and time, and one for its face. The subject's
-    box is green where the face was detected and red where it was not and the track fills in.
+    The caption of each has a line for the frame's number and time, and one for its face. The subject's box is
+    green where the face was detected; it is red where it was not and the track fills in.
+
+    Args:
+        prepared: The clip.
+        columns: Most frames in a row.
+
+    Returns:
+        RGB [H, W, 3]; each cell is as wide as a stream's pictures.
     """
     side = prepared.streams.face_U3SS.shape[-1]
     cells = []
@@ -98,7 +110,16 @@ def _state(track: FaceTrack, u: int) -> str:
 
 
 def stream_row(prepared: Prepared, u: int, caption: str) -> Bytes:
-    """One sampled frame beside its face crop and its scene frame, under a caption."""
+    """Draw one sampled frame beside its face crop and its scene frame, under a caption.
+
+    Args:
+        prepared: The clip.
+        u: Row of the frame among the sampled ones.
+        caption: Text of one line; its start is cut where it is too long.
+
+    Returns:
+        RGB [H, W, 3], as high as a stream's pictures and the caption.
+    """
     side = prepared.streams.face_U3SS.shape[-1]
     frame = prepared.frames.rgb_UHWC[u]
     height, width, _ = frame.shape
@@ -108,9 +129,18 @@ def stream_row(prepared: Prepared, u: int, caption: str) -> Bytes:
 
 
 def clip_card(prepared: Prepared, u: int, caption: str, height: int) -> Bytes:
-    """A sampled frame with all faces and the subject's box, its face crop and its scene frame, of one height.
+    """Draw a sampled frame with all faces and the subject's box, its face crop and its scene frame.
 
     Cards of one height have one size; a frame is fitted into 16:9. Boxes are drawn as in `stream_sheet`.
+
+    Args:
+        prepared: The clip.
+        u: Row of the frame among the sampled ones.
+        caption: Text of one line; its start is cut where it is too long.
+        height: Of the three pictures, in pixels; the caption comes on top.
+
+    Returns:
+        RGB [H, W, 3].
     """
     frame, found = prepared.frames.rgb_UHWC[u], bool(prepared.track.found[u])
     width = _card_frame_width(height)
@@ -138,7 +168,7 @@ def clip_card(prepared: Prepared, u: int, caption: str, height: int) -> Bytes:
 
 
 def text_card(text: str, caption: str, height: int) -> Bytes:
-    """A card of the same size for a clip that could not be shown: why, in red."""
+    """Draw a card [H, W, 3] of `clip_card`'s size, of that height in pixels, with a text in red."""
     width = _card_frame_width(height) + 2 * (height + _GAP_PX)
     card = np.full((height, width, 3), _BACKGROUND, np.uint8)
     for number, line in enumerate(textwrap.wrap(text, width // _LETTER_PX)[: height // _LINE_PX - 1]):
@@ -152,12 +182,12 @@ def _card_frame_width(height: int) -> int:
 
 
 def shrunk(picture: Bytes, scale: float) -> Bytes:
-    """The picture at a scale below 1."""
+    """Return a picture [H, W, 3] at a scale, 0 to 1."""
     return np.asarray(cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def tile(cells: Sequence[Bytes], columns: int) -> Bytes:
-    """Cells of one size in rows of `columns`, on a dark ground."""
+    """Return cells [H, W, 3] of one size as one picture, in rows of `columns`, on a dark ground."""
     height, width, _ = cells[0].shape
     columns = min(columns, len(cells))
     rows = -(-len(cells) // columns)

@@ -99,7 +99,9 @@ def first_part(as_json: bool) -> Callable[[Any], None]:
 
 @contextmanager
 def progress_bar(what: str, unit: str) -> Iterator[tuple[Callable[[float], None], Callable[..., None]]]:
-    """A bar on stderr with rate and time left; yields `start(total)` and `advance(amount, remark)`.
+    """Show a bar on stderr with rate and time left; yield `start(total)` and `advance(amount, remark)`.
+
+    what: the work. unit: of total and amount, such as clips or MB.
 
     remark: shown instead of the plain rate. Where stderr is not a terminal, a line every half
     minute instead.

@@ -1,7 +1,11 @@
-"""The bench measures what it says, on material it makes itself; no test looks at a time."""
+"""The bench measures what it says, on clips it makes itself; no test looks at a time."""
 
 import json
+import os
 import re
+import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,16 +13,18 @@ import av
 import numpy as np
 import pytest
 
-from pipeline.bench import PARTS, BenchOptions, BenchResult, run_bench, whole
+from pipeline.bench import PARTS, BenchOptions, BenchResult, end_to_end, run_bench
+from pipeline.bench.clips import link_or_copy, prepared_clips
 from pipeline.bench.cluster import dask, dask_goal
 from pipeline.bench.encoding import flops_per_picture
-from pipeline.bench.material import link_or_copy, prepared_clips
+from pipeline.bench.end_to_end import pipeline_goals
 from pipeline.bench.result import ROOT, Goal, Measured
+from pipeline.bench.separate_process import run_module
 from pipeline.bench.steps import pixels_apart, same_frames, seek
-from pipeline.bench.usual import usual_way
-from pipeline.bench.whole import pipeline_goals
 from pipeline.config import from_dict
-from pipeline.errors import ConfigError
+from pipeline.display.json_values import to_json_values
+from pipeline.display.text import lines
+from pipeline.errors import ConfigError, OusError
 from pipeline.faces import DetectorConfig
 from pipeline.frames import FrameConfig, decode_clip
 from pipeline.process import ExtractConfig
@@ -60,7 +66,7 @@ def small_video(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-# The material
+# The clips
 
 
 def test_clips_are_scaled_to_360p_and_repeated(videos: Path, tmp_path: Path) -> None:
@@ -116,24 +122,24 @@ def test_a_result_shows_numbers_and_goals() -> None:
     part = Measured(numbers={"a": {"deep": 0.5}, "b": "text"}, goals=(goal,))
     about = {"machine": {"cpu": "CPU", "cores": 2, "gpu": ""}}
     result = BenchResult(about=about, parts={"part": part})
-    assert BenchResult(about=about, parts={}, notes=("'a.mp4' is left out",)).lines()[1:] == [
+    assert lines(BenchResult(about=about, parts={}, notes=("'a.mp4' is left out",)))[1:] == [
         "note: 'a.mp4' is left out"
     ]
-    assert result.to_dict()["goals"] == [
+    assert to_json_values(result)["goals"] == [
         {"what": "fast / slow", "value": 1.2345, "at_least": 1, "aim": 2, "met": "yes"}
     ]
-    lines = result.lines()
-    assert lines[0] == "CPU, 2 cores, no GPU"
-    assert "a.deep" in lines[1]
-    assert lines[-1].split() == ["fast", "/", "slow", "1.234", "1", "2", "yes"]
+    shown = lines(result)
+    assert shown[0] == "CPU, 2 cores, no GPU"
+    assert "a.deep" in shown[1]
+    assert shown[-1].split() == ["fast", "/", "slow", "1.234", "1", "2", "yes"]
 
 
 def test_a_goal_of_what_could_not_be_compared_is_a_word_and_null_in_json() -> None:
     goal = Goal(what="boxes apart", value=float("inf"), at_least=0.5, aim=0.01, below=True)
     about = {"machine": {"cpu": "CPU", "cores": 2, "gpu": ""}}
     result = BenchResult(about=about, parts={"part": Measured(numbers={}, goals=(goal,))})
-    assert '"value": null' in json.dumps(result.to_dict(), allow_nan=False)
-    assert result.lines()[-1].split() == ["boxes", "apart", "none", "0.5", "0.01", "no"]
+    assert '"value": null' in json.dumps(to_json_values(result), allow_nan=False)
+    assert lines(result)[-1].split() == ["boxes", "apart", "none", "0.5", "0.01", "no"]
 
 
 # The parts
@@ -142,7 +148,7 @@ def test_a_goal_of_what_could_not_be_compared_is_a_word_and_null_in_json() -> No
 def test_quick_parts_run_and_name_their_machine(videos: Path) -> None:
     parts: list[str] = []
     options = small_options(clips=videos, only=("write", "encode", "decode", "seek"))
-    document = run_bench(options, parts.append).to_dict()
+    document = to_json_values(run_bench(options, parts.append))
     assert parts == ["encode", "decode", "seek", "write"]
     json.dumps(document)
     assert {"date", "commit", "machine", "versions", "options", "config"} <= document.keys()
@@ -213,11 +219,11 @@ def test_no_goal_names_a_device() -> None:
 def test_a_detector_with_random_weights_is_not_compared_with_the_script(
     videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(whole, "run_script", None)  # must not be called
+    monkeypatch.setattr(end_to_end, "run_module", None)  # must not be called
     config = replace(
         small_config(), detector=DetectorConfig(name="retinaface-mobilenet0.25", weights="random")
     )
-    found = whole.baseline(prepared_clips(videos, 1, tmp_path), config, "cpu", 1)
+    found = end_to_end.baseline(prepared_clips(videos, 1, tmp_path), config, "cpu", 1)
     assert not found.goals
     assert found.numbers == {"not_compared": "the detector has random weights; give --detector-weights FILE"}
 
@@ -254,11 +260,32 @@ def test_the_operations_of_vit_l_14_are_those_published() -> None:
     assert found == pytest.approx(162e9, rel=1e-3)
 
 
-def test_the_usual_scripts_come_with_a_checkout(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    assert usual_way("baseline").Detector
-    monkeypatch.setattr("pipeline.bench.usual.ROOT", tmp_path)
-    with pytest.raises(ConfigError, match=r"baseline.py' is missing: the bench compares with the scripts of"):
-        usual_way("baseline")
+def test_a_separate_process_that_fails_is_named_with_the_last_line_of_its_errors() -> None:
+    with pytest.raises(OusError, match=r"^trainer.load_speed failed: .*CacheError: .*/no/feats.zarr"):
+        run_module("trainer.load_speed", "/no/feats.zarr")
+
+
+@pytest.mark.slow
+def test_an_installed_bench_needs_no_checkout(small_video: Path, tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    for package in ("pipeline", "trainer"):
+        shutil.copytree(ROOT / package, site / package, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "cli.py", site)
+    settings = ["--set", "frames.num_frames=2", "--set", "features.precision=fp32"]
+    done = subprocess.run(
+        [
+            sys.executable, "-P", "-c", "import cli; cli.main()", "bench", "--clips", small_video, "--json",
+            "--only", "decode,baseline,load", "--device", "cpu", "--num-clips", "1", "--baseline-clips", "1",
+            "--repeats", "1", "--cache-clips", "70", "--detector", "haar", "--encoder", "ViT-S-32", *settings,
+        ],
+        cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(site)}, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    parts = json.loads(done.stdout)["parts"]
+    assert parts["baseline"]["baseline_detector"] == "retinaface-resnet50"
+    assert parts["load"]["clips"] == 70
+    assert parts["decode"].keys() == {"clips_per_second_core", "opencv_seek_clips_per_second"}
 
 
 @pytest.mark.slow
@@ -282,7 +309,7 @@ def test_every_part_runs_small(small_video: Path) -> None:
     options = small_options(clips=small_video, config=config, cache_clips=70, dask_blocks=10)
     result = run_bench(options)
     assert tuple(result.parts) == PARTS
-    assert len(result.lines()) > len(PARTS)
+    assert len(lines(result)) > len(PARTS)
     pipeline = result.parts["pipeline"].numbers
     assert {"haar", "retinaface-resnet50, untrained"} < set(pipeline)
     assert (pipeline["clips"], pipeline["blocks"], pipeline["rounds"]) == (3, 1, 1)

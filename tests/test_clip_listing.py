@@ -8,6 +8,8 @@ from pipeline.clip_model import EncoderConfig
 from pipeline.clip_model.architecture import architecture_of, num_parameters, supported_models
 from pipeline.clip_model.listing import Listing
 from pipeline.clip_model.tags import tags_of
+from pipeline.display.json_values import to_json_values
+from pipeline.display.text import lines
 from pipeline.weights import PUBLISHED
 from tests.tiny_clip import small_clip, tiny_clip, tiny_model
 
@@ -16,7 +18,7 @@ from tests.tiny_clip import small_clip, tiny_clip, tiny_model
 def rows(tmp_path, monkeypatch):
     monkeypatch.setenv("OUS_WEIGHTS", str(tmp_path))
     monkeypatch.setattr("pipeline.clip_model.files.try_to_load_from_cache", lambda *_: None)
-    return {row["name"]: row for row in Listing.of_all().to_dict()["weights"]}
+    return {row["name"]: row for row in to_json_values(Listing.of_all())["weights"]}
 
 
 def test_every_tag_is_listed_once_by_the_command_that_uses_it(rows):
@@ -45,7 +47,7 @@ def test_what_is_not_published_is_unknown(rows, tmp_path):
     row = rows["ViT-H-14 metaclip_altogether"]
     assert [row[key] for key in ("licence", "licence_source", "sha256", "num_bytes")] == [None] * 4
     file = next(file for file in Listing.of_all().files if file.name == row["name"])
-    assert "licence unknown; size unknown (3944 MB of tensors in float32); sha256 unknown" in file.lines()[1]
+    assert "licence unknown; size unknown (3944 MB of tensors in float32); sha256 unknown" in lines(file)[1]
 
 
 def test_the_licence_of_the_detector_is_that_of_its_package(rows):

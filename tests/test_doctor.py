@@ -5,6 +5,8 @@ import shutil
 import pytest
 
 from pipeline.datasets import dfew, ferv39k, mafw
+from pipeline.display.json_values import to_json_values
+from pipeline.display.text import lines
 from pipeline.doctor import CheckOptions, check
 from pipeline.doctor.kinds import KINDS, Severity
 from pipeline.errors import ConfigError, DatasetError
@@ -372,8 +374,8 @@ def test_labels_that_fit_no_order_are_counted_by_integer(tmp_path):
     )
     assert {tuple(count.labels) for count in report.counts} == {("0", "3")}
     assert {count.classes for count in report.counts} == {None}
-    assert not any("happiness" in line for line in report.lines())
-    assert report.to_dict()["counts"][0]["labels"] == {"0": 1, "3": 23}
+    assert not any("happiness" in line for line in lines(report))
+    assert to_json_values(report)["counts"][0]["labels"] == {"0": 1, "3": 23}
 
 
 @pytest.mark.data
@@ -390,9 +392,9 @@ def test_mafws_lists_in_an_order_that_is_not_known_are_shown_by_integer(tmp_path
     assert [finding.kind for finding in report.findings if finding.severity is Severity.ERROR] == [
         "label-order"
     ]
-    lines = report.lines()
-    assert not any(name in line for line in lines for name in ("anger", "happiness"))
-    assert "labels as written, because their order is not known:" in lines
+    shown = lines(report)
+    assert not any(name in line for line in shown for name in ("anger", "happiness"))
+    assert "labels as written, because their order is not known:" in shown
     assert report.counts[0].labels["0"] == 500  # of fear, which is the shortest name
 
 
@@ -402,7 +404,7 @@ def test_a_partly_unpacked_set_counts_missing_clips_once(tmp_path):
         clip(root, number).unlink()
     report = examined("dfew", root)
     assert [finding.kind for finding in report.findings] == ["clip-missing"]
-    text = "\n".join(report.lines()).replace(str(root), "ROOT")
+    text = "\n".join(lines(report)).replace(str(root), "ROOT")
     assert text.count("32") == 1
     assert "clips       4 of 36 there, as videos" in text
     assert "32 of 36 clips not on disk, the first looked for at 'Clip/original/5.mp4'" in text
@@ -491,14 +493,14 @@ def test_the_report_is_readable_and_complete(tmp_path):
     for number in range(1, 9):
         clip(root, number).unlink()
     report = examined("dfew", root)
-    lines = report.lines()
-    assert lines[-1] == "1 error, 0 warnings"
-    assert max(map(len, lines)) <= 120
-    assert any("8 of 36 clips not on disk" in line and "and 4 more" in " ".join(lines) for line in lines)
-    (finding,) = report.to_dict()["findings"]
+    shown = lines(report)
+    assert shown[-1] == "1 error, 0 warnings"
+    assert max(map(len, shown)) <= 120
+    assert any("8 of 36 clips not on disk" in line and "and 4 more" in " ".join(shown) for line in shown)
+    (finding,) = to_json_values(report)["findings"]
     assert len(finding["cases"]) == 8
     assert finding["do"] == KINDS["clip-missing"].remedy
-    json.dumps(report.to_dict())
+    json.dumps(to_json_values(report))
     assert report.is_wrong
     assert not examined("dfew", healthy_dfew(tmp_path / "b")).is_wrong
 

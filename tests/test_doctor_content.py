@@ -3,6 +3,7 @@ import shutil
 
 import pytest
 
+from pipeline.display.text import lines
 from tests.official_trees import write_lines
 from tests.sick_trees import examined, own_stub
 
@@ -108,7 +109,7 @@ def test_a_manifest_of_paths_alone_is_in_order(tmp_path):
     write_lines(tmp_path / "manifest.csv", ["path", "1.mp4", "2.mp4"])
     report = examined("manifest", tmp_path)
     assert ([finding.kind for finding in report.findings], report.is_wrong) == (["unlabelled"], False)
-    assert not any(line.startswith("fold") for line in report.lines())
+    assert not any(line.startswith("fold") for line in lines(report))
 
 
 def test_a_group_in_two_splits_is_a_warning_with_its_counts(tmp_path):

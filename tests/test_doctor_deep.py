@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from pipeline.datasets.official import Inventory
+from pipeline.display.text import lines
 from pipeline.doctor.material import Material
 from pipeline.doctor.opened import Opened, check_opened, describe
 from pipeline.sheet import write_png
@@ -158,7 +159,7 @@ def test_healthy_clips_give_no_finding_and_a_summary(tmp_path):
     assert "pictures    64x48 (4)" in facts
     assert "durations   2.0 to 2.3 s, median 2.2" in facts
     assert "frames      20 to 23, median 21.5" in facts
-    assert "--deep" not in "\n".join(report.lines())
+    assert "--deep" not in "\n".join(lines(report))
 
 
 def test_frames_of_two_sizes_are_found_wherever_they_are(tmp_path):

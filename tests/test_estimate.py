@@ -7,6 +7,8 @@ import pytest
 import torch
 
 from pipeline import runner
+from pipeline.display.json_values import to_json_values
+from pipeline.display.text import lines
 from pipeline.executor import LocalExecutor
 from pipeline.process import InlineDecoder, StageSeconds, load_tools
 from pipeline.runner import RunOptions, executor_of, model_info
@@ -114,9 +116,9 @@ def test_few_clips_and_none_at_all_are_named(clocked, tmp_path, sizes, num_timed
     index, executor = clocked(sizes)
     found = plan(index, executor, tmp_path / "c.zarr")
     assert found.estimate.num_timed == num_timed
-    assert line in found.lines()
-    assert f"  {sizes.count(-1)} of them have no file (" in found.lines()[1]
-    assert found.to_dict()["num_missing"] == sizes.count(-1)
+    assert line in lines(found)
+    assert f"  {sizes.count(-1)} of them have no file (" in lines(found)[1]
+    assert to_json_values(found)["num_missing"] == sizes.count(-1)
 
 
 @pytest.fixture(scope="module")
@@ -141,7 +143,7 @@ def test_random_weights_stand_in_for_missing_ones_and_are_named(index, tmp_path,
     found = runner.plan(index, config, executor, path, RunOptions())
     assert found.estimate.stand_ins == (f"modest ({tmp_path / 'none.pt'})",)
     assert found.estimate.seconds > 0
-    assert found.lines()[-3].startswith("!! RANDOM WEIGHTS in the timing: those of modest (")
+    assert lines(found)[-3].startswith("!! RANDOM WEIGHTS in the timing: those of modest (")
     assert not path.exists()
 
 

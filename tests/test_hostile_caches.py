@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipeline.clip_model import encoder_of
+from pipeline.display.text import lines
 from pipeline.errors import CacheError
 from pipeline.store import trial
 from pipeline.store.confined import ConfinedStore
@@ -173,7 +174,7 @@ def said(tmp_path: Path, **changes: Any) -> Path:
 )
 def test_a_summary_needs_what_it_shows(tmp_path, change, setting):
     with FeatureCache.open(said(tmp_path)) as cache:
-        assert any("haar" in line for line in summarise(cache).lines())
+        assert any("haar" in line for line in lines(summarise(cache)))
     shutil.rmtree(tmp_path / "said.zarr")
     message = rf"said.zarr': attribute '{setting}; str is needed"
     with (

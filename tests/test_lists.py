@@ -33,7 +33,7 @@ DFEW_LINES = ["00001", "00002", "00003"]
 
 def seen(official, path, **options):
     """What a list says: class name by clip id."""
-    lists = read_lists(official, path.parent.parent, ReadOptions(lists=(str(path),), **options))
+    lists, _ = read_lists(official, path.parent.parent, ReadOptions(lists=(str(path),), **options))
     return {entry.clip_id: entry.class_name for one in lists for entry in one.entries}
 
 
@@ -84,7 +84,7 @@ def test_every_form_says_the_same(dfew, form, end):
     write_lines(dfew, FORMS[form], end)
     options = {} if "words" in form else {"label_order": "dfew"}
     assert seen(DFEW, dfew, **options) == {"00001": "fear", "00002": "happiness"}
-    (one,) = read_lists(DFEW, dfew.parent.parent, ReadOptions(lists=(str(dfew),), **options))
+    ((one,), _) = read_lists(DFEW, dfew.parent.parent, ReadOptions(lists=(str(dfew),), **options))
     assert (one.has_crlf, one.split, one.fold) == (end == "\r\n", Split.TRAIN, "1")
     assert one.has_header == ("1" not in FORMS[form][0])
 
@@ -107,7 +107,7 @@ def test_a_byte_order_mark_and_blank_lines_do_not_matter(dfew):
 
 def test_frames_are_read_and_a_format_is_said(dfew):
     write_lines(dfew, FORMS["frames"])
-    (one,) = read_lists(DFEW, dfew.parent.parent, ReadOptions(lists=(str(dfew),), label_order="dfew"))
+    ((one,), _) = read_lists(DFEW, dfew.parent.parent, ReadOptions(lists=(str(dfew),), label_order="dfew"))
     assert [entry.num_frames for entry in one.entries] == [144, 70]
     assert one.kind == "clip, frames, label, parted by blanks, without a header"
     assert one.entries[0].written == "/my clips/DFEW_Frame_Face/00001"
@@ -237,7 +237,7 @@ def test_from_0_or_1_has_to_be_clear(dfew):
     write_lines(dfew, ["00001 1", "00002 6"])
     other = write_lines(dfew.with_name("test.txt"), ["00003 7"])
     both = ReadOptions(lists=(str(dfew), str(other)), label_order="dfew")
-    first, _ = read_lists(DFEW, dfew.parent.parent, both)
+    (first, _), _ = read_lists(DFEW, dfew.parent.parent, both)
     assert (first.first, [entry.class_name for entry in first.entries]) == (1, ["happiness", "disgust"])
 
 
@@ -320,7 +320,7 @@ def test_files_of_a_folder_that_name_no_fold_are_left_alone(tmp_path):
 def test_fold_and_split_are_in_the_names(tmp_path, name, fold, split):
     dfew_tree(tmp_path)
     path = write_lines(tmp_path / "lists" / name, ["1 fear"])
-    (one,) = read_lists(DFEW, tmp_path, ReadOptions(lists=(str(path),)))
+    ((one,), _) = read_lists(DFEW, tmp_path, ReadOptions(lists=(str(path),)))
     assert (one.fold, one.split) == (fold, split)
 
 
@@ -353,7 +353,7 @@ def test_paths_of_lists_are_kept_whole_for_whoever_reads_again(tmp_path, monkeyp
     index = read_dataset("dfew", tmp_path, ReadOptions(lists=("l",)))
     assert index.options.lists == (str(tmp_path / "l"),)
     monkeypatch.chdir(tmp_path / "l")
-    (one,) = read_lists(DFEW, tmp_path, ReadOptions(lists=("set_1_train.txt",)))
+    ((one,), _) = read_lists(DFEW, tmp_path, ReadOptions(lists=("set_1_train.txt",)))
     assert (one.fold, one.split) == ("1", Split.TRAIN)
 
 
@@ -386,11 +386,12 @@ def test_class_counts_tell_the_order_of_dfews_lists(tmp_path, test_data, order, 
         pairs = [line.split(",") for line in lines]
         text = [f"/data/DFEW_Frame_Face/{int(a):05d} 144 {places[int(b) - 1]}" for a, b in pairs]
         write_lines(tmp_path / f"l/DFEW_set_1_{split}.txt", text)
-    lists = read_lists(DFEW, root, ReadOptions(lists=(str(tmp_path / "l"),)))
+    lists, _ = read_lists(DFEW, root, ReadOptions(lists=(str(tmp_path / "l"),)))
     assert [(one.order, one.first, one.evidence) for one in lists] == [
         (order, first, "the published class counts")
     ] * 2
-    theirs = {e.clip_id: e.class_name for one in read_lists(DFEW, root, ReadOptions()) for e in one.entries}
+    of_owner, _ = read_lists(DFEW, root, ReadOptions())
+    theirs = {e.clip_id: e.class_name for one in of_owner for e in one.entries}
     assert {e.clip_id: e.class_name for one in lists for e in one.entries} == theirs
     other = "alphabetical" if order == "dfew" else "dfew"
     with pytest.raises(
@@ -418,7 +419,7 @@ def test_lists_of_mafw_that_circulate_have_the_owners_labels(tmp_path, test_data
         labels = mafw_labels(tmp_path / "tree", [split])
         rows = [line.format(clip_id, names.index(label)) for clip_id, label in labels.items()]
         write_lines(tmp_path / "l" / name.format(split), [header, *rows])
-    lists = read_lists(MAFW, tmp_path / "tree", ReadOptions(lists=(str(tmp_path / "l"),)))
+    lists, _ = read_lists(MAFW, tmp_path / "tree", ReadOptions(lists=(str(tmp_path / "l"),)))
     assert [(one.order, one.first, one.evidence) for one in lists] == [
         (order, 0, "the published class counts")
     ] * 2

@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 import torch
 
+from pipeline.display.json_values import to_json_values
+from pipeline.display.text import lines
 from pipeline.errors import ConfigError, WeightsError
 from pipeline.look import Looks, load, look, look_all
 from pipeline.sheet import read_picture, write_png
@@ -36,7 +38,7 @@ def test_a_picture_without_a_face_gives_none(tools, tmp_path):
     document = look(tmp_path / "black.png", tools, None)
     assert document["frames"] == [{"faces": []}]
     assert "drawn" not in document
-    assert looks_of(document).lines() == [
+    assert lines(looks_of(document)) == [
         f"{tmp_path}/black.png, picture: 0 faces",
         "found by haar, fp32",
     ]
@@ -44,9 +46,9 @@ def test_a_picture_without_a_face_gives_none(tools, tmp_path):
 
 def test_the_precision_that_ran_is_shown_and_at_bf16_how_to_get_the_published_boxes(tools, tmp_path):
     found = look_all([], tools, None)
-    assert found.to_dict() == {"detector": "haar", "precision": "fp32", "files": []}
-    assert found.lines() == ["found by haar, fp32"]
-    (line,) = Looks(documents=(), detector="retinaface-resnet50", precision="bf16").lines()
+    assert to_json_values(found) == {"detector": "haar", "precision": "fp32", "files": []}
+    assert lines(found) == ["found by haar, fp32"]
+    (line,) = lines(Looks(documents=(), detector="retinaface-resnet50", precision="bf16"))
     assert line == (
         "found by retinaface-resnet50, bf16; --precision fp32 finds the boxes of the published network"
     )
@@ -66,7 +68,7 @@ def test_what_cannot_be_read_is_an_error_of_that_file_alone(tools, tmp_path):
     assert broken["error"].startswith("open: ")
     looks = looks_of(broken)
     assert looks.has_errors
-    assert looks.lines() == [f"{tmp_path}/a.mp4: {broken['error']}", "found by haar, fp32"]
+    assert lines(looks) == [f"{tmp_path}/a.mp4: {broken['error']}", "found by haar, fp32"]
 
 
 def test_settings_are_checked(tmp_path, monkeypatch):
@@ -103,6 +105,6 @@ def test_a_folder_of_pictures_is_looked_at_as_a_clip_without_times(tools, tmp_pa
     document = look(tmp_path / "a", tools, tmp_path / "out" / "a.png")
     assert [frame["seconds"] for frame in document["frames"]] == [None] * 3
     assert document["notes"] == ["1 other file left alone: notes.txt"]
-    lines = looks_of(document).lines()
-    assert lines[0] == f"{tmp_path / 'a'}, frame 1: 0 faces"
+    shown = lines(looks_of(document))
+    assert shown[0] == f"{tmp_path / 'a'}, frame 1: 0 faces"
     json.dumps(document, allow_nan=False)

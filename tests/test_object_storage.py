@@ -8,6 +8,8 @@ import pytest
 import torch
 
 from pipeline import runner
+from pipeline.display.json_values import to_json_values
+from pipeline.display.text import lines
 from pipeline.runner import RunOptions, executor_of
 from pipeline.store.export import export_hdf5
 from pipeline.store.lock import Share
@@ -55,8 +57,8 @@ def test_verified_summarised_and_exported_like_a_local_one(index, bucket, tmp_pa
     extract(index, bucket.url("feats.zarr"))
     with FeatureCache.open(bucket.url("feats.zarr")) as cache:
         assert verify(cache, 0).findings == ()
-        assert verify(cache, 0).lines()[-1] == f"{bucket.url('feats.zarr')}: nothing wrong"
-        assert summarise(cache).to_dict()["cache"] == bucket.url("feats.zarr")
+        assert lines(verify(cache, 0))[-1] == f"{bucket.url('feats.zarr')}: nothing wrong"
+        assert to_json_values(summarise(cache))["cache"] == bucket.url("feats.zarr")
         export_hdf5(cache, tmp_path / "feats.h5")
     with FeatureCache.open(tmp_path / "feats.h5") as exported:
         assert verify_stored(exported) == []

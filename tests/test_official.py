@@ -13,7 +13,6 @@ from pipeline.datasets.dfew import SET as DFEW
 from pipeline.datasets.ferv39k import SET as FERV39K
 from pipeline.datasets.indexed import NO_SCENE
 from pipeline.datasets.mafw import SET as MAFW
-from pipeline.datasets.official import read_lists
 from pipeline.errors import DatasetError
 from pipeline.types import ReadOptions, Split
 from tests.official_trees import (
@@ -80,8 +79,6 @@ def test_names_in_lists_and_files_may_be_padded_or_not(tmp_path, padded):
     index = read_dataset("dfew", tmp_path, ReadOptions(all_clips=True))
     assert (index.clips[0].clip_id, index.clips[0].path) == ("00001", "Clip/original/1.mp4")
     assert (index.clips[-1].clip_id, index.clips[-1].path) == ("00022", "Clip/original/00022.avi")
-    lists = read_lists(DFEW, tmp_path, ReadOptions())
-    assert {one.is_padded for one in lists} == {padded}
 
 
 @pytest.mark.parametrize("name", TREES)

@@ -5,6 +5,8 @@ import pytest
 import torch
 
 from pipeline.clip_model import EncoderConfig, shape_of
+from pipeline.display.json_values import to_json_values
+from pipeline.display.text import lines
 from pipeline.executor import LocalExecutor
 from pipeline.process import ExtractConfig, unloaded_identity, without_weights
 from pipeline.runner import RunOptions, executor_of, model_info
@@ -44,14 +46,14 @@ def test_an_outline_needs_no_weights_and_loads_no_model(tmp_path, monkeypatch):
     first = outline(index, config, executor, tmp_path / "c.zarr", RunOptions())
     assert executor._worker is None
     assert not (tmp_path / "c.zarr").exists()
-    found = first.to_dict()
+    found = to_json_values(first)
     assert json.loads(json.dumps(found)) == found
     assert (found["num_clips"], found["num_pending"], found["num_missing"]) == (5, 5, 1)
     assert found["bytes_by_array"]["scene/early"] == 5 * 16 * 4 * 3 * 1024 * 2
     assert found["num_bytes"] == sum(found["bytes_by_array"].values())
-    assert first.lines()[0] == "5 of 5 clips to do, in 1 of 1 block of 8"
-    assert first.lines()[1].startswith("  1 of them have no file (clips/good1.mp4): ")
-    assert first.lines()[-1].endswith(" MB  in all")
+    assert lines(first)[0] == "5 of 5 clips to do, in 1 of 1 block of 8"
+    assert lines(first)[1].startswith("  1 of them have no file (clips/good1.mp4): ")
+    assert lines(first)[-1].endswith(" MB  in all")
 
 
 def test_settings_that_do_not_fit_are_refused_before_anything_is_loaded(tmp_path):

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tomllib
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +127,22 @@ def test_retinaface_is_locked_but_not_declared_where_pip_would_have_to_resolve_i
 
 def test_one_opencv_is_locked_and_it_is_the_headless_one() -> None:
     assert [entry.name for entry in lock() if entry.name.startswith("opencv")] == ["opencv-python-headless"]
+
+
+def test_every_runtime_dependency_is_imported_by_the_product_or_by_a_library_of_it() -> None:
+    needed_by_dask = {"bokeh", "cryptography"}  # its dashboard; the certificates of a run
+    installed = metadata.packages_distributions()
+    modules = {
+        canonicalize_name(name): [module for module, owners in installed.items() if name in owners]
+        for owners in installed.values()
+        for name in owners
+    }
+    sources = [ROOT / "cli.py", *(ROOT / "pipeline").rglob("*.py"), *(ROOT / "trainer").rglob("*.py")]
+    imported = set(
+        re.findall(r"^ *(?:import|from) (\w+)", "\n".join(map(Path.read_text, sources)), re.MULTILINE)
+    )
+    names = {canonicalize_name(Requirement(text).name) for text in project()["project"]["dependencies"]}
+    assert {name for name in names if not imported & set(modules[name])} == needed_by_dask
 
 
 def test_conda_brings_python_make_and_pip_and_nothing_else() -> None:

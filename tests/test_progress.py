@@ -2,6 +2,7 @@ import dataclasses
 
 import pytest
 
+from pipeline.display.json_values import to_json_values
 from pipeline.process import StageSeconds
 from pipeline.runner import executor_of, model_info
 from pipeline.runner.progress import Progress
@@ -34,7 +35,7 @@ def test_rates_and_shares_of_the_wall_time(clock):
     assert speed.bottleneck == "encode"
     told = "0.80 clips/s; 22 images/s; 1 failed; busy: decode 50%, detect 20%, encode 60%, write 5%"
     assert str(speed) == told
-    assert speed.to_dict()["busy"]["decode"] == 0.5
+    assert to_json_values(speed)["busy"]["decode"] == 0.5
 
 
 def test_a_run_that_has_not_begun_has_no_bottleneck(clock):

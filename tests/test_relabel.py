@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from pipeline.datasets.polarities import read_polarities
+from pipeline.display.text import lines
 from pipeline.errors import CacheError, DatasetError
 from pipeline.relabel import relabel
 from pipeline.store.reader import FeatureCache
@@ -53,7 +54,7 @@ def test_nothing_to_change_writes_nothing(cache):
     before = {p: p.stat().st_mtime_ns for p in cache.rglob("*") if p.is_file()}
     found = relabel(cache, index_of())
     assert not found.any
-    assert found.lines() == [f"{cache}: nothing to change"]
+    assert lines(found) == [f"{cache}: nothing to change"]
     assert {p: p.stat().st_mtime_ns for p in cache.rglob("*") if p.is_file()} == before
 
 
@@ -81,7 +82,7 @@ def test_labels_folds_polarities_and_votes_come_in_and_features_stay(cache):
 def test_a_dry_run_says_the_same_and_writes_nothing(cache):
     index = with_clip(index_of(), 2, label=1)
     found = relabel(cache, index, dry_run=True)
-    assert found.lines()[-1] == f"{cache}: would change; nothing was written"
+    assert lines(found)[-1] == f"{cache}: would change; nothing was written"
     assert relabel(cache, index).lines_of_change == found.lines_of_change
 
 
@@ -102,13 +103,13 @@ def test_another_spelling_renames_no_class_so_that_runs_go_on_fitting(cache):
     full = index_of(class_names=("fear", "happiness"))
     found = relabel(cache, dataclasses.replace(full, clips=full.clips[:4]))
     assert not any("classes" in line or "label" in line for line in found.lines_of_change)
-    assert found.lines()[-3] == "note: the cache keeps its class names: 'happiness' is 'joy' there"
+    assert lines(found)[-3] == "note: the cache keeps its class names: 'happiness' is 'joy' there"
     assert read(cache, "label")[0].tolist() == [0, 1] * 3
     more = relabel(cache, index_of(class_names=("Fear", "anger", "happiness")))
     assert more.lines_of_change[0] == "classes: fear, joy  ->  fear, anger, joy"
     assert (
         "note: the cache keeps its class names: 'Fear' is 'fear' there, 'happiness' is 'joy' there"
-        in more.lines()
+        in lines(more)
     )
 
 
@@ -126,7 +127,7 @@ def test_clips_that_the_data_set_lacks_keep_their_label_and_leave_the_folds(cach
     full = index_of()
     found = relabel(cache, dataclasses.replace(full, clips=full.clips[:4]))
     assert found.left_out == ("4.mp4", "5.mp4")
-    assert "2 clips of the cache are not in the data set (4.mp4, 5.mp4): in no fold" in found.lines()[-2]
+    assert "2 clips of the cache are not in the data set (4.mp4, 5.mp4): in no fold" in lines(found)[-2]
     label, membership = read(cache, "label", "membership")
     assert label.tolist() == [0, 1] * 3
     assert membership[:, 0].tolist() == [1, 1, 1, 1, 0, 0]

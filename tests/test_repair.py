@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from pipeline import runner
+from pipeline.display.json_values import to_json_values
+from pipeline.display.text import lines
 from pipeline.errors import CacheError
 from pipeline.repair import repair
 from pipeline.runner import executor_of, model_info
@@ -61,7 +63,7 @@ def test_a_whole_cache_is_left_alone(made):
     path, before = made
     report = repair(path)
     assert report.repaired == ()
-    assert report.lines() == [f"{path}: nothing damaged in 3 blocks"]
+    assert lines(report) == [f"{path}: nothing damaged in 3 blocks"]
     assert chunks(path) == before
 
 
@@ -75,7 +77,7 @@ def test_a_flipped_bit_is_found_and_its_block_alone_is_computed_again(made, name
     seen, told = [], []
     report = repair(path, on_block=lambda: seen.append(1), on_progress=told.append)
     assert [(block.start, block.end) for block in report.repaired] == [(8, 16)]
-    assert report.lines() == [
+    assert lines(report) == [
         f"repaired  clips 8 to 15: {name} cannot be read",
         f"{path}: 1 of 3 blocks computed again, nothing damaged any more",
     ]
@@ -91,15 +93,15 @@ def test_what_the_models_had_to_do_is_told(made, monkeypatch):
     monkeypatch.setattr(type(small_tools()), "warnings", property(lambda _: ("half the batch",)))
     report = repair(path)
     assert report.notes == ("half the batch",)
-    assert report.lines()[0] == "note: half the batch"
+    assert lines(report)[0] == "note: half the batch"
 
 
 def test_one_block_is_said_in_the_singular(tmp_path):
     tools, path = small_tools(), tmp_path / "feats.zarr"
     runner.extract(write_clips(tmp_path / "data", num_good=3), tools.config, executor_of(tools), path)
-    assert repair(path).lines() == [f"{path}: nothing damaged in 1 block"]
+    assert lines(repair(path)) == [f"{path}: nothing damaged in 1 block"]
     flip(chunk(path, "scene/early", 0))
-    assert repair(path).lines()[-1] == f"{path}: 1 of 1 block computed again, nothing damaged any more"
+    assert lines(repair(path))[-1] == f"{path}: 1 of 1 block computed again, nothing damaged any more"
 
 
 def test_chunks_that_vanished_come_back(made):
@@ -120,7 +122,7 @@ def test_features_that_are_no_numbers_are_computed_again(made):
     rows = writer.read_block(8)
     rows["scene/early"][2, 0, 0, 1, 2, 3] = np.nan
     writer.write_block(8, rows)
-    assert repair(path).lines() == [
+    assert lines(repair(path)) == [
         "repaired  clips 8 to 15: scene/early holds NaN or infinity",
         f"{path}: 1 of 3 blocks computed again, nothing damaged any more",
     ]
@@ -187,8 +189,8 @@ def test_a_block_with_a_clip_whose_file_is_gone_stays_as_it_is(made, tmp_path, n
     assert [block.start for block in report.left] == [row // 8 * 8]
     assert (report.gone, report.changed, report.lost) == (("clips/good7.mp4",), (), ())
     assert not report.is_whole
-    assert report.lines()[-1] == f"{path}: 1 of 3 blocks computed again, 1 damaged still"
-    assert any("!! clip 'clips/good7.mp4' has no file; put it back" in line for line in report.lines())
+    assert lines(report)[-1] == f"{path}: 1 of 3 blocks computed again, 1 damaged still"
+    assert any("!! clip 'clips/good7.mp4' has no file; put it back" in line for line in lines(report))
     assert chunks(path) == damaged
     (moved.root / "clips/good7.mp4").write_bytes((clip_file(path, "clips/good7.mp4")).read_bytes())
     assert repair(path, root=moved.root).is_whole
@@ -207,8 +209,8 @@ def test_features_that_cannot_be_computed_again_are_told_as_lost(made, tmp_path,
     (lost,) = report.lost
     assert lost.startswith("clip 'clips/good7.mp4' failed at ")
     assert not report.is_whole
-    assert f"!! features lost: {lost}" in report.lines()
-    assert report.to_dict()["lost"] == [lost]
+    assert f"!! features lost: {lost}" in lines(report)
+    assert to_json_values(report)["lost"] == [lost]
 
 
 def test_what_is_not_taken_up_any_more_stays_as_it_was(made, monkeypatch):
@@ -247,7 +249,7 @@ def test_a_file_of_other_content_is_told(made, tmp_path):
     flip(chunk(path, "scene/early", row // 8))
     report = repair(path, root=moved.root)
     assert (report.changed, report.lost) == (("clips/good7.mp4",), ())
-    assert "!! the file of clip 'clips/good7.mp4' has changed since extraction" in report.lines()
+    assert "!! the file of clip 'clips/good7.mp4' has changed since extraction" in lines(report)
 
 
 def test_a_cache_in_use_and_an_export_are_refused(made):

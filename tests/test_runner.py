@@ -12,6 +12,8 @@ import pytest
 import torch
 
 from pipeline import runner
+from pipeline.display.json_values import to_json_values
+from pipeline.display.text import lines
 from pipeline.errors import CacheError, DatasetError, OusError, WeightsError
 from pipeline.executor import LocalExecutor, Observer
 from pipeline.features import Encoder
@@ -276,17 +278,17 @@ def test_a_plan_tells_bytes_and_writes_nothing(index, undisturbed, tmp_path):
     path = tmp_path / "feats.zarr"
     fresh = plan(index, path, RunOptions(limit=5))
     assert not path.exists()
-    told = fresh.to_dict()
+    told = to_json_values(fresh)
     assert {name: told[name] for name in ("num_clips", "num_pending", "num_blocks", "block_clips")} == {
         "num_clips": 20, "num_pending": 5, "num_blocks": 3, "block_clips": 8,
     }  # fmt: skip
     assert told["bytes_by_array"]["scene/early"] == 20 * 1 * 4 * 4 * 3 * 64 * 2
     assert (told["num_timed"], told["num_failed"], told["where"]) == (5, 2, "in this process")
-    assert "!! 5 clips to time, fewer than 8: a rough estimate" in fresh.lines()
+    assert "!! 5 clips to time, fewer than 8: a rough estimate" in lines(fresh)
     finished = plan(index, undisturbed, RunOptions())
-    assert (finished.to_dict()["num_timed"], finished.estimate.seconds) == (0, None)
-    assert finished.lines()[-1] == "nothing to do; nothing was written"
-    assert "0 of 20 clips to do, in 0 of 3 blocks of 8" in finished.lines()[0]
+    assert (to_json_values(finished)["num_timed"], finished.estimate.seconds) == (0, None)
+    assert lines(finished)[-1] == "nothing to do; nothing was written"
+    assert "0 of 20 clips to do, in 0 of 3 blocks of 8" in lines(finished)[0]
 
 
 def test_shares_together_give_the_same_bytes(index, undisturbed, tmp_path):
@@ -329,7 +331,7 @@ def test_a_run_tells_its_speed_and_its_bottleneck(index, tmp_path, monkeypatch):
     assert done.speed.failed == 2
     assert done.speed.pictures == 2 * (17 * 4 + 3)
     assert "clips/s; " in str(done.speed)
-    assert done.to_dict()["speed"]["bottleneck"] == "encode"
+    assert to_json_values(done)["speed"]["bottleneck"] == "encode"
 
 
 def test_clips_without_a_file_count_neither_as_progress_nor_in_rates(tmp_path):
@@ -342,7 +344,7 @@ def test_clips_without_a_file_count_neither_as_progress_nor_in_rates(tmp_path):
     assert seen[-1].clips == 3
     assert (done.processed, done.num_missing, done.counts["failed"], done.speed.failed) == (3, 8, 10, 2)
     assert done.speed.pictures == 2 * 4
-    assert "8 more clips without a file, recorded as failed" in done.lines()
+    assert "8 more clips without a file, recorded as failed" in lines(done)
     assert remarks[1:] == [
         f"note: 8 of 11 clips to do have no file ({', '.join(gone[:3])} and 5 more); they are recorded as "
         "failed, and count neither as progress nor in rates"
@@ -358,11 +360,11 @@ def test_a_run_names_its_precision_and_counts_clips_with_damage(tmp_path):
     file.write_bytes(content)
     done = extract(index, small_tools(), path, RunOptions())
     assert (done.num_damaged, dict(done.precision)) == (1, {"encoder": "fp32"})
-    (line,) = [line for line in done.lines() if line.startswith("5 clips in ")]
+    (line,) = [line for line in lines(done) if line.startswith("5 clips in ")]
     assert line.endswith("; encoder in fp32")
-    assert any(line.startswith("1 clip with damage (") for line in done.lines())
+    assert any(line.startswith("1 clip with damage (") for line in lines(done))
     again = extract(index, small_tools(), path, RunOptions())
-    assert (again.num_damaged, again.to_dict()["precision"]) == (0, {"encoder": "fp32"})
+    assert (again.num_damaged, to_json_values(again)["precision"]) == (0, {"encoder": "fp32"})
 
 
 def test_a_run_counts_windows_that_end_after_their_file(tmp_path):
@@ -377,7 +379,7 @@ def test_a_run_counts_windows_that_end_after_their_file(tmp_path):
         f"{path} --all-clips` lists them"
     )
     assert note in done.notes
-    assert f"note: {note}" in done.lines()
+    assert f"note: {note}" in lines(done)
 
 
 def test_no_cache_is_made_with_weights_that_stand_in(index, tmp_path):
@@ -392,7 +394,7 @@ def test_what_the_models_had_to_do_is_told_once(index, tmp_path, monkeypatch):
     monkeypatch.setattr(type(tools), "warnings", property(lambda _: ("half the batch",)))
     done = extract(index, tools, tmp_path / "feats.zarr", RunOptions())
     assert done.notes == ("half the batch",)
-    assert "note: half the batch" in done.lines()
+    assert "note: half the batch" in lines(done)
 
 
 def test_the_models_are_described_once_however_many_blocks(index, tmp_path, monkeypatch):

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+from pipeline.display.json_values import to_json_values
+from pipeline.display.text import lines
 from pipeline.errors import ConfigError, DatasetError
 from pipeline.look import load
 from pipeline.samples import choose, sample
@@ -70,8 +72,8 @@ def test_the_sheet_shows_frame_and_streams_and_why_a_clip_fails(tools, tmp_path)
     assert (good == (60, 220, 90)).all(axis=-1).any(), "the subject's box is green"
     blank = sheet[4 + cell_height :, 4 + 2 * cell_width :]
     assert (blank == 24).all(), "a class with one clip leaves the rest of its row empty"
-    assert report.lines()[-1].endswith(f"5 clips, {report.size[0]}x{report.size[1]} pixels")
-    json.dumps(report.to_dict())
+    assert lines(report)[-1].endswith(f"5 clips, {report.size[0]}x{report.size[1]} pixels")
+    json.dumps(to_json_values(report))
 
 
 def test_a_long_id_and_strange_letters_stay_on_their_card():

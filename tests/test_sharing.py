@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipeline import runner
+from pipeline.display.text import lines
 from pipeline.runner import RunOptions, dataset_of, executor_of
 from pipeline.store.export import export_hdf5
 from pipeline.store.reader import FeatureCache
@@ -56,9 +57,9 @@ def test_a_cache_and_its_export_do_not_name_their_maker_who_goes_on_with_them(ho
         assert cache.meta.command_line == ("cli.py", "extract", "--root=~/data", "--cache", "a.zarr")
         again = dataset_of(cache)
         assert (again.source, again.clips) == (home / "data", index.clips)
-        lines = summarise(cache).lines()
-        assert "  clips at   ~/data" in lines
-        assert "  made by    cli.py extract '--root=~/data' --cache a.zarr" in lines
+        shown = lines(summarise(cache))
+        assert "  clips at   ~/data" in shown
+        assert "  made by    cli.py extract '--root=~/data' --cache a.zarr" in shown
         export_hdf5(cache, home / "feats.h5")
     require_nobody_named(home / "feats.zarr")
     require_nobody_named(home / "feats.h5")
@@ -92,7 +93,7 @@ def test_a_cache_with_absolute_paths_of_an_earlier_version_goes_on_and_its_expor
     document.write_text(json.dumps(values))
     with FeatureCache.open(home / "feats.zarr") as cache:
         assert dataset_of(cache).source == home / "data"
-        assert f"  clips at   {home}/data" in summarise(cache).lines(), "what is stored is shown as it is"
+        assert f"  clips at   {home}/data" in lines(summarise(cache)), "what is stored is shown as it is"
     assert extract(index, home / "feats.zarr").counts["pending"] == 0
     with FeatureCache.open(home / "feats.zarr") as cache:
         export_hdf5(cache, home / "feats.h5")

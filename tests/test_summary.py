@@ -3,6 +3,8 @@ import json
 import numpy as np
 import zarr
 
+from pipeline.display.json_values import to_json_values
+from pipeline.display.text import lines
 from pipeline.store.reader import FeatureCache
 from pipeline.store.summary import summarise
 from tests.tiny_cache import tiny_cache, tiny_meta
@@ -27,7 +29,7 @@ def made(tmp_path, **meta):
 
 def test_everything_is_counted(tmp_path):
     with FeatureCache.open(made(tmp_path)) as cache:
-        document = summarise(cache).to_dict()
+        document = to_json_values(summarise(cache))
     assert document["outcomes"] == {"pending": 6, "done": 6, "done_without_face": 6, "failed": 30}
     assert document["classes"] == {"happiness": 16, "neutral": 16, "sadness": 16}
     assert document["folds"] == {"1": {"absent": 0, "train": 32, "validation": 0, "test": 16}}
@@ -39,14 +41,14 @@ def test_everything_is_counted(tmp_path):
 
 def test_encoder_and_detector_show_the_precision_that_each_ran_in(tmp_path):
     with FeatureCache.open(made(tmp_path)) as cache:
-        lines = summarise(cache).lines()
-    assert any(line.startswith("  encoder ") and ", fp32, sha256" in line for line in lines)
-    assert "  detector   haar, bf16" in lines
+        shown = lines(summarise(cache))
+    assert any(line.startswith("  encoder ") and ", fp32, sha256" in line for line in shown)
+    assert "  detector   haar, bf16" in shown
 
 
 def test_long_lists_are_cut_unless_asked_for(tmp_path):
     with FeatureCache.open(made(tmp_path)) as cache:
-        short, long = summarise(cache).lines(), summarise(cache, all_clips=True).lines()
+        short, long = lines(summarise(cache)), lines(summarise(cache, all_clips=True))
     assert "  ... and 25 more; --all-clips lists them" in short
     assert sum(line.startswith("  failed") for line in short) == 5
     assert sum(line.startswith("  failed") for line in long) == 30
@@ -55,4 +57,4 @@ def test_long_lists_are_cut_unless_asked_for(tmp_path):
 
 def test_warnings_come_first_and_loud(tmp_path):
     with FeatureCache.open(made(tmp_path, warnings=("RANDOM ENCODER WEIGHTS",))) as cache:
-        assert summarise(cache).lines()[0] == "!! RANDOM ENCODER WEIGHTS"
+        assert lines(summarise(cache))[0] == "!! RANDOM ENCODER WEIGHTS"

@@ -6,6 +6,8 @@ import pytest
 
 from pipeline import runner
 from pipeline.datasets import read_dataset
+from pipeline.display.json_values import to_json_values
+from pipeline.display.text import lines
 from pipeline.errors import CacheError, ConfigError
 from pipeline.relabel import relabel
 from pipeline.runner import RunOptions, executor_of
@@ -29,8 +31,8 @@ def clips(tmp_path):
 
 def listed(root, *rows, header="path,label,split"):
     """The data set of a manifest with one face box for all clips."""
-    lines = [f"{header},x0,y0,x1,y1", *(f"{row},{BOX}" for row in rows)]
-    (root / "manifest.csv").write_text("\n".join(lines))
+    shown = [f"{header},x0,y0,x1,y1", *(f"{row},{BOX}" for row in rows)]
+    (root / "manifest.csv").write_text("\n".join(shown))
     return read_dataset("manifest", root)
 
 
@@ -49,7 +51,7 @@ def test_a_manifest_of_paths_alone_is_served_and_labelled_later(clips, tmp_path)
     assert (made.counts["done"], made.num_failed) == (5, 0)
     with FeatureCache.open(path) as cache:
         assert (cache.meta.class_names, cache.meta.fold_names) == ((), ("1",))
-        assert {"  classes    none", "  unlabelled 5"} <= set(summarise(cache).lines())
+        assert {"  classes    none", "  unlabelled 5"} <= set(lines(summarise(cache)))
         assert verify(cache, 0).findings == ()
         export_hdf5(cache, tmp_path / "feats.h5")
         with pytest.raises(ConfigError, match="None of the 5 clips of .* has a label"):
@@ -61,7 +63,7 @@ def test_a_manifest_of_paths_alone_is_served_and_labelled_later(clips, tmp_path)
     index = listed(clips, *rows)
     with pytest.raises(CacheError, match="class_names.*`cache relabel` brings other labels"):
         extracted(index, path)
-    assert "label: 2 clips  no label -> joy" in relabel(path, index).lines()
+    assert "label: 2 clips  no label -> joy" in lines(relabel(path, index))
     assert left_out(path) == {"unlabelled": 2}
     assert extracted(index, path).processed == 0
 
@@ -78,7 +80,7 @@ def test_labels_may_be_taken_back(clips, tmp_path):
     path = tmp_path / "feats.zarr"
     extracted(listed(clips, "0.mp4,joy,train", "1.mp4,rage,test"), path)
     changes = relabel(path, listed(clips, "0.mp4", "1.mp4", header="path"))
-    assert "label: 1 clips  joy -> no label" in changes.lines()
+    assert "label: 1 clips  joy -> no label" in lines(changes)
     with FeatureCache.open(path) as cache:
         assert (cache.meta.class_names, cache.read("label").tolist()) == ((), [-1, -1])
 
@@ -86,10 +88,10 @@ def test_labels_may_be_taken_back(clips, tmp_path):
 def test_a_run_reports_footage_that_splits_share(clips, tmp_path):
     (clips / "copy.mp4").write_bytes((clips / "0.mp4").read_bytes())
     made = extracted(listed(clips, "0.mp4,joy,train", "copy.mp4,joy,test"), tmp_path / "feats.zarr")
-    (note,) = made.to_dict()["notes"]
+    (note,) = to_json_values(made)["notes"]
     assert note.startswith("LEAK in fold 1: 1 clip with footage that another split holds too: ")
     assert "'copy.mp4' (test) with '0.mp4' (train)" in note
-    assert f"!! {note}" in made.lines()
+    assert f"!! {note}" in lines(made)
     shown_before = replace(made, known_leaks=made.leaks)
-    assert shown_before.to_dict()["notes"] == [note]
-    assert not any("LEAK" in line for line in shown_before.lines())
+    assert to_json_values(shown_before)["notes"] == [note]
+    assert not any("LEAK" in line for line in lines(shown_before))

@@ -9,6 +9,7 @@ import zarr
 
 from pipeline import features
 from pipeline.device import precision_on
+from pipeline.display.json_values import to_json_values
 from pipeline.errors import OusError
 from pipeline.runner import executor_of, extract
 from pipeline.store.place import Place
@@ -228,7 +229,7 @@ def test_a_difference_that_is_no_number_is_a_finding_in_words_and_none_in_json(c
         f"face/embedding: clip '{clip_id}' holds NaN, infinity or zeros alone, and not when computed again"
         in [str(finding) for finding in report.findings]
     )
-    assert json.loads(json.dumps(report.to_dict(), allow_nan=False))["largest_difference"] == 0.0
+    assert json.loads(json.dumps(to_json_values(report), allow_nan=False))["largest_difference"] == 0.0
 
 
 def test_another_number_of_groups_than_there_are_names_is_found(tmp_path):

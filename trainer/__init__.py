@@ -40,6 +40,7 @@ In the order of the data:
 ``display``     results                      -> lines for a terminal, values for JSON documents
 ``plots``       records and metrics          -> figures
 ``ablate``      a table of settings         -> runs on workers, beside the paper's numbers
+``load_speed``  a cache                     -> how fast it is loaded; for `bench`
 ``commands``    the command line's part: train, evaluate, ablate, demo
 
 ``config`` holds every setting, the readings of the paper among them; ``presets`` are sets of settings, and

@@ -8,7 +8,7 @@ import torch
 
 from benchmarks.gpu_steps.context import Context
 from benchmarks.gpu_steps.options import GpuOptions
-from pipeline.bench.material import link_or_copy, prepared_clips, videos_of
+from pipeline.bench.clips import link_or_copy, prepared_clips, videos_of
 from pipeline.clip_model import EncoderConfig, LoadedClip, load_clip
 from pipeline.config import from_dict
 from pipeline.datasets import read_dataset

@@ -21,8 +21,8 @@ from benchmarks.gpu_steps.compiling import compile_backend
 from benchmarks.gpu_steps.context import Context
 from benchmarks.gpu_steps.inputs import load_encoder
 from benchmarks.gpu_steps.kernels import PROFILE, kernel_times
-from benchmarks.load import synthetic_cache
 from benchmarks.steps import endless, timed
+from pipeline.bench.load import synthetic_cache
 from pipeline.config import override
 from pipeline.store.meta import CacheMeta
 from pipeline.store.reader import FeatureCache

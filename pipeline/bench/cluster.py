@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pipeline.bench.material import prepared_clips
+from pipeline.bench.clips import prepared_clips
 from pipeline.bench.result import Goal, Measured
 from pipeline.executor import TaskContext
 from pipeline.executor.machine import available_cores

@@ -41,7 +41,9 @@ def matmul_flops(device: torch.device, precision: str, repeats: int) -> float:
 def flops_per_picture(
     *, num_blocks: int, width: int, mlp_width: int, num_patches: int, patch_px: int, embed_width: int
 ) -> int:
-    """Floating point operations of a vision tower for one picture, a multiply-add counted as two.
+    """Return the floating point operations of a vision tower for one picture, a multiply-add counted as two.
+
+    Widths are numbers of channels; num_patches does not count the class token.
 
     Products alone: patches, queries, keys, values and output, attention, MLP, projection.
     """

@@ -1,6 +1,5 @@
-"""Numbers, goals and the machine they come from: as JSON, and as a table."""
+"""Numbers, goals, and the machine and the settings that they come from."""
 
-import math
 import os
 import platform
 import subprocess
@@ -38,16 +37,6 @@ class Goal:
             return "aim"
         return "yes" if sign * self.value >= sign * self.at_least else "no"
 
-    def to_dict(self) -> dict[str, Any]:
-        """Everything as plain JSON values."""
-        return {
-            "what": self.what,
-            "value": self.value if math.isfinite(self.value) else None,
-            "below" if self.below else "at_least": self.at_least,
-            "aim": self.aim,
-            "met": self.met,
-        }
-
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
@@ -68,34 +57,6 @@ class BenchResult:
     parts: dict[str, Measured]
     failed: dict[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
-
-    def to_dict(self) -> dict[str, Any]:
-        """Everything as plain JSON values."""
-        goals = [goal.to_dict() for part in self.parts.values() for goal in part.goals]
-        numbers = {name: part.numbers for name, part in self.parts.items()}
-        return {
-            **self.about,
-            "goals": goals,
-            "parts": numbers,
-            "failed": self.failed,
-            "notes": list(self.notes),
-        }
-
-    def lines(self) -> list[str]:
-        """For people: a line per number, then the goals."""
-        machine = self.about["machine"]
-        lines = [f"{machine['cpu']}, {machine['cores']} cores, {machine['gpu'] or 'no GPU'}"]
-        for name, part in self.parts.items():
-            lines += [f"{name:<10}{key:<66}{_shown(value)}" for key, value in _flat(part.numbers)]
-        goals = [goal for part in self.parts.values() for goal in part.goals]
-        if goals:
-            lines.append(f"{'goal':<62}{'found':>10}{'needed':>10}{'aim':>10}  met")
-        for goal in goals:
-            value = f"{goal.value:.4g}" if math.isfinite(goal.value) else "none"
-            limits = f"{value:>10}{goal.at_least:>10.4g}{goal.aim:>10.4g}"
-            lines.append(f"{goal.what:<62}{limits}  {goal.met}")
-        lines += [f"note: {note}" for note in self.notes]
-        return lines + [f"FAILED  {name}: {why}" for name, why in self.failed.items()]
 
 
 def about_this_run(config: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:
@@ -142,17 +103,6 @@ def _published_path(text: str) -> str:
         return text
     path = Path(os.path.abspath(Path(text).expanduser()))  # noqa: PTH100 - links keep their names
     return path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else path.name
-
-
-def _flat(values: dict[str, Any], before: str = "") -> list[tuple[str, Any]]:
-    rows: list[tuple[str, Any]] = []
-    for key, value in values.items():
-        rows += _flat(value, f"{before}{key}.") if isinstance(value, dict) else [(f"{before}{key}", value)]
-    return rows
-
-
-def _shown(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _version(package: str) -> str:

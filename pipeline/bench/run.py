@@ -6,12 +6,12 @@ from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 
-from pipeline.bench import cluster, encoding, steps, whole
-from pipeline.bench.material import prepared_clips
+from pipeline.bench import cluster, encoding, end_to_end, steps
+from pipeline.bench.clips import prepared_clips
+from pipeline.bench.load import load
 from pipeline.bench.models import load_bench_tools
 from pipeline.bench.options import PARTS, BenchOptions
-from pipeline.bench.result import BenchResult, Goal, Measured, about_this_run
-from pipeline.bench.usual import run_script
+from pipeline.bench.result import BenchResult, Measured, about_this_run
 from pipeline.config import to_dict
 from pipeline.device import choose_device
 from pipeline.errors import first_line
@@ -89,11 +89,11 @@ class _Shared:
                 return steps.write(self.tools, self.index, options.repeats)
             case "pipeline":
                 rounds = min(2, options.repeats)
-                return whole.pipeline(self.index, config, options.device, rounds, other_backbone=True)
+                return end_to_end.pipeline(self.index, config, options.device, rounds, other_backbone=True)
             case "baseline":
-                return whole.baseline(self.index, config, options.device, options.baseline_clips)
+                return end_to_end.baseline(self.index, config, options.device, options.baseline_clips)
             case "load":
-                return _load(options.cache_clips, options.repeats)
+                return load(options.cache_clips, options.repeats)
             case "dask":
                 return cluster.dask(options.dask_blocks)
             case "workers":
@@ -111,11 +111,3 @@ def _beside_the_pipeline(dask: Measured, pipeline: Measured, options: BenchOptio
 
 def _first(index: DatasetIndex, num_clips: int) -> DatasetIndex:
     return dataclasses.replace(index, clips=index.clips[:num_clips])
-
-
-def _load(num_clips: int, repeats: int) -> Measured:
-    """The trainer's load of a synthetic cache, against reading the same bytes; in a process of its own."""
-    numbers = run_script("load", ["--clips", str(num_clips), "--repeats", str(repeats)])
-    ratio = numbers["load_mb_per_second"] / numbers["raw_mb_per_second"]
-    goal = Goal(what="trainer's load / reading the same bytes raw", value=ratio, at_least=0.5, aim=0.8)
-    return Measured(numbers=numbers, goals=(goal,))

@@ -1,4 +1,4 @@
-"""Decoding, detection and writing, each alone and against the usual way.
+"""Decoding, detection and writing, each alone and against its baseline.
 
 Letters: U frames; H, W picture.
 """
@@ -14,11 +14,11 @@ import numpy as np
 import torch
 from av.video.reformatter import VideoReformatter
 
+from pipeline.bench.baselines import LibraryDetector, read_frames
+from pipeline.bench.clips import videos_of
 from pipeline.bench.encoding import best_seconds
-from pipeline.bench.material import videos_of
 from pipeline.bench.models import is_untrained, load_bench_detector
 from pipeline.bench.result import Goal, Measured
-from pipeline.bench.usual import usual_way
 from pipeline.device import exact_float32
 from pipeline.faces import FaceDetector
 from pipeline.frames import FrameConfig, sample_indices
@@ -46,7 +46,6 @@ def decoded_clips(index: DatasetIndex, config: ExtractConfig) -> tuple[list[Byte
 def decode(index: DatasetIndex, config: ExtractConfig, repeats: int) -> Measured:
     """Decoding in one thread, against OpenCV seeking every frame, on the same clips."""
     clips = len(index.clips)
-    read_frames = usual_way("baseline").read_frames
     ours, theirs = float("inf"), float("inf")
     for _ in range(repeats):
         ours = min(ours, decoded_clips(index, config)[1])
@@ -116,22 +115,27 @@ def _sequential(path: Path) -> Iterator[Bytes]:
 
 
 def detect(tools: Tools, frames: list[Bytes], repeats: int) -> Measured:
-    """Detection in batches, against the library's way, one picture a call, at the same input size.
+    """Measure detection in batches, against the library's way, one picture a call, at the same input size.
 
-    Both see the same frames. The goals are at equal precision, float32; what the default precision
-    gives stands beside them. A detector with random weights is not compared: the library would suppress
-    thousands of boxes that mean nothing.
+    Both see the same frames. The goals are at equal precision, float32; the numbers also hold the default
+    precision. A detector with random weights is not compared: the library would suppress thousands of boxes
+    that mean nothing.
+
+    Args:
+        tools: The models.
+        frames: Frames of each clip, RGB [U, H, W, 3].
+        repeats: Number of times that each is measured; the best counts.
     """
     config, device = tools.config.detector, tools.device
     if is_untrained(config):
         return Measured(numbers=_untrained_numbers(tools, frames, repeats))
-    usual = usual_way("baseline").Detector(config.weights, device, config.long_side, config.score)
+    library = LibraryDetector(config.weights, device, config.long_side, config.score)
     on_device = [torch.from_numpy(clip).to(device) for clip in frames]
     num_frames = sum(len(clip) for clip in frames)
     exact = _in_float32(tools)
     theirs, in_float32, ours = float("inf"), float("inf"), float("inf")
     for _ in range(repeats):
-        theirs = min(theirs, best_seconds(lambda: _one_by_one(usual, frames), 0, device))
+        theirs = min(theirs, best_seconds(lambda: _one_by_one(library, frames), 0, device))
         in_float32 = min(in_float32, _detect_seconds(exact, on_device))
         ours = (
             in_float32 if exact is tools.detector else min(ours, _detect_seconds(tools.detector, on_device))
@@ -144,14 +148,14 @@ def detect(tools: Tools, frames: list[Bytes], repeats: int) -> Measured:
         "frames_per_second_fp32": num_frames / in_float32,
         "library_frames_per_second": num_frames / theirs,
     }
-    if usual.name != tools.detector.name:
+    if library.name != tools.detector.name:
         return Measured(numbers=numbers)
     numbers["ratio_in_default_precision"] = theirs / ours
     limits = (1.5, 10.0) if device.type == "cpu" else (10.0, 10.0)
     what = "detection / the library's per-image path, fp32"
     goals = [Goal(what=what, value=theirs / in_float32, at_least=limits[0], aim=limits[1])]
     if config.weights is not None:  # else the library's network has random weights
-        answers = [_boxes(found) for found in _one_by_one(usual, frames)]
+        answers = [_boxes(found) for found in _one_by_one(library, frames)]
         apart, others = pixels_apart(answers, _found(exact, on_device))
         apart = float("inf") if others else apart
         goals.append(Goal(what="... boxes apart, px, fp32", value=apart, at_least=0.5, aim=0.01, below=True))
@@ -174,10 +178,10 @@ def _untrained_numbers(tools: Tools, frames: list[Bytes], repeats: int) -> dict[
     }
 
 
-def _one_by_one(usual: Any, frames: list[Bytes]) -> list[list[dict[str, Any]]]:
+def _one_by_one(library: LibraryDetector, frames: list[Bytes]) -> list[list[dict[str, Any]]]:
     """The library's faces, frame by frame, in the same precision as ours."""
     with exact_float32():
-        return [usual(frame) for clip in frames for frame in clip]
+        return [library(frame) for clip in frames for frame in clip]
 
 
 def _in_float32(tools: Tools) -> FaceDetector:

@@ -7,7 +7,6 @@ or no size or hash is published, the entry is None, shown as "unknown".
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pipeline.clip_model.architecture import architecture_of, num_parameters, supported_models
 from pipeline.clip_model.files import copy_of
@@ -61,27 +60,6 @@ class KnownFile:
     num_bytes: int | None
     float32_bytes: int | None = None
 
-    def to_dict(self) -> dict[str, Any]:
-        """Everything as plain JSON values."""
-        own = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "is_here"}
-        return own | {"path": str(self.path), "present": self.is_here}
-
-    def lines(self) -> list[str]:
-        """For people: three lines."""
-        licence = f"{self.licence} ({self.licence_source})" if self.licence else "unknown"
-        return [
-            f"{self.name:<46} {'here' if self.is_here else 'missing':<8} {self.about}",
-            f"    licence {licence}; size {self._size()}; sha256 {self.sha256 or 'unknown'}",
-            f"    source {self.source or 'unknown'}; place {self.path}",
-        ]
-
-    def _size(self) -> str:
-        if self.num_bytes is not None:
-            return f"{self.num_bytes / 1e6:.1f} MB"
-        if self.float32_bytes is not None:
-            return f"unknown ({self.float32_bytes / 1e6:.0f} MB of tensors in float32)"
-        return "unknown"
-
 
 @dataclass(frozen=True, kw_only=True)
 class Listing:
@@ -94,14 +72,6 @@ class Listing:
         """Return the files that `weights fetch` knows, and those of every tag of the supported encoders."""
         fetched = tuple(_of_published(entry) for entry in PUBLISHED.values())
         return cls(files=(*fetched, *_of_tags({entry.address for entry in PUBLISHED.values()})))
-
-    def to_dict(self) -> dict[str, Any]:
-        """Everything as plain JSON values."""
-        return {"weights": [file.to_dict() for file in self.files]}
-
-    def lines(self) -> list[str]:
-        """For people: three lines per file."""
-        return [line for file in self.files for line in file.lines()]
 
 
 def _of_published(entry: PublishedFile) -> KnownFile:

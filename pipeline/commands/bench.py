@@ -40,9 +40,10 @@ def bench(
     set_: Settings = None,
     json_: Json = False,
 ) -> None:
-    """Measure every step and the whole against the machine's limits and against the usual script."""
+    """Measure every step and the whole against the machine's limits and against a plain implementation."""
     from pipeline.bench import PARTS, BenchOptions, run_bench
     from pipeline.config import from_dict, override
+    from pipeline.display.json_values import to_json_values
     from pipeline.process import ExtractConfig
 
     values = {
@@ -58,7 +59,7 @@ def bench(
     )  # fmt: skip
     result = run_bench(options, lambda part: say(f"measuring {part}"))
     if out is not None:
-        OwnDir.of(out.parent).write_json(out.name, result.to_dict())
+        OwnDir.of(out.parent).write_json(out.name, to_json_values(result))
     answer(result, json_)
     if result.failed:
         raise typer.Exit(1)

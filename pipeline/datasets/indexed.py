@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipeline.datasets.emotions import class_of_folder, polarity_of_class
-from pipeline.datasets.official import ClipList, Entry, Inventory, OfficialSet, read_lists_with_notes
+from pipeline.datasets.official import ClipList, Entry, Inventory, OfficialSet, read_lists
 from pipeline.datasets.votes import contradicted
 from pipeline.errors import DatasetError, counted, some
 from pipeline.types import ClipRef, DatasetIndex, ReadOptions, Split
@@ -31,7 +31,7 @@ def read_official(official: OfficialSet, root: Path, options: ReadOptions) -> Da
     Raises DatasetError for lists that contradict themselves or each other, and for a tree without clips.
     """
     published = official.published
-    lists, list_notes = read_lists_with_notes(official, root, options)
+    lists, list_notes = read_lists(official, root, options)
     notes = list(list_notes)
     inventory = official.find_clips(root)
     members = _members(lists, official, notes)

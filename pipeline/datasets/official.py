@@ -49,8 +49,7 @@ class ClipList:
     kind: the format by its content, in words. order: by which of the published orders its integers
     were read; empty for a list of names. first: the number of that order's first class, 0 or 1.
     evidence: what determined the order, in words. is_open: whether it holds integers whose order nothing
-    determines, so that no entry has a class name. has_header, has_crlf, is_padded: how it is written
-    (padded: numbers with leading zeros).
+    determines, so that no entry has a class name. has_header, has_crlf: how it is written.
     """
 
     path: Path
@@ -64,7 +63,6 @@ class ClipList:
     is_open: bool = False
     has_header: bool = False
     has_crlf: bool = False
-    is_padded: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,19 +109,17 @@ class OfficialSet:
     owner_header: tuple[str, ...] = ()
 
 
-def read_lists(official: OfficialSet, root: Path, options: ReadOptions) -> tuple[ClipList, ...]:
-    """The lists of a data set: the owner's in the tree, or those of `options` instead, all as written.
-
-    A line that names no clip, or whose label means no class, is an entry that says so. Raises
-    DatasetError where there is no list, where one cannot be read, and where integers have no order.
-    """
-    return read_lists_with_notes(official, root, options)[0]
-
-
-def read_lists_with_notes(
+def read_lists(
     official: OfficialSet, root: Path, options: ReadOptions
 ) -> tuple[tuple[ClipList, ...], tuple[str, ...]]:
-    """The same, and what a user should know of how they were chosen and read."""
+    """Return the lists of a dataset, all as written, and notes on how they were chosen and read.
+
+    They are the authors' lists in the tree, or those of `options` instead. A line that names no clip has an
+    entry without a clip id; one whose label means no class has an entry without a class name.
+
+    Raises:
+        DatasetError: There is no list, one cannot be read, or nothing determines the order of its integers.
+    """
     found, notes = find_lists(official, root, options)
     files = [
         Placed(file=read_list(path, official.clip_id_of), fold=fold, split=split)
@@ -242,5 +238,4 @@ def clip_list(placed: Placed, ruling: Ruling | None, official: OfficialSet) -> C
         is_open=is_open,
         has_header=bool(file.header),
         has_crlf=file.has_crlf,
-        is_padded=any(line.clip.replace("\\", "/").rsplit("/", 1)[-1].startswith("0") for line in file.lines),
     )

@@ -26,9 +26,14 @@ class PolarityMap:
     polarity_of: Mapping[str, Polarity]
 
     def applied(self, table: Mapping[str, npt.NDArray[Any]], class_names: Sequence[str]) -> npt.NDArray[Any]:
-        """The polarity of every clip of a clip table, changed where the map names its class or itself.
+        """Return the polarity of every clip [N], changed where the map names its class or itself.
 
-        Raises DatasetError when the map names a class or a clip that is not there.
+        Args:
+            table: Clip table: arrays by name, [N, ...].
+            class_names: Names of the classes, in the order of the labels.
+
+        Raises:
+            DatasetError: The map names a class or a clip that is not there.
         """
         meaning = meaning_of if self.by_class else str
         label = table["label"].tolist()

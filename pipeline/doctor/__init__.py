@@ -14,8 +14,8 @@
 ``opened``     what became of them
 ``numbers``    frames asked for, claimed and there
 ``check``      all of it
-``report``     what is shown
-``tables``     clips counted, in columns of text
+``report``     the outcome
+``split_counts``  clips by fold, split and class
 ``page``       docs/checking-data.md's table of kinds
 """
 

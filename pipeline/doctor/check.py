@@ -20,8 +20,8 @@ from pipeline.doctor.numbers import check_numbers
 from pipeline.doctor.opened import Opened, check_opened, describe
 from pipeline.doctor.placed import check_files, unlisted
 from pipeline.doctor.report import DoctorReport
+from pipeline.doctor.split_counts import count_clips
 from pipeline.doctor.survey import Lying, survey
-from pipeline.doctor.tables import count_clips
 from pipeline.errors import counted
 from pipeline.types import ReadOptions
 

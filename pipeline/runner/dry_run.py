@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from pipeline.process import ExtractConfig
 from pipeline.runner.estimate import Estimate, estimate
@@ -19,14 +18,6 @@ class Plan:
 
     outline: Outline
     estimate: Estimate
-
-    def to_dict(self) -> dict[str, Any]:
-        """Everything as plain JSON values."""
-        return {**self.outline.to_dict(), **self.estimate.to_dict()}
-
-    def lines(self) -> list[str]:
-        """For people."""
-        return [*self.outline.lines(), *self.estimate.lines()]
 
 
 def plan(

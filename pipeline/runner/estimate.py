@@ -3,8 +3,7 @@
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 from pipeline.errors import counted
 from pipeline.runner.opening import checked
@@ -19,7 +18,6 @@ FEWEST_CLIPS = 8
 _SHORT_SECONDS, _ENOUGH_SECONDS = 6.0, 12.0
 """A timing shorter than the first is followed by one of more blocks, which is to take the second."""
 _EMPTY_BLOCKS_PER_THREAD = 4
-_LONG_MINUTES = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,36 +41,6 @@ class Estimate:
     device: str
     precision: str
     stand_ins: tuple[str, ...]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Everything as plain JSON values."""
-        return {**asdict(self), "stand_ins": list(self.stand_ins)}
-
-    def lines(self) -> list[str]:
-        """For people."""
-        lines = [
-            f"!! RANDOM WEIGHTS in the timing: those of {model} are not on this machine; extract needs them"
-            for model in self.stand_ins
-        ]
-        if self.num_failed:
-            lines.append(f"!! {self.num_failed} of {counted(self.num_timed, 'timed clip')} failed")
-        if 0 < self.num_timed < FEWEST_CLIPS:
-            lines.append(
-                f"!! {counted(self.num_timed, 'clip')} to time, fewer than {FEWEST_CLIPS}: a rough estimate"
-            )
-        return [*lines, f"{self._time()}; nothing was written"]
-
-    def _time(self) -> str:
-        if not self.num_pending:
-            return "nothing to do"
-        if self.seconds is None:
-            why = "every clip that was timed failed" if self.num_timed else "no clip to do has a file"
-            return f"NO ESTIMATE OF THE TIME: {why}"
-        timed = f"{counted(self.num_timed, 'clip')} timed {self.where}"
-        return (
-            f"about {_duration(self.seconds)}, {_duration(self.load_seconds)} of it to load the models; from "
-            f"{timed}, encoder in {self.precision} on {self.device}"
-        )
 
 
 def estimate(outline: Outline, executor: BlockExecutor, say: Callable[[str], None] | None = None) -> Estimate:
@@ -152,10 +120,3 @@ def _of_empty_blocks(outline: Outline, timing: Timing) -> float:
     blocks = outline.workload.blocks_missing
     some = blocks[: _EMPTY_BLOCKS_PER_THREAD * timing.num_threads]
     return timing.time(some).seconds * len(blocks) / len(some) if some else 0.0
-
-
-def _duration(seconds: float) -> str:
-    hours, minutes = divmod(round(seconds / 60), 60)
-    if hours:
-        return f"{hours} h {minutes:02d} min"
-    return f"{minutes} min" if minutes >= _LONG_MINUTES else f"{seconds:.0f} s"

@@ -1,9 +1,7 @@
 """What a run would do, known before any model is loaded."""
 
 from dataclasses import dataclass
-from typing import Any
 
-from pipeline.errors import counted, some
 from pipeline.process import ExtractConfig
 from pipeline.runner.opening import Opening, checked
 from pipeline.runner.run_loop import BlockExecutor
@@ -37,35 +35,6 @@ class Outline:
     def bytes_by_array(self) -> dict[str, int]:
         """Bytes of the complete cache."""
         return self.opening.meta.bytes_by_array()
-
-    def to_dict(self) -> dict[str, Any]:
-        """Everything as plain JSON values."""
-        return {
-            "num_clips": self.num_clips,
-            "num_pending": self.workload.num_clips,
-            "num_missing": len(self.workload.missing),
-            "num_blocks": self.num_blocks,
-            "num_blocks_pending": len(self.workload.blocks),
-            "block_clips": self.opening.meta.block_clips,
-            "bytes_by_array": self.bytes_by_array,
-            "num_bytes": sum(self.bytes_by_array.values()),
-        }
-
-    def lines(self) -> list[str]:
-        """For people."""
-        plain = self.to_dict()
-        lines = [
-            f"{plain['num_pending']} of {counted(self.num_clips, 'clip')} to do, in "
-            f"{plain['num_blocks_pending']} of {counted(self.num_blocks, 'block')} of {plain['block_clips']}"
-        ]
-        if self.workload.missing:
-            ids = self.workload.missing_ids(self.opening.clips)
-            lines.append(
-                f"  {len(ids)} of them have no file ({some(ids)}): extract records them as failed, and they "
-                "are no part of the estimate"
-            )
-        sizes = {**self.bytes_by_array, "in all": plain["num_bytes"]}
-        return [*lines, *(f"  {size / 1e6:10.2f} MB  {name}" for name, size in sizes.items())]
 
 
 def outline(

@@ -3,7 +3,6 @@
 import threading
 import time
 from dataclasses import dataclass
-from typing import Any
 
 from pipeline.process import STAGES_OF_WORK, StageSeconds
 from pipeline.runner.worker import BlockReport, ModelInfo
@@ -41,18 +40,6 @@ class Speed:
     def bottleneck(self) -> str:
         """The busiest stage; empty before a block is finished."""
         return max(self.busy, key=lambda stage: self.busy[stage]) if any(self.busy.values()) else ""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Everything as plain JSON values."""
-        return {
-            "clips": self.clips,
-            "pictures": self.pictures,
-            "seconds": self.seconds,
-            "clips_per_second": self.clips_per_second,
-            "pictures_per_second": self.pictures_per_second,
-            "busy": self.busy,
-            "bottleneck": self.bottleneck,
-        }
 
     def __str__(self) -> str:
         parts = ["waiting for workers"] if self.is_waiting else []

@@ -2,19 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
-from pipeline.errors import counted
-from pipeline.footage import Leaks, beyond, leak_warnings, leaks_of_cache
-from pipeline.program import command
+from pipeline.footage import Leaks, leaks_of_cache
 from pipeline.runner.progress import Speed
 from pipeline.store.place import Place
 from pipeline.store.reader import FeatureCache
 from pipeline.types import Status
-
-_LISTED = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,59 +43,6 @@ class RunReport:
     def num_failed(self) -> int:
         """Failed clips in the cache."""
         return self.counts[Status.FAILED.name.lower()]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Everything as plain JSON values."""
-        return {
-            "cache": str(self.cache),
-            "processed": self.processed,
-            "num_missing": self.num_missing,
-            "num_damaged": self.num_damaged,
-            "precision": dict(self.precision),
-            "counts": self.counts,
-            "face_found_share": self.face_found_share,
-            "failures": [
-                dict(zip(("clip_id", "stage", "reason"), row, strict=True)) for row in self.failures
-            ],
-            "warnings": list(self.warnings),
-            "notes": [*self.notes, *leak_warnings(self.leaks)],
-            "speed": None if self.speed is None else self.speed.to_dict(),
-        }
-
-    def lines(self) -> list[str]:
-        """For people: the counts and the first failures."""
-        counts = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in self.counts.items())
-        lines = [
-            *(f"!! {warning}" for warning in self.warnings),
-            *(f"note: {note}" for note in self.notes),
-            *(f"!! {warning}" for warning in leak_warnings(beyond(self.leaks, self.known_leaks))),
-            *(["nothing was to do"] if self.speed is None else []),
-            *(self._run(self.speed) if self.speed else []),
-            f"{self.cache}: {counts}; face found on {self.face_found_share:.1%} of frames",
-            *(f"  failed  {clip}  {stage}: {reason}" for clip, stage, reason in self.failures[:_LISTED]),
-        ]
-        if self.num_failed:
-            lines.append("  --retry-failed takes failed clips up again")
-        if self.num_failed > _LISTED:
-            more = self.num_failed - _LISTED
-            lines.append(f"  and {more} more; `{self._listing}` lists all")
-        return lines
-
-    @property
-    def _listing(self) -> str:
-        return command("cache", "info", self.cache, "--all-clips")
-
-    def _run(self, speed: Speed) -> list[str]:
-        """What the run did: how fast, in which precision, and on clips of which kind."""
-        used = ", ".join(f"{model} in {precision}" for model, precision in self.precision.items())
-        clips = counted(self.processed, "clip")
-        lines = [f"{clips} in {speed.seconds:.0f} s: {speed}; {used}"]
-        if self.num_missing:
-            lines.append(f"{counted(self.num_missing, 'more clip')} without a file, recorded as failed")
-        damaged = counted(self.num_damaged, "clip")
-        more = f"; `{self._listing}` lists them" if self.num_damaged else ""
-        lines.append(f"{damaged} with damage (data that did not decode, or end early){more}")
-        return lines
 
 
 def report(

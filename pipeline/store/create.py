@@ -118,7 +118,16 @@ def _create_array(group: zarr.Group, spec: ArraySpec, meta: CacheMeta) -> Any:
 
 
 def as_stored(spec: ArraySpec, value: npt.NDArray[Any], shape: tuple[int, ...]) -> npt.NDArray[Any]:
-    """The value with the schema's type, refused when its shape or its type is not that of the schema."""
+    """Return a value with the dtype of the schema.
+
+    Args:
+        spec: The array.
+        value: Its rows.
+        shape: The shape that they must have.
+
+    Raises:
+        ValueError: The shape is another, or the dtype cannot be converted without changing its kind.
+    """
     if tuple(value.shape) != shape:
         msg = f"array '{spec.name}' was given shape {tuple(value.shape)}; {shape} is needed"
         raise ValueError(msg)

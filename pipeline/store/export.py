@@ -5,7 +5,6 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import h5py
 
@@ -26,22 +25,6 @@ class Exported:
     num_bytes: int
     counts: dict[str, int]
     warnings: tuple[str, ...]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Everything as plain JSON values."""
-        return {
-            "path": str(self.path), "bytes": self.num_bytes, "counts": self.counts,
-            "warnings": list(self.warnings),
-        }  # fmt: skip
-
-    def lines(self) -> list[str]:
-        """For people."""
-        pending = self.counts["pending"]
-        return [
-            *(f"!! {warning}" for warning in self.warnings),
-            f"{self.path}: {self.num_bytes / 1e6:.1f} MB",
-            *([f"note: {pending} clips are still pending, and exported as such"] if pending else []),
-        ]
 
 
 def export_hdf5(cache: FeatureCache, target: Path, on_array: Callable[[str], None] | None = None) -> Exported:

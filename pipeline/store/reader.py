@@ -72,11 +72,22 @@ class FeatureCache:
     def read(
         self, name: str, start: int = 0, stop: int | None = None, *, scratch: Scratch | None = None
     ) -> npt.NDArray[Any]:
-        """The rows `start` to `stop` of an array; text comes as an object array of `str`.
+        """Return the rows `start` to `stop` of an array, one per clip.
 
-        An array that the cache does not hold because its data set names no groups has fill values.
-        scratch: memory to read into, so that none is asked for: the result may lie in it, and holds
-        until it is used again.
+        An array that the cache does not hold because its dataset names no groups has fill values.
+
+        Args:
+            name: Name of the array in the schema.
+            start: First row.
+            stop: Row after the last; None for the number of clips.
+            scratch: Memory to read into, so that none is allocated; the result is valid until the next use.
+
+        Returns:
+            [stop - start, ...], with shape and dtype of the schema; text as an object array of `str`.
+
+        Raises:
+            CacheDamagedError: A chunk of the rows is damaged.
+            CacheError: The disk or the object store refuses.
         """
         end = self.meta.num_clips if stop is None else min(stop, self.meta.num_clips)
         spec = BY_NAME[name]
@@ -98,7 +109,7 @@ class FeatureCache:
         return value
 
     def done_rows(self) -> npt.NDArray[np.int64]:
-        """The rows of clips whose features are there, with or without a face."""
+        """Return the rows [N] of clips whose features are there, with or without a face, in order."""
         status = self.read("status")
         return np.flatnonzero((status == Status.DONE) | (status == Status.DONE_WITHOUT_FACE))
 
@@ -129,10 +140,11 @@ class FeatureCache:
 def read_rows(
     place: Place, array: Any, spec: ArraySpec, start: int, end: int, scratch: Scratch | None = None
 ) -> npt.NDArray[Any]:
-    """The rows `start` to `end` of a stored array; text as an object array of `str`; see `read`.
+    """Return the rows `start` to `end` of a stored array [N, ...]; see `FeatureCache.read`.
 
-    Raises CacheDamagedError when a chunk of them is damaged, CacheError when the disk or the object
-    store refuses.
+    Raises:
+        CacheDamagedError: A chunk of the rows is damaged.
+        CacheError: The disk or the object store refuses.
     """
     try:
         with nullcontext() if place.is_local else place.refusals_told("cannot be read"):

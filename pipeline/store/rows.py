@@ -10,7 +10,13 @@ from pipeline.types import ClipDone, ClipFailed, ClipOutcome, Floats, FrameMeta,
 
 
 def fill_row(rows: dict[str, npt.NDArray[Any]], row: int, outcome: ClipOutcome) -> None:
-    """Write an outcome into row `row` of a block's arrays, which hold fill values or an older outcome."""
+    """Write an outcome into one row of a block's arrays, which holds fill values or an older outcome.
+
+    Args:
+        rows: Per-block arrays by name, [clips of the block, ...], shapes and units as in the schema.
+        row: Row of the clip within the block.
+        outcome: The clip's features, or the reason of its failure.
+    """
     if isinstance(outcome, ClipFailed):
         rows["source_sha256"][row] = outcome.source_sha256
         rows["stage"][row] = outcome.stage

@@ -18,7 +18,7 @@ class ArraySpec:
     name: path in the Zarr group. dims: dimension names, the first is always ``clip``.
     dtype: numpy name, or ``str``. per_block: written with its block of clips (one chunk per
     block); otherwise known beforehand and written as one chunk, into the clip table.
-    low, high: range of every value of a done clip, checked by `cache verify`.
+    low, high: range of every value of a done clip, in the unit that `doc` names, checked by `cache verify`.
     tokens_only: present only in a cache made with `--tokens grid4` or `all`.
     groups_only: present only in a cache whose data set names groups of clips; elsewhere every clip has the
     fill value.

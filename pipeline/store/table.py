@@ -20,7 +20,15 @@ LABELLING = ("label", "polarity", "membership", "votes", "group")
 
 
 def table_of(clips: Sequence[ClipRef], index: DatasetIndex) -> dict[str, npt.NDArray[Any]]:
-    """The clip table of some clips of an index: every array that is known before a clip is opened."""
+    """Return the clip table of some clips of an index: every array that is known before a clip is opened.
+
+    Args:
+        clips: The clips, in the order of their rows.
+        index: The dataset, for its classes and folds.
+
+    Returns:
+        Arrays by name, [N, ...], with shapes and units of the schema; times in seconds.
+    """
     num_classes, num_folds = len(index.class_names), len(index.fold_names)
     return {
         "clip_id": _texts(clip.clip_id for clip in clips),

@@ -63,7 +63,7 @@ class CacheWriter:
         return start, min(start + self.meta.block_clips, self.meta.num_clips)
 
     def empty_rows(self, start: int) -> dict[str, npt.NDArray[Any]]:
-        """The per-block arrays of a block as they are before anything is known: fill values."""
+        """Return per-block arrays [clips of the block, ...] of fill values for the block at row `start`."""
         first, end = self.block_bounds(start)
         return {
             spec.name: np.full((end - first, *self.meta.shape(spec)[1:]), spec.fill, dtype=_numpy_type(spec))
@@ -71,7 +71,11 @@ class CacheWriter:
         }
 
     def read_block(self, start: int) -> dict[str, npt.NDArray[Any]]:
-        """The per-block arrays of a block as they are stored now. Raises CacheError on damage."""
+        """Return the per-block arrays [clips of the block, ...] that are stored for the block at row `start`.
+
+        Raises:
+            CacheError: One of them is damaged.
+        """
         first, end = self.block_bounds(start)
         return {
             spec.name: read_rows(self.place, self._arrays[spec.name], spec, first, end).copy()

@@ -71,14 +71,18 @@ def recompute_sample(
     return recompute(cache, index, tools, rows)
 
 
-def pick_sample(
-    cache: FeatureCache, count: int, seed: int = 0, *, among: Collection[str] | None = None
-) -> list[int]:
-    """Rows of `count` clips with features, drawn at random by `seed`; of the ids `among`, if given."""
+def pick_sample(cache: FeatureCache, count: int, *, among: Collection[str] | None = None) -> list[int]:
+    """Return the rows of `count` clips with features, the same random ones in every call.
+
+    Args:
+        cache: Open cache.
+        count: Most rows that are returned.
+        among: Ids of the clips to choose from; None for all.
+    """
     rows = cache.done_rows()
     if among is not None:
         rows = rows[[clip_id in among for clip_id in cache.read("clip_id")[rows].tolist()]]
-    chosen = np.random.default_rng(seed).permutation(rows)[:count]
+    chosen = np.random.default_rng(0).permutation(rows)[:count]
     return sorted(chosen.tolist())
 
 

@@ -1,11 +1,8 @@
-"""The outcome of a check, for people and as JSON."""
+"""The outcome of a check of a cache."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from pipeline.store.place import Place
-
-_LISTED = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,28 +38,3 @@ class VerifyReport:
     findings: tuple[Finding, ...]
     recomputed: Recomputed
     warnings: tuple[str, ...]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Everything as plain JSON values."""
-        return {
-            "cache": str(self.place),
-            "counts": self.counts,
-            "findings": [str(finding) for finding in self.findings],
-            "recomputed": list(self.recomputed.clip_ids),
-            "largest_difference": self.recomputed.largest_difference,
-            "note": self.recomputed.note,
-            "warnings": list(self.warnings),
-        }
-
-    def lines(self) -> list[str]:
-        """For people: the first findings, and what was computed again."""
-        again, more = self.recomputed, len(self.findings) - _LISTED
-        difference = f"largest difference {again.largest_difference:.2g} of a feature's norm"
-        return [
-            *(f"!! {warning}" for warning in self.warnings),
-            *(f"WRONG  {finding}" for finding in self.findings[:_LISTED]),
-            *([f"and {more} more findings; --json lists all"] if more > 0 else []),
-            again.note or f"{len(again.clip_ids)} clips computed again, {difference}",
-            ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in self.counts.items()),
-            f"{self.place}: {f'{len(self.findings)} findings' if self.findings else 'nothing wrong'}",
-        ]

@@ -7,7 +7,6 @@ import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pipeline.errors import WeightsError
 from pipeline.fingerprint import sha256_file
@@ -26,14 +25,6 @@ class Fetched:
 
     name: str
     path: Path
-
-    def to_dict(self) -> dict[str, Any]:
-        """Everything as plain JSON values."""
-        return {"name": self.name, "path": str(self.path)}
-
-    def lines(self) -> list[str]:
-        """For people."""
-        return [f"{self.name} is at {self.path}"]
 
 
 def locate(name: str, given: Path | None = None) -> Path:

@@ -34,7 +34,7 @@ def disc(
     colour: Colour,
     angle_degrees: float = 0.0,
 ) -> None:
-    """Fill an ellipse in place."""
+    """Fill an ellipse of the RGB picture [H, W, 3] in place; radii across and along, then turned."""
     cv2.ellipse(
         picture,
         _pair(centre_px),
@@ -50,7 +50,7 @@ def disc(
 
 
 def box(picture: Bytes, corner_px: tuple[float, float], size_px: tuple[float, float], colour: Colour) -> None:
-    """Fill an upright rectangle, given by its upper left corner, in place."""
+    """Fill an upright rectangle of the RGB picture [H, W, 3] in place; (x, y) of its upper left corner."""
     (x, y), (w, h) = corner_px, size_px
     fill(picture, np.array([(x, y), (x + w, y), (x + w, y + h), (x, y + h)]), colour)
 

@@ -47,7 +47,7 @@ class Canvas:
         return np.asarray(np.exp(-spread), dtype=np.float32)
 
     def glows(self, spots: list[tuple[float, float, float, float, float]]) -> Floats:
-        """A sum of soft spots, each given as height, x, y, across, along."""
+        """Return the sum [H, W] of soft spots, each a tuple of height, x, y, across, along; see `glow`."""
         total = np.zeros(self.shape, np.float32)
         for height, x, y, across, along in spots:
             total += height * self.glow(x, y, across, along)

@@ -114,5 +114,5 @@ class Identity:
         )
 
     def darker(self, share: float) -> Rgb:
-        """The skin's colour in shadow."""
+        """Return the skin's colour in shadow, RGB from 0 to 255; share: of the shadow, 0 to 1."""
         return brush.mixed(self.skin, (44, 14, 10), share)

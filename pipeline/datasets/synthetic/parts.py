@@ -16,7 +16,7 @@ _SIDES = (-1.0, 1.0)
 
 
 def draw_parts(picture: Bytes, canvas: Canvas, who: Identity, e: Expression) -> None:
-    """Draw all that moves on top of the skin, in place."""
+    """Draw all that moves on top of the skin into the RGB picture [H, W, 3], in place."""
     shift = 0.05 * e.head_pitch
     _mouth(picture, canvas, who, e, shift)
     for side in _SIDES:

@@ -146,7 +146,7 @@ def face_only_bound(clips: Sequence[PlannedClip]) -> float:
 
 
 def chance_accuracy(clips: Sequence[PlannedClip]) -> float:
-    """The accuracy on the test clips of always naming their most frequent class."""
+    """Return the accuracy, 0 to 1, on the test clips of always naming their most frequent class."""
     held_out = _test_clips(clips)
     return max(Counter(clip.label for clip in held_out).values()) / len(held_out)
 

@@ -50,7 +50,15 @@ class Stage:
 
 
 def hills(ground: Bytes, base: float, swing: float, colour: Colour, rng: np.random.Generator) -> None:
-    """Draw a wavy horizon at `base` of the height, filled down to the foot, in place."""
+    """Draw a wavy horizon, filled down to the foot, in place.
+
+    Args:
+        ground: RGB picture [H, W, 3].
+        base: Place of the horizon, a fraction of the height from the top.
+        swing: Size of its waves, a fraction of the height.
+        colour: RGB, 0 to 255.
+        rng: Random generator of the waves.
+    """
     height, wide = ground.shape[:2]
     x = np.linspace(0, wide, 60)
     waves = np.zeros_like(x)

@@ -1,7 +1,9 @@
 """Clips counted in columns of text: class names whole, labels of unknown order as integers."""
 
 from pipeline.datasets import dfew, mafw
-from pipeline.doctor.tables import WIDTH, Count, count_lines
+from pipeline.display.count_table import WIDTH, count_lines
+from pipeline.display.json_values import to_json_values
+from pipeline.doctor.split_counts import Count
 from pipeline.types import Split
 
 
@@ -81,7 +83,7 @@ def test_of_many_classes_only_the_numbers_of_clips_are_shown():
 
 
 def test_a_count_as_json():
-    document = count(num_clips=3, labels={"0": 3}, published=4, published_classes=(1, 3)).to_dict()
+    document = to_json_values(count(num_clips=3, labels={"0": 3}, published=4, published_classes=(1, 3)))
     assert document == {
         "fold": "1", "split": "train", "clips": 3, "classes": None, "labels": {"0": 3}, "published": 4,
         "published_classes": [1, 3],

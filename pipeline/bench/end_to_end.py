@@ -1,4 +1,4 @@
-"""The whole pipeline against its own parts alone, and against the usual script."""
+"""The whole pipeline against its own parts alone, and against the baseline."""
 
 import time
 from dataclasses import replace
@@ -9,7 +9,7 @@ import torch
 
 from pipeline.bench.models import LocalBlockExecutor, is_untrained, start_executor, with_untrained_detector
 from pipeline.bench.result import Goal, Measured
-from pipeline.bench.usual import run_script
+from pipeline.bench.separate_process import run_module
 from pipeline.process import ExtractConfig, Tools, decode_job, prepare_clip
 from pipeline.runner import extract, model_info
 from pipeline.scratch import ScratchDirectory
@@ -130,10 +130,10 @@ def _run_seconds(index: DatasetIndex, executor: LocalBlockExecutor) -> float:
 
 
 def baseline(index: DatasetIndex, config: ExtractConfig, device: str, num_clips: int) -> Measured:
-    """Compare a run of `extract` with the usual script, in a process of its own, on the same clips.
+    """Compare a run of `extract` with the baseline, in a process of its own, on the same clips.
 
-    A detector with random weights is not compared: its network is not the script's, and what the two find
-    takes times that mean nothing.
+    A detector with random weights is not compared: its network is not the baseline's, and the faces that
+    both find are random.
     """
     if is_untrained(config.detector):
         return Measured(
@@ -157,14 +157,14 @@ def baseline(index: DatasetIndex, config: ExtractConfig, device: str, num_clips:
     if config.detector.weights is not None:
         arguments += ["--detector-weights", str(Path(config.detector.weights).resolve())]
     with ScratchDirectory("bench") as folder:
-        usual = run_script("baseline", [str(index.root), str(folder), *arguments])
-    usual_seconds = sum(usual["seconds"].values())
+        found = run_module("pipeline.bench.baselines", index.root, folder, *arguments)
+    baseline_seconds = sum(found["seconds"].values())
     numbers = {
         "clips_per_second": len(some.clips) / run,
-        "baseline_clips_per_second": usual["clips"] / usual_seconds,
-        "baseline_seconds": usual["seconds"],
-        "baseline_detector": usual["detector"],
+        "baseline_clips_per_second": found["clips"] / baseline_seconds,
+        "baseline_seconds": found["seconds"],
+        "baseline_detector": found["detector"],
     }
-    ratio = usual_seconds / usual["clips"] * len(some.clips) / run
+    ratio = baseline_seconds / found["clips"] * len(some.clips) / run
     goal = Goal(what="whole pipeline / baseline script", value=ratio, at_least=4, aim=6)
     return Measured(numbers=numbers, goals=(goal,))

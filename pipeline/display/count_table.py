@@ -1,13 +1,8 @@
-"""Clips counted by fold, split and class: as values, and in columns of text."""
+"""Clips counted by fold, split and class, in columns of text."""
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Sequence
 
-from pipeline.doctor.counts import class_counts, num_clips, published_classes
-from pipeline.doctor.material import Material
-from pipeline.types import Split
+from pipeline.doctor.split_counts import Count, by_number
 
 WIDTH = 110
 """Columns of text that a report has."""
@@ -21,59 +16,6 @@ _NUM_NAMES = 2
 """Columns of a table that hold names, not numbers: fold and split."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Count:
-    """Clips of a split of a fold: in all, by class, and as published; None where that is not known.
-
-    labels: clips by label as written, for lists of integers whose order is not known; `classes` is None then.
-    """
-
-    fold: str
-    split: Split
-    num_clips: int
-    classes: tuple[int, ...] | None
-    published: int | None
-    published_classes: tuple[int, ...] | None
-    labels: Mapping[str, int] = field(default_factory=dict)
-
-    def to_dict(self) -> dict[str, Any]:
-        """The count as plain JSON values."""
-        known = self.published_classes
-        return {
-            "fold": self.fold,
-            "split": self.split.name.lower(),
-            "clips": self.num_clips,
-            "classes": None if self.classes is None else list(self.classes),
-            "labels": dict(self.labels),
-            "published": self.published,
-            "published_classes": None if known is None else list(known),
-        }
-
-
-def count_clips(material: Material) -> tuple[Count, ...]:
-    """Return one count for each split of each fold that has a list."""
-    published = material.published
-    rows = []
-    for (fold, split), lists in sorted(material.groups.items()):
-        known = None if published is None else published.splits.get(fold)
-        place = {Split.TRAIN: 0, Split.TEST: 1}.get(split)
-        classes = None if published is None else published_classes(published, fold, split)
-        is_open = any(each.is_open for each in lists)
-        written = {entry.clip_id or entry.written: entry.label for each in lists for entry in each.entries}
-        rows.append(
-            Count(
-                fold=fold,
-                split=split,
-                num_clips=num_clips(lists),
-                classes=None if is_open else tuple(class_counts(lists, material.class_names)),
-                published=None if known is None or place is None else known[place],
-                published_classes=None if classes is None else tuple(classes),
-                labels=dict(sorted(Counter(written.values()).items(), key=_by_number)) if is_open else {},
-            )
-        )
-    return tuple(rows)
-
-
 def count_lines(counts: Sequence[Count], class_names: Sequence[str]) -> list[str]:
     """Return the counts as a table: class names are whole, and in several tables where one is too wide.
 
@@ -85,7 +27,7 @@ def count_lines(counts: Sequence[Count], class_names: Sequence[str]) -> list[str
     open_ = [count for count in counts if count.classes is None]
     if open_:
         labels = list(dict.fromkeys(label for count in open_ for label in count.labels))
-        labels.sort(key=lambda label: _by_number((label, 0)))
+        labels.sort(key=lambda label: by_number((label, 0)))
         lines += ["", "labels as written, because their order is not known:"][not lines :]
         lines += _table(open_, labels)
     return lines
@@ -132,8 +74,3 @@ def _lines(rows: Sequence[Sequence[str]], widths: Sequence[int], columns: Sequen
         ).rstrip()
         for row in rows
     ]
-
-
-def _by_number(item: tuple[str, int]) -> tuple[int, str]:
-    label = item[0]
-    return (int(label) if label.isdecimal() and len(label) < 10 else 10**9, label)
