@@ -3,15 +3,16 @@
 import json
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 from pipeline import terminal
 from pipeline.config import to_dict
+from pipeline.display.text import lines as lines_of
 from pipeline.errors import CacheError
 from pipeline.terminal import answer, progress_bar, say, show_error
 from pipeline.types import Status
@@ -25,12 +26,14 @@ HOSTILE = "\x1b[2J\x1b]0;mine\x07\r\n\u202eerror: none\x9b31m"
 SHOWN = "?[2J?]0;mine????error: none?31m"
 
 
+@dataclass(frozen=True)
 class Answer:
-    def to_dict(self) -> dict[str, Any]:
-        return {"name": HOSTILE}
+    name: str = HOSTILE
 
-    def lines(self) -> list[str]:
-        return [HOSTILE, "next"]
+
+@lines_of.register
+def _(result: Answer) -> list[str]:
+    return [result.name, "next"]
 
 
 def test_an_answer_has_the_lines_of_the_command_alone(capsys: pytest.CaptureFixture[str]) -> None:
@@ -80,14 +83,11 @@ def test_a_progress_bar_shows_foreign_names_so_too(
 
 
 def test_json_is_printable_to_its_last_character(capsys: pytest.CaptureFixture[str]) -> None:
-    class Odd(Answer):
-        def to_dict(self) -> dict[str, Any]:
-            return {"name": "\x7f\x9b\u202e"}
-
-    answer(Odd(), as_json=True)
+    name = "\x7f\x9b\u202e"
+    answer(Answer(name), as_json=True)
     out = capsys.readouterr().out
     assert out.replace("\n", "").isprintable()
-    assert json.loads(out) == Odd().to_dict()
+    assert json.loads(out) == {"name": name}
 
 
 @pytest.fixture(scope="module")

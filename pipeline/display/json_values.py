@@ -30,8 +30,6 @@ def to_json_values(result: Any) -> Any:
     """
     if (form := registered(to_json_values, type(result))) is not None:
         return form(result)
-    if hasattr(result, "to_dict"):  # types that still bring their own form
-        return result.to_dict()
     if is_dataclass(result) and not isinstance(result, type):
         return field_values(result)
     msg = f"{type(result).__name__} has no JSON form; register one with `to_json_values.register`."

@@ -19,7 +19,5 @@ def lines(result: Any) -> list[str]:
     if (form := registered(lines, type(result))) is not None:
         found: list[str] = form(result)
         return found
-    if hasattr(result, "lines"):  # types that still bring their own form
-        return list(result.lines())
     msg = f"{type(result).__name__} has no form for a terminal; register one with `lines.register`."
     raise TypeError(msg)
