@@ -8,7 +8,7 @@ from pipeline.datasets import dfew, ferv39k, mafw
 from pipeline.display.json_values import to_json_values
 from pipeline.display.text import lines
 from pipeline.doctor import CheckOptions, check
-from pipeline.doctor.kinds import KINDS, Severity
+from pipeline.doctor.finding_kinds import KINDS, Severity
 from pipeline.errors import ConfigError, DatasetError
 from pipeline.types import ReadOptions
 from tests.official_trees import (

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from pipeline.doctor.kinds import KINDS
+from pipeline.doctor.finding_kinds import KINDS
 from pipeline.doctor.page import kinds_table
 
 PAGE = Path(__file__).parent.parent / "docs" / "checking-data.md"

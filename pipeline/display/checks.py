@@ -6,13 +6,16 @@ from typing import Any
 from pipeline.display.count_table import WIDTH, count_lines
 from pipeline.display.json_values import field_values, to_json_values
 from pipeline.display.text import lines
-from pipeline.doctor.kinds import Finding, Severity
+from pipeline.doctor.finding import Finding
+from pipeline.doctor.finding_kinds import Severity
 from pipeline.doctor.report import DoctorReport
 from pipeline.doctor.split_counts import Count
-from pipeline.errors import counted
+from pipeline.errors import counted, some
 from pipeline.repair import RepairReport
 from pipeline.verify import VerifyReport
 
+_CASES = 4
+"""Cases of a finding on a terminal, at most."""
 _LISTED = 10
 """Findings of `cache verify` on a terminal, at most."""
 
@@ -61,7 +64,7 @@ def _(report: DoctorReport) -> list[str]:
         if found:
             shown += ["", f"{str(severity).upper()}S"]
         for finding in found:
-            shown += _wrapped(f"{finding.kind}  {finding.sentence()}", "  ")
+            shown += _wrapped(f"{finding.kind}  {_sentence(finding)}", "  ")
             shown += _wrapped(f"do: {finding.remedy}", "      ")
     shown.append("")
     if not report.is_deep:
@@ -70,6 +73,13 @@ def _(report: DoctorReport) -> list[str]:
         counted(report.totals[severity], str(severity)) for severity in (Severity.ERROR, Severity.WARNING)
     )
     return [*shown, f"{errors}, {warnings}"]
+
+
+def _sentence(finding: Finding) -> str:
+    """What was found, with the first few cases."""
+    if not finding.cases:
+        return finding.what
+    return f"{finding.what}: {some(finding.cases, _CASES)}"
 
 
 def _wrapped(text: str, indent: str) -> list[str]:

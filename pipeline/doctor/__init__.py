@@ -1,6 +1,7 @@
 """The doctor: what is wrong with a data set, and what to do about it. It never changes the data.
 
-``kinds``      every kind of finding
+``finding_kinds``  every kind of finding, with its remedy
+``finding``    one of them, with the clips concerned
 ``gather``     a data set read, also where extraction would refuse it
 ``material``   what the checks look at
 ``counts``     clips counted, against the owner's numbers and every order of labels

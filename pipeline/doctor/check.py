@@ -10,9 +10,10 @@ from typing import TypeAlias
 from pipeline.config import require_range
 from pipeline.doctor.content import check_content, clips_by_file, suspects
 from pipeline.doctor.counts import check_counts
+from pipeline.doctor.finding import Finding
+from pipeline.doctor.finding_kinds import KINDS, Severity
 from pipeline.doctor.gather import gather
 from pipeline.doctor.groups import check_groups
-from pipeline.doctor.kinds import KINDS, Finding, Severity
 from pipeline.doctor.labels import check_labels
 from pipeline.doctor.listed import check_lists
 from pipeline.doctor.material import Material

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from pipeline.doctor.kinds import Finding
+from pipeline.doctor.finding import Finding
 from pipeline.doctor.material import Material, quoted
 from pipeline.doctor.survey import Lying, side_by_side
 from pipeline.errors import FileError, counted

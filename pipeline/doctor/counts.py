@@ -7,7 +7,7 @@ from itertools import permutations
 from pipeline.datasets.label_counts import CLOSE
 from pipeline.datasets.official import ClipList
 from pipeline.datasets.published import Published
-from pipeline.doctor.kinds import Finding
+from pipeline.doctor.finding import Finding
 from pipeline.doctor.material import SPLITS, Material, quoted
 from pipeline.errors import counted
 from pipeline.types import Split

@@ -20,7 +20,7 @@ from pipeline.datasets.official import (
 )
 from pipeline.datasets.orders import Placed, Ruling, rule_orders
 from pipeline.datasets.tree import require_root
-from pipeline.doctor.kinds import Finding
+from pipeline.doctor.finding import Finding
 from pipeline.doctor.material import Material, quoted, shown_path
 from pipeline.errors import DatasetError
 from pipeline.types import ClipRef, DatasetIndex, ReadOptions, Split

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from pipeline.datasets.lone_classes import lone_classes
 from pipeline.datasets.untrained import find_untrained
-from pipeline.doctor.kinds import Finding
+from pipeline.doctor.finding import Finding
 from pipeline.doctor.material import Material, quoted
 from pipeline.errors import counted
 

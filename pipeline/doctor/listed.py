@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from pipeline.datasets.emotions import class_of, class_of_folder
 from pipeline.datasets.official import ClipList, Entry
 from pipeline.datasets.votes import contradicted
-from pipeline.doctor.kinds import Finding
+from pipeline.doctor.finding import Finding
 from pipeline.doctor.material import Material, quoted
 from pipeline.errors import counted
 from pipeline.types import Split

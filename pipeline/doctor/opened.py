@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from statistics import median
 
-from pipeline.doctor.kinds import Finding
+from pipeline.doctor.finding import Finding
 from pipeline.doctor.material import Material, quoted
 from pipeline.errors import counted, some
 from pipeline.types import EMPTY_WINDOW, WINDOW_BEYOND_END, Note, NoteKind

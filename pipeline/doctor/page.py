@@ -2,7 +2,7 @@
 
 import sys
 
-from pipeline.doctor.kinds import KINDS, Kind
+from pipeline.doctor.finding_kinds import KINDS, Kind
 
 
 def kinds_table() -> str:

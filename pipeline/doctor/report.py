@@ -3,7 +3,8 @@
 from collections import Counter
 from dataclasses import dataclass
 
-from pipeline.doctor.kinds import Finding, Severity
+from pipeline.doctor.finding import Finding
+from pipeline.doctor.finding_kinds import Severity
 from pipeline.doctor.split_counts import Count
 
 

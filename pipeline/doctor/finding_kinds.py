@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from pipeline.datasets import lone_classes, untrained
-from pipeline.errors import some
 
 
 class Severity(IntEnum):
@@ -21,7 +20,7 @@ class Severity(IntEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Kind:
-    """A kind of finding. meaning: what it says. remedy: what to do. deep: whether --deep alone finds it."""
+    """A kind of finding: its meaning, the remedy, and whether it is found by --deep alone."""
 
     severity: Severity
     meaning: str
@@ -307,35 +306,3 @@ _DEEP: Mapping[str, Kind] = {
 
 KINDS: Mapping[str, Kind] = {**_LISTS, **_FILES, **_DEEP}
 """Every kind of finding by its id, in the order of the report."""
-
-_NAMED = 4
-
-
-@dataclass(frozen=True, kw_only=True)
-class Finding:
-    """Something found: its kind (of KINDS), what in one sentence, and every clip or line concerned."""
-
-    kind: str
-    what: str
-    cases: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        if self.kind not in KINDS:
-            msg = f"a finding's kind is '{self.kind}', which is none of KINDS"
-            raise ValueError(msg)
-
-    @property
-    def severity(self) -> Severity:
-        """How much it matters."""
-        return KINDS[self.kind].severity
-
-    @property
-    def remedy(self) -> str:
-        """What to do."""
-        return KINDS[self.kind].remedy
-
-    def sentence(self) -> str:
-        """What was found, with the first few cases."""
-        if not self.cases:
-            return self.what
-        return f"{self.what}: {some(self.cases, _NAMED)}"
