@@ -15,8 +15,8 @@ from pathlib import Path
 import av
 
 from pipeline.errors import ClipError, counted
+from pipeline.frames.frame_buffer import Pictures
 from pipeline.frames.picture import read_upright, upright_size
-from pipeline.frames.rgb import Pictures
 from pipeline.frames.sampling import FrameConfig, wanted_frames
 from pipeline.pictures import SUFFIXES, PictureFolder, numbers_of, shown
 from pipeline.types import Frames, Note, NoteKind

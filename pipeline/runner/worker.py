@@ -23,11 +23,11 @@ from pipeline.process import (
     Decoder,
     ExtractConfig,
     InlineDecoder,
+    Models,
     StageSeconds,
-    Tools,
     feature_shape,
     identity_differences,
-    load_tools,
+    load_models,
     process_block,
     unloaded_identity,
     without_weights,
@@ -127,7 +127,7 @@ class ModelInfo:
         return sha256_json(self.identity)
 
     @classmethod
-    def of(cls, tools: Tools, num_decoders: int) -> Self:
+    def of(cls, tools: Models, num_decoders: int) -> Self:
         """Describe these models."""
         identity = tools.identity()
         return cls(
@@ -195,7 +195,7 @@ class BlockWorkerSetup:
         keep_memory()
         num_cores = len(use_cores(cores))
         device = choose_device(self.device)
-        tools = load_tools(self.config, device, for_timing=self.for_timing)
+        tools = load_models(self.config, device, for_timing=self.for_timing)
         num_decoders = self._num_decoders(device, num_cores)
         pool = DecodePool(num_decoders, clip_seconds=self.clip_seconds, buffer=_buffer_for(device))
         return BlockWorker(tools, pool, num_decoders)
@@ -236,7 +236,7 @@ def unloaded_model_info(executor: Executor[Any, Any]) -> ModelInfo:
     return info
 
 
-def executor_of(tools: Tools) -> LocalExecutor[BlockTask, BlockReport]:
+def executor_of(tools: Models) -> LocalExecutor[BlockTask, BlockReport]:
     """Return an executor with models that are loaded; it decodes in its own threads."""
     return LocalExecutor(_LoadedSetup(BlockWorker(tools)))
 
@@ -245,7 +245,7 @@ def executor_of(tools: Tools) -> LocalExecutor[BlockTask, BlockReport]:
 class BlockWorker:
     """Models and decoders of one process, for all its threads."""
 
-    tools: Tools
+    tools: Models
     decoder: Decoder = field(default_factory=InlineDecoder)
     num_decoders: int = 1
     _writers: dict[str, CacheWriter] = field(default_factory=dict)
