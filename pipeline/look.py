@@ -11,8 +11,9 @@ import torch
 
 from pipeline.config import from_dict
 from pipeline.errors import ClipError, ConfigError
+from pipeline.pictures import SINGLE_PICTURE_SUFFIXES
 from pipeline.process import ExtractConfig, Models, load_preview_models, prepare_clip
-from pipeline.sheet import PICTURE_SUFFIXES, draw_faces, read_picture, stream_sheet, write_png
+from pipeline.sheet import draw_faces, read_picture, stream_sheet, write_png
 from pipeline.types import ClipRef, Faces, Split
 
 
@@ -62,7 +63,7 @@ def look(path: Path, models: Models, drawing: Path | None) -> dict[str, Any]:
     """
     document: dict[str, Any] = {"path": str(path), "error": "", "frames": []}
     try:
-        if path.suffix.lower() in PICTURE_SUFFIXES:
+        if path.suffix.lower() in SINGLE_PICTURE_SUFFIXES:
             picture = read_picture(path)
             (found,) = models.detector.detect(torch.from_numpy(picture[None]))
             document["frames"] = [_row(found)]

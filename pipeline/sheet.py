@@ -14,12 +14,10 @@ import torch
 
 from pipeline.errors import ClipError, FileError, OusError
 from pipeline.own_dir import OwnDir
-from pipeline.pictures import SUFFIXES
 from pipeline.plain_file import read_given
 from pipeline.process import PreparedClip
 from pipeline.types import Bytes, Faces, FaceTrack, Floats
 
-PICTURE_SUFFIXES = SUFFIXES | {".tif", ".tiff"}
 _MAX_PICTURE_BYTES = 256 << 20
 _SUBJECT, _OTHER, _GUESSED, _INK = (60, 220, 90), (240, 190, 40), (235, 80, 60), (235, 235, 235)
 _GAP_PX, _CAPTION_PX, _BACKGROUND = 4, 22, 24

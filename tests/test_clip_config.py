@@ -6,7 +6,7 @@ import json
 import pytest
 import torch
 
-from pipeline.clip_model import EncoderConfig, encoder_of
+from pipeline.clip_model import CLIP_MEAN, CLIP_STD, EncoderConfig, encoder_of
 from pipeline.config import from_dict, override
 from pipeline.errors import CacheError, ConfigError
 from pipeline.fingerprint import sha256_json
@@ -14,7 +14,7 @@ from pipeline.process import ExtractConfig, identity_differences, load_models
 from pipeline.store.meta import CacheMeta
 from pipeline.store.reader import FeatureCache
 from pipeline.verify import verify
-from tests.clip_files import OPENAI_MEAN, OPENAI_STD, write_open_clip_config
+from tests.clip_files import write_open_clip_config
 from tests.command_line import call
 from tests.small_clips import write_clips
 from tests.tiny_clip import modest_clip, modest_model
@@ -95,8 +95,8 @@ def test_a_cache_by_path_goes_on_only_with_the_mean_it_was_made_with(weights, tm
     code, _, errors = call(monkeypatch, capsys, *command)
     assert (code, "cannot state how it was trained" in errors) == (1, True)
     clips = (
-        f"encoder.mean={','.join(map(str, OPENAI_MEAN))}",
-        f"encoder.std={','.join(map(str, OPENAI_STD))}",
+        f"encoder.mean={','.join(map(str, CLIP_MEAN))}",
+        f"encoder.std={','.join(map(str, CLIP_STD))}",
     )
     as_before = [word for setting in ("encoder.activation=gelu", *clips) for word in ("--set", setting)]
     code, _, said = call(monkeypatch, capsys, *command, *as_before, "--limit", 1)

@@ -33,6 +33,7 @@ from pipeline.process import (
     without_weights,
 )
 from pipeline.store.claim import Claim
+from pipeline.store.config import choose_block_clips
 from pipeline.store.meta import CacheMeta
 from pipeline.store.rows import fill_row
 from pipeline.store.writer import CacheWriter
@@ -40,8 +41,6 @@ from pipeline.types import Bytes, ClipDone, ClipFailed, ClipRef, NoteKind
 
 SLOTS, QUEUED = 2, 2
 """Blocks that a worker does at a time, one decoded while the other is on the device; and those that wait."""
-
-_BLOCK_OF_GPU, _BLOCK_OF_CPU, _BLOCK_OF_ALL_TOKENS = 64, 8, 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,7 +139,7 @@ class ModelInfo:
             conventions=str(tools.clip.conventions),
             precision=tools.encoder.precision,
             device=_name_of(tools.device),
-            block_clips=_block_clips(tools.config, tools.device),
+            block_clips=choose_block_clips(tools.config.features.tokens, tools.device.type),
             num_decoders=num_decoders,
             stand_ins=tools.stand_ins,
             has_weights=not tools.stand_ins,
@@ -160,7 +159,7 @@ class ModelInfo:
             conventions="",
             precision=identity["features"]["precision"],
             device=_name_of(device),
-            block_clips=_block_clips(config, device),
+            block_clips=choose_block_clips(config.features.tokens, device.type),
             num_decoders=num_decoders,
             has_weights=False,
         )
@@ -368,12 +367,6 @@ def _of_clips_there(task: BlockTask, on_progress: Callable[[float], None]) -> Ca
         return on_progress
     share = task.num_there / len(task.rows)
     return lambda clips: on_progress(clips * share)
-
-
-def _block_clips(config: ExtractConfig, device: torch.device) -> int:
-    if config.features.tokens == "all":
-        return _BLOCK_OF_ALL_TOKENS
-    return _BLOCK_OF_GPU if device.type == "cuda" else _BLOCK_OF_CPU
 
 
 def _name_of(device: torch.device) -> str:
