@@ -26,7 +26,7 @@ from pipeline.bench.result import about_this_run
 from pipeline.config import from_dict, override
 from pipeline.device import choose_device
 from pipeline.display.text import lines
-from pipeline.process import ExtractConfig, load_tools
+from pipeline.process import ExtractConfig, load_models
 from pipeline.runner import executor_of, extract
 from pipeline.store.reader import FeatureCache
 from trainer.batches import load_clips
@@ -44,7 +44,7 @@ def extraction(folder: Path, cache: Path, config: ExtractConfig, num_clips: int,
     with tempfile.TemporaryDirectory(prefix="ous-epoch-") as clips:
         index = prepared_clips(folder, num_clips, Path(clips))
         sys.stderr.writelines(f"note: {note}\n" for note in index.notes)
-        report = extract(index, config, executor_of(load_tools(config, device)), cache)
+        report = extract(index, config, executor_of(load_models(config, device)), cache)
     if report.num_failed or report.speed is None:
         raise RuntimeError("\n".join(lines(report)))
     return report.speed

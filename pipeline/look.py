@@ -11,13 +11,10 @@ import torch
 
 from pipeline.config import from_dict
 from pipeline.errors import ClipError, ConfigError
-from pipeline.process import CropTools, ExtractConfig, load_crop_tools, prepare_clip
-from pipeline.sheet import PICTURE_SUFFIXES, draw_faces, read_picture, stream_sheet, write_png
+from pipeline.pictures import SINGLE_PICTURE_SUFFIXES
+from pipeline.process import ExtractConfig, Models, load_preview_models, prepare_clip
+from pipeline.sheet import draw_faces, read_picture, stream_sheet, write_png
 from pipeline.types import ClipRef, Faces, Split
-
-_CLIP_SIDE_PX = 224
-_CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
-"""Side and mean colour of the pictures that CLIP models take; only the sheets show them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,16 +31,16 @@ class Looks:
         return any(document["error"] for document in self.documents)
 
 
-def load(settings: Mapping[str, Any], device: torch.device) -> CropTools:
+def load(settings: Mapping[str, Any], device: torch.device) -> Models:
     """The detector under sections of `ExtractConfig`. Raises ConfigError, WeightsError."""
     if settings.get("detector", {}).get("name") == "crops":
         msg = "--detector crops finds no faces itself: it takes a data set's. Choose another, such as haar."
         raise ConfigError(msg)
     config = from_dict(ExtractConfig, settings)
-    return load_crop_tools(config, device, side_px=_CLIP_SIDE_PX, mean=_CLIP_MEAN)
+    return load_preview_models(config, device)
 
 
-def look_all(paths: Sequence[Path], tools: CropTools, draw: Path | None) -> Looks:
+def look_all(paths: Sequence[Path], models: Models, draw: Path | None) -> Looks:
     """`look` at every file; drawings of files with the same name differ by a number."""
     names = Counter(path.name for path in paths)
     drawings = [
@@ -52,13 +49,13 @@ def look_all(paths: Sequence[Path], tools: CropTools, draw: Path | None) -> Look
     ]
     pairs = zip(paths, drawings, strict=True)
     return Looks(
-        documents=tuple(look(path, tools, draw / name if draw else None) for path, name in pairs),
-        detector=tools.detector.name,
-        precision=tools.detector.precision,
+        documents=tuple(look(path, models, draw / name if draw else None) for path, name in pairs),
+        detector=models.detector.name,
+        precision=models.detector.precision,
     )
 
 
-def look(path: Path, tools: CropTools, drawing: Path | None) -> dict[str, Any]:
+def look(path: Path, models: Models, drawing: Path | None) -> dict[str, Any]:
     """Detect faces in a picture or in a video's sampled frames, as plain JSON values.
 
     drawing: a PNG to write: the picture with its boxes; of a video the sampled frames with boxes
@@ -66,14 +63,14 @@ def look(path: Path, tools: CropTools, drawing: Path | None) -> dict[str, Any]:
     """
     document: dict[str, Any] = {"path": str(path), "error": "", "frames": []}
     try:
-        if path.suffix.lower() in PICTURE_SUFFIXES:
+        if path.suffix.lower() in SINGLE_PICTURE_SUFFIXES:
             picture = read_picture(path)
-            (found,) = tools.detector.detect(torch.from_numpy(picture[None]))
+            (found,) = models.detector.detect(torch.from_numpy(picture[None]))
             document["frames"] = [_row(found)]
             drawn = draw_faces(picture, found)
         else:
             clip = ClipRef(clip_id=path.name, path=path.name, label=-1, splits=(Split.ABSENT,))
-            prepared = prepare_clip(path.parent, clip, tools)
+            prepared, rgb_UHWC = prepare_clip(path.parent, clip, models)
             frames = prepared.frames
             document["frames"] = [
                 {"index": int(index), "seconds": None if np.isnan(seconds) else float(seconds), **_row(found)}
@@ -82,8 +79,8 @@ def look(path: Path, tools: CropTools, drawing: Path | None) -> dict[str, Any]:
                 )
             ]
             document["subject_found"] = int(prepared.track.found.sum())
-            document["notes"] = [str(note) for note in prepared.notes]
-            drawn = stream_sheet(prepared)
+            document["notes"] = [str(note) for note in frames.notes]
+            drawn = stream_sheet(prepared, rgb_UHWC)
     except ClipError as error:
         document["error"] = str(error)
         return document

@@ -12,7 +12,10 @@ from pathlib import Path
 
 from pipeline.errors import ClipError, printable, some
 
-SUFFIXES = frozenset([".bmp", ".jpeg", ".jpg", ".png", ".webp"])
+PICTURE_SUFFIXES = frozenset([".bmp", ".jpeg", ".jpg", ".png", ".webp"])
+"""Images that a clip's folder may hold, in lower case."""
+SINGLE_PICTURE_SUFFIXES = PICTURE_SUFFIXES | {".tif", ".tiff"}
+"""Images that `cli.py faces` reads one by one: OpenCV decodes TIFF too."""
 MAX_FILES = 100_000
 """In one folder, of whatever kind: an hour at 25 pictures a second is 90,000."""
 
@@ -31,8 +34,8 @@ class PictureFolder:
     def at(cls, path: Path, inside: Path | None = None) -> "PictureFolder":
         """List a folder; no picture is opened.
 
-        A picture is an ordinary file with one of SUFFIXES whose name does not begin with a dot. inside:
-        the folder that links must not leave; None for the folder itself. Raises ClipError (stage
+        A picture is an ordinary file with one of PICTURE_SUFFIXES whose name does not begin with a dot.
+        inside: the folder that links must not leave; None for the folder itself. Raises ClipError (stage
         ``open``) for what cannot be listed, for more than MAX_FILES files and for a link that leads out.
         """
         try:
@@ -123,7 +126,7 @@ def shown(names: Sequence[str]) -> str:
 
 
 def _is_picture(entry: "os.DirEntry[str]") -> bool:
-    if entry.name.startswith(".") or os.path.splitext(entry.name)[1].lower() not in SUFFIXES:  # noqa: PTH122
+    if entry.name.startswith(".") or os.path.splitext(entry.name)[1].lower() not in PICTURE_SUFFIXES:  # noqa: PTH122
         return False
     return entry.is_file()
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from pipeline.config import require_range
 from pipeline.errors import ClipError, DatasetError
-from pipeline.process import CropTools, prepare_clip
+from pipeline.process import Models, prepare_clip
 from pipeline.sheet import clip_card, text_card, tile, write_png
 from pipeline.types import Bytes, ClipRef, DatasetIndex, Polarity
 
@@ -51,7 +51,7 @@ def choose(index: DatasetIndex, per_class: int, seed: int) -> list[list[ClipRef]
 
 def sample(
     index: DatasetIndex,
-    tools: CropTools,
+    models: Models,
     out: Path,
     *,
     per_class: int = 3,
@@ -71,8 +71,9 @@ def sample(
         for clip in row:
             caption = _caption(clip, index.class_names)
             try:
-                prepared = prepare_clip(index.root, clip, tools)
-                cards.append(clip_card(prepared, len(prepared.frames.index_U) // 2, caption, _CARD_PX))
+                prepared, rgb_UHWC = prepare_clip(index.root, clip, models)
+                middle = len(rgb_UHWC) // 2
+                cards.append(clip_card(prepared, rgb_UHWC[middle], middle, caption, _CARD_PX))
                 if not prepared.track.has_face:
                     without_face.append(clip.clip_id)
             except ClipError as error:

@@ -14,12 +14,10 @@ import torch
 
 from pipeline.errors import ClipError, FileError, OusError
 from pipeline.own_dir import OwnDir
-from pipeline.pictures import SUFFIXES
 from pipeline.plain_file import read_given
-from pipeline.process import Prepared
+from pipeline.process import PreparedClip
 from pipeline.types import Bytes, Faces, FaceTrack, Floats
 
-PICTURE_SUFFIXES = SUFFIXES | {".tif", ".tiff"}
 _MAX_PICTURE_BYTES = 256 << 20
 _SUBJECT, _OTHER, _GUESSED, _INK = (60, 220, 90), (240, 190, 40), (235, 80, 60), (235, 235, 235)
 _GAP_PX, _CAPTION_PX, _BACKGROUND = 4, 22, 24
@@ -69,7 +67,7 @@ def draw_faces(picture: Bytes, faces: Faces) -> Bytes:
     return drawn
 
 
-def stream_sheet(prepared: Prepared, columns: int = 8) -> Bytes:
+def stream_sheet(prepared: PreparedClip, rgb_UHWC: Bytes, columns: int = 8) -> Bytes:
     """Draw a clip's sampled frames with all faces and the subject's track, above its two streams.
 
     The caption of each has a line for the frame's number and time, and one for its face. The subject's box is
@@ -77,6 +75,7 @@ def stream_sheet(prepared: Prepared, columns: int = 8) -> Bytes:
 
     Args:
         prepared: The clip.
+        rgb_UHWC: The pixels of its sampled frames.
         columns: Most frames in a row.
 
     Returns:
@@ -84,7 +83,7 @@ def stream_sheet(prepared: Prepared, columns: int = 8) -> Bytes:
     """
     side = prepared.streams.face_U3SS.shape[-1]
     cells = []
-    for u, frame in enumerate(prepared.frames.rgb_UHWC):
+    for u, frame in enumerate(rgb_UHWC):
         drawn = draw_faces(frame, prepared.faces[u])
         found = bool(prepared.track.found[u])
         if prepared.track.has_boxes:
@@ -96,7 +95,7 @@ def stream_sheet(prepared: Prepared, columns: int = 8) -> Bytes:
     return tile(cells, columns)
 
 
-def _time(prepared: Prepared, u: int) -> str:
+def _time(prepared: PreparedClip, u: int) -> str:
     seconds = float(prepared.frames.seconds_U[u])
     return "" if math.isnan(seconds) else f", {seconds:.2f} s"
 
@@ -109,11 +108,12 @@ def _state(track: FaceTrack, u: int) -> str:
     return "not found, box kept" if track.has_boxes else "a neighbour's crop"
 
 
-def stream_row(prepared: Prepared, u: int, caption: str) -> Bytes:
+def stream_row(prepared: PreparedClip, frame: Bytes, u: int, caption: str) -> Bytes:
     """Draw one sampled frame beside its face crop and its scene frame, under a caption.
 
     Args:
         prepared: The clip.
+        frame: The frame, RGB [H, W, 3].
         u: Row of the frame among the sampled ones.
         caption: Text of one line; its start is cut where it is too long.
 
@@ -121,20 +121,20 @@ def stream_row(prepared: Prepared, u: int, caption: str) -> Bytes:
         RGB [H, W, 3], as high as a stream's pictures and the caption.
     """
     side = prepared.streams.face_U3SS.shape[-1]
-    frame = prepared.frames.rgb_UHWC[u]
     height, width, _ = frame.shape
     scaled = cv2.resize(frame, (round(width * side / height), side), interpolation=cv2.INTER_AREA)
     row = np.hstack([scaled, _shown(prepared.streams.face_U3SS[u]), _shown(prepared.streams.scene_U3SS[u])])
     return np.vstack([_caption(caption, row.shape[1]), row])
 
 
-def clip_card(prepared: Prepared, u: int, caption: str, height: int) -> Bytes:
+def clip_card(prepared: PreparedClip, frame: Bytes, u: int, caption: str, height: int) -> Bytes:
     """Draw a sampled frame with all faces and the subject's box, its face crop and its scene frame.
 
     Cards of one height have one size; a frame is fitted into 16:9. Boxes are drawn as in `stream_sheet`.
 
     Args:
         prepared: The clip.
+        frame: The frame, RGB [H, W, 3].
         u: Row of the frame among the sampled ones.
         caption: Text of one line; its start is cut where it is too long.
         height: Of the three pictures, in pixels; the caption comes on top.
@@ -142,7 +142,7 @@ def clip_card(prepared: Prepared, u: int, caption: str, height: int) -> Bytes:
     Returns:
         RGB [H, W, 3].
     """
-    frame, found = prepared.frames.rgb_UHWC[u], bool(prepared.track.found[u])
+    found = bool(prepared.track.found[u])
     width = _card_frame_width(height)
     scale = min(width / frame.shape[1], height / frame.shape[0])
     small = cv2.resize(frame, _scaled_size(frame, scale), interpolation=cv2.INTER_AREA)

@@ -12,19 +12,16 @@ import safetensors.torch
 import torch
 from open_clip.pretrained import _PRETRAINED
 
-from pipeline.clip_model import EncoderConfig, LoadedClip, load_clip
+from pipeline.clip_model import CLIP_MEAN, CLIP_STD, EncoderConfig, LoadedClip, load_clip
 from pipeline.clip_model.architecture import activation_of
 from tests.tiny_clip import tiny_clip, tiny_model
-
-OPENAI_MEAN = (0.48145466, 0.4578275, 0.40821073)
-OPENAI_STD = (0.26862954, 0.26130258, 0.27577711)
 
 
 def load(weights: str | Path, name: str | None = None, seed: int = 7, **stated: Any) -> LoadedClip:
     """The model with these weights; for a file, activation, mean and std are stated unless some are given."""
     name = name or tiny_model()
     if isinstance(weights, Path) and not stated:
-        stated = {"activation": activation_of(name), "mean": OPENAI_MEAN, "std": OPENAI_STD}
+        stated = {"activation": activation_of(name), "mean": CLIP_MEAN, "std": CLIP_STD}
     return load_clip(EncoderConfig(name=name, weights=str(weights), seed=seed, **stated))
 
 
@@ -46,7 +43,7 @@ def saved(folder: Path, content: object, name: str = "weights.pt") -> Path:
 
 def publish(monkeypatch: pytest.MonkeyPatch, tag: str, **cfg: object) -> None:
     """Let open_clip know a tag of the tiny model."""
-    published = {"mean": OPENAI_MEAN, "std": OPENAI_STD} | cfg
+    published = {"mean": CLIP_MEAN, "std": CLIP_STD} | cfg
     monkeypatch.setitem(_PRETRAINED, tiny_model(), {tag: published})
     monkeypatch.setitem(_PRETRAINED, tiny_model(quick_gelu=True), {tag: published})
 

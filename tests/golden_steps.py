@@ -77,7 +77,7 @@ def times() -> list[list[float]]:
         ]
         paths[2].write_bytes(2 * paths[2].read_bytes())
         return [
-            decode_clip(path, FrameConfig(num_frames=16)).seconds_U.astype(np.float64).round(4).tolist()
+            decode_clip(path, FrameConfig(num_frames=16)).meta.seconds_U.astype(np.float64).round(4).tolist()
             for path in paths
         ]
 

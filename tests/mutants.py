@@ -89,7 +89,7 @@ def read_in_children(reader: str, paths: Sequence[Path]) -> Outcomes:
 
 def _decoded(path: Path) -> str:
     from pipeline.frames import FrameConfig
-    from pipeline.frames.jobs import DecodeJob, decode_job
+    from pipeline.frames.requests import DecodeJob, decode_job
     from pipeline.types import ClipFailed
 
     job = DecodeJob(
@@ -124,7 +124,7 @@ def main() -> None:
     """Read the files named on the command line; a line for each on standard output."""
     reader, *paths = sys.argv[1:]
     read = {"videos": _decoded, "caches": _read_cache, "caches_untried": _read_cache_without_trial}[reader]
-    import pipeline.frames.jobs
+    import pipeline.frames.requests
     import pipeline.store.reader  # noqa: F401 - loaded before memory is measured
 
     with Path("/proc/self/statm").open() as file:

@@ -93,7 +93,7 @@ def family(pid: int) -> dict[int, str]:
 
 def decoders(pid: int) -> list[int]:
     """The decoding children among them."""
-    return [child for child, line in family(pid).items() if "pipeline.frames.child" in line]
+    return [child for child, line in family(pid).items() if "pipeline.frames.decode_worker" in line]
 
 
 def workers(pid: int) -> list[int]:

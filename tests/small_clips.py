@@ -11,7 +11,7 @@ import torch
 
 from pipeline.config import from_dict
 from pipeline.datasets import read_dataset
-from pipeline.process import ExtractConfig, Tools, load_tools
+from pipeline.process import ExtractConfig, Models, load_models
 from pipeline.types import DatasetIndex
 from tests.tiny_clip import modest_model
 
@@ -56,17 +56,17 @@ def write_clips(root: Path, num_good: int = 7) -> DatasetIndex:
 
 
 @cache
-def small_tools() -> Tools:
+def small_tools() -> Models:
     """A random encoder of a few thousand weights behind given boxes, on the CPU; loaded once."""
-    return load_tools(from_dict(ExtractConfig, SETTINGS), torch.device("cpu"))
+    return load_models(from_dict(ExtractConfig, SETTINGS), torch.device("cpu"))
 
 
-def small_tools_with(**settings: object) -> Tools:
+def small_tools_with(**settings: object) -> Models:
     """The same with the settings of some sections changed, such as ``streams={"scene": "full"}``."""
     merged = {**SETTINGS, **{k: {**SETTINGS.get(k, {}), **v} for k, v in settings.items()}}
-    tools = small_tools()
+    models = small_tools()
     config = from_dict(ExtractConfig, merged)
-    same = {k: getattr(tools.config, k) == getattr(config, k) for k in ("encoder", "features", "detector")}
+    same = {k: getattr(models.config, k) == getattr(config, k) for k in ("encoder", "features", "detector")}
     if all(same.values()):
-        return dataclasses.replace(tools, config=config)
-    return load_tools(config, torch.device("cpu"))
+        return dataclasses.replace(models, config=config)
+    return load_models(config, torch.device("cpu"))

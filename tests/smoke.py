@@ -24,7 +24,7 @@ MODELS = (
     "--frames", "4",
 )  # fmt: skip
 TESTS = (
-    "test_frame_folders", "test_frame_sampling", "test_frame_sources", "test_frames", "test_pool",
+    "test_frame_folders", "test_frame_sampling", "test_container", "test_frames", "test_pool",
     "test_create", "test_export", "test_reader", "test_schema", "test_writer",
     "test_cluster", "test_gather", "test_growth", "test_runner",
 )  # fmt: skip

@@ -36,26 +36,26 @@ def cut(path, share):
 
 def missing(path, **window):
     """Texts of the notes on a length that is not there."""
-    notes = decode_clip(path, FEW, **window).notes
+    notes = decode_clip(path, FEW, **window).meta.notes
     return [note.text for note in notes if note.kind is NoteKind.DAMAGE and "announced" in note.text]
 
 
 @pytest.mark.parametrize("name", ANNOUNCING)
 def test_half_a_file_says_how_much_of_its_length_decodes(tmp_path, name):
     path = noise(tmp_path / name, **ANNOUNCING[name])
-    assert decode_clip(path, FEW).notes == ()
+    assert decode_clip(path, FEW).meta.notes == ()
     (text,) = missing(cut(path, 0.5))
     seconds, announced_seconds = text.split(" s of the announced ")
     assert announced_seconds == "4.00 s decode"
     assert 0.5 < float(seconds) < 2.5
-    assert float(seconds) == pytest.approx(decode_clip(path, FEW).num_decoded / 10, abs=0.01)
+    assert float(seconds) == pytest.approx(decode_clip(path, FEW).meta.num_decoded / 10, abs=0.01)
 
 
 @pytest.mark.parametrize("name", ["a.mkv", "a.mp4"])
 def test_two_lost_frames_of_forty_are_noted(tmp_path, name):
     for share in np.linspace(0.9, 1, 9):
         path = cut(noise(tmp_path / name, **ANNOUNCING[name]), share)
-        lost = 40 - decode_clip(path, FEW).num_decoded
+        lost = 40 - decode_clip(path, FEW).meta.num_decoded
         assert bool(missing(path)) == (lost > 1), (share, lost)
 
 
@@ -71,7 +71,7 @@ def test_containers_that_announce_nothing_give_no_such_note(tmp_path, name):
 )
 def test_sound_of_another_length_is_no_damage(tmp_path, name, how):
     codec = "libvpx-vp9" if name.endswith("webm") else "libx264"
-    assert decode_clip(write_with_sound(tmp_path / name, codec=codec, **how), FEW).notes == ()
+    assert decode_clip(write_with_sound(tmp_path / name, codec=codec, **how), FEW).meta.notes == ()
 
 
 def test_matroska_without_tags_is_compared_with_its_longest_stream(tmp_path):
@@ -87,7 +87,7 @@ def test_matroska_without_tags_is_compared_with_its_longest_stream(tmp_path):
 @pytest.mark.parametrize("name", ["a.mkv", "a.mp4"])
 def test_a_window_is_missing_only_where_it_reaches_into_the_lost_part(tmp_path, name):
     path = cut(noise(tmp_path / name, **ANNOUNCING[name]), 0.5)
-    end = decode_clip(path, FEW).num_decoded / 10
+    end = decode_clip(path, FEW).meta.num_decoded / 10
     assert missing(path, start_seconds=0.3, end_seconds=1.2) == []
     assert missing(path, end_seconds=3.0) == [f"{end:.2f} s of the announced 3.00 s decode"]
     assert missing(path, start_seconds=1.0) == [f"{end - 1:.2f} s of the announced 3.00 s decode"]
@@ -103,9 +103,9 @@ def test_a_window_is_missing_only_where_it_reaches_into_the_lost_part(tmp_path, 
 def test_a_start_without_a_key_frame_is_noted_and_no_damage(tmp_path):
     path = write_video(tmp_path / "a.mp4", 40, num_b_frames=3)
     late = decode_clip(remuxed(path, tmp_path / "late.mp4", range(13, 40)), FEW)
-    assert texts(late.notes) == ("the first 0.90 s hold no frame that decodes",)
-    assert late.notes[0].kind is NoteKind.OTHER
-    assert decode_clip(remuxed(path, tmp_path / "sound.mp4", range(10, 40)), FEW).notes == ()
+    assert texts(late.meta.notes) == ("the first 0.90 s hold no frame that decodes",)
+    assert late.meta.notes[0].kind is NoteKind.OTHER
+    assert decode_clip(remuxed(path, tmp_path / "sound.mp4", range(10, 40)), FEW).meta.notes == ()
 
 
 def stream_of(name, duration=None, tags=None, frames=0, num_streams=1):
@@ -144,6 +144,8 @@ def test_no_good_clip_is_noted_to_hold_less_than_it_announces(test_data):
     assert len(paths) > 35
     for path in paths:
         notes = [
-            note for note in decode_clip(path, FEW).notes if note.kind in (NoteKind.DAMAGE, NoteKind.OTHER)
+            note
+            for note in decode_clip(path, FEW).meta.notes
+            if note.kind in (NoteKind.DAMAGE, NoteKind.OTHER)
         ]
         assert bool(notes) == (path.name == "corrupted.mp4"), (path.name, notes)

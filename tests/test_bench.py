@@ -172,7 +172,7 @@ def test_the_check_against_a_sequential_read_fails_for_every_neighbour_that_diff
     right, every = decode_clip(path, config), decode_clip(path, FrameConfig(num_frames=12))
     assert same_frames(right, path, config)
     tried = 0
-    for row, index in enumerate(right.index_U):
+    for row, index in enumerate(right.meta.index_U):
         for neighbour in {max(0, index - 1), min(11, index + 1)} - {index}:
             wrong_UHWC = right.rgb_UHWC.copy()
             wrong_UHWC[row] = every.rgb_UHWC[neighbour]

@@ -6,15 +6,15 @@ import json
 import pytest
 import torch
 
-from pipeline.clip_model import EncoderConfig, encoder_of
+from pipeline.clip_model import CLIP_MEAN, CLIP_STD, EncoderConfig, encoder_of
 from pipeline.config import from_dict, override
 from pipeline.errors import CacheError, ConfigError
 from pipeline.fingerprint import sha256_json
-from pipeline.process import ExtractConfig, identity_differences, load_tools
+from pipeline.process import ExtractConfig, identity_differences, load_models
 from pipeline.store.meta import CacheMeta
 from pipeline.store.reader import FeatureCache
 from pipeline.verify import verify
-from tests.clip_files import OPENAI_MEAN, OPENAI_STD, write_open_clip_config
+from tests.clip_files import write_open_clip_config
 from tests.command_line import call
 from tests.small_clips import write_clips
 from tests.tiny_clip import modest_clip, modest_model
@@ -95,8 +95,8 @@ def test_a_cache_by_path_goes_on_only_with_the_mean_it_was_made_with(weights, tm
     code, _, errors = call(monkeypatch, capsys, *command)
     assert (code, "cannot state how it was trained" in errors) == (1, True)
     clips = (
-        f"encoder.mean={','.join(map(str, OPENAI_MEAN))}",
-        f"encoder.std={','.join(map(str, OPENAI_STD))}",
+        f"encoder.mean={','.join(map(str, CLIP_MEAN))}",
+        f"encoder.std={','.join(map(str, CLIP_STD))}",
     )
     as_before = [word for setting in ("encoder.activation=gelu", *clips) for word in ("--set", setting)]
     code, _, said = call(monkeypatch, capsys, *command, *as_before, "--limit", 1)
@@ -119,13 +119,13 @@ def test_a_cache_by_path_goes_on_only_with_the_mean_it_was_made_with(weights, tm
 
 def test_a_caches_own_encoder_needs_no_statement_of_its_file(weights, tmp_path):
     """`verify`, `repair` and `train` take what the cache states, whatever file holds the weights now."""
-    tools = load_tools(of_modest(weights), torch.device("cpu"))
-    meta = meta_of(tools)
+    models = load_models(of_modest(weights), torch.device("cpu"))
+    meta = meta_of(models)
     moved = weights.rename(tmp_path / "moved.bin")
     encoder = encoder_of(meta, str(moved))
     assert (encoder.mean, encoder.std, encoder.activation) == ((0.5, 0.4, 0.3), (0.2, 0.3, 0.4), "gelu")
-    again = load_tools(dataclasses.replace(tools.config, encoder=encoder), torch.device("cpu"))
-    assert identity_differences(again.identity(), tools.identity()) == []
+    again = load_models(dataclasses.replace(models.config, encoder=encoder), torch.device("cpu"))
+    assert identity_differences(again.identity(), models.identity()) == []
     assert encoder_of(meta, "random").mean is None
 
 
@@ -135,20 +135,20 @@ def of_modest(weights):
     return override(dataclasses.replace(base, encoder=encoder), STATED)
 
 
-def meta_of(tools):
-    identity = tools.identity()
+def meta_of(models):
+    identity = models.identity()
     return CacheMeta(
         dataset="folder", class_names=("joy",), fold_names=("1",), num_clips=1, block_clips=1, num_views=1,
         num_frames=4, embed_width=384, encoder_width=64, num_tokens=0, encoder_name=modest_model(),
-        encoder_weights=tools.config.encoder.weights, encoder_sha256="", text_sha256="", identity=identity,
+        encoder_weights=models.config.encoder.weights, encoder_sha256="", text_sha256="", identity=identity,
         fingerprint=sha256_json(identity), config={"encoder": {"seed": 0}},
     )  # fmt: skip
 
 
 @pytest.mark.parametrize("mean", [[0.5], "x", [1, 2, 3]])
 def test_a_damaged_mean_of_a_cache_is_a_known_error(weights, mean):
-    tools = load_tools(of_modest(weights), torch.device("cpu"))
-    meta = meta_of(tools)
+    models = load_models(of_modest(weights), torch.device("cpu"))
+    meta = meta_of(models)
     identity = meta.identity | {"encoder": meta.identity["encoder"] | {"mean": mean}}
     with pytest.raises(CacheError, match="attribute 'identity.encoder' is damaged: encoder.mean is"):
         encoder_of(dataclasses.replace(meta, identity=identity))

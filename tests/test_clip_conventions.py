@@ -4,9 +4,10 @@ import json
 
 import open_clip
 import pytest
+from open_clip.constants import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
 from open_clip.pretrained import get_pretrained_cfg, list_pretrained_tags_by_model
 
-from pipeline.clip_model import EncoderConfig, conventions
+from pipeline.clip_model import CLIP_MEAN, CLIP_STD, EncoderConfig, conventions
 from pipeline.clip_model.architecture import (
     activation_of,
     activation_of_transformers,
@@ -19,8 +20,6 @@ from pipeline.clip_model.tags import tags_of
 from pipeline.errors import ConfigError, WeightsError
 from pipeline.fingerprint import sha256_file
 from tests.clip_files import (
-    OPENAI_MEAN,
-    OPENAI_STD,
     load,
     load_bare,
     publish,
@@ -89,7 +88,7 @@ def conventions_sha256(published):
 
 
 def test_the_mean_of_laions_large_model_is_not_clips():
-    assert conventions_of_tag("ViT-L-14", "laion2b_s32b_b82k").mean == (0.5, 0.5, 0.5) != OPENAI_MEAN
+    assert conventions_of_tag("ViT-L-14", "laion2b_s32b_b82k").mean == (0.5, 0.5, 0.5) != CLIP_MEAN
 
 
 # Files that state nothing
@@ -224,7 +223,7 @@ def test_sources_that_contradict_each_other_are_refused_unless_everything_is_sta
         match=r"mean of '.*' is \(0.48.* by encoder.tag other, but \(0.5, 0.4, 0.3\) by open",
     ):
         load_bare(bare, tag="other")
-    assert load(bare).mean == OPENAI_MEAN
+    assert load(bare).mean == CLIP_MEAN
 
 
 def test_a_setting_that_contradicts_the_published_sha256_is_refused(bare, monkeypatch):
@@ -236,7 +235,7 @@ def test_a_setting_that_contradicts_the_published_sha256_is_refused(bare, monkey
     assert load_bare(bare, mean=MEAN).mean == MEAN
 
 
-OPENAI_IMAGES = {"image_mean": list(OPENAI_MEAN), "image_std": list(OPENAI_STD)}
+OPENAI_IMAGES = {"image_mean": list(CLIP_MEAN), "image_std": list(CLIP_STD)}
 CONTRADICTIONS = {
     "mean": ("preprocessor_config.json", OPENAI_IMAGES),
     "std": ("preprocessor_config.json", OPENAI_IMAGES | {"image_mean": list(MEAN)}),
@@ -259,7 +258,7 @@ def test_configs_of_both_forms_must_agree(tmp_path, fact, own):
         WeightsError, match=rf"The {fact} of '.*' is .* by .*config.json, but .*\. Correct one"
     ):
         load_bare(file)
-    assert load(file).mean == OPENAI_MEAN, "settings that state all three overrule the configs"
+    assert load(file).mean == CLIP_MEAN, "settings that state all three overrule the configs"
 
 
 def test_a_lone_preprocessor_config_is_read(bare):
@@ -267,7 +266,7 @@ def test_a_lone_preprocessor_config_is_read(bare):
     with pytest.raises(WeightsError, match=r"else does: activation unknown"):
         load_bare(bare)
     clip = load_bare(bare, activation="gelu")
-    assert (clip.mean, clip.conventions.source) == (OPENAI_MEAN, "settings and preprocessor_config.json")
+    assert (clip.mean, clip.conventions.source) == (CLIP_MEAN, "settings and preprocessor_config.json")
     write_open_clip_config(bare.parent, tiny_model(), IMAGES)
     with pytest.raises(WeightsError, match=r"by open_clip_config.json, but .* by preprocessor_config.json"):
         load_bare(bare)
@@ -332,3 +331,7 @@ def test_defaults_of_transformers_are_those_of_its_base_model():
     mine, theirs = architecture_of("ViT-B-32-quickgelu"), from_transformers(described)
     assert {key: mine[key] for key in theirs} == theirs
     assert activation_of_transformers(described) == activation_of("ViT-B-32-quickgelu")
+
+
+def test_the_mean_and_std_of_clip_are_those_of_open_clip() -> None:
+    assert (CLIP_MEAN, CLIP_STD) == (OPENAI_DATASET_MEAN, OPENAI_DATASET_STD)

@@ -3,12 +3,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from pipeline.clip_model import EncoderConfig, LoadedClip, load_clip, sha256_tensors
+from pipeline.clip_model import CLIP_MEAN, CLIP_STD, EncoderConfig, LoadedClip, load_clip, sha256_tensors
 from pipeline.errors import ConfigError
 from tests.tiny_clip import tiny_clip, tiny_model
-
-OPENAI_MEAN = (0.48145466, 0.4578275, 0.40821073)
-OPENAI_STD = (0.26862954, 0.26130258, 0.27577711)
 
 
 def load(weights: str | Path, name: str | None = None, seed: int = 7) -> LoadedClip:
@@ -43,7 +40,7 @@ def test_the_model_is_frozen_float32_in_evaluation_mode():
 def test_a_loaded_clip_tells_its_sizes():
     clip = tiny_clip()
     assert (clip.picture_side_px, clip.embed_width, clip.encoder_width, clip.num_patches) == (64, 16, 32, 256)
-    assert (clip.mean, clip.std) == (OPENAI_MEAN, OPENAI_STD)
+    assert (clip.mean, clip.std) == (CLIP_MEAN, CLIP_STD)
 
 
 def test_texts_become_tokens_up_to_the_end_token():

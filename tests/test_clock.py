@@ -56,11 +56,11 @@ def test_a_video_that_starts_first_starts_at_0_whatever_the_container_rounds(con
 def test_a_video_that_starts_after_the_sound_has_the_times_of_a_player(tmp_path, suffix):
     path = write_with_sound(tmp_path / f"a{suffix}", video_at=0.5)
     frames = decode_clip(path, ALL)
-    assert frames.seconds_U == pytest.approx(0.5 + np.arange(30) / 10, abs=1e-6)
-    assert frames.notes == ()
+    assert frames.meta.seconds_U == pytest.approx(0.5 + np.arange(30) / 10, abs=1e-6)
+    assert frames.meta.notes == ()
     part = decode_clip(path, ALL, start_seconds=1.0, end_seconds=2.0)
     assert numbers(part.rgb_UHWC) == list(range(5, 15))
-    assert part.seconds_U == pytest.approx(1 + np.arange(10) / 10, abs=1e-6)
+    assert part.meta.seconds_U == pytest.approx(1 + np.arange(10) / 10, abs=1e-6)
     with pytest.raises(
         ClipError, match=r"no frame begins before 0.4 s; the nearest frame begins at 0.50 s; "
     ):
@@ -71,19 +71,19 @@ def test_a_video_that_starts_after_the_sound_has_the_times_of_a_player(tmp_path,
 def test_sound_that_an_encoder_delays_counts_where_the_container_keeps_it(tmp_path, suffix):
     """AAC starts 1024 samples early; MPEG-TS and FLV do not mark these as silent."""
     path = write_with_sound(tmp_path / f"a{suffix}", video_at=0.5)
-    assert decode_clip(path, ALL).seconds_U[0] == pytest.approx(0.5 + 1024 / 48000, abs=1e-3)
+    assert decode_clip(path, ALL).meta.seconds_U[0] == pytest.approx(0.5 + 1024 / 48000, abs=1e-3)
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts", ".flv"])
 def test_a_video_that_starts_before_the_sound_starts_at_0(tmp_path, suffix):
     path = write_with_sound(tmp_path / f"a{suffix}", sound_at=0.5)
-    assert decode_clip(path, ALL).seconds_U == pytest.approx(np.arange(30) / 10, abs=1e-3)
+    assert decode_clip(path, ALL).meta.seconds_U == pytest.approx(np.arange(30) / 10, abs=1e-3)
 
 
 @pytest.mark.parametrize("name", ["a.mp4", "a.mov", "a.mkv", "a.ts", "a.flv"])
 def test_a_video_alone_starts_at_0_wherever_its_time_stamps_do(tmp_path, name):
     path = write_video(tmp_path / name, 20, num_b_frames=2, times=range(7, 27))
-    assert decode_clip(path, ALL).seconds_U == pytest.approx(np.arange(20) / 10, abs=1e-6)
+    assert decode_clip(path, ALL).meta.seconds_U == pytest.approx(np.arange(20) / 10, abs=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -93,8 +93,8 @@ def test_frames_of_an_avi_are_shown_in_the_order_of_its_packets(tmp_path, how):
     """AVI stores no times; FFmpeg guesses them a frame late, and for H.264 out of order."""
     path = write_video(tmp_path / "a.avi", 30, **how)
     frames = decode_clip(path, ALL)
-    assert frames.seconds_U == pytest.approx(np.arange(30) / 10, abs=1e-6)
-    assert frames.notes == ()
+    assert frames.meta.seconds_U == pytest.approx(np.arange(30) / 10, abs=1e-6)
+    assert frames.meta.notes == ()
     part = decode_clip(path, ALL, start_seconds=1.0, end_seconds=2.0)
     assert np.array_equal(part.rgb_UHWC, frames.rgb_UHWC[10:20])
 
@@ -138,16 +138,16 @@ def test_joined_recordings_have_a_running_clock_and_a_note(tmp_path, suffix):
     both = tmp_path / f"both{suffix}"
     both.write_bytes(parts[0].read_bytes() + parts[1].read_bytes())
     frames = decode_clip(both, ALL)
-    assert frames.seconds_U == pytest.approx(np.arange(40) / 10, abs=2e-3)
-    assert texts(frames.notes) == ("time stamps go back 1 time; times continue from there",)
+    assert frames.meta.seconds_U == pytest.approx(np.arange(40) / 10, abs=2e-3)
+    assert texts(frames.meta.notes) == ("time stamps go back 1 time; times continue from there",)
     part = decode_clip(both, ALL, start_seconds=1.45, end_seconds=2.55)
     assert np.array_equal(part.rgb_UHWC, frames.rgb_UHWC[15:26])
-    assert part.seconds_U == pytest.approx(np.arange(15, 26) / 10, abs=2e-3)
+    assert part.meta.seconds_U == pytest.approx(np.arange(15, 26) / 10, abs=2e-3)
 
 
 def test_a_raw_stream_has_no_times_and_the_rate_of_its_frames(tmp_path):
     path = write_video(tmp_path / "a.h264", 30, num_b_frames=2)
     frames = decode_clip(path, ALL)
-    assert frames.seconds_U == pytest.approx(np.arange(30) / 10, abs=1e-6)
-    assert texts(frames.notes) == ("30 frames without a time stamp; times follow the frame rate",)
+    assert frames.meta.seconds_U == pytest.approx(np.arange(30) / 10, abs=1e-6)
+    assert texts(frames.meta.notes) == ("30 frames without a time stamp; times follow the frame rate",)
     assert numbers(decode_clip(path, ALL, start_seconds=1, end_seconds=1.5).rgb_UHWC) == [10, 11, 12, 13, 14]

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 
 from pipeline.errors import ClipError
-from pipeline.frames import DecodePool, FrameConfig, crops, rgb
+from pipeline.frames import DecodePool, FrameConfig, crops, frame_buffer
 from pipeline.frames.crops import find_crops
 from pipeline.frames.identity import source_of, source_of_both
-from pipeline.frames.jobs import Decoded, DecodeJob, decode_job
+from pipeline.frames.requests import Decoded, DecodeJob, decode_job
 from pipeline.pictures import PictureFolder
 from pipeline.types import ClipFailed, Crops
 from tests.picture_folders import BROKEN, cut_short, picture, write_folder
@@ -50,7 +50,7 @@ def test_a_crop_is_found_by_the_last_number_in_its_name(tmp_path, name):
     write_folder(tmp_path / "a", 30)
     write_folder(tmp_path / "faces", faces(*range(30), name=name))
     answer = decoded(tmp_path, num_frames=5)
-    assert shown(answer.crops) == answer.frames.index_U.tolist() == [3, 9, 15, 21, 27]
+    assert shown(answer.crops) == answer.frames.meta.index_U.tolist() == [3, 9, 15, 21, 27]
     assert answer.crops.found_U.all()
     assert [crop.shape for crop in answer.crops.pictures] == [(14, 10 + n, 3) for n in (3, 9, 15, 21, 27)]
     assert answer.crops.notes == ()
@@ -69,7 +69,7 @@ def test_a_frame_without_a_crop_takes_the_nearest_and_is_not_found(tmp_path):
     write_folder(tmp_path / "a", 20)
     write_folder(tmp_path / "faces", faces(0, 7, 8, 13))
     answer = decoded(tmp_path, num_frames=4)
-    assert answer.frames.index_U.tolist() == [2, 7, 12, 17]
+    assert answer.frames.meta.index_U.tolist() == [2, 7, 12, 17]
     assert shown(answer.crops) == [0, 7, 13, 13]
     assert answer.crops.found_U.tolist() == [False, True, False, False]
     assert len(answer.crops.pictures) == 3
@@ -117,7 +117,7 @@ def test_crops_of_a_video_are_found_by_frame_number_when_there_is_one_per_frame(
     write_video(tmp_path / "a.mp4", 12)
     folder = write_folder(tmp_path / "faces", faces(*range(12), name="{:03d}.png", first=first))
     answer = decoded(tmp_path, "a.mp4")
-    assert shown(answer.crops) == answer.frames.index_U.tolist()
+    assert shown(answer.crops) == answer.frames.meta.index_U.tolist()
     assert answer.crops.found_U.all()
     (folder / f"{first + 5:03d}.png").unlink()
     named = f"00{first}.png, 00{first + 1}.png, 00{first + 2}.png and 8 more"
@@ -172,9 +172,9 @@ def test_pixels_of_crops_are_bounded(tmp_path, monkeypatch):
     clip = decoded(tmp_path)
     folder = PictureFolder.at(tmp_path / "faces")
     frame_numbers = range(1, 6)
-    monkeypatch.setattr(rgb, "MAX_RGB_BYTES", sum(crop.nbytes for crop in clip.crops.pictures))
+    monkeypatch.setattr(frame_buffer, "MAX_RGB_BYTES", sum(crop.nbytes for crop in clip.crops.pictures))
     assert len(find_crops(folder, clip.frames, frame_numbers).pictures) == 4
-    monkeypatch.setattr(rgb, "MAX_RGB_BYTES", rgb.MAX_RGB_BYTES - 1)
+    monkeypatch.setattr(frame_buffer, "MAX_RGB_BYTES", frame_buffer.MAX_RGB_BYTES - 1)
     with pytest.raises(ClipError, match="^decode: face crops of more than 0 MiB of pixels, the most allowed"):
         find_crops(folder, clip.frames, frame_numbers)
 

@@ -64,7 +64,9 @@ def decoders_of(pid):
     children = Path(f"/proc/{pid}/task").glob("*/children")
     pids = [child for path in children for child in path.read_text().split()]
     return [
-        child for child in pids if b"pipeline.frames.child" in Path(f"/proc/{child}/cmdline").read_bytes()
+        child
+        for child in pids
+        if b"pipeline.frames.decode_worker" in Path(f"/proc/{child}/cmdline").read_bytes()
     ]
 
 

@@ -67,7 +67,7 @@ def test_what_a_killed_demo_left_does_not_stop_the_next(tmp_path, monkeypatch):
         (tmp_path / "out" / name).mkdir(parents=True)
     (tmp_path / "out" / names[0] / "lock").touch()
     began = []
-    monkeypatch.setattr(demo, "load_tools", lambda *_: began.append(1) or 1 / 0)
+    monkeypatch.setattr(demo, "load_models", lambda *_: began.append(1) or 1 / 0)
     with pytest.raises(ZeroDivisionError):
         run(tmp_path / "out")
     assert began

@@ -10,7 +10,7 @@ from pipeline import runner
 from pipeline.display.json_values import to_json_values
 from pipeline.display.text import lines
 from pipeline.executor import LocalExecutor
-from pipeline.process import InlineDecoder, StageSeconds, load_tools
+from pipeline.process import InlineDecoder, StageSeconds, load_models
 from pipeline.runner import RunOptions, executor_of, model_info
 from pipeline.runner.worker import BlockReport, BlockWorker, BlockWorkerSetup
 from pipeline.store.writer import CacheWriter
@@ -128,7 +128,7 @@ def index(tmp_path_factory):
 
 def executor_for_timing(config) -> LocalExecutor:
     executor = LocalExecutor(BlockWorkerSetup(config=config, for_timing=True))
-    executor._worker = BlockWorker(load_tools(config, torch.device("cpu"), for_timing=True), InlineDecoder())
+    executor._worker = BlockWorker(load_models(config, torch.device("cpu"), for_timing=True), InlineDecoder())
     return executor
 
 
@@ -153,7 +153,7 @@ def test_a_detector_without_its_weights_is_timed_with_random_ones(tmp_path, monk
         small_tools().config,
         detector=dataclasses.replace(small_tools().config.detector, name="retinaface-mobilenet0.25"),
     )
-    tools = load_tools(config, torch.device("cpu"), for_timing=True)
+    tools = load_models(config, torch.device("cpu"), for_timing=True)
     assert tools.stand_ins == ("retinaface-mobilenet0.25",)
     assert tools.detector.weights_sha256 == ""
     assert list(tmp_path.iterdir()) == []

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from pipeline.errors import ClipError
 from pipeline.frames import FrameConfig, decode_clip, sample_indices
+from pipeline.frames.container import Packets, Window, can_jump
 from pipeline.frames.decode import _decode_pass, _decoded
 from pipeline.frames.remarks import Remarks
-from pipeline.frames.source import Packets, Window, can_jump
 from pipeline.types import Frames
 from tests.tiny_videos import (
     HEIGHT,
@@ -62,33 +62,33 @@ def config(num_frames: int = 4, num_views: int = 1) -> FrameConfig:
 def test_decoded_frames_equal_a_plain_read_of_all(videos, name):
     plain = read_plainly(videos / name)
     frames = decode_clip(videos / name, config(7, num_views=3))
-    assert frames.num_decoded == len(plain) == 40
-    assert frames.notes == ()
-    for place, index in enumerate(frames.index_U):
+    assert frames.meta.num_decoded == len(plain) == 40
+    assert frames.meta.notes == ()
+    for place, index in enumerate(frames.meta.index_U):
         assert np.array_equal(frames.rgb_UHWC[place], plain[index])
-    assert frames.flip_V == (False, True, False)
-    assert np.array_equal(frames.index_U[frames.position_VT], sample_indices(40, config(7, 3))[0])
+    assert frames.meta.flip_V == (False, True, False)
+    assert np.array_equal(frames.meta.index_U[frames.meta.position_VT], sample_indices(40, config(7, 3))[0])
 
 
 def test_frames_are_the_ones_painted_and_timed(tmp_path):
     frames = decode_clip(write_video(tmp_path / "a.mp4", 30, num_b_frames=3), config(6))
-    assert frames.index_U.tolist() == numbers(frames.rgb_UHWC) == [2, 7, 12, 17, 22, 27]
-    assert frames.seconds_U == pytest.approx([0.2, 0.7, 1.2, 1.7, 2.2, 2.7], abs=1e-6)
+    assert frames.meta.index_U.tolist() == numbers(frames.rgb_UHWC) == [2, 7, 12, 17, 22, 27]
+    assert frames.meta.seconds_U == pytest.approx([0.2, 0.7, 1.2, 1.7, 2.2, 2.7], abs=1e-6)
     assert frames.rgb_UHWC.shape == (6, HEIGHT, WIDTH, 3)
 
 
 def test_times_of_a_variable_rate_are_the_files(tmp_path):
     times = [0, 1, 2, 9, 30, 31]
     frames = decode_clip(write_video(tmp_path / "a.mp4", 6, times=times), config(6))
-    assert frames.seconds_U == pytest.approx([t / 10 for t in times], abs=1e-6)
+    assert frames.meta.seconds_U == pytest.approx([t / 10 for t in times], abs=1e-6)
     assert numbers(frames.rgb_UHWC) == [0, 1, 2, 3, 4, 5]
 
 
 def test_a_short_clip_has_a_validity_mask(tmp_path):
     frames = decode_clip(write_video(tmp_path / "a.mp4", 3), config(5, 2))
-    assert frames.index_U.tolist() == [0, 1, 2]
-    assert frames.position_VT.tolist() == [[0, 1, 2, 2, 2]] * 2
-    assert frames.valid_VT.tolist() == [[True, True, True, False, False]] * 2
+    assert frames.meta.index_U.tolist() == [0, 1, 2]
+    assert frames.meta.position_VT.tolist() == [[0, 1, 2, 2, 2]] * 2
+    assert frames.meta.valid_VT.tolist() == [[True, True, True, False, False]] * 2
 
 
 @pytest.mark.parametrize("kept", [range(13, 40), [*range(5), *range(9, 30)], range(3)])
@@ -97,15 +97,15 @@ def test_a_stream_copy_counts_what_decodes(videos, tmp_path, kept, suffix):
     cut = remuxed(videos / "b_frames.mp4", tmp_path / f"cut{suffix}", kept)
     plain = read_plainly(cut)
     frames = decode_clip(cut, config(6))
-    assert frames.num_decoded == len(plain)
-    assert frames.index_U.tolist() == np.unique(sample_indices(len(plain), config(6))[0]).tolist()
-    assert all(np.array_equal(a, plain[i]) for a, i in zip(frames.rgb_UHWC, frames.index_U, strict=True))
+    assert frames.meta.num_decoded == len(plain)
+    assert frames.meta.index_U.tolist() == np.unique(sample_indices(len(plain), config(6))[0]).tolist()
+    assert all(np.array_equal(a, plain[i]) for a, i in zip(frames.rgb_UHWC, frames.meta.index_U, strict=True))
 
 
 def test_a_wrong_guess_of_the_number_of_frames_costs_a_second_pass_only(videos, tmp_path):
     cut = remuxed(videos / "b_frames.mp4", tmp_path / "cut.mp4", range(13, 40))
     with Packets(cut, WHOLE, jump=False) as packets:
-        assert packets.count() != decode_clip(cut, config()).num_decoded
+        assert packets.count() != decode_clip(cut, config()).meta.num_decoded
 
 
 def test_only_the_wanted_frames_are_kept(videos):
@@ -125,8 +125,8 @@ def test_a_truncated_file_gives_the_frames_that_are_there(tmp_path, name, share)
     path.write_bytes(data[: int(share * len(data))])
     plain = read_plainly(path)
     frames = decode_clip(path, config())
-    assert 0 < frames.num_decoded == len(plain) < 40
-    assert all(np.array_equal(a, plain[i]) for a, i in zip(frames.rgb_UHWC, frames.index_U, strict=True))
+    assert 0 < frames.meta.num_decoded == len(plain) < 40
+    assert all(np.array_equal(a, plain[i]) for a, i in zip(frames.rgb_UHWC, frames.meta.index_U, strict=True))
 
 
 def outcome_of(path: Path, start_seconds: float | None) -> Frames | ClipError:
@@ -178,7 +178,7 @@ def test_damage_never_ends_in_anything_but_frames_or_a_clip_error(videos, tmp_pa
 def test_a_window_equals_the_same_frames_of_the_whole_file(videos, name):
     path = videos / name
     whole = decode_clip(path, config(40))
-    assert len(whole.index_U) == 40
+    assert len(whole.meta.index_U) == 40
     for start, end in [
         (0.0, 1.0),
         (0.55, 2.0),
@@ -188,12 +188,12 @@ def test_a_window_equals_the_same_frames_of_the_whole_file(videos, name):
         (2.05, 3.95),
         (3.7, 9.0),
     ]:
-        seconds = whole.seconds_U.astype(np.float64)
+        seconds = whole.meta.seconds_U.astype(np.float64)
         inside = np.flatnonzero((seconds >= start - 1e-6) & (seconds < (end or 99) - 1e-6))
         part = decode_clip(path, config(40), start_seconds=start, end_seconds=end)
-        assert part.num_decoded == len(inside)
-        assert part.index_U.tolist() == list(range(len(inside)))
-        assert np.array_equal(part.seconds_U, whole.seconds_U[inside])
+        assert part.meta.num_decoded == len(inside)
+        assert part.meta.index_U.tolist() == list(range(len(inside)))
+        assert np.array_equal(part.meta.seconds_U, whole.meta.seconds_U[inside])
         assert np.array_equal(part.rgb_UHWC, whole.rgb_UHWC[inside])
 
 

@@ -44,10 +44,10 @@ def test_the_filled_colour_is_the_copied_one() -> None:
 
 def test_detection_on_own_stream_passes_on_what_it_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(block, "_attempt", lambda *given: ("attempt", *given))
-    monkeypatch.setattr(block, "_encode_clips", lambda *given: ("encode", *given))
+    monkeypatch.setattr(block, "encode_clips", lambda *given: ("encode", *given))
     with changes.detection_on_own_stream(is_cuda=False):
         assert block._attempt(1, 2) == ("attempt", 1, 2)
-        assert block._encode_clips([3], 4) == ("encode", [3], 4)
+        assert block.encode_clips([3], 4) == ("encode", [3], 4)
 
 
 def test_changed_passes_compute_the_same() -> None:

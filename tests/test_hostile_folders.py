@@ -253,7 +253,7 @@ def demo_in(out):
 @pytest.fixture
 def drawn(tmp_path, monkeypatch):
     """The folder of a demo, before its runs are trained."""
-    for name in ("_draw", "_extract", "_draw_twins", "load_tools"):
+    for name in ("_draw", "_extract", "_draw_twins", "load_models"):
         monkeypatch.setattr(demo, name, lambda *_: type("Index", (), {"clips": ()}))
     monkeypatch.setattr(demo, "train", lambda *_, **__: pytest.fail("trained"))
     (tmp_path / "out" / "clips").mkdir(parents=True)

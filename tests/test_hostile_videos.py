@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import ClipError
-from pipeline.frames import FrameConfig, decode_clip, rgb, source
+from pipeline.frames import FrameConfig, container, decode_clip, frame_buffer
 from pipeline.frames import decode as decode_step
 from pipeline.types import STAGES
 from tests.mutants import ROUNDS, mutate, read_in_children
@@ -131,12 +131,12 @@ def test_a_size_that_grows_in_the_middle_is_not_decoded(tmp_path, monkeypatch):
     large = sized_ts(tmp_path / "large.ts", 640, 480)
     (tmp_path / "both.ts").write_bytes(small + large)
     assert "the picture changes size; frames of another size are letterboxed into 64x48" in texts(
-        decode_clip(tmp_path / "both.ts", config(12)).notes
+        decode_clip(tmp_path / "both.ts", config(12)).meta.notes
     )
-    monkeypatch.setattr(source, "MAX_PIXELS", 100_000)
+    monkeypatch.setattr(container, "MAX_PIXELS", 100_000)
     frames = decode_clip(tmp_path / "both.ts", config(12))
-    assert 4 < frames.num_decoded <= 6
-    assert any("packets did not decode" in note.text for note in frames.notes)
+    assert 4 < frames.meta.num_decoded <= 6
+    assert any("packets did not decode" in note.text for note in frames.meta.notes)
 
 
 def sized_ts(path: Path, width: int, height: int) -> bytes:
@@ -146,7 +146,7 @@ def sized_ts(path: Path, width: int, height: int) -> bytes:
 
 def test_more_pixels_than_memory_are_refused_with_what_to_do(tmp_path, monkeypatch):
     path = write_video(tmp_path / "a.mp4", 8)
-    monkeypatch.setattr(rgb, "MAX_RGB_BYTES", 4 * WIDTH * HEIGHT * 3)
+    monkeypatch.setattr(frame_buffer, "MAX_RGB_BYTES", 4 * WIDTH * HEIGHT * 3)
     assert len(decode_clip(path, config(4)).rgb_UHWC) == 4
     message = (
         r"^decode: 5 frames of 64x48 pixels are 0 MiB; allowed: 0 MiB\. Scale the clip down, or take fewer"
@@ -181,7 +181,7 @@ from pipeline.frames import FrameConfig, decode_clip
 decode_clip(Path(sys.argv[1]), FrameConfig(num_frames=4))
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 frames = decode_clip(Path(sys.argv[2]), FrameConfig(num_frames=4))
-print(frames.num_decoded, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+print(frames.meta.num_decoded, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 """
 
 
@@ -216,7 +216,7 @@ def test_packets_that_are_too_many_to_keep_are_read_again(tmp_path, monkeypatch)
     path = write_video(tmp_path / "a.mp4", 30, num_b_frames=2)
     plain = read_plainly(path)
     for kept in (0, 3000):
-        monkeypatch.setattr(source, "_KEPT_BYTES", kept)
+        monkeypatch.setattr(container, "_KEPT_BYTES", kept)
         whole, part = decode_clip(path, config(30)), decode_clip(path, config(30), start_seconds=1.55)
         assert np.array_equal(whole.rgb_UHWC, np.stack(plain))
         assert np.array_equal(part.rgb_UHWC, np.stack(plain[16:]))
@@ -231,7 +231,7 @@ def test_a_clip_that_holds_less_than_it_claims_costs_two_passes_at_most(tmp_path
     frames = decode_clip(cut, config(4))
     assert len(passes) == 2
     assert numbers(frames.rgb_UHWC) == [
-        int(n) for n in np.array(numbers(np.stack(read_plainly(cut))))[frames.index_U]
+        int(n) for n in np.array(numbers(np.stack(read_plainly(cut))))[frames.meta.index_U]
     ]
 
 
@@ -241,7 +241,7 @@ def test_a_decoder_that_runs_out_of_memory_says_so(tmp_path):
         "import resource, sys\n"
         "from pathlib import Path\n"
         "from pipeline.frames import FrameConfig\n"
-        "from pipeline.frames.jobs import DecodeJob, decode_job\n"
+        "from pipeline.frames.requests import DecodeJob, decode_job\n"
         "used = int(Path('/proc/self/statm').read_text().split()[0]) * resource.getpagesize()\n"
         "resource.setrlimit(resource.RLIMIT_AS, (used + (40 << 20),) * 2)\n"
         "print(decode_job(DecodeJob(path=Path(sys.argv[1]), config=FrameConfig(num_frames=2))))\n"

@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 
 from pipeline.errors import OusError
-from pipeline.frames import wire
-from pipeline.frames.jobs import Decoded, DecodeJob, InlineDecoder
+from pipeline.frames import ipc
 from pipeline.frames.pool import DecodePool, PoolClosedError
+from pipeline.frames.requests import Decoded, DecodeJob, InlineDecoder
 from pipeline.frames.sampling import FrameConfig
 from pipeline.types import ClipFailed
 from tests.small_clips import write_video
@@ -75,8 +75,9 @@ def test_children_answer_as_the_plain_decoder_does(folder):
             assert one == other
             continue
         assert one.source == other.source
-        for field in dataclasses.fields(one.frames):
-            here, there_ = getattr(one.frames, field.name), getattr(other.frames, field.name)
+        np.testing.assert_array_equal(one.frames.rgb_UHWC, other.frames.rgb_UHWC)
+        for field in dataclasses.fields(one.frames.meta):
+            here, there_ = getattr(one.frames.meta, field.name), getattr(other.frames.meta, field.name)
             np.testing.assert_array_equal(here, there_)
     assert len(pids) == 2
     assert all(gone(pid) for pid in pids)
@@ -229,26 +230,34 @@ def pair():
         yield one, other
 
 
-def test_messages_and_pixels_arrive_whole():
-    pixels = np.arange(1 << 20, dtype=np.uint8)
+def test_pixels_arrive_in_the_given_memory_and_small_arrays_outside_of_it():
+    pixels, small = np.arange(1 << 20, dtype=np.uint32).view(np.uint8), np.arange(1 << 12)
+    sent = {"a": small, "b": [pixels[:1000].reshape(10, 100), pixels[1000:]], "c": small > 3}
     with pair() as (one, other):
-        sender = threading.Thread(target=wire.send, args=(one, {"a": 1}, pixels[:1000], pixels[1000:]))
+        sender = threading.Thread(target=ipc.send, args=(one, sent))
         sender.start()
-        assert wire.receive(other) == ({"a": 1}, pixels.nbytes)
+        message = ipc.receive(other)
+        assert (message.num_bytes, message.sizes) == (pixels.nbytes, (1000, pixels.nbytes - 1000))
         target = np.zeros_like(pixels)
-        wire.receive_into(other, target.data)
+        received = ipc.receive_pixels(other, message, target.data)
         sender.join()
     np.testing.assert_array_equal(target, pixels)
+    for mine, theirs in zip(received["b"], sent["b"], strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+        assert np.shares_memory(mine, target)
+    for name in ("a", "c"):
+        np.testing.assert_array_equal(received[name], sent[name])
+        assert not np.shares_memory(received[name], target)
 
 
 def test_an_end_that_is_gone_is_told_from_one_that_is_slow():
     with pair() as (one, other):
         other.settimeout(0.05)
         with pytest.raises(TimeoutError):
-            wire.receive(other)
+            ipc.receive(other)
         one.sendall(b"half a hea")
         one.close()
-        with pytest.raises(wire.ClosedError):
-            wire.receive(other)
-        with pytest.raises(wire.ClosedError):
-            wire.send(other, "who is there?")
+        with pytest.raises(ipc.ClosedError):
+            ipc.receive(other)
+        with pytest.raises(ipc.ClosedError):
+            ipc.send(other, "who is there?")

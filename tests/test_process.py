@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from pipeline.errors import ClipError, ConfigError
-from pipeline.process import DecodePool, StageSeconds, block, prepare_clip, process_block
+from pipeline.process import DecodePool, StageSeconds, prepare, prepare_clip, process_block
 from pipeline.types import ClipDone, ClipFailed, ClipRef, GivenBoxes, Split
 from tests.picture_folders import write_folder
 from tests.small_clips import small_tools, small_tools_with, write_clips, write_video
@@ -32,17 +32,17 @@ def test_every_clip_has_one_outcome_and_failures_are_values(index):
 
 
 def test_features_are_the_encoder_s_own_on_the_prepared_pictures(index):
-    tools = small_tools()
+    models = small_tools()
     clip = next(clip for clip in index.clips if clip.clip_id == "clips/good3.mp4")
-    (outcome,) = process_block(index.root, [clip], tools).outcomes
-    streams = prepare_clip(index.root, clip, tools.crop).streams
-    mean, std = (torch.tensor(v)[:, None, None] for v in (tools.clip.mean, tools.clip.std))
+    (outcome,) = process_block(index.root, [clip], models).outcomes
+    streams = prepare_clip(index.root, clip, models)[0].streams
+    mean, std = (torch.tensor(v)[:, None, None] for v in (models.clip.mean, models.clip.std))
     for stream, stored in (
         (streams.face_U3SS, outcome.features.face_embedding),
         (streams.scene_U3SS, outcome.features.scene_embedding),
     ):
         with torch.no_grad():
-            plain = tools.clip.model.encode_image((stream.float() / 255 - mean) / std)
+            plain = models.clip.model.encode_image((stream.float() / 255 - mean) / std)
         np.testing.assert_allclose(stored[0].astype(np.float32), plain.numpy(), rtol=1e-3, atol=1e-3)
 
 
@@ -100,20 +100,20 @@ def test_a_short_clip_repeats_its_last_frame_as_invalid(index):
 
 
 def test_the_second_view_is_the_mirrored_first(index):
-    tools = small_tools_with(frames={"num_views": 3})
+    models = small_tools_with(frames={"num_views": 3})
     clip = index.clips[-1]
-    (outcome,) = process_block(index.root, [clip], tools).outcomes
-    streams = prepare_clip(index.root, clip, tools.crop).streams
+    (outcome,) = process_block(index.root, [clip], models).outcomes
+    streams = prepare_clip(index.root, clip, models)[0].streams
     first = outcome.frames.position_VT[0]
-    mirrored = tools.encoder.encode(streams.face_U3SS[first].flip(-1), early=False).embedding_NF
+    mirrored = models.encoder.encode(streams.face_U3SS[first].flip(-1), early=False).embedding_NF
     np.testing.assert_array_equal(outcome.features.face_embedding[1], mirrored.numpy().astype(np.float16))
     assert not np.array_equal(outcome.features.face_embedding[1], outcome.features.face_embedding[0])
     assert outcome.frames.flip_V == (False, True, False)
 
 
 def test_a_value_beyond_float16_fails_its_clip_alone(index, monkeypatch):
-    tools = small_tools()
-    encode = tools.encoder.encode
+    models = small_tools()
+    encode = models.encoder.encode
 
     def too_large(pictures, *, early, on_batch=None):
         encoded = encode(pictures, early=early, on_batch=on_batch)
@@ -123,9 +123,9 @@ def test_a_value_beyond_float16_fails_its_clip_alone(index, monkeypatch):
         statistics[0, 2, 0, 7] = 7e4
         return dataclasses.replace(encoded, early_N43D=statistics)
 
-    monkeypatch.setattr(tools.encoder, "encode", too_large)
+    monkeypatch.setattr(models.encoder, "encode", too_large)
     good = [clip for clip in index.clips if "good" in clip.clip_id]
-    first, *rest = process_block(index.root, good, tools).outcomes
+    first, *rest = process_block(index.root, good, models).outcomes
     assert first.stage == "encode"
     assert first.reason == "scene/early holds 70000, beyond the range of float16"
     assert all(isinstance(outcome, ClipDone) for outcome in rest)
@@ -135,14 +135,14 @@ def test_an_unexpected_error_names_its_step_and_memory_errors_pass(index, monkey
     def broken(*_args):
         raise RuntimeError("no such luck")  # noqa: TRY003
 
-    monkeypatch.setattr(block.track_step, "build_track", broken)
+    monkeypatch.setattr(prepare.track_step, "build_track", broken)
     with pytest.raises(ClipError, match="track: unexpected RuntimeError: no such luck"):
-        prepare_clip(index.root, index.clips[-1], small_tools().crop)
+        prepare_clip(index.root, index.clips[-1], small_tools())
 
     def hungry(*_args):
         raise MemoryError
 
-    monkeypatch.setattr(block.track_step, "build_track", hungry)
+    monkeypatch.setattr(prepare.track_step, "build_track", hungry)
     with pytest.raises(MemoryError):
         process_block(index.root, index.clips[-1:], small_tools())
 
@@ -151,7 +151,7 @@ def test_a_fault_of_the_gpu_is_no_failure_of_a_clip(index, monkeypatch):
     def faulty(*_args):
         raise RuntimeError("cuDNN error: CUDNN_STATUS_NOT_INITIALIZED")  # noqa: TRY003
 
-    monkeypatch.setattr(block.track_step, "build_track", faulty)
+    monkeypatch.setattr(prepare.track_step, "build_track", faulty)
     with pytest.raises(RuntimeError, match="CUDNN_STATUS"):
         process_block(index.root, index.clips[-1:], small_tools())
 
@@ -206,10 +206,10 @@ def pictures(tmp_path_factory):
 
 @pytest.mark.parametrize("detector", ["boxes", "haar"])
 def test_a_video_and_its_own_frames_as_pictures_have_equal_features(pictures, detector):
-    tools = small_tools_with(detector={"name": detector})
+    models = small_tools_with(detector={"name": detector})
     box = GivenBoxes(box_xyxy=np.array([[20, 10, 60, 70]], np.float32))
     clips = [clip_of(path, given_boxes=box) for path in ("video.mp4", "frames")]
-    one, other = process_block(pictures, clips, tools).outcomes
+    one, other = process_block(pictures, clips, models).outcomes
     for field in dataclasses.fields(one.features):
         np.testing.assert_array_equal(getattr(one.features, field.name), getattr(other.features, field.name))
     np.testing.assert_array_equal(one.frames.index_U, other.frames.index_U)
@@ -219,15 +219,15 @@ def test_a_video_and_its_own_frames_as_pictures_have_equal_features(pictures, de
 @pytest.mark.parametrize("path", ["frames", "video.mp4"])
 def test_ready_crops_are_the_face_stream(pictures, path):
     clip = clip_of(path, face_path="every")
-    prepared = prepare_clip(pictures, clip, crop_tools().crop)
+    prepared, _ = prepare_clip(pictures, clip, crop_tools())
     assert prepared.track.found.all()
     assert np.isnan(prepared.track.box_xyxy_px).all()
     assert prepared.track.score.tolist() == [1, 1, 1, 1]
     boxes = GivenBoxes(box_xyxy=np.array([[0, 0, 60, 40]], np.float32))
-    plain = prepare_clip(
+    plain, _ = prepare_clip(
         pictures,
         clip_of(path, given_boxes=boxes),
-        small_tools_with(streams={"scene": "full", "face_margin": 1.0}).crop,
+        small_tools_with(streams={"scene": "full", "face_margin": 1.0}),
     )
     assert torch.equal(prepared.streams.scene_U3SS, plain.streams.scene_U3SS)
     face, other = prepared.streams.face_U3SS.float(), plain.streams.face_U3SS.float()
@@ -237,7 +237,7 @@ def test_ready_crops_are_the_face_stream(pictures, path):
 
 
 def test_frames_without_a_crop_are_told_and_a_clip_without_any_is_done_without_a_face(pictures):
-    tools = crop_tools()
+    models = crop_tools()
     some, none, gone, unnamed = process_block(
         pictures,
         [
@@ -246,19 +246,19 @@ def test_frames_without_a_crop_are_told_and_a_clip_without_any_is_done_without_a
             clip_of("frames", face_path="gone"),
             clip_of("frames"),
         ],
-        tools,
+        models,
     ).outcomes
     assert some.frames.index_U.tolist() == [1, 5, 8, 12]
     assert some.track.found.tolist() == [True, False, False, False]
     assert some.track.score.tolist() == [1, 0, 0, 0]
-    assert texts(some.notes) == ("3 sampled frames without a face crop of its own",)
+    assert texts(some.frames.notes) == ("3 sampled frames without a face crop of its own",)
     for outcome, note in [
         (none, "no face crop in its folder"),
         (gone, "no folder of face crops 'gone'"),
         (unnamed, "the data set has no face crops for it"),
     ]:
         assert not outcome.track.has_face
-        assert outcome.notes[0].text == note
+        assert outcome.frames.notes[0].text == note
     plain = process_block(
         pictures, [clip_of("frames")], small_tools_with(streams={"scene": "full"})
     ).outcomes[0]
@@ -289,7 +289,7 @@ def test_children_that_decode_give_the_same_bytes_for_pictures_and_crops(picture
     with DecodePool(2) as pool:
         there = process_block(pictures, clips, crop_tools(), decoder=pool).outcomes
     for one, other in zip(there, plain, strict=True):
-        assert (one.source, one.notes) == (other.source, other.notes)
+        assert (one.source, one.frames.notes) == (other.source, other.frames.notes)
         for field in dataclasses.fields(one.features):
             np.testing.assert_array_equal(
                 getattr(one.features, field.name), getattr(other.features, field.name)

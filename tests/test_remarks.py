@@ -49,7 +49,7 @@ def test_frames_are_counted_and_nothing_odd_gives_no_note():
 @pytest.mark.parametrize(("transfer", "name"), [("smpte2084", "PQ"), ("arib-std-b67", "HLG"), ("bt709", "")])
 def test_an_hdr_transfer_is_named(tmp_path, transfer, name):
     path = write_video(tmp_path / "a.mp4", 5, options={"x264-params": f"transfer={transfer}"})
-    notes = decode_clip(path, FrameConfig(num_frames=2)).notes
+    notes = decode_clip(path, FrameConfig(num_frames=2)).meta.notes
     assert [note.kind for note in notes] == ([NoteKind.HDR] if name else [])
     assert all(note.text.startswith(f"5 frames with the HDR transfer {name} (") for note in notes)
 
@@ -58,7 +58,7 @@ def test_an_hdr_transfer_is_named(tmp_path, transfer, name):
 def test_interlaced_frames_are_named(tmp_path, is_interlaced):
     options = {"x264-params": "interlaced=1"} if is_interlaced else {}
     frames = decode_clip(write_video(tmp_path / "a.mp4", 5, options=options), FrameConfig(num_frames=2))
-    assert texts(frames.notes) == (("5 frames interlaced, not deinterlaced",) if is_interlaced else ())
+    assert texts(frames.meta.notes) == (("5 frames interlaced, not deinterlaced",) if is_interlaced else ())
 
 
 # Several video streams
@@ -75,7 +75,7 @@ def test_interlaced_frames_are_named(tmp_path, is_interlaced):
 def test_the_default_video_stream_is_read_and_the_others_are_named(tmp_path, dispositions, number, text):
     frames = decode_clip(write_two_videos(tmp_path / "a.mkv", dispositions), ALL)
     assert numbers(frames.rgb_UHWC) == [number] * 6
-    assert frames.notes == (Note(NoteKind.STREAMS, text),)
+    assert frames.meta.notes == (Note(NoteKind.STREAMS, text),)
 
 
 def test_many_streams_are_named_in_one_short_note():
@@ -102,4 +102,4 @@ def test_cover_art_before_the_video_is_left_out(tmp_path):
                 file.mux(stream.encode(frame))
             file.mux(stream.encode(None))
     frames = decode_clip(tmp_path / "a.mp4", ALL)
-    assert (numbers(frames.rgb_UHWC), frames.notes) == ([9] * 6, ())
+    assert (numbers(frames.rgb_UHWC), frames.meta.notes) == ([9] * 6, ())

@@ -46,6 +46,7 @@ def done(found=(True, False)) -> ClipDone:
             index_U=np.array([4, 9]), seconds_U=np.array([0.4, 0.9], np.float32),
             position_VT=np.array([[0, 1, 1], [0, 1, 1]]), valid_VT=np.array([[True, True, False]] * 2),
             flip_V=(False, True), num_decoded=12, height_px=60, width_px=100,
+            notes=(Note(NoteKind.OTHER, "one"), Note(NoteKind.DAMAGE, "two")),
         ),
         track=FaceTrack(
             box_xyxy_px=box if found.any() else np.full((2, 4), np.nan, np.float32),
@@ -55,7 +56,6 @@ def done(found=(True, False)) -> ClipDone:
             face_embedding=np.ones((V, T, F), np.float16), scene_embedding=np.ones((V, T, F), np.float16),
             scene_early=np.ones((V, T, 4, 3, D), np.float16),
         ),
-        notes=(Note(NoteKind.OTHER, "one"), Note(NoteKind.DAMAGE, "two")),
     )  # fmt: skip
 
 

@@ -15,7 +15,7 @@ from tests.small_clips import write_clips
 
 
 @pytest.fixture(scope="module")
-def tools():
+def models():
     return load({"frames": {"num_frames": 3}, "detector": {"name": "boxes"}}, torch.device("cpu"))
 
 
@@ -56,10 +56,10 @@ def test_numbers_that_no_sheet_holds_are_refused(tmp_path):
         choose(index_of(tmp_path, {0: 150, 1: 150}), 150, 0)
 
 
-def test_the_sheet_shows_frame_and_streams_and_why_a_clip_fails(tools, tmp_path):
+def test_the_sheet_shows_frame_and_streams_and_why_a_clip_fails(models, tmp_path):
     index = write_clips(tmp_path / "set", num_good=3)
     seen = []
-    report = sample(index, tools, tmp_path / "sheet.png", per_class=4, on_clip=lambda: seen.append(1))
+    report = sample(index, models, tmp_path / "sheet.png", per_class=4, on_clip=lambda: seen.append(1))
     assert len(seen) == len(report.shown) == len(index.clips) == 5
     assert {clip_id for clip_id, _ in report.failures} == {"clips/bad.mp4", "clips/empty.mp4"}
     assert report.without_face == ("clips/good2.mp4",)

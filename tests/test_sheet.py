@@ -59,8 +59,8 @@ def test_cells_stand_in_rows():
 def test_the_sheet_shows_both_streams_of_every_frame(tmp_path):
     index = write_clips(tmp_path, num_good=1)
     clip = next(clip for clip in index.clips if "good" in clip.clip_id)
-    prepared = prepare_clip(index.root, clip, small_tools().crop)
-    sheet = stream_sheet(prepared, columns=4)
+    prepared, rgb_UHWC = prepare_clip(index.root, clip, small_tools())
+    sheet = stream_sheet(prepared, rgb_UHWC, columns=4)
     side, caption = 64, 2 * 22
     assert sheet.shape == (caption + 3 * side + 8, 4 * (side + 4) + 4, 3)
     for u in range(4):
@@ -75,7 +75,7 @@ def test_the_sheet_shows_both_streams_of_every_frame(tmp_path):
 def test_captions_keep_frame_and_seconds_whether_or_not_there_is_a_face(tmp_path, monkeypatch, has_face):
     index = write_clips(tmp_path, num_good=1)
     clip = next(clip for clip in index.clips if "good" in clip.clip_id)
-    prepared = prepare_clip(index.root, clip, small_tools().crop)
+    prepared, rgb_UHWC = prepare_clip(index.root, clip, small_tools())
     if not has_face:
         track = FaceTrack(
             box_xyxy_px=np.full((4, 4), np.nan, np.float32),
@@ -90,7 +90,7 @@ def test_captions_keep_frame_and_seconds_whether_or_not_there_is_a_face(tmp_path
     monkeypatch.setattr(
         cv2, "putText", lambda image, text, *rest: drawn.append(text) or put(image, text, *rest)
     )
-    stream_sheet(prepared)
+    stream_sheet(prepared, rgb_UHWC)
     captions = [text for text in drawn if not text.replace(".", "").isdecimal()]
     frames = zip(prepared.frames.index_U, prepared.frames.seconds_U, strict=True)
     expected = [f"frame {number}, {seconds:.2f} s" for number, seconds in frames]
@@ -102,8 +102,8 @@ def test_captions_keep_frame_and_seconds_whether_or_not_there_is_a_face(tmp_path
 def test_a_row_shows_frame_and_streams_side_by_side(tmp_path):
     index = write_clips(tmp_path, num_good=1)
     clip = next(clip for clip in index.clips if "good" in clip.clip_id)
-    prepared = prepare_clip(index.root, clip, small_tools().crop)
-    row = stream_row(prepared, 2, "a caption")
+    prepared, rgb_UHWC = prepare_clip(index.root, clip, small_tools())
+    row = stream_row(prepared, rgb_UHWC[2], 2, "a caption")
     wide = round(128 * 64 / 96)
     assert row.shape == (22 + 64, wide + 2 * 64, 3)
     face = prepared.streams.face_U3SS[2].permute(1, 2, 0).numpy()

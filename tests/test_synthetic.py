@@ -41,7 +41,7 @@ from pipeline.datasets.synthetic.scenes import KINDS, Scene
 from pipeline.datasets.synthetic.write import DESCRIPTION, encode_clip
 from pipeline.errors import ConfigError, DatasetError
 from pipeline.fingerprint import sha256_file
-from pipeline.process import ExtractConfig, load_tools, process_block
+from pipeline.process import ExtractConfig, load_models, process_block
 from pipeline.types import ClipDone, Split
 
 SMALL = SyntheticConfig(num_clips=14, num_frames=3, fps=3, seed=3)
@@ -208,8 +208,8 @@ def extracted(tmp_path_factory) -> tuple[list[PlannedClip], list[ClipDone]]:
         "encoder": {"name": "ViT-S-32", "weights": "random"},
         "features": {"precision": "fp32"},
     }
-    tools = load_tools(from_dict(ExtractConfig, settings), torch.device("cpu"))
-    outcomes = process_block(root, read_dataset("synthetic", root).clips, tools).outcomes
+    models = load_models(from_dict(ExtractConfig, settings), torch.device("cpu"))
+    outcomes = process_block(root, read_dataset("synthetic", root).clips, models).outcomes
     assert all(isinstance(outcome, ClipDone) for outcome in outcomes)
     return list(plan_clips(ALL_AMBIGUOUS)), [o for o in outcomes if isinstance(o, ClipDone)]
 

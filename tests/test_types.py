@@ -17,6 +17,7 @@ from pipeline.types import (
     Faces,
     FaceTrack,
     Features,
+    FrameMeta,
     Frames,
     GivenBoxes,
     Polarity,
@@ -34,15 +35,17 @@ def boxes(*rows: tuple[float, float, float, float]) -> np.ndarray:
 
 def frames() -> Frames:
     """Three frames of a clip of ten, in two views of four; the second view is mirrored."""
-    return Frames(
-        rgb_UHWC=np.zeros((3, 4, 6, 3), dtype=np.uint8),
+    meta = FrameMeta(
         index_U=np.array([0, 4, 9]),
         seconds_U=np.array([0.0, 0.16, 0.36], dtype=np.float32),
         position_VT=np.array([[0, 1, 2, 2], [0, 1, 2, 2]]),
         valid_VT=np.array([[True, True, True, False]] * 2),
         flip_V=(False, True),
         num_decoded=10,
+        height_px=4,
+        width_px=6,
     )
+    return Frames(meta=meta, rgb_UHWC=np.zeros((3, 4, 6, 3), dtype=np.uint8))
 
 
 def clip(clip_id: str = "a", label: int = 0, splits: tuple[Split, ...] = (Split.TRAIN,)) -> ClipRef:
@@ -90,11 +93,11 @@ def test_a_value_cannot_be_changed_after_its_birth() -> None:
     [
         (np.zeros((2, 3), np.float32), None, r"boxes are \[K, 4\]"),
         (np.zeros(4, np.float32), None, r"boxes are \[K, 4\]"),
-        (boxes((0, 0, NAN, 5)), None, "box coordinates must be finite"),
+        (boxes((0, 0, NAN, 5)), None, r"box coordinates must be finite: \[0.0, 0.0, nan, 5.0\]"),
         (boxes((0, 0, 0, 5)), None, "a box needs x1 > x0 and y1 > y0"),
-        (boxes((0, 5, 9, 4)), None, "a box needs x1 > x0 and y1 > y0"),
-        (boxes((0, 0, 5, 5), (0, 0, 6, 6)), None, "boxes without frame numbers: exactly one"),
-        (boxes((0, 0, 5, 5)), np.array([0, 1]), "one frame number per box"),
+        (boxes((0, 5, 9, 4)), None, r"a box needs x1 > x0 and y1 > y0: \[0.0, 5.0, 9.0, 4.0\]"),
+        (boxes((0, 0, 5, 5), (0, 0, 6, 6)), None, "boxes without frame numbers: exactly one, not 2"),
+        (boxes((0, 0, 5, 5)), np.array([0, 1]), "one frame number per box: 2 for 1"),
     ],
 )
 def test_given_boxes_refuse(box_xyxy: np.ndarray, frame_index: np.ndarray | None, message: str) -> None:
@@ -130,9 +133,9 @@ def test_a_clip_id_that_appears_twice_is_named() -> None:
 @pytest.mark.parametrize(
     ("clips", "message"),
     [
-        ((clip("b"), clip("a")), "clips must be in order of their id"),
-        ((clip("a", splits=()),), "a: one split per fold"),
-        ((clip("a", label=2),), "a: label out of range"),
+        ((clip("b"), clip("a")), "clips must be in order of their id: 'a' after 'b'"),
+        ((clip("a", splits=()),), "a: one split per fold, not 0 for 1"),
+        ((clip("a", label=2),), "a: label out of range: 2 of 2 classes"),
         ((clip("a", label=-2),), "a: label out of range"),
     ],
 )
@@ -146,33 +149,48 @@ def test_a_clip_may_be_without_a_label() -> None:
 
 
 @pytest.mark.parametrize(
+    ("pixels", "message"),
+    [
+        (np.zeros((3, 4, 6), np.uint8), r"frames are \[U, H, W, 3\], not \[3, 4, 6\]"),
+        (np.zeros((3, 4, 6, 4), np.uint8), r"frames are \[U, H, W, 3\], not \[3, 4, 6, 4\]"),
+        (np.zeros((3, 4, 6, 3), np.float32), "frames are uint8, not float32"),
+        (np.zeros((2, 4, 6, 3), np.uint8), r"pixels of the frames are \[2, 4, 6\], expected: \[3, 4, 6\]"),
+        (np.zeros((3, 6, 4, 3), np.uint8), r"pixels of the frames are \[3, 6, 4\], expected: \[3, 4, 6\]"),
+    ],
+)
+def test_pixels_refuse(pixels: np.ndarray, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        replace(frames(), rgb_UHWC=pixels)
+
+
+@pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"rgb_UHWC": np.zeros((3, 4, 6), np.uint8)}, r"frames are \[U, H, W, 3\]"),
-        ({"rgb_UHWC": np.zeros((3, 4, 6, 4), np.uint8)}, r"frames are \[U, H, W, 3\]"),
-        ({"rgb_UHWC": np.zeros((3, 4, 6, 3), np.float32)}, "frames are uint8"),
-        ({"rgb_UHWC": np.zeros((2, 4, 6, 3), np.uint8)}, "one index per frame"),
-        ({"seconds_U": np.zeros(2, np.float32)}, "one index per frame"),
-        ({"index_U": np.array([0, 4, 4])}, "frame indices must rise"),
-        ({"index_U": np.array([-1, 4, 9])}, "index out of range"),
-        ({"index_U": np.array([0, 4, 10])}, "index out of range"),
-        ({"valid_VT": np.ones((2, 3), bool)}, "one validity per position"),
-        ({"flip_V": (False,)}, "one flip per view"),
-        ({"position_VT": np.array([[0, 1, 2, 3], [0, 1, 2, 2]])}, "position out of range"),
-        ({"position_VT": np.array([[-1, 1, 2, 2], [0, 1, 2, 2]])}, "position out of range"),
-        ({"valid_VT": np.array([[False, True, True, True]] * 2)}, "the first frame of a view is always"),
+        ({"index_U": np.zeros(0, np.int64)}, r"one index per frame and one time, not indices \[0\]"),
+        ({"seconds_U": np.zeros(2, np.float32)}, r"one index per frame.* \[3\], times \[2\]"),
+        ({"index_U": np.array([0, 4, 4])}, r"frame indices must rise: \[0, 4, 4\]"),
+        ({"index_U": np.array([-1, 4, 9])}, "index out of range: -1 to 9 of 10 frames"),
+        ({"index_U": np.array([0, 4, 10])}, "index out of range: 0 to 10 of 10 frames"),
+        ({"valid_VT": np.ones((2, 3), bool)}, r"one validity per position, not \[2, 3\] for \[2, 4\]"),
+        ({"flip_V": (False,)}, "one flip per view, not 1 for 2"),
+        ({"position_VT": np.array([[0, 1, 2, 3], [0, 1, 2, 2]])}, "position out of range: 0 to 3 of 3"),
+        ({"position_VT": np.array([[-1, 1, 2, 2], [0, 1, 2, 2]])}, "position out of range: -1 to 2 of 3"),
+        (
+            {"valid_VT": np.array([[False, True, True, True]] * 2)},
+            r"the first frame of a view is always valid, not \[False, False\]",
+        ),
+        ({"width_px": 0}, "frames have pixels, not 0x4"),
     ],
 )
 def test_frames_refuse(change: dict[str, object], message: str) -> None:
-    good = frames()
     with pytest.raises(ValueError, match=message):
-        replace(good, **change)
+        replace(frames().meta, **change)
 
 
 @pytest.mark.parametrize(
     ("num_boxes", "num_scores", "num_landmarks", "message"),
     [
-        (2, 1, 2, "one score per box"),
+        (2, 1, 2, "one score per box, not"),
         (2, 2, 1, r"landmarks are \[K, 5, 2\]"),
     ],
 )
@@ -213,7 +231,7 @@ def test_a_track_has_boxes_on_every_frame_or_on_none() -> None:
 
 
 def test_a_track_has_one_score_per_frame() -> None:
-    with pytest.raises(ValueError, match="one score per frame"):
+    with pytest.raises(ValueError, match=r"one score per frame, not \[2\] and \[2\] for 1"):
         track(boxes((0, 0, 5, 5)), [True, True])
 
 
@@ -239,9 +257,15 @@ def test_streams_refuse(face: torch.Tensor | None, scene: torch.Tensor | None, m
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"scene_embedding": np.zeros((1, 3, 8), np.float16)}, "embeddings: one shape"),
+        (
+            {"scene_embedding": np.zeros((1, 3, 8), np.float16)},
+            r"embeddings: one shape, not \[1, 2, 8\] and \[1, 3, 8\]",
+        ),
         ({"scene_early": np.zeros((1, 2, 3, 3, 16), np.float16)}, r"scene_early is \[V, T, 4, 3, D\]"),
-        ({"face_tokens": np.zeros((1, 2, 5, 16), np.float16)}, "tokens: both or none"),
+        (
+            {"face_tokens": np.zeros((1, 2, 5, 16), np.float16)},
+            "tokens: both or none, not face True, scene False",
+        ),
     ],
 )
 def test_features_refuse(change: dict[str, object], message: str) -> None:

@@ -20,7 +20,7 @@ MADE = {
 
 def beyond(path, **window):
     """Return the texts of the notes on a window that ends after its file."""
-    return [note.text for note in decode_clip(path, ALL, **window).notes if note.kind is NoteKind.WINDOW]
+    return [note.text for note in decode_clip(path, ALL, **window).meta.notes if note.kind is NoteKind.WINDOW]
 
 
 @pytest.mark.parametrize("name", MADE)
@@ -51,7 +51,7 @@ def test_an_end_within_longer_sound_or_within_what_was_lost_is_not(tmp_path):
     assert beyond(sound, end_seconds=9.0)
     cut = write_video(tmp_path / "cut.mp4", 40, index_first=True)
     cut.write_bytes(cut.read_bytes()[: cut.stat().st_size * 3 // 4])
-    assert decode_clip(cut, ALL).num_decoded < 35
+    assert decode_clip(cut, ALL).meta.num_decoded < 35
     assert beyond(cut, end_seconds=4.0) == []
 
 

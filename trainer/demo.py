@@ -34,7 +34,7 @@ from pipeline.display.json_values import to_json_values
 from pipeline.errors import OusError
 from pipeline.own_dir import OwnDir, is_partial
 from pipeline.portable import portable_values
-from pipeline.process import ExtractConfig, Tools, load_tools, prepare_clip
+from pipeline.process import ExtractConfig, Models, load_models, prepare_clip
 from pipeline.runner import executor_of, extract
 from pipeline.scratch import is_scratch
 from pipeline.sheet import shrunk, stream_row, tile, write_png
@@ -116,9 +116,9 @@ def run_demo(
     index = _draw(out / CLIPS, synthetic, bar)
     say(f"drew {len(index.clips)} clips in {out / CLIPS}")
     took("drawing")
-    tools = load_tools(from_dict(ExtractConfig, _EXTRACTION), choose_device("cpu"))
-    found = _extract(index, tools, out / CACHE, bar)
-    _draw_twins(index, synthetic, tools, out / SHEET)
+    models = load_models(from_dict(ExtractConfig, _EXTRACTION), choose_device("cpu"))
+    found = _extract(index, models, out / CACHE, bar)
+    _draw_twins(index, synthetic, models, out / SHEET)
     took("extracting")
     results = {}
     for name, config in (("face-only", face_only(smoke())), ("full", smoke())):
@@ -192,12 +192,15 @@ def _draw(
 
 
 def _extract(
-    index: DatasetIndex, tools: Tools, cache_path: Path, bar: Callable[[str, float], Callable[[float], None]]
+    index: DatasetIndex,
+    models: Models,
+    cache_path: Path,
+    bar: Callable[[str, float], Callable[[float], None]],
 ) -> float:
     """Fill the cache; returns the share of frames on which the face was found."""
     advance = bar("extracting", len(index.clips))
     show = show_speed(lambda _: None, lambda clips, _: advance(clips))
-    report = extract(index, tools.config, executor_of(tools), cache_path, on_progress=show)
+    report = extract(index, models.config, executor_of(models), cache_path, on_progress=show)
     if report.num_failed:
         first = ": ".join(report.failures[0])
         msg = f"{report.num_failed} drawn clips failed, first {first}; remove '{cache_path}' and run again."
@@ -205,7 +208,7 @@ def _extract(
     return report.face_found_share
 
 
-def _draw_twins(index: DatasetIndex, config: SyntheticConfig, tools: Tools, path: Path) -> None:
+def _draw_twins(index: DatasetIndex, config: SyntheticConfig, models: Models, path: Path) -> None:
     """A picture of some ambiguous faces: each twice, alike but for the scene and so the label."""
     clips = {clip.clip_id: clip for clip in index.clips}
     twins: dict[int, list[PlannedClip]] = {}
@@ -216,9 +219,10 @@ def _draw_twins(index: DatasetIndex, config: SyntheticConfig, tools: Tools, path
     rows = []
     for pair in list(by_labels.values())[:_SHEET_PAIRS]:
         for planned in pair:
-            prepared = prepare_clip(index.root, clips[planned.clip_id], tools.crop)
+            prepared, rgb_UHWC = prepare_clip(index.root, clips[planned.clip_id], models)
             caption = f"{planned.label}: frame, face stream, scene stream"
-            rows.append(stream_row(prepared, len(prepared.frames.index_U) // 2, caption))
+            middle = len(rgb_UHWC) // 2
+            rows.append(stream_row(prepared, rgb_UHWC[middle], middle, caption))
     if rows:
         write_png(shrunk(tile(rows, columns=2), _SHEET_SCALE), path)
 

@@ -16,9 +16,7 @@ from benchmarks.gpu_steps.inputs import extract_config, load_encoder, read_clips
 from pipeline.bench.models import load_bench_detector
 from pipeline.clip_model import LoadedClip
 from pipeline.features import Encoded, Encoder, FeatureConfig
-from pipeline.process import CropTools, Prepared, prepare_clip
-from pipeline.process.tools import MeteredLock
-from pipeline.streams import fill_colour
+from pipeline.process import ImageFormat, MeteredLock, Models, PreparedClip, prepare_clip
 
 _CPU = torch.device("cpu")
 _BATCH_ON_CPU, _BATCH = 8, 32
@@ -48,22 +46,21 @@ def run(context: Context) -> None:
     measure("batch", partial(_independence, context, clip, images))
 
 
-def _prepared(context: Context, clip: LoadedClip, device: torch.device) -> list[Prepared]:
+def _prepared(context: Context, clip: LoadedClip, device: torch.device) -> list[PreparedClip]:
     """Return the first two clips up to their stream images, detected in the device's default precision."""
     config, lock = extract_config(context), MeteredLock()
-    tools = CropTools(
+    models = Models(
         config=config,
         device=device,
         device_lock=lock,
         detector=load_bench_detector(config.detector, device),
-        side_px=clip.picture_side_px,
-        fill_rgb=fill_colour(clip.mean),
+        images=ImageFormat(side_px=clip.picture_side_px, mean=clip.mean),
     )
     index = read_clips(context, 2)
-    return [prepare_clip(index.root, one, tools) for one in index.clips]
+    return [prepare_clip(index.root, one, models)[0] for one in index.clips]
 
 
-def _image_differences(here: list[Prepared], there: list[Prepared]) -> Mapping[str, Any]:
+def _image_differences(here: list[PreparedClip], there: list[PreparedClip]) -> Mapping[str, Any]:
     """Return the largest difference of a value in grey levels, and of an edge of a box in pixels."""
     levels, pixels = 0, 0.0
     for a, b in zip(here, there, strict=True):

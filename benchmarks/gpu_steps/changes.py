@@ -53,10 +53,10 @@ class _TorchWithFill:
 def detection_on_own_stream(*, is_cuda: bool = True) -> Iterator[None]:
     """Detect and crop on a high-priority stream of each thread; encode on the common stream.
 
-    The encoder's passes wait for the crops, and the crops outlast them: `_encode_clips` returns when its
+    The encoder's passes wait for the crops, and the crops outlast them: `encode_clips` returns when its
     results are on the host.
     """
-    attempt, encode_clips = block._attempt, block._encode_clips
+    attempt, encode_clips = block._attempt, block.encode_clips
     own = threading.local()
 
     def stream() -> Any:
@@ -75,7 +75,7 @@ def detection_on_own_stream(*, is_cuda: bool = True) -> Iterator[None]:
 
     with (
         patch.object(block, "_attempt", attempt_aside),
-        patch.object(block, "_encode_clips", encode_after),
+        patch.object(block, "encode_clips", encode_after),
     ):
         yield
 

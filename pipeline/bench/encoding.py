@@ -10,7 +10,7 @@ import torch
 
 from pipeline.bench.result import Goal, Measured
 from pipeline.clip_model import LoadedClip
-from pipeline.process import Tools
+from pipeline.process import Models
 
 _DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}
 _SIDES_ON_CPU, _SIDES_ON_GPU = (2048, 4096), (8192, 16384)
@@ -65,7 +65,7 @@ def flops_of(clip: LoadedClip) -> int:
     )
 
 
-def encode(tools: Tools, repeats: int, num_pictures: int) -> Measured:
+def encode(tools: Models, repeats: int, num_pictures: int) -> Measured:
     """The bare encoder on uint8 pictures, in its own batches, and the ceiling, taken in turns."""
     size = tools.encoder.batch_pictures
     n = max(size, num_pictures // size * size)

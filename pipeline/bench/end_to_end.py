@@ -10,7 +10,7 @@ import torch
 from pipeline.bench.models import LocalBlockExecutor, is_untrained, start_executor, with_untrained_detector
 from pipeline.bench.result import Goal, Measured
 from pipeline.bench.separate_process import run_module
-from pipeline.process import ExtractConfig, Tools, decode_job, prepare_clip
+from pipeline.process import ExtractConfig, Models, decode_job, prepare_clip
 from pipeline.runner import extract, model_info
 from pipeline.scratch import ScratchDirectory
 from pipeline.types import ClipFailed, DatasetIndex
@@ -100,12 +100,12 @@ def _against_parts(
     }
 
 
-def _prepared(index: DatasetIndex, tools: Tools) -> tuple[list[torch.Tensor], torch.Tensor, torch.Tensor]:
+def _prepared(index: DatasetIndex, tools: Models) -> tuple[list[torch.Tensor], torch.Tensor, torch.Tensor]:
     """The clips' frames, face and scene pictures, on the device."""
     frames, faces, scenes = [], [], []
     for clip in index.clips:
-        item = prepare_clip(index.root, clip, tools.crop)
-        frames.append(torch.from_numpy(item.frames.rgb_UHWC).to(tools.device))
+        item, rgb_UHWC = prepare_clip(index.root, clip, tools)
+        frames.append(torch.from_numpy(rgb_UHWC).to(tools.device))
         faces.append(item.streams.face_U3SS.to(tools.device))
         scenes.append(item.streams.scene_U3SS.to(tools.device))
     return frames, torch.cat(faces), torch.cat(scenes)

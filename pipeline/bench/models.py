@@ -10,7 +10,7 @@ import torch
 
 from pipeline.executor import LocalExecutor
 from pipeline.faces import DetectorConfig, FaceDetector, load_detector, untrained_retinaface
-from pipeline.process import ExtractConfig, Tools, load_tools
+from pipeline.process import ExtractConfig, Models, load_models
 from pipeline.runner.worker import BlockReport, BlockTask, BlockWorkerSetup
 from pipeline.store.meta import RANDOM_WEIGHTS
 
@@ -30,14 +30,14 @@ def load_bench_detector(config: DetectorConfig, device: torch.device) -> FaceDet
     return untrained_retinaface(config, device) if is_untrained(config) else load_detector(config, device)
 
 
-def load_bench_tools(config: ExtractConfig, device: torch.device) -> Tools:
+def load_bench_tools(config: ExtractConfig, device: torch.device) -> Models:
     """Load a worker's models; detector weights ``random`` need no file.
 
     Raises WeightsError or ConfigError when one of the models is missing.
     """
     if not is_untrained(config.detector):
-        return load_tools(config, device)
-    return with_untrained_detector(load_tools(_without_detector(config), device), config.detector)
+        return load_models(config, device)
+    return with_untrained_detector(load_models(_without_detector(config), device), config.detector)
 
 
 def start_executor(config: ExtractConfig, device: str) -> LocalBlockExecutor:
@@ -52,7 +52,7 @@ def start_executor(config: ExtractConfig, device: str) -> LocalBlockExecutor:
     return executor
 
 
-def with_untrained_detector(tools: Tools, detector: DetectorConfig) -> Tools:
+def with_untrained_detector(tools: Models, detector: DetectorConfig) -> Models:
     """Return the models with the detector's network in the place of theirs, with random weights."""
     return replace(
         tools,

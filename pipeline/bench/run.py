@@ -15,7 +15,7 @@ from pipeline.bench.result import BenchResult, Measured, about_this_run
 from pipeline.config import to_dict
 from pipeline.device import choose_device
 from pipeline.errors import first_line
-from pipeline.process import Tools
+from pipeline.process import Models
 from pipeline.scratch import ScratchDirectory
 from pipeline.types import DatasetIndex
 
@@ -62,7 +62,7 @@ class _Shared:
         self.notes: tuple[str, ...] = ()
 
     @cached_property
-    def tools(self) -> Tools:
+    def tools(self) -> Models:
         return load_bench_tools(self._options.config, choose_device(self._options.device))
 
     @cached_property

@@ -22,8 +22,8 @@ from pipeline.bench.result import Goal, Measured
 from pipeline.device import exact_float32
 from pipeline.faces import FaceDetector
 from pipeline.frames import FrameConfig, sample_indices
-from pipeline.process import ExtractConfig, InlineDecoder, Tools
-from pipeline.process.block import decode_job
+from pipeline.process import ExtractConfig, InlineDecoder, Models
+from pipeline.process.prepare import decode_job
 from pipeline.runner.opening import describe
 from pipeline.runner.worker import ModelInfo
 from pipeline.scratch import ScratchDirectory
@@ -79,7 +79,7 @@ def same_frames(frames: Frames, path: Path, config: FrameConfig) -> bool:
 
     All lie the same way up, one of eight, which only the player's wish decides.
     """
-    row_of = {index: row for row, index in enumerate(frames.index_U.tolist())}
+    row_of = {index: row for row, index in enumerate(frames.meta.index_U.tolist())}
     ways = [(quarter, mirror) for quarter in range(4) for mirror in (False, True)]
     number = 0
     for number, rgb_HWC in enumerate(_sequential(path), start=1):
@@ -88,7 +88,9 @@ def same_frames(frames: Frames, path: Path, config: FrameConfig) -> bool:
             ours_HWC = frames.rgb_UHWC[row]
             ways = [way for way in ways if np.array_equal(_turned(rgb_HWC, *way), ours_HWC)]
     expected_U = np.unique(sample_indices(number, config)[0]) if number else np.empty(0)
-    return bool(ways) and number == frames.num_decoded and np.array_equal(frames.index_U, expected_U)
+    return (
+        bool(ways) and number == frames.meta.num_decoded and np.array_equal(frames.meta.index_U, expected_U)
+    )
 
 
 def _turned(rgb_HWC: Bytes, quarter: int, mirror: bool) -> Bytes:  # noqa: FBT001
@@ -114,7 +116,7 @@ def _sequential(path: Path) -> Iterator[Bytes]:
                 yield np.asarray(rgb.to_ndarray(), dtype=np.uint8)
 
 
-def detect(tools: Tools, frames: list[Bytes], repeats: int) -> Measured:
+def detect(tools: Models, frames: list[Bytes], repeats: int) -> Measured:
     """Measure detection in batches, against the library's way, one picture a call, at the same input size.
 
     Both see the same frames. The goals are at equal precision, float32; the numbers also hold the default
@@ -165,7 +167,7 @@ def detect(tools: Tools, frames: list[Bytes], repeats: int) -> Measured:
     return Measured(numbers=numbers, goals=tuple(goals))
 
 
-def _untrained_numbers(tools: Tools, frames: list[Bytes], repeats: int) -> dict[str, Any]:
+def _untrained_numbers(tools: Models, frames: list[Bytes], repeats: int) -> dict[str, Any]:
     """Measure the speed of a detector with random weights, by itself."""
     on_device = [torch.from_numpy(clip).to(tools.device) for clip in frames]
     num_frames = sum(len(clip) for clip in frames)
@@ -184,7 +186,7 @@ def _one_by_one(library: LibraryDetector, frames: list[Bytes]) -> list[list[dict
         return [library(frame) for clip in frames for frame in clip]
 
 
-def _in_float32(tools: Tools) -> FaceDetector:
+def _in_float32(tools: Models) -> FaceDetector:
     config = replace(tools.config.detector, precision="fp32")
     return tools.detector if tools.detector.precision == "fp32" else load_bench_detector(config, tools.device)
 
@@ -217,7 +219,7 @@ def pixels_apart(theirs: list[Floats], ours: list[Floats]) -> tuple[float, int]:
     return worst, others
 
 
-def write(tools: Tools, index: DatasetIndex, repeats: int) -> Measured:
+def write(tools: Models, index: DatasetIndex, repeats: int) -> Measured:
     """Blocks of full arrays written to a new cache, the file system's own buffering included."""
     info = ModelInfo.of(tools, 1)
     meta = describe(index, tools.config, info)

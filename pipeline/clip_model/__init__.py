@@ -19,12 +19,15 @@ prompts the text tower, so that both sides name and check the same weights.
 """
 
 from pipeline.clip_model.config import EncoderConfig, encoder_of
+from pipeline.clip_model.conventions import CLIP_MEAN, CLIP_STD
 from pipeline.clip_model.files import is_here
 from pipeline.clip_model.lean import lean_visual
 from pipeline.clip_model.model import LoadedClip, load_clip, sha256_tensors
 from pipeline.clip_model.shape import EncoderShape, shape_of
 
 __all__ = [
+    "CLIP_MEAN",
+    "CLIP_STD",
     "EncoderConfig",
     "EncoderShape",
     "LoadedClip",

@@ -35,6 +35,13 @@ _OTHER_ENCODER = "Give the --encoder that it describes."
 
 Channels = tuple[float, float, float]
 
+CLIP_MEAN: Channels = (0.48145466, 0.4578275, 0.40821073)
+CLIP_STD: Channels = (0.26862954, 0.26130258, 0.27577711)
+"""Mean and std of the images of OpenAI's CLIP (red, green, blue; 0 to 1).
+
+From github.com/openai/CLIP; open_clip repeats them, and is not loaded for them.
+"""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Conventions:
@@ -72,11 +79,8 @@ _FACTS = ("activation", "mean", "std")
 
 
 def untrained(name: str) -> Conventions:
-    """Return the conventions of a model with random weights: CLIP's own mean and std."""
-    from open_clip.constants import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
-
-    mean, std = OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
-    return Conventions(activation=activation_of(name), mean=mean, std=std, source="random weights")
+    """Return the conventions of a model with random weights: the mean and std of OpenAI's CLIP."""
+    return Conventions(activation=activation_of(name), mean=CLIP_MEAN, std=CLIP_STD, source="random weights")
 
 
 def conventions_of_tag(name: str, tag: str) -> Conventions:

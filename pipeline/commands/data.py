@@ -93,10 +93,10 @@ def data_sample(
     index = read_index(dataset, root, reading, may_draw=False)
     num_clips = sum(map(len, choose(index, per_class, seed)))
     settings = {"detector": {"name": detector, "weights": detector_weights}, "streams": {"scene": scene}}
-    tools = load(settings, choose_device())
+    models = load(settings, choose_device())
     with progress_bar("looking at clips", "clips") as (start, advance):
         start(num_clips)
         report = sample(
-            index, tools, out, per_class=per_class, seed=seed, on_clip=lambda: advance(1)
+            index, models, out, per_class=per_class, seed=seed, on_clip=lambda: advance(1)
         )  # fmt: skip
     answer(report, json_)

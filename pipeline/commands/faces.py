@@ -43,8 +43,8 @@ def faces(
             "precision": precision,
         },
     }  # fmt: skip
-    tools = load(settings, choose_device())
-    result = look_all(paths, tools, draw)
+    models = load(settings, choose_device())
+    result = look_all(paths, models, draw)
     answer(result, json_)
     if result.has_errors:
         raise typer.Exit(1)

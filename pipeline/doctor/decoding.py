@@ -48,16 +48,16 @@ def add_headers(
 
 def _of(clip: ClipRef, frames: Frames) -> Opened:
     _, height, width, _ = frames.rgb_UHWC.shape
-    steps = np.diff(frames.seconds_U.astype(np.float64)) / np.diff(frames.index_U)
+    steps = np.diff(frames.meta.seconds_U.astype(np.float64)) / np.diff(frames.meta.index_U)
     steps = steps[np.isfinite(steps) & (steps > 0)]
     return Opened(
-        num_frames=frames.num_decoded,
+        num_frames=frames.meta.num_decoded,
         width_px=width,
         height_px=height,
-        seconds=float(np.median(steps)) * frames.num_decoded if len(steps) else math.nan,
+        seconds=float(np.median(steps)) * frames.meta.num_decoded if len(steps) else math.nan,
         steadiness=float(steps.max() / steps.min()) if len(steps) else 1.0,
-        num_sizes=1 + any(note.kind is NoteKind.SIZE for note in frames.notes),
-        notes=frames.notes,
+        num_sizes=1 + any(note.kind is NoteKind.SIZE for note in frames.meta.notes),
+        notes=frames.meta.notes,
         stray_boxes=stray_boxes(clip.given_boxes, height, width) if clip.given_boxes else "",
     )
 

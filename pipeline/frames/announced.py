@@ -14,7 +14,7 @@ from typing import Any
 import av
 
 from pipeline.frames.clock import FileClock, RunningClock
-from pipeline.frames.source import Packets, Window, open_video
+from pipeline.frames.container import Packets, Window, open_video
 from pipeline.types import Note, NoteKind
 
 TOLERATED_STEPS = 1.5

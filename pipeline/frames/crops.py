@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.errors import ClipError, counted
-from pipeline.frames import rgb
+from pipeline.frames import frame_buffer
 from pipeline.frames.picture import read_upright, upright_size
 from pipeline.pictures import PictureFolder, numbers_of, shown
 from pipeline.types import Bytes, Crops, Frames, Note, NoteKind
@@ -23,12 +23,12 @@ def find_crops(folder: PictureFolder, frames: Frames, frame_numbers: Sequence[in
     frame and decodes there is none for any frame. Raises ClipError where names do not tell which crop
     belongs to which frame, or for more pixels than allowed.
     """
-    by_frame, strangers = _by_frame(folder.names, frames.num_decoded, frame_numbers)
+    by_frame, strangers = _by_frame(folder.names, frames.meta.num_decoded, frame_numbers)
     reader = _Reader(folder.path)
-    name_U = [_nearest(int(frame), by_frame, reader) for frame in frames.index_U]
+    name_U = [_nearest(int(frame), by_frame, reader) for frame in frames.meta.index_U]
     pictures = {name: reader.pixels[name] for name in dict.fromkeys(name_U) if name is not None}
     places = {name: place for place, name in enumerate(pictures)}
-    own_U = [by_frame.get(int(frame)) for frame in frames.index_U]
+    own_U = [by_frame.get(int(frame)) for frame in frames.meta.index_U]
     found = [name is not None and name == own for name, own in zip(name_U, own_U, strict=True)]
     notes = _notes(folder, len(found) - sum(found), list(reader.broken), strangers)
     return Crops(
@@ -120,8 +120,8 @@ class _Reader:
         return True
 
     def _refuse_too_many(self, more_bytes: int) -> None:
-        if self._num_bytes + more_bytes > rgb.MAX_RGB_BYTES:
-            allowed = rgb.MAX_RGB_BYTES >> 20
+        if self._num_bytes + more_bytes > frame_buffer.MAX_RGB_BYTES:
+            allowed = frame_buffer.MAX_RGB_BYTES >> 20
             raise ClipError(
                 "decode",
                 f"face crops of more than {allowed} MiB of pixels, the most allowed. Scale them down",

@@ -15,10 +15,10 @@ from pipeline.errors import ClipError
 from pipeline.frames.announced import note_missing
 from pipeline.frames.aspects import Aspects
 from pipeline.frames.clock import RunningClock
+from pipeline.frames.container import Packets, Window, can_jump, videos_of
+from pipeline.frames.frame_buffer import Pictures
 from pipeline.frames.remarks import Remarks, note_streams
-from pipeline.frames.rgb import Pictures
 from pipeline.frames.sampling import FrameConfig, wanted_frames
-from pipeline.frames.source import Packets, Window, can_jump, videos_of
 from pipeline.frames.windows import file_end, note_beyond_end, require_frames
 from pipeline.types import Frames, Note, NoteKind
 

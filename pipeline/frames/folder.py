@@ -15,10 +15,10 @@ from pathlib import Path
 import av
 
 from pipeline.errors import ClipError, counted
+from pipeline.frames.frame_buffer import Pictures
 from pipeline.frames.picture import read_upright, upright_size
-from pipeline.frames.rgb import Pictures
 from pipeline.frames.sampling import FrameConfig, wanted_frames
-from pipeline.pictures import SUFFIXES, PictureFolder, numbers_of, shown
+from pipeline.pictures import PICTURE_SUFFIXES, PictureFolder, numbers_of, shown
 from pipeline.types import Frames, Note, NoteKind
 
 Size = tuple[int, int]
@@ -41,7 +41,7 @@ def decode_folder(folder: PictureFolder, config: FrameConfig) -> FolderClip:
     """
     if not folder.names:
         left = f"; it holds {shown(folder.others)}" if folder.others else ""
-        raise ClipError("open", f"no picture in the folder ({' '.join(sorted(SUFFIXES))}){left}")
+        raise ClipError("open", f"no picture in the folder ({' '.join(sorted(PICTURE_SUFFIXES))}){left}")
     number_of = numbers_of(folder.names, "pictures")
     sizes = {name: size for name in folder.names if (size := upright_size(folder.path / name)) is not None}
     pictures = _decode(folder.path, sizes, config)

@@ -19,7 +19,7 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from pipeline.errors import ClipError, FileError
-from pipeline.frames.source import MAX_PIXELS
+from pipeline.frames.container import MAX_PIXELS
 from pipeline.plain_file import open_given
 from pipeline.types import Bytes
 

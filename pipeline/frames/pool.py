@@ -18,8 +18,8 @@ import numpy as np
 
 from pipeline import children
 from pipeline.errors import OusError
-from pipeline.frames import wire
-from pipeline.frames.jobs import DecodeAnswer, DecodeJob, Parcel
+from pipeline.frames import ipc
+from pipeline.frames.requests import DecodeAnswer, DecodeJob
 from pipeline.types import Bytes, ClipFailed
 
 CLIP_SECONDS = 300.0
@@ -89,7 +89,7 @@ class DecodePool:
         return [child.pid for child in list(self._children.values())]
 
     def stream(self, jobs: Sequence[DecodeJob]) -> Generator[tuple[int, DecodeAnswer], None, None]:
-        """Every job's place and answer, as they become ready; see `jobs.Decoder`.
+        """Every job's place and answer, as they become ready; see `requests.Decoder`.
 
         Several threads may stream at a time. Leaving early gives up what is not decoded yet. Raises
         PoolClosedError once the pool is closed, and whatever keeps this machine from decoding at all.
@@ -177,7 +177,7 @@ class DecodePool:
                 limit = f"{self._clip_seconds:g} s"
                 reason = f"not decoded within {limit}; cut the clip shorter, or raise --clip-seconds"
                 return ClipFailed(stage="decode", reason=reason), 0
-            except wire.ClosedError:
+            except ipc.ClosedError:
                 death = self._children.pop(number).stop()
         reason = f"the decoder crashed on it in {_ATTEMPTS} attempts ({death})"
         return ClipFailed(stage="decode", reason=reason), 0
@@ -195,7 +195,7 @@ class DecodePool:
                 if self._closed:
                     raise PoolClosedError
                 child.greet()
-            except (wire.ClosedError, TimeoutError) as error:
+            except (ipc.ClosedError, TimeoutError) as error:
                 child.kill()
                 death = self._children.pop(number).stop()
                 if attempt + 1 == _ATTEMPTS:
@@ -208,15 +208,14 @@ class DecodePool:
 
     def _ask(self, child: "_Child", job: DecodeJob) -> tuple[DecodeAnswer, int]:
         child.end.settimeout(self._clip_seconds)
-        wire.send(child.end, job)
-        answer, num_bytes = wire.receive(child.end)
-        if not isinstance(answer, Parcel):
-            return answer, 0
-        self._room.enter(num_bytes)
+        ipc.send(child.end, job)
+        message = ipc.receive(child.end)
+        num_bytes = message.num_bytes
+        if num_bytes:
+            self._room.enter(num_bytes)
         try:
-            pixels = self._buffer(num_bytes)
-            wire.receive_into(child.end, pixels.data)
-            return answer.unpacked(pixels), num_bytes
+            pixels = self._buffer(num_bytes).data if num_bytes else memoryview(b"")
+            return ipc.receive_pixels(child.end, message, pixels), num_bytes
         except BaseException:
             self._room.leave(num_bytes)
             raise
@@ -229,7 +228,7 @@ class _Child:
         self.end, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(
-                children.command("pipeline.frames.child", theirs.fileno(), limit_bytes),
+                children.command("pipeline.frames.decode_worker", theirs.fileno(), limit_bytes),
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 env=children.environment(),
@@ -243,7 +242,7 @@ class _Child:
     def greet(self) -> None:
         """Wait for its first word: it has loaded what it needs. Raises ClosedError or TimeoutError."""
         self.end.settimeout(_START_SECONDS)
-        wire.receive(self.end)
+        ipc.receive(self.end)
 
     def kill(self) -> None:
         """End the process, at once."""

@@ -8,8 +8,8 @@ from pathlib import Path
 import av
 
 from pipeline.errors import ClipError
+from pipeline.frames.container import open_video
 from pipeline.frames.picture import upright_size
-from pipeline.frames.source import open_video
 from pipeline.pictures import PictureFolder
 
 _QUARTER = 90

@@ -8,7 +8,7 @@ import av
 from pipeline.errors import ClipError
 from pipeline.frames.announced import TOLERATED_STEPS, announced
 from pipeline.frames.clock import RunningClock
-from pipeline.frames.source import Packets, Window
+from pipeline.frames.container import Packets, Window
 from pipeline.types import EMPTY_WINDOW, WINDOW_BEYOND_END, Note, NoteKind
 
 _ROUNDING_SECONDS = 0.5

@@ -1,51 +1,44 @@
 """The steps put together. The same function serves tests, one machine and a cluster.
 
-``identity``  what features depend on, and how two such identities differ
-``tools``     the settings of all steps, the models loaded
-``block``     a block of clips, all the way from files to features
+``config``        the settings of all steps, and the sizes of features that follow from them
+``identity``      what features depend on, and how two such identities differ
+``metered_lock``  one thread at a time on a device, and how long each waited
+``models``        detector and encoder, loaded
+``prepare``       a clip decoded, its faces, its subject, its stream images
+``encode``        the stream images of many clips become features
+``block``         a block of clips, from files to features
 """
 
 from pipeline.faces import stray_boxes, untrained_retinaface
 from pipeline.frames import CLIP_SECONDS, DecodePool, Decoder, InlineDecoder
 from pipeline.frames.probe import picture_sizes, quarter_turns
-from pipeline.process.block import (
-    STAGES_OF_WORK,
-    BlockOutcome,
-    Prepared,
-    StageSeconds,
-    decode_job,
-    prepare_clip,
-    process_block,
-)
+from pipeline.process.block import STAGES_OF_WORK, BlockOutcome, StageSeconds, process_block
+from pipeline.process.config import ExtractConfig, FeatureShape, feature_shape
 from pipeline.process.identity import STEPS, identity_differences, version_differences, without_weights
-from pipeline.process.tools import (
-    CropTools,
-    ExtractConfig,
-    Tools,
-    feature_shape,
-    load_crop_tools,
-    load_tools,
-    unloaded_identity,
-)
+from pipeline.process.metered_lock import MeteredLock
+from pipeline.process.models import ImageFormat, Models, load_models, load_preview_models, unloaded_identity
+from pipeline.process.prepare import PreparedClip, decode_job, prepare_clip
 
 __all__ = [
     "CLIP_SECONDS",
     "STAGES_OF_WORK",
     "STEPS",
     "BlockOutcome",
-    "CropTools",
     "DecodePool",
     "Decoder",
     "ExtractConfig",
+    "FeatureShape",
+    "ImageFormat",
     "InlineDecoder",
-    "Prepared",
+    "MeteredLock",
+    "Models",
+    "PreparedClip",
     "StageSeconds",
-    "Tools",
     "decode_job",
     "feature_shape",
     "identity_differences",
-    "load_crop_tools",
-    "load_tools",
+    "load_models",
+    "load_preview_models",
     "picture_sizes",
     "prepare_clip",
     "process_block",

@@ -23,16 +23,17 @@ from pipeline.process import (
     Decoder,
     ExtractConfig,
     InlineDecoder,
+    Models,
     StageSeconds,
-    Tools,
     feature_shape,
     identity_differences,
-    load_tools,
+    load_models,
     process_block,
     unloaded_identity,
     without_weights,
 )
 from pipeline.store.claim import Claim
+from pipeline.store.config import choose_block_clips
 from pipeline.store.meta import CacheMeta
 from pipeline.store.rows import fill_row
 from pipeline.store.writer import CacheWriter
@@ -40,8 +41,6 @@ from pipeline.types import Bytes, ClipDone, ClipFailed, ClipRef, NoteKind
 
 SLOTS, QUEUED = 2, 2
 """Blocks that a worker does at a time, one decoded while the other is on the device; and those that wait."""
-
-_BLOCK_OF_GPU, _BLOCK_OF_CPU, _BLOCK_OF_ALL_TOKENS = 64, 8, 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,7 +126,7 @@ class ModelInfo:
         return sha256_json(self.identity)
 
     @classmethod
-    def of(cls, tools: Tools, num_decoders: int) -> Self:
+    def of(cls, tools: Models, num_decoders: int) -> Self:
         """Describe these models."""
         identity = tools.identity()
         return cls(
@@ -140,7 +139,7 @@ class ModelInfo:
             conventions=str(tools.clip.conventions),
             precision=tools.encoder.precision,
             device=_name_of(tools.device),
-            block_clips=_block_clips(tools.config, tools.device),
+            block_clips=choose_block_clips(tools.config.features.tokens, tools.device.type),
             num_decoders=num_decoders,
             stand_ins=tools.stand_ins,
             has_weights=not tools.stand_ins,
@@ -160,7 +159,7 @@ class ModelInfo:
             conventions="",
             precision=identity["features"]["precision"],
             device=_name_of(device),
-            block_clips=_block_clips(config, device),
+            block_clips=choose_block_clips(config.features.tokens, device.type),
             num_decoders=num_decoders,
             has_weights=False,
         )
@@ -195,7 +194,7 @@ class BlockWorkerSetup:
         keep_memory()
         num_cores = len(use_cores(cores))
         device = choose_device(self.device)
-        tools = load_tools(self.config, device, for_timing=self.for_timing)
+        tools = load_models(self.config, device, for_timing=self.for_timing)
         num_decoders = self._num_decoders(device, num_cores)
         pool = DecodePool(num_decoders, clip_seconds=self.clip_seconds, buffer=_buffer_for(device))
         return BlockWorker(tools, pool, num_decoders)
@@ -236,7 +235,7 @@ def unloaded_model_info(executor: Executor[Any, Any]) -> ModelInfo:
     return info
 
 
-def executor_of(tools: Tools) -> LocalExecutor[BlockTask, BlockReport]:
+def executor_of(tools: Models) -> LocalExecutor[BlockTask, BlockReport]:
     """Return an executor with models that are loaded; it decodes in its own threads."""
     return LocalExecutor(_LoadedSetup(BlockWorker(tools)))
 
@@ -245,7 +244,7 @@ def executor_of(tools: Tools) -> LocalExecutor[BlockTask, BlockReport]:
 class BlockWorker:
     """Models and decoders of one process, for all its threads."""
 
-    tools: Tools
+    tools: Models
     decoder: Decoder = field(default_factory=InlineDecoder)
     num_decoders: int = 1
     _writers: dict[str, CacheWriter] = field(default_factory=dict)
@@ -368,12 +367,6 @@ def _of_clips_there(task: BlockTask, on_progress: Callable[[float], None]) -> Ca
         return on_progress
     share = task.num_there / len(task.rows)
     return lambda clips: on_progress(clips * share)
-
-
-def _block_clips(config: ExtractConfig, device: torch.device) -> int:
-    if config.features.tokens == "all":
-        return _BLOCK_OF_ALL_TOKENS
-    return _BLOCK_OF_GPU if device.type == "cuda" else _BLOCK_OF_CPU
 
 
 def _name_of(device: torch.device) -> str:

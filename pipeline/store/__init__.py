@@ -1,6 +1,7 @@
 """The feature cache: its contract, where it lies, who works on it, writing, reading, export.
 
 ``schema``      the contract: arrays and dimensions; ``meta`` the attributes; ``schema_page`` prints both
+``config``      how many clips form a block of a new cache
 ``place``       a folder or a prefix in a bucket; ``confined`` keeps zarr within a folder
 ``records``     small texts beside a cache, changed without a race
 ``lock``        one extract per cache or share, from records; ``holder`` is who has it

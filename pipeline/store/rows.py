@@ -27,7 +27,7 @@ def fill_row(rows: dict[str, npt.NDArray[Any]], row: int, outcome: ClipOutcome) 
     rows["source_sha256"][row] = outcome.source.sha256
     frames, track, place_VT = outcome.frames, outcome.track, outcome.frames.position_VT
     rows["stage"][row] = ""
-    rows["reason"][row] = "; ".join(map(str, outcome.notes))
+    rows["reason"][row] = "; ".join(map(str, frames.notes))
     rows["num_decoded"][row] = frames.num_decoded
     rows["source_size"][row] = frames.height_px, frames.width_px
     rows["frame_index"][row] = frames.index_U[place_VT]

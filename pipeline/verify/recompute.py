@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from pipeline.device import choose_device
 from pipeline.errors import OusError
-from pipeline.process import Tools, identity_differences, load_tools, process_block
+from pipeline.process import Models, identity_differences, load_models, process_block
 from pipeline.runner import dataset_of
 from pipeline.store.reader import FeatureCache
 from pipeline.store.rows import fill_row
@@ -47,7 +47,7 @@ def recompute_sample(
     try:
         config = config_of(cache, encoder_weights, detector_weights)
         index = dataset_of(cache, root)
-        tools = load_tools(config, choose_device())
+        models = load_models(config, choose_device())
     except OtherAlgorithmsError as error:
         return Recomputed(findings=(Finding(where="recompute", what=str(error)),))
     except OusError as error:
@@ -62,13 +62,13 @@ def recompute_sample(
                 Finding(where="recompute", what=f"no clip with features is in the data set at '{where}'"),
             )
         )
-    other = identity_differences(tools.identity(), cache.meta.identity)
+    other = identity_differences(models.identity(), cache.meta.identity)
     other = [line for line in other if not line.startswith(_PRECISIONS)]
     if other:
         return Recomputed(
             findings=(Finding(where="recompute", what=f"the models differ: {'; '.join(other)}"),)
         )
-    return recompute(cache, index, tools, rows)
+    return recompute(cache, index, models, rows)
 
 
 def pick_sample(cache: FeatureCache, count: int, *, among: Collection[str] | None = None) -> list[int]:
@@ -86,7 +86,7 @@ def pick_sample(cache: FeatureCache, count: int, *, among: Collection[str] | Non
     return sorted(chosen.tolist())
 
 
-def recompute(cache: FeatureCache, index: DatasetIndex, tools: Tools, rows: list[int]) -> Recomputed:
+def recompute(cache: FeatureCache, index: DatasetIndex, models: Models, rows: list[int]) -> Recomputed:
     """Process clips again from their source and compare features, frames and boxes with the cache."""
     by_id = {clip.clip_id: clip for clip in index.clips}
     ids = cache.read("clip_id")[rows].tolist()
@@ -95,7 +95,7 @@ def recompute(cache: FeatureCache, index: DatasetIndex, tools: Tools, rows: list
     pairs = [(row, by_id[clip_id]) for row, clip_id in zip(rows, ids, strict=True) if clip_id in by_id]
     largest = 0.0
     for row, clip in pairs:
-        difference, wrong = _recompute_clip(cache, index.root, tools, row, clip)
+        difference, wrong = _recompute_clip(cache, index.root, models, row, clip)
         largest = max(largest, difference)
         findings += wrong
     return Recomputed(
@@ -106,9 +106,9 @@ def recompute(cache: FeatureCache, index: DatasetIndex, tools: Tools, rows: list
 
 
 def _recompute_clip(
-    cache: FeatureCache, root: Path, tools: Tools, row: int, clip: ClipRef
+    cache: FeatureCache, root: Path, models: Models, row: int, clip: ClipRef
 ) -> tuple[float, list[Finding]]:
-    (outcome,) = process_block(root, [clip], tools).outcomes
+    (outcome,) = process_block(root, [clip], models).outcomes
     if isinstance(outcome, ClipFailed):
         what = f"clip '{clip.clip_id}' now fails at {outcome.stage}: {outcome.reason}"
         return 0.0, [Finding(where="recompute", what=what)]

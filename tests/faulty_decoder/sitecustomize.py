@@ -27,10 +27,10 @@ def _misbehave(name: str) -> None:
         bytearray(_TERABYTE)
 
 
-if "pipeline.frames.child" in sys.orig_argv:
-    from pipeline.frames import jobs
+if "pipeline.frames.decode_worker" in sys.orig_argv:
+    from pipeline.frames import requests
 
-    _decode_clip = jobs.decode_clip
+    _decode_clip = requests.decode_clip
 
     def _noted(path: Path, *args: object, **options: object) -> object:
         """Decode as ever, once the clip's name has had its way."""
@@ -40,4 +40,4 @@ if "pipeline.frames.child" in sys.orig_argv:
         _misbehave(path.name)
         return _decode_clip(path, *args, **options)
 
-    jobs.decode_clip = _noted
+    requests.decode_clip = _noted

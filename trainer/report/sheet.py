@@ -9,7 +9,7 @@ import numpy as np
 from pipeline.datasets.synthetic import DESCRIPTION
 from pipeline.device import choose_device
 from pipeline.errors import ClipError, OusError
-from pipeline.process import CropTools, Prepared, load_crop_tools, prepare_clip
+from pipeline.process import Models, PreparedClip, load_preview_models, prepare_clip
 from pipeline.runner import dataset_of
 from pipeline.sheet import clip_card, text_card, tile
 from pipeline.store.reader import FeatureCache
@@ -21,9 +21,6 @@ from trainer.report.scene import ScenePair
 _CARD_PX, _COLUMNS = 160, 2
 _JPEG_QUALITY = 85
 _SEED = 0
-_SIDE_PX = 224
-_MEAN = (0.48145466, 0.4578275, 0.40821073)
-"""Side and mean colour of the pictures that CLIP models take; only the cards show them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +29,7 @@ class _Videos:
 
     index: DatasetIndex
     clips: dict[str, ClipRef]
-    tools: CropTools
+    models: Models
 
 
 def decided_sheets(pair: ScenePair, most: int, say: Callable[[str], None]) -> list[Block]:
@@ -59,8 +56,8 @@ def decided_sheets(pair: ScenePair, most: int, say: Callable[[str], None]) -> li
 def _videos(pair: ScenePair) -> _Videos:
     with FeatureCache.open(pair.full.place) as cache:
         index, config = dataset_of(cache), config_of(cache, None, None)
-    tools = load_crop_tools(config, choose_device(), side_px=_SIDE_PX, mean=_MEAN)
-    return _Videos(index=index, clips={clip.clip_id: clip for clip in index.clips}, tools=tools)
+    models = load_preview_models(config, choose_device())
+    return _Videos(index=index, clips={clip.clip_id: clip for clip in index.clips}, models=models)
 
 
 def _sheet(pair: ScenePair, what: str, clip_ids: Sequence[str], most: int, videos: _Videos) -> Block:
@@ -96,17 +93,18 @@ def _card(pair: ScenePair, clip_id: str, videos: _Videos, failures: list[str]) -
     )
     caption = f"{clip_id}   {label}; face only: {face}; full: {full}"
     try:
-        prepared = _prepared(clip_id, videos)
+        prepared, rgb_UHWC = _prepared(clip_id, videos)
     except ClipError as error:
         failures.append(f"{clip_id}: {error}")
         return text_card(str(error), caption, _CARD_PX)
-    return clip_card(prepared, len(prepared.frames.index_U) // 2, caption, _CARD_PX)
+    middle = len(rgb_UHWC) // 2
+    return clip_card(prepared, rgb_UHWC[middle], middle, caption, _CARD_PX)
 
 
-def _prepared(clip_id: str, videos: _Videos) -> Prepared:
+def _prepared(clip_id: str, videos: _Videos) -> tuple[PreparedClip, Bytes]:
     if clip_id not in videos.clips:
         raise ClipError("open", f"the data set at '{videos.index.root}' no longer has it")
-    return prepare_clip(videos.index.root, videos.clips[clip_id], videos.tools)
+    return prepare_clip(videos.index.root, videos.clips[clip_id], videos.models)
 
 
 def _jpeg(picture: Bytes) -> bytes:

@@ -15,7 +15,7 @@ from pipeline.datasets.folder.levels import REMEDY, Layout, class_name, layout_o
 from pipeline.datasets.folder.scan import VIDEO_SUFFIXES, Scan, find_clips
 from pipeline.datasets.spelling import one_spelling, why_no_name
 from pipeline.errors import DatasetError, counted, printable, some
-from pipeline.pictures import SUFFIXES as PICTURE_SUFFIXES
+from pipeline.pictures import PICTURE_SUFFIXES
 from pipeline.types import ClipRef, DatasetIndex, Polarity, ReadOptions, Split
 
 __all__ = ["FOLD_NAME", "OPTIONS", "VIDEO_SUFFIXES", "read"]

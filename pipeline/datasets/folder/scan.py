@@ -8,7 +8,7 @@ from pathlib import Path
 from pipeline.datasets.bounds import MAX_ROWS, Folder
 from pipeline.datasets.names import fits_one_line
 from pipeline.errors import DatasetError, printable
-from pipeline.pictures import SUFFIXES as PICTURE_SUFFIXES
+from pipeline.pictures import PICTURE_SUFFIXES
 
 VIDEO_SUFFIXES = frozenset(
     [

@@ -6,7 +6,7 @@ import av
 import numpy as np
 import pytest
 
-from pipeline.frames import FrameConfig, decode_clip, rgb
+from pipeline.frames import FrameConfig, decode_clip, frame_buffer
 from pipeline.types import NoteKind
 from tests.tiny_videos import HEIGHT, WIDTH, grey, numbers, texts, write_video
 
@@ -46,13 +46,13 @@ def test_frames_of_another_size_are_letterboxed(tmp_path, width, height, aspect,
     bars[rows, columns] = False
     assert bars.any()
     assert not later[:, bars].any(), "black"
-    assert [note.text for note in frames.notes if note.kind is NoteKind.SIZE] == [NOTE]
+    assert [note.text for note in frames.meta.notes if note.kind is NoteKind.SIZE] == [NOTE]
 
 
 def test_frames_of_another_size_that_are_shown_alike_fill_the_picture(tmp_path):
     frames = decode_clip(joined(tmp_path / "a.ts", (3, 64, 48, None), (9, 32, 48, Fraction(2))), ALL)
     assert numbers(frames.rgb_UHWC) == [3] * 60 + [9] * 6
-    assert not any(note.kind is NoteKind.SIZE for note in frames.notes)
+    assert not any(note.kind is NoteKind.SIZE for note in frames.meta.notes)
 
 
 def test_the_first_frame_of_a_window_gives_the_size(tmp_path):
@@ -62,19 +62,19 @@ def test_the_first_frame_of_a_window_gives_the_size(tmp_path):
 
 def test_a_picture_that_is_turned_in_the_middle_is_letterboxed(tmp_path, monkeypatch):
     path = write_video(tmp_path / "a.mp4", 6)
-    monkeypatch.setattr(rgb, "_orientation", lambda frame: (int(frame.time > 0.25), False))
+    monkeypatch.setattr(frame_buffer, "_orientation", lambda frame: (int(frame.time > 0.25), False))
     frames = decode_clip(path, ALL)
     assert numbers(frames.rgb_UHWC[:3]) == [0, 1, 2]
     assert numbers(frames.rgb_UHWC[3:, :, 14:50]) == [3, 4, 5]
     assert not frames.rgb_UHWC[3:, :, :14].any()
     assert not frames.rgb_UHWC[3:, :, 50:].any()
-    assert texts(frames.notes) == (NOTE,)
+    assert texts(frames.meta.notes) == (NOTE,)
 
 
 def test_a_letterboxed_picture_is_the_scaled_one_turned():
     picture = np.random.default_rng(0).integers(0, 255, (40, 20, 3), np.uint8)
     frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
-    pictures = rgb.Pictures(1, aspect_of=lambda _: 1.0)
+    pictures = frame_buffer.Pictures(1, aspect_of=lambda _: 1.0)
     pictures.set_size(30, 40)
     pictures.add(0, 0.0, frame)
     assert np.array_equal(pictures.rgb_UHWC[0, :, 5:25], picture)

@@ -1,6 +1,6 @@
 """A decoding child: takes jobs from its parent and answers them, until the parent is gone.
 
-It runs as ``python -m pipeline.frames.child FD BYTES`` with one end of a socket pair. A crash of
+It runs as ``python -m pipeline.frames.decode_worker FD BYTES`` with one end of a socket pair. A crash of
 the decoding library, or a clip that takes all memory, ends this process and nothing else.
 """
 
@@ -10,8 +10,8 @@ import socket
 import sys
 
 from pipeline.children import keep_memory_below
-from pipeline.frames import wire
-from pipeline.frames.jobs import Decoded, Parcel, decode_job
+from pipeline.frames import ipc
+from pipeline.frames.requests import decode_job
 from pipeline.safe_streams import guard_standard_streams
 
 _PR_SET_PDEATHSIG = 1
@@ -25,16 +25,12 @@ def main() -> None:
     _die_with_parent()
     keep_memory_below(int(sys.argv[2]))
     try:
-        wire.send(end, "ready")
+        ipc.send(end, "ready")
         while True:
-            job, _ = wire.receive(end)
-            answer = decode_job(job)
-            if isinstance(answer, Decoded):
-                wire.send(end, Parcel.of(answer), *answer.pixels())
-            else:
-                wire.send(end, answer)
+            answer = decode_job(ipc.receive_pixels(end, ipc.receive(end), memoryview(b"")))
+            ipc.send(end, answer)
             del answer  # its pixels would lie beside those of the next clip
-    except wire.ClosedError:
+    except ipc.ClosedError:
         return
 
 

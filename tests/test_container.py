@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.errors import ClipError
 from pipeline.frames import FrameConfig, decode_clip, sample_indices
-from pipeline.frames.source import Packets, Window
+from pipeline.frames.container import Packets, Window
 from tests.tiny_videos import (
     HEIGHT,
     WIDTH,
@@ -27,7 +27,7 @@ def config(num_frames: int = 4, num_views: int = 1) -> FrameConfig:
 
 def test_a_gif_needs_more_than_one_frame(tmp_path):
     moving = decode_clip(write_video(tmp_path / "a.gif", 8, codec="gif", pix_fmt="rgb8"), config(8))
-    assert moving.num_decoded == 8
+    assert moving.meta.num_decoded == 8
     still = write_video(tmp_path / "b.gif", 1, codec="gif", pix_fmt="rgb8")
     with pytest.raises(ClipError, match="^decode: a still picture, not a video: it holds one frame$"):
         decode_clip(still, config())
@@ -99,7 +99,7 @@ def test_a_file_name_is_never_a_pattern_or_an_address(tmp_path):
         decode_clip(tmp_path / "a%d.png", config())
     odd = tmp_path / "concat:a|b #1%d?.mp4"
     write_video(tmp_path / "a.mp4").rename(odd)
-    assert decode_clip(odd, config()).num_decoded == 30
+    assert decode_clip(odd, config()).meta.num_decoded == 30
 
 
 # The real odd files
@@ -143,10 +143,10 @@ def test_an_odd_file_gives_the_frames_of_a_plain_read(test_data, name):
     path = test_data / "videos/odd" / name
     plain = read_plainly(path)
     frames = decode_clip(path, FrameConfig())
-    assert frames.num_decoded == len(plain) == ODD_FRAMES[name]
-    assert all(np.array_equal(a, plain[i]) for a, i in zip(frames.rgb_UHWC, frames.index_U, strict=True))
-    assert frames.index_U.tolist() == np.unique(sample_indices(len(plain), FrameConfig())[0]).tolist()
-    assert texts(frames.notes) == ODD_NOTES.get(name, ())
+    assert frames.meta.num_decoded == len(plain) == ODD_FRAMES[name]
+    assert all(np.array_equal(a, plain[i]) for a, i in zip(frames.rgb_UHWC, frames.meta.index_U, strict=True))
+    assert frames.meta.index_U.tolist() == np.unique(sample_indices(len(plain), FrameConfig())[0]).tolist()
+    assert texts(frames.meta.notes) == ODD_NOTES.get(name, ())
     with Packets(path, Window(float("-inf"), float("inf")), jump=False) as packets:
         guess = packets.count()
     assert guess == len(plain) + (name == "corrupted.mp4"), "one pass suffices but for the damaged file"
@@ -164,7 +164,7 @@ def test_a_clip_cut_by_stream_copy_counts_what_decodes(test_data):
     path = test_data / "videos/people/no_face.mp4"
     with av.open(str(path)) as file:
         assert file.streams.video[0].frames == 98
-    assert decode_clip(path, FrameConfig()).num_decoded == 95
+    assert decode_clip(path, FrameConfig()).meta.num_decoded == 95
 
 
 @pytest.mark.data
@@ -184,10 +184,10 @@ def test_three_rotations_of_one_keyboard_stand_upright(test_data):
 def test_a_window_of_an_odd_file_equals_the_whole(test_data, name):
     path = test_data / "videos/odd" / name
     whole = decode_clip(path, config(512))
-    end = float(whole.seconds_U[-1])
+    end = float(whole.meta.seconds_U[-1])
     for share in (0.1, 0.37, 0.8):
         start = share * end
-        inside = np.flatnonzero((whole.seconds_U >= start) & (whole.seconds_U < start + end / 8))
+        inside = np.flatnonzero((whole.meta.seconds_U >= start) & (whole.meta.seconds_U < start + end / 8))
         part = decode_clip(path, config(512), start_seconds=start, end_seconds=start + end / 8)
-        assert part.num_decoded == len(inside) > 0
+        assert part.meta.num_decoded == len(inside) > 0
         assert np.array_equal(part.rgb_UHWC, whole.rgb_UHWC[inside])

@@ -1,13 +1,10 @@
 """What is asked of a decoder and what it answers, wherever it runs."""
 
-import math
 import time
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, Self, TypeAlias
-
-import numpy as np
+from typing import Protocol, TypeAlias
 
 from pipeline.errors import ClipError, first_line
 from pipeline.frames.crops import find_crops
@@ -16,7 +13,7 @@ from pipeline.frames.folder import decode_folder
 from pipeline.frames.identity import source_of, source_of_both
 from pipeline.frames.sampling import FrameConfig
 from pipeline.pictures import PictureFolder
-from pipeline.types import Bytes, ClipFailed, Crops, Frames, SourceFile
+from pipeline.types import ClipFailed, Crops, Frames, SourceFile
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,43 +45,8 @@ class Decoded:
     source: SourceFile
     seconds: float
 
-    def pixels(self) -> list[Bytes]:
-        """All pixels, frames first: what a `Parcel` leaves out."""
-        return [self.frames.rgb_UHWC, *(self.crops.pictures if self.crops else ())]
-
 
 DecodeAnswer: TypeAlias = Decoded | ClipFailed
-
-
-@dataclass(frozen=True, kw_only=True)
-class Parcel:
-    """A `Decoded` whose pixels travel beside it. shapes: of the frames [U, H, W, 3], then of each crop."""
-
-    shapes: tuple[tuple[int, ...], ...]
-    of_frames: dict[str, Any]
-    of_crops: dict[str, Any] | None
-    of_decoded: dict[str, Any]
-
-    @classmethod
-    def of(cls, decoded: Decoded) -> Self:
-        """All of `decoded` but the pixels."""
-        return cls(
-            shapes=tuple(pixels.shape for pixels in decoded.pixels()),
-            of_frames=_fields(decoded.frames, leave="rgb_UHWC"),
-            of_crops=None if decoded.crops is None else _fields(decoded.crops, leave="pictures"),
-            of_decoded={"source": decoded.source, "seconds": decoded.seconds},
-        )
-
-    def unpacked(self, pixels: Bytes) -> Decoded:
-        """The clip again, with its pixels: uint8, as many as the shapes say, one after the other."""
-        ends = np.cumsum([math.prod(shape) for shape in self.shapes])
-        parts = np.split(pixels.reshape(-1), ends[:-1])
-        rgb_UHWC, *crops = (part.reshape(shape) for part, shape in zip(parts, self.shapes, strict=True))
-        return Decoded(
-            frames=Frames(rgb_UHWC=rgb_UHWC, **self.of_frames),
-            crops=None if self.of_crops is None else Crops(pictures=tuple(crops), **self.of_crops),
-            **self.of_decoded,
-        )
 
 
 class Decoder(Protocol):
@@ -138,7 +100,7 @@ def _decoded(job: DecodeJob) -> tuple[Frames, Crops | None, SourceFile]:
     _refuse_window(job)
     if not job.face_path.is_dir():
         note = f"no folder of face crops '{job.face_path.name}'"
-        return frames, Crops.none(len(frames.index_U), note), source
+        return frames, Crops.none(len(frames.meta.index_U), note), source
     faces = PictureFolder.at(job.face_path, job.inside)
     return frames, find_crops(faces, frames, numbers), source_of_both(source, source_of(faces))
 
@@ -150,7 +112,3 @@ def _refuse_window(job: DecodeJob) -> None:
             "start_seconds or end_seconds with a folder of pictures, which has no times; leave them out, and "
             "put the pictures of each clip into a folder of its own",
         )
-
-
-def _fields(value: Any, *, leave: str) -> dict[str, Any]:
-    return {field.name: getattr(value, field.name) for field in fields(value) if field.name != leave}

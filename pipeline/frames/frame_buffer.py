@@ -13,9 +13,9 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 
 from pipeline.errors import ClipError
+from pipeline.frames.container import short
 from pipeline.frames.sampling import FrameConfig, is_mirrored, sample_indices
-from pipeline.frames.source import short
-from pipeline.types import Bytes, Frames, Note, NoteKind
+from pipeline.types import Bytes, FrameMeta, Frames, Note, NoteKind
 
 MAX_RGB_BYTES = 1 << 30
 """Of all sampled frames of a clip: 16 frames of 22 million pixels."""
@@ -99,16 +99,18 @@ class Pictures:
                 f"the picture changes size; frames of another size are letterboxed into {width}x{height}",
             )
         ]
-        return Frames(
-            rgb_UHWC=self.rgb_UHWC,
+        meta = FrameMeta(
             index_U=index_U,
             seconds_U=np.array(self.seconds, dtype=np.float32),
             position_VT=np.searchsorted(index_U, index_VT),
             valid_VT=valid_VT,
             flip_V=tuple(is_mirrored(v) for v in range(config.num_views)),
             num_decoded=num_decoded,
+            height_px=height,
+            width_px=width,
             notes=(*(resized if self.changes_size else ()), *notes),
         )
+        return Frames(meta=meta, rgb_UHWC=self.rgb_UHWC)
 
     def _square_size(self, frame: Any) -> tuple[int, int]:
         """Width and height of a frame with square pixels, as it is stored."""

@@ -1,0 +1,168 @@
+"""A clip up to the encoder: its frames decoded, its faces, its subject, its stream images.
+
+Whatever a step raises ends its clip alone: the only broad `except` for the steps is here.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from pipeline import faces as face_step
+from pipeline import frames as frame_step
+from pipeline import streams as stream_step
+from pipeline import tracks as track_step
+from pipeline.device import is_device_fault
+from pipeline.errors import ClipError, first_line
+from pipeline.process.config import ExtractConfig
+from pipeline.process.models import Models
+from pipeline.types import (
+    Bytes,
+    ClipFailed,
+    ClipRef,
+    Crops,
+    Faces,
+    FaceTrack,
+    FrameMeta,
+    SourceFile,
+    Streams,
+)
+
+_NO_HOST_MEMORY = "DefaultCPUAllocator"
+"""In the message of the RuntimeError that torch raises when the host's memory does not suffice."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreparedClip:
+    """A clip that is ready to be encoded, without its source pixels: a block of such clips fits in memory."""
+
+    source: SourceFile
+    """What the clip was read from."""
+    frames: FrameMeta
+    """Its sampled frames, with the notes on them and on its face crops."""
+    faces: tuple[Faces, ...]
+    """The faces on every sampled frame."""
+    track: FaceTrack
+    """The subject's box on every sampled frame."""
+    streams: Streams
+    """The face crop and the scene of every sampled frame."""
+
+    @property
+    def num_pictures(self) -> int:
+        """Images to encode per stream, mirrored ones included."""
+        return len(self.frames.index_U) * (1 + any(self.frames.flip_V))
+
+
+def decode_job(root: Path, clip: ClipRef, config: ExtractConfig) -> frame_step.DecodeJob:
+    """What a decoder is asked for a clip. Of a clip that is itself of faces, the crops are its frames."""
+    has_crops = config.takes_crops and clip.face_path not in (None, clip.path)
+    return frame_step.DecodeJob(
+        path=root / clip.path,
+        config=config.frames,
+        start_seconds=clip.start_seconds,
+        end_seconds=clip.end_seconds,
+        face_path=root / str(clip.face_path) if has_crops else None,
+        inside=root,
+    )
+
+
+def prepare_clip(root: Path, clip: ClipRef, models: Models) -> tuple[PreparedClip, Bytes]:
+    """Decode a clip in this thread and prepare it.
+
+    Args:
+        root: The directory that the clip's paths start from.
+        clip: The clip.
+        models: A detector and the format of stream images; no encoder is needed.
+
+    Returns:
+        The prepared clip, and the pixels of its frames, uint8 [U, H, W, 3].
+
+    Raises:
+        ClipError: The clip cannot be processed; names the step.
+    """
+    ((_, decoded),) = frame_step.InlineDecoder().stream([decode_job(root, clip, models.config)])
+    if isinstance(decoded, ClipFailed):
+        raise ClipError(decoded.stage, decoded.reason)
+    return prepare(clip, decoded, models), decoded.frames.rgb_UHWC
+
+
+def prepare(clip: ClipRef, decoded: frame_step.Decoded, models: Models) -> PreparedClip:
+    """Find the faces and the subject of a decoded clip, and make its stream images.
+
+    Args:
+        clip: The clip.
+        decoded: Its frames, and the face crops that the dataset provides.
+        models: A detector and the format of stream images.
+
+    Raises:
+        ClipError: A step fails; names the step.
+    """
+    frames = decoded.frames.meta
+    pixels = torch.from_numpy(decoded.frames.rgb_UHWC).to(models.device, non_blocking=True)
+    crops = _crops(clip, decoded) if models.config.takes_crops else None
+    with _step("detect"):
+        faces = tuple(_detect(clip, frames, pixels, models))
+    with _step("track"):
+        track = (
+            track_step.track_of_crops(crops) if crops else track_step.build_track(faces, models.config.track)
+        )
+    with _step("crop"), models.device_lock:
+        streams = stream_step.make_streams(
+            pixels,
+            track,
+            models.config.streams,
+            side_px=models.images.side_px,
+            fill_rgb=models.images.fill_rgb,
+            crops=_crop_per_frame(crops, models.device) if crops else (),
+        )
+    return PreparedClip(
+        source=decoded.source,
+        frames=replace(frames, notes=(*frames.notes, *crops.notes)) if crops else frames,
+        faces=faces,
+        track=track,
+        streams=streams,
+    )
+
+
+@contextmanager
+def _step(stage: str) -> Iterator[None]:
+    """Turn whatever a step raises into a ClipError that names it; what is the machine's fault passes."""
+    try:
+        yield
+    except (ClipError, MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:
+        if is_device_fault(error):
+            raise
+        if _NO_HOST_MEMORY in str(error):
+            raise MemoryError(first_line(error)) from error
+        raise ClipError(stage, f"unexpected {type(error).__name__}: {first_line(error)}") from error
+
+
+def _detect(clip: ClipRef, frames: FrameMeta, rgb_UHWC: torch.Tensor, models: Models) -> list[Faces]:
+    if models.config.takes_crops:
+        return face_step.given_faces(None, frames.index_U, frames.height_px, frames.width_px)
+    if models.config.detector.name == "boxes":
+        return face_step.given_faces(clip.given_boxes, frames.index_U, frames.height_px, frames.width_px)
+    return models.detector.detect(rgb_UHWC)
+
+
+def _crops(clip: ClipRef, decoded: frame_step.Decoded) -> Crops:
+    """Return the crops of a clip whose dataset is to provide them."""
+    if decoded.crops is not None:
+        return decoded.crops
+    if clip.face_path == clip.path:
+        return Crops.of(decoded.frames)
+    return Crops.none(len(decoded.frames.meta.index_U), "the data set has no face crops for it")
+
+
+def _crop_per_frame(crops: Crops, device: torch.device) -> list[torch.Tensor]:
+    """Every frame's crop on the device, one that serves several frames once; none for a clip without.
+
+    The copies are waited for: page-locked memory is kept for a copy under way only from its first byte on,
+    where the frames are.
+    """
+    there = [torch.from_numpy(picture).to(device) for picture in crops.pictures]
+    return [there[place] for place in crops.place_U.tolist()] if there else []

@@ -1,0 +1,59 @@
+"""One frozen type per stage of a clip's way, each checked when it is created.
+
+``arrays``    names for arrays by their type of number
+``checks``    the check that all types use
+``notes``     remarks on a clip that was read
+``clips``     a clip of a dataset, its split, its polarity, its boxes
+``datasets``  all clips of a dataset, and how it was read
+``frames``    sampled frames, with and without pixels
+``faces``     faces on a frame, face crops, one subject's track
+``streams``   the face crop and the scene of every frame
+``features``  output of the encoder
+``outcomes``  features, or the step that failed
+
+Import from here: ``from pipeline.types import Frames``.
+"""
+
+from pipeline.types.arrays import Bools, Bytes, Floats, Halves, Ints
+from pipeline.types.clips import ClipRef, GivenBoxes, Polarity, Split
+from pipeline.types.datasets import SOURCES, DatasetIndex, ReadOptions
+from pipeline.types.faces import Crops, Faces, FaceTrack
+from pipeline.types.features import EARLY_STATISTICS, NUM_EARLY_BLOCKS, Features
+from pipeline.types.frames import FrameMeta, Frames
+from pipeline.types.notes import EMPTY_WINDOW, WINDOW_BEYOND_END, Note, NoteKind
+from pipeline.types.outcomes import STAGES, ClipDone, ClipFailed, ClipOutcome, SourceFile, Status
+from pipeline.types.streams import Streams
+
+__all__ = [
+    "EARLY_STATISTICS",
+    "EMPTY_WINDOW",
+    "NUM_EARLY_BLOCKS",
+    "SOURCES",
+    "STAGES",
+    "WINDOW_BEYOND_END",
+    "Bools",
+    "Bytes",
+    "ClipDone",
+    "ClipFailed",
+    "ClipOutcome",
+    "ClipRef",
+    "Crops",
+    "DatasetIndex",
+    "FaceTrack",
+    "Faces",
+    "Features",
+    "Floats",
+    "FrameMeta",
+    "Frames",
+    "GivenBoxes",
+    "Halves",
+    "Ints",
+    "Note",
+    "NoteKind",
+    "Polarity",
+    "ReadOptions",
+    "SourceFile",
+    "Split",
+    "Status",
+    "Streams",
+]
