@@ -8,14 +8,12 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pipeline.datasets import read_dataset
-from pipeline.store.reader import FeatureCache
-from pipeline.types import DatasetIndex, Status
-from tests.small_clips import write_clips
+if TYPE_CHECKING:  # conftest imports this file: models are imported where they are used
+    from pipeline.types import DatasetIndex
 
 ROOT = Path(__file__).parents[1]
 FAULTY = Path(__file__).parent / "faulty_decoder"
@@ -130,6 +128,9 @@ def chunks(cache: Path) -> dict[str, bytes]:
 
 def finished_blocks(cache: Path) -> set[int]:
     """The numbers of the blocks without a pending clip; none where there is no cache."""
+    from pipeline.store.reader import FeatureCache
+    from pipeline.types import Status
+
     if not cache.exists():
         return set()
     with FeatureCache.open(cache) as opened:
@@ -138,14 +139,17 @@ def finished_blocks(cache: Path) -> set[int]:
     return {row // BLOCK_CLIPS for row in rows if (status[row : row + BLOCK_CLIPS] != Status.PENDING).all()}
 
 
-def noted_blocks(noted: Path, index: DatasetIndex) -> set[int]:
+def noted_blocks(noted: Path, index: "DatasetIndex") -> set[int]:
     """The blocks of which a run has taken up a clip."""
     rows = {Path(clip.path).name: row for row, clip in enumerate(index.clips)}
     return {rows[name] // BLOCK_CLIPS for name in noted.read_text().split()} if noted.exists() else set()
 
 
-def with_troubles(root: Path, num_good: int, troubles: Sequence[str]) -> DatasetIndex:
+def with_troubles(root: Path, num_good: int, troubles: Sequence[str]) -> "DatasetIndex":
     """The small clips, and copies of one of them by names that the faulty decoder knows."""
+    from pipeline.datasets import read_dataset
+    from tests.small_clips import write_clips
+
     write_clips(root, num_good)
     for name in troubles:
         shutil.copy(root / "clips/good0.mp4", root / f"clips/{name}.mp4")
@@ -156,13 +160,17 @@ def with_troubles(root: Path, num_good: int, troubles: Sequence[str]) -> Dataset
 
 
 @pytest.fixture(scope="session")
-def run_clips(tmp_path_factory: pytest.TempPathFactory) -> DatasetIndex:
+def run_clips(tmp_path_factory: pytest.TempPathFactory) -> "DatasetIndex":
     """Clips for six blocks, two bad ones among them."""
+    from tests.small_clips import write_clips
+
     return write_clips(tmp_path_factory.mktemp("clips"), num_good=46)
 
 
 @pytest.fixture(scope="session")
-def undisturbed_chunks(run_clips: DatasetIndex, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+def undisturbed_chunks(
+    run_clips: "DatasetIndex", tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, bytes]:
     """The cache of those clips that a run gives to which nothing happens."""
     path = tmp_path_factory.mktemp("cache") / "feats.zarr"
     code, said = extract(run_clips.root, path)
