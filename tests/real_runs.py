@@ -18,10 +18,12 @@ if TYPE_CHECKING:  # conftest imports this file: models are imported where they 
 ROOT = Path(__file__).parents[1]
 FAULTY = Path(__file__).parent / "faulty_decoder"
 MODELS = (
-    "--detector", "boxes", "--encoder", "ViT-S-32", "--encoder-weights", "random", "--precision", "fp32",
+    "--detector", "boxes", "--encoder", "modest", "--encoder-weights", "random", "--precision", "fp32",
     "--frames", "4", "--set", "features.batch_pictures=8",
 )  # fmt: skip
 BLOCK_CLIPS = 8
+CLIP_SECONDS = 0.6
+"""What a noted clip takes its decoder: six blocks then take seconds, however fast the machine is."""
 PATIENCE_SECONDS = 240
 """A busy machine is slow; nothing here takes a tenth of it on a quiet one."""
 
@@ -33,7 +35,7 @@ def command(root: Path, cache: Path, *more: str) -> list[str]:
 
 
 def start(root: Path, cache: Path, *more: str, noted: Path | None = None) -> subprocess.Popen[str]:
-    """An extraction in a process group of its own. noted: file for the names of clips taken up.
+    """An extraction in a process group of its own. noted: as in `slowed`.
 
     A shell lets what it starts in the background ignore Ctrl-C, and so would all that this process starts.
     """
@@ -41,11 +43,16 @@ def start(root: Path, cache: Path, *more: str, noted: Path | None = None) -> sub
         signal.signal(signal.SIGINT, signal.default_int_handler)
     env = {**os.environ, "PYTHONPATH": os.pathsep.join((str(FAULTY), str(ROOT)))}
     if noted is not None:
-        env["OUS_TEST_DECODED"] = str(noted)
+        env |= slowed(noted)
     return subprocess.Popen(
         command(root, cache, *more),
         env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
     )  # fmt: skip
+
+
+def slowed(noted: Path) -> dict[str, str]:
+    """The environment in which decoders note a clip's name in a file and then take `CLIP_SECONDS`."""
+    return {"OUS_TEST_DECODED": str(noted), "OUS_TEST_CLIP_SECONDS": str(CLIP_SECONDS)}
 
 
 def finish(run: subprocess.Popen[str]) -> tuple[int, str]:
