@@ -1,4 +1,4 @@
-"""Many damaged files read in one child process with little memory, so that a crash names its file.
+"""Many damaged files, each read in a forked process with little memory, so that a crash names its file.
 
 $OUS_TEST_ROUNDS: how many rounds of 200 or 300 files the slow tests take, [5].
 """
@@ -9,15 +9,18 @@ import resource
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+import traceback
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NoReturn
 
 ROUNDS = int(os.environ.get("OUS_TEST_ROUNDS", "5"))
 LIMIT_BYTES = 3 << 30
 """Of address space beyond what the child has once its libraries are loaded."""
 
 _SECONDS_PER_FILE = 20
+_DIED = "died:"
 _NUMBERS = (0, 1, 0x7F, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0xFFFFFFFF, 0x80000000, 0x10000)
 
 
@@ -61,29 +64,26 @@ class Outcomes:
 
 
 def read_in_children(reader: str, paths: Sequence[Path]) -> Outcomes:
-    """Let `reader` (a key of those in `main`) have each file, in a child that is begun anew after a death."""
-    outcomes, left = Outcomes(), [str(path) for path in paths]
-    while left:
-        try:
-            child = subprocess.run(
-                [sys.executable, "-m", "tests.mutants", reader, *left],
-                capture_output=True,
-                timeout=120 + _SECONDS_PER_FILE * len(left),
-                cwd=Path(__file__).parent.parent,
-                check=False,
-            )
-            output, reason = child.stdout, f"exit {child.returncode}: {child.stderr[-300:]!r}"
-        except subprocess.TimeoutExpired as error:
-            output, reason = error.stdout or b"", "no answer in time"
-        lines = [line.split("\t", 1) for line in output.decode().splitlines()]
-        done = {path: what for path, what in (line for line in lines if len(line) == 2)}
-        outcomes.told |= done
-        left = [path for path in left if path not in done]
-        if left:
-            outcomes.deaths[left[0]] = reason
-            left = left[1:]
-            if len(outcomes.deaths) > 20:
-                return outcomes
+    """Let `reader` (a key of those in `main`) have each file, in a process of its own that may die of it."""
+    outcomes = Outcomes()
+    if not paths:
+        return outcomes
+    child = subprocess.run(
+        [sys.executable, "-m", "tests.mutants", reader, *map(str, paths)],
+        capture_output=True,
+        timeout=120 + _SECONDS_PER_FILE * len(paths),
+        cwd=Path(__file__).parent.parent,
+        check=False,
+    )
+    for line in child.stdout.decode().splitlines():
+        path, _, what = line.partition("\t")
+        if what.startswith(_DIED):
+            outcomes.deaths[path] = f"{what}, of all: {child.stderr[-300:]!r}"
+        else:
+            outcomes.told[path] = what
+    if len(outcomes.told) + len(outcomes.deaths) != len(paths):
+        msg = f"exit {child.returncode}: {child.stderr[-300:]!r}"
+        raise RuntimeError(msg)
     return outcomes
 
 
@@ -120,20 +120,39 @@ def _read_cache(path: Path) -> str:
     return "done"
 
 
+def _read_and_exit(read: Callable[[Path], str], path: str) -> NoReturn:
+    """Print the path and the answer; end this process, with 1 after any exception."""
+    signal.alarm(_SECONDS_PER_FILE)  # its default is to end the process, wherever it hangs
+    code = 1
+    try:
+        print(f"{path}\t{read(Path(path))}", flush=True)  # noqa: T201 - to the parent
+        code = 0
+    except BaseException:  # noqa: BLE001 - whatever it is, a forked process must not go on as its parent
+        traceback.print_exc()
+    finally:
+        os._exit(code)
+
+
 def main() -> None:
-    """Read the files named on the command line; a line for each on standard output."""
+    """Read the files named on the command line, each in a fork; a line for each on standard output."""
     reader, *paths = sys.argv[1:]
     read = {"videos": _decoded, "caches": _read_cache, "caches_untried": _read_cache_without_trial}[reader]
-    import pipeline.frames.requests
-    import pipeline.store.reader  # noqa: F401 - loaded before memory is measured
+    if reader == "videos":  # loaded once for all forks, and before memory is measured
+        import pipeline.frames.requests
+    else:
+        import pipeline.store.reader  # noqa: F401
 
     with Path("/proc/self/statm").open() as file:
         used = int(file.read().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (used + LIMIT_BYTES, used + LIMIT_BYTES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     for path in paths:
-        signal.alarm(_SECONDS_PER_FILE)  # its default is to end the process, wherever it hangs
-        print(f"{path}\t{read(Path(path))}", flush=True)  # noqa: T201 - to the parent
+        child = os.fork()
+        if not child:
+            _read_and_exit(read, path)
+        if status := os.waitpid(child, 0)[1]:
+            code = os.waitstatus_to_exitcode(status)
+            print(f"{path}\t{_DIED} exit {code}", flush=True)  # noqa: T201 - to the parent
 
 
 if __name__ == "__main__":

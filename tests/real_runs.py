@@ -8,22 +8,22 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pipeline.datasets import read_dataset
-from pipeline.store.reader import FeatureCache
-from pipeline.types import DatasetIndex, Status
-from tests.small_clips import write_clips
+if TYPE_CHECKING:  # conftest imports this file: models are imported where they are used
+    from pipeline.types import DatasetIndex
 
 ROOT = Path(__file__).parents[1]
 FAULTY = Path(__file__).parent / "faulty_decoder"
 MODELS = (
-    "--detector", "boxes", "--encoder", "ViT-S-32", "--encoder-weights", "random", "--precision", "fp32",
+    "--detector", "boxes", "--encoder", "modest", "--encoder-weights", "random", "--precision", "fp32",
     "--frames", "4", "--set", "features.batch_pictures=8",
 )  # fmt: skip
 BLOCK_CLIPS = 8
+CLIP_SECONDS = 0.6
+"""What a noted clip takes its decoder: six blocks then take seconds, however fast the machine is."""
 PATIENCE_SECONDS = 240
 """A busy machine is slow; nothing here takes a tenth of it on a quiet one."""
 
@@ -35,7 +35,7 @@ def command(root: Path, cache: Path, *more: str) -> list[str]:
 
 
 def start(root: Path, cache: Path, *more: str, noted: Path | None = None) -> subprocess.Popen[str]:
-    """An extraction in a process group of its own. noted: file for the names of clips taken up.
+    """An extraction in a process group of its own. noted: as in `slowed`.
 
     A shell lets what it starts in the background ignore Ctrl-C, and so would all that this process starts.
     """
@@ -43,11 +43,16 @@ def start(root: Path, cache: Path, *more: str, noted: Path | None = None) -> sub
         signal.signal(signal.SIGINT, signal.default_int_handler)
     env = {**os.environ, "PYTHONPATH": os.pathsep.join((str(FAULTY), str(ROOT)))}
     if noted is not None:
-        env["OUS_TEST_DECODED"] = str(noted)
+        env |= slowed(noted)
     return subprocess.Popen(
         command(root, cache, *more),
         env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
     )  # fmt: skip
+
+
+def slowed(noted: Path) -> dict[str, str]:
+    """The environment in which decoders note a clip's name in a file and then take `CLIP_SECONDS`."""
+    return {"OUS_TEST_DECODED": str(noted), "OUS_TEST_CLIP_SECONDS": str(CLIP_SECONDS)}
 
 
 def finish(run: subprocess.Popen[str]) -> tuple[int, str]:
@@ -130,6 +135,9 @@ def chunks(cache: Path) -> dict[str, bytes]:
 
 def finished_blocks(cache: Path) -> set[int]:
     """The numbers of the blocks without a pending clip; none where there is no cache."""
+    from pipeline.store.reader import FeatureCache
+    from pipeline.types import Status
+
     if not cache.exists():
         return set()
     with FeatureCache.open(cache) as opened:
@@ -138,14 +146,17 @@ def finished_blocks(cache: Path) -> set[int]:
     return {row // BLOCK_CLIPS for row in rows if (status[row : row + BLOCK_CLIPS] != Status.PENDING).all()}
 
 
-def noted_blocks(noted: Path, index: DatasetIndex) -> set[int]:
+def noted_blocks(noted: Path, index: "DatasetIndex") -> set[int]:
     """The blocks of which a run has taken up a clip."""
     rows = {Path(clip.path).name: row for row, clip in enumerate(index.clips)}
     return {rows[name] // BLOCK_CLIPS for name in noted.read_text().split()} if noted.exists() else set()
 
 
-def with_troubles(root: Path, num_good: int, troubles: Sequence[str]) -> DatasetIndex:
+def with_troubles(root: Path, num_good: int, troubles: Sequence[str]) -> "DatasetIndex":
     """The small clips, and copies of one of them by names that the faulty decoder knows."""
+    from pipeline.datasets import read_dataset
+    from tests.small_clips import write_clips
+
     write_clips(root, num_good)
     for name in troubles:
         shutil.copy(root / "clips/good0.mp4", root / f"clips/{name}.mp4")
@@ -156,13 +167,17 @@ def with_troubles(root: Path, num_good: int, troubles: Sequence[str]) -> Dataset
 
 
 @pytest.fixture(scope="session")
-def run_clips(tmp_path_factory: pytest.TempPathFactory) -> DatasetIndex:
+def run_clips(tmp_path_factory: pytest.TempPathFactory) -> "DatasetIndex":
     """Clips for six blocks, two bad ones among them."""
+    from tests.small_clips import write_clips
+
     return write_clips(tmp_path_factory.mktemp("clips"), num_good=46)
 
 
 @pytest.fixture(scope="session")
-def undisturbed_chunks(run_clips: DatasetIndex, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+def undisturbed_chunks(
+    run_clips: "DatasetIndex", tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, bytes]:
     """The cache of those clips that a run gives to which nothing happens."""
     path = tmp_path_factory.mktemp("cache") / "feats.zarr"
     code, said = extract(run_clips.root, path)

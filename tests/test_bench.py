@@ -28,7 +28,7 @@ from pipeline.errors import ConfigError, OusError
 from pipeline.faces import DetectorConfig
 from pipeline.frames import FrameConfig, decode_clip
 from pipeline.process import ExtractConfig
-from tests.tiny_clip import tiny_model
+from tests.tiny_clip import PYTHONPATH, modest_model, tiny_model
 from tests.tiny_videos import write_video
 
 
@@ -296,13 +296,14 @@ def test_empty_blocks_go_through_dask() -> None:
 
 
 @pytest.mark.slow
-def test_every_part_runs_small(small_video: Path) -> None:
+def test_every_part_runs_small(small_video: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", PYTHONPATH)
     config = from_dict(
         ExtractConfig,
         {
             "frames": {"num_frames": 2},
             "detector": {"name": "haar"},
-            "encoder": {"name": "ViT-S-32", "weights": "random"},
+            "encoder": {"name": modest_model(), "weights": "random"},
             "features": {"precision": "fp32", "batch_pictures": 4},
         },
     )

@@ -26,6 +26,11 @@ def run(monkeypatch, capsys):
 
 
 @pytest.fixture(scope="module")
+def no_drawing():
+    """Figures are drawn here."""
+
+
+@pytest.fixture(scope="module")
 def data(tmp_path_factory):
     folder = tmp_path_factory.mktemp("cli")
     write_clips(folder / "data", num_good=12)

@@ -40,7 +40,8 @@ class Cluster:
     """A scheduler and workers that were started by hand, each a process of its own."""
 
     def __init__(self, folder: Path, code: Path = real_runs.ROOT, **environment: str) -> None:
-        self._environment = {"PYTHONPATH": str(code), **environment}
+        path = f"{real_runs.FAULTY}:{code}" if code == real_runs.ROOT else str(code)
+        self._environment = {"PYTHONPATH": path, **real_runs.slowed(folder / "noted"), **environment}
         self.file = folder / "scheduler.json"
         self._folder = folder
         options = ("--scheduler-file", self.file, "--port", "0", "--interface", "lo")

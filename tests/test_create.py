@@ -14,9 +14,10 @@ from tests.tiny_cache import tiny_cache, tiny_meta, tiny_static
 
 
 def test_a_cache_in_a_bucket_holds_the_same_as_a_local_one(bucket, tmp_path):
+    meta = tiny_meta(block_clips=24)
     with (
-        FeatureCache.open(tiny_cache(tmp_path / "c.zarr")) as local,
-        FeatureCache.open(tiny_cache(bucket.url("p/c.zarr"))) as remote,
+        FeatureCache.open(tiny_cache(tmp_path / "c.zarr", meta)) as local,
+        FeatureCache.open(tiny_cache(bucket.url("p/c.zarr"), meta)) as remote,
     ):
         assert remote.meta == local.meta
         for spec in local.meta.arrays():

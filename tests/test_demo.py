@@ -10,6 +10,11 @@ from trainer import demo
 from trainer.presets import smoke
 
 
+@pytest.fixture(scope="module")
+def no_drawing():
+    """Figures are drawn here."""
+
+
 @pytest.fixture
 def quick(monkeypatch):
     config = smoke()
@@ -17,14 +22,14 @@ def quick(monkeypatch):
     monkeypatch.setattr(demo, "smoke", lambda: short)
 
 
-def run(out):
+def run(out, num_clips=60):
     said, bars = [], []
     report = demo.run_demo(
         out,
         say=said.append,
         bar=lambda name, total: (bars.append((name, total)), lambda amount: None)[1],
         on_epoch=lambda epoch: None,
-        clips=SyntheticConfig(num_clips=60, num_frames=8),
+        clips=SyntheticConfig(num_clips=num_clips, num_frames=8),
     )
     return report, said, bars
 
@@ -69,7 +74,7 @@ def test_what_a_killed_demo_left_does_not_stop_the_next(tmp_path, monkeypatch):
     began = []
     monkeypatch.setattr(demo, "load_models", lambda *_: began.append(1) or 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        run(tmp_path / "out")
+        run(tmp_path / "out", num_clips=12)
     assert began
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [".feats.zarr.locks", "clips"]
 

@@ -170,8 +170,15 @@ def test_a_batch_equals_the_library_one_picture_at_a_time(
         assert_same(faces, plain, BATCH_PX)
 
 
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
-@pytest.mark.parametrize("name", [RESNET, MOBILENET])
+@pytest.mark.parametrize(
+    ("name", "precision"),
+    [
+        (RESNET, "fp32"),
+        pytest.param(RESNET, "bf16", marks=pytest.mark.slow),
+        (MOBILENET, "fp32"),
+        (MOBILENET, "bf16"),
+    ],
+)
 def test_a_frames_faces_depend_on_no_other_frame_to_the_bit(
     name: str, precision: str, random_files: dict[str, Path]
 ) -> None:
@@ -539,7 +546,16 @@ def test_landmarks_lie_on_the_face(test_data: Path, mobilenet_weights: str) -> N
 
 
 @pytest.mark.data
-@pytest.mark.parametrize("clip", ["angry", "disgust", "fear", "happy", "neutral", "sadness", "surprise"])
+@pytest.mark.parametrize(
+    "clip",
+    [
+        "angry",
+        *(
+            pytest.param(name, marks=pytest.mark.slow)
+            for name in ("disgust", "fear", "happy", "neutral", "sadness", "surprise")
+        ),
+    ],
+)
 def test_haar_finds_the_face_on_every_frame(clip: str, test_data: Path, mobilenet_weights: str) -> None:
     """On all sampled frames it finds something, on those looked at it is what RetinaFace finds."""
     frames = subject_frames(test_data / "videos" / "labelled" / f"{clip}.mp4")
@@ -583,6 +599,7 @@ def test_clips_partly_and_wholly_without_a_face(name: str, test_data: Path, mobi
 
 
 @pytest.mark.data
+@pytest.mark.slow
 def test_in_bf16_the_subjects_boxes_stay_where_they_are(test_data: Path, mobilenet_weights: str) -> None:
     frames = subject_frames(test_data / "videos" / "people" / "single_face.mp4")[:4]
     settings = {"score": 0.5, "long_side": 640}

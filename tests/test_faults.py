@@ -153,11 +153,11 @@ def test_decoders_that_crash_hang_or_ask_for_too_much_cost_their_clips_alone(
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """A disk of one megabyte, a third of what the cache takes."""
+    """A disk of half a megabyte, half of what the cache takes."""
     disk = tmp_path / "disk"
     disk.mkdir()
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)], capture_output=True, check=False
+        ["mount", "-t", "tmpfs", "-o", "size=500k", "tmpfs", str(disk)], capture_output=True, check=False
     )
     if mounted.returncode:
         pytest.skip("no disk may be mounted here")

@@ -148,7 +148,7 @@ def test_the_papers_encoder_agrees_with_open_clip():
 # Batches
 
 
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("precision", ["fp32", pytest.param("bf16", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("batch_pictures", [5, pytest.param(16, marks=pytest.mark.slow)])
 def test_features_do_not_depend_on_the_batchs_other_pictures(precision, batch_pictures):
     # to the bit: alone and padded, in a full batch, in one with other pictures
@@ -171,7 +171,7 @@ def test_every_pass_has_the_same_number_of_pictures():
     assert seen == [4, 4, 4]
 
 
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("precision", ["fp32", pytest.param("bf16", marks=pytest.mark.slow)])
 def test_features_hardly_depend_on_the_place_in_the_batch(precision):
     # matrix products may add in another order at another row: the last bits of float32
     clip = small_clip()
@@ -249,6 +249,7 @@ def test_two_threads_share_an_encoder():
 # Precision and settings
 
 
+@pytest.mark.slow
 def test_bf16_lies_near_float32():
     clip = small_clip()
     x = pictures(8, clip)

@@ -19,11 +19,16 @@ from pipeline.store.summary import summarise
 from pipeline.verify import verify, verify_stored
 from tests.command_line import call
 from tests.small_clips import small_tools, write_clips
-from tests.tiny_cache import tiny_cache
+from tests.tiny_cache import tiny_cache, tiny_meta
 from trainer.batches import load_clips
 from trainer.evaluation import evaluate
 from trainer.presets import smoke
 from trainer.training import train
+
+
+def few_blocks(where):
+    """The tiny cache in two blocks: a request to the local server costs much more than a file."""
+    return tiny_cache(where, tiny_meta(block_clips=24))
 
 
 @pytest.fixture(scope="module")
@@ -67,9 +72,9 @@ def test_verified_summarised_and_exported_like_a_local_one(index, bucket, tmp_pa
 @pytest.mark.usefixtures("one_tiny_encoder")
 def test_trained_and_evaluated_from_a_bucket_with_the_same_numbers(bucket, tmp_path):
     config = dataclasses.replace(smoke(), schedule=dataclasses.replace(smoke().schedule, max_epochs=2))
-    url = tiny_cache(bucket.url("feats.zarr"))
+    url = few_blocks(bucket.url("feats.zarr"))
     remote = train(url, tmp_path / "remote", config, device="cpu")
-    local = train(tiny_cache(tmp_path / "feats.zarr"), tmp_path / "local", config, device="cpu")
+    local = train(few_blocks(tmp_path / "feats.zarr"), tmp_path / "local", config, device="cpu")
     assert remote.info.cache_path == url
     assert remote.best.validation == local.best.validation
     assert (
@@ -85,7 +90,7 @@ def test_a_bucket_that_only_a_run_of_somebody_else_names_is_not_contacted(
 ):
     """The run is trained by one user, and measured by another: state directories distinguish them."""
     config = dataclasses.replace(smoke(), schedule=dataclasses.replace(smoke().schedule, max_epochs=1))
-    url = tiny_cache(bucket.url("feats.zarr"))
+    url = few_blocks(bucket.url("feats.zarr"))
     train(url, tmp_path / "run", config, device="cpu")
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "another user"))
     commands = (["evaluate", tmp_path / "run"], ["report", tmp_path / "run", "--out", tmp_path / "report"])
@@ -106,15 +111,15 @@ def test_a_home_that_cannot_be_written_is_a_note_of_training(bucket, tmp_path, m
     config = dataclasses.replace(smoke(), schedule=dataclasses.replace(smoke().schedule, max_epochs=1))
     (tmp_path / "state").write_text("no directory")
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    trained = train(tiny_cache(bucket.url("feats.zarr")), tmp_path / "run", config, device="cpu")
+    trained = train(few_blocks(bucket.url("feats.zarr")), tmp_path / "run", config, device="cpu")
     assert any("cannot be recorded" in note for note in trained.notes)
 
 
 def test_clips_are_loaded_the_same(bucket, tmp_path):
     rows = np.random.default_rng(0).permutation(48)[:20]
     with (
-        FeatureCache.open(tiny_cache(bucket.url("c.zarr"))) as remote,
-        FeatureCache.open(tiny_cache(tmp_path / "c.zarr")) as local,
+        FeatureCache.open(few_blocks(bucket.url("c.zarr"))) as remote,
+        FeatureCache.open(few_blocks(tmp_path / "c.zarr")) as local,
     ):
         one, other = (load_clips(cache, rows, smoke(), torch.device("cpu")) for cache in (remote, local))
     for name in ("face_NVTF", "scene_NVTF", "early_NVKZD", "valid_NVT", "label_N"):

@@ -15,6 +15,11 @@ METRICS = Metrics(class_names=("happiness", "sadness"), confusion=np.array([[30,
 BANNER = "RANDOM ENCODER WEIGHTS: these numbers say nothing about the method"
 
 
+@pytest.fixture(scope="module")
+def no_drawing():
+    """Figures are drawn here."""
+
+
 def epoch(number):
     train = {"loss": 1.0, "contrast": 0.5, "similarity": 0.3, "polarity": 0.2, "accuracy": 0.6}
     return {"epoch": number, "train": train, "validation": {"loss": 1 / number, "war": 0.5, "uar": 0.4}}

@@ -19,6 +19,16 @@ FULL = ["schedule.max_epochs=1", "model.polarity=false"]
 
 
 @pytest.fixture(scope="module")
+def no_drawing():
+    """Figures are drawn here."""
+
+
+@pytest.fixture(scope="module")
+def no_tsne():
+    """t-SNE is computed here."""
+
+
+@pytest.fixture(scope="module")
 def runs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("stages")
     cache = tiny_cache(folder / "feats.zarr")

@@ -55,9 +55,18 @@ def test_a_character_that_the_terminal_cannot_show_is_escaped(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("command", "code"), [("weights list", 0), ("cache info none.zarr", 1), ("evaluate", 2), ("--help", 0)]
+    ("command", "code"),
+    [
+        ("data check --dataset folder --root '{}'", 0),
+        ("cache info none.zarr", 1),
+        ("evaluate", 2),
+        ("--help", 0),
+    ],
 )
-def test_commands_keep_their_exit_code_without_any_stream(command, code):
+def test_commands_keep_their_exit_code_without_any_stream(tmp_path, command, code):
+    (tmp_path / "joy").mkdir()
+    (tmp_path / "joy/1.mp4").write_bytes(b"x")
+    command = command.format(tmp_path)
     assert shell(f"cli.py {command}", "<&-", ">&-", "2>&-") == (code, "", "")
     ended, out, err = shell(f"cli.py {command}", ">&-")
     assert (ended, out) == (code, "")

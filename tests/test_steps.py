@@ -78,7 +78,7 @@ class Tape:
 
 
 def test_replayed_steps_are_the_plain_ones_to_the_bit(path):
-    config = override(smoke(), SMALL)
+    config = override(smoke(), [*SMALL, "optim.batch_size=13"])
     plain, data = made(path, config)
     expected = epochs(PlainSteps(plain), data, config, 3)
     graphed, data = made(path, config)

@@ -6,6 +6,7 @@ from pathlib import Path
 from open_clip import factory
 
 from pipeline.clip_model import EncoderConfig, LoadedClip, load_clip
+from tests import modest
 
 PYTHONPATH = f"{Path(__file__).parent / 'known_models'}:{Path(__file__).parents[1]}"
 """By which processes of their own know `modest_model`."""
@@ -36,13 +37,9 @@ def tiny_clip(patches: int = 16, seed: int = 0) -> LoadedClip:
 
 
 def modest_model() -> str:
-    """Name of a model whose embeddings are wide enough for classes to be learnt from: F = 384, D = 64."""
-    factory._MODEL_CONFIGS["modest"] = {
-        "embed_dim": 384,
-        "vision_cfg": {"image_size": 64, "patch_size": 8, "layers": 5, "width": 64, "head_width": 32},
-        "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 64, "heads": 2, "layers": 2},
-    }
-    return "modest"
+    """Name of the model of `tests.modest`, known to this process from now on."""
+    factory._MODEL_CONFIGS[modest.NAME] = modest.ARCHITECTURE
+    return modest.NAME
 
 
 @cache

@@ -177,8 +177,9 @@ def _without_formula(text: str) -> str:
 
 def _save(figure: Figure, image: BinaryIO) -> None:
     """Write a figure as a PNG once its layout has settled: one pass lets many banners overlap the title."""
-    for _ in range(_LAYOUT_PASSES):
-        figure.draw_without_rendering()
+    if layout := figure.get_layout_engine():
+        for _ in range(_LAYOUT_PASSES):
+            layout.execute(figure)
     figure.savefig(image, dpi=120, format="png")
 
 

@@ -1,7 +1,8 @@
 """On the PYTHONPATH of a run, this makes its decoding children die or hang at clips of certain names.
 
 A clip whose name begins with ``segfault``, ``abort``, ``hang``, ``hungry`` or ``exit`` has its way.
-Every clip that a child takes up is noted in the file that $OUS_TEST_DECODED names.
+Every clip that a child takes up is noted in the file that $OUS_TEST_DECODED names, and then takes
+$OUS_TEST_CLIP_SECONDS, so that there is time to kill the run. open_clip knows the small model of the tests.
 """
 
 import ctypes
@@ -37,7 +38,12 @@ if "pipeline.frames.decode_worker" in sys.orig_argv:
         if noted := os.environ.get("OUS_TEST_DECODED"):
             with Path(noted).open("a") as file:
                 file.write(f"{path.name}\n")
+            time.sleep(float(os.environ["OUS_TEST_CLIP_SECONDS"]))
         _misbehave(path.name)
         return _decode_clip(path, *args, **options)
 
     requests.decode_clip = _noted
+else:
+    from tests.modest import teach_open_clip
+
+    teach_open_clip()

@@ -1,5 +1,5 @@
-"""Tell a process of its own about the model of the tests; put on PYTHONPATH with the checkout."""
+"""On the PYTHONPATH of a process, this makes open_clip know the small model of the tests."""
 
-from tests.tiny_clip import modest_model
+from tests.modest import teach_open_clip
 
-modest_model()
+teach_open_clip()
