@@ -22,7 +22,7 @@ VISIBLE = "CUDA_VISIBLE_DEVICES"
 _VISIBLE_BEFORE = os.environ.get(VISIBLE)
 LONGEST = (
     "cluster", "faults", "gpu_benchmark", "bench", "runner", "scenarios_identity", "report", "report_scene",
-    "ablate", "golden_losses", "faces", "training_clips", "cluster_tasks", "object_storage", "full_disk",
+    "ablate", "golden_losses", "faces", "training_clips", "cluster_executor", "object_storage", "full_disk",
     "hostile_caches", "synthetic", "ending", "hostile_videos", "hostile_pictures",
 )  # fmt: skip
 """Test files that take longest. They start first, so that no core waits for one of them at the end.

@@ -11,6 +11,7 @@ from tests.tiny_cache import tiny_cache
 from trainer.measurement import measure
 from trainer.presets import smoke
 from trainer.report import report, stages
+from trainer.report.sections import stages_figure
 from trainer.training import train
 
 pytestmark = pytest.mark.usefixtures("one_tiny_encoder")
@@ -66,10 +67,9 @@ def test_the_layout_is_the_same_each_time_and_many_clips_are_drawn_from(runs, mo
     first, second = (stages.lay_out(measured) for _ in range(2))
     assert all(np.array_equal(first.points[name], second.points[name]) for name in first.points)
     assert (len(first.label_N), first.num_clips, first.perplexity) == (10, 16, 3.0)
-    assert (
-        "10 of 16 clips, drawn at random"
-        in first.figure("tiny", runs / "full", measured.metrics().class_names, measured.banners).note
-    )
+    names = measured.metrics().class_names
+    figure = stages_figure(first, "tiny", runs / "full", names, measured.banners)
+    assert "10 of 16 clips, drawn at random" in figure.note
 
 
 def test_the_page_shows_each_settings_first_run_by_the_name_that_the_tables_give_it(runs, tmp_path):
