@@ -34,7 +34,7 @@ from trainer.config import TrainConfig
 from trainer.model import FeatureShape, OusModel
 from trainer.presets import PRESETS, preset
 from trainer.prompts import ClassPrompts, load_text_tower
-from trainer.steps import Learner, steps_of
+from trainer.steps import TrainState, steps_of
 
 DFEW_TRAINING_CLIPS = 9_356  # of fold 1
 
@@ -59,7 +59,7 @@ def step_seconds(cache: Path, config: TrainConfig, steps: int, device: torch.dev
         tower = load_text_tower(meta, config.prompts, device)
         prompts = ClassPrompts(config.prompts, len(meta.class_names), tower.width).to(device)
     model.train()
-    take = steps_of(Learner.of(config, model, prompts, tower), device)
+    take = steps_of(TrainState.of(config, model, prompts, tower), device)
     places, generator, took = torch.arange(meta.num_clips), torch.Generator().manual_seed(0), []
     while len(took) < steps + 4:
         began = time.perf_counter()

@@ -17,7 +17,7 @@ import numpy as np
 from scipy import stats
 
 from pipeline.bench.result import about_this_run
-from trainer.ablate.stored import read_grid
+from trainer.ablate.load_results import read_grid
 
 PAIRS = (
     ("full", "no scene"),

@@ -25,7 +25,7 @@ import torch
 from benchmarks.gpu_steps.kernels import kernel_times
 from pipeline.bench.load import synthetic_cache
 from pipeline.bench.result import about_this_run
-from pipeline.clip_model import EncoderConfig, load_clip
+from pipeline.clip_model import EncoderConfig, load_clip_model
 from pipeline.config import override
 from pipeline.datasets.synthetic import CLASSES
 from pipeline.device import choose_device
@@ -36,7 +36,7 @@ from trainer.model import FeatureShape, OusModel
 from trainer.precision import in_bf16
 from trainer.presets import paper
 from trainer.prompts import ClassPrompts, TextTower
-from trainer.steps import Learner, Steps, steps_of
+from trainer.steps import Steps, TrainState, steps_of
 
 _UNTIMED = 5
 
@@ -77,7 +77,7 @@ def main() -> None:
     device = choose_device(args.device)
     about = about_this_run({}, {name: str(value) for name, value in vars(args).items()})
     config = override(paper(), args.settings)
-    clip = load_clip(EncoderConfig(name=args.encoder, weights="random", seed=0))
+    clip = load_clip_model(EncoderConfig(name=args.encoder, weights="random", seed=0))
     tower = TextTower(clip, CLASSES, config.prompts.length).to(device)
     if in_bf16(config.prompts.precision, device):
         tower.to(torch.bfloat16)
@@ -95,7 +95,7 @@ def main() -> None:
         own = override(config, [f"optim.graphed={str(name == 'graphed').lower()}"])
         model = OusModel(own, shape).to(device).train()
         prompts = ClassPrompts(own.prompts, len(CLASSES), tower.width).to(device)
-        ways[name] = own, steps_of(Learner.of(own, model, prompts, tower), device)
+        ways[name] = own, steps_of(TrainState.of(own, model, prompts, tower), device)
     batches = endless(data, config.optim.batch_size)
     took: dict[str, list[float]] = {name: [] for name in ways}
     for own, take in ways.values():

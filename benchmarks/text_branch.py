@@ -25,7 +25,7 @@ import torch
 from torch import nn
 
 from pipeline.bench.result import about_this_run
-from pipeline.clip_model import EncoderConfig, LoadedClip, load_clip
+from pipeline.clip_model import EncoderConfig, LoadedClip, load_clip_model
 from pipeline.device import choose_device
 from trainer.prompts import TextTower
 
@@ -147,7 +147,7 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     device = choose_device(args.device)
-    clip = load_clip(EncoderConfig(name=args.encoder, weights="random", seed=0))
+    clip = load_clip_model(EncoderConfig(name=args.encoder, weights="random", seed=0))
     clip.model.visual = nn.Identity()  # the text tower alone is of interest
     gc.collect()
     options = {

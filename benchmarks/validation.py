@@ -15,7 +15,7 @@ from statistics import mean, stdev
 from typing import Any
 
 from pipeline.bench.result import about_this_run
-from trainer.ablate.stored import read_grid
+from trainer.ablate.load_results import read_grid
 from trainer.epochs import METRICS_FILE
 from trainer.run_directory import load_info
 

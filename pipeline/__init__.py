@@ -18,7 +18,7 @@ In the order of the data (``process`` alone puts the steps together):
 ``repair``      a damaged cache              -> a whole one
 ``relabel``     a cache                      -> the same with other labels, folds, polarities, groups
 ``bench``       how fast all of it is, against what it is measured by
-``look``        a picture or video           -> its faces, for a person to see
+``preview_faces``        a picture or video           -> its faces, for a person to see
 ``sheet``       frames, faces, streams       -> drawn pictures and contact sheets
 ``samples``     a data set                   -> a contact sheet of some clips per class
 ``display``     results                      -> lines for a terminal, values for a JSON document
@@ -29,7 +29,7 @@ Leaves that every step may use: ``errors``, ``config``, ``fingerprint``, ``types
 ``strict_json`` (JSON with finite numbers only), ``strict_toml`` (TOML without long dotted keys),
 ``versions`` (of each step's algorithm), ``program`` (how it was called, for messages),
 ``portable`` (paths without the user's name), ``safe_streams`` (standard streams of printable text),
-``passes`` (rows through a device in passes of one size), ``children`` (processes that may crash),
+``fixed_batches`` (rows through a device in passes of one size), ``children`` (processes that may crash),
 ``scratch`` (temporary directories), ``pictures`` (which files of a folder are pictures, and in which order).
 ``clip_model`` loads a CLIP model for ``features`` and for the trainer's prompts;
 ``weights`` knows the published weight files and checks them.

@@ -17,7 +17,7 @@ from pipeline.config import require_one_of, require_range
 from pipeline.device import exact_float32, precision_on
 from pipeline.errors import ConfigError
 from pipeline.fingerprint import OUTSIDE_IDENTITY
-from pipeline.passes import DeviceLock, FixedPasses
+from pipeline.fixed_batches import DeviceLock, FixedPasses
 from pipeline.types import NUM_EARLY_BLOCKS
 from pipeline.versions import VERSIONS
 

@@ -12,14 +12,14 @@ from pipeline.datasets.other_names import keep_names
 from pipeline.datasets.polarities import PolarityMap
 from pipeline.datasets.spelling import meaning_of
 from pipeline.errors import CacheError, counted
-from pipeline.runner.matching import changed_rows
-from pipeline.runner.opening import dataset_config
+from pipeline.runner.cache_setup import dataset_config
+from pipeline.runner.clip_matching import changed_rows
+from pipeline.store.clip_table import LABELLING, num_groups, replace_table, table_of
+from pipeline.store.location import Place, Where
 from pipeline.store.lock import hold
 from pipeline.store.meta import CacheMeta
-from pipeline.store.place import Place, Where
 from pipeline.store.reader import FeatureCache
 from pipeline.store.schema import ARRAYS
-from pipeline.store.table import LABELLING, num_groups, replace_table, table_of
 from pipeline.types import DatasetIndex, Polarity, Split
 
 

@@ -13,13 +13,13 @@ import numpy.typing as npt
 from pipeline.errors import CacheDamagedError, CacheError
 from pipeline.process import ExtractConfig, identity_differences
 from pipeline.runner import BlockExecutor, ExecutorOptions, Speed, make_executor, model_info
-from pipeline.runner.opening import Opening, compared, dataset_of
+from pipeline.runner.cache_setup import Opening, compared, dataset_of
 from pipeline.runner.run_loop import run_blocks
 from pipeline.runner.tasks import Workload, tasks_of
 from pipeline.runner.worker import BlockTask
-from pipeline.store.damage import Damage, damaged_blocks
+from pipeline.store.find_damage import Damage, damaged_blocks
+from pipeline.store.location import Place, Where
 from pipeline.store.lock import Lock, hold
-from pipeline.store.place import Place, Where
 from pipeline.store.reader import FeatureCache
 from pipeline.store.schema import BY_NAME
 from pipeline.store.writer import CacheWriter

@@ -12,7 +12,7 @@ import safetensors.torch
 import torch
 from open_clip.pretrained import _PRETRAINED
 
-from pipeline.clip_model import CLIP_MEAN, CLIP_STD, EncoderConfig, LoadedClip, load_clip
+from pipeline.clip_model import CLIP_MEAN, CLIP_STD, EncoderConfig, LoadedClip, load_clip_model
 from pipeline.clip_model.architecture import activation_of
 from tests.tiny_clip import tiny_clip, tiny_model
 
@@ -22,12 +22,12 @@ def load(weights: str | Path, name: str | None = None, seed: int = 7, **stated: 
     name = name or tiny_model()
     if isinstance(weights, Path) and not stated:
         stated = {"activation": activation_of(name), "mean": CLIP_MEAN, "std": CLIP_STD}
-    return load_clip(EncoderConfig(name=name, weights=str(weights), seed=seed, **stated))
+    return load_clip_model(EncoderConfig(name=name, weights=str(weights), seed=seed, **stated))
 
 
 def load_bare(path: Path, name: str | None = None, **stated: Any) -> LoadedClip:
     """The model with the weights of a file of which nothing is stated but what is given."""
-    return load_clip(EncoderConfig(name=name or tiny_model(), weights=str(path), **stated))
+    return load_clip_model(EncoderConfig(name=name or tiny_model(), weights=str(path), **stated))
 
 
 def state() -> dict[str, torch.Tensor]:

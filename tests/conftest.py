@@ -23,7 +23,7 @@ _VISIBLE_BEFORE = os.environ.get(VISIBLE)
 LONGEST = (
     "cluster", "faults", "gpu_benchmark", "bench", "runner", "scenarios_identity", "report", "report_scene",
     "ablate", "golden_losses", "faces", "training_clips", "cluster_executor", "object_storage", "full_disk",
-    "hostile_caches", "synthetic", "ending", "hostile_videos", "hostile_pictures",
+    "hostile_caches", "synthetic", "shutdown", "hostile_videos", "hostile_pictures",
 )  # fmt: skip
 """Test files that take longest. They start first, so that no core waits for one of them at the end.
 
@@ -152,7 +152,7 @@ def one_tiny_encoder(no_tsne: None) -> Iterator[None]:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("trainer.prompts.load_clip", lambda _: modest_clip())
+        patch.setattr("trainer.prompts.load_clip_model", lambda _: modest_clip())
         forget_text_towers()
         yield
     forget_text_towers()

@@ -9,7 +9,7 @@ from xml.sax.saxutils import escape
 from pipeline.datasets.dfew import SET as DFEW
 from pipeline.datasets.ferv39k import SET as FERV39K
 from pipeline.datasets.mafw import SET as MAFW
-from pipeline.datasets.official import OfficialSet
+from pipeline.datasets.official_reader import OfficialSet
 
 FOLDERS = {"happiness": "Happy", "sadness": "Sad", "neutral": "Neutral", "anger": "Angry",
            "surprise": "Surprise", "disgust": "Disgust", "fear": "Fear"}  # fmt: skip

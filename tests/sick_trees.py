@@ -8,8 +8,8 @@ from pathlib import Path
 from unittest.mock import patch
 
 from pipeline.datasets import dfew, ferv39k
-from pipeline.datasets.official import OfficialSet
-from pipeline.datasets.published import SEVEN_EMOTIONS
+from pipeline.datasets.official_counts import SEVEN_EMOTIONS
+from pipeline.datasets.official_reader import OfficialSet
 from pipeline.doctor import CheckOptions, DoctorReport, check
 from pipeline.types import ReadOptions
 from tests.official_trees import FOLDERS, dfew_tree, ferv39k_tree, thirds, votes_rows, write_sheet

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import CacheError, ConfigError
-from pipeline.store.place import Place
+from pipeline.store.location import Place
 from tests.tiny_cache import tiny_cache
 from trainer.caches import (
     chosen_cache,

@@ -11,7 +11,7 @@ import torch
 from huggingface_hub import constants as hub
 from open_clip.pretrained import get_pretrained_cfg, list_pretrained_tags_by_model
 
-from pipeline.clip_model import EncoderConfig, files, load_clip
+from pipeline.clip_model import EncoderConfig, files, load_clip_model
 from pipeline.clip_model.config import is_path
 from pipeline.errors import ConfigError, WeightsError
 from pipeline.fingerprint import sha256_file
@@ -57,7 +57,7 @@ def test_what_weights_fetch_brings_is_what_the_default_tag_loads(tmp_path, monke
     with pytest.raises(
         WeightsError, match=f"is not the file of {entry.address}: .* {entry.sha256} is needed"
     ):
-        load_clip(default)
+        load_clip_model(default)
 
 
 # Tags, and no network
@@ -87,7 +87,7 @@ def _look_up(folder: Path, repository: str, file: str) -> str | None:
 
 def test_without_a_network_the_file_its_address_and_its_place_are_named(alone, tmp_path):
     with pytest.raises(WeightsError) as caught:
-        load_clip(EncoderConfig())
+        load_clip_model(EncoderConfig())
     entry = PUBLISHED["clip-vit-l-14-openai"]
     message = str(caught.value)
     assert "\n" not in message
@@ -126,7 +126,7 @@ def test_what_is_advised_without_a_network_gives_the_tags_features(alone, monkey
 def test_an_offline_setting_is_named_and_nothing_is_asked(alone, monkeypatch):
     monkeypatch.setattr(hub, "HF_HUB_OFFLINE", True)
     with pytest.raises(WeightsError, match=r"\(HF_HUB_OFFLINE is set\)"):
-        load_clip(EncoderConfig())
+        load_clip_model(EncoderConfig())
 
 
 @pytest.mark.parametrize("file", ["open_clip_model.safetensors", "open_clip_pytorch_model.bin"])
@@ -149,12 +149,12 @@ def test_an_unknown_tag_lists_the_tags():
         ConfigError,
         match="encoder.weights is 'openia'; allowed for ViT-L-14-quickgelu: openai, .*, random, or the pa",
     ):
-        load_clip(EncoderConfig(weights="openia"))
+        load_clip_model(EncoderConfig(weights="openia"))
 
 
 def test_a_tag_of_another_encoder_names_that_encoder():
     with pytest.raises(ConfigError, match="It is a tag of ViT-L-14: give --encoder ViT-L-14.$"):
-        load_clip(EncoderConfig(weights="laion2b_s32b_b82k"))
+        load_clip_model(EncoderConfig(weights="laion2b_s32b_b82k"))
 
 
 # Paths
@@ -183,7 +183,7 @@ def test_a_path_whose_download_is_unfinished_is_named(tmp_path):
 )
 def test_a_tag_trained_with_another_activation_is_refused(name, weights, message):
     with pytest.raises(ConfigError, match=message):
-        load_clip(EncoderConfig(name=name, weights=weights))
+        load_clip_model(EncoderConfig(name=name, weights=weights))
 
 
 def test_no_tag_looks_like_a_path():

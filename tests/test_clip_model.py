@@ -3,13 +3,20 @@ from pathlib import Path
 import pytest
 import torch
 
-from pipeline.clip_model import CLIP_MEAN, CLIP_STD, EncoderConfig, LoadedClip, load_clip, sha256_tensors
+from pipeline.clip_model import (
+    CLIP_MEAN,
+    CLIP_STD,
+    EncoderConfig,
+    LoadedClip,
+    load_clip_model,
+    sha256_tensors,
+)
 from pipeline.errors import ConfigError
 from tests.tiny_clip import tiny_clip, tiny_model
 
 
 def load(weights: str | Path, name: str | None = None, seed: int = 7) -> LoadedClip:
-    return load_clip(EncoderConfig(name=name or tiny_model(), weights=str(weights), seed=seed))
+    return load_clip_model(EncoderConfig(name=name or tiny_model(), weights=str(weights), seed=seed))
 
 
 # Random weights and their hashes

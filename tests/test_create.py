@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.errors import CacheError, CacheExistsError
 from pipeline.store.create import create
-from pipeline.store.place import Place
+from pipeline.store.location import Place
 from pipeline.store.reader import FeatureCache
 from pipeline.store.writer import CacheWriter
 from tests.tiny_cache import tiny_cache, tiny_meta, tiny_static

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.datasets.official import Inventory
+from pipeline.datasets.official_reader import Inventory
 from pipeline.display.text import lines
-from pipeline.doctor.material import Material
-from pipeline.doctor.opened import Opened, check_opened, describe
+from pipeline.doctor.decode_checks import Opened, check_opened, describe
+from pipeline.doctor.inputs import Material
 from pipeline.sheet import write_png
 from tests.sick_trees import examined, healthy_ferv39k, kinds
 from tests.tiny_videos import grey, with_matrix, write_picture, write_sound, write_two_videos, write_video

@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.datasets.dfew import SET as DFEW
 from pipeline.datasets.mafw import SET as MAFW
-from pipeline.datasets.official import read_lists
+from pipeline.datasets.official_reader import read_lists
 from pipeline.errors import DatasetError
 from pipeline.types import ReadOptions
 from tests.official_trees import dfew_tree, mafw_tree, write_lines

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.clip_model import EncoderConfig, LoadedClip, load_clip
+from pipeline.clip_model import EncoderConfig, LoadedClip, load_clip_model
 from pipeline.errors import ConfigError
 from pipeline.features import Encoder, FeatureConfig, num_kept_tokens, resolve_precision
 from tests.tiny_clip import small_clip, tiny_clip, tiny_model
@@ -129,7 +129,7 @@ def test_grid4_is_the_class_token_and_the_mean_of_every_square(patches):
 @pytest.mark.slow
 @torch.inference_mode()
 def test_the_papers_encoder_agrees_with_open_clip():
-    clip = load_clip(EncoderConfig(weights="random", seed=3))
+    clip = load_clip_model(EncoderConfig(weights="random", seed=3))
     x = pictures(1, clip)
     found = encoder(clip, batch_pictures=1, tokens="grid4").encode(x, early=True)
     assert found.embedding_NF.shape == (1, 768)
@@ -291,13 +291,13 @@ def test_grid4_needs_a_side_that_four_divides():
 
 
 def test_an_encoder_needs_four_blocks():
-    clip = load_clip(EncoderConfig(name=tiny_model(layers=3), weights="random"))
+    clip = load_clip_model(EncoderConfig(name=tiny_model(layers=3), weights="random"))
     with pytest.raises(ConfigError, match="Encoder tiny-16-3 has 3 blocks; 4 are needed."):
         encoder(clip)
 
 
 def test_an_encoder_of_four_blocks_gives_each_once():
-    clip = load_clip(EncoderConfig(name=tiny_model(layers=4), weights="random"))
+    clip = load_clip_model(EncoderConfig(name=tiny_model(layers=4), weights="random"))
     x = pictures(2, clip)
     found = encoder(clip, tokens="all").encode(x, early=True)
     blocks = blocks_plainly(clip, x)

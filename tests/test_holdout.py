@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 
 from pipeline.datasets.manifest import read
 from pipeline.errors import ConfigError
+from pipeline.store.clip_table import num_groups, table_of
 from pipeline.store.reader import FeatureCache
-from pipeline.store.table import num_groups, table_of
 from tests.manifests import manifest
 from tests.tiny_cache import tiny_cache, tiny_meta
 from trainer.config import DataConfig

@@ -19,12 +19,12 @@ from hypothesis import strategies as st
 from pipeline.clip_model import encoder_of
 from pipeline.display.text import lines
 from pipeline.errors import CacheError
-from pipeline.store import trial
-from pipeline.store.confined import ConfinedStore
+from pipeline.store import hdf5_probe
 from pipeline.store.export import export_hdf5
+from pipeline.store.location import Place
 from pipeline.store.meta import MAX_CHUNK_BYTES
-from pipeline.store.place import Place
 from pipeline.store.reader import HDF5_META, FeatureCache
+from pipeline.store.sandboxed_store import ConfinedStore
 from pipeline.store.summary import summarise
 from pipeline.store.writer import CacheWriter
 from pipeline.verify import recompute_sample
@@ -540,7 +540,7 @@ def test_a_file_on_which_the_library_hangs_is_refused_by_a_child(exported, monke
     content = exported.read_bytes()
     heap = content.index(b"GCOL")  # where texts lie; one of no length is passed over for ever
     exported.write_bytes(content[: heap + 1900] + bytes(600) + content[heap + 2500 :])
-    monkeypatch.setattr(trial, "_SECONDS", 2)
+    monkeypatch.setattr(hdf5_probe, "_SECONDS", 2)
     refused(
         exported, r"feats.h5' is not a readable HDF5 file: the HDF5 library does not come to an end in 2 s"
     )

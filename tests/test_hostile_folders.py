@@ -19,8 +19,8 @@ from tests.tiny_cache import tiny_cache
 from tests.tiny_grid import Heard, outcome, quick_asked, quick_spec, stored
 from trainer import demo
 from trainer.ablate import SweepExecutorOptions, ablate
-from trainer.ablate.ledger import GRID_FILE, OUTCOME_FILE, hold
-from trainer.ablate.stored import read_grid
+from trainer.ablate.load_results import read_grid
+from trainer.ablate.sweep_directory import GRID_FILE, OUTCOME_FILE, hold
 from trainer.evaluation import evaluate
 from trainer.presets import smoke
 from trainer.report import report

@@ -12,7 +12,7 @@ import pytest
 
 from pipeline.display.json_values import field_values, to_json_values
 from pipeline.display.text import lines
-from pipeline.store.place import Place
+from pipeline.store.location import Place
 
 
 class Colour(Enum):

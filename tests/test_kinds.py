@@ -7,7 +7,7 @@ import pytest
 from pipeline.display.json_values import to_json_values
 from pipeline.display.text import lines as lines_of
 from tests.tiny_grid import diverged, outcome, quick_asked
-from trainer.ablate.compare import GridResult
+from trainer.ablate.aggregate import GridResult
 from trainer.ablate.kinds import split
 
 FP32, BF16 = "model fp32, text tower fp32", "model bf16, text tower bf16"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import CacheError
-from pipeline.store.place import Place
+from pipeline.store.location import Place
 from trainer.known_caches import remember, require_known, state_directory
 
 PLACE = Place.of("s3://features/feats.zarr")

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import CacheError, ConfigError
-from pipeline.store.holder import BEAT_SECONDS, Holder, Life
+from pipeline.store.location import Place
 from pipeline.store.lock import Share, creating, hold
-from pipeline.store.place import Place
+from pipeline.store.lock_owner import BEAT_SECONDS, Holder, Life
 from pipeline.store.writer import CacheWriter
 from tests.tiny_cache import tiny_meta, tiny_static
 
@@ -42,7 +42,7 @@ def place(request, tmp_path):
 @pytest.fixture(autouse=True)
 def _short_beats(monkeypatch):
     """The beats of these tests are below what a record of a real run may claim."""
-    monkeypatch.setattr("pipeline.store.holder._BEAT_SECONDS_READ", (FAST, 30.0))
+    monkeypatch.setattr("pipeline.store.lock_owner._BEAT_SECONDS_READ", (FAST, 30.0))
 
 
 @pytest.fixture
@@ -151,7 +151,7 @@ def test_a_killed_process_is_taken_over_at_once(place, other_process):
 
 def test_the_number_of_a_dead_process_that_is_in_use_again_deceives_nobody(place, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr("pipeline.store.holder._process_start", lambda _: "12345")
+        patch.setattr("pipeline.store.lock_owner._process_start", lambda _: "12345")
         leave_behind(place)
     with hold(place) as lock:
         assert "was taken over; that run has died" in lock.notes[0]
@@ -192,7 +192,7 @@ def test_a_living_one_whose_clock_is_ahead_keeps_it(place, monkeypatch):
     monkeypatch.setattr("pipeline.store.lock.time.time", lambda: real() + 1e6)
     with hold(place, beat_seconds=10 * FAST) as lock:
         time.sleep(11 * FAST)
-        monkeypatch.setattr("pipeline.store.holder.time.time", real)
+        monkeypatch.setattr("pipeline.store.lock_owner.time.time", real)
         before = time.monotonic()
         with pytest.raises(CacheError, match="is being extracted already by someone@far"), hold(place):
             pass
@@ -223,7 +223,7 @@ def test_a_record_without_a_finite_heartbeat_is_damaged():
 
 
 def test_many_planted_records_are_watched_at_once(place, monkeypatch):
-    from pipeline.store.records import records_of
+    from pipeline.store.lock_records import records_of
 
     foreign(monkeypatch)
     planted = Holder(**{**vars(Holder.this_process("", 20 * FAST)), "beat": 1e12}).to_bytes()
@@ -248,7 +248,7 @@ def test_a_stopped_process_keeps_it_and_is_named_as_such(place, other_process, m
     child = other_process()
     child.send_signal(signal.SIGSTOP)
     os.waitid(os.P_PID, child.pid, os.WSTOPPED | os.WNOWAIT)
-    monkeypatch.setattr("pipeline.store.holder.Holder.has_recent_beat", False)
+    monkeypatch.setattr("pipeline.store.lock_owner.Holder.has_recent_beat", False)
     match = (
         rf"already by .*process {child.pid}, .* That process is stopped \(Ctrl-Z\): continue it with "
         rf"`kill -CONT {child.pid}`, or end it with `kill -9 {child.pid}` and run this again."
@@ -267,7 +267,7 @@ def test_a_stopped_process_keeps_it_and_is_named_as_such(place, other_process, m
 
 
 def test_a_process_of_this_machine_that_gives_no_heartbeat_is_alive(place, monkeypatch):
-    monkeypatch.setattr("pipeline.store.holder.Holder.has_recent_beat", False)
+    monkeypatch.setattr("pipeline.store.lock_owner.Holder.has_recent_beat", False)
     with (
         hold(place, beat_seconds=600),
         pytest.raises(CacheError, match="is being extracted already"),
@@ -282,8 +282,8 @@ def test_a_process_that_this_user_may_not_see_has_not_ended(monkeypatch):
 
     holder = Holder.this_process("", 1.0)
     assert holder.life is Life.RUNNING
-    monkeypatch.setattr("pipeline.store.holder._process", lambda _: None)
-    monkeypatch.setattr("pipeline.store.holder.os.kill", refuse)
+    monkeypatch.setattr("pipeline.store.lock_owner._process", lambda _: None)
+    monkeypatch.setattr("pipeline.store.lock_owner.os.kill", refuse)
     assert holder.life is Life.UNKNOWN
     monkeypatch.undo()
     assert Holder(**{**vars(holder), "pid": 2**22 + 1}).life is Life.ENDED
@@ -319,7 +319,7 @@ def test_a_refusal_ends_creation_at_once(bucket):
 def test_a_living_one_whose_clock_is_behind_keeps_it(place, monkeypatch):
     foreign(monkeypatch)
     with hold(place, beat_seconds=10 * FAST) as lock:
-        monkeypatch.setattr("pipeline.store.holder.Holder.has_recent_beat", False)
+        monkeypatch.setattr("pipeline.store.lock_owner.Holder.has_recent_beat", False)
         with pytest.raises(CacheError, match="is being extracted already by someone@far"), hold(place):
             pass
         lock.check()
@@ -353,7 +353,7 @@ def test_a_lock_removed_by_hand_is_put_back(place, bucket_or_folder):
 
 
 def test_a_damaged_record_is_taken_over_after_a_while(place, bucket_or_folder, monkeypatch):
-    monkeypatch.setattr("pipeline.store.holder.BEAT_SECONDS", FAST)
+    monkeypatch.setattr("pipeline.store.lock_owner.BEAT_SECONDS", FAST)
     for value in (b"", b"{}", b"[1]", b'{"beat": NaN}', json.dumps({"pid": "x" * 99}).encode()):
         bucket_or_folder.write(value)
         with hold(place) as lock:
@@ -366,8 +366,8 @@ def test_a_sign_of_life_that_cannot_be_given_ends_nothing(tmp_path, monkeypatch)
 
     with hold(tmp_path / "c.zarr", beat_seconds=FAST) as lock:
         with monkeypatch.context() as patch:
-            patch.setattr("pipeline.store.records._FolderRecords.swap", refuse)
-            patch.setattr("pipeline.store.records._FolderRecords.read", refuse)
+            patch.setattr("pipeline.store.lock_records._FolderRecords.swap", refuse)
+            patch.setattr("pipeline.store.lock_records._FolderRecords.read", refuse)
             time.sleep(3 * FAST)
             lock.check()
         time.sleep(3 * FAST)
@@ -426,12 +426,12 @@ def foreign(monkeypatch: pytest.MonkeyPatch) -> None:
         holder = real(share, beat_seconds)
         return Holder(**{**vars(holder), "user": "someone", "host": "far", "machine": "another", "pid": 7})
 
-    monkeypatch.setattr("pipeline.store.holder.Holder.this_process", this_process)
+    monkeypatch.setattr("pipeline.store.lock_owner.Holder.this_process", this_process)
 
 
 def leave_behind(place: Place, **changes: object) -> None:
     """The record of a run that has ended without giving its lock back."""
-    from pipeline.store.records import records_of
+    from pipeline.store.lock_records import records_of
 
     holder = Holder.this_process("", FAST)
     assert records_of(place).create("whole", Holder(**{**vars(holder), **changes}).to_bytes())

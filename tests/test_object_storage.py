@@ -12,8 +12,8 @@ from pipeline.display.json_values import to_json_values
 from pipeline.display.text import lines
 from pipeline.runner import RunOptions, executor_of
 from pipeline.store.export import export_hdf5
+from pipeline.store.location import Place
 from pipeline.store.lock import Share
-from pipeline.store.place import Place
 from pipeline.store.reader import FeatureCache
 from pipeline.store.summary import summarise
 from pipeline.verify import verify, verify_stored

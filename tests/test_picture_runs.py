@@ -10,7 +10,7 @@ import zarr
 
 from pipeline.errors import CacheError, DatasetError
 from pipeline.runner import RunOptions, executor_of, extract
-from pipeline.store.damage import damaged_blocks
+from pipeline.store.find_damage import damaged_blocks
 from pipeline.store.reader import FeatureCache
 from pipeline.types import ClipRef, DatasetIndex, Split, Status
 from pipeline.verify import recompute, verify_stored

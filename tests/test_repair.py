@@ -13,8 +13,8 @@ from pipeline.display.text import lines
 from pipeline.errors import CacheError
 from pipeline.repair import repair
 from pipeline.runner import executor_of, model_info
+from pipeline.store.location import Place
 from pipeline.store.lock import hold
-from pipeline.store.place import Place
 from pipeline.store.reader import FeatureCache
 from pipeline.store.writer import CacheWriter
 from pipeline.verify import verify_stored

@@ -12,8 +12,8 @@ from tests.test_report import HOSTILE, QUICK, require_shown_and_harmless, write
 from tests.tiny_cache import tiny_cache
 from tests.tiny_grid import DIVERGING, Heard, diverged, outcome, quick_asked, quick_spec, stamps, stored
 from trainer.ablate import SweepExecutorOptions, ablate
-from trainer.ablate.ledger import GRID_FILE
 from trainer.ablate.spec import parsed
+from trainer.ablate.sweep_directory import GRID_FILE
 from trainer.presets import smoke
 from trainer.report import report
 from trainer.training import train

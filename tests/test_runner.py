@@ -19,8 +19,8 @@ from pipeline.executor import LocalExecutor, Observer
 from pipeline.features import Encoder
 from pipeline.process import ExtractConfig
 from pipeline.runner import BlockWorkerSetup, RunOptions, RunReport, executor_of, worker
+from pipeline.store.location import Place
 from pipeline.store.lock import Share, hold
-from pipeline.store.place import Place
 from pipeline.store.reader import FeatureCache
 from pipeline.types import DatasetIndex
 from tests.small_clips import small_tools, small_tools_with, write_clips, write_video

@@ -7,7 +7,7 @@ import torch
 from pipeline.display.json_values import to_json_values
 from pipeline.display.text import lines
 from pipeline.errors import ConfigError, DatasetError
-from pipeline.look import load
+from pipeline.preview_faces import load
 from pipeline.samples import choose, sample
 from pipeline.sheet import read_picture, text_card
 from pipeline.types import ClipRef, DatasetIndex, Split

@@ -5,7 +5,7 @@ import pytest
 from pipeline.datasets import read_dataset
 from pipeline.datasets.ferv39k import SET
 from pipeline.datasets.folder.levels import split_of
-from pipeline.datasets.given_lists import given_lists
+from pipeline.datasets.list_files import given_lists
 from pipeline.datasets.splits import SPLIT_OF
 from pipeline.types import Split
 

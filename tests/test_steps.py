@@ -19,7 +19,7 @@ from trainer.optim import step
 from trainer.presets import preset, smoke
 from trainer.prompts import ClassPrompts, load_text_tower
 from trainer.scalars import Scalars, ScalarTable
-from trainer.steps import GraphedSteps, Learner, PlainSteps, steps_of
+from trainer.steps import GraphedSteps, PlainSteps, TrainState, steps_of
 from trainer.training import train
 
 CPU = torch.device("cpu")
@@ -42,7 +42,7 @@ def made(path, config, device=CPU):
         prompts = ClassPrompts(config.prompts, len(cache.meta.class_names), tower.width).to(device)
         data = load_clips(cache, np.arange(cache.meta.num_clips), config, device)
     model.train()
-    return Learner.of(config, model, prompts, tower), data
+    return TrainState.of(config, model, prompts, tower), data
 
 
 def epochs(take, data, config, count):
@@ -175,7 +175,7 @@ def test_a_step_on_cuda_mixes_no_devices_and_looks_at_no_data(path, name, change
     losses = training_loss(model(batch, prompts(tower)), batch.label_B, batch.polarity_B, config)
     assert losses.loss.shape == ()
     assert losses.loss.device == torch.device("cuda", 0)
-    learner = Learner.of(config, model, prompts, tower)
+    learner = TrainState.of(config, model, prompts, tower)
     for parameter in learner.parameters:
         assert parameter.device == torch.device("cuda", 0)
         parameter.grad = torch.zeros_like(parameter)

@@ -12,10 +12,10 @@ from pipeline.device import precision_on
 from pipeline.display.json_values import to_json_values
 from pipeline.errors import OusError
 from pipeline.runner import executor_of, extract
-from pipeline.store.place import Place
+from pipeline.store.clip_table import replace_table
+from pipeline.store.location import Place
 from pipeline.store.reader import FeatureCache
 from pipeline.store.schema import ARRAYS, BY_NAME
-from pipeline.store.table import replace_table
 from pipeline.verify import (
     config_of,
     pick_sample,

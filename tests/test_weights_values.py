@@ -8,7 +8,7 @@ import pytest
 import safetensors.torch
 import torch
 
-from pipeline.clip_model import EncoderConfig, load_clip
+from pipeline.clip_model import EncoderConfig, load_clip_model
 from pipeline.clip_model.architecture import architecture_of, num_parameters, supported_models
 from pipeline.errors import WeightsError
 from pipeline.weights import UNFINISHED, find_untrained_values, load_state_dict
@@ -128,7 +128,7 @@ def test_what_trained_weights_may_hold_is_let_through(value):
 
 
 def test_random_weights_of_the_modest_model_are_let_through():
-    model = load_clip(EncoderConfig(name=modest_model(), weights="random")).model
+    model = load_clip_model(EncoderConfig(name=modest_model(), weights="random")).model
     assert not find_untrained_values(PATH, model.state_dict())
 
 

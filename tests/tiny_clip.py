@@ -5,7 +5,7 @@ from pathlib import Path
 
 from open_clip import factory
 
-from pipeline.clip_model import EncoderConfig, LoadedClip, load_clip
+from pipeline.clip_model import EncoderConfig, LoadedClip, load_clip_model
 from tests import modest
 
 PYTHONPATH = f"{Path(__file__).parent / 'known_models'}:{Path(__file__).parents[1]}"
@@ -33,7 +33,7 @@ def tiny_model(patches: int = 16, quick_gelu: bool = False, layers: int = 5) -> 
 @cache
 def tiny_clip(patches: int = 16, seed: int = 0) -> LoadedClip:
     """The model with random weights."""
-    return load_clip(EncoderConfig(name=tiny_model(patches), weights="random", seed=seed))
+    return load_clip_model(EncoderConfig(name=tiny_model(patches), weights="random", seed=seed))
 
 
 def modest_model() -> str:
@@ -45,10 +45,10 @@ def modest_model() -> str:
 @cache
 def modest_clip() -> LoadedClip:
     """The model with random weights: the encoder of the tiny cache and of the small clips."""
-    return load_clip(EncoderConfig(name=modest_model(), weights="random", seed=0))
+    return load_clip_model(EncoderConfig(name=modest_model(), weights="random", seed=0))
 
 
 @cache
 def small_clip() -> LoadedClip:
     """open_clip's smallest model with random weights, where widths and depths must be those of a real one."""
-    return load_clip(EncoderConfig(name="ViT-S-32", weights="random", seed=0))
+    return load_clip_model(EncoderConfig(name="ViT-S-32", weights="random", seed=0))

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from pipeline.own_dir import OwnDir
 from trainer.ablate import Outcome, Spec
-from trainer.ablate.asked import Asked
-from trainer.ablate.ledger import hold, partial_of, settle
 from trainer.ablate.spec import parsed
+from trainer.ablate.sweep_directory import hold, partial_of, settle
+from trainer.ablate.sweep_request import Asked
 
 QUICK = """
 title = "Quick table"

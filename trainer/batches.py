@@ -19,8 +19,8 @@ import numpy as np
 import torch
 
 from pipeline.errors import CacheError, ConfigError
-from pipeline.store.chunks import Scratch
 from pipeline.store.meta import CacheMeta
+from pipeline.store.raw_chunks import Scratch
 from pipeline.store.reader import FeatureCache
 from pipeline.types import Bools, Ints
 from trainer.config import TrainConfig

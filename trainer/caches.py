@@ -6,7 +6,7 @@ from pathlib import Path
 from pipeline.errors import CacheError
 from pipeline.portable import located, portable
 from pipeline.program import command
-from pipeline.store.place import Place, Where
+from pipeline.store.location import Place, Where
 from pipeline.store.reader import FeatureCache
 from trainer.known_caches import require_known
 

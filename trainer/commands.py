@@ -122,7 +122,7 @@ def _show_epoch(report: "EpochReport") -> None:
 
 def _free_run(cache: str, fold: str, seed: int) -> Path:
     from pipeline.own_dir import OwnDir
-    from pipeline.store.place import Place
+    from pipeline.store.location import Place
 
     stem = f"{Place.of(cache).stem}-fold{fold}-seed{seed}"
     names = (stem + (f"-{n}" if n > 1 else "") for n in range(1, sys.maxsize))
@@ -210,7 +210,7 @@ def ablate(
     json_: Json = False,
 ) -> None:
     """Run a table of settings over folds and seeds, beside the paper's numbers; run again, it goes on."""
-    from pipeline.store.place import Place
+    from pipeline.store.location import Place
     from trainer import ablate as grids
 
     if table is not None and spec is not None:

@@ -25,7 +25,7 @@ from trainer.profile import Stopwatch
 from trainer.run_directory import save_info
 from trainer.run_info import RunInfo
 from trainer.scalars import Scalars, ScalarTable
-from trainer.steps import Learner, Steps
+from trainer.steps import Steps, TrainState
 from trainer.training_result import EpochReport, TrainEpoch, ValidationEpoch, epoch_record
 
 METRICS_FILE = "metrics.jsonl"
@@ -43,7 +43,7 @@ class TrainingRun:
     data: ClipData
     train_places: torch.Tensor
     validation_places: torch.Tensor
-    learner: Learner
+    learner: TrainState
     take_step: Steps
     generator: torch.Generator
     watch: Stopwatch

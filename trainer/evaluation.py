@@ -8,7 +8,7 @@ from pathlib import Path
 from pipeline.display.json_values import to_json_values
 from pipeline.own_dir import Folder, OwnDir
 from pipeline.portable import portable_values
-from pipeline.store.place import Place, Where
+from pipeline.store.location import Place, Where
 from pipeline.strict_json import to_json
 from trainer.caches import is_same_place
 from trainer.folds import folder_of_fold

@@ -11,8 +11,8 @@ from pipeline.errors import CacheError, ConfigError, counted, some
 from pipeline.fingerprint import sha256_json
 from pipeline.groups import groups_of_cache, has_groups
 from pipeline.program import command
+from pipeline.store.location import Where
 from pipeline.store.meta import CacheMeta
-from pipeline.store.place import Where
 from pipeline.store.reader import FeatureCache
 from pipeline.store.schema import BY_NAME
 from pipeline.types import Ints, Polarity, Split, Status

@@ -13,7 +13,7 @@ from pathlib import Path
 from pipeline.errors import CacheError, FileError, MissingFileError
 from pipeline.own_dir import OwnDir
 from pipeline.program import quoted
-from pipeline.store.place import Place
+from pipeline.store.location import Place
 
 _MOST_BYTES = 4096
 """Of a record: S3 allows keys of 1024 bytes."""

@@ -11,8 +11,8 @@ from pipeline.errors import CheckpointError, counted
 from pipeline.footage import OFFICIAL_SPLITS
 from pipeline.groups import groups_of_cache, has_groups
 from pipeline.own_dir import Folder, OwnDir
+from pipeline.store.location import Place, Where
 from pipeline.store.meta import CacheMeta
-from pipeline.store.place import Place, Where
 from pipeline.types import Ints
 from trainer.batches import ClipData, load_clips
 from trainer.caches import chosen_cache, is_same_place, open_cache

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from pipeline.clip_model import EncoderConfig, LoadedClip, encoder_of, load_clip
+from pipeline.clip_model import EncoderConfig, LoadedClip, encoder_of, load_clip_model
 from pipeline.errors import ConfigError, WeightsError
 from pipeline.store.meta import CacheMeta
 from trainer.config import PromptConfig
@@ -151,7 +151,7 @@ def _tower(
     device: torch.device,
     dtype: torch.dtype,
 ) -> TextTower:
-    clip = load_clip(encoder)
+    clip = load_clip_model(encoder)
     if clip.text_sha256 != text_sha256:
         msg = (
             f"The text tower of {encoder.name} with weights '{encoder.weights}' has sha256 "

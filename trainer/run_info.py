@@ -15,8 +15,8 @@ from pipeline.errors import (
     counted,
 )
 from pipeline.fingerprint import differences
+from pipeline.store.location import Place, Where
 from pipeline.store.meta import CacheMeta
-from pipeline.store.place import Place, Where
 from pipeline.store.reader import FeatureCache
 from trainer.caches import stored_location, training_cache
 from trainer.config import TrainConfig

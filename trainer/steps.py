@@ -30,7 +30,7 @@ def no_mark(_part: str) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Learner:
+class TrainState:
     """What is trained (model and prompts), through what (the frozen tower), and Adam."""
 
     config: TrainConfig
@@ -40,7 +40,9 @@ class Learner:
     optimizer: torch.optim.Adam
 
     @classmethod
-    def of(cls, config: TrainConfig, model: OusModel, prompts: ClassPrompts, tower: TextTower) -> "Learner":
+    def of(
+        cls, config: TrainConfig, model: OusModel, prompts: ClassPrompts, tower: TextTower
+    ) -> "TrainState":
         """The learner of parts that lie on one device."""
         parameters = [*model.parameters(), *prompts.parameters()]
         optimizer = build_adam(parameters, config.optim)
@@ -91,10 +93,10 @@ class Steps(Protocol):
     """Takes the steps of a run."""
 
     def __call__(self, batch: Batch, lr: float, mark: Mark = no_mark) -> Scalars:
-        """One step at rate `lr`; see `Learner.step`."""
+        """One step at rate `lr`; see `TrainState.step`."""
 
 
-def steps_of(learner: Learner, device: torch.device) -> Steps:
+def steps_of(learner: TrainState, device: torch.device) -> Steps:
     """Graphed or plain steps, as the config has it. Raises ConfigError for graphs without CUDA."""
     if not learner.config.optim.graphed:
         return PlainSteps(learner)
@@ -116,7 +118,7 @@ def _stream(device: torch.device) -> torch.cuda.Stream:
 class PlainSteps:
     """Every step by itself, of any batch, on any device."""
 
-    def __init__(self, learner: Learner) -> None:
+    def __init__(self, learner: TrainState) -> None:
         self._learner = learner
 
     def __call__(self, batch: Batch, lr: float, mark: Mark = no_mark) -> Scalars:
@@ -135,7 +137,7 @@ class GraphedSteps:
 
     def __init__(
         self,
-        learner: Learner,
+        learner: TrainState,
         capture: Callable[[Callable[[], Scalars]], tuple[Callable[[], object], Scalars]],
         stream: torch.cuda.Stream | None = None,
     ) -> None:

@@ -14,7 +14,7 @@ from pipeline.display.json_values import to_json_values
 from pipeline.errors import FileError, counted
 from pipeline.footage import cached_footage
 from pipeline.own_dir import Folder, OwnDir
-from pipeline.store.place import Where
+from pipeline.store.location import Where
 from pipeline.store.reader import FeatureCache
 from trainer.batches import load_clips
 from trainer.caches import location_from, open_cache
@@ -28,7 +28,7 @@ from trainer.profile import Stopwatch
 from trainer.prompts import ClassPrompts, load_text_tower
 from trainer.run_directory import WEIGHTS_FILE, create_run_dir, require_new
 from trainer.run_info import RunInfo
-from trainer.steps import Learner, steps_of
+from trainer.steps import TrainState, steps_of
 from trainer.training_clips import FILE as TRAINING_CLIPS_FILE
 from trainer.training_clips import fold_leak, training_clips_json
 from trainer.training_result import EpochReport, TrainResult, epoch_record
@@ -170,7 +170,7 @@ def _prepare(
     if config.model.standardise:
         sample = train_places[torch.randperm(len(train_places))[:_SCALE_CLIPS]]
         model.fit_scales(list(data.evaluation_batches(sample, config.optim.batch_size)))
-    learner = Learner.of(config, model, prompts, tower)
+    learner = TrainState.of(config, model, prompts, tower)
     return TrainingRun(
         config=config,
         data=data,

@@ -9,7 +9,7 @@ import torch
 from benchmarks.gpu_steps.context import Context
 from benchmarks.gpu_steps.options import GpuOptions
 from pipeline.bench.clips import link_or_copy, prepared_clips, videos_of
-from pipeline.clip_model import EncoderConfig, LoadedClip, load_clip
+from pipeline.clip_model import EncoderConfig, LoadedClip, load_clip_model
 from pipeline.config import from_dict
 from pipeline.datasets import read_dataset
 from pipeline.datasets.synthetic import SyntheticConfig, write_synthetic
@@ -116,7 +116,7 @@ def extract_config(context: Context, detector: str = MOBILENET) -> ExtractConfig
 
 def load_encoder(context: Context) -> LoadedClip:
     """Load the CLIP model of the run with random weights, on the CPU."""
-    return load_clip(EncoderConfig(name=context.options.encoder_name, weights=RANDOM_WEIGHTS))
+    return load_clip_model(EncoderConfig(name=context.options.encoder_name, weights=RANDOM_WEIGHTS))
 
 
 def random_images(clip: LoadedClip, count: int, device: torch.device) -> torch.Tensor:

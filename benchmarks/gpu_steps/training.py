@@ -32,13 +32,13 @@ from trainer.config import TrainConfig
 from trainer.model import FeatureShape, OusModel
 from trainer.presets import paper, smoke
 from trainer.prompts import ClassPrompts, load_text_tower
-from trainer.steps import Learner, steps_of
+from trainer.steps import TrainState, steps_of
 
 _NUM_CLIPS, _NUM_CLIPS_TINY = 2_560, 70
 _TRAINING_CLIPS_OF_DFEW, _EPOCHS_OF_TABLE_3 = 9_356, 90
 _PROFILED = 10
 
-Change = Callable[[Learner], Learner]
+Change = Callable[[TrainState], TrainState]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,12 +153,12 @@ def _on_the_device(context: Context, take: Callable[[], object], name: str, seco
     return {**kernels.numbers(_PROFILED), "launch_share": share, "peak_gb": peak_gb}
 
 
-def _learner(context: Context, meta: CacheMeta, config: TrainConfig) -> Learner:
+def _learner(context: Context, meta: CacheMeta, config: TrainConfig) -> TrainState:
     torch.manual_seed(0)
     model = OusModel(config, FeatureShape.of(meta)).to(context.device).train()
     tower = load_text_tower(meta, config.prompts, context.device)
     prompts = ClassPrompts(config.prompts, len(meta.class_names), tower.width).to(context.device)
-    return Learner.of(config, model, prompts, tower)
+    return TrainState.of(config, model, prompts, tower)
 
 
 @contextmanager
@@ -178,7 +178,7 @@ def fused_adam() -> Iterator[None]:
         raise RuntimeError(msg)
 
 
-def _compiled(context: Context, learner: Learner) -> Learner:
+def _compiled(context: Context, learner: TrainState) -> TrainState:
     """Return the learner with its model compiled."""
     model: Any = torch.compile(learner.model, dynamic=False, backend=compile_backend(context))
     return replace(learner, model=model)

@@ -14,8 +14,8 @@ from pipeline.clip_model import LoadedClip
 from pipeline.datasets.emotions import polarity_of_class
 from pipeline.datasets.synthetic import CLASSES
 from pipeline.scratch import ScratchDirectory
+from pipeline.store.clip_table import table_of
 from pipeline.store.meta import CacheMeta
-from pipeline.store.table import table_of
 from pipeline.store.writer import CacheWriter
 from pipeline.types import ClipRef, DatasetIndex, Split, Status
 

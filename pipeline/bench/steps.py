@@ -24,10 +24,10 @@ from pipeline.faces import FaceDetector
 from pipeline.frames import FrameConfig, sample_indices
 from pipeline.process import ExtractConfig, InlineDecoder, Models
 from pipeline.process.prepare import decode_job
-from pipeline.runner.opening import describe
+from pipeline.runner.cache_setup import describe
 from pipeline.runner.worker import ModelInfo
 from pipeline.scratch import ScratchDirectory
-from pipeline.store.table import table_of
+from pipeline.store.clip_table import table_of
 from pipeline.store.writer import CacheWriter
 from pipeline.types import Bytes, ClipFailed, ClipRef, DatasetIndex, Floats, Frames, Split, Status
 

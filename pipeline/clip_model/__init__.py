@@ -10,7 +10,7 @@
 ``transformers_names``  transformers' names of CLIP's tensors become open_clip's
 ``model``               one of the models, loaded
 ``shape``               its widths, known before anything is loaded
-``lean``                its vision tower, copied for encoding in fewer passes
+``fused_visual``                its vision tower, copied for encoding in fewer passes
 ``listing``             every file of weights that this program knows, with licence and source
 
 The only importer of open_clip, inside the functions that need it: a command that loads no model does
@@ -21,8 +21,8 @@ prompts the text tower, so that both sides name and check the same weights.
 from pipeline.clip_model.config import EncoderConfig, encoder_of
 from pipeline.clip_model.conventions import CLIP_MEAN, CLIP_STD
 from pipeline.clip_model.files import is_here
-from pipeline.clip_model.lean import lean_visual
-from pipeline.clip_model.model import LoadedClip, load_clip, sha256_tensors
+from pipeline.clip_model.fused_visual import lean_visual
+from pipeline.clip_model.model import LoadedClip, load_clip_model, sha256_tensors
 from pipeline.clip_model.shape import EncoderShape, shape_of
 
 __all__ = [
@@ -34,7 +34,7 @@ __all__ = [
     "encoder_of",
     "is_here",
     "lean_visual",
-    "load_clip",
+    "load_clip_model",
     "sha256_tensors",
     "shape_of",
 ]

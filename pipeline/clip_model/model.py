@@ -73,7 +73,7 @@ class LoadedClip:
         return tokenizer(texts)
 
 
-def load_clip(config: EncoderConfig) -> LoadedClip:
+def load_clip_model(config: EncoderConfig) -> LoadedClip:
     """Load the model. Raises WeightsError when the weights cannot be had or do not fit.
 
     Mean and std of the images are those that the weights were trained with (see `conventions`); random

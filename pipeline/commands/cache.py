@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipeline.commands.ending import ends_at_once
 from pipeline.commands.options import (
     EXIT_FAILED_CHECK,
     CacheArgument,
@@ -19,6 +18,7 @@ from pipeline.commands.options import (
     Source,
     read_options,
 )
+from pipeline.commands.shutdown import ends_at_once
 from pipeline.errors import CacheError, VerificationError
 from pipeline.terminal import answer, progress_bar, say, show_speed
 
@@ -64,7 +64,7 @@ def cache_verify(
     json_: Json = False,
 ) -> None:
     """Check counts, shapes, NaN, ranges and membership of a cache, and compute a sample again."""
-    from pipeline.store.place import Place
+    from pipeline.store.location import Place
     from pipeline.verify import verify
 
     try:

@@ -86,7 +86,7 @@ def data_sample(
 ) -> None:
     """Draw a contact sheet: some clips per class, with faces found, face stream and scene stream."""
     from pipeline.device import choose_device
-    from pipeline.look import load
+    from pipeline.preview_faces import load
     from pipeline.samples import choose, sample
 
     reading = read_options(lists, label_order, source, all_clips=all_clips)

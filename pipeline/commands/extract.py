@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipeline.commands.ending import ends_at_once
 from pipeline.commands.options import (
     EXIT_FAILED_CHECK,
     AllClips,
@@ -24,6 +23,7 @@ from pipeline.commands.options import (
     read_index,
     read_options,
 )
+from pipeline.commands.shutdown import ends_at_once
 from pipeline.errors import counted
 from pipeline.terminal import answer, first_part, progress_bar, say, show_speed
 

@@ -34,7 +34,7 @@ def faces(
 ) -> None:
     """Find faces: boxes, scores and landmarks per picture, or per sampled frame of a video."""
     from pipeline.device import choose_device
-    from pipeline.look import load, look_all
+    from pipeline.preview_faces import load, look_all
 
     settings = {
         "frames": {"num_frames": frames},

@@ -9,7 +9,7 @@ import typer
 from pipeline.terminal import progress_bar, say
 
 if TYPE_CHECKING:
-    from pipeline.store.place import Where
+    from pipeline.store.location import Where
     from pipeline.types import DatasetIndex, ReadOptions
 
 EXIT_FAILED_CHECK, EXIT_INTERRUPTED = 3, 130

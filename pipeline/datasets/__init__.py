@@ -1,16 +1,16 @@
 """Data sets as they lie on disk, each read into one `DatasetIndex`.
 
 ``dfew`` ``ferv39k`` ``mafw``   the owners' trees, each one `OfficialSet`
-``official``     what their readers share: their lists, as written
-``indexed``      lists, tree and votes put together into one index
-``published``    what an owner publishes of a data set
-``given_lists``  which lists are read, of which fold and split
+``official_reader``     what their readers share: their lists, as written
+``build_index``      lists, tree and votes put together into one index
+``official_counts``    what an owner publishes of a data set
+``list_files``  which lists are read, of which fold and split
 ``list_names``   the fold and split that names of files and directories show
 ``families``     families of lists in one directory, of which one is read
-``lists``        a list that circulates, recognised by what it holds
-``orders``       what the integers of a list mean
+``list_parser``        a list that circulates, recognised by what it holds
+``label_encoding``       what the integers of a list mean
 ``label_counts`` how often a list has each label, beside the published counts
-``tree``         what lies in a tree, by name
+``file_scan``         what lies in a tree, by name
 ``votes``        the annotators' votes, from a workbook
 ``manifest``     a CSV or JSONL list of a user's own clips
 ``rows``         the rows of such a list
@@ -29,7 +29,7 @@
 ``other_names``  an index under the names of a cache
 ``names``        which texts can be names
 ``page``         the README's table of data sets
-``bounds``       how much a set may say, and where its files may lie
+``limits``       how much a set may say, and where its files may lie
 
 A new data set is one module with a `read(root, options) -> DatasetIndex` and one line in `READERS`;
 docs/adding-a-dataset.md shows one.

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.datasets.orders import Placed
+from pipeline.datasets.label_encoding import Placed
 from pipeline.errors import DatasetError, some
 from pipeline.types import Split
 

@@ -7,11 +7,11 @@ same as pictures, ``2_ClipsforFaceCrop/Action/Happy/0227/`` face crops, ``4_setu
 import re
 from pathlib import Path
 
+from pipeline.datasets.build_index import read_official
 from pipeline.datasets.emotions import class_of
-from pipeline.datasets.indexed import read_official
-from pipeline.datasets.official import ALL_OPTIONS, Inventory, OfficialSet
-from pipeline.datasets.published import SEVEN_EMOTIONS, Published
-from pipeline.datasets.tree import Tree
+from pipeline.datasets.file_scan import Tree
+from pipeline.datasets.official_counts import SEVEN_EMOTIONS, Published
+from pipeline.datasets.official_reader import ALL_OPTIONS, Inventory, OfficialSet
 from pipeline.types import DatasetIndex, ReadOptions, Split
 
 _SCENES = (

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.datasets.bounds import MAX_BOX_ROWS, at_most, require_readable_size
+from pipeline.datasets.limits import MAX_BOX_ROWS, at_most, require_readable_size
 from pipeline.datasets.rows import BOX, Row, csv_rows
 from pipeline.errors import DatasetError
 from pipeline.types import Floats, GivenBoxes

@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from pipeline.datasets.lists import Line
-from pipeline.datasets.published import Published
+from pipeline.datasets.list_parser import Line
+from pipeline.datasets.official_counts import Published
 from pipeline.errors import counted, some
 from pipeline.types import Split
 

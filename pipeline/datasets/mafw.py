@@ -6,10 +6,10 @@ face crops, ``Train & Test Set/single/no_caption/set_1/{train,test}.txt`` lists.
 
 from pathlib import Path
 
-from pipeline.datasets.indexed import read_official
-from pipeline.datasets.official import ALL_OPTIONS, Inventory, OfficialSet
-from pipeline.datasets.published import Published, class_counts_of_folds
-from pipeline.datasets.tree import Tree, numbered_clip_id
+from pipeline.datasets.build_index import read_official
+from pipeline.datasets.file_scan import Tree, numbered_clip_id
+from pipeline.datasets.official_counts import Published, class_counts_of_folds
+from pipeline.datasets.official_reader import ALL_OPTIONS, Inventory, OfficialSet
 from pipeline.types import DatasetIndex, ReadOptions, Split
 
 _CLASSES = (

@@ -21,7 +21,9 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
-from pipeline.datasets.bounds import (
+from pipeline.datasets.emotions import polarity_of_class
+from pipeline.datasets.given_boxes import boxes_of_row
+from pipeline.datasets.limits import (
     MAX_ROWS,
     Folder,
     at_most,
@@ -29,8 +31,6 @@ from pipeline.datasets.bounds import (
     require_few_names,
     require_readable_size,
 )
-from pipeline.datasets.emotions import polarity_of_class
-from pipeline.datasets.given_boxes import boxes_of_row
 from pipeline.datasets.manifest_paths import PATH_COLUMNS, ManifestPaths
 from pipeline.datasets.names import folded
 from pipeline.datasets.rows import (

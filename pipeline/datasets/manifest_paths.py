@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from pipeline.datasets.bounds import Folder
+from pipeline.datasets.limits import Folder
 from pipeline.datasets.names import fits_one_line, folded
 from pipeline.datasets.rows import Row
 from pipeline.errors import counted, printable, some

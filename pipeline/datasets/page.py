@@ -4,7 +4,7 @@ import sys
 from importlib import import_module
 
 from pipeline.datasets import READERS
-from pipeline.datasets.official import OfficialSet
+from pipeline.datasets.official_reader import OfficialSet
 
 
 def datasets_table() -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.datasets.bounds import MAX_ROWS, at_most, require_readable_size
+from pipeline.datasets.limits import MAX_ROWS, at_most, require_readable_size
 from pipeline.datasets.rows import csv_rows
 from pipeline.datasets.spelling import meaning_of
 from pipeline.errors import DatasetError, some

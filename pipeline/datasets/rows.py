@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pipeline.datasets.bounds import lines_of, open_text
+from pipeline.datasets.limits import lines_of, open_text
 from pipeline.datasets.names import fits_one_line, folded
 from pipeline.datasets.text_files import column_name, dialect_of, encoding_of, records, unreadable
 from pipeline.errors import DatasetError, printable

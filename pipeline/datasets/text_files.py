@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from pipeline.datasets.bounds import lines_of, open_list, open_text
+from pipeline.datasets.limits import lines_of, open_list, open_text
 from pipeline.datasets.names import folded
 from pipeline.errors import DatasetError, first_line
 

@@ -17,7 +17,7 @@ SUBJECTS = {
     "pipeline.bench": "pipeline.display.bench",
     "pipeline.clip_model.listing": "pipeline.display.weights",
     "pipeline.doctor": "pipeline.display.checks",
-    "pipeline.look": "pipeline.display.faces",
+    "pipeline.preview_faces": "pipeline.display.faces",
     "pipeline.relabel": "pipeline.display.cache",
     "pipeline.repair": "pipeline.display.checks",
     "pipeline.runner": "pipeline.display.extraction",

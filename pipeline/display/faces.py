@@ -5,7 +5,7 @@ from typing import Any
 from pipeline.display.json_values import field_values, to_json_values
 from pipeline.display.text import lines
 from pipeline.errors import counted
-from pipeline.look import Looks
+from pipeline.preview_faces import Looks
 from pipeline.samples import SampleReport
 
 

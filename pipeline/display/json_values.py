@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.display.subjects import registered
-from pipeline.store.place import Place
+from pipeline.store.location import Place
 
 
 @singledispatch

@@ -2,18 +2,18 @@
 
 ``finding_kinds``  every kind of finding, with its remedy
 ``finding``    one of them, with the clips concerned
-``gather``     a data set read, also where extraction would refuse it
-``material``   what the checks look at
+``load``     a data set read, also where extraction would refuse it
+``inputs``   what the checks look at
 ``counts``     clips counted, against the owner's numbers and every order of labels
-``listed``     lists, line by line
+``list_checks``     lists, line by line
 ``labels``     labels of a user's own clips
 ``groups``     groups of clips in two splits of a fold
-``survey``     what lies on disk, without opening it
-``placed``     that against the lists
-``content``    clips of one file, in one split or in several
+``scan``     what lies on disk, without opening it
+``missing_files``     that against the lists
+``duplicates``    clips of one file, in one split or in several
 ``decoding``   every clip decoded, under --deep
-``opened``     what became of them
-``numbers``    frames asked for, claimed and there
+``decode_checks``     what became of them
+``frame_counts``    frames asked for, claimed and there
 ``check``      all of it
 ``report``     the outcome
 ``split_counts``  clips by fold, split and class

@@ -8,21 +8,21 @@ from pathlib import Path
 from typing import TypeAlias
 
 from pipeline.config import require_range
-from pipeline.doctor.content import check_content, clips_by_file, suspects
 from pipeline.doctor.counts import check_counts
+from pipeline.doctor.decode_checks import Opened, check_opened, describe
+from pipeline.doctor.duplicates import check_content, clips_by_file, suspects
 from pipeline.doctor.finding import Finding
 from pipeline.doctor.finding_kinds import KINDS, Severity
-from pipeline.doctor.gather import gather
+from pipeline.doctor.frame_counts import check_numbers
 from pipeline.doctor.groups import check_groups
+from pipeline.doctor.inputs import Material
 from pipeline.doctor.labels import check_labels
-from pipeline.doctor.listed import check_lists
-from pipeline.doctor.material import Material
-from pipeline.doctor.numbers import check_numbers
-from pipeline.doctor.opened import Opened, check_opened, describe
-from pipeline.doctor.placed import check_files, unlisted
+from pipeline.doctor.list_checks import check_lists
+from pipeline.doctor.load import gather
+from pipeline.doctor.missing_files import check_files, unlisted
 from pipeline.doctor.report import DoctorReport
+from pipeline.doctor.scan import Lying, survey
 from pipeline.doctor.split_counts import count_clips
-from pipeline.doctor.survey import Lying, survey
 from pipeline.errors import counted
 from pipeline.types import ReadOptions
 

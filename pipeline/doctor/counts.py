@@ -5,10 +5,10 @@ from collections.abc import Iterator, Sequence
 from itertools import permutations
 
 from pipeline.datasets.label_counts import CLOSE
-from pipeline.datasets.official import ClipList
-from pipeline.datasets.published import Published
+from pipeline.datasets.official_counts import Published
+from pipeline.datasets.official_reader import ClipList
 from pipeline.doctor.finding import Finding
-from pipeline.doctor.material import SPLITS, Material, quoted
+from pipeline.doctor.inputs import SPLITS, Material, quoted
 from pipeline.errors import counted
 from pipeline.types import Split
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.config import from_dict
-from pipeline.doctor.opened import Opened
-from pipeline.doctor.survey import side_by_side
+from pipeline.doctor.decode_checks import Opened
+from pipeline.doctor.scan import side_by_side
 from pipeline.process import DecodePool, ExtractConfig, decode_job, picture_sizes, quarter_turns, stray_boxes
 from pipeline.types import ClipFailed, ClipRef, Frames, NoteKind
 

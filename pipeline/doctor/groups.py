@@ -4,14 +4,14 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 
 from pipeline.doctor.finding import Finding
-from pipeline.doctor.material import Material, quoted
+from pipeline.doctor.inputs import Material, quoted
 from pipeline.errors import counted
 
 
 def check_groups(material: Material) -> Iterator[Finding]:
     """Report groups that the data set names and that have labelled clips in several splits of a fold.
 
-    Windows of one file without a named group are `pipeline.doctor.content`'s.
+    Windows of one file without a named group are `pipeline.doctor.duplicates`'s.
     """
     members: dict[str, list[str]] = defaultdict(list)
     for clip_id, clip in material.clips.items():

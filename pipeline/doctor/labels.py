@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pipeline.datasets.lone_classes import lone_classes
 from pipeline.datasets.untrained import find_untrained
 from pipeline.doctor.finding import Finding
-from pipeline.doctor.material import Material, quoted
+from pipeline.doctor.inputs import Material, quoted
 from pipeline.errors import counted
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from pipeline.doctor.counts import class_counts, num_clips, published_classes
-from pipeline.doctor.material import Material
+from pipeline.doctor.inputs import Material
 from pipeline.types import Split
 
 

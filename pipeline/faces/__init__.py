@@ -3,9 +3,9 @@
 ``detector``    what a detector is and how it is chosen
 ``retinaface``  RetinaFace on batches of frames
 ``networks``    its two networks, put together from retinaface-pytorch's parts
-``folding``     normalisations taken into the convolutions before them
+``fuse_batchnorm``     normalisations taken into the convolutions before them
 ``haar``        the cascade that OpenCV embeds
-``given``       boxes or crops that the data set brings along
+``provided_boxes``       boxes or crops that the data set brings along
 """
 
 from pathlib import Path
@@ -15,10 +15,10 @@ import torch
 from pipeline import weights
 from pipeline.device import precision_on
 from pipeline.faces.detector import DETECTORS, WITH_WEIGHTS, DetectorConfig, FaceDetector
-from pipeline.faces.given import GIVEN, GivenOnly, given_faces, stray_boxes
 from pipeline.faces.haar import HaarDetector
+from pipeline.faces.provided_boxes import GIVEN, GivenOnly, given_faces, stray_boxes
 from pipeline.faces.retinaface import load_retinaface, untrained_retinaface
-from pipeline.passes import DeviceLock
+from pipeline.fixed_batches import DeviceLock
 
 __all__ = [
     "DETECTORS",

@@ -14,7 +14,7 @@ from cv2.data import haarcascades
 from pipeline.errors import WeightsError
 from pipeline.faces.detector import DetectorConfig, faces_in_picture, no_landmarks
 from pipeline.fingerprint import sha256_file
-from pipeline.passes import DeviceLock
+from pipeline.fixed_batches import DeviceLock
 from pipeline.types import Bytes, Faces, Floats
 
 _CASCADE = "haarcascade_frontalface_default.xml"

@@ -19,8 +19,8 @@ from pipeline import weights
 from pipeline.device import exact_float32, precision_on
 from pipeline.errors import WeightsError
 from pipeline.faces.detector import DetectorConfig, faces_in_picture
-from pipeline.faces.folding import without_batch_norm
-from pipeline.passes import DeviceLock, FixedPasses
+from pipeline.faces.fuse_batchnorm import without_batch_norm
+from pipeline.fixed_batches import DeviceLock, FixedPasses
 from pipeline.types import Faces, Floats
 
 ANCHOR_SIDES_PX = ((16, 32), (64, 128), (256, 512))

@@ -7,7 +7,7 @@ import torch
 
 from pipeline import faces as face_step
 from pipeline import streams as stream_step
-from pipeline.clip_model import CLIP_MEAN, EncoderConfig, LoadedClip, is_here, load_clip
+from pipeline.clip_model import CLIP_MEAN, EncoderConfig, LoadedClip, is_here, load_clip_model
 from pipeline.features import Encoder, resolve_precision
 from pipeline.process.config import ExtractConfig
 from pipeline.process.identity import STEPS, step_identity
@@ -163,7 +163,7 @@ def load_models(config: ExtractConfig, device: torch.device, *, for_timing: bool
     if for_timing and not is_here(encoder):
         encoder = EncoderConfig(name=encoder.name, weights=RANDOM_WEIGHTS, seed=encoder.seed)
         stand_ins.append(f"{config.encoder.name} ({config.encoder.weights})")
-    detector, clip = load_detector(config.detector, device, lock), load_clip(encoder)
+    detector, clip = load_detector(config.detector, device, lock), load_clip_model(encoder)
     return Models(
         config=config,
         device=device,

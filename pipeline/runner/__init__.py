@@ -2,8 +2,8 @@
 
 ``worker``            a block as a task, and the worker that does it
 ``executor_options``  which executor the user's choice means
-``opening``           the cache created, checked to be the same, or grown
-``matching``          clips of a data set laid beside those of a cache
+``cache_setup``           the cache created, checked to be the same, or grown
+``clip_matching``          clips of a data set laid beside those of a cache
 ``tasks``             which blocks are to be done
 ``progress``          how fast it goes, and what holds it up
 ``run_loop``          all blocks done by an executor, while the lock is held
@@ -16,11 +16,11 @@
 ``dry_run``           outline and estimate together
 """
 
+from pipeline.runner.cache_setup import dataset_of, read_as
 from pipeline.runner.dry_run import Plan, plan
 from pipeline.runner.estimate import Estimate
 from pipeline.runner.executor_options import SYNC, ExecutorOptions, make_executor
 from pipeline.runner.extraction import extract
-from pipeline.runner.opening import dataset_of, read_as
 from pipeline.runner.outline import Outline
 from pipeline.runner.progress import Speed
 from pipeline.runner.run_loop import BlockExecutor

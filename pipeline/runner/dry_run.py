@@ -8,7 +8,7 @@ from pipeline.runner.estimate import Estimate, estimate
 from pipeline.runner.outline import Outline, outline
 from pipeline.runner.run_loop import BlockExecutor
 from pipeline.runner.tasks import RunOptions
-from pipeline.store.place import Where
+from pipeline.store.location import Where
 from pipeline.types import DatasetIndex
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from pipeline.errors import counted
-from pipeline.runner.opening import checked
+from pipeline.runner.cache_setup import checked
 from pipeline.runner.outline import Outline
 from pipeline.runner.run_loop import BlockExecutor
 from pipeline.runner.sample import blocks_to_time, sizes_of

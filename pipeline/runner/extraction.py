@@ -6,14 +6,14 @@ from contextlib import nullcontext
 from pipeline.errors import counted, some
 from pipeline.footage import Leaks
 from pipeline.process import ExtractConfig
-from pipeline.runner.opening import Opening, open_cache, require_same_settings
+from pipeline.runner.cache_setup import Opening, open_cache, require_same_settings
 from pipeline.runner.progress import Speed
 from pipeline.runner.run_loop import BlockExecutor, run_blocks
 from pipeline.runner.run_report import RunReport, report
 from pipeline.runner.tasks import RunOptions, Workload, blocks_to_do, tasks_of
 from pipeline.runner.worker import model_info, unloaded_model_info
+from pipeline.store.location import Place, Where
 from pipeline.store.lock import Lock, hold
-from pipeline.store.place import Place, Where
 from pipeline.types import DatasetIndex
 
 

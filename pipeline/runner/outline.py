@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 
 from pipeline.process import ExtractConfig
-from pipeline.runner.opening import Opening, checked
+from pipeline.runner.cache_setup import Opening, checked
 from pipeline.runner.run_loop import BlockExecutor
 from pipeline.runner.tasks import RunOptions, Workload, blocks_to_do
 from pipeline.runner.worker import unloaded_model_info
-from pipeline.store.place import Place, Where
+from pipeline.store.location import Place, Where
 from pipeline.types import DatasetIndex
 
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from pipeline.footage import Leaks, leaks_of_cache
 from pipeline.runner.progress import Speed
-from pipeline.store.place import Place
+from pipeline.store.location import Place
 from pipeline.store.reader import FeatureCache
 from pipeline.types import Status
 

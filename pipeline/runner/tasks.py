@@ -8,12 +8,12 @@ from typing import Self
 import numpy as np
 
 from pipeline.config import require_range
-from pipeline.runner.opening import Opening
+from pipeline.runner.cache_setup import Opening
 from pipeline.runner.worker import BlockTask
 from pipeline.store.claim import Claim
+from pipeline.store.location import Place
 from pipeline.store.lock import Share
 from pipeline.store.meta import CacheMeta
-from pipeline.store.place import Place
 from pipeline.store.reader import FeatureCache
 from pipeline.store.sources import is_missing
 from pipeline.types import ClipRef, Status

@@ -7,7 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pipeline.runner.opening import Opening
+from pipeline.runner.cache_setup import Opening
 from pipeline.runner.run_loop import BlockExecutor
 from pipeline.runner.worker import SLOTS, BlockTask, ModelInfo
 from pipeline.types import ClipRef

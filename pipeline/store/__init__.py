@@ -2,15 +2,15 @@
 
 ``schema``      the contract: arrays and dimensions; ``meta`` the attributes; ``schema_page`` prints both
 ``config``      how many clips form a block of a new cache
-``place``       a folder or a prefix in a bucket; ``confined`` keeps zarr within a folder
-``records``     small texts beside a cache, changed without a race
-``lock``        one extract per cache or share, from records; ``holder`` is who has it
+``location``       a folder or a prefix in a bucket; ``sandboxed_store`` keeps zarr within a folder
+``lock_records``     small texts beside a cache, changed without a race
+``lock``        one extract per cache or share, from records; ``lock_owner`` is who has it
 ``create``      a new cache, there whole or not at all
 ``rows``        a clip's outcome -> a row of every array
 ``writer``      rows -> blocks, status last
 ``checks``      what a stored array must be before it is read
 ``reader``      a cache -> arrays
-``damage``      a cache -> the blocks that lost something
+``find_damage``      a cache -> the blocks that lost something
 ``summary``     a cache -> what it holds; ``export`` -> one HDF5 file
 
 The only package that imports zarr, obstore and h5py.

@@ -5,9 +5,9 @@ import re
 from dataclasses import dataclass
 
 from pipeline.errors import CacheError
-from pipeline.store.holder import Holder
-from pipeline.store.place import Place
-from pipeline.store.records import Records, records_of
+from pipeline.store.location import Place
+from pipeline.store.lock_owner import Holder
+from pipeline.store.lock_records import Records, records_of
 
 WHOLE, CREATING = "whole", "create"
 _NAME = re.compile(rf"{WHOLE}|{CREATING}|share-[0-9]{{1,9}}-of-[0-9]{{1,9}}")

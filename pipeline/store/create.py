@@ -13,9 +13,9 @@ from zarr.codecs import Crc32cCodec
 
 from pipeline.errors import CacheError, CacheExistsError
 from pipeline.store.litter import sweep_beside
+from pipeline.store.location import Place
 from pipeline.store.lock import creating
 from pipeline.store.meta import CacheMeta
-from pipeline.store.place import Place
 from pipeline.store.schema import ArraySpec
 
 Rows = Mapping[str, npt.NDArray[Any]]

@@ -10,7 +10,7 @@ import h5py
 
 from pipeline.errors import CacheError
 from pipeline.store.litter import sweep_beside
-from pipeline.store.place import Place
+from pipeline.store.location import Place
 from pipeline.store.reader import HDF5_META, FeatureCache
 from pipeline.store.schema import ArraySpec
 

@@ -14,9 +14,9 @@ from dataclasses import dataclass, replace
 
 from pipeline.errors import CacheError, CacheExistsError, ConfigError, some
 from pipeline.store.claim import CREATING, WHOLE, Claim, conflicting, lost
-from pipeline.store.holder import BEAT_SECONDS, Holder, Life
-from pipeline.store.place import Place, Where
-from pipeline.store.records import Record, Records, records_of
+from pipeline.store.location import Place, Where
+from pipeline.store.lock_owner import BEAT_SECONDS, Holder, Life
+from pipeline.store.lock_records import Record, Records, records_of
 
 _WATCHED_BEATS = 3
 _LOOKS_PER_BEAT = 10

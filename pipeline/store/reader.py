@@ -16,11 +16,11 @@ from pipeline.errors import CacheDamagedError, CacheError, first_line
 from pipeline.fingerprint import sha256_json
 from pipeline.program import command
 from pipeline.store import checks
-from pipeline.store.chunks import Scratch, read_chunk
+from pipeline.store.hdf5_probe import require_harmless
+from pipeline.store.location import Place, Where
 from pipeline.store.meta import CacheMeta
-from pipeline.store.place import Place, Where
+from pipeline.store.raw_chunks import Scratch, read_chunk
 from pipeline.store.schema import BY_NAME, ArraySpec
-from pipeline.store.trial import require_harmless
 from pipeline.types import Status
 
 _Kind = TypeVar("_Kind")

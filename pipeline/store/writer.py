@@ -13,8 +13,8 @@ from pipeline.errors import CacheError
 from pipeline.own_dir import OwnDir
 from pipeline.store.create import Rows, as_stored, create, create_blocks
 from pipeline.store.litter import sweep_below
+from pipeline.store.location import Place, Where
 from pipeline.store.meta import CacheMeta
-from pipeline.store.place import Place, Where
 from pipeline.store.reader import FeatureCache, read_rows
 from pipeline.store.schema import BY_NAME, ArraySpec
 

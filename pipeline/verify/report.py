@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from pipeline.store.place import Place
+from pipeline.store.location import Place
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,13 +11,13 @@ from pipeline.errors import ConfigError
 from pipeline.fingerprint import sha256_json
 from pipeline.footage import Footage, cached_footage
 from pipeline.own_dir import Folder, OwnDir
+from pipeline.store.location import Where
 from pipeline.store.meta import CacheMeta
-from pipeline.store.place import Where
 from pipeline.store.reader import FeatureCache
 from pipeline.types import Split
-from trainer.ablate.asked import MOST_SEEDS, Asked
 from trainer.ablate.outcome import RunTask
 from trainer.ablate.spec import Spec
+from trainer.ablate.sweep_request import MOST_SEEDS, Asked
 from trainer.batches import bytes_needed, require_patch_tokens
 from trainer.caches import open_cache
 from trainer.config import TrainConfig, learnt

@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Sequence
 
 from pipeline.errors import counted
-from trainer.ablate.asked import Asked
-from trainer.ablate.compare import GridResult, RowResult
+from trainer.ablate.aggregate import GridResult, RowResult
+from trainer.ablate.sweep_request import Asked
 from trainer.pages.banners import label_text
 from trainer.pages.document import Items, Page, Section, Table, Text
 from trainer.pages.formatting import NONE, mean_text, printed, spread_text

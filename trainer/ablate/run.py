@@ -9,16 +9,16 @@ from typing import Protocol
 from pipeline.display.json_values import to_json_values
 from pipeline.errors import OusError, counted
 from pipeline.executor import Observer
-from pipeline.store.place import Where
+from pipeline.store.location import Where
 from pipeline.strict_json import to_json
-from trainer.ablate.compare import GridResult
+from trainer.ablate.aggregate import GridResult
 from trainer.ablate.executors import SweepExecutorOptions, make_run_executor
 from trainer.ablate.grid import plan_grid
-from trainer.ablate.ledger import forget, hold, outcome_of, remove_leftovers
 from trainer.ablate.outcome import Outcome, RunTask
 from trainer.ablate.result_tables import as_markdown
 from trainer.ablate.run_one import died
 from trainer.ablate.spec import Spec
+from trainer.ablate.sweep_directory import forget, hold, outcome_of, remove_leftovers
 
 TABLE_FILE, RESULTS_FILE = "table.md", "results.json"
 

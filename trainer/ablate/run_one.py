@@ -12,8 +12,8 @@ from pipeline.errors import FileError, OusError, first_line
 from pipeline.executor import TaskContext
 from pipeline.executor.machine import use_cores
 from pipeline.own_dir import OwnDir
-from trainer.ablate.ledger import outcome_of, partial_of, settle
 from trainer.ablate.outcome import Outcome, RunTask
+from trainer.ablate.sweep_directory import outcome_of, partial_of, settle
 from trainer.epochs import TrainingError
 from trainer.evaluation import evaluate
 from trainer.training import train

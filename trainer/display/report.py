@@ -4,8 +4,8 @@ from typing import Any
 
 from pipeline.display.json_values import field_values, to_json_values
 from pipeline.display.text import lines
+from trainer.ablate.load_results import StoredGrid
 from trainer.ablate.result_tables import main_table
-from trainer.ablate.stored import StoredGrid
 from trainer.pages.formatting import spread_text
 from trainer.pages.text import table_lines
 from trainer.report.grids import grid_title

@@ -4,11 +4,11 @@ from typing import Any
 
 from pipeline.display.json_values import field_values, to_json_values
 from pipeline.display.text import lines
-from trainer.ablate.compare import GridResult, RowResult
+from trainer.ablate.aggregate import GridResult, RowResult
+from trainer.ablate.load_results import StoredGrid
 from trainer.ablate.outcome import Outcome
 from trainer.ablate.result_tables import grid_head, grid_tables
 from trainer.ablate.run import RESULTS_FILE, TABLE_FILE, AblateReport
-from trainer.ablate.stored import StoredGrid
 from trainer.pages.text import table_lines
 from trainer.run_statistics import Summary
 

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from pipeline.errors import counted
+from trainer.ablate.load_results import StoredGrid
 from trainer.ablate.result_tables import grid_section
-from trainer.ablate.stored import StoredGrid
 from trainer.pages.document import Items, Section
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from pipeline.errors import CheckpointError, ConfigError
 from pipeline.own_dir import OwnDir
-from pipeline.store.place import Where
-from trainer.ablate.ledger import GRID_FILE
-from trainer.ablate.stored import StoredGrid, is_grid, read_grid
+from pipeline.store.location import Where
+from trainer.ablate.load_results import StoredGrid, is_grid, read_grid
+from trainer.ablate.sweep_directory import GRID_FILE
 from trainer.run_directory import CONFIG_FILE, no_run
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.errors import ConfigError
-from pipeline.store.place import Where
+from pipeline.store.location import Where
 from trainer.config import TrainConfig, learnt
 from trainer.pages.document import Block, Items, Section, Table, Text
 from trainer.report.groups import setting_changes

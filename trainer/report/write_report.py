@@ -8,9 +8,9 @@ from pipeline.config import require_one_of, require_range
 from pipeline.display.json_values import to_json_values
 from pipeline.errors import counted
 from pipeline.portable import portable_values
-from pipeline.store.place import Where
+from pipeline.store.location import Where
 from pipeline.strict_json import to_json
-from trainer.ablate.stored import StoredGrid
+from trainer.ablate.load_results import StoredGrid
 from trainer.measurement import measure
 from trainer.pages.document import Block, Figure, Page
 from trainer.pages.files import require_writable

@@ -9,10 +9,10 @@ A clip is a video file, or a directory of pictures (its frames). docs/folders.md
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
-from pipeline.datasets.bounds import require_few_names
 from pipeline.datasets.emotions import class_of, polarity_of_class
 from pipeline.datasets.folder.levels import REMEDY, Layout, class_name, layout_of, split_of
 from pipeline.datasets.folder.scan import VIDEO_SUFFIXES, Scan, find_clips
+from pipeline.datasets.limits import require_few_names
 from pipeline.datasets.spelling import one_spelling, why_no_name
 from pipeline.errors import DatasetError, counted, printable, some
 from pipeline.pictures import PICTURE_SUFFIXES

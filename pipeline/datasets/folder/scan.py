@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pipeline.datasets.bounds import MAX_ROWS, Folder
+from pipeline.datasets.limits import MAX_ROWS, Folder
 from pipeline.datasets.names import fits_one_line
 from pipeline.errors import DatasetError, printable
 from pipeline.pictures import PICTURE_SUFFIXES

@@ -1,0 +1,279 @@
+"""What the integers of a list mean: the order of the classes that they count, and from 0 or 1.
+
+The same data circulate with several orders, and a wrong one trains without complaint. So an order is
+never assumed: it is named by the user, or determined by folder names, by class counts (of the list, or
+of its fold's lists together), or by the owner's own form of list. What folder names or class counts
+contradict is rejected.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from pipeline.datasets.emotions import class_of_folder
+from pipeline.datasets.label_counts import LabelCounts
+from pipeline.datasets.list_parser import Line, ListFile
+from pipeline.datasets.official_counts import Published
+from pipeline.errors import ConfigError, DatasetError, counted
+from pipeline.types import Split
+
+_MOST_STRAY = 0.1
+"""Of a list's lines: with more that contradict their folders, the order does, and not those lines."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """How a list's integers count. first: the first class's number, 0 or 1. evidence: in words."""
+
+    name: str
+    class_names: tuple[str, ...]
+    first: int
+    evidence: str = ""
+
+    def class_name(self, label: str) -> str:
+        """The class that a label means; empty where it means none."""
+        place = int(label) - self.first if label.isdecimal() and len(label) < 10 else -1
+        return self.class_names[place] if 0 <= place < len(self.class_names) else ""
+
+    def __str__(self) -> str:
+        return f"'{self.name}' from {self.first}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Placed:
+    """A list and what it is a list of."""
+
+    file: ListFile
+    fold: str
+    split: Split
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ruling:
+    """What is known of a list's integers.
+
+    order: None where nothing determines it. problem: why extraction rejects the list, in words that
+    follow on the list's name; empty where it does not. detail: more of that, of this list alone. remedy:
+    what to do then, a sentence.
+    """
+
+    order: Order | None
+    problem: str = ""
+    detail: str = ""
+    remedy: str = ""
+
+
+def rule_orders(
+    lists: Sequence[Placed], published: Published, asked: str | None, owner_header: tuple[str, ...]
+) -> list[Ruling | None]:
+    """Determine the order of each list's integers; None for a list of names.
+
+    asked: the user's --label-order. owner_header: header of the owner's lists, whose integers count
+    the owner's order from 1. Raises ConfigError for an order that is not known.
+    """
+    if asked is not None and asked not in published.orders:
+        msg = f"--label-order is '{asked}'; allowed for {published.title}: {', '.join(published.orders)}."
+        raise ConfigError(msg)
+    by_kind: dict[str, list[Placed]] = {}
+    for placed in lists:
+        if _has_integers(placed.file):
+            by_kind.setdefault(placed.file.kind, []).append(placed)
+    found: dict[int, Ruling] = {}
+    for alike in by_kind.values():
+        found.update(_rule_alike(alike, published, asked, owner_header))
+    return [found.get(id(placed)) for placed in lists]
+
+
+def require_orders(lists: Sequence[Placed], rulings: Sequence[Ruling | None]) -> None:
+    """Raise DatasetError for the first list of integers whose order has a problem."""
+    for placed, ruling in zip(lists, rulings, strict=True):
+        if ruling is not None and ruling.problem:
+            msg = f"'{placed.file.path}' {ruling.problem}{ruling.detail}. {ruling.remedy}"
+            raise DatasetError(msg)
+
+
+def _has_integers(file: ListFile) -> bool:
+    """Whether most of a list's labels are integers."""
+    return 2 * sum(line.label.isdecimal() for line in file.lines) > len(file.lines)
+
+
+def _rule_alike(
+    lists: list[Placed], published: Published, asked: str | None, owner_header: tuple[str, ...]
+) -> dict[int, Ruling]:
+    """Lists of one form: what one does not determine, the others do if they agree."""
+    firsts, clash = _firsts(lists, len(published.class_names))
+    if clash:
+        remedy = "Correct the lists, or give only those of one kind."
+        return {id(placed): Ruling(order=None, problem=clash, remedy=remedy) for placed in lists}
+    orders = [
+        Order(name=name, class_names=names, first=first)
+        for name, names in published.orders.items()
+        for first in firsts
+    ]
+    lines_of_fold: dict[str, list[Line]] = {}
+    for placed in lists:
+        lines_of_fold.setdefault(placed.fold, []).extend(placed.file.lines)
+    counts = {
+        id(one): LabelCounts.of(one.file.lines, lines_of_fold[one.fold], (one.fold, one.split), published)
+        for one in lists
+    }
+    found = {id(placed): _rule(placed, orders, counts[id(placed)], asked) for placed in lists}
+    settled = {(one.order.name, one.order.first): one.order for one in found.values() if one and one.order}
+    rulings = {}
+    for placed in lists:
+        ruling = found[id(placed)]
+        if ruling is None and len(settled) == 1:
+            order = replace(next(iter(settled.values())), evidence="the other lists of this form")
+            ruling = _unless_contradicted(order, orders, counts[id(placed)])
+        elif ruling is None and owner_header and placed.file.header == owner_header:
+            form = f"the owner's form, '{','.join(owner_header)}' and integers from 1"
+            owners = next((replace(one, evidence=form) for one in orders if one.first == 1), None)
+            if owners is not None and asked in (None, owners.name):
+                ruling = _unless_contradicted(owners, orders, counts[id(placed)])
+        rulings[id(placed)] = ruling or _undetermined(orders, counts[id(placed)], asked)
+    return rulings
+
+
+def _firsts(lists: list[Placed], num_classes: int) -> tuple[tuple[int, ...], str]:
+    """From what the integers may count: a 0 means 0, the number of classes means 1. Both is a problem."""
+    zero = one = ""
+    for placed in lists:
+        for line in placed.file.lines:
+            if line.label.isdecimal() and len(line.label) < 10:
+                zero = zero or (_where(placed, line) if int(line.label) == 0 else "")
+                one = one or (_where(placed, line) if int(line.label) == num_classes else "")
+    if zero and one:
+        return (), (
+            f"has integers that count neither from 0 nor from 1: label {num_classes} at {one}, label 0 at "
+            f"{zero}, of {num_classes} classes"
+        )
+    return ((0,) if zero else (1,) if one else (0, 1)), ""
+
+
+def _rule(placed: Placed, orders: list[Order], counts: LabelCounts, asked: str | None) -> Ruling | None:
+    """The order that folder names or class counts determine, or that was asked for; None where none is."""
+    agreeing, problem = _by_folders(placed, orders)
+    if problem:
+        return Ruling(order=None, problem=problem, remedy="Correct the list, or take the owner's.")
+    equal = [order for order in agreeing if counts.are_published(order.class_name)]
+    has_folders = any(class_of_folder(line.clip) for line in placed.file.lines)
+    sure: Order | None = None
+    if has_folders and len(agreeing) == 1:
+        sure = replace(agreeing[0], evidence="the names of the folders")
+    elif len(equal) == 1:
+        sure = replace(equal[0], evidence="the published class counts")
+    if sure is not None and asked not in (None, sure.name):
+        problem = f"is not in the label order '{asked}': {sure.evidence} determine {sure}"
+        return Ruling(order=sure, problem=problem, remedy=f"Give --label-order {sure.name}, or none.")
+    if sure is not None:
+        return Ruling(order=sure)
+    named = [order for order in agreeing if order.name == asked]
+    if len(named) == 1:
+        return _unless_contradicted(replace(named[0], evidence="--label-order"), orders, counts)
+    return None
+
+
+def _by_folders(placed: Placed, orders: list[Order]) -> tuple[list[Order], str]:
+    """The orders that no folder name contradicts, or the one that but few lines do; else a problem.
+
+    Those few lines are rejected one by one, wherever they are read.
+    """
+    with_folder = [(line, folder) for line in placed.file.lines if (folder := class_of_folder(line.clip))]
+    if not with_folder:
+        return orders, ""
+    against = [
+        [line for line, folder in with_folder if order.class_name(line.label) != folder] for order in orders
+    ]
+    agreeing = [order for order, lines in zip(orders, against, strict=True) if not lines]
+    if agreeing:
+        return agreeing, ""
+    fewest = min(range(len(orders)), key=lambda number: len(against[number]))
+    if len(against[fewest]) <= _MOST_STRAY * len(with_folder):
+        return [orders[fewest]], ""
+    line = against[fewest][0]
+    means = orders[fewest].class_name(line.label) or "no class"
+    return [], (
+        f"has integers that the names of its clips' folders contradict in every known order; in the nearest, "
+        f"{orders[fewest]}, at {len(against[fewest])} of {len(with_folder)} lines (line {line.number}: label "
+        f"{line.label} means {means}, the clip is '{line.clip[-100:]}')"
+    )
+
+
+def _unless_contradicted(order: Order, orders: list[Order], counts: LabelCounts) -> Ruling:
+    """An order that no count determines; rejected where its counts are impossible, fit another or none."""
+    impossible = counts.contradiction(order.class_name)
+    if not impossible and counts.are_close(order.class_name):
+        return Ruling(order=order)
+    possible = _possible(orders, counts)
+    close = [one for one in possible if counts.are_close(one.class_name)]
+    if close:
+        fault, detail = f"fit {close[0]}", _away(close[0], counts)
+        remedy = f"Give --label-order {close[0].name}, or a list of class names."
+    elif impossible or counts.do_not_fit(order.class_name):
+        fault, detail = "do not fit it", impossible or _away(order, counts)
+        remedy = _another_of(possible)
+    else:
+        return Ruling(order=order)
+    problem = f"is in the label order {order} by {order.evidence}, but its class counts {fault}"
+    return Ruling(order=None, problem=problem, detail=f" ({detail})", remedy=remedy)
+
+
+def _possible(orders: list[Order], counts: LabelCounts) -> list[Order]:
+    """The orders that --label-order could name, because the class counts allow them."""
+    return [
+        order
+        for order in orders
+        if not counts.contradiction(order.class_name) and not counts.do_not_fit(order.class_name)
+    ]
+
+
+def _another_of(possible: list[Order]) -> str:
+    """What to do where an order does not hold: name a possible one, or give names where there is none."""
+    if possible:
+        return f"Give another of {_known(possible)}, or a list of class names."
+    return "Give a list of class names in place of integers: no known order is possible."
+
+
+def _undetermined(orders: list[Order], counts: LabelCounts, asked: str | None) -> Ruling:
+    """Why there is no order: several fit, one is only close, none fits, or counts show nothing."""
+    named = [order for order in orders if order.name == asked]
+    possible = _possible(named or orders, counts)
+    close = [one for one in possible if counts.are_close(one.class_name)]
+    close.sort(key=lambda one: counts.clips_away(one.class_name))
+    detail, remedy = "", f"Give --label-order NAME, or a list of class names; known: {_known(possible)}."
+    if len(close) > 1:
+        problem = f"has integers whose class counts fit several orders, {' and '.join(map(str, close))}"
+    elif close:
+        problem = (
+            f"has integers whose class counts are only close to the published ones, in the order {close[0]}"
+        )
+        detail = f" ({_away(close[0], counts)})"
+        remedy = f"Give --label-order {close[0].name} if that is right, or a list of class names."
+    elif named and possible:
+        num_classes = len(named[0].class_names)
+        problem = f"has integers that may count from 0 or from 1: neither 0 nor {num_classes} occurs"
+        remedy = "Give it beside a list of its form that holds either, or a list of class names."
+    elif counts.is_whole or not possible:
+        nearest = min(orders, key=lambda one: counts.clips_away(one.class_name))
+        problem = f"has integers, and no known order fits the published class counts ({_names(orders)})"
+        why = counts.contradiction(nearest.class_name) or _away(nearest, counts)
+        detail = f" (nearest: {nearest}, {why})"
+        remedy = remedy if possible else _another_of(possible)
+    else:
+        problem = "has integers whose order neither folder names nor class counts determine"
+    return Ruling(order=None, problem=problem, detail=detail, remedy=remedy)
+
+
+def _names(orders: list[Order]) -> str:
+    return ", ".join(dict.fromkeys(order.name for order in orders))
+
+
+def _known(orders: list[Order]) -> str:
+    return "; ".join(dict.fromkeys(f"{order.name} ({', '.join(order.class_names)})" for order in orders))
+
+
+def _away(order: Order, counts: LabelCounts) -> str:
+    return f"{counts.clips_away(order.class_name)} of {counted(counts.num_clips, 'clip')} away"
+
+
+def _where(placed: Placed, line: Line) -> str:
+    return f"{placed.file.path}, line {line.number}"

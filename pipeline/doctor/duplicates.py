@@ -1,0 +1,161 @@
+"""Clips of one file: under one path, under several, or as copies; hashed only where sizes are equal."""
+
+import hashlib
+import os
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from pipeline.doctor.finding import Finding
+from pipeline.doctor.inputs import Material, quoted
+from pipeline.doctor.scan import Lying, side_by_side
+from pipeline.errors import FileError, counted
+from pipeline.fingerprint import sha256_file
+from pipeline.footage import Footage, SharedFootage, shared_footage
+from pipeline.types import ClipRef, Split
+
+_SAMPLED = 3
+
+
+def clips_by_file(material: Material, lying: Mapping[str, Lying]) -> dict[str, list[str]]:
+    """Ids of the clips of every file or folder that is there, by one of its paths.
+
+    Links, hard or symbolic, are the file that they lead to.
+    """
+    by_inode: dict[tuple[int, int], list[str]] = defaultdict(list)
+    for clip_id in material.clips:
+        if (inode := lying[clip_id].inode) is not None:
+            by_inode[inode].append(clip_id)
+    return {material.clips[ids[0]].path: ids for ids in by_inode.values()}
+
+
+def suspects(material: Material, lying: Mapping[str, Lying], files: Mapping[str, list[str]]) -> list[str]:
+    """Paths of `files` that may be copies of another one: those of equal sizes.
+
+    Folders count as equal when the number of their pictures and the sizes of three of them are.
+    """
+    alike: dict[tuple[int, ...], list[str]] = defaultdict(list)
+    sizes = side_by_side(lambda path: _size(material.root / path, lying[files[path][0]]), files)
+    for path, size in sizes:
+        if size is not None:
+            alike[size].append(path)
+    return [path for paths in alike.values() if len(paths) > 1 for path in paths]
+
+
+def check_content(
+    material: Material,
+    lying: Mapping[str, Lying],
+    files: Mapping[str, list[str]],
+    candidates: Sequence[str],
+    on_clip: Callable[[], None],
+) -> Iterator[Finding]:
+    """Hash the candidates of `suspects`, and report files that several clips show.
+
+    Across the splits of a fold, overlapping windows are a leak, others a remark. Within a split, equal
+    windows are duplicates, unless their face boxes are of different subjects.
+    """
+    by_digest: dict[str, list[str]] = defaultdict(list)
+    for path, digest in side_by_side(
+        lambda path: _digest(material.root / path, lying[files[path][0]]), candidates
+    ):
+        if digest is not None:
+            by_digest[digest].append(path)
+        on_clip()
+    copies = [paths for paths in by_digest.values() if len(paths) > 1]
+    alone = files.keys() - {path for paths in copies for path in paths}
+    sets = [
+        sorted(clip_id for path in paths for clip_id in files[path])
+        for paths in (*copies, *([path] for path in alone))
+    ]
+    leaks: list[str] = []
+    same: list[str] = []
+    twice: list[str] = []
+    for ids in sorted(ids for ids in sets if len(ids) > 1):
+        used = [clip_id for clip_id in ids if material.published or material.clips[clip_id].label >= 0]
+        found, apart = _across_splits(material, used)
+        leaks += _leaks(material, used, found)
+        same += [
+            f"{quoted(material.clips[ids[0]].path)}: {many} (fold {fold})" for fold, many in apart.items()
+        ]
+        twice += [] if found else _duplicates([material.clips[clip_id] for clip_id in ids])
+    for kind, what, cases in (
+        ("leak-content", "with the same footage in two splits of a fold", leaks),
+        ("same-recording", "with windows of one file, none overlapping, in two splits of a fold", same),
+        ("duplicate", "with the same content", twice),
+    ):
+        if cases:
+            number = counted(len(cases), "set of clips", "sets of clips")
+            yield Finding(kind=kind, what=f"{number} {what}", cases=tuple(sorted(cases)))
+
+
+def _across_splits(
+    material: Material, ids: Sequence[str]
+) -> tuple[dict[str, list[SharedFootage]], dict[str, str]]:
+    """By fold, clips of one file that overlap across splits; else, how many windows are in which splits."""
+    overlaps: dict[str, list[SharedFootage]] = {}
+    apart: dict[str, str] = {}
+    for fold in material.fold_names:
+        parts: dict[int, list[Footage]] = defaultdict(list)
+        for clip_id in ids:
+            for split in material.splits_of.get(clip_id, {}).get(fold, ()):
+                parts[split].append(Footage.of(material.clips[clip_id], ("file", 0)))
+        if shared := list(shared_footage(parts)):
+            overlaps[fold] = shared
+        elif len(parts) > 1 and not any(
+            part.is_whole_file for of_split in parts.values() for part in of_split
+        ):
+            counts = sorted((split, len(of_split)) for split, of_split in parts.items())
+            apart[fold] = ", ".join(f"{many} {Split(split).name.lower()}" for split, many in counts)
+    return overlaps, apart
+
+
+def _leaks(
+    material: Material, ids: Sequence[str], overlaps: Mapping[str, list[SharedFootage]]
+) -> Iterator[str]:
+    """A case for all clips of a file where each is the whole file, else one for every pair that overlaps."""
+    if overlaps and all(Footage.of(material.clips[clip_id]).is_whole_file for clip_id in ids):
+        yield f"{' = '.join(map(quoted, ids))} (fold {', '.join(overlaps)})"
+        return
+    folds: dict[SharedFootage, list[str]] = defaultdict(list)
+    for fold, shared in overlaps.items():
+        for one in shared:
+            folds[one].append(fold)
+    for one, names in folds.items():
+        yield f"{one} (fold {', '.join(names)})"
+
+
+def _duplicates(clips: Sequence[ClipRef]) -> Iterator[str]:
+    """A case for clips of one window: of several paths, or of one path and the same face box."""
+    by_window: dict[tuple[float, float | None], list[ClipRef]] = defaultdict(list)
+    for clip in clips:
+        by_window[clip.start_seconds or 0.0, clip.end_seconds].append(clip)
+    for alike in by_window.values():
+        paths = {os.path.normpath(clip.path) for clip in alike}
+        subjects = Counter(clip.given_boxes.sha256() if clip.given_boxes else "" for clip in alike)
+        if len(alike) > 1 and (len(paths) > 1 or max(subjects.values()) > 1):
+            yield " = ".join(quoted(clip.clip_id) for clip in alike)
+
+
+def _size(path: Path, found: Lying) -> tuple[int, ...] | None:
+    """What clips of one content have in common; None for what holds nothing."""
+    if found.form == "file":
+        return (found.num_bytes,) if found.num_bytes else None
+    if found.form != "folder" or not found.pictures:
+        return None
+    last = len(found.pictures) - 1
+    places = sorted({round(part * last / (_SAMPLED - 1)) for part in range(_SAMPLED)})
+    try:
+        sizes = tuple((path / found.pictures[place]).stat().st_size for place in places)
+    except OSError:
+        return None
+    return (-len(found.pictures), *sizes)
+
+
+def _digest(path: Path, found: Lying) -> str | None:
+    """A hash of a file, or of a folder's pictures in their order; None where one cannot be read."""
+    files = [path] if found.form == "file" else [path / name for name in found.pictures]
+    try:
+        digests = [sha256_file(file) for file in files]
+    except FileError:
+        return None
+    return digests[0] if found.form == "file" else hashlib.sha256("".join(digests).encode()).hexdigest()

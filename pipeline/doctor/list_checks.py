@@ -1,0 +1,169 @@
+"""Lists read line by line: what names no clip, what is said twice, what contradicts itself."""
+
+import os
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+
+from pipeline.datasets.emotions import class_of, class_of_folder
+from pipeline.datasets.official_reader import ClipList, Entry
+from pipeline.datasets.votes import contradicted
+from pipeline.doctor.finding import Finding
+from pipeline.doctor.inputs import Material, quoted
+from pipeline.errors import counted
+from pipeline.types import Split
+
+
+def check_lists(material: Material) -> Iterator[Finding]:
+    """Every check that needs the lists alone."""
+    yield from _check_lines(material)
+    yield from _check_repetition(material)
+    yield from _check_leaks(material)
+    yield from _check_partition(material)
+    yield from _check_writing(material)
+    yield from _check_votes(material)
+
+
+def _check_lines(material: Material) -> Iterator[Finding]:
+    unknown, unlabelled, contradicted = [], [], []
+    for clip_list, entry in material.lines():
+        if entry.clip_id is None:
+            unknown.append(f"{quoted(entry.written)} ({_place(material, clip_list, entry)})")
+        elif not entry.class_name and entry.label and not clip_list.is_open:
+            said = f"{quoted(entry.label)} of {quoted(entry.clip_id)}"
+            unlabelled.append(f"{said} ({_place(material, clip_list, entry)})")
+        elif _contradicts(entry.written, entry.class_name):
+            said = f"{quoted(entry.written)} is called {entry.class_name}"
+            contradicted.append(f"{said} ({_place(material, clip_list, entry)})")
+    for kind, what, cases in (
+        ("clip-unknown", "that name no clip", unknown),
+        ("label-unknown", "with a label that is no class", unlabelled),
+        ("folder-label", "whose label is not what the clip's folder says", contradicted),
+    ):
+        if cases:
+            yield Finding(kind=kind, what=f"{counted(len(cases), 'line')} {what}", cases=tuple(cases))
+
+
+def _place(material: Material, clip_list: ClipList, entry: Entry) -> str:
+    """The file and line where an entry stands."""
+    return material.where(clip_list) + (f", line {entry.line}" if entry.line else "")
+
+
+def _contradicts(written: str, class_name: str) -> bool:
+    """Whether the folder right above a clip is named after another emotion than its class."""
+    folder, mine = class_of_folder(written), class_of(class_name)
+    return None not in (folder, mine) and folder != mine
+
+
+def _check_repetition(material: Material) -> Iterator[Finding]:
+    """A clip twice in a list under one label, or anywhere under two."""
+    labels: dict[str, dict[str, ClipList]] = defaultdict(dict)
+    times: Counter[tuple[str, Split, str]] = Counter()
+    for clip_list, entry in material.lines():
+        if entry.clip_id is None:
+            continue
+        times[clip_list.fold, clip_list.split, entry.clip_id] += 1
+        if entry.class_name:
+            labels[entry.clip_id].setdefault(entry.class_name, clip_list)
+    two = {clip_id: found for clip_id, found in labels.items() if len(found) > 1}
+    if two:
+        cases = [
+            f"{quoted(clip_id)} "
+            + " and ".join(f"{name} ({material.where(clip_list)})" for name, clip_list in found.items())
+            for clip_id, found in sorted(two.items())
+        ]
+        yield Finding(
+            kind="two-labels", what=f"{counted(len(two), 'clip')} with two labels", cases=tuple(cases)
+        )
+    twice = [
+        f"{quoted(clip_id)} ({split.name.lower()} of fold {fold})"
+        for (fold, split, clip_id), many in times.items()
+        if many > 1 and clip_id not in two
+    ]
+    if twice:
+        what = f"{counted(len(twice), 'clip')} more than once in a list"
+        yield Finding(kind="listed-twice", what=what, cases=tuple(twice))
+
+
+def _check_leaks(material: Material) -> Iterator[Finding]:
+    leaks = [
+        f"{quoted(clip_id)} (fold {fold}: {' and '.join(split.name.lower() for split in sorted(splits))})"
+        for clip_id, folds in sorted(material.splits_of.items())
+        for fold, splits in folds.items()
+        if len(splits) > 1
+    ]
+    if leaks:
+        what = f"{counted(len(leaks), 'time')} a clip is in two splits of a fold"
+        yield Finding(kind="leak", what=what, cases=tuple(leaks))
+
+
+def _check_partition(material: Material) -> Iterator[Finding]:
+    """The test sets of published folds share no clip, and hold every clip once all are there."""
+    published = material.published
+    if published is None or len(published.fold_names) == 1:
+        return
+    tested = {
+        clip_id: [fold for fold, splits in folds.items() if Split.TEST in splits]
+        for clip_id, folds in sorted(material.splits_of.items())
+    }
+    twice = [
+        f"{quoted(clip_id)} (folds {', '.join(folds)})" for clip_id, folds in tested.items() if len(folds) > 1
+    ]
+    if twice:
+        what = f"{counted(len(twice), 'clip')} in the test sets of several folds"
+        yield Finding(kind="test-overlap", what=what, cases=tuple(twice))
+    never = [quoted(clip_id) for clip_id, folds in tested.items() if not folds]
+    if never and all((fold, Split.TEST) in material.groups for fold in published.fold_names):
+        what = f"{counted(len(never), 'listed clip')} in no fold's test set"
+        yield Finding(kind="test-gap", what=what, cases=tuple(never))
+
+
+def _check_writing(material: Material) -> Iterator[Finding]:
+    """How lists are written: padding, headers, line ends."""
+    names = [entry.written for _, entry in material.lines()]
+    if padding := _two_paddings(names):
+        yield Finding(kind="padding-mixed", what=f"Lists write numbers in two ways, as {padding}")
+    if padding := _two_paddings(material.inventory.videos.values()):
+        yield Finding(kind="padding-mixed", what=f"Files are numbered in two ways, as {padding}")
+    without = [each for each in material.lists if not each.has_header]
+    if 0 < len(without) < len(material.lists):
+        yield _some("header-mixed", "without a header, others with one", without, material)
+    if ends := [each for each in material.lists if each.has_crlf]:
+        yield _some("crlf", "with CRLF at the ends of lines", ends, material)
+
+
+def _two_paddings(names: Iterable[str]) -> str:
+    """An example of each where some numbers have leading zeros and others lack them, else nothing."""
+    stems = [os.path.splitext(name.replace("\\", "/").rsplit("/", 1)[-1])[0] for name in names]  # noqa: PTH122 - of many
+    numbers = [stem for stem in stems if stem.isdecimal()]
+    padded = next((stem for stem in numbers if stem.startswith("0")), None)
+    bare = next((stem for stem in numbers if padded and len(stem) < len(padded)), None)
+    return f"{quoted(padded)} and {quoted(bare)}" if padded and bare else ""
+
+
+def _some(kind: str, what: str, lists: list[ClipList], material: Material) -> Finding:
+    cases = tuple(material.where(each) for each in lists)
+    return Finding(kind=kind, what=f"{counted(len(lists), 'list')} {what}", cases=cases)
+
+
+def _check_votes(material: Material) -> Iterator[Finding]:
+    if not material.votes:
+        return
+    missing = [quoted(clip_id) for clip_id in sorted(material.splits_of) if clip_id not in material.votes]
+    if missing:
+        what = f"{counted(len(missing), 'listed clip')} without votes"
+        yield Finding(kind="votes-missing", what=what, cases=tuple(missing))
+    said = {entry.clip_id: entry.class_name for _, entry in material.lines() if entry.clip_id is not None}
+    wrong, compared = contradicted(said, material.votes, material.class_names)
+    if wrong:
+        cases = [
+            f"{quoted(clip_id)} is called {said[clip_id]}, voted {wrong[clip_id]}"
+            for clip_id in sorted(wrong)
+        ]
+        what = f"{len(wrong)} of {counted(compared, 'clip')} with another label than most annotators chose"
+        yield Finding(kind="votes-label", what=what, cases=tuple(cases))
+    sums = {clip_id: sum(votes) for clip_id, votes in material.votes.items()}
+    usual, _ = Counter(sums.values()).most_common(1)[0]
+    odd = [f"{quoted(clip_id)} ({total})" for clip_id, total in sorted(sums.items()) if total != usual]
+    if odd:
+        what = f"{counted(len(odd), 'clip')} whose votes do not sum to {usual}"
+        yield Finding(kind="votes-sum", what=what, cases=tuple(odd))

@@ -1,0 +1,128 @@
+"""Clips of a data set laid beside those of a cache: the same, some of them, or more than there are."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.datasets.other_names import under_names
+from pipeline.errors import some
+from pipeline.fingerprint import differences
+from pipeline.store.clip_table import LABELLING, table_of
+from pipeline.store.reader import FeatureCache
+from pipeline.store.schema import ARRAYS
+from pipeline.types import ClipRef, DatasetIndex
+
+OTHER_CACHE = "Give another --cache, or the settings it was made with."
+_RELABEL = (
+    "`cache relabel` brings other labels, folds, polarities, votes and groups in, and encodes nothing again."
+)
+_KEPT = ("polarity", "group")
+"""Labelling that a cache keeps where the data set has another one, as caches without groups do."""
+_TABLE = tuple(spec.name for spec in ARRAYS if not spec.per_block)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Match:
+    """clips: by row of the cache, None where the index has none; then `num_new` that it lacks.
+
+    table: the cache's clip table with these clips in it. differences: why the cache is not of this
+    index, in words, and what to do about it.
+    """
+
+    clips: tuple[ClipRef | None, ...]
+    num_new: int
+    table: Mapping[str, npt.NDArray[Any]]
+    differences: tuple[str, ...]
+    remedy: str
+    notes: tuple[str, ...]
+
+
+def match(index: DatasetIndex, cache: FeatureCache) -> Match:
+    """Find the index's clips in the cache. Their features can be gone on with when nothing differs.
+
+    Class and fold names in other spellings are the same: the cache keeps its own.
+    """
+    index, spelt = under_names(index, cache.meta.class_names, cache.meta.fold_names)
+    ids = cache.read("clip_id").tolist()
+    by_id = {clip.clip_id: clip for clip in index.clips}
+    clips = [by_id.get(clip_id) for clip_id in ids]
+    rows = [row for row, clip in enumerate(clips) if clip is not None]
+    there = {name: cache.read(name) for name in _TABLE}
+    here = table_of([clip for clip in clips if clip is not None], index)
+    missing = [ids[row] for row, clip in enumerate(clips) if clip is None]
+    new = sorted(by_id.keys() - set(ids))
+    found, remedy, notes = [], OTHER_CACHE, (*spelt, *_notes(missing, new))
+    if new and missing:
+        found = [
+            f"{len(missing)} of its clips are not in this data set, first '{missing[0]}', and {len(new)} "
+            f"of this data set are not in it, first '{new[0]}'"
+        ]
+    else:
+        names = ("class_names", "fold_names")
+        found = differences(
+            {name: list(getattr(index, name)) for name in names},
+            {name: list(getattr(cache.meta, name)) for name in names},
+        )
+        unread = {"face_path"} if not cache.meta.takes_crops else set()  # crops that no feature was made of
+        columns = [n for n in _TABLE if n not in unread and not (found and n in LABELLING)]
+        other = {name: _difference(name, here, {n: v[rows] for n, v in there.items()}) for name in columns}
+        for name in _KEPT:
+            if changes := other.pop(name, ""):
+                so = "the cache keeps its own and new clips take the data set's; `cache relabel` changes both"
+                notes = (*notes, f"{changes}: {so}")
+        if found or any(text for name, text in other.items() if name in LABELLING):
+            remedy = _RELABEL
+        if any(text for name, text in other.items() if name not in LABELLING):
+            remedy = OTHER_CACHE
+        found += [text for text in other.values() if text]
+    table = there
+    if new and not found:
+        added = table_of([by_id[clip_id] for clip_id in new], index)
+        table = {name: np.concatenate([there[name], added[name]]) for name in _TABLE}
+    return Match(
+        clips=(*clips, *(by_id[clip_id] for clip_id in new)),
+        num_new=len(new),
+        table=table,
+        differences=tuple(found),
+        remedy=remedy,
+        notes=notes,
+    )
+
+
+def _notes(missing: list[str], new: list[str]) -> tuple[str, ...]:
+    notes = []
+    if missing:
+        notes.append(
+            f"{len(missing)} clips of the cache are not in the data set as read now ({some(missing)}); "
+            "they stay, labels and folds too"
+        )
+    if new:
+        notes.append(f"{len(new)} clips are new, and `extract` appends them ({some(new)})")
+    return tuple(notes)
+
+
+def _difference(
+    name: str, here: Mapping[str, npt.NDArray[Any]], there: Mapping[str, npt.NDArray[Any]]
+) -> str:
+    """How many clips differ in an array, and the first; empty where none does."""
+    rows = np.flatnonzero(changed_rows(here[name], there[name]))
+    if not len(rows):
+        return ""
+    row = int(rows[0])
+    clip, one, other = here["clip_id"][row], here[name][row], there[name][row]
+    return f"{name} of {len(rows)} clips, first '{clip}': {_plain(one)} here, {_plain(other)} there"
+
+
+def changed_rows(here: npt.NDArray[Any], there: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    """By row, whether two arrays differ; NaN equals NaN."""
+    other = here != there
+    if here.dtype.kind == "f":
+        other &= ~(np.isnan(here) & np.isnan(there))
+    return np.asarray(other.reshape(len(other), -1).any(axis=1), dtype=bool)
+
+
+def _plain(value: Any) -> object:
+    return value.tolist() if isinstance(value, np.ndarray | np.generic) else value

@@ -1,0 +1,99 @@
+"""A cache that is there gets other labels, or more clips: a new clip table, then one write that names it."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import zarr
+
+from pipeline.errors import CacheError
+from pipeline.store.create import Rows, table_values, write_table
+from pipeline.store.location import Place
+from pipeline.store.meta import CacheMeta, table_name
+from pipeline.store.reader import FeatureCache
+from pipeline.types import ClipRef, DatasetIndex
+
+LABELLING = ("label", "polarity", "membership", "votes", "group")
+"""What is said of a clip and changes no feature of it."""
+
+
+def table_of(clips: Sequence[ClipRef], index: DatasetIndex) -> dict[str, npt.NDArray[Any]]:
+    """Return the clip table of some clips of an index: every array that is known before a clip is opened.
+
+    Args:
+        clips: The clips, in the order of their rows.
+        index: The dataset, for its classes and folds.
+
+    Returns:
+        Arrays by name, [N, ...], with shapes and units of the schema; times in seconds.
+    """
+    num_classes, num_folds = len(index.class_names), len(index.fold_names)
+    return {
+        "clip_id": _texts(clip.clip_id for clip in clips),
+        "path": _texts(clip.path for clip in clips),
+        "face_path": _texts(clip.face_path or "" for clip in clips),
+        "start_seconds": np.array([clip.start_seconds or 0.0 for clip in clips], dtype=np.float64),
+        "end_seconds": np.array(
+            [-1.0 if clip.end_seconds is None else clip.end_seconds for clip in clips], dtype=np.float64
+        ),
+        "given_boxes_sha256": _texts(clip.given_boxes.sha256() if clip.given_boxes else "" for clip in clips),
+        "label": np.array([clip.label for clip in clips], dtype=np.int16),
+        "polarity": np.array([clip.polarity for clip in clips], dtype=np.int8),
+        "membership": np.array([clip.splits for clip in clips], dtype=np.uint8).reshape(
+            len(clips), num_folds
+        ),
+        "votes": np.array([_shares(clip.votes, num_classes) for clip in clips], dtype=np.float32).reshape(
+            len(clips), num_classes
+        ),
+        "group": _texts(clip.group for clip in clips),
+    }
+
+
+def num_groups(table: Rows) -> int:
+    """Return how many groups the clips of a table name: the cache's attribute of that name."""
+    return len(set(table["group"].tolist()) - {""})
+
+
+def _texts(values: Iterable[str]) -> npt.NDArray[Any]:
+    return np.array(list(values), dtype=object)
+
+
+def _shares(votes: tuple[int, ...] | None, num_classes: int) -> list[float]:
+    """The votes as shares of all; NaN where there are none."""
+    if votes is None or not (total := sum(votes)):
+        return [float("nan")] * num_classes
+    return [count / total for count in votes]
+
+
+def replace_table(place: Place, meta: CacheMeta, static: Rows) -> CacheMeta:
+    """Store what is known of the clips anew, of as many clips or more; all of it takes effect at once.
+
+    meta: the attributes to be, but for the number of the table. static: as for `CacheWriter.create`.
+    Features stay as they are; clips that are new are pending. The table that was in force stays for
+    those who are reading it, older ones go. The caller holds the cache's lock. Raises CacheError when
+    the cache would lose clips or the disk refuses: then it is as it was.
+    """
+    with FeatureCache.open(place) as cache:
+        there = cache.meta
+    if meta.num_clips < there.num_clips:
+        msg = f"'{place}' holds {there.num_clips} clips; a table of {meta.num_clips} would lose some."
+        raise CacheError(msg)
+    meta = replace(meta, clip_table=there.clip_table + 1)
+    meta.require_bounds(str(place))
+    values = table_values(meta, static)
+    with place.refusals_told("took no other clip table", "It is as it was; mend that and run again."):
+        group = zarr.open_group(place.zarr_store(read_only=False), mode="r+", zarr_format=3)
+        for name in _tables(group) - {table_name(there.clip_table)}:
+            del group[name]  # out of force, or what a run that was killed left half written
+        for spec in meta.arrays():
+            if spec.per_block and group[spec.name].shape[0] < meta.num_clips:  # type: ignore[union-attr]
+                group[spec.name].resize(meta.shape(spec))  # type: ignore[union-attr]
+        write_table(group, meta, values)
+        group.update_attributes(meta.to_attributes())
+    return meta
+
+
+def _tables(group: zarr.Group) -> set[str]:
+    return {name for name in group.group_keys() if name.startswith(table_name(0)[:-1])}

@@ -1,0 +1,205 @@
+"""Outcomes -> each row beside the paper's: over all runs, fold by fold, and what went wrong."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import product
+
+from pipeline.errors import counted
+from trainer.ablate.kinds import split
+from trainer.ablate.outcome import Outcome
+from trainer.ablate.spec import Row
+from trainer.ablate.sweep_request import Asked
+from trainer.metrics import Metrics
+from trainer.pages.banners import counted_banners
+from trainer.run_statistics import Score, Spread, Summary, summarise
+
+_APART = (
+    "Runs of one row in other precisions, trained on other clips, or with validation clips held out by clip "
+    "and by group, share no mean: the row is there once for each kind."
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowResult:
+    """A row's outcomes that share a mean. asked: of all rows.
+
+    apart: in words, what sets these outcomes apart from others of the row; empty where there are no others.
+    """
+
+    row: Row
+    outcomes: tuple[Outcome, ...]
+    asked: Asked
+    apart: str = ""
+
+    @property
+    def name(self) -> str:
+        """The row's name, and what sets its outcomes apart."""
+        return f"{self.row.name}, {self.apart}" if self.apart else self.row.name
+
+    @property
+    def num_wanted(self) -> int:
+        """Runs that were asked for."""
+        return len(self.asked.folds) * len(self.asked.seeds)
+
+    def having(self, state: str) -> tuple[Outcome, ...]:
+        """The outcomes of that state."""
+        return tuple(outcome for outcome in self.outcomes if outcome.state == state)
+
+    @cached_property
+    def summary(self) -> Summary | None:
+        """The finished runs, by fold and seed; None without any."""
+        scores = [Score(fold=o.fold, seed=o.seed, metrics=o.metrics()) for o in self.having("finished")]
+        return summarise(scores, disjoint=not self.asked.num_shared_clips) if scores else None
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every fold that was asked for has a finished run."""
+        return self.summary is not None and len(self.summary.by_fold) == len(self.asked.folds)
+
+    @property
+    def gaps(self) -> tuple[str, ...]:
+        """The folds of which runs are lacking, and how many seeds they have."""
+        there, wanted = Counter(outcome.fold for outcome in self.having("finished")), len(self.asked.seeds)
+        return tuple(
+            f"fold {fold} has {there[fold]} of {counted(wanted, 'seed')}"
+            for fold in self.asked.folds
+            if there[fold] < wanted
+        )
+
+    @property
+    def selections(self) -> tuple[str, ...]:
+        """The rules that chose the checkpoints."""
+        return tuple(dict.fromkeys(outcome.selection for outcome in self.having("finished")))
+
+    @property
+    def has_leak(self) -> bool:
+        """Whether any of the numbers is of test clips whose footage the run has seen."""
+        return any(outcome.num_leaked for outcome in self.having("finished"))
+
+    @property
+    def is_unfinished(self) -> bool:
+        """Whether any of the numbers is of a fold in which clips had no features yet."""
+        return any(outcome.num_pending for outcome in self.having("finished"))
+
+    @property
+    def over_runs(self) -> Mapping[str, Spread]:
+        """UAR, WAR and the best epoch over all finished runs, whatever their fold; empty without any."""
+        finished = self.having("finished")
+        if not finished:
+            return {}
+        metrics = [outcome.metrics() for outcome in finished]
+        return {
+            "uar": Spread.of([one.uar for one in metrics]),
+            "war": Spread.of([one.war for one in metrics]),
+            "best_epoch": Spread.of([float(outcome.best_epoch) for outcome in finished]),
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class GridResult:
+    """A table's rows, with the outcomes that are there. fingerprint: the cache's."""
+
+    asked: Asked
+    fingerprint: str
+    rows: tuple[RowResult, ...]
+
+    @classmethod
+    def of(cls, asked: Asked, fingerprint: str, outcomes: Sequence[Outcome]) -> "GridResult":
+        """The result of some outcomes of a grid."""
+        order = {(fold, seed): n for n, (fold, seed) in enumerate(product(asked.folds, asked.seeds))}
+        in_order = sorted(outcomes, key=lambda outcome: order[outcome.fold, outcome.seed])
+        rows = [
+            RowResult(row=row, outcomes=members, asked=asked, apart=apart)
+            for row in asked.spec.rows
+            for apart, members in split([o for o in in_order if o.row == row.name]).items()
+        ]
+        return cls(asked=asked, fingerprint=fingerprint, rows=tuple(rows))
+
+    @property
+    def outcomes(self) -> tuple[Outcome, ...]:
+        """Of all rows."""
+        return tuple(outcome for row in self.rows for outcome in row.outcomes)
+
+    @property
+    def finished(self) -> tuple[Outcome, ...]:
+        """Those of the outcomes that have numbers."""
+        return tuple(outcome for row in self.rows for outcome in row.having("finished"))
+
+    @property
+    def num_wanted(self) -> int:
+        """Runs that were asked for."""
+        return len(self.asked.spec.rows) * len(self.asked.folds) * len(self.asked.seeds)
+
+    @property
+    def banners(self) -> tuple[str, ...]:
+        """What must stand, loudly, beside every number."""
+        there, wanted = len(self.outcomes), self.num_wanted
+        unfinished = (
+            f"UNFINISHED: {there} of {wanted} runs have an outcome; the same ablate command does the others"
+        )
+        warned = counted_banners([outcome.banners for outcome in self.finished])
+        return (*warned, *([unfinished] if there < wanted else []))
+
+    @property
+    def selections(self) -> tuple[str, ...]:
+        """The rules that chose the checkpoints."""
+        return tuple(dict.fromkeys(rule for row in self.rows for rule in row.selections))
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Those that the paper's numbers name, in its order, then every other one of ours."""
+        ours = (name for outcome in self.finished for name in outcome.class_names)
+        return tuple(dict.fromkeys((*self.asked.spec.class_names, *ours)))
+
+    @property
+    def troubles(self) -> tuple[str, ...]:
+        """The runs that have no numbers, and why."""
+        return tuple(str(outcome) for outcome in self.outcomes if outcome.state != "finished")
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader must know to compare the two sides."""
+        finished, spec, dataset = self.finished, self.asked.spec, self.asked.dataset
+        notes = []
+        if finished:
+            clips = dict.fromkeys(f"{_clips(o.metrics())} in fold {o.fold}" for o in finished)
+            rules = ", ".join(self.selections)
+            notes += [f"Test clips: {', '.join(clips)}. Validation, which chose the epochs: {rules}."]
+        trained = dict.fromkeys(f"{o.num_train:,} in fold {o.fold}" for o in finished if o.num_train)
+        if trained:
+            notes += [f"Training clips: {', '.join(trained)}."]
+        precisions = dict.fromkeys(o.precision for o in finished if o.precision)
+        if precisions:
+            notes += [f"Precision of training: {'; '.join(precisions)}."]
+        if any(row.apart for row in self.rows):
+            notes += [_APART]
+        incomplete = [row for row in self.rows if row.summary and row.gaps]
+        if len(self.asked.folds) > 1 and incomplete:
+            rows = "; ".join(f"{row.name}: {', '.join(row.gaps)}" for row in incomplete)
+            notes += [f"Rows that lack runs, whose means over all runs do not count all folds alike: {rows}."]
+        if self.asked.num_shared_clips:
+            num = counted(self.asked.num_shared_clips, "clip")
+            notes += [f"Folds are not pooled: {num} in several folds' test sets would count more than once."]
+        if any(row.row.paper for row in self.rows):
+            if spec.dataset not in ("", dataset):
+                notes += [
+                    f"The paper's numbers are of {spec.dataset}, ours of {dataset}: other clips, "
+                    "so that only the differences between rows can be compared."
+                ]
+            notes += [spec.note] if spec.note else []
+        machines = dict.fromkeys(f"{o.device} with {counted(o.threads, 'thread')}" for o in finished)
+        if len(machines) > 1:
+            notes += [f"Runs on different hardware: {', '.join(machines)}."]
+        left_out = dict.fromkeys(f"fold {o.fold}: {what}" for o in finished for what in o.left_out)
+        if left_out:
+            notes += [f"Clips left out: {', '.join(left_out)}."]
+        return tuple(notes)
+
+
+def _clips(metrics: Metrics) -> str:
+    """The number of clips, and of groups where any has several of them."""
+    groups = metrics.counted_groups
+    of_groups = "" if groups is None else f" of {counted(len(groups.number_G), 'group')}"
+    return f"{metrics.num_clips:,}{of_groups}"

@@ -1,0 +1,74 @@
+"""A grid's folder -> its table as far as the runs have got. Nothing is trained, measured or written."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import ConfigError, FileError, first_line
+from pipeline.own_dir import OwnDir
+from pipeline.strict_json import from_json
+from trainer.ablate.aggregate import GridResult
+from trainer.ablate.outcome import Outcome
+from trainer.ablate.spec import taken
+from trainer.ablate.sweep_directory import ASKED, GRID_FILE, MOST_BYTES, outcome_of, settled
+from trainer.ablate.sweep_request import Asked
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredGrid:
+    """What the folder `out` holds.
+
+    outcomes: of the result, by run directory. num_others: those of folds or seeds that are not asked for.
+    """
+
+    out: Path
+    outcomes: Mapping[Path, Outcome]
+    result: GridResult
+    num_others: int
+
+
+def is_grid(folder: Path) -> bool:
+    """Whether a folder is that of a grid, sound or damaged."""
+    return OwnDir.of(folder).kind(GRID_FILE) is not None
+
+
+def read_grid(out: Path) -> StoredGrid:
+    """The table that the last `ablate` into a folder has asked for, of the outcomes that are there.
+
+    Raises ConfigError for a folder without a grid or with a damaged one, OusError for a damaged outcome.
+    """
+    folder = OwnDir.of(out)
+    asked, fingerprint = _read(folder)
+    found = {
+        out / run.folder: outcome_of(folder / run.folder, run.row.name, run.fold, run.seed)
+        for run in asked.runs()
+    }
+    outcomes = {run_dir: outcome for run_dir, outcome in found.items() if outcome is not None}
+    there = {run_dir.path for run_dir in settled(folder)}
+    return StoredGrid(
+        out=out,
+        outcomes=outcomes,
+        result=GridResult.of(asked, fingerprint, list(outcomes.values())),
+        num_others=len(there - found.keys()),
+    )
+
+
+def _read(folder: OwnDir) -> tuple[Asked, str]:
+    """What was asked of a grid, and the fingerprint of its cache."""
+    try:
+        values = _values(folder)
+        asked = Asked.from_dict(taken(values, ASKED, dict, ""))
+        return asked, taken(taken(values, "cache", dict, ""), "fingerprint", str, "cache.")
+    except (FileError, ValueError, RecursionError, ConfigError) as error:
+        path, why = folder.path / GRID_FILE, first_line(error).rstrip(".")
+        msg = f"'{path}' does not tell what its grid is ({why}). Run its `ablate` command again."
+        raise ConfigError(msg) from error
+
+
+def _values(folder: OwnDir) -> dict[str, Any]:
+    values = from_json(folder.read_text(GRID_FILE, MOST_BYTES))
+    if not isinstance(values, dict):
+        msg = f"it holds {values!r:.100}; a section with keys is needed"
+        raise ConfigError(msg)
+    return values
