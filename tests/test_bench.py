@@ -188,7 +188,7 @@ def test_the_check_against_a_sequential_read_looks_at_one_level_and_at_numbers(v
     nearly_UHWC = right.rgb_UHWC.copy()
     nearly_UHWC[2, 5, 7, 1] ^= 1
     assert not same_frames(replace(right, rgb_UHWC=nearly_UHWC), path, config)
-    assert not same_frames(replace(right, num_decoded=13), path, config)
+    assert not same_frames(replace(right, meta=replace(right.meta, num_decoded=13)), path, config)
     assert not same_frames(right, path, FrameConfig(num_frames=5))
 
 

@@ -211,9 +211,9 @@ def test_a_held_lock_is_found_before_any_worker_starts(run, data, tmp_path, monk
     from pipeline.store.lock import hold
 
     def started(*_args, **_more):
-        pytest.fail("a executor was gathered")
+        pytest.fail("an executor was made")
 
-    monkeypatch.setattr(runner, "gather", started)
+    monkeypatch.setattr(runner, "make_executor", started)
     with hold(tmp_path / "c.zarr"):
         code, _, err = run(
             "extract",

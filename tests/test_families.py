@@ -30,8 +30,8 @@ def test_the_family_that_is_read_of_a_tree_is_the_one_to_give(mafw):
     )
     with pytest.raises(DatasetError, match=f"^{re.escape(message)}$"):
         read_lists(MAFW, mafw, ReadOptions(lists=(str(given),)))
-    lists = read_lists(MAFW, mafw, ReadOptions(lists=(str(given / "single"),)))
-    assert sorted(lists, key=str) == sorted(read_lists(MAFW, mafw, ReadOptions()), key=str)
+    lists, _ = read_lists(MAFW, mafw, ReadOptions(lists=(str(given / "single"),)))
+    assert sorted(lists, key=str) == sorted(read_lists(MAFW, mafw, ReadOptions())[0], key=str)
 
 
 def test_families_that_the_owner_does_not_have_are_named(tmp_path):
@@ -41,11 +41,11 @@ def test_families_that_the_owner_does_not_have_are_named(tmp_path):
     with pytest.raises(DatasetError, match=r"'.*/l/ours', '.*/l/theirs'\. Give one of them\.$"):
         read_lists(DFEW, root, ReadOptions(lists=(str(tmp_path / "l"),)))
     both = tuple(str(tmp_path / f"l/{name}") for name in ("ours", "theirs"))
-    assert len(read_lists(DFEW, root, ReadOptions(lists=both))) == 2
+    assert len(read_lists(DFEW, root, ReadOptions(lists=both))[0]) == 2
 
 
 def test_lists_under_other_names_or_of_other_folds_are_no_families(tmp_path):
     root = dfew_tree(tmp_path / "tree")
     for name in ("set_1/train.csv", "set_2/train.csv", "set_1/test.csv", "set_1/train_all.csv"):
         write_lines(tmp_path / "l" / name, [f"{int('2' in name) + 1} happy" if "train" in name else "3 sad"])
-    assert len(read_lists(DFEW, root, ReadOptions(lists=(str(tmp_path / "l"),)))) == 4
+    assert len(read_lists(DFEW, root, ReadOptions(lists=(str(tmp_path / "l"),)))[0]) == 4

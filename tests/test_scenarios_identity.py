@@ -224,8 +224,8 @@ def test_a_grid_whose_cache_gets_more_clips_done_mixes_nothing(tmp_path):
     here = SweepExecutorOptions(scheduler="sync")
 
     class Extracting(Heard):
-        def outcome(self, outcome):
-            super().outcome(outcome)
+        def on_outcome(self, outcome):
+            super().on_outcome(outcome)
             if len(self.outcomes) == 1:
                 finish(cache)
 

@@ -19,16 +19,16 @@ from pipeline.executor import LocalExecutor
 
 out, both = threading.Event(), threading.Barrier(2)
 
-def block(task, tell):
+def block(task, context):
     both.wait()
     if task == "raises":
         raise {error}
     out.wait({stays})  # as a long product, which is not to be interrupted
-    tell(1.0)
+    context.advance(1.0)
     return "done"
 
-executor = LocalExecutor(setup=None)
-executor._worker = SimpleNamespace(run=block, close=lambda: None)
+worker = SimpleNamespace(run=block, close=lambda: None)
+executor = LocalExecutor(SimpleNamespace(slots=2, start=lambda: worker))
 try:
     with ends_at_once("stopped; all is safe"):
         try:
