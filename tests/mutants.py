@@ -20,6 +20,8 @@ LIMIT_BYTES = 3 << 30
 """Of address space beyond what the child has once its libraries are loaded."""
 
 _SECONDS_PER_FILE = 20
+_SECONDS_UNTRIED = 3
+"""The library hangs on some files, until it is ended; others take a tenth of a second."""
 _DIED = "died:"
 _NUMBERS = (0, 1, 0x7F, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0xFFFFFFFF, 0x80000000, 0x10000)
 
@@ -103,11 +105,19 @@ def _read_cache_without_trial(path: Path) -> str:
     """As `_read_cache`, faster: this process is the child that may die of it."""
     from pipeline.store import reader
 
+    signal.alarm(_SECONDS_UNTRIED)
     reader.require_harmless = lambda *_: None
-    return _read_cache(path)
+    return _read(path)
 
 
 def _read_cache(path: Path) -> str:
+    from pipeline.store import hdf5_probe
+
+    hdf5_probe._SECONDS = _SECONDS_UNTRIED
+    return _read(path)
+
+
+def _read(path: Path) -> str:
     from pipeline.errors import CacheError
     from pipeline.store.reader import FeatureCache
 
