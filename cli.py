@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""The command line, put together from the pipeline's commands and the trainer's.
+"""Command line: the commands of the pipeline and of the trainer.
 
-Progress and remarks go to stderr; the answer goes to stdout, with `--json` as one JSON document.
-Exit codes: 0 done, 1 a known error in one line, 2 misuse, 3 a verification failed, or clips failed
-under `--strict`. Nothing heavy is imported before a command needs it.
+Progress and remarks go to stderr. The result goes to stdout, with `--json` as one JSON document.
+Exit codes: 0 done, 1 a known error in one line, 2 misuse, 3 a failed verification, or failed clips
+under `--strict`. Heavy modules are imported inside commands.
 """
 
 import contextlib
@@ -34,6 +34,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     add_completion=False,
+    epilog="Terms: docs/glossary.md",
     help="Scene-guided dynamic facial expression recognition: clips -> feature cache -> trained OUS model.",
 )
 for commands in (trainer, extract, faces, bench):
@@ -45,7 +46,7 @@ app.add_typer(weights.app, name="weights")
 
 @contextlib.contextmanager
 def _safe_path_in_children() -> Iterator[None]:
-    """Processes started within import no module from the current directory, which may be that of a run."""
+    """Let processes that start within import nothing from the current directory, which may be a run's."""
     before = os.environ.get("PYTHONSAFEPATH")
     os.environ["PYTHONSAFEPATH"] = "1"
     try:
@@ -58,7 +59,7 @@ def _safe_path_in_children() -> Iterator[None]:
 
 
 def main() -> None:
-    """Run a command; show a known error as one line. A request to end is taken like Ctrl-C."""
+    """Run a command, and print a known error as one line. SIGTERM has the effect of Ctrl-C."""
     open_standard_streams()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:

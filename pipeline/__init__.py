@@ -24,7 +24,8 @@ In the order of the data (``process`` alone puts the steps together):
 ``display``     results                      -> lines for a terminal, values for a JSON document
 ``commands``    the command line's part of all this; ``terminal`` what a command shows
 
-Leaves that every step may use: ``errors``, ``config``, ``fingerprint``, ``types``,
+Leaves that every step may use: ``errors``, ``choices`` (values of options and settings), ``config``,
+``fingerprint``, ``types``,
 ``own_dir`` (files of our directories, never through a link), ``plain_file`` (files read up to a size),
 ``strict_json`` (JSON with finite numbers only), ``strict_toml`` (TOML without long dotted keys),
 ``versions`` (of each step's algorithm), ``program`` (how it was called, for messages),

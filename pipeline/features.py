@@ -7,11 +7,12 @@ P patch tokens; J kept tokens.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import ClassVar, get_args
 
 import torch
 from torch.nn import functional
 
+from pipeline.choices import FeaturePrecision, Tokens
 from pipeline.clip_model import LoadedClip, lean_visual
 from pipeline.config import require_one_of, require_range
 from pipeline.device import exact_float32, precision_on
@@ -21,8 +22,6 @@ from pipeline.fixed_batches import DeviceLock, FixedPasses
 from pipeline.types import NUM_EARLY_BLOCKS
 from pipeline.versions import VERSIONS
 
-PRECISIONS = ("auto", "fp16", "bf16", "fp32")
-TOKENS = ("cls", "grid4", "all")
 GRID_SIDE = 4
 _TYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}
 
@@ -44,8 +43,8 @@ class FeatureConfig:
     batch_pictures: int = field(default=0, metadata=OUTSIDE_IDENTITY)
 
     def __post_init__(self) -> None:
-        require_one_of("features.precision", self.precision, PRECISIONS)
-        require_one_of("features.tokens", self.tokens, TOKENS)
+        require_one_of("features.precision", self.precision, get_args(FeaturePrecision))
+        require_one_of("features.tokens", self.tokens, get_args(Tokens))
         require_range("features.batch_pictures", self.batch_pictures, 0, 4096)
 
 

@@ -6,17 +6,17 @@ Pure functions of tensors, on whatever device the frames are.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, get_args
 
 import numpy as np
 import torch
 from torch.nn import functional
 
+from pipeline.choices import SceneFrame
 from pipeline.config import require_one_of, require_range
 from pipeline.types import FaceTrack, Floats, Streams
 from pipeline.versions import VERSIONS
 
-SCENES = ("masked", "full")
 SCENE_FITS = ("letterbox", "center_crop")
 _PIXELS_AT_ONCE = 1 << 24
 """Of the pictures that are float32 at a time while they are scaled: 200 MB."""
@@ -40,7 +40,7 @@ class StreamConfig:
     face_margin: float = 1.3
 
     def __post_init__(self) -> None:
-        require_one_of("streams.scene", self.scene, SCENES)
+        require_one_of("streams.scene", self.scene, get_args(SceneFrame))
         require_one_of("streams.scene_fit", self.scene_fit, SCENE_FITS)
         require_range("streams.face_margin", self.face_margin, 1.0, 4.0)
 

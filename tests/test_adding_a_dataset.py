@@ -32,9 +32,10 @@ def test_the_table_has_a_row_for_every_data_set():
 
 @pytest.fixture
 def studio(tmp_path, monkeypatch):
-    """The page's reader in the registry, by the page's line, and a small Studio on disk."""
+    """The page's reader in the registry, by the page's name, and a small Studio on disk."""
     (code,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
-    ((name, path),) = re.findall(r'^    "(\w+)": "([\w.]+)",$', PAGE, re.MULTILINE)
+    (name,) = re.findall(r'^Dataset = Literal\[.*"(\w+)"\]$', PAGE, re.MULTILINE)
+    path = f"pipeline.datasets.{name}"
     module = ModuleType(path)
     monkeypatch.setitem(sys.modules, path, module)
     monkeypatch.setitem(READERS, name, path)

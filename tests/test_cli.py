@@ -124,12 +124,12 @@ def test_strict_dry_run_limit_and_info(run, data, tmp_path, monkeypatch):
         (
             ["faces", "x.jpg", "--detector", "yolo"],
             2,
-            "detector.name is 'yolo'; allowed: retinaface-resnet50",
+            "--detector is 'yolo'; allowed: retinaface-resnet50, retinaface-mobilenet0.25, haar",
         ),
         (
             ["faces", "x.jpg", "--precision", "int8"],
             2,
-            "detector.precision is 'int8'; allowed: auto, fp32, bf16",
+            "--precision is 'int8'; allowed: auto, fp32, bf16",
         ),
         (["weights", "fetch", "nope"], 2, "'nope'; allowed: retinaface-resnet50"),
     ],

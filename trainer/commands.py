@@ -1,4 +1,4 @@
-"""`train`, `evaluate`, `ablate`, `demo`: parse, call, print. Nothing heavy is imported before its need."""
+"""`demo`, `train`, `evaluate`, `report`, `ablate`. Heavy modules are imported inside commands."""
 
 import sys
 from collections.abc import Callable
@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pipeline.choices import MeasuredSplit, PaperTable, Preset
+from pipeline.commands.help_sections import DATA, MACHINE, MODEL, OUTPUT, Command
 from pipeline.commands.options import (
     EXIT_INTERRUPTED,
     Cache,
     Device,
-    EncoderWeights,
+    EncoderWeightsOfCache,
     Json,
+    Scheduler,
     Settings,
     note_versions,
 )
@@ -29,24 +32,40 @@ app = typer.Typer()
 
 AllowLeak = Annotated[
     bool,
-    typer.Option("--allow-leak", help="Measure test clips whose footage training has seen; mark the result."),
+    typer.Option(
+        "--allow-leak",
+        help="Accept test clips that share footage with training clips; mark the result.",
+        rich_help_panel=DATA,
+    ),
 ]
-
 FoldToMeasure = Annotated[
     str | None,
     typer.Option(
-        "--fold", help="Fold to measure, by number or name [the run's own; of another cache its only one]."
+        "--fold",
+        help="Measure this fold, by number or name [the run's own; the only one of another cache].",
+        rich_help_panel=DATA,
     ),
 ]
+SplitToMeasure = Annotated[
+    MeasuredSplit, typer.Option("--split", help="Measure the clips of this split.", rich_help_panel=DATA)
+]
+OtherCache = Annotated[
+    str | None,
+    typer.Option("--cache", help="Measure on this cache [the cache of the training].", rich_help_panel=DATA),
+]
+Seed = Annotated[int, typer.Option(help="Start random numbers from this seed.", rich_help_panel=MODEL)]
 
 
-@app.command(epilog="Example: cli.py demo --out demo-out")
+@app.command(cls=Command, epilog="Example: cli.py demo --out demo-out")
 def demo(
-    out: Annotated[Path, typer.Option(help="Folder for clips, cache, runs, figures.")] = Path("demo-out"),
-    seed: int = 0,
+    out: Annotated[
+        Path,
+        typer.Option(help="Write clips, cache, runs and figures to this directory.", rich_help_panel=OUTPUT),
+    ] = Path("demo-out"),
+    seed: Seed = 0,
     json_: Json = False,
 ) -> None:
-    """Draw clips, extract, train a face-only and a full model, compare both with what is possible."""
+    """Draw clips, extract features, train a face-only and a full model, compare both with the known bound."""
     from trainer.demo import run_demo
 
     with ExitStack() as bars:
@@ -57,28 +76,41 @@ def demo(
             start(total)
             return advance
 
-        def tell(text: str) -> None:
+        def log(text: str) -> None:
             bars.close()
             say(text)
 
-        result = run_demo(out, seed=seed, say=tell, bar=bar, on_epoch=_show_epoch)
+        result = run_demo(out, seed=seed, say=log, bar=bar, on_epoch=_show_epoch)
     answer(result, json_)
 
 
-@app.command(epilog="Example: cli.py train --cache feats.zarr --fold 1 --seed 0 --set model.tfe_blocks=8")
+@app.command(
+    cls=Command, epilog="Example: cli.py train --cache feats.zarr --fold 1 --seed 0 --set model.tfe_blocks=8"
+)
 def train(
     cache: Cache = "feats.zarr",
-    run: Annotated[Path | None, typer.Option(help="New directory [runs/CACHE-foldF-seedS].")] = None,
-    preset: Annotated[str, typer.Option(help="default, paper, release, smoke.")] = "default",
-    fold: Annotated[str, typer.Option(help="Fold, by number from 1 or by name.")] = "1",
-    seed: int = 0,
+    run: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write the run to this new directory [runs/CACHE-foldF-seedS].", rich_help_panel=OUTPUT
+        ),
+    ] = None,
+    preset: Annotated[
+        Preset, typer.Option(help="Start from the settings of this preset.", rich_help_panel=MODEL)
+    ] = "default",
+    fold: Annotated[
+        str, typer.Option(help="Train on this fold, by number from 1 or by name.", rich_help_panel=DATA)
+    ] = "1",
+    seed: Seed = 0,
     device: Device = "auto",
-    encoder_weights: EncoderWeights = None,
-    profile: Annotated[bool, typer.Option(help="Say where a step's time goes.")] = False,
+    encoder_weights: EncoderWeightsOfCache = None,
+    profile: Annotated[
+        bool, typer.Option(help="Show the time of each part of a step.", rich_help_panel=OUTPUT)
+    ] = False,
     set_: Settings = None,
     json_: Json = False,
 ) -> None:
-    """Train the OUS model on one fold of a cache; keeps the epoch of lowest validation loss."""
+    """Train the OUS model on one fold of a cache, and keep the epoch of lowest validation loss."""
     from pipeline.config import override
     from trainer.presets import preset as preset_named
     from trainer.training import train as train_run
@@ -98,7 +130,7 @@ def train(
 
 
 def _stopped(run: Path, cache: str, fold: str, config: "TrainConfig", seed: int) -> str:
-    """What a training that was interrupted leaves."""
+    """Return the message for an interrupted training: the files it keeps."""
     from trainer.caches import open_cache
     from trainer.folds import fold_rows
     from trainer.run_directory import WEIGHTS_FILE
@@ -129,11 +161,11 @@ def _free_run(cache: str, fold: str, seed: int) -> Path:
     return next(path for path in (Path("runs") / name for name in names) if not OwnDir.of(path).exists())
 
 
-@app.command(epilog="Example: cli.py evaluate runs/feats-fold1-seed0 --split test")
+@app.command(cls=Command, epilog="Example: cli.py evaluate runs/feats-fold1-seed0 --split test")
 def evaluate(
     run: Annotated[Path, typer.Argument(help="Directory of a training run.")],
-    split: Annotated[str, typer.Option(help="test, validation, train.")] = "test",
-    cache: Annotated[str | None, typer.Option(help="Another cache than the one it was trained on.")] = None,
+    split: SplitToMeasure = "test",
+    cache: OtherCache = None,
     fold: FoldToMeasure = None,
     device: Device = "auto",
     allow_leak: AllowLeak = False,
@@ -147,35 +179,41 @@ def evaluate(
     answer(result, json_)
 
 
-@app.command(epilog="Example: cli.py report runs/dfew-fold1-seed0 runs/dfew-table5 --out report")
+@app.command(cls=Command, epilog="Example: cli.py report runs/dfew-fold1-seed0 runs/dfew-table5 --out report")
 def report(
     runs: Annotated[
-        list[Path] | None, typer.Argument(help="Directories of training runs, folders of ablate.")
+        list[Path] | None, typer.Argument(help="Directories of training runs or of sweeps.")
     ] = None,
     rigid: Annotated[
         tuple[Path, Path] | None,
         typer.Option(
             metavar="FACE_RUN FULL_RUN",
-            help="What the scene contributes, clip by clip [every pair alike but for scene and polarity].",
+            help="Compare these two runs clip by clip [all pairs that differ only by scene and polarity].",
+            rich_help_panel=DATA,
         ),
     ] = None,
     clips: Annotated[
         int,
         typer.Option(
-            help="Clips shown that only the full run gets right, and that only the other does; 0 for none."
+            help="Show this many clips that only the full run classifies correctly, and as many that only "
+            "the face-only run does; 0 for none.",
+            rich_help_panel=OUTPUT,
         ),
     ] = 6,
-    out: Annotated[Path, typer.Option(help="Folder for the page, as HTML, Markdown, JSON.")] = Path("report"),
-    split: Annotated[str, typer.Option(help="test, validation, train.")] = "test",
-    cache: Annotated[
-        str | None, typer.Option(help="Another cache than the one they were trained on.")
-    ] = None,
+    out: Annotated[
+        Path,
+        typer.Option(
+            help="Write the page, as HTML, Markdown and JSON, to this directory.", rich_help_panel=OUTPUT
+        ),
+    ] = Path("report"),
+    split: SplitToMeasure = "test",
+    cache: OtherCache = None,
     fold: FoldToMeasure = None,
     device: Device = "auto",
     allow_leak: AllowLeak = False,
     json_: Json = False,
 ) -> None:
-    """Measure runs, read grids of `ablate`, write one page: beside the paper's numbers, each by itself."""
+    """Measure runs, read sweeps of `ablate`, and write one page with the paper's numbers beside them."""
     from trainer.report import report as write_report
 
     result = write_report(
@@ -187,29 +225,57 @@ def report(
     answer(result, json_)
 
 
-@app.command(epilog="Example: cli.py ablate --cache dfew.zarr --table 5 --folds all --seeds 3")
+@app.command(cls=Command, epilog="Example: cli.py ablate --cache dfew.zarr --table 5 --folds all --seeds 3")
 def ablate(
     cache: Cache = "feats.zarr",
-    table: Annotated[int | None, typer.Option(help="The paper's Table III, IV, V or VI: 3, 4, 5, 6.")] = None,
-    spec: Annotated[Path | None, typer.Option(help="A table of your own, as TOML.")] = None,
-    folds: Annotated[str, typer.Option(help="1-5, 1,3, names, or all.")] = "1",
-    seeds: Annotated[int, typer.Option(help="Seeds per row and fold, from 0.")] = 3,
+    table: Annotated[
+        PaperTable | None,
+        typer.Option(
+            help="Train the rows of this table of the paper, III to VI [none].", rich_help_panel=MODEL
+        ),
+    ] = None,
+    spec: Annotated[
+        Path | None,
+        typer.Option(help="Train the rows of your own table, a TOML file [none].", rich_help_panel=MODEL),
+    ] = None,
+    folds: Annotated[
+        str, typer.Option(help="Train on these folds: 1-5, or 1,3, or names, or all.", rich_help_panel=DATA)
+    ] = "1",
+    seeds: Annotated[
+        int,
+        typer.Option(help="Train with this many seeds per row and fold, from 0.", rich_help_panel=MODEL),
+    ] = 3,
     workers: Annotated[
-        int | None, typer.Option(help="Runs side by side on the CPU's cores [as pays].")
+        int | None,
+        typer.Option(
+            help="Train this many runs in parallel on the CPU's cores [by cores and memory].",
+            rich_help_panel=MACHINE,
+        ),
     ] = None,
-    gpus: Annotated[int | None, typer.Option(help="GPUs to use; 0 for the CPU [1 if there is one].")] = None,
-    per_gpu: Annotated[int, typer.Option(help="Runs side by side on each GPU.")] = 1,
-    scheduler: Annotated[
-        str | None, typer.Option(help="sync for this process, or a Dask cluster's address or file.")
+    gpus: Annotated[
+        int | None,
+        typer.Option(
+            help="Train on this many GPUs; 0 for the CPU [1 if there is one].", rich_help_panel=MACHINE
+        ),
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder of the grid [runs/CACHE-TABLE].")] = None,
-    preset: Annotated[str | None, typer.Option(help="default, paper, release, smoke [the table's].")] = None,
-    encoder_weights: EncoderWeights = None,
+    per_gpu: Annotated[
+        int, typer.Option(help="Train this many runs in parallel on each GPU.", rich_help_panel=MACHINE)
+    ] = 1,
+    scheduler: Scheduler = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Write the sweep to this directory [runs/CACHE-TABLE].", rich_help_panel=OUTPUT),
+    ] = None,
+    preset: Annotated[
+        Preset | None,
+        typer.Option(help="Start from the settings of this preset [the table's].", rich_help_panel=MODEL),
+    ] = None,
+    encoder_weights: EncoderWeightsOfCache = None,
     allow_leak: AllowLeak = False,
     set_: Settings = None,
     json_: Json = False,
 ) -> None:
-    """Run a table of settings over folds and seeds, beside the paper's numbers; run again, it goes on."""
+    """Train a table of settings over folds and seeds, a sweep; the same command resumes a stopped one."""
     from pipeline.store.location import Place
     from trainer import ablate as grids
 
@@ -217,7 +283,7 @@ def ablate(
         msg = f"--table {table} and --spec '{spec}': leave out one of them."
         raise ConfigError(msg)
     if table is not None:
-        asked, name = grids.table(table), f"table{table}"
+        asked, name = grids.table(int(table)), f"table{table}"
     elif spec is not None:
         asked, name = grids.read_spec(spec), spec.stem
     else:
@@ -243,20 +309,20 @@ def ablate(
 
 
 class _SweepDisplay:
-    """Shows a sweep on a progress bar, and each run's outcome in a line."""
+    """Progress bar of a sweep, with one line per outcome of a run."""
 
     def __init__(self, start: Callable[[float], None], advance: Callable[..., None]) -> None:
         self._start, self._advance = start, advance
         self._done = self._failed = self._total = 0
 
     def on_start(self, num_to_do: int, num_before: int) -> None:
-        """Show how many runs there are, and how many of them have their outcome already."""
+        """Show the number of runs to do and of runs done before."""
         self._total = num_to_do
         say(f"{num_to_do} runs to do, {num_before} done before")
         self._start(num_to_do)
 
     def on_outcome(self, outcome: "Outcome") -> None:
-        """Show what became of a run."""
+        """Show the outcome of a run."""
         self._done += 1
         self._failed += outcome.state != "finished"
         say(f"[{self._done}/{self._total}] {outcome}")

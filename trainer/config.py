@@ -5,14 +5,12 @@ among its choices.
 """
 
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
+from pipeline.choices import Precision
 from pipeline.config import require_one_of, require_range, to_dict
 from pipeline.errors import ConfigError
 from pipeline.types import Polarity
-
-Precision = Literal["auto", "fp32", "bf16"]
-_PRECISIONS = ("auto", "fp32", "bf16")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +94,7 @@ class ModelConfig:
         require_one_of("model.tfe_form", self.tfe_form, ("query_stream", "literal"))
         require_one_of("model.tfe_keys", self.tfe_keys, ("joint", "crossed"))
         require_one_of("model.tfe_tokens", self.tfe_tokens, ("pooled", "frames", "patches"))
-        require_one_of("model.precision", self.precision, _PRECISIONS)
+        require_one_of("model.precision", self.precision, get_args(Precision))
         for name in ("frame_encoder_heads", "tfe_blocks", "tfe_queries", "tfe_heads", "mlp_ratio"):
             require_range(f"model.{name}", getattr(self, name), 1, 1024)
         require_range("model.frame_encoder_depth", self.frame_encoder_depth, 0, 64)
@@ -140,7 +138,7 @@ class PromptConfig:
         require_range("prompts.length", self.length, 1)
         require_one_of("prompts.context", self.context, ("shared", "class_specific"))
         require_range("prompts.init_std", self.init_std, 0)
-        require_one_of("prompts.precision", self.precision, _PRECISIONS)
+        require_one_of("prompts.precision", self.precision, get_args(Precision))
 
 
 @dataclass(frozen=True, kw_only=True)

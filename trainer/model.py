@@ -10,10 +10,11 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from pipeline.choices import Precision
 from pipeline.store.meta import CacheMeta
 from pipeline.types import EARLY_STATISTICS, NUM_EARLY_BLOCKS
 from trainer.batches import Batch
-from trainer.config import Precision, TrainConfig
+from trainer.config import TrainConfig
 from trainer.fusion import Tokens, TypeFusionEncoder
 from trainer.layers import Align, EarlyFusion, FrameEncoder, PolarityEncoder, Standardise, masked_mean
 from trainer.precision import in_bf16

@@ -6,9 +6,10 @@ Runs in other precisions are other settings: no mean is taken over them.
 
 import torch
 
+from pipeline.choices import Precision
 from pipeline.device import precision_on, takes_tf32
 from pipeline.errors import printable
-from trainer.config import Precision, TrainConfig
+from trainer.config import TrainConfig
 
 _IN_TF32 = {
     (False, False): "fp32",

@@ -1,46 +1,85 @@
-"""`bench`: how fast this machine is, step by step."""
+"""`bench`: measure the speed of this machine, step by step."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from pipeline.commands.options import Detector, Device, EncoderWeights, Json, Settings
+from pipeline.commands.help_sections import DATA, MODEL, OUTPUT, Command
+from pipeline.commands.options import Detector, Device, Encoder, EncoderWeights, Json, Settings
 from pipeline.own_dir import OwnDir
 from pipeline.terminal import answer, say
 
 app = typer.Typer()
 
 
-@app.command(epilog="Example: cli.py bench --clips clips/ --detector-weights mobilenet.pth --out bench.json")
+@app.command(
+    cls=Command,
+    epilog="Example: cli.py bench --clips clips/ --detector-weights mobilenet.pth --out bench.json",
+)
 def bench(
-    clips: Annotated[Path | None, typer.Option(help="Folder of videos; larger ones become 360p.")] = None,
+    clips: Annotated[
+        Path | None,
+        typer.Option(
+            help="Measure on the videos in this directory; larger ones become 360p [none].",
+            rich_help_panel=DATA,
+        ),
+    ] = None,
     only: Annotated[
-        str | None, typer.Option(help="Parts, with commas: encode,decode,seek,detect,write,... [all].")
+        str | None,
+        typer.Option(
+            help="Measure these parts, with commas: encode, decode, seek, detect, write, pipeline, baseline, "
+            "load, dask, workers [all].",
+            rich_help_panel=DATA,
+        ),
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="File for the JSON document.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Write the JSON document to this file [none].", rich_help_panel=OUTPUT)
+    ] = None,
     seek_folder: Annotated[
-        Path | None, typer.Option(help="Videos to check frame by frame [--clips].")
+        Path | None,
+        typer.Option(
+            help="Check the videos in this directory frame by frame [--clips].", rich_help_panel=DATA
+        ),
     ] = None,
-    num_clips: Annotated[int, typer.Option(help="Clips for most parts; the folder's are repeated.")] = 16,
-    baseline_clips: Annotated[int, typer.Option(help="Clips for the script to compare with.")] = 2,
+    num_clips: Annotated[
+        int,
+        typer.Option(help="Measure most parts on this many clips; fewer are repeated.", rich_help_panel=DATA),
+    ] = 16,
+    baseline_clips: Annotated[
+        int, typer.Option(help="Measure the plain implementation on this many clips.", rich_help_panel=DATA)
+    ] = 2,
     repeats: Annotated[
-        int, typer.Option(help="The best counts; decode, detect: always 3; pipeline: at most 2.")
+        int,
+        typer.Option(
+            help="Measure this many times and keep the best; decode, detect: always 3; pipeline: at most 2.",
+            rich_help_panel=DATA,
+        ),
     ] = 3,
-    encode_pictures: Annotated[int, typer.Option(help="Pictures for the bare encoder.")] = 64,
-    cache_clips: Annotated[int, typer.Option(help="Clips of the cache that is loaded.")] = 16_372,
-    dask_blocks: Annotated[int, typer.Option(help="Empty blocks handed out by Dask.")] = 15_625,
+    encode_pictures: Annotated[
+        int, typer.Option(help="Encode this many images with the encoder alone.", rich_help_panel=DATA)
+    ] = 64,
+    cache_clips: Annotated[
+        int, typer.Option(help="Load a cache of this many clips.", rich_help_panel=DATA)
+    ] = 16_372,
+    dask_blocks: Annotated[
+        int, typer.Option(help="Assign this many empty blocks through Dask.", rich_help_panel=DATA)
+    ] = 15_625,
     detector: Detector = "retinaface-mobilenet0.25",
     detector_weights: Annotated[
-        str | None, typer.Option(help="File with the detector's weights, or 'random' for speed alone.")
+        str | None,
+        typer.Option(
+            help="Load the detector from this file; 'random' to measure speed alone [the fetched file].",
+            rich_help_panel=MODEL,
+        ),
     ] = None,
-    encoder: Annotated[str, typer.Option(help="A model of open_clip.")] = "ViT-L-14-quickgelu",
+    encoder: Encoder = "ViT-L-14-quickgelu",
     encoder_weights: EncoderWeights = "random",
     device: Device = "auto",
     set_: Settings = None,
     json_: Json = False,
 ) -> None:
-    """Measure every step and the whole against the machine's limits and against a plain implementation."""
+    """Measure the speed of every step, beside the machine's limits and a plain implementation."""
     from pipeline.bench import PARTS, BenchOptions, run_bench
     from pipeline.config import from_dict, override
     from pipeline.display.json_values import to_json_values

@@ -1,4 +1,4 @@
-"""`cache`: what a cache holds, whether it is right, and what may be changed of it."""
+"""`cache`: inspect, verify, repair, relabel and export a cache."""
 
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -7,15 +7,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pipeline.choices import Dataset
+from pipeline.commands.help_sections import DATA, OUTPUT, Command
 from pipeline.commands.options import (
     EXIT_FAILED_CHECK,
     CacheArgument,
     DetectorWeights,
-    EncoderWeights,
+    EncoderWeightsOfCache,
+    Form,
     Json,
     LabelOrder,
     Lists,
-    Source,
+    TakeOver,
     read_options,
 )
 from pipeline.commands.shutdown import ends_at_once
@@ -26,8 +29,17 @@ if TYPE_CHECKING:
     from pipeline.runner import Speed
     from pipeline.store.reader import FeatureCache
 
+RootOfCache = Annotated[
+    Path | None,
+    typer.Option(
+        "--root", help="Read the dataset at this path [its path at extraction].", rich_help_panel=DATA
+    ),
+]
+
 app = typer.Typer(
-    no_args_is_help=True, rich_markup_mode=None, help="A feature cache: what it holds, whether it is right."
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="Inspect, verify, repair, relabel or export a feature cache.",
 )
 
 
@@ -37,13 +49,15 @@ def _open(cache: str) -> "FeatureCache":
     return FeatureCache.open(cache)
 
 
-@app.command("info", epilog="Example: cli.py cache info feats.zarr")
+@app.command("info", cls=Command, epilog="Example: cli.py cache info feats.zarr")
 def cache_info(
     cache: CacheArgument,
-    all_clips: Annotated[bool, typer.Option(help="List every failed or odd clip, not only some.")] = False,
+    all_clips: Annotated[
+        bool, typer.Option(help="List every failed or unusual clip, not only some.", rich_help_panel=OUTPUT)
+    ] = False,
     json_: Json = False,
 ) -> None:
-    """Show what a cache holds: clips by outcome, classes, splits, encoder, shapes."""
+    """Show the contents of a cache: clips by outcome, classes, splits, encoder, shapes."""
     from pipeline.store.summary import summarise
     from pipeline.versions import version_note
 
@@ -52,18 +66,21 @@ def cache_info(
         answer(summarise(opened, all_clips=all_clips, version_note=note), json_)
 
 
-@app.command("verify", epilog="Example: cli.py cache verify feats.zarr --sample 4 --root clips/")
+@app.command("verify", cls=Command, epilog="Example: cli.py cache verify feats.zarr --sample 4 --root clips/")
 def cache_verify(
     cache: CacheArgument,
     sample: Annotated[
-        int | None, typer.Option(help="Clips to compute again, 0 for none [2, if their files are here].")
+        int | None,
+        typer.Option(
+            help="Recompute this many clips, 0 for none [2, if their files are here].", rich_help_panel=DATA
+        ),
     ] = None,
-    root: Annotated[Path | None, typer.Option(help="The data set [where it lay at extraction].")] = None,
-    encoder_weights: EncoderWeights = None,
+    root: RootOfCache = None,
+    encoder_weights: EncoderWeightsOfCache = None,
     detector_weights: DetectorWeights = None,
     json_: Json = False,
 ) -> None:
-    """Check counts, shapes, NaN, ranges and membership of a cache, and compute a sample again."""
+    """Check counts, shapes, NaN, ranges and membership of a cache, and recompute a sample of clips."""
     from pipeline.store.location import Place
     from pipeline.verify import verify
 
@@ -84,15 +101,15 @@ def cache_verify(
         raise typer.Exit(EXIT_FAILED_CHECK)
 
 
-@app.command("repair", epilog="Example: cli.py cache repair feats.zarr --root clips/")
+@app.command("repair", cls=Command, epilog="Example: cli.py cache repair feats.zarr --root clips/")
 def cache_repair(
     cache: CacheArgument,
-    root: Annotated[Path | None, typer.Option(help="The data set [where it lay at extraction].")] = None,
-    encoder_weights: EncoderWeights = None,
+    root: RootOfCache = None,
+    encoder_weights: EncoderWeightsOfCache = None,
     detector_weights: DetectorWeights = None,
     json_: Json = False,
 ) -> None:
-    """Find blocks with damaged or missing chunks, NaN or infinity, and compute just those again."""
+    """Find blocks with damaged or missing chunks, NaN or infinity, and recompute only those."""
     from pipeline.repair import repair
 
     with _open(cache) as opened:
@@ -118,28 +135,39 @@ def cache_repair(
         raise typer.Exit(EXIT_FAILED_CHECK)
 
 
-@app.command("relabel", epilog="Example: cli.py cache relabel feats.zarr --polarities map.csv")
+@app.command("relabel", cls=Command, epilog="Example: cli.py cache relabel feats.zarr --polarities map.csv")
 def cache_relabel(
     cache: CacheArgument,
-    dataset: Annotated[str | None, typer.Option(help="The data set [that of the cache].")] = None,
-    root: Annotated[Path | None, typer.Option(help="Where it lies [where it lay at extraction].")] = None,
+    dataset: Annotated[
+        Dataset | None,
+        typer.Option(
+            help="Read the dataset of this name or layout [that of the cache].", rich_help_panel=DATA
+        ),
+    ] = None,
+    root: RootOfCache = None,
     lists: Lists = None,
     label_order: LabelOrder = None,
     all_clips: Annotated[
-        bool, typer.Option(help="Also clips that no list names [as at extraction].")
+        bool, typer.Option(help="Add clips that are in no list [as at extraction].", rich_help_panel=DATA)
     ] = False,
-    source: Source = "auto",
+    source: Form = "auto",
     polarities: Annotated[
         Path | None,
-        typer.Option(help="CSV of class,polarity or clip_id,polarity; alone it changes only that."),
+        typer.Option(
+            help="Read polarities from this CSV: class,polarity or clip_id,polarity; alone, nothing else "
+            "changes [none].",
+            rich_help_panel=DATA,
+        ),
     ] = None,
-    dry_run: Annotated[bool, typer.Option(help="Show what would change; write nothing.")] = False,
-    take_over: Annotated[bool, typer.Option(help="Take the lock from another run.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option(help="Show the changes; write nothing.", rich_help_panel=OUTPUT)
+    ] = False,
+    take_over: TakeOver = False,
     json_: Json = False,
 ) -> None:
-    """Bring other labels, folds, groups, votes or polarities into a cache; no feature is computed again.
+    """Write other labels, folds, groups, votes or polarities into a cache; features stay.
 
-    The data set is read as at extraction, but for what is named here.
+    The dataset is read as at extraction, except for the options given here.
     """
     from pipeline.datasets.polarities import read_polarities
     from pipeline.relabel import relabel
@@ -159,13 +187,15 @@ def cache_relabel(
     answer(relabel(cache, index, table, dry_run=dry_run, take_over=take_over), json_)
 
 
-@app.command("export", epilog="Example: cli.py cache export feats.zarr --to feats.h5")
+@app.command("export", cls=Command, epilog="Example: cli.py cache export feats.zarr --to feats.h5")
 def cache_export(
     cache: CacheArgument,
-    to: Annotated[Path | None, typer.Option(help="The HDF5 file [beside the cache].")] = None,
+    to: Annotated[
+        Path | None, typer.Option(help="Write this HDF5 file [beside the cache].", rich_help_panel=OUTPUT)
+    ] = None,
     json_: Json = False,
 ) -> None:
-    """Write a cache as one HDF5 file; `train` reads either."""
+    """Write a cache as one HDF5 file, which `train` reads too."""
     from pipeline.store.export import beside, export_hdf5
 
     with _open(cache) as opened:

@@ -1,4 +1,4 @@
-"""`data`: a data set before extraction."""
+"""`data`: check and show a dataset before extraction."""
 
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -7,19 +7,21 @@ from typing import Annotated
 
 import typer
 
+from pipeline.commands.help_sections import DATA, OUTPUT, Command
 from pipeline.commands.options import (
     EXIT_FAILED_CHECK,
     EXIT_INTERRUPTED,
     AllClips,
-    Dataset,
+    DatasetName,
     Detector,
     DetectorWeights,
+    Form,
+    Frames,
     Json,
     LabelOrder,
     Lists,
     Root,
     Scene,
-    Source,
     read_index,
     read_options,
     root_of,
@@ -27,23 +29,27 @@ from pipeline.commands.options import (
 from pipeline.terminal import answer, progress_bar, say
 
 app = typer.Typer(
-    no_args_is_help=True, rich_markup_mode=None, help="A data set before extraction: checked, and shown."
+    no_args_is_help=True, rich_markup_mode=None, help="Check or show a dataset before extraction."
 )
 
 
-@app.command("check", epilog="Example: cli.py data check --dataset dfew --root /data/DFEW --deep")
+@app.command(
+    "check", cls=Command, epilog="Example: cli.py data check --dataset dfew --root /data/DFEW --deep"
+)
 def data_check(
-    dataset: Dataset,
+    dataset: DatasetName,
     root: Root = None,
-    deep: Annotated[bool, typer.Option("--deep", help="Open and decode every clip.")] = False,
-    frames: Annotated[int, typer.Option(help="Frames per clip that extraction will ask for.")] = 16,
+    deep: Annotated[
+        bool, typer.Option("--deep", help="Open and decode every clip.", rich_help_panel=DATA)
+    ] = False,
+    frames: Frames = 16,
     lists: Lists = None,
     label_order: LabelOrder = None,
     all_clips: AllClips = False,
-    source: Source = "auto",
+    source: Form = "auto",
     json_: Json = False,
 ) -> None:
-    """Look for what is wrong with a data set, and say what to do; it changes nothing. Exit 3: found some."""
+    """Find errors in a dataset and show how to fix them; nothing is changed. Exit code 3: errors found."""
     from pipeline.doctor import CheckOptions, check
 
     options = CheckOptions(
@@ -68,23 +74,31 @@ def data_check(
         raise typer.Exit(EXIT_FAILED_CHECK)
 
 
-@app.command("sample", epilog="Example: cli.py data sample --dataset dfew --root /data/DFEW --out sheet.png")
+@app.command(
+    "sample",
+    cls=Command,
+    epilog="Example: cli.py data sample --dataset dfew --root /data/DFEW --out sheet.png",
+)
 def data_sample(
-    dataset: Dataset,
+    dataset: DatasetName,
     root: Root = None,
-    out: Annotated[Path, typer.Option(help="The PNG to write.")] = Path("sheet.png"),
-    per_class: Annotated[int, typer.Option(help="Clips of each class, at most.")] = 3,
-    seed: Annotated[int, typer.Option(help="Another number draws other clips.")] = 0,
+    out: Annotated[Path, typer.Option(help="Write this PNG file.", rich_help_panel=OUTPUT)] = Path(
+        "sheet.png"
+    ),
+    per_class: Annotated[
+        int, typer.Option(help="Draw at most this many clips per class.", rich_help_panel=DATA)
+    ] = 3,
+    seed: Annotated[int, typer.Option(help="Choose clips by this seed.", rich_help_panel=DATA)] = 0,
     detector: Detector = "retinaface-resnet50",
     detector_weights: DetectorWeights = None,
     scene: Scene = "masked",
     lists: Lists = None,
     label_order: LabelOrder = None,
     all_clips: AllClips = False,
-    source: Source = "auto",
+    source: Form = "auto",
     json_: Json = False,
 ) -> None:
-    """Draw a contact sheet: some clips per class, with faces found, face stream and scene stream."""
+    """Draw a contact sheet: some clips per class, with detected faces, face stream and scene stream."""
     from pipeline.device import choose_device
     from pipeline.preview_faces import load
     from pipeline.samples import choose, sample

@@ -1,25 +1,30 @@
-"""`extract`: clips become a cache."""
+"""`extract`: write a cache of features of clips."""
 
 from contextlib import closing, nullcontext
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pipeline.choices import FeaturePrecision, Tokens
+from pipeline.commands.help_sections import DATA, MACHINE, MODEL, OUTPUT, Command
 from pipeline.commands.options import (
     EXIT_FAILED_CHECK,
     AllClips,
-    Cache,
-    Dataset,
+    DatasetName,
     Detector,
     DetectorWeights,
+    Encoder,
     EncoderWeights,
+    Form,
+    Frames,
     Json,
     LabelOrder,
     Lists,
     Root,
     Scene,
+    Scheduler,
     Settings,
-    Source,
+    TakeOver,
     read_index,
     read_options,
 )
@@ -33,46 +38,107 @@ if TYPE_CHECKING:
 app = typer.Typer()
 
 
-@app.command(epilog="Example: cli.py extract --dataset manifest --root clips/manifest.csv --cache feats.zarr")
+@app.command(
+    cls=Command,
+    epilog="Example: cli.py extract --dataset manifest --root clips/manifest.csv --cache feats.zarr",
+)
 def extract(
-    dataset: Dataset,
+    dataset: DatasetName,
     root: Root = None,
-    cache: Cache = "feats.zarr",
+    cache: Annotated[
+        str,
+        typer.Option(
+            help="Write features to this cache: a directory, or s3://BUCKET/PREFIX.", rich_help_panel=OUTPUT
+        ),
+    ] = "feats.zarr",
     gpus: Annotated[
-        int | None, typer.Option(help="Worker processes, one per GPU; 0 for the CPU [this process].")
+        int | None,
+        typer.Option(
+            help="Start this many worker processes, one per GPU; 0 for the CPU [compute in this process].",
+            rich_help_panel=MACHINE,
+        ),
     ] = None,
-    workers: Annotated[int | None, typer.Option(help="Worker processes on the CPU's cores.")] = None,
-    scheduler: Annotated[
-        str | None, typer.Option(help="sync for this process, or a Dask cluster's address or file.")
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            help="Start this many worker processes on the CPU's cores [none].", rich_help_panel=MACHINE
+        ),
     ] = None,
+    scheduler: Scheduler = None,
     dashboard: Annotated[
-        bool, typer.Option(help="Serve Dask's pages about --workers or --gpus to this machine (plain HTTP).")
+        bool,
+        typer.Option(
+            help="Serve Dask's dashboard of --workers or --gpus to this machine (plain HTTP).",
+            rich_help_panel=MACHINE,
+        ),
     ] = True,
-    frames: Annotated[int, typer.Option(help="Frames per clip.")] = 16,
+    frames: Frames = 16,
     scene: Scene = "masked",
-    tokens: Annotated[str, typer.Option(help="Tokens kept beside the embedding: cls, grid4, all.")] = "cls",
-    views: Annotated[int, typer.Option(help="Views per clip: 1 plain, 2 also mirrored, more in time.")] = 1,
-    encoder: Annotated[str, typer.Option(help="CLIP model by its open_clip name.")] = "ViT-L-14-quickgelu",
+    tokens: Annotated[
+        Tokens,
+        typer.Option(
+            help="Keep tokens besides the embedding: cls none, grid4 CLS and 4x4 pooled patches, all.",
+            rich_help_panel=MODEL,
+        ),
+    ] = "cls",
+    views: Annotated[
+        int,
+        typer.Option(
+            help="Sample this many views per clip: 1 plain, 2 also mirrored, 3 to 16 also at other times.",
+            rich_help_panel=MODEL,
+        ),
+    ] = 1,
+    encoder: Encoder = "ViT-L-14-quickgelu",
     encoder_weights: EncoderWeights = "openai",
     detector: Detector = "retinaface-resnet50",
     detector_weights: DetectorWeights = None,
-    precision: Annotated[str, typer.Option(help="auto, fp16, bf16, fp32.")] = "auto",
-    limit: Annotated[int | None, typer.Option(help="Stop after this many clips.")] = None,
-    dry_run: Annotated[bool, typer.Option(help="Show plan, bytes and time; write nothing.")] = False,
-    blocks: Annotated[str | None, typer.Option(help="Share i/n of the blocks, for job arrays: 1/8.")] = None,
-    retry_failed: Annotated[bool, typer.Option(help="Take failed clips up again.")] = False,
-    take_over: Annotated[bool, typer.Option(help="Take the lock from another run.")] = False,
-    decoders: Annotated[int | None, typer.Option(help="Decoding processes per worker [by cores].")] = None,
-    clip_seconds: Annotated[float | None, typer.Option(help="Limit for decoding a clip [300].")] = None,
-    strict: Annotated[bool, typer.Option(help="Exit with 3 when a clip has failed.")] = False,
+    precision: Annotated[
+        FeaturePrecision,
+        typer.Option(
+            help="Compute features in this precision; auto: fp16 on a GPU, else bf16 or fp32.",
+            rich_help_panel=MACHINE,
+        ),
+    ] = "auto",
+    limit: Annotated[
+        int | None, typer.Option(help="Stop after this many clips [no limit].", rich_help_panel=DATA)
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option(help="Show plan, bytes and time; write nothing.", rich_help_panel=OUTPUT)
+    ] = False,
+    blocks: Annotated[
+        str | None,
+        typer.Option(
+            help="Compute shard i/n of the cache's blocks, as in a job array: 1/8 [all blocks].",
+            rich_help_panel=DATA,
+        ),
+    ] = None,
+    retry_failed: Annotated[
+        bool, typer.Option(help="Process failed clips again.", rich_help_panel=DATA)
+    ] = False,
+    take_over: TakeOver = False,
+    decoders: Annotated[
+        int | None,
+        typer.Option(
+            help="Start this many decoding processes per worker [by cores].", rich_help_panel=MACHINE
+        ),
+    ] = None,
+    clip_seconds: Annotated[
+        float | None,
+        typer.Option(
+            help="Limit the decoding of a clip to this many seconds [300].", rich_help_panel=MACHINE
+        ),
+    ] = None,
+    strict: Annotated[
+        bool, typer.Option(help="Exit with code 3 if a clip failed.", rich_help_panel=OUTPUT)
+    ] = False,
     lists: Lists = None,
     label_order: LabelOrder = None,
     all_clips: AllClips = False,
-    source: Source = "auto",
+    source: Form = "auto",
     set_: Settings = None,
     json_: Json = False,
 ) -> None:
-    """Turn video clips into a cache of frozen CLIP features; run again, it goes on where it was."""
+    """Write a cache of frozen CLIP features of video clips. The same command resumes a stopped run."""
     from pipeline import runner
     from pipeline.config import from_dict, override
     from pipeline.datasets import lone_classes
@@ -138,7 +204,7 @@ def extract(
 
 
 def _described(index: "DatasetIndex") -> str:
-    """The clips and classes of a data set in a line, with the number of clips that training cannot use."""
+    """Return one line: clips and classes of a dataset, and how many clips have no label."""
     names, unlabelled = index.class_names, sum(clip.label < 0 for clip in index.clips)
     classes = f"{counted(len(names), 'class', 'classes')}: {', '.join(names)}" if names else "no class"
     without = f"; {unlabelled} without a label, which training leaves out" if unlabelled else ""

@@ -1,38 +1,50 @@
-"""`faces`: what the detector sees in single files."""
+"""`faces`: detect faces in single files."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from pipeline.commands.options import Detector, DetectorWeights, Json
+from pipeline.choices import Precision
+from pipeline.commands.help_sections import MACHINE, MODEL, OUTPUT, Command
+from pipeline.commands.options import Detector, DetectorWeights, Frames, Json
 from pipeline.terminal import answer
 
 app = typer.Typer()
 
 
-@app.command(epilog="Example: cli.py faces clip.mp4 --detector haar --draw out/")
+@app.command(cls=Command, epilog="Example: cli.py faces clip.mp4 --detector haar --draw out/")
 def faces(
-    paths: Annotated[list[Path], typer.Argument(help="Videos or pictures.")],
+    paths: Annotated[list[Path], typer.Argument(help="Videos or images to read.")],
     detector: Detector = "retinaface-resnet50",
     detector_weights: DetectorWeights = None,
-    score: Annotated[float, typer.Option(help="Lowest score of a face.")] = 0.5,
+    score: Annotated[
+        float, typer.Option(help="Keep faces above this score, 0 to 1.", rich_help_panel=MODEL)
+    ] = 0.5,
     long_side: Annotated[
-        int, typer.Option(help="Scale larger pictures down to this long side; 0 for native size.")
-    ] = 640,
-    frames: Annotated[int, typer.Option(help="Frames looked at in a video.")] = 16,
-    precision: Annotated[
-        str,
+        int,
         typer.Option(
-            help="Precision of the network: auto (bf16 where the device has fast products in it), fp32, bf16."
+            help="Shrink larger frames to this long side in pixels; 0 for native size.", rich_help_panel=MODEL
+        ),
+    ] = 640,
+    frames: Frames = 16,
+    precision: Annotated[
+        Precision,
+        typer.Option(
+            help="Run the detector in this precision; auto: bf16 if the device is fast in it, else fp32.",
+            rich_help_panel=MACHINE,
         ),
     ] = "auto",
     draw: Annotated[
-        Path | None, typer.Option(help="Folder for pictures with boxes, and a video's two streams.")
+        Path | None,
+        typer.Option(
+            help="Write images with boxes, and both streams of a video, to this directory [none].",
+            rich_help_panel=OUTPUT,
+        ),
     ] = None,
     json_: Json = False,
 ) -> None:
-    """Find faces: boxes, scores and landmarks per picture, or per sampled frame of a video."""
+    """Detect faces: bounding boxes, scores and landmarks per image, or per sampled frame of a video."""
     from pipeline.device import choose_device
     from pipeline.preview_faces import load, look_all
 

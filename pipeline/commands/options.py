@@ -1,4 +1,4 @@
-"""What several commands take, and a data set read by it."""
+"""Options that several commands share, and a dataset read by them."""
 
 import os
 from pathlib import Path
@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pipeline.choices import ClipForm, Dataset, FaceSource, SceneFrame
+from pipeline.commands.help_sections import DATA, MACHINE, MODEL, OUTPUT
 from pipeline.terminal import progress_bar, say
 
 if TYPE_CHECKING:
@@ -14,58 +16,109 @@ if TYPE_CHECKING:
 
 EXIT_FAILED_CHECK, EXIT_INTERRUPTED = 3, 130
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
-Cache = Annotated[str, typer.Option("--cache", help="The feature cache: a folder, or s3://BUCKET/PREFIX.")]
-CacheArgument = Annotated[str, typer.Argument(help="A cache, or its HDF5 export.")]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda.")]
+Json = Annotated[
+    bool, typer.Option("--json", help="Print one JSON document on stdout.", rich_help_panel=OUTPUT)
+]
+Cache = Annotated[
+    str,
+    typer.Option(
+        "--cache", help="Read this cache: a directory, or s3://BUCKET/PREFIX.", rich_help_panel=DATA
+    ),
+]
+CacheArgument = Annotated[
+    str, typer.Argument(help="Location of the cache: a directory, s3://BUCKET/PREFIX, or an HDF5 export.")
+]
+Device = Annotated[
+    str,
+    typer.Option(
+        help="Compute on this device: auto (a GPU if there is one), cpu, cuda, cuda:N.",
+        rich_help_panel=MACHINE,
+    ),
+]
 Settings = Annotated[
     list[str] | None,
     typer.Option(
         "--set",
         metavar="SECTION.KEY=VALUE",
-        help="Any other setting; may be repeated. A wrong one lists those there are.",
+        help="Change any other setting; may be repeated. An unknown key lists all keys [no change].",
+        rich_help_panel=MODEL,
     ),
 ]
-Dataset = Annotated[str, typer.Option(help="dfew, ferv39k, mafw, manifest, folder, synthetic.")]
-Root = Annotated[
-    Path | None, typer.Option(help="Where the data set lies [$OUS_DATA/DATASET, else data/DATASET].")
+DatasetName = Annotated[
+    Dataset,
+    typer.Option(help="Read the dataset of this name or layout.", rich_help_panel=DATA),
 ]
-AllClips = Annotated[bool, typer.Option(help="Also clips that no list names.")]
+Root = Annotated[
+    Path | None,
+    typer.Option(
+        help="Read the dataset at this path [$OUS_DATA/DATASET, else data/DATASET].", rich_help_panel=DATA
+    ),
+]
+AllClips = Annotated[bool, typer.Option(help="Add clips that are in no list.", rich_help_panel=DATA)]
 Lists = Annotated[
     list[Path] | None,
     typer.Option(
-        help="Lists of clips, or a folder of them, to read instead of the owner's; may be repeated."
+        help="Read clips from this list, or directory of lists; may be repeated [the authors' lists].",
+        rich_help_panel=DATA,
     ),
 ]
 LabelOrder = Annotated[
     str | None,
     typer.Option(
-        help="How integers in lists count the classes: alphabetical, dfew, mafw, ... [as determined]."
+        help="Read integer labels of lists in this order of classes: alphabetical, dfew, mafw, ... "
+        "[determined from the data].",
+        rich_help_panel=DATA,
     ),
 ]
-Source = Annotated[
-    str, typer.Option(help="Form of the clips: auto, video, frames, or crops (faces only, no scene).")
-]
-Scene = Annotated[str, typer.Option(help="Scene frame: masked (face filled), or full.")]
-Detector = Annotated[
-    str,
+Form = Annotated[
+    ClipForm,
     typer.Option(
-        help="retinaface-resnet50, retinaface-mobilenet0.25, haar, or the data set's own boxes or crops."
+        help="Read clips in this form: videos, directories of frames, or face crops (no scene).",
+        rich_help_panel=DATA,
     ),
 ]
-DetectorWeights = Annotated[str | None, typer.Option(help="File with the detector's weights.")]
-EncoderWeights = Annotated[
+Scene = Annotated[
+    SceneFrame,
+    typer.Option(help="Make scene frames with the face masked, or full frames.", rich_help_panel=MODEL),
+]
+Detector = Annotated[
+    FaceSource,
+    typer.Option(
+        help="Find faces by this detector, or read the dataset's own boxes or crops.", rich_help_panel=MODEL
+    ),
+]
+DetectorWeights = Annotated[
+    str | None,
+    typer.Option(help="Load the detector from this file [the fetched file].", rich_help_panel=MODEL),
+]
+_ENCODER_WEIGHTS = (
+    "Load CLIP from an open_clip tag, a file or a directory (docs/weights.md); 'random': untrained"
+)
+EncoderWeights = Annotated[str, typer.Option(help=f"{_ENCODER_WEIGHTS}.", rich_help_panel=MODEL)]
+EncoderWeightsOfCache = Annotated[
+    str | None,
+    typer.Option("--encoder-weights", help=f"{_ENCODER_WEIGHTS} [as at extraction].", rich_help_panel=MODEL),
+]
+Encoder = Annotated[
+    str, typer.Option(help="Encode with this CLIP model, by its name in open_clip.", rich_help_panel=MODEL)
+]
+Scheduler = Annotated[
     str | None,
     typer.Option(
-        help="A tag of open_clip, a file or directory (docs/weights.md), or 'random' (untrained, for trials)."
+        help="Connect to the Dask cluster at this address or scheduler file; sync for this process [none].",
+        rich_help_panel=MACHINE,
     ),
 ]
+TakeOver = Annotated[
+    bool, typer.Option(help="Take the cache's lock from another run.", rich_help_panel=OUTPUT)
+]
+Frames = Annotated[int, typer.Option(help="Sample this many frames per clip.", rich_help_panel=MODEL)]
 
 
 def read_options(
     lists: list[Path] | None, label_order: str | None, source: str, *, all_clips: bool = False
 ) -> "ReadOptions":
-    """The options of reading a data set, from those of a command."""
+    """Return the options of reading a dataset, from those of a command."""
     from pipeline.types import ReadOptions
 
     texts = tuple(str(path) for path in lists or ())
@@ -73,9 +126,15 @@ def read_options(
 
 
 def note_versions(cache: "Where") -> None:
-    """Show a note where the features of a cache were made by other algorithm versions than this program's.
+    """Print a note if other algorithm versions than this program's made the features of a cache.
 
-    They can be used as they are. Raises CacheError where the cache cannot be opened.
+    Such features can be used.
+
+    Args:
+        cache: Location of the cache.
+
+    Raises:
+        CacheError: The cache cannot be opened.
     """
     from pipeline.store.reader import FeatureCache
     from pipeline.versions import version_note
@@ -86,13 +145,24 @@ def note_versions(cache: "Where") -> None:
 
 
 def root_of(name: str) -> Path:
-    """Where a data set is looked for when no root is given."""
+    """Return the path of a dataset for which no root is given."""
     data = os.environ.get("OUS_DATA")
     return (Path(data) if data else Path("data")) / name
 
 
 def read_index(name: str, root: Path | None, reading: "ReadOptions", *, may_draw: bool) -> "DatasetIndex":
-    """Read a data set and show its warnings and notes; may_draw: a synthetic set that is not there."""
+    """Read a dataset, and print its warnings and notes.
+
+    Args:
+        name: One of `pipeline.choices.Dataset`.
+        root: Path of the dataset, None for `root_of(name)`.
+        reading: Options of reading.
+        may_draw: Whether the synthetic dataset is drawn if it is missing.
+
+    Raises:
+        ConfigError: An option does not apply to this dataset.
+        DatasetError: The dataset cannot be read.
+    """
     from pipeline.datasets import read_dataset
 
     where = root or root_of(name)

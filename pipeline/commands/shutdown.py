@@ -1,4 +1,4 @@
-"""The end of a command whose threads may still be inside a long product: it does not wait for them."""
+"""End of a command whose threads may still be inside a long matrix product: it does not wait for them."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,9 +10,12 @@ from pipeline.terminal import leave_at_once, say, show_error
 
 @contextmanager
 def ends_at_once(stopped: str) -> Iterator[None]:
-    """On Ctrl-C say `stopped` and end the process; on a known error too, if a block is still under way.
+    """End the process after Ctrl-C, or after a known error while a block is still computed.
 
-    An interpreter that ends in order takes the libraries from under such a thread, and crashes.
+    The interpreter's own shutdown unloads libraries that such a thread still uses, and crashes.
+
+    Args:
+        stopped: Text that is printed after Ctrl-C.
     """
     from pipeline.executor import is_at_work
 

@@ -31,8 +31,8 @@
 ``page``         the README's table of data sets
 ``limits``       how much a set may say, and where its files may lie
 
-A new data set is one module with a `read(root, options) -> DatasetIndex` and one line in `READERS`;
-docs/adding-a-dataset.md shows one.
+A new dataset is one module with a `read(root, options) -> DatasetIndex` and its name in `Dataset` of
+`pipeline.choices`; docs/adding-a-dataset.md shows one.
 """
 
 import dataclasses
@@ -40,20 +40,17 @@ import os
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import cast
+from typing import cast, get_args
 
+from pipeline.choices import Dataset
 from pipeline.errors import ConfigError, DatasetError
 from pipeline.types import DatasetIndex, ReadOptions
 
 READERS: Mapping[str, str] = {
-    "dfew": "pipeline.datasets.dfew",
-    "ferv39k": "pipeline.datasets.ferv39k",
-    "mafw": "pipeline.datasets.mafw",
-    "manifest": "pipeline.datasets.manifest",
-    "folder": "pipeline.datasets.folder",
+    **{name: f"pipeline.datasets.{name}" for name in get_args(Dataset)},
     "synthetic": "pipeline.datasets.manifest",
 }
-"""Data set -> the module that reads it; a synthetic set brings a manifest."""
+"""Dataset -> the module that reads it. A synthetic dataset has a manifest."""
 
 _DEFAULTS = ReadOptions()
 _FLAGS = {

@@ -4,19 +4,19 @@ Letters: U frames; H, W picture; K faces on a frame; C channels (3).
 """
 
 from dataclasses import dataclass, field
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, get_args
 
 import numpy as np
 import torch
 
+from pipeline.choices import FaceSource, Precision
 from pipeline.config import require_one_of, require_range
 from pipeline.errors import ConfigError
 from pipeline.fingerprint import OUTSIDE_IDENTITY
 from pipeline.types import Faces, Floats
 from pipeline.versions import VERSIONS
 
-DETECTORS = ("retinaface-resnet50", "retinaface-mobilenet0.25", "haar", "boxes", "crops")
-PRECISIONS = ("auto", "fp32", "bf16")
+DETECTORS: tuple[str, ...] = get_args(FaceSource)
 WITH_WEIGHTS = DETECTORS[:2]
 
 
@@ -47,7 +47,7 @@ class DetectorConfig:
         require_one_of("detector.name", self.name, DETECTORS)
         require_range("detector.score", self.score, 0, 1)
         require_range("detector.nms_iou", self.nms_iou, 0, 1)
-        require_one_of("detector.precision", self.precision, PRECISIONS)
+        require_one_of("detector.precision", self.precision, get_args(Precision))
         require_range("detector.batch_frames", self.batch_frames, 0, 4096)
         if self.long_side != 0:
             require_range("detector.long_side (0 for native size)", self.long_side, 32)

@@ -16,7 +16,7 @@ Import from here: ``from pipeline.types import Frames``.
 
 from pipeline.types.arrays import Bools, Bytes, Floats, Halves, Ints
 from pipeline.types.clips import ClipRef, GivenBoxes, Polarity, Split
-from pipeline.types.datasets import SOURCES, DatasetIndex, ReadOptions
+from pipeline.types.datasets import DatasetIndex, ReadOptions
 from pipeline.types.faces import Crops, Faces, FaceTrack
 from pipeline.types.features import EARLY_STATISTICS, NUM_EARLY_BLOCKS, Features
 from pipeline.types.frames import FrameMeta, Frames
@@ -28,7 +28,6 @@ __all__ = [
     "EARLY_STATISTICS",
     "EMPTY_WINDOW",
     "NUM_EARLY_BLOCKS",
-    "SOURCES",
     "STAGES",
     "WINDOW_BEYOND_END",
     "Bools",

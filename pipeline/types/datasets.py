@@ -3,14 +3,13 @@
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import get_args
 
+from pipeline.choices import ClipForm
 from pipeline.config import require_one_of
 from pipeline.errors import DatasetError
 from pipeline.types.checks import require
 from pipeline.types.clips import ClipRef
-
-SOURCES = ("auto", "video", "frames", "crops")
-"""Forms in which the clips of a dataset are read."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +27,7 @@ class ReadOptions:
     the listed clips exist as frames."""
 
     def __post_init__(self) -> None:
-        require_one_of("source", self.source, SOURCES)
+        require_one_of("source", self.source, get_args(ClipForm))
 
 
 @dataclass(frozen=True, kw_only=True)

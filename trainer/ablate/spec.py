@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
+from pipeline.choices import PaperTable
 from pipeline.config import override, require_one_of, require_range
 from pipeline.errors import ConfigError, FileError, first_line
 from pipeline.plain_file import read_given
@@ -17,7 +18,7 @@ from pipeline.strict_toml import from_toml_text
 from trainer.config import TrainConfig
 from trainer.presets import PRESETS, preset
 
-TABLES = (3, 4, 5, 6)
+TABLES = tuple(map(int, get_args(PaperTable)))
 _MOST_BYTES, _LONGEST_NAME = 1 << 20, 60
 
 

@@ -3,7 +3,9 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
+from pipeline.choices import MeasuredSplit
 from pipeline.config import require_one_of, require_range
 from pipeline.display.json_values import to_json_values
 from pipeline.errors import counted
@@ -112,7 +114,7 @@ def report(
     Raises what `read_inputs`, `Inputs.require_measured_on`, `require_pair` and `measure` raise, and, before
     anything is measured, ConfigError for an `out` that cannot be written.
     """
-    require_one_of("--split", split, ("test", "validation", "train"))
+    require_one_of("--split", split, get_args(MeasuredSplit))
     require_range("--clips", num_shown, 0, _MOST_SHOWN)
     inputs = read_inputs(folders, rigid or ())
     inputs.require_measured_on(split, cache, fold)

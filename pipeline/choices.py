@@ -1,0 +1,22 @@
+"""Choices of options and settings: each type lists its values once, for the command line and for configs.
+
+Values are listed as `--help` shows them. Nothing is imported here, so that `--help` takes no time.
+"""
+
+from typing import Literal
+
+Dataset = Literal["dfew", "ferv39k", "mafw", "manifest", "folder", "synthetic"]
+ClipForm = Literal["auto", "video", "frames", "crops"]
+"""Forms in which the clips of a dataset are read."""
+SceneFrame = Literal["masked", "full"]
+"""Scene frames: with the face filled, or whole."""
+FaceSource = Literal["retinaface-resnet50", "retinaface-mobilenet0.25", "haar", "boxes", "crops"]
+"""Detectors, or the dataset's own boxes or crops."""
+Tokens = Literal["cls", "grid4", "all"]
+"""CLIP tokens that are kept besides the embedding."""
+FeaturePrecision = Literal["auto", "fp16", "bf16", "fp32"]
+Precision = Literal["auto", "fp32", "bf16"]
+Preset = Literal["default", "paper", "release", "smoke"]
+MeasuredSplit = Literal["test", "validation", "train"]
+PaperTable = Literal["3", "4", "5", "6"]
+"""Ablation tables of the paper: III to VI."""

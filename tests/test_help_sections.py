@@ -1,0 +1,148 @@
+"""Help and misuse of every command: sections, choices, plain text."""
+
+import re
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+from typing import get_args
+
+import pytest
+import typer
+
+import cli
+from pipeline import choices
+from pipeline.commands.help_sections import Command
+from tests.command_line import call
+
+ROOT = Path(__file__).parents[1]
+WIDTH = 80
+
+
+def commands() -> dict[str, Command]:
+    """Every command by the words that call it."""
+    found = {}
+    for name, command in typer.main.get_command(cli.app).commands.items():
+        for inner, one in getattr(command, "commands", {"": command}).items():
+            found[f"{name} {inner}".strip()] = one
+    return found
+
+
+COMMANDS = commands()
+LONG = ("extract", "train", "evaluate", "report", "ablate", "bench", "data check")
+CHOICES = {
+    "--dataset": choices.Dataset,
+    "--source": choices.ClipForm,
+    "--scene": choices.SceneFrame,
+    "--detector": choices.FaceSource,
+    "--tokens": choices.Tokens,
+    "--preset": choices.Preset,
+    "--split": choices.MeasuredSplit,
+    "--table": choices.PaperTable,
+}
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    return partial(call, monkeypatch, capsys)
+
+
+@pytest.fixture
+def help_of(run):
+    def help_of(name: str) -> str:
+        code, out, err = run(*name.split(), "--help")
+        assert (code, err) == (0, "")
+        return out
+
+    return help_of
+
+
+def options(name: str) -> dict[str, object]:
+    return {p.opts[0]: p for p in COMMANDS[name].params if p.param_type_name == "option"}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_parameter_has_a_help_text(name):
+    assert isinstance(COMMANDS[name], Command)
+    for parameter in COMMANDS[name].params:
+        assert parameter.help, parameter.opts
+        assert re.match(r"[A-Z].*[.\])]$", parameter.help, re.DOTALL), parameter.help
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_an_option_without_a_default_names_what_holds_instead(name):
+    """In brackets, as Typer shows defaults."""
+    for option, parameter in options(name).items():
+        if parameter.default is None and not parameter.required:
+            assert re.search(r"\[.+\]\.$", parameter.help), option
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_is_plain_text_of_80_columns(help_of, name):
+    out = help_of(name)
+    assert out.isascii()
+    assert "\x1b" not in out
+    assert max(map(len, out.splitlines())) <= WIDTH
+
+
+@pytest.mark.parametrize("name", LONG)
+def test_options_of_long_commands_stand_in_sections(help_of, name):
+    sections = re.findall(r"^(\w+):$", help_of(name), re.MULTILINE)
+    shown = [section for section in sections if section != "Arguments"]
+    assert shown == [one for one in ("Data", "Model", "Machine", "Output") if one in shown]
+    assert {"Data", "Output"} <= set(shown)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_option_is_shown_once(help_of, name):
+    shown = re.findall(r"^  (--[\w-]+)", help_of(name), re.MULTILINE)
+    assert sorted(shown) == sorted([*options(name), "--help"])
+
+
+def test_few_options_stand_in_one_section(help_of):
+    assert re.findall(r"^(\w+):$", help_of("cache info"), re.MULTILINE) == ["Arguments", "Options"]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_lists_choices_and_a_wrong_one_is_one_line(run, help_of, name):
+    out = help_of(name)
+    for option in set(CHOICES) & set(options(name)):
+        values = get_args(CHOICES[option])
+        assert re.search(rf"{option} [\[<]+{re.escape('|'.join(values))}[\]>]+", out)
+        code, shown, err = run(*name.split(), option, "o'dd\x1b")
+        assert (code, shown) == (2, "")
+        assert re.fullmatch(rf"error: {option} is .*; allowed: {re.escape(', '.join(values))}\.\n", err), err
+
+
+def test_the_choices_of_presets_are_the_presets():
+    from trainer.presets import PRESETS
+
+    assert tuple(PRESETS) == get_args(choices.Preset)
+
+
+def test_bench_lists_its_parts(help_of):
+    from pipeline.bench import PARTS
+
+    assert f"commas: {', '.join(PARTS)} [all]." in " ".join(help_of("bench").split())
+
+
+def test_misuse_of_other_kinds_shows_the_usage(run):
+    for arguments in (["train", "--nope"], ["extract"], ["train", "--seed", "x"]):
+        code, _, err = run(*arguments)
+        assert code == 2
+        assert err.startswith("Usage: ")
+
+
+def test_the_help_of_the_program_names_the_glossary(run):
+    code, out, _ = run("--help")
+    assert code == 0
+    assert out.rstrip().endswith("Terms: docs/glossary.md")
+
+
+def test_a_pipe_gets_the_same_help_as_a_terminal_and_no_boxes():
+    done = subprocess.run(
+        [sys.executable, "cli.py", "extract", "--help"],
+        cwd=ROOT, capture_output=True, text=True, check=True, env={"COLUMNS": "80", "FORCE_COLOR": "1"},
+    )  # fmt: skip
+    assert done.stdout.isascii()
+    assert "\x1b" not in done.stdout
