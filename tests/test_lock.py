@@ -80,7 +80,9 @@ def test_shares_are_parsed_and_divide_the_blocks():
     "text", ["0/3", "4/3", "1", "", "a/b", "-1/3", "1/0", "1/3/5", "1.5/3", "1/9999999999"]
 )
 def test_other_shares_are_refused(text):
-    with pytest.raises(ConfigError, match=f"--blocks is '{text}'; a share i/n is needed"):
+    with pytest.raises(
+        ConfigError, match=f"--blocks is '{text}'; allowed: a shard i/n of the cache's blocks"
+    ):
         Share.parse(text)
 
 

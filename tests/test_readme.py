@@ -52,3 +52,11 @@ def test_the_page_of_the_synthetic_set_shows_what_was_recorded():
         f"{both['cross_validated_in_train']}; {both['test']}",
     ):
         assert shown in page
+
+
+def test_the_glossary_has_one_row_per_term_and_every_command_line_term():
+    page = (ROOT / "docs" / "glossary.md").read_text()
+    terms = re.findall(r"^\| (?!term|-)([^|]+) \|", page, re.MULTILINE)
+    names = [name for term in terms for name in term.split(", ")]
+    assert len(names) == len(set(names))
+    assert {"TFE", "WAR", "UAR", "fold", "split", "block", "cache", "run", "sweep", "worker"} <= set(names)

@@ -44,7 +44,10 @@ class Share:
         match = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,9})", text.strip())
         index, count = (int(part) for part in match.groups()) if match else (0, 0)
         if not 1 <= index <= count:
-            msg = f"--blocks is '{text}'; a share i/n is needed, i from 1 to n: 1/8 to 8/8 for eight tasks."
+            msg = (
+                f"--blocks is '{text}'; allowed: a shard i/n of the cache's blocks, i from 1 to n, such as "
+                "1/8 to 8/8 for eight tasks. Terms: docs/glossary.md."
+            )
             raise ConfigError(msg)
         return cls(index, count)
 
