@@ -1,4 +1,4 @@
-"""The estimate of a run: by a executor whose clips take known times, and by one with real models."""
+"""The estimate of a run: by an executor whose clips take known times, and by one with real models."""
 
 import dataclasses
 

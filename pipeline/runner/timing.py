@@ -26,7 +26,7 @@ class Timed:
 
 
 class Timing:
-    """Gives blocks to a executor as a run does, as trials.
+    """Gives blocks to an executor as a run does, as trials.
 
     Args:
         executor: The workers, with their models loaded.

@@ -45,8 +45,12 @@ class ClusterExecutor(Generic[TaskT, ResultT]):
         self._looked = -_SECONDS_BETWEEN_LOOKS
         is_own = connection.own is not None
         connection.register(self._plugin, worker_plugin.TaskPlugin(setup, connection.cores, is_own=is_own))
-        with translate_errors():
-            self._client.subscribe_topic(self._plugin, self._on_event)
+        try:
+            with translate_errors():
+                self._client.subscribe_topic(self._plugin, self._on_event)
+        except BaseException:
+            self.close()
+            raise
 
     @classmethod
     def on_cores(
@@ -176,11 +180,12 @@ class ClusterExecutor(Generic[TaskT, ResultT]):
         try:
             result = self._result(future, assigned.address)
         except WorkerDiedError:
+            future.release()
             if dispatch.died(assigned):
                 yield assigned.task, None
             return
-        dispatch.finished(assigned)
         future.release()
+        dispatch.finished(assigned)
         yield assigned.task, result
 
     def _result(self, future: "Future[ResultT]", address: str) -> ResultT:
