@@ -13,7 +13,7 @@ from pipeline.cancel import CancelToken
 from pipeline.errors import ClipError
 from pipeline.process.encode import encode_clips, outcome_of
 from pipeline.process.models import Models
-from pipeline.process.prepare import PreparedClip, decode_job, prepare
+from pipeline.process.prepare import PreparedClip, make_decode_job, prepare
 from pipeline.types import ClipFailed, ClipOutcome, ClipRef
 
 
@@ -75,7 +75,7 @@ def process_block(
     Raises TaskCancelledError when it is cancelled.
     """
     seconds, cancel = StageSeconds(), cancel or CancelToken()
-    jobs = [decode_job(root, clip, models.config) for clip in clips]
+    jobs = [make_decode_job(root, clip, models.config) for clip in clips]
     prepared: list[PreparedClip | ClipFailed | None] = [None] * len(clips)
     with closing((decoder or frame_step.InlineDecoder()).stream(jobs)) as answers:
         for place, decoded in answers:

@@ -55,7 +55,7 @@ class PreparedClip:
         return len(self.frames.index_U) * (1 + any(self.frames.flip_V))
 
 
-def decode_job(root: Path, clip: ClipRef, config: ExtractConfig) -> frame_step.DecodeJob:
+def make_decode_job(root: Path, clip: ClipRef, config: ExtractConfig) -> frame_step.DecodeJob:
     """What a decoder is asked for a clip. Of a clip that is itself of faces, the crops are its frames."""
     has_crops = config.takes_crops and clip.face_path not in (None, clip.path)
     return frame_step.DecodeJob(
@@ -82,7 +82,7 @@ def prepare_clip(root: Path, clip: ClipRef, models: Models) -> tuple[PreparedCli
     Raises:
         ClipError: The clip cannot be processed; names the step.
     """
-    ((_, decoded),) = frame_step.InlineDecoder().stream([decode_job(root, clip, models.config)])
+    ((_, decoded),) = frame_step.InlineDecoder().stream([make_decode_job(root, clip, models.config)])
     if isinstance(decoded, ClipFailed):
         raise ClipError(decoded.stage, decoded.reason)
     return prepare(clip, decoded, models), decoded.frames.rgb_UHWC

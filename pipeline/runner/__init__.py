@@ -2,8 +2,8 @@
 
 ``worker``            a block as a task, and the worker that does it
 ``executor_options``  which executor the user's choice means
-``cache_setup``           the cache created, checked to be the same, or grown
-``clip_matching``          clips of a data set laid beside those of a cache
+``cache_setup``       the cache created, checked to be the same, or grown
+``clip_matching``     clips of a data set laid beside those of a cache
 ``tasks``             which blocks are to be done
 ``progress``          how fast it goes, and what holds it up
 ``run_loop``          all blocks done by an executor, while the lock is held

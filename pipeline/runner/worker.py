@@ -126,23 +126,23 @@ class ModelInfo:
         return sha256_json(self.identity)
 
     @classmethod
-    def of(cls, tools: Models, num_decoders: int) -> Self:
+    def of(cls, models: Models, num_decoders: int) -> Self:
         """Describe these models."""
-        identity = tools.identity()
+        identity = models.identity()
         return cls(
-            identity=without_weights(identity) if tools.stand_ins else identity,
-            embed_width=tools.clip.embed_width,
-            encoder_width=tools.clip.encoder_width,
-            num_tokens=tools.encoder.num_tokens,
-            visual_sha256=tools.clip.visual_sha256,
-            text_sha256=tools.clip.text_sha256,
-            conventions=str(tools.clip.conventions),
-            precision=tools.encoder.precision,
-            device=_name_of(tools.device),
-            block_clips=choose_block_clips(tools.config.features.tokens, tools.device.type),
+            identity=without_weights(identity) if models.stand_ins else identity,
+            embed_width=models.clip.embed_width,
+            encoder_width=models.clip.encoder_width,
+            num_tokens=models.encoder.num_tokens,
+            visual_sha256=models.clip.visual_sha256,
+            text_sha256=models.clip.text_sha256,
+            conventions=str(models.clip.conventions),
+            precision=models.encoder.precision,
+            device=_name_of(models.device),
+            block_clips=choose_block_clips(models.config.features.tokens, models.device.type),
             num_decoders=num_decoders,
-            stand_ins=tools.stand_ins,
-            has_weights=not tools.stand_ins,
+            stand_ins=models.stand_ins,
+            has_weights=not models.stand_ins,
         )
 
     @classmethod
@@ -194,10 +194,10 @@ class BlockWorkerSetup:
         keep_memory()
         num_cores = len(use_cores(cores))
         device = choose_device(self.device)
-        tools = load_models(self.config, device, for_timing=self.for_timing)
+        models = load_models(self.config, device, for_timing=self.for_timing)
         num_decoders = self._num_decoders(device, num_cores)
         pool = DecodePool(num_decoders, clip_seconds=self.clip_seconds, buffer=_buffer_for(device))
-        return BlockWorker(tools, pool, num_decoders)
+        return BlockWorker(models, pool, num_decoders)
 
     def _num_decoders(self, device: torch.device, num_cores: int) -> int:
         return self.decoders if self.decoders is not None else decoders_for(device, num_cores)
@@ -235,16 +235,16 @@ def unloaded_model_info(executor: Executor[Any, Any]) -> ModelInfo:
     return info
 
 
-def executor_of(tools: Models) -> LocalExecutor[BlockTask, BlockReport]:
+def executor_of(models: Models) -> LocalExecutor[BlockTask, BlockReport]:
     """Return an executor with models that are loaded; it decodes in its own threads."""
-    return LocalExecutor(_LoadedSetup(BlockWorker(tools)))
+    return LocalExecutor(_LoadedSetup(BlockWorker(models)))
 
 
 @dataclass
 class BlockWorker:
     """Models and decoders of one process, for all its threads."""
 
-    tools: Models
+    models: Models
     decoder: Decoder = field(default_factory=InlineDecoder)
     num_decoders: int = 1
     _writers: dict[str, CacheWriter] = field(default_factory=dict)
@@ -298,13 +298,13 @@ class BlockWorker:
             num_beyond_end=sum(one.has_note(NoteKind.WINDOW) for one in finished),
             num_pictures=done.num_pictures,
             seconds=done.seconds,
-            warnings=self.tools.warnings,
+            warnings=self.models.warnings,
         )
 
     @cached_property
     def _model_info(self) -> ModelInfo:
         """Found once: every block asks for its hash, and the models stay."""
-        return ModelInfo.of(self.tools, self.num_decoders)
+        return ModelInfo.of(self.models, self.num_decoders)
 
     def close(self) -> None:
         """Stop the decoders."""
@@ -316,7 +316,7 @@ class BlockWorker:
             return process_block(
                 task.root,
                 task.clips,
-                self.tools,
+                self.models,
                 decoder=self.decoder,
                 on_progress=_of_clips_there(task, context.advance),
                 cancel=context.cancel,
