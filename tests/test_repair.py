@@ -30,7 +30,7 @@ def index(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def loaded_models(monkeypatch):
-    """The executor that a repair gathers has the models that the tests have loaded already."""
+    """The executor that a repair makes has the models that the tests have loaded already."""
     monkeypatch.setattr("pipeline.repair.make_executor", lambda config, _: executor_of(small_models()))
 
 

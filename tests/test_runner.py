@@ -278,12 +278,12 @@ def test_a_plan_tells_bytes_and_writes_nothing(index, undisturbed, tmp_path):
     path = tmp_path / "feats.zarr"
     fresh = plan(index, path, RunOptions(limit=5))
     assert not path.exists()
-    told = to_json_values(fresh)
-    assert {name: told[name] for name in ("num_clips", "num_pending", "num_blocks", "block_clips")} == {
+    shown = to_json_values(fresh)
+    assert {name: shown[name] for name in ("num_clips", "num_pending", "num_blocks", "block_clips")} == {
         "num_clips": 20, "num_pending": 5, "num_blocks": 3, "block_clips": 8,
     }  # fmt: skip
-    assert told["bytes_by_array"]["scene/early"] == 20 * 1 * 4 * 4 * 3 * 64 * 2
-    assert (told["num_timed"], told["num_failed"], told["where"]) == (5, 2, "in this process")
+    assert shown["bytes_by_array"]["scene/early"] == 20 * 1 * 4 * 4 * 3 * 64 * 2
+    assert (shown["num_timed"], shown["num_failed"], shown["where"]) == (5, 2, "in this process")
     assert "!! 5 clips to time, fewer than 8: a rough estimate" in lines(fresh)
     finished = plan(index, undisturbed, RunOptions())
     assert (to_json_values(finished)["num_timed"], finished.estimate.seconds) == (0, None)

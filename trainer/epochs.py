@@ -1,4 +1,4 @@
-"""The epochs of a training run: train, validate, save the best, until a rule says stop.
+"""The epochs of a training run: train, validate, save the best, until a rule for stopping holds.
 
 Selection, plateau and early stop look at one number: the ungated class-contrastive loss on the
 validation clips.
@@ -56,7 +56,7 @@ def run_epochs(
     on_epoch: Callable[[EpochReport], None] | None,
     cancel: CancelToken | None,
 ) -> tuple[list[EpochReport], RunInfo]:
-    """Train until a rule says stop; every epoch is reported, the best one saved."""
+    """Train until a rule for stopping holds; every epoch is reported, the best one saved."""
     schedule = run.config.schedule
     progress = Progress(lr=run.config.optim.lr)
     reports: list[EpochReport] = []

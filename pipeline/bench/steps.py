@@ -117,14 +117,14 @@ def _sequential(path: Path) -> Iterator[Bytes]:
 
 
 def detect(models: Models, frames: list[Bytes], repeats: int) -> Measured:
-    """Measure detection in batches, against the library's way, one picture a call, at the same input size.
+    """Measure detection in batches, against the library's way, one image a call, at the same input size.
 
     Both see the same frames. The goals are at equal precision, float32; the numbers also hold the default
     precision. A detector with random weights is not compared: the library would suppress thousands of boxes
     that mean nothing.
 
     Args:
-        models: The models.
+        models: The detector, and the encoder that is not used here.
         frames: Frames of each clip, RGB [U, H, W, 3].
         repeats: Number of times that each is measured; the best counts.
     """

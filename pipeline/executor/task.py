@@ -82,7 +82,7 @@ class Executor(Protocol[TaskT, ResultT_co]):
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What people should know of the workers, such as that their cluster is without TLS."""
+        """Warnings about the workers for people, such as that their cluster is without TLS."""
         ...
 
     @property
