@@ -12,7 +12,8 @@ from pipeline.display.text import lines
 from pipeline.executor import LocalExecutor
 from pipeline.process import InlineDecoder, StageSeconds, load_models
 from pipeline.runner import RunOptions, executor_of, model_info
-from pipeline.runner.worker import BlockReport, BlockWorker, BlockWorkerSetup
+from pipeline.runner.block_task import BlockReport
+from pipeline.runner.worker import BlockWorker, BlockWorkerSetup
 from pipeline.store.writer import CacheWriter
 from pipeline.types import ClipRef, DatasetIndex, GivenBoxes, Split
 from tests.small_clips import small_models, small_models_with, write_clips

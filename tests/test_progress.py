@@ -5,8 +5,8 @@ import pytest
 from pipeline.display.json_values import to_json_values
 from pipeline.process import StageSeconds
 from pipeline.runner import executor_of, model_info
+from pipeline.runner.block_task import BlockReport
 from pipeline.runner.progress import Progress
-from pipeline.runner.worker import BlockReport
 from tests.small_clips import small_models
 
 

@@ -11,7 +11,8 @@ import torch
 from pipeline.executor import LocalExecutor
 from pipeline.faces import DetectorConfig, FaceDetector, load_detector, untrained_retinaface
 from pipeline.process import ExtractConfig, Models, load_models
-from pipeline.runner.worker import BlockReport, BlockTask, BlockWorkerSetup
+from pipeline.runner.block_task import BlockReport, BlockTask
+from pipeline.runner.worker import BlockWorkerSetup
 from pipeline.store.meta import RANDOM_WEIGHTS
 
 LocalBlockExecutor = LocalExecutor[BlockTask, BlockReport]

@@ -25,7 +25,7 @@ from pipeline.frames import FrameConfig, sample_indices
 from pipeline.process import ExtractConfig, InlineDecoder, Models
 from pipeline.process.prepare import make_decode_job
 from pipeline.runner.cache_setup import describe
-from pipeline.runner.worker import ModelInfo
+from pipeline.runner.model_metadata import ModelInfo
 from pipeline.scratch import ScratchDirectory
 from pipeline.store.clip_table import table_of
 from pipeline.store.writer import CacheWriter

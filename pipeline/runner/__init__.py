@@ -1,6 +1,8 @@
 """A run: an index of clips becomes a complete cache, on one machine or on a cluster.
 
-``worker``            a block as a task, and the worker that does it
+``block_task``        a block as a task, and the report of one that is done
+``model_metadata``    what the models of a worker are
+``worker``            the worker that does blocks
 ``executor_options``  which executor the user's choice means
 ``cache_setup``       the cache created, checked to be the same, or grown
 ``clip_matching``     clips of a data set laid beside those of a cache
