@@ -56,7 +56,13 @@ class PreparedClip:
 
 
 def make_decode_job(root: Path, clip: ClipRef, config: ExtractConfig) -> frame_step.DecodeJob:
-    """What a decoder is asked for a clip. Of a clip that is itself of faces, the crops are its frames."""
+    """Return the request to a decoder for a clip.
+
+    Args:
+        root: The directory that the clip's paths start from.
+        clip: The clip; of one that is itself of faces, the crops are its frames.
+        config: The settings of all steps.
+    """
     has_crops = config.takes_crops and clip.face_path not in (None, clip.path)
     return frame_step.DecodeJob(
         path=root / clip.path,

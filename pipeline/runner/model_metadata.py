@@ -62,7 +62,16 @@ class ModelInfo:
 
     @classmethod
     def before_loading(cls, config: ExtractConfig, device: torch.device, num_decoders: int) -> Self:
-        """Return what is known before weights are read. Raises ConfigError for settings that do not fit."""
+        """Return what is known before weights are read.
+
+        Args:
+            config: The settings of all steps.
+            device: Where the models will compute.
+            num_decoders: Decoding processes of a worker.
+
+        Raises:
+            ConfigError: The settings do not fit the device or each other.
+        """
         shape, identity = feature_shape(config), unloaded_identity(config, device)
         return cls(
             identity=identity,

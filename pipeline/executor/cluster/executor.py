@@ -56,9 +56,12 @@ class ClusterExecutor(Generic[TaskT, ResultT]):
     def on_cores(
         cls, num_workers: int, setup: WorkerSetup[TaskT, ResultT], *, dashboard: bool = False
     ) -> Self:
-        """Start so many worker processes on this machine, each kept to its share of the cores.
+        """Start worker processes on this machine, each kept to its share of the cores.
 
-        dashboard: whether to serve Dask's pages, over plain HTTP, to this machine.
+        Args:
+            num_workers: Processes.
+            setup: What starts a worker.
+            dashboard: Serve Dask's pages, over plain HTTP, to this machine.
         """
         return cls(connect.on_cores(num_workers, setup.slots, dashboard=dashboard), setup)
 
@@ -71,7 +74,14 @@ class ClusterExecutor(Generic[TaskT, ResultT]):
         per_gpu: int = 1,
         dashboard: bool = False,
     ) -> Self:
-        """Start so many worker processes per GPU of this machine. dashboard: as of `on_cores`."""
+        """Start worker processes on the GPUs of this machine.
+
+        Args:
+            num_gpus: GPUs to use.
+            setup: What starts a worker.
+            per_gpu: Processes on each GPU.
+            dashboard: Serve Dask's pages, over plain HTTP, to this machine.
+        """
         return cls(connect.on_gpus(num_gpus, setup.slots, per_gpu=per_gpu, dashboard=dashboard), setup)
 
     @classmethod
