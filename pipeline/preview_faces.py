@@ -19,7 +19,7 @@ from pipeline.types import ClipRef, Faces, Split
 
 @dataclass(frozen=True, kw_only=True)
 class Looks:
-    """What was found in some files, one document of `look` each. precision: in which the detector ran."""
+    """Faces found in some files, one document of `look` each. precision: in which the detector ran."""
 
     documents: tuple[dict[str, Any], ...]
     detector: str

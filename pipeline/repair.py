@@ -13,10 +13,10 @@ import numpy.typing as npt
 from pipeline.errors import CacheDamagedError, CacheError
 from pipeline.process import ExtractConfig, identity_differences
 from pipeline.runner import BlockExecutor, ExecutorOptions, Speed, make_executor, model_info
+from pipeline.runner.block_task import BlockTask
 from pipeline.runner.cache_setup import Opening, compared, dataset_of
 from pipeline.runner.run_loop import run_blocks
 from pipeline.runner.tasks import Workload, tasks_of
-from pipeline.runner.worker import BlockTask
 from pipeline.store.find_damage import Damage, damaged_blocks
 from pipeline.store.location import Place, Where
 from pipeline.store.lock import Lock, hold

@@ -118,7 +118,7 @@ def stream_row(prepared: PreparedClip, frame: Bytes, u: int, caption: str) -> By
         caption: Text of one line; its start is cut where it is too long.
 
     Returns:
-        RGB [H, W, 3], as high as a stream's pictures and the caption.
+        RGB [H, W, 3], as high as a stream's images and the caption.
     """
     side = prepared.streams.face_U3SS.shape[-1]
     height, width, _ = frame.shape

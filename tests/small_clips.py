@@ -56,15 +56,15 @@ def write_clips(root: Path, num_good: int = 7) -> DatasetIndex:
 
 
 @cache
-def small_tools() -> Models:
+def small_models() -> Models:
     """A random encoder of a few thousand weights behind given boxes, on the CPU; loaded once."""
     return load_models(from_dict(ExtractConfig, SETTINGS), torch.device("cpu"))
 
 
-def small_tools_with(**settings: object) -> Models:
+def small_models_with(**settings: object) -> Models:
     """The same with the settings of some sections changed, such as ``streams={"scene": "full"}``."""
     merged = {**SETTINGS, **{k: {**SETTINGS.get(k, {}), **v} for k, v in settings.items()}}
-    models = small_tools()
+    models = small_models()
     config = from_dict(ExtractConfig, merged)
     same = {k: getattr(models.config, k) == getattr(config, k) for k in ("encoder", "features", "detector")}
     if all(same.values()):

@@ -9,7 +9,8 @@ from pathlib import Path
 from pipeline.errors import OusError
 from pipeline.executor import TaskContext
 from pipeline.process import ExtractConfig, StageSeconds
-from pipeline.runner.worker import BlockReport, BlockTask, BlockWorkerSetup
+from pipeline.runner.block_task import BlockReport, BlockTask
+from pipeline.runner.worker import BlockWorkerSetup
 from pipeline.types import ClipRef, Split
 
 CLIP = ClipRef(clip_id="a", path="a.mp4", label=0, splits=(Split.TRAIN,))

@@ -12,7 +12,7 @@ from pipeline.datasets.page import datasets_table
 from pipeline.errors import ConfigError, DatasetError
 from pipeline.process import process_block
 from pipeline.types import ClipDone, ReadOptions, Split
-from tests.small_clips import small_tools, write_video
+from tests.small_clips import small_models, write_video
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs/adding-a-dataset.md").read_text()
@@ -76,5 +76,5 @@ def test_the_example_refuses_in_one_line(studio):
 
 
 def test_the_examples_clips_become_features(studio):
-    outcomes = process_block(studio, read_dataset("studio", studio).clips, small_tools()).outcomes
+    outcomes = process_block(studio, read_dataset("studio", studio).clips, small_models()).outcomes
     assert [type(outcome) for outcome in outcomes] == [ClipDone] * 3

@@ -1,4 +1,4 @@
-"""The bench measures what it says, on clips it makes itself; no test looks at a time."""
+"""The bench measures what it shows, on clips it makes itself; no test looks at a time."""
 
 import json
 import os

@@ -28,7 +28,7 @@ def test_cuda_that_is_not_there_is_refused(monkeypatch):
 
 
 def test_a_gpu_is_named_with_its_number(monkeypatch):
-    """`cuda` and `cuda:0` are not equal, and tensors lie on the latter."""
+    """`cuda` and `cuda:0` are not equal, and tensors are on the latter."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     assert choose_device("auto") == choose_device("cuda") == torch.device("cuda", 0)

@@ -8,7 +8,7 @@ import pytest
 from pipeline.datasets.official_reader import Inventory
 from pipeline.display.text import lines
 from pipeline.doctor.decode_checks import Opened, check_opened, describe
-from pipeline.doctor.inputs import Material
+from pipeline.doctor.inputs import Inputs
 from pipeline.sheet import write_png
 from tests.sick_trees import examined, healthy_ferv39k, kinds
 from tests.tiny_videos import grey, with_matrix, write_picture, write_sound, write_two_videos, write_video
@@ -176,8 +176,8 @@ def test_frames_of_two_sizes_are_found_wherever_they_are(tmp_path):
     assert kinds("ferv39k", root, is_deep=True, num_frames=4) == {"size-mixed"}
 
 
-def material(form="video"):
-    return Material(
+def inputs(form="video"):
+    return Inputs(
         name="own",
         root=Path(),
         class_names=("joy",),
@@ -191,10 +191,10 @@ def material(form="video"):
 
 def test_squares_of_a_crops_size_are_taken_for_faces_unless_they_are_asked_for():
     opened = {str(number): Opened(num_frames=9, width_px=224, height_px=224) for number in range(5)}
-    assert [finding.kind for finding in check_opened(material(), opened)] == ["face-crops"]
-    assert list(check_opened(material("crops"), opened)) == []
+    assert [finding.kind for finding in check_opened(inputs(), opened)] == ["face-crops"]
+    assert list(check_opened(inputs("crops"), opened)) == []
     opened["6"] = Opened(num_frames=9, width_px=640, height_px=360)
-    assert list(check_opened(material(), opened)) == []
+    assert list(check_opened(inputs(), opened)) == []
 
 
 def test_nothing_that_opens_gives_no_summary():

@@ -1,4 +1,4 @@
-"""The estimate of a run: by a executor whose clips take known times, and by one with real models."""
+"""The estimate of a run: by an executor whose clips take known times, and by one with real models."""
 
 import dataclasses
 
@@ -12,10 +12,11 @@ from pipeline.display.text import lines
 from pipeline.executor import LocalExecutor
 from pipeline.process import InlineDecoder, StageSeconds, load_models
 from pipeline.runner import RunOptions, executor_of, model_info
-from pipeline.runner.worker import BlockReport, BlockWorker, BlockWorkerSetup
+from pipeline.runner.block_task import BlockReport
+from pipeline.runner.worker import BlockWorker, BlockWorkerSetup
 from pipeline.store.writer import CacheWriter
 from pipeline.types import ClipRef, DatasetIndex, GivenBoxes, Split
-from tests.small_clips import small_tools, small_tools_with, write_clips
+from tests.small_clips import small_models, small_models_with, write_clips
 
 BOX = GivenBoxes(box_xyxy=np.array([[0, 0, 9, 9]], np.float32))
 SECONDS_OF_BLOCK, SECONDS_OF_CLIP, SECONDS_PER_BYTE = 0.05, 0.2, 0.001
@@ -68,13 +69,13 @@ def clocked(tmp_path, monkeypatch):
         index = DatasetIndex(
             name="manifest", root=tmp_path, class_names=("a", "b"), fold_names=("1",), clips=tuple(clips)
         )
-        return index, Clocked(tmp_path, now, model_info(executor_of(small_tools())))
+        return index, Clocked(tmp_path, now, model_info(executor_of(small_models())))
 
     return make
 
 
 def plan(index, executor, path, **options):
-    return runner.plan(index, small_tools().config, executor, path, RunOptions(**options))
+    return runner.plan(index, small_models().config, executor, path, RunOptions(**options))
 
 
 @pytest.mark.parametrize("share_there", [1.0, 0.5, 0.05])
@@ -134,7 +135,7 @@ def executor_for_timing(config) -> LocalExecutor:
 
 def test_random_weights_stand_in_for_missing_ones_and_are_named(index, tmp_path, monkeypatch):
     monkeypatch.setenv("OUS_WEIGHTS", str(tmp_path))
-    config = small_tools().config
+    config = small_models().config
     config = dataclasses.replace(
         config, encoder=dataclasses.replace(config.encoder, weights=str(tmp_path / "none.pt"))
     )
@@ -150,27 +151,27 @@ def test_random_weights_stand_in_for_missing_ones_and_are_named(index, tmp_path,
 def test_a_detector_without_its_weights_is_timed_with_random_ones(tmp_path, monkeypatch):
     monkeypatch.setenv("OUS_WEIGHTS", str(tmp_path))
     config = dataclasses.replace(
-        small_tools().config,
-        detector=dataclasses.replace(small_tools().config.detector, name="retinaface-mobilenet0.25"),
+        small_models().config,
+        detector=dataclasses.replace(small_models().config.detector, name="retinaface-mobilenet0.25"),
     )
-    tools = load_models(config, torch.device("cpu"), for_timing=True)
-    assert tools.stand_ins == ("retinaface-mobilenet0.25",)
-    assert tools.detector.weights_sha256 == ""
+    models = load_models(config, torch.device("cpu"), for_timing=True)
+    assert models.stand_ins == ("retinaface-mobilenet0.25",)
+    assert models.detector.weights_sha256 == ""
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_cache_that_is_there_is_compared_as_far_as_known(index, tmp_path):
-    path, tools = tmp_path / "feats.zarr", small_tools()
-    runner.extract(index, tools.config, executor_of(tools), path, RunOptions(limit=8))
-    other = dataclasses.replace(tools.config.encoder, seed=1)
+    path, models = tmp_path / "feats.zarr", small_models()
+    runner.extract(index, models.config, executor_of(models), path, RunOptions(limit=8))
+    other = dataclasses.replace(models.config.encoder, seed=1)
     from pipeline.errors import CacheError
 
     first = []
-    config = dataclasses.replace(tools.config, encoder=other)
+    config = dataclasses.replace(models.config, encoder=other)
     executor = executor_for_timing(config)
     with pytest.raises(CacheError, match="encoder.visual_sha256"):
         runner.plan(index, config, executor, path, RunOptions(), on_outline=first.append)
-    full = small_tools_with(streams={"scene": "full"}).config
+    full = small_models_with(streams={"scene": "full"}).config
     with pytest.raises(CacheError, match="streams.scene"):
         runner.plan(index, full, LocalExecutor(BlockWorkerSetup(config=full)), path, RunOptions())
 
@@ -183,8 +184,8 @@ def test_a_trial_writes_what_a_run_does_and_only_to_memory(index, tmp_path, monk
         real(self, start, rows)
 
     monkeypatch.setattr(CacheWriter, "write_block", write)
-    tools, path = small_tools(), tmp_path / "feats.zarr"
-    runner.plan(index, tools.config, executor_of(tools), path, RunOptions())
+    models, path = small_models(), tmp_path / "feats.zarr"
+    runner.plan(index, models.config, executor_of(models), path, RunOptions())
     assert {(place, start) for place, start, _ in written} == {("memory", 0)}
     assert any(1 in status for _, _, status in written)
     assert list(tmp_path.iterdir()) == []

@@ -13,7 +13,7 @@ from pipeline.store.lock import Share
 from pipeline.store.reader import FeatureCache
 from pipeline.types import DatasetIndex
 from pipeline.verify import verify
-from tests.small_clips import small_tools, write_clips
+from tests.small_clips import small_models, write_clips
 
 
 @pytest.fixture(scope="module")
@@ -32,8 +32,8 @@ OUT = tuple(f"clips/good{n}.mp4" for n in (0, 3, 4, 5, 8, 10, 12, 13, 17))
 
 
 def extract(index, path, **options):
-    tools = small_tools()
-    return runner.extract(index, tools.config, executor_of(tools), path, RunOptions(**options))
+    models = small_models()
+    return runner.extract(index, models.config, executor_of(models), path, RunOptions(**options))
 
 
 def by_id(path) -> dict[str, dict[str, object]]:
@@ -81,10 +81,10 @@ def test_clips_that_are_new_are_appended_and_nothing_is_encoded_twice(everything
 
 
 def test_workers_that_filled_a_cache_before_know_when_it_has_grown(everything, tmp_path):
-    path, tools = tmp_path / "feats.zarr", small_tools()
-    executor = executor_of(tools)
-    runner.extract(part(everything, *OUT), tools.config, executor, path)
-    grown = runner.extract(everything, tools.config, executor, path)
+    path, models = tmp_path / "feats.zarr", small_models()
+    executor = executor_of(models)
+    runner.extract(part(everything, *OUT), models.config, executor, path)
+    grown = runner.extract(everything, models.config, executor, path)
     assert (grown.processed, grown.counts["pending"]) == (len(OUT), 0)
     extract(everything, tmp_path / "fresh.zarr")
     fresh = by_id(tmp_path / "fresh.zarr")
@@ -156,9 +156,9 @@ def test_shares_do_not_append(everything, tmp_path):
 
 
 def test_a_plan_counts_what_would_be_appended_and_appends_nothing(everything, tmp_path):
-    path, tools = tmp_path / "feats.zarr", small_tools()
+    path, models = tmp_path / "feats.zarr", small_models()
     extract(part(everything, *OUT), path)
-    plan = runner.plan(everything, tools.config, executor_of(tools), path, RunOptions())
+    plan = runner.plan(everything, models.config, executor_of(models), path, RunOptions())
     assert (plan.outline.num_clips, plan.outline.workload.num_clips) == (20, 9)
     assert len(by_id(path)) == 11
 

@@ -19,7 +19,7 @@ from pipeline.versions import VERSIONS, version_note
 from tests import golden_steps
 from tests.command_line import call
 from tests.old_cache import NUM_CLIPS, NUM_DONE, OLD_MODELS, unpack_old_cache, write_old_clips
-from tests.small_clips import small_tools, small_tools_with
+from tests.small_clips import small_models, small_models_with
 
 RAISE = "other values or defaults are another algorithm: raise VERSION (new settings: decision 0007)"
 
@@ -69,7 +69,7 @@ def test_settings_count_where_they_differ_from_the_defaults_of_their_version():
 
 
 def test_the_identity_of_default_settings_is_versions_and_models():
-    identity = small_tools().identity()
+    identity = small_models().identity()
     assert {section: value for section, value in identity.items() if section != "encoder"} == {
         "frames": {"version": 2, "num_frames": 4},
         "detector": {"version": 1, "name": "boxes", "precision": "fp32", "sha256": ""},
@@ -80,7 +80,7 @@ def test_the_identity_of_default_settings_is_versions_and_models():
 
 
 def test_an_identity_without_versions_equals_one_of_version_1():
-    identity = small_tools().identity()
+    identity = small_models().identity()
     identity["frames"]["version"] = 1
     whole = {
         section: {**(default_settings(STEPS[section][1]) if section in STEPS else {}), **values}
@@ -96,7 +96,7 @@ def test_an_identity_without_versions_equals_one_of_version_1():
 
 
 def test_another_version_is_named_alone():
-    mine, theirs = small_tools().identity(), small_tools().identity()
+    mine, theirs = small_models().identity(), small_models().identity()
     theirs["track"] = {"version": 2, "max_gap": 3, "motion": True}
     theirs["streams"]["scene"] = "full"
     assert identity_differences(mine, theirs) == [
@@ -106,7 +106,7 @@ def test_another_version_is_named_alone():
 
 
 def test_a_note_names_all_versions_that_differ():
-    theirs = small_tools().identity()
+    theirs = small_models().identity()
     assert version_note(theirs) == ""
     theirs["track"], theirs["streams"] = {"version": 3}, {"version": "\x1b"}
     mine = f"tracks version {VERSIONS['tracks']}, streams version {VERSIONS['streams']}"
@@ -114,7 +114,7 @@ def test_a_note_names_all_versions_that_differ():
 
 
 def test_a_setting_that_is_not_known_here_is_a_difference():
-    mine, theirs = small_tools().identity(), small_tools().identity()
+    mine, theirs = small_models().identity(), small_models().identity()
     theirs["track"]["motion"] = True
     assert identity_differences(mine, theirs) == ["track.motion: absent here, true there"]
 
@@ -128,7 +128,7 @@ def test_a_setting_that_is_not_known_here_is_a_difference():
     ],
 )  # fmt: skip
 def test_an_identity_that_is_no_identity_is_a_short_printable_difference(section):
-    mine = small_tools().identity()
+    mine = small_models().identity()
     found = identity_differences(mine, mine | {"track": section})
     assert len(found) == 1
     assert len(found[0]) < 500
@@ -140,8 +140,8 @@ def test_an_identity_that_is_no_identity_is_a_short_printable_difference(section
 
 
 def test_models_and_precision_always_count():
-    base = small_tools().identity()
-    other = small_tools_with(features={"precision": "bf16"}, encoder={"seed": 1}).identity()
+    base = small_models().identity()
+    other = small_models_with(features={"precision": "bf16"}, encoder={"seed": 1}).identity()
     found = identity_differences(base, other)
     assert 'features.precision: "fp32" here, "bf16" there' in found
     assert any(line.startswith("encoder.visual_sha256") for line in found)

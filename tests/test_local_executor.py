@@ -3,7 +3,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from pipeline.cancel import TaskCancelledError
+from pipeline.cancel import CancelToken, TaskCancelledError
 from pipeline.executor import LocalExecutor, Observer
 
 
@@ -46,6 +46,12 @@ class Setup:
         return self.started[-1]
 
 
+def cancelled():
+    token = CancelToken()
+    token.cancel()
+    return token
+
+
 class Counting(Observer):
     def __init__(self):
         self.done, self.ticks, self.lock = 0.0, 0, threading.Lock()
@@ -83,6 +89,15 @@ def test_a_worker_of_one_slot_works_in_the_calling_thread():
 def test_what_a_task_raises_is_raised_here(slots):
     with pytest.raises(ValueError, match="minus one"):
         list(LocalExecutor(Setup(slots)).run([1, -1, 2]))
+
+
+def test_a_task_that_ends_as_cancelled_by_itself_is_not_lost():
+    class Leaving(Setup):
+        def start(self, cores=None):
+            return type("Leaver", (), {"run": lambda *_: cancelled().raise_if_cancelled()})()
+
+    with pytest.raises(TaskCancelledError):
+        list(LocalExecutor(Leaving()).run([1]))
 
 
 def test_tasks_under_way_are_cancelled_when_another_raises_or_the_caller_stops():

@@ -18,7 +18,7 @@ from pipeline.store.reader import FeatureCache
 from pipeline.store.summary import summarise
 from pipeline.verify import verify, verify_stored
 from tests.command_line import call
-from tests.small_clips import small_tools, write_clips
+from tests.small_clips import small_models, write_clips
 from tests.tiny_cache import tiny_cache, tiny_meta
 from trainer.batches import load_clips
 from trainer.evaluation import evaluate
@@ -37,8 +37,8 @@ def index(tmp_path_factory):
 
 
 def extract(index, where, **options):
-    tools = small_tools()
-    return runner.extract(index, tools.config, executor_of(tools), where, RunOptions(**options))
+    models = small_models()
+    return runner.extract(index, models.config, executor_of(models), where, RunOptions(**options))
 
 
 @pytest.mark.slow

@@ -21,7 +21,7 @@ from pipeline.store.reader import FeatureCache
 from pipeline.store.writer import CacheWriter
 from pipeline.types import ReadOptions, Split
 from tests.official_trees import SHEET_HEADER, dfew_tree, invented, votes_rows, write_lines, write_sheet
-from tests.small_clips import small_tools_with, write_video
+from tests.small_clips import small_models_with, write_video
 from trainer.folds import fold_rows
 from trainer.presets import smoke
 from trainer.training import train
@@ -34,9 +34,9 @@ EXTRA = ("00900", "00901", "00902")
 
 
 def extract(root: Path, cache: Path, **options: object) -> runner.RunReport:
-    tools = small_tools_with(detector={"name": "haar"})
+    models = small_models_with(detector={"name": "haar"})
     index = read_dataset("dfew", root, ReadOptions(**options))  # type: ignore[arg-type]
-    return runner.extract(index, tools.config, executor_of(tools), cache, RunOptions())
+    return runner.extract(index, models.config, executor_of(models), cache, RunOptions())
 
 
 @pytest.fixture(scope="module")

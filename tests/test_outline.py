@@ -12,15 +12,15 @@ from pipeline.process import ExtractConfig, unloaded_identity, without_weights
 from pipeline.runner import RunOptions, executor_of, model_info
 from pipeline.runner.outline import outline
 from pipeline.runner.worker import BlockWorkerSetup
-from tests.small_clips import small_tools, small_tools_with, write_clips
+from tests.small_clips import small_models, small_models_with, write_clips
 from tests.tiny_clip import small_clip, tiny_clip
 
 
 def test_what_is_known_before_loading_is_what_loading_gives():
-    for tools in (small_tools(), small_tools_with(features={"tokens": "all"})):
+    for models in (small_models(), small_models_with(features={"tokens": "all"})):
         before, after = (
-            BlockWorkerSetup(config=tools.config, device="cpu").model_info(),
-            model_info(executor_of(tools)),
+            BlockWorkerSetup(config=models.config, device="cpu").model_info(),
+            model_info(executor_of(models)),
         )
         assert (before.has_weights, after.has_weights) == (False, True)
         assert before.identity == without_weights(after.identity)
@@ -60,7 +60,7 @@ def test_settings_that_do_not_fit_are_refused_before_anything_is_loaded(tmp_path
     from pipeline.errors import ConfigError
 
     config = dataclasses.replace(
-        small_tools().config, encoder=EncoderConfig(name="ViT-S-32", weights="random")
+        small_models().config, encoder=EncoderConfig(name="ViT-S-32", weights="random")
     )
     features = dataclasses.replace(config.features, tokens="grid4")
     with pytest.raises(ConfigError, match="patches are 7x7"):

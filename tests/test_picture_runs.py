@@ -15,15 +15,15 @@ from pipeline.store.reader import FeatureCache
 from pipeline.types import ClipRef, DatasetIndex, Split, Status
 from pipeline.verify import recompute, verify_stored
 from tests.picture_folders import picture, write_folder
-from tests.small_clips import small_tools_with
+from tests.small_clips import small_models_with
 from tests.tiny_videos import write_video
 
 NAMES = ("boxless", "crops", "few", "single", "video")
 
 
 @cache
-def crop_tools():
-    return small_tools_with(detector={"name": "crops"}, streams={"scene": "full"})
+def crop_models():
+    return small_models_with(detector={"name": "crops"}, streams={"scene": "full"})
 
 
 def index_of(root, *, face_paths=True):
@@ -53,7 +53,7 @@ def made(tmp_path_factory):
     for name in ("crops", "single", "video"):
         write_folder(root / f"data/faces/{name}", every)
     write_folder(root / "data/faces/few", {"2.png": picture(1)})
-    extract(index_of(root / "data"), crop_tools().config, executor_of(crop_tools()), root / "feats.zarr")
+    extract(index_of(root / "data"), crop_models().config, executor_of(crop_models()), root / "feats.zarr")
     return root
 
 
@@ -63,8 +63,8 @@ def copy(made, tmp_path):
 
 
 def resume(folder):
-    tools = crop_tools()
-    return extract(index_of(folder / "data"), tools.config, executor_of(tools), folder / "feats.zarr")
+    models = crop_models()
+    return extract(index_of(folder / "data"), models.config, executor_of(models), folder / "feats.zarr")
 
 
 def test_what_is_stored_of_pictures_and_crops_and_nothing_is_wrong_with_it(made):
@@ -73,7 +73,7 @@ def test_what_is_stored_of_pictures_and_crops_and_nothing_is_wrong_with_it(made)
         valid = cache.read("frame_valid")
         assert verify_stored(cache) == []
         assert damaged_blocks(cache) == []
-        assert recompute(cache, index_of(made / "data"), crop_tools(), [0, 1, 4]).findings == ()
+        assert recompute(cache, index_of(made / "data"), crop_models(), [0, 1, 4]).findings == ()
     done, without = Status.DONE, Status.DONE_WITHOUT_FACE
     assert rows["status"].tolist() == [without, done, done, done, done]
     assert rows["face_found"].sum(axis=(1, 2)).tolist() == [0, 4, 1, 4, 4]
@@ -103,7 +103,7 @@ def test_another_picture_of_the_same_size_is_found_by_its_hash(copy):
     content[-1] ^= 1
     path.write_bytes(content)
     with FeatureCache.open(copy / "feats.zarr") as cache:
-        (finding,) = recompute(cache, index_of(copy / "data"), crop_tools(), [1]).findings
+        (finding,) = recompute(cache, index_of(copy / "data"), crop_models(), [1]).findings
     assert str(finding) == "recompute: the file of clip 'crops' has changed since extraction (sha256)"
 
 
@@ -128,18 +128,18 @@ def test_times_on_some_frames_alone_are_found(copy):
 
 
 def test_crops_are_asked_for_where_no_clip_brings_any(made, tmp_path):
-    tools = crop_tools()
+    models = crop_models()
     with pytest.raises(
         DatasetError, match="^--detector crops, but no clip of '.*' brings face crops; choose an"
     ):
         extract(
-            index_of(made / "data", face_paths=False), tools.config, executor_of(tools), tmp_path / "c.zarr"
+            index_of(made / "data", face_paths=False), models.config, executor_of(models), tmp_path / "c.zarr"
         )
 
 
 def test_with_another_detector_crops_play_no_part(made, tmp_path):
-    tools = small_tools_with(detector={"name": "haar"})
-    extract(index_of(made / "data"), tools.config, executor_of(tools), tmp_path / "c.zarr")
+    models = small_models_with(detector={"name": "haar"})
+    extract(index_of(made / "data"), models.config, executor_of(models), tmp_path / "c.zarr")
     with FeatureCache.open(tmp_path / "c.zarr") as cache:
         sizes = cache.read("source_bytes").tolist()
         assert set(cache.read("status").tolist()) == {Status.DONE_WITHOUT_FACE}
@@ -148,17 +148,17 @@ def test_with_another_detector_crops_play_no_part(made, tmp_path):
 
 
 def test_crops_that_come_later_do_not_keep_a_cache_without_them_from_going_on(made, tmp_path):
-    tools, path = small_tools_with(detector={"name": "haar"}), tmp_path / "c.zarr"
+    models, path = small_models_with(detector={"name": "haar"}), tmp_path / "c.zarr"
     without, beside = index_of(made / "data", face_paths=False), index_of(made / "data")
-    extract(without, tools.config, executor_of(tools), path, RunOptions(limit=1))
-    assert extract(beside, tools.config, executor_of(tools), path).counts["pending"] == 0
+    extract(without, models.config, executor_of(models), path, RunOptions(limit=1))
+    assert extract(beside, models.config, executor_of(models), path).counts["pending"] == 0
 
 
 def test_a_cache_of_crops_is_of_these_crops(made, tmp_path):
-    tools, path, here = crop_tools(), tmp_path / "c.zarr", index_of(made / "data")
-    extract(here, tools.config, executor_of(tools), path, RunOptions(limit=1))
+    models, path, here = crop_models(), tmp_path / "c.zarr", index_of(made / "data")
+    extract(here, models.config, executor_of(models), path, RunOptions(limit=1))
     other = dataclasses.replace(
         here, clips=(dataclasses.replace(here.clips[0], face_path="faces/other"), *here.clips[1:])
     )
     with pytest.raises(CacheError, match="face_path of 1 clips, first"):
-        extract(other, tools.config, executor_of(tools), path)
+        extract(other, models.config, executor_of(models), path)

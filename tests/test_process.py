@@ -10,7 +10,7 @@ from pipeline.errors import ClipError, ConfigError
 from pipeline.process import DecodePool, StageSeconds, prepare, prepare_clip, process_block
 from pipeline.types import ClipDone, ClipFailed, ClipRef, GivenBoxes, Split
 from tests.picture_folders import write_folder
-from tests.small_clips import small_tools, small_tools_with, write_clips, write_video
+from tests.small_clips import small_models, small_models_with, write_clips, write_video
 from tests.tiny_videos import read_plainly, texts
 
 
@@ -20,7 +20,7 @@ def index(tmp_path_factory):
 
 
 def test_every_clip_has_one_outcome_and_failures_are_values(index):
-    outcomes = process_block(index.root, index.clips, small_tools()).outcomes
+    outcomes = process_block(index.root, index.clips, small_models()).outcomes
     by_name = dict(zip((clip.clip_id for clip in index.clips), outcomes, strict=True))
     assert isinstance(by_name["clips/bad.mp4"], ClipFailed)
     assert by_name["clips/bad.mp4"].stage == "open"
@@ -32,7 +32,7 @@ def test_every_clip_has_one_outcome_and_failures_are_values(index):
 
 
 def test_features_are_the_encoder_s_own_on_the_prepared_pictures(index):
-    models = small_tools()
+    models = small_models()
     clip = next(clip for clip in index.clips if clip.clip_id == "clips/good3.mp4")
     (outcome,) = process_block(index.root, [clip], models).outcomes
     streams = prepare_clip(index.root, clip, models)[0].streams
@@ -48,8 +48,8 @@ def test_features_are_the_encoder_s_own_on_the_prepared_pictures(index):
 
 def test_a_clip_does_not_depend_on_its_neighbours(index):
     good = [clip for clip in index.clips if "good" in clip.clip_id]
-    together = process_block(index.root, good, small_tools()).outcomes
-    alone = [process_block(index.root, [clip], small_tools()).outcomes[0] for clip in good]
+    together = process_block(index.root, good, small_models()).outcomes
+    alone = [process_block(index.root, [clip], small_models()).outcomes[0] for clip in good]
     for one, other in zip(together, alone, strict=True):
         for field in dataclasses.fields(one.features):
             np.testing.assert_array_equal(
@@ -58,9 +58,9 @@ def test_a_clip_does_not_depend_on_its_neighbours(index):
 
 
 def test_children_that_decode_give_the_same_bytes_and_two_threads_can_share_the_models(index):
-    plain = process_block(index.root, index.clips, small_tools())
+    plain = process_block(index.root, index.clips, small_models())
     with DecodePool(2) as pool, ThreadPoolExecutor(2) as threads:
-        ask = partial(process_block, index.root, index.clips, small_tools(), decoder=pool)
+        ask = partial(process_block, index.root, index.clips, small_models(), decoder=pool)
         both = [threads.submit(ask), threads.submit(ask)]
         for block_outcome in (future.result() for future in both):
             assert block_outcome.num_pictures == plain.num_pictures == 2 * (6 * 4 + 3)
@@ -74,7 +74,7 @@ def test_children_that_decode_give_the_same_bytes_and_two_threads_can_share_the_
 
 
 def test_every_stage_is_timed(index):
-    seconds = process_block(index.root, index.clips, small_tools()).seconds
+    seconds = process_block(index.root, index.clips, small_models()).seconds
     assert min(seconds.decode, seconds.detect, seconds.encode) > 0
     assert seconds.write == 0
     total = StageSeconds(encode=1.0)
@@ -87,12 +87,12 @@ def test_what_progress_raises_ends_the_block(index):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        process_block(index.root, index.clips, small_tools(), on_progress=stop)
+        process_block(index.root, index.clips, small_models(), on_progress=stop)
 
 
 def test_a_short_clip_repeats_its_last_frame_as_invalid(index):
     clip = next(clip for clip in index.clips if clip.clip_id == "clips/good1.mp4")
-    (outcome,) = process_block(index.root, [clip], small_tools()).outcomes
+    (outcome,) = process_block(index.root, [clip], small_models()).outcomes
     assert outcome.frames.valid_VT.tolist() == [[True, True, True, False]]
     np.testing.assert_array_equal(
         outcome.features.face_embedding[0, 2], outcome.features.face_embedding[0, 3]
@@ -100,7 +100,7 @@ def test_a_short_clip_repeats_its_last_frame_as_invalid(index):
 
 
 def test_the_second_view_is_the_mirrored_first(index):
-    models = small_tools_with(frames={"num_views": 3})
+    models = small_models_with(frames={"num_views": 3})
     clip = index.clips[-1]
     (outcome,) = process_block(index.root, [clip], models).outcomes
     streams = prepare_clip(index.root, clip, models)[0].streams
@@ -112,7 +112,7 @@ def test_the_second_view_is_the_mirrored_first(index):
 
 
 def test_a_value_beyond_float16_fails_its_clip_alone(index, monkeypatch):
-    models = small_tools()
+    models = small_models()
     encode = models.encoder.encode
 
     def too_large(pictures, *, early, on_batch=None):
@@ -137,14 +137,14 @@ def test_an_unexpected_error_names_its_step_and_memory_errors_pass(index, monkey
 
     monkeypatch.setattr(prepare.track_step, "build_track", broken)
     with pytest.raises(ClipError, match="track: unexpected RuntimeError: no such luck"):
-        prepare_clip(index.root, index.clips[-1], small_tools())
+        prepare_clip(index.root, index.clips[-1], small_models())
 
     def hungry(*_args):
         raise MemoryError
 
     monkeypatch.setattr(prepare.track_step, "build_track", hungry)
     with pytest.raises(MemoryError):
-        process_block(index.root, index.clips[-1:], small_tools())
+        process_block(index.root, index.clips[-1:], small_models())
 
 
 def test_a_fault_of_the_gpu_is_no_failure_of_a_clip(index, monkeypatch):
@@ -153,19 +153,19 @@ def test_a_fault_of_the_gpu_is_no_failure_of_a_clip(index, monkeypatch):
 
     monkeypatch.setattr(prepare.track_step, "build_track", faulty)
     with pytest.raises(RuntimeError, match="CUDNN_STATUS"):
-        process_block(index.root, index.clips[-1:], small_tools())
+        process_block(index.root, index.clips[-1:], small_models())
 
 
 def test_progress_adds_up_to_the_clips(index):
     for clips in (index.clips, [clip for clip in index.clips if "good" not in clip.clip_id]):
         steps = []
-        process_block(index.root, clips, small_tools(), on_progress=steps.append)
+        process_block(index.root, clips, small_models(), on_progress=steps.append)
         assert sum(steps) == pytest.approx(len(clips))
 
 
 def test_identity_ignores_paths_and_batches_and_nothing_else():
-    base = small_tools().identity()
-    assert small_tools_with(features={"batch_pictures": 16}).identity() == base
+    base = small_models().identity()
+    assert small_models_with(features={"batch_pictures": 16}).identity() == base
     for section, change in (
         ("frames", {"num_frames": 5}),
         ("frames", {"num_views": 2}),
@@ -175,15 +175,15 @@ def test_identity_ignores_paths_and_batches_and_nothing_else():
         ("encoder", {"seed": 1}),
         ("detector", {"name": "haar"}),
     ):
-        assert small_tools_with(**{section: change}).identity() != base, (section, change)
+        assert small_models_with(**{section: change}).identity() != base, (section, change)
 
 
 # Folders of pictures, and ready face crops
 
 
 @cache
-def crop_tools():
-    return small_tools_with(detector={"name": "crops"}, streams={"scene": "full"})
+def crop_models():
+    return small_models_with(detector={"name": "crops"}, streams={"scene": "full"})
 
 
 def clip_of(path, **values):
@@ -206,7 +206,7 @@ def pictures(tmp_path_factory):
 
 @pytest.mark.parametrize("detector", ["boxes", "haar"])
 def test_a_video_and_its_own_frames_as_pictures_have_equal_features(pictures, detector):
-    models = small_tools_with(detector={"name": detector})
+    models = small_models_with(detector={"name": detector})
     box = GivenBoxes(box_xyxy=np.array([[20, 10, 60, 70]], np.float32))
     clips = [clip_of(path, given_boxes=box) for path in ("video.mp4", "frames")]
     one, other = process_block(pictures, clips, models).outcomes
@@ -219,7 +219,7 @@ def test_a_video_and_its_own_frames_as_pictures_have_equal_features(pictures, de
 @pytest.mark.parametrize("path", ["frames", "video.mp4"])
 def test_ready_crops_are_the_face_stream(pictures, path):
     clip = clip_of(path, face_path="every")
-    prepared, _ = prepare_clip(pictures, clip, crop_tools())
+    prepared, _ = prepare_clip(pictures, clip, crop_models())
     assert prepared.track.found.all()
     assert np.isnan(prepared.track.box_xyxy_px).all()
     assert prepared.track.score.tolist() == [1, 1, 1, 1]
@@ -227,7 +227,7 @@ def test_ready_crops_are_the_face_stream(pictures, path):
     plain, _ = prepare_clip(
         pictures,
         clip_of(path, given_boxes=boxes),
-        small_tools_with(streams={"scene": "full", "face_margin": 1.0}),
+        small_models_with(streams={"scene": "full", "face_margin": 1.0}),
     )
     assert torch.equal(prepared.streams.scene_U3SS, plain.streams.scene_U3SS)
     face, other = prepared.streams.face_U3SS.float(), plain.streams.face_U3SS.float()
@@ -237,7 +237,7 @@ def test_ready_crops_are_the_face_stream(pictures, path):
 
 
 def test_frames_without_a_crop_are_told_and_a_clip_without_any_is_done_without_a_face(pictures):
-    models = crop_tools()
+    models = crop_models()
     some, none, gone, unnamed = process_block(
         pictures,
         [
@@ -260,7 +260,7 @@ def test_frames_without_a_crop_are_told_and_a_clip_without_any_is_done_without_a
         assert not outcome.track.has_face
         assert outcome.frames.notes[0].text == note
     plain = process_block(
-        pictures, [clip_of("frames")], small_tools_with(streams={"scene": "full"})
+        pictures, [clip_of("frames")], small_models_with(streams={"scene": "full"})
     ).outcomes[0]
     np.testing.assert_array_equal(none.features.face_embedding, plain.features.face_embedding)
     assert gone.source == unnamed.source == plain.source != some.source
@@ -270,12 +270,12 @@ def test_a_clip_of_aligned_faces_is_its_own_crop(pictures):
     squares, video = process_block(
         pictures,
         [clip_of("square", face_path="square"), clip_of("video.mp4", face_path="video.mp4")],
-        crop_tools(),
+        crop_models(),
     ).outcomes
     assert squares.track.found.all()
     assert video.track.found.all()
     np.testing.assert_array_equal(squares.features.face_embedding, squares.features.scene_embedding)
-    plain = process_block(pictures, [clip_of("square")], small_tools_with(streams={"scene": "full"}))
+    plain = process_block(pictures, [clip_of("square")], small_models_with(streams={"scene": "full"}))
     assert squares.source == plain.outcomes[0].source
     np.testing.assert_array_equal(
         squares.features.scene_embedding, plain.outcomes[0].features.scene_embedding
@@ -285,9 +285,9 @@ def test_a_clip_of_aligned_faces_is_its_own_crop(pictures):
 def test_children_that_decode_give_the_same_bytes_for_pictures_and_crops(pictures):
     clips = [clip_of("frames", face_path=name) for name in ("every", "faces", "empty", "frames")]
     clips.append(clip_of("video.mp4", face_path="every"))
-    plain = process_block(pictures, clips, crop_tools()).outcomes
+    plain = process_block(pictures, clips, crop_models()).outcomes
     with DecodePool(2) as pool:
-        there = process_block(pictures, clips, crop_tools(), decoder=pool).outcomes
+        there = process_block(pictures, clips, crop_models(), decoder=pool).outcomes
     for one, other in zip(there, plain, strict=True):
         assert (one.source, one.frames.notes) == (other.source, other.frames.notes)
         for field in dataclasses.fields(one.features):
@@ -298,4 +298,4 @@ def test_children_that_decode_give_the_same_bytes_for_pictures_and_crops(picture
 
 def test_crops_ask_for_a_whole_scene():
     with pytest.raises(ConfigError, match=r"^--detector crops with --scene masked: .* Add --scene full\.$"):
-        small_tools_with(detector={"name": "crops"})
+        small_models_with(detector={"name": "crops"})

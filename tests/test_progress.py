@@ -5,9 +5,9 @@ import pytest
 from pipeline.display.json_values import to_json_values
 from pipeline.process import StageSeconds
 from pipeline.runner import executor_of, model_info
+from pipeline.runner.block_task import BlockReport
 from pipeline.runner.progress import Progress
-from pipeline.runner.worker import BlockReport
-from tests.small_clips import small_tools
+from tests.small_clips import small_models
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def block(**seconds):
 
 
 def test_rates_and_shares_of_the_wall_time(clock):
-    info = dataclasses.replace(model_info(executor_of(small_tools())), num_decoders=4)
+    info = dataclasses.replace(model_info(executor_of(small_models())), num_decoders=4)
     progress = Progress(80, info, num_workers=2)
     for part in (3.0, 5.0):
         progress.advance(part)
@@ -39,13 +39,13 @@ def test_rates_and_shares_of_the_wall_time(clock):
 
 
 def test_a_run_that_has_not_begun_has_no_bottleneck(clock):
-    progress = Progress(8, model_info(executor_of(small_tools())), num_workers=1)
+    progress = Progress(8, model_info(executor_of(small_models())), num_workers=1)
     assert progress.speed().bottleneck == ""
     assert str(progress.speed()) == "0.00 clips/s"
 
 
 def test_a_block_that_is_done_twice_does_not_count_beyond_the_whole(clock):
-    progress = Progress(8, model_info(executor_of(small_tools())), num_workers=1)
+    progress = Progress(8, model_info(executor_of(small_models())), num_workers=1)
     progress.advance(8)
     progress.advance(8)
     assert progress.speed().clips == 8

@@ -1,7 +1,6 @@
 """Importing every module leaves each public function what it is: no submodule takes its name."""
 
 import inspect
-import sys
 from collections.abc import Iterator
 from importlib import import_module
 from pkgutil import walk_packages
@@ -32,12 +31,17 @@ def test_what_a_package_exports_is_not_one_of_its_modules() -> None:
 
 
 def test_no_module_of_the_trainer_has_the_name_of_a_public_function() -> None:
-    names = {name for name in sys.modules if name.startswith("trainer.")}
     for module in [module for module in every_module() if module.__name__.startswith("trainer")]:
         is_package = hasattr(module, "__path__")
         functions = {name for name, value in vars(module).items() if inspect.isfunction(value)}
         own = module.__name__.rpartition(".")[2]
         assert is_package or own not in functions, f"{module.__name__} has a function {own}"
+
+
+def test_no_package_exports_the_name_of_one_of_its_modules() -> None:
+    modules = list(every_module())
+    names = {module.__name__ for module in modules}
+    for module in modules:
         taken = {name for name in getattr(module, "__all__", ()) if f"{module.__name__}.{name}" in names}
         assert not taken, f"{module.__name__} exports {taken}, as its modules are called"
 

@@ -19,7 +19,7 @@ from pipeline.store.reader import FeatureCache
 from pipeline.store.writer import CacheWriter
 from pipeline.verify import verify_stored
 from tests.real_runs import chunks
-from tests.small_clips import small_tools, write_clips, write_video
+from tests.small_clips import small_models, write_clips, write_video
 from tests.tiny_clip import PYTHONPATH
 
 
@@ -30,14 +30,14 @@ def index(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def loaded_models(monkeypatch):
-    """The executor that a repair gathers has the models that the tests have loaded already."""
-    monkeypatch.setattr("pipeline.repair.make_executor", lambda config, _: executor_of(small_tools()))
+    """The executor that a repair makes has the models that the tests have loaded already."""
+    monkeypatch.setattr("pipeline.repair.make_executor", lambda config, _: executor_of(small_models()))
 
 
 @pytest.fixture(scope="module")
 def undisturbed(index, tmp_path_factory):
-    tools, path = small_tools(), tmp_path_factory.mktemp("cache") / "feats.zarr"
-    runner.extract(index, tools.config, executor_of(tools), path)
+    models, path = small_models(), tmp_path_factory.mktemp("cache") / "feats.zarr"
+    runner.extract(index, models.config, executor_of(models), path)
     return path
 
 
@@ -90,15 +90,15 @@ def test_a_flipped_bit_is_found_and_its_block_alone_is_computed_again(made, name
 def test_what_the_models_had_to_do_is_told(made, monkeypatch):
     path, _ = made
     flip(chunk(path, "scene/early", 1))
-    monkeypatch.setattr(type(small_tools()), "warnings", property(lambda _: ("half the batch",)))
+    monkeypatch.setattr(type(small_models()), "warnings", property(lambda _: ("half the batch",)))
     report = repair(path)
     assert report.notes == ("half the batch",)
     assert lines(report)[0] == "note: half the batch"
 
 
 def test_one_block_is_said_in_the_singular(tmp_path):
-    tools, path = small_tools(), tmp_path / "feats.zarr"
-    runner.extract(write_clips(tmp_path / "data", num_good=3), tools.config, executor_of(tools), path)
+    models, path = small_models(), tmp_path / "feats.zarr"
+    runner.extract(write_clips(tmp_path / "data", num_good=3), models.config, executor_of(models), path)
     assert lines(repair(path)) == [f"{path}: nothing damaged in 1 block"]
     flip(chunk(path, "scene/early", 0))
     assert lines(repair(path))[-1] == f"{path}: 1 of 1 block computed again, nothing damaged any more"
@@ -133,7 +133,7 @@ def test_other_models_are_refused_and_nothing_is_touched(made, monkeypatch):
     path, _ = made
     flip(chunk(path, "scene/early", 1))
     damaged = chunks(path)
-    other = executor_of(small_tools())
+    other = executor_of(small_models())
     info = model_info(other)
     info.identity["features"]["precision"] = "bf16"
     monkeypatch.setattr(other, "ask_worker", lambda _: info)
@@ -218,7 +218,7 @@ def test_what_is_not_taken_up_any_more_stays_as_it_was(made, monkeypatch):
     for block in (0, 1, 2):
         flip(chunk(path, "scene/early", block))
     damaged = chunks(path)
-    executor = executor_of(small_tools())
+    executor = executor_of(small_models())
 
     def stops_at_once(*_):
         msg = "the workers are gone"

@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.config import override
 from pipeline.runner import executor_of, extract
-from tests.small_clips import small_tools, write_clips
+from tests.small_clips import small_models, write_clips
 from trainer.pages.document import Figure, Text
 from trainer.presets import smoke
 from trainer.report import report
@@ -22,7 +22,7 @@ def made(tmp_path_factory):
     """Videos, and a pair of runs on them whose decided clips are laid down."""
     folder = tmp_path_factory.mktemp("sheet")
     index = write_clips(folder / "data", num_good=8)
-    extract(index, small_tools().config, executor_of(small_tools()), folder / "feats.zarr")
+    extract(index, small_models().config, executor_of(small_models()), folder / "feats.zarr")
     settings = ["schedule.max_steps=1", "model.polarity=false", "data.validation=train"]
     for name, more in (("face", ["model.scene=false"]), ("full", [])):
         config = override(smoke(), [*settings, *more])

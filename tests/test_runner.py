@@ -23,13 +23,13 @@ from pipeline.store.location import Place
 from pipeline.store.lock import Share, hold
 from pipeline.store.reader import FeatureCache
 from pipeline.types import DatasetIndex
-from tests.small_clips import small_tools, small_tools_with, write_clips, write_video
+from tests.small_clips import small_models, small_models_with, write_clips, write_video
 from tests.stub_workers import tasks
 
 
-def extract(index: DatasetIndex, tools, path: Path, options: RunOptions, **more) -> RunReport:
+def extract(index: DatasetIndex, models, path: Path, options: RunOptions, **more) -> RunReport:
     """An extraction by these models, in this process."""
-    return runner.extract(index, tools.config, executor_of(tools), path, options, **more)
+    return runner.extract(index, models.config, executor_of(models), path, options, **more)
 
 
 def report(path: Path) -> RunReport:
@@ -37,8 +37,8 @@ def report(path: Path) -> RunReport:
 
 
 def plan(index: DatasetIndex, path: Path, options: RunOptions):
-    tools = small_tools()
-    return runner.plan(index, tools.config, executor_of(tools), path, options)
+    models = small_models()
+    return runner.plan(index, models.config, executor_of(models), path, options)
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ def index(tmp_path_factory):
 @pytest.fixture(scope="module")
 def undisturbed(index, tmp_path_factory):
     path = tmp_path_factory.mktemp("cache") / "feats.zarr"
-    extract(index, small_tools(), path, RunOptions())
+    extract(index, small_models(), path, RunOptions())
     return path
 
 
@@ -84,7 +84,7 @@ def test_a_cache_is_filled_and_tells_each_outcome(index, undisturbed):
 def test_stopping_anywhere_and_going_on_gives_the_same_bytes(index, undisturbed, tmp_path):
     path = tmp_path / "feats.zarr"
     for limit in (1, 4, 6, None):
-        extract(index, small_tools(), path, RunOptions(limit=limit))
+        extract(index, small_models(), path, RunOptions(limit=limit))
     assert chunks(path) == chunks(undisturbed)
 
 
@@ -99,11 +99,11 @@ def test_an_interrupt_in_a_block_leaves_the_finished_ones(index, undisturbed, tm
 
     monkeypatch.setattr(worker, "process_block", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        extract(index, small_tools(), path, RunOptions())
+        extract(index, small_models(), path, RunOptions())
     left = report(path).counts["pending"]
     assert left in (4, 12, 20)  # the other thread's block is dropped, unless it was done
     monkeypatch.undo()
-    assert extract(index, small_tools(), path, RunOptions()).processed == left
+    assert extract(index, small_models(), path, RunOptions()).processed == left
     assert chunks(path) == chunks(undisturbed)
 
 
@@ -120,11 +120,11 @@ def test_a_run_whose_lock_is_taken_over_writes_no_further_block(index, undisturb
     monkeypatch.setattr(worker, "process_block", robbed)
     monkeypatch.setattr("pipeline.runner.worker._LoadedSetup.slots", 1)
     with robber, pytest.raises(CacheError, match="was taken over by .*; this run ends here"):
-        extract(index, small_tools(), path, RunOptions())
+        extract(index, small_models(), path, RunOptions())
     assert len(calls) == 2
     assert report(path).counts["pending"] == len(index.clips) - 8
     monkeypatch.undo()
-    extract(index, small_tools(), path, RunOptions())
+    extract(index, small_models(), path, RunOptions())
     assert chunks(path) == chunks(undisturbed)
 
 
@@ -166,25 +166,25 @@ def test_a_fault_of_the_gpu_ends_the_run_in_one_line_and_no_clip_is_to_blame(ind
     with pytest.raises(
         OusError, match=r"^The GPU on .* reports an error \(CUDA error: an illegal .*are safe\. Run"
     ):
-        extract(index, small_tools(), path, RunOptions())
+        extract(index, small_models(), path, RunOptions())
     assert report(path).counts["failed"] == 0
 
 
 def test_a_finished_cache_has_nothing_to_do(index, undisturbed):
     seen = []
-    again = extract(index, small_tools(), undisturbed, RunOptions(), on_progress=seen.append)
+    again = extract(index, small_models(), undisturbed, RunOptions(), on_progress=seen.append)
     assert (again.processed, again.speed, [speed.total for speed in seen]) == (0, None, [0])
 
 
 def test_failed_clips_are_taken_up_on_request_only(tmp_path):
     index, path = write_clips(tmp_path / "data", num_good=2), tmp_path / "feats.zarr"
-    extract(index, small_tools(), path, RunOptions())
-    assert extract(index, small_tools(), path, RunOptions(retry_failed=True)).processed == 2
+    extract(index, small_models(), path, RunOptions())
+    assert extract(index, small_models(), path, RunOptions(retry_failed=True)).processed == 2
     with FeatureCache.open(path) as cache:
         before = cache.read("face/embedding", 2, 4)
         sizes = [(index.root / clip.path).stat().st_size for clip in index.clips[2:]]
         assert cache.read("source_bytes").tolist() == [-1, -1, *sizes]
-    assert extract(index, small_tools(), path, RunOptions()).processed == 0
+    assert extract(index, small_models(), path, RunOptions()).processed == 0
     with FeatureCache.open(path) as cache:
         np.testing.assert_array_equal(cache.read("face/embedding", 2, 4), before)
 
@@ -200,7 +200,7 @@ def test_failed_clips_are_taken_up_on_request_only(tmp_path):
 )
 def test_another_config_is_refused_with_the_difference_named(index, undisturbed, settings, message):
     with pytest.raises(CacheError, match=message) as caught:
-        extract(index, small_tools_with(**settings), undisturbed, RunOptions())
+        extract(index, small_models_with(**settings), undisturbed, RunOptions())
     assert "Give another --cache, or the settings it was made with" in str(caught.value)
 
 
@@ -210,13 +210,13 @@ def test_other_clips_are_refused_by_name(undisturbed, tmp_path):
     with pytest.raises(
         CacheError, match="the file of 1 clips is another .*, first 'clips/good3.mp4': .* bytes here"
     ):
-        extract(changed, small_tools(), undisturbed, RunOptions())
+        extract(changed, small_models(), undisturbed, RunOptions())
     manifest = tmp_path / "changed" / "manifest.csv"
     manifest.write_text(manifest.read_text().replace("rage", "fury"))
     from pipeline.datasets import read_dataset
 
     with pytest.raises(CacheError, match=r'class_names: \["fury", "joy"\] here, \["joy", "rage"\] there'):
-        extract(read_dataset("manifest", tmp_path / "changed"), small_tools(), undisturbed, RunOptions())
+        extract(read_dataset("manifest", tmp_path / "changed"), small_models(), undisturbed, RunOptions())
 
 
 @pytest.mark.parametrize(
@@ -234,34 +234,34 @@ def test_another_window_box_or_label_of_one_clip_is_refused(index, undisturbed, 
         for clip in index.clips
     ]
     with pytest.raises(CacheError, match=message):
-        extract(dataclasses.replace(index, clips=tuple(clips)), small_tools(), undisturbed, RunOptions())
+        extract(dataclasses.replace(index, clips=tuple(clips)), small_models(), undisturbed, RunOptions())
 
 
 def test_a_bad_file_made_good_is_taken_up_and_one_that_vanishes_is_told(tmp_path):
     index, path = write_clips(tmp_path / "data", num_good=2), tmp_path / "feats.zarr"
-    extract(index, small_tools(), path, RunOptions())
+    extract(index, small_models(), path, RunOptions())
     write_video(index.root / "clips/bad.mp4")
     (index.root / "clips/good1.mp4").unlink()
-    again = extract(index, small_tools(), path, RunOptions(retry_failed=True))
+    again = extract(index, small_models(), path, RunOptions(retry_failed=True))
     assert again.counts == {"pending": 0, "done": 2, "done_without_face": 1, "failed": 1}
     told = "1 clips with features have no file any more (clips/good1.mp4); the features stay, unchecked"
     assert again.notes == (told,)
-    assert extract(index, small_tools(), path, RunOptions()).processed == 0
+    assert extract(index, small_models(), path, RunOptions()).processed == 0
 
 
 def test_a_retried_clip_is_pending_until_its_block_is_written(tmp_path, monkeypatch):
     index, path = write_clips(tmp_path / "data", num_good=2), tmp_path / "feats.zarr"
-    extract(index, small_tools(), path, RunOptions())
+    extract(index, small_models(), path, RunOptions())
 
     def killed(*_args, **_more):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(worker, "process_block", killed)
     with pytest.raises(KeyboardInterrupt):
-        extract(index, small_tools(), path, RunOptions(retry_failed=True))
+        extract(index, small_models(), path, RunOptions(retry_failed=True))
     assert report(path).counts == {"pending": 2, "done": 2, "done_without_face": 0, "failed": 0}
     monkeypatch.undo()
-    extract(index, small_tools(), path, RunOptions())
+    extract(index, small_models(), path, RunOptions())
     assert report(path).counts["failed"] == 2
 
 
@@ -270,7 +270,7 @@ def test_given_boxes_that_nobody_gave_are_refused(index, tmp_path):
     with pytest.raises(
         DatasetError, match="--detector boxes, but no clip of .* brings a box; add the columns"
     ):
-        extract(dataclasses.replace(index, clips=clips), small_tools(), tmp_path / "c.zarr", RunOptions())
+        extract(dataclasses.replace(index, clips=clips), small_models(), tmp_path / "c.zarr", RunOptions())
     assert not (tmp_path / "c.zarr").exists()
 
 
@@ -278,12 +278,12 @@ def test_a_plan_tells_bytes_and_writes_nothing(index, undisturbed, tmp_path):
     path = tmp_path / "feats.zarr"
     fresh = plan(index, path, RunOptions(limit=5))
     assert not path.exists()
-    told = to_json_values(fresh)
-    assert {name: told[name] for name in ("num_clips", "num_pending", "num_blocks", "block_clips")} == {
+    shown = to_json_values(fresh)
+    assert {name: shown[name] for name in ("num_clips", "num_pending", "num_blocks", "block_clips")} == {
         "num_clips": 20, "num_pending": 5, "num_blocks": 3, "block_clips": 8,
     }  # fmt: skip
-    assert told["bytes_by_array"]["scene/early"] == 20 * 1 * 4 * 4 * 3 * 64 * 2
-    assert (told["num_timed"], told["num_failed"], told["where"]) == (5, 2, "in this process")
+    assert shown["bytes_by_array"]["scene/early"] == 20 * 1 * 4 * 4 * 3 * 64 * 2
+    assert (shown["num_timed"], shown["num_failed"], shown["where"]) == (5, 2, "in this process")
     assert "!! 5 clips to time, fewer than 8: a rough estimate" in lines(fresh)
     finished = plan(index, undisturbed, RunOptions())
     assert (to_json_values(finished)["num_timed"], finished.estimate.seconds) == (0, None)
@@ -295,19 +295,19 @@ def test_shares_together_give_the_same_bytes(index, undisturbed, tmp_path):
     path = tmp_path / "feats.zarr"
     first = plan(index, path, RunOptions(share=Share(1, 2)))
     assert (first.outline.workload.num_clips, len(first.outline.workload.blocks)) == (12, 2)
-    assert extract(index, small_tools(), path, RunOptions(share=Share(1, 2))).processed == 12
-    assert extract(index, small_tools(), path, RunOptions(share=Share(2, 2))).processed == 8
+    assert extract(index, small_models(), path, RunOptions(share=Share(1, 2))).processed == 12
+    assert extract(index, small_models(), path, RunOptions(share=Share(2, 2))).processed == 8
     assert chunks(path) == chunks(undisturbed)
 
 
 def test_a_worker_with_other_models_is_refused(index, tmp_path, monkeypatch):
-    path, tools = tmp_path / "feats.zarr", small_tools()
+    path, models = tmp_path / "feats.zarr", small_models()
 
-    mixed = executor_of(tools)
+    mixed = executor_of(models)
     monkeypatch.setattr(
-        mixed, "ask_worker", executor_of(small_tools_with(streams={"scene": "full"})).ask_worker
+        mixed, "ask_worker", executor_of(small_models_with(streams={"scene": "full"})).ask_worker
     )
-    config = small_tools_with(streams={"scene": "full"}).config
+    config = small_models_with(streams={"scene": "full"}).config
     with pytest.raises(
         CacheError, match='other features than .*: streams.scene: "masked" here, "full" there'
     ):
@@ -322,7 +322,7 @@ def test_a_run_tells_its_speed_and_its_bottleneck(index, tmp_path, monkeypatch):
         return encode(self, *args, **kwargs)
 
     monkeypatch.setattr(Encoder, "encode", slow)
-    done = extract(index, small_tools(), tmp_path / "feats.zarr", RunOptions(), on_progress=seen.append)
+    done = extract(index, small_models(), tmp_path / "feats.zarr", RunOptions(), on_progress=seen.append)
     assert seen[0].clips == 0
     assert seen[0].total == 20
     assert seen[-1].clips == pytest.approx(20)
@@ -339,7 +339,7 @@ def test_clips_without_a_file_count_neither_as_progress_nor_in_rates(tmp_path):
     gone = [clip.path for clip in index.clips if "good" in clip.path][1:]
     for name in gone:
         (index.root / name).unlink()
-    done = extract(index, small_tools(), path, RunOptions(), on_progress=seen.append, say=remarks.append)
+    done = extract(index, small_models(), path, RunOptions(), on_progress=seen.append, say=remarks.append)
     assert [speed.total for speed in seen] == [3] * len(seen)
     assert seen[-1].clips == 3
     assert (done.processed, done.num_missing, done.counts["failed"], done.speed.failed) == (3, 8, 10, 2)
@@ -358,12 +358,12 @@ def test_a_run_names_its_precision_and_counts_clips_with_damage(tmp_path):
     start = content.index(b"mdat") + len(content) // 2
     content[start : start + 400] = bytes(400)
     file.write_bytes(content)
-    done = extract(index, small_tools(), path, RunOptions())
+    done = extract(index, small_models(), path, RunOptions())
     assert (done.num_damaged, dict(done.precision)) == (1, {"encoder": "fp32"})
     (line,) = [line for line in lines(done) if line.startswith("5 clips in ")]
     assert line.endswith("; encoder in fp32")
     assert any(line.startswith("1 clip with damage (") for line in lines(done))
-    again = extract(index, small_tools(), path, RunOptions())
+    again = extract(index, small_models(), path, RunOptions())
     assert (again.num_damaged, to_json_values(again)["precision"]) == (0, {"encoder": "fp32"})
 
 
@@ -373,7 +373,7 @@ def test_a_run_counts_windows_that_end_after_their_file(tmp_path):
         dataclasses.replace(clip, end_seconds=900.0) if clip.path == "clips/good0.mp4" else clip
         for clip in index.clips
     )
-    done = extract(dataclasses.replace(index, clips=clips), small_tools(), path, RunOptions())
+    done = extract(dataclasses.replace(index, clips=clips), small_models(), path, RunOptions())
     note = (
         "1 clip done with an end_seconds after the end of the file; `cli.py cache info "
         f"{path} --all-clips` lists them"
@@ -383,29 +383,29 @@ def test_a_run_counts_windows_that_end_after_their_file(tmp_path):
 
 
 def test_no_cache_is_made_with_weights_that_stand_in(index, tmp_path):
-    tools = dataclasses.replace(small_tools(), stand_ins=("modest",))
+    models = dataclasses.replace(small_models(), stand_ins=("modest",))
     with pytest.raises(WeightsError, match="No cache is made with random weights .* of modest"):
-        extract(index, tools, tmp_path / "feats.zarr", RunOptions())
+        extract(index, models, tmp_path / "feats.zarr", RunOptions())
     assert not (tmp_path / "feats.zarr").exists()
 
 
 def test_what_the_models_had_to_do_is_told_once(index, tmp_path, monkeypatch):
-    tools = small_tools()
-    monkeypatch.setattr(type(tools), "warnings", property(lambda _: ("half the batch",)))
-    done = extract(index, tools, tmp_path / "feats.zarr", RunOptions())
+    models = small_models()
+    monkeypatch.setattr(type(models), "warnings", property(lambda _: ("half the batch",)))
+    done = extract(index, models, tmp_path / "feats.zarr", RunOptions())
     assert done.notes == ("half the batch",)
     assert "note: half the batch" in lines(done)
 
 
 def test_the_models_are_described_once_however_many_blocks(index, tmp_path, monkeypatch):
-    tools, real, calls = small_tools(), type(small_tools()).identity, []
+    models, real, calls = small_models(), type(small_models()).identity, []
 
     def counting(self):
         calls.append(self)
         return real(self)
 
-    monkeypatch.setattr(type(tools), "identity", counting)
-    assert extract(index, tools, tmp_path / "feats.zarr", RunOptions()).processed == 20
+    monkeypatch.setattr(type(models), "identity", counting)
+    assert extract(index, models, tmp_path / "feats.zarr", RunOptions()).processed == 20
     assert len(calls) == 1
 
 
@@ -417,12 +417,12 @@ def test_memory_that_does_not_suffice_is_one_line(index, tmp_path, monkeypatch):
     with pytest.raises(
         OusError, match=r"Out of memory at a block of \d clips, .*12 GB asked.*fewer --workers"
     ):
-        extract(index, small_tools(), tmp_path / "feats.zarr", RunOptions())
+        extract(index, small_models(), tmp_path / "feats.zarr", RunOptions())
 
 
 def test_hdf5_is_no_place_for_extraction(index, tmp_path):
     with pytest.raises(CacheError, match="names an HDF5 file; extraction writes Zarr"):
-        extract(index, small_tools(), tmp_path / "feats.h5", RunOptions())
+        extract(index, small_models(), tmp_path / "feats.h5", RunOptions())
 
 
 _CHILD = """
@@ -430,12 +430,12 @@ import sys
 from pathlib import Path
 from pipeline.datasets import read_dataset
 from pipeline.runner import LocalExecutor, extract
-from tests.small_clips import small_tools
+from tests.small_clips import small_models
 import torch
 torch.set_num_threads(2)
-tools = small_tools()
+models = small_models()
 print("ready", flush=True)
-extract(read_dataset("manifest", Path(sys.argv[1])), tools.config, executor_of(tools), sys.argv[2])
+extract(read_dataset("manifest", Path(sys.argv[1])), models.config, executor_of(models), sys.argv[2])
 """
 
 
@@ -455,5 +455,5 @@ def test_killed_at_random_moments_it_still_ends_with_the_same_bytes(index, undis
             break
         kills += 1
     assert kills
-    extract(index, small_tools(), path, RunOptions())
+    extract(index, small_models(), path, RunOptions())
     assert chunks(path) == chunks(undisturbed)

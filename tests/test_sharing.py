@@ -14,7 +14,7 @@ from pipeline.store.reader import FeatureCache
 from pipeline.store.summary import summarise
 from pipeline.verify import config_of
 from tests.command_line import call
-from tests.small_clips import small_tools, write_clips
+from tests.small_clips import small_models, write_clips
 from tests.tiny_cache import tiny_cache, tiny_meta
 
 USER = "kimberley"
@@ -41,8 +41,8 @@ def require_nobody_named(place: Path) -> None:
 
 
 def extract(index, where, **options):
-    tools = small_tools()
-    return runner.extract(index, tools.config, executor_of(tools), where, RunOptions(**options))
+    models = small_models()
+    return runner.extract(index, models.config, executor_of(models), where, RunOptions(**options))
 
 
 def test_a_cache_and_its_export_do_not_name_their_maker_who_goes_on_with_them(home, tmp_path, monkeypatch):

@@ -10,7 +10,7 @@ from pipeline.errors import ClipError, FileError
 from pipeline.process import prepare_clip
 from pipeline.sheet import draw_faces, read_picture, shrunk, stream_row, stream_sheet, tile, write_png
 from pipeline.types import Faces, FaceTrack, Streams
-from tests.small_clips import small_tools, write_clips
+from tests.small_clips import small_models, write_clips
 
 
 def face(box) -> Faces:
@@ -59,7 +59,7 @@ def test_cells_stand_in_rows():
 def test_the_sheet_shows_both_streams_of_every_frame(tmp_path):
     index = write_clips(tmp_path, num_good=1)
     clip = next(clip for clip in index.clips if "good" in clip.clip_id)
-    prepared, rgb_UHWC = prepare_clip(index.root, clip, small_tools())
+    prepared, rgb_UHWC = prepare_clip(index.root, clip, small_models())
     sheet = stream_sheet(prepared, rgb_UHWC, columns=4)
     side, caption = 64, 2 * 22
     assert sheet.shape == (caption + 3 * side + 8, 4 * (side + 4) + 4, 3)
@@ -75,7 +75,7 @@ def test_the_sheet_shows_both_streams_of_every_frame(tmp_path):
 def test_captions_keep_frame_and_seconds_whether_or_not_there_is_a_face(tmp_path, monkeypatch, has_face):
     index = write_clips(tmp_path, num_good=1)
     clip = next(clip for clip in index.clips if "good" in clip.clip_id)
-    prepared, rgb_UHWC = prepare_clip(index.root, clip, small_tools())
+    prepared, rgb_UHWC = prepare_clip(index.root, clip, small_models())
     if not has_face:
         track = FaceTrack(
             box_xyxy_px=np.full((4, 4), np.nan, np.float32),
@@ -102,7 +102,7 @@ def test_captions_keep_frame_and_seconds_whether_or_not_there_is_a_face(tmp_path
 def test_a_row_shows_frame_and_streams_side_by_side(tmp_path):
     index = write_clips(tmp_path, num_good=1)
     clip = next(clip for clip in index.clips if "good" in clip.clip_id)
-    prepared, rgb_UHWC = prepare_clip(index.root, clip, small_tools())
+    prepared, rgb_UHWC = prepare_clip(index.root, clip, small_models())
     row = stream_row(prepared, rgb_UHWC[2], 2, "a caption")
     wide = round(128 * 64 / 96)
     assert row.shape == (22 + 64, wide + 2 * 64, 3)

@@ -34,7 +34,7 @@ def path(tmp_path_factory):
 
 
 def made(path, config, device=CPU):
-    """A learner with fresh weights, and all clips of the cache."""
+    """A state with fresh weights, and all clips of the cache."""
     torch.manual_seed(3)
     with FeatureCache.open(path) as cache:
         model = OusModel(config, FeatureShape.of(cache.meta)).to(device)
@@ -93,35 +93,35 @@ def test_replayed_steps_are_the_plain_ones_to_the_bit(path):
 
 def test_a_step_gives_its_losses_the_gate_and_the_clips_it_named_by_name(path):
     config = override(smoke(), [*SMALL, "model.dropout=0"])
-    learner, data = made(path, config)
+    state, data = made(path, config)
     (batch, *_) = data.training_batches(torch.arange(5), 5, False, torch.Generator())
     with torch.no_grad():
-        outputs = learner.model(batch, learner.prompts(learner.tower))
+        outputs = state.model(batch, state.prompts(state.tower))
         losses = training_loss(outputs, batch.label_B, batch.polarity_B, config)
     assert list(losses.parts) == ["contrast", "similarity", "polarity"]
     expected = {"loss": float(losses.loss)} | {name: float(value) for name, value in losses.parts.items()}
     expected["gated_share"] = float(losses.is_global)
     expected["right"] = float((outputs.logits_BC.argmax(dim=1) == batch.label_B).sum())
-    found = learner.step(batch)
+    found = state.step(batch)
     assert {name: float(found[name]) for name in found.names} == pytest.approx(expected, rel=1e-5)
 
 
 def test_a_rate_set_later_reaches_the_replayed_steps(path):
     config = override(smoke(), SMALL)
-    learner, data = made(path, config)
-    take = GraphedSteps(learner, Tape().capture)
+    state, data = made(path, config)
+    take = GraphedSteps(state, Tape().capture)
     batches = list(data.training_batches(torch.arange(20), 5, False, torch.Generator()))
     for batch in batches:
         take(batch, 1e-3)
-    before = [parameter.detach().clone() for parameter in learner.parameters]
+    before = [parameter.detach().clone() for parameter in state.parameters]
     take(batches[0], 0.0)
-    assert all(torch.equal(*pair) for pair in zip(before, learner.parameters, strict=True))
+    assert all(torch.equal(*pair) for pair in zip(before, state.parameters, strict=True))
 
 
 def test_a_graphed_step_marks_its_parts_then_the_capture_and_each_replay(path):
     config = override(smoke(), SMALL)
-    learner, data = made(path, config)
-    take = GraphedSteps(learner, Tape().capture)
+    state, data = made(path, config)
+    take = GraphedSteps(state, Tape().capture)
     (batch, *_) = data.training_batches(torch.arange(5), 5, False, torch.Generator())
     marks = [[] for _ in range(5)]
     for heard in marks:
@@ -167,28 +167,28 @@ def test_a_step_on_cuda_mixes_no_devices_and_looks_at_no_data(path, name, change
     config = override(preset(name), [*SMALL, "model.precision=fp32", "prompts.length=4", *changes])
     config = override(config, ["model.tfe_blocks=2"])
     with unset_fake_temporarily():
-        learner, data = made(path, config)
-        tower = deepcopy(learner.tower)
-    model, prompts, tower = (part.to("cuda") for part in (learner.model, learner.prompts, tower))
+        state, data = made(path, config)
+        tower = deepcopy(state.tower)
+    model, prompts, tower = (part.to("cuda") for part in (state.model, state.prompts, tower))
     data = moved(data, pretended_cuda)
     (batch, *_) = data.training_batches(torch.arange(5), 5, False, torch.Generator())
     losses = training_loss(model(batch, prompts(tower)), batch.label_B, batch.polarity_B, config)
     assert losses.loss.shape == ()
     assert losses.loss.device == torch.device("cuda", 0)
-    learner = TrainState.of(config, model, prompts, tower)
-    for parameter in learner.parameters:
+    state = TrainState.of(config, model, prompts, tower)
+    for parameter in state.parameters:
         assert parameter.device == torch.device("cuda", 0)
         parameter.grad = torch.zeros_like(parameter)
-    step(learner.optimizer, learner.parameters, clip_norm=1.0)
+    step(state.optimizer, state.parameters, clip_norm=1.0)
     (last, *_) = data.evaluation_batches(torch.arange(5), 5)
-    assert model.eval()(last, learner.class_features()).logits_BC.device == torch.device("cuda", 0)
+    assert model.eval()(last, state.class_features()).logits_BC.device == torch.device("cuda", 0)
 
 
 def test_graphs_without_cuda_are_refused_before_anything_is_written(path, tmp_path):
     config = override(smoke(), ["optim.graphed=true"])
-    learner, _ = made(path, config)
+    state, _ = made(path, config)
     with pytest.raises(ConfigError, match="graphed is true, but the run is on 'cpu'; graphs need CUDA"):
-        steps_of(learner, CPU)
+        steps_of(state, CPU)
     with pytest.raises(ConfigError, match="graphs need CUDA"):
         train(path, tmp_path / "run", config, device="cpu")
     assert not (tmp_path / "run").exists()
@@ -229,8 +229,8 @@ def test_every_reading_learns_in_a_graph_as_it_is_by_default(path, changes):
     """bfloat16 and dropout, whose random numbers must differ from replay to replay."""
     device = torch.device("cuda")
     config = override(smoke(), [*SMALL, "optim.graphed=true", "model.dropout=0.5", *changes])
-    learner, data = made(path, config, device)
-    take = steps_of(learner, device)
+    state, data = made(path, config, device)
+    take = steps_of(state, device)
     (batch, *_) = data.training_batches(torch.arange(5), 5, False, torch.Generator())
     losses = [float(take(batch, 0.0)["loss"]) for _ in range(8)]
     assert len(set(losses)) == len(losses)

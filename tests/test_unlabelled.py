@@ -15,7 +15,7 @@ from pipeline.store.export import export_hdf5
 from pipeline.store.reader import FeatureCache
 from pipeline.store.summary import summarise
 from pipeline.verify import verify
-from tests.small_clips import small_tools, write_video
+from tests.small_clips import small_models, write_video
 from trainer.config import DataConfig
 from trainer.folds import fold_rows
 
@@ -37,7 +37,7 @@ def listed(root, *rows, header="path,label,split"):
 
 
 def extracted(index, path):
-    return runner.extract(index, small_tools().config, executor_of(small_tools()), path, RunOptions())
+    return runner.extract(index, small_models().config, executor_of(small_models()), path, RunOptions())
 
 
 def left_out(path):

@@ -25,14 +25,14 @@ from pipeline.verify import (
     verify_stored,
 )
 from tests.small_cache import IDENTITY, small_cache
-from tests.small_clips import small_tools, write_clips, write_video
+from tests.small_clips import small_models, write_clips, write_video
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     folder = tmp_path_factory.mktemp("made")
     index = write_clips(folder / "data", num_good=10)
-    extract(index, small_tools().config, executor_of(small_tools()), folder / "feats.zarr")
+    extract(index, small_models().config, executor_of(small_models()), folder / "feats.zarr")
     return folder
 
 

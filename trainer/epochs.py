@@ -1,4 +1,4 @@
-"""The epochs of a training run: train, validate, save the best, until a rule says stop.
+"""The epochs of a training run: train, validate, save the best, until a rule for stopping holds.
 
 Selection, plateau and early stop look at one number: the ungated class-contrastive loss on the
 validation clips.
@@ -43,7 +43,7 @@ class TrainingRun:
     data: ClipData
     train_places: torch.Tensor
     validation_places: torch.Tensor
-    learner: TrainState
+    state: TrainState
     take_step: Steps
     generator: torch.Generator
     watch: Stopwatch
@@ -56,7 +56,7 @@ def run_epochs(
     on_epoch: Callable[[EpochReport], None] | None,
     cancel: CancelToken | None,
 ) -> tuple[list[EpochReport], RunInfo]:
-    """Train until a rule says stop; every epoch is reported, the best one saved."""
+    """Train until a rule for stopping holds; every epoch is reported, the best one saved."""
     schedule = run.config.schedule
     progress = Progress(lr=run.config.optim.lr)
     reports: list[EpochReport] = []
@@ -80,7 +80,7 @@ def run_epochs(
             stop_reason=reason,
         )
         if is_best:
-            save_weights(run_dir, run.learner.model, run.learner.prompts.context, text_CF, info, epoch)
+            save_weights(run_dir, run.state.model, run.state.prompts.context, text_CF, info, epoch)
         else:
             save_info(run_dir, info)
         run.watch.once("saving the run")
@@ -102,7 +102,7 @@ def _train_epoch(
 ) -> tuple[TrainEpoch, int, float, int]:
     """One epoch, or what is left of `max_steps`: its means, steps so far, the last rate, batches joined."""
     config = run.config
-    run.learner.model.train()
+    run.state.model.train()
     scalars: list[Scalars] = []
     rates: list[float] = []
     seen = 0
@@ -159,8 +159,8 @@ def _require_number(value: float, what: str, lr: float, optim: OptimConfig) -> N
 
 def _validate(run: TrainingRun, class_names: tuple[str, ...]) -> tuple[ValidationEpoch, torch.Tensor]:
     """The validation clips, and the class features that they were compared with."""
-    text_CF = run.learner.class_features()
-    scores = score(run.learner.model, text_CF, run.data, run.validation_places, run.config.optim.batch_size)
+    text_CF = run.state.class_features()
+    scores = score(run.state.model, text_CF, run.data, run.validation_places, run.config.optim.batch_size)
     metrics = scores.metrics(class_names)
     return ValidationEpoch(loss=scores.loss, war=metrics.war, uar=metrics.uar), text_CF
 

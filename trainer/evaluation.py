@@ -24,7 +24,7 @@ _STEM = "confusion"
 
 @dataclass(frozen=True, kw_only=True)
 class EvalResult:
-    """The metrics of one split, with what must be said beside them.
+    """The metrics of one split, with what must be shown beside them.
 
     place: of the cache. fold: that was measured, and is_own_fold: whether it is the one that trained the run.
     same_cache: whether the cache is the one, by features and clips, that the run was trained on.

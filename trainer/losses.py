@@ -20,7 +20,16 @@ _SMALLEST_NORM = 1e-8
 
 
 def similarity_loss(face_BF: torch.Tensor, scene_BF: torch.Tensor, form: str) -> torch.Tensor:
-    """L_similarity (eq. 2). `as_printed`: sums over the whole batch; `per_sample`: mean of 1 - cosine."""
+    """Compute L_similarity (eq. 2).
+
+    Args:
+        face_BF: Face features.
+        scene_BF: Scene features.
+        form: ``as_printed`` for sums over the whole batch, ``per_sample`` for the mean of 1 - cosine.
+
+    Returns:
+        A scalar.
+    """
     if form == "per_sample":
         return 1 - functional.cosine_similarity(face_BF, scene_BF, dim=1).mean()
     dots = (face_BF * scene_BF).sum()
@@ -34,19 +43,36 @@ def _norm(value_BF: torch.Tensor) -> torch.Tensor:
 
 
 def polarity_loss(logits_BP: torch.Tensor, polarity_B: torch.Tensor, reduction: str = "mean") -> torch.Tensor:
-    """L_polarity (eq. 1): cross-entropy of the polarity logits."""
+    """Compute L_polarity (eq. 1): cross-entropy of the polarity logits.
+
+    Args:
+        logits_BP: Polarity logits.
+        polarity_B: Polarities, 0 to P - 1.
+        reduction: ``mean`` or ``sum`` over the batch.
+    """
     return functional.cross_entropy(logits_BP, polarity_B, reduction=reduction)
 
 
 def class_contrast(logits_BC: torch.Tensor, label_B: torch.Tensor, reduction: str = "mean") -> torch.Tensor:
-    """Output against class prompts: cross-entropy of sim/tau over the C prompts."""
+    """Compare outputs with class prompts: cross-entropy of sim/tau over the C prompts.
+
+    Args:
+        logits_BC: Similarities of outputs and prompts, divided by tau.
+        label_B: Classes, 0 to C - 1.
+        reduction: ``mean`` or ``sum`` over the batch.
+    """
     return functional.cross_entropy(logits_BC, label_B, reduction=reduction)
 
 
 def batch_contrast(logits_BC: torch.Tensor, label_B: torch.Tensor, reduction: str = "mean") -> torch.Tensor:
-    """Eq. 3 over the batch: sample i against the prompt of every sample j.
+    """Compute eq. 3 over the batch: sample i against the prompt of every sample j.
 
     The positive is the sample's own prompt; other samples of its class do not count as negatives.
+
+    Args:
+        logits_BC: Similarities of outputs and prompts, divided by tau.
+        label_B: Classes, 0 to C - 1.
+        reduction: ``mean`` or ``sum`` over the batch.
     """
     sim_BB = logits_BC[:, label_B]
     own = torch.eye(len(label_B), dtype=torch.bool, device=label_B.device)
@@ -79,14 +105,27 @@ def require_negatives(config: TrainConfig, label_N: Ints) -> None:
 def stream_contrast(
     scene_BF: torch.Tensor, face_BF: torch.Tensor, logit_scale: float, reduction: str = "mean"
 ) -> torch.Tensor:
-    """Eq. 3 as printed: scene i against the face of every sample j, its own being the positive."""
+    """Compute eq. 3 as printed: scene i against the face of every sample j, its own being the positive.
+
+    Args:
+        scene_BF: Scene features, of any length.
+        face_BF: Face features, of any length.
+        logit_scale: 1 / tau.
+        reduction: ``mean`` or ``sum`` over the batch.
+    """
     scene_BF, face_BF = functional.normalize(scene_BF, dim=1), functional.normalize(face_BF, dim=1)
     own_B = torch.arange(len(face_BF), device=face_BF.device)
     return functional.cross_entropy(logit_scale * scene_BF @ face_BF.T, own_B, reduction=reduction)
 
 
 def contrast_loss(outputs: Outputs, label_B: torch.Tensor, config: LossConfig) -> torch.Tensor:
-    """L_contrast in the reading of `config.contrast`."""
+    """Compute L_contrast in the reading of `config.contrast`.
+
+    Args:
+        outputs: Of the model, for a batch.
+        label_B: Classes, 0 to C - 1.
+        config: The settings of the losses.
+    """
     if config.contrast == "batch":
         return batch_contrast(outputs.logits_BC, label_B, config.reduction)
     loss = class_contrast(outputs.logits_BC, label_B, config.reduction)
@@ -199,7 +238,14 @@ def _total(parts: Mapping[str, torch.Tensor]) -> torch.Tensor:
 def training_loss(
     outputs: Outputs, label_B: torch.Tensor, polarity_B: torch.Tensor, config: TrainConfig
 ) -> BatchLosses:
-    """Compute all losses of a batch, and pass them through the gate."""
+    """Compute all losses of a batch, and pass them through the gate.
+
+    Args:
+        outputs: Of the model, for the batch.
+        label_B: Classes, 0 to C - 1.
+        polarity_B: Polarities, 0 to P - 1.
+        config: The settings of the run.
+    """
     values = {
         loss.name: loss.value(outputs, label_B, polarity_B, config) if loss.applies(config) else None
         for loss in LOSSES

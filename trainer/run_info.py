@@ -48,7 +48,7 @@ class RunInfo:
     run's directory (empty on object storage, and in older runs); see `training_cache`.
     cache_fingerprint, encoder_sha256, text_sha256: of the cache it was trained on.
     clips_sha256: of the cache's clips, labels and membership. training_sha256: of the rows that
-    trained and validated. num_tokens: patch tokens per picture that the model looks at, 0 for none.
+    trained and validated. num_tokens: patch tokens per image that the model uses, 0 for none.
     selection: the rule by which the checkpoint was chosen: holdout, holdout by group, given, test or train.
     validation_leak: validation clips that share footage with training clips.
     usable_sha256: of the rows of the cache that were done and labelled, in all folds, and of their groups.

@@ -43,7 +43,7 @@ class TrainState:
     def of(
         cls, config: TrainConfig, model: OusModel, prompts: ClassPrompts, tower: TextTower
     ) -> "TrainState":
-        """The learner of parts that lie on one device."""
+        """Return the state of parts on one device."""
         parameters = [*model.parameters(), *prompts.parameters()]
         optimizer = build_adam(parameters, config.optim)
         return cls(config=config, model=model, prompts=prompts, tower=tower, optimizer=optimizer)
@@ -96,17 +96,17 @@ class Steps(Protocol):
         """One step at rate `lr`; see `TrainState.step`."""
 
 
-def steps_of(learner: TrainState, device: torch.device) -> Steps:
+def steps_of(state: TrainState, device: torch.device) -> Steps:
     """Graphed or plain steps, as the config has it. Raises ConfigError for graphs without CUDA."""
-    if not learner.config.optim.graphed:
-        return PlainSteps(learner)
+    if not state.config.optim.graphed:
+        return PlainSteps(state)
     if device.type != "cuda":
         msg = (
             f"optim.graphed is true, but the run is on '{device}'; graphs need CUDA: set optim.graphed=false."
         )
         raise ConfigError(msg)
     stream = _stream(device)
-    return GraphedSteps(learner, lambda take: _captured(take, stream), stream)
+    return GraphedSteps(state, lambda take: _captured(take, stream), stream)
 
 
 @lru_cache
@@ -118,13 +118,13 @@ def _stream(device: torch.device) -> torch.cuda.Stream:
 class PlainSteps:
     """Every step by itself, of any batch, on any device."""
 
-    def __init__(self, learner: TrainState) -> None:
-        self._learner = learner
+    def __init__(self, state: TrainState) -> None:
+        self._state = state
 
     def __call__(self, batch: Batch, lr: float, mark: Mark = no_mark) -> Scalars:
         """See `Steps`."""
-        set_rate(self._learner.optimizer, lr)
-        return self._learner.step(batch, mark)
+        set_rate(self._state.optimizer, lr)
+        return self._state.step(batch, mark)
 
 
 class GraphedSteps:
@@ -137,11 +137,11 @@ class GraphedSteps:
 
     def __init__(
         self,
-        learner: TrainState,
+        state: TrainState,
         capture: Callable[[Callable[[], Scalars]], tuple[Callable[[], object], Scalars]],
         stream: torch.cuda.Stream | None = None,
     ) -> None:
-        self._learner = learner
+        self._state = state
         self._capture = capture
         self._stream = stream
         self._num_taken = 0
@@ -151,17 +151,17 @@ class GraphedSteps:
 
     def __call__(self, batch: Batch, lr: float, mark: Mark = no_mark) -> Scalars:
         """See `Steps`."""
-        set_rate(self._learner.optimizer, lr)
-        is_whole = len(batch.label_B) == self._learner.config.optim.batch_size
+        set_rate(self._state.optimizer, lr)
+        is_whole = len(batch.label_B) == self._state.config.optim.batch_size
         if not is_whole or self._num_taken < _WARM_UP:
             self._num_taken += is_whole
-            return self._on_its_stream(lambda: self._learner.step(batch, mark))
+            return self._on_its_stream(lambda: self._state.step(batch, mark))
         return self._on_its_stream(lambda: self._replayed(batch, mark))
 
     def _replayed(self, batch: Batch, mark: Mark) -> Scalars:
         if self._batch is None or self._replay is None:
             kept = self._batch = _copy(batch)
-            self._replay, self._scalars = self._capture(lambda: self._learner.step(kept))
+            self._replay, self._scalars = self._capture(lambda: self._state.step(kept))
             mark("capture")
         for target, source in zip(_tensors(self._batch), _tensors(batch), strict=True):
             target.copy_(source)

@@ -170,14 +170,14 @@ def _prepare(
     if config.model.standardise:
         sample = train_places[torch.randperm(len(train_places))[:_SCALE_CLIPS]]
         model.fit_scales(list(data.evaluation_batches(sample, config.optim.batch_size)))
-    learner = TrainState.of(config, model, prompts, tower)
+    state = TrainState.of(config, model, prompts, tower)
     return TrainingRun(
         config=config,
         data=data,
         train_places=train_places,
         validation_places=torch.arange(len(train_rows), len(used)),
-        learner=learner,
-        take_step=steps_of(learner, device),
+        state=state,
+        take_step=steps_of(state, device),
         generator=torch.Generator().manual_seed(seed),
         watch=watch,
     )

@@ -84,7 +84,7 @@ def detection_on_own_stream(*, is_cuda: bool = True) -> Iterator[None]:
 def decoders(worker: BlockWorker, count: int, warm_up: Callable[[DecodePool], object]) -> Iterator[None]:
     """Give the worker so many decoding children; `warm_up` is called with their pool before the block."""
     before = worker.decoder, worker.num_decoders
-    with DecodePool(count, buffer=_buffer_for(worker.tools.device)) as pool:
+    with DecodePool(count, buffer=_buffer_for(worker.models.device)) as pool:
         warm_up(pool)
         worker.decoder, worker.num_decoders = pool, count
         try:

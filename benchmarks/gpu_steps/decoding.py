@@ -9,7 +9,7 @@ import av
 
 from benchmarks.gpu_steps.context import Context, num_cores
 from benchmarks.gpu_steps.inputs import extract_config, read_clips
-from pipeline.process import DecodePool, InlineDecoder, decode_job
+from pipeline.process import DecodePool, InlineDecoder, make_decode_job
 from pipeline.runner.worker import _buffer_for
 from pipeline.types import ClipFailed
 
@@ -19,7 +19,7 @@ _CLIPS, _CLIPS_OF_ONE_CORE = 256, 16
 def run(context: Context) -> None:
     """Decode the same clips by one core, and by children beside a process that drops the frames."""
     index, config = read_clips(context, context.size(_CLIPS, 4)), extract_config(context)
-    jobs = [decode_job(index.root, clip, config) for clip in index.clips]
+    jobs = [make_decode_job(index.root, clip, config) for clip in index.clips]
     frames, clip = _described(jobs[:_CLIPS_OF_ONE_CORE])
     context.results.numbers("clips", clip)
     context.results.measure("one core", partial(_one_core, jobs[:_CLIPS_OF_ONE_CORE], frames))

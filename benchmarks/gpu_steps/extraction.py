@@ -27,7 +27,7 @@ from benchmarks.gpu_steps.inputs import (
 from benchmarks.gpu_steps.kernels import PROFILE, kernel_times
 from benchmarks.gpu_steps.monitor import GpuMonitor
 from pipeline.bench.models import LocalBlockExecutor, is_untrained, start_executor, with_untrained_detector
-from pipeline.process import DecodePool, decode_job
+from pipeline.process import DecodePool, make_decode_job
 from pipeline.runner import RunReport, extract, model_info
 from pipeline.store.meta import RANDOM_WEIGHTS
 from pipeline.types import DatasetIndex
@@ -55,7 +55,7 @@ class Extraction:
             with GpuMonitor(is_cuda=self._context.is_cuda) as monitor:
                 began = time.perf_counter()
                 report = extract(
-                    index, self.executor.worker.tools.config, self.executor, Path(folder) / "feats.zarr"
+                    index, self.executor.worker.models.config, self.executor, Path(folder) / "feats.zarr"
                 )
                 seconds = time.perf_counter() - began
             if report.failures:
@@ -86,7 +86,7 @@ class Extraction:
     def warm_up(self, pool: DecodePool) -> None:
         """Let new decoding children start and decode a block."""
         index = self.clips(self.block_clips)
-        jobs = [decode_job(index.root, clip, self.executor.worker.tools.config) for clip in index.clips]
+        jobs = [make_decode_job(index.root, clip, self.executor.worker.models.config) for clip in index.clips]
         for _ in pool.stream(jobs):
             pass
 
@@ -131,7 +131,7 @@ def _all_runs(context: Context, extraction: Extraction) -> None:
         unless=cuda or ("" if plain_seconds else "there is no run without the profiler to compare with"),
         detector=MOBILENET,
     )
-    worker.tools = with_untrained_detector(worker.tools, detector_config(context, RESNET))
+    worker.models = with_untrained_detector(worker.models, detector_config(context, RESNET))
     least = context.size(_WARM_UP_BLOCKS * extraction.block_clips, 1)
     few = max(num_clips // 2, min(num_clips, least))
     way = partial(_measured, context, extraction, few)
@@ -157,7 +157,7 @@ def _measured(
             found.update(extraction.numbers(num_clips))
         return found
 
-    detector = extraction.executor.worker.tools.config.detector
+    detector = extraction.executor.worker.models.config.detector
     weights = RANDOM_WEIGHTS if is_untrained(detector) else "published"
     context.results.measure(
         "extract", numbers, unless=unless, detector=detector.name, weights=weights, change=change

@@ -15,7 +15,7 @@ from pipeline.datasets import read_dataset
 from pipeline.datasets.synthetic import SyntheticConfig, write_synthetic
 from pipeline.faces import DetectorConfig
 from pipeline.fingerprint import sha256_file, sha256_json
-from pipeline.process import ExtractConfig, InlineDecoder, decode_job
+from pipeline.process import ExtractConfig, InlineDecoder, make_decode_job
 from pipeline.store.meta import RANDOM_WEIGHTS
 from pipeline.types import ClipFailed, DatasetIndex
 
@@ -129,7 +129,7 @@ def random_images(clip: LoadedClip, count: int, device: torch.device) -> torch.T
 def frames_of_a_clip(context: Context) -> torch.Tensor:
     """Return the sampled frames [U, H, W, 3] of the first clip, on the device."""
     index = read_clips(context, 1)
-    jobs = [decode_job(index.root, index.clips[0], extract_config(context))]
+    jobs = [make_decode_job(index.root, index.clips[0], extract_config(context))]
     ((_, answer),) = InlineDecoder().stream(jobs)
     assert not isinstance(answer, ClipFailed), answer
     return torch.from_numpy(np.ascontiguousarray(answer.frames.rgb_UHWC)).to(context.device)

@@ -107,7 +107,7 @@ def _measured(
     change: Change | None = None,
     unless: str = "",
 ) -> None:
-    """Record one way. inside: a change of the module while it is measured. change: of the learner."""
+    """Record one way. inside: a change of the module while it is measured. change: of the train state."""
 
     def numbers() -> Mapping[str, Any]:
         with inside():
@@ -123,8 +123,8 @@ def _numbers(
     config = override(material.base, list(settings))
     if context.is_cuda:
         torch.cuda.reset_peak_memory_stats()
-    learner = _learner(context, material.meta, config)
-    take = steps_of(learner if change is None else change(learner), context.device)
+    state = _state(context, material.meta, config)
+    take = steps_of(state if change is None else change(state), context.device)
     batches = endless(material.data, config.optim.batch_size)
     began = time.perf_counter()
     timed(take, batches, context.size(6, 1), config.optim.lr)
@@ -153,7 +153,7 @@ def _on_the_device(context: Context, take: Callable[[], object], name: str, seco
     return {**kernels.numbers(_PROFILED), "launch_share": share, "peak_gb": peak_gb}
 
 
-def _learner(context: Context, meta: CacheMeta, config: TrainConfig) -> TrainState:
+def _state(context: Context, meta: CacheMeta, config: TrainConfig) -> TrainState:
     torch.manual_seed(0)
     model = OusModel(config, FeatureShape.of(meta)).to(context.device).train()
     tower = load_text_tower(meta, config.prompts, context.device)
@@ -178,7 +178,7 @@ def fused_adam() -> Iterator[None]:
         raise RuntimeError(msg)
 
 
-def _compiled(context: Context, learner: TrainState) -> TrainState:
-    """Return the learner with its model compiled."""
-    model: Any = torch.compile(learner.model, dynamic=False, backend=compile_backend(context))
-    return replace(learner, model=model)
+def _compiled(context: Context, state: TrainState) -> TrainState:
+    """Return the state with its model compiled."""
+    model: Any = torch.compile(state.model, dynamic=False, backend=compile_backend(context))
+    return replace(state, model=model)

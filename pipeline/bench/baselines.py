@@ -1,7 +1,7 @@
 """The code that a researcher writes today for the same features, to compare with.
 
-OpenCV seeks each frame. RetinaFace finds faces in one picture a call, with the anchors, the decoding and the
-Python post-processing of its library. open_clip encodes one picture a call in float32. Each clip becomes one
+OpenCV seeks each frame. RetinaFace finds faces in one image a call, with the anchors, the decoding and the
+Python post-processing of its library. open_clip encodes one image a call in float32. Each clip becomes one
 .npz file. Nothing here is shared with the steps but the MobileNet network, which retinaface-pytorch lacks.
 
     python -m pipeline.bench.baselines CLIPS OUT [--detector-weights FILE] [--encoder-weights TAG]
@@ -52,7 +52,7 @@ def read_frames(path: Path, num_frames: int) -> list[Bytes]:
 
 
 class LibraryDetector:
-    """RetinaFace as its library's documentation uses it: one picture a call, faces as a list of dicts."""
+    """RetinaFace as its library's documentation uses it: one image a call, faces as a list of dicts."""
 
     def __init__(self, weights: str | None, device: torch.device, long_side: int, score: float) -> None:
         """Load the network.
@@ -60,7 +60,7 @@ class LibraryDetector:
         Args:
             weights: File of the MobileNet-0.25 network; None for a ResNet-50 with random weights.
             device: Device of the network.
-            long_side: Larger pictures are shrunk to this long side, in pixels.
+            long_side: Larger images are shrunk to this long side, in pixels.
             score: Faces with a lower score are dropped, 0 to 1.
         """
         from pipeline.faces import networks  # needs retinaface-pytorch, which the Haar cascade does not
@@ -114,7 +114,7 @@ class LibraryDetector:
 
 
 class LibraryEncoder:
-    """open_clip in float32, one picture a call."""
+    """open_clip in float32, one image a call."""
 
     def __init__(self, name: str, weights: str, device: torch.device) -> None:
         """Load the model. weights: a tag of open_clip, a file, or ``random``."""

@@ -12,7 +12,8 @@ from pipeline.executor import TaskContext
 from pipeline.executor.machine import available_cores
 from pipeline.process import ExtractConfig, StageSeconds
 from pipeline.runner import BlockExecutor, ExecutorOptions, extract, make_executor, model_info
-from pipeline.runner.worker import SLOTS, BlockReport, BlockTask, BlockWorkerSetup
+from pipeline.runner.block_task import BlockReport, BlockTask
+from pipeline.runner.worker import SLOTS, BlockWorkerSetup
 from pipeline.scratch import ScratchDirectory
 from pipeline.types import ClipRef, DatasetIndex, Split
 

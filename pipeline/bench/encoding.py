@@ -65,28 +65,30 @@ def flops_of(clip: LoadedClip) -> int:
     )
 
 
-def encode(tools: Models, repeats: int, num_pictures: int) -> Measured:
+def encode(models: Models, repeats: int, num_pictures: int) -> Measured:
     """The bare encoder on uint8 pictures, in its own batches, and the ceiling, taken in turns."""
-    size = tools.encoder.batch_pictures
+    size = models.encoder.batch_pictures
     n = max(size, num_pictures // size * size)
-    side = tools.clip.picture_side_px
+    side = models.clip.picture_side_px
     generator = torch.Generator().manual_seed(0)
     pictures = torch.randint(0, 256, (n, 3, side, side), dtype=torch.uint8, generator=generator)
-    pictures = pictures.to(tools.device)
+    pictures = pictures.to(models.device)
     ceiling, plain, early = 0.0, float("inf"), float("inf")
-    warm_up = 1 if tools.device.type == "cuda" else 0
+    warm_up = 1 if models.device.type == "cuda" else 0
     for _ in range(repeats):
-        ceiling = max(ceiling, matmul_flops(tools.device, tools.encoder.precision, 2))
-        plain = min(plain, best_seconds(lambda: tools.encoder.encode(pictures, early=False), 1, tools.device))
-        early = min(
-            early, best_seconds(lambda: tools.encoder.encode(pictures, early=True), warm_up, tools.device)
+        ceiling = max(ceiling, matmul_flops(models.device, models.encoder.precision, 2))
+        plain = min(
+            plain, best_seconds(lambda: models.encoder.encode(pictures, early=False), 1, models.device)
         )
-    flops = flops_of(tools.clip) * n / plain
+        early = min(
+            early, best_seconds(lambda: models.encoder.encode(pictures, early=True), warm_up, models.device)
+        )
+    flops = flops_of(models.clip) * n / plain
     goal = Goal(what="bare encoder FLOP/s / matmul ceiling", value=flops / ceiling, at_least=0.55, aim=0.75)
     numbers = {
-        "precision": tools.encoder.precision,
+        "precision": models.encoder.precision,
         "batch_pictures": size,
-        "gflop_per_picture": flops_of(tools.clip) / 1e9,
+        "gflop_per_picture": flops_of(models.clip) / 1e9,
         "pictures_per_second": n / plain,
         "pictures_per_second_with_early_blocks": n / early,
         "gflops": flops / 1e9,

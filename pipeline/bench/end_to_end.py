@@ -10,7 +10,7 @@ import torch
 from pipeline.bench.models import LocalBlockExecutor, is_untrained, start_executor, with_untrained_detector
 from pipeline.bench.result import Goal, Measured
 from pipeline.bench.separate_process import run_module
-from pipeline.process import ExtractConfig, Models, decode_job, prepare_clip
+from pipeline.process import ExtractConfig, Models, make_decode_job, prepare_clip
 from pipeline.runner import extract, model_info
 from pipeline.scratch import ScratchDirectory
 from pipeline.types import ClipFailed, DatasetIndex
@@ -37,7 +37,7 @@ def pipeline(
         numbers[config.detector.name] = first
         if other_backbone and config.detector.name != _OTHER_BACKBONE:
             detector = replace(config.detector, name=_OTHER_BACKBONE, weights=None)
-            executor.worker.tools = with_untrained_detector(executor.worker.tools, detector)
+            executor.worker.models = with_untrained_detector(executor.worker.models, detector)
             encode = 1 / first["encoder_alone_clips_per_second"]
             other = _against_parts(index, executor, 1, encode_seconds_per_clip=encode)
             numbers[f"{_OTHER_BACKBONE}, untrained"] = other
@@ -66,20 +66,20 @@ def _against_parts(
 
     encode_seconds_per_clip: of the same pictures, where it has been measured.
     """
-    tools, clips = executor.worker.tools, len(index.clips)
+    models, clips = executor.worker.models, len(index.clips)
     some = index.clips[:_CLIPS_ALONE]
-    frames, faces, scenes = _prepared(replace(index, clips=some), tools)
+    frames, faces, scenes = _prepared(replace(index, clips=some), models)
     encode = float("inf") if encode_seconds_per_clip is None else encode_seconds_per_clip
     detect, run, decode = float("inf"), float("inf"), float("inf")
     for _ in range(rounds):
         began = time.perf_counter()
         for clip in frames:
-            tools.detector.detect(clip)
+            models.detector.detect(clip)
         detect = min(detect, (time.perf_counter() - began) / len(some))
         if encode_seconds_per_clip is None:
             began = time.perf_counter()
-            tools.encoder.encode(faces, early=False)
-            tools.encoder.encode(scenes, early=True)
+            models.encoder.encode(faces, early=False)
+            models.encoder.encode(scenes, early=True)
             encode = min(encode, (time.perf_counter() - began) / len(some))
         decode = min(decode, _decode_seconds(replace(index, clips=some), executor) / len(some))
         run = min(run, _run_seconds(index, executor) / clips)
@@ -100,20 +100,20 @@ def _against_parts(
     }
 
 
-def _prepared(index: DatasetIndex, tools: Models) -> tuple[list[torch.Tensor], torch.Tensor, torch.Tensor]:
+def _prepared(index: DatasetIndex, models: Models) -> tuple[list[torch.Tensor], torch.Tensor, torch.Tensor]:
     """The clips' frames, face and scene pictures, on the device."""
     frames, faces, scenes = [], [], []
     for clip in index.clips:
-        item, rgb_UHWC = prepare_clip(index.root, clip, tools)
-        frames.append(torch.from_numpy(rgb_UHWC).to(tools.device))
-        faces.append(item.streams.face_U3SS.to(tools.device))
-        scenes.append(item.streams.scene_U3SS.to(tools.device))
+        item, rgb_UHWC = prepare_clip(index.root, clip, models)
+        frames.append(torch.from_numpy(rgb_UHWC).to(models.device))
+        faces.append(item.streams.face_U3SS.to(models.device))
+        scenes.append(item.streams.scene_U3SS.to(models.device))
     return frames, torch.cat(faces), torch.cat(scenes)
 
 
 def _decode_seconds(index: DatasetIndex, executor: LocalBlockExecutor) -> float:
     """Return the seconds in which the running decoders decode all clips with nothing beside them."""
-    jobs = [decode_job(index.root, clip, executor.worker.tools.config) for clip in index.clips]
+    jobs = [make_decode_job(index.root, clip, executor.worker.models.config) for clip in index.clips]
     began = time.perf_counter()
     for _, answer in executor.worker.decoder.stream(jobs):
         assert not isinstance(answer, ClipFailed), answer
@@ -123,7 +123,7 @@ def _decode_seconds(index: DatasetIndex, executor: LocalBlockExecutor) -> float:
 def _run_seconds(index: DatasetIndex, executor: LocalBlockExecutor) -> float:
     with ScratchDirectory("bench") as folder:
         began = time.perf_counter()
-        done = extract(index, executor.worker.tools.config, executor, folder / "feats.zarr")
+        done = extract(index, executor.worker.models.config, executor, folder / "feats.zarr")
         seconds = time.perf_counter() - began
     assert not done.failures, done.failures
     return seconds
@@ -142,7 +142,7 @@ def baseline(index: DatasetIndex, config: ExtractConfig, device: str, num_clips:
     executor = start_executor(config, device)
     some = replace(index, clips=index.clips[:num_clips])
     try:
-        kind = str(executor.worker.tools.device.type)
+        kind = str(executor.worker.models.device.type)
         run = _run_seconds(some, executor)
     finally:
         executor.close()

@@ -11,7 +11,8 @@ import torch
 from pipeline.executor import LocalExecutor
 from pipeline.faces import DetectorConfig, FaceDetector, load_detector, untrained_retinaface
 from pipeline.process import ExtractConfig, Models, load_models
-from pipeline.runner.worker import BlockReport, BlockTask, BlockWorkerSetup
+from pipeline.runner.block_task import BlockReport, BlockTask
+from pipeline.runner.worker import BlockWorkerSetup
 from pipeline.store.meta import RANDOM_WEIGHTS
 
 LocalBlockExecutor = LocalExecutor[BlockTask, BlockReport]
@@ -30,7 +31,7 @@ def load_bench_detector(config: DetectorConfig, device: torch.device) -> FaceDet
     return untrained_retinaface(config, device) if is_untrained(config) else load_detector(config, device)
 
 
-def load_bench_tools(config: ExtractConfig, device: torch.device) -> Models:
+def load_bench_models(config: ExtractConfig, device: torch.device) -> Models:
     """Load a worker's models; detector weights ``random`` need no file.
 
     Raises WeightsError or ConfigError when one of the models is missing.
@@ -48,16 +49,16 @@ def start_executor(config: ExtractConfig, device: str) -> LocalBlockExecutor:
     if not is_untrained(config.detector):
         return LocalExecutor(BlockWorkerSetup(config=config, device=device))
     executor = LocalExecutor(BlockWorkerSetup(config=_without_detector(config), device=device))
-    executor.worker.tools = with_untrained_detector(executor.worker.tools, config.detector)
+    executor.worker.models = with_untrained_detector(executor.worker.models, config.detector)
     return executor
 
 
-def with_untrained_detector(tools: Models, detector: DetectorConfig) -> Models:
+def with_untrained_detector(models: Models, detector: DetectorConfig) -> Models:
     """Return the models with the detector's network in the place of theirs, with random weights."""
     return replace(
-        tools,
-        config=replace(tools.config, detector=detector),
-        detector=untrained_retinaface(detector, tools.device, tools.device_lock),
+        models,
+        config=replace(models.config, detector=detector),
+        detector=untrained_retinaface(detector, models.device, models.device_lock),
     )
 
 

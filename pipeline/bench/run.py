@@ -9,7 +9,7 @@ from pathlib import Path
 from pipeline.bench import cluster, encoding, end_to_end, steps
 from pipeline.bench.clips import prepared_clips
 from pipeline.bench.load import load
-from pipeline.bench.models import load_bench_tools
+from pipeline.bench.models import load_bench_models
 from pipeline.bench.options import PARTS, BenchOptions
 from pipeline.bench.result import BenchResult, Measured, about_this_run
 from pipeline.config import to_dict
@@ -62,8 +62,8 @@ class _Shared:
         self.notes: tuple[str, ...] = ()
 
     @cached_property
-    def tools(self) -> Models:
-        return load_bench_tools(self._options.config, choose_device(self._options.device))
+    def models(self) -> Models:
+        return load_bench_models(self._options.config, choose_device(self._options.device))
 
     @cached_property
     def index(self) -> DatasetIndex:
@@ -77,16 +77,16 @@ class _Shared:
         options, config = self._options, self._options.config
         match name:
             case "encode":
-                return encoding.encode(self.tools, options.repeats, options.encode_pictures)
+                return encoding.encode(self.models, options.repeats, options.encode_pictures)
             case "decode":
                 return steps.decode(_first(self.index, _CLIPS_TO_DECODE), config, _SHORT_REPEATS)
             case "seek":
                 return steps.seek(options.seek_folder or self.index.root, config)
             case "detect":
                 frames, _ = steps.decoded_clips(_first(self.index, _CLIPS_TO_DETECT), config)
-                return steps.detect(self.tools, frames, _SHORT_REPEATS)
+                return steps.detect(self.models, frames, _SHORT_REPEATS)
             case "write":
-                return steps.write(self.tools, self.index, options.repeats)
+                return steps.write(self.models, self.index, options.repeats)
             case "pipeline":
                 rounds = min(2, options.repeats)
                 return end_to_end.pipeline(self.index, config, options.device, rounds, other_backbone=True)

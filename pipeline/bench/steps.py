@@ -23,9 +23,9 @@ from pipeline.device import exact_float32
 from pipeline.faces import FaceDetector
 from pipeline.frames import FrameConfig, sample_indices
 from pipeline.process import ExtractConfig, InlineDecoder, Models
-from pipeline.process.prepare import decode_job
+from pipeline.process.prepare import make_decode_job
 from pipeline.runner.cache_setup import describe
-from pipeline.runner.worker import ModelInfo
+from pipeline.runner.model_metadata import ModelInfo
 from pipeline.scratch import ScratchDirectory
 from pipeline.store.clip_table import table_of
 from pipeline.store.writer import CacheWriter
@@ -34,7 +34,7 @@ from pipeline.types import Bytes, ClipFailed, ClipRef, DatasetIndex, Floats, Fra
 
 def decoded_clips(index: DatasetIndex, config: ExtractConfig) -> tuple[list[Bytes], float]:
     """The sampled frames [U, H, W, 3] of every clip, and the seconds of one core that they took."""
-    jobs = [decode_job(index.root, clip, config) for clip in index.clips]
+    jobs = [make_decode_job(index.root, clip, config) for clip in index.clips]
     frames, seconds = [], 0.0
     for _, answer in InlineDecoder().stream(jobs):
         assert not isinstance(answer, ClipFailed), answer
@@ -70,7 +70,7 @@ def seek(folder: Path, config: ExtractConfig) -> Measured:
 def _same_as_sequential(path: Path, config: ExtractConfig) -> bool | None:
     """None for a file that does not decode."""
     clip = ClipRef(clip_id=path.name, path=path.name, label=0, splits=(Split.TRAIN,))
-    ((_, answer),) = InlineDecoder().stream([decode_job(path.parent, clip, config)])
+    ((_, answer),) = InlineDecoder().stream([make_decode_job(path.parent, clip, config)])
     return None if isinstance(answer, ClipFailed) else same_frames(answer.frames, path, config.frames)
 
 
@@ -116,41 +116,41 @@ def _sequential(path: Path) -> Iterator[Bytes]:
                 yield np.asarray(rgb.to_ndarray(), dtype=np.uint8)
 
 
-def detect(tools: Models, frames: list[Bytes], repeats: int) -> Measured:
-    """Measure detection in batches, against the library's way, one picture a call, at the same input size.
+def detect(models: Models, frames: list[Bytes], repeats: int) -> Measured:
+    """Measure detection in batches, against the library's way, one image a call, at the same input size.
 
     Both see the same frames. The goals are at equal precision, float32; the numbers also hold the default
     precision. A detector with random weights is not compared: the library would suppress thousands of boxes
     that mean nothing.
 
     Args:
-        tools: The models.
+        models: The detector, and the encoder that is not used here.
         frames: Frames of each clip, RGB [U, H, W, 3].
         repeats: Number of times that each is measured; the best counts.
     """
-    config, device = tools.config.detector, tools.device
+    config, device = models.config.detector, models.device
     if is_untrained(config):
-        return Measured(numbers=_untrained_numbers(tools, frames, repeats))
+        return Measured(numbers=_untrained_numbers(models, frames, repeats))
     library = LibraryDetector(config.weights, device, config.long_side, config.score)
     on_device = [torch.from_numpy(clip).to(device) for clip in frames]
     num_frames = sum(len(clip) for clip in frames)
-    exact = _in_float32(tools)
+    exact = _in_float32(models)
     theirs, in_float32, ours = float("inf"), float("inf"), float("inf")
     for _ in range(repeats):
         theirs = min(theirs, best_seconds(lambda: _one_by_one(library, frames), 0, device))
         in_float32 = min(in_float32, _detect_seconds(exact, on_device))
         ours = (
-            in_float32 if exact is tools.detector else min(ours, _detect_seconds(tools.detector, on_device))
+            in_float32 if exact is models.detector else min(ours, _detect_seconds(models.detector, on_device))
         )
     numbers: dict[str, Any] = {
-        "detector": tools.detector.name,
-        "precision": tools.detector.precision,
+        "detector": models.detector.name,
+        "precision": models.detector.precision,
         "frames": num_frames,
         "frames_per_second": num_frames / ours,
         "frames_per_second_fp32": num_frames / in_float32,
         "library_frames_per_second": num_frames / theirs,
     }
-    if library.name != tools.detector.name:
+    if library.name != models.detector.name:
         return Measured(numbers=numbers)
     numbers["ratio_in_default_precision"] = theirs / ours
     limits = (1.5, 10.0) if device.type == "cpu" else (10.0, 10.0)
@@ -161,20 +161,20 @@ def detect(tools: Models, frames: list[Bytes], repeats: int) -> Measured:
         apart, others = pixels_apart(answers, _found(exact, on_device))
         apart = float("inf") if others else apart
         goals.append(Goal(what="... boxes apart, px, fp32", value=apart, at_least=0.5, aim=0.01, below=True))
-        apart, others = pixels_apart(answers, _found(tools.detector, on_device))
+        apart, others = pixels_apart(answers, _found(models.detector, on_device))
         numbers["boxes_apart_px_in_default_precision"] = apart
         numbers["frames_with_other_faces_in_default_precision"] = others
     return Measured(numbers=numbers, goals=tuple(goals))
 
 
-def _untrained_numbers(tools: Models, frames: list[Bytes], repeats: int) -> dict[str, Any]:
+def _untrained_numbers(models: Models, frames: list[Bytes], repeats: int) -> dict[str, Any]:
     """Measure the speed of a detector with random weights, by itself."""
-    on_device = [torch.from_numpy(clip).to(tools.device) for clip in frames]
+    on_device = [torch.from_numpy(clip).to(models.device) for clip in frames]
     num_frames = sum(len(clip) for clip in frames)
-    seconds = min(_detect_seconds(tools.detector, on_device) for _ in range(repeats))
+    seconds = min(_detect_seconds(models.detector, on_device) for _ in range(repeats))
     return {
-        "detector": f"{tools.detector.name}, random weights",
-        "precision": tools.detector.precision,
+        "detector": f"{models.detector.name}, random weights",
+        "precision": models.detector.precision,
         "frames": num_frames,
         "frames_per_second": num_frames / seconds,
     }
@@ -186,9 +186,11 @@ def _one_by_one(library: LibraryDetector, frames: list[Bytes]) -> list[list[dict
         return [library(frame) for clip in frames for frame in clip]
 
 
-def _in_float32(tools: Models) -> FaceDetector:
-    config = replace(tools.config.detector, precision="fp32")
-    return tools.detector if tools.detector.precision == "fp32" else load_bench_detector(config, tools.device)
+def _in_float32(models: Models) -> FaceDetector:
+    config = replace(models.config.detector, precision="fp32")
+    return (
+        models.detector if models.detector.precision == "fp32" else load_bench_detector(config, models.device)
+    )
 
 
 def _detect_seconds(detector: FaceDetector, on_device: list[torch.Tensor]) -> float:
@@ -219,10 +221,10 @@ def pixels_apart(theirs: list[Floats], ours: list[Floats]) -> tuple[float, int]:
     return worst, others
 
 
-def write(tools: Models, index: DatasetIndex, repeats: int) -> Measured:
+def write(models: Models, index: DatasetIndex, repeats: int) -> Measured:
     """Blocks of full arrays written to a new cache, the file system's own buffering included."""
-    info = ModelInfo.of(tools, 1)
-    meta = describe(index, tools.config, info)
+    info = ModelInfo.of(models, 1)
+    meta = describe(index, models.config, info)
     best, num_bytes = float("inf"), 0
     for _ in range(repeats):
         with ScratchDirectory("bench") as folder:

@@ -10,7 +10,7 @@
 ``transformers_names``  transformers' names of CLIP's tensors become open_clip's
 ``model``               one of the models, loaded
 ``shape``               its widths, known before anything is loaded
-``fused_visual``                its vision tower, copied for encoding in fewer passes
+``fused_visual``        its vision tower, copied for encoding in fewer passes
 ``listing``             every file of weights that this program knows, with licence and source
 
 The only importer of open_clip, inside the functions that need it: a command that loads no model does

@@ -1,4 +1,4 @@
-"""DFEW as its owner hands it out: 16,372 clips of films, five folds over the single-labelled ones.
+"""DFEW as its authors publish it: 16,372 clips of films, five folds over the single-labelled ones.
 
 ``Clip/original/1.mp4`` whole frames, ``EmoLabel_DataSplit/{train,test}(single-labeled)/set_1.csv``,
 ``Clip/clip_224x224/00001/`` aligned faces, ``Annotation/annotation.xlsx`` ten votes per clip.

@@ -1,4 +1,4 @@
-"""FERV39k as its owner hands it out: 38,935 clips of 22 scenes, one split.
+"""FERV39k as its authors publish it: 38,935 clips of 22 scenes, one split.
 
 ``0_7_LabelClips/Action/Happy/0227.mp4`` whole frames, ``3_ClipsforScenImages/Action/Happy/0227/`` the
 same as pictures, ``2_ClipsforFaceCrop/Action/Happy/0227/`` face crops, ``4_setups/All_scenes/`` lists.

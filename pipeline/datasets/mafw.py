@@ -1,4 +1,4 @@
-"""MAFW as its owner hands it out: 10,045 clips, eleven classes, five folds over the single-labelled ones.
+"""MAFW as its authors publish it: 10,045 clips, eleven classes, five folds over the single-labelled ones.
 
 ``data/clips/00025.mp4`` whole frames, ``data/frames/00025/`` the same as pictures, ``data/faces/00025/``
 face crops, ``Train & Test Set/single/no_caption/set_1/{train,test}.txt`` lists.

@@ -8,23 +8,23 @@ from pipeline.datasets.label_counts import CLOSE
 from pipeline.datasets.official_counts import Published
 from pipeline.datasets.official_reader import ClipList
 from pipeline.doctor.finding import Finding
-from pipeline.doctor.inputs import SPLITS, Material, quoted
+from pipeline.doctor.inputs import SPLITS, Inputs, quoted
 from pipeline.errors import counted
 from pipeline.types import Split
 
 
-def check_counts(material: Material) -> Iterator[Finding]:
+def check_counts(inputs: Inputs) -> Iterator[Finding]:
     """Compare every list's clips with the owner's counts, by split and by class; a finding per kind."""
-    published = material.published
+    published = inputs.published
     if published is None:
         return
-    yield from _check_presence(material, published)
+    yield from _check_presence(inputs, published)
     found: dict[tuple[str, str], list[str]] = {}
     for fold in published.fold_names:
         for place, split in enumerate(SPLITS):
-            lists = material.groups.get((fold, split), ())
+            lists = inputs.groups.get((fold, split), ())
             if lists and fold in published.splits:
-                where = quoted(" and ".join(map(material.where, lists)))
+                where = quoted(" and ".join(map(inputs.where, lists)))
                 for kind, what, said in _check_list(lists, published, published.splits[fold][place]):
                     found.setdefault((kind, what), []).append(where + said)
     for (kind, what), cases in found.items():
@@ -52,11 +52,11 @@ def published_classes(published: Published, fold: str, split: Split) -> list[int
     return None if known is None else list(known)
 
 
-def _check_presence(material: Material, published: Published) -> Iterator[Finding]:
-    if not material.lists:
+def _check_presence(inputs: Inputs, published: Published) -> Iterator[Finding]:
+    if not inputs.lists:
         return
     there = {
-        fold: [split for split in SPLITS if (fold, split) in material.groups] for fold in published.fold_names
+        fold: [split for split in SPLITS if (fold, split) in inputs.groups] for fold in published.fold_names
     }
     half = [
         f"fold {fold} ({SPLITS[found[0] == SPLITS[0]].name.lower()})"

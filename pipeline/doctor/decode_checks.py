@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from pipeline.doctor.finding import Finding
-from pipeline.doctor.inputs import Material, quoted
+from pipeline.doctor.inputs import Inputs, quoted
 from pipeline.errors import counted, some
 from pipeline.types import EMPTY_WINDOW, WINDOW_BEYOND_END, Note, NoteKind
 
@@ -51,14 +51,14 @@ class Opened:
     stray_boxes: str = ""
 
 
-def check_opened(material: Material, opened: Mapping[str, Opened]) -> Iterator[Finding]:
+def check_opened(inputs: Inputs, opened: Mapping[str, Opened]) -> Iterator[Finding]:
     """Tell what is wrong with clips, and what is unlike the others."""
     for kind, what, cases in (*_failures(opened), *_oddities(opened)):
         if cases:
             named = tuple(f"{quoted(clip_id)}{said}" for clip_id, said in sorted(cases.items()))
             yield Finding(kind=kind, what=f"{counted(len(cases), 'clip')} {what}", cases=named)
     sizes = {(one.width_px, one.height_px) for one in opened.values() if not one.failure}
-    if material.form != "crops" and sizes and sizes <= {(side, side) for side in _CROP_SIDES_PX}:
+    if inputs.form != "crops" and sizes and sizes <= {(side, side) for side in _CROP_SIDES_PX}:
         sides = " or ".join(f"{width}x{height}" for width, height in sorted(sizes))
         yield Finding(kind="face-crops", what=f"All clips are {sides} pixels: aligned faces, it seems")
 

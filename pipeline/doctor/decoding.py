@@ -11,7 +11,14 @@ import numpy as np
 from pipeline.config import from_dict
 from pipeline.doctor.decode_checks import Opened
 from pipeline.doctor.scan import side_by_side
-from pipeline.process import DecodePool, ExtractConfig, decode_job, picture_sizes, quarter_turns, stray_boxes
+from pipeline.process import (
+    DecodePool,
+    ExtractConfig,
+    make_decode_job,
+    picture_sizes,
+    quarter_turns,
+    stray_boxes,
+)
 from pipeline.types import ClipFailed, ClipRef, Frames, NoteKind
 
 
@@ -20,7 +27,7 @@ def open_all(
 ) -> dict[str, Opened]:
     """Decode clips in processes of their own, `num_frames` frames of each; nothing of the pixels is kept."""
     config = from_dict(ExtractConfig, {"frames": {"num_frames": num_frames}})
-    jobs = [decode_job(root, clip, config) for clip in clips]
+    jobs = [make_decode_job(root, clip, config) for clip in clips]
     found: dict[str, Opened] = {}
     with DecodePool(num_processes) as pool, closing(pool.stream(jobs)) as answers:
         for place, answer in answers:

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from pipeline.doctor.finding import Finding
-from pipeline.doctor.inputs import Material, quoted
-from pipeline.doctor.scan import Lying, side_by_side
+from pipeline.doctor.inputs import Inputs, quoted
+from pipeline.doctor.scan import OnDisk, side_by_side
 from pipeline.errors import FileError, counted
 from pipeline.fingerprint import sha256_file
 from pipeline.footage import Footage, SharedFootage, shared_footage
@@ -17,25 +17,25 @@ from pipeline.types import ClipRef, Split
 _SAMPLED = 3
 
 
-def clips_by_file(material: Material, lying: Mapping[str, Lying]) -> dict[str, list[str]]:
+def clips_by_file(inputs: Inputs, on_disk: Mapping[str, OnDisk]) -> dict[str, list[str]]:
     """Ids of the clips of every file or folder that is there, by one of its paths.
 
     Links, hard or symbolic, are the file that they lead to.
     """
     by_inode: dict[tuple[int, int], list[str]] = defaultdict(list)
-    for clip_id in material.clips:
-        if (inode := lying[clip_id].inode) is not None:
+    for clip_id in inputs.clips:
+        if (inode := on_disk[clip_id].inode) is not None:
             by_inode[inode].append(clip_id)
-    return {material.clips[ids[0]].path: ids for ids in by_inode.values()}
+    return {inputs.clips[ids[0]].path: ids for ids in by_inode.values()}
 
 
-def suspects(material: Material, lying: Mapping[str, Lying], files: Mapping[str, list[str]]) -> list[str]:
+def suspects(inputs: Inputs, on_disk: Mapping[str, OnDisk], files: Mapping[str, list[str]]) -> list[str]:
     """Paths of `files` that may be copies of another one: those of equal sizes.
 
     Folders count as equal when the number of their pictures and the sizes of three of them are.
     """
     alike: dict[tuple[int, ...], list[str]] = defaultdict(list)
-    sizes = side_by_side(lambda path: _size(material.root / path, lying[files[path][0]]), files)
+    sizes = side_by_side(lambda path: _size(inputs.root / path, on_disk[files[path][0]]), files)
     for path, size in sizes:
         if size is not None:
             alike[size].append(path)
@@ -43,8 +43,8 @@ def suspects(material: Material, lying: Mapping[str, Lying], files: Mapping[str,
 
 
 def check_content(
-    material: Material,
-    lying: Mapping[str, Lying],
+    inputs: Inputs,
+    on_disk: Mapping[str, OnDisk],
     files: Mapping[str, list[str]],
     candidates: Sequence[str],
     on_clip: Callable[[], None],
@@ -56,7 +56,7 @@ def check_content(
     """
     by_digest: dict[str, list[str]] = defaultdict(list)
     for path, digest in side_by_side(
-        lambda path: _digest(material.root / path, lying[files[path][0]]), candidates
+        lambda path: _digest(inputs.root / path, on_disk[files[path][0]]), candidates
     ):
         if digest is not None:
             by_digest[digest].append(path)
@@ -71,13 +71,11 @@ def check_content(
     same: list[str] = []
     twice: list[str] = []
     for ids in sorted(ids for ids in sets if len(ids) > 1):
-        used = [clip_id for clip_id in ids if material.published or material.clips[clip_id].label >= 0]
-        found, apart = _across_splits(material, used)
-        leaks += _leaks(material, used, found)
-        same += [
-            f"{quoted(material.clips[ids[0]].path)}: {many} (fold {fold})" for fold, many in apart.items()
-        ]
-        twice += [] if found else _duplicates([material.clips[clip_id] for clip_id in ids])
+        used = [clip_id for clip_id in ids if inputs.published or inputs.clips[clip_id].label >= 0]
+        found, apart = _across_splits(inputs, used)
+        leaks += _leaks(inputs, used, found)
+        same += [f"{quoted(inputs.clips[ids[0]].path)}: {many} (fold {fold})" for fold, many in apart.items()]
+        twice += [] if found else _duplicates([inputs.clips[clip_id] for clip_id in ids])
     for kind, what, cases in (
         ("leak-content", "with the same footage in two splits of a fold", leaks),
         ("same-recording", "with windows of one file, none overlapping, in two splits of a fold", same),
@@ -89,16 +87,16 @@ def check_content(
 
 
 def _across_splits(
-    material: Material, ids: Sequence[str]
+    inputs: Inputs, ids: Sequence[str]
 ) -> tuple[dict[str, list[SharedFootage]], dict[str, str]]:
     """By fold, clips of one file that overlap across splits; else, how many windows are in which splits."""
     overlaps: dict[str, list[SharedFootage]] = {}
     apart: dict[str, str] = {}
-    for fold in material.fold_names:
+    for fold in inputs.fold_names:
         parts: dict[int, list[Footage]] = defaultdict(list)
         for clip_id in ids:
-            for split in material.splits_of.get(clip_id, {}).get(fold, ()):
-                parts[split].append(Footage.of(material.clips[clip_id], ("file", 0)))
+            for split in inputs.splits_of.get(clip_id, {}).get(fold, ()):
+                parts[split].append(Footage.of(inputs.clips[clip_id], ("file", 0)))
         if shared := list(shared_footage(parts)):
             overlaps[fold] = shared
         elif len(parts) > 1 and not any(
@@ -109,11 +107,9 @@ def _across_splits(
     return overlaps, apart
 
 
-def _leaks(
-    material: Material, ids: Sequence[str], overlaps: Mapping[str, list[SharedFootage]]
-) -> Iterator[str]:
+def _leaks(inputs: Inputs, ids: Sequence[str], overlaps: Mapping[str, list[SharedFootage]]) -> Iterator[str]:
     """A case for all clips of a file where each is the whole file, else one for every pair that overlaps."""
-    if overlaps and all(Footage.of(material.clips[clip_id]).is_whole_file for clip_id in ids):
+    if overlaps and all(Footage.of(inputs.clips[clip_id]).is_whole_file for clip_id in ids):
         yield f"{' = '.join(map(quoted, ids))} (fold {', '.join(overlaps)})"
         return
     folds: dict[SharedFootage, list[str]] = defaultdict(list)
@@ -136,7 +132,7 @@ def _duplicates(clips: Sequence[ClipRef]) -> Iterator[str]:
             yield " = ".join(quoted(clip.clip_id) for clip in alike)
 
 
-def _size(path: Path, found: Lying) -> tuple[int, ...] | None:
+def _size(path: Path, found: OnDisk) -> tuple[int, ...] | None:
     """What clips of one content have in common; None for what holds nothing."""
     if found.form == "file":
         return (found.num_bytes,) if found.num_bytes else None
@@ -151,7 +147,7 @@ def _size(path: Path, found: Lying) -> tuple[int, ...] | None:
     return (-len(found.pictures), *sizes)
 
 
-def _digest(path: Path, found: Lying) -> str | None:
+def _digest(path: Path, found: OnDisk) -> str | None:
     """A hash of a file, or of a folder's pictures in their order; None where one cannot be read."""
     files = [path] if found.form == "file" else [path / name for name in found.pictures]
     try:

@@ -3,12 +3,12 @@
 from collections.abc import Iterator, Mapping
 
 from pipeline.doctor.finding import Finding
-from pipeline.doctor.inputs import Material, quoted
+from pipeline.doctor.inputs import Inputs, quoted
 from pipeline.errors import counted
 
 
 def check_numbers(
-    material: Material, frames: Mapping[str, int], crops: Mapping[str, int], num_frames: int
+    inputs: Inputs, frames: Mapping[str, int], crops: Mapping[str, int], num_frames: int
 ) -> Iterator[Finding]:
     """Compare numbers of frames, by clip id as far as they are known.
 
@@ -21,7 +21,7 @@ def check_numbers(
         if clip_id in frames and frames[clip_id] != many
     ]
     claims: dict[str, str] = {}
-    for _, entry in material.lines():
+    for _, entry in inputs.lines():
         if entry.num_frames is None or entry.clip_id is None:
             continue
         counts = {known[entry.clip_id] for known in (frames, crops) if entry.clip_id in known}

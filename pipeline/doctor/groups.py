@@ -4,24 +4,24 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 
 from pipeline.doctor.finding import Finding
-from pipeline.doctor.inputs import Material, quoted
+from pipeline.doctor.inputs import Inputs, quoted
 from pipeline.errors import counted
 
 
-def check_groups(material: Material) -> Iterator[Finding]:
+def check_groups(inputs: Inputs) -> Iterator[Finding]:
     """Report groups that the data set names and that have labelled clips in several splits of a fold.
 
     Windows of one file without a named group are `pipeline.doctor.duplicates`'s.
     """
     members: dict[str, list[str]] = defaultdict(list)
-    for clip_id, clip in material.clips.items():
+    for clip_id, clip in inputs.clips.items():
         if clip.group and clip.label >= 0:
             members[clip.group].append(clip_id)
     cases, groups = [], set()
     for group, clip_ids in sorted(members.items()):
-        for fold in material.fold_names:
+        for fold in inputs.fold_names:
             counts = Counter(
-                split for clip_id in clip_ids for split in material.splits_of.get(clip_id, {}).get(fold, ())
+                split for clip_id in clip_ids for split in inputs.splits_of.get(clip_id, {}).get(fold, ())
             )
             if len(counts) > 1:
                 many = ", ".join(f"{number} {split.name.lower()}" for split, number in sorted(counts.items()))

@@ -1,4 +1,4 @@
-"""What the checks look at: the lists of a data set, what lies in its tree, what its owner publishes."""
+"""Inputs of the checks: a data set's lists, the files in its tree, the counts that its authors publish."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -15,7 +15,7 @@ SPLITS = (Split.TRAIN, Split.TEST)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Material:
+class Inputs:
     """A data set before anything is judged.
 
     published: None for a user's own clips. clips: by id, those to be checked, each with the path at

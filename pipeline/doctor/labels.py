@@ -5,18 +5,18 @@ from collections.abc import Iterator
 from pipeline.datasets.lone_classes import lone_classes
 from pipeline.datasets.untrained import find_untrained
 from pipeline.doctor.finding import Finding
-from pipeline.doctor.inputs import Material, quoted
+from pipeline.doctor.inputs import Inputs, quoted
 from pipeline.errors import counted
 
 
-def check_labels(material: Material) -> Iterator[Finding]:
+def check_labels(inputs: Inputs) -> Iterator[Finding]:
     """Check the labels of a data set that no owner publishes; of a published one its lists are checked."""
-    if material.published is not None:
+    if inputs.published is not None:
         return
-    clips = list(material.clips.values())
-    if what := lone_classes(material.class_names, clips):
+    clips = list(inputs.clips.values())
+    if what := lone_classes(inputs.class_names, clips):
         yield Finding(kind="classes-of-one", what=what)
-    placed = ((each.fold, each.split, entry.class_name) for each, entry in material.lines())
+    placed = ((each.fold, each.split, entry.class_name) for each, entry in inputs.lines())
     untrained = find_untrained(placed)
     if untrained.folds:
         yield Finding(kind="fold-untrained", what=untrained.of_folds(), cases=untrained.folds)
@@ -24,7 +24,7 @@ def check_labels(material: Material) -> Iterator[Finding]:
         yield Finding(kind="class-untrained", what=untrained.of_classes(), cases=untrained.classes)
     without = [clip for clip in clips if clip.label < 0]
     cases = tuple(quoted(clip.clip_id) for clip in without)
-    if material.name == "folder" and len(without) == len(clips):
+    if inputs.name == "folder" and len(without) == len(clips):
         what = f"no directory and no file name gives a class for any of {counted(len(clips), 'clip')}"
         yield Finding(kind="no-labels", what=what, cases=cases)
     elif without:

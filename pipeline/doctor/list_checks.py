@@ -8,32 +8,32 @@ from pipeline.datasets.emotions import class_of, class_of_folder
 from pipeline.datasets.official_reader import ClipList, Entry
 from pipeline.datasets.votes import contradicted
 from pipeline.doctor.finding import Finding
-from pipeline.doctor.inputs import Material, quoted
+from pipeline.doctor.inputs import Inputs, quoted
 from pipeline.errors import counted
 from pipeline.types import Split
 
 
-def check_lists(material: Material) -> Iterator[Finding]:
+def check_lists(inputs: Inputs) -> Iterator[Finding]:
     """Every check that needs the lists alone."""
-    yield from _check_lines(material)
-    yield from _check_repetition(material)
-    yield from _check_leaks(material)
-    yield from _check_partition(material)
-    yield from _check_writing(material)
-    yield from _check_votes(material)
+    yield from _check_lines(inputs)
+    yield from _check_repetition(inputs)
+    yield from _check_leaks(inputs)
+    yield from _check_partition(inputs)
+    yield from _check_writing(inputs)
+    yield from _check_votes(inputs)
 
 
-def _check_lines(material: Material) -> Iterator[Finding]:
+def _check_lines(inputs: Inputs) -> Iterator[Finding]:
     unknown, unlabelled, contradicted = [], [], []
-    for clip_list, entry in material.lines():
+    for clip_list, entry in inputs.lines():
         if entry.clip_id is None:
-            unknown.append(f"{quoted(entry.written)} ({_place(material, clip_list, entry)})")
+            unknown.append(f"{quoted(entry.written)} ({_place(inputs, clip_list, entry)})")
         elif not entry.class_name and entry.label and not clip_list.is_open:
             said = f"{quoted(entry.label)} of {quoted(entry.clip_id)}"
-            unlabelled.append(f"{said} ({_place(material, clip_list, entry)})")
+            unlabelled.append(f"{said} ({_place(inputs, clip_list, entry)})")
         elif _contradicts(entry.written, entry.class_name):
             said = f"{quoted(entry.written)} is called {entry.class_name}"
-            contradicted.append(f"{said} ({_place(material, clip_list, entry)})")
+            contradicted.append(f"{said} ({_place(inputs, clip_list, entry)})")
     for kind, what, cases in (
         ("clip-unknown", "that name no clip", unknown),
         ("label-unknown", "with a label that is no class", unlabelled),
@@ -43,9 +43,9 @@ def _check_lines(material: Material) -> Iterator[Finding]:
             yield Finding(kind=kind, what=f"{counted(len(cases), 'line')} {what}", cases=tuple(cases))
 
 
-def _place(material: Material, clip_list: ClipList, entry: Entry) -> str:
+def _place(inputs: Inputs, clip_list: ClipList, entry: Entry) -> str:
     """The file and line where an entry stands."""
-    return material.where(clip_list) + (f", line {entry.line}" if entry.line else "")
+    return inputs.where(clip_list) + (f", line {entry.line}" if entry.line else "")
 
 
 def _contradicts(written: str, class_name: str) -> bool:
@@ -54,11 +54,11 @@ def _contradicts(written: str, class_name: str) -> bool:
     return None not in (folder, mine) and folder != mine
 
 
-def _check_repetition(material: Material) -> Iterator[Finding]:
+def _check_repetition(inputs: Inputs) -> Iterator[Finding]:
     """A clip twice in a list under one label, or anywhere under two."""
     labels: dict[str, dict[str, ClipList]] = defaultdict(dict)
     times: Counter[tuple[str, Split, str]] = Counter()
-    for clip_list, entry in material.lines():
+    for clip_list, entry in inputs.lines():
         if entry.clip_id is None:
             continue
         times[clip_list.fold, clip_list.split, entry.clip_id] += 1
@@ -68,7 +68,7 @@ def _check_repetition(material: Material) -> Iterator[Finding]:
     if two:
         cases = [
             f"{quoted(clip_id)} "
-            + " and ".join(f"{name} ({material.where(clip_list)})" for name, clip_list in found.items())
+            + " and ".join(f"{name} ({inputs.where(clip_list)})" for name, clip_list in found.items())
             for clip_id, found in sorted(two.items())
         ]
         yield Finding(
@@ -84,10 +84,10 @@ def _check_repetition(material: Material) -> Iterator[Finding]:
         yield Finding(kind="listed-twice", what=what, cases=tuple(twice))
 
 
-def _check_leaks(material: Material) -> Iterator[Finding]:
+def _check_leaks(inputs: Inputs) -> Iterator[Finding]:
     leaks = [
         f"{quoted(clip_id)} (fold {fold}: {' and '.join(split.name.lower() for split in sorted(splits))})"
-        for clip_id, folds in sorted(material.splits_of.items())
+        for clip_id, folds in sorted(inputs.splits_of.items())
         for fold, splits in folds.items()
         if len(splits) > 1
     ]
@@ -96,14 +96,14 @@ def _check_leaks(material: Material) -> Iterator[Finding]:
         yield Finding(kind="leak", what=what, cases=tuple(leaks))
 
 
-def _check_partition(material: Material) -> Iterator[Finding]:
+def _check_partition(inputs: Inputs) -> Iterator[Finding]:
     """The test sets of published folds share no clip, and hold every clip once all are there."""
-    published = material.published
+    published = inputs.published
     if published is None or len(published.fold_names) == 1:
         return
     tested = {
         clip_id: [fold for fold, splits in folds.items() if Split.TEST in splits]
-        for clip_id, folds in sorted(material.splits_of.items())
+        for clip_id, folds in sorted(inputs.splits_of.items())
     }
     twice = [
         f"{quoted(clip_id)} (folds {', '.join(folds)})" for clip_id, folds in tested.items() if len(folds) > 1
@@ -112,23 +112,23 @@ def _check_partition(material: Material) -> Iterator[Finding]:
         what = f"{counted(len(twice), 'clip')} in the test sets of several folds"
         yield Finding(kind="test-overlap", what=what, cases=tuple(twice))
     never = [quoted(clip_id) for clip_id, folds in tested.items() if not folds]
-    if never and all((fold, Split.TEST) in material.groups for fold in published.fold_names):
+    if never and all((fold, Split.TEST) in inputs.groups for fold in published.fold_names):
         what = f"{counted(len(never), 'listed clip')} in no fold's test set"
         yield Finding(kind="test-gap", what=what, cases=tuple(never))
 
 
-def _check_writing(material: Material) -> Iterator[Finding]:
+def _check_writing(inputs: Inputs) -> Iterator[Finding]:
     """How lists are written: padding, headers, line ends."""
-    names = [entry.written for _, entry in material.lines()]
+    names = [entry.written for _, entry in inputs.lines()]
     if padding := _two_paddings(names):
         yield Finding(kind="padding-mixed", what=f"Lists write numbers in two ways, as {padding}")
-    if padding := _two_paddings(material.inventory.videos.values()):
+    if padding := _two_paddings(inputs.inventory.videos.values()):
         yield Finding(kind="padding-mixed", what=f"Files are numbered in two ways, as {padding}")
-    without = [each for each in material.lists if not each.has_header]
-    if 0 < len(without) < len(material.lists):
-        yield _some("header-mixed", "without a header, others with one", without, material)
-    if ends := [each for each in material.lists if each.has_crlf]:
-        yield _some("crlf", "with CRLF at the ends of lines", ends, material)
+    without = [each for each in inputs.lists if not each.has_header]
+    if 0 < len(without) < len(inputs.lists):
+        yield _some("header-mixed", "without a header, others with one", without, inputs)
+    if ends := [each for each in inputs.lists if each.has_crlf]:
+        yield _some("crlf", "with CRLF at the ends of lines", ends, inputs)
 
 
 def _two_paddings(names: Iterable[str]) -> str:
@@ -140,20 +140,20 @@ def _two_paddings(names: Iterable[str]) -> str:
     return f"{quoted(padded)} and {quoted(bare)}" if padded and bare else ""
 
 
-def _some(kind: str, what: str, lists: list[ClipList], material: Material) -> Finding:
-    cases = tuple(material.where(each) for each in lists)
+def _some(kind: str, what: str, lists: list[ClipList], inputs: Inputs) -> Finding:
+    cases = tuple(inputs.where(each) for each in lists)
     return Finding(kind=kind, what=f"{counted(len(lists), 'list')} {what}", cases=cases)
 
 
-def _check_votes(material: Material) -> Iterator[Finding]:
-    if not material.votes:
+def _check_votes(inputs: Inputs) -> Iterator[Finding]:
+    if not inputs.votes:
         return
-    missing = [quoted(clip_id) for clip_id in sorted(material.splits_of) if clip_id not in material.votes]
+    missing = [quoted(clip_id) for clip_id in sorted(inputs.splits_of) if clip_id not in inputs.votes]
     if missing:
         what = f"{counted(len(missing), 'listed clip')} without votes"
         yield Finding(kind="votes-missing", what=what, cases=tuple(missing))
-    said = {entry.clip_id: entry.class_name for _, entry in material.lines() if entry.clip_id is not None}
-    wrong, compared = contradicted(said, material.votes, material.class_names)
+    said = {entry.clip_id: entry.class_name for _, entry in inputs.lines() if entry.clip_id is not None}
+    wrong, compared = contradicted(said, inputs.votes, inputs.class_names)
     if wrong:
         cases = [
             f"{quoted(clip_id)} is called {said[clip_id]}, voted {wrong[clip_id]}"
@@ -161,7 +161,7 @@ def _check_votes(material: Material) -> Iterator[Finding]:
         ]
         what = f"{len(wrong)} of {counted(compared, 'clip')} with another label than most annotators chose"
         yield Finding(kind="votes-label", what=what, cases=tuple(cases))
-    sums = {clip_id: sum(votes) for clip_id, votes in material.votes.items()}
+    sums = {clip_id: sum(votes) for clip_id, votes in inputs.votes.items()}
     usual, _ = Counter(sums.values()).most_common(1)[0]
     odd = [f"{quoted(clip_id)} ({total})" for clip_id, total in sorted(sums.items()) if total != usual]
     if odd:

@@ -21,13 +21,13 @@ from pipeline.datasets.official_reader import (
     own_lists,
 )
 from pipeline.doctor.finding import Finding
-from pipeline.doctor.inputs import Material, quoted, shown_path
+from pipeline.doctor.inputs import Inputs, quoted, shown_path
 from pipeline.errors import DatasetError
 from pipeline.types import ClipRef, DatasetIndex, ReadOptions, Split
 
 
-def gather(name: str, root: Path, options: ReadOptions) -> tuple[Material, list[Finding]]:
-    """The material of a data set, and what is wrong with lists that cannot be read as they are.
+def load_inputs(name: str, root: Path, options: ReadOptions) -> tuple[Inputs, list[Finding]]:
+    """Return the inputs of the checks, and findings on lists that cannot be read as they are.
 
     Raises ConfigError for an unknown name or option, DatasetError where there is no such data set.
     """
@@ -44,18 +44,18 @@ def gather(name: str, root: Path, options: ReadOptions) -> tuple[Material, list[
         index, refusal = None, str(error)
     if official is None:
         assert index is not None, "what is not official is read or refused"
-        return _own_material(index), []
+        return _own_inputs(index), []
     require_root(official.published.title, root, list(official.places.values()))
     lists, notes, findings = _lists(official, root, options)
-    material = _official_material(official, root, options, lists, notes, refusal)
+    inputs = _official_inputs(official, root, options, lists, notes, refusal)
     try:
-        material = replace(material, votes=official.find_votes(root))
+        inputs = replace(inputs, votes=official.find_votes(root))
     except DatasetError as error:
         findings = [*findings, Finding(kind="not-read", what=str(error))]
-    return material, findings
+    return inputs, findings
 
 
-def _own_material(index: DatasetIndex) -> Material:
+def _own_inputs(index: DatasetIndex) -> Inputs:
     """A user's own clips: what their reader says of them, as lists."""
     where = index.source or index.root
     lists = [
@@ -64,7 +64,7 @@ def _own_material(index: DatasetIndex) -> Material:
         for split in (Split.TRAIN, Split.VALIDATION, Split.TEST)
         if (entries := tuple(_entries(index, number, split)))
     ]
-    return Material(
+    return Inputs(
         name=index.name,
         root=index.root,
         class_names=index.class_names,
@@ -84,14 +84,14 @@ def _entries(index: DatasetIndex, fold: int, split: Split) -> Iterator[Entry]:
             yield Entry(clip_id=clip.clip_id, written=clip.path, label=name, class_name=name, line=0)
 
 
-def _official_material(
+def _official_inputs(
     official: OfficialSet,
     root: Path,
     options: ReadOptions,
     lists: tuple[ClipList, ...],
     notes: tuple[str, ...],
     refusal: str,
-) -> Material:
+) -> Inputs:
     inventory = Inventory()
     try:
         inventory = official.find_clips(root)
@@ -101,7 +101,7 @@ def _official_material(
     forms = {"video": inventory.videos, "frames": inventory.frames, "crops": inventory.crops}
     form = options.source if options.source != "auto" else _likelier(forms, listed)
     wanted = listed | set(forms[form]) if options.all_clips else listed
-    return Material(
+    return Inputs(
         name=official.name,
         root=root,
         class_names=official.published.class_names,

@@ -1,4 +1,4 @@
-"""What lies on disk in the places of clips, without opening any: kinds, sizes, numbers of pictures."""
+"""Files and folders at the paths of clips: kinds, sizes, numbers of images. None is opened."""
 
 import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -20,8 +20,8 @@ _U = TypeVar("_U")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Lying:
-    """What lies in a clip's place. form: ``file``, ``folder``, ``link`` (dangling), ``other``, ``nothing``.
+class OnDisk:
+    """What is at a clip's path. form: ``file``, ``folder``, ``link`` (dangling), ``other``, ``nothing``.
 
     inode: device and number of the file or folder, alike for all links to it. num_bytes: of a file. pictures:
     of a folder, names in order of their numbers. num_gaps: numbers that are missing between a folder's first
@@ -37,11 +37,11 @@ class Lying:
     unclear: str = ""
 
 
-def survey(root: Path, paths: Mapping[str, str], on_clip: Callable[[], None]) -> dict[str, Lying]:
-    """What lies at every clip's path below `root`; several are looked at at a time."""
+def scan_files(root: Path, paths: Mapping[str, str], on_clip: Callable[[], None]) -> dict[str, OnDisk]:
+    """Find what is at every clip's path below `root`, several paths at a time."""
     found = {}
-    for (clip_id, _), lying in side_by_side(lambda item: look_at(root / item[1]), paths.items()):
-        found[clip_id] = lying
+    for (clip_id, _), on_disk in side_by_side(lambda item: look_at(root / item[1]), paths.items()):
+        found[clip_id] = on_disk
         on_clip()
     return found
 
@@ -56,27 +56,27 @@ def side_by_side(work: Callable[[_T], _U], items: Iterable[_T]) -> Iterator[tupl
             yield from zip(batch, chain.from_iterable(done), strict=True)
 
 
-def look_at(path: Path) -> Lying:
-    """What lies at a path; a link counts as what it leads to."""
+def look_at(path: Path) -> OnDisk:
+    """Find what is at a path; a link counts as what it leads to."""
     try:
         found = path.stat()
         if stat.S_ISREG(found.st_mode):
-            return Lying(form="file", inode=(found.st_dev, found.st_ino), num_bytes=found.st_size)
+            return OnDisk(form="file", inode=(found.st_dev, found.st_ino), num_bytes=found.st_size)
         if stat.S_ISDIR(found.st_mode):
             return replace(_folder(path), inode=(found.st_dev, found.st_ino))
     except FileNotFoundError:
-        return Lying(form="link" if path.is_symlink() else "nothing")
+        return OnDisk(form="link" if path.is_symlink() else "nothing")
     except (OSError, ValueError, ClipError):
-        return Lying(form="other" if path.is_symlink() or path.is_dir() else "nothing")
-    return Lying(form="other")
+        return OnDisk(form="other" if path.is_symlink() or path.is_dir() else "nothing")
+    return OnDisk(form="other")
 
 
-def _folder(path: Path) -> Lying:
+def _folder(path: Path) -> OnDisk:
     names = PictureFolder.at(path, path.parent).names
     try:
         found = numbers_of(names, "pictures").values()
     except ClipError as error:
-        return Lying(form="folder", pictures=names, unclear=error.reason)
+        return OnDisk(form="folder", pictures=names, unclear=error.reason)
     numbers = {number for number in found if isinstance(number, int)}
     gaps = max(numbers) - min(numbers) + 1 - len(numbers) if numbers else 0
-    return Lying(form="folder", pictures=names, num_gaps=gaps)
+    return OnDisk(form="folder", pictures=names, num_gaps=gaps)

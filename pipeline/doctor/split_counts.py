@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from pipeline.doctor.counts import class_counts, num_clips, published_classes
-from pipeline.doctor.inputs import Material
+from pipeline.doctor.inputs import Inputs
 from pipeline.types import Split
 
 
@@ -25,11 +25,11 @@ class Count:
     labels: Mapping[str, int] = field(default_factory=dict)
 
 
-def count_clips(material: Material) -> tuple[Count, ...]:
+def count_clips(inputs: Inputs) -> tuple[Count, ...]:
     """Return one count for each split of each fold that has a list."""
-    published = material.published
+    published = inputs.published
     rows = []
-    for (fold, split), lists in sorted(material.groups.items()):
+    for (fold, split), lists in sorted(inputs.groups.items()):
         known = None if published is None else published.splits.get(fold)
         place = {Split.TRAIN: 0, Split.TEST: 1}.get(split)
         classes = None if published is None else published_classes(published, fold, split)
@@ -40,7 +40,7 @@ def count_clips(material: Material) -> tuple[Count, ...]:
                 fold=fold,
                 split=split,
                 num_clips=num_clips(lists),
-                classes=None if is_open else tuple(class_counts(lists, material.class_names)),
+                classes=None if is_open else tuple(class_counts(lists, inputs.class_names)),
                 published=None if known is None or place is None else known[place],
                 published_classes=None if classes is None else tuple(classes),
                 labels=dict(sorted(Counter(written.values()).items(), key=by_number)) if is_open else {},

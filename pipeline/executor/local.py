@@ -123,10 +123,9 @@ def _do_tasks(
         for task in tasks:
             ended.put((task, worker.run(task, context)))
             context.cancel.raise_if_cancelled()
-    except TaskCancelledError:
-        pass
     except BaseException as error:  # noqa: BLE001 - the thread that waits raises it
-        ended.put(error)
+        if not (isinstance(error, TaskCancelledError) and context.cancel.is_cancelled):
+            ended.put(error)
     ended.put(None)
 
 

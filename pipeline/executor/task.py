@@ -82,7 +82,7 @@ class Executor(Protocol[TaskT, ResultT_co]):
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What people should know of the workers, such as that their cluster is without TLS."""
+        """Warnings about the workers for people, such as that their cluster is without TLS."""
         ...
 
     @property
@@ -101,11 +101,11 @@ class Executor(Protocol[TaskT, ResultT_co]):
         ...
 
     def ask_setup(self, question: Callable[[Any], AnyT]) -> AnyT:
-        """Return what a function says of the setup, on the machine of a worker; no worker is started."""
+        """Return `question(setup)`, computed on the machine of a worker; no worker is started."""
         ...
 
     def ask_worker(self, question: Callable[[Any], AnyT]) -> AnyT:
-        """Return what a function says of a worker, which is started for it. Raises what starting raises."""
+        """Return `question(worker)` of a worker, which is started for it. Raises what starting raises."""
         ...
 
     def run(
@@ -124,8 +124,9 @@ class Executor(Protocol[TaskT, ResultT_co]):
             A task and its result; None where its worker died twice.
 
         Raises:
-            Exception: Whatever a task or the observer raises. Tasks under way are then cancelled, as they
-                are when the generator is closed.
+            Exception: Whatever a task or the observer raises. No other task begins then, as after the
+                generator is closed; tasks under way are cancelled at once in this process, and on a
+                cluster when the executor is closed.
         """
         ...
 

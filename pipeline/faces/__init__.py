@@ -1,11 +1,11 @@
 """Frames become face boxes, scores and landmarks. The only importer of retinaface and of OpenCV's cascade.
 
-``detector``    what a detector is and how it is chosen
-``retinaface``  RetinaFace on batches of frames
-``networks``    its two networks, put together from retinaface-pytorch's parts
-``fuse_batchnorm``     normalisations taken into the convolutions before them
-``haar``        the cascade that OpenCV embeds
-``provided_boxes``       boxes or crops that the data set brings along
+``detector``        what a detector is and how it is chosen
+``retinaface``      RetinaFace on batches of frames
+``networks``        its two networks, put together from retinaface-pytorch's parts
+``fuse_batchnorm``  normalisations taken into the convolutions before them
+``haar``            the cascade that OpenCV embeds
+``provided_boxes``  boxes or crops that the data set brings along
 """
 
 from pathlib import Path

@@ -12,7 +12,7 @@
 ``folder``         the sampled frames of a folder of pictures
 ``crops``          ready face crops of the sampled frames
 ``frame_buffer``   frames as they come, in one array
-``probe``          what a clip's file says of itself beside its frames
+``probe``          what a clip's file states beside its frames
 ``identity``       size and hash of what was read
 ``requests``       requests to a decoder and their answers; a decoder in the caller's thread
 ``pool``           a decoder of child processes

@@ -17,7 +17,7 @@ from pipeline.process.config import ExtractConfig, FeatureShape, feature_shape
 from pipeline.process.identity import STEPS, identity_differences, version_differences, without_weights
 from pipeline.process.metered_lock import MeteredLock
 from pipeline.process.models import ImageFormat, Models, load_models, load_preview_models, unloaded_identity
-from pipeline.process.prepare import PreparedClip, decode_job, prepare_clip
+from pipeline.process.prepare import PreparedClip, make_decode_job, prepare_clip
 
 __all__ = [
     "CLIP_SECONDS",
@@ -34,7 +34,7 @@ __all__ = [
     "Models",
     "PreparedClip",
     "StageSeconds",
-    "decode_job",
+    "make_decode_job",
     "feature_shape",
     "identity_differences",
     "load_models",

@@ -13,7 +13,7 @@ from pipeline.cancel import CancelToken
 from pipeline.errors import ClipError
 from pipeline.process.encode import encode_clips, outcome_of
 from pipeline.process.models import Models
-from pipeline.process.prepare import PreparedClip, decode_job, prepare
+from pipeline.process.prepare import PreparedClip, make_decode_job, prepare
 from pipeline.types import ClipFailed, ClipOutcome, ClipRef
 
 
@@ -66,16 +66,24 @@ def process_block(
     on_progress: Callable[[float], None] | None = None,
     cancel: CancelToken | None = None,
 ) -> BlockOutcome:
-    """Decode, detect, track and crop every clip, then encode the pictures of all of them together.
+    """Decode, detect, track and crop every clip, then encode the images of all of them together.
 
-    root: the folder that the clips' paths start from. decoder: decodes the clips, None for this
-    thread. Clips are taken as they are decoded; the device is locked for a batch at a time, so that
-    two threads, each at a block of its own, keep it busy. on_progress: called with how much more of the
-    block is done, in clips. cancel: looked at after each clip and each batch.
-    Raises TaskCancelledError when it is cancelled.
+    Clips are taken as they are decoded. The device is locked for a batch at a time, so that two threads,
+    each with a block of its own, keep it busy.
+
+    Args:
+        root: The directory that the clips' paths start from.
+        clips: The clips.
+        models: Detector and encoder.
+        decoder: Decodes the clips; None for this thread.
+        on_progress: Called with how much more of the block is done, in clips.
+        cancel: Checked after each clip and each batch.
+
+    Raises:
+        TaskCancelledError: `cancel` is cancelled.
     """
     seconds, cancel = StageSeconds(), cancel or CancelToken()
-    jobs = [decode_job(root, clip, models.config) for clip in clips]
+    jobs = [make_decode_job(root, clip, models.config) for clip in clips]
     prepared: list[PreparedClip | ClipFailed | None] = [None] * len(clips)
     with closing((decoder or frame_step.InlineDecoder()).stream(jobs)) as answers:
         for place, decoded in answers:

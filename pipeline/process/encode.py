@@ -45,7 +45,16 @@ def encode_clips(
 
 
 def outcome_of(clip: PreparedClip, face: Encoded, scene: Encoded) -> ClipOutcome:
-    """Arrange the features of a clip's distinct images by view and frame."""
+    """Arrange the features of a clip's distinct images by view and frame.
+
+    Args:
+        clip: The prepared clip.
+        face: Features of its face images, as `encode_clips` returns them.
+        scene: Features of its scene images.
+
+    Returns:
+        The clip's features in float16, or its failure where one exceeds the range of float16.
+    """
     frames = clip.frames
     mirror_V1 = np.array(frames.flip_V)[:, None] * len(frames.index_U)
     row_VT = torch.from_numpy(frames.position_VT + mirror_V1)

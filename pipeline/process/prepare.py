@@ -55,8 +55,14 @@ class PreparedClip:
         return len(self.frames.index_U) * (1 + any(self.frames.flip_V))
 
 
-def decode_job(root: Path, clip: ClipRef, config: ExtractConfig) -> frame_step.DecodeJob:
-    """What a decoder is asked for a clip. Of a clip that is itself of faces, the crops are its frames."""
+def make_decode_job(root: Path, clip: ClipRef, config: ExtractConfig) -> frame_step.DecodeJob:
+    """Return the request to a decoder for a clip.
+
+    Args:
+        root: The directory that the clip's paths start from.
+        clip: The clip; of one that is itself of faces, the crops are its frames.
+        config: The settings of all steps.
+    """
     has_crops = config.takes_crops and clip.face_path not in (None, clip.path)
     return frame_step.DecodeJob(
         path=root / clip.path,
@@ -82,7 +88,7 @@ def prepare_clip(root: Path, clip: ClipRef, models: Models) -> tuple[PreparedCli
     Raises:
         ClipError: The clip cannot be processed; names the step.
     """
-    ((_, decoded),) = frame_step.InlineDecoder().stream([decode_job(root, clip, models.config)])
+    ((_, decoded),) = frame_step.InlineDecoder().stream([make_decode_job(root, clip, models.config)])
     if isinstance(decoded, ClipFailed):
         raise ClipError(decoded.stage, decoded.reason)
     return prepare(clip, decoded, models), decoded.frames.rgb_UHWC

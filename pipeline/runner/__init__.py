@@ -1,9 +1,11 @@
 """A run: an index of clips becomes a complete cache, on one machine or on a cluster.
 
-``worker``            a block as a task, and the worker that does it
+``block_task``        a block as a task, and the report of one that is done
+``model_metadata``    what the models of a worker are
+``worker``            the worker that does blocks
 ``executor_options``  which executor the user's choice means
-``cache_setup``           the cache created, checked to be the same, or grown
-``clip_matching``          clips of a data set laid beside those of a cache
+``cache_setup``       the cache created, checked to be the same, or grown
+``clip_matching``     clips of a data set laid beside those of a cache
 ``tasks``             which blocks are to be done
 ``progress``          how fast it goes, and what holds it up
 ``run_loop``          all blocks done by an executor, while the lock is held

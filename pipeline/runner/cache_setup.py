@@ -18,7 +18,7 @@ from pipeline.fingerprint import differences
 from pipeline.portable import located, portable
 from pipeline.process import ExtractConfig, identity_differences, version_differences, without_weights
 from pipeline.runner.clip_matching import OTHER_CACHE, match
-from pipeline.runner.worker import ModelInfo
+from pipeline.runner.model_metadata import ModelInfo
 from pipeline.store.clip_table import num_groups, replace_table, table_of
 from pipeline.store.location import Place
 from pipeline.store.meta import RANDOM_WEIGHTS, CacheMeta

@@ -76,8 +76,14 @@ def make_executor(
 ) -> BlockExecutor:
     """Make the executor; its models are loaded when they are needed. Close it.
 
-    for_timing: see `BlockWorkerSetup`. Raises ConfigError for more GPUs than there are, OusError when a
-    cluster does not answer.
+    Args:
+        config: The settings of all steps.
+        options: The user's choice.
+        for_timing: See `BlockWorkerSetup`.
+
+    Raises:
+        ConfigError: There are fewer GPUs than are asked for.
+        OusError: A cluster does not answer.
     """
     require_gpus(options.gpus or 0)
     device = {None: "auto", 0: "cpu"}.get(options.gpus, "cuda")

@@ -31,13 +31,24 @@ def extract(
 ) -> RunReport:
     """Fill the cache with what is missing; create it when it is not there.
 
-    on_progress: told how the run goes, at the start and whenever more is done; by any thread. say: called
-    with remarks for people, such as what is waited for, or what the encoder's weights were trained with.
-    known_leaks: those that the user has seen; the report's lines show others alone. lock: of the cache, where
-    the caller holds it; it is taken here otherwise.
-    Raises CacheError when another run holds the cache, when the one there was made otherwise or from
-    other clips (naming each difference), or when it cannot be written. Whatever interrupts, finished
-    blocks stay.
+    Whatever interrupts it, finished blocks stay.
+
+    Args:
+        index: The clips.
+        config: The settings of all steps.
+        executor: The workers.
+        cache: Location of the cache.
+        options: How the run goes about its work.
+        on_progress: Called with the speed at the start and whenever more is done, by any thread.
+        say: Called with remarks for people, such as what is waited for, or what the encoder's weights were
+            trained with.
+        known_leaks: Leaks that the user has seen; the report's lines show others alone.
+        lock: Of the cache, where the caller holds it; None to take it here.
+
+    Raises:
+        CacheError: Another run holds the cache; the one there was made otherwise or from other clips (each
+            difference is named); or it cannot be written.
+        OusError: Workers died twice at a block.
     """
     place, options = Place.of(cache), options or RunOptions()
     held = nullcontext(lock) if lock else hold(place, options.share, take_over=options.take_over, say=say)

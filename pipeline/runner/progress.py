@@ -5,7 +5,8 @@ import time
 from dataclasses import dataclass
 
 from pipeline.process import STAGES_OF_WORK, StageSeconds
-from pipeline.runner.worker import BlockReport, ModelInfo
+from pipeline.runner.block_task import BlockReport
+from pipeline.runner.model_metadata import ModelInfo
 
 
 @dataclass(frozen=True, kw_only=True)

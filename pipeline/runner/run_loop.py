@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from pipeline.errors import OusError, counted
 from pipeline.executor import Executor, Observer
+from pipeline.runner.block_task import BlockReport, BlockTask
+from pipeline.runner.model_metadata import ModelInfo
 from pipeline.runner.progress import Progress, Speed
-from pipeline.runner.worker import BlockReport, BlockTask, ModelInfo
 from pipeline.store.lock import Lock
 
 BlockExecutor = Executor[BlockTask, BlockReport]

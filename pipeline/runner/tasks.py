@@ -8,8 +8,8 @@ from typing import Self
 import numpy as np
 
 from pipeline.config import require_range
+from pipeline.runner.block_task import BlockTask
 from pipeline.runner.cache_setup import Opening
-from pipeline.runner.worker import BlockTask
 from pipeline.store.claim import Claim
 from pipeline.store.location import Place
 from pipeline.store.lock import Share

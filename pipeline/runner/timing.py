@@ -7,9 +7,11 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from pipeline.runner.block_task import BlockTask
 from pipeline.runner.cache_setup import Opening
+from pipeline.runner.model_metadata import ModelInfo
 from pipeline.runner.run_loop import BlockExecutor
-from pipeline.runner.worker import SLOTS, BlockTask, ModelInfo
+from pipeline.runner.worker import SLOTS
 from pipeline.types import ClipRef
 
 
@@ -26,7 +28,7 @@ class Timed:
 
 
 class Timing:
-    """Gives blocks to a executor as a run does, as trials.
+    """Gives blocks to an executor as a run does, as trials.
 
     Args:
         executor: The workers, with their models loaded.

@@ -1,4 +1,4 @@
-"""A block of clips as a task, and the worker that does it: the same in one process and on a cluster."""
+"""The worker that does blocks of clips: the same in one process and on a cluster."""
 
 import threading
 import time
@@ -6,8 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from operator import methodcaller
-from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import torch
 
@@ -15,7 +14,6 @@ from pipeline.device import choose_device, device_fault, is_device_fault
 from pipeline.errors import CacheError, OusError, counted, first_line
 from pipeline.executor import Executor, LocalExecutor, TaskContext
 from pipeline.executor.machine import available_cores, decoders_for, keep_memory, use_cores
-from pipeline.fingerprint import sha256_json
 from pipeline.process import (
     CLIP_SECONDS,
     BlockOutcome,
@@ -24,145 +22,19 @@ from pipeline.process import (
     ExtractConfig,
     InlineDecoder,
     Models,
-    StageSeconds,
-    feature_shape,
     identity_differences,
     load_models,
     process_block,
-    unloaded_identity,
-    without_weights,
 )
-from pipeline.store.claim import Claim
-from pipeline.store.config import choose_block_clips
+from pipeline.runner.block_task import BlockReport, BlockTask
+from pipeline.runner.model_metadata import ModelInfo
 from pipeline.store.meta import CacheMeta
 from pipeline.store.rows import fill_row
 from pipeline.store.writer import CacheWriter
-from pipeline.types import Bytes, ClipDone, ClipFailed, ClipRef, NoteKind
+from pipeline.types import Bytes, ClipDone, ClipFailed, NoteKind
 
 SLOTS, QUEUED = 2, 2
 """Blocks that a worker does at a time, one decoded while the other is on the device; and those that wait."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class BlockTask:
-    """Clips of one block that are to be processed; small, so that it travels.
-
-    start: first row of the block. rows: those to process. num_clips: of the cache, by which a worker
-    that has written to it before knows that it has grown. fingerprint: of the cache, which the worker's
-    models must match. missing: those of the rows whose clip has no file; they become failures, and
-    count neither as progress nor in rates. trial: for a block that is timed and not written, the
-    attributes of its cache; None for a block that counts. claim: of the run to the cache, which is checked
-    before anything is written; None for a trial.
-    """
-
-    cache: str
-    root: Path
-    start: int
-    rows: tuple[int, ...]
-    clips: tuple[ClipRef, ...]
-    num_clips: int
-    fingerprint: str
-    missing: frozenset[int] = frozenset()
-    trial: CacheMeta | None = None
-    claim: Claim | None = None
-
-    def require_held(self) -> None:
-        """Raise CacheError when another run has taken the cache over from the one that this is a task of."""
-        if self.claim is not None:
-            self.claim.require()
-
-    @property
-    def num_there(self) -> int:
-        """Clips to process that have a file."""
-        return len(self.rows) - len(self.missing)
-
-
-@dataclass(frozen=True, kw_only=True)
-class BlockReport:
-    """What became of a block's clips; those without a file are left out.
-
-    num_damaged: clips that are done though part of their data did not decode. num_beyond_end: clips that
-    are done though their window ends after the file. warnings: of the worker, such as a batch that had to
-    shrink.
-    """
-
-    start: int
-    num_clips: int
-    num_failed: int
-    num_pictures: int
-    seconds: StageSeconds
-    num_damaged: int = 0
-    num_beyond_end: int = 0
-    warnings: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True)
-class ModelInfo:
-    """What a worker's models are: all that the description of a cache needs of them.
-
-    stand_ins: models with random weights in the place of theirs, for timing. has_weights: whether the
-    identity covers the weights; it does not before they are loaded, nor with stand-ins.
-    conventions: activation, mean and std of the encoder in words, and where they are stated; empty before
-    it is loaded.
-    """
-
-    identity: dict[str, Any]
-    embed_width: int
-    encoder_width: int
-    num_tokens: int
-    visual_sha256: str
-    text_sha256: str
-    conventions: str
-    precision: str
-    device: str
-    block_clips: int
-    num_decoders: int
-    stand_ins: tuple[str, ...] = ()
-    has_weights: bool = True
-
-    @cached_property
-    def fingerprint(self) -> str:
-        """The hash of whatever changes a feature."""
-        return sha256_json(self.identity)
-
-    @classmethod
-    def of(cls, tools: Models, num_decoders: int) -> Self:
-        """Describe these models."""
-        identity = tools.identity()
-        return cls(
-            identity=without_weights(identity) if tools.stand_ins else identity,
-            embed_width=tools.clip.embed_width,
-            encoder_width=tools.clip.encoder_width,
-            num_tokens=tools.encoder.num_tokens,
-            visual_sha256=tools.clip.visual_sha256,
-            text_sha256=tools.clip.text_sha256,
-            conventions=str(tools.clip.conventions),
-            precision=tools.encoder.precision,
-            device=_name_of(tools.device),
-            block_clips=choose_block_clips(tools.config.features.tokens, tools.device.type),
-            num_decoders=num_decoders,
-            stand_ins=tools.stand_ins,
-            has_weights=not tools.stand_ins,
-        )
-
-    @classmethod
-    def before_loading(cls, config: ExtractConfig, device: torch.device, num_decoders: int) -> Self:
-        """Return what is known before weights are read. Raises ConfigError for settings that do not fit."""
-        shape, identity = feature_shape(config), unloaded_identity(config, device)
-        return cls(
-            identity=identity,
-            embed_width=shape.embed_width,
-            encoder_width=shape.encoder_width,
-            num_tokens=shape.num_tokens,
-            visual_sha256="",
-            text_sha256="",
-            conventions="",
-            precision=identity["features"]["precision"],
-            device=_name_of(device),
-            block_clips=choose_block_clips(config.features.tokens, device.type),
-            num_decoders=num_decoders,
-            has_weights=False,
-        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -194,10 +66,10 @@ class BlockWorkerSetup:
         keep_memory()
         num_cores = len(use_cores(cores))
         device = choose_device(self.device)
-        tools = load_models(self.config, device, for_timing=self.for_timing)
+        models = load_models(self.config, device, for_timing=self.for_timing)
         num_decoders = self._num_decoders(device, num_cores)
         pool = DecodePool(num_decoders, clip_seconds=self.clip_seconds, buffer=_buffer_for(device))
-        return BlockWorker(tools, pool, num_decoders)
+        return BlockWorker(models, pool, num_decoders)
 
     def _num_decoders(self, device: torch.device, num_cores: int) -> int:
         return self.decoders if self.decoders is not None else decoders_for(device, num_cores)
@@ -235,16 +107,16 @@ def unloaded_model_info(executor: Executor[Any, Any]) -> ModelInfo:
     return info
 
 
-def executor_of(tools: Models) -> LocalExecutor[BlockTask, BlockReport]:
+def executor_of(models: Models) -> LocalExecutor[BlockTask, BlockReport]:
     """Return an executor with models that are loaded; it decodes in its own threads."""
-    return LocalExecutor(_LoadedSetup(BlockWorker(tools)))
+    return LocalExecutor(_LoadedSetup(BlockWorker(models)))
 
 
 @dataclass
 class BlockWorker:
     """Models and decoders of one process, for all its threads."""
 
-    tools: Models
+    models: Models
     decoder: Decoder = field(default_factory=InlineDecoder)
     num_decoders: int = 1
     _writers: dict[str, CacheWriter] = field(default_factory=dict)
@@ -298,13 +170,13 @@ class BlockWorker:
             num_beyond_end=sum(one.has_note(NoteKind.WINDOW) for one in finished),
             num_pictures=done.num_pictures,
             seconds=done.seconds,
-            warnings=self.tools.warnings,
+            warnings=self.models.warnings,
         )
 
     @cached_property
     def _model_info(self) -> ModelInfo:
         """Found once: every block asks for its hash, and the models stay."""
-        return ModelInfo.of(self.tools, self.num_decoders)
+        return ModelInfo.of(self.models, self.num_decoders)
 
     def close(self) -> None:
         """Stop the decoders."""
@@ -316,7 +188,7 @@ class BlockWorker:
             return process_block(
                 task.root,
                 task.clips,
-                self.tools,
+                self.models,
                 decoder=self.decoder,
                 on_progress=_of_clips_there(task, context.advance),
                 cancel=context.cancel,
@@ -367,10 +239,6 @@ def _of_clips_there(task: BlockTask, on_progress: Callable[[float], None]) -> Ca
         return on_progress
     share = task.num_there / len(task.rows)
     return lambda clips: on_progress(clips * share)
-
-
-def _name_of(device: torch.device) -> str:
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
 
 
 def _buffer_for(device: torch.device) -> Callable[[int], Bytes]:

@@ -1,4 +1,4 @@
-"""Reads an HDF5 file's texts, whatever becomes of it; a process of its own, started by `trial`.
+"""Reads an HDF5 file's texts, whatever becomes of it; a process of its own, started by `hdf5_probe`.
 
 It runs as ``python -m pipeline.store.hdf5_probe_child SECONDS PATH ATTRIBUTE TEXTS...`` and imports h5py, and
 of this program nothing that takes time.

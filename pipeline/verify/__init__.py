@@ -1,16 +1,16 @@
 """A cache is checked: its attributes, every value's range, and a sample computed again.
 
-``stored``     a cache               -> what is wrong with what it stores
-``block``      a block of its clips  -> what is wrong with their values
-``config``     a cache               -> the config that it was made with
-``recompute``  some of its clips     -> how far features computed again differ
-``check``      a cache               -> a report of all of it
-``report``     the report
+``stored``         a cache              -> what is wrong with what it stores
+``block``          a block of its clips -> what is wrong with their values
+``config``         a cache              -> the config that it was made with
+``recomputation``  some of its clips    -> how far features computed again differ
+``check``          a cache              -> a report of all of it
+``report``         the report
 """
 
 from pipeline.verify.check import verify
 from pipeline.verify.config import OtherAlgorithmsError, config_of
-from pipeline.verify.recompute import (
+from pipeline.verify.recomputation import (
     RELATIVE_TOLERANCE,
     pick_sample,
     recompute,

@@ -6,7 +6,7 @@ from pathlib import Path
 from pipeline.config import require_range
 from pipeline.errors import CacheError
 from pipeline.store.reader import FeatureCache
-from pipeline.verify.recompute import recompute_sample
+from pipeline.verify.recomputation import recompute_sample
 from pipeline.verify.report import Recomputed, VerifyReport
 from pipeline.verify.stored import official_leaks, verify_stored
 

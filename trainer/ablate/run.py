@@ -94,11 +94,12 @@ def ablate(
             with closing(make_run_executor(options, len(to_do), grid.feature_bytes)) as executor:
                 for remark in (executor.where, *(f"!! {warning}" for warning in executor.warnings)):
                     observer.on_remark(remark)
-                for task, answer in executor.run(to_do, _Waiting(observer)):
-                    outcome = died(task) if answer is None else answer
-                    _require_visible(task, outcome)
-                    outcomes[task] = outcome
-                    observer.on_outcome(outcome)
+                with closing(executor.run(to_do, _Waiting(observer))) as results:
+                    for task, answer in results:
+                        outcome = died(task) if answer is None else answer
+                        _require_visible(task, outcome)
+                        outcomes[task] = outcome
+                        observer.on_outcome(outcome)
         remove_leftovers(folder)
         result = GridResult.of(grid.asked, grid.fingerprint, list(outcomes.values()))
         folder.write_together(

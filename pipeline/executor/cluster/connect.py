@@ -116,10 +116,12 @@ class Connection:
 
 
 def on_cores(num_workers: int, threads: int, *, dashboard: bool = False) -> Connection:
-    """Start so many worker processes on this machine, each kept to its share of the cores.
+    """Start worker processes on this machine, each kept to its share of the cores.
 
-    threads: tasks that each does at a time. dashboard: whether to serve Dask's pages, over plain HTTP, to
-    this machine.
+    Args:
+        num_workers: Processes.
+        threads: Tasks that each process does at the same time.
+        dashboard: Serve Dask's pages, over plain HTTP, to this machine.
     """
     cores = _shared_cores(num_workers)
     environments = [{"OMP_NUM_THREADS": str(len(share))} for share in cores.values()]
@@ -128,9 +130,13 @@ def on_cores(num_workers: int, threads: int, *, dashboard: bool = False) -> Conn
 
 
 def on_gpus(num_gpus: int, threads: int, *, per_gpu: int = 1, dashboard: bool = False) -> Connection:
-    """Start so many worker processes per GPU: one by dask-cuda when it is installed, else by nannies.
+    """Start worker processes on the GPUs of this machine: by dask-cuda when it is installed, else by nannies.
 
-    threads, dashboard: as of `on_cores`.
+    Args:
+        num_gpus: GPUs to use.
+        threads: Tasks that each process does at the same time.
+        per_gpu: Processes on each GPU; dask-cuda starts one alone.
+        dashboard: Serve Dask's pages, over plain HTTP, to this machine.
     """
     gpus = [gpu for gpu in visible_gpus()[:num_gpus] for _ in range(per_gpu)]
     each = f", {per_gpu} workers each" if per_gpu > 1 else ""

@@ -45,16 +45,23 @@ class ClusterExecutor(Generic[TaskT, ResultT]):
         self._looked = -_SECONDS_BETWEEN_LOOKS
         is_own = connection.own is not None
         connection.register(self._plugin, worker_plugin.TaskPlugin(setup, connection.cores, is_own=is_own))
-        with translate_errors():
-            self._client.subscribe_topic(self._plugin, self._on_event)
+        try:
+            with translate_errors():
+                self._client.subscribe_topic(self._plugin, self._on_event)
+        except BaseException:
+            self.close()
+            raise
 
     @classmethod
     def on_cores(
         cls, num_workers: int, setup: WorkerSetup[TaskT, ResultT], *, dashboard: bool = False
     ) -> Self:
-        """Start so many worker processes on this machine, each kept to its share of the cores.
+        """Start worker processes on this machine, each kept to its share of the cores.
 
-        dashboard: whether to serve Dask's pages, over plain HTTP, to this machine.
+        Args:
+            num_workers: Processes.
+            setup: What starts a worker.
+            dashboard: Serve Dask's pages, over plain HTTP, to this machine.
         """
         return cls(connect.on_cores(num_workers, setup.slots, dashboard=dashboard), setup)
 
@@ -67,7 +74,14 @@ class ClusterExecutor(Generic[TaskT, ResultT]):
         per_gpu: int = 1,
         dashboard: bool = False,
     ) -> Self:
-        """Start so many worker processes per GPU of this machine. dashboard: as of `on_cores`."""
+        """Start worker processes on the GPUs of this machine.
+
+        Args:
+            num_gpus: GPUs to use.
+            setup: What starts a worker.
+            per_gpu: Processes on each GPU.
+            dashboard: Serve Dask's pages, over plain HTTP, to this machine.
+        """
         return cls(connect.on_gpus(num_gpus, setup.slots, per_gpu=per_gpu, dashboard=dashboard), setup)
 
     @classmethod
@@ -176,11 +190,12 @@ class ClusterExecutor(Generic[TaskT, ResultT]):
         try:
             result = self._result(future, assigned.address)
         except WorkerDiedError:
+            future.release()
             if dispatch.died(assigned):
                 yield assigned.task, None
             return
-        dispatch.finished(assigned)
         future.release()
+        dispatch.finished(assigned)
         yield assigned.task, result
 
     def _result(self, future: "Future[ResultT]", address: str) -> ResultT:

@@ -3,7 +3,7 @@
 import asyncio
 import concurrent.futures
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from distributed.scheduler import KilledWorker
@@ -32,24 +32,31 @@ def result_of(future: Any, timeout: float | None = None) -> Any:
 
     Raises:
         WorkerDiedError: The worker died; only with a timeout.
-        ResultTimeoutError: The result did not come in time.
+        ResultTimeoutError: The result did not come in time; only with a timeout.
         OusError: The scheduler is gone.
     """
     if timeout is not None and future.status in ("pending", "lost"):
         raise WorkerDiedError
-    with translate_errors():
-        error = future.exception()  # waits; distributed's wait() looks for a default client
+    error = _in_time(future.exception, timeout)  # distributed's wait() looks for a default client
     if isinstance(error, KilledWorker) and timeout is not None:
         raise WorkerDiedError from error
     if isinstance(error, OSError):
         raise error  # of the worker, such as a file that it may not read: the way to it is well
-    try:
+    if error is not None:
         with translate_errors():
-            return future.result(timeout=timeout)
-    except OusError as error:
-        if isinstance(error.__cause__, TimeoutError):
+            return future.result()  # raises it, with the worker's traceback
+    return _in_time(future.result, timeout)
+
+
+def _in_time(ask: Callable[..., Any], timeout: float | None) -> Any:
+    """Ask a future; raise ResultTimeoutError when the answer takes longer than a timeout."""
+    with translate_errors():
+        try:
+            return ask(timeout=timeout)
+        except TimeoutError as error:
+            if timeout is None:
+                raise
             raise ResultTimeoutError from error
-        raise
 
 
 @contextlib.contextmanager

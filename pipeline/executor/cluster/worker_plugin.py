@@ -64,7 +64,7 @@ class TaskPlugin(WorkerPlugin):
             return self._worker
 
     def ask_setup(self, question: Callable[[Any], AnyT]) -> AnyT:
-        """Return what a function says of the setup."""
+        """Return `question(setup)`."""
         return question(self._setup)
 
     def run(self, task: Any, send: Callable[[float], None]) -> Any:
@@ -108,17 +108,17 @@ class TaskPlugin(WorkerPlugin):
 
 
 def ask_setup(plugin: str, question: Callable[[Any], AnyT]) -> AnyT:
-    """On a Dask worker: what a function says of the setup of the `TaskPlugin` of that name."""
+    """Return `question(setup)` of the `TaskPlugin` of that name; called on a Dask worker."""
     return _plugin(plugin).ask_setup(question)
 
 
 def ask_worker(plugin: str, question: Callable[[Any], AnyT]) -> AnyT:
-    """On a Dask worker: what a function says of the worker of the `TaskPlugin` of that name."""
+    """Return `question(worker)` of the `TaskPlugin` of that name; called on a Dask worker."""
     return question(_plugin(plugin).worker())
 
 
 def run(plugin: str, task: Any) -> Any:
-    """On a Dask worker: do a task, and send its progress as events of the plugin's topic."""
+    """Do a task, and send its progress as events of the plugin's topic; called on a Dask worker."""
     worker = get_worker()
     return _plugin(plugin).run(task, lambda amount: worker.log_event(plugin, amount))
 

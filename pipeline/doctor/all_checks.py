@@ -15,13 +15,13 @@ from pipeline.doctor.finding import Finding
 from pipeline.doctor.finding_kinds import KINDS, Severity
 from pipeline.doctor.frame_counts import check_numbers
 from pipeline.doctor.groups import check_groups
-from pipeline.doctor.inputs import Material
+from pipeline.doctor.inputs import Inputs
 from pipeline.doctor.labels import check_labels
 from pipeline.doctor.list_checks import check_lists
-from pipeline.doctor.load import gather
+from pipeline.doctor.load import load_inputs
 from pipeline.doctor.missing_files import check_files, unlisted
 from pipeline.doctor.report import DoctorReport
-from pipeline.doctor.scan import Lying, survey
+from pipeline.doctor.scan import OnDisk, scan_files
 from pipeline.doctor.split_counts import count_clips
 from pipeline.errors import counted
 from pipeline.types import ReadOptions
@@ -29,7 +29,7 @@ from pipeline.types import ReadOptions
 _GIGABYTE = 10**9
 
 Bar: TypeAlias = Callable[[str, int], Callable[[], None]]
-"""Told what is done next and in how many steps, it gives what is called after each step."""
+"""Takes the name of the next work and its number of steps, and returns a function to call after each."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,79 +49,81 @@ def check(name: str, root: Path, options: CheckOptions, bar: Bar) -> DoctorRepor
 
     Raises ConfigError for an unknown name or option, DatasetError where there is no such data set.
     """
-    material, findings = gather(name, root, options.reading)
-    findings += [*check_counts(material), *check_lists(material), *check_labels(material)]
-    findings += check_groups(material)
-    paths = {clip_id: clip.path for clip_id, clip in material.clips.items()}
-    lying = survey(material.root, paths, bar("looking at files", len(paths)))
-    crops = survey(material.root, material.crops, bar("looking at face crops", len(material.crops)))
-    findings += check_files(material, lying, crops)
-    files = clips_by_file(material, lying)
-    candidates = suspects(material, lying, files)
+    inputs, findings = load_inputs(name, root, options.reading)
+    findings += [*check_counts(inputs), *check_lists(inputs), *check_labels(inputs)]
+    findings += check_groups(inputs)
+    paths = {clip_id: clip.path for clip_id, clip in inputs.clips.items()}
+    on_disk = scan_files(inputs.root, paths, bar("looking at files", len(paths)))
+    crops = scan_files(inputs.root, inputs.crops, bar("looking at face crops", len(inputs.crops)))
+    findings += check_files(inputs, on_disk, crops)
+    files = clips_by_file(inputs, on_disk)
+    candidates = suspects(inputs, on_disk, files)
     on_file = bar("comparing files of one size", len(candidates))
-    findings += check_content(material, lying, files, candidates, on_file)
-    opened = _opened(material, lying, options, bar) if options.is_deep else {}
-    findings += check_opened(material, opened)
-    frames = _numbers_of_pictures(lying)
+    findings += check_content(inputs, on_disk, files, candidates, on_file)
+    opened = _opened(inputs, on_disk, options, bar) if options.is_deep else {}
+    findings += check_opened(inputs, opened)
+    frames = _numbers_of_pictures(on_disk)
     frames |= {clip_id: one.num_frames for clip_id, one in opened.items() if not one.failure}
-    findings += check_numbers(material, frames, _numbers_of_pictures(crops), options.num_frames)
-    if material.refusal and not any(finding.severity is Severity.ERROR for finding in findings):
-        findings.append(Finding(kind="not-read", what=material.refusal))
+    findings += check_numbers(inputs, frames, _numbers_of_pictures(crops), options.num_frames)
+    if inputs.refusal and not any(finding.severity is Severity.ERROR for finding in findings):
+        findings.append(Finding(kind="not-read", what=inputs.refusal))
     order = list(KINDS)
     return DoctorReport(
         dataset=name,
         root=str(root),
-        class_names=material.class_names,
-        counts=count_clips(material),
+        class_names=inputs.class_names,
+        counts=count_clips(inputs),
         findings=tuple(sorted(findings, key=lambda finding: (finding.severity, order.index(finding.kind)))),
-        facts=(*_facts(material, lying), *describe(opened)),
+        facts=(*_facts(inputs, on_disk), *describe(opened)),
         is_deep=options.is_deep,
     )
 
 
-def _numbers_of_pictures(lying: Mapping[str, Lying]) -> dict[str, int]:
+def _numbers_of_pictures(on_disk: Mapping[str, OnDisk]) -> dict[str, int]:
     """By clip id, the pictures of every folder that has some, in a clear order."""
-    return {key: len(found.pictures) for key, found in lying.items() if found.pictures and not found.unclear}
+    return {
+        key: len(found.pictures) for key, found in on_disk.items() if found.pictures and not found.unclear
+    }
 
 
 def _opened(
-    material: Material, lying: Mapping[str, Lying], options: CheckOptions, bar: Bar
+    inputs: Inputs, on_disk: Mapping[str, OnDisk], options: CheckOptions, bar: Bar
 ) -> dict[str, Opened]:
     """Every clip that has something in its place, opened."""
     from pipeline.doctor.decoding import add_headers, open_all  # loads torch, which takes seconds
 
     there = [
         clip
-        for clip_id, clip in material.clips.items()
-        if (lying[clip_id].num_bytes if lying[clip_id].form == "file" else lying[clip_id].pictures)
+        for clip_id, clip in inputs.clips.items()
+        if (on_disk[clip_id].num_bytes if on_disk[clip_id].form == "file" else on_disk[clip_id].pictures)
     ]
     on_clip = bar("opening clips", len(there))
-    opened = open_all(material.root, there, options.num_frames, len(os.sched_getaffinity(0)), on_clip)
-    return add_headers(material.root, there, opened, bar("reading headers", len(there)))
+    opened = open_all(inputs.root, there, options.num_frames, len(os.sched_getaffinity(0)), on_clip)
+    return add_headers(inputs.root, there, opened, bar("reading headers", len(there)))
 
 
-def _forms(material: Material, lying: Mapping[str, Lying]) -> str:
+def _forms(inputs: Inputs, on_disk: Mapping[str, OnDisk]) -> str:
     """As what the clips are there, in words; nothing where none is."""
-    names = {"file": "videos", "folder": "face crops" if material.form == "crops" else "folders of frames"}
-    forms = Counter(names[found.form] for found in lying.values() if found.form in names)
+    names = {"file": "videos", "folder": "face crops" if inputs.form == "crops" else "folders of frames"}
+    forms = Counter(names[found.form] for found in on_disk.values() if found.form in names)
     if len(forms) == 1:
         return f", as {next(iter(forms))}"
     return f", as {' and '.join(f'{many} {form}' for form, many in sorted(forms.items()))}" if forms else ""
 
 
-def _facts(material: Material, lying: Mapping[str, Lying]) -> list[str]:
+def _facts(inputs: Inputs, on_disk: Mapping[str, OnDisk]) -> list[str]:
     """What was looked at: lists by their form, clips by theirs."""
-    kinds = Counter(each.kind for each in material.lists if each.kind)
+    kinds = Counter(each.kind for each in inputs.lists if each.kind)
     facts = [f"lists       {many} of {kind}" for kind, many in kinds.items()]
-    there = sum(found.form in ("file", "folder") for found in lying.values())
-    num_bytes = sum(found.num_bytes for found in lying.values())
+    there = sum(found.form in ("file", "folder") for found in on_disk.values())
+    num_bytes = sum(found.num_bytes for found in on_disk.values())
     large = f"{num_bytes / 1e9:.1f} GB" if num_bytes >= _GIGABYTE else f"{num_bytes / 1e6:.1f} MB"
     size = f", {large}" if num_bytes else ""
-    facts.append(f"clips       {there} of {len(lying)} there{_forms(material, lying)}{size}")
-    if material.crops:
-        facts.append(f"face crops  beside {counted(len(material.crops), 'clip')}")
-    extra, expected = unlisted(material)
+    facts.append(f"clips       {there} of {len(on_disk)} there{_forms(inputs, on_disk)}{size}")
+    if inputs.crops:
+        facts.append(f"face crops  beside {counted(len(inputs.crops), 'clip')}")
+    extra, expected = unlisted(inputs)
     if extra:
         left_out = f"; the owner leaves out {expected}" if expected else ""
         facts.append(f"in no list  {counted(len(extra), 'clip')}{left_out}")
-    return [*facts, *(f"note        {note}" for note in material.notes)]
+    return [*facts, *(f"note        {note}" for note in inputs.notes)]
