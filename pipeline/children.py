@@ -3,9 +3,12 @@
 Imports nothing but the standard library, so that a child is there at once.
 """
 
+import contextlib
 import os
 import resource
+import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 PACKAGE_ROOT = Path(__file__).parents[1]
@@ -27,6 +30,20 @@ def environment(num_threads: int | None = 1) -> dict[str, str]:
     names = () if num_threads is None else ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
     own = {"PYTHONPATH": os.pathsep.join(paths), **dict.fromkeys(names, str(num_threads))}
     return {**os.environ, **own}
+
+
+@contextlib.contextmanager
+def interrupts_blocked() -> Iterator[None]:
+    """Start children here that Ctrl-C must not reach, not even while they import their modules.
+
+    A child takes over which signals its parent's thread blocks. This process itself is interrupted as before,
+    at the latest when the block ends.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def keep_memory_below(limit_bytes: int) -> None:

@@ -16,7 +16,7 @@ import pytest
 
 from pipeline.errors import OusError
 from pipeline.frames import ipc
-from pipeline.frames.pool import DecodePool, PoolClosedError
+from pipeline.frames.pool import CHILD_BYTES, DecodePool, PoolClosedError, _Child
 from pipeline.frames.requests import Decoded, DecodeJob, InlineDecoder
 from pipeline.frames.sampling import FrameConfig
 from pipeline.types import ClipFailed
@@ -112,6 +112,17 @@ def test_a_child_that_is_killed_is_replaced_and_nothing_is_lost(folder):
         os.kill(pid, signal.SIGKILL)
         assert [type(answer) for _, answer in stream] == [Decoded] * (len(jobs) - 1)
         assert pool.pids != [pid]
+
+
+def test_ctrl_c_does_not_end_a_child_that_is_starting():
+    child = _Child(CHILD_BYTES)
+    try:
+        os.kill(child.pid, signal.SIGINT)
+        child.greet()
+    finally:
+        child.kill()
+        child.stop()
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
 
 
 def test_pixels_that_wait_are_bounded_and_room_comes_back(folder):

@@ -226,7 +226,7 @@ class _Child:
 
     def __init__(self, limit_bytes: int) -> None:
         self.end, theirs = socket.socketpair()
-        with theirs:
+        with theirs, children.interrupts_blocked():
             self._process = subprocess.Popen(
                 children.command("pipeline.frames.decode_worker", theirs.fileno(), limit_bytes),
                 pass_fds=[theirs.fileno()],

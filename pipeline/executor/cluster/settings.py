@@ -18,6 +18,8 @@ _SETTINGS = {
     "distributed.worker.memory.pause": False,
     "distributed.worker.memory.terminate": False,
     "distributed.admin.log-length": 1000,
+    # Kept per worker for debugging, by default the last 1000: each message holds its tasks with their clips.
+    "distributed.admin.low-level-log-length": 10,
     "distributed.worker.profile.enabled": False,
     "distributed.scheduler.allowed-failures": 1,
     "distributed.comm.timeouts.connect": f"{JOIN_SECONDS}s",
