@@ -8,6 +8,7 @@ from typing import Generic
 from pipeline.executor.task import TaskT
 
 _ATTEMPTS = 2
+_MOST_QUEUED = 32
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,9 +25,12 @@ class Dispatch(Generic[TaskT]):
     """Assigns tasks to workers, a few at a time.
 
     Each worker has up to `slots` tasks that it does and `queued` that wait. It gets new ones when none waits,
-    several together: one at a time would cost the scheduler most of a short task's time. A task whose worker
-    died is assigned once more after all others, to a worker that has nothing else, so that a second death is
-    this task's own.
+    several together: one at a time would cost the scheduler most of a short task's time. A worker that has
+    nothing left by then gets twice as many to wait the next time, because its tasks are shorter than the way
+    to it. For long tasks few wait, so that no worker is idle at the end while another has a queue.
+
+    A task whose worker died is assigned once more after all others, to a worker with nothing else, so that
+    a second death is this task's own.
 
     Args:
         tasks: All tasks, taken lazily.
@@ -38,6 +42,7 @@ class Dispatch(Generic[TaskT]):
     slots: int
     queued: int
     _at: dict[str, list[Assigned[TaskT]]] = field(default_factory=dict)
+    _queued_of: dict[str, int] = field(default_factory=dict)
     _again: deque[Assigned[TaskT]] = field(default_factory=deque)
     _is_exhausted: bool = False
 
@@ -77,11 +82,21 @@ class Dispatch(Generic[TaskT]):
         at = self._at.get(address, [])
         if len(at) > slots or any(one.attempt > 1 for one in at):
             return []
-        new = [Assigned(task, address) for task in self._take(slots + self.queued - len(at))]
+        new = [Assigned(task, address) for task in self._take(slots + self._queue_of(address) - len(at))]
         if not new and not at and self._again:
             before = self._again.popleft()
             new = [Assigned(before.task, address, before.attempt + 1)]
         return new
+
+    def _queue_of(self, address: str) -> int:
+        """Return how many tasks may wait at a worker that gets new ones."""
+        queued = self._queued_of.get(address, 0)
+        if not queued:
+            queued = self.queued
+        elif address not in self._at:
+            queued = min(2 * queued, max(_MOST_QUEUED, self.queued))
+        self._queued_of[address] = queued
+        return queued
 
     def _take(self, number: int) -> list[TaskT]:
         taken: list[TaskT] = []
