@@ -429,7 +429,7 @@ _CHILD = """
 import sys
 from pathlib import Path
 from pipeline.datasets import read_dataset
-from pipeline.runner import LocalExecutor, extract
+from pipeline.runner import executor_of, extract
 from tests.small_clips import small_models
 import torch
 torch.set_num_threads(2)
