@@ -153,7 +153,7 @@ def test_a_worker_that_is_killed_while_it_starts_is_replaced(capfd):
 
 def test_what_stops_a_worker_from_starting_is_told_as_it_is(executor, monkeypatch):
     class Ended:
-        def exception(self):
+        def exception(self, timeout=None):
             return PermissionError(13, "Permission denied", "/weights/ViT-L-14.pt")
 
     monkeypatch.setattr(executor._client, "submit", lambda *_args, **_more: Ended())

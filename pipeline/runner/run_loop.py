@@ -105,8 +105,7 @@ class _Watch(Observer):
         self.progress.advance(amount)
         self.show()
 
-    def on_waiting(self) -> None:
-        self.show()
-
     def on_tick(self) -> None:
         self._lock.require_held()
+        if self._executor.is_waiting:
+            self.show()  # again and again: whoever shows it may show only some of the calls

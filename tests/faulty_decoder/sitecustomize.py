@@ -38,6 +38,7 @@ if "pipeline.frames.decode_worker" in sys.orig_argv:
         if noted := os.environ.get("OUS_TEST_DECODED"):
             with Path(noted).open("a") as file:
                 file.write(f"{path.name}\n")
+            Path(f"{noted}.{os.getpid()}").write_text(path.name)
             time.sleep(float(os.environ["OUS_TEST_CLIP_SECONDS"]))
         _misbehave(path.name)
         return _decode_clip(path, *args, **options)
