@@ -26,7 +26,8 @@ MODELS = (
 TESTS = (
     "test_frame_folders", "test_frame_sampling", "test_container", "test_frames", "test_pool",
     "test_create", "test_export", "test_reader", "test_schema", "test_writer",
-    "test_cluster", "test_gather", "test_growth", "test_runner",
+    "test_cluster", "test_cluster_executor", "test_dispatch", "test_executor_options", "test_growth",
+    "test_local_executor", "test_runner",
 )  # fmt: skip
 
 
