@@ -2,7 +2,7 @@
 
 In the order of the data (``process`` alone puts the steps together):
 
-``datasets``       what lies on disk      -> an index of clips with labels and splits
+``datasets``       files on disk          -> an index of clips with labels and splits
 ``frames``         a clip                 -> uniformly spaced RGB frames
 ``faces``          frames                 -> face boxes, scores and landmarks
 ``tracks``         face boxes             -> one subject's track

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import Any, Generic
 
-from pipeline.cancel import CancelToken, TaskCancelledError
+from pipeline.cancel import TaskCancelledError
 from pipeline.executor.task import AnyT, Observer, ResultT, TaskContext, TaskT, Worker, WorkerSetup
 
 _GOODBYE_SECONDS = 2.0
@@ -79,7 +79,7 @@ class LocalExecutor(Generic[TaskT, ResultT]):
     def _in_threads(
         self, tasks: Iterable[TaskT], observer: Observer
     ) -> Iterator[tuple[TaskT, ResultT | None]]:
-        context = TaskContext(cancel=CancelToken(), advance=observer.on_progress)
+        context = TaskContext(advance=observer.on_progress)
         ended: queue.SimpleQueue[tuple[TaskT, ResultT] | BaseException | None] = queue.SimpleQueue()
         work = (self.worker, _SharedTasks(tasks), ended, context)
         threads = [
