@@ -88,7 +88,7 @@ def test_many_blocks_are_done_and_each_is_reported_once(executor):
     seen = Counting()
     reports = [report for _, report in executor.run(tasks(*[""] * 300), seen)]
     assert sorted(report.start for report in reports) == list(range(300))
-    wait_for(lambda: seen.done == 300, "progress of every block", 10)
+    wait_for(lambda: seen.done == 300, "progress of every block", 60)
     assert executor.num_workers == 2
     assert not executor.is_waiting
 
@@ -112,7 +112,7 @@ def test_nobody_without_the_certificate_of_the_run_reaches_its_scheduler_or_its_
     for target in (address, *executor._client.nthreads()):
         for security in (None, Security.temporary()):
             with pytest.raises((TypeError, OSError), match="ssl_context|TLS certificate does not match"):
-                Client(target, security=security, timeout=5, set_as_default=False)
+                Client(target, security=security, timeout=60, set_as_default=False)
 
 
 def test_scratch_directories_of_the_workers_are_in_one_of_mode_0700(executor):
@@ -205,7 +205,7 @@ def test_two_workers_started_by_hand_give_the_same_bytes_and_are_left_as_they_we
     assert code == 0, said
     assert chunks(path) == undisturbed_chunks
     assert [worker.poll() for worker in workers] == [None, None]
-    wait_for(lambda: not any(decoders(worker.pid) for worker in workers), "the decoders end", 15)
+    wait_for(lambda: not any(decoders(worker.pid) for worker in workers), "the decoders end", 60)
 
 
 def test_workers_that_are_gone_are_waited_for_aloud(run_clips, undisturbed_chunks, cluster, tmp_path):

@@ -67,7 +67,7 @@ def test_a_run_killed_at_random_moments_redoes_what_was_in_flight(
         others = list(family(run.pid))
         run.kill()
         run.communicate()
-        wait_for(lambda others=others: not alive(others), "workers and decoders end with their client", 15)
+        wait_for(lambda others=others: not alive(others), "workers and decoders end with their client", 60)
         after, begun = finished_blocks(path), noted_blocks(noted, run_clips)
         assert before <= after
         assert not begun & before
@@ -209,7 +209,7 @@ def test_ctrl_c_ends_soon_and_says_how_to_go_on(run_clips, undisturbed_chunks, r
     assert code == 130, said
     assert f"stopped; finished blocks are safe in {path}. The same command goes on from there." in said
     assert "Traceback" not in said
-    wait_for(lambda: not alive(others), "workers and decoders end with their client", 15)
+    wait_for(lambda: not alive(others), "workers and decoders end with their client", 60)
     assert extract(run_clips.root, path, *MODES[mode])[0] == 0
     assert chunks(path) == undisturbed_chunks
     print(f"{mode}: {seconds:.1f} s after Ctrl-C")  # noqa: T201

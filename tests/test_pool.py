@@ -190,7 +190,7 @@ def test_closing_the_pool_ends_a_stream_that_waits(folder, faulty):
     thread.start()
     time.sleep(1.0)
     pool.close()
-    thread.join(20)
+    thread.join(60)
     assert len(ended) == 1
     with pytest.raises(PoolClosedError):
         answers(pool, jobs_of(folder, "a"))
