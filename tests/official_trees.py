@@ -1,4 +1,4 @@
-"""The owners' trees of DFEW, FERV39k and MAFW, laid out with small files under the real names."""
+"""Directory trees of DFEW, FERV39k and MAFW, laid out with small files under the real names."""
 
 import shutil
 import zipfile
@@ -36,7 +36,7 @@ def stub_pictures(folder: Path) -> None:
 
 
 def invented(official: OfficialSet, per_class: int = 3) -> dict[str, str]:
-    """A few clips of each class, with ids as the owner gives them."""
+    """A few clips of each class, with ids as the authors give them."""
     labels: dict[str, str] = {}
     for number in range(per_class * len(official.published.class_names)):
         name = official.published.class_names[number % len(official.published.class_names)]
@@ -80,7 +80,7 @@ def dfew_tree(
     padded: bool = False,
     **clips: object,
 ) -> Path:
-    """DFEW's tree, with the owner's lists of these folds."""
+    """DFEW's tree, with the authors' lists of these folds."""
     labels = labels or invented(DFEW)
     for fold, both in (splits or thirds(labels, folds)).items():
         for name, ids in zip(("train", "test"), both, strict=True):
@@ -96,7 +96,7 @@ def dfew_tree(
 def ferv39k_tree(
     root: Path, labels: Labels | None = None, *, splits: Splits | None = None, **clips: object
 ) -> Path:
-    """FERV39k's tree, with the owner's two lists."""
+    """FERV39k's tree, with the authors' two lists."""
     labels = labels or invented(FERV39K)
     for name, ids in zip(("train", "test"), (splits or thirds(labels, "1"))["1"], strict=True):
         rows = [f"{clip_id} {FOLDERS[labels[clip_id]]}" for clip_id in ids]
@@ -113,7 +113,7 @@ def mafw_tree(
     splits: Splits | None = None,
     **clips: object,
 ) -> Path:
-    """MAFW's tree, with the owner's lists of these folds, whose lines end in CRLF."""
+    """MAFW's tree, with the authors' lists of these folds, whose lines end in CRLF."""
     labels = labels or invented(MAFW)
     for fold, both in (splits or thirds(labels, folds)).items():
         for name, ids in zip(("train", "test"), both, strict=True):
@@ -124,14 +124,14 @@ def mafw_tree(
 
 
 def real_dfew_tree(root: Path, test_data: Path, num_clips: int = 16_372) -> Path:
-    """The owner's real lists of folds 1 and 2, and a stub for every clip."""
+    """The authors' real lists of folds 1 and 2, and a stub for every clip."""
     shutil.copytree(test_data / "annotations/dfew/EmoLabel_DataSplit", root / "EmoLabel_DataSplit")
     lay_clips(root, DFEW, [f"{number:05d}" for number in range(1, num_clips + 1)])
     return root
 
 
 def real_ferv39k_tree(root: Path, test_data: Path) -> Path:
-    """The owner's real lists, and a stub for every clip in them."""
+    """The authors' real lists, and a stub for every clip in them."""
     shutil.copytree(test_data / "annotations/ferv39k/4_setups", root / "4_setups")
     lines = [
         line
@@ -143,7 +143,7 @@ def real_ferv39k_tree(root: Path, test_data: Path) -> Path:
 
 
 def real_mafw_tree(root: Path, test_data: Path, **clips: object) -> Path:
-    """The owner's real lists of fold 1, and a stub for every clip in them."""
+    """The authors' real lists of fold 1, and a stub for every clip in them."""
     shutil.copytree(test_data / "annotations/mafw", root, dirs_exist_ok=True)
     lay_clips(root, MAFW, mafw_labels(root), **clips)  # type: ignore[arg-type]
     return root

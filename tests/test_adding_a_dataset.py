@@ -67,7 +67,7 @@ def test_the_example_refuses_in_one_line(studio):
         DatasetError, match=r"^No Studio at .*looked for clips; there: .*, notes.txt. Give --root '"
     ):
         read_dataset("studio", studio / "clips")
-    with pytest.raises(ConfigError, match="--all-clips means nothing for --dataset studio"):
+    with pytest.raises(ConfigError, match="--all-clips does not apply to --dataset studio"):
         read_dataset("studio", studio, ReadOptions(all_clips=True))
     for path in (studio / "clips").glob("*.mp4"):
         path.unlink()

@@ -103,12 +103,12 @@ def test_strict_dry_run_limit_and_info(run, data, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["extract", "--dataset", "dfew", "--gpus", "4"], 1, "No data set at 'data/dfew'; give --root PATH"),
+        (["extract", "--dataset", "dfew", "--gpus", "4"], 1, "No dataset at 'data/dfew'; give --root PATH"),
         (["extract", "--dataset", "nope"], 2, "--dataset is 'nope'; allowed: dfew, ferv39k, mafw, manifest"),
         (
             ["extract", "--dataset", "manifest"],
             1,
-            "No data set at 'data/manifest'; give --root PATH, or set .OUS_DATA",
+            "No dataset at 'data/manifest'; give --root PATH, or set .OUS_DATA",
         ),
         (
             ["extract", "--dataset", "manifest", "--scheduler", "slurm"],

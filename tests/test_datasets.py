@@ -23,7 +23,7 @@ def test_a_folder_is_read(tmp_path):
 
 @pytest.mark.parametrize("name", READERS)
 def test_a_missing_root_is_named(tmp_path, name):
-    message = rf"^No data set at '.*gone'; give --root PATH, or set \$OUS_DATA to .* holds '{name}'"
+    message = rf"^No dataset at '.*gone'; give --root PATH, or set \$OUS_DATA to .* holds '{name}'"
     with pytest.raises(DatasetError, match=message):
         read_dataset(name, tmp_path / "gone")
 
@@ -39,7 +39,7 @@ def test_a_missing_root_is_named(tmp_path, name):
     ],
 )
 def test_an_option_that_means_nothing_is_refused(tmp_path, name, flag, options):
-    message = f"^{flag} means nothing for --dataset {name}; allowed: none of the kind. Leave it out.$"
+    message = f"^{flag} does not apply to --dataset {name}; allowed: no such option. Leave it out.$"
     with pytest.raises(ConfigError, match=message):
         read_dataset(name, tmp_path, options)
 

@@ -476,13 +476,13 @@ def state(root):
 
 
 def test_what_is_no_data_set_is_a_known_error(tmp_path):
-    with pytest.raises(DatasetError, match="No data set at"):
+    with pytest.raises(DatasetError, match="No dataset at"):
         examined("dfew", tmp_path / "nowhere")
     with pytest.raises(DatasetError, match="No DFEW at"):
         examined("dfew", tmp_path)
     with pytest.raises(ConfigError, match="--dataset is 'affectnet'"):
         examined("affectnet", tmp_path)
-    with pytest.raises(ConfigError, match="--lists means nothing"):
+    with pytest.raises(ConfigError, match="--lists does not apply"):
         examined("folder", tmp_path, lists=("x",))
     with pytest.raises(ConfigError, match="--frames is 0"):
         examined("folder", tmp_path, num_frames=0)

@@ -14,7 +14,7 @@ from tests.official_trees import dfew_tree, mafw_tree, write_lines
 
 @pytest.fixture
 def mafw(tmp_path):
-    """MAFW's tree with the owner's lists of both families."""
+    """MAFW's tree with the authors' lists of both families."""
     root = mafw_tree(tmp_path)
     compound = root / "Train & Test Set/compound/no_caption"
     for split in ("train", "test"):
@@ -26,7 +26,7 @@ def test_the_family_that_is_read_of_a_tree_is_the_one_to_give(mafw):
     given = mafw / "Train & Test Set"
     message = (
         f"--lists '{given}' holds families of lists of the same folds: '{given}/compound', "
-        f"'{given}/single'. Give '{given}/single', as the owner's lists of MAFW are read."
+        f"'{given}/single'. Give '{given}/single', as the authors' lists of MAFW are read."
     )
     with pytest.raises(DatasetError, match=f"^{re.escape(message)}$"):
         read_lists(MAFW, mafw, ReadOptions(lists=(str(given),)))

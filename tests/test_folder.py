@@ -66,7 +66,7 @@ def test_a_refusal_shows_every_level_with_examples_and_counts(tmp_path):
         read(tmp_path)
     assert str(caught.value) == (
         f"'{tmp_path}': no level of directories names classes: 'take1', 'take2' differ by a number "
-        "alone, which means other classes in other data sets. Found, from the root: 4 directories ('0', '1', "
+        "alone, which means other classes in other datasets. Found, from the root: 4 directories ('0', '1', "
         "'2' and 1 more; numbered); then 2 directories ('take1', 'take2'; numbered); then 16 videos "
         "('0/take1/1.mp4'). Arrange the clips as class/clip, class/group/clip or split/class/clip, or list "
         "them in a manifest (--dataset manifest; columns path,label,split)."

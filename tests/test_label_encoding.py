@@ -118,7 +118,7 @@ def test_counts_that_are_close_to_another_order_contradict(asked):
     header = ("video_name", "label")
     placed = listed(numbers(counts, order="alphabetical", first=1), "3", header=header)
     (ruling,) = ruled(placed, asked=asked, header=header)
-    by = "--label-order" if asked else "the owner's form, 'video_name,label' and integers from 1"
+    by = "--label-order" if asked else "the authors' form, 'video_name,label' and integers from 1"
     assert ruling.order is None
     assert ruling.problem == (
         f"is in the label order 'dfew' from 1 by {by}, but its class counts fit 'alphabetical' from 1"
@@ -164,7 +164,7 @@ def test_no_order_fits_only_where_none_does():
 
 
 def without(left_out: str, published=DFEW, split: str = "train") -> Placed:
-    """A list without one class, whose others keep the owner's order and are counted from 0 without a gap."""
+    """A list without one class, whose others keep the authors' order and are counted from 0 without a gap."""
     pairs = zip(published.class_names, published.classes["1", split], strict=True)
     kept = [many for name, many in pairs if name != left_out]
     return listed([str(place) for place, many in enumerate(kept) for _ in range(many)], "1", split)

@@ -52,7 +52,7 @@ def dfew(tmp_path):
 
 
 FORMS = {
-    "owner's CSV": ["video_name,label", "1,7", "2,1"],
+    "authors' CSV": ["video_name,label", "1,7", "2,1"],
     "CSV padded": ["video_name,label", "00001,7", "00002,1"],
     "path and id": ["path,id", "/a/00001.mp4,7", "/a/00002.mp4,1"],
     "no header": ["/a/00001.mp4,7", "/a/00002.mp4,1"],
@@ -109,7 +109,7 @@ def test_frames_are_read_and_a_format_is_said(dfew):
     write_lines(dfew, FORMS["frames"])
     ((one,), _) = read_lists(DFEW, dfew.parent.parent, ReadOptions(lists=(str(dfew),), label_order="dfew"))
     assert [entry.num_frames for entry in one.entries] == [144, 70]
-    assert one.kind == "clip, frames, label, parted by blanks, without a header"
+    assert one.kind == "clip, frames, label, separated by blanks, without a header"
     assert one.entries[0].written == "/my clips/DFEW_Frame_Face/00001"
 
 
@@ -252,7 +252,7 @@ def test_an_order_that_means_nothing_is_told(dfew):
     dfew_tree(dfew.parent.parent, {"00001": "fear"}, splits={})
     write_lines(dfew, ["1 fear"])
     index = read_dataset("dfew", dfew.parent.parent, ReadOptions(lists=(str(dfew),), label_order="dfew"))
-    assert "--label-order means nothing here: the lists name their classes" in index.notes
+    assert "--label-order does not apply: the lists name their classes" in index.notes
 
 
 def test_mafws_two_orders_go_by_name(tmp_path):

@@ -203,7 +203,7 @@ def test_a_folder_stands_for_the_one_manifest_in_it(tmp_path):
 def test_unread_columns_are_noted(tmp_path):
     (tmp_path / "a.mp4").touch()
     odd = read(manifest(tmp_path, f"{HEADER},pollarity,fold\na.mp4,joy,train,x,1\n"))
-    assert odd.notes == ("columns of the manifest that mean nothing here: pollarity",)
+    assert odd.notes == ("columns of the manifest that are not read: pollarity",)
     assert read(manifest(tmp_path, f"{HEADER}\na.mp4,joy,train\n")).notes == ()
 
 
@@ -313,7 +313,7 @@ def test_groups_are_read_under_one_spelling(tmp_path):
 def test_a_clip_without_the_column_has_no_group(tmp_path):
     index = read(manifest(tmp_path, f"{HEADER},subject\na.mp4,joy,train,anna\n"))
     assert index.clips[0].group == ""
-    assert "columns of the manifest that mean nothing here: subject (group?)" in index.notes
+    assert "columns of the manifest that are not read: subject (group?)" in index.notes
 
 
 @pytest.mark.parametrize("text", ["nan", "None", "NULL", "n/a"])

@@ -40,7 +40,7 @@ BAD_TABLES = {
         "path,fold\na.mp4,1\na.mp4,1\n",
         r"line 3: clip 'a.mp4' is listed twice in fold 1; once per fold is allowed\.",
     ),
-    "twice": ("path,label,split,label\na,b,train,c\n", r"column label stands there twice; once is allowed\."),
+    "twice": ("path,label,split,label\na,b,train,c\n", r"column label is there twice; once is allowed\."),
     "box columns": (
         f"{HEADER},x0,y1\na,b,train,1,2\n",
         r"of the box columns only x0, y1; all of x0, y0, x1, y1",
@@ -60,7 +60,7 @@ BAD_TABLES = {
     "no split": (f"{HEADER}\na.mp4,joy,\n", r"line 2: split is ''; allowed: train, training"),
     "number": (
         f"{HEADER}\na.mp4,3,train\n",
-        r"label is '3'; allowed: a class name, since numbers mean other",
+        r"label is '3'; allowed: a class name, because numbers mean other",
     ),
     "no path": (
         f"{HEADER}\n,joy,train\n",
@@ -70,12 +70,12 @@ BAD_TABLES = {
     "outside": (f"{HEADER}\nb/../../a.mp4,joy,train\n", r"path is 'b/../../a.mp4'; allowed: a path inside"),
     "decimal number": (
         f"{HEADER}\na.mp4,3.0,train\n",
-        r"label is '3.0'; allowed: a class name, since numbers",
+        r"label is '3.0'; allowed: a class name, because numbers",
     ),
     "no value": (f"{HEADER}\na.mp4,NaN,train\n", r"label is 'NaN'; allowed: a class name; .* leave it empty"),
     "true": (
         f"{HEADER}\na.mp4,TRUE,train\n",
-        r"label is 'TRUE'; allowed: a class name, since this is a value",
+        r"label is 'TRUE'; allowed: a class name, because this is a value",
     ),
     "fold nan": (
         f"{HEADER},fold\na.mp4,joy,train,nan\n",
@@ -88,7 +88,7 @@ BAD_TABLES = {
     "no header": ("a.mp4,joy,train\n", r"columns there: a.mp4, joy, train\. The first line needs to name"),
     "drive outside": (
         f"{HEADER}\nC:\\else\\a.mp4,joy,train\n",
-        r"path is 'C:.*a.mp4'; allowed: a path inside .*; tried the ends of this one, and none is there",
+        r"path is 'C:.*a.mp4'; allowed: a path inside .*; the ends of this path were tried, none is there",
     ),
     "outside with backslashes": (
         f"{HEADER}\nb\\..\\..\\a.mp4,joy,train\n",
@@ -235,7 +235,7 @@ BAD_LINES = {
     ),
     "twice": (
         '{"path": "b", "path": "c", "label": "x", "split": "test"}',
-        r"line 2: not JSON: a name stands twice",
+        r"line 2: not JSON: a name is twice",
     ),
     "deep": ("[" * 100_000, r"line 2: not JSON: "),
     "long number": ('{"path": ' + "9" * 5000 + "}", r"line 2: not JSON: Exceeds the limit"),
@@ -284,7 +284,7 @@ BAD_BOXES = {
     "fractions": (
         "frame,x0,y0,x1,y1\n1,0,0.25,1,0.5\n2,-0.1,0.2,0.3,1.1\n",
         r"b.csv, line 2: box 0, 0.25, 1, 0.5 is in fractions of the frame's width and height, and so are the "
-        r"other 1 of its file; allowed: pixels\. To have them read, add a column box_units with 'relative'",
+        r"other 1 of its file; allowed: pixels\. For fractions, add a column box_units with 'relative'",
     ),
 }
 

@@ -112,9 +112,7 @@ def test_face_crops_beside_whole_frames_come_along(tmp_path, name):
 def test_crops_alone_are_read_only_when_asked_for_and_warned_of(tmp_path, name):
     lay, official = TREES[name]
     lay(tmp_path, forms=("crops",))
-    refused(
-        name, tmp_path, match=r"^No clip of .*'s lists lies at .*--source crops \(aligned faces: there is no"
-    )
+    refused(name, tmp_path, match=r"^No clip of .*'s lists is at .*--source crops \(aligned faces, without a")
     index = read_dataset(name, tmp_path, ReadOptions(source="crops"))
     assert index.clips[0].path == official.path_of("crops", index.clips[0].clip_id)
     assert (index.warnings, index.clips[0].face_path) == ((NO_SCENE,), index.clips[0].path)
@@ -126,7 +124,7 @@ def test_sixteen_aligned_pictures_do_not_stand_beside_a_video(tmp_path):
     stub(tmp_path / "Clip/clip_224x224_avi/00002.avi")
     index = read_dataset("dfew", tmp_path)
     assert {clip.face_path for clip in index.clips} == {None}
-    assert any("cannot stand beside the whole frames" in note for note in index.notes)
+    assert any("cannot be used beside whole frames" in note for note in index.notes)
     index = read_dataset("dfew", tmp_path, ReadOptions(source="crops"))
     assert [clip.path for clip in index.clips[:2]] == [
         "Clip/clip_224x224_16f/00001",
@@ -157,7 +155,7 @@ def test_what_is_no_clip_by_its_name_is_told(tmp_path):
     stub(tmp_path / "0_7_LabelClips/Action/.DS_Store")
     notes = read_dataset("ferv39k", tmp_path).notes
     told = (
-        "1 file or folder beside the clips left alone, no clip by name: 0_7_LabelClips/Action/Happy/notes.txt"
+        "1 file or folder among the clips left alone, no clip by name: 0_7_LabelClips/Action/Happy/notes.txt"
     )
     assert notes == (told,)
 
@@ -194,7 +192,7 @@ def test_a_missing_workbook_is_a_note(tmp_path):
             "counts classes in another order: its column '4happy' is happiness, which is number 1 here",
         ),
         ([SHEET_HEADER, [0, 0, 0, 0, 0, 0, 0, "x", 1]], "row 2: 'x' is no clip"),
-        ([SHEET_HEADER, *votes_rows({"1": 1}), *votes_rows({"00001": 2})], "row 3: '1' stands in row 2 too"),
+        ([SHEET_HEADER, *votes_rows({"1": 1}), *votes_rows({"00001": 2})], "row 3: '1' is in row 2 too"),
         (
             [SHEET_HEADER, [1.5, 0, 0, 0, 0, 0, 0, 1, 1]],
             "row 2: the number of votes is '1.5'; allowed: 0 to 1000",
@@ -330,7 +328,7 @@ def test_two_files_of_one_clip_are_refused(tmp_path):
     refused(
         "dfew",
         tmp_path,
-        match=r"^Clip '00001' lies there twice, as '.*00001.mp4' and as '.*/1.mp4'; remove one",
+        match=r"^Clip '00001' is there twice, as '.*00001.mp4' and as '.*/1.mp4'; remove one",
     )
 
 

@@ -63,7 +63,7 @@ def test_empty_columns_at_the_end_and_empty_rows_are_left_out(tmp_path, delimite
     text = table(delimiter, after=delimiter * 3) + f"{delimiter * 6}\r\n \r\n\r\n"
     index = read(manifest(tmp_path, text))
     assert [clip.path for clip in index.clips] == ["b.mp4", "\u00e4 1.mp4"]
-    assert not any("mean nothing" in note for note in index.notes)
+    assert not any("are not read" in note for note in index.notes)
 
 
 def test_a_cell_beyond_the_header_is_refused(tmp_path):
@@ -120,16 +120,14 @@ def test_columns_are_known_with_blanks_and_hyphens(tmp_path, name):
 def test_a_column_in_another_case_beside_the_one_that_is_meant_is_not_read(tmp_path):
     index = read(manifest(tmp_path, f"{HEADER},Label\na.mp4,joy,train,fear\n"))
     assert index.class_names == ("joy",)
-    assert index.notes[0] == "columns of the manifest that mean nothing here: Label"
-    with pytest.raises(DatasetError, match="column label stands there twice"):
+    assert index.notes[0] == "columns of the manifest that are not read: Label"
+    with pytest.raises(DatasetError, match="column label is there twice"):
         read(manifest(tmp_path, "path,Label,LABEL,split\na.mp4,joy,fear,train\n"))
 
 
 def test_columns_that_other_projects_use_are_proposed(tmp_path):
     index = read(manifest(tmp_path, f"{HEADER},Start,remarks\na.mp4,joy,train,1,x\n"))
-    assert index.notes[0] == (
-        "columns of the manifest that mean nothing here: Start (start_seconds?), remarks"
-    )
+    assert index.notes[0] == ("columns of the manifest that are not read: Start (start_seconds?), remarks")
 
 
 def test_numbers_have_decimal_commas_beside_semicolons_alone(tmp_path):

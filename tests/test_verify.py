@@ -186,8 +186,8 @@ def test_a_changed_feature_and_a_changed_file_are_found(copy, made):
 def test_without_the_files_it_says_so_or_insists(copy):
     with FeatureCache.open(copy) as cache:
         note = recompute_sample(cache, None, root=copy.parent / "gone").note
-        assert note.startswith("NOTHING COMPUTED AGAIN: No data set at")
-        with pytest.raises(OusError, match="No data set at .*gone"):
+        assert note.startswith("NOTHING COMPUTED AGAIN: No dataset at")
+        with pytest.raises(OusError, match="No dataset at .*gone"):
             recompute_sample(cache, 2, root=copy.parent / "gone")
         assert recompute_sample(cache, 0).note == "NOTHING COMPUTED AGAIN: not asked for"
 

@@ -1,35 +1,35 @@
-"""Data sets as they lie on disk, each read into one `DatasetIndex`.
+"""Datasets on disk, each read into one `DatasetIndex`.
 
-``dfew`` ``ferv39k`` ``mafw``  the owners' trees, each one `OfficialSet`
-``official_reader``            what their readers share: their lists, as written
-``build_index``                lists, tree and votes put together into one index
-``official_counts``            what the authors publish of a data set
-``list_files``                 which lists are read, of which fold and split
-``list_names``                 the fold and split that names of files and directories show
-``families``                   families of lists in one directory, of which one is read
-``list_parser``                a list that circulates, recognised by what it holds
-``label_encoding``             what the integers of a list mean
-``label_counts``               how often a list has each label, beside the published counts
-``file_scan``                  the files of a tree, by name
-``votes``                      the annotators' votes, from a workbook
-``manifest``                   a CSV or JSONL list of a user's own clips
-``rows``                       the rows of such a list
-``text_files``                 its encoding, and how its columns are separated
+``dfew`` ``ferv39k`` ``mafw``  published datasets, each one `OfficialSet`
+``official_reader``            types of these three, and the reader of their lists
+``build_index``                one index from lists, files and votes
+``official_counts``            published classes, counts and label orders
+``list_files``                 choice of the lists to read, with fold and split
+``list_names``                 fold and split by the names of files and directories
+``families``                   rejection of several families of lists in one directory
+``list_parser``                parser of lists, which recognises formats by content
+``label_encoding``             meaning of the integers of a list
+``label_counts``               counts of labels, compared with the published ones
+``file_scan``                  clips below a root directory, found by name
+``votes``                      votes of the annotators, from a workbook
+``manifest``                   CSV or JSONL list of a user's own clips
+``rows``                       rows of such a list
+``text_files``                 its encoding and its column separator
 ``manifest_paths``             its paths, as other systems write them
 ``given_boxes``                its face boxes
 ``polarities``                 a user's map of polarities
 ``folder``                     directories of clips without a list, by their layout
 ``lone_classes``               classes that look like names of clips
 ``near_names``                 class names that are probably misspelt
-``untrained``                  folds and classes that are measured and not trained
+``untrained``                  folds and classes without training clips
 ``synthetic``                  drawn clips with a known answer
 ``emotions``                   names of classes and their polarity
 ``splits``                     words for train, validation and test
-``spelling``                   which texts are one name, and which are none
+``spelling``                   spellings of one name, and texts that are no name
 ``other_names``                an index under the names of a cache
-``names``                      which texts can be names
-``page``                       the README's table of data sets
-``limits``                     how much a set may hold, and where its files may be
+``names``                      texts that can be names
+``page``                       the README's table of datasets
+``limits``                     limits on the size of lists and the place of files
 
 A new dataset is one module with a `read(root, options) -> DatasetIndex` and its name in `Dataset` of
 `pipeline.choices`; docs/adding-a-dataset.md shows one.
@@ -62,25 +62,31 @@ _FLAGS = {
 
 
 def read_dataset(name: str, root: Path, options: ReadOptions = _DEFAULTS) -> DatasetIndex:
-    """Read the data set `name` that lies at `root`.
+    """Read a dataset into one index.
 
-    Raises ConfigError for an unknown name, or an option that this data set does not know (its module's
-    OPTIONS), and DatasetError for a root that cannot be read.
+    Args:
+        name: One of READERS.
+        root: Directory of the dataset. For a manifest, the file or its directory.
+        options: Settings of the published datasets, by default theirs.
+
+    Raises:
+        ConfigError: The name is unknown, or an option is set that the dataset does not have.
+        DatasetError: The root does not exist or cannot be read.
     """
     if name not in READERS:
         msg = f"--dataset is '{name}'; allowed: {', '.join(READERS)}."
         raise ConfigError(msg)
     if not root.exists():
         msg = (
-            f"No data set at '{root}'; give --root PATH, or set $OUS_DATA to the folder that holds '{name}' "
-            f"(without it, data/{name} is looked for)."
+            f"No dataset at '{root}'; give --root PATH, or set $OUS_DATA to the folder that holds '{name}' "
+            f"(the default is data/{name})."
         )
         raise DatasetError(msg)
     module = import_module(READERS[name])
     for option, flag in _FLAGS.items():
         if option not in module.OPTIONS and getattr(options, option) != getattr(_DEFAULTS, option):
-            known = ", ".join(_FLAGS[one] for one in module.OPTIONS) or "none of the kind"
-            msg = f"{flag} means nothing for --dataset {name}; allowed: {known}. Leave it out."
+            known = ", ".join(_FLAGS[one] for one in module.OPTIONS) or "no such option"
+            msg = f"{flag} does not apply to --dataset {name}; allowed: {known}. Leave it out."
             raise ConfigError(msg)
     options = dataclasses.replace(options, lists=tuple(os.path.abspath(path) for path in options.lists))  # noqa: PTH100 - keeps links
     read = cast(Callable[[Path, ReadOptions], DatasetIndex], module.read)

@@ -1,4 +1,4 @@
-"""A published data set as one index: its lists, what lies in its tree, its votes, put together."""
+"""Index of a published dataset, from its lists, its files and its votes."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,14 +10,14 @@ from pipeline.datasets.votes import contradicted
 from pipeline.errors import DatasetError, counted, some
 from pipeline.types import ClipRef, DatasetIndex, ReadOptions, Split
 
-NO_SCENE = "aligned faces only: there is no scene, and what stands for it is the picture of the face again"
+NO_SCENE = "aligned faces only: there is no scene, and the scene stream holds the image of the face again"
 _SHOWN = 100
 """Characters of a wrong value that a message shows."""
 
 
 @dataclass(kw_only=True)
 class _Member:
-    """What the lists say of a clip: its class, and what it is to each fold; first: the line that did."""
+    """A clip of the lists: its class, the first line that names it, and by fold its split and the line."""
 
     class_name: str
     first: str
@@ -25,10 +25,17 @@ class _Member:
 
 
 def read_official(official: OfficialSet, root: Path, options: ReadOptions) -> DatasetIndex:
-    """The index of a published data set that lies at `root`, with every fold whose lists are there.
+    """Index a published dataset, with every fold whose lists are there.
 
-    A clip of a list that does not lie there stays in the index, under the path where it was looked for.
-    Raises DatasetError for lists that contradict themselves or each other, and for a tree without clips.
+    A listed clip that is not on disk stays in the index, under its expected path.
+
+    Args:
+        official: Facts and functions of the dataset.
+        root: Its directory.
+        options: The user's choice of lists, label order and form of clips.
+
+    Raises:
+        DatasetError: The lists contradict themselves, each other or the votes, or no listed clip is there.
     """
     published = official.published
     lists, list_notes = read_lists(official, root, options)
@@ -53,17 +60,15 @@ def read_official(official: OfficialSet, root: Path, options: ReadOptions) -> Da
     _require_once(inventory, members, there)
     if inventory.strangers:
         many = counted(len(inventory.strangers), "file or folder", "files and folders")
-        notes.append(f"{many} beside the clips left alone, no clip by name: {some(inventory.strangers)}")
+        notes.append(f"{many} among the clips left alone, no clip by name: {some(inventory.strangers)}")
     places = {name: number for number, name in enumerate(published.class_names)}
     beside: Mapping[str, str] = {} if source == "crops" else inventory.beside
     if beside:
         notes.append(
-            f"face crops lie beside the whole frames of {_of(len(members.keys() & beside), members)}"
+            f"face crops are there beside the whole frames of {_of(len(members.keys() & beside), members)}"
         )
     elif source != "crops" and inventory.crops:
-        notes.append(
-            "face crops lie there that cannot stand beside the whole frames: 16 pictures, or a video"
-        )
+        notes.append("face crops are there that cannot be used beside whole frames: 16 pictures, or a video")
     paths = {clip_id: there.get(clip_id) or official.path_of(source, clip_id) for clip_id in members}
     clips = [
         ClipRef(
@@ -95,28 +100,28 @@ def _require_labels_of(
     official: OfficialSet,
     notes: list[str],
 ) -> None:
-    """Refuse labels that the votes of most clips contradict: they are in another order than was thought."""
-    said = {clip_id: member.class_name for clip_id, member in members.items()}
-    wrong, compared = contradicted(said, votes, official.published.class_names)
+    """Reject labels that the votes of most clips contradict, because then the label order is wrong."""
+    listed = {clip_id: member.class_name for clip_id, member in members.items()}
+    wrong, compared = contradicted(listed, votes, official.published.class_names)
     if not wrong:
         return
     first = min(wrong)
-    case = f"'{first}' is {said[first]} by the lists, {wrong[first]} by most of its votes"
+    case = f"'{first}' is {listed[first]} by the lists, {wrong[first]} by most of its votes"
     many = (
         f"the votes in {official.votes_at} contradict the labels of {len(wrong)} of {compared} clips ({case})"
     )
     if 2 * len(wrong) > compared:
         orders = ", ".join(official.published.orders)
         msg = (
-            f"{many}: the lists are in another label order, or the votes of other clips. Name the order with "
-            f"--label-order ({orders}), or take lists and votes from the owner's archive."
+            f"{many}: the lists are in another label order, or the votes are of other clips. Name the order "
+            f"with --label-order ({orders}), or take lists and votes from the authors' archive."
         )
         raise DatasetError(msg)
     notes.append(many)
 
 
 def _members(lists: Sequence[ClipList], official: OfficialSet, notes: list[str]) -> dict[str, _Member]:
-    """By clip id, what the lists say; refused where they name no clip or class, or two for one."""
+    """Merge the lists by clip id. Reject lines without clip or class, and clips of two classes or splits."""
     members: dict[str, _Member] = {}
     twice: list[str] = []
     for one in lists:
@@ -127,7 +132,7 @@ def _members(lists: Sequence[ClipList], official: OfficialSet, notes: list[str])
             if member.class_name != entry.class_name:
                 msg = (
                     f"{where}: clip '{clip_id}' is {entry.class_name} here, but {member.class_name} at "
-                    f"{member.first}; a clip has one class. Mend the lists."
+                    f"{member.first}; a clip has one class. Correct the lists."
                 )
                 raise DatasetError(msg)
             before = member.splits.get(one.fold)
@@ -139,7 +144,7 @@ def _members(lists: Sequence[ClipList], official: OfficialSet, notes: list[str])
                 msg = (
                     f"{where}: clip '{clip_id}' is in {one.split.name.lower()} here, and in "
                     f"{before[0].name.lower()} of the same fold {one.fold} at {before[1]}; that would leak. "
-                    "Mend the lists, or leave one out."
+                    "Correct the lists, or leave one out."
                 )
                 raise DatasetError(msg)
     if twice:
@@ -165,7 +170,7 @@ def _require_clip(entry: Entry, where: str, official: OfficialSet) -> str:
     if (class_of_folder(entry.written) or entry.class_name) != entry.class_name:
         msg = (
             f"{where}: label {entry.label[:_SHOWN]!r} means {entry.class_name}, but the clip is "
-            f"'{entry.written[-_SHOWN:]}'; mend the list."
+            f"'{entry.written[-_SHOWN:]}'; correct the list."
         )
         raise DatasetError(msg)
     return entry.clip_id
@@ -175,25 +180,25 @@ def _source(
     official: OfficialSet,
     inventory: Inventory,
     listed: Sequence[str],
-    asked: str,
+    source: str,
     root: Path,
     notes: list[str],
 ) -> str:
-    """In which form the clips are read; refused when none of the listed ones is there in it."""
+    """Choose the form in which the clips are read. Reject a form in which no listed clip is there."""
     forms = {"video": inventory.videos, "frames": inventory.frames, "crops": inventory.crops}
     many = {form: sum(clip_id in there for clip_id in listed) for form, there in forms.items()}
-    chosen = ("frames" if many["frames"] > many["video"] else "video") if asked == "auto" else asked
+    chosen = ("frames" if many["frames"] > many["video"] else "video") if source == "auto" else source
     if many[chosen] == 0:
-        sought = ["video", "frames"] if asked == "auto" else [asked]
+        sought = ["video", "frames"] if source == "auto" else [source]
         looked = " and ".join(official.places[form] for form in sought)
         others = [form for form in many if many[form] and form not in sought]
         remedy = "Put them there, or give the right --root."
         if others:
-            faces = " (aligned faces: there is no scene then)" if others[0] == "crops" else ""
+            faces = " (aligned faces, without a scene)" if others[0] == "crops" else ""
             remedy = f"--source {others[0]}{faces} would find {_of(many[others[0]], listed)}."
-        msg = f"No clip of {official.published.title}'s lists lies at '{root}': looked for {looked}. {remedy}"
+        msg = f"No clip of {official.published.title}'s lists is at '{root}': looked for {looked}. {remedy}"
         raise DatasetError(msg)
-    if asked == "auto" and many["video"] and many["frames"]:
+    if source == "auto" and many["video"] and many["frames"]:
         notes.append(
             f"clips are read as {chosen}: videos of {_of(many['video'], listed)} are there, folders of "
             f"frames of {many['frames']}"
@@ -204,7 +209,7 @@ def _source(
 def _require_once(inventory: Inventory, members: Mapping[str, _Member], there: Mapping[str, str]) -> None:
     for clip_id, (one, other) in inventory.twice.items():
         if clip_id in members and there.get(clip_id) == one:
-            msg = f"Clip '{clip_id}' lies there twice, as '{one}' and as '{other}'; remove one of them."
+            msg = f"Clip '{clip_id}' is there twice, as '{one}' and as '{other}'; remove one of them."
             raise DatasetError(msg)
 
 

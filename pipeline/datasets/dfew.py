@@ -23,23 +23,23 @@ _TEST = {
     "4": (489, 379, 534, 434, 294, 29, 180),
     "5": (489, 378, 533, 434, 293, 29, 180),
 }
-"""Clips per class, counted in the owner's lists: of every fold, and of its test list."""
+"""Clips per class in the authors' lists: of a whole fold above, and of each fold's test list here."""
 
 OPTIONS = ALL_OPTIONS
 
 
 def read(root: Path, options: ReadOptions) -> DatasetIndex:
-    """Read DFEW from the folder that holds Clip and EmoLabel_DataSplit."""
+    """Read DFEW from the directory that holds Clip and EmoLabel_DataSplit."""
     return read_official(SET, root, options)
 
 
 def clip_id_of(text: str) -> str | None:
-    """``1``, ``00001``, ``/anywhere/00001`` and ``1.mp4`` are the clip 00001."""
+    """Return the clip id of a name or path: 00001 for ``1``, ``00001``, ``/anywhere/00001`` and ``1.mp4``."""
     return numbered_clip_id(text)
 
 
 def path_of(form: str, clip_id: str) -> str:
-    """Where the owner puts a clip."""
+    """Return the authors' path of a clip, relative to the root."""
     return {
         "video": f"Clip/original/{int(clip_id)}.mp4",
         "frames": f"Clip/original/{clip_id}",
@@ -48,7 +48,7 @@ def path_of(form: str, clip_id: str) -> str:
 
 
 def find_lists(root: Path) -> list[tuple[Path, str, Split]]:
-    """The lists of the folds that are there."""
+    """Return the lists that are there, with fold and split."""
     return [
         (path, fold, split)
         for fold in SET.published.fold_names
@@ -58,7 +58,7 @@ def find_lists(root: Path) -> list[tuple[Path, str, Split]]:
 
 
 def find_clips(root: Path) -> Inventory:
-    """Whole frames, and aligned faces; those of 16 frames, or in videos, cannot stand beside a clip."""
+    """Find whole frames and aligned faces. Faces of 16 frames, or in videos, do not match a clip's frames."""
     tree = Tree(root, clip_id_of)
     videos, frames = tree.clips("Clip/original")
     _, aligned = tree.clips(_ALIGNED)
@@ -85,7 +85,7 @@ SET = OfficialSet(
             "1": (9356, 2341), "2": (9356, 2341), "3": (9357, 2340), "4": (9358, 2339), "5": (9361, 2336),
         },
         orders={"dfew": SEVEN_EMOTIONS},
-        source="the owner's README and lists",
+        source="the authors' README and lists",
         access="on request, for research: dfew-dataset.github.io",
         classes=class_counts_of_folds(_TOTALS, _TEST),
     ),

@@ -1,4 +1,4 @@
-"""The emotions that the field labels: how their names are spelt, and their polarity."""
+"""Emotions of the field: the spellings of their names, and their polarity."""
 
 from collections.abc import Mapping
 from functools import lru_cache
@@ -45,20 +45,20 @@ SPELLINGS: tuple[str, ...] = tuple(_CLASS_OF)
 
 @lru_cache(_MOST_TEXTS)
 def class_of(text: str) -> str | None:
-    """The class that a label means in any usual spelling ("Happy", "joy": happiness), else None."""
+    """Return the class that a label means in any usual spelling ("Happy", "joy": happiness), else None."""
     return _CLASS_OF.get(folded(text))
 
 
 def class_of_folder(path: str) -> str | None:
-    """The class that the folder right above a clip is named after ("Action/Happy/0227"), if it is."""
+    """Return the class that the directory of a clip names ("Action/Happy/0227"), else None."""
     parts = path.replace("\\", "/").rsplit("/", 2)
     return class_of(parts[-2]) if len(parts) > 1 else None
 
 
 def polarity_of_class(class_name: str) -> Polarity:
-    """The polarity of a class by its name, UNKNOWN for a name that the field does not use.
+    """Return the polarity of a class by its name, UNKNOWN for a name that the field does not use.
 
-    The paper asks for positive, neutral and negative (III-A) but gives no map; this one puts
-    surprise with neutral, and MAFW's four further classes with negative.
+    The paper has positive, neutral and negative (III-A) but gives no map. Here surprise is neutral, and
+    MAFW's four further classes are negative.
     """
     return POLARITY_OF_CLASS.get(folded(class_name), Polarity.UNKNOWN)

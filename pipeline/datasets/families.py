@@ -1,4 +1,4 @@
-"""Families of lists below one directory, such as MAFW's ``single`` and ``compound``, of which one is read."""
+"""Families of lists in one directory, such as MAFW's ``single`` and ``compound``. Only one can be read."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,10 +9,16 @@ from pipeline.types import Split
 
 
 def require_one_family(placed: Sequence[Placed], lists: Sequence[str], title: str, owners_place: str) -> None:
-    """Raise DatasetError where two lists of a fold and split differ in one directory of their paths alone.
+    """Check that the directories of --lists hold one family of lists.
 
-    lists: what --lists names; a list that is named itself is no choice to be made. owners_place: where
-    this program finds the owner's lists in a tree, whose directories show which family to give.
+    Args:
+        placed: The lists that were found.
+        lists: Paths of --lists. A list that is named itself is not checked.
+        title: Name of the dataset, for the message.
+        owners_place: Pattern of the authors' lists below a root. Its directories show the family to propose.
+
+    Raises:
+        DatasetError: Paths of two lists of one fold and split differ in one directory alone.
     """
     named = {Path(text).absolute() for text in lists}
     roots = [path for path in named if path.is_dir()]
@@ -28,7 +34,7 @@ def require_one_family(placed: Sequence[Placed], lists: Sequence[str], title: st
 
 
 def _only_difference(one: Path, other: Path) -> int | None:
-    """The place of the one directory in which two paths differ; None where more, or the files, differ."""
+    """Return the index of the one directory in which two paths differ; None if more or the files differ."""
     if len(one.parts) != len(other.parts) or one.name != other.name:
         return None
     places = [number for number, (a, b) in enumerate(zip(one.parts, other.parts, strict=True)) if a != b]
@@ -43,7 +49,7 @@ def _refuse(paths: Sequence[Path], place: int, lists: Sequence[str], title: str,
     alike = [path for path in paths if _only_difference(paths[0], path) == place]
     families = sorted({Path(*path.parts[: place + 1]) for path in (paths[0], *alike)})
     own = [family for family in families if family.name in owners_place.split("/")]
-    give = f"'{own[0]}', as the owner's lists of {title} are read" if len(own) == 1 else "one of them"
+    give = f"'{own[0]}', as the authors' lists of {title} are read" if len(own) == 1 else "one of them"
     given, found = ([f"'{path}'" for path in names] for names in (lists, families))
     msg = f"--lists {some(given)} holds families of lists of the same folds: {some(found)}. Give {give}."
     raise DatasetError(msg)

@@ -1,7 +1,7 @@
 """FERV39k as its authors publish it: 38,935 clips of 22 scenes, one split.
 
 ``0_7_LabelClips/Action/Happy/0227.mp4`` whole frames, ``3_ClipsforScenImages/Action/Happy/0227/`` the
-same as pictures, ``2_ClipsforFaceCrop/Action/Happy/0227/`` face crops, ``4_setups/All_scenes/`` lists.
+same as image files, ``2_ClipsforFaceCrop/Action/Happy/0227/`` face crops, ``4_setups/All_scenes/`` lists.
 """
 
 import re
@@ -34,12 +34,12 @@ OPTIONS = ALL_OPTIONS
 
 
 def read(root: Path, options: ReadOptions) -> DatasetIndex:
-    """Read FERV39k from the folder that holds 0_7_LabelClips and 4_setups."""
+    """Read FERV39k from the directory that holds 0_7_LabelClips and 4_setups."""
     return read_official(SET, root, options)
 
 
 def clip_id_of(text: str) -> str | None:
-    """Scene/Emotion/0227, wherever that lies: the number alone repeats over scenes and emotions."""
+    """Return Scene/Emotion/0227 for a path that ends so. Numbers repeat over scenes and emotions."""
     found = _NAME.fullmatch(text)
     if found is None:
         return None
@@ -48,18 +48,18 @@ def clip_id_of(text: str) -> str | None:
 
 
 def path_of(form: str, clip_id: str) -> str:
-    """Where the owner puts a clip."""
+    """Return the authors' path of a clip, relative to the root."""
     return f"{_PLACES[form]}/{clip_id}" + (".mp4" if form == "video" else "")
 
 
 def find_lists(root: Path) -> list[tuple[Path, str, Split]]:
-    """The owner's two lists."""
+    """Return the authors' lists that are there, with fold and split."""
     both = ((Split.TRAIN, "train_All.csv"), (Split.TEST, "test_All.csv"))
     return [(path, "1", split) for split, name in both if (path := root / _LISTS / name).is_file()]
 
 
 def find_clips(root: Path) -> Inventory:
-    """Videos, folders of whole frames, and of face crops."""
+    """Find videos, directories of whole frames, and directories of face crops."""
     tree = Tree(root, clip_id_of)
     videos, _ = tree.clips(_PLACES["video"], depth=3)
     _, frames = tree.clips(_PLACES["frames"], depth=3)
@@ -83,7 +83,7 @@ SET = OfficialSet(
         num_clips=38_935,
         splits={"1": (31_088, 7_847)},
         orders={"dfew": SEVEN_EMOTIONS},
-        source="the owner's README and lists",
+        source="the authors' README and lists",
         access="on request, for research: github.com/wangyanckxx/FERV39k",
         classes={
             ("1", "train"): (5854, 5523, 7790, 5906, 2502, 1833, 1680),

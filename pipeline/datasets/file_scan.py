@@ -1,4 +1,4 @@
-"""What lies in a data set's tree: files and folders whose names are clips, found without opening any."""
+"""Clips of a dataset, found by the names of files and directories. No file is opened."""
 
 import os
 import re
@@ -14,14 +14,19 @@ _NUMBERED = re.compile(r"(?:.*[/\\])?(\d{1,9})(?:\.[A-Za-z0-9]{1,4})?[/\\]*", re
 
 _MOST_NAMES = 5
 _MOST_CHILDREN = 100
-"""Of a wrong root, how many folders are looked into for the right one."""
+"""Directories in a wrong root that are searched for the right one."""
 
 
 class Tree:
-    """Looks for clips below `root`, by their names.
+    """Search for clips by name.
 
-    clip_id_of: a path's clip id, None where it is none. strangers: what else lay in the places that were
-    looked at. twice: by clip id, two files of one form.
+    Args:
+        root: Directory of the dataset.
+        clip_id_of: Returns the clip id of a path, None if it is no clip.
+
+    Attributes:
+        strangers: Files and directories that were found where clips are, and are no clips.
+        twice: By clip id, two files of one form.
     """
 
     def __init__(self, root: Path, clip_id_of: Callable[[str], str | None]) -> None:
@@ -33,9 +38,9 @@ class Tree:
         self.twice: dict[str, tuple[str, str]] = {}
 
     def clips(self, place: str, depth: int = 1) -> tuple[dict[str, str], dict[str, str]]:
-        """Videos, and folders, that are clips `depth` levels below `place`: path by clip id.
+        """Find the videos and the directories that are clips, `depth` levels below `place`: path by clip id.
 
-        Raises DatasetError for a link that leads out of the root, or for more than can be held.
+        Raises DatasetError for a link that leads out of the root, and for more than MAX_ROWS files.
         """
         videos: dict[str, str] = {}
         folders: dict[str, str] = {}
@@ -52,7 +57,7 @@ class Tree:
         return videos, folders
 
     def _at(self, place: str, depth: int) -> Iterator[tuple[str, bool]]:
-        """What lies so many levels below, in order of the names: path, whether it is a folder."""
+        """Yield each path `depth` levels below, and whether it is a directory, sorted by name."""
         if not (self._root / place).is_dir():
             return
         self._require_inside(place)
@@ -78,24 +83,33 @@ class Tree:
         if (elsewhere := self._folder.way_out(path)) is not None:
             msg = (
                 f"'{printable(str(self._root / path))}' is a link out of '{self._root}', to "
-                f"'{printable(elsewhere)}'; only the root itself may be a link: let --root name, or link "
-                "to, the folder that holds it all."
+                f"'{printable(elsewhere)}'; only the root itself may be a link. Give the folder that holds "
+                "all files, or a link to it, by --root."
             )
             raise DatasetError(msg)
 
 
 def numbered_clip_id(text: str) -> str | None:
-    """Return the id of a clip whose name is a number: five digits or more; None for any other name.
+    """Return the id of a clip whose name is a number, with five digits or more; None for any other name.
 
-    ``7``, ``00007``, ``00007.mp4``, and ``/anywhere/00007/`` are the clip 00007. No number
-    is too high: those of a published set need not end at its number of clips.
+    ``7``, ``00007``, ``00007.mp4`` and ``/anywhere/00007/`` are the clip 00007. Numbers may exceed the
+    number of clips of a dataset.
     """
     found = _NUMBERED.fullmatch(text)
     return f"{int(found[1]):05d}" if found else None
 
 
 def require_root(title: str, root: Path, places: list[str]) -> None:
-    """Raise DatasetError for a root below which none of a data set's places is, with what is there."""
+    """Check that a root has one of a dataset's directories.
+
+    Args:
+        title: Name of the dataset, for the message.
+        root: Directory that the user gave.
+        places: Patterns of paths below the root, as ``Clip/original/<number>.mp4``.
+
+    Raises:
+        DatasetError: There is none of them. The message shows the contents of the root.
+    """
     if not root.is_dir():
         msg = f"--root '{root}' is not a folder; the folder that holds {title} is needed."
         raise DatasetError(msg)
@@ -118,7 +132,7 @@ def require_root(title: str, root: Path, places: list[str]) -> None:
 
 
 def fixed_part(place: str) -> str:
-    """The folders that a pattern of paths begins with: a/b of a/b/<number>.mp4."""
+    """Return the directories that a pattern of paths begins with: a/b of a/b/<number>.mp4."""
     return "/".join(takewhile(lambda part: not set(part) & set("<*"), place.split("/")))
 
 

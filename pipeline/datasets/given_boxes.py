@@ -1,8 +1,7 @@
-"""Face boxes of a manifest: one for the clip in its row, or a CSV file of boxes by frame.
+"""Face boxes of a manifest: one box in the clip's row, or a CSV file of boxes by frame.
 
-``box_units`` of the row gives the units of either: ``pixels`` of the upright frame (the default), or
-``relative`` for fractions of its width and height. A number does not show its units, but its range does:
-boxes that cannot be of the stated units are rejected.
+``box_units`` of the row gives their units: ``pixels`` of the upright frame (the default), or ``relative``
+for fractions of its width and height. Boxes whose range does not fit the stated units are rejected.
 """
 
 from pathlib import Path
@@ -18,21 +17,21 @@ _UNITS = {"": False, "pixels": False, "relative": True}
 """Text of ``box_units`` -> whether boxes are fractions."""
 
 _SIZES = " Are these x, y, width and height? Then x1 is x + width, and y1 is y + height."
-"""Hint for a box that is empty as two corners, and has a size as corner and size."""
+"""Hint for a box that is empty as two corners, but not as a corner and a size."""
 
 _LARGEST_FRACTION = 2.0
-"""A face that is cut by the frame's edge has fractions somewhat beyond 0 to 1; no face is 2 pixels large."""
+"""Limit between fractions and pixels. A face at the frame's edge has fractions beyond 0 to 1."""
 
 
 def boxes_of_row(row: Row, boxes_path: Path | None) -> GivenBoxes | None:
-    """Read the boxes that a row gives for its clip; None where it gives none.
+    """Read the boxes that a row gives for its clip; None if it gives none.
 
     Args:
         row: A row of a manifest.
-        boxes_path: The file that its column ``boxes`` names, None without one.
+        boxes_path: The file that its column ``boxes`` names; None without one.
 
     Raises:
-        DatasetError: With file and line, for a box that is empty, half given, or in other units than stated.
+        DatasetError: A box is empty, incomplete or in other units than stated. The message has file and line.
     """
     given = [column for column in BOX if row.get(column)]
     if given and boxes_path is not None:
@@ -58,7 +57,7 @@ def _of_file(path: Path, row: Row) -> GivenBoxes:
 
 
 def _given(lines: list[Row], frames: list[float] | None, row: Row) -> GivenBoxes:
-    """The boxes of some lines, one each; row: that of the clip."""
+    """Return the boxes of `lines`, one each. `row` is that of the clip."""
     is_relative = row.one_of("box_units", _UNITS)
     boxes_K4 = np.array(
         [[line.number(column) for column in BOX] for line in lines], dtype=np.float32
@@ -93,7 +92,7 @@ def _require_units(lines: list[Row], boxes_K4: Floats, *, is_relative: bool) -> 
         number = 0
         others = f", and so are the other {len(lines) - 1} of its file" if len(lines) > 1 else ""
         wrong = (
-            f"is in {units}{others}; allowed: pixels. To have them read, add a column box_units with "
+            f"is in {units}{others}; allowed: pixels. For fractions, add a column box_units with "
             "'relative' to the manifest"
         )
     else:

@@ -1,4 +1,4 @@
-"""How often a list has each label, beside what is published of its classes."""
+"""Counts of the labels of a list, compared with the published counts of classes."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -11,20 +11,20 @@ from pipeline.errors import counted, some
 from pipeline.types import Split
 
 CLOSE = 0.05
-"""Of a list's clips: as many may be of another class where its counts are close to the published ones."""
+"""Fraction of a list's clips that may be of another class if its counts are close to the published ones."""
 
 _FAR = 0.15
-"""The same, from which on a list as long as the published one is not in that order."""
+"""Fraction above which a list as long as the published one is not in that order."""
 
 Meaning: TypeAlias = Callable[[str], str]
-"""The class that a label means in some order; empty where it means none."""
+"""Returns the class that a label means in one label order; empty if it means none."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class LabelCounts:
-    """Labels of a list, and of all lists of its fold; and the published clips per class of both.
+    """Counts of labels of a list and of all lists of its fold, with the published counts by class.
 
-    The published ones are None where they are not known. A clip that lists repeat counts once.
+    Published counts are None if they are not known. A clip that lists repeat counts once.
     """
 
     labels: Mapping[str, int]
@@ -40,7 +40,14 @@ class LabelCounts:
         key: tuple[str, Split],
         published: Published,
     ) -> "LabelCounts":
-        """Count the lines of a list that is of `key`: fold and split."""
+        """Count the labels of a list.
+
+        Args:
+            lines: Its lines.
+            lines_of_fold: Lines of all lists of its fold.
+            key: Its fold and split.
+            published: Published counts of the dataset.
+        """
         fold, split = key
         return cls(
             labels=count_labels(lines),
@@ -51,19 +58,19 @@ class LabelCounts:
 
     @property
     def num_clips(self) -> int:
-        """Clips of the list."""
+        """Number of clips of the list."""
         return sum(self.labels.values())
 
     def are_published(self, meaning: Meaning) -> bool:
-        """Whether the classes that labels mean have the published counts, in the list or in its fold."""
+        """Return whether the classes have the published counts, in the list or in its fold."""
         return _classes(self.labels, meaning) == self.published or (
             _classes(self.fold_labels, meaning) == self.published_of_fold
         )
 
     def clips_away(self, meaning: Meaning) -> int:
-        """Clips that would have to be of another class for the published proportions.
+        """Return how many clips would have to be of another class for the published proportions.
 
-        All clips where no proportions are published.
+        If no proportions are published, these are all clips.
         """
         expected = self.published or self.published_of_fold
         if expected is None:
@@ -73,19 +80,19 @@ class LabelCounts:
         return round(sum(abs(mine.get(name, 0) - part * expected.get(name, 0)) for name in names) / 2)
 
     def are_close(self, meaning: Meaning) -> bool:
-        """Whether the proportions of the classes that labels mean are nearly the published ones."""
+        """Return whether the proportions of the classes are nearly the published ones."""
         return self.clips_away(meaning) <= CLOSE * self.num_clips
 
     def do_not_fit(self, meaning: Meaning) -> bool:
-        """Whether the list is as long as the published one, and its classes have other proportions."""
+        """Return whether the list is as long as the published one and its classes have other proportions."""
         return self.is_whole and self.clips_away(meaning) > _FAR * self.num_clips
 
     def contradiction(self, meaning: Meaning) -> str:
-        """Why these labels cannot have this meaning, in words; empty where nothing rules it out.
+        """Return why these labels cannot have this meaning, in words; empty if they can.
 
         A list of distinct clips never holds more clips of a class than train and test together. A list
-        about as long as the published one has each of its classes, unless the others are the published
-        ones to a clip.
+        about as long as the published one has each class, unless the counts of the others are exactly the
+        published ones.
         """
         mine, total = _classes(self.labels, meaning), self.published_of_fold or {}
         for name in total:

@@ -1,9 +1,9 @@
-"""What the integers of a list mean: the order of the classes that they count, and from 0 or 1.
+"""Label order of a list of integers: the order of the classes, and whether they count from 0 or 1.
 
-The same data circulate with several orders, and a wrong one trains without complaint. So an order is
-never assumed: it is named by the user, or determined by folder names, by class counts (of the list, or
-of its fold's lists together), or by the owner's own form of list. What folder names or class counts
-contradict is rejected.
+The same data circulate with several orders, and training with a wrong one raises no error. Therefore an
+order is never assumed. The user names it, or it is determined by names of directories, by class counts (of
+the list, or of all lists of its fold), or by the authors' own form of list. An order that contradicts names
+of directories or class counts is rejected.
 """
 
 from collections.abc import Sequence
@@ -17,12 +17,12 @@ from pipeline.errors import ConfigError, DatasetError, counted
 from pipeline.types import Split
 
 _MOST_STRAY = 0.1
-"""Of a list's lines: with more that contradict their folders, the order does, and not those lines."""
+"""Fraction of lines that may contradict their directory before the order, not the lines, is wrong."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Order:
-    """How a list's integers count. first: the first class's number, 0 or 1. evidence: in words."""
+    """Label order. first: number of the first class, 0 or 1. evidence: what determined it, in words."""
 
     name: str
     class_names: tuple[str, ...]
@@ -30,7 +30,7 @@ class Order:
     evidence: str = ""
 
     def class_name(self, label: str) -> str:
-        """The class that a label means; empty where it means none."""
+        """Return the class that a label means; empty if it means none."""
         place = int(label) - self.first if label.isdecimal() and len(label) < 10 else -1
         return self.class_names[place] if 0 <= place < len(self.class_names) else ""
 
@@ -40,7 +40,7 @@ class Order:
 
 @dataclass(frozen=True, kw_only=True)
 class Placed:
-    """A list and what it is a list of."""
+    """List with its fold and split."""
 
     file: ListFile
     fold: str
@@ -49,11 +49,13 @@ class Placed:
 
 @dataclass(frozen=True, kw_only=True)
 class Ruling:
-    """What is known of a list's integers.
+    """Result of the search for the label order of one list.
 
-    order: None where nothing determines it. problem: why extraction rejects the list, in words that
-    follow on the list's name; empty where it does not. detail: more of that, of this list alone. remedy:
-    what to do then, a sentence.
+    Attributes:
+        order: None if nothing determines it.
+        problem: Why extraction rejects the list, in words that follow the list's name; empty if it does not.
+        detail: Details of the problem that differ between lists.
+        remedy: What to do about it, one sentence.
     """
 
     order: Order | None
@@ -67,8 +69,14 @@ def rule_orders(
 ) -> list[Ruling | None]:
     """Determine the order of each list's integers; None for a list of names.
 
-    asked: the user's --label-order. owner_header: header of the owner's lists, whose integers count
-    the owner's order from 1. Raises ConfigError for an order that is not known.
+    Args:
+        lists: All lists that are read.
+        published: Published counts and orders of the dataset.
+        asked: The user's --label-order; None without one.
+        owner_header: Header of the authors' lists whose integers count the authors' order from 1.
+
+    Raises:
+        ConfigError: `asked` is no known order.
     """
     if asked is not None and asked not in published.orders:
         msg = f"--label-order is '{asked}'; allowed for {published.title}: {', '.join(published.orders)}."
@@ -92,14 +100,14 @@ def require_orders(lists: Sequence[Placed], rulings: Sequence[Ruling | None]) ->
 
 
 def _has_integers(file: ListFile) -> bool:
-    """Whether most of a list's labels are integers."""
+    """Return whether most of a list's labels are integers."""
     return 2 * sum(line.label.isdecimal() for line in file.lines) > len(file.lines)
 
 
 def _rule_alike(
     lists: list[Placed], published: Published, asked: str | None, owner_header: tuple[str, ...]
 ) -> dict[int, Ruling]:
-    """Lists of one form: what one does not determine, the others do if they agree."""
+    """Determine the orders of lists of one form. An undetermined list takes the order of the others."""
     firsts, clash = _firsts(lists, len(published.class_names))
     if clash:
         remedy = "Correct the lists, or give only those of one kind."
@@ -125,16 +133,16 @@ def _rule_alike(
             order = replace(next(iter(settled.values())), evidence="the other lists of this form")
             ruling = _unless_contradicted(order, orders, counts[id(placed)])
         elif ruling is None and owner_header and placed.file.header == owner_header:
-            form = f"the owner's form, '{','.join(owner_header)}' and integers from 1"
-            owners = next((replace(one, evidence=form) for one in orders if one.first == 1), None)
-            if owners is not None and asked in (None, owners.name):
-                ruling = _unless_contradicted(owners, orders, counts[id(placed)])
+            form = f"the authors' form, '{','.join(owner_header)}' and integers from 1"
+            authors = next((replace(one, evidence=form) for one in orders if one.first == 1), None)
+            if authors is not None and asked in (None, authors.name):
+                ruling = _unless_contradicted(authors, orders, counts[id(placed)])
         rulings[id(placed)] = ruling or _undetermined(orders, counts[id(placed)], asked)
     return rulings
 
 
 def _firsts(lists: list[Placed], num_classes: int) -> tuple[tuple[int, ...], str]:
-    """From what the integers may count: a 0 means 0, the number of classes means 1. Both is a problem."""
+    """Return the possible numbers of the first class, 0 and 1, and a problem if neither is possible."""
     zero = one = ""
     for placed in lists:
         for line in placed.file.lines:
@@ -150,10 +158,10 @@ def _firsts(lists: list[Placed], num_classes: int) -> tuple[tuple[int, ...], str
 
 
 def _rule(placed: Placed, orders: list[Order], counts: LabelCounts, asked: str | None) -> Ruling | None:
-    """The order that folder names or class counts determine, or that was asked for; None where none is."""
+    """Return the order that directories or counts determine, or the requested one; None if there is none."""
     agreeing, problem = _by_folders(placed, orders)
     if problem:
-        return Ruling(order=None, problem=problem, remedy="Correct the list, or take the owner's.")
+        return Ruling(order=None, problem=problem, remedy="Correct the list, or take the authors' list.")
     equal = [order for order in agreeing if counts.are_published(order.class_name)]
     has_folders = any(class_of_folder(line.clip) for line in placed.file.lines)
     sure: Order | None = None
@@ -173,9 +181,9 @@ def _rule(placed: Placed, orders: list[Order], counts: LabelCounts, asked: str |
 
 
 def _by_folders(placed: Placed, orders: list[Order]) -> tuple[list[Order], str]:
-    """The orders that no folder name contradicts, or the one that but few lines do; else a problem.
+    """Return the orders that no directory contradicts, else the one that few lines contradict, or a problem.
 
-    Those few lines are rejected one by one, wherever they are read.
+    The readers reject these few lines one by one.
     """
     with_folder = [(line, folder) for line in placed.file.lines if (folder := class_of_folder(line.clip))]
     if not with_folder:
@@ -199,7 +207,7 @@ def _by_folders(placed: Placed, orders: list[Order]) -> tuple[list[Order], str]:
 
 
 def _unless_contradicted(order: Order, orders: list[Order], counts: LabelCounts) -> Ruling:
-    """An order that no count determines; rejected where its counts are impossible, fit another or none."""
+    """Return an order that no count determines. Reject it if its counts are impossible or fit another."""
     impossible = counts.contradiction(order.class_name)
     if not impossible and counts.are_close(order.class_name):
         return Ruling(order=order)
@@ -218,7 +226,7 @@ def _unless_contradicted(order: Order, orders: list[Order], counts: LabelCounts)
 
 
 def _possible(orders: list[Order], counts: LabelCounts) -> list[Order]:
-    """The orders that --label-order could name, because the class counts allow them."""
+    """Return the orders that the class counts allow, so that --label-order could name them."""
     return [
         order
         for order in orders
@@ -227,14 +235,14 @@ def _possible(orders: list[Order], counts: LabelCounts) -> list[Order]:
 
 
 def _another_of(possible: list[Order]) -> str:
-    """What to do where an order does not hold: name a possible one, or give names where there is none."""
+    """Return the remedy for a contradicted order: a possible order, or class names if there is none."""
     if possible:
         return f"Give another of {_known(possible)}, or a list of class names."
     return "Give a list of class names in place of integers: no known order is possible."
 
 
 def _undetermined(orders: list[Order], counts: LabelCounts, asked: str | None) -> Ruling:
-    """Why there is no order: several fit, one is only close, none fits, or counts show nothing."""
+    """Return why there is no order: several fit, one is only close, none fits, or counts show nothing."""
     named = [order for order in orders if order.name == asked]
     possible = _possible(named or orders, counts)
     close = [one for one in possible if counts.are_close(one.class_name)]

@@ -1,7 +1,7 @@
-"""How much a data set may say, and where its files may lie: lists of clips are not to be trusted.
+"""Limits on the size of lists and the place of files, because lists of clips may be hostile.
 
-A file belongs to a data set when it lies in the set's folder once every symbolic link is followed.
-The folder itself, and the manifest, are what the user named: they may be links.
+A file belongs to a dataset if it is in the dataset's directory after every symbolic link is followed.
+The directory itself and the manifest may be links, because the user named them.
 """
 
 import io
@@ -17,25 +17,34 @@ from pipeline.plain_file import open_given
 from pipeline.store.meta import MAX_NAME_LENGTH
 
 MAX_NAMES = 1000
-"""Classes, and folds: clips times folds are numbers that are held in memory and stored."""
+"""Limit for classes and for folds. An array of clips times folds is held in memory and stored."""
 
 MAX_ROWS = 5_000_000
-"""Of a manifest: a million clips in five folds."""
+"""Limit for rows of a manifest: a million clips in five folds."""
 
 MAX_BOX_ROWS = 200_000
-"""Of a boxes file: two hours of video."""
+"""Limit for rows of a boxes file: two hours of video."""
 
 _MAX_BOXES = 50_000_000
 _MAX_LIST_BYTES = 512 << 20
 _MAX_LINE = 1 << 20
 _SHOWN = 50
-"""Characters of a name that is too long."""
+"""Characters of a too long name that a message shows."""
 
 _T = TypeVar("_T")
 
 
 def require_few_names(kind: str, names: Collection[str], where: Path) -> None:
-    """Raise DatasetError for more classes or folds (`kind`, in the plural), or longer names, than allowed."""
+    """Check the number and the length of names.
+
+    Args:
+        kind: ``classes`` or ``folds``, for the message.
+        names: Each once.
+        where: File or directory that has them, for the message.
+
+    Raises:
+        DatasetError: There are more than MAX_NAMES, or one is longer than MAX_NAME_LENGTH.
+    """
     if len(names) > MAX_NAMES:
         msg = f"'{where}' has {len(names)} {kind} ({some(sorted(names))}); allowed: {MAX_NAMES}. Group them."
         raise DatasetError(msg)
@@ -49,7 +58,7 @@ def require_few_names(kind: str, names: Collection[str], where: Path) -> None:
 
 
 def require_readable_size(path: Path) -> None:
-    """Raise DatasetError for a list that is no ordinary file, or too large to be held in memory."""
+    """Raise DatasetError for a list that is no regular file, or too large to be held in memory."""
     if not path.is_file():
         msg = f"'{path}' is not a file; a CSV or JSONL list is needed."
         raise DatasetError(msg)
@@ -64,7 +73,7 @@ def require_readable_size(path: Path) -> None:
 
 @contextmanager
 def open_list(path: Path) -> Iterator[BinaryIO]:
-    """Open a list. Raises DatasetError for what is no regular file, or too large, once it is open."""
+    """Open a list. Raises DatasetError if the opened file is no regular file, or too large."""
     try:
         with open_given(path, _MAX_LIST_BYTES) as file:
             yield file
@@ -74,13 +83,19 @@ def open_list(path: Path) -> Iterator[BinaryIO]:
 
 @contextmanager
 def open_text(path: Path, encoding: str, newline: str = "") -> Iterator[TextIO]:
-    """Open a list as text, as `open_list` does."""
+    """Open a list as text, with the checks of `open_list`.
+
+    Args:
+        path: The list.
+        encoding: Name of its encoding, as Python knows it.
+        newline: As for `open`. By default, line ends are kept as they are.
+    """
     with open_list(path) as file, io.TextIOWrapper(file, encoding=encoding, newline=newline) as text:
         yield text
 
 
 def lines_of(file: IO[str]) -> Iterator[str]:
-    """The lines of a list. Raises ValueError for one so long that it is no line of a list."""
+    """Yield the lines of a list. Raises ValueError for a line of more than 1 Mi characters."""
     while line := file.readline(_MAX_LINE + 1):
         if len(line) > _MAX_LINE:
             msg = f"a line has more than {_MAX_LINE} characters"
@@ -89,7 +104,16 @@ def lines_of(file: IO[str]) -> Iterator[str]:
 
 
 def at_most(rows: Iterable[_T], largest: int, where: Path) -> list[_T]:
-    """All the rows. Raises DatasetError when there are more than `largest`, without reading on."""
+    """Return all rows as a list.
+
+    Args:
+        rows: Read up to the limit only.
+        largest: The limit.
+        where: Their file, for the message.
+
+    Raises:
+        DatasetError: There are more rows.
+    """
     held = list(islice(rows, largest + 1))
     if len(held) > largest:
         msg = f"'{where}' has more than {largest} rows, the most that is allowed. Split it."
@@ -98,14 +122,14 @@ def at_most(rows: Iterable[_T], largest: int, where: Path) -> list[_T]:
 
 
 def require_few_boxes(num_boxes: int, where: Path) -> None:
-    """Raise DatasetError for more face boxes, over all clips, than are held in memory."""
+    """Raise DatasetError for more face boxes, over all clips, than are allowed in memory."""
     if num_boxes > _MAX_BOXES:
         msg = f"'{where}' names more than {_MAX_BOXES} face boxes in all, the most allowed. Split it."
         raise DatasetError(msg)
 
 
 class Folder:
-    """A data set's folder, which its files must not leave by a symbolic link."""
+    """Directory of a dataset, which its files must not leave by a symbolic link."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -113,7 +137,7 @@ class Folder:
         self._real_parents: dict[str, str] = {}
 
     def way_out(self, path: str) -> str | None:
-        """Where the file at `path`, relative to the folder, really lies, if that is outside; else None."""
+        """Return the real path of a file, given relative to the directory, if it is outside; else None."""
         real = self._real(path)
         if os.path.islink(real):  # noqa: PTH114
             real = os.path.realpath(real)
@@ -121,11 +145,11 @@ class Folder:
         return None if f"{real}/".startswith(inside) else real
 
     def holds(self, path: str) -> bool:
-        """Whether there is anything at `path`, relative to the folder: a file, a folder, a link."""
+        """Return whether a file, a directory or a link is at `path`, relative to the directory."""
         return os.path.lexists(self._real(path))
 
     def names(self, path: str) -> list[str]:
-        """The names in the folder at `path`, relative to this one; none where it is no folder, or outside."""
+        """Return the names in a directory, given relative to this one; none if it is missing or outside."""
         if self.way_out(path) is not None:
             return []
         try:
@@ -134,9 +158,9 @@ class Folder:
             return []
 
     def entries(self, path: str) -> list["os.DirEntry[str]"]:
-        """Return what is in the folder at `path`, relative to this one, in order of the names.
+        """Return the entries of the directory at `path`, relative to this one, sorted by name.
 
-        Raises DatasetError for one that cannot be listed.
+        Raises DatasetError if it cannot be listed.
         """
         try:
             with os.scandir(self.root / path) as listing:
@@ -146,7 +170,7 @@ class Folder:
             raise DatasetError(msg) from error
 
     def relative(self, path: str) -> str | None:
-        """The absolute `path` relative to the folder, if it is inside by its text; else None."""
+        """Return the absolute `path` relative to the directory, if its text is inside; else None."""
         for root in (os.path.abspath(self.root), self._real_root):  # noqa: PTH100 - keeps links
             inside = root.rstrip("/") + "/"
             if path.startswith(inside):
@@ -154,7 +178,7 @@ class Folder:
         return None
 
     def _real(self, path: str) -> str:
-        """The place of `path` once the links to its folder are followed, but not the last part's own."""
+        """Return `path` with the links of its directories followed, but not a link at its last part."""
         parent, name = os.path.split(os.path.join(self._real_root, path))  # noqa: PTH118, PTH206 - of a million
         if parent not in self._real_parents:
             self._real_parents[parent] = os.path.realpath(parent)

@@ -1,4 +1,4 @@
-"""Which lists are read: the owner's in the tree, or those that the user names instead."""
+"""Choice of the lists that --lists names, with fold and split, and of files there that are no lists."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -13,7 +13,7 @@ from pipeline.types import Split
 
 _SUFFIXES = (".csv", ".txt", ".tsv")
 _NOT_READ = (".json", ".jsonl", ".xlsx", ".xls", ".pkl", ".parquet")
-"""Of files that may well hold a list; a message names them."""
+"""Suffixes of files that may hold a list but are not read; a message names them."""
 
 _MOST_FILES = 1000
 _PARENTS = 2
@@ -23,12 +23,22 @@ ClipId = Callable[[str], str | None]
 def given_lists(
     lists: Iterable[str], published: Published, clip_id_of: ClipId
 ) -> tuple[list[tuple[Path, str, Split]], list[str]]:
-    """Return the user's lists as (path, fold, split), and notes of files that are left alone, and why.
+    """Find the user's lists, with fold and split.
 
-    Fold and split are in the names of the file and of the directories around it. Where no list shows its
-    fold, a train and a test list in one directory are of the fold that alone has their class counts. Files
-    in a directory that are no such lists are left alone, because projects keep the lists of several data
-    sets side by side. Raises DatasetError for such a list that is named itself, and where none is left.
+    Fold and split are in the names of the file and of the directories around it. If no list shows its fold,
+    a train and a test list in one directory are of the one fold that has their class counts. Other files in
+    a directory are left alone, because projects keep the lists of several datasets side by side.
+
+    Args:
+        lists: Files and directories that --lists names.
+        published: Published folds and class counts of the dataset.
+        clip_id_of: Returns the clip id of a name or path, None if it is no clip.
+
+    Returns:
+        The lists as (path, fold, split), and notes on files that are left alone.
+
+    Raises:
+        DatasetError: A list that is named itself has no fold or split, or no list is left.
     """
     fold_names = published.fold_names
     named, beside, shown = _seen(lists, fold_names)
@@ -59,7 +69,7 @@ def given_lists(
 def _seen(
     lists: Iterable[str], fold_names: Sequence[str]
 ) -> tuple[list[ListName], list[ListName], dict[Path, str]]:
-    """Lists that are named themselves, files in named directories, and how a message shows the latter."""
+    """Return named lists, files in named directories, and the paths that messages show for the latter."""
     named: list[ListName] = []
     beside: list[ListName] = []
     shown: dict[Path, str] = {}
@@ -103,7 +113,7 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _reasons(left: Sequence[ListName], shown: Mapping[Path, str]) -> str:
-    """Files that are left alone, by why: ``a.csv, b.csv (no fold in the name)``."""
+    """Describe files that are left alone, by reason: ``a.csv, b.csv (no fold in the name)``."""
     by_problem: dict[str, list[str]] = {}
     for one in left:
         by_problem.setdefault(one.problem, []).append(shown[one.path])
@@ -111,7 +121,7 @@ def _reasons(left: Sequence[ListName], shown: Mapping[Path, str]) -> str:
 
 
 def _determined(seen: Sequence[ListName], published: Published, clip_id_of: ClipId) -> dict[Path, ListName]:
-    """By path, the lists that show no fold: with the fold that class counts determine, or why none is."""
+    """Return lists that show no fold, by path, with the fold of their class counts or a problem."""
     pairs: dict[Path, dict[Split, list[ListName]]] = {}
     for one in {one.path: one for one in seen}.values():
         if one.problem == NO_FOLD and one.split in (Split.TRAIN, Split.TEST):
@@ -128,15 +138,15 @@ def _determined(seen: Sequence[ListName], published: Published, clip_id_of: Clip
             )
         for one in (*train, *test):
             found[one.path] = replace(one, fold=fold, problem=problem)
-    taken = [one for one in found.values() if one.fold is not None]
-    if len(taken) > 2:
+    with_fold = [one for one in found.values() if one.fold is not None]
+    if len(with_fold) > 2:
         problem = f"{NO_FOLD}, and lists in several directories have the class counts of a fold"
-        found |= {one.path: replace(one, fold=None, problem=problem) for one in taken}
+        found |= {one.path: replace(one, fold=None, problem=problem) for one in with_fold}
     return found
 
 
 def _fold_of(train: Path, test: Path, published: Published, clip_id_of: ClipId) -> tuple[str | None, str]:
-    """The one published fold with the class counts of two lists, in any order of classes; else why none."""
+    """Return the one published fold with the class counts of two lists, in any class order, or a problem."""
     counts = {}
     for split, path in (("train", train), ("test", test)):
         try:

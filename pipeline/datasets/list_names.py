@@ -1,4 +1,4 @@
-"""The split and the fold that the names of a list's file and of the directories around it show."""
+"""Split and fold of a list, by the names of its file and of the directories around it."""
 
 import re
 from collections.abc import Sequence
@@ -18,12 +18,12 @@ _NUMBER = re.compile(rf"(?<![a-z])(?:{_WORDS})[ _-]?0*(\d{{1,4}})(?!\d)|[ _-]0*(
 """A number after the split, or at the end of a file's name: ``train_1``, ``dfew_train_01``, ``test1``."""
 
 NO_FOLD = "no fold in the name"
-"""The problem of a list that shows its split and no number that could be its fold."""
+"""Problem of a list whose names show its split, but no number that could be its fold."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ListName:
-    """Fold and split of the list at `path`; None where its names do not show them. problem: why not."""
+    """Fold and split of the list at `path`; None if its names do not show them. problem: why not."""
 
     path: Path
     fold: str | None
@@ -32,10 +32,15 @@ class ListName:
 
 
 def list_name(path: Path, num_parents: int, fold_names: Sequence[str]) -> ListName:
-    """Find the split and the fold in the names of a file and of `num_parents` directories, nearest first.
+    """Find the split and the fold in the names of a file and of directories above it, nearest first.
 
-    A data set of one fold needs no fold's name. A number without ``set``, ``fold``, ``split`` or ``fd`` is
-    a fold only in the file's own name, where no other name shows one, and if it is one of `fold_names`.
+    A number without ``set``, ``fold``, ``split`` or ``fd`` before it is a fold only in the file's own name,
+    if no other name shows a fold and it is one of `fold_names`.
+
+    Args:
+        path: The list.
+        num_parents: Number of directories whose names count.
+        fold_names: Published folds. A dataset of one fold needs no fold in the name.
     """
     names = [name.lower() for name in (path.stem, *(parent.name for parent in path.parents[:num_parents]))]
     split = _split(names)
@@ -54,7 +59,7 @@ def list_name(path: Path, num_parents: int, fold_names: Sequence[str]) -> ListNa
 
 
 def needed_names(fold_names: Sequence[str]) -> str:
-    """Which names a list needs, as the end of a message."""
+    """Return the names that a list needs, as the end of a message."""
     if len(fold_names) == 1:
         return "Name the split, one list for each, as in train.csv."
     first = fold_names[0]

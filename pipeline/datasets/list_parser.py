@@ -1,9 +1,9 @@
-"""A list of clips and labels as projects pass it on, recognised by what it holds, never by its name.
+"""Parser of lists of clips and labels, in the forms that projects publish. A form is recognised by content.
 
-A line is ``path label`` or ``path frames label``, parted by comma, semicolon, tab or blanks, below a
-header or none: DFEW's ``video_name,label``, FERV39k's ``Action/Sad/0010 Sad``, MAFW's
+A line is ``path label`` or ``path frames label``, separated by commas, semicolons, tabs or blanks, with or
+without a header. Examples are DFEW's ``video_name,label``, FERV39k's ``Action/Sad/0010 Sad``, MAFW's
 ``00025.mp4 anger``, DFER-CLIP's ``/data/DFEW_Frame_Face/00001 144 1``, S2D's ``video_name,labels``,
-MAE-DFER's ``/data/frames/00025 0``, others' ``path,id``.
+MAE-DFER's ``/data/frames/00025 0``, and ``path,id`` of others.
 """
 
 import csv
@@ -18,7 +18,7 @@ from pipeline.datasets.names import fits_one_line
 from pipeline.datasets.text_files import encoding_of, named_delimiter, unreadable
 from pipeline.errors import DatasetError, counted
 
-_PARTINGS = {"\t": "tab", ";": "semicolon", ",": "comma"}
+_SEPARATORS = {"\t": "tab", ";": "semicolon", ",": "comma"}
 _CLIP = ("video_name", "clip_name", "path", "video", "clip", "name", "file", "filename", "file_name",
          "video_path", "clip_path", "file_path", "video_id", "clip_id", "folder")  # fmt: skip
 _LABEL = ("label", "emotion", "class", "expression", "annotation", "category", "label_name", "class_name",
@@ -32,7 +32,7 @@ _SHOWN = 100
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
-    """One line of a list: its number, and its cells as texts. clip_id: None for no clip of the data set."""
+    """Line of a list: its number, and its cells as texts. clip_id: None if `clip` is none of the dataset."""
 
     number: int
     clip: str
@@ -43,9 +43,15 @@ class Line:
 
 @dataclass(frozen=True, kw_only=True)
 class ListFile:
-    """A list as it is written. kind: the format, in words. header: its cells, empty without one.
+    """List as it is written.
 
-    Cells of a header are in lower case, their words joined by underscores: ``Video Name`` is video_name.
+    Attributes:
+        path: The file.
+        kind: Its format, in words.
+        lines: Its lines, without the header.
+        header: Cells of the header, empty without one. They are in lower case, with underscores between
+            words: ``Video Name`` is video_name.
+        has_crlf: Whether lines end in CRLF.
     """
 
     path: Path
@@ -56,24 +62,24 @@ class ListFile:
 
 
 def read_list(path: Path, clip_id_of: Callable[[str], str | None]) -> ListFile:
-    """Read a list; `clip_id_of` tells a clip's line from a header, so that no first line is lost.
+    """Read a list. `clip_id_of` distinguishes a clip's line from a header, so that no first line is lost.
 
-    Raises DatasetError with file and line for what is no list.
+    Raises DatasetError, with file and line, for a file that is no list.
     """
     require_readable_size(path)
     texts, has_crlf = _texts(path)
     if not texts:
         msg = f"'{path}' lists no clips; lines of `path label` or `path frames label` are needed."
         raise DatasetError(msg)
-    parting = _parting([text for _, text in texts])
+    separator = _separator([text for _, text in texts])
     first_number, first = texts[0]
-    cells = _cells(first, parting, f"{path}, line {first_number}")
+    cells = _cells(first, separator, f"{path}, line {first_number}")
     if _is_entry(cells, clip_id_of):
         header: tuple[str, ...] = ()
     else:
-        header = tuple(map(_column_name, first.split() if parting == " " else cells))
+        header = tuple(map(_column_name, first.split() if separator == " " else cells))
     rows = [
-        (number, _cells(text, parting, f"{path}, line {number}", header))
+        (number, _cells(text, separator, f"{path}, line {number}", header))
         for number, text in (texts[1:] if header else texts)
     ]
     places = _columns(header, rows[0][1] if rows else [], path) if header else None
@@ -84,7 +90,7 @@ def read_list(path: Path, clip_id_of: Callable[[str], str | None]) -> ListFile:
     has_frames = any(line.num_frames is not None for line in lines)
     return ListFile(
         path=path,
-        kind=_kind(parting, header, has_frames=has_frames),
+        kind=_kind(separator, header, has_frames=has_frames),
         lines=tuple(lines),
         header=header,
         has_crlf=has_crlf,
@@ -92,7 +98,7 @@ def read_list(path: Path, clip_id_of: Callable[[str], str | None]) -> ListFile:
 
 
 def _texts(path: Path) -> tuple[list[tuple[int, str]], bool]:
-    """The lines that are not blank, with their numbers; whether they end in CRLF."""
+    """Return the lines that are not blank, with their numbers, and whether lines end in CRLF."""
     try:
         with open_text(path, encoding_of(path)) as file:
             raw = at_most(lines_of(file), MAX_ROWS, path)
@@ -108,19 +114,19 @@ def _texts(path: Path) -> tuple[list[tuple[int, str]], bool]:
     return texts, any(text.endswith("\r\n") for text in raw)
 
 
-def _parting(texts: list[str]) -> str:
-    """What parts the cells of half of the lines or more; blanks when nothing else does."""
-    for parting in _PARTINGS:
-        if 2 * sum(parting in text for text in texts) >= len(texts):
-            return parting
+def _separator(texts: list[str]) -> str:
+    """Return the separator that occurs in at least half of the lines; a blank if there is none."""
+    for separator in _SEPARATORS:
+        if 2 * sum(separator in text for text in texts) >= len(texts):
+            return separator
     return " "
 
 
-def _cells(text: str, parting: str, where: str, header: tuple[str, ...] = ()) -> list[str]:
-    if parting != " ":
-        tight = re.sub(rf'"\s+(?={parting})', '"', text)
+def _cells(text: str, separator: str, where: str, header: tuple[str, ...] = ()) -> list[str]:
+    if separator != " ":
+        tight = re.sub(rf'"\s+(?={separator})', '"', text)
         try:
-            rows = csv.reader([tight], delimiter=parting, strict=True, skipinitialspace=True)
+            rows = csv.reader([tight], delimiter=separator, strict=True, skipinitialspace=True)
             return [cell.strip() for cell in next(rows)]
         except csv.Error as error:
             msg = f"{where}: {text[:_SHOWN]!r} is no line of CSV: {error}"
@@ -132,12 +138,12 @@ def _cells(text: str, parting: str, where: str, header: tuple[str, ...] = ()) ->
 
 
 def _column_name(cell: str) -> str:
-    """A cell of a header in lower case, its words joined by underscores."""
+    """Return a cell of a header in lower case, with underscores between words."""
     return "_".join(re.split(r"[\s_.-]+", cell.strip().lower())).strip("_")
 
 
 def _place(header: tuple[str, ...], names: tuple[str, ...]) -> list[int]:
-    """Columns that have one of the names, or its plural, in the order of the names."""
+    """Return the columns that have one of the names, or its plural, in the order of the names."""
     return [
         place
         for name in names
@@ -147,13 +153,13 @@ def _place(header: tuple[str, ...], names: tuple[str, ...]) -> list[int]:
 
 
 def _is_entry(cells: list[str], clip_id_of: Callable[[str], str | None]) -> bool:
-    """Whether a first line is a clip's: it names a clip of the data set, or ends in a label."""
+    """Return whether a first line is a clip's: it names a clip of the dataset, or ends in a label."""
     is_label = cells[-1].isdecimal() or class_of(cells[-1]) is not None
     return is_label or any(clip_id_of(cell) is not None for cell in cells)
 
 
 def _columns(header: tuple[str, ...], first_row: list[str], path: Path) -> tuple[int, int, int | None]:
-    """Where clip, label and number of frames stand; of label columns, one of names first."""
+    """Return the columns of clip, label and number of frames. A label column with names is preferred."""
     labels = _place(header, _LABEL)
     named = [place for place in labels if place < len(first_row) and class_of(first_row[place]) is not None]
     label = next(iter(named or labels), None)
@@ -161,7 +167,7 @@ def _columns(header: tuple[str, ...], first_row: list[str], path: Path) -> tuple
     if label is None or clip is None:
         lacks, allowed = ("label", _LABEL) if label is None else ("clip", _CLIP)
         msg = (
-            f"{path}, line 1: {', '.join(header)[:_SHOWN]!r} names no clip of the data set, and as a header "
+            f"{path}, line 1: {', '.join(header)[:_SHOWN]!r} names no clip of the dataset, and as a header "
             f"it has no column for the {lacks}; allowed: {', '.join(allowed)}."
         )
         raise DatasetError(msg)
@@ -196,7 +202,8 @@ def _line(
     )
 
 
-def _kind(parting: str, header: tuple[str, ...], *, has_frames: bool) -> str:
+def _kind(separator: str, header: tuple[str, ...], *, has_frames: bool) -> str:
     cells = "clip, frames, label" if has_frames else "clip, label"
-    parted = f"parted by {_PARTINGS[parting]}s" if parting in _PARTINGS else "parted by blanks"
-    return f"{cells}, {parted}, " + (f"below the header {','.join(header)}" if header else "without a header")
+    between = f"{_SEPARATORS[separator]}s" if separator in _SEPARATORS else "blanks"
+    first = f"below the header {','.join(header)}" if header else "without a header"
+    return f"{cells}, separated by {between}, {first}"

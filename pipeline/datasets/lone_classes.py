@@ -10,11 +10,11 @@ from pipeline.types import ClipRef
 REMEDY = "give every clip its class: by a directory for each class, or in the column label of a manifest"
 
 _FEWEST_CLASSES = 3
-"""Of two classes, one with a single clip may well be right."""
+"""With two classes, one of a single clip may be correct."""
 
 
 def lone_classes(names: Sequence[str], clips: Sequence[ClipRef]) -> str:
-    """Describe classes of one clip each; empty where a class is an emotion, as seven drawn clips may be.
+    """Describe classes of one clip each; empty if there are few, or if any class is an emotion.
 
     names: of the classes, by label. A class without a clip does not count.
     """

@@ -1,6 +1,6 @@
 """MAFW as its authors publish it: 10,045 clips, eleven classes, five folds over the single-labelled ones.
 
-``data/clips/00025.mp4`` whole frames, ``data/frames/00025/`` the same as pictures, ``data/faces/00025/``
+``data/clips/00025.mp4`` whole frames, ``data/frames/00025/`` the same as image files, ``data/faces/00025/``
 face crops, ``Train & Test Set/single/no_caption/set_1/{train,test}.txt`` lists.
 """
 
@@ -28,27 +28,27 @@ _TEST = {
     "4": (278, 128, 125, 248, 227, 294, 214, 47, 183, 52, 36),
     "5": (278, 127, 125, 248, 227, 294, 214, 47, 183, 52, 36),
 }
-"""Clips per class, counted in the owner's lists: of every fold, and of its test list."""
+"""Clips per class in the authors' lists: of a whole fold above, and of each fold's test list here."""
 _LISTS = "Train & Test Set/single/no_caption"
 
 OPTIONS = ALL_OPTIONS
 
 
 def read(root: Path, options: ReadOptions) -> DatasetIndex:
-    """Read MAFW from the folder that holds data and Train & Test Set."""
+    """Read MAFW from the directory that holds data and Train & Test Set."""
     return read_official(SET, root, options)
 
 
 def clip_id_of(text: str) -> str | None:
-    """``00025``, ``25``, ``00025.mp4`` and ``/anywhere/00025`` are the clip 00025.
+    """Return the clip id of a name or path: 00025 for ``00025``, ``25`` and ``/anywhere/00025.mp4``.
 
-    The numbers go beyond the number of clips: up to 20098 in the owner's lists.
+    Numbers exceed the number of clips: they go up to 20098 in the authors' lists.
     """
     return numbered_clip_id(text)
 
 
 def path_of(form: str, clip_id: str) -> str:
-    """Where the owner puts a clip."""
+    """Return the authors' path of a clip, relative to the root."""
     return {
         "video": f"data/clips/{clip_id}.mp4",
         "frames": f"data/frames/{clip_id}",
@@ -57,7 +57,7 @@ def path_of(form: str, clip_id: str) -> str:
 
 
 def find_lists(root: Path) -> list[tuple[Path, str, Split]]:
-    """The lists of the folds that are there."""
+    """Return the lists that are there, with fold and split."""
     return [
         (path, fold, split)
         for fold in SET.published.fold_names
@@ -67,7 +67,7 @@ def find_lists(root: Path) -> list[tuple[Path, str, Split]]:
 
 
 def find_clips(root: Path) -> Inventory:
-    """Videos, folders of whole frames, and of face crops."""
+    """Find videos, directories of whole frames, and directories of face crops."""
     tree = Tree(root, clip_id_of)
     videos, _ = tree.clips("data/clips")
     _, frames = tree.clips("data/frames")
@@ -93,7 +93,7 @@ SET = OfficialSet(
             "1": (7333, 1839), "2": (7335, 1837), "3": (7339, 1833), "4": (7340, 1832), "5": (7341, 1831),
         },
         orders={"mafw": _CLASSES, "dfer-clip": _DFER_CLIP},
-        source="the owner's README and lists",
+        source="the authors' README and lists",
         access="on request, for research: mafw-database.github.io/MAFW",
         classes=class_counts_of_folds(_TOTALS, _TEST),
     ),

@@ -1,7 +1,7 @@
 """A user's own clips: a CSV or JSONL list with ``path``, ``label``, ``split`` and optional columns.
 
-A clip without a label (no such column, or an empty cell) is extracted and never trained on; it needs no
-split, and without one it is in no fold. The other columns:
+A clip without a label (no such column, or an empty cell) is extracted but never used for training. It needs
+no split, and without one it is in no fold. The other columns:
 ``clip_id`` (default: the path, with its time window), ``fold`` (one row per clip and fold),
 ``x0, y0, x1, y1`` (a face box for the whole clip) or ``boxes`` (a CSV of ``frame,x0,y0,x1,y1``),
 ``box_units`` (``pixels``, the default, or ``relative``), ``faces`` (a folder of face crops, for
@@ -9,9 +9,9 @@ split, and without one it is in no fold. The other columns:
 ``polarity`` (positive, neutral, negative; default: by class), ``group`` (the source video, subject or film:
 clips of one group are not independent; default: by file).
 
-Paths are relative to the manifest's folder and stay inside, symbolic links followed. Two clips may
-be parts of one file, or the same part with other boxes; their ids differ. docs/manifests.md describes
-which texts are read as one name, and which forms of a list and of a path are read.
+Paths are relative to the manifest's directory and stay inside it, also after symbolic links are followed.
+Two clips may be parts of one file, or the same part with other boxes, if their ids differ.
+docs/manifests.md describes the spellings of one name and the forms of lists and paths that are read.
 """
 
 import re
@@ -64,15 +64,15 @@ _SUFFIXES = (".csv", ".tsv", ".jsonl")
 _POLARITIES = {p.name.lower(): p for p in Polarity if p != Polarity.UNKNOWN}
 _ONLY_FOLD = "1"
 _CLOSE = 0.8
-"""Likeness of a misspelt column: "lable" is as close as that, "lab" and "site" are not."""
+"""Least similarity of a misspelt column: "lable" has it, "lab" and "site" do not."""
 _SAME_TEXTS = (*BOX, "box_units", *TIMES)
-"""Columns that are the same text in all rows of a clip."""
+"""Columns whose texts have to be equal in all rows of a clip."""
 
 
 def read(root: Path, options: ReadOptions = _DEFAULTS) -> DatasetIndex:
-    """Read a manifest: `root` is the file itself, or a folder with one of FILE_NAMES.
+    """Read a manifest. `root` is the file itself, or a directory with one of FILE_NAMES.
 
-    Paths in it are relative to its folder and stay inside. Raises DatasetError with file and line.
+    Raises DatasetError, with file and line.
     """
     file = _find(root)
     rows = at_most(_rows(file), MAX_ROWS, file)
@@ -102,7 +102,7 @@ def read(root: Path, options: ReadOptions = _DEFAULTS) -> DatasetIndex:
 
 @dataclass(frozen=True, kw_only=True)
 class _Texts:
-    """What the texts of a manifest mean, whatever they are written like."""
+    """Meanings of the texts of a manifest, in all their spellings."""
 
     labels: Spelling
     folds: Spelling
@@ -122,7 +122,7 @@ class _Texts:
         )
 
     def label(self, row: Row) -> str:
-        """The class of a row, empty without one. Raises DatasetError for a text that names none."""
+        """Return the class of a row, empty without one. Raises DatasetError for a text that names none."""
         text = row.get("label")
         name = self.labels.name_of[text]
         if name and (allowed := why_no_name(text)) is not None:
@@ -133,7 +133,7 @@ class _Texts:
         return self.folds.name_of[_fold(row)]
 
     def meaning(self, row: Row, column: str) -> str:
-        """What the rows of one clip have in common in a column."""
+        """Return the meaning of a cell, which all rows of one clip have in common."""
         if column == "label":
             return self.label(row)
         if column == "group":
@@ -144,9 +144,9 @@ class _Texts:
 
 
 def _notes(rows: list[Row], texts: _Texts) -> tuple[str, ...]:
-    """What a user should know of how the texts were read."""
+    """Return notes on the reading of the texts."""
     unread = unread_columns(list(rows[0].values))
-    notes = [f"columns of the manifest that mean nothing here: {', '.join(unread)}"] if unread else []
+    notes = [f"columns of the manifest that are not read: {', '.join(unread)}"] if unread else []
     notes += texts.labels.notes
     splits = sorted(
         text for text in {row.get("split") for row in rows} - {""} if folded(text) not in _PLAIN_SPLITS
@@ -165,7 +165,7 @@ _PLAIN_SPLITS = ("train", "val", "valid", "validation", "test")
 
 
 def _path_notes(by_id: Mapping[str, list[Row]], paths: ManifestPaths) -> tuple[str, ...]:
-    """How paths were read, and which clips are listed under several spellings of their path."""
+    """Return notes on the reading of paths, and on clips with several spellings of their path."""
     several = [
         f"{some([shown(text) for text in sorted(written)])} as '{clip_id}'"
         for clip_id, rows in by_id.items()
@@ -223,9 +223,9 @@ def _group(row: Row) -> str:
 
 
 def _rows_by_id(rows: Iterable[Row], paths: ManifestPaths) -> dict[str, list[Row]]:
-    """The rows of each clip.
+    """Return the rows of each clip.
 
-    Without a `clip_id` the id is the path as written, and where that is written in two ways, as found.
+    Without a `clip_id`, the id is the path as written, or the path found if it is written in two ways.
     """
     by_id: dict[str, list[Row]] = defaultdict(list)
     by_path: dict[str, list[Row]] = defaultdict(list)
@@ -287,7 +287,7 @@ def _clip(clip_id: str, rows: list[Row], texts: _Texts) -> ClipRef:
 
 
 def _split(row: Row, texts: _Texts) -> Split:
-    """The split of a row. A clip without a label that names none is in no split."""
+    """Return the split of a row. A clip with neither label nor split is in no split."""
     if row.get("split"):
         return row.one_of("split", SPLIT_OF)
     if texts.label(row):
@@ -305,6 +305,6 @@ def _seconds(row: Row, column: str) -> float | None:
 
 
 def _natural(text: str) -> tuple[list[tuple[int, str]], str]:
-    """Sorts 2 before 10: numbers by length, then by digits; equal ones by how they are written."""
+    """Return a sort key that puts 2 before 10: numbers by length, then digits. Equal keys sort by text."""
     parts = [part.lstrip("0") if part.isdecimal() else part for part in re.split(r"(\d+)", text)]
     return [(len(part) if part.isdecimal() else -1, part) for part in parts], text

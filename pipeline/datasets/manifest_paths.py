@@ -1,8 +1,8 @@
-r"""Paths of a manifest, as any system writes them, found in the manifest's folder.
+r"""Paths of a manifest, as any system writes them, found in the manifest's directory.
 
-A path is taken as written where something is there. Else it is read with ``/`` for ``\``, without the
-part that leads to the folder (``C:\data\clips\``), and in another Unicode form or case, as long as a
-single file fits. Nothing outside the folder is looked at.
+A path is taken as written if something is there. Else it is read with ``/`` for ``\``, without the part
+that leads to the directory (``C:\data\clips\``), and in another Unicode form or case, if exactly one file
+fits. Nothing outside the directory is examined.
 """
 
 import re
@@ -23,19 +23,22 @@ _ABSOLUTE = re.compile(r"[A-Za-z]:[\\/]|[\\/]")
 
 _UP = re.compile(r"(^|[\\/])\.\.([\\/]|$)")
 _UNTIDY = re.compile(r"(^|/)\.?(/|$)")
-"""Empty parts, parts of one dot, a '/' at the end: what `PurePosixPath` takes out."""
+"""Empty parts, parts of one dot, and a '/' at the end, which `PurePosixPath` removes."""
 
 _ALLOWED = "a path inside the manifest's folder, without '..'"
 _SAMPLE = 100
-"""Absolute paths by which the folder that they start from is found."""
+"""Number of absolute paths that determine the directory that they start from."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Found:
-    """A path in the folder. path: of what is there, or as written where nothing is.
+    """Path in the manifest's directory.
 
-    given: as written, made relative and with '/' where it was not. changes: of the text, in words.
-    is_there: whether anything is at the path.
+    Attributes:
+        path: Path that exists, or the path as written if nothing is there.
+        given: Path as written, made relative and with '/' between its parts.
+        changes: Changes of the text, in words.
+        is_there: Whether anything is at the path.
     """
 
     path: str
@@ -45,11 +48,11 @@ class Found:
 
 
 class ManifestPaths:
-    """The paths of a manifest, each found once.
+    """Paths of a manifest, each found once.
 
     Args:
-        folder: The manifest's folder.
-        rows: Its rows: the absolute paths of a column have to start from one place.
+        folder: The manifest's directory.
+        rows: Its rows. All absolute paths of a column have to start from one directory.
     """
 
     def __init__(self, folder: Folder, rows: Iterable[Row]) -> None:
@@ -64,14 +67,14 @@ class ManifestPaths:
         self._starts = {c: self._common_starts(sorted(texts)[:_SAMPLE]) for c, texts in foreign.items()}
 
     def find(self, row: Row, column: str) -> Found:
-        """Find the path in a cell. Raises DatasetError for one that is outside the folder."""
+        """Find the path in a cell. Raises DatasetError for a path outside the directory."""
         text = row.get(column)
         if (column, text) not in self._found:
             self._found[column, text] = self._find(row, column, text)
         return self._found[column, text]
 
     def notes(self) -> tuple[str, ...]:
-        """What a user should know: how paths were read, and which name nothing."""
+        """Return notes on paths that were read in another form, and on paths where nothing is."""
         changes: dict[str, list[str]] = defaultdict(list)
         for (_, text), found in self._found.items():
             for change in found.changes:
@@ -104,7 +107,7 @@ class ManifestPaths:
         return found
 
     def _other_form(self, row: Row, column: str, text: str) -> Found:
-        """A path that is not there as it is written."""
+        """Find a path that does not exist as it is written."""
         changes = []
         path = _slashed(text)
         if "\\" in text:
@@ -122,11 +125,11 @@ class ManifestPaths:
         return Found(path=there, given=given, changes=(*changes, *[c for c in [change] if c]))
 
     def _is_foreign(self, text: str) -> bool:
-        """Whether a path is absolute, on this system or another, and not in the folder by its text."""
+        """Return whether a path is absolute, on any system, and its text is not inside the directory."""
         return _ABSOLUTE.match(text) is not None and self.folder.relative(_slashed(text)) is None
 
     def _common_starts(self, texts: list[str]) -> set[str]:
-        """The leading parts that may stand for the folder: for each path, the rest is there."""
+        """Return the leading parts after which the rest of every path exists in the directory."""
         common: set[str] | None = None
         for text in texts:
             parts = _parts(text)
@@ -140,7 +143,7 @@ class ManifestPaths:
         return common or set()
 
     def _without_start(self, row: Row, column: str, text: str) -> tuple[str, str]:
-        """The start of an absolute path of another place, and the rest of it. Raises DatasetError."""
+        """Split an absolute path of another system into its start and the rest. Raises DatasetError."""
         parts = _parts(text)
         starts = self._starts[column]
         fits = [n for n in range(1, len(parts)) if _start(parts, n) in starts]
@@ -150,10 +153,10 @@ class ManifestPaths:
             both = " and ".join(f"'{'/'.join(parts[n:])}'" for n in fits)
             raise row.wrong(column, f"{_ALLOWED}; {both} are there, so write it relative to the folder")
         ends = f"another start than those of the list ({some(sorted(starts))})" if starts else ""
-        raise row.wrong(column, f"{_ALLOWED}; {ends or 'tried the ends of this one, and none is there'}")
+        raise row.wrong(column, f"{_ALLOWED}; {ends or 'the ends of this path were tried, none is there'}")
 
     def _there(self, path: str) -> tuple[str | None, str]:
-        """What is there for a path, in another Unicode form or case if need be; and which of these it was."""
+        """Return the existing path, if needed in another Unicode form or case, and the change, in words."""
         if self.folder.holds(path):
             return path, ""
         here, changes = "", set()
@@ -174,7 +177,7 @@ class ManifestPaths:
         return here, " and ".join(sorted(changes))
 
     def _listing(self, path: str) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
-        """The names in a folder by their composed form, and by what a reader sees of them."""
+        """Return the names in a directory by their composed form, and by their visible characters."""
         if path not in self._listings:
             by_form: dict[str, list[str]] = defaultdict(list)
             by_look: dict[str, list[str]] = defaultdict(list)
@@ -187,19 +190,19 @@ class ManifestPaths:
 
 
 def _slashed(text: str) -> str:
-    """The path with '/' between its parts, without empty ones and '.'."""
+    """Return the path with '/' between its parts, without empty parts and '.'."""
     path = text.replace("\\", "/")
     return PurePosixPath(path).as_posix() if _UNTIDY.search(path) else path
 
 
 def _parts(text: str) -> list[str]:
-    """The parts of an absolute path, the drive or the empty one before the first '/' as its first."""
+    """Return the parts of an absolute path. The first is the drive, or empty before the first '/'."""
     first, *others = _slashed(text).split("/")
     return [first, *(part for part in others if part)]
 
 
 def _start(parts: list[str], number: int) -> str:
-    """The first parts as one text; drives and folders of Windows are the same in any case."""
+    """Return the first parts as one text, in lower case on Windows, which ignores case."""
     start = "/".join(parts[:number])
     return start.lower() if parts[0] else start
 

@@ -1,4 +1,4 @@
-"""Texts that name a clip, a class or a file: which fit on one line of a report, and which are one text."""
+"""Texts that name a clip, a class or a file: tests for control characters, and one form for comparison."""
 
 import re
 import unicodedata
@@ -7,12 +7,12 @@ _UNFIT = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029\ud800-\udfff]")
 
 
 def fits_one_line(text: str) -> bool:
-    """False where there are control characters, line ends, or bytes that were no UTF-8."""
+    """Return whether a text has no control characters, line ends or bytes that were not UTF-8."""
     return _UNFIT.search(text) is None
 
 
 def folded(text: str) -> str:
-    """Return the text in lower case and one Unicode form (NFKC), without what no reader sees."""
+    """Return the text in lower case and one Unicode form (NFKC), without invisible characters."""
     if not text.isascii():
         text = "".join(c for c in unicodedata.normalize("NFKC", text) if not is_invisible(c))
         text = unicodedata.normalize("NFKC", text.casefold()).replace(
@@ -22,5 +22,5 @@ def folded(text: str) -> str:
 
 
 def is_invisible(character: str) -> bool:
-    """Whether a character takes no place: zero width, byte order mark, soft hyphen, direction, variation."""
+    """Return whether a character has no width: byte order mark, soft hyphen, direction or variation mark."""
     return unicodedata.category(character) == "Cf" or "\ufe00" <= character <= "\ufe0f"

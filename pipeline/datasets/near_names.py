@@ -1,6 +1,6 @@
 """Class names that are probably misspelt: near an emotion's name, or near another class of the list.
 
-Nothing is joined: only the user knows whether "happines" and "happiness" are one class.
+Such names are reported, never merged. Only the user knows whether "happines" and "happiness" are one class.
 """
 
 import re
@@ -14,27 +14,27 @@ from pipeline.datasets.emotions import SPELLINGS, class_of
 from pipeline.datasets.names import folded
 
 _COPY = re.compile(r"\s*\(\d+\)$|[\s_-]+(copy|kopie|copie|copia)(\s*\(?\d+\)?)?$|^(copy of|kopie von)\s+")
-"""What Windows, macOS and Linux desktops add to the name of a copy, in English, German, French, Spanish."""
+"""Texts that Windows, macOS and Linux add to the name of a copy, in English, German, French and Spanish."""
 
 _WORDS = re.compile(r"[^\W_]+")
 _DIGITS = re.compile(r"\d+")
 
 _SHORTEST_EMOTION = 4
-"""Letters of the longer word for a comparison with an emotion: "sadd" is near "sad", and "sat" is not."""
+"""Fewest letters of the longer word for a comparison with an emotion: "sadd" is near "sad", "sat" is not."""
 
 _SHORTEST_OTHER = 6
-"""For a comparison with other classes: shorter words differ in one letter by chance (calm, call)."""
+"""The same for other classes, because shorter words differ in one letter by chance (calm, call)."""
 
 _SHORTEST_OF_TWO_EDITS = 9
-"""Letters of the longer word that may hold two slips: "content" and "contempt" (8) are two emotions.
+"""Fewest letters of the longer word for two typing errors: "content" and "contempt" (8) are two emotions.
 
-Two slips count for emotions alone: "admiration" and "adoration" are two classes of some lists."""
+Two errors are allowed for emotions only: "admiration" and "adoration" are two classes of some lists."""
 
 
 def near_names(names: Sequence[str]) -> list[tuple[str, str]]:
-    """Return pairs of names that are near, as (class name, what it is near).
+    """Return pairs of similar names, as (class name, the name that it is near).
 
-    names: the class names of a list, each once. A name that is an emotion in a usual spelling is near none.
+    names: the class names of a list, each once. An emotion in a usual spelling is near no other name.
     """
     others = [name for name in names if class_of(name) is None]
     found = {name: near for name in others if (near := _near_emotion(name))}
@@ -53,7 +53,7 @@ def near_names(names: Sequence[str]) -> list[tuple[str, str]]:
 
 
 def _bare(name: str) -> str:
-    """The name without what marks a copy, and without punctuation at its ends."""
+    """Return the name without marks of a copy, and without punctuation at its ends."""
     plain, before = folded(name), ""
     while plain != before:
         before, plain = plain, _COPY.sub("", plain).strip(string.punctuation + " ")
@@ -61,7 +61,7 @@ def _bare(name: str) -> str:
 
 
 def _near_emotion(name: str) -> str:
-    """The emotion's name, in the spelling that is near; empty for a name that is near none."""
+    """Return the spelling of an emotion that the name is near; empty if there is none."""
     bare = _bare(name)
     if class_of(bare) is not None:
         return bare
@@ -69,19 +69,19 @@ def _near_emotion(name: str) -> str:
 
 
 def _are_near_words(words: Sequence[str], others: Sequence[str], first: str, second: str) -> bool:
-    """Whether names differ in marks of copies, or in words of which each may be a slip for the other."""
+    """Return whether names differ in marks of copies, or in words that may be typing errors."""
     different = [(a, b) for a, b in zip(words, others, strict=True) if a != b]
-    if not different:  # "not angry" and "not_angry" look alike, which has a note of its own
+    if not different:  # "not angry" and "not_angry" look alike, which `spelling` reports
         return bool(_bare(first) != folded(first) or _bare(second) != folded(second))
     return all(_is_slip(a, b, _SHORTEST_OTHER) for a, b in different)
 
 
 def _is_slip(word: str, other: str, shortest: int) -> bool:
-    """Whether one word may be the other with a slip of the keyboard.
+    """Return whether one word may be the other with a typing error.
 
-    Slips rarely hit the first letter (Pollock and Zamora 1984, doi 10.1145/358027.358048), and other first
-    letters make other words: fearful and tearful, happy and unhappy. Other digits and longer endings
-    (bored, boredom) are meant.
+    Errors are rare in the first letter (Pollock and Zamora 1984, doi 10.1145/358027.358048), and other first
+    letters make other words: fearful and tearful, happy and unhappy. Different digits and longer endings
+    (bored, boredom) are no errors.
     """
     short, long = sorted((word, other), key=len)
     if len(long) < shortest or len(long) - len(short) > 2 or short[:1] != long[:1]:
@@ -91,12 +91,15 @@ def _is_slip(word: str, other: str, shortest: int) -> bool:
         return False
     same = len(commonprefix((short, long)))
     if most == 1 and short[same + 2 :] != long[len(long) - len(short) + same + 2 :]:
-        return False  # one edit changes two letters at most: quick, for lists of a thousand classes
+        return False  # one edit changes at most two letters; this test is fast for a thousand classes
     return _edits(short, long) <= most and _DIGITS.findall(short) == _DIGITS.findall(long)
 
 
 def _edits(word: str, other: str) -> int:
-    """Letters to insert, remove, replace or exchange with their neighbour (optimal string alignment)."""
+    """Return the edit distance: insertions, deletions, substitutions and transpositions of neighbours.
+
+    Optimal string alignment.
+    """
     before: list[int] = []
     row = list(range(len(other) + 1))
     for i, letter in enumerate(word):

@@ -1,23 +1,27 @@
-"""What the owner of a data set publishes of it: its classes, its counts, the orders its integers come in."""
+"""Facts that the authors of a dataset publish: classes, folds, counts, and the orders of its integers."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 SEVEN_EMOTIONS = ("happiness", "sadness", "neutral", "anger", "surprise", "disgust", "fear")
-"""DFEW's and FERV39k's classes in DFEW's order, in the words that prompts are made of."""
+"""DFEW's and FERV39k's classes in DFEW's order, in the words of the prompts."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Published:
-    """A data set as its owner describes it.
+    """Published facts of a dataset.
 
-    title: its name in the literature. class_names: in the order of this project's labels. fold_names:
-    in their order; one for a set without folds. num_clips: all there are, labelled or not; the numbers
-    in clips' names may be higher. splits: by fold, how many clips train and test. classes: by fold and
-    split (``train``, ``test``), how many clips each class has, in the order of class_names. orders: by
-    name, the class names in the order in which integers from 0 count them in lists that circulate; the
-    owner's own order first. The order of the alphabet is added as ``alphabetical``. source: where these
-    facts are from. access: how one gets the clips.
+    Attributes:
+        title: Its name in the literature.
+        class_names: In the order of this project's labels.
+        fold_names: One for a dataset without folds.
+        num_clips: All clips, labelled or not. The numbers in clips' names may be higher.
+        splits: By fold, the numbers of training and of test clips.
+        orders: By name, the class names in the order of the integers of lists that circulate. The authors'
+            own order is the first. ``alphabetical`` is added.
+        source: Where these facts are from.
+        access: How to get the clips.
+        classes: By fold and split (``train``, ``test``), the number of clips of each of class_names.
     """
 
     title: str
@@ -47,7 +51,7 @@ class Published:
 
     @property
     def class_totals(self) -> tuple[int, ...] | None:
-        """Clips per class of train and test together, the same in every fold; None where not known."""
+        """Clips per class of train and test together, the same in every fold; None if not known."""
         return next(iter(self._fold_totals()), None)
 
     def _fold_totals(self) -> list[tuple[int, ...]]:
@@ -64,7 +68,7 @@ class Published:
 def class_counts_of_folds(
     totals: Sequence[int], test: Mapping[str, Sequence[int]]
 ) -> dict[tuple[str, str], tuple[int, ...]]:
-    """Return `classes` of a set whose every fold holds all clips.
+    """Return `Published.classes` of a dataset in which every fold holds all clips.
 
     totals: clips per class of a whole fold. test: by fold, clips per class of its test list.
     """

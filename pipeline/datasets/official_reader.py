@@ -1,6 +1,6 @@
-"""The data sets that their owners publish, read from the owner's tree: what their readers share.
+"""Types of published datasets, and the reader of their lists.
 
-A reader is an `OfficialSet`: where lists and clips lie, and how a name is a clip's id.
+An `OfficialSet` describes one dataset: the places of its lists and clips, and the clip ids of their names.
 """
 
 from collections import Counter, defaultdict
@@ -23,15 +23,20 @@ _SHOWN = 100
 """Characters of a wrong value that a message shows."""
 
 ALL_OPTIONS = ("lists", "label_order", "all_clips", "source")
-"""What `ReadOptions` says means something for every published set."""
+"""Options of `ReadOptions` that apply to every published dataset."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """One line of a list. clip_id: None where the line names no clip of the data set.
+    """Line of a list.
 
-    written: the clip as the line names it. label: as the line says it. class_name: what that means;
-    empty where it means none. num_frames: as the line claims, if it does. line: its number.
+    Attributes:
+        clip_id: None if the line names no clip of the dataset.
+        written: The clip as it is written.
+        label: The label as it is written.
+        class_name: Class that the label means; empty if it means none.
+        line: Number of the line, from 1.
+        num_frames: Number of frames that the line states; None without one.
     """
 
     clip_id: str | None
@@ -44,12 +49,20 @@ class Entry:
 
 @dataclass(frozen=True, kw_only=True)
 class ClipList:
-    """A list of clips as it lies on disk, of one split of one fold.
+    """List of the clips of one split of one fold.
 
-    kind: the format by its content, in words. order: by which of the published orders its integers
-    were read; empty for a list of names. first: the number of that order's first class, 0 or 1.
-    evidence: what determined the order, in words. is_open: whether it holds integers whose order nothing
-    determines, so that no entry has a class name. has_header, has_crlf: how it is written.
+    Attributes:
+        path: The file.
+        fold: Name of the fold.
+        split: Split of the fold.
+        kind: Format of the file, in words.
+        entries: Its lines.
+        order: Name of the published order of its integers; empty for a list of names.
+        first: Number of that order's first class, 0 or 1.
+        evidence: What determined the order, in words.
+        is_open: Whether it holds integers of an unknown order, so that no entry has a class name.
+        has_header: Whether the first line is a header.
+        has_crlf: Whether lines end in CRLF.
     """
 
     path: Path
@@ -67,12 +80,15 @@ class ClipList:
 
 @dataclass(frozen=True, kw_only=True)
 class Inventory:
-    """The clips that lie in a tree, by id: as paths relative to its root, with '/'.
+    """Clips on disk by id, as paths relative to the root, with '/'.
 
-    videos: files of whole frames. frames: folders of whole frames. crops: folders, or videos, of
-    aligned faces. beside: of the crops, the folders with a picture for each frame of the clip, which
-    can stand beside its whole frames. strangers: files and folders among them that are no clip by
-    their name. twice: ids for which there are two files of one form, with both paths.
+    Attributes:
+        videos: Files of whole frames.
+        frames: Directories of whole frames.
+        crops: Directories, or videos, of aligned faces.
+        beside: Those crops that have one image for each whole frame, so that both can be used together.
+        strangers: Files and directories among the clips whose names are no clip's.
+        twice: Ids with two files of one form, and both paths.
     """
 
     videos: Mapping[str, str] = field(default_factory=dict)
@@ -85,15 +101,21 @@ class Inventory:
 
 @dataclass(frozen=True, kw_only=True)
 class OfficialSet:
-    """All that tells one published data set from another.
+    """Description of one published dataset.
 
-    places: by form of clip (``video``, ``frames``, ``crops``) and for ``lists``, where the owner keeps
-    them: a pattern of paths below the root. clip_id_of: a name or path, as lists and trees write it, as
-    the clip's id; None when it is none. path_of: where a clip of such a form lies, by (form, id).
-    find_lists: the owner's lists in a tree, as (path, fold, split). find_clips: what lies in a tree.
-    find_votes: by clip id, the annotators' votes, one count per class in the order of class_names; they
-    lie at votes_at. find_labels: by clip id, class names of clips that are in no list. owner_header: of
-    the owner's lists whose integers count the owner's order from 1.
+    Attributes:
+        name: Its name for --dataset.
+        published: Facts that its authors publish.
+        places: Patterns of paths below the root, by form of clip (``video``, ``frames``, ``crops``) and for
+            ``lists``.
+        clip_id_of: Returns the clip id of a name or path of a list or directory, None if it is no clip.
+        path_of: Returns the path of a clip, given its form and id.
+        find_lists: Returns the authors' lists below a root, as (path, fold, split).
+        find_clips: Returns the clips below a root.
+        find_votes: Returns the annotators' votes by clip id: a count for each of class_names, in that order.
+        find_labels: Returns the class names of clips that are in no list, by clip id.
+        votes_at: Path of the votes below the root; empty without votes.
+        owner_header: Header of the authors' lists whose integers count the authors' order from 1.
     """
 
     name: str
@@ -112,10 +134,16 @@ class OfficialSet:
 def read_lists(
     official: OfficialSet, root: Path, options: ReadOptions
 ) -> tuple[tuple[ClipList, ...], tuple[str, ...]]:
-    """Return the lists of a dataset, all as written, and notes on how they were chosen and read.
+    """Read the lists of a dataset: the authors' lists below the root, or those of `options` instead.
 
-    They are the authors' lists in the tree, or those of `options` instead. A line that names no clip has an
-    entry without a clip id; one whose label means no class has an entry without a class name.
+    Args:
+        official: Description of the dataset.
+        root: Its directory.
+        options: The user's lists and label order, if any.
+
+    Returns:
+        The lists, and notes on their choice and order. An entry has no clip id if its line names no clip, and
+        no class name if its label means no class.
 
     Raises:
         DatasetError: There is no list, one cannot be read, or nothing determines the order of its integers.
@@ -135,7 +163,19 @@ def read_lists(
 def find_lists(
     official: OfficialSet, root: Path, options: ReadOptions
 ) -> tuple[list[tuple[Path, str, Split]], list[str]]:
-    """The paths of lists to be read, with fold and split, and notes; DatasetError where there is none."""
+    """Find the lists to read.
+
+    Args:
+        official: Description of the dataset.
+        root: Its directory.
+        options: The user's lists, if any.
+
+    Returns:
+        The lists as (path, fold, split), and notes on files that are left alone.
+
+    Raises:
+        DatasetError: There is no list, or the root is no directory of the dataset.
+    """
     require_root(official.published.title, root, list(official.places.values()))
     notes: list[str] = []
     if options.lists:
@@ -145,7 +185,7 @@ def find_lists(
     if not found:
         msg = (
             f"No lists of {official.published.title} at '{root}': looked for {official.places['lists']}. "
-            "Put the owner's lists there, or name lists by --lists PATH."
+            "Put the authors' lists there, or name lists by --lists PATH."
         )
         raise DatasetError(msg)
     return found, notes
@@ -154,10 +194,19 @@ def find_lists(
 def own_lists(
     official: OfficialSet, files: Sequence[Placed], options: ReadOptions
 ) -> tuple[list[Placed], list[str]]:
-    """The lists of this data set, and notes of others that are in a folder of lists.
+    """Select the lists of this dataset, by the paths of their clips.
 
-    Raises DatasetError for a list of another data set that the user named itself, where none is left, and
-    for a folder that holds several families of lists.
+    Args:
+        official: Description of the dataset.
+        files: Lists that were read.
+        options: The user's lists, if any.
+
+    Returns:
+        The lists of this dataset, and notes on lists of other datasets.
+
+    Raises:
+        DatasetError: The user named a list of another dataset itself, no list is left, or a directory holds
+            several families of lists.
     """
     named = {Path(text).absolute() for text in options.lists}
     own, others = [], defaultdict[str, list[str]](list)
@@ -185,10 +234,10 @@ def own_lists(
 
 
 def order_notes(lists: Sequence[ClipList], asked: str | None) -> list[str]:
-    """How integers were read, and that a label order which was asked for has no use."""
+    """Return notes on the label orders of integers, and on a --label-order that does not apply."""
     notes = []
     if asked is not None and not any(one.order or one.is_open for one in lists):
-        notes.append("--label-order means nothing here: the lists name their classes")
+        notes.append("--label-order does not apply: the lists name their classes")
     many = Counter(
         f"the label order '{one.order}', counted from {one.first}: determined by {one.evidence}"
         for one in lists
@@ -201,14 +250,20 @@ def order_notes(lists: Sequence[ClipList], asked: str | None) -> list[str]:
 
 
 def _other_set(file: ListFile, official: OfficialSet) -> str:
-    """Another published set that the paths of a list name, as those that circulate do, but not this one."""
+    """Return another published dataset that the paths of a list name, in capitals; empty if none."""
     path = file.lines[0].clip.lower()
     others = [name for name in OFFICIAL_SPLITS if name in path]
     return "" if not others or official.name in others else others[0].upper()
 
 
 def clip_list(placed: Placed, ruling: Ruling | None, official: OfficialSet) -> ClipList:
-    """A list with its labels as class names, of which there are none where a ruling has no order."""
+    """Convert the labels of a list to class names.
+
+    Args:
+        placed: The list.
+        ruling: Order of its integers; None for a list of names. Without an order, no entry has a class name.
+        official: Description of the dataset.
+    """
     order, is_open = (ruling.order, ruling.order is None) if ruling else (None, False)
     file = placed.file
     names = official.published.class_names

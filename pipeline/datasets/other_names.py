@@ -1,4 +1,4 @@
-"""A data set under the class and fold names of a cache, where they are the same in other spellings."""
+"""Index of a dataset with the class and fold names of a cache, if they are the same in other spellings."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -11,10 +11,18 @@ from pipeline.types import DatasetIndex
 def under_names(
     index: DatasetIndex, class_names: tuple[str, ...], fold_names: tuple[str, ...]
 ) -> tuple[DatasetIndex, tuple[str, ...]]:
-    """Return the index with these names, in their order, and notes of what is spelt in another way.
+    """Return the index with the names of a cache.
 
-    A list that has grown may spell a class as its cache does not ("Happy", "happiness"): that is the same
-    class, and the cache keeps its name. Names that mean something else stay, and so does the index then.
+    A list that has grown may spell a class in another way than its cache ("Happy", "happiness"). It is the
+    same class, and the cache keeps its name. If any name means something else, the index is not changed.
+
+    Args:
+        index: The dataset as read.
+        class_names: Classes of the cache, in its order.
+        fold_names: Folds of the cache, in its order.
+
+    Returns:
+        The index, and notes on names in other spellings.
     """
     if (index.class_names, index.fold_names) == (class_names, fold_names):
         return index, ()
@@ -41,10 +49,18 @@ def under_names(
 def keep_names(
     index: DatasetIndex, class_names: tuple[str, ...], fold_names: tuple[str, ...]
 ) -> tuple[DatasetIndex, tuple[str, ...]]:
-    """Return the index with each class and fold under the name that a cache has for it, and notes of those.
+    """Return the index with the names that a cache has for its classes and folds, and with further ones.
 
-    As `under_names` where all are the same; classes or folds that the cache lacks are added to the others.
-    A run that was trained on the cache fits it by the names of its classes, so these do not change.
+    It is like `under_names`, but classes and folds that the cache lacks are added. The names of a cache do
+    not change, because runs that were trained on it refer to them.
+
+    Args:
+        index: The dataset as read.
+        class_names: Classes of the cache, in its order.
+        fold_names: Folds of the cache, in its order.
+
+    Returns:
+        The index, and notes on names in other spellings.
     """
     index, notes = under_names(index, class_names, fold_names)
     classes = _renamed(index.class_names, class_names, meaning_of)
@@ -58,7 +74,7 @@ def keep_names(
 
 
 def _renamed(here: tuple[str, ...], there: tuple[str, ...], meaning: Callable[[str], str]) -> tuple[str, ...]:
-    """The names here, each as it is spelt there; as they are where two there mean the same."""
+    """Return the names of `here` in the spelling of `there`; unchanged if two of `there` mean the same."""
     name_of = {meaning(name): name for name in there}
     if len(name_of) < len(there):
         return here
@@ -66,7 +82,7 @@ def _renamed(here: tuple[str, ...], there: tuple[str, ...], meaning: Callable[[s
 
 
 def _places(here: Sequence[str], there: Sequence[str], meaning: Callable[[str], str]) -> list[int] | None:
-    """For each name there, the place of the same name here; None unless each has one of its own."""
+    """Return the index in `here` of each name of `there`; None unless they correspond one to one."""
     place_of = {meaning(name): place for place, name in enumerate(here)}
     places = [place_of.get(meaning(name), -1) for name in there]
     return places if sorted(places) == list(range(len(here))) and len(place_of) == len(here) else None

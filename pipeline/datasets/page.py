@@ -1,4 +1,4 @@
-"""The README's table of data sets, from the registry: ``python -m pipeline.datasets.page`` prints it."""
+"""The README's table of datasets, from the registry: ``python -m pipeline.datasets.page`` prints it."""
 
 import sys
 from importlib import import_module
@@ -8,8 +8,8 @@ from pipeline.datasets.official_reader import OfficialSet
 
 
 def datasets_table() -> str:
-    """One row per data set that can be read, as Markdown."""
-    rows = ["| `--dataset` | what it is | clips | classes | folds | to be had |", "|---|---|---|---|---|---|"]
+    """Return one row per dataset that can be read, as Markdown."""
+    rows = ["| `--dataset` | dataset | clips | classes | folds | access |", "|---|---|---|---|---|---|"]
     return "\n".join([*rows, *(_row(name) for name in READERS)])
 
 

@@ -1,4 +1,4 @@
-"""A map of polarities that a user gives: a CSV of ``class,polarity`` or of ``clip_id,polarity``."""
+"""Map of polarities from a user: a CSV file of ``class,polarity`` or of ``clip_id,polarity``."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,14 +19,14 @@ _POLARITIES = {p.name.lower(): p for p in Polarity}
 
 @dataclass(frozen=True, kw_only=True)
 class PolarityMap:
-    """Polarities by class name, or by clip id. where: the file. A class may be spelt as people write it."""
+    """Polarities by class name, in any usual spelling, or by clip id. where: the file."""
 
     where: Path
     by_class: bool
     polarity_of: Mapping[str, Polarity]
 
     def applied(self, table: Mapping[str, npt.NDArray[Any]], class_names: Sequence[str]) -> npt.NDArray[Any]:
-        """Return the polarity of every clip [N], changed where the map names its class or itself.
+        """Return the polarity of every clip, int8 [N], changed if the map names the clip or its class.
 
         Args:
             table: Clip table: arrays by name, [N, ...].

@@ -1,4 +1,4 @@
-"""The rows of a CSV or JSONL list, as texts by column; each knows its file and line."""
+"""Rows of a CSV or JSONL list, as texts by column, each with its file and line."""
 
 import csv
 import json
@@ -43,7 +43,7 @@ LIKELY: Mapping[str, tuple[str, ...]] = {
               "person_id", "participant", "speaker", "speaker_id", "identity", "source", "source_video",
               "movie", "movie_id", "film", "session", "recording"),
 }  # fmt: skip
-"""Columns -> what other projects call them: proposed in messages, never read as such."""
+"""Columns -> their names in other projects, which messages propose. They are never read under these names."""
 
 _LARGEST = {"frame": 1e9, "start_seconds": 1e9, "end_seconds": 1e9}
 _LARGEST_PX = 1e6
@@ -57,7 +57,7 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One line of a manifest. where: file and line, for messages. values: texts without outer blanks."""
+    """Line of a manifest. where: file and line, for messages. values: texts without outer blanks."""
 
     where: str
     values: Mapping[str, str]
@@ -68,11 +68,11 @@ class Row:
                 raise self.wrong(column, "text of one line, without control characters")
 
     def get(self, column: str) -> str:
-        """The cell; empty where there is no such column."""
+        """Return the cell; empty if there is no such column."""
         return self.values.get(column, "")
 
     def number(self, column: str) -> float:
-        """The cell as a number. Raises DatasetError for other text, and for numbers beyond all measure."""
+        """Return the cell as a number. Raises DatasetError for other text and for numbers beyond _LARGEST."""
         try:
             value = float(self.get(column))
         except ValueError:
@@ -83,23 +83,23 @@ class Row:
         return value
 
     def one_of(self, column: str, choices: Mapping[str, _T]) -> _T:
-        """What the cell means among `choices`, in any case. Raises DatasetError for another text."""
+        """Return the choice that the cell names, in any case. Raises DatasetError for another text."""
         value = folded(self.get(column))
         if value not in choices:
             raise self.wrong(column, ", ".join(choice or "empty" for choice in choices))
         return choices[value]
 
     def wrong(self, column: str, allowed: str) -> DatasetError:
-        """The error that names the cell, its value and what is allowed."""
+        """Return the error for a cell, with its place, its value and the allowed values."""
         return DatasetError(f"{self.where}: {column} is {self.get(column)[:_SHOWN]!r}; allowed: {allowed}.")
 
 
 def csv_rows(path: Path, required: tuple[str, ...]) -> Iterator[Row]:
     """Yield the rows of a CSV file, which must have the `required` columns.
 
-    Columns are separated by comma, semicolon, tab or ``|``; with semicolons, numbers may have decimal commas.
-    The encoding is UTF-8, or that of a byte order mark. Rows without any text are left out, and so are
-    columns without a name at the end. Raises DatasetError with the line where a row begins.
+    Columns are separated by comma, semicolon, tab or ``|``. With semicolons, numbers may have decimal commas.
+    The encoding is UTF-8, or that of a byte order mark. Rows without any text, and columns without a name
+    at the end, are left out. Raises DatasetError with the line where a row begins.
     """
     try:
         dialect = dialect_of(path, _KNOWN)
@@ -132,8 +132,8 @@ def jsonl_rows(path: Path) -> Iterator[Row]:
 def column_names(header: Sequence[str]) -> list[str]:
     """Return the names of a header without empty ones at its end.
 
-    A known column may be written in another case or with blanks (``Path``, ``start seconds``), unless
-    it also stands there as it is.
+    A known column may be written in another case or with blanks (``Path``, ``start seconds``), unless the
+    header has its plain name too.
     """
     names = [name.strip() for name in header]
     names = [name if (plain := column_name(name, _KNOWN)) in names else plain for name in names]
@@ -143,7 +143,7 @@ def column_names(header: Sequence[str]) -> list[str]:
 
 
 def unread_columns(names: Sequence[str]) -> list[str]:
-    """Return the columns that mean nothing in a manifest, each with the one that may be meant."""
+    """Return the columns that no manifest has, each with the known column that may be meant."""
     likely = {other: name for name, others in LIKELY.items() for other in others if name in COLUMNS}
     unread = [name for name in names if name and name not in COLUMNS]
     return [
@@ -153,7 +153,7 @@ def unread_columns(names: Sequence[str]) -> list[str]:
 
 
 def _with_points(values: Mapping[str, str]) -> dict[str, str]:
-    """The cells, numbers with decimal commas rewritten with points."""
+    """Return the cells, with decimal points for the decimal commas of numbers."""
     return {
         name: cell.replace(",", ".") if name in _NUMBERS and _DECIMAL_COMMA.fullmatch(cell) else cell
         for name, cell in values.items()
@@ -179,7 +179,7 @@ def _jsonl_row(line: str, where: str) -> Row:
 def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     values = dict(pairs)
     if len(values) < len(pairs):
-        msg = "a name stands twice in one object"
+        msg = "a name is twice in one object"
         raise ValueError(msg)
     return values
 
@@ -194,7 +194,7 @@ def _require_columns(names: list[str], required: tuple[str, ...], where: str) ->
         raise DatasetError(msg)
     twice = sorted({name for name in names if name and names.count(name) > 1})
     if twice:
-        msg = f"{where}: column {printable(', '.join(twice))} stands there twice; once is allowed."
+        msg = f"{where}: column {printable(', '.join(twice))} is there twice; once is allowed."
         raise DatasetError(msg)
     box = [name for name in BOX if name in names]
     if box and len(box) < len(BOX):
@@ -203,7 +203,7 @@ def _require_columns(names: list[str], required: tuple[str, ...], where: str) ->
 
 
 def _hint(names: list[str], missing: list[str]) -> str:
-    """What to do about missing columns: rename others, those of a manifest all at once, or write a header."""
+    """Return the remedy for missing columns: rename others, or write a header."""
     plain = {folded(name): name for name in names}
     renamed = [
         f"'{printable(plain[other])}' to '{name}'"

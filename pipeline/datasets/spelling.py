@@ -1,8 +1,8 @@
-"""Spellings of names: which texts of a list mean one class or one fold, and which cannot be a name.
+"""Spellings of the names of classes and folds, and texts that cannot be a name.
 
-Two texts mean one name when they differ in case, in blanks, in Unicode form (NFKC) or in characters
-that no screen shows, or when the field uses both for one emotion ("Happy", "joy": happiness). Decision
-0009 explains which of the spellings becomes the name.
+Two texts mean one name if they differ only in case, blanks, Unicode form (NFKC) or invisible characters,
+or if the field uses both for one emotion ("Happy", "joy": happiness). Decision 0009 explains which
+spelling becomes the name.
 """
 
 import re
@@ -25,7 +25,7 @@ _MISSING = frozenset(
     ("nan", "none", "null", "nil", "na", "n/a", "<na>", "nat", "undefined", "-", ".", "?",
      "#n/a", "#ref!", "#value!", "#name?", "#null!", "#div/0!", "#num!")
 )  # fmt: skip
-"""How pandas, R, SPSS, Python, JavaScript, databases and spreadsheets write that there is no value."""
+"""Texts for a missing value in pandas, R, SPSS, Python, JavaScript, databases and spreadsheets."""
 
 _OTHER_VALUES = frozenset(("true", "false", "inf", "-inf", "infinity", "-infinity"))
 
@@ -40,33 +40,33 @@ _LATIN = str.maketrans(
     "\u03b1\u03b5\u03b9\u03ba\u03bd\u03bf\u03c1\u03c4\u03c5\u03c7"  # Greek
     "\u0131\u2019",  # dotless i, apostrophe
     "aeijopcyxshdqwbkmhtaeikvoptyxi'",
-    " _-\u2010\u2012\u2013\u2014\u2212",  # what separates words
+    " _-\u2010\u2012\u2013\u2014\u2212",  # separators of words
 )
 """Characters, case folded, that look like another one (a part of the confusables of Unicode, UTS 39)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Spelling:
-    """The names of a list. name_of: text as written -> name, empty for an empty text. notes: for the user."""
+    """Names of a list. name_of: text as written -> name, empty for an empty text. notes: for the user."""
 
     name_of: Mapping[str, str]
     notes: tuple[str, ...]
 
     @cached_property
     def names(self) -> tuple[str, ...]:
-        """Every name once, sorted."""
+        """Each name once, sorted."""
         return tuple(sorted(set(self.name_of.values()) - {""}))
 
 
 def meaning_of(text: str) -> str:
-    """Return what all spellings of a name have in common; the emotion's name where the field has one."""
+    """Return the common form of all spellings of a name: the emotion's name, else the text in lower case."""
     return class_of(text) or folded(text)
 
 
 def fold_meaning_of(text: str) -> str:
-    """Return what all spellings of a fold's name have in common: 1, 01, 1.0, fold1 and Set_1 are one fold.
+    """Return the common form of all spellings of a fold's name: 1, 01, 1.0, fold1 and Set_1 are one fold.
 
-    The number alone counts where the name is one, or one after the word fold, set or split.
+    Only the number counts if the name is a number, or a number after the word fold, set or split.
     """
     plain = folded(text)
     whole = _WHOLE.fullmatch(plain) or _FOLD.fullmatch(plain)
@@ -80,14 +80,14 @@ def one_spelling(
 
     Args:
         texts: The names as written, one per clip or row; empty ones stay empty.
-        kind: What the names name, in the singular, for the notes.
-        meaning: Gives the same text for all spellings of one name, and an empty one for no name.
+        kind: ``class``, ``fold`` or ``group``, for the notes.
+        meaning: Returns one text for all spellings of a name, and an empty text for no name.
 
     Returns:
-        The name for each text. A single spelling stays as written. Of several the name is one without
-        invisible characters, among those the most frequent, among those its meaning (the field's name of an
-        emotion, else lower case), among those the first by code points. Notes list the spellings that were
-        joined, names with invisible characters, names that look alike, and class names that are probably
+        The name for each text. A single spelling stays as written. Of several spellings, those without
+        invisible characters come first, then the most frequent, then the one that equals its meaning (the
+        field's name of an emotion, else lower case), then the first by code points. Notes list merged
+        spellings, names with invisible characters, names that look alike, and class names that are probably
         misspelt.
     """
     counts = Counter(texts)
@@ -116,39 +116,40 @@ def one_spelling(
 
 
 def why_no_name(text: str) -> str | None:
-    """Return why a text cannot name a class, as what is allowed instead; None for a text that can."""
+    """Return the allowed names and why a text is none of them; None for a text that can name a class."""
     plain = folded(text)
     if _NUMBER.fullmatch(plain):
-        return "a class name, since numbers mean other classes in other data sets"
+        return "a class name, because numbers mean other classes in other datasets"
     if is_no_value(text):
         return (
-            "a class name; for a clip without a label leave it empty, since programs write this for no value"
+            "a class name; for a clip without a label leave it empty, because programs write this for a "
+            "missing value"
         )
     if plain in _OTHER_VALUES:
-        return "a class name, since this is a value of a program"
+        return "a class name, because this is a value of a program"
     return None
 
 
 def is_no_value(text: str) -> bool:
-    """Whether a text is how a program writes that there is none (nan, NULL, N/A)."""
+    """Return whether a text is a program's text for a missing value (nan, NULL, N/A)."""
     return folded(text) in _MISSING
 
 
 def whole_number(text: str) -> str:
-    """Return `1` for `1.0`, as tables with a column of floats write it; any other text as it is."""
+    """Return ``1`` for ``1.0``, which tables with a column of floats hold; any other text unchanged."""
     whole = _WHOLE.fullmatch(text.strip())
     return whole[1] if whole else text
 
 
 def shown(text: str) -> str:
-    """Return the text in quotes, characters that a screen does not show by their code points."""
+    """Return the text in quotes, with code points for invisible characters."""
     if unicodedata.is_normalized("NFC", text):
         return "'" + "".join(f"<U+{ord(c):04X}>" if _is_hidden(c) else c for c in text) + "'"
     return "'" + "".join(c if c.isascii() else f"<U+{ord(c):04X}>" for c in text) + "'"
 
 
 def _is_hidden(character: str) -> bool:
-    """Whether a reader cannot see it, or takes it for a plain blank."""
+    """Return whether a character is invisible, or looks like a plain blank."""
     return is_invisible(character) or (character.isspace() and character != " ")
 
 
@@ -160,7 +161,7 @@ def _is_clean(text: str) -> bool:
 def _look_alikes(
     names: tuple[str, ...], kind: str, meaning: Callable[[str], str]
 ) -> dict[tuple[str, ...], str]:
-    """By names that differ and look alike, or look like an emotion and are none, what to report of them."""
+    """Return texts on names that look alike, or look like an emotion and are none, by these names."""
     looks: dict[str, list[str]] = defaultdict(list)
     for name in names:
         looks[meaning(folded(name).translate(_LATIN))].append(name)

@@ -1,4 +1,4 @@
-"""Words for the splits of a data set, in lists, in names of files and in directories."""
+"""Words for the splits of a dataset, in lists, in names of files and in directories."""
 
 from collections.abc import Mapping
 

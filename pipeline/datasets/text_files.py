@@ -1,4 +1,4 @@
-"""Lists as texts: in which encoding a file is, and how a CSV file separates its columns."""
+"""Encoding of a list, and the column separator of a CSV file."""
 
 import csv
 import re
@@ -24,12 +24,12 @@ _DELIMITERS = (",", ";", "\t", "|")
 _SEPARATOR_LINE = re.compile(r"\"?sep=([,;\t|: ])\"?[,;]*", re.IGNORECASE)
 """A line before the header that names the delimiter, for Excel."""
 
-_UTF8 = "save it in UTF-8 (in Excel: 'CSV UTF-8'; elsewhere: iconv -f CODE -t UTF-8, with the CODE it is in)"
+_UTF8 = "save it in UTF-8 (in Excel: 'CSV UTF-8'; elsewhere: iconv -f CODE -t UTF-8, with its present CODE)"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Dialect:
-    """How a CSV file is written. num_skipped: lines before the header."""
+    """Form of a CSV file. num_skipped: number of lines before the header."""
 
     encoding: str
     delimiter: str
@@ -37,7 +37,7 @@ class Dialect:
 
     @property
     def has_decimal_commas(self) -> bool:
-        """Whether a comma in a number is its decimal point, as where lists are separated by semicolons."""
+        """Whether a comma in a number is its decimal point, because semicolons separate the columns."""
         return self.delimiter == ";"
 
 
@@ -55,7 +55,13 @@ def encoding_of(path: Path) -> str:
 
 
 def unreadable(path: Path, kind: str, error: Exception) -> DatasetError:
-    """Return the error for a list of a `kind` that does not decode or parse, with its first wrong line."""
+    """Return the error for a list that does not decode or parse, with its first wrong line if known.
+
+    Args:
+        path: The list.
+        kind: Kind of file, for the message, as ``CSV file``.
+        error: What its reader raised.
+    """
     if isinstance(error, UnicodeDecodeError):
         where = _first_undecodable(path) if error.encoding.startswith("utf-8") else f"'{path}'"
         return DatasetError(f"{where} is not {error.encoding.upper()} text: {error.reason}; {_UTF8}.")
@@ -63,7 +69,7 @@ def unreadable(path: Path, kind: str, error: Exception) -> DatasetError:
 
 
 def dialect_of(path: Path, known: Collection[str]) -> Dialect:
-    """Find the delimiter of a CSV file: the one that separates most of the `known` columns in its header.
+    """Find the delimiter of a CSV file, which separates most of the `known` columns in its header.
 
     A line such as ``sep=;`` before the header names it. Raises DatasetError, OSError or ValueError.
     """
@@ -86,7 +92,7 @@ def named_delimiter(line: str) -> str:
 
 
 def records(path: Path, dialect: Dialect) -> Iterator[tuple[int, list[str]]]:
-    """Yield the rows of a CSV file that hold any text: the line where each begins, and its cells.
+    """Yield the rows of a CSV file that hold any text, as the line where each begins and its cells.
 
     The first row is the header. Raises DatasetError, OSError, ValueError or csv.Error.
     """
@@ -116,13 +122,13 @@ def _num_known(header: str, delimiter: str, known: Collection[str]) -> int:
 
 
 def column_name(written: str, known: Collection[str]) -> str:
-    """Return the known column that a header writes in other case, with blanks or hyphens; else itself."""
+    """Return the known column that a header writes in another case, with blanks or hyphens; else its text."""
     plain = re.sub(r"[ -]+", "_", folded(written))
     return plain if plain in known else written.strip()
 
 
 def _first_undecodable(path: Path) -> str:
-    """Where the first line stands that is no UTF-8."""
+    """Return the file and the number of the first line that is not UTF-8."""
     with open_list(path) as file:
         for number, line in enumerate(file, start=1):
             try:

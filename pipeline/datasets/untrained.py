@@ -1,4 +1,4 @@
-"""Folds that have clips to measure and none to train on, and classes of which that is true in a fold."""
+"""Folds, and classes of a fold, that have test or validation clips but no training clips."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -15,13 +15,13 @@ FOLD_REMEDY = "nothing, if runs of another cache are evaluated on it; else put c
 
 @dataclass(frozen=True, kw_only=True)
 class Untrained:
-    """What a fold measures and does not train, in words. folds, classes: one text each, with the fold."""
+    """Folds, and classes of a fold, without training clips. folds, classes: one text each, with the fold."""
 
     folds: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
 
     def warnings(self) -> list[str]:
-        """What to show the user, with what to do."""
+        """Return warnings for the user, with remedies."""
         warnings = []
         if self.folds:
             warnings.append(f"{self.of_folds()}: {some(self.folds)}; {FOLD_REMEDY}")
@@ -30,19 +30,19 @@ class Untrained:
         return warnings
 
     def of_folds(self) -> str:
-        """How many folds there are, in words."""
+        """Return the number of folds, in words."""
         return f"{counted(len(self.folds), 'fold')} without training clips"
 
     def of_classes(self) -> str:
-        """How many classes there are, in words."""
+        """Return the number of classes, in words."""
         return f"{counted(len(self.classes), 'class', 'classes')} of a fold without training clips"
 
 
 def find_untrained(labelled: Iterable[tuple[str, Split, str]]) -> Untrained:
-    """Find what has test or validation clips and no training clips.
+    """Find folds and classes that have test or validation clips but no training clips.
 
-    labelled: fold, split and class name of every clip in every fold; those with an empty class name do not
-    count. The classes of a fold without any training clip are not listed besides.
+    labelled: fold, split and class name of every clip in every fold. Clips with an empty class name do not
+    count. For a fold without any training clip, its classes are not listed.
     """
     many: dict[str, dict[str, dict[Split, int]]] = defaultdict(lambda: defaultdict(lambda: defaultdict(int)))
     for fold, split, name in labelled:
@@ -65,7 +65,7 @@ def find_untrained(labelled: Iterable[tuple[str, Split, str]]) -> Untrained:
 
 
 def untrained_of_index(index: DatasetIndex) -> Untrained:
-    """Find what a data set measures and does not train."""
+    """Find the folds and classes of a dataset that have no training clips."""
     return find_untrained(_labelled(index))
 
 

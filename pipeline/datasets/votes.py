@@ -1,7 +1,7 @@
-"""The annotators' votes in a workbook: one row per clip, one column of counts per class.
+"""Votes of the annotators in a workbook: one row per clip, one column of counts per class.
 
-DFEW's annotation.xlsx: columns ``1happy ... 7fear``, then the clip's number (``order`` or ``clip_name``)
-and its class as a number from 1, 0 where the votes do not agree (``label`` or ``annotation``).
+DFEW's annotation.xlsx has the columns ``1happy ... 7fear``, then the clip's number (``order`` or
+``clip_name``) and its class as a number from 1, or 0 if the votes do not agree (``label`` or ``annotation``).
 """
 
 import io
@@ -19,7 +19,7 @@ from pipeline.errors import DatasetError, FileError, first_line
 from pipeline.plain_file import open_given
 
 _MAX_BYTES = 256 << 20
-"""Of a workbook, unpacked: that of 16,372 clips has a few MB."""
+"""Limit for an unpacked workbook. One of 16,372 clips has a few MB."""
 
 _FAR_CELL = re.compile(rb"""\br\s*=\s*["']([A-Za-z]{2,9}\d{1,9}|[A-Za-z]{1,9}0*[1-9]\d{5,9})""")
 """A cell beyond column Z or row 99,999."""
@@ -29,7 +29,7 @@ _TEXTS = "sharedstrings.xml"
 _UNREADABLE = (
     OSError, FileError, ValueError, RuntimeError, EOFError, zlib.error, zipfile.BadZipFile, CalamineError,
 )  # fmt: skip
-"""What zipfile and calamine raise over damaged files; NotImplementedError is a RuntimeError."""
+"""Errors of zipfile and calamine for damaged files; NotImplementedError is a RuntimeError."""
 
 _CLIP = ("order", "clip_name", "video_name", "clip", "name")
 _LABEL = ("label", "annotation")
@@ -40,9 +40,18 @@ _NUMBERED = re.compile(r"[0-9]{1,4}(?=[^0-9])")
 def sheet_votes(
     path: Path, class_names: Sequence[str], clip_id_of: Callable[[str], str | None]
 ) -> Mapping[str, tuple[int, ...]]:
-    """By clip id, how many annotators voted for each class; empty when there is no such file.
+    """Read the votes of a workbook.
 
-    Raises DatasetError for a workbook that does not hold that.
+    Args:
+        path: The workbook (.xlsx).
+        class_names: Classes in the order of the returned counts.
+        clip_id_of: Returns the clip id of a name or number, None if it is no clip.
+
+    Returns:
+        By clip id, the number of votes for each class. Empty if there is no such file.
+
+    Raises:
+        DatasetError: The workbook cannot be read, or has no such columns.
     """
     return {clip_id: votes for clip_id, votes, _ in _rows(path, class_names, clip_id_of)}
 
@@ -50,7 +59,19 @@ def sheet_votes(
 def sheet_classes(
     path: Path, class_names: Sequence[str], clip_id_of: Callable[[str], str | None]
 ) -> Mapping[str, str]:
-    """By clip id, the class on which the votes agree; clips on which they do not are left out."""
+    """Read the classes of a workbook.
+
+    Args:
+        path: The workbook (.xlsx).
+        class_names: Classes in the order of its numbers from 1.
+        clip_id_of: Returns the clip id of a name or number, None if it is no clip.
+
+    Returns:
+        By clip id, the class on which the votes agree. Clips without agreement are left out.
+
+    Raises:
+        DatasetError: The workbook cannot be read, or has no such columns.
+    """
     classes = {clip_id: label for clip_id, _, label in _rows(path, class_names, clip_id_of)}
     return {clip_id: class_names[label - 1] for clip_id, label in classes.items() if label}
 
@@ -72,8 +93,8 @@ def _rows(
         text = str(int(name)) if isinstance(name, float) and name.is_integer() else str(name).strip()
         clip_id = clip_id_of(text)
         if clip_id is None or clip_id in seen:
-            what = "is no clip" if clip_id is None else f"stands in row {seen[clip_id]} too"
-            msg = f"{where}: '{text[:100]}' {what}; one row per clip is needed."
+            problem = "is no clip" if clip_id is None else f"is in row {seen[clip_id]} too"
+            msg = f"{where}: '{text[:100]}' {problem}; one row per clip is needed."
             raise DatasetError(msg)
         seen[clip_id] = number
         counts = tuple(_whole(cell, _LARGEST_VOTE, f"{where}: the number of votes") for cell in votes)
@@ -81,7 +102,7 @@ def _rows(
 
 
 def _table(path: Path) -> list[list[Any]]:
-    """All cells of the first sheet. Raises DatasetError for what is no workbook of a bearable size."""
+    """Return all cells of the first sheet. Raises DatasetError for a damaged or too large workbook."""
     try:
         with open_given(path, _MAX_BYTES) as file, zipfile.ZipFile(file) as packed:
             unpacked = sum(member.file_size for member in packed.infolist())
@@ -104,14 +125,14 @@ def _table(path: Path) -> list[list[Any]]:
 
 
 def _longest_text(texts: bytes) -> int:
-    """Bytes of the longest of the texts that cells share."""
+    """Return the number of bytes of the longest text that cells share."""
     return max(map(len, re.split(rb"</(?:\w+:)?si>", texts)))
 
 
 def _require_few_cells(part: bytes, longest: int, path: Path) -> None:
-    """Refuse a table that would fill the memory, of which libraries die.
+    """Reject a table that would fill the memory, which would kill this process.
 
-    That is one with a cell far out, or with many cells that share a text of `longest` bytes.
+    Such a table has a cell in a far row or column, or many cells that share a text of `longest` bytes.
     """
     if far := _FAR_CELL.search(part):
         msg = f"'{path}' has a cell {far[1].decode()}; allowed: up to column Z, row 99999."
@@ -122,7 +143,7 @@ def _require_few_cells(part: bytes, longest: int, path: Path) -> None:
 
 
 def _columns(header: Sequence[str], class_names: Sequence[str], path: Path) -> list[int]:
-    """Where the votes of each class, the clip and its label stand."""
+    """Return the columns of the votes of each class, of the clip and of its label."""
     classes = [class_of(name.lstrip("0123456789").strip(" _-.")) for name in header]
     places = [classes.index(name) if name in classes else None for name in class_names]
     clip = next((header.index(name) for name in _CLIP if name in header), None)
@@ -139,26 +160,26 @@ def _columns(header: Sequence[str], class_names: Sequence[str], path: Path) -> l
         if written and int(written[0]) != number:
             msg = (
                 f"'{path}' counts classes in another order: its column '{header[place][:100]}' is "
-                f"{class_name}, which is number {number} here. Take the owner's workbook."
+                f"{class_name}, which is number {number} here. Take the authors' workbook."
             )
             raise DatasetError(msg)
     return columns
 
 
-def _whole(cell: Any, largest: int, what: str) -> int:
-    """The whole number in a cell; an empty one is 0."""
+def _whole(cell: Any, largest: int, name: str) -> int:
+    """Return the whole number in a cell; 0 for an empty cell."""
     try:
         number = float(cell or 0)
     except (TypeError, ValueError):
         number = -1.0
     if not 0 <= number <= largest or number != int(number):
-        msg = f"{what} is {str(cell)[:100]!r}; allowed: 0 to {largest}."
+        msg = f"{name} is {str(cell)[:100]!r}; allowed: 0 to {largest}."
         raise DatasetError(msg)
     return int(number)
 
 
 def most_voted(votes: Sequence[int]) -> int | None:
-    """The class, by number, that more than half of the annotators chose; None where there is none."""
+    """Return the index of the class that more than half of the annotators chose; None without one."""
     most = max(range(len(votes)), key=votes.__getitem__, default=0)
     return most if votes and 2 * votes[most] > sum(votes) else None
 
@@ -166,7 +187,16 @@ def most_voted(votes: Sequence[int]) -> int | None:
 def contradicted(
     class_of_clip: Mapping[str, str], votes: Mapping[str, tuple[int, ...]], class_names: Sequence[str]
 ) -> tuple[dict[str, str], int]:
-    """The clips whose class is not what most annotators chose, with what they did; and how many compare."""
+    """Find clips whose class is not the one that most annotators chose.
+
+    Args:
+        class_of_clip: Class by clip id.
+        votes: Votes by clip id, one count per class.
+        class_names: Classes in the order of the counts.
+
+    Returns:
+        By clip id, the class that most annotators chose, and the number of clips that could be compared.
+    """
     wrong, compared = {}, 0
     for clip_id, name in class_of_clip.items():
         most = most_voted(votes.get(clip_id, ()))

@@ -1,7 +1,7 @@
 """A directory of clips without a list: ``class/clip``, with splits, with groups such as actors, or flat.
 
 ``scan``    videos and directories of pictures, found by name
-``levels``  which level of directories names the split, which the class
+``levels``  levels of directories that name the split and the class
 
 A clip is a video file, or a directory of pictures (its frames). docs/folders.md shows every layout.
 """
@@ -30,13 +30,13 @@ _UNLABELLED = frozenset(("unlabelled", "unlabeled"))
 def read(root: Path, options: ReadOptions = _DEFAULTS) -> DatasetIndex:
     """Read a directory of clips; its layout gives classes and splits.
 
-    Without directories of splits every clip with a label is in training, and one without a label in no
-    split. Clips directly in the root take their class from their name where that is an emotion
-    (``happy.mp4``), and have no label otherwise.
+    Without directories of splits, every clip with a label is in training, and every other clip is in no
+    split. Clips directly in the root take their class from their name if it is an emotion (``happy.mp4``),
+    and have no label otherwise.
 
     Raises:
-        DatasetError: If there is no clip, if the layout has no single meaning (the message shows what was
-            found), or if a name cannot be read.
+        DatasetError: There is no clip, the layout has no single meaning (the message shows the levels), or a
+            name cannot be read.
     """
     if not root.is_dir():
         msg = f"--root '{root}' is not a folder; --dataset folder needs one that holds class/clip.mp4."
@@ -67,14 +67,14 @@ def read(root: Path, options: ReadOptions = _DEFAULTS) -> DatasetIndex:
 
 
 def _clips(found: Scan) -> tuple[list[str], str]:
-    """The clips and what they are: videos, or picture folders where there are more of these."""
+    """Return the clips and their kind: videos, or picture folders if there are more of them."""
     if len(found.frames) > len(found.videos):
         return found.frames, "picture folder"
     return found.videos, "video"
 
 
 def _labels(clips: Sequence[str], kind: str, layout: Layout) -> Mapping[str, str]:
-    """The class of each clip, as its directory or file spells it; empty for a clip without a label."""
+    """Return the class of each clip, as its directory or file spells it; empty for a clip without a label."""
     if layout.label is None and kind == "video":
         stems = {path: PurePosixPath(path).stem for path in clips}
         return {path: stem if class_of(stem) else "" for path, stem in stems.items()}
@@ -113,7 +113,7 @@ def _clip(path: str, name: str, names: tuple[str, ...], layout: Layout, group: i
 
 
 def _layout_notes(layout: Layout, clips: Sequence[ClipRef], group: int | None) -> list[str]:
-    """What was read as split and class, where that is more than class/clip; and why clips have no label."""
+    """Return notes on the levels of a layout beyond class/clip, and on clips without a label."""
     notes = []
     if len(layout.levels) > 1:
         meanings = f"read as {layout}"
@@ -134,7 +134,7 @@ def _layout_notes(layout: Layout, clips: Sequence[ClipRef], group: int | None) -
 
 
 def _left_alone(found: Scan, kind: str) -> list[str]:
-    """What is in the tree and is no clip, so that nothing is missed for its name."""
+    """Return notes on files and directories that are no clips, so that a misnamed clip is noticed."""
     notes = []
     other, clips = ("video", found.videos) if kind == "picture folder" else ("picture folder", found.frames)
     if clips:

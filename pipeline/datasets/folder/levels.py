@@ -1,13 +1,13 @@
-"""Meaning of the directories above clips: which level names the split, which the class.
+"""Meaning of the directories above clips: the level that names the split, and the level of the class.
 
-A level is all directories at one depth below the root. The rules, in this order:
+A level is all directories at one depth below the root. The rules are, in this order:
 
 1. All clips are at one depth.
 2. A level whose names are all names of splits (``train``, ``val``, ``test`` ...) is the split.
-3. Of the other levels the class is the one whose names are mostly emotions; without such a level, the only
-   one whose names do not differ by a number alone (``Actor_01``, ``Actor_02``).
-4. What is left groups the clips: actors or sessions, whose clips are not independent (`group_depth`), or a
-   directory for each clip.
+3. Of the other levels, the class is the one whose names are mostly emotions. Without such a level, it is the
+   only level whose names do not differ by a number alone (``Actor_01``, ``Actor_02``).
+4. The remaining levels group the clips: actors or sessions, whose clips are not independent (`group_depth`),
+   or a directory for each clip.
 
 Any other tree is rejected, because two readings of it are possible.
 """
@@ -33,14 +33,14 @@ _DIGITS = re.compile(r"\d+")
 
 @dataclass(frozen=True, kw_only=True)
 class Level:
-    """The directories at one depth. names: each once, sorted. kind: splits, emotions, numbered, names."""
+    """Directories at one depth. names: each once, sorted. kind: splits, emotions, numbered or names."""
 
     names: tuple[str, ...]
     kind: str
 
     @classmethod
     def of(cls, names: Sequence[str]) -> "Level":
-        """The level of directories with these names."""
+        """Return the level of directories with these names."""
         each = tuple(sorted(set(names)))
         if all(split_of(name) is not None for name in each):
             kind = "splits"
@@ -59,7 +59,7 @@ class Level:
 
 @dataclass(frozen=True, kw_only=True)
 class Layout:
-    """Meaning of the levels. split, label: depths, from 0, of the split and the class; None without one."""
+    """Meanings of the levels. split, label: depths, from 0, of the split and the class; None without one."""
 
     levels: tuple[Level, ...]
     split: int | None
@@ -76,10 +76,10 @@ class Layout:
         )
 
     def group_depth(self, clips: Sequence[str]) -> int | None:
-        """Return the depth of the level whose names are groups of clips that are not independent, or None.
+        """Return the depth of the level that groups clips that are not independent; None without one.
 
-        That is the outermost level beside split and class with several names, unless each of its directories
-        holds one clip: then these are directories of clips, and nothing shows what clips have in common.
+        It is the outermost level, other than split and class, with several names. If each of its directories
+        holds one clip, they are directories of clips and not groups.
         """
         for depth, level in enumerate(self.levels):
             if depth not in (self.split, self.label) and len(level.names) > 1:
@@ -92,23 +92,25 @@ class Layout:
 
 
 def split_of(name: str) -> Split | None:
-    """The split that a directory's name means: Train, train_set, VAL, dev ...; None for any other name."""
+    """Return the split that a directory names (Train, train_set, VAL, dev ...); None for any other name."""
     return SPLIT_OF.get(_SET.sub("", name.strip().lower()))
 
 
 def class_name(name: str) -> str:
-    """The class that a directory's name means: the name, without a number before an emotion ("1_happy")."""
+    """Return the class that a directory names: its name, without a number before an emotion ("1_happy")."""
     match = _COUNTED_NAME.fullmatch(name)
     return match[1] if match and class_of(match[1]) else name
 
 
 def layout_of(clips: Sequence[str], what: str) -> Layout:
-    """Find the meaning of every level above some clips, given as paths with '/'.
+    """Find the meaning of every level of directories above clips.
 
-    what: the kind of clip, in the singular, for messages.
+    Args:
+        clips: Paths of the clips relative to the root, with '/'.
+        what: Kind of clip, in the singular, for messages.
 
     Raises:
-        DatasetError: If the rules of this module give no single meaning; the message shows every level.
+        DatasetError: The rules of this module give no single meaning. The message shows every level.
     """
     parents = [path.split("/")[:-1] for path in clips]
     depths = sorted({len(parts) for parts in parents})
@@ -124,7 +126,7 @@ def layout_of(clips: Sequence[str], what: str) -> Layout:
 
 
 class _UnclearError(ValueError):
-    """A layout with no meaning, or with several."""
+    """Layout with no meaning, or with several."""
 
 
 def _meaning(levels: tuple[Level, ...]) -> Layout:
@@ -153,14 +155,14 @@ def _meaning(levels: tuple[Level, ...]) -> Layout:
     if rest and not named:
         msg = (
             f"no level of directories names classes: {_shown(levels[rest[-1]])} differ by a number "
-            "alone, which means other classes in other data sets"
+            "alone, which means other classes in other datasets"
         )
         raise _UnclearError(msg)
     return Layout(levels=levels, split=split, label=named[0] if named else None)
 
 
 def _differ_by_number(names: Sequence[str]) -> bool:
-    """Whether names have a number in common places and nothing else that differs: s1, s2; 07; Actor_01."""
+    """Return whether names differ by numbers only: s1 and s2, Actor_01 and Actor_02, or 07 alone."""
     skeletons = {_DIGITS.sub("#", name.lower()) for name in names}
     return len(skeletons) == 1 and "#" in skeletons.pop()
 
@@ -172,7 +174,7 @@ def _shown(level: Level) -> str:
 def _of_two_depths(
     clips: Sequence[str], parents: Sequence[Sequence[str]], depths: Sequence[int], what: str
 ) -> str:
-    """The message for clips at several depths."""
+    """Return the message for clips at several depths."""
     found = []
     for depth in depths:
         here = [path for path, parts in zip(clips, parents, strict=True) if len(parts) == depth]

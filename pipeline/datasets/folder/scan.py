@@ -23,23 +23,25 @@ MAX_LEVELS = 8
 _LITTER = frozenset(
     ("__macosx", "thumbs.db", "desktop.ini", "@eadir", "$recycle.bin", "system volume information")
 )
-"""Files and directories that systems leave behind, in lower case; hidden ones are skipped by their dot."""
+"""Files and directories of operating systems, in lower case. Hidden ones are skipped by their dot."""
 
 _NO_CLIPS = ("~$", "._")
-"""First characters of files that Office (locks) and macOS (attributes) put beside a file, with its suffix."""
+"""First characters of files that Office (locks) and macOS (attributes) write next to a file."""
 
 _CLOUD = ".icloud"
-"""Suffix of the hidden file that macOS leaves in place of a file that is in iCloud only."""
+"""Suffix of the hidden file that macOS writes in place of a file that is only in iCloud."""
 
 
 @dataclass(kw_only=True)
 class Scan:
-    """Contents of a tree, as paths relative to its root, with '/', sorted.
+    """Contents of a directory tree, as sorted paths relative to its root, with '/'.
 
-    videos: files with one of VIDEO_SUFFIXES. frames: directories that hold pictures and no video.
-    others: files that are neither, and unfinished or lock files of other programs. unfetched: links to files
-    that are not there, and what a cloud keeps in place of a file. empty: directories without a clip in them
-    or below.
+    Attributes:
+        videos: Files with one of VIDEO_SUFFIXES.
+        frames: Directories that hold pictures and no video.
+        others: Other files, and lock files of other programs.
+        unfetched: Links to files that are not there, and placeholders of files in a cloud.
+        empty: Directories without a clip in them or below.
     """
 
     videos: list[str] = field(default_factory=list)
@@ -50,17 +52,17 @@ class Scan:
 
 
 def find_clips(root: Path) -> Scan:
-    """List the clips below `root`. Hidden files and what systems leave behind are skipped.
+    """List the clips below `root`. Hidden files and files of operating systems are skipped.
 
     Raises:
-        DatasetError: If a directory cannot be listed, a link leads out of the root or to a directory that
-            holds it, a clip's path is not plain text, or there are more clips or levels than allowed.
+        DatasetError: A directory cannot be listed, a link leads out of the root or to a directory that holds
+            the link, a clip's path is not plain text, or there are more clips or levels than allowed.
     """
     return _Scanner(root).result
 
 
 class _Scanner:
-    """One pass over a tree."""
+    """One scan of a directory tree."""
 
     def __init__(self, root: Path) -> None:
         self.result = Scan()
@@ -68,7 +70,7 @@ class _Scanner:
         self._visit("", ())
 
     def _visit(self, place: str, above: Sequence[str]) -> bool:
-        """Scan one directory; True where a clip is in it or below. above: real paths of those it is in."""
+        """Scan a directory, and return whether a clip is in it or below. above: real paths of its parents."""
         real = os.path.realpath(self._root / place)
         if real in above:
             msg = f"'{printable(place)}' is a link to a directory that holds it; remove the link."
@@ -90,7 +92,7 @@ class _Scanner:
         return has_clip
 
     def _listed(self, place: str) -> tuple[list[str], list[str], list[str], list[str]]:
-        """Directories, videos, pictures and other files of one directory, by name."""
+        """Return the directories, videos, pictures and other files of one directory."""
         directories: list[str] = []
         videos: list[str] = []
         pictures: list[str] = []
@@ -137,7 +139,7 @@ class _Scanner:
         if (elsewhere := self._folder.way_out(path)) is not None:
             msg = (
                 f"'{printable(str(self._root / path))}' is a link out of '{self._root}', to "
-                f"'{printable(elsewhere)}'; copy what it leads to."
+                f"'{printable(elsewhere)}'; copy its target into the folder."
             )
             raise DatasetError(msg)
 

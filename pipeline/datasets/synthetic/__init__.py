@@ -2,12 +2,12 @@
 
 In the order of the work:
 
-``plan``         config                      -> which clips there are, and the face-only bound
+``plan``         config                      -> list of clips, and the face-only bound
 ``expressions``  a class, or two             -> positions of a face's muscles over time
 ``brush``        anti-aliased shapes
-``identity``     chance                      -> how a person looks
+``identity``     random numbers              -> appearance of a person
 ``canvas``       units of a face             -> pixels
-``heads``        a person and an expression  -> a drawn head; ``parts`` draws what moves on it
+``heads``        a person and an expression  -> a drawn head; ``parts`` draws its moving parts
 ``scenes``       a kind of scene             -> a moving one; ``stage`` and the settings in
                  ``bright`` (positive), ``plain`` (neutral) and ``dark`` (negative)
 ``compose``      person, backdrop, scene     -> frames; keeps the scene out of the face's crop

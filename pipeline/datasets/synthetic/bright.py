@@ -17,7 +17,7 @@ _NUM_FLAGS = 39
 
 
 def meadow(stage: Stage, rng: np.random.Generator) -> Setting:
-    """Blue sky, a sun, green hills with flowers; clouds pass and balloons rise."""
+    """Draw blue sky, a sun and green hills with flowers. Clouds pass and balloons rise."""
     height, wide = stage.height, stage.wide
     warm = float(rng.uniform(0, 1))
     top = brush.mixed((70, 150, 240), (110, 190, 250), warm)
@@ -48,7 +48,7 @@ def meadow(stage: Stage, rng: np.random.Generator) -> Setting:
 
 
 def party(stage: Stage, rng: np.random.Generator) -> Setting:
-    """A warm wall with little flags; confetti falls and balloons rise."""
+    """Draw a wall in a warm colour with small flags. Confetti falls and balloons rise."""
     height, wide = stage.height, stage.wide
     wall = _WALLS[int(rng.integers(len(_WALLS)))]
     stops = (

@@ -1,4 +1,4 @@
-"""Drawing with anti-aliased shapes at fractional pixels, on pictures of any number of channels."""
+"""Anti-aliased shapes at fractional pixels, drawn on images of any number of channels."""
 
 from collections.abc import Sequence
 from typing import TypeAlias
@@ -11,18 +11,32 @@ from pipeline.types import Bytes
 
 Points: TypeAlias = npt.NDArray[np.float64]
 Colour: TypeAlias = Sequence[float]
+"""One value from 0 to 255 per channel of the image."""
 
 _SHIFT = 4
 _ONE = 1 << _SHIFT
 
 
 def fill(picture: Bytes, points_px: Points, colour: Colour) -> None:
-    """Fill the polygon [N, 2] (x, y) in place."""
+    """Fill a polygon.
+
+    Args:
+        picture: Image, uint8 [H, W] or [H, W, channels], changed in place.
+        points_px: Corners (x, y) in pixels, [N, 2].
+        colour: One value from 0 to 255 per channel.
+    """
     cv2.fillPoly(picture, [_fixed(points_px)], tuple(colour), cv2.LINE_AA, _SHIFT)
 
 
 def line(picture: Bytes, points_px: Points, colour: Colour, width_px: float) -> None:
-    """Draw the open polyline [N, 2] in place."""
+    """Draw an open polyline.
+
+    Args:
+        picture: Image, uint8 [H, W] or [H, W, channels], changed in place.
+        points_px: Corners (x, y) in pixels, [N, 2].
+        colour: One value from 0 to 255 per channel.
+        width_px: Width of the line, rounded to whole pixels, at least 1.
+    """
     thick = max(round(width_px), 1)
     cv2.polylines(picture, [_fixed(points_px)], False, tuple(colour), thick, cv2.LINE_AA, _SHIFT)
 
@@ -34,7 +48,15 @@ def disc(
     colour: Colour,
     angle_degrees: float = 0.0,
 ) -> None:
-    """Fill an ellipse of the RGB picture [H, W, 3] in place; radii across and along, then turned."""
+    """Fill an ellipse.
+
+    Args:
+        picture: Image, uint8 [H, W] or [H, W, channels], changed in place.
+        centre_px: Centre (x, y).
+        radii_px: Half axes (x, y) before the rotation.
+        colour: One value from 0 to 255 per channel.
+        angle_degrees: Rotation, clockwise.
+    """
     cv2.ellipse(
         picture,
         _pair(centre_px),
@@ -50,13 +72,26 @@ def disc(
 
 
 def box(picture: Bytes, corner_px: tuple[float, float], size_px: tuple[float, float], colour: Colour) -> None:
-    """Fill an upright rectangle of the RGB picture [H, W, 3] in place; (x, y) of its upper left corner."""
+    """Fill an upright rectangle.
+
+    Args:
+        picture: Image, uint8 [H, W] or [H, W, channels], changed in place.
+        corner_px: Upper left corner (x, y).
+        size_px: Width and height.
+        colour: One value from 0 to 255 per channel.
+    """
     (x, y), (w, h) = corner_px, size_px
     fill(picture, np.array([(x, y), (x + w, y), (x + w, y + h), (x, y + h)]), colour)
 
 
 def ramp(height: int, width: int, stops: Sequence[tuple[float, Colour]]) -> Bytes:
-    """A picture [height, width, 3] whose colour runs from top to bottom through `stops`."""
+    """Return an image with a vertical gradient, uint8 [height, width, 3].
+
+    Args:
+        height: In pixels.
+        width: In pixels.
+        stops: Heights as fractions from the top, ascending, each with its RGB colour.
+    """
     places = [place for place, _ in stops]
     rows = np.stack(
         [np.interp(np.linspace(0, 1, height), places, [c[i] for _, c in stops]) for i in range(3)], axis=-1
@@ -65,7 +100,13 @@ def ramp(height: int, width: int, stops: Sequence[tuple[float, Colour]]) -> Byte
 
 
 def mixed(first: Colour, second: Colour, share: float) -> tuple[float, float, float]:
-    """The colour that lies `share` of the way from the first to the second."""
+    """Return the linear mix of two RGB colours.
+
+    Args:
+        first: Colour at `share` 0.
+        second: Colour at `share` 1.
+        share: Fraction of the second colour, 0 to 1.
+    """
     red, green, blue = ((1.0 - share) * a + share * b for a, b in zip(first, second, strict=True))
     return red, green, blue
 

@@ -1,4 +1,4 @@
-"""A person before a grey backdrop before a scene: the frames of a clip, and what keeps them apart."""
+"""Frames of a clip: a person before a grey backdrop before a scene, which the face's crop never shows."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,10 +17,10 @@ from pipeline.datasets.synthetic.scenes import Scene
 from pipeline.types import Bytes
 
 CODEC_SLACK_PX = 16
-"""The side of a macroblock of H.264: a block that shows any scene ends within it."""
+"""Side of a macroblock of H.264, the distance up to which coding errors of the scene spread."""
 
 _REACH_UNITS = (-1.6, -1.5, 1.6, 1.7)
-"""What detectors' boxes with their margin cover at most around the root of the nose, and more."""
+"""Bounds around the root of the nose (x0, y0, x1, y1) that detectors' boxes with their margin stay within."""
 
 _FINE = 2
 _EDGE_PX = 14
@@ -28,11 +28,17 @@ _EDGE_PX = 14
 
 @dataclass(frozen=True, kw_only=True)
 class Performance:
-    """A person acting in front of a backdrop: all of a clip that the face stream may see.
+    """Person acting in front of a backdrop: everything in a clip that the face stream may show.
 
-    centre_F2: place of the root of the nose on each frame, pixels. angle_F: lean of the head,
-    degrees. unit_px: half the height of the face. guard_xyxy_px: inside it only the person and
-    the backdrop are drawn, so no detector's box with its margin meets the scene.
+    Attributes:
+        identity: The person.
+        expressions: One per frame.
+        centre_F2: Root of the nose (x, y) on each frame, in pixels.
+        angle_F: Rotation of the head on each frame, in degrees.
+        unit_px: Half the height of the face.
+        guard_xyxy_px: Box that holds only the person and the backdrop, so that no detector's box with its
+            margin contains the scene.
+        backdrop: RGB colour.
     """
 
     identity: Identity
@@ -45,7 +51,7 @@ class Performance:
 
     @classmethod
     def of(cls, config: SyntheticConfig, clip: PlannedClip) -> "Performance":
-        """What the person of a clip does: the same for both twins, whatever their labels."""
+        """Return the performance of a clip. Both twins have the same, although their labels differ."""
         who = np.random.default_rng([config.seed, 1, clip.identity])
         rng = np.random.default_rng([config.seed, 2, clip.performance])
         unit = config.height * float(rng.uniform(0.14, 0.16))
@@ -77,23 +83,22 @@ class Performance:
 
 @dataclass(frozen=True, kw_only=True)
 class Foreground:
-    """The rendered performance: person and backdrop, to be laid over any scene.
+    """Rendered performance: person and backdrop, to be composed with any scene.
 
-    rgb_FHW3: colour times opacity, uint8. clear_HW3: what is left of the scene, 0 to 255;
-    0 everywhere inside the guard.
+    rgb_FHW3: colour times opacity, uint8. clear_HW3: transparency from 0 to 255, 0 inside the guard.
     """
 
     rgb_FHW3: Bytes
     clear_HW3: Bytes
 
     def over(self, scene_HW3: Bytes, frame: int) -> Bytes:
-        """One finished frame of the clip, RGB uint8 [H, W, 3]."""
+        """Return one finished frame of the clip, RGB uint8 [H, W, 3]."""
         behind = cv2.multiply(scene_HW3, self.clear_HW3, scale=1.0 / 255.0)
         return np.asarray(cv2.add(behind, self.rgb_FHW3[frame]), np.uint8)
 
 
 def render_foreground(acted: Performance, config: SyntheticConfig) -> Foreground:
-    """Draw a performance, every frame of it."""
+    """Draw every frame of a performance."""
     still, opacity_HW = _backdrop_and_torso(acted, config)
     head = Head(acted.identity, _FINE * acted.unit_px)
     alpha = head.alpha_HW[..., None].astype(np.float32) / 255.0
@@ -106,25 +111,34 @@ def render_foreground(acted: Performance, config: SyntheticConfig) -> Foreground
 
 
 def scene_of(config: SyntheticConfig, clip: PlannedClip) -> Scene:
-    """The moving scene of a clip; it knows nothing of the person in front of it."""
+    """Return the moving scene of a clip, which does not depend on the person in front of it."""
     rng = np.random.default_rng([config.seed, 3, int(clip.clip_id.rpartition("_")[2])])
     return Scene(clip.scene, config.height, config.width, rng)
 
 
 def draw_frames(front: Foreground, scene: Scene, fps: int) -> Iterator[Bytes]:
-    """The frames of a clip in order, RGB uint8 [H, W, 3]."""
+    """Draw the frames of a clip in order.
+
+    Args:
+        front: Person and backdrop.
+        scene: Scene behind them.
+        fps: Frames per second.
+
+    Yields:
+        RGB frames, uint8 [H, W, 3].
+    """
     for frame in range(len(front.rgb_FHW3)):
         yield front.over(scene.draw(frame / fps), frame)
 
 
 def _sway(t: Points, rng: np.random.Generator) -> Points:
-    """A slow movement to and fro, within -1 and 1."""
+    """Return a slow oscillation at times `t`, between -1 and 1."""
     turns, phase = rng.uniform(0.5, 1.5), rng.uniform(0.0, 2 * np.pi)
     return np.asarray(rng.uniform(0.3, 1.0) * np.sin(2 * np.pi * turns * t + phase))
 
 
 def _paste(picture: Bytes, rgba: Bytes, centre_px: Points, angle_degrees: float) -> None:
-    """Lay the fine head canvas over a picture, its nose root at `centre_px`, in place."""
+    """Draw the fine head canvas over an image, with the root of the nose at `centre_px`, in place."""
     height, width = rgba.shape[0] // _FINE, rgba.shape[1] // _FINE
     nose = np.array([-LEFT / WIDTH * rgba.shape[1], -TOP / HEIGHT * rgba.shape[0]])
     corner = np.round(centre_px - nose / _FINE).astype(int)
@@ -138,7 +152,7 @@ def _paste(picture: Bytes, rgba: Bytes, centre_px: Points, angle_degrees: float)
 
 
 def _backdrop_and_torso(acted: Performance, config: SyntheticConfig) -> tuple[Bytes, Bytes]:
-    """What stands still in front of the scene: colour times opacity, and opacity, 0 to 255."""
+    """Return colour times opacity, and opacity from 0 to 255, of the still parts in front of the scene."""
     x0, y0, x1, _ = acted.guard_xyxy_px
     height, width = config.height * _FINE, config.width * _FINE
     opacity, edge = np.zeros((height, width), np.uint8), 0.7 * _EDGE_PX
@@ -156,7 +170,7 @@ def _backdrop_and_torso(acted: Performance, config: SyntheticConfig) -> tuple[By
 
 
 def _torso(colour: Bytes, opacity: Bytes, acted: Performance) -> None:
-    """Neck and shoulders, down to the foot of the picture, in place on the fine canvases."""
+    """Draw neck and shoulders, down to the lower edge of the frame, in place on the fine canvases."""
     who, unit = acted.identity, acted.unit_px * _FINE
     middle = acted.centre_F2.mean(axis=0) * _FINE
     foot = float(colour.shape[0] - middle[1]) / unit + 0.1

@@ -12,7 +12,7 @@ _FLASH_SECONDS = 0.18
 
 
 def storm(stage: Stage, rng: np.random.Generator) -> Setting:
-    """Black hills and bare trees under dark clouds; rain falls, and lightning strikes."""
+    """Draw black hills and bare trees under dark clouds. Rain falls, and lightning strikes."""
     height, wide = stage.height, stage.wide
     horizon = brush.mixed((36, 42, 66), (44, 40, 60), float(rng.uniform(0, 1)))
     ground = brush.ramp(height, wide, ((0.0, (10, 12, 22)), (0.7, horizon), (1.0, (20, 22, 30))))
@@ -46,7 +46,7 @@ def storm(stage: Stage, rng: np.random.Generator) -> Setting:
 
 
 def ruin(stage: Stage, rng: np.random.Generator) -> Setting:
-    """Black walls before a red sky; flames flicker, embers and smoke rise."""
+    """Draw black walls before a red sky. Flames flicker, and embers and smoke rise."""
     height, wide = stage.height, stage.wide
     stops = ((0.0, (20, 8, 10)), (0.6, (70, 20, 14)), (0.85, (130, 44, 16)), (1.0, (40, 14, 10)))
     ground = brush.ramp(height, wide, stops)
@@ -87,7 +87,7 @@ def _bare_tree(
 
 
 def _broken_wall(ground: Bytes, x: float, rng: np.random.Generator) -> float:
-    """Draw a wall with a jagged top from `x` on; returns its width in pixels."""
+    """Draw a wall with a jagged top from `x` on, and return its width in pixels."""
     height = ground.shape[0]
     width, top = height * rng.uniform(0.12, 0.3), height * rng.uniform(0.3, 0.7)
     across = x + width * np.array([0.0, 0.0, 0.3, 0.55, 0.8, 1.0, 1.0])

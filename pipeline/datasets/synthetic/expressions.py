@@ -9,10 +9,10 @@ from pipeline.datasets.synthetic.plan import CLASSES
 
 @dataclass(frozen=True, kw_only=True)
 class Expression:
-    """Positions of the parts of a face; all zeros is the resting face, 1 is plainly there.
+    """Positions of the parts of a face. 0 is the resting face, 1 is clearly visible.
 
-    Signed: brow_raise (up), brow_slant (inner ends up), eye_open (wider), mouth_width (wider),
-    mouth_curve (corners up), head_pitch (chin down).
+    Signed values, with the direction of positive ones: brow_raise (up), brow_slant (inner ends up), eye_open
+    (wider), mouth_width (wider), mouth_curve (corners up), head_pitch (chin down).
     """
 
     brow_raise: float = 0.0
@@ -36,7 +36,7 @@ class Expression:
     head_pitch: float = 0.0
 
     def blended(self, other: "Expression", share: float) -> "Expression":
-        """This expression with `share` of another, in every part."""
+        """Return the linear mix of two expressions. share: fraction of `other`, 0 to 1."""
         mine, theirs = np.array(astuple(self)), np.array(astuple(other))
         values = (1.0 - share) * mine + share * theirs
         return Expression(**{f.name: float(v) for f, v in zip(fields(self), values, strict=True)})
@@ -114,11 +114,17 @@ FULL: dict[str, Expression] = dict(
         strict=True,
     )
 )
-"""What a face at the height of each expression does."""
+"""Each expression at its full strength, by class."""
 
 
 def performed(target: Expression, num_frames: int, rng: np.random.Generator) -> list[Expression]:
-    """The expression of every frame: rising early, then held with small unrest, and blinks."""
+    """Return the expression of every frame: an early rise, then small variations, and perhaps a blink.
+
+    Args:
+        target: The expression at its full strength.
+        num_frames: Number of frames of the clip.
+        rng: Random generator of strength, timing and blink.
+    """
     strength = rng.uniform(0.94, 1.06)
     start, rise = rng.uniform(0.25, 0.45), rng.uniform(0.10, 0.25)
     release, wobble = rng.uniform(0.0, 0.15), rng.uniform(0.02, 0.06)
@@ -138,7 +144,7 @@ def performed(target: Expression, num_frames: int, rng: np.random.Generator) -> 
 
 
 def target_of(label: str, other_class: str) -> Expression:
-    """The full expression of a clip: its class's own, or an even blend, the same either way."""
+    """Return the full expression of a clip: that of its class, or the even, symmetric mix of two classes."""
     return FULL[label].blended(FULL[other_class], 0.5) if other_class else FULL[label]
 
 

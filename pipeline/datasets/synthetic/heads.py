@@ -1,7 +1,7 @@
 """A head: skin, hair and shading are drawn once per clip, creases and moving parts per frame.
 
-Haar's cascade finds no flat ovals: the shading (dark eye sockets, bright cheeks and bridge of the
-nose, dark hair round the face) is what makes a drawing a face to it.
+The Haar cascade finds a drawn face by its shading: dark eye sockets, bright cheeks, a bright bridge of the
+nose, and dark hair around the face.
 """
 
 import cv2
@@ -20,7 +20,7 @@ _FAINT = 0.01
 
 
 class Head:
-    """One person's head on a canvas of its own, ready to take on expressions.
+    """One person's head on its own canvas, drawn with any expression.
 
     alpha_HW: opacity of the canvas, 0 to 255, the same for every expression.
     """
@@ -32,7 +32,7 @@ class Head:
         self._creases = _creases(self._canvas, identity, face_HW)
 
     def show(self, expression: Expression) -> Bytes:
-        """The head with this expression: RGB uint8 [H, W, 3] of the canvas."""
+        """Draw the head with an expression, RGB uint8 [H, W, 3] of the canvas."""
         total = self._skin_HW3.copy()
         for part, crease in self._creases.items():
             amount = float(getattr(expression, part))
@@ -52,7 +52,7 @@ def _outline(canvas: Canvas, who: Identity, beyond: float = 0.0) -> Points:
 
 
 def _resting(canvas: Canvas, who: Identity) -> tuple[Floats, Bytes, Floats]:
-    """Where bare skin is, 0 to 1; opacity, 0 to 255; colours of the resting head."""
+    """Return a mask of bare skin, 0 to 1, the opacity, 0 to 255, and the colours of the resting head."""
     picture = np.zeros((*canvas.shape, 3), np.uint8)
     picture[:] = np.round(who.hair).astype(np.uint8)
     alpha, face = np.zeros(canvas.shape, np.uint8), np.zeros(canvas.shape, np.uint8)
@@ -76,7 +76,7 @@ def _resting(canvas: Canvas, who: Identity) -> tuple[Floats, Bytes, Floats]:
 
 
 def _shading(canvas: Canvas, who: Identity) -> Floats:
-    """How light every place of the face is, about 1."""
+    """Return the brightness of every place of the face, about 1."""
     edge = (canvas.x_1W / who.half_width) ** 2 + (canvas.y_H1 / 1.02) ** 2
     light = 0.98 - 0.26 * np.clip(edge, 0, 1.2) ** 2.5 + 0.05 * who.light * canvas.x_1W
     spots = [
@@ -103,7 +103,7 @@ def _hair_behind(alpha: Bytes, canvas: Canvas, who: Identity) -> None:
 
 
 def _hair_in_front(canvas: Canvas, who: Identity) -> Floats:
-    """Opacity of the hair over the forehead and the temples, 0 to 1."""
+    """Return the opacity of the hair over the forehead and the temples, 0 to 1."""
     style, x, y = who.hair_style, canvas.x_1W, canvas.y_H1
     mask = np.zeros(canvas.shape, np.uint8)
     brush.fill(mask, _outline(canvas, who, style.beyond), (255.0,))
@@ -115,7 +115,7 @@ def _hair_in_front(canvas: Canvas, who: Identity) -> Floats:
 
 
 def _creases(canvas: Canvas, who: Identity, face_HW: Floats) -> dict[str, Floats]:
-    """What a part of an expression adds to the resting skin at strength 1, [H, W, 3] each."""
+    """Return the colour that each part of an expression adds to the resting skin at strength 1, [H, W, 3]."""
     skin = np.asarray(who.skin, np.float32)
     folds = [(0.30, s * 0.33, 0.44, 0.035, 0.16) for s in _SIDES]
     folds += [(-0.21, s * 0.44, 0.24, 0.17, 0.13) for s in _SIDES]

@@ -1,4 +1,4 @@
-"""People: how a drawn person looks, apart from what the face does."""
+"""Appearance of a drawn person, without the expression."""
 
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -35,15 +35,15 @@ _CLOTHES: tuple[Rgb, ...] = (
 _IRISES: tuple[Rgb, ...] = ((60, 42, 30), (52, 84, 110), (62, 92, 60), (86, 62, 34))
 
 _HAIR_TO_SKIN = 0.42
-"""Hair is this much darker than skin at least: Haar's cascade needs the face to stand out."""
+"""Most brightness of hair as a fraction of skin, because the Haar cascade needs contrast."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class HairStyle:
-    """How hair lies round the head, in units of half the height of the face.
+    """Shape of the hair, in units of half the height of the face.
 
-    beyond: how far it stands out from the face. back_to, sides_to: how far down it reaches
-    behind the head and over the temples. lean: slope of the line over the forehead.
+    beyond: width of the hair around the face. back_to, sides_to: its lowest point behind the head and over
+    the temples. lean: slope of the line over the forehead.
     """
 
     beyond: float
@@ -62,9 +62,9 @@ _HAIR_STYLES = (
 
 @dataclass(frozen=True, kw_only=True)
 class Identity:
-    """A person. Colours are RGB, lengths in units of half the height of the face.
+    """Person. Colours are RGB from 0 to 255, lengths are in units of half the height of the face.
 
-    light: where the light on the face comes from, -1 (left) to 1 (right).
+    light: direction of the light on the face, -1 (left) to 1 (right).
     """
 
     skin: Rgb
@@ -86,7 +86,7 @@ class Identity:
 
     @classmethod
     def drawn_from(cls, rng: np.random.Generator) -> "Identity":
-        """A person by chance."""
+        """Return a random person."""
         tone = float(rng.uniform(0.0, len(_SKINS) - 1))
         low = min(int(tone), len(_SKINS) - 2)
         skin = brush.mixed(_SKINS[low], _SKINS[low + 1], tone - low)
@@ -114,5 +114,5 @@ class Identity:
         )
 
     def darker(self, share: float) -> Rgb:
-        """Return the skin's colour in shadow, RGB from 0 to 255; share: of the shadow, 0 to 1."""
+        """Return the skin's colour in shadow, RGB from 0 to 255. share: strength of the shadow, 0 to 1."""
         return brush.mixed(self.skin, (44, 14, 10), share)

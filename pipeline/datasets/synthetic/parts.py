@@ -1,4 +1,4 @@
-"""The moving parts of a face: eyes, brows, nose and mouth, drawn per frame on its canvas."""
+"""Moving parts of a face: eyes, brows, nose and mouth, drawn per frame on its canvas."""
 
 import numpy as np
 
@@ -16,7 +16,14 @@ _SIDES = (-1.0, 1.0)
 
 
 def draw_parts(picture: Bytes, canvas: Canvas, who: Identity, e: Expression) -> None:
-    """Draw all that moves on top of the skin into the RGB picture [H, W, 3], in place."""
+    """Draw the moving parts over the skin.
+
+    Args:
+        picture: RGB image of the canvas, uint8 [H, W, 3], changed in place.
+        canvas: Conversion from units of the face to pixels.
+        who: The person.
+        e: Positions of the parts.
+    """
     shift = 0.05 * e.head_pitch
     _mouth(picture, canvas, who, e, shift)
     for side in _SIDES:
@@ -104,7 +111,7 @@ def _mouth(picture: Bytes, canvas: Canvas, who: Identity, e: Expression, shift: 
 
 
 def _teeth(picture: Bytes, canvas: Canvas, e: Expression, xs: Points, upper: Points, lower: Points) -> None:
-    """Upper teeth up to strength 1; beyond it the lower row rises to meet them."""
+    """Draw the upper teeth up to strength 1, and beyond it the lower teeth too."""
     span, kept = lower - upper, slice(1, -1)
     above = upper + span * 0.55 * min(e.teeth, 1.0)
     below = lower - span * 0.42 * max(e.teeth - 1.0, 0.0)

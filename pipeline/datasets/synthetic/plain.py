@@ -8,7 +8,7 @@ from pipeline.types import Bytes
 
 
 def office(stage: Stage, rng: np.random.Generator) -> Setting:
-    """Shelves and a window with blinds; a clock runs and patches of light cross the floor."""
+    """Draw shelves and a window with blinds. A clock runs, and patches of light cross the floor."""
     height, wide = stage.height, stage.wide
     grey = float(rng.uniform(168, 200))
     wall = (grey, grey - 3, grey - 10)
@@ -39,7 +39,7 @@ def office(stage: Stage, rng: np.random.Generator) -> Setting:
 
 
 def street(stage: Stage, rng: np.random.Generator) -> Setting:
-    """Grey houses under a pale sky; cars pass."""
+    """Draw grey houses under a pale sky. Cars pass."""
     height, wide = stage.height, stage.wide
     sky = float(rng.uniform(186, 210))
     ground = brush.ramp(height, wide, ((0.0, (sky, sky, sky + 4)), (1.0, (sky - 14, sky - 14, sky - 12))))
@@ -75,7 +75,7 @@ def _shelf(ground: Bytes, rng: np.random.Generator) -> None:
 
 
 def _house(ground: Bytes, x: float, rng: np.random.Generator) -> float:
-    """Draw a house from `x` on; returns its width in pixels."""
+    """Draw a house from `x` on, and return its width in pixels."""
     height = ground.shape[0]
     width, top = height * rng.uniform(0.25, 0.5), height * rng.uniform(0.10, 0.45)
     tone = float(rng.uniform(128, 168))

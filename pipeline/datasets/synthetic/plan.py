@@ -1,4 +1,4 @@
-"""Which clips the synthetic set has, and what a predictor that sees only faces can reach on it."""
+"""List of the clips of the synthetic set, and the best accuracy of a predictor that sees only faces."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ from pipeline.datasets.emotions import polarity_of_class
 from pipeline.errors import ConfigError
 
 CLASSES = ("happiness", "sadness", "neutral", "anger", "surprise", "disgust", "fear")
-"""The class names, in the order of the method."""
+"""Class names, in DFEW's order."""
 
 PAIRS: Mapping[tuple[str, str], int] = {
     ("happiness", "sadness"): 1,
@@ -19,10 +19,10 @@ PAIRS: Mapping[tuple[str, str], int] = {
     ("neutral", "anger"): 2,
     ("surprise", "fear"): 2,
 }
-"""Pairs of classes that an ambiguous face lies between, with their weight.
+"""Pairs of classes of ambiguous faces, with their weight.
 
-The two classes of a pair differ in polarity, so the scene tells them apart. The weights give
-happiness, which is in two pairs, no more clips than neutral, anger, surprise and fear.
+The two classes of a pair differ in polarity, so the scene distinguishes them. With these weights happiness,
+which is in two pairs, has as many clips as neutral, anger, surprise and fear.
 """
 
 SPLITS = ("train", "test")
@@ -31,11 +31,17 @@ PERFORMANCES_PER_IDENTITY = 4
 
 @dataclass(frozen=True, kw_only=True)
 class SyntheticConfig:
-    """What decides every byte of the set.
+    """Settings that determine every byte of the set.
 
-    num_clips: clips of both splits together. ambiguous_share: part of the clips of each split
-    whose face lies between two classes. test_share: part of the clips that is held out.
-    height, width: picture in pixels, even numbers; fps: frames per second.
+    Attributes:
+        num_clips: Clips of both splits together.
+        ambiguous_share: Fraction of the clips of each split whose face fits two classes.
+        seed: Seed of all random numbers.
+        num_frames: Frames per clip.
+        fps: Frames per second.
+        height: Height of frames in pixels, an even number.
+        width: Width of frames in pixels, an even number.
+        test_share: Fraction of the clips in the test split.
     """
 
     num_clips: int = 420
@@ -64,11 +70,17 @@ class SyntheticConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class PlannedClip:
-    """One clip: what is drawn, and what it is called.
+    """Description of one clip before it is drawn.
 
-    other_class: the class that the face could equally be; empty for a clear face.
-    performance: number of the drawn face (person, expression, movement, place). The two clips
-    of an ambiguous performance, its twins, differ in label and scene and in nothing else.
+    The two clips of an ambiguous performance, its twins, differ only in label and scene.
+
+    Attributes:
+        clip_id: Its name.
+        label: Its class.
+        split: ``train`` or ``test``.
+        other_class: Class that the face fits equally well; empty for a clear face.
+        identity: Number of the person.
+        performance: Number of the drawn face (person, expression, movement, place).
     """
 
     clip_id: str
@@ -80,25 +92,25 @@ class PlannedClip:
 
     @property
     def ambiguous(self) -> bool:
-        """Whether the face lies between two classes, so that only the scene decides."""
+        """Whether the face fits two classes, so that only the scene decides."""
         return bool(self.other_class)
 
     @property
     def scene(self) -> str:
-        """The kind of scene: the label's polarity if it has to decide, else neutral."""
+        """Kind of scene: the label's polarity for an ambiguous face, else neutral."""
         return self.polarity if self.ambiguous else "neutral"
 
     @property
     def polarity(self) -> str:
-        """The label's polarity: positive, neutral or negative."""
+        """Polarity of the label: positive, neutral or negative."""
         return polarity_of_class(self.label).name.lower()
 
 
 def plan_clips(config: SyntheticConfig) -> tuple[PlannedClip, ...]:
-    """Every clip of the set, in the order of its id; a function of the config alone.
+    """Return every clip of the set, in the order of their ids. The result depends on the config alone.
 
-    In each split every ambiguous face appears twice, once per label of its pair, and classes
-    are as even as the clear faces can make them. No identity is in both splits.
+    In each split, every ambiguous face is in two clips, one for each label of its pair. The clear faces make
+    the numbers of clips per class as equal as possible. No person is in both splits.
     """
     rng = np.random.default_rng([config.seed, 0])
     num_test = min(max(round(config.num_clips * config.test_share), 1), config.num_clips - 1)
@@ -131,11 +143,10 @@ def plan_clips(config: SyntheticConfig) -> tuple[PlannedClip, ...]:
 
 
 def face_only_bound(clips: Sequence[PlannedClip]) -> float:
-    """The best accuracy on the test clips that is open to a predictor which sees faces only.
+    """Return the best accuracy, 0 to 1, on the test clips of a predictor that sees only faces.
 
-    A clear face can be right always. An ambiguous face says nothing about which label of its
-    pair holds, so no rule does better than naming the more frequent one; as every such face
-    appears once with each label, that is right for exactly half of them.
+    Every clear face can be classified correctly. An ambiguous face has each label of its pair once, so the
+    best rule predicts the more frequent label of the pair and is correct for exactly half of these clips.
     """
     held_out = _test_clips(clips)
     per_pair: Counter[tuple[str, ...]] = Counter()
@@ -146,7 +157,7 @@ def face_only_bound(clips: Sequence[PlannedClip]) -> float:
 
 
 def chance_accuracy(clips: Sequence[PlannedClip]) -> float:
-    """Return the accuracy, 0 to 1, on the test clips of always naming their most frequent class."""
+    """Return the accuracy, 0 to 1, on the test clips of always predicting their most frequent class."""
     held_out = _test_clips(clips)
     return max(Counter(clip.label for clip in held_out).values()) / len(held_out)
 
@@ -162,7 +173,7 @@ def _labels_by_pair(clips: Sequence[PlannedClip]) -> Counter[tuple[tuple[str, ..
 
 
 def _faces(num_clips: int, ambiguous_share: float) -> list[tuple[str, str]]:
-    """The faces that give `num_clips` clips: (class, other class) or (class, empty)."""
+    """Return the faces of `num_clips` clips, as (class, other class) or (class, empty)."""
     num_twins = round(num_clips * ambiguous_share / 2)
     num_twins = min(num_twins, num_clips // 2)
     twins = [pair for pair, count in _apportioned(num_twins).items() for _ in range(count)]
@@ -176,7 +187,7 @@ def _faces(num_clips: int, ambiguous_share: float) -> list[tuple[str, str]]:
 
 
 def _apportioned(total: int) -> dict[tuple[str, str], int]:
-    """`total` shared out over the pairs by weight, largest remainder first."""
+    """Divide `total` among the pairs by weight, with the largest remainder method."""
     weight = sum(PAIRS.values())
     counts = {pair: total * share // weight for pair, share in PAIRS.items()}
     by_remainder = sorted(PAIRS, key=lambda pair: -(total * PAIRS[pair] % weight))

@@ -1,4 +1,4 @@
-"""Moving scenes of three kinds; colours, objects, their places and speeds are by chance."""
+"""Moving scenes of three kinds. Colours, objects, their places and speeds are random."""
 
 from collections.abc import Callable, Mapping
 
@@ -20,13 +20,17 @@ KINDS = tuple(_SETTINGS)
 
 _REFERENCE_HEIGHT = 288
 _BLUR = 0.006
-"""Blur of the ground in heights: out of focus, and poorer in what looks like a face to Haar."""
+"""Blur of the ground, a fraction of the height: out of focus, so that Haar finds fewer false faces."""
 
 
 class Scene:
-    """One scene: what lies still is drawn once, pans slowly, and has things moving before it.
+    """One scene: a still ground that is drawn once and pans slowly, with moving objects before it.
 
-    kind: one of KINDS. height, width: of the picture, pixels.
+    Args:
+        kind: One of KINDS.
+        height: Height of frames in pixels.
+        width: Width of frames in pixels.
+        rng: Random generator of the scene.
     """
 
     def __init__(self, kind: str, height: int, width: int, rng: np.random.Generator) -> None:
@@ -41,7 +45,7 @@ class Scene:
         self._gain = float(rng.uniform(0.92, 1.06))
 
     def draw(self, seconds: float) -> Bytes:
-        """The scene at a time: RGB uint8 [height, width, 3]."""
+        """Draw the scene at a time in seconds, RGB uint8 [height, width, 3]."""
         margin = self._stage.margin
         pan = min(max(self._pan_px_per_second * seconds, -margin), margin)
         shift = np.array([[1.0, 0.0, -margin - pan], [0.0, 1.0, 0.0]])

@@ -1,4 +1,4 @@
-"""What the settings of the scenes share: a stage of a size, and things that drift over it."""
+"""Common parts of the scenes: a stage with its size, drifting objects, and hills."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,24 +11,24 @@ from pipeline.datasets.synthetic.brush import Colour, Points
 from pipeline.types import Bytes
 
 Painter: TypeAlias = Callable[[Bytes, float], None]
-"""Draws what moves on a picture, in place, at a time in seconds."""
+"""Draws the moving objects on an image, in place, at a time in seconds."""
 
 Setting: TypeAlias = tuple[Bytes, Painter]
-"""The still ground [height, wide, 3], and what moves in front of it."""
+"""The still ground [height, wide, 3], and the painter of the objects in front of it."""
 
 _PAN_SHARE = 0.2
 
 
 @dataclass(frozen=True, kw_only=True)
 class Stage:
-    """The picture's size in pixels; the ground is wider, so that the camera can pan."""
+    """Size of the frame in pixels. The ground is wider, so that the camera can pan."""
 
     height: int
     width: int
 
     @property
     def margin(self) -> int:
-        """How far the ground goes on beyond each side of the picture, pixels."""
+        """Width of the ground beyond each side of the frame, in pixels."""
         return round(_PAN_SHARE * self.width)
 
     @property
@@ -39,9 +39,15 @@ class Stage:
     def drifting(
         self, count: int, speed: tuple[float, float], rng: np.random.Generator
     ) -> Callable[[float], Points]:
-        """Places in pixels, [count, 2], of things that drift and wrap round, as a function of time.
+        """Return the places of objects that drift and wrap around, as a function of the time in seconds.
 
-        speed: mean velocity (x, y) in heights per second.
+        Args:
+            count: Number of objects.
+            speed: Mean velocity (x, y), in heights of the frame per second.
+            rng: Random generator of first places and velocities.
+
+        Returns:
+            Function that returns the places (x, y) in pixels, [count, 2].
         """
         size = np.array([self.width * 1.2, self.height * 1.2])
         start = rng.uniform(0, 1, (count, 2)) * size
@@ -50,10 +56,10 @@ class Stage:
 
 
 def hills(ground: Bytes, base: float, swing: float, colour: Colour, rng: np.random.Generator) -> None:
-    """Draw a wavy horizon, filled down to the foot, in place.
+    """Draw a wavy horizon, filled down to the lower edge.
 
     Args:
-        ground: RGB picture [H, W, 3].
+        ground: RGB image, uint8 [H, W, 3], changed in place.
         base: Place of the horizon, a fraction of the height from the top.
         swing: Size of its waves, a fraction of the height.
         colour: RGB, 0 to 255.

@@ -1,4 +1,4 @@
-"""The synthetic set on disk: mp4 files, a manifest, and the truth behind them."""
+"""The synthetic set on disk: mp4 files, a manifest, and a table of how each clip was made."""
 
 import csv
 import json
@@ -30,7 +30,7 @@ from pipeline.scratch import ScratchDirectory
 from pipeline.types import Bytes
 
 GENERATOR_VERSION = 1
-"""Raised whenever the same config would give other clips than before."""
+"""Version of the generator. Increase it if the same config gives other clips than before."""
 
 DESCRIPTION = "synthetic.json"
 MANIFEST = "manifest.csv"
@@ -44,18 +44,23 @@ _X264 = {
     "threads": "1",
     "x264-params": "keyint=1:scenecut=0:aq-mode=0:no-mbtree=1:rc-lookahead=0",
 }
-"""Each frame by itself, with one fine quantiser: what is coded in one part of the picture then
-leaves the others as they are, to the bit, once a flat stretch lies between. With frames predicted
-from frames the scene changed the decoded face by up to 5 grey levels, with quantiser 16 by 18."""
+"""Every frame is a keyframe, with one fine quantiser. Then the scene does not change one bit of the decoded
+face, because a flat region is between them. With predicted frames it changed the face by up to 5 grey
+levels, and with quantiser 16 by up to 18."""
 
 
 def write_synthetic(
     root: Path, config: SyntheticConfig, progress: Callable[[int, int], None] | None = None
 ) -> None:
-    """Write the set into the folder `root`, whole or not at all; the same config, the same bytes.
+    """Write the set into a new directory, completely or not at all. The same config gives the same bytes.
 
-    progress: called with the number of clips written and of all clips. A folder that holds the
-    set of this config already is left as it is. Raises DatasetError if it holds anything else.
+    Args:
+        root: The directory. If it already holds the set of this config, it is not changed.
+        config: Settings of the set.
+        progress: Called with the number of clips written and of all clips.
+
+    Raises:
+        DatasetError: The directory holds anything else.
     """
     if root.exists() and _is_complete(root, config):
         return
@@ -68,7 +73,13 @@ def write_synthetic(
 
 
 def encode_clip(path: Path, frames: Iterable[Bytes], config: SyntheticConfig) -> None:
-    """Encode RGB frames [H, W, 3] as H.264 in mp4, one thread, no clock: the same bytes again."""
+    """Encode frames as H.264 in an mp4 file. The same frames always give the same bytes.
+
+    Args:
+        path: File to write.
+        frames: RGB frames, uint8 [H, W, 3].
+        config: Gives height, width and frame rate.
+    """
     with av.open(str(path), "w", format="mp4", options={"fflags": "+bitexact"}) as container:
         stream = container.add_stream("libx264", rate=config.fps, options=dict(_X264))
         stream.width, stream.height, stream.pix_fmt = config.width, config.height, "yuv420p"
@@ -105,7 +116,7 @@ def _identity(config: SyntheticConfig) -> dict[str, Any]:
 
 
 def _is_complete(root: Path, config: SyntheticConfig) -> bool:
-    """Whether `root` holds the set of this config; false for an empty folder, else an error."""
+    """Return whether `root` holds the set of this config; False if empty. Raises DatasetError otherwise."""
     if root.is_dir() and not any(root.iterdir()):
         return False
     try:
