@@ -184,8 +184,8 @@ def test_a_full_disk_ends_the_run_in_one_line_and_room_lets_it_go_on(
     code, said = extract(run_clips.root, path, *MODES[mode])
     assert code == 1, said
     assert said.splitlines()[-1].startswith("error: ")
-    assert "took no more, at clips" in said
-    assert "No space left on device. Finished blocks are safe; mend that and run again." in said
+    assert "could not be written, at clips" in said
+    assert "No space left on device. Finished blocks are safe; fix that and run again." in said
     assert "Traceback" not in said
     done = finished_blocks(path)
     assert 0 < len(done) < 6

@@ -41,7 +41,7 @@ def test_a_trial_that_does_not_take_place_is_no_pass(file, tmp_path, monkeypatch
     broken.write_text("#!/bin/sh\necho no module >&2\nexit 1\n")
     broken.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(broken))
-    with pytest.raises(CacheError, match=r"its trial failed \(no module\)"):
+    with pytest.raises(CacheError, match=r"a test read failed \(no module\)"):
         hdf5_probe.require_harmless(file, "said", ["texts"])
 
 

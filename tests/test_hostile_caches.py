@@ -541,9 +541,7 @@ def test_a_file_on_which_the_library_hangs_is_refused_by_a_child(exported, monke
     heap = content.index(b"GCOL")  # where texts lie; one of no length is passed over for ever
     exported.write_bytes(content[: heap + 1900] + bytes(600) + content[heap + 2500 :])
     monkeypatch.setattr(hdf5_probe, "_SECONDS", 2)
-    refused(
-        exported, r"feats.h5' is not a readable HDF5 file: the HDF5 library does not come to an end in 2 s"
-    )
+    refused(exported, r"feats.h5' is not a readable HDF5 file: the HDF5 library does not finish within 2 s")
 
 
 def test_a_clip_table_that_is_a_link_is_not_removed_with_its_target(cache, tmp_path):

@@ -111,7 +111,7 @@ def test_nothing_is_left_behind(place, request):
 def test_shares_of_one_count_live_together_and_no_others(place):
     with hold(place, Share(1, 3)) as first, hold(place, Share(3, 3)) as third:
         for other in (None, Share(1, 3), Share(1, 2), Share(2, 2)):
-            with pytest.raises(CacheError, match=r"process .*, share [13]/3, since"), hold(place, other):
+            with pytest.raises(CacheError, match=r"process .*, shard [13]/3, since"), hold(place, other):
                 pass
         first.check()
         third.check()
@@ -140,13 +140,13 @@ def test_of_many_at_once_one_holds_it(place):
 
 def test_a_killed_process_is_taken_over_at_once(place, other_process):
     child = other_process("1/2")
-    with pytest.raises(CacheError, match=f"process {child.pid}, share 1/2"), hold(place):
+    with pytest.raises(CacheError, match=f"process {child.pid}, shard 1/2"), hold(place):
         pass
     child.send_signal(signal.SIGKILL)
     child.wait()
     with hold(place) as lock:
         (note,) = lock.notes
-        assert f"process {child.pid}, share 1/2" in note
+        assert f"process {child.pid}, shard 1/2" in note
         assert note.endswith("was taken over; that run has died")
         lock.check()
 
@@ -330,7 +330,7 @@ def test_a_living_one_whose_clock_is_behind_keeps_it(place, monkeypatch):
 def test_the_robbed_one_notices(place):
     with hold(place, Share(2, 3), beat_seconds=FAST) as robbed:
         with hold(place, take_over=True, beat_seconds=FAST) as robber:
-            assert "share 2/3" in robber.notes[0]
+            assert "shard 2/3" in robber.notes[0]
             robber.check()
             with pytest.raises(CacheError, match=r"was taken over by .*process .*; this run ends here"):
                 robbed.claim.require()

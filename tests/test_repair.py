@@ -168,7 +168,7 @@ def test_a_changed_file_is_refused_whichever_chunk_is_damaged(made, tmp_path, na
     damaged = chunks(path)
     with pytest.raises(
         CacheError,
-        match="the file of 1 clips is another than its features come from, first 'clips/good0.mp4'",
+        match="the files of 1 clip have another size than at extraction, first 'clips/good0.mp4'",
     ):
         repair(path, root=moved.root)
     assert chunks(path) == damaged

@@ -22,5 +22,5 @@ def test_every_array_and_attribute_has_exactly_one_row() -> None:
 def test_a_row_says_dimensions_type_fill_and_range() -> None:
     assert (
         "| `face_score` | clip, view, frame | float32 | by block | 0.0 | 0 to 1 | Detector's score, "
-        "1 for given boxes and crops; 0 where the box was interpolated, or the crop is a neighbour's. |"
+        "1 for given boxes and crops; 0 if the box was interpolated, or the crop is a neighbouring frame's. |"
     ) in schema_page().splitlines()

@@ -51,7 +51,7 @@ def test_the_file_of_a_failed_clip_may_come_go_and_change(here):
 def test_another_size_is_a_difference_once_there_are_features(status):
     found = changes([5, 8, 9], [5, 7, 7], [status] * 3)
     assert found.difference == (
-        "the file of 2 clips is another than its features come from, first 'b.mp4': 8 bytes here, 7 there"
+        "the files of 2 clips have another size than at extraction, first 'b.mp4': 8 bytes here, 7 there"
     )
     assert found.notes == ()
     assert changes([8], [-1], [Status.PENDING]) == SourceChanges()

@@ -1,7 +1,7 @@
-"""What a stored array must be before anything of it is read: caches come from elsewhere.
+"""Checks of a stored array before any of it is read, because caches come from other people.
 
-Type, shape, chunks and coding are those that the writer gives, so that no claim of a cache makes
-a reader take more memory than the schema's sizes say, run a codec, or follow a reference.
+Type, shape, chunks and codecs have to be those of the writer. A cache can therefore not make a reader
+allocate more memory than by the schema's sizes, run another codec, or follow a reference.
 """
 
 from typing import Any
@@ -18,13 +18,23 @@ _CODECS = {"number": ["BytesCodec", "Crc32cCodec"], "text": ["VLenUTF8Codec", "C
 
 
 def zarr_array(group: zarr.Group, spec: ArraySpec, meta: CacheMeta, where: str) -> Any:
-    """The array of a Zarr group, stored as the writer stores it; else CacheError."""
+    """Return an array of a Zarr group, checked to be stored as the writer stores it.
+
+    Args:
+        group: The open group of the cache.
+        spec: The array.
+        meta: Attributes of the cache, which give its sizes.
+        where: Location of the cache, for messages.
+
+    Raises:
+        CacheError: The array is missing, or its type, shape, chunks or codecs differ.
+    """
     array: Any = group.get(meta.stored_name(spec))
     if not isinstance(array, zarr.Array):
         raise _missing(spec, where)
     clips, *shape = array.shape
     if spec.per_block and meta.num_clips < clips <= MAX_CLIPS:
-        clips = meta.num_clips  # a run that was growing the cache did not come to the end of it
+        clips = meta.num_clips  # a run that was growing the cache was interrupted
     _require(spec, where, "shape", (clips, *shape), meta.shape(spec))
     _require(spec, where, "type", _type_name(array.dtype), spec.dtype)
     metadata: Any = array.metadata
@@ -37,7 +47,17 @@ def zarr_array(group: zarr.Group, spec: ArraySpec, meta: CacheMeta, where: str) 
 
 
 def hdf5_array(file: h5py.File, spec: ArraySpec, meta: CacheMeta, where: str) -> h5py.Dataset:
-    """The array of an exported file, held by the file itself, in one piece; else CacheError."""
+    """Return an array of an exported file, checked to be in the file itself, in one piece.
+
+    Args:
+        file: The open file.
+        spec: The array.
+        meta: Attributes of the cache, which give its sizes.
+        where: Path of the file, for messages.
+
+    Raises:
+        CacheError: The array is missing, in chunks or in another file, or its type or shape differs.
+    """
     found: Any = file
     for part in spec.name.split("/"):
         link = found.get(part, getlink=True) if isinstance(found, h5py.Group) else None

@@ -1,4 +1,4 @@
-"""A claim to a cache, or to a share of it: what a worker, wherever it is, checks before it writes."""
+"""Claim to a cache, or to a shard of it, which workers on any machine check before they write."""
 
 import contextlib
 import re
@@ -15,16 +15,16 @@ _NAME = re.compile(rf"{WHOLE}|{CREATING}|share-[0-9]{{1,9}}-of-[0-9]{{1,9}}")
 
 @dataclass(frozen=True)
 class Claim:
-    """One taking of a lock. place: of the cache. name: of the lock's record. token: of its holder."""
+    """One acquisition of a lock. place: of the cache. name: of the lock's record. token: of its holder."""
 
     place: str
     name: str
     token: str
 
     def require(self) -> None:
-        """Raise CacheError when another run has taken the lock over.
+        """Raise CacheError if another run has taken the lock over.
 
-        A record that is gone, or cannot be read at the moment, is no proof of that.
+        A record that is gone, or cannot be read at the moment, does not prove it.
         """
         place, other = Place.of(self.place), None
         with contextlib.suppress(CacheError), place.refusals_told(""):
@@ -33,7 +33,7 @@ class Claim:
             raise lost(place, other)
 
     def other_holder(self, records: Records) -> Holder | None:
-        """Return who has the lock in the place of this claim; None while nobody has."""
+        """Return the other holder of this lock, or of one that excludes it; None without one."""
         own = records.read(self.name)
         found = [own] if own else map(records.read, conflicting(records, self.name))
         for record in found:
@@ -50,7 +50,7 @@ def lost(place: Place, holder: Holder) -> CacheError:
 
 
 def conflicting(records: Records, name: str) -> list[str]:
-    """Return the locks there that exclude the lock `name`; files of other names are no locks."""
+    """Return the existing locks that exclude the lock `name`. Files of other names are no locks."""
     return [other for other in records.names() if _NAME.fullmatch(other) and _conflict(other, name)]
 
 

@@ -1,4 +1,4 @@
-"""A cache that is there gets other labels, or more clips: a new clip table, then one write that names it."""
+"""New labels, or more clips, for an existing cache: a new clip table, then one write that refers to it."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -16,11 +16,11 @@ from pipeline.store.reader import FeatureCache
 from pipeline.types import ClipRef, DatasetIndex
 
 LABELLING = ("label", "polarity", "membership", "votes", "group")
-"""What is said of a clip and changes no feature of it."""
+"""Arrays of the clip table that do not affect features."""
 
 
 def table_of(clips: Sequence[ClipRef], index: DatasetIndex) -> dict[str, npt.NDArray[Any]]:
-    """Return the clip table of some clips of an index: every array that is known before a clip is opened.
+    """Return the clip table of clips of an index, which holds every array known before a clip is opened.
 
     Args:
         clips: The clips, in the order of their rows.
@@ -52,7 +52,7 @@ def table_of(clips: Sequence[ClipRef], index: DatasetIndex) -> dict[str, npt.NDA
 
 
 def num_groups(table: Rows) -> int:
-    """Return how many groups the clips of a table name: the cache's attribute of that name."""
+    """Return the number of groups of a clip table, for the cache's attribute ``num_groups``."""
     return len(set(table["group"].tolist()) - {""})
 
 
@@ -61,19 +61,28 @@ def _texts(values: Iterable[str]) -> npt.NDArray[Any]:
 
 
 def _shares(votes: tuple[int, ...] | None, num_classes: int) -> list[float]:
-    """The votes as shares of all; NaN where there are none."""
+    """Return the votes as fractions of all; NaN without any."""
     if votes is None or not (total := sum(votes)):
         return [float("nan")] * num_classes
     return [count / total for count in votes]
 
 
 def replace_table(place: Place, meta: CacheMeta, static: Rows) -> CacheMeta:
-    """Store what is known of the clips anew, of as many clips or more; all of it takes effect at once.
+    """Replace the clip table by one of as many clips or more. All of it takes effect at once.
 
-    meta: the attributes to be, but for the number of the table. static: as for `CacheWriter.create`.
-    Features stay as they are; clips that are new are pending. The table that was in force stays for
-    those who are reading it, older ones go. The caller holds the cache's lock. Raises CacheError when
-    the cache would lose clips or the disk refuses: then it is as it was.
+    Features do not change, and new clips are pending. The previous table is kept for processes that are
+    reading it, and older ones are removed. The caller holds the cache's lock.
+
+    Args:
+        place: Location of the cache.
+        meta: New attributes. The number of the table is ignored.
+        static: New clip table, as for `CacheWriter.create`.
+
+    Returns:
+        The attributes as stored.
+
+    Raises:
+        CacheError: The cache would lose clips, or the disk fails. The cache is then unchanged.
     """
     with FeatureCache.open(place) as cache:
         there = cache.meta
@@ -83,10 +92,10 @@ def replace_table(place: Place, meta: CacheMeta, static: Rows) -> CacheMeta:
     meta = replace(meta, clip_table=there.clip_table + 1)
     meta.require_bounds(str(place))
     values = table_values(meta, static)
-    with place.refusals_told("took no other clip table", "It is as it was; mend that and run again."):
+    with place.refusals_told("could not get a new clip table", "It is unchanged; fix that and run again."):
         group = zarr.open_group(place.zarr_store(read_only=False), mode="r+", zarr_format=3)
         for name in _tables(group) - {table_name(there.clip_table)}:
-            del group[name]  # out of force, or what a run that was killed left half written
+            del group[name]  # an older table, or one that a killed run left half written
         for spec in meta.arrays():
             if spec.per_block and group[spec.name].shape[0] < meta.num_clips:  # type: ignore[union-attr]
                 group[spec.name].resize(meta.shape(spec))  # type: ignore[union-attr]

@@ -1,4 +1,4 @@
-"""The one setting of a new cache: how many clips form a block."""
+"""The one setting of a new cache: the number of clips in a block."""
 
 _OF_GPU, _OF_CPU, _OF_ALL_TOKENS = 64, 8, 4
 
@@ -6,11 +6,11 @@ _OF_GPU, _OF_CPU, _OF_ALL_TOKENS = 64, 8, 4
 def choose_block_clips(tokens: str, device: str) -> int:
     """Return the clips per block of a new cache.
 
-    A block is one chunk of every feature array, one task and one unit of resume. It is as large
-    as its device needs to be busy, and no larger, because an interrupted run loses its unfinished blocks:
+    A block is one chunk of every feature array, one task and one unit of resuming. It is just large enough
+    to keep the device busy, because an interrupted run loses its unfinished blocks:
 
     - 64 on a GPU: with 16 frames a clip, a stream of a block is 1,024 images, 4 full batches of 256.
-    - 8 on a CPU: a stream of a block is 128 images, 8 full batches of 16, at a small part of the speed.
+    - 8 on a CPU: a stream of a block is 128 images, 8 full batches of 16, which take much longer there.
     - 4 with all tokens: at 257 tokens of width 1,024 in float16, a clip of 16 frames has 8.4 MB in each
       stream, so a chunk has 34 MB, and a block is held in memory until it is written.
 

@@ -1,4 +1,4 @@
-"""A new cache: every array and attribute, and the values known beforehand; there whole or not at all."""
+"""Creation of a cache with all its arrays, attributes and its clip table, completely or not at all."""
 
 import secrets
 import shutil
@@ -25,7 +25,13 @@ _HALF_MADE = ".creating"
 
 
 def create(place: Place, meta: CacheMeta, static: Rows) -> None:
-    """Create the cache at `place`; see `CacheWriter.create`."""
+    """Create a cache; see `CacheWriter.create`.
+
+    Args:
+        place: Its location.
+        meta: Its attributes.
+        static: Arrays of its clip table by name.
+    """
     if place.exists():
         raise CacheExistsError.at(str(place))
     meta.require_bounds(str(place))
@@ -38,7 +44,7 @@ def create(place: Place, meta: CacheMeta, static: Rows) -> None:
 
 
 def _create_folder(place: Place, meta: CacheMeta, values: Rows) -> None:
-    """Write into a folder beside, which then takes the cache's name: one of several creators succeeds."""
+    """Write into a directory beside it, and rename that. Only one of several creators succeeds."""
     path = place.path
     path.parent.mkdir(parents=True, exist_ok=True)
     sweep_beside(path, _HALF_MADE)
@@ -56,7 +62,7 @@ def _create_folder(place: Place, meta: CacheMeta, values: Rows) -> None:
 
 
 def _create_in_bucket(place: Place, meta: CacheMeta, values: Rows) -> None:
-    """Write under a mark: what a killed creator left is known by it, and made anew."""
+    """Write while a mark exists. It shows that a creator was killed, so that its objects are replaced."""
     store, objects = place.zarr_store(read_only=False), place.object_store()
     if place.read_object(_MARK) is not None:
         keys = [found["path"] for batch in objects.list() for found in batch]
@@ -70,14 +76,14 @@ def _create_in_bucket(place: Place, meta: CacheMeta, values: Rows) -> None:
 
 
 def _write(store: Store, meta: CacheMeta, values: Rows) -> None:
-    """Write the arrays, then the attributes: a group without any is not yet a cache."""
+    """Write the arrays, then the attributes, because a group without attributes is not yet a cache."""
     group = create_blocks(store, meta)
     write_table(group, meta, values)
     group.update_attributes(meta.to_attributes())
 
 
 def create_blocks(store: Store, meta: CacheMeta) -> zarr.Group:
-    """Create a group of the arrays that are written block by block, empty."""
+    """Create a group with the empty arrays that are written block by block."""
     group = zarr.create_group(store, zarr_format=3)
     for spec in meta.arrays():
         if spec.per_block:
@@ -86,7 +92,7 @@ def create_blocks(store: Store, meta: CacheMeta) -> zarr.Group:
 
 
 def table_values(meta: CacheMeta, static: Rows) -> Rows:
-    """The arrays that are known beforehand, as they are stored. Raises ValueError when one is wrong."""
+    """Return the arrays of the clip table as they are stored. Raises ValueError for a wrong shape or type."""
     return {
         spec.name: as_stored(spec, static[spec.name], meta.shape(spec))
         for spec in meta.arrays()
@@ -95,7 +101,13 @@ def table_values(meta: CacheMeta, static: Rows) -> Rows:
 
 
 def write_table(group: zarr.Group, meta: CacheMeta, values: Rows) -> None:
-    """Write the clip table that `meta` names, of `table_values`."""
+    """Write a clip table.
+
+    Args:
+        group: Open group of the cache.
+        meta: Attributes of the cache, with the number of the table.
+        values: Result of `table_values`.
+    """
     for spec in meta.arrays():
         if not spec.per_block:
             _create_array(group, spec, meta)[...] = values[spec.name]

@@ -1,4 +1,4 @@
-"""A feature cache as one HDF5 file, for those who move single files or read them elsewhere."""
+"""Export of a feature cache to one HDF5 file, for moving it or reading it with other programs."""
 
 import json
 import secrets
@@ -19,7 +19,7 @@ _HALF_WRITTEN = ".partial"
 
 @dataclass(frozen=True, kw_only=True)
 class Exported:
-    """A written HDF5 file. counts: its clips by status."""
+    """Written HDF5 file. counts: its clips by status."""
 
     path: Path
     num_bytes: int
@@ -28,10 +28,17 @@ class Exported:
 
 
 def export_hdf5(cache: FeatureCache, target: Path, on_array: Callable[[str], None] | None = None) -> Exported:
-    """Write every array, dimension label and attribute of a cache to the file `target`.
+    """Write every array, dimension label and attribute of a cache to one HDF5 file.
 
-    Copies block by block, so that memory stays bounded, into a file beside the target that takes
-    its name when complete. Raises CacheError when the target exists or cannot be written.
+    Blocks are copied one by one, so that memory is bounded. The file has another name until it is complete.
+
+    Args:
+        cache: Open cache.
+        target: File to write, with the suffix .h5 or .hdf5.
+        on_array: Called with the name of each array that was written.
+
+    Raises:
+        CacheError: The target exists, has another suffix or cannot be written.
     """
     if not Place.of(target).is_hdf5:
         msg = f"--to '{target}' needs the suffix .h5 or .hdf5."
@@ -43,7 +50,7 @@ def export_hdf5(cache: FeatureCache, target: Path, on_array: Callable[[str], Non
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         sweep_beside(target, _HALF_WRITTEN)
-        with h5py.File(partial, "x") as file:  # by its path: a name that nobody can have put a link at
+        with h5py.File(partial, "x") as file:  # by its path: nobody can have a link at a random name
             file.attrs[HDF5_META] = json.dumps(cache.meta.to_attributes())
             if cache.meta.warnings:
                 file.attrs["WARNING"] = "\n".join(cache.meta.warnings)
@@ -66,7 +73,7 @@ def export_hdf5(cache: FeatureCache, target: Path, on_array: Callable[[str], Non
 
 
 def beside(place: Place) -> Path:
-    """The HDF5 file of a cache's name, in its folder; for a cache on object storage, in the current one."""
+    """Return the HDF5 file beside a cache, with its name; for object storage, in the current directory."""
     return (place.path if place.is_local else Path(place.name)).with_suffix(".h5")
 
 

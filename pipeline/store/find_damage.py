@@ -1,4 +1,4 @@
-"""Which blocks of a cache are damaged: chunks that do not read or are gone, features that are no numbers."""
+"""Search for damaged blocks: chunks that cannot be read or are missing, features that are not finite."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +18,7 @@ _READERS = 4
 
 @dataclass(frozen=True, kw_only=True)
 class Damage:
-    """A damaged block: clips `start` to `end` - 1. troubles: array and what is wrong with it."""
+    """Damaged block with the clips `start` to `end` - 1. troubles: one text per array and problem."""
 
     start: int
     end: int
@@ -29,11 +29,12 @@ class Damage:
 
 
 def damaged_blocks(cache: FeatureCache, on_block: Callable[[], None] | None = None) -> list[Damage]:
-    """Every block with a chunk that does not read, or that is missing though clips of it are finished.
+    """Find every block with a chunk that cannot be read, or that is missing although its clips are finished.
 
-    Values are checked by `cache verify`; here only those that no extraction stores: features of a finished
-    clip that are NaN or infinite. on_block: called after each block.
-    Raises CacheError when what was written at creation is damaged: no block can mend that.
+    `cache verify` checks values. Here the only wrong values are features of finished clips that are NaN or
+    infinite. on_block: called after each block.
+
+    Raises CacheError if the clip table is damaged, because no block can replace it.
     """
     for spec in cache.meta.arrays():
         if not spec.per_block:
@@ -67,7 +68,7 @@ def _look_at(cache: FeatureCache, start: int) -> Damage:
 
 
 def _not_finite(rows: dict[str, npt.NDArray[Any]]) -> list[str]:
-    """The features that are not finite for a clip which is done."""
+    """Return the features that are not finite for a clip that is done."""
     done = np.isin(rows["status"], (Status.DONE, Status.DONE_WITHOUT_FACE))
     return [
         name
@@ -77,7 +78,7 @@ def _not_finite(rows: dict[str, npt.NDArray[Any]]) -> list[str]:
 
 
 def _missing(cache: FeatureCache, rows: dict[str, npt.NDArray[Any]]) -> list[str]:
-    """The arrays that hold fill values only, for a clip whose status says otherwise."""
+    """Return the arrays that hold only fill values for a clip whose status requires others."""
     status = rows["status"]
     done = (status == Status.DONE) | (status == Status.DONE_WITHOUT_FACE)
     face = status == Status.DONE
@@ -93,7 +94,7 @@ def _missing(cache: FeatureCache, rows: dict[str, npt.NDArray[Any]]) -> list[str
 
 
 def _is_empty(value: npt.NDArray[Any], spec: ArraySpec) -> npt.NDArray[np.bool_]:
-    """Per clip, whether it holds the fill value only. Of encoder output the first number will do."""
+    """Return for each clip whether it holds only the fill value, by the first number for encoder output."""
     flat = value.reshape(len(value), -1)
     if spec.is_feature:
         flat = flat[:, :1]

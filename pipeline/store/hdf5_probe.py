@@ -1,7 +1,7 @@
-"""An HDF5 file read once by a child process, since the library can hang or crash on a damaged one.
+"""Test read of an HDF5 file by a child process, because the library can hang or crash on a damaged file.
 
-Texts are what it stumbles over: their lengths and places are in the file. Once a child has read all
-of them, so can the process that asked.
+Texts cause this, because the file holds their lengths and places. If a child can read all of them, this
+process can read them too.
 """
 
 import signal
@@ -16,9 +16,16 @@ _SECONDS, _BYTES_PER_SECOND, _MOST_SECONDS = 10, 1_000_000, 600
 
 
 def require_harmless(path: Path, attribute: str, texts: Sequence[str]) -> None:
-    """Raise CacheError for a file on which the library hangs or crashes when it reads these.
+    """Check that the library can read the texts of a file without hanging or crashing.
 
-    attribute: of the file. texts: datasets. Both may be missing or damaged: then the reader says so.
+    Args:
+        path: The file.
+        attribute: Name of an attribute of the file.
+        texts: Names of HDF5 datasets of texts. They and the attribute may be missing or damaged, because the
+            reader reports it.
+
+    Raises:
+        CacheError: The child was killed, crashed or did not finish in time.
     """
     seconds = min(_SECONDS + path.stat().st_size // _BYTES_PER_SECOND, _MOST_SECONDS)
     child = subprocess.run(
@@ -27,11 +34,11 @@ def require_harmless(path: Path, attribute: str, texts: Sequence[str]) -> None:
         capture_output=True, check=False, text=True, errors="replace",
     )  # fmt: skip
     if child.returncode:
-        said = child.stderr.strip().splitlines() or [f"exit code {child.returncode}"]
-        what = f"its trial failed ({said[-1]})"
+        printed = child.stderr.strip().splitlines() or [f"exit code {child.returncode}"]
+        reason = f"a test read failed ({printed[-1]})"
         if child.returncode == -signal.SIGALRM:
-            what = f"the HDF5 library does not come to an end in {seconds} s"
+            reason = f"the HDF5 library does not finish within {seconds} s"
         elif child.returncode < 0:
-            what = f"the HDF5 library crashes on it ({signal.Signals(-child.returncode).name})"
-        msg = f"'{path}' is not a readable HDF5 file: {what}. The file is damaged; export it again."
+            reason = f"the HDF5 library crashes on it ({signal.Signals(-child.returncode).name})"
+        msg = f"'{path}' is not a readable HDF5 file: {reason}. The file is damaged; export it again."
         raise CacheError(msg)

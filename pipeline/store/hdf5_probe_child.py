@@ -1,7 +1,7 @@
-"""Reads an HDF5 file's texts, whatever becomes of it; a process of its own, started by `hdf5_probe`.
+"""Child process of `hdf5_probe`, which reads the texts of an HDF5 file and may crash.
 
-It runs as ``python -m pipeline.store.hdf5_probe_child SECONDS PATH ATTRIBUTE TEXTS...`` and imports h5py, and
-of this program nothing that takes time.
+It runs as ``python -m pipeline.store.hdf5_probe_child SECONDS PATH ATTRIBUTE TEXTS...``. It imports h5py and
+only small parts of this program, so that it starts fast.
 """
 
 import contextlib
@@ -14,11 +14,11 @@ _MEMORY_BYTES = 16 << 30
 
 
 def main() -> None:
-    """Read the attribute and the datasets named on the command line, whatever becomes of it."""
+    """Read the attribute and the datasets that the command line names, and ignore their errors."""
     import h5py
 
     seconds, path, attribute, *texts = sys.argv[1:]
-    signal.alarm(int(seconds))  # its default is to end the process, wherever it hangs
+    signal.alarm(int(seconds))  # the default action ends the process, even if it hangs
     keep_memory_below(_MEMORY_BYTES)
     with contextlib.suppress(Exception), h5py.File(path, "r") as file:
         with contextlib.suppress(Exception):

@@ -1,4 +1,4 @@
-"""What killed processes left half written: removed once it is too old for anybody to be writing it."""
+"""Removal of half-written files of killed processes, once they are too old for a running writer."""
 
 import contextlib
 import os
@@ -13,7 +13,7 @@ _LITTER_SECONDS = 3600.0
 
 
 def sweep_beside(path: Path, suffix: str) -> None:
-    """Remove litter beside `path`: `.NAME.` and anything, up to the suffix. Links are not followed."""
+    """Remove litter named ``.NAME.*SUFFIX`` beside `path`. Links are not followed."""
     folder, names = OwnDir.of(path.parent), list[str]()
     with contextlib.suppress(OSError):  # a folder that cannot be listed may still be written
         names = os.listdir(path.parent)  # noqa: PTH208 - names alone: the folder may hold many others
@@ -24,10 +24,15 @@ def sweep_beside(path: Path, suffix: str) -> None:
 
 
 def sweep_below(folder: OwnDir, suffix: str, is_wanted: Callable[[str], bool] = lambda _: True) -> None:
-    """Remove litter with the suffix in a folder of ours and in those in it, if it is there.
+    """Remove litter in a directory of this program and in those below it, if it exists.
 
-    is_wanted: by its name, whether something in the folder is looked at. Raises FileError for a link in the
-    place of the folder or of one above it.
+    Args:
+        folder: The directory.
+        suffix: End of the names of litter.
+        is_wanted: Returns whether an entry of the directory, given by name, is examined. By default, all are.
+
+    Raises:
+        FileError: A link is in the place of the directory or of one above it.
     """
     if not folder.is_dir():
         return
@@ -41,7 +46,7 @@ def sweep_below(folder: OwnDir, suffix: str, is_wanted: Callable[[str], bool] = 
 
 
 def is_litter(path: Path) -> bool:
-    """Whether a half-written file or folder is too old for anybody to be at it; False once it is gone."""
+    """Return whether a half-written file or directory is too old for a running writer; False if gone."""
     try:
         return path.stat(follow_symlinks=False).st_mtime < time.time() - _LITTER_SECONDS
     except FileNotFoundError:

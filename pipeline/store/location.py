@@ -1,4 +1,4 @@
-"""Where a cache lies: a local folder or file, or a prefix in a bucket of an object store."""
+"""Location of a cache: a local directory or file, or a prefix in a bucket of an object store."""
 
 import json
 import os
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from obstore.store import S3Store
 
 Where = Union[str, Path, "Place"]
-"""A place as functions take it."""
+"""Location of a cache, as arguments of functions."""
 
 _ROOT_KEY = "zarr.json"
 _S3 = "s3://"
@@ -34,13 +34,13 @@ _CONNECT_SECONDS, _REQUEST_SECONDS = "3s", "300s"
 
 @dataclass(frozen=True)
 class Place:
-    """A place for a cache; `str` gives it back as the user wrote it. Made by `Place.of`."""
+    """Location of a cache, made by `Place.of`. `str` returns it as the user wrote it."""
 
     text: str
 
     @classmethod
     def of(cls, where: Where) -> "Place":
-        """The place that a text or a path names. Raises ConfigError for an address of another kind."""
+        """Return the location that a text or a path names. Raises ConfigError for another kind of address."""
         if isinstance(where, Place):
             return where
         text = str(where)
@@ -62,7 +62,7 @@ class Place:
 
     @property
     def path(self) -> Path:
-        """The local path. Raises CacheError where there is none."""
+        """The local path. Raises CacheError for object storage."""
         if not self.is_local:
             msg = f"'{self}' is not on this machine; a local path is needed here."
             raise CacheError(msg)
@@ -70,33 +70,33 @@ class Place:
 
     @property
     def name(self) -> str:
-        """The last part: 'feats.zarr'."""
+        """Last part: 'feats.zarr'."""
         return PurePosixPath(self.text).name
 
     @property
     def stem(self) -> str:
-        """The last part without its suffix: 'feats'."""
+        """Last part without its suffix: 'feats'."""
         return PurePosixPath(self.text).stem
 
     @property
     def is_hdf5(self) -> bool:
-        """Whether it names an exported HDF5 file rather than a Zarr group."""
+        """Whether it names an exported HDF5 file instead of a Zarr group."""
         return PurePosixPath(self.text).suffix.lower() in _HDF5_SUFFIXES
 
     def resolved(self) -> str:
-        """The same place for whoever starts elsewhere: a local path made absolute."""
+        """Return the location for processes with another current directory: local paths are absolute."""
         return str(self.path.resolve()) if self.is_local else self.text
 
     def beside(self, name: str) -> "Place":
-        """A neighbour of this place, in the same folder or under the same prefix; links are followed."""
+        """Return a location in the same directory or under the same prefix. Links are followed."""
         if self.is_local:
             return Place(str(self.path.resolve().with_name(name)))
         return Place(f"{self.text.rstrip('/').rpartition('/')[0]}/{name}")
 
     def exists(self) -> bool:
-        """Whether something is there: locally any file or folder, in a bucket a complete cache.
+        """Return whether something is there: locally any file or directory, in a bucket a complete cache.
 
-        Raises CacheError when the bucket is not there or does not answer.
+        Raises CacheError if the bucket does not exist or does not answer.
         """
         if self.is_local:
             return self.path.exists()
@@ -104,15 +104,15 @@ class Place:
         return root is not None and _has_attributes(root)
 
     def zarr_store(self, *, read_only: bool) -> Store:
-        """What zarr needs to open the group that lies here."""
+        """Return the store with which zarr opens the group at this location."""
         if self.is_local:
             return ConfinedStore(self.path, read_only=read_only)
         return BucketStore(self.object_store(), read_only=read_only)
 
     def object_store(self) -> "S3Store":
-        """The bucket, seen from this prefix; its keys, address and credentials are those of AWS_*.
+        """Return the bucket below this prefix, with the address and credentials of AWS_*.
 
-        Raises CacheError when the package for it is missing.
+        Raises CacheError if the package obstore is missing.
         """
         if find_spec("obstore") is None:
             msg = f"'{self}' needs the package 'obstore': pip install obstore."
@@ -122,9 +122,9 @@ class Place:
             return _connected(bucket, prefix, _settings())
 
     def read_object(self, key: str) -> bytes | None:
-        """The object of that key under this prefix, None where there is none.
+        """Return the object of a key under this prefix; None if there is none.
 
-        Raises CacheError where no object store answers, or one without this bucket.
+        Raises CacheError if no object store answers, or it has no such bucket.
         """
         with self.refusals_told("cannot be reached"):
             try:
@@ -136,14 +136,15 @@ class Place:
 
     @contextmanager
     def refusals_told(self, trouble: str, remedy: str = "") -> Iterator[None]:
-        """Turn what a disk or an object store refuses into a CacheError of one line.
+        """Translate errors of a disk or an object store into a CacheError of one line.
 
-        trouble: what does not work then. remedy: what to do, where that is not plain from the reason.
+        trouble: the operation that fails, as a predicate of the location. remedy: what to do, if the reason
+        does not show it.
         """
         try:
             yield
         except self._refusals() as error:
-            raise CacheError(self._told(trouble, error, remedy)) from error
+            raise CacheError(self._message(trouble, error, remedy)) from error
 
     def _refusals(self) -> tuple[type[Exception], ...]:
         if self.is_local:
@@ -152,7 +153,7 @@ class Place:
 
         return (OSError, FileError, BaseError)
 
-    def _told(self, trouble: str, error: Exception, remedy: str = "") -> str:
+    def _message(self, trouble: str, error: Exception, remedy: str = "") -> str:
         reason = self._reason(error)
         return " ".join(part for part in (f"'{self}' {trouble}: {reason}", remedy) if part)
 
@@ -177,7 +178,7 @@ class Place:
 
 
 def _has_attributes(document: bytes) -> bool:
-    """Whether a group's document is complete: its creator writes the attributes last."""
+    """Return whether a group's document is complete, because its creator writes the attributes last."""
     try:
         return bool(json.loads(document)["attributes"])
     except (ValueError, TypeError, LookupError):
@@ -185,19 +186,19 @@ def _has_attributes(document: bytes) -> bool:
 
 
 def _endpoint() -> str:
-    """The address of the object store where the environment names one, else ''."""
+    """Return the address of the object store that the environment names; empty without one."""
     names = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
     return next((os.environ[name] for name in names if os.environ.get(name)), "")
 
 
 def _settings() -> tuple[tuple[str, str], ...]:
-    """What the environment says about the object store."""
+    """Return the settings of the object store in the environment."""
     return tuple(sorted((name, value) for name, value in os.environ.items() if name.startswith("AWS_")))
 
 
 @lru_cache(maxsize=16)
 def _connected(bucket: str, prefix: str, settings: tuple[tuple[str, str], ...]) -> "S3Store":
-    """A connection, kept for the next request as long as the environment is the same."""
+    """Return a connection, cached as long as the environment does not change."""
     from obstore.store import S3Store
 
     del settings

@@ -1,8 +1,8 @@
-"""One extract per cache: a lock on all of it or on a share, kept alive by heartbeats.
+"""One `extract` per cache: a lock on all of it or on a shard, renewed by heartbeats.
 
-A holder on this machine lives as long as its process does, whatever its heartbeats. One elsewhere is judged
-by its record: a heartbeat of the last minute counts. Any other record, also one in the future, is watched for
-a change, by the monotonic clock of the process that waits (decision 0013).
+A holder on this machine is alive as long as its process exists, whatever its heartbeats. A holder on another
+machine is alive if its record has a heartbeat of the last minute. Any other record, also one from the future,
+is watched for changes, by the monotonic clock of the process that waits (decision 0013).
 """
 
 import contextlib
@@ -33,14 +33,14 @@ class _HeldError(CacheError):
 
 @dataclass(frozen=True)
 class Share:
-    """One of `count` equal parts of a cache's blocks; `index` counts from 1."""
+    """Shard: one of `count` equal parts of a cache's blocks. `index` counts from 1."""
 
     index: int
     count: int
 
     @classmethod
     def parse(cls, text: str) -> "Share":
-        """The share that "3/8" names. Raises ConfigError for anything else."""
+        """Return the shard that a text such as "3/8" names. Raises ConfigError for any other text."""
         match = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,9})", text.strip())
         index, count = (int(part) for part in match.groups()) if match else (0, 0)
         if not 1 <= index <= count:
@@ -55,12 +55,12 @@ class Share:
         return f"{self.index}/{self.count}"
 
     def has(self, block: int) -> bool:
-        """Whether the block of that number, from 0, belongs to this share."""
+        """Return whether a block, counted from 0, belongs to this shard."""
         return block % self.count == self.index - 1
 
 
 class Lock:
-    """A held lock. notes: what the user should know of how it was taken."""
+    """Lock of this process. notes: for the user, on locks that were taken over."""
 
     def __init__(
         self, place: Place, records: Records, name: str, holder: Holder, say: Say | None = None
@@ -70,31 +70,31 @@ class Lock:
         self.notes: tuple[str, ...] = ()
         self._records, self._name, self._holder = records, name, holder
         self._changing = threading.Lock()
-        self._robber: Holder | None = None
+        self._new_holder: Holder | None = None
         self._ended = threading.Event()
         self._beats = threading.Thread(target=self._beat_until_the_end, name="cache-lock", daemon=True)
 
     @property
     def claim(self) -> Claim:
-        """What workers elsewhere check before they write."""
+        """Claim that workers on any machine check before they write."""
         return Claim(self.place.resolved(), self._name, self._holder.token)
 
     def check(self) -> None:
-        """Look at the record, and raise CacheError when the lock is certainly lost: somebody has taken it.
+        """Read the record, and raise CacheError if another run has taken the lock.
 
-        What cannot be read just now is no such certainty.
+        A record that cannot be read at the moment does not prove it.
         """
         with self._changing, contextlib.suppress(CacheError), self.place.refusals_told(""):
             self._look()
         self.require_held()
 
     def require_held(self) -> None:
-        """The same without a look: raise CacheError when a heartbeat, or a look, has found the lock lost."""
-        if self._robber is not None:
-            raise lost(self.place, self._robber)
+        """Raise CacheError if a heartbeat or `check` has found the lock lost. No record is read."""
+        if self._new_holder is not None:
+            raise lost(self.place, self._new_holder)
 
     def take(self, *, take_over: bool) -> None:
-        """Take the lock. Raises CacheError when another holder lives, except with `take_over`."""
+        """Take the lock. Raises CacheError if another holder is alive, except with `take_over`."""
         for _ in range(_ATTEMPTS):
             self._clear(take_over=take_over)
             if self._records.create(self._name, self._holder.to_bytes()):
@@ -102,17 +102,15 @@ class Lock:
                     return
                 self._remove()
             time.sleep(0.05)
-        msg = (
-            f"The lock of '{self.place}' is fought over by several runs that start at once; start one again."
-        )
+        msg = f"The lock of '{self.place}' is requested by several runs that start at once; start one again."
         raise _HeldError(msg)
 
     def start_beating(self) -> None:
-        """Give heartbeats from now on, until `release`."""
+        """Start heartbeats, until `release`."""
         self._beats.start()
 
     def release(self) -> None:
-        """Give the lock back, if it still is ours."""
+        """Release the lock, if this process still has it."""
         self._ended.set()
         if self._beats.is_alive():
             self._beats.join(_POLL_SECONDS * 10)
@@ -120,7 +118,7 @@ class Lock:
             self._remove()
 
     def _clear(self, *, take_over: bool) -> None:
-        """Remove the records that stand in the way, with a note of each. CacheError when a holder lives."""
+        """Remove conflicting records, with a note for each. Raises CacheError if a holder is alive."""
         names = conflicting(self._records, self._name)
         there = {name: record for name in names if (record := self._records.read(name))}
         holders = {name: Holder.read(record.value) for name, record in there.items()}
@@ -136,10 +134,10 @@ class Lock:
                 self.notes += (f"the lock of {holders[name]} was taken over{reasons.get(name, '')}",)
 
     def _silent(self, there: Mapping[str, Record], holders: Mapping[str, Holder]) -> dict[str, str]:
-        """Watch all these records at once; by name, how long each gave no heartbeat. CacheError for a change.
+        """Watch records for heartbeats, and return by name how long there was none, in words.
 
-        Clocks of two machines may differ by any amount, and a record may claim any heartbeat: a change
-        alone shows a life.
+        Clocks of two machines may differ by any amount, and a record may claim any time. Only a change proves
+        that a holder is alive. Raises CacheError then.
         """
         beat = max(holders[name].beat_seconds for name in there)
         seconds = _WATCHED_BEATS * beat
@@ -155,7 +153,7 @@ class Lock:
         return dict.fromkeys(there, f"; it gave no heartbeat for {seconds:g} s")
 
     def _held_by(self, holder: Holder) -> _HeldError:
-        how = "Wait for it, or give another --cache; where you know that it has died, add --take-over."
+        how = "Wait for it, or give another --cache; if you know that it has died, add --take-over."
         if holder.life is Life.STOPPED:
             how = (
                 f"That process is stopped (Ctrl-Z): continue it with `kill -CONT {holder.pid}`, or end it "
@@ -175,10 +173,10 @@ class Lock:
             self._records.swap(self._name, record.tag, self._holder.to_bytes())
 
     def _look(self) -> Record | None:
-        """Our record; None when it is lost, and then who has it is known. A vanished one is put back."""
-        if self._robber is None:
-            self._robber = self.claim.other_holder(self._records)
-        if self._robber is not None:
+        """Return this process's record, written again if it vanished; None if another run has the lock."""
+        if self._new_holder is None:
+            self._new_holder = self.claim.other_holder(self._records)
+        if self._new_holder is not None:
             return None
         record = self._records.read(self._name)
         if record is None and not conflicting(self._records, self._name):
@@ -200,13 +198,25 @@ def hold(
     beat_seconds: float = BEAT_SECONDS,
     say: Say | None = None,
 ) -> Iterator[Lock]:
-    """Hold a cache, or one share of it, against other extracts, also before the cache exists.
+    """Hold the lock of a cache, or of one shard of it. The cache need not exist yet.
 
-    Another run of all of it stands in the way, and one of the same share or of shares counted
-    otherwise; different shares of one count live together. A holder whose process has died is taken over with
-    a note; so is one of another machine without a heartbeat of the last minute, whose record does not change
-    for three beats. A stopped process of this machine is alive. take_over: also from a living holder.
-    say: called when a heartbeat is waited for, with how long. Raises CacheError, naming the other holder.
+    A lock of the whole cache excludes all others. Locks of shards exclude each other if they are the same
+    shard or have different counts. A lock is taken over, with a note, if its process has died, or if it is on
+    another machine, has no heartbeat of the last minute and does not change for three heartbeats. A stopped
+    process of this machine is alive.
+
+    Args:
+        where: Location of the cache.
+        share: The shard; None for the whole cache.
+        take_over: Take the lock also from a holder that is alive.
+        beat_seconds: Time between heartbeats.
+        say: Called with a message before this function waits for a heartbeat.
+
+    Yields:
+        The lock, which is released at the end.
+
+    Raises:
+        CacheError: Another holder, which the message names, is alive.
     """
     place = Place.of(where)
     name = f"share-{share.index}-of-{share.count}" if share else WHOLE
@@ -222,9 +232,9 @@ def hold(
 
 @contextlib.contextmanager
 def creating(place: Place) -> Iterator[None]:
-    """Alone in creating the cache; waits for another creator, five minutes at most.
+    """Hold the lock for creating a cache. It waits at most five minutes for another creator.
 
-    Raises CacheExistsError once the cache is there, CacheError when the other does not come to an end.
+    Raises CacheExistsError if the cache exists then, and CacheError if the other creator does not finish.
     """
     lock = Lock(place, records_of(place), CREATING, Holder.this_process("", BEAT_SECONDS))
     give_up = time.monotonic() + _CREATING_SECONDS

@@ -1,4 +1,4 @@
-"""Who holds a lock: a process, distinct from later ones of its number, with its last heartbeat."""
+"""Holder of a lock: a process, distinguished from later processes of its number, and its last heartbeat."""
 
 import dataclasses
 import getpass
@@ -15,14 +15,14 @@ from pathlib import Path
 
 BEAT_SECONDS = 10.0
 _BEAT_SECONDS_READ = (1.0, 30.0)
-"""Bounds of what a record may claim: who waits for a heartbeat waits for as long as the record asks."""
+"""Bounds of the heartbeat interval of a record, because other processes wait for multiples of it."""
 _STALE_BEATS = 6
 _MAX_TEXT = 200
 _STOPPED, _ENDED = "Tt", "ZX"
 
 
 class Life(Enum):
-    """What this machine's list of processes shows of a holder."""
+    """State of a holder in this machine's list of processes."""
 
     RUNNING = "running"
     STOPPED = "stopped"
@@ -32,10 +32,19 @@ class Life(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class Holder:
-    """Who holds a lock. share: "" for all of the cache. process_start: tells a reused pid apart.
+    """Holder of a lock.
 
-    machine: the running system and its process numbers' namespace. started, beat: wall clock of the holder's
-    machine, seconds; beat is the last heartbeat. token: of this one taking of the lock.
+    Attributes:
+        token: Random text of this acquisition of the lock.
+        user: Name of its user.
+        host: Name of its machine.
+        machine: Id of the running system and of the namespace of its process numbers; empty if unknown.
+        pid: Number of its process.
+        process_start: Start of the process, which distinguishes processes with a reused number.
+        share: Shard as "i/n"; empty for the whole cache.
+        started: Time of the acquisition, in seconds by the wall clock of its machine.
+        beat: Time of the last heartbeat, by the same clock.
+        beat_seconds: Time between heartbeats.
     """
 
     token: str
@@ -51,7 +60,7 @@ class Holder:
 
     @classmethod
     def this_process(cls, share: str, beat_seconds: float) -> "Holder":
-        """A new holder, for the process that asks."""
+        """Return a new holder for the calling process. share: shard as "i/n"; empty for the whole cache."""
         now = time.time()
         return cls(
             token=secrets.token_hex(8), user=_user(), host=socket.gethostname(), machine=_machine(),
@@ -61,9 +70,9 @@ class Holder:
 
     @classmethod
     def read(cls, value: bytes) -> "Holder":
-        """Return the holder of a record; an unknown one, without a heartbeat, where the record is damaged.
+        """Return the holder of a record; an unknown one, without a heartbeat, if the record is damaged.
 
-        An absurd `beat_seconds` becomes the nearest that is allowed.
+        `beat_seconds` outside its bounds becomes the nearest bound.
         """
         unknown = cls(
             token="", user="unknown", host="unknown", machine="", pid=0, process_start="", share="",
@@ -79,12 +88,12 @@ class Holder:
             return unknown
 
     def to_bytes(self) -> bytes:
-        """As a record."""
+        """Return the content of its record."""
         return json.dumps(dataclasses.asdict(self)).encode()
 
     def __str__(self) -> str:
         started = datetime.fromtimestamp(self.started).astimezone().isoformat(" ", "seconds")
-        part = f"share {self.share}, " if self.share else ""
+        part = f"shard {self.share}, " if self.share else ""
         ago = time.time() - self.beat
         seen = f"{max(0.0, ago):.0f} s ago"
         if ago < -_STALE_BEATS * self.beat_seconds:
@@ -93,7 +102,7 @@ class Holder:
 
     @property
     def life(self) -> Life:
-        """What this machine knows of the process without waiting for its heartbeat."""
+        """State of the process as far as this machine knows it, without waiting for a heartbeat."""
         if not self.machine or self.machine != _machine():
             return Life.UNKNOWN
         found = _process(self.pid)
@@ -106,9 +115,9 @@ class Holder:
 
     @property
     def has_recent_beat(self) -> bool:
-        """Whether its last heartbeat is within six beats of this machine's clock: a minute, as a rule.
+        """Whether its last heartbeat is within six intervals of this machine's clock, normally a minute.
 
-        False for one further in the future: a record may claim anything.
+        False for a heartbeat further in the future, because a record may claim any time.
         """
         return abs(time.time() - self.beat) <= _STALE_BEATS * self.beat_seconds
 
@@ -126,7 +135,7 @@ def _user() -> str:
 
 
 def _machine() -> str:
-    """Names the running system and the namespace of its process numbers; "" where that is unknown."""
+    """Return an id of the running system and the namespace of its process numbers; empty if unknown."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         return f"{boot} {Path('/proc/self/ns/pid').stat().st_ino}"
@@ -135,7 +144,7 @@ def _machine() -> str:
 
 
 def _process(pid: int) -> tuple[str, str] | None:
-    """Return the state letter and the start, in the system's ticks, of a process; None where none is seen."""
+    """Return the state letter and the start, in the system's ticks, of a process; None if none is visible."""
     try:
         state, *fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
@@ -149,7 +158,7 @@ def _process_start(pid: int) -> str:
 
 
 def _is_hidden(pid: int) -> bool:
-    """Whether there is a process of that number that this user may not see (/proc mounted with hidepid)."""
+    """Return whether a process exists that this user may not see (/proc mounted with hidepid)."""
     try:
         os.kill(pid, 0)
     except PermissionError:

@@ -1,4 +1,4 @@
-"""Small texts beside a cache, made, replaced and removed without a race: what a lock is built from."""
+"""Small texts beside a cache, created, replaced and removed without a race. Locks are built from them."""
 
 import contextlib
 import errno
@@ -18,7 +18,7 @@ from pipeline.store.location import Place
 _GUARD = "guard"
 _SUFFIX = ".json"
 _MAX_BYTES = 1 << 14
-"""Of a record, which has some hundred."""
+"""Limit for a record, which has some hundred bytes."""
 _NO_FOLLOWING = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS)
 _TOMBSTONE = b"removed "
@@ -27,33 +27,42 @@ _TOMBSTONE_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class Record:
-    """A text as it was read. tag: changes whenever somebody writes the record."""
+    """Text as it was read. tag: changes whenever a process writes the record."""
 
     value: bytes
     tag: str
 
 
 class Records(Protocol):
-    """Named texts that several processes share; a change happens wholly or not at all."""
+    """Named texts that several processes share. A change happens completely or not at all."""
 
     def names(self) -> list[str]:
-        """The records that are there."""
+        """Return the names of the existing records."""
 
     def read(self, name: str) -> Record | None:
-        """A record, None where there is none."""
+        """Return a record; None if there is none."""
 
     def create(self, name: str, value: bytes) -> bool:
-        """Write a new record; False when one of that name is there."""
+        """Write a new record. Return False if one of that name exists."""
 
     def swap(self, name: str, tag: str, value: bytes) -> bool:
-        """Replace a record; False unless it is still as it was read with that tag."""
+        """Replace a record, if it has not changed.
+
+        Args:
+            name: Name of the record.
+            tag: Its tag when it was read.
+            value: New content.
+
+        Returns:
+            False if it has changed since, or is gone.
+        """
 
     def remove(self, name: str, tag: str) -> bool:
-        """Remove a record; False unless it is still as it was read with that tag."""
+        """Remove a record, and return True, if it has not changed since it was read with that tag."""
 
 
 def records_of(place: Place) -> Records:
-    """The records of the cache at `place`, in `.NAME.locks` beside it: there before the cache is."""
+    """Return the records of the cache at `place`, in ``.NAME.locks`` beside it. It need not exist yet."""
     beside = place.beside(f".{place.name}.locks")
     if not beside.is_local:
         return _BucketRecords(beside)
@@ -61,9 +70,9 @@ def records_of(place: Place) -> Records:
 
 
 class _FolderRecords:
-    """Records as files. A lock of the operating system keeps changes apart, where the disk has them.
+    """Records as files. Changes are serialised by a lock of the operating system, if the disk supports it.
 
-    The folder may have come with a cache of somebody else's: links in it are not followed.
+    The directory may have come with another person's cache, so links in it are not followed.
     """
 
     def __init__(self, folder: OwnDir) -> None:
@@ -115,9 +124,9 @@ class _FolderRecords:
 
     @contextlib.contextmanager
     def _guarded(self) -> Iterator[int]:
-        """Alone in the folder, of which a descriptor is given; it goes with its last record.
+        """Lock the directory and yield its descriptor. The directory is removed with its last record.
 
-        On a file system without locks, creation still is exclusive.
+        On a file system without locks, creation is still exclusive.
         """
         with contextlib.ExitStack() as open_files:
             folder = self._entered(open_files)
@@ -130,7 +139,7 @@ class _FolderRecords:
                         self._folder.path.rmdir()
 
     def _entered(self, open_files: contextlib.ExitStack) -> int:
-        """Open the folder, created if need be, and lock its guard."""
+        """Open the directory, created if needed, and lock its guard."""
         while True:
             try:
                 folder = open_files.enter_context(self._folder.opened())
@@ -159,7 +168,7 @@ class _FolderRecords:
 
 @contextlib.contextmanager
 def _new_file(folder: int, name: str, value: bytes) -> Iterator[str]:
-    """A file with the whole value, to be given another name too; gone afterwards."""
+    """Write a temporary file with the whole value, which the caller links to its final name."""
     try:
         _write_new(folder, name, value)
         yield name
@@ -169,7 +178,7 @@ def _new_file(folder: int, name: str, value: bytes) -> Iterator[str]:
 
 
 def _create_without_links(folder: int, name: str, value: bytes) -> bool:
-    """Create a record on a disk without hard links: for a moment it may be seen half written."""
+    """Create a record on a disk without hard links. For a moment, others may read it half written."""
     try:
         _write_new(folder, name, value)
     except FileExistsError:
@@ -187,10 +196,10 @@ def _write_new(folder: int, name: str, value: bytes) -> None:
 
 
 class _BucketRecords:
-    """Records as objects; conditional writes of the object store keep changes apart.
+    """Records as objects. Changes are serialised by conditional writes of the object store.
 
-    Deletion cannot be made conditional: a record is first replaced, on condition, by a tombstone,
-    which counts as no record and which nobody but its writer touches for a minute.
+    Deletion cannot be conditional. Therefore a record is first replaced, on condition, by a tombstone, which
+    counts as no record and which only its writer may change for a minute.
     """
 
     def __init__(self, place: Place) -> None:
@@ -224,7 +233,7 @@ class _BucketRecords:
         try:
             self._store.put(name + _SUFFIX, value, mode={"e_tag": tag})
         except (PreconditionError, FileNotFoundError):
-            # a write whose answer was lost is refused when it is repeated
+            # a write whose answer was lost is rejected when it is repeated
             found = self._found(name)
             return found is not None and found[0].value == value
         return True
@@ -236,7 +245,7 @@ class _BucketRecords:
         return True
 
     def _found(self, name: str) -> tuple[Record, float] | None:
-        """What is stored under the name, a tombstone too, and how many seconds ago it was written."""
+        """Return the stored object, which may be a tombstone, and its age in seconds; None without one."""
         try:
             found = self._store.get(name + _SUFFIX)
         except FileNotFoundError as error:

@@ -1,4 +1,4 @@
-"""The attributes of a feature cache: everything that is said once and not per clip."""
+"""Attributes of a feature cache: everything that is stored once and not per clip."""
 
 import math
 import typing
@@ -20,7 +20,7 @@ RANDOM_WEIGHTS = "random"
 MAX_CHUNK_BYTES = 4 << 30
 MAX_CLIPS = 10_000_000
 MAX_NAME_LENGTH = 1_000
-"""Characters of a class's, fold's, data set's or encoder's name: they stand in every table."""
+"""Limit for the characters of a class's, fold's, dataset's or encoder's name."""
 
 _MAX_ROWS = 1 << 30
 _MAX_DEPTH = 20
@@ -38,35 +38,34 @@ _BOUNDS = {
     "class_names": (0, 1_000),
     "fold_names": (1, 1_000),
 }
-"""Sizes, and numbers of names, that a cache may claim."""
+"""Smallest and largest allowed sizes, and numbers of names."""
 
 _NOT_IN_OLDER_CACHES: Mapping[str, Any] = {"num_groups": 0}
-"""Attributes that caches of earlier versions do not hold, and what they are there."""
+"""Attributes that caches of earlier versions do not hold, and their values for these caches."""
 
 _WITH_PATHS = ("encoder_weights", "config", "warnings", "command_line")
 """Attributes that may hold paths of this machine."""
 
 
 def table_name(number: int) -> str:
-    """The group that is the clip table of that number."""
+    """Return the name of the group of a clip table."""
     return f"clips-{number}"
 
 
 def array_at(stored_name: str) -> ArraySpec | None:
-    """The array that lies at a place in the Zarr group; None where none does."""
+    """Return the array at a path in the Zarr group; None if there is none."""
     table, _, name = stored_name.partition("/")
     return BY_NAME.get(name if table.startswith("clips-") else stored_name)
 
 
 @dataclass(frozen=True, kw_only=True)
 class CacheMeta:
-    """The attributes of a cache: everything that is said once and not per clip.
+    """Attributes of a cache. docs/schema.md describes each.
 
-    fingerprint: hash of `identity`, which holds whatever changes feature values (by step the version of its
-    algorithm and the settings that differ from that version's defaults; hashes of the models). clip_table:
-    the number of the table that holds the arrays known beforehand. A cache that grows, or whose labels
-    change, gets a new table first and then, in one write, the attributes that name it. num_groups: names in
-    the array `group`, which is there unless it is 0.
+    `fingerprint` is the hash of `identity`, which holds everything that changes feature values: for each
+    step, the version of its algorithm and the settings that differ from that version's defaults, and hashes
+    of the models. `clip_table` is the number of the clip table. A cache that grows, or whose labels change,
+    gets a new table first and then, in one write, the attributes that refer to it.
     """
 
     dataset: str
@@ -94,7 +93,7 @@ class CacheMeta:
 
     @property
     def has_random_weights(self) -> bool:
-        """Whether the encoder was never trained; results then say nothing about the method."""
+        """Whether the encoder was never trained, so that results do not measure the method."""
         return self.encoder_weights == RANDOM_WEIGHTS
 
     @property
@@ -102,17 +101,17 @@ class CacheMeta:
         """Whether `fingerprint` is the hash of `identity`; otherwise the attributes are damaged."""
         try:
             return sha256_json(self.identity) == self.fingerprint
-        except ValueError:  # NaN or infinity, which JSON has not
+        except ValueError:  # NaN or infinity, which JSON does not have
             return False
 
     @property
     def takes_crops(self) -> bool:
-        """Whether the face stream is the data set's own face crops: then no face has a box."""
+        """Whether the face stream is the dataset's own face crops, so that no face has a box."""
         detector = self.identity.get("detector")
         return isinstance(detector, Mapping) and detector.get("name") == "crops"
 
     def arrays(self) -> tuple[ArraySpec, ...]:
-        """The arrays that this cache holds."""
+        """Return the arrays that this cache holds."""
         return tuple(
             spec
             for spec in ARRAYS
@@ -120,7 +119,7 @@ class CacheMeta:
         )
 
     def shape(self, spec: ArraySpec) -> tuple[int, ...]:
-        """The full shape of an array of this cache."""
+        """Return the full shape of an array of this cache."""
         sizes = {
             "clip": self.num_clips,
             "view": self.num_views,
@@ -138,17 +137,17 @@ class CacheMeta:
         return tuple(sizes[dim] for dim in spec.dims)
 
     def chunks(self, spec: ArraySpec) -> tuple[int, ...]:
-        """The shape of the pieces in which an array is stored: blocks of clips, or one piece."""
+        """Return the shape of the chunks of an array: blocks of clips, or one chunk."""
         shape = self.shape(spec)
         first = self.block_clips if spec.per_block else self.num_clips
         return (first, *(max(1, size) for size in shape[1:]))
 
     def stored_name(self, spec: ArraySpec) -> str:
-        """Where an array lies in the Zarr group."""
+        """Return the path of an array in the Zarr group."""
         return spec.name if spec.per_block else f"{table_name(self.clip_table)}/{spec.name}"
 
     def bytes_by_array(self) -> dict[str, int]:
-        """Bytes of every array of numbers of the complete cache; texts are small and left out."""
+        """Return the bytes of every array of numbers of the complete cache, without the small text arrays."""
         return {
             spec.name: math.prod(self.shape(spec)) * np.dtype(spec.dtype).itemsize
             for spec in self.arrays()
@@ -156,7 +155,7 @@ class CacheMeta:
         }
 
     def to_attributes(self) -> dict[str, Any]:
-        """The attributes as stored: plain JSON values, in which no path names the user (`portable`)."""
+        """Return the attributes as JSON values, in which no path contains the user's name (`portable`)."""
         own = {name: getattr(self, name) for name in self.__dataclass_fields__}
         plain = {k: list(v) if isinstance(v, tuple) else v for k, v in own.items()}
         return {
@@ -168,7 +167,10 @@ class CacheMeta:
 
     @classmethod
     def from_attributes(cls, attributes: Mapping[str, Any], where: str) -> "CacheMeta":
-        """Read the attributes of a cache, refusing another format, version, type of value or absurd size."""
+        """Read the attributes of a cache.
+
+        Raises CacheError for another format or version, a wrong type of value, or a size out of bounds.
+        """
         kind, version = attributes.get("format"), attributes.get("version")
         if kind != FORMAT:
             msg = f"{where} is not a feature cache: its attribute 'format' is {_shown(kind)}, not {FORMAT!r}."
@@ -188,7 +190,7 @@ class CacheMeta:
         return meta
 
     def require_bounds(self, where: str) -> None:
-        """Raise CacheError for sizes that no reader could hold, whatever is stored."""
+        """Raise CacheError for sizes out of bounds. `where` is the location of the cache, for the message."""
         for name, (low, high) in _BOUNDS.items():
             value = getattr(self, name)
             if not low <= (len(value) if isinstance(value, tuple) else value) <= high:
@@ -220,13 +222,13 @@ def _absurd(where: str, name: str, value: object, allowed: str) -> CacheError:
 
 
 def _shown(value: object) -> str:
-    """A value in a message: not all of it, where it is long."""
+    """Return a value for a message, shortened if it is long."""
     text = repr(value)
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
 def _depth(value: Any) -> int:
-    """How deep objects and lists lie in one another, as far as is allowed."""
+    """Return the depth of nested objects and lists, counted up to one more than allowed."""
     level, depth = [value], 0
     while level and depth <= _MAX_DEPTH:
         level = [
@@ -240,7 +242,7 @@ def _depth(value: Any) -> int:
 
 
 def _checked(name: str, value: Any, kind: type, where: str) -> Any:
-    """The attribute in the type that `CacheMeta` declares, or CacheError: attributes are not trusted."""
+    """Return an attribute in the type that `CacheMeta` declares. Raises CacheError for any other value."""
     allowed = (list, tuple) if kind is tuple else (dict,) if kind is Mapping else (kind,)
     texts = kind is not tuple or (isinstance(value, list | tuple) and all(isinstance(v, str) for v in value))
     if not isinstance(value, allowed) or isinstance(value, bool) or not texts:

@@ -1,4 +1,4 @@
-"""A chunk straight from its file: what zarr does for one without compression, without its detours."""
+"""Direct reading of an uncompressed chunk from its file, which is faster than zarr."""
 
 from typing import Any
 
@@ -13,13 +13,13 @@ _CHECKSUM_BYTES = 4
 
 
 class Scratch:
-    """Memory that is used again and again; what was read into it holds until the next time."""
+    """Reusable memory. Its content is valid until the next use."""
 
     def __init__(self) -> None:
         self._memory = np.empty(0, dtype=np.uint8)
 
     def __call__(self, size: int) -> memoryview:
-        """So many bytes of it."""
+        """Return `size` bytes of it."""
         if len(self._memory) < size:
             self._memory = np.empty(size, dtype=np.uint8)
         return self._memory[:size].data
@@ -28,10 +28,21 @@ class Scratch:
 def read_chunk(
     array: Any, spec: ArraySpec, start: int, end: int, scratch: Scratch
 ) -> npt.NDArray[Any] | None:
-    """The rows `start` to `end` of an array of numbers, in `scratch`; None where zarr has to read them.
+    """Read rows of one chunk of an array of numbers.
 
-    That is: rows of several chunks, a chunk that is not stored, another store than a folder.
-    Raises ValueError when the chunk's length or checksum is wrong.
+    Args:
+        array: Zarr array.
+        spec: Its entry in the schema.
+        start: First row.
+        end: Row after the last.
+        scratch: Memory of the result.
+
+    Returns:
+        [end - start, ...] in `scratch`. None if zarr has to read the rows, because they are of several chunks
+        or of texts, the chunk is not stored, or the store is no directory.
+
+    Raises:
+        ValueError: The chunk's length or checksum is wrong.
     """
     store = getattr(getattr(array, "store_path", None), "store", None)
     if not isinstance(store, ConfinedStore) or not spec.per_block or spec.dtype == "str":

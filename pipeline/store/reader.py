@@ -30,10 +30,9 @@ _SHOWN = 200
 
 
 class FeatureCache:
-    """An open feature cache. Use as a context manager, or call `close`.
+    """Open feature cache. Use it as a context manager, or call `close`.
 
-    place: where it lies. meta: what is said once. Arrays are read by their schema name, whole or
-    in part.
+    place: its location. meta: its attributes. Arrays are read by their names in the schema.
     """
 
     def __init__(
@@ -46,9 +45,9 @@ class FeatureCache:
 
     @classmethod
     def open(cls, where: Where) -> Self:
-        """Open a cache and check that every array is there with the shape its attributes say.
+        """Open a cache, and check that it has every array with the shape that its attributes give.
 
-        Raises CacheError when it is missing, of another format or version, or damaged.
+        Raises CacheError if it is missing, of another format or version, or damaged.
         """
         place = Place.of(where)
         if not place.exists():
@@ -61,7 +60,7 @@ class FeatureCache:
         checked = checks.hdf5_array if place.is_hdf5 else checks.zarr_array
         try:
             meta = CacheMeta.from_attributes(attributes, str(place))
-            with _damage_told(place):
+            with _translate_damage(place):
                 arrays = {spec.name: checked(group, spec, meta, str(place)) for spec in meta.arrays()}
         except CacheError:
             if file is not None:
@@ -87,7 +86,7 @@ class FeatureCache:
 
         Raises:
             CacheDamagedError: A chunk of the rows is damaged.
-            CacheError: The disk or the object store refuses.
+            CacheError: The disk or the object store fails.
         """
         end = self.meta.num_clips if stop is None else min(stop, self.meta.num_clips)
         spec = BY_NAME[name]
@@ -96,7 +95,10 @@ class FeatureCache:
         return read_rows(self.place, self._arrays[name], spec, start, end, scratch)
 
     def setting(self, path: str, kind: type[_Kind]) -> _Kind:
-        """A value that the attributes hold, such as ``config.dataset.root``; CacheError for none such."""
+        """Return a value of the attributes, such as ``config.dataset.root``.
+
+        Raises CacheError if it is missing or not of the type `kind`.
+        """
         value: Any = {"config": self.meta.config, "identity": self.meta.identity}
         for key in path.split("."):
             value = value.get(key) if isinstance(value, Mapping) else None
@@ -109,17 +111,17 @@ class FeatureCache:
         return value
 
     def done_rows(self) -> npt.NDArray[np.int64]:
-        """Return the rows [N] of clips whose features are there, with or without a face, in order."""
+        """Return the rows, int64 [N], of clips with features, with or without a face, in order."""
         status = self.read("status")
         return np.flatnonzero((status == Status.DONE) | (status == Status.DONE_WITHOUT_FACE))
 
     def clips_sha256(self) -> str:
-        """A hash of which clips these are: ids, labels, polarities and membership, in order."""
+        """Return a hash of class names, and of ids, labels, polarities and membership of all clips."""
         columns = [self.read(name).tolist() for name in ("clip_id", "label", "polarity", "membership")]
         return sha256_json([list(self.meta.class_names), *columns])
 
     def status_counts(self) -> dict[str, int]:
-        """How many clips are pending, done, done without a face, failed."""
+        """Return the numbers of clips that are pending, done, done without a face, and failed."""
         status = self.read("status")
         return {member.name.lower(): int((status == member).sum()) for member in Status}
 
@@ -140,11 +142,19 @@ class FeatureCache:
 def read_rows(
     place: Place, array: Any, spec: ArraySpec, start: int, end: int, scratch: Scratch | None = None
 ) -> npt.NDArray[Any]:
-    """Return the rows `start` to `end` of a stored array [N, ...]; see `FeatureCache.read`.
+    """Return rows of a stored array; see `FeatureCache.read`.
+
+    Args:
+        place: Location of the cache.
+        array: Zarr array or HDF5 dataset, [N, ...].
+        spec: Its entry in the schema.
+        start: First row.
+        end: Row after the last.
+        scratch: Memory to read into; None allocates new memory.
 
     Raises:
         CacheDamagedError: A chunk of the rows is damaged.
-        CacheError: The disk or the object store refuses.
+        CacheError: The disk or the object store fails.
     """
     try:
         with nullcontext() if place.is_local else place.refusals_told("cannot be read"):
@@ -152,7 +162,7 @@ def read_rows(
             rows = array[start:end] if rows is None else rows
     except (CacheError, PermissionError):
         raise
-    except Exception as error:  # noqa: BLE001 - whatever a damaged chunk raises is one known error
+    except Exception as error:  # noqa: BLE001 - a damaged chunk may raise any error
         remedy = "move it away and extract again"
         if spec.per_block and not place.is_hdf5:
             remedy = f"`{command('cache', 'repair', place)}` computes that again"
@@ -162,14 +172,14 @@ def read_rows(
         )
         raise CacheDamagedError(msg) from error
     if spec.dtype == "str":
-        with _damage_told(place):
+        with _translate_damage(place):
             return np.array([_text(value) for value in rows], dtype=object)
     return np.asarray(rows)
 
 
 def _open_zarr(place: Place) -> tuple[Any, Mapping[str, Any], None]:
     store = place.zarr_store(read_only=True)
-    with _damage_told(place):
+    with _translate_damage(place):
         try:
             group = zarr.open_group(store, mode="r", zarr_format=3, use_consolidated=False)
         except (zarr.errors.GroupNotFoundError, FileNotFoundError, NotADirectoryError) as error:
@@ -182,14 +192,14 @@ def _open_zarr(place: Place) -> tuple[Any, Mapping[str, Any], None]:
 
 
 @contextmanager
-def _damage_told(place: Place) -> Iterator[None]:
-    """Turn whatever a damaged or hostile cache raises into a CacheError; an object store's refusals too."""
+def _translate_damage(place: Place) -> Iterator[None]:
+    """Translate errors of a damaged or hostile cache, and of an object store, into a CacheError."""
     try:
         with nullcontext() if place.is_local else place.refusals_told("cannot be read"):
             yield
     except CacheError:
         raise
-    except Exception as error:  # noqa: BLE001 - whatever damaged metadata raise is one known error
+    except Exception as error:  # noqa: BLE001 - damaged metadata may raise any error
         msg = f"'{place}' is not a readable feature cache: {first_line(error)[:_SHOWN]}. Extract it again."
         raise CacheError(msg) from error
 
@@ -205,7 +215,7 @@ def _open_hdf5(place: Place) -> tuple[Any, Mapping[str, Any], h5py.File]:
         msg = f"'{place}' is not a readable HDF5 file: {first_line(error)}"
         raise CacheError(msg) from error
     try:
-        with _damage_told(place):
+        with _translate_damage(place):
             stored = file.attrs.get(HDF5_META)
             attributes = json.loads(stored) if isinstance(stored, str) else {}
     except CacheError:

@@ -1,4 +1,4 @@
-"""The outcome of a clip, as one row of every per-block array of the cache."""
+"""Outcome of a clip, as one row of every per-block array of the cache."""
 
 from typing import Any
 
@@ -51,7 +51,7 @@ def _fill_features(rows: dict[str, npt.NDArray[Any]], row: int, outcome: ClipDon
 
 
 def _boxes_by_view(box_U4: Floats, frames: FrameMeta) -> Floats:
-    """Boxes [V, T, 4]; in a mirrored view, those of the mirrored picture."""
+    """Return the boxes in pixels, [V, T, 4]. Those of a mirrored view are of the mirrored frame."""
     box_VT4 = box_U4[frames.position_VT].copy()
     mirrored = np.array(frames.flip_V)
     box_VT4[mirrored] = np.stack(

@@ -1,4 +1,4 @@
-"""A cache's files as zarr sees them, and nothing beyond: caches come from elsewhere and are not trusted."""
+"""Zarr stores that read only a cache's own files, because caches of other people are not trusted."""
 
 import asyncio
 import os
@@ -17,14 +17,14 @@ from pipeline.plain_file import open_plain
 from pipeline.store.meta import MAX_CHUNK_BYTES, array_at
 
 _MAX_DOCUMENT_BYTES = 16 << 20
-"""Of a zarr.json."""
+"""Limit for a zarr.json."""
 
 
 class ConfinedStore(LocalStore):
-    """A `LocalStore` of plain files of bounded size.
+    """`LocalStore` of plain files of bounded size.
 
-    The root may be a link, since the user named it; a link, pipe or device below it is refused, for
-    reading and for writing, with CacheError.
+    The root may be a link, because the user named it. A link, pipe or device below it raises CacheError, for
+    reading and for writing.
     """
 
     def __init__(self, root: Path, *, read_only: bool = False) -> None:
@@ -32,9 +32,18 @@ class ConfinedStore(LocalStore):
         self._plain_folders: set[str] = set()
 
     def get_sync(self, key: str, *, prototype: Any = None, byte_range: Any = None) -> Any:
-        """The content at `key`, None where there is none."""
+        """Return the content at `key`; None if there is none.
+
+        Args:
+            key: Path relative to the root.
+            prototype: Kind of buffer that zarr wants; None for its default.
+            byte_range: Has to be None.
+
+        Raises:
+            CacheError: The file is no plain file, too large, or only a part is requested.
+        """
         if byte_range is not None:
-            msg = f"'{self.root}': a part of '{key}' is asked for; a cache's files are read whole."
+            msg = f"'{self.root}': a part of '{key}' is requested; a cache's files are read whole."
             raise CacheError(msg)
         content = self.read_into(key, lambda size: memoryview(bytearray(size)))
         if content is None:
@@ -43,15 +52,24 @@ class ConfinedStore(LocalStore):
         return _with_honest_count(key, buffer.from_bytes(content))
 
     async def get(self, key: str, prototype: Any = None, byte_range: Any = None) -> Any:
-        """The content at `key`, None where there is none."""
+        """Return the content at `key`; None if there is none.
+
+        Args:
+            key: Path relative to the root.
+            prototype: Kind of buffer that zarr wants; None for its default.
+            byte_range: Has to be None.
+
+        Raises:
+            CacheError: The file is no plain file, too large, or only a part is requested.
+        """
         return await asyncio.to_thread(self.get_sync, key, prototype=prototype, byte_range=byte_range)
 
     async def get_partial_values(self, prototype: Any, key_ranges: Iterable[Any]) -> Any:
-        """Parts of the contents of some keys."""
+        """Return the contents of several keys. Raises CacheError for parts of them."""
         return [await self.get(key, prototype, byte_range) for key, byte_range in key_ranges]
 
     def read_into(self, key: str, memory: Callable[[int], memoryview]) -> memoryview | None:
-        """The whole content at `key`, in what `memory` gives for its size; None where there is none."""
+        """Return the whole content at `key`, in the memory that `memory` returns for its size, or None."""
         with self._opened(key) as file:
             if file is None:
                 return None
@@ -68,7 +86,7 @@ class ConfinedStore(LocalStore):
         await super()._set(key, value, exclusive=exclusive)
 
     async def delete(self, key: str) -> None:
-        """Remove the content at `key`: zarr's way to write a chunk of nothing but the fill value."""
+        """Remove the content at `key`, as zarr does to write a chunk of fill values only."""
         self._require_plain(key)
         await super().delete(key)
 
@@ -78,16 +96,16 @@ class ConfinedStore(LocalStore):
         super().delete_sync(key)
 
     async def delete_dir(self, prefix: str) -> None:
-        """Remove the folder `prefix` and all in it, if it is there."""
-        with _refused(str(self.root)):
+        """Remove the directory `prefix` and its content, if it exists."""
+        with _translate_errors(str(self.root)):
             await asyncio.to_thread((OwnDir.of(self.root) / prefix).remove_tree)
 
     @contextmanager
     def _opened(self, key: str) -> Iterator[Any]:
-        """A file, whose kind and size are decided once it is open; None where there is none."""
+        """Yield an open file, whose kind and size are checked after it was opened; None if there is none."""
         self._require_plain(key)
         path = self.root / key
-        with _refused(str(self.root)), ExitStack() as stack:
+        with _translate_errors(str(self.root)), ExitStack() as stack:
             try:
                 file = stack.enter_context(
                     open_plain(path, path, _most_bytes(key), extra_flags=os.O_NOFOLLOW)
@@ -114,7 +132,7 @@ class ConfinedStore(LocalStore):
             raise CacheError(msg)
 
     def _require_kind(self, key: str, is_kind: Any, kind: str) -> os.stat_result | None:
-        """What the file system says of a key; None where nothing is there yet."""
+        """Return the status of a file or directory, whose kind is checked; None if nothing is there yet."""
         try:
             found = os.lstat(os.path.join(self.root, key))  # noqa: PTH118 - for every chunk
         except (FileNotFoundError, NotADirectoryError):
@@ -134,8 +152,8 @@ def _most_bytes(key: str) -> int:
 
 
 @contextmanager
-def _refused(root: str) -> Iterator[None]:
-    """Turn a FileError into a CacheError that names the cache."""
+def _translate_errors(root: str) -> Iterator[None]:
+    """Translate a FileError into a CacheError that names the cache."""
     try:
         yield
     except FileError as error:
@@ -144,18 +162,18 @@ def _refused(root: str) -> Iterator[None]:
 
 
 class BucketStore(ObjectStore[Any]):
-    """An `ObjectStore` whose texts are checked as those of a folder are."""
+    """`ObjectStore` that checks chunks of texts as `ConfinedStore` does."""
 
     async def get(self, key: str, *args: Any, **options: Any) -> Any:
-        """The content at `key`, None where there is none."""
+        """Return the content at `key`; None if there is none."""
         return _with_honest_count(key, await super().get(key, *args, **options))
 
 
 def _with_honest_count(key: str, content: Any) -> Any:
-    """The content, unless it is a chunk of texts that claims more of them than it has room for.
+    """Return the content. Raises ValueError for a chunk that claims more texts than it can hold.
 
-    The coding begins with the number of texts, then four bytes and more for each; the decoder makes
-    room for as many as are claimed.
+    A chunk of texts begins with their number, followed by at least four bytes for each. The decoder allocates
+    memory for the claimed number.
     """
     name, is_chunk, _ = key.partition("/c/")
     spec = array_at(name)

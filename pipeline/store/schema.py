@@ -1,7 +1,7 @@
-"""THE contract of the feature cache: every array, its dimensions, type, fill and meaning.
+"""The contract of the feature cache: every array, its dimensions, type, fill value and meaning.
 
-The attributes are `pipeline.store.meta`'s. `docs/schema.md` is generated from both (`make schema`).
-A reader finds any rule of the format there and nowhere else.
+The attributes are in `pipeline.store.meta`. docs/schema.md is generated from both (`make schema`). These are
+the only places of the rules of the format.
 """
 
 from collections.abc import Mapping
@@ -15,16 +15,22 @@ Kept = Literal["done", "face", "box", "failed", "no"]
 class ArraySpec:
     """One array of the cache.
 
-    name: path in the Zarr group. dims: dimension names, the first is always ``clip``.
-    dtype: numpy name, or ``str``. per_block: written with its block of clips (one chunk per
-    block); otherwise known beforehand and written as one chunk, into the clip table.
-    low, high: range of every value of a done clip, in the unit that `doc` names, checked by `cache verify`.
-    tokens_only: present only in a cache made with `--tokens grid4` or `all`.
-    groups_only: present only in a cache whose data set names groups of clips; elsewhere every clip has the
-    fill value.
-    never_empty: of which clips something other than fill values is stored: every one that is done, done
-    with a face, done with a face's box, or failed; "no" where fill values may be all there is. Each array
-    written with its block says one of them, and by it a chunk that vanished is known.
+    Attributes:
+        name: Path in the Zarr group.
+        dims: Names of the dimensions. The first is always ``clip``.
+        dtype: Its numpy name, or ``str``.
+        per_block: Whether it is written with its block of clips, one chunk per block. Other arrays are known
+            beforehand and written as one chunk, into the clip table.
+        fill: Value of a clip without a result.
+        doc: Meaning and unit.
+        low: Smallest value of a done clip, in the unit of `doc`, checked by `cache verify`; None without one.
+        high: Largest value of a done clip.
+        tokens_only: Present only in a cache made with `--tokens grid4` or `all`.
+        groups_only: Present only in a cache whose dataset names groups of clips. In other caches every clip
+            has the fill value.
+        never_empty: Clips that always have other values than `fill`: those that are done, done with a face,
+            done with a face's box, or failed; "no" for none. A missing chunk is found by it. None for arrays
+            of the clip table.
     """
 
     name: str
@@ -41,17 +47,17 @@ class ArraySpec:
 
     def __post_init__(self) -> None:
         if self.per_block == (self.never_empty is None):
-            msg = f"array '{self.name}': an array written with its block, and no other, says 'never_empty'"
+            msg = f"array '{self.name}': 'never_empty' is needed for per-block arrays, and for no others"
             raise ValueError(msg)
 
     @property
     def is_feature(self) -> bool:
-        """Whether the array holds encoder output (float16, NaN where nothing was computed)."""
+        """Whether the array holds encoder output (float16, NaN for clips without features)."""
         return self.dtype == "float16"
 
     @property
     def never_nan(self) -> bool:
-        """Whether the array holds numbers that are known for every clip, so that NaN is never right."""
+        """Whether the array holds floats that are known for every clip, so that NaN is an error."""
         return self.dtype.startswith("float") and self.fill == self.fill  # noqa: PLR0124 - NaN is not itself
 
 
@@ -111,7 +117,7 @@ ARRAYS: tuple[ArraySpec, ...] = (
         "frame_seconds",
         _VIEW_FRAME,
         "Time of the frame in seconds from the start of its file, as a player shows it; NaN on every frame "
-        "of a clip that is a folder of pictures, whose rate nobody knows.",
+        "of a clip that is a folder of pictures, whose frame rate is unknown.",
         dtype="float32",
         per_block=True,
         never_empty="no",
@@ -129,8 +135,8 @@ ARRAYS: tuple[ArraySpec, ...] = (
     _array(
         "face_box",
         (*_VIEW_FRAME, "xyxy"),
-        "Box of the subject's face in pixels of the upright source picture (mirrored views: of "
-        "the mirrored picture); NaN on every frame of a clip without a face, and of every clip where the "
+        "Box of the subject's face in pixels of the upright source frame (mirrored views: of "
+        "the mirrored frame); NaN on every frame of a clip without a face, and of every clip if the "
         "detector is `crops`.",
         dtype="float32",
         per_block=True,
@@ -140,8 +146,8 @@ ARRAYS: tuple[ArraySpec, ...] = (
     _array(
         "face_score",
         _VIEW_FRAME,
-        "Detector's score, 1 for given boxes and crops; 0 where the box was interpolated, or the crop is "
-        "a neighbour's.",
+        "Detector's score, 1 for given boxes and crops; 0 if the box was interpolated, or the crop is "
+        "a neighbouring frame's.",
         dtype="float32",
         per_block=True,
         never_empty="no",
@@ -171,7 +177,7 @@ ARRAYS: tuple[ArraySpec, ...] = (
     _array(
         "source_size",
         ("clip", "yx"),
-        "Height and width of the upright source picture, pixels.",
+        "Height and width of the upright source frame, pixels.",
         dtype="int32",
         per_block=True,
         never_empty="done",
@@ -181,8 +187,8 @@ ARRAYS: tuple[ArraySpec, ...] = (
     _array(
         "source_bytes",
         ("clip",),
-        "Size of the source file when it was decoded, of a folder its pictures' together, ready face crops "
-        "that were used counted in; -1 for clips that are not done.",
+        "Size in bytes of the source file, or of all pictures of a folder, when it was decoded, with ready "
+        "face crops if they were used; -1 for clips that are not done.",
         dtype="int64",
         per_block=True,
         never_empty="done",
@@ -202,7 +208,7 @@ ARRAYS: tuple[ArraySpec, ...] = (
     _array(
         "stage",
         ("clip",),
-        "For a failed clip, the step that gave up; else empty.",
+        "For a failed clip, the step that failed; else empty.",
         dtype="str",
         per_block=True,
         never_empty="failed",
@@ -211,8 +217,8 @@ ARRAYS: tuple[ArraySpec, ...] = (
     _array(
         "reason",
         ("clip",),
-        "For a failed clip, why; for a done clip, what was odd about it (for instance packets "
-        "that did not decode); else empty.",
+        "For a failed clip, the reason; for a done clip, notes (for instance on packets that did not "
+        "decode); else empty.",
         dtype="str",
         per_block=True,
         never_empty="failed",
@@ -222,7 +228,7 @@ ARRAYS: tuple[ArraySpec, ...] = (
         "status",
         ("clip",),
         "0 pending, 1 done, 2 done without a face, 3 failed. Written after all other arrays of "
-        "its block: what is not 0 is complete.",
+        "its block, so that every clip whose status is not 0 is complete.",
         dtype="uint8",
         per_block=True,
         never_empty="no",
@@ -233,8 +239,8 @@ ARRAYS: tuple[ArraySpec, ...] = (
     _array(
         "clip_id",
         ("clip",),
-        "The clip's name in its data set; unique. In sorted order, those that were appended later "
-        "after those that were there.",
+        "The clip's name in its dataset; unique. In sorted order; clips that were appended later "
+        "follow, sorted too.",
         dtype="str",
         per_block=False,
         fill="",
@@ -242,7 +248,7 @@ ARRAYS: tuple[ArraySpec, ...] = (
     _array(
         "path",
         ("clip",),
-        "The source file, or folder of pictures, relative to the data set's root.",
+        "The source file, or folder of pictures, relative to the dataset's root.",
         dtype="str",
         per_block=False,
         fill="",
@@ -250,7 +256,7 @@ ARRAYS: tuple[ArraySpec, ...] = (
     _array(
         "face_path",
         ("clip",),
-        "The face crops that the data set brings for the clip, relative to its root; empty without any.",
+        "The face crops that the dataset provides for the clip, relative to its root; empty without any.",
         dtype="str",
         per_block=False,
         fill="",
@@ -277,7 +283,7 @@ ARRAYS: tuple[ArraySpec, ...] = (
     _array(
         "given_boxes_sha256",
         ("clip",),
-        "Hash of the face boxes that the data set brings for the clip; empty without any.",
+        "Hash of the face boxes that the dataset provides for the clip; empty without any.",
         dtype="str",
         per_block=False,
         fill="",
@@ -304,7 +310,7 @@ ARRAYS: tuple[ArraySpec, ...] = (
     _array(
         "membership",
         ("clip", "fold"),
-        "What the clip is to each fold: 0 absent, 1 train, 2 validation given by the data set, 3 test.",
+        "Split of the clip in each fold: 0 absent, 1 train, 2 validation given by the dataset, 3 test.",
         dtype="uint8",
         per_block=False,
         fill=0,
@@ -314,7 +320,7 @@ ARRAYS: tuple[ArraySpec, ...] = (
     _array(
         "votes",
         ("clip", "class"),
-        "Share of the annotators' votes for each class, 1 in all; NaN where the data set has no votes.",
+        "Fraction of the annotators' votes for each class, 1 in all; NaN if the dataset has no votes.",
         dtype="float32",
         per_block=False,
         fill=float("nan"),
@@ -324,8 +330,8 @@ ARRAYS: tuple[ArraySpec, ...] = (
     _array(
         "group",
         ("clip",),
-        "Name of the group that the clip is of, as the data set gives it: clips of one source video, subject "
-        "or film are not independent. Empty for a clip of no named group.",
+        "Name of the clip's group, as the dataset gives it. Clips of one group, such as those of one source "
+        "video, subject or film, are not independent. Empty for a clip without a group.",
         dtype="str",
         per_block=False,
         groups_only=True,

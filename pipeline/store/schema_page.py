@@ -26,8 +26,8 @@ _DIMENSIONS: Mapping[str, str] = {
 }
 
 _ATTRIBUTES: Mapping[str, str] = {
-    "dataset": "Which reader of data sets made the index of clips.",
-    "class_names": "Names of the classes; `label` is a place in this list.",
+    "dataset": "Name of the dataset's reader, as `--dataset` takes it.",
+    "class_names": "Names of the classes; `label` is an index into this list.",
     "fold_names": "Names of the folds; `membership` has one column for each.",
     "num_clips": "Length of every array.",
     "block_clips": "Clips per block: the chunk length of every array written by block.",
@@ -35,22 +35,22 @@ _ATTRIBUTES: Mapping[str, str] = {
     "num_frames": "Frames per view.",
     "embed_width": "Width of the encoder's projected output.",
     "encoder_width": "Width of the encoder's blocks.",
-    "num_tokens": "Tokens kept per frame; 0 when the token arrays are absent.",
+    "num_tokens": "Tokens kept per frame; 0 if the token arrays are absent.",
     "encoder_name": "Name of the encoder, as open_clip spells it.",
-    "encoder_weights": "Tag or path of the encoder's weights; `random`: it was never trained.",
+    "encoder_weights": "Tag or path of the encoder's weights; `random` if it was never trained.",
     "encoder_sha256": "Hash of the vision tower's values.",
-    "text_sha256": "Hash of the text tower's values, which training needs beside the cache.",
-    "identity": "All that changes feature values. Each step has the `version` of its algorithm and the "
-    "settings that differ from the defaults of that version. Models have hashes, and precisions are as "
-    "resolved. A cache without versions counts as version 1. Another identity is rejected with each "
-    "difference named, such as `tracks: version 2 here, 1 there` (decision 0007).",
+    "text_sha256": "Hash of the text tower's values. Training needs the text tower, too.",
+    "identity": "Everything that changes feature values. Each step has the `version` of its algorithm and "
+    "the settings that differ from the defaults of that version. Models have hashes, and precisions are as "
+    "resolved. A cache without versions counts as version 1. Another identity is rejected, and the message "
+    "names each difference, such as `tracks: version 2 here, 1 there` (decision 0007).",
     "fingerprint": "Hash of `identity`.",
     "config": "The full configuration of the extraction. Paths in it, and in the three other attributes "
     "that may hold any (`encoder_weights`, `warnings`, `command_line`), have `~` for the user's home "
     "directory and `$USER` for a directory named like the user (docs/sharing.md).",
-    "clip_table": "Number n of the group `clips-n` that holds what was known beforehand; a cache that grows, "
-    "or whose labels change, gets a new one first and then the attributes that name it.",
-    "num_groups": "Number of names in the array `group`; 0 where it is absent because the data set names no "
+    "clip_table": "Number n of the group `clips-n` with the arrays known beforehand. A cache that grows, "
+    "or whose labels change, gets a new table first and then the attributes that refer to it.",
+    "num_groups": "Number of names in the array `group`; 0 if it is absent because the dataset names no "
     "groups, and 0 in caches of earlier versions, which lack this attribute.",
     "warnings": "What a user of the features must know, such as random weights.",
     "packages": "Versions of the packages that made the features.",
@@ -63,8 +63,8 @@ _PAGE = """\
 <!-- Written by `make schema` from pipeline/store/schema.py; edit that file, not this one. -->
 
 A cache is one Zarr v3 group, such as `feats.zarr`. `cli.py cache export` writes the same arrays
-into one HDF5 file, with the attributes as one JSON text in its attribute `{hdf5_meta}`; training
-reads either. To look inside:
+into one HDF5 file, with the attributes as one JSON text in its attribute `{hdf5_meta}`. Training
+reads both. To see the contents:
 
 ```python
 import xarray
@@ -75,12 +75,12 @@ tree["scene"]["early"].dims
 
 ## Arrays
 
-Written "by block": in chunks of `block_clips` clips, each chunk by one owner, and `status` after
-all others, so that a clip whose status is not 0 is complete. Written "beforehand": as one chunk, into
-the group `clips-n` (n: the attribute `clip_table`), when the cache is created, when clips are appended
-and by `cache relabel`; in an HDF5 file these arrays lie beside the others. A clip that was not reached
-holds the fill values, and so does one that failed, except for what says how it failed. Ranges hold for
-clips that are done; `cache verify` checks them.
+Arrays written "by block" have chunks of `block_clips` clips. One process writes each chunk, and `status`
+after all others, so that a clip whose status is not 0 is complete. Arrays written "beforehand" are one chunk
+in the group `clips-n` (n is the attribute `clip_table`). They are written when the cache is created, when
+clips are appended and by `cache relabel`. In an HDF5 file these arrays are beside the others. A pending clip
+has fill values. A failed clip has them too, except for `stage`, `reason`, `status` and, if its file could be
+read, `source_sha256`. Ranges are those of done clips, and `cache verify` checks them.
 
 | array | dimensions | type | written | fill | range | meaning |
 |---|---|---|---|---|---|---|
@@ -99,13 +99,13 @@ clips that are done; `cache verify` checks them.
 | attribute | type | meaning |
 |---|---|---|
 | `format` | text | `{format}`. |
-| `version` | whole number | {version}; another version is refused. |
+| `version` | whole number | {version}; another version is rejected. |
 {attributes}
 """
 
 
 def schema_page() -> str:
-    """The whole page, as Markdown; KeyError for a dimension or attribute that it cannot explain."""
+    """Return the whole page as Markdown. Raises KeyError for a dimension or attribute without a text."""
     dims = list(dict.fromkeys(dim for spec in ARRAYS for dim in spec.dims))
     fields = dataclasses.fields(CacheMeta)
     return _PAGE.format(
@@ -146,7 +146,7 @@ def _range(spec: ArraySpec) -> str:
 
 
 def _json_type(declared: object) -> str:
-    """The JSON type of an attribute, from the annotation of its field."""
+    """Return the JSON type of an attribute, by the annotation of its field."""
     if declared is int:
         return "whole number"
     if declared is str:

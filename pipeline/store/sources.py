@@ -1,4 +1,4 @@
-"""Files that vanish, appear or change between the runs that fill a cache: what is told, what is refused."""
+"""Comparison of the source files now with those of earlier runs: missing files are noted, others rejected."""
 
 import stat
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.errors import some
+from pipeline.errors import counted, some
 from pipeline.pictures import holds_picture, num_bytes_of
 from pipeline.types import ClipRef, Status
 
@@ -17,10 +17,10 @@ _MISSING = -1
 
 @dataclass(frozen=True, kw_only=True)
 class SourceChanges:
-    """How the source files differ from those that the features were made of.
+    """Differences between the source files now and those that the features were made from.
 
-    notes: what a run should say and go on. difference: why the cache is not one of these files, in
-    words; empty where it is.
+    notes: for the user; the run continues. difference: why the cache is of other files, in words; empty if
+    it is not.
     """
 
     notes: tuple[str, ...] = ()
@@ -28,10 +28,15 @@ class SourceChanges:
 
 
 def size_of(root: Path, clip: ClipRef, *, with_crops: bool) -> int:
-    """Bytes of what a clip is read from: its file, or its folder's pictures together; -1 where it is gone.
+    """Return the bytes of a clip's file, or of all pictures of its directory. No file is opened.
 
-    with_crops: its ready face crops count too, as they do where they are the face stream. No file is
-    opened. A folder without a picture is as good as gone.
+    Args:
+        root: Directory of the dataset.
+        clip: The clip.
+        with_crops: Count its ready face crops too, as is done if they are the face stream.
+
+    Returns:
+        -1 for a missing file, and for a directory without a picture.
     """
     frames = _size_at(root / clip.path)
     if frames == _MISSING or not with_crops or clip.face_path in (None, clip.path):
@@ -40,9 +45,9 @@ def size_of(root: Path, clip: ClipRef, *, with_crops: bool) -> int:
 
 
 def is_missing(root: Path, clip: ClipRef) -> bool:
-    """Return whether a clip has no file, or a folder without a picture; no file is opened.
+    """Return whether a clip has no file, or a directory without a picture. No file is opened.
 
-    What is there and cannot be read is not missing: it fails with its own reason.
+    A file that exists and cannot be read is not missing, because it fails with its own reason.
     """
     path = root / clip.path
     try:
@@ -69,12 +74,17 @@ def compare_sources(
     bytes_there: npt.NDArray[np.int64],
     status: npt.NDArray[np.uint8],
 ) -> SourceChanges:
-    """What follows from the sizes of the clips' files now (`here`) and when they were decoded (`there`).
+    """Compare the sizes of clips' files now with those when they were decoded.
 
-    Sizes are in bytes, -1 for no file; only clips with features have one `there`. Their file with
-    another size is another clip: a difference. A file that vanished leaves its features as they are,
-    or becomes a recorded failure when its turn comes; neither keeps other clips from being done. A
-    changed content of the same size is found by its hash, when features are verified.
+    A file of another size is another clip, which is a difference. If a file is missing, its features are
+    kept, or the clip is recorded as failed. Other clips are still extracted. `cache verify` finds changed
+    content of the same size by its hash.
+
+    Args:
+        clip_ids: Ids of the clips.
+        bytes_here: Sizes now in bytes, [N], -1 for no file.
+        bytes_there: Sizes when they were decoded, [N], -1 for clips without features.
+        status: Their status in the cache, [N].
     """
     done = (status == Status.DONE) | (status == Status.DONE_WITHOUT_FACE)
     gone, other = bytes_here == _MISSING, done & (bytes_here != bytes_there)
@@ -87,7 +97,7 @@ def compare_sources(
         return SourceChanges(notes=notes)
     row = int(changed[0])
     difference = (
-        f"the file of {len(changed)} clips is another than its features come from, first "
+        f"the files of {counted(len(changed), 'clip')} have another size than at extraction, first "
         f"'{clip_ids[row]}': {int(bytes_here[row])} bytes here, {int(bytes_there[row])} there"
     )
     return SourceChanges(notes=notes, difference=difference)

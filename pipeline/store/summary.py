@@ -1,4 +1,4 @@
-"""What a cache holds, as one document: for `cache info`."""
+"""Contents of a cache as one document, for `cache info`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from pipeline.types import Polarity, Split, Status
 
 @dataclass(frozen=True, kw_only=True)
 class Summary:
-    """What a cache holds. all_clips: whether all failed and odd clips are shown, not only some."""
+    """Contents of a cache. all_clips: whether all failed clips and notes are shown, not only some."""
 
     document: dict[str, Any]
     all_clips: bool
@@ -28,9 +28,12 @@ _SHOWN_SETTINGS = (
 
 
 def summarise(cache: FeatureCache, *, all_clips: bool = False, version_note: str = "") -> Summary:
-    """Clips by outcome, class and split, encoder, settings, arrays and bytes, as plain JSON values.
+    """Summarise a cache as JSON values: clips by outcome, class and split, encoder, settings and arrays.
 
-    version_note: how the versions of the algorithms that made it differ from this program's, if they do.
+    Args:
+        cache: Open cache.
+        all_clips: Whether the terminal shows all failed clips and notes, not only some.
+        version_note: Differences between the algorithm versions of the cache and of this program, in words.
     """
     meta = cache.meta
     label, membership = cache.read("label"), cache.read("membership")
@@ -78,6 +81,6 @@ def summarise(cache: FeatureCache, *, all_clips: bool = False, version_note: str
 
 
 def _channels(encoder: Any) -> dict[str, Any]:
-    """Mean and std of the images as the encoder was given them; None where the cache does not store them."""
+    """Return the mean and std of the encoder's input images; None if the cache does not store them."""
     stored = encoder if isinstance(encoder, Mapping) else {}
     return {key: stored.get(key) for key in ("mean", "std")}

@@ -1,4 +1,4 @@
-"""Writing a feature cache: created whole, then filled block by block, each block owned by one writer."""
+"""Writer of a feature cache, which is created at once and then filled block by block."""
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
@@ -22,7 +22,7 @@ _LAST = "status"
 
 
 class CacheWriter:
-    """A feature cache, open for writing blocks of clips; several threads may write different blocks."""
+    """Feature cache that is open for writing blocks of clips. Several threads may write different blocks."""
 
     def __init__(self, place: Place, meta: CacheMeta, group: zarr.Group | None = None) -> None:
         self.place = place
@@ -33,16 +33,20 @@ class CacheWriter:
 
     @classmethod
     def in_memory(cls, meta: CacheMeta) -> Self:
-        """Return a cache of empty blocks that this object alone holds, to measure how long writing takes."""
+        """Return a cache of empty blocks in memory, for measuring the time of writing."""
         return cls(Place("memory"), meta, create_blocks(MemoryStore(), meta))
 
     @classmethod
     def create(cls, where: Where, meta: CacheMeta, static: Rows) -> Self:
-        """Create the cache with the arrays that are known beforehand; all of it appears at once.
+        """Create a cache with its clip table. It appears completely or not at all.
 
-        static: for every array of the schema that is not per block, its full value.
-        Raises CacheExistsError when something already stands there, also when another process was
-        quicker to create it.
+        Args:
+            where: Its location.
+            meta: Its attributes.
+            static: Full value of every array of the schema that is not per block, by name.
+
+        Raises:
+            CacheExistsError: Something is already there, perhaps because another process was faster.
         """
         place = Place.of(where)
         with place.refusals_told("could not be created"):
@@ -51,12 +55,12 @@ class CacheWriter:
 
     @classmethod
     def resume(cls, where: Where) -> Self:
-        """Open a cache that exists, checked as for reading."""
+        """Open an existing cache, with the checks of reading."""
         with FeatureCache.open(where) as cache:
             return cls(cache.place, cache.meta)
 
     def block_bounds(self, start: int) -> tuple[int, int]:
-        """First row and end row of the block that begins at row `start`."""
+        """Return the first row, and the row after the last, of the block that begins at row `start`."""
         if start % self.meta.block_clips or not 0 <= start < self.meta.num_clips:
             msg = f"No block begins at row {start}; one begins every {self.meta.block_clips} rows."
             raise CacheError(msg)
@@ -83,41 +87,41 @@ class CacheWriter:
         }
 
     def mark_pending(self, start: int, places: Sequence[int]) -> None:
-        """Take back the status of some rows of a block, before they are written anew.
+        """Set some rows of a block to pending, before they are written again.
 
-        Raises CacheError when their status cannot be read, or when the disk refuses.
+        Raises CacheError if their status cannot be read, or the disk fails.
         """
         first, end = self.block_bounds(start)
         status = read_rows(self.place, self._arrays[_LAST], BY_NAME[_LAST], first, end).copy()
         if status[list(places)].any():
             status[list(places)] = BY_NAME[_LAST].fill
-            with self._refusals_told(first, end):
+            with self._translate_errors(first, end):
                 self._arrays[_LAST][first:end] = status
 
     def write_block(self, start: int, rows: Rows) -> None:
-        """Write all per-block arrays of one block, `status` last: a block is there wholly or not at all.
+        """Write all per-block arrays of one block, `status` last, so that no half-written block counts.
 
-        Raises CacheError when the disk refuses; what the block held before then still counts.
+        Raises CacheError if the disk fails. The previous status of the block is then still stored.
         """
         first, end = self.block_bounds(start)
-        with self._refusals_told(first, end):
+        with self._translate_errors(first, end):
             for spec in sorted(self._block_specs(), key=lambda spec: spec.name == _LAST):
                 shape = (end - first, *self.meta.shape(spec)[1:])
                 self._arrays[spec.name][first:end] = as_stored(spec, rows[spec.name], shape)
 
     def reset_block(self, start: int) -> None:
-        """Take back all of a block, status first: its clips are pending again, whatever was damaged."""
+        """Write fill values to a block, status first, so that its clips are pending again."""
         first, end = self.block_bounds(start)
         rows = self.empty_rows(start)
-        with self._refusals_told(first, end):
+        with self._translate_errors(first, end):
             for spec in sorted(self._block_specs(), key=lambda spec: spec.name != _LAST):
                 self._arrays[spec.name][first:end] = rows[spec.name]
 
-    def _refusals_told(self, first: int, end: int) -> AbstractContextManager[None]:
-        """Turn a disk's or a bucket's refusal into a CacheError that names the clips."""
+    def _translate_errors(self, first: int, end: int) -> AbstractContextManager[None]:
+        """Translate errors of a disk or a bucket into a CacheError that names the clips."""
         return self.place.refusals_told(
-            f"took no more, at clips {first} to {end - 1}",
-            "Finished blocks are safe; mend that and run again.",
+            f"could not be written, at clips {first} to {end - 1}",
+            "Finished blocks are safe; fix that and run again.",
         )
 
     def _block_specs(self) -> list[ArraySpec]:
@@ -125,10 +129,10 @@ class CacheWriter:
 
 
 def sweep(where: Where) -> None:
-    """Remove half-written chunks of unfinished blocks, if too old for anybody to be writing them.
+    """Remove half-written chunks of unfinished blocks, if they are too old for a running writer.
 
-    In a bucket nothing is ever half written. Raises CacheError when the status cannot be read, and for a link
-    in the place of a folder of the cache.
+    A bucket has no half-written objects. Raises CacheError if the status cannot be read, and for a link in
+    the place of a directory of the cache.
     """
     with FeatureCache.open(where) as cache:
         place, meta = cache.place, cache.meta
