@@ -1,4 +1,4 @@
-"""All checks of a data set, one after the other. Nothing is written: the data stay as they are."""
+"""All checks of a dataset, one after the other. Nothing is written."""
 
 import os
 from collections import Counter
@@ -29,12 +29,12 @@ from pipeline.types import ReadOptions
 _GIGABYTE = 10**9
 
 Bar: TypeAlias = Callable[[str, int], Callable[[], None]]
-"""Takes the name of the next work and its number of steps, and returns a function to call after each."""
+"""Starts a progress bar with a name and a number of steps, and returns a function to call after each step."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class CheckOptions:
-    """How a data set is checked. is_deep: open every clip. num_frames: that extraction will ask for."""
+    """Options of a check. is_deep: decode every clip. num_frames: frames per clip of the later extraction."""
 
     reading: ReadOptions = ReadOptions()
     is_deep: bool = False
@@ -45,9 +45,17 @@ class CheckOptions:
 
 
 def check(name: str, root: Path, options: CheckOptions, bar: Bar) -> DoctorReport:
-    """Check a data set: its lists, its files, with `is_deep` every clip.
+    """Check the lists and files of a dataset, and with `is_deep` every clip.
 
-    Raises ConfigError for an unknown name or option, DatasetError where there is no such data set.
+    Args:
+        name: Name of the dataset, as for `read_dataset`.
+        root: Its directory.
+        options: Options of the check.
+        bar: Starts a progress bar.
+
+    Raises:
+        ConfigError: The name or an option is unknown.
+        DatasetError: There is no such dataset at the root.
     """
     inputs, findings = load_inputs(name, root, options.reading)
     findings += [*check_counts(inputs), *check_lists(inputs), *check_labels(inputs)]
@@ -80,7 +88,7 @@ def check(name: str, root: Path, options: CheckOptions, bar: Bar) -> DoctorRepor
 
 
 def _numbers_of_pictures(on_disk: Mapping[str, OnDisk]) -> dict[str, int]:
-    """By clip id, the pictures of every folder that has some, in a clear order."""
+    """Return the number of pictures by clip id, for every directory that has pictures in a clear order."""
     return {
         key: len(found.pictures) for key, found in on_disk.items() if found.pictures and not found.unclear
     }
@@ -89,7 +97,7 @@ def _numbers_of_pictures(on_disk: Mapping[str, OnDisk]) -> dict[str, int]:
 def _opened(
     inputs: Inputs, on_disk: Mapping[str, OnDisk], options: CheckOptions, bar: Bar
 ) -> dict[str, Opened]:
-    """Every clip that has something in its place, opened."""
+    """Open every clip that has a file, or a directory of pictures."""
     from pipeline.doctor.decoding import add_headers, open_all  # loads torch, which takes seconds
 
     there = [
@@ -103,7 +111,7 @@ def _opened(
 
 
 def _forms(inputs: Inputs, on_disk: Mapping[str, OnDisk]) -> str:
-    """As what the clips are there, in words; nothing where none is."""
+    """Describe the forms of the clips on disk, in words; empty if there are none."""
     names = {"file": "videos", "folder": "face crops" if inputs.form == "crops" else "folders of frames"}
     forms = Counter(names[found.form] for found in on_disk.values() if found.form in names)
     if len(forms) == 1:
@@ -112,7 +120,7 @@ def _forms(inputs: Inputs, on_disk: Mapping[str, OnDisk]) -> str:
 
 
 def _facts(inputs: Inputs, on_disk: Mapping[str, OnDisk]) -> list[str]:
-    """What was looked at: lists by their form, clips by theirs."""
+    """Describe the checked lists and clips by their forms."""
     kinds = Counter(each.kind for each in inputs.lists if each.kind)
     facts = [f"lists       {many} of {kind}" for kind, many in kinds.items()]
     there = sum(found.form in ("file", "folder") for found in on_disk.values())
@@ -124,6 +132,6 @@ def _facts(inputs: Inputs, on_disk: Mapping[str, OnDisk]) -> list[str]:
         facts.append(f"face crops  beside {counted(len(inputs.crops), 'clip')}")
     extra, expected = unlisted(inputs)
     if extra:
-        left_out = f"; the owner leaves out {expected}" if expected else ""
+        left_out = f"; the authors leave out {expected}" if expected else ""
         facts.append(f"in no list  {counted(len(extra), 'clip')}{left_out}")
     return [*facts, *(f"note        {note}" for note in inputs.notes)]

@@ -1,4 +1,4 @@
-"""Lists counted: against what the owner publishes, and against every order that labels may be in."""
+"""Comparison of the counts of lists with the published counts, in every label order."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -14,7 +14,7 @@ from pipeline.types import Split
 
 
 def check_counts(inputs: Inputs) -> Iterator[Finding]:
-    """Compare every list's clips with the owner's counts, by split and by class; a finding per kind."""
+    """Compare every list's clips with the published counts, by split and by class; one finding per kind."""
     published = inputs.published
     if published is None:
         return
@@ -25,19 +25,19 @@ def check_counts(inputs: Inputs) -> Iterator[Finding]:
             lists = inputs.groups.get((fold, split), ())
             if lists and fold in published.splits:
                 where = quoted(" and ".join(map(inputs.where, lists)))
-                for kind, what, said in _check_list(lists, published, published.splits[fold][place]):
-                    found.setdefault((kind, what), []).append(where + said)
+                for kind, what, detail in _check_list(lists, published, published.splits[fold][place]):
+                    found.setdefault((kind, what), []).append(where + detail)
     for (kind, what), cases in found.items():
         yield Finding(kind=kind, what=f"{counted(len(cases), 'list')} {what}", cases=tuple(cases))
 
 
 def num_clips(lists: Sequence[ClipList]) -> int:
-    """Different clips that lists name; a line that names none counts by what is written."""
+    """Return the number of different clips in lists. A line that names no clip counts by its text."""
     return len({entry.clip_id or entry.written for each in lists for entry in each.entries})
 
 
 def class_counts(lists: Sequence[ClipList], class_names: Sequence[str]) -> list[int]:
-    """Clips per class, each once."""
+    """Return the number of different clips of each class."""
     found = Counter(
         {
             entry.clip_id or entry.written: entry.class_name for each in lists for entry in each.entries
@@ -47,7 +47,16 @@ def class_counts(lists: Sequence[ClipList], class_names: Sequence[str]) -> list[
 
 
 def published_classes(published: Published, fold: str, split: Split) -> list[int] | None:
-    """The owner's clips per class; None where they are not known."""
+    """Return the published numbers of clips of each class.
+
+    Args:
+        published: Published facts of the dataset.
+        fold: Name of the fold.
+        split: Split of the fold.
+
+    Returns:
+        One number per class, in the order of `published.class_names`; None if they are not known.
+    """
     known = published.classes.get((fold, split.name.lower()))
     return None if known is None else list(known)
 
@@ -78,7 +87,7 @@ def _check_presence(inputs: Inputs, published: Published) -> Iterator[Finding]:
 def _check_list(
     lists: Sequence[ClipList], published: Published, expected: int
 ) -> Iterator[tuple[str, str, str]]:
-    """Kinds of findings, what they say of all lists alike, and what of these."""
+    """Yield findings on the lists of one split as (kind, text for all such lists, details of these)."""
     found = num_clips(lists)
     classes = published_classes(published, lists[0].fold, lists[0].split)
     difference = f" {found} for {expected}"
@@ -97,7 +106,7 @@ def _check_list(
 
 
 def _has_doubts(lists: Sequence[ClipList]) -> bool:
-    """Whether labels are unknown or contradict each other: counts by class mean nothing then."""
+    """Return whether labels are unknown or contradict each other, so that counts by class have no meaning."""
     labels: dict[str, str] = {}
     for each in lists:
         for entry in each.entries:
@@ -110,9 +119,9 @@ def _has_doubts(lists: Sequence[ClipList]) -> bool:
 def _exchanged_names(
     mine: Sequence[int], classes: Sequence[int], published: Published
 ) -> tuple[str, str] | None:
-    """The orders by which a list's class names were taken for others, and how near that comes, in words.
+    """Return the label orders by which class names were exchanged, and the difference left, in words.
 
-    Such a list was made from integers in one order by the names of another.
+    Such a list was made from integers in one order with the names of another order. None without such orders.
     """
     by_name = dict(zip(published.class_names, mine, strict=True))
     nearest, best = None, _distance(mine, classes)
@@ -125,14 +134,14 @@ def _exchanged_names(
         return None
     read_as, meant = nearest
     what = (
-        f"of class names that fit the published class counts only where names in the order '{read_as}' stand "
-        f"for those in the order '{meant}'"
+        f"of class names that fit the published class counts only if names in the order '{read_as}' are "
+        f"replaced by those in the order '{meant}'"
     )
-    return what, "" if best == 0 else f" (but for {counted(best, 'clip')})"
+    return what, "" if best == 0 else f" (except for {counted(best, 'clip')})"
 
 
 def _distance(counts: Sequence[int], classes: Sequence[int]) -> int:
-    """Clips of one count that would have to be of another class, or there, for the other."""
+    """Return how many clips would have to change their class, or be added, to turn one count into another."""
     return max(
         sum(max(a - b, 0) for a, b in zip(counts, classes, strict=True)),
         sum(max(b - a, 0) for a, b in zip(counts, classes, strict=True)),
@@ -141,5 +150,5 @@ def _distance(counts: Sequence[int], classes: Sequence[int]) -> int:
 
 def _differences(mine: Sequence[int], classes: Sequence[int], published: Published) -> str:
     rows = zip(published.class_names, mine, classes, strict=True)
-    said = [f"{name} {found} for {expected}" for name, found, expected in rows if found != expected]
-    return f" ({', '.join(said)})"
+    texts = [f"{name} {found} for {expected}" for name, found, expected in rows if found != expected]
+    return f" ({', '.join(texts)})"

@@ -1,4 +1,4 @@
-"""Clips that were opened: which could not be, and what is odd about the others."""
+"""Checks of opened clips: clips that do not decode, and unusual properties of the others."""
 
 import math
 from collections import Counter
@@ -13,10 +13,10 @@ from pipeline.types import EMPTY_WINDOW, WINDOW_BEYOND_END, Note, NoteKind
 
 _CROP_SIDES_PX = (112, 224, 256)
 _FAR = 10
-"""Times the median, or a part of it, from which on a clip's size or duration is odd."""
+"""Factor above or below the median beyond which a clip's size or duration is unusual."""
 
 _UNSTEADY = 1.2
-"""The longest time between frames over the shortest, from which on a frame rate varies."""
+"""Ratio of the longest and the shortest time between frames, above which the frame rate varies."""
 
 _MOST_NAMED_SIZES = 4
 
@@ -27,16 +27,24 @@ _NOTED: Mapping[str, tuple[str, NoteKind]] = {
     "interlaced": ("with interlaced frames", NoteKind.INTERLACED),
     "video-streams": ("with several video streams", NoteKind.STREAMS),
 }
-"""Findings that are notes on a clip: what they are, and the kind of note."""
+"""Kind of finding -> its text, and the kind of a clip's notes that it reports."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Opened:
-    """What a clip turned out to be; `failure` says why it did not decode, and then the rest is 0.
+    """Properties of an opened clip.
 
-    seconds: how long it is, NaN for pictures of a folder. steadiness: the longest time between frames
-    over the shortest. turns: quarter turns that make it upright. num_sizes: different sizes of pictures.
-    stray_boxes: why its boxes are not of its frame, empty where they can be.
+    Attributes:
+        failure: Why it does not decode; empty if it does. All other attributes then have their defaults.
+        num_frames: Number of frames that decode.
+        width_px: Width of its frames.
+        height_px: Height of its frames.
+        seconds: Duration; NaN for a directory of pictures.
+        steadiness: Longest time between frames divided by the shortest.
+        turns: Quarter turns that make it upright.
+        num_sizes: Number of different sizes of its frames.
+        notes: Notes of the decoder.
+        stray_boxes: Why its face boxes are not within its frame; empty if they are.
     """
 
     failure: str = ""
@@ -52,15 +60,15 @@ class Opened:
 
 
 def check_opened(inputs: Inputs, opened: Mapping[str, Opened]) -> Iterator[Finding]:
-    """Tell what is wrong with clips, and what is unlike the others."""
+    """Report clips that do not decode, and clips that are unlike the others."""
     for kind, what, cases in (*_failures(opened), *_oddities(opened)):
         if cases:
-            named = tuple(f"{quoted(clip_id)}{said}" for clip_id, said in sorted(cases.items()))
+            named = tuple(f"{quoted(clip_id)}{detail}" for clip_id, detail in sorted(cases.items()))
             yield Finding(kind=kind, what=f"{counted(len(cases), 'clip')} {what}", cases=named)
     sizes = {(one.width_px, one.height_px) for one in opened.values() if not one.failure}
     if inputs.form != "crops" and sizes and sizes <= {(side, side) for side in _CROP_SIDES_PX}:
         sides = " or ".join(f"{width}x{height}" for width, height in sorted(sizes))
-        yield Finding(kind="face-crops", what=f"All clips are {sides} pixels: aligned faces, it seems")
+        yield Finding(kind="face-crops", what=f"All clips are {sides} pixels, probably aligned faces")
 
 
 _Cases = tuple[str, str, dict[str, str]]
@@ -77,7 +85,7 @@ def _failures(opened: Mapping[str, Opened]) -> Iterator[_Cases]:
     late = _noted(opened, NoteKind.WINDOW) | {clip_id: reasons[clip_id] for clip_id in beyond}
     yield "window-beyond-end", "with a window beyond the end of the file", late
     yield "window-empty", "with a window between two frames", {i: reasons[i] for i in between}
-    yield "audio-only", "without a picture, of sound alone", dict.fromkeys(silent, "")
+    yield "audio-only", "without frames, with sound only", dict.fromkeys(silent, "")
 
 
 def _oddities(opened: Mapping[str, Opened]) -> Iterator[_Cases]:
@@ -86,30 +94,30 @@ def _oddities(opened: Mapping[str, Opened]) -> Iterator[_Cases]:
     sizes = _odd({clip_id: float(one.width_px * one.height_px) for clip_id, one in sound.items()})
     durations = _odd({i: one.seconds for i, one in sound.items() if math.isfinite(one.seconds)})
     stray = {clip_id: f" ({one.stray_boxes})" for clip_id, one in sound.items() if one.stray_boxes}
-    yield "boxes-beyond-frame", "with face boxes that are not of the frame", stray
+    yield "boxes-beyond-frame", "with face boxes outside the frame", stray
     for kind, (what, _) in _NOTED.items():
         yield kind, what, noted[kind]
     mixed = {clip_id: "" for clip_id, one in sound.items() if one.num_sizes > 1}
-    yield "size-mixed", "whose pictures change size", mixed
+    yield "size-mixed", "whose frames change size", mixed
     odd_sizes = {clip_id: f" {sound[clip_id].width_px}x{sound[clip_id].height_px}" for clip_id in sizes}
     yield "size-odd", "of a size far from the others'", odd_sizes
     odd_durations = {clip_id: f" {sound[clip_id].seconds:.1f} s" for clip_id in durations}
     yield "duration-odd", "of a duration far from the others'", odd_durations
     turned = {clip_id: f" by {90 * one.turns} degrees" for clip_id, one in sound.items() if one.turns}
-    yield "rotated", "stored turned", turned
+    yield "rotated", "stored rotated", turned
     uneven = {clip_id for clip_id, one in sound.items() if one.steadiness > _UNSTEADY}
     unsteady = dict.fromkeys(uneven - noted["damaged"].keys(), "")  # lost frames leave gaps in time
     yield "rate-varies", "of variable frame rate", unsteady
 
 
 def _noted(opened: Mapping[str, Opened], kind: NoteKind) -> dict[str, str]:
-    """The clips with notes of a kind, and what these are."""
+    """Return the clips with notes of a kind, and the texts of these notes."""
     found = {i: [note.text for note in one.notes if note.kind is kind] for i, one in opened.items()}
     return {clip_id: f" ({'; '.join(texts)})" for clip_id, texts in found.items() if texts}
 
 
 def describe(opened: Mapping[str, Opened]) -> list[str]:
-    """Sizes, durations and numbers of frames of the clips that decode, in a few lines."""
+    """Describe sizes, durations and numbers of frames of the clips that decode, in a few lines."""
     sound = [one for one in opened.values() if not one.failure]
     if not sound:
         return []
@@ -127,7 +135,7 @@ def describe(opened: Mapping[str, Opened]) -> list[str]:
 
 
 def _odd(values: Mapping[str, float]) -> list[str]:
-    """Keys of values that are many times the median, or a small part of it."""
+    """Return the keys of values that are many times the median, or a small fraction of it."""
     if not values:
         return []
     middle = median(values.values())

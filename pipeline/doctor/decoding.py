@@ -1,4 +1,4 @@
-"""Every clip opened and decoded, as extraction would; the only part that needs torch."""
+"""Decoding of every clip as extraction does it. This is the only module of the doctor that needs torch."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -25,7 +25,18 @@ from pipeline.types import ClipFailed, ClipRef, Frames, NoteKind
 def open_all(
     root: Path, clips: Sequence[ClipRef], num_frames: int, num_processes: int, on_clip: Callable[[], None]
 ) -> dict[str, Opened]:
-    """Decode clips in processes of their own, `num_frames` frames of each; nothing of the pixels is kept."""
+    """Decode clips in other processes. No pixels are kept.
+
+    Args:
+        root: Directory of the dataset.
+        clips: The clips.
+        num_frames: Frames to decode per clip.
+        num_processes: Number of decoding processes.
+        on_clip: Called after each clip.
+
+    Returns:
+        Properties of each clip, by clip id.
+    """
     config = from_dict(ExtractConfig, {"frames": {"num_frames": num_frames}})
     jobs = [make_decode_job(root, clip, config) for clip in clips]
     found: dict[str, Opened] = {}
@@ -43,7 +54,17 @@ def open_all(
 def add_headers(
     root: Path, clips: Sequence[ClipRef], opened: Mapping[str, Opened], on_clip: Callable[[], None]
 ) -> dict[str, Opened]:
-    """The same, with what only the files of clips tell that decode: turns and sizes of all pictures."""
+    """Add the properties that are read from the files: rotation, and sizes of all pictures.
+
+    Args:
+        root: Directory of the dataset.
+        clips: The clips.
+        opened: Result of `open_all`.
+        on_clip: Called after each clip that decodes.
+
+    Returns:
+        The properties with `turns` and `num_sizes`, by clip id.
+    """
     found = dict(opened)
     sound = [clip for clip in clips if not opened[clip.clip_id].failure]
     for clip, (turns, sizes) in side_by_side(lambda clip: _header(root / clip.path), sound):
@@ -70,5 +91,5 @@ def _of(clip: ClipRef, frames: Frames) -> Opened:
 
 
 def _header(path: Path) -> tuple[int, int]:
-    """Quarter turns of a video, and how many sizes the pictures of a folder have."""
+    """Return the quarter turns of a video, and the number of sizes of a directory's pictures."""
     return (0, len(picture_sizes(path))) if path.is_dir() else (quarter_turns(path), 1)

@@ -1,4 +1,4 @@
-"""Clips of one file: under one path, under several, or as copies; hashed only where sizes are equal."""
+"""Clips of one file: under one path, under several, or as copies. Only files of equal sizes are hashed."""
 
 import hashlib
 import os
@@ -18,9 +18,9 @@ _SAMPLED = 3
 
 
 def clips_by_file(inputs: Inputs, on_disk: Mapping[str, OnDisk]) -> dict[str, list[str]]:
-    """Ids of the clips of every file or folder that is there, by one of its paths.
+    """Return the ids of the clips of every existing file or directory, by one of its paths.
 
-    Links, hard or symbolic, are the file that they lead to.
+    Links, hard or symbolic, count as their target.
     """
     by_inode: dict[tuple[int, int], list[str]] = defaultdict(list)
     for clip_id in inputs.clips:
@@ -30,9 +30,17 @@ def clips_by_file(inputs: Inputs, on_disk: Mapping[str, OnDisk]) -> dict[str, li
 
 
 def suspects(inputs: Inputs, on_disk: Mapping[str, OnDisk], files: Mapping[str, list[str]]) -> list[str]:
-    """Paths of `files` that may be copies of another one: those of equal sizes.
+    """Find files that may be copies of each other, because their sizes are equal.
 
-    Folders count as equal when the number of their pictures and the sizes of three of them are.
+    Directories are compared by the number of their pictures and the sizes of three of them.
+
+    Args:
+        inputs: Inputs of the checks.
+        on_disk: Result of `scan_files`.
+        files: Result of `clips_by_file`.
+
+    Returns:
+        Paths of these files.
     """
     alike: dict[tuple[int, ...], list[str]] = defaultdict(list)
     sizes = side_by_side(lambda path: _size(inputs.root / path, on_disk[files[path][0]]), files)
@@ -49,10 +57,17 @@ def check_content(
     candidates: Sequence[str],
     on_clip: Callable[[], None],
 ) -> Iterator[Finding]:
-    """Hash the candidates of `suspects`, and report files that several clips show.
+    """Hash possible copies, and report files that several clips show.
 
-    Across the splits of a fold, overlapping windows are a leak, others a remark. Within a split, equal
-    windows are duplicates, unless their face boxes are of different subjects.
+    Across the splits of a fold, overlapping windows are a leak, and other windows of one file a note. Within
+    a split, equal windows are duplicates, unless their face boxes differ.
+
+    Args:
+        inputs: Inputs of the checks.
+        on_disk: Result of `scan_files`.
+        files: Result of `clips_by_file`.
+        candidates: Result of `suspects`.
+        on_clip: Called after each candidate.
     """
     by_digest: dict[str, list[str]] = defaultdict(list)
     for path, digest in side_by_side(
@@ -89,7 +104,10 @@ def check_content(
 def _across_splits(
     inputs: Inputs, ids: Sequence[str]
 ) -> tuple[dict[str, list[SharedFootage]], dict[str, str]]:
-    """By fold, clips of one file that overlap across splits; else, how many windows are in which splits."""
+    """Return the footage of one file that splits of a fold share, else its numbers of windows per split.
+
+    Both are by fold.
+    """
     overlaps: dict[str, list[SharedFootage]] = {}
     apart: dict[str, str] = {}
     for fold in inputs.fold_names:
@@ -108,7 +126,7 @@ def _across_splits(
 
 
 def _leaks(inputs: Inputs, ids: Sequence[str], overlaps: Mapping[str, list[SharedFootage]]) -> Iterator[str]:
-    """A case for all clips of a file where each is the whole file, else one for every pair that overlaps."""
+    """Yield one case for all clips of a file if each is the whole file, else one per overlapping pair."""
     if overlaps and all(Footage.of(inputs.clips[clip_id]).is_whole_file for clip_id in ids):
         yield f"{' = '.join(map(quoted, ids))} (fold {', '.join(overlaps)})"
         return
@@ -121,7 +139,7 @@ def _leaks(inputs: Inputs, ids: Sequence[str], overlaps: Mapping[str, list[Share
 
 
 def _duplicates(clips: Sequence[ClipRef]) -> Iterator[str]:
-    """A case for clips of one window: of several paths, or of one path and the same face box."""
+    """Yield a case for clips of one window that have several paths, or one path and the same face box."""
     by_window: dict[tuple[float, float | None], list[ClipRef]] = defaultdict(list)
     for clip in clips:
         by_window[clip.start_seconds or 0.0, clip.end_seconds].append(clip)
@@ -133,7 +151,7 @@ def _duplicates(clips: Sequence[ClipRef]) -> Iterator[str]:
 
 
 def _size(path: Path, found: OnDisk) -> tuple[int, ...] | None:
-    """What clips of one content have in common; None for what holds nothing."""
+    """Return the sizes that equal files or directories have in common; None for an empty one."""
     if found.form == "file":
         return (found.num_bytes,) if found.num_bytes else None
     if found.form != "folder" or not found.pictures:
@@ -148,7 +166,7 @@ def _size(path: Path, found: OnDisk) -> tuple[int, ...] | None:
 
 
 def _digest(path: Path, found: OnDisk) -> str | None:
-    """A hash of a file, or of a folder's pictures in their order; None where one cannot be read."""
+    """Return a hash of a file, or of a directory's pictures in order; None if one cannot be read."""
     files = [path] if found.form == "file" else [path / name for name in found.pictures]
     try:
         digests = [sha256_file(file) for file in files]

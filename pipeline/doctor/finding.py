@@ -7,7 +7,7 @@ from pipeline.doctor.finding_kinds import KINDS, Severity
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """Something found: its kind (of KINDS), one sentence on it, and every clip or line concerned."""
+    """Problem of a dataset: its kind (of KINDS), one sentence on it, and every clip or line concerned."""
 
     kind: str
     what: str
@@ -20,10 +20,10 @@ class Finding:
 
     @property
     def severity(self) -> Severity:
-        """How much it matters."""
+        """Severity of its kind."""
         return KINDS[self.kind].severity
 
     @property
     def remedy(self) -> str:
-        """What to do about it."""
+        """Remedy of its kind."""
         return KINDS[self.kind].remedy

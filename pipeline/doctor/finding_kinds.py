@@ -1,4 +1,4 @@
-"""What can be wrong with a data set: every kind of finding, with what to do about it."""
+"""Kinds of findings: every problem that a dataset can have, with its remedy."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from pipeline.datasets import lone_classes, untrained
 
 
 class Severity(IntEnum):
-    """How much a finding matters: an error spoils results, a note spoils nothing."""
+    """Severity of a finding. An error makes results wrong, a note does not affect them."""
 
     ERROR = 0
     WARNING = 1
@@ -20,7 +20,7 @@ class Severity(IntEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Kind:
-    """A kind of finding: its meaning, the remedy, and whether it is found by --deep alone."""
+    """Kind of finding: its meaning, the remedy, and whether only --deep finds it."""
 
     severity: Severity
     meaning: str
@@ -42,73 +42,74 @@ def _note(meaning: str, remedy: str, *, deep: bool = False) -> Kind:
 
 _LISTS: Mapping[str, Kind] = {
     "not-read": _error(
-        "extraction would refuse the data set, or one of its lists cannot be read",
-        "mend what the message names; extraction refuses the data set for the same reason",
+        "extraction would reject the dataset, or one of its lists cannot be read",
+        "correct the problem in the message; extraction rejects the dataset for the same reason",
     ),
     "list-missing": _error(
         "a fold has a list for one of its splits and none for the other",
-        "get both lists of the fold from the owner's archive",
+        "get both lists of the fold from the authors' archive",
     ),
     "fold-missing": _note(
         "a published fold has no lists at all",
         "copy its lists into the tree if results are to be the mean of all folds",
     ),
     "first-line-lost": _error(
-        "a list is one clip short of the published count: what a reader leaves that takes the first line "
-        "of a list without a header for one",
-        "take the list from the owner's archive, or put its first line back",
+        "a list has one clip less than published, because a program took the first line of a list without "
+        "a header for one",
+        "take the list from the authors' archive, or put its first line back",
     ),
     "split-count": _error(
-        "a list holds more or fewer clips than its owner publishes",
-        "compare it with the owner's list; numbers from another list cannot be set beside published ones",
+        "a list holds more or fewer clips than its authors publish",
+        "compare it with the authors' list; results with another list are not comparable with published ones",
     ),
     "class-count": _error(
         "a list has the published number of clips, but not of each class",
-        "compare its labels with the owner's list",
+        "compare its labels with the authors' list",
     ),
     "label-order": _error(
-        "nothing determines the order of a list's integers, or folder names or class counts contradict it; "
+        "the order of a list's integers is unknown, or folder names or class counts contradict it; "
         "counts are shown by integer, unless the order is known",
-        "give a list of class names, the owner's list, or --label-order with an order that the counts allow",
+        "give a list of class names, the authors' list, or --label-order with an order that the counts allow",
     ),
     "folder-label": _error(
-        "the folder that a clip lies in names another class than its line",
-        "find out which is right, mostly the folder; integers in another order do this to a whole list",
+        "the folder of a clip names another class than its line",
+        "find out which is correct, usually the folder; if it is most lines of a list, its integers are in "
+        "another order",
     ),
     "clip-unknown": _error(
-        "a line of a list names no clip of the data set",
-        "mend the line, or remove it",
+        "a line of a list names no clip of the dataset",
+        "correct the line, or remove it",
     ),
     "unlabelled": _note(
         "clips of a user's own have no label: they are extracted, and training leaves them out",
         "nothing, if their features are all you need; else add labels, after extraction by `cache relabel`",
     ),
     "label-unknown": _error(
-        "a line's label is no class of the data set",
-        "mend the line; integers need their order by name: --label-order",
+        "a line's label is no class of the dataset",
+        "correct the line; name the order of integers with --label-order",
     ),
     "two-labels": _error(
         "one clip has two labels, in one list or in several",
-        "find out which is right; nearly all clips at once mean that lists count classes in two orders",
+        "find out which is correct; if it is nearly all clips, lists count classes in two orders",
     ),
     "listed-twice": _warning(
-        "one clip stands twice in a list: it would count twice",
+        "one clip is twice in a list and would count twice",
         "remove the second line",
     ),
     "leak": _error(
         "the same clip is in training and in test of a fold",
-        "take the owner's lists, or remove it from one of the two",
+        "take the authors' lists, or remove it from one of the two",
     ),
     "test-overlap": _error(
         "the same clip is in the test sets of two folds",
-        "take the owner's lists: the test sets of the folds share no clip",
+        "take the authors' lists: the test sets of the folds share no clip",
     ),
     "test-gap": _error(
         "all folds are there, and clips of the lists are in no fold's test set",
-        "take the owner's lists: the test sets of the folds hold every clip once",
+        "take the authors' lists: the test sets of the folds hold every clip once",
     ),
     "classes-of-one": _warning(
-        "most classes of a user's own clips have one clip: names of clips or people were read as classes",
+        "most classes of a user's own clips have one clip; they may be names of clips or people",
         lone_classes.REMEDY,
     ),
     "class-untrained": _warning(
@@ -130,7 +131,7 @@ _LISTS: Mapping[str, Kind] = {
     ),
     "header-mixed": _note(
         "some lists have a header line and others have none",
-        "where a list of the owner has lost its header, put it back: DFEW's tells how its integers count",
+        "if a list of the authors has lost its header, put it back; DFEW's header shows the label order",
     ),
     "crlf": _note(
         "lists end their lines with CRLF",
@@ -138,23 +139,23 @@ _LISTS: Mapping[str, Kind] = {
     ),
     "votes-missing": _warning(
         "the annotators' votes of listed clips are missing",
-        "take the annotation file from the owner's archive",
+        "take the annotation file from the authors' archive",
     ),
     "votes-label": _error(
         "a clip's label is not the class that most of its annotators chose",
         "the integers are in another label order (--label-order), or the votes are of other clips: take both "
-        "from the owner's archive",
+        "from the authors' archive",
     ),
     "votes-sum": _warning(
-        "the annotators' votes of a clip do not sum to what those of the others do",
-        "compare its row with the owner's annotation file",
+        "the annotators' votes of a clip have another sum than those of the other clips",
+        "compare its row with the authors' annotation file",
     ),
 }
 
 _FILES: Mapping[str, Kind] = {
     "clip-missing": _error(
         "a listed clip is not on disk",
-        "unpack the owner's archive again, or set --root right; extraction records each as failed",
+        "unpack the authors' archive again, or correct --root; extraction records each as failed",
     ),
     "path-missing": _error(
         "nothing is at a path of a manifest",
@@ -162,8 +163,8 @@ _FILES: Mapping[str, Kind] = {
         "that were tried; extraction records each as failed",
     ),
     "clip-unlisted": _warning(
-        "clips lie on disk that no list holds, more than the owner leaves out",
-        "nothing, if they are yours; else look whether a list is cut short",
+        "clips on disk are in no list, and they are more than the authors leave out",
+        "nothing, if they are yours; else check whether a list is cut short",
     ),
     "file-empty": _error("a clip's file has no bytes", "copy or unpack the file again"),
     "folder-empty": _error("a clip's folder holds no pictures", "extract its frames again"),
@@ -172,8 +173,8 @@ _FILES: Mapping[str, Kind] = {
         "fetch the file, such as with `git annex get`, or copy it to where the link is",
     ),
     "not-a-file": _error(
-        "what lies in a clip's place is neither a file nor a folder of pictures",
-        "replace it by the clip",
+        "at a clip's path is neither a file nor a folder of pictures",
+        "replace it with the clip",
     ),
     "name-twice": _error(
         "two files are one clip by their names, such as 1.mp4 and 00001.mp4",
@@ -184,8 +185,8 @@ _FILES: Mapping[str, Kind] = {
         "nothing, if it is none; else rename it",
     ),
     "short": _note(
-        "a clip has fewer frames than are asked for; its last one is repeated",
-        "nothing, if the owner's clips are like that; else fewer --frames",
+        "a clip has fewer frames than requested; its last one is repeated",
+        "nothing, if the authors' clips are like that; else fewer --frames",
     ),
     "frames-unclear": _error(
         "two pictures of a clip, or two of its face crops, have one number, or their names are of several "
@@ -198,32 +199,32 @@ _FILES: Mapping[str, Kind] = {
     ),
     "crops-missing": _warning(
         "the folder of a clip's face crops is not there, or holds no pictures",
-        "crop again, or leave the crops aside: a detector finds the faces",
+        "crop again, or use a detector in place of the crops",
     ),
     "crops-count": _warning(
-        "a clip has fewer or more face crops than frames: crops and frames do not belong together one by one",
-        "crop again, with one picture per frame, or leave the crops aside: a detector finds the faces",
+        "a clip has fewer or more face crops than frames, so that crops do not correspond to frames",
+        "crop again, with one picture per frame, or use a detector in place of the crops",
     ),
     "claimed-count": _warning(
-        "a list claims another number of frames for a clip than there is",
-        "nothing for this program, which counts itself; the list was made for other frames",
+        "a list states another number of frames for a clip than there is",
+        "nothing for this program, which counts frames itself; the list was made for other frames",
     ),
     "duplicate": _warning(
         "clips with different names have the same content",
-        "keep one of them, or know that it counts twice",
+        "keep one of them, or accept that it counts twice",
     ),
     "leak-content": _error(
-        "the same file, or overlapping windows of one file, are in two splits of a fold under two ids, "
-        "whatever the paths, links and copies",
+        "the same file, or overlapping windows of one file, are in two splits of a fold under two ids; "
+        "links and copies are found too",
         "keep it in one of the splits; `evaluate` measures such clips of your own only with --allow-leak",
     ),
     "same-recording": _note(
         "windows of one file that do not overlap are in two splits of a fold",
-        "nothing, if people and places may be known from training; else keep a recording in one split",
+        "nothing, if test clips may show people and places of training; else keep a recording in one split",
     ),
     "group-split": _warning(
-        "clips of one group (a source video, subject or film that the data set names) are in two splits of a "
-        "fold: what is measured is partly known from training",
+        "clips of one group (a source video, subject or film that the dataset names) are in two splits of a "
+        "fold, so that test clips are partly known from training",
         "keep each group in one split; `train` does so for the validation clips that it holds out",
     ),
 }
@@ -231,7 +232,7 @@ _FILES: Mapping[str, Kind] = {
 _DEEP: Mapping[str, Kind] = {
     "unreadable": _error(
         "a clip does not decode",
-        "copy or unpack the file again; if that is all there is, leave it out",
+        "copy or unpack the file again; if it has no other copy, leave the clip out",
         deep=True,
     ),
     "window-beyond-end": _error(
@@ -252,15 +253,15 @@ _DEEP: Mapping[str, Kind] = {
         "scale (0 to 1000) or for another resolution need to be converted",
         deep=True,
     ),
-    "audio-only": _error("a clip's file holds sound and no picture", "get the video", deep=True),
+    "audio-only": _error("a clip's file holds sound and no frames", "get the video", deep=True),
     "damaged": _warning(
-        "parts of a clip do not decode, or less of it is there than its file announces",
+        "parts of a clip do not decode, or are missing",
         "copy or unpack the file again",
         deep=True,
     ),
     "times": _warning(
-        "frames of a clip have no time stamp, or time stamps go back, as where recordings were joined",
-        "nothing if the whole file is the clip; before you cut it by seconds, encode it again with ffmpeg",
+        "frames of a clip have no time stamp, or time stamps go back, as in joined recordings",
+        "nothing, if the whole file is the clip; before you cut it by seconds, encode it again with ffmpeg",
         deep=True,
     ),
     "hdr": _warning(
@@ -269,18 +270,18 @@ _DEEP: Mapping[str, Kind] = {
         deep=True,
     ),
     "interlaced": _warning(
-        "frames of a clip are interlaced: moving edges are combed",
+        "frames of a clip are interlaced, so that moving edges look like combs",
         "deinterlace it, such as with ffmpeg -vf bwdif",
         deep=True,
     ),
     "video-streams": _note(
         "a clip's file holds several video streams; the one marked as default is read, else the first",
-        "nothing if that is the right one; else copy the other into a file of its own",
+        "nothing, if that is the correct one; else copy the other into its own file",
         deep=True,
     ),
     "face-crops": _warning(
-        "every clip is a square of a face crop's size where whole frames are expected: there is no scene",
-        "get the owner's whole videos, or say --source crops and do without the scene",
+        "every clip has the square size of face crops, but whole frames are expected; there is no scene",
+        "get the authors' whole videos, or give --source crops and work without the scene",
         deep=True,
     ),
     "size-mixed": _warning(
@@ -289,17 +290,17 @@ _DEEP: Mapping[str, Kind] = {
         deep=True,
     ),
     "size-odd": _note(
-        "a clip's picture has ten times the pixels of the median, or a tenth", "look at it", deep=True
+        "a clip's frames have ten times the pixels of the median, or a tenth", "look at the clip", deep=True
     ),
     "duration-odd": _note(
         "a clip is ten times as long as the median, or a tenth",
-        "look whether it was cut in the wrong places",
+        "check whether it was cut in the wrong places",
         deep=True,
     ),
-    "rotated": _note("a clip is stored turned; it is read upright", "nothing for this program", deep=True),
+    "rotated": _note("a clip is stored rotated; it is read upright", "nothing for this program", deep=True),
     "rate-varies": _note(
         "a clip has a variable frame rate; frames are taken by number, not by time",
-        "nothing, if a few; else convert all clips in one way",
+        "nothing, if they are few; else convert all clips in the same way",
         deep=True,
     ),
 }

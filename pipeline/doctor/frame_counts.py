@@ -1,4 +1,4 @@
-"""Numbers of frames: what is asked, what lists claim, what there is, and how many face crops."""
+"""Comparison of numbers of frames: requested, stated in lists, on disk, and of face crops."""
 
 from collections.abc import Iterator, Mapping
 
@@ -10,9 +10,13 @@ from pipeline.errors import counted
 def check_numbers(
     inputs: Inputs, frames: Mapping[str, int], crops: Mapping[str, int], num_frames: int
 ) -> Iterator[Finding]:
-    """Compare numbers of frames, by clip id as far as they are known.
+    """Compare numbers of frames.
 
-    frames: of the clips. crops: pictures of faces beside them. num_frames: that are asked for.
+    Args:
+        inputs: Inputs of the checks.
+        frames: Number of frames by clip id, for clips where it is known.
+        crops: Number of face crops by clip id, for clips that have them.
+        num_frames: Frames per clip of the later extraction.
     """
     short = [f"{quoted(clip_id)} {many}" for clip_id, many in frames.items() if many < num_frames]
     odd = [
@@ -29,9 +33,9 @@ def check_numbers(
             there = " or ".join(map(str, sorted(counts)))
             claims[entry.clip_id] = f"{quoted(entry.clip_id)} {entry.num_frames} for {there}"
     for kind, what, cases in (
-        ("short", f"with fewer frames than the {num_frames} asked for", short),
+        ("short", f"with fewer frames than the {num_frames} requested", short),
         ("crops-count", "with another number of face crops than of frames", odd),
-        ("claimed-count", "with another number of frames than a list claims", list(claims.values())),
+        ("claimed-count", "with another number of frames than a list states", list(claims.values())),
     ):
         if cases:
             yield Finding(kind=kind, what=f"{counted(len(cases), 'clip')} {what}", cases=tuple(cases))

@@ -1,4 +1,4 @@
-"""Groups of clips in two splits of a fold: what is measured there is partly known from training."""
+"""Groups of clips in two splits of a fold, so that test clips are partly known from training."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -9,9 +9,9 @@ from pipeline.errors import counted
 
 
 def check_groups(inputs: Inputs) -> Iterator[Finding]:
-    """Report groups that the data set names and that have labelled clips in several splits of a fold.
+    """Report groups that the dataset names and that have labelled clips in several splits of a fold.
 
-    Windows of one file without a named group are `pipeline.doctor.duplicates`'s.
+    `pipeline.doctor.duplicates` checks windows of one file without a named group.
     """
     members: dict[str, list[str]] = defaultdict(list)
     for clip_id, clip in inputs.clips.items():

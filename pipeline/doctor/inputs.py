@@ -1,4 +1,4 @@
-"""Inputs of the checks: a data set's lists, the files in its tree, the counts that its authors publish."""
+"""Inputs of the checks: lists, files and published counts of a dataset."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -11,17 +11,27 @@ from pipeline.datasets.official_reader import ClipList, Entry, Inventory
 from pipeline.types import ClipRef, Split
 
 SPLITS = (Split.TRAIN, Split.TEST)
-"""Those that owners publish."""
+"""Splits of the published datasets."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs:
-    """A data set before anything is judged.
+    """Dataset as it was read, before any check.
 
-    published: None for a user's own clips. clips: by id, those to be checked, each with the path at
-    which it lies or should. form: in which they are read (``video``, ``frames``, ``crops``). crops: by clip
-    id, folders of face crops beside them. votes: by clip id. refusal: why extraction would not read the
-    data set; empty where it would. notes: what its reader says.
+    Attributes:
+        name: Name of the dataset, as for `read_dataset`.
+        root: Its directory.
+        class_names: Its classes, in the order of labels.
+        fold_names: Its folds.
+        lists: Its lists. Those of a user's own clips are made from the index.
+        inventory: Its clips on disk.
+        clips: Clips to check, by id, each with its actual or expected path.
+        form: Form in which they are read: ``video``, ``frames`` or ``crops``.
+        crops: Directories of face crops beside them, by clip id.
+        published: Published facts; None for a user's own clips.
+        votes: Votes of the annotators, by clip id.
+        refusal: Why extraction would reject the dataset; empty if it would not.
+        notes: Notes of its reader.
     """
 
     name: str
@@ -40,7 +50,7 @@ class Inputs:
 
     @cached_property
     def groups(self) -> Mapping[tuple[str, Split], tuple[ClipList, ...]]:
-        """The lists of every fold and split for which there is one."""
+        """Lists by fold and split."""
         found: dict[tuple[str, Split], tuple[ClipList, ...]] = {}
         for each in self.lists:
             key = (each.fold, each.split)
@@ -49,7 +59,7 @@ class Inputs:
 
     @cached_property
     def splits_of(self) -> Mapping[str, Mapping[str, frozenset[Split]]]:
-        """By clip id and fold, the splits that lists put the clip in."""
+        """Splits of each clip in the lists, by clip id and fold."""
         found: dict[str, dict[str, frozenset[Split]]] = defaultdict(dict)
         for each in self.lists:
             for entry in each.entries:
@@ -59,21 +69,21 @@ class Inputs:
         return found
 
     def where(self, clip_list: ClipList) -> str:
-        """A list's path as a user would name it: relative to the root where it is inside."""
+        """Return a list's path, relative to the root if it is inside."""
         return shown_path(clip_list.path, self.root)
 
     def lines(self) -> Iterator[tuple[ClipList, Entry]]:
-        """Every line of every list."""
+        """Yield every line of every list, with the list."""
         for each in self.lists:
             for entry in each.entries:
                 yield each, entry
 
 
 def shown_path(path: Path, root: Path) -> str:
-    """A path relative to the data set's root where it is inside, else whole."""
+    """Return a path relative to the root if it is inside, else the whole path."""
     return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
 
 
 def quoted(text: str) -> str:
-    """A clip's id, or what a list says, in a sentence."""
+    """Return a text in quotes, for a sentence."""
     return f"'{text}'"

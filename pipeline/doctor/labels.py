@@ -1,4 +1,4 @@
-"""Labels of a user's own clips: none, classes that look like names of clips, and classes without training."""
+"""Checks of labels of a user's own clips: missing ones, classes like names of clips, untrained classes."""
 
 from collections.abc import Iterator
 
@@ -10,7 +10,7 @@ from pipeline.errors import counted
 
 
 def check_labels(inputs: Inputs) -> Iterator[Finding]:
-    """Check the labels of a data set that no owner publishes; of a published one its lists are checked."""
+    """Check the labels of a user's own clips. For published datasets, `list_checks` does it."""
     if inputs.published is not None:
         return
     clips = list(inputs.clips.values())

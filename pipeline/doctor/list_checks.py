@@ -1,4 +1,4 @@
-"""Lists read line by line: what names no clip, what is said twice, what contradicts itself."""
+"""Checks of lists, line by line: unknown clips and labels, repetitions, contradictions."""
 
 import os
 from collections import Counter, defaultdict
@@ -14,7 +14,7 @@ from pipeline.types import Split
 
 
 def check_lists(inputs: Inputs) -> Iterator[Finding]:
-    """Every check that needs the lists alone."""
+    """Run every check that needs only the lists."""
     yield from _check_lines(inputs)
     yield from _check_repetition(inputs)
     yield from _check_leaks(inputs)
@@ -29,33 +29,33 @@ def _check_lines(inputs: Inputs) -> Iterator[Finding]:
         if entry.clip_id is None:
             unknown.append(f"{quoted(entry.written)} ({_place(inputs, clip_list, entry)})")
         elif not entry.class_name and entry.label and not clip_list.is_open:
-            said = f"{quoted(entry.label)} of {quoted(entry.clip_id)}"
-            unlabelled.append(f"{said} ({_place(inputs, clip_list, entry)})")
+            case = f"{quoted(entry.label)} of {quoted(entry.clip_id)}"
+            unlabelled.append(f"{case} ({_place(inputs, clip_list, entry)})")
         elif _contradicts(entry.written, entry.class_name):
-            said = f"{quoted(entry.written)} is called {entry.class_name}"
-            contradicted.append(f"{said} ({_place(inputs, clip_list, entry)})")
+            case = f"{quoted(entry.written)} has the label {entry.class_name}"
+            contradicted.append(f"{case} ({_place(inputs, clip_list, entry)})")
     for kind, what, cases in (
         ("clip-unknown", "that name no clip", unknown),
         ("label-unknown", "with a label that is no class", unlabelled),
-        ("folder-label", "whose label is not what the clip's folder says", contradicted),
+        ("folder-label", "whose label differs from the clip's folder", contradicted),
     ):
         if cases:
             yield Finding(kind=kind, what=f"{counted(len(cases), 'line')} {what}", cases=tuple(cases))
 
 
 def _place(inputs: Inputs, clip_list: ClipList, entry: Entry) -> str:
-    """The file and line where an entry stands."""
+    """Return the file and line of an entry."""
     return inputs.where(clip_list) + (f", line {entry.line}" if entry.line else "")
 
 
 def _contradicts(written: str, class_name: str) -> bool:
-    """Whether the folder right above a clip is named after another emotion than its class."""
+    """Return whether the directory of a clip names another emotion than its class."""
     folder, mine = class_of_folder(written), class_of(class_name)
     return None not in (folder, mine) and folder != mine
 
 
 def _check_repetition(inputs: Inputs) -> Iterator[Finding]:
-    """A clip twice in a list under one label, or anywhere under two."""
+    """Report clips that are twice in a list with one label, or in any lists with two labels."""
     labels: dict[str, dict[str, ClipList]] = defaultdict(dict)
     times: Counter[tuple[str, Split, str]] = Counter()
     for clip_list, entry in inputs.lines():
@@ -97,7 +97,7 @@ def _check_leaks(inputs: Inputs) -> Iterator[Finding]:
 
 
 def _check_partition(inputs: Inputs) -> Iterator[Finding]:
-    """The test sets of published folds share no clip, and hold every clip once all are there."""
+    """Check that test sets of published folds have no clip in common, and together hold every clip."""
     published = inputs.published
     if published is None or len(published.fold_names) == 1:
         return
@@ -118,7 +118,7 @@ def _check_partition(inputs: Inputs) -> Iterator[Finding]:
 
 
 def _check_writing(inputs: Inputs) -> Iterator[Finding]:
-    """How lists are written: padding, headers, line ends."""
+    """Check the form of lists: zeros before numbers, headers, line ends."""
     names = [entry.written for _, entry in inputs.lines()]
     if padding := _two_paddings(names):
         yield Finding(kind="padding-mixed", what=f"Lists write numbers in two ways, as {padding}")
@@ -132,7 +132,7 @@ def _check_writing(inputs: Inputs) -> Iterator[Finding]:
 
 
 def _two_paddings(names: Iterable[str]) -> str:
-    """An example of each where some numbers have leading zeros and others lack them, else nothing."""
+    """Return an example of a number with leading zeros and one without; empty unless both occur."""
     stems = [os.path.splitext(name.replace("\\", "/").rsplit("/", 1)[-1])[0] for name in names]  # noqa: PTH122 - of many
     numbers = [stem for stem in stems if stem.isdecimal()]
     padded = next((stem for stem in numbers if stem.startswith("0")), None)
@@ -152,11 +152,11 @@ def _check_votes(inputs: Inputs) -> Iterator[Finding]:
     if missing:
         what = f"{counted(len(missing), 'listed clip')} without votes"
         yield Finding(kind="votes-missing", what=what, cases=tuple(missing))
-    said = {entry.clip_id: entry.class_name for _, entry in inputs.lines() if entry.clip_id is not None}
-    wrong, compared = contradicted(said, inputs.votes, inputs.class_names)
+    listed = {entry.clip_id: entry.class_name for _, entry in inputs.lines() if entry.clip_id is not None}
+    wrong, compared = contradicted(listed, inputs.votes, inputs.class_names)
     if wrong:
         cases = [
-            f"{quoted(clip_id)} is called {said[clip_id]}, voted {wrong[clip_id]}"
+            f"{quoted(clip_id)} has the label {listed[clip_id]}, most votes are for {wrong[clip_id]}"
             for clip_id in sorted(wrong)
         ]
         what = f"{len(wrong)} of {counted(compared, 'clip')} with another label than most annotators chose"

@@ -1,4 +1,4 @@
-"""A data set read for its checks: as extraction reads it, and line by line where that is refused."""
+"""Reader of the inputs of the checks: as extraction reads a dataset, and line by line if that fails."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -27,9 +27,19 @@ from pipeline.types import ClipRef, DatasetIndex, ReadOptions, Split
 
 
 def load_inputs(name: str, root: Path, options: ReadOptions) -> tuple[Inputs, list[Finding]]:
-    """Return the inputs of the checks, and findings on lists that cannot be read as they are.
+    """Read a dataset for its checks.
 
-    Raises ConfigError for an unknown name or option, DatasetError where there is no such data set.
+    Args:
+        name: Name of the dataset, as for `read_dataset`.
+        root: Its directory.
+        options: The user's choice of lists, label order and form of clips.
+
+    Returns:
+        The inputs, and findings on lists that cannot be read.
+
+    Raises:
+        ConfigError: The name or an option is unknown.
+        DatasetError: There is no such dataset at the root, or a user's own clips cannot be read.
     """
     official = (
         cast(OfficialSet | None, getattr(import_module(READERS[name]), "SET", None))
@@ -43,7 +53,7 @@ def load_inputs(name: str, root: Path, options: ReadOptions) -> tuple[Inputs, li
             raise
         index, refusal = None, str(error)
     if official is None:
-        assert index is not None, "what is not official is read or refused"
+        assert index is not None, "a dataset that is not published is read or rejected"
         return _own_inputs(index), []
     require_root(official.published.title, root, list(official.places.values()))
     lists, notes, findings = _lists(official, root, options)
@@ -56,7 +66,7 @@ def load_inputs(name: str, root: Path, options: ReadOptions) -> tuple[Inputs, li
 
 
 def _own_inputs(index: DatasetIndex) -> Inputs:
-    """A user's own clips: what their reader says of them, as lists."""
+    """Return the inputs for a user's own clips, with lists made from their index."""
     where = index.source or index.root
     lists = [
         ClipList(path=where, fold=fold, split=split, kind="", entries=entries)
@@ -130,14 +140,14 @@ def _official_inputs(
 
 
 def _likelier(forms: Mapping[str, Mapping[str, str]], listed: set[str]) -> str:
-    """Videos, unless there are frames of more of the listed clips."""
+    """Return ``video``, or ``frames`` if there are frames of more of the listed clips."""
     return "frames" if len(listed & forms["frames"].keys()) > len(listed & forms["video"].keys()) else "video"
 
 
 def _lists(
     official: OfficialSet, root: Path, options: ReadOptions
 ) -> tuple[tuple[ClipList, ...], tuple[str, ...], list[Finding]]:
-    """All lists that can be read, notes of how, and findings where that is not as they should be."""
+    """Return all lists that can be read, notes on their choice and order, and findings on problems."""
     found, notes = find_lists(official, root, options)
     files, findings = [], []
     for path, fold, split in found:
@@ -155,7 +165,7 @@ def _lists(
 def _order_findings(
     placed: Sequence[Placed], rulings: Sequence[Ruling | None], root: Path
 ) -> Iterator[Finding]:
-    """A finding for all lists whose integers have one problem."""
+    """Yield one finding for all lists whose integers have the same problem."""
     alike: dict[str, list[str]] = {}
     for one, ruling in zip(placed, rulings, strict=True):
         if ruling is not None and ruling.problem:

@@ -1,4 +1,4 @@
-"""What lies in a tree against what lists name: missing, empty, cut short, too many."""
+"""Comparison of the files on disk with the lists: missing, empty, incomplete and unlisted clips."""
 
 from collections.abc import Iterator, Mapping
 
@@ -11,14 +11,23 @@ from pipeline.errors import counted
 def check_files(
     inputs: Inputs, on_disk: Mapping[str, OnDisk], crops: Mapping[str, OnDisk]
 ) -> Iterator[Finding]:
-    """Compare what lies in the clips' places, and in their crops', with what should."""
+    """Compare the files on disk with the lists.
+
+    Args:
+        inputs: Inputs of the checks.
+        on_disk: Files and directories at the paths of clips, by clip id.
+        crops: Those at the paths of their face crops, by clip id.
+    """
     yield from _check_presence(inputs, on_disk)
     yield from _check_names(inputs)
     yield from _check_folders(on_disk, crops)
 
 
 def unlisted(inputs: Inputs) -> tuple[list[str], int]:
-    """Clips on disk that no list names, and how many of them the owner leaves out; none of a user's own."""
+    """Return the clips on disk that no list names, and the number that the authors leave out.
+
+    There are none for a user's own clips.
+    """
     published = inputs.published
     if published is None:
         return [], 0
@@ -52,7 +61,7 @@ def _check_presence(inputs: Inputs, on_disk: Mapping[str, OnDisk]) -> Iterator[F
     extra, expected = unlisted(inputs)
     if len(extra) > expected and inputs.lists:
         what = f"{counted(len(extra), 'clip')} on disk in no list"
-        left_out = f"; the owner leaves out {expected}" if expected else ""
+        left_out = f"; the authors leave out {expected}" if expected else ""
         yield Finding(kind="clip-unlisted", what=what + left_out, cases=tuple(map(quoted, extra)))
 
 

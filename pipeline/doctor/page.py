@@ -6,11 +6,9 @@ from pipeline.doctor.finding_kinds import KINDS, Kind
 
 
 def kinds_table() -> str:
-    """Every kind of finding as a row of Markdown."""
+    """Return a table in Markdown with a row for every kind of finding."""
     rows = [_row(name, kind) for name, kind in KINDS.items()]
-    return (
-        "\n".join(["| finding | severity | what it says | what to do |", "|---|---|---|---|", *rows]) + "\n"
-    )
+    return "\n".join(["| finding | severity | meaning | remedy |", "|---|---|---|---|", *rows]) + "\n"
 
 
 def _row(name: str, kind: Kind) -> str:

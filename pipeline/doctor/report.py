@@ -1,4 +1,4 @@
-"""The outcome of a check of a dataset: clips counted beside the published numbers, and findings."""
+"""Result of the checks of a dataset: counts of clips with the published counts, and findings."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from pipeline.doctor.split_counts import Count
 
 @dataclass(frozen=True, kw_only=True)
 class DoctorReport:
-    """A data set, checked. facts: what was looked at, a text each. is_deep: whether clips were opened."""
+    """Result of the checks. facts: lines on lists and clips. is_deep: whether clips were decoded."""
 
     dataset: str
     root: str
@@ -22,11 +22,11 @@ class DoctorReport:
 
     @property
     def is_wrong(self) -> bool:
-        """Whether there is an error or a warning; notes alone are none."""
+        """Whether there is an error or a warning. Notes do not count."""
         return any(finding.severity is not Severity.NOTE for finding in self.findings)
 
     @property
     def totals(self) -> dict[Severity, int]:
-        """Number of findings of each severity, worst first."""
+        """Number of findings of each severity, the worst first."""
         found = Counter(finding.severity for finding in self.findings)
         return {severity: found[severity] for severity in Severity}

@@ -13,7 +13,7 @@ from pipeline.pictures import PictureFolder, numbers_of
 
 _THREADS = 8
 _AHEAD, _PART = 256, 8
-"""Items on their way, and those that a thread takes at a time, because one costs less than its handover."""
+"""Items in flight, and items per task, because a task for one item costs more than the item."""
 
 _T = TypeVar("_T")
 _U = TypeVar("_U")
@@ -21,12 +21,16 @@ _U = TypeVar("_U")
 
 @dataclass(frozen=True, kw_only=True)
 class OnDisk:
-    """What is at a clip's path. form: ``file``, ``folder``, ``link`` (dangling), ``other``, ``nothing``.
+    """File or directory at a clip's path.
 
-    inode: device and number of the file or folder, alike for all links to it. num_bytes: of a file. pictures:
-    of a folder, names in order of their numbers. num_gaps: numbers that are missing between a folder's first
-    picture and its last. unclear: why the names give no order; empty where they do. A folder that cannot be
-    listed is ``other``.
+    Attributes:
+        form: ``file``, ``folder``, ``link`` (dangling), ``nothing``, or ``other``, also for a directory that
+            cannot be listed.
+        inode: Device and number of the file or directory, the same for all links to it.
+        num_bytes: Size of a file.
+        pictures: Names of a directory's pictures, in order of their numbers.
+        num_gaps: Numbers that are missing between the first picture and the last.
+        unclear: Why the names give no order; empty if they do.
     """
 
     form: str
@@ -38,7 +42,16 @@ class OnDisk:
 
 
 def scan_files(root: Path, paths: Mapping[str, str], on_clip: Callable[[], None]) -> dict[str, OnDisk]:
-    """Find what is at every clip's path below `root`, several paths at a time."""
+    """Examine the paths of clips in several threads.
+
+    Args:
+        root: Directory of the dataset.
+        paths: Path of each clip relative to the root, by clip id.
+        on_clip: Called after each path.
+
+    Returns:
+        File or directory at each path, by clip id.
+    """
     found = {}
     for (clip_id, _), on_disk in side_by_side(lambda item: look_at(root / item[1]), paths.items()):
         found[clip_id] = on_disk
@@ -47,7 +60,7 @@ def scan_files(root: Path, paths: Mapping[str, str], on_clip: Callable[[], None]
 
 
 def side_by_side(work: Callable[[_T], _U], items: Iterable[_T]) -> Iterator[tuple[_T, _U]]:
-    """Each item and what `work` makes of it, in order; in threads, with few items on their way."""
+    """Yield each item and the result of `work` for it, in order. Threads process few items at a time."""
     unread = iter(items)
     with ThreadPoolExecutor(_THREADS, thread_name_prefix="doctor") as pool:
         while batch := list(islice(unread, _AHEAD)):
@@ -57,7 +70,7 @@ def side_by_side(work: Callable[[_T], _U], items: Iterable[_T]) -> Iterator[tupl
 
 
 def look_at(path: Path) -> OnDisk:
-    """Find what is at a path; a link counts as what it leads to."""
+    """Examine a path. A link counts as its target."""
     try:
         found = path.stat()
         if stat.S_ISREG(found.st_mode):

@@ -1,4 +1,4 @@
-"""Clips counted by fold, split and class."""
+"""Numbers of clips by fold, split and class."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -11,9 +11,9 @@ from pipeline.types import Split
 
 @dataclass(frozen=True, kw_only=True)
 class Count:
-    """Clips of a split of a fold: in all, by class, and as published; None where that is not known.
+    """Number of clips of a split of a fold, in all, by class, and as published. None if it is not known.
 
-    labels: clips by label as written, for lists of integers whose order is not known; `classes` is None then.
+    labels: clips by label as written, for lists of integers of unknown order, whose `classes` are None.
     """
 
     fold: str
@@ -50,6 +50,6 @@ def count_clips(inputs: Inputs) -> tuple[Count, ...]:
 
 
 def by_number(item: tuple[str, int]) -> tuple[int, str]:
-    """Return the sort key of a label and its count: numbers in their order, then names."""
+    """Return the sort key of a label and its count, which puts numbers in their order before names."""
     label = item[0]
     return (int(label) if label.isdecimal() and len(label) < 10 else 10**9, label)
