@@ -123,7 +123,7 @@ def test_a_cache_with_clips_that_the_data_set_has_lost_verifies_by_the_others(tm
         assert found.findings == ()
         manifest.write_text("path,label,split\nother.mp4,joy,train\n")
         (finding,) = verify(cache, 1).findings
-    assert "no clip with features is in the data set at" in str(finding)
+    assert "no clip with features is in the dataset at" in str(finding)
 
 
 def test_an_index_of_fewer_clips_goes_on_with_those_alone(everything, tmp_path):

@@ -88,9 +88,7 @@ def test_a_finished_cache_has_nothing_to_do_and_stands_by_its_pictures_and_crops
         path = copy / "data" / changed
         before = path.read_bytes()
         path.write_bytes(before + b"more")
-        with pytest.raises(
-            CacheError, match="the file of 1 clips is another than its features.*first 'crops'"
-        ):
+        with pytest.raises(CacheError, match="the files of 1 clip have another size.*first 'crops'"):
             resume(copy)
         path.write_bytes(before)
     shutil.rmtree(copy / "data/frames/few")
@@ -110,7 +108,7 @@ def test_another_picture_of_the_same_size_is_found_by_its_hash(copy):
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("face_box", 3.0, "face_box: a box though faces are ready crops in 1 clips, first 'crops'"),
+        ("face_box", 3.0, "face_box: a box although faces are ready crops in 1 clips, first 'crops'"),
         ("face_found", False, "face_found: status 1 but no face found in 1 clips, first 'crops'"),
     ],
 )
@@ -124,7 +122,7 @@ def test_times_on_some_frames_alone_are_found(copy):
     zarr.open_group(copy / "feats.zarr", mode="r+")["frame_seconds"][4, 0, 1] = np.nan
     with FeatureCache.open(copy / "feats.zarr") as cache:
         (finding,) = verify_stored(cache)
-    assert str(finding) == "frame_seconds: infinity, or NaN on some frames alone, in 1 clips, first 'video'"
+    assert str(finding) == "frame_seconds: infinity, or NaN on only some frames, in 1 clips, first 'video'"
 
 
 def test_crops_are_asked_for_where_no_clip_brings_any(made, tmp_path):

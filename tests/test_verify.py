@@ -55,13 +55,13 @@ def test_a_fresh_cache_has_nothing_wrong(made):
     ("name", "value", "message"),
     [
         ("face/embedding", np.nan, "face/embedding: NaN or infinity in 1 clips, first 'clips/good3.mp4'"),
-        ("scene/early", 0, "scene/early: nothing but zeros in 1 clips, first 'clips/good3.mp4'"),
+        ("scene/early", 0, "scene/early: only zeros in 1 clips, first 'clips/good3.mp4'"),
         ("face_score", 1.5, "face_score: a value above 1 in 1 clips"),
-        ("frame_index", 3, "frame_index: indices that do not rise in 1 clips"),
+        ("frame_index", 3, "frame_index: indices that do not increase in 1 clips"),
         ("frame_index", 400, "frame_index: an index beyond the clip's frames in 1 clips"),
         ("frame_valid", False, "frame_valid: no valid frame in 1 clips"),
-        ("frame_seconds", np.inf, "frame_seconds: infinity, or NaN on some frames alone, in 1 clips"),
-        ("face_box", 900.0, "face_box: a box that is empty or outside the picture in 1 clips"),
+        ("frame_seconds", np.inf, "frame_seconds: infinity, or NaN on only some frames, in 1 clips"),
+        ("face_box", 900.0, "face_box: a box that is empty or outside the frame in 1 clips"),
         ("face_found", False, "face_found: status 1 but no face found in 1 clips"),
         ("num_decoded", 0, "num_decoded: a value below 1 in 1 clips"),
         ("source_sha256", "", "source_sha256: no hash of the source in 1 clips"),
@@ -88,7 +88,7 @@ def test_a_fold_without_clips_and_a_clip_that_stands_twice_are_found(copy):
     table["membership"][:] = 0
     table["clip_id"][1] = table["clip_id"][0]
     assert findings(copy) == [
-        "clip_id: 'clips/bad.mp4' stands there twice",
+        "clip_id: 'clips/bad.mp4' is there twice",
         "membership: no clip is in fold 1",
     ]
 
@@ -226,7 +226,7 @@ def test_a_difference_that_is_no_number_is_a_finding_in_words_and_none_in_json(c
         zarr.open_group(copy, mode="r+")["face/embedding"][row] = value
         report = verify(cache, 1)
     assert (
-        f"face/embedding: clip '{clip_id}' holds NaN, infinity or zeros alone, and not when computed again"
+        f"face/embedding: clip '{clip_id}' holds NaN, infinity or only zeros, but not when computed again"
         in [str(finding) for finding in report.findings]
     )
     assert json.loads(json.dumps(to_json_values(report), allow_nan=False))["largest_difference"] == 0.0

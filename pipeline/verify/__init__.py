@@ -1,11 +1,11 @@
-"""A cache is checked: its attributes, every value's range, and a sample computed again.
+"""Checks of a cache: its attributes, the range of every value, and a sample that is computed again.
 
-``stored``         a cache              -> what is wrong with what it stores
-``block``          a block of its clips -> what is wrong with their values
+``stored``         a cache              -> findings on stored values
+``block``          a block of its clips -> findings on their values
 ``config``         a cache              -> the config that it was made with
-``recomputation``  some of its clips    -> how far features computed again differ
-``check``          a cache              -> a report of all of it
-``report``         the report
+``recomputation``  some of its clips    -> differences of features that are computed again
+``check``          a cache              -> a report of all checks
+``report``         types of the report
 """
 
 from pipeline.verify.check import verify

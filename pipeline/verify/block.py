@@ -1,4 +1,4 @@
-"""The values of one block of clips: ranges, NaN, frames, boxes, and what goes with each status."""
+"""Checks of the values of one block of clips: ranges, NaN, frames, boxes, and the values of each status."""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,7 +14,7 @@ from pipeline.verify.report import Finding
 
 
 def check_block(cache: FeatureCache, start: int) -> list[Finding]:
-    """Check the values of the block that begins in row `start`; chunks that do not read are a finding."""
+    """Check the values of the block that begins in row `start`. An unreadable chunk is a finding."""
     end = min(start + cache.meta.block_clips, cache.meta.num_clips)
     try:
         rows = {spec.name: cache.read(spec.name, start, end) for spec in cache.meta.arrays()}
@@ -47,7 +47,7 @@ def _check_values(spec: ArraySpec, value: npt.NDArray[Any], rows: npt.NDArray[An
         wrong(spec.name, ~np.isfinite(value) & _along(rows, value), "NaN or infinity")
     if spec.is_feature:
         flat = value.reshape(len(value), -1)
-        wrong(spec.name, rows & (flat == 0).all(axis=1), "nothing but zeros")
+        wrong(spec.name, rows & (flat == 0).all(axis=1), "only zeros")
     if spec.low is not None:
         wrong(spec.name, (value < spec.low) & _along(rows, value), f"a value below {spec.low:g}")
     if spec.high is not None:
@@ -57,29 +57,29 @@ def _check_values(spec: ArraySpec, value: npt.NDArray[Any], rows: npt.NDArray[An
 def _check_frames(rows: dict[str, npt.NDArray[Any]], done: npt.NDArray[Any], wrong: _Wrong) -> None:
     index, valid = rows["frame_index"], rows["frame_valid"]
     real = valid[..., 1:] & done[:, None, None]
-    wrong("frame_index", (np.diff(index, axis=-1) <= 0) & real, "indices that do not rise")
+    wrong("frame_index", (np.diff(index, axis=-1) <= 0) & real, "indices that do not increase")
     beyond = index >= rows["num_decoded"][:, None, None]
     wrong("frame_index", beyond & done[:, None, None], "an index beyond the clip's frames")
     wrong("frame_valid", (valid[..., 1:] & ~valid[..., :-1]), "a valid frame after an invalid one")
     wrong("frame_valid", done & ~valid[..., 0].all(axis=1), "no valid frame")
     seconds = rows["frame_seconds"].reshape(len(done), -1)
     known = np.isfinite(seconds).all(axis=1) | np.isnan(seconds).all(axis=1)
-    wrong("frame_seconds", done & ~known, "infinity, or NaN on some frames alone,")
+    wrong("frame_seconds", done & ~known, "infinity, or NaN on only some frames,")
 
 
 def _check_boxes(rows: dict[str, npt.NDArray[Any]], wrong: _Wrong) -> None:
     box, status = rows["face_box"], rows["status"]
     with_face = status == Status.DONE
-    wrong("face_box", ~np.isfinite(box) & _along(with_face, box), "NaN though the clip has a face")
+    wrong("face_box", ~np.isfinite(box) & _along(with_face, box), "NaN although the clip has a face")
     height, width = (rows["source_size"][:, i, None, None] for i in (0, 1))
     x0, y0, x1, y1 = np.moveaxis(box, -1, 0)
     with np.errstate(invalid="ignore"):
         inside = (x0 >= 0) & (y0 >= 0) & (x1 <= width) & (y1 <= height) & (x1 > x0) & (y1 > y0)
-    wrong("face_box", ~inside & with_face[:, None, None], "a box that is empty or outside the picture")
+    wrong("face_box", ~inside & with_face[:, None, None], "a box that is empty or outside the frame")
 
 
 def _check_no_boxes(rows: dict[str, npt.NDArray[Any]], wrong: _Wrong) -> None:
-    wrong("face_box", ~np.isnan(rows["face_box"]), "a box though faces are ready crops")
+    wrong("face_box", ~np.isnan(rows["face_box"]), "a box although faces are ready crops")
 
 
 def _check_faces(rows: dict[str, npt.NDArray[Any]], wrong: _Wrong) -> None:
@@ -98,5 +98,5 @@ def _check_outcomes(rows: dict[str, npt.NDArray[Any]], done: npt.NDArray[Any], w
 
 
 def _along(rows: npt.NDArray[Any], value: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """A per-clip mask with as many dimensions as `value`."""
+    """Return a mask [N] with as many dimensions as `value`."""
     return rows.reshape(-1, *(1,) * (value.ndim - 1))

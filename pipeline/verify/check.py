@@ -1,4 +1,4 @@
-"""The whole check: what is stored, then a sample computed again."""
+"""The whole check of a cache: its stored values, then a sample that is computed again."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -20,10 +20,21 @@ def verify(
     detector_weights: str | None = None,
     on_block: Callable[[], None] | None = None,
 ) -> VerifyReport:
-    """Check what is stored, and compute a sample of clips again; see the two functions below.
+    """Check the stored values of a cache, and compute a sample of clips again.
 
-    Damage is a finding, never an error. Raises OusError when `count` insists on clips whose files
-    or models are not on this machine, ConfigError when it is negative.
+    Damage is a finding, never an error.
+
+    Args:
+        cache: Open cache.
+        count: Number of clips to compute again. None means two, or none if files or models are missing.
+        root: Directory of the dataset, if it has moved.
+        encoder_weights: Weights of the encoder, if they have moved.
+        detector_weights: Weights of the detector, if they have moved.
+        on_block: Called after each block of stored values.
+
+    Raises:
+        OusError: `count` is a number, and files or models are not on this machine.
+        ConfigError: `count` is negative.
     """
     require_range("--sample", 0 if count is None else count, 0)
     findings = verify_stored(cache, on_block)

@@ -1,4 +1,4 @@
-"""The config that a cache was made with, for whatever computes its features or crops again."""
+"""The config that a cache was made with, for computing its features or crops again."""
 
 from pipeline.clip_model import encoder_of
 from pipeline.config import from_dict, to_dict
@@ -11,17 +11,24 @@ from pipeline.store.reader import FeatureCache
 
 
 class OtherAlgorithmsError(CacheError):
-    """A cache whose features this program cannot compute again: its algorithms have other versions."""
+    """Error for a cache whose features this program cannot compute again, due to other algorithm versions."""
 
 
 def config_of(
     cache: FeatureCache, encoder_weights: str | None, detector_weights: str | None
 ) -> ExtractConfig:
-    """Return the config that the cache was made with, in its precisions where this machine has them.
+    """Return the config that a cache was made with, in its precisions if this machine has them.
 
     A setting that the cache does not have yet takes the default of its algorithm version.
-    Raises OtherAlgorithmsError for a cache of other algorithm versions, CacheError for one with settings
-    that are unknown here.
+
+    Args:
+        cache: Open cache.
+        encoder_weights: Weights of the encoder now; None for those that the cache names.
+        detector_weights: Weights of the detector now; None for those that the cache names.
+
+    Raises:
+        OtherAlgorithmsError: The cache was made by other algorithm versions.
+        CacheError: The cache has settings that this program does not know.
     """
     if found := version_differences(cache.meta.identity):
         msg = (

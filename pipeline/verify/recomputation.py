@@ -1,4 +1,4 @@
-"""A sample of a cache's clips, computed again from their files."""
+"""Comparison of a sample of clips, computed again from their files, with the cache."""
 
 from collections.abc import Collection
 from pathlib import Path
@@ -18,8 +18,8 @@ from pipeline.verify.config import OtherAlgorithmsError, config_of
 from pipeline.verify.report import Finding, Recomputed
 
 RELATIVE_TOLERANCE = 0.02
-"""A recomputed feature may differ from the stored one by this share of the feature's norm: other
-hardware and batch sizes sum in another order, in 8-bit mantissas where the encoder runs in bf16."""
+"""Allowed difference from a stored feature, as a fraction of its norm. Other hardware and batch sizes sum in
+another order, in 8-bit mantissas if the encoder runs in bf16."""
 
 _DEFAULT_SAMPLE = 2
 _PRECISIONS = ("features.precision:", "detector.precision:")
@@ -34,10 +34,17 @@ def recompute_sample(
     encoder_weights: str | None = None,
     detector_weights: str | None = None,
 ) -> Recomputed:
-    """Compute `count` clips again from their files, with the models that the cache names.
+    """Compute clips again from their files, with the models that the cache names, and compare them.
 
-    count: None asks for two, and settles for a note where files or models are not on this machine;
-    a number insists. root, encoder_weights, detector_weights: where they are now.
+    Args:
+        cache: Open cache.
+        count: Number of clips. None means two, or a note if files or models are not on this machine.
+        root: Directory of the dataset now; None for the one that the cache names.
+        encoder_weights: Weights of the encoder now; None for those that the cache names.
+        detector_weights: Weights of the detector now; None for those that the cache names.
+
+    Raises:
+        OusError: `count` is a number, and files or models are not on this machine.
     """
     rows = pick_sample(cache, _DEFAULT_SAMPLE if count is None else count)
     if not rows:
@@ -59,7 +66,7 @@ def recompute_sample(
         where = index.source or index.root
         return Recomputed(
             findings=(
-                Finding(where="recompute", what=f"no clip with features is in the data set at '{where}'"),
+                Finding(where="recompute", what=f"no clip with features is in the dataset at '{where}'"),
             )
         )
     other = identity_differences(models.identity(), cache.meta.identity)
@@ -87,11 +94,18 @@ def pick_sample(cache: FeatureCache, count: int, *, among: Collection[str] | Non
 
 
 def recompute(cache: FeatureCache, index: DatasetIndex, models: Models, rows: list[int]) -> Recomputed:
-    """Process clips again from their source and compare features, frames and boxes with the cache."""
+    """Process clips again and compare features, frames and faces with the cache.
+
+    Args:
+        cache: Open cache.
+        index: The dataset. Clips that are not in it are findings.
+        models: Loaded models.
+        rows: Rows of the clips in the cache.
+    """
     by_id = {clip.clip_id: clip for clip in index.clips}
     ids = cache.read("clip_id")[rows].tolist()
     missing = [clip_id for clip_id in ids if clip_id not in by_id]
-    findings = [Finding(where="recompute", what=f"clip '{i}' is not in the data set") for i in missing]
+    findings = [Finding(where="recompute", what=f"clip '{i}' is not in the dataset") for i in missing]
     pairs = [(row, by_id[clip_id]) for row, clip_id in zip(rows, ids, strict=True) if clip_id in by_id]
     largest = 0.0
     for row, clip in pairs:
@@ -125,9 +139,7 @@ def _recompute_clip(
         if spec.is_feature:
             difference = relative_difference(stored[spec.name], again[spec.name])
             if difference is None:
-                what = (
-                    f"clip '{clip.clip_id}' holds NaN, infinity or zeros alone, and not when computed again"
-                )
+                what = f"clip '{clip.clip_id}' holds NaN, infinity or only zeros, but not when computed again"
                 findings.append(Finding(where=spec.name, what=what))
                 continue
             largest = max(largest, difference)
@@ -135,15 +147,15 @@ def _recompute_clip(
                 what = f"clip '{clip.clip_id}' differs by {difference:.2g} of its norm when computed again"
                 findings.append(Finding(where=spec.name, what=what))
         elif spec.name in _COMPARED and (stored[spec.name] != again[spec.name]).any():
-            what = f"clip '{clip.clip_id}' comes out otherwise when computed again"
+            what = f"clip '{clip.clip_id}' differs when computed again"
             findings.append(Finding(where=spec.name, what=what))
     return largest, findings
 
 
 def relative_difference(stored: npt.NDArray[Any], again: npt.NDArray[Any]) -> float | None:
-    """Norm of the difference over norm of the stored value.
+    """Return the norm of the difference divided by the norm of the stored value.
 
-    None where there is no such number: either holds NaN or infinity, or only the stored value is all zero.
+    None if either value holds NaN or infinity, or if only the stored value is all zeros.
     """
     a, b = stored.astype(np.float64), again.astype(np.float64)
     if not (np.isfinite(a).all() and np.isfinite(b).all()):

@@ -1,4 +1,4 @@
-"""The outcome of a check of a cache."""
+"""Result of the check of a cache."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from pipeline.store.location import Place
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """One thing that is wrong. where: array or check. what: the clip or count, and the trouble."""
+    """Problem of a cache. where: array or check. what: the clip or count, and the problem."""
 
     where: str
     what: str
@@ -18,9 +18,9 @@ class Finding:
 
 @dataclass(frozen=True, kw_only=True)
 class Recomputed:
-    """The outcome of computing clips again. largest_difference: relative to the feature's norm.
+    """Result of computing clips again. largest_difference: as a fraction of the feature's norm.
 
-    note: why nothing was computed again, where nothing was.
+    note: why nothing was computed again; empty if something was.
     """
 
     clip_ids: tuple[str, ...] = ()
@@ -31,7 +31,7 @@ class Recomputed:
 
 @dataclass(frozen=True, kw_only=True)
 class VerifyReport:
-    """A cache, checked. findings: of the stored values and of the clips computed again."""
+    """Result of the check. findings: on stored values and on clips that were computed again."""
 
     place: Place
     counts: dict[str, int]

@@ -1,4 +1,4 @@
-"""What a cache stores, checked without any model: its attributes, its table of clips, each block."""
+"""Checks of stored values that need no model: attributes, clip table and each block."""
 
 from collections.abc import Callable, Iterator
 from itertools import pairwise
@@ -37,7 +37,7 @@ def _check_clips(cache: FeatureCache) -> Iterator[Finding]:
     ids = cache.read("clip_id").tolist()
     if len(set(ids)) < len(ids):
         twice = next(one for one, other in pairwise(sorted(ids)) if one == other)
-        yield Finding(where="clip_id", what=f"'{twice}' stands there twice")
+        yield Finding(where="clip_id", what=f"'{twice}' is there twice")
     label = cache.read("label")
     if (label >= len(cache.meta.class_names)).any():
         first = int(np.argmax(label >= len(cache.meta.class_names)))
@@ -57,7 +57,7 @@ def _check_clips(cache: FeatureCache) -> Iterator[Finding]:
 
 
 def official_leaks(cache: FeatureCache) -> list[str]:
-    """Return a line per fold whose published splits share footage; empty for data sets without such splits.
+    """Return a line per fold whose published splits share footage; empty for datasets without such splits.
 
     Raises CacheError where the clips cannot be read.
     """
@@ -65,7 +65,7 @@ def official_leaks(cache: FeatureCache) -> list[str]:
 
 
 def _check_leaks(cache: FeatureCache) -> Iterator[Finding]:
-    """Clips of two splits of a fold must share no footage, unless their authors published the splits."""
+    """Report footage that two splits of a fold share, unless the authors published these splits."""
     if cache.meta.dataset in OFFICIAL_SPLITS:
         return
     for fold, shared in leaks_of_cache(cache).items():
