@@ -116,7 +116,7 @@ REFUSED = {
     ),
     "a split beside another name": (
         ("train/happy/1.mp4", "backup/happy/1.mp4"),
-        "'train' names a split, and 'backup' beside it no split",
+        "'train' names a split, but 'backup' beside it names none",
     ),
     "several depths": (
         ("happy.mp4", "sad/1.mp4", "sad/2.mp4"),

@@ -17,7 +17,7 @@ _SHOWN = 100
 
 @dataclass(kw_only=True)
 class _Member:
-    """A clip of the lists: its class, the first line that names it, and by fold its split and the line."""
+    """Clip of the lists: its class, the first line that names it, and by fold its split and the line."""
 
     class_name: str
     first: str

@@ -259,7 +259,7 @@ def _undetermined(orders: list[Order], counts: LabelCounts, asked: str | None) -
     elif named and possible:
         num_classes = len(named[0].class_names)
         problem = f"has integers that may count from 0 or from 1: neither 0 nor {num_classes} occurs"
-        remedy = "Give it beside a list of its form that holds either, or a list of class names."
+        remedy = "Give another list of its form that holds one of them, too, or a list of class names."
     elif counts.is_whole or not possible:
         nearest = min(orders, key=lambda one: counts.clips_away(one.class_name))
         problem = f"has integers, and no known order fits the published class counts ({_names(orders)})"

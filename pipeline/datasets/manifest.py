@@ -178,7 +178,7 @@ def _path_notes(by_id: Mapping[str, list[Row]], paths: ManifestPaths) -> tuple[s
 
 
 def _require_no_misspelling(rows: list[Row], path: Path) -> None:
-    """Raise DatasetError for clips without a label or split beside a column that may have been meant."""
+    """Raise DatasetError if clips have no label or split, but a column is probably a misspelling of it."""
     for wanted in ("label", "split"):
         names = {name for row in rows if wanted not in row.values for name in row.values}
         for name in sorted(names - set(COLUMNS)):

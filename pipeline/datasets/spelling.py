@@ -76,7 +76,7 @@ def fold_meaning_of(text: str) -> str:
 def one_spelling(
     texts: Iterable[str], kind: str = "class", meaning: Callable[[str], str] = meaning_of
 ) -> Spelling:
-    """Choose one spelling for every name of a list, whatever the order of the list.
+    """Choose one spelling for every name of a list, independently of the order of the list.
 
     Args:
         texts: The names as written, one per clip or row; empty ones stay empty.

@@ -242,7 +242,7 @@ _DEEP: Mapping[str, Kind] = {
         deep=True,
     ),
     "window-empty": _error(
-        "no frame begins within a clip's window, because it lies between two frames",
+        "no frame begins within a clip's window, because the window is between two frames",
         "widen start_seconds to end_seconds",
         deep=True,
     ),

@@ -1,6 +1,6 @@
 """One `extract` per cache: a lock on all of it or on a shard, renewed by heartbeats.
 
-A holder on this machine is alive as long as its process exists, whatever its heartbeats. A holder on another
+A holder on this machine is alive as long as its process exists, even without heartbeats. A holder on another
 machine is alive if its record has a heartbeat of the last minute. Any other record, also one from the future,
 is watched for changes, by the monotonic clock of the process that waits (decision 0013).
 """

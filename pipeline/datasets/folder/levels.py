@@ -135,7 +135,7 @@ def _meaning(levels: tuple[Level, ...]) -> Layout:
         words = [name for name in level.names if split_of(name) is not None]
         if words and depth not in splits:
             others = [f"'{printable(name)}'" for name in level.names if name not in words]
-            msg = f"'{words[0]}' names a split, and {some(others)} beside it no split"
+            msg = f"'{words[0]}' names a split, but {some(others)} beside it names none"
             raise _UnclearError(msg)
     if len(splits) > 1:
         both = " and ".join(_shown(levels[depth]) for depth in splits[:2])

@@ -62,7 +62,7 @@ def find_clips(root: Path) -> Scan:
 
 
 class _Scanner:
-    """One scan of a directory tree."""
+    """Scan of a directory tree."""
 
     def __init__(self, root: Path) -> None:
         self.result = Scan()
