@@ -85,7 +85,7 @@ def test_the_user_names_any_cache_and_a_run_no_bucket(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("address", ["gs://b/p", "az://b/p", "http://127.0.0.1/p", "file:///etc", "S3://b/p"])
 def test_no_other_address_is_a_cache(tmp_path, address):
-    with pytest.raises(ConfigError, match="is no place for a cache"):
+    with pytest.raises(ConfigError, match="is not a location of a cache"):
         training_cache(tmp_path, address, "")
 
 

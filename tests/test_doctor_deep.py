@@ -156,7 +156,7 @@ def test_healthy_clips_give_no_finding_and_a_summary(tmp_path):
     report = examined("folder", clips_of(tmp_path), is_deep=True)
     assert report.findings == ()
     facts = "\n".join(report.facts)
-    assert "pictures    64x48 (4)" in facts
+    assert "frame size  64x48 (4)" in facts
     assert "durations   2.0 to 2.3 s, median 2.2" in facts
     assert "frames      20 to 23, median 21.5" in facts
     assert "--deep" not in "\n".join(lines(report))

@@ -119,7 +119,7 @@ def test_clips_without_a_label_are_read_and_a_note_shows_the_remedy(tmp_path):
     index = read(touch(tmp_path, "b.mp4", "a.mp4", "1001_DFA_HAP_XX.mp4"))
     assert (index.class_names, [clip.label for clip in index.clips]) == ((), [-1, -1, -1])
     assert index.notes == (
-        "3 clips without a label, because their names are no emotions and no directory names a class: "
+        "3 clips without a label, because their names are not emotions and no directory names a class: "
         "'1001_DFA_HAP_XX.mp4', 'a.mp4', 'b.mp4'. For labels, arrange the clips as class/clip or list them "
         "in a manifest",
     )
@@ -201,7 +201,7 @@ def test_what_is_no_folder_is_refused(tmp_path, name):
 @pytest.mark.parametrize("name", [b"caf\xe9.mp4", b"two\nlines.mp4", b"caf\xe9/1.jpg"])
 def test_a_name_that_no_report_can_show_is_refused(tmp_path, name):
     touch(tmp_path, os.fsdecode(name))
-    with pytest.raises(DatasetError, match="has a name that is no plain text in UTF-8; rename it") as caught:
+    with pytest.raises(DatasetError, match="has a name that is not plain text in UTF-8; rename it") as caught:
         read(tmp_path)
     assert str(caught.value).isprintable()
 

@@ -126,7 +126,7 @@ def test_frames_are_read_and_a_format_is_said(dfew):
         (["1,2", "2"], "line 2: '2' has 1 cell; allowed: a clip and its label"),
         (["1,2,3,4", "2,3,4,5"], "line 1: '1 2 3 4' has 4 cells"),
         (["1,x,3", "2,y,3"], "line 1: number of frames is 'x'; allowed: a whole number"),
-        (["1,2", '2,"3'], "line 2: .* is no line of CSV"),
+        (["1,2", '2,"3'], "line 2: .* is not a line of CSV"),
         (["1 fear", "2 \x1b[31mfear"], "line 2: .* holds control characters"),
     ],
 )

@@ -40,7 +40,9 @@ def test_a_neighbour_of_a_link_lies_beside_what_it_points_to(tmp_path):
     ["s3:/bucket/feats.zarr", "s3://bucket", "s3://b/", "s3://b/../c", "s3://b//c", "gs://b/c", "http://x/y"],
 )
 def test_other_addresses_are_refused(text):
-    with pytest.raises(ConfigError, match=f"'{text}' is no place for a cache; give a local folder, or s3://"):
+    with pytest.raises(
+        ConfigError, match=f"'{text}' is not a location of a cache; give a local folder, or s3://"
+    ):
         Place.of(text)
 
 

@@ -191,7 +191,7 @@ def test_a_missing_workbook_is_a_note(tmp_path):
             [("1angry", "2disgust", "3fear", "4happy", "5neutral", "6sad", "7surprise", "order", "label")],
             "counts classes in another order: its column '4happy' is happiness, which is number 1 here",
         ),
-        ([SHEET_HEADER, [0, 0, 0, 0, 0, 0, 0, "x", 1]], "row 2: 'x' is no clip"),
+        ([SHEET_HEADER, [0, 0, 0, 0, 0, 0, 0, "x", 1]], "row 2: 'x' is not a clip"),
         ([SHEET_HEADER, *votes_rows({"1": 1}), *votes_rows({"00001": 2})], "row 3: '1' is in row 2 too"),
         (
             [SHEET_HEADER, [1.5, 0, 0, 0, 0, 0, 0, 1, 1]],
@@ -266,7 +266,7 @@ def test_a_clip_of_two_classes_in_two_folds_is_refused(tmp_path):
     [
         (
             "x.mp4,1",
-            "line 4: 'x.mp4' is no clip of DFEW; its clips have names like Clip/original/<number>.mp4",
+            "line 4: 'x.mp4' is not a clip of DFEW; its clips have names like Clip/original/<number>.mp4",
         ),
         ("5,9", "line 4: label '9' is none of DFEW's classes; allowed: happiness"),
         ("5,bored", "line 4: label 'bored' is none of DFEW's classes"),

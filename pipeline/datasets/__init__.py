@@ -67,7 +67,7 @@ def read_dataset(name: str, root: Path, options: ReadOptions = _DEFAULTS) -> Dat
     Args:
         name: One of READERS.
         root: Directory of the dataset. For a manifest, the file or its directory.
-        options: Settings of the published datasets, by default theirs.
+        options: The user's choice of lists, label order and form of clips, for published datasets.
 
     Raises:
         ConfigError: The name is unknown, or an option is set that the dataset does not have.

@@ -157,8 +157,8 @@ def _require_clip(entry: Entry, where: str, official: OfficialSet) -> str:
     published = official.published
     if entry.clip_id is None:
         msg = (
-            f"{where}: '{entry.written[:_SHOWN]}' is no clip of {published.title}; its clips have names like "
-            f"{official.places['video']}. Correct the line."
+            f"{where}: '{entry.written[:_SHOWN]}' is not a clip of {published.title}; its clips have names "
+            f"like {official.places['video']}. Correct the line."
         )
         raise DatasetError(msg)
     if not entry.class_name:

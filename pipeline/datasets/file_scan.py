@@ -105,7 +105,7 @@ def require_root(title: str, root: Path, places: list[str]) -> None:
     Args:
         title: Name of the dataset, for the message.
         root: Directory that the user gave.
-        places: Patterns of paths below the root, as ``Clip/original/<number>.mp4``.
+        places: Patterns of paths below the root, such as ``Clip/original/<number>.mp4``.
 
     Raises:
         DatasetError: There is none of them. The message shows the contents of the root.

@@ -129,7 +129,7 @@ def _cells(text: str, separator: str, where: str, header: tuple[str, ...] = ()) 
             rows = csv.reader([tight], delimiter=separator, strict=True, skipinitialspace=True)
             return [cell.strip() for cell in next(rows)]
         except csv.Error as error:
-            msg = f"{where}: {text[:_SHOWN]!r} is no line of CSV: {error}"
+            msg = f"{where}: {text[:_SHOWN]!r} is not a line of CSV: {error}"
             raise DatasetError(msg) from error
     last = text.rsplit(None, len(header) - 1 if header else 2)
     if not header and not (len(last) == 3 and last[1].isdecimal()):

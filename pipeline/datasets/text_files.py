@@ -59,7 +59,7 @@ def unreadable(path: Path, kind: str, error: Exception) -> DatasetError:
 
     Args:
         path: The list.
-        kind: Kind of file, for the message, as ``CSV file``.
+        kind: Kind of file, for the message, such as ``CSV file``.
         error: What its reader raised.
     """
     if isinstance(error, UnicodeDecodeError):

@@ -93,7 +93,7 @@ def _rows(
         text = str(int(name)) if isinstance(name, float) and name.is_integer() else str(name).strip()
         clip_id = clip_id_of(text)
         if clip_id is None or clip_id in seen:
-            problem = "is no clip" if clip_id is None else f"is in row {seen[clip_id]} too"
+            problem = "is not a clip" if clip_id is None else f"is in row {seen[clip_id]} too"
             msg = f"{where}: '{text[:100]}' {problem}; one row per clip is needed."
             raise DatasetError(msg)
         seen[clip_id] = number

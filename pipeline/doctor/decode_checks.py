@@ -124,7 +124,7 @@ def describe(opened: Mapping[str, Opened]) -> list[str]:
     sizes = Counter(f"{one.width_px}x{one.height_px}" for one in sound).most_common()
     seconds = [one.seconds for one in sound if math.isfinite(one.seconds)]
     frames = [one.num_frames for one in sound]
-    lines = [f"pictures    {some([f'{size} ({many})' for size, many in sizes], _MOST_NAMED_SIZES)}"]
+    lines = [f"frame size  {some([f'{size} ({many})' for size, many in sizes], _MOST_NAMED_SIZES)}"]
     if seconds:
         hours = sum(seconds) / 3600
         total = f"{hours:.1f} h in all" if hours >= 1 else f"{60 * hours:.1f} min in all"

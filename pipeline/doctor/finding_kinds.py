@@ -85,7 +85,7 @@ _LISTS: Mapping[str, Kind] = {
         "nothing, if their features are all you need; else add labels, after extraction by `cache relabel`",
     ),
     "label-unknown": _error(
-        "a line's label is no class of the dataset",
+        "a line's label is not a class of the dataset",
         "correct the line; name the order of integers with --label-order",
     ),
     "two-labels": _error(

@@ -36,7 +36,7 @@ def _check_lines(inputs: Inputs) -> Iterator[Finding]:
             contradicted.append(f"{case} ({_place(inputs, clip_list, entry)})")
     for kind, what, cases in (
         ("clip-unknown", "that name no clip", unknown),
-        ("label-unknown", "with a label that is no class", unlabelled),
+        ("label-unknown", "with a label that is not a class", unlabelled),
         ("folder-label", "whose label differs from the clip's folder", contradicted),
     ):
         if cases:

@@ -48,7 +48,7 @@ class Place:
             return cls(text)
         parts = text.removeprefix(_S3).rstrip("/").split("/")
         if not text.startswith(_S3) or len(parts) < 2 or not all(p.strip(".") for p in parts):  # noqa: PLR2004
-            msg = f"'{text}' is no place for a cache; give a local folder, or s3://BUCKET/PREFIX."
+            msg = f"'{text}' is not a location of a cache; give a local folder, or s3://BUCKET/PREFIX."
             raise ConfigError(msg)
         return cls(text)
 
@@ -169,7 +169,7 @@ class Place:
             ("SignatureDoesNotMatch", "the secret key is wrong; check AWS_SECRET_ACCESS_KEY."),
             ("403 Forbidden", "access denied; these credentials may not do this here."),
             ("401 Unauthorized", "access denied; check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY."),
-            ("404 Not Found", f"the endpoint {endpoint} is no object store; check AWS_ENDPOINT_URL."),
+            ("404 Not Found", f"the endpoint {endpoint} is not an object store; check AWS_ENDPOINT_URL."),
             ("HTTP error", f"the endpoint {endpoint} does not answer; check AWS_ENDPOINT_URL."),
         ):
             if sign in text:

@@ -126,8 +126,8 @@ def _layout_notes(layout: Layout, clips: Sequence[ClipRef], group: int | None) -
     unlabelled = [f"'{clip.path}'" for clip in clips if clip.label < 0]
     if unlabelled and layout.label is None:
         notes.append(
-            f"{counted(len(unlabelled), 'clip')} without a label, because their names are no emotions and no "
-            f"directory names a class: {some(unlabelled)}. For labels, arrange the clips as class/clip or "
+            f"{counted(len(unlabelled), 'clip')} without a label, because their names are not emotions and "
+            f"no directory names a class: {some(unlabelled)}. For labels, arrange the clips as class/clip or "
             "list them in a manifest"
         )
     return notes

@@ -146,5 +146,5 @@ class _Scanner:
     def _require_texts(self, paths: Sequence[str]) -> None:
         for path in paths:
             if not fits_one_line(path):
-                msg = f"{str(self._root / path)!r} has a name that is no plain text in UTF-8; rename it."
+                msg = f"{str(self._root / path)!r} has a name that is not plain text in UTF-8; rename it."
                 raise DatasetError(msg)

@@ -35,7 +35,7 @@ _CLOTHES: tuple[Rgb, ...] = (
 _IRISES: tuple[Rgb, ...] = ((60, 42, 30), (52, 84, 110), (62, 92, 60), (86, 62, 34))
 
 _HAIR_TO_SKIN = 0.42
-"""Most brightness of hair as a fraction of skin, because the Haar cascade needs contrast."""
+"""Largest brightness of hair as a fraction of the skin's, because the Haar cascade needs contrast."""
 
 
 @dataclass(frozen=True, kw_only=True)

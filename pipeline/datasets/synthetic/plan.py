@@ -22,7 +22,7 @@ PAIRS: Mapping[tuple[str, str], int] = {
 """Pairs of classes of ambiguous faces, with their weight.
 
 The two classes of a pair differ in polarity, so the scene distinguishes them. With these weights happiness,
-which is in two pairs, has as many clips as neutral, anger, surprise and fear.
+which is in two pairs, has as many ambiguous clips as neutral, anger, surprise and fear.
 """
 
 SPLITS = ("train", "test")
