@@ -10,7 +10,9 @@ from pipeline.datasets.votes import contradicted
 from pipeline.errors import DatasetError, counted, some
 from pipeline.types import ClipRef, DatasetIndex, ReadOptions, Split
 
-NO_SCENE = "aligned faces only: there is no scene, and the scene stream holds the image of the face again"
+NO_SCENE = "aligned faces only: there is no scene, and what stands for it is the picture of the face again"
+"""Warning that caches store. A cache that grows would have it twice if the text changed."""
+
 _SHOWN = 100
 """Characters of a wrong value that a message shows."""
 
