@@ -2,8 +2,8 @@
 """Command line: the commands of the pipeline and of the trainer.
 
 Progress and remarks go to stderr. The result goes to stdout, with `--json` as one JSON document.
-Exit codes: 0 done, 1 a known error in one line, 2 misuse, 3 a failed verification, or failed clips
-under `--strict`. Heavy modules are imported inside commands.
+Exit codes: 0 success; 1 a known error, in one line; 2 misuse; 3 a failed verification, or failed clips
+with `--strict`. Large libraries are imported inside commands.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ except ModuleNotFoundError as error:
     sys.exit(f"error: package '{error.name}' is missing; run `make install`, then .venv/bin/python cli.py")
 except KeyboardInterrupt:
     sys.stderr.write("stopped\n")
-    sys.exit(130)  # EXIT_INTERRUPTED, which may not be imported yet
+    sys.exit(130)  # EXIT_INTERRUPTED, which may not be imported at this point
 
 from pipeline.errors import ConfigError, OusError
 
@@ -46,7 +46,7 @@ app.add_typer(weights.app, name="weights")
 
 @contextlib.contextmanager
 def _safe_path_in_children() -> Iterator[None]:
-    """Let processes that start within import nothing from the current directory, which may be a run's."""
+    """Keep child processes from importing code of the current directory, which may be somebody's run."""
     before = os.environ.get("PYTHONSAFEPATH")
     os.environ["PYTHONSAFEPATH"] = "1"
     try:
@@ -68,7 +68,7 @@ def main() -> None:
     except (OusError, OSError) as error:
         sys.exit(show_error(error))
     except RuntimeError as error:
-        if "home directory" not in str(error):  # raised by pathlib for ~ where nothing names a home
+        if "home directory" not in str(error):  # pathlib raises it for ~ if the user has no home directory
             raise
         sys.exit(show_error(ConfigError(NO_HOME)))
     except KeyboardInterrupt:

@@ -56,7 +56,7 @@ def test_ctrl_c_ends_a_deep_check_and_leaves_nobody_behind(tmp_path):
     os.killpg(doctor.pid, signal.SIGINT)
     _, err = doctor.communicate(timeout=60)
     assert doctor.returncode == 130
-    assert "stopped; the data set is as it was" in err
+    assert "stopped; the dataset is unchanged" in err
     until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in decoders))
 
 

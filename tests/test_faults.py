@@ -130,9 +130,9 @@ def test_workers_and_decoders_killed_at_random_moments_cost_nothing_but_time(
 
 
 def gave_up(said):
-    """How a run ended whose workers or decoders were killed again and again; no other end is right."""
+    """How a run ended whose workers or decoders were killed repeatedly; no other end is right."""
     last = said.splitlines()[-1]
-    ends = "error: Workers died again and again at ", "error: Decoding processes do not start (SIGKILL)"
+    ends = "error: Workers died repeatedly at ", "error: Decoding processes do not start (SIGKILL)"
     assert last.startswith(ends), said
     return last
 
@@ -207,7 +207,7 @@ def test_ctrl_c_ends_soon_and_says_how_to_go_on(run_clips, undisturbed_chunks, r
     code, said = finish(run)
     seconds = time.monotonic() - asked
     assert code == 130, said
-    assert f"stopped; finished blocks are safe in {path}. The same command goes on from there." in said
+    assert f"stopped; finished blocks are safe in {path}. The same command resumes from there." in said
     assert "Traceback" not in said
     wait_for(lambda: not alive(others), "workers and decoders end with their client", 60)
     assert extract(run_clips.root, path, *MODES[mode])[0] == 0

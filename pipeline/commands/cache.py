@@ -115,7 +115,7 @@ def cache_repair(
     with _open(cache) as opened:
         num_blocks = -(-opened.meta.num_clips // opened.meta.block_clips)
     shown: list[Callable[[Speed], None]] = []
-    stopped = f"stopped; what is not computed again yet is pending in {cache}: `extract` goes on with it."
+    stopped = f"stopped; blocks that are not yet recomputed are pending in {cache}. `extract` resumes them."
     with ends_at_once(stopped), ExitStack() as bars:
         start, advance = bars.enter_context(progress_bar("checking", "blocks"))
         start(num_blocks)
@@ -140,9 +140,7 @@ def cache_relabel(
     cache: CacheArgument,
     dataset: Annotated[
         Dataset | None,
-        typer.Option(
-            help="Read the dataset of this name or layout [that of the cache].", rich_help_panel=DATA
-        ),
+        typer.Option(help="Read the dataset of this name or layout [the cache's].", rich_help_panel=DATA),
     ] = None,
     root: RootOfCache = None,
     lists: Lists = None,
@@ -154,8 +152,8 @@ def cache_relabel(
     polarities: Annotated[
         Path | None,
         typer.Option(
-            help="Read polarities from this CSV: class,polarity or clip_id,polarity; alone, nothing else "
-            "changes [none].",
+            help="Read polarities from this CSV: class,polarity or clip_id,polarity. Without other options, "
+            "only polarities change [none].",
             rich_help_panel=DATA,
         ),
     ] = None,
@@ -165,7 +163,7 @@ def cache_relabel(
     take_over: TakeOver = False,
     json_: Json = False,
 ) -> None:
-    """Write other labels, folds, groups, votes or polarities into a cache; features stay.
+    """Change labels, folds, groups, votes or polarities in a cache; features stay.
 
     The dataset is read as at extraction, except for the options given here.
     """
@@ -174,12 +172,12 @@ def cache_relabel(
     from pipeline.runner import dataset_of, read_as
     from pipeline.types import ReadOptions
 
-    asked = read_options(lists, label_order, source, all_clips=all_clips)
+    reading = read_options(lists, label_order, source, all_clips=all_clips)
     index = None
-    if dataset or root or polarities is None or asked != ReadOptions():
+    if dataset or root or polarities is None or reading != ReadOptions():
         with _open(cache) as opened:
             is_other = dataset not in (None, opened.meta.dataset)
-            options = asked if is_other else read_as(opened, asked)
+            options = reading if is_other else read_as(opened, reading)
             index = dataset_of(opened, root, name=dataset, options=options)
         for note in index.notes:
             say(f"note: {note}")

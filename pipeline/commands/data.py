@@ -57,9 +57,9 @@ def data_check(
     )
     with ExitStack() as bars:
 
-        def bar(what: str, total: int) -> Callable[[], None]:
+        def bar(step: str, total: int) -> Callable[[], None]:
             bars.close()
-            start, advance = bars.enter_context(progress_bar(what, "clips"))
+            start, advance = bars.enter_context(progress_bar(step, "clips"))
             start(total)
             return lambda: advance(1)
 
@@ -67,7 +67,7 @@ def data_check(
             report = check(dataset, root or root_of(dataset), options, bar)
         except KeyboardInterrupt:
             bars.close()
-            say("stopped; the data set is as it was")
+            say("stopped; the dataset is unchanged")
             raise typer.Exit(EXIT_INTERRUPTED) from None
     answer(report, json_)
     if report.is_wrong:
@@ -108,7 +108,7 @@ def data_sample(
     num_clips = sum(map(len, choose(index, per_class, seed)))
     settings = {"detector": {"name": detector, "weights": detector_weights}, "streams": {"scene": scene}}
     models = load(settings, choose_device())
-    with progress_bar("looking at clips", "clips") as (start, advance):
+    with progress_bar("drawing clips", "clips") as (start, advance):
         start(num_clips)
         report = sample(
             index, models, out, per_class=per_class, seed=seed, on_clip=lambda: advance(1)

@@ -159,29 +159,29 @@ def extract(
         limit=limit, retry_failed=retry_failed, take_over=take_over,
         share=None if blocks is None else Share.parse(blocks),
     )  # fmt: skip
-    who = runner.ExecutorOptions(
+    executor_options = runner.ExecutorOptions(
         gpus=gpus, workers=workers, scheduler=scheduler, decoders=decoders, clip_seconds=clip_seconds,
         dashboard=dashboard,
     )  # fmt: skip
     reading = read_options(lists, label_order, source, all_clips=all_clips)
     index = read_index(dataset, root, reading, may_draw=not dry_run)
-    say(_described(index))
+    say(_summary(index))
     unknown = sorted({index.class_names[c.label] for c in index.clips if c.label >= 0 and c.polarity < 0})
     if unknown:
-        say(f"note: the polarity of {', '.join(unknown)} is not known; training will ask for it")
+        say(f"note: the polarity of {', '.join(unknown)} is unknown; `train` will require it")
     if lone := lone_classes.lone_classes(index.class_names, index.clips):
         say(f"!! {lone}; {lone_classes.REMEDY}")
     leaks = leaks_of_index(index)
     for warning in (*untrained_of_index(index).warnings(), *leak_warnings(leaks)):
         say(f"!! {warning}")
     say(f"{encoder} ({encoder_weights}), faces by {detector}; starting")
-    stopped = f"stopped; finished blocks are safe in {cache}. The same command goes on from there."
+    stopped = f"stopped; finished blocks are safe in {cache}. The same command resumes from there."
     if dry_run:
         stopped = "stopped; nothing was written"
     with (
         ends_at_once(stopped),
         nullcontext() if dry_run else hold(cache, options.share, take_over=take_over, say=say) as lock,
-        closing(runner.make_executor(config, who, for_timing=dry_run)) as executor,
+        closing(runner.make_executor(config, executor_options, for_timing=dry_run)) as executor,
     ):
         for warning in executor.warnings:
             say(f"!! {warning}")
@@ -203,9 +203,9 @@ def extract(
         raise typer.Exit(EXIT_FAILED_CHECK)
 
 
-def _described(index: "DatasetIndex") -> str:
+def _summary(index: "DatasetIndex") -> str:
     """Return one line: clips and classes of a dataset, and how many clips have no label."""
     names, unlabelled = index.class_names, sum(clip.label < 0 for clip in index.clips)
     classes = f"{counted(len(names), 'class', 'classes')}: {', '.join(names)}" if names else "no class"
-    without = f"; {unlabelled} without a label, which training leaves out" if unlabelled else ""
+    without = f"; training leaves out {unlabelled} without a label" if unlabelled else ""
     return f"{counted(len(index.clips), 'clip')} of {classes}{without}"

@@ -1,7 +1,7 @@
-"""Command that shows its options in sections of plain text, and a wrong choice as one line.
+"""Command class that shows options in sections of plain text, and an invalid choice as one line.
 
 Typer draws groups of options as boxes of rich. Plain text needs no rich, is the same in a pipe, and
-can be searched. An option names its section by Typer's own `rich_help_panel`.
+can be searched. An option names its section with Typer's own parameter `rich_help_panel`.
 """
 
 import re
@@ -15,16 +15,16 @@ from pipeline.errors import ConfigError
 DATA, MODEL, MACHINE, OUTPUT = "Data", "Model", "Machine", "Output"
 _SECTIONS = (DATA, MODEL, MACHINE, OUTPUT)
 _MOST_IN_ONE_SECTION = 7
-"""Parameters of a command whose options are one section; more of them stand in sections by topic."""
+"""Most parameters of a command whose options are in one section; with more, there is a section per topic."""
 _WRONG_CHOICE = re.compile(r"(?P<value>'.*'|\".*\") is not one of (?P<allowed>'.*')\.$", re.DOTALL)
 """Typer's message, ``'x' is not one of 'a', 'b'.``"""
 
 
 class Command(TyperCommand):
-    """Command of this program: sections in `--help`, and errors of choices like errors of settings."""
+    """Command of this program: sections in `--help`, and ConfigError for an invalid choice."""
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
-        """Write arguments, then options: in one section, or by topic where there are many.
+        """Write arguments, then options: in one section, or in sections by topic if there are many.
 
         Args:
             ctx: Typer's context of the command.
@@ -56,10 +56,10 @@ class Command(TyperCommand):
             args: Arguments after the command's name.
 
         Returns:
-            Arguments that are left.
+            Arguments that no parameter took.
 
         Raises:
-            ConfigError: A value is none of an option's choices; the message lists them.
+            ConfigError: A value is not one of an option's choices. The message lists them.
         """
         try:
             return super().parse_args(ctx, args)

@@ -1,4 +1,4 @@
-"""Options that several commands share, and a dataset read by them."""
+"""Options that several commands share, and how a command reads a dataset by them."""
 
 import os
 from pathlib import Path
@@ -118,7 +118,17 @@ Frames = Annotated[int, typer.Option(help="Sample this many frames per clip.", r
 def read_options(
     lists: list[Path] | None, label_order: str | None, source: str, *, all_clips: bool = False
 ) -> "ReadOptions":
-    """Return the options of reading a dataset, from those of a command."""
+    """Return the options of reading a dataset, from the options of a command.
+
+    Args:
+        lists: Lists of clips, or directories of lists; None for the authors' lists.
+        label_order: Name of the order of classes for integer labels; None to determine it from the data.
+        source: One of `pipeline.choices.ClipForm`.
+        all_clips: Whether clips that are in no list are added.
+
+    Raises:
+        ConfigError: A value is not allowed.
+    """
     from pipeline.types import ReadOptions
 
     texts = tuple(str(path) for path in lists or ())
@@ -126,7 +136,7 @@ def read_options(
 
 
 def note_versions(cache: "Where") -> None:
-    """Print a note if other algorithm versions than this program's made the features of a cache.
+    """Print a note if the features of a cache were made by other algorithm versions than this program's.
 
     Such features can be used.
 
@@ -158,6 +168,9 @@ def read_index(name: str, root: Path | None, reading: "ReadOptions", *, may_draw
         root: Path of the dataset, None for `root_of(name)`.
         reading: Options of reading.
         may_draw: Whether the synthetic dataset is drawn if it is missing.
+
+    Returns:
+        Clips with labels, folds and splits.
 
     Raises:
         ConfigError: An option does not apply to this dataset.

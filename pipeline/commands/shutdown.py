@@ -1,4 +1,4 @@
-"""End of a command whose threads may still be inside a long matrix product: it does not wait for them."""
+"""End of a command without waiting for threads that are inside a long matrix product."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,9 +10,9 @@ from pipeline.terminal import leave_at_once, say, show_error
 
 @contextmanager
 def ends_at_once(stopped: str) -> Iterator[None]:
-    """End the process after Ctrl-C, or after a known error while a block is still computed.
+    """End the process after Ctrl-C, or after a known error while a block is still being computed.
 
-    The interpreter's own shutdown unloads libraries that such a thread still uses, and crashes.
+    The interpreter's own shutdown unloads libraries that such a thread still uses, which crashes.
 
     Args:
         stopped: Text that is printed after Ctrl-C.
