@@ -326,7 +326,7 @@ def test_classes_and_polarities_that_a_cache_lacks_are_refused(tmp_path):
         ({"per_gpu": 0, "gpus": 1}, "--per-gpu is 0; allowed: 1 to 64"),
         ({"workers": 0}, "--workers is 0; allowed: 1 or more"),
         ({"workers": 2, "scheduler": "sync"}, "leave out one of them"),
-        ({"scheduler": "slurm"}, "--scheduler is 'slurm', which is no file"),
+        ({"scheduler": "slurm"}, "--scheduler is 'slurm', which is not a file"),
     ],
 )
 def test_choices_of_workers_that_contradict_are_refused(options, message):

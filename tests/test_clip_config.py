@@ -106,7 +106,7 @@ def test_a_cache_by_path_goes_on_only_with_the_mean_it_was_made_with(weights, tm
     code, _, errors = call(monkeypatch, capsys, *command)
     assert code == 1
     assert (
-        "was made otherwise: encoder.mean: [0.5, 0.5, 0.5] here, [0.48145466, 0.4578275, 0.40821073]"
+        "was made differently: encoder.mean: [0.5, 0.5, 0.5] here, [0.48145466, 0.4578275, 0.40821073]"
         in errors
     )
     code, _, said = call(monkeypatch, capsys, *command, *as_before)

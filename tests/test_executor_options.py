@@ -33,5 +33,7 @@ def test_choices_that_contradict_each_other_are_refused(choice, message):
 
 
 def test_a_scheduler_that_is_neither_file_nor_address_is_refused(tmp_path):
-    with pytest.raises(ConfigError, match="which is no file; allowed: sync, an address such as tls://HOST"):
+    with pytest.raises(
+        ConfigError, match="which is not a file; allowed: sync, an address such as tls://HOST"
+    ):
         ExecutorOptions(scheduler=str(tmp_path / "missing.json"))

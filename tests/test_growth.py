@@ -131,7 +131,7 @@ def test_an_index_of_fewer_clips_goes_on_with_those_alone(everything, tmp_path):
     extract(everything, path, limit=3)
     fewer = extract(part(everything, "clips/good17.mp4", "clips/good9.mp4"), path)
     assert (fewer.processed, fewer.counts["pending"]) == (15, 2)
-    assert "2 clips of the cache are not in the data set as read now" in " ".join(fewer.notes)
+    assert "2 clips of the cache are not in the dataset as read now" in " ".join(fewer.notes)
     assert extract(everything, path).processed == 2
 
 
@@ -139,7 +139,7 @@ def test_a_set_that_lost_clips_and_has_others_is_another_set(everything, tmp_pat
     path = tmp_path / "feats.zarr"
     extract(part(everything, "clips/good1.mp4"), path, limit=1)
     message = (
-        "1 of its clips are not in this data set, first 'clips/good2.mp4', and 1 of this data set are "
+        "1 of its clips are not in this dataset, first 'clips/good2.mp4', and 1 of this dataset are "
         "not in it, first 'clips/good1.mp4'. Give another --cache"
     )
     with pytest.raises(CacheError, match=message):
@@ -150,7 +150,7 @@ def test_a_set_that_lost_clips_and_has_others_is_another_set(everything, tmp_pat
 def test_shares_do_not_append(everything, tmp_path):
     path = tmp_path / "feats.zarr"
     extract(part(everything, *OUT), path, limit=1)
-    with pytest.raises(CacheError, match=r"9 clips are not in .* yet, and a share \(--blocks\) appends none"):
+    with pytest.raises(CacheError, match=r"clips are not in .* yet, and a shard \(--blocks\) cannot append"):
         extract(everything, path, share=Share(1, 2))
     assert len(by_id(path)) == 11
 
@@ -170,7 +170,7 @@ def test_a_class_that_is_new_asks_for_relabelling_first(everything, tmp_path):
     names = ("fear", "joy", "rage")
     clips = tuple(dataclasses.replace(clip, label=clip.label + 1) for clip in everything.clips)
     wider = dataclasses.replace(everything, class_names=names, clips=clips)
-    with pytest.raises(CacheError, match=r'class_names: \["fear", .*`cache relabel` brings'):
+    with pytest.raises(CacheError, match=r'class_names: \["fear", .*`cache relabel` changes'):
         extract(wider, path)
     changes = relabel(path, wider)
     assert changes.lines_of_change == ("classes: joy, rage  ->  fear, joy, rage",)

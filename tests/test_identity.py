@@ -256,7 +256,7 @@ def test_an_old_cache_is_refused_once_an_algorithm_has_another_version(old, clip
     data = ("--dataset", "manifest", "--root", clips, "--cache", old)
     code, _, said = call(monkeypatch, capsys, "extract", *data, *OLD_MODELS)
     assert code == 1
-    assert "was made otherwise: frames: version 2 here, 1 there. Use the program that made it, or" in said
+    assert "was made differently: frames: version 2 here, 1 there. Use the program that made it, or" in said
     with FeatureCache.open(old) as cache:
         assert cache.status_counts()["done"] == NUM_DONE
         (finding,) = verify(cache, 1, root=clips).findings

@@ -135,7 +135,7 @@ def test_clips_of_no_list_are_appended_and_stay_out_of_every_fold(tree, cache, t
         assert np.isfinite(opened.read("votes")[-3:]).all()
     again = extract(tree, path)
     assert again.processed == 0
-    assert "3 clips of the cache are not in the data set as read now" in " ".join(again.notes)
+    assert "3 clips of the cache are not in the dataset as read now" in " ".join(again.notes)
 
 
 def test_a_cache_is_relabelled_by_its_data_set_read_as_it_was(tree, cache, tmp_path):

@@ -63,7 +63,7 @@ def test_other_settings_are_rejected_before_any_weights_are_looked_for(index, un
     """Such as the defaults, whose weights are to be downloaded, for a cache of another encoder."""
     config = ExtractConfig()
     executor = LocalExecutor(worker.BlockWorkerSetup(config=config, device="cpu"))
-    with pytest.raises(CacheError, match=r"made otherwise: .* Give another --cache, or the"):
+    with pytest.raises(CacheError, match=r"made differently: .* Give another --cache, or the"):
         runner.extract(index, config, executor, undisturbed, RunOptions())
 
 
@@ -267,9 +267,7 @@ def test_a_retried_clip_is_pending_until_its_block_is_written(tmp_path, monkeypa
 
 def test_given_boxes_that_nobody_gave_are_refused(index, tmp_path):
     clips = tuple(dataclasses.replace(clip, given_boxes=None) for clip in index.clips)
-    with pytest.raises(
-        DatasetError, match="--detector boxes, but no clip of .* brings a box; add the columns"
-    ):
+    with pytest.raises(DatasetError, match="--detector boxes, but no clip of .* has a box; add the columns"):
         extract(dataclasses.replace(index, clips=clips), small_models(), tmp_path / "c.zarr", RunOptions())
     assert not (tmp_path / "c.zarr").exists()
 
@@ -384,7 +382,7 @@ def test_a_run_counts_windows_that_end_after_their_file(tmp_path):
 
 def test_no_cache_is_made_with_weights_that_stand_in(index, tmp_path):
     models = dataclasses.replace(small_models(), stand_ins=("modest",))
-    with pytest.raises(WeightsError, match="No cache is made with random weights .* of modest"):
+    with pytest.raises(WeightsError, match="No cache is created with random weights .* of modest"):
         extract(index, models, tmp_path / "feats.zarr", RunOptions())
     assert not (tmp_path / "feats.zarr").exists()
 
@@ -421,7 +419,7 @@ def test_memory_that_does_not_suffice_is_one_line(index, tmp_path, monkeypatch):
 
 
 def test_hdf5_is_no_place_for_extraction(index, tmp_path):
-    with pytest.raises(CacheError, match="names an HDF5 file; extraction writes Zarr"):
+    with pytest.raises(CacheError, match="is an HDF5 file; extraction writes Zarr"):
         extract(index, small_models(), tmp_path / "feats.h5", RunOptions())
 
 

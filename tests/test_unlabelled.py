@@ -61,7 +61,7 @@ def test_a_manifest_of_paths_alone_is_served_and_labelled_later(clips, tmp_path)
         assert cache.read("label").tolist() == [-1] * 5
     rows = ("0.mp4,joy,train", "1.mp4,rage,train", "2.mp4,joy,test", "3.mp4,,", "4.mp4,,test")
     index = listed(clips, *rows)
-    with pytest.raises(CacheError, match="class_names.*`cache relabel` brings other labels"):
+    with pytest.raises(CacheError, match="class_names.*`cache relabel` changes labels"):
         extracted(index, path)
     assert "label: 2 clips  no label -> joy" in lines(relabel(path, index))
     assert left_out(path) == {"unlabelled": 2}
@@ -89,7 +89,7 @@ def test_a_run_reports_footage_that_splits_share(clips, tmp_path):
     (clips / "copy.mp4").write_bytes((clips / "0.mp4").read_bytes())
     made = extracted(listed(clips, "0.mp4,joy,train", "copy.mp4,joy,test"), tmp_path / "feats.zarr")
     (note,) = to_json_values(made)["notes"]
-    assert note.startswith("LEAK in fold 1: 1 clip with footage that another split holds too: ")
+    assert note.startswith("LEAK in fold 1: 1 clip with footage that another split has too: ")
     assert "'copy.mp4' (test) with '0.mp4' (train)" in note
     assert f"!! {note}" in lines(made)
     shown_before = replace(made, known_leaks=made.leaks)

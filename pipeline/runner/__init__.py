@@ -1,20 +1,20 @@
-"""A run: an index of clips becomes a complete cache, on one machine or on a cluster.
+"""Extraction: an index of clips becomes a complete cache, on one machine or on a cluster.
 
-``block_task``        a block as a task, and the report of one that is done
-``model_metadata``    what the models of a worker are
-``worker``            the worker that does blocks
-``executor_options``  which executor the user's choice means
-``cache_setup``       the cache created, checked to be the same, or grown
-``clip_matching``     clips of a data set laid beside those of a cache
-``tasks``             which blocks are to be done
-``progress``          how fast it goes, and what holds it up
-``run_loop``          all blocks done by an executor, while the lock is held
-``extraction``        all of it, under the cache's lock
-``run_report``        how the cache stands afterwards
-``outline``           what a run would do: clips, blocks, bytes
-``sample``            which clips are timed for an estimate
-``timing``            an executor's work on some blocks, timed and not written
-``estimate``          how long a run would take
+``block_task``        a block as a task, and the report of a finished one
+``model_metadata``    description of a worker's models
+``worker``            worker that processes blocks
+``executor_options``  choice of the executor
+``cache_setup``       create a cache, check an existing one, or append clips to it
+``clip_matching``     match the clips of a dataset with those of a cache
+``tasks``             pending blocks of a cache, as tasks
+``progress``          speed of a run, and its bottleneck
+``run_loop``          all blocks processed by an executor, while the lock is held
+``extraction``        the whole run, under the cache's lock
+``run_report``        state of the cache after a run
+``outline``           clips, blocks and bytes of a run, before any model is loaded
+``sample``            choice of clips that are timed for an estimate
+``timing``            blocks processed for timing and not written
+``estimate``          estimated duration of a run
 ``dry_run``           outline and estimate together
 """
 

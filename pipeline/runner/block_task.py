@@ -1,4 +1,4 @@
-"""A block of clips as a task, and the report of one that is done; both are small, so that they travel."""
+"""A block of clips as a task, and the report of a finished one. Both are small, to be sent to workers."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,14 +11,20 @@ from pipeline.types import ClipRef
 
 @dataclass(frozen=True, kw_only=True)
 class BlockTask:
-    """Clips of one block that are to be processed; small, so that it travels.
+    """Clips of one block that are to be processed.
 
-    start: first row of the block. rows: those to process. num_clips: of the cache, by which a worker
-    that has written to it before knows that it has grown. fingerprint: of the cache, which the worker's
-    models must match. missing: those of the rows whose clip has no file; they become failures, and
-    count neither as progress nor in rates. trial: for a block that is timed and not written, the
-    attributes of its cache; None for a block that counts. claim: of the run to the cache, which is checked
-    before anything is written; None for a trial.
+    Attributes:
+        cache: Location of the cache.
+        root: Directory that the paths of clips start from.
+        start: First row of the block.
+        rows: Rows to process.
+        clips: Clips of these rows.
+        num_clips: Number of clips of the cache. A worker that wrote to it before reopens it if it has grown.
+        fingerprint: Fingerprint of the cache, which the worker's models must match.
+        missing: Rows whose clip has no file. They are recorded as failed, and count neither as progress nor
+            in rates.
+        trial: Attributes of the cache, for a block that is timed and not written; None for any other block.
+        claim: The run's claim to the cache, which is checked before a write; None for a trial.
     """
 
     cache: str
@@ -33,7 +39,7 @@ class BlockTask:
     claim: Claim | None = None
 
     def require_held(self) -> None:
-        """Raise CacheError when another run has taken the cache over from the one that this is a task of."""
+        """Raise CacheError if another run has taken over the cache from this task's run."""
         if self.claim is not None:
             self.claim.require()
 
@@ -45,11 +51,17 @@ class BlockTask:
 
 @dataclass(frozen=True, kw_only=True)
 class BlockReport:
-    """What became of a block's clips; those without a file are left out.
+    """Outcome of a block, without clips that have no file.
 
-    num_damaged: clips that are done though part of their data did not decode. num_beyond_end: clips that
-    are done though their window ends after the file. warnings: of the worker, such as a batch that had to
-    shrink.
+    Attributes:
+        start: First row of the block.
+        num_clips: Processed clips.
+        num_failed: Clips that failed.
+        num_pictures: Encoded images.
+        seconds: Time by stage.
+        num_damaged: Finished clips of which some data did not decode.
+        num_beyond_end: Finished clips whose window ends after the end of the file.
+        warnings: Warnings of the worker, such as a batch size that was halved.
     """
 
     start: int

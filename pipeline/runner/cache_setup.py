@@ -1,4 +1,4 @@
-"""A cache for an index of clips: created, or found to be of them and gone on with, grown where they have."""
+"""Cache of an index of clips: created, or checked to be of these clips and models, and extended."""
 
 import dataclasses
 import sys
@@ -35,10 +35,14 @@ _DEFAULTS = ReadOptions()
 
 @dataclass(frozen=True, kw_only=True)
 class Opening:
-    """A cache as a run finds it. meta, table: as they are, or will be once it is created or has grown.
+    """State of a cache at the start of a run.
 
-    clips: by row; None for a row that the data set as read now does not have. num_new: rows at the end
-    that the cache does not have yet. notes: what a user should know, such as files that are gone.
+    Attributes:
+        meta: Its attributes, after it is created or extended.
+        table: Its clip table, after it is created or extended.
+        clips: Clips by row; None for a row that is not in the dataset as read now.
+        num_new: Number of rows at the end that the cache does not have yet.
+        notes: Notes for the user, such as missing files.
     """
 
     meta: CacheMeta
@@ -51,28 +55,41 @@ class Opening:
 def open_cache(
     index: DatasetIndex, config: ExtractConfig, info: ModelInfo, place: Place, *, may_grow: bool = True
 ) -> Opening:
-    """Create the cache of this index and these models, or check that the one there is of them.
+    """Create the cache of this index and these models, or check that an existing one matches them.
 
-    Clips that a cache does not have yet are appended to it, unless others work on it (may_grow).
-    Raises CacheError when it was made otherwise or from other clips, naming each difference, WeightsError
-    when random weights stand in for those of a model: they are for timing alone.
+    Clips that a cache does not have yet are appended to it.
+
+    Args:
+        index: The clips.
+        config: The settings of all steps.
+        info: The models.
+        place: Location of the cache.
+        may_grow: Whether clips may be appended; False while other runs fill the same cache.
+
+    Returns:
+        The state of the cache.
+
+    Raises:
+        CacheError: The cache has other settings, models or clips; the message names each difference. Or new
+            clips may not be appended.
+        WeightsError: Random weights replace those of a model, which is allowed for timing only.
     """
     if info.stand_ins:
-        msg = f"No cache is made with random weights in the place of those of {some(info.stand_ins)}."
+        msg = f"No cache is created with random weights in the place of those of {some(info.stand_ins)}."
         raise WeightsError(msg)
     found = checked(index, config, info, place)
     if not place.exists():
         try:
             CacheWriter.create(place, found.meta, found.table)
         except CacheExistsError:
-            found = checked(index, config, info, place)  # another share of the same job was quicker
+            found = checked(index, config, info, place)  # another shard of the same job created it
         else:
             return found
     if found.num_new:
         if not may_grow:
             msg = (
-                f"{found.num_new} clips are not in '{place}' yet, and a share (--blocks) appends none: run "
-                "extract once without --blocks, with --limit 1 perhaps, and then the shares."
+                f"{found.num_new} clips are not in '{place}' yet, and a shard (--blocks) cannot append them. "
+                "Run extract once without --blocks (--limit 1 is enough), and then the shards."
             )
             raise CacheError(msg)
         found = replace(found, meta=replace_table(place, found.meta, found.table))
@@ -81,9 +98,13 @@ def open_cache(
 
 
 def require_same_settings(info: ModelInfo, place: Place) -> None:
-    """Raise CacheError where the cache there was made with other settings, as far as they are known.
+    """Raise CacheError if an existing cache has other settings, as far as they are known.
 
-    info: of models that need not be loaded, so that no weights are looked for in vain.
+    It is called before models are loaded, so that no weights are fetched in vain.
+
+    Args:
+        info: The models, which need not be loaded.
+        place: Location of the cache.
     """
     if place.exists() and not place.is_hdf5:
         with FeatureCache.open(place) as cache:
@@ -94,7 +115,18 @@ def require_same_settings(info: ModelInfo, place: Place) -> None:
 
 
 def checked(index: DatasetIndex, config: ExtractConfig, info: ModelInfo, place: Place) -> Opening:
-    """What the cache of this index and these models is, once nothing speaks against it."""
+    """Return the state of the cache of this index and these models, and check an existing one.
+
+    Args:
+        index: The clips.
+        config: The settings of all steps.
+        info: The models.
+        place: Location of the cache, which may not exist.
+
+    Raises:
+        CacheError: It has other settings, models or clips, or is an HDF5 file.
+        DatasetError: The dataset has no boxes or crops, but they are set as the detector.
+    """
     _refuse_hdf5(place)
     _require_given(index, config)
     if not place.exists():
@@ -111,9 +143,17 @@ def compared(
     cache: FeatureCache,
     read: Callable[[str], npt.NDArray[Any]],
 ) -> Opening:
-    """The cache, once it is found to be of this index and these models; refused as by `checked`.
+    """Check an open cache as `checked` does, and return its state.
 
-    read: gives the arrays `status` and `source_bytes`, of which some may be damaged.
+    Args:
+        index: The clips.
+        config: The settings of all steps.
+        info: The models.
+        cache: The open cache.
+        read: Function that returns the array `status` or `source_bytes`, where the cache's may be damaged.
+
+    Raises:
+        CacheError: The cache has other settings, models or clips.
     """
     _require_identified(cache)
     meta = describe(index, config, info)
@@ -151,7 +191,7 @@ def _require_identified(cache: FeatureCache) -> None:
 
 def _made_otherwise(cache: FeatureCache, found: Collection[str], remedy: str) -> CacheError:
     remedy = _OTHER_PROGRAM if version_differences(cache.meta.identity) else remedy
-    return CacheError(f"'{cache.place}' was made otherwise: {some(found, _NAMED, '; ')}. {remedy}")
+    return CacheError(f"'{cache.place}' was made differently: {some(found, _NAMED, '; ')}. {remedy}")
 
 
 def dataset_of(
@@ -161,23 +201,35 @@ def dataset_of(
     name: str | None = None,
     options: ReadOptions | None = None,
 ) -> DatasetIndex:
-    """The data set that a cache is of, read again as it was; from `root`, if it has moved.
+    """Read the dataset of a cache again.
 
-    name, options: to read it as another one, or otherwise.
-    Raises DatasetError when it is not there, CacheError when the cache does not say what it is.
+    Args:
+        cache: The open cache.
+        root: Path of the dataset; None for its path at extraction.
+        name: Name of the dataset; None for the cache's.
+        options: Options of reading; None for those of the extraction.
+
+    Raises:
+        DatasetError: The dataset does not exist or cannot be read.
+        CacheError: The cache does not contain the settings of its dataset.
     """
     where = root or Path(located(cache.setting("config.dataset.root", str)))
     return read_dataset(name or cache.meta.dataset, where, options or read_as(cache))
 
 
 def read_as(cache: FeatureCache, asked: ReadOptions = _DEFAULTS) -> ReadOptions:
-    """How the data set of a cache was read, but for what is asked; a label order belongs to its lists.
+    """Return the options with which the dataset of a cache was read, with changes.
 
-    Raises CacheError when the cache does not say it.
+    Args:
+        cache: The open cache.
+        asked: Options to change. New lists also reset the label order, because it belongs to lists.
+
+    Raises:
+        CacheError: The cache does not contain these options.
     """
-    said = cache.setting("config.dataset", dict)
+    stored = cache.setting("config.dataset", dict)
     names = [field.name for field in dataclasses.fields(ReadOptions)]
-    then = from_dict(ReadOptions, {name: said[name] for name in names if name in said}, "config.dataset.")
+    then = from_dict(ReadOptions, {name: stored[name] for name in names if name in stored}, "config.dataset.")
     return ReadOptions(
         lists=asked.lists or tuple(located(str(path)) for path in then.lists),
         label_order=asked.label_order or (None if asked.lists else then.label_order),
@@ -203,13 +255,13 @@ def _sources(
 def _require_given(index: DatasetIndex, config: ExtractConfig) -> None:
     if config.detector.name == "boxes" and not any(clip.given_boxes for clip in index.clips):
         msg = (
-            f"--detector boxes, but no clip of '{index.root}' brings a box; add the columns x0, y0, x1, y1 "
+            f"--detector boxes, but no clip of '{index.root}' has a box; add the columns x0, y0, x1, y1 "
             "or boxes to the manifest, or choose another detector."
         )
         raise DatasetError(msg)
     if config.takes_crops and not any(clip.face_path for clip in index.clips):
         msg = (
-            f"--detector crops, but no clip of '{index.root}' brings face crops; choose another detector, "
+            f"--detector crops, but no clip of '{index.root}' has face crops; choose another detector, "
             "such as --detector haar."
         )
         raise DatasetError(msg)
@@ -217,12 +269,18 @@ def _require_given(index: DatasetIndex, config: ExtractConfig) -> None:
 
 def _refuse_hdf5(place: Place) -> None:
     if place.is_hdf5:
-        msg = f"--cache '{place}' names an HDF5 file; extraction writes Zarr, `cache export` makes HDF5."
+        msg = f"--cache '{place}' is an HDF5 file; extraction writes Zarr, and `cache export` writes HDF5."
         raise CacheError(msg)
 
 
 def describe(index: DatasetIndex, config: ExtractConfig, info: ModelInfo) -> CacheMeta:
-    """The attributes of a cache of this index, made with these models."""
+    """Return the attributes of a cache.
+
+    Args:
+        index: The clips.
+        config: The settings of all steps.
+        info: The models.
+    """
     encoder = config.encoder
     warnings = list(index.warnings)
     if encoder.weights == RANDOM_WEIGHTS:
@@ -257,7 +315,7 @@ def describe(index: DatasetIndex, config: ExtractConfig, info: ModelInfo) -> Cac
 
 
 def dataset_config(index: DatasetIndex) -> dict[str, Any]:
-    """What it takes to read the data set again: see `dataset_of`."""
+    """Return the settings from which `dataset_of` reads the dataset again."""
     lists = [str(Path(path).absolute()) for path in index.options.lists]
     root = str((index.source or index.root).absolute())
     return {"name": index.name, "root": root, **to_dict(index.options), "lists": lists}

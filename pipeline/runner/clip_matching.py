@@ -1,4 +1,4 @@
-"""Clips of a data set laid beside those of a cache: the same, some of them, or more than there are."""
+"""Matching of a dataset's clips with those of a cache: the same, a part of them, or more."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,20 +16,23 @@ from pipeline.store.schema import ARRAYS
 from pipeline.types import ClipRef, DatasetIndex
 
 OTHER_CACHE = "Give another --cache, or the settings it was made with."
-_RELABEL = (
-    "`cache relabel` brings other labels, folds, polarities, votes and groups in, and encodes nothing again."
-)
+_RELABEL = "`cache relabel` changes labels, folds, polarities, votes and groups without encoding again."
 _KEPT = ("polarity", "group")
-"""Labelling that a cache keeps where the data set has another one, as caches without groups do."""
+"""Labelling that a cache keeps if the dataset has another one, for example a cache without groups."""
 _TABLE = tuple(spec.name for spec in ARRAYS if not spec.per_block)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Match:
-    """clips: by row of the cache, None where the index has none; then `num_new` that it lacks.
+    """Result of matching an index with a cache.
 
-    table: the cache's clip table with these clips in it. differences: why the cache is not of this
-    index, in words, and what to do about it.
+    Attributes:
+        clips: Clips by row of the cache, None for a row that the index does not have; then the new clips.
+        num_new: Number of clips that the cache does not have.
+        table: The cache's clip table, extended by the new clips.
+        differences: Reasons in words why the cache is not of this index; empty if it is.
+        remedy: The fix for the differences.
+        notes: Notes for the user.
     """
 
     clips: tuple[ClipRef | None, ...]
@@ -41,9 +44,9 @@ class Match:
 
 
 def match(index: DatasetIndex, cache: FeatureCache) -> Match:
-    """Find the index's clips in the cache. Their features can be gone on with when nothing differs.
+    """Find the index's clips in the cache. If nothing differs, their extraction can be resumed.
 
-    Class and fold names in other spellings are the same: the cache keeps its own.
+    Other spellings of class and fold names count as equal, and the cache keeps its own.
     """
     index, spelt = under_names(index, cache.meta.class_names, cache.meta.fold_names)
     ids = cache.read("clip_id").tolist()
@@ -57,8 +60,8 @@ def match(index: DatasetIndex, cache: FeatureCache) -> Match:
     found, remedy, notes = [], OTHER_CACHE, (*spelt, *_notes(missing, new))
     if new and missing:
         found = [
-            f"{len(missing)} of its clips are not in this data set, first '{missing[0]}', and {len(new)} "
-            f"of this data set are not in it, first '{new[0]}'"
+            f"{len(missing)} of its clips are not in this dataset, first '{missing[0]}', and {len(new)} "
+            f"of this dataset are not in it, first '{new[0]}'"
         ]
     else:
         names = ("class_names", "fold_names")
@@ -66,12 +69,12 @@ def match(index: DatasetIndex, cache: FeatureCache) -> Match:
             {name: list(getattr(index, name)) for name in names},
             {name: list(getattr(cache.meta, name)) for name in names},
         )
-        unread = {"face_path"} if not cache.meta.takes_crops else set()  # crops that no feature was made of
+        unread = {"face_path"} if not cache.meta.takes_crops else set()  # no feature was made from crops
         columns = [n for n in _TABLE if n not in unread and not (found and n in LABELLING)]
         other = {name: _difference(name, here, {n: v[rows] for n, v in there.items()}) for name in columns}
         for name in _KEPT:
             if changes := other.pop(name, ""):
-                so = "the cache keeps its own and new clips take the data set's; `cache relabel` changes both"
+                so = "the cache keeps its own and new clips take the dataset's; `cache relabel` changes both"
                 notes = (*notes, f"{changes}: {so}")
         if found or any(text for name, text in other.items() if name in LABELLING):
             remedy = _RELABEL
@@ -96,8 +99,8 @@ def _notes(missing: list[str], new: list[str]) -> tuple[str, ...]:
     notes = []
     if missing:
         notes.append(
-            f"{len(missing)} clips of the cache are not in the data set as read now ({some(missing)}); "
-            "they stay, labels and folds too"
+            f"{len(missing)} clips of the cache are not in the dataset as read now ({some(missing)}); "
+            "they stay, with labels and folds"
         )
     if new:
         notes.append(f"{len(new)} clips are new, and `extract` appends them ({some(new)})")
@@ -107,7 +110,7 @@ def _notes(missing: list[str], new: list[str]) -> tuple[str, ...]:
 def _difference(
     name: str, here: Mapping[str, npt.NDArray[Any]], there: Mapping[str, npt.NDArray[Any]]
 ) -> str:
-    """How many clips differ in an array, and the first; empty where none does."""
+    """Return in words how many clips differ in an array, and the first; empty if none differs."""
     rows = np.flatnonzero(changed_rows(here[name], there[name]))
     if not len(rows):
         return ""
@@ -117,7 +120,7 @@ def _difference(
 
 
 def changed_rows(here: npt.NDArray[Any], there: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
-    """By row, whether two arrays differ; NaN equals NaN."""
+    """Return for each row whether two arrays differ, bool [N]. NaN equals NaN."""
     other = here != there
     if here.dtype.kind == "f":
         other &= ~(np.isnan(here) & np.isnan(there))

@@ -1,4 +1,4 @@
-"""What a run would do and how long it would take: for `--dry-run`."""
+"""Plan of a run and its estimated duration, for `--dry-run`."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from pipeline.types import DatasetIndex
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What a run would do, and how long it would take."""
+    """Plan of a run, and its estimated duration."""
 
     outline: Outline
     estimate: Estimate
@@ -30,19 +30,19 @@ def plan(
     on_outline: Callable[[Outline], None] | None = None,
     say: Callable[[str], None] | None = None,
 ) -> Plan:
-    """Find out what `extract` would do and how long it would take; nothing is written.
+    """Plan a run of `extract` and estimate its duration; nothing is written.
 
     Args:
         index: The clips.
         config: The settings of all steps.
-        executor: The run's workers, of `make_executor(..., for_timing=True)` where weights may be missing.
-        cache: Location of the cache; one that is there is checked as by `extract`.
-        options: How the run goes about its work.
-        on_outline: Called with what is known before any model is loaded.
+        executor: The run's workers, from `make_executor(..., for_timing=True)` if weights may be missing.
+        cache: Location of the cache; an existing one is checked as by `extract`.
+        options: Options of the run.
+        on_outline: Called with the outline, before any model is loaded.
         say: Called with remarks for people.
 
     Raises:
-        CacheError: The cache was made otherwise, or from other clips.
+        CacheError: The cache has other settings, models or clips.
         ConfigError: The settings do not fit the device or each other.
         WeightsError: Weights are missing, or damaged.
     """

@@ -1,4 +1,4 @@
-"""How long a run would take: a part of it is timed, by the run's own workers, and the rest follows."""
+"""Estimated duration of a run, from a part of it that the run's own workers process for timing."""
 
 import math
 import time
@@ -14,21 +14,27 @@ from pipeline.runner.timing import Timed, Timing
 from pipeline.runner.worker import model_info
 
 FEWEST_CLIPS = 8
-"""Clips with a file that are timed at least, where there are so many."""
+"""Least number of timed clips that have a file, if there are so many."""
 _SHORT_SECONDS, _ENOUGH_SECONDS = 6.0, 12.0
-"""A timing shorter than the first is followed by one of more blocks, which is to take the second."""
+"""If a timing is shorter than the first, more blocks are timed, so many that they take about the second."""
 _EMPTY_BLOCKS_PER_THREAD = 4
 
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """How long a run would take, and what that was measured on.
+    """Estimated duration of a run, and the measurement behind it.
 
-    seconds: of the whole run; None where no clip to do has a file, or every clip that was timed failed.
-    load_seconds: the part of `seconds` in which the models are loaded.
-    num_timed: clips that were timed, of which num_failed failed. where, num_workers, device: who timed
-    them. precision: of the encoder. stand_ins: models that had random weights, because theirs are not on
-    this machine.
+    Attributes:
+        num_pending: Clips to process.
+        seconds: Duration of the whole run; None if no pending clip has a file, or every timed clip failed.
+        load_seconds: Part of `seconds` in which the models are loaded.
+        num_timed: Clips that were timed.
+        num_failed: Timed clips that failed.
+        where: Description of the executor.
+        num_workers: Number of workers.
+        device: Name of the workers' device.
+        precision: Precision of the encoder.
+        stand_ins: Models with random weights, because theirs are not on this machine.
     """
 
     num_pending: int
@@ -46,17 +52,17 @@ class Estimate:
 def estimate(outline: Outline, executor: BlockExecutor, say: Callable[[str], None] | None = None) -> Estimate:
     """Time a part of the run: blocks of clips that have a file, of all sizes, as `extract` processes them.
 
-    The executor loads its models; one of `make_executor(..., for_timing=True)` gives random weights to those
-    whose own are not on this machine. Loading, starting decoders and a first pass are not part of the timing.
-    Nothing is written.
+    The executor loads its models. An executor of `make_executor(..., for_timing=True)` uses random weights
+    for models whose weights are not on this machine. Loading, the start of decoders and a first pass are not
+    part of the timing. Nothing is written.
 
     Args:
-        outline: What the run does.
+        outline: The plan of the run.
         executor: The run's workers.
-        say: Called with remarks for people, such as what is being timed.
+        say: Called with remarks for people, such as the number of timed clips.
 
     Raises:
-        CacheError: The cache is of other models than these.
+        CacheError: The cache is of other models.
         WeightsError: Weights are damaged.
     """
     began = time.monotonic()
@@ -88,7 +94,7 @@ def estimate(outline: Outline, executor: BlockExecutor, say: Callable[[str], Non
 
 
 def _timed(outline: Outline, timing: Timing, say: Callable[[str], None] | None) -> Timed:
-    """Time one block per thread and at least so many clips; then more blocks, where that was quick."""
+    """Time one block per thread and at least `FEWEST_CLIPS` clips; then more blocks, if that was quick."""
     workload, meta = outline.workload, outline.opening.meta
     sizes = sizes_of(outline.index.root, outline.opening.clips, workload, with_crops=meta.takes_crops)
     num_blocks = len(workload.blocks_there)
@@ -101,7 +107,7 @@ def _timed(outline: Outline, timing: Timing, say: Callable[[str], None] | None) 
             there = sum(row not in workload.missing for rows in blocks for row in rows)
             say(
                 f"timing {counted(there, 'clip')} of {workload.num_there}, in "
-                f"{counted(len(blocks), 'block')}; Ctrl-C ends it, and what is printed above stands"
+                f"{counted(len(blocks), 'block')}; Ctrl-C ends the timing, and the plan above stays valid"
             )
         return timing.time(blocks)
 
@@ -116,7 +122,7 @@ def _timed(outline: Outline, timing: Timing, say: Callable[[str], None] | None) 
 
 
 def _of_empty_blocks(outline: Outline, timing: Timing) -> float:
-    """The seconds for the blocks without any file: their failures are recorded, which takes time too."""
+    """Return the seconds for blocks without any file, whose failures are recorded."""
     blocks = outline.workload.blocks_missing
     some = blocks[: _EMPTY_BLOCKS_PER_THREAD * timing.num_threads]
     return timing.time(some).seconds * len(blocks) / len(some) if some else 0.0

@@ -1,4 +1,4 @@
-"""The executor that the user's choice of GPUs, workers and scheduler means."""
+"""Choice of the executor by GPUs, workers and scheduler."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,13 +16,16 @@ SYNC = "sync"
 
 @dataclass(frozen=True, kw_only=True)
 class ExecutorOptions:
-    """Who does the work.
+    """Options of the executor.
 
-    gpus: one worker process each; 0 for the CPU; None for one GPU if there is one, in this process.
-    workers: processes on this machine's cores, 0 GPUs. scheduler: ``sync`` for this process, or the
-    address or scheduler file of a Dask cluster that stands. decoders: decoding children per worker,
-    None to choose by the cores. clip_seconds: limit for decoding one clip, None for the usual one.
-    dashboard: whether workers that this process starts serve Dask's pages to this machine.
+    Attributes:
+        gpus: Number of GPUs, with one worker process each; 0 for the CPU; None for one GPU, if there is one,
+            in this process.
+        workers: Number of worker processes on this machine's cores, without a GPU; None for no such workers.
+        scheduler: ``sync`` for this process, or the address or scheduler file of a running Dask cluster.
+        decoders: Number of decoding processes per worker; None to choose by the cores.
+        clip_seconds: Limit for the decoding of a clip; None for 300 s.
+        dashboard: Whether workers that this process starts serve Dask's dashboard to this machine.
     """
 
     gpus: int | None = None
@@ -59,7 +62,7 @@ class ExecutorOptions:
     def _check_cluster(self, scheduler: str) -> None:
         if "://" not in scheduler and not Path(scheduler).is_file():
             msg = (
-                f"--scheduler is '{scheduler}', which is no file; allowed: sync, an address such as "
+                f"--scheduler is '{scheduler}', which is not a file; allowed: sync, an address such as "
                 "tls://HOST:8786, or the file that `dask scheduler --scheduler-file` has written."
             )
             raise ConfigError(msg)
@@ -74,7 +77,7 @@ class ExecutorOptions:
 def make_executor(
     config: ExtractConfig, options: ExecutorOptions, *, for_timing: bool = False
 ) -> BlockExecutor:
-    """Make the executor; its models are loaded when they are needed. Close it.
+    """Make the executor, which the caller closes. Its models are loaded when they are needed.
 
     Args:
         config: The settings of all steps.
@@ -82,8 +85,8 @@ def make_executor(
         for_timing: See `BlockWorkerSetup`.
 
     Raises:
-        ConfigError: There are fewer GPUs than are asked for.
-        OusError: A cluster does not answer.
+        ConfigError: This machine has fewer GPUs.
+        OusError: The cluster does not answer.
     """
     require_gpus(options.gpus or 0)
     device = {None: "auto", 0: "cpu"}.get(options.gpus, "cuda")

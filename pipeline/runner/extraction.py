@@ -1,4 +1,4 @@
-"""An index of clips becomes a complete cache, block by block; run again, it goes on where it was."""
+"""Extraction of an index of clips into a complete cache, block by block. A second call resumes it."""
 
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -29,25 +29,28 @@ def extract(
     known_leaks: Leaks | None = None,
     lock: Lock | None = None,
 ) -> RunReport:
-    """Fill the cache with what is missing; create it when it is not there.
+    """Compute all pending clips of a cache, which is created if it does not exist.
 
-    Whatever interrupts it, finished blocks stay.
+    Finished blocks stay, whatever interrupts the run.
 
     Args:
         index: The clips.
         config: The settings of all steps.
         executor: The workers.
         cache: Location of the cache.
-        options: How the run goes about its work.
-        on_progress: Called with the speed at the start and whenever more is done, by any thread.
-        say: Called with remarks for people, such as what is waited for, or what the encoder's weights were
-            trained with.
-        known_leaks: Leaks that the user has seen; the report's lines show others alone.
-        lock: Of the cache, where the caller holds it; None to take it here.
+        options: Options of the run; None for the defaults.
+        on_progress: Called with the speed at the start and after each progress, by any thread.
+        say: Called with remarks for people, such as a wait for the lock, or the conventions with which the
+            encoder's weights were trained.
+        known_leaks: Leaks that the user has seen; the report's lines show only others.
+        lock: The cache's lock if the caller holds it; None to take it here.
+
+    Returns:
+        The state of the cache after the run.
 
     Raises:
-        CacheError: Another run holds the cache; the one there was made otherwise or from other clips (each
-            difference is named); or it cannot be written.
+        CacheError: Another run holds the cache; an existing one has other settings, models or clips (the
+            message names each difference); or it cannot be written.
         OusError: Workers died twice at a block.
     """
     place, options = Place.of(cache), options or RunOptions()

@@ -1,4 +1,4 @@
-"""What a worker's models are: all that the description of a cache needs of them."""
+"""Description of a worker's models, for the attributes of a cache."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,12 +13,24 @@ from pipeline.store.config import choose_block_clips
 
 @dataclass(frozen=True, kw_only=True)
 class ModelInfo:
-    """What a worker's models are: all that the description of a cache needs of them.
+    """Description of a worker's models.
 
-    stand_ins: models with random weights in the place of theirs, for timing. has_weights: whether the
-    identity covers the weights; it does not before they are loaded, nor with stand-ins.
-    conventions: activation, mean and std of the encoder in words, and where they are stated; empty before
-    it is loaded.
+    Attributes:
+        identity: Settings, versions and weights that determine features.
+        embed_width: Width of the joint embedding.
+        encoder_width: Width of the image encoder.
+        num_tokens: Kept tokens per image, besides the embedding.
+        visual_sha256: Hash of the image encoder's weights; empty before they are loaded.
+        text_sha256: Hash of the text encoder's weights; empty before they are loaded.
+        conventions: Activation, mean and std of the encoder in words, with their source; empty before it is
+            loaded.
+        precision: Precision of the encoder.
+        device: Name of the device.
+        block_clips: Clips of a block.
+        num_decoders: Decoding processes of a worker.
+        stand_ins: Models with random weights instead of their own, for timing.
+        has_weights: Whether the identity includes the weights: not before they are loaded, nor with
+            stand-ins.
     """
 
     identity: dict[str, Any]
@@ -37,7 +49,7 @@ class ModelInfo:
 
     @cached_property
     def fingerprint(self) -> str:
-        """The hash of whatever changes a feature."""
+        """Hash of the identity."""
         return sha256_json(self.identity)
 
     @classmethod
@@ -62,11 +74,11 @@ class ModelInfo:
 
     @classmethod
     def before_loading(cls, config: ExtractConfig, device: torch.device, num_decoders: int) -> Self:
-        """Return what is known before weights are read.
+        """Describe models as far as they are known before weights are read.
 
         Args:
             config: The settings of all steps.
-            device: Where the models will compute.
+            device: The device of the models.
             num_decoders: Decoding processes of a worker.
 
         Raises:

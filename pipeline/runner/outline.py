@@ -1,4 +1,4 @@
-"""What a run would do, known before any model is loaded."""
+"""Outline of a run, before any model is loaded."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ from pipeline.types import DatasetIndex
 
 @dataclass(frozen=True, kw_only=True)
 class Outline:
-    """What a run would do, and on what: clips, blocks, bytes by array."""
+    """Outline of a run: clips, blocks, bytes by array."""
 
     index: DatasetIndex
     config: ExtractConfig
@@ -33,19 +33,26 @@ class Outline:
 
     @property
     def bytes_by_array(self) -> dict[str, int]:
-        """Bytes of the complete cache."""
+        """Bytes of the complete cache, by array."""
         return self.opening.meta.bytes_by_array()
 
 
 def outline(
     index: DatasetIndex, config: ExtractConfig, executor: BlockExecutor, cache: Where, options: RunOptions
 ) -> Outline:
-    """Find out what `extract` would do; no model is loaded and nothing is written.
+    """Outline a run of `extract`; no model is loaded and nothing is written.
 
-    A cache that is there is checked as `extract` does it, but for the weights of its models.
+    An existing cache is checked as by `extract`, except for the weights of its models.
+
+    Args:
+        index: The clips.
+        config: The settings of all steps.
+        executor: The run's workers.
+        cache: Location of the cache.
+        options: Options of the run.
 
     Raises:
-        CacheError: The cache was made otherwise or from other clips.
+        CacheError: The cache has other settings or clips.
         ConfigError: The settings do not fit the device or each other.
     """
     place = Place.of(cache)

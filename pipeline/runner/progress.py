@@ -1,4 +1,4 @@
-"""How fast a run goes, what is left, and what holds it up."""
+"""Speed of a run, its remaining work, and its bottleneck."""
 
 import threading
 import time
@@ -11,12 +11,18 @@ from pipeline.runner.model_metadata import ModelInfo
 
 @dataclass(frozen=True, kw_only=True)
 class Speed:
-    """A run so far. clips: done, parts of blocks counted. pictures: encoded, estimated likewise.
+    """Progress of a run so far.
 
-    busy: of the wall time, how much each stage was at work, from 0 to 1: decoding averaged over
-    the decoding children, the others over the workers. Stages overlap, so the sum may exceed 1.
-    It is known of finished blocks, and set against their part of the time. is_waiting: no worker is
-    there.
+    Attributes:
+        clips: Finished clips, with parts of blocks.
+        total: Clips to process.
+        failed: Failed clips.
+        pictures: Encoded images, estimated for parts of blocks.
+        seconds: Time since the start of the run.
+        busy: Utilisation of each stage, from 0 to 1 of the wall time: decoding averaged over the decoding
+            processes, the other stages over the workers. Stages overlap, so that the sum may exceed 1. It
+            covers finished blocks and their part of the time.
+        is_waiting: Whether no worker is connected.
     """
 
     clips: float
@@ -34,7 +40,7 @@ class Speed:
 
     @property
     def pictures_per_second(self) -> float:
-        """Encoded pictures per second since the run began."""
+        """Encoded images per second since the run began."""
         return self.pictures / max(self.seconds, 1e-9)
 
     @property
@@ -50,13 +56,13 @@ class Speed:
         if self.failed:
             parts.append(f"{self.failed} failed")
         if self.bottleneck:
-            shares = ", ".join(f"{stage} {share:.0%}" for stage, share in self.busy.items())
-            parts.append(f"busy: {shares}")
+            fractions = ", ".join(f"{stage} {fraction:.0%}" for stage, fraction in self.busy.items())
+            parts.append(f"busy: {fractions}")
         return "; ".join(parts)
 
 
 class Progress:
-    """Counts what a run's workers report; any thread may tell it."""
+    """Counter of the workers' progress; any thread may call it."""
 
     def __init__(self, total: int, info: ModelInfo, num_workers: int) -> None:
         self._total = total
@@ -69,12 +75,12 @@ class Progress:
         self._lock = threading.Lock()
 
     def advance(self, clips: float) -> None:
-        """Count part of a block."""
+        """Count clips of a block that is not finished."""
         with self._lock:
             self._clips += clips
 
     def finish(self, report: BlockReport) -> None:
-        """Count a finished block's pictures, failures and times; its clips were counted on the way."""
+        """Count a finished block's images, failures and times; `advance` has counted its clips."""
         with self._lock:
             self._finished += report.num_clips
             self._failed += report.num_failed
@@ -82,7 +88,7 @@ class Progress:
             self._seconds.add(report.seconds)
 
     def speed(self, *, is_waiting: bool = False) -> Speed:
-        """The run so far."""
+        """Return the progress so far."""
         with self._lock:
             seconds = time.monotonic() - self._began
             clips = min(max(self._clips, self._finished), self._total)

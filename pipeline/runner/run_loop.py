@@ -1,4 +1,4 @@
-"""The blocks of a run, done by an executor to the end: counted, shown, and stopped when the lock is lost."""
+"""Loop over the blocks of a run: an executor processes them, and the loop ends if the lock is lost."""
 
 from collections.abc import Callable, Iterable
 from contextlib import closing
@@ -16,10 +16,13 @@ BlockExecutor = Executor[BlockTask, BlockReport]
 
 @dataclass(frozen=True, kw_only=True)
 class LoopResult:
-    """How the work went.
+    """Result of the loop.
 
-    num_damaged: clips done in spite of damage. num_beyond_end: clips done whose window ends after the file.
-    warnings: of the workers, each once.
+    Attributes:
+        speed: Progress at the end.
+        num_damaged: Finished clips of which some data did not decode.
+        num_beyond_end: Finished clips whose window ends after the end of the file.
+        warnings: Warnings of the workers, each once.
     """
 
     speed: Speed
@@ -36,19 +39,19 @@ def run_blocks(
     lock: Lock,
     on_progress: Callable[[Speed], None] | None = None,
 ) -> LoopResult:
-    """Have the executor do the blocks while the lock is held.
+    """Let the executor process the blocks while the lock is held.
 
     Args:
         executor: The workers.
         tasks: The blocks.
         total: Clips of the tasks that have a file.
-        info: What the models of the workers are.
-        lock: Of the cache.
-        on_progress: Called at the start and whenever more is done, by any thread.
+        info: The models of the workers.
+        lock: The cache's lock.
+        on_progress: Called with the speed at the start and after each progress, by any thread.
 
     Raises:
         CacheError: Another run has taken the lock.
-        OusError: Workers died twice at a block; all others are done. And whatever the executor raises.
+        OusError: Workers died twice at a block, and all others are finished; or an error of the executor.
     """
     known = executor.warnings
     warnings: list[str] = []
@@ -69,9 +72,9 @@ def run_blocks(
             lock.check()
     if given_up:
         msg = (
-            f"Workers died again and again at {counted(len(given_up), 'block')}, first the one at clip "
-            f"{given_up[0].start}: out of memory, perhaps. What is not done is pending still; run again with "
-            "fewer workers."
+            f"Workers died repeatedly at {counted(len(given_up), 'block')}, first the one at clip "
+            f"{given_up[0].start}, perhaps because memory ran out. Unfinished clips are still pending; run "
+            "again with fewer workers."
         )
         raise OusError(msg)
     return LoopResult(
@@ -83,7 +86,7 @@ def run_blocks(
 
 
 class _Watch(Observer):
-    """Shows the progress of a run, and ends it when its lock is lost."""
+    """Observer that shows the progress of a run, and ends it if its lock is lost."""
 
     def __init__(
         self,
@@ -108,4 +111,4 @@ class _Watch(Observer):
     def on_tick(self) -> None:
         self._lock.require_held()
         if self._executor.is_waiting:
-            self.show()  # again and again: whoever shows it may show only some of the calls
+            self.show()  # repeated, because a display may skip some calls

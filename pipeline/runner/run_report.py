@@ -1,4 +1,4 @@
-"""How a cache stands after a run."""
+"""State of a cache after a run."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,15 +14,23 @@ from pipeline.types import Status
 
 @dataclass(frozen=True, kw_only=True)
 class RunReport:
-    """What a run did, and how the cache stands: clips by status, over all clips.
+    """Result of a run, and the state of the cache.
 
-    processed: clips with a file that the run took up. num_missing: clips without one that it recorded as
-    failed. num_damaged: clips of the run that are done though part of their data did not decode.
-    precision: of encoder and detector; a detector without a network has none.
-    failures: id, stage and reason of every failed clip. face_found_share: of the valid frames of
-    all done clips, those on which the subject's face was detected; 0 when no clip is done.
-    notes: what a user should know of this run. leaks: by fold, clips that share footage across splits;
-    known_leaks: those of them that the user has seen before. speed: None when nothing was to do.
+    Attributes:
+        cache: Location of the cache.
+        processed: Clips with a file that the run processed.
+        counts: Number of clips by status, over the whole cache.
+        failures: Id, stage and reason of every failed clip in the cache.
+        face_found_share: Fraction of the valid frames of all finished clips on which the subject's face was
+            detected; 0 if no clip is finished.
+        warnings: Warnings that the cache contains.
+        precision: Precision of encoder and detector; a detector without a network has none.
+        num_missing: Clips without a file that the run recorded as failed.
+        num_damaged: Clips that the run finished although some of their data did not decode.
+        notes: Notes for the user about this run.
+        leaks: Clips that share footage across splits, by fold.
+        known_leaks: Leaks that the user has seen before.
+        speed: Speed of the run; None if nothing was pending.
     """
 
     cache: Place
@@ -55,7 +63,17 @@ def report(
     speed: Speed | None = None,
     known_leaks: Leaks | None = None,
 ) -> RunReport:
-    """How the cache stands, with every failed clip's id, stage and reason."""
+    """Report the state of a cache after a run.
+
+    Args:
+        place: Location of the cache.
+        processed: Clips with a file that the run processed.
+        num_missing: Clips without a file that the run recorded as failed.
+        num_damaged: Clips that the run finished although some of their data did not decode.
+        notes: Notes for the user about this run.
+        speed: Speed of the run; None if nothing was pending.
+        known_leaks: Leaks that the user has seen before.
+    """
     with FeatureCache.open(place) as cache:
         failed = np.flatnonzero(cache.read("status") == Status.FAILED)
         columns = [cache.read(name)[failed] for name in ("clip_id", "stage", "reason")]
@@ -80,7 +98,7 @@ def report(
 
 
 def _precision(cache: FeatureCache) -> dict[str, str]:
-    """The precision of the models behind a cache, as its identity holds it."""
+    """Return the precision of a cache's models, from its identity."""
     sections = {"encoder": "features", "detector": "detector"}
     if not cache.setting("identity.detector.sha256", str):
         del sections["detector"]

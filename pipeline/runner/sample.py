@@ -1,4 +1,4 @@
-"""Which clips of a run are timed to estimate it: a few of all sizes, in blocks like those of the run."""
+"""Choice of the clips that are timed for an estimate: a few of all sizes, in blocks like those of the run."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,34 +10,41 @@ from pipeline.store.sources import size_of
 from pipeline.types import ClipRef
 
 _MOST_SIZES = 2048
-"""Clips whose size is looked up: for a folder of pictures, that takes a look at every picture."""
+"""Most clips whose size is determined, because for a directory of images it needs the size of every image."""
 
 Size = tuple[float, float]
-"""Bytes of a clip's file, or of its folder's pictures; then seconds of the part that is the clip, or 0."""
+"""Bytes of a clip's file or images, and seconds of the clip's window, 0 if the clip is the whole file."""
 
 
 def sizes_of(
     root: Path, clips: Sequence[ClipRef | None], workload: Workload, *, with_crops: bool
 ) -> dict[int, Size]:
-    """Return the sizes of clips that have a file, by row of the cache.
+    """Return the sizes of clips that have a file. If there are more than 2048, they are evenly sampled.
 
-    Where there are more than 2048, of as many of them, evenly spaced.
+    Args:
+        root: Directory that the paths of clips start from.
+        clips: Clips by row of the cache; None for a row that is not in the dataset.
+        workload: The pending blocks.
+        with_crops: Whether the size includes face crops of the dataset.
+
+    Returns:
+        Sizes by row of the cache.
     """
     rows = [row for _, block in workload.blocks for row in block if row not in workload.missing]
-    looked_at = rows[:: max(1, -(-len(rows) // _MOST_SIZES))]
-    return {row: _size(root, clip, with_crops) for row in looked_at if (clip := clips[row]) is not None}
+    sampled = rows[:: max(1, -(-len(rows) // _MOST_SIZES))]
+    return {row: _size(root, clip, with_crops) for row in sampled if (clip := clips[row]) is not None}
 
 
 def blocks_to_time(workload: Workload, size_by_row: Mapping[int, Size], number: int) -> list[list[int]]:
-    """Put together blocks that stand for all those of the run in which a clip has a file.
+    """Make blocks that represent all blocks of the run in which a clip has a file.
 
-    Each has as many clips with and without a file as one of the run's blocks. Together they hold clips of
+    Each has as many clips with and without a file as one of the run's blocks. Together they contain clips of
     all sizes in the run's proportions, and so does each block as far as its length allows.
 
     Args:
-        workload: What the run does.
-        size_by_row: Sizes of the clips to choose from.
-        number: How many blocks; at most as many as there are.
+        workload: The pending blocks.
+        size_by_row: Sizes of the clips to choose from, by row of the cache.
+        number: Number of blocks, at most that of the run.
 
     Returns:
         Rows of the cache, by block.
@@ -59,10 +66,10 @@ def blocks_to_time(workload: Workload, size_by_row: Mapping[int, Size], number: 
 
 
 def spread(sizes: Sequence[Size], number: int) -> list[int]:
-    """Return the places of so many sizes that stand for all of them, the smallest first.
+    """Return the positions of `number` sizes that represent all of them, the smallest first.
 
-    All are sorted and cut into `number` parts of equal length. Of each part, the one nearest to its mean
-    is taken, so that the mean of those taken is near the mean of all.
+    All sizes are sorted and cut into `number` parts of equal length. From each part, the size nearest to its
+    mean is chosen, so that the mean of the chosen sizes is near the mean of all.
     """
     order = sorted(range(len(sizes)), key=sizes.__getitem__)
     parts = np.array_split(np.array(order), min(number, len(order))) if order else []

@@ -1,4 +1,4 @@
-"""Which blocks of a cache a run takes up, as tasks."""
+"""Pending blocks of a cache that a run processes, as tasks."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -21,11 +21,13 @@ from pipeline.types import ClipRef, Status
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
-    """How a run goes about its work; nothing here changes a feature.
+    """Options of a run. None of them changes a feature.
 
-    limit: stop after this many clips. retry_failed: take failed clips up again. share: of the
-    blocks, for several runs that fill one cache; None for all. take_over: take the lock
-    from another run.
+    Attributes:
+        limit: Most clips to process; None for no limit.
+        retry_failed: Whether failed clips are processed again.
+        share: Shard of the blocks, for several runs that fill one cache; None for all blocks.
+        take_over: Whether the lock is taken from another run.
     """
 
     limit: int | None = None
@@ -39,14 +41,17 @@ class RunOptions:
 
 
 Blocks = list[tuple[int, list[int]]]
-"""First row of each block, and the rows of it that are to be processed."""
+"""First row of each block, and its rows that are to be processed."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Workload:
-    """The blocks that a run takes up. missing: rows whose clip has no file, as when it is not unpacked yet.
+    """Blocks that a run processes.
 
-    Those become recorded failures, and count neither as progress nor in rates.
+    Attributes:
+        blocks: The blocks.
+        missing: Rows whose clip has no file. They are recorded as failed, and count neither as progress nor
+            in rates.
     """
 
     blocks: Blocks
@@ -54,7 +59,13 @@ class Workload:
 
     @classmethod
     def of(cls, root: Path, clips: Sequence[ClipRef | None], blocks: Blocks) -> Self:
-        """Look for the file of each clip of the blocks. clips: by row of the cache."""
+        """Return the workload of some blocks, and check whether each of their clips has a file.
+
+        Args:
+            root: Directory that the paths of clips start from.
+            clips: Clips by row of the cache; None for a row that is not in the dataset.
+            blocks: The blocks.
+        """
         rows = [row for _, block in blocks for row in block]
         return cls(
             blocks=blocks,
@@ -65,21 +76,21 @@ class Workload:
 
     @property
     def blocks_there(self) -> list[list[int]]:
-        """Rows of each block in which a clip has a file."""
+        """Rows of each block in which at least one clip has a file."""
         return [rows for _, rows in self.blocks if not self.missing.issuperset(rows)]
 
     @property
     def blocks_missing(self) -> list[list[int]]:
-        """Rows of each block in which no clip has one."""
+        """Rows of each block in which no clip has a file."""
         return [rows for _, rows in self.blocks if self.missing.issuperset(rows)]
 
     def missing_ids(self, clips: Sequence[ClipRef | None]) -> list[str]:
-        """The ids of the clips without a file. clips: by row of the cache."""
+        """Return the ids of the clips without a file, given clips by row of the cache."""
         return [clip.clip_id for row in sorted(self.missing) if (clip := clips[row]) is not None]
 
     @property
     def num_clips(self) -> int:
-        """Clips to process, whether they have a file or not."""
+        """Clips to process, with and without a file."""
         return sum(len(rows) for _, rows in self.blocks)
 
     @property
@@ -89,9 +100,12 @@ class Workload:
 
 
 def blocks_to_do(opening: Opening, place: Place, options: RunOptions) -> Blocks:
-    """The blocks with something to do, of a cache that may not be there or not have grown yet.
+    """Return the blocks with pending clips, without rows of clips that are not in the dataset.
 
-    `limit` cuts the list. Rows of clips that the data set does not have now are left alone.
+    Args:
+        opening: State of the cache, with its new clips.
+        place: Location of the cache, which may not exist or not contain the new clips yet.
+        options: Options of the run; its limit cuts the list.
     """
     status = np.full(opening.meta.num_clips, Status.PENDING, dtype=np.uint8)
     if place.exists():
@@ -116,7 +130,15 @@ def _grouped(rows: Sequence[int], size: int, options: RunOptions) -> Blocks:
 def tasks_of(
     root: Path, clips: Sequence[ClipRef | None], claim: Claim, meta: CacheMeta, workload: Workload
 ) -> Iterator[BlockTask]:
-    """The blocks as tasks, one at a time. clips: by row of the cache. claim: to the cache."""
+    """Yield the blocks as tasks.
+
+    Args:
+        root: Directory that the paths of clips start from.
+        clips: Clips by row of the cache; None for a row that is not in the dataset.
+        claim: The run's claim to the cache.
+        meta: Attributes of the cache.
+        workload: The blocks.
+    """
     for start, rows in workload.blocks:
         yield BlockTask(
             cache=claim.place,

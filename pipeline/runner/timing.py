@@ -1,4 +1,4 @@
-"""Blocks of a run that its own workers process for the time they take, and nothing is written."""
+"""Timing of some blocks by the run's own workers; nothing is written."""
 
 import math
 import time
@@ -17,9 +17,12 @@ from pipeline.types import ClipRef
 
 @dataclass(frozen=True, kw_only=True)
 class Timed:
-    """Blocks that were processed. seconds: from the first task to the last report.
+    """Result of a timing.
 
-    num_clips: clips that have a file, of which num_failed failed.
+    Attributes:
+        seconds: Time from the first task to the last report.
+        num_clips: Processed clips that have a file.
+        num_failed: Those of them that failed.
     """
 
     seconds: float
@@ -28,13 +31,13 @@ class Timed:
 
 
 class Timing:
-    """Gives blocks to an executor as a run does, as trials.
+    """Timing of blocks on an executor, which processes them as trials.
 
     Args:
         executor: The workers, with their models loaded.
-        info: What the models are.
-        opening: The cache that the run would fill.
-        root: Directory that the clips' paths start from.
+        info: The models.
+        opening: State of the run's cache.
+        root: Directory that the paths of clips start from.
         cache: Location of that cache, for messages.
         missing: Rows whose clip has no file.
     """
@@ -62,14 +65,14 @@ class Timing:
         self._clips_per_thread = math.ceil(info.num_decoders / SLOTS)
 
     def warm_up(self, blocks: Sequence[Sequence[int]]) -> None:
-        """Start every thread and every decoder, by clips of the blocks that have a file."""
+        """Start every thread and every decoder, with clips of the blocks that have a file."""
         there = [[row for row in rows if row not in self._missing] for rows in blocks]
         heads = [rows[: self._clips_per_thread] for rows in there if rows]
         if heads:
             self.time(heads[number % len(heads)] for number in range(self.num_threads))
 
     def time(self, blocks: Iterable[Sequence[int]]) -> Timed:
-        """Process the rows of each block, several blocks at a time, and measure how long that takes."""
+        """Process the rows of each block, several blocks at a time, and measure the time."""
         began = time.monotonic()
         with closing(self._executor.run(map(self._task, blocks))) as reports:
             done = [report for _, report in reports if report is not None]

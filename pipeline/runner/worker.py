@@ -1,4 +1,4 @@
-"""The worker that does blocks of clips: the same in one process and on a cluster."""
+"""Worker that processes blocks of clips, in this process or on a cluster."""
 
 import threading
 import time
@@ -34,16 +34,20 @@ from pipeline.store.writer import CacheWriter
 from pipeline.types import Bytes, ClipDone, ClipFailed, NoteKind
 
 SLOTS, QUEUED = 2, 2
-"""Blocks that a worker does at a time, one decoded while the other is on the device; and those that wait."""
+"""Blocks that a worker processes at a time (one is decoded, one is on the device), and blocks that wait."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class BlockWorkerSetup:
-    """All it takes to start a `BlockWorker`, wherever it is. Nothing here changes a feature.
+    """Setup of a `BlockWorker` in any process. Except for `config`, nothing here changes a feature.
 
-    device: auto, cpu or cuda. decoders: child processes that decode, None to choose by the cores.
-    clip_seconds: limit for decoding a clip. for_timing: where weights are not on this machine, random ones
-    stand in for them, and nothing is downloaded; such a worker only does trials.
+    Attributes:
+        config: The settings of all steps.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        decoders: Number of decoding processes; None to choose by the cores.
+        clip_seconds: Limit for the decoding of a clip.
+        for_timing: Whether random weights replace weights that are not on this machine. Nothing is
+            downloaded then, and such a worker only processes trials.
     """
 
     config: ExtractConfig
@@ -55,7 +59,7 @@ class BlockWorkerSetup:
     queued: ClassVar[int] = QUEUED
 
     def model_info(self) -> ModelInfo:
-        """Return what its worker's models will be, as far as it is known before any weights are read."""
+        """Describe the worker's models as far as they are known before weights are read."""
         device = choose_device(self.device)
         return ModelInfo.before_loading(
             self.config, device, self._num_decoders(device, len(available_cores()))
@@ -77,7 +81,7 @@ class BlockWorkerSetup:
 
 @dataclass
 class _LoadedSetup:
-    """Gives a worker that is there; cannot travel to a cluster."""
+    """Setup of a worker that exists already; it cannot be sent to a cluster."""
 
     worker: "BlockWorker"
     slots: ClassVar[int] = SLOTS
@@ -93,13 +97,13 @@ class _LoadedSetup:
 
 
 def model_info(executor: Executor[Any, Any]) -> ModelInfo:
-    """Return what the workers' models are; loads them. Raises WeightsError or ConfigError."""
+    """Load the workers' models and describe them. Raises WeightsError or ConfigError."""
     info: ModelInfo = executor.ask_worker(methodcaller("model_info"))
     return info
 
 
 def unloaded_model_info(executor: Executor[Any, Any]) -> ModelInfo:
-    """Return what the workers' models will be, as far as it is known before any weights are read.
+    """Describe the workers' models as far as they are known before weights are read.
 
     Raises ConfigError for settings that do not fit the workers' device.
     """
@@ -108,7 +112,7 @@ def unloaded_model_info(executor: Executor[Any, Any]) -> ModelInfo:
 
 
 def executor_of(models: Models) -> LocalExecutor[BlockTask, BlockReport]:
-    """Return an executor with models that are loaded; it decodes in its own threads."""
+    """Return an executor with loaded models, which decodes in its own threads."""
     return LocalExecutor(_LoadedSetup(BlockWorker(models)))
 
 
@@ -125,21 +129,20 @@ class BlockWorker:
     _of_thread: threading.local = field(default_factory=threading.local)
 
     def model_info(self) -> ModelInfo:
-        """Return what its models are."""
+        """Describe its models."""
         return self._model_info
 
     def run(self, task: BlockTask, context: TaskContext | None = None) -> BlockReport:
-        """Process the missing clips of one block and write the block whole, its status last.
+        """Process the pending clips of one block and write the whole block, its status last.
 
-        A trial goes the same way and writes to memory.
+        A trial is processed in the same way and written to memory.
 
         Args:
             task: The block.
-            context: Its progress is counted in clips. A block that is cancelled is not written.
+            context: Receives the progress in clips. A cancelled block is not written.
 
         Raises:
-            CacheError: The cache cannot be written, was made by other models, or is held by another run by
-                now.
+            CacheError: The cache cannot be written, was made by other models, or is now held by another run.
             TaskCancelledError: The context is cancelled.
         """
         context = context or TaskContext()
@@ -156,7 +159,7 @@ class BlockWorker:
         processed = time.monotonic()
         for row, outcome in zip(task.rows, done.outcomes, strict=True):
             fill_row(arrays, row - first, outcome)
-        context.cancel.raise_if_cancelled()  # a run that is over writes no more
+        context.cancel.raise_if_cancelled()  # a run that has ended writes nothing
         task.require_held()
         writer.write_block(task.start, arrays)
         done.seconds.write += opened - began + time.monotonic() - processed
@@ -175,7 +178,7 @@ class BlockWorker:
 
     @cached_property
     def _model_info(self) -> ModelInfo:
-        """Found once: every block asks for its hash, and the models stay."""
+        """Description of the models, computed once because every block needs its hash."""
         return ModelInfo.of(self.models, self.num_decoders)
 
     def close(self) -> None:
@@ -211,7 +214,7 @@ class BlockWorker:
             return
         there = self._writer(task).meta.identity
         if found := identity_differences(mine.identity, there):
-            msg = f"A worker on {mine.device} would compute other features than '{task.cache}' holds: "
+            msg = f"A worker on {mine.device} would compute other features than those of '{task.cache}': "
             msg += "; ".join(found) + ". Use equal workers, or set the precision."
             raise CacheError(msg)
         self._equal.add(task.fingerprint)
@@ -226,7 +229,7 @@ class BlockWorker:
             return writer
 
     def _trial_writer(self, meta: CacheMeta) -> CacheWriter:
-        """Return this thread's cache in memory: each trial writes its block over the one before."""
+        """Return this thread's cache in memory, in which each trial overwrites the previous one."""
         writer: CacheWriter | None = getattr(self._of_thread, "writer", None)
         if writer is None or writer.meta != meta:
             writer = self._of_thread.writer = CacheWriter.in_memory(meta)
@@ -234,15 +237,15 @@ class BlockWorker:
 
 
 def _of_clips_there(task: BlockTask, on_progress: Callable[[float], None]) -> Callable[[float], None]:
-    """Count a block's progress in clips that have a file, where it is given in clips of any kind."""
+    """Convert a block's progress from clips of any kind to clips that have a file."""
     if not task.missing:
         return on_progress
-    share = task.num_there / len(task.rows)
-    return lambda clips: on_progress(clips * share)
+    fraction = task.num_there / len(task.rows)
+    return lambda clips: on_progress(clips * fraction)
 
 
 def _buffer_for(device: torch.device) -> Callable[[int], Bytes]:
-    """Memory for decoded pixels; beside a GPU page-locked, so that they travel while others compute."""
+    """Return an allocator for decoded pixels, page-locked for a GPU, so that copies overlap computation."""
 
     def buffer(num_bytes: int) -> Bytes:
         try:
