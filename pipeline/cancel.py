@@ -1,16 +1,16 @@
-"""How work that is under way is ended: whoever started it cancels its token, and the work looks at it."""
+"""Cancellation of running work: the caller cancels a token, and the work checks it."""
 
 import threading
 
 
 class TaskCancelledError(Exception):
-    """The work is no longer wanted; it ended before its result was complete."""
+    """The work was cancelled before its result was complete."""
 
 
 class CancelToken:
-    """Shared by the caller and its work, in one process; any thread may use it.
+    """Token that a caller shares with its work, within one process. Any thread may use it.
 
-    Work that takes long calls `raise_if_cancelled` at points where it can stop without harm.
+    Long work calls `raise_if_cancelled` at points where it can stop without harm.
     """
 
     def __init__(self) -> None:
@@ -22,14 +22,10 @@ class CancelToken:
         return self._event.is_set()
 
     def cancel(self) -> None:
-        """Ask the work to end. It cannot be taken back."""
+        """Cancel the work, for good."""
         self._event.set()
 
     def raise_if_cancelled(self) -> None:
-        """Do nothing while the work is wanted.
-
-        Raises:
-            TaskCancelledError: `cancel` was called.
-        """
+        """Raise TaskCancelledError if `cancel` was called."""
         if self._event.is_set():
             raise TaskCancelledError

@@ -1,6 +1,6 @@
-"""Child processes that may crash or hang: how they are started, and what bounds them.
+"""Start of child processes that may crash or hang, and their limits.
 
-Imports nothing but the standard library, so that a child is there at once.
+Imports only the standard library, so that a child starts at once.
 """
 
 import contextlib
@@ -12,11 +12,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 PACKAGE_ROOT = Path(__file__).parents[1]
-"""Where this program's own code lies."""
+"""Directory of this program's code."""
 
 
 def command(module: str, *arguments: object) -> list[str]:
-    """What starts a module of this program in a child, with this process's Python."""
+    """Return the command that runs a module of this program in a child, with this process's Python."""
     return [sys.executable, "-P", "-m", module, *map(str, arguments)]
 
 
@@ -24,7 +24,7 @@ def environment(num_threads: int | None = 1) -> dict[str, str]:
     """Return this process's environment with this program's code on the path.
 
     Args:
-        num_threads: Of each numerical library; None leaves the number to the library.
+        num_threads: Threads of each numerical library; None leaves the number to the library.
     """
     paths = [str(PACKAGE_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     names = () if num_threads is None else ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
@@ -34,10 +34,10 @@ def environment(num_threads: int | None = 1) -> dict[str, str]:
 
 @contextlib.contextmanager
 def interrupts_blocked() -> Iterator[None]:
-    """Start children here that Ctrl-C must not reach, not even while they import their modules.
+    """Block Ctrl-C for children that start inside the `with` block, also while they import their modules.
 
-    A child takes over which signals its parent's thread blocks. This process itself is interrupted as before,
-    at the latest when the block ends.
+    A child inherits the signals that its parent's thread blocks. This process itself is still interrupted,
+    at the latest when the `with` block ends.
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
@@ -47,7 +47,7 @@ def interrupts_blocked() -> Iterator[None]:
 
 
 def keep_memory_below(limit_bytes: int) -> None:
-    """Bound this process's address space, lower than a bound that is there already; and no core dumps."""
+    """Limit this process's address space, never above an existing limit, and disable core dumps."""
     _, hard = resource.getrlimit(resource.RLIMIT_AS)
     most = limit_bytes if hard == resource.RLIM_INFINITY else min(hard, limit_bytes)
     resource.setrlimit(resource.RLIMIT_AS, (most, most))

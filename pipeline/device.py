@@ -1,4 +1,4 @@
-"""Which device is meant, what it can do, and which errors are the device's own."""
+"""Choice of the device, its precisions, and detection of GPU errors."""
 
 import os
 import platform
@@ -16,14 +16,14 @@ _WORDS_OF_DEVICE_FAULTS = ("CUDA error", "cuDNN error", "CUDNN_STATUS", "CUBLAS_
 
 
 def choose_device(name: str = "auto") -> torch.device:
-    """Return the device of a name; a GPU with its number, since `cuda` and `cuda:0` are not equal.
+    """Return the device of a name. A GPU always has a number, because `cuda` and `cuda:0` are not equal.
 
     Args:
-        name: ``auto`` for the first GPU where there is one, else the CPU; ``cpu``; ``cuda`` for the first
-            GPU; ``cuda:N`` for GPU N of those that are visible, from 0.
+        name: ``auto`` for the first GPU if there is one, else the CPU; ``cpu``; ``cuda`` for the first
+            GPU; ``cuda:N`` for visible GPU N, from 0.
 
     Raises:
-        ConfigError: The name is none of these, or this machine has no such GPU.
+        ConfigError: The name is not one of these, or this machine has no such GPU.
     """
     available = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if name == "auto":
@@ -51,8 +51,8 @@ def precision_on(device: torch.device, asked: str, *, on_gpu: str = "bf16", on_c
 
     Args:
         device: The device that computes.
-        asked: A precision, which is returned as it is, or ``auto``.
-        on_gpu: Meaning of ``auto`` on a GPU. On one without fast products in bf16, bf16 becomes fp32.
+        asked: A precision, which is returned unchanged, or ``auto``.
+        on_gpu: Meaning of ``auto`` on a GPU. Without fast products in bf16, bf16 becomes fp32.
         on_cpu: The same on a CPU.
     """
     if asked != "auto":
@@ -62,7 +62,7 @@ def precision_on(device: torch.device, asked: str, *, on_gpu: str = "bf16", on_c
 
 
 def has_bf16(device: torch.device) -> bool:
-    """Whether the device has instructions for products in bf16; GPUs older than Ampere only imitate them."""
+    """Return whether the device has instructions for products in bf16; GPUs before Ampere emulate them."""
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= _AMPERE
     checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
@@ -73,7 +73,7 @@ def takes_tf32(device: torch.device, backend: Any) -> bool:
     """Return whether float32 products of a backend are rounded to TF32 on a device.
 
     Args:
-        device: Where they are computed; only GPUs from Ampere on have TF32.
+        device: The device that computes them; only GPUs from Ampere on have TF32.
         backend: A part of `torch.backends` with `fp32_precision`, such as ``cuda.matmul`` or ``cudnn.rnn``.
     """
     if device.type != "cuda" or os.environ.get("NVIDIA_TF32_OVERRIDE") == "0":
@@ -83,10 +83,10 @@ def takes_tf32(device: torch.device, backend: Any) -> bool:
 
 @contextmanager
 def exact_float32() -> Iterator[None]:
-    """Convolutions in full float32 on a GPU too, where torch takes TF32 by default.
+    """Compute convolutions in full float32 on a GPU too, where torch uses TF32 by default.
 
-    Not where `torch.backends.fp32_precision` asks for TF32 in the whole process. The setting is the
-    process's: hold the device's lock.
+    It has no effect if `torch.backends.fp32_precision` sets TF32 for the whole process. The setting
+    applies to the whole process, therefore hold the device's lock.
     """
     cudnn = torch.backends.cudnn
     with cudnn.flags(
@@ -99,10 +99,10 @@ def exact_float32() -> Iterator[None]:
 
 
 def is_device_fault(error: BaseException) -> bool:
-    """Whether an error is the GPU's or its libraries', whatever was computed.
+    """Return whether an error is one of the GPU or its libraries, whatever was computed.
 
-    CUDA's own are AcceleratorError; those of cuDNN and cuBLAS are known by their words alone. One that asks
-    for memory outside torch's, which torch.OutOfMemoryError does not tell, is among them.
+    CUDA's own errors are AcceleratorError. Those of cuDNN and cuBLAS are recognised by their text, also
+    a failed allocation outside of torch's memory, for which torch raises no torch.OutOfMemoryError.
     """
     if isinstance(error, torch.OutOfMemoryError):
         return False
@@ -112,11 +112,16 @@ def is_device_fault(error: BaseException) -> bool:
 
 
 def device_fault(error: BaseException, what_is_safe: str) -> OusError:
-    """What to tell the user of such an error; the process is of no more use to the GPU."""
+    """Return the error to show for a GPU error, after which this process cannot use the GPU any more.
+
+    Args:
+        error: An error for which `is_device_fault` is true.
+        what_is_safe: Clause on finished work, for the message.
+    """
     if any(word in str(error) for word in _WORDS_OF_SHORTAGE):
-        advice = "Its memory is short: let fewer processes share it, or lower the batch size, and run again."
+        advice = "Its memory is full: let fewer processes share it, or lower the batch size, and run again."
     else:
-        advice = "Run again; if it comes back, leave that GPU out by CUDA_VISIBLE_DEVICES."
+        advice = "Run again; if the error returns, exclude that GPU with CUDA_VISIBLE_DEVICES."
     gpus = os.environ.get("CUDA_VISIBLE_DEVICES", "")
     where = f" on {platform.node()}{f' (CUDA_VISIBLE_DEVICES={gpus})' if gpus else ''}"
     return OusError(f"The GPU{where} reports an error ({first_line(error)[:200]}); {what_is_safe}. {advice}")

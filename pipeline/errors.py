@@ -1,6 +1,6 @@
-"""The errors that a user can cause or mend. Each is shown as one line, never as a traceback.
+"""Errors that a user can cause or fix. Each is shown as one line, never as a traceback.
 
-A message says what, the value, what is allowed, and what to do.
+A message has the subject, the value, the allowed values, and the fix.
 """
 
 import unicodedata
@@ -8,27 +8,39 @@ from collections.abc import Collection
 from itertools import islice
 
 _MOST_MARKS = 30
-"""Marks on one letter, such as accents (UAX #15, Stream-Safe Text Format); more of them cover other lines."""
+"""Marks on one letter, such as accents (UAX #15, Stream-Safe Text Format); more would cover other lines."""
 
 
 def first_line(error: BaseException) -> str:
-    """Return the first line of another library's error, printable; its class where it has no text."""
+    """Return the first line of another library's error, printable; its class name if it has no text."""
     lines = str(error).strip().splitlines()
     return printable(lines[0]) if lines else type(error).__name__
 
 
 def reason_of(error: BaseException) -> str:
-    """The same for a message that names the file itself: of the system's errors the reason alone."""
+    """Return `first_line` without the file's name, for a message that contains the name already."""
     return error.strerror if isinstance(error, OSError) and error.strerror else first_line(error)
 
 
 def counted(number: int, thing: str, things: str = "") -> str:
-    """A number of things in words: "1 block", "2 blocks". things: a plural that is not formed by an s."""
+    """Return a number with its noun: "1 block", "2 blocks".
+
+    Args:
+        number: The number.
+        thing: The noun in the singular.
+        things: Its plural; empty for the singular and an s.
+    """
     return f"{number} {thing if number == 1 else things or thing + 's'}"
 
 
 def some(names: Collection[str], shown: int = 3, joint: str = ", ") -> str:
-    """The first few names and how many others there are: "a, b, c and 4 more". joint: between the names."""
+    """Return the first few names and the number of all others: "a, b, c and 4 more".
+
+    Args:
+        names: The names, in their order.
+        shown: Most names to show.
+        joint: Text between two names.
+    """
     more = len(names) - shown
     return joint.join(islice(names, shown)) + (f" and {more} more" if more > 0 else "")
 
@@ -36,8 +48,8 @@ def some(names: Collection[str], shown: int = 3, joint: str = ", ") -> str:
 def printable(text: str, instead: str = "?") -> str:
     """Return the text on one line, each character that does not print replaced by `instead`.
 
-    Names and notes of data sets, caches and runs come from other people: they may hold line ends, control
-    sequences of a terminal, characters that change the direction of a line, and piles of accents.
+    Names and notes of datasets, caches and runs come from other people. They may contain line ends, control
+    sequences of a terminal, characters that change the direction of a line, and many accents on a letter.
     """
     if text.isascii():
         return text if text.isprintable() else "".join(c if c.isprintable() else instead for c in text)
@@ -49,7 +61,7 @@ def printable(text: str, instead: str = "?") -> str:
 
 
 class OusError(Exception):
-    """A known error. The command line prints it in one line and exits with `exit_code`."""
+    """Known error. The command line prints it in one line and exits with `exit_code`."""
 
     exit_code = 1
 
@@ -65,15 +77,15 @@ class FileError(OusError):
 
 
 class MissingFileError(FileError):
-    """A file or directory that is not there."""
+    """A file or directory that does not exist."""
 
 
 class DatasetError(OusError):
-    """A data set, manifest or folder that cannot be read as one."""
+    """A dataset, manifest or directory that cannot be read as a dataset."""
 
 
 class WeightsError(OusError):
-    """Model weights that are missing, damaged or not the ones asked for."""
+    """Model weights that are missing, damaged or of another model."""
 
 
 class CacheError(OusError):
@@ -81,15 +93,15 @@ class CacheError(OusError):
 
 
 class CacheDamagedError(CacheError):
-    """Stored bytes of a feature cache that do not read, or do not give their checksum."""
+    """Stored bytes of a feature cache that cannot be read, or have another checksum."""
 
 
 class CacheExistsError(CacheError):
-    """Something already stands where a cache was to be created, perhaps since a moment ago."""
+    """A path at which a cache was to be created, and which exists already."""
 
     @classmethod
     def at(cls, where: str) -> "CacheExistsError":
-        """The error for what stands at `where`."""
+        """Return the error for a location that exists."""
         return cls(f"'{where}' exists already; give another --cache, or remove it.")
 
 
@@ -98,15 +110,17 @@ class CheckpointError(OusError):
 
 
 class VerificationError(OusError):
-    """A check that was asked for has failed."""
+    """A verification that failed."""
 
     exit_code = 3
 
 
 class ClipError(OusError):
-    """One clip cannot be processed; recorded in the cache, it never ends a run.
+    """A clip that cannot be processed. It is recorded in the cache and never ends a run.
 
-    `stage` is the step that gave up, one of `pipeline.types.STAGES`.
+    Attributes:
+        stage: The step that failed, one of `pipeline.types.STAGES`.
+        reason: The cause, in words.
     """
 
     def __init__(self, stage: str, reason: str) -> None:

@@ -1,6 +1,6 @@
-"""Stream pictures become features of the frozen CLIP vision encoder.
+"""Features of the frozen CLIP image encoder, from stream images.
 
-Letters: N pictures; S their side; F width of the joint embedding; D width of the encoder;
+Letters: N images; S their side; F width of the joint embedding; D width of the encoder;
 P patch tokens; J kept tokens.
 """
 
@@ -28,15 +28,17 @@ _TYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}
 
 @dataclass(frozen=True, kw_only=True)
 class FeatureConfig:
-    """How pictures are encoded.
+    """Settings of the encoder.
 
-    precision: ``auto`` is fp16 on a GPU, bf16 on a CPU with bf16 instructions, else fp32.
-    tokens: ``cls`` keeps none beyond the embedding, ``grid4`` the class token and patch tokens
-    pooled to 4x4, ``all`` every token. batch_pictures: pictures per pass; 0 chooses by device.
+    Attributes:
+        precision: ``auto`` is fp16 on a GPU, bf16 on a CPU with bf16 instructions, else fp32.
+        tokens: ``cls`` keeps none besides the embedding, ``grid4`` the class token and patch tokens
+            pooled to 4x4, ``all`` every token.
+        batch_pictures: Images per batch; 0 chooses by device.
     """
 
     VERSION: ClassVar[int] = VERSIONS["features"]
-    """Of normalising, encoding and the early statistics (decision 0007)."""
+    """Version of normalising, encoding and the early statistics (decision 0007)."""
 
     precision: str = field(default="auto", metadata=OUTSIDE_IDENTITY)
     tokens: str = "cls"
@@ -50,10 +52,13 @@ class FeatureConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class Encoded:
-    """Encoder output of N pictures, float32 on the CPU.
+    """Encoder output of N images, float32 on the CPU.
 
-    embedding_NF: projected, not normalised. early_N43D: first four blocks; CLS, patch mean,
-    patch standard deviation. tokens_NJD: last block after ln_post; None unless asked for.
+    Attributes:
+        embedding_NF: Projected, not normalised.
+        early_N43D: CLS, patch mean and patch standard deviation of the first four transformer blocks; None
+            if they were not requested.
+        tokens_NJD: Kept tokens of the last block, after ln_post; None with ``tokens=cls``.
     """
 
     embedding_NF: torch.Tensor
@@ -61,7 +66,7 @@ class Encoded:
     tokens_NJD: torch.Tensor | None
 
     def rows(self, start: int, end: int) -> "Encoded":
-        """The output of pictures `start` to `end`."""
+        """Return the output of images `start` to `end`, the end excluded."""
         return Encoded(
             embedding_NF=self.embedding_NF[start:end],
             early_N43D=None if self.early_N43D is None else self.early_N43D[start:end],
@@ -73,7 +78,7 @@ def resolve_precision(asked: str, device: torch.device) -> str:
     """Return the precision of the encoder on a device: fp16, bf16 or fp32.
 
     Raises:
-        ConfigError: It is fp16 on a CPU, which has no fast products in it.
+        ConfigError: It is fp16 on a CPU, which has no fast products in fp16.
     """
     if asked == "fp16" and device.type == "cpu":
         msg = "features.precision is 'fp16' on a CPU; allowed there: auto, bf16, fp32."
@@ -82,9 +87,14 @@ def resolve_precision(asked: str, device: torch.device) -> str:
 
 
 def num_kept_tokens(tokens: str, num_patches: int) -> int:
-    """J, the tokens kept per picture under a token option; 0 for ``cls``.
+    """Return J, the number of kept tokens per image; 0 for ``cls``.
 
-    Raises ConfigError when the patch grid cannot be pooled to 4x4 evenly.
+    Args:
+        tokens: ``cls``, ``grid4`` or ``all``.
+        num_patches: Patches of an image.
+
+    Raises:
+        ConfigError: The grid of patches cannot be pooled to 4x4 evenly.
     """
     if tokens == "all":
         return num_patches + 1
@@ -98,14 +108,22 @@ def num_kept_tokens(tokens: str, num_patches: int) -> int:
 
 
 class Encoder:
-    """A frozen CLIP vision tower on a device, in one precision, in passes of one size.
+    """Frozen CLIP image encoder on a device, in one precision, in batches of one size.
 
-    A copy of the module is cast (the loaded model stays as it is): autocast over frozen weights
-    takes a path on CPUs that is about twenty times slower. Every pass has the same number of
-    pictures (the last one is padded), so that a picture's features depend neither on how many came
-    with it nor on which. Threads may share an encoder.
+    A copy of the module is cast, and the loaded model stays unchanged, because autocast over frozen
+    weights is about twenty times slower on CPUs. Every batch has the same number of images (the last
+    one is padded), so that the features of an image do not depend on the other images of its batch.
+    Threads may share an encoder.
 
-    device_lock: held while a pass is handed to the device, for threads that share it; None for its own.
+    Args:
+        clip: The loaded CLIP model.
+        config: Precision, kept tokens and batch size.
+        device: The device that computes.
+        device_lock: Lock that is held while a batch is queued on the device, for threads that share
+            the device; None for a lock of its own.
+
+    Raises:
+        ConfigError: The model has fewer blocks than the early ones, or the settings do not fit it.
     """
 
     def __init__(
@@ -124,7 +142,7 @@ class Encoder:
         self._mean = torch.tensor(clip.mean, device=device)[:, None, None]
         self._std = torch.tensor(clip.std, device=device)[:, None, None]
         self._passes = FixedPasses(
-            "Pictures for the encoder", config.batch_pictures or _batch_pictures(device), device, device_lock
+            "Images for the encoder", config.batch_pictures or _batch_pictures(device), device, device_lock
         )
         if self._num_blocks < NUM_EARLY_BLOCKS:
             msg = f"Encoder {clip.config.name} has {self._num_blocks} blocks; {NUM_EARLY_BLOCKS} are needed."
@@ -132,21 +150,27 @@ class Encoder:
 
     @property
     def batch_pictures(self) -> int:
-        """Pictures per pass, now: a device out of memory halves it."""
+        """Current images per batch. If the device runs out of memory, the number is halved."""
         return self._passes.size
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What happened that a user should know: a device that ran out of memory."""
+        """Warnings for the user, about a device that ran out of memory."""
         return self._passes.warnings
 
     @torch.inference_mode()
     def encode(
         self, pictures_N3SS: torch.Tensor, *, early: bool, on_batch: Callable[[int], None] | None = None
     ) -> Encoded:
-        """Encode uint8 pictures [N, 3, S, S]; `early` also keeps the first four blocks' statistics.
+        """Encode images.
 
-        on_batch: told the number of pictures after each pass was handed to the device.
+        Args:
+            pictures_N3SS: Images, uint8 RGB [N, 3, S, S].
+            early: Whether the statistics of the first four transformer blocks are kept.
+            on_batch: Called with the number of images after each batch is queued on the device.
+
+        Raises:
+            torch.OutOfMemoryError: A single image does not fit into the device's memory.
         """
         parts = []
         for part in self._passes.run(pictures_N3SS, lambda batch: self._encode_batch(batch, early=early)):
@@ -162,7 +186,7 @@ class Encoder:
         )
 
     def _encode_batch(self, batch_N3SS: torch.Tensor, *, early: bool) -> list[torch.Tensor]:
-        """Embedding, then early statistics and kept tokens where they are wanted."""
+        """Return the embedding, then early statistics and kept tokens if they are requested."""
         x = ((batch_N3SS.float() / 255 - self._mean) / self._std).to(self._dtype)
         last = self._num_blocks - 1
         indices = [*range(NUM_EARLY_BLOCKS if early else 0), *([last] if self.num_tokens else [])]
@@ -195,12 +219,12 @@ class Encoder:
 
 
 def _statistics(class_N1D: torch.Tensor, patch_NPD: torch.Tensor) -> torch.Tensor:
-    """CLS, mean and standard deviation over the patches: [N, 3, D] in float32."""
+    """Return CLS, mean and standard deviation over the patches: [N, 3, D] in float32."""
     patches = patch_NPD.float()
-    spread = patches.std(dim=1, correction=0)
-    return torch.stack([class_N1D[:, 0].float(), patches.mean(dim=1), spread], dim=1)
+    std = patches.std(dim=1, correction=0)
+    return torch.stack([class_N1D[:, 0].float(), patches.mean(dim=1), std], dim=1)
 
 
 def _batch_pictures(device: torch.device) -> int:
-    """On CPUs 16: at the 8,224 rows of 32 pictures of ViT-L/14, bf16 products lose a fifth of their speed."""
+    """Return 16 on CPUs: bf16 products are a fifth slower with the 8,224 rows of 32 images of ViT-L/14."""
     return 256 if device.type == "cuda" else 16

@@ -1,4 +1,4 @@
-"""Content hashes, the settings that identify a step, and the differences between two configs in words."""
+"""Content hashes, settings that identify a step, and the differences between two configs in words."""
 
 import dataclasses
 import hashlib
@@ -11,22 +11,22 @@ from typing import Any
 from pipeline.plain_file import open_given
 
 MAX_HASHED_BYTES = 64 << 30
-"""Of a file: hours of video as cameras record it; a hash takes about a minute."""
+"""Size of the largest file that is hashed: hours of camera video, of which a hash takes about a minute."""
 _READ_BYTES = 1 << 20
 _SHOWN = 200
 _IN_IDENTITY, _VERSION_DEFAULT = "in_identity", "version_default"
 
 OUTSIDE_IDENTITY: Mapping[str, Any] = MappingProxyType({_IN_IDENTITY: False})
-"""Metadata of a field that identities omit: it changes no feature (a path, a batch size), or identities hold
-its resolved value (a precision)."""
+"""Metadata of a field that identities omit, because it changes no feature (a path, a batch size) or because
+identities contain its resolved value (a precision)."""
 
 
 def version_default(value: Any) -> Mapping[str, Any]:
     """Return the metadata of a field whose default changed while the step's algorithm version stayed.
 
     Args:
-        value: The default when that version was introduced. Identities leave the field out where it has
-            this value, so that those of existing caches keep their meaning.
+        value: The default when that version was introduced. Identities leave the field out if it has
+            this value, so that the identities of existing caches stay valid.
     """
     return MappingProxyType({_VERSION_DEFAULT: value})
 
@@ -35,7 +35,7 @@ def sha256_file(path: Path) -> str:
     """Return the sha256 of a file's bytes, as 64 hex digits.
 
     Raises:
-        FileError: It is no regular file, or has more than `MAX_HASHED_BYTES`, which would take hours.
+        FileError: It is not a regular file, or has more than `MAX_HASHED_BYTES`, which would take hours.
     """
     digest = hashlib.sha256()
     with open_given(path, MAX_HASHED_BYTES) as file:
@@ -45,7 +45,7 @@ def sha256_file(path: Path) -> str:
 
 
 def sha256_json(value: Any) -> str:
-    """The sha256 of a JSON value in its canonical spelling (sorted keys, no blanks)."""
+    """Return the sha256 of a JSON value in canonical form (sorted keys, no blanks)."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -66,14 +66,14 @@ def default_settings(kind: Any) -> dict[str, Any]:
 def changed_settings(config: Any) -> dict[str, Any]:
     """Return the settings that identify features and differ from the defaults of the algorithm version.
 
-    A new setting whose default is the old behaviour is therefore absent until somebody uses it.
+    A new setting whose default is the old behaviour is therefore absent unless it is changed.
     """
     defaults = default_settings(type(config))
     return {name: getattr(config, name) for name in defaults if getattr(config, name) != defaults[name]}
 
 
 def differences(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str]:
-    """Every leaf in which two nested mappings differ, as ``a.b: 1 here, 2 there`` lines."""
+    """Return a line for every leaf in which two nested mappings differ: ``a.b: 1 here, 2 there``."""
     here, there = dict(_leaves(mine, "")), dict(_leaves(theirs, ""))
     return [
         f"{format_value(key)[1:-1]}: {_shown(here, key)} here, {_shown(there, key)} there"
@@ -83,7 +83,7 @@ def differences(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str]
 
 
 def format_value(value: Any) -> str:
-    """Return a value as JSON for a message, cut where it is long: stored values are not trusted."""
+    """Return a value as JSON for a message, cut if it is long, because stored values are not trusted."""
     text = json.dumps(value)
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 

@@ -1,6 +1,6 @@
-"""Rows go through a device in passes of one fixed size; a device that runs out of memory gets smaller ones.
+"""Batches of one fixed size for a device. If it runs out of memory, the size is halved.
 
-Letters: N rows; B rows of a pass.
+Letters: N rows; B rows of a batch.
 """
 
 from collections.abc import Callable, Iterator
@@ -12,15 +12,21 @@ import torch
 from torch.nn import functional
 
 DeviceLock: TypeAlias = AbstractContextManager[Any]
-"""A threading.Lock, as a type; held while a pass is handed to a device that threads share."""
+"""Type of a threading.Lock that is held while a batch is queued on a device that threads share."""
 
 
 class FixedPasses:
-    """Passes of `size` rows, the last one padded with zeros, so that a row's result depends on no other.
+    """Batches of `size` rows, the last one padded with zeros, so that a row's result depends on no other.
 
-    Matrix products and convolutions may sum in another order for another number of rows. `warnings`
-    tells what happened that a user should know: a device out of memory halves the size for good,
-    and the last digits of what follows may differ from what came before. Threads may share it.
+    Matrix products and convolutions may sum in another order for another number of rows. If the device
+    runs out of memory, the size is halved for good, `warnings` records it, and the last digits of later
+    results may differ from those of earlier ones. Threads may share it.
+
+    Args:
+        what: Name of the rows in the plural, for warnings.
+        size: Rows of a batch.
+        device: The device that computes.
+        lock: Lock that is held while a batch is queued; None for a lock of its own.
     """
 
     def __init__(self, what: str, size: int, device: torch.device, lock: DeviceLock | None = None) -> None:
@@ -36,12 +42,18 @@ class FixedPasses:
         one_pass: Callable[[torch.Tensor], list[torch.Tensor]],
         prepare: Callable[[torch.Tensor], torch.Tensor] | None = None,
     ) -> Iterator[list[torch.Tensor]]:
-        """The results of `one_pass` for all rows, pass by pass, without the padding, on the host.
+        """Yield the results of all rows, batch by batch, without the padding, on the host.
 
-        one_pass: takes B rows on the device and returns tensors of B rows each. They are still being
-        copied when they come out: read them after `wait`. prepare: makes the rows of a pass smaller on
-        the device, each for itself, before zeros are added; None leaves them. Raises
-        torch.OutOfMemoryError when a pass of one row does not fit.
+        The copies to the host may be unfinished. Call `wait` before reading them.
+
+        Args:
+            rows: N rows, on the host.
+            one_pass: Function of B rows on the device that returns tensors of B rows each.
+            prepare: Function that makes rows smaller on the device, each independently, before zeros are
+                added; None leaves them unchanged.
+
+        Raises:
+            torch.OutOfMemoryError: A batch of one row does not fit.
         """
         start = 0
         while start < len(rows):
@@ -53,7 +65,7 @@ class FixedPasses:
             yield done
 
     def wait(self) -> None:
-        """Return when everything that this thread has handed to the device is back on the host."""
+        """Wait until all results that this thread has queued on the device are on the host."""
         if self._device.type == "cuda":
             event = torch.cuda.Event()  # type: ignore[no-untyped-call]
             event.record(torch.cuda.current_stream(self._device))
@@ -66,13 +78,13 @@ class FixedPasses:
         one_pass: Callable[[torch.Tensor], list[torch.Tensor]],
         prepare: Callable[[torch.Tensor], torch.Tensor] | None,
     ) -> list[torch.Tensor] | None:
-        """The results of the next rows, or None when the device had too little memory for them."""
+        """Return the results of the next rows; None if the device has too little memory for them."""
         with self._lock:
             size = self.size
             batch = rows[start : start + size]
             try:
-                given = batch.to(self._device, non_blocking=True)
-                padded = _padded(given if prepare is None else prepare(given), size)
+                on_device = batch.to(self._device, non_blocking=True)
+                padded = _padded(on_device if prepare is None else prepare(on_device), size)
                 return [value[: len(batch)].to("cpu", non_blocking=True) for value in one_pass(padded)]
             except torch.OutOfMemoryError:
                 if size == 1:
@@ -80,7 +92,7 @@ class FixedPasses:
                 self.size = size // 2
                 self.warnings += (
                     f"{self._what}: {size} at a time do not fit into the memory of {self._device}; "
-                    f"went on with {self.size}.",
+                    f"continued with {self.size}.",
                 )
                 return None
 

@@ -1,6 +1,6 @@
-"""Which clips share footage: the same file under whatever name, or overlapping windows of one file.
+"""Clips that share footage: the same file under any name, or overlapping windows of one file.
 
-A clip that trains a model must share no footage with one that tests it: the test would measure memory.
+A training clip must share no footage with a test clip, because the test would measure memory.
 """
 
 import math
@@ -22,18 +22,22 @@ if TYPE_CHECKING:
     from pipeline.store.reader import FeatureCache  # checks before extraction do without Zarr
 
 OFFICIAL_SPLITS = ("dfew", "ferv39k", "mafw")
-"""Data sets whose splits their owners publish: shared footage is reported there, never rejected."""
+"""Datasets with splits that their authors publish. Shared footage is reported there, never rejected."""
 
 FileKey: TypeAlias = tuple[str | int, ...]
-"""By what a file is known: the kind of key first, such as ``("sha256", "9f86...")``."""
+"""Key that identifies a file: first the kind of key, such as ``("sha256", "9f86...")``."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Footage:
-    """The part of a file that one clip shows.
+    """Part of a file that one clip shows.
 
-    files: keys of the file, such as its path, inode or hash; two clips are of one file where any key is
-    equal. start_seconds is part of the clip, end_seconds is not; infinite for the end of the file.
+    Attributes:
+        clip_id: Id of the clip.
+        files: Keys of the file, such as its path, inode or hash. Two clips are of one file if any key is
+            equal.
+        start_seconds: Start of the clip, included.
+        end_seconds: End of the clip, excluded; infinite for the end of the file.
     """
 
     clip_id: str
@@ -43,7 +47,7 @@ class Footage:
 
     @classmethod
     def of(cls, clip: ClipRef, *files: FileKey) -> "Footage":
-        """The footage of a clip whose file is known by some keys."""
+        """Return the footage of a clip, given keys of its file."""
         return cls(
             clip_id=clip.clip_id,
             files=files,
@@ -52,18 +56,18 @@ class Footage:
         )
 
     def key(self, kind: str) -> str:
-        """The key of that kind, such as the file's ``path`` or ``sha256``; empty where it is not known."""
+        """Return the key of a kind, such as the file's ``path`` or ``sha256``; empty if it is unknown."""
         return next((str(file[1]) for file in self.files if file[0] == kind), "")
 
     @property
     def is_whole_file(self) -> bool:
-        """Whether the clip is all of its file."""
+        """Whether the clip is its whole file."""
         return self.start_seconds == 0.0 and self.end_seconds == math.inf
 
 
 @dataclass(frozen=True, kw_only=True)
 class SharedFootage:
-    """A clip that is measured, and one that shares footage with it and that training has seen."""
+    """A test or validation clip, and a clip with the same footage in an earlier split (`seen_split`)."""
 
     clip_id: str
     split: Split
@@ -80,7 +84,7 @@ Leaks: TypeAlias = Mapping[str, Sequence[SharedFootage]]
 
 
 class FootageIndex:
-    """Parts of files, to be asked which of them overlaps another part."""
+    """Index of parts of files, which finds a part that overlaps another one."""
 
     def __init__(self, parts: Iterable[Footage]) -> None:
         """Sort the parts of every file by their starts."""
@@ -104,7 +108,7 @@ class FootageIndex:
 
 
 def _timeline(parts: list[Footage]) -> tuple[Sequence[float], Sequence[Footage]]:
-    """The starts in order and, for each, which of the parts up to there ends last."""
+    """Return the starts in order, and for each the part that ends last among the parts up to there."""
     parts.sort(key=lambda part: part.start_seconds)
     return [part.start_seconds for part in parts], list(accumulate(parts, _later_end))
 
@@ -116,7 +120,10 @@ def _later_end(one: Footage, other: Footage) -> Footage:
 def shared_footage(parts: Mapping[int, Sequence[Footage]]) -> Iterator[SharedFootage]:
     """Find test clips that share footage with training or validation, and validation clips with training.
 
-    parts: the clips of one fold by their `Split`. A clip is never compared with itself.
+    A clip is never compared with itself.
+
+    Args:
+        parts: Footage of the clips of one fold, by `Split`.
     """
     seen = {split: FootageIndex(parts.get(split, ())) for split in (Split.TRAIN, Split.VALIDATION)}
     for split, earlier in (
@@ -134,18 +141,22 @@ def shared_footage(parts: Mapping[int, Sequence[Footage]]) -> Iterator[SharedFoo
 
 
 def listed_footage(root: Path, clips: Iterable[ClipRef]) -> list[Footage]:
-    """The footage of clips on disk, their files known by path and inode; no file is opened.
+    """Return the footage of clips on disk, with path and inode as keys. No file is opened.
 
-    A hard link and a symbolic link are the file that they lead to. A file that is not there is known by
-    its path alone.
+    Hard and symbolic links have the inode of their target. A missing file has its path as its only key.
+
+    Args:
+        root: Directory that the paths of clips start from.
+        clips: The clips.
     """
     return [Footage.of(clip, _by_path(clip.path), *_by_inode(root / clip.path)) for clip in clips]
 
 
 def cached_footage(cache: "FeatureCache") -> list[Footage]:
-    """The footage of every clip of a cache, by row; files known by path and, once decoded, by hash.
+    """Return the footage of every clip of a cache, by row, with path and, once decoded, hash as keys.
 
-    Raises CacheError for times that are NaN or infinite.
+    Raises:
+        CacheError: A time is NaN or infinite.
     """
     columns = {
         name: cache.read(name)
@@ -173,7 +184,7 @@ def cached_footage(cache: "FeatureCache") -> list[Footage]:
 
 
 def by_hash(sha256: str) -> FileKey:
-    """The key of a file by the hash of its content."""
+    """Return the key of a file with this hash."""
     return "sha256", sha256
 
 
@@ -190,7 +201,7 @@ def _by_inode(path: Path) -> tuple[FileKey, ...]:
 
 
 def beyond(leaks: Leaks, known: Leaks) -> Leaks:
-    """Return the leaks of clips that `known` does not hold in the same fold."""
+    """Return the leaks of clips that are not among `known` in the same fold."""
     ids = {fold: {one.clip_id for one in shared} for fold, shared in known.items()}
     new = {
         fold: [one for one in shared if one.clip_id not in ids.get(fold, ())]
@@ -200,16 +211,16 @@ def beyond(leaks: Leaks, known: Leaks) -> Leaks:
 
 
 def leak_warnings(leaks: Leaks) -> list[str]:
-    """One line per fold in which clips of different splits share footage."""
+    """Return a line for each fold in which clips of different splits share footage."""
     return [
-        f"LEAK in fold {fold}: {counted(len(shared), 'clip')} with footage that another split holds too: "
+        f"LEAK in fold {fold}: {counted(len(shared), 'clip')} with footage that another split has too: "
         f"{some([str(one) for one in shared])}; `data check` lists all"
         for fold, shared in leaks.items()
     ]
 
 
 def leaks_of_index(index: DatasetIndex) -> Leaks:
-    """Find, by fold, labelled clips of a data set that share footage across splits; by path and inode."""
+    """Find, by fold, labelled clips of a dataset that share footage across splits, by path and inode."""
     clips = [clip for clip in index.clips if clip.label >= 0]
     if not any({Split.TEST, Split.VALIDATION} & set(clip.splits) for clip in clips):
         return {}
@@ -218,7 +229,7 @@ def leaks_of_index(index: DatasetIndex) -> Leaks:
 
 
 def leaks_of_cache(cache: "FeatureCache") -> Leaks:
-    """Find, by fold, labelled clips of a cache that share footage across splits; by path and hash."""
+    """Find, by fold, labelled clips of a cache that share footage across splits, by path and hash."""
     footage, membership = cached_footage(cache), cache.read("membership").tolist()
     rows = [row for row, label in enumerate(cache.read("label").tolist()) if label >= 0]
     return _by_fold([footage[row] for row in rows], [membership[row] for row in rows], cache.meta.fold_names)
@@ -227,7 +238,7 @@ def leaks_of_cache(cache: "FeatureCache") -> Leaks:
 def _by_fold(footage: Sequence[Footage], splits: Sequence[Sequence[int]], fold_names: Sequence[str]) -> Leaks:
     found = {}
     for column, fold in enumerate(fold_names):
-        parts: dict[int, list[Footage]] = defaultdict(list)  # a damaged cache may hold what is no split
+        parts: dict[int, list[Footage]] = defaultdict(list)  # in a damaged cache, a value may be no split
         for part, of_folds in zip(footage, splits, strict=True):
             parts[of_folds[column]].append(part)
         if shared := list(shared_footage(parts)):

@@ -1,8 +1,8 @@
 """Groups of clips: clips that are not independent of each other, because they share a source.
 
-A group is what the data set names (a source video, a subject, a film). Clips without a name are one group
-where they are of one file, as windows of it, under one path, or as copies with one hash. Every other clip
-is a group of its own. A holdout takes whole groups, and intervals are taken over groups (decision 0016).
+The dataset names groups (a source video, a subject, a film). Clips without a name are one group if they
+are of one file: windows of it, one path, or copies with one hash. Every other clip is a group of its own.
+A holdout takes whole groups, and confidence intervals are computed over groups (decision 0016).
 """
 
 from collections.abc import Sequence
@@ -23,10 +23,14 @@ def groups_of_cache(cache: "FeatureCache") -> Ints:
 
 
 def number_groups(footage: Sequence[Footage], names: Sequence[str]) -> Ints:
-    """Return the number of each clip's group [N]: that of the first clip in it.
+    """Return the number of each clip's group, int64 [N]: the position of the first clip in the group.
 
-    footage: of N clips. names: of their groups, empty for a clip of no named group. Two clips without a name
-    are of one group where any key of their files is equal, or where others join them in this way.
+    Two clips without a group name are of one group if any key of their files is equal, or if other clips
+    connect them in this way.
+
+    Args:
+        footage: Footage of N clips.
+        names: Names of their groups [N]; empty for a clip without a named group.
     """
     first_of: dict[FileKey, int] = {}
     root_of = list(range(len(footage)))
@@ -46,5 +50,5 @@ def number_groups(footage: Sequence[Footage], names: Sequence[str]) -> Ints:
 
 
 def has_groups(group_N: Ints) -> bool:
-    """Return whether any two of some clips are of one group."""
+    """Return whether any two clips are of one group."""
     return len(np.unique(group_N)) < len(group_N)

@@ -1,8 +1,8 @@
-"""A directory of this program: its files are opened, replaced, locked and removed, and never through a link.
+"""Directory whose files this program opens, replaces, locks and removes, and never through a link.
 
-Runs, sweeps, reports and caches are copied from other people. A link in one of them, at the name that the
-program writes or removes next, would let its author change files elsewhere. Links in the path that the user
-gave are followed (``runs -> /scratch``); every name below it is opened relative to the directory it is in,
+Runs, sweeps, reports and caches are copied from other people. A link in one of them, at a name that the
+program writes or removes, would let its author change files elsewhere. Links in the path that the user
+gave are followed (``runs -> /scratch``). Every name below that path is opened relative to its directory,
 without following links.
 """
 
@@ -23,7 +23,7 @@ from pipeline.strict_json import to_json
 
 Kind = Literal["file", "directory", "link", "other"]
 Folder = Union[str, Path, "OwnDir"]
-"""A directory as functions accept it."""
+"""Type of a directory in arguments."""
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NONBLOCK | os.O_CLOEXEC
 _CREATE = os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -39,11 +39,11 @@ class LockedError(FileError):
 class OwnDir:
     """A directory: the path that the user gave, and names below it.
 
-    Nothing is opened before a method needs it. Every method raises FileError, in one line, for what the file
-    system rejects, and for a link, pipe, device or the like where a file or directory of ours is needed.
+    Nothing is opened before a method needs it. Every method raises FileError, in one line, for errors of the
+    file system, and for a link, pipe, device or the like in the place of a file or directory.
 
     Attributes:
-        root: As the user wrote it; its links are followed.
+        root: Path that the user gave; its links are followed.
         inside: Names of directories below it; none may be a link.
     """
 
@@ -66,7 +66,7 @@ class OwnDir:
 
     @property
     def path(self) -> Path:
-        """The whole path, for messages and for processes that open it themselves."""
+        """The whole path, for messages and for other processes."""
         return self.root.joinpath(*self.inside)
 
     @property
@@ -79,7 +79,7 @@ class OwnDir:
         """Yield a descriptor of the directory.
 
         Raises:
-            MissingFileError: It is not there.
+            MissingFileError: It does not exist.
         """
         with reported(self.root, "opened"):
             handle = os.open(self.root, _DIRECTORY)
@@ -93,7 +93,7 @@ class OwnDir:
             os.close(handle)
 
     def exists(self) -> bool:
-        """Return whether anything has this name: also a file, or a link that leads nowhere."""
+        """Return whether anything has this name, also a file or a dangling link."""
         if not self.inside:
             return os.path.lexists(self.root)
         return self._parent.kind(self.inside[-1]) is not None
@@ -105,7 +105,7 @@ class OwnDir:
         return self._parent.kind(self.inside[-1]) == "directory"
 
     def kind(self, name: str) -> Kind | None:
-        """Return what has a name in this directory, None for nothing. Links are not followed."""
+        """Return the kind of an entry of this directory, None if there is none. Links are not followed."""
         with reported(self.root, "read"):
             if not self.root.is_dir():
                 return None
@@ -117,7 +117,7 @@ class OwnDir:
         return None if status is None else _kind(status)
 
     def entries(self) -> dict[str, Kind]:
-        """Return what is in the directory, by name, sorted. Links are not followed."""
+        """Return the kinds of all entries, by sorted name. Links are not followed."""
         with self.opened() as handle, reported(self.path, "read"):
             found = {name: status_of(handle, name) for name in sorted(os.listdir(handle))}  # noqa: PTH208 - by descriptor
         return {name: _kind(status) for name, status in found.items() if status is not None}
@@ -126,8 +126,8 @@ class OwnDir:
         """Open a regular file for reading.
 
         Raises:
-            MissingFileError: It is not there.
-            FileError: It is something else or larger than `max_bytes`, also while it is read.
+            MissingFileError: It does not exist.
+            FileError: It is not a regular file, or is larger than `max_bytes`, also while it is read.
         """
         _require_name(name)
         with self.opened() as handle:
@@ -148,7 +148,11 @@ class OwnDir:
             raise FileError(msg) from error
 
     def make(self, mode: int = 0o777) -> None:
-        """Create the directory, and those above it, unless it is there. mode: of those below the root."""
+        """Create the directory and its parents, unless they exist.
+
+        Args:
+            mode: Permissions of new directories below the root.
+        """
         with reported(self.root, "created"):
             self.root.mkdir(parents=True, exist_ok=True)
         for depth, name in enumerate(self.inside):
@@ -160,9 +164,9 @@ class OwnDir:
 
     @contextmanager
     def replacing(self, name: str) -> Iterator[BinaryIO]:
-        """Yield a new file; it replaces the file `name` at once when the block ends without an error.
+        """Yield a new file, which replaces the file `name` atomically if the `with` block raises no error.
 
-        The block should only write to it: its errors of the file system are reported as of this file.
+        The block should only write to it, because every OSError in it is reported as one of this file.
         """
         _require_name(name)
         partial = f".{secrets.token_hex(8)}{_PARTIAL}"
@@ -180,20 +184,20 @@ class OwnDir:
                 raise
 
     def write_bytes(self, name: str, content: bytes) -> None:
-        """Write a file, replacing the one before it at once."""
+        """Write a file, atomically replacing an existing one."""
         with self.replacing(name) as file:
             file.write(content)
 
     def write_text(self, name: str, text: str) -> None:
-        """Write a UTF-8 file, replacing the one before it at once."""
+        """Write a UTF-8 file, atomically replacing an existing one."""
         self.write_bytes(name, text.encode("utf-8"))
 
     def write_json(self, name: str, value: Any) -> None:
-        """Write a JSON file, replacing the one before it at once. Raises the errors of `to_json`."""
+        """Write a JSON file, atomically replacing an existing one. Raises the errors of `to_json`."""
         self.write_text(name, to_json(value) + "\n")
 
     def write_together(self, contents: Mapping[str, str | bytes]) -> None:
-        """Write several files, replacing those before them; where one cannot be written, none is."""
+        """Write several files, replacing existing ones. If one of them cannot be written, none is."""
         with ExitStack() as stack:
             for name, content in contents.items():
                 file = stack.enter_context(self.replacing(name))
@@ -201,7 +205,7 @@ class OwnDir:
                 file.flush()
 
     def append(self, name: str, content: bytes) -> None:
-        """Append to a regular file that has no second name, or create it. On an error it stays as it was."""
+        """Append to a regular file without hard links, or create it. After an error it is unchanged."""
         _require_name(name)
         with self.opened() as handle, reported(self.path / name, "written"):
             self._require_file(handle, name)
@@ -221,7 +225,7 @@ class OwnDir:
                 os.close(file)
 
     def require_writable(self, *names: str) -> None:
-        """Raise FileError unless files can be written here: these names too, if they are in use."""
+        """Raise FileError unless files can be written here, and these names are free or regular files."""
         with self.opened() as handle:
             for name in names:
                 self._require_file(handle, name)
@@ -232,7 +236,7 @@ class OwnDir:
 
     @contextmanager
     def lock(self, name: str) -> Iterator[None]:
-        """Hold the lock file `name`, which stays afterwards, against other processes of this machine.
+        """Hold the lock file `name` against other processes of this machine. The file stays afterwards.
 
         Raises:
             LockedError: Another process holds it.
@@ -255,7 +259,14 @@ class OwnDir:
             os.close(file)
 
     def move_to(self, to: "OwnDir") -> None:
-        """Give this directory another name, of nothing or an empty directory; FileError where more has it."""
+        """Rename this directory.
+
+        Args:
+            to: The new name: free, or of an empty directory.
+
+        Raises:
+            FileError: The new name is of something else.
+        """
         with self._parent.opened() as source, to._parent.opened() as target, reported(to.path, "created"):
             os.rename(self.inside[-1], to.inside[-1], src_dir_fd=source, dst_dir_fd=target)
 
@@ -266,7 +277,7 @@ class OwnDir:
             os.unlink(name, dir_fd=handle)
 
     def remove_empty(self) -> None:
-        """Remove this directory if nothing is in it; it may be the one that the user gave."""
+        """Remove this directory if it is empty; it may be the one that the user gave."""
         with suppress(OSError, FileError):
             if not self.inside:
                 self.root.rmdir()
@@ -275,7 +286,7 @@ class OwnDir:
                     os.rmdir(self.inside[-1], dir_fd=handle)
 
     def remove_tree(self) -> None:
-        """Remove this directory, which must be below the root, and all that is in it, if it is there."""
+        """Remove this directory with its contents, if it exists. It must be below the root."""
         with self._parent.opened() as handle:
             status = status_of(handle, self.inside[-1])
             if status is None:
@@ -295,12 +306,12 @@ class OwnDir:
     @property
     def _parent(self) -> "OwnDir":
         if not self.inside:
-            msg = f"'{self}' is the directory that was given; only those below it have a parent here"
+            msg = f"'{self}' is the directory that the user gave; only those below it have a parent here"
             raise ValueError(msg)
         return OwnDir(self.root, self.inside[:-1])
 
     def _step(self, handle: int, depth: int) -> int:
-        """Open the directory `inside[depth]`, given a descriptor of the one above it."""
+        """Open the directory `inside[depth]`, given a descriptor of its parent."""
         name = self.inside[depth]
         path = self.root.joinpath(*self.inside[: depth + 1])
         status = status_of(handle, name)
@@ -310,7 +321,7 @@ class OwnDir:
             return os.open(name, _DIRECTORY | os.O_NOFOLLOW, dir_fd=handle)
 
     def _require_file(self, handle: int, name: str) -> None:
-        """Raise FileError if a name is of something else than a regular file; opening it decides again."""
+        """Raise FileError if a name is of something else than a regular file. Opening it checks again."""
         status = status_of(handle, name)
         if status is not None and not stat.S_ISREG(status.st_mode):
             raise FileError(refusal(handle, name, self.path / name, status, "a regular file"))
@@ -321,13 +332,13 @@ class OwnDir:
 
 
 def is_partial(name: str) -> bool:
-    """Return whether a name is one of a file that was being written when its process ended."""
+    """Return whether a name is of a file that was not completely written when its process ended."""
     return name.startswith(".") and name.endswith(_PARTIAL)
 
 
 def _require_name(name: str) -> None:
     if name in ("", ".", "..") or "/" in name or "\0" in name:
-        msg = f"'{printable(name)}' is no name of a file or directory; a plain name is needed."
+        msg = f"'{printable(name)}' is not a name of a file or directory; a plain name is needed."
         raise FileError(msg)
 
 

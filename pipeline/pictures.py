@@ -1,6 +1,6 @@
-"""Folders of pictures: which files count, in which order, and how large they are together.
+"""Directories of images: which files are frames, in which order, and their size in bytes.
 
-Imports nothing but the standard library, so that whatever has to know it stays light.
+Imports only the standard library and `errors`, so that every module can import it at no cost.
 """
 
 import os
@@ -13,18 +13,24 @@ from pathlib import Path
 from pipeline.errors import ClipError, printable, some
 
 PICTURE_SUFFIXES = frozenset([".bmp", ".jpeg", ".jpg", ".png", ".webp"])
-"""Images that a clip's folder may hold, in lower case."""
+"""Suffixes of images in a clip's directory, in lower case."""
 SINGLE_PICTURE_SUFFIXES = PICTURE_SUFFIXES | {".tif", ".tiff"}
-"""Images that `cli.py faces` reads one by one: OpenCV decodes TIFF too."""
+"""Suffixes of images that `cli.py faces` reads; OpenCV decodes TIFF too."""
 MAX_FILES = 100_000
-"""In one folder, of whatever kind: an hour at 25 pictures a second is 90,000."""
+"""Most files in one directory, of any kind. An hour at 25 frames/s is 90,000."""
 
 _DIGITS = re.compile("[0-9]+")
 
 
 @dataclass(frozen=True, kw_only=True)
 class PictureFolder:
-    """A folder as it lies on disk. names: of its pictures, 2.jpg before 10.jpg. others: left alone."""
+    """Directory of images.
+
+    Attributes:
+        path: The directory.
+        names: Names of its images, 2.jpg before 10.jpg.
+        others: Names of all other entries, which are ignored.
+    """
 
     path: Path
     names: tuple[str, ...]
@@ -32,11 +38,17 @@ class PictureFolder:
 
     @classmethod
     def at(cls, path: Path, inside: Path | None = None) -> "PictureFolder":
-        """List a folder; no picture is opened.
+        """List a directory. No image is opened.
 
-        A picture is an ordinary file with one of PICTURE_SUFFIXES whose name does not begin with a dot.
-        inside: the folder that links must not leave; None for the folder itself. Raises ClipError (stage
-        ``open``) for what cannot be listed, for more than MAX_FILES files and for a link that leads out.
+        An image is a regular file with one of PICTURE_SUFFIXES whose name does not begin with a dot.
+
+        Args:
+            path: The directory.
+            inside: Directory that links must not leave; None for `path`.
+
+        Raises:
+            ClipError: (stage ``open``) It cannot be listed, has more than MAX_FILES files, or contains a
+                link to a file outside of `inside`.
         """
         try:
             with os.scandir(path) as scan:
@@ -45,7 +57,7 @@ class PictureFolder:
         except (OSError, ValueError) as error:
             raise ClipError("open", f"cannot be read: {getattr(error, 'strerror', None) or error}") from error
         if len(entries) > MAX_FILES:
-            raise ClipError("open", f"more than {MAX_FILES} files in the folder, the most that is allowed")
+            raise ClipError("open", f"more than {MAX_FILES} files in the directory, the most that is allowed")
         _refuse_ways_out([entry for entry in found.values() if entry.is_symlink()], inside or path)
         return cls(
             path=path,
@@ -55,39 +67,39 @@ class PictureFolder:
 
 
 def num_bytes_of(folder: Path) -> int:
-    """Bytes of a folder's pictures together, 0 without any. Raises OSError where it cannot be listed."""
+    """Return the bytes of all images of a directory. Raises OSError if it cannot be listed."""
     with os.scandir(folder) as scan:
         return sum(entry.stat().st_size for entry in islice(scan, MAX_FILES) if _is_picture(entry))
 
 
 def holds_picture(folder: Path) -> bool:
-    """Return whether a folder has a picture. Raises OSError where it cannot be listed."""
+    """Return whether a directory contains an image. Raises OSError if it cannot be listed."""
     with os.scandir(folder) as scan:
         return any(_is_picture(entry) for entry in islice(scan, MAX_FILES))
 
 
 def natural_key(name: str) -> tuple[list[str | int], str]:
-    """Sorts 2 before 10: numbers by their value; names that then are equal, by how they are written."""
+    """Return a sort key that puts 2 before 10. Names with equal numbers are sorted by their spelling."""
     parts = re.split(r"([0-9]+)", name)
     return [int(part) if place % 2 else part for place, part in enumerate(parts)], name
 
 
 def numbers_of(names: Sequence[str], kind: str) -> dict[str, int | str]:
-    """Find the number in the name of every picture of a folder, which orders them and matches face crops.
+    """Find the frame number in the name of every image of a directory; it also matches face crops to frames.
 
-    It is the last number that is another one in each name: 12 of ``00012.jpg``, of ``clip3_00012.jpg`` and,
-    beside ``0013_face0.jpg``, of ``0012_face0.jpg``.
+    It is the last number that differs in all names: 12 in ``00012.jpg``, in ``clip3_00012.jpg`` and,
+    beside ``0013_face0.jpg``, in ``0012_face0.jpg``.
 
     Args:
-        names: File names of pictures.
-        kind: What the pictures are, in the plural, for messages.
+        names: File names of images.
+        kind: Noun for the images in the plural, for messages.
 
     Returns:
-        The number by name, in the order of `names`; the name without its suffix where no name has a number.
+        The number by name, in the order of `names`; the name without its suffix if no name has a number.
 
     Raises:
-        ClipError: If the names are of several series (``img_1.jpg`` and ``mask_1.png``), or if no number
-            differs in all of them (``1.jpg`` and ``001.png``), so that they give no order.
+        ClipError: The names are of several series (``img_1.jpg`` and ``mask_1.png``), or no number
+            differs in all of them (``1.jpg`` and ``001.png``), so that they have no order.
     """
     stems = [Path(name).stem.lower() for name in names]
     series: dict[str, str] = {}
@@ -99,7 +111,7 @@ def numbers_of(names: Sequence[str], kind: str) -> dict[str, int | str]:
         raise ClipError(
             "open",
             f"{kind} of {len(series)} series of names, such as {shown(list(series.values()))}; one series is "
-            "expected, in which a number differs. Move masks, flow and copies to a folder of their own",
+            "expected, in which a number differs. Move masks, flow and copies to a directory of their own",
         )
     columns = list(zip(*([int(number) for number in _DIGITS.findall(stem)] for stem in stems), strict=True))
     differing = [column for column in columns if len(set(column)) == len(names)]
@@ -107,7 +119,7 @@ def numbers_of(names: Sequence[str], kind: str) -> dict[str, int | str]:
 
 
 def _each_once(names: Sequence[str], numbers: Sequence[int | str], kind: str) -> dict[str, int | str]:
-    """The number by name. Raises ClipError where two names have the same."""
+    """Return the number by name. Raises ClipError if two names have the same number."""
     by_number: dict[int | str, str] = {}
     for name, number in zip(names, numbers, strict=True):
         other = by_number.setdefault(number, name)
@@ -121,7 +133,7 @@ def _each_once(names: Sequence[str], numbers: Sequence[int | str], kind: str) ->
 
 
 def shown(names: Sequence[str]) -> str:
-    """Some names for a message: the first ones, on one line."""
+    """Return the first names for a message, on one line."""
     return some(list(map(printable, names)))
 
 
@@ -139,5 +151,5 @@ def _refuse_ways_out(links: Sequence["os.DirEntry[str]"], inside: Path) -> None:
         if not (real := os.path.realpath(link.path)).startswith(home):
             where = shown([real])
             raise ClipError(
-                "open", f"'{shown([link.name])}' is a link out of the data set, to '{where}'; copy the file"
+                "open", f"'{shown([link.name])}' is a link out of the dataset, to '{where}'; copy the file"
             )

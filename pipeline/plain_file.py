@@ -1,7 +1,7 @@
-"""Regular files of bounded size for reading, and errors of the file system as one line each.
+"""Reading of regular files of limited size, with errors of the file system as one line each.
 
-Files come from other people: a pipe or a device in place of a file would block or never end, and a file may
-grow while it is read. The kind and the size are decided on the opened file, never on its name.
+Files come from other people. A pipe or a device in the place of a file would block or never end, and a file
+may grow while it is read. Kind and size are checked on the opened file, never by its name.
 """
 
 import errno
@@ -37,13 +37,13 @@ def open_given(path: Path, max_bytes: int) -> BinaryIO:
     """Open a file that the user named for reading; links in the path are followed.
 
     Args:
-        path: As the user wrote it.
+        path: Path that the user gave.
         max_bytes: The largest size that is accepted.
 
     Raises:
-        MissingFileError: Nothing is there.
-        FileError: It is no regular file, is too large, or may not be read. Reading raises it too, for a file
-            that has grown beyond `max_bytes`.
+        MissingFileError: It does not exist.
+        FileError: It is not a regular file, is too large, or may not be read. Reading raises it too, for a
+            file that has grown beyond `max_bytes`.
     """
     return open_plain(path, path, max_bytes)
 
@@ -60,11 +60,11 @@ def open_plain(
     """Open a regular file for reading.
 
     Args:
-        name: Of the file, relative to `dir_fd` if that is given.
-        path: Of the file, for messages.
+        name: Name of the file, relative to `dir_fd` if that is given.
+        path: Path of the file, for messages.
         max_bytes: The largest size that is accepted.
-        dir_fd: Descriptor of the directory that it is in.
-        extra_flags: Such as ``os.O_NOFOLLOW``.
+        dir_fd: Descriptor of its directory; None for the current one.
+        extra_flags: Flags for `os.open`, such as ``os.O_NOFOLLOW``.
 
     Raises:
         MissingFileError, FileError: See `open_given`.
@@ -85,7 +85,7 @@ def reported(path: Path, action: str) -> Iterator[None]:
 
     Args:
         path: The file or directory, for the message.
-        action: What failed, as a participle: "read", "written".
+        action: Participle of the action that failed: "read", "written".
     """
     try:
         yield
@@ -102,17 +102,23 @@ def reported(path: Path, action: str) -> Iterator[None]:
 
 
 def kind_of(status: os.stat_result) -> str:
-    """Return what a file is, in words: "a regular file", "a link", "a pipe"."""
+    """Return the kind of a file in words: "a regular file", "a link", "a pipe"."""
     return _KINDS.get(stat.S_IFMT(status.st_mode), "a regular file")
 
 
 def not_plain(path: Path, kind: str, needed: str) -> str:
-    """Return the message for a file that is of another kind than is needed."""
+    """Return the message for a file of the wrong kind.
+
+    Args:
+        path: The file.
+        kind: Its kind in words, from `kind_of`.
+        needed: The kind that is needed, in words.
+    """
     return f"'{printable(str(path))}' is {kind}; {needed} is needed. Remove it, or put {needed} there."
 
 
 def status_of(handle: int, name: str) -> os.stat_result | None:
-    """Return what a directory holds under a name, None for nothing. Links are not followed."""
+    """Return the status of an entry of an open directory, None if there is none. Links are not followed."""
     try:
         return os.stat(name, dir_fd=handle, follow_symlinks=False)
     except FileNotFoundError:
@@ -120,7 +126,15 @@ def status_of(handle: int, name: str) -> os.stat_result | None:
 
 
 def refusal(handle: int, name: str, path: Path, status: os.stat_result, needed: str) -> str:
-    """Return the message for something else than is needed in a directory; of a link it names the target."""
+    """Return the message for an entry of the wrong kind in a directory. For a link, it contains the target.
+
+    Args:
+        handle: Descriptor of the directory.
+        name: Name of the entry.
+        path: Path of the entry, for the message.
+        status: Status of the entry, from `status_of`.
+        needed: The kind that is needed, in words.
+    """
     kind = kind_of(status)
     if stat.S_ISLNK(status.st_mode):
         with suppress(OSError):
@@ -129,7 +143,7 @@ def refusal(handle: int, name: str, path: Path, status: os.stat_result, needed: 
 
 
 def write_all(handle: int, content: bytes) -> None:
-    """Write all of a content to an open file."""
+    """Write all bytes to an open file."""
     left = memoryview(content)
     while left:
         left = left[os.write(handle, left) :]
@@ -147,7 +161,7 @@ def _too_large(path: Path, size: int, max_bytes: int) -> str:
 
 
 class _Bounded(io.FileIO):
-    """An open file that ends with FileError where it would be read beyond `max_bytes`."""
+    """Open file that raises FileError if more than `max_bytes` are read."""
 
     def __init__(self, handle: int, path: Path, max_bytes: int) -> None:
         super().__init__(handle, "rb")

@@ -1,9 +1,9 @@
-"""Paths as they are stored: without the user's name, and found by the same user.
+"""Stored paths, which do not contain the user's name.
 
-Caches, runs and pages are passed on. A path in them holds ``~`` for the home directory of the user who made
-them, and ``$USER`` for a directory that is named like that user, such as ``/scratch/$USER/DFEW``. Both are
-replaced back for whoever opens the cache: for the same user they name the same place, for another user their
-own, which may not exist; every command that opens such a path has an option to give another one.
+Caches, runs and pages are shared with other people. A path in them contains ``~`` for the home directory of
+the user who made them, and ``$USER`` for a directory that is named after that user, such as
+``/scratch/$USER/DFEW``. Both are replaced by the values of the user who opens the cache. For another user,
+such a path may not exist; every command that opens one has an option to give another path.
 """
 
 import getpass
@@ -15,16 +15,16 @@ from typing import Any
 HOME, USER = "~", "$USER"
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _ROOT = "root"
-"""A user's name that identifies nobody."""
+"""User name that identifies no person."""
 
 _BEFORE, _AFTER = r"(?<![\w.~$/-])", r"(?![^/\s'\"`:;,)\]])"
-"""Around a path in a text: no part of a longer path before it, no part of a longer name after it."""
+"""Patterns around a path in a text, so that it is not part of a longer path or name."""
 
 
 def portable(text: str) -> str:
-    """Return a text, such as a path or a message, in which no path names the user or the home directory.
+    """Return a text, such as a path or a message, without the user's name and home directory in its paths.
 
-    An address, such as ``s3://bucket/prefix``, stays as it is.
+    An address, such as ``s3://bucket/prefix``, is returned unchanged.
     """
     if "/" not in text or _ADDRESS.match(text):
         return text
@@ -34,7 +34,7 @@ def portable(text: str) -> str:
 
 
 def portable_values(value: Any) -> Any:
-    """Return plain JSON values with `portable` applied to every text among them; keys stay as they are."""
+    """Return plain JSON values with `portable` applied to every text in them, but not to keys."""
     if isinstance(value, str):
         return portable(value)
     if isinstance(value, dict):
@@ -43,7 +43,7 @@ def portable_values(value: Any) -> Any:
 
 
 def located(path: str) -> str:
-    """Return a path that `portable` has made, for this user; another path is returned as it is."""
+    """Return the path of this user for a path from `portable`; another path is returned unchanged."""
     if _ADDRESS.match(path):
         return path
     parts = path.split("/")
@@ -55,13 +55,13 @@ def located(path: str) -> str:
 
 
 def _environment() -> tuple[str | None, ...]:
-    """The variables on which the home directory and the user's name depend."""
+    """Return the variables on which the home directory and the user's name depend."""
     return tuple(os.environ.get(name) for name in ("HOME", "LOGNAME", "USER", "LNAME", "USERNAME"))
 
 
 @lru_cache(maxsize=4)
 def _replacements(environment: tuple[str | None, ...]) -> list[tuple[re.Pattern[str], str]]:
-    """What `portable` replaces, in order."""
+    """Return the patterns that `portable` replaces, in order, with their replacements."""
     del environment
     found = [(re.compile(_BEFORE + re.escape(home) + _AFTER), HOME) for home in _homes()]
     user = _user()
@@ -71,8 +71,8 @@ def _replacements(environment: tuple[str | None, ...]) -> list[tuple[re.Pattern[
 
 
 def _homes() -> list[str]:
-    """The home directory as the environment names it, and without links; none where there is no home."""
-    named = os.path.expanduser(HOME)  # noqa: PTH111 - pathlib raises where there is no home
+    """Return the home directory as in the environment, and without links; nothing if there is none."""
+    named = os.path.expanduser(HOME)  # noqa: PTH111 - pathlib raises if there is no home
     if not named.startswith("/"):
         return []
     homes = dict.fromkeys((named.rstrip("/"), os.path.realpath(named)))
@@ -80,7 +80,7 @@ def _homes() -> list[str]:
 
 
 def _user() -> str:
-    """The user's name; empty where there is none."""
+    """Return the user's name; empty if there is none."""
     try:
         return getpass.getuser()
     except (KeyError, OSError, ImportError):  # a number without a name, as in containers

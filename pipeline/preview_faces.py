@@ -1,4 +1,4 @@
-"""Faces in pictures and videos, for a person who wants to see what the detector sees."""
+"""Preview of detected faces in images and videos."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,13 @@ from pipeline.types import ClipRef, Faces, Split
 
 @dataclass(frozen=True, kw_only=True)
 class Looks:
-    """Faces found in some files, one document of `look` each. precision: in which the detector ran."""
+    """Detected faces in some files.
+
+    Attributes:
+        documents: Result of `look` for each file.
+        detector: Name of the detector.
+        precision: Precision in which the detector ran.
+    """
 
     documents: tuple[dict[str, Any], ...]
     detector: str
@@ -27,21 +33,36 @@ class Looks:
 
     @property
     def has_errors(self) -> bool:
-        """Whether some file could not be read."""
+        """Whether any file could not be read."""
         return any(document["error"] for document in self.documents)
 
 
 def load(settings: Mapping[str, Any], device: torch.device) -> Models:
-    """The detector under sections of `ExtractConfig`. Raises ConfigError, WeightsError."""
+    """Load the detector.
+
+    Args:
+        settings: Sections of `ExtractConfig`.
+        device: The device that computes.
+
+    Raises:
+        ConfigError: A setting is not allowed, or the detector is ``crops``, which detects nothing.
+        WeightsError: Weights are missing or damaged.
+    """
     if settings.get("detector", {}).get("name") == "crops":
-        msg = "--detector crops finds no faces itself: it takes a data set's. Choose another, such as haar."
+        msg = "--detector crops finds no faces: it reads those of a dataset. Choose another, such as haar."
         raise ConfigError(msg)
     config = from_dict(ExtractConfig, settings)
     return load_preview_models(config, device)
 
 
 def look_all(paths: Sequence[Path], models: Models, draw: Path | None) -> Looks:
-    """`look` at every file; drawings of files with the same name differ by a number."""
+    """Detect faces in every file, by `look`.
+
+    Args:
+        paths: Images and videos.
+        models: The detector, from `load`.
+        draw: Directory for drawings; None for no drawings. Those of files with the same name are numbered.
+    """
     names = Counter(path.name for path in paths)
     drawings = [
         f"{path.name}.png" if names[path.name] == 1 else f"{number:03d}_{path.name}.png"
@@ -56,10 +77,16 @@ def look_all(paths: Sequence[Path], models: Models, draw: Path | None) -> Looks:
 
 
 def look(path: Path, models: Models, drawing: Path | None) -> dict[str, Any]:
-    """Detect faces in a picture or in a video's sampled frames, as plain JSON values.
+    """Detect faces in an image or in a video's sampled frames.
 
-    drawing: a PNG to write: the picture with its boxes; of a video the sampled frames with boxes
-    and track above the two streams. A file that cannot be read gives `error`.
+    Args:
+        path: The image or video.
+        models: The detector, from `load`.
+        drawing: PNG file to write: an image with its boxes, or the sampled frames of a video with boxes and
+            track above the two streams; None for no drawing.
+
+    Returns:
+        Plain JSON values. If the file cannot be read, `error` contains the reason.
     """
     document: dict[str, Any] = {"path": str(path), "error": "", "frames": []}
     try:

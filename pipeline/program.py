@@ -1,4 +1,4 @@
-"""How this program was called: for commands that a user can copy out of a message."""
+"""Commands of this program in messages, written so that a user can copy them into a shell."""
 
 import shlex
 import sys
@@ -9,19 +9,19 @@ _BY_SHEBANG = "python3"
 
 
 def command(*arguments: object) -> str:
-    """Return a command of this program for a shell, called the way it was called this time.
+    """Return a command of this program for a shell, with the interpreter and script of this process.
 
-    Such as ``.venv/bin/python cli.py evaluate 'my run'``. It is ``cli.py`` where another program, such as a
-    notebook, runs this code.
+    An example is ``.venv/bin/python cli.py evaluate 'my run'``. The script is ``cli.py`` if another program,
+    such as a notebook, runs this code.
     """
     return f"{_called()} {' '.join(quoted(str(argument)) for argument in arguments)}"
 
 
 def quoted(argument: str) -> str:
-    """Return an argument for a shell, of printable characters alone.
+    """Return an argument for a shell, in printable characters only.
 
-    One with other characters is written as ``$'...'`` with an escape for each of their bytes (POSIX.1-2024;
-    bash, zsh, ksh), so that the command still names the same file.
+    An argument with other characters is written as ``$'...'`` with an escape for each of their bytes
+    (POSIX.1-2024; bash, zsh, ksh), so that the command still names the same file.
     """
     if argument.isprintable():
         return shlex.quote(argument)
@@ -29,7 +29,7 @@ def quoted(argument: str) -> str:
 
 
 def _escaped(letter: str) -> str:
-    """A character within ``$'...'``; octal, because digits that follow do not belong to such an escape."""
+    """Return a character within ``$'...'``, in octal: digits that follow do not extend such an escape."""
     if letter.isprintable():
         return f"\\{letter}" if letter in "\\'" else letter
     is_byte = "\udc80" <= letter <= "\udcff"  # of a file name that is not UTF-8
@@ -42,6 +42,6 @@ def _called() -> str:
     if Path(script).name != SCRIPT or script not in sys.orig_argv:
         return SCRIPT
     interpreter = sys.orig_argv[: sys.orig_argv.index(script)]
-    if interpreter == [_BY_SHEBANG] and "/" in script:  # it was called by itself, as ./cli.py
+    if interpreter == [_BY_SHEBANG] and "/" in script:  # called as ./cli.py
         return quoted(script)
     return " ".join(map(quoted, [*interpreter, script]))

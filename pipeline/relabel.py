@@ -1,4 +1,4 @@
-"""A cache gets other labels, folds, polarities, votes or groups; its features stay as they are."""
+"""Change of labels, folds, polarities, votes or groups in a cache; features stay."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -25,10 +25,16 @@ from pipeline.types import DatasetIndex, Polarity, Split
 
 @dataclass(frozen=True, kw_only=True)
 class Changes:
-    """What relabelling changes, in lines of text; and how many clips each array changes for.
+    """Changes that a relabelling makes.
 
-    left_out: clips of the cache that the data set does not have. new: clips that only it has. notes: names
-    that the cache keeps, though the data set spells them in another way.
+    Attributes:
+        cache: Location of the cache.
+        lines_of_change: The changes in lines of text.
+        num_changed: Number of clips that change, by array.
+        left_out: Ids of the cache's clips that the dataset does not have.
+        new: Ids of the dataset's clips that the cache does not have.
+        notes: Names that the cache keeps, although the dataset spells them in another way.
+        is_written: Whether the changes were written.
     """
 
     cache: Place
@@ -53,18 +59,26 @@ def relabel(
     dry_run: bool = False,
     take_over: bool = False,
 ) -> Changes:
-    """Give the clips of a cache the labels, folds, polarities, votes and groups of `index`, found by ids.
+    """Write the labels, folds, polarities, votes and groups of an index into a cache, matched by clip ids.
 
-    index: None to keep all but what `polarities` changes. polarities: by class or by clip; they stand
-    above those of the index. Clips that the index does not have keep their label, where its class is
-    still one, their group, and their votes, where the classes are the same; they are in no fold. Classes and
-    folds keep the cache's spelling, so that runs go on fitting it. Raises CacheError when no clip is in both,
-    or another run holds the cache.
+    Clips that the index does not have are in no fold. They keep their group, their label if its class still
+    exists, and their votes if the classes are the same. Classes and folds keep the cache's spelling, so that
+    existing runs still match the cache.
+
+    Args:
+        where: Location of the cache.
+        index: The labelled clips; None to change polarities only.
+        polarities: Polarities by class or by clip, which override those of the index.
+        dry_run: Whether nothing is written.
+        take_over: Whether the cache's lock is taken from another run.
+
+    Raises:
+        CacheError: No clip is in both, the cache is an HDF5 file, or another run holds it.
     """
     place = Place.of(where)
     if place.is_hdf5:
         msg = (
-            f"'{place}' is an HDF5 file; relabel the Zarr cache that it was exported from, and export again."
+            f"'{place}' is an HDF5 file; relabel the Zarr cache from which it was exported, and export again."
         )
         raise CacheError(msg)
     with hold(place, take_over=take_over) as lock:
@@ -91,14 +105,14 @@ _Table = Mapping[str, npt.NDArray[Any]]
 def _labelled(
     place: Place, meta: CacheMeta, old: _Table, index: DatasetIndex
 ) -> tuple[dict[str, npt.NDArray[Any]], CacheMeta]:
-    """The clip table with the index's labelling, and the attributes that go with it."""
+    """Return the clip table with the index's labelling, and the attributes that belong to it."""
     by_id = {clip.clip_id: clip for clip in index.clips}
     clips = [by_id.get(clip_id) for clip_id in old["clip_id"].tolist()]
     known = np.array([clip is not None for clip in clips])
     if not known.any():
         msg = (
-            f"No clip of '{place}' is in this data set: its first is '{old['clip_id'][0]}', the data set's "
-            f"'{index.clips[0].clip_id}'. Name the data set that the cache was made of."
+            f"No clip of '{place}' is in this dataset: its first is '{old['clip_id'][0]}', the dataset's "
+            f"'{index.clips[0].clip_id}'. Give the dataset that the cache was extracted from."
         )
         raise CacheError(msg)
     num_clips, num_classes = len(clips), len(index.class_names)
@@ -138,7 +152,7 @@ def _changes(
     lines = [
         f"{title}: {', '.join(was) or 'none'}  ->  {', '.join(now) or 'none'}"
         for title, was, now in (
-            ("data set", (old_meta.dataset,), (new_meta.dataset,)),
+            ("dataset", (old_meta.dataset,), (new_meta.dataset,)),
             ("classes", old_meta.class_names, new_meta.class_names),
             ("folds", old_meta.fold_names, new_meta.fold_names),
         )
@@ -185,7 +199,7 @@ def _names(label: npt.NDArray[Any], meta: CacheMeta) -> list[str]:
 
 
 def _fold_lines(before: tuple[CacheMeta, _Table], after: tuple[CacheMeta, _Table]) -> list[str]:
-    """How many clips each fold's splits lose and win, for folds of one name; counts for new folds."""
+    """Return how many clips move between splits, for folds of the same name; counts for new folds."""
     (old_meta, old), (new_meta, new) = before, after
     lines = []
     for fold, name in enumerate(new_meta.fold_names):

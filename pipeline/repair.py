@@ -1,4 +1,4 @@
-"""A damaged cache made whole: the blocks that lost a chunk are computed again from their clips."""
+"""Repair of a damaged cache: blocks that lost a chunk are recomputed from their clips."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -29,12 +29,17 @@ from pipeline.verify import config_of
 
 @dataclass(frozen=True, kw_only=True)
 class RepairReport:
-    """What was damaged and is whole again. changed: clips whose file is another than at extraction.
+    """Result of a repair.
 
-    num_blocks: of the cache. left: damaged blocks that stay as they are, because files of their clips,
-    `gone`, are not there. lost: clips that had features, or may have had, and cannot be processed any
-    more. notes: what a user should know of its lock, of the clips' files and of
-    the workers.
+    Attributes:
+        cache: Location of the cache.
+        num_blocks: Number of blocks of the cache.
+        repaired: Blocks that were recomputed.
+        left: Damaged blocks that were not recomputed, because files of their clips are missing.
+        gone: Ids of the clips with missing files.
+        changed: Ids of clips whose file has changed since extraction.
+        lost: Clips that had, or may have had, features and cannot be processed any more, with the reason.
+        notes: Notes for the user about the lock, the files of clips and the workers.
     """
 
     cache: Place
@@ -48,13 +53,13 @@ class RepairReport:
 
     @property
     def is_whole(self) -> bool:
-        """Whether the cache has again all that it had."""
+        """Whether the cache has all features again."""
         return not self.left and not self.lost
 
 
 @dataclass(frozen=True)
 class _Clips:
-    """The data set's clips by row of the cache, None where it has none; and its root."""
+    """The dataset's root, and its clips by row of the cache, None for a clip that it does not have."""
 
     root: Path
     by_row: tuple[ClipRef | None, ...]
@@ -75,12 +80,22 @@ def repair(
     on_progress: Callable[[Speed], None] | None = None,
     say: Callable[[str], None] | None = None,
 ) -> RepairReport:
-    """Find damaged blocks and compute them again, with the clips and the models that the cache names.
+    """Find damaged blocks and recompute them, with the clips and the models that the cache names.
 
-    root, encoder_weights, detector_weights: where those lie now. on_block: told after each block that
-    was looked at. say: told of waits. A block with a clip whose file is gone stays as it is. Raises
-    CacheError when another run holds the cache, when this machine's models or clips are not those of
-    the cache (nothing is touched then), or when its disk damages it again.
+    A block with a clip whose file is missing is not changed.
+
+    Args:
+        where: Location of the cache.
+        root: Path of the dataset; None for its path at extraction.
+        encoder_weights: Path or name of the encoder's weights; None for those of the extraction.
+        detector_weights: Path of the detector's weights; None for those of the extraction.
+        on_block: Called after each block that was checked.
+        on_progress: Called with the speed of the recomputation, by any thread.
+        say: Called with remarks for people, such as a wait for the lock.
+
+    Raises:
+        CacheError: Another run holds the cache; this machine's models or clips are not those of the cache
+            (nothing is changed then); or blocks are damaged again after the repair.
     """
     place = Place.of(where)
     _refuse_hdf5(place)
@@ -98,7 +113,7 @@ def repair(
                 report = _repaired(cache, damaged, clips, executor, lock, on_progress, report)
             left = {block.start for block in report.left}
             if still := [block for block in damaged_blocks(cache) if block.start not in left]:
-                msg = f"'{place}' is damaged still or again, at {still[0]}. Check its disk, and repair again."
+                msg = f"'{place}' is still or again damaged, at {still[0]}. Check its disk, and repair again."
                 raise CacheError(msg)
     return report
 
@@ -110,15 +125,16 @@ def _refuse_other(
     config: ExtractConfig,
     executor: BlockExecutor,
 ) -> Opening:
-    """Raise CacheError unless models, clips and files are those of the cache, as far as it still reads.
+    """Return the cache's clips, with notes on their files.
 
-    Returns its clips, and what the user should know of their files.
+    Raises:
+        CacheError: Models, clips or files are not those of the cache, as far as it is readable.
     """
     info = model_info(executor)
     if other := identity_differences(info.identity, cache.meta.identity):
         msg = (
-            f"'{cache.place}' can be repaired only by the models that made it: {'; '.join(other)}. Name "
-            "their files with --encoder-weights and --detector-weights, on a machine with that precision."
+            f"'{cache.place}' can be repaired only by the models that made it: {'; '.join(other)}. Give "
+            "their files by --encoder-weights and --detector-weights, on a machine with that precision."
         )
         raise CacheError(msg)
     there = {name: _readable(cache, damaged, name) for name in ("status", "source_bytes")}
@@ -138,7 +154,7 @@ def _repaired(
     on_progress: Callable[[Speed], None] | None,
     report: RepairReport,
 ) -> RepairReport:
-    """Process all clips of the blocks whose files are there; `report` with what became of them."""
+    """Process all clips of the blocks without missing files; return `report` with the outcomes."""
     had = _had_features(cache, damaged)
     before, ids = _readable(cache, damaged, "source_sha256"), cache.read("clip_id").tolist()
     gone = {
@@ -148,20 +164,20 @@ def _repaired(
         for block in damaged
     }
     left = tuple(block for block in damaged if gone[block.start])
-    mended = tuple(block for block in damaged if not gone[block.start])
-    warnings = _compute_again(cache, mended, clips, executor, lock, on_progress) if mended else ()
+    repaired = tuple(block for block in damaged if not gone[block.start])
+    warnings = _recompute(cache, repaired, clips, executor, lock, on_progress) if repaired else ()
     return replace(
         report,
         notes=(*report.notes, *warnings),
-        repaired=mended,
+        repaired=repaired,
         left=left,
         gone=tuple(clip for block in left for clip in gone[block.start]),
-        changed=tuple(clip for block in mended for clip in _changed(cache, block, before)),
-        lost=tuple(clip for block in mended for clip in _lost(cache, block, had)),
+        changed=tuple(clip for block in repaired for clip in _changed(cache, block, before)),
+        lost=tuple(clip for block in repaired for clip in _lost(cache, block, had)),
     )
 
 
-def _compute_again(
+def _recompute(
     cache: FeatureCache,
     blocks: tuple[Damage, ...],
     clips: _Clips,
@@ -169,9 +185,10 @@ def _compute_again(
     lock: Lock,
     on_progress: Callable[[Speed], None] | None,
 ) -> tuple[str, ...]:
-    """Put each block back to pending when its turn comes, and process all its clips.
+    """Mark each block as pending just before it is processed, and process all its clips.
 
-    Returns the workers' warnings.
+    Returns:
+        Warnings of the workers.
     """
     writer = CacheWriter(cache.place, cache.meta)
     rows = [
@@ -190,7 +207,7 @@ def _compute_again(
 
 
 def _readable(cache: FeatureCache, damaged: list[Damage], name: str) -> npt.NDArray[Any]:
-    """A per-block array as far as it reads, with fill values in the blocks whose chunk does not."""
+    """Return a per-block array, with fill values for blocks whose chunk cannot be read."""
     spec, size = BY_NAME[name], cache.meta.block_clips
     starts = {block.start for block in damaged}
     parts = []
@@ -206,7 +223,7 @@ def _readable(cache: FeatureCache, damaged: list[Damage], name: str) -> npt.NDAr
 
 
 def _had_features(cache: FeatureCache, damaged: list[Damage]) -> npt.NDArray[np.bool_]:
-    """Which clips of the damaged blocks had features, by what still reads; True where nothing tells."""
+    """Return which clips of the damaged blocks had features, by the readable arrays; True if unknown."""
     had = np.zeros(cache.meta.num_clips, dtype=bool)
     for block in damaged:
         lost = {trouble.partition(" ")[0] for trouble in block.troubles}
@@ -223,14 +240,14 @@ def _had_features(cache: FeatureCache, damaged: list[Damage]) -> npt.NDArray[np.
 
 
 def _changed(cache: FeatureCache, block: Damage, before: npt.NDArray[Any]) -> Iterator[str]:
-    """The ids of the clips whose file has another hash than before, where both are known."""
+    """Yield the ids of clips whose file has another hash than before, if both are known."""
     there, was = cache.read("source_sha256", block.start, block.end), before[block.start : block.end]
     for row in np.flatnonzero((was != there) & (was != "") & (there != "")):
         yield str(cache.read("clip_id")[block.start + row])
 
 
 def _lost(cache: FeatureCache, block: Damage, had: npt.NDArray[np.bool_]) -> Iterator[str]:
-    """The clips that had features and failed when computed again, each with the reason."""
+    """Yield a text for each clip that had features and failed when it was recomputed, with the reason."""
     rows = slice(block.start, block.end)
     names = ("clip_id", "status", "stage", "reason")
     ids, status, stage, reason = (cache.read(name, block.start, block.end) for name in names)
@@ -240,5 +257,5 @@ def _lost(cache: FeatureCache, block: Damage, had: npt.NDArray[np.bool_]) -> Ite
 
 def _refuse_hdf5(place: Place) -> None:
     if place.is_hdf5:
-        msg = f"'{place}' is an HDF5 export; repair the cache it was made from, and export it again."
+        msg = f"'{place}' is an HDF5 export; repair the cache from which it was made, and export it again."
         raise CacheError(msg)

@@ -1,8 +1,8 @@
-"""The standard streams, through which no character of somebody else's text controls a terminal.
+"""Standard streams on which text of other people cannot control a terminal.
 
-`errors.printable` is applied to a command's own lines one by one. Whatever else writes (usage errors,
-Python's warnings, logs of libraries, tracebacks) goes through these streams, which keep line ends and nothing
-else that does not print.
+`errors.printable` is applied to each line of a command's own output. All other output (usage errors,
+Python's warnings, logs of libraries, tracebacks) passes these streams, which replace every character that
+is not printable, except line ends.
 """
 
 import sys
@@ -13,9 +13,9 @@ from pipeline.errors import printable
 
 
 class PrintableStream:
-    """A text stream that replaces what does not print, line ends excepted.
+    """Text stream that replaces every character that is not printable, except line ends.
 
-    It has no `buffer`, through which bytes would pass as they are. The rest is that of the stream behind it.
+    It has no `buffer`, which would pass bytes unchanged. Other attributes are those of the wrapped stream.
     """
 
     def __init__(self, stream: Any) -> None:
@@ -23,27 +23,27 @@ class PrintableStream:
 
     @property
     def rich_proxied_file(self) -> Any:
-        """The stream behind this one: rich writes there, whose own control sequences draw progress bars."""
+        """The wrapped stream. Rich writes to it, because its control sequences draw progress bars."""
         return self._stream
 
     def write(self, text: str) -> int:
-        """Write the text as it may be shown; the number of characters that were given."""
+        """Write the printable form of a text, and return the length of the text."""
         self._stream.write("\n".join(map(printable, text.split("\n"))))
         return len(text)
 
     def writelines(self, lines: Iterable[str]) -> None:
-        """Write the texts, one after the other."""
+        """Write several texts in order."""
         for line in lines:
             self.write(line)
 
     def __getattr__(self, name: str) -> Any:
-        if name in ("buffer", "_stream"):  # "_stream" is missing in a copy that is being made
+        if name in ("buffer", "_stream"):  # "_stream" is missing while the object is being copied
             raise AttributeError(name)
         return getattr(self._stream, name)
 
 
 def guard_standard_streams() -> None:
-    """Let everything that this process writes to stdout and stderr pass a `PrintableStream`."""
+    """Replace stdout and stderr of this process by a `PrintableStream` each."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is not None and not isinstance(stream, PrintableStream):

@@ -1,4 +1,4 @@
-"""A contact sheet of a data set: a few clips of each class, with faces found and both streams."""
+"""Contact sheet of a dataset: a few clips of each class, with detected faces and both streams."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,15 @@ _MOST_CARDS = 200
 
 @dataclass(frozen=True, kw_only=True)
 class SampleReport:
-    """A contact sheet that was written. shown: ids of its clips. failures: id and reason each."""
+    """Contact sheet that was written.
+
+    Attributes:
+        path: The PNG file.
+        size: Width and height in pixels.
+        shown: Ids of its clips.
+        failures: Id and reason of each clip that failed.
+        without_face: Ids of clips without a detected face.
+    """
 
     path: Path
     size: tuple[int, int]
@@ -28,10 +36,22 @@ class SampleReport:
 
 
 def choose(index: DatasetIndex, per_class: int, seed: int) -> list[list[ClipRef]]:
-    """So many clips of each class, drawn at random by `seed`: a list per class that has any, in their order.
+    """Choose clips of each class at random.
 
-    Clips without a label are the last list. A class that has fewer gives all. Adding clips to one class
-    leaves the choice of the others as it is.
+    If clips are added to one class, the choice in all other classes stays the same.
+
+    Args:
+        index: The dataset.
+        per_class: Most clips of a class, 1 to 200.
+        seed: Seed of the choice.
+
+    Returns:
+        A list of clips, in the dataset's order, for each class that has any. Clips without a label are the
+        last list.
+
+    Raises:
+        ConfigError: `per_class` is out of range.
+        DatasetError: More than 200 clips were chosen.
     """
     require_range("--per-class", per_class, 1, _MOST_CARDS)
     chosen = []
@@ -42,8 +62,8 @@ def choose(index: DatasetIndex, per_class: int, seed: int) -> list[list[ClipRef]
     rows = [row for row in chosen if row]
     if sum(map(len, rows)) > _MOST_CARDS:
         msg = (
-            f"--per-class {per_class} of {len(rows)} classes are {sum(map(len, rows))} clips; a sheet holds "
-            f"{_MOST_CARDS}. Ask for fewer."
+            f"--per-class {per_class} of {len(rows)} classes are {sum(map(len, rows))} clips; a sheet has "
+            f"at most {_MOST_CARDS}. Choose fewer per class."
         )
         raise DatasetError(msg)
     return rows
@@ -58,9 +78,21 @@ def sample(
     seed: int = 0,
     on_clip: Callable[[], None],
 ) -> SampleReport:
-    """Write the contact sheet: a row per class; of each clip the middle sampled frame and its streams.
+    """Write a contact sheet: a row per class, and for each clip the middle sampled frame and its streams.
 
-    A clip that fails is a card that says why. Raises DatasetError for more clips than a sheet holds.
+    A clip that fails is shown as a card with the reason.
+
+    Args:
+        index: The dataset.
+        models: Detector and settings, from `preview_faces.load`.
+        out: PNG file to write.
+        per_class: Most clips of a class, 1 to 200.
+        seed: Seed of the choice of clips.
+        on_clip: Called after each clip.
+
+    Raises:
+        DatasetError: More than 200 clips were chosen.
+        FileError: The file cannot be written.
     """
     rows = choose(index, per_class, seed)
     columns = max(map(len, rows))

@@ -1,8 +1,8 @@
-"""Private temporary directories, removed at the end, and after a kill by the next program that makes one.
+"""Private temporary directories, which are removed at the end; after a kill, the next process removes them.
 
 Each is `ous-KIND-*` below the system's temporary directory (TMPDIR), has mode 0700, and contains a file
-`lock` on which its process holds a lock (flock). The system frees the lock with the process, however it
-ends. A directory of the same kind and user whose lock is free is thus in no one's use, and is removed.
+`lock` on which its process holds a lock (flock). The system releases the lock when the process ends, for
+whatever reason. A directory of the same kind and user whose lock is free is therefore unused, and is removed.
 """
 
 import contextlib
@@ -23,13 +23,17 @@ _AS_LOCK = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK
 
 
 class ScratchDirectory:
-    """A new temporary directory, `path`, which is removed when it is closed or the process ends."""
+    """New temporary directory, `path`, which is removed when it is closed or the process ends."""
 
     def __init__(self, kind: str, parent: Path | None = None) -> None:
-        """Remove what killed processes have left of the kind, then make a directory.
+        """Remove directories of this kind that killed processes have left, then create a directory.
 
-        kind: what it is for, part of its name. parent: the directory to make it in, None for the system's
-        temporary directory. Raises OSError when it cannot be made.
+        Args:
+            kind: Its purpose, which is part of its name.
+            parent: Directory in which it is created; None for the system's temporary directory.
+
+        Raises:
+            OSError: It cannot be created.
         """
         where = Path(tempfile.gettempdir()) if parent is None else parent
         prefix = f"{_PREFIX}{kind}-"
@@ -51,14 +55,14 @@ class ScratchDirectory:
 
 
 def is_scratch(name: str) -> bool:
-    """Return whether a name is one of a scratch directory, of any kind."""
+    """Return whether a name is of a scratch directory, of any kind."""
     return name.startswith(_PREFIX)
 
 
 def _lock(directory: Path) -> int:
-    """Lock a new directory and return the open lock; it has its name only once it is locked.
+    """Lock a new directory and return the open lock. The lock file gets its final name after it is locked.
 
-    A file system without locks leaves the directory without the name, and it is never found unused.
+    On a file system without locks it never gets that name, so that the directory is never found unused.
     """
     lock = os.open(directory / _NEW_LOCK, _AS_LOCK | os.O_CREAT | os.O_EXCL, 0o600)
     with contextlib.suppress(OSError):
@@ -69,7 +73,7 @@ def _lock(directory: Path) -> int:
 
 def _end(path: Path, lock: int) -> None:
     try:
-        with contextlib.suppress(OSError), _opened(path) as directory:  # what stays, the next start removes
+        with contextlib.suppress(OSError), _opened(path) as directory:  # the next start removes the rest
             _remove(path, directory)
     finally:
         os.close(lock)
@@ -77,7 +81,7 @@ def _end(path: Path, lock: int) -> None:
 
 def _remove_left_over(parent: Path, prefix: str) -> None:
     names = list[str]()
-    with contextlib.suppress(PermissionError):  # one that cannot be listed may still be written
+    with contextlib.suppress(PermissionError):  # a directory that cannot be listed may be writable
         names = [path.name for path in parent.iterdir() if path.name.startswith(prefix)]
     for name in names:
         with contextlib.suppress(OSError):  # gone, in use, or another user's
@@ -85,7 +89,7 @@ def _remove_left_over(parent: Path, prefix: str) -> None:
 
 
 def _remove_if_unused(path: Path) -> None:
-    """Remove a directory of this user whose lock is free. Raises OSError where it is in use."""
+    """Remove a directory of this user whose lock is free. Raises OSError if it is in use."""
     with _opened(path) as directory, _opened(Path(_LOCK), _AS_LOCK, directory) as lock:
         found, kept = os.fstat(directory), os.fstat(lock)
         if {found.st_uid, kept.st_uid} == {os.geteuid()} and stat.S_ISREG(kept.st_mode):
@@ -94,7 +98,7 @@ def _remove_if_unused(path: Path) -> None:
 
 
 def _remove(path: Path, directory: int) -> None:
-    """Remove a directory, which is open, with its contents, never through a link; its lock last."""
+    """Remove an open directory with its contents, the lock last, and never through a link."""
     for name in sorted(os.listdir(directory), key=lambda name: name == _LOCK):
         if stat.S_ISDIR(os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode):
             shutil.rmtree(name, dir_fd=directory)

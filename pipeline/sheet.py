@@ -1,6 +1,6 @@
-"""Pictures for people: faces drawn on frames, and contact sheets of a clip's two streams.
+"""Drawings: faces on frames, and contact sheets of a clip's two streams.
 
-Letters: U frames; H, W picture; S side of a stream picture. All pictures are uint8 RGB.
+Letters: U frames; H, W image; S side of a stream image. All images are uint8 RGB.
 """
 
 import math
@@ -28,7 +28,7 @@ def read_picture(path: Path) -> Bytes:
     """Return an image file as RGB [H, W, 3], 0 to 255, without its transparency.
 
     Raises:
-        ClipError: The file is no readable image.
+        ClipError: The file is not a readable image.
     """
     try:
         encoded = np.frombuffer(read_given(path, _MAX_PICTURE_BYTES), dtype=np.uint8)
@@ -36,19 +36,19 @@ def read_picture(path: Path) -> Bytes:
         raise ClipError("open", str(error)) from error
     bgr = cv2.imdecode(encoded, cv2.IMREAD_COLOR) if encoded.size else None
     if bgr is None:
-        raise ClipError("open", "not a readable picture")
+        raise ClipError("open", "not a readable image")
     return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), dtype=np.uint8)
 
 
 def write_png(picture: Bytes, path: Path) -> None:
-    """Write an RGB picture [H, W, 3] as PNG, in a directory that is created where it is missing.
+    """Write an RGB image [H, W, 3] as PNG. Its directory is created if it is missing.
 
     Raises:
         FileError: Something other than a regular file has its name, such as a link.
     """
     ok, encoded = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
     if not ok:
-        msg = f"The picture of {picture.shape} for '{path}' could not be encoded as PNG."
+        msg = f"The image of shape {picture.shape} for '{path}' could not be encoded as PNG."
         raise OusError(msg)
     directory = OwnDir.of(path.parent)
     directory.make()
@@ -56,7 +56,7 @@ def write_png(picture: Bytes, path: Path) -> None:
 
 
 def draw_faces(picture: Bytes, faces: Faces) -> Bytes:
-    """Return a copy of an RGB picture [H, W, 3] with the box, score and landmarks of every face."""
+    """Return a copy of an RGB image [H, W, 3] with the bounding box, score and landmarks of every face."""
     drawn = picture.copy()
     for box, score, points in zip(faces.box_xyxy_px, faces.score, faces.landmark_xy_px, strict=True):
         _rectangle(drawn, box, _OTHER)
@@ -70,8 +70,8 @@ def draw_faces(picture: Bytes, faces: Faces) -> Bytes:
 def stream_sheet(prepared: PreparedClip, rgb_UHWC: Bytes, columns: int = 8) -> Bytes:
     """Draw a clip's sampled frames with all faces and the subject's track, above its two streams.
 
-    The caption of each has a line for the frame's number and time, and one for its face. The subject's box is
-    green where the face was detected; it is red where it was not and the track fills in.
+    The caption of each frame has a line with its number and time, and a line on its face. The subject's box
+    is green if the face was detected, and red if the track interpolates it.
 
     Args:
         prepared: The clip.
@@ -79,7 +79,7 @@ def stream_sheet(prepared: PreparedClip, rgb_UHWC: Bytes, columns: int = 8) -> B
         columns: Most frames in a row.
 
     Returns:
-        RGB [H, W, 3]; each cell is as wide as a stream's pictures.
+        RGB [H, W, 3]; each cell is as wide as a stream image.
     """
     side = prepared.streams.face_U3SS.shape[-1]
     cells = []
@@ -118,7 +118,7 @@ def stream_row(prepared: PreparedClip, frame: Bytes, u: int, caption: str) -> By
         caption: Text of one line; its start is cut where it is too long.
 
     Returns:
-        RGB [H, W, 3], as high as a stream's images and the caption.
+        RGB [H, W, 3], as high as a stream image and the caption.
     """
     side = prepared.streams.face_U3SS.shape[-1]
     height, width, _ = frame.shape
@@ -137,7 +137,7 @@ def clip_card(prepared: PreparedClip, frame: Bytes, u: int, caption: str, height
         frame: The frame, RGB [H, W, 3].
         u: Row of the frame among the sampled ones.
         caption: Text of one line; its start is cut where it is too long.
-        height: Of the three pictures, in pixels; the caption comes on top.
+        height: Height of the three images in pixels, without the caption.
 
     Returns:
         RGB [H, W, 3].
@@ -168,7 +168,16 @@ def clip_card(prepared: PreparedClip, frame: Bytes, u: int, caption: str, height
 
 
 def text_card(text: str, caption: str, height: int) -> Bytes:
-    """Draw a card [H, W, 3] of `clip_card`'s size, of that height in pixels, with a text in red."""
+    """Draw a card of the size of a `clip_card`, with a text in red.
+
+    Args:
+        text: The text, wrapped to the width.
+        caption: Text of one line; its start is cut where it is too long.
+        height: Height in pixels, without the caption.
+
+    Returns:
+        RGB [H, W, 3].
+    """
     width = _card_frame_width(height) + 2 * (height + _GAP_PX)
     card = np.full((height, width, 3), _BACKGROUND, np.uint8)
     for number, line in enumerate(textwrap.wrap(text, width // _LETTER_PX)[: height // _LINE_PX - 1]):
@@ -182,12 +191,12 @@ def _card_frame_width(height: int) -> int:
 
 
 def shrunk(picture: Bytes, scale: float) -> Bytes:
-    """Return a picture [H, W, 3] at a scale, 0 to 1."""
+    """Return an image [H, W, 3] at a scale from 0 to 1."""
     return np.asarray(cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def tile(cells: Sequence[Bytes], columns: int) -> Bytes:
-    """Return cells [H, W, 3] of one size as one picture, in rows of `columns`, on a dark ground."""
+    """Return cells [H, W, 3] of one size as one image, in rows of `columns`, on a dark background."""
     height, width, _ = cells[0].shape
     columns = min(columns, len(cells))
     rows = -(-len(cells) // columns)
@@ -219,20 +228,20 @@ def _caption(text: str, width: int) -> Bytes:
 
 
 def _fit(picture: Bytes, side: int) -> Bytes:
-    """The whole picture, scaled into a square."""
+    """Return the whole image, scaled into a square."""
     scale = side / max(picture.shape[:2])
     small = cv2.resize(picture, _scaled_size(picture, scale), interpolation=cv2.INTER_AREA)
     return _centred(np.asarray(small, np.uint8), side, side)
 
 
 def _scaled_size(picture: Bytes, scale: float) -> tuple[int, int]:
-    """Width and height of a picture at a scale."""
+    """Return width and height of an image at a scale."""
     height, width, _ = picture.shape
     return max(1, round(width * scale)), max(1, round(height * scale))
 
 
 def _centred(picture: Bytes, height: int, width: int) -> Bytes:
-    """The picture in the middle of a dark ground."""
+    """Return the image in the middle of a dark background."""
     ground = np.full((height, width, 3), _BACKGROUND, dtype=np.uint8)
     top, left = (height - picture.shape[0]) // 2, (width - picture.shape[1]) // 2
     ground[top : top + picture.shape[0], left : left + picture.shape[1]] = picture
@@ -240,5 +249,5 @@ def _centred(picture: Bytes, height: int, width: int) -> Bytes:
 
 
 def _drawable(text: str) -> str:
-    """The text in the letters that the drawn font has; a question mark for each other one."""
+    """Return the text in ASCII, which the drawn font has; other letters become question marks."""
     return text.encode("ascii", "replace").decode()

@@ -1,7 +1,7 @@
-"""Frames and a face track become the two pictures per frame: the face crop and the scene frame.
+"""Face stream and scene stream: a face crop and a scene image for each frame, from frames and a face track.
 
-Letters: U frames; H, W source picture; S side of a stream picture; all tensors uint8, RGB.
-Pure functions of tensors, on whatever device the frames are.
+Letters: U frames; H, W source frame; S side of a stream image; all tensors uint8, RGB.
+Pure functions of tensors, on the device of the frames.
 """
 
 from collections.abc import Sequence
@@ -19,21 +19,22 @@ from pipeline.versions import VERSIONS
 
 SCENE_FITS = ("letterbox", "center_crop")
 _PIXELS_AT_ONCE = 1 << 24
-"""Of the pictures that are float32 at a time while they are scaled: 200 MB."""
+"""Most pixels that are float32 at a time during scaling: 200 MB."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class StreamConfig:
-    """How frames become stream pictures.
+    """Settings of the two streams.
 
-    scene: ``masked`` fills the subject's face box (not the widened crop) with the mean colour,
-    ``full`` leaves the picture whole. scene_fit: ``letterbox`` keeps all of the environment,
-    ``center_crop`` the central square. face_margin: side of the face crop over the longer side
-    of the face box.
+    Attributes:
+        scene: ``masked`` fills the subject's bounding box (not the widened crop) with the mean colour;
+            ``full`` keeps the whole frame.
+        scene_fit: ``letterbox`` keeps all of the environment; ``center_crop`` the central square.
+        face_margin: Side of the face crop divided by the longer side of the bounding box, 1 to 4.
     """
 
     VERSION: ClassVar[int] = VERSIONS["streams"]
-    """Of cropping, masking and resizing (decision 0007)."""
+    """Version of cropping, masking and resizing (decision 0007)."""
 
     scene: str = "masked"
     scene_fit: str = "letterbox"
@@ -54,13 +55,22 @@ def make_streams(
     fill_rgb: tuple[int, int, int],
     crops: Sequence[torch.Tensor] = (),
 ) -> Streams:
-    """The face crop and the scene frame of every frame (III-D of the paper, the preprocessing block).
+    """Make the face crop and the scene image of every frame (the preprocessing block of III-D in the paper).
 
-    frames_UHWC: uint8 [U, H, W, 3]. fill_rgb: the encoder's mean colour; it fills whatever lies
-    outside the picture, and the masked face. A clip without a face gives its centre square as
-    the face crop and its whole picture as the scene. crops: ready face crops, one per frame, uint8
-    [h, w, 3] of any size: each is the face stream as it is, made square by filling, and the margin
-    plays no part.
+    For a clip without a face, the face crop is the centre square of the frame, and the scene is the
+    whole frame.
+
+    Args:
+        frames_UHWC: Frames, uint8 [U, H, W, 3].
+        track: The subject's track over the U frames.
+        config: Settings of the streams.
+        side_px: Side S of the stream images.
+        fill_rgb: The encoder's mean colour, which fills the masked face and everything outside of a frame.
+        crops: Face crops of the dataset, one per frame, uint8 [h, w, 3] of any size. If there are any, they
+            are the face stream, made square by filling; the margin is not applied.
+
+    Returns:
+        Face and scene stream, uint8 [U, 3, S, S] each.
     """
     frames_U3HW = frames_UHWC.permute(0, 3, 1, 2)
     _, _, height, width = frames_U3HW.shape
@@ -83,18 +93,18 @@ def make_streams(
 
 
 def mirrored(streams: Streams) -> Streams:
-    """The streams, left and right exchanged."""
+    """Return the streams with left and right exchanged."""
     return Streams(face_U3SS=streams.face_U3SS.flip(-1), scene_U3SS=streams.scene_U3SS.flip(-1))
 
 
 def fill_colour(mean: tuple[float, float, float]) -> tuple[int, int, int]:
-    """The encoder's mean colour, from 0 to 1, as 8-bit RGB: near zero after normalisation."""
+    """Return the encoder's mean colour, from 0 to 1, as 8-bit RGB; it is near zero after normalisation."""
     red, green, blue = (round(255 * channel) for channel in mean)
     return red, green, blue
 
 
 def _face_squares(track: FaceTrack, margin: float, height: int, width: int) -> list[tuple[int, int, int]]:
-    """Left, top and side, in whole pixels, of each frame's face crop; it may leave the picture."""
+    """Return left, top and side, in whole pixels, of each frame's face crop; it may exceed the frame."""
     if not track.has_boxes:
         side = min(height, width)
         return [((width - side) // 2, (height - side) // 2, side)] * len(track.found)
@@ -106,7 +116,7 @@ def _face_squares(track: FaceTrack, margin: float, height: int, width: int) -> l
 
 
 def _square_around(height: int, width: int) -> tuple[int, int, int]:
-    """Left, top and side of the smallest square with the whole picture in its centre."""
+    """Return left, top and side of the smallest square with the whole image in its centre."""
     side = max(height, width)
     return (width - side) // 2, (height - side) // 2, side
 
@@ -142,7 +152,7 @@ def _letterboxed(frames_U3HW: torch.Tensor, side_px: int, fill: torch.Tensor) ->
 
 
 def _center_cropped(frames_U3HW: torch.Tensor, side_px: int, fill: torch.Tensor) -> torch.Tensor:
-    del fill  # a centre crop lies inside the picture: nothing to fill
+    del fill  # a centre crop is inside the frame
     _, _, height, width = frames_U3HW.shape
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2
@@ -154,7 +164,7 @@ def _resized(squares_U3SS: torch.Tensor, side_px: int) -> torch.Tensor:
 
 
 def _scaled(pictures_U3HW: torch.Tensor, height: int, width: int) -> torch.Tensor:
-    """Bicubic with anti-aliasing, as CLIP's own preprocessing, in float32 on every device."""
+    """Resize by bicubic interpolation with anti-aliasing, as CLIP's own preprocessing, in float32."""
     _, _, old_height, old_width = pictures_U3HW.shape
     if (old_height, old_width) == (height, width):
         return pictures_U3HW

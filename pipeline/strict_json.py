@@ -1,4 +1,4 @@
-"""JSON without NaN and infinity: a result that holds one is not written, a file that holds one not read."""
+"""JSON without NaN and infinity, both in results that are written and in files that are read."""
 
 import json
 import math
@@ -9,7 +9,7 @@ from pipeline.errors import OusError
 
 
 class NonFiniteError(OusError):
-    """A result that holds a number which is not finite."""
+    """A result that contains a number which is not finite."""
 
 
 def to_json(value: Any, *, indent: int | None = 2) -> str:
@@ -20,7 +20,7 @@ def to_json(value: Any, *, indent: int | None = 2) -> str:
         indent: Spaces for each level; None for a single line.
 
     Raises:
-        NonFiniteError: A number is NaN or infinite. The message names where it is.
+        NonFiniteError: A number is NaN or infinite. The message contains its keys.
     """
     found = next(_non_finite(value, ""), None)
     if found is not None:
@@ -37,7 +37,7 @@ def from_json(text: str | bytes) -> Any:
     """Return the value of a JSON text.
 
     Raises:
-        ValueError: The text is no JSON, or holds NaN, an infinity, or a number beyond the range of a float.
+        ValueError: The text is not JSON, or contains NaN, infinity, or a number beyond the range of a float.
         RecursionError: It is nested too deeply.
     """
     return json.loads(text, parse_constant=_refuse, parse_float=_finite)
@@ -54,7 +54,7 @@ def _finite(text: str) -> float:
 
 
 def _non_finite(value: Any, where: str) -> Iterator[tuple[str, float]]:
-    """Every number that is not finite, after the keys and places that lead to it."""
+    """Yield every number that is not finite, after its path of keys and positions."""
     if isinstance(value, float):
         if not math.isfinite(value):
             yield where, value

@@ -1,7 +1,7 @@
-"""What a command shows: remarks and progress for people on stderr, its answer on stdout.
+"""Output of commands: remarks and progress on stderr, the result on stdout.
 
-Every text passes `printable` here, because names, notes and reasons in it may be other people's; what
-libraries write passes `safe_streams`.
+Every text passes `printable` here, because it may contain names, notes and reasons of other people. Output
+of libraries passes `safe_streams`.
 """
 
 import atexit
@@ -27,15 +27,15 @@ if TYPE_CHECKING:
 _people = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
 _SECONDS_BETWEEN_LINES = 30.0
 _LONGEST = 10_000
-"""Characters of a remark or an error: a screen of them. A name may have megabytes."""
+"""Most characters of a remark or an error, about a screen. A name may have megabytes."""
 _EXIT_UNWRITTEN = 120
 
 
 def open_standard_streams() -> None:
-    """Give every standard stream that is closed the null device, as services and cron may start a program.
+    """Connect every closed standard stream to the null device; services and cron may close them.
 
-    Otherwise the next file that is opened would get the closed stream's number, and with it whatever
-    libraries print. A character that a stream's encoding lacks is written as its escape.
+    Otherwise the next opened file would get the number of the closed stream, and libraries would print into
+    it. A character that a stream's encoding does not have is written as an escape.
     """
     for number, mode in enumerate(("r", "w", "w")):
         try:
@@ -62,13 +62,18 @@ def say(text: str) -> None:
 
 
 def _line(text: str) -> str:
-    """The text on one line, its end left out where it is too long to be read."""
+    """Return the text on one line, cut if it is too long."""
     more = len(text) - _LONGEST
     return printable(text) if more <= 0 else f"{printable(text[:_LONGEST])}... ({more} characters more)"
 
 
 def answer(result: Any, as_json: bool) -> None:
-    """Print the result of a command on stdout, in the form that its display module registers."""
+    """Print the result of a command on stdout, in the form that its display module registers.
+
+    Args:
+        result: The result.
+        as_json: Whether it is printed as one JSON document instead of lines of text.
+    """
     from pipeline.display.text import lines
 
     text = _as_json(result) if as_json else "\n".join(map(printable, lines(result)))
@@ -76,14 +81,14 @@ def answer(result: Any, as_json: bool) -> None:
 
 
 def _as_json(result: Any) -> str:
-    """The result as a JSON document of printable characters; json itself leaves DEL as it is."""
+    """Return the result as a JSON document of printable characters; json itself does not escape DEL."""
     from pipeline.display.json_values import to_json_values
 
     return to_json(to_json_values(result)).replace("\x7f", "\\u007f")
 
 
 def first_part(as_json: bool) -> Callable[[Any], None]:
-    """Return what prints the first part of an answer at once: on stderr, where stdout is for one document."""
+    """Return a function that prints the first part of a result at once: on stdout, or with JSON on stderr."""
     from pipeline.display.text import lines
 
     def show(result: Any) -> None:
@@ -99,12 +104,16 @@ def first_part(as_json: bool) -> Callable[[Any], None]:
 
 @contextmanager
 def progress_bar(what: str, unit: str) -> Iterator[tuple[Callable[[float], None], Callable[..., None]]]:
-    """Show a bar on stderr with rate and time left; yield `start(total)` and `advance(amount, remark)`.
+    """Show a progress bar on stderr, with rate and remaining time.
 
-    what: the work. unit: of total and amount, such as clips or MB.
+    If stderr is not a terminal, a line is printed every 30 s instead.
 
-    remark: shown instead of the plain rate. Where stderr is not a terminal, a line every half
-    minute instead.
+    Args:
+        what: Name of the work.
+        unit: Unit of the amounts, such as clips or MB.
+
+    Yields:
+        `start(total)` and `advance(amount, remark)`. A remark is shown instead of the plain rate.
     """
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
     from rich.table import Column
@@ -127,7 +136,7 @@ def progress_bar(what: str, unit: str) -> Iterator[tuple[Callable[[float], None]
     )
     task = bar.add_task(_line(what), total=None, remark="")
     total, done = 0.0, 0.0
-    began = said = time.monotonic()
+    began = last_line = time.monotonic()
 
     def start(amount: float) -> None:
         nonlocal total, began
@@ -135,41 +144,47 @@ def progress_bar(what: str, unit: str) -> Iterator[tuple[Callable[[float], None]
         bar.update(task, total=amount)
 
     def advance(amount: float, remark: str = "") -> None:
-        nonlocal done, said
+        nonlocal done, last_line
         done, now = done + amount, time.monotonic()
         rate = done / max(now - began, 1e-9)
         remark = _line(remark) or f"{rate:.2f} {unit}/s"
         bar.update(task, completed=done, remark=remark)
-        if not _people.is_terminal and now - said > _SECONDS_BETWEEN_LINES:
+        if not _people.is_terminal and now - last_line > _SECONDS_BETWEEN_LINES:
             left = f"{(total - done) / rate:.0f} s left" if rate else "time left unknown yet"
             say(f"{what}: {done:.0f} of {total:.0f} {unit}, {left}; {remark}")
-            said = now
+            last_line = now
 
     with bar:
         yield start, advance
 
 
 def show_speed(start: Callable[[float], None], advance: Callable[..., None]) -> "Callable[[Speed], None]":
-    """Shows a run's speed on a progress bar, which begins with the first; any thread may call it."""
-    told: float | None = None
-    one_at_a_time = threading.Lock()
+    """Return a function that shows a run's speed on a progress bar; any thread may call it.
+
+    Args:
+        start: First value of `progress_bar`, called before the first speed is shown.
+        advance: Second value of `progress_bar`.
+    """
+    shown_clips: float | None = None
+    lock = threading.Lock()
 
     def show(speed: "Speed") -> None:
-        nonlocal told
-        with one_at_a_time:
-            if told is None:
+        nonlocal shown_clips
+        with lock:
+            if shown_clips is None:
                 start(speed.total)
-                told = 0.0
-            advance(speed.clips - told, str(speed))
-            told = speed.clips
+                shown_clips = 0.0
+            advance(speed.clips - shown_clips, str(speed))
+            shown_clips = speed.clips
 
     return show
 
 
 def leave_at_once(code: int) -> NoReturn:
-    """End the process, also while other threads are inside a long product: nothing is lost by it.
+    """End the process, also while other threads are inside a long matrix product.
 
-    What cannot be written out any more makes the code 120, as Python's own end does.
+    Args:
+        code: Exit code. If it is 0 and a standard stream cannot be flushed, it becomes 120, as in Python.
     """
     for stream in (sys.stdout, sys.stderr):
         try:
@@ -180,16 +195,17 @@ def leave_at_once(code: int) -> NoReturn:
 
 
 def leave(code: int) -> NoReturn:
-    """End the process once what was registered for its end has run.
+    """End the process after the functions that are registered with atexit.
 
-    Python's own end stops the libraries' threads wherever they are, and one inside torch aborts the process.
+    Python's own shutdown stops threads of libraries at any point, and a thread inside torch then aborts the
+    process.
     """
     atexit._run_exitfuncs()
     leave_at_once(code)
 
 
 def show_error(error: Exception) -> int:
-    """Print a known error in one line on stderr; the exit code that goes with it."""
+    """Print a known error in one line on stderr, and return its exit code."""
     text = str(error)
     if isinstance(error, OSError):
         text = (f"'{error.filename}': " if error.filename else "") + (error.strerror or text)

@@ -1,6 +1,6 @@
-"""Face boxes per frame become one subject's track. Pure numpy.
+"""Track of one subject, from the bounding boxes of all faces on each frame. Pure numpy.
 
-Letters: U sampled frames of a clip; K faces on a frame; M tracklets; N detections of one of them.
+Letters: U sampled frames of a clip; K faces on a frame; M tracklets; N detections of one tracklet.
 """
 
 from collections.abc import Sequence
@@ -19,20 +19,22 @@ _LARGEST_NEIGHBOUR_WEIGHT = 1 / 3
 
 @dataclass(frozen=True, kw_only=True)
 class TrackConfig:
-    """What counts as the same face from one sampled frame to another, and how its boxes are smoothed.
+    """Settings for linking the detections of a face over frames, and for smoothing its boxes.
 
-    Sampled frames lie apart, often 0.3 s, so the limits are wide.
+    The time between sampled frames is often 0.3 s, therefore the limits are wide. The side of a box is the
+    square root of its area.
 
-    max_gap: sampled frames that a face may be missing before its track ends.
-    max_jump: how far the box's centre may move between two detections, in sides of the box.
-    max_growth: by what factor its side may change. A side is the square root of a box's area.
-    smooth: the weight of each of the two neighbours in a box's mean, 0 (off) to 1/3 (a plain mean).
-    max_shift: how far smoothing may move a box's edge, in sides: it is to take out the detector's
-    jitter, a few hundredths, and not to draw the box off a face that moves.
+    Attributes:
+        max_gap: Sampled frames that a face may be missing before its track ends.
+        max_jump: Largest movement of the box's centre between two detections, in sides of the box.
+        max_growth: Largest factor by which the side changes between two detections.
+        smooth: Weight of each of the two neighbours in a box's mean, 0 (off) to 1/3 (a plain mean).
+        max_shift: Largest movement of a box's edge by smoothing, in sides. It allows for the detector's
+            jitter, a few hundredths, but keeps the box on a moving face.
     """
 
     VERSION: ClassVar[int] = VERSIONS["tracks"]
-    """Of choosing, following and smoothing the subject's boxes (decision 0007)."""
+    """Version of choosing, following and smoothing the subject's boxes (decision 0007)."""
 
     max_gap: int = 8
     max_jump: float = 1.0
@@ -62,20 +64,26 @@ class _Tracklet:
         self.score.append(score)
 
     def weight(self) -> float:
-        """How much of a subject this is: over its detections, the sum of score times side.
+        """Return the sum of score times side over its detections.
 
-        Large, long and sure counts; one large false find does not outweigh a face seen throughout.
+        The subject is large, long visible and detected with certainty. One large false detection has less
+        weight than a face that is visible throughout.
         """
         return float(np.dot(_side(np.array(self.box)), self.score))
 
 
 def build_track(faces: Sequence[Faces], config: TrackConfig) -> FaceTrack:
-    """The track of the clip's subject, its largest and longest face, from the faces on U frames.
+    """Find the track of the clip's subject, the largest and longest visible face.
 
-    Detections are linked over the frames into tracklets; the heaviest is the subject's. Between
-    its detections boxes are interpolated, before the first and after the last they are held, and
-    all are smoothed. Boxes [U, 4] are NaN when no frame has a face; found and score tell where
-    the subject was detected.
+    Detections are linked over the frames into tracklets. The one with the largest weight is the subject's.
+    Boxes are interpolated between its detections, held before the first and after the last, and smoothed.
+
+    Args:
+        faces: Detected faces on U frames.
+        config: Settings of linking and smoothing.
+
+    Returns:
+        Boxes [U, 4], NaN if no frame has a face; `found` and `score` of the frames with a detection.
     """
     u = len(faces)
     track_box = np.full((u, 4), np.nan, dtype=np.float32)
@@ -91,7 +99,7 @@ def build_track(faces: Sequence[Faces], config: TrackConfig) -> FaceTrack:
 
 
 def track_of_crops(crops: Crops) -> FaceTrack:
-    """The track of a subject whose face is known by ready crops: found where one is, and no boxes."""
+    """Return the track of a subject with face crops of the dataset: no boxes, `found` by crop."""
     return FaceTrack(
         box_xyxy_px=np.full((len(crops.found_U), 4), np.nan, dtype=np.float32),
         score=crops.found_U.astype(np.float32),
@@ -100,17 +108,26 @@ def track_of_crops(crops: Crops) -> FaceTrack:
 
 
 def interpolated(box_N4: Floats, frame_N: Sequence[int], num_frames: int) -> Floats:
-    """Boxes [U, 4] on every frame: linear between those of the frames given, held at both ends."""
+    """Interpolate boxes linearly between detections, and hold the first and the last one at both ends.
+
+    Args:
+        box_N4: Boxes of N detections.
+        frame_N: Their frame numbers, ascending.
+        num_frames: Number U of frames.
+
+    Returns:
+        Boxes, float32 [U, 4].
+    """
     wanted = np.arange(num_frames)
     return np.stack([np.interp(wanted, frame_N, side) for side in box_N4.T], axis=1).astype(np.float32)
 
 
 def smoothed(box_U4: Floats, config: TrackConfig) -> Floats:
-    """Each box drawn towards the weighted mean with its two neighbours; the first and the last stay.
+    """Smooth each box by the weighted mean with its two neighbours; the first and the last stay.
 
-    A neighbour counts `config.smooth`, the box itself the rest; no edge moves by more than
-    `config.max_shift` sides. A constant track stays itself to the bit, a steady motion is not
-    delayed, and no edge leaves the range that it has over the track.
+    Each neighbour has the weight `config.smooth`, the box itself the rest. No edge moves by more than
+    `config.max_shift` sides. A constant track is unchanged to the bit, a steady motion is not delayed,
+    and no edge leaves its range over the track.
     """
     box = box_U4.astype(np.float64)
     middle = box[1:-1]
@@ -122,7 +139,7 @@ def smoothed(box_U4: Floats, config: TrackConfig) -> Floats:
 
 
 def _link(faces: Sequence[Faces], config: TrackConfig) -> list[_Tracklet]:
-    """Every detection in one tracklet: frame by frame, the nearest pairs first, the rest begin anew."""
+    """Assign every detection to a tracklet, frame by frame: nearest pairs first, others begin new ones."""
     tracklets: list[_Tracklet] = []
     for frame, found in enumerate(faces):
         alive = [t for t in tracklets if frame - t.frame[-1] <= config.max_gap + 1]
@@ -136,10 +153,10 @@ def _link(faces: Sequence[Faces], config: TrackConfig) -> list[_Tracklet]:
 
 
 def _nearest_pairs(alive: Sequence[_Tracklet], box_K4: Floats, config: TrackConfig) -> dict[int, _Tracklet]:
-    """Which detection continues which tracklet, each at most once.
+    """Return the tracklet that each detection continues, each at most once, by the detection's number.
 
-    The distance of a pair is that of the centres in mean sides, plus the logarithm of the ratio of
-    the sides; both parts have a limit.
+    The distance of a pair is the distance of the centres in mean sides, plus the logarithm of the ratio of
+    the sides. Both terms have a limit.
     """
     if not alive or not len(box_K4):
         return {}

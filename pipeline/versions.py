@@ -1,6 +1,6 @@
-"""The version of each step's algorithm, and how those of a stored identity differ (docs/decisions/0007).
+"""Versions of each step's algorithm, and their differences from a stored identity (docs/decisions/0007).
 
-Without any of the steps, so that a note on a cache does not import their libraries.
+It imports none of the steps, so that a note on a cache does not import their libraries.
 """
 
 from collections.abc import Mapping
@@ -23,19 +23,19 @@ VERSION, _FIRST = "version", 1
 
 
 def stored_version(section: Any) -> Any:
-    """Return the version that a stored section names, 1 where it names none; attributes are not trusted."""
+    """Return the version in a stored section, 1 if it has none; stored attributes are not trusted."""
     return section.get(VERSION, _FIRST) if isinstance(section, Mapping) else _FIRST
 
 
 def is_same_version(here: int, there: Any) -> bool:
-    """Return whether a stored version is this one, as a whole number."""
+    """Return whether a stored version is an integer equal to this one."""
     return type(here) is type(there) and here == there
 
 
 def version_note(theirs: Mapping[str, Any]) -> str:
-    """Return which algorithms of a stored identity have other versions than this program's, for a reader.
+    """Return the differences between the versions of a stored identity and this program's, in words.
 
-    Such as ``tracks version 1; this program makes tracks version 2``; empty where all are the same.
+    An example is ``tracks version 1; this program makes tracks version 2``. It is empty if all are equal.
     """
     stored = [(step, stored_version(theirs.get(section))) for section, step in SECTIONS.items()]
     other = [(step, there) for step, there in stored if not is_same_version(VERSIONS[step], there)]

@@ -113,7 +113,7 @@ def test_strict_dry_run_limit_and_info(run, data, tmp_path, monkeypatch):
         (
             ["extract", "--dataset", "manifest", "--scheduler", "slurm"],
             2,
-            "--scheduler is 'slurm', which is no file; allowed: sync",
+            "--scheduler is 'slurm', which is not a file; allowed: sync",
         ),
         (["train", "--cache", "feats.zarr"], 1, "No cache at 'feats.zarr'; make one with"),
         (["train", "--preset", "best"], 2, "--preset is 'best'; allowed: default, paper, release, smoke"),
@@ -188,7 +188,7 @@ def test_faces_tells_files_that_cannot_be_read(run, data, tmp_path):
     first, second = document["files"]
     assert code == 1, err
     assert (document["detector"], document["precision"]) == ("haar", "fp32")
-    assert second["error"] == "open: not a readable picture"
+    assert second["error"] == "open: not a readable image"
     assert len(first["frames"]) == 9
     assert Path(first["drawn"]).stat().st_size > 1000
 

@@ -238,7 +238,7 @@ def test_a_device_out_of_memory_gets_smaller_batches(random_files: dict[str, Pat
     for one, other in zip(detector.detect(frames), expected, strict=True):
         assert_same(one, other, BATCH_PX)
     assert detector.warnings == (
-        "Frames for the face detector: 4 at a time do not fit into the memory of cpu; went on with 2.",
+        "Frames for the face detector: 4 at a time do not fit into the memory of cpu; continued with 2.",
     )
 
 

@@ -230,7 +230,7 @@ def test_a_device_out_of_memory_gets_smaller_passes_and_it_is_said():
         assert relative(getattr(found, name), getattr(expected, name)) < 2e-6
     assert one.batch_pictures == 2
     assert one.warnings == (
-        "Pictures for the encoder: 4 at a time do not fit into the memory of cpu; went on with 2.",
+        "Images for the encoder: 4 at a time do not fit into the memory of cpu; continued with 2.",
     )
 
 

@@ -55,8 +55,8 @@ def test_out_of_memory_halves_the_size_for_good_and_says_so() -> None:
     assert sizes == [8, 4, 2, 2, 2]
     assert passes.size == 2
     assert passes.warnings == (
-        "Rows: 8 at a time do not fit into the memory of cpu; went on with 4.",
-        "Rows: 4 at a time do not fit into the memory of cpu; went on with 2.",
+        "Rows: 8 at a time do not fit into the memory of cpu; continued with 4.",
+        "Rows: 4 at a time do not fit into the memory of cpu; continued with 2.",
     )
     list(passes.run(rows, small_device))
     assert sizes[5:] == [2, 2, 2]

@@ -127,7 +127,7 @@ def test_one_file_under_two_names_is_found_before_extraction(tmp_path, other_nam
     assert [str(one) for one in leaks["1"]] == ["'2' (test) with '1' (train)"]
     (line,) = leak_warnings(leaks)
     assert line == (
-        "LEAK in fold 1: 1 clip with footage that another split holds too: '2' (test) with '1' (train); "
+        "LEAK in fold 1: 1 clip with footage that another split has too: '2' (test) with '1' (train); "
         "`data check` lists all"
     )
 

@@ -259,7 +259,7 @@ def test_a_name_that_leads_elsewhere_is_none(ours, name):
         lambda: ours.remove_file(name),
         lambda: ours.lock(name).__enter__(),
     ):
-        assert "is no name" in message(FileError, call)
+        assert "is not a name" in message(FileError, call)
     if name not in ("a/b", "."):
         message(FileError, lambda: ours / name)
 

@@ -39,7 +39,7 @@ def test_a_picture_without_a_face_gives_none(models, tmp_path):
     assert document["frames"] == [{"faces": []}]
     assert "drawn" not in document
     assert lines(looks_of(document)) == [
-        f"{tmp_path}/black.png, picture: 0 faces",
+        f"{tmp_path}/black.png, image: 0 faces",
         "found by haar, fp32",
     ]
 
@@ -95,7 +95,7 @@ def test_real_faces(test_data, tmp_path):
 
 
 def test_a_detector_that_takes_a_data_set_s_crops_has_nothing_to_look_at_here():
-    with pytest.raises(ConfigError, match=r"^--detector crops finds no faces itself: .* such as haar\.$"):
+    with pytest.raises(ConfigError, match=r"^--detector crops finds no faces: .* such as haar\.$"):
         load({"detector": {"name": "crops"}}, torch.device("cpu"))
 
 
@@ -104,7 +104,7 @@ def test_a_folder_of_pictures_is_looked_at_as_a_clip_without_times(models, tmp_p
     (tmp_path / "a/notes.txt").touch()
     document = look(tmp_path / "a", models, tmp_path / "out" / "a.png")
     assert [frame["seconds"] for frame in document["frames"]] == [None] * 3
-    assert document["notes"] == ["1 other file left alone: notes.txt"]
+    assert document["notes"] == ["1 other file ignored: notes.txt"]
     shown = lines(looks_of(document))
     assert shown[0] == f"{tmp_path / 'a'}, frame 1: 0 faces"
     json.dumps(document, allow_nan=False)

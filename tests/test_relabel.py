@@ -14,7 +14,7 @@ from tests.small_cache import small_cache
 
 
 def index_of(**changes) -> DatasetIndex:
-    """The data set of the small cache: clips 0.mp4 to 5.mp4, fear and joy in turn, all in training."""
+    """The dataset of the small cache: clips 0.mp4 to 5.mp4, fear and joy in turn, all in training."""
     clips = tuple(
         ClipRef(
             clip_id=f"{n}.mp4",
@@ -127,7 +127,7 @@ def test_clips_that_the_data_set_lacks_keep_their_label_and_leave_the_folds(cach
     full = index_of()
     found = relabel(cache, dataclasses.replace(full, clips=full.clips[:4]))
     assert found.left_out == ("4.mp4", "5.mp4")
-    assert "2 clips of the cache are not in the data set (4.mp4, 5.mp4): in no fold" in lines(found)[-2]
+    assert "2 clips of the cache are not in the dataset (4.mp4, 5.mp4): in no fold" in lines(found)[-2]
     label, membership = read(cache, "label", "membership")
     assert label.tolist() == [0, 1] * 3
     assert membership[:, 0].tolist() == [1, 1, 1, 1, 0, 0]
@@ -144,14 +144,14 @@ def test_clips_that_the_data_set_lacks_keep_their_votes_by_class(cache):
 
 def test_a_cache_that_another_data_set_relabels_is_then_of_that_one(cache):
     found = relabel(cache, index_of(name="folder", root=Path("other")))
-    assert found.lines_of_change == ("data set: manifest  ->  folder",)
+    assert found.lines_of_change == ("dataset: manifest  ->  folder",)
     with FeatureCache.open(cache) as opened:
         assert (opened.meta.dataset, opened.meta.config["dataset"]["name"]) == ("folder", "folder")
 
 
 def test_a_data_set_without_any_clip_of_the_cache_is_refused(cache):
     clip = ClipRef(clip_id="other", path="other", label=0, splits=(Split.TRAIN,))
-    with pytest.raises(CacheError, match=r"its first is '0\.mp4', the data set's 'other'"):
+    with pytest.raises(CacheError, match=r"its first is '0\.mp4', the dataset's 'other'"):
         relabel(cache, index_of(clips=(clip,)))
 
 

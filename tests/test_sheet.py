@@ -27,9 +27,7 @@ def test_a_picture_comes_back_as_it_was_written(tmp_path):
     np.testing.assert_array_equal(read_picture(tmp_path / "new" / "a.png"), picture)
 
 
-@pytest.mark.parametrize(
-    ("content", "reason"), [(b"text", "not a readable picture"), (b"", "not a readable")]
-)
+@pytest.mark.parametrize(("content", "reason"), [(b"text", "not a readable image"), (b"", "not a readable")])
 def test_what_is_no_picture_is_refused(tmp_path, content, reason):
     (tmp_path / "a.png").write_bytes(content)
     with pytest.raises(ClipError, match=reason):

@@ -150,7 +150,7 @@ def test_footage_that_official_splits_share_is_a_warning_and_no_finding(copy, mo
     with FeatureCache.open(copy) as cache:
         report = verify(cache, 0)
     assert report.findings == ()
-    assert report.warnings[-1].startswith("LEAK in fold 1: 1 clip with footage that another split holds")
+    assert report.warnings[-1].startswith("LEAK in fold 1: 1 clip with footage that another split has")
 
 
 def test_a_cache_without_labels_needs_no_clip_in_any_fold(copy):
