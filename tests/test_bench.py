@@ -97,7 +97,7 @@ def test_a_folder_without_videos_is_refused(tmp_path: Path) -> None:
         ({"only": ("speed",)}, "--only is 'speed'; allowed: encode, decode, seek"),
         ({"only": ("encode", "decode")}, r"Parts decode need videos; give --clips FOLDER, or --only encode"),
         ({"num_clips": 0}, r"bench.num_clips is 0; allowed: 1 or more"),
-        ({"clips": Path("/no/folder")}, "'/no/folder' is no folder; give one with videos"),
+        ({"clips": Path("/no/folder")}, "'/no/folder' is not a directory; give one with videos"),
     ],
 )
 def test_options_are_checked(values: dict[str, object], message: str) -> None:

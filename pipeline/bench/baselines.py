@@ -1,12 +1,12 @@
-"""The code that a researcher writes today for the same features, to compare with.
+"""Baseline: a plain script for the same features, as a researcher writes it today.
 
-OpenCV seeks each frame. RetinaFace finds faces in one image a call, with the anchors, the decoding and the
-Python post-processing of its library. open_clip encodes one image a call in float32. Each clip becomes one
-.npz file. Nothing here is shared with the steps but the MobileNet network, which retinaface-pytorch lacks.
+OpenCV seeks each frame. RetinaFace finds faces in one image per call, with the anchors, the decoding and the
+Python post-processing of its library. open_clip encodes one image per call in float32. Each clip becomes one
+.npz file. It uses no code of the steps except the MobileNet network, which retinaface-pytorch does not have.
 
     python -m pipeline.bench.baselines CLIPS OUT [--detector-weights FILE] [--encoder-weights TAG]
 
-Prints one JSON document: clips, pictures, seconds by stage. Loading the models is not counted.
+It prints one JSON document: clips, images, seconds by stage, without the time to load the models.
 """
 
 import argparse
@@ -34,10 +34,10 @@ _FILL_RGB = (123, 117, 104)
 
 
 def read_frames(path: Path, num_frames: int) -> list[Bytes]:
-    """Return uniformly spaced RGB frames [H, W, 3], each sought by its number.
+    """Return uniformly spaced RGB frames [H, W, 3], each found by a seek.
 
-    The numbers are spread over the count of frames that the container states; a frame that does not decode is
-    left out.
+    The frame numbers are spaced over the number of frames that the container states. A frame that does not
+    decode is left out.
     """
     video = cv2.VideoCapture(str(path))
     total = int(video.get(cv2.CAP_PROP_FRAME_COUNT))
@@ -52,7 +52,7 @@ def read_frames(path: Path, num_frames: int) -> list[Bytes]:
 
 
 class LibraryDetector:
-    """RetinaFace as its library's documentation uses it: one image a call, faces as a list of dicts."""
+    """RetinaFace as in its library's documentation: one image per call, faces as a list of dicts."""
 
     def __init__(self, weights: str | None, device: torch.device, long_side: int, score: float) -> None:
         """Load the network.
@@ -74,7 +74,7 @@ class LibraryDetector:
         self._model = self._model.eval().to(device)
 
     def _normalised(self, image: npt.NDArray[Any]) -> Floats:
-        """Return BGR less a mean, or RGB in ImageNet's normalisation: the input of the network's training."""
+        """Return the network's input: BGR minus a mean, or RGB in ImageNet's normalisation."""
         if self.name == "retinaface-mobilenet0.25":
             return np.asarray(image[..., ::-1] - np.array([104, 117, 123], np.float32), np.float32)
         mean, std = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
@@ -82,9 +82,9 @@ class LibraryDetector:
 
     @torch.no_grad()
     def __call__(self, image: npt.NDArray[Any]) -> list[dict[str, Any]]:
-        """Return the faces of one RGB picture [H, W, 3], best score first.
+        """Return the faces of one RGB image [H, W, 3], best score first.
 
-        A face is a dict: bbox (x0, y0, x1, y1) and landmarks in pixels of the picture, and score, 0 to 1.
+        A face is a dict: bbox (x0, y0, x1, y1) and landmarks in pixels of the image, and score, 0 to 1.
         """
         from retinaface.box_utils import decode, decode_landm
         from retinaface.prior_box import priorbox
@@ -114,10 +114,16 @@ class LibraryDetector:
 
 
 class LibraryEncoder:
-    """open_clip in float32, one image a call."""
+    """open_clip in float32, one image per call."""
 
     def __init__(self, name: str, weights: str, device: torch.device) -> None:
-        """Load the model. weights: a tag of open_clip, a file, or ``random``."""
+        """Load the model.
+
+        Args:
+            name: Name of the model in open_clip.
+            weights: Tag of open_clip, file, or ``random``.
+            device: Device of the model.
+        """
         pretrained = None if weights == "random" else weights
         self._model, _, self._transform = open_clip.create_model_and_transforms(name, pretrained=pretrained)
         self._model = self._model.eval().to(device)
@@ -128,15 +134,15 @@ class LibraryEncoder:
 
     @torch.no_grad()
     def face(self, image: Bytes) -> Floats:
-        """Return the embedding [D] of a picture [H, W, 3]."""
+        """Return the embedding [D] of an image [H, W, 3]."""
         embedding: Floats = self._model.encode_image(self._picture(image))[0].cpu().numpy()
         return embedding
 
     @torch.no_grad()
     def scene(self, image: Bytes) -> tuple[Floats, Floats]:
-        """Return a picture's embedding [D], and [4, 3, W] of the first four transformer layers.
+        """Return an image's embedding [D], and statistics [4, 3, W] of the first four transformer layers.
 
-        The three are the class token, the mean of the patches and their standard deviation.
+        The statistics are the class token, the mean of the patches and their standard deviation.
         """
         out = self._model.visual.forward_intermediates(
             self._picture(image), indices=[0, 1, 2, 3], output_fmt="NLC", output_extra_tokens=True
@@ -165,7 +171,18 @@ def crops(frame: Bytes, faces: list[dict[str, Any]]) -> tuple[Bytes, Bytes]:
 def extract_clips(
     clips: list[Path], out: Path, detector: LibraryDetector, encoder: LibraryEncoder, num_frames: int
 ) -> dict[str, Any]:
-    """Write one .npz file per clip; return clips, pictures, seconds by stage and the detector's name."""
+    """Write one .npz file per clip.
+
+    Args:
+        clips: Video files.
+        out: Directory for the .npz files.
+        detector: The detector.
+        encoder: The encoder.
+        num_frames: Frames per clip.
+
+    Returns:
+        Number of clips and images, seconds by stage, and the name of the detector.
+    """
     seconds: dict[str, float] = defaultdict(float)
     pictures = 0
     for clip in clips:
@@ -187,9 +204,9 @@ def extract_clips(
 
 
 def main() -> None:
-    """Extract the features of a directory of videos and print how long each stage took."""
-    parser = argparse.ArgumentParser(description="A plain extraction, to compare with.")
-    parser.add_argument("clips", type=Path, help="directory of videos, searched in depth")
+    """Extract the features of a directory of videos and print the seconds of each stage."""
+    parser = argparse.ArgumentParser(description="Plain extraction, as a baseline.")
+    parser.add_argument("clips", type=Path, help="directory of videos, searched recursively")
     parser.add_argument("out", type=Path, help="directory for the .npz files")
     parser.add_argument("--detector-weights", help="RetinaFace MobileNet-0.25; else a random ResNet-50")
     parser.add_argument("--encoder", default="ViT-L-14-quickgelu")

@@ -1,4 +1,4 @@
-"""The clips that all parts share: videos of a folder, no larger than 360p, as many as are asked for."""
+"""Clips for all parts: a given number of videos of a directory, no larger than 360p."""
 
 import os
 import shutil
@@ -13,11 +13,11 @@ from pipeline.types import ClipRef, DatasetIndex, Split
 
 _LONG_SIDE, _SHORT_SIDE = 640, 360
 _MOST_FRAMES = 120
-"""As long as the clips of in-the-wild data sets are."""
+"""Typical length of clips in in-the-wild datasets."""
 
 
 def videos_of(folder: Path) -> list[Path]:
-    """The video files under the folder, in order. Raises ConfigError when there are none."""
+    """Return the video files below a directory, sorted. Raises ConfigError if there are none."""
     named = sorted(path for path in folder.rglob("*") if path.suffix.lower() in VIDEO_SUFFIXES)
     found = [path for path in named if path.is_file()]
     if not found:
@@ -27,10 +27,19 @@ def videos_of(folder: Path) -> list[Path]:
 
 
 def prepared_clips(folder: Path, num_clips: int, into: Path, most_frames: int = _MOST_FRAMES) -> DatasetIndex:
-    """A data set of so many clips of 360p under `into`: the folder's, one after the other, repeated.
+    """Write a dataset of 360p clips, made from the videos of a directory.
 
-    Each is encoded again in H.264 with one group of pictures, its first `most_frames` frames only. A video
-    that does not decode is left out, and `notes` names it. Raises ConfigError where none decodes.
+    Each video is encoded again in H.264. If there are fewer videos than clips, they are repeated. A video
+    that does not decode is left out, and a note of the dataset names it.
+
+    Args:
+        folder: Directory of videos, searched recursively.
+        num_clips: Number of clips.
+        into: Directory for the clips.
+        most_frames: Number of frames after which each video is cut.
+
+    Raises:
+        ConfigError: There is no video, or none decodes.
     """
     originals: list[Path] = []
     notes: list[str] = []
@@ -59,7 +68,7 @@ def prepared_clips(folder: Path, num_clips: int, into: Path, most_frames: int = 
 
 
 def link_or_copy(source: Path, target: Path) -> None:
-    """Make a file under a second name: as a hard link, or as a copy where the file system has no links."""
+    """Make a hard link to a file, or a copy if the file system has no links."""
     try:
         os.link(source, target)
     except FileExistsError:
@@ -69,11 +78,11 @@ def link_or_copy(source: Path, target: Path) -> None:
 
 
 def _scaled(source: Path, target: Path, most_frames: int) -> bool:
-    """Whether frames of `source` were written to `target`, with a picture inside 640 x 360."""
+    """Write frames of `source`, scaled to fit 640 x 360, to `target`, and return whether there were any."""
     count = 0
     try:
-        with av.open(str(source)) as given, av.open(str(target), "w") as written:
-            video = given.streams.video[0]
+        with av.open(str(source)) as original, av.open(str(target), "w") as written:
+            video = original.streams.video[0]
             rate = Fraction(video.average_rate or 25)
             factor = min(1.0, _LONG_SIDE / max(video.width, video.height))
             factor = min(factor, _SHORT_SIDE / min(video.width, video.height))
@@ -81,7 +90,7 @@ def _scaled(source: Path, target: Path, most_frames: int) -> bool:
             stream.width, stream.height = (2 * round(n * factor / 2) for n in (video.width, video.height))
             stream.pix_fmt = "yuv420p"
             stream.options = {"crf": "23", "preset": "veryfast"}
-            for frame in given.decode(video):
+            for frame in original.decode(video):
                 if count == most_frames:
                     break
                 picture = frame.reformat(stream.width, stream.height, "yuv420p")

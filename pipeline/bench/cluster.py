@@ -1,4 +1,4 @@
-"""What Dask costs when the work costs nothing, and what a second worker gives."""
+"""Cost of Dask with empty blocks, and gain of a second worker."""
 
 import contextlib
 import os
@@ -18,7 +18,7 @@ from pipeline.scratch import ScratchDirectory
 from pipeline.types import ClipRef, DatasetIndex, Split
 
 _A_MILLION = 15_625
-"""Blocks of 64 clips that make a million clips: the goal of the client's memory is for so many."""
+"""Number of blocks of 64 clips in a million clips, for which the goal of the client's memory is set."""
 _CLIPS_PER_BLOCK = 64
 _BLOCKS_PER_WORKER, _BLOCK_OF_CPU = 6, 8
 _SHORT_FRAMES, _SHORT_SAMPLED = 24, 4
@@ -26,21 +26,21 @@ _MB = 1e6
 
 
 class EmptyWorker:
-    """Does nothing with a block, at once."""
+    """Worker that does nothing with a block."""
 
     def run(self, task: BlockTask, context: TaskContext) -> BlockReport:
-        """Return the report of a block as if it were done."""
+        """Return the report of a finished block at once."""
         context.advance(float(len(task.clips)))
         return BlockReport(
             start=task.start, num_clips=len(task.clips), num_failed=0, num_pictures=0, seconds=StageSeconds()
         )
 
     def close(self) -> None:
-        """Nothing to let go."""
+        """Do nothing; there is nothing to close."""
 
 
 class EmptySetup:
-    """Starts a worker without models, with as many blocks at a time as one with models has."""
+    """Setup of a worker without models, with as many blocks at a time as a worker with models."""
 
     slots, queued = BlockWorkerSetup.slots, BlockWorkerSetup.queued
 
@@ -50,7 +50,7 @@ class EmptySetup:
 
 
 def dask(num_blocks: int) -> Measured:
-    """So many empty blocks of 64 clips through two workers: seconds, and growth of this process."""
+    """Measure seconds, and growth of this process, for empty blocks of 64 clips on two workers."""
     from pipeline.executor.cluster import ClusterExecutor
 
     clips = tuple(
@@ -81,9 +81,11 @@ def dask(num_blocks: int) -> Measured:
 
 
 def dask_goal(ms_per_block: float, clips_per_second: float) -> Goal:
-    """Return the goal that sets Dask's time for an empty block beside the time of a full one on this device.
+    """Return the goal for Dask's time of an empty block, divided by the time of a full block on this device.
 
-    ms_per_block: of `dask`. clips_per_second: of a run of `extract` in the same bench.
+    Args:
+        ms_per_block: Result of `dask`.
+        clips_per_second: Speed of a run of `extract` in the same bench.
     """
     value = 1e-3 * ms_per_block * clips_per_second / _CLIPS_PER_BLOCK
     return Goal(
@@ -96,11 +98,16 @@ def dask_goal(ms_per_block: float, clips_per_second: float) -> Goal:
 
 
 def workers(videos: Path, config: ExtractConfig, encoder: str) -> Measured:
-    """Clips per second of one worker on one core, and of two workers on one core each, on short clips.
+    """Measure clips per second of one worker on one core, and of two workers on one core each.
 
-    Each has its decoding child on its own core. This process, client and scheduler in one, has the
-    same cores both times: those left over, or the first worker's where none is. On a machine of one
-    core all share it, and the numbers say so.
+    Each worker has its decoding process on its own core. This process, which is client and scheduler, has the
+    same cores both times: the remaining ones, or the first worker's if there are none. On a machine with one
+    core all processes share it, as `client_and_scheduler` shows.
+
+    Args:
+        videos: Directory of videos.
+        config: The settings of all steps.
+        encoder: Name of a small CLIP model, used with random weights.
     """
     small = replace(
         config,
@@ -135,7 +142,7 @@ class _Speed:
 
 
 def _on_cores(worker_cores: list[int], own: list[int], index: DatasetIndex, config: ExtractConfig) -> _Speed:
-    """The speed with a worker per core, after a run that loads the models everywhere."""
+    """Measure the speed with a worker per core, after a run that loads the models on all workers."""
     before = available_cores()
     _move_this_process(worker_cores)
     try:
@@ -155,7 +162,7 @@ def _on_cores(worker_cores: list[int], own: list[int], index: DatasetIndex, conf
 
 
 def _move_this_process(cores: list[int]) -> None:
-    """Keep every thread of this process, and all that it starts, to the cores."""
+    """Restrict every thread of this process, and all threads that they start, to these cores."""
     for thread in Path("/proc/self/task").iterdir():
         with contextlib.suppress(ProcessLookupError):  # it has ended
             os.sched_setaffinity(int(thread.name), cores)

@@ -1,6 +1,6 @@
-"""The encoder alone, against the matrix products that it is made of.
+"""The encoder alone, compared with the speed of bare matrix products.
 
-Letters: N pictures; S their side.
+Letters: N images; S their side.
 """
 
 import time
@@ -17,7 +17,16 @@ _SIDES_ON_CPU, _SIDES_ON_GPU = (2048, 4096), (8192, 16384)
 
 
 def best_seconds(work: Callable[[], object], repeats: int, device: torch.device) -> float:
-    """The least time that `work` took, after one call to warm up; waits for the device."""
+    """Return the shortest time of some work, after one call for warm-up.
+
+    Args:
+        work: The work.
+        repeats: Number of timed calls.
+        device: Device to synchronise with.
+
+    Returns:
+        Seconds.
+    """
     return min(_seconds(work, device) for _ in range(repeats + 1))
 
 
@@ -30,7 +39,13 @@ def _seconds(work: Callable[[], object], device: torch.device) -> float:
 
 
 def matmul_flops(device: torch.device, precision: str, repeats: int) -> float:
-    """FLOP/s of the best of some large square matrix products: what the device can do at most."""
+    """Return the FLOP/s of the fastest of some large square matrix products, as the device's limit.
+
+    Args:
+        device: The device.
+        precision: fp32, bf16 or fp16.
+        repeats: Number of timed products of each size.
+    """
     best = 0.0
     for side in _SIDES_ON_GPU if device.type == "cuda" else _SIDES_ON_CPU:
         a = torch.randn(side, side, dtype=_DTYPES[precision], device=device)
@@ -41,11 +56,17 @@ def matmul_flops(device: torch.device, precision: str, repeats: int) -> float:
 def flops_per_picture(
     *, num_blocks: int, width: int, mlp_width: int, num_patches: int, patch_px: int, embed_width: int
 ) -> int:
-    """Return the floating point operations of a vision tower for one picture, a multiply-add counted as two.
+    """Return the floating point operations of an image encoder for one image; a multiply-add counts as two.
 
-    Widths are numbers of channels; num_patches does not count the class token.
+    Only products are counted: patches; queries, keys, values and output; attention; MLP; projection.
 
-    Products alone: patches, queries, keys, values and output, attention, MLP, projection.
+    Args:
+        num_blocks: Transformer blocks.
+        width: Channels of the transformer.
+        mlp_width: Channels inside the MLP.
+        num_patches: Patches of an image, without the class token.
+        patch_px: Side of a patch, in pixels.
+        embed_width: Channels of the embedding.
     """
     tokens = num_patches + 1
     block = 2 * tokens * width * (4 * width + 2 * mlp_width) + 4 * tokens * tokens * width
@@ -53,7 +74,7 @@ def flops_per_picture(
 
 
 def flops_of(clip: LoadedClip) -> int:
-    """Return the operations of a model's vision tower for one picture."""
+    """Return the floating point operations of a model's image encoder for one image."""
     visual = clip.model.visual
     return flops_per_picture(
         num_blocks=len(visual.transformer.resblocks),
@@ -66,7 +87,13 @@ def flops_of(clip: LoadedClip) -> int:
 
 
 def encode(models: Models, repeats: int, num_pictures: int) -> Measured:
-    """The bare encoder on uint8 pictures, in its own batches, and the ceiling, taken in turns."""
+    """Measure the bare encoder on uint8 images, alternating with the device's limit.
+
+    Args:
+        models: The encoder.
+        repeats: Number of measurements; the best counts.
+        num_pictures: Number of images, rounded down to whole batches, at least one batch.
+    """
     size = models.encoder.batch_pictures
     n = max(size, num_pictures // size * size)
     side = models.clip.picture_side_px

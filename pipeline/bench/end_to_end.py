@@ -1,4 +1,4 @@
-"""The whole pipeline against its own parts alone, and against the baseline."""
+"""The whole pipeline, compared with its own parts alone and with the baseline."""
 
 import time
 from dataclasses import replace
@@ -17,16 +17,21 @@ from pipeline.types import ClipFailed, DatasetIndex
 
 _OTHER_BACKBONE = "retinaface-resnet50"
 _CLIPS_ALONE = 256
-"""At most, of encoder and detector alone: their frames and pictures are 16 MB a clip in memory."""
+"""Most clips for encoder and detector alone; the frames and stream images of a clip take 16 MB of memory."""
 
 
 def pipeline(
     index: DatasetIndex, config: ExtractConfig, device: str, rounds: int, *, other_backbone: bool
 ) -> Measured:
-    """A run of `extract`, against encoder and detector alone on the same frames, and the decoders alone.
+    """Compare a run of `extract` with encoder and detector alone, on the same frames, and with the decoders.
 
-    rounds: of parts and run in turns; the best of each counts. other_backbone: also with the
-    ResNet-50 detector, untrained, for the time that it takes; the encoder's time is that of before.
+    Args:
+        index: The clips.
+        config: The settings of all steps.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        rounds: Number of rounds, in which parts and run alternate; the best of each counts.
+        other_backbone: Whether the untrained ResNet-50 detector is measured too, with the encoder's time of
+            the first detector.
     """
     executor = start_executor(config, device)
     try:
@@ -47,7 +52,7 @@ def pipeline(
 
 
 def pipeline_goals(found: dict[str, float]) -> tuple[Goal, ...]:
-    """Return what the run and its decoders should reach, as ratios to the same device's other numbers."""
+    """Return the goals for the run and its decoders, as ratios to other numbers of the same device."""
     whole, decoders = found["of_encoder_and_detector_alone"], found["decoders_of_encoder_and_detector_alone"]
     return (
         Goal(what="whole pipeline / (encoder + detector alone)", value=whole, at_least=0.9, aim=0.97),
@@ -62,9 +67,13 @@ def _against_parts(
     *,
     encode_seconds_per_clip: float | None = None,
 ) -> dict[str, float]:
-    """Measure the parts alone, on the first clips, and the run on all, in turns; the best of each counts.
+    """Measure the parts alone on the first clips, and the run on all clips; the best of each counts.
 
-    encode_seconds_per_clip: of the same pictures, where it has been measured.
+    Args:
+        index: The clips.
+        executor: One worker in this process.
+        rounds: Number of rounds, in which parts and run alternate.
+        encode_seconds_per_clip: Time of the encoder for the same images, if it is known.
     """
     models, clips = executor.worker.models, len(index.clips)
     some = index.clips[:_CLIPS_ALONE]
@@ -101,7 +110,7 @@ def _against_parts(
 
 
 def _prepared(index: DatasetIndex, models: Models) -> tuple[list[torch.Tensor], torch.Tensor, torch.Tensor]:
-    """The clips' frames, face and scene pictures, on the device."""
+    """Return the clips' frames, face images and scene images, on the device."""
     frames, faces, scenes = [], [], []
     for clip in index.clips:
         item, rgb_UHWC = prepare_clip(index.root, clip, models)
@@ -112,7 +121,7 @@ def _prepared(index: DatasetIndex, models: Models) -> tuple[list[torch.Tensor], 
 
 
 def _decode_seconds(index: DatasetIndex, executor: LocalBlockExecutor) -> float:
-    """Return the seconds in which the running decoders decode all clips with nothing beside them."""
+    """Return the seconds in which the running decoders decode all clips, without other work."""
     jobs = [make_decode_job(index.root, clip, executor.worker.models.config) for clip in index.clips]
     began = time.perf_counter()
     for _, answer in executor.worker.decoder.stream(jobs):
@@ -130,10 +139,16 @@ def _run_seconds(index: DatasetIndex, executor: LocalBlockExecutor) -> float:
 
 
 def baseline(index: DatasetIndex, config: ExtractConfig, device: str, num_clips: int) -> Measured:
-    """Compare a run of `extract` with the baseline, in a process of its own, on the same clips.
+    """Compare a run of `extract` with the baseline, which has a process of its own, on the same clips.
 
-    A detector with random weights is not compared: its network is not the baseline's, and the faces that
-    both find are random.
+    A detector with random weights is not compared, because its network is not the baseline's, and the faces
+    of both are random.
+
+    Args:
+        index: The clips.
+        config: The settings of all steps.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        num_clips: Most clips for the comparison.
     """
     if is_untrained(config.detector):
         return Measured(

@@ -1,6 +1,6 @@
-"""The trainer's load of a synthetic cache of a dataset's size, against reading the same bytes raw.
+"""The trainer's load of a synthetic cache of a dataset's size, compared with reading the same bytes.
 
-The trainer is above the pipeline, so that its side, `trainer/load_speed.py`, runs in a process of its own.
+The pipeline must not import the trainer, therefore `trainer/load_speed.py` runs in a process of its own.
 """
 
 from pathlib import Path
@@ -34,15 +34,15 @@ def load(num_clips: int, repeats: int) -> Measured:
 
 
 def synthetic_cache(path: Path, num_clips: int, clip: LoadedClip | None = None) -> None:
-    """Write a cache of random features: all clips are done, every fifth is a test clip.
+    """Write a cache of random features, in which all clips are done and every fifth is a test clip.
 
-    Every block holds the same features, of 16 frames a clip.
+    Every block contains the same features, of 16 frames per clip.
 
     Args:
         path: Directory of the cache, which must not exist.
         num_clips: Number of clips.
-        clip: Model with random weights for which the cache is made, so that it can be trained on; None for
-            the sizes of ViT-L/14.
+        clip: CLIP model with random weights for which the cache is made, so that a run can train on it; None
+            for the sizes of ViT-L/14.
     """
     meta = CacheMeta(
         dataset="synthetic", class_names=CLASSES, fold_names=("1",), num_clips=num_clips,
@@ -80,7 +80,7 @@ def synthetic_cache(path: Path, num_clips: int, clip: LoadedClip | None = None) 
 
 
 def _of_encoder(clip: LoadedClip | None) -> dict[str, Any]:
-    """What a cache's attributes name of its encoder."""
+    """Return the attributes of a cache that describe its encoder."""
     if clip is None:
         return {
             "embed_width": _EMBED_WIDTH, "encoder_width": _ENCODER_WIDTH,

@@ -1,7 +1,7 @@
-"""The models that are measured: as `extract` loads them, or with a RetinaFace of random weights.
+"""Models for measurements: those of `extract`, or with a RetinaFace of random weights.
 
-Random weights cost the same time as published ones and need no file. They find no face: suppression and
-tracking have nothing to do, and the face stream is the centre of each frame.
+Random weights take the same time as published ones and need no file. They find no face, so that suppression
+and tracking have no work, and the face stream is the centre of each frame.
 """
 
 from dataclasses import replace
@@ -19,14 +19,14 @@ LocalBlockExecutor = LocalExecutor[BlockTask, BlockReport]
 
 
 def is_untrained(config: DetectorConfig) -> bool:
-    """Return whether the detector is to have random weights."""
+    """Return whether the detector has random weights."""
     return config.weights == RANDOM_WEIGHTS
 
 
 def load_bench_detector(config: DetectorConfig, device: torch.device) -> FaceDetector:
-    """Load the detector that the config names; weights ``random`` need no file.
+    """Load the detector of the config; the weights ``random`` need no file.
 
-    Raises WeightsError when its weights are missing or are not the published ones.
+    Raises WeightsError if its weights are missing or are not the published ones.
     """
     return untrained_retinaface(config, device) if is_untrained(config) else load_detector(config, device)
 
@@ -34,7 +34,7 @@ def load_bench_detector(config: DetectorConfig, device: torch.device) -> FaceDet
 def load_bench_models(config: ExtractConfig, device: torch.device) -> Models:
     """Load a worker's models; detector weights ``random`` need no file.
 
-    Raises WeightsError or ConfigError when one of the models is missing.
+    Raises WeightsError or ConfigError if one of the models is missing.
     """
     if not is_untrained(config.detector):
         return load_models(config, device)
@@ -42,9 +42,14 @@ def load_bench_models(config: ExtractConfig, device: torch.device) -> Models:
 
 
 def start_executor(config: ExtractConfig, device: str) -> LocalBlockExecutor:
-    """Start the threads and decoders of one worker with these models; close the executor afterwards.
+    """Start the threads and decoders of one worker with these models. The caller closes the executor.
 
-    device: auto, cpu or cuda. Raises WeightsError or ConfigError when one of the models is missing.
+    Args:
+        config: The settings of all steps.
+        device: ``auto``, ``cpu`` or ``cuda``.
+
+    Raises:
+        WeightsError, ConfigError: One of the models is missing.
     """
     if not is_untrained(config.detector):
         return LocalExecutor(BlockWorkerSetup(config=config, device=device))
@@ -54,7 +59,7 @@ def start_executor(config: ExtractConfig, device: str) -> LocalBlockExecutor:
 
 
 def with_untrained_detector(models: Models, detector: DetectorConfig) -> Models:
-    """Return the models with the detector's network in the place of theirs, with random weights."""
+    """Return the models with another detector, which has random weights."""
     return replace(
         models,
         config=replace(models.config, detector=detector),

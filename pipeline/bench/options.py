@@ -1,4 +1,4 @@
-"""What is measured, and how much of it."""
+"""Parts to measure, and their sizes."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,14 +15,23 @@ _NEED_CLIPS = frozenset(PARTS) - {"encode", "load", "dask"}
 
 @dataclass(frozen=True, kw_only=True)
 class BenchOptions:
-    """Which parts, on what, how much. Sizes are for a number to publish; smaller ones for a try.
+    """Options of the bench. The defaults are sizes for published numbers.
 
-    clips: folder of videos, searched in depth; larger than 360p they are scaled to it. num_clips: for
-    all parts but baseline and workers; the folder's are repeated where it has fewer. seek_folder:
-    where decoding is compared with a sequential read, None for `clips`. repeats: the best counts;
-    decoding and detection are measured 3 times always, the pipeline at most twice. encode_pictures:
-    at most, of the bare encoder. cache_clips: of the synthetic cache that is loaded. dask_blocks:
-    empty ones. small_encoder: for one worker against two.
+    Attributes:
+        config: The settings of all steps.
+        only: Parts to measure.
+        clips: Directory of videos, searched recursively. Videos larger than 360p are scaled to it.
+        seek_folder: Directory whose videos are decoded and compared with a sequential read; None for `clips`.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        num_clips: Clips of all parts except baseline and workers. If there are fewer videos, they are
+            repeated.
+        baseline_clips: Clips of the comparison with the baseline.
+        repeats: Number of measurements; the best counts. Decoding and detection are always measured 3 times,
+            the pipeline at most twice.
+        encode_pictures: Most images for the bare encoder.
+        cache_clips: Clips of the synthetic cache that is loaded.
+        dask_blocks: Empty blocks for Dask.
+        small_encoder: CLIP model for the comparison of one worker with two.
     """
 
     config: ExtractConfig = field(default_factory=ExtractConfig)
@@ -56,5 +65,5 @@ class BenchOptions:
             raise ConfigError(msg)
         for folder in (self.clips, self.seek_folder):
             if folder is not None and not folder.is_dir():
-                msg = f"'{folder}' is no folder; give one with videos."
+                msg = f"'{folder}' is not a directory; give one with videos."
                 raise ConfigError(msg)

@@ -1,4 +1,4 @@
-"""Numbers, goals, and the machine and the settings that they come from."""
+"""Numbers and goals, with the machine and the settings of the measurement."""
 
 import os
 import platform
@@ -18,9 +18,14 @@ _PACKAGES = ("torch", "open_clip_torch", "av", "opencv-python-headless", "zarr",
 
 @dataclass(frozen=True, kw_only=True)
 class Goal:
-    """A measured number, and what it is to be; `below` turns both limits into upper ones.
+    """Measured number and its goal.
 
-    value: infinite where nothing could be compared: null in JSON.
+    Attributes:
+        what: Name of the number.
+        value: The number; infinite, or null in JSON, if a comparison was not possible.
+        at_least: Limit of the goal.
+        aim: Better limit.
+        below: Whether both limits are upper limits.
     """
 
     what: str
@@ -40,7 +45,7 @@ class Goal:
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """What a part found: numbers by name, and goals among them."""
+    """Result of a part: numbers by name, and goals."""
 
     numbers: dict[str, Any]
     goals: tuple[Goal, ...] = ()
@@ -48,9 +53,13 @@ class Measured:
 
 @dataclass(frozen=True, kw_only=True)
 class BenchResult:
-    """The parts of a run by name, under the machine and the settings that they come from.
+    """Result of a bench.
 
-    failed: parts that came to no end, and why. notes: videos that were left out.
+    Attributes:
+        about: Machine, versions and settings of the measurement.
+        parts: Results by name of the part.
+        failed: Reason by name of each part that failed.
+        notes: Videos that were left out.
     """
 
     about: dict[str, Any]
@@ -60,10 +69,14 @@ class BenchResult:
 
 
 def about_this_run(config: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:
-    """The machine, the code, the settings and the day; taken before anything is measured.
+    """Return the date, the commit, the machine, the versions and the settings.
 
-    Records are published, so that command, options and config name no directory of this machine: a path in
-    this repository is relative to it, of any other one only its last part is recorded.
+    Records are published, therefore command, options and config contain no directory of this machine. A path
+    in this repository is relative to it, and of any other path only the last part is recorded.
+
+    Args:
+        config: The settings of all steps, as JSON values.
+        options: Options of the bench.
     """
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -83,7 +96,7 @@ def about_this_run(config: dict[str, Any], options: dict[str, Any]) -> dict[str,
 
 
 def published(value: Any) -> Any:
-    """Return a setting as records hold it: JSON values, paths without the directories of this machine."""
+    """Return a setting for a record: JSON values, with paths that contain no directory of this machine."""
     match value:
         case dict():
             return {name: published(item) for name, item in value.items()}
@@ -106,7 +119,7 @@ def _published_path(text: str) -> str:
 
 
 def _version(package: str) -> str:
-    """Return the installed version; "" for a package that another one stands in for."""
+    """Return the installed version; "" for a package that another one replaces."""
     try:
         return version(package)
     except PackageNotFoundError:

@@ -1,4 +1,4 @@
-"""The parts that were asked for, one after the other, on the same clips."""
+"""Measurement of all requested parts, on the same clips."""
 
 import dataclasses
 import time
@@ -20,14 +20,16 @@ from pipeline.scratch import ScratchDirectory
 from pipeline.types import DatasetIndex
 
 _SHORT_REPEATS = 3
-"""Of decoding and detection, which take seconds."""
+"""Repeats of decoding and detection, which take seconds."""
 _CLIPS_TO_DECODE, _CLIPS_TO_DETECT = 64, 2
 
 
 def run_bench(options: BenchOptions, on_part: Callable[[str], None] | None = None) -> BenchResult:
-    """Measure what the options ask for. on_part: told the name of each part before it begins.
+    """Measure all requested parts. If a part fails, the result contains the reason, and the others go on.
 
-    A part that fails is told in the result; the others are measured.
+    Args:
+        options: The parts and their sizes.
+        on_part: Called with the name of each part before it begins.
     """
     shown = {
         field.name: str(value) if isinstance(value, Path) else value
@@ -45,7 +47,7 @@ def run_bench(options: BenchOptions, on_part: Callable[[str], None] | None = Non
                     on_part(name)
                 try:
                     measured[name] = shared.part(name)
-                except Exception as error:  # noqa: BLE001 - half an hour's other parts are not to be lost
+                except Exception as error:  # noqa: BLE001 - keeps the results of the other parts
                     failed[name] = f"{type(error).__name__}: {first_line(error)}"
     if {"pipeline", "dask"} <= measured.keys():
         measured["dask"] = _beside_the_pipeline(measured["dask"], measured["pipeline"], options)
@@ -54,7 +56,7 @@ def run_bench(options: BenchOptions, on_part: Callable[[str], None] | None = Non
 
 
 class _Shared:
-    """What several parts use: made once, when the first of them needs it."""
+    """Models and clips of several parts, made when the first part needs them."""
 
     def __init__(self, options: BenchOptions, folder: Path) -> None:
         self._options = options
@@ -67,13 +69,13 @@ class _Shared:
 
     @cached_property
     def index(self) -> DatasetIndex:
-        assert self._options.clips is not None, "BenchOptions refuses that"
+        assert self._options.clips is not None, "BenchOptions rejects that"
         index = prepared_clips(self._options.clips, self._options.num_clips, self._folder)
         self.notes = index.notes
         return index
 
     def part(self, name: str) -> Measured:
-        """One part's numbers."""
+        """Measure one part."""
         options, config = self._options, self._options.config
         match name:
             case "encode":
@@ -97,13 +99,13 @@ class _Shared:
             case "dask":
                 return cluster.dask(options.dask_blocks)
             case "workers":
-                assert options.clips is not None, "BenchOptions refuses that"
+                assert options.clips is not None, "BenchOptions rejects that"
                 return cluster.workers(options.clips, config, options.small_encoder)
         raise AssertionError(name)
 
 
 def _beside_the_pipeline(dask: Measured, pipeline: Measured, options: BenchOptions) -> Measured:
-    """Return the part `dask` with the goal that needs this device's own speed."""
+    """Return the part `dask` with the goal that depends on this device's speed."""
     clips_per_second = pipeline.numbers[options.config.detector.name]["clips_per_second"]
     goal = cluster.dask_goal(dask.numbers["ms_per_block"], clips_per_second)
     return dataclasses.replace(dask, goals=(goal, *dask.goals))

@@ -1,4 +1,4 @@
-"""Measurements that need a process of their own: memory and threads without the bench's own."""
+"""Measurements in a process of their own, without the memory and threads of the bench."""
 
 import json
 import subprocess
@@ -9,14 +9,14 @@ from pipeline.errors import OusError
 
 
 def run_module(module: str, *arguments: object) -> dict[str, Any]:
-    """Run a module of this program in a process of its own, and return the JSON document that it prints last.
+    """Run a module of this program in a new process, and return the JSON document that it prints last.
 
     Args:
         module: Dotted name, such as ``pipeline.bench.baselines``.
-        arguments: Of its command line, each converted to text.
+        arguments: Arguments of its command line, each converted to text.
 
     Raises:
-        OusError: The process failed; the message holds the last line of its standard error.
+        OusError: The process failed; the message contains the last line of its standard error.
     """
     done = subprocess.run(
         children.command(module, *arguments),

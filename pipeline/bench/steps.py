@@ -1,6 +1,6 @@
-"""Decoding, detection and writing, each alone and against its baseline.
+"""Decoding, detection and writing, each alone and compared with its baseline.
 
-Letters: U frames; H, W picture.
+Letters: U frames; H, W frame.
 """
 
 import time
@@ -33,7 +33,7 @@ from pipeline.types import Bytes, ClipFailed, ClipRef, DatasetIndex, Floats, Fra
 
 
 def decoded_clips(index: DatasetIndex, config: ExtractConfig) -> tuple[list[Bytes], float]:
-    """The sampled frames [U, H, W, 3] of every clip, and the seconds of one core that they took."""
+    """Return the sampled frames [U, H, W, 3] of every clip, and the seconds of one core for all."""
     jobs = [make_decode_job(index.root, clip, config) for clip in index.clips]
     frames, seconds = [], 0.0
     for _, answer in InlineDecoder().stream(jobs):
@@ -44,7 +44,13 @@ def decoded_clips(index: DatasetIndex, config: ExtractConfig) -> tuple[list[Byte
 
 
 def decode(index: DatasetIndex, config: ExtractConfig, repeats: int) -> Measured:
-    """Decoding in one thread, against OpenCV seeking every frame, on the same clips."""
+    """Compare decoding in one thread with OpenCV's seek per frame, on the same clips.
+
+    Args:
+        index: The clips.
+        config: The settings of all steps.
+        repeats: Number of measurements; the best counts.
+    """
     clips = len(index.clips)
     ours, theirs = float("inf"), float("inf")
     for _ in range(repeats):
@@ -59,25 +65,30 @@ def decode(index: DatasetIndex, config: ExtractConfig, repeats: int) -> Measured
 
 
 def seek(folder: Path, config: ExtractConfig) -> Measured:
-    """Whether every file of the folder that decodes gives the frames of a sequential read."""
+    """Check that the sampled frames of every decodable file are equal to those of a sequential read."""
     files = {path.name: _same_as_sequential(path, config) for path in videos_of(folder)}
     checked = [same for same in files.values() if same is not None]
-    share = sum(checked) / max(1, len(checked))
-    goal = Goal(what="files whose frames are those of a sequential read", value=share, at_least=1, aim=1)
+    fraction = sum(checked) / max(1, len(checked))
+    goal = Goal(what="files whose frames are those of a sequential read", value=fraction, at_least=1, aim=1)
     return Measured(numbers={"same_frames": files}, goals=(goal,))
 
 
 def _same_as_sequential(path: Path, config: ExtractConfig) -> bool | None:
-    """None for a file that does not decode."""
+    """Return whether a file's frames are those of a sequential read; None if it does not decode."""
     clip = ClipRef(clip_id=path.name, path=path.name, label=0, splits=(Split.TRAIN,))
     ((_, answer),) = InlineDecoder().stream([make_decode_job(path.parent, clip, config)])
     return None if isinstance(answer, ClipFailed) else same_frames(answer.frames, path, config.frames)
 
 
 def same_frames(frames: Frames, path: Path, config: FrameConfig) -> bool:
-    """Whether the frames are those that a plain read of the whole file gives: numbers and every byte.
+    """Return whether sampled frames are equal, in number and in every byte, to those of a sequential read.
 
-    All lie the same way up, one of eight, which only the player's wish decides.
+    All frames may have the same orientation, any of the eight, because the display matrix turns them.
+
+    Args:
+        frames: Sampled frames.
+        path: The video.
+        config: Settings of the sampling.
     """
     row_of = {index: row for row, index in enumerate(frames.meta.index_U.tolist())}
     ways = [(quarter, mirror) for quarter in range(4) for mirror in (False, True)]
@@ -98,11 +109,11 @@ def _turned(rgb_HWC: Bytes, quarter: int, mirror: bool) -> Bytes:  # noqa: FBT00
 
 
 def _sequential(path: Path) -> Iterator[Bytes]:
-    """Every frame that decodes, as RGB with square pixels, of the size of the first."""
+    """Yield every frame that decodes, as RGB with square pixels, in the size of the first."""
     reformatter, width, height = VideoReformatter(), 0, 0
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
-        stream.thread_count = 1  # with more, damaged pictures are mended otherwise
+        stream.thread_count = 1  # with more, damaged frames are concealed in another way
         for packet in container.demux(stream):
             try:
                 pictures = packet.decode()
@@ -117,16 +128,16 @@ def _sequential(path: Path) -> Iterator[Bytes]:
 
 
 def detect(models: Models, frames: list[Bytes], repeats: int) -> Measured:
-    """Measure detection in batches, against the library's way, one image a call, at the same input size.
+    """Compare detection in batches with the library's one image per call, at the same input size.
 
-    Both see the same frames. The goals are at equal precision, float32; the numbers also hold the default
-    precision. A detector with random weights is not compared: the library would suppress thousands of boxes
-    that mean nothing.
+    Both process the same frames. The goals are at equal precision, float32; the numbers also contain the
+    default precision. A detector with random weights is not compared, because the library would suppress
+    thousands of meaningless boxes.
 
     Args:
-        models: The detector, and the encoder that is not used here.
+        models: The detector; the encoder is not used.
         frames: Frames of each clip, RGB [U, H, W, 3].
-        repeats: Number of times that each is measured; the best counts.
+        repeats: Number of measurements; the best counts.
     """
     config, device = models.config.detector, models.device
     if is_untrained(config):
@@ -168,7 +179,7 @@ def detect(models: Models, frames: list[Bytes], repeats: int) -> Measured:
 
 
 def _untrained_numbers(models: Models, frames: list[Bytes], repeats: int) -> dict[str, Any]:
-    """Measure the speed of a detector with random weights, by itself."""
+    """Measure the speed of a detector with random weights."""
     on_device = [torch.from_numpy(clip).to(models.device) for clip in frames]
     num_frames = sum(len(clip) for clip in frames)
     seconds = min(_detect_seconds(models.detector, on_device) for _ in range(repeats))
@@ -181,7 +192,7 @@ def _untrained_numbers(models: Models, frames: list[Bytes], repeats: int) -> dic
 
 
 def _one_by_one(library: LibraryDetector, frames: list[Bytes]) -> list[list[dict[str, Any]]]:
-    """The library's faces, frame by frame, in the same precision as ours."""
+    """Return the library's faces, frame by frame, in float32 as ours."""
     with exact_float32():
         return [library(frame) for clip in frames for frame in clip]
 
@@ -206,10 +217,15 @@ def _boxes(faces: list[dict[str, Any]]) -> Floats:
 
 
 def pixels_apart(theirs: list[Floats], ours: list[Floats]) -> tuple[float, int]:
-    """How far edges of the same face lie apart at most, in pixels, and on how many frames faces differ.
+    """Compare the boxes of two detectors; each box is compared with the nearest one of the other detector.
 
-    Boxes [N, 4] frame by frame; a face is that of the nearest box. A frame with another number of
-    faces counts among those that differ, and its boxes are not compared.
+    Args:
+        theirs: Boxes [N, 4] of each frame.
+        ours: Boxes of the other detector, frame by frame.
+
+    Returns:
+        Largest distance between edges of the same face, in pixels, and the number of frames on which the
+        numbers of faces differ. Boxes of those frames are not compared.
     """
     worst, others = 0.0, 0
     for their_N4, our_N4 in zip(theirs, ours, strict=True):
@@ -222,7 +238,13 @@ def pixels_apart(theirs: list[Floats], ours: list[Floats]) -> tuple[float, int]:
 
 
 def write(models: Models, index: DatasetIndex, repeats: int) -> Measured:
-    """Blocks of full arrays written to a new cache, the file system's own buffering included."""
+    """Measure the writing of full blocks to a new cache, with the buffering of the file system.
+
+    Args:
+        models: The models, which determine the sizes of arrays.
+        index: The clips.
+        repeats: Number of measurements; the best counts.
+    """
     info = ModelInfo.of(models, 1)
     meta = describe(index, models.config, info)
     best, num_bytes = float("inf"), 0
