@@ -29,14 +29,14 @@ def test_a_gif_needs_more_than_one_frame(tmp_path):
     moving = decode_clip(write_video(tmp_path / "a.gif", 8, codec="gif", pix_fmt="rgb8"), config(8))
     assert moving.meta.num_decoded == 8
     still = write_video(tmp_path / "b.gif", 1, codec="gif", pix_fmt="rgb8")
-    with pytest.raises(ClipError, match="^decode: a still picture, not a video: it holds one frame$"):
+    with pytest.raises(ClipError, match="^decode: a still image, not a video: it has one frame$"):
         decode_clip(still, config())
 
 
 @pytest.mark.parametrize(("codec", "pix_fmt"), [("png", "rgb24"), ("mjpeg", "yuvj420p")])
 @pytest.mark.parametrize("suffix", [".png", ".mp4"])
 def test_a_picture_file_is_refused_whatever_its_name(tmp_path, codec, pix_fmt, suffix):
-    with pytest.raises(ClipError, match=r"^open: a still picture \((png|jpeg)_pipe\), not a video$"):
+    with pytest.raises(ClipError, match=r"^open: a still image \((png|jpeg)_pipe\), not a video$"):
         decode_clip(write_picture(tmp_path / f"a{suffix}", codec, pix_fmt), config())
 
 
@@ -45,7 +45,7 @@ def test_a_picture_file_is_refused_whatever_its_name(tmp_path, codec, pix_fmt, s
 )
 def test_sound_is_refused_with_or_without_a_cover_picture(tmp_path, name, cover):
     picture = np.full((HEIGHT, WIDTH, 3), 99, np.uint8) if cover else None
-    kinds = "audio, cover picture" if cover else "audio"
+    kinds = "audio, cover image" if cover else "audio"
     with pytest.raises(ClipError, match=f"^open: no video stream; streams: {kinds}$"):
         decode_clip(write_sound(tmp_path / name, picture), config())
 

@@ -144,7 +144,7 @@ def test_as_many_crops_with_other_numbers_are_no_crops_of_a_video(tmp_path):
         ("mask_2.png", "{} of 2 series of names, such as"),
     ],
 )
-@pytest.mark.parametrize(("folder", "kind"), [("faces", "face crops"), ("a", "pictures")])
+@pytest.mark.parametrize(("folder", "kind"), [("faces", "face crops"), ("a", "images")])
 def test_names_that_do_not_give_one_crop_or_frame_a_number_are_refused(tmp_path, folder, kind, name, reason):
     write_folder(tmp_path / "a", 5)
     write_folder(tmp_path / "faces", faces(*range(5)))
@@ -163,7 +163,7 @@ def test_crops_of_a_part_of_a_video_are_refused(tmp_path):
             face_path=tmp_path / "faces",
         )
     )
-    assert answer.reason.startswith("start_seconds or end_seconds with a folder of pictures")
+    assert answer.reason.startswith("start_seconds or end_seconds with a directory of images")
 
 
 def test_pixels_of_crops_are_bounded(tmp_path, monkeypatch):

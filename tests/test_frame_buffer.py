@@ -11,7 +11,7 @@ from pipeline.types import NoteKind
 from tests.tiny_videos import HEIGHT, WIDTH, grey, numbers, texts, write_video
 
 ALL = FrameConfig(num_frames=100)
-NOTE = "the picture changes size; frames of another size are letterboxed into 64x48"
+NOTE = "the frame size changes; frames of another size are letterboxed into 64x48"
 
 
 def joined(path, *parts):

@@ -69,7 +69,7 @@ def test_a_picture_without_a_header_does_not_count(tmp_path, reads):
     frames = decoded(clip, 7).frames
     assert frames.meta.num_decoded == 7
     assert numbers(frames.rgb_UHWC) == [1, 2, 3, 5, 6, 7, 8]
-    assert texts(frames.meta.notes) == ("2 pictures did not decode: 1.png, 5.png",)
+    assert texts(frames.meta.notes) == ("2 images did not decode: 1.png, 5.png",)
     assert len(reads) == 7
 
 
@@ -83,7 +83,7 @@ def test_where_a_sampled_picture_is_broken_indices_go_over_those_that_decode(tmp
     assert frames.meta.num_decoded == 10
     assert frames.meta.index_U.tolist() == index_VT[0].tolist()
     assert numbers(frames.rgb_UHWC) == [sound[place] for place in index_VT[0]]
-    assert texts(frames.meta.notes) == ("2 pictures did not decode: 2.png, 7.png",)
+    assert texts(frames.meta.notes) == ("2 images did not decode: 2.png, 7.png",)
     assert len(reads) <= 4 + 12 + 4
 
 
@@ -101,7 +101,7 @@ def test_other_files_are_left_alone_and_told(tmp_path):
     (clip / ".DS_Store").write_bytes(b"x")
     os.mkfifo(clip / "6.png")
     frames = decoded(clip).frames
-    assert texts(frames.meta.notes) == ("3 other files left alone: .DS_Store, 6.png, Thumbs.db",)
+    assert texts(frames.meta.notes) == ("3 other files ignored: .DS_Store, 6.png, Thumbs.db",)
 
 
 def test_sizes_that_differ_are_handled_as_in_a_video(tmp_path):
@@ -114,23 +114,23 @@ def test_sizes_that_differ_are_handled_as_in_a_video(tmp_path):
     assert frames.meta.num_decoded > 6
     assert frames.meta.notes == decode_clip(both, FrameConfig(num_frames=12)).meta.notes[:1]
     assert texts(frames.meta.notes) == (
-        "the picture changes size; frames of another size are letterboxed into 64x48",
+        "the frame size changes; frames of another size are letterboxed into 64x48",
     )
 
 
 def test_what_gives_no_frame_is_refused_in_one_line(tmp_path):
     (tmp_path / "empty").mkdir()
-    assert refused(tmp_path / "empty") == "open: no picture in the folder (.bmp .jpeg .jpg .png .webp)"
+    assert refused(tmp_path / "empty") == "open: no image in the directory (.bmp .jpeg .jpg .png .webp)"
     (tmp_path / "texts").mkdir()
     (tmp_path / "texts/a.txt").touch()
-    assert refused(tmp_path / "texts").endswith("(.bmp .jpeg .jpg .png .webp); it holds a.txt")
+    assert refused(tmp_path / "texts").endswith("(.bmp .jpeg .jpg .png .webp); found a.txt")
     broken = write_folder(tmp_path / "broken", 3)
     for path in broken.iterdir():
         cut_short(path)
-    assert refused(broken) == "decode: no picture of 3 decodes (1.png, 2.png, 3.png)"
+    assert refused(broken) == "decode: no image of 3 decodes (1.png, 2.png, 3.png)"
     for path in broken.iterdir():
         path.write_bytes(BROKEN)
-    assert refused(broken) == "decode: no picture of 3 decodes (1.png, 2.png, 3.png)"
+    assert refused(broken) == "decode: no image of 3 decodes (1.png, 2.png, 3.png)"
 
 
 @pytest.mark.parametrize("name", ["01.png", "mask_1.png", "1 copy.png"])
@@ -146,7 +146,7 @@ def test_names_that_give_no_order_are_refused_also_without_face_crops(tmp_path, 
 def test_a_folder_has_no_times(tmp_path, window):
     clip = write_folder(tmp_path / "a", 3)
     assert refused(clip, **window).startswith(
-        "open: start_seconds or end_seconds with a folder of pictures, which has no times; leave them out"
+        "open: start_seconds or end_seconds with a directory of images, which has no times; leave them out"
     )
 
 
@@ -156,16 +156,14 @@ def test_a_folder_has_the_bounds_of_a_video(tmp_path, monkeypatch):
     assert len(decoded(clip, 4).frames.rgb_UHWC) == 4
     assert refused(clip, 5).startswith("decode: 5 frames of 64x48 pixels are 0 MiB; allowed: 0 MiB. Scale")
     monkeypatch.setattr(picture_step, "MAX_PIXELS", WIDTH * HEIGHT - 1)
-    assert refused(clip, 4).startswith("decode: picture '1.png' has 64x48 pixels; allowed: 0.003071 million")
+    assert refused(clip, 4).startswith("decode: image '1.png' has 64x48 pixels; allowed: 0.003071 million")
 
 
 def test_a_link_out_of_the_data_set_is_refused(tmp_path):
     write_folder(tmp_path / "other", 1)
     clip = write_folder(tmp_path / "set/a", 3)
     (clip / "4.png").symlink_to(tmp_path / "other/1.png")
-    assert refused(clip, inside=tmp_path / "set").startswith(
-        "open: '4.png' is a link out of the data set, to"
-    )
+    assert refused(clip, inside=tmp_path / "set").startswith("open: '4.png' is a link out of the dataset, to")
     assert decoded(clip, inside=tmp_path).frames.meta.num_decoded == 4
 
 

@@ -110,7 +110,7 @@ def claiming(size, kind):
 @pytest.mark.parametrize("kind", ["png", "bmp", "jpg", "VP8X", "VP8L", "VP8 "])
 def test_too_many_pixels_are_refused_by_the_header_alone(tmp_path, monkeypatch, kind):
     (tmp_path / "bomb.jpg").write_bytes(claiming((12_000, 12_000), kind))
-    message = r"^decode: picture 'bomb\.jpg' has 12000x12000 pixels; allowed: 40 million\. Scale it down$"
+    message = r"^decode: image 'bomb\.jpg' has 12000x12000 pixels; allowed: 40 million\. Scale it down$"
     monkeypatch.setattr(Image.Image, "load", lambda _: pytest.fail("decoded"))
     monkeypatch.setattr(picture.WebPImageFile, "_open", lambda _: pytest.fail("decoded"))
     for look in (upright_size, read_upright):

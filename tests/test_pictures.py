@@ -41,7 +41,7 @@ def test_links_may_lead_to_files_of_the_data_set_alone(tmp_path):
     assert PictureFolder.at(clip, root).names == ("1.jpg", "2.jpg")
     for inside in (None, clip, root / "sto"):
         with pytest.raises(
-            ClipError, match=r"^open: '1\.jpg' is a link out of the data set, to '.*a\.jpg'; copy"
+            ClipError, match=r"^open: '1\.jpg' is a link out of the dataset, to '.*a\.jpg'; copy"
         ):
             PictureFolder.at(clip, inside)
 
@@ -51,7 +51,9 @@ def test_too_many_files_are_refused_whatever_they_are(tmp_path, monkeypatch):
     folder = touched(tmp_path / "a", "1.jpg", "2.jpg", "3.txt")
     assert len(PictureFolder.at(folder).names) == 2
     touched(folder, "4.txt")
-    with pytest.raises(ClipError, match="^open: more than 3 files in the folder, the most that is allowed$"):
+    with pytest.raises(
+        ClipError, match="^open: more than 3 files in the directory, the most that is allowed$"
+    ):
         PictureFolder.at(folder)
 
 
@@ -99,7 +101,7 @@ def test_a_second_series_of_names_is_refused(other):
         numbers_of(["img_001.jpg", "img_002.jpg", other], "frames")
     assert str(caught.value) == (
         f"open: frames of 2 series of names, such as img_001.jpg, {other}; one series is expected, in which "
-        "a number differs. Move masks, flow and copies to a folder of their own"
+        "a number differs. Move masks, flow and copies to a directory of their own"
     )
 
 

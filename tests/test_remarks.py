@@ -83,7 +83,7 @@ def test_many_streams_are_named_in_one_short_note():
     videos = [SimpleNamespace(index=i, codec_context=sized if i != 2 else None) for i in range(9)]
     assert note_streams(videos[:1]) == []
     assert texts(note_streams(videos)) == (
-        "9 video streams: stream 0 (8x6) is read, not 1 (8x6), 2 (unknown coding), 3 (8x6) and 5 more",
+        "9 video streams: stream 0 (8x6) is read, not 1 (8x6), 2 (unknown codec), 3 (8x6) and 5 more",
     )
 
 

@@ -1,27 +1,27 @@
-"""A clip, a video or a folder of pictures, becomes uniformly spaced, upright RGB frames.
+"""Uniformly spaced, upright RGB frames of a clip, which is a video or a directory of images.
 
-``sampling``       which frames of n are taken (pure)
-``container``      a video opened, its window, its packets counted
+``sampling``       frame numbers that are sampled (pure)
+``container``      an open video, its window and its packets
 ``clock``          times of frames in their file, as a player shows them
-``aspects``        the shape of stored pixels
-``announced``      the length that a file announces, compared with the decoded one
-``windows``        a window that ends after its file, or holds no frame
+``aspects``        aspect ratio of stored pixels
+``announced``      announced length of a file, compared with the decoded length
+``windows``        checks of a clip's window: after the end of the file, or without a frame
 ``remarks``        notes on damage, times, HDR, interlaced frames, further streams
-``decode``         the sampled frames of a video
-``picture``        one picture file as RGB
-``folder``         the sampled frames of a folder of pictures
-``crops``          ready face crops of the sampled frames
-``frame_buffer``   frames as they come, in one array
-``probe``          what a clip's file states beside its frames
-``identity``       size and hash of what was read
+``decode``         sampled frames of a video
+``picture``        one image file as RGB
+``folder``         sampled frames of a directory of images
+``crops``          face crops of the dataset for the sampled frames
+``frame_buffer``   decoded frames in one array
+``probe``          facts about a clip's file besides its frames
+``identity``       size and hash of a clip's files
 ``requests``       requests to a decoder and their answers; a decoder in the caller's thread
-``pool``           a decoder of child processes
-``decode_worker``  such a process
-``ipc``            messages between the two
+``pool``           decoder in child processes
+``decode_worker``  main program of such a process
+``ipc``            messages to and from such a process
 
-Indices are spread over the frames that really decode, never over the count that a container
-claims: clips cut by stream copy claim more than they hold. One pass usually suffices, with the
-number of packets as the guess of n; where the guess was wrong a second pass takes the right frames.
+Indices are spaced over the frames that really decode, never over the count in the container, because clips
+cut by stream copy contain fewer frames than their container states. One pass usually suffices, with the
+number of packets as the estimate of n. If the estimate was wrong, a second pass decodes the right frames.
 """
 
 from pipeline.frames.decode import decode_clip

@@ -1,7 +1,7 @@
-"""How long a file announces its video to be, and whether it holds less.
+"""Announced length of a video, compared with the decoded length.
 
 A file that was cut in the middle, by a broken download or a full disk, still announces its whole
-length. FFmpeg reads what is there and reports no error for some containers, such as Matroska.
+length. FFmpeg reads the rest and reports no error for some containers, such as Matroska.
 """
 
 import math
@@ -18,17 +18,20 @@ from pipeline.frames.container import Packets, Window, open_video
 from pipeline.types import Note, NoteKind
 
 TOLERATED_STEPS = 1.5
-"""A video may end by so many of its longest steps between frames before its announced end: the length of
-the last frame is not always stored (one step), and Matroska and FLV round times (less than half a step)."""
+"""Tolerance for the end of a video before its announced end, in multiples of its longest step between frames.
+The length of the last frame is not always stored (one step), and Matroska and FLV round times (less than half
+a step)."""
 
 _DURATION_TAG = re.compile(r"([0-9]{1,6}):([0-9]{2}):([0-9]{2}(?:\.[0-9]{1,9})?)")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Announced:
-    """The end of a video by its container, in seconds from the start of the file.
+    """End of a video by its container.
 
-    is_of_file: whether it is the end of the longest stream, of which there are several.
+    Attributes:
+        end: The end, in seconds from the start of the file.
+        is_of_file: Whether it is the end of the longest of several streams.
     """
 
     end: float
@@ -36,9 +39,14 @@ class Announced:
 
 
 def announced(container: Any, stream: Any, clock: FileClock) -> Announced | None:
-    """Return the announced end of the video stream; None where the container stores none.
+    """Return the announced end of the video stream; None if the container stores none.
 
-    MPEG-TS, MPEG-PS, Ogg and raw streams store none. Of a cut ASF, FFmpeg gives none.
+    MPEG-TS, MPEG-PS, Ogg and raw streams store none, and FFmpeg reports none for a cut ASF file.
+
+    Args:
+        container: PyAV container.
+        stream: Its video stream.
+        clock: Clock of the stream.
     """
     name, start = container.format.name, clock.stream_start
     if name in ("ivf", "mov,mp4,m4a,3gp,3g2,mj2") and stream.duration:
@@ -57,15 +65,15 @@ def announced(container: Any, stream: Any, clock: FileClock) -> Announced | None
 
 
 def note_missing(packets: Packets, window: Window, running: RunningClock, first: float) -> list[Note]:
-    """Return notes where a video holds less than it announces, at its end or at its start.
+    """Return notes if a video contains less than it announces, at its end or at its start.
 
-    A start without a key frame is no damage: clips that were cut by stream copy have it.
+    A start without a key frame is no damage, because clips that were cut by stream copy have it.
 
     Args:
-        packets: Of the file, all read or read up to the end of the window.
-        window: The part of the file that was decoded.
+        packets: Packets of the file, read to the end of the file or of the window.
+        window: The decoded part of the file.
         running: The clock after the last frame.
-        first: When the first frame is shown, in seconds; infinite where none decodes.
+        first: Time of the first frame, in seconds; infinite if none decodes.
     """
     notes, tolerance = [], TOLERATED_STEPS * running.largest_step
     start = max(packets.clock.of_stream(packets.clock.stream_start), window.start)
@@ -96,5 +104,5 @@ def _last_second(path: Path) -> float:
                     tick = Fraction(packet.time_base.numerator, packet.time_base.denominator)
                     end = max(end, clock.of_stream(ticks * tick))
         except av.error.FFmpegError:
-            pass  # what comes after the damage is not there
+            pass  # the rest after the damage cannot be read
     return end

@@ -1,4 +1,4 @@
-"""The shape of stored pixels, which can change within a clip."""
+"""Aspect ratio of stored pixels, which can change within a clip."""
 
 from typing import Any
 
@@ -8,11 +8,11 @@ _LARGEST = 10.0
 
 
 class Aspects:
-    """The width of stored pixels over their height, by size of the frames.
+    """Width of stored pixels divided by their height, by size of the frames.
 
-    It is the stream's, which a container may set against the codec's, until the codec's value is
-    another than at the first frame. Only a key frame can change it: the decoder has read ahead, so
-    that frames from before the change still come.
+    It is the stream's value, with which a container may override the codec's, until the codec's value
+    differs from its value at the first frame. Only a key frame can change it. The decoder reads ahead, so
+    that frames from before the change still follow.
     """
 
     def __init__(self, stream: Any) -> None:
@@ -22,9 +22,9 @@ class Aspects:
         self._by_size: dict[tuple[int, int], float] = {}
 
     def see(self, frame: Any) -> None:
-        """Take note of the next frame in order of presentation.
+        """Record the aspect ratio of the next frame in order of presentation.
 
-        Raises ClipError (stage ``decode``) for pixels that are ten times as long one way as the other.
+        Raises ClipError (stage ``decode``) for an aspect ratio outside of 0.1 to 10.
         """
         size = (frame.width, frame.height)
         if size in self._by_size and not frame.key_frame:
@@ -35,12 +35,12 @@ class Aspects:
         self._by_size[size] = self._of_stream if now == self._first else _checked(now)
 
     def of(self, frame: Any) -> float:
-        """Return the aspect of the frame that was seen last."""
+        """Return the aspect ratio of the frame that was recorded last."""
         return self._by_size[frame.width, frame.height]
 
 
 def _checked(ratio: Any) -> float:
-    """Return a ratio as a number, 1 where a file gives none."""
+    """Return a ratio as a number, 1 if the file has none."""
     aspect = float(ratio or 1)
     if not 1 / _LARGEST <= aspect <= _LARGEST:
         raise ClipError("decode", f"pixels {aspect:g} times as wide as high; allowed: 0.1 to 10")

@@ -10,17 +10,19 @@ from typing import Any
 import av
 
 _WITHOUT_PRESENTATION_TIMES = ("avi",)
-"""Formats that store frames in order of decoding and no times. FFmpeg's presentation times are wrong there:
-they follow the order of storage, late by a frame."""
+"""Formats that store frames in order of decoding and without times. FFmpeg's presentation times are wrong
+there, because they follow the order of storage, late by a frame."""
 
 _FALLBACK_RATE = 25
-"""Frames a second where neither stream nor frame names a rate: FFmpeg's default for raw streams."""
+"""Frames/s if neither stream nor frame has a rate: FFmpeg's default for raw streams."""
 
 
 class FileClock:
-    """Converts time stamps of a stream to seconds from the start of its file.
+    """Conversion of a stream's time stamps to seconds from the start of its file.
 
-    stream_start: when the video starts, in seconds of its own time stamps.
+    Attributes:
+        tick: Unit of the time stamps, in seconds.
+        stream_start: Start of the video, in seconds of its own time stamps.
     """
 
     def __init__(self, container: Any, stream: Any) -> None:
@@ -34,23 +36,23 @@ class FileClock:
         self._den = self.tick.denominator * self._start.denominator
 
     def of_packet(self, packet: Any) -> float | None:
-        """Return when a packet's frame is shown; None where the file stores no time."""
+        """Return the time of a packet's frame, in seconds; None if the file stores none."""
         stamp = packet.dts if self._by_decoding else packet.pts
         return None if stamp is None else self._seconds(stamp)
 
     def of_decoding(self, packet: Any) -> float | None:
-        """Return when a packet is due for decoding: never later than when its frame is shown."""
+        """Return the decoding time of a packet, in seconds, which is never later than its frame's time."""
         return None if packet.dts is None else self._seconds(packet.dts)
 
     def of_frame(self, frame: Any) -> float | None:
-        """Return when a decoded frame is shown; None where the file stores no time."""
+        """Return the time of a decoded frame, in seconds; None if the file stores none."""
         if not self._by_decoding:
             return None if frame.pts is None else self._seconds(frame.pts)
-        # the decoder gives a frame out when it has read that many packets after the frame's own
+        # the decoder returns a frame after it has read that many packets after the frame's own
         return None if frame.dts is None else self._seconds(frame.dts - self._decoder.reorder_depth)
 
     def of_stream(self, time: Fraction) -> float:
-        """Return a time of the stream's own time stamps, in seconds, from the start of the file."""
+        """Convert a time of the stream's own time stamps to seconds from the start of the file."""
         return float(time - self._start)
 
     def ticks(self, seconds: float) -> int:
@@ -67,18 +69,19 @@ def _file_start(container: Any, stream_start: Fraction) -> Fraction:
         return stream_start
     tick = Fraction(1, av.time_base)
     start = container.start_time * tick
-    is_earlier = stream_start - start > tick  # less is the container's rounding
+    is_earlier = stream_start - start > tick  # a smaller difference is rounding in the container
     return start if is_earlier else stream_start
 
 
 class RunningClock:
-    """Gives frames in order of presentation their times, which never go back.
+    """Clock for frames in order of presentation, whose times never go back.
 
-    A frame without a time stamp follows the one before. So does a frame whose time stamp is earlier than
-    that of the one before, as where two recordings were joined; later times continue from there.
+    A frame without a time stamp begins at the end of the previous frame. So does a frame with an earlier time
+    stamp than the previous one, for example where two recordings were joined. Later times follow from there.
 
-    largest_step: the longest time from one frame to the next, in seconds. num_jumps: how often time stamps
-    went back.
+    Attributes:
+        largest_step: Longest time from one frame to the next, in seconds.
+        num_jumps: Number of times that time stamps went back.
     """
 
     def __init__(self, clock: FileClock, stream: Any) -> None:
@@ -89,13 +92,13 @@ class RunningClock:
         self._last: float | None = None
         self._last_stamp = -float("inf")
         self._known = clock.of_stream(clock.stream_start)
-        self._num_ticks = self._num_unmeasured = 0  # since then; fractions are slow to sum frame by frame
+        self._num_ticks = self._num_unmeasured = 0  # since `_known`; sums of fractions per frame are slow
         self.largest_step = float(self._frame_seconds)
         self.num_jumps = 0
 
     @property
     def end(self) -> float:
-        """When the last frame so far ends, in seconds."""
+        """End of the last frame so far, in seconds."""
         since_known = self._num_ticks * self._clock.tick + self._num_unmeasured * self._frame_seconds
         return self._known + float(since_known)
 

@@ -1,7 +1,7 @@
-"""A video file opened, and its part that is the clip: containers, streams, packets.
+"""Open video files, and the part of a file that is the clip: containers, streams, packets.
 
-A file is what it is, never a list of others: FFmpeg also reads playlists, concatenation scripts
-and stream descriptions, each of which would open further files or addresses. These are refused.
+A video file never refers to other files. FFmpeg also reads playlists, concatenation scripts and stream
+descriptions, which would open further files or addresses; these are rejected.
 """
 
 import math
@@ -28,14 +28,14 @@ _PICTURES = (
 )
 _SOUNDS = "aac,ac3,aiff,amr,ape,au,caf,dts,eac3,flac,mp3,tta,w64,wav,wv"
 _READ_ONLY_THIS = {
-    # FFmpeg's names; pictures and sounds are here to be refused by what they are
+    # FFmpeg's names; images and sounds are included so that they are rejected with their kind
     "format_whitelist": f"{_VIDEOS},{_PICTURES},{_SOUNDS}",
     "protocol_whitelist": "file",
 }
 _SEEKABLE = ("mov", "matroska")
-"""Containers with an index of key frames, in which a jump to a time is cheap."""
+"""Containers with an index of key frames, in which a seek is cheap."""
 _COVERS = av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails
-"""Streams of single pictures: cover art, and previews of chapters."""
+"""Streams of single images: cover art, and previews of chapters."""
 
 _ANY_METADATA: dict[str, Any] = (
     {} if int(av.__version__.partition(".")[0]) >= 19 else {"metadata_errors": "replace"}
@@ -43,7 +43,7 @@ _ANY_METADATA: dict[str, Any] = (
 """Metadata may be invalid UTF-8: PyAV 18 raises unless this is set, PyAV 19 has no such argument."""
 
 MAX_PIXELS = 40_000_000
-"""Of one picture: 8K passes. A decoder holds up to 17 pictures, so this bounds its memory."""
+"""Most pixels of a frame, more than 8K has. A decoder keeps up to 17 frames, so this limits its memory."""
 
 _KEPT_BYTES = 32 << 20
 _PACKET_OVERHEAD_BYTES = 1 << 10
@@ -51,7 +51,7 @@ _PACKET_OVERHEAD_BYTES = 1 << 10
 
 @dataclass(frozen=True)
 class Window:
-    """The part of a file from `start` up to `end`, in seconds of `clock.FileClock`; infinite where open."""
+    """Part of a file from `start` up to `end`, in seconds of `clock.FileClock`; infinite if it is open."""
 
     start: float
     end: float
@@ -62,10 +62,13 @@ class Window:
 
 
 def open_video(path: Path) -> tuple[Any, Any]:
-    """Open the container at `path`, and its video stream, to be decoded by one thread.
+    """Open a video file for decoding in one thread.
 
-    The video stream is the first of those that the file marks as default, else the first. Raises ClipError
-    (stage ``open``) for whatever is not a video.
+    Returns:
+        The container, and its first video stream that is marked as default, else its first video stream.
+
+    Raises:
+        ClipError: (stage ``open``) It is not a video; (stage ``decode``) its frames have too many pixels.
     """
     _refuse_non_file(path)
     try:
@@ -79,40 +82,40 @@ def open_video(path: Path) -> tuple[Any, Any]:
         raise ClipError("open", f"not a readable video: {short(error)}") from error
     streams = videos_of(container)
     if not streams:
-        kinds = {"cover picture" if s.type == "video" else s.type for s in container.streams}
+        kinds = {"cover image" if s.type == "video" else s.type for s in container.streams}
         container.close()
         raise ClipError("open", f"no video stream; streams: {', '.join(sorted(kinds)) or 'none'}")
     name = container.format.name
     if name.endswith("_pipe") or name == "ico":
         container.close()
-        raise ClipError("open", f"a still picture ({name}), not a video")
+        raise ClipError("open", f"a still image ({name}), not a video")
     stream = streams[0]
     decoder = stream.codec_context
     if decoder is None:
         container.close()
-        raise ClipError("open", "a video of unknown coding; convert it to H.264, say")
+        raise ClipError("open", "a video of an unknown codec; convert it, for example to H.264")
     decoder.thread_count = 1
-    decoder.options = {"max_pixels": str(MAX_PIXELS)}  # also where the size changes later on
+    decoder.options = {"max_pixels": str(MAX_PIXELS)}  # applies also if the size changes later
     if decoder.width * decoder.height > MAX_PIXELS:
         size = f"{decoder.width}x{decoder.height}"
         container.close()
         raise ClipError(
             "decode",
-            f"pictures of {size} pixels; allowed: {MAX_PIXELS / 1e6:g} million. Scale the file down",
+            f"frames of {size} pixels; allowed: {MAX_PIXELS / 1e6:g} million. Scale the file down",
         )
     return container, stream
 
 
 def videos_of(container: Any) -> list[Any]:
-    """Return the video streams: the one to read first, cover pictures left out."""
+    """Return the video streams without cover art, the one to read first."""
     videos = [stream for stream in container.streams.video if not stream.disposition & _COVERS]
     return sorted(videos, key=lambda stream: not stream.disposition & av.stream.Disposition.default)
 
 
 def can_jump(path: Path, window: Window) -> bool:
-    """Whether a jump to the window's start lands at or before it, so that no frame is lost.
+    """Return whether a seek to the window's start ends at or before it, so that no frame is lost.
 
-    It may land after it: where frames are stored in another order than shown, a key frame stored
+    It may end after it: if frames are stored in another order than they are shown, a key frame that is stored
     before a time can be shown after it.
     """
     if window.start <= 0:
@@ -132,15 +135,22 @@ def can_jump(path: Path, window: Window) -> bool:
 
 
 def jump_to(container: Any, stream: Any, window: Window, clock: FileClock) -> None:
-    """Continue reading at the key frame that belongs to the window's start."""
+    """Seek to the key frame for the start of a window.
+
+    Args:
+        container: PyAV container.
+        stream: Its video stream.
+        window: The window.
+        clock: Clock of the stream.
+    """
     container.seek(clock.ticks(window.start), backward=True, any_frame=False, stream=stream)
 
 
 class Packets:
-    """The packets of a file's window, in the file's order; use as a context manager.
+    """Packets of a file's window, in the file's order. It is a context manager.
 
-    Counting them reads the file once; those read are kept for the decoder while they are few, else
-    the file is read again, so that memory stays the same however long the video is.
+    Counting reads the file once. Up to 32 MiB of packets are kept for the decoder; a longer file is read
+    again, so that memory does not grow with the length of the video.
     """
 
     def __init__(self, path: Path, window: Window, *, jump: bool) -> None:
@@ -150,7 +160,7 @@ class Packets:
         self._open()
 
     def count(self) -> int:
-        """Packets of the window that should each give one frame: a guess, without decoding."""
+        """Return the number of packets that should each contain one frame: an estimate without decoding."""
         count = num_bytes = 0
         clock = self.clock
         try:
@@ -170,14 +180,14 @@ class Packets:
                 else:
                     count += self._window.start <= time < self._window.end
         except av.error.FFmpegError as error:
-            self._broken = error  # the decoding pass meets the same damage and records it
+            self._broken = error  # the decoding pass finds the same damage and records it
         if num_bytes > _KEPT_BYTES:
             self.container.close()
             self._open()
         return count
 
     def __iter__(self) -> Iterator[Any]:
-        """Every packet once, the counted ones first. Raises FFmpegError where reading breaks off."""
+        """Yield every packet once, the counted ones first. Raises FFmpegError at damage."""
         while self._kept:
             yield self._kept.popleft()
         if self._broken is not None:
@@ -202,7 +212,7 @@ class Packets:
 
 
 def short(error: Exception) -> str:
-    """The first line of what an error says."""
+    """Return the first line of an error's text."""
     text = getattr(error, "strerror", None) or str(error)
     return str(text).splitlines()[0] if text else type(error).__name__
 

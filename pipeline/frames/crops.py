@@ -1,7 +1,7 @@
-"""Ready face crops of a clip's sampled frames, found by the numbers in their file names.
+"""Face crops of the dataset for a clip's sampled frames, found by the numbers in their file names.
 
-Frames that are pictures themselves and their crops share a number (`pipeline.pictures.numbers_of`). A
-video's frames have no names, so its crops must be as many as its frames, numbered from 0 or from 1.
+If the frames are image files, frame and crop have the same number (`pipeline.pictures.numbers_of`). Frames of
+a video have no names, therefore there must be one crop for each frame, numbered from 0 or from 1.
 """
 
 from collections.abc import Sequence
@@ -17,11 +17,18 @@ from pipeline.types import Bytes, Crops, Frames, Note, NoteKind
 
 
 def find_crops(folder: PictureFolder, frames: Frames, frame_numbers: Sequence[int | str] | None) -> Crops:
-    """The crop of every sampled frame, or else the nearest crop in time that decodes.
+    """Find the crop of every sampled frame, or else the nearest crop in time that decodes.
 
-    frame_numbers: in the names of all frames of the clip; None for a video. Without a crop that belongs to a
-    frame and decodes there is none for any frame. Raises ClipError where names do not tell which crop
-    belongs to which frame, or for more pixels than allowed.
+    If no crop both belongs to a frame and decodes, no frame has one.
+
+    Args:
+        folder: Directory of the crops.
+        frames: Sampled frames.
+        frame_numbers: Numbers in the names of all frames of the clip; None for a video.
+
+    Raises:
+        ClipError: Names do not determine which crop belongs to which frame, or the crops have too many
+            pixels.
     """
     by_frame, strangers = _by_frame(folder.names, frames.meta.num_decoded, frame_numbers)
     reader = _Reader(folder.path)
@@ -60,7 +67,7 @@ def _notes(
 def _by_frame(
     names: Sequence[str], num_frames: int, frame_numbers: Sequence[int | str] | None
 ) -> tuple[dict[int, str], list[str]]:
-    """The crop of each frame that has one, and the crops that belong to none."""
+    """Return the crop of each frame that has one, and the crops that belong to no frame."""
     crops = {number: name for name, number in numbers_of(names, "face crops").items()}
     if frame_numbers is None:
         return _of_video(crops, num_frames), []
@@ -70,7 +77,7 @@ def _by_frame(
 
 
 def _of_video(crops: dict[int | str, str], num_frames: int) -> dict[int, str]:
-    """A video's crops by frame. Raises ClipError unless there is exactly one per frame, or none at all."""
+    """Return a video's crops by frame. Raises ClipError unless there is one per frame, or none at all."""
     for first in (0, 1):
         if crops.keys() == set(range(first, first + num_frames)):
             return {int(number) - first: name for number, name in crops.items()}
@@ -80,13 +87,13 @@ def _of_video(crops: dict[int | str, str], num_frames: int) -> dict[int, str]:
     raise ClipError(
         "decode",
         f"{there} ({shown(list(crops.values()))}) for {wanted} of a video; crops of a video are found by "
-        "number, so there must be one per frame, numbered from 0 or from 1. Give the frames as pictures with "
+        "number, so there must be one per frame, numbered from 0 or from 1. Give the frames as images with "
         "the same numbers, or choose another --detector",
     )
 
 
 def _nearest(frame: int, by_frame: dict[int, str], reader: "_Reader") -> str | None:
-    """The crop nearest to a frame that decodes; of two equally near ones the earlier."""
+    """Return the decodable crop nearest to a frame; of two equally near ones the earlier."""
     for place in sorted(by_frame, key=lambda place: (abs(place - frame), place)):
         if reader.decodes(by_frame[place]):
             return by_frame[place]
@@ -94,7 +101,7 @@ def _nearest(frame: int, by_frame: dict[int, str], reader: "_Reader") -> str | N
 
 
 class _Reader:
-    """Crops, each decoded once, all together within the bytes that a clip may have."""
+    """Reader of crops, which decodes each one once and limits the bytes of all of them."""
 
     def __init__(self, folder: Path) -> None:
         self.pixels: dict[str, Bytes] = {}
@@ -103,7 +110,7 @@ class _Reader:
         self._num_bytes = 0
 
     def decodes(self, name: str) -> bool:
-        """Whether the crop is there, in `pixels`."""
+        """Decode a crop into `pixels`, and return whether that succeeded."""
         if name in self.pixels:
             return True
         if name in self.broken:

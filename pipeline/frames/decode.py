@@ -1,6 +1,6 @@
-"""The sampled frames of a file, decoded in one sequential pass, or in two.
+"""Sampled frames of a video file, decoded in one or two sequential passes.
 
-Letters: U sampled frames, each once; V views; T frames per view; H, W picture.
+Letters: U sampled frames, each once; V views; T frames per view; H, W frame.
 """
 
 import math
@@ -23,17 +23,23 @@ from pipeline.frames.windows import file_end, note_beyond_end, require_frames
 from pipeline.types import Frames, Note, NoteKind
 
 _PICTURE_BRANDS = ("avif", "heic", "heix", "mif1")
-"""Still pictures that come in a video's container."""
+"""Brands of still images in a video container."""
 
 
 def decode_clip(
     path: Path, config: FrameConfig, *, start_seconds: float | None = None, end_seconds: float | None = None
 ) -> Frames:
-    """Decode the sampled frames of a video file, or of its part from `start_seconds` to `end_seconds`.
+    """Decode the sampled frames of a video file, or of a part of it.
 
-    Times are seconds from the start of the file, as a player shows them (`clock`). Raises ClipError
-    (stage ``open`` or ``decode``) for whatever is not a video with frames, or has more pixels than
-    allowed, and MemoryError where those allowed do not fit.
+    Args:
+        path: The video.
+        config: Settings of the sampling.
+        start_seconds: Start of the clip from the start of the file, as a player shows it; None for the start.
+        end_seconds: End of the clip; None for the end of the file.
+
+    Raises:
+        ClipError: (stage ``open`` or ``decode``) It is not a video with frames, or has too many pixels.
+        MemoryError: The frames do not fit into memory.
     """
     window = Window(start_seconds or -math.inf, math.inf if end_seconds is None else end_seconds)
     jump = can_jump(path, window)
@@ -44,11 +50,11 @@ def decode_clip(
     require_frames(taken.num_decoded, window, taken.end, taken.nearest, damage)
     if taken.num_decoded != guess:
         wanted = wanted_frames(taken.num_decoded, config)
-        del taken  # its pictures; two passes' worth would be twice the memory
+        del taken  # frees its frames; both passes would need twice the memory
         with Packets(path, window, jump=jump) as packets:
             taken = _decode_pass(packets, window, wanted)
     if taken.is_still:
-        raise ClipError("decode", "a still picture, not a video: it holds one frame")
+        raise ClipError("decode", "a still image, not a video: it has one frame")
     return taken.pictures.frames(taken.num_decoded, config, taken.notes)
 
 
@@ -56,8 +62,14 @@ def decode_clip(
 class _Taken:
     """Result of one decoding pass over a file.
 
-    nearest: when the last frame before the window and the first after it begin, in seconds; infinite where
-    there is none. end: when the file ends.
+    Attributes:
+        pictures: The sampled frames.
+        num_decoded: Decoded frames of the window.
+        nearest: Start of the last frame before the window and of the first after it, in seconds; infinite
+            if there is none.
+        end: End of the file, in seconds.
+        notes: Notes on the clip.
+        is_still: Whether the file is a still image.
     """
 
     pictures: Pictures
@@ -112,9 +124,9 @@ def _may_be_picture(container: Any) -> bool:
 
 
 def _decoded(packets: Iterable[Any], stream: Any, remarks: Remarks) -> Iterator[Any]:
-    """Every frame that decodes, in order of presentation; damage is counted and passed over.
+    """Yield every frame that decodes, in order of presentation; damage is counted and skipped.
 
-    Raises MemoryError: a lack of memory is no damage of the file's.
+    MemoryError is raised, because a lack of memory is no damage of the file.
     """
     unread = iter(packets)
     while True:
@@ -126,7 +138,7 @@ def _decoded(packets: Iterable[Any], stream: Any, remarks: Remarks) -> Iterator[
             raise
         except av.error.FFmpegError:
             remarks.num_errors += 1
-            yield from stream.codec_context.decode(None)  # what the decoder still holds
+            yield from stream.codec_context.decode(None)  # frames that the decoder still keeps
             return
         try:
             yield from packet.decode()

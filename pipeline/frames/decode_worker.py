@@ -1,7 +1,7 @@
-"""A decoding child: takes jobs from its parent and answers them, until the parent is gone.
+"""Decoding process, which answers jobs of its parent until the parent has ended.
 
 It runs as ``python -m pipeline.frames.decode_worker FD BYTES`` with one end of a socket pair. A crash of
-the decoding library, or a clip that takes all memory, ends this process and nothing else.
+the decoding library, or a clip that takes all memory, ends only this process.
 """
 
 import ctypes
@@ -18,7 +18,7 @@ _PR_SET_PDEATHSIG = 1
 
 
 def main() -> None:
-    """Answer jobs. The parent alone stops a child: Ctrl-C reaches both and is the parent's affair."""
+    """Answer jobs. Ctrl-C is ignored, because it reaches the parent too, which then stops this process."""
     guard_standard_streams()
     end = socket.socket(fileno=int(sys.argv[1]))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -29,13 +29,13 @@ def main() -> None:
         while True:
             answer = decode_job(ipc.receive_pixels(end, ipc.receive(end), memoryview(b"")))
             ipc.send(end, answer)
-            del answer  # its pixels would lie beside those of the next clip
+            del answer  # frees its pixels before the next clip is decoded
     except ipc.ClosedError:
         return
 
 
 def _die_with_parent() -> None:
-    """A parent that is killed cannot tell its children; the kernel does (Linux)."""
+    """Let the kernel end this process when its parent ends (Linux), even if the parent is killed."""
     libc = ctypes.CDLL(None, use_errno=True)
     if hasattr(libc, "prctl"):
         libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -1,10 +1,10 @@
-"""The sampled frames of a clip that is a folder of pictures: no rate, no times, pictures in natural order.
+"""Sampled frames of a clip that is a directory of images: no rate, no times, images in natural order.
 
-Which pictures decode is known only when all are decoded, and of 847 a clip takes 16. So a picture
-counts when its header can be read, which costs little beside the hash of its bytes, and the sampled
-ones are decoded. When one of these does not decode, all are, once, and the indices are spread over
-those that do, as for a video that holds less than it claims. A broken picture that no view asks for
-stays counted: to find it would cost every sound clip fifty times its sampled frames.
+A full check would decode all images, for example 847, of which a clip samples 16. Therefore an image counts
+as a frame if its header is readable, which is cheap beside the hash of its bytes, and only the sampled ones
+are decoded. If one of these does not decode, all images are decoded once, and the indices are spaced over
+the decodable ones, as for a video with fewer frames than its container states. A broken image that is not
+sampled stays counted, because a search for it would take fifty times as long as the sampled frames.
 """
 
 import math
@@ -26,23 +26,33 @@ Size = tuple[int, int]
 
 @dataclass(frozen=True, kw_only=True)
 class FolderClip:
-    """A folder's sampled frames. numbers: in the names of the pictures that count, by frame."""
+    """Sampled frames of a directory.
+
+    Attributes:
+        frames: The sampled frames.
+        numbers: Number in the name of each image that counts as a frame.
+    """
 
     frames: Frames
     numbers: tuple[int | str, ...]
 
 
 def decode_folder(folder: PictureFolder, config: FrameConfig) -> FolderClip:
-    """Decode the sampled pictures of a folder; their times are NaN.
+    """Decode the sampled images of a directory; their times are NaN.
 
-    Raises ClipError (stage ``open`` or ``decode``) for a folder without a picture that decodes, with names
-    that give no order (`numbers_of`), or with more pixels than allowed, and MemoryError where those allowed
-    do not fit.
+    Args:
+        folder: The directory.
+        config: Settings of the sampling.
+
+    Raises:
+        ClipError: (stage ``open`` or ``decode``) No image decodes, names have no order (`numbers_of`), or the
+            images have too many pixels.
+        MemoryError: The images do not fit into memory.
     """
     if not folder.names:
-        left = f"; it holds {shown(folder.others)}" if folder.others else ""
-        raise ClipError("open", f"no picture in the folder ({' '.join(sorted(PICTURE_SUFFIXES))}){left}")
-    number_of = numbers_of(folder.names, "pictures")
+        found = f"; found {shown(folder.others)}" if folder.others else ""
+        raise ClipError("open", f"no image in the directory ({' '.join(sorted(PICTURE_SUFFIXES))}){found}")
+    number_of = numbers_of(folder.names, "images")
     sizes = {name: size for name in folder.names if (size := upright_size(folder.path / name)) is not None}
     pictures = _decode(folder.path, sizes, config)
     if pictures is None:
@@ -50,13 +60,13 @@ def decode_folder(folder: PictureFolder, config: FrameConfig) -> FolderClip:
         pictures = _decode(folder.path, sizes, config)
     names = tuple(sizes)
     if not names or pictures is None:
-        raise ClipError("decode", f"no picture of {len(folder.names)} decodes ({shown(folder.names)})")
+        raise ClipError("decode", f"no image of {len(folder.names)} decodes ({shown(folder.names)})")
     frames = pictures.frames(len(names), config, _notes(folder, names))
     return FolderClip(frames=frames, numbers=tuple(number_of[name] for name in names))
 
 
 def _decode(folder: Path, sizes: Mapping[str, Size], config: FrameConfig) -> Pictures | None:
-    """The sampled ones of these pictures; None where there are none, or one of them does not decode."""
+    """Decode the sampled ones of these images; None if there are none, or one of them does not decode."""
     if not sizes:
         return None
     wanted = wanted_frames(len(sizes), config)
@@ -72,11 +82,11 @@ def _decode(folder: Path, sizes: Mapping[str, Size], config: FrameConfig) -> Pic
 
 
 def _notes(folder: PictureFolder, names: tuple[str, ...]) -> list[Note]:
-    sound, notes = set(names), []
-    if broken := [name for name in folder.names if name not in sound]:
-        text = f"{counted(len(broken), 'picture')} did not decode: {shown(broken)}"
+    readable, notes = set(names), []
+    if broken := [name for name in folder.names if name not in readable]:
+        text = f"{counted(len(broken), 'image')} did not decode: {shown(broken)}"
         notes.append(Note(NoteKind.DAMAGE, text))
     if folder.others:
-        text = f"{counted(len(folder.others), 'other file')} left alone: {shown(folder.others)}"
+        text = f"{counted(len(folder.others), 'other file')} ignored: {shown(folder.others)}"
         notes.append(Note(NoteKind.OTHER, text))
     return notes

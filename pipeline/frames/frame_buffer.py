@@ -1,6 +1,6 @@
-"""The wanted frames of a clip, as they come, in one array of RGB with square pixels, all of one size.
+"""Buffer of a clip's sampled frames: one array of RGB with square pixels, all of one size.
 
-Letters: U sampled frames, each once; H, W picture.
+Letters: U sampled frames, each once; H, W frame.
 """
 
 import math
@@ -18,18 +18,18 @@ from pipeline.frames.sampling import FrameConfig, is_mirrored, sample_indices
 from pipeline.types import Bytes, FrameMeta, Frames, Note, NoteKind
 
 MAX_RGB_BYTES = 1 << 30
-"""Of all sampled frames of a clip: 16 frames of 22 million pixels."""
+"""Most bytes of all sampled frames of a clip: 16 frames of 22 million pixels."""
 
 
 class Pictures:
-    """The wanted frames as RGB with square pixels, upright, all of the first frame's size.
+    """Sampled frames as RGB with square pixels, upright, all of the first frame's size.
 
-    They are converted one by one as they come, into one array: no decoded frame is kept. A frame of
-    another size is scaled to fit, in the middle of black bars, as a player shows it.
+    Each frame is converted into one array when it is added, and no decoded frame is kept. A frame of another
+    size is scaled to fit, between black bars, as a player shows it.
 
     Args:
-        num_wanted: How many frames will be added.
-        aspect_of: Returns the width of a frame's stored pixels over their height.
+        num_wanted: Number of frames that will be added.
+        aspect_of: Function that returns the width of a frame's stored pixels divided by their height.
     """
 
     def __init__(self, num_wanted: int, aspect_of: Callable[[Any], float]) -> None:
@@ -44,18 +44,18 @@ class Pictures:
 
     @property
     def rgb_UHWC(self) -> Bytes:
-        """The pictures taken so far, uint8 [U, H, W, 3]."""
-        assert self._rgb_UHWC is not None, "a pass that decodes a frame wants one"
+        """The frames so far, uint8 [U, H, W, 3]."""
+        assert self._rgb_UHWC is not None, "a pass that decodes a frame samples at least one"
         return self._rgb_UHWC[: len(self.index)]
 
     def set_size_of(self, frame: Any) -> None:
-        """Take the pictures' size from the clip's first frame. Raises ClipError when they would not fit."""
+        """Set the size of all frames from the clip's first frame. Raises ClipError if they do not fit."""
         quarter_turns, _ = _orientation(frame)
         width, height = self._square_size(frame)
         self.set_size(*((height, width) if quarter_turns % 2 else (width, height)))
 
     def set_size(self, width: int, height: int) -> None:
-        """Set width and height of all pictures. Raises ClipError when they would not fit."""
+        """Set width and height of all frames. Raises ClipError if they do not fit into `MAX_RGB_BYTES`."""
         self.size = (width, height)
         num_bytes, allowed = self._num_wanted * height * width * 3, MAX_RGB_BYTES
         if num_bytes > MAX_RGB_BYTES:
@@ -66,7 +66,13 @@ class Pictures:
             )
 
     def add(self, place: int, seconds: float, frame: Any) -> None:
-        """Convert the frame that stands at `place` of the clip."""
+        """Convert and add a frame.
+
+        Args:
+            place: Number of the frame in the clip, ascending.
+            seconds: Time of the frame.
+            frame: Decoded PyAV frame.
+        """
         if self._rgb_UHWC is None:
             width, height = self.size
             self._rgb_UHWC = np.empty((self._num_wanted, height, width, 3), dtype=np.uint8)
@@ -84,9 +90,15 @@ class Pictures:
         self.seconds.append(seconds)
 
     def frames(self, num_decoded: int, config: FrameConfig, notes: Sequence[Note]) -> Frames:
-        """The clip of these pictures, laid out by view and frame.
+        """Return the sampled frames with their layout by view.
 
-        Raises ClipError unless they are those that are sampled of `num_decoded` frames.
+        Args:
+            num_decoded: Number of decoded frames of the clip.
+            config: Settings of the sampling.
+            notes: Notes on the clip.
+
+        Raises:
+            ClipError: The added frames are not those that are sampled from `num_decoded` frames.
         """
         index_VT, valid_VT = sample_indices(num_decoded, config)
         index_U = np.unique(index_VT)
@@ -96,7 +108,7 @@ class Pictures:
         resized = [
             Note(
                 NoteKind.SIZE,
-                f"the picture changes size; frames of another size are letterboxed into {width}x{height}",
+                f"the frame size changes; frames of another size are letterboxed into {width}x{height}",
             )
         ]
         meta = FrameMeta(
@@ -113,19 +125,19 @@ class Pictures:
         return Frames(meta=meta, rgb_UHWC=self.rgb_UHWC)
 
     def _square_size(self, frame: Any) -> tuple[int, int]:
-        """Width and height of a frame with square pixels, as it is stored."""
+        """Return width and height of a frame with square pixels, before it is turned."""
         return max(1, round(frame.width * self._aspect_of(frame))), frame.height
 
 
 def _fitted(size: tuple[int, int], shown: tuple[int, int], into: tuple[int, int]) -> tuple[int, int]:
-    """Scale `size` so that what is `shown` of it, turned perhaps, fits into a picture."""
+    """Scale `size` so that the frame, whose upright size is `shown`, fits into a size."""
     scale = min(into[0] / shown[0], into[1] / shown[1])
     width, height = size
     return max(1, round(width * scale)), max(1, round(height * scale))
 
 
 def _letterbox(picture: Bytes, target: Bytes) -> None:
-    """Put a picture into the middle of a larger one, with black around it."""
+    """Put an image into the middle of a larger one, with black around it."""
     height, width, _ = picture.shape
     top, left = (target.shape[0] - height) // 2, (target.shape[1] - width) // 2
     target[:] = 0
@@ -135,7 +147,7 @@ def _letterbox(picture: Bytes, target: Bytes) -> None:
 def _rgb(frame: Any, size: tuple[int, int], reformatter: VideoReformatter) -> Bytes:
     """Convert a frame to RGB [H, W, 3] of this width and height.
 
-    One thread: by default every frame would start two of its own, and keep them.
+    It uses one thread; by default every frame would start two threads and keep them.
     """
     width, height = size
     try:
@@ -151,14 +163,14 @@ def _rgb(frame: Any, size: tuple[int, int], reformatter: VideoReformatter) -> By
 
 
 def _upright(rgb: Bytes, quarter_turns: int, is_mirror: bool) -> Bytes:
-    """Turn and mirror a picture by the file's display matrix: a view."""
+    """Return a view of an image that is turned and mirrored by the file's display matrix."""
     return np.rot90(rgb[:, ::-1] if is_mirror else rgb, quarter_turns)
 
 
 def _orientation(frame: Any) -> tuple[int, bool]:
-    """Quarter turns to the left that make the picture upright, once mirrored where that is true.
+    """Return the quarter turns to the left that make a frame upright, and whether it is mirrored before.
 
-    The display matrix [a b; c d] takes stored (x, y) to shown (a x + c y, b x + d y), y downwards.
+    The display matrix [a b; c d] maps stored (x, y) to shown (a x + c y, b x + d y), y downwards.
     """
     matrix = frame.side_data.get("DISPLAYMATRIX")
     if matrix is None:
@@ -169,6 +181,6 @@ def _orientation(frame: Any) -> tuple[int, bool]:
     quarter_turns = round(degrees / 90)
     if abs(degrees - 90 * quarter_turns) > 1:
         raise ClipError(
-            "decode", f"the picture is rotated by {degrees:.0f} degrees; multiples of 90 are supported"
+            "decode", f"frames are rotated by {degrees:.0f} degrees; multiples of 90 are supported"
         )
     return quarter_turns, is_mirror

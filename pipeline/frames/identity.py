@@ -1,4 +1,4 @@
-"""The identity of what a clip is read from: its size and the hash of its content."""
+"""Identity of a clip's files: their size and the hash of their content."""
 
 import hashlib
 import os
@@ -11,9 +11,9 @@ from pipeline.types import SourceFile
 
 
 def source_of(source: Path | PictureFolder) -> SourceFile:
-    """Size and sha256 of a file; of a folder, their sum, and a hash of names and hashes in order.
+    """Return size and sha256 of a file; for a directory, the sum of sizes, and a hash of names and hashes.
 
-    Raises ClipError (stage ``open``) for a file that cannot be read, or is too large to be hashed.
+    Raises ClipError (stage ``open``) for a file that cannot be read, or is too large for a hash.
     """
     if isinstance(source, Path):
         try:
@@ -29,6 +29,6 @@ def source_of(source: Path | PictureFolder) -> SourceFile:
 
 
 def source_of_both(frames: SourceFile, crops: SourceFile) -> SourceFile:
-    """The identity of a clip that is read from frames and from ready face crops."""
+    """Return the identity of a clip that consists of frames and of face crops of the dataset."""
     digest = hashlib.sha256(f"{frames.sha256}\n{crops.sha256}\n".encode())
     return SourceFile(num_bytes=frames.num_bytes + crops.num_bytes, sha256=digest.hexdigest())

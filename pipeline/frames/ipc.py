@@ -1,8 +1,8 @@
-"""Messages between a decoding process and its parent: a pickled object, its pixels beside it.
+"""Messages between a decoding process and its parent: a pickled object, and its pixels outside of the pickle.
 
-Pickle's protocol 5 leaves arrays of bytes, which are pixels, out of the pickle, so that they go from the
-array that holds them into memory of the receiver's choice. All other arrays stay inside: they are small,
-and outlive the pixels. Both ends are this program; pickles never come from a file or a network.
+With pickle's protocol 5, arrays of bytes, which are pixels, stay outside of the pickle and are copied into
+memory of the receiver directly. All other arrays stay inside, because they are small and are kept longer than
+the pixels. Both ends are this program; pickles never come from a file or a network.
 """
 
 import pickle
@@ -15,17 +15,17 @@ _HEADER = struct.Struct("=QQ")
 
 
 class ClosedError(Exception):
-    """The other end is gone."""
+    """The other end is closed."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Message:
-    """A message whose pixels have not been received yet."""
+    """Message whose pixels have not been received yet."""
 
     packed: bytes
     """The pickled object."""
     sizes: tuple[int, ...]
-    """Bytes of each of its arrays of pixels."""
+    """Bytes of each array of pixels."""
 
     @property
     def num_bytes(self) -> int:
@@ -34,7 +34,7 @@ class Message:
 
 
 def send(end: socket.socket, message: object) -> None:
-    """Send an object. Raises ClosedError when nobody listens."""
+    """Send an object. Raises ClosedError if the other end is closed."""
     pixels: list[memoryview] = []
 
     def is_small(buffer: pickle.PickleBuffer) -> bool:
@@ -54,10 +54,10 @@ def send(end: socket.socket, message: object) -> None:
 
 
 def receive(end: socket.socket) -> Message:
-    """Receive the next message up to its pixels, which `receive_pixels` takes.
+    """Receive the next message without its pixels, which `receive_pixels` receives.
 
     Raises:
-        ClosedError: The other end is gone.
+        ClosedError: The other end is closed.
         TimeoutError: The socket's time limit is over.
     """
     num_packed, num_arrays = _HEADER.unpack(_exactly(end, _HEADER.size))
@@ -69,12 +69,12 @@ def receive_pixels(end: socket.socket, message: Message, target: memoryview) -> 
     """Receive the pixels of a message and return its object, whose pixels are in `target`.
 
     Args:
-        end: The socket that the message came from.
+        end: The socket of the message.
         message: Result of `receive`.
-        target: `message.num_bytes` bytes.
+        target: Memory of `message.num_bytes` bytes.
 
     Raises:
-        ClosedError: The other end is gone.
+        ClosedError: The other end is closed.
         TimeoutError: The socket's time limit is over.
     """
     _fill(end, target)

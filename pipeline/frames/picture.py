@@ -1,6 +1,6 @@
-"""One picture file as upright RGB pixels, its size known from its header before any pixel is.
+"""One image file as upright RGB pixels. Its size is checked by its header, before any pixel is decoded.
 
-A picture is what its first bytes say, whatever its name; Pillow's reader for that format alone sees it.
+The first bytes determine the format, not the name, and only Pillow's reader of that format reads the file.
 """
 
 import struct
@@ -27,7 +27,7 @@ _BROKEN = (
     OSError, FileError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, OverflowError,
     RuntimeError, struct.error, zlib.error,
 )  # fmt: skip
-"""What Pillow raises for files that are damaged or made to deceive."""
+"""Errors that Pillow raises for damaged or malicious files."""
 
 _EXIF_ORIENTATION = 0x0112
 _UPRIGHT = {
@@ -38,13 +38,13 @@ _UPRIGHT = {
 _FIRST_ON_ITS_SIDE = 5
 _HEADER_BYTES = 30
 _MAX_BYTES = 512 << 20
-"""Of a picture's file: more than the pixels allowed take without compression, at 16 bits a channel."""
+"""Most bytes of an image file: more than `MAX_PIXELS` need without compression, at 16 bits per channel."""
 
 
 def upright_size(path: Path) -> tuple[int, int] | None:
-    """Width and height of a picture as it is seen, from its header; None where that cannot be read.
+    """Return width and height of an upright image, from its header; None if the header cannot be read.
 
-    Raises ClipError for more pixels than are allowed.
+    Raises ClipError for more than `MAX_PIXELS` pixels.
     """
     with _opened(path) as image:
         if image is None:
@@ -54,10 +54,10 @@ def upright_size(path: Path) -> tuple[int, int] | None:
 
 
 def read_upright(path: Path) -> Bytes | None:
-    """A picture's pixels, uint8 RGB [H, W, 3], turned as its EXIF says; None where it does not decode.
+    """Return an image as uint8 RGB [H, W, 3], turned upright by its EXIF; None if it does not decode.
 
-    Transparency is dropped, 16 bits become 8. A picture whose end is missing does not decode. Raises
-    ClipError for more pixels than are allowed, and MemoryError.
+    Transparency is dropped, and 16 bits become 8. An image whose end is missing does not decode. Raises
+    ClipError for more than `MAX_PIXELS` pixels, and MemoryError.
     """
     with _opened(path) as image:
         if image is None:
@@ -75,9 +75,9 @@ def read_upright(path: Path) -> Bytes | None:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
-    """A picture whose header is read, or None."""
+    """Yield an image whose header is read; None if that fails."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow's remarks on odd files; what matters it raises
+        warnings.simplefilter("ignore")  # Pillow warns about odd files; it raises errors that matter
         try:
             file = open_given(path, _MAX_BYTES)
         except FileError:
@@ -101,7 +101,7 @@ def _header(file: BinaryIO, path: Path) -> Any:
         if first.startswith(b"BM"):
             return BmpImageFile(file)
         if first[:4] == b"RIFF" and first[8:12] == b"WEBP":
-            _refuse_large(_webp_canvas(first), path)  # opening it already takes memory for the canvas
+            _refuse_large(_webp_canvas(first), path)  # opening the file allocates the canvas
             return WebPImageFile(file)
     except Image.DecompressionBombError as error:
         raise ClipError("decode", f"'{path.name}' has far more pixels than allowed; scale it down") from error
@@ -111,7 +111,7 @@ def _header(file: BinaryIO, path: Path) -> Any:
 
 
 def _webp_canvas(first: bytes) -> tuple[int, int]:
-    """Width and height that the beginning of a WebP file claims. Raises ValueError where it claims none."""
+    """Return width and height from the beginning of a WebP file. Raises ValueError if there are none."""
     kind = first[12:16]
     if kind == b"VP8X":
         return 1 + int.from_bytes(first[24:27], "little"), 1 + int.from_bytes(first[27:30], "little")
@@ -130,13 +130,13 @@ def _refuse_large(size: tuple[int, int], path: Path) -> None:
     if width * height > MAX_PIXELS:
         raise ClipError(
             "decode",
-            f"picture '{path.name}' has {width}x{height} pixels; allowed: {MAX_PIXELS / 1e6:g} million. "
+            f"image '{path.name}' has {width}x{height} pixels; allowed: {MAX_PIXELS / 1e6:g} million. "
             "Scale it down",
         )
 
 
 def _orientation(image: Any) -> int:
-    """The EXIF orientation that stands before the pixels; 1, upright, where none can be read."""
+    """Return the EXIF orientation that is stored before the pixels; 1, upright, if it cannot be read."""
     try:
         exif = Image.Exif()
         exif.load(image.info.get("exif", b""))

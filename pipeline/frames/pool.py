@@ -1,7 +1,7 @@
-"""Decoding in child processes: a crash or a hang of the decoding library costs one clip.
+"""Decoding in child processes, in which a crash or a hang of the decoding library affects one clip.
 
-PyAV holds Python's lock in small slices and starves beside a thread that feeds a model, so it
-decodes in processes of its own. Pixels that wait for their consumer are bounded in bytes.
+PyAV takes Python's global lock in small slices and is slow beside a thread that feeds a model, therefore it
+runs in processes of its own. The bytes of pixels that wait for their consumer are limited.
 """
 
 import queue
@@ -28,21 +28,26 @@ CHILD_BYTES = 6 << 30
 _ATTEMPTS = 2
 _START_SECONDS = 120.0
 _DYING_SECONDS = 1.0
-"""A child whose end of the socket is closed is given this long to end by itself, and to say how."""
+"""Time for a child to end by itself after its end of the socket is closed, before it is killed."""
 
 
 def plain_buffer(num_bytes: int) -> Bytes:
-    """Memory for the pixels of one clip."""
+    """Return memory for the pixels of one clip."""
     return np.empty(num_bytes, dtype=np.uint8)
 
 
 class PoolClosedError(Exception):
-    """The decoders were told to stop while clips were wanted of them."""
+    """The pool was closed while clips were requested from it."""
 
 
 @dataclass(eq=False)
 class _Stream:
-    """One caller's answers on their way, or what keeps them from coming. left: the caller has gone."""
+    """Answers for one caller.
+
+    Attributes:
+        answers: Place, answer or error, and bytes of pixels.
+        left: Set when the caller needs no further answers.
+    """
 
     answers: "queue.SimpleQueue[tuple[int, DecodeAnswer | Exception, int]]" = field(
         default_factory=queue.SimpleQueue
@@ -51,12 +56,16 @@ class _Stream:
 
 
 class DecodePool:
-    """`num_children` processes that decode, each fed by a thread of this one.
+    """Pool of decoding processes, each with a thread of this process. Close it, or use it in a `with`.
 
-    clip_seconds: a clip that takes longer is given up and its child replaced. waiting_bytes: of
-    pixels that are here and not consumed; a single larger clip passes alone. child_bytes: of
-    address space that a child may use. buffer: gives the memory for a clip's pixels, for instance
-    page-locked. Close it, or use it as a context manager.
+    Args:
+        num_children: Number of processes.
+        clip_seconds: Limit for the decoding of a clip. A clip that takes longer fails, and its process is
+            replaced.
+        waiting_bytes: Most bytes of pixels that are received and not consumed. A single larger clip is
+            received alone.
+        child_bytes: Most bytes of address space of a process.
+        buffer: Function that allocates memory for a clip's pixels, for instance page-locked.
     """
 
     def __init__(
@@ -85,14 +94,18 @@ class DecodePool:
 
     @property
     def pids(self) -> list[int]:
-        """The process ids of the children that are alive."""
+        """Process ids of the running children."""
         return [child.pid for child in list(self._children.values())]
 
     def stream(self, jobs: Sequence[DecodeJob]) -> Generator[tuple[int, DecodeAnswer], None, None]:
-        """Every job's place and answer, as they become ready; see `requests.Decoder`.
+        """Yield the place and the answer of every job, as they become ready; see `requests.Decoder`.
 
-        Several threads may stream at a time. Leaving early gives up what is not decoded yet. Raises
-        PoolClosedError once the pool is closed, and whatever keeps this machine from decoding at all.
+        Several threads may stream at a time. If the caller leaves early, jobs that have not started are
+        dropped.
+
+        Raises:
+            PoolClosedError: The pool is closed.
+            OusError: No decoding process starts on this machine.
         """
         stream = _Stream()
         self._streams.add(stream)
@@ -116,14 +129,14 @@ class DecodePool:
             self._drop(stream)
 
     def close(self) -> None:
-        """Stop the children at once, whatever they are at."""
+        """Stop the children at once, also while they decode."""
         self._closed = True
         for stream in list(self._streams):
             stream.answers.put((0, PoolClosedError(), 0))
         for _ in self._threads:
             self._jobs.put(None)
         for child in list(self._children.values()):
-            child.kill()  # its thread notices, and sees to the rest
+            child.kill()  # its thread notices that and cleans up
         self._room.close()
 
     def __enter__(self) -> Self:
@@ -135,7 +148,7 @@ class DecodePool:
         self.close()
 
     def _drop(self, stream: _Stream) -> None:
-        """Give back the room of answers that nobody will take."""
+        """Release the bytes of answers that no caller will take."""
         while True:
             try:
                 _, _, num_bytes = stream.answers.get_nowait()
@@ -144,7 +157,7 @@ class DecodePool:
             self._room.leave(num_bytes)
 
     def _serve(self, number: int) -> None:
-        """Hand jobs to one child, a new one after each death, until the pool is closed."""
+        """Send jobs to one child, which is replaced after each death, until the pool is closed."""
         while (work := self._jobs.get()) is not None and not self._closed:
             stream, place, job = work
             if stream.left.is_set():
@@ -152,7 +165,7 @@ class DecodePool:
             answer: DecodeAnswer | Exception
             try:
                 answer, num_bytes = self._answer(number, job)
-            except Exception as error:  # noqa: BLE001 - handed to the caller, who would wait for ever
+            except Exception as error:  # noqa: BLE001 - passed to the caller, which would wait forever
                 answer, num_bytes = error, 0
                 self._discard(number)
             stream.answers.put((place, answer, num_bytes))
@@ -161,13 +174,13 @@ class DecodePool:
         self._discard(number)
 
     def _discard(self, number: int) -> None:
-        """End a child, whatever it is at, if there is one."""
+        """End a child if there is one, also while it decodes."""
         if number in self._children:
             self._children[number].kill()
             self._children.pop(number).stop()
 
     def _answer(self, number: int, job: DecodeJob) -> tuple[DecodeAnswer, int]:
-        """A child's answer and the room that it takes; a second child is tried when the first dies."""
+        """Return a child's answer and its bytes of pixels. If the child dies, a second one is tried."""
         death = ""
         for _ in range(_ATTEMPTS):
             try:
@@ -183,9 +196,9 @@ class DecodePool:
         return ClipFailed(stage="decode", reason=reason), 0
 
     def _child(self, number: int) -> "_Child":
-        """The child of that number, a new one where there is none.
+        """Return the child of a number; if there is none, start one.
 
-        Raises PoolClosedError, or OusError when none can be started: no clip is to blame for that.
+        Raises PoolClosedError; or OusError if none can be started, which is no fault of a clip.
         """
         for attempt in range(_ATTEMPTS):
             if number in self._children:
@@ -240,16 +253,16 @@ class _Child:
         return self._process.pid
 
     def greet(self) -> None:
-        """Wait for its first word: it has loaded what it needs. Raises ClosedError or TimeoutError."""
+        """Wait for its first message, sent after its imports. Raises ClosedError or TimeoutError."""
         self.end.settimeout(_START_SECONDS)
         ipc.receive(self.end)
 
     def kill(self) -> None:
-        """End the process, at once."""
+        """End the process at once."""
         self._process.kill()
 
     def stop(self) -> str:
-        """End the process if it still lives, forget it, and say how it ended."""
+        """End the process if it still runs, and return its exit code or signal in words."""
         self.end.close()
         try:
             code = self._process.wait(_DYING_SECONDS)
@@ -260,7 +273,7 @@ class _Child:
 
 
 class _Room:
-    """A bound on bytes: `enter` waits for room, which `leave` makes."""
+    """Limit on bytes: `enter` waits for room, which `leave` releases."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -269,7 +282,7 @@ class _Room:
         self._changed = threading.Condition()
 
     def enter(self, num_bytes: int) -> None:
-        """Wait until the bytes fit, or until nothing else is there."""
+        """Wait until the bytes fit, or until there are no other bytes."""
         with self._changed:
             self._changed.wait_for(
                 lambda: self._closed or not self._taken or self._taken + num_bytes <= self._limit
@@ -277,13 +290,13 @@ class _Room:
             self._taken += num_bytes
 
     def leave(self, num_bytes: int) -> None:
-        """Make room."""
+        """Release bytes."""
         with self._changed:
             self._taken -= num_bytes
             self._changed.notify_all()
 
     def close(self) -> None:
-        """Let everybody in: nothing will be kept."""
+        """End all waits."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()

@@ -1,6 +1,6 @@
-"""What a clip's file says of itself, for those who look and do not extract.
+"""Facts about a clip's file besides its frames, for checks of a dataset.
 
-Only for clips that have decoded, in a process of their own: what crashes a decoder is known by then.
+Use it only for clips that a decoding process has decoded before, because a file can crash the decoder.
 """
 
 from pathlib import Path
@@ -16,7 +16,7 @@ _QUARTER = 90
 
 
 def quarter_turns(path: Path) -> int:
-    """By how many quarter turns, 0 to 3, a video is stored turned; 0 where it does not say."""
+    """Return by how many quarter turns, 0 to 3, a video is stored turned; 0 if the file has no rotation."""
     try:
         container, stream = open_video(path)
         with container:
@@ -27,6 +27,6 @@ def quarter_turns(path: Path) -> int:
 
 
 def picture_sizes(folder: Path) -> set[tuple[int, int]]:
-    """Every width and height that pictures of a folder have, by their headers."""
+    """Return every width and height of the images of a directory, by their headers."""
     sizes = (upright_size(folder / name) for name in PictureFolder.at(folder, folder.parent).names)
     return {size for size in sizes if size is not None}

@@ -1,4 +1,4 @@
-"""What a user should know of a video: damage, odd times, fields, transfer, further streams."""
+"""Notes on a video: damage, odd times, interlaced frames, HDR transfer, further streams."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,13 +8,14 @@ from pipeline.frames.clock import RunningClock
 from pipeline.types import Note, NoteKind
 
 _HDR_TRANSFERS = {16: "PQ (SMPTE ST 2084)", 18: "HLG (ARIB STD-B67)"}
-"""By their numbers in ITU-T H.273, table 3."""
+"""HDR transfers by their numbers in ITU-T H.273, table 3."""
 
 
 class Remarks:
-    """Counts what is odd about the packets and frames of one pass.
+    """Counter of unusual packets and frames of one pass.
 
-    num_errors: packets that did not decode, to be counted by whoever decodes.
+    Attributes:
+        num_errors: Packets that did not decode, counted by the caller.
     """
 
     def __init__(self) -> None:
@@ -25,7 +26,7 @@ class Remarks:
         self._transfers: dict[int, int] = {}
 
     def add(self, frame: Any) -> None:
-        """Look at a frame of the clip."""
+        """Count a frame of the clip."""
         self._num_corrupt += bool(frame.is_corrupt)
         self._num_interlaced += bool(frame.interlaced_frame)
         self._num_untimed += frame.pts is None
@@ -33,7 +34,7 @@ class Remarks:
             self._transfers[frame.color_trc] = self._transfers.get(frame.color_trc, 0) + 1
 
     def notes(self, running: RunningClock) -> list[Note]:
-        """Return notes of what was counted."""
+        """Return notes on everything that was counted."""
         notes = []
         if self.num_errors:
             notes.append(Note(NoteKind.DAMAGE, f"{counted(self.num_errors, 'packet')} did not decode"))
@@ -57,7 +58,7 @@ class Remarks:
 
 
 def note_streams(videos: Sequence[Any]) -> list[Note]:
-    """Return a note of the video streams beside the first of these, which is read."""
+    """Return a note if there are video streams besides the first one, which is read."""
     if len(videos) == 1:
         return []
     read, *others = map(_named, videos)
@@ -66,10 +67,8 @@ def note_streams(videos: Sequence[Any]) -> list[Note]:
 
 
 def _named(stream: Any) -> str:
-    """Number and size of a video stream; of one in an unknown coding, PyAV knows no size."""
+    """Return number and size of a video stream in words; PyAV knows no size for an unknown codec."""
     decoder = stream.codec_context
     return (
-        f"{stream.index} ({decoder.width}x{decoder.height})"
-        if decoder
-        else f"{stream.index} (unknown coding)"
+        f"{stream.index} ({decoder.width}x{decoder.height})" if decoder else f"{stream.index} (unknown codec)"
     )

@@ -1,4 +1,4 @@
-"""What is asked of a decoder and what it answers, wherever it runs."""
+"""Requests to a decoder and its answers, in any process."""
 
 import time
 from collections.abc import Generator, Sequence
@@ -18,11 +18,16 @@ from pipeline.types import ClipFailed, Crops, Frames, SourceFile
 
 @dataclass(frozen=True, kw_only=True)
 class DecodeJob:
-    """A video or a folder of pictures, and which frames of it are wanted.
+    """Request for the sampled frames of a clip.
 
-    start_seconds, end_seconds: the part of a video that is the clip. face_path: a folder of face crops,
-    of which those of the sampled frames are wanted too. inside: the folder that links among pictures must
-    not leave; None for each folder itself.
+    Attributes:
+        path: A video, or a directory of images.
+        config: Settings of the sampling.
+        start_seconds: Start of the clip in a video; None for the start of the file.
+        end_seconds: End of the clip in a video; None for the end of the file.
+        face_path: Directory of face crops, of which those of the sampled frames are decoded too; None for
+            no crops.
+        inside: Directory that links to images must not leave; None for each directory of images itself.
     """
 
     path: Path
@@ -35,9 +40,13 @@ class DecodeJob:
 
 @dataclass(frozen=True, kw_only=True)
 class Decoded:
-    """A clip's frames, its crops if they were asked for, and what it was read from.
+    """Decoded clip.
 
-    seconds: how long a core worked for them.
+    Attributes:
+        frames: Sampled frames.
+        crops: Face crops of the dataset, if they were requested.
+        source: Size and hash of the clip's files.
+        seconds: Time of one core for the decoding.
     """
 
     frames: Frames
@@ -50,27 +59,27 @@ DecodeAnswer: TypeAlias = Decoded | ClipFailed
 
 
 class Decoder(Protocol):
-    """Decodes clips, somewhere."""
+    """Decoder of clips, in this process or in others."""
 
     def stream(self, jobs: Sequence[DecodeJob]) -> Generator[tuple[int, DecodeAnswer], None, None]:
-        """The place of each job and its answer, in the order in which they are ready.
+        """Yield the place of each job and its answer, in the order in which they become ready.
 
-        Whoever asks for the next answer has done with the pixels of the one before.
+        When the caller takes the next answer, the pixels of the previous one may be overwritten.
         """
         ...
 
 
 class InlineDecoder:
-    """Decodes in the caller's thread, one clip after the other: what a decoder does, put plainly."""
+    """Decoder in the caller's thread, one clip after the other: the reference for other decoders."""
 
     def stream(self, jobs: Sequence[DecodeJob]) -> Generator[tuple[int, DecodeAnswer], None, None]:
-        """Every job's answer, in order."""
+        """Yield every job's place and answer, in order."""
         for place, job in enumerate(jobs):
             yield place, decode_job(job)
 
 
 def decode_job(job: DecodeJob) -> DecodeAnswer:
-    """The frames of a clip and the hash of its file, or the step that failed and why."""
+    """Decode a clip. Errors become a ClipFailed with the step and the reason."""
     began = time.monotonic()
     try:
         frames, crops, source = _decoded(job)
@@ -78,7 +87,7 @@ def decode_job(job: DecodeJob) -> DecodeAnswer:
         return ClipFailed(stage=error.stage, reason=error.reason)
     except MemoryError:
         return ClipFailed(stage="decode", reason="its frames do not fit into the decoder's memory")
-    except Exception as error:  # noqa: BLE001 - the boundary of a clip: anything wrong ends this clip alone
+    except Exception as error:  # noqa: BLE001 - the boundary of a clip: an error ends only this clip
         return ClipFailed(stage="decode", reason=f"unexpected {type(error).__name__}: {first_line(error)}")
     return Decoded(frames=frames, crops=crops, source=source, seconds=time.monotonic() - began)
 
@@ -109,6 +118,6 @@ def _refuse_window(job: DecodeJob) -> None:
     if job.start_seconds is not None or job.end_seconds is not None:
         raise ClipError(
             "open",
-            "start_seconds or end_seconds with a folder of pictures, which has no times; leave them out, and "
-            "put the pictures of each clip into a folder of its own",
+            "start_seconds or end_seconds with a directory of images, which has no times; leave them out, "
+            "and put the images of each clip into a directory of its own",
         )

@@ -1,4 +1,4 @@
-"""Which frames of a clip are taken: pure arithmetic of indices.
+"""Choice of a clip's sampled frames: pure arithmetic of indices.
 
 Letters: V views; T frames per view; n decodable frames.
 """
@@ -17,14 +17,16 @@ _FIRST_MOVED_VIEW = 2
 
 @dataclass(frozen=True, kw_only=True)
 class FrameConfig:
-    """How many frames are taken of a clip.
+    """Settings of the sampling.
 
-    num_frames: T per view. num_views: 1 is the centre of T equal parts; the second view mirrors
-    it; further ones move within the parts.
+    Attributes:
+        num_frames: Number T of frames per view.
+        num_views: Number V of views. The first samples the centres of T equal parts, the second mirrors
+            these frames, and further ones sample other places in the parts.
     """
 
     VERSION: ClassVar[int] = VERSIONS["frames"]
-    """Of decoding and sampling (decisions 0007 and 0010)."""
+    """Version of decoding and sampling (decisions 0007 and 0010)."""
 
     num_frames: int = 16
     num_views: int = 1
@@ -35,10 +37,10 @@ class FrameConfig:
 
 
 def view_offset(view: int) -> float:
-    """Where in each of the T equal parts a view takes its frame, from 0 to 1.
+    """Return the place of a view's frame in each of the T equal parts, from 0 to 1.
 
-    The centre for views 0 and 1; then the van der Corput sequence 1/4, 3/4, 1/8, ... so that
-    more views leave the earlier ones as they are.
+    It is the centre for views 0 and 1, and then follows the van der Corput sequence 1/4, 3/4, 1/8, ..., so
+    that more views do not change the earlier ones.
     """
     if view < _FIRST_MOVED_VIEW:
         return 0.5
@@ -51,15 +53,22 @@ def view_offset(view: int) -> float:
 
 
 def is_mirrored(view: int) -> bool:
-    """Whether a view shows the frames mirrored left to right."""
+    """Return whether a view shows the frames mirrored left to right."""
     return view == 1
 
 
 def sample_indices(num_decoded: int, config: FrameConfig) -> tuple[Ints, Bools]:
-    """Which frames each view takes: indices [V, T] into n decoded frames, and their validity.
+    """Return the frames that each view samples.
 
-    With n >= T, frame i of a view lies at floor((i + offset) n / T): rising, no frame twice.
-    A shorter clip gives all its frames in order, then its last one again, marked invalid.
+    If n >= T, frame i of a view is floor((i + offset) n / T), so that numbers ascend and no frame is sampled
+    twice. For a shorter clip, all frames are sampled in order, and then its last one again, marked invalid.
+
+    Args:
+        num_decoded: Number n of decoded frames.
+        config: Settings of the sampling.
+
+    Returns:
+        Indices into the decoded frames, int64 [V, T], and their validity, bool [V, T].
     """
     t = config.num_frames
     if num_decoded < t:
@@ -73,7 +82,7 @@ def sample_indices(num_decoded: int, config: FrameConfig) -> tuple[Ints, Bools]:
 
 
 def wanted_frames(num_decoded: int, config: FrameConfig) -> frozenset[int]:
-    """The numbers of the frames that some view takes; none of a clip without frames."""
+    """Return the numbers of the frames that at least one view samples; none for a clip without frames."""
     if num_decoded == 0:
         return frozenset()
     return frozenset(int(i) for i in sample_indices(num_decoded, config)[0].ravel())

@@ -1,4 +1,4 @@
-"""Notes and errors on a clip's window, the part of its file: it ends after the file, or holds no frame."""
+"""Notes and errors on a clip's window that ends after the file or contains no frame."""
 
 import math
 from fractions import Fraction
@@ -12,14 +12,14 @@ from pipeline.frames.container import Packets, Window
 from pipeline.types import EMPTY_WINDOW, WINDOW_BEYOND_END, Note, NoteKind
 
 _ROUNDING_SECONDS = 0.5
-"""Lists round times to whole seconds: an end may be so much later than the file's. Milliseconds and frame
-numbers are 10 times the seconds or more."""
+"""Tolerance for an end after the end of the file, because lists round times to whole seconds. Milliseconds or
+frame numbers are at least 10 times the seconds."""
 
 
 def file_end(packets: Packets, running: RunningClock) -> float:
-    """Return when the file ends, in seconds from its start: by its frames, its video or its longest stream.
+    """Return the end of the file, in seconds from its start, by its frames, its video or its longest stream.
 
-    Where a file announces more than decodes, the announced end counts: a window within it is right.
+    If a file announces more than it contains, the announced end counts, because a window within it is valid.
     """
     ends, container = [running.end], packets.container
     length = announced(container, packets.stream, packets.clock)
@@ -32,11 +32,11 @@ def file_end(packets: Packets, running: RunningClock) -> float:
 
 
 def note_beyond_end(packets: Packets, window: Window, running: RunningClock) -> list[Note]:
-    """Return a note where the window ends clearly after the file: its times are perhaps no seconds.
+    """Return a note if the window ends clearly after the file, because its times may not be in seconds.
 
     Args:
-        packets: Of the file, all read or read up to the end of the window.
-        window: The part of the file that was decoded.
+        packets: Packets of the file, read to the end of the file or of the window.
+        window: The decoded part of the file.
         running: The clock after the last frame.
     """
     tolerance = max(TOLERATED_STEPS * running.largest_step, _ROUNDING_SECONDS)
@@ -55,11 +55,12 @@ def require_frames(
     """Raise ClipError (stage ``decode``) for a window without frames.
 
     Args:
-        num_frames: That decoded in the window.
+        num_frames: Decoded frames of the window.
         window: The part of the file.
-        end: When the file ends, in seconds.
-        nearest: When the frames before and after the window begin, in seconds; infinite where there are none.
-        damage: What else is wrong with the file, empty if nothing.
+        end: End of the file, in seconds.
+        nearest: Start of the last frame before the window and of the first after it, in seconds; infinite if
+            there is none.
+        damage: Damage of the file in words; empty if there is none.
     """
     if num_frames:
         return
