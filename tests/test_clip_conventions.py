@@ -97,7 +97,7 @@ def test_the_mean_of_laions_large_model_is_not_clips():
 def test_a_bare_file_is_refused_with_the_choices(bare):
     with pytest.raises(
         WeightsError,
-        match=r"weights.bin' cannot state how it was trained, and nothing else does: activation, mean, "
+        match=r"weights.bin' cannot state how it was trained, and no other source does: activation, mean, "
         r"std unknown for tiny-16-5. State it: put open_clip_config.json beside it; or "
         r"--set encoder.activation=gelu\|quickgelu --set encoder.mean=R,G,B --set encoder.std=R,G,B\.$",
     ):
@@ -210,7 +210,7 @@ def test_a_mean_that_is_none_is_refused(bare, value):
 
 def test_a_config_without_images_leaves_them_to_be_stated(bare):
     write_open_clip_config(bare.parent, tiny_model(), None)
-    with pytest.raises(WeightsError, match="nothing else does: mean, std unknown"):
+    with pytest.raises(WeightsError, match="no other source does: mean, std unknown"):
         load_bare(bare)
     assert load_bare(bare, mean=MEAN, std=STD).conventions.source == "open_clip_config.json and settings"
 
@@ -263,7 +263,7 @@ def test_configs_of_both_forms_must_agree(tmp_path, fact, own):
 
 def test_a_lone_preprocessor_config_is_read(bare):
     (bare.parent / "preprocessor_config.json").write_text(json.dumps(OPENAI_IMAGES))
-    with pytest.raises(WeightsError, match=r"else does: activation unknown"):
+    with pytest.raises(WeightsError, match=r"source does: activation unknown"):
         load_bare(bare)
     clip = load_bare(bare, activation="gelu")
     assert (clip.mean, clip.conventions.source) == (CLIP_MEAN, "settings and preprocessor_config.json")
@@ -314,7 +314,7 @@ def test_another_architecture_of_transformers_is_refused(tmp_path):
 def test_a_config_json_of_something_else_is_left_alone(tmp_path):
     path = write_transformers(tmp_path / "clip", {"model_type": "bert"})
     with pytest.raises(
-        WeightsError, match="nothing else does: activation unknown .* put config.json and preprocessor"
+        WeightsError, match="no other source does: activation unknown .* put config.json and preprocessor"
     ):
         load_bare(path)
 

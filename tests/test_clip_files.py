@@ -94,7 +94,7 @@ def test_without_a_network_the_file_its_address_and_its_place_are_named(alone, t
     assert "The weights 'openai' of ViT-L-14-quickgelu are not on this machine" in message
     assert "timm/vit_large_patch14_clip_224.openai (no route to host)" in message
     place = tmp_path / "weights" / entry.file_name
-    assert f"download {entry.address}. Put it at {place} here and give the same command again" in message
+    assert f"download {entry.address}. Put it at {place} here and run the same command again" in message
     assert "--encoder ViT-L-14-quickgelu --encoder-weights PATH --set encoder.tag=openai." in message
     assert "--encoder-weights random" in message
 
@@ -107,7 +107,7 @@ def test_what_is_advised_without_a_network_gives_the_tags_features(alone, monkey
         load("laion")
     message = str(caught.value)
     assert f"(or {files.hub_files()[1]}) from https://huggingface.co/someone/tiny. Put it at" in message
-    place = Path(message.split("Put it at ")[1].split(" here and give the same command again")[0])
+    place = Path(message.split("Put it at ")[1].split(" here and run the same command again")[0])
     settings = re.search(r"--encoder (\S+) --encoder-weights PATH --set encoder\.(\w+)=(\w+)\.", message)
     place = place.parent / file
     place.parent.mkdir(parents=True)

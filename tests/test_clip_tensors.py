@@ -133,7 +133,7 @@ def test_an_archive_that_unpacks_to_too_much_is_refused_unread(tmp_path, monkeyp
     with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("weights/data/bomb", bytes(64 << 20))
     assert path.stat().st_size < 4 << 20
-    with pytest.raises(WeightsError, match=r"weights.pt' holds more than \d+ bytes once unpacked, too much"):
+    with pytest.raises(WeightsError, match=r"weights.pt' holds more than \d+ bytes once unpacked, too many"):
         load(path)
 
 

@@ -176,9 +176,7 @@ def test_without_a_connection_the_error_says_how_to_get_the_file(
 def test_a_wrong_download_leaves_nothing(publish: Callable[..., Path], store: Path) -> None:
     publish(content=b"a login page")
     actual = hashlib.sha256(b"a login page").hexdigest()
-    with pytest.raises(
-        WeightsError, match=rf"served is not {FILE}: its sha256 is {actual}, {SHA256} is needed"
-    ):
+    with pytest.raises(WeightsError, match=rf"is not {FILE}: its sha256 is {actual}, {SHA256} is needed"):
         weights.fetch(NAME, store)
     assert list(store.iterdir()) == []
 

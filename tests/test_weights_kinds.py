@@ -51,7 +51,7 @@ def arrays() -> bytes:
 
 TENSORS = safetensors.torch.save({"w": torch.zeros(100)})
 MODULE = r"is a pickled module \('torch.nn.modules.linear.Linear'.*, not .*state_dict\(\)"
-OTHERS = r"is a pickle of other things than tensors \('.*Evil'\), which may run code and was not run, not"
+OTHERS = r"is a pickle of other objects than tensors \('.*Evil'\), which may run code and was not run, not"
 KINDS = {
     "nothing": (b"", r"is empty \(0 bytes\), not .*: download it again"),
     "pointer": (
@@ -78,11 +78,11 @@ KINDS = {
     ),
     "objects": (
         pickled({"a": Evil}),
-        r"is a pickle of other things than tensors \('.*Evil'\), which may run code",
+        r"is a pickle of other objects than tensors \('.*Evil'\), which may run code",
     ),
     "new pickle": (
         pickle.dumps({"a": Evil}),
-        r"is a pickle of other things than tensors \('.*Evil'\), which may run",
+        r"is a pickle of other objects than tensors \('.*Evil'\), which may run",
     ),
     "cut archive": (
         pickled({"w": torch.zeros(1000)})[:2000],

@@ -1,21 +1,21 @@
-"""A frozen CLIP model by name and weights, with the hashes that tell one from another.
+"""Frozen CLIP model by name and weights, with hashes that identify it.
 
-``config``              the settings: which model, and which weights
-``architecture``        the numbers of a model: of open_clip's by name, and of the configs beside files
-``tags``                open_clip's pretrained tags: their files, and what they were trained with
+``config``              settings: model and weights
+``architecture``        sizes of a model, from open_clip by name or from configs beside files
+``tags``                open_clip's pretrained tags: their files and training conventions
 ``files``               the file of the weights: a path, a tag's copy on this machine, or a download
 ``directory``           the file in a directory, and in a repository of the hub's cache
-``conventions``         activation, mean and std that the weights were trained with, which a file cannot state
-``tensors``             the file's tensors, checked, in a model
-``transformers_names``  transformers' names of CLIP's tensors become open_clip's
-``model``               one of the models, loaded
+``conventions``         activation, mean and std with which the weights were trained; a file cannot state them
+``tensors``             checked tensors of a file, loaded into a model
+``transformers_names``  conversion of transformers' names of CLIP's tensors to open_clip's
+``model``               a loaded model
 ``shape``               its widths, known before anything is loaded
-``fused_visual``        its vision tower, copied for encoding in fewer passes
+``fused_visual``        copy of its image encoder with fused operations
 ``listing``             every file of weights that this program knows, with licence and source
 
-The only importer of open_clip, inside the functions that need it: a command that loads no model does
-not wait for it. The pipeline takes the vision tower from here, the trainer's
-prompts the text tower, so that both sides name and check the same weights.
+Only this package imports open_clip, and only inside the functions that need it, so that a command without a
+model starts faster. The pipeline uses the image encoder, and the trainer's prompts use the text encoder, so
+that both name and check the same weights.
 """
 
 from pipeline.clip_model.config import EncoderConfig, encoder_of

@@ -1,7 +1,7 @@
-"""The architecture of a CLIP model in numbers: of open_clip's by name, and of the configs beside files.
+"""Architecture of a CLIP model in numbers, from open_clip by name or from configs beside files.
 
 Both forms of config, open_clip's and transformers', become one flat mapping (`vision.width`, `text.heads`),
-so that a difference between a file's config and the encoder that was asked for is found by comparison.
+so that a comparison shows the differences between a file's config and the chosen encoder.
 """
 
 from collections.abc import Mapping
@@ -13,9 +13,9 @@ GELU, QUICK_GELU = "gelu", "quickgelu"
 TITLES = {GELU: "GELU", QUICK_GELU: "QuickGELU"}
 _QUICK = "-quickgelu"
 _NORM_EPSILON = 1e-5
-"""Of open_clip's layer normalisation."""
+"""Epsilon of open_clip's layer normalisation."""
 _NOT_SHAPE = {"patch_dropout", "output_tokens"}
-"""Settings of open_clip's towers that act in training alone, or on outputs that are not used here."""
+"""Settings of open_clip's encoders that affect only training, or outputs that are not used here."""
 _TOKENIZER = {"hf_tokenizer_name", "tokenizer_mode", "tokenizer_kwargs", "pad_id", "eos_id"}
 
 
@@ -27,7 +27,7 @@ def supported_models() -> tuple[str, ...]:
 
 
 def activation_of(name: str) -> str:
-    """Return the activation that open_clip builds the model with: ``gelu`` or ``quickgelu``."""
+    """Return the activation with which open_clip builds the model: ``gelu`` or ``quickgelu``."""
     import open_clip
 
     described = open_clip.get_model_config(name) or {}
@@ -43,8 +43,8 @@ def with_activation(name: str, activation: str) -> str:
 def is_clip_class(described: Mapping[str, Any]) -> bool:
     """Return whether a config of open_clip describes a CLIP-class model.
 
-    That is a vision transformer read at its class token, and a causal text tower read at the end-of-text
-    token. Decided before anything is built, because some other models need further libraries.
+    Such a model is a vision transformer whose output is its class token, and a causal text encoder whose
+    output is the end-of-text token. Nothing is built, because some other models need further libraries.
     """
     vision, text = described.get("vision_cfg"), described.get("text_cfg")
     if not isinstance(vision, Mapping) or not isinstance(text, Mapping):
@@ -67,7 +67,7 @@ def architecture_of(name: str) -> dict[str, Any]:
 
 
 def from_open_clip(described: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the numbers of a config in open_clip's form (``model_cfg``), its defaults filled in.
+    """Return the numbers of a config in open_clip's form (``model_cfg``), with its defaults.
 
     Raises ConfigError for another class of model, and for settings that open_clip does not know.
     """
@@ -94,7 +94,7 @@ def from_open_clip(described: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def num_parameters(numbers: Mapping[str, Any]) -> int:
-    """Return how many numbers the tensors of a model with this architecture hold."""
+    """Return the number of parameters of a model with this architecture."""
     side = numbers["vision.image_size"] // numbers["vision.patch_size"]
     vision, text, embedded = numbers["vision.width"], numbers["text.width"], numbers["embed_dim"]
     patches = 3 * numbers["vision.patch_size"] ** 2 * vision + (side**2 + 2) * vision
@@ -114,7 +114,7 @@ def _num_in_blocks(tower: str, numbers: Mapping[str, Any]) -> int:
 
 
 def from_transformers(described: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the numbers of a config.json of transformers' CLIP, with transformers' defaults filled in.
+    """Return the numbers of a config.json of transformers' CLIP, with transformers' defaults.
 
     Numbers that are not in this form, such as the kind of pooling, are left out.
     """
@@ -147,7 +147,7 @@ def activation_of_transformers(described: Mapping[str, Any]) -> str | None:
 
 
 def _section(described: Mapping[str, Any], tower: str) -> dict[str, Any]:
-    """A tower's settings; older configs repeat them, with precedence, under ``..._config_dict``."""
+    """Return an encoder's settings; older configs repeat them, with precedence, as ``..._config_dict``."""
     parts = [described.get(f"{tower}_config"), described.get(f"{tower}_config_dict")]
     return {key: value for part in parts if isinstance(part, Mapping) for key, value in part.items()}
 

@@ -1,4 +1,4 @@
-"""Which CLIP model, and its weights: the settings of the section `encoder`."""
+"""Settings of the section `encoder`: the CLIP model and its weights."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -18,16 +18,20 @@ _OF_A_FILE = ("tag", "activation", "mean", "std")
 
 @dataclass(frozen=True, kw_only=True)
 class EncoderConfig:
-    """Which CLIP model: an open_clip name, and its weights.
+    """CLIP model and its weights.
 
-    name: a model of CLIP's class (a vision transformer read at its class token, and a causal text
-    tower read at the end-of-text token); another one is a ConfigError.
-    weights: a tag that open_clip knows for this model, a path to a file or directory, or ``random``, which
-    initialises every layer from `seed` and is named wherever a result is shown.
+    `tag`, `activation`, `mean` and `std` are for a path only, because a file cannot state how it was trained.
 
-    The next four are for a path alone, because a file cannot state how it was trained:
-    tag: the tag whose weights the file holds, or from which it was fine-tuned. activation: ``gelu`` or
-    ``quickgelu``. mean, std: of the three channels of the images, on a scale of 0 to 1.
+    Attributes:
+        name: Name in open_clip of a CLIP-class model: a vision transformer whose output is its class token,
+            and a causal text encoder whose output is the end-of-text token.
+        weights: A tag that open_clip knows for this model, a path to a file or directory, or ``random``,
+            which initialises every layer from `seed` and is named wherever a result is shown.
+        tag: Tag of the file's weights, or of the weights from which they were fine-tuned.
+        activation: ``gelu`` or ``quickgelu``.
+        mean: Mean of the images' channels (red, green, blue), on a scale of 0 to 1.
+        std: Standard deviation of the channels.
+        seed: Seed of random weights.
     """
 
     name: str = "ViT-L-14-quickgelu"
@@ -72,10 +76,10 @@ def encoder_of(meta: CacheMeta, weights: str | None = None) -> EncoderConfig:
 
     Args:
         meta: The attributes of the cache.
-        weights: A tag or path to take instead of the one that the cache names.
+        weights: A tag or path that replaces the one in the cache; None for that of the cache.
 
     Raises:
-        CacheError: The attributes hold no such encoder.
+        CacheError: The attributes do not describe an encoder.
     """
     stored, identity = meta.config.get("encoder", {}), meta.identity.get("encoder", {})
     seed = stored.get("seed", 0) if isinstance(stored, Mapping) else None
@@ -120,7 +124,13 @@ def _require_clip_class(name: str) -> None:
 
 
 def require_channels(name: str, values: Any, *, zero: bool) -> None:
-    """Raise ConfigError unless `values` are three numbers from 0 to 1; zero: whether 0 is allowed."""
+    """Raise ConfigError unless the values are three numbers from 0 to 1, or None.
+
+    Args:
+        name: Name of the setting, for the message.
+        values: The values.
+        zero: Whether 0 is allowed.
+    """
     if values is None:
         return
     is_right = (

@@ -1,8 +1,8 @@
-"""How a model was trained, as far as its tensors do not show it: activation, and mean and std of its images.
+"""Training conventions of a model that its tensors do not show: activation, and mean and std of its images.
 
 A file cannot state these. They are taken, in this order, from the settings of `encoder`, from the configs
 beside the file (open_clip's or transformers'), and from the tag of a file whose sha256 open_clip publishes.
-What no source states is not assumed: the file is rejected. So is a file about which two of them disagree.
+If no source states one of them, or two sources disagree, the file is rejected.
 """
 
 import json
@@ -45,9 +45,13 @@ From github.com/openai/CLIP; open_clip repeats them, and is not loaded for them.
 
 @dataclass(frozen=True, kw_only=True)
 class Conventions:
-    """How a model was trained: its activation, mean and std of its images (red, green, blue; 0 to 1).
+    """Training conventions of a model.
 
-    source: where this is stated.
+    Attributes:
+        activation: ``gelu`` or ``quickgelu``.
+        mean: Mean of the images' channels (red, green, blue; 0 to 1).
+        std: Standard deviation of the channels.
+        source: Source of these values, in words.
     """
 
     activation: str
@@ -62,7 +66,7 @@ class Conventions:
 
 @dataclass(frozen=True, kw_only=True)
 class _Statement:
-    """What one source states; None for what it leaves out."""
+    """Conventions that one source states; None for those that it does not state."""
 
     source: str
     activation: str | None = None
@@ -84,7 +88,7 @@ def untrained(name: str) -> Conventions:
 
 
 def conventions_of_tag(name: str, tag: str) -> Conventions:
-    """Return the conventions that open_clip publishes of a tag. Raises ConfigError as `tags.tag_of` does."""
+    """Return the conventions of a tag in open_clip. Raises ConfigError as `tags.tag_of` does."""
     published = tag_of(name, tag)
     return Conventions(
         activation=activation_of_tag(published),
@@ -95,23 +99,25 @@ def conventions_of_tag(name: str, tag: str) -> Conventions:
 
 
 def conventions_of_file(config: EncoderConfig, path: Path, *, are_of_transformers: bool) -> Conventions:
-    """Return how the weights in a file were trained.
+    """Return the conventions with which the weights in a file were trained.
 
-    are_of_transformers: its tensors have transformers' names, so that transformers' configs are its own.
+    Args:
+        config: The encoder.
+        path: The file.
+        are_of_transformers: Whether its tensors have transformers' names, so that transformers' configs
+            have precedence over open_clip's.
 
     Raises:
-        WeightsError: Nothing states it, a config beside the file is damaged, or two sources contradict
-            each other.
-        ConfigError: The weights were trained with another activation, or are of another architecture, than
-            the encoder that was asked for.
+        WeightsError: No source states them, a config beside the file is damaged, or two sources disagree.
+        ConfigError: The weights have another activation or architecture than the encoder.
     """
     own = _Statement(source="settings", activation=config.activation, mean=config.mean, std=config.std)
     statements = [own]
-    if _silent(statements):  # settings that state all three are there to overrule the rest
+    if _missing_facts(statements):  # settings that state all three overrule the other sources
         statements += [*_of_setting(config), *_beside(config.name, path, are_of_transformers)]
         statements += _of_hash(config.name, path)
     _require_agreement(path, statements)
-    if missing := _silent(statements):
+    if missing := _missing_facts(statements):
         raise _unknown(config, path, missing, are_of_transformers=are_of_transformers)
     stated = {fact: _first(statements, fact) for fact in _FACTS}
     sources = dict.fromkeys(statement.source for statement, _ in stated.values())
@@ -126,7 +132,7 @@ def _of_setting(config: EncoderConfig) -> Iterator[_Statement]:
 
 
 def _of_hash(name: str, path: Path) -> Iterator[_Statement]:
-    """The statement of the tag whose published sha256 the file has."""
+    """Yield the statement of the tag whose published sha256 is the file's."""
     found = tag_of_file(name, sha256_file(path))
     if found is None:
         return
@@ -140,7 +146,7 @@ def _of_hash(name: str, path: Path) -> Iterator[_Statement]:
 
 
 def _beside(name: str, path: Path, are_of_transformers: bool) -> Iterator[_Statement]:
-    """The statements of all configs beside a file, those in its own form first."""
+    """Yield the statements of all configs beside a file, those in its own form first."""
     forms = [_open_clip_config, _transformers_config, _transformers_images]
     if are_of_transformers:
         forms = [*forms[1:], forms[0]]
@@ -179,7 +185,7 @@ def _transformers_images(_: str, directory: Path) -> _Statement | None:
 
 
 def _read(path: Path) -> dict[str, Any] | None:
-    """A JSON object, None where the file is not there. Raises WeightsError for anything else."""
+    """Return a JSON object, None if the file does not exist. Raises WeightsError for anything else."""
     if not path.is_file():
         return None
     try:
@@ -196,7 +202,7 @@ def _read(path: Path) -> dict[str, Any] | None:
 
 
 def _images(path: Path, images: Any, *keys: str) -> list[Any]:
-    """The mean and std that a config states; None for each where it does not."""
+    """Return the mean and std that a config states; None for each that it does not state."""
     if not isinstance(images, Mapping):
         return [None, None]
     values = [tuple(images[key]) if isinstance(images.get(key), list) else images.get(key) for key in keys]
@@ -209,7 +215,7 @@ def _images(path: Path, images: Any, *keys: str) -> list[Any]:
 
 
 def _require_architecture(name: str, path: Path, form: Any, described: Mapping[str, Any]) -> None:
-    """Raise ConfigError unless the config describes the model `name`; only what both state is compared."""
+    """Raise ConfigError unless the config describes the model `name`; only numbers of both are compared."""
     try:
         theirs = form(described)
     except ConfigError as error:
@@ -228,8 +234,8 @@ def _first(statements: list[_Statement], fact: str) -> tuple[_Statement, Any]:
     return next((s, getattr(s, fact)) for s in statements if getattr(s, fact) is not None)
 
 
-def _silent(statements: list[_Statement]) -> list[str]:
-    """The facts that no source states."""
+def _missing_facts(statements: list[_Statement]) -> list[str]:
+    """Return the facts that no source states."""
     return [fact for fact in _FACTS if all(getattr(statement, fact) is None for statement in statements)]
 
 
@@ -260,7 +266,7 @@ def _unknown(
         form = "holds CLIP's weights in transformers' names and "
         config_names = f"{TRANSFORMERS_CONFIG} and {TRANSFORMERS_IMAGES}"
     return WeightsError(
-        f"'{path}' {form}cannot state how it was trained, and nothing else does: {', '.join(missing)} "
+        f"'{path}' {form}cannot state how it was trained, and no other source does: {', '.join(missing)} "
         f"unknown for {config.name}. State it: {by_tag}put {config_names} beside it; or "
         f"{' '.join(settings[fact] for fact in missing)}."
     )

@@ -1,4 +1,4 @@
-"""The file of weights in a directory: by the names of open_clip and transformers, and in the hub's cache."""
+"""Search for the file of weights in a directory, by names of open_clip, transformers and the hub's cache."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ TRANSFORMERS_FILES = (
     "pytorch_model.bin.index.json",
 )
 _ADAPTER_CONFIG = "adapter_config.json"
-"""What PEFT writes beside an adapter's tensors."""
+"""File that PEFT writes beside an adapter's tensors."""
 _SNAPSHOTS = "snapshots"
 """The directory of revisions in a repository (models--OWNER--NAME) of the Hugging Face hub's cache."""
 _WEIGHT_SUFFIXES = (".safetensors", ".bin", ".pt", ".pth", ".ckpt", *UNFINISHED)
@@ -23,7 +23,7 @@ _WEIGHT_SUFFIXES = (".safetensors", ".bin", ".pt", ".pth", ".ckpt", *UNFINISHED)
 def find_in_directory(directory: Path) -> Path:
     """Return the file of weights in a directory, or in the one snapshot of a repository in the hub's cache.
 
-    Raises WeightsError, naming what is there instead, when there is none or a choice of snapshots.
+    Raises WeightsError, with the files that are there, if there is none, or several snapshots have one.
     """
     if (file := _known_file(directory)) is not None:
         return file

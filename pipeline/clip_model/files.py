@@ -1,4 +1,4 @@
-"""The file of a CLIP model's weights: a path or directory, a tag's copy on this machine, or a download."""
+"""File of a CLIP model's weights: a path or directory, a tag's copy on this machine, or a download."""
 
 import ssl
 import urllib.error
@@ -22,11 +22,11 @@ _TIMEOUT_SECONDS = 10.0
 
 
 def find(config: EncoderConfig) -> Path:
-    """Return the file of the weights on this machine, downloaded by open_clip when it is not there.
+    """Return the file of the weights on this machine; if it is missing, open_clip downloads it.
 
-    A tag's file is looked for in the directory of weights, then in the cache of the Hugging Face hub.
+    A tag's file is searched in the directory of weights, then in the cache of the Hugging Face hub.
 
-    Raises WeightsError when it cannot be had; the message names its address and its place.
+    Raises WeightsError, with its address and its place, if it is not available.
     """
     return _given(config) if config.is_path else _of_tag(config.name, config.weights)
 
@@ -65,7 +65,7 @@ def _of_tag(name: str, tag: str) -> Path:
 
 
 def copy_of(published: Mapping[str, Any]) -> Path | None:
-    """Return the copy of a tag's file on this machine, without asking the network; None without one."""
+    """Return the copy of a tag's file on this machine, without network access; None if there is none."""
     return next((place for place in kept_at(published) if place.is_file()), None) or _cached(published)
 
 
@@ -83,7 +83,7 @@ def _refuse_other_file(path: Path, published: Mapping[str, Any]) -> None:
 
 
 def _cached(published: Mapping[str, Any]) -> Path | None:
-    """The tag's file in the cache of the Hugging Face hub, without asking the network."""
+    """Return the tag's file in the cache of the Hugging Face hub, without network access."""
     repository = repository_of(published)
     for file in hub_files() if repository else ():
         found = try_to_load_from_cache(repository, file)
@@ -106,16 +106,16 @@ def _downloaded(name: str, tag: str, published: Mapping[str, Any]) -> Path:
         msg = (
             f"The weights '{tag}' of {name} are not on this machine and could not be downloaded from "
             f"{source} ({first_line(error)}). Where there is internet, download {wanted}. Put it at {place} "
-            "here and give the same command again; or, with extract, leave it elsewhere and give --encoder "
+            "here and run the same command again; or, with extract, put it anywhere and give --encoder "
             f"{name} --encoder-weights PATH --set encoder.tag={tag}. "
-            "--encoder-weights random tries things out without them."
+            "For a trial without weights, give --encoder-weights random."
         )
         raise WeightsError(msg) from error
     return Path(file)
 
 
 def _reach(address: str) -> None:
-    """Raise OSError when the server cannot be reached: the hub's client would try for a minute."""
+    """Raise OSError if the server cannot be reached, because the hub's client would try for a minute."""
     if hub.HF_HUB_OFFLINE:
         msg = "HF_HUB_OFFLINE is set"
         raise OSError(msg)
@@ -123,7 +123,7 @@ def _reach(address: str) -> None:
         request = urllib.request.Request(address, method="HEAD")
         urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS).close()
     except urllib.error.HTTPError:
-        return  # it answers
+        return  # the server answers
     except urllib.error.URLError as error:
-        if not isinstance(error.reason, ssl.SSLError):  # the client may know more certificates
+        if not isinstance(error.reason, ssl.SSLError):  # the client may have more certificates
             raise OSError(str(error.reason)) from error

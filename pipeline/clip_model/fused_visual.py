@@ -1,6 +1,6 @@
-"""The vision tower of a loaded CLIP model, copied for encoding: the same function in fewer passes.
+"""Copy of a CLIP model's image encoder that computes the same function in fewer operations.
 
-Letters: N pictures; L tokens of a picture; D width; H heads.
+Letters: N images; L tokens of an image; D width; H heads.
 """
 
 import copy
@@ -14,11 +14,16 @@ _QUICK_GELU_SLOPE = 1.702
 
 
 def lean_visual(visual: Any, device: torch.device, dtype: torch.dtype) -> Any:
-    """A copy of the tower on the device, in the type given; the one given stays as it is.
+    """Copy an image encoder, with fused operations. The original is not changed.
 
-    QuickGELU, x sigmoid(1.702 x), becomes one SiLU of 1.702 x, the factor taken into the weights before
-    it and out of those after it, in float32, before the cast. Attention is one product for queries,
-    keys and values and torch's fused kernel. Blocks built otherwise keep what they have.
+    QuickGELU, x sigmoid(1.702 x), becomes one SiLU of 1.702 x. The weights before it are multiplied by the
+    factor and the weights after it divided by it, in float32, before the cast. Attention is one product for
+    queries, keys and values, and torch's fused kernel. Blocks of another structure are copied unchanged.
+
+    Args:
+        visual: open_clip's image encoder, in float32.
+        device: Device of the copy.
+        dtype: Type of the copy's weights.
     """
     from open_clip.transformer import QuickGELU
 
@@ -39,7 +44,7 @@ def _fold_quick_gelu(mlp: Any) -> None:
 
 
 class _SelfAttention(nn.Module):
-    """In the place of nn.MultiheadAttention, for the one call that open_clip's blocks make."""
+    """Replacement of nn.MultiheadAttention for the one call in open_clip's blocks."""
 
     def __init__(self, attention: nn.MultiheadAttention) -> None:
         super().__init__()
@@ -57,7 +62,7 @@ class _SelfAttention(nn.Module):
         need_weights: bool,
         attn_mask: torch.Tensor | None,
     ) -> tuple[torch.Tensor, None]:
-        """Attention of the tokens to each other; key and value are the tokens themselves."""
+        """Compute self-attention of the tokens; key and value are the tokens themselves."""
         del key, value, need_weights
         n, length, width = x_NLD.shape
         projected = functional.linear(x_NLD, self.in_proj_weight, self.in_proj_bias)

@@ -1,7 +1,7 @@
-"""Every file of weights that this program knows: where it is, its licence, size, sha256 and source.
+"""List of every file of weights that this program knows: place, licence, size, sha256 and source.
 
-Licences are facts that somebody published, each with its place, read in November 2026. Where none was found,
-or no size or hash is published, the entry is None, shown as "unknown".
+Licences are published statements, each with its source, read in November 2026. If no licence was found, or
+no size or hash is published, the entry is None and is shown as "unknown".
 """
 
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ _BY_ADDRESS = {
     "400m.pt": ("CC-BY-NC", "README.md of github.com/facebookresearch/MetaCLIP"),
     "fullcc2.5b.pt": ("CC-BY-NC", "README.md of github.com/facebookresearch/MetaCLIP"),
 }
-"""Part of a file's address -> licence, and where it is stated."""
+"""Part of a file's address -> licence, and its source."""
 _BY_REPOSITORY = {
     "apple/DFN2B-CLIP-ViT-B-16": "apple-amlr",
     "apple/DFN5B-CLIP-ViT-H-14-378": "apple-amlr",
@@ -37,16 +37,25 @@ _BY_REPOSITORY = {
     "laion/CLIP-ViT-bigG-14-laion2B-39B-b160k": "mit",
     "laion/CLIP-ViT-g-14-laion2B-s12B-b42K": "mit",
 }
-"""Repository on the Hugging Face hub -> the licence that its model card names, for cards that were read."""
+"""Repository on the Hugging Face hub -> licence in its model card, for cards that were read."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class KnownFile:
-    """A file of weights. None: not published.
+    """File of weights. None is for values that are not published.
 
-    name: for `weights fetch` where that can fetch it, else encoder and tag. path: where it is, or where it is
-    looked for. num_bytes: of the file here, or as published. float32_bytes: of an encoder's tensors in
-    float32, computed from its architecture; a file in half precision has half of it.
+    Attributes:
+        name: Name for `weights fetch` if that can fetch it, else encoder and tag.
+        about: Description, or the options that use it.
+        path: Its place, or the place where it is searched.
+        is_here: Whether it is on this machine.
+        source: Its address.
+        licence: Its licence.
+        licence_source: Source of the licence.
+        sha256: Its hash, or the first digits.
+        num_bytes: Size of the file on this machine, or the published size.
+        float32_bytes: Bytes of an encoder's tensors in float32, computed from its architecture; a file in
+            half precision has half of it.
     """
 
     name: str
@@ -69,7 +78,7 @@ class Listing:
 
     @classmethod
     def of_all(cls) -> "Listing":
-        """Return the files that `weights fetch` knows, and those of every tag of the supported encoders."""
+        """List the files that `weights fetch` knows, and those of every tag of the supported encoders."""
         fetched = tuple(_of_published(entry) for entry in PUBLISHED.values())
         return cls(files=(*fetched, *_of_tags({entry.address for entry in PUBLISHED.values()})))
 
@@ -90,7 +99,7 @@ def _of_published(entry: PublishedFile) -> KnownFile:
 
 
 def _of_tags(left_out: set[str | None]) -> Iterator[KnownFile]:
-    """The files of the tags, but for those with an address that is left out."""
+    """Yield the files of the tags, except those with an address in `left_out`."""
     for model in supported_models():
         float32_bytes = _FLOAT32_BYTES * num_parameters(architecture_of(model))
         for tag in tags_of(model):

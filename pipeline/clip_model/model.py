@@ -1,4 +1,4 @@
-"""One of open_clip's CLIP-class models, loaded and frozen."""
+"""Loaded and frozen CLIP-class model of open_clip."""
 
 import hashlib
 import logging
@@ -23,9 +23,14 @@ from pipeline.store.meta import RANDOM_WEIGHTS
 
 @dataclass(frozen=True, kw_only=True)
 class LoadedClip:
-    """A CLIP model in evaluation mode: float32, frozen, on the CPU.
+    """CLIP model in evaluation mode: float32, frozen, on the CPU.
 
-    visual_sha256, text_sha256: hashes of the two towers' values, whatever file they came from.
+    Attributes:
+        config: Model and weights.
+        model: open_clip's module.
+        visual_sha256: Hash of the image encoder's values, independent of the file.
+        text_sha256: Hash of the text encoder's values.
+        conventions: Training conventions.
     """
 
     config: EncoderConfig
@@ -46,27 +51,27 @@ class LoadedClip:
 
     @property
     def picture_side_px(self) -> int:
-        """Side S of the square picture that the vision tower takes."""
+        """Side S of the square images of the image encoder, in pixels."""
         return int(self.model.visual.image_size[0])
 
     @property
     def embed_width(self) -> int:
-        """F, the width of the embedding that both towers share."""
+        """F, the width of the embedding of both encoders."""
         return int(self.model.visual.output_dim)
 
     @property
     def encoder_width(self) -> int:
-        """D, the width of the vision tower's blocks."""
+        """D, the width of the image encoder's blocks."""
         return int(self.model.visual.conv1.out_channels)
 
     @property
     def num_patches(self) -> int:
-        """Patch tokens per picture, without the class token."""
+        """Patch tokens per image, without the class token."""
         rows, columns = self.model.visual.grid_size
         return int(rows * columns)
 
     def tokenize(self, texts: list[str]) -> torch.Tensor:
-        """Token numbers [C, context length] of the texts, zero-padded after the end token."""
+        """Return token numbers [C, context length] of C texts, zero-padded after the end token."""
         import open_clip
 
         tokenizer: Callable[[list[str]], torch.Tensor] = open_clip.get_tokenizer(self.config.name)
@@ -74,11 +79,14 @@ class LoadedClip:
 
 
 def load_clip_model(config: EncoderConfig) -> LoadedClip:
-    """Load the model. Raises WeightsError when the weights cannot be had or do not fit.
+    """Load the model.
 
-    Mean and std of the images are those that the weights were trained with (see `conventions`); random
-    weights take CLIP's own. Raises ConfigError for a tag that is not one of this model, and for weights
-    that were trained with another activation.
+    Mean and std of the images are those of the weights' training (see `conventions`); random weights have
+    those of OpenAI's CLIP.
+
+    Raises:
+        WeightsError: The weights are not available or do not fit the model.
+        ConfigError: The tag is not one of this model, or the weights were trained with another activation.
     """
     import open_clip
 
@@ -87,7 +95,7 @@ def load_clip_model(config: EncoderConfig) -> LoadedClip:
         read = tensors.read_tensors(files.find(config), config.name)
     conventions = _conventions(config, read)
     with _quiet_open_clip(), torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(config.seed)  # the CPU's alone; torch.manual_seed seeds GPUs too
+        torch.default_generator.manual_seed(config.seed)  # only the CPU's; torch.manual_seed seeds GPUs too
         model = open_clip.create_model(config.name, pretrained=None, precision="fp32", device="cpu")
     if read is not None:
         tensors.fill(model, read, config.name)
@@ -112,7 +120,7 @@ def _conventions(config: EncoderConfig, read: tensors.NamedTensors | None) -> Co
 
 
 def sha256_tensors(tensors: Mapping[str, torch.Tensor]) -> str:
-    """A hash of names, shapes and float32 values, independent of the file they were stored in."""
+    """Return a hash of names, shapes and float32 values, independent of the file."""
     digest = hashlib.sha256()
     for name in sorted(tensors):
         value = tensors[name].detach().to("cpu", torch.float32).contiguous()
@@ -123,7 +131,7 @@ def sha256_tensors(tensors: Mapping[str, torch.Tensor]) -> str:
 
 @contextmanager
 def _quiet_open_clip() -> Iterator[None]:
-    """open_clip warns on the root logger about random weights; we say it ourselves, everywhere."""
+    """Disable open_clip's warning about random weights, because this program reports them itself."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

@@ -1,14 +1,16 @@
-"""The widths of a CLIP model, from open_clip's description of it: no layer is built."""
+"""Widths of a CLIP model, from open_clip's description; no layer is built."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, kw_only=True)
 class EncoderShape:
-    """Sizes of a vision tower.
+    """Sizes of an image encoder.
 
-    embed_width: F, of the embedding that both towers share. encoder_width: D, of the tower's blocks.
-    num_patches: patch tokens per picture, without the class token.
+    Attributes:
+        embed_width: F, the width of the embedding of both encoders.
+        encoder_width: D, the width of the image encoder's blocks.
+        num_patches: Patch tokens per image, without the class token.
     """
 
     embed_width: int
@@ -17,7 +19,7 @@ class EncoderShape:
 
 
 def shape_of(name: str) -> EncoderShape:
-    """Return the sizes of the CLIP-class model that open_clip knows by this name."""
+    """Return the sizes of open_clip's CLIP-class model of this name."""
     import open_clip
     from open_clip.model import CLIPVisionCfg
 
@@ -35,5 +37,5 @@ def shape_of(name: str) -> EncoderShape:
 
 
 def _pair(size: int | tuple[int, int]) -> tuple[int, int]:
-    """Height and width, which a description may give as one number."""
+    """Return height and width of a size, which may be one number."""
     return (size, size) if isinstance(size, int) else (size[0], size[1])

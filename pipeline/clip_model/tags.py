@@ -1,4 +1,4 @@
-"""The pretrained tags that open_clip knows: what they were trained with, and where their files are kept."""
+"""open_clip's pretrained tags: their training conventions, and the places of their files."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,14 +19,20 @@ from pipeline.weights import SHA256_DIGITS, weights_dir
 _WEIGHTS = "encoder.weights"
 _OR_PATH = ", or the path of a file or directory (./NAME for one in this directory)"
 _RELEASE_DIGITS = 8
-"""Of the sha256, in the names of open_clip's own release files."""
+"""Digits of the sha256 in the names of open_clip's own release files."""
 
 
 def tag_of(name: str, tag: str, setting: str = _WEIGHTS) -> Mapping[str, Any]:
-    """Return what open_clip publishes of a tag of the model: its files, mean, std and activation.
+    """Return open_clip's entry for a tag of a model: its files, mean, std and activation.
 
-    setting: where the tag was given, for messages. Raises ConfigError for an unknown tag, naming those
-    there are, and for one that was trained with another activation than the model is built with.
+    Args:
+        name: The model.
+        tag: The tag.
+        setting: Name of the setting of the tag, for messages.
+
+    Raises:
+        ConfigError: The tag is unknown (the message lists all tags), or was trained with another activation
+            than the model is built with.
     """
     from open_clip.pretrained import get_pretrained_cfg, list_pretrained_tags_by_model
 
@@ -44,7 +50,7 @@ def tag_of(name: str, tag: str, setting: str = _WEIGHTS) -> Mapping[str, Any]:
 
 
 def is_tag_of(name: str, tag: str) -> bool:
-    """Return whether a tag is one of the model, and was trained with the activation that it is built with."""
+    """Return whether a tag is one of the model, and was trained with the model's activation."""
     from open_clip.pretrained import get_pretrained_cfg, list_pretrained_tags_by_model
 
     if tag not in list_pretrained_tags_by_model(name):
@@ -53,12 +59,18 @@ def is_tag_of(name: str, tag: str) -> bool:
 
 
 def activation_of_tag(published: Mapping[str, Any]) -> str:
-    """Return the activation that a tag was trained with."""
+    """Return the activation with which a tag was trained."""
     return QUICK_GELU if published.get("quick_gelu") else GELU
 
 
 def require_activation(name: str, trained: str, what: str) -> None:
-    """Raise ConfigError unless `what` was trained with the activation that the model is built with."""
+    """Raise ConfigError unless weights were trained with the activation of the model.
+
+    Args:
+        name: The model.
+        trained: Activation of the weights.
+        what: The weights in words, for the message.
+    """
     built = activation_of(name)
     if trained != built:
         msg = (
@@ -69,16 +81,16 @@ def require_activation(name: str, trained: str, what: str) -> None:
 
 
 def tags_of(name: str) -> list[str]:
-    """Return the tags of a model that were trained with the activation it is built with."""
+    """Return the tags of a model that were trained with its activation."""
     from open_clip.pretrained import list_pretrained_tags_by_model
 
     return [tag for tag in list_pretrained_tags_by_model(name) if is_tag_of(name, tag)]
 
 
 def sha256_of(published: Mapping[str, Any]) -> str:
-    """Return the sha256 of a tag's file, or its first digits; empty where open_clip publishes none.
+    """Return the sha256 of a tag's file, or its first digits; empty if open_clip publishes none.
 
-    The addresses of OpenAI hold the whole sha256, those of open_clip's releases its first digits.
+    OpenAI's addresses contain the whole sha256, those of open_clip's releases its first digits.
     """
     address = published.get("url", "")
     if "mlfoundations" in address:
@@ -105,20 +117,20 @@ def tag_of_file(name: str, sha256: str) -> tuple[str, str] | None:
 
 
 def repository_of(published: Mapping[str, Any]) -> str:
-    """Return the repository of a tag's file on the Hugging Face hub, empty where it has none."""
+    """Return the repository of a tag's file on the Hugging Face hub; empty if it has none."""
     place: str = published.get("hf_hub", "")
     return place.strip("/")
 
 
 def hub_files() -> tuple[str, str]:
-    """Return the names that open_clip gives its files on the hub, safetensors first."""
+    """Return the names of open_clip's files on the hub, safetensors first."""
     from open_clip.constants import HF_SAFE_WEIGHTS_NAME, HF_WEIGHTS_NAME
 
     return HF_SAFE_WEIGHTS_NAME, HF_WEIGHTS_NAME
 
 
 def kept_at(published: Mapping[str, Any]) -> list[Path]:
-    """Return where a tag's file is looked for under the directory of weights, the best path first."""
+    """Return the paths of a tag's file in the directory of weights, the best path first."""
     paths = []
     if address := published.get("url", ""):
         paths.append(weights_dir() / Path(address).name)

@@ -1,4 +1,4 @@
-"""A CLIP model is filled with the tensors of a file: checked, complete, and read without running code."""
+"""Loading of a file's tensors into a CLIP model: checked, complete, and without running code."""
 
 import json
 import re
@@ -39,10 +39,14 @@ _ONE_OF_SEVERAL = re.compile(r"-\d{5}-of-\d{5}\.")
 
 @dataclass(frozen=True, kw_only=True)
 class NamedTensors:
-    """The tensors of a file, under open_clip's names.
+    """Tensors of a file, under open_clip's names.
 
-    are_of_transformers: they had transformers' names. untrained: which values no trained weights have, by the
-    names in the file; empty where none.
+    Attributes:
+        path: The file.
+        tensors: Tensors by name.
+        are_of_transformers: Whether the file has transformers' names.
+        untrained: Description of values that no trained weights have, by the names in the file; empty if
+            there are none.
     """
 
     path: Path
@@ -56,10 +60,10 @@ def read_tensors(path: Path, name: str) -> NamedTensors:
 
     Args:
         path: A state dict in open_clip's or transformers' names, an index of files, or OpenAI's archive.
-        name: The model that they are meant for: it bounds what is read.
+        name: The model, whose size limits the bytes that are read.
 
     Raises:
-        WeightsError: The file is damaged, is of another kind, holds code, or unpacks to too much.
+        WeightsError: The file is damaged, is of another kind, contains code, or unpacks to too many bytes.
         ConfigError: It is OpenAI's archive, and the model is built with another activation.
     """
     state: dict[str, torch.Tensor] = {}
@@ -78,9 +82,15 @@ def read_tensors(path: Path, name: str) -> NamedTensors:
 
 
 def fill(model: Any, read: NamedTensors, name: str) -> None:
-    """Fill the model with the tensors, every one of them and of the same shape.
+    """Load tensors into a model. All names and shapes must match.
 
-    Raises WeightsError when they are another model's, and when they hold values that no trained weights have.
+    Args:
+        model: open_clip's module.
+        read: The tensors.
+        name: Name of the model, for messages.
+
+    Raises:
+        WeightsError: The tensors are of another model, or have values that no trained weights have.
     """
     own, state = model.state_dict(), dict(read.tensors)
     if "logit_scale" in state and state["logit_scale"].numel() == 1:
@@ -98,14 +108,14 @@ def fill(model: Any, read: NamedTensors, name: str) -> None:
 
 
 def is_index(path: Path) -> bool:
-    """Return whether a file is transformers' index of weights that are split into several files."""
+    """Return whether a file is transformers' index of weights in several files."""
     return path.name.endswith(".index.json")
 
 
 def _refuse_unknown_archive(path: Path, name: str) -> None:
-    """Raise WeightsError for a TorchScript archive, which may hold code, but for OpenAI's of this model.
+    """Raise WeightsError for a TorchScript archive, which may contain code, except OpenAI's of this model.
 
-    Raises ConfigError when it is, and the model is built with another activation.
+    Raises ConfigError if it is OpenAI's, and the model is built with another activation.
     """
     from open_clip.pretrained import get_pretrained_cfg
 
@@ -122,7 +132,7 @@ def _refuse_unknown_archive(path: Path, name: str) -> None:
 
 
 def _indexed(path: Path) -> list[Path]:
-    """The files that an index names, which must be beside it."""
+    """Return the files in an index, which must be beside it."""
     try:
         held = json.loads(read_given(path, _MAX_INDEX_BYTES))
         names = sorted(set(held["weight_map"].values()))
@@ -156,7 +166,7 @@ def _read(path: Path, name: str) -> dict[str, torch.Tensor]:
 
 
 def _most_bytes(name: str) -> int:
-    """The most that a file of the model can hold: in double precision, beside an optimizer's state."""
+    """Return the most bytes of a file of the model: in double precision, with an optimizer's state."""
     return _TIMES_THE_MODEL * _FLOAT32_BYTES * num_parameters(architecture_of(name)) + _BESIDE_BYTES
 
 
@@ -169,7 +179,7 @@ def _is_torchscript(path: Path) -> bool:
 
 def _archived(path: Path) -> dict[str, torch.Tensor]:
     with warnings.catch_warnings():
-        # torch.jit is deprecated, the file is as it is
+        # torch.jit is deprecated, but OpenAI's file has this form
         warnings.filterwarnings("ignore", message=".*torch.jit")
         load: Any = torch.jit.load
         scripted = load(str(path), map_location="cpu")
@@ -177,11 +187,11 @@ def _archived(path: Path) -> dict[str, torch.Tensor]:
 
 
 def _plain(path: Path) -> dict[str, torch.Tensor]:
-    """Named tensors of a .safetensors file or of a pickle, of which only tensors are taken."""
+    """Return the named tensors of a .safetensors file or of a pickle, of which only tensors are read."""
     if is_safetensors(path):
         held: Any = safetensors.torch.load_file(path)
     else:
-        with path.open("rb") as file:  # of a path, torch would go by the suffix
+        with path.open("rb") as file:  # for a path, torch would choose the format by the suffix
             held = torch.load(file, map_location="cpu", weights_only=True)
     if isinstance(held, dict) and "state_dict" in held:  # a checkpoint of open_clip's training
         held = held["state_dict"]
@@ -193,7 +203,7 @@ def _plain(path: Path) -> dict[str, torch.Tensor]:
 
 
 def _is_plain(value: object) -> bool:
-    """Whether a value is a tensor that holds its numbers: not sparse, quantized or without storage."""
+    """Return whether a value is a dense tensor with storage: not sparse, quantized or on no device."""
     return isinstance(value, torch.Tensor) and value.layout is torch.strided and value.device.type == "cpu"
 
 
@@ -202,7 +212,7 @@ def _without_settings(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tens
 
 
 def _differences(own: Mapping[str, torch.Tensor], other: Mapping[str, torch.Tensor]) -> str:
-    """What keeps the file's tensors from being the model's, in words; empty where nothing does."""
+    """Return the differences between the file's and the model's tensors in words; empty if there are none."""
     missing, unknown = sorted(own.keys() - other.keys()), sorted(other.keys() - own.keys())
     reshaped = sorted(k for k in own.keys() & other.keys() if own[k].shape != other[k].shape)
     parts = []

@@ -1,6 +1,6 @@
-"""The names of transformers' CLIP tensors become open_clip's; the values stay as they are.
+"""Conversion of the names of transformers' CLIP tensors to open_clip's; values do not change.
 
-Letters: W width of a tower; F width of the embedding that both towers share.
+Letters: W width of an encoder; F width of the embedding of both encoders.
 """
 
 import re
@@ -31,10 +31,10 @@ _OUTSIDE = {
     "vision_model.post_layernorm.bias": "visual.ln_post.bias",
 }
 _TRANSPOSED = {"text_projection.weight": "text_projection", "visual_projection.weight": "visual.proj"}
-"""Linear layers [F, W] there, matrices [W, F] here."""
+"""Linear layers [F, W] in transformers, matrices [W, F] in open_clip."""
 _QUERY_KEY_VALUE = ("q", "k", "v")
 _POSITIONS = ".embeddings.position_ids"
-"""Counts from 0, which older versions of transformers stored."""
+"""Position numbers from 0, which older versions of transformers stored."""
 
 
 def is_transformers(names: Mapping[str, torch.Tensor]) -> bool:
@@ -43,7 +43,7 @@ def is_transformers(names: Mapping[str, torch.Tensor]) -> bool:
 
 
 def renamed(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Return the tensors under open_clip's names; one that is not of transformers' CLIP keeps its own."""
+    """Return the tensors under open_clip's names; tensors that are not of transformers' CLIP keep theirs."""
     left = {name: value for name, value in state.items() if not name.endswith(_POSITIONS)}
     result: dict[str, torch.Tensor] = {}
     for name in list(left):
@@ -70,6 +70,6 @@ def _plain_name(name: str) -> str:
 
 
 def _block(prefix: str) -> str:
-    """The name of a block with a full stop at its end; empty for a prefix that names none."""
+    """Return the name of a block with a full stop at its end; empty for any other prefix."""
     found = _LAYER.fullmatch(prefix)
     return f"{_TOWERS[found[1]]}transformer.resblocks.{found[2]}." if found else ""

@@ -1,10 +1,10 @@
-"""Weight files: which are published, how they come to this machine, and how they are read.
+"""Files of published weights: their list, download, checks and reading.
 
-``catalogue``  the published files that are fetched and checked, and the directory they are kept in
+``catalogue``  published files that are fetched and checked, and the directory of weights
 ``download``   locate, download and check a published file
-``limits``     the size of a file and of what it unpacks to, before it is unpacked
-``kinds``      what a file is that holds no weights: a web page, a pickled module, a Git LFS pointer
-``values``     whether tensors hold trained values: finite, and no matrix of zeros
+``limits``     limits on the size of a file and of its unpacked content, checked before it is unpacked
+``kinds``      kind of a file that contains no weights: a web page, a pickled module, a Git LFS pointer
+``values``     check for trained values: finite, and no matrix of zeros
 ``tensors``    the detector's tensors, read without running code
 """
 

@@ -1,10 +1,10 @@
-"""The published weight files that this project fetches and checks, and the directory where they are kept.
+"""Published weight files that this project fetches and checks, and the directory in which they are stored.
 
-A file is known by its sha256. Of RetinaFace's ResNet-50 only the first nine hex digits are
-published, in the file's name, without a word on what was hashed: torch.hub's habit is the file
-itself. They are accepted as the start of the sha256 of the archive or of the .pth that it holds.
-Thirty-six bits identify a damaged or another file, not a forged one. Therefore nothing here ever runs
-what a file holds: it is read with ``weights_only``.
+A file is identified by its sha256. For RetinaFace's ResNet-50, only the first nine hex digits are published,
+in the file's name, and it is not stated which bytes were hashed; by torch.hub's convention it is the file.
+They are accepted as the start of the sha256 of the archive or of the .pth in it. Thirty-six bits detect a
+damaged or another file, but not a forged one. Therefore no code in a file is ever run, and it is read with
+``weights_only``.
 """
 
 import os
@@ -19,14 +19,19 @@ SHA256_DIGITS = 64
 
 @dataclass(frozen=True, kw_only=True)
 class PublishedFile:
-    """One published weight file.
+    """Published weight file.
 
-    address: where it can be had; None where no address can be vouched for.
-    sha256: all 64 hex digits, or the first ones where only they are published.
-    num_bytes: its size, None where it is not published.
-    licence: as its authors name it. licence_source: where they do.
-    about: what it is. option: the command line option that takes its path. instead: what to do
-    without it.
+    Attributes:
+        name: Name for `weights fetch`.
+        file_name: Name of the file in the directory of weights.
+        address: Its address; None if no address is trusted.
+        sha256: All 64 hex digits, or the first ones if only those are published.
+        num_bytes: Its size; None if it is not published.
+        licence: Licence, as its authors name it.
+        licence_source: Source of the licence.
+        about: Description.
+        option: Command line option for its path.
+        instead: Alternative without the file, as a sentence for messages.
     """
 
     name: str
@@ -42,7 +47,7 @@ class PublishedFile:
 
     @property
     def expected(self) -> str:
-        """What the file's sha256 must be, in words."""
+        """The expected sha256 of the file, for messages."""
         return self.sha256 if len(self.sha256) == SHA256_DIGITS else f"{self.sha256}..."
 
 
@@ -85,19 +90,19 @@ PUBLISHED = {
             licence_source="LICENSE of github.com/openai/CLIP",
             about="CLIP ViT-L/14 by OpenAI, the encoder of the paper",
             option="--encoder-weights",
-            instead="--encoder-weights random tries things out without it",
+            instead="For a trial without it, give --encoder-weights random",
         ),
     )
 }
 
 
 def weights_dir() -> Path:
-    """The folder where weight files are kept: $OUS_WEIGHTS, else ~/.cache/ous/weights."""
+    """Return the directory of weight files: $OUS_WEIGHTS, else ~/.cache/ous/weights."""
     named = os.environ.get(WEIGHTS_DIR, "")
     return Path(named).expanduser() if named else Path.home() / ".cache" / "ous" / "weights"
 
 
 def published(name: str) -> PublishedFile:
-    """The entry of that name. Raises ConfigError, naming those there are."""
+    """Return the entry of a name. Raises ConfigError, with all names, for an unknown one."""
     require_one_of("The weights' name", name, tuple(PUBLISHED))
     return PUBLISHED[name]

@@ -1,4 +1,4 @@
-"""A published weight file is located on this machine, downloaded where it is missing, and checked."""
+"""Search, download and check of a published weight file."""
 
 import hashlib
 import http.client
@@ -21,16 +21,16 @@ _TIMEOUT_SECONDS = 20.0
 
 @dataclass(frozen=True, kw_only=True)
 class Fetched:
-    """A file that is on this machine now, checked."""
+    """Checked file on this machine."""
 
     name: str
     path: Path
 
 
 def locate(name: str, given: Path | None = None) -> Path:
-    """The weights' file on this machine: `given`, else where `fetch` puts it. Not checked.
+    """Return the file of weights on this machine: `given`, else the place of `fetch`. It is not checked.
 
-    Raises WeightsError that names the file, its address, where to put it, and what to do without.
+    Raises WeightsError with the file, its address, its place, and the alternative without it.
     """
     entry = published(name)
     if given is not None:
@@ -46,7 +46,7 @@ def locate(name: str, given: Path | None = None) -> Path:
 
 
 def obtain(name: str, given: Path | None = None) -> Path:
-    """The weights' file as `locate` gives it, downloaded first when it is missing and has an address.
+    """Return the file of `locate`; if it is missing and has an address, it is downloaded first.
 
     Raises WeightsError as `locate` and `fetch` do.
     """
@@ -55,12 +55,12 @@ def obtain(name: str, given: Path | None = None) -> Path:
 
 
 def is_here(name: str, given: Path | None = None) -> bool:
-    """Return whether `locate` finds the weights' file; nothing is read, checked or downloaded."""
+    """Return whether `locate` finds the file of weights; nothing is read, checked or downloaded."""
     return (given or weights_dir() / published(name).file_name).is_file()
 
 
 def verify_file(name: str, path: Path) -> str:
-    """The sha256 of the file at `path`, once it is known to be the one published under `name`.
+    """Return the sha256 of a file, and check that it is the one published under `name`.
 
     Raises WeightsError with the expected and the actual hash.
     """
@@ -76,10 +76,19 @@ def verify_file(name: str, path: Path) -> str:
 
 
 def fetch(name: str, to: Path, on_progress: Callable[[int, int | None], None] | None = None) -> Path:
-    """Download the file into the folder `to`, checked before it takes its name; a right one is kept.
+    """Download a file. It gets its name only after the check, and an existing file is checked and kept.
 
-    on_progress: called with the bytes so far and in all (None when the server does not state them).
-    Raises WeightsError when there is no address or no connection, or when the file is a wrong one.
+    Args:
+        name: Name of a published file.
+        to: Directory for the file, created if it is missing.
+        on_progress: Called with the bytes so far and the bytes of the file (None if the server does not
+            state them).
+
+    Returns:
+        Path of the file.
+
+    Raises:
+        WeightsError: There is no address or no connection, or the file is not the published one.
     """
     entry = published(name)
     target = to / entry.file_name
@@ -98,7 +107,7 @@ def fetch(name: str, to: Path, on_progress: Callable[[int, int | None], None] | 
     except OSError as error:
         msg = (
             f"Cannot write {entry.file_name} to '{to}' ({error.strerror or error}); "
-            f"choose another folder, or set ${WEIGHTS_DIR}."
+            f"choose another directory, or set ${WEIGHTS_DIR}."
         )
         raise WeightsError(msg) from error
     return target
@@ -108,7 +117,7 @@ def _how_to_get(entry: PublishedFile, place: Path | None = None) -> str:
     where = place or weights_dir() / entry.file_name
     check = f"sha256 {entry.expected}"
     if entry.address is None:
-        ways = f"No address of {entry.file_name} ({check}) can be vouched for: get it from a source you trust"
+        ways = f"No address of {entry.file_name} ({check}) is verified; get it from a source that you trust"
     else:
         ways = (
             f"Where there is internet, run `{command('weights', 'fetch', entry.name)}` "
@@ -124,7 +133,7 @@ def _download(
     target: Path,
     on_progress: Callable[[int, int | None], None] | None,
 ) -> None:
-    """Write what the address serves to `part`, and see that it is the published file."""
+    """Download the address to `part`, and check that it is the published file."""
     try:
         with urllib.request.urlopen(address, timeout=_TIMEOUT_SECONDS) as response, part.open("wb") as file:
             length = response.headers.get("Content-Length")
@@ -141,8 +150,8 @@ def _download(
     actual = sha256_file(part)
     if not _is_published(entry, part, actual):
         msg = (
-            f"What {address} served is not {entry.file_name}: its sha256 is {actual}, {entry.expected} is "
-            "needed. Nothing was kept; try again, or from another network."
+            f"The download from {address} is not {entry.file_name}: its sha256 is {actual}, {entry.expected} "
+            "is needed. Nothing was kept; try again, or use another network."
         )
         raise WeightsError(msg)
 

@@ -1,8 +1,8 @@
-"""What a file is that was given as weights, by its content: a Git LFS pointer, a web page, a pickled module.
+"""Kind of a file that contains no weights, by its content: a Git LFS pointer, a web page, a pickled module.
 
-The first bytes decide before anything is read (`refuse_other_kinds`); a file that a reader could not
-read is examined more closely (`unreadable`). Nothing in a file is run, and what a message quotes of it
-is short and printable.
+The first bytes are checked before the file is read (`refuse_other_kinds`). If a reader then fails, the file
+is examined more closely (`unreadable`). Nothing in a file is run, and quotes of it in messages are short and
+printable.
 """
 
 import json
@@ -21,12 +21,12 @@ _HEAD_BYTES = 4096
 _QUOTED = 60
 _MAX_PICKLE_BYTES = 64 << 20
 _MAX_HEADER_BYTES = 100 << 20
-"""Of a safetensors file, as its format allows."""
+"""Most bytes of a safetensors header, by its format."""
 _ZIP = b"PK\x03\x04"
 _OF_TORCH = (_ZIP, b"\x80\x02")
-"""What files of torch.save begin with: a zip, or in its old format a pickle."""
+"""First bytes of files of torch.save: a zip, or a pickle in its old format."""
 _PICKLES_OF_A_FILE = 8
-"""More than torch's old format begins a file with."""
+"""Number of pickles that are examined, more than the first ones of a file in torch's old format."""
 
 _AGAIN = "download it again"
 _OTHER_FRAMEWORK = "give the weights in PyTorch's form (.safetensors, .pt, .pth, .bin)"
@@ -37,7 +37,12 @@ _STATE_DICT = "where its code is installed, run torch.save(model.state_dict(), F
 
 @dataclass(frozen=True, kw_only=True)
 class Kind:
-    """A kind of file that holds no weights that can be read. fix: what the user can do."""
+    """Kind of a file that contains no readable weights.
+
+    Attributes:
+        what: The kind, as a noun with its article.
+        fix: Instruction for the user.
+    """
 
     what: str
     fix: str
@@ -64,22 +69,22 @@ _ARIA2 = ".aria2"
 _LFS = b"version https://git-lfs.github.com/spec/"
 _PAGE = (b"<!doctype html", b"<html", b"<head", b"<body", b"<?xml", b"<!--")
 _ONNX = re.compile(rb"\x08[\x01-\x1f][\x12\x1a\x22\x3a\x42]")
-"""An ONNX protobuf: the version of the format, then the producer, a text, the graph or the operators."""
+"""First bytes of an ONNX protobuf: the format's version, then producer, text, graph or operators."""
 _MESSAGE_PACK = re.compile(rb"[\x81-\x8f\xde\xdf][\xa1-\xbf\xd9]")
-"""A map whose first key is a short text; 0x80, with which pickles begin, is the empty map."""
+"""First bytes of a map whose first key is a short text; 0x80, the start of pickles, is the empty map."""
 _ADVICE = re.compile(r"weights.only", re.IGNORECASE)
 _HARMLESS = re.compile(
     r"collections\.OrderedDict|torch\._utils\._rebuild_\w+|torch\._tensor\.\w+|torch\.(\w+Storage|Size|device|"
     r"\w*(float|int|bool)\w*)|torch\.storage\.\w+|torch\.nn\.parameter\.\w+|torch\.serialization\.\w+"
 )
-"""What torch.save writes for tensors."""
+"""Classes and functions that torch.save writes for tensors."""
 
 
 def refuse_other_kinds(path: Path, wanted: str) -> None:
-    """Raise WeightsError that names what the file is, where it is known before its tensors are read.
+    """Raise WeightsError with the kind of the file, if it is known before its tensors are read.
 
-    Its first bytes show that it holds no tensors, or aria2c has not removed the file that it keeps until a
-    download is complete. What other programs keep can be left over, beside a file that is complete.
+    Either its first bytes show that it contains no tensors, or aria2c's own file, which it removes after a
+    download, is beside it. Files of other downloaders can be left beside a complete file.
     """
     if (kept := unfinished_beside(path)) is not None and kept.suffix == _ARIA2:
         raise _error(path, wanted, _unfinished(kept))
@@ -90,18 +95,22 @@ def refuse_other_kinds(path: Path, wanted: str) -> None:
 
 
 def unreadable(path: Path, wanted: str, error: Exception, *, may_be_zipped: bool = False) -> WeightsError:
-    """Return the error for a file that could not be read as tensors, with what it is where that shows.
+    """Return the error for a file that could not be read as tensors, with its kind if it can be determined.
 
-    may_be_zipped: whether a zip of one .pth is read too, so that the zip is not what is wrong.
+    Args:
+        path: The file.
+        wanted: The expected content, in words.
+        error: Error of the reader.
+        may_be_zipped: Whether a zip of one .pth is allowed, so that the zip itself is no error.
     """
     try:
         kind = None if may_be_zipped and only_pth(path) else _kind_of_content(path)
-    except Exception:  # noqa: BLE001 - what cannot be examined either is damaged
+    except Exception:  # noqa: BLE001 - a file that cannot be examined is damaged
         kind = None
     if kind is not None:
         return _error(path, wanted, kind)
     reason = first_line(error)
-    if _ADVICE.search(reason):  # torch's advice to run what the file holds
+    if _ADVICE.search(reason):  # torch's advice to run the code in the file
         reason = "the pickle in it cannot be read as tensors"
     msg = f"'{path}' does not hold {wanted}: it is damaged or cut short ({reason[:200]})."
     return WeightsError(msg)
@@ -194,7 +203,7 @@ def _kind_of_members(names: list[str]) -> Kind:
 
 
 def _kind_of_globals(names: list[str]) -> Kind | None:
-    """What a pickle is by the classes and functions that it names."""
+    """Return the kind of a pickle by the classes and functions that it names."""
     others = [name for name in dict.fromkeys(names) if not _HARMLESS.fullmatch(name)]
     if not others:
         return None
@@ -202,13 +211,13 @@ def _kind_of_globals(names: list[str]) -> Kind | None:
     if any(name.startswith("torch.nn.modules.") for name in others):
         return Kind(what=f"a pickled module ({shown})", fix=_STATE_DICT)
     return Kind(
-        what=f"a pickle of other things than tensors ({shown}), which may run code and was not run",
+        what=f"a pickle of other objects than tensors ({shown}), which may run code and was not run",
         fix=_TENSORS,
     )
 
 
 def _globals(content: bytes) -> list[str]:
-    """The names of classes and functions in the pickles of the content, read without running them."""
+    """Return the names of classes and functions in the pickles of the content, without running them."""
     found: list[str] = []
     try:
         for _ in range(_PICKLES_OF_A_FILE):
@@ -229,7 +238,7 @@ def _globals(content: bytes) -> list[str]:
 
 
 def is_safetensors(path: Path) -> bool:
-    """Return whether a file is in the form of safetensors, by its first bytes or else by its suffix."""
+    """Return whether a file is in safetensors format, by its first bytes or else by its suffix."""
     with path.open("rb") as file:
         head = file.read(9)
     if head.startswith(_OF_TORCH):
@@ -238,13 +247,13 @@ def is_safetensors(path: Path) -> bool:
 
 
 def _safetensors_header_bytes(head: bytes) -> int | None:
-    """The length of a safetensors header, None where the file does not begin as one."""
+    """Return the length of a safetensors header; None if the file does not begin with one."""
     length = int.from_bytes(head[:8], "little")
     return length if head[8:9] == b"{" and length <= _MAX_HEADER_BYTES else None
 
 
 def _cut_safetensors(path: Path, header_bytes: int) -> Kind | None:
-    """A safetensors file that is shorter than its header states."""
+    """Return the kind of a safetensors file that is shorter than its header states, else None."""
     size = path.stat().st_size
     needed = 8 + header_bytes
     if size >= needed:

@@ -1,4 +1,4 @@
-"""The size of a weight file, and of what it unpacks to, measured before anything is unpacked."""
+"""Limits on the size of a weight file and of its unpacked content, checked before it is unpacked."""
 
 import io
 import mmap
@@ -11,13 +11,13 @@ from pipeline.errors import WeightsError
 MAX_BYTES = 2 << 30
 _MAX_MEMBERS = 100_000
 _MEMBER_SIGNATURE = b"PK\x01\x02"
-"""Begins each member's entry in a zip's directory."""
+"""First bytes of each member's entry in a zip's directory."""
 
 
 def require_unpacked_size(path: Path, max_bytes: int) -> None:
-    """Raise WeightsError unless the file, and what it unpacks to if it is a zip, has `max_bytes` at most.
+    """Raise WeightsError if the file, or the unpacked content of a zip, has more than `max_bytes`.
 
-    Nothing is unpacked for it, and a directory of more members than any weights have is not read.
+    Nothing is unpacked, and a zip's directory is not read if it has more members than any weights have.
     """
     if path.stat().st_size > max_bytes:
         _refuse_over(path, max_bytes)
@@ -31,7 +31,7 @@ def require_unpacked_size(path: Path, max_bytes: int) -> None:
 
 
 def only_pth(path: Path) -> zipfile.ZipInfo | None:
-    """Return the one .pth in a zip that holds nothing else; None for any other file, torch's own zips too."""
+    """Return the .pth in a zip that contains nothing else; None for any other file, also for torch's zips."""
     if not zipfile.is_zipfile(path):
         return None
     with zipfile.ZipFile(path) as archive:
@@ -40,7 +40,7 @@ def only_pth(path: Path) -> zipfile.ZipInfo | None:
 
 
 def pth_of(path: Path, max_bytes: int) -> IO[bytes]:
-    """Return the bytes that torch can load, with every zip on the way measured before it is unpacked."""
+    """Return the bytes that torch can load; every zip is measured before it is unpacked."""
     require_unpacked_size(path, max_bytes)
     if (member := only_pth(path)) is None:
         return io.BytesIO(_at_most(path.open("rb"), path, max_bytes))
@@ -73,5 +73,5 @@ def _at_most(file: IO[bytes], path: Path, max_bytes: int) -> bytes:
 
 
 def _refuse_over(path: Path, max_bytes: int) -> NoReturn:
-    msg = f"'{path}' holds more than {max_bytes} bytes once unpacked, too much for the weights asked for."
+    msg = f"'{path}' holds more than {max_bytes} bytes once unpacked, too many for these weights."
     raise WeightsError(msg)

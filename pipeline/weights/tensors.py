@@ -1,4 +1,4 @@
-"""Named tensors are read from a file of the detector's weights; no code in it is run."""
+"""Reading of named tensors from a file of the detector's weights, without running code in it."""
 
 from pathlib import Path
 
@@ -11,11 +11,13 @@ from pipeline.weights.values import require_trained_values
 
 
 def load_state_dict(path: Path, max_bytes: int = MAX_BYTES) -> dict[str, torch.Tensor]:
-    """Return the tensors of a .pth file, or of a zip that holds one .pth, on the CPU; no code is run.
+    """Return the tensors of a .pth file, or of a zip with one .pth, on the CPU; no code is run.
 
-    A leading ``module.`` (of data-parallel training) is cut from the names. Raises WeightsError
-    for anything but a mapping of names to tensors, for more than `max_bytes` once unpacked, and for values
-    that no trained weights have.
+    A leading ``module.`` (of data-parallel training) is cut from the names.
+
+    Raises:
+        WeightsError: The file does not map names to tensors, has more than `max_bytes` once unpacked, or has
+            values that no trained weights have.
     """
     wanted = "a state dict"
     refuse_other_kinds(path, wanted)

@@ -1,7 +1,7 @@
-"""Whether tensors hold the values of trained weights: finite, and no matrix that is all zero.
+"""Check that tensors have values of trained weights: finite, and no matrix of zeros only.
 
-A downloader that reserves the space of a file leaves zeros where nothing has arrived. Such a file has the
-right size and header, and its features look like features.
+A downloader that reserves the space of a file leaves zeros for parts that are not downloaded. Such a file has
+the right size and header, and its features look normal.
 """
 
 from collections.abc import Mapping
@@ -12,17 +12,17 @@ import torch
 from pipeline.errors import WeightsError, printable, some
 
 UNFINISHED = (".aria2", ".incomplete", ".part", ".crdownload")
-"""What aria2c, the Hugging Face hub, Firefox and Chrome append to the name of an unfinished file."""
+"""Suffixes that aria2c, the Hugging Face hub, Firefox and Chrome append to the name of an unfinished file."""
 _REDUCED = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
-"""What torch finds the smallest and largest value of on a CPU; other types become float32 first."""
+"""Types of which torch finds the smallest and largest value on a CPU; others become float32 first."""
 
 
 def find_untrained_values(path: Path, tensors: Mapping[str, torch.Tensor]) -> str:
-    """Return what in the values of a file's tensors shows that they are no trained weights; empty if nothing.
+    """Return a message if values of a file's tensors show that they are not trained, else an empty text.
 
-    A matrix has two dimensions or more. Vectors may be zero: biases are at the start of training, and a
-    normalisation can be switched off. No model of open_clip's CLIP class and no RetinaFace has a matrix that
-    starts at zero. Integers are counts, not weights. Each tensor is read once.
+    A matrix has two dimensions or more. Vectors may be zero, because biases are zero at the start of training
+    and a normalisation can be switched off. No CLIP-class model of open_clip and no RetinaFace has a matrix
+    that is initialised with zeros. Integers are counts, not weights. Each tensor is read once.
     """
     matrices, zero, infinite = 0, [], []
     for name, value in tensors.items():
@@ -50,13 +50,13 @@ def find_untrained_values(path: Path, tensors: Mapping[str, torch.Tensor]) -> st
 
 
 def require_trained_values(path: Path, tensors: Mapping[str, torch.Tensor]) -> None:
-    """Raise WeightsError that names the tensors which `find_untrained_values` finds."""
+    """Raise WeightsError with the message of `find_untrained_values`, if there is one."""
     if found := find_untrained_values(path, tensors):
         raise WeightsError(found)
 
 
 def unfinished_beside(path: Path) -> Path | None:
-    """Return a downloader's own file for an unfinished download of `path`, or of the file it links to."""
+    """Return a downloader's file for an unfinished download of `path` or of its link target, else None."""
     places = dict.fromkeys((path, path.resolve()))
     named = (place.with_name(place.name + suffix) for place in places for suffix in UNFINISHED)
     return next((file for file in named if file.exists()), None)
