@@ -200,7 +200,7 @@ def test_two_workers_started_by_hand_give_the_same_bytes_and_are_left_as_they_we
     code, said = finish(stopped)
     print(f"{time.monotonic() - asked:.1f} s after Ctrl-C")  # noqa: T201
     assert code == 130, said
-    assert f"finished blocks are safe in {path}. The same command goes on from there." in said
+    assert f"finished blocks are safe in {path}. The same command resumes from there." in said
     code, said = extract(run_clips.root, path, "--scheduler", str(cluster.file))
     assert code == 0, said
     assert chunks(path) == undisturbed_chunks
@@ -232,7 +232,7 @@ def test_a_scheduler_that_is_gone_ends_the_run_in_one_line(run_clips, cluster, t
     print(f"told {time.monotonic() - asked:.0f} s after the scheduler's death")  # noqa: T201
     assert code == 1, said
     assert said.splitlines()[-1] == (
-        "error: The connection to the Dask scheduler is lost. What is finished is safe; run again."
+        "error: The connection to the Dask scheduler is lost. Finished work is safe; run again."
     )
     assert "Traceback" not in said
 
@@ -241,7 +241,7 @@ def test_a_scheduler_without_workers_and_an_address_without_one_are_one_line(clu
     monkeypatch.setattr("pipeline.executor.cluster.connect.START_SECONDS", 1)
     executor = ClusterExecutor.join(str(cluster.file), StubSetup())
     address = json.loads(cluster.file.read_text())["address"]
-    assert executor.warnings[0].startswith(f"{address} is without TLS: whoever can connect to it")
+    assert executor.warnings[0].startswith(f"{address} is without TLS: everybody who can connect to it")
     try:
         with pytest.raises(
             OusError, match=f"No worker has joined the scheduler at {address} within 1 s; start some"

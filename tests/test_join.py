@@ -80,7 +80,7 @@ def test_a_file_that_is_being_written_is_read_when_it_is_whole(tmp_path, monkeyp
 def test_what_a_plain_scheduler_means_is_one_line():
     assert plain_warning("tls://10.0.0.1:8786") == ""
     warning = plain_warning("tcp://10.0.0.1:8786")
-    assert warning.startswith("tcp://10.0.0.1:8786 is without TLS: whoever can connect to it")
+    assert warning.startswith("tcp://10.0.0.1:8786 is without TLS: everybody who can connect to it")
     assert "\n" not in warning
 
 

@@ -182,7 +182,7 @@ def test_a_scheduler_that_is_gone_ends_the_run_and_closes_the_connection(monkeyp
     monkeypatch.setattr(connect, "_SECONDS_BETWEEN_ATTEMPTS", 0)
     client = StubClient(failures=99)
     with pytest.raises(
-        OusError, match=r"^The connection to the Dask scheduler is lost. What is finished is safe"
+        OusError, match=r"^The connection to the Dask scheduler is lost. Finished work is safe"
     ):
         connect.Connection(client=client, where="").register("ous-1", object())
     assert client.registered[-1] == "closed"

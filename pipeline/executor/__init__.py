@@ -1,12 +1,12 @@
-"""Tasks in, results as they come: in threads of this process, on processes of this machine, or on a cluster.
+"""Executors, which run tasks in threads of this process, on processes of this machine, or on a cluster.
 
-``task``      what a task and a worker are, and what an executor promises
+``task``      protocols of tasks, workers and executors
 ``local``     threads of this process
-``cluster``   processes of this machine, and clusters; the only importer of dask
+``cluster``   processes of this machine, and clusters; only this package imports dask
 ``machine``   devices, cores and memory, and how workers share them
 
-An executor knows nothing of clips or runs. Blocks of `pipeline.runner` and runs of `trainer.ablate` both
-use it.
+An executor is independent of clips and runs. `pipeline.runner` uses it for blocks, and `trainer.ablate` for
+runs.
 """
 
 from pipeline.executor.local import LocalExecutor, is_at_work

@@ -1,4 +1,4 @@
-"""Tasks in this process: in threads that share one worker, or in the calling thread."""
+"""Executor in this process: threads that share one worker, or the calling thread."""
 
 import queue
 import threading
@@ -14,18 +14,18 @@ _left_inside: list[threading.Thread] = []
 
 
 def is_at_work() -> bool:
-    """Return whether tasks of this process were cancelled, and a thread had not left its task in time.
+    """Return whether a thread of this process was still in its task some time after the cancellation.
 
-    True from then on: a thread that has left since may still be taking its libraries' memory down.
+    It stays true, because a thread that has ended since may still be freeing memory of its libraries.
     """
     return bool(_left_inside)
 
 
 class LocalExecutor(Generic[TaskT, ResultT]):
-    """One worker in this process, started when it is first needed. See `Executor`.
+    """Executor with one worker in this process, which is started when it is first needed. See `Executor`.
 
-    With one slot the calling thread does the tasks, so that an interruption ends the task itself; with
-    more, threads do.
+    With one slot, the calling thread runs the tasks, so that Ctrl-C ends the task itself. With more slots,
+    threads run them.
     """
 
     where = "in this process"
@@ -56,7 +56,7 @@ class LocalExecutor(Generic[TaskT, ResultT]):
     def run(
         self, tasks: Iterable[TaskT], observer: Observer | None = None
     ) -> Generator[tuple[TaskT, ResultT | None], None, None]:
-        """See `Executor`. A death of the worker is one of this process, so every task has a result."""
+        """See `Executor`. The worker is in this process and cannot die alone, so every task has a result."""
         observer = observer or Observer()
         if self._setup.slots == 1:
             yield from self._in_calling_thread(tasks, observer)
@@ -118,12 +118,12 @@ def _do_tasks(
     ended: "queue.SimpleQueue[tuple[TaskT, ResultT] | BaseException | None]",
     context: TaskContext,
 ) -> None:
-    """Do one task after the other; the end, and whatever is raised, is put in the queue too."""
+    """Run tasks one after the other; the queue also gets the end and every exception."""
     try:
         for task in tasks:
             ended.put((task, worker.run(task, context)))
             context.cancel.raise_if_cancelled()
-    except BaseException as error:  # noqa: BLE001 - the thread that waits raises it
+    except BaseException as error:  # noqa: BLE001 - the waiting thread raises it
         if not (isinstance(error, TaskCancelledError) and context.cancel.is_cancelled):
             ended.put(error)
     ended.put(None)

@@ -1,4 +1,4 @@
-"""What a task, a worker and an executor are."""
+"""Protocols of tasks, workers and executors."""
 
 from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass, field
@@ -14,15 +14,16 @@ AnyT = TypeVar("AnyT")
 
 
 def _ignore(_: float) -> None:
-    """Drop progress that nobody asked for."""
+    """Drop progress for which there is no observer."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TaskContext:
-    """What a task is given beside its input.
+    """Context of a running task.
 
-    cancel: cancelled when the result is no longer wanted. advance: call it with how much more of the task is
-    done, in the task's own unit.
+    Attributes:
+        cancel: Token that is cancelled when the result is no longer needed.
+        advance: Function that the task calls with its progress since the last call, in its own unit.
     """
 
     cancel: CancelToken = field(default_factory=CancelToken)
@@ -30,23 +31,23 @@ class TaskContext:
 
 
 class Worker(Protocol[TaskT_contra, ResultT_co]):
-    """Does tasks in one process, in several threads at once. It holds what is large, such as models."""
+    """Worker that runs tasks in several threads of one process, and owns large objects such as models."""
 
     def run(self, task: TaskT_contra, context: TaskContext) -> ResultT_co:
-        """Do a task. Raises TaskCancelledError when it is cancelled before the result is complete."""
+        """Run a task. Raises TaskCancelledError if it is cancelled before the result is complete."""
         ...
 
     def close(self) -> None:
-        """Free what the worker holds; a task that is still under way may fail."""
+        """Free the worker's resources; a task that still runs may fail."""
         ...
 
 
 class WorkerSetup(Protocol[TaskT_contra, ResultT_co]):
-    """All it takes to start a worker, wherever it is. It travels by pickle, so it is small."""
+    """Setup from which a worker is started in any process. It is pickled, therefore it is small."""
 
     @property
     def slots(self) -> int:
-        """Tasks that a worker does at the same time, each in a thread of its own."""
+        """Tasks that a worker runs at the same time, each in a thread of its own."""
         ...
 
     @property
@@ -55,49 +56,49 @@ class WorkerSetup(Protocol[TaskT_contra, ResultT_co]):
         ...
 
     def start(self, cores: tuple[int, ...] | None = None) -> Worker[TaskT_contra, ResultT_co]:
-        """Start a worker. cores: those that it may use, None for all that the process has."""
+        """Start a worker on some cores; None for all cores of the process."""
         ...
 
 
 class Observer:
-    """Is called while tasks are done. Override what is needed."""
+    """Observer of running tasks, whose methods do nothing and can be overridden."""
 
     def on_progress(self, amount: float) -> None:
-        """More of the tasks is done, by so much. Any thread may call it."""
+        """Receive progress of the tasks. Any thread may call it."""
 
     def on_waiting(self) -> None:
-        """There is no worker at this moment. Called once, by the thread that waits for results."""
+        """Handle that no worker is left. The thread that waits for results calls it once."""
 
     def on_tick(self) -> None:
-        """About a second has passed. What this raises ends the tasks. Called by the thread that waits."""
+        """Do regular checks, about every second, in the thread that waits. An exception ends the tasks."""
 
 
 class Executor(Protocol[TaskT, ResultT_co]):
-    """Workers, wherever they are. Close it; tasks that are not finished by then stay undone."""
+    """Executor of tasks on workers. Close it; tasks that are not finished by then are dropped."""
 
     @property
     def where(self) -> str:
-        """Where the tasks are done, for people."""
+        """Place of the workers, in words."""
         ...
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """Warnings about the workers for people, such as that their cluster is without TLS."""
+        """Warnings about the workers for the user, such as a cluster without TLS."""
         ...
 
     @property
     def dashboard(self) -> str:
-        """The address of pages that show the workers; empty without any."""
+        """Address of pages that show the workers; empty if there are none."""
         ...
 
     @property
     def num_workers(self) -> int:
-        """Workers at this moment, at least 1."""
+        """Current number of workers, at least 1."""
         ...
 
     @property
     def is_waiting(self) -> bool:
-        """Whether there is no worker at this moment, so that nothing is done until one comes."""
+        """Whether there is currently no worker, so that all tasks wait."""
         ...
 
     def ask_setup(self, question: Callable[[Any], AnyT]) -> AnyT:
@@ -105,31 +106,31 @@ class Executor(Protocol[TaskT, ResultT_co]):
         ...
 
     def ask_worker(self, question: Callable[[Any], AnyT]) -> AnyT:
-        """Return `question(worker)` of a worker, which is started for it. Raises what starting raises."""
+        """Return `question(worker)`; a worker is started if needed, and errors of its start are raised."""
         ...
 
     def run(
         self, tasks: Iterable[TaskT], observer: Observer | None = None
     ) -> Generator[tuple[TaskT, ResultT_co | None], None, None]:
-        """Do the tasks, and give each with its result as soon as it is done, in any order.
+        """Run tasks, and yield each with its result as soon as it is finished, in any order.
 
-        The tasks are taken a few at a time, as workers become free. A task whose worker died is done once
-        more, by a worker that has nothing else to do.
+        A few tasks are taken at a time, as workers become free. If a worker dies, its tasks are run once
+        more, each on a worker without other tasks.
 
         Args:
-            tasks: Taken lazily, by the thread that asks for results or by one of this process.
-            observer: Called while the results are waited for.
+            tasks: The tasks, taken lazily by the calling thread or by another thread of this process.
+            observer: Called during the wait for results.
 
         Yields:
-            A task and its result; None where its worker died twice.
+            A task and its result; None if its worker died twice.
 
         Raises:
-            Exception: Whatever a task or the observer raises. No other task begins then, as after the
-                generator is closed; tasks under way are cancelled at once in this process, and on a
-                cluster when the executor is closed.
+            Exception: Any exception of a task or the observer. As when the generator is closed, no other
+                task begins then. Running tasks are cancelled at once in this process, and on a cluster when
+                the executor is closed.
         """
         ...
 
     def close(self) -> None:
-        """Let the workers go."""
+        """End the workers of this executor, or release those of a shared cluster."""
         ...

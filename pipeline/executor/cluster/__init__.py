@@ -1,17 +1,17 @@
-"""Tasks on the workers of a Dask cluster: one of this process's own on this machine, or one that stands.
+"""Executor on a Dask cluster, which this process starts on this machine, or which runs already.
 
 ``settings``        Dask's settings
 ``own_cluster``     a cluster started on this machine, with TLS
-``join``            connecting to one that stands, with TLS by Dask's configuration
-``connect``         a connection to either
-``worker_plugin``   what runs on its workers
-``cleanup_plugin``  what runs on the scheduler of one that stands
-``translate``       errors of the cluster and of the way to it, as errors for people
-``dispatch``        which worker has which task, and what a worker's death means for them
-``executor``        all of it as an `Executor`
+``join``            connection to a running cluster, with TLS by Dask's configuration
+``connect``         connection to either kind of cluster
+``worker_plugin``   plugin that runs tasks on the workers
+``cleanup_plugin``  plugin on the scheduler of a running cluster, which removes the other one
+``translate``       errors of the cluster and its connection as errors for users
+``dispatch``        assignment of tasks to workers, also after a worker's death
+``executor``        the `Executor`
 
-The only package that imports dask. Dask starts workers, notices deaths and carries small tasks and results;
-everything large stays inside a worker.
+Only this package imports dask. Dask starts workers, notices deaths and transfers small tasks and results;
+large objects stay inside a worker.
 """
 
 from pipeline.executor.cluster.executor import ClusterExecutor

@@ -1,12 +1,14 @@
-"""What runs on the scheduler of a cluster that stands."""
+"""Plugin on the scheduler of a running cluster."""
 
 from distributed import Scheduler, SchedulerPlugin
 
 
 class CleanupPlugin(SchedulerPlugin):
-    """Removes a plugin from the workers of a cluster that stands, when its client vanishes.
+    """Scheduler plugin that removes a plugin from the workers when its client disconnects.
 
-    plugin: its name on the workers. client: the id of the client that put it there.
+    Args:
+        plugin: Name of the plugin on the workers.
+        client: Id of the client that registered it.
     """
 
     def __init__(self, plugin: str, client: str) -> None:
@@ -15,7 +17,7 @@ class CleanupPlugin(SchedulerPlugin):
         self._client = client
 
     def remove_client(self, scheduler: Scheduler, client: str) -> None:
-        """Called on the scheduler when a client leaves, and when its connection breaks."""
+        """Remove the plugin. Dask calls this when a client leaves, or its connection breaks."""
         if client != self._client:
             return
         scheduler.loop.add_callback(scheduler.remove_plugin, name=self.name)

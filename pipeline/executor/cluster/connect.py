@@ -1,4 +1,4 @@
-"""A cluster, and the way to it: started on this machine, where no other can reach it, or joined."""
+"""Connection to a cluster, which is started on this machine for this process only, or joined."""
 
 import importlib.util
 import threading
@@ -22,11 +22,14 @@ _RETURN_SECONDS = 120
 
 @dataclass(kw_only=True)
 class Connection:
-    """The way to a cluster.
+    """Connection to a cluster.
 
-    where: who its workers are, for people. own: the cluster, when this process has started it; one
-    that stands goes on without it. warnings: for people, such as that a cluster is without TLS.
-    gone_since: when its last worker went, by the monotonic clock; None while there is one.
+    Attributes:
+        client: Dask's client.
+        where: Place of the workers, in words.
+        own: The cluster, if this process has started it; None for a cluster that ran already.
+        warnings: Warnings for the user, such as a cluster without TLS.
+        gone_since: Time at which the last worker ended, by the monotonic clock; None while there is one.
     """
 
     client: Client
@@ -37,15 +40,22 @@ class Connection:
 
     @property
     def cores(self) -> Cores:
-        """By a worker's name the cores it is kept to; a cluster that stands has its own rules."""
+        """Cores of each worker, by its name; empty for a cluster that ran already."""
         return {} if self.own is None else self.own.cores
 
     def register(self, name: str, plugin: Any) -> None:
-        """Put a plugin on every worker, also on those that come later; start the workers of one's own.
+        """Register a plugin on every worker, also on later ones, and start the workers of an own cluster.
 
-        Those take the plugin as they start, so that one which dies meanwhile is only started again. A
-        cluster that stands drops the plugin when this client vanishes. Whatever is raised, the connection
-        is closed. Raises OusError when no worker of one's own comes up, and when the scheduler is gone.
+        Own workers load the plugin at their start, so that a worker that dies meanwhile is just started
+        again. A shared cluster drops the plugin when this client disconnects. After an exception the
+        connection is closed.
+
+        Args:
+            name: Name of the plugin.
+            plugin: The plugin.
+
+        Raises:
+            OusError: No own worker could be started, or the connection to the scheduler is lost.
         """
         try:
             with translate_errors():
@@ -59,11 +69,11 @@ class Connection:
             raise
 
     def _put(self, name: str, plugin: Any) -> None:
-        """Put a plugin on the workers that are there; again where one of them died over it."""
+        """Register a plugin on the current workers, and repeat it if one of them died meanwhile."""
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 self.client.register_plugin(plugin, name=name)
-            except OSError:  # of a worker that died, or of the scheduler
+            except OSError:  # a worker died, or the scheduler is lost
                 if attempt == _ATTEMPTS:
                     raise
                 time.sleep(_SECONDS_BETWEEN_ATTEMPTS)
@@ -71,7 +81,7 @@ class Connection:
                 return
 
     def require_a_worker(self) -> None:
-        """Wait for the first worker. Raises OusError when none comes."""
+        """Wait for the first worker. Raises OusError if none connects."""
         try:
             self.client.wait_for_workers(1, timeout=START_SECONDS)
         except TimeoutError as error:
@@ -83,9 +93,10 @@ class Connection:
             raise OusError(msg) from error
 
     def workers(self) -> dict[str, int]:
-        """The workers that are there at this moment: the threads of each, by its address.
+        """Return the number of threads of each current worker, by its address.
 
-        Raises OusError where none of one's own has been there for long; one waits for those of others.
+        Raises OusError if an own cluster has had no worker for two minutes. For a shared cluster there is
+        no limit.
         """
         with translate_errors():
             threads: dict[str, int] = self.client.nthreads()
@@ -94,49 +105,49 @@ class Connection:
         if self.own is not None and self.gone_since and now - self.gone_since > _RETURN_SECONDS:
             msg = (
                 f"All workers of this run ended, and none could be started again for {_RETURN_SECONDS} s: "
-                "killed, or out of memory. What is finished is safe; run again with fewer workers."
+                "killed, or out of memory. Finished work is safe; run again with fewer workers."
             )
             raise OusError(msg)
         return threads
 
     def close(self, plugin: str) -> None:
-        """End what this process has started; leave a cluster that stands as it was, without `plugin`."""
+        """End an own cluster, or remove the plugin from a shared one and disconnect."""
         if self.own is not None:
             self.own.close(self.client)
             return
-        goodbye = threading.Thread(target=self._take_away, args=(plugin,), daemon=True)
-        goodbye.start()
-        goodbye.join(GOODBYE_SECONDS)  # a worker that is loading its models answers later
+        removal = threading.Thread(target=self._unregister, args=(plugin,), daemon=True)
+        removal.start()
+        removal.join(GOODBYE_SECONDS)  # a worker that is loading its models answers later
         with if_it_answers():
             self.client.close(timeout=GOODBYE_SECONDS)
 
-    def _take_away(self, plugin: str) -> None:
+    def _unregister(self, plugin: str) -> None:
         with if_it_answers():
             self.client.unregister_worker_plugin(plugin)
 
 
 def on_cores(num_workers: int, threads: int, *, dashboard: bool = False) -> Connection:
-    """Start worker processes on this machine, each kept to its share of the cores.
+    """Start worker processes on this machine, each restricted to its part of the cores.
 
     Args:
-        num_workers: Processes.
-        threads: Tasks that each process does at the same time.
-        dashboard: Serve Dask's pages, over plain HTTP, to this machine.
+        num_workers: Number of processes.
+        threads: Tasks that each process runs at the same time.
+        dashboard: Whether Dask's dashboard is served, over plain HTTP, to this machine.
     """
     cores = _shared_cores(num_workers)
-    environments = [{"OMP_NUM_THREADS": str(len(share))} for share in cores.values()]
+    environments = [{"OMP_NUM_THREADS": str(len(part))} for part in cores.values()]
     own = OwnCluster.with_scheduler(environments, cores, threads, dashboard=dashboard)
     return _to(own, f"on {counted(num_workers, 'worker')} of this machine")
 
 
 def on_gpus(num_gpus: int, threads: int, *, per_gpu: int = 1, dashboard: bool = False) -> Connection:
-    """Start worker processes on the GPUs of this machine: by dask-cuda when it is installed, else by nannies.
+    """Start worker processes on the GPUs of this machine, by dask-cuda if it is installed, else by nannies.
 
     Args:
-        num_gpus: GPUs to use.
-        threads: Tasks that each process does at the same time.
-        per_gpu: Processes on each GPU; dask-cuda starts one alone.
-        dashboard: Serve Dask's pages, over plain HTTP, to this machine.
+        num_gpus: Number of GPUs.
+        threads: Tasks that each process runs at the same time.
+        per_gpu: Processes on each GPU. For more than one, dask-cuda is not used.
+        dashboard: Whether Dask's dashboard is served, over plain HTTP, to this machine.
     """
     gpus = [gpu for gpu in visible_gpus()[:num_gpus] for _ in range(per_gpu)]
     each = f", {per_gpu} workers each" if per_gpu > 1 else ""
@@ -149,9 +160,9 @@ def on_gpus(num_gpus: int, threads: int, *, per_gpu: int = 1, dashboard: bool = 
 
 
 def joined(scheduler: str) -> Connection:
-    """The way to a cluster that stands, by its scheduler's address or file.
+    """Connect to a running cluster, by its scheduler's address or file.
 
-    Raises OusError when no scheduler answers, or its TLS and Dask's configuration here do not fit.
+    Raises OusError if no scheduler answers, or its TLS does not fit Dask's configuration here.
     """
     client = join(scheduler)
     warning = plain_warning(client.scheduler_info()["address"])

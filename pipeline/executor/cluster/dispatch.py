@@ -1,4 +1,4 @@
-"""Which worker has which task. Pure bookkeeping: nothing here knows Dask."""
+"""Assignment of tasks to workers. It is pure bookkeeping without Dask."""
 
 from collections import deque
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ _MOST_QUEUED = 32
 
 @dataclass(frozen=True, eq=False)
 class Assigned(Generic[TaskT]):
-    """A task at a worker. attempt: 1, or more where workers died at it."""
+    """A task that is assigned to a worker; `attempt` is 1, or more after a worker's death."""
 
     task: TaskT
     address: str
@@ -22,19 +22,19 @@ class Assigned(Generic[TaskT]):
 
 @dataclass
 class Dispatch(Generic[TaskT]):
-    """Assigns tasks to workers, a few at a time.
+    """Dispatcher, which assigns a few tasks to workers at a time.
 
-    Each worker has up to `slots` tasks that it does and `queued` that wait. It gets new ones when none waits,
-    several together: one at a time would cost the scheduler most of a short task's time. A worker that has
-    nothing left by then gets twice as many to wait the next time, because its tasks are shorter than the way
-    to it. For long tasks few wait, so that no worker is idle at the end while another has a queue.
+    Each worker runs up to `slots` tasks, and `queued` tasks wait at it. It gets new ones when none waits,
+    several together, because single short tasks would mostly cost time of the scheduler. If a worker has no
+    task left by then, its tasks are shorter than the latency, and it gets twice as many waiting tasks the
+    next time. Few long tasks wait, so that no worker is idle at the end while another has a queue.
 
-    A task whose worker died is assigned once more after all others, to a worker with nothing else, so that
-    a second death is this task's own.
+    If a worker dies, its tasks are assigned once more after all others, each to a worker without other tasks,
+    so that a second death is caused by this task.
 
     Args:
         tasks: All tasks, taken lazily.
-        slots: Tasks that a worker does at the same time, at least 1.
+        slots: Tasks that a worker runs at the same time, at least 1.
         queued: Further tasks that wait at each worker, at least 0.
     """
 
@@ -54,7 +54,9 @@ class Dispatch(Generic[TaskT]):
     def assign(self, workers: dict[str, int]) -> list[Assigned[TaskT]]:
         """Assign tasks to workers that have room.
 
-        workers: the threads of each, by its address; one with fewer threads than slots does fewer at a time.
+        Args:
+            workers: Number of threads of each worker, by its address. A worker with fewer threads than slots
+                runs fewer tasks at a time.
         """
         new: list[Assigned[TaskT]] = []
         for address in sorted(workers, key=lambda address: len(self._at.get(address, ()))):
@@ -64,14 +66,14 @@ class Dispatch(Generic[TaskT]):
         return new
 
     def finished(self, assigned: Assigned[TaskT]) -> None:
-        """Note that a task has ended."""
+        """Record that a task has ended."""
         at = self._at[assigned.address]
         at.remove(assigned)
         if not at:
             del self._at[assigned.address]
 
     def died(self, assigned: Assigned[TaskT]) -> bool:
-        """Note that a task's worker died; return whether the task is given up."""
+        """Record that a task's worker died, and return whether the task is given up."""
         self.finished(assigned)
         if assigned.attempt == _ATTEMPTS:
             return True
@@ -89,7 +91,7 @@ class Dispatch(Generic[TaskT]):
         return new
 
     def _queue_of(self, address: str) -> int:
-        """Return how many tasks may wait at a worker that gets new ones."""
+        """Return the number of tasks that may wait at a worker that gets new ones."""
         queued = self._queued_of.get(address, 0)
         if not queued:
             queued = self.queued

@@ -1,4 +1,4 @@
-"""Tasks on the workers of a Dask cluster, as they end; a worker's death costs its tasks a retry."""
+"""Executor on the workers of a Dask cluster. If a worker dies, its tasks are run again."""
 
 import contextlib
 import itertools
@@ -25,13 +25,13 @@ _SECONDS_BETWEEN_LOOKS = 1.0
 
 
 class ClusterExecutor(Generic[TaskT, ResultT]):
-    """Workers of a Dask cluster. Made by `on_gpus`, `on_cores` or `join`. See `Executor`.
+    """Executor on a Dask cluster, made by `on_gpus`, `on_cores` or `join`. See `Executor`.
 
-    Every task goes to a worker that this process chooses, so that it is known which tasks a death concerns.
+    This process chooses the worker of every task, so that it knows the tasks of a worker that dies.
 
     Args:
-        connection: The cluster; it is closed with the executor, or where this constructor raises.
-        setup: What starts a worker.
+        connection: The cluster. It is closed with the executor, or if this constructor raises.
+        setup: Setup of a worker.
     """
 
     def __init__(self, connection: connect.Connection, setup: WorkerSetup[TaskT, ResultT]) -> None:
@@ -56,12 +56,12 @@ class ClusterExecutor(Generic[TaskT, ResultT]):
     def on_cores(
         cls, num_workers: int, setup: WorkerSetup[TaskT, ResultT], *, dashboard: bool = False
     ) -> Self:
-        """Start worker processes on this machine, each kept to its share of the cores.
+        """Start worker processes on this machine, each restricted to its part of the cores.
 
         Args:
-            num_workers: Processes.
-            setup: What starts a worker.
-            dashboard: Serve Dask's pages, over plain HTTP, to this machine.
+            num_workers: Number of processes.
+            setup: Setup of a worker.
+            dashboard: Whether Dask's dashboard is served, over plain HTTP, to this machine.
         """
         return cls(connect.on_cores(num_workers, setup.slots, dashboard=dashboard), setup)
 
@@ -77,16 +77,16 @@ class ClusterExecutor(Generic[TaskT, ResultT]):
         """Start worker processes on the GPUs of this machine.
 
         Args:
-            num_gpus: GPUs to use.
-            setup: What starts a worker.
+            num_gpus: Number of GPUs.
+            setup: Setup of a worker.
             per_gpu: Processes on each GPU.
-            dashboard: Serve Dask's pages, over plain HTTP, to this machine.
+            dashboard: Whether Dask's dashboard is served, over plain HTTP, to this machine.
         """
         return cls(connect.on_gpus(num_gpus, setup.slots, per_gpu=per_gpu, dashboard=dashboard), setup)
 
     @classmethod
     def join(cls, scheduler: str, setup: WorkerSetup[TaskT, ResultT]) -> Self:
-        """Use the workers of a cluster that stands, by its scheduler's address or file.
+        """Use the workers of a running cluster, by its scheduler's address or file.
 
         Raises:
             OusError: No scheduler answers.
@@ -100,11 +100,11 @@ class ClusterExecutor(Generic[TaskT, ResultT]):
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """See `Executor`. Workers with too few threads are known once tasks were assigned to them."""
+        """See `Executor`. Workers with too few threads are known after tasks were assigned to them."""
         slots = self._setup.slots
         few = sorted(address for address, threads in self._workers.items() if threads < slots)
         return self._connection.warnings + tuple(
-            f"the worker at {address} has --nthreads {self._workers[address]} and does fewer tasks at a time "
+            f"the worker at {address} has --nthreads {self._workers[address]} and runs fewer tasks at a time "
             f"than it could; start it with --nthreads {slots}"
             for address in few
         )
@@ -121,17 +121,17 @@ class ClusterExecutor(Generic[TaskT, ResultT]):
         return str(self._client.dashboard_link) if has_pages else ""
 
     def ask_setup(self, question: Callable[[Any], AnyT]) -> AnyT:
-        """See `Executor`. Raises OusError when no worker comes."""
+        """See `Executor`. Raises OusError if no worker connects."""
         return self._ask(worker_plugin.ask_setup, question)
 
     def ask_worker(self, question: Callable[[Any], AnyT]) -> AnyT:
-        """See `Executor`. Raises OusError when no worker comes."""
+        """See `Executor`. Raises OusError if no worker connects."""
         return self._ask(worker_plugin.ask_worker, question)
 
     def run(
         self, tasks: Iterable[TaskT], observer: Observer | None = None
     ) -> Generator[tuple[TaskT, ResultT | None], None, None]:
-        """See `Executor`. Raises OusError when no worker comes, and when the scheduler is gone."""
+        """See `Executor`. Raises OusError if no worker connects, or the scheduler does not answer."""
         self._observer = observer or Observer()
         with translate_errors():
             self._connection.require_a_worker()
@@ -144,7 +144,7 @@ class ClusterExecutor(Generic[TaskT, ResultT]):
                 self._look(now=not out)
                 out.update(self._submitted(dispatch.assign(self._workers), ended))
                 for key in _drained(ended, timeout=_SECONDS_BETWEEN_LOOKS):
-                    if key in out:  # else it was taken from a worker that is gone
+                    if key in out:  # otherwise it was removed from a dead worker
                         yield from self._finish(dispatch, *out.pop(key))
                 for key in [key for key, (_, at) in out.items() if at.address not in self._workers]:
                     future, assigned = out.pop(key)
@@ -153,10 +153,10 @@ class ClusterExecutor(Generic[TaskT, ResultT]):
                         yield assigned.task, None
         finally:
             for future, _ in out.values():
-                future.release()  # returns at once, also where the scheduler does not answer
+                future.release()  # returns at once, also if the scheduler does not answer
 
     def close(self) -> None:
-        """See `Executor`. On a cluster that stands, tasks under way end when they look at their token."""
+        """See `Executor`. On a shared cluster, running tasks end when they check their token."""
         self._connection.close(self._plugin)
 
     def _ask(self, function: Callable[..., Any], question: Callable[[Any], AnyT]) -> AnyT:
@@ -167,7 +167,7 @@ class ClusterExecutor(Generic[TaskT, ResultT]):
     def _submitted(
         self, new: Sequence[Assigned[TaskT]], ended: "queue.SimpleQueue[str]"
     ) -> Iterator[tuple[str, tuple["Future[ResultT]", Assigned[TaskT]]]]:
-        """Send tasks to their workers, those of one worker together; `ended` gets the keys of all ended."""
+        """Send tasks to their workers, those of one worker together; `ended` gets the keys of ended tasks."""
         for address, group in itertools.groupby(new, key=lambda assigned: assigned.address):
             batch = list(group)
             with translate_errors():
@@ -186,7 +186,7 @@ class ClusterExecutor(Generic[TaskT, ResultT]):
     def _finish(
         self, dispatch: Dispatch[TaskT], future: "Future[ResultT]", assigned: Assigned[TaskT]
     ) -> Iterator[tuple[TaskT, ResultT | None]]:
-        """Give a task that ended, with its result; nothing where it is to be done once more."""
+        """Yield an ended task with its result, or nothing if it will be run once more."""
         try:
             result = self._result(future, assigned.address)
         except WorkerDiedError:
@@ -199,7 +199,7 @@ class ClusterExecutor(Generic[TaskT, ResultT]):
         yield assigned.task, result
 
     def _result(self, future: "Future[ResultT]", address: str) -> ResultT:
-        """Fetch a result from its worker, which may die meanwhile: then Dask would wait for it for ever."""
+        """Fetch a result from its worker. If the worker dies meanwhile, Dask itself would wait forever."""
         while True:
             try:
                 result: ResultT = result_of(future, timeout=_SECONDS_BETWEEN_LOOKS)
@@ -211,7 +211,7 @@ class ClusterExecutor(Generic[TaskT, ResultT]):
                 return result
 
     def _look(self, *, now: bool = False) -> None:
-        """See which workers are there: now, or if the last look is long ago."""
+        """Update the current workers, at once or if the last update is more than a second ago."""
         if not now and time.monotonic() - self._looked < _SECONDS_BETWEEN_LOOKS:
             return
         self._workers = self._connection.workers()
@@ -221,12 +221,12 @@ class ClusterExecutor(Generic[TaskT, ResultT]):
             self._observer.on_waiting()
 
     def _on_event(self, event: tuple[float, float]) -> None:
-        """Pass on the progress that a worker has sent."""
+        """Report the progress that a worker has sent."""
         self._observer.on_progress(float(event[1]))
 
 
 def _drained(ended: "queue.SimpleQueue[str]", timeout: float) -> list[str]:
-    """Return the keys that are there; wait for the first one, up to so many seconds."""
+    """Return all available keys; wait for the first one, at most `timeout` seconds."""
     keys: list[str] = []
     with contextlib.suppress(queue.Empty):
         keys.append(ended.get(timeout=timeout))

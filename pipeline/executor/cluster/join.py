@@ -1,4 +1,4 @@
-"""The way to a cluster that stands: with TLS by Dask's own configuration, or plain."""
+"""Connection to a running cluster, with TLS by Dask's own configuration, or without TLS."""
 
 import json
 import time
@@ -13,7 +13,7 @@ from pipeline.executor.cluster.settings import JOIN_SECONDS, configure
 from pipeline.plain_file import read_given
 
 _MOST_BYTES = 1 << 20
-"""Of a scheduler file: an address and a line for each worker."""
+"""Most bytes of a scheduler file, which has an address and a line for each worker."""
 
 _WRITING_SECONDS, _POLL_SECONDS = 5.0, 0.05
 _REMEDY = (
@@ -25,8 +25,8 @@ _REMEDY = (
 def join(scheduler: str) -> Client:
     """Connect to a scheduler, by its address or by the file that it has written.
 
-    Raises OusError when none answers, and where certificates are missing, unreadable or of another
-    authority than the scheduler's.
+    Raises OusError if none answers, or certificates are missing, unreadable, or of another authority than
+    the scheduler's.
     """
     configure()
     address = scheduler if "://" in scheduler else _address_in(Path(scheduler))
@@ -47,12 +47,12 @@ def join(scheduler: str) -> Client:
 
 
 def plain_warning(address: str) -> str:
-    """What a scheduler without TLS means, in a line; "" for one with it."""
+    """Return a warning in one line for a scheduler without TLS, "" for one with TLS."""
     if _is_encrypted(address):
         return ""
     return (
-        f"{address} is without TLS: whoever can connect to it, or to a worker, can run code there and here; "
-        "see docs/cluster.md"
+        f"{address} is without TLS: everybody who can connect to it, or to a worker, can run code there and "
+        "here; see docs/cluster.md"
     )
 
 
@@ -61,7 +61,7 @@ def _is_encrypted(address: str) -> bool:
 
 
 def _address_in(file: Path) -> str:
-    """The address in a scheduler file, which may be just being written. Raises FileError if unreadable."""
+    """Return the address in a scheduler file, and wait for a file that is being written."""
     until = time.monotonic() + _WRITING_SECONDS
     while True:
         try:
@@ -74,7 +74,7 @@ def _address_in(file: Path) -> str:
 
 
 def _security_for(address: str) -> Security:
-    """The certificates of Dask's configuration. Raises OusError where they cannot serve this address."""
+    """Return the certificates of Dask's configuration. Raises OusError if they do not fit the address."""
     try:
         security = Security()
         has_certificates = security.get_connection_args("client")["ssl_context"] is not None

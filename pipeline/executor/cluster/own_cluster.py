@@ -1,8 +1,8 @@
-"""A cluster that this process starts on this machine, for itself alone.
+"""Cluster that this process starts on this machine for itself.
 
-Scheduler and workers listen on the loopback address, and every connection is TLS with a certificate that
-these processes alone have: other users of the machine can neither run code on the workers nor read what
-is sent. Dask puts its scratch directories on `sys.path`, so they are in a private directory.
+Scheduler and workers listen on the loopback address, and every connection uses TLS with a certificate that
+only these processes have, so that other users of the machine can neither run code on the workers nor read
+messages. Dask puts its scratch directories on `sys.path`, therefore they are in a private directory.
 """
 
 import contextlib
@@ -33,10 +33,13 @@ _DEATH = "failed to start worker process"
 
 @dataclass(frozen=True, kw_only=True)
 class OwnCluster:
-    """A scheduler in this process with its worker processes, and TLS between all of them.
+    """Scheduler in this process with its worker processes, and TLS between all of them.
 
-    scratch: the directory below which Dask has its scratch directories. cores: those that each worker is
-    kept to. specs: the workers that `start_workers` starts, by their names; dask-cuda's run already.
+    Attributes:
+        cluster: Dask's cluster.
+        scratch: Directory for Dask's scratch directories.
+        cores: Cores of each worker, by its name.
+        specs: Workers that `start_workers` starts, by their names; those of dask-cuda run already.
     """
 
     cluster: SpecCluster
@@ -48,10 +51,16 @@ class OwnCluster:
     def with_scheduler(
         cls, environments: Sequence[dict[str, str]], cores: Cores, threads: int, *, dashboard: bool
     ) -> Self:
-        """Start the scheduler for a worker of each environment; they are named by their numbers, as `cores`.
+        """Start the scheduler. `start_workers` then starts the workers, which are named 0, 1 and so on.
 
-        threads: of each worker. dashboard: whether to serve Dask's pages. Raises OusError when it cannot be
-        started.
+        Args:
+            environments: Environment variables of each worker.
+            cores: Cores of each worker, by its number.
+            threads: Threads of each worker.
+            dashboard: Whether Dask's dashboard is served.
+
+        Raises:
+            OusError: The scheduler cannot be started.
         """
         configure()
         scratch, security = _scratch(), Security.temporary()
@@ -77,10 +86,15 @@ class OwnCluster:
 
     @classmethod
     def of_dask_cuda(cls, gpus: list[str], threads: int, *, dashboard: bool) -> Self:
-        """Start scheduler and workers by dask-cuda, which keeps each to the cores near its GPU.
+        """Start scheduler and workers by dask-cuda, which restricts each worker to the cores near its GPU.
 
-        threads: of each worker. dashboard: whether to serve Dask's pages. Raises OusError when they cannot be
-        started.
+        Args:
+            gpus: GPUs, as names for CUDA_VISIBLE_DEVICES, with a worker each.
+            threads: Threads of each worker.
+            dashboard: Whether Dask's dashboard is served.
+
+        Raises:
+            OusError: They cannot be started.
         """
         from dask_cuda import LocalCUDACluster
 
@@ -114,9 +128,13 @@ class OwnCluster:
         return Client(self.cluster, set_as_default=False)
 
     def start_workers(self) -> str:
-        """Start the worker processes, those that die while they start up to three times.
+        """Start the worker processes; a process that dies at its start is started up to three times.
 
-        Returns a warning where some have not come up, else "". Raises OusError when none has.
+        Returns:
+            A warning if some could not be started, else "".
+
+        Raises:
+            OusError: None could be started.
         """
         reason = ""
         for _ in range(_ATTEMPTS):
@@ -144,7 +162,7 @@ class OwnCluster:
         return [name for name in self.specs if name not in workers or workers[name].status != Status.running]
 
     def _start(self, names: list[Any]) -> str:
-        """Start these workers; return why the first one that has not come up has not, else ""."""
+        """Start these workers, and return the reason of the first one that could not be started, else ""."""
         for name in names:
             self.cluster.workers.pop(name, None)
         self.cluster.worker_spec.update({name: self.specs[name] for name in names})
@@ -155,9 +173,9 @@ class OwnCluster:
         return ""
 
     def _kill_workers(self) -> None:
-        """End the worker processes at once: a block under way would hold them for as long as it takes."""
+        """End the worker processes at once, because a running task would delay their end."""
         for nanny in self.cluster.workers.values():
-            nanny.close_gracefully()  # it does not start another
+            nanny.close_gracefully()  # keeps the nanny from starting another process
             process = getattr(nanny, "process", None)
             pid = None if process is None else process.pid
             if pid is not None:
@@ -166,7 +184,7 @@ class OwnCluster:
 
 
 def close_pages(server: Scheduler | Worker) -> None:
-    """Close the port for HTTP, which each of Dask's servers opens, also without a dashboard."""
+    """Close the HTTP port that each of Dask's servers opens, also without a dashboard."""
     server.http_server.stop()
     server.services.pop("dashboard", None)
 
@@ -180,7 +198,7 @@ async def _as_specified(cluster: SpecCluster) -> None:
 
 
 def _scratch() -> ScratchDirectory:
-    """A directory where Dask's configuration wants it, else in the system's temporary directory."""
+    """Make a directory in the place of Dask's configuration, else in the system's temporary directory."""
     parent = dask.config.get("temporary-directory") or tempfile.gettempdir()
     try:
         return ScratchDirectory("dask", Path(parent))
@@ -193,7 +211,7 @@ def _scratch() -> ScratchDirectory:
 
 
 def _cause(error: BaseException) -> str:
-    """The reason at the bottom of a chain of errors, in words."""
+    """Return the first reason of a chain of errors, in words."""
     while error.__cause__ is not None:
         error = error.__cause__
     if _DEATH in str(error):

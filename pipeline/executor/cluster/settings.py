@@ -1,4 +1,4 @@
-"""Dask's settings for a run, on a cluster of its own or another's."""
+"""Dask's settings for a run, on an own or a shared cluster."""
 
 import logging
 from typing import Any
@@ -9,16 +9,16 @@ from distributed.client import AllExit
 JOIN_SECONDS, START_SECONDS, GOODBYE_SECONDS = 15, 50, 3
 
 LOGGED = logging.CRITICAL
-"""The run itself reports deaths and restarts of workers, not Dask's log."""
+"""Level of Dask's logs; the run itself reports deaths and restarts of workers."""
 
 _SETTINGS = {
-    # The store is the truth: nothing to spill, and our own bounds on memory.
+    # Results are in the cache and memory has limits of its own, so there is nothing to spill.
     "distributed.worker.memory.target": False,
     "distributed.worker.memory.spill": False,
     "distributed.worker.memory.pause": False,
     "distributed.worker.memory.terminate": False,
     "distributed.admin.log-length": 1000,
-    # Kept per worker for debugging, by default the last 1000: each message holds its tasks with their clips.
+    # Messages kept per worker for debugging, by default 1000; each contains its tasks with their clips.
     "distributed.admin.low-level-log-length": 10,
     "distributed.worker.profile.enabled": False,
     "distributed.scheduler.allowed-failures": 1,
@@ -28,11 +28,11 @@ _SETTINGS = {
 }
 
 Cores = dict[Any, tuple[int, ...]]
-"""By a worker's name: the cores that it is kept to."""
+"""Cores of each worker, by its name."""
 
 
 def configure() -> None:
-    """Set them in this process; workers that it starts take them over."""
+    """Apply the settings in this process; workers that it starts inherit them."""
     dask.config.set(_SETTINGS)
     for name in ("distributed", "distributed.client"):  # Dask sets a level for each of the two
         logging.getLogger(name).setLevel(LOGGED)
@@ -40,5 +40,5 @@ def configure() -> None:
 
 
 def _is_no_abandoned_wait(record: logging.LogRecord) -> bool:
-    """Drop what asyncio logs of a wait for the result of a dead worker: the task is done again elsewhere."""
+    """Drop asyncio's message on a result of a dead worker, because the task is run again elsewhere."""
     return record.exc_info is None or record.exc_info[0] is not AllExit

@@ -1,4 +1,4 @@
-"""Errors of a cluster, and of the way to it, as errors for people."""
+"""Conversion of errors of a cluster and its connection to errors for users."""
 
 import asyncio
 import concurrent.futures
@@ -11,7 +11,7 @@ from distributed.scheduler import KilledWorker
 from pipeline.children import PACKAGE_ROOT
 from pipeline.errors import OusError, first_line
 
-LOST = "The connection to the Dask scheduler is lost. What is finished is safe; run again."
+LOST = "The connection to the Dask scheduler is lost. Finished work is safe; run again."
 _CANCELLED = (asyncio.CancelledError, concurrent.futures.CancelledError)  # distributed raises both
 
 
@@ -20,28 +20,28 @@ class WorkerDiedError(Exception):
 
 
 class ResultTimeoutError(Exception):
-    """A result is there, but its worker did not send it in time."""
+    """A result exists, but its worker did not send it in time."""
 
 
 def result_of(future: Any, timeout: float | None = None) -> Any:
-    """Return what a task returned, or raise what it raised. Waits for the task's end.
+    """Wait for a task's end, and return its result or raise its exception.
 
     Args:
-        future: Of the task.
-        timeout: Seconds to wait for the worker to send the result, None for as long as it takes.
+        future: Future of the task.
+        timeout: Seconds to wait for the worker to send the result; None for no limit.
 
     Raises:
         WorkerDiedError: The worker died; only with a timeout.
-        ResultTimeoutError: The result did not come in time; only with a timeout.
-        OusError: The scheduler is gone.
+        ResultTimeoutError: The result did not arrive in time; only with a timeout.
+        OusError: The connection to the scheduler is lost.
     """
     if timeout is not None and future.status in ("pending", "lost"):
         raise WorkerDiedError
-    error = _in_time(future.exception, timeout)  # distributed's wait() looks for a default client
+    error = _in_time(future.exception, timeout)  # distributed's wait() needs a default client
     if isinstance(error, KilledWorker) and timeout is not None:
         raise WorkerDiedError from error
     if isinstance(error, OSError):
-        raise error  # of the worker, such as a file that it may not read: the way to it is well
+        raise error  # raised by the task, such as an unreadable file, not by the connection
     if error is not None:
         with translate_errors():
             return future.result()  # raises it, with the worker's traceback
@@ -49,7 +49,7 @@ def result_of(future: Any, timeout: float | None = None) -> Any:
 
 
 def _in_time(ask: Callable[..., Any], timeout: float | None) -> Any:
-    """Ask a future; raise ResultTimeoutError when the answer takes longer than a timeout."""
+    """Query a future; raise ResultTimeoutError if the answer takes longer than the timeout."""
     with translate_errors():
         try:
             return ask(timeout=timeout)
@@ -61,11 +61,11 @@ def _in_time(ask: Callable[..., Any], timeout: float | None) -> Any:
 
 @contextlib.contextmanager
 def translate_errors() -> Iterator[None]:
-    """Turn what goes wrong between this process and the workers into an OusError; what they raise passes."""
+    """Convert errors of the connection to the workers to OusError; exceptions of tasks are not changed."""
     try:
         yield
     except KilledWorker as error:
-        msg = "Workers die while they load the models: out of memory, perhaps. Use fewer, or larger ones."
+        msg = "Workers die while they load the models, perhaps out of memory. Use fewer, or larger ones."
         raise OusError(msg) from error
     except (*_CANCELLED, OSError, TimeoutError) as error:
         raise OusError(LOST) from error
@@ -81,5 +81,5 @@ def translate_errors() -> Iterator[None]:
 
 
 def if_it_answers() -> contextlib.suppress:
-    """For a goodbye to a cluster that may be gone, or too busy to notice."""
+    """Suppress errors of a cluster that may be lost, or too busy to answer, at its end."""
     return contextlib.suppress(OSError, TimeoutError, ValueError, RuntimeError, *_CANCELLED)

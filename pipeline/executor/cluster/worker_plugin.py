@@ -1,4 +1,4 @@
-"""What runs on a cluster's workers: each holds its worker in a plugin, never in Dask's graph."""
+"""Plugin that runs tasks on a cluster's workers. It owns the `Worker`, which is never in Dask's graph."""
 
 import os
 import signal
@@ -18,20 +18,19 @@ from pipeline.safe_streams import guard_standard_streams
 
 _SECONDS_BETWEEN_EVENTS = 1.0
 _alone_in_process = threading.BoundedSemaphore(1)
-"""For workers of one slot, whose tasks may change what belongs to the process, such as torch's random
-numbers: two clients may share the workers of a cluster that stands."""
+"""Semaphore for workers of one slot, whose tasks may change state of the process, such as torch's random
+numbers, because two clients may use the same workers of a shared cluster."""
 
 
 class TaskPlugin(WorkerPlugin):
-    """Runs tasks on a Dask worker; the `Worker` for them is started at the first one.
+    """Plugin that runs tasks on a Dask worker. The `Worker` for them is started at the first task.
 
     It is on every worker of the cluster, also on those that join later.
 
     Args:
-        setup: What starts the `Worker`.
-        cores: Those that a Dask worker is kept to, by its name; one without any keeps those it has.
-        is_own: Whether this run started the Dask workers: then Ctrl-C is the client's affair, and they serve
-            no pages.
+        setup: Setup of the `Worker`.
+        cores: Cores of each Dask worker, by its name; a worker without an entry keeps its cores.
+        is_own: Whether this run started the Dask workers, which then ignore Ctrl-C and serve no pages.
     """
 
     def __init__(self, setup: WorkerSetup[Any, Any], cores: Cores, *, is_own: bool) -> None:
@@ -40,7 +39,7 @@ class TaskPlugin(WorkerPlugin):
         self._is_own = is_own
 
     def setup(self, worker: Any) -> None:
-        """Called on the Dask worker when it or this plugin is new."""
+        """Prepare the Dask worker. Dask calls this when the worker or the plugin is new."""
         self._cores = self._prepare_process(worker)
         self._starting = threading.Lock()
         self._slots = _alone_in_process if self._setup.slots == 1 else self._own_slots()
@@ -48,13 +47,13 @@ class TaskPlugin(WorkerPlugin):
         self._cancel = CancelToken()
 
     def teardown(self, worker: Any) -> None:
-        """Called when the plugin is taken away: the run is over."""
+        """Cancel tasks and close the `Worker`. Dask calls this when the plugin is removed at a run's end."""
         self._cancel.cancel()
         if self._worker is not None:
             self._worker.close()
 
     def worker(self) -> Worker[Any, Any]:
-        """Return the worker, started at the first call. Raises TaskCancelledError once the run is over."""
+        """Return the worker, started at the first call. Raises TaskCancelledError after the run's end."""
         with self._starting:
             if self._worker is None and not self._cancel.is_cancelled:
                 self._worker = self._setup.start(self._cores)
@@ -68,9 +67,11 @@ class TaskPlugin(WorkerPlugin):
         return question(self._setup)
 
     def run(self, task: Any, send: Callable[[float], None]) -> Any:
-        """Do a task as soon as a slot is free.
+        """Run a task as soon as a slot is free.
 
-        send: called about every second, and at the end, with how much more is done.
+        Args:
+            task: The task.
+            send: Called about every second, and at the end, with the progress since the last call.
         """
         unsent, sent = 0.0, time.monotonic()
         counting = threading.Lock()
@@ -94,7 +95,7 @@ class TaskPlugin(WorkerPlugin):
         return threading.BoundedSemaphore(self._setup.slots)
 
     def _prepare_process(self, worker: Any) -> tuple[int, ...] | None:
-        """Prepare this process; return the cores it is kept to, None where it keeps those it has."""
+        """Prepare this process, and return the cores to which it is restricted, None for no restriction."""
         keep_memory()
         if self._is_own:
             guard_standard_streams()
@@ -118,7 +119,7 @@ def ask_worker(plugin: str, question: Callable[[Any], AnyT]) -> AnyT:
 
 
 def run(plugin: str, task: Any) -> Any:
-    """Do a task, and send its progress as events of the plugin's topic; called on a Dask worker."""
+    """Run a task, and send its progress as events of the plugin's topic; called on a Dask worker."""
     worker = get_worker()
     return _plugin(plugin).run(task, lambda amount: worker.log_event(plugin, amount))
 
