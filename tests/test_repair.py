@@ -79,7 +79,7 @@ def test_a_flipped_bit_is_found_and_its_block_alone_is_computed_again(made, name
     assert [(block.start, block.end) for block in report.repaired] == [(8, 16)]
     assert lines(report) == [
         f"repaired  clips 8 to 15: {name} cannot be read",
-        f"{path}: 1 of 3 blocks computed again, nothing damaged any more",
+        f"{path}: 1 of 3 blocks recomputed, nothing damaged any more",
     ]
     assert len(seen) == 3
     assert (told[-1].clips, told[-1].total) == (8, 8)
@@ -101,7 +101,7 @@ def test_one_block_is_said_in_the_singular(tmp_path):
     runner.extract(write_clips(tmp_path / "data", num_good=3), models.config, executor_of(models), path)
     assert lines(repair(path)) == [f"{path}: nothing damaged in 1 block"]
     flip(chunk(path, "scene/early", 0))
-    assert lines(repair(path))[-1] == f"{path}: 1 of 1 block computed again, nothing damaged any more"
+    assert lines(repair(path))[-1] == f"{path}: 1 of 1 block recomputed, nothing damaged any more"
 
 
 def test_chunks_that_vanished_come_back(made):
@@ -124,7 +124,7 @@ def test_features_that_are_no_numbers_are_computed_again(made):
     writer.write_block(8, rows)
     assert lines(repair(path)) == [
         "repaired  clips 8 to 15: scene/early holds NaN or infinity",
-        f"{path}: 1 of 3 blocks computed again, nothing damaged any more",
+        f"{path}: 1 of 3 blocks recomputed, nothing damaged any more",
     ]
     assert chunks(path) == before
 
@@ -153,7 +153,7 @@ def test_other_clips_are_refused_and_nothing_is_touched(made, tmp_path):
     (other.root / "clips/good0.mp4").rename(other.root / "clips/another.mp4")
     manifest = other.root / "manifest.csv"
     manifest.write_text(manifest.read_text().replace("clips/good0.mp4", "clips/another.mp4"))
-    with pytest.raises(CacheError, match="2 of its clips are not in this data set, first 'clips/good0.mp4'"):
+    with pytest.raises(CacheError, match="2 of its clips are not in this dataset, first 'clips/good0.mp4'"):
         repair(path, root=other.root)
     assert chunks(path) == damaged
 
@@ -189,7 +189,7 @@ def test_a_block_with_a_clip_whose_file_is_gone_stays_as_it_is(made, tmp_path, n
     assert [block.start for block in report.left] == [row // 8 * 8]
     assert (report.gone, report.changed, report.lost) == (("clips/good7.mp4",), (), ())
     assert not report.is_whole
-    assert lines(report)[-1] == f"{path}: 1 of 3 blocks computed again, 1 damaged still"
+    assert lines(report)[-1] == f"{path}: 1 of 3 blocks recomputed, 1 still damaged"
     assert any("!! clip 'clips/good7.mp4' has no file; put it back" in line for line in lines(report))
     assert chunks(path) == damaged
     (moved.root / "clips/good7.mp4").write_bytes((clip_file(path, "clips/good7.mp4")).read_bytes())
@@ -256,7 +256,7 @@ def test_a_cache_in_use_and_an_export_are_refused(made):
     path, _ = made
     with hold(Place.of(path)), pytest.raises(CacheError, match="is being extracted already by"):
         repair(path)
-    with pytest.raises(CacheError, match="is an HDF5 export; repair the cache it was made from"):
+    with pytest.raises(CacheError, match="is an HDF5 export; repair the cache from which it was made"):
         repair("feats.h5")
 
 
@@ -270,7 +270,7 @@ def test_a_disk_that_damages_it_again_is_told(made, monkeypatch):
         flip(chunk(path, "face/embedding", 1))
 
     monkeypatch.setattr(CacheWriter, "write_block", damaging)
-    with pytest.raises(CacheError, match="damaged still or again, at clips 8 to 15: face/embedding cannot"):
+    with pytest.raises(CacheError, match="still or again damaged, at clips 8 to 15: face/embedding cannot"):
         repair(path)
 
 

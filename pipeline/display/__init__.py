@@ -1,15 +1,15 @@
-"""Results -> what a user reads: forms of output by type. Results themselves are data.
+"""Forms of output for results, by type. Results themselves are data.
 
 ``text``         lines for a terminal
 ``json_values``  values for JSON documents
-``subjects``     which of these modules shows which results:
+``subjects``     search for the display module of a result, one of:
 
 ``bench``        speeds and goals
-``cache``        what a cache holds; an export; what relabelling changes
-``checks``       a dataset or a cache, checked; a cache, repaired
-``count_table``  clips counted, in columns of text
-``extraction``   a run of `extract`: planned, timed and done
-``faces``        faces in pictures and videos; a contact sheet of a dataset
+``cache``        contents of a cache; an export; changes of a relabelling
+``checks``       checks of a dataset or a cache; repair of a cache
+``count_table``  counts of clips, in columns of text
+``extraction``   a run of `extract`: plan, estimate and result
+``faces``        faces in images and videos; a contact sheet of a dataset
 ``weights``      files of model weights
 """
 
@@ -27,4 +27,4 @@ SUBJECTS = {
     "pipeline.verify": "pipeline.display.checks",
     "pipeline.weights": "pipeline.display.weights",
 }
-"""Module or package of a result -> the module that registers its forms."""
+"""Module or package of a result -> display module that registers its forms."""

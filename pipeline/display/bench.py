@@ -1,4 +1,4 @@
-"""How the speeds of a bench are shown."""
+"""Output of a bench."""
 
 import math
 from typing import Any
@@ -45,7 +45,7 @@ def _(result: BenchResult) -> list[str]:
         limits = f"{value:>10}{goal.at_least:>10.4g}{goal.aim:>10.4g}"
         shown.append(f"{goal.what:<62}{limits}  {goal.met}")
     shown += [f"note: {note}" for note in result.notes]
-    return shown + [f"FAILED  {name}: {why}" for name, why in result.failed.items()]
+    return shown + [f"FAILED  {name}: {reason}" for name, reason in result.failed.items()]
 
 
 def _flat(values: dict[str, Any], before: str = "") -> list[tuple[str, Any]]:

@@ -1,4 +1,4 @@
-"""How a cache, its export and its relabelling are shown."""
+"""Output for a cache, its export and its relabelling."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,7 +13,7 @@ from pipeline.store.export import Exported
 from pipeline.store.summary import Summary
 
 _MOST_LISTED = 5
-"""Failed clips, and clips with notes, without `--all-clips`."""
+"""Most failed clips, and most clips with notes, that are listed without `--all-clips`."""
 
 
 @to_json_values.register
@@ -39,7 +39,7 @@ def _(summary: Summary) -> list[str]:
         *([f"  unlabelled {document['unlabelled']}"] if document["unlabelled"] else []),
         "  polarity   "
         + ", ".join(f"{name} {count}" for name, count in document["polarities"].items() if count),
-        *([f"  groups     {document['groups']} named by the data set"] if document["groups"] else []),
+        *([f"  groups     {document['groups']} named by the dataset"] if document["groups"] else []),
         *(f"  fold {fold:<6}" + _counted(splits) for fold, splits in document["folds"].items()),
         f"  encoder    {document['encoder']['name']}, weights {weights}, "
         f"{document['identity']['features']['precision']}, sha256 {document['encoder']['sha256'][:12]}",
@@ -61,14 +61,14 @@ def _(summary: Summary) -> list[str]:
 
 
 def _images(encoder: dict[str, Any]) -> list[str]:
-    """A line on how images were normalised."""
+    """Return a line on the normalisation of images."""
     if encoder["mean"] is None:
         return []
     return [f"  images     mean {format_value(encoder['mean'])}, std {format_value(encoder['std'])}"]
 
 
 def _origin(config: Mapping[str, Any], command_line: Sequence[str]) -> list[str]:
-    """Lines on what the cache shows about its maker: where the clips were, and the command."""
+    """Return lines on the origin of the cache: the place of its clips, and the command."""
     dataset = config.get("dataset")
     stored = dataset if isinstance(dataset, Mapping) else {}
     lists = stored.get("lists")
@@ -121,15 +121,15 @@ def _(changes: Changes) -> list[str]:
     shown = [*changes.lines_of_change, *(f"note: {note}" for note in changes.notes)]
     if changes.left_out:
         shown.append(
-            f"note: {len(changes.left_out)} clips of the cache are not in the data set "
+            f"note: {len(changes.left_out)} clips of the cache are not in the dataset "
             f"({some(changes.left_out)}): in no fold any more"
         )
     if changes.new:
         shown.append(
-            f"note: {len(changes.new)} clips of the data set are not in the cache ({some(changes.new)}): "
+            f"note: {len(changes.new)} clips of the dataset are not in the cache ({some(changes.new)}): "
             "extract appends them"
         )
     state = (
-        "relabelled; no feature was touched" if changes.is_written else "would change; nothing was written"
+        "relabelled; no feature was changed" if changes.is_written else "would change; nothing was written"
     )
     return [*shown, f"{changes.cache}: {state if changes.any else 'nothing to change'}"]

@@ -1,4 +1,4 @@
-"""How the checks of a dataset and of a cache, and the repair of a cache, are shown."""
+"""Output for checks of a dataset or a cache, and for the repair of a cache."""
 
 import textwrap
 from typing import Any
@@ -15,9 +15,9 @@ from pipeline.repair import RepairReport
 from pipeline.verify import VerifyReport
 
 _CASES = 4
-"""Cases of a finding on a terminal, at most."""
+"""Most cases of a finding on a terminal."""
 _LISTED = 10
-"""Findings of `cache verify` on a terminal, at most."""
+"""Most findings of `cache verify` on a terminal."""
 
 
 @to_json_values.register
@@ -42,7 +42,7 @@ def _(finding: Finding) -> dict[str, Any]:
 
 @to_json_values.register
 def _(report: DoctorReport) -> dict[str, Any]:
-    """The report with every clip concerned."""
+    """The report with every affected clip."""
     return {
         **field_values(report, "dataset", "root"),
         "deep": report.is_deep,
@@ -76,14 +76,14 @@ def _(report: DoctorReport) -> list[str]:
 
 
 def _sentence(finding: Finding) -> str:
-    """What was found, with the first few cases."""
+    """Return a finding in words, with the first few cases."""
     if not finding.cases:
         return finding.what
     return f"{finding.what}: {some(finding.cases, _CASES)}"
 
 
 def _wrapped(text: str, indent: str) -> list[str]:
-    """A text in lines of the report's width, continued below its first word."""
+    """Return a text in lines of the report's width, with further lines indented more."""
     return textwrap.wrap(
         text,
         width=WIDTH,
@@ -109,14 +109,14 @@ def _(report: VerifyReport) -> dict[str, Any]:
 
 @lines.register
 def _(report: VerifyReport) -> list[str]:
-    """The first findings, and the clips that were computed again."""
+    """The first findings, and the clips that were recomputed."""
     again, more = report.recomputed, len(report.findings) - _LISTED
     difference = f"largest difference {again.largest_difference:.2g} of a feature's norm"
     return [
         *(f"!! {warning}" for warning in report.warnings),
         *(f"WRONG  {finding}" for finding in report.findings[:_LISTED]),
         *([f"and {more} more findings; --json lists all"] if more > 0 else []),
-        again.note or f"{len(again.clip_ids)} clips computed again, {difference}",
+        again.note or f"{len(again.clip_ids)} clips recomputed, {difference}",
         ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in report.counts.items()),
         f"{report.place}: {f'{len(report.findings)} findings' if report.findings else 'nothing wrong'}",
     ]
@@ -124,18 +124,18 @@ def _(report: VerifyReport) -> list[str]:
 
 @lines.register
 def _(report: RepairReport) -> list[str]:
-    """Each block that was computed again, and why."""
+    """Each block that was recomputed, and the reason."""
     blocks = counted(report.num_blocks, "block")
-    again = f"{len(report.repaired)} of {blocks} computed again, nothing damaged any more"
+    again = f"{len(report.repaired)} of {blocks} recomputed, nothing damaged any more"
     if report.left:
-        again = f"{len(report.repaired)} of {blocks} computed again, {len(report.left)} damaged still"
+        again = f"{len(report.repaired)} of {blocks} recomputed, {len(report.left)} still damaged"
     whole = not report.repaired and not report.left
     return [
         *(f"note: {note}" for note in report.notes),
         *(f"repaired  {block}" for block in report.repaired),
-        *(f"!! left as it is, files of its clips are gone: {block}" for block in report.left),
+        *(f"!! not repaired, files of its clips are missing: {block}" for block in report.left),
         *(
-            f"!! clip '{clip}' has no file; put it back, or name its place with --root"
+            f"!! clip '{clip}' has no file; put it back, or give the dataset's path by --root"
             for clip in report.gone
         ),
         *(f"!! the file of clip '{clip}' has changed since extraction" for clip in report.changed),

@@ -1,26 +1,26 @@
-"""Clips counted by fold, split and class, in columns of text."""
+"""Table of clips by fold, split and class, in columns of text."""
 
 from collections.abc import Sequence
 
 from pipeline.doctor.split_counts import Count, by_number
 
 WIDTH = 110
-"""Columns of text that a report has."""
+"""Width of a report, in characters."""
 
 _MOST_CLASSES = 30
-"""Of more, clips by class are in the JSON document only."""
+"""With more classes, clips by class are in the JSON document only."""
 
 _HEADS = ("fold", "split", "clips", "published")
 
 _NUM_NAMES = 2
-"""Columns of a table that hold names, not numbers: fold and split."""
+"""Columns of a table with names, not numbers: fold and split."""
 
 
 def count_lines(counts: Sequence[Count], class_names: Sequence[str]) -> list[str]:
-    """Return the counts as a table: class names are whole, and in several tables where one is too wide.
+    """Return the counts as a table with whole class names, or as several tables if one is too wide.
 
-    Published counts stand below those that differ. Lists whose order of labels is not known have a table
-    of their own, of integers.
+    Published counts are below counts that differ from them. Lists whose order of labels is unknown have a
+    table of their own, with integers.
     """
     named = [count for count in counts if count.classes is not None]
     lines = _table(named, class_names) if named else []
@@ -34,7 +34,7 @@ def count_lines(counts: Sequence[Count], class_names: Sequence[str]) -> list[str
 
 
 def _table(counts: Sequence[Count], names: Sequence[str]) -> list[str]:
-    """A table, or several with some of the names each where one is too wide."""
+    """Return a table, or several with some of the names each if one is too wide."""
     names = names if len(names) <= _MOST_CLASSES else ()
     is_published = any(count.published is not None for count in counts)
     rows = [[*_HEADS[: len(_HEADS) if is_published else -1], *names]]
@@ -56,7 +56,7 @@ def _table(counts: Sequence[Count], names: Sequence[str]) -> list[str]:
 
 
 def _parts(widths: Sequence[int], num_first: int) -> list[list[int]]:
-    """Columns of each table: the first ones, and an equal part of the others, in as few tables as fit."""
+    """Return the columns of each table: the first ones, and an equal part of the others, in few tables."""
     first, others = list(range(num_first)), list(range(num_first, len(widths)))
     for size in range(len(others), 0, -1):
         parts = [[*first, *others[start : start + size]] for start in range(0, len(others), size)]

@@ -1,4 +1,4 @@
-"""How a run of `extract` is shown: planned, timed, on its way, and done."""
+"""Output of a run of `extract`: plan, estimate, progress and result."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from pipeline.runner import Estimate, Outline, Plan, RunReport, Speed
 from pipeline.runner.estimate import FEWEST_CLIPS
 
 _LISTED = 10
-"""Failed clips of a report on a terminal, at most."""
+"""Most failed clips of a report on a terminal."""
 _LONG_MINUTES = 5
 """A shorter time is shown in seconds."""
 
@@ -42,7 +42,7 @@ def _(outline: Outline) -> list[str]:
         ids = workload.missing_ids(outline.opening.clips)
         shown.append(
             f"  {len(ids)} of them have no file ({some(ids)}): extract records them as failed, and they "
-            "are no part of the estimate"
+            "are not part of the estimate"
         )
     sizes = {**sizes, "in all": sum(sizes.values())}
     return [*shown, *(f"  {size / 1e6:10.2f} MB  {name}" for name, size in sizes.items())]
@@ -66,8 +66,8 @@ def _time(estimate: Estimate) -> str:
     if not estimate.num_pending:
         return "nothing to do"
     if estimate.seconds is None:
-        why = "every clip that was timed failed" if estimate.num_timed else "no clip to do has a file"
-        return f"NO ESTIMATE OF THE TIME: {why}"
+        reason = "every clip that was timed failed" if estimate.num_timed else "no clip to do has a file"
+        return f"NO ESTIMATE OF THE TIME: {reason}"
     timed = f"{counted(estimate.num_timed, 'clip')} timed {estimate.where}"
     return (
         f"about {_duration(estimate.seconds)}, {_duration(estimate.load_seconds)} of it to load the models; "
@@ -123,14 +123,14 @@ def _(report: RunReport) -> list[str]:
         *(f"  failed  {clip}  {stage}: {reason}" for clip, stage, reason in report.failures[:_LISTED]),
     ]
     if report.num_failed:
-        shown.append("  --retry-failed takes failed clips up again")
+        shown.append("  --retry-failed processes failed clips again")
     if report.num_failed > _LISTED:
         shown.append(f"  and {report.num_failed - _LISTED} more; `{_listing(report)}` lists all")
     return shown
 
 
 def _of_run(report: RunReport, speed: Speed) -> list[str]:
-    """How fast the run was, in which precision, and clips of which kind it had."""
+    """Return lines on the run's speed and precision, and on clips with damage or without a file."""
     used = ", ".join(f"{model} in {precision}" for model, precision in report.precision.items())
     shown = [f"{counted(report.processed, 'clip')} in {speed.seconds:.0f} s: {speed}; {used}"]
     if report.num_missing:

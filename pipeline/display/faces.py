@@ -1,4 +1,4 @@
-"""How faces in single files, and a contact sheet of a dataset, are shown."""
+"""Output for faces in single files, and for a contact sheet of a dataset."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ def _(looks: Looks) -> dict[str, Any]:
 
 @lines.register
 def _(looks: Looks) -> list[str]:
-    """A line per face, and how they were found."""
+    """A line per face, and the detector with its precision."""
     found = [line for document in looks.documents for line in _of_file(document)]
     hint = "; --precision fp32 finds the boxes of the published network" * (looks.precision == "bf16")
     return [*found, f"found by {looks.detector}, {looks.precision}{hint}"]
@@ -27,7 +27,7 @@ def _of_file(document: dict[str, Any]) -> list[str]:
         return [f"{document['path']}: {document['error']}"]
     shown = []
     for frame in document["frames"]:
-        where = "picture"
+        where = "image"
         if "index" in frame:
             where = f"frame {frame['index']}"
             where += "" if frame["seconds"] is None else f" ({frame['seconds']:.2f} s)"

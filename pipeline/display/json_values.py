@@ -1,7 +1,7 @@
-"""A result -> plain values for a JSON document.
+"""Conversion of a result to plain values for a JSON document.
 
 The keys of a dataclass are its fields. A type whose document differs registers its own form, often
-`field_values` with derived keys added, and is then found wherever it is nested.
+`field_values` with derived keys, which also applies to nested values of the type.
 """
 
 from collections.abc import Mapping
@@ -22,8 +22,8 @@ def to_json_values(result: Any) -> Any:
     """Return a result as dicts, lists, texts, numbers, booleans and None.
 
     Args:
-        result: A dataclass, mapping, list or tuple, nested at will, of plain values, enumerations, paths,
-            cache locations, numpy numbers and arrays.
+        result: A dataclass, mapping, list or tuple, nested to any depth, of plain values, enumerations,
+            paths, cache locations, numpy numbers and arrays.
 
     Raises:
         TypeError: A value has no JSON form.
@@ -41,7 +41,7 @@ def field_values(result: Any, *names: str) -> dict[str, Any]:
 
     Args:
         result: The dataclass.
-        names: The attributes to take, properties too; none for all fields.
+        names: Attributes to include, also properties; none for all fields.
     """
     return {
         name: to_json_values(getattr(result, name))

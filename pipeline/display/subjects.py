@@ -1,8 +1,8 @@
-"""Which display module shows which results: it is imported when the first of them is shown.
+"""Search for the display module of a result, which is imported when the first such result is shown.
 
-Commands and tests show results of any type by `text.lines` and `json_values.to_json_values` alone. The
-package `display` of each root package holds `SUBJECTS`: module or package of results -> display module, which
-registers their types.
+Commands and tests show results of any type by `text.lines` and `json_values.to_json_values`. The package
+`display` of each root package contains `SUBJECTS`, which maps the module or package of results to the display
+module that registers their types.
 """
 
 from collections.abc import Callable, Mapping
@@ -11,7 +11,7 @@ from typing import Any
 
 
 def registered(form: Any, kind: type) -> Callable[[Any], Any] | None:
-    """Return the function that a display module registers for a type, or None where none does.
+    """Return the function that a display module registers for a type, or None if there is none.
 
     Args:
         form: A function of `functools.singledispatch`: `lines` or `to_json_values`.
@@ -28,7 +28,7 @@ def registered(form: Any, kind: type) -> Callable[[Any], Any] | None:
 
 
 def _subjects(root: str) -> Mapping[str, str]:
-    """The display modules of a root package; none where it has no package `display`."""
+    """Return the display modules of a root package; none if it has no package `display`."""
     try:
         subjects: Mapping[str, str] = import_module(f"{root}.display").SUBJECTS
     except ModuleNotFoundError as error:

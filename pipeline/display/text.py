@@ -1,4 +1,4 @@
-"""A result -> lines for a terminal. The display module of each subject registers its types."""
+"""Conversion of a result to lines for a terminal. The display module of each subject registers its types."""
 
 from functools import singledispatch
 from typing import Any
@@ -11,7 +11,7 @@ def lines(result: Any) -> list[str]:
     """Return a result as lines for a terminal, without line ends.
 
     Args:
-        result: Of a type that a display module has registered with ``@lines.register``.
+        result: Result of a type that a display module has registered with ``@lines.register``.
 
     Raises:
         TypeError: No display module has registered the type.

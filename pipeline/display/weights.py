@@ -1,4 +1,4 @@
-"""How files of model weights are shown."""
+"""Output for files of model weights."""
 
 from typing import Any
 
