@@ -1,11 +1,11 @@
-"""Grids of runs: a whole table, and two runs side by side against one after the other.
+"""Speed of sweeps: two runs side by side, compared with one after the other, and a whole table.
 
     python -m benchmarks.ablate --cache demo-out/feats.zarr --out benchmarks/results/ablate-cpu.json
 
-`make demo` makes that cache: the synthetic set through a small encoder. The same runs are done by two
-workers with half of the cores each, and by one worker with all of them, in turns; the best of the
-repeats counts. Then a table of the paper, by as many workers as `ablate` takes by itself. Every time is
-from the command's call to its end, workers started and figures drawn.
+`make demo` makes that cache from the synthetic dataset, with a small encoder. Two workers with half of the
+cores each and one worker with all cores take turns at the same runs; the best of the repeats counts. Then a
+table of the paper is run by the default number of workers of `ablate`. Every time is from the command's call
+to its end, with the start of workers and the drawing of figures.
 """
 
 import argparse
@@ -22,46 +22,59 @@ from trainer.presets import PRESETS
 
 
 class _Silent:
-    """Counts the seconds that runs took."""
+    """Observer of a sweep that records the seconds of runs."""
 
     def __init__(self) -> None:
         self.seconds: list[float] = []
         self.where = ""
 
     def on_start(self, num_to_do: int, num_before: int) -> None:
-        """Nothing is told."""
+        """Do nothing."""
 
     def on_outcome(self, outcome: Outcome) -> None:
-        """One more run."""
+        """Record the seconds of a run. Raises RuntimeError if it did not finish."""
         if outcome.state != "finished":
             raise RuntimeError(str(outcome))
         self.seconds.append(outcome.seconds)
 
     def on_remark(self, text: str) -> None:
-        """Who does the runs."""
+        """Record the place of the workers."""
         self.where = text
 
 
 def timed(cache: str, spec: Spec, seeds: int, workers: int | None, preset: str) -> tuple[float, _Silent]:
-    """Seconds of a grid in a new folder, and what was told of it."""
-    heard = _Silent()
+    """Run a sweep in a new directory.
+
+    Args:
+        cache: Location of the cache.
+        spec: The table of settings.
+        seeds: Number of seeds per row.
+        workers: Number of workers; None for the default of `ablate`.
+        preset: Preset of the runs.
+
+    Returns:
+        Seconds of the sweep, and its observer.
+    """
+    observer = _Silent()
     with tempfile.TemporaryDirectory(prefix="ous-ablate-") as folder:
         began = time.perf_counter()
         options = SweepExecutorOptions(gpus=0, workers=workers)
-        ablate(cache, spec, Path(folder) / "out", heard, num_seeds=seeds, preset=preset, options=options)
-        return time.perf_counter() - began, heard
+        ablate(cache, spec, Path(folder) / "out", observer, num_seeds=seeds, preset=preset, options=options)
+        return time.perf_counter() - began, observer
 
 
 def main() -> None:
-    """Measure both, write."""
-    parser = argparse.ArgumentParser(description="Side by side against one after the other; a whole table.")
+    """Measure both and write the result."""
+    parser = argparse.ArgumentParser(
+        description="Runs side by side, compared with one after the other; a whole table."
+    )
     parser.add_argument("--cache", default="demo-out/feats.zarr")
     parser.add_argument("--table", type=int, default=5)
     parser.add_argument("--preset", default="smoke", choices=sorted(PRESETS))
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--runs", type=int, default=4, help="runs side by side, and one after the other")
     parser.add_argument("--repeats", type=int, default=2)
-    parser.add_argument("--out", type=Path, help="file for the result [stdout alone]")
+    parser.add_argument("--out", type=Path, help="file for the result [stdout only]")
     args = parser.parse_args()
     about = about_this_run({}, {name: str(value) for name, value in vars(args).items()})
     one_row = Spec(
@@ -72,7 +85,7 @@ def main() -> None:
     for _ in range(args.repeats):
         for workers, times in took.items():
             times.append(timed(args.cache, one_row, args.runs, workers, args.preset)[0])
-    table_seconds, heard = timed(args.cache, table(args.table), args.seeds, None, args.preset)
+    table_seconds, observer = timed(args.cache, table(args.table), args.seeds, None, args.preset)
     result = {
         **{name: value for name, value in about.items() if name not in ("command", "config")},
         "side_by_side": {
@@ -84,10 +97,10 @@ def main() -> None:
         },
         "table": {
             "table": args.table,
-            "runs": len(heard.seconds),
-            "where": heard.where,
+            "runs": len(observer.seconds),
+            "where": observer.where,
             "seconds": table_seconds,
-            "seconds_of_each_run": heard.seconds,
+            "seconds_of_each_run": observer.seconds,
         },
     }
     text = json.dumps(result, indent=2) + "\n"

@@ -1,10 +1,10 @@
-"""How much of the subject's box survives a smaller picture, fewer looks and a lower precision.
+"""Quality of the subject's bounding boxes with smaller frames, fewer detections and a lower precision.
 
     python -m benchmarks.box_quality CLIPS --weights retinaface_mobilenet0.25.pth --out FILE
 
-The reference is the track from every sampled frame at native size in float32. Against it stands, for
-each setting, the overlap (IoU) of the track's boxes frame by frame, and on how many clips both agree
-whether there is a face at all. A choice of frames is `spread_frames`; the track fills in the rest.
+The reference is the track from every sampled frame at native size in float32. For each setting, the overlap
+(IoU) with the reference is computed frame by frame, and the fraction of clips on which both agree whether
+there is a face. `spread_frames` chooses frames, and the track interpolates the others.
 """
 
 import argparse
@@ -36,19 +36,19 @@ NO_FACES = Faces(
 
 
 def spread_frames(num_frames: int, every: int) -> list[int]:
-    """One of `every` frames, evenly spread, the first and the last always among them."""
+    """Return one of `every` frames, evenly spaced, always with the first and the last."""
     count = max(min(2, num_frames), -(-num_frames // every))
     return sorted({round(place) for place in np.linspace(0, num_frames - 1, count)})
 
 
 def track_of(faces: list[Faces], every: int) -> FaceTrack:
-    """The track when only some frames were looked at."""
-    seen = spread_frames(len(faces), every)
-    return build_track([f if n in seen else NO_FACES for n, f in enumerate(faces)], TrackConfig())
+    """Return the track from detections on only one of `every` frames."""
+    chosen = spread_frames(len(faces), every)
+    return build_track([f if n in chosen else NO_FACES for n, f in enumerate(faces)], TrackConfig())
 
 
 def overlap(one_U4: Floats, other_U4: Floats) -> Floats:
-    """The IoU of the boxes, frame by frame: [U]."""
+    """Return the IoU of boxes [U, 4], frame by frame [U]."""
     corner, end = np.maximum(one_U4[:, :2], other_U4[:, :2]), np.minimum(one_U4[:, 2:], other_U4[:, 2:])
     shared = np.clip(end - corner, 0, None).prod(axis=1)
     areas = [(box[:, 2:] - box[:, :2]).prod(axis=1) for box in (one_U4, other_U4)]
@@ -56,7 +56,7 @@ def overlap(one_U4: Floats, other_U4: Floats) -> Floats:
 
 
 def measure(clips: list[torch.Tensor], weights: str) -> list[dict[str, Any]]:
-    """A row per setting, the reference first."""
+    """Return a row per setting, the reference first."""
     found: dict[tuple[str, int], list[list[Faces]]] = {}
     for precision in PRECISIONS:
         for side in LONG_SIDES:
@@ -77,7 +77,7 @@ def measure(clips: list[torch.Tensor], weights: str) -> list[dict[str, Any]]:
 
 
 def compared(tracks: list[FaceTrack], reference: list[FaceTrack]) -> dict[str, float]:
-    """Agreement on faces, and the IoU over all frames of clips where both have one."""
+    """Return the agreement on faces, and the IoU over all frames of clips with a face in both."""
     pairs = list(zip(tracks, reference, strict=True))
     iou = np.concatenate(
         [overlap(a.box_xyxy_px, b.box_xyxy_px) for a, b in pairs if a.has_face and b.has_face]
@@ -92,9 +92,9 @@ def compared(tracks: list[FaceTrack], reference: list[FaceTrack]) -> dict[str, f
 
 
 def main() -> None:
-    """Decode, measure, write."""
+    """Decode clips, measure and write the result."""
     parser = argparse.ArgumentParser(description="Box quality by size, stride and precision.")
-    parser.add_argument("clips", type=Path, nargs="+", help="folders of videos")
+    parser.add_argument("clips", type=Path, nargs="+", help="directories of videos")
     parser.add_argument("--weights", required=True, help="RetinaFace MobileNet-0.25")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()

@@ -1,12 +1,12 @@
-"""An epoch on the cache against the same epoch with the frozen encoder run on the clips.
+"""Time of an epoch on the cache, compared with an epoch that runs the frozen encoder on the clips.
 
     python -m benchmarks.epoch --clips FOLDER --detector-weights retinaface_mobilenet0.25.pth --out FILE
 
-The clips are extracted once, which is timed: that work would be every epoch's without a cache. Then
-steps are taken on the cached features, a batch at a time, and timed as a run takes them, gathering
-counted in. Both have the same clips, model, machine and threads. ``encoder_alone`` adds only the
-encoder's time to a step, as if the crops lay ready in memory; ``from_video`` also decoding, detection
-and cropping. The encoder has random weights, which changes no time.
+The clips are extracted once, which is timed; without a cache, every epoch would need that time. Then steps
+on the cached features are timed as in a run, a batch at a time, with the gathering of clips. Both have the
+same clips, model, machine and threads. ``encoder_alone`` adds only the encoder's time to a step, as if the
+crops were in memory; ``from_video`` also adds decoding, detection and cropping. The encoder has random
+weights, which does not change its time.
 """
 
 import argparse
@@ -36,11 +36,19 @@ from trainer.presets import PRESETS, preset
 from trainer.prompts import ClassPrompts, load_text_tower
 from trainer.steps import TrainState, steps_of
 
-DFEW_TRAINING_CLIPS = 9_356  # of fold 1
+DFEW_TRAINING_CLIPS = 9_356  # in fold 1
 
 
 def extraction(folder: Path, cache: Path, config: ExtractConfig, num_clips: int, device: torch.device) -> Any:
-    """Fill a cache with clips of the folder; how fast that went."""
+    """Extract clips into a cache and return the speed.
+
+    Args:
+        folder: Directory of videos.
+        cache: Directory of the cache.
+        config: The settings of all steps.
+        num_clips: Number of clips.
+        device: Device of the models.
+    """
     with tempfile.TemporaryDirectory(prefix="ous-epoch-") as clips:
         index = prepared_clips(folder, num_clips, Path(clips))
         sys.stderr.writelines(f"note: {note}\n" for note in index.notes)
@@ -51,7 +59,14 @@ def extraction(folder: Path, cache: Path, config: ExtractConfig, num_clips: int,
 
 
 def step_seconds(cache: Path, config: TrainConfig, steps: int, device: torch.device) -> list[float]:
-    """Of each step on the cache's clips, as one batch, after some that are not counted."""
+    """Return the seconds of each training step on a cache, after some steps for warm-up.
+
+    Args:
+        cache: Directory of the cache.
+        config: Settings of the training.
+        steps: Number of timed steps.
+        device: Device of the model.
+    """
     with FeatureCache.open(cache) as features:
         meta = features.meta
         data = load_clips(features, np.arange(meta.num_clips), config, device)
@@ -70,8 +85,8 @@ def step_seconds(cache: Path, config: TrainConfig, steps: int, device: torch.dev
 
 
 def main() -> None:
-    """Extract, take steps, write."""
-    parser = argparse.ArgumentParser(description="A step on the cache against one with the encoder.")
+    """Extract clips, time steps and write the result."""
+    parser = argparse.ArgumentParser(description="A step on the cache, compared with one with the encoder.")
     parser.add_argument("--clips", type=Path, required=True)
     parser.add_argument("--detector-weights", required=True)
     parser.add_argument("--encoder", default="ViT-L-14-quickgelu")

@@ -1,10 +1,11 @@
-"""What each part contributes: the rows of a grid against each other, seed by seed.
+"""Contribution of each part of the model: differences between rows of a grid, seed by seed.
 
     ./cli.py ablate --cache demo-out/feats.zarr --spec benchmarks/grids/findings.toml --seeds 5 --out GRID
     python -m benchmarks.findings GRID --out benchmarks/results/findings.json
 
-Runs of one seed share their held-out clips and the order of their batches, so that rows are compared
-within seeds: mean difference of WAR on the test clips, with Student's 95% interval over the seeds.
+Runs of one seed have the same held-out clips and the same order of batches. Therefore rows are compared
+within seeds: the mean difference of WAR on the test clips, with Student's 95% confidence interval over the
+seeds.
 """
 
 import argparse
@@ -32,7 +33,10 @@ _CONFIDENCE = 0.95
 
 
 def difference(first: dict[int, float], second: dict[int, float]) -> dict[str, Any]:
-    """First minus second over the seeds that both have. Raises ValueError for fewer than two."""
+    """Return first minus second over the seeds of both, with a confidence interval.
+
+    Raises ValueError for fewer than two common seeds.
+    """
     seeds = sorted(first.keys() & second.keys())
     if len(seeds) < 2:
         msg = f"{len(seeds)} seeds are common to both rows; two are needed"
@@ -50,8 +54,8 @@ def difference(first: dict[int, float], second: dict[int, float]) -> dict[str, A
 
 
 def main() -> None:
-    """Read, compare, write."""
-    parser = argparse.ArgumentParser(description="Rows of a grid against each other, within seeds.")
+    """Read a grid, compare its rows and write the result."""
+    parser = argparse.ArgumentParser(description="Differences between rows of a grid, within seeds.")
     parser.add_argument("grid", type=Path)
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()

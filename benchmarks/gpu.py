@@ -1,23 +1,23 @@
-"""Measure every stage of the project on a GPU, each stage alone and all together.
+"""Measurement of every stage of the project on a GPU, each stage alone and all together.
 
     python -m benchmarks.gpu --out gpu-out
     python -m benchmarks.gpu --out gpu-out --tiny --device cpu     # try the steps without a GPU
 
 Each step is a process with its own time limit. Every number is appended to OUT/results.jsonl as soon as
-it is known; a failed measurement is a row too and stops nothing. At the end, and after Ctrl-C, the summary
-is printed and written to OUT/summary.txt, and everything is in OUT/gpu.json, which may be committed as
-benchmarks/results/gpu-CARD.json. The log of all steps is OUT/log.txt. A directory OUT holds results of one
-machine, one version of the code, one set of options and the same inputs; anything else is rejected.
+it is known; a failed measurement is a row too, and does not stop the run. At the end, and after Ctrl-C, the
+summary is printed and written to OUT/summary.txt. All results are in OUT/gpu.json, which may be committed as
+benchmarks/results/gpu-CARD.json. The log of all steps is OUT/log.txt. A directory OUT contains results of one
+machine, one version of the code, one set of options and the same inputs; other results are rejected.
 
-Clips and caches are in WORK/ous-gpu. The steps delete files there and nowhere else. Without ``--work``, WORK
-is a temporary directory; it is removed at the end, or by the next run if this one was killed.
+Clips and caches are in WORK/ous-gpu. The steps delete files only there. Without ``--work``, WORK is a
+temporary directory; it is removed at the end, or by the next run if this one was killed.
 
-Without ``--clips`` the clips are drawn; without ``--detector-weights`` RetinaFace has random weights, which
-cost the same time and find no face. The encoder always has random weights. On a machine without a package
-index, ``--wheels FOLDER`` installs the wheels in FOLDER into a directory of the run, used by its steps alone.
+Without ``--clips`` the clips are drawn. Without ``--detector-weights`` RetinaFace has random weights, which
+take the same time and find no face. The encoder always has random weights. On a machine without a package
+index, ``--wheels FOLDER`` installs the wheels in FOLDER into a directory that only the run's steps use.
 
-Exit codes: 0 all steps done or out of time; 1 a step failed or reached its own limit, or a directory cannot
-be used; 2 misuse; 130 interrupted.
+Exit codes: 0 all steps are done or out of time; 1 a step failed or reached its own limit, or a directory
+cannot be used; 2 misuse; 130 interrupted.
 """
 
 import argparse
@@ -55,7 +55,7 @@ class RunError(Exception):
 
 
 def choose_steps(only: Sequence[str], patience: float) -> tuple[Step, ...]:
-    """Return the steps to run: all, or the setup and those named. patience: factor of their time limits."""
+    """Return the steps to run: all, or the setup and the steps in `only`, with limits times `patience`."""
     names = {_SETUP, *only} if only else {step.name for step in STEPS}
     return tuple(replace(step, seconds=patience * step.seconds) for step in STEPS if step.name in names)
 
@@ -63,8 +63,8 @@ def choose_steps(only: Sequence[str], patience: float) -> tuple[Step, ...]:
 def environment_of(options: GpuOptions, wheels: Path | None) -> dict[str, str]:
     """Return the environment of the steps, with the wheels installed if there are any.
 
-    A run on the CPU hides all GPUs. A tiny run has one thread: more would wait for each other.
-    Raises CalledProcessError when pip cannot install them.
+    A run on the CPU hides all GPUs. A tiny run has one thread, because several would wait for each other.
+    Raises CalledProcessError if pip cannot install the wheels.
     """
     paths = [str(ROOT)]
     if wheels is not None:
@@ -87,7 +87,7 @@ def environment_of(options: GpuOptions, wheels: Path | None) -> dict[str, str]:
 
 
 def reject_other_results(options: GpuOptions, environment: Mapping[str, str]) -> None:
-    """Raise RunError when the output directory has results of another machine, code or set of options."""
+    """Raise RunError if the output directory has results of another machine, code or set of options."""
     if not has_earlier_results(options.out):
         return
     options.write(options.work / OPTIONS)
@@ -114,11 +114,18 @@ def reject_other_results(options: GpuOptions, environment: Mapping[str, str]) ->
 
 
 def measure(args: argparse.Namespace, parent: Path) -> list[Outcome]:
-    """Run the chosen steps, print each one's end, keep the summary up to date; return how the steps ended.
+    """Run the chosen steps, print each outcome, and update the summary after each step.
 
-    parent: of the work directory.
-    Raises RunError, WorkDirectoryError or OSError when the directories cannot be used, and
-    CalledProcessError when pip fails.
+    Args:
+        args: Options of the command line.
+        parent: Parent of the work directory.
+
+    Returns:
+        Outcomes of the steps.
+
+    Raises:
+        RunError, WorkDirectoryError, OSError: A directory cannot be used.
+        CalledProcessError: pip fails.
     """
     args.out.mkdir(parents=True, exist_ok=True)
     options = GpuOptions(
@@ -169,7 +176,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _print(stream: TextIO | None, text: str) -> None:
-    """Write to a terminal or a pipe that may be gone: the same text is in the output directory."""
+    """Write to a terminal or a pipe that may be closed; the same text is in the output directory."""
     if stream is None:  # it was closed before the start
         return
     try:
@@ -177,11 +184,11 @@ def _print(stream: TextIO | None, text: str) -> None:
         stream.flush()
     except OSError:
         with suppress(OSError), Path(os.devnull).open("w") as nothing:
-            os.dup2(nothing.fileno(), stream.fileno())  # Python writes the rest when it ends, and would fail
+            os.dup2(nothing.fileno(), stream.fileno())  # Python's flush at the end would fail
 
 
 def exit_code(outcomes: Sequence[Outcome]) -> int:
-    """Return 130 after an interruption, 1 when a step failed, else 0; name the steps that failed."""
+    """Return 130 after an interruption, 1 if a step failed, else 0; print the steps that failed."""
     failed = [outcome.step for outcome in outcomes if outcome.is_failure]
     if failed:
         _print(sys.stderr, f"FAILED: {', '.join(failed)}; the summary has the reasons, {LOG} the rest\n")
@@ -192,20 +199,20 @@ def exit_code(outcomes: Sequence[Outcome]) -> int:
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Raise KeyboardInterrupt in the block at SIGTERM and SIGHUP, except where they are ignored (nohup)."""
+    """Raise KeyboardInterrupt in the `with` block at SIGTERM and SIGHUP, unless they are ignored (nohup)."""
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
     numbers = (signal.SIGTERM, signal.SIGHUP)
     before = {number: signal.getsignal(number) for number in numbers}
-    heeded = [number for number in numbers if before[number] != signal.SIG_IGN]
-    for number in heeded:
+    handled = [number for number in numbers if before[number] != signal.SIG_IGN]
+    for number in handled:
         signal.signal(number, interrupt)
     try:
         yield
     finally:
-        for number in heeded:
+        for number in handled:
             signal.signal(number, before[number])
 
 

@@ -1,8 +1,8 @@
-"""The tables of docs/performance.md and docs/findings.md, from the JSON under benchmarks/results.
+"""Tables of docs/performance.md and docs/findings.md, from the JSON files in benchmarks/results.
 
     python -m benchmarks.page
 
-Writes what stands between a table's two marks; a test fails while page and JSON differ.
+It replaces the text between the two marks of each table. A test fails while page and JSON differ.
 """
 
 import json
@@ -20,7 +20,7 @@ RESULTS = ROOT / "benchmarks" / "results"
 
 
 def goals_table(recorded: dict[str, Any]) -> str:
-    """The goals of a bench, what was found, and where."""
+    """Return the goals of a bench with the measured numbers and the machine."""
     rows = ["| what | found | at least | aim | met |", "|---|---|---|---|---|"]
     for goal in recorded["goals"]:
         limit = f"at most {goal['below']:g}" if "below" in goal else f"{goal['at_least']:g}"
@@ -29,7 +29,7 @@ def goals_table(recorded: dict[str, Any]) -> str:
 
 
 def _at_the_ceiling(recorded: dict[str, Any]) -> list[str]:
-    """What the script could be beaten by on that machine, where both it and the ceiling were measured."""
+    """Return the largest possible speed over the baseline script on that machine, if both were measured."""
     parts = recorded.get("parts", {})
     if "encode" not in parts or "baseline_clips_per_second" not in parts.get("baseline", {}):
         return []
@@ -46,7 +46,7 @@ def _at_the_ceiling(recorded: dict[str, Any]) -> list[str]:
 
 
 def text_table(recorded: dict[str, Any]) -> str:
-    """The text branch of a step: what is left out, and in which precision."""
+    """Return the table of the text branch of a step, by computed positions and precision."""
     rows = ["| M | text tower | ms | times faster | error of features | of gradient | safe |"]
     rows.append("|---|---|---|---|---|---|---|")
     for row in recorded["rows"]:
@@ -66,7 +66,7 @@ def text_table(recorded: dict[str, Any]) -> str:
 
 
 def epoch_table(recorded: dict[str, Any]) -> str:
-    """A step on the cache against one with the encoder."""
+    """Return the table of a step on the cache, compared with one with the encoder."""
     step, hours = recorded["step_on_the_cache_seconds"], recorded["epoch_of_dfew_hours"]
     alone, video = recorded["encoder_alone"], recorded["from_video"]
     return "\n".join(
@@ -86,7 +86,7 @@ def epoch_table(recorded: dict[str, Any]) -> str:
 
 
 def grid_table(recorded: dict[str, Any]) -> str:
-    """Runs side by side, and a whole table."""
+    """Return the table of runs side by side, and of a whole table of the paper."""
     both, table = recorded["side_by_side"], recorded["table"]
     return "\n".join(
         [
@@ -105,7 +105,7 @@ def grid_table(recorded: dict[str, Any]) -> str:
 
 
 def findings_table(recorded: dict[str, Any]) -> str:
-    """Rows of a grid against each other, within seeds."""
+    """Return the table of differences between rows of a grid, within seeds."""
     rows = [
         "| rows | WAR of the first | of the second | difference (95% over seeds) | shown |",
         "|---|---|---|---|---|",
@@ -124,7 +124,7 @@ def findings_table(recorded: dict[str, Any]) -> str:
 
 
 def steps_table(recorded: dict[str, Any]) -> str:
-    """Plain and graphed steps on a cache of DFEW's size."""
+    """Return the table of plain and graphed steps on a cache of DFEW's size."""
     rows = ["| steps | ms | epoch, s | 90 epochs, min | GPU waits for Python |", "|---|---|---|---|---|"]
     for name, row in recorded["ways"].items():
         waits = f"{row['launch_share']:.0%}" if "launch_share" in row else "-"
@@ -136,7 +136,7 @@ def steps_table(recorded: dict[str, Any]) -> str:
 
 
 def gpu_table(recorded: dict[str, Any]) -> str:
-    """Return the rows of `benchmarks.gpu` on one card, and the steps that are not done."""
+    """Return the table of `benchmarks.gpu` on one card, and the steps that are not done."""
     rows = ["| step | measurement | settings | numbers |", "|---|---|---|---|"]
     for name, step in recorded["steps"].items():
         for result in step["results"]:
@@ -153,14 +153,14 @@ def gpu_table(recorded: dict[str, Any]) -> str:
 
 
 def _numbers_cell(result: dict[str, Any]) -> str:
-    """Return the numbers of a row, or why there are none."""
+    """Return the numbers of a row, or the reason why there are none."""
     if "numbers" not in result:
         return f"not measured: {result.get('error', result.get('skipped', ''))}".replace("|", "\\|")
     return ", ".join(f"{key} {format_number(value)}" for key, value in flatten_numbers(result["numbers"]))
 
 
 def _about(recorded: dict[str, Any], more: str = "") -> str:
-    """Where and when it was measured."""
+    """Return the machine, the versions and the date of a measurement."""
     machine, versions = recorded["machine"], recorded["versions"]
     where = f"{machine['cpu']}, {machine['cores']} cores" + (f", {machine['gpu']}" if machine["gpu"] else "")
     about = f"{where}{f', {more}' if more else ''}; torch {versions['torch']}, Python {versions['python']}"
@@ -168,14 +168,14 @@ def _about(recorded: dict[str, Any], more: str = "") -> str:
 
 
 def box_table(recorded: dict[str, Any]) -> str:
-    """The subject's boxes by long side, stride and precision, against native size, every frame."""
+    """Return the table of the subject's boxes by long side, stride and precision."""
     rows = [
         "| long side | every | precision | IoU mean | 5th percentile | frames below 0.8 | clips that agree |"
     ]
     rows.append("|---|---|---|---|---|---|---|")
     for row in recorded["rows"]:
-        shares = f"{row['frames_below_0.8']:.1%} | {row['clips_that_agree']:.0%}"
-        quality = f"{row['iou_mean']:.3f} | {row['iou_5th_percentile']:.3f} | {shares}"
+        fractions = f"{row['frames_below_0.8']:.1%} | {row['clips_that_agree']:.0%}"
+        quality = f"{row['iou_mean']:.3f} | {row['iou_5th_percentile']:.3f} | {fractions}"
         rows.append(f"| {row['long_side']} | {row['every']} | {row['precision']} | {quality} |")
     return "\n".join(rows)
 
@@ -205,7 +205,7 @@ def recordings(name: str) -> list[Path]:
 
 
 def rendered(page: str) -> str:
-    """The page with each table as its JSON says; without a file, that it was not recorded yet."""
+    """Return the page with each table from its JSON file, or a note if there is no file."""
     for name, table in TABLES.items():
         tables = [table(json.loads(source.read_text())) for source in recordings(name)]
         text = "\n\n".join(tables) or "Not recorded yet."

@@ -1,12 +1,12 @@
-"""Time of a training epoch on a cache of DFEW's size: plain steps, and on CUDA graphed ones.
+"""Time of a training epoch on a cache of DFEW's size, with plain steps and on CUDA with graphed ones.
 
     python -m benchmarks.steps --out benchmarks/results/steps-gpu.json
 
-A synthetic cache of random features in the sizes of ViT-L/14 (16 frames, 768 wide), 12 TFE blocks, 64
-prompt vectors, batches of 16. Steps are timed in runs of many, the device waited for once at the end of
-each, in turns; the best counts. 90 epochs, of steps alone, are the nine rows of Table III with ten each.
-``launch_share`` is the part of a step in which the GPU has no kernel to do: one minus the kernels' time of
-a step, by torch's profiler, over the step's time without it.
+The cache has random features in the sizes of ViT-L/14 (16 frames, 768 wide). The model has 12 TFE blocks and
+64 prompt vectors, and batches have 16 clips. Series of steps are timed in turns, with one synchronisation at
+the end of each series; the best counts. 90 epochs, of steps only, are the nine rows of Table III with ten
+epochs each. ``launch_share`` is the fraction of a step in which the GPU runs no kernel: one minus the
+kernels' time of a step, by torch's profiler, divided by the step's time without the profiler.
 """
 
 import argparse
@@ -42,7 +42,7 @@ _UNTIMED = 5
 
 
 def endless(data: ClipData, batch_size: int) -> Iterator[Batch]:
-    """Whole batches, epoch after epoch."""
+    """Yield whole batches, epoch after epoch."""
     generator = torch.Generator().manual_seed(0)
     places = torch.arange(len(data.label_N) // batch_size * batch_size)
     while True:
@@ -50,7 +50,17 @@ def endless(data: ClipData, batch_size: int) -> Iterator[Batch]:
 
 
 def timed(take: Steps, batches: Iterator[Batch], steps: int, lr: float) -> float:
-    """Seconds of a step, over many."""
+    """Time a series of steps.
+
+    Args:
+        take: Function that takes a step.
+        batches: Batches of clips.
+        steps: Number of steps.
+        lr: Learning rate.
+
+    Returns:
+        Mean seconds of a step.
+    """
     began, last = time.perf_counter(), torch.empty(0)
     for batch in itertools.islice(batches, steps):
         last = take(batch, lr)["loss"]
@@ -59,17 +69,20 @@ def timed(take: Steps, batches: Iterator[Batch], steps: int, lr: float) -> float
 
 
 def kernel_seconds(take: Steps, batches: Iterator[Batch], steps: int, lr: float) -> float:
-    """Return the time of a step's kernels; what the profiler adds to launching them is not in it."""
+    """Return the seconds of a step's kernels, without the profiler's overhead for launches.
+
+    Arguments are those of `timed`.
+    """
     return kernel_times(lambda: timed(take, batches, steps, lr)).seconds / steps
 
 
 def main() -> None:
-    """Write the cache, take steps, write the result."""
+    """Write the cache, time steps and write the result."""
     parser = argparse.ArgumentParser(description="Training steps, plain and graphed.")
     parser.add_argument("--clips", type=int, default=9_356)
-    parser.add_argument("--steps", type=int, default=100, help="in a run of steps")
+    parser.add_argument("--steps", type=int, default=100, help="steps of a series")
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--encoder", default="ViT-L-14-quickgelu", help="whose text tower is used")
+    parser.add_argument("--encoder", default="ViT-L-14-quickgelu", help="CLIP model of the text encoder")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--set", action="append", default=[], dest="settings")
     parser.add_argument("--out", type=Path, required=True)

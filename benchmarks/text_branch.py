@@ -1,13 +1,13 @@
-"""What a step spends on its class prompts: CLIP's text tower, forward and backward to the context.
+"""Time of a step's class prompts: CLIP's text encoder, forward and backward to the context.
 
     python -m benchmarks.text_branch --length 16 --length 64 --out FILE
 
-One row per way and prompt length, from the plain one: all 77 positions through open_clip in float32
-(the faster of weights that ask for gradients and weights that do not). Then what is computed is cut:
-after the longest end token (``cut``), and the start and context once for all classes (``shared``). The
-``error`` columns are relative to the plain way; those of the cut in float64 show that it is exact. A
-precision counts as safe while the context's gradient keeps its direction: cosine above 0.99. The
-encoder has random weights, which changes no time.
+There is one row per way and prompt length. The plain way computes all 77 positions by open_clip in float32
+(the faster one of weights with and without gradients). ``cut`` leaves out positions after the longest end
+token. ``shared`` also computes the start and the context once for all classes. The ``error`` columns are
+relative to the plain way; errors in float64 show that both are exact. A precision counts as safe if the
+context's gradient keeps its direction: cosine above 0.99. The encoder has random weights, which does not
+change its time.
 """
 
 import argparse
@@ -35,7 +35,13 @@ Branch = Callable[[torch.Tensor], torch.Tensor]
 
 
 def full_branch(clip: LoadedClip, length: int, *, weights_learn: bool) -> Branch:
-    """open_clip's own encode_text over all positions, the context in place of `length` dummy words."""
+    """Return open_clip's own encode_text over all positions, with the context instead of dummy words.
+
+    Args:
+        clip: The CLIP model.
+        length: M, the number of prompt vectors.
+        weights_learn: Whether the model's weights require gradients.
+    """
     model = clip.model.requires_grad_(weights_learn)
     device = model.positional_embedding.device
     tokens = clip.tokenize([" ".join(["x"] * length + [name]) for name in CLASSES]).to(device)
@@ -54,7 +60,7 @@ def full_branch(clip: LoadedClip, length: int, *, weights_learn: bool) -> Branch
 
 
 def step(branch: Branch, context: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Class features, and the gradient of a fixed sum of them for the context alone, as a step needs it."""
+    """Return class features, and the gradient of a fixed sum of them for the context, as in a step."""
     features = branch(context)
     weights = torch.randn(features.shape, generator=torch.Generator().manual_seed(0)).to(features)
     (gradient,) = torch.autograd.grad((features * weights).sum(), context)
@@ -62,7 +68,7 @@ def step(branch: Branch, context: torch.Tensor) -> tuple[torch.Tensor, torch.Ten
 
 
 def seconds(branch: Branch, context: torch.Tensor) -> float:
-    """Of one step, the device's work included."""
+    """Return the seconds of one step, with the device's work."""
     began = time.perf_counter()
     _, gradient = step(branch, context)
     gradient.sum().item()  # waits for the device
@@ -70,12 +76,19 @@ def seconds(branch: Branch, context: torch.Tensor) -> float:
 
 
 def relative(value: torch.Tensor, truth: torch.Tensor) -> float:
-    """The norm of the difference over the norm of the truth."""
+    """Return the norm of the difference divided by the norm of the truth."""
     return float((value.double() - truth.double()).norm() / truth.double().norm())
 
 
 def measure(clip: LoadedClip, length: int, device: torch.device, repeats: int) -> list[dict[str, Any]]:
-    """A row per way; all are timed in turns, the best of the repeats counts."""
+    """Return a row per way; all are timed in turns, and the best of the repeats counts.
+
+    Args:
+        clip: The CLIP model.
+        length: M, the number of prompt vectors.
+        device: Device of the text encoder.
+        repeats: Number of timed steps of each way.
+    """
     tower = TextTower(clip, CLASSES, length).to(device)
     start = 0.02 * torch.randn(length, tower.width, generator=torch.Generator().manual_seed(1))
     context = start.to(device).requires_grad_()
@@ -120,7 +133,7 @@ def measure(clip: LoadedClip, length: int, device: torch.device, repeats: int) -
 
 
 def exactness(clip: LoadedClip, length: int) -> dict[str, Any]:
-    """The errors of both ways of leaving work out, in float64 on the CPU, where rounding hides nothing."""
+    """Return the errors of both shortened ways in float64 on the CPU, where rounding errors are small."""
     exact = replace(clip, model=deepcopy(clip.model).cpu().double())
     tower = TextTower(exact, CLASSES, length)
     start = 0.02 * torch.randn(length, tower.width, generator=torch.Generator().manual_seed(1))
@@ -135,20 +148,20 @@ def exactness(clip: LoadedClip, length: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Load, measure, write."""
+    """Load the model, measure and write the result."""
     parser = argparse.ArgumentParser(description="The text branch of a training step, plain, cut and shared.")
     parser.add_argument("--length", type=int, action="append", help="M, prompt vectors; may be repeated")
     parser.add_argument("--encoder", default="ViT-L-14-quickgelu")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--note", default="", help="what a reader must know of the machine at that time")
+    parser.add_argument("--note", default="", help="note on the machine for readers of the result")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     device = choose_device(args.device)
     clip = load_clip_model(EncoderConfig(name=args.encoder, weights="random", seed=0))
-    clip.model.visual = nn.Identity()  # the text tower alone is of interest
+    clip.model.visual = nn.Identity()  # only the text encoder is measured
     gc.collect()
     options = {
         "encoder": args.encoder,

@@ -1,10 +1,10 @@
-"""The validation clips of a grid's runs, row by row: by them settings are chosen, never by test clips.
+"""Results of a grid's runs on validation clips, row by row. Settings are chosen by them, never by test clips.
 
     ./cli.py ablate --cache demo-out/feats.zarr --spec benchmarks/grids/default.toml --seeds 5 --out GRID
     python -m benchmarks.validation GRID --out FILE
 
-Of each run the epoch of its checkpoint counts. Mean and standard deviation over the seeds, which hold out
-other clips each.
+For each run, the epoch of its checkpoint counts. Mean and standard deviation are over seeds, which hold out
+different clips.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from trainer.run_directory import load_info
 
 
 def best_epoch(run_dir: Path) -> dict[str, Any]:
-    """The validation numbers of the epoch that the checkpoint is of."""
+    """Return the validation numbers of the checkpoint's epoch."""
     lines = (run_dir / METRICS_FILE).read_text(encoding="utf-8").splitlines()
     epochs = {record["epoch"]: record for record in map(json.loads, lines)}
     record = epochs[load_info(run_dir).best_epoch]
@@ -33,7 +33,7 @@ def best_epoch(run_dir: Path) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Read, write."""
+    """Read a grid and write the result."""
     parser = argparse.ArgumentParser(description="Validation numbers of a grid, by row.")
     parser.add_argument("grid", type=Path)
     parser.add_argument("--out", type=Path, required=True)
@@ -47,8 +47,10 @@ def main() -> None:
     rows: dict[str, dict[str, Any]] = {}
     for row, runs in found.items():
         values = {name: [run[name] for run in runs] for name in runs[0]}
-        spreads = {name: {"mean": mean(of), "std": stdev(of)} for name, of in values.items() if len(of) > 1}
-        rows[row] = {"runs": len(runs), **spreads}
+        statistics = {
+            name: {"mean": mean(of), "std": stdev(of)} for name, of in values.items() if len(of) > 1
+        }
+        rows[row] = {"runs": len(runs), **statistics}
     result = {**{name: about[name] for name in ("date", "commit", "machine", "versions")}, "rows": rows}
     rows = {name: row for name, row in rows.items() if "loss" in row}
     args.out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")

@@ -1,19 +1,19 @@
-"""The steps of `benchmarks.gpu`, each a process of its own, and what runs and reports them.
+"""Steps of `benchmarks.gpu`, each a process of its own, with their runner and reports.
 
-How a run works:
+Modules of a run:
 
 ``arguments`` the command line
-``options``   which device, which clips, how long, where the results go
+``options``   device, clips and directories of a run
 ``plan``      the steps, their order and their time limits
-``runner``    starts each step, ends it at its limit, lists what happened
+``runner``    starts each step, ends it at its limit, records outcomes
 ``child``     the process of one step
-``context``   what a step receives: its options, its device, a clock, a recorder
+``context``   options, device, clock and recorder of a step
 ``records``   the rows of results.jsonl
-``same_run``  whether earlier results are of the same machine, code and options
+``same_run``  comparison of earlier results with this machine, code and options
 ``work_dir``  the directory where the steps write and delete files
 ``summary``   the rows as a table and as one JSON document
 
-What a step measures with:
+Modules for measurements:
 
 ``inputs``    clips and models
 ``cli``       commands of the product in processes of their own
@@ -22,7 +22,7 @@ What a step measures with:
 ``fp8``       linear layers as fp8 products
 ``kernels``   the time of a device's kernels, by torch's profiler
 ``graphs``    a call as a CUDA graph
-``compiling`` how the steps compile with torch
+``compiling`` backend for `torch.compile`
 ``monitor``   utilisation, memory and power of the GPU during a run
 ``changes``   single changes of the extraction, for comparison
 

@@ -1,6 +1,6 @@
-"""Step `agreement`: the same clips through the CPU in float32 and through the device in every precision.
+"""Step `agreement`: the same clips on the CPU in float32 and on the device in every precision.
 
-Features that differ too much from the CPU's, or with the other images of their batch, are an error. The
+It is an error if features differ too much from the CPU's, or depend on the other images of their batch. The
 numbers are recorded first.
 """
 
@@ -21,7 +21,7 @@ from pipeline.process import ImageFormat, MeteredLock, Models, PreparedClip, pre
 _CPU = torch.device("cpu")
 _BATCH_ON_CPU, _BATCH = 8, 32
 LEAST_COSINE = {"fp32": 0.9999, "fp16": 0.99, "bf16": 0.99}
-"""Of an embedding on the device with that of the CPU in float32."""
+"""Least cosine of an embedding on the device with the CPU's in float32."""
 
 
 def run(context: Context) -> None:
@@ -74,7 +74,7 @@ def _image_differences(here: list[PreparedClip], there: list[PreparedClip]) -> M
 
 
 def check_features(found: Mapping[str, Any], precision: str) -> Mapping[str, Any]:
-    """Return the limit that features keep. Raises RuntimeError when they are not finite or differ more."""
+    """Return the limit of features. Raises RuntimeError if they are not finite or differ more."""
     cosine, limit = found["least_cosine"], LEAST_COSINE[precision]
     if not found["is_finite"]:
         msg = f"features in {precision} have values that are not finite"
@@ -88,7 +88,7 @@ def check_features(found: Mapping[str, Any], precision: str) -> Mapping[str, Any
 def _feature_differences(
     context: Context, clip: LoadedClip, images: torch.Tensor, expected: Encoded, precision: str
 ) -> Mapping[str, Any]:
-    """Return how far the device's features in a precision are from those of the CPU in float32."""
+    """Return the differences of the device's features in a precision from the CPU's in float32."""
     config = FeatureConfig(precision=precision, batch_pictures=_BATCH)
     found = Encoder(clip, config, context.device).encode(images, early=True)
     assert found.early_N43D is not None
@@ -103,9 +103,9 @@ def _feature_differences(
 
 
 def _independence(context: Context, clip: LoadedClip, images: torch.Tensor) -> Mapping[str, Any]:
-    """Compare features, to the bit, computed alone, among others, and again.
+    """Compare features to the bit: computed alone, in a larger batch, and a second time.
 
-    Raises RuntimeError when they depend on the batch.
+    Raises RuntimeError if they depend on the batch.
     """
     encoder = Encoder(clip, FeatureConfig(batch_pictures=_BATCH), context.device)
     full, alone, again = (encoder.encode(x, early=True) for x in (images, images[:3], images))

@@ -20,7 +20,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
-    """Return the options of the command line. Ends the process with exit code 2 at misuse."""
+    """Return the options of the command line, or end the process with exit code 2 at misuse."""
     parser = _Parser(prog="benchmarks.gpu", description="Measure every stage of the project on a GPU.")
     data = parser.add_argument_group("data and model")
     data.add_argument(
@@ -95,7 +95,7 @@ def _steps(text: str) -> tuple[str, ...]:
 
 
 def _directory_of(content: str) -> Callable[[str], Path]:
-    """Return the type of an option that names a directory. content: what is in it, for the message."""
+    """Return the type of an option for a directory; `content` is its content, for the message."""
 
     def directory(text: str) -> Path:
         if not Path(text).is_dir():

@@ -12,7 +12,7 @@ BENCH = "bench.json"
 
 
 def run(context: Context) -> None:
-    """Run the parts that need no second process, and record each goal."""
+    """Run the parts that need no second process, and record each goal with its number."""
     options = context.options
     out = options.out / BENCH
     parts = context.size(_PARTS, _PARTS_TINY)

@@ -1,7 +1,7 @@
 """Single changes of the extraction, each a context manager, to compare a run with and without it.
 
-Each replaces one name of the product while its block runs. A name that no longer exists raises
-AttributeError, so that no comparison can measure nothing.
+Each replaces one name of the product while its `with` block runs. A name that no longer exists raises
+AttributeError, so that every comparison measures a change.
 """
 
 import threading
@@ -22,7 +22,7 @@ Change = Callable[[], AbstractContextManager[Any]]
 
 @contextmanager
 def fill_without_wait() -> Iterator[None]:
-    """Make the streams' fill colour by kernels, instead of a copy that waits for the device's queue."""
+    """Make the streams' fill colour by kernels instead of a copy, which waits for the device's queue."""
     torch_with_fill = _TorchWithFill()
     with patch.object(streams, "torch", torch_with_fill):
         yield
@@ -32,7 +32,7 @@ def fill_without_wait() -> Iterator[None]:
 
 
 class _TorchWithFill:
-    """Module torch, but for `tensor`, whose values are filled in on the device."""
+    """Module torch with another `tensor`, which fills in values on the device."""
 
     def __init__(self) -> None:
         self.num_fills = 0
@@ -53,8 +53,8 @@ class _TorchWithFill:
 def detection_on_own_stream(*, is_cuda: bool = True) -> Iterator[None]:
     """Detect and crop on a high-priority stream of each thread; encode on the common stream.
 
-    The encoder's passes wait for the crops, and the crops outlast them: `encode_clips` returns when its
-    results are on the host.
+    The encoder's passes wait for the crops. The crops stay in memory until then, because `encode_clips`
+    returns only when its results are on the host.
     """
     attempt, encode_clips = block._attempt, block.encode_clips
     own = threading.local()
@@ -82,7 +82,13 @@ def detection_on_own_stream(*, is_cuda: bool = True) -> Iterator[None]:
 
 @contextmanager
 def decoders(worker: BlockWorker, count: int, warm_up: Callable[[DecodePool], object]) -> Iterator[None]:
-    """Give the worker so many decoding children; `warm_up` is called with their pool before the block."""
+    """Give the worker another number of decoding processes.
+
+    Args:
+        worker: The worker.
+        count: Number of decoding processes.
+        warm_up: Called with their pool before the `with` block.
+    """
     before = worker.decoder, worker.num_decoders
     with DecodePool(count, buffer=_buffer_for(worker.models.device)) as pool:
         warm_up(pool)
@@ -94,5 +100,5 @@ def decoders(worker: BlockWorker, count: int, warm_up: Callable[[DecodePool], ob
 
 
 def threads(count: int) -> AbstractContextManager[Any]:
-    """Give every worker so many threads, each with a block of its own."""
+    """Give every worker `count` threads, each with a block of its own."""
     return patch.object(BlockWorkerSetup, "slots", count)

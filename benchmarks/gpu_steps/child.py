@@ -17,10 +17,10 @@ def run_child(name: str, function: str, options: GpuOptions, began: float) -> in
     """Run one step and return its exit code: 0, or 1 when something in it failed.
 
     Args:
-        name: Of the step.
+        name: Name of the step.
         function: ``module:function`` to call with the step's Context.
-        options: Of the run.
-        began: Of the run, in seconds since the epoch.
+        options: Options of the run.
+        began: Start of the run, in seconds since the epoch.
     """
     context = Context(options, Recorder(options.out / RESULTS, name, began))
     module, _, attribute = function.partition(":")
@@ -36,4 +36,4 @@ if __name__ == "__main__":
     code = run_child(sys.argv[1], sys.argv[2], GpuOptions.read(Path(sys.argv[3])), float(sys.argv[4]))
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(code)  # everything is written; a library that fails in its own clean-up must not change the code
+    os._exit(code)  # all files are written; an error in a library's clean-up must not change the code

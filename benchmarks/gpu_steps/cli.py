@@ -12,7 +12,7 @@ from benchmarks.gpu_steps.context import ROOT
 
 @dataclass(frozen=True, kw_only=True)
 class CommandResult:
-    """Seconds of a command, models and all, and the JSON document that it printed."""
+    """Seconds of a command, with the load of models, and the JSON document that it printed."""
 
     seconds: float
     document: dict[str, Any]
@@ -21,7 +21,7 @@ class CommandResult:
 def run_command(*arguments: object) -> CommandResult:
     """Run `cli.py` with these arguments and ``--json``.
 
-    Raises RuntimeError with the last line of its errors when it fails.
+    Raises RuntimeError with the last line of its errors if it fails.
     """
     command = [sys.executable, "cli.py", *map(str, arguments), "--json"]
     sys.stdout.write(f"$ {' '.join(command)}\n")

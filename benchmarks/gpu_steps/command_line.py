@@ -1,7 +1,7 @@
 """Step `command-line`: `extract` and `cache verify` on this device, as a user runs them.
 
-The cache is filled with the default precision of the device; `cache verify` then computes some of its clips
-again. Without detector weights OpenCV's cascade finds the faces, which needs no file.
+The cache is filled in the default precision of the device, and `cache verify` then recomputes some of its
+clips. Without detector weights, OpenCV's cascade, which needs no file, finds the faces.
 """
 
 import shutil
@@ -16,7 +16,7 @@ _NUM_CLIPS = 32
 
 
 def run(context: Context) -> None:
-    """Extract with both commands timed from start to end."""
+    """Run both commands, timed from start to end."""
     weights = context.options.detector_weights
     detector = ["haar"] if weights is None else [MOBILENET, "--detector-weights", weights]
     cache = context.options.work / "command-line.zarr"

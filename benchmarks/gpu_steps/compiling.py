@@ -1,4 +1,4 @@
-"""How the steps compile with torch."""
+"""Backend for `torch.compile` in the steps."""
 
 import shutil
 
@@ -9,7 +9,7 @@ _COMPILERS = ("cc", "gcc", "clang", "c++", "g++")
 
 
 def compile_backend(context: Context) -> str:
-    """Return the backend for `torch.compile`; a tiny run traces only, since compiling takes a minute.
+    """Return the backend for `torch.compile`; a tiny run only traces, because compiling takes a minute.
 
     Raises UnavailableError without a C compiler.
     """

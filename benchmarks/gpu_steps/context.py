@@ -1,4 +1,4 @@
-"""What a step receives: options, device, a clock that waits for the device, a recorder."""
+"""Context of a step: options, device, a clock that waits for the device, and a recorder."""
 
 import os
 import statistics
@@ -34,7 +34,7 @@ class Context:
 
     @property
     def unless_cuda(self) -> str:
-        """The reason to skip what only a GPU can do; empty on one."""
+        """Reason to skip a measurement that needs a GPU; empty on a GPU."""
         return "" if self.is_cuda else NEEDS_CUDA
 
     @cached_property
@@ -49,7 +49,7 @@ class Context:
         return tiny if self.options.is_tiny else full
 
     def seconds(self, work: Callable[[], object], *, repeats: int = 6, warm_up: int = 2) -> float:
-        """Return the median seconds of one call of `work`, the device waited for.
+        """Return the median seconds of one call of `work`, with the device's work.
 
         Args:
             work: The call to time.
@@ -61,7 +61,7 @@ class Context:
         return statistics.median(self._once(work) for _ in range(self.size(repeats, 1)))
 
     def wait(self) -> None:
-        """Return when the device has finished its work."""
+        """Wait until the device has finished its work."""
         if self.is_cuda:
             import torch
 

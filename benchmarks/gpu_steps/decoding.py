@@ -1,4 +1,4 @@
-"""Step `decoding`: one core, then children by their number. A GPU needs as many clips/s as it extracts."""
+"""Step `decoding`: speed of one core, then of several processes, which must reach the GPU's clips/s."""
 
 import time
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ _CLIPS, _CLIPS_OF_ONE_CORE = 256, 16
 
 
 def run(context: Context) -> None:
-    """Decode the same clips by one core, and by children beside a process that drops the frames."""
+    """Decode the same clips by one core, and by child processes of a process that drops the frames."""
     index, config = read_clips(context, context.size(_CLIPS, 4)), extract_config(context)
     jobs = [make_decode_job(index.root, clip, config) for clip in index.clips]
     frames, clip = _described(jobs[:_CLIPS_OF_ONE_CORE])
@@ -56,7 +56,7 @@ def _one_core(jobs: list[Any], frames_per_clip: float) -> Mapping[str, Any]:
 
 
 def _pool(context: Context, jobs: list[Any], frames_per_clip: float, children: int) -> Mapping[str, Any]:
-    """Measure children that have started, until this process has the last frame; `busy` is of each child."""
+    """Measure running children, until this process has the last frame; `busy` is the mean utilisation."""
     num_bytes, work = 0, 0.0
     with DecodePool(children, buffer=_buffer_for(context.device)) as pool:
         for _ in pool.stream(jobs[:children]):

@@ -1,7 +1,7 @@
-"""Step `detector`: RetinaFace by network, precision and batch size; what of it is Python and launches.
+"""Step `detector`: RetinaFace by network, precision and batch size, and its time in Python and launches.
 
-Where `launch_ms` is as long as `finish_ms`, the host cannot launch kernels faster than the device runs
-them, and a CUDA graph per image size would help by the ratio of `finish_ms` to `graph_ms`.
+If `launch_ms` is as long as `finish_ms`, the host cannot launch kernels faster than the device runs them, and
+a CUDA graph per image size would be faster by the ratio of `finish_ms` to `graph_ms`.
 """
 
 import statistics
@@ -69,7 +69,7 @@ def _speed(
 
 
 def _launches(context: Context, name: str, frames_BHWC: torch.Tensor) -> Mapping[str, Any]:
-    """Measure the milliseconds (median) until a pass is launched, until it is finished, and of its graph."""
+    """Measure the median milliseconds until a pass is launched and until it is finished, and of its graph."""
     detector = untrained_retinaface(detector_config(context, name, precision="bf16"), context.device)
     network = _network_pass(detector, frames_BHWC)
     context.seconds(network, repeats=3)
@@ -88,7 +88,7 @@ def _launches(context: Context, name: str, frames_BHWC: torch.Tensor) -> Mapping
 
 
 def _with_cudnn_benchmark(context: Context, name: str, frames_BHWC: torch.Tensor) -> Mapping[str, Any]:
-    """Compare the network with the algorithms that cuDNN finds by trial and with those that it guesses."""
+    """Compare the network's speed with the algorithms that cuDNN finds by benchmark and by heuristics."""
     detector = untrained_retinaface(detector_config(context, name, precision="bf16"), context.device)
     network = _network_pass(detector, frames_BHWC)
     plain = context.seconds(network)
@@ -134,5 +134,5 @@ def _moving_face(num_frames: int, height: int, width: int) -> FaceTrack:
 
 
 def _repeated(frames_UHWC: torch.Tensor, count: int) -> torch.Tensor:
-    """Return `count` frames, the clip's over and over."""
+    """Return `count` frames, which are the clip's, repeated."""
     return frames_UHWC.repeat(-(-count // len(frames_UHWC)), 1, 1, 1)[:count]

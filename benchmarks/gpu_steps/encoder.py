@@ -1,7 +1,7 @@
-"""Step `encoder`: passes as `extract` makes them, by precision and batch size, against the product ceiling.
+"""Step `encoder`: passes of `extract` by precision and batch size, compared with the limit of products.
 
-The best row decides the default of ``features.batch_pictures`` and ``features.precision`` on a GPU. Where
-`of_square_product` is far below 1 and the kernels' list is led by pointwise ones, see `encoder-changes`.
+The best row decides the default of ``features.batch_pictures`` and ``features.precision`` on a GPU. If
+`of_square_product` is far below 1 and pointwise kernels are the longest, see `encoder-changes`.
 """
 
 from collections.abc import Mapping
@@ -55,7 +55,7 @@ def run(context: Context) -> None:
 
 
 def _by_batch_size(context: Context, clip: LoadedClip, precision: str) -> None:
-    """Measure the square product, then passes of every batch size as a share of it."""
+    """Measure the square product, then passes of every batch size as a fraction of it."""
     ceiling: dict[str, float] = {}
 
     def product() -> Mapping[str, float]:
@@ -72,8 +72,8 @@ def _by_batch_size(context: Context, clip: LoadedClip, precision: str) -> None:
                 encode = eager_pass(encoder, early=early)
                 seconds = context.seconds(lambda: encode(images))
                 tflops = 1e-12 * batch * flops_of(clip) / seconds
-                share = {"of_square_product": tflops / ceiling["tflops"]} if ceiling else {}
-                return {"images_per_second": batch / seconds, "tflops": tflops, **share}
+                fraction = {"of_square_product": tflops / ceiling["tflops"]} if ceiling else {}
+                return {"images_per_second": batch / seconds, "tflops": tflops, **fraction}
 
             context.results.measure("pass", one, precision=precision, batch=batch, early=early)
             if context.is_cuda:
@@ -90,7 +90,7 @@ def _whole_calls(
 
 
 def _memory(context: Context, encoder: Encoder, clip: LoadedClip, batch: int) -> Mapping[str, Any]:
-    """Measure the largest memory of a pass, and what it leaves free on the device."""
+    """Measure the largest memory of a pass, and the free memory of the device."""
     images = random_images(clip, batch, context.device)
     torch.cuda.reset_peak_memory_stats()
     eager_pass(encoder, early=True)(images)

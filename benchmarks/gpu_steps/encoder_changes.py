@@ -1,4 +1,4 @@
-"""Step `encoder-changes`: single changes of the encoder's pass, each against the pass as it is, in turns.
+"""Step `encoder-changes`: single changes of the encoder's pass, each compared with the unchanged pass.
 
 `times_faster` decides whether a change is worth building; `difference` (of the features, relative) whether
 it needs a new fingerprint: a change with a difference of 0 does not.
@@ -29,7 +29,7 @@ from pipeline.features import Encoder
 _BACKENDS = ("FLASH_ATTENTION", "CUDNN_ATTENTION", "EFFICIENT_ATTENTION")
 _GRAPH_BATCHES = (32, 64, 256)
 _NO_KERNEL = ("No available kernel", "No viable backend")
-"""In the messages of torch where a device lacks an attention kernel."""
+"""Parts of torch's messages if a device does not have an attention kernel."""
 
 
 def run(context: Context) -> None:
@@ -69,7 +69,7 @@ def run(context: Context) -> None:
 
 
 def _change(context: Context, encoder: Encoder, images: torch.Tensor, changed: Pass) -> Mapping[str, Any]:
-    """Compare a changed pass without early statistics with the pass as it is."""
+    """Compare a changed pass with the unchanged pass, both without early statistics."""
     plain = eager_pass(encoder, early=False)
     difference = relative_difference(changed(images)[0], plain(images)[0])
     speeds = compare_passes(context, len(images), lambda: plain(images), lambda: changed(images))
@@ -77,7 +77,7 @@ def _change(context: Context, encoder: Encoder, images: torch.Tensor, changed: P
 
 
 def class_token_pass(encoder: Encoder) -> Pass:
-    """Return a pass whose last block computes the class token alone, from all tokens' keys and values."""
+    """Return a pass whose last block computes only the class token, from all tokens' keys and values."""
     visual = encoder._visual
     blocks, last = visual.transformer.resblocks[:-1], visual.transformer.resblocks[-1]
 
@@ -113,7 +113,7 @@ def _class_token(block: Any, x_NLD: torch.Tensor) -> torch.Tensor:
 def backend_pass(encoder: Encoder, name: str) -> Pass:
     """Return a pass with one of torch's attention kernels.
 
-    The pass raises UnavailableError where the device lacks the kernel.
+    The pass raises UnavailableError if the device does not have the kernel.
     """
     plain, backend = eager_pass(encoder, early=False), getattr(SDPBackend, name)
 
@@ -156,7 +156,7 @@ def _fp8(context: Context, clip: Any, images: torch.Tensor) -> Mapping[str, Any]
 
 
 def _compiled(context: Context, clip: Any, images: torch.Tensor, *, early: bool) -> Mapping[str, Any]:
-    """Compare a pass whose blocks are compiled, each by itself, with the pass as it is."""
+    """Compare a pass whose blocks are compiled, each by itself, with the unchanged pass."""
     backend = compile_backend(context)
     precision = precisions_of(context)[0]
     plain = eager_pass(encoder_of(context, clip, precision, len(images)), early=early)

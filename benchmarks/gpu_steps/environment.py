@@ -1,7 +1,7 @@
-"""Step `environment`: whether the product starts here, and the device's own speeds.
+"""Step `environment`: start of the product on this machine, and the device's own speeds.
 
-The products are the ceiling for the encoder. The small copy decides whether the streams' fill colour, which
-is copied for every clip, has to be made on the device: behind queued work such a copy waits for all of it.
+The products are the limit for the encoder. The small copy decides whether the streams' fill colour, which
+is copied for every clip, should be made on the device, because such a copy waits for all queued work.
 """
 
 import subprocess
@@ -94,7 +94,7 @@ def _transfers(context: Context) -> dict[str, Any]:
 
 
 def _launch(context: Context) -> dict[str, Any]:
-    """Measure the host time of one small kernel's launch, the queue never full for long."""
+    """Measure the host time to launch one small kernel, while the queue is rarely full."""
     x, count = torch.zeros(64, device=context.device), 5000
     x.add_(1)
     context.wait()

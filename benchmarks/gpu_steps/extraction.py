@@ -1,9 +1,8 @@
-"""Step `extraction`: `extract` as it is, then with single changes, on the same clips in one process.
+"""Step `extraction`: `extract` without and with single changes, on the same clips in one process.
 
-The number of clips follows from the card's own speed: a run takes about 12 seconds, less on a card for which
-4,096 clips are too few.
-The first way is measured again at the end. The difference between these two runs is the noise.
-`gpu_utilisation`, `busy` and `kernels_of_wall` show how idle the device is.
+The number of clips is chosen by the card's speed, so that a run takes about 12 seconds, or less on a card for
+which 4,096 clips are too few. The first way is measured again at the end, and the difference between these
+two runs is the noise. `gpu_utilisation`, `busy` and `kernels_of_wall` show how idle the device is.
 """
 
 import tempfile
@@ -46,9 +45,9 @@ class Extraction:
         self.block_clips = model_info(executor).block_clips
 
     def run(self, num_clips: int) -> tuple[RunReport, float, Mapping[str, Any]]:
-        """Extract so many clips to a new cache; return the report, the seconds and the GPU's samples.
+        """Extract clips to a new cache; return the report, the seconds and the GPU's samples.
 
-        Raises RuntimeError when a clip fails.
+        Raises RuntimeError if a clip fails.
         """
         index = self.clips(num_clips)
         with tempfile.TemporaryDirectory(dir=self._context.options.work) as folder:
@@ -64,7 +63,7 @@ class Extraction:
             return report, seconds, monitor.numbers
 
     def numbers(self, num_clips: int) -> Mapping[str, Any]:
-        """Return the speed of a run, and how busy its stages and the device were."""
+        """Return the speed of a run, and the utilisation of its stages and the device."""
         report, seconds, sampled = self.run(num_clips)
         assert report.speed is not None
         return {
@@ -147,7 +146,16 @@ def _measured(
     *made: changes.Change,
     unless: str = "",
 ) -> float:
-    """Record a run with the changes made; return its seconds, 0 if it failed. change: names them."""
+    """Record a run with changes, and return its seconds, 0 if it failed.
+
+    Args:
+        context: Context of the step.
+        extraction: Worker and clips.
+        num_clips: Number of clips.
+        change: Name of the changes.
+        made: The changes.
+        unless: Reason to skip the run; empty to make it.
+    """
     found: dict[str, Any] = {}
 
     def numbers() -> Mapping[str, Any]:
@@ -166,7 +174,7 @@ def _measured(
 
 
 def _number_of_clips(context: Context, extraction: Extraction) -> int:
-    """Return the clips of the whole blocks that take about 12 seconds, from the second of two short runs."""
+    """Return the number of clips, in whole blocks, for about 12 seconds, by the second of two short runs."""
     if context.options.is_tiny:
         return 4
     few = _WARM_UP_BLOCKS * extraction.block_clips
@@ -180,9 +188,13 @@ def _number_of_clips(context: Context, extraction: Extraction) -> int:
 def _kernels(
     context: Context, extraction: Extraction, num_clips: int, plain_seconds: float
 ) -> Mapping[str, Any]:
-    """Compare the time of all kernels with that of a run: for the rest the device is idle.
+    """Compare the time of all kernels with that of a run, in whose remaining time the device is idle.
 
-    plain_seconds: of a run without the profiler, which slows down the host.
+    Args:
+        context: Context of the step.
+        extraction: Worker and clips.
+        num_clips: Number of clips.
+        plain_seconds: Seconds of a run without the profiler, which slows down the host.
     """
     seconds = 0.0
 

@@ -1,7 +1,7 @@
-"""Linear layers of the encoder's MLP as fp8 products, to see what they would gain.
+"""Linear layers of the encoder's MLP as fp8 products, to measure their gain.
 
 The gain includes the time to quantise the input, by kernels of torch that are not fused with the product or
-the layer before it. Fused kernels would gain more: the result is a lower bound.
+the layer before it. Fused kernels would gain more, therefore the result is a lower bound.
 
 Letters: R rows; K width in; N width out.
 """
@@ -50,7 +50,7 @@ def quantise_rows(x_RK: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def use_fp8(visual: Any) -> int:
-    """Replace both layers of every block's MLP in a bf16 vision tower; return how many there are."""
+    """Replace both layers of every block's MLP in a bf16 image encoder; return their number."""
     blocks = visual.transformer.resblocks
     for block in blocks:
         block.mlp.c_fc, block.mlp.c_proj = Fp8Linear(block.mlp.c_fc), Fp8Linear(block.mlp.c_proj)

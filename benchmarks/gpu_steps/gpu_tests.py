@@ -1,4 +1,4 @@
-"""Step `gpu-tests`: the tests marked gpu on this card; without one, whether pytest finds them."""
+"""Step `gpu-tests`: tests with the mark gpu on this card; without a card they are only collected."""
 
 import subprocess
 import sys
@@ -12,7 +12,7 @@ _LISTED = 20
 
 
 def run(context: Context) -> None:
-    """Run the tests; where they fail, run them again with warnings that do not count as errors."""
+    """Run the tests; if they fail, run them again with warnings that do not count as errors."""
     measure = context.results.measure
     files = marked_files(ROOT / "tests")
     measure("tests marked gpu, found", lambda: _collected(files))
@@ -27,7 +27,7 @@ def run(context: Context) -> None:
 
 
 def marked_files(tests: Path) -> list[str]:
-    """Return the test files in which something is marked gpu."""
+    """Return the test files that contain the mark gpu."""
     return [str(path) for path in sorted(tests.glob("test_*.py")) if "pytest.mark.gpu" in path.read_text()]
 
 
@@ -49,7 +49,7 @@ def _collected(files: list[str]) -> dict[str, Any]:
 
 
 def _passed(files: list[str], out: Path, more: tuple[str, ...]) -> dict[str, Any]:
-    """Run the tests. Raises RuntimeError when one fails, or when pytest ends without a report."""
+    """Run the tests. Raises RuntimeError if one fails, or pytest ends without a report."""
     report = out / "pytest.xml"
     report.unlink(missing_ok=True)
     done = _pytest(files, "--require-gpu", f"--junitxml={report}", *more)

@@ -28,10 +28,10 @@ _HASH_DIGITS = 16
 
 
 def input_hashes(context: Context) -> dict[str, str]:
-    """Return hashes of the user's inputs: other videos or weights of the same name are another run.
+    """Return hexadecimal hashes of the user's inputs, by which other files of the same name are detected.
 
-    clips_names_and_sizes: of the videos that are measured, relative to their directory.
-    detector_weights_sha256: of the file. Both hexadecimal; an input that is not given has none.
+    ``clips_names_and_sizes`` is the hash of the videos' relative names and sizes, ``detector_weights_sha256``
+    that of the file. An input that is not given has no entry.
     """
     clips, weights = context.options.clips, context.options.detector_weights
     found = {}
@@ -45,7 +45,7 @@ def input_hashes(context: Context) -> dict[str, str]:
 
 
 def _num_bytes(path: Path) -> int:
-    return path.stat().st_size if path.exists() else 0  # a link may lead nowhere
+    return path.stat().st_size if path.exists() else 0  # a link may be dangling
 
 
 def _num_sources(context: Context) -> int:
@@ -56,7 +56,7 @@ def write_clips(context: Context) -> DatasetIndex:
     """Write the clips of the run, scaled to 360p, and a manifest: the sources, repeated as links or copies.
 
     The sources are the first 32 videos of ``--clips``, or drawn clips of 640 x 360 pixels and 75 frames.
-    The notes of the result name those that do not decode. Raises ConfigError when none does.
+    Notes of the result name videos that do not decode. Raises ConfigError if none decodes.
     """
     options = context.options
     source, num_sources = options.clips, _num_sources(context)
@@ -99,9 +99,16 @@ def _clips_of(options: GpuOptions) -> Path:
 def detector_config(
     context: Context, name: str, *, precision: str = "auto", batch: int = 0
 ) -> DetectorConfig:
-    """Return a RetinaFace: MobileNet with the weights of the run, ResNet-50 with random ones."""
-    given = context.options.detector_weights if name == MOBILENET else None
-    weights = RANDOM_WEIGHTS if given is None else str(given)
+    """Return the settings of a RetinaFace: MobileNet with the run's weights, ResNet-50 with random ones.
+
+    Args:
+        context: Context of the step.
+        name: Name of the detector.
+        precision: fp32, bf16 or ``auto``.
+        batch: Frames per batch; 0 chooses by device.
+    """
+    file = context.options.detector_weights if name == MOBILENET else None
+    weights = RANDOM_WEIGHTS if file is None else str(file)
     return DetectorConfig(name=name, weights=weights, precision=precision, batch_frames=batch)
 
 
@@ -120,7 +127,16 @@ def load_encoder(context: Context) -> LoadedClip:
 
 
 def random_images(clip: LoadedClip, count: int, device: torch.device) -> torch.Tensor:
-    """Return uint8 images [count, 3, S, S] for the encoder, on the device, the same each time."""
+    """Return random images for the encoder, which are the same at each call.
+
+    Args:
+        clip: The CLIP model.
+        count: Number of images.
+        device: Device of the images.
+
+    Returns:
+        Images, uint8 [count, 3, S, S].
+    """
     shape = (count, 3, clip.picture_side_px, clip.picture_side_px)
     generator = torch.Generator().manual_seed(0)
     return torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator).to(device)
@@ -136,6 +152,6 @@ def frames_of_a_clip(context: Context) -> torch.Tensor:
 
 
 def relative_difference(found: torch.Tensor, expected: torch.Tensor) -> float:
-    """Return the norm of the difference over the norm of what is expected, on the CPU in float32."""
+    """Return the norm of the difference divided by the norm of `expected`, on the CPU in float32."""
     found, expected = found.float().cpu(), expected.float().cpu()
     return float((found - expected).norm() / expected.norm())

@@ -1,4 +1,4 @@
-"""The time of a device's kernels, by torch's profiler."""
+"""Time of a device's kernels, by torch's profiler."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -16,9 +16,12 @@ _LISTED, _NAME_LENGTH = 15, 70
 class KernelTimes:
     """Kernels and calls of CUDA in a profile.
 
-    seconds, count: of its kernels and copies. launches, waits: calls of CUDA on the host that launch work or
-    wait for it; the wait at the end of the measurement is not counted.
-    longest: kernels by time, each with name, count and milliseconds.
+    Attributes:
+        seconds: Time of all kernels and copies.
+        count: Number of kernels and copies.
+        launches: CUDA calls on the host that launch work.
+        waits: CUDA calls on the host that wait for work, without the wait at the end of the measurement.
+        longest: Longest kernels, each with name, count and milliseconds.
     """
 
     seconds: float
@@ -43,7 +46,7 @@ def kernel_times(work: Callable[[], object], log: Path | None = None, title: str
 
     Args:
         work: The call.
-        log: Text file that the table is appended to; None for no table.
+        log: Text file to which the table is appended; None for no table.
         title: Heading of the table.
     """
     _profiled(lambda: torch.zeros(1, device="cuda"))  # the first profile of a process starts the tracing
@@ -65,7 +68,7 @@ def _profiled(work: Callable[[], object]) -> Any:
 
 
 def times_of(events: Iterable[Any], own_waits: int = 0) -> KernelTimes:
-    """Return the kernels' times and the calls of a profile. own_waits: made by the profile itself."""
+    """Return the kernels' times and the calls of a profile, without the profile's own waits."""
     on_host, on_device = [], []
     for event in events:
         (on_host if event.device_type.name == "CPU" else on_device).append(event)

@@ -16,7 +16,7 @@ _ENDING_SECONDS = 2
 
 
 def query_gpu(fields: str) -> str:
-    """Return what nvidia-smi prints for these fields of the first CUDA device; "" where it fails."""
+    """Return the output of nvidia-smi for these fields of the first CUDA device; "" if it fails."""
     try:
         done = subprocess.run(
             [*_command(fields), "--format=csv,noheader"],
@@ -31,7 +31,7 @@ def query_gpu(fields: str) -> str:
 
 
 class GpuMonitor:
-    """Samples the first CUDA device while its block runs; `numbers` is empty where that is impossible."""
+    """Monitor that samples the first CUDA device in a `with` block; `numbers` is empty if it cannot."""
 
     def __init__(self, *, is_cuda: bool) -> None:
         self._is_cuda = is_cuda
@@ -60,7 +60,7 @@ class GpuMonitor:
 
     @property
     def numbers(self) -> dict[str, Any]:
-        """Means over the samples, and the largest memory, after the block; without what the card hides."""
+        """Means over the samples, and the largest memory, after the block; only values of this card."""
         columns = [_known(values) for values in zip(*(line.split(",") for line in self._lines), strict=True)]
         if not columns:
             return {}
@@ -79,7 +79,7 @@ class GpuMonitor:
         assert self._process.stdout is not None
         with self._process.stdout as output:
             for line in output:
-                if line.count(",") == len(_FIELDS) - 1:  # else a message
+                if line.count(",") == len(_FIELDS) - 1:  # any other line is a message
                     self._lines.append(line)
 
 
@@ -93,7 +93,7 @@ def _known(values: Iterable[str]) -> list[float]:
 
 
 def _command(fields: str) -> list[str]:
-    """Return the command for the device that torch calls the first, whatever CUDA_VISIBLE_DEVICES hides."""
+    """Return the command for torch's first device, which depends on CUDA_VISIBLE_DEVICES."""
     command = ["nvidia-smi", f"--query-gpu={fields}"]
     uuid = getattr(torch.cuda.get_device_properties(0), "uuid", None) if torch.cuda.is_available() else None
     return command if uuid is None else [*command, f"--id=GPU-{uuid}"]

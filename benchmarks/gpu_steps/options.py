@@ -1,4 +1,4 @@
-"""What a run of the GPU benchmark measures, and where its files are."""
+"""Options of a run of the GPU benchmark."""
 
 import dataclasses
 import json
@@ -14,11 +14,15 @@ FULL_ENCODER, TINY_ENCODER = "ViT-L-14-quickgelu", "ViT-S-32"
 class GpuOptions:
     """Options of a run; every step's process receives them.
 
-    out: directory of the results. work: directory of clips, caches and compiled code. device: cuda or cpu.
-    is_tiny: small sizes and a small encoder, to try the steps rather than to measure.
-    clips: directory of videos; None for drawn clips. detector_weights: file of RetinaFace MobileNet-0.25;
-    None for random weights. encoder: name of an open_clip model; None for the default of the size.
-    commit: of the code, where git is missing; "" for the one that git names.
+    Attributes:
+        out: Directory of the results.
+        work: Directory of clips, caches and compiled code.
+        device: ``cuda`` or ``cpu``.
+        is_tiny: Whether sizes and the encoder are small, for a trial of the steps instead of a measurement.
+        clips: Directory of videos; None for drawn clips.
+        detector_weights: File of RetinaFace MobileNet-0.25; None for random weights.
+        encoder: Name of an open_clip model; None for the default of the size.
+        commit: Commit of the code if git is missing; "" for git's answer.
     """
 
     out: Path
@@ -36,7 +40,7 @@ class GpuOptions:
         return self.encoder or (TINY_ENCODER if self.is_tiny else FULL_ENCODER)
 
     def shown(self) -> dict[str, Any]:
-        """Return the options that decide the numbers, as JSON values, with paths cut to their last part."""
+        """Return the options that affect the numbers, as JSON values, with paths cut to their last part."""
         return {
             "device": self.device,
             "tiny": self.is_tiny,

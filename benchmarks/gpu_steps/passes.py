@@ -1,4 +1,4 @@
-"""The encoder's own work on one batch, results left on the device.
+"""The encoder's own work on one batch, whose results stay on the device.
 
 Letters: N images; S their side.
 """
@@ -12,16 +12,23 @@ from benchmarks.gpu_steps.context import Context
 from pipeline.features import Encoder, FeatureConfig
 
 Pass = Callable[[torch.Tensor], list[torch.Tensor]]
-"""Takes uint8 images [N, 3, S, S] and returns the embedding, then the early statistics if there are any."""
+"""Function of uint8 images [N, 3, S, S] that returns the embedding, and the early statistics if computed."""
 
 
 def encoder_of(context: Context, clip: Any, precision: str, batch: int) -> Encoder:
-    """Return an encoder on the device of the run."""
+    """Return an encoder on the device of the run.
+
+    Args:
+        context: Context of the step.
+        clip: The CLIP model.
+        precision: fp32, bf16 or fp16.
+        batch: Images per batch.
+    """
     return Encoder(clip, FeatureConfig(precision=precision, batch_pictures=batch), context.device)
 
 
 def eager_pass(encoder: Encoder, *, early: bool) -> Pass:
-    """Return a pass as `extract` makes it. early: with the statistics of the first four blocks."""
+    """Return the pass of `extract`, with the statistics of the first four blocks if `early`."""
 
     def encode(images_N3SS: torch.Tensor) -> list[torch.Tensor]:
         with torch.inference_mode():
@@ -33,9 +40,16 @@ def eager_pass(encoder: Encoder, *, early: bool) -> Pass:
 def compare_passes(
     context: Context, count: int, plain: Callable[[], object], changed: Callable[[], object]
 ) -> Mapping[str, float]:
-    """Return the images per second of both ways, and their ratio; taken in turns, the best of two counts.
+    """Compare two ways in turns; the best of two measurements counts.
 
-    count: images of one call.
+    Args:
+        context: Context of the step.
+        count: Images of one call.
+        plain: The unchanged way.
+        changed: The changed way.
+
+    Returns:
+        Images per second of both ways, and their ratio.
     """
     took: dict[str, list[float]] = {"plain": [], "changed": []}
     for _ in range(context.size(2, 1)):

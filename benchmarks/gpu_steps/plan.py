@@ -1,4 +1,4 @@
-"""The steps of a run: order, time limits, and the decision that each one's numbers serve."""
+"""Steps of a run: order, time limits, and the decision for which each step is measured."""
 
 from dataclasses import dataclass
 
@@ -9,8 +9,12 @@ _PACKAGE = "benchmarks.gpu_steps"
 class Step:
     """One step of a run.
 
-    function: ``module:function``, called with a Context. seconds: time limit of its process.
-    decides: what its numbers decide. is_required: whether the later steps need it.
+    Attributes:
+        name: Name of the step.
+        function: ``module:function``, called with a Context.
+        seconds: Time limit of its process.
+        decides: Decision for which it is measured.
+        is_required: Whether later steps need it.
     """
 
     name: str
@@ -41,4 +45,4 @@ STEPS = (
     _step("sweep", 240, "the time of a table of ablate, with and without graphs"),
     _step("bench", 240, "the goals of `cli.py bench`, as ratios on this card"),
 )
-"""In order of worth: a run without time for all of them loses the last ones."""
+"""Steps in order of importance, because a run with too little time skips the last ones."""

@@ -1,4 +1,4 @@
-"""Matrix products: the ceiling of the encoder's speed."""
+"""Matrix products, which limit the encoder's speed."""
 
 import torch
 from torch.nn import functional
@@ -14,13 +14,21 @@ def precisions_of(context: Context) -> tuple[str, ...]:
 
 
 def square_product_tflops(context: Context, precision: str) -> float:
-    """Return the TFLOP/s of the best of some large square products: what the device can do at most."""
+    """Return the TFLOP/s of the fastest of some large square products, as the device's limit."""
     sides = context.size((8192, 16384) if context.is_cuda else (2048, 4096), (512,))
     return max(_product_tflops(context, precision, side, side, side) for side in sides)
 
 
 def linear_tflops(context: Context, precision: str, rows: int, width_in: int, width_out: int) -> float:
-    """Return the TFLOP/s of a linear layer with bias, as the encoder calls it."""
+    """Return the TFLOP/s of a linear layer with bias, as in the encoder.
+
+    Args:
+        context: Context of the step.
+        precision: fp32, bf16 or fp16.
+        rows: Rows of the input.
+        width_in: Channels of the input.
+        width_out: Channels of the output.
+    """
     x = _normal(context, precision, rows, width_in)
     weight, bias = _normal(context, precision, width_out, width_in), _normal(context, precision, width_out)
     seconds = context.seconds(lambda: functional.linear(x, weight, bias), repeats=10, warm_up=3)

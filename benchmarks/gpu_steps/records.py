@@ -1,11 +1,11 @@
-"""The rows of results.jsonl: one JSON document per line, on disk as soon as a number is known.
+"""Rows of results.jsonl: one JSON document per line, on disk as soon as a number is known.
 
-A row has ``step`` and ``at_seconds`` (since the run began), and is one of four:
+A row has ``step`` and ``at_seconds`` (since the run began), and one of four contents:
 
-``state``                     of the step: started, or how it ended, with ``seconds`` and ``reason``
-``measurement, numbers``      a result, with the ``settings`` it was measured under
+``state``                     state of the step: started, or its end with ``seconds`` and ``reason``
+``measurement, numbers``      a result, with the ``settings`` of the measurement
 ``measurement, error``        a measurement that failed
-``measurement, skipped``      a measurement that this machine cannot make, and why
+``measurement, skipped``      the reason why this machine cannot make a measurement
 """
 
 import json
@@ -27,10 +27,15 @@ class UnavailableError(Exception):
 
 
 class Recorder:
-    """Appends the rows of one step to results.jsonl.
+    """Recorder that appends the rows of one step to results.jsonl.
 
-    path: of results.jsonl. step: its name. began: of the whole run, in seconds since the epoch.
-    num_errors: measurements that failed so far, except for lack of the device's memory.
+    Args:
+        path: Path of results.jsonl.
+        step: Name of the step.
+        began: Start of the whole run, in seconds since the epoch.
+
+    Attributes:
+        num_errors: Measurements that failed so far, except for lack of the device's memory.
     """
 
     def __init__(self, path: Path, step: str, began: float) -> None:
@@ -44,19 +49,19 @@ class Recorder:
         self._append(state=state, **values)
 
     def numbers(self, measurement: str, numbers: Mapping[str, Any], **settings: Any) -> None:
-        """Record a result. settings: what it was measured under."""
+        """Record a result with the settings of the measurement."""
         self._append(measurement=measurement, settings=settings, numbers=numbers)
 
     def measure(
         self, measurement: str, work: Callable[[], Mapping[str, Any]], *, unless: str = "", **settings: Any
     ) -> bool:
-        """Make one measurement and record its numbers, its error, or why it was skipped.
+        """Make one measurement and record its numbers, its error, or the reason why it was skipped.
 
         Args:
-            measurement: Its name.
-            work: Makes it and returns its numbers by name.
-            unless: A reason not to make it; empty to make it.
-            settings: What it is measured under.
+            measurement: Name of the measurement.
+            work: Function that measures and returns numbers by name.
+            unless: Reason to skip it; empty to make it.
+            settings: Settings of the measurement.
 
         Returns:
             Whether there are numbers. An error does not end the step; running out of the device's memory
@@ -100,9 +105,9 @@ def _ends_a_line(file: BinaryIO) -> bool:
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
-    """Return the rows of results.jsonl, of each step those since it was last started.
+    """Return the rows of results.jsonl, for each step those since its last start.
 
-    Lines that were cut off are left out.
+    Incomplete lines are left out.
     """
     rows: list[dict[str, Any]] = []
     for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
@@ -119,7 +124,7 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
 
 
 def _plain(value: Any) -> Any:
-    """Return the value as JSON can hold it: floats of six digits, no infinities."""
+    """Return the value as a JSON value: floats with six digits, no infinities."""
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

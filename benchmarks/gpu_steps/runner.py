@@ -1,6 +1,6 @@
-"""Runs the steps one after the other, each in a process with its own time limit.
+"""Runner of the steps, one after the other, each in a process with its own time limit.
 
-Standard library only: the packages of the product may be on the path of the children alone.
+It uses the standard library only, because the packages of the product may be on the children's path only.
 """
 
 import os
@@ -22,17 +22,21 @@ DONE, FAILED, TIMED_OUT = "done", "failed", "timed out"
 CUT_OFF, INTERRUPTED = "cut off", "interrupted"
 LOG, OPTIONS = "log.txt", "options.json"
 _KILL_SECONDS = 10.0
-"""A killed process may hang in the driver; the run continues without it."""
+"""Time to wait for a killed process, which may hang in the driver; then the run continues without it."""
 _KILL_WITHOUT_PARENT = "import os, signal, sys; sys.stdin.read(); os.killpg(int(sys.argv[1]), signal.SIGKILL)"
 """Program of a process that kills a group when its standard input ends, because the runner is gone."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """How a step ended.
+    """Outcome of a step.
 
-    state: done; failed (an error, or a crash); timed out (it reached its own limit); cut off (the budget
-    of the run ended); skipped; interrupted. reason: why it is not done.
+    Attributes:
+        step: Name of the step.
+        state: done; failed (an error, or a crash); timed out (it reached its own limit); cut off (the budget
+            of the run ended); skipped; interrupted.
+        seconds: Time of its process.
+        reason: Reason why it is not done.
     """
 
     step: str
@@ -42,15 +46,18 @@ class Outcome:
 
     @property
     def is_failure(self) -> bool:
-        """Whether the step itself is at fault; lack of time is not."""
+        """Whether the step itself failed; lack of time for the run is no failure."""
         return self.state in (FAILED, TIMED_OUT)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Budget:
-    """Time for a run.
+    """Time budget of a run.
 
-    began: in seconds since the epoch. seconds: for all steps. least_seconds: a step with less is skipped.
+    Attributes:
+        began: Start of the run, in seconds since the epoch.
+        seconds: Time for all steps.
+        least_seconds: A step is skipped if less time is left.
     """
 
     began: float
@@ -70,13 +77,13 @@ def run_steps(
     environment: Mapping[str, str],
     on_end: Callable[[Outcome], None],
 ) -> list[Outcome]:
-    """Run the steps and return how each one ended.
+    """Run the steps and return their outcomes.
 
     Args:
-        steps: In order.
-        options: For every step.
-        budget: Time for all of them.
-        environment: Of the processes.
+        steps: The steps, in order.
+        options: Options of the run.
+        budget: Time for all steps.
+        environment: Environment variables of their processes.
         on_end: Called with each outcome at once, also of skipped steps.
     """
     options.out.mkdir(parents=True, exist_ok=True)
@@ -134,9 +141,9 @@ def _run(
 
 @contextmanager
 def _killed_with_this_process(group: int) -> Iterator[None]:
-    """Let a small process kill the group when this one is killed during the block.
+    """Let a small process kill the group if this process is killed during the `with` block.
 
-    The kernel's own means, PR_SET_PDEATHSIG, ends the step alone and leaves the commands that it started.
+    The kernel's PR_SET_PDEATHSIG would end only the step, and not the commands that it started.
     """
     command = [sys.executable, "-I", "-S", "-c", _KILL_WITHOUT_PARENT, str(group)]
     watcher = subprocess.Popen(
@@ -162,7 +169,7 @@ def _reason(code: int) -> str:
 
 
 def _kill_group(process: "subprocess.Popen[bytes]") -> bool:
-    """End the process and everything that it started in its group; return whether the process is gone."""
+    """End the process and all processes of its group; return whether the process has ended."""
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     try:

@@ -1,4 +1,4 @@
-"""Whether results in a directory are of this machine, code and options: all are published under one heading.
+"""Comparison of results in a directory with this machine, code and options; all are published together.
 
 `python -m benchmarks.gpu_steps.same_run OPTIONS` prints the differences in one line, if there are any.
 """
@@ -19,7 +19,7 @@ _MAY_DIFFER = ("date", "machine.load_average", "machine.gpus_of_the_machine")
 
 
 def has_earlier_results(out: Path) -> bool:
-    """Return whether a run has measured something in the directory; about.json without results is removed."""
+    """Return whether the directory has results of a run; about.json without results is removed."""
     if any("numbers" in row and row["step"] != _SETUP for row in read_rows(out / RESULTS)):
         return (out / ABOUT).is_file()
     (out / ABOUT).unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Step `setup`: the clips of the run, and the machine and code that all numbers are published with."""
+"""Step `setup`: the clips of the run, and the machine and code, which are published with all numbers."""
 
 import json
 import time
@@ -16,7 +16,7 @@ from pipeline.errors import ConfigError
 
 
 def run(context: Context) -> None:
-    """Write about.json and the clips; raise what keeps this machine from being measured."""
+    """Write about.json and the clips. Raises an error if this machine cannot be measured."""
     about = about_of(context)
     check_free_disk(context)
     path = context.options.out / ABOUT
@@ -30,7 +30,7 @@ def run(context: Context) -> None:
 
 
 def check_free_disk(context: Context) -> None:
-    """Raise ConfigError when the work directory's disk has too little space for the steps."""
+    """Raise ConfigError if the work directory's disk has too little space for the steps."""
     free, needed = free_bytes(context.options.work), context.size(NEEDED_BYTES, NEEDED_BYTES // 10)
     if free < needed:
         msg = (
@@ -52,7 +52,7 @@ def about_of(context: Context) -> dict[str, Any]:
     if context.options.commit:
         about["commit"] = context.options.commit
     if not context.is_cuda:
-        about["machine"]["gpu"] = ""  # there may be one, but it is not measured
+        about["machine"]["gpu"] = ""  # a GPU of the machine is not measured
         return about
     properties = torch.cuda.get_device_properties(device)
     about["machine"] |= {

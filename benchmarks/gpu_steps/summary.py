@@ -1,4 +1,4 @@
-"""The rows of a run as a table for people, and as one JSON document to publish."""
+"""Rows of a run as a table, and as one JSON document to publish."""
 
 import json
 from pathlib import Path
@@ -12,7 +12,7 @@ UNFINISHED = "not finished"
 
 
 def document_of(out: Path) -> dict[str, Any]:
-    """Return everything measured so far under `out`: the machine, then each step with its results."""
+    """Return all results so far in `out`: the machine, then each step with its results."""
     steps: dict[str, dict[str, Any]] = {}
     for row in read_rows(out / RESULTS):
         step = steps.setdefault(
@@ -21,7 +21,7 @@ def document_of(out: Path) -> dict[str, Any]:
         if "state" not in row:
             step["results"].append({key: row[key] for key in row if key not in ("step", "at_seconds")})
         elif row["state"] == SKIPPED and step["results"]:
-            continue  # by a later run: the earlier one's results stand
+            continue  # a later run skipped it, and the earlier results stay valid
         elif row["state"] != STARTED:
             step |= {key: row[key] for key in ("state", "seconds", "reason")}
     about = out / ABOUT
@@ -44,7 +44,7 @@ def summary_lines(document: dict[str, Any]) -> list[str]:
 
 
 def about_line(document: dict[str, Any]) -> str:
-    """Return one line about the machine and the code; short where the setup did not finish."""
+    """Return one line about the machine and the code; a short one if the setup did not finish."""
     machine, versions = document.get("machine"), document.get("versions", {})
     if machine is None:
         return "machine unknown: the setup did not finish"

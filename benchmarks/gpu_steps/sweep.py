@@ -1,6 +1,6 @@
-"""Step `sweep`: Table VI by `ablate` in short runs. The time is that of the whole command, start included.
+"""Step `sweep`: Table VI by `ablate` in short runs. The time is that of the whole command, with its start.
 
-The ways decide the default of ``optim.graphed`` for sweeps, and how many runs a GPU should have side by side.
+The ways decide the default of ``optim.graphed`` for sweeps, and the number of runs side by side on a GPU.
 """
 
 import shutil

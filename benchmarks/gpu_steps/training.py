@@ -1,7 +1,7 @@
-"""Step `training`: a training step in the paper's setting, as it is and with single changes.
+"""Step `training`: a training step in the paper's setting, without and with single changes.
 
-The rows decide the default of ``optim.graphed`` and whether Adam should be fused. `launch_share` is the
-part of a step in which the device has no kernel to run.
+The rows decide the default of ``optim.graphed``, and whether Adam should be fused. `launch_share` is the
+fraction of a step in which the device runs no kernel.
 """
 
 import shutil
@@ -43,7 +43,7 @@ Change = Callable[[TrainState], TrainState]
 
 @dataclass(frozen=True, kw_only=True)
 class Material:
-    """The clips that all ways train on, and the settings that they start from."""
+    """Clips and base settings of all ways."""
 
     meta: CacheMeta
     data: ClipData
@@ -66,7 +66,7 @@ def run(context: Context) -> None:
 
 
 def training_cache(context: Context) -> Path:
-    """Return a cache of random features that can be trained on, for the run's encoder and size.
+    """Return a cache of random features for training, for the run's encoder and size.
 
     It is written when it is missing or was not completed.
     """
@@ -107,7 +107,17 @@ def _measured(
     change: Change | None = None,
     unless: str = "",
 ) -> None:
-    """Record one way. inside: a change of the module while it is measured. change: of the train state."""
+    """Record one way.
+
+    Args:
+        context: Context of the step.
+        material: Clips and base settings.
+        name: Name of the way.
+        settings: Changes of the settings, as ``section.key=value``.
+        inside: Change of a module during the measurement.
+        change: Change of the train state; None for none.
+        unless: Reason to skip the way; empty to measure it.
+    """
 
     def numbers() -> Mapping[str, Any]:
         with inside():
@@ -146,11 +156,11 @@ def _numbers(
 
 
 def _on_the_device(context: Context, take: Callable[[], object], name: str, seconds: float) -> dict[str, Any]:
-    """Measure the kernels of a step, the share of a step without one, and the largest memory."""
+    """Measure the kernels of a step, the fraction of a step without one, and the largest memory."""
     kernels = kernel_times(take, context.options.out / PROFILE, f"{_PROFILED} training steps, {name}")
     peak_gb = 1e-9 * torch.cuda.max_memory_allocated()
-    share = 1 - kernels.seconds / _PROFILED / seconds
-    return {**kernels.numbers(_PROFILED), "launch_share": share, "peak_gb": peak_gb}
+    idle = 1 - kernels.seconds / _PROFILED / seconds
+    return {**kernels.numbers(_PROFILED), "launch_share": idle, "peak_gb": peak_gb}
 
 
 def _state(context: Context, meta: CacheMeta, config: TrainConfig) -> TrainState:
@@ -163,7 +173,7 @@ def _state(context: Context, meta: CacheMeta, config: TrainConfig) -> TrainState
 
 @contextmanager
 def fused_adam() -> Iterator[None]:
-    """Let the trainer build Adam in torch's fused form. Raises RuntimeError when it builds none."""
+    """Let the trainer build Adam in torch's fused form. Raises RuntimeError if it builds none."""
     plain, num_built = torch.optim.Adam, 0
 
     def build(*arguments: Any, **values: Any) -> torch.optim.Adam:

@@ -1,6 +1,6 @@
-"""The directory of clips, caches and compiled code: the steps write and delete there, and nowhere else.
+"""Directory of clips, caches and compiled code, the only one in which the steps write and delete files.
 
-Standard library only, because the runner uses it.
+It uses the standard library only, because the runner uses it.
 """
 
 import fcntl
@@ -17,7 +17,7 @@ MARKER = "made-by-benchmarks.gpu"
 _LOCK = "lock"
 _TEMPORARY = f"{NAME}-"
 NEEDED_BYTES = 3_000_000_000
-"""Of free disk: clips, then the largest cache of features that a step writes."""
+"""Needed free disk space: clips, and the largest cache of features that a step writes."""
 
 
 class WorkDirectoryError(Exception):
@@ -26,9 +26,9 @@ class WorkDirectoryError(Exception):
 
 @contextmanager
 def work_parent(given: Path | None) -> Iterator[Path]:
-    """Yield the parent of the work directory: the user's, or a temporary one, removed at the end.
+    """Yield the parent of the work directory: the user's, or a temporary one, which is removed at the end.
 
-    A run that is killed cannot remove its temporary directory: the next one does.
+    If a run is killed, the next run removes its temporary directory.
     """
     if given is not None:
         yield given
@@ -58,7 +58,7 @@ def remove_abandoned(directory: Path) -> None:
 
 @contextmanager
 def held(directory: Path) -> Iterator[None]:
-    """Hold a directory for one run. Raises WorkDirectoryError when another run holds it."""
+    """Hold a directory for one run. Raises WorkDirectoryError if another run holds it."""
     with (directory / _LOCK).open("a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -69,15 +69,15 @@ def held(directory: Path) -> Iterator[None]:
 
 
 def open_work_directory(parent: Path, clips: Path | None = None) -> Path:
-    """Return PARENT/ous-gpu with its marker file, made if it is missing.
+    """Return PARENT/ous-gpu with its marker file. It is created if it is missing.
 
     Args:
-        parent: Directory of the user; nothing else in it is touched.
+        parent: Directory of the user, in which nothing else is changed.
         clips: Directory of the user's videos.
 
     Raises:
         WorkDirectoryError: PARENT/ous-gpu has files but no marker, or the videos are in it.
-        OSError: It cannot be made.
+        OSError: It cannot be created.
     """
     work = (parent / NAME).resolve()
     if clips is not None and clips.resolve().is_relative_to(work):
