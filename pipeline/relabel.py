@@ -128,9 +128,9 @@ def _labelled(
     table["votes"] = np.full((num_clips, num_classes), np.nan, dtype=np.float32)
     if index.class_names == meta.class_names:
         table["votes"] = old["votes"].copy()
-    fresh = table_of([clip for clip in clips if clip is not None], index)
+    labelling = table_of([clip for clip in clips if clip is not None], index)
     for name in LABELLING:
-        table[name][known] = fresh[name]
+        table[name][known] = labelling[name]
     config = {**meta.config, "dataset": dataset_config(index)}
     return table, replace(
         meta,
@@ -159,15 +159,17 @@ def _changes(
         if was != now
     ]
     was_class, now_class = _names(old["label"], old_meta), _names(new["label"], new_meta)
-    moves = Counter(pair for pair in zip(was_class, now_class, strict=True) if pair[0] != pair[1])
-    lines += [f"label: {count} clips  {was} -> {now}" for (was, now), count in moves.most_common()]
+    label_moves = Counter(pair for pair in zip(was_class, now_class, strict=True) if pair[0] != pair[1])
+    lines += [f"label: {count} clips  {was} -> {now}" for (was, now), count in label_moves.most_common()]
     lines += _fold_lines(before, after)
-    signs = Counter(
+    polarity_moves = Counter(
         (Polarity(was).name.lower(), Polarity(now).name.lower())
         for was, now in zip(old["polarity"].tolist(), new["polarity"].tolist(), strict=True)
         if was != now
     )
-    lines += [f"polarity: {count} clips  {was} -> {now}" for (was, now), count in signs.most_common()]
+    lines += [
+        f"polarity: {count} clips  {was} -> {now}" for (was, now), count in polarity_moves.most_common()
+    ]
     votes = len(old["clip_id"])
     if old["votes"].shape == new["votes"].shape:
         votes = int(changed_rows(new["votes"], old["votes"]).sum())
@@ -178,18 +180,18 @@ def _changes(
     were, now = (counted(meta.num_groups, "group") for meta in (old_meta, new_meta))
     lines += [f"group: of {counted(groups, 'clip')}  ({were} -> {now})"] if groups else []
     ids = set(old["clip_id"].tolist())
-    there = ids if index is None else {clip.clip_id for clip in index.clips}
+    dataset_ids = ids if index is None else {clip.clip_id for clip in index.clips}
     return Changes(
         cache=place,
         lines_of_change=tuple(lines),
         num_changed={
-            "label": moves.total(),
-            "polarity": signs.total(),
+            "label": label_moves.total(),
+            "polarity": polarity_moves.total(),
             "votes": votes,
             "group": groups,
         },
-        left_out=tuple(sorted(ids - there)),
-        new=tuple(sorted(there - ids)),
+        left_out=tuple(sorted(ids - dataset_ids)),
+        new=tuple(sorted(dataset_ids - ids)),
     )
 
 

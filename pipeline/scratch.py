@@ -84,7 +84,7 @@ def _remove_left_over(parent: Path, prefix: str) -> None:
     with contextlib.suppress(PermissionError):  # a directory that cannot be listed may be writable
         names = [path.name for path in parent.iterdir() if path.name.startswith(prefix)]
     for name in names:
-        with contextlib.suppress(OSError):  # gone, in use, or another user's
+        with contextlib.suppress(OSError):  # removed, in use, or another user's
             _remove_if_unused(parent / name)
 
 

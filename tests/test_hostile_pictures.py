@@ -76,4 +76,4 @@ def test_pipes_and_devices_with_a_picture_s_name_are_never_opened(whole, tmp_pat
     outcomes = read_in_children("videos", [clip, only])
     assert outcomes.told[str(clip)] == "done"
     assert "no image in the directory" in outcomes.told[str(only)]
-    assert "it holds 0.jpg" in outcomes.told[str(only)]
+    assert "found 0.jpg" in outcomes.told[str(only)]

@@ -1,7 +1,7 @@
 """Step `encoder-changes`: single changes of the encoder's pass, each compared with the unchanged pass.
 
-`times_faster` decides whether a change is worth building; `difference` (of the features, relative) whether
-it needs a new fingerprint: a change with a difference of 0 does not.
+`times_faster` decides whether a change should be built. `difference`, the relative difference of the
+features, decides whether it needs a new algorithm version, which is not needed if it is 0.
 
 Letters: N images; L tokens; D width; H heads.
 """

@@ -1,4 +1,4 @@
-"""Step `gpu-tests`: tests with the mark gpu on this card; without a card they are only collected."""
+"""Step `gpu-tests`: tests with the mark gpu on this card. Without a card they are only collected."""
 
 import subprocess
 import sys

@@ -24,7 +24,7 @@ LOG, OPTIONS = "log.txt", "options.json"
 _KILL_SECONDS = 10.0
 """Time to wait for a killed process, which may hang in the driver; then the run continues without it."""
 _KILL_WITHOUT_PARENT = "import os, signal, sys; sys.stdin.read(); os.killpg(int(sys.argv[1]), signal.SIGKILL)"
-"""Program of a process that kills a group when its standard input ends, because the runner is gone."""
+"""Program of a process that kills a group when its standard input ends, because the runner has ended."""
 
 
 @dataclass(frozen=True, kw_only=True)

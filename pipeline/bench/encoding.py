@@ -58,7 +58,8 @@ def flops_per_picture(
 ) -> int:
     """Return the floating point operations of an image encoder for one image; a multiply-add counts as two.
 
-    Only products are counted: patches; queries, keys, values and output; attention; MLP; projection.
+    Only products are counted: of patches, of queries, keys, values and output, of attention, of the MLP, and
+    of the projection.
 
     Args:
         num_blocks: Transformer blocks.

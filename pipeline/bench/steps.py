@@ -83,7 +83,8 @@ def _same_as_sequential(path: Path, config: ExtractConfig) -> bool | None:
 def same_frames(frames: Frames, path: Path, config: FrameConfig) -> bool:
     """Return whether sampled frames are equal, in number and in every byte, to those of a sequential read.
 
-    All frames may have the same orientation, any of the eight, because the display matrix turns them.
+    All frames must have one common orientation, which may be any of the eight, because the sequential read
+    does not apply the display matrix.
 
     Args:
         frames: Sampled frames.

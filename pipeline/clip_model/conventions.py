@@ -189,16 +189,16 @@ def _read(path: Path) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     try:
-        held = json.loads(read_given(path, _MAX_CONFIG_BYTES))
+        document = json.loads(read_given(path, _MAX_CONFIG_BYTES))
     except FileError as error:
         raise WeightsError(str(error)) from error
     except (ValueError, RecursionError) as error:
         msg = f"'{path}' cannot be read as JSON ({reason_of(error)}); remove it or download it again."
         raise WeightsError(msg) from error
-    if not isinstance(held, dict):
-        msg = f"'{path}' holds a {type(held).__name__}, not an object; remove it or download it again."
+    if not isinstance(document, dict):
+        msg = f"'{path}' holds a {type(document).__name__}, not an object; remove it or download it again."
         raise WeightsError(msg)
-    return held
+    return document
 
 
 def _images(path: Path, images: Any, *keys: str) -> list[Any]:

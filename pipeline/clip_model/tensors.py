@@ -69,14 +69,14 @@ def read_tensors(path: Path, name: str) -> NamedTensors:
     state: dict[str, torch.Tensor] = {}
     untrained = []
     for file in _indexed(path) if is_index(path) else [path]:
-        held = _read(file, name)
-        untrained.append(find_untrained_values(file, held))
-        state |= held
-    theirs = is_transformers(state)
+        tensors = _read(file, name)
+        untrained.append(find_untrained_values(file, tensors))
+        state |= tensors
+    is_renamed = is_transformers(state)
     return NamedTensors(
         path=path,
-        tensors=renamed(state) if theirs else state,
-        are_of_transformers=theirs,
+        tensors=renamed(state) if is_renamed else state,
+        are_of_transformers=is_renamed,
         untrained=" ".join(filter(None, untrained)),
     )
 
@@ -134,8 +134,8 @@ def _refuse_unknown_archive(path: Path, name: str) -> None:
 def _indexed(path: Path) -> list[Path]:
     """Return the files in an index, which must be beside it."""
     try:
-        held = json.loads(read_given(path, _MAX_INDEX_BYTES))
-        names = sorted(set(held["weight_map"].values()))
+        document = json.loads(read_given(path, _MAX_INDEX_BYTES))
+        names = sorted(set(document["weight_map"].values()))
         files = [path.parent / name for name in names if Path(name).name == name]
     except FileError as error:
         raise WeightsError(str(error)) from error
@@ -189,17 +189,17 @@ def _archived(path: Path) -> dict[str, torch.Tensor]:
 def _plain(path: Path) -> dict[str, torch.Tensor]:
     """Return the named tensors of a .safetensors file or of a pickle, of which only tensors are read."""
     if is_safetensors(path):
-        held: Any = safetensors.torch.load_file(path)
+        content: Any = safetensors.torch.load_file(path)
     else:
         with path.open("rb") as file:  # for a path, torch would choose the format by the suffix
-            held = torch.load(file, map_location="cpu", weights_only=True)
-    if isinstance(held, dict) and "state_dict" in held:  # a checkpoint of open_clip's training
-        held = held["state_dict"]
-    if not isinstance(held, Mapping) or not all(_is_plain(value) for value in held.values()):
-        kind = type(held).__name__
+            content = torch.load(file, map_location="cpu", weights_only=True)
+    if isinstance(content, dict) and "state_dict" in content:  # a checkpoint of open_clip's training
+        content = content["state_dict"]
+    if not isinstance(content, Mapping) or not all(_is_plain(value) for value in content.values()):
+        kind = type(content).__name__
         msg = f"'{path}' holds a {kind} that does not map names to plain tensors; give a state dict."
         raise WeightsError(msg)
-    return _without_settings({str(key).removeprefix("module."): value for key, value in held.items()})
+    return _without_settings({str(key).removeprefix("module."): value for key, value in content.items()})
 
 
 def _is_plain(value: object) -> bool:

@@ -53,16 +53,16 @@ def blocks_to_time(workload: Workload, size_by_row: Mapping[int, Size], number: 
     kinds = [(float(len(rows - workload.missing)), float(len(rows & workload.missing))) for rows in blocks]
     chosen = [kinds[place] for place in spread(kinds, number)]
     rows = list(size_by_row)
-    there = [rows[place] for place in spread(list(size_by_row.values()), int(sum(n for n, _ in chosen)))]
+    rows_there = [rows[place] for place in spread(list(size_by_row.values()), int(sum(n for n, _ in chosen)))]
     missing = sorted(set().union(*blocks) & workload.missing)
-    dealt: list[list[int]] = [[] for _ in chosen]
-    while there:
-        for block, (num_there, _) in zip(dealt, chosen, strict=True):
-            if there and len(block) < num_there:
-                block.append(there.pop())
-    for block, (_, num_missing) in zip(dealt, chosen, strict=True):
+    new_blocks: list[list[int]] = [[] for _ in chosen]
+    while rows_there:
+        for block, (num_there, _) in zip(new_blocks, chosen, strict=True):
+            if rows_there and len(block) < num_there:
+                block.append(rows_there.pop())
+    for block, (_, num_missing) in zip(new_blocks, chosen, strict=True):
         block += missing[: int(num_missing)]
-    return [sorted(block) for block in dealt if not workload.missing.issuperset(block)]
+    return [sorted(block) for block in new_blocks if not workload.missing.issuperset(block)]
 
 
 def spread(sizes: Sequence[Size], number: int) -> list[int]:
