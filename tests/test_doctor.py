@@ -334,7 +334,7 @@ def test_a_folder_whose_names_give_no_order_is_named_with_its_pictures(tmp_path)
     (finding,) = examined("ferv39k", root).findings
     assert finding.severity is Severity.ERROR
     assert len(finding.cases) == 2
-    assert "': pictures of 2 series of names, such as 1.jpg, mask_1.jpg; one series" in finding.cases[0]
+    assert "': images of 2 series of names, such as 1.jpg, mask_1.jpg; one series" in finding.cases[0]
     assert finding.cases[1].startswith("the crops of '")
 
 

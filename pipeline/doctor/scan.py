@@ -87,7 +87,7 @@ def look_at(path: Path) -> OnDisk:
 def _folder(path: Path) -> OnDisk:
     names = PictureFolder.at(path, path.parent).names
     try:
-        found = numbers_of(names, "pictures").values()
+        found = numbers_of(names, "images").values()
     except ClipError as error:
         return OnDisk(form="folder", pictures=names, unclear=error.reason)
     numbers = {number for number in found if isinstance(number, int)}
