@@ -288,7 +288,7 @@ def test_a_run_whose_workers_die_is_recorded_and_the_others_are_done(path, tmp_p
         "on workers that die", "!! tcp://host:1 is without TLS", "waiting for workers"
     ]  # fmt: skip
     assert [o.state for o in report.result.rows[0].outcomes] == ["finished", "failed"]
-    assert "two workers died at it: out of memory, perhaps" in report.result.rows[0].outcomes[1].reason
+    assert "two workers died in this run, perhaps out of memory" in report.result.rows[0].outcomes[1].reason
     assert json.loads((tmp_path / "l-ce/fold1-seed1/outcome.json").read_text())["state"] == "failed"
 
 
@@ -322,7 +322,7 @@ def test_classes_and_polarities_that_a_cache_lacks_are_refused(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"per_gpu": 2}, "--per-gpu 2 without --gpus: say how many GPUs"),
+        ({"per_gpu": 2}, "--per-gpu 2 without --gpus: give the number of GPUs"),
         ({"per_gpu": 0, "gpus": 1}, "--per-gpu is 0; allowed: 1 to 64"),
         ({"workers": 0}, "--workers is 0; allowed: 1 or more"),
         ({"workers": 2, "scheduler": "sync"}, "leave out one of them"),

@@ -82,7 +82,7 @@ def test_a_folder_is_known_by_its_grid_file(grid, tmp_path):
 )
 def test_a_damaged_grid_file_is_told_in_one_line(grid, text, why):
     (grid / GRID_FILE).write_text(text)
-    told = rf"grid.json' does not tell what its grid is \(.*{why}.*\). Run its `ablate` command again.$"
+    told = rf"grid.json' does not describe its grid \(.*{why}.*\). Run its `ablate` command again.$"
     with pytest.raises(ConfigError, match=told):
         read_grid(grid)
 
@@ -106,7 +106,7 @@ def test_a_damaged_grid_file_is_told_in_one_line(grid, text, why):
 )
 def test_what_cannot_be_asked_is_told(grid, asked, why):
     changed(grid, **asked)
-    with pytest.raises(ConfigError, match=rf"does not tell what its grid is \({why}"):
+    with pytest.raises(ConfigError, match=rf"does not describe its grid \({why}"):
         read_grid(grid)
 
 
@@ -119,7 +119,7 @@ def test_a_grid_without_a_fingerprint_is_told(grid):
 
 def test_the_outcome_of_another_run_is_refused(grid):
     (grid / "l-ce" / "fold1-seed1" / "outcome.json").write_text(json.dumps(OUTCOMES[0].to_dict()))
-    told = r"fold1-seed1' holds the outcome of another run \(L_ce, fold 1, seed 0\); remove this folder"
+    told = r"fold1-seed1' holds the outcome of another run \(L_ce, fold 1, seed 0\); remove this directory"
     with pytest.raises(OusError, match=told):
         read_grid(grid)
 

@@ -166,7 +166,7 @@ def test_a_row_that_lacks_a_fold_is_named_and_has_no_recalls_over_all_folds():
     at = lines.index("Recall by class, percent, mean over all 2 folds and their seeds")
     assert [cells(line)[1:] for line in lines[at + 3 : at + 5]] == [["70.00", "40.00"], ["-", "-"]]
     told = (
-        "note: Rows that lack runs, whose means over all runs do not count all folds alike: L_ce: fold 2 has "
+        "note: Rows that lack runs, so that folds have different weights in their means: L_ce: fold 2 has "
         "1 of 2 seeds; L_global + TFE: fold 1 has 1 of 2 seeds, fold 2 has 0 of 2 seeds."
     )
     assert told in lines
@@ -186,7 +186,7 @@ def test_folds_that_share_test_clips_are_not_pooled():
 
 
 def test_runs_that_have_no_outcome_yet_are_told_above_everything():
-    unfinished = "UNFINISHED: 1 of 4 runs have an outcome; the same ablate command does the others"
+    unfinished = "UNFINISHED: 1 of 4 runs have an outcome; the same ablate command runs the others"
     assert result([[outcome("L_ce", "1", 0, (8, 4))], []]).banners == (unfinished,)
     assert ONE_FOLD.banners == ()
 
@@ -211,7 +211,7 @@ def test_single_folds_their_mean_and_their_pooled_clips_are_three_numbers():
 def test_markdown_holds_the_same_cells():
     page = as_markdown(ONE_FOLD)
     assert "| L_ce | 70.00 ± 14.14 | 70.00 ± 14.14 | 55.12 | 67.82 | 3.5 | 10 | 2/2 | 0 | 0 |" in page
-    assert "### What went wrong" in page
+    assert "### Diverged and failed runs" in page
     assert "| **L_ce: ours** | 90.00 | 50.00 |" in page
     assert "- The paper's note." in page
 

@@ -77,7 +77,7 @@ def test_an_outcome_that_does_not_read_is_told_with_its_folder(tmp_path, text):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "outcome.json").write_text(text)
     with pytest.raises(
-        OusError, match=r"outcome.json' is no readable outcome \(.*\); remove the folder '.*run'"
+        OusError, match=r"outcome.json' is no readable outcome \(.*\); remove the directory '.*run'"
     ):
         read_outcome(OwnDir.of(tmp_path) / "run")
     (tmp_path / "run" / "outcome.json").unlink()
@@ -110,7 +110,7 @@ def test_what_is_asked_may_change_and_is_kept(tmp_path):
 def test_a_folder_that_is_held_is_refused_until_it_is_free(tmp_path):
     with (
         hold(tmp_path, IDENTITY, {}),
-        pytest.raises(OusError, match="is being filled by another ablate; wait"),
+        pytest.raises(OusError, match="is in use by another ablate; wait"),
     ):
         enter(tmp_path)
     enter(tmp_path)
@@ -160,8 +160,10 @@ def test_a_damaged_grid_file_is_refused(tmp_path, text):
 
 def test_what_no_ablate_has_made_is_refused_and_left_alone(tmp_path):
     (tmp_path / "holiday.jpg").write_bytes(b"x")
-    with pytest.raises(ConfigError, match="holds 'holiday.jpg', which no ablate has made; give a new folder"):
+    with pytest.raises(
+        ConfigError, match="holds 'holiday.jpg', which no ablate has made; give a new directory"
+    ):
         enter(tmp_path)
-    with pytest.raises(ConfigError, match="holiday.jpg' is a file; give a folder"):
+    with pytest.raises(ConfigError, match="holiday.jpg' is a file; give a directory"):
         enter(tmp_path / "holiday.jpg")
     assert [path.name for path in tmp_path.iterdir()] == ["holiday.jpg"]

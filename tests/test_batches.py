@@ -41,7 +41,7 @@ def test_early_statistics_are_the_mean_over_valid_frames(cache):
     data = load_clips(cache, np.array([5, 6]), TrainConfig(), CPU)
     stored, valid = cache.read("scene/early").astype(np.float32), cache.read("frame_valid")
     assert valid[5, 0].tolist() == [True, True, False, False]
-    early = data.gather(torch.tensor([0, 1]), torch.tensor([0, 1])).early_BKZD
+    early = data.gather(torch.tensor([0, 1]), torch.tensor([0, 1])).early_B43D
     np.testing.assert_allclose(early[0], stored[5, 0, :2].mean(axis=0), atol=1e-6)
     np.testing.assert_allclose(early[1], stored[6, 1].mean(axis=0), atol=1e-6)
 
@@ -52,7 +52,7 @@ def test_the_memory_that_is_planned_is_the_memory_that_is_taken(tmp_path, model)
     meta, config = tiny_meta(num_tokens=5, num_clips=8), TrainConfig(model=ModelConfig(**model))
     with FeatureCache.open(tiny_cache(tmp_path / "feats.zarr", meta)) as cache:
         data = load_clips(cache, np.array([5, 6, 7]), config, CPU)
-    features = (data.face_NVTF, data.scene_NVTF, data.early_NVKZD, data.face_patches_NVJD,
+    features = (data.face_NVTF, data.scene_NVTF, data.early_NV43D, data.face_patches_NVJD,
                 data.scene_patches_NVJD)  # fmt: skip
     taken = sum(array.nbytes for array in features if array is not None)
     assert bytes_needed(meta, config, 3) == taken
@@ -88,7 +88,7 @@ def test_patch_tokens_that_the_cache_lacks_are_refused_with_the_way_to_them(cach
 )
 def test_only_what_the_model_needs_is_loaded(cache, config, scene, early):
     data = load_clips(cache, np.arange(3), config, CPU)
-    assert (data.scene_NVTF is not None, data.early_NVKZD is not None) == (scene, early)
+    assert (data.scene_NVTF is not None, data.early_NV43D is not None) == (scene, early)
     assert data.face_patches_NVJD is data.scene_patches_NVJD is None
     assert "GB of features in memory" in data.residence
 
@@ -171,5 +171,5 @@ def test_batches_are_the_same_from_device_and_host_memory(cache, residence):
     batch = load_clips(cache, np.arange(10), config, cuda).gather(place, view)
     plain = load_clips(cache, np.arange(10), TrainConfig(), CPU).gather(place, view)
     assert batch.face_BTF.device.type == "cuda"
-    for name in ("face_BTF", "scene_BTF", "early_BKZD", "valid_BT", "label_B"):
+    for name in ("face_BTF", "scene_BTF", "early_B43D", "valid_BT", "label_B"):
         assert torch.equal(getattr(batch, name).cpu(), getattr(plain, name))

@@ -98,8 +98,8 @@ def test_runs_of_a_user_are_left_alone(tmp_path):
 
 def test_a_folder_of_something_else_is_left_alone(tmp_path):
     (tmp_path / "thesis.tex").write_text("mine")
-    with pytest.raises(OusError, match=r"holds 'thesis.tex', which no demo has made; give a new folder"):
+    with pytest.raises(OusError, match=r"holds 'thesis.tex', which no demo has made; give a new directory"):
         run(tmp_path)
-    with pytest.raises(OusError, match="is a file; give a folder"):
+    with pytest.raises(OusError, match="is a file; give a directory"):
         run(tmp_path / "thesis.tex")
     assert (tmp_path / "thesis.tex").read_text() == "mine"

@@ -43,7 +43,7 @@ def test_the_largest_number_of_float16_is_one(tmp_path):
             torch.arange(8), torch.zeros(8).long()
         )
     assert (batch.face_BTF == largest).all()
-    assert batch.early_BKZD.isfinite().all()
+    assert batch.early_B43D.isfinite().all()
 
 
 def test_patch_tokens_that_are_no_numbers_are_named(tmp_path):

@@ -185,10 +185,12 @@ def test_the_split_to_measure_is_test_or_else_validation(tmp_path, cache):
         rows = fold_rows(without_test, 1, DataConfig(), seed=0)
         assert rows.split_to_measure == "validation"
         assert len(rows.of("validation"))
-        with pytest.raises(ConfigError, match=r"Measure --split validation, or mark test clips in the data "):
+        with pytest.raises(
+            ConfigError, match=r"Measure --split validation, or mark test clips in the dataset"
+        ):
             rows.of("test")
         rows = fold_rows(without_test, 1, DataConfig(validation="given"), seed=0)
-        with pytest.raises(ConfigError, match=r"Measure --split train, or mark test clips in the data set"):
+        with pytest.raises(ConfigError, match=r"Measure --split train, or mark test clips in the dataset"):
             rows.of("test")
 
 

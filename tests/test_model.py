@@ -30,7 +30,7 @@ def batch(**changes):
     values = {
         "face_BTF": torch.randn(B, T, F),
         "scene_BTF": torch.randn(B, T, F),
-        "early_BKZD": torch.randn(B, 4, 3, D),
+        "early_B43D": torch.randn(B, 4, 3, D),
         "valid_BT": VALID,
         "label_B": torch.arange(B),
         "polarity_B": torch.arange(B) % 3,
@@ -124,7 +124,7 @@ def test_contrast_alone_has_no_v_pol_unless_kept(keep, there):
 
 def test_faces_alone_never_look_at_the_scene():
     ous, given, classes = model(polarity=False, scene=False), batch(), text()
-    without = replace(given, scene_BTF=None, early_BKZD=None)
+    without = replace(given, scene_BTF=None, early_B43D=None)
     assert torch.equal(ous(given, classes).logits_BC, ous(without, classes).logits_BC)
     assert not any("scene" in name or "polarity" in name for name in ous.state_dict())
 
@@ -135,7 +135,7 @@ def test_scales_are_measured_over_valid_frames_of_the_clips_given():
     valid = given.face_BTF[VALID]
     torch.testing.assert_close(ous.scale_face.mean, valid.mean(dim=0))
     torch.testing.assert_close(ous.scale_scene.std, given.scene_BTF[VALID].std(dim=0, correction=0))
-    torch.testing.assert_close(ous.scale_early.mean, given.early_BKZD.mean(dim=0))
+    torch.testing.assert_close(ous.scale_early.mean, given.early_B43D.mean(dim=0))
 
 
 def test_heads_that_do_not_divide_the_width_are_refused():

@@ -122,5 +122,5 @@ def test_clips_are_loaded_the_same(bucket, tmp_path):
         FeatureCache.open(few_blocks(tmp_path / "c.zarr")) as local,
     ):
         one, other = (load_clips(cache, rows, smoke(), torch.device("cpu")) for cache in (remote, local))
-    for name in ("face_NVTF", "scene_NVTF", "early_NVKZD", "valid_NVT", "label_N"):
+    for name in ("face_NVTF", "scene_NVTF", "early_NV43D", "valid_NVT", "label_N"):
         torch.testing.assert_close(getattr(one, name), getattr(other, name), rtol=0, atol=0, equal_nan=True)

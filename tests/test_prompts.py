@@ -74,8 +74,8 @@ def test_cut_tower_in_float32_rounds_no_worse_than_the_full_one(context):
 
 def test_tower_is_cut_right_after_the_longest_end_token(context):
     tower = TextTower(small_clip(), ("sad", "happy"), M)
-    assert tower.position_PW.shape[0] == 1 + M  # start token and context
-    assert tower.name_CRW.shape[:2] == (2, 1 + 1)  # class name and end token
+    assert tower.position_AW.shape[0] == 1 + M  # start token and context
+    assert tower.name_CEW.shape[:2] == (2, 1 + 1)  # class name and end token
     assert torch.equal(tower.eot_C, torch.tensor([1, 1]))
 
 
@@ -85,7 +85,7 @@ def test_a_shared_context_goes_through_the_tower_once(context):
     tower.blocks[0].mlp.register_forward_hook(lambda _module, given, _out: tokens.append(given[0].shape[0]))
     tower(context)
     tower(context.expand(len(NAMES), -1, -1))
-    names = tower.name_CRW.shape[1] * len(NAMES)
+    names = tower.name_CEW.shape[1] * len(NAMES)
     assert tokens == [1 + M + names, len(NAMES) * (1 + M) + names]
 
 
@@ -145,7 +145,7 @@ def test_prompts_that_do_not_fit_are_refused_with_the_longest_that_does():
 def test_tower_of_the_caches_own_weights_is_loaded():
     forget_text_towers()
     tower = load_text_tower(tiny_meta(), PromptConfig(length=M), torch.device("cpu"))
-    assert tower.position_PW.dtype == torch.float32
+    assert tower.position_AW.dtype == torch.float32
 
 
 def test_another_tower_is_refused_with_both_hashes():

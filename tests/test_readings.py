@@ -45,7 +45,7 @@ def model(**changes):
 
 
 class FixedPolarity(nn.Module):
-    def forward(self, early_BKZD):
+    def forward(self, early_B43D):
         return torch.tensor([[90.0, 6.0]]), torch.tensor([[0.0, 1.0, 2.0]])
 
 
@@ -60,7 +60,7 @@ class TellTokens(nn.Module):
 BATCH = Batch(
     face_BTF=torch.tensor([[[1.0, 2.0], [5.0, 6.0]]]),
     scene_BTF=torch.tensor([[[10.0, 0.0], [0.0, 20.0]]]),
-    early_BKZD=torch.zeros(1, 4, 3, 3),
+    early_B43D=torch.zeros(1, 4, 3, 3),
     valid_BT=torch.ones(1, 2, dtype=torch.bool),
     label_B=torch.tensor([0]),
     polarity_B=torch.tensor([0]),

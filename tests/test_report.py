@@ -154,7 +154,7 @@ def test_the_pages_numbers_are_those_of_the_json(tiny, tmp_path):
 
 def test_without_a_row_of_the_paper_nothing_stands_beside_ours(tiny, tmp_path):
     _, page, document = write([tiny / "a0"], tmp_path)
-    assert "The paper has no numbers on 'tiny': nothing stands beside ours." in page.text
+    assert "The paper has no numbers on 'tiny' to compare with." in page.text
     assert document["groups"][0]["paper_percent"] == {}
     assert not any("OUS, the paper" in row for row in page.rows)
 
@@ -282,7 +282,7 @@ def test_a_spread_is_told_only_where_there_is_one(tiny, tmp_path):
 
 
 def test_wrong_inputs_are_refused(tiny, tmp_path):
-    with pytest.raises(ConfigError, match="report needs a run"):
+    with pytest.raises(ConfigError, match="report needs runs"):
         write([], tmp_path)
     with pytest.raises(ConfigError, match="'.*a0' is given twice; give each run once"):
         write([tiny / "a0", tiny / "b" / ".." / "a0"], tmp_path)
@@ -292,7 +292,7 @@ def test_wrong_inputs_are_refused(tiny, tmp_path):
     with pytest.raises(ConfigError, match="--split is 'dev'; allowed: test, validation, train"):
         write([tiny / "a0"], tmp_path, split="dev")
     (tmp_path / "file").write_text("")
-    with pytest.raises(ConfigError, match="--out '.*file' is a file; give a folder"):
+    with pytest.raises(ConfigError, match="--out '.*file' is a file; give a directory"):
         write([tiny / "a0"], tmp_path / "file")
     with pytest.raises(CheckpointError, match="is no training run"):
         write([tmp_path], tmp_path)

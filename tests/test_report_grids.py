@@ -106,7 +106,7 @@ def test_a_run_that_is_also_in_a_grid_counts_once_in_the_warnings(made, tmp_path
 
 def test_an_unfinished_grid_says_so_where_it_is_shown(made, tmp_path):
     report_made, page, document = write([made / "stopped"], tmp_path)
-    unfinished = "UNFINISHED: 1 of 4 runs have an outcome; the same ablate command does the others"
+    unfinished = "UNFINISHED: 1 of 4 runs have an outcome; the same ablate command runs the others"
     assert f"!! {unfinished}" in page.text
     assert f"!! {unfinished}" in lines_of(report_made)
     markdown = (tmp_path / "report.md").read_text()
@@ -128,7 +128,7 @@ def test_a_grid_in_which_nothing_is_finished_is_shown_as_such(tmp_path):
     begun = stored(tmp_path / "begun", quick_asked(), [])
     _, page, _ = write([begun], tmp_path / "out")
     assert "!! UNFINISHED: 0 of 4 runs have an outcome" in " ".join(page.text)
-    assert "What went wrong" not in page.text
+    assert "Diverged and failed runs" not in page.text
 
 
 def test_warnings_of_a_grid_stand_on_top_and_at_its_section(tmp_path):
@@ -147,7 +147,7 @@ def test_outcomes_that_were_not_asked_for_last_are_told(tmp_path):
     stored(tmp_path / "grid", quick_asked(), outcomes)
     grid = stored(tmp_path / "grid", quick_asked(seeds=(0,)), [])
     _, page, document = write([grid], tmp_path / "out")
-    told = "Not counted: 1 other outcome in the folder, of folds or seeds that its last ablate command did"
+    told = "Not counted: 1 other outcome in the directory, of folds or seeds that the last ablate command did"
     assert told in " ".join(page.text)
     assert document["grids"][0]["num_others"] == 1
 
@@ -164,7 +164,7 @@ def test_hostile_names_of_a_grid_are_shown_and_never_obeyed(tmp_path):
 def test_a_folder_that_is_neither_a_run_nor_a_grid_is_refused_at_once(made, tmp_path):
     caught = refused([made / "run", made], tmp_path / "out")
     assert caught.type is CheckpointError
-    told = "is no training run and no grid: it has neither config.toml nor grid.json. Give directories that"
+    told = "is neither a training run nor a grid: it has neither config.toml nor grid.json. Give directories"
     assert told in str(caught.value)
     assert "Nothing is at " in str(refused([made / "none"], tmp_path / "out").value)
 
@@ -180,7 +180,7 @@ def test_a_damaged_grid_is_refused_before_any_run_is_measured(made, tmp_path, te
     (grid / GRID_FILE).write_text(text)
     caught = refused([made / "run", grid], tmp_path / "out")
     assert caught.type is ConfigError
-    assert "grid.json' does not tell what its grid is (" in str(caught.value)
+    assert "grid.json' does not describe its grid (" in str(caught.value)
     assert str(caught.value).endswith("Run its `ablate` command again.")
 
 
@@ -188,15 +188,15 @@ def test_a_damaged_outcome_is_refused_with_its_folder(made, tmp_path):
     grid = shutil.copytree(made / "whole", tmp_path / "grid")
     (grid / "l-ce" / "fold1-seed1" / "outcome.json").write_text("{")
     told = str(refused([grid], tmp_path / "out").value)
-    assert told.endswith(f"remove the folder '{grid / 'l-ce' / 'fold1-seed1'}'.")
+    assert told.endswith(f"remove the directory '{grid / 'l-ce' / 'fold1-seed1'}'.")
 
 
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        ({"split": "validation"}, "--split validation cannot be had of the grid '"),
-        ({"fold": "2"}, "--fold 2 cannot be had of the grid '"),
-        ({"cache": "other.zarr"}, "--cache 'other.zarr' cannot be had of the grid '"),
+        ({"split": "validation"}, "--split validation does not apply to the grid '"),
+        ({"fold": "2"}, "--fold 2 does not apply to the grid '"),
+        ({"cache": "other.zarr"}, "--cache 'other.zarr' does not apply to the grid '"),
     ],
 )
 def test_what_is_about_runs_alone_is_refused_for_a_grid(made, tmp_path, options, told):
@@ -209,4 +209,4 @@ def test_what_is_about_runs_alone_is_refused_for_a_grid(made, tmp_path, options,
 
 def test_a_grid_is_no_pair(made, tmp_path):
     caught = refused([], tmp_path / "out", rigid=(made / "run", made / "whole"))
-    assert "whole' is a grid's folder; give two runs" in str(caught.value)
+    assert "whole' is the directory of a grid; give two runs" in str(caught.value)

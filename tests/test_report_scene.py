@@ -91,7 +91,7 @@ def test_every_pair_that_differs_by_the_scene_alone_is_found(runs, tmp_path):
 
 def test_without_a_pair_nothing_is_said_of_the_scene(runs, tmp_path):
     assert write([runs / "face1", runs / "full2"], tmp_path).pairs == ()
-    assert "What the scene contributes" not in (tmp_path / "report.html").read_text()
+    assert "Effect of the scene" not in (tmp_path / "report.html").read_text()
 
 
 def test_counts_are_those_of_the_answers_and_of_the_json(runs, tmp_path):
@@ -125,7 +125,7 @@ def test_a_chosen_pair_tells_what_else_differs(runs, tmp_path):
     assert "Seeds differ: 0 and 1." in pair.notes
     assert "The runs were trained or selected on different clips." in pair.notes
     other = with_config(pair, "face", ["model.tfe_blocks=1"])
-    assert "Besides, the face-only run has model.tfe_blocks=1, and the full run has not." in other.notes
+    assert "The face-only run also has model.tfe_blocks=1, and the full run does not." in other.notes
     assert other.differences == (
         "The face-only run has model.scene=false, model.tfe_blocks=1; "
         "the full run has model.scene=true, model.tfe_blocks=2."
@@ -203,5 +203,5 @@ def test_every_form_of_the_report_shows_whose_polarity_it_is(runs, tmp_path):
     assert [row[0] for row in table.rows if "polarity" in row[0] or "merged" in row[0]] == [
         "negative classes merged: neutral, sadness"
     ]
-    assert "Polarity: that of the class, no clip has its own" in table.note
+    assert "Polarity: that of the class, because no clip has its own" in table.note
     assert to_json_values(merged)["polarity_of"] == "class"

@@ -14,7 +14,7 @@ def test_scalars_go_by_name_and_carry_no_gradient():
     scalars = step(0.5, 3)
     assert (float(scalars["loss"]), float(scalars["right"])) == (0.5, 3.0)
     assert scalars.names == ("loss", "right")
-    assert not scalars.values_K.requires_grad
+    assert not scalars.values_X.requires_grad
     with pytest.raises(ValueError, match="not in tuple"):
         scalars["toy"]
 
@@ -22,7 +22,7 @@ def test_scalars_go_by_name_and_carry_no_gradient():
 def test_a_clone_keeps_its_values_when_the_first_is_refilled():
     first = step(0.5, 3)
     kept = first.clone()
-    first.values_K.fill_(0)
+    first.values_X.fill_(0)
     assert float(kept["loss"]) == 0.5
     assert kept.names == first.names
 
@@ -31,7 +31,7 @@ def test_a_table_has_a_column_per_name_and_their_means():
     table = ScalarTable.of([step(0.5, 3), step(1.5, 4)])
     assert table["right"].tolist() == [3.0, 4.0]
     assert table.means() == {"loss": 1.0, "right": 3.5}
-    assert table.values_SK.dtype == torch.float64
+    assert table.values_NX.dtype == torch.float64
     assert table.first_not_finite() is None
 
 

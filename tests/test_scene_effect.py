@@ -119,7 +119,7 @@ def test_polarity_that_follows_from_the_class_is_named_as_classes_merged():
     ]
     merged, (fear, anger) = found.by_polarity[0], found.by_class[1:]
     assert (merged.gained, merged.lost) == (fear.gained + anger.gained, fear.lost + anger.lost)
-    assert lines_of(found)[-2].startswith("Polarity: that of the class, no clip has its own")
+    assert lines_of(found)[-2].startswith("Polarity: that of the class, because no clip has its own")
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,7 @@ def epochs(take, data, config, count):
         places = torch.arange(len(data.label_N))
         for batch in data.training_batches(places, config.optim.batch_size, True, generator):
             numbers.append(take(batch, 1e-3 / (epoch + 1)))
-    return ScalarTable.of(numbers).values_SK
+    return ScalarTable.of(numbers).values_NX
 
 
 class Tape:
@@ -72,7 +72,7 @@ class Tape:
             self.replayed += 1
             taken = take()
             assert taken.names == names
-            scalars.values_K.copy_(taken.values_K)
+            scalars.values_X.copy_(taken.values_X)
 
         return replay, scalars
 

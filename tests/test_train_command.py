@@ -59,7 +59,7 @@ def test_before_the_first_epoch_nothing_is_kept_and_it_says_so(trained, tmp_path
     monkeypatch.setattr(epochs, "_train_epoch", press)
     code, _, told = trained()
     assert code == 130
-    assert told == f"stopped before the end of an epoch; nothing is kept, {tmp_path / 'run'} may go."
+    assert told == f"stopped in the first epoch; no model is kept; remove {tmp_path / 'run'}."
 
 
 def test_a_profile_is_shown_and_written(trained, tmp_path):

@@ -276,9 +276,7 @@ def test_a_run_whose_clips_are_unknown_is_not_measured(run, tmp_path, text):
     shutil.copytree(run, copy)
     if text is None:
         (copy / "training_clips.json").unlink()
-        message = (
-            r"copy' has no training_clips.json, so that nobody knows which clips trained it\. Train again\."
-        )
+        message = r"copy' has no training_clips.json, the list of the clips that trained it\. Train again\."
     else:
         (copy / "training_clips.json").write_text(text)
         message = r"training_clips.json', .* cannot be read: .*Train again\."
@@ -289,7 +287,7 @@ def test_a_run_whose_clips_are_unknown_is_not_measured(run, tmp_path, text):
 @pytest.mark.parametrize("kept", [0, 5])
 def test_a_run_that_lacks_training_clips_is_not_measured(run, tmp_path, kept):
     copy = copy_of(run, tmp_path / "copy", lambda lists: lists | {"train": lists["train"][:kept]})
-    message = rf"training_clips.json' holds {kept} training clips; 29 trained it, .*Put the run's own file"
+    message = rf"training_clips.json' holds {kept} training clips; 29 trained it\. .*Put the run's own file"
     with pytest.raises(CheckpointError, match=message):
         evaluate(copy, device="cpu")
 

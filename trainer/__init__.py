@@ -1,54 +1,57 @@
-"""A feature cache in, a trained and measured OUS model out.
+"""A feature cache -> a trained and measured OUS model.
 
 In the order of the data:
 
-``caches``           where a run's cache is      -> the cache, or what to do where it was moved
+``caches``           the location of a cache     -> the cache, or an error with the command to use
 ``known_caches``     caches on object storage that this user has trained on
-``folds``            a cache and a fold          -> the rows that train, validate and test
-``holdout``          the rows that train         -> a share of them, by clip or by group, to validate
-``leaks``            clips measured, clips seen  -> those that share footage: rejected, or marked
-``training_clips``   a run's own clips           -> kept beside it, compared with those to be measured
+``folds``            a cache and a fold          -> the rows of training, validation and test
+``holdout``          training rows               -> validation rows, by clip or by group
+``leaks``            measured and seen clips     -> clips that share footage: rejected or marked
+``training_clips``   a run's clips               -> stored with the run, compared with measured clips
 ``training_set``     a run and a cache           -> the clips that trained it; whether the cache has more now
-``batches``          these rows                  -> their features in memory, batches of them
-``finite``           features as they are read   -> clips whose features are NaN or infinite: rejected
+``batches``          rows                        -> their features in memory, and batches of them
+``finite``           features                    -> an error for clips with NaN or infinity
 ``layers``           frame features              -> LSTM, Frame Encoder, alignment, Polarity Encoder
-``fusion``           face, scene, polarity       -> the Type Fusion Encoder, or their average
+``fusion``           face, scene, polarity       -> the Type Fusion Encoder
 ``model``            a batch                     -> one output feature per clip, and its logits
 ``precision``        settings and a device       -> fp32, tf32 or bf16, of training and of measuring
-``prompts``          class names                 -> text features, through CLIP's frozen text tower
+``prompts``          class names                 -> class features, through CLIP's frozen text tower
 ``losses``           outputs and labels          -> every loss of eq. 4 by name, and the gate
 ``scalars``          named scalars of a step     -> a table of an epoch's steps
-``optim``            gradients                   -> steps: Adam, warm-up, plateau, the rules for stopping
+``optim``            gradients                   -> Adam, warm-up, plateau, stopping rules
 ``steps``            a batch                     -> one step, part by part or as a CUDA graph
-``profile``          steps                       -> where their time goes
+``profile``          steps                       -> time of each part
 ``metrics``          labels and predictions      -> confusion matrix, WAR, UAR, intervals
-``intervals``        right clips by class, group -> 95% intervals
+``intervals``        right clips by class, group -> 95% confidence intervals
 ``run_statistics``   metrics of many runs        -> spread over folds and seeds, mean of folds, pooled folds
-``run_info``         a cache, a fold, a config   -> what a run was made from, and how it went
+``run_info``         a cache, a fold, a config   -> origin and progress of a run
 ``run_directory``    config and origin           -> a run directory, and back
 ``checkpoint``       a model                     -> the weights in a run directory, and back
 ``weights_file``     tensors                     -> bytes of a safetensors file, and back
 ``board``            an epoch's numbers          -> TensorBoard's event file
 ``training``         a cache                     -> a run directory
-``epochs``           the parts of a run          -> its epochs, until a rule for stopping holds
-``training_result``  epochs                      -> how the run went
-``measurement``      a run directory             -> its answers on every clip of a split
-``evaluation``       a run directory             -> WAR, UAR, per-class recall, confusion
-``scene_effect``     the answers of two models   -> what the scene changes, clip by clip
-``report``           runs and grids              -> one page: HTML, Markdown, JSON
+``epochs``           the parts of a run          -> its epochs, until a stopping rule holds
+``training_result``  epochs                      -> result of the run
+``measurement``      a run directory             -> predictions for every clip of a split
+``evaluation``       a run directory             -> WAR, UAR, per-class recall, confusion matrix
+``scene_effect``     predictions of two models   -> effect of the scene, clip by clip
+``report``           runs and sweeps             -> one page: HTML, Markdown, JSON
 ``pages``            texts, tables, figures      -> HTML, Markdown, terminal
 ``display``          results                     -> lines for a terminal, values for JSON documents
 ``plots``            records and metrics         -> figures
-``ablate``           a table of settings         -> runs on workers, beside the paper's numbers
-``load_speed``       a cache                     -> how fast it is loaded; for `bench`
-``commands``         the command line's part: train, evaluate, ablate, demo
+``ablate``           a table of settings         -> runs on workers, with the paper's numbers
+``load_speed``       a cache                     -> speed of loading it; for `bench`
+``commands``         the commands train, evaluate, report, ablate, demo
 
-``config`` holds every setting, the readings of the paper among them; ``presets`` are sets of settings, and
+``config`` has every setting, including the readings of the paper. ``presets`` are sets of settings, and
 ``config_file`` is a config as TOML.
 
-Letters used in all these files: B clips of a batch; N clips in memory; V views; T frames;
-F joint embedding width; D encoder width; C classes; P polarities (3); M prompt vectors;
-L fusion blocks; Q learnable queries; S tokens or text positions; W text tower width.
+Letters have one meaning in all these files: A positions ahead of a class name; B clips of a batch; C classes;
+D encoder width; E positions from a class name to the end of the prompt; F embedding width; G groups of clips;
+H heads; J kept tokens of an image; L fusion blocks; M context vectors; N clips (or training steps);
+P polarities (3); Q learnable queries; R replicates of a bootstrap; S tokens or text positions; T frames;
+V views; W width of the text tower; X any other axis, named where it is used; Y tokens of all prompts.
+4 and 3 in a name are early blocks and their statistics. Images have the letters of `pipeline.types`.
 """
 
 from importlib import import_module

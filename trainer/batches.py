@@ -1,10 +1,10 @@
-"""Cached features as batches: read into memory once, on the device where they fit, gathered by index.
+"""Cached features as batches: read into memory once, on the device if they fit, and gathered by index.
 
-The model needs the early-block statistics and the patch tokens only as their mean over valid frames,
-so that mean is taken once, here: with 16 frames an eighth of the memory, as float32.
+The model uses early-block statistics and patch tokens only as means over valid frames. These means are taken
+once, when the features are read. With 16 frames, they take an eighth of the memory, as float32.
 
-Letters: N clips in memory; B clips of a batch; V views; T frames; F embedding width; D encoder
-width; K early blocks (4); Z statistics (3); J kept tokens of a picture.
+Letters: N clips in memory; B clips of a batch; V views; T frames; F embedding width; D encoder width; J kept
+tokens of an image. 4 and 3 are early blocks and their statistics.
 """
 
 import threading
@@ -31,22 +31,23 @@ _SHARE_OF_FREE_MEMORY = 0.6
 _BYTES_PER_GB = 1e9
 _READERS = 4
 _MEANS = {"early": "scene/early", "face_patches": "face/tokens", "scene_patches": "scene/tokens"}
-"""What is kept as its mean over valid frames, and the cache's array that it is the mean of."""
+"""Means over valid frames that are kept in memory -> the arrays of the cache."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """Clips, ready for the model, on its device.
+    """Clips on the device of the model. Features that the model does not use are None.
 
-    face_BTF, scene_BTF: float32, not normalised. early_BKZD, face_patches_BJD, scene_patches_BJD:
-    float32, mean over valid frames; the patches' first token is the class token.
-    valid_BT: true for real frames, which come first. label_B, polarity_B: int64, -1 unknown.
-    What the model does not use is None.
+    face_BTF, scene_BTF: Embeddings, float32, not normalised.
+    early_B43D: Statistics of the early blocks, float32, mean over valid frames.
+    face_patches_BJD, scene_patches_BJD: float32, mean over valid frames. The first token is the class token.
+    valid_BT: True for valid frames, which come first.
+    label_B, polarity_B: int64, -1 for unknown.
     """
 
     face_BTF: torch.Tensor
     scene_BTF: torch.Tensor | None
-    early_BKZD: torch.Tensor | None
+    early_B43D: torch.Tensor | None
     valid_BT: torch.Tensor
     label_B: torch.Tensor
     polarity_B: torch.Tensor
@@ -56,11 +57,16 @@ class Batch:
 
 @dataclass(frozen=True, kw_only=True)
 class ClipData:
-    """The features of N clips, in memory once. residence: where that is, in words."""
+    """The features of N clips in memory, which is the device's or the host's.
+
+    The tensors are those of `Batch`, by clip and view; embeddings are float16.
+    device: Device of the batches.
+    residence: Size and place of the features, in words.
+    """
 
     face_NVTF: torch.Tensor
     scene_NVTF: torch.Tensor | None
-    early_NVKZD: torch.Tensor | None
+    early_NV43D: torch.Tensor | None
     face_patches_NVJD: torch.Tensor | None
     scene_patches_NVJD: torch.Tensor | None
     valid_NVT: torch.Tensor
@@ -70,13 +76,13 @@ class ClipData:
     residence: str
 
     def gather(self, place_B: torch.Tensor, view_B: torch.Tensor) -> Batch:
-        """The clips at `place_B` (0 to N-1), each seen in its view of `view_B`, as a batch."""
+        """Return the clips at `place_B` (0 to N - 1) as a batch, in the views `view_B` (0 to V - 1)."""
         views = self.valid_NVT.shape[1]
         flat_B = place_B * views + view_B
 
         def taken(array: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
             index = index.to(array.device)
-            if array.device.type == self.device.type:  # whole devices differ: one may have no number
+            if array.device.type == self.device.type:  # not the devices: cuda and cuda:0 are equal
                 rows = array.index_select(0, index)
             else:
                 rows = _page_locked(len(index), array)
@@ -90,7 +96,7 @@ class ClipData:
         return Batch(
             face_BTF=taken(self.face_NVTF.flatten(0, 1), flat_B),
             scene_BTF=seen(self.scene_NVTF),
-            early_BKZD=seen(self.early_NVKZD),
+            early_B43D=seen(self.early_NV43D),
             face_patches_BJD=seen(self.face_patches_NVJD),
             scene_patches_BJD=seen(self.scene_patches_NVJD),
             valid_BT=taken(self.valid_NVT.flatten(0, 1), flat_B),
@@ -107,31 +113,36 @@ class ClipData:
         *,
         two_classes: bool = False,
     ) -> Iterator[Batch]:
-        """One epoch over `places` in random order, the last batch as short as it comes.
+        """Yield the batches of an epoch, in random order. The last batch may be shorter.
 
-        two_classes: every batch holds clips of two classes at least. A batch of one class is joined with
-        the next one, the last with the one before.
+        Args:
+            places: Clips of the epoch, 0 to N - 1.
+            batch_size: Clips of a batch.
+            random_views: Draw a view for each clip; otherwise take the first.
+            generator: Source of the order and the views, on the CPU.
+            two_classes: Every batch has clips of at least two classes. A batch of one class is joined with
+                the next one, the last with the one before.
         """
         order = places[torch.randperm(len(places), generator=generator)]
         num_views = self.valid_NVT.shape[1] if random_views else 1
         view_of = torch.randint(num_views, (len(places),), generator=generator)
         ends = _batch_ends(len(places), batch_size, self.label_N.cpu()[order] if two_classes else None)
-        home = self.face_NVTF.device  # moved once: a copy from the host would wait for the step before
+        home = self.face_NVTF.device  # moved once: each copy from the host would wait for the last step
         order, view_of = order.to(home), view_of.to(home)
         for start, end in pairwise([0, *ends]):
             yield self.gather(order[start:end], view_of[start:end])
 
     def evaluation_batches(self, places: torch.Tensor, batch_size: int) -> Iterator[Batch]:
-        """`places` in their order, first view."""
+        """Yield the clips at `places` in their order, in the first view."""
         for start in range(0, len(places), batch_size):
             place_B = places[start : start + batch_size]
             yield self.gather(place_B, torch.zeros_like(place_B))
 
 
 def _batch_ends(num_clips: int, batch_size: int, label_N: torch.Tensor | None) -> list[int]:
-    """Where each batch of an epoch ends.
+    """Return the end of each batch of an epoch.
 
-    label_N: in the epoch's order, where every batch must hold two classes; None where it need not.
+    `label_N` are the classes in the order of the epoch if every batch must have two of them, else None.
     """
     ends = [*range(batch_size, num_clips, batch_size), num_clips]
     if label_N is None:
@@ -145,12 +156,12 @@ def _batch_ends(num_clips: int, batch_size: int, label_N: torch.Tensor | None) -
 
 
 def _page_locked(num_rows: int, like: torch.Tensor) -> torch.Tensor:
-    """Memory for rows that are to be copied to a GPU; torch keeps it for the next ones after the copy."""
+    """Return page-locked memory for rows to copy to a GPU. Torch reuses it after the copy."""
     return torch.empty((num_rows, *like.shape[1:]), dtype=like.dtype, pin_memory=True)
 
 
 def require_patch_tokens(meta: CacheMeta, config: TrainConfig) -> None:
-    """Raise ConfigError when the model needs patch tokens and the cache holds none."""
+    """Raise ConfigError if the model needs patch tokens and the cache has none."""
     if config.model.has_patch_tokens and not meta.num_tokens:
         msg = (
             "model.tfe_tokens is 'patches', but this cache holds no patch tokens; extract it with --tokens "
@@ -160,10 +171,17 @@ def require_patch_tokens(meta: CacheMeta, config: TrainConfig) -> None:
 
 
 def load_clips(cache: FeatureCache, rows: Ints, config: TrainConfig, device: torch.device) -> ClipData:
-    """Read what the model needs of `rows` into memory: the device's when it fits, else the host's.
+    """Read the features that a model uses into memory.
 
-    Raises CacheError when features hold NaN or infinity, or a clip's valid frames are not its first ones;
-    ConfigError when the model needs patch tokens and the cache has none.
+    Args:
+        cache: An open cache.
+        rows: Rows of the cache; row `rows[n]` becomes clip n.
+        config: Settings of the run; `data.residence` chooses the memory.
+        device: Device of the batches.
+
+    Raises:
+        CacheError: Features are NaN or infinite, or the valid frames of a clip are not its first ones.
+        ConfigError: The model needs patch tokens and the cache has none.
     """
     meta = cache.meta
     require_patch_tokens(meta, config)
@@ -174,12 +192,12 @@ def load_clips(cache: FeatureCache, rows: Ints, config: TrainConfig, device: tor
     valid_all = cache.read("frame_valid")
     _require_prefix(valid_all[rows], cache, rows)
 
-    mine = threading.local()
+    local = threading.local()
 
     def read(name: str, block: _Block) -> torch.Tensor:
-        if not hasattr(mine, "scratch"):
-            mine.scratch = Scratch()
-        return torch.from_numpy(cache.read(name, block.start, block.stop, scratch=mine.scratch))
+        if not hasattr(local, "scratch"):
+            local.scratch = Scratch()
+        return torch.from_numpy(cache.read(name, block.start, block.stop, scratch=local.scratch))
 
     def load(block: _Block) -> None:
         for name, array in (("face/embedding", face), ("scene/embedding", scene)):
@@ -198,7 +216,7 @@ def load_clips(cache: FeatureCache, rows: Ints, config: TrainConfig, device: tor
     return ClipData(
         face_NVTF=face.to(home),
         scene_NVTF=None if scene is None else scene.to(home),
-        early_NVKZD=means["early"].to(home) if "early" in means else None,
+        early_NV43D=means["early"].to(home) if "early" in means else None,
         face_patches_NVJD=means["face_patches"].to(home) if "face_patches" in means else None,
         scene_patches_NVJD=means["scene_patches"].to(home) if "scene_patches" in means else None,
         valid_NVT=torch.from_numpy(valid_all[rows]).to(home),
@@ -210,7 +228,13 @@ def load_clips(cache: FeatureCache, rows: Ints, config: TrainConfig, device: tor
 
 
 def bytes_needed(meta: CacheMeta, config: TrainConfig, num_clips: int) -> int:
-    """Bytes of the features that `load_clips` keeps of so many clips."""
+    """Return the size of the features that `load_clips` keeps, in bytes.
+
+    Args:
+        meta: Attributes of the cache.
+        config: Settings of the run.
+        num_clips: Number of clips that are loaded.
+    """
     streams = 2 if config.model.scene else 1
     frames = streams * num_clips * meta.num_views * meta.num_frames * meta.embed_width
     with torch.device("meta"):
@@ -220,7 +244,7 @@ def bytes_needed(meta: CacheMeta, config: TrainConfig, num_clips: int) -> int:
 
 @dataclass(frozen=True)
 class _Block:
-    """What is wanted of a block: its rows `picked`, counted from `start`, go to `places` in memory."""
+    """Rows of a block to load: `picked`, counted from `start`, go to `places` in memory."""
 
     start: int
     stop: int
@@ -229,7 +253,7 @@ class _Block:
 
 
 def _blocks(rows: Ints, block_clips: int) -> Iterator[_Block]:
-    """Every block with one of the rows."""
+    """Yield every block that has any of the rows."""
     order = np.argsort(rows, kind="stable")
     starts = rows[order] // block_clips * block_clips
     for places in np.split(order, np.flatnonzero(np.diff(starts)) + 1):
@@ -238,7 +262,7 @@ def _blocks(rows: Ints, block_clips: int) -> Iterator[_Block]:
 
 
 def _means_needed(config: TrainConfig) -> list[str]:
-    """The names of `_MEANS` that a model of this config looks at."""
+    """Return the names of `_MEANS` that a model of this config uses."""
     return [
         *(["early"] if config.has_polarity_token else []),
         *(["face_patches"] if config.model.has_patch_tokens else []),
@@ -247,15 +271,15 @@ def _means_needed(config: TrainConfig) -> list[str]:
 
 
 def _empty_means(meta: CacheMeta, name: str, num_clips: int) -> torch.Tensor:
-    """Memory for the means [N, V, ...] of an array [clip, view, frame, ...] of the cache."""
+    """Return memory for the means [N, V, ...] of an array [clip, view, frame, ...] of the cache."""
     shape = meta.shape(next(spec for spec in meta.arrays() if spec.name == _MEANS[name]))
     return torch.empty((num_clips, meta.num_views, *shape[3:]), dtype=torch.float32)
 
 
 def _valid_means(stored_NVT: torch.Tensor, valid_NVT: Bools, block: _Block, mean_NV: torch.Tensor) -> None:
-    """Write the mean over each wanted clip's valid frames, its first ones, in float32.
+    """Write the mean over the valid frames of each picked clip, in float32.
 
-    A view at a time: it fits the processor's cache, a block of them does not.
+    Views are taken one at a time, because one fits the processor's cache and a block does not.
     """
     num_NV = valid_NVT.sum(axis=2)
     for row, place in zip(block.picked.tolist(), block.places.tolist(), strict=True):
@@ -266,7 +290,7 @@ def _valid_means(stored_NVT: torch.Tensor, valid_NVT: Bools, block: _Block, mean
 
 @contextmanager
 def _one_thread_each() -> Iterator[None]:
-    """Torch works without threads of its own, for many small operations in threads of ours."""
+    """Turn off the threads of torch, because small operations run in threads of this module."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -287,12 +311,12 @@ def _require_prefix(valid_NVT: Bools, cache: FeatureCache, rows: Ints) -> None:
         raise CacheError(msg)
 
 
-def _home(num_bytes: int, device: torch.device, asked: str) -> tuple[torch.device, str]:
+def _home(num_bytes: int, device: torch.device, setting: str) -> tuple[torch.device, str]:
     size = f"{num_bytes / _BYTES_PER_GB:.2f} GB of features"
     if device.type != "cuda":
         return device, f"{size} in memory"
     free, _ = torch.cuda.mem_get_info(device)
-    if asked == "device" or (asked == "auto" and num_bytes <= _SHARE_OF_FREE_MEMORY * free):
+    if setting == "device" or (setting == "auto" and num_bytes <= _SHARE_OF_FREE_MEMORY * free):
         return device, f"{size} on {device}"
     return torch.device(
         "cpu"

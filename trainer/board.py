@@ -1,6 +1,7 @@
-"""A run's numbers by epoch -> TensorBoard's event file, written without its writer, which opens by path.
+"""A run's numbers by epoch -> TensorBoard's event file.
 
-Format: records of an `Event` each, framed by length and checksums (tensorboard.summary.writer.record_writer).
+TensorBoard's own writer opens files by path, which would follow links.
+Format: one record per `Event`, with length and checksums (tensorboard.summary.writer.record_writer).
 """
 
 import time
@@ -14,11 +15,11 @@ from tensorboard.summary.writer.record_writer import RecordWriter
 from pipeline.own_dir import OwnDir
 
 _VERSION = "brain.Event:2"
-"""Of the format; the first record of every file."""
+"""Version of the format, in the first record of every file."""
 
 
 class Board:
-    """The event file of a run. TensorBoard finds it by "tfevents" in its name."""
+    """Event file of a run. TensorBoard finds it by "tfevents" in its name."""
 
     def __init__(self, run_dir: OwnDir) -> None:
         self._run_dir = run_dir
@@ -26,7 +27,7 @@ class Board:
         self._append(Event(wall_time=time.time(), file_version=_VERSION))
 
     def add(self, values: Mapping[str, float], step: int) -> None:
-        """Append a number for each name. Raises FileError."""
+        """Append a number for each name. Raises FileError if the file cannot be written."""
         summary = Summary(value=[Summary.Value(tag=tag, simple_value=v) for tag, v in values.items()])
         self._append(Event(wall_time=time.time(), step=step, summary=summary))
 

@@ -1,4 +1,4 @@
-"""The cache that a run was trained on: how the run stores its location, and where that is found again."""
+"""The cache of a run's training: store its location, and find it again."""
 
 import os
 from pathlib import Path
@@ -12,22 +12,25 @@ from trainer.known_caches import require_known
 
 
 def stored_location(place: Place) -> str:
-    """A cache's location for run.json: an absolute path without the user's name, or an address."""
+    """Return a cache's location for run.json: an absolute path without the user's name, or an address."""
     return portable(place.resolved()) if place.is_local else place.resolved()
 
 
 def location_from(run_dir: Path, place: Place) -> str:
-    """The path of a cache from a run's directory; empty for a cache on object storage."""
+    """Return the path of a cache from a run's directory; empty for a cache on object storage."""
     if not place.is_local:
         return ""
     return portable(os.path.relpath(place.resolved(), run_dir.resolve()))
 
 
 def training_cache(run_dir: Path, stored: str, from_run: str) -> Place:
-    """The training cache that the files of a run name; nothing is opened or contacted.
+    """Return the location of the training cache that the files of a run name. Nothing is opened or contacted.
 
-    stored, from_run: of `stored_location` and `location_from`. Where nothing is at the first, because a run
-    and its cache have moved together, it is at the second.
+    Args:
+        run_dir: Directory of the run.
+        stored: Result of `stored_location`.
+        from_run: Result of `location_from`. Used if nothing is at `stored`, because run and cache have moved
+            together.
     """
     place = Place.of(located(stored))
     if place.is_local and from_run and not _is_there(str(place)):
@@ -38,7 +41,7 @@ def training_cache(run_dir: Path, stored: str, from_run: str) -> Place:
 
 
 def is_same_place(one: Place, other: Place) -> bool:
-    """Whether two locations are one cache's; neither is opened. False where a local one is not there."""
+    """Return whether two locations are the same cache; False if a local one is missing. Opens neither."""
     if not (one.is_local and other.is_local):
         return str(one).rstrip("/") == str(other).rstrip("/")
     try:
@@ -48,14 +51,20 @@ def is_same_place(one: Place, other: Place) -> bool:
 
 
 def _is_there(path: str) -> bool:
-    """Whether there is anything; False, never an error, for a text that is no path."""
+    """Return whether anything is at a path; False, without an error, for an invalid path."""
     return os.path.exists(path)  # noqa: PTH110 - pathlib raises for too long a name
 
 
 def chosen_cache(run_dir: Path, named: Place, given: Where | None) -> Place:
-    """The cache to measure a run on: the one that the user gives, else the one that the run names.
+    """Return the cache to measure a run on.
 
-    Raises CacheError for one on object storage that only the run names, before it is contacted.
+    Args:
+        run_dir: Directory of the run.
+        named: The training cache that the run names.
+        given: The user's choice. None: `named`.
+
+    Raises:
+        CacheError: The cache is on object storage, and only the run names it. It is not contacted.
     """
     if given is not None:
         return Place.of(given)
@@ -64,9 +73,9 @@ def chosen_cache(run_dir: Path, named: Place, given: Where | None) -> Place:
 
 
 def open_cache(where: Where, trained: Path | None = None) -> FeatureCache:
-    """Open a cache. Raises CacheError as `FeatureCache.open`, and for one that is not there.
+    """Open a cache. Raises CacheError if it is missing, and as `FeatureCache.open` does.
 
-    trained: the run that names this place as its training cache, for the message; None where the user did.
+    `trained` is the run that names the location, for the message; None if the user named it.
     """
     place = Place.of(where)
     if place.exists():

@@ -1,6 +1,6 @@
-"""The best model of a run, best.safetensors: written, and loaded back.
+"""The best model of a run, best.safetensors: save and load.
 
-The checkpoint carries the class text features, so that a trained model needs no text tower.
+The checkpoint includes the class features, so that a trained model needs no text tower.
 """
 
 import json
@@ -50,12 +50,12 @@ _NOT_IN_OLDER_RUNS: dict[str, Any] = {
     "left_out_of_training": {},
     "precision": "",
 }
-"""Parts of a run's origin that checkpoints of earlier versions do not hold, and what they mean there."""
+"""Defaults of the parts of a run's origin that checkpoints of earlier versions do not have."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Checkpoint:
-    """A trained model in evaluation mode, the class features [C, F] it is compared with, its origin."""
+    """A trained model in evaluation mode, with its class features [C, F], settings and origin."""
 
     model: OusModel
     text_CF: torch.Tensor
@@ -66,9 +66,20 @@ class Checkpoint:
 def save_weights(
     run_dir: Folder, model: OusModel, context: torch.Tensor, text_CF: torch.Tensor, info: RunInfo, epoch: int
 ) -> None:
-    """Write best.safetensors and run.json together, replacing those before them.
+    """Write best.safetensors and run.json, and replace both files at once.
 
-    Its metadata tell what it is without the files beside it: config, origin and epoch.
+    The metadata of the weights contain config, origin and epoch, so that the file can be identified alone.
+
+    Args:
+        run_dir: Directory of the run, with its config.toml.
+        model: The trained model.
+        context: Context vectors of the prompts.
+        text_CF: Class features of the prompts.
+        info: Origin of the run.
+        epoch: Epoch of the weights, from 1.
+
+    Raises:
+        FileError: A file cannot be written.
     """
     place = OwnDir.of(run_dir)
     origin = {"config_toml": read_text(place, CONFIG_FILE), "run": _origin(info), "epoch": epoch}
@@ -81,7 +92,7 @@ def save_weights(
 def load_checkpoint(run_dir: Folder, device: torch.device) -> Checkpoint:
     """Load the best model of a run.
 
-    Raises CheckpointError when the run has no checkpoint, or its files do not belong together.
+    Raises CheckpointError if the run has no checkpoint, or its files are damaged or of different runs.
     """
     place = OwnDir.of(run_dir)
     config, info = load_config(place), load_info(place)
@@ -109,7 +120,7 @@ def load_checkpoint(run_dir: Folder, device: torch.device) -> Checkpoint:
         raise CheckpointError(str(error)) from error
     except CheckpointError:
         raise
-    except Exception as error:  # noqa: BLE001 - whatever a damaged or hostile file raises is one known error
+    except Exception as error:  # noqa: BLE001 - damaged files may raise any error
         msg = f"'{path}' does not hold the model that {CONFIG_FILE} describes: {first_line(error)}"
         raise CheckpointError(msg) from error
     model.to(device).eval()
@@ -124,9 +135,9 @@ def _require_origin(metadata: Any, info: RunInfo, path: Path) -> None:
 
 
 def _require_setting(trained: str, config: TrainConfig, path: Path) -> None:
-    """Raise CheckpointError unless the config is the one that was trained, but for what does not change it.
+    """Raise CheckpointError if config.toml has other settings than the config stored with the weights.
 
-    trained: the config that the weights hold. Many settings change the model and no shape of its weights.
+    Shapes cannot show this, because many settings change the model and no shape.
     """
     found = differences(learnt(config), learnt(from_toml(trained)))
     if found:
@@ -138,9 +149,9 @@ def _require_setting(trained: str, config: TrainConfig, path: Path) -> None:
 
 
 def _require_shapes(shapes: Mapping[str, tuple[int, ...]], config: TrainConfig, info: RunInfo) -> None:
-    """Raise ValueError unless a file holds the tensors of such a model, before any is made or read.
+    """Raise ValueError unless a file has the tensors of the model that config and origin describe.
 
-    The model is laid out without memory: what config and origin claim is held against what is there.
+    The model is built on the meta device, so that wrong sizes take no memory.
     """
     with torch.device("meta"):
         needed = {
@@ -159,7 +170,7 @@ def _require_shapes(shapes: Mapping[str, tuple[int, ...]], config: TrainConfig, 
 
 
 def _require_finite(tensors: Mapping[str, torch.Tensor]) -> None:
-    """Raise ValueError, naming tensors, for weights that are no numbers."""
+    """Raise ValueError, naming tensors, for weights that are NaN or infinite."""
     bad = [name for name, tensor in tensors.items() if not tensor.isfinite().all()]
     if bad:
         msg = f"NaN or infinity in {counted(len(bad), 'tensor')} ({some(bad)})"
@@ -167,7 +178,7 @@ def _require_finite(tensors: Mapping[str, torch.Tensor]) -> None:
 
 
 def _origin(info: RunInfo) -> dict[str, Any]:
-    """What does not change while a run goes on, wherever its directory is, as plain JSON values."""
+    """Return the constant parts of a run's origin as plain JSON values."""
     left_out = ("best_epoch", "best_loss", "overfit_epoch", "stop_reason", "cache_from_run")
-    values = json.loads(json.dumps(asdict(info)))  # as the file will hold it: lists for tuples
+    values = json.loads(json.dumps(asdict(info)))  # as in the file: lists for tuples
     return {name: value for name, value in values.items() if name not in left_out}

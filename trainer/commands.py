@@ -70,9 +70,9 @@ def demo(
 
     with ExitStack() as bars:
 
-        def bar(what: str, total: float) -> Callable[[float], None]:
+        def bar(activity: str, total: float) -> Callable[[float], None]:
             bars.close()
-            start, advance = bars.enter_context(progress_bar(what, "clips"))
+            start, advance = bars.enter_context(progress_bar(activity, "clips"))
             start(total)
             return advance
 
@@ -141,7 +141,7 @@ def _stopped(run: Path, cache: str, fold: str, config: "TrainConfig", seed: int)
             split = fold_rows(features, fold, config.data, seed).split_to_measure
         command = evaluate_command(run, split)
         return f"stopped; {run} keeps the best epoch so far, and `{command}` measures it."
-    return f"stopped before the end of an epoch; nothing is kept{f', {run} may go' if run.exists() else ''}."
+    return f"stopped in the first epoch; no model is kept{f'; remove {run}' if run.exists() else ''}."
 
 
 def _show_epoch(report: "EpochReport") -> None:
@@ -283,11 +283,11 @@ def ablate(
         msg = f"--table {table} and --spec '{spec}': leave out one of them."
         raise ConfigError(msg)
     if table is not None:
-        asked, name = grids.table(int(table)), f"table{table}"
+        rows, name = grids.table(int(table)), f"table{table}"
     elif spec is not None:
-        asked, name = grids.read_spec(spec), spec.stem
+        rows, name = grids.read_spec(spec), spec.stem
     else:
-        msg = "ablate runs a table of the paper or one of your own: --table 3|4|5|6, or --spec FILE.toml."
+        msg = "ablate needs a table of the paper or one of your own: --table 3|4|5|6, or --spec FILE.toml."
         raise ConfigError(msg)
     where = out or Path("runs") / f"{Place.of(cache).stem}-{name}"
     note_versions(cache)
@@ -295,14 +295,14 @@ def ablate(
         observer = _SweepDisplay(start, advance)
         try:
             report = grids.ablate(
-                cache, asked, where, observer, folds=folds, num_seeds=seeds, preset=preset,
+                cache, rows, where, observer, folds=folds, num_seeds=seeds, preset=preset,
                 settings=set_ or [], encoder_weights=encoder_weights, allow_leak=allow_leak,
                 options=grids.SweepExecutorOptions(
                     gpus=gpus, per_gpu=per_gpu, workers=workers, scheduler=scheduler
                 ),
             )  # fmt: skip
         except KeyboardInterrupt:
-            say(f"stopped; finished runs are safe in {where}. The same command goes on from there.")
+            say(f"stopped; finished runs are kept in {where}. The same command resumes.")
             leave_at_once(EXIT_INTERRUPTED)
     answer(report, json_)
     report.require_no_failure()

@@ -1,7 +1,7 @@
 """Every setting of a training run; `presets` are sets of them.
 
-Where the paper is silent or contradicts itself, the reading is a setting here, the default first
-among its choices.
+Where the paper is silent or contradicts itself, a setting chooses the reading. The first choice is the
+default.
 """
 
 from dataclasses import dataclass, field, replace
@@ -15,15 +15,16 @@ from pipeline.types import Polarity
 
 @dataclass(frozen=True, kw_only=True)
 class DataConfig:
-    """Which clips train, which choose the checkpoint, and where the features are kept.
+    """Clips that train, clips that choose the checkpoint, and the memory that holds their features.
 
-    validation: ``auto`` takes the clips the data set marks as validation, or, when it marks none,
-    ``holdout``: `holdout_share` of the training fold, stratified by class, seeded. ``given``
-    insists on marked ones. ``test`` selects on the test split, as the literature does, and
-    ``train`` on the training clips themselves; both are labelled so wherever a number is shown.
-    views: training draws a ``random`` view per sample, or takes the ``first`` one always.
-    residence: ``device`` or ``host`` memory; ``auto`` takes the device when they fit.
-    polarity_map: ``class:polarity`` pairs for classes whose polarity the cache does not know.
+    validation: Clips that choose the checkpoint. ``given``: those that the dataset marks as validation.
+        ``holdout``: `holdout_share` of the training clips, stratified by class, drawn with the seed.
+        ``auto``: ``given`` if any are marked, else ``holdout``. ``test``: the test split, as in the
+        literature. ``train``: the training clips. Every output names a selection by ``test`` or ``train``.
+    holdout_share: Fraction of the training clips to hold out.
+    views: View of a training clip: ``random`` in each epoch, or always the ``first``.
+    residence: Memory for the features: ``device``, ``host``, or ``auto`` for the device if they fit.
+    polarity_map: ``class:polarity`` pairs for classes whose polarity the cache does not have.
     """
 
     validation: Literal["auto", "holdout", "given", "test", "train"] = "auto"
@@ -40,7 +41,7 @@ class DataConfig:
         self.polarities()
 
     def polarities(self) -> dict[str, Polarity]:
-        """`polarity_map`, read: class name -> polarity."""
+        """Return `polarity_map` as class name -> polarity. Raises ConfigError for a malformed pair."""
         known = {member.name.lower(): member for member in Polarity if member != Polarity.UNKNOWN}
         read: dict[str, Polarity] = {}
         for pair in self.polarity_map:
@@ -54,20 +55,22 @@ class DataConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig:
-    """What the model is made of.
+    """Parts of the model and their sizes.
 
-    scene, polarity, tfe: the paper's parts; without `scene` the model sees faces only, without
-    `polarity` there is no V_pol, without `tfe` the features are averaged.
-    standardise: scale every input feature to zero mean and unit deviation over the training clips.
-    lstm: one LSTM over ``time``, shared by both streams, or over the two ``type``s of each frame.
-    tfe_form: ``query_stream`` is residual along the queries; ``literal`` is eqs. 5-10 to the
-    letter, each block's output being the next one's keys and values.
-    tfe_keys: ``joint`` concatenates the tokens as keys and values; ``crossed`` takes face tokens
-    as keys and scene tokens as values (III-B).
-    tfe_tokens: of each stream, one ``pooled`` token; one per frame (``frames``; crossed keys take
-    these for pooled ones, of which there would be no choice); or the pooled one and the ``patches``,
-    averaged over the frames, of a cache made with --tokens grid4 or all.
-    tfe_query_std: the deviation of eq. 6. keep_pol_token: V_pol even without a polarity loss.
+    scene: Use the scene stream; otherwise the model sees faces only.
+    polarity: Use V_pol.
+    tfe: Fuse with the TFE; otherwise average the features.
+    standardise: Scale every input feature to zero mean and unit deviation over the training clips.
+    lstm: One LSTM over ``time``, shared by both streams, or over the two ``type``s of each frame.
+    tfe_form: ``query_stream`` is residual along the queries. ``literal`` is eqs. 5-10 as printed: the output
+        of each block is the keys and values of the next.
+    tfe_keys: ``joint`` concatenates the tokens of both streams as keys and values. ``crossed`` takes face
+        tokens as keys and scene tokens as values (III-B).
+    tfe_tokens: Tokens of each stream. ``pooled``: one. ``frames``: one per frame. ``patches``: the pooled one
+        and patch tokens, averaged over frames, of a cache made with --tokens grid4 or all. With ``crossed``
+        keys, ``pooled`` means ``frames``, because attention to a single token has no choice.
+    tfe_query_std: Standard deviation of the initial queries (eq. 6).
+    keep_pol_token: Keep V_pol even without the polarity loss.
     """
 
     scene: bool = True
@@ -124,9 +127,10 @@ class ModelConfig:
 class PromptConfig:
     """The learnable prompts of eq. 11.
 
-    length: M, the context vectors. context: one for all classes, or one for each. init_std: of the
-    normal distribution that they are drawn from. precision: of the frozen text tower; ``auto`` is
-    float32 on a CPU and bfloat16 on CUDA.
+    length: Number of context vectors, M.
+    context: ``shared`` by all classes, or ``class_specific``.
+    init_std: Standard deviation of the normal distribution of initial values.
+    precision: Of the frozen text tower. ``auto`` is float32 on a CPU and bfloat16 on GPUs that have it.
     """
 
     length: int = 64
@@ -146,14 +150,15 @@ class LossConfig:
     """The three losses and the gate.
 
     terms: ``all`` of eq. 4, or ``contrast`` alone (the L_ce of Tables IV and V).
-    similarity: eq. 2 ``as_printed``, over the whole batch, or ``per_sample``.
-    contrast: against the ``class`` prompts; eq. 3 over the ``batch`` with the sample's own prompt
-    as the positive, which needs clips of two classes in a batch; or ``streams``, eq. 3 between scene and
-    face, added to ``class``.
-    reduction: eqs. 1 and 3 print sums over the batch; ``mean`` does not depend on its size.
-    gate: what is compared with `alpha`, the batch's contrastive loss or the ``total`` of eq. 4; its mean
-    over the clips, whatever the reduction (decision 0015).
-    logit_scale: 1 / tau, frozen; trained CLIP models have 100.
+    similarity: Eq. 2 ``as_printed``, over the whole batch, or ``per_sample``.
+    contrast: ``class``: output against the class prompts. ``batch``: eq. 3 over the batch, where the
+        sample's own prompt is the positive; a batch then needs clips of two classes. ``streams``: ``class``
+        plus eq. 3 between scene and face.
+    reduction: Of eqs. 1 and 3. The paper prints sums over the batch; ``mean`` does not depend on its size.
+    gate: Loss that is compared with `alpha`: ``contrast``, or the ``total`` of eq. 4. The mean over the clips
+        is compared, whatever the reduction (decision 0015).
+    alpha: Threshold of the gate (eq. 4).
+    logit_scale: 1 / tau, frozen. Trained CLIP models have 100.
     """
 
     terms: Literal["all", "contrast"] = "all"
@@ -176,9 +181,14 @@ class LossConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class OptimConfig:
-    """Adam. clip_norm: largest norm of the gradient, 0 for none. warmup_steps: of linear rise.
+    """Adam.
 
-    graphed: on CUDA, replay whole batches' steps as one graph; changes the speed alone.
+    lr: Learning rate after warm-up.
+    weight_decay: L2 term of the gradient.
+    batch_size: Clips.
+    clip_norm: Largest norm of the gradient; 0 for no limit.
+    warmup_steps: Steps of linear rise.
+    graphed: Replay steps of full batches as one CUDA graph. This changes the speed alone.
     """
 
     lr: float = 2e-4
@@ -198,12 +208,13 @@ class OptimConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class ScheduleConfig:
-    """How long to train (IV-A).
+    """Length of the training (IV-A).
 
-    The rate is multiplied by `plateau_factor` after `plateau_patience` epochs without a lower
-    validation loss. Training ends under `min_lr`, after `max_epochs`, after `max_steps` (0: no
-    limit), or after `stop_patience` epochs without a lower validation loss (0: never). Above
-    `overfit_accuracy` of training accuracy the run is flagged.
+    max_epochs, max_steps: Limits; 0 steps for none.
+    plateau_factor: Factor of the rate after `plateau_patience` epochs without a lower validation loss.
+    stop_patience: Epochs without a lower validation loss before training ends; 0 for no limit.
+    min_lr: Training ends at a lower rate.
+    overfit_accuracy: Training accuracy above which a run counts as overfit, 0 to 1.
     """
 
     max_epochs: int = 60
@@ -226,7 +237,7 @@ class ScheduleConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
-    """A training run, whole."""
+    """All settings of a training run."""
 
     data: DataConfig = field(default_factory=DataConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
@@ -252,12 +263,12 @@ class TrainConfig:
 
     @property
     def has_polarity_token(self) -> bool:
-        """Whether there is a V_pol: without its loss only on request (`model.keep_pol_token`)."""
+        """Whether there is a V_pol; without its loss only if `model.keep_pol_token` is set."""
         return self.has_polarity_loss or (self.model.polarity and self.model.keep_pol_token)
 
 
 def learnt(config: TrainConfig) -> dict[str, Any]:
-    """The settings that change what is learnt, as plain values: all but where features lie, and graphs.
+    """Return the settings that affect the result, as plain values: all but `residence` and `graphed`.
 
     Runs that agree in them are runs of one setting.
     """

@@ -1,4 +1,4 @@
-"""The config of a run as TOML, and back."""
+"""Convert the config of a run to TOML, and back."""
 
 import json
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from trainer.config import TrainConfig
 
 
 def to_toml(config: TrainConfig) -> str:
-    """The config as TOML, one table per section; `from_toml` reads it back unchanged."""
+    """Return the config as TOML, one table per section; `from_toml` reads it back unchanged."""
     sections = []
     for name, section in to_dict(config).items():
         lines = [f"{key} = {_toml_value(value)}" for key, value in section.items()]
@@ -20,7 +20,7 @@ def to_toml(config: TrainConfig) -> str:
 
 
 def from_toml(text: str) -> TrainConfig:
-    """Read `to_toml`'s text. Raises ConfigError for what is not TOML or not such a config."""
+    """Read the text of `to_toml`. Raises ConfigError for invalid TOML or settings."""
     try:
         values: Mapping[str, Any] = from_toml_text(text)
     except ValueError as error:

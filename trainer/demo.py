@@ -1,8 +1,7 @@
-"""The demo: drawn clips all the way to figures, face-only against the full model.
+"""The demo: from drawn clips to figures, with a face-only and a full model.
 
-The bridge between pipeline and trainer in one process. The encoder has seeded random weights,
-since nothing may be downloaded: what the demo shows is how the result stands to the drawn set's
-known answer, not the method's accuracy on real clips.
+Pipeline and trainer run in one process. The encoder has seeded random weights, so that nothing is downloaded.
+The demo compares results with the known bound of the drawn set. It does not show the accuracy on real clips.
 """
 
 import dataclasses
@@ -52,7 +51,7 @@ CLIPS, CACHE, RUNS = "clips", "feats.zarr", "runs"
 FIGURE, SHEET, RESULT = "demo.png", "clips.png", "demo.json"
 _OWN = frozenset([CLIPS, CACHE, RUNS, FIGURE, SHEET, RESULT])
 _HALF_MADE, _LOCKS = re.compile(rf"\.{re.escape(CACHE)}\..*\.creating"), f".{CACHE}.locks"
-"""Names beside the cache that `store.create` and `store.records` give."""
+"""Names of `store.create` and of locks, beside the cache."""
 
 _SHEET_PAIRS, _SHEET_SCALE = 4, 0.55
 _EXTRACTION = {
@@ -61,16 +60,20 @@ _EXTRACTION = {
     "encoder": {"name": "ViT-S-32", "weights": "random"},
     "features": {"precision": "fp32"},
 }
-"""The small encoder tells the drawn expressions apart even untrained; float32 is the same anywhere."""
+"""The small encoder separates the drawn expressions even untrained. Every machine uses float32."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DemoReport:
-    """The two models on the held-out clips, beside what is possible there.
+    """Results of the two models on held-out clips, and their bounds.
 
-    bound: the best accuracy open to any predictor that sees faces only. chance: of always naming
-    the most frequent class. seconds: by stage; stages whose result was there already take none.
-    machine: what it ran on.
+    out: Directory of the demo.
+    bound: Best possible accuracy of a model that sees faces only, 0 to 1.
+    chance: Accuracy of always predicting the most frequent class, 0 to 1.
+    face_found_share: Fraction of frames on which the face was found.
+    face_only, full: Results of the models.
+    seconds: Time by stage; nearly 0 for stages that reuse a result.
+    machine: System, processor and threads.
     """
 
     out: Path
@@ -84,7 +87,7 @@ class DemoReport:
 
     @property
     def scene_helps(self) -> bool:
-        """Whether the full model's whole 95% interval lies above the face-only bound."""
+        """Whether the full model's 95% interval is above the face-only bound."""
         interval = self.full.metrics.intervals.war
         return interval is not None and interval[0] > self.bound
 
@@ -98,14 +101,22 @@ def run_demo(
     on_epoch: Callable[[EpochReport], None],
     clips: SyntheticConfig | None = None,
 ) -> DemoReport:
-    """Draw, extract, train twice, evaluate twice, plot; clips and cache of an earlier demo are reused.
+    """Draw clips, extract features, train and evaluate two models, and plot the results.
 
-    bar: given a name and a total, returns a function that advances a progress bar.
-    Raises OusError when `out` holds something that no demo has made, a link too, or cannot be written.
+    Args:
+        out: Directory of the demo. Clips and cache of an earlier demo are reused.
+        seed: Of the clips and of the training.
+        say: Shows a line of progress.
+        bar: Given a name and a total, returns a function that advances a progress bar.
+        on_epoch: Called after every epoch.
+        clips: Settings of the drawn clips. None: the defaults with `seed`.
+
+    Raises:
+        OusError: `out` has files that no demo has made or a link, or cannot be written.
     """
     require_seed(seed)
     folder = OwnDir.of(out)
-    _refuse_foreign(folder)
+    _require_own_files(folder)
     seconds, began = {}, time.monotonic()
 
     def took(name: str) -> None:
@@ -154,14 +165,14 @@ def run_demo(
 
 
 def face_only(config: TrainConfig) -> TrainConfig:
-    """The same config without anything that looks at the scene."""
+    """Return the config without the scene, and without the polarity, which is read from it."""
     return dataclasses.replace(config, model=dataclasses.replace(config.model, scene=False, polarity=False))
 
 
-def _refuse_foreign(folder: OwnDir) -> None:
-    """Raise OusError for something that no demo has made, a link too; remove what a killed demo left."""
+def _require_own_files(folder: OwnDir) -> None:
+    """Raise OusError for files that no demo has made and for links. Remove leftovers of a killed demo."""
     if folder.exists() and not folder.is_dir():
-        msg = f"--out '{folder}' is a file; give a folder."
+        msg = f"--out '{folder}' is a file; give a directory."
         raise OusError(msg)
     if not folder.exists():
         return
@@ -179,7 +190,7 @@ def _refuse_foreign(folder: OwnDir) -> None:
     if not foreign and (folder / CLIPS).kind(DESCRIPTION) != "file":
         foreign = list(there)
     if foreign:
-        msg = f"--out '{folder}' holds '{foreign[0]}', which no demo has made; give a new folder."
+        msg = f"--out '{folder}' holds '{foreign[0]}', which no demo has made; give a new directory."
         raise OusError(msg)
 
 
@@ -197,7 +208,7 @@ def _extract(
     cache_path: Path,
     bar: Callable[[str, float], Callable[[float], None]],
 ) -> float:
-    """Fill the cache; returns the share of frames on which the face was found."""
+    """Fill the cache, and return the fraction of frames on which the face was found."""
     advance = bar("extracting", len(index.clips))
     show = show_speed(lambda _: None, lambda clips, _: advance(clips))
     report = extract(index, models.config, executor_of(models), cache_path, on_progress=show)
@@ -209,7 +220,7 @@ def _extract(
 
 
 def _draw_twins(index: DatasetIndex, config: SyntheticConfig, models: Models, path: Path) -> None:
-    """A picture of some ambiguous faces: each twice, alike but for the scene and so the label."""
+    """Write an image of ambiguous faces, each in two clips that differ by the scene, and so by the label."""
     clips = {clip.clip_id: clip for clip in index.clips}
     twins: dict[int, list[PlannedClip]] = {}
     for planned in plan_clips(config):
@@ -238,7 +249,7 @@ def _machine() -> dict[str, Any]:
 
 
 def _processor() -> str:
-    """The processor's name where Linux tells it, else what Python knows."""
+    """Return the name of the processor, from Linux if possible, else from Python."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]

@@ -1,7 +1,6 @@
-"""The epochs of a training run: train, validate, save the best, until a rule for stopping holds.
+"""The epochs of a training run: train, validate and save the best, until a stopping rule holds.
 
-Selection, plateau and early stop look at one number: the ungated class-contrastive loss on the
-validation clips.
+Selection, plateau and early stopping use the ungated class-contrastive loss of the validation clips.
 """
 
 import math
@@ -32,12 +31,20 @@ METRICS_FILE = "metrics.jsonl"
 
 
 class TrainingError(OusError):
-    """A training run that cannot go on."""
+    """A training run that diverged: its loss is NaN or infinite."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingRun:
-    """The parts of a run. Clips at places 0 to num_train - 1 of `data` train, the rest validate."""
+    """The parts of a run.
+
+    data: Training clips first, then validation clips.
+    train_places, validation_places: Their positions in `data`.
+    state: The trained parts.
+    take_step: Takes a step of training.
+    generator: Source of the order of clips and of their views.
+    watch: Stopwatch of the profile; may be off.
+    """
 
     config: TrainConfig
     data: ClipData
@@ -56,7 +63,23 @@ def run_epochs(
     on_epoch: Callable[[EpochReport], None] | None,
     cancel: CancelToken | None,
 ) -> tuple[list[EpochReport], RunInfo]:
-    """Train until a rule for stopping holds; every epoch is reported, the best one saved."""
+    """Train until a stopping rule holds.
+
+    Args:
+        run: Parts of the run, which are trained in place.
+        run_dir: Directory of the run. The best epoch so far, records and TensorBoard events are saved there.
+        info: Origin of the run.
+        on_epoch: Called after every epoch.
+        cancel: Checked after every epoch.
+
+    Returns:
+        Reports of all epochs, and `info` with the best epoch and the reason why training ended.
+
+    Raises:
+        TrainingError: A loss is NaN or infinite.
+        FileError: A file cannot be written.
+        TaskCancelledError: `cancel` was set.
+    """
     schedule = run.config.schedule
     progress = Progress(lr=run.config.optim.lr)
     reports: list[EpochReport] = []
@@ -100,7 +123,7 @@ def run_epochs(
 def _train_epoch(
     run: TrainingRun, base_lr: float, epoch: int, steps: int
 ) -> tuple[TrainEpoch, int, float, int]:
-    """One epoch, or what is left of `max_steps`: its means, steps so far, the last rate, batches joined."""
+    """Train for an epoch, or until `max_steps`. Returns means, steps so far, last rate and joined batches."""
     config = run.config
     run.state.model.train()
     scalars: list[Scalars] = []
@@ -146,8 +169,8 @@ def _require_finite(
 def _require_number(value: float, what: str, lr: float, optim: OptimConfig) -> None:
     if math.isfinite(value):
         return
-    helpers = {"clip_norm=1": optim.clip_norm, "warmup_steps=100": optim.warmup_steps}
-    unset = [name for name, is_set in helpers.items() if not is_set]
+    remedies = {"clip_norm=1": optim.clip_norm, "warmup_steps=100": optim.warmup_steps}
+    unset = [name for name, is_set in remedies.items() if not is_set]
     more = " and ".join(f"optim.{name}" for name in unset)
     advice = f"Lower optim.lr, or set {more}." if more else "Lower optim.lr."
     msg = (
@@ -158,7 +181,7 @@ def _require_number(value: float, what: str, lr: float, optim: OptimConfig) -> N
 
 
 def _validate(run: TrainingRun, class_names: tuple[str, ...]) -> tuple[ValidationEpoch, torch.Tensor]:
-    """The validation clips, and the class features that they were compared with."""
+    """Measure the validation clips. Returns the class features that they were compared with, too."""
     text_CF = run.state.class_features()
     scores = score(run.state.model, text_CF, run.data, run.validation_places, run.config.optim.batch_size)
     metrics = scores.metrics(class_names)

@@ -19,18 +19,26 @@ from trainer.run_info import RunInfo
 from trainer.training_set import TrainingSet
 
 _STEM = "confusion"
-"""What the names of all files of `evaluate` begin with."""
+"""Start of the names of all files of `evaluate`."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class EvalResult:
-    """The metrics of one split, with what must be shown beside them.
+    """The metrics of a split, with the facts that must be shown beside them.
 
-    place: of the cache. fold: that was measured, and is_own_fold: whether it is the one that trained the run.
-    same_cache: whether the cache is the one, by features and clips, that the run was trained on.
-    training_set: clips that trained the run. precision: of measuring. left_out: why clips of the fold are
-    not measured, and how many. leak: clips that the run has seen, measured all the same. banners: what must
-    stand, loudly, beside these numbers. files: what was written.
+    place: Location of the measured cache.
+    dataset: Of this cache.
+    loss: Ungated class-contrastive loss, mean over the clips.
+    info: Origin of the run.
+    fold: The measured fold.
+    is_own_fold: Whether this fold trained the run.
+    same_cache: Whether the measured cache has the features and clips of the training cache.
+    training_set: Clips that trained the run.
+    precision: Of measuring.
+    left_out: Number of clips of the fold that were not measured, by reason.
+    leak: Measured clips that the run has seen.
+    banners: Warnings to show beside the numbers.
+    files: Written files.
     """
 
     place: Place
@@ -51,7 +59,7 @@ class EvalResult:
 
     @property
     def title(self) -> str:
-        """Dataset, fold and split that were measured; and the run's own fold, where that is another."""
+        """Dataset, fold and split that were measured, and the run's own fold if it is another one."""
         trained = "" if self.is_own_fold else f" (trained on fold {self.info.fold} of {self.info.dataset})"
         return f"{self.dataset}, fold {self.fold}{trained}, {self.split} split"
 
@@ -65,11 +73,19 @@ def evaluate(
     fold: int | str | None = None,
     allow_leak: bool = False,
 ) -> EvalResult:
-    """Measure a run's best model on a split of a fold; write confusion.json and confusion.png.
+    """Measure a run's best model on a split of a fold, and write confusion.json and confusion.png.
 
-    cache: another cache than the one it was trained on. Its files are then named after it, and those of
-    another fold than the run's own after the fold. fold, allow_leak: see `measure`, which raises what this
-    raises, with FileError for a run that cannot be written.
+    Args:
+        run_dir: Directory of the run, where the files are written.
+        split: ``test``, ``validation`` or ``train``.
+        cache: Cache to measure on; the files are named after it. None: the training cache.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        fold: See `measure`. The files of another fold than the run's own are named after it.
+        allow_leak: See `measure`.
+
+    Raises:
+        OusError: As for `measure`.
+        FileError: The files cannot be written.
     """
     place = OwnDir.of(run_dir)
     if place.is_dir():
@@ -106,12 +122,12 @@ def evaluate(
 
 
 def _figures(place: OwnDir) -> list[str]:
-    """Return the names of figures in use; which one is written is known after measuring."""
+    """Return the names of existing figures, any of which may be replaced."""
     return [name for name in place.entries() if re.fullmatch(r"confusion.*\.(json|png)", name)]
 
 
 def _stem(measured: Measured, *, is_other_cache: bool) -> str:
-    """Return the name of the files without their endings."""
+    """Return the name of the files, without suffix."""
     folds = measured.meta.fold_names
     has_default_fold = measured.is_own_fold or (is_other_cache and len(folds) == 1)
     parts = [

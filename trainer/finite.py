@@ -1,9 +1,9 @@
-"""Features that are NaN or infinite: found as they are read, and rejected with the names of their clips.
+"""Check features for NaN and infinity when they are read.
 
-A model would answer them with the first class, and train on them to NaN. No extraction stores them
-(`pipeline.process`), so that they are damage. `cache repair` finds the same damage.
+A model would predict the first class for them, and its loss would become NaN. No extraction stores such
+values (`pipeline.process`), so that they are damage. `cache repair` finds the same damage.
 
-Letters: N clips; X the dimensions of their features.
+Letters: N clips; X numbers of a clip.
 """
 
 from collections.abc import Mapping
@@ -20,14 +20,17 @@ from pipeline.types import Bools, Ints
 
 _CLIPS_AT_ONCE = 64
 _WITHOUT_SIGN, _INFINITY = 0x7FFF, 0x7C00
-"""Bits of a float16: all but its sign, and the least of a value that is infinite or NaN (IEEE 754)."""
+"""Bits of a float16: all but its sign, and the smallest pattern of infinity or NaN (IEEE 754)."""
 
 
 def require_finite(features: Mapping[str, torch.Tensor], cache: FeatureCache, row_N: Ints) -> None:
-    """Raise CacheError, naming clips and arrays, where features hold NaN or infinity.
+    """Raise CacheError, naming clips and arrays, if features are NaN or infinite.
 
-    features: [N, ...] of each array of the cache, in host memory: its float16 values, or means of them in
-    float32. row_N: the clips' rows in the cache.
+    Args:
+        features: [N, ...] by name of the cache's array, in host memory: its float16 values, or means of them
+            in float32.
+        cache: The cache, for the message.
+        row_N: Rows of the clips in the cache.
     """
     bad = {name: ~_are_finite(value_NX.flatten(1).numpy()) for name, value_NX in features.items()}
     bad_N = np.stack(list(bad.values())).any(axis=0)
@@ -47,10 +50,10 @@ def require_finite(features: Mapping[str, torch.Tensor], cache: FeatureCache, ro
 
 
 def _are_finite(value_NX: npt.NDArray[Any]) -> Bools:
-    """Whether each clip's features are finite, in one pass on one thread.
+    """Return whether the features of each clip are finite [N].
 
-    float16 by the exponent: `numpy.isfinite` takes eighteen times as long. Means of such values by their sum,
-    which cannot overflow in float32.
+    float16 is checked by its exponent, because `numpy.isfinite` takes 18 times as long. Means are checked by
+    their sum, which cannot overflow in float32.
     """
     if value_NX.dtype != np.float16:
         return np.asarray(np.isfinite(value_NX.sum(axis=1)))

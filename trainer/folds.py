@@ -1,4 +1,4 @@
-"""A cache and a fold -> the rows that train, that validate and that test, and their polarities."""
+"""A cache and a fold -> the rows of training, validation and test, and their polarities."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -24,18 +24,18 @@ _FOLDS_SHOWN = 10
 
 _NO_GROUP = (
     " data.validation=holdout takes whole groups of clips, and none can be: all training clips are of one "
-    "group, or each group has all training clips of some class. Mark validation clips in the data set, give "
+    "group, or each group has all training clips of some class. Mark validation clips in the dataset, give "
     "other groups (column group of a manifest, then `cache relabel`), or --set data.validation=train."
 )
 
 
 @dataclass(frozen=True, kw_only=True)
 class FoldRows:
-    """The cache rows of one fold, by what they are for.
+    """The rows of a cache in a fold, by split.
 
-    rule: how the checkpoint is selected: holdout, holdout by group, given, test or train.
-    left_out: why clips of the fold are not used, and how many; clips without a label count also where they
-    are in no fold at all.
+    rule: Rule that selects the checkpoint: holdout, holdout by group, given, test or train.
+    left_out: Number of clips of the fold that are not used, by reason. Clips without a label count even if
+        they are in no fold.
     """
 
     fold_name: str
@@ -46,16 +46,16 @@ class FoldRows:
     left_out: Mapping[str, int]
 
     def training_sha256(self) -> str:
-        """A hash of which rows train and which validate: it differs once more clips are done."""
+        """Return a hash of the rows of training and validation. It changes when more clips are done."""
         return sha256_json([self.train.tolist(), self.validation.tolist()])
 
     @property
     def split_to_measure(self) -> str:
-        """The split that shows how good a model is: test, or validation where the fold has no test clips."""
+        """The split to measure a model on: test, or validation if the fold has no test clips."""
         return "test" if len(self.test) else "validation"
 
     def of(self, split: str) -> Ints:
-        """The rows of a split by its name. Raises ConfigError when it is unknown or empty."""
+        """Return the rows of a split by its name. Raises ConfigError if it is unknown or empty."""
         splits = {"train": self.train, "validation": self.validation, "test": self.test}
         require_one_of("split", split, tuple(splits))
         if not len(splits[split]):
@@ -65,7 +65,7 @@ class FoldRows:
             if split == "test":
                 there = [name for name in ("validation", "train") if len(splits[name])]
                 measure = f"Measure --split {there[0]}, or mark" if there else "Mark"
-                remedy = f" {measure} test clips in the data set."
+                remedy = f" {measure} test clips in the dataset."
             if split == "validation":
                 others = ", ".join(rule for rule in _RULES if rule != self.rule)
                 remedy = (
@@ -88,7 +88,7 @@ class FoldRows:
 
 
 def fold_number(meta: CacheMeta, fold: int | str) -> int:
-    """The column of a fold, given by its name or, where no fold has that name, its number from 1."""
+    """Return the column of a fold, given by name or, if no fold has that name, by number from 1."""
     names, text = meta.fold_names, str(fold)
     if text in names:
         return names.index(text)
@@ -99,25 +99,24 @@ def fold_number(meta: CacheMeta, fold: int | str) -> int:
 
 
 def fold_to_measure(
-    meta: CacheMeta, asked: int | str | None, trained: str, *, is_known: bool, where: Where
+    meta: CacheMeta, requested: int | str | None, trained: str, *, is_known: bool, where: Where
 ) -> str:
     """Return the name of the fold of a cache that a run is measured on.
 
     Args:
         meta: Attributes of the cache.
-        asked: The user's choice, a name or a number from 1; None for the default. That is the run's own fold
-            where `is_known`, or else the only fold of the cache.
-        trained: The fold that trained the run, by its name in its training cache.
-        is_known: Whether folds of the cache are those of the training cache, so that equal names are equal
-            folds.
+        requested: The user's choice, a name or a number from 1. None for the default: the run's own fold if
+            `is_known`, else the only fold of the cache.
+        trained: Name of the fold that trained the run.
+        is_known: Whether the cache has the folds of the training cache under the same names.
         where: The cache, for the message.
 
     Raises:
-        ConfigError: `asked` is no fold of the cache, or the cache has several folds and no default.
+        ConfigError: `requested` is no fold of the cache, or the cache has several folds and no default.
     """
     names = meta.fold_names
-    if asked is not None:
-        return names[fold_number(meta, asked)]
+    if requested is not None:
+        return names[fold_number(meta, requested)]
     if is_known and trained in names:
         return trained
     if len(names) == 1:
@@ -130,16 +129,16 @@ def fold_to_measure(
 
 
 def folder_of_fold(names: Sequence[str], fold: str) -> str:
-    """Return a name for files of a fold: "foldNAME" where the name is plain, else "fold-NUMBER"."""
+    """Return a fold's name in file names: "foldNAME" for letters and digits, else "fold-NUMBER"."""
     return f"fold{fold}" if re.fullmatch(r"[A-Za-z0-9_]+", fold) else f"fold-{names.index(fold) + 1}"
 
 
 def usable_sha256(cache: FeatureCache) -> str:
-    """Return a hash of which rows of a cache are usable: done and labelled, whatever their fold.
+    """Return a hash of the usable rows of a cache, those that are done and labelled, of all folds.
 
-    Where any of these clips share a group, the hash covers the groups too, by which a holdout takes clips.
-    Runs of one cache share it over all folds and seeds; it differs once more clips are done, or have other
-    groups. Ids, labels and folds of the rows are hashed by `FeatureCache.clips_sha256`.
+    If any of these clips share a group, the hash includes the groups, because a holdout takes clips by group.
+    It changes when more clips are done, or groups change. `FeatureCache.clips_sha256` hashes ids, labels and
+    folds.
     """
     done = cache.done_rows()
     usable = done[cache.read("label")[done] >= 0]
@@ -151,12 +150,12 @@ def usable_sha256(cache: FeatureCache) -> str:
 
 
 def require_usable(cache: FeatureCache, expected: str) -> None:
-    """Raise CacheError unless `usable_sha256` of a cache is as expected: its extraction may still run."""
+    """Raise CacheError unless `usable_sha256` of a cache is as expected."""
     if usable_sha256(cache) != expected:
         msg = (
-            f"'{cache.place}' has features of other clips, or other groups of clips, than when this grid "
-            "began: its extraction, a repair or a relabelling goes on. Wait for its end, then give a new "
-            "--out, so that all runs are trained on the same clips."
+            f"'{cache.place}' has features of other clips, or other groups of clips, than when this sweep "
+            "started, so that its runs would be trained on different clips. Wait until `extract`, `cache "
+            "repair` or `cache relabel` of this cache has ended, then give a new --out."
         )
         raise CacheError(msg)
 
@@ -164,18 +163,26 @@ def require_usable(cache: FeatureCache, expected: str) -> None:
 def fold_rows(
     cache: FeatureCache, fold: int | str, config: DataConfig, seed: int, *, by_group: bool = True
 ) -> FoldRows:
-    """Who trains, validates and tests in a fold of the cache; the same for the same seed.
+    """Return the rows of training, validation and test in a fold of a cache.
 
-    by_group: whether a holdout takes whole groups where training clips share any; False for the holdout of
-    a run that took single clips. Raises ConfigError for an unknown fold, and for a cache in which no clip
-    has a label; CacheError for a status, label or membership that the schema does not have.
+    Args:
+        cache: An open cache.
+        fold: Name, or number from 1.
+        config: Rule and size of the validation split.
+        seed: Of the run; a holdout depends on it.
+        by_group: Whether a holdout takes whole groups if training clips share any. False for runs whose
+            holdout took single clips.
+
+    Raises:
+        ConfigError: The fold is unknown, or no clip of the cache has a label.
+        CacheError: A status, label or membership is not in the schema.
     """
     require_labels(cache)
     column = fold_number(cache.meta, fold)
-    membership_NK = cache.read("membership")
-    membership_N, in_no_fold = membership_NK[:, column], (membership_NK == Split.ABSENT).all(axis=1)
+    membership = cache.read("membership")  # [clip, fold]
+    membership_N, in_no_fold = membership[:, column], (membership == Split.ABSENT).all(axis=1)
     label_N, status_N = cache.read("label"), cache.read("status")
-    _require_known_codes(cache, status=status_N, label=label_N, membership=membership_NK)
+    _require_known_codes(cache, status=status_N, label=label_N, membership=membership)
     in_fold = membership_N != Split.ABSENT
     done = (status_N == Status.DONE) | (status_N == Status.DONE_WITHOUT_FACE)
     left_out = {
@@ -213,7 +220,7 @@ def fold_rows(
 
 
 def require_labels(cache: FeatureCache) -> None:
-    """Raise ConfigError when no clip of the cache has a label: nothing can be trained or measured."""
+    """Raise ConfigError if no clip of the cache has a label."""
     if not (cache.read("label") >= 0).any():
         msg = (
             f"None of the {cache.meta.num_clips} clips of '{cache.place}' has a label; labelled clips are "
@@ -224,7 +231,7 @@ def require_labels(cache: FeatureCache) -> None:
 
 
 def _require_known_codes(cache: FeatureCache, **values: Ints) -> None:
-    """Raise CacheError, naming clips, for a code out of its range: the clip would be left out unnoticed."""
+    """Raise CacheError, naming clips, for codes out of range: the clips would be left out without notice."""
     highest = {"label": len(cache.meta.class_names) - 1}
     for name, value in values.items():
         spec = BY_NAME[name]
@@ -243,9 +250,9 @@ def _require_known_codes(cache: FeatureCache, **values: Ints) -> None:
 
 
 def polarity_labels(cache: FeatureCache, config: DataConfig) -> Ints:
-    """The polarity of every clip [N]: the cache's, overridden by `data.polarity_map`; -1 unknown.
+    """Return the polarity of every clip [N], -1 for unknown: `data.polarity_map` overrides the cache.
 
-    Raises ConfigError for a class that the cache does not have, CacheError as `fold_rows`.
+    Raises ConfigError for a class that the cache does not have, and CacheError as `fold_rows` does.
     """
     names = cache.meta.class_names
     polarity_N = cache.read("polarity").astype(np.int64)
@@ -260,13 +267,19 @@ def polarity_labels(cache: FeatureCache, config: DataConfig) -> Ints:
 
 
 def require_polarities(cache: FeatureCache, polarity_N: Ints, rows: Ints) -> None:
-    """Raise ConfigError when the polarity of any of the rows is unknown."""
+    """Raise ConfigError if the polarity of any of the rows is unknown.
+
+    Args:
+        cache: An open cache, for the message.
+        polarity_N: Result of `polarity_labels`.
+        rows: Rows of the cache that are used.
+    """
     unknown = rows[polarity_N[rows] == Polarity.UNKNOWN]
     if len(unknown):
         labels = np.unique(cache.read("label")[unknown])
         classes = ", ".join(cache.meta.class_names[label] for label in labels)
         msg = (
-            f"{len(unknown)} clips of {classes} have no known polarity; give the data set a 'polarity' "
+            f"{len(unknown)} clips of {classes} have no known polarity; give the dataset a 'polarity' "
             f"column, or --set data.polarity_map={cache.meta.class_names[labels[0]]}:positive,... "
             "(positive, neutral, negative), or train without it: --set model.polarity=false."
         )

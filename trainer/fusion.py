@@ -1,6 +1,6 @@
 """The Type Fusion Encoder (III-B, III-D): learnable queries over polarity, face and scene tokens.
 
-Letters: B batch; F width; Q learnable queries; S tokens; L blocks.
+Letters: B clips of a batch; F embedding width; Q learnable queries; S tokens; L blocks.
 """
 
 from dataclasses import dataclass
@@ -16,9 +16,12 @@ _TYPES = ("polarity", "face", "scene")
 
 @dataclass(frozen=True, kw_only=True)
 class Tokens:
-    """What is fused. face_BSF: one token, or one per frame, and so scene_BSF. polarity_BF: V_pol.
+    """Tokens to fuse.
 
-    valid_BS: the real ones among the face and scene tokens.
+    face_BSF: Pooled face token, optionally followed by patch tokens; or one token per frame.
+    scene_BSF: As many scene tokens; None for a face-only model.
+    polarity_BF: V_pol; None without it.
+    valid_BS: True for face and scene tokens of valid frames.
     """
 
     face_BSF: torch.Tensor
@@ -30,15 +33,15 @@ class Tokens:
 class TypeFusionEncoder(nn.Module):
     """L blocks of cross-type attention; Q_learn (eq. 6) is shared by all of them.
 
-    `query_stream`: x_0 = Q_learn, and in each block x attends with x + Q_learn as the query; both
-    sub-layers are residual. `literal`: eqs. 5-10 as printed, each block's output being the keys
-    and values of the next.
+    `query_stream`: x_0 = Q_learn. In each block, x + Q_learn is the query, and both sub-layers are residual.
+    `literal`: eqs. 5-10 as printed; the output of each block is the keys and values of the next.
     """
 
     def __init__(self, width: int, config: ModelConfig) -> None:
         super().__init__()
         self.form = config.tfe_form
         self.keys = config.tfe_keys
+        # Checkpoints store this name. Its T is the three types of tokens.
         self.type_TF = nn.Parameter(0.02 * torch.randn(len(_TYPES), width))
         self.q_learn_QF = nn.Parameter(config.tfe_query_std * torch.randn(config.tfe_queries, width))
         self.blocks = nn.ModuleList(
@@ -47,7 +50,7 @@ class TypeFusionEncoder(nn.Module):
         )
 
     def forward(self, tokens: Tokens) -> torch.Tensor:
-        """The fused queries [B, Q, F] after the last block."""
+        """Return the fused queries [B, Q, F] after the last block."""
         key_BSF, value_BSF, valid_BS = self._keys_and_values(tokens)
         q_BQF = self.q_learn_QF.expand(len(key_BSF), -1, -1)
         x_BQF = q_BQF
@@ -99,7 +102,18 @@ class CrossTypeBlock(nn.Module):
         valid_BS: torch.Tensor,
         stream_BQF: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """O_final [B, Q, F]; with a `stream_BQF`, both sub-layers are added to it instead."""
+        """Apply eqs. 5, 15 and 7 to 10.
+
+        Args:
+            query_BQF: Queries; not normalised.
+            key_BSF: Keys, normalised here (eq. 5).
+            value_BSF: Values, normalised here with the same parameters.
+            valid_BS: True for tokens to attend to.
+            stream_BQF: Input that both sub-layers are added to. None: no residual connections (as printed).
+
+        Returns:
+            O_final [B, Q, F], or the updated stream.
+        """
         key_BSF, value_BSF = self.norm_tokens(key_BSF), self.norm_tokens(value_BSF)  # eq. 5
         attended_BQF = self.attention(query_BQF, key_BSF, value_BSF, valid_BS)  # eq. 15
         o_attn_BQF = self.dropout(self.norm_attention(attended_BQF))  # eq. 7
@@ -109,6 +123,6 @@ class CrossTypeBlock(nn.Module):
         return stream_BQF + self._feed_forward(stream_BQF)
 
     def _feed_forward(self, x_BQF: torch.Tensor) -> torch.Tensor:
-        """LayerNorm(W2 ReLU(W1 x + b1) + b2): eqs. 8-10."""
+        """Return LayerNorm(W2 ReLU(W1 x + b1) + b2): eqs. 8-10."""
         out: torch.Tensor = self.dropout(self.norm_mlp(self.mlp(x_BQF)))
         return out

@@ -1,10 +1,11 @@
-"""95% intervals of WAR, UAR and recalls: a bootstrap over clips, or over groups of clips.
+"""95% confidence intervals of WAR, UAR and recalls: a bootstrap over clips, or over groups of clips.
 
-Clips of one source video, subject or film are not independent of each other. Where a split has such groups, a
-draw takes whole groups (cluster bootstrap: Davison and Hinkley, Bootstrap Methods and their Application,
-1997, section 3.8; Field and Welsh, J. R. Statist. Soc. B 69, 2007). Decision 0016 gives the reasons.
+Clips of one source video, subject or film are not independent. If a split has such groups, the bootstrap
+draws whole groups (cluster bootstrap: Davison and Hinkley, Bootstrap Methods and their Application, 1997,
+section 3.8; Field and Welsh, J. R. Statist. Soc. B 69, 2007). Decision 0016 gives the reasons.
 
-Letters: C classes; G groups; K kinds of groups, which have the same counts; U draws of the bootstrap.
+Letters: N clips; C classes; G groups of clips; R replicates of the bootstrap; X groups that differ in
+their counts.
 """
 
 import math
@@ -24,14 +25,14 @@ _DRAWS = 10_000
 _SEED = 0
 _FEWEST_GROUPS = 2
 _MOST_COUNTS = 1 << 22
-"""Numbers that a part of the draws over groups may hold at once: 32 MiB."""
+"""Numbers in memory at once while groups are drawn: 32 MiB."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Intervals:
-    """The 95% intervals of a split's numbers; None where nothing shows how much they vary.
+    """The 95% intervals of a split; None where the data do not show how much a number varies.
 
-    recalls: in the order of the classes.
+    recalls: In the order of the classes.
     """
 
     war: Interval | None
@@ -41,7 +42,12 @@ class Intervals:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class GroupCounts:
-    """The clips of a split by group. number_G: of each group. right_GC, support_GC: right clips, clips."""
+    """Clips of a split, counted by group and class.
+
+    number_G: Number of each group in the cache, each once.
+    right_GC: Clips classified correctly.
+    support_GC: All clips.
+    """
 
     number_G: Ints
     right_GC: Ints
@@ -66,20 +72,20 @@ class GroupCounts:
         return bool((self.support_GC.sum(axis=1) > 1).any())
 
     def to_rows(self) -> tuple[tuple[int, ...], ...]:
-        """Return a row for each group: its number, right clips by class, clips by class."""
+        """Return a row per group: its number, right clips by class, all clips by class."""
         table = np.column_stack([self.number_G, self.right_GC, self.support_GC])
         return tuple(tuple(row) for row in table.tolist())
 
     @classmethod
     def from_rows(cls, rows: tuple[tuple[int, ...], ...], num_classes: int) -> "GroupCounts":
-        """Read what `to_rows` returns. Raises ValueError for anything else."""
+        """Read the result of `to_rows`. Raises ValueError for other values."""
         table = np.array(rows, dtype=np.int64).reshape(len(rows), 1 + 2 * num_classes)
         number_G, right_GC, support_GC = np.split(table, [1, 1 + num_classes], axis=1)
         return cls(number_G=number_G[:, 0], right_GC=right_GC, support_GC=support_GC)
 
     @classmethod
     def merged(cls, parts: "list[GroupCounts]") -> "GroupCounts":
-        """Return the counts of all clips of `parts`; a number stands for one group in all of them."""
+        """Return the counts of the clips of all `parts`, in which equal numbers are the same group."""
         number_G, place = np.unique(np.concatenate([part.number_G for part in parts]), return_inverse=True)
         counts = []
         for name in ("right_GC", "support_GC"):
@@ -91,7 +97,14 @@ class GroupCounts:
 
 
 def group_counts(group_N: Ints, label_N: Ints, predicted_N: Ints, num_classes: int) -> GroupCounts:
-    """Count the right clips, and all clips, of each class in each group."""
+    """Count right clips and all clips by group and class.
+
+    Args:
+        group_N: Number of each clip's group.
+        label_N: True classes, 0 to C - 1.
+        predicted_N: Predicted classes, 0 to C - 1.
+        num_classes: C.
+    """
     number_G, place = np.unique(group_N, return_inverse=True)
     support_GC = np.zeros((len(number_G), num_classes), dtype=np.int64)
     right_GC = np.zeros_like(support_GC)
@@ -101,7 +114,7 @@ def group_counts(group_N: Ints, label_N: Ints, predicted_N: Ints, num_classes: i
 
 
 def method(groups: GroupCounts | None) -> str:
-    """Describe in words what the intervals of a split are taken over, and how."""
+    """Describe the method of the intervals of a split in words."""
     draws = f"{_DRAWS} draws, seed {_SEED}"
     if groups is None:
         return f"bootstrap over clips, {draws}; Wilson's for a share of 0 or 1, Jeffreys' in UAR"
@@ -115,7 +128,7 @@ def method(groups: GroupCounts | None) -> str:
 
 
 def basis(groups: GroupCounts | None) -> str:
-    """Name in short what the intervals of a split are taken over."""
+    """Return the basis of the intervals of a split in a few words."""
     if groups is None:
         return "95% intervals over clips"
     many = counted(len(groups.number_G), "group")
@@ -124,36 +137,37 @@ def basis(groups: GroupCounts | None) -> str:
 
 
 def intervals_over_clips(right_C: Ints, support_C: Ints) -> Intervals:
-    """Percentiles of a bootstrap over clips.
+    """Compute percentiles of a bootstrap over clips.
 
-    Clips are drawn with replacement, as many as there are; the same draws give all numbers. A class that is
-    not drawn does not count in that draw's UAR. Where WAR or a recall is 0 or 1 every draw is alike and would
-    show no doubt at all: there it is Wilson's interval, and such a class enters UAR with recalls drawn from
-    Beta(right + 1/2, wrong + 1/2) (Jeffreys).
+    Clips are drawn with replacement, as many as the split has. All numbers use the same draws. A class that
+    is not drawn does not count in the UAR of that replicate. If WAR or a recall is 0 or 1, all replicates are
+    equal, and a percentile interval would have no width. Wilson's interval is used then, and such a class
+    enters UAR with recalls drawn from Beta(right + 1/2, wrong + 1/2) (Jeffreys).
     """
     generator = np.random.default_rng(_SEED)
-    war_U, uar_U, recall_UC = bootstrap(right_C, support_C, _DRAWS, generator)
+    war_R, uar_R, recall_RC = bootstrap(right_C, support_C, _DRAWS, generator)
     alike_C = (support_C > 0) & ((right_C == 0) | (right_C == support_C))
     if alike_C.any():
         shape = right_C[alike_C] + 0.5, (support_C - right_C)[alike_C] + 0.5
-        uar_U = _with_doubt(recall_UC, alike_C, shape, generator)
-    classes = zip(right_C.tolist(), support_C.tolist(), recall_UC.T, strict=True)
+        uar_R = _with_doubt(recall_RC, alike_C, shape, generator)
+    classes = zip(right_C.tolist(), support_C.tolist(), recall_RC.T, strict=True)
     return Intervals(
-        war=_share_interval(int(right_C.sum()), int(support_C.sum()), war_U),
-        uar=_holding(_percentiles(uar_U), _uar(right_C, support_C)),
-        recalls=tuple(_share_interval(r, n, recall_U) if n else None for r, n, recall_U in classes),
+        war=_share_interval(int(right_C.sum()), int(support_C.sum()), war_R),
+        uar=_holding(_percentiles(uar_R), _uar(right_C, support_C)),
+        recalls=tuple(_share_interval(r, n, recall_R) if n else None for r, n, recall_R in classes),
     )
 
 
 def intervals_over_groups(groups: GroupCounts) -> Intervals:
-    """Percentiles of a bootstrap over groups, each made as wide as that over clips.
+    """Compute percentiles of a bootstrap over groups, each at least as wide as that over clips.
 
-    Groups are drawn with replacement, as many as there are, and each brings all its clips. Where a share is
-    the same in all groups every draw is alike: there it is Wilson's interval with the groups as trials, and
-    such a class enters UAR with recalls drawn from Beta(right + 1/2, wrong + 1/2) of its groups, one quantile
-    for all such classes that share groups, because their recalls depend on each other. A share of fewer than
-    two groups has no interval. The interval over clips is a bound from below because positive correlation
-    within groups only adds to the variance of independent clips, while few groups show little of their own.
+    Groups are drawn with replacement, as many as the split has, each with all its clips. If a recall (or WAR)
+    is the same in all groups, all replicates are equal. Wilson's interval with the groups as trials is used
+    then, and such a class enters UAR with recalls drawn from Beta(right + 1/2, wrong + 1/2) of its groups.
+    Such classes that share groups have one quantile, because their recalls depend on each other. A number of
+    fewer than two groups has no interval. An interval is never narrower than that over clips, because
+    positive correlation within groups adds to the variance of independent clips, which few groups hardly
+    show.
     """
     right_GC, support_GC = groups.right_GC, groups.support_GC
     if len(support_GC) < _FEWEST_GROUPS:
@@ -161,18 +175,18 @@ def intervals_over_groups(groups: GroupCounts) -> Intervals:
     right_C, support_C = right_GC.sum(axis=0), support_GC.sum(axis=0)
     over_clips = intervals_over_clips(right_C, support_C)
     generator = np.random.default_rng(_SEED)
-    war_U, uar_U, recall_UC = bootstrap_groups(right_GC, support_GC, _DRAWS, generator)
+    war_R, uar_R, recall_RC = bootstrap_groups(right_GC, support_GC, _DRAWS, generator)
     has_GC = support_GC > 0
     groups_C = has_GC.sum(axis=0)
     share_C = right_C / support_C.clip(min=1)
     alike_C = (support_C > 0) & ~((right_GC * support_C != right_C * support_GC) & has_GC).any(axis=0)
     if alike_C.any():
         shape = (share_C * groups_C)[alike_C] + 0.5, ((1 - share_C) * groups_C)[alike_C] + 0.5
-        uar_U = _with_shared_doubt(recall_UC, alike_C, shape, has_GC[:, alike_C], generator)
+        uar_R = _with_shared_doubt(recall_RC, alike_C, shape, has_GC[:, alike_C], generator)
     right_G, support_G = right_GC.sum(axis=1), support_GC.sum(axis=1)
     right, total = int(right_C.sum()), int(support_C.sum())
     war_is_alike = bool((right_G * total == right * support_G).all())
-    war = wilson(right / total * len(right_G), len(right_G)) if war_is_alike else _percentiles(war_U)
+    war = wilson(right / total * len(right_G), len(right_G)) if war_is_alike else _percentiles(war_R)
     recalls: list[Interval | None] = []
     for label, clips in enumerate(over_clips.recalls):
         num = int(groups_C[label])
@@ -180,54 +194,71 @@ def intervals_over_groups(groups: GroupCounts) -> Intervals:
             recalls.append(None)
             continue
         alike = bool(alike_C[label])
-        own = wilson(float(share_C[label]) * num, num) if alike else _percentiles(recall_UC[:, label])
+        own = wilson(float(share_C[label]) * num, num) if alike else _percentiles(recall_RC[:, label])
         recalls.append(_wider(own, clips))
-    uar = _holding(_percentiles(uar_U), _uar(right_C, support_C))
+    uar = _holding(_percentiles(uar_R), _uar(right_C, support_C))
     return Intervals(war=_wider(war, over_clips.war), uar=_wider(uar, over_clips.uar), recalls=tuple(recalls))
 
 
 def bootstrap(
     right_C: Ints, support_C: Ints, draws: int, generator: np.random.Generator
 ) -> tuple[Floats, Floats, Floats]:
-    """WAR [U], UAR [U] and recalls [U, C] of clips drawn with replacement, as many as there are.
+    """Draw clips with replacement, as many as there are.
 
-    What counts of a clip is its class and whether it is right, so a draw of N clips is a draw of the
-    counts of these 2 C kinds. The recall of a class that is not drawn is NaN.
+    Only a clip's class and its correctness matter, so that one multinomial draw of 2 C counts replaces a draw
+    of N clips.
+
+    Args:
+        right_C: Clips classified correctly.
+        support_C: All clips.
+        draws: R.
+        generator: Source of the draws.
+
+    Returns:
+        WAR [R], UAR [R] and recalls [R, C]. The recall of a class that is not drawn is NaN.
     """
     kinds, total = np.concatenate([right_C, support_C - right_C]), int(support_C.sum())
-    counts_U2C = generator.multinomial(total, kinds / total, size=draws)
-    drawn_right_UC, drawn_wrong_UC = np.split(counts_U2C, 2, axis=1)
-    drawn_UC = drawn_right_UC + drawn_wrong_UC
-    recall_UC = np.where(drawn_UC > 0, drawn_right_UC / drawn_UC.clip(min=1), np.nan)
-    return drawn_right_UC.sum(axis=1) / total, np.nanmean(recall_UC, axis=1), recall_UC
+    counts_R2C = generator.multinomial(total, kinds / total, size=draws)
+    drawn_right_RC, drawn_wrong_RC = np.split(counts_R2C, 2, axis=1)
+    drawn_RC = drawn_right_RC + drawn_wrong_RC
+    recall_RC = np.where(drawn_RC > 0, drawn_right_RC / drawn_RC.clip(min=1), np.nan)
+    return drawn_right_RC.sum(axis=1) / total, np.nanmean(recall_RC, axis=1), recall_RC
 
 
 def bootstrap_groups(
     right_GC: Ints, support_GC: Ints, draws: int, generator: np.random.Generator
 ) -> tuple[Floats, Floats, Floats]:
-    """WAR [U], UAR [U] and recalls [U, C] of groups drawn with replacement, as many as there are.
+    """Draw groups with replacement, as many as there are.
 
-    Groups with the same counts are of one kind, and a draw is one of the counts of these K kinds. The recall
-    of a class that is not drawn is NaN.
+    Groups with equal counts are drawn together: one multinomial draw of X counts replaces a draw of G groups.
+
+    Args:
+        right_GC: Clips classified correctly.
+        support_GC: All clips.
+        draws: R.
+        generator: Source of the draws.
+
+    Returns:
+        WAR [R], UAR [R] and recalls [R, C]. The recall of a class that is not drawn is NaN.
     """
     num_classes = right_GC.shape[1]
-    counts_K2C, groups_K = np.unique(np.hstack([right_GC, support_GC]), axis=0, return_counts=True)
-    step = max(1, _MOST_COUNTS // len(groups_K))
-    drawn_U2C = np.concatenate(
+    counts_X2C, groups_X = np.unique(np.hstack([right_GC, support_GC]), axis=0, return_counts=True)
+    step = max(1, _MOST_COUNTS // len(groups_X))
+    drawn_R2C = np.concatenate(
         [
-            generator.multinomial(len(right_GC), groups_K / len(right_GC), size=min(step, draws - start))
-            @ counts_K2C
+            generator.multinomial(len(right_GC), groups_X / len(right_GC), size=min(step, draws - start))
+            @ counts_X2C
             for start in range(0, draws, step)
         ]
     )
-    drawn_right_UC, drawn_UC = drawn_U2C[:, :num_classes], drawn_U2C[:, num_classes:]
-    recall_UC = np.where(drawn_UC > 0, drawn_right_UC / drawn_UC.clip(min=1), np.nan)
-    war_U = drawn_right_UC.sum(axis=1) / drawn_UC.sum(axis=1)
-    return war_U, np.nanmean(recall_UC, axis=1), recall_UC
+    drawn_right_RC, drawn_RC = drawn_R2C[:, :num_classes], drawn_R2C[:, num_classes:]
+    recall_RC = np.where(drawn_RC > 0, drawn_right_RC / drawn_RC.clip(min=1), np.nan)
+    war_R = drawn_right_RC.sum(axis=1) / drawn_RC.sum(axis=1)
+    return war_R, np.nanmean(recall_RC, axis=1), recall_RC
 
 
 def wilson(right: float, total: int) -> Interval:
-    """Wilson's 95% score interval of `right` successes in `total` trials."""
+    """Return Wilson's 95% score interval of `right` successes in `total` trials."""
     share, z2 = right / total, _Z_95**2
     centre = (share + z2 / (2 * total)) / (1 + z2 / total)
     half = _Z_95 / (1 + z2 / total) * math.sqrt(share * (1 - share) / total + z2 / (4 * total**2))
@@ -235,41 +266,41 @@ def wilson(right: float, total: int) -> Interval:
 
 
 def _with_doubt(
-    recall_UC: Floats, alike_C: Ints, shape: tuple[Floats, Floats], generator: np.random.Generator
+    recall_RC: Floats, alike_C: Ints, shape: tuple[Floats, Floats], generator: np.random.Generator
 ) -> Floats:
-    """UAR [U] with the recalls of the classes whose draws are alike drawn from a Beta distribution."""
-    doubtful_UC = recall_UC.copy()
-    doubtful_UC[:, alike_C] = generator.beta(*shape, size=(len(recall_UC), int(alike_C.sum())))
-    return np.asarray(np.nanmean(doubtful_UC, axis=1))
+    """Return UAR [R], where classes whose replicates are equal have recalls from a Beta distribution."""
+    doubtful_RC = recall_RC.copy()
+    doubtful_RC[:, alike_C] = generator.beta(*shape, size=(len(recall_RC), int(alike_C.sum())))
+    return np.asarray(np.nanmean(doubtful_RC, axis=1))
 
 
 def _with_shared_doubt(
-    recall_UC: Floats,
+    recall_RC: Floats,
     alike_C: Ints,
     shape: tuple[Floats, Floats],
     has_GC: Bools,
     generator: np.random.Generator,
 ) -> Floats:
-    """UAR [U] as by `_with_doubt`, with one quantile a draw for classes that groups join.
+    """Return UAR [R] as `_with_doubt` does, with one quantile per replicate for classes that share groups.
 
-    has_GC: of the classes whose draws are alike.
+    `has_GC` is that of the classes whose replicates are equal.
     """
     joined_CC = has_GC.astype(np.int64).T @ has_GC
     num_parts, part_C = connected_components(joined_CC)
-    quantile_UP = generator.random((len(recall_UC), num_parts))
-    doubtful_UC = recall_UC.copy()
-    doubtful_UC[:, alike_C] = betaincinv(*shape, quantile_UP[:, part_C])
-    return np.asarray(np.nanmean(doubtful_UC, axis=1))
+    quantiles = generator.random((len(recall_RC), num_parts))
+    doubtful_RC = recall_RC.copy()
+    doubtful_RC[:, alike_C] = betaincinv(*shape, quantiles[:, part_C])
+    return np.asarray(np.nanmean(doubtful_RC, axis=1))
 
 
 def _uar(right_C: Ints, support_C: Ints) -> float:
-    """The mean of the recalls over the classes present."""
+    """Return the mean of the recalls over the classes present."""
     recalls: list[float] = [r / n for r, n in zip(right_C.tolist(), support_C.tolist(), strict=True) if n]
     return sum(recalls) / len(recalls)
 
 
-def _percentiles(value_U: Floats) -> Interval:
-    low, high = np.nanpercentile(value_U, [2.5, 97.5])
+def _percentiles(value_R: Floats) -> Interval:
+    low, high = np.nanpercentile(value_R, [2.5, 97.5])
     return float(low), float(high)
 
 
@@ -281,5 +312,5 @@ def _wider(one: Interval, other: Interval | None) -> Interval:
     return one if other is None else (min(one[0], other[0]), max(one[1], other[1]))
 
 
-def _share_interval(right: int, total: int, share_U: Floats) -> Interval:
-    return _percentiles(share_U) if 0 < right < total else wilson(right, total)
+def _share_interval(right: int, total: int, share_R: Floats) -> Interval:
+    return _percentiles(share_R) if 0 < right < total else wilson(right, total)

@@ -1,8 +1,8 @@
-"""Caches on object storage that this user has trained on: a run's file may name these, and no others.
+"""Caches on object storage that this user has trained on. Of such caches, a run's file may name only these.
 
-A run may come from somebody else, and a request to the bucket that it names is signed with this user's keys.
-The record is in the user's own state directory, $XDG_STATE_HOME/ous or ~/.local/state/ous: one file for each
-cache, named by the hash of its address, so that runs side by side never rewrite each other's record.
+A run may be from somebody else, and a request to the bucket that it names is signed with this user's keys.
+The record is in the user's state directory, $XDG_STATE_HOME/ous or ~/.local/state/ous. It has one file for
+each cache, named by the hash of its address, so that concurrent runs never rewrite each other's record.
 """
 
 import hashlib
@@ -16,15 +16,15 @@ from pipeline.program import quoted
 from pipeline.store.location import Place
 
 _MOST_BYTES = 4096
-"""Of a record: S3 allows keys of 1024 bytes."""
+"""Largest size of a record: S3 allows keys of 1024 bytes."""
 
 _OF_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 
 
 def state_directory() -> Path:
-    """The directory of this program's state: $XDG_STATE_HOME/ous, else ~/.local/state/ous.
+    """Return the directory of this program's state: $XDG_STATE_HOME/ous, else ~/.local/state/ous.
 
-    Raises RuntimeError where the user has no home directory.
+    Raises RuntimeError if the user has no home directory.
     """
     named = os.environ.get("XDG_STATE_HOME", "")
     base = Path(named) if named.startswith("/") else Path.home() / ".local" / "state"
@@ -32,9 +32,10 @@ def state_directory() -> Path:
 
 
 def remember(place: Place) -> str:
-    """Record a cache that the user has named himself; a local one needs no record.
+    """Record a cache that the user has named. A local one needs no record.
 
-    Returns what the user should know where that cannot be done; empty otherwise.
+    Returns:
+        A note for the user if the record cannot be written, else "".
     """
     if place.is_local or not _why_unknown(place):
         return ""
@@ -48,7 +49,7 @@ def remember(place: Place) -> str:
         records.write_text(_name(place), _content(place))
     except (FileError, RuntimeError) as error:
         return (
-            f"the use of '{place}' cannot be recorded in this user's state directory ({_told(error)}); "
+            f"the use of '{place}' cannot be recorded in this user's state directory ({_text_of(error)}); "
             f"`evaluate` and `report` will need --cache {quoted(str(place))}"
         )
     return ""
@@ -67,7 +68,7 @@ def require_known(place: Place, run_dir: Path) -> None:
 
 
 def _why_unknown(place: Place) -> str:
-    """Why a cache counts as not recorded; empty where it is recorded."""
+    """Return why a cache counts as not recorded; empty if it is recorded."""
     try:
         records = _records()
         with records.opened() as handle:
@@ -76,7 +77,7 @@ def _why_unknown(place: Place) -> str:
     except MissingFileError:
         return "no training of yours on this machine has used it"
     except (FileError, RuntimeError) as error:
-        return f"the record of the caches that you have trained on cannot be read ({_told(error)})"
+        return f"the record of the caches that you have trained on cannot be read ({_text_of(error)})"
     if found != _content(place).encode():
         return f"the record of it, '{records.path / _name(place)}', is damaged"
     return ""
@@ -105,5 +106,5 @@ def _require_own(records: OwnDir, status: os.stat_result) -> None:
         raise FileError(msg)
 
 
-def _told(error: Exception) -> str:
+def _text_of(error: Exception) -> str:
     return str(error).rstrip(".")

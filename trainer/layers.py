@@ -1,9 +1,9 @@
 """The parts between cached features and fusion: LSTM, Frame Encoder, alignment, Polarity Encoder.
 
-All honour `valid_BT`, whose true values come first: what an invalid frame holds reaches no result.
+Values of invalid frames do not affect the result. In `valid_BT`, valid frames come first.
 
-Letters: B batch; T frames; F embedding width; D encoder width; K early blocks (4); Z statistics
-(3); Q queries; S tokens; H heads.
+Letters: B clips of a batch; T frames; F embedding width; D encoder width; Q queries; S tokens.
+4 and 3 are early blocks and their statistics.
 """
 
 import torch
@@ -16,20 +16,20 @@ from pipeline.types import EARLY_STATISTICS, NUM_EARLY_BLOCKS, Polarity
 NUM_POLARITIES = len(Polarity) - 1
 _SMALL_STD = 0.02
 _CONSTANT_STD = 1e-6
-"""A deviation up to this is taken for that of a constant: float16 values from 0.001 on are as far apart."""
+"""A deviation up to this counts as 0: neighbouring float16 values near 0.001 differ by as much."""
 
 
 def masked_mean(x_BTF: torch.Tensor, valid_BT: torch.Tensor) -> torch.Tensor:
-    """The mean over valid frames [B, F] (eq. 14)."""
+    """Return the mean over valid frames [B, F] (eq. 14)."""
     kept = x_BTF.masked_fill(~valid_BT[..., None], 0.0)
     return kept.sum(dim=1) / valid_BT.sum(dim=1, keepdim=True)
 
 
 class Standardise(nn.Module):
-    """Inputs with zero mean and unit deviation; both are measured by `fit`, and part of the state.
+    """Scaling of inputs to zero mean and unit deviation, which `fit` measures and the state dict stores.
 
-    Before `fit` it changes nothing. A value that `fit` finds constant is centred alone (deviation 1):
-    divided by a deviation of nearly 0, another value on a later clip would drown all others.
+    Before `fit`, inputs are returned unchanged. A constant value is only centred (deviation 1). Divided by a
+    deviation of nearly 0, another value on a later clip would dominate all others.
     """
 
     def __init__(self, shape: tuple[int, ...]) -> None:
@@ -47,7 +47,7 @@ class Standardise(nn.Module):
         self.std.copy_(torch.where(std > _CONSTANT_STD, std, 1.0))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """`x` [..., *shape], standardised."""
+        """Return `x` [..., *shape], standardised."""
         return (x - self.mean) / self.std
 
 
@@ -68,7 +68,17 @@ class Attention(nn.Module):
     def forward(
         self, x_BQF: torch.Tensor, key_BSF: torch.Tensor, value_BSF: torch.Tensor, valid_BS: torch.Tensor
     ) -> torch.Tensor:
-        """Attended values [B, Q, F]; keys where `valid_BS` is false get no weight."""
+        """Attend from queries to tokens.
+
+        Args:
+            x_BQF: Queries.
+            key_BSF: Keys of the tokens.
+            value_BSF: Values of the tokens.
+            valid_BS: True for tokens to attend to; at least one per clip. Others get no weight.
+
+        Returns:
+            Attended values [B, Q, F].
+        """
 
         def split(y: torch.Tensor) -> torch.Tensor:
             return y.view(*y.shape[:2], self.heads, -1).transpose(1, 2)
@@ -86,8 +96,8 @@ class Attention(nn.Module):
 class EarlyFusion(nn.Module):
     """The LSTM of eq. 13, residual, with one set of weights for both streams.
 
-    `time` runs over the frames of each stream. It looks backward only, and invalid frames come
-    last, so they cannot reach a valid one. `type` runs over face then scene of every frame.
+    `time` runs over the frames of each stream. Invalid frames come last, so they do not affect valid ones.
+    `type` runs over face, then scene, of every frame.
     """
 
     def __init__(self, width: int, over: str) -> None:
@@ -98,7 +108,7 @@ class EarlyFusion(nn.Module):
     def forward(
         self, face_BTF: torch.Tensor, scene_BTF: torch.Tensor | None
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Both streams, fused over time or over type, in their own shapes."""
+        """Return both streams, fused over time or over type, in their own shapes."""
         if self.over == "time":
             return self._over_time(face_BTF), None if scene_BTF is None else self._over_time(scene_BTF)
         streams = [face_BTF] if scene_BTF is None else [face_BTF, scene_BTF]
@@ -112,7 +122,7 @@ class EarlyFusion(nn.Module):
 
 
 class _EncoderBlock(nn.Module):
-    """Pre-norm self-attention and MLP, both residual."""
+    """A pre-norm transformer block: self-attention and MLP, both residual."""
 
     def __init__(self, width: int, heads: int, mlp_ratio: int, dropout: float) -> None:
         super().__init__()
@@ -134,7 +144,7 @@ class _EncoderBlock(nn.Module):
 
 
 class FrameEncoder(nn.Module):
-    """The trainable Frames Encoder (III-D): a transformer over the face frames, learned positions."""
+    """The trainable Frame Encoder (III-D): a transformer over the face frames, with learned positions."""
 
     def __init__(
         self, num_frames: int, width: int, *, depth: int, heads: int, mlp_ratio: int, dropout: float
@@ -145,7 +155,7 @@ class FrameEncoder(nn.Module):
         self.norm = nn.LayerNorm(width)
 
     def forward(self, face_BTF: torch.Tensor, valid_BT: torch.Tensor) -> torch.Tensor:
-        """One encoded vector per frame [B, T, F]; those of invalid frames mean nothing."""
+        """Return one encoded vector per frame [B, T, F]; ignore those of invalid frames."""
         x_BTF = face_BTF + self.position_TF
         for block in self.blocks:
             x_BTF = block(x_BTF, valid_BT)
@@ -154,7 +164,7 @@ class FrameEncoder(nn.Module):
 
 
 class Align(nn.Module):
-    """Towards the space that both streams share (III-D).
+    """A map into the space that both streams share (III-D).
 
     A residual convolution along the feature axis (one channel, kernel 3), then a linear layer.
     """
@@ -165,14 +175,14 @@ class Align(nn.Module):
         self.linear = nn.Linear(width, width)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Aligned features of the same shape [..., F]."""
+        """Return aligned features of the same shape [..., F]."""
         flat = x.reshape(-1, 1, x.shape[-1])
         out: torch.Tensor = self.linear((flat + self.conv(flat)).reshape(x.shape))
         return out
 
 
 class PolarityEncoder(nn.Module):
-    """V_pol and the polarity logits, from the scene stream's first four blocks (III-D, eq. 1)."""
+    """Layers from the scene stream's first four blocks to V_pol and polarity logits (III-D, eq. 1)."""
 
     def __init__(self, encoder_width: int, width: int) -> None:
         super().__init__()
@@ -186,9 +196,9 @@ class PolarityEncoder(nn.Module):
         )
         self.classify = nn.Linear(width, NUM_POLARITIES)
 
-    def forward(self, early_BKZD: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """V_pol [B, F] and logits [B, 3] in the order of `pipeline.types.Polarity`."""
-        early_BKY = self.norm(early_BKZD).flatten(2)
-        blocks = [project(early_BKY[:, k]) for k, project in enumerate(self.project)]
+    def forward(self, early_B43D: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return V_pol [B, F] and logits [B, 3] in the order of `pipeline.types.Polarity`."""
+        early_B4X = self.norm(early_B43D).flatten(2)  # X = 3 D
+        blocks = [project(early_B4X[:, k]) for k, project in enumerate(self.project)]
         v_pol_BF = self.mlp(torch.cat(blocks, dim=-1))
         return v_pol_BF, self.classify(v_pol_BF)

@@ -1,7 +1,6 @@
-"""Measured clips that share footage with clips that a run has seen: found, rejected, or marked.
+"""Find measured clips that share footage with clips that a run has seen, and reject or mark them.
 
-Footage is compared by the hash of the file and the window of time, whatever the ids, names of data sets
-and folds.
+Footage is compared by file hash and time window, not by ids or names of datasets and folds.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,7 +10,7 @@ from pipeline.errors import CheckpointError, some
 from pipeline.footage import Footage, FootageIndex
 
 _ROLES = {"train": "trained", "validation": "chose the checkpoint of"}
-"""What a run has done with the clips of its splits."""
+"""Split of a run -> its use, for messages."""
 
 _SEEN = {"train": "training", "validation": "validation"}
 
@@ -20,8 +19,9 @@ _SEEN = {"train": "training", "validation": "validation"}
 class Leak:
     """Clips of a measured split that share footage with clips that the run has seen.
 
-    num_clips: measured in all. pairs: by the split of the run that saw it, each measured clip's id with the
-    id of a clip there. reported: the same for clips whose official splits cause it: no reason to reject.
+    num_clips: Number of measured clips.
+    pairs: By split of the run: ids of a measured clip and of a clip of that split. These are rejected.
+    reported: The same for overlaps of official splits, which are reported and not rejected.
     """
 
     split: str
@@ -31,7 +31,7 @@ class Leak:
 
     @classmethod
     def none(cls, split: str, num_clips: int) -> "Leak":
-        """Nothing is shared, or the split is the one that was trained on."""
+        """Return a leak without clips."""
         return cls(split=split, num_clips=num_clips, pairs={})
 
     @property
@@ -41,7 +41,7 @@ class Leak:
 
     @property
     def banners(self) -> tuple[str, ...]:
-        """What must stand, loudly, beside every number that these clips are part of."""
+        """Warnings for every number that these clips are part of."""
         num = len(self.clip_ids)
         if not num:
             return ()
@@ -50,7 +50,7 @@ class Leak:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Shared footage of official splits, in a sentence."""
+        """A sentence on shared footage of official splits, if any."""
         if not self.reported:
             return ()
         return (
@@ -60,7 +60,7 @@ class Leak:
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """What training reports of its splits: the notes, and the clips that `evaluate` will reject."""
+        """Lines that training shows: the notes, and clips that `evaluate` will reject."""
         found = [
             f"{len(pairs)} of {self.num_clips} {self.split} clips share footage with {_SEEN[split]} clips: "
             f"{_named(pairs)}; evaluate rejects them without --allow-leak"
@@ -69,7 +69,7 @@ class Leak:
         return (*self.notes, *found)
 
     def require_none(self, run: str, place: str) -> None:
-        """Raise CheckpointError, naming clips, where any is to be rejected."""
+        """Raise CheckpointError, naming clips, if any is to be rejected."""
         for split, pairs in self.pairs.items():
             if pairs:
                 msg = (
@@ -88,11 +88,15 @@ def find_leak(
     is_official: bool,
     is_own_fold: bool = True,
 ) -> Leak:
-    """Find the clips among `measured` that share footage with those that a run has seen.
+    """Find measured clips that share footage with clips that a run has seen.
 
-    seen: by the run's split. is_official: whether both are of one data set with official splits, where a clip
-    is itself by its id, whatever its file. is_own_fold: whether the fold measured is the one that the run has
-    seen: in official splits a copy under another id is then reported, and no reason to reject.
+    Args:
+        split: Name of the measured split.
+        measured: Footage of the measured clips.
+        seen: Footage that the run has seen, by its split.
+        is_official: Whether both are of one dataset with official splits. Clips are then identified by id.
+        is_own_fold: Whether the measured fold trained the run. In official splits, a copy under another id is
+            then reported and not rejected.
     """
     pairs: dict[str, tuple[tuple[str, str], ...]] = {}
     reported: list[tuple[str, str]] = []

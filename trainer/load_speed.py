@@ -1,10 +1,10 @@
-"""How fast the trainer loads a cache, against reading the same bytes raw.
+"""Measure how fast the trainer loads a cache, compared with reading the same bytes.
 
     python -m trainer.load_speed CACHE [--repeats N]
 
-Prints one JSON document. Both read files that the operating system has in memory where they fit: the work on
-the way is measured, not the disk. The best of the repeats counts; the repeats are taken in turns. The part
-`load` of `cli.py bench` runs this module on a synthetic cache.
+Prints one JSON document. Files that fit are in the memory of the operating system, so that the disk is not
+measured. The repeats alternate, and the best of each counts. The part `load` of `cli.py bench` runs this
+module on a synthetic cache.
 """
 
 import argparse
@@ -24,27 +24,27 @@ _LOADED = ("face/embedding", "scene/embedding", "scene/early")
 
 
 def raw_seconds(path: Path, *, kept: bool) -> tuple[float, int]:
-    """Return the seconds in which all files of the loaded arrays are read one by one, and their bytes.
+    """Return the seconds for reading all files of the loaded arrays one by one, and their size in bytes.
 
     Args:
         path: Directory of the cache.
-        kept: Read into memory that holds all of them in the end, as a load does. Otherwise every file is read
-            into the same memory, which is the most that the system can give.
+        kept: Keep all files in memory, as the trainer does. Otherwise, read every file into the same memory,
+            which is the fastest way.
     """
     files = [file for name in _LOADED for file in sorted((path / name / "c").rglob("*")) if file.is_file()]
     sizes = [file.stat().st_size for file in files]
     began = time.perf_counter()
     memory = np.empty(sum(sizes) if kept else max(sizes), dtype=np.uint8)
-    place = 0
+    start = 0
     for file, size in zip(files, sizes, strict=True):
         with file.open("rb", buffering=0) as opened:
-            opened.readinto(memory[place : place + size].data)
-        place += size if kept else 0
+            opened.readinto(memory[start : start + size].data)
+        start += size if kept else 0
     return time.perf_counter() - began, sum(sizes)
 
 
 def load_seconds(path: Path) -> tuple[float, int]:
-    """Return the seconds of the trainer's own load of all clips, and their number; opening it included."""
+    """Return the seconds in which the trainer opens a cache and loads all clips, and their number."""
     began = time.perf_counter()
     with FeatureCache.open(path) as cache:
         num_clips = cache.meta.num_clips
@@ -53,8 +53,8 @@ def load_seconds(path: Path) -> tuple[float, int]:
 
 
 def main() -> None:
-    """Read the cache both ways and print the speeds."""
-    parser = argparse.ArgumentParser(description="The trainer's load against a raw read.")
+    """Measure both, and print the speeds."""
+    parser = argparse.ArgumentParser(description="Measure how fast the trainer loads a cache.")
     parser.add_argument("cache", type=Path)
     parser.add_argument("--repeats", type=int, default=3)
     args = parser.parse_args()

@@ -1,6 +1,6 @@
 """The losses (III-A, eqs. 1-4) and the gate between them; `LOSSES` is the one place to add another.
 
-Letters: B batch; C classes; F embedding width; P polarities (3).
+Letters: B clips of a batch; N training clips; C classes; F embedding width; P polarities (3).
 """
 
 from collections.abc import Callable, Mapping
@@ -38,7 +38,7 @@ def similarity_loss(face_BF: torch.Tensor, scene_BF: torch.Tensor, form: str) ->
 
 
 def _norm(value_BF: torch.Tensor) -> torch.Tensor:
-    """The norm over the whole batch, never 0: there a square root has an infinite gradient."""
+    """Return the norm over the whole batch, never 0, where the gradient of the square root is infinite."""
     return value_BF.square().sum().clamp_min(_SMALLEST_NORM**2).sqrt()
 
 
@@ -83,9 +83,9 @@ def batch_contrast(logits_BC: torch.Tensor, label_B: torch.Tensor, reduction: st
 
 
 def require_negatives(config: TrainConfig, label_N: Ints) -> None:
-    """Raise ConfigError when eq. 3 over the batch has no negative in any batch, so that its loss is always 0.
+    """Raise ConfigError if eq. 3 over the batch has no negative in any batch, so that its loss is always 0.
 
-    label_N: of the training clips.
+    `label_N` are the classes of the training clips.
     """
     if config.losses.contrast != "batch":
         return
@@ -105,7 +105,7 @@ def require_negatives(config: TrainConfig, label_N: Ints) -> None:
 def stream_contrast(
     scene_BF: torch.Tensor, face_BF: torch.Tensor, logit_scale: float, reduction: str = "mean"
 ) -> torch.Tensor:
-    """Compute eq. 3 as printed: scene i against the face of every sample j, its own being the positive.
+    """Compute eq. 3 as printed: scene i against the face of every sample j; its own face is the positive.
 
     Args:
         scene_BF: Scene features, of any length.
@@ -140,13 +140,13 @@ Value = Callable[[Outputs, torch.Tensor, torch.Tensor, TrainConfig], torch.Tenso
 
 @dataclass(frozen=True, kw_only=True)
 class Loss:
-    """A term of eq. 4: an entry of `LOSSES`, and nothing else, adds one to training and to every record.
+    """A term of eq. 4. To add a loss to training and to all records, add an entry to `LOSSES`.
 
     name: Key in metrics.jsonl, in TensorBoard and in messages.
-    value: Computes it. Where it gives None, or the loss does not apply, 0 is recorded.
-    applies: Whether a run has it.
-    weight: Of the loss in eq. 4; the recorded value is without it.
-    is_reduced: Whether ``losses.reduction`` decides between its sum and its mean over the clips.
+    value: Function that computes the loss. If it returns None or the loss does not apply, 0 is recorded.
+    applies: Returns whether a run of a config has the loss.
+    weight: Returns the weight in eq. 4. The recorded value is without it.
+    is_reduced: Whether ``losses.reduction`` chooses between sum and mean over the clips.
     """
 
     name: str
@@ -186,7 +186,7 @@ LOSSES = (
     Loss(name="similarity", value=_similarity, applies=lambda config: config.has_similarity_loss),
     Loss(name="polarity", value=_polarity, applies=lambda config: config.has_polarity_loss, is_reduced=True),
 )
-"""The losses of eq. 4, in the order of the records; the first is the one that the gate never leaves out."""
+"""The losses of eq. 4, in the order of the records. The gate never leaves out the first one."""
 
 
 def loss_names() -> tuple[str, ...]:
@@ -198,9 +198,9 @@ def loss_names() -> tuple[str, ...]:
 class BatchLosses:
     """The losses of a batch, scalars on the device.
 
-    loss: What is minimised.
+    loss: The minimised loss.
     parts: Every loss of `LOSSES` by name, without its weight; 0 where the run does not have it.
-    is_global: Whether the gate let all parts in.
+    is_global: Whether the loss is L_global.
     """
 
     loss: torch.Tensor
@@ -216,9 +216,9 @@ def gated(
     Args:
         parts: Every loss of `LOSSES` by name, with its weight.
         gate: The watched loss: ``contrast``, or ``total`` for the sum of all.
-        alpha: Compared with the mean over the clips in both cases, so that the gate depends neither on the
-            reduction nor on the size of the batch (decision 0015).
-        num_summed: Clips that the reduced losses are sums over; 1 for means.
+        alpha: Threshold for the mean over the clips, so that the gate depends neither on the reduction nor on
+            the size of the batch (decision 0015).
+        num_summed: Number of clips in the sums; 1 if the losses are means.
 
     Returns:
         The loss, and whether it is L_global; scalars.
@@ -230,7 +230,7 @@ def gated(
 
 
 def _total(parts: Mapping[str, torch.Tensor]) -> torch.Tensor:
-    """The sum of eq. 4, L_contrast last as printed."""
+    """Return the sum of eq. 4, L_contrast last as printed."""
     others = [part for name, part in parts.items() if name != _CONTRAST]
     return reduce(torch.add, [*others, parts[_CONTRAST]])
 

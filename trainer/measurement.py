@@ -1,4 +1,4 @@
-"""A trained run asked about every clip of a split: its answers, and what must stand beside them."""
+"""A trained run and a split -> predictions for every clip, and the facts that must be shown beside them."""
 
 import math
 from dataclasses import dataclass
@@ -31,17 +31,18 @@ from trainer.training_set import TrainingSet
 
 @dataclass(frozen=True, kw_only=True)
 class Scores:
-    """A model's answers on N clips. loss: ungated class-contrastive, mean over clips."""
+    """Predictions of a model for N clips.
+
+    label_N, predicted_N: True and predicted classes.
+    loss: Ungated class-contrastive loss, mean over the clips.
+    """
 
     label_N: Ints
     predicted_N: Ints
     loss: float
 
     def metrics(self, class_names: tuple[str, ...], group_N: Ints | None = None) -> Metrics:
-        """The metrics of all these clips together.
-
-        group_N: of each clip; None where every clip is on its own.
-        """
+        """Return the metrics of these clips. `group_N` is the group of each; None without groups."""
         size = len(class_names)
         return Metrics(
             class_names=class_names,
@@ -54,7 +55,15 @@ class Scores:
 def score(
     model: OusModel, text_CF: torch.Tensor, data: ClipData, places: torch.Tensor, batch_size: int
 ) -> Scores:
-    """The model's answers on the clips at `places`, first view, model in evaluation mode."""
+    """Predict clips in their first view. Puts the model into evaluation mode.
+
+    Args:
+        model: On the device of `data`.
+        text_CF: Class features of length 1.
+        data: Features of N clips.
+        places: Clips to predict, 0 to N - 1.
+        batch_size: Clips of a batch.
+    """
     model.eval()
     logits, labels = [], []
     for batch in data.evaluation_batches(places, batch_size):
@@ -70,12 +79,16 @@ def score(
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """A run's answers, clip by clip, on a split of a fold.
+    """Predictions of a run for every clip of a split of a fold.
 
-    place: the cache it was measured on, meta its attributes. row_N: the clips' rows there. data: their
-    features. group_N: the clips' groups; None where no clips of the cache share one. clips_sha256,
-    usable_sha256: of the measured cache, as in `RunInfo`. fold, is_own_fold, same_cache, training_set,
-    precision, left_out, leak: see `EvalResult`.
+    checkpoint: The run's best model.
+    place, meta: Location and attributes of the measured cache.
+    row_N: Rows of the clips there.
+    group_N: Groups of the clips; None if no clips of the cache share one.
+    data: Features of the clips.
+    scores: Predictions.
+    clips_sha256, usable_sha256: Of the measured cache, as in `RunInfo`.
+    Others: See `EvalResult`.
     """
 
     checkpoint: Checkpoint
@@ -98,7 +111,7 @@ class Measured:
 
     @property
     def banners(self) -> tuple[str, ...]:
-        """What must stand, loudly, beside every number of these clips."""
+        """Warnings to show beside every number of these clips."""
         pending = self.left_out.get("pending", 0)
         text = f"UNFINISHED CACHE: measured while {counted(pending, 'clip')} of the fold had no features yet"
         return (
@@ -109,7 +122,7 @@ class Measured:
         )
 
     def metrics(self) -> Metrics:
-        """The metrics of all these clips together."""
+        """Return the metrics of these clips."""
         return self.scores.metrics(self.checkpoint.info.class_names, self.group_N)
 
 
@@ -122,14 +135,23 @@ def measure(
     fold: int | str | None = None,
     allow_leak: bool = False,
 ) -> Measured:
-    """A run's best model asked about every clip of a split of a fold; nothing is written.
+    """Predict every clip of a split of a fold with a run's best model. Nothing is written.
 
-    cache: another cache than the one it was trained on. fold: by name or number from 1; None for the run's
-    own, or on another cache for its only one (`folds.fold_to_measure`). allow_leak: measure clips whose
-    footage the run has seen, and mark the result. Raises CheckpointError when the run and the cache do not
-    fit, or without allow_leak for such clips; ConfigError for an empty split, a fold that is not known, or a
-    cache without labels; CacheError for features that are no numbers, and for a cache on object storage that
-    only the run's files name.
+    Args:
+        run_dir: Directory of the run.
+        split: ``test``, ``validation`` or ``train``.
+        cache: Cache to measure on. None: the training cache.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        fold: Name, or number from 1. None: the run's own fold, or the only one of another cache
+            (`folds.fold_to_measure`).
+        allow_leak: Measure clips whose footage the run has seen, and mark the result.
+
+    Raises:
+        CheckpointError: The run cannot be read, does not fit the cache, or has seen footage of the clips
+            (unless `allow_leak`).
+        ConfigError: The split is empty, the fold is unknown, or the cache has no labels.
+        CacheError: The cache cannot be read, has features that are NaN or infinite, or is on object storage
+            and only the run's files name it.
     """
     checkpoint = load_checkpoint(run_dir, choose_device(device))
     info, config = checkpoint.info, checkpoint.config
@@ -160,8 +182,8 @@ def measure(
         if split != "test" and not (same_cache and rows.training_sha256() == info.training_sha256):
             msg = (
                 f"--split {split}: the clips of '{place}' are not those that '{run_dir}' was trained with "
-                "(other clips, more of them done, or other groups), so that training clips could be among "
-                "them; measure --split test."
+                "(other clips, more of them done, or other groups). Training clips could be among them; "
+                "measure --split test."
             )
             raise CheckpointError(msg)
         row_N = rows.of(split)
@@ -182,7 +204,7 @@ def measure(
     if not math.isfinite(scores.loss):
         msg = (
             f"'{run_dir}' gives a loss of {scores.loss} on the {split} clips of '{place}', whose features "
-            "are finite: its weights are out of all bounds. Train again."
+            "are finite: its weights are too large. Train again."
         )
         raise CheckpointError(msg)
     return Measured(
@@ -207,10 +229,10 @@ def measure(
 
 
 def _has_folds_of(info: RunInfo, meta: CacheMeta, *, is_there: bool) -> bool:
-    """Whether a cache that may hold other clips has the folds of the training cache under equal names.
+    """Return whether a cache has the folds of the training cache under the same names.
 
-    It has where it is of that dataset at the training cache's place, `is_there` (and has grown, or has new
-    labels), or where both are of one dataset whose owner publishes the folds.
+    It has them if it is the training cache (`is_there`), perhaps with more clips or new labels, or if both
+    are of one dataset whose authors publish the folds.
     """
     is_official = info.dataset == meta.dataset and meta.dataset in OFFICIAL_SPLITS
     return (is_there and info.dataset == meta.dataset) or is_official

@@ -1,7 +1,7 @@
-"""WAR, UAR and recalls of a split; their intervals are those of `trainer.intervals`.
+"""WAR, UAR and recalls of a split, with the confidence intervals of `trainer.intervals`.
 
-The confusion matrix of a whole split is the truth: all numbers come from it, never from averages
-over batches. Matrices of disjoint clips add up (`merged`), and so do their numbers, exactly.
+All numbers are computed from the confusion matrix of a whole split, never as averages over batches. Matrices
+of disjoint clips can be added (`merged`).
 
 Letters: C classes; N clips; G groups of clips.
 """
@@ -26,9 +26,10 @@ from trainer.intervals import (
 
 @dataclass(frozen=True, kw_only=True)
 class Metrics:
-    """The numbers of a split. confusion: [C, C], rows true class, columns predicted.
+    """The numbers of a split.
 
-    groups: the same clips by group; None where the cache has no groups, so that every clip is on its own.
+    confusion: [C, C], rows true class, columns predicted.
+    groups: The same clips by group; None if the cache has no groups.
     """
 
     class_names: tuple[str, ...]
@@ -71,37 +72,46 @@ class Metrics:
 
     @property
     def counted_groups(self) -> GroupCounts | None:
-        """The groups that intervals are taken over; None where each has one clip."""
+        """The groups that intervals are taken over; None if each has one clip."""
         return self.groups if self.groups is not None and self.groups.has_several_clips else None
 
     @cached_property
     def intervals(self) -> Intervals:
-        """The 95% intervals of WAR, UAR and the recalls: over groups where any has several clips."""
+        """The 95% intervals: over groups if any has several clips, else over clips."""
         if self.counted_groups is not None:
             return intervals_over_groups(self.counted_groups)
         return intervals_over_clips(np.diag(self.confusion), self.confusion.sum(axis=1))
 
     @property
     def interval_method(self) -> str:
-        """What the intervals are taken over, and how, in words."""
+        """The method of the intervals, in words."""
         return method(self.counted_groups)
 
     @property
     def interval_basis(self) -> str:
-        """What the intervals are taken over, in short."""
+        """The basis of the intervals (clips or groups), in a few words."""
         return basis(self.counted_groups)
 
 
 def confusion_matrix(label_N: Ints, predicted_N: Ints, num_classes: int) -> Ints:
-    """Counts [C, C], rows true class, columns predicted."""
+    """Count clips by true and predicted class.
+
+    Args:
+        label_N: True classes, 0 to C - 1.
+        predicted_N: Predicted classes, 0 to C - 1.
+        num_classes: C.
+
+    Returns:
+        Counts [C, C], rows true class, columns predicted, int64.
+    """
     cells = np.bincount(label_N * num_classes + predicted_N, minlength=num_classes**2)
     return cells.reshape(num_classes, num_classes).astype(np.int64)
 
 
 def merged(parts: Sequence[Metrics]) -> Metrics:
-    """The metrics of all clips of `parts`, which are of one cache, together.
+    """Return the metrics of the clips of all `parts`, which are of one cache.
 
-    Raises ConfigError unless all have the same classes.
+    Raises ConfigError unless all parts have the same classes.
     """
     names = parts[0].class_names
     for part in parts:

@@ -1,7 +1,7 @@
 """The OUS model (Fig. 3): a batch of cached features -> one output feature per clip, and logits.
 
-Letters: B batch; T frames; F embedding width; D encoder width; J kept tokens of a picture; C classes;
-P polarities (3).
+Letters: B clips of a batch; T frames; F embedding width; D encoder width; J kept tokens of an image;
+C classes; P polarities (3).
 """
 
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ from trainer.precision import in_bf16
 
 @dataclass(frozen=True, kw_only=True)
 class FeatureShape:
-    """The sizes of a cache that a model is built for: T, F and D."""
+    """Sizes of a cache that a model is built for: T, F and D."""
 
     num_frames: int
     embed_width: int
@@ -30,18 +30,19 @@ class FeatureShape:
 
     @classmethod
     def of(cls, meta: CacheMeta) -> "FeatureShape":
-        """The sizes of the cache with these attributes."""
+        """Return the sizes of the cache with these attributes."""
         return cls(num_frames=meta.num_frames, embed_width=meta.embed_width, encoder_width=meta.encoder_width)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outputs:
-    """What the model says of a batch, float32.
+    """Outputs of the model for a batch, float32; None for parts that the config leaves out.
 
-    logits_BC: cosine of output and class prompt, times logit_scale. output_BF: the output
-    feature, of length 1. encoded_BF: the Frame Encoder's mean, before alignment.
-    face_BF, scene_BF: the aligned V_ft and V_st. polarity_BF, polarity_logits_BP: V_pol and its
-    logits. None where the config leaves the part out.
+    logits_BC: Cosine of output and class prompt, times logit_scale.
+    output_BF: Output feature, of length 1.
+    encoded_BF: Mean of the Frame Encoder's frames, before alignment (eq. 14).
+    face_BF, scene_BF: Aligned V_ft and V_st.
+    polarity_BF, polarity_logits_BP: V_pol and its logits.
     """
 
     logits_BC: torch.Tensor
@@ -54,7 +55,7 @@ class Outputs:
 
 
 class OusModel(nn.Module):
-    """LSTM -> Frame Encoder (face), mean (scene) -> alignment -> fusion with V_pol -> output."""
+    """The model: LSTM -> Frame Encoder (face), mean (scene) -> alignment -> fusion with V_pol -> output."""
 
     def __init__(self, config: TrainConfig, shape: FeatureShape) -> None:
         super().__init__()
@@ -119,16 +120,19 @@ class OusModel(nn.Module):
         )
 
     def fit_scales(self, batches: list[Batch]) -> None:
-        """Measure the input features' means and deviations over the valid frames of `batches`."""
+        """Measure means and deviations of the input features over the valid frames of `batches`."""
         self.scale_face.fit(torch.cat([batch.face_BTF[batch.valid_BT] for batch in batches]))
         if self.scale_scene is not None:
             scenes = [batch.scene_BTF[batch.valid_BT] for batch in batches if batch.scene_BTF is not None]
             self.scale_scene.fit(torch.cat(scenes))
         if self.scale_early is not None:
-            self.scale_early.fit(torch.cat([b.early_BKZD for b in batches if b.early_BKZD is not None]))
+            self.scale_early.fit(torch.cat([b.early_B43D for b in batches if b.early_B43D is not None]))
 
     def _early_fused(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """In float32 (on a GPU cuDNN takes TF32): autocast gives an LSTM float16, whose gradients vanish."""
+        """Run the LSTM in float32 (TF32 in cuDNN).
+
+        Autocast would run it in float16, whose gradients vanish.
+        """
         with torch.autocast(batch.face_BTF.device.type, enabled=False):
             fused: tuple[torch.Tensor, torch.Tensor | None] = self.early_fusion(*self._scaled(batch))
         return fused
@@ -142,7 +146,7 @@ class OusModel(nn.Module):
     def _polarity(self, batch: Batch) -> tuple[torch.Tensor | None, torch.Tensor | None]:
         if self.polarity_encoder is None or self.scale_early is None:
             return None, None
-        v_pol_BF, logits_BP = self.polarity_encoder(self.scale_early(batch.early_BKZD))
+        v_pol_BF, logits_BP = self.polarity_encoder(self.scale_early(batch.early_B43D))
         return v_pol_BF, logits_BP
 
     def _frame_tokens(
@@ -152,7 +156,7 @@ class OusModel(nn.Module):
         v_pol_BF: torch.Tensor | None,
         valid_BT: torch.Tensor,
     ) -> Tokens:
-        """One token per frame and stream, aligned like the pooled ones."""
+        """Return one token per frame and stream, aligned as the pooled ones."""
         scenes = None if scene_BTF is None or self.align_scene is None else self.align_scene(scene_BTF)
         return Tokens(
             face_BSF=self.align_face(face_BTF), scene_BSF=scenes, polarity_BF=v_pol_BF, valid_BS=valid_BT
@@ -165,7 +169,7 @@ class OusModel(nn.Module):
         scene_BF: torch.Tensor | None,
         v_pol_BF: torch.Tensor | None,
     ) -> Tokens:
-        """V_ft and V_st, each followed by its stream's patch tokens where the config has them."""
+        """Return V_ft and V_st, each followed by its stream's patch tokens if the config has them."""
         face_BSF = torch.cat(
             [face_BF[:, None], *self._patches(batch.face_patches_BJD, self.align_face)], dim=1
         )
@@ -181,7 +185,7 @@ class OusModel(nn.Module):
         )
 
     def _patches(self, patches_BJD: torch.Tensor | None, align: Align | None) -> list[torch.Tensor]:
-        """A stream's patch tokens, projected (one projection for both streams) and aligned; or nothing."""
+        """Return a stream's patch tokens, projected (both streams by one layer) and aligned; [] if unused."""
         if self.project_patches is None or patches_BJD is None or align is None:
             return []
         return [align(self.project_patches(patches_BJD))]

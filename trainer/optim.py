@@ -9,9 +9,9 @@ from trainer.config import OptimConfig, ScheduleConfig
 
 
 def build_adam(parameters: list[nn.Parameter], config: OptimConfig) -> torch.optim.Adam:
-    """Adam over the parameters; weight decay is the L2 term of the gradient, as in the release.
+    """Return Adam over the parameters. Weight decay is L2, as in the authors' release.
 
-    With `config.graphed`, on CUDA, its rate and its count of steps lie on the device.
+    With `config.graphed` on CUDA, its rate and step count are on the device.
     """
     in_graph = config.graphed and parameters[0].is_cuda
     lr = torch.tensor(config.lr, device=parameters[0].device) if in_graph else config.lr
@@ -19,7 +19,7 @@ def build_adam(parameters: list[nn.Parameter], config: OptimConfig) -> torch.opt
 
 
 def set_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:
-    """Give all parameters this learning rate."""
+    """Set the learning rate of all parameters."""
     for group in optimizer.param_groups:
         if isinstance(group["lr"], torch.Tensor):
             group["lr"].fill_(lr)
@@ -28,7 +28,13 @@ def set_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:
 
 
 def step(optimizer: torch.optim.Optimizer, parameters: list[nn.Parameter], clip_norm: float) -> None:
-    """One step, the gradient's norm clipped to `clip_norm` unless that is 0."""
+    """Take one step of the optimizer, and clear the gradients.
+
+    Args:
+        optimizer: Over `parameters`.
+        parameters: With their gradients.
+        clip_norm: Largest norm of the gradient over all parameters; 0 for no limit.
+    """
     if clip_norm > 0:
         nn.utils.clip_grad_norm_(parameters, clip_norm)
     optimizer.step()
@@ -36,16 +42,24 @@ def step(optimizer: torch.optim.Optimizer, parameters: list[nn.Parameter], clip_
 
 
 def warmed_up(lr: float, steps_done: int, warmup_steps: int) -> float:
-    """The rate of the next step: it rises linearly to `lr` over the first `warmup_steps` steps."""
+    """Return the rate of the next step, which rises linearly during warm-up.
+
+    Args:
+        lr: Rate after warm-up.
+        steps_done: Steps of the run so far.
+        warmup_steps: Length of the warm-up; 0 for none.
+    """
     return lr * min(1.0, (steps_done + 1) / warmup_steps) if warmup_steps else lr
 
 
 @dataclass(kw_only=True)
 class Progress:
-    """What the schedule knows so far; `after_epoch` moves it on.
+    """State of the schedule, which `after_epoch` updates.
 
-    lr: the rate before warm-up. best_loss: lowest validation loss, at `best_epoch`.
-    overfit_epoch: the first epoch above `overfit_accuracy` of training accuracy, 0 for none yet.
+    lr: Rate without warm-up.
+    best_loss: Lowest validation loss, at `best_epoch`.
+    bad_epochs: Epochs without a lower loss since then, or since the last reduction of the rate.
+    overfit_epoch: First epoch with a training accuracy above `overfit_accuracy`; 0 for none yet.
     """
 
     lr: float
@@ -57,7 +71,17 @@ class Progress:
     def after_epoch(
         self, epoch: int, validation_loss: float, train_accuracy: float, config: ScheduleConfig
     ) -> bool:
-        """Take an epoch's results in; whether it is the best one so far."""
+        """Update the state with the results of an epoch (IV-A).
+
+        Args:
+            epoch: Its number, from 1.
+            validation_loss: Ungated class-contrastive loss of the validation clips.
+            train_accuracy: Fraction of training clips classified correctly, 0 to 1.
+            config: The schedule.
+
+        Returns:
+            Whether the epoch is the best one so far.
+        """
         if train_accuracy > config.overfit_accuracy and not self.overfit_epoch:
             self.overfit_epoch = epoch
         if validation_loss < self.best_loss:
@@ -70,7 +94,13 @@ class Progress:
         return False
 
     def stop_reason(self, epoch: int, steps_done: int, config: ScheduleConfig) -> str:
-        """Why training ends after this epoch; empty while it goes on."""
+        """Return why training ends after an epoch; empty if it does not.
+
+        Args:
+            epoch: Its number, from 1.
+            steps_done: Steps of the run so far.
+            config: The schedule.
+        """
         if config.max_steps and steps_done >= config.max_steps:
             return f"schedule.max_steps={config.max_steps} reached"
         if self.lr < config.min_lr:

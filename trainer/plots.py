@@ -1,6 +1,6 @@
 """Figures: confusion matrix with counts, stages of Fig. 4, curves of Fig. 6, results beside known bounds.
 
-The only importer of matplotlib. What a reader must be warned of stands in red atop every figure.
+No other module imports matplotlib. Warnings (`banners`) are in red above every figure.
 """
 
 import os
@@ -17,10 +17,10 @@ from trainer.metrics import Metrics
 
 @contextmanager
 def _without_local_style() -> Iterator[None]:
-    """Leave the current directory if it has a ``matplotlibrc``: the import of matplotlib would read that.
+    """Leave the current directory during the import of matplotlib if it has a ``matplotlibrc``.
 
-    Runs are passed on, and a user may work in the directory of one: its file could start LaTeX, or be a pipe.
-    The user's own file, in the directory of matplotlib's settings, counts as always.
+    The import would read that file, which may be somebody else's: it could start LaTeX, or be a pipe. The
+    user's own settings of matplotlib are read.
     """
     if not os.path.lexists("matplotlibrc"):
         yield
@@ -45,16 +45,23 @@ _DARK = 0.5
 _LETTERS_PER_INCH = 9
 _LAYOUT_PASSES = 2
 _LONGEST_TEXT = 100
-"""Letters of a name or title, a line of the widest figure; a longer one leaves no room for the figure."""
+"""Longest name or title, in characters: a line of the widest figure."""
 
 _NO_LOSSES = ("gated_share", "accuracy")
-"""Numbers of training that are shares. All others in a record are losses."""
+"""Training numbers that are fractions. All others in a record are losses."""
 
 _BOUND_COLOURS = ("tab:gray", "tab:red", "tab:blue", "tab:green")
 
 
 def plot_confusion(metrics: Metrics, image: BinaryIO, *, title: str, banners: Sequence[str]) -> None:
-    """Write the confusion matrix as a PNG: shade is the share of the true class, numbers are clips."""
+    """Write the confusion matrix as a PNG: shades are fractions of the true class, numbers are clips.
+
+    Args:
+        metrics: Of the split.
+        image: File that is written.
+        title: Of the figure.
+        banners: Warnings above it.
+    """
     size = len(metrics.class_names)
     side = 2.5 + 0.75 * size
     heading = wrap(f"{_plain(title)}: {metrics.num_clips} clips", int(_LETTERS_PER_INCH * side))
@@ -80,7 +87,14 @@ def plot_confusion(metrics: Metrics, image: BinaryIO, *, title: str, banners: Se
 def plot_curves(
     epochs: Sequence[Mapping[str, Any]], image: BinaryIO, *, title: str, banners: Sequence[str]
 ) -> None:
-    """Write loss and accuracy over epochs as a PNG, from the records of metrics.jsonl."""
+    """Write loss and accuracy over epochs as a PNG.
+
+    Args:
+        epochs: Records of metrics.jsonl.
+        image: File that is written.
+        title: Of the figure.
+        banners: Warnings above it.
+    """
     figure = _figure(10, 4.5, banners)
     numbers = [record["epoch"] for record in epochs]
     losses, accuracies = figure.subplots(1, 2)
@@ -115,7 +129,15 @@ def plot_bounds(
     title: str,
     banners: Sequence[str],
 ) -> None:
-    """Write WAR with its 95% interval for each named result, beside known bounds, as a PNG."""
+    """Write WAR with its 95% interval for each result, beside known bounds, as a PNG.
+
+    Args:
+        results: Metrics by name.
+        bounds: WAR, 0 to 1, by name; drawn as vertical lines.
+        image: File that is written.
+        title: Of the figure.
+        banners: Warnings above it.
+    """
     figure = _figure(8, 1.6 + 0.6 * len(results), banners)
     axes = figure.add_subplot()
     for row, metrics in enumerate(results.values()):
@@ -146,7 +168,16 @@ def plot_stages(
     title: str,
     banners: Sequence[str],
 ) -> None:
-    """Write a panel per stage as a PNG: clips as points [N, 2], coloured by class."""
+    """Write a panel per stage as a PNG (Fig. 4), with clips as points coloured by class.
+
+    Args:
+        points: Position of each clip in the plane [N, 2], by stage.
+        label_N: Classes.
+        class_names: In the order of the labels.
+        image: File that is written.
+        title: Of the legend.
+        banners: Warnings above the figure.
+    """
     rows = -(-len(points) // 2)
     figure = _figure(8, 0.8 + 3.8 * rows, banners)
     panels = figure.subplots(rows, 2, squeeze=False).flatten()
@@ -166,7 +197,7 @@ def plot_stages(
 
 
 def _plain(text: str) -> str:
-    """The text as it is: matplotlib would read formulas between dollars, and hide what begins with "_"."""
+    """Escape a text: matplotlib reads formulas between dollars, and hides names that begin with "_"."""
     text = text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]}..."
     return (" " if text.startswith("_") else "") + _without_formula(text)
 
@@ -176,7 +207,7 @@ def _without_formula(text: str) -> str:
 
 
 def _save(figure: Figure, image: BinaryIO) -> None:
-    """Write a figure as a PNG once its layout has settled: one pass lets many banners overlap the title."""
+    """Write a figure as a PNG. A second pass of the layout keeps many banners from overlapping the title."""
     if layout := figure.get_layout_engine():
         for _ in range(_LAYOUT_PASSES):
             layout.execute(figure)

@@ -1,7 +1,7 @@
-"""Settings of a run and a device -> the precision in which the run is trained, or measured, in words.
+"""Settings of a run and a device -> the precision of training or measuring, in words.
 
-``auto`` is float32 on a CPU and bfloat16 on a GPU that has it, and a GPU may round float32 products to TF32.
-Runs in other precisions are other settings: no mean is taken over them.
+``auto`` is float32 on a CPU and bfloat16 on GPUs that have it. A GPU may round float32 products to TF32.
+No mean is taken over runs of different precisions.
 """
 
 import torch
@@ -17,11 +17,11 @@ _IN_TF32 = {
     (False, True): "fp32 with the LSTM in tf32",
     (True, False): "tf32 with the LSTM in fp32",
 }
-"""By whether matrix products, and the LSTM, which cuDNN computes, are in TF32."""
+"""Key: whether matrix products are in TF32, and whether the LSTM, which cuDNN computes, is."""
 
 
 def in_bf16(precision: Precision, device: torch.device) -> bool:
-    """Return whether a precision setting means bfloat16 on a device: `auto` does on GPUs that have it."""
+    """Return whether a precision setting means bfloat16 on a device; `auto` does on GPUs that have it."""
     return precision_on(device, precision, on_cpu="fp32") == "bf16"
 
 
@@ -31,7 +31,7 @@ def training_precision(config: TrainConfig, device: torch.device) -> str:
 
 
 def model_precision(config: TrainConfig, device: torch.device) -> str:
-    """Return the precision of the model on a device, which is that of measuring: "fp32", "bf16", "tf32"."""
+    """Return the precision of the model on a device, in training and measuring, such as "bf16" or "tf32"."""
     if in_bf16(config.model.precision, device):
         return "bf16"
     backends = torch.backends
@@ -39,12 +39,12 @@ def model_precision(config: TrainConfig, device: torch.device) -> str:
 
 
 def recorded_precision(recorded: str, config: TrainConfig, hardware: str) -> str:
-    """Return the training precision of a run; "" is replaced for runs of versions that did not record it.
+    """Return the precision of a run's training, in words.
 
     Args:
-        recorded: As the run holds it.
-        config: Of the run.
-        hardware: That trained the run, as the run holds it. On a CPU the settings alone decide.
+        recorded: `RunInfo.precision`; "" in runs of versions that did not record it.
+        config: Settings of the run.
+        hardware: `RunInfo.hardware`. On a CPU, the settings determine the precision.
     """
     if recorded:
         return printable(recorded)
@@ -53,8 +53,8 @@ def recorded_precision(recorded: str, config: TrainConfig, hardware: str) -> str
     return f"not recorded, on {printable(hardware) or 'hardware that is not recorded'}"
 
 
-def _matmul(asked: Precision, device: torch.device) -> str:
-    """The precision of matrix products alone."""
-    if in_bf16(asked, device):
+def _matmul(setting: Precision, device: torch.device) -> str:
+    """Return the precision of matrix products alone."""
+    if in_bf16(setting, device):
         return "bf16"
     return "tf32" if takes_tf32(device, torch.backends.cuda.matmul) else "fp32"

@@ -1,16 +1,16 @@
-"""Presets of the settings of a training run: ours, the paper's, its release's, a small one."""
+"""Presets of the settings of a training run: ours, the paper's, the authors' release, and a small one."""
 
 from pipeline.config import require_one_of
 from trainer.config import ModelConfig, OptimConfig, PromptConfig, ScheduleConfig, TrainConfig
 
 
 def default() -> TrainConfig:
-    """The method's default readings; rate, dropout and inputs held against others (decision 0006)."""
+    """Return the default settings, whose rate, dropout and inputs decision 0006 compares with others."""
     return TrainConfig()
 
 
 def paper() -> TrainConfig:
-    """Section IV-A to the letter, with the best setting of Table III (12 blocks, 64 vectors)."""
+    """Return the settings of section IV-A, with the best row of Table III (12 blocks, 64 vectors)."""
     return TrainConfig(
         model=ModelConfig(frame_encoder_depth=2, tfe_blocks=12, tfe_queries=8, dropout=0.0),
         prompts=PromptConfig(length=64),
@@ -22,7 +22,7 @@ def paper() -> TrainConfig:
 
 
 def release() -> TrainConfig:
-    """What the authors' code release does where it differs from their paper."""
+    """Return the settings of the authors' released code, which differ from their paper."""
     return TrainConfig(
         model=ModelConfig(lstm="type", frame_encoder_depth=12, tfe_blocks=12, tfe_queries=8, dropout=0.0),
         prompts=PromptConfig(length=64),
@@ -32,7 +32,7 @@ def release() -> TrainConfig:
 
 
 def smoke() -> TrainConfig:
-    """Small enough for a laptop and untrained encoders: the demo, the tests, a first try."""
+    """Return a small model for laptops and untrained encoders, as in the demo and the tests."""
     return TrainConfig(
         model=ModelConfig(
             standardise=True, frame_encoder_depth=1, tfe_blocks=2, tfe_queries=4, mlp_ratio=2, dropout=0.0
@@ -47,6 +47,6 @@ PRESETS = {"default": default, "paper": paper, "release": release, "smoke": smok
 
 
 def preset(name: str) -> TrainConfig:
-    """A preset by its name. Raises ConfigError for a name that is none."""
+    """Return a preset by its name. Raises ConfigError for an unknown name."""
     require_one_of("--preset", name, tuple(PRESETS))
     return PRESETS[name]()

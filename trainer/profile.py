@@ -1,4 +1,4 @@
-"""Where the time of a training run goes, part by part of a step."""
+"""Time of a training run, by part of a step."""
 
 import time
 from collections import Counter, defaultdict
@@ -14,12 +14,15 @@ WARM_UP_STEPS = 3
 
 @dataclass(frozen=True, kw_only=True)
 class Profile:
-    """Seconds of a run's steps and of what is done beside them.
+    """Times of a run, in seconds.
 
-    num_steps: that were timed; not the first ones, and not the few that went another way (a short last
-    batch beside graphed ones). step: the median of a whole step. parts: of each
-    part, the median. once: of the whole run, what is not part of a step. waits: whether every part waited
-    for the device, which an ordinary step does not: then the parts tell shares, and more than its time.
+    num_steps: Number of timed steps, without the first ones and those with other parts than most (a short
+        last batch beside graphed steps).
+    step: Median of a whole step.
+    parts: Median of each part of a step.
+    once: Sum over the run of each activity outside of the steps.
+    waits: Whether each part was synchronised with the device. An ordinary step is not, so that the sum of the
+        parts exceeds its time.
     """
 
     num_steps: int
@@ -30,10 +33,10 @@ class Profile:
 
 
 class Stopwatch:
-    """Times what lies between its marks; one that is off costs nothing."""
+    """Stopwatch for the parts of steps. If it is off, it costs nothing."""
 
     def __init__(self, device: torch.device | None) -> None:
-        """device: where the work is; None for a watch that is off."""
+        """Start with no marks. `device` is the device of the run; None turns the watch off."""
         self._device = device
         self._last = 0.0
         self._step: dict[str, float] = {}
@@ -42,34 +45,34 @@ class Stopwatch:
 
     @classmethod
     def off(cls) -> Self:
-        """A watch that does nothing."""
+        """Return a watch that is off."""
         return cls(None)
 
     def begin(self) -> None:
-        """Time from here; what was since the last mark is nobody's."""
+        """Start measuring. The time since the last mark is not counted."""
         if self._device is not None:
             self._last = self._now()
 
     def mark(self, part: str) -> None:
-        """What was since the last mark is a part of this step."""
+        """Add the time since the last mark to a part of this step."""
         if self._device is not None:
             self._step[part] = self._step.get(part, 0.0) + self._since()
 
     def end_step(self) -> None:
-        """The step is over."""
+        """End the step."""
         if self._device is not None:
             self._steps.append(self._step)
             self._step = {}
 
-    def once(self, what: str) -> None:
-        """What was since the last mark is not part of a step."""
+    def once(self, activity: str) -> None:
+        """Add the time since the last mark to an activity outside of the steps."""
         if self._device is not None:
-            self._once[what] += self._since()
+            self._once[activity] += self._since()
 
     def profile(self) -> Profile:
-        """What was found so far."""
-        ways = Counter(tuple(step) for step in self._steps[WARM_UP_STEPS:])
-        names = ways.most_common(1)[0][0] if ways else ()
+        """Return the times so far."""
+        variants = Counter(tuple(step) for step in self._steps[WARM_UP_STEPS:])
+        names = variants.most_common(1)[0][0] if variants else ()
         steps = [step for step in self._steps[WARM_UP_STEPS:] if tuple(step) == names]
         return Profile(
             num_steps=len(steps),

@@ -1,12 +1,13 @@
-"""Learnable prompts (III-C, eq. 11) through CLIP's frozen text tower, with no token computed in vain.
+"""Learnable prompts (III-C, eq. 11) through CLIP's frozen text tower, without unused tokens.
 
-The tower is causal and read only at each prompt's end-of-text token (EOT). So what follows the longest
-prompt is cut off; and what comes before the class name (start token and context) is the same for all
-classes when they share their context, and computed once. Both are exact, and most of the cost of a step.
+The tower is causal, and only its output at each prompt's end-of-text token (EOT) is used. Positions after
+the longest prompt are therefore cut off. If classes share a context, the positions before the class name
+(start token and context) are the same for all, and computed once. Both are exact, and save most of the time.
 
-Letters: C classes; G contexts (1 shared, or C); M context vectors; P = 1 + M positions before the name;
-R positions from the name to the longest EOT; S = P + R; N = G P + C R tokens in all; H heads;
-X width of a head; W tower width; F embedding width.
+Letters: C classes (1 for a shared context, in tensors of the positions before the name); M context vectors;
+A = 1 + M positions ahead of the name; E positions from the name to the longest EOT; S = A + E positions;
+Y tokens of all prompts; H heads; X width of a head, or positions of the tokenizer; W tower width;
+F embedding width.
 """
 
 from copy import deepcopy
@@ -23,20 +24,26 @@ from trainer.config import PromptConfig
 from trainer.precision import in_bf16
 
 _TOWERS_KEPT = 3
-"""As many as there are prompt lengths in the paper's tables; one of ViT-L/14 takes 340 MB in float32."""
+"""Number of prompt lengths in the paper's tables. A tower of ViT-L/14 takes 340 MB in float32."""
 
 
 class TextTower(nn.Module):
-    """What the prompts need of a CLIP text tower, frozen: no vocabulary, no positions after the EOT.
+    """Frozen CLIP text tower for prompts, without the vocabulary and the positions after the EOT.
 
-    The blocks' own weights are run through fused attention: `nn.MultiheadAttention` falls back to
-    a path several times slower when its weights are frozen, and worse so in bfloat16.
+    The weights of the blocks are used with fused attention, because `nn.MultiheadAttention` is several times
+    slower if its weights are frozen, and slower still in bfloat16.
     """
 
     def __init__(self, clip: LoadedClip, class_names: tuple[str, ...], num_context: int) -> None:
-        """Keep the tower of `clip` for prompts of `num_context` vectors and a class name each.
+        """Copy the tower of a model.
 
-        Raises ConfigError when a prompt does not fit the tower's positions.
+        Args:
+            clip: The loaded model; not changed.
+            class_names: In the order of the labels; underscores are read as spaces.
+            num_context: Context vectors of a prompt, M.
+
+        Raises:
+            ConfigError: A prompt has more tokens than the tower has positions.
         """
         super().__init__()
         model = clip.model
@@ -58,64 +65,64 @@ class TextTower(nn.Module):
         position_W = model.positional_embedding.detach()
         self.width = embedded_CXW.shape[-1]
         self.start_1W = nn.Buffer(embedded_CXW[0, :1].clone())
-        self.position_PW = nn.Buffer(position_W[:num_before].clone())
-        name_CRW = embedded_CXW[:, 1 : 1 + num_positions - num_before]
-        self.name_CRW = nn.Buffer(name_CRW + position_W[num_before:num_positions])
+        self.position_AW = nn.Buffer(position_W[:num_before].clone())
+        name_CEW = embedded_CXW[:, 1 : 1 + num_positions - num_before]
+        self.name_CEW = nn.Buffer(name_CEW + position_W[num_before:num_positions])
         self.eot_C = nn.Buffer(eot_C - num_before)
-        self.visible_RS = nn.Buffer(_visible(num_before, num_positions))
+        self.visible_ES = nn.Buffer(_visible(num_before, num_positions))
         self.blocks = deepcopy(model.transformer.resblocks)
         self.norm = deepcopy(model.ln_final)
         self.projection_WF = nn.Buffer(_projection(model.text_projection))
         self.requires_grad_(False).eval()
 
     def forward(self, context: torch.Tensor) -> torch.Tensor:
-        """Class features [C, F], of length 1 and at least float32, for a context [M, W] or [C, M, W]."""
-        context_GMW = context[None] if context.dim() == 2 else context
-        start_G1W = self.start_1W.expand(len(context_GMW), -1, -1)
-        before_GPW = torch.cat([start_G1W, context_GMW.to(start_G1W.dtype)], dim=1) + self.position_PW
-        x_NW = torch.cat([before_GPW.flatten(0, 1), self.name_CRW.flatten(0, 1)])
+        """Return class features [C, F] of length 1, at least float32, for a context [M, W] or [C, M, W]."""
+        context_CMW = context[None] if context.dim() == 2 else context
+        start_C1W = self.start_1W.expand(len(context_CMW), -1, -1)
+        before_CAW = torch.cat([start_C1W, context_CMW.to(start_C1W.dtype)], dim=1) + self.position_AW
+        x_YW = torch.cat([before_CAW.flatten(0, 1), self.name_CEW.flatten(0, 1)])
         for block in self.blocks:
-            x_NW = x_NW + block.ls_1(self._attention(block.attn, block.ln_1(x_NW), len(context_GMW)))
-            x_NW = x_NW + block.ls_2(block.mlp(block.ln_2(x_NW)))
-        name_CRW = x_NW[before_GPW.shape[:2].numel() :].view_as(self.name_CRW)
-        end_CW = self.norm(name_CRW[torch.arange(len(self.eot_C), device=x_NW.device), self.eot_C])
+            x_YW = x_YW + block.ls_1(self._attention(block.attn, block.ln_1(x_YW), len(context_CMW)))
+            x_YW = x_YW + block.ls_2(block.mlp(block.ln_2(x_YW)))
+        name_CEW = x_YW[before_CAW.shape[:2].numel() :].view_as(self.name_CEW)
+        end_CW = self.norm(name_CEW[torch.arange(len(self.eot_C), device=x_YW.device), self.eot_C])
         features_CF = end_CW @ self.projection_WF
         return functional.normalize(
             features_CF.to(torch.promote_types(features_CF.dtype, torch.float32)), dim=-1
         )
 
-    def _attention(self, attention: nn.MultiheadAttention, x_NW: torch.Tensor, contexts: int) -> torch.Tensor:
-        """Causal attention of each prompt; tokens before the name never see it, so they stand alone."""
-        qkv_N3W = functional.linear(x_NW, attention.in_proj_weight, attention.in_proj_bias)
-        num_classes, num_before = len(self.name_CRW), contexts * len(self.position_PW)
+    def _attention(self, attention: nn.MultiheadAttention, x_YW: torch.Tensor, contexts: int) -> torch.Tensor:
+        """Compute causal attention of each prompt. Tokens ahead of the name do not depend on the name."""
+        qkv_Y3W = functional.linear(x_YW, attention.in_proj_weight, attention.in_proj_bias)
+        num_classes, num_before = len(self.name_CEW), contexts * len(self.position_AW)
 
-        def heads(part_NW: torch.Tensor, prompts: int) -> torch.Tensor:
-            return part_NW.view(prompts, -1, attention.num_heads, attention.head_dim).transpose(1, 2)
+        def heads(part_YW: torch.Tensor, prompts: int) -> torch.Tensor:
+            return part_YW.view(prompts, -1, attention.num_heads, attention.head_dim).transpose(1, 2)
 
-        query_GHPX, key_GHPX, value_GHPX = (
-            heads(part_NW, contexts) for part_NW in qkv_N3W[:num_before].chunk(3, dim=-1)
+        query_CHAX, key_CHAX, value_CHAX = (
+            heads(part_YW, contexts) for part_YW in qkv_Y3W[:num_before].chunk(3, dim=-1)
         )
-        query_CHRX, key_CHRX, value_CHRX = (
-            heads(part_NW, num_classes) for part_NW in qkv_N3W[num_before:].chunk(3, dim=-1)
+        query_CHEX, key_CHEX, value_CHEX = (
+            heads(part_YW, num_classes) for part_YW in qkv_Y3W[num_before:].chunk(3, dim=-1)
         )
-        before_GHPX = functional.scaled_dot_product_attention(
-            query_GHPX, key_GHPX, value_GHPX, is_causal=True
+        before_CHAX = functional.scaled_dot_product_attention(
+            query_CHAX, key_CHAX, value_CHAX, is_causal=True
         )
-        name_CHRX = functional.scaled_dot_product_attention(
-            query_CHRX,
-            torch.cat([key_GHPX.expand(num_classes, -1, -1, -1), key_CHRX], dim=2),
-            torch.cat([value_GHPX.expand(num_classes, -1, -1, -1), value_CHRX], dim=2),
-            attn_mask=self.visible_RS,
+        name_CHEX = functional.scaled_dot_product_attention(
+            query_CHEX,
+            torch.cat([key_CHAX.expand(num_classes, -1, -1, -1), key_CHEX], dim=2),
+            torch.cat([value_CHAX.expand(num_classes, -1, -1, -1), value_CHEX], dim=2),
+            attn_mask=self.visible_ES,
         )
-        attended_NW = torch.cat(
-            [part.transpose(1, 2).reshape(-1, x_NW.shape[-1]) for part in (before_GHPX, name_CHRX)]
+        attended_YW = torch.cat(
+            [part.transpose(1, 2).reshape(-1, x_YW.shape[-1]) for part in (before_CHAX, name_CHEX)]
         )
-        out_NW: torch.Tensor = attention.out_proj(attended_NW)
-        return out_NW
+        out_YW: torch.Tensor = attention.out_proj(attended_YW)
+        return out_YW
 
 
 class ClassPrompts(nn.Module):
-    """The context vectors [V]_1..[V]_M, drawn from N(0, init_std^2): the only trained part here."""
+    """The trained context vectors [V]_1..[V]_M, initialised from N(0, init_std^2)."""
 
     def __init__(self, config: PromptConfig, num_classes: int, width: int) -> None:
         super().__init__()
@@ -123,7 +130,7 @@ class ClassPrompts(nn.Module):
         self.context = nn.Parameter(config.init_std * torch.randn(shape))
 
     def forward(self, tower: TextTower) -> torch.Tensor:
-        """Class features [C, F], float32, of length 1."""
+        """Return class features [C, F], float32, of length 1."""
         features: torch.Tensor = tower(self.context)
         return features
 
@@ -131,11 +138,16 @@ class ClassPrompts(nn.Module):
 def load_text_tower(
     meta: CacheMeta, config: PromptConfig, device: torch.device, encoder_weights: str | None = None
 ) -> TextTower:
-    """The text tower that belongs to a cache's encoder, on `device`, in the precision of `config`.
+    """Return the text tower of a cache's encoder. The last few towers are kept for the next runs of a sweep.
 
-    encoder_weights: a tag or path to take instead of the one that the cache names. The last few towers
-    are kept, frozen as they are, for the next runs of a grid that ask for the same.
-    Raises WeightsError when the values are not those of the model that made the cache.
+    Args:
+        meta: Attributes of the cache.
+        config: Settings of the prompts; `config.precision` sets the dtype.
+        device: Device of the tower.
+        encoder_weights: Tag or path of the weights. None: those that the cache names.
+
+    Raises:
+        WeightsError: The weights are not those of the model that made the cache.
     """
     encoder = encoder_of(meta, encoder_weights)
     dtype = torch.bfloat16 if in_bf16(config.precision, device) else torch.float32
@@ -173,6 +185,6 @@ def _projection(projection: nn.Linear | torch.Tensor) -> torch.Tensor:
 
 
 def _visible(num_before: int, num_positions: int) -> torch.Tensor:
-    """Which of all positions S each of the name's positions R may look at: those up to itself."""
+    """Return whether each position from the name on may attend to each position [E, S]: up to itself."""
     position_S = torch.arange(num_positions)
     return position_S[None, :] <= position_S[num_before:, None]

@@ -1,4 +1,4 @@
-"""A run directory: config.toml and run.json; created, written and read. `checkpoint` adds the weights."""
+"""Create, write and read a run directory: config.toml and run.json. `checkpoint` adds the weights."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, replace
@@ -28,9 +28,16 @@ _MAX_TEXT_BYTES, _MAX_CONFIG_BYTES = 16 << 20, 1 << 20
 def create_run_dir(
     run_dir: Folder, config: TrainConfig, info: RunInfo, more: Mapping[str, str] = MappingProxyType({})
 ) -> None:
-    """Create the directory with its config and origin, and `more` files by name; on an error, nothing.
+    """Create the directory of a run with its first files, or nothing if one cannot be written.
 
-    Raises ConfigError unless it is new or empty, and may be written.
+    Args:
+        run_dir: A path where nothing is, or an empty directory.
+        config: Settings of the run.
+        info: Origin of the run.
+        more: Texts of further files, by name.
+
+    Raises:
+        ConfigError: The directory is not new, or cannot be written.
     """
     require_new(run_dir)
     place = OwnDir.of(run_dir)
@@ -46,7 +53,7 @@ def create_run_dir(
 
 
 def require_new(run_dir: Folder) -> None:
-    """Raise ConfigError if anything is at `run_dir`, a link to nowhere too, other than an empty directory."""
+    """Raise ConfigError if anything but an empty directory is at `run_dir`, even a broken link."""
     place = OwnDir.of(run_dir)
     if not place.exists():
         return
@@ -62,7 +69,7 @@ def require_new(run_dir: Folder) -> None:
 
 
 def save_info(run_dir: Folder, info: RunInfo) -> None:
-    """Write run.json, replacing the one before it at once."""
+    """Write run.json, and replace the file at once."""
     OwnDir.of(run_dir).write_text(RUN_FILE, info_json(info))
 
 
@@ -72,7 +79,7 @@ def info_json(info: RunInfo) -> str:
 
 
 def load_config(run_dir: Folder) -> TrainConfig:
-    """The config of a run. Raises CheckpointError when it is missing or unreadable."""
+    """Return the config of a run. Raises CheckpointError if it is missing or unreadable."""
     place = OwnDir.of(run_dir)
     try:
         return from_toml(read_text(place, CONFIG_FILE))
@@ -82,7 +89,7 @@ def load_config(run_dir: Folder) -> TrainConfig:
 
 
 def load_info(run_dir: Folder) -> RunInfo:
-    """The origin of a run. Raises CheckpointError when it is missing or unreadable."""
+    """Return the origin of a run. Raises CheckpointError if it is missing or unreadable."""
     place = OwnDir.of(run_dir)
     text = read_text(place, RUN_FILE)
     try:
@@ -96,12 +103,12 @@ def load_info(run_dir: Folder) -> RunInfo:
 
 
 def no_run(path: Folder, wanted: str, remedy: str) -> str:
-    """Return a message for a path that is no run: nothing is there, or a directory, of runs perhaps.
+    """Return a message for a path that is not a run.
 
     Args:
-        path: The path that was given.
-        wanted: Which files it lacks, in words ("no training run: it has no config.toml").
-        remedy: Which path to give.
+        path: The path, which may be missing, or a directory of runs.
+        wanted: The missing files, such as "no training run: it has no config.toml".
+        remedy: A sentence with the path to give.
     """
     place = OwnDir.of(path)
     if not place.exists():
@@ -117,7 +124,7 @@ def no_run(path: Folder, wanted: str, remedy: str) -> str:
 
 
 def read_text(place: OwnDir, name: str) -> str:
-    """Return the text of a file of a run. Raises CheckpointError where it is missing, or too long."""
+    """Return the text of a file of a run. Raises CheckpointError if it is missing or too long."""
     try:
         return place.read_text(name, _MAX_CONFIG_BYTES if name == CONFIG_FILE else _MAX_TEXT_BYTES)
     except MissingFileError as error:

@@ -1,4 +1,4 @@
-"""What a run was made from, and how it went: the content of run.json."""
+"""Origin and progress of a run: the content of run.json."""
 
 import math
 from collections.abc import Mapping
@@ -35,29 +35,30 @@ _KINDS: Mapping[Any, tuple[type, ...]] = {
     tuple[str, ...]: (list,),
     Mapping[str, int]: (dict,),
 }
-"""The annotations of `RunInfo`, and what JSON makes of such values."""
+"""Annotations of `RunInfo` -> types of such values in JSON."""
 
 _IN_WORDS: Mapping[type, str] = {list: "a list of texts", dict: "an object of counts"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunInfo:
-    """What a run was made from, and how it went.
+    """Origin and progress of a run.
 
-    cache_path, cache_from_run: where the training cache is, without the user's name, and its path from the
-    run's directory (empty on object storage, and in older runs); see `training_cache`.
-    cache_fingerprint, encoder_sha256, text_sha256: of the cache it was trained on.
-    clips_sha256: of the cache's clips, labels and membership. training_sha256: of the rows that
-    trained and validated. num_tokens: patch tokens per image that the model uses, 0 for none.
-    selection: the rule by which the checkpoint was chosen: holdout, holdout by group, given, test or train.
-    validation_leak: validation clips that share footage with training clips.
-    usable_sha256: of the rows of the cache that were done and labelled, in all folds, and of their groups.
-    num_train, num_validation: clips. left_out_of_training: why clips of the fold were not used, and how many.
-    precision: of training. Empty or 0 in runs of versions that did not record them; see `training_set`.
-    best_epoch, best_loss: of the lowest ungated class-contrastive validation loss.
-    overfit_epoch: the first epoch above the accuracy that IV-A calls overfitting; 0 for none.
-    stop_reason: why training ended; empty while it runs. hardware: the GPU's name, or the CPU and its
-    threads. packages: with their versions, each "name version".
+    cache_path: Location of the training cache, without the user's name; see `training_cache`.
+    cache_from_run: Its path from the run's directory; empty on object storage and in older runs.
+    cache_fingerprint, encoder_sha256, text_sha256: Of the training cache.
+    clips_sha256: Of the cache's clips, labels and membership.
+    training_sha256: Of the rows of training and validation.
+    num_tokens: Patch tokens per image that the model uses; 0 for none.
+    selection: Rule that chose the checkpoint: holdout, holdout by group, given, test or train.
+    validation_leak: Number of validation clips that share footage with training clips.
+    usable_sha256, num_train, num_validation, left_out_of_training, precision: See `training_set` and
+        `precision`. Empty or 0 in runs of versions that did not record them.
+    best_epoch, best_loss: Epoch of the lowest ungated class-contrastive validation loss.
+    overfit_epoch: First epoch with a training accuracy above `schedule.overfit_accuracy`; 0 for none.
+    stop_reason: Why training ended; empty before its end.
+    hardware: Name of the GPU, or the CPU and its threads.
+    packages: Each "name version".
     """
 
     cache_path: str
@@ -95,7 +96,15 @@ class RunInfo:
     def of_cache(
         cls, cache: FeatureCache, rows: FoldRows, config: TrainConfig, seed: int, device: torch.device
     ) -> "RunInfo":
-        """A run of `config` that is about to begin on some rows of a cache."""
+        """Return the origin of a run at its start.
+
+        Args:
+            cache: The training cache, open.
+            rows: Rows of the fold.
+            config: Settings of the run.
+            seed: Of the run.
+            device: Device that trains.
+        """
         meta = cache.meta
         return cls(
             cache_path=stored_location(cache.place),
@@ -128,7 +137,7 @@ class RunInfo:
 
     @property
     def banners(self) -> tuple[str, ...]:
-        """What must stand, loudly, beside every number and figure of this run."""
+        """Warnings to show beside every number and figure of this run."""
         lines = []
         if self.random_weights:
             lines.append("RANDOM ENCODER WEIGHTS: these numbers say nothing about the method")
@@ -147,19 +156,19 @@ class RunInfo:
 
     @property
     def shape(self) -> FeatureShape:
-        """The sizes that the model was built for."""
+        """Sizes that the model was built for."""
         return FeatureShape(
             num_frames=self.num_frames, embed_width=self.embed_width, encoder_width=self.encoder_width
         )
 
     def training_cache(self, run_dir: Path) -> Place:
-        """The training cache that this run, in its directory, names; nothing is opened."""
+        """Return the location of the training cache that this run names. Nothing is opened."""
         return training_cache(run_dir, self.cache_path, self.cache_from_run)
 
     def require_fits(self, meta: CacheMeta, where: Where) -> None:
         """Raise CheckpointError, naming the differences, unless the model can read this cache.
 
-        Class names in their order, the encoder and the sizes must agree; the data set may differ.
+        Class names in their order, encoder and sizes must be equal. The dataset may differ.
         """
         names = (
             "class_names",
@@ -183,7 +192,7 @@ class RunInfo:
 
 
 def require_types(info: RunInfo) -> None:
-    """Raise ValueError for a value of another type than is declared, or a size out of all bounds."""
+    """Raise ValueError for a value of an undeclared type, or a number out of its range."""
     for part in fields(info):
         value, allowed = getattr(info, part.name), _KINDS[part.type]
         if type(value) not in allowed or not _has_members(value):
@@ -204,7 +213,7 @@ def require_types(info: RunInfo) -> None:
 
 
 def _has_members(value: Any) -> bool:
-    """Whether a list holds texts, and an object counts; true of everything else."""
+    """Return whether a list has only texts and an object only counts; True for other values."""
     if isinstance(value, dict):
         return all(type(number) is int and number >= 0 for number in value.values())
     return not isinstance(value, list) or all(isinstance(text, str) for text in value)

@@ -1,8 +1,7 @@
-"""Many runs, one row of a table: spread over folds and seeds, the mean of folds, the pooled folds.
+"""Statistics of many runs for a row of a table: spread over folds and seeds, mean of folds, pooled folds.
 
-Two numbers go by the name of a five-fold result, and both stand here under their own: `mean_of_folds`
-averages the folds' values, `pooled` counts all folds' clips in one confusion matrix, and is there only where
-no clip is in several of them: it would count more than once.
+Two numbers are called "five-fold result". `mean_of_folds` is the mean of the folds' values. `pooled` counts
+the clips of all folds in one confusion matrix. It exists only if no clip is in several folds.
 """
 
 import statistics
@@ -18,7 +17,7 @@ Row = Mapping[str, "Spread"]
 
 @dataclass(frozen=True, kw_only=True)
 class Spread:
-    """mean: of `n` values. std: their standard deviation, n - 1 in the divisor; None for one value."""
+    """Mean and standard deviation (divisor n - 1) of `n` values; std is None for one value."""
 
     mean: float
     std: float | None
@@ -26,14 +25,14 @@ class Spread:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> "Spread":
-        """The spread of one value or more."""
+        """Return mean and standard deviation of one value or more."""
         std = statistics.stdev(values) if len(values) > 1 else None
         return cls(mean=statistics.fmean(values), std=std, n=len(values))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Score:
-    """What one run says of the test clips of its fold."""
+    """Metrics of a run on the test clips of its fold."""
 
     fold: str
     seed: int
@@ -44,10 +43,12 @@ class Score:
 class Summary:
     """The runs of one setting.
 
-    by_fold: each fold's spread over its seeds. mean_of_folds: over the folds, each fold counting with
-    the mean of its seeds. over_seeds: over the seeds, each counting with the mean of its folds.
-    pooled: by seed, all folds' clips in one matrix; empty where folds share clips. The last two take
-    complete seeds only, those with a run on every fold; without any they are empty.
+    by_fold: Spread over the seeds of each fold.
+    mean_of_folds: Spread over the folds, each with the mean of its seeds.
+    over_seeds: Spread over the seeds, each with the mean of its folds. Only seeds with a run on every fold
+        count.
+    pooled: By seed with a run on every fold: the clips of all folds in one matrix. Empty if folds share
+        clips.
     """
 
     num_runs: int
@@ -58,14 +59,14 @@ class Summary:
 
     @property
     def over_seeds_pooled(self) -> Row:
-        """The pooled numbers, spread over the seeds."""
+        """Spread of the pooled numbers over the seeds."""
         return _spread([_numbers(metrics) for metrics in self.pooled.values()])
 
 
 def summarise(scores: Sequence[Score], *, disjoint: bool) -> Summary:
-    """One row of one run or more. disjoint: no clip is measured in several of the folds.
+    """Summarise one run or more of a setting. `disjoint` means that no clip is in several folds.
 
-    Raises ConfigError for a fold and seed given twice, or other classes.
+    Raises ConfigError if a fold and seed is given twice, or classes differ.
     """
     runs = {(score.fold, score.seed): score.metrics for score in scores}
     if len(runs) < len(scores):
@@ -89,14 +90,14 @@ def summarise(scores: Sequence[Score], *, disjoint: bool) -> Summary:
 
 
 def _numbers(metrics: Metrics) -> dict[str, float]:
-    """WAR, UAR and the recall of each class that has clips."""
+    """Return WAR, UAR and the recall of each class that has clips."""
     recalls = zip(metrics.class_names, metrics.recalls, strict=True)
     present = {f"recall/{name}": recall for name, recall in recalls if recall is not None}
     return {"war": metrics.war, "uar": metrics.uar, **present}
 
 
 def _spread(rows: Sequence[Mapping[str, float]]) -> Row:
-    """The spread of each number over the rows that have it."""
+    """Return the spread of each number over the rows that have it."""
     names = dict.fromkeys(name for row in rows for name in row)
     return {name: Spread.of([row[name] for row in rows if name in row]) for name in names}
 

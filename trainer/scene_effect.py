@@ -1,7 +1,7 @@
-"""The Rigid Cognitive Problem (I and III of the paper), measured: what the scene changes, clip by clip.
+"""Measure the Rigid Cognitive Problem (I and III of the paper): the effect of the scene on each prediction.
 
-A model that sees faces only and one that sees the scene too answer the same clips. Where the answers
-differ, the scene decided: for the better, for the worse, or from one wrong answer to another.
+A face-only model and a model with scene predict the same clips. If the predictions differ, the scene made the
+result better or worse, or changed one wrong class into another.
 
 Letters: C classes; N clips.
 """
@@ -18,22 +18,24 @@ from pipeline.types import Floats, Ints, Polarity
 from trainer.sign_test import MCNEMAR, SIGN_FLIP, mcnemar, sign_flip
 
 ENTROPY_BINS = ((0.0, 0.5), (0.5, 1.0), (1.0, 1.5), (1.5, float("inf")))
-"""Of the annotators' votes, in bits: from clips on which all agree to those on which few do."""
+"""Bins of the entropy of annotators' votes, in bits: from agreement to disagreement."""
 
 POLARITY_OF = {
     "clip": "Polarity: given clip by clip.",
-    "class": "Polarity: that of the class, no clip has its own; its rows are classes merged, not scenes.",
+    "class": "Polarity: that of the class, because no clip has its own; a row merges classes, not scenes.",
 }
-"""Whose polarity the rows by polarity show, in a sentence."""
+"""Sentence on the source of the polarity in rows by polarity."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Answers:
-    """What two models say of N clips, whose own facts stand beside.
+    """Predictions of two models for N clips.
 
-    face_N, full_N: the predicted class of the model that sees faces only, and of the full one.
-    polarity_N: of the scene, as `Polarity`. votes_NC: shares of the annotators' votes; NaN, or None for
-    a data set without any. group_N: of each clip; None where every clip is on its own.
+    label_N: True classes.
+    face_N, full_N: Classes predicted by the face-only and the full model.
+    polarity_N: Polarities, as `Polarity`.
+    votes_NC: Fractions of the annotators' votes, NaN for clips without votes; None without any.
+    group_N: Groups of the clips; None without groups.
     """
 
     class_names: tuple[str, ...]
@@ -53,11 +55,7 @@ class Answers:
 
     @property
     def polarity_of(self) -> Literal["clip", "class"]:
-        """Whether clips of a class differ in polarity, or it follows from the class.
-
-        A cache does not store which of the two was given, and where it follows from the class there is no
-        difference.
-        """
+        """``class`` if the clips of each class have one polarity, else ``clip``. No cache stores this."""
         labels = np.unique(self.label_N)
         by_class = all(len(np.unique(self.polarity_N[self.label_N == label])) == 1 for label in labels)
         return "class" if by_class else "clip"
@@ -65,11 +63,14 @@ class Answers:
 
 @dataclass(frozen=True, kw_only=True)
 class Flips:
-    """How many clips of some kind the scene won and lost.
+    """Numbers of clips of one kind by the predictions of both models.
 
-    gained: the face alone misleads, the scene puts it right. lost: the other way round. moved: from one
-    wrong class to another. both_right, both_wrong: alike in both models. nets: of each group of clips, those
-    gained minus those lost; None where every clip is on its own.
+    both_right: Both are right.
+    gained: Only the full model is right.
+    lost: Only the face-only model is right.
+    moved: Both are wrong, with different classes.
+    both_wrong: Both are wrong, with the same class.
+    nets: Clips gained minus clips lost, by group; None without groups.
     """
 
     kind: str
@@ -83,17 +84,17 @@ class Flips:
 
     @property
     def net(self) -> float:
-        """What the scene adds to the accuracy on these clips, -1 to 1."""
+        """Change of the accuracy on these clips by the scene, -1 to 1."""
         return (self.gained - self.lost) / self.num_clips
 
     @property
     def p_value(self) -> float:
-        """How likely so uneven a split is if gain and loss were a fair coin's: by `test`."""
+        """Two-sided p value of `test`."""
         return mcnemar(self.gained, self.lost) if self.nets is None else sign_flip(self.nets)
 
     @property
     def test(self) -> str:
-        """The test that gives `p_value`, in words, with the number of groups that it is over."""
+        """Name of the test of `p_value`, with its number of groups."""
         if self.nets is None:
             return MCNEMAR
         return f"{SIGN_FLIP} over {counted(len(self.nets), 'group')} of clips"
@@ -101,12 +102,13 @@ class Flips:
 
 @dataclass(frozen=True, kw_only=True)
 class SceneEffect:
-    """What the scene contributes: in all, by class, by polarity and by the annotators' disagreement.
+    """Effect of the scene: overall, by class, by polarity and by disagreement of the annotators.
 
-    polarity_of: see `Answers`; of the class, by_polarity merges classes, and is empty where no polarity has
-    several of them. moves: (true class, answer of the face, answer of the full model) and how many clips,
-    most first.
-    gained, lost: ids of the clips that the scene decided.
+    by_polarity: If the polarity is that of the class, only polarities of several classes.
+    polarity_of: See `Answers`.
+    moves: (true class, class by the face-only model, class by the full model) and number of clips, most
+        first.
+    gained, lost: Ids of clips that only one of the models predicts correctly.
     """
 
     overall: Flips
@@ -120,12 +122,12 @@ class SceneEffect:
 
     @property
     def polarity_note(self) -> str:
-        """Whose polarity the rows show, in a sentence; empty where there are no rows by polarity."""
+        """A sentence on the source of the polarity; empty without rows by polarity."""
         return POLARITY_OF[self.polarity_of] if self.by_polarity else ""
 
 
 def measure_scene_effect(answers: Answers) -> SceneEffect:
-    """Count what the scene changes, over all clips and within each kind of clip that there is."""
+    """Count the effect of the scene over all clips and over each kind of clips."""
     names = answers.class_names
     everything = np.ones(len(answers.label_N), dtype=bool)
     face_right, full_right = answers.face_N == answers.label_N, answers.full_N == answers.label_N
@@ -147,7 +149,7 @@ def measure_scene_effect(answers: Answers) -> SceneEffect:
 
 
 def vote_entropy(votes_NC: Floats) -> Floats:
-    """Entropy of each clip's votes in bits, 0 where all agree; NaN without votes; [N]."""
+    """Return the entropy of each clip's votes in bits [N]: 0 if all agree, NaN without votes."""
     shares = votes_NC.astype(np.float64)
     with np.errstate(divide="ignore", invalid="ignore"):
         bits = -np.where(shares > 0, shares * np.log2(shares), 0.0).sum(axis=1)
@@ -155,7 +157,7 @@ def vote_entropy(votes_NC: Floats) -> Floats:
 
 
 def _by_polarity(answers: Answers) -> Mapping[str, Any]:
-    """The clips of each polarity. Where it follows from the class: of those that several classes share."""
+    """Return the clips of each polarity; if classes determine it, only of polarities with several classes."""
     rows_of = {polarity: answers.polarity_N == polarity for polarity in reversed(Polarity)}
     if answers.polarity_of == "clip":
         return {f"{polarity.name.lower()} polarity": rows for polarity, rows in rows_of.items()}

@@ -1,4 +1,4 @@
-"""Test of two models on the same clips: McNemar's exact test, or a sign-flip test over groups of clips."""
+"""Tests of two models on the same clips: McNemar's exact test, or a sign-flip test over groups of clips."""
 
 from collections.abc import Sequence
 
@@ -9,18 +9,21 @@ MCNEMAR, SIGN_FLIP = "McNemar's exact test", "exact sign-flip test"
 
 
 def mcnemar(gained: int, lost: int) -> float:
-    """Return how likely so uneven a split of clips is if gain and loss were a fair coin's (two-sided)."""
+    """Return the two-sided p value under the hypothesis that gain and loss are equally likely."""
     decided = gained + lost
     return float(binomtest(gained, decided, 0.5).pvalue) if decided else 1.0
 
 
 def sign_flip(nets: Sequence[int]) -> float:
-    """Return how likely so large a sum of groups' nets is if each had either sign by a fair coin (two-sided).
+    """Return the two-sided p value under the hypothesis that both signs of a group's net are equally likely.
 
-    nets: of each group of clips, those gained minus those lost. The distribution of the sum is exact. With
-    one decided clip a group it is McNemar's exact test; the clips of a group change sides together, because
-    they are not independent. Source: Winkler et al., Permutation inference for the general linear model,
-    NeuroImage 92, 2014 (sign flipping of whole exchangeability blocks).
+    The clips of a group change sign together, because they are not independent. With one decided clip per
+    group, this is McNemar's exact test. The distribution of the sum is exact. Source: Winkler et al.,
+    Permutation inference for the general linear model, NeuroImage 92, 2014 (sign flipping of whole
+    exchangeability blocks).
+
+    Args:
+        nets: Clips gained minus clips lost, by group.
     """
     sizes = [abs(net) for net in nets if net]
     chance = np.ones(1)  # of each sum from -len // 2 to len // 2

@@ -1,7 +1,7 @@
 """A training step, from a batch to Adam: part by part, or replayed as one graph on CUDA.
 
-A step is some thousand small kernels, each launched from Python. A graph is launched once. It needs a step
-without a look at the data from Python, and batches of one size.
+A step launches about a thousand small kernels from Python. A graph is one launch. It needs batches of one
+size, and a step in which Python does not read values from the device.
 """
 
 from collections.abc import Callable
@@ -26,12 +26,12 @@ Mark = Callable[[str], None]
 
 
 def no_mark(_part: str) -> None:
-    """For a step that nobody times."""
+    """Do nothing: for a step that is not timed."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainState:
-    """What is trained (model and prompts), through what (the frozen tower), and Adam."""
+    """The trained parts (model and prompts), the frozen text tower, and Adam."""
 
     config: TrainConfig
     model: OusModel
@@ -43,18 +43,25 @@ class TrainState:
     def of(
         cls, config: TrainConfig, model: OusModel, prompts: ClassPrompts, tower: TextTower
     ) -> "TrainState":
-        """Return the state of parts on one device."""
+        """Return the state at the start of a run, with a new optimizer.
+
+        Args:
+            config: Settings of the run.
+            model: On the device of `prompts` and `tower`.
+            prompts: Trained together with `model`.
+            tower: Frozen.
+        """
         parameters = [*model.parameters(), *prompts.parameters()]
         optimizer = build_adam(parameters, config.optim)
         return cls(config=config, model=model, prompts=prompts, tower=tower, optimizer=optimizer)
 
     @property
     def parameters(self) -> list[nn.Parameter]:
-        """What Adam moves."""
+        """All trained parameters."""
         return [*self.model.parameters(), *self.prompts.parameters()]
 
     def class_features(self) -> torch.Tensor:
-        """The class features [C, F] of the prompts as they are, without gradient."""
+        """Return the class features [C, F] of the prompts as they are, without gradient."""
         with torch.no_grad():
             features: torch.Tensor = self.prompts(self.tower)
         return features
@@ -67,8 +74,8 @@ class TrainState:
             mark: Called with the name of each part of the step when it ends.
 
         Returns:
-            ``loss``, what was minimised; every loss of `losses.LOSSES` by its name; ``gated_share``, whether
-            eq. 4 was whole (0 or 1); ``right``, clips whose class was named.
+            ``loss``, the minimised loss; every loss of `losses.LOSSES` by its name; ``gated_share``, 1 if the
+            loss was L_global (eq. 4), else 0; ``right``, the number of clips classified correctly.
         """
         text_CF = self.prompts(self.tower)
         mark("text tower")
@@ -80,7 +87,7 @@ class TrainState:
             {"loss": losses.loss, **losses.parts, "gated_share": losses.is_global, "right": right}
         )
         mark("losses")
-        # The tower is the first part of the graph, so its gradient is asked for after all others.
+        # The tower is the first part of the forward pass, so its gradient is computed last.
         text_CF.register_hook(lambda _: mark("model, backward"))
         losses.loss.backward()  # type: ignore[no-untyped-call]
         mark("text tower, backward")
@@ -90,14 +97,14 @@ class TrainState:
 
 
 class Steps(Protocol):
-    """Takes the steps of a run."""
+    """Function that takes the steps of a run."""
 
     def __call__(self, batch: Batch, lr: float, mark: Mark = no_mark) -> Scalars:
-        """One step at rate `lr`; see `TrainState.step`."""
+        """Take one step at rate `lr`; see `TrainState.step`."""
 
 
 def steps_of(state: TrainState, device: torch.device) -> Steps:
-    """Graphed or plain steps, as the config has it. Raises ConfigError for graphs without CUDA."""
+    """Return graphed or plain steps, by `optim.graphed`. Raises ConfigError for graphs without CUDA."""
     if not state.config.optim.graphed:
         return PlainSteps(state)
     if device.type != "cuda":
@@ -111,12 +118,12 @@ def steps_of(state: TrainState, device: torch.device) -> Steps:
 
 @lru_cache
 def _stream(device: torch.device) -> torch.cuda.Stream:
-    """One for all runs of a process: cuBLAS keeps memory for every stream it has met."""
+    """Return one stream for all runs of a process, because cuBLAS keeps memory for every stream."""
     return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
 
 
 class PlainSteps:
-    """Every step by itself, of any batch, on any device."""
+    """Steps without a graph: batches of any size, on any device."""
 
     def __init__(self, state: TrainState) -> None:
         self._state = state
@@ -128,11 +135,15 @@ class PlainSteps:
 
 
 class GraphedSteps:
-    """Whole batches as replays of one captured step; the first ones, and any of another size, plainly.
+    """Steps that replay one captured step for full batches.
 
-    capture: given a function that takes a step and gives its scalars, returns one that repeats it and
-    the scalars that it then refills, without taking the step now. stream: where all steps run, since
-    one may only be captured on the stream that its gradients have met before.
+    The first full batches, and batches of another size, are taken without the graph.
+
+    state: Parts to train.
+    capture: Captures a function that takes a step and returns its scalars. Returns a function that replays
+        the step, and the scalars that the replay refills. Does not take the step.
+    stream: CUDA stream of all steps, because a step can only be captured on the stream of earlier backward
+        passes. None for the current one.
     """
 
     def __init__(

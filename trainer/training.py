@@ -53,16 +53,31 @@ def train(
     on_epoch: Callable[[EpochReport], None] | None = None,
     cancel: CancelToken | None = None,
 ) -> TrainResult:
-    """Train on a fold of a cache, into a new directory, and keep the epoch of lowest validation loss.
+    """Train on a fold of a cache, and keep the epoch of lowest validation loss in a new directory.
 
-    fold: a number from 1, or a name. The same seed, machine and thread count give the same numbers
-    to the bit on a CPU. encoder_weights: for the text tower, when the cache's own are elsewhere.
-    profile: time every part of every step, into the result and profile.json; changes no number.
-    usable_sha256: of the clips that are expected (`folds.usable_sha256`); CacheError for any others.
-    on_epoch: called after every epoch. cancel: looked at after every epoch; TaskCancelledError ends the run.
-    Raises OusError: ConfigError for settings that the cache cannot serve, WeightsError for a text
-    tower that is not the cache's, CacheError for features that are no numbers, TrainingError when the loss
-    is no longer one, FileError when the disk takes no more: a run that holds a model keeps it.
+    On a CPU, the same seed, machine and number of threads give the same numbers to the bit.
+
+    Args:
+        cache: Location of the cache.
+        run_dir: A new or empty directory.
+        config: Settings of the run.
+        fold: Name of the fold, or its number from 1.
+        seed: Of all random numbers, 0 to 2**32 - 1.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        encoder_weights: Tag or path of the weights of the text tower. None: those that the cache names.
+        profile: Measure the time of each part of a step, for the result and profile.json. Changes no number.
+        usable_sha256: Expected `folds.usable_sha256` of the cache. None: any.
+        on_epoch: Called after every epoch.
+        cancel: Checked after every epoch.
+
+    Raises:
+        ConfigError: `run_dir` is not new, or the cache does not fit the settings.
+        WeightsError: The text tower is not that of the cache.
+        CacheError: The cache is damaged, has features that are NaN or infinite, or other usable clips than
+            expected.
+        TrainingError: The loss is NaN or infinite.
+        FileError: A file cannot be written. The best epoch so far is kept.
+        TaskCancelledError: `cancel` was set.
     """
     require_new(run_dir)
     require_seed(seed)
@@ -88,7 +103,7 @@ def train(
             reports, info = run_epochs(run, folder, info, on_epoch, cancel)
     records = [epoch_record(report) for report in reports]
     title = f"{info.dataset}, fold {info.fold}, seed {seed}"
-    from trainer import plots  # matplotlib takes half a second, which a run need not wait for at its start
+    from trainer import plots  # not at the start: importing matplotlib takes half a second
 
     image = BytesIO()
     plots.plot_curves(records, image, title=title, banners=info.banners)
@@ -118,20 +133,20 @@ def train(
 
 
 def _joined(reports: Sequence[EpochReport]) -> list[str]:
-    """A note on the batches of a run that were joined, if any were."""
+    """Return a note on joined batches, if any."""
     num = sum(report.joined_batches for report in reports)
     were = counted(num, "batch of one class was", "batches of one class were")
     return [f"{were} joined with another: losses.contrast=batch has no negative in them"] if num else []
 
 
 def require_seed(seed: int) -> None:
-    """Raise ConfigError for a seed that numpy or torch would not take."""
+    """Raise ConfigError for a seed that numpy or torch would reject."""
     require_range("--seed", seed, 0, _LARGEST_SEED)
 
 
 @contextmanager
 def _kept_model_named(run_dir: OwnDir) -> Iterator[None]:
-    """Add to an error of the disk what the run holds then."""
+    """Add to a FileError whether the run holds a model."""
     try:
         yield
     except FileError as error:

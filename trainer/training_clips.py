@@ -1,7 +1,7 @@
-"""Which clips trained a run and chose its checkpoint, kept beside it: none is measured as a test clip.
+"""The clips that trained a run and chose its checkpoint. The run stores them, so that none is measured.
 
-Lists of clips may change in a cache (`cache relabel`), so may who is in which fold, and the same video may
-be in another cache under another name.
+Clips and folds of a cache may change (`cache relabel`), and another cache may have the same video under
+another name.
 """
 
 import math
@@ -25,10 +25,10 @@ _SPLITS = ("train", "validation")
 
 
 def training_clips_json(footage: Sequence[Footage], rows: FoldRows) -> str:
-    """Return the file of the clips that train, and those that validate unless they are the test's.
+    """Return the text of training_clips.json: the clips of `seen_rows`.
 
-    footage: of the cache, by row. Each clip is a list of id, path, sha256 of the file, start and end in
-    seconds; the end is null for the file's.
+    Each clip is a list of id, path, sha256 of the file, start and end in seconds; the end is null for the end
+    of the file. `footage` is that of the cache, by row.
     """
     lists = {
         name: sorted(_stored_form(footage[row]) for row in row_N.tolist())
@@ -43,7 +43,7 @@ def _stored_form(part: Footage) -> list[str | float | None]:
 
 
 def seen_rows(rows: FoldRows) -> dict[str, Ints]:
-    """The rows that a run sees, by split: validation is left out where it is the test or training split."""
+    """Return the rows that a run sees, by split; validation only if it is a split of its own."""
     return {"train": rows.train} | ({} if rows.rule in ("test", "train") else {"validation": rows.validation})
 
 
@@ -57,11 +57,19 @@ def stored_leak(
     is_own_fold: bool,
     num_train: int = 0,
 ) -> Leak:
-    """Find clips at `row_N` of a cache that share footage with those that the run has seen.
+    """Find clips of a cache that share footage with clips that a run has seen.
 
-    dataset: that the run was trained on. split: ``test``, or ``validation``, which is compared with the
-    training clips alone. is_own_fold: see `find_leak`. num_train: of the run, 0 where it is not recorded.
-    Raises CheckpointError when the run does not hold its clips in readable form, or not as many.
+    Args:
+        run_dir: Directory of the run.
+        dataset: Dataset that the run was trained on.
+        cache: The measured cache.
+        split: ``test``, or ``validation``, which is compared with the training clips alone.
+        row_N: Rows of the measured clips.
+        is_own_fold: See `find_leak`.
+        num_train: Training clips of the run; 0 if it did not record them.
+
+    Raises:
+        CheckpointError: The run's list of clips is missing, unreadable, or of another length.
     """
     lists = _stored(run_dir)
     _require_all(lists["train"], num_train, run_dir)
@@ -79,21 +87,29 @@ def stored_leak(
 
 
 def _require_all(train: Sequence[Any], num_train: int, run_dir: Folder) -> None:
-    """Raise CheckpointError unless a run holds as many training clips as it was trained on."""
+    """Raise CheckpointError unless a run lists as many training clips as it was trained on."""
     if not train or len(train) != (num_train or len(train)):
         wanted = f"{num_train} trained it" if num_train else "at least one is needed"
         msg = (
-            f"'{OwnDir.of(run_dir).path / FILE}' holds {counted(len(train), 'training clip')}; {wanted}, so "
-            "that a leak would go unnoticed. Put the run's own file there, or train again."
+            f"'{OwnDir.of(run_dir).path / FILE}' holds {counted(len(train), 'training clip')}; {wanted}. "
+            "Without all of them, a leak cannot be found. Put the run's own file there, or train again."
         )
         raise CheckpointError(msg)
 
 
 def is_trained_on(run_dir: Folder, cache: FeatureCache, fold: str) -> bool:
-    """Return whether a fold of a cache is the one that trained a run, by its clips and not by its name.
+    """Return whether a fold of a cache trained a run, by its clips and not by its name.
 
-    Of the run's training clips that the cache has, by id, at least half must train the fold: lists may
-    change, and folds be renamed. Raises CheckpointError as `stored_leak`.
+    Of the run's training clips that are in the cache, by id, at least half must be training clips of the
+    fold, because lists may change and folds may be renamed.
+
+    Args:
+        run_dir: Directory of the run.
+        cache: An open cache.
+        fold: Name of the fold in the cache.
+
+    Raises:
+        CheckpointError: As for `stored_leak`.
     """
     id_N, column = cache.read("clip_id"), cache.meta.fold_names.index(fold)
     trains_N = cache.read("membership")[:, column] == Split.TRAIN
@@ -102,7 +118,7 @@ def is_trained_on(run_dir: Folder, cache: FeatureCache, fold: str) -> bool:
 
 
 def num_stored(run_dir: Folder) -> Mapping[str, int]:
-    """Return how many clips of each split a run holds. Raises CheckpointError as `stored_leak`."""
+    """Return the number of clips that a run lists, by split. Raises CheckpointError as `stored_leak` does."""
     return {name: len(clips) for name, clips in _stored(run_dir).items()}
 
 
@@ -114,7 +130,7 @@ def _stored(run_dir: Folder) -> Mapping[str, list[Any]]:
         _require_lists(lists)
         return {name: [_checked(clip) for clip in clips] for name, clips in lists.items()}
     except MissingFileError as error:
-        msg = f"'{run_dir}' has no {FILE}, so that nobody knows which clips trained it. Train again."
+        msg = f"'{run_dir}' has no {FILE}, the list of the clips that trained it. Train again."
         raise CheckpointError(msg) from error
     except FileError as error:
         raise CheckpointError(str(error)) from error
@@ -124,7 +140,7 @@ def _stored(run_dir: Folder) -> Mapping[str, list[Any]]:
 
 
 def _require_lists(lists: Any) -> None:
-    """Raise ValueError for anything but a list of clips of each split that a run sees."""
+    """Raise ValueError unless `lists` has a list of clips for each split that a run sees."""
     if not isinstance(lists, dict) or not {"train"} <= lists.keys() <= set(_SPLITS):
         msg = f"{str(lists)[:100]!r} is no object with the lists {' and '.join(_SPLITS)}"
         raise ValueError(msg)
@@ -134,7 +150,7 @@ def _require_lists(lists: Any) -> None:
 
 
 def _checked(clip: Any) -> list[Any]:
-    """A stored clip: id and path, and in newer runs hash and window. Raises ValueError for another one."""
+    """Return a stored clip: [id, path] or [id, path, sha256, start, end]. Raises ValueError otherwise."""
     texts, numbers = clip[:3], clip[3:]
     is_whole = isinstance(clip, list) and len(clip) in (2, 5) and all(isinstance(text, str) for text in texts)
     if not is_whole or not all(isinstance(n, int | float) for n in numbers if n is not None):
@@ -158,10 +174,10 @@ def _seen(clip: Sequence[Any], dataset: str) -> Footage:
 
 
 def _measured(part: Footage, dataset: str, *, is_official: bool) -> Footage:
-    """A clip of the cache with the keys by which a run may hold it.
+    """Return a clip of the cache with the keys by which a run may list it.
 
-    The hash decides where it is known: another data set of the same name may have other files at the same
-    paths. In an official data set a path is one clip, whatever its encoding.
+    A known hash decides, because another dataset of the same name may have other files at the same paths. In
+    an official dataset, equal paths are the same clip, whatever its encoding.
     """
     path, sha256 = part.key("path"), part.key("sha256")
     by_content = [by_hash(sha256)] if sha256 else []
@@ -174,14 +190,18 @@ def _by_path(dataset: str, path: str) -> FileKey:
 
 
 def _by_id(dataset: str, clip_id: str, path: str) -> FileKey:
-    """The key of runs that hold neither hash nor window: then all of the file counts as seen."""
+    """Return the key of runs that store neither hash nor window. All of the file then counts as seen."""
     return "id", dataset, clip_id, os.path.normpath(path)
 
 
 def fold_leak(footage: Sequence[Footage], rows: FoldRows, split: str, dataset: str) -> Leak:
-    """Find clips of a fold's validation or test that share footage with those that a run on it sees.
+    """Find clips of a fold that share footage with clips that a run on this fold sees.
 
-    footage: of the cache, by row. dataset: of the cache.
+    Args:
+        footage: Footage of the cache, by row.
+        rows: Rows of the fold.
+        split: ``validation`` or ``test``.
+        dataset: Dataset of the cache.
     """
     splits = {"validation": rows.validation, "test": rows.test}
     if split == "validation" and rows.rule == "train":

@@ -1,4 +1,4 @@
-"""How a training run went: each epoch, and the whole."""
+"""Results of a training run: of each epoch, and of the run."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -16,10 +16,10 @@ from trainer.scalars import ScalarTable
 class TrainEpoch:
     """Means over the steps of an epoch (losses) and over its clips (accuracy).
 
-    loss: What was minimised.
-    losses: Each loss of `losses.LOSSES` by name, without its weight; 0 where the run does not have it.
-    gated_share: Share of the steps with eq. 4 whole, 0 to 1.
-    accuracy: Share of the clips whose class was named, 0 to 1.
+    loss: The minimised loss.
+    losses: Each loss of `losses.LOSSES` by name, without its weight; 0 if the run does not have it.
+    gated_share: Fraction of the steps that trained on L_global (eq. 4), 0 to 1.
+    accuracy: Fraction of the clips classified correctly, 0 to 1.
     """
 
     loss: float
@@ -41,7 +41,7 @@ class TrainEpoch:
 
 @dataclass(frozen=True, kw_only=True)
 class ValidationEpoch:
-    """The validation clips after an epoch. loss: ungated class-contrastive."""
+    """Results of the validation clips after an epoch. The loss is the ungated class-contrastive one."""
 
     loss: float
     war: float
@@ -50,10 +50,15 @@ class ValidationEpoch:
 
 @dataclass(frozen=True, kw_only=True)
 class EpochReport:
-    """One line of metrics.jsonl. lr: of the epoch's last step. is_best: whether it was saved.
+    """One line of metrics.jsonl.
 
-    joined_batches: batches of one class that were joined with another, because ``losses.contrast=batch``
-    has no negative in them.
+    epoch: Number from 1.
+    steps: Steps of the run so far.
+    lr: Learning rate of the last step.
+    is_best: Whether the epoch has the lowest validation loss so far, and was saved.
+    seconds: Of training, validation and saving.
+    joined_batches: Batches of one class that were joined with another, because ``losses.contrast=batch`` has
+        no negative in them.
     """
 
     epoch: int
@@ -67,7 +72,7 @@ class EpochReport:
 
 
 def epoch_record(report: EpochReport) -> dict[str, Any]:
-    """Return the line of metrics.jsonl as plain values, each loss beside the other numbers of training."""
+    """Return a line of metrics.jsonl as plain values, with each loss next to the other training numbers."""
     record = asdict(report)
     trained = record["train"]
     record["train"] = {"loss": trained.pop("loss"), **trained.pop("losses"), **trained}
@@ -76,11 +81,14 @@ def epoch_record(report: EpochReport) -> dict[str, Any]:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainResult:
-    """How a run went. best: the epoch that was saved. residence: where the features lay.
+    """Result of a run.
 
-    left_out: why clips of the fold were not used, and how many. next_split: the one to measure, validation
-    where the fold has no test clips. notes: footage that splits share, batches that were joined. profile:
-    where the time went, if asked.
+    best: The saved epoch.
+    residence: Size and place of the features, in words.
+    left_out: Number of clips of the fold that were not used, by reason.
+    next_split: Split to measure: test, or validation if the fold has no test clips.
+    notes: Footage that splits share, joined batches, a failed record of the cache.
+    profile: Time of each part of a step; None if not requested.
     """
 
     run_dir: Path
@@ -98,5 +106,5 @@ class TrainResult:
 
 
 def evaluate_command(run_dir: Path, split: str) -> str:
-    """The command that measures a run on a split of its fold, for a shell."""
+    """Return the command that measures a run on a split of its fold, for a shell."""
     return command("evaluate", run_dir, *([] if split == "test" else ["--split", split]))

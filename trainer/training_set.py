@@ -1,6 +1,6 @@
-"""Which clips trained a run: part of what the run is, so that runs on other clips share no mean.
+"""The clips that trained a run. They are part of its identity: no mean is taken over runs on different clips.
 
-A cache may get more features after a training, when its extraction had not finished, or failed clips are
+A cache may have more features after a training if its extraction had not finished, or failed clips were
 repaired.
 """
 
@@ -21,12 +21,13 @@ from trainer.training_clips import num_stored
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingSet:
-    """The clips that trained a run and chose its checkpoint, seen from the cache that it is measured on.
+    """The clips that trained a run and chose its checkpoint, compared with the measured cache.
 
-    usable_sha256: see `folds.usable_sha256`; that of the measured cache where the run's clips are those that
-    this cache has for the run's fold; else as recorded, and empty for runs of versions that did not record
-    it. num_train, num_validation: clips. left_out: why clips of the fold were not used, and how many; None
-    where it is not recorded. num_more: clips that the cache could train with now, and could not then.
+    usable_sha256: See `folds.usable_sha256`. The hash of the measured cache if its clips are those of the
+        run; else as recorded, and empty for runs of versions that did not record it.
+    num_train, num_validation: Clips.
+    left_out: Number of clips of the fold that were not used, by reason; None if not recorded.
+    num_more: Training clips that the cache has now and did not have then.
     """
 
     usable_sha256: str
@@ -41,8 +42,14 @@ class TrainingSet:
     ) -> "TrainingSet":
         """Return the clips of a run.
 
-        now: the cache that is measured, where it holds the features and clips of the training cache.
-        Raises CheckpointError for a run of an earlier version whose clips cannot be read.
+        Args:
+            run_dir: Directory of the run.
+            info: Origin of the run.
+            config: Settings of the run.
+            now: The measured cache if it has the features and clips of the training cache, else None.
+
+        Raises:
+            CheckpointError: The list of clips of a run of an earlier version cannot be read.
         """
         rows = None
         if now is not None and info.fold in now.meta.fold_names:
@@ -73,7 +80,7 @@ class TrainingSet:
 
     @property
     def banners(self) -> tuple[str, ...]:
-        """The warning that the cache has more training clips now, where the run's own warnings omit it."""
+        """A warning if the cache has more training clips now and the run's own warnings do not show it."""
         if not self.num_more or (self.left_out or {}).get("pending"):
             return ()
         return (f"TRAINED ON FEWER CLIPS: the cache has {self.num_more} more for this fold now",)
@@ -88,7 +95,7 @@ class TrainingSet:
 
 
 def _num_more(rows: FoldRows, info: RunInfo, num_train: int, num_validation: int) -> int:
-    """Return how many more clips a cache could train with now: none where a holdout took other ones alone."""
+    """Return how many more training clips a cache has now; 0 if only the holdout differs."""
     num_then = num_train if info.selection == "train" else num_train + num_validation
     if len(np.union1d(rows.train, rows.validation)) <= num_then:
         return 0
@@ -96,5 +103,5 @@ def _num_more(rows: FoldRows, info: RunInfo, num_train: int, num_validation: int
 
 
 def left_out_text(left_out: Mapping[str, int]) -> str:
-    """Return why clips are not used, and how many, in words; empty for none."""
+    """Return the numbers of unused clips and the reasons, in words; empty for none."""
     return ", ".join(f"{count} {printable(why)}" for why, count in left_out.items() if count)

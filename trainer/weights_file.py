@@ -1,6 +1,6 @@
-"""A run's tensors as the bytes of a safetensors file, and back from an open file whose header is read first.
+"""Convert tensors of a run to the bytes of a safetensors file, and read an open file after its header.
 
-The library reads and writes by path, which would follow links, and makes room for what a header claims.
+The library's functions for paths would follow links and allocate the sizes that a header claims.
 Format: https://huggingface.co/docs/safetensors/index#format
 """
 
@@ -15,7 +15,7 @@ from safetensors.torch import load, save
 from pipeline.strict_json import from_json
 
 MOST_BYTES = 8 << 30
-"""Of a file. The presets make 0.06 to 0.8 GB: `smoke` at widths 512 and 768, `release` at 768 and 1024."""
+"""Largest size of a file. The presets make 0.06 to 0.8 GB at widths up to 768 and 1024."""
 
 _LENGTH_BYTES = 8
 _MOST_HEADER_BYTES = 16 << 20
@@ -23,7 +23,7 @@ _MOST_HEADER_BYTES = 16 << 20
 
 @dataclass(frozen=True, kw_only=True)
 class Header:
-    """What a file holds. num_bytes: of the whole file, which the header confirms."""
+    """Content of a file. num_bytes is the size of the whole file, which the header confirms."""
 
     metadata: Mapping[str, str]
     shapes: Mapping[str, tuple[int, ...]]
@@ -37,7 +37,7 @@ def to_bytes(tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str]) -
 
 
 def read_header(file: BinaryIO) -> Header:
-    """Read what the file at its start holds, before any tensor is read. Raises ValueError or TypeError."""
+    """Read and check the header of a file before any tensor. Raises ValueError or TypeError."""
     length = int.from_bytes(file.read(_LENGTH_BYTES), "little")
     if length > _MOST_HEADER_BYTES:
         msg = f"its header has {length} bytes; allowed: {_MOST_HEADER_BYTES}"
@@ -57,6 +57,6 @@ def read_header(file: BinaryIO) -> Header:
 
 
 def load_tensors(file: BinaryIO, header: Header) -> dict[str, torch.Tensor]:
-    """Read the tensors of a file whose header was found right. Raises what the library raises."""
+    """Read the tensors of a file after `read_header`. Raises the errors of the library."""
     file.seek(0)
     return load(file.read(header.num_bytes))

@@ -1,18 +1,18 @@
-"""A table of the paper, or one of the user's own, as a grid of runs on a cache.
+"""Train a table of settings, of the paper or of the user, over folds and seeds of a cache: a sweep.
 
 In the order of the data:
 
 ``spec``             a TOML file               -> rows of settings, with the paper's numbers
-``sweep_request``    spec, folds, seeds        -> the runs that are asked for, and their folders
-``grid``             spec, cache, folds, seeds -> the same on a cache, refused before any starts
-``sweep_directory``  a folder                  -> which of them have an outcome there, and whose it is
+``sweep_request``    spec, folds, seeds        -> the requested runs, and their directories
+``grid``             spec, cache, folds, seeds -> the runs on a cache; impossible ones are rejected first
+``sweep_directory``  a directory               -> lock, settings and outcomes of a sweep
 ``run_one``          a run                     -> its run directory, trained and measured, with its outcome
-``executors``        runs                      -> outcomes, by workers of this machine or of a cluster
-``kinds``            outcomes of a row         -> those that share a mean: same clips, precision, holdout
-``aggregate``        outcomes                  -> each row beside the paper's, over folds and seeds
+``executors``        options                   -> the executor of the runs, on this machine or a cluster
+``kinds``            outcomes of a row         -> outcomes with equal clips, precision and holdout
+``aggregate``        outcomes                  -> rows over folds and seeds, with the paper's numbers
 ``result_tables``    rows                      -> tables, Markdown, a section of a page
-``load_results``     a folder                  -> its rows again, as far as the runs have got
-``run``              all of it
+``load_results``     a directory               -> rows of the outcomes so far
+``run``              the whole sweep
 """
 
 from trainer.ablate.executors import SweepExecutorOptions

@@ -1,4 +1,4 @@
-"""Outcomes -> each row beside the paper's: over all runs, fold by fold, and what went wrong."""
+"""Outcomes -> rows over all runs and by fold, with the paper's numbers, and failures."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -16,16 +16,17 @@ from trainer.pages.banners import counted_banners
 from trainer.run_statistics import Score, Spread, Summary, summarise
 
 _APART = (
-    "Runs of one row in other precisions, trained on other clips, or with validation clips held out by clip "
-    "and by group, share no mean: the row is there once for each kind."
+    "No mean is taken over runs of a row that differ in precision, in training clips, or in the holdout (by "
+    "clip or by group): the row is repeated for each kind."
 )
 
 
 @dataclass(frozen=True, kw_only=True)
 class RowResult:
-    """A row's outcomes that share a mean. asked: of all rows.
+    """Outcomes of a row over which a mean is taken.
 
-    apart: in words, what sets these outcomes apart from others of the row; empty where there are no others.
+    asked: Request of the sweep.
+    apart: Difference from other outcomes of the row, in words; empty without others.
     """
 
     row: Row
@@ -35,16 +36,16 @@ class RowResult:
 
     @property
     def name(self) -> str:
-        """The row's name, and what sets its outcomes apart."""
+        """Name of the row, with `apart`."""
         return f"{self.row.name}, {self.apart}" if self.apart else self.row.name
 
     @property
     def num_wanted(self) -> int:
-        """Runs that were asked for."""
+        """Number of requested runs."""
         return len(self.asked.folds) * len(self.asked.seeds)
 
     def having(self, state: str) -> tuple[Outcome, ...]:
-        """The outcomes of that state."""
+        """Return the outcomes of that state."""
         return tuple(outcome for outcome in self.outcomes if outcome.state == state)
 
     @cached_property
@@ -55,12 +56,12 @@ class RowResult:
 
     @property
     def is_whole(self) -> bool:
-        """Whether every fold that was asked for has a finished run."""
+        """Whether every requested fold has a finished run."""
         return self.summary is not None and len(self.summary.by_fold) == len(self.asked.folds)
 
     @property
     def gaps(self) -> tuple[str, ...]:
-        """The folds of which runs are lacking, and how many seeds they have."""
+        """Folds without all of their runs, with their numbers of seeds."""
         there, wanted = Counter(outcome.fold for outcome in self.having("finished")), len(self.asked.seeds)
         return tuple(
             f"fold {fold} has {there[fold]} of {counted(wanted, 'seed')}"
@@ -75,17 +76,17 @@ class RowResult:
 
     @property
     def has_leak(self) -> bool:
-        """Whether any of the numbers is of test clips whose footage the run has seen."""
+        """Whether a run has seen footage of its test clips."""
         return any(outcome.num_leaked for outcome in self.having("finished"))
 
     @property
     def is_unfinished(self) -> bool:
-        """Whether any of the numbers is of a fold in which clips had no features yet."""
+        """Whether clips of a fold had no features yet."""
         return any(outcome.num_pending for outcome in self.having("finished"))
 
     @property
     def over_runs(self) -> Mapping[str, Spread]:
-        """UAR, WAR and the best epoch over all finished runs, whatever their fold; empty without any."""
+        """UAR, WAR and best epoch over all finished runs of all folds; empty without any."""
         finished = self.having("finished")
         if not finished:
             return {}
@@ -99,7 +100,7 @@ class RowResult:
 
 @dataclass(frozen=True, kw_only=True)
 class GridResult:
-    """A table's rows, with the outcomes that are there. fingerprint: the cache's."""
+    """Rows of a sweep with their outcomes so far. fingerprint is that of the cache."""
 
     asked: Asked
     fingerprint: str
@@ -107,7 +108,13 @@ class GridResult:
 
     @classmethod
     def of(cls, asked: Asked, fingerprint: str, outcomes: Sequence[Outcome]) -> "GridResult":
-        """The result of some outcomes of a grid."""
+        """Return the result of a sweep.
+
+        Args:
+            asked: Request of the sweep.
+            fingerprint: Of the cache.
+            outcomes: In any order; runs without an outcome are missing.
+        """
         order = {(fold, seed): n for n, (fold, seed) in enumerate(product(asked.folds, asked.seeds))}
         in_order = sorted(outcomes, key=lambda outcome: order[outcome.fold, outcome.seed])
         rows = [
@@ -119,25 +126,25 @@ class GridResult:
 
     @property
     def outcomes(self) -> tuple[Outcome, ...]:
-        """Of all rows."""
+        """Outcomes of all rows."""
         return tuple(outcome for row in self.rows for outcome in row.outcomes)
 
     @property
     def finished(self) -> tuple[Outcome, ...]:
-        """Those of the outcomes that have numbers."""
+        """Outcomes with metrics."""
         return tuple(outcome for row in self.rows for outcome in row.having("finished"))
 
     @property
     def num_wanted(self) -> int:
-        """Runs that were asked for."""
+        """Number of requested runs."""
         return len(self.asked.spec.rows) * len(self.asked.folds) * len(self.asked.seeds)
 
     @property
     def banners(self) -> tuple[str, ...]:
-        """What must stand, loudly, beside every number."""
+        """Warnings to show beside every number."""
         there, wanted = len(self.outcomes), self.num_wanted
         unfinished = (
-            f"UNFINISHED: {there} of {wanted} runs have an outcome; the same ablate command does the others"
+            f"UNFINISHED: {there} of {wanted} runs have an outcome; the same ablate command runs the others"
         )
         warned = counted_banners([outcome.banners for outcome in self.finished])
         return (*warned, *([unfinished] if there < wanted else []))
@@ -149,18 +156,18 @@ class GridResult:
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """Those that the paper's numbers name, in its order, then every other one of ours."""
+        """Classes of the paper's numbers, in its order, then our other classes."""
         ours = (name for outcome in self.finished for name in outcome.class_names)
         return tuple(dict.fromkeys((*self.asked.spec.class_names, *ours)))
 
     @property
     def troubles(self) -> tuple[str, ...]:
-        """The runs that have no numbers, and why."""
+        """Runs that diverged or failed, with reasons."""
         return tuple(str(outcome) for outcome in self.outcomes if outcome.state != "finished")
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a reader must know to compare the two sides."""
+        """Facts for the comparison with the paper's numbers."""
         finished, spec, dataset = self.finished, self.asked.spec, self.asked.dataset
         notes = []
         if finished:
@@ -178,7 +185,7 @@ class GridResult:
         incomplete = [row for row in self.rows if row.summary and row.gaps]
         if len(self.asked.folds) > 1 and incomplete:
             rows = "; ".join(f"{row.name}: {', '.join(row.gaps)}" for row in incomplete)
-            notes += [f"Rows that lack runs, whose means over all runs do not count all folds alike: {rows}."]
+            notes += [f"Rows that lack runs, so that folds have different weights in their means: {rows}."]
         if self.asked.num_shared_clips:
             num = counted(self.asked.num_shared_clips, "clip")
             notes += [f"Folds are not pooled: {num} in several folds' test sets would count more than once."]
@@ -199,7 +206,7 @@ class GridResult:
 
 
 def _clips(metrics: Metrics) -> str:
-    """The number of clips, and of groups where any has several of them."""
+    """Return the number of clips, and of groups where any has several of them."""
     groups = metrics.counted_groups
     of_groups = "" if groups is None else f" of {counted(len(groups.number_G), 'group')}"
     return f"{metrics.num_clips:,}{of_groups}"

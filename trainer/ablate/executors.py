@@ -1,4 +1,4 @@
-"""Which executor does the runs of a sweep: this process, workers of this machine, or those of a cluster."""
+"""Choose the executor of a sweep: this process, workers of this machine, or workers of a cluster."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,7 @@ _MOST_PER_GPU = 64
 
 @dataclass(frozen=True, kw_only=True)
 class SweepExecutorOptions:
-    """The user's choice. gpus, workers, scheduler: as in `ExecutorOptions`. per_gpu: workers on each GPU."""
+    """The user's choice, as in `ExecutorOptions`. per_gpu is the number of workers on each GPU."""
 
     gpus: int | None = None
     per_gpu: int = 1
@@ -28,12 +28,12 @@ class SweepExecutorOptions:
         ExecutorOptions(gpus=self.gpus, workers=self.workers, scheduler=self.scheduler)
         require_range("--per-gpu", self.per_gpu, 1, _MOST_PER_GPU)
         if self.per_gpu > 1 and not self.gpus:
-            msg = f"--per-gpu {self.per_gpu} without --gpus: say how many GPUs, such as --gpus 1."
+            msg = f"--per-gpu {self.per_gpu} without --gpus: give the number of GPUs, such as --gpus 1."
             raise ConfigError(msg)
 
     @property
     def device(self) -> str:
-        """What the runs are to use: auto, cpu or cuda."""
+        """Device of the runs: auto, cpu or cuda."""
         if self.workers is not None:
             return "cpu"
         return {None: "auto", 0: "cpu"}.get(self.gpus, "cuda")
@@ -42,15 +42,15 @@ class SweepExecutorOptions:
 def make_run_executor(
     options: SweepExecutorOptions, num_runs: int, feature_bytes: int
 ) -> Executor[RunTask, Outcome]:
-    """Make the executor that the options mean; by default one GPU if there is one, else the cores. Close it.
+    """Make the executor of a sweep, by default on a GPU if there is one. The caller closes it.
 
     Args:
         options: The user's choice.
-        num_runs: Runs to do.
-        feature_bytes: Memory that the features of one run take.
+        num_runs: Number of runs to do.
+        feature_bytes: Size of the features of a run in memory.
 
     Raises:
-        ConfigError: There are fewer GPUs than are asked for.
+        ConfigError: The machine has fewer GPUs than requested.
         OusError: A cluster does not answer.
     """
     require_gpus(options.gpus or 0)
@@ -70,17 +70,17 @@ def make_run_executor(
 
 
 def workers_that_pay(num_runs: int, feature_bytes: int) -> int:
-    """How many runs side by side: one per core, as long as their memory suffices.
+    """Return the number of parallel runs: one per core, limited by memory.
 
-    A step's products are small, so that threads of one run wait for each other more than they help;
-    benchmarks/ablate.py measures both ways.
+    The matrix products of a step are small, so that several threads of a run are slower than several runs
+    (benchmarks/ablate.py measures both).
     """
     fit = _available_bytes() / (feature_bytes + _BYTES_BESIDE_FEATURES)
     return max(1, min(num_runs, len(available_cores()), int(fit)))
 
 
 def _available_bytes() -> int:
-    """Memory that may be taken without others losing theirs, by Linux's word."""
+    """Return the available memory in bytes, as Linux reports it."""
     lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
     kilobytes = next(line.split()[1] for line in lines if line.startswith("MemAvailable:"))
     return int(kilobytes) * 1024

@@ -1,4 +1,4 @@
-"""A table, a cache, folds and seeds -> the runs; what cannot work is refused before any starts."""
+"""A table, a cache, folds and seeds -> the runs. Impossible runs are rejected before any starts."""
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,11 +30,13 @@ ALL_FOLDS = "all"
 
 @dataclass(frozen=True, kw_only=True)
 class Grid:
-    """What is asked of a cache, and the rows' configs.
+    """The request of a sweep on a cache, with the configs of the rows.
 
-    feature_bytes: that a run of the heaviest row keeps in memory, all clips of the cache counted.
-    usable_sha256: see `folds.usable_sha256`; all runs must be trained on these clips.
-    identity: what must not differ between runs of one folder.
+    cache: Location of the cache.
+    configs: By name of the row.
+    feature_bytes: Largest size of a run's features in memory, for all clips of the cache.
+    usable_sha256: See `folds.usable_sha256`; all runs must be trained on these clips.
+    identity: Facts that all runs of a sweep's directory share.
     """
 
     asked: Asked
@@ -46,13 +48,20 @@ class Grid:
 
     @property
     def fingerprint(self) -> str:
-        """The cache's."""
+        """Fingerprint of the cache."""
         return str(self.identity["cache"]["fingerprint"])
 
     def tasks(
         self, out: Folder, device: str, encoder_weights: str | None, *, allow_leak: bool = False
     ) -> list[RunTask]:
-        """Every run, with its folder under `out`."""
+        """Return every run.
+
+        Args:
+            out: Directory of the sweep, which has the run directories.
+            device: Device of the runs: auto, cpu or cuda.
+            encoder_weights: See `train`.
+            allow_leak: See `measure`.
+        """
         folder = OwnDir.of(out)
         return [
             RunTask(
@@ -74,11 +83,22 @@ def plan_grid(
     *,
     allow_leak: bool = False,
 ) -> Grid:
-    """The grid of a table on a cache. folds: ``1-5``, ``1,3``, names, or ``all``.
+    """Return the sweep of a table on a cache, after checking every row and fold.
 
-    Raises ConfigError for what no run could do: unknown settings, classes or folds, a fold without
-    clips of a split, classes without polarity, patch tokens that the cache lacks; CheckpointError for test
-    clips that share footage with training clips, unless allow_leak.
+    Args:
+        cache: Location of the cache.
+        spec: The table.
+        folds: ``1-5``, ``1,3``, names, or ``all``.
+        num_seeds: Seeds 0 to `num_seeds` - 1.
+        preset: Instead of the table's. None: the table's.
+        settings: The user's ``section.key=value``, for all rows.
+        allow_leak: See `measure`.
+
+    Raises:
+        ConfigError: A setting, class or fold is unknown, a split is empty, or the cache lacks polarities or
+            patch tokens.
+        CheckpointError: Test clips share footage with training clips (unless `allow_leak`).
+        CacheError: The cache cannot be read.
     """
     require_range("--seeds", num_seeds, 1, MOST_SEEDS)
     configs = spec.configs(preset, settings)
@@ -125,7 +145,7 @@ def plan_grid(
 
 
 def read_folds(meta: CacheMeta, text: str) -> tuple[str, ...]:
-    """The names of the folds that ``1-5``, ``1,3``, names or ``all`` mean, each once."""
+    """Return the names of folds for a text such as ``1-5``, ``1,3``, names or ``all``, each once."""
     if text.strip() == ALL_FOLDS:
         return meta.fold_names
     columns: list[int] = []
@@ -145,10 +165,9 @@ def read_folds(meta: CacheMeta, text: str) -> tuple[str, ...]:
 def _require_trainable(
     features: FeatureCache, row: str, config: TrainConfig, fold: str, footage: Sequence[Footage] | None
 ) -> None:
-    """Raise ConfigError, with the row's name, when the cache cannot serve a run.
+    """Raise ConfigError, with the row's name, if a run on the cache is impossible.
 
-    footage: of the cache, by row, to raise CheckpointError for test clips that `evaluate` would reject after
-    the training; None to allow these.
+    With the `footage` of the cache, raise CheckpointError for test clips that `evaluate` would reject.
     """
     try:
         rows = fold_rows(features, fold, config.data, 0)
@@ -167,13 +186,13 @@ def _require_trainable(
 
 
 def _num_shared_clips(features: FeatureCache, folds: Sequence[str]) -> int:
-    """Labelled clips that are test clips of several of the folds."""
+    """Return the number of labelled clips that are test clips of several of the folds."""
     columns = [features.meta.fold_names.index(name) for name in folds]
-    is_test_NK = features.read("membership")[features.read("label") >= 0][:, columns] == Split.TEST
-    return int((is_test_NK.sum(axis=1) > 1).sum())
+    is_test = features.read("membership")[features.read("label") >= 0][:, columns] == Split.TEST
+    return int((is_test.sum(axis=1) > 1).sum())
 
 
 def _needs(config: TrainConfig) -> tuple[Hashable, ...]:
-    """What `_require_trainable` looks at: rows that agree in it are checked once."""
+    """Return the settings that `_require_trainable` depends on. Rows that agree in them are checked once."""
     compared = config.losses.contrast == "batch" and config.optim.batch_size
     return config.data, config.has_polarity_loss, config.model.has_patch_tokens, compared

@@ -1,4 +1,4 @@
-"""Outcomes of one row -> those that share a mean: same clips, same precision, same rule of the holdout."""
+"""Outcomes of a row -> sets over which a mean is taken, with equal clips, precision and holdout."""
 
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias
@@ -7,19 +7,18 @@ from trainer.ablate.outcome import Outcome
 from trainer.holdout import CLIPS, GROUPS
 
 Kind: TypeAlias = tuple[str, str, str]
-"""The clips, by `folds.usable_sha256`; the precision of training; the rule that chose the checkpoint."""
+"""`folds.usable_sha256`; precision of training; rule that chose the checkpoint."""
 
 _HASH_SHOWN = 8
 
 
 def split(outcomes: Sequence[Outcome]) -> Mapping[str, tuple[Outcome, ...]]:
-    """Return the outcomes of one row by what sets them apart in words, "" where all share a mean.
+    """Return the outcomes of a row by kind, in words; "" if there is one kind.
 
-    Outcomes without numbers are with the first kind. Outcomes of versions that did not record the clips have
-    the clips of the others, because a grid is resumed only where its cache has the same clips done as before.
-    They have the precision of the others on their device. The rule counts only where some checkpoints were
-    chosen by single clips that were held out and others by groups, as before and after a cache got groups:
-    folds of one grid may otherwise have validation clips of their own, or not.
+    Outcomes without metrics are in the first kind. Outcomes of versions that did not record the clips have
+    the clips of the others, because a sweep resumes only on a cache with the same clips done. They have the
+    precision of the others on their device. The rule counts only if both a holdout of clips and one of groups
+    occur, because folds of a sweep may otherwise differ in having validation clips of their own.
     """
     finished = [outcome for outcome in outcomes if outcome.state == "finished"]
     clips = dict.fromkeys(outcome.usable_sha256 for outcome in finished if outcome.usable_sha256)
@@ -45,7 +44,7 @@ def split(outcomes: Sequence[Outcome]) -> Mapping[str, tuple[Outcome, ...]]:
 
 
 def _in_words(kind: Kind, kinds: Mapping[Kind, None]) -> str:
-    """Return the parts of a kind in which the kinds differ."""
+    """Return the parts of a kind that differ among the kinds, in words."""
     usable, precision, selection = kind
     clips = f"clips {usable[:_HASH_SHOWN]}" if usable else "clips not recorded"
     texts = (clips, precision, selection)

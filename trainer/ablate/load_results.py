@@ -1,4 +1,4 @@
-"""A grid's folder -> its table as far as the runs have got. Nothing is trained, measured or written."""
+"""The directory of a sweep -> its table so far. Nothing is trained, measured or written."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,9 +17,11 @@ from trainer.ablate.sweep_request import Asked
 
 @dataclass(frozen=True, kw_only=True)
 class StoredGrid:
-    """What the folder `out` holds.
+    """Content of the directory of a sweep.
 
-    outcomes: of the result, by run directory. num_others: those of folds or seeds that are not asked for.
+    out: The directory.
+    outcomes: Of the last request, by run directory.
+    num_others: Number of outcomes of other folds or seeds.
     """
 
     out: Path
@@ -29,14 +31,14 @@ class StoredGrid:
 
 
 def is_grid(folder: Path) -> bool:
-    """Whether a folder is that of a grid, sound or damaged."""
+    """Return whether a directory is that of a sweep, damaged or not."""
     return OwnDir.of(folder).kind(GRID_FILE) is not None
 
 
 def read_grid(out: Path) -> StoredGrid:
-    """The table that the last `ablate` into a folder has asked for, of the outcomes that are there.
+    """Return the table of the last `ablate` into a directory, with the outcomes so far.
 
-    Raises ConfigError for a folder without a grid or with a damaged one, OusError for a damaged outcome.
+    Raises ConfigError for a directory without a sweep or with a damaged one, OusError for a damaged outcome.
     """
     folder = OwnDir.of(out)
     asked, fingerprint = _read(folder)
@@ -55,14 +57,14 @@ def read_grid(out: Path) -> StoredGrid:
 
 
 def _read(folder: OwnDir) -> tuple[Asked, str]:
-    """What was asked of a grid, and the fingerprint of its cache."""
+    """Return the last request of a sweep, and the fingerprint of its cache."""
     try:
         values = _values(folder)
         asked = Asked.from_dict(taken(values, ASKED, dict, ""))
         return asked, taken(taken(values, "cache", dict, ""), "fingerprint", str, "cache.")
     except (FileError, ValueError, RecursionError, ConfigError) as error:
         path, why = folder.path / GRID_FILE, first_line(error).rstrip(".")
-        msg = f"'{path}' does not tell what its grid is ({why}). Run its `ablate` command again."
+        msg = f"'{path}' does not describe its grid ({why}). Run its `ablate` command again."
         raise ConfigError(msg) from error
 
 

@@ -1,4 +1,4 @@
-"""A run that is asked for, and what became of it."""
+"""A requested run, and its outcome."""
 
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -19,9 +19,14 @@ _MOST_CLIPS = 10**9
 
 @dataclass(frozen=True, kw_only=True)
 class RunTask:
-    """A run of a table; small, so that it travels. run_dir: where it will stand once it has an outcome.
+    """A run of a sweep, small enough to be sent to a worker.
 
-    device: auto, cpu or cuda. encoder_weights, usable_sha256: see `train`. allow_leak: see `measure`.
+    cache: Location of the cache.
+    run_dir: Directory of the run once it has an outcome.
+    row: Name of the row.
+    device: auto, cpu or cuda.
+    encoder_weights, usable_sha256: See `train`.
+    allow_leak: See `measure`.
     """
 
     cache: str
@@ -41,15 +46,17 @@ class RunTask:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What became of a run.
+    """Result of a run, or the reason why it has none.
 
-    state: ``diverged`` when the loss was no longer a number, ``failed`` for any other reason; `reason`
-    gives it. confusion: [C, C] of the test split, rows true class, of a finished run. groups: the same clips
-    by group (`GroupCounts.to_rows`); empty where the cache has no groups. selection: the
-    rule that chose the checkpoint. left_out: clips of the fold that were not used, and why; num_pending of
-    them had no features yet. num_leaked: test clips whose footage the run has seen. usable_sha256, num_train,
-    precision: as in `RunInfo`; empty or 0 in outcomes of versions that did not record them. device, threads:
-    what it ran on.
+    state: ``diverged`` if the loss was NaN or infinite, ``failed`` for any other `reason`.
+    confusion: [C, C] of the test split, rows true class, of a finished run.
+    groups: The same clips by group (`GroupCounts.to_rows`); empty if the cache has no groups.
+    selection: Rule that chose the checkpoint.
+    left_out: Numbers of clips of the fold that were not used, with reasons; num_pending had no features yet.
+    num_leaked: Test clips whose footage the run has seen.
+    usable_sha256, num_train, precision: As in `RunInfo`; empty or 0 in outcomes of versions that did not
+        record them.
+    device, threads: Of the run.
     """
 
     row: str
@@ -89,7 +96,7 @@ class Outcome:
             self.metrics()
 
     def metrics(self) -> Metrics:
-        """The test split's metrics. Raises ConfigError when the run has none."""
+        """Return the metrics of the test split. Raises ConfigError if the run has none."""
         try:
             return Metrics(
                 class_names=self.class_names,
@@ -104,12 +111,12 @@ class Outcome:
 
     @classmethod
     def of(cls, task: RunTask, **values: Any) -> "Outcome":
-        """The outcome of a task."""
+        """Return the outcome of a task."""
         return cls(row=task.row, fold=task.fold, seed=task.seed, **values)
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Outcome":
-        """Read `to_dict`'s values. Raises ConfigError for any others."""
+        """Read the values of `to_dict`. Raises ConfigError for other values."""
         read = from_dict(cls, values)
         return replace(
             read,
@@ -118,7 +125,7 @@ class Outcome:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything as plain JSON values."""
+        """Return all fields as plain JSON values."""
         return to_dict(self)
 
     def __str__(self) -> str:

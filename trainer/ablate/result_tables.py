@@ -1,4 +1,4 @@
-"""The result of a grid as tables and as a section of a page, as Markdown. All numbers in percent."""
+"""The result of a sweep -> tables, a section of a page, Markdown. All numbers are in percent."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -21,14 +21,20 @@ def as_markdown(result: GridResult) -> str:
 
 
 def grid_section(result: GridResult, title: str, more_notes: Sequence[str] = ()) -> Section:
-    """Return the result as a section of a page, which shows the banners itself."""
+    """Return the result as a section of a page. The page shows the warnings.
+
+    Args:
+        result: Of the sweep.
+        title: Of the section.
+        more_notes: Further notes.
+    """
     notes = [*result.notes, *more_notes]
     return Section(
         title=title,
         blocks=[Text(text=grid_head(result)), *grid_tables(result)],
         parts=[
             *(
-                [Section(title="What went wrong", blocks=[Items(items=result.troubles)])]
+                [Section(title="Diverged and failed runs", blocks=[Items(items=result.troubles)])]
                 if result.troubles
                 else []
             ),
@@ -38,7 +44,7 @@ def grid_section(result: GridResult, title: str, more_notes: Sequence[str] = ())
 
 
 def main_table(result: GridResult) -> Table:
-    """Each row over all its runs, and the paper's rates behind ours."""
+    """Return the table of rows over all runs, with the paper's WAR and UAR after ours."""
     paper = any(row.row.paper for row in result.rows)
     rates, epoch = (["paper UAR", "paper WAR"], ["paper epoch"]) if paper else ([], [])
     rows = []
@@ -58,7 +64,7 @@ def main_table(result: GridResult) -> Table:
 
 
 def _over_runs(result: GridResult) -> str:
-    """What the numbers over all runs of a row are, as far as any row has got."""
+    """Describe the numbers over all runs of a row, by the most complete row."""
     if not result.finished:
         return "no finished run"
     finished = [row.having("finished") for row in result.rows]
@@ -69,13 +75,13 @@ def _over_runs(result: GridResult) -> str:
 
 
 def _has_spread_over_seeds(result: GridResult) -> bool:
-    """Whether any row has several seeds of a fold."""
+    """Return whether any row has several seeds of a fold."""
     found = Counter((row.name, o.fold) for row in result.rows for o in row.having("finished"))
     return max(found.values(), default=0) > 1
 
 
 def grid_head(result: GridResult) -> str:
-    """Return what was run, in a line: the table, the cache, folds, seeds and common settings."""
+    """Return a line with table, dataset, folds, seeds and common settings."""
     asked = result.asked
     folds = "fold " + asked.folds[0] if len(asked.folds) == 1 else f"folds {', '.join(asked.folds)}"
     changed = "".join(f" {setting}" for setting in (*asked.spec.settings, *asked.settings))
@@ -86,7 +92,7 @@ def grid_head(result: GridResult) -> str:
 
 
 def grid_tables(result: GridResult) -> list[Table]:
-    """Return the tables of a grid: over all runs, by fold where there are several, recalls by class."""
+    """Return the tables of a sweep: over all runs, by fold if there are several, recalls by class."""
     by_fold = [_by_fold(result, name) for name in ("uar", "war")] if len(result.asked.folds) > 1 else []
     return [main_table(result), *by_fold, *_recalls(result)]
 
@@ -102,7 +108,7 @@ def _printed_epoch(row: RowResult) -> str:
 
 
 def _by_fold(result: GridResult, name: str) -> Table:
-    """Each row's single folds over their seeds, and the two means of folds, which are other numbers."""
+    """Return the table of single folds over their seeds, with mean of folds and pooled folds."""
     folds = result.asked.folds
     what = _all_folds(result.asked)
     columns = [f"mean of {what}", f"clips of {what} pooled"]
@@ -135,10 +141,9 @@ def _all_folds(asked: Asked) -> str:
 
 
 def _recalls(result: GridResult) -> list[Table]:
-    """The recall of each of our classes, the paper's above ours where it names any.
+    """Return the table of recalls by class, with the paper's recalls above ours if it gives any.
 
-    Ours are those of rows with a finished run of every fold. Nothing while there are neither ours nor the
-    paper's.
+    Rows without a finished run of every fold have no recalls. Without any recalls, there is no table.
     """
     classes = result.class_names
     if not classes:
@@ -162,7 +167,7 @@ def _recalls(result: GridResult) -> list[Table]:
 
 
 def _recalls_over(result: GridResult) -> str:
-    """What our recalls are means of."""
+    """Describe the mean of our recalls."""
     if not result.finished:
         return "no finished run"
     seeds = _has_spread_over_seeds(result)
@@ -172,7 +177,7 @@ def _recalls_over(result: GridResult) -> str:
 
 
 def _epochs(spread: Spread | None) -> str:
-    """The best epoch: a whole number of one run, a mean of several."""
+    """Format the best epoch: a whole number for one run, a mean for several."""
     if spread is None:
         return NONE
     return f"{spread.mean:.0f}" if spread.n == 1 else f"{spread.mean:.1f}"

@@ -1,4 +1,4 @@
-"""A table on a cache -> a folder with its runs, table.md and results.json; run again, it goes on."""
+"""A table on a cache -> a directory with its runs, table.md and results.json. A second call resumes."""
 
 from collections.abc import Sequence
 from contextlib import closing
@@ -25,35 +25,35 @@ TABLE_FILE, RESULTS_FILE = "table.md", "results.json"
 
 @dataclass(frozen=True, kw_only=True)
 class AblateReport:
-    """A table's result, and where it was written. num_before: runs whose outcome was there already."""
+    """The result of a sweep in directory `out`. num_before is the number of runs done before."""
 
     result: GridResult
     out: Path
     num_before: int
 
     def require_no_failure(self) -> None:
-        """Raise OusError when a run has failed for another reason than that it diverged."""
+        """Raise OusError if a run failed (and did not only diverge)."""
         failed = [outcome for outcome in self.result.outcomes if outcome.state == "failed"]
         if failed:
-            msg = f"{counted(len(failed), 'run')} failed, first {failed[0]} The same command tries again."
+            msg = f"{counted(len(failed), 'run')} failed, first {failed[0]} The same command repeats them."
             raise OusError(msg)
 
 
 class SweepObserver(Protocol):
-    """Is called while a sweep goes on."""
+    """Callbacks of a sweep."""
 
     def on_start(self, num_to_do: int, num_before: int) -> None:
-        """At the beginning: the runs to do, and those that have their outcome already."""
+        """Receive the number of runs to do, and of runs done before. Called once, at the start."""
 
     def on_outcome(self, outcome: Outcome) -> None:
-        """After each run."""
+        """Receive the outcome of a run."""
 
     def on_remark(self, text: str) -> None:
-        """For people, such as where the runs are done."""
+        """Receive a line for people, such as the place of the workers."""
 
 
 class _Waiting(Observer):
-    """Remarks that there is no worker."""
+    """Shows a remark while there is no worker."""
 
     def __init__(self, observer: SweepObserver) -> None:
         self._observer = observer
@@ -76,11 +76,28 @@ def ablate(
     options: SweepExecutorOptions | None = None,
     allow_leak: bool = False,
 ) -> AblateReport:
-    """Run what has no outcome in `out` yet, and write the table of all.
+    """Do the runs of a sweep that have no outcome yet, and write the table of all runs.
 
-    A run that diverged has an outcome; one that failed is tried again. Raises OusError: ConfigError for
-    what no run could do, for a folder of another grid; CheckpointError for test clips that share footage
-    with training clips, unless allow_leak; but a run that ends with an error is an outcome.
+    A run that diverged has an outcome. A run that failed is repeated.
+
+    Args:
+        cache: Location of the cache.
+        spec: The table.
+        out: Directory of the sweep.
+        observer: Receives progress.
+        folds: ``1-5``, ``1,3``, names, or ``all``.
+        num_seeds: Seeds 0 to `num_seeds` - 1 per row and fold.
+        preset: Instead of the table's. None: the table's.
+        settings: The user's ``section.key=value``, for all rows.
+        encoder_weights: See `train`.
+        options: Machine that does the runs. None: one GPU if there is one, else all cores.
+        allow_leak: See `measure`.
+
+    Raises:
+        ConfigError: As for `plan_grid`, or `out` is the directory of another sweep.
+        CheckpointError: As for `plan_grid`.
+        OusError: `out` is in use, a cluster does not answer, or an outcome is damaged. An error within a run
+            is an outcome.
     """
     options = options or SweepExecutorOptions()
     grid = plan_grid(cache, spec, folds, num_seeds, preset, settings, allow_leak=allow_leak)
@@ -109,7 +126,7 @@ def ablate(
 
 
 def _settled(task: RunTask) -> Outcome | None:
-    """The outcome of a run that need not be done again; a failed one is taken away."""
+    """Return the outcome of a finished or diverged run. Remove the directory of a failed one."""
     outcome = outcome_of(task.run_dir, task.row, task.fold, task.seed)
     if outcome is not None and outcome.state == "failed":
         forget(task.run_dir)
@@ -118,7 +135,7 @@ def _settled(task: RunTask) -> Outcome | None:
 
 
 def _require_visible(task: RunTask, outcome: Outcome) -> None:
-    """Raise OusError when a worker has written a run where this process does not see it."""
+    """Raise OusError if a worker has written a run that this process does not see."""
     if outcome.state == "finished" and not task.run_dir.exists():
         msg = (
             f"A worker has finished '{task}', but '{task.run_dir}' is not here; give an --out that all "

@@ -1,4 +1,4 @@
-"""A run of a grid -> its run directory, trained and measured, with its outcome. What goes wrong is one."""
+"""A run of a sweep -> its run directory, trained and measured, with its outcome. An error is an outcome."""
 
 import time
 from dataclasses import dataclass, replace
@@ -21,19 +21,19 @@ from trainer.training import train
 
 @dataclass(frozen=True, kw_only=True)
 class RunWorkerSetup:
-    """Starts workers that do one run at a time: torch's random numbers are one stream per process."""
+    """Setup of workers. A worker does one run at a time, because torch has one random state per process."""
 
     slots: ClassVar[int] = 1
     queued: ClassVar[int] = 0
 
     def start(self, cores: tuple[int, ...] | None = None) -> "RunWorker":
-        """Start a worker that keeps to the cores, None for all that the process has."""
+        """Start a worker on these cores; None for all cores of the process."""
         return RunWorker(cores)
 
 
 @dataclass(frozen=True)
 class RunWorker:
-    """Does runs, one after the other."""
+    """Worker that does runs, one after the other."""
 
     cores: tuple[int, ...] | None = None
 
@@ -50,16 +50,16 @@ class RunWorker:
 def do_run(task: RunTask, cancel: CancelToken) -> Outcome:
     """Train on the fold and measure its test split, as `train` and `evaluate` do.
 
-    A failure that cannot be written down, on a full disk for one, is an outcome all the same. A run that
-    another worker has settled, and died before it could send the outcome, is not repeated.
+    If a failure cannot be stored, for example on a full disk, it is still returned as an outcome. A run that
+    has an outcome already, from a worker that died before it sent it, is not repeated.
 
     Args:
         task: The run.
-        cancel: Looked at after every epoch.
+        cancel: Checked after every epoch.
 
     Raises:
-        TaskCancelledError: It is cancelled; the run has no outcome.
-        OusError: The GPU reports an error, which every later run of this process would meet.
+        TaskCancelledError: `cancel` was set; the run has no outcome.
+        OusError: The GPU reports an error, which would occur in every later run of this process.
     """
     began = time.perf_counter()
     try:
@@ -76,14 +76,14 @@ def do_run(task: RunTask, cancel: CancelToken) -> Outcome:
 
 
 def died(task: RunTask) -> Outcome:
-    """Return, and write down, the outcome of a run at which two workers died."""
-    reason = "two workers died at it: out of memory, perhaps; use fewer --workers, or a lower --per-gpu."
+    """Store and return the outcome of a run during which two workers died."""
+    reason = "two workers died in this run, perhaps out of memory; use fewer --workers, or a lower --per-gpu."
     outcome = Outcome.of(task, state="failed", reason=reason)
     return settle(partial_of(task.run_dir), task.run_dir, outcome)
 
 
 def failure(task: RunTask, error: Exception) -> Outcome:
-    """The outcome of a run that has ended with an error."""
+    """Return the outcome of a run that ended with an error."""
     known = isinstance(error, OusError)
     reason = str(error) if known else f"{type(error).__name__}: {first_line(error)}"
     return Outcome.of(task, state="failed", reason=" ".join(reason.split()))
@@ -104,7 +104,7 @@ def _attempt(task: RunTask, partial: OwnDir, cancel: CancelToken) -> Outcome:
 
 
 def _give_memory_back() -> None:
-    """Other workers share the GPU. Not after a fault of the GPU, which this would raise again."""
+    """Free cached GPU memory for other workers. After a fault of the GPU, this would raise it again."""
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
 

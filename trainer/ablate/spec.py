@@ -1,6 +1,7 @@
-"""A TOML file -> a table to run: its rows, what they set, and what the paper found.
+"""A TOML file -> a table of settings, with the paper's numbers.
 
-The paper's numbers are percent, as printed; classes are named, since its tables order them differently.
+The paper's numbers are in percent, as printed. Classes have names, because the order differs among its
+tables.
 """
 
 import re
@@ -24,7 +25,7 @@ _MOST_BYTES, _LONGEST_NAME = 1 << 20, 60
 
 @dataclass(frozen=True, kw_only=True)
 class PaperNumbers:
-    """What the paper printed for a row, in percent. best_epoch: None where it says none."""
+    """The paper's numbers for a row, in percent. best_epoch is None if the paper gives none."""
 
     uar: float
     war: float
@@ -32,14 +33,14 @@ class PaperNumbers:
     recalls: Mapping[str, float]
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything as a spec's file tells it."""
+        """Return all fields in the form of a spec file."""
         epoch = {} if self.best_epoch is None else {"best_epoch": self.best_epoch}
         return {"uar": self.uar, "war": self.war, **epoch, "recalls": dict(self.recalls)}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """A setting of the table. settings: ``section.key=value`` each. folder: its name as a folder's."""
+    """A row of the table. Each of `settings` is ``section.key=value``."""
 
     name: str
     settings: tuple[str, ...]
@@ -47,18 +48,24 @@ class Row:
 
     @property
     def folder(self) -> str:
-        """`name` in letters, digits and hyphens."""
+        """Name of the row's directory: `name` in letters, digits and hyphens."""
         return re.sub(r"[^a-z0-9]+", "-", self.name.lower()).strip("-")
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything as a spec's file tells it."""
+        """Return all fields in the form of a spec file."""
         paper = {"paper": self.paper.to_dict()} if self.paper else {}
         return {"name": self.name, "settings": list(self.settings), **paper}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Spec:
-    """A table. dataset: the one that the paper's numbers are of. settings: of all rows."""
+    """A table of settings.
+
+    dataset: Dataset of the paper's numbers.
+    preset: Preset of all rows.
+    settings: ``section.key=value`` for all rows.
+    note: Shown with the result.
+    """
 
     title: str
     dataset: str
@@ -94,7 +101,7 @@ class Spec:
         return tuple(dict.fromkeys(name for recalls in named for name in recalls))
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything as a spec's file tells it; `spec_of` reads it back."""
+        """Return all fields in the form of a spec file, which `spec_of` reads."""
         return {
             "title": self.title,
             "dataset": self.dataset,
@@ -105,10 +112,10 @@ class Spec:
         }
 
     def configs(self, preset_name: str | None, more: Sequence[str]) -> dict[str, TrainConfig]:
-        """Each row's config: preset, common settings, the user's `more`, the row's own settings.
+        """Return the config of each row: preset, common settings, the user's `more`, the row's settings.
 
-        preset_name: instead of the spec's. Raises ConfigError for a setting that is none, and for one of
-        `more` that a row sets itself.
+        `preset_name` replaces the preset of the table. Raises ConfigError for an unknown setting, and for one
+        of `more` that a row sets.
         """
         base = override(preset(preset_name or self.preset), [*self.settings, *more])
         mine = {_key(setting) for setting in more}
@@ -120,7 +127,7 @@ class Spec:
         return {row.name: _row_config(base, row) for row in self.rows}
 
     def require_classes(self, there: Sequence[str]) -> None:
-        """Raise ConfigError when the paper's numbers name a class that is not among those of a cache."""
+        """Raise ConfigError if the paper's numbers name a class that a cache does not have."""
         missing = [name for name in self.class_names if name not in there]
         if missing:
             msg = (
@@ -131,14 +138,14 @@ class Spec:
 
 
 def table(number: int) -> Spec:
-    """A table of the paper. Raises ConfigError for one that is no ablation."""
+    """Return a table of the paper. Raises ConfigError for a table that is not an ablation."""
     require_one_of("--table", number, TABLES)
     text = (files("trainer.ablate") / "specs" / f"table{number}.toml").read_text(encoding="utf-8")
     return parsed(text, f"table{number}.toml")
 
 
 def read_spec(path: Path) -> Spec:
-    """A table of the user's own. Raises ConfigError for a file that is missing or no such table."""
+    """Read a table of the user. Raises ConfigError if the file is missing or not a table."""
     try:
         text = read_given(path, _MOST_BYTES).decode("utf-8")
     except FileError as error:
@@ -151,7 +158,7 @@ def read_spec(path: Path) -> Spec:
 
 
 def parsed(text: str, where: str) -> Spec:
-    """The table that a TOML text describes; `where` it comes from is told with what is wrong."""
+    """Read a table from a TOML text. Raises ConfigError, with `where` as the source in its message."""
     try:
         values = from_toml_text(text)
     except (ValueError, RecursionError) as error:
@@ -165,11 +172,11 @@ def parsed(text: str, where: str) -> Spec:
 
 
 def spec_of(values: Mapping[str, Any]) -> Spec:
-    """The table that plain values describe, as TOML and `Spec.to_dict` give them. Raises ConfigError."""
-    _refuse_unknown(values, [field.name for field in fields(Spec)], "")
+    """Read a table from plain values, as in TOML or of `Spec.to_dict`. Raises ConfigError."""
+    _require_known_keys(values, [field.name for field in fields(Spec)], "")
     rows = taken(values, "rows", list, "", [])
     if not all(isinstance(row, dict) for row in rows):
-        msg = "rows holds something else than tables; write [[rows]] above each row."
+        msg = "rows is not a list of tables; write [[rows]] above each row."
         raise ConfigError(msg)
     return Spec(
         title=taken(values, "title", str, ""),
@@ -182,14 +189,14 @@ def spec_of(values: Mapping[str, Any]) -> Spec:
 
 
 def _row(values: Mapping[str, Any], where: str) -> Row:
-    _refuse_unknown(values, [field.name for field in fields(Row)], where)
+    _require_known_keys(values, [field.name for field in fields(Row)], where)
     paper = taken(values, "paper", dict, where, {})
     name = taken(values, "name", str, where)
     return Row(name=name, settings=_texts(values, where), paper=_paper(paper, where) if paper else None)
 
 
 def _paper(values: Mapping[str, Any], where: str) -> PaperNumbers:
-    _refuse_unknown(values, [field.name for field in fields(PaperNumbers)], f"{where}paper.")
+    _require_known_keys(values, [field.name for field in fields(PaperNumbers)], f"{where}paper.")
     recalls = taken(values, "recalls", dict, f"{where}paper.", {})
     return PaperNumbers(
         uar=_percent(values, "uar", f"{where}paper."),
@@ -199,7 +206,7 @@ def _paper(values: Mapping[str, Any], where: str) -> PaperNumbers:
     )
 
 
-def _refuse_unknown(values: Mapping[str, Any], allowed: Sequence[str], where: str) -> None:
+def _require_known_keys(values: Mapping[str, Any], allowed: Sequence[str], where: str) -> None:
     for key in values:
         if key not in allowed:
             msg = f"{where}unknown key '{key}'; there are: {', '.join(allowed)}."
@@ -210,7 +217,18 @@ _NEEDED = object()
 
 
 def taken(values: Mapping[str, Any], key: str, kind: type, where: str, absent: Any = _NEEDED) -> Any:
-    """The value of a key, of that kind; `absent` where the key is not there."""
+    """Return the value of a key.
+
+    Args:
+        values: From a file.
+        key: Its name.
+        kind: Required type; subclasses are rejected.
+        where: Prefix of the key in messages.
+        absent: Default. Without it, the key is required.
+
+    Raises:
+        ConfigError: The key is missing, or its value has another type.
+    """
     if key not in values and absent is not _NEEDED:
         return absent
     value = values.get(key)

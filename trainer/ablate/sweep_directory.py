@@ -1,10 +1,10 @@
-"""The folder of a grid: whose it is, who fills it, and the outcomes that are there.
+"""The directory of a sweep: its settings, its lock, and its outcomes.
 
-    OUT/grid.json                           what the runs are of; others are refused. What was asked last
+    OUT/grid.json                           settings that all runs share, and the last request
     OUT/ROW/fold1-seed0/                    a run with an outcome: a run directory, and outcome.json
-    OUT/ROW/.fold1-seed0.1f2e3d4c.partial/  a run under way, or one that was killed
+    OUT/ROW/.fold1-seed0.1f2e3d4c.partial/  a run in progress, or a killed one
 
-A run directory gets its name when its outcome is there, so that the name alone tells a finished run.
+A run directory is renamed when it has an outcome, so that its name shows that the run has ended.
 """
 
 import contextlib
@@ -23,10 +23,10 @@ from trainer.pages.files import require_writable
 
 GRID_FILE, OUTCOME_FILE = "grid.json", "outcome.json"
 ASKED = "asked"
-"""Where grid.json tells what was asked last; folds and seeds may differ from one command to the next."""
+"""Key of the last request in grid.json. Folds and seeds may differ between commands."""
 
 MOST_BYTES = 16 << 20
-"""Of grid.json and of an outcome."""
+"""Largest size of grid.json and of outcome.json."""
 
 _LOCK, _PARTIAL = ".lock", ".partial"
 _SHOWN_DIFFERENCES = 5
@@ -34,19 +34,24 @@ _SHOWN_DIFFERENCES = 5
 
 @contextlib.contextmanager
 def hold(out: Path, identity: Mapping[str, Any], asked: Mapping[str, Any]) -> Iterator[OwnDir]:
-    """Hold the folder of a grid against other commands of this machine; leftovers of killed runs are removed.
+    """Lock the directory of a sweep against other commands, and remove leftovers of killed runs.
 
-    identity: what the runs of the folder must share; asked: what is asked now. grid.json tells both.
+    Args:
+        out: The directory; created if needed.
+        identity: Facts that all runs of the directory must share. Written to grid.json with `asked`.
+        asked: The request.
 
-    Raises ConfigError for a folder of another grid, or of something else; OusError when it is held.
+    Raises:
+        ConfigError: The directory has another sweep or other files.
+        OusError: Another command has the lock.
     """
     folder = require_writable(out, [GRID_FILE])
-    _refuse_foreign(folder)
+    _require_own_files(folder)
     with contextlib.ExitStack() as held:
         try:
             held.enter_context(folder.lock(_LOCK))
         except LockedError as error:
-            msg = f"--out '{out}' is being filled by another ablate; wait for it, or give another --out."
+            msg = f"--out '{out}' is in use by another ablate; wait for it, or give another --out."
             raise OusError(msg) from error
         _require_same(folder, identity)
         folder.write_json(GRID_FILE, portable_values({**identity, ASKED: asked}))
@@ -55,7 +60,7 @@ def hold(out: Path, identity: Mapping[str, Any], asked: Mapping[str, Any]) -> It
 
 
 def remove_leftovers(folder: OwnDir) -> None:
-    """Remove what processes have left that were killed. Links are left alone, and what they lead to."""
+    """Remove leftovers of killed processes. Links and their targets are not changed."""
     for name, kind in folder.entries().items():
         if kind == "file" and is_partial(name):
             folder.remove_file(name)
@@ -66,7 +71,7 @@ def remove_leftovers(folder: OwnDir) -> None:
 
 
 def settled(folder: OwnDir) -> list[OwnDir]:
-    """The run directories of a grid that hold an outcome, those of other folds and seeds too."""
+    """Return the run directories of a sweep that have an outcome, of all folds and seeds."""
     rows = [folder / name for name, kind in folder.entries().items() if kind == "directory"]
     runs = [
         row / name
@@ -78,39 +83,55 @@ def settled(folder: OwnDir) -> list[OwnDir]:
 
 
 def outcome_of(run_dir: OwnDir, row: str, fold: str, seed: int) -> Outcome | None:
-    """The outcome of a run by its row, fold and seed. Raises what `read_outcome` does, also for another's."""
+    """Return the outcome of a run; None if it has none yet.
+
+    Args:
+        run_dir: Directory of the run.
+        row: Expected name of the row.
+        fold: Expected fold.
+        seed: Expected seed.
+
+    Raises:
+        OusError: The outcome cannot be read, or is that of another run.
+    """
     outcome = read_outcome(run_dir)
     if outcome is not None and (outcome.row, outcome.fold, outcome.seed) != (row, fold, seed):
         there = f"{outcome.row}, fold {outcome.fold}, seed {outcome.seed}"
-        msg = f"'{run_dir}' holds the outcome of another run ({there}); remove this folder."
+        msg = f"'{run_dir}' holds the outcome of another run ({there}); remove this directory."
         raise OusError(msg)
     return outcome
 
 
 def read_outcome(run_dir: OwnDir) -> Outcome | None:
-    """The outcome of a run; None when it has none yet. Raises OusError for one that cannot be read."""
+    """Return the outcome of a run; None if it has none yet. Raises OusError if it cannot be read."""
     if not run_dir.exists():
         return None
     try:
         return Outcome.from_dict(from_json(run_dir.read_text(OUTCOME_FILE, MOST_BYTES)))
     except (FileError, ValueError, TypeError, AttributeError, RecursionError, ConfigError) as error:
         path, why = run_dir.path / OUTCOME_FILE, first_line(error).rstrip(".")
-        msg = f"'{path}' is no readable outcome ({why}); remove the folder '{run_dir}'."
+        msg = f"'{path}' is no readable outcome ({why}); remove the directory '{run_dir}'."
         raise OusError(msg) from error
 
 
 def partial_of(run_dir: OwnDir) -> OwnDir:
-    """Where a run is made before it has an outcome; another name each time."""
+    """Return a new temporary directory for a run, until it has an outcome."""
     row = OwnDir(run_dir.root, run_dir.inside[:-1])
     row.make()
     return row / f".{run_dir.name}.{secrets.token_hex(4)}{_PARTIAL}"
 
 
 def settle(partial: OwnDir, run_dir: OwnDir, outcome: Outcome) -> Outcome:
-    """Give a run its name, with its outcome in it.
+    """Store the outcome of a run, and rename its directory.
 
-    Where another process has settled the same run meanwhile, that one's outcome counts, unless it failed
-    and this one did not.
+    Args:
+        partial: Temporary directory of the run.
+        run_dir: Its final name.
+        outcome: Of the run.
+
+    Returns:
+        The outcome that counts. If another process has stored one for the same run, that one counts, unless
+        it failed and this one did not.
     """
     partial.make()
     partial.write_json(OUTCOME_FILE, portable_values(outcome.to_dict()))
@@ -129,28 +150,28 @@ def settle(partial: OwnDir, run_dir: OwnDir, outcome: Outcome) -> Outcome:
 
 
 def forget(run_dir: OwnDir) -> None:
-    """Take a run's folder away, its name first."""
+    """Remove the directory of a run. It is renamed first, so that no reader finds a part of it."""
     partial = partial_of(run_dir)
     run_dir.move_to(partial)
     _remove_quietly(partial)
 
 
 def _remove_quietly(partial: OwnDir) -> None:
-    """Remove what no reader looks at; what cannot be removed now is a leftover for the next command."""
+    """Remove a temporary directory. If that fails, the next command tries again."""
     with contextlib.suppress(FileError):
         partial.remove_tree()
 
 
-def _refuse_foreign(folder: OwnDir) -> None:
+def _require_own_files(folder: OwnDir) -> None:
     names = folder.entries()
     foreign = [name for name in names if name != _LOCK and not is_partial(name)]
     if foreign and GRID_FILE not in names:
-        msg = f"--out '{folder}' holds '{foreign[0]}', which no ablate has made; give a new folder."
+        msg = f"--out '{folder}' holds '{foreign[0]}', which no ablate has made; give a new directory."
         raise ConfigError(msg)
 
 
 def _require_same(folder: OwnDir, identity: Mapping[str, Any]) -> None:
-    """Raise ConfigError, naming the differences, for a folder in which another grid has begun."""
+    """Raise ConfigError, naming the differences, if the directory has runs of another sweep."""
     if folder.kind(GRID_FILE) is None:
         return
     try:
@@ -159,13 +180,13 @@ def _require_same(folder: OwnDir, identity: Mapping[str, Any]) -> None:
         found = differences(portable_values(from_json(to_json(identity))), there)
     except (FileError, ValueError, TypeError, AttributeError, RecursionError) as error:
         path, why = folder.path / GRID_FILE, first_line(error).rstrip(".")
-        msg = f"'{path}' cannot be read ({why}); give another --out, or remove the folder."
+        msg = f"'{path}' cannot be read ({why}); give another --out, or remove the directory."
         raise ConfigError(msg) from error
     has_begun = any(kind == "directory" for kind in folder.entries().values())
     if found and (has_begun or there.keys() != identity.keys()):
         shown = some(found, _SHOWN_DIFFERENCES, "; ")
         msg = (
-            f"--out '{folder}' holds another grid; here is what is asked, there what it was made for: "
-            f"{shown}. Give another --out, or remove the folder; folds and seeds may differ."
+            f"--out '{folder}' holds another grid; here is what is requested, there what it was made for: "
+            f"{shown}. Give another --out, or remove the directory; folds and seeds may differ."
         )
         raise ConfigError(msg)

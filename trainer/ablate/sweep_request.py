@@ -1,4 +1,4 @@
-"""What is asked of a grid, a table with folds and seeds; kept in its folder, to be shown without a cache."""
+"""The request of a sweep: a table, folds and seeds. grid.json stores it."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ V = TypeVar("V")
 
 @dataclass(frozen=True, kw_only=True)
 class AskedRun:
-    """A run of a grid. folder: where its run directory lies in the grid's folder."""
+    """A requested run. folder is its run directory, relative to the sweep's."""
 
     row: Row
     fold: str
@@ -31,8 +31,12 @@ class AskedRun:
 class Asked:
     """Rows x folds x seeds of a table.
 
-    dataset, all_folds: of the cache. preset: that the rows start from. settings: the user's, of all rows.
-    num_shared_clips: test clips of several of `folds`.
+    spec: The table.
+    dataset, all_folds: Of the cache.
+    preset: Preset of all rows.
+    settings: The user's ``section.key=value``, for all rows.
+    folds, seeds: Requested ones.
+    num_shared_clips: Number of clips that are test clips of several of `folds`.
     """
 
     spec: Spec
@@ -57,7 +61,7 @@ class Asked:
             raise ConfigError(msg)
 
     def runs(self) -> Iterator[AskedRun]:
-        """Every run, first seeds of all rows first."""
+        """Yield every run, first those of the first seed."""
         for seed in self.seeds:
             for fold in self.folds:
                 for row in self.spec.rows:
@@ -65,7 +69,7 @@ class Asked:
                     yield AskedRun(row=row, fold=fold, seed=seed, folder=folder)
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything as plain JSON values."""
+        """Return all fields as plain JSON values."""
         return {
             "spec": self.spec.to_dict(),
             "dataset": self.dataset,
@@ -79,7 +83,7 @@ class Asked:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Asked":
-        """Read `to_dict`'s values. Raises ConfigError for any others."""
+        """Read the values of `to_dict`. Raises ConfigError for other values."""
         folds = _all_of(values, "folds", str)
         return cls(
             spec=spec_of(taken(values, "spec", dict, "")),

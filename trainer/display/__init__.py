@@ -1,13 +1,13 @@
-"""Results of training and measuring -> what a user reads; see `pipeline.display`.
+"""Results of training and measuring -> lines for a terminal and JSON values; see `pipeline.display`.
 
-``training``      a run, and where its time went
-``evaluation``    metrics of a split, with what must stand beside them
-``scene_effect``  what the scene changes, clip by clip
+``training``      a run, and its profile
+``evaluation``    metrics of a split, and warnings
+``scene_effect``  effect of the scene, clip by clip
 ``sweep``         rows of many runs
-``report``        runs and grids side by side
+``report``        runs and sweeps
 ``demo``          the two models of the demo
 
-The HTML and Markdown form of a report is `trainer.pages`.
+`trainer.pages` makes HTML and Markdown pages.
 """
 
 SUBJECTS = {

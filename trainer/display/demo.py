@@ -1,4 +1,4 @@
-"""How the two models of the demo are shown."""
+"""Terminal and JSON form of the demo's result."""
 
 from typing import Any
 
@@ -33,7 +33,7 @@ def _(report: DemoReport) -> list[str]:
         f"  {'the most that faces alone can give':<44} {report.bound:7.1%}",
         _row("full model", report.full),
         verdict,
-        "(Drawn clips, untrained encoder: where the models stand to the bound is all this is about.)",
+        "(Drawn clips, untrained encoder: only the comparison with the bound is meaningful.)",
         "took      " + ", ".join(f"{name} {value:.0f} s" for name, value in report.seconds.items()),
         f"look at   {out / FIGURE}, {out / SHEET}",
         f"figures   {out / RUNS}/*/curves.png, confusion.png",

@@ -1,4 +1,4 @@
-"""How the metrics of a split are shown, with what must stand beside them."""
+"""Terminal and JSON form of the metrics of a split."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""How runs and grids, side by side, are shown. Their page is `trainer.report.page_of`."""
+"""Terminal and JSON form of a report. Its page is `trainer.report.write_report.page_of`."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ from trainer.report.write_report import Report
 
 @to_json_values.register
 def _(report: Report) -> dict[str, Any]:
-    """Ours from 0 to 1, the numbers of the paper in percent, as printed."""
+    """Return our numbers from 0 to 1, and the paper's in percent, as printed."""
     return {
         **field_values(report, "banners", "split"),
         "groups": [
@@ -57,7 +57,7 @@ def _(group: Group) -> dict[str, Any]:
 
 @to_json_values.register
 def _(run: ReportedRun) -> dict[str, Any]:
-    """Everything but the single clips."""
+    """Return all values except those of single clips."""
     return {
         "run_dir": str(run.run_dir),
         **field_values(run.info),
@@ -91,7 +91,7 @@ def _(pair: ScenePair) -> dict[str, Any]:
 
 @to_json_values.register
 def _(stages: Stages) -> dict[str, Any]:
-    """How the figure was made, without its points."""
+    """Return the parameters of the figure, without its points."""
     return {
         "stages": list(stages.points),
         "clips_drawn": len(stages.label_N),
@@ -128,7 +128,7 @@ def _(group: Group) -> list[str]:
 
 @lines.register
 def _(grid: StoredGrid) -> list[str]:
-    """The rows of the grid over all its runs."""
+    """Return the rows of a sweep over all its runs."""
     return [
         "",
         grid_title(grid),

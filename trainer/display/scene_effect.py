@@ -1,4 +1,4 @@
-"""How the effect of the scene is shown."""
+"""Terminal and JSON form of the effect of the scene."""
 
 from typing import Any
 

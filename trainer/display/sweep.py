@@ -1,4 +1,4 @@
-"""How the rows of many runs are shown."""
+"""Terminal and JSON form of a sweep."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ def _(summary: Summary) -> dict[str, Any]:
 
 @to_json_values.register
 def _(row: RowResult) -> dict[str, Any]:
-    """The numbers of the paper are percent, as printed; ours are from 0 to 1."""
+    """Return our numbers from 0 to 1, and the paper's in percent, as printed."""
     paper = row.row.paper
     return {
         "name": row.row.name,
@@ -79,7 +79,7 @@ def _(report: AblateReport) -> list[str]:
 
 @lines.register
 def _(result: GridResult) -> list[str]:
-    """Banners first, then the tables, what went wrong, and what to know."""
+    """Return warnings, tables, diverged and failed runs, and notes."""
     shown = [f"!! {banner}" for banner in result.banners] + [grid_head(result)]
     for table in grid_tables(result):
         shown += ["", *table_lines(table)]

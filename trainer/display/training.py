@@ -1,4 +1,4 @@
-"""How a training run, and where its time went, are shown."""
+"""Terminal and JSON form of a training run and its profile."""
 
 from typing import Any
 
@@ -43,7 +43,7 @@ def _(profile: Profile) -> list[str]:
     if not profile.num_steps:
         return [f"no profile: the run had no more than {WARM_UP_STEPS} steps, which are not timed"]
     whole = sum(profile.parts.values())
-    waits = "; every part waits for the device here, which an ordinary step does not" * profile.waits
+    waits = "; each part was synchronised with the device, unlike in an ordinary step" * profile.waits
     return [
         f"a step took {profile.step * _MS:.1f} ms (median of {profile.num_steps}, the first {WARM_UP_STEPS} "
         f"left out{waits}); its parts, each by its own median:",

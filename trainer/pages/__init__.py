@@ -1,6 +1,6 @@
-"""What is shown to people: pages of texts, tables and figures, whatever they are written as.
+"""Pages of texts, tables and figures -> HTML, Markdown, terminal.
 
-``document``    what a page is made of
+``document``    parts of a page
 ``banners``     warnings of runs -> lines above a page, labels of a table's rows
 ``formatting``  numbers          -> the texts of a table's cells
 ``html``        a page           -> one self-contained file

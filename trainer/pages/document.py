@@ -1,4 +1,4 @@
-"""What a page is made of, whatever it is written as: sections of texts, tables and figures."""
+"""Parts of a page, independent of its format: sections of texts, tables and figures."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,10 +20,11 @@ class Items:
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """Columns have names; the first one holds texts, the others numbers.
+    """A table. The first column has texts, the others numbers.
 
-    ours: the places of the rows to be marked. shade: of each cell but the first column's, 0 to 1.
-    note: stands under it.
+    note: Text under the table.
+    ours: Indices of rows to mark.
+    shade: Shade of each cell except those of the first column, 0 to 1.
     """
 
     title: str
@@ -36,7 +37,13 @@ class Table:
 
 @dataclass(frozen=True, kw_only=True)
 class Figure:
-    """A picture. kind: png or jpeg. alt: what it shows, in words. note: stands under it."""
+    """An image.
+
+    image: Bytes of the file.
+    alt: Description of the content.
+    note: Text under the image.
+    kind: png or jpeg.
+    """
 
     title: str
     image: bytes
@@ -50,7 +57,7 @@ Block = Text | Items | Table | Figure
 
 @dataclass(frozen=True, kw_only=True)
 class Section:
-    """Blocks under a heading, then parts with headings of their own. banners: what must be read before."""
+    """Blocks under a heading, then parts with their own headings. banners are warnings above the blocks."""
 
     title: str
     banners: Sequence[str] = ()
@@ -60,7 +67,7 @@ class Section:
 
 @dataclass(frozen=True, kw_only=True)
 class Page:
-    """A whole page. banners: what must be read first."""
+    """A page. banners are warnings at its top."""
 
     title: str
     banners: Sequence[str]

@@ -1,4 +1,4 @@
-"""The folder of a page: made, and tried before there is something to write."""
+"""Create the directory of a page, and check that it can be written."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,11 +8,11 @@ from pipeline.own_dir import OwnDir
 
 
 def require_writable(path: Path, names: Sequence[str] = ()) -> OwnDir:
-    """Make the folder of `--out`. Raises ConfigError unless files of these names can be written into it."""
+    """Create the directory of `--out`. Raises ConfigError unless these files can be written there."""
     folder = OwnDir.of(path)
     try:
         if folder.exists() and not folder.is_dir():
-            msg = f"--out '{folder}' is a file; give a folder."
+            msg = f"--out '{folder}' is a file; give a directory."
             raise ConfigError(msg)
         folder.make()
         folder.require_writable(*names)

@@ -1,4 +1,4 @@
-"""Numbers -> the texts of a table's cells: shares in percent."""
+"""Numbers -> texts of a table's cells, in percent."""
 
 from trainer.intervals import Interval
 from trainer.run_statistics import Spread
@@ -7,27 +7,27 @@ NONE = "-"
 
 
 def percent(value: float | None) -> str:
-    """A share as percent."""
+    """Format a fraction (0 to 1) in percent."""
     return NONE if value is None else f"{100 * value:.2f}"
 
 
 def mean_text(spread: Spread | None) -> str:
-    """A mean in percent."""
+    """Format a mean in percent."""
     return percent(spread.mean if spread else None)
 
 
 def spread_text(spread: Spread | None) -> str:
-    """A mean in percent, with its standard deviation where it has one."""
+    """Format a mean in percent, with its standard deviation if it has one."""
     if spread is None or spread.std is None:
         return mean_text(spread)
     return f"{mean_text(spread)} ± {percent(spread.std)}"
 
 
 def interval_text(interval: Interval | None) -> str:
-    """An interval in percent."""
+    """Format an interval in percent."""
     return NONE if interval is None else f"{percent(interval[0])} to {percent(interval[1])}"
 
 
 def printed(number: float) -> str:
-    """A number of the paper, which prints percent, as it stands there."""
+    """Format a number of the paper, which is in percent, as printed."""
     return f"{number:.2f}"

@@ -1,4 +1,4 @@
-"""A page as one HTML file: styles inside, figures as data: addresses, no script, nothing from outside."""
+"""A page -> one HTML file with styles and images inside, without scripts and external resources."""
 
 from base64 import b64encode
 from collections.abc import Iterator, Sequence
@@ -68,7 +68,7 @@ h2,h3,.title{break-after:avoid}
 
 
 def as_html(page: Page) -> str:
-    """The page as one self-contained HTML file."""
+    """Return the page as one self-contained HTML file."""
     links = "".join(
         f'<li><a href="#part-{number}">{_safe(section.title)}</a></li>'
         for number, section in enumerate(page.sections, 1)
@@ -155,7 +155,7 @@ def _cells(cells: Sequence[str], shades: Sequence[float]) -> str:
 
 
 def _colour(share: float) -> str:
-    """A tint, through which the mark of a table that goes on beside its box is seen."""
+    """Return a transparent tint, so that the shadow at the edge of a wide table remains visible."""
     ink = ",".join(map(str, _INK_RGB))
     return f"background:rgba({ink},{share:.3f});color:{'#fff' if share > _DARK else '#000'}"
 
@@ -174,5 +174,5 @@ def _captioned(title: str, lines: Sequence[str], note: str) -> Iterator[str]:
 
 
 def _safe(text: str) -> str:
-    """Text as HTML: nothing of it is markup, nothing invisible stays, no path names the user."""
+    """Escape a text for HTML, replace unprintable characters, and remove the user's name from paths."""
     return escape(printable(portable(text), "\ufffd"))

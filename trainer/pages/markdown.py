@@ -1,4 +1,4 @@
-"""A page as Markdown: the same texts and tables; of figures, what they show."""
+"""A page -> Markdown, with descriptions instead of images."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -9,7 +9,7 @@ from trainer.pages.document import Block, Figure, Items, Page, Section, Table, T
 
 
 def as_markdown(page: Page) -> str:
-    """The page as Markdown. Banners first."""
+    """Return the page as Markdown, with warnings first."""
     lines = [*_banners(page.banners), f"# {_safe(page.title)}", ""]
     lines += [line for section in page.sections for line in _section(section, 2)]
     return "\n".join(lines).rstrip("\n") + "\n"
@@ -64,9 +64,9 @@ def _piped(cells: Sequence[str], *, is_safe: bool = False) -> str:
 
 
 def _safe(text: str) -> str:
-    """Text as Markdown: nothing of it is markup, nothing invisible stays, and no path names the user.
+    """Escape a text for Markdown, replace unprintable characters, and remove the user's name from paths.
 
-    An underscore between letters or digits is none, and stays as it is.
+    An underscore between letters or digits is not markup, and is not escaped.
     """
     return (
         re.sub(r"[\\`*\[\]|~]|(?<![^\W_])_|_(?![^\W_])", r"\\\g<0>", printable(portable(text), "\ufffd"))

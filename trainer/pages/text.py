@@ -1,15 +1,15 @@
-"""A table -> lines for a terminal, its columns aligned."""
+"""A table -> lines for a terminal, with aligned columns."""
 
 from collections.abc import Sequence
 
 from trainer.pages.document import Table
 
 _WIDEST = 200
-"""Characters of a cell: a column is as wide as its widest cell, and a name may have megabytes."""
+"""Longest cell, in characters. A column is as wide as its widest cell, and names may be very long."""
 
 
 def table_lines(table: Table) -> list[str]:
-    """The title, the names of the columns, the rows."""
+    """Return the title, the names of the columns, the rows."""
     lines = [[_cut(cell) for cell in cells] for cells in (table.columns, *table.rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return [table.title, *(_aligned(cells, widths) for cells in lines)]

@@ -1,19 +1,19 @@
-"""Trained runs and grids as one page: beside the paper's numbers, each by itself, and where all comes from.
+"""Trained runs and sweeps -> one page, with the paper's numbers and the origin of every number.
 
 In the order of the data:
 
-``inputs``        directories     -> which are runs, which are grids
-``runs``          a run directory -> its answers clip by clip, its numbers, its curves, its origin
-``identity``      a run           -> what it must share with another for one mean of both
-``groups``        runs            -> by data set and setting, over folds and seeds
+``inputs``        directories     -> runs and sweeps
+``runs``          a run directory -> predictions, metrics, curves, origin
+``identity``      a run           -> facts that runs of one mean share
+``groups``        runs            -> groups of one dataset and setting, over folds and seeds
 ``paper``         Tables I and II, as printed
-``tables``        groups          -> tables beside the paper's rows
-``grids``         grids           -> sections with the tables of `ablate`
-``scene``         face-only, full -> what the scene contributes, clip by clip
-``sheet``         a pair          -> contact sheets of the clips won and lost; a bridge
+``tables``        groups          -> tables with the paper's rows
+``grids``         sweeps          -> sections with the tables of `ablate`
+``scene``         face-only, full -> effect of the scene, clip by clip
+``sheet``         a pair          -> contact sheets of clips won and lost, by the pipeline
 ``stages``        a measured run  -> Fig. 4: t-SNE of its features at four stages
 ``sections``      groups          -> the sections of the page
-``write_report``  all of it, written by `trainer.pages`
+``write_report``  the whole report, written by `trainer.pages`
 """
 
 from trainer.report.write_report import Report, report

@@ -1,4 +1,4 @@
-"""Grids of `ablate` -> the page's sections: the tables that `ablate` writes, and where they come from."""
+"""Sweeps of `ablate` -> sections of the page: the tables that `ablate` writes, and their origin."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -10,7 +10,7 @@ from trainer.pages.document import Items, Section
 
 
 def grid_sections(grids: Sequence[StoredGrid]) -> list[Section]:
-    """Each grid by itself, under its own warnings."""
+    """Return a section for each sweep, with its warnings."""
     return [
         replace(
             grid_section(grid.result, grid_title(grid), _others(grid)),
@@ -21,12 +21,12 @@ def grid_sections(grids: Sequence[StoredGrid]) -> list[Section]:
 
 
 def grid_origins(grids: Sequence[StoredGrid]) -> list[Section]:
-    """Where each grid's numbers come from."""
+    """Return the origin of each sweep's numbers."""
     return [Section(title=grid_title(grid), blocks=[Items(items=_facts(grid))]) for grid in grids]
 
 
 def grid_title(grid: StoredGrid) -> str:
-    """Return the title of a grid with its directory."""
+    """Return the title of a sweep, with its directory."""
     return f"{grid.result.asked.spec.title} ({grid.out})"
 
 
@@ -35,7 +35,8 @@ def _others(grid: StoredGrid) -> list[str]:
         return []
     num = counted(grid.num_others, "other outcome")
     return [
-        f"Not counted: {num} in the folder, of folds or seeds that its last ablate command did not ask for."
+        f"Not counted: {num} in the directory, of folds or seeds that the last ablate command did not "
+        "request."
     ]
 
 
@@ -43,7 +44,7 @@ def _facts(grid: StoredGrid) -> list[str]:
     result, asked = grid.result, grid.result.asked
     common = ", ".join((*asked.spec.settings, *asked.settings))
     return [
-        f"Outcomes: read from '{grid.out}', each measured once, when its run had ended",
+        f"Outcomes: read from '{grid.out}', each measured at the end of its run",
         f"Cache: {asked.dataset}, fingerprint {result.fingerprint}",
         f"All rows: preset {asked.preset}{f' with {common}' if common else ''}",
         *(f"Row {row.name}: {', '.join(row.settings) or 'nothing else'}" for row in asked.spec.rows),

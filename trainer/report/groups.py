@@ -1,4 +1,4 @@
-"""Runs -> groups of one data set and one setting, each over its folds and seeds."""
+"""Runs -> groups of one dataset and setting, over folds and seeds."""
 
 import json
 from collections import Counter
@@ -17,15 +17,15 @@ from trainer.run_statistics import Score, Summary, summarise
 
 _FOLDS_SHOWN = 10
 _FIVE_FOLD = ("dfew", "mafw")
-"""Data sets whose owners publish five folds, however many of them a cache holds."""
+"""Datasets with five published folds, of which a cache may have fewer."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Group:
     """The runs of one setting on one cache, by fold and seed.
 
-    label: the name of its rows, with "selected on test" or "LEAK" where that holds. preset, changes: the
-    setting, as the nearest preset and every ``section.key=value`` that differs.
+    label: Name of its rows, with "selected on test" or "LEAK" if applicable.
+    preset, changes: The setting, as the nearest preset and every ``section.key=value`` that differs.
     """
 
     label: str
@@ -35,27 +35,27 @@ class Group:
 
     @property
     def dataset(self) -> str:
-        """The data set that the runs were measured on."""
+        """Dataset that the runs were measured on."""
         return self.runs[0].meta.dataset
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """The classes, in the cache's order."""
+        """Classes, in the order of the cache."""
         return self.runs[0].info.class_names
 
     @property
     def folds(self) -> tuple[str, ...]:
-        """The folds that have a run, in the cache's order, as `ReportedRun.fold_name`."""
+        """`ReportedRun.fold_name` of the folds with a run, in the order of the cache."""
         return tuple(dict.fromkeys(run.fold_name for run in self.runs))
 
     @property
     def num_folds_of_dataset(self) -> int:
-        """How many folds a mean of folds must have."""
+        """Number of folds that a mean of folds needs."""
         return max(len(self.runs[0].meta.fold_names), 5 if self.dataset in _FIVE_FOLD else 1)
 
     @property
     def has_mean_of_folds(self) -> bool:
-        """Whether a run is there for every fold, of several, and was measured on it."""
+        """Whether every fold, of several, has a run that was measured on it."""
         return self.has_own_folds and len(self.folds) == self.num_folds_of_dataset > 1
 
     @property
@@ -65,7 +65,7 @@ class Group:
 
     @property
     def trained_on(self) -> str:
-        """The clips that trained the runs; fold by fold where folds differ in their number."""
+        """Clips that trained the runs, in words; by fold if they differ."""
         texts = {run.fold_name: str(run.training_set) for run in self.runs}
         if len(set(texts.values())) == 1:
             return next(iter(texts.values()))
@@ -73,12 +73,12 @@ class Group:
 
     @property
     def name(self) -> str:
-        """The setting in words: the preset, and what differs from it."""
+        """The setting: the preset and the changes."""
         return ", ".join([self.preset, *self.changes])
 
     @cached_property
     def num_shared_clips(self) -> int:
-        """Clips that are measured in several folds."""
+        """Number of clips that are measured in several folds."""
         by_fold: dict[str, set[str]] = {}
         for run in self.runs:
             by_fold.setdefault(run.fold_name, set()).update(run.clip_ids)
@@ -95,9 +95,9 @@ class Group:
 
 
 def grouped(runs: Sequence[ReportedRun]) -> tuple[Group, ...]:
-    """The runs by data set and setting, in the order in which the first of each is given.
+    """Group runs by dataset and setting, in the order of their first runs.
 
-    Raises ConfigError when a fold and seed of a setting is given twice.
+    Raises ConfigError if a fold and seed of a setting is given twice.
     """
     by_identity: dict[Identity, list[ReportedRun]] = {}
     for run in runs:
@@ -112,26 +112,27 @@ def grouped(runs: Sequence[ReportedRun]) -> tuple[Group, ...]:
 
 
 def apart(groups: Sequence[Group]) -> tuple[str, ...]:
-    """Return why groups of equal settings are not one, a sentence for each but the first of them."""
+    """Return a sentence for each group that differs from an earlier group of the same setting."""
     first: dict[tuple[str, str], Group] = {}
     sentences = []
     for group in groups:
         other = first.setdefault((group.dataset, group.name), group)
         if other is not group:
             reasons = "; ".join(Identity.of(group.runs[0]).differences(Identity.of(other.runs[0])))
-            sentences.append(f"{group.label} and {other.label} share no mean: {group.label} was {reasons}.")
+            labels = f"{group.label} and {other.label}"
+            sentences.append(f"{labels} have separate means: {group.label} was {reasons}.")
     return tuple(sentences)
 
 
 def nearest_preset(config: TrainConfig) -> tuple[str, tuple[str, ...]]:
-    """The preset with the fewest settings that differ, and these, as ``section.key=value``."""
-    told = {name: setting_changes(preset(), config) for name, preset in PRESETS.items()}
-    name = min(told, key=lambda name: len(told[name]))
-    return name, told[name]
+    """Return the preset with the fewest differences, and the differences as ``section.key=value``."""
+    changes = {name: setting_changes(preset(), config) for name, preset in PRESETS.items()}
+    name = min(changes, key=lambda name: len(changes[name]))
+    return name, changes[name]
 
 
 def setting_changes(before: TrainConfig, after: TrainConfig) -> tuple[str, ...]:
-    """Every setting of `after` that `before` has otherwise, as ``section.key=value``."""
+    """Return every setting of `after` that differs in `before`, as ``section.key=value``."""
     old, new = _flat(learnt(before)), _flat(learnt(after))
     return tuple(f"{key}={value}" for key, value in new.items() if old[key] != value)
 

@@ -1,4 +1,4 @@
-"""What two runs must share so that a mean is taken over both, and in words what keeps two settings apart."""
+"""The facts that runs of one mean share, and their differences in words."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -10,13 +10,16 @@ from trainer.report.runs import ReportedRun
 
 @dataclass(frozen=True, kw_only=True)
 class Identity:
-    """Everything that runs of one row of a table share over their folds and seeds.
+    """Facts that the runs of a row share over folds and seeds.
 
-    dataset, class_names: that were measured. setting: what is learnt, as JSON. precision: of training.
-    selection: the rule that chose the checkpoint. trained_features: dataset and fingerprint of the training
-    cache. trained_clips: hash of its clips, labels and folds. usable: hash of which of these were done when
-    the run was trained, and of their groups; a value of its own for a run that did not record it.
-    measured_features, measured_clips: the same of the cache that was measured.
+    dataset, class_names: Of the measured cache.
+    setting: Result of `learnt`, as JSON.
+    precision: Of training.
+    selection: Rule that chose the checkpoint.
+    trained_features: Dataset and fingerprint of the training cache.
+    trained_clips: Hash of its clips, labels and folds.
+    usable: `folds.usable_sha256` at the time of training; unique for a run that did not record it.
+    measured_features, measured_clips: The same for the measured cache.
     """
 
     dataset: str
@@ -48,7 +51,7 @@ class Identity:
         )
 
     def differences(self, other: "Identity") -> Iterator[str]:
-        """Yield in words what differs between two identities of one dataset and setting."""
+        """Yield the differences between two identities of one dataset and setting, in words."""
         for field in fields(self):
             if field.name in _IN_WORDS and getattr(self, field.name) != getattr(other, field.name):
                 yield _IN_WORDS[field.name]

@@ -1,4 +1,4 @@
-"""Directories, as they are named -> runs to measure and grids to show; what is neither is refused at once."""
+"""Directories -> runs to measure and sweeps to show. Other directories are rejected."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,13 +14,19 @@ from trainer.run_directory import CONFIG_FILE, no_run
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs:
-    """Runs by where they lie, as they were named; grids, as far as their runs have got."""
+    """Runs, by resolved path, under the given path; and sweeps with their outcomes so far."""
 
     runs: Mapping[Path, Path]
     grids: tuple[StoredGrid, ...]
 
     def require_measured_on(self, split: str, cache: Where | None, fold: int | str | None) -> None:
-        """Raise ConfigError for a grid beside another split than test, another cache or a fold."""
+        """Raise ConfigError for a sweep with an option that applies to runs only.
+
+        Args:
+            split: Must be ``test`` if there are sweeps.
+            cache: Must be None.
+            fold: Must be None.
+        """
         given = {
             f"--split {split}": split != "test",
             f"--cache '{cache}'": cache is not None,
@@ -30,22 +36,20 @@ class Inputs:
         if not self.grids or named is None:
             return
         msg = (
-            f"{named} cannot be had of the grid '{self.grids[0].out}', whose outcomes are of test clips of "
-            "its own cache and folds; report runs and grids apart."
+            f"{named} does not apply to the grid '{self.grids[0].out}', whose outcomes are of test clips of "
+            "its own cache and folds; report runs and grids separately."
         )
         raise ConfigError(msg)
 
 
 def read_inputs(folders: Sequence[Path], rigid: Sequence[Path]) -> Inputs:
-    """The runs and grids among `folders`, and the runs of `rigid` that are not among them last.
+    """Return the runs and sweeps of `folders`, followed by other runs of `rigid`.
 
-    Raises ConfigError for nothing at all, for a folder that is given twice, for a grid in `rigid`, and
-    what `read_grid` raises; CheckpointError for a folder that is neither a run nor a grid.
+    Raises ConfigError if there are none, a directory is given twice, or `rigid` has a sweep; CheckpointError
+    for a directory that is neither a run nor a sweep; and the errors of `read_grid`.
     """
     if not folders and not rigid:
-        msg = (
-            "report needs a run or a grid: the directory of a training run, a folder of `ablate`, or several."
-        )
+        msg = "report needs runs or grids: directories of `train` or `ablate`."
         raise ConfigError(msg)
     runs: dict[Path, Path] = {}
     grids: dict[Path, StoredGrid] = {}
@@ -60,7 +64,7 @@ def read_inputs(folders: Sequence[Path], rigid: Sequence[Path]) -> Inputs:
             runs[place] = folder
     for folder in rigid:
         if is_grid(folder):
-            msg = f"--rigid '{folder}' is a grid's folder; give two runs, such as those in its folders."
+            msg = f"--rigid '{folder}' is the directory of a grid; give two runs, such as those below it."
             raise ConfigError(msg)
         runs.setdefault(folder.resolve(), folder)
     return Inputs(runs=runs, grids=tuple(grids.values()))
@@ -71,5 +75,5 @@ def _kind(folder: Path) -> str:
         return "grid"
     if OwnDir.of(folder).kind(CONFIG_FILE) is not None:
         return "run"
-    wanted = f"no training run and no grid: it has neither {CONFIG_FILE} nor {GRID_FILE}"
+    wanted = f"neither a training run nor a grid: it has neither {CONFIG_FILE} nor {GRID_FILE}"
     raise CheckpointError(no_run(folder, wanted, "Give directories that `train` or `ablate` made."))

@@ -1,6 +1,6 @@
-"""Tables I and II of the paper, in percent as printed: OUS, and the strongest rows beside it.
+"""Tables I and II of the paper, in percent as printed: OUS and the strongest other methods.
 
-Recalls stand under the names that this project gives the classes; the paper orders them in several ways.
+Recalls are by this project's names of classes, because the order of classes differs among the paper's tables.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ _ORDER = ("happiness", "sadness", "neutral", "anger", "surprise", "disgust", "fe
 
 @dataclass(frozen=True, kw_only=True)
 class PaperRow:
-    """A printed row. recalls: by class; empty where the paper gives none."""
+    """A printed row. recalls is by class, empty if the paper gives none."""
 
     method: str
     uar: float
@@ -49,21 +49,21 @@ TABLE_2: Mapping[str, Sequence[PaperRow]] = {
         PaperRow(method="OUS, the paper", uar=42.43, war=53.30),
     ),
 }
-"""By data set: the strongest four by WAR, and OUS."""
+"""By dataset: the strongest four by WAR, and OUS."""
 
 NOTES: Mapping[str, str] = {
     "dfew": "The paper's numbers come from one test set of 2,340 clips (all WARs of its Table III are "
-    "whole clips of 2,340), not from the mean of five folds: hold them against single folds. The UAR that "
-    "it prints, 60.94, is not the mean of its recalls, 61.16.",
-    "ferv39k": "The paper's WARs fit 7,846 test clips, one fewer than the owner's list has.",
+    "whole clips of 2,340), not from the mean of five folds: compare them with single folds. The printed "
+    "UAR, 60.94, is not the mean of the printed recalls, 61.16.",
+    "ferv39k": "The paper's WARs fit 7,846 test clips, one fewer than the authors' list has.",
 }
 
 
 def table_1(dataset: str, class_names: Sequence[str]) -> Sequence[PaperRow]:
-    """The rows of Table I; none for another data set than DFEW, or other classes."""
+    """Return the rows of Table I; none for other datasets than DFEW, or other classes."""
     return TABLE_1 if dataset == "dfew" and set(class_names) == set(_ORDER) else ()
 
 
 def table_2(dataset: str, class_names: Sequence[str]) -> Sequence[PaperRow]:
-    """The rows of Table II on a data set; none where the paper has none, or for other classes."""
+    """Return the rows of Table II on a dataset; none if the paper has none, or for other classes."""
     return TABLE_2.get(dataset, ()) if set(class_names) == set(_ORDER) else ()

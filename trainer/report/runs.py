@@ -1,4 +1,4 @@
-"""A run directory -> the run as it is reported: answers clip by clip, numbers, curves, origin."""
+"""A run directory -> the reported run: predictions by clip, metrics, curves, origin."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -30,14 +30,15 @@ _VALIDATION = ("loss", "war", "uar")
 
 @dataclass(frozen=True, kw_only=True)
 class ReportedRun:
-    """A run and what it says of N clips.
+    """A run and its predictions for N clips.
 
-    place: the cache it was measured on, meta its attributes. fold, is_own_fold, clips_sha256, usable_sha256,
-    training_set, banners: see `Measured`. precision: of training, measured_precision of measuring.
-    polarity_N: of the scene, -1 unknown. group_N: the clips' groups, None where no clips of the cache share
-    one.
-    votes_NC: shares of the annotators' votes, NaN for clips without; None where no clip has any.
-    epochs: the records of metrics.jsonl; empty where the file is not there.
+    place, meta: Location and attributes of the measured cache.
+    fold, is_own_fold, clips_sha256, usable_sha256, training_set, banners: See `Measured`.
+    precision, measured_precision: Of training and of measuring.
+    polarity_N: Polarity, -1 for unknown.
+    group_N: Groups of the clips; None if no clips of the cache share one.
+    votes_NC: Fractions of the annotators' votes, NaN for clips without votes; None without any.
+    epochs: Records of metrics.jsonl; empty if the file is missing.
     """
 
     run_dir: Path
@@ -68,7 +69,7 @@ class ReportedRun:
 
     @classmethod
     def of(cls, run_dir: Path, measured: Measured) -> "ReportedRun":
-        """The run in a directory, as it was measured."""
+        """Return a measured run in a directory."""
         checkpoint, row_N = measured.checkpoint, measured.row_N
         info = checkpoint.info
         with FeatureCache.open(measured.place) as cache:
@@ -104,25 +105,25 @@ class ReportedRun:
 
     @property
     def fold_name(self) -> str:
-        """The run's fold; where another one was measured, "2 on 1" with that one behind."""
+        """The run's fold. If another fold was measured, such as fold 1: "2 on 1"."""
         return self.info.fold if self.is_own_fold else f"{self.info.fold} on {self.fold}"
 
     @property
     def is_unfinished(self) -> bool:
-        """Whether clips lacked features when it was trained or measured."""
+        """Whether clips had no features yet in training or measuring."""
         left_out = (self.training_set.left_out or {}, self.left_out)
         return bool(self.training_set.num_more) or any(counts.get("pending") for counts in left_out)
 
     @property
     def name(self) -> str:
-        """Which of its setting's runs it is."""
+        """Fold and seed."""
         return f"fold {self.fold_name}, seed {self.info.seed}"
 
 
 def read_epochs(run_dir: Path) -> tuple[Mapping[str, Any], ...]:
-    """The records of a run's metrics.jsonl; none where there is no such file.
+    """Return the records of a run's metrics.jsonl; none if the file is missing.
 
-    Raises CheckpointError for a file that holds something else.
+    Raises CheckpointError for a damaged file.
     """
     path = run_dir / METRICS_FILE
     try:
@@ -138,7 +139,7 @@ def read_epochs(run_dir: Path) -> tuple[Mapping[str, Any], ...]:
 
 
 def _record(values: Any) -> Mapping[str, Any]:
-    """The part of an epoch's record that the curves show. Raises ValueError, KeyError or TypeError."""
+    """Return the part of an epoch's record that the curves show. Raises ValueError, KeyError or TypeError."""
     losses = (name for name in loss_names() if name in values["train"])  # an older run may lack new ones
     return {
         "epoch": int(values["epoch"]),

@@ -1,4 +1,4 @@
-"""Pairs of a face-only run and a full one -> what the scene contributes, clip by clip."""
+"""Pairs of a face-only and a full run -> effect of the scene, clip by clip."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -21,17 +21,18 @@ _SURE = 0.05
 _MOVES_SHOWN, _IDS_SHOWN = 15, 50
 _VOTES = " Votes: entropy of the annotators' votes."
 _TEST = (
-    "The test compares two trained runs, on these clips. What other seeds would give, "
-    "and so what the scene is worth to the method, only more pairs can tell."
+    "The test compares two trained runs on these clips. It does not include the variation over seeds, which "
+    "a statement about the method needs: use pairs of several seeds."
 )
 _TOGETHER = (
-    "The polarity, which is read from the scene, differs with it: clips won and lost are the work of both."
+    "The runs differ by the scene and by the polarity, which is read from it. Both cause the clips won "
+    "and lost."
 )
 
 
 @dataclass(frozen=True, kw_only=True)
 class ScenePair:
-    """Two runs on the same clips."""
+    """A face-only and a full run on the same clips."""
 
     face: ReportedRun
     full: ReportedRun
@@ -39,17 +40,17 @@ class ScenePair:
 
     @property
     def face_has(self) -> tuple[str, ...]:
-        """What the face-only run sets otherwise than the full one, as ``section.key=value``."""
+        """Settings of the face-only run that differ from the full run, as ``section.key=value``."""
         return setting_changes(self.full.config, self.face.config)
 
     @property
     def full_has(self) -> tuple[str, ...]:
-        """The full run's side of the same settings, in the same order."""
+        """The same settings of the full run, in the same order."""
         return setting_changes(self.face.config, self.full.config)
 
     @property
     def differences(self) -> str:
-        """The settings in which the two runs differ, both sides, in a sentence."""
+        """The settings in which the two runs differ, in a sentence."""
         return (
             f"The face-only run has {', '.join(self.face_has)}; the full run has {', '.join(self.full_has)}."
         )
@@ -69,13 +70,13 @@ class ScenePair:
 
     @property
     def _training_sets(self) -> str:
-        """The clips that trained the two runs, where they differ in more than what was held out by seed."""
+        """The clips that trained the two runs, in words; empty if the words are equal."""
         face, full = str(self.face.training_set), str(self.full.training_set)
         return "" if face == full else f": the face-only run on {face}; the full run on {full}"
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What keeps the two runs from differing by the scene alone, and what the counts leave out."""
+        """Other differences of the two runs, and clips without votes."""
         face, full = self.face.info, self.full.info
         more = setting_changes(face_only(self.full.config), self.face.config)
         polarities = {run.config.model.polarity for run in (self.face, self.full)}
@@ -83,11 +84,7 @@ class ScenePair:
         without = 0 if votes is None else int(np.isnan(votes).any(axis=1).sum())
         return (
             *([_TOGETHER] if len(polarities) > 1 else []),
-            *(
-                [f"Besides, the face-only run has {', '.join(more)}, and the full run has not."]
-                if more
-                else []
-            ),
+            *([f"The face-only run also has {', '.join(more)}, and the full run does not."] if more else []),
             *([f"Seeds differ: {face.seed} and {full.seed}."] if face.seed != full.seed else []),
             *(
                 [f"The runs were trained or selected on different clips{self._training_sets}."]
@@ -104,12 +101,12 @@ class ScenePair:
 
 
 def face_only(config: TrainConfig) -> TrainConfig:
-    """The same config without the scene, and without the polarity, which is read from it."""
+    """Return the config without the scene, and without the polarity, which is read from it."""
     return replace(config, model=replace(config.model, scene=False, polarity=False))
 
 
 def pairs_among(runs: Sequence[ReportedRun]) -> Iterator[ScenePair]:
-    """Every pair of runs of the same clips, fold and seed that differ by `face_only` and nothing else."""
+    """Yield every pair of runs of the same clips, fold and seed that differ by `face_only` alone."""
     for full in runs:
         if not _can_do_without(full.config):
             continue
@@ -120,19 +117,25 @@ def pairs_among(runs: Sequence[ReportedRun]) -> Iterator[ScenePair]:
 
 
 def require_pair(face: Path, full: Path, cache: Where | None) -> None:
-    """Raise ConfigError where two runs' own files show that `chosen_pair` will refuse them.
+    """Raise ConfigError if the files of two runs show that they are not a pair, before they are measured.
 
-    cache: that both are measured on, unless each on its own. Raises CheckpointError for what is no run.
+    Args:
+        face: Directory of the face-only run.
+        full: Directory of the full run.
+        cache: Cache to measure both on. None: each on its training cache.
+
+    Raises:
+        CheckpointError: A directory is not a run.
     """
     if face.resolve() == full.resolve():
-        msg = f"--rigid: '{full}' is given twice; give a run that sees faces only, and a full one."
+        msg = f"--rigid: '{full}' is given twice; give a face-only run and a full one."
         raise ConfigError(msg)
     for run_dir, scene, place in ((face, False, "first"), (full, True, "second")):
         if load_config(run_dir).model.scene is not scene:
             there = str(not scene).lower()
             msg = (
-                f"--rigid: the {place} run, '{run_dir}', has model.scene={there}; give the run "
-                "that sees faces only first, the full one second."
+                f"--rigid: the {place} run, '{run_dir}', has model.scene={there}; give the face-only "
+                "run first, the full one second."
             )
             raise ConfigError(msg)
     infos = load_info(face), load_info(full)
@@ -144,25 +147,24 @@ def require_pair(face: Path, full: Path, cache: Where | None) -> None:
 
 
 def chosen_pair(face: ReportedRun, full: ReportedRun) -> ScenePair:
-    """The pair that the user names. Raises ConfigError unless both have answered the same clips."""
+    """Return the pair that the user names. Raises ConfigError unless both were measured on the same clips."""
     if not _same_task(face, full):
         raise _unfit((face.run_dir, face.info), (full.run_dir, full.info))
     return _pair(face, full)
 
 
 def _unfit(*runs: tuple[Path, RunInfo]) -> ConfigError:
-    told = " and ".join(f"'{run_dir}' (fold {info.fold})" for run_dir, info in runs)
+    both = " and ".join(f"'{run_dir}' (fold {info.fold})" for run_dir, info in runs)
     return ConfigError(
-        f"--rigid: {told} answer different clips, or know different classes; give two runs of one fold of "
-        "one cache."
+        f"--rigid: {both} have different clips or classes; give two runs of one fold of one cache."
     )
 
 
 def scene_section(pairs: Sequence[ScenePair], sheets: Sequence[Block]) -> Section:
-    """The pairs' verdicts, each by itself, and contact sheets of the first one's clips."""
-    several = f"{len(pairs)} pairs, each with a test of its own; the p values are not corrected for that."
+    """Return the section with the result of each pair, and contact sheets of the first one's clips."""
+    several = f"{len(pairs)} pairs, each with a test; the p values are not corrected for their number."
     return Section(
-        title="What the scene contributes",
+        title="Effect of the scene",
         blocks=[
             Text(text=_TEST),
             *([Text(text=several)] if len(pairs) > 1 else []),
@@ -186,13 +188,13 @@ def _same_task(face: ReportedRun, full: ReportedRun) -> bool:
 
 
 def _same_training(face: ReportedRun, full: ReportedRun) -> bool:
-    """Whether two runs of one setting would share a mean, and have one seed."""
+    """Return whether two runs would be in one mean if their settings were equal, and have one seed."""
     identity = replace(Identity.of(face), setting=Identity.of(full).setting)
     return identity == Identity.of(full) and face.info.seed == full.info.seed
 
 
 def _can_do_without(config: TrainConfig) -> bool:
-    """Whether a config has the scene and stays one when it is taken away."""
+    """Return whether a config has the scene, and is valid without it."""
     crossed = config.model.tfe and config.model.tfe_keys == "crossed"
     return config.model.scene and not crossed and config.losses.contrast != "streams"
 
@@ -231,17 +233,17 @@ def _blocks(pair: ScenePair) -> Iterator[Block]:
             "p",
             "wrong to wrong",
             "right in both",
-            "alike wrong",
+            "same wrong class",
         ],
         rows=[_flips(flips) for flips in kinds],
-        note="Won: wrong in the face-only run, right in the full one. Lost: the other way round. p: "
-        f"{test}; the {len(kinds) - 1} below the first are not corrected for their number."
+        note="Won: wrong in the face-only run, right in the full one. Lost: the reverse. p: "
+        f"{test}; the {len(kinds) - 1} p values below the first are not corrected for their number."
         f"{' ' * bool(found.polarity_note)}{found.polarity_note}{_VOTES if found.by_entropy else ''}",
         ours=[0],
     )
     if found.moves:
         yield Table(
-            title="Answers that differ between the two runs, most frequent first",
+            title="Predictions that differ between the two runs, most frequent first",
             columns=["true class", "face only", "full", "clips"],
             rows=[[label, face, full, str(n)] for (label, face, full), n in found.moves[:_MOVES_SHOWN]],
             note=_rest(len(found.moves), _MOVES_SHOWN),

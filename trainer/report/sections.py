@@ -1,4 +1,4 @@
-"""Groups of runs -> the page's sections: results by data set, every run by itself, where all comes from."""
+"""Groups of runs -> sections of the page: results by dataset, single runs, origin of the numbers."""
 
 import platform
 from collections.abc import Mapping, Sequence
@@ -22,22 +22,22 @@ from trainer.training_set import left_out_text
 _PACKAGES = ("numpy", "scipy", "torch", "zarr")
 
 
-def banners_of(said: Sequence[tuple[Path, Sequence[str]]], split: str) -> tuple[str, ...]:
-    """What must be read first: each warning, with how many of all runs it is of.
+def banners_of(warnings: Sequence[tuple[Path, Sequence[str]]], split: str) -> tuple[str, ...]:
+    """Return each warning once, with its number of runs.
 
-    said: run directories, each with its run's warnings; one that is there twice is one run.
+    `warnings` are those of each run, by run directory; equal directories are one run.
     """
     by_run: dict[Path, list[str]] = {}
-    for run_dir, banners in said:
+    for run_dir, banners in warnings:
         by_run.setdefault(run_dir.resolve(), []).extend(banners)
-    told = list(counted_banners(list(by_run.values())))
+    counted_lines = list(counted_banners(list(by_run.values())))
     if split != "test":
-        told.append(f"MEASURED ON THE {split.upper()} SPLIT: no held-out test clips")
-    return tuple(sorted(told, key=lambda banner: not banner.startswith("RANDOM")))
+        counted_lines.append(f"MEASURED ON THE {split.upper()} SPLIT: no held-out test clips")
+    return tuple(sorted(counted_lines, key=lambda banner: not banner.startswith("RANDOM")))
 
 
 def result_sections(groups: Sequence[Group], split: str) -> list[Section]:
-    """The tables of each data set."""
+    """Return a section with tables for each dataset."""
     by_dataset: dict[tuple[str, tuple[str, ...]], list[Group]] = {}
     for group in groups:
         by_dataset.setdefault((group.dataset, group.class_names), []).append(group)
@@ -48,7 +48,7 @@ def result_sections(groups: Sequence[Group], split: str) -> list[Section]:
 
 
 def run_sections(groups: Sequence[Group]) -> list[Section]:
-    """Every run by itself: recalls with intervals, confusion matrix, curves."""
+    """Return the sections of single runs: recalls with intervals, confusion matrix, curves."""
     return [
         Section(
             title=f"{_capital(group.label)} on {group.dataset}, run by run",
@@ -59,14 +59,22 @@ def run_sections(groups: Sequence[Group]) -> list[Section]:
 
 
 def stages_section(figures: Sequence[Figure]) -> Section:
-    """Fig. 4 of some runs."""
-    return Section(title="Features on their way", blocks=figures)
+    """Return the section with Fig. 4 of some runs."""
+    return Section(title="Features at four stages", blocks=figures)
 
 
 def stages_figure(
     stages: Stages, title: str, run_dir: Path, class_names: tuple[str, ...], banners: Sequence[str]
 ) -> Figure:
-    """Draw the four panels of a run, under the name that the tables give it."""
+    """Draw Fig. 4 of a run.
+
+    Args:
+        stages: Features of the run in the plane.
+        title: Name of the run in the tables.
+        run_dir: Directory of the run, for the note.
+        class_names: In the order of the labels.
+        banners: Warnings above the figure.
+    """
     image = BytesIO()
     plots.plot_stages(stages.points, stages.label_N, class_names, image, title=title, banners=banners)
     num = len(stages.label_N)
@@ -77,27 +85,27 @@ def stages_figure(
         image=image.getvalue(),
         alt=f"t-SNE of {num} clips: {'; '.join(stages.points)}; coloured by class",
         note=f"Run '{run_dir}'. t-SNE of {drawn}; perplexity {stages.perplexity:g}, seed {TSNE_SEED}, "
-        "features of length 1. Distances between groups and their sizes mean nothing; only who lies "
-        "beside whom does.",
+        "features of length 1. Only neighbourhoods can be interpreted, not sizes of clusters or distances "
+        "between them.",
     )
 
 
 def origin_section(groups: Sequence[Group], grids: Sequence[Section]) -> Section:
-    """Where every number comes from: settings, runs, caches, package versions. grids: the grids' part."""
+    """Return the origin of all numbers: settings, runs, caches, versions. `grids` are parts of sweeps."""
     parts = [
         Section(title=f"{_capital(group.label)} on {group.dataset}", blocks=_origin_blocks(group))
         for group in groups
     ]
     report = {"python": platform.python_version(), **{name: version(name) for name in _PACKAGES}}
     return Section(
-        title="Where the numbers come from",
+        title="Origin of the numbers",
         blocks=[Items(items=[_versions("This report", report)])],
         parts=[*parts, *grids],
     )
 
 
 def settings_section(groups: Sequence[Group]) -> Section:
-    """What the rows of the tables are."""
+    """Return the settings of the rows of the tables."""
     items = [
         f"{group.label}: {group.dataset}, {_setting(group)} ({counted(len(group.runs), 'run')}); "
         f"trained on {group.trained_on}; {group.runs[0].precision}"
@@ -173,7 +181,7 @@ def _curves(run: ReportedRun, label: str) -> Block:
         title="Loss and accuracy (Fig. 6)",
         image=image.getvalue(),
         alt=f"Loss and accuracy over {len(run.epochs)} epochs",
-        note=f"{len(run.epochs)} epochs, the checkpoint is of epoch {info.best_epoch}.",
+        note=f"{len(run.epochs)} epochs; the checkpoint is from epoch {info.best_epoch}.",
     )
 
 
@@ -214,7 +222,7 @@ def _trained_on(run: ReportedRun) -> str:
 
 
 def _extraction_precision(meta: CacheMeta) -> str:
-    """The precisions of encoder and detector as a cache's identity holds them, which is not trusted."""
+    """Return the precisions of encoder and detector in a cache's identity, which may have any content."""
     sections = {"encoder": meta.identity.get("features"), "detector": meta.identity.get("detector")}
     found = {
         model: section.get("precision") for model, section in sections.items() if isinstance(section, Mapping)
@@ -226,5 +234,5 @@ def _left_out(run: ReportedRun) -> str:
     return left_out_text(run.left_out) or NONE
 
 
-def _versions(what: str, packages: Mapping[str, str]) -> str:
-    return f"{what}: " + (", ".join(f"{name} {number}" for name, number in packages.items()) or "not known")
+def _versions(title: str, packages: Mapping[str, str]) -> str:
+    return f"{title}: " + (", ".join(f"{name} {number}" for name, number in packages.items()) or "not known")

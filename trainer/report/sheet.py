@@ -1,4 +1,4 @@
-"""A pair's clips won and lost, as contact sheets. A bridge: it reads the videos by the pipeline."""
+"""Contact sheets of a pair's clips won and lost. The pipeline reads the videos."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ _SEED = 0
 
 @dataclass(frozen=True, kw_only=True)
 class _Videos:
-    """Where the clips lie, and what it takes to show them."""
+    """The clips of a dataset, and the models to show them."""
 
     index: DatasetIndex
     clips: dict[str, ClipRef]
@@ -33,9 +33,15 @@ class _Videos:
 
 
 def decided_sheets(pair: ScenePair, most: int, say: Callable[[str], None]) -> list[Block]:
-    """A sheet of clips won and one of clips lost, `most` of each, drawn at random.
+    """Return a contact sheet of clips won, and one of clips lost.
 
-    Where the videos, or the detector's weights, are not there: a line that says so.
+    Args:
+        pair: Two measured runs.
+        most: Largest number of clips on a sheet, which are drawn at random.
+        say: Shows a line of progress.
+
+    Returns:
+        Figures, or a text with the reason if videos or the detector's weights are missing.
     """
     decided = {"won": pair.found.gained, "lost": pair.found.lost}
     if not any(decided.values()):
@@ -43,7 +49,7 @@ def decided_sheets(pair: ScenePair, most: int, say: Callable[[str], None]) -> li
     try:
         videos = _videos(pair)
     except OusError as error:
-        why = f"it is drawn from the clips where they were extracted from, and that fails: {error}"
+        why = f"the clips cannot be read: {error}"
         return [Text(text=f"No contact sheet of the clips won and lost: {why}")]
     blocks: list[Block] = []
     for what, clip_ids in decided.items():
@@ -67,7 +73,7 @@ def _sheet(pair: ScenePair, what: str, clip_ids: Sequence[str], most: int, video
     cards = [_card(pair, clip_id, videos, failures) for clip_id in chosen]
     title = f"Clips that the full run has {what}"
     if len(failures) == len(cards):
-        return Text(text=f"{title}: no contact sheet, none of the videos can be shown; {failures[0]}")
+        return Text(text=f"{title}: no contact sheet, because no video can be shown; {failures[0]}")
     drawn = ", drawn at random" if len(chosen) < len(clip_ids) else ""
     return Figure(
         title=title,
@@ -80,10 +86,10 @@ def _sheet(pair: ScenePair, what: str, clip_ids: Sequence[str], most: int, video
 
 
 def _licence(index: DatasetIndex) -> str:
-    """What to mind with pictures of a data set; nothing for one that OUS has drawn itself."""
+    """Return a note on the licence of the images; empty for the synthetic set."""
     if (index.root / DESCRIPTION).is_file():
         return ""
-    return f" These are pictures of {index.name}: its licence may forbid passing this page on."
+    return f" These are images of {index.name}: its licence may forbid sharing this page."
 
 
 def _card(pair: ScenePair, clip_id: str, videos: _Videos, failures: list[str]) -> Bytes:
@@ -103,15 +109,15 @@ def _card(pair: ScenePair, clip_id: str, videos: _Videos, failures: list[str]) -
 
 def _prepared(clip_id: str, videos: _Videos) -> tuple[PreparedClip, Bytes]:
     if clip_id not in videos.clips:
-        raise ClipError("open", f"the data set at '{videos.index.root}' no longer has it")
+        raise ClipError("open", f"the dataset at '{videos.index.root}' no longer has it")
     return prepare_clip(videos.index.root, videos.clips[clip_id], videos.models)
 
 
-def _jpeg(picture: Bytes) -> bytes:
+def _jpeg(image_HWC: Bytes) -> bytes:
     done, encoded = cv2.imencode(
-        ".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
+        ".jpg", cv2.cvtColor(image_HWC, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
     )
     if not done:
-        msg = f"The sheet of {picture.shape} could not be encoded as JPEG."
+        msg = f"The sheet of {image_HWC.shape} could not be encoded as JPEG."
         raise OusError(msg)
     return bytes(encoded.tobytes())

@@ -1,6 +1,8 @@
-"""A measured run -> Fig. 4: t-SNE of its clips' features at four stages. The only importer of scikit-learn.
+"""A measured run -> Fig. 4: t-SNE of its clips' features at four stages.
 
-Letters: N clips drawn; F embedding width.
+No other module imports scikit-learn.
+
+Letters: N clips that are shown; F embedding width.
 """
 
 from collections.abc import Mapping
@@ -23,7 +25,13 @@ TSNE_SEED = 0
 
 @dataclass(frozen=True, kw_only=True)
 class Stages:
-    """Features by stage, laid out in the plane: [N, 2] each. num_clips: that these were drawn from."""
+    """Features by stage, in the plane.
+
+    points: [N, 2] by stage.
+    label_N: Classes.
+    num_clips: Number of clips from which the N were drawn.
+    perplexity: Of the t-SNE.
+    """
 
     points: Mapping[str, Floats]
     label_N: Ints
@@ -32,7 +40,7 @@ class Stages:
 
 
 def lay_out(measured: Measured) -> Stages:
-    """The stages of a run, of `MOST_CLIPS` at most, drawn at random; of `FEWEST_CLIPS` at least."""
+    """Return the stages of at most `MOST_CLIPS` clips of a run, drawn at random; at least `FEWEST_CLIPS`."""
     num_clips = len(measured.row_N)
     drawn = np.random.default_rng(TSNE_SEED).permutation(num_clips)[:MOST_CLIPS]
     chosen_N = np.sort(drawn)
@@ -48,10 +56,10 @@ def lay_out(measured: Measured) -> Stages:
 
 @torch.inference_mode()
 def stage_features(measured: Measured, place_N: torch.Tensor) -> dict[str, torch.Tensor]:
-    """Features [N, F or 2 F] of length 1 by stage: encoder, Frame Encoder, alignment, fusion.
+    """Return features [N, F or 2 F] of length 1 by stage: encoder, Frame Encoder, alignment, fusion.
 
-    The encoder's and the Frame Encoder's are the face's, meaned over frames; the aligned ones are V_ft,
-    followed by V_st where the model sees the scene.
+    Features of encoder and Frame Encoder are those of the face, averaged over frames. Aligned features are
+    V_ft, followed by V_st if the model has the scene.
     """
     checkpoint = measured.checkpoint
     model = checkpoint.model.eval()

@@ -1,4 +1,4 @@
-"""Groups of one data set -> its tables: single folds and means of folds apart, beside the paper's rows."""
+"""Groups of one dataset -> its tables: single folds, and means of folds, with the paper's rows."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,7 @@ MAJORITY = "majority class"
 
 
 def result_blocks(groups: Sequence[Group], split: str) -> list[Block]:
-    """The tables of groups that share data set and classes."""
+    """Return tables and notes of groups that share dataset and classes."""
     dataset, names = groups[0].dataset, groups[0].class_names
     test = split == "test"
     full = table_1(dataset, names) if test else ()
@@ -23,7 +23,7 @@ def result_blocks(groups: Sequence[Group], split: str) -> list[Block]:
     if short:
         blocks.append(Text(text=NOTES[dataset]))
     elif test:
-        blocks.append(Text(text=f"The paper has no numbers on '{dataset}': nothing stands beside ours."))
+        blocks.append(Text(text=f"The paper has no numbers on '{dataset}' to compare with."))
     else:
         blocks.append(Text(text=f"The paper's numbers are of test clips, these of the {split} split."))
     blocks.append(_folds_table(groups, full))
@@ -41,13 +41,11 @@ def result_blocks(groups: Sequence[Group], split: str) -> list[Block]:
 
 _MEANS = (
     "The mean of folds averages the folds' values; pooled counts the clips of all folds in one confusion "
-    "matrix. Both are other numbers than a single fold's."
+    "matrix. Do not compare either with a single fold."
 )
 
 
-_OTHER_FOLDS = (
-    'A fold such as "2 on 1" is the one that trained the run, and behind it the one that was measured.'
-)
+_OTHER_FOLDS = 'A fold such as "2 on 1" means: trained on fold 2, measured on fold 1.'
 
 
 def _lacks_folds(group: Group) -> bool:
@@ -65,7 +63,7 @@ def _not_pooled(group: Group) -> str:
 
 
 def _folds_table(groups: Sequence[Group], paper: Sequence[PaperRow]) -> Table:
-    """One row per setting and fold, over its seeds."""
+    """Return a table with a row per setting and fold, over its seeds."""
     names = groups[0].class_names
     rows = [_paper_cells(row, names) for row in paper]
     for fold in dict.fromkeys(fold for group in groups for fold in group.folds):
@@ -88,7 +86,7 @@ def _folds_table(groups: Sequence[Group], paper: Sequence[PaperRow]) -> Table:
 
 
 def _means_table(groups: Sequence[Group], paper: Sequence[PaperRow]) -> Table:
-    """Each setting's mean of folds, over folds and over seeds, and its pooled clips."""
+    """Return the table of means of folds, with the spread over folds and over seeds, and of pooled clips."""
     names = groups[0].class_names
     rows = [_paper_cells(row, names) for row in paper]
     for group in groups:
@@ -109,13 +107,13 @@ def _means_table(groups: Sequence[Group], paper: Sequence[PaperRow]) -> Table:
         title=f"Mean of the {groups[0].num_folds_of_dataset} folds, percent",
         columns=["", "folds", "UAR", "WAR", *names, "seeds", "clips"],
         rows=rows,
-        note="The paper's rows are a single test set's here too." if paper else "",
+        note="The paper's rows are those of a single test set." if paper else "",
         ours=range(len(paper), len(rows)),
     )
 
 
 def _seeds(group: Group) -> str:
-    """How many seeds a fold has: a number, or from which to which."""
+    """Return the number of seeds of a fold, or its range."""
     counts = [sum(run.fold_name == fold for run in group.runs) for fold in group.folds]
     return str(min(counts)) if min(counts) == max(counts) else f"{min(counts)} to {max(counts)}"
 
@@ -151,7 +149,7 @@ def _paper_cells(row: PaperRow, names: Sequence[str]) -> list[str]:
 
 
 def _majority_rows(metrics: Sequence[Metrics], fold: str, num_classes: int) -> list[list[str]]:
-    """What always naming the most frequent class gives, once for each set of clips that was measured."""
+    """Return rows of always predicting the most frequent class, one for each measured set of clips."""
     rows: list[list[str]] = []
     for counts_C in (one.confusion.sum(axis=1) for one in metrics):
         clips = int(counts_C.sum())

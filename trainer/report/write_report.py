@@ -1,4 +1,4 @@
-"""Runs and grids -> report.html, report.md and report.json in a folder."""
+"""Runs and sweeps -> report.html, report.md and report.json in a directory."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -42,10 +42,14 @@ _MOST_SHOWN = 40
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """Runs, measured and laid side by side; grids, shown as their folders tell.
+    """Measured runs, and sweeps with their stored outcomes.
 
-    pairs: face-only and full runs. stages: Fig. 4 of each setting's first run, with the directory of
-    that run, and how it was made. sheets: of clips won and lost. files: what was written.
+    split: Measured split.
+    groups: Runs by setting.
+    pairs: Face-only and full runs.
+    stages: Directory, features and Fig. 4 of the first run of each setting.
+    sheets: Contact sheets of clips won and lost.
+    files: Written files.
     """
 
     split: str
@@ -63,15 +67,17 @@ class Report:
 
     @property
     def banners(self) -> tuple[str, ...]:
-        """What must be read first."""
-        said = [(run.run_dir, run.banners) for run in self.runs]
+        """Warnings of runs and sweeps."""
+        warnings = [(run.run_dir, run.banners) for run in self.runs]
         for grid in self.grids:
-            said += [(place, one.banners) for place, one in grid.outcomes.items() if one.state == "finished"]
-        return banners_of(said, self.split)
+            warnings += [
+                (place, one.banners) for place, one in grid.outcomes.items() if one.state == "finished"
+            ]
+        return banners_of(warnings, self.split)
 
 
 def page_of(made: Report) -> Page:
-    """Lay a report out as a page."""
+    """Return a report as a page."""
     datasets = [group.dataset for group in made.groups]
     datasets += [grid.result.asked.dataset for grid in made.grids]
     things = {"run": made.runs, "setting": made.groups, "grid": made.grids}
@@ -104,15 +110,24 @@ def report(
     num_shown: int = 6,
     allow_leak: bool = False,
 ) -> Report:
-    """Measure runs on a split of a fold, read the outcomes of grids, and write the report.
+    """Measure runs on a split of a fold, read the outcomes of sweeps, and write the report.
 
-    folders: run directories, and folders of `ablate`, whose outcomes are of test splits.
-    rigid: a face-only run and a full one, to be held against each other clip by clip; they need not be
-    among `folders`. Without it every pair is found that differs by the scene, and the polarity that is read
-    from it, and nothing else. num_shown: clips that the full run won, and lost, on contact sheets of the
-    first pair; 0 for none. fold, allow_leak: see `measure`.
-    Raises what `read_inputs`, `Inputs.require_measured_on`, `require_pair` and `measure` raise, and, before
-    anything is measured, ConfigError for an `out` that cannot be written.
+    Args:
+        folders: Directories of runs and of sweeps.
+        out: Directory of the report; created if needed.
+        say: Shows a line of progress.
+        split: ``test``, ``validation`` or ``train``; ``test`` if there are sweeps.
+        cache: Cache to measure on. None: the training cache of each run.
+        fold: See `measure`.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        rigid: A face-only and a full run to compare clip by clip, which need not be in `folders`. None: all
+            pairs that differ only by scene and polarity.
+        num_shown: Number of clips on each contact sheet of the first pair; 0 for no sheets.
+        allow_leak: See `measure`.
+
+    Raises:
+        ConfigError: `out` cannot be written; this is checked before runs are measured.
+        OusError: As for `read_inputs`, `Inputs.require_measured_on`, `require_pair` and `measure`.
     """
     require_one_of("--split", split, get_args(MeasuredSplit))
     require_range("--clips", num_shown, 0, _MOST_SHOWN)
@@ -130,7 +145,7 @@ def report(
         run = runs[place] = ReportedRun.of(run_dir, measured)
         identity = Identity.of(run)
         if identity not in stages and run.metrics.num_clips >= FEWEST_CLIPS:
-            say(f"laying out the features of {run_dir} (t-SNE)")
+            say(f"computing t-SNE of the features of {run_dir}")
             stages[identity] = (run, lay_out(measured))
     if rigid is None:
         pairs = tuple(pairs_among(list(runs.values())))
