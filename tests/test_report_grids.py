@@ -203,7 +203,7 @@ def test_what_is_about_runs_alone_is_refused_for_a_grid(made, tmp_path, options,
     caught = refused([made / "run", made / "whole"], tmp_path / "out", **options)
     assert str(caught.value).startswith(told)
     assert str(caught.value).endswith(
-        "of test clips of its own cache and folds; report runs and grids apart."
+        "of test clips of its own cache and folds; report runs and grids separately."
     )
 
 

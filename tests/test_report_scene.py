@@ -85,7 +85,7 @@ def test_every_pair_that_differs_by_the_scene_alone_is_found(runs, tmp_path):
     made = write([runs / name for name in names], tmp_path)
     pairs = {(pair.face.run_dir.name, pair.full.run_dir.name) for pair in made.pairs}
     assert pairs == {("face1", "full1"), ("face2", "full2")}
-    assert "2 pairs, each with a test of its own" in (tmp_path / "report.html").read_text()
+    assert "2 pairs, each with a test; the p values" in (tmp_path / "report.html").read_text()
     assert all(not pair.notes or pair.notes == ("Clips without votes: 1.",) for pair in made.pairs)
 
 
@@ -109,7 +109,7 @@ def test_counts_are_those_of_the_answers_and_of_the_json(runs, tmp_path):
     assert {"positive polarity", "negative polarity", "votes 1 to 1.5 bits"} <= kinds
     num_kinds = sum(len(document[kind]) for kind in ("by_class", "by_polarity", "by_entropy"))
     text = (tmp_path / "report.html").read_text()
-    assert f"the {num_kinds} below the first are not corrected for their number" in text
+    assert f"the {num_kinds} p values below the first are not corrected for their number" in text
     ids = np.array(pair.full.clip_ids)
     assert document["gained"] == ids[full & ~face].tolist()
     assert document["verdict"] in (tmp_path / "report.md").read_text().replace("\\", "")
@@ -134,11 +134,11 @@ def test_a_chosen_pair_tells_what_else_differs(runs, tmp_path):
 
 def test_a_polarity_that_differs_with_the_scene_is_told(runs, tmp_path):
     (pair,) = write([], tmp_path, rigid=(runs / "face1", runs / "full1")).pairs
-    together = "The polarity, which is read from the scene, differs with it"
+    together = "The runs differ by the scene and by the polarity, which is read from it."
     assert not any(together in note for note in pair.notes)
     both = with_config(pair, "full", ["model.polarity=true"])
     assert any(together in note for note in both.notes)
-    assert not any(note.startswith("Besides") for note in both.notes)
+    assert not any(note.startswith("The face-only run also has") for note in both.notes)
 
 
 def test_votes_are_explained_only_where_a_row_is_of_them(runs, tmp_path):
@@ -167,15 +167,15 @@ def test_pairs_that_cannot_be_held_against_each_other_are_refused_before_any_run
     runs, tmp_path, monkeypatch
 ):
     monkeypatch.setattr("trainer.measurement.load_checkpoint", lambda *_: pytest.fail("measured"))
-    with pytest.raises(ConfigError, match=r"--rigid: '.*full1' is given twice; give a run that sees"):
+    with pytest.raises(ConfigError, match=r"--rigid: '.*full1' is given twice; give a face-only run"):
         write([], tmp_path, rigid=(runs / "full1", runs / "face1" / ".." / "full1"))
     with pytest.raises(
-        ConfigError, match="the first run, '.*full1', has model.scene=true; give the run that"
+        ConfigError, match="the first run, '.*full1', has model.scene=true; give the face-only"
     ):
         write([], tmp_path, rigid=(runs / "full1", runs / "face1"))
     with pytest.raises(ConfigError, match="the second run, '.*face2', has model.scene=false"):
         write([], tmp_path, rigid=(runs / "face1", runs / "face2"))
-    with pytest.raises(ConfigError, match=r"'.*face1' \(fold 1\) and '.*full2' \(fold 2\) answer different"):
+    with pytest.raises(ConfigError, match=r"'.*face1' \(fold 1\) and '.*full2' \(fold 2\) have different"):
         write([], tmp_path, rigid=(runs / "face1", runs / "full2"))
 
 
