@@ -128,7 +128,7 @@ def test_the_outcome_of_another_run_is_refused(grid):
 def test_an_outcome_with_counts_that_no_test_has_is_refused(grid, count):
     values = OUTCOMES[0].to_dict() | {"confusion": [[count, count], [count, count]]}
     (grid / "l-ce" / "fold1-seed0" / "outcome.json").write_text(json.dumps(values))
-    with pytest.raises(OusError, match=r"is no readable outcome \(confusion is .*counts of 2 classes"):
+    with pytest.raises(OusError, match=r"is not a readable outcome \(confusion is .*counts of 2 classes"):
         read_grid(grid)
 
 

@@ -77,11 +77,11 @@ def test_an_outcome_that_does_not_read_is_told_with_its_folder(tmp_path, text):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "outcome.json").write_text(text)
     with pytest.raises(
-        OusError, match=r"outcome.json' is no readable outcome \(.*\); remove the directory '.*run'"
+        OusError, match=r"outcome.json' is not a readable outcome \(.*\); remove the directory '.*run'"
     ):
         read_outcome(OwnDir.of(tmp_path) / "run")
     (tmp_path / "run" / "outcome.json").unlink()
-    with pytest.raises(OusError, match="is no readable outcome"):
+    with pytest.raises(OusError, match="is not a readable outcome"):
         read_outcome(OwnDir.of(tmp_path) / "run")
 
 
@@ -142,7 +142,7 @@ def test_another_grid_is_refused_with_its_differences(tmp_path):
     enter(tmp_path)
     ran(tmp_path)
     other = {**IDENTITY, "cache": {"fingerprint": "g", "num_done": 40}}
-    told = r'what it was made for: cache.fingerprint: "g" here, "f" there; cache.num_done: 40 here'
+    told = r'the grid of the directory: cache.fingerprint: "g" here, "f" there; cache.num_done: 40 here'
     with pytest.raises(ConfigError, match=told):
         enter(tmp_path, other)
     many = {**IDENTITY, "rows": {f"row {n}": {"optim": {"lr": n}} for n in range(9)}}

@@ -109,7 +109,7 @@ def test_validation_clips_that_were_drawn_anew_are_refused(run, tmp_path):
     status = np.full(48, Status.DONE, dtype=np.uint8)
     status[:4] = Status.PENDING
     more = tiny_cache(tmp_path / "more.zarr", status=status)
-    with pytest.raises(CheckpointError, match=r"--split validation: .*training clips could be among them"):
+    with pytest.raises(CheckpointError, match=r"--split validation: .*Training clips could be among them"):
         evaluate(run[1].run_dir, "validation", cache=more, device="cpu")
     assert evaluate(run[1].run_dir, "validation", device="cpu").metrics.num_clips > 0
 

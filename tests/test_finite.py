@@ -21,7 +21,7 @@ def test_features_that_are_no_numbers_are_named_with_their_clips(tmp_path, name,
         write_feature(path, clip, value, name)
     message = (
         r"^.*feats.zarr: features of 4 clips hold NaN or infinity: 'clip003', 'clip009', 'clip010' and "
-        rf"1 more \({name}\). `cli.py cache verify .*feats.zarr` lists what else is wrong; "
+        rf"1 more \({name}\). `cli.py cache verify .*feats.zarr` lists all damage; "
         r"`cli.py cache repair .*feats.zarr` computes them again.$"
     )
     with FeatureCache.open(path) as cache:

@@ -54,11 +54,11 @@ def test_holdout_takes_a_tenth_of_every_class_of_the_training_fold(cache):
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("status", 17, "status of 1 clip is no number from 0 to 3: 'clip040', first 17"),
-        ("membership", 9, "membership of 1 clip is no number from 0 to 3: 'clip040', first 9"),
-        ("label", 3, "label of 1 clip is no number from -1 to 2: 'clip040', first 3"),
-        ("label", -7, "label of 1 clip is no number from -1 to 2: 'clip040', first -7"),
-        ("polarity", 7, "polarity of 1 clip is no number from -1 to 2: 'clip040', first 7"),
+        ("status", 17, "status of 1 clip is not a number from 0 to 3: 'clip040', first 17"),
+        ("membership", 9, "membership of 1 clip is not a number from 0 to 3: 'clip040', first 9"),
+        ("label", 3, "label of 1 clip is not a number from -1 to 2: 'clip040', first 3"),
+        ("label", -7, "label of 1 clip is not a number from -1 to 2: 'clip040', first -7"),
+        ("polarity", 7, "polarity of 1 clip is not a number from -1 to 2: 'clip040', first 7"),
     ],
 )
 def test_codes_that_do_not_exist_leave_no_clip_out_unnoticed(tmp_path, name, value, message):

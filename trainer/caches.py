@@ -46,7 +46,7 @@ def is_same_place(one: Place, other: Place) -> bool:
         return str(one).rstrip("/") == str(other).rstrip("/")
     try:
         return one.path.samefile(other.path)
-    except (OSError, ValueError):  # ValueError: a text that is no path, such as one with a null byte
+    except (OSError, ValueError):  # ValueError: an invalid path, such as one with a null byte
         return False
 
 

@@ -44,7 +44,7 @@ def require_finite(features: Mapping[str, torch.Tensor], cache: FeatureCache, ro
         repair = "repair the cache that it was exported from, and export that again."
     msg = (
         f"{cache.place}: features of {counted(len(ids), 'clip')} hold NaN or infinity: {some(ids)} "
-        f"({arrays}). `{command('cache', 'verify', cache.place)}` lists what else is wrong; {repair}"
+        f"({arrays}). `{command('cache', 'verify', cache.place)}` lists all damage; {repair}"
     )
     raise CacheError(msg)
 

@@ -23,9 +23,9 @@ _RULES = ("holdout", "given", "test", "train")
 _FOLDS_SHOWN = 10
 
 _NO_GROUP = (
-    " data.validation=holdout takes whole groups of clips, and none can be: all training clips are of one "
-    "group, or each group has all training clips of some class. Mark validation clips in the dataset, give "
-    "other groups (column group of a manifest, then `cache relabel`), or --set data.validation=train."
+    " data.validation=holdout takes whole groups of clips, and none can be taken: all training clips are of "
+    "one group, or each group has all training clips of some class. Mark validation clips in the dataset, "
+    "give other groups (column group of a manifest, then `cache relabel`), or --set data.validation=train."
 )
 
 
@@ -112,7 +112,7 @@ def fold_to_measure(
         where: The cache, for the message.
 
     Raises:
-        ConfigError: `requested` is no fold of the cache, or the cache has several folds and no default.
+        ConfigError: `requested` is not a fold of the cache, or the cache has several folds and no default.
     """
     names = meta.fold_names
     if requested is not None:
@@ -242,9 +242,9 @@ def _require_known_codes(cache: FeatureCache, **values: Ints) -> None:
             bad = value[is_bad_N].reshape(-1)
             first = bad[(bad < low) | (bad > high)][0]
             msg = (
-                f"{cache.place}: {name} of {counted(len(ids), 'clip')} is no number from {low} to {high}: "
+                f"{cache.place}: {name} of {counted(len(ids), 'clip')} is not a number from {low} to {high}: "
                 f"{some(ids)}, first {first}. The cache is damaged; "
-                f"`{command('cache', 'verify', cache.place)}` lists what else is wrong."
+                f"`{command('cache', 'verify', cache.place)}` lists all damage."
             )
             raise CacheError(msg)
 

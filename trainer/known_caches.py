@@ -45,7 +45,7 @@ def remember(place: Place) -> str:
         with records.opened() as handle:
             _require_own(records, os.fstat(handle))
             os.fchmod(handle, stat.S_IRWXU)
-        records.remove_file(_name(place))  # a link or pipe of this name is no record
+        records.remove_file(_name(place))  # this may be a link or a pipe
         records.write_text(_name(place), _content(place))
     except (FileError, RuntimeError) as error:
         return (

@@ -54,7 +54,7 @@ def polarity_loss(logits_BP: torch.Tensor, polarity_B: torch.Tensor, reduction: 
 
 
 def class_contrast(logits_BC: torch.Tensor, label_B: torch.Tensor, reduction: str = "mean") -> torch.Tensor:
-    """Compare outputs with class prompts: cross-entropy of sim/tau over the C prompts.
+    """Compute L_contrast over the class prompts: cross-entropy of sim / tau over the C prompts.
 
     Args:
         logits_BC: Similarities of outputs and prompts, divided by tau.

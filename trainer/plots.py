@@ -112,7 +112,7 @@ def plot_curves(
         values = [record["validation"][name] for record in epochs]
         accuracies.plot(numbers, values, "--", label=f"validation, {name.upper()}")
     accuracies.set_ylim(-0.02, 1.02)
-    accuracies.set_ylabel("share")
+    accuracies.set_ylabel("fraction")
     for axes in (losses, accuracies):
         axes.set_xlabel("epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))

@@ -142,10 +142,10 @@ def _stored(run_dir: Folder) -> Mapping[str, list[Any]]:
 def _require_lists(lists: Any) -> None:
     """Raise ValueError unless `lists` has a list of clips for each split that a run sees."""
     if not isinstance(lists, dict) or not {"train"} <= lists.keys() <= set(_SPLITS):
-        msg = f"{str(lists)[:100]!r} is no object with the lists {' and '.join(_SPLITS)}"
+        msg = f"{str(lists)[:100]!r} is not an object with the lists {' and '.join(_SPLITS)}"
         raise ValueError(msg)
     if wrong := [name for name, clips in lists.items() if not isinstance(clips, list)]:
-        msg = f"'{wrong[0]}' is no list of clips"
+        msg = f"'{wrong[0]}' is not a list of clips"
         raise ValueError(msg)
 
 
@@ -154,7 +154,7 @@ def _checked(clip: Any) -> list[Any]:
     texts, numbers = clip[:3], clip[3:]
     is_whole = isinstance(clip, list) and len(clip) in (2, 5) and all(isinstance(text, str) for text in texts)
     if not is_whole or not all(isinstance(n, int | float) for n in numbers if n is not None):
-        msg = f"{str(clip)[:100]!r} is no clip; id, path, sha256, start and end are needed"
+        msg = f"{str(clip)[:100]!r} is not a clip; id, path, sha256, start and end are needed"
         raise ValueError(msg)
     return list(clip)
 

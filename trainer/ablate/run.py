@@ -53,7 +53,7 @@ class SweepObserver(Protocol):
 
 
 class _Waiting(Observer):
-    """Shows a remark while there is no worker."""
+    """Observer that shows a remark while there is no worker."""
 
     def __init__(self, observer: SweepObserver) -> None:
         self._observer = observer

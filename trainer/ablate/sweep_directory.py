@@ -110,7 +110,7 @@ def read_outcome(run_dir: OwnDir) -> Outcome | None:
         return Outcome.from_dict(from_json(run_dir.read_text(OUTCOME_FILE, MOST_BYTES)))
     except (FileError, ValueError, TypeError, AttributeError, RecursionError, ConfigError) as error:
         path, why = run_dir.path / OUTCOME_FILE, first_line(error).rstrip(".")
-        msg = f"'{path}' is no readable outcome ({why}); remove the directory '{run_dir}'."
+        msg = f"'{path}' is not a readable outcome ({why}); remove the directory '{run_dir}'."
         raise OusError(msg) from error
 
 
@@ -186,7 +186,7 @@ def _require_same(folder: OwnDir, identity: Mapping[str, Any]) -> None:
     if found and (has_begun or there.keys() != identity.keys()):
         shown = some(found, _SHOWN_DIFFERENCES, "; ")
         msg = (
-            f"--out '{folder}' holds another grid; here is what is requested, there what it was made for: "
+            f"--out '{folder}' holds another grid; 'here' is the request, 'there' the grid of the directory: "
             f"{shown}. Give another --out, or remove the directory; folds and seeds may differ."
         )
         raise ConfigError(msg)

@@ -21,9 +21,9 @@ def _(report: DemoReport) -> dict[str, Any]:
 def _(report: DemoReport) -> list[str]:
     out = report.out
     verdict = (
-        "The full model's interval lies above the bound: on these clips it uses the scene."
+        "The full model's interval is above the bound: on these clips it uses the scene."
         if report.scene_helps
-        else "The full model's interval does NOT lie above the bound: no gain by the scene is shown."
+        else "The full model's interval is NOT above the bound: no gain by the scene is shown."
     )
     return [
         *(f"!! {banner}" for banner in report.full.info.banners),

@@ -166,7 +166,7 @@ def _confusion(run: ReportedRun) -> Table:
         title="Confusion matrix, clips (Fig. 5)",
         columns=["true \\ predicted", *names],
         rows=[[name, *map(str, row)] for name, row in zip(names, counts.tolist(), strict=True)],
-        note="Shaded by the share of the true class.",
+        note="Shades are fractions of the true class.",
         shade=(counts / counts.sum(axis=1, keepdims=True).clip(min=1)).tolist(),
     )
 
