@@ -57,7 +57,7 @@ def test_clips_won_and_lost_are_shown_with_their_streams(made):
     assert isinstance(won, Figure)
     assert (won.title, lost.title) == ("Clips that the full run has won", "Clips that the full run has lost")
     assert won.note.startswith("2 of 2. ")
-    assert "its licence may forbid passing this page on" in won.note
+    assert "its licence may forbid sharing this page" in won.note
     assert won.image.startswith(b"\xff\xd8")
     assert picture(won).shape[1] > 1.9 * picture(lost).shape[1]
     assert picture(won).std() > 30
@@ -93,4 +93,4 @@ def test_one_video_that_is_gone_is_a_card_and_all_of_them_a_line(made, videos):
     assert isinstance(won, Figure)
     assert picture(won).shape == whole.shape
     assert isinstance(lost, Text)
-    assert "none of the videos can be shown; clips/good7.mp4: open: " in lost.text
+    assert "no video can be shown; clips/good7.mp4: open: " in lost.text
