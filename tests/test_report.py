@@ -294,5 +294,5 @@ def test_wrong_inputs_are_refused(tiny, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match="--out '.*file' is a file; give a directory"):
         write([tiny / "a0"], tmp_path / "file")
-    with pytest.raises(CheckpointError, match="is no training run"):
+    with pytest.raises(CheckpointError, match="is neither a training run"):
         write([tmp_path], tmp_path)

@@ -130,7 +130,7 @@ class PromptConfig:
     length: Number of context vectors, M.
     context: ``shared`` by all classes, or ``class_specific``.
     init_std: Standard deviation of the normal distribution of initial values.
-    precision: Of the frozen text tower. ``auto`` is float32 on a CPU and bfloat16 on GPUs that have it.
+    precision: Precision of the frozen text tower. ``auto`` is float32 on a CPU, bfloat16 on GPUs that have it.
     """
 
     length: int = 64
@@ -154,7 +154,8 @@ class LossConfig:
     contrast: ``class``: output against the class prompts. ``batch``: eq. 3 over the batch, where the
         sample's own prompt is the positive; a batch then needs clips of two classes. ``streams``: ``class``
         plus eq. 3 between scene and face.
-    reduction: Of eqs. 1 and 3. The paper prints sums over the batch; ``mean`` does not depend on its size.
+    reduction: Reduction of eqs. 1 and 3. The paper prints sums over the batch; ``mean`` does not depend on
+        its size.
     gate: Loss that is compared with `alpha`: ``contrast``, or the ``total`` of eq. 4. The mean over the clips
         is compared, whatever the reduction (decision 0015).
     alpha: Threshold of the gate (eq. 4).

@@ -105,7 +105,7 @@ def run_demo(
 
     Args:
         out: Directory of the demo. Clips and cache of an earlier demo are reused.
-        seed: Of the clips and of the training.
+        seed: Seed of the clips and of the training.
         say: Shows a line of progress.
         bar: Given a name and a total, returns a function that advances a progress bar.
         on_epoch: Called after every epoch.

@@ -169,7 +169,7 @@ def fold_rows(
         cache: An open cache.
         fold: Name, or number from 1.
         config: Rule and size of the validation split.
-        seed: Of the run; a holdout depends on it.
+        seed: Seed of the run; a holdout depends on it.
         by_group: Whether a holdout takes whole groups if training clips share any. False for runs whose
             holdout took single clips.
 

@@ -20,7 +20,7 @@ def hold_out(rows: Ints, label_N: Ints, share: float, seed: int) -> tuple[Ints, 
         rows: Rows of the training split, in increasing order.
         label_N: Class of every row of the cache.
         share: Fraction to hold out, 0 to 1.
-        seed: Of the draw.
+        seed: Seed of the draw.
 
     Returns:
         Training rows and held-out rows, in increasing order.
@@ -47,7 +47,7 @@ def hold_out_groups(rows: Ints, label_N: Ints, group_N: Ints, share: float, seed
         label_N: Class of every row of the cache.
         group_N: Group of every row of the cache.
         share: Fraction to hold out, 0 to 1.
-        seed: Of the order.
+        seed: Seed of the order.
 
     Returns:
         Training rows and held-out rows, in increasing order. No row is held out if every group has the last

@@ -32,7 +32,7 @@ _MOST_COUNTS = 1 << 22
 class Intervals:
     """The 95% intervals of a split; None where the data do not show how much a number varies.
 
-    recalls: In the order of the classes.
+    recalls: Intervals in the order of the classes.
     """
 
     war: Interval | None

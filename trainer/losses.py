@@ -122,7 +122,7 @@ def contrast_loss(outputs: Outputs, label_B: torch.Tensor, config: LossConfig) -
     """Compute L_contrast in the reading of `config.contrast`.
 
     Args:
-        outputs: Of the model, for a batch.
+        outputs: Outputs of the model for a batch.
         label_B: Classes, 0 to C - 1.
         config: The settings of the losses.
     """
@@ -241,7 +241,7 @@ def training_loss(
     """Compute all losses of a batch, and pass them through the gate.
 
     Args:
-        outputs: Of the model, for the batch.
+        outputs: Outputs of the model for the batch.
         label_B: Classes, 0 to C - 1.
         polarity_B: Polarities, 0 to P - 1.
         config: The settings of the run.

@@ -58,7 +58,7 @@ def score(
     """Predict clips in their first view. Puts the model into evaluation mode.
 
     Args:
-        model: On the device of `data`.
+        model: Model on the device of `data`.
         text_CF: Class features of length 1.
         data: Features of N clips.
         places: Clips to predict, 0 to N - 1.
@@ -87,7 +87,7 @@ class Measured:
     group_N: Groups of the clips; None if no clips of the cache share one.
     data: Features of the clips.
     scores: Predictions.
-    clips_sha256, usable_sha256: Of the measured cache, as in `RunInfo`.
+    clips_sha256, usable_sha256: Hashes of the measured cache, as in `RunInfo`.
     Others: See `EvalResult`.
     """
 

@@ -31,8 +31,8 @@ def step(optimizer: torch.optim.Optimizer, parameters: list[nn.Parameter], clip_
     """Take one step of the optimizer, and clear the gradients.
 
     Args:
-        optimizer: Over `parameters`.
-        parameters: With their gradients.
+        optimizer: Optimizer of `parameters`.
+        parameters: Parameters with their gradients.
         clip_norm: Largest norm of the gradient over all parameters; 0 for no limit.
     """
     if clip_norm > 0:

@@ -57,9 +57,9 @@ def plot_confusion(metrics: Metrics, image: BinaryIO, *, title: str, banners: Se
     """Write the confusion matrix as a PNG: shades are fractions of the true class, numbers are clips.
 
     Args:
-        metrics: Of the split.
+        metrics: Metrics of the split.
         image: File that is written.
-        title: Of the figure.
+        title: Title of the figure.
         banners: Warnings above it.
     """
     size = len(metrics.class_names)
@@ -92,7 +92,7 @@ def plot_curves(
     Args:
         epochs: Records of metrics.jsonl.
         image: File that is written.
-        title: Of the figure.
+        title: Title of the figure.
         banners: Warnings above it.
     """
     figure = _figure(10, 4.5, banners)
@@ -135,7 +135,7 @@ def plot_bounds(
         results: Metrics by name.
         bounds: WAR, 0 to 1, by name; drawn as vertical lines.
         image: File that is written.
-        title: Of the figure.
+        title: Title of the figure.
         banners: Warnings above it.
     """
     figure = _figure(8, 1.6 + 0.6 * len(results), banners)
@@ -173,9 +173,9 @@ def plot_stages(
     Args:
         points: Position of each clip in the plane [N, 2], by stage.
         label_N: Classes.
-        class_names: In the order of the labels.
+        class_names: Names in the order of the labels.
         image: File that is written.
-        title: Of the legend.
+        title: Title of the legend.
         banners: Warnings above the figure.
     """
     rows = -(-len(points) // 2)

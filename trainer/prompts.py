@@ -39,7 +39,7 @@ class TextTower(nn.Module):
 
         Args:
             clip: The loaded model; not changed.
-            class_names: In the order of the labels; underscores are read as spaces.
+            class_names: Names in the order of the labels; underscores are read as spaces.
             num_context: Context vectors of a prompt, M.
 
         Raises:

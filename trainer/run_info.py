@@ -46,9 +46,9 @@ class RunInfo:
 
     cache_path: Location of the training cache, without the user's name; see `training_cache`.
     cache_from_run: Its path from the run's directory; empty on object storage and in older runs.
-    cache_fingerprint, encoder_sha256, text_sha256: Of the training cache.
-    clips_sha256: Of the cache's clips, labels and membership.
-    training_sha256: Of the rows of training and validation.
+    cache_fingerprint, encoder_sha256, text_sha256: Hashes of the training cache.
+    clips_sha256: Hash of the cache's clips, labels and membership.
+    training_sha256: Hash of the rows of training and validation.
     num_tokens: Patch tokens per image that the model uses; 0 for none.
     selection: Rule that chose the checkpoint: holdout, holdout by group, given, test or train.
     validation_leak: Number of validation clips that share footage with training clips.
@@ -102,7 +102,7 @@ class RunInfo:
             cache: The training cache, open.
             rows: Rows of the fold.
             config: Settings of the run.
-            seed: Of the run.
+            seed: Seed of the run.
             device: Device that trains.
         """
         meta = cache.meta

@@ -47,7 +47,7 @@ class TrainState:
 
         Args:
             config: Settings of the run.
-            model: On the device of `prompts` and `tower`.
+            model: Model on the device of `prompts` and `tower`.
             prompts: Trained together with `model`.
             tower: Frozen.
         """
@@ -70,7 +70,7 @@ class TrainState:
         """Take one step at the rate that is set.
 
         Args:
-            batch: On the device of the model.
+            batch: Batch on the device of the model.
             mark: Called with the name of each part of the step when it ends.
 
         Returns:

@@ -62,7 +62,7 @@ def train(
         run_dir: A new or empty directory.
         config: Settings of the run.
         fold: Name of the fold, or its number from 1.
-        seed: Of all random numbers, 0 to 2**32 - 1.
+        seed: Seed of all random numbers, 0 to 2**32 - 1.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         encoder_weights: Tag or path of the weights of the text tower. None: those that the cache names.
         profile: Measure the time of each part of a step, for the result and profile.json. Changes no number.

@@ -56,7 +56,7 @@ class EpochReport:
     steps: Steps of the run so far.
     lr: Learning rate of the last step.
     is_best: Whether the epoch has the lowest validation loss so far, and was saved.
-    seconds: Of training, validation and saving.
+    seconds: Time of training, validation and saving.
     joined_batches: Batches of one class that were joined with another, because ``losses.contrast=batch`` has
         no negative in them.
     """

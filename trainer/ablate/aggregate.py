@@ -112,8 +112,8 @@ class GridResult:
 
         Args:
             asked: Request of the sweep.
-            fingerprint: Of the cache.
-            outcomes: In any order; runs without an outcome are missing.
+            fingerprint: Fingerprint of the cache.
+            outcomes: Outcomes so far, in any order.
         """
         order = {(fold, seed): n for n, (fold, seed) in enumerate(product(asked.folds, asked.seeds))}
         in_order = sorted(outcomes, key=lambda outcome: order[outcome.fold, outcome.seed])

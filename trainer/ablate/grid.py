@@ -33,7 +33,7 @@ class Grid:
     """The request of a sweep on a cache, with the configs of the rows.
 
     cache: Location of the cache.
-    configs: By name of the row.
+    configs: Configs by name of the row.
     feature_bytes: Largest size of a run's features in memory, for all clips of the cache.
     usable_sha256: See `folds.usable_sha256`; all runs must be trained on these clips.
     identity: Facts that all runs of a sweep's directory share.
@@ -90,7 +90,7 @@ def plan_grid(
         spec: The table.
         folds: ``1-5``, ``1,3``, names, or ``all``.
         num_seeds: Seeds 0 to `num_seeds` - 1.
-        preset: Instead of the table's. None: the table's.
+        preset: Preset of all rows. None: the table's.
         settings: The user's ``section.key=value``, for all rows.
         allow_leak: See `measure`.
 

@@ -20,7 +20,7 @@ class StoredGrid:
     """Content of the directory of a sweep.
 
     out: The directory.
-    outcomes: Of the last request, by run directory.
+    outcomes: Outcomes of the last request, by run directory.
     num_others: Number of outcomes of other folds or seeds.
     """
 

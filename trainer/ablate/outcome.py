@@ -56,7 +56,7 @@ class Outcome:
     num_leaked: Test clips whose footage the run has seen.
     usable_sha256, num_train, precision: As in `RunInfo`; empty or 0 in outcomes of versions that did not
         record them.
-    device, threads: Of the run.
+    device, threads: Device and threads of the run.
     """
 
     row: str

@@ -24,8 +24,8 @@ def grid_section(result: GridResult, title: str, more_notes: Sequence[str] = ())
     """Return the result as a section of a page. The page shows the warnings.
 
     Args:
-        result: Of the sweep.
-        title: Of the section.
+        result: Result of the sweep.
+        title: Title of the section.
         more_notes: Further notes.
     """
     notes = [*result.notes, *more_notes]

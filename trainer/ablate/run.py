@@ -87,7 +87,7 @@ def ablate(
         observer: Receives progress.
         folds: ``1-5``, ``1,3``, names, or ``all``.
         num_seeds: Seeds 0 to `num_seeds` - 1 per row and fold.
-        preset: Instead of the table's. None: the table's.
+        preset: Preset of all rows. None: the table's.
         settings: The user's ``section.key=value``, for all rows.
         encoder_weights: See `train`.
         options: Machine that does the runs. None: one GPU if there is one, else all cores.

@@ -220,7 +220,7 @@ def taken(values: Mapping[str, Any], key: str, kind: type, where: str, absent: A
     """Return the value of a key.
 
     Args:
-        values: From a file.
+        values: Values from a file.
         key: Its name.
         kind: Required type; subclasses are rejected.
         where: Prefix of the key in messages.

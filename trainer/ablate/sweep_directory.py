@@ -127,7 +127,7 @@ def settle(partial: OwnDir, run_dir: OwnDir, outcome: Outcome) -> Outcome:
     Args:
         partial: Temporary directory of the run.
         run_dir: Its final name.
-        outcome: Of the run.
+        outcome: Outcome of the run.
 
     Returns:
         The outcome that counts. If another process has stored one for the same run, that one counts, unless

@@ -32,7 +32,7 @@ class Asked:
     """Rows x folds x seeds of a table.
 
     spec: The table.
-    dataset, all_folds: Of the cache.
+    dataset, all_folds: Dataset and folds of the cache.
     preset: Preset of all rows.
     settings: The user's ``section.key=value``, for all rows.
     folds, seeds: Requested ones.

@@ -23,7 +23,7 @@ def label_text(name: str, selections: Iterable[str], *, has_leak: bool, is_unfin
     """Return the name of a row, with marks for numbers that need care.
 
     Args:
-        name: Of the row.
+        name: Name of the row.
         selections: Rules that chose the checkpoints; ``test`` and ``train`` are marked.
         has_leak: Whether training saw footage of the test clips.
         is_unfinished: Whether clips had no features yet.

@@ -12,9 +12,9 @@ from trainer.report.runs import ReportedRun
 class Identity:
     """Facts that the runs of a row share over folds and seeds.
 
-    dataset, class_names: Of the measured cache.
+    dataset, class_names: Dataset and classes of the measured cache.
     setting: Result of `learnt`, as JSON.
-    precision: Of training.
+    precision: Precision of training.
     selection: Rule that chose the checkpoint.
     trained_features: Dataset and fingerprint of the training cache.
     trained_clips: Hash of its clips, labels and folds.

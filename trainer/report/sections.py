@@ -72,7 +72,7 @@ def stages_figure(
         stages: Features of the run in the plane.
         title: Name of the run in the tables.
         run_dir: Directory of the run, for the note.
-        class_names: In the order of the labels.
+        class_names: Names in the order of the labels.
         banners: Warnings above the figure.
     """
     image = BytesIO()

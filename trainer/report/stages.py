@@ -30,7 +30,7 @@ class Stages:
     points: [N, 2] by stage.
     label_N: Classes.
     num_clips: Number of clips from which the N were drawn.
-    perplexity: Of the t-SNE.
+    perplexity: Perplexity of the t-SNE.
     """
 
     points: Mapping[str, Floats]
