@@ -283,5 +283,5 @@ def test_what_a_killed_demo_left_is_removed(drawn, victim):
     (drawn / ".clips.x.partial").mkdir()
     (drawn / ".clips.x.partial" / "link").symlink_to(victim)
     (drawn / ".0011223344556677.partial").write_text("half")
-    demo._refuse_foreign(OwnDir.of(drawn))
+    demo._require_own_files(OwnDir.of(drawn))
     assert sorted(path.name for path in drawn.iterdir()) == ["clips", "runs"]
