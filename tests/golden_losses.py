@@ -70,7 +70,7 @@ def golden_cache(path: Path) -> Path:
         text_sha256=clip.text_sha256,
         config={"encoder": {"name": encoder.name, "weights": encoder.weights, "seed": encoder.seed}},
     )
-    tiny_cache(path, meta)
+    tiny_cache(path, meta, signal=1)
     return path
 
 

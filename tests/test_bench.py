@@ -307,7 +307,8 @@ def test_every_part_runs_small(small_video: Path, monkeypatch: pytest.MonkeyPatc
             "features": {"precision": "fp32", "batch_pictures": 4},
         },
     )
-    options = small_options(clips=small_video, config=config, cache_clips=70, dask_blocks=10)
+    sizes = {"cache_clips": 70, "dask_blocks": 10, "small_encoder": modest_model()}
+    options = small_options(clips=small_video, config=config, **sizes)
     result = run_bench(options)
     assert tuple(result.parts) == PARTS
     assert len(lines(result)) > len(PARTS)

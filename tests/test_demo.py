@@ -37,10 +37,10 @@ def run(out, num_clips=60):
 @pytest.mark.slow
 def test_the_whole_way_and_again(quick, tmp_path):
     (tmp_path / "out" / ".clips.killed.partial").mkdir(parents=True)
-    report, said, bars = run(tmp_path / "out")
+    report, said, bars = run(tmp_path / "out", num_clips=30)
     assert not (tmp_path / "out" / ".clips.killed.partial").exists()
-    assert bars == [("drawing clips", 60), ("extracting", 60)]
-    assert report.full.metrics.num_clips == report.face_only.metrics.num_clips == 20
+    assert bars == [("drawing clips", 30), ("extracting", 30)]
+    assert report.full.metrics.num_clips == report.face_only.metrics.num_clips == 10
     assert 0.6 < report.bound < 0.8
     assert report.face_found_share > 0.9
     for name in (
@@ -55,7 +55,7 @@ def test_the_whole_way_and_again(quick, tmp_path):
     assert document["full"]["war"] == report.full.metrics.war
     assert document["machine"]["cores"] >= 1
     assert lines_of(report)[0].startswith("!! RANDOM ENCODER WEIGHTS")
-    again, _, _ = run(tmp_path / "out")
+    again, _, _ = run(tmp_path / "out", num_clips=30)
     assert again.full.metrics.confusion.tolist() == report.full.metrics.confusion.tolist()
 
 

@@ -7,6 +7,8 @@ from tests.golden_losses import COLUMNS, GOLDEN, READINGS, STEPS, golden_cache, 
 
 TOLERANCE = 1e-3
 """Relative, beside 1e-4 absolute. On another instruction set the 20 steps of Adam differ by a third of it."""
+DAILY = ("default", "literal", "patches", "faces", "batch", "first_view")
+"""Readings of the quick tests: between them they train every module and every loss."""
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +21,10 @@ def golden():
     return json.loads(GOLDEN.read_text())
 
 
-@pytest.mark.parametrize("reading", READINGS)
+@pytest.mark.parametrize(
+    "reading",
+    [reading if reading in DAILY else pytest.param(reading, marks=pytest.mark.slow) for reading in READINGS],
+)
 def test_twenty_steps_give_the_losses_that_they_gave(cache, tmp_path, golden, reading):
     found = np.array(losses(cache, tmp_path / "run", reading))
     np.testing.assert_allclose(

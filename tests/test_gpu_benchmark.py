@@ -19,6 +19,8 @@ from benchmarks.gpu_steps.child import RESULTS
 from benchmarks.gpu_steps.options import GpuOptions
 from benchmarks.gpu_steps.plan import STEPS
 from benchmarks.gpu_steps.runner import Budget, Outcome
+from tests import modest
+from tests.tiny_clip import PYTHONPATH
 
 ROOT = Path(__file__).parents[1]
 
@@ -137,9 +139,9 @@ NUMBERS = {
 @pytest.mark.slow
 def test_every_step_runs_small_on_a_cpu(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "benchmarks.gpu", "--tiny", "--device", "cpu", "--out", str(tmp_path)]
-    done = subprocess.run(
-        [*command, "--seconds", "3000"], cwd=ROOT, capture_output=True, text=True, check=False
-    )
+    command += ["--encoder", modest.NAME, "--seconds", "3000"]
+    environment = {**os.environ, "PYTHONPATH": PYTHONPATH}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     log = (tmp_path / "log.txt").read_text()
     assert done.returncode == 0, done.stdout + done.stderr + log[-5000:]
     document = json.loads((tmp_path / "gpu.json").read_text())

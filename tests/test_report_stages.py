@@ -7,6 +7,7 @@ import torch
 from torch.nn import functional
 
 from pipeline.config import override
+from tests.modest import ARCHITECTURE
 from tests.tiny_cache import tiny_cache
 from trainer.measurement import measure
 from trainer.presets import smoke
@@ -16,6 +17,7 @@ from trainer.training import train
 
 pytestmark = pytest.mark.usefixtures("one_tiny_encoder")
 
+WIDTH = ARCHITECTURE["embed_dim"]
 FULL = ["schedule.max_epochs=1", "model.polarity=false"]
 
 
@@ -43,7 +45,7 @@ def test_the_first_stage_is_the_encoders_mean_over_valid_frames_and_the_last_wha
     measured = measure(runs / "full", device="cpu")
     found = stages.stage_features(measured, torch.arange(16))
     encoder, frames, aligned, output = found.values()
-    assert [value.shape[1] for value in found.values()] == [384, 384, 768, 384]
+    assert [value.shape[1] for value in found.values()] == [WIDTH, WIDTH, 2 * WIDTH, WIDTH]
     face, valid = measured.data.face_NVTF[:, 0].float(), measured.data.valid_NVT[:, 0]
     clip = int((~valid).any(dim=1).nonzero()[0])
     expected = functional.normalize(face[clip, valid[clip]].mean(dim=0), dim=0)
@@ -53,7 +55,7 @@ def test_the_first_stage_is_the_encoders_mean_over_valid_frames_and_the_last_wha
     for value in found.values():
         torch.testing.assert_close(value.norm(dim=1), torch.ones(16))
     assert not torch.allclose(frames, encoder)
-    assert not torch.allclose(aligned[:, :384], aligned[:, 384:])
+    assert not torch.allclose(aligned[:, :WIDTH], aligned[:, WIDTH:])
 
 
 def test_stages_are_named_after_what_the_model_has(runs):

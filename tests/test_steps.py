@@ -160,8 +160,15 @@ def moved(data, mode):
     return replace(data, **there, device=torch.device("cuda"))
 
 
-@pytest.mark.parametrize("changes", READINGS, ids=" ".join)
-@pytest.mark.parametrize("name", ["smoke", "paper"])
+def on_cuda(name, changes):
+    """A preset with a reading: the smoke preset's readings, which are built of the same parts, are slow."""
+    marks = [pytest.mark.slow] if name == "smoke" and changes else []
+    return pytest.param(name, changes, id="-".join([name, " ".join(changes)]), marks=marks)
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"), [on_cuda(name, changes) for name in ("smoke", "paper") for changes in READINGS]
+)
 def test_a_step_on_cuda_mixes_no_devices_and_looks_at_no_data(path, name, changes, pretended_cuda):
     """A look at the data from Python would make a step that no graph can hold: here there is none to see."""
     config = override(preset(name), [*SMALL, "model.precision=fp32", "prompts.length=4", *changes])

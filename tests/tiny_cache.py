@@ -46,8 +46,12 @@ def tiny_meta(**changes: object) -> CacheMeta:
     return replace(meta, **changes)
 
 
-def tiny_cache(path: Path | str, /, meta: CacheMeta | None = None, **static: np.ndarray) -> Path | str:
+def tiny_cache(
+    path: Path | str, /, meta: CacheMeta | None = None, *, signal: float = 1.7, **static: np.ndarray
+) -> Path | str:
     """Write the cache at `path`. static: arrays known beforehand that differ from the usual ones.
+
+    signal: standard deviation of a class's direction, in those of the noise.
 
     Clips 0, 1, 2, 3, ... show classes 0, 1, 2, 0, ...; the last third are the test split. Every
     fifth clip has two valid frames only. `status` and `source_sha256`, when given, are written with the
@@ -59,7 +63,7 @@ def tiny_cache(path: Path | str, /, meta: CacheMeta | None = None, **static: np.
     sha256 = static.pop("source_sha256", np.full(n, "", dtype=object))
     writer = CacheWriter.create(path, meta, {**tiny_static(meta), **static})
     generator = np.random.default_rng(0)
-    centre = generator.normal(size=(len(meta.class_names), 2, meta.embed_width))
+    centre = signal * generator.normal(size=(len(meta.class_names), 2, meta.embed_width))
     early_centre = generator.normal(size=(len(meta.class_names), 4, 3, meta.encoder_width))
     label_N = np.arange(n) % len(meta.class_names)
     for start in range(0, n, meta.block_clips):
