@@ -1,6 +1,6 @@
 """Many damaged files, each read in a forked process with little memory, so that a crash names its file.
 
-$OUS_TEST_ROUNDS: how many rounds of 200 or 300 files the slow tests take, [5].
+$OUS_TEST_ROUNDS: how many rounds of 200 or 300 files the slow tests take, [2].
 """
 
 import os
@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
 
-ROUNDS = int(os.environ.get("OUS_TEST_ROUNDS", "5"))
+ROUNDS = int(os.environ.get("OUS_TEST_ROUNDS", "2"))
 LIMIT_BYTES = 3 << 30
 """Of address space beyond what the child has once its libraries are loaded."""
 
