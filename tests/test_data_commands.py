@@ -25,6 +25,16 @@ def run(*arguments):
     return done.returncode, done.stdout, done.stderr
 
 
+def test_a_check_of_names_and_lists_needs_no_torch(tmp_path):
+    command = ["cli.py", "data", "check", "--dataset", "folder", "--root", str(clips_of(tmp_path / "set"))]
+    program = f"import atexit, sys, cli; sys.argv = {command}\n"
+    program += "atexit.register(lambda: print('torch' in sys.modules, file=sys.stderr))\ncli.main()"
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=CLI.parent, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "False\n"), done.stdout
+
+
 def test_exit_codes_say_what_was_found(tmp_path):
     root = clips_of(tmp_path / "set")
     code, out, _ = run("check", "--dataset", "folder", "--root", root)
