@@ -115,17 +115,19 @@ def test_data() -> Path:
     return folder.resolve()
 
 
-def _one_pixel(_: object, target: BinaryIO) -> None:
-    Image.new("RGB", (1, 1)).save(target, format="PNG")
+def _one_pixel(_: object, image: BinaryIO, **_texts: object) -> None:
+    Image.new("RGB", (1, 1)).save(image, format="PNG")
 
 
 @pytest.fixture(scope="module", autouse=True)
 def no_drawing() -> Iterator[None]:
-    """Figures are composed, and saved as one pixel without a layout, which is most of a short training.
+    """Figures are one pixel: to compose and save them is most of a short training.
 
     The modules that test figures override this fixture: test_plots, test_report_stages, test_cli, test_demo.
     """
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("trainer.plots.plot_curves", _one_pixel)
+        patch.setattr("trainer.plots.plot_confusion", _one_pixel)
         patch.setattr("trainer.plots._save", _one_pixel)
         yield
 

@@ -9,11 +9,11 @@ from typing import Any
 
 NAME = "modest"
 ARCHITECTURE: dict[str, Any] = {
-    "embed_dim": 128,
+    "embed_dim": 192,
     "vision_cfg": {"image_size": 64, "patch_size": 8, "layers": 5, "width": 64, "head_width": 32},
     "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 64, "heads": 2, "layers": 2},
 }
-"""Its embeddings are wide enough for classes to be learnt from: F = 128, D = 64."""
+"""Its embeddings are wide enough for classes to be learnt from: F = 192, D = 64."""
 
 
 class _Factory(MetaPathFinder):

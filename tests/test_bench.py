@@ -49,6 +49,12 @@ def small_options(**values: object) -> BenchOptions:
     return BenchOptions(**({"config": small_config(), "device": "cpu"} | sizes | values))
 
 
+@pytest.fixture(autouse=True)
+def small_products(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Matrix products that show the CPU's limit take seconds otherwise."""
+    monkeypatch.setattr("pipeline.bench.encoding._SIDES_ON_CPU", (256,))
+
+
 @pytest.fixture(scope="module")
 def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("videos")

@@ -139,7 +139,7 @@ def meta_of(models):
     identity = models.identity()
     return CacheMeta(
         dataset="folder", class_names=("joy",), fold_names=("1",), num_clips=1, block_clips=1, num_views=1,
-        num_frames=4, embed_width=128, encoder_width=64, num_tokens=0, encoder_name=modest_model(),
+        num_frames=4, embed_width=192, encoder_width=64, num_tokens=0, encoder_name=modest_model(),
         encoder_weights=models.config.encoder.weights, encoder_sha256="", text_sha256="", identity=identity,
         fingerprint=sha256_json(identity), config={"encoder": {"seed": 0}},
     )  # fmt: skip
