@@ -1,7 +1,7 @@
 """A cache from before algorithm versions, and the clips it was made of.
 
 tests/golden/cache-without-versions.zip was written by the last commit before identities held versions
-(c693d10), by the encoder `modest_model` of tests/tiny_clip.py, from the clips that `write_old_clips` draws:
+(c693d10), by the encoder that `old_model` names, from the clips that `write_old_clips` draws:
 
     cli.py extract --dataset manifest --root ROOT/manifest.csv --cache feats.zarr OLD_MODELS --limit 5
 
@@ -14,16 +14,23 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
+import pytest
+from open_clip import factory
 
-from tests.tiny_clip import modest_model
+from tests import modest
 
 OLD_CACHE = Path(__file__).parent / "golden" / "cache-without-versions.zip"
 OLD_MODELS = (
-    "--detector", "boxes", "--encoder", modest_model(), "--encoder-weights", "random", "--precision", "fp32",
+    "--detector", "boxes", "--encoder", modest.NAME, "--encoder-weights", "random", "--precision", "fp32",
     "--frames", "3", "--scheduler", "sync", "--set", "features.batch_pictures=8",
 )  # fmt: skip
 NUM_CLIPS, NUM_DONE, NUM_PICTURES = 8, 5, 4
 HEIGHT, WIDTH = 48, 64
+
+
+def old_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the model of `tests.modest` be as wide as it was then, for one test."""
+    monkeypatch.setitem(factory._MODEL_CONFIGS, modest.NAME, {**modest.ARCHITECTURE, "embed_dim": 384})
 
 
 def write_old_clips(root: Path) -> Path:

@@ -18,7 +18,7 @@ from pipeline.verify import config_of, verify
 from pipeline.versions import VERSIONS, version_note
 from tests import golden_steps
 from tests.command_line import call
-from tests.old_cache import NUM_CLIPS, NUM_DONE, OLD_MODELS, unpack_old_cache, write_old_clips
+from tests.old_cache import NUM_CLIPS, NUM_DONE, OLD_MODELS, old_model, unpack_old_cache, write_old_clips
 from tests.small_clips import small_models, small_models_with
 
 RAISE = "other values or defaults are another algorithm: raise VERSION (new settings: decision 0007)"
@@ -49,7 +49,8 @@ def clips(tmp_path):
 
 
 @pytest.fixture
-def old(tmp_path, clips):
+def old(tmp_path, clips, monkeypatch):
+    old_model(monkeypatch)
     return unpack_old_cache(tmp_path)
 
 
