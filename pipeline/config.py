@@ -39,7 +39,19 @@ def to_dict(config: Any) -> dict[str, Any]:
 
 
 def from_dict(kind: type[C], values: Mapping[str, Any], where: str = "") -> C:
-    """Build a config of class `kind` from nested plain values; unknown keys are refused."""
+    """Build a config from nested plain values.
+
+    Args:
+        kind: Class of the config. If it has a static method ``from_older_keys``, that maps keys of earlier
+            versions to those of today.
+        values: Values by key; a key that is missing takes its default.
+        where: Sections that hold these values, such as ``encoder.``, for messages.
+
+    Raises:
+        ConfigError: A key is unknown, or a value has another type or is out of range.
+    """
+    if older := getattr(kind, "from_older_keys", None):
+        values = older(values)
     hints = typing.get_type_hints(kind)
     _refuse_unknown(kind, values, where)
     built = {key: _typed(hints[key], value, f"{where}{key}") for key, value in values.items()}

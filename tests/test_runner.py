@@ -267,7 +267,7 @@ def test_a_retried_clip_is_pending_until_its_block_is_written(tmp_path, monkeypa
 
 def test_given_boxes_that_nobody_gave_are_refused(index, tmp_path):
     clips = tuple(dataclasses.replace(clip, given_boxes=None) for clip in index.clips)
-    with pytest.raises(DatasetError, match="--detector boxes, but no clip of .* has a box; add the columns"):
+    with pytest.raises(DatasetError, match="--faces boxes, but no clip of .* has a box; add the columns"):
         extract(dataclasses.replace(index, clips=clips), small_models(), tmp_path / "c.zarr", RunOptions())
     assert not (tmp_path / "c.zarr").exists()
 
