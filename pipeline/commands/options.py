@@ -92,7 +92,7 @@ Faces = Annotated[
 Detector = Annotated[
     DetectorOption,
     typer.Option(
-        help="Find faces by this detector; boxes and crops: older spelling of --faces.", rich_help_panel=MODEL
+        help="Find faces by this detector (boxes, crops: older spelling of --faces).", rich_help_panel=MODEL
     ),
 ]
 DetectorWeights = Annotated[

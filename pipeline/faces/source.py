@@ -19,13 +19,10 @@ FROM_DETECTOR = "detector"
 
 @dataclass(frozen=True, kw_only=True)
 class FaceConfig:
-    """Where faces come from.
-
-    source: ``detector``; ``boxes``, the bounding boxes of a manifest; ``crops``, images of faces that the
-    dataset provides.
-    """
+    """Where faces come from."""
 
     source: str = FROM_DETECTOR
+    """``detector``, ``boxes`` (bounding boxes of a manifest) or ``crops`` (face crops of a dataset)."""
 
     def __post_init__(self) -> None:
         require_one_of("faces.source", self.source, SOURCES)
@@ -42,7 +39,7 @@ class FaceConfig:
 
 
 def require_one_source(faces: FaceConfig, detector: DetectorConfig) -> None:
-    """Raise ConfigError if the dataset is to provide the faces and a detector is chosen too."""
+    """Raise ConfigError if the dataset is to provide the faces, and a detector or its weights are set too."""
     if faces.is_detected:
         return
     if detector.weights is not None:
