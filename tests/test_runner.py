@@ -208,7 +208,7 @@ def test_other_clips_are_refused_by_name(undisturbed, tmp_path):
     changed = write_clips(tmp_path / "changed", num_good=18)
     write_video(tmp_path / "changed" / "clips/good3.mp4", num_frames=30, seed=77)
     with pytest.raises(
-        CacheError, match="the file of 1 clips is another .*, first 'clips/good3.mp4': .* bytes here"
+        CacheError, match="the files of 1 clip have another size .*, first 'clips/good3.mp4': .* bytes here"
     ):
         extract(changed, small_models(), undisturbed, RunOptions())
     manifest = tmp_path / "changed" / "manifest.csv"
