@@ -10,8 +10,11 @@ ClipForm = Literal["auto", "video", "frames", "crops"]
 """Forms in which the clips of a dataset are read."""
 SceneFrame = Literal["masked", "full"]
 """Scene frames: with the face filled, or whole."""
-FaceSource = Literal["retinaface-resnet50", "retinaface-mobilenet0.25", "haar", "boxes", "crops"]
-"""Detectors, or the dataset's own boxes or crops."""
+FaceSource = Literal["detector", "boxes", "crops"]
+"""Where faces come from: a detector, or the dataset's boxes or face crops."""
+DetectorName = Literal["retinaface-resnet50", "retinaface-mobilenet0.25", "haar"]
+DetectorOption = Literal[DetectorName, "boxes", "crops"]
+"""Values of ``--detector``: detectors, and the older spelling of ``--faces boxes`` and ``--faces crops``."""
 Tokens = Literal["cls", "grid4", "all"]
 """CLIP tokens that are kept besides the embedding."""
 FeaturePrecision = Literal["auto", "fp16", "bf16", "fp32"]

@@ -1,4 +1,4 @@
-"""Frozen dataclass configs: to plain values, back again, and changed from ``section.key=value``."""
+"""Frozen dataclass configs: conversion to and from plain values, and changes by ``section.key=value``."""
 
 import dataclasses
 import difflib
@@ -13,11 +13,20 @@ from pipeline.errors import ConfigError
 C = TypeVar("C")
 
 _CLOSE = 0.7
-"""How alike a name must be to a setting's, from 0 to 1, to be taken for a slip of it."""
+"""Least similarity, 0 to 1, of a setting's name to an unknown one for which it is suggested."""
 
 
 def require_one_of(name: str, value: object, allowed: Sequence[object]) -> None:
-    """Raise ConfigError unless `value` is one of `allowed`."""
+    """Check a setting that has a fixed set of values.
+
+    Args:
+        name: The setting, as ``section.key`` or as an option, for the message.
+        value: Its value.
+        allowed: All its values.
+
+    Raises:
+        ConfigError: The value is another one.
+    """
     if value not in allowed:
         shown = ", ".join(str(choice) for choice in allowed)
         msg = f"{name} is {value!r}; allowed: {shown}."
@@ -25,7 +34,17 @@ def require_one_of(name: str, value: object, allowed: Sequence[object]) -> None:
 
 
 def require_range(name: str, value: float, low: float, high: float = math.inf) -> None:
-    """Raise ConfigError unless `value` is finite and low <= value <= high."""
+    """Check a setting that is a number.
+
+    Args:
+        name: The setting, as ``section.key`` or as an option, for the message.
+        value: Its value.
+        low: The smallest value.
+        high: The largest value; infinity for any finite number.
+
+    Raises:
+        ConfigError: The value is below `low`, above `high` or not finite.
+    """
     if not low <= value <= high or value == math.inf:
         allowed = f"a finite number, {low} or more" if value == math.inf else f"{low} or more"
         allowed = allowed if high == math.inf else f"{low} to {high}"
@@ -34,12 +53,24 @@ def require_range(name: str, value: float, low: float, high: float = math.inf) -
 
 
 def to_dict(config: Any) -> dict[str, Any]:
-    """The config as nested plain values, fit for JSON and TOML; tuples become lists."""
+    """Return the config as nested plain values, as JSON and TOML have them; tuples become lists."""
     return {field.name: _plain(getattr(config, field.name)) for field in dataclasses.fields(config)}
 
 
 def from_dict(kind: type[C], values: Mapping[str, Any], where: str = "") -> C:
-    """Build a config of class `kind` from nested plain values; unknown keys are refused."""
+    """Build a config from nested plain values.
+
+    Args:
+        kind: Class of the config. If it has a static method ``from_older_keys``, that maps keys of earlier
+            versions to those of today.
+        values: Values by key; a key that is missing takes its default.
+        where: Sections that hold these values, such as ``encoder.``, for messages.
+
+    Raises:
+        ConfigError: A key is unknown, or a value has another type or is out of range.
+    """
+    if older := getattr(kind, "from_older_keys", None):
+        values = older(values)
     hints = typing.get_type_hints(kind)
     _refuse_unknown(kind, values, where)
     built = {key: _typed(hints[key], value, f"{where}{key}") for key, value in values.items()}
@@ -51,9 +82,10 @@ def from_dict(kind: type[C], values: Mapping[str, Any], where: str = "") -> C:
 
 
 def override(config: C, assignments: Sequence[str]) -> C:
-    """The config with ``section.key=value`` assignments applied, values read by the field's type.
+    """Return the config with ``section.key=value`` assignments applied, in order.
 
-    Raises ConfigError for an unknown key (naming the keys there are) or a value of another type.
+    Raises:
+        ConfigError: A key is unknown, or a value is not of the field's type or is out of range.
     """
     values = to_dict(config)
     for assignment in assignments:
@@ -104,7 +136,7 @@ def _refuse_unknown(kind: Any, values: Mapping[str, Any], where: str) -> None:
 
 
 def _all_names(kind: Any, where: str) -> list[str]:
-    """The settings of a section, and those of its sections, by their whole names."""
+    """Return the names of all settings of a section and of its sections, with their sections."""
     names, hints = [], typing.get_type_hints(kind)
     for name in _names(kind):
         hint = hints[name]
@@ -159,7 +191,7 @@ def _parsed(hint: Any, text: str, where: str) -> Any:
 
 
 def _holds_numbers(hint: Any) -> bool:
-    """Whether a field's tuple holds floats."""
+    """Return whether a field's tuple contains floats."""
     return any(float in typing.get_args(kind) for kind in (hint, *typing.get_args(hint)))
 
 
@@ -172,7 +204,7 @@ def _numbers(parts: list[str], text: str, where: str) -> tuple[float, ...]:
 
 
 def _members(hint: Any) -> list[type]:
-    """The plain classes that a field's annotation admits (Literal counts as its values' class)."""
+    """Return the classes that a field's annotation allows; for a Literal, those of its values."""
     origin = typing.get_origin(hint)
     if origin is typing.Literal:
         return sorted({type(value) for value in typing.get_args(hint)}, key=lambda k: k.__name__)

@@ -38,18 +38,19 @@ class Looks:
 
 
 def load(settings: Mapping[str, Any], device: torch.device) -> Models:
-    """Load the detector.
+    """Load the models of a preview.
 
     Args:
         settings: Sections of `ExtractConfig`.
         device: The device that computes.
 
     Raises:
-        ConfigError: A setting is not allowed, or the detector is ``crops``, which detects nothing.
+        ConfigError: A setting is not allowed, or faces are to come from crops, which previews do not draw.
         WeightsError: Weights are missing or damaged.
     """
-    if settings.get("detector", {}).get("name") == "crops":
-        msg = "--detector crops finds no faces: it reads those of a dataset. Choose another, such as haar."
+    settings = ExtractConfig.from_older_keys(settings)
+    if settings.get("faces", {}).get("source") == "crops":
+        msg = "Face crops of a dataset cannot be shown here; choose a detector, such as --detector haar."
         raise ConfigError(msg)
     config = from_dict(ExtractConfig, settings)
     return load_preview_models(config, device)
@@ -60,9 +61,13 @@ def look_all(paths: Sequence[Path], models: Models, draw: Path | None) -> Looks:
 
     Args:
         paths: Images and videos.
-        models: The detector, from `load`.
+        models: The models, from `load`.
         draw: Directory for drawings; None for no drawings. Those of files with the same name are numbered.
+
+    Raises:
+        ConfigError: The models have no detector.
     """
+    detector = models.detector
     names = Counter(path.name for path in paths)
     drawings = [
         f"{path.name}.png" if names[path.name] == 1 else f"{number:03d}_{path.name}.png"
@@ -71,8 +76,8 @@ def look_all(paths: Sequence[Path], models: Models, draw: Path | None) -> Looks:
     pairs = zip(paths, drawings, strict=True)
     return Looks(
         documents=tuple(look(path, models, draw / name if draw else None) for path, name in pairs),
-        detector=models.detector.name,
-        precision=models.detector.precision,
+        detector=detector.name,
+        precision=detector.precision,
     )
 
 

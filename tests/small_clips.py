@@ -18,7 +18,7 @@ from tests.tiny_clip import modest_model
 HEIGHT, WIDTH = 96, 128
 SETTINGS = {
     "frames": {"num_frames": 4},
-    "detector": {"name": "boxes"},
+    "faces": {"source": "boxes"},
     "encoder": {"name": modest_model(), "weights": "random"},
     "features": {"precision": "fp32", "batch_pictures": 8},
 }
@@ -62,11 +62,16 @@ def small_models() -> Models:
 
 
 def small_models_with(**settings: object) -> Models:
-    """The same with the settings of some sections changed, such as ``streams={"scene": "full"}``."""
-    merged = {**SETTINGS, **{k: {**SETTINGS.get(k, {}), **v} for k, v in settings.items()}}
+    """The same with the settings of some sections changed, such as ``streams={"scene": "full"}``.
+
+    With a section `detector` that finds the faces.
+    """
+    base = {k: v for k, v in SETTINGS.items() if k != "faces" or "detector" not in settings}
+    merged = {**base, **{k: {**base.get(k, {}), **v} for k, v in settings.items()}}
     models = small_models()
     config = from_dict(ExtractConfig, merged)
-    same = {k: getattr(models.config, k) == getattr(config, k) for k in ("encoder", "features", "detector")}
+    loaded = ("encoder", "features", "faces", "detector")
+    same = {k: getattr(models.config, k) == getattr(config, k) for k in loaded}
     if all(same.values()):
         return dataclasses.replace(models, config=config)
     return load_models(config, torch.device("cpu"))

@@ -1,7 +1,9 @@
 """Frozen configs: plain values and back, `section.key=value`, and the words of every refusal."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -53,6 +55,20 @@ def test_plain_values_give_the_same_config_back(
 ) -> None:
     config = Outer(count=count, flag=flag, limit=limit, inner=Inner(rate=rate, names=tuple(names)))
     assert from_dict(Outer, json.loads(json.dumps(to_dict(config)))) == config
+
+
+def test_a_config_translates_older_keys() -> None:
+    @dataclass(frozen=True, kw_only=True)
+    class Renamed:
+        speed: float = 0.5
+
+        @staticmethod
+        def from_older_keys(values: Mapping[str, Any]) -> Mapping[str, Any]:
+            return {"speed" if key == "rate" else key: value for key, value in values.items()}
+
+    assert from_dict(Renamed, {"rate": 0.25}) == from_dict(Renamed, {"speed": 0.25}) == Renamed(speed=0.25)
+    with pytest.raises(ConfigError, match="Unknown setting 'rat'"):
+        from_dict(Renamed, {"rat": 0.25})
 
 
 def test_a_whole_number_serves_where_a_float_is_needed() -> None:

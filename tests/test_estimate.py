@@ -10,6 +10,7 @@ from pipeline import runner
 from pipeline.display.json_values import to_json_values
 from pipeline.display.text import lines
 from pipeline.executor import LocalExecutor
+from pipeline.faces import DetectorConfig, FaceConfig
 from pipeline.process import InlineDecoder, StageSeconds, load_models
 from pipeline.runner import RunOptions, executor_of, model_info
 from pipeline.runner.block_task import BlockReport
@@ -152,7 +153,8 @@ def test_a_detector_without_its_weights_is_timed_with_random_ones(tmp_path, monk
     monkeypatch.setenv("OUS_WEIGHTS", str(tmp_path))
     config = dataclasses.replace(
         small_models().config,
-        detector=dataclasses.replace(small_models().config.detector, name="retinaface-mobilenet0.25"),
+        faces=FaceConfig(),
+        detector=DetectorConfig(name="retinaface-mobilenet0.25"),
     )
     models = load_models(config, torch.device("cpu"), for_timing=True)
     assert models.stand_ins == ("retinaface-mobilenet0.25",)

@@ -23,7 +23,7 @@ NAMES = ("boxless", "crops", "few", "single", "video")
 
 @cache
 def crop_models():
-    return small_models_with(detector={"name": "crops"}, streams={"scene": "full"})
+    return small_models_with(faces={"source": "crops"}, streams={"scene": "full"})
 
 
 def index_of(root, *, face_paths=True):
@@ -128,7 +128,7 @@ def test_times_on_some_frames_alone_are_found(copy):
 def test_crops_are_asked_for_where_no_clip_brings_any(made, tmp_path):
     models = crop_models()
     with pytest.raises(
-        DatasetError, match="^--detector crops, but no clip of '.*' has face crops; choose an"
+        DatasetError, match="^--faces crops, but no clip of '.*' has face crops; find faces by"
     ):
         extract(
             index_of(made / "data", face_paths=False), models.config, executor_of(models), tmp_path / "c.zarr"

@@ -94,9 +94,19 @@ def test_real_faces(test_data, tmp_path):
     assert np.shape(picture["frames"][0]["faces"][0]["landmark_xy_px"]) == (5, 2)
 
 
-def test_a_detector_that_takes_a_data_set_s_crops_has_nothing_to_look_at_here():
-    with pytest.raises(ConfigError, match=r"^--detector crops finds no faces: .* such as haar\.$"):
-        load({"detector": {"name": "crops"}}, torch.device("cpu"))
+@pytest.mark.parametrize("settings", [{"faces": {"source": "crops"}}, {"detector": {"name": "crops"}}])
+def test_face_crops_of_a_dataset_cannot_be_shown(settings):
+    with pytest.raises(ConfigError, match=r"^Face crops of a dataset cannot be shown here; .* haar\.$"):
+        load(settings, torch.device("cpu"))
+
+
+@pytest.mark.parametrize("settings", [{"faces": {"source": "boxes"}}, {"detector": {"name": "boxes"}}])
+def test_boxes_of_a_dataset_detect_nothing_in_single_files(settings):
+    models = load(settings, torch.device("cpu"))
+    with pytest.raises(
+        ConfigError, match="^Faces come from the boxes of a dataset, and no detector is loaded"
+    ):
+        look_all([], models, None)
 
 
 def test_a_folder_of_pictures_is_looked_at_as_a_clip_without_times(models, tmp_path):

@@ -183,7 +183,7 @@ def test_identity_ignores_paths_and_batches_and_nothing_else():
 
 @cache
 def crop_models():
-    return small_models_with(detector={"name": "crops"}, streams={"scene": "full"})
+    return small_models_with(faces={"source": "crops"}, streams={"scene": "full"})
 
 
 def clip_of(path, **values):
@@ -204,9 +204,9 @@ def pictures(tmp_path_factory):
     return root
 
 
-@pytest.mark.parametrize("detector", ["boxes", "haar"])
-def test_a_video_and_its_own_frames_as_pictures_have_equal_features(pictures, detector):
-    models = small_models_with(detector={"name": detector})
+@pytest.mark.parametrize("settings", [{"faces": {"source": "boxes"}}, {"detector": {"name": "haar"}}])
+def test_a_video_and_its_own_frames_as_pictures_have_equal_features(pictures, settings):
+    models = small_models_with(**settings)
     box = GivenBoxes(box_xyxy=np.array([[20, 10, 60, 70]], np.float32))
     clips = [clip_of(path, given_boxes=box) for path in ("video.mp4", "frames")]
     one, other = process_block(pictures, clips, models).outcomes
@@ -297,5 +297,5 @@ def test_children_that_decode_give_the_same_bytes_for_pictures_and_crops(picture
 
 
 def test_crops_ask_for_a_whole_scene():
-    with pytest.raises(ConfigError, match=r"^--detector crops with --scene masked: .* Add --scene full\.$"):
-        small_models_with(detector={"name": "crops"})
+    with pytest.raises(ConfigError, match=r"^--faces crops with --scene masked: .* Add --scene full\.$"):
+        small_models_with(faces={"source": "crops"})

@@ -208,7 +208,7 @@ def test_other_clips_are_refused_by_name(undisturbed, tmp_path):
     changed = write_clips(tmp_path / "changed", num_good=18)
     write_video(tmp_path / "changed" / "clips/good3.mp4", num_frames=30, seed=77)
     with pytest.raises(
-        CacheError, match="the file of 1 clips is another .*, first 'clips/good3.mp4': .* bytes here"
+        CacheError, match="the files of 1 clip have another size .*, first 'clips/good3.mp4': .* bytes here"
     ):
         extract(changed, small_models(), undisturbed, RunOptions())
     manifest = tmp_path / "changed" / "manifest.csv"
@@ -267,7 +267,7 @@ def test_a_retried_clip_is_pending_until_its_block_is_written(tmp_path, monkeypa
 
 def test_given_boxes_that_nobody_gave_are_refused(index, tmp_path):
     clips = tuple(dataclasses.replace(clip, given_boxes=None) for clip in index.clips)
-    with pytest.raises(DatasetError, match="--detector boxes, but no clip of .* has a box; add the columns"):
+    with pytest.raises(DatasetError, match="--faces boxes, but no clip of .* has a box; add the columns"):
         extract(dataclasses.replace(index, clips=clips), small_models(), tmp_path / "c.zarr", RunOptions())
     assert not (tmp_path / "c.zarr").exists()
 

@@ -16,7 +16,7 @@ from tests.small_clips import write_clips
 
 @pytest.fixture(scope="module")
 def models():
-    return load({"frames": {"num_frames": 3}, "detector": {"name": "boxes"}}, torch.device("cpu"))
+    return load({"frames": {"num_frames": 3}, "faces": {"source": "boxes"}}, torch.device("cpu"))
 
 
 def index_of(tmp_path, counts):

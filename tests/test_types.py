@@ -121,7 +121,7 @@ def test_the_hash_of_given_boxes_holds_their_units_and_that_of_pixels_stays() ->
 
 
 def test_a_data_set_without_clips_is_refused() -> None:
-    with pytest.raises(DatasetError, match=r"^Data set toy at toy has no clips\.$"):
+    with pytest.raises(DatasetError, match=r"^Dataset toy at toy has no clips\.$"):
         index()
 
 

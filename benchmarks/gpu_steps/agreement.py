@@ -53,7 +53,7 @@ def _prepared(context: Context, clip: LoadedClip, device: torch.device) -> list[
         config=config,
         device=device,
         device_lock=lock,
-        detector=load_bench_detector(config.detector, device),
+        face_detector=load_bench_detector(config.detector, device),
         images=ImageFormat(side_px=clip.picture_side_px, mean=clip.mean),
     )
     index = read_clips(context, 2)

@@ -9,7 +9,7 @@ from dataclasses import replace
 import torch
 
 from pipeline.executor import LocalExecutor
-from pipeline.faces import DetectorConfig, FaceDetector, load_detector, untrained_retinaface
+from pipeline.faces import DetectorConfig, FaceConfig, FaceDetector, load_detector, untrained_retinaface
 from pipeline.process import ExtractConfig, Models, load_models
 from pipeline.runner.block_task import BlockReport, BlockTask
 from pipeline.runner.worker import BlockWorkerSetup
@@ -62,10 +62,10 @@ def with_untrained_detector(models: Models, detector: DetectorConfig) -> Models:
     """Return the models with another detector, which has random weights."""
     return replace(
         models,
-        config=replace(models.config, detector=detector),
-        detector=untrained_retinaface(detector, models.device, models.device_lock),
+        config=replace(models.config, faces=FaceConfig(), detector=detector),
+        face_detector=untrained_retinaface(detector, models.device, models.device_lock),
     )
 
 
 def _without_detector(config: ExtractConfig) -> ExtractConfig:
-    return replace(config, detector=DetectorConfig(name="boxes"))
+    return replace(config, faces=FaceConfig(source="boxes"), detector=DetectorConfig())

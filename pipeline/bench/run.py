@@ -12,7 +12,6 @@ from pipeline.bench.load import load
 from pipeline.bench.models import load_bench_models
 from pipeline.bench.options import PARTS, BenchOptions
 from pipeline.bench.result import BenchResult, Measured, about_this_run
-from pipeline.config import to_dict
 from pipeline.device import choose_device
 from pipeline.errors import first_line
 from pipeline.process import Models
@@ -36,7 +35,7 @@ def run_bench(options: BenchOptions, on_part: Callable[[str], None] | None = Non
         for field in dataclasses.fields(options)
         if field.name != "config" and (value := getattr(options, field.name)) is not None
     }
-    about = about_this_run(to_dict(options.config), shown)
+    about = about_this_run(options.config.to_stored(), shown)
     began = time.perf_counter()
     measured, failed = {}, {}
     with ScratchDirectory("bench") as folder:

@@ -15,6 +15,7 @@ from pipeline.commands.options import (
     DatasetName,
     Detector,
     DetectorWeights,
+    Faces,
     Form,
     Frames,
     Json,
@@ -89,6 +90,7 @@ def data_sample(
         int, typer.Option(help="Draw at most this many clips per class.", rich_help_panel=DATA)
     ] = 3,
     seed: Annotated[int, typer.Option(help="Choose clips by this seed.", rich_help_panel=DATA)] = 0,
+    faces: Faces = "detector",
     detector: Detector = "retinaface-resnet50",
     detector_weights: DetectorWeights = None,
     scene: Scene = "masked",
@@ -106,7 +108,11 @@ def data_sample(
     reading = read_options(lists, label_order, source, all_clips=all_clips)
     index = read_index(dataset, root, reading, may_draw=False)
     num_clips = sum(map(len, choose(index, per_class, seed)))
-    settings = {"detector": {"name": detector, "weights": detector_weights}, "streams": {"scene": scene}}
+    settings = {
+        "faces": {"source": faces},
+        "detector": {"name": detector, "weights": detector_weights},
+        "streams": {"scene": scene},
+    }
     models = load(settings, choose_device())
     with progress_bar("drawing clips", "clips") as (start, advance):
         start(num_clips)

@@ -15,6 +15,7 @@ from pipeline.commands.options import (
     DetectorWeights,
     Encoder,
     EncoderWeights,
+    Faces,
     Form,
     Frames,
     Json,
@@ -90,6 +91,7 @@ def extract(
     ] = 1,
     encoder: Encoder = "ViT-L-14-quickgelu",
     encoder_weights: EncoderWeights = "openai",
+    faces: Faces = "detector",
     detector: Detector = "retinaface-resnet50",
     detector_weights: DetectorWeights = None,
     precision: Annotated[
@@ -149,6 +151,7 @@ def extract(
 
     values = {
         "frames": {"num_frames": frames, "num_views": views},
+        "faces": {"source": faces},
         "detector": {"name": detector, "weights": detector_weights},
         "streams": {"scene": scene},
         "encoder": {"name": encoder, "weights": encoder_weights},
@@ -174,7 +177,9 @@ def extract(
     leaks = leaks_of_index(index)
     for warning in (*untrained_of_index(index).warnings(), *leak_warnings(leaks)):
         say(f"!! {warning}")
-    say(f"{encoder} ({encoder_weights}), faces by {detector}; starting")
+    from_dataset = f"from the dataset's {config.faces.source}"
+    origin = f"by {config.detector.name}" if config.faces.is_detected else from_dataset
+    say(f"{encoder} ({encoder_weights}), faces {origin}; starting")
     stopped = f"stopped; finished blocks are safe in {cache}. The same command resumes from there."
     if dry_run:
         stopped = "stopped; nothing was written"

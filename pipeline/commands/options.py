@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipeline.choices import ClipForm, Dataset, FaceSource, SceneFrame
+from pipeline.choices import ClipForm, Dataset, DetectorOption, FaceSource, SceneFrame
 from pipeline.commands.help_sections import DATA, MACHINE, MODEL, OUTPUT
 from pipeline.terminal import progress_bar, say
 
@@ -81,10 +81,18 @@ Scene = Annotated[
     SceneFrame,
     typer.Option(help="Make scene frames with the face masked, or full frames.", rich_help_panel=MODEL),
 ]
-Detector = Annotated[
+Faces = Annotated[
     FaceSource,
     typer.Option(
-        help="Find faces by this detector, or read the dataset's own boxes or crops.", rich_help_panel=MODEL
+        "--faces",
+        help="Take faces from --detector, or from the dataset's bounding boxes or face crops.",
+        rich_help_panel=MODEL,
+    ),
+]
+Detector = Annotated[
+    DetectorOption,
+    typer.Option(
+        help="Find faces by this detector (boxes, crops: older spelling of --faces).", rich_help_panel=MODEL
     ),
 ]
 DetectorWeights = Annotated[

@@ -5,7 +5,7 @@ no split, and without one it is in no fold. The other columns:
 ``clip_id`` (default: the path, with its time window), ``fold`` (one row per clip and fold),
 ``x0, y0, x1, y1`` (a face box for the whole clip) or ``boxes`` (a CSV of ``frame,x0,y0,x1,y1``),
 ``box_units`` (``pixels``, the default, or ``relative``), ``faces`` (a folder of face crops, for
-``--detector crops``), ``start_seconds``, ``end_seconds`` (times in the file, as a player shows them),
+``--faces crops``), ``start_seconds``, ``end_seconds`` (times in the file, as a player shows them),
 ``polarity`` (positive, neutral, negative; default: by class), ``group`` (the source video, subject or film:
 clips of one group are not independent; default: by file).
 

@@ -248,7 +248,7 @@ _DEEP: Mapping[str, Kind] = {
     ),
     "boxes-beyond-frame": _error(
         "most face boxes of a clip have less than half of their area inside the frame: extraction with "
-        "--detector boxes fails for it",
+        "--faces boxes fails for it",
         "give pixels of the upright frame, or fractions of it with box_units relative; boxes in another "
         "scale (0 to 1000) or for another resolution need to be converted",
         deep=True,

@@ -1,11 +1,12 @@
-"""Frames become face boxes, scores and landmarks. The only importer of retinaface and of OpenCV's cascade.
+"""Boxes, scores and landmarks of faces on frames. The only importer of retinaface and OpenCV's cascade.
 
-``detector``        what a detector is and how it is chosen
+``source``          where faces come from: a detector, or the dataset
+``detector``        what all detectors share: settings, interface, conversion to `Faces`
 ``retinaface``      RetinaFace on batches of frames
-``networks``        its two networks, put together from retinaface-pytorch's parts
-``fuse_batchnorm``  normalisations taken into the convolutions before them
-``haar``            the cascade that OpenCV embeds
-``provided_boxes``  boxes or crops that the data set brings along
+``networks``        the two networks of RetinaFace, built from parts of retinaface-pytorch
+``fuse_batchnorm``  batch normalisation merged into the convolution before it
+``haar``            the cascade that OpenCV contains
+``provided_boxes``  bounding boxes that the dataset provides
 """
 
 from pathlib import Path
@@ -16,19 +17,24 @@ from pipeline import weights
 from pipeline.device import precision_on
 from pipeline.faces.detector import DETECTORS, WITH_WEIGHTS, DetectorConfig, FaceDetector
 from pipeline.faces.haar import HaarDetector
-from pipeline.faces.provided_boxes import GIVEN, GivenOnly, given_faces, stray_boxes
+from pipeline.faces.provided_boxes import given_faces, stray_boxes
 from pipeline.faces.retinaface import load_retinaface, untrained_retinaface
+from pipeline.faces.source import FaceConfig, from_older_keys, require_one_source, to_older_keys
 from pipeline.fixed_batches import DeviceLock
 
 __all__ = [
     "DETECTORS",
     "DetectorConfig",
+    "FaceConfig",
     "FaceDetector",
+    "from_older_keys",
     "given_faces",
     "has_weights_here",
     "load_detector",
+    "require_one_source",
     "resolve_precision",
     "stray_boxes",
+    "to_older_keys",
     "untrained_retinaface",
 ]
 
@@ -36,18 +42,20 @@ __all__ = [
 def load_detector(
     config: DetectorConfig, device: torch.device, device_lock: DeviceLock | None = None
 ) -> FaceDetector:
-    """The detector that the config names, on the device (Haar works on the CPU, whatever the device).
+    """Load the detector that the config names. Missing weights are downloaded if they have an address.
 
-    device_lock: held while a batch is on the device, for threads that share it; None for its own. Haar's
-    cascade leaves a GPU to the other threads.
+    Args:
+        config: The detector and its settings.
+        device: Where RetinaFace computes. Haar's cascade computes on the CPU in any case.
+        device_lock: Held while a batch is on `device`, for threads that share it; None for a lock of the
+            detector's own.
 
-    Missing weights are downloaded where they have an address. Raises WeightsError when they cannot
-    be had, are not the published ones, or when retinaface-pytorch is missing.
+    Raises:
+        WeightsError: The weights cannot be downloaded or are not the published ones, or retinaface-pytorch
+            is missing.
     """
     if config.name == "haar":
         return HaarDetector(config, device_lock if device.type == "cpu" else None)
-    if config.name in GIVEN:
-        return GivenOnly(config.name)
     return load_retinaface(config, device, device_lock)
 
 

@@ -1,6 +1,6 @@
-"""What a face detector is: its settings, its one method, and what all detectors share.
+"""Settings and interface of face detectors, and functions that they share.
 
-Letters: U frames; H, W picture; K faces on a frame; C channels (3).
+Letters: U frames; H, W size of a frame; K faces on a frame.
 """
 
 from dataclasses import dataclass, field
@@ -9,39 +9,38 @@ from typing import ClassVar, Protocol, get_args
 import numpy as np
 import torch
 
-from pipeline.choices import FaceSource, Precision
+from pipeline.choices import DetectorName, Precision
 from pipeline.config import require_one_of, require_range
 from pipeline.errors import ConfigError
 from pipeline.fingerprint import OUTSIDE_IDENTITY
 from pipeline.types import Faces, Floats
 from pipeline.versions import VERSIONS
 
-DETECTORS: tuple[str, ...] = get_args(FaceSource)
+DETECTORS: tuple[str, ...] = get_args(DetectorName)
 WITH_WEIGHTS = DETECTORS[:2]
 
 
 @dataclass(frozen=True, kw_only=True)
 class DetectorConfig:
-    """Which detector, and what counts as a face.
-
-    weights: a file of the detector's weights, None for the place where `weights fetch` puts them.
-    score: faces above it count, 0 to 1. nms_iou: of two boxes that overlap more than this, the
-    better one stays. long_side: larger frames are shrunk to this long side in pixels before
-    detection, 0 for never; none is enlarged.
-    precision: of the network: fp32, bf16, or ``auto``: bf16 where the device has fast products in
-    it. batch_frames: frames per forward pass, 0 chooses by device.
-    """
+    """A detector and its settings. Faces are detected if `faces.source` is ``detector``."""
 
     VERSION: ClassVar[int] = VERSIONS["faces"]
-    """Of detection, by every detector (decision 0007)."""
+    """Version of detection, common to all detectors (decision 0007)."""
 
     name: str = "retinaface-resnet50"
+    """One of DETECTORS."""
     weights: str | None = field(default=None, metadata=OUTSIDE_IDENTITY)
+    """File of the detector's weights; None for the file that `weights fetch` stores."""
     score: float = 0.5
+    """Faces with a higher score count, 0 to 1."""
     nms_iou: float = 0.4
+    """Of two boxes whose intersection over union exceeds this, the one with the lower score is dropped."""
     long_side: int = 640
+    """Larger frames are shrunk to this long side in pixels for detection, 0 for never; none is enlarged."""
     precision: str = field(default="auto", metadata=OUTSIDE_IDENTITY)
+    """fp32, bf16, or auto, which is bf16 on devices with fast products in it."""
     batch_frames: int = field(default=0, metadata=OUTSIDE_IDENTITY)
+    """Frames per forward pass; 0 chooses by device."""
 
     def __post_init__(self) -> None:
         require_one_of("detector.name", self.name, DETECTORS)
@@ -58,7 +57,7 @@ class DetectorConfig:
 
 
 class FaceDetector(Protocol):
-    """Finds faces. `weights_sha256` is the hash of the file it was loaded from, '' without one."""
+    """A detector of faces on frames."""
 
     @property
     def name(self) -> str:
@@ -67,30 +66,41 @@ class FaceDetector(Protocol):
 
     @property
     def weights_sha256(self) -> str:
-        """The sha256 of the detector's file."""
+        """The sha256 of the file that the detector was loaded from; empty without a file."""
         ...
 
     @property
     def precision(self) -> str:
-        """The precision it works in: fp32 or bf16."""
+        """Precision of the computation: fp32 or bf16."""
         ...
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What a user should know of the run so far, such as a device that ran out of memory."""
+        """Limits met so far, such as a batch that the device's memory could not hold."""
         ...
 
     def detect(self, rgb_UHWC: torch.Tensor) -> list[Faces]:
-        """The faces on every frame: uint8 RGB [U, H, W, 3] in, U results out, boxes in its pixels.
+        """Find the faces on every frame. Two threads may call this at the same time.
 
-        The frames lie best on the detector's device; from another they are copied there. Two
-        threads may call it at the same time.
+        Args:
+            rgb_UHWC: uint8 RGB [U, H, W, 3]. Frames on another device than the detector's are copied to it.
+
+        Returns:
+            U results, with boxes in pixels of the frames.
         """
         ...
 
 
 def faces_in_picture(box_K4: Floats, score_K: Floats, landmark_K52: Floats, height: int, width: int) -> Faces:
-    """The faces with boxes clipped to the picture; a box with no pixel inside is left out."""
+    """Return faces with their boxes clipped to the frame; a box with no pixel inside is left out.
+
+    Args:
+        box_K4: [K, 4] x0, y0, x1, y1 in pixels.
+        score_K: [K] scores, 0 to 1.
+        landmark_K52: [K, 5, 2] x, y in pixels, or NaN.
+        height: Height of the frame in pixels.
+        width: Width of the frame in pixels.
+    """
     limit = np.array([width, height, width, height], dtype=np.float32)
     clipped = np.clip(box_K4, 0, limit).astype(np.float32)
     inside = (clipped[:, 2] > clipped[:, 0]) & (clipped[:, 3] > clipped[:, 1])
@@ -102,5 +112,5 @@ def faces_in_picture(box_K4: Floats, score_K: Floats, landmark_K52: Floats, heig
 
 
 def no_landmarks(num_faces: int) -> Floats:
-    """NaN [K, 5, 2], for detectors that give no landmarks."""
+    """Return NaN [K, 5, 2], for detectors without landmarks."""
     return np.full((num_faces, 5, 2), np.nan, dtype=np.float32)

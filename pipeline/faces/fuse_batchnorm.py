@@ -1,13 +1,16 @@
-"""Normalisations of a trained convolutional network are taken into its convolutions."""
+"""Batch normalisation merged into the convolutions of a trained network."""
 
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 
 def without_batch_norm(network: nn.Module) -> nn.Module:
-    """The network with every normalisation that directly follows a convolution taken into its weights.
+    """Merge every batch normalisation that directly follows a convolution into its weights.
 
-    Changes the network given; it must be in evaluation mode. The output is the same up to rounding.
+    The output stays the same up to rounding.
+
+    Args:
+        network: A network in evaluation mode. It is changed, and returned.
     """
     previous, previous_name = None, ""
     for name, child in list(network.named_children()):

@@ -1,6 +1,6 @@
-"""The frontal face cascade that OpenCV embeds: the detector that needs no download.
+"""The frontal face cascade that OpenCV contains, a detector that needs no download.
 
-Letters: U frames; h, w picture as the cascade sees it; K faces on a frame.
+Letters: U frames; H, W size of a frame; h, w its size for the cascade; K faces on a frame.
 """
 
 from pathlib import Path
@@ -20,15 +20,15 @@ from pipeline.types import Bytes, Faces, Floats
 _CASCADE = "haarcascade_frontalface_default.xml"
 _SCALE_STEP = 1.1
 _MIN_NEIGHBOURS = 5
-_SMALLEST_SHARE = 12
-"""A face is at least one twelfth of the picture's short side: smaller finds are mostly none."""
+_SMALLEST_PART = 12
+"""A face has at least one twelfth of the frame's short side; most smaller detections are false."""
 _SMALLEST_PX = 24
 
 
 class HaarDetector:
-    """Viola and Jones's cascade on the CPU; it finds upright, frontal faces, and gives no landmarks.
+    """Viola and Jones's cascade on the CPU, for upright, frontal faces, without landmarks.
 
-    OpenCV groups the overlapping finds itself, so `nms_iou` plays no part.
+    OpenCV groups overlapping detections, so that `DetectorConfig.nms_iou` has no effect.
     """
 
     name = "haar"
@@ -40,15 +40,23 @@ class HaarDetector:
         self._config = config
         self._cascade = cv2.CascadeClassifier(str(path))
         if self._cascade.empty():
-            msg = f"OpenCV has no '{path}'; install opencv-python-headless below version 5, which holds it."
+            msg = (
+                f"OpenCV has no '{path}'; install opencv-python-headless below version 5, which contains it."
+            )
             raise WeightsError(msg)
-        self._device_lock = device_lock or Lock()  # the cascade keeps the picture it works on
+        self._device_lock = device_lock or Lock()  # the cascade stores the frame that it processes
         self.weights_sha256 = sha256_file(path)
 
     def detect(self, rgb_UHWC: torch.Tensor) -> list[Faces]:
-        """The faces on every frame: uint8 RGB [U, H, W, 3] in, U results out, best score first.
+        """Find the faces on every frame.
 
-        The result does not depend on OpenCV's threads: they only change the order of the finds.
+        The result does not depend on the number of OpenCV's threads, because detections are sorted.
+
+        Args:
+            rgb_UHWC: uint8 RGB [U, H, W, 3], on any device.
+
+        Returns:
+            U results, each with the best score first.
         """
         _, height, width, _ = rgb_UHWC.shape
         small_UhwC = shrunk(rgb_UHWC.numpy(force=True), self._config.long_side)
@@ -57,7 +65,7 @@ class HaarDetector:
 
     def _on_frame(self, rgb_hwC: Bytes, height: int, width: int) -> Faces:
         h, w, _ = rgb_hwC.shape
-        smallest = max(_SMALLEST_PX, min(h, w) // _SMALLEST_SHARE)
+        smallest = max(_SMALLEST_PX, min(h, w) // _SMALLEST_PART)
         found, _, margins = self._cascade.detectMultiScale3(
             cv2.cvtColor(rgb_hwC, cv2.COLOR_RGB2GRAY),
             scaleFactor=_SCALE_STEP,
@@ -76,7 +84,7 @@ class HaarDetector:
 
 
 def shrunk(rgb_UHWC: Bytes, long_side: int) -> Bytes:
-    """The frames with a long side of at most `long_side` pixels, by area averaging; 0 leaves them."""
+    """Shrink frames to a long side of at most `long_side` pixels, by area averages; 0 keeps their size."""
     _, height, width, _ = rgb_UHWC.shape
     longest = max(height, width)
     if long_side == 0 or longest <= long_side:
@@ -86,10 +94,13 @@ def shrunk(rgb_UHWC: Bytes, long_side: int) -> Bytes:
 
 
 def score_of_margin(margin_K: Floats) -> Floats:
-    """A score from 0 to 1 of the sum by which a find passed the cascade's last stage: m / (m + 1).
+    """Return scores m / (m + 1), from 0 to 1, of margins m.
 
-    Not a probability: it only puts the finds in order. A margin of 1, which no find on a real face
-    was seen to stay under, gives 0.5; the middle one of real faces, about 7, gives 0.88.
+    A score orders detections and is no probability. A margin of 1, below which no real face was observed,
+    has the score 0.5. The median margin of real faces, about 7, has the score 0.88.
+
+    Args:
+        margin_K: The sums by which detections exceed the threshold of the cascade's last stage.
     """
     positive = np.maximum(margin_K, 0)
     score: Floats = positive / (positive + 1)

@@ -1,6 +1,6 @@
-"""The two RetinaFace networks, of retinaface-pytorch's parts. The only importer of retinaface.
+"""The two RetinaFace networks, built from parts of retinaface-pytorch. The only importer of retinaface.
 
-Letters: B frames; H, W picture; P anchors. Both take float32 [B, 3, H, W] and give box offsets
+Letters: B frames; H, W height and width; P anchors. Both take float32 [B, 3, H, W] and return box offsets
 [B, P, 4], class logits [B, P, 2] (no face, face) and landmark offsets [B, P, 10].
 """
 
@@ -17,9 +17,9 @@ _NUM_LEVELS = 3
 
 
 def resnet50() -> nn.Module:
-    """RetinaFace with a ResNet-50: the library's own class, without weights."""
+    """Return RetinaFace with a ResNet-50, of the library's class, with random weights."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # it calls torchvision by an old name of an argument
+        warnings.simplefilter("ignore", UserWarning)  # it uses a deprecated argument of torchvision
         network: nn.Module = RetinaFace(
             name="Resnet50",
             pretrained=False,
@@ -31,12 +31,12 @@ def resnet50() -> nn.Module:
 
 
 def mobilenet_quarter() -> nn.Module:
-    """RetinaFace with a MobileNet of a quarter of its width, without weights."""
+    """Return RetinaFace with a MobileNet of a quarter of its width, with random weights."""
     return _MobileNetRetinaFace()
 
 
 class _MobileNetRetinaFace(nn.Module):
-    """Levels at strides 8, 16, 32 with 64, 128, 256 channels, brought to 64 each by the pyramid."""
+    """RetinaFace on levels at strides 8, 16, 32, whose 64, 128, 256 channels the pyramid reduces to 64."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -49,7 +49,7 @@ class _MobileNetRetinaFace(nn.Module):
         self.LandmarkHead = _per_level(LandmarkHead)
 
     def forward(self, pictures_B3HW: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """The same way through these parts as the library's own through a ResNet's."""
+        """Apply the parts in the order of the library's class."""
         offsets: tuple[torch.Tensor, torch.Tensor, torch.Tensor] = RetinaFace.forward(self, pictures_B3HW)
         return offsets
 

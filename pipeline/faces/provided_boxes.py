@@ -1,19 +1,14 @@
-"""Boxes, or ready face crops, that a data set brings along, in the place of a detector's finds."""
-
-from typing import NoReturn
+"""Bounding boxes that the dataset provides, as faces of sampled frames."""
 
 import numpy as np
-import torch
 
-from pipeline.errors import ClipError, ConfigError
+from pipeline.errors import ClipError
 from pipeline.faces.detector import faces_in_picture, no_landmarks
 from pipeline.types import Faces, Floats, GivenBoxes, Ints
 
-GIVEN = {"boxes": "the boxes of a manifest", "crops": "ready face crops of a data set"}
-"""Detectors without a model, and what they take."""
 MIN_SHARE_INSIDE = 0.5
-"""A box with a smaller part of its area inside the frame is in another scale, or of another video. A face
-that touches two edges of the frame has 56% inside after its box was enlarged twofold, as for crops."""
+"""Smallest part of a box's area that is inside the frame; below it, the box is in another scale or of another
+video. The box of a face that touches two edges of the frame has 56% inside if it was enlarged twofold."""
 
 _REMEDY = (
     "Boxes in another scale (0 to 1000), of another resolution or of another video? Give pixels of the "
@@ -22,34 +17,21 @@ _REMEDY = (
 _NO_BOX = np.empty((0, 4), dtype=np.float32)
 
 
-class GivenOnly:
-    """A detector of GIVEN: the faces are there already, and come from `given_faces` or as pixels."""
-
-    weights_sha256 = ""
-    precision = "fp32"
-    warnings = ()
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def detect(self, rgb_UHWC: torch.Tensor) -> NoReturn:
-        """Raises ConfigError: there is nothing to detect faces with."""
-        msg = (
-            f"Detector '{self.name}' finds no faces on {len(rgb_UHWC)} frames: it only takes "
-            f"{GIVEN[self.name]}. Choose another, such as --detector haar."
-        )
-        raise ConfigError(msg)
-
-
 def given_faces(given: GivenBoxes | None, frame_index_U: Ints, height: int, width: int) -> list[Faces]:
-    """The given boxes as faces of score 1 on the sampled frames, clipped to the picture.
+    """Return the boxes of a clip as faces of score 1, clipped to the frame.
 
-    frame_index_U: [U] numbers of the sampled frames. A box without frame numbers holds for every
-    frame, one with a number for that frame alone. Relative boxes are of the height and width in pixels.
-    Without boxes no frame has a face.
+    Args:
+        given: The boxes. One without frame numbers is used for every frame, one with a number for that frame.
+            None for no face on any frame.
+        frame_index_U: [U] numbers of the sampled frames among the decoded ones.
+        height: Height of the frames in pixels.
+        width: Width of the frames in pixels.
+
+    Returns:
+        The faces of each sampled frame, U in all.
 
     Raises:
-        ClipError: Stage ``detect``, for boxes that are not of this frame (`stray_boxes`).
+        ClipError: Stage ``detect``: the boxes are not of this frame (`stray_boxes`).
     """
     if given is None:
         return [_faces(_NO_BOX, height, width) for _ in frame_index_U]
@@ -62,10 +44,15 @@ def given_faces(given: GivenBoxes | None, frame_index_U: Ints, height: int, widt
 
 
 def stray_boxes(given: GivenBoxes, height: int, width: int) -> str:
-    """Return why the boxes of a clip are not of its frame of this size; empty where they can be.
+    """Return why the boxes of a clip cannot be of its frames, or an empty text if they can.
 
-    That is where most boxes have less than half of their area inside. A few of them do where a face leaves
-    the frame.
+    They cannot if most of them have less than half of their area inside the frame. Where a face leaves the
+    frame, a few of them do.
+
+    Args:
+        given: The boxes of the clip, in pixels or in fractions of the frame.
+        height: Height of the frames in pixels.
+        width: Width of the frames in pixels.
     """
     box_K4 = given.box_xyxy_px(height, width).astype(np.float64)
     clipped_K4 = np.clip(box_K4, 0, [width, height, width, height])

@@ -1,7 +1,7 @@
 """RetinaFace on batches of frames: vectorised anchors, decoding and suppression.
 
-Letters: U frames; B frames of a batch; H, W source picture; h, w picture as the network sees it;
-P anchors; N candidates of a frame; R = 16 numbers of a candidate; K faces on a frame.
+Letters: U frames; B frames of a batch; H, W size of a frame; h, w its size for the network; P anchors;
+N candidates of a frame; R = 16 numbers of a candidate; K faces on a frame.
 """
 
 import math
@@ -27,16 +27,16 @@ ANCHOR_SIDES_PX = ((16, 32), (64, 128), (256, 512))
 STRIDES_PX = (8, 16, 32)
 VARIANCES = (0.1, 0.2)
 _FEW_CANDIDATES = 512
-"""Anchors per frame that are looked at first; a frame with more above the score is done with all."""
+"""Anchors per frame that are decoded first; if more are above the score, all anchors are decoded."""
 _PIXELS_AT_ONCE = 1 << 24
-"""Of the frames that are float32 at a time while they are shrunk: 200 MB."""
+"""Pixels of frames that are converted to float32 at a time while they are shrunk: 200 MB."""
 _BOX, _LANDMARK, _ANCHOR, _SCORE = slice(0, 4), slice(4, 14), 14, 15
-"""Where the row of a candidate holds what."""
+"""Columns of a candidate's row."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Input:
-    """How a network wants its pictures: (value - mean) / std per channel, of 0 to 255."""
+    """Input format of a network: (value - mean) / std per channel, of values from 0 to 255."""
 
     bgr: bool
     mean: tuple[float, float, float]
@@ -54,11 +54,18 @@ _INPUTS = {
 def load_retinaface(
     config: DetectorConfig, device: torch.device, device_lock: DeviceLock | None = None
 ) -> "RetinaFaceDetector":
-    """The RetinaFace that the config names, with the published weights, checked by their sha256.
+    """Load the RetinaFace that the config names, with the published weights.
 
-    Raises WeightsError when they cannot be had or are others, or when retinaface-pytorch is missing.
+    Args:
+        config: The detector and its settings.
+        device: Where the network computes.
+        device_lock: Held while a batch is on the device; None for a lock of the detector's own.
+
+    Raises:
+        WeightsError: The weights cannot be downloaded or have another sha256 than the published ones, or
+            retinaface-pytorch is missing.
     """
-    _builders()  # a missing package is said before anything is downloaded
+    _builders()  # reports a missing package before anything is downloaded
     path = weights.obtain(config.name, None if config.weights is None else Path(config.weights).expanduser())
     sha256 = weights.verify_file(config.name, path)
     return RetinaFaceDetector.of_tensors(config, device, weights.load_state_dict(path), sha256, device_lock)
@@ -67,7 +74,16 @@ def load_retinaface(
 def untrained_retinaface(
     config: DetectorConfig, device: torch.device, device_lock: DeviceLock | None = None
 ) -> "RetinaFaceDetector":
-    """The RetinaFace that the config names with random weights, for measuring time: it finds no face."""
+    """Build the RetinaFace that the config names with random weights, to measure time; it finds no face.
+
+    Args:
+        config: The detector and its settings; `weights` is ignored.
+        device: Where the network computes.
+        device_lock: Held while a batch is on the device; None for a lock of the detector's own.
+
+    Raises:
+        WeightsError: retinaface-pytorch is missing.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(0)
         network = _builders()[config.name]()
@@ -79,7 +95,7 @@ def untrained_retinaface(
 
 @dataclass(frozen=True, kw_only=True)
 class _Output:
-    """A batch's offsets and scores, the anchors, and the pictures' width and height."""
+    """Offsets and scores of a batch, the anchors, and width and height of the frames."""
 
     loc_BP4: torch.Tensor
     score_BP: torch.Tensor
@@ -91,8 +107,8 @@ class _Output:
 class RetinaFaceDetector:
     """A RetinaFace network in evaluation mode on one device, in one precision, in batches of one shape.
 
-    Normalisations are folded into the convolutions, pictures lie channels last: the same network,
-    several times faster on a CPU.
+    Batch normalisations are merged into convolutions, and images are stored channels last. Both change
+    results by rounding only, and are several times faster on a CPU.
     """
 
     def __init__(
@@ -127,7 +143,18 @@ class RetinaFaceDetector:
         weights_sha256: str,
         device_lock: DeviceLock | None = None,
     ) -> "RetinaFaceDetector":
-        """A detector of these weights, whatever their origin. Raises WeightsError if they do not fit."""
+        """Build a detector from weights of any origin.
+
+        Args:
+            config: The detector and its settings.
+            device: Where the network computes.
+            state_dict: Values of all parameters and buffers of the network, by name.
+            weights_sha256: Hash of the file that they are from; empty without a file.
+            device_lock: Held while a batch is on the device; None for a lock of the detector's own.
+
+        Raises:
+            WeightsError: The weights do not fit the network, or retinaface-pytorch is missing.
+        """
         network = _builders()[config.name]()
         try:
             network.load_state_dict(state_dict, strict=True)
@@ -138,14 +165,18 @@ class RetinaFaceDetector:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What happened that a user should know: a device that ran out of memory."""
+        """Limits met so far, such as a batch that the device's memory could not hold."""
         return self._passes.warnings
 
     @torch.inference_mode()
     def detect(self, rgb_UHWC: torch.Tensor) -> list[Faces]:
-        """The faces on every frame: uint8 RGB [U, H, W, 3] in, U results out, best score first.
+        """Find the faces on every frame. Those of a frame do not depend on the other frames or their number.
 
-        The faces of a frame depend neither on the other frames nor on their number.
+        Args:
+            rgb_UHWC: uint8 RGB [U, H, W, 3]; fastest on the detector's device.
+
+        Returns:
+            U results, each with the best score first.
         """
         _, height, width, _ = rgb_UHWC.shape
         outputs: list[_Output] = []
@@ -170,7 +201,7 @@ class RetinaFaceDetector:
         return found
 
     def _output(self, pictures_B3hw: torch.Tensor, height: int, width: int) -> "_Output":
-        """What the network says of a batch, with its anchors in pixels of frames of that size."""
+        """Run the network on a batch of frames whose original size is `height` and `width`."""
         with exact_float32():
             loc_BP4, logit_BP2, landmark_BP10 = self._network(self._prepared(pictures_B3hw))
         return _Output(
@@ -182,7 +213,10 @@ class RetinaFaceDetector:
         )
 
     def _best(self, output: "_Output", most: int) -> torch.Tensor:
-        """The candidates [B, N, R] of the best scores, N fixed: so few are decoded, and nobody waits."""
+        """Return the candidates [B, N, R] of the best scores.
+
+        N is fixed, so that few anchors are decoded and no thread waits for the device.
+        """
         num_frames, num_anchors = output.score_BP.shape
         score_BN, anchor_BN = output.score_BP.topk(min(most, num_anchors), dim=1)
         frame_B1 = torch.arange(num_frames, device=self._device)[:, None]
@@ -195,8 +229,8 @@ class RetinaFaceDetector:
         return torch.cat((decoded, anchor_BN[..., None].float(), score_BN[..., None]), dim=2)
 
     def _suppressed(self, best_NR: Floats, height: int, width: int) -> Faces:
-        """The faces among a frame's candidates: those above the score, the better of two that overlap."""
-        from torchvision.ops import nms  # a second and more, for RetinaFace alone
+        """Return a frame's candidates above the score, without the lower of two scores that overlap."""
+        from torchvision.ops import nms  # the import takes over a second, and only RetinaFace needs it
 
         candidate = best_NR[best_NR[:, _SCORE] > self._config.score]
         candidate = candidate[np.lexsort((candidate[:, _ANCHOR], -candidate[:, _SCORE]))]
@@ -213,9 +247,9 @@ class RetinaFaceDetector:
 
 
 def shrunk(rgb_B3HW: torch.Tensor, long_side: int) -> torch.Tensor:
-    """The pictures in float32, with a long side of at most `long_side` pixels; 0 leaves their size.
+    """Convert frames to float32, with a long side of at most `long_side` pixels; 0 keeps their size.
 
-    Bilinear with anti-aliasing, the same on every device; a part of large pictures is float32 at a time.
+    The method is bilinear with anti-aliasing, on every device. Of large frames, a part is float32 at a time.
     """
     height, width = rgb_B3HW.shape[2:]
     longest = max(height, width)
@@ -235,9 +269,16 @@ def shrunk(rgb_B3HW: torch.Tensor, long_side: int) -> torch.Tensor:
 
 @lru_cache(maxsize=16)
 def priors(height: int, width: int, device: torch.device) -> torch.Tensor:
-    """The anchors of a picture of that size: float32 [P, 4], centre x, y, width, height, as shares of it.
+    """Return the anchors of images of this size.
 
-    Level by level, row by row, two squares per cell: the order of the network's output.
+    Args:
+        height: Height of the network's input in pixels.
+        width: Width of the network's input in pixels.
+        device: Where the anchors are stored.
+
+    Returns:
+        float32 [P, 4]: x and y of the centre, width and height, as fractions of the image, in the order of
+        the network's output (by level, by row, two squares per cell).
     """
     levels = []
     for sides, stride in zip(ANCHOR_SIDES_PX, STRIDES_PX, strict=True):
@@ -253,14 +294,14 @@ def priors(height: int, width: int, device: torch.device) -> torch.Tensor:
 
 
 def decode_boxes(loc_N4: torch.Tensor, prior_N4: torch.Tensor) -> torch.Tensor:
-    """Boxes [N, 4] x0, y0, x1, y1 as shares of the picture, from the network's offsets to its anchors."""
+    """Return boxes [N, 4] x0, y0, x1, y1 in fractions of the image, from offsets to anchors."""
     centre = prior_N4[:, :2] + loc_N4[:, :2] * VARIANCES[0] * prior_N4[:, 2:]
     half = prior_N4[:, 2:] * torch.exp(loc_N4[:, 2:] * VARIANCES[1]) / 2
     return torch.cat((centre - half, centre + half), dim=1)
 
 
 def decode_landmarks(landmark_N10: torch.Tensor, prior_N4: torch.Tensor) -> torch.Tensor:
-    """Landmarks [N, 5, 2] as shares of the picture, from the network's offsets to its anchors."""
+    """Return landmarks [N, 5, 2] in fractions of the image, from offsets to anchors."""
     offset_N52 = landmark_N10.view(-1, 5, 2)
     return prior_N4[:, None, :2] + offset_N52 * VARIANCES[0] * prior_N4[:, None, 2:]
 
@@ -273,7 +314,7 @@ def _builders() -> Mapping[str, Callable[[], nn.Module]]:
             raise
         msg = (
             "The package retinaface-pytorch is missing; run `make install`, or "
-            "`pip install --no-deps retinaface-pytorch==0.0.8`. --detector haar does without it."
+            "`pip install --no-deps retinaface-pytorch==0.0.8`. --detector haar does not need it."
         )
         raise WeightsError(msg) from error
     return {

@@ -1,12 +1,12 @@
-"""The steps put together. The same function serves tests, one machine and a cluster.
+"""The steps combined: clips in, features out. Tests, one machine and a cluster use the same function.
 
-``config``        the settings of all steps, and the sizes of features that follow from them
-``identity``      what features depend on, and how two such identities differ
-``metered_lock``  one thread at a time on a device, and how long each waited
+``config``        settings of all steps, and the sizes of features
+``identity``      algorithms, settings and models that determine features, and differences between two
+``metered_lock``  a lock for a device, with the time that each thread waits for it
 ``models``        detector and encoder, loaded
-``prepare``       a clip decoded, its faces, its subject, its stream images
-``encode``        the stream images of many clips become features
-``block``         a block of clips, from files to features
+``prepare``       from a clip's file to its faces, its subject and its stream images
+``encode``        from the stream images of many clips to features
+``block``         from the files of a block of clips to features
 """
 
 from pipeline.faces import stray_boxes, untrained_retinaface

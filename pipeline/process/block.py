@@ -1,6 +1,6 @@
-"""A block of clips in, one outcome per clip out.
+"""From a block of clips to one outcome per clip.
 
-A clip that cannot be processed is a value among the outcomes, never an end of the block.
+A clip that cannot be processed has an outcome too; it does not end the block.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,25 +19,28 @@ from pipeline.types import ClipFailed, ClipOutcome, ClipRef
 
 @dataclass
 class StageSeconds:
-    """How long each stage was at work on some clips.
+    """Seconds of work of each stage on some clips.
 
-    decode: of a core, in whatever process. detect (cropping counted in), encode, write: of the
-    block's thread, waiting for its turn on the device not counted; on a GPU, where passes queue, the
-    time behind another thread's passes counts too.
+    Those of the block's thread leave out the time that it waits for the device's lock. On a GPU, where passes
+    queue, they include the time behind another thread's passes.
     """
 
     decode: float = 0.0
+    """Time of one core, in any process."""
     detect: float = 0.0
+    """Time of the block's thread, with tracks and crops."""
     encode: float = 0.0
+    """Time of the block's thread."""
     write: float = 0.0
+    """Time of the block's thread."""
 
     def add(self, other: "StageSeconds") -> None:
-        """Count another's seconds in."""
+        """Add the seconds of `other`."""
         for stage in STAGES_OF_WORK:
             self.count(stage)(getattr(other, stage))
 
     def count(self, stage: str) -> Callable[[float], None]:
-        """A function that counts seconds in for a stage."""
+        """Return a function that adds seconds to a stage."""
 
         def add(seconds: float) -> None:
             setattr(self, stage, getattr(self, stage) + seconds)
@@ -50,11 +53,14 @@ STAGES_OF_WORK = tuple(item.name for item in fields(StageSeconds))
 
 @dataclass(frozen=True, kw_only=True)
 class BlockOutcome:
-    """One outcome per clip of a block, in order, and what it took. num_pictures: that were encoded."""
+    """Result of one block."""
 
     outcomes: tuple[ClipOutcome, ...]
+    """One per clip, in order."""
     num_pictures: int
+    """Images that were encoded, of both streams."""
     seconds: StageSeconds
+    """Time of each stage."""
 
 
 def process_block(
@@ -68,15 +74,15 @@ def process_block(
 ) -> BlockOutcome:
     """Decode, detect, track and crop every clip, then encode the images of all of them together.
 
-    Clips are taken as they are decoded. The device is locked for a batch at a time, so that two threads,
-    each with a block of its own, keep it busy.
+    Clips are processed in the order in which they are decoded. The device is locked for one batch at a time,
+    so that two threads, each with a block of its own, keep it busy.
 
     Args:
         root: The directory that the clips' paths start from.
         clips: The clips.
         models: Detector and encoder.
         decoder: Decodes the clips; None for this thread.
-        on_progress: Called with how much more of the block is done, in clips.
+        on_progress: Called with the clips that were finished since the last call, in fractions.
         cancel: Checked after each clip and each batch.
 
     Raises:
@@ -88,7 +94,7 @@ def process_block(
     with closing((decoder or frame_step.InlineDecoder()).stream(jobs)) as answers:
         for place, decoded in answers:
             prepared[place] = _attempt(clips[place], decoded, models, seconds)
-            del decoded  # its pixels may be many; the decoder waits for their room
+            del decoded  # the decoder waits for the memory of these pixels
             cancel.raise_if_cancelled()
     items = [item for item in prepared if item is not None]
     assert len(items) == len(clips), "a decoder answers every job"
@@ -123,7 +129,7 @@ def _after_batch(
     cancel: CancelToken,
     on_progress: Callable[[float], None] | None,
 ) -> Callable[[int], None]:
-    """What is done after each batch of so many pictures: progress in clips, and an end if one is wanted."""
+    """Return a callback for each batch, which reports progress in clips and checks `cancel`."""
     total = 2 * sum(item.num_pictures for item in good)
 
     def after_batch(pictures: int) -> None:

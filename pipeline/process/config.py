@@ -1,21 +1,25 @@
-"""The settings of all steps: everything that decides what the features of a clip are."""
+"""The settings of all steps, which determine the features of a clip."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from pipeline import faces as face_step
 from pipeline import frames as frame_step
 from pipeline import streams as stream_step
 from pipeline import tracks as track_step
 from pipeline.clip_model import EncoderConfig, shape_of
+from pipeline.config import to_dict
 from pipeline.errors import ConfigError
 from pipeline.features import FeatureConfig, num_kept_tokens
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExtractConfig:
-    """Everything that decides what the features of a clip are."""
+    """Settings that determine the features of a clip, by step."""
 
     frames: frame_step.FrameConfig = field(default_factory=frame_step.FrameConfig)
+    faces: face_step.FaceConfig = field(default_factory=face_step.FaceConfig)
     detector: face_step.DetectorConfig = field(default_factory=face_step.DetectorConfig)
     track: track_step.TrackConfig = field(default_factory=track_step.TrackConfig)
     streams: stream_step.StreamConfig = field(default_factory=stream_step.StreamConfig)
@@ -23,32 +27,41 @@ class ExtractConfig:
     features: FeatureConfig = field(default_factory=FeatureConfig)
 
     def __post_init__(self) -> None:
-        if self.takes_crops and self.streams.scene != "full":
+        face_step.require_one_source(self.faces, self.detector)
+        if self.faces.takes_crops and self.streams.scene != "full":
             msg = (
-                f"--detector crops with --scene {self.streams.scene}: ready face crops do not tell where the "
-                "face is in the picture, so it cannot be masked. Add --scene full."
+                f"--faces crops with --scene {self.streams.scene}: the position of a face crop in its frame "
+                "is not known, so that the face cannot be masked. Add --scene full."
             )
             raise ConfigError(msg)
 
-    @property
-    def takes_crops(self) -> bool:
-        """Whether the face stream is the data set's own face crops."""
-        return self.detector.name == "crops"
+    @staticmethod
+    def from_older_keys(values: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return settings of any version of this program in the keys of today, for `from_dict`."""
+        return face_step.from_older_keys(values)
+
+    def to_stored(self) -> dict[str, Any]:
+        """Return the settings as caches and reports store them, which earlier versions read too."""
+        return face_step.to_older_keys(to_dict(self))
 
 
 @dataclass(frozen=True, kw_only=True)
 class FeatureShape:
-    """Sizes of a frame's features: embed_width F, encoder_width D, num_tokens J kept beside the embedding."""
+    """Sizes of a frame's features."""
 
     embed_width: int
+    """F: width of CLIP's projected embedding."""
     encoder_width: int
+    """D: width of the encoder's layers."""
     num_tokens: int
+    """J: tokens that are kept besides the embedding."""
 
 
 def feature_shape(config: ExtractConfig) -> FeatureShape:
     """Return the sizes of features with these settings; no model is loaded.
 
-    Raises ConfigError for tokens that the encoder's patches cannot be pooled to.
+    Raises:
+        ConfigError: The encoder's patches cannot be pooled to the tokens of the settings.
     """
     encoder = shape_of(config.encoder.name)
     return FeatureShape(

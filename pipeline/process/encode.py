@@ -1,4 +1,4 @@
-"""Prepared clips become features: one run of full batches over the images of all clips of a block."""
+"""Features of prepared clips, encoded in full batches over the images of all clips of a block."""
 
 from collections.abc import Callable, Iterator, Sequence
 
@@ -81,7 +81,11 @@ def _required(value: torch.Tensor | None) -> torch.Tensor:
 
 
 def _half(value: torch.Tensor, name: str) -> Halves:
-    """The value as float16. Raises ClipError where it does not fit: never an infinity in the cache."""
+    """Convert to float16.
+
+    Raises:
+        ClipError: A value is beyond the range of float16, and would be an infinity in the cache.
+    """
     largest = float(value.abs().max())
     if not largest <= _LARGEST_HALF:
         raise ClipError("encode", f"{name} holds {largest:g}, beyond the range of float16")

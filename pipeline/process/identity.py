@@ -1,4 +1,4 @@
-"""The identity of features: which algorithms, settings and models they depend on (docs/decisions/0007)."""
+"""The identity of features: the algorithms, settings and models that determine them (decision 0007)."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -27,7 +27,7 @@ _OF_WEIGHTS = {
     "detector": {"sha256"},
     "encoder": {"visual_sha256", "text_sha256", "mean", "std"},
 }
-"""Section of an identity -> what of it depends on the weights."""
+"""Section of an identity -> its keys that depend on the weights."""
 
 
 def step_identity(config: Any) -> dict[str, Any]:
@@ -36,7 +36,7 @@ def step_identity(config: Any) -> dict[str, Any]:
 
 
 def without_weights(identity: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the identity without what depends on the weights: hashes, mean and deviation of pictures."""
+    """Return the identity without the keys that depend on weights: hashes, mean and std of images."""
     return {
         section: {key: value for key, value in held.items() if key not in _OF_WEIGHTS.get(section, ())}
         if isinstance(held, Mapping)
@@ -46,11 +46,11 @@ def without_weights(identity: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def identity_differences(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str]:
-    """Compare two identities in words: no line, no difference in any feature.
+    """Return a line for each difference between two identities; none if they determine the same features.
 
-    A step that has another algorithm version is named by it alone, such as ``tracks: version 2 here,
-    1 there``. An identity without versions, from caches written before there were any, is of version 1
-    and holds every setting.
+    If a step has another algorithm version, its line names the versions alone, such as ``tracks: version 2
+    here, 1 there``. An identity without versions is one from before decision 0007: it has version 1 and holds
+    every setting.
 
     Args:
         mine: The identity of this machine's models and settings.

@@ -1,4 +1,4 @@
-"""A lock for threads that share a device, which measures how long each of them waited."""
+"""A lock for threads that share a device, which measures the time that each of them waits."""
 
 import threading
 import time
@@ -9,16 +9,16 @@ from types import TracebackType
 
 
 class MeteredLock:
-    """Keeps threads that share a device apart, one pass at a time, and knows how long each waited."""
+    """A lock that a thread holds during a pass over a device; it adds up the time that each thread waits."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._waited: dict[int, float] = defaultdict(float)
 
     def __enter__(self) -> None:
-        asked = time.monotonic()
+        began = time.monotonic()
         self._lock.acquire()
-        self._waited[threading.get_ident()] += time.monotonic() - asked
+        self._waited[threading.get_ident()] += time.monotonic() - began
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -27,7 +27,11 @@ class MeteredLock:
 
     @contextmanager
     def timed(self, count: Callable[[float], None]) -> Iterator[None]:
-        """Count the seconds that this thread is at work in the block, waiting for the lock left out."""
+        """Measure a ``with`` block of this thread, without the time that it waits for the lock.
+
+        Args:
+            count: Called with the seconds at the end of the block.
+        """
         me, began = threading.get_ident(), time.monotonic()
         before = self._waited[me]
         try:

@@ -8,6 +8,7 @@ import torch
 from pipeline import faces as face_step
 from pipeline import streams as stream_step
 from pipeline.clip_model import CLIP_MEAN, EncoderConfig, LoadedClip, is_here, load_clip_model
+from pipeline.errors import ConfigError
 from pipeline.features import Encoder, resolve_precision
 from pipeline.process.config import ExtractConfig
 from pipeline.process.identity import STEPS, step_identity
@@ -53,10 +54,10 @@ class Models:
     """Where the models compute."""
     device_lock: MeteredLock
     """Held while a thread uses the device."""
-    detector: face_step.FaceDetector
-    """Finds faces on frames."""
     images: ImageFormat
     """Format of the stream images."""
+    face_detector: face_step.FaceDetector | None = None
+    """The detector; None where the dataset provides the faces (`config.faces`)."""
     encoding: Encoding | None = None
     """The encoder; None for previews, which end at the stream images."""
     stand_ins: tuple[str, ...] = ()
@@ -64,6 +65,17 @@ class Models:
 
     Such models measure times and compute no features.
     """
+
+    @property
+    def detector(self) -> face_step.FaceDetector:
+        """The detector. Raises ConfigError where the dataset provides the faces."""
+        if self.face_detector is None:
+            msg = (
+                f"Faces come from the {self.config.faces.source} of a dataset, and no detector is loaded. "
+                "Choose a detector, such as --detector haar."
+            )
+            raise ConfigError(msg)
+        return self.face_detector
 
     @property
     def clip(self) -> LoadedClip:
@@ -78,7 +90,8 @@ class Models:
     @property
     def warnings(self) -> tuple[str, ...]:
         """Limits met so far, such as a batch that the device's memory could not hold."""
-        return (*self.detector.warnings, *(self.encoding.encoder.warnings if self.encoding else ()))
+        found = self.face_detector.warnings if self.face_detector else ()
+        return (*found, *(self.encoding.encoder.warnings if self.encoding else ()))
 
     def identity(self) -> dict[str, Any]:
         """Return everything that changes feature values, as plain values; its hash is a cache's fingerprint.
@@ -91,7 +104,7 @@ class Models:
             ValueError: These are the models of a preview.
         """
         identity = unloaded_identity(self.config, self.device)
-        identity["detector"]["sha256"] = self.detector.weights_sha256
+        identity["detector"]["sha256"] = self.face_detector.weights_sha256 if self.face_detector else ""
         identity["encoder"] |= {
             "visual_sha256": self.clip.visual_sha256,
             "text_sha256": self.clip.text_sha256,
@@ -113,7 +126,10 @@ def unloaded_identity(config: ExtractConfig, device: torch.device) -> dict[str, 
     Raises ConfigError for a precision that the device cannot compute in.
     """
     identity = {section: step_identity(getattr(config, section)) for section in STEPS}
-    identity["detector"]["precision"] = face_step.resolve_precision(config.detector, device)
+    if config.faces.is_detected:
+        identity["detector"]["precision"] = face_step.resolve_precision(config.detector, device)
+    else:  # as identities had it when this was a detector (decision 0024)
+        identity["detector"] |= {"name": config.faces.source, "precision": "fp32"}
     identity["features"]["precision"] = resolve_precision(config.features.precision, device)
     identity["encoder"] = {
         "name": config.encoder.name,
@@ -133,12 +149,13 @@ def load_preview_models(config: ExtractConfig, device: torch.device) -> Models:
         WeightsError: The detector's weights are damaged, or are missing and cannot be downloaded.
     """
     lock = MeteredLock()
+    detector = face_step.load_detector(config.detector, device, lock) if config.faces.is_detected else None
     return Models(
         config=config,
         device=device,
         device_lock=lock,
-        detector=face_step.load_detector(config.detector, device, lock),
         images=_PREVIEW,
+        face_detector=detector,
     )
 
 
@@ -157,19 +174,20 @@ def load_models(config: ExtractConfig, device: torch.device, *, for_timing: bool
     """
     lock, stand_ins = MeteredLock(), []
     load_detector, encoder = face_step.load_detector, config.encoder
-    if for_timing and not face_step.has_weights_here(config.detector):
+    if for_timing and config.faces.is_detected and not face_step.has_weights_here(config.detector):
         load_detector = face_step.untrained_retinaface
         stand_ins.append(config.detector.name)
     if for_timing and not is_here(encoder):
         encoder = EncoderConfig(name=encoder.name, weights=RANDOM_WEIGHTS, seed=encoder.seed)
         stand_ins.append(f"{config.encoder.name} ({config.encoder.weights})")
-    detector, clip = load_detector(config.detector, device, lock), load_clip_model(encoder)
+    detector = load_detector(config.detector, device, lock) if config.faces.is_detected else None
+    clip = load_clip_model(encoder)
     return Models(
         config=config,
         device=device,
         device_lock=lock,
-        detector=detector,
         images=ImageFormat(side_px=clip.picture_side_px, mean=clip.mean),
+        face_detector=detector,
         encoding=Encoding(clip=clip, encoder=Encoder(clip, config.features, device, lock)),
         stand_ins=tuple(stand_ins),
     )

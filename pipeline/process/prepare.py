@@ -1,6 +1,6 @@
-"""A clip up to the encoder: its frames decoded, its faces, its subject, its stream images.
+"""A clip up to the encoder: decoded frames, faces, subject and stream images.
 
-Whatever a step raises ends its clip alone: the only broad `except` for the steps is here.
+An error of a step fails its clip alone. The only broad `except` for the steps is here.
 """
 
 from collections.abc import Iterator
@@ -36,10 +36,10 @@ _NO_HOST_MEMORY = "DefaultCPUAllocator"
 
 @dataclass(frozen=True, kw_only=True)
 class PreparedClip:
-    """A clip that is ready to be encoded, without its source pixels: a block of such clips fits in memory."""
+    """A clip that is ready to be encoded; without source pixels, so that a block of clips fits in memory."""
 
     source: SourceFile
-    """What the clip was read from."""
+    """The file that the clip was read from."""
     frames: FrameMeta
     """Its sampled frames, with the notes on them and on its face crops."""
     faces: tuple[Faces, ...]
@@ -60,10 +60,10 @@ def make_decode_job(root: Path, clip: ClipRef, config: ExtractConfig) -> frame_s
 
     Args:
         root: The directory that the clip's paths start from.
-        clip: The clip; of one that is itself of faces, the crops are its frames.
+        clip: The clip. If it consists of aligned faces, its frames are the crops.
         config: The settings of all steps.
     """
-    has_crops = config.takes_crops and clip.face_path not in (None, clip.path)
+    has_crops = config.faces.takes_crops and clip.face_path not in (None, clip.path)
     return frame_step.DecodeJob(
         path=root / clip.path,
         config=config.frames,
@@ -107,9 +107,9 @@ def prepare(clip: ClipRef, decoded: frame_step.Decoded, models: Models) -> Prepa
     """
     frames = decoded.frames.meta
     pixels = torch.from_numpy(decoded.frames.rgb_UHWC).to(models.device, non_blocking=True)
-    crops = _crops(clip, decoded) if models.config.takes_crops else None
+    crops = _crops(clip, decoded) if models.config.faces.takes_crops else None
     with _step("detect"):
-        faces = tuple(_detect(clip, frames, pixels, models))
+        faces = tuple(_faces(clip, frames, pixels, models))
     with _step("track"):
         track = (
             track_step.track_of_crops(crops) if crops else track_step.build_track(faces, models.config.track)
@@ -134,7 +134,7 @@ def prepare(clip: ClipRef, decoded: frame_step.Decoded, models: Models) -> Prepa
 
 @contextmanager
 def _step(stage: str) -> Iterator[None]:
-    """Turn whatever a step raises into a ClipError that names it; what is the machine's fault passes."""
+    """Turn an error of a step into a ClipError that names the step; do not change faults of the machine."""
     try:
         yield
     except (ClipError, MemoryError, torch.OutOfMemoryError):
@@ -147,16 +147,17 @@ def _step(stage: str) -> Iterator[None]:
         raise ClipError(stage, f"unexpected {type(error).__name__}: {first_line(error)}") from error
 
 
-def _detect(clip: ClipRef, frames: FrameMeta, rgb_UHWC: torch.Tensor, models: Models) -> list[Faces]:
-    if models.config.takes_crops:
-        return face_step.given_faces(None, frames.index_U, frames.height_px, frames.width_px)
-    if models.config.detector.name == "boxes":
-        return face_step.given_faces(clip.given_boxes, frames.index_U, frames.height_px, frames.width_px)
-    return models.detector.detect(rgb_UHWC)
+def _faces(clip: ClipRef, frames: FrameMeta, rgb_UHWC: torch.Tensor, models: Models) -> list[Faces]:
+    """Return the faces on each frame, from the source that the settings name; none where crops are taken."""
+    source = models.config.faces
+    if source.is_detected:
+        return models.detector.detect(rgb_UHWC)
+    boxes = None if source.takes_crops else clip.given_boxes
+    return face_step.given_faces(boxes, frames.index_U, frames.height_px, frames.width_px)
 
 
 def _crops(clip: ClipRef, decoded: frame_step.Decoded) -> Crops:
-    """Return the crops of a clip whose dataset is to provide them."""
+    """Return the crops that the dataset provides for a clip; none, with a note, if it has none."""
     if decoded.crops is not None:
         return decoded.crops
     if clip.face_path == clip.path:
@@ -165,10 +166,10 @@ def _crops(clip: ClipRef, decoded: frame_step.Decoded) -> Crops:
 
 
 def _crop_per_frame(crops: Crops, device: torch.device) -> list[torch.Tensor]:
-    """Every frame's crop on the device, one that serves several frames once; none for a clip without.
+    """Return the crop of every frame on the device, copied once per crop; none for a clip without crops.
 
-    The copies are waited for: page-locked memory is kept for a copy under way only from its first byte on,
-    where the frames are.
+    The copies are synchronous, because crops are views into page-locked memory, which PyTorch keeps during an
+    asynchronous copy only for a tensor that begins where the memory begins.
     """
-    there = [torch.from_numpy(picture).to(device) for picture in crops.pictures]
-    return [there[place] for place in crops.place_U.tolist()] if there else []
+    on_device = [torch.from_numpy(picture).to(device) for picture in crops.pictures]
+    return [on_device[place] for place in crops.place_U.tolist()] if on_device else []

@@ -253,15 +253,15 @@ def _sources(
 
 
 def _require_given(index: DatasetIndex, config: ExtractConfig) -> None:
-    if config.detector.name == "boxes" and not any(clip.given_boxes for clip in index.clips):
+    if config.faces.source == "boxes" and not any(clip.given_boxes for clip in index.clips):
         msg = (
-            f"--detector boxes, but no clip of '{index.root}' has a box; add the columns x0, y0, x1, y1 "
-            "or boxes to the manifest, or choose another detector."
+            f"--faces boxes, but no clip of '{index.root}' has a box; add the columns x0, y0, x1, y1 "
+            "or boxes to the manifest, or find faces by a detector, such as --detector haar."
         )
         raise DatasetError(msg)
-    if config.takes_crops and not any(clip.face_path for clip in index.clips):
+    if config.faces.takes_crops and not any(clip.face_path for clip in index.clips):
         msg = (
-            f"--detector crops, but no clip of '{index.root}' has face crops; choose another detector, "
+            f"--faces crops, but no clip of '{index.root}' has face crops; find faces by a detector, "
             "such as --detector haar."
         )
         raise DatasetError(msg)
@@ -307,7 +307,7 @@ def describe(index: DatasetIndex, config: ExtractConfig, info: ModelInfo) -> Cac
         text_sha256=info.text_sha256,
         identity=info.identity,
         fingerprint=info.fingerprint,
-        config={**to_dict(config), "dataset": dataset_config(index)},
+        config={**config.to_stored(), "dataset": dataset_config(index)},
         warnings=tuple(warnings),
         packages=_package_versions(),
         command_line=(Path(sys.argv[0]).name, *sys.argv[1:]),

@@ -106,7 +106,10 @@ class CacheMeta:
 
     @property
     def takes_crops(self) -> bool:
-        """Whether the face stream is the dataset's own face crops, so that no face has a box."""
+        """Whether the dataset's face crops are the face stream, so that no face has a box.
+
+        An identity names the source of faces as if it were a detector (decision 0024).
+        """
         detector = self.identity.get("detector")
         return isinstance(detector, Mapping) and detector.get("name") == "crops"
 

@@ -1,4 +1,4 @@
-"""One frozen type per stage of a clip's way, each checked when it is created.
+"""One frozen type per stage in the processing of a clip, each checked when it is created.
 
 ``arrays``    names for arrays by their type of number
 ``checks``    the check that all types use

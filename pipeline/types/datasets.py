@@ -56,7 +56,7 @@ class DatasetIndex:
     def __post_init__(self) -> None:
         ids = [clip.clip_id for clip in self.clips]
         if not ids:
-            msg = f"Data set {self.name} at {self.root} has no clips."
+            msg = f"Dataset {self.name} at {self.root} has no clips."
             raise DatasetError(msg)
         if len(set(ids)) != len(ids):
             twice = next(one for one, other in pairwise(sorted(ids)) if one == other)

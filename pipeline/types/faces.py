@@ -43,7 +43,7 @@ class Crops:
 
     @classmethod
     def none(cls, num_frames: int, note: str) -> "Crops":
-        """Return no crop for any of so many frames, with a note that gives the reason."""
+        """Return the crops of a clip without any, with a note that gives the reason."""
         return cls(
             pictures=(),
             place_U=np.full(num_frames, -1),

@@ -12,7 +12,7 @@ from pipeline.types.checks import require
 NUM_EARLY_BLOCKS = 4
 """First blocks of the encoder whose statistics are kept."""
 EARLY_STATISTICS = ("cls", "patch_mean", "patch_std")
-"""What is kept of each of these blocks."""
+"""Statistics that are kept of each of these blocks."""
 
 
 @dataclass(frozen=True, kw_only=True)

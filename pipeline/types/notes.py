@@ -1,4 +1,4 @@
-"""Notes: what a user should know of a clip that was read."""
+"""Remarks for the user on a clip that was read."""
 
 from dataclasses import dataclass
 from enum import StrEnum

@@ -1,4 +1,4 @@
-"""The end of a clip's way: features, or the step that failed."""
+"""Result of processing a clip: features, or the step that failed."""
 
 from dataclasses import dataclass
 from enum import IntEnum
@@ -11,7 +11,7 @@ from pipeline.types.frames import FrameMeta
 from pipeline.types.notes import NoteKind
 
 STAGES = ("", "open", "decode", "detect", "track", "crop", "encode")
-"""The steps at which a clip can fail; the empty one stands for a clip that did not."""
+"""The steps at which a clip can fail; empty for a clip that did not fail."""
 
 
 class Status(IntEnum):
@@ -25,7 +25,7 @@ class Status(IntEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class SourceFile:
-    """Identity of what a clip was read from: a file, or all images of a directory."""
+    """Identity of the file, or of the images of a directory, that a clip was read from."""
 
     num_bytes: int
     """Size of the content."""
@@ -38,7 +38,7 @@ class ClipDone:
     """A clip with features. Where no face was found, its face stream is the centre square."""
 
     source: SourceFile
-    """What the clip was read from."""
+    """The file, or the images of a directory, that the clip was read from."""
     frames: FrameMeta
     """Its sampled frames, with the notes on them and on its face crops."""
     track: FaceTrack
