@@ -15,7 +15,8 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 
 .DEFAULT_GOAL := help
-PYTEST := $(BIN)/python -m pytest -n logical --dist loadfile --no-loadscope-reorder
+# One process more than cores, because many tests wait for processes of their own.
+PYTEST = $(BIN)/python -m pytest -n $$(($$(nproc) + 1)) --dist loadfile --no-loadscope-reorder
 .PHONY: help install demo test test-all coverage lint smoke pythons newest format schema lock clean
 
 # An environment is made again where its Python does not run, is not supported, or is not of PYTHON's version.

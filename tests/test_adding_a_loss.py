@@ -34,6 +34,11 @@ def entry(value=squares, **changes):
 
 
 @pytest.fixture(scope="module")
+def no_drawing():
+    """Figures are drawn here."""
+
+
+@pytest.fixture(scope="module")
 def path(tmp_path_factory):
     return tiny_cache(tmp_path_factory.mktemp("cache") / "feats.zarr")
 

@@ -26,6 +26,7 @@ def test_every_task_is_done_once_by_workers_on_their_own_cores(executor):
     assert len({answer.split()[0] for answer in done.values()}) == 2
 
 
+@pytest.mark.slow
 def test_a_death_costs_its_task_alone_and_is_tried_once_more(executor, tmp_path):
     tasks = [f"die-once {tmp_path / 'once'}", f"die {tmp_path / 'always'}", "task a", "task b", "task c"]
     done = dict(executor.run(tasks))

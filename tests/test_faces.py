@@ -571,6 +571,7 @@ def test_haar_is_the_same_under_any_number_of_threads(test_data: Path) -> None:
         np.testing.assert_array_equal(one.score, other.score)
 
 
+@pytest.mark.slow
 @pytest.mark.data
 @pytest.mark.parametrize("name", ["haar", MOBILENET])
 def test_clips_partly_and_wholly_without_a_face(name: str, test_data: Path, mobilenet_weights: str) -> None:

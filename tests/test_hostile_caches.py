@@ -481,6 +481,7 @@ def changed(document: Any, path: tuple[Any, ...], value: Any, *, drop: bool) -> 
     return document
 
 
+@pytest.mark.slow
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150)
 @given(data=st.data())
 def test_metadata_changed_at_random_open_or_end_in_a_cache_error(whole, data):
@@ -523,6 +524,7 @@ def outcomes_of_mutants(whole: Path, folder: Path, seeds: range) -> list[str]:
     return [*untried.told.values(), *tried.told.values()]
 
 
+@pytest.mark.slow
 def test_exported_files_changed_at_random_open_or_end_in_a_cache_error(exported, tmp_path):
     told = outcomes_of_mutants(exported, tmp_path, range(150))
     assert len(told) == 150

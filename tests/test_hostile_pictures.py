@@ -50,6 +50,7 @@ def outcomes_of_mutants(whole: Path, folder: Path, seeds: list[int]) -> list[str
     return list(outcomes.told.values())
 
 
+@pytest.mark.slow
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=2)
 @given(first=st.integers(0, 1 << 30))
 def test_mutants_give_frames_or_a_clip_error(whole, tmp_path, first):

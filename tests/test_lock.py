@@ -224,6 +224,7 @@ def test_a_record_without_a_finite_heartbeat_is_damaged():
         assert Holder.read(json.dumps({**record, "beat": beat}).encode()).user == "unknown"
 
 
+@pytest.mark.slow
 def test_many_planted_records_are_watched_at_once(place, monkeypatch):
     from pipeline.store.lock_records import records_of
 

@@ -168,6 +168,7 @@ def in_groups(path, size):
     return tiny_cache(path, tiny_meta(num_groups=len(set(names))), group=names)
 
 
+@pytest.mark.slow
 def test_runs_before_and_after_a_cache_got_other_groups_share_no_mean(tmp_path):
     """Their validation clips differ, and so do the groups that the intervals of pooled clips are over."""
     cache = tiny_cache(tmp_path / "feats.zarr")
@@ -188,6 +189,7 @@ def test_runs_before_and_after_a_cache_got_other_groups_share_no_mean(tmp_path):
     assert not any("more training clips now" in group["trained_on"] for group in document["groups"])
 
 
+@pytest.mark.slow
 def test_folds_that_a_half_extracted_cache_leaves_unequal_are_named_one_by_one(tmp_path):
     membership = np.full((48, 2), Split.TRAIN, dtype=np.uint8)
     membership[:16, 0] = membership[32:, 1] = Split.TEST
@@ -207,6 +209,7 @@ def test_folds_that_a_half_extracted_cache_leaves_unequal_are_named_one_by_one(t
     assert any("UNFINISHED CACHE" in banner for banner in made.banners)
 
 
+@pytest.mark.slow
 def test_a_pair_trained_on_other_clips_is_not_taken_for_the_work_of_the_scene(half_and_whole, tmp_path):
     cache = half_and_whole / "feats.zarr"
     face = override(QUICK, ["model.scene=false"])
@@ -248,6 +251,7 @@ def test_a_grid_whose_cache_gets_more_clips_done_mixes_nothing(tmp_path):
 # 3. Test clips are compared with training clips by content, wherever both are
 
 
+@pytest.mark.slow
 def test_report_and_rigid_find_training_footage_in_another_cache_under_another_name(tmp_path):
     cache = tiny_cache(tmp_path / "feats.zarr", source_sha256=hashes())
     face = override(QUICK, ["model.scene=false"])
@@ -364,6 +368,7 @@ def test_a_published_fold_is_the_same_fold_in_every_cache_of_its_dataset(tmp_pat
     assert (result.fold, result.is_own_fold, result.same_cache) == ("2", True, False)
 
 
+@pytest.mark.slow
 def test_report_measures_runs_of_any_fold_on_another_cache_and_takes_no_mean_of_folds(folds, tmp_path):
     cache, second = folds
     first = train(cache, tmp_path / "first", QUICK, fold=1, device="cpu").run_dir
