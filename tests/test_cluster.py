@@ -213,6 +213,7 @@ def test_workers_that_are_gone_are_waited_for_aloud(run_clips, undisturbed_chunk
     path = tmp_path / "feats.zarr"
     run = start(run_clips.root, path, "--scheduler", str(cluster.file))
     printed = []
+    assert run.stdout is not None
     reader = threading.Thread(target=lambda: printed.extend(run.stdout))
     reader.start()
     wait_for(lambda: decoders(first.pid), "decoders at work")
@@ -221,6 +222,7 @@ def test_workers_that_are_gone_are_waited_for_aloud(run_clips, undisturbed_chunk
     wait_for(lambda: any("waiting for workers" in line for line in printed[before:]), "a word of waiting")
     cluster.add_worker()
     reader.join(real_runs.PATIENCE_SECONDS)
+    run.stdout.close()
     assert run.wait(real_runs.PATIENCE_SECONDS) == 0, "".join(printed)
     assert chunks(path) == undisturbed_chunks
 

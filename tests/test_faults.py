@@ -1,4 +1,4 @@
-"""What may happen to a run, done to real processes. $OUS_TEST_KILLS: how many random moments, [2]."""
+"""What may happen to a run, done to real processes. $OUS_TEST_KILLS: how many random moments, [1]."""
 
 import os
 import signal
@@ -29,7 +29,7 @@ from tests.small_clips import write_clips
 
 pytestmark = pytest.mark.slow
 
-KILLS = int(os.environ.get("OUS_TEST_KILLS", "2"))
+KILLS = int(os.environ.get("OUS_TEST_KILLS", "1"))
 THREADS = 2
 MODES = {"here": (), "workers": ("--workers", "2")}
 TROUBLES = ("abort", "hang", "hungry", "segfault")

@@ -32,7 +32,7 @@ def run(context: Context) -> None:
         def numbers(graphed: bool = graphed, per_gpu: int = per_gpu) -> Mapping[str, Any]:
             out = context.options.work / f"sweep-{graphed}-{per_gpu}"
             shutil.rmtree(out, ignore_errors=True)  # a finished one would be resumed
-            place = ["--gpus", 1, "--per-gpu", per_gpu] if context.is_cuda else ["--gpus", 0, "--workers", 1]
+            place = ["--gpus", 1, "--per-gpu", per_gpu] if context.is_cuda else ["--gpus", 0]
             with GpuMonitor(is_cuda=context.is_cuda) as monitor:
                 done = run_command(
                     "ablate", "--cache", cache, *rows, "--seeds", 1, *place,
