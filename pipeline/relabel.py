@@ -15,7 +15,7 @@ from pipeline.errors import CacheError, counted
 from pipeline.runner.cache_setup import dataset_config
 from pipeline.runner.clip_matching import changed_rows
 from pipeline.store.clip_table import LABELLING, num_groups, replace_table, table_of
-from pipeline.store.location import Place, Where
+from pipeline.store.location import Location, LocationLike
 from pipeline.store.lock import hold
 from pipeline.store.meta import CacheMeta
 from pipeline.store.reader import FeatureCache
@@ -37,7 +37,7 @@ class Changes:
         is_written: Whether the changes were written.
     """
 
-    cache: Place
+    cache: Location
     lines_of_change: tuple[str, ...]
     num_changed: Mapping[str, int]
     left_out: tuple[str, ...] = ()
@@ -52,7 +52,7 @@ class Changes:
 
 
 def relabel(
-    where: Where,
+    where: LocationLike,
     index: DatasetIndex | None,
     polarities: PolarityMap | None = None,
     *,
@@ -75,7 +75,7 @@ def relabel(
     Raises:
         CacheError: No clip is in both, the cache is an HDF5 file, or another run holds it.
     """
-    place = Place.of(where)
+    place = Location.of(where)
     if place.is_hdf5:
         msg = (
             f"'{place}' is an HDF5 file; relabel the Zarr cache from which it was exported, and export again."
@@ -103,7 +103,7 @@ _Table = Mapping[str, npt.NDArray[Any]]
 
 
 def _labelled(
-    place: Place, meta: CacheMeta, old: _Table, index: DatasetIndex
+    place: Location, meta: CacheMeta, old: _Table, index: DatasetIndex
 ) -> tuple[dict[str, npt.NDArray[Any]], CacheMeta]:
     """Return the clip table with the index's labelling, and the attributes that belong to it."""
     by_id = {clip.clip_id: clip for clip in index.clips}
@@ -143,7 +143,7 @@ def _labelled(
 
 
 def _changes(
-    place: Place,
+    place: Location,
     before: tuple[CacheMeta, _Table],
     after: tuple[CacheMeta, _Table],
     index: DatasetIndex | None,

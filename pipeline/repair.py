@@ -18,7 +18,7 @@ from pipeline.runner.cache_setup import Opening, compared, dataset_of
 from pipeline.runner.run_loop import run_blocks
 from pipeline.runner.tasks import Workload, tasks_of
 from pipeline.store.find_damage import Damage, damaged_blocks
-from pipeline.store.location import Place, Where
+from pipeline.store.location import Location, LocationLike
 from pipeline.store.lock import Lock, hold
 from pipeline.store.reader import FeatureCache
 from pipeline.store.schema import BY_NAME
@@ -42,7 +42,7 @@ class RepairReport:
         notes: Notes for the user about the lock, the files of clips and the workers.
     """
 
-    cache: Place
+    cache: Location
     num_blocks: int
     repaired: tuple[Damage, ...]
     left: tuple[Damage, ...] = ()
@@ -71,7 +71,7 @@ class _Clips:
 
 
 def repair(
-    where: Where,
+    where: LocationLike,
     *,
     root: Path | None = None,
     encoder_weights: str | None = None,
@@ -97,7 +97,7 @@ def repair(
         CacheError: Another run holds the cache; this machine's models or clips are not those of the cache
             (nothing is changed then); or blocks are damaged again after the repair.
     """
-    place = Place.of(where)
+    place = Location.of(where)
     _refuse_hdf5(place)
     with FeatureCache.open(place) as cache, hold(place, say=say) as lock:
         num_blocks = -(-cache.meta.num_clips // cache.meta.block_clips)
@@ -255,7 +255,7 @@ def _lost(cache: FeatureCache, block: Damage, had: npt.NDArray[np.bool_]) -> Ite
         yield f"clip '{ids[row]}' failed at {stage[row]}: {reason[row]}"
 
 
-def _refuse_hdf5(place: Place) -> None:
+def _refuse_hdf5(place: Location) -> None:
     if place.is_hdf5:
         msg = f"'{place}' is an HDF5 export; repair the cache from which it was made, and export it again."
         raise CacheError(msg)

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import CacheError, ConfigError
-from pipeline.store.location import Place
+from pipeline.store.location import Location
 from tests.tiny_cache import tiny_cache
 from trainer.caches import (
     chosen_cache,
@@ -42,25 +42,25 @@ def pair(tmp_path):
     run_dir, cache = tmp_path / "project/runs/a", tmp_path / "project/feats.zarr"
     run_dir.mkdir(parents=True)
     tiny_cache(cache)
-    return run_dir, cache, stored_location(Place.of(cache)), location_from(run_dir, Place.of(cache))
+    return run_dir, cache, stored_location(Location.of(cache)), location_from(run_dir, Location.of(cache))
 
 
 def test_a_cache_is_found_where_it_was_also_by_a_run_that_has_moved_alone(pair, tmp_path):
     run_dir, cache, stored, from_run = pair
     assert (stored, from_run) == (str(cache), "../../feats.zarr")
-    assert training_cache(run_dir, stored, from_run) == Place(str(cache))
+    assert training_cache(run_dir, stored, from_run) == Location(str(cache))
     (tmp_path / "other/runs/a").mkdir(parents=True)
     tiny_cache(tmp_path / "other/feats.zarr")
-    assert training_cache(tmp_path / "other/runs/a", stored, from_run) == Place(str(cache))
+    assert training_cache(tmp_path / "other/runs/a", stored, from_run) == Location(str(cache))
 
 
 def test_a_run_and_its_cache_that_have_moved_together_find_each_other(pair, tmp_path):
     run_dir, _, stored, from_run = pair
     (tmp_path / "project").rename(tmp_path / "moved")
     moved = tmp_path / "moved/runs/a"
-    assert training_cache(moved, stored, from_run) == Place(str(tmp_path / "moved/feats.zarr"))
-    assert training_cache(moved, stored, "") == Place(stored), "older runs hold no second path"
-    assert training_cache(run_dir, stored, from_run) == Place(stored), (
+    assert training_cache(moved, stored, from_run) == Location(str(tmp_path / "moved/feats.zarr"))
+    assert training_cache(moved, stored, "") == Location(stored), "older runs hold no second path"
+    assert training_cache(run_dir, stored, from_run) == Location(stored), (
         "and where nothing is, the first is named"
     )
 
@@ -68,14 +68,14 @@ def test_a_run_and_its_cache_that_have_moved_together_find_each_other(pair, tmp_
 @pytest.mark.parametrize("text", ["a\0b", "x" * 5000, "\ud800", ""])
 def test_a_hostile_path_is_no_cache_and_no_other_error(tmp_path, text):
     place = training_cache(tmp_path, text, text)
-    assert not is_same_place(place, Place(str(tmp_path)))
+    assert not is_same_place(place, Location(str(tmp_path)))
 
 
 def test_the_user_names_any_cache_and_a_run_no_bucket(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    stranger, local = Place.of("s3://stranger/feats.zarr"), Place.of("feats.zarr")
+    stranger, local = Location.of("s3://stranger/feats.zarr"), Location.of("feats.zarr")
     assert chosen_cache(tmp_path, local, None) == local
-    assert chosen_cache(tmp_path, local, "s3://mine/feats.zarr") == Place.of("s3://mine/feats.zarr")
+    assert chosen_cache(tmp_path, local, "s3://mine/feats.zarr") == Location.of("s3://mine/feats.zarr")
     assert chosen_cache(tmp_path, stranger, "s3://stranger/feats.zarr") == stranger
     with pytest.raises(CacheError, match="'s3://stranger/feats.zarr', and no training of yours"):
         chosen_cache(tmp_path, stranger, None)
@@ -92,6 +92,6 @@ def test_no_other_address_is_a_cache(tmp_path, address):
 def test_two_ways_to_one_cache_are_one_place(pair, tmp_path):
     _, cache, _, _ = pair
     (tmp_path / "link").symlink_to(cache)
-    assert is_same_place(Place(str(cache)), Place(str(tmp_path / "link")))
-    assert is_same_place(Place.of("s3://b/p"), Place.of("s3://b/p/"))
-    assert not is_same_place(Place.of("s3://b/p"), Place(str(cache)))
+    assert is_same_place(Location(str(cache)), Location(str(tmp_path / "link")))
+    assert is_same_place(Location.of("s3://b/p"), Location.of("s3://b/p/"))
+    assert not is_same_place(Location.of("s3://b/p"), Location(str(cache)))

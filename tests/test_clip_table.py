@@ -8,7 +8,7 @@ import zarr
 from pipeline.errors import CacheError
 from pipeline.store import clip_table
 from pipeline.store.clip_table import replace_table, table_of
-from pipeline.store.location import Place
+from pipeline.store.location import Location
 from pipeline.store.reader import FeatureCache
 from pipeline.store.writer import CacheWriter
 from pipeline.types import ClipRef, DatasetIndex, Split
@@ -22,7 +22,7 @@ MORE = 61
 def place(request, tmp_path):
     where = tmp_path / "c.zarr" if request.param == "folder" else request.getfixturevalue("bucket").url("c")
     tiny_cache(where)
-    return Place.of(where)
+    return Location.of(where)
 
 
 def grown():
@@ -30,7 +30,7 @@ def grown():
     return meta, tiny_static(meta)
 
 
-def everything(place: Place) -> dict[str, np.ndarray]:
+def everything(place: Location) -> dict[str, np.ndarray]:
     with FeatureCache.open(place) as cache:
         return {spec.name: cache.read(spec.name) for spec in cache.meta.arrays()}
 
@@ -99,7 +99,7 @@ def test_a_refusing_disk_is_one_line(tmp_path, monkeypatch):
 
     monkeypatch.setattr(clip_table, "write_table", full)
     with pytest.raises(CacheError, match="could not get a new clip table.*No space left.*It is unchanged"):
-        replace_table(Place.of(tmp_path / "c.zarr"), *grown())
+        replace_table(Location.of(tmp_path / "c.zarr"), *grown())
 
 
 def test_a_clip_table_says_what_an_index_says():

@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.errors import CacheError, CacheExistsError
 from pipeline.store.create import create
-from pipeline.store.location import Place
+from pipeline.store.location import Location
 from pipeline.store.reader import FeatureCache
 from pipeline.store.writer import CacheWriter
 from tests.tiny_cache import tiny_cache, tiny_meta, tiny_static
@@ -32,7 +32,7 @@ def test_a_half_made_cache_in_a_bucket_is_made_anew(bucket, monkeypatch):
         patch.setattr("zarr.Group.update_attributes", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             CacheWriter.create(url, tiny_meta(), tiny_static())
-    assert not Place.of(url).exists()
+    assert not Location.of(url).exists()
     with pytest.raises(CacheError, match="No cache at"):
         FeatureCache.open(url)
     bucket.store().put("c.zarr/left/over", b"x")
@@ -53,7 +53,7 @@ def test_what_is_no_cache_is_left_alone(bucket, tmp_path):
 
 @pytest.mark.parametrize("kind", ["folder", "bucket"])
 def test_of_several_creators_one_wins_and_the_others_find_it(kind, bucket, tmp_path):
-    place = Place.of(tmp_path / "c.zarr" if kind == "folder" else bucket.url("c.zarr"))
+    place = Location.of(tmp_path / "c.zarr" if kind == "folder" else bucket.url("c.zarr"))
     meta, static = tiny_meta(), tiny_static()
 
     def attempt(_):

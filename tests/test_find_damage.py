@@ -4,7 +4,7 @@ import pytest
 
 from pipeline.errors import CacheDamagedError, CacheError
 from pipeline.store.find_damage import damaged_blocks
-from pipeline.store.location import Place
+from pipeline.store.location import Location
 from pipeline.store.reader import FeatureCache
 from pipeline.store.schema import BY_NAME
 from pipeline.store.writer import CacheWriter, sweep
@@ -41,7 +41,7 @@ def test_flipped_bytes_are_found_and_their_blocks_can_be_computed_again(made):
     assert str(first) == "clips 8 to 15: scene/early cannot be read"
     assert (last.start, last.end) == (40, 44)
     assert last.troubles == tuple(f"{name} cannot be read" for name in PER_BLOCK)
-    writer = CacheWriter(Place.of(made), tiny_meta(num_clips=44))
+    writer = CacheWriter(Location.of(made), tiny_meta(num_clips=44))
     for damage in (first, last):
         writer.reset_block(damage.start)
     with FeatureCache.open(made) as cache:

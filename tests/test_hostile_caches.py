@@ -21,7 +21,7 @@ from pipeline.display.text import lines
 from pipeline.errors import CacheError
 from pipeline.store import hdf5_probe
 from pipeline.store.export import export_hdf5
-from pipeline.store.location import Place
+from pipeline.store.location import Location
 from pipeline.store.meta import MAX_CHUNK_BYTES
 from pipeline.store.reader import HDF5_META, FeatureCache
 from pipeline.store.sandboxed_store import ConfinedStore
@@ -549,7 +549,7 @@ def test_a_file_on_which_the_library_hangs_is_refused_by_a_child(exported, monke
 def test_a_clip_table_that_is_a_link_is_not_removed_with_its_target(cache, tmp_path):
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere/victim").write_text("mine")
-    store = Place.of(cache).zarr_store(read_only=False)
+    store = Location.of(cache).zarr_store(read_only=False)
     (cache / "clips-0").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(CacheError, match=r"clips-0' is a link to '.*/elsewhere'; a directory is needed"):
         asyncio.run(store.delete_dir("clips-0"))

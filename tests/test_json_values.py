@@ -12,7 +12,7 @@ import pytest
 
 from pipeline.display.json_values import field_values, to_json_values
 from pipeline.display.text import lines
-from pipeline.store.location import Place
+from pipeline.store.location import Location
 
 
 class Colour(Enum):
@@ -35,7 +35,7 @@ class Part:
 @dataclass(frozen=True)
 class Whole:
     path: Path
-    cache: Place
+    cache: Location
     colour: Colour
     counts: Mapping[Any, Any]
     parts: tuple[Part, ...]
@@ -45,7 +45,7 @@ class Whole:
 
 WHOLE = Whole(
     path=Path("a/b"),
-    cache=Place.of("s3://bucket/feats.zarr"),
+    cache=Location.of("s3://bucket/feats.zarr"),
     colour=Colour.RED,
     counts={Count.TWO: Count.TWO, "x": np.int64(3)},
     parts=(Part(0.5),),

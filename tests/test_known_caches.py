@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import CacheError
-from pipeline.store.location import Place
+from pipeline.store.location import Location
 from trainer.known_caches import remember, require_known, state_directory
 
-PLACE = Place.of("s3://features/feats.zarr")
+PLACE = Location.of("s3://features/feats.zarr")
 RUN = Path("runs/a")
 
 
@@ -26,9 +26,9 @@ def test_an_address_is_known_once_the_user_has_trained_on_it(state):
     assert "give --cache s3://features/feats.zarr" in str(caught.value)
     assert remember(PLACE) == ""
     require_known(PLACE, RUN)
-    require_known(Place.of(f"{PLACE}/"), RUN)
+    require_known(Location.of(f"{PLACE}/"), RUN)
     with pytest.raises(CacheError, match="no training of yours"):
-        require_known(Place.of("s3://features/feats.zarr2"), RUN)
+        require_known(Location.of("s3://features/feats.zarr2"), RUN)
     assert len(list(state.iterdir())) == 1
     assert stat.S_IMODE(state.stat().st_mode) == 0o700
 
@@ -44,8 +44,8 @@ def test_the_record_is_private_where_new_directories_are_writable_for_a_group(st
 
 
 def test_a_local_cache_needs_no_record(state):
-    assert remember(Place.of("feats.zarr")) == ""
-    require_known(Place.of("feats.zarr"), RUN)
+    assert remember(Location.of("feats.zarr")) == ""
+    require_known(Location.of("feats.zarr"), RUN)
     assert not state.exists()
 
 

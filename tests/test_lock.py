@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import CacheError, ConfigError
-from pipeline.store.location import Place
+from pipeline.store.location import Location
 from pipeline.store.lock import Share, creating, hold
 from pipeline.store.lock_owner import BEAT_SECONDS, Holder, Life
 from pipeline.store.writer import CacheWriter
@@ -35,8 +35,8 @@ with hold(sys.argv[1], share):
 def place(request, tmp_path):
     """Where a cache is to be: the lock works the same in a folder and in a bucket."""
     if request.param == "folder":
-        return Place.of(tmp_path / "feats.zarr")
-    return Place.of(request.getfixturevalue("bucket").url("p/feats.zarr"))
+        return Location.of(tmp_path / "feats.zarr")
+    return Location.of(request.getfixturevalue("bucket").url("p/feats.zarr"))
 
 
 @pytest.fixture(autouse=True)
@@ -432,7 +432,7 @@ def foreign(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pipeline.store.lock_owner.Holder.this_process", this_process)
 
 
-def leave_behind(place: Place, **changes: object) -> None:
+def leave_behind(place: Location, **changes: object) -> None:
     """The record of a run that has ended without giving its lock back."""
     from pipeline.store.lock_records import records_of
 

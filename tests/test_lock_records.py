@@ -5,7 +5,7 @@ import pytest
 
 from pipeline.errors import FileError
 from pipeline.store import lock_records
-from pipeline.store.location import Place
+from pipeline.store.location import Location
 from pipeline.store.lock_records import records_of
 
 
@@ -13,8 +13,8 @@ from pipeline.store.lock_records import records_of
 def place(request, tmp_path):
     """Where a cache is to be: records are the same in a folder and in a bucket."""
     if request.param == "folder":
-        return Place.of(tmp_path / "feats.zarr")
-    return Place.of(request.getfixturevalue("bucket").url("p/feats.zarr"))
+        return Location.of(tmp_path / "feats.zarr")
+    return Location.of(request.getfixturevalue("bucket").url("p/feats.zarr"))
 
 
 def test_a_record_is_made_read_replaced_and_removed(place):
@@ -42,7 +42,7 @@ def test_a_record_that_has_changed_is_not_removed(place):
 
 
 def test_a_record_that_changes_during_its_removal_stays(bucket, monkeypatch):
-    held = records_of(Place.of(bucket.url("p/feats.zarr")))
+    held = records_of(Location.of(bucket.url("p/feats.zarr")))
     held.create("a", b"1")
     read = held.read("a")
     swap = type(held).swap
@@ -58,7 +58,7 @@ def test_a_record_that_changes_during_its_removal_stays(bucket, monkeypatch):
 
 
 def test_what_a_killed_remover_left_is_no_record_and_its_place_is_taken_later(bucket, monkeypatch):
-    held = records_of(Place.of(bucket.url("p/feats.zarr")))
+    held = records_of(Location.of(bucket.url("p/feats.zarr")))
     held.create("a", b"1")
     store = bucket.store()
     (key,) = bucket.objects("p/.feats.zarr.locks")
@@ -71,7 +71,7 @@ def test_what_a_killed_remover_left_is_no_record_and_its_place_is_taken_later(bu
 
 
 def test_a_full_disk_leaves_no_half_record(tmp_path, monkeypatch):
-    held = records_of(Place.of(tmp_path / "feats.zarr"))
+    held = records_of(Location.of(tmp_path / "feats.zarr"))
 
     whole = lock_records._write_new
 
@@ -88,7 +88,7 @@ def test_a_full_disk_leaves_no_half_record(tmp_path, monkeypatch):
 
 
 def test_a_disk_without_hard_links_will_do(tmp_path, monkeypatch):
-    held = records_of(Place.of(tmp_path / "feats.zarr"))
+    held = records_of(Location.of(tmp_path / "feats.zarr"))
 
     def refuse(*_args, **_more):
         raise OSError(errno.EPERM, "Operation not permitted")
@@ -119,7 +119,7 @@ def planted(tmp_path):
 def test_a_link_in_the_place_of_the_folder_is_refused(tmp_path, victim, planted):
     planted.rmdir()
     planted.symlink_to(victim.parent)
-    held = records_of(Place.of(tmp_path / "feats.zarr"))
+    held = records_of(Location.of(tmp_path / "feats.zarr"))
     for attempt in (held.names, lambda: held.read("whole"), lambda: held.create("whole", b"1")):
         with pytest.raises(FileError, match=r"locks' is a link to '.*/elsewhere'; a directory is needed"):
             attempt()
@@ -129,7 +129,7 @@ def test_a_link_in_the_place_of_the_folder_is_refused(tmp_path, victim, planted)
 @pytest.mark.parametrize("name", ["whole.json", "guard"])
 def test_a_link_in_the_place_of_a_file_is_refused_and_its_target_stays(tmp_path, victim, planted, name):
     (planted / name).symlink_to(victim)
-    held = records_of(Place.of(tmp_path / "feats.zarr"))
+    held = records_of(Location.of(tmp_path / "feats.zarr"))
     with pytest.raises(FileError, match="is a link"):
         held.swap("whole", b"mine".hex(), b"2")
     if name == "guard":
@@ -146,7 +146,7 @@ def test_a_link_in_the_place_of_a_file_is_refused_and_its_target_stays(tmp_path,
 @pytest.mark.parametrize("name", ["whole.json", "guard"])
 def test_a_pipe_or_device_is_not_waited_for(tmp_path, planted, name):
     os.mkfifo(planted / name)
-    held = records_of(Place.of(tmp_path / "feats.zarr"))
+    held = records_of(Location.of(tmp_path / "feats.zarr"))
     with pytest.raises(FileError, match="is a pipe"):
         held.swap("whole", "", b"2")
 
@@ -166,6 +166,6 @@ def test_a_record_beyond_all_measure_is_not_read(place, request):
 def test_the_path_that_the_user_gave_may_lead_through_a_link(tmp_path):
     (tmp_path / "scratch").mkdir()
     (tmp_path / "runs").symlink_to(tmp_path / "scratch")
-    held = records_of(Place.of(tmp_path / "runs/feats.zarr"))
+    held = records_of(Location.of(tmp_path / "runs/feats.zarr"))
     assert held.create("whole", b"1")
     assert (tmp_path / "scratch/.feats.zarr.locks/whole.json").read_bytes() == b"1"

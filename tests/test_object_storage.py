@@ -12,7 +12,7 @@ from pipeline.display.json_values import to_json_values
 from pipeline.display.text import lines
 from pipeline.runner import RunOptions, executor_of
 from pipeline.store.export import export_hdf5
-from pipeline.store.location import Place
+from pipeline.store.location import Location
 from pipeline.store.lock import Share
 from pipeline.store.reader import FeatureCache
 from pipeline.store.summary import summarise
@@ -95,7 +95,7 @@ def test_a_bucket_that_only_a_run_of_somebody_else_names_is_not_contacted(
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "another user"))
     commands = (["evaluate", tmp_path / "run"], ["report", tmp_path / "run", "--out", tmp_path / "report"])
     with monkeypatch.context() as patch:
-        patch.setattr(Place, "object_store", Mock(side_effect=AssertionError("the bucket was contacted")))
+        patch.setattr(Location, "object_store", Mock(side_effect=AssertionError("the bucket was contacted")))
         for arguments in commands:
             code, out, err = call(monkeypatch, capsys, *arguments, "--device", "cpu")
             assert (code, out) == (1, "")

@@ -13,7 +13,7 @@ from pipeline.display.text import lines
 from pipeline.errors import CacheError
 from pipeline.repair import repair
 from pipeline.runner import executor_of, model_info
-from pipeline.store.location import Place
+from pipeline.store.location import Location
 from pipeline.store.lock import hold
 from pipeline.store.reader import FeatureCache
 from pipeline.store.writer import CacheWriter
@@ -254,7 +254,7 @@ def test_a_file_of_other_content_is_told(made, tmp_path):
 
 def test_a_cache_in_use_and_an_export_are_refused(made):
     path, _ = made
-    with hold(Place.of(path)), pytest.raises(CacheError, match="is being extracted already by"):
+    with hold(Location.of(path)), pytest.raises(CacheError, match="is being extracted already by"):
         repair(path)
     with pytest.raises(CacheError, match="is an HDF5 export; repair the cache from which it was made"):
         repair("feats.h5")

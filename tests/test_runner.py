@@ -19,7 +19,7 @@ from pipeline.executor import LocalExecutor, Observer
 from pipeline.features import Encoder
 from pipeline.process import ExtractConfig
 from pipeline.runner import BlockWorkerSetup, RunOptions, RunReport, executor_of, worker
-from pipeline.store.location import Place
+from pipeline.store.location import Location
 from pipeline.store.lock import Share, hold
 from pipeline.store.reader import FeatureCache
 from pipeline.types import DatasetIndex
@@ -33,7 +33,7 @@ def extract(index: DatasetIndex, models, path: Path, options: RunOptions, **more
 
 
 def report(path: Path) -> RunReport:
-    return runner.report(Place.of(path), processed=0)
+    return runner.report(Location.of(path), processed=0)
 
 
 def plan(index: DatasetIndex, path: Path, options: RunOptions):

@@ -13,7 +13,7 @@ from pipeline.display.json_values import to_json_values
 from pipeline.errors import OusError
 from pipeline.runner import executor_of, extract
 from pipeline.store.clip_table import replace_table
-from pipeline.store.location import Place
+from pipeline.store.location import Location
 from pipeline.store.reader import FeatureCache
 from pipeline.store.schema import ARRAYS, BY_NAME
 from pipeline.verify import (
@@ -238,5 +238,5 @@ def test_another_number_of_groups_than_there_are_names_is_found(tmp_path):
     with FeatureCache.open(path) as cache:
         table = {spec.name: cache.read(spec.name) for spec in ARRAYS if not spec.per_block}
         meta = dataclasses.replace(cache.meta, num_groups=3)
-    replace_table(Place.of(path), meta, {**table, "group": names})
+    replace_table(Location.of(path), meta, {**table, "group": names})
     assert "group: 2 names, but the attribute 'num_groups' is 3" in findings(path)

@@ -6,24 +6,24 @@ from pathlib import Path
 from pipeline.errors import CacheError
 from pipeline.portable import located, portable
 from pipeline.program import command
-from pipeline.store.location import Place, Where
+from pipeline.store.location import Location, LocationLike
 from pipeline.store.reader import FeatureCache
 from trainer.known_caches import require_known
 
 
-def stored_location(place: Place) -> str:
+def stored_location(place: Location) -> str:
     """Return a cache's location for run.json: an absolute path without the user's name, or an address."""
     return portable(place.resolved()) if place.is_local else place.resolved()
 
 
-def location_from(run_dir: Path, place: Place) -> str:
+def location_from(run_dir: Path, place: Location) -> str:
     """Return the path of a cache from a run's directory; empty for a cache on object storage."""
     if not place.is_local:
         return ""
     return portable(os.path.relpath(place.resolved(), run_dir.resolve()))
 
 
-def training_cache(run_dir: Path, stored: str, from_run: str) -> Place:
+def training_cache(run_dir: Path, stored: str, from_run: str) -> Location:
     """Return the location of the training cache that the files of a run name. Nothing is opened or contacted.
 
     Args:
@@ -32,15 +32,15 @@ def training_cache(run_dir: Path, stored: str, from_run: str) -> Place:
         from_run: Result of `location_from`. Used if nothing is at `stored`, because run and cache have moved
             together.
     """
-    place = Place.of(located(stored))
+    place = Location.of(located(stored))
     if place.is_local and from_run and not _is_there(str(place)):
         near = os.path.normpath(run_dir.resolve() / located(from_run))
         if _is_there(near):
-            return Place(near)
+            return Location(near)
     return place
 
 
-def is_same_place(one: Place, other: Place) -> bool:
+def is_same_place(one: Location, other: Location) -> bool:
     """Return whether two locations are the same cache; False if a local one is missing. Opens neither."""
     if not (one.is_local and other.is_local):
         return str(one).rstrip("/") == str(other).rstrip("/")
@@ -55,7 +55,7 @@ def _is_there(path: str) -> bool:
     return os.path.exists(path)  # noqa: PTH110 - pathlib raises for too long a name
 
 
-def chosen_cache(run_dir: Path, named: Place, given: Where | None) -> Place:
+def chosen_cache(run_dir: Path, named: Location, given: LocationLike | None) -> Location:
     """Return the cache to measure a run on.
 
     Args:
@@ -67,17 +67,17 @@ def chosen_cache(run_dir: Path, named: Place, given: Where | None) -> Place:
         CacheError: The cache is on object storage, and only the run names it. It is not contacted.
     """
     if given is not None:
-        return Place.of(given)
+        return Location.of(given)
     require_known(named, run_dir)
     return named
 
 
-def open_cache(where: Where, trained: Path | None = None) -> FeatureCache:
+def open_cache(where: LocationLike, trained: Path | None = None) -> FeatureCache:
     """Open a cache. Raises CacheError if it is missing, and as `FeatureCache.open` does.
 
     `trained` is the run that names the location, for the message; None if the user named it.
     """
-    place = Place.of(where)
+    place = Location.of(where)
     if place.exists():
         return FeatureCache.open(place)
     if trained is None:

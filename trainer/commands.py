@@ -154,9 +154,9 @@ def _show_epoch(report: "EpochReport") -> None:
 
 def _free_run(cache: str, fold: str, seed: int) -> Path:
     from pipeline.own_dir import OwnDir
-    from pipeline.store.location import Place
+    from pipeline.store.location import Location
 
-    stem = f"{Place.of(cache).stem}-fold{fold}-seed{seed}"
+    stem = f"{Location.of(cache).stem}-fold{fold}-seed{seed}"
     names = (stem + (f"-{n}" if n > 1 else "") for n in range(1, sys.maxsize))
     return next(path for path in (Path("runs") / name for name in names) if not OwnDir.of(path).exists())
 
@@ -276,7 +276,7 @@ def ablate(
     json_: Json = False,
 ) -> None:
     """Train a table of settings over folds and seeds, a sweep; the same command resumes a stopped one."""
-    from pipeline.store.location import Place
+    from pipeline.store.location import Location
     from trainer import ablate as grids
 
     if table is not None and spec is not None:
@@ -289,7 +289,7 @@ def ablate(
     else:
         msg = "ablate needs a table of the paper or one of your own: --table 3|4|5|6, or --spec FILE.toml."
         raise ConfigError(msg)
-    where = out or Path("runs") / f"{Place.of(cache).stem}-{name}"
+    where = out or Path("runs") / f"{Location.of(cache).stem}-{name}"
     note_versions(cache)
     with progress_bar("training", "runs") as (start, advance):
         observer = _SweepDisplay(start, advance)

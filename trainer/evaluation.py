@@ -8,7 +8,7 @@ from pathlib import Path
 from pipeline.display.json_values import to_json_values
 from pipeline.own_dir import Folder, OwnDir
 from pipeline.portable import portable_values
-from pipeline.store.location import Place, Where
+from pipeline.store.location import Location, LocationLike
 from pipeline.strict_json import to_json
 from trainer.caches import is_same_place
 from trainer.folds import folder_of_fold
@@ -41,7 +41,7 @@ class EvalResult:
     files: Written files.
     """
 
-    place: Place
+    place: Location
     dataset: str
     split: str
     metrics: Metrics
@@ -67,7 +67,7 @@ class EvalResult:
 def evaluate(
     run_dir: Folder,
     split: str = "test",
-    cache: Where | None = None,
+    cache: LocationLike | None = None,
     device: str = "auto",
     *,
     fold: int | str | None = None,

@@ -11,7 +11,7 @@ from pipeline.errors import CacheError, ConfigError, counted, some
 from pipeline.fingerprint import sha256_json
 from pipeline.groups import groups_of_cache, has_groups
 from pipeline.program import command
-from pipeline.store.location import Where
+from pipeline.store.location import LocationLike
 from pipeline.store.meta import CacheMeta
 from pipeline.store.reader import FeatureCache
 from pipeline.store.schema import BY_NAME
@@ -99,7 +99,7 @@ def fold_number(meta: CacheMeta, fold: int | str) -> int:
 
 
 def fold_to_measure(
-    meta: CacheMeta, requested: int | str | None, trained: str, *, is_known: bool, where: Where
+    meta: CacheMeta, requested: int | str | None, trained: str, *, is_known: bool, where: LocationLike
 ) -> str:
     """Return the name of the fold of a cache that a run is measured on.
 

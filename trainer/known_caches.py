@@ -13,7 +13,7 @@ from pathlib import Path
 from pipeline.errors import CacheError, FileError, MissingFileError
 from pipeline.own_dir import OwnDir
 from pipeline.program import quoted
-from pipeline.store.location import Place
+from pipeline.store.location import Location
 
 _MOST_BYTES = 4096
 """Largest size of a record: S3 allows keys of 1024 bytes."""
@@ -31,7 +31,7 @@ def state_directory() -> Path:
     return base / "ous"
 
 
-def remember(place: Place) -> str:
+def remember(place: Location) -> str:
     """Record a cache that the user has named. A local one needs no record.
 
     Returns:
@@ -55,7 +55,7 @@ def remember(place: Place) -> str:
     return ""
 
 
-def require_known(place: Place, run_dir: Path) -> None:
+def require_known(place: Location, run_dir: Path) -> None:
     """Raise CacheError for a cache on object storage that only the files of a run name."""
     if place.is_local:
         return
@@ -67,7 +67,7 @@ def require_known(place: Place, run_dir: Path) -> None:
         raise CacheError(msg)
 
 
-def _why_unknown(place: Place) -> str:
+def _why_unknown(place: Location) -> str:
     """Return why a cache counts as not recorded; empty if it is recorded."""
     try:
         records = _records()
@@ -87,15 +87,15 @@ def _records() -> OwnDir:
     return OwnDir.of(state_directory()) / "remote-caches"
 
 
-def _content(place: Place) -> str:
+def _content(place: Location) -> str:
     return f"{_address(place)}\n"
 
 
-def _address(place: Place) -> str:
+def _address(place: Location) -> str:
     return str(place).rstrip("/")
 
 
-def _name(place: Place) -> str:
+def _name(place: Location) -> str:
     return hashlib.sha256(_address(place).encode("utf-8", "surrogatepass")).hexdigest()
 
 

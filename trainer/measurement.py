@@ -11,7 +11,7 @@ from pipeline.errors import CheckpointError, counted
 from pipeline.footage import OFFICIAL_SPLITS
 from pipeline.groups import groups_of_cache, has_groups
 from pipeline.own_dir import Folder, OwnDir
-from pipeline.store.location import Place, Where
+from pipeline.store.location import Location, LocationLike
 from pipeline.store.meta import CacheMeta
 from pipeline.types import Ints
 from trainer.batches import ClipData, load_clips
@@ -92,7 +92,7 @@ class Measured:
     """
 
     checkpoint: Checkpoint
-    place: Place
+    place: Location
     meta: CacheMeta
     split: str
     row_N: Ints
@@ -129,7 +129,7 @@ class Measured:
 def measure(
     run_dir: Folder,
     split: str = "test",
-    cache: Where | None = None,
+    cache: LocationLike | None = None,
     device: str = "auto",
     *,
     fold: int | str | None = None,

@@ -15,7 +15,7 @@ from pipeline.errors import (
     counted,
 )
 from pipeline.fingerprint import differences
-from pipeline.store.location import Place, Where
+from pipeline.store.location import Location, LocationLike
 from pipeline.store.meta import CacheMeta
 from pipeline.store.reader import FeatureCache
 from trainer.caches import stored_location, training_cache
@@ -161,11 +161,11 @@ class RunInfo:
             num_frames=self.num_frames, embed_width=self.embed_width, encoder_width=self.encoder_width
         )
 
-    def training_cache(self, run_dir: Path) -> Place:
+    def training_cache(self, run_dir: Path) -> Location:
         """Return the location of the training cache that this run names. Nothing is opened."""
         return training_cache(run_dir, self.cache_path, self.cache_from_run)
 
-    def require_fits(self, meta: CacheMeta, where: Where) -> None:
+    def require_fits(self, meta: CacheMeta, where: LocationLike) -> None:
         """Raise CheckpointError, naming the differences, unless the model can read this cache.
 
         Class names in their order, encoder and sizes must be equal. The dataset may differ.

@@ -14,7 +14,7 @@ from pipeline.display.json_values import to_json_values
 from pipeline.errors import FileError, counted
 from pipeline.footage import cached_footage
 from pipeline.own_dir import Folder, OwnDir
-from pipeline.store.location import Where
+from pipeline.store.location import LocationLike
 from pipeline.store.reader import FeatureCache
 from trainer.batches import load_clips
 from trainer.caches import location_from, open_cache
@@ -40,7 +40,7 @@ _LARGEST_SEED = 2**32 - 1
 
 
 def train(
-    cache: Where,
+    cache: LocationLike,
     run_dir: Folder,
     config: TrainConfig,
     *,

@@ -81,13 +81,13 @@ def cache_verify(
     json_: Json = False,
 ) -> None:
     """Check counts, shapes, NaN, ranges and membership of a cache, and recompute a sample of clips."""
-    from pipeline.store.location import Place
+    from pipeline.store.location import Location
     from pipeline.verify import verify
 
     try:
         opened_cache = _open(cache)
     except CacheError as error:
-        if not Place.of(cache).exists():
+        if not Location.of(cache).exists():
             raise
         raise VerificationError(str(error)) from error
     with opened_cache as opened, progress_bar("checking", "blocks") as (start, advance):

@@ -11,7 +11,7 @@ from pipeline.commands.help_sections import DATA, MACHINE, MODEL, OUTPUT
 from pipeline.terminal import progress_bar, say
 
 if TYPE_CHECKING:
-    from pipeline.store.location import Where
+    from pipeline.store.location import LocationLike
     from pipeline.types import DatasetIndex, ReadOptions
 
 EXIT_FAILED_CHECK, EXIT_INTERRUPTED = 3, 130
@@ -143,7 +143,7 @@ def read_options(
     return ReadOptions(lists=texts, label_order=label_order, source=source, all_clips=all_clips)
 
 
-def note_versions(cache: "Where") -> None:
+def note_versions(cache: "LocationLike") -> None:
     """Print a note if the features of a cache were made by other algorithm versions than this program's.
 
     Such features can be used.

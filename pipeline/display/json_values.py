@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.display.subjects import registered
-from pipeline.store.location import Place
+from pipeline.store.location import Location
 
 
 @singledispatch
@@ -74,7 +74,7 @@ def _(value: Enum) -> Any:
 
 
 @to_json_values.register(PurePath)
-@to_json_values.register(Place)
+@to_json_values.register(Location)
 def _(value: Any) -> str:
     return str(value)
 

@@ -20,7 +20,7 @@ from pipeline.process import ExtractConfig, identity_differences, version_differ
 from pipeline.runner.clip_matching import OTHER_CACHE, match
 from pipeline.runner.model_metadata import ModelInfo
 from pipeline.store.clip_table import num_groups, replace_table, table_of
-from pipeline.store.location import Place
+from pipeline.store.location import Location
 from pipeline.store.meta import RANDOM_WEIGHTS, CacheMeta
 from pipeline.store.reader import FeatureCache
 from pipeline.store.sources import SourceChanges, compare_sources, size_of
@@ -53,7 +53,7 @@ class Opening:
 
 
 def open_cache(
-    index: DatasetIndex, config: ExtractConfig, info: ModelInfo, place: Place, *, may_grow: bool = True
+    index: DatasetIndex, config: ExtractConfig, info: ModelInfo, place: Location, *, may_grow: bool = True
 ) -> Opening:
     """Create the cache of this index and these models, or check that an existing one matches them.
 
@@ -97,7 +97,7 @@ def open_cache(
     return found
 
 
-def require_same_settings(info: ModelInfo, place: Place) -> None:
+def require_same_settings(info: ModelInfo, place: Location) -> None:
     """Raise CacheError if an existing cache has other settings, as far as they are known.
 
     It is called before models are loaded, so that no weights are fetched in vain.
@@ -114,7 +114,7 @@ def require_same_settings(info: ModelInfo, place: Place) -> None:
                 raise _made_otherwise(cache, found, OTHER_CACHE)
 
 
-def checked(index: DatasetIndex, config: ExtractConfig, info: ModelInfo, place: Place) -> Opening:
+def checked(index: DatasetIndex, config: ExtractConfig, info: ModelInfo, place: Location) -> Opening:
     """Return the state of the cache of this index and these models, and check an existing one.
 
     Args:
@@ -267,7 +267,7 @@ def _require_given(index: DatasetIndex, config: ExtractConfig) -> None:
         raise DatasetError(msg)
 
 
-def _refuse_hdf5(place: Place) -> None:
+def _refuse_hdf5(place: Location) -> None:
     if place.is_hdf5:
         msg = f"--cache '{place}' is an HDF5 file; extraction writes Zarr, and `cache export` writes HDF5."
         raise CacheError(msg)

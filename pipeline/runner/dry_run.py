@@ -8,7 +8,7 @@ from pipeline.runner.estimate import Estimate, estimate
 from pipeline.runner.outline import Outline, outline
 from pipeline.runner.run_loop import BlockExecutor
 from pipeline.runner.tasks import RunOptions
-from pipeline.store.location import Where
+from pipeline.store.location import LocationLike
 from pipeline.types import DatasetIndex
 
 
@@ -24,7 +24,7 @@ def plan(
     index: DatasetIndex,
     config: ExtractConfig,
     executor: BlockExecutor,
-    cache: Where,
+    cache: LocationLike,
     options: RunOptions,
     *,
     on_outline: Callable[[Outline], None] | None = None,

@@ -12,7 +12,7 @@ from pipeline.runner.run_loop import BlockExecutor, run_blocks
 from pipeline.runner.run_report import RunReport, report
 from pipeline.runner.tasks import RunOptions, Workload, blocks_to_do, tasks_of
 from pipeline.runner.worker import model_info, unloaded_model_info
-from pipeline.store.location import Place, Where
+from pipeline.store.location import Location, LocationLike
 from pipeline.store.lock import Lock, hold
 from pipeline.types import DatasetIndex
 
@@ -21,7 +21,7 @@ def extract(
     index: DatasetIndex,
     config: ExtractConfig,
     executor: BlockExecutor,
-    cache: Where,
+    cache: LocationLike,
     options: RunOptions | None = None,
     *,
     on_progress: Callable[[Speed], None] | None = None,
@@ -53,7 +53,7 @@ def extract(
             message names each difference); or it cannot be written.
         OusError: Workers died twice at a block.
     """
-    place, options = Place.of(cache), options or RunOptions()
+    place, options = Location.of(cache), options or RunOptions()
     held = nullcontext(lock) if lock else hold(place, options.share, take_over=options.take_over, say=say)
     with held as lock:
         require_same_settings(unloaded_model_info(executor), place)
@@ -78,7 +78,7 @@ def extract(
         )
 
 
-def _beyond_end(number: int, place: Place) -> list[str]:
+def _beyond_end(number: int, place: Location) -> list[str]:
     if not number:
         return []
     return [

@@ -7,7 +7,7 @@ from pipeline.runner.cache_setup import Opening, checked
 from pipeline.runner.run_loop import BlockExecutor
 from pipeline.runner.tasks import RunOptions, Workload, blocks_to_do
 from pipeline.runner.worker import unloaded_model_info
-from pipeline.store.location import Place, Where
+from pipeline.store.location import Location, LocationLike
 from pipeline.types import DatasetIndex
 
 
@@ -17,7 +17,7 @@ class Outline:
 
     index: DatasetIndex
     config: ExtractConfig
-    cache: Place
+    cache: Location
     opening: Opening
     workload: Workload
 
@@ -38,7 +38,11 @@ class Outline:
 
 
 def outline(
-    index: DatasetIndex, config: ExtractConfig, executor: BlockExecutor, cache: Where, options: RunOptions
+    index: DatasetIndex,
+    config: ExtractConfig,
+    executor: BlockExecutor,
+    cache: LocationLike,
+    options: RunOptions,
 ) -> Outline:
     """Outline a run of `extract`; no model is loaded and nothing is written.
 
@@ -55,7 +59,7 @@ def outline(
         CacheError: The cache has other settings or clips.
         ConfigError: The settings do not fit the device or each other.
     """
-    place = Place.of(cache)
+    place = Location.of(cache)
     opening = checked(index, config, unloaded_model_info(executor), place)
     workload = Workload.of(index.root, opening.clips, blocks_to_do(opening, place, options))
     return Outline(index=index, config=config, cache=place, opening=opening, workload=workload)

@@ -7,7 +7,7 @@ import numpy as np
 
 from pipeline.footage import Leaks, leaks_of_cache
 from pipeline.runner.progress import Speed
-from pipeline.store.location import Place
+from pipeline.store.location import Location
 from pipeline.store.reader import FeatureCache
 from pipeline.types import Status
 
@@ -33,7 +33,7 @@ class RunReport:
         speed: Speed of the run; None if nothing was pending.
     """
 
-    cache: Place
+    cache: Location
     processed: int
     counts: dict[str, int]
     failures: tuple[tuple[str, str, str], ...]
@@ -54,7 +54,7 @@ class RunReport:
 
 
 def report(
-    place: Place,
+    place: Location,
     processed: int,
     *,
     num_missing: int = 0,

@@ -11,7 +11,7 @@ from pipeline.config import require_range
 from pipeline.runner.block_task import BlockTask
 from pipeline.runner.cache_setup import Opening
 from pipeline.store.claim import Claim
-from pipeline.store.location import Place
+from pipeline.store.location import Location
 from pipeline.store.lock import Share
 from pipeline.store.meta import CacheMeta
 from pipeline.store.reader import FeatureCache
@@ -99,7 +99,7 @@ class Workload:
         return self.num_clips - len(self.missing)
 
 
-def blocks_to_do(opening: Opening, place: Place, options: RunOptions) -> Blocks:
+def blocks_to_do(opening: Opening, place: Location, options: RunOptions) -> Blocks:
     """Return the blocks with pending clips, without rows of clips that are not in the dataset.
 
     Args:

@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass
 
 from pipeline.errors import CacheError
-from pipeline.store.location import Place
+from pipeline.store.location import Location
 from pipeline.store.lock_owner import Holder
 from pipeline.store.lock_records import Records, records_of
 
@@ -26,8 +26,8 @@ class Claim:
 
         A record that is gone, or cannot be read at the moment, does not prove it.
         """
-        place, other = Place.of(self.place), None
-        with contextlib.suppress(CacheError), place.refusals_told(""):
+        place, other = Location.of(self.place), None
+        with contextlib.suppress(CacheError), place.translate_errors(""):
             other = self.other_holder(records_of(place))
         if other is not None:
             raise lost(place, other)
@@ -42,7 +42,7 @@ class Claim:
         return None
 
 
-def lost(place: Place, holder: Holder) -> CacheError:
+def lost(place: Location, holder: Holder) -> CacheError:
     """Return the error of a run whose lock `holder` has taken over."""
     return CacheError(
         f"The lock of '{place}' was taken over by {holder}; this run ends here. Finished blocks are safe."

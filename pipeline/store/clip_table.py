@@ -10,7 +10,7 @@ import zarr
 
 from pipeline.errors import CacheError
 from pipeline.store.create import Rows, table_values, write_table
-from pipeline.store.location import Place
+from pipeline.store.location import Location
 from pipeline.store.meta import CacheMeta, table_name
 from pipeline.store.reader import FeatureCache
 from pipeline.types import ClipRef, DatasetIndex
@@ -67,7 +67,7 @@ def _shares(votes: tuple[int, ...] | None, num_classes: int) -> list[float]:
     return [count / total for count in votes]
 
 
-def replace_table(place: Place, meta: CacheMeta, static: Rows) -> CacheMeta:
+def replace_table(place: Location, meta: CacheMeta, static: Rows) -> CacheMeta:
     """Replace the clip table by one of as many clips or more. All of it takes effect at once.
 
     Features do not change, and new clips are pending. The previous table is kept for processes that are
@@ -92,7 +92,7 @@ def replace_table(place: Place, meta: CacheMeta, static: Rows) -> CacheMeta:
     meta = replace(meta, clip_table=there.clip_table + 1)
     meta.require_bounds(str(place))
     values = table_values(meta, static)
-    with place.refusals_told("could not get a new clip table", "It is unchanged; fix that and run again."):
+    with place.translate_errors("could not get a new clip table", "It is unchanged; fix that and run again."):
         group = zarr.open_group(place.zarr_store(read_only=False), mode="r+", zarr_format=3)
         for name in _tables(group) - {table_name(there.clip_table)}:
             del group[name]  # an older table, or one that a killed run left half written

@@ -13,7 +13,7 @@ from zarr.codecs import Crc32cCodec
 
 from pipeline.errors import CacheError, CacheExistsError
 from pipeline.store.litter import sweep_beside
-from pipeline.store.location import Place
+from pipeline.store.location import Location
 from pipeline.store.lock import creating
 from pipeline.store.meta import CacheMeta
 from pipeline.store.schema import ArraySpec
@@ -24,7 +24,7 @@ _MARK = "creating.json"
 _HALF_MADE = ".creating"
 
 
-def create(place: Place, meta: CacheMeta, static: Rows) -> None:
+def create(place: Location, meta: CacheMeta, static: Rows) -> None:
     """Create a cache; see `CacheWriter.create`.
 
     Args:
@@ -43,13 +43,13 @@ def create(place: Place, meta: CacheMeta, static: Rows) -> None:
             _create_in_bucket(place, meta, values)
 
 
-def _create_folder(place: Place, meta: CacheMeta, values: Rows) -> None:
+def _create_folder(place: Location, meta: CacheMeta, values: Rows) -> None:
     """Write into a directory beside it, and rename that. Only one of several creators succeeds."""
     path = place.path
     path.parent.mkdir(parents=True, exist_ok=True)
     sweep_beside(path, _HALF_MADE)
     partial = path.with_name(f".{path.name}.{secrets.token_hex(8)}{_HALF_MADE}")
-    store = Place(str(partial)).zarr_store(read_only=False)
+    store = Location(str(partial)).zarr_store(read_only=False)
     try:
         _write(store, meta, values)
         partial.rename(path)
@@ -61,7 +61,7 @@ def _create_folder(place: Place, meta: CacheMeta, values: Rows) -> None:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def _create_in_bucket(place: Place, meta: CacheMeta, values: Rows) -> None:
+def _create_in_bucket(place: Location, meta: CacheMeta, values: Rows) -> None:
     """Write while a mark exists. It shows that a creator was killed, so that its objects are replaced."""
     store, objects = place.zarr_store(read_only=False), place.object_store()
     if place.read_object(_MARK) is not None:

@@ -10,7 +10,7 @@ import h5py
 
 from pipeline.errors import CacheError
 from pipeline.store.litter import sweep_beside
-from pipeline.store.location import Place
+from pipeline.store.location import Location
 from pipeline.store.reader import HDF5_META, FeatureCache
 from pipeline.store.schema import ArraySpec
 
@@ -40,7 +40,7 @@ def export_hdf5(cache: FeatureCache, target: Path, on_array: Callable[[str], Non
     Raises:
         CacheError: The target exists, has another suffix or cannot be written.
     """
-    if not Place.of(target).is_hdf5:
+    if not Location.of(target).is_hdf5:
         msg = f"--to '{target}' needs the suffix .h5 or .hdf5."
         raise CacheError(msg)
     if target.exists():
@@ -72,7 +72,7 @@ def export_hdf5(cache: FeatureCache, target: Path, on_array: Callable[[str], Non
     )
 
 
-def beside(place: Place) -> Path:
+def beside(place: Location) -> Path:
     """Return the HDF5 file beside a cache, with its name; for object storage, in the current directory."""
     return (place.path if place.is_local else Path(place.name)).with_suffix(".h5")
 

@@ -20,7 +20,7 @@ from pipeline.store.sandboxed_store import BucketStore, ConfinedStore
 if TYPE_CHECKING:
     from obstore.store import S3Store
 
-Where = Union[str, Path, "Place"]
+LocationLike = Union[str, Path, "Location"]
 """Location of a cache, as arguments of functions."""
 
 _ROOT_KEY = "zarr.json"
@@ -33,15 +33,15 @@ _CONNECT_SECONDS, _REQUEST_SECONDS = "3s", "300s"
 
 
 @dataclass(frozen=True)
-class Place:
-    """Location of a cache, made by `Place.of`. `str` returns it as the user wrote it."""
+class Location:
+    """Location of a cache, made by `Location.of`. `str` returns it as the user wrote it."""
 
     text: str
 
     @classmethod
-    def of(cls, where: Where) -> "Place":
+    def of(cls, where: LocationLike) -> "Location":
         """Return the location that a text or a path names. Raises ConfigError for another kind of address."""
-        if isinstance(where, Place):
+        if isinstance(where, Location):
             return where
         text = str(where)
         if not _SCHEME.match(text):
@@ -87,11 +87,11 @@ class Place:
         """Return the location for processes with another current directory: local paths are absolute."""
         return str(self.path.resolve()) if self.is_local else self.text
 
-    def beside(self, name: str) -> "Place":
+    def beside(self, name: str) -> "Location":
         """Return a location in the same directory or under the same prefix. Links are followed."""
         if self.is_local:
-            return Place(str(self.path.resolve().with_name(name)))
-        return Place(f"{self.text.rstrip('/').rpartition('/')[0]}/{name}")
+            return Location(str(self.path.resolve().with_name(name)))
+        return Location(f"{self.text.rstrip('/').rpartition('/')[0]}/{name}")
 
     def exists(self) -> bool:
         """Return whether something is there: locally any file or directory, in a bucket a complete cache.
@@ -118,7 +118,7 @@ class Place:
             msg = f"'{self}' needs the package 'obstore': pip install obstore."
             raise CacheError(msg)
         bucket, _, prefix = self.text.removeprefix(_S3).rstrip("/").partition("/")
-        with self.refusals_told("cannot be opened"):
+        with self.translate_errors("cannot be opened"):
             return _connected(bucket, prefix, _settings())
 
     def read_object(self, key: str) -> bytes | None:
@@ -126,7 +126,7 @@ class Place:
 
         Raises CacheError if no object store answers, or it has no such bucket.
         """
-        with self.refusals_told("cannot be reached"):
+        with self.translate_errors("cannot be reached"):
             try:
                 return bytes(self.object_store().get(key).bytes())
             except FileNotFoundError as error:
@@ -135,7 +135,7 @@ class Place:
                 raise
 
     @contextmanager
-    def refusals_told(self, trouble: str, remedy: str = "") -> Iterator[None]:
+    def translate_errors(self, trouble: str, remedy: str = "") -> Iterator[None]:
         """Translate errors of a disk or an object store into a CacheError of one line.
 
         trouble: the operation that fails, as a predicate of the location. remedy: what to do, if the reason

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from pipeline.errors import CacheError, CacheExistsError, ConfigError, some
 from pipeline.store.claim import CREATING, WHOLE, Claim, conflicting, lost
-from pipeline.store.location import Place, Where
+from pipeline.store.location import Location, LocationLike
 from pipeline.store.lock_owner import BEAT_SECONDS, Holder, Life
 from pipeline.store.lock_records import Record, Records, records_of
 
@@ -63,7 +63,7 @@ class Lock:
     """Lock of this process. notes: for the user, on locks that were taken over."""
 
     def __init__(
-        self, place: Place, records: Records, name: str, holder: Holder, say: Say | None = None
+        self, place: Location, records: Records, name: str, holder: Holder, say: Say | None = None
     ) -> None:
         self.place = place
         self._say = say or (lambda _: None)
@@ -84,7 +84,7 @@ class Lock:
 
         A record that cannot be read at the moment does not prove it.
         """
-        with self._changing, contextlib.suppress(CacheError), self.place.refusals_told(""):
+        with self._changing, contextlib.suppress(CacheError), self.place.translate_errors(""):
             self._look()
         self.require_held()
 
@@ -114,7 +114,7 @@ class Lock:
         self._ended.set()
         if self._beats.is_alive():
             self._beats.join(_POLL_SECONDS * 10)
-        with contextlib.suppress(CacheError), self.place.refusals_told(""):
+        with contextlib.suppress(CacheError), self.place.translate_errors(""):
             self._remove()
 
     def _clear(self, *, take_over: bool) -> None:
@@ -163,7 +163,7 @@ class Lock:
 
     def _beat_until_the_end(self) -> None:
         while not self._ended.wait(self._holder.beat_seconds):
-            with self._changing, contextlib.suppress(CacheError), self.place.refusals_told(""):
+            with self._changing, contextlib.suppress(CacheError), self.place.translate_errors(""):
                 self._beat()
 
     def _beat(self) -> None:
@@ -191,7 +191,7 @@ class Lock:
 
 @contextlib.contextmanager
 def hold(
-    where: Where,
+    where: LocationLike,
     share: Share | None = None,
     *,
     take_over: bool = False,
@@ -218,9 +218,9 @@ def hold(
     Raises:
         CacheError: Another holder, which the message names, is alive.
     """
-    place = Place.of(where)
+    place = Location.of(where)
     name = f"share-{share.index}-of-{share.count}" if share else WHOLE
-    with place.refusals_told("cannot be locked"):
+    with place.translate_errors("cannot be locked"):
         lock = Lock(place, records_of(place), name, Holder.this_process(str(share or ""), beat_seconds), say)
         lock.take(take_over=take_over)
     lock.start_beating()
@@ -231,7 +231,7 @@ def hold(
 
 
 @contextlib.contextmanager
-def creating(place: Place) -> Iterator[None]:
+def creating(place: Location) -> Iterator[None]:
     """Hold the lock for creating a cache. It waits at most five minutes for another creator.
 
     Raises CacheExistsError if the cache exists then, and CacheError if the other creator does not finish.

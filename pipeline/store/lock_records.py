@@ -13,7 +13,7 @@ from typing import Protocol
 from pipeline.errors import FileError, MissingFileError
 from pipeline.own_dir import OwnDir
 from pipeline.plain_file import not_plain
-from pipeline.store.location import Place
+from pipeline.store.location import Location
 
 _GUARD = "guard"
 _SUFFIX = ".json"
@@ -61,7 +61,7 @@ class Records(Protocol):
         """Remove a record, and return True, if it has not changed since it was read with that tag."""
 
 
-def records_of(place: Place) -> Records:
+def records_of(place: Location) -> Records:
     """Return the records of the cache at `place`, in ``.NAME.locks`` beside it. It need not exist yet."""
     beside = place.beside(f".{place.name}.locks")
     if not beside.is_local:
@@ -202,7 +202,7 @@ class _BucketRecords:
     counts as no record and which only its writer may change for a minute.
     """
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: Location) -> None:
         self._place = place
         self._store = place.object_store()
 

@@ -17,7 +17,7 @@ from pipeline.fingerprint import sha256_json
 from pipeline.program import command
 from pipeline.store import checks
 from pipeline.store.hdf5_probe import require_harmless
-from pipeline.store.location import Place, Where
+from pipeline.store.location import Location, LocationLike
 from pipeline.store.meta import CacheMeta
 from pipeline.store.raw_chunks import Scratch, read_chunk
 from pipeline.store.schema import BY_NAME, ArraySpec
@@ -36,7 +36,7 @@ class FeatureCache:
     """
 
     def __init__(
-        self, place: Place, meta: CacheMeta, arrays: Mapping[str, Any], file: h5py.File | None
+        self, place: Location, meta: CacheMeta, arrays: Mapping[str, Any], file: h5py.File | None
     ) -> None:
         self.place = place
         self.meta = meta
@@ -44,12 +44,12 @@ class FeatureCache:
         self._file = file
 
     @classmethod
-    def open(cls, where: Where) -> Self:
+    def open(cls, where: LocationLike) -> Self:
         """Open a cache, and check that it has every array with the shape that its attributes give.
 
         Raises CacheError if it is missing, of another format or version, or damaged.
         """
-        place = Place.of(where)
+        place = Location.of(where)
         if not place.exists():
             msg = (
                 f"No cache at '{place}'; make one with `{command('extract', '--cache', place, '...')}`. "
@@ -140,7 +140,7 @@ class FeatureCache:
 
 
 def read_rows(
-    place: Place, array: Any, spec: ArraySpec, start: int, end: int, scratch: Scratch | None = None
+    place: Location, array: Any, spec: ArraySpec, start: int, end: int, scratch: Scratch | None = None
 ) -> npt.NDArray[Any]:
     """Return rows of a stored array; see `FeatureCache.read`.
 
@@ -157,7 +157,7 @@ def read_rows(
         CacheError: The disk or the object store fails.
     """
     try:
-        with nullcontext() if place.is_local else place.refusals_told("cannot be read"):
+        with nullcontext() if place.is_local else place.translate_errors("cannot be read"):
             rows = None if scratch is None else read_chunk(array, spec, start, end, scratch)
             rows = array[start:end] if rows is None else rows
     except (CacheError, PermissionError):
@@ -177,7 +177,7 @@ def read_rows(
     return np.asarray(rows)
 
 
-def _open_zarr(place: Place) -> tuple[Any, Mapping[str, Any], None]:
+def _open_zarr(place: Location) -> tuple[Any, Mapping[str, Any], None]:
     store = place.zarr_store(read_only=True)
     with _translate_damage(place):
         try:
@@ -192,10 +192,10 @@ def _open_zarr(place: Place) -> tuple[Any, Mapping[str, Any], None]:
 
 
 @contextmanager
-def _translate_damage(place: Place) -> Iterator[None]:
+def _translate_damage(place: Location) -> Iterator[None]:
     """Translate errors of a damaged or hostile cache, and of an object store, into a CacheError."""
     try:
-        with nullcontext() if place.is_local else place.refusals_told("cannot be read"):
+        with nullcontext() if place.is_local else place.translate_errors("cannot be read"):
             yield
     except CacheError:
         raise
@@ -204,7 +204,7 @@ def _translate_damage(place: Place) -> Iterator[None]:
         raise CacheError(msg) from error
 
 
-def _open_hdf5(place: Place) -> tuple[Any, Mapping[str, Any], h5py.File]:
+def _open_hdf5(place: Location) -> tuple[Any, Mapping[str, Any], h5py.File]:
     if not place.path.is_file():
         msg = f"'{place}' is not a file; an exported HDF5 file is needed."
         raise CacheError(msg)

@@ -13,7 +13,7 @@ from pipeline.errors import CacheError
 from pipeline.own_dir import OwnDir
 from pipeline.store.create import Rows, as_stored, create, create_blocks
 from pipeline.store.litter import sweep_below
-from pipeline.store.location import Place, Where
+from pipeline.store.location import Location, LocationLike
 from pipeline.store.meta import CacheMeta
 from pipeline.store.reader import FeatureCache, read_rows
 from pipeline.store.schema import BY_NAME, ArraySpec
@@ -24,20 +24,20 @@ _LAST = "status"
 class CacheWriter:
     """Feature cache that is open for writing blocks of clips. Several threads may write different blocks."""
 
-    def __init__(self, place: Place, meta: CacheMeta, group: zarr.Group | None = None) -> None:
+    def __init__(self, place: Location, meta: CacheMeta, group: zarr.Group | None = None) -> None:
         self.place = place
         self.meta = meta
-        with place.refusals_told("cannot be opened for writing"):
+        with place.translate_errors("cannot be opened for writing"):
             group = group or zarr.open_group(place.zarr_store(read_only=False), mode="r+", zarr_format=3)
             self._arrays: dict[str, Any] = {spec.name: group[spec.name] for spec in self._block_specs()}
 
     @classmethod
     def in_memory(cls, meta: CacheMeta) -> Self:
         """Return a cache of empty blocks in memory, for measuring the time of writing."""
-        return cls(Place("memory"), meta, create_blocks(MemoryStore(), meta))
+        return cls(Location("memory"), meta, create_blocks(MemoryStore(), meta))
 
     @classmethod
-    def create(cls, where: Where, meta: CacheMeta, static: Rows) -> Self:
+    def create(cls, where: LocationLike, meta: CacheMeta, static: Rows) -> Self:
         """Create a cache with its clip table. It appears completely or not at all.
 
         Args:
@@ -48,13 +48,13 @@ class CacheWriter:
         Raises:
             CacheExistsError: Something is already there, perhaps because another process was faster.
         """
-        place = Place.of(where)
-        with place.refusals_told("could not be created"):
+        place = Location.of(where)
+        with place.translate_errors("could not be created"):
             create(place, meta, static)
         return cls(place, meta)
 
     @classmethod
-    def resume(cls, where: Where) -> Self:
+    def resume(cls, where: LocationLike) -> Self:
         """Open an existing cache, with the checks of reading."""
         with FeatureCache.open(where) as cache:
             return cls(cache.place, cache.meta)
@@ -119,7 +119,7 @@ class CacheWriter:
 
     def _translate_errors(self, first: int, end: int) -> AbstractContextManager[None]:
         """Translate errors of a disk or a bucket into a CacheError that names the clips."""
-        return self.place.refusals_told(
+        return self.place.translate_errors(
             f"could not be written, at clips {first} to {end - 1}",
             "Finished blocks are safe; fix that and run again.",
         )
@@ -128,7 +128,7 @@ class CacheWriter:
         return [spec for spec in self.meta.arrays() if spec.per_block]
 
 
-def sweep(where: Where) -> None:
+def sweep(where: LocationLike) -> None:
     """Remove half-written chunks of unfinished blocks, if they are too old for a running writer.
 
     A bucket has no half-written objects. Raises CacheError if the status cannot be read, and for a link in
@@ -140,7 +140,7 @@ def sweep(where: Where) -> None:
             return
         pending = np.flatnonzero(cache.read(_LAST) == BY_NAME[_LAST].fill)
     unfinished = {str(block) for block in np.unique(pending // meta.block_clips)}
-    with place.refusals_told("cannot be swept"):
+    with place.translate_errors("cannot be swept"):
         for spec in meta.arrays():
             if spec.per_block:
                 chunks = OwnDir.of(place.path) / spec.name / "c"

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from pipeline.store.location import Place
+from pipeline.store.location import Location
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +33,7 @@ class Recomputed:
 class VerifyReport:
     """Result of the check. findings: on stored values and on clips that were computed again."""
 
-    place: Place
+    place: Location
     counts: dict[str, int]
     findings: tuple[Finding, ...]
     recomputed: Recomputed

@@ -11,7 +11,7 @@ from pipeline.errors import ConfigError
 from pipeline.fingerprint import sha256_json
 from pipeline.footage import Footage, cached_footage
 from pipeline.own_dir import Folder, OwnDir
-from pipeline.store.location import Where
+from pipeline.store.location import LocationLike
 from pipeline.store.meta import CacheMeta
 from pipeline.store.reader import FeatureCache
 from pipeline.types import Split
@@ -74,7 +74,7 @@ class Grid:
 
 
 def plan_grid(
-    cache: Where,
+    cache: LocationLike,
     spec: Spec,
     folds: str,
     num_seeds: int,

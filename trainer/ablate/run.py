@@ -9,7 +9,7 @@ from typing import Protocol
 from pipeline.display.json_values import to_json_values
 from pipeline.errors import OusError, counted
 from pipeline.executor import Observer
-from pipeline.store.location import Where
+from pipeline.store.location import LocationLike
 from pipeline.strict_json import to_json
 from trainer.ablate.aggregate import GridResult
 from trainer.ablate.executors import SweepExecutorOptions, make_run_executor
@@ -63,7 +63,7 @@ class _Waiting(Observer):
 
 
 def ablate(
-    cache: Where,
+    cache: LocationLike,
     spec: Spec,
     out: Path,
     observer: SweepObserver,

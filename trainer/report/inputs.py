@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pipeline.errors import CheckpointError, ConfigError
 from pipeline.own_dir import OwnDir
-from pipeline.store.location import Where
+from pipeline.store.location import LocationLike
 from trainer.ablate.load_results import StoredGrid, is_grid, read_grid
 from trainer.ablate.sweep_directory import GRID_FILE
 from trainer.run_directory import CONFIG_FILE, no_run
@@ -19,7 +19,7 @@ class Inputs:
     runs: Mapping[Path, Path]
     grids: tuple[StoredGrid, ...]
 
-    def require_measured_on(self, split: str, cache: Where | None, fold: int | str | None) -> None:
+    def require_measured_on(self, split: str, cache: LocationLike | None, fold: int | str | None) -> None:
         """Raise ConfigError for a sweep with an option that applies to runs only.
 
         Args:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.errors import ConfigError
-from pipeline.store.location import Where
+from pipeline.store.location import LocationLike
 from trainer.config import TrainConfig, learnt
 from trainer.pages.document import Block, Items, Section, Table, Text
 from trainer.report.groups import setting_changes
@@ -116,7 +116,7 @@ def pairs_among(runs: Sequence[ReportedRun]) -> Iterator[ScenePair]:
                 yield _pair(face, full)
 
 
-def require_pair(face: Path, full: Path, cache: Where | None) -> None:
+def require_pair(face: Path, full: Path, cache: LocationLike | None) -> None:
     """Raise ConfigError if the files of two runs show that they are not a pair, before they are measured.
 
     Args:

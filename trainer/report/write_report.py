@@ -10,7 +10,7 @@ from pipeline.config import require_one_of, require_range
 from pipeline.display.json_values import to_json_values
 from pipeline.errors import counted
 from pipeline.portable import portable_values
-from pipeline.store.location import Where
+from pipeline.store.location import LocationLike
 from pipeline.strict_json import to_json
 from trainer.ablate.load_results import StoredGrid
 from trainer.measurement import measure
@@ -103,7 +103,7 @@ def report(
     say: Callable[[str], None],
     *,
     split: str = "test",
-    cache: Where | None = None,
+    cache: LocationLike | None = None,
     fold: int | str | None = None,
     device: str = "auto",
     rigid: tuple[Path, Path] | None = None,
