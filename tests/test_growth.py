@@ -9,7 +9,7 @@ from pipeline.errors import CacheError
 from pipeline.relabel import relabel
 from pipeline.repair import repair
 from pipeline.runner import RunOptions, dataset_of, executor_of
-from pipeline.store.lock import Share
+from pipeline.store.lock import Shard
 from pipeline.store.reader import FeatureCache
 from pipeline.types import DatasetIndex
 from pipeline.verify import verify
@@ -151,7 +151,7 @@ def test_shares_do_not_append(everything, tmp_path):
     path = tmp_path / "feats.zarr"
     extract(part(everything, *OUT), path, limit=1)
     with pytest.raises(CacheError, match=r"clips are not in .* yet, and a shard \(--blocks\) cannot append"):
-        extract(everything, path, share=Share(1, 2))
+        extract(everything, path, shard=Shard(1, 2))
     assert len(by_id(path)) == 11
 
 

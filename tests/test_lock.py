@@ -14,7 +14,7 @@ import pytest
 
 from pipeline.errors import CacheError, ConfigError
 from pipeline.store.location import Location
-from pipeline.store.lock import Share, creating, hold
+from pipeline.store.lock import Shard, creating, hold
 from pipeline.store.lock_owner import BEAT_SECONDS, Holder, Life
 from pipeline.store.writer import CacheWriter
 from tests.tiny_cache import tiny_meta, tiny_static
@@ -23,8 +23,8 @@ ROOT = Path(__file__).parent.parent
 FAST = 0.05
 HOLDING = """
 import sys, time
-from pipeline.store.lock import Share, hold
-share = Share.parse(sys.argv[2]) if sys.argv[2] else None
+from pipeline.store.lock import Shard, hold
+share = Shard.parse(sys.argv[2]) if sys.argv[2] else None
 with hold(sys.argv[1], share):
     print("held", flush=True)
     time.sleep(600)
@@ -67,7 +67,7 @@ def other_process(place):
 
 
 def test_shares_are_parsed_and_divide_the_blocks():
-    shares = [Share.parse(f"{i}/3") for i in (1, 2, 3)]
+    shares = [Shard.parse(f"{i}/3") for i in (1, 2, 3)]
     assert [str(share) for share in shares] == ["1/3", "2/3", "3/3"]
     assert [[block for block in range(7) if share.has(block)] for share in shares] == [
         [0, 3, 6],
@@ -83,7 +83,7 @@ def test_other_shares_are_refused(text):
     with pytest.raises(
         ConfigError, match=f"--blocks is '{text}'; allowed: a shard i/n of the cache's blocks"
     ):
-        Share.parse(text)
+        Shard.parse(text)
 
 
 def test_the_second_is_refused_and_told_who_holds_it(place):
@@ -109,15 +109,15 @@ def test_nothing_is_left_behind(place, request):
 
 
 def test_shares_of_one_count_live_together_and_no_others(place):
-    with hold(place, Share(1, 3)) as first, hold(place, Share(3, 3)) as third:
-        for other in (None, Share(1, 3), Share(1, 2), Share(2, 2)):
+    with hold(place, Shard(1, 3)) as first, hold(place, Shard(3, 3)) as third:
+        for other in (None, Shard(1, 3), Shard(1, 2), Shard(2, 2)):
             with pytest.raises(CacheError, match=r"process .*, shard [13]/3, since"), hold(place, other):
                 pass
         first.check()
         third.check()
-        with hold(place, Share(2, 3)) as second:
+        with hold(place, Shard(2, 3)) as second:
             second.check()
-    with hold(place), pytest.raises(CacheError, match="is being extracted already"), hold(place, Share(1, 3)):
+    with hold(place), pytest.raises(CacheError, match="is being extracted already"), hold(place, Shard(1, 3)):
         pass
 
 
@@ -300,7 +300,7 @@ def test_a_worker_finds_that_its_run_has_lost_the_cache(place, bucket_or_folder)
         claim.require()
         bucket_or_folder.remove()
         claim.require()
-        with hold(place, Share(1, 2)), pytest.raises(CacheError, match="was taken over by .*; this run ends"):
+        with hold(place, Shard(1, 2)), pytest.raises(CacheError, match="was taken over by .*; this run ends"):
             claim.require()
 
 
@@ -329,7 +329,7 @@ def test_a_living_one_whose_clock_is_behind_keeps_it(place, monkeypatch):
 
 
 def test_the_robbed_one_notices(place):
-    with hold(place, Share(2, 3), beat_seconds=FAST) as robbed:
+    with hold(place, Shard(2, 3), beat_seconds=FAST) as robbed:
         with hold(place, take_over=True, beat_seconds=FAST) as robber:
             assert "shard 2/3" in robber.notes[0]
             robber.check()

@@ -13,7 +13,7 @@ from pipeline.display.text import lines
 from pipeline.runner import RunOptions, executor_of
 from pipeline.store.export import export_hdf5
 from pipeline.store.location import Location
-from pipeline.store.lock import Share
+from pipeline.store.lock import Shard
 from pipeline.store.reader import FeatureCache
 from pipeline.store.summary import summarise
 from pipeline.verify import verify, verify_stored
@@ -47,7 +47,7 @@ def test_extracted_resumed_and_by_shares_it_is_the_same_as_on_disk(index, bucket
     extract(index, bucket.url("a/feats.zarr"), limit=3)
     assert extract(index, bucket.url("a/feats.zarr")).counts == whole.counts
     for i in (2, 1):
-        extract(index, bucket.url("b/feats.zarr"), share=Share(i, 2))
+        extract(index, bucket.url("b/feats.zarr"), shard=Shard(i, 2))
     with FeatureCache.open(tmp_path / "feats.zarr") as local:
         for url in (bucket.url("a/feats.zarr"), bucket.url("b/feats.zarr")):
             with FeatureCache.open(url) as remote:

@@ -20,7 +20,7 @@ from pipeline.features import Encoder
 from pipeline.process import ExtractConfig
 from pipeline.runner import BlockWorkerSetup, RunOptions, RunReport, executor_of, worker
 from pipeline.store.location import Location
-from pipeline.store.lock import Share, hold
+from pipeline.store.lock import Shard, hold
 from pipeline.store.reader import FeatureCache
 from pipeline.types import DatasetIndex
 from tests.small_clips import small_models, small_models_with, write_clips, write_video
@@ -291,10 +291,10 @@ def test_a_plan_tells_bytes_and_writes_nothing(index, undisturbed, tmp_path):
 
 def test_shares_together_give_the_same_bytes(index, undisturbed, tmp_path):
     path = tmp_path / "feats.zarr"
-    first = plan(index, path, RunOptions(share=Share(1, 2)))
+    first = plan(index, path, RunOptions(shard=Shard(1, 2)))
     assert (first.outline.workload.num_clips, len(first.outline.workload.blocks)) == (12, 2)
-    assert extract(index, small_models(), path, RunOptions(share=Share(1, 2))).processed == 12
-    assert extract(index, small_models(), path, RunOptions(share=Share(2, 2))).processed == 8
+    assert extract(index, small_models(), path, RunOptions(shard=Shard(1, 2))).processed == 12
+    assert extract(index, small_models(), path, RunOptions(shard=Shard(2, 2))).processed == 8
     assert chunks(path) == chunks(undisturbed)
 
 

@@ -147,7 +147,7 @@ def extract(
     from pipeline.datasets.untrained import untrained_of_index
     from pipeline.footage import leak_warnings, leaks_of_index
     from pipeline.process import ExtractConfig
-    from pipeline.store.lock import Share, hold
+    from pipeline.store.lock import Shard, hold
 
     values = {
         "frames": {"num_frames": frames, "num_views": views},
@@ -160,7 +160,7 @@ def extract(
     config = override(from_dict(ExtractConfig, values), set_ or [])
     options = runner.RunOptions(
         limit=limit, retry_failed=retry_failed, take_over=take_over,
-        share=None if blocks is None else Share.parse(blocks),
+        shard=None if blocks is None else Shard.parse(blocks),
     )  # fmt: skip
     executor_options = runner.ExecutorOptions(
         gpus=gpus, workers=workers, scheduler=scheduler, decoders=decoders, clip_seconds=clip_seconds,
@@ -185,7 +185,7 @@ def extract(
         stopped = "stopped; nothing was written"
     with (
         ends_at_once(stopped),
-        nullcontext() if dry_run else hold(cache, options.share, take_over=take_over, say=say) as lock,
+        nullcontext() if dry_run else hold(cache, options.shard, take_over=take_over, say=say) as lock,
         closing(runner.make_executor(config, executor_options, for_timing=dry_run)) as executor,
     ):
         for warning in executor.warnings:

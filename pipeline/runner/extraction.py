@@ -54,14 +54,14 @@ def extract(
         OusError: Workers died twice at a block.
     """
     place, options = Location.of(cache), options or RunOptions()
-    held = nullcontext(lock) if lock else hold(place, options.share, take_over=options.take_over, say=say)
+    held = nullcontext(lock) if lock else hold(place, options.shard, take_over=options.take_over, say=say)
     with held as lock:
         require_same_settings(unloaded_model_info(executor), place)
         info = model_info(executor)
         if say is not None:
             say(f"{config.encoder.name}: {info.conventions}")
         lock.check()
-        opening = open_cache(index, config, info, place, may_grow=options.share is None)
+        opening = open_cache(index, config, info, place, may_grow=options.shard is None)
         workload = Workload.of(index.root, opening.clips, blocks_to_do(opening, place, options))
         if say is not None and workload.missing:
             say(_missing(workload, opening))

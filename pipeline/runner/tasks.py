@@ -12,7 +12,7 @@ from pipeline.runner.block_task import BlockTask
 from pipeline.runner.cache_setup import Opening
 from pipeline.store.claim import Claim
 from pipeline.store.location import Location
-from pipeline.store.lock import Share
+from pipeline.store.lock import Shard
 from pipeline.store.meta import CacheMeta
 from pipeline.store.reader import FeatureCache
 from pipeline.store.sources import is_missing
@@ -26,13 +26,13 @@ class RunOptions:
     Attributes:
         limit: Most clips to process; None for no limit.
         retry_failed: Whether failed clips are processed again.
-        share: Shard of the blocks, for several runs that fill one cache; None for all blocks.
+        shard: Shard of the blocks, for several runs that fill one cache; None for all blocks.
         take_over: Whether the lock is taken from another run.
     """
 
     limit: int | None = None
     retry_failed: bool = False
-    share: Share | None = None
+    shard: Shard | None = None
     take_over: bool = False
 
     def __post_init__(self) -> None:
@@ -119,8 +119,8 @@ def blocks_to_do(opening: Opening, place: Location, options: RunOptions) -> Bloc
 
 
 def _grouped(rows: Sequence[int], size: int, options: RunOptions) -> Blocks:
-    share = options.share
-    mine = [row for row in rows if share is None or share.has(row // size)]
+    shard = options.shard
+    mine = [row for row in rows if shard is None or shard.has(row // size)]
     blocks: dict[int, list[int]] = {}
     for row in mine[: options.limit]:
         blocks.setdefault(row // size * size, []).append(row)

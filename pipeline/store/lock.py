@@ -32,14 +32,14 @@ class _HeldError(CacheError):
 
 
 @dataclass(frozen=True)
-class Share:
+class Shard:
     """Shard: one of `count` equal parts of a cache's blocks. `index` counts from 1."""
 
     index: int
     count: int
 
     @classmethod
-    def parse(cls, text: str) -> "Share":
+    def parse(cls, text: str) -> "Shard":
         """Return the shard that a text such as "3/8" names. Raises ConfigError for any other text."""
         match = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,9})", text.strip())
         index, count = (int(part) for part in match.groups()) if match else (0, 0)
@@ -192,7 +192,7 @@ class Lock:
 @contextlib.contextmanager
 def hold(
     where: LocationLike,
-    share: Share | None = None,
+    shard: Shard | None = None,
     *,
     take_over: bool = False,
     beat_seconds: float = BEAT_SECONDS,
@@ -207,7 +207,7 @@ def hold(
 
     Args:
         where: Location of the cache.
-        share: The shard; None for the whole cache.
+        shard: The shard; None for the whole cache.
         take_over: Take the lock also from a holder that is alive.
         beat_seconds: Time between heartbeats.
         say: Called with a message before this function waits for a heartbeat.
@@ -219,9 +219,9 @@ def hold(
         CacheError: Another holder, which the message names, is alive.
     """
     place = Location.of(where)
-    name = f"share-{share.index}-of-{share.count}" if share else WHOLE
+    name = f"share-{shard.index}-of-{shard.count}" if shard else WHOLE
     with place.translate_errors("cannot be locked"):
-        lock = Lock(place, records_of(place), name, Holder.this_process(str(share or ""), beat_seconds), say)
+        lock = Lock(place, records_of(place), name, Holder.this_process(str(shard or ""), beat_seconds), say)
         lock.take(take_over=take_over)
     lock.start_beating()
     try:
