@@ -13,12 +13,12 @@ import torch
 from torch.nn import functional
 
 from pipeline.choices import FeaturePrecision, Tokens
-from pipeline.clip_model import LoadedClip, lean_visual
+from pipeline.clip_model import LoadedClip, fused_visual_tower
 from pipeline.config import require_one_of, require_range
 from pipeline.device import exact_float32, precision_on
 from pipeline.errors import ConfigError
 from pipeline.fingerprint import OUTSIDE_IDENTITY
-from pipeline.fixed_batches import DeviceLock, FixedPasses
+from pipeline.fixed_batches import DeviceLock, FixedBatches
 from pipeline.types import NUM_EARLY_BLOCKS
 from pipeline.versions import VERSIONS
 
@@ -137,11 +137,11 @@ class Encoder:
         self.num_tokens = num_kept_tokens(config.tokens, clip.num_patches)
         self._tokens = config.tokens
         self._dtype = _TYPES[self.precision]
-        self._visual = lean_visual(clip.model.visual, device, self._dtype)
+        self._visual = fused_visual_tower(clip.model.visual, device, self._dtype)
         self._num_blocks = len(self._visual.transformer.resblocks)
         self._mean = torch.tensor(clip.mean, device=device)[:, None, None]
         self._std = torch.tensor(clip.std, device=device)[:, None, None]
-        self._passes = FixedPasses(
+        self._batches = FixedBatches(
             "Images for the encoder", config.batch_pictures or _batch_pictures(device), device, device_lock
         )
         if self._num_blocks < NUM_EARLY_BLOCKS:
@@ -151,12 +151,12 @@ class Encoder:
     @property
     def batch_pictures(self) -> int:
         """Current images per batch. If the device runs out of memory, the number is halved."""
-        return self._passes.size
+        return self._batches.size
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """Warnings for the user, about a device that ran out of memory."""
-        return self._passes.warnings
+        return self._batches.warnings
 
     @torch.inference_mode()
     def encode(
@@ -173,11 +173,11 @@ class Encoder:
             torch.OutOfMemoryError: A single image does not fit into the device's memory.
         """
         parts = []
-        for part in self._passes.run(pictures_N3SS, lambda batch: self._encode_batch(batch, early=early)):
+        for part in self._batches.run(pictures_N3SS, lambda batch: self._encode_batch(batch, early=early)):
             parts.append(part)
             if on_batch is not None:
                 on_batch(len(part[0]))
-        self._passes.wait()
+        self._batches.wait()
         columns = [torch.cat(column) for column in zip(*parts, strict=True)]
         return Encoded(
             embedding_NF=columns[0],

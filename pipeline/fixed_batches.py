@@ -15,7 +15,7 @@ DeviceLock: TypeAlias = AbstractContextManager[Any]
 """Type of a threading.Lock that is held while a batch is queued on a device that threads share."""
 
 
-class FixedPasses:
+class FixedBatches:
     """Batches of `size` rows, the last one padded with zeros, so that a row's result depends on no other.
 
     Matrix products and convolutions may sum in another order for another number of rows. If the device
@@ -39,7 +39,7 @@ class FixedPasses:
     def run(
         self,
         rows: torch.Tensor,
-        one_pass: Callable[[torch.Tensor], list[torch.Tensor]],
+        process_batch: Callable[[torch.Tensor], list[torch.Tensor]],
         prepare: Callable[[torch.Tensor], torch.Tensor] | None = None,
     ) -> Iterator[list[torch.Tensor]]:
         """Yield the results of all rows, batch by batch, without the padding, on the host.
@@ -48,7 +48,7 @@ class FixedPasses:
 
         Args:
             rows: N rows, on the host.
-            one_pass: Function of B rows on the device that returns tensors of B rows each.
+            process_batch: Function of B rows on the device that returns tensors of B rows each.
             prepare: Function that makes rows smaller on the device, each independently, before zeros are
                 added; None leaves them unchanged.
 
@@ -57,7 +57,7 @@ class FixedPasses:
         """
         start = 0
         while start < len(rows):
-            done = self._attempt(rows, start, one_pass, prepare)
+            done = self._attempt(rows, start, process_batch, prepare)
             if done is None:
                 self._empty_cache()
                 continue
@@ -75,7 +75,7 @@ class FixedPasses:
         self,
         rows: torch.Tensor,
         start: int,
-        one_pass: Callable[[torch.Tensor], list[torch.Tensor]],
+        process_batch: Callable[[torch.Tensor], list[torch.Tensor]],
         prepare: Callable[[torch.Tensor], torch.Tensor] | None,
     ) -> list[torch.Tensor] | None:
         """Return the results of the next rows; None if the device has too little memory for them."""
@@ -85,7 +85,7 @@ class FixedPasses:
             try:
                 on_device = batch.to(self._device, non_blocking=True)
                 padded = _padded(on_device if prepare is None else prepare(on_device), size)
-                return [value[: len(batch)].to("cpu", non_blocking=True) for value in one_pass(padded)]
+                return [value[: len(batch)].to("cpu", non_blocking=True) for value in process_batch(padded)]
             except torch.OutOfMemoryError:
                 if size == 1:
                     raise

@@ -5,7 +5,7 @@ import threading
 import pytest
 import torch
 
-from pipeline.fixed_batches import FixedPasses
+from pipeline.fixed_batches import FixedBatches
 
 CPU = torch.device("cpu")
 
@@ -17,7 +17,7 @@ def test_every_pass_has_one_size_and_padding_is_cut_off() -> None:
         seen.append(batch.clone())
         return [batch * 2, batch + 1]
 
-    parts = list(FixedPasses("Rows", 3, CPU).run(rows, doubled))
+    parts = list(FixedBatches("Rows", 3, CPU).run(rows, doubled))
     assert [tuple(batch.shape) for batch in seen] == [(3, 1)] * 3
     assert seen[-1].tolist() == [[6.0], [0.0], [0.0]]
     assert torch.equal(torch.cat([double for double, _ in parts]), rows * 2)
@@ -35,14 +35,14 @@ def test_rows_are_prepared_before_they_are_padded() -> None:
         seen.append(batch.tolist())
         return [batch]
 
-    parts = list(FixedPasses("Rows", 3, CPU).run(rows, kept, first_column))
+    parts = list(FixedBatches("Rows", 3, CPU).run(rows, kept, first_column))
     assert sizes == [3, 1]
     assert seen == [[[0.0], [2.0], [4.0]], [[6.0], [0.0], [0.0]]]
     assert torch.equal(torch.cat([part for (part,) in parts]), rows[:, :1])
 
 
 def test_out_of_memory_halves_the_size_for_good_and_says_so() -> None:
-    passes, sizes = FixedPasses("Rows", 8, CPU), []
+    passes, sizes = FixedBatches("Rows", 8, CPU), []
 
     def small_device(batch: torch.Tensor) -> list[torch.Tensor]:
         sizes.append(len(batch))
@@ -67,7 +67,7 @@ def test_a_single_row_that_does_not_fit_is_an_error() -> None:
         raise torch.OutOfMemoryError(len(batch))
 
     with pytest.raises(torch.OutOfMemoryError, match="1"):
-        list(FixedPasses("Rows", 2, CPU).run(torch.zeros(3), no_device))
+        list(FixedBatches("Rows", 2, CPU).run(torch.zeros(3), no_device))
 
 
 def test_another_error_passes() -> None:
@@ -75,7 +75,7 @@ def test_another_error_passes() -> None:
         raise RuntimeError(len(batch))
 
     with pytest.raises(RuntimeError, match="2"):
-        list(FixedPasses("Rows", 2, CPU).run(torch.zeros(3), broken))
+        list(FixedBatches("Rows", 2, CPU).run(torch.zeros(3), broken))
 
 
 def test_threads_that_share_a_lock_take_turns() -> None:
@@ -89,7 +89,7 @@ def test_threads_that_share_a_lock_take_turns() -> None:
         return [batch]
 
     def work() -> None:
-        list(FixedPasses("Rows", 1, CPU, lock).run(torch.zeros(5), watched))
+        list(FixedBatches("Rows", 1, CPU, lock).run(torch.zeros(5), watched))
 
     threads = [threading.Thread(target=work) for _ in range(3)]
     for thread in threads:

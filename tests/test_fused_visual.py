@@ -8,7 +8,7 @@ import torch
 from open_clip.transformer import QuickGELU
 from torch import nn
 
-from pipeline.clip_model import lean_visual
+from pipeline.clip_model import fused_visual_tower
 
 CPU = torch.device("cpu")
 SMALL = {
@@ -36,14 +36,14 @@ def relative(value: torch.Tensor, expected: torch.Tensor) -> float:
 @pytest.mark.parametrize("quick", [True, False])
 def test_the_lean_tower_is_the_same_function(quick: bool) -> None:
     visual = tower(quick_gelu=quick)
-    lean = lean_visual(visual, CPU, torch.float32)
+    lean = fused_visual_tower(visual, CPU, torch.float32)
     assert relative(lean(pictures()), visual(pictures())) < 1e-6
 
 
 @torch.inference_mode()
 def test_every_block_is_the_same_function() -> None:
     visual = tower(quick_gelu=True)
-    lean = lean_visual(visual, CPU, torch.float32)
+    lean = fused_visual_tower(visual, CPU, torch.float32)
     x = torch.randn(2, 17, 48, generator=torch.Generator().manual_seed(2))
     for block, own in zip(lean.transformer.resblocks, visual.transformer.resblocks, strict=True):
         assert relative(block(x), own(x)) < 1e-6
@@ -54,7 +54,7 @@ def test_in_bf16_it_is_no_further_from_float32_than_the_original() -> None:
     visual = tower(quick_gelu=True)
     exact = visual(pictures(8))
     low = pictures(8).bfloat16()
-    lean = relative(lean_visual(visual, CPU, torch.bfloat16)(low), exact)
+    lean = relative(fused_visual_tower(visual, CPU, torch.bfloat16)(low), exact)
     torch.manual_seed(0)
     cast = open_clip.CLIP(**SMALL, quick_gelu=True).eval().visual.bfloat16()
     assert 1e-4 < lean < 1.5 * relative(cast(low), exact)
@@ -63,7 +63,7 @@ def test_in_bf16_it_is_no_further_from_float32_than_the_original() -> None:
 def test_the_loaded_tower_stays_as_it_is() -> None:
     visual = tower(quick_gelu=True)
     before = {name: value.clone() for name, value in visual.state_dict().items()}
-    lean = lean_visual(visual, CPU, torch.bfloat16)
+    lean = fused_visual_tower(visual, CPU, torch.bfloat16)
     assert all(torch.equal(value, before[name]) for name, value in visual.state_dict().items())
     assert isinstance(visual.transformer.resblocks[0].mlp.gelu, QuickGELU)
     assert isinstance(lean.transformer.resblocks[0].mlp.gelu, nn.SiLU)

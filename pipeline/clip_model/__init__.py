@@ -21,7 +21,7 @@ that both name and check the same weights.
 from pipeline.clip_model.config import EncoderConfig, encoder_of
 from pipeline.clip_model.conventions import CLIP_MEAN, CLIP_STD
 from pipeline.clip_model.files import is_here
-from pipeline.clip_model.fused_visual import lean_visual
+from pipeline.clip_model.fused_visual import fused_visual_tower
 from pipeline.clip_model.model import LoadedClip, load_clip_model, sha256_tensors
 from pipeline.clip_model.shape import EncoderShape, shape_of
 

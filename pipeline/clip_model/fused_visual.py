@@ -13,7 +13,7 @@ from torch.nn import functional
 _QUICK_GELU_SLOPE = 1.702
 
 
-def lean_visual(visual: Any, device: torch.device, dtype: torch.dtype) -> Any:
+def fused_visual_tower(visual: Any, device: torch.device, dtype: torch.dtype) -> Any:
     """Copy an image encoder, with fused operations. The original is not changed.
 
     QuickGELU, x sigmoid(1.702 x), becomes one SiLU of 1.702 x. The weights before it are multiplied by the

@@ -20,7 +20,7 @@ from pipeline.device import exact_float32, precision_on
 from pipeline.errors import WeightsError
 from pipeline.faces.detector import DetectorConfig, faces_in_picture
 from pipeline.faces.fuse_batchnorm import without_batch_norm
-from pipeline.fixed_batches import DeviceLock, FixedPasses
+from pipeline.fixed_batches import DeviceLock, FixedBatches
 from pipeline.types import Faces, Floats
 
 ANCHOR_SIDES_PX = ((16, 32), (64, 128), (256, 512))
@@ -128,7 +128,7 @@ class RetinaFaceDetector:
         fused = without_batch_norm(network.eval().requires_grad_(False))
         self._network = fused.to(device, self._dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
         batch_frames = config.batch_frames or (16 if device.type == "cuda" else 8)
-        self._passes = FixedPasses("Frames for the face detector", batch_frames, device, device_lock)
+        self._batches = FixedBatches("Frames for the face detector", batch_frames, device, device_lock)
         given = _INPUTS[config.name]
         self._bgr = given.bgr
         self._mean_311 = torch.tensor(given.mean, device=device)[:, None, None]
@@ -166,7 +166,7 @@ class RetinaFaceDetector:
     @property
     def warnings(self) -> tuple[str, ...]:
         """Limits met so far, such as a batch that the device's memory could not hold."""
-        return self._passes.warnings
+        return self._batches.warnings
 
     @torch.inference_mode()
     def detect(self, rgb_UHWC: torch.Tensor) -> list[Faces]:
@@ -184,16 +184,16 @@ class RetinaFaceDetector:
         def prepare(rgb_BHWC: torch.Tensor) -> torch.Tensor:
             return shrunk(rgb_BHWC.permute(0, 3, 1, 2), self._config.long_side)
 
-        def one_pass(pictures_B3hw: torch.Tensor) -> list[torch.Tensor]:
+        def process_batch(pictures_B3hw: torch.Tensor) -> list[torch.Tensor]:
             output = self._output(pictures_B3hw, height, width)
             best_BNR = self._best(output, _FEW_CANDIDATES)
             outputs.append(output)
             return [best_BNR]
 
-        passes = list(self._passes.run(rgb_UHWC, one_pass, prepare))
-        self._passes.wait()
+        batches = list(self._batches.run(rgb_UHWC, process_batch, prepare))
+        self._batches.wait()
         found = []
-        for (best_BNR,), output in zip(passes, outputs, strict=True):
+        for (best_BNR,), output in zip(batches, outputs, strict=True):
             rows = best_BNR
             if bool((rows[:, -1, _SCORE] > self._config.score).any()):
                 rows = self._best(output, output.score_BP.shape[1])[: len(rows)].cpu()
