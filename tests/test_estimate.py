@@ -16,10 +16,10 @@ from pipeline.runner import RunOptions, executor_of, model_info
 from pipeline.runner.block_task import BlockReport
 from pipeline.runner.worker import BlockWorker, BlockWorkerSetup
 from pipeline.store.writer import CacheWriter
-from pipeline.types import ClipRef, DatasetIndex, GivenBoxes, Split
+from pipeline.types import ClipRef, DatasetIndex, ProvidedBoxes, Split
 from tests.small_clips import small_models, small_models_with, write_clips
 
-BOX = GivenBoxes(box_xyxy=np.array([[0, 0, 9, 9]], np.float32))
+BOX = ProvidedBoxes(box_xyxy=np.array([[0, 0, 9, 9]], np.float32))
 SECONDS_OF_BLOCK, SECONDS_OF_CLIP, SECONDS_PER_BYTE = 0.05, 0.2, 0.001
 
 
@@ -66,7 +66,7 @@ def clocked(tmp_path, monkeypatch):
             name = f"{number:05d}.mp4"
             if size >= 0:
                 (tmp_path / name).write_bytes(bytes(int(size)))
-            clips.append(ClipRef(clip_id=name, path=name, label=0, splits=(Split.TRAIN,), given_boxes=BOX))
+            clips.append(ClipRef(clip_id=name, path=name, label=0, splits=(Split.TRAIN,), provided_boxes=BOX))
         index = DatasetIndex(
             name="manifest", root=tmp_path, class_names=("a", "b"), fold_names=("1",), clips=tuple(clips)
         )

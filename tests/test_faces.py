@@ -20,9 +20,9 @@ from pipeline.errors import ClipError, ConfigError, WeightsError
 from pipeline.faces import (
     DetectorConfig,
     FaceDetector,
-    given_faces,
     load_detector,
     networks,
+    provided_faces,
     stray_boxes,
     untrained_retinaface,
 )
@@ -37,7 +37,7 @@ from pipeline.faces.retinaface import (
 )
 from pipeline.fingerprint import sha256_file
 from pipeline.frames import FrameConfig, decode_clip
-from pipeline.types import Bytes, Faces, Floats, GivenBoxes
+from pipeline.types import Bytes, Faces, Floats, ProvidedBoxes
 
 CPU = torch.device("cpu")
 RESNET, MOBILENET = "retinaface-resnet50", "retinaface-mobilenet0.25"
@@ -373,8 +373,8 @@ def test_a_missing_package_is_named_with_the_remedy(monkeypatch: pytest.MonkeyPa
 
 def test_given_boxes_hold_on_their_frames_alone() -> None:
     box = np.array([[1, 2, 30, 40], [5, 6, 70, 80]], dtype=np.float32)
-    given = GivenBoxes(box_xyxy=box, frame_index=np.array([3, 8]))
-    faces = given_faces(given, np.array([2, 3, 8]), 60, 50)
+    given = ProvidedBoxes(box_xyxy=box, frame_index=np.array([3, 8]))
+    faces = provided_faces(given, np.array([2, 3, 8]), 60, 50)
     assert [len(f.score) for f in faces] == [0, 1, 1]
     np.testing.assert_array_equal(faces[1].box_xyxy_px, [[1, 2, 30, 40]])
     np.testing.assert_array_equal(faces[2].box_xyxy_px, [[5, 6, 50, 60]])
@@ -383,28 +383,28 @@ def test_given_boxes_hold_on_their_frames_alone() -> None:
 
 
 def test_one_given_box_holds_on_all_frames_and_none_on_none() -> None:
-    given = GivenBoxes(box_xyxy=np.array([[1, 2, 30, 40]], dtype=np.float32))
-    assert [f.box_xyxy_px.tolist() for f in given_faces(given, np.arange(2), 50, 50)] == [
+    given = ProvidedBoxes(box_xyxy=np.array([[1, 2, 30, 40]], dtype=np.float32))
+    assert [f.box_xyxy_px.tolist() for f in provided_faces(given, np.arange(2), 50, 50)] == [
         [[1, 2, 30, 40]]
     ] * 2
-    assert [len(f.score) for f in given_faces(None, np.arange(2), 50, 50)] == [0, 0]
+    assert [len(f.score) for f in provided_faces(None, np.arange(2), 50, 50)] == [0, 0]
 
 
 def test_relative_boxes_are_of_the_frames_size() -> None:
     box = np.array([[0.1, 0.25, 0.5, 1.1]], dtype=np.float32)
     for given in (
-        GivenBoxes(box_xyxy=box, is_relative=True),
-        GivenBoxes(box_xyxy=box, is_relative=True, frame_index=np.array([7])),
+        ProvidedBoxes(box_xyxy=box, is_relative=True),
+        ProvidedBoxes(box_xyxy=box, is_relative=True, frame_index=np.array([7])),
     ):
-        (faces,) = given_faces(given, np.array([7]), 40, 200)
+        (faces,) = provided_faces(given, np.array([7]), 40, 200)
         np.testing.assert_allclose(faces.box_xyxy_px, [[20, 10, 100, 40]], rtol=1e-6)
 
 
-def boxes(*box_xyxy: tuple[float, ...], is_relative: bool = False) -> GivenBoxes:
+def boxes(*box_xyxy: tuple[float, ...], is_relative: bool = False) -> ProvidedBoxes:
     """One box for the clip, or one for each frame."""
     frames = np.arange(len(box_xyxy)) if len(box_xyxy) > 1 else None
     box_K4 = np.array(box_xyxy, dtype=np.float32)
-    return GivenBoxes(box_xyxy=box_K4, frame_index=frames, is_relative=is_relative)
+    return ProvidedBoxes(box_xyxy=box_K4, frame_index=frames, is_relative=is_relative)
 
 
 @pytest.mark.parametrize(
@@ -426,13 +426,13 @@ def boxes(*box_xyxy: tuple[float, ...], is_relative: bool = False) -> GivenBoxes
         ),
     ],
 )
-def test_boxes_of_another_scale_or_video_fail_the_clip(given: GivenBoxes, size: int, message: str) -> None:
+def test_boxes_of_another_scale_or_video_fail_the_clip(given: ProvidedBoxes, size: int, message: str) -> None:
     with pytest.raises(ClipError, match=message):
-        given_faces(given, np.arange(1), size, size)
+        provided_faces(given, np.arange(1), size, size)
 
 
 def test_a_face_cut_by_the_edge_is_clipped() -> None:
-    (corner,) = given_faces(
+    (corner,) = provided_faces(
         boxes((-25, -25, 75, 75)), np.arange(1), 100, 100
     )  # enlarged twofold, at a corner
     assert corner.box_xyxy_px.tolist() == [[0, 0, 75, 75]]
@@ -442,7 +442,7 @@ def test_a_face_cut_by_the_edge_is_clipped() -> None:
 
 def test_a_face_that_leaves_the_frame_is_no_face_on_those_frames() -> None:
     given = boxes((10, 0, 40, 30), (20, 0, 50, 30), (40, 0, 70, 30), (55, 0, 85, 30))
-    assert [len(f.score) for f in given_faces(given, np.arange(4), 50, 50)] == [1, 1, 1, 0]
+    assert [len(f.score) for f in provided_faces(given, np.arange(4), 50, 50)] == [1, 1, 1, 0]
 
 
 def test_haar_scores_by_hand() -> None:

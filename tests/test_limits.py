@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.datasets import folder, given_boxes, limits, manifest
+from pipeline.datasets import folder, limits, manifest, provided_boxes
 from pipeline.datasets.folder import scan
 from pipeline.errors import DatasetError
 from tests.manifests import HEADER
@@ -136,7 +136,7 @@ def test_too_many_boxes_are_refused(root, monkeypatch):
     monkeypatch.setattr(limits, "_MAX_BOXES", 5)
     with pytest.raises(DatasetError, match=r"names more than 5 face boxes in all, the most allowed"):
         manifest.read(written(root, text))
-    monkeypatch.setattr(given_boxes, "MAX_BOX_ROWS", 1)
+    monkeypatch.setattr(provided_boxes, "MAX_BOX_ROWS", 1)
     with pytest.raises(DatasetError, match=r"b.csv' has more than 1 rows"):
         manifest.read(written(root, text))
 

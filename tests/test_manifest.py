@@ -20,7 +20,7 @@ def test_three_columns_are_enough(tmp_path):
     assert [clip.splits for clip in index.clips] == [(Split.TRAIN,), (Split.TEST,), (Split.VALIDATION,)]
     assert [clip.polarity for clip in index.clips] == [Polarity.POSITIVE, Polarity.NEGATIVE, Polarity.UNKNOWN]
     first = index.clips[0]
-    assert (first.start_seconds, first.end_seconds, first.given_boxes) == (None, None, None)
+    assert (first.start_seconds, first.end_seconds, first.provided_boxes) == (None, None, None)
 
 
 @pytest.mark.parametrize(
@@ -69,9 +69,9 @@ def test_every_column_is_read(tmp_path):
     assert index.fold_names == ("k1",)
     assert (clip.start_seconds, clip.end_seconds) == (1.5, 3.0)
     assert clip.polarity is Polarity.NEGATIVE, "the column stands above the class"
-    assert clip.given_boxes is not None
-    assert clip.given_boxes.box_xyxy.tolist() == [[10, 20.5, 110, 220]]
-    assert clip.given_boxes.frame_index is None
+    assert clip.provided_boxes is not None
+    assert clip.provided_boxes.box_xyxy.tolist() == [[10, 20.5, 110, 220]]
+    assert clip.provided_boxes.frame_index is None
 
 
 def test_empty_optional_cells_are_as_good_as_no_column(tmp_path):
@@ -79,7 +79,7 @@ def test_empty_optional_cells_are_as_good_as_no_column(tmp_path):
     text = f"{HEADER},{names}\na.mp4,joy,train{',' * 10}\n"
     (clip,) = read(manifest(tmp_path, text)).clips
     assert clip == read(manifest(tmp_path, f"{HEADER}\na.mp4,joy,train\n")).clips[0]
-    assert clip.given_boxes is None
+    assert clip.provided_boxes is None
 
 
 @pytest.mark.parametrize(
@@ -126,8 +126,8 @@ def test_json_lines_say_the_same(tmp_path):
     index = read(jsonl(tmp_path, one, two))
     assert [clip.clip_id for clip in index.clips] == ["b.mp4", "ä .mp4#1.5-"]
     assert [clip.label for clip in index.clips] == [-1, 0]
-    assert index.clips[1].given_boxes is not None
-    assert index.clips[1].given_boxes.box_xyxy.tolist() == [[1, 2.5, 3, 4]]
+    assert index.clips[1].provided_boxes is not None
+    assert index.clips[1].provided_boxes.box_xyxy.tolist() == [[1, 2.5, 3, 4]]
 
 
 def test_json_lines_end_at_line_feeds_only(tmp_path):
@@ -174,11 +174,11 @@ def test_boxes_come_from_a_file_of_their_own(tmp_path):
         b"\xef\xbb\xbfframe, x0,y0,x1,y1,who\r\n0,1,2,3,4,x\r\n7,-5,2,300,4.5,\r\n"
     )
     (clip,) = read(manifest(tmp_path, f"{HEADER},boxes\na.mp4,joy,train,boxes/a.csv\n")).clips
-    assert clip.given_boxes is not None
-    assert clip.given_boxes.box_xyxy.tolist() == [[1, 2, 3, 4], [-5, 2, 300, 4.5]]
-    assert clip.given_boxes.box_xyxy.dtype == np.float32
-    assert clip.given_boxes.frame_index is not None
-    assert clip.given_boxes.frame_index.tolist() == [0, 7]
+    assert clip.provided_boxes is not None
+    assert clip.provided_boxes.box_xyxy.tolist() == [[1, 2, 3, 4], [-5, 2, 300, 4.5]]
+    assert clip.provided_boxes.box_xyxy.dtype == np.float32
+    assert clip.provided_boxes.frame_index is not None
+    assert clip.provided_boxes.frame_index.tolist() == [0, 7]
 
 
 def test_face_crops_lie_in_a_folder_of_their_own(tmp_path):
@@ -190,8 +190,8 @@ def test_face_crops_lie_in_a_folder_of_their_own(tmp_path):
 def test_an_empty_boxes_file_means_no_face(tmp_path):
     (tmp_path / "a.csv").write_text("frame,x0,y0,x1,y1\n")
     (clip,) = read(manifest(tmp_path, f"{HEADER},boxes\na.mp4,joy,train,a.csv\n")).clips
-    assert clip.given_boxes is not None
-    assert clip.given_boxes.box_xyxy.shape == (0, 4)
+    assert clip.provided_boxes is not None
+    assert clip.provided_boxes.box_xyxy.shape == (0, 4)
 
 
 def test_a_folder_stands_for_the_one_manifest_in_it(tmp_path):
@@ -284,7 +284,7 @@ def test_relative_boxes_are_read_where_the_manifest_states_them(tmp_path):
         "a.mp4,joy,train,0.25,0.5,0.75,1,,Relative\nb.mp4,joy,train,,,,,b.csv,relative\n"
         "c.mp4,joy,train,1,2,30,40,,pixels\nd.mp4,joy,train,1,2,30,40,,\n"
     )
-    a, b, c, d = (clip.given_boxes for clip in read(manifest(tmp_path, text)).clips)
+    a, b, c, d = (clip.provided_boxes for clip in read(manifest(tmp_path, text)).clips)
     assert (a.is_relative, b.is_relative, c.is_relative, d.is_relative) == (True, True, False, False)
     assert a.box_xyxy_px(100, 200).tolist() == [[50, 50, 150, 100]]
     np.testing.assert_allclose(b.box_xyxy_px(100, 200), [[-20, 20, 100, 105]], rtol=1e-6)
@@ -294,7 +294,7 @@ def test_relative_boxes_are_read_where_the_manifest_states_them(tmp_path):
 def test_a_file_of_boxes_may_hold_a_tiny_one(tmp_path):
     (tmp_path / "b.csv").write_text("frame,x0,y0,x1,y1\n0,0,0,1,1\n1,0,0,30,40\n")
     (clip,) = read(manifest(tmp_path, f"{HEADER},boxes\na.mp4,joy,train,b.csv\n")).clips
-    assert clip.given_boxes is not None
+    assert clip.provided_boxes is not None
 
 
 # Groups

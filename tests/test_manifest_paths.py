@@ -81,7 +81,7 @@ def test_each_column_has_a_start_of_its_own(root):
     (root / "b.csv").write_text("frame,x0,y0,x1,y1\n0,10,20,30,40\n")
     (clip,) = read(manifest(root, f"{HEADER},boxes\nC:\\clips\\a.mp4,joy,train,D:\\b.csv\n")).clips
     assert clip.path == "a.mp4"
-    assert clip.given_boxes is not None
+    assert clip.provided_boxes is not None
 
 
 def test_absolute_paths_that_start_from_two_places_are_refused(root):
@@ -154,7 +154,7 @@ def test_faces_and_boxes_are_found_in_the_same_ways(root):
     text = f"{HEADER},faces,boxes\na.mp4,joy,train,FACES,{root}/boxes.csv\n"
     (clip,) = read(manifest(root, text)).clips
     assert clip.face_path == "faces"
-    assert clip.given_boxes is not None
+    assert clip.provided_boxes is not None
 
 
 # One file under several paths

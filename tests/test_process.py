@@ -8,7 +8,7 @@ import torch
 
 from pipeline.errors import ClipError, ConfigError
 from pipeline.process import DecodePool, StageSeconds, prepare, prepare_clip, process_block
-from pipeline.types import ClipDone, ClipFailed, ClipRef, GivenBoxes, Split
+from pipeline.types import ClipDone, ClipFailed, ClipRef, ProvidedBoxes, Split
 from tests.picture_folders import write_folder
 from tests.small_clips import small_models, small_models_with, write_clips, write_video
 from tests.tiny_videos import read_plainly, texts
@@ -207,8 +207,8 @@ def pictures(tmp_path_factory):
 @pytest.mark.parametrize("settings", [{"faces": {"source": "boxes"}}, {"detector": {"name": "haar"}}])
 def test_a_video_and_its_own_frames_as_pictures_have_equal_features(pictures, settings):
     models = small_models_with(**settings)
-    box = GivenBoxes(box_xyxy=np.array([[20, 10, 60, 70]], np.float32))
-    clips = [clip_of(path, given_boxes=box) for path in ("video.mp4", "frames")]
+    box = ProvidedBoxes(box_xyxy=np.array([[20, 10, 60, 70]], np.float32))
+    clips = [clip_of(path, provided_boxes=box) for path in ("video.mp4", "frames")]
     one, other = process_block(pictures, clips, models).outcomes
     for field in dataclasses.fields(one.features):
         np.testing.assert_array_equal(getattr(one.features, field.name), getattr(other.features, field.name))
@@ -223,10 +223,10 @@ def test_ready_crops_are_the_face_stream(pictures, path):
     assert prepared.track.found.all()
     assert np.isnan(prepared.track.box_xyxy_px).all()
     assert prepared.track.score.tolist() == [1, 1, 1, 1]
-    boxes = GivenBoxes(box_xyxy=np.array([[0, 0, 60, 40]], np.float32))
+    boxes = ProvidedBoxes(box_xyxy=np.array([[0, 0, 60, 40]], np.float32))
     plain, _ = prepare_clip(
         pictures,
-        clip_of(path, given_boxes=boxes),
+        clip_of(path, provided_boxes=boxes),
         small_models_with(streams={"scene": "full", "face_margin": 1.0}),
     )
     assert torch.equal(prepared.streams.scene_U3SS, plain.streams.scene_U3SS)

@@ -224,7 +224,7 @@ def test_other_clips_are_refused_by_name(undisturbed, tmp_path):
     [
         ({"start_seconds": 0.2}, "start_seconds of 1 clips, first 'clips/good3.mp4': 0.2 here, 0.0 there"),
         ({"end_seconds": 0.5}, "end_seconds of 1 clips, first 'clips/good3.mp4': 0.5 here, -1.0 there"),
-        ({"given_boxes": None}, "given_boxes_sha256 of 1 clips, first 'clips/good3.mp4':  here, .* there"),
+        ({"provided_boxes": None}, "given_boxes_sha256 of 1 clips, first 'clips/good3.mp4':  here, .* there"),
         ({"label": 0}, "label of 1 clips, first 'clips/good3.mp4': 0 here, 1 there. `cache relabel`"),
     ],
 )
@@ -266,7 +266,7 @@ def test_a_retried_clip_is_pending_until_its_block_is_written(tmp_path, monkeypa
 
 
 def test_given_boxes_that_nobody_gave_are_refused(index, tmp_path):
-    clips = tuple(dataclasses.replace(clip, given_boxes=None) for clip in index.clips)
+    clips = tuple(dataclasses.replace(clip, provided_boxes=None) for clip in index.clips)
     with pytest.raises(DatasetError, match="--faces boxes, but no clip of .* has a box; add the columns"):
         extract(dataclasses.replace(index, clips=clips), small_models(), tmp_path / "c.zarr", RunOptions())
     assert not (tmp_path / "c.zarr").exists()

@@ -136,8 +136,8 @@ def test_numbers_have_decimal_commas_beside_semicolons_alone(tmp_path):
     (clip,) = read(manifest(tmp_path, text)).clips
     assert (clip.path, clip.start_seconds, clip.end_seconds) == ("a,1.mp4", 0.5, 1.25)
     assert clip.clip_id == "a,1.mp4#0.5-1.25", "as in the same list with points"
-    assert clip.given_boxes is not None
-    assert clip.given_boxes.box_xyxy.tolist() == [[1.5, 2, 30.25, 40]]
+    assert clip.provided_boxes is not None
+    assert clip.provided_boxes.box_xyxy.tolist() == [[1.5, 2, 30.25, 40]]
     with pytest.raises(DatasetError, match=r"start_seconds is '0,5'; allowed: a number"):
         read(manifest(tmp_path, f'{HEADER},start_seconds\na.mp4,joy,train,"0,5"\n'))
     with pytest.raises(DatasetError, match=r"start_seconds is '1\.000,5'; allowed: a number"):

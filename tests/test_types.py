@@ -19,8 +19,8 @@ from pipeline.types import (
     Features,
     FrameMeta,
     Frames,
-    GivenBoxes,
     Polarity,
+    ProvidedBoxes,
     Split,
     Status,
     Streams,
@@ -102,18 +102,18 @@ def test_a_value_cannot_be_changed_after_its_birth() -> None:
 )
 def test_given_boxes_refuse(box_xyxy: np.ndarray, frame_index: np.ndarray | None, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        GivenBoxes(box_xyxy=box_xyxy, frame_index=frame_index)
+        ProvidedBoxes(box_xyxy=box_xyxy, frame_index=frame_index)
 
 
 def test_given_boxes_are_one_for_all_frames_or_one_per_frame_number() -> None:
-    assert GivenBoxes(box_xyxy=boxes((0, 0, 5, 5))).frame_index is None
-    per_frame = GivenBoxes(box_xyxy=boxes((0, 0, 5, 5), (1, 1, 6, 6)), frame_index=np.array([0, 7]))
+    assert ProvidedBoxes(box_xyxy=boxes((0, 0, 5, 5))).frame_index is None
+    per_frame = ProvidedBoxes(box_xyxy=boxes((0, 0, 5, 5), (1, 1, 6, 6)), frame_index=np.array([0, 7]))
     assert len(per_frame.box_xyxy) == 2
 
 
 def test_the_hash_of_given_boxes_holds_their_units_and_that_of_pixels_stays() -> None:
     box = boxes((0, 0, 1, 1))
-    pixels, relative = GivenBoxes(box_xyxy=box), GivenBoxes(box_xyxy=box, is_relative=True)
+    pixels, relative = ProvidedBoxes(box_xyxy=box), ProvidedBoxes(box_xyxy=box, is_relative=True)
     assert pixels.sha256() == hashlib.sha256(box.astype("<f4").tobytes()).hexdigest()
     assert relative.sha256() != pixels.sha256()
     assert pixels.box_xyxy_px(60, 80).tolist() == [[0, 0, 1, 1]]

@@ -33,7 +33,7 @@ __all__ = [
     "LoadedClip",
     "encoder_of",
     "is_here",
-    "lean_visual",
+    "fused_visual_tower",
     "load_clip_model",
     "sha256_tensors",
     "shape_of",

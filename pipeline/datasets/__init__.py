@@ -16,7 +16,7 @@
 ``rows``                       rows of such a list
 ``text_files``                 its encoding and its column separator
 ``manifest_paths``             its paths, as other systems write them
-``given_boxes``                its face boxes
+``provided_boxes``             its face boxes
 ``polarities``                 a user's map of polarities
 ``folder``                     directories of clips without a list, by their layout
 ``lone_classes``               classes that look like names of clips

@@ -22,7 +22,6 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from pipeline.datasets.emotions import polarity_of_class
-from pipeline.datasets.given_boxes import boxes_of_row
 from pipeline.datasets.limits import (
     MAX_ROWS,
     Folder,
@@ -33,6 +32,7 @@ from pipeline.datasets.limits import (
 )
 from pipeline.datasets.manifest_paths import PATH_COLUMNS, ManifestPaths
 from pipeline.datasets.names import folded
+from pipeline.datasets.provided_boxes import boxes_of_row
 from pipeline.datasets.rows import (
     BOX,
     COLUMNS,
@@ -88,7 +88,7 @@ def read(root: Path, options: ReadOptions = _DEFAULTS) -> DatasetIndex:
     num_boxes = 0
     for clip_id in sorted(by_id):
         clips.append(_clip(clip_id, by_id[clip_id], texts))
-        num_boxes += len(boxes.box_xyxy) if (boxes := clips[-1].given_boxes) else 0
+        num_boxes += len(boxes.box_xyxy) if (boxes := clips[-1].provided_boxes) else 0
         require_few_boxes(num_boxes, file)
     return DatasetIndex(
         name="manifest",
@@ -280,7 +280,7 @@ def _clip(clip_id: str, rows: list[Row], texts: _Texts) -> ClipRef:
         polarity=polarity,
         start_seconds=start,
         end_seconds=end,
-        given_boxes=boxes_of_row(first, texts.paths.folder.root / boxes if boxes else None),
+        provided_boxes=boxes_of_row(first, texts.paths.folder.root / boxes if boxes else None),
         face_path=faces or None,
         group=texts.meaning(first, "group"),
     )

@@ -86,7 +86,7 @@ def _of(clip: ClipRef, frames: Frames) -> Opened:
         steadiness=float(steps.max() / steps.min()) if len(steps) else 1.0,
         num_sizes=1 + any(note.kind is NoteKind.SIZE for note in frames.meta.notes),
         notes=frames.meta.notes,
-        stray_boxes=stray_boxes(clip.given_boxes, height, width) if clip.given_boxes else "",
+        stray_boxes=stray_boxes(clip.provided_boxes, height, width) if clip.provided_boxes else "",
     )
 
 

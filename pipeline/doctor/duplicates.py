@@ -145,7 +145,7 @@ def _duplicates(clips: Sequence[ClipRef]) -> Iterator[str]:
         by_window[clip.start_seconds or 0.0, clip.end_seconds].append(clip)
     for alike in by_window.values():
         paths = {os.path.normpath(clip.path) for clip in alike}
-        subjects = Counter(clip.given_boxes.sha256() if clip.given_boxes else "" for clip in alike)
+        subjects = Counter(clip.provided_boxes.sha256() if clip.provided_boxes else "" for clip in alike)
         if len(alike) > 1 and (len(paths) > 1 or max(subjects.values()) > 1):
             yield " = ".join(quoted(clip.clip_id) for clip in alike)
 

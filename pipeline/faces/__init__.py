@@ -17,7 +17,7 @@ from pipeline import weights
 from pipeline.device import precision_on
 from pipeline.faces.detector import DETECTORS, WITH_WEIGHTS, DetectorConfig, FaceDetector
 from pipeline.faces.haar import HaarDetector
-from pipeline.faces.provided_boxes import given_faces, stray_boxes
+from pipeline.faces.provided_boxes import provided_faces, stray_boxes
 from pipeline.faces.retinaface import load_retinaface, untrained_retinaface
 from pipeline.faces.source import FaceConfig, from_older_keys, require_one_source, to_older_keys
 from pipeline.fixed_batches import DeviceLock
@@ -28,7 +28,7 @@ __all__ = [
     "FaceConfig",
     "FaceDetector",
     "from_older_keys",
-    "given_faces",
+    "provided_faces",
     "has_weights_here",
     "load_detector",
     "require_one_source",

@@ -4,7 +4,7 @@ import numpy as np
 
 from pipeline.errors import ClipError
 from pipeline.faces.detector import faces_in_picture, no_landmarks
-from pipeline.types import Faces, Floats, GivenBoxes, Ints
+from pipeline.types import Faces, Floats, Ints, ProvidedBoxes
 
 MIN_SHARE_INSIDE = 0.5
 """Smallest part of a box's area that is inside the frame; below it, the box is in another scale or of another
@@ -17,11 +17,13 @@ _REMEDY = (
 _NO_BOX = np.empty((0, 4), dtype=np.float32)
 
 
-def given_faces(given: GivenBoxes | None, frame_index_U: Ints, height: int, width: int) -> list[Faces]:
+def provided_faces(
+    provided: ProvidedBoxes | None, frame_index_U: Ints, height: int, width: int
+) -> list[Faces]:
     """Return the boxes of a clip as faces of score 1, clipped to the frame.
 
     Args:
-        given: The boxes. One without frame numbers is used for every frame, one with a number for that frame.
+        provided: The boxes. One without frame numbers is used for every frame, one with a number for that frame.
             None for no face on any frame.
         frame_index_U: [U] numbers of the sampled frames among the decoded ones.
         height: Height of the frames in pixels.
@@ -33,28 +35,28 @@ def given_faces(given: GivenBoxes | None, frame_index_U: Ints, height: int, widt
     Raises:
         ClipError: Stage ``detect``: the boxes are not of this frame (`stray_boxes`).
     """
-    if given is None:
+    if provided is None:
         return [_faces(_NO_BOX, height, width) for _ in frame_index_U]
-    if stray := stray_boxes(given, height, width):
+    if stray := stray_boxes(provided, height, width):
         raise ClipError("detect", f"{stray}. {_REMEDY}")
-    box_K4 = given.box_xyxy_px(height, width)
-    if given.frame_index is None:
+    box_K4 = provided.box_xyxy_px(height, width)
+    if provided.frame_index is None:
         return [_faces(box_K4, height, width) for _ in frame_index_U]
-    return [_faces(box_K4[given.frame_index == index], height, width) for index in frame_index_U]
+    return [_faces(box_K4[provided.frame_index == index], height, width) for index in frame_index_U]
 
 
-def stray_boxes(given: GivenBoxes, height: int, width: int) -> str:
+def stray_boxes(provided: ProvidedBoxes, height: int, width: int) -> str:
     """Return why the boxes of a clip cannot be of its frames, or an empty text if they can.
 
     They cannot if most of them have less than half of their area inside the frame. Where a face leaves the
     frame, a few of them do.
 
     Args:
-        given: The boxes of the clip, in pixels or in fractions of the frame.
+        provided: The boxes of the clip, in pixels or in fractions of the frame.
         height: Height of the frames in pixels.
         width: Width of the frames in pixels.
     """
-    box_K4 = given.box_xyxy_px(height, width).astype(np.float64)
+    box_K4 = provided.box_xyxy_px(height, width).astype(np.float64)
     clipped_K4 = np.clip(box_K4, 0, [width, height, width, height])
     share_K = np.prod(clipped_K4[:, 2:] - clipped_K4[:, :2], axis=1) / np.prod(
         box_K4[:, 2:] - box_K4[:, :2], axis=1
@@ -63,9 +65,9 @@ def stray_boxes(given: GivenBoxes, height: int, width: int) -> str:
     if 2 * len(stray_K) <= len(box_K4):
         return ""
     first = stray_K[0]
-    box = ", ".join(f"{value:g}" for value in given.box_xyxy[first])
+    box = ", ".join(f"{value:g}" for value in provided.box_xyxy[first])
     many = f", as {len(stray_K) - 1} of the other {len(box_K4) - 1}" if len(box_K4) > 1 else ""
-    units = "in fractions" if given.is_relative else "in pixels"
+    units = "in fractions" if provided.is_relative else "in pixels"
     return (
         f"given box {box} ({units}) has {share_K[first]:.0%} of its area inside the frame of {width}x{height}"
         f" pixels{many}; expected: {MIN_SHARE_INSIDE:.0%} or more"

@@ -152,8 +152,8 @@ def _faces(clip: ClipRef, frames: FrameMeta, rgb_UHWC: torch.Tensor, models: Mod
     source = models.config.faces
     if source.is_detected:
         return models.detector.detect(rgb_UHWC)
-    boxes = None if source.takes_crops else clip.given_boxes
-    return face_step.given_faces(boxes, frames.index_U, frames.height_px, frames.width_px)
+    boxes = None if source.takes_crops else clip.provided_boxes
+    return face_step.provided_faces(boxes, frames.index_U, frames.height_px, frames.width_px)
 
 
 def _crops(clip: ClipRef, decoded: frame_step.Decoded) -> Crops:

@@ -128,7 +128,7 @@ def checked(index: DatasetIndex, config: ExtractConfig, info: ModelInfo, place: 
         DatasetError: The dataset has no boxes or crops, but they are set as the detector.
     """
     _refuse_hdf5(place)
-    _require_given(index, config)
+    _require_provided(index, config)
     if not place.exists():
         meta, clips = describe(index, config, info), index.clips
         return Opening(meta=meta, table=table_of(clips, index), clips=clips, num_new=len(clips))
@@ -252,8 +252,8 @@ def _sources(
     return compare_sources([clip.clip_id for clip in known], sizes, there[rows], status[rows])
 
 
-def _require_given(index: DatasetIndex, config: ExtractConfig) -> None:
-    if config.faces.source == "boxes" and not any(clip.given_boxes for clip in index.clips):
+def _require_provided(index: DatasetIndex, config: ExtractConfig) -> None:
+    if config.faces.source == "boxes" and not any(clip.provided_boxes for clip in index.clips):
         msg = (
             f"--faces boxes, but no clip of '{index.root}' has a box; add the columns x0, y0, x1, y1 "
             "or boxes to the manifest, or find faces by a detector, such as --detector haar."

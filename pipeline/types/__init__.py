@@ -15,7 +15,7 @@ Import from here: ``from pipeline.types import Frames``.
 """
 
 from pipeline.types.arrays import Bools, Bytes, Floats, Halves, Ints
-from pipeline.types.clips import ClipRef, GivenBoxes, Polarity, Split
+from pipeline.types.clips import ClipRef, Polarity, ProvidedBoxes, Split
 from pipeline.types.datasets import DatasetIndex, ReadOptions
 from pipeline.types.faces import Crops, Faces, FaceTrack
 from pipeline.types.features import EARLY_STATISTICS, NUM_EARLY_BLOCKS, Features
@@ -44,7 +44,7 @@ __all__ = [
     "Floats",
     "FrameMeta",
     "Frames",
-    "GivenBoxes",
+    "ProvidedBoxes",
     "Halves",
     "Ints",
     "Note",

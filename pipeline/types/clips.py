@@ -34,7 +34,7 @@ class Polarity(IntEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class GivenBoxes:
+class ProvidedBoxes:
     """Face boxes that a dataset provides for a clip."""
 
     box_xyxy: Floats
@@ -99,7 +99,7 @@ class ClipRef:
     """Start of the clip in its file, in seconds as a player shows them; None for the file's start."""
     end_seconds: float | None = None
     """End of the clip in its file, in the same seconds; None for the file's end."""
-    given_boxes: GivenBoxes | None = field(default=None, compare=False)
+    provided_boxes: ProvidedBoxes | None = field(default=None, compare=False)
     """Face boxes that the dataset provides."""
     face_path: str | None = None
     """Directory of face crops that the dataset provides; `path` where the clip itself is of aligned faces."""

@@ -11,7 +11,7 @@ import numpy as np
 from pipeline.datasets.limits import MAX_BOX_ROWS, at_most, require_readable_size
 from pipeline.datasets.rows import BOX, Row, csv_rows
 from pipeline.errors import DatasetError
-from pipeline.types import Floats, GivenBoxes
+from pipeline.types import Floats, ProvidedBoxes
 
 _UNITS = {"": False, "pixels": False, "relative": True}
 """Text of ``box_units`` -> whether boxes are fractions."""
@@ -23,7 +23,7 @@ _LARGEST_FRACTION = 2.0
 """Limit between fractions and pixels. A face at the frame's edge has fractions beyond 0 to 1."""
 
 
-def boxes_of_row(row: Row, boxes_path: Path | None) -> GivenBoxes | None:
+def boxes_of_row(row: Row, boxes_path: Path | None) -> ProvidedBoxes | None:
     """Read the boxes that a row gives for its clip; None if it gives none.
 
     Args:
@@ -41,10 +41,10 @@ def boxes_of_row(row: Row, boxes_path: Path | None) -> GivenBoxes | None:
         raise row.wrong("box_units", "none without a box or a boxes file")
     if boxes_path is not None:
         return _of_file(boxes_path, row)
-    return _given([row], None, row) if given else None
+    return _provided([row], None, row) if given else None
 
 
-def _of_file(path: Path, row: Row) -> GivenBoxes:
+def _of_file(path: Path, row: Row) -> ProvidedBoxes:
     if not path.is_file():
         raise row.wrong("boxes", f"a CSV file of frame, {', '.join(BOX)}; there is none at '{path}'")
     require_readable_size(path)
@@ -53,10 +53,10 @@ def _of_file(path: Path, row: Row) -> GivenBoxes:
     for line, frame in zip(lines, frames, strict=True):
         if frame < 0 or frame != int(frame):
             raise line.wrong("frame", "a whole number, 0 or more")
-    return _given(lines, frames, row)
+    return _provided(lines, frames, row)
 
 
-def _given(lines: list[Row], frames: list[float] | None, row: Row) -> GivenBoxes:
+def _provided(lines: list[Row], frames: list[float] | None, row: Row) -> ProvidedBoxes:
     """Return the boxes of `lines`, one each. `row` is that of the clip."""
     is_relative = row.one_of("box_units", _UNITS)
     boxes_K4 = np.array(
@@ -71,7 +71,7 @@ def _given(lines: list[Row], frames: list[float] | None, row: Row) -> GivenBoxes
             )
             raise DatasetError(msg)
     _require_units(lines, boxes_K4, is_relative=is_relative)
-    return GivenBoxes(
+    return ProvidedBoxes(
         box_xyxy=boxes_K4,
         frame_index=None if frames is None else np.array(frames, dtype=np.int64),
         is_relative=is_relative,
