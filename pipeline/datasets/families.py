@@ -3,16 +3,18 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.datasets.label_encoding import Placed
+from pipeline.datasets.label_encoding import ListInSplit
 from pipeline.errors import DatasetError, some
 from pipeline.types import Split
 
 
-def require_one_family(placed: Sequence[Placed], lists: Sequence[str], title: str, owners_place: str) -> None:
+def require_one_family(
+    split_lists: Sequence[ListInSplit], lists: Sequence[str], title: str, owners_place: str
+) -> None:
     """Check that the directories of --lists hold one family of lists.
 
     Args:
-        placed: The lists that were found.
+        split_lists: The lists that were found.
         lists: Paths of --lists. A list that is named itself is not checked.
         title: Name of the dataset, for the message.
         owners_place: Pattern of the authors' lists below a root. Its directories show the family to propose.
@@ -23,7 +25,7 @@ def require_one_family(placed: Sequence[Placed], lists: Sequence[str], title: st
     named = {Path(text).absolute() for text in lists}
     roots = [path for path in named if path.is_dir()]
     seen: dict[tuple[str, Split], list[Path]] = {}
-    for one in placed:
+    for one in split_lists:
         if one.file.path not in named:
             seen.setdefault((one.fold, one.split), []).append(one.file.path)
     for paths in seen.values():

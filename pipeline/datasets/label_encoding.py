@@ -39,7 +39,7 @@ class Order:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Placed:
+class ListInSplit:
     """List with its fold and split."""
 
     file: ListFile
@@ -48,7 +48,7 @@ class Placed:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ruling:
+class OrderDecision:
     """Result of the search for the label order of one list.
 
     Attributes:
@@ -64,9 +64,9 @@ class Ruling:
     remedy: str = ""
 
 
-def rule_orders(
-    lists: Sequence[Placed], published: Published, asked: str | None, owner_header: tuple[str, ...]
-) -> list[Ruling | None]:
+def determine_orders(
+    lists: Sequence[ListInSplit], published: Published, asked: str | None, owner_header: tuple[str, ...]
+) -> list[OrderDecision | None]:
     """Determine the order of each list's integers; None for a list of names.
 
     Args:
@@ -81,21 +81,21 @@ def rule_orders(
     if asked is not None and asked not in published.orders:
         msg = f"--label-order is '{asked}'; allowed for {published.title}: {', '.join(published.orders)}."
         raise ConfigError(msg)
-    by_kind: dict[str, list[Placed]] = {}
-    for placed in lists:
-        if _has_integers(placed.file):
-            by_kind.setdefault(placed.file.kind, []).append(placed)
-    found: dict[int, Ruling] = {}
+    by_kind: dict[str, list[ListInSplit]] = {}
+    for split_list in lists:
+        if _has_integers(split_list.file):
+            by_kind.setdefault(split_list.file.kind, []).append(split_list)
+    found: dict[int, OrderDecision] = {}
     for alike in by_kind.values():
-        found.update(_rule_alike(alike, published, asked, owner_header))
-    return [found.get(id(placed)) for placed in lists]
+        found.update(_determine_alike(alike, published, asked, owner_header))
+    return [found.get(id(split_list)) for split_list in lists]
 
 
-def require_orders(lists: Sequence[Placed], rulings: Sequence[Ruling | None]) -> None:
+def require_orders(lists: Sequence[ListInSplit], decisions: Sequence[OrderDecision | None]) -> None:
     """Raise DatasetError for the first list of integers whose order has a problem."""
-    for placed, ruling in zip(lists, rulings, strict=True):
-        if ruling is not None and ruling.problem:
-            msg = f"'{placed.file.path}' {ruling.problem}{ruling.detail}. {ruling.remedy}"
+    for split_list, decision in zip(lists, decisions, strict=True):
+        if decision is not None and decision.problem:
+            msg = f"'{split_list.file.path}' {decision.problem}{decision.detail}. {decision.remedy}"
             raise DatasetError(msg)
 
 
@@ -104,51 +104,55 @@ def _has_integers(file: ListFile) -> bool:
     return 2 * sum(line.label.isdecimal() for line in file.lines) > len(file.lines)
 
 
-def _rule_alike(
-    lists: list[Placed], published: Published, asked: str | None, owner_header: tuple[str, ...]
-) -> dict[int, Ruling]:
+def _determine_alike(
+    lists: list[ListInSplit], published: Published, asked: str | None, owner_header: tuple[str, ...]
+) -> dict[int, OrderDecision]:
     """Determine the orders of lists of one form. An undetermined list takes the order of the others."""
     firsts, clash = _firsts(lists, len(published.class_names))
     if clash:
         remedy = "Correct the lists, or give only those of one kind."
-        return {id(placed): Ruling(order=None, problem=clash, remedy=remedy) for placed in lists}
+        return {
+            id(split_list): OrderDecision(order=None, problem=clash, remedy=remedy) for split_list in lists
+        }
     orders = [
         Order(name=name, class_names=names, first=first)
         for name, names in published.orders.items()
         for first in firsts
     ]
     lines_of_fold: dict[str, list[Line]] = {}
-    for placed in lists:
-        lines_of_fold.setdefault(placed.fold, []).extend(placed.file.lines)
+    for split_list in lists:
+        lines_of_fold.setdefault(split_list.fold, []).extend(split_list.file.lines)
     counts = {
         id(one): LabelCounts.of(one.file.lines, lines_of_fold[one.fold], (one.fold, one.split), published)
         for one in lists
     }
-    found = {id(placed): _rule(placed, orders, counts[id(placed)], asked) for placed in lists}
+    found = {
+        id(split_list): _determine(split_list, orders, counts[id(split_list)], asked) for split_list in lists
+    }
     settled = {(one.order.name, one.order.first): one.order for one in found.values() if one and one.order}
-    rulings = {}
-    for placed in lists:
-        ruling = found[id(placed)]
-        if ruling is None and len(settled) == 1:
+    decisions = {}
+    for split_list in lists:
+        decision = found[id(split_list)]
+        if decision is None and len(settled) == 1:
             order = replace(next(iter(settled.values())), evidence="the other lists of this form")
-            ruling = _unless_contradicted(order, orders, counts[id(placed)])
-        elif ruling is None and owner_header and placed.file.header == owner_header:
+            decision = _unless_contradicted(order, orders, counts[id(split_list)])
+        elif decision is None and owner_header and split_list.file.header == owner_header:
             form = f"the authors' form, '{','.join(owner_header)}' and integers from 1"
             authors = next((replace(one, evidence=form) for one in orders if one.first == 1), None)
             if authors is not None and asked in (None, authors.name):
-                ruling = _unless_contradicted(authors, orders, counts[id(placed)])
-        rulings[id(placed)] = ruling or _undetermined(orders, counts[id(placed)], asked)
-    return rulings
+                decision = _unless_contradicted(authors, orders, counts[id(split_list)])
+        decisions[id(split_list)] = decision or _undetermined(orders, counts[id(split_list)], asked)
+    return decisions
 
 
-def _firsts(lists: list[Placed], num_classes: int) -> tuple[tuple[int, ...], str]:
+def _firsts(lists: list[ListInSplit], num_classes: int) -> tuple[tuple[int, ...], str]:
     """Return the possible numbers of the first class, 0 and 1, and a problem if neither is possible."""
     zero = one = ""
-    for placed in lists:
-        for line in placed.file.lines:
+    for split_list in lists:
+        for line in split_list.file.lines:
             if line.label.isdecimal() and len(line.label) < 10:
-                zero = zero or (_where(placed, line) if int(line.label) == 0 else "")
-                one = one or (_where(placed, line) if int(line.label) == num_classes else "")
+                zero = zero or (_where(split_list, line) if int(line.label) == 0 else "")
+                one = one or (_where(split_list, line) if int(line.label) == num_classes else "")
     if zero and one:
         return (), (
             f"has integers that count neither from 0 nor from 1: label {num_classes} at {one}, label 0 at "
@@ -157,13 +161,17 @@ def _firsts(lists: list[Placed], num_classes: int) -> tuple[tuple[int, ...], str
     return ((0,) if zero else (1,) if one else (0, 1)), ""
 
 
-def _rule(placed: Placed, orders: list[Order], counts: LabelCounts, asked: str | None) -> Ruling | None:
+def _determine(
+    split_list: ListInSplit, orders: list[Order], counts: LabelCounts, asked: str | None
+) -> OrderDecision | None:
     """Return the order that directories or counts determine, or the requested one; None if there is none."""
-    agreeing, problem = _by_folders(placed, orders)
+    agreeing, problem = _by_folders(split_list, orders)
     if problem:
-        return Ruling(order=None, problem=problem, remedy="Correct the list, or take the authors' list.")
+        return OrderDecision(
+            order=None, problem=problem, remedy="Correct the list, or take the authors' list."
+        )
     equal = [order for order in agreeing if counts.are_published(order.class_name)]
-    has_folders = any(class_of_folder(line.clip) for line in placed.file.lines)
+    has_folders = any(class_of_folder(line.clip) for line in split_list.file.lines)
     sure: Order | None = None
     if has_folders and len(agreeing) == 1:
         sure = replace(agreeing[0], evidence="the names of the folders")
@@ -171,21 +179,21 @@ def _rule(placed: Placed, orders: list[Order], counts: LabelCounts, asked: str |
         sure = replace(equal[0], evidence="the published class counts")
     if sure is not None and asked not in (None, sure.name):
         problem = f"is not in the label order '{asked}': {sure.evidence} determine {sure}"
-        return Ruling(order=sure, problem=problem, remedy=f"Give --label-order {sure.name}, or none.")
+        return OrderDecision(order=sure, problem=problem, remedy=f"Give --label-order {sure.name}, or none.")
     if sure is not None:
-        return Ruling(order=sure)
+        return OrderDecision(order=sure)
     named = [order for order in agreeing if order.name == asked]
     if len(named) == 1:
         return _unless_contradicted(replace(named[0], evidence="--label-order"), orders, counts)
     return None
 
 
-def _by_folders(placed: Placed, orders: list[Order]) -> tuple[list[Order], str]:
+def _by_folders(split_list: ListInSplit, orders: list[Order]) -> tuple[list[Order], str]:
     """Return the orders that no directory contradicts, else the one that few lines contradict, or a problem.
 
     The readers reject these few lines one by one.
     """
-    with_folder = [(line, folder) for line in placed.file.lines if (folder := class_of_folder(line.clip))]
+    with_folder = [(line, folder) for line in split_list.file.lines if (folder := class_of_folder(line.clip))]
     if not with_folder:
         return orders, ""
     against = [
@@ -206,11 +214,11 @@ def _by_folders(placed: Placed, orders: list[Order]) -> tuple[list[Order], str]:
     )
 
 
-def _unless_contradicted(order: Order, orders: list[Order], counts: LabelCounts) -> Ruling:
+def _unless_contradicted(order: Order, orders: list[Order], counts: LabelCounts) -> OrderDecision:
     """Return an order that no count determines. Reject it if its counts are impossible or fit another."""
     impossible = counts.contradiction(order.class_name)
     if not impossible and counts.are_close(order.class_name):
-        return Ruling(order=order)
+        return OrderDecision(order=order)
     possible = _possible(orders, counts)
     close = [one for one in possible if counts.are_close(one.class_name)]
     if close:
@@ -220,9 +228,9 @@ def _unless_contradicted(order: Order, orders: list[Order], counts: LabelCounts)
         fault, detail = "do not fit it", impossible or _away(order, counts)
         remedy = _another_of(possible)
     else:
-        return Ruling(order=order)
+        return OrderDecision(order=order)
     problem = f"is in the label order {order} by {order.evidence}, but its class counts {fault}"
-    return Ruling(order=None, problem=problem, detail=f" ({detail})", remedy=remedy)
+    return OrderDecision(order=None, problem=problem, detail=f" ({detail})", remedy=remedy)
 
 
 def _possible(orders: list[Order], counts: LabelCounts) -> list[Order]:
@@ -241,7 +249,7 @@ def _another_of(possible: list[Order]) -> str:
     return "Give a list of class names in place of integers: no known order is possible."
 
 
-def _undetermined(orders: list[Order], counts: LabelCounts, asked: str | None) -> Ruling:
+def _undetermined(orders: list[Order], counts: LabelCounts, asked: str | None) -> OrderDecision:
     """Return why there is no order: several fit, one is only close, none fits, or counts show nothing."""
     named = [order for order in orders if order.name == asked]
     possible = _possible(named or orders, counts)
@@ -268,7 +276,7 @@ def _undetermined(orders: list[Order], counts: LabelCounts, asked: str | None) -
         remedy = remedy if possible else _another_of(possible)
     else:
         problem = "has integers whose order neither folder names nor class counts determine"
-    return Ruling(order=None, problem=problem, detail=detail, remedy=remedy)
+    return OrderDecision(order=None, problem=problem, detail=detail, remedy=remedy)
 
 
 def _names(orders: list[Order]) -> str:
@@ -283,5 +291,5 @@ def _away(order: Order, counts: LabelCounts) -> str:
     return f"{counts.clips_away(order.class_name)} of {counted(counts.num_clips, 'clip')} away"
 
 
-def _where(placed: Placed, line: Line) -> str:
-    return f"{placed.file.path}, line {line.number}"
+def _where(split_list: ListInSplit, line: Line) -> str:
+    return f"{split_list.file.path}, line {line.number}"

@@ -11,7 +11,7 @@ from pathlib import Path
 from pipeline.datasets.emotions import class_of
 from pipeline.datasets.families import require_one_family
 from pipeline.datasets.file_scan import require_root
-from pipeline.datasets.label_encoding import Placed, Ruling, require_orders, rule_orders
+from pipeline.datasets.label_encoding import ListInSplit, OrderDecision, determine_orders, require_orders
 from pipeline.datasets.list_files import given_lists
 from pipeline.datasets.list_parser import ListFile, read_list
 from pipeline.datasets.official_counts import Published
@@ -150,13 +150,13 @@ def read_lists(
     """
     found, notes = find_lists(official, root, options)
     files = [
-        Placed(file=read_list(path, official.clip_id_of), fold=fold, split=split)
+        ListInSplit(file=read_list(path, official.clip_id_of), fold=fold, split=split)
         for path, fold, split in found
     ]
-    placed, left_alone = own_lists(official, files, options)
-    rulings = rule_orders(placed, official.published, options.label_order, official.owner_header)
-    require_orders(placed, rulings)
-    lists = tuple(clip_list(*both, official) for both in zip(placed, rulings, strict=True))
+    split_lists, left_alone = own_lists(official, files, options)
+    decisions = determine_orders(split_lists, official.published, options.label_order, official.owner_header)
+    require_orders(split_lists, decisions)
+    lists = tuple(clip_list(*both, official) for both in zip(split_lists, decisions, strict=True))
     return lists, (*notes, *left_alone, *order_notes(lists, options.label_order))
 
 
@@ -192,8 +192,8 @@ def find_lists(
 
 
 def own_lists(
-    official: OfficialSet, files: Sequence[Placed], options: ReadOptions
-) -> tuple[list[Placed], list[str]]:
+    official: OfficialSet, files: Sequence[ListInSplit], options: ReadOptions
+) -> tuple[list[ListInSplit], list[str]]:
     """Select the lists of this dataset, by the paths of their clips.
 
     Args:
@@ -210,9 +210,9 @@ def own_lists(
     """
     named = {Path(text).absolute() for text in options.lists}
     own, others = [], defaultdict[str, list[str]](list)
-    for placed in files:
-        path, line = placed.file.path, placed.file.lines[0]
-        other = _other_set(placed.file, official)
+    for split_list in files:
+        path, line = split_list.file.path, split_list.file.lines[0]
+        other = _other_set(split_list.file, official)
         if other and path in named:
             msg = (
                 f"{path}, line {line.number}: '{line.clip[-_SHOWN:]}' is a clip of {other}; "
@@ -222,7 +222,7 @@ def own_lists(
         if other:
             others[other].append(path.name)
         else:
-            own.append(placed)
+            own.append(split_list)
     if files and not own:
         msg = f"--lists {some(options.lists)}: no list of {official.published.title} among them."
         raise DatasetError(msg)
@@ -256,16 +256,17 @@ def _other_set(file: ListFile, official: OfficialSet) -> str:
     return "" if not others or official.name in others else others[0].upper()
 
 
-def clip_list(placed: Placed, ruling: Ruling | None, official: OfficialSet) -> ClipList:
+def clip_list(split_list: ListInSplit, decision: OrderDecision | None, official: OfficialSet) -> ClipList:
     """Convert the labels of a list to class names.
 
     Args:
-        placed: The list.
-        ruling: Order of its integers; None for a list of names. Without an order, no entry has a class name.
+        split_list: The list.
+        decision: Order of its integers; None for a list of names. Without an order, no entry has a class
+            name.
         official: Description of the dataset.
     """
-    order, is_open = (ruling.order, ruling.order is None) if ruling else (None, False)
-    file = placed.file
+    order, is_open = (decision.order, decision.order is None) if decision else (None, False)
+    file = split_list.file
     names = official.published.class_names
     entries = []
     for line in file.lines:
@@ -283,8 +284,8 @@ def clip_list(placed: Placed, ruling: Ruling | None, official: OfficialSet) -> C
         )
     return ClipList(
         path=file.path,
-        fold=placed.fold,
-        split=placed.split,
+        fold=split_list.fold,
+        split=split_list.split,
         kind=file.kind,
         entries=tuple(entries),
         order=order.name if order else "",

@@ -8,7 +8,7 @@ from typing import cast
 
 from pipeline.datasets import READERS, read_dataset
 from pipeline.datasets.file_scan import require_root
-from pipeline.datasets.label_encoding import Placed, Ruling, rule_orders
+from pipeline.datasets.label_encoding import ListInSplit, OrderDecision, determine_orders
 from pipeline.datasets.list_parser import read_list
 from pipeline.datasets.official_reader import (
     ClipList,
@@ -152,25 +152,25 @@ def _lists(
     files, findings = [], []
     for path, fold, split in found:
         try:
-            files.append(Placed(file=read_list(path, official.clip_id_of), fold=fold, split=split))
+            files.append(ListInSplit(file=read_list(path, official.clip_id_of), fold=fold, split=split))
         except DatasetError as error:
             findings.append(Finding(kind="not-read", what=str(error)))
-    placed, left_alone = own_lists(official, files, options)
-    rulings = rule_orders(placed, official.published, options.label_order, official.owner_header)
-    lists = tuple(clip_list(*both, official) for both in zip(placed, rulings, strict=True))
-    findings += _order_findings(placed, rulings, root)
+    split_lists, left_alone = own_lists(official, files, options)
+    decisions = determine_orders(split_lists, official.published, options.label_order, official.owner_header)
+    lists = tuple(clip_list(*both, official) for both in zip(split_lists, decisions, strict=True))
+    findings += _order_findings(split_lists, decisions, root)
     return lists, (*notes, *left_alone, *order_notes(lists, options.label_order)), findings
 
 
 def _order_findings(
-    placed: Sequence[Placed], rulings: Sequence[Ruling | None], root: Path
+    split_lists: Sequence[ListInSplit], decisions: Sequence[OrderDecision | None], root: Path
 ) -> Iterator[Finding]:
     """Yield one finding for all lists whose integers have the same problem."""
     alike: dict[str, list[str]] = {}
-    for one, ruling in zip(placed, rulings, strict=True):
-        if ruling is not None and ruling.problem:
-            alike.setdefault(ruling.problem, []).append(
-                quoted(shown_path(one.file.path, root)) + ruling.detail
+    for one, decision in zip(split_lists, decisions, strict=True):
+        if decision is not None and decision.problem:
+            alike.setdefault(decision.problem, []).append(
+                quoted(shown_path(one.file.path, root)) + decision.detail
             )
     for problem, cases in alike.items():
         what = "1 list that " if len(cases) == 1 else f"{len(cases)} lists, each of which "
