@@ -23,7 +23,8 @@ def provided_faces(
     """Return the boxes of a clip as faces of score 1, clipped to the frame.
 
     Args:
-        provided: The boxes. One without frame numbers is used for every frame, one with a number for that frame.
+        provided: The boxes. One without frame numbers is used for every frame, one with a number for that
+            frame.
             None for no face on any frame.
         frame_index_U: [U] numbers of the sampled frames among the decoded ones.
         height: Height of the frames in pixels.
