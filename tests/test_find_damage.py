@@ -7,7 +7,7 @@ from pipeline.store.find_damage import damaged_blocks
 from pipeline.store.location import Location
 from pipeline.store.reader import FeatureCache
 from pipeline.store.schema import BY_NAME
-from pipeline.store.writer import CacheWriter, sweep
+from pipeline.store.writer import CacheWriter, remove_partial_chunks
 from pipeline.types import Status
 from tests.tiny_cache import tiny_cache, tiny_meta
 
@@ -58,11 +58,11 @@ def test_flipped_bytes_are_found_and_their_blocks_can_be_computed_again(made):
 def test_a_cache_without_its_status_can_be_resumed_once_it_is_reset(made):
     flip(made / "status/c/1")
     with pytest.raises(CacheDamagedError, match="array 'status'"):
-        sweep(made)
+        remove_partial_chunks(made)
     with FeatureCache.open(made) as cache:
         assert [str(damage) for damage in damaged_blocks(cache)] == ["clips 8 to 15: status cannot be read"]
         CacheWriter(cache.place, cache.meta).reset_block(8)
-    sweep(made)
+    remove_partial_chunks(made)
 
 
 def test_chunks_that_vanished_are_found(made):

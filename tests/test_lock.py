@@ -15,7 +15,7 @@ import pytest
 from pipeline.errors import CacheError, ConfigError
 from pipeline.store.location import Location
 from pipeline.store.lock import Shard, creating, hold
-from pipeline.store.lock_owner import BEAT_SECONDS, Holder, Life
+from pipeline.store.lock_owner import BEAT_SECONDS, Holder, OwnerState
 from pipeline.store.writer import CacheWriter
 from tests.tiny_cache import tiny_meta, tiny_static
 
@@ -284,14 +284,14 @@ def test_a_process_that_this_user_may_not_see_has_not_ended(monkeypatch):
         raise PermissionError
 
     holder = Holder.this_process("", 1.0)
-    assert holder.life is Life.RUNNING
+    assert holder.state is OwnerState.RUNNING
     monkeypatch.setattr("pipeline.store.lock_owner._process", lambda _: None)
     monkeypatch.setattr("pipeline.store.lock_owner.os.kill", refuse)
-    assert holder.life is Life.UNKNOWN
+    assert holder.state is OwnerState.UNKNOWN
     monkeypatch.undo()
-    assert Holder(**{**vars(holder), "pid": 2**22 + 1}).life is Life.ENDED
-    assert Holder(**{**vars(holder), "pid": 10**30}).life is Life.ENDED
-    assert Holder(**{**vars(holder), "pid": -1}).life is Life.ENDED
+    assert Holder(**{**vars(holder), "pid": 2**22 + 1}).state is OwnerState.ENDED
+    assert Holder(**{**vars(holder), "pid": 10**30}).state is OwnerState.ENDED
+    assert Holder(**{**vars(holder), "pid": -1}).state is OwnerState.ENDED
 
 
 def test_a_worker_finds_that_its_run_has_lost_the_cache(place, bucket_or_folder):

@@ -12,7 +12,7 @@ import zarr
 
 from pipeline.errors import CacheError
 from pipeline.store.reader import FeatureCache
-from pipeline.store.writer import CacheWriter, sweep
+from pipeline.store.writer import CacheWriter, remove_partial_chunks
 from pipeline.types import Status
 from tests.tiny_cache import tiny_cache, tiny_meta
 
@@ -104,13 +104,13 @@ def test_what_a_killed_writer_left_is_swept_up_on_demand(tmp_path):
     path = tiny_cache(tmp_path / "c.zarr")
     CacheWriter.resume(path).reset_block(8)
     litter = half_written(path)
-    sweep(path)
+    remove_partial_chunks(path)
     assert all(file.exists() for file in litter), "another process may be writing them just now"
     for file in litter:
         os.utime(file, (0, 0))
     CacheWriter.resume(path)
     assert all(file.exists() for file in litter), "a worker opens the cache and leaves litter alone"
-    sweep(path)
+    remove_partial_chunks(path)
     assert not any(file.exists() for file in litter)
 
 
@@ -126,7 +126,7 @@ def test_a_file_that_is_renamed_during_a_sweep_hurts_nobody(tmp_path, monkeypatc
         return stat(self, **options)
 
     monkeypatch.setattr(Path, "stat", renamed)
-    sweep(path)
+    remove_partial_chunks(path)
     assert not any(os.path.lexists(file) for file in litter)  # noqa: PTH110 - Path.exists is patched
 
 
@@ -141,7 +141,7 @@ def test_a_sweep_removes_nothing_through_a_link(tmp_path, name):
     for file in (tmp_path / "elsewhere").rglob("1.partial"):
         os.utime(file, (0, 0))
     with suppress(CacheError):
-        sweep(path)
+        remove_partial_chunks(path)
     assert (tmp_path / "elsewhere/1.partial").exists()
     assert (path / "scene/early/c/1.partial").exists()
 
@@ -156,7 +156,7 @@ def test_a_sweep_does_not_enter_a_link_among_the_chunks(tmp_path):
     shutil.rmtree(path / "scene/early/c/1", ignore_errors=True)
     (path / "scene/early/c").mkdir(exist_ok=True)
     (path / "scene/early/c/1").symlink_to(victim.parent)
-    sweep(path)
+    remove_partial_chunks(path)
     assert victim.exists()
 
 

@@ -24,8 +24,7 @@ def provided_faces(
 
     Args:
         provided: The boxes. One without frame numbers is used for every frame, one with a number for that
-            frame.
-            None for no face on any frame.
+            frame. None for no face on any frame.
         frame_index_U: [U] numbers of the sampled frames among the decoded ones.
         height: Height of the frames in pixels.
         width: Width of the frames in pixels.

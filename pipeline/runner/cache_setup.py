@@ -24,7 +24,7 @@ from pipeline.store.location import Location
 from pipeline.store.meta import RANDOM_WEIGHTS, CacheMeta
 from pipeline.store.reader import FeatureCache
 from pipeline.store.sources import SourceChanges, compare_sources, size_of
-from pipeline.store.writer import CacheWriter, sweep
+from pipeline.store.writer import CacheWriter, remove_partial_chunks
 from pipeline.types import ClipRef, DatasetIndex, ReadOptions
 
 _PACKAGES = ("torch", "torchvision", "open_clip_torch", "av", "opencv-python-headless", "zarr", "numpy")
@@ -93,7 +93,7 @@ def open_cache(
             )
             raise CacheError(msg)
         found = replace(found, meta=replace_table(place, found.meta, found.table))
-    sweep(place)
+    remove_partial_chunks(place)
     return found
 
 

@@ -8,7 +8,7 @@ import torch
 
 from pipeline.fingerprint import sha256_json
 from pipeline.process import ExtractConfig, Models, feature_shape, unloaded_identity, without_weights
-from pipeline.store.config import choose_block_clips
+from pipeline.store.block_size import choose_block_clips
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,7 @@
 """The feature cache: its contract, its location, its lock, writing, reading and export.
 
 ``schema``        the contract: arrays and dimensions; ``meta`` the attributes; ``schema_page`` prints both
-``config``        number of clips in a block of a new cache
+``block_size``    number of clips in a block of a new cache
 ``location``      a directory or a prefix in a bucket; ``sandboxed_store`` confines zarr to a directory
 ``lock_records``  small texts beside a cache, changed without a race
 ``lock``          one `extract` per cache or shard, from records; ``lock_owner`` is the process that has it

@@ -12,10 +12,10 @@ from zarr.abc.store import Store
 from zarr.codecs import Crc32cCodec
 
 from pipeline.errors import CacheError, CacheExistsError
-from pipeline.store.litter import sweep_beside
 from pipeline.store.location import Location
 from pipeline.store.lock import creating
 from pipeline.store.meta import CacheMeta
+from pipeline.store.partial_files import remove_beside
 from pipeline.store.schema import ArraySpec
 
 Rows = Mapping[str, npt.NDArray[Any]]
@@ -47,7 +47,7 @@ def _create_folder(place: Location, meta: CacheMeta, values: Rows) -> None:
     """Write into a directory beside it, and rename that. Only one of several creators succeeds."""
     path = place.path
     path.parent.mkdir(parents=True, exist_ok=True)
-    sweep_beside(path, _HALF_MADE)
+    remove_beside(path, _HALF_MADE)
     partial = path.with_name(f".{path.name}.{secrets.token_hex(8)}{_HALF_MADE}")
     store = Location(str(partial)).zarr_store(read_only=False)
     try:

@@ -9,8 +9,8 @@ from pathlib import Path
 import h5py
 
 from pipeline.errors import CacheError
-from pipeline.store.litter import sweep_beside
 from pipeline.store.location import Location
+from pipeline.store.partial_files import remove_beside
 from pipeline.store.reader import HDF5_META, FeatureCache
 from pipeline.store.schema import ArraySpec
 
@@ -49,7 +49,7 @@ def export_hdf5(cache: FeatureCache, target: Path, on_array: Callable[[str], Non
     partial = target.with_name(f".{target.name}.{secrets.token_hex(8)}{_HALF_WRITTEN}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        sweep_beside(target, _HALF_WRITTEN)
+        remove_beside(target, _HALF_WRITTEN)
         with h5py.File(partial, "x") as file:  # by its path: nobody can have a link at a random name
             file.attrs[HDF5_META] = json.dumps(cache.meta.to_attributes())
             if cache.meta.warnings:

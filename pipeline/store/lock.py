@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pipeline.errors import CacheError, CacheExistsError, ConfigError, some
 from pipeline.store.claim import CREATING, WHOLE, Claim, conflicting, lost
 from pipeline.store.location import Location, LocationLike
-from pipeline.store.lock_owner import BEAT_SECONDS, Holder, Life
+from pipeline.store.lock_owner import BEAT_SECONDS, Holder, OwnerState
 from pipeline.store.lock_records import Record, Records, records_of
 
 _WATCHED_BEATS = 3
@@ -122,11 +122,13 @@ class Lock:
         names = conflicting(self._records, self._name)
         there = {name: record for name in names if (record := self._records.read(name))}
         holders = {name: Holder.read(record.value) for name, record in there.items()}
-        reasons = {name: "; that run has died" for name, one in holders.items() if one.life is Life.ENDED}
+        reasons = {
+            name: "; that run has died" for name, one in holders.items() if one.state is OwnerState.ENDED
+        }
         if not take_over:
             doubtful = {name: record for name, record in there.items() if name not in reasons}
             for holder in map(holders.__getitem__, doubtful):
-                if holder.life is not Life.UNKNOWN or holder.has_recent_beat:
+                if holder.state is not OwnerState.UNKNOWN or holder.has_recent_beat:
                     raise self._held_by(holder)
             reasons |= self._silent(doubtful, holders) if doubtful else {}
         for name, record in there.items():
@@ -154,7 +156,7 @@ class Lock:
 
     def _held_by(self, holder: Holder) -> _HeldError:
         how = "Wait for it, or give another --cache; if you know that it has died, add --take-over."
-        if holder.life is Life.STOPPED:
+        if holder.state is OwnerState.STOPPED:
             how = (
                 f"That process is stopped (Ctrl-Z): continue it with `kill -CONT {holder.pid}`, or end it "
                 f"with `kill -9 {holder.pid}` and run this again."

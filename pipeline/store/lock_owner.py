@@ -21,7 +21,7 @@ _MAX_TEXT = 200
 _STOPPED, _ENDED = "Tt", "ZX"
 
 
-class Life(Enum):
+class OwnerState(Enum):
     """State of a holder in this machine's list of processes."""
 
     RUNNING = "running"
@@ -101,17 +101,17 @@ class Holder:
         return f"{self.user}@{self.host}, process {self.pid}, {part}since {started}, last seen {seen}"
 
     @property
-    def life(self) -> Life:
+    def state(self) -> OwnerState:
         """State of the process as far as this machine knows it, without waiting for a heartbeat."""
         if not self.machine or self.machine != _machine():
-            return Life.UNKNOWN
+            return OwnerState.UNKNOWN
         found = _process(self.pid)
         if found is None:
-            return Life.UNKNOWN if _is_hidden(self.pid) else Life.ENDED
+            return OwnerState.UNKNOWN if _is_hidden(self.pid) else OwnerState.ENDED
         state, start = found
         if start != self.process_start or state in _ENDED:
-            return Life.ENDED
-        return Life.STOPPED if state in _STOPPED else Life.RUNNING
+            return OwnerState.ENDED
+        return OwnerState.STOPPED if state in _STOPPED else OwnerState.RUNNING
 
     @property
     def has_recent_beat(self) -> bool:

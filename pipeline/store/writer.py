@@ -12,9 +12,9 @@ from zarr.storage import MemoryStore
 from pipeline.errors import CacheError
 from pipeline.own_dir import OwnDir
 from pipeline.store.create import Rows, as_stored, create, create_blocks
-from pipeline.store.litter import sweep_below
 from pipeline.store.location import Location, LocationLike
 from pipeline.store.meta import CacheMeta
+from pipeline.store.partial_files import remove_below
 from pipeline.store.reader import FeatureCache, read_rows
 from pipeline.store.schema import BY_NAME, ArraySpec
 
@@ -128,7 +128,7 @@ class CacheWriter:
         return [spec for spec in self.meta.arrays() if spec.per_block]
 
 
-def sweep(where: LocationLike) -> None:
+def remove_partial_chunks(where: LocationLike) -> None:
     """Remove half-written chunks of unfinished blocks, if they are too old for a running writer.
 
     A bucket has no half-written objects. Raises CacheError if the status cannot be read, and for a link in
@@ -144,7 +144,7 @@ def sweep(where: LocationLike) -> None:
         for spec in meta.arrays():
             if spec.per_block:
                 chunks = OwnDir.of(place.path) / spec.name / "c"
-                sweep_below(chunks, ".partial", lambda name: name.partition(".")[0] in unfinished)
+                remove_below(chunks, ".partial", lambda name: name.partition(".")[0] in unfinished)
 
 
 def _numpy_type(spec: ArraySpec) -> Any:

@@ -1,4 +1,4 @@
-"""The one setting of a new cache: the number of clips in a block."""
+"""Number of clips in a block of a new cache."""
 
 _OF_GPU, _OF_CPU, _OF_ALL_TOKENS = 64, 8, 4
 

@@ -9,11 +9,11 @@ from pathlib import Path
 from pipeline.errors import FileError
 from pipeline.own_dir import OwnDir
 
-_LITTER_SECONDS = 3600.0
+_ABANDONED_SECONDS = 3600.0
 
 
-def sweep_beside(path: Path, suffix: str) -> None:
-    """Remove litter named ``.NAME.*SUFFIX`` beside `path`. Links are not followed."""
+def remove_beside(path: Path, suffix: str) -> None:
+    """Remove partial files named ``.NAME.*SUFFIX`` beside `path`. Links are not followed."""
     folder, names = OwnDir.of(path.parent), list[str]()
     with contextlib.suppress(OSError):  # a folder that cannot be listed may still be written
         names = os.listdir(path.parent)  # noqa: PTH208 - names alone: the folder may hold many others
@@ -23,12 +23,12 @@ def sweep_beside(path: Path, suffix: str) -> None:
                 _remove_old(folder, name)
 
 
-def sweep_below(folder: OwnDir, suffix: str, is_wanted: Callable[[str], bool] = lambda _: True) -> None:
-    """Remove litter in a directory of this program and in those below it, if it exists.
+def remove_below(folder: OwnDir, suffix: str, is_wanted: Callable[[str], bool] = lambda _: True) -> None:
+    """Remove partial files in a directory of this program and in those below it, if it exists.
 
     Args:
         folder: The directory.
-        suffix: End of the names of litter.
+        suffix: End of the names of partial files.
         is_wanted: Returns whether an entry of the directory, given by name, is examined. By default, all are.
 
     Raises:
@@ -40,21 +40,21 @@ def sweep_below(folder: OwnDir, suffix: str, is_wanted: Callable[[str], bool] = 
         if not is_wanted(name):
             continue
         if kind == "directory":
-            sweep_below(folder / name, suffix)
+            remove_below(folder / name, suffix)
         elif name.endswith(suffix):
             _remove_old(folder, name)
 
 
-def is_litter(path: Path) -> bool:
+def is_abandoned(path: Path) -> bool:
     """Return whether a half-written file or directory is too old for a running writer; False if gone."""
     try:
-        return path.stat(follow_symlinks=False).st_mtime < time.time() - _LITTER_SECONDS
+        return path.stat(follow_symlinks=False).st_mtime < time.time() - _ABANDONED_SECONDS
     except FileNotFoundError:
         return False
 
 
 def _remove_old(folder: OwnDir, name: str) -> None:
-    if not is_litter(folder.path / name):
+    if not is_abandoned(folder.path / name):
         return
     if folder.kind(name) == "directory":
         (folder / name).remove_tree()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.store.config import choose_block_clips
+from pipeline.store.block_size import choose_block_clips
 
 
 @pytest.mark.parametrize(
