@@ -8,8 +8,8 @@ In the order of the work:
 ``identity``     random numbers              -> appearance of a person
 ``canvas``       units of a face             -> pixels
 ``heads``        a person and an expression  -> a drawn head; ``parts`` draws its moving parts
-``scenes``       a kind of scene             -> a moving one; ``stage`` and the settings in
-                 ``bright`` (positive), ``plain`` (neutral) and ``dark`` (negative)
+``scenes``       a kind of scene             -> a moving one; ``scene_parts`` and the settings in
+                 ``positive_scenes``, ``neutral_scenes`` and ``negative_scenes``
 ``compose``      person, backdrop, scene     -> frames; keeps the scene out of the face's crop
 ``write``        frames                      -> mp4 files, manifest and truth
 """

@@ -3,13 +3,13 @@
 import numpy as np
 
 from pipeline.datasets.synthetic import brush
-from pipeline.datasets.synthetic.stage import Setting, Stage
+from pipeline.datasets.synthetic.scene_parts import SceneSize, Setting
 from pipeline.types import Bytes
 
 
-def office(stage: Stage, rng: np.random.Generator) -> Setting:
+def office(scene_size: SceneSize, rng: np.random.Generator) -> Setting:
     """Draw shelves and a window with blinds. A clock runs, and patches of light cross the floor."""
-    height, wide = stage.height, stage.wide
+    height, wide = scene_size.height, scene_size.wide
     grey = float(rng.uniform(168, 200))
     wall = (grey, grey - 3, grey - 10)
     floor = brush.mixed(wall, (120, 118, 114), 0.2)
@@ -21,8 +21,8 @@ def office(stage: Stage, rng: np.random.Generator) -> Setting:
     brush.box(ground, (left, 0.10 * height), (pane, 0.45 * height), (206, 212, 214))
     for k in range(9):
         brush.box(ground, (left, (0.10 + 0.05 * k) * height), (pane, 0.02 * height), (184, 186, 186))
-    patches = stage.drifting(3, (0.10, 0.0), rng)
-    clock = (float(rng.uniform(0.1, 0.9)) * stage.width, 0.10 * height)
+    patches = scene_size.drifting(3, (0.10, 0.0), rng)
+    clock = (float(rng.uniform(0.1, 0.9)) * scene_size.width, 0.10 * height)
     pace, radius = float(rng.uniform(0.8, 2.0)), 0.065 * height
 
     def paint(picture: Bytes, seconds: float) -> None:
@@ -38,9 +38,9 @@ def office(stage: Stage, rng: np.random.Generator) -> Setting:
     return ground, paint
 
 
-def street(stage: Stage, rng: np.random.Generator) -> Setting:
+def street(scene_size: SceneSize, rng: np.random.Generator) -> Setting:
     """Draw grey houses under a pale sky. Cars pass."""
-    height, wide = stage.height, stage.wide
+    height, wide = scene_size.height, scene_size.wide
     sky = float(rng.uniform(186, 210))
     ground = brush.ramp(height, wide, ((0.0, (sky, sky, sky + 4)), (1.0, (sky - 14, sky - 14, sky - 12))))
     x = 0.0
@@ -48,7 +48,7 @@ def street(stage: Stage, rng: np.random.Generator) -> Setting:
         x += _house(ground, x, rng) + 1.0
     brush.box(ground, (0, 0.80 * height), (wide, height), (138, 138, 138))
     brush.box(ground, (0, 0.86 * height), (wide, height), (112, 112, 114))
-    cars, tones = stage.drifting(3, (0.35, 0.0), rng), rng.uniform(90, 200, 3)
+    cars, tones = scene_size.drifting(3, (0.35, 0.0), rng), rng.uniform(90, 200, 3)
 
     def paint(picture: Bytes, seconds: float) -> None:
         y, u = 0.87 * height, 0.05 * height

@@ -7,7 +7,7 @@ import numpy as np
 
 from pipeline.datasets.synthetic import brush
 from pipeline.datasets.synthetic.brush import Colour, Points
-from pipeline.datasets.synthetic.stage import Painter, Setting, Stage, hills
+from pipeline.datasets.synthetic.scene_parts import Painter, SceneSize, Setting, hills
 from pipeline.types import Bytes
 
 _COLOURS = ((235, 64, 72), (250, 176, 40), (70, 160, 235), (245, 110, 170), (120, 200, 80), (250, 225, 70))
@@ -16,9 +16,9 @@ _WHITE = (255, 255, 255)
 _NUM_FLAGS = 39
 
 
-def meadow(stage: Stage, rng: np.random.Generator) -> Setting:
+def meadow(scene_size: SceneSize, rng: np.random.Generator) -> Setting:
     """Draw blue sky, a sun and green hills with flowers. Clouds pass and balloons rise."""
-    height, wide = stage.height, stage.wide
+    height, wide = scene_size.height, scene_size.wide
     warm = float(rng.uniform(0, 1))
     top = brush.mixed((70, 150, 240), (110, 190, 250), warm)
     low = brush.mixed((200, 232, 255), (255, 236, 200), warm)
@@ -34,7 +34,7 @@ def meadow(stage: Stage, rng: np.random.Generator) -> Setting:
         x, y = rng.uniform(0, wide), height * rng.uniform(0.80, 1.0)
         radius = height * rng.uniform(0.004, 0.012)
         brush.disc(ground, (x, y), (radius, radius), _COLOURS[int(rng.integers(len(_COLOURS)))])
-    clouds, rising = stage.drifting(6, (0.06, 0.0), rng), stage.drifting(7, (0.01, -0.16), rng)
+    clouds, rising = scene_size.drifting(6, (0.06, 0.0), rng), scene_size.drifting(7, (0.01, -0.16), rng)
     balloons = _balloons(rising, _shuffled(rng), height * rng.uniform(0.035, 0.06))
 
     def paint(picture: Bytes, seconds: float) -> None:
@@ -47,9 +47,9 @@ def meadow(stage: Stage, rng: np.random.Generator) -> Setting:
     return ground, paint
 
 
-def party(stage: Stage, rng: np.random.Generator) -> Setting:
+def party(scene_size: SceneSize, rng: np.random.Generator) -> Setting:
     """Draw a wall in a warm colour with small flags. Confetti falls and balloons rise."""
-    height, wide = stage.height, stage.wide
+    height, wide = scene_size.height, scene_size.wide
     wall = _WALLS[int(rng.integers(len(_WALLS)))]
     stops = (
         (0.0, brush.mixed(wall, _WHITE, 0.45)),
@@ -65,7 +65,7 @@ def party(stage: Stage, rng: np.random.Generator) -> Setting:
         tip = (x[k : k + 2].mean(), y[k] + 0.05 * height)
         flag = np.array([(x[k] + 1, y[k]), (x[k + 1] - 1, y[k + 1]), tip])
         brush.fill(ground, flag, _COLOURS[k % len(_COLOURS)])
-    falling, rising = stage.drifting(90, (0.02, 0.30), rng), stage.drifting(6, (0.0, -0.10), rng)
+    falling, rising = scene_size.drifting(90, (0.02, 0.30), rng), scene_size.drifting(6, (0.0, -0.10), rng)
     colours, spin = _shuffled(rng), rng.uniform(0, 180, 90)
     balloons = _balloons(rising, colours, height * rng.uniform(0.05, 0.075))
 

@@ -1,4 +1,4 @@
-"""Common parts of the scenes: a stage with its size, drifting objects, and hills."""
+"""Common parts of the scenes: their size, drifting objects, and hills."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ _PAN_SHARE = 0.2
 
 
 @dataclass(frozen=True, kw_only=True)
-class Stage:
+class SceneSize:
     """Size of the frame in pixels. The ground is wider, so that the camera can pan."""
 
     height: int

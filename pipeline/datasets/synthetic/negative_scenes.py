@@ -5,15 +5,15 @@ import numpy as np
 
 from pipeline.datasets.synthetic import brush
 from pipeline.datasets.synthetic.brush import Points
-from pipeline.datasets.synthetic.stage import Setting, Stage, hills
+from pipeline.datasets.synthetic.scene_parts import SceneSize, Setting, hills
 from pipeline.types import Bytes
 
 _FLASH_SECONDS = 0.18
 
 
-def storm(stage: Stage, rng: np.random.Generator) -> Setting:
+def storm(scene_size: SceneSize, rng: np.random.Generator) -> Setting:
     """Draw black hills and bare trees under dark clouds. Rain falls, and lightning strikes."""
-    height, wide = stage.height, stage.wide
+    height, wide = scene_size.height, scene_size.wide
     horizon = brush.mixed((36, 42, 66), (44, 40, 60), float(rng.uniform(0, 1)))
     ground = brush.ramp(height, wide, ((0.0, (10, 12, 22)), (0.7, horizon), (1.0, (20, 22, 30))))
     for _ in range(14):
@@ -27,11 +27,11 @@ def storm(stage: Stage, rng: np.random.Generator) -> Setting:
     for _ in range(int(rng.integers(4, 7))):
         root = (rng.uniform(0, wide), 0.88 * height)
         _bare_tree(ground, root, -90 + rng.uniform(-8, 8), height * rng.uniform(0.12, 0.18), 4, rng)
-    drops = stage.drifting(150, (-0.35, 2.2), rng)
+    drops = scene_size.drifting(150, (-0.35, 2.2), rng)
     flashes = rng.uniform(0.1, 1.0, 2) + np.arange(2)
     steps = np.cumsum(rng.uniform(-1, 1, 7)) * 0.05 * height
     bolt = np.stack(
-        [steps + rng.uniform(0.1, 0.9) * stage.width, np.linspace(0.02, 0.62, 7) * height], axis=-1
+        [steps + rng.uniform(0.1, 0.9) * scene_size.width, np.linspace(0.02, 0.62, 7) * height], axis=-1
     )
     streak = np.array([-0.012, 0.075]) * height
 
@@ -45,16 +45,16 @@ def storm(stage: Stage, rng: np.random.Generator) -> Setting:
     return ground, paint
 
 
-def ruin(stage: Stage, rng: np.random.Generator) -> Setting:
+def ruin(scene_size: SceneSize, rng: np.random.Generator) -> Setting:
     """Draw black walls before a red sky. Flames flicker, and embers and smoke rise."""
-    height, wide = stage.height, stage.wide
+    height, wide = scene_size.height, scene_size.wide
     stops = ((0.0, (20, 8, 10)), (0.6, (70, 20, 14)), (0.85, (130, 44, 16)), (1.0, (40, 14, 10)))
     ground = brush.ramp(height, wide, stops)
     x = 0.0
     while x < wide:
         x += _broken_wall(ground, x, rng) * rng.uniform(1.1, 1.6)
-    embers, smoke = stage.drifting(70, (0.05, -0.5), rng), stage.drifting(7, (0.04, -0.12), rng)
-    places, beats = rng.uniform(0, stage.width, 12), rng.uniform(0, 6.3, 12)
+    embers, smoke = scene_size.drifting(70, (0.05, -0.5), rng), scene_size.drifting(7, (0.04, -0.12), rng)
+    places, beats = rng.uniform(0, scene_size.width, 12), rng.uniform(0, 6.3, 12)
 
     def paint(picture: Bytes, seconds: float) -> None:
         for x, y in smoke(seconds):
