@@ -4,7 +4,7 @@ import pytest
 from pipeline.errors import ClipError
 from pipeline.frames import DecodePool, FrameConfig, crops, frame_buffer
 from pipeline.frames.crops import find_crops
-from pipeline.frames.identity import source_of, source_of_both
+from pipeline.frames.file_hashes import source_of, source_of_both
 from pipeline.frames.requests import Decoded, DecodeJob, decode_job
 from pipeline.pictures import PictureFolder
 from pipeline.types import ClipFailed, Crops

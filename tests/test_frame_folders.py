@@ -5,7 +5,7 @@ import pytest
 
 from pipeline.frames import FrameConfig, decode_clip, folder, frame_buffer, sample_indices
 from pipeline.frames import picture as picture_step
-from pipeline.frames.identity import source_of
+from pipeline.frames.file_hashes import source_of
 from pipeline.frames.requests import Decoded, DecodeJob, decode_job
 from pipeline.pictures import PictureFolder
 from pipeline.types import ClipFailed

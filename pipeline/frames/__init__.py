@@ -13,7 +13,7 @@
 ``crops``          face crops of the dataset for the sampled frames
 ``frame_buffer``   decoded frames in one array
 ``probe``          facts about a clip's file besides its frames
-``identity``       size and hash of a clip's files
+``file_hashes``    size and hash of a clip's files
 ``requests``       requests to a decoder and their answers; a decoder in the caller's thread
 ``pool``           decoder in child processes
 ``decode_worker``  main program of such a process

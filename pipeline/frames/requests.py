@@ -9,8 +9,8 @@ from typing import Protocol, TypeAlias
 from pipeline.errors import ClipError, first_line
 from pipeline.frames.crops import find_crops
 from pipeline.frames.decode import decode_clip
+from pipeline.frames.file_hashes import source_of, source_of_both
 from pipeline.frames.folder import decode_folder
-from pipeline.frames.identity import source_of, source_of_both
 from pipeline.frames.sampling import FrameConfig
 from pipeline.pictures import PictureFolder
 from pipeline.types import ClipFailed, Crops, Frames, SourceFile

@@ -11,7 +11,7 @@ from pipeline.errors import some
 from trainer.config import TrainConfig, learnt
 from trainer.pages.banners import label_text
 from trainer.presets import PRESETS
-from trainer.report.identity import Identity
+from trainer.report.comparability import SharedFacts
 from trainer.report.runs import ReportedRun
 from trainer.run_statistics import Score, Summary, summarise
 
@@ -99,9 +99,9 @@ def grouped(runs: Sequence[ReportedRun]) -> tuple[Group, ...]:
 
     Raises ConfigError if a fold and seed of a setting is given twice.
     """
-    by_identity: dict[Identity, list[ReportedRun]] = {}
+    by_identity: dict[SharedFacts, list[ReportedRun]] = {}
     for run in runs:
-        by_identity.setdefault(Identity.of(run), []).append(run)
+        by_identity.setdefault(SharedFacts.of(run), []).append(run)
     groups = tuple(
         _group(f"ours {number}" if len(by_identity) > 1 else "ours", members)
         for number, members in enumerate(by_identity.values(), 1)
@@ -118,7 +118,7 @@ def apart(groups: Sequence[Group]) -> tuple[str, ...]:
     for group in groups:
         other = first.setdefault((group.dataset, group.name), group)
         if other is not group:
-            reasons = "; ".join(Identity.of(group.runs[0]).differences(Identity.of(other.runs[0])))
+            reasons = "; ".join(SharedFacts.of(group.runs[0]).differences(SharedFacts.of(other.runs[0])))
             labels = f"{group.label} and {other.label}"
             sentences.append(f"{labels} have separate means: {group.label} was {reasons}.")
     return tuple(sentences)

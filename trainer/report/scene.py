@@ -10,8 +10,8 @@ from pipeline.errors import ConfigError
 from pipeline.store.location import LocationLike
 from trainer.config import TrainConfig, learnt
 from trainer.pages.document import Block, Items, Section, Table, Text
+from trainer.report.comparability import Identity
 from trainer.report.groups import setting_changes
-from trainer.report.identity import Identity
 from trainer.report.runs import ReportedRun
 from trainer.run_directory import load_config, load_info
 from trainer.run_info import RunInfo

@@ -18,9 +18,9 @@ from trainer.pages.document import Block, Figure, Page
 from trainer.pages.files import require_writable
 from trainer.pages.html import as_html
 from trainer.pages.markdown import as_markdown
+from trainer.report.comparability import SharedFacts
 from trainer.report.grids import grid_origins, grid_sections
 from trainer.report.groups import Group, grouped
-from trainer.report.identity import Identity
 from trainer.report.inputs import read_inputs
 from trainer.report.runs import ReportedRun
 from trainer.report.scene import ScenePair, chosen_pair, pairs_among, require_pair, scene_section
@@ -138,12 +138,12 @@ def report(
     names = (HTML_FILE, MARKDOWN_FILE, JSON_FILE)
     folder = require_writable(out, names)
     runs: dict[Path, ReportedRun] = {}
-    stages: dict[Identity, tuple[ReportedRun, Stages]] = {}
+    stages: dict[SharedFacts, tuple[ReportedRun, Stages]] = {}
     for number, (place, run_dir) in enumerate(inputs.runs.items(), 1):
         say(f"measuring {run_dir} ({number} of {len(inputs.runs)})")
         measured = measure(run_dir, split, cache, device, fold=fold, allow_leak=allow_leak)
         run = runs[place] = ReportedRun.of(run_dir, measured)
-        identity = Identity.of(run)
+        identity = SharedFacts.of(run)
         if identity not in stages and run.metrics.num_clips >= FEWEST_CLIPS:
             say(f"computing t-SNE of the features of {run_dir}")
             stages[identity] = (run, lay_out(measured))
@@ -160,7 +160,7 @@ def report(
         grids=inputs.grids,
         pairs=pairs,
         stages=tuple(
-            _shown_stages(group, stages) for group in groups if Identity.of(group.runs[0]) in stages
+            _shown_stages(group, stages) for group in groups if SharedFacts.of(group.runs[0]) in stages
         ),
         sheets=tuple(sheets),
         files=tuple(out / name for name in names),
@@ -172,8 +172,8 @@ def report(
 
 
 def _shown_stages(
-    group: Group, stages: Mapping[Identity, tuple[ReportedRun, Stages]]
+    group: Group, stages: Mapping[SharedFacts, tuple[ReportedRun, Stages]]
 ) -> tuple[Path, Stages, Figure]:
-    run, laid_out = stages[Identity.of(group.runs[0])]
+    run, laid_out = stages[SharedFacts.of(group.runs[0])]
     title, names = f"{group.label}, {run.name}", run.info.class_names
     return run.run_dir, laid_out, stages_figure(laid_out, title, run.run_dir, names, run.banners)

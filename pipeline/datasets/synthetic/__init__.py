@@ -5,7 +5,7 @@ In the order of the work:
 ``plan``         config                      -> list of clips, and the face-only bound
 ``expressions``  a class, or two             -> positions of a face's muscles over time
 ``brush``        anti-aliased shapes
-``identity``     random numbers              -> appearance of a person
+``appearance``   random numbers              -> appearance of a person
 ``canvas``       units of a face             -> pixels
 ``heads``        a person and an expression  -> a drawn head; ``parts`` draws its moving parts
 ``scenes``       a kind of scene             -> a moving one; ``scene_parts`` and the settings in

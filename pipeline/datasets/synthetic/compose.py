@@ -7,11 +7,11 @@ import cv2
 import numpy as np
 
 from pipeline.datasets.synthetic import brush
+from pipeline.datasets.synthetic.appearance import Appearance
 from pipeline.datasets.synthetic.brush import Points
 from pipeline.datasets.synthetic.canvas import HEIGHT, LEFT, TOP, WIDTH
 from pipeline.datasets.synthetic.expressions import Expression, performed, target_of
 from pipeline.datasets.synthetic.heads import Head
-from pipeline.datasets.synthetic.identity import Identity
 from pipeline.datasets.synthetic.plan import PlannedClip, SyntheticConfig
 from pipeline.datasets.synthetic.scenes import Scene
 from pipeline.types import Bytes
@@ -31,7 +31,7 @@ class Performance:
     """Person acting in front of a backdrop: everything in a clip that the face stream may show.
 
     Attributes:
-        identity: The person.
+        appearance: The person.
         expressions: One per frame.
         centre_F2: Root of the nose (x, y) on each frame, in pixels.
         angle_F: Rotation of the head on each frame, in degrees.
@@ -41,7 +41,7 @@ class Performance:
         backdrop: RGB colour.
     """
 
-    identity: Identity
+    appearance: Appearance
     expressions: tuple[Expression, ...]
     centre_F2: Points
     angle_F: Points
@@ -66,7 +66,7 @@ class Performance:
         sway_F2 = 0.05 * unit * np.stack([_sway(t, rng), _sway(t, rng)], axis=-1)
         grey = float(rng.uniform(126, 176))
         return cls(
-            identity=Identity.drawn_from(who),
+            appearance=Appearance.drawn_from(who),
             expressions=tuple(performed(target_of(clip.label, clip.other_class), config.num_frames, rng)),
             centre_F2=middle + sway_F2,
             angle_F=3.0 * _sway(t, rng) + float(rng.uniform(-2.5, 2.5)),
@@ -100,7 +100,7 @@ class Foreground:
 def render_foreground(acted: Performance, config: SyntheticConfig) -> Foreground:
     """Draw every frame of a performance."""
     still, opacity_HW = _backdrop_and_torso(acted, config)
-    head = Head(acted.identity, _FINE * acted.unit_px)
+    head = Head(acted.appearance, _FINE * acted.unit_px)
     alpha = head.alpha_HW[..., None].astype(np.float32) / 255.0
     frames = np.repeat(still[None], config.num_frames, axis=0)
     for frame, expression in enumerate(acted.expressions):
@@ -171,7 +171,7 @@ def _backdrop_and_torso(acted: Performance, config: SyntheticConfig) -> tuple[By
 
 def _torso(colour: Bytes, opacity: Bytes, acted: Performance) -> None:
     """Draw neck and shoulders, down to the lower edge of the frame, in place on the fine canvases."""
-    who, unit = acted.identity, acted.unit_px * _FINE
+    who, unit = acted.appearance, acted.unit_px * _FINE
     middle = acted.centre_F2.mean(axis=0) * _FINE
     foot = float(colour.shape[0] - middle[1]) / unit + 0.1
 

@@ -8,10 +8,10 @@ import cv2
 import numpy as np
 
 from pipeline.datasets.synthetic import brush
+from pipeline.datasets.synthetic.appearance import Appearance
 from pipeline.datasets.synthetic.brush import Points
 from pipeline.datasets.synthetic.canvas import Canvas
 from pipeline.datasets.synthetic.expressions import Expression
-from pipeline.datasets.synthetic.identity import Identity
 from pipeline.datasets.synthetic.parts import draw_parts
 from pipeline.types import Bytes, Floats
 
@@ -25,11 +25,11 @@ class Head:
     alpha_HW: opacity of the canvas, 0 to 255, the same for every expression.
     """
 
-    def __init__(self, identity: Identity, scale: float) -> None:
-        self._who = identity
+    def __init__(self, appearance: Appearance, scale: float) -> None:
+        self._who = appearance
         self._canvas = Canvas(scale=scale)
-        face_HW, self.alpha_HW, self._skin_HW3 = _resting(self._canvas, identity)
-        self._creases = _creases(self._canvas, identity, face_HW)
+        face_HW, self.alpha_HW, self._skin_HW3 = _resting(self._canvas, appearance)
+        self._creases = _creases(self._canvas, appearance, face_HW)
 
     def show(self, expression: Expression) -> Bytes:
         """Draw the head with an expression, RGB uint8 [H, W, 3] of the canvas."""
@@ -43,7 +43,7 @@ class Head:
         return picture
 
 
-def _outline(canvas: Canvas, who: Identity, beyond: float = 0.0) -> Points:
+def _outline(canvas: Canvas, who: Appearance, beyond: float = 0.0) -> Points:
     a = np.linspace(0, 2 * np.pi, 72, endpoint=False)
     y = np.sin(a)
     narrow = 1.0 - who.jaw * np.clip(y, 0, 1) ** 2
@@ -51,7 +51,7 @@ def _outline(canvas: Canvas, who: Identity, beyond: float = 0.0) -> Points:
     return canvas.px(x, 0.03 + y * (0.97 + beyond))
 
 
-def _resting(canvas: Canvas, who: Identity) -> tuple[Floats, Bytes, Floats]:
+def _resting(canvas: Canvas, who: Appearance) -> tuple[Floats, Bytes, Floats]:
     """Return a mask of bare skin, 0 to 1, the opacity, 0 to 255, and the colours of the resting head."""
     picture = np.zeros((*canvas.shape, 3), np.uint8)
     picture[:] = np.round(who.hair).astype(np.uint8)
@@ -75,7 +75,7 @@ def _resting(canvas: Canvas, who: Identity) -> tuple[Floats, Bytes, Floats]:
     return soft_HW * (1.0 - hair_HW), alpha, np.ascontiguousarray(colours, dtype=np.float32)
 
 
-def _shading(canvas: Canvas, who: Identity) -> Floats:
+def _shading(canvas: Canvas, who: Appearance) -> Floats:
     """Return the brightness of every place of the face, about 1."""
     edge = (canvas.x_1W / who.half_width) ** 2 + (canvas.y_H1 / 1.02) ** 2
     light = 0.98 - 0.26 * np.clip(edge, 0, 1.2) ** 2.5 + 0.05 * who.light * canvas.x_1W
@@ -96,13 +96,13 @@ def _shading(canvas: Canvas, who: Identity) -> Floats:
     return np.asarray(light + canvas.glows(spots), dtype=np.float32)
 
 
-def _hair_behind(alpha: Bytes, canvas: Canvas, who: Identity) -> None:
+def _hair_behind(alpha: Bytes, canvas: Canvas, who: Appearance) -> None:
     cap = _outline(canvas, who, who.hair_style.beyond)
     cap[:, 1] = np.minimum(cap[:, 1], canvas.px(0.0, who.hair_style.back_to)[1])
     brush.fill(alpha, cap, (255.0,))
 
 
-def _hair_in_front(canvas: Canvas, who: Identity) -> Floats:
+def _hair_in_front(canvas: Canvas, who: Appearance) -> Floats:
     """Return the opacity of the hair over the forehead and the temples, 0 to 1."""
     style, x, y = who.hair_style, canvas.x_1W, canvas.y_H1
     mask = np.zeros(canvas.shape, np.uint8)
@@ -114,7 +114,7 @@ def _hair_in_front(canvas: Canvas, who: Identity) -> Floats:
     return np.asarray(cv2.GaussianBlur(opacity.astype(np.float32), (0, 0), 0.015 * canvas.scale), np.float32)
 
 
-def _creases(canvas: Canvas, who: Identity, face_HW: Floats) -> dict[str, Floats]:
+def _creases(canvas: Canvas, who: Appearance, face_HW: Floats) -> dict[str, Floats]:
     """Return the colour that each part of an expression adds to the resting skin at strength 1, [H, W, 3]."""
     skin = np.asarray(who.skin, np.float32)
     folds = [(0.30, s * 0.33, 0.44, 0.035, 0.16) for s in _SIDES]

@@ -3,10 +3,10 @@
 import numpy as np
 
 from pipeline.datasets.synthetic import brush
+from pipeline.datasets.synthetic.appearance import Appearance
 from pipeline.datasets.synthetic.brush import Points
 from pipeline.datasets.synthetic.canvas import Canvas
 from pipeline.datasets.synthetic.expressions import Expression
-from pipeline.datasets.synthetic.identity import Identity
 from pipeline.types import Bytes
 
 _T = np.linspace(-1.0, 1.0, 17)
@@ -15,7 +15,7 @@ _MIDDLE = len(_T) // 2
 _SIDES = (-1.0, 1.0)
 
 
-def draw_parts(picture: Bytes, canvas: Canvas, who: Identity, e: Expression) -> None:
+def draw_parts(picture: Bytes, canvas: Canvas, who: Appearance, e: Expression) -> None:
     """Draw the moving parts over the skin.
 
     Args:
@@ -32,7 +32,7 @@ def draw_parts(picture: Bytes, canvas: Canvas, who: Identity, e: Expression) -> 
     _nose(picture, canvas, who, e, shift)
 
 
-def _eye(picture: Bytes, canvas: Canvas, who: Identity, e: Expression, side: float, shift: float) -> None:
+def _eye(picture: Bytes, canvas: Canvas, who: Appearance, e: Expression, side: float, shift: float) -> None:
     s = canvas.scale
     x, y, half = side * who.eye_gap, -0.12 + shift, 0.165 * who.eye_size
     openness = max(1.0 + 0.75 * e.eye_open - 0.25 * e.squint, 0.05)
@@ -54,7 +54,7 @@ def _eye(picture: Bytes, canvas: Canvas, who: Identity, e: Expression, side: flo
     brush.line(picture, canvas.px(xs, lower), who.darker(0.55), 0.018 * s)
 
 
-def _eyeball(shape: tuple[int, ...], centre_px: Points, radius_px: float, who: Identity) -> Bytes:
+def _eyeball(shape: tuple[int, ...], centre_px: Points, radius_px: float, who: Appearance) -> Bytes:
     ball = np.full((*shape, 3), (238, 234, 230), np.uint8)
     (x, y), r = centre_px, radius_px
     brush.disc(ball, (x, y), (r, r), who.iris)
@@ -63,7 +63,7 @@ def _eyeball(shape: tuple[int, ...], centre_px: Points, radius_px: float, who: I
     return ball
 
 
-def _brow(picture: Bytes, canvas: Canvas, who: Identity, e: Expression, side: float, shift: float) -> None:
+def _brow(picture: Bytes, canvas: Canvas, who: Appearance, e: Expression, side: float, shift: float) -> None:
     inner = -0.36 - 0.10 * e.brow_raise - 0.12 * e.brow_slant + shift
     outer = -0.35 - 0.10 * e.brow_raise + 0.09 * e.brow_slant + shift
     t = np.linspace(0.0, 1.0, 9)
@@ -74,7 +74,7 @@ def _brow(picture: Bytes, canvas: Canvas, who: Identity, e: Expression, side: fl
     brush.fill(picture, edge, brush.mixed(who.hair, (24, 14, 10), 0.55))
 
 
-def _nose(picture: Bytes, canvas: Canvas, who: Identity, e: Expression, shift: float) -> None:
+def _nose(picture: Bytes, canvas: Canvas, who: Appearance, e: Expression, shift: float) -> None:
     s = canvas.scale
     y = who.nose_length + shift * 0.6 - 0.04 * e.nose_wrinkle
     wide = 0.085 + 0.02 * e.nose_wrinkle
@@ -85,7 +85,7 @@ def _nose(picture: Bytes, canvas: Canvas, who: Identity, e: Expression, shift: f
         brush.line(picture, wing, who.darker(0.35), 0.018 * s)
 
 
-def _mouth(picture: Bytes, canvas: Canvas, who: Identity, e: Expression, shift: float) -> None:
+def _mouth(picture: Bytes, canvas: Canvas, who: Appearance, e: Expression, shift: float) -> None:
     s, opened = canvas.scale, max(e.mouth_open, 0.0)
     half = who.mouth_size * (1.0 + 0.42 * e.mouth_width)
     bow = np.abs(_ARCH) ** 0.6

@@ -61,7 +61,7 @@ _HAIR_STYLES = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Identity:
+class Appearance:
     """Person. Colours are RGB from 0 to 255, lengths are in units of half the height of the face.
 
     light: direction of the light on the face, -1 (left) to 1 (right).
@@ -85,7 +85,7 @@ class Identity:
     light: float
 
     @classmethod
-    def drawn_from(cls, rng: np.random.Generator) -> "Identity":
+    def drawn_from(cls, rng: np.random.Generator) -> "Appearance":
         """Return a random person."""
         tone = float(rng.uniform(0.0, len(_SKINS) - 1))
         low = min(int(tone), len(_SKINS) - 2)

@@ -9,7 +9,7 @@ from trainer.report.runs import ReportedRun
 
 
 @dataclass(frozen=True, kw_only=True)
-class Identity:
+class SharedFacts:
     """Facts that the runs of a row share over folds and seeds.
 
     dataset, class_names: Dataset and classes of the measured cache.
@@ -34,7 +34,7 @@ class Identity:
     measured_clips: tuple[str, str]
 
     @classmethod
-    def of(cls, run: ReportedRun) -> "Identity":
+    def of(cls, run: ReportedRun) -> "SharedFacts":
         """Return the identity of a run."""
         info = run.info
         return cls(
@@ -50,7 +50,7 @@ class Identity:
             measured_clips=(run.clips_sha256, run.usable_sha256),
         )
 
-    def differences(self, other: "Identity") -> Iterator[str]:
+    def differences(self, other: "SharedFacts") -> Iterator[str]:
         """Yield the differences between two identities of one dataset and setting, in words."""
         for field in fields(self):
             if field.name in _IN_WORDS and getattr(self, field.name) != getattr(other, field.name):
