@@ -22,7 +22,7 @@ def check_counts(inputs: Inputs) -> Iterator[Finding]:
     found: dict[tuple[str, str], list[str]] = {}
     for fold in published.fold_names:
         for place, split in enumerate(SPLITS):
-            lists = inputs.groups.get((fold, split), ())
+            lists = inputs.lists_by_split.get((fold, split), ())
             if lists and fold in published.splits:
                 where = quoted(" and ".join(map(inputs.where, lists)))
                 for kind, what, detail in _check_list(lists, published, published.splits[fold][place]):
@@ -65,7 +65,8 @@ def _check_presence(inputs: Inputs, published: Published) -> Iterator[Finding]:
     if not inputs.lists:
         return
     there = {
-        fold: [split for split in SPLITS if (fold, split) in inputs.groups] for fold in published.fold_names
+        fold: [split for split in SPLITS if (fold, split) in inputs.lists_by_split]
+        for fold in published.fold_names
     }
     half = [
         f"fold {fold} ({SPLITS[found[0] == SPLITS[0]].name.lower()})"

@@ -49,7 +49,7 @@ class Inputs:
     notes: tuple[str, ...] = ()
 
     @cached_property
-    def groups(self) -> Mapping[tuple[str, Split], tuple[ClipList, ...]]:
+    def lists_by_split(self) -> Mapping[tuple[str, Split], tuple[ClipList, ...]]:
         """Lists by fold and split."""
         found: dict[tuple[str, Split], tuple[ClipList, ...]] = {}
         for each in self.lists:

@@ -112,7 +112,7 @@ def _check_partition(inputs: Inputs) -> Iterator[Finding]:
         what = f"{counted(len(twice), 'clip')} in the test sets of several folds"
         yield Finding(kind="test-overlap", what=what, cases=tuple(twice))
     never = [quoted(clip_id) for clip_id, folds in tested.items() if not folds]
-    if never and all((fold, Split.TEST) in inputs.groups for fold in published.fold_names):
+    if never and all((fold, Split.TEST) in inputs.lists_by_split for fold in published.fold_names):
         what = f"{counted(len(never), 'listed clip')} in no fold's test set"
         yield Finding(kind="test-gap", what=what, cases=tuple(never))
 

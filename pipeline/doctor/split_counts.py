@@ -29,7 +29,7 @@ def count_clips(inputs: Inputs) -> tuple[Count, ...]:
     """Return one count for each split of each fold that has a list."""
     published = inputs.published
     rows = []
-    for (fold, split), lists in sorted(inputs.groups.items()):
+    for (fold, split), lists in sorted(inputs.lists_by_split.items()):
         known = None if published is None else published.splits.get(fold)
         place = {Split.TRAIN: 0, Split.TEST: 1}.get(split)
         classes = None if published is None else published_classes(published, fold, split)

@@ -9,8 +9,8 @@ from trainer.ablate.result_tables import main_table
 from trainer.pages.formatting import spread_text
 from trainer.pages.text import table_lines
 from trainer.report.grids import grid_title
-from trainer.report.groups import Group, apart
 from trainer.report.paper import table_1, table_2
+from trainer.report.rows import RunRow, apart
 from trainer.report.runs import ReportedRun
 from trainer.report.scene import ScenePair
 from trainer.report.stages import TSNE_SEED, Stages
@@ -23,35 +23,38 @@ def _(report: Report) -> dict[str, Any]:
     return {
         **field_values(report, "banners", "split"),
         "groups": [
-            to_json_values(group) | {"paper_percent": _paper(group, report.split)} for group in report.groups
+            to_json_values(run_row) | {"paper_percent": _paper(run_row, report.split)}
+            for run_row in report.run_rows
         ],
-        "settings_apart": list(apart(report.groups)),
+        "settings_apart": list(apart(report.run_rows)),
         "grids": to_json_values(report.grids),
         "scene": to_json_values(report.pairs),
         "stages": [{"run": str(run_dir), **to_json_values(stages)} for run_dir, stages, _ in report.stages],
     }
 
 
-def _paper(group: Group, split: str) -> dict[str, Any]:
+def _paper(run_row: RunRow, split: str) -> dict[str, Any]:
     tables = {"table_1": table_1, "table_2": table_2} if split == "test" else {}
-    found = {name: to_json_values(list(of(group.dataset, group.class_names))) for name, of in tables.items()}
+    found = {
+        name: to_json_values(list(of(run_row.dataset, run_row.class_names))) for name, of in tables.items()
+    }
     return {name: rows for name, rows in found.items() if rows}
 
 
 @to_json_values.register
-def _(group: Group) -> dict[str, Any]:
-    summary = to_json_values(group.summary)
-    if not group.has_mean_of_folds:
+def _(run_row: RunRow) -> dict[str, Any]:
+    summary = to_json_values(run_row.summary)
+    if not run_row.has_mean_of_folds:
         for name in ("mean_of_folds", "over_seeds", "over_seeds_pooled", "pooled"):
             del summary[name]
     return {
-        **field_values(group, "label", "name", "dataset", "class_names", "preset", "changes"),
-        "precision": group.runs[0].precision,
-        **field_values(group, "trained_on", "folds"),
-        "folds_of_data_set": group.num_folds_of_dataset,
-        "clips_of_several_folds": group.num_shared_clips,
+        **field_values(run_row, "label", "name", "dataset", "class_names", "preset", "changes"),
+        "precision": run_row.runs[0].precision,
+        **field_values(run_row, "trained_on", "folds"),
+        "folds_of_data_set": run_row.num_folds_of_dataset,
+        "clips_of_several_folds": run_row.num_shared_clips,
         "summary": summary,
-        "runs": to_json_values(group.runs),
+        "runs": to_json_values(run_row.runs),
     }
 
 
@@ -105,8 +108,8 @@ def _(stages: Stages) -> dict[str, Any]:
 def _(report: Report) -> list[str]:
     return [
         *(f"!! {banner}" for banner in report.banners),
-        *(line for group in report.groups for line in lines(group)),
-        *(f"note: {sentence}" for sentence in apart(report.groups)),
+        *(line for run_row in report.run_rows for line in lines(run_row)),
+        *(f"note: {sentence}" for sentence in apart(report.run_rows)),
         *(f"{pair.full.run_dir} against {pair.face.run_dir}: {pair.verdict}" for pair in report.pairs),
         *(line for grid in report.grids for line in lines(grid)),
         *(f"wrote {path}" for path in report.files),
@@ -114,14 +117,14 @@ def _(report: Report) -> list[str]:
 
 
 @lines.register
-def _(group: Group) -> list[str]:
-    summary = group.summary
+def _(run_row: RunRow) -> list[str]:
+    summary = run_row.summary
     rows = [(f"fold {fold}", row) for fold, row in summary.by_fold.items()]
-    if group.has_mean_of_folds:
-        rows.append((f"mean of {len(group.folds)} folds", summary.mean_of_folds))
+    if run_row.has_mean_of_folds:
+        rows.append((f"mean of {len(run_row.folds)} folds", summary.mean_of_folds))
     return [
-        f"{group.dataset}, {group.label}: {group.name}",
-        f"  trained on {group.trained_on}; {group.runs[0].precision}",
+        f"{run_row.dataset}, {run_row.label}: {run_row.name}",
+        f"  trained on {run_row.trained_on}; {run_row.runs[0].precision}",
         *(f"  {what:<16} UAR {spread_text(row['uar'])}  WAR {spread_text(row['war'])}" for what, row in rows),
     ]
 

@@ -5,7 +5,7 @@ In the order of the data:
 ``inputs``        directories     -> runs and sweeps
 ``runs``          a run directory -> predictions, metrics, curves, origin
 ``comparability``  a run           -> facts that runs of one mean share
-``groups``        runs            -> groups of one dataset and setting, over folds and seeds
+``rows``          runs            -> groups of one dataset and setting, over folds and seeds
 ``paper``         Tables I and II, as printed
 ``tables``        groups          -> tables with the paper's rows
 ``grids``         sweeps          -> sections with the tables of `ablate`

@@ -10,8 +10,8 @@ from pipeline.errors import ConfigError
 from pipeline.store.location import LocationLike
 from trainer.config import TrainConfig, learnt
 from trainer.pages.document import Block, Items, Section, Table, Text
-from trainer.report.comparability import Identity
-from trainer.report.groups import setting_changes
+from trainer.report.comparability import SharedFacts
+from trainer.report.rows import setting_changes
 from trainer.report.runs import ReportedRun
 from trainer.run_directory import load_config, load_info
 from trainer.run_info import RunInfo
@@ -189,8 +189,8 @@ def _same_task(face: ReportedRun, full: ReportedRun) -> bool:
 
 def _same_training(face: ReportedRun, full: ReportedRun) -> bool:
     """Return whether two runs would be in one mean if their settings were equal, and have one seed."""
-    identity = replace(Identity.of(face), setting=Identity.of(full).setting)
-    return identity == Identity.of(full) and face.info.seed == full.info.seed
+    facts = replace(SharedFacts.of(face), setting=SharedFacts.of(full).setting)
+    return facts == SharedFacts.of(full) and face.info.seed == full.info.seed
 
 
 def _can_do_without(config: TrainConfig) -> bool:

@@ -13,7 +13,7 @@ from trainer.metrics import Metrics
 from trainer.pages.banners import counted_banners
 from trainer.pages.document import Block, Figure, Items, Section, Table, Text
 from trainer.pages.formatting import NONE, interval_text, percent
-from trainer.report.groups import Group, apart
+from trainer.report.rows import RunRow, apart
 from trainer.report.runs import ReportedRun
 from trainer.report.stages import TSNE_SEED, Stages
 from trainer.report.tables import result_blocks
@@ -36,25 +36,27 @@ def banners_of(warnings: Sequence[tuple[Path, Sequence[str]]], split: str) -> tu
     return tuple(sorted(counted_lines, key=lambda banner: not banner.startswith("RANDOM")))
 
 
-def result_sections(groups: Sequence[Group], split: str) -> list[Section]:
+def result_sections(run_rows: Sequence[RunRow], split: str) -> list[Section]:
     """Return a section with tables for each dataset."""
-    by_dataset: dict[tuple[str, tuple[str, ...]], list[Group]] = {}
-    for group in groups:
-        by_dataset.setdefault((group.dataset, group.class_names), []).append(group)
+    by_dataset: dict[tuple[str, tuple[str, ...]], list[RunRow]] = {}
+    for run_row in run_rows:
+        by_dataset.setdefault((run_row.dataset, run_row.class_names), []).append(run_row)
     return [
         Section(title=f"Results on {dataset}, {split} split", blocks=result_blocks(members, split))
         for (dataset, _), members in by_dataset.items()
     ]
 
 
-def run_sections(groups: Sequence[Group]) -> list[Section]:
+def run_sections(run_rows: Sequence[RunRow]) -> list[Section]:
     """Return the sections of single runs: recalls with intervals, confusion matrix, curves."""
     return [
         Section(
-            title=f"{_capital(group.label)} on {group.dataset}, run by run",
-            parts=[Section(title=_title(run), blocks=_run_blocks(run, group.label)) for run in group.runs],
+            title=f"{_capital(run_row.label)} on {run_row.dataset}, run by run",
+            parts=[
+                Section(title=_title(run), blocks=_run_blocks(run, run_row.label)) for run in run_row.runs
+            ],
         )
-        for group in groups
+        for run_row in run_rows
     ]
 
 
@@ -90,11 +92,11 @@ def stages_figure(
     )
 
 
-def origin_section(groups: Sequence[Group], grids: Sequence[Section]) -> Section:
+def origin_section(run_rows: Sequence[RunRow], grids: Sequence[Section]) -> Section:
     """Return the origin of all numbers: settings, runs, caches, versions. `grids` are parts of sweeps."""
     parts = [
-        Section(title=f"{_capital(group.label)} on {group.dataset}", blocks=_origin_blocks(group))
-        for group in groups
+        Section(title=f"{_capital(run_row.label)} on {run_row.dataset}", blocks=_origin_blocks(run_row))
+        for run_row in run_rows
     ]
     report = {"python": platform.python_version(), **{name: version(name) for name in _PACKAGES}}
     return Section(
@@ -104,21 +106,21 @@ def origin_section(groups: Sequence[Group], grids: Sequence[Section]) -> Section
     )
 
 
-def settings_section(groups: Sequence[Group]) -> Section:
+def settings_section(run_rows: Sequence[RunRow]) -> Section:
     """Return the settings of the rows of the tables."""
     items = [
-        f"{group.label}: {group.dataset}, {_setting(group)} ({counted(len(group.runs), 'run')}); "
-        f"trained on {group.trained_on}; {group.runs[0].precision}"
-        for group in groups
+        f"{run_row.label}: {run_row.dataset}, {_setting(run_row)} ({counted(len(run_row.runs), 'run')}); "
+        f"trained on {run_row.trained_on}; {run_row.runs[0].precision}"
+        for run_row in run_rows
     ]
     return Section(
-        title="Settings", blocks=[Items(items=items), *(Text(text=text) for text in apart(groups))]
+        title="Settings", blocks=[Items(items=items), *(Text(text=text) for text in apart(run_rows))]
     )
 
 
-def _setting(group: Group) -> str:
-    changes = f" with {', '.join(group.changes)}" if group.changes else ""
-    return f"preset {group.preset}{changes}"
+def _setting(run_row: RunRow) -> str:
+    changes = f" with {', '.join(run_row.changes)}" if run_row.changes else ""
+    return f"preset {run_row.preset}{changes}"
 
 
 def _title(run: ReportedRun) -> str:
@@ -185,11 +187,12 @@ def _curves(run: ReportedRun, label: str) -> Block:
     )
 
 
-def _origin_blocks(group: Group) -> list[Block]:
-    first = group.runs[0]
+def _origin_blocks(run_row: RunRow) -> list[Block]:
+    first = run_row.runs[0]
     info, meta = first.info, first.meta
     facts = [
-        f"Setting: preset {group.preset} is the nearest; differences: {', '.join(group.changes) or 'none'}",
+        f"Setting: preset {run_row.preset} is the nearest; "
+        f"differences: {', '.join(run_row.changes) or 'none'}",
         f"Encoder: {info.encoder_name}, weights '{meta.encoder_weights}', sha256 {info.encoder_sha256}",
         f"Text tower: sha256 {info.text_sha256}",
         f"Precision: training {first.precision}; measuring {first.measured_precision}; "
@@ -197,7 +200,7 @@ def _origin_blocks(group: Group) -> list[Block]:
         f"Trained on cache: {info.cache_path} ({info.dataset}), fingerprint {info.cache_fingerprint}",
         f"Measured on cache: {first.place} ({meta.dataset}), fingerprint {meta.fingerprint}",
         _versions("Packages of the extraction", meta.packages),
-        *dict.fromkeys(_trained_on(run) for run in group.runs),
+        *dict.fromkeys(_trained_on(run) for run in run_row.runs),
     ]
     rows = [
         [
@@ -206,11 +209,11 @@ def _origin_blocks(group: Group) -> list[Block]:
             f"{run.metrics.num_clips:,}",
             "yes" if run.same_cache else "NO", _left_out(run), run.info.stop_reason or "before its end",
         ]
-        for run in group.runs
+        for run in run_row.runs
     ]  # fmt: skip
     columns = ["run", "fold", "seed", "selected on", "best epoch", "its loss", "trained on",
                "clips measured", "cache as in training", "left out of measuring", "ended"]  # fmt: skip
-    facts += dict.fromkeys(f"{_capital(run.name)}: {note}" for run in group.runs for note in run.leak.notes)
+    facts += dict.fromkeys(f"{_capital(run.name)}: {note}" for run in run_row.runs for note in run.leak.notes)
     return [Items(items=facts), Table(title="Runs", columns=columns, rows=rows)]
 
 

@@ -6,16 +6,16 @@ from pipeline.errors import counted
 from trainer.metrics import Metrics
 from trainer.pages.document import Block, Table, Text
 from trainer.pages.formatting import NONE, percent, printed, spread_text
-from trainer.report.groups import Group
 from trainer.report.paper import NOTES, PaperRow, table_1, table_2
+from trainer.report.rows import RunRow
 from trainer.run_statistics import Row
 
 MAJORITY = "majority class"
 
 
-def result_blocks(groups: Sequence[Group], split: str) -> list[Block]:
+def result_blocks(run_rows: Sequence[RunRow], split: str) -> list[Block]:
     """Return tables and notes of groups that share dataset and classes."""
-    dataset, names = groups[0].dataset, groups[0].class_names
+    dataset, names = run_rows[0].dataset, run_rows[0].class_names
     test = split == "test"
     full = table_1(dataset, names) if test else ()
     short = table_2(dataset, names) if test else ()
@@ -26,16 +26,16 @@ def result_blocks(groups: Sequence[Group], split: str) -> list[Block]:
         blocks.append(Text(text=f"The paper has no numbers on '{dataset}' to compare with."))
     else:
         blocks.append(Text(text=f"The paper's numbers are of test clips, these of the {split} split."))
-    blocks.append(_folds_table(groups, full))
-    whole = [group for group in groups if group.has_mean_of_folds]
+    blocks.append(_folds_table(run_rows, full))
+    whole = [run_row for run_row in run_rows if run_row.has_mean_of_folds]
     if whole:
         blocks += [_means_table(whole, full), Text(text=_MEANS)]
-        blocks += [Text(text=_not_pooled(group)) for group in whole if group.num_shared_clips]
-    blocks += [Text(text=_incomplete(group)) for group in groups if _lacks_folds(group)]
-    if not all(group.has_own_folds for group in groups):
+        blocks += [Text(text=_not_pooled(run_row)) for run_row in whole if run_row.num_shared_clips]
+    blocks += [Text(text=_incomplete(run_row)) for run_row in run_rows if _lacks_folds(run_row)]
+    if not all(run_row.has_own_folds for run_row in run_rows):
         blocks.append(Text(text=_OTHER_FOLDS))
     if short:
-        blocks.append(_short_table(groups, short))
+        blocks.append(_short_table(run_rows, short))
     return blocks
 
 
@@ -48,32 +48,34 @@ _MEANS = (
 _OTHER_FOLDS = 'A fold such as "2 on 1" means: trained on fold 2, measured on fold 1.'
 
 
-def _lacks_folds(group: Group) -> bool:
-    return group.num_folds_of_dataset > 1 and group.has_own_folds and not group.has_mean_of_folds
+def _lacks_folds(run_row: RunRow) -> bool:
+    return run_row.num_folds_of_dataset > 1 and run_row.has_own_folds and not run_row.has_mean_of_folds
 
 
-def _incomplete(group: Group) -> str:
-    there, needed = len(group.folds), group.num_folds_of_dataset
-    return f"{group.label}: no mean of folds, {there} of {needed} are here ({', '.join(group.folds)})."
+def _incomplete(run_row: RunRow) -> str:
+    there, needed = len(run_row.folds), run_row.num_folds_of_dataset
+    return f"{run_row.label}: no mean of folds, {there} of {needed} are here ({', '.join(run_row.folds)})."
 
 
-def _not_pooled(group: Group) -> str:
-    num = counted(group.num_shared_clips, "clip")
-    return f"{group.label}: not pooled, {num} measured in several folds would count more than once."
+def _not_pooled(run_row: RunRow) -> str:
+    num = counted(run_row.num_shared_clips, "clip")
+    return f"{run_row.label}: not pooled, {num} measured in several folds would count more than once."
 
 
-def _folds_table(groups: Sequence[Group], paper: Sequence[PaperRow]) -> Table:
+def _folds_table(run_rows: Sequence[RunRow], paper: Sequence[PaperRow]) -> Table:
     """Return a table with a row per setting and fold, over its seeds."""
-    names = groups[0].class_names
+    names = run_rows[0].class_names
     rows = [_paper_cells(row, names) for row in paper]
-    for fold in dict.fromkeys(fold for group in groups for fold in group.folds):
-        here = [group for group in groups if fold in group.folds]
-        first = {group.label: next(r.metrics for r in group.runs if r.fold_name == fold) for group in here}
+    for fold in dict.fromkeys(fold for run_row in run_rows for fold in run_row.folds):
+        here = [run_row for run_row in run_rows if fold in run_row.folds]
+        first = {
+            run_row.label: next(r.metrics for r in run_row.runs if r.fold_name == fold) for run_row in here
+        }
         rows += _majority_rows(list(first.values()), fold, len(names))
-        for group in here:
-            seeds = sum(run.fold_name == fold for run in group.runs)
-            clips = first[group.label].num_clips
-            rows.append(_cells(group.label, fold, group.summary.by_fold[fold], names, seeds, clips))
+        for run_row in here:
+            seeds = sum(run.fold_name == fold for run in run_row.runs)
+            clips = first[run_row.label].num_clips
+            rows.append(_cells(run_row.label, fold, run_row.summary.by_fold[fold], names, seeds, clips))
     several = max(int(row[-2]) for row in rows[len(paper) :] if row[0] != MAJORITY) > 1
     over = "mean ± standard deviation over seeds" if several else "one run each: no spread"
     title = f"Single folds, percent, {over}"
@@ -85,26 +87,32 @@ def _folds_table(groups: Sequence[Group], paper: Sequence[PaperRow]) -> Table:
     )
 
 
-def _means_table(groups: Sequence[Group], paper: Sequence[PaperRow]) -> Table:
+def _means_table(run_rows: Sequence[RunRow], paper: Sequence[PaperRow]) -> Table:
     """Return the table of means of folds, with the spread over folds and over seeds, and of pooled clips."""
-    names = groups[0].class_names
+    names = run_rows[0].class_names
     rows = [_paper_cells(row, names) for row in paper]
-    for group in groups:
-        summary, folds = group.summary, len(group.folds)
-        clips = sum(next(r.metrics.num_clips for r in group.runs if r.fold_name == f) for f in group.folds)
+    for run_row in run_rows:
+        summary, folds = run_row.summary, len(run_row.folds)
+        clips = sum(
+            next(r.metrics.num_clips for r in run_row.runs if r.fold_name == f) for f in run_row.folds
+        )
         mean = f"mean of {folds}"
         rows.append(
-            _cells(group.label, f"{mean} ± over folds", summary.mean_of_folds, names, _seeds(group), clips)
+            _cells(
+                run_row.label, f"{mean} ± over folds", summary.mean_of_folds, names, _seeds(run_row), clips
+            )
         )
         seeds = summary.over_seeds["war"].n if summary.over_seeds else 0
         if seeds > 1:
-            rows.append(_cells(group.label, f"{mean} ± over seeds", summary.over_seeds, names, seeds, clips))
+            rows.append(
+                _cells(run_row.label, f"{mean} ± over seeds", summary.over_seeds, names, seeds, clips)
+            )
         if summary.pooled:
             rows.append(
-                _cells(group.label, f"{folds} pooled", summary.over_seeds_pooled, names, seeds, clips)
+                _cells(run_row.label, f"{folds} pooled", summary.over_seeds_pooled, names, seeds, clips)
             )
     return Table(
-        title=f"Mean of the {groups[0].num_folds_of_dataset} folds, percent",
+        title=f"Mean of the {run_rows[0].num_folds_of_dataset} folds, percent",
         columns=["", "folds", "UAR", "WAR", *names, "seeds", "clips"],
         rows=rows,
         note="The paper's rows are those of a single test set." if paper else "",
@@ -112,20 +120,20 @@ def _means_table(groups: Sequence[Group], paper: Sequence[PaperRow]) -> Table:
     )
 
 
-def _seeds(group: Group) -> str:
+def _seeds(run_row: RunRow) -> str:
     """Return the number of seeds of a fold, or its range."""
-    counts = [sum(run.fold_name == fold for run in group.runs) for fold in group.folds]
+    counts = [sum(run.fold_name == fold for run in run_row.runs) for fold in run_row.folds]
     return str(min(counts)) if min(counts) == max(counts) else f"{min(counts)} to {max(counts)}"
 
 
-def _short_table(groups: Sequence[Group], paper: Sequence[PaperRow]) -> Table:
+def _short_table(run_rows: Sequence[RunRow], paper: Sequence[PaperRow]) -> Table:
     rows = [[row.method, "as printed", printed(row.uar), printed(row.war)] for row in paper]
-    for group in groups:
-        for fold, spreads in group.summary.by_fold.items():
-            rows.append([group.label, f"fold {fold}", *_rates(spreads)])
-        if group.has_mean_of_folds:
-            rates = _rates(group.summary.mean_of_folds)
-            rows.append([group.label, f"mean of {len(group.folds)} folds", *rates])
+    for run_row in run_rows:
+        for fold, spreads in run_row.summary.by_fold.items():
+            rows.append([run_row.label, f"fold {fold}", *_rates(spreads)])
+        if run_row.has_mean_of_folds:
+            rates = _rates(run_row.summary.mean_of_folds)
+            rows.append([run_row.label, f"mean of {len(run_row.folds)} folds", *rates])
     return Table(
         title="Table II, percent",
         columns=["", "over", "UAR", "WAR"],

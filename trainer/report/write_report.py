@@ -20,8 +20,8 @@ from trainer.pages.html import as_html
 from trainer.pages.markdown import as_markdown
 from trainer.report.comparability import SharedFacts
 from trainer.report.grids import grid_origins, grid_sections
-from trainer.report.groups import Group, grouped
 from trainer.report.inputs import read_inputs
+from trainer.report.rows import RunRow, rows_of
 from trainer.report.runs import ReportedRun
 from trainer.report.scene import ScenePair, chosen_pair, pairs_among, require_pair, scene_section
 from trainer.report.sections import (
@@ -45,7 +45,7 @@ class Report:
     """Measured runs, and sweeps with their stored outcomes.
 
     split: Measured split.
-    groups: Runs by setting.
+    run_rows: Runs by setting.
     pairs: Face-only and full runs.
     stages: Directory, features and Fig. 4 of the first run of each setting.
     sheets: Contact sheets of clips won and lost.
@@ -53,7 +53,7 @@ class Report:
     """
 
     split: str
-    groups: tuple[Group, ...]
+    run_rows: tuple[RunRow, ...]
     grids: tuple[StoredGrid, ...]
     pairs: tuple[ScenePair, ...]
     stages: tuple[tuple[Path, Stages, Figure], ...]
@@ -63,7 +63,7 @@ class Report:
     @property
     def runs(self) -> tuple[ReportedRun, ...]:
         """All runs, by group."""
-        return tuple(run for group in self.groups for run in group.runs)
+        return tuple(run for run_row in self.run_rows for run in run_row.runs)
 
     @property
     def banners(self) -> tuple[str, ...]:
@@ -78,21 +78,21 @@ class Report:
 
 def page_of(made: Report) -> Page:
     """Return a report as a page."""
-    datasets = [group.dataset for group in made.groups]
+    datasets = [run_row.dataset for run_row in made.run_rows]
     datasets += [grid.result.asked.dataset for grid in made.grids]
-    things = {"run": made.runs, "setting": made.groups, "grid": made.grids}
+    things = {"run": made.runs, "setting": made.run_rows, "grid": made.grids}
     numbers = [counted(len(found), thing) for thing, found in things.items() if found]
     return Page(
         title=f"OUS on {', '.join(dict.fromkeys(datasets))}: {', '.join(numbers)}",
         banners=made.banners,
         sections=[
-            *([settings_section(made.groups)] if made.groups else []),
-            *result_sections(made.groups, made.split),
+            *([settings_section(made.run_rows)] if made.run_rows else []),
+            *result_sections(made.run_rows, made.split),
             *grid_sections(made.grids),
             *([scene_section(made.pairs, made.sheets)] if made.pairs else []),
             *([stages_section([figure for _, _, figure in made.stages])] if made.stages else []),
-            *run_sections(made.groups),
-            origin_section(made.groups, grid_origins(made.grids)),
+            *run_sections(made.run_rows),
+            origin_section(made.run_rows, grid_origins(made.grids)),
         ],
     )
 
@@ -153,14 +153,16 @@ def report(
         face, full = (runs[run_dir.resolve()] for run_dir in rigid)
         pairs = (chosen_pair(face, full),)
     sheets = decided_sheets(pairs[0], num_shown, say) if pairs and num_shown else []
-    groups = grouped(list(runs.values()))
+    run_rows = rows_of(list(runs.values()))
     made = Report(
         split=split,
-        groups=groups,
+        run_rows=run_rows,
         grids=inputs.grids,
         pairs=pairs,
         stages=tuple(
-            _shown_stages(group, stages) for group in groups if SharedFacts.of(group.runs[0]) in stages
+            _shown_stages(run_row, stages)
+            for run_row in run_rows
+            if SharedFacts.of(run_row.runs[0]) in stages
         ),
         sheets=tuple(sheets),
         files=tuple(out / name for name in names),
@@ -172,8 +174,8 @@ def report(
 
 
 def _shown_stages(
-    group: Group, stages: Mapping[SharedFacts, tuple[ReportedRun, Stages]]
+    run_row: RunRow, stages: Mapping[SharedFacts, tuple[ReportedRun, Stages]]
 ) -> tuple[Path, Stages, Figure]:
-    run, laid_out = stages[SharedFacts.of(group.runs[0])]
-    title, names = f"{group.label}, {run.name}", run.info.class_names
+    run, laid_out = stages[SharedFacts.of(run_row.runs[0])]
+    title, names = f"{run_row.label}, {run.name}", run.info.class_names
     return run.run_dir, laid_out, stages_figure(laid_out, title, run.run_dir, names, run.banners)

@@ -21,7 +21,7 @@ _FIVE_FOLD = ("dfew", "mafw")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Group:
+class RunRow:
     """The runs of one setting on one cache, by fold and seed.
 
     label: Name of its rows, with "selected on test" or "LEAK" if applicable.
@@ -94,7 +94,7 @@ class Group:
         )
 
 
-def grouped(runs: Sequence[ReportedRun]) -> tuple[Group, ...]:
+def rows_of(runs: Sequence[ReportedRun]) -> tuple[RunRow, ...]:
     """Group runs by dataset and setting, in the order of their first runs.
 
     Raises ConfigError if a fold and seed of a setting is given twice.
@@ -102,25 +102,25 @@ def grouped(runs: Sequence[ReportedRun]) -> tuple[Group, ...]:
     by_identity: dict[SharedFacts, list[ReportedRun]] = {}
     for run in runs:
         by_identity.setdefault(SharedFacts.of(run), []).append(run)
-    groups = tuple(
-        _group(f"ours {number}" if len(by_identity) > 1 else "ours", members)
+    run_rows = tuple(
+        _row(f"ours {number}" if len(by_identity) > 1 else "ours", members)
         for number, members in enumerate(by_identity.values(), 1)
     )
-    for group in groups:
-        _ = group.summary
-    return groups
+    for run_row in run_rows:
+        _ = run_row.summary
+    return run_rows
 
 
-def apart(groups: Sequence[Group]) -> tuple[str, ...]:
+def apart(run_rows: Sequence[RunRow]) -> tuple[str, ...]:
     """Return a sentence for each group that differs from an earlier group of the same setting."""
-    first: dict[tuple[str, str], Group] = {}
+    first: dict[tuple[str, str], RunRow] = {}
     sentences = []
-    for group in groups:
-        other = first.setdefault((group.dataset, group.name), group)
-        if other is not group:
-            reasons = "; ".join(SharedFacts.of(group.runs[0]).differences(SharedFacts.of(other.runs[0])))
-            labels = f"{group.label} and {other.label}"
-            sentences.append(f"{labels} have separate means: {group.label} was {reasons}.")
+    for run_row in run_rows:
+        other = first.setdefault((run_row.dataset, run_row.name), run_row)
+        if other is not run_row:
+            reasons = "; ".join(SharedFacts.of(run_row.runs[0]).differences(SharedFacts.of(other.runs[0])))
+            labels = f"{run_row.label} and {other.label}"
+            sentences.append(f"{labels} have separate means: {run_row.label} was {reasons}.")
     return tuple(sentences)
 
 
@@ -145,7 +145,7 @@ def _flat(sections: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
     }
 
 
-def _group(label: str, runs: Sequence[ReportedRun]) -> Group:
+def _row(label: str, runs: Sequence[ReportedRun]) -> RunRow:
     folds = runs[0].meta.fold_names
     order = sorted(runs, key=lambda run: (folds.index(run.fold), run.info.fold, run.info.seed))
     preset, changes = nearest_preset(runs[0].config)
@@ -156,4 +156,4 @@ def _group(label: str, runs: Sequence[ReportedRun]) -> Group:
         has_leak=has_leak,
         is_unfinished=any(run.is_unfinished for run in order),
     )
-    return Group(label=label, runs=tuple(order), preset=preset, changes=changes)
+    return RunRow(label=label, runs=tuple(order), preset=preset, changes=changes)
