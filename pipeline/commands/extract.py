@@ -144,7 +144,7 @@ def extract(
     from pipeline import runner
     from pipeline.config import from_dict, override
     from pipeline.datasets import lone_classes
-    from pipeline.datasets.untrained import untrained_of_index
+    from pipeline.datasets.missing_training import missing_training_of_index
     from pipeline.footage import leak_warnings, leaks_of_index
     from pipeline.process import ExtractConfig
     from pipeline.store.lock import Shard, hold
@@ -175,7 +175,7 @@ def extract(
     if lone := lone_classes.lone_classes(index.class_names, index.clips):
         say(f"!! {lone}; {lone_classes.REMEDY}")
     leaks = leaks_of_index(index)
-    for warning in (*untrained_of_index(index).warnings(), *leak_warnings(leaks)):
+    for warning in (*missing_training_of_index(index).warnings(), *leak_warnings(leaks)):
         say(f"!! {warning}")
     from_dataset = f"from the dataset's {config.faces.source}"
     origin = f"by {config.detector.name}" if config.faces.is_detected else from_dataset

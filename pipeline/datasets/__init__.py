@@ -21,7 +21,7 @@
 ``folder``                     directories of clips without a list, by their layout
 ``lone_classes``               classes that look like names of clips
 ``near_names``                 class names that are probably misspelt
-``untrained``                  folds and classes without training clips
+``missing_training``           folds and classes without training clips
 ``synthetic``                  drawn clips with a known answer
 ``emotions``                   names of classes and their polarity
 ``splits``                     words for train, validation and test

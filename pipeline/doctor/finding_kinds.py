@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 
-from pipeline.datasets import lone_classes, untrained
+from pipeline.datasets import lone_classes, missing_training
 
 
 class Severity(IntEnum):
@@ -114,11 +114,11 @@ _LISTS: Mapping[str, Kind] = {
     ),
     "class-untrained": _warning(
         "a class of a user's own clips has test or validation clips in a fold, and no training clips",
-        untrained.CLASS_REMEDY,
+        missing_training.CLASS_REMEDY,
     ),
     "fold-untrained": _warning(
         "a fold of a user's own clips has test or validation clips, and no training clips",
-        untrained.FOLD_REMEDY,
+        missing_training.FOLD_REMEDY,
     ),
     "no-labels": _warning(
         "a directory of clips gives none of them a label: features can be extracted, but no model trained",

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from pipeline.datasets.lone_classes import lone_classes
-from pipeline.datasets.untrained import find_untrained
+from pipeline.datasets.missing_training import find_missing_training
 from pipeline.doctor.finding import Finding
 from pipeline.doctor.inputs import Inputs, quoted
 from pipeline.errors import counted
@@ -16,12 +16,12 @@ def check_labels(inputs: Inputs) -> Iterator[Finding]:
     clips = list(inputs.clips.values())
     if what := lone_classes(inputs.class_names, clips):
         yield Finding(kind="classes-of-one", what=what)
-    placed = ((each.fold, each.split, entry.class_name) for each, entry in inputs.lines())
-    untrained = find_untrained(placed)
-    if untrained.folds:
-        yield Finding(kind="fold-untrained", what=untrained.of_folds(), cases=untrained.folds)
-    if untrained.classes:
-        yield Finding(kind="class-untrained", what=untrained.of_classes(), cases=untrained.classes)
+    labelled = ((each.fold, each.split, entry.class_name) for each, entry in inputs.lines())
+    missing = find_missing_training(labelled)
+    if missing.folds:
+        yield Finding(kind="fold-untrained", what=missing.of_folds(), cases=missing.folds)
+    if missing.classes:
+        yield Finding(kind="class-untrained", what=missing.of_classes(), cases=missing.classes)
     without = [clip for clip in clips if clip.label < 0]
     cases = tuple(quoted(clip.clip_id) for clip in without)
     if inputs.name == "folder" and len(without) == len(clips):

@@ -14,7 +14,7 @@ FOLD_REMEDY = "nothing, if runs of another cache are evaluated on it; else put c
 
 
 @dataclass(frozen=True, kw_only=True)
-class Untrained:
+class MissingTraining:
     """Folds, and classes of a fold, without training clips. folds, classes: one text each, with the fold."""
 
     folds: tuple[str, ...] = ()
@@ -38,7 +38,7 @@ class Untrained:
         return f"{counted(len(self.classes), 'class', 'classes')} of a fold without training clips"
 
 
-def find_untrained(labelled: Iterable[tuple[str, Split, str]]) -> Untrained:
+def find_missing_training(labelled: Iterable[tuple[str, Split, str]]) -> MissingTraining:
     """Find folds and classes that have test or validation clips but no training clips.
 
     labelled: fold, split and class name of every clip in every fold. Clips with an empty class name do not
@@ -61,12 +61,12 @@ def find_untrained(labelled: Iterable[tuple[str, Split, str]]) -> Untrained:
                 parts = [f"{splits[split]} {split.name.lower()}" for split in sorted(splits)]
                 clips = "clip" if sum(splits.values()) == 1 else "clips"
                 classes.append(f"'{printable(name)}' in {where} ({' and '.join(parts)} {clips})")
-    return Untrained(folds=tuple(folds), classes=tuple(classes))
+    return MissingTraining(folds=tuple(folds), classes=tuple(classes))
 
 
-def untrained_of_index(index: DatasetIndex) -> Untrained:
+def missing_training_of_index(index: DatasetIndex) -> MissingTraining:
     """Find the folds and classes of a dataset that have no training clips."""
-    return find_untrained(_labelled(index))
+    return find_missing_training(_labelled(index))
 
 
 def _labelled(index: DatasetIndex) -> Iterator[tuple[str, Split, str]]:
