@@ -15,7 +15,7 @@ from trainer.pages.document import Table
 from trainer.presets import smoke
 from trainer.report import report
 from trainer.report.scene import face_only, scene_section
-from trainer.scene_effect import Answers, measure_scene_effect
+from trainer.scene_effect import PairedPredictions, measure_scene_effect
 from trainer.training import train
 
 pytestmark = pytest.mark.usefixtures("one_tiny_encoder")
@@ -154,8 +154,8 @@ def test_the_verdict_is_that_of_the_test(runs, tmp_path):
 
     differ = "These two runs differ, the full run is right on"
 
-    def said(gained, lost):
-        overall = replace(pair.found.overall, gained=gained, lost=lost)
+    def said(won, lost):
+        overall = replace(pair.found.overall, won=won, lost=lost)
         return replace(pair, found=replace(pair.found, overall=overall)).verdict
 
     assert said(9, 1).startswith(f"{differ} more clips: 9 clips won and 1 lost")
@@ -194,11 +194,11 @@ def test_every_form_of_the_report_shows_whose_polarity_it_is(runs, tmp_path):
     (document,) = json.loads((tmp_path / "report.json").read_text())["scene"]
     assert document["polarity_of"] == "clip"
     by_class = np.array([2, 0, 0])[pair.full.label_N]
-    answers = Answers(
+    predictions = PairedPredictions(
         class_names=pair.full.info.class_names, clip_ids=pair.full.clip_ids, label_N=pair.full.label_N,
         face_N=pair.face.predicted_N, full_N=pair.full.predicted_N, polarity_N=by_class,
     )  # fmt: skip
-    merged = replace(pair, found=measure_scene_effect(answers))
+    merged = replace(pair, found=measure_scene_effect(predictions))
     (table, *_) = [block for block in scene_section([merged], []).parts[0].blocks if isinstance(block, Table)]
     assert [row[0] for row in table.rows if "polarity" in row[0] or "merged" in row[0]] == [
         "negative classes merged: neutral, sadness"

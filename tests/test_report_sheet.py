@@ -31,7 +31,7 @@ def made(tmp_path_factory):
     (pair,) = report([], folder / "out", lambda _: None, device="cpu", rigid=rigid).pairs
     ids = pair.full.clip_ids
     assert ids == ("clips/good5.mp4", "clips/good6.mp4", "clips/good7.mp4")
-    return folder, replace(pair, found=replace(pair.found, gained=ids[:2], lost=ids[2:]))
+    return folder, replace(pair, found=replace(pair.found, won=ids[:2], lost=ids[2:]))
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ def test_more_clips_than_are_shown_are_drawn_from(made):
 
 def test_nothing_decided_is_no_sheet(made):
     pair = made[1]
-    assert sheets(replace(pair, found=replace(pair.found, gained=(), lost=()))) == []
+    assert sheets(replace(pair, found=replace(pair.found, won=(), lost=()))) == []
 
 
 def test_a_data_set_that_is_gone_is_a_line(made, videos):

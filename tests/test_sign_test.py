@@ -9,11 +9,11 @@ from trainer.sign_test import mcnemar, sign_flip
 
 
 @given(st.integers(0, 30), st.integers(0, 30))
-def test_one_clip_a_group_is_mcnemars_exact_test(gained, lost):
-    nets = [1] * gained + [-1] * lost + [0] * 3
-    assert sign_flip(nets) == pytest.approx(mcnemar(gained, lost))
-    if gained + lost:
-        assert mcnemar(gained, lost) == binomtest(gained, gained + lost, 0.5).pvalue
+def test_one_clip_a_group_is_mcnemars_exact_test(won, lost):
+    nets = [1] * won + [-1] * lost + [0] * 3
+    assert sign_flip(nets) == pytest.approx(mcnemar(won, lost))
+    if won + lost:
+        assert mcnemar(won, lost) == binomtest(won, won + lost, 0.5).pvalue
 
 
 @given(st.lists(st.integers(-5, 5), max_size=9))

@@ -28,7 +28,7 @@ POLARITY_OF = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Answers:
+class PairedPredictions:
     """Predictions of two models for N clips.
 
     label_N: True classes.
@@ -66,7 +66,7 @@ class Flips:
     """Numbers of clips of one kind by the predictions of both models.
 
     both_right: Both are right.
-    gained: Only the full model is right.
+    won: Only the full model is right.
     lost: Only the face-only model is right.
     moved: Both are wrong, with different classes.
     both_wrong: Both are wrong, with the same class.
@@ -76,7 +76,7 @@ class Flips:
     kind: str
     num_clips: int
     both_right: int
-    gained: int
+    won: int
     lost: int
     moved: int
     both_wrong: int
@@ -85,12 +85,12 @@ class Flips:
     @property
     def net(self) -> float:
         """Change of the accuracy on these clips by the scene, -1 to 1."""
-        return (self.gained - self.lost) / self.num_clips
+        return (self.won - self.lost) / self.num_clips
 
     @property
     def p_value(self) -> float:
         """Two-sided p value of `test`."""
-        return mcnemar(self.gained, self.lost) if self.nets is None else sign_flip(self.nets)
+        return mcnemar(self.won, self.lost) if self.nets is None else sign_flip(self.nets)
 
     @property
     def test(self) -> str:
@@ -105,10 +105,10 @@ class SceneEffect:
     """Effect of the scene: overall, by class, by polarity and by disagreement of the annotators.
 
     by_polarity: If the polarity is that of the class, only polarities of several classes.
-    polarity_of: See `Answers`.
+    polarity_of: See `PairedPredictions`.
     moves: (true class, class by the face-only model, class by the full model) and number of clips, most
         first.
-    gained, lost: Ids of clips that only one of the models predicts correctly.
+    won, lost: Ids of clips that only one of the models predicts correctly.
     """
 
     overall: Flips
@@ -117,7 +117,7 @@ class SceneEffect:
     polarity_of: Literal["clip", "class"]
     by_entropy: tuple[Flips, ...]
     moves: tuple[tuple[tuple[str, str, str], int], ...]
-    gained: tuple[str, ...]
+    won: tuple[str, ...]
     lost: tuple[str, ...]
 
     @property
@@ -126,25 +126,30 @@ class SceneEffect:
         return POLARITY_OF[self.polarity_of] if self.by_polarity else ""
 
 
-def measure_scene_effect(answers: Answers) -> SceneEffect:
+def measure_scene_effect(predictions: PairedPredictions) -> SceneEffect:
     """Count the effect of the scene over all clips and over each kind of clips."""
-    names = answers.class_names
-    everything = np.ones(len(answers.label_N), dtype=bool)
-    face_right, full_right = answers.face_N == answers.label_N, answers.full_N == answers.label_N
-    changed = answers.face_N != answers.full_N
+    names = predictions.class_names
+    everything = np.ones(len(predictions.label_N), dtype=bool)
+    face_right, full_right = (
+        predictions.face_N == predictions.label_N,
+        predictions.full_N == predictions.label_N,
+    )
+    changed = predictions.face_N != predictions.full_N
     moves: dict[tuple[str, str, str], int] = {}
     for row in np.flatnonzero(changed).tolist():
-        label, face, full = (names[int(of[row])] for of in (answers.label_N, answers.face_N, answers.full_N))
+        label, face, full = (
+            names[int(of[row])] for of in (predictions.label_N, predictions.face_N, predictions.full_N)
+        )
         moves[label, face, full] = moves.get((label, face, full), 0) + 1
     return SceneEffect(
-        overall=_flips("all clips", answers, everything),
-        by_class=_groups({name: answers.label_N == c for c, name in enumerate(names)}, answers),
-        by_polarity=_groups(_by_polarity(answers), answers),
-        polarity_of=answers.polarity_of,
-        by_entropy=_groups(_by_entropy(answers), answers),
+        overall=_flips("all clips", predictions, everything),
+        by_class=_groups({name: predictions.label_N == c for c, name in enumerate(names)}, predictions),
+        by_polarity=_groups(_by_polarity(predictions), predictions),
+        polarity_of=predictions.polarity_of,
+        by_entropy=_groups(_by_entropy(predictions), predictions),
         moves=tuple(sorted(moves.items(), key=lambda move: (-move[1], move[0]))),
-        gained=_ids(answers, ~face_right & full_right),
-        lost=_ids(answers, face_right & ~full_right),
+        won=_ids(predictions, ~face_right & full_right),
+        lost=_ids(predictions, face_right & ~full_right),
     )
 
 
@@ -156,24 +161,24 @@ def vote_entropy(votes_NC: Floats) -> Floats:
     return np.where(np.isnan(shares).any(axis=1), np.nan, np.abs(bits)).astype(np.float32)
 
 
-def _by_polarity(answers: Answers) -> Mapping[str, Any]:
+def _by_polarity(predictions: PairedPredictions) -> Mapping[str, Any]:
     """Return the clips of each polarity; if classes determine it, only of polarities with several classes."""
-    rows_of = {polarity: answers.polarity_N == polarity for polarity in reversed(Polarity)}
-    if answers.polarity_of == "clip":
+    rows_of = {polarity: predictions.polarity_N == polarity for polarity in reversed(Polarity)}
+    if predictions.polarity_of == "clip":
         return {f"{polarity.name.lower()} polarity": rows for polarity, rows in rows_of.items()}
     merged = {}
     for polarity, rows in rows_of.items():
-        labels = np.unique(answers.label_N[rows])
+        labels = np.unique(predictions.label_N[rows])
         if polarity is not Polarity.UNKNOWN and len(labels) > 1 and not rows.all():
-            names = ", ".join(answers.class_names[label] for label in labels)
+            names = ", ".join(predictions.class_names[label] for label in labels)
             merged[f"{polarity.name.lower()} classes merged: {names}"] = rows
     return merged
 
 
-def _by_entropy(answers: Answers) -> Mapping[str, Any]:
-    if answers.votes_NC is None:
+def _by_entropy(predictions: PairedPredictions) -> Mapping[str, Any]:
+    if predictions.votes_NC is None:
         return {}
-    bits = vote_entropy(answers.votes_NC)
+    bits = vote_entropy(predictions.votes_NC)
     return {
         f"votes {low:g} to {high:g} bits" if high < float("inf") else f"votes {low:g} bits and more": (
             (bits >= low) & (bits < high)
@@ -182,24 +187,24 @@ def _by_entropy(answers: Answers) -> Mapping[str, Any]:
     }
 
 
-def _groups(chosen: Mapping[str, Any], answers: Answers) -> tuple[Flips, ...]:
-    return tuple(_flips(kind, answers, rows) for kind, rows in chosen.items() if rows.any())
+def _groups(chosen: Mapping[str, Any], predictions: PairedPredictions) -> tuple[Flips, ...]:
+    return tuple(_flips(kind, predictions, rows) for kind, rows in chosen.items() if rows.any())
 
 
-def _flips(kind: str, answers: Answers, rows: Any) -> Flips:
-    label, face, full = answers.label_N[rows], answers.face_N[rows], answers.full_N[rows]
+def _flips(kind: str, predictions: PairedPredictions, rows: Any) -> Flips:
+    label, face, full = predictions.label_N[rows], predictions.face_N[rows], predictions.full_N[rows]
     face_right, full_right = face == label, full == label
     wrong = ~face_right & ~full_right
     nets = None
-    if answers.group_N is not None and has_groups(answers.group_N):
-        _, group = np.unique(answers.group_N[rows], return_inverse=True)
+    if predictions.group_N is not None and has_groups(predictions.group_N):
+        _, group = np.unique(predictions.group_N[rows], return_inverse=True)
         change = full_right.astype(np.int64) - face_right
         nets = tuple(int(net) for net in np.bincount(group, weights=change))
     return Flips(
         kind=kind,
         num_clips=len(label),
         both_right=int((face_right & full_right).sum()),
-        gained=int((~face_right & full_right).sum()),
+        won=int((~face_right & full_right).sum()),
         lost=int((face_right & ~full_right).sum()),
         moved=int((wrong & (face != full)).sum()),
         both_wrong=int((wrong & (face == full)).sum()),
@@ -207,5 +212,5 @@ def _flips(kind: str, answers: Answers, rows: Any) -> Flips:
     )
 
 
-def _ids(answers: Answers, rows: Sequence[bool] | Any) -> tuple[str, ...]:
-    return tuple(answers.clip_ids[row] for row in np.flatnonzero(rows).tolist())
+def _ids(predictions: PairedPredictions, rows: Sequence[bool] | Any) -> tuple[str, ...]:
+    return tuple(predictions.clip_ids[row] for row in np.flatnonzero(rows).tolist())

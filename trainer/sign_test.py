@@ -8,10 +8,10 @@ from scipy.stats import binomtest
 MCNEMAR, SIGN_FLIP = "McNemar's exact test", "exact sign-flip test"
 
 
-def mcnemar(gained: int, lost: int) -> float:
+def mcnemar(won: int, lost: int) -> float:
     """Return the two-sided p value under the hypothesis that gain and loss are equally likely."""
-    decided = gained + lost
-    return float(binomtest(gained, decided, 0.5).pvalue) if decided else 1.0
+    decided = won + lost
+    return float(binomtest(won, decided, 0.5).pvalue) if decided else 1.0
 
 
 def sign_flip(nets: Sequence[int]) -> float:

@@ -11,7 +11,8 @@ from trainer.scene_effect import Flips, SceneEffect
 def _(flips: Flips) -> dict[str, Any]:
     values = field_values(flips)
     del values["nets"]
-    return values | field_values(flips, "net", "p_value", "test")
+    values |= field_values(flips, "net", "p_value", "test")
+    return {"gained" if name == "won" else name: value for name, value in values.items()}
 
 
 @to_json_values.register
@@ -23,7 +24,8 @@ def _(found: SceneEffect) -> dict[str, Any]:
     return {
         **field_values(found, "overall", "by_class", "by_polarity", "by_entropy", "polarity_of"),
         "moves": moves,
-        **field_values(found, "gained", "lost"),
+        "gained": to_json_values(found.won),
+        "lost": to_json_values(found.lost),
     }
 
 
@@ -32,13 +34,13 @@ def _(found: SceneEffect) -> list[str]:
     rows = [found.overall, *found.by_class, *found.by_polarity, *found.by_entropy]
     width = max(len(row.kind) for row in rows)
     verdict = (
-        f"{found.overall.test}: p = {found.overall.p_value:.2g} for {found.overall.gained} clips won and "
+        f"{found.overall.test}: p = {found.overall.p_value:.2g} for {found.overall.won} clips won and "
         f"{found.overall.lost} lost"
     )
     return [
         f"{'':{width}}  clips  won by the scene  lost  from wrong to wrong    net       p",
         *(
-            f"{row.kind:{width}}  {row.num_clips:5d}  {row.gained:16d}  {row.lost:4d}  {row.moved:19d}"
+            f"{row.kind:{width}}  {row.num_clips:5d}  {row.won:16d}  {row.lost:4d}  {row.moved:19d}"
             f"  {row.net:+6.1%}  {row.p_value:6.2g}"
             for row in rows
         ),

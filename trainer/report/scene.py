@@ -15,7 +15,7 @@ from trainer.report.rows import setting_changes
 from trainer.report.runs import ReportedRun
 from trainer.run_directory import load_config, load_info
 from trainer.run_info import RunInfo
-from trainer.scene_effect import Answers, Flips, SceneEffect, measure_scene_effect
+from trainer.scene_effect import Flips, PairedPredictions, SceneEffect, measure_scene_effect
 
 _SURE = 0.05
 _MOVES_SHOWN, _IDS_SHOWN = 15, 50
@@ -60,7 +60,7 @@ class ScenePair:
         """The result of the test of the two runs, in a sentence."""
         flips = self.found.overall
         counts = (
-            f"{flips.gained} clips won and {flips.lost} lost of {flips.num_clips:,} "
+            f"{flips.won} clips won and {flips.lost} lost of {flips.num_clips:,} "
             f"({100 * flips.net:+.2f} points of WAR; {flips.test}, p = {flips.p_value:.2g})"
         )
         if flips.p_value >= _SURE:
@@ -201,7 +201,7 @@ def _can_do_without(config: TrainConfig) -> bool:
 
 def _pair(face: ReportedRun, full: ReportedRun) -> ScenePair:
     found = measure_scene_effect(
-        Answers(
+        PairedPredictions(
             class_names=full.info.class_names,
             clip_ids=full.clip_ids,
             label_N=full.label_N,
@@ -248,13 +248,13 @@ def _blocks(pair: ScenePair) -> Iterator[Block]:
             rows=[[label, face, full, str(n)] for (label, face, full), n in found.moves[:_MOVES_SHOWN]],
             note=_rest(len(found.moves), _MOVES_SHOWN),
         )
-    yield Items(items=[_ids("Won", found.gained), _ids("Lost", found.lost)])
+    yield Items(items=[_ids("Won", found.won), _ids("Lost", found.lost)])
 
 
 def _flips(flips: Flips) -> list[str]:
     counts = (flips.moved, flips.both_right, flips.both_wrong)
     return [
-        flips.kind, f"{flips.num_clips:,}", str(flips.gained), str(flips.lost), f"{100 * flips.net:+.2f}",
+        flips.kind, f"{flips.num_clips:,}", str(flips.won), str(flips.lost), f"{100 * flips.net:+.2f}",
         f"{flips.p_value:.2g}", *map(str, counts),
     ]  # fmt: skip
 

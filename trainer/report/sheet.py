@@ -43,7 +43,7 @@ def decided_sheets(pair: ScenePair, most: int, say: Callable[[str], None]) -> li
     Returns:
         Figures, or a text with the reason if videos or the detector's weights are missing.
     """
-    decided = {"won": pair.found.gained, "lost": pair.found.lost}
+    decided = {"won": pair.found.won, "lost": pair.found.lost}
     if not any(decided.values()):
         return []
     try:
