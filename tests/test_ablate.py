@@ -382,7 +382,7 @@ def test_two_folds_and_their_mean_are_told_apart(tmp_path):
     membership[:, 1] = Split.TRAIN
     membership[:16, 1] = Split.TEST
     cache = tiny_cache(tmp_path / "feats.zarr", tiny_meta(fold_names=("1", "2", "3")), membership=membership)
-    assert [plan_grid(cache, quick_spec(), folds, 1, None, []).asked.num_shared_clips
+    assert [plan_grid(cache, quick_spec(), folds, 1, None, []).request.num_shared_clips
             for folds in ("1", "1,2", "1-3", "2,3")] == [0, 0, 16, 0]  # fmt: skip
     report = run(cache, tmp_path / "out", folds="1,2", num_seeds=1)
     text = "\n".join(lines_of(report))

@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from pipeline.display.json_values import to_json_values
 from pipeline.errors import ConfigError, OusError
 from tests.mutants import mutate
-from tests.tiny_grid import diverged, outcome, quick_asked, stored
+from tests.tiny_grid import diverged, outcome, quick_request, stored
 from trainer.ablate.load_results import is_grid, read_grid
 from trainer.ablate.spec import TABLES, table
 from trainer.ablate.sweep_directory import GRID_FILE
-from trainer.ablate.sweep_request import Asked
+from trainer.ablate.sweep_request import SweepRequest
 
 OUTCOMES = (
     outcome("L_ce", "1", 0, (8, 4)),
@@ -25,20 +25,20 @@ OUTCOMES = (
 
 @pytest.fixture
 def grid(tmp_path):
-    return stored(tmp_path / "grid", quick_asked(), OUTCOMES)
+    return stored(tmp_path / "grid", quick_request(), OUTCOMES)
 
 
-def changed(grid, **asked):
+def changed(grid, **changes):
     """grid.json with something else asked."""
     path = grid / GRID_FILE
     values = json.loads(path.read_text())
-    path.write_text(json.dumps(values | {"asked": values["asked"] | asked}))
+    path.write_text(json.dumps(values | {"asked": values["asked"] | changes}))
 
 
 @pytest.mark.parametrize("number", TABLES)
 def test_what_was_asked_comes_back_as_it_was(number):
-    asked = quick_asked(table(number), folds=("2", "1"), seeds=(0, 1, 2), num_shared_clips=5)
-    assert Asked.from_dict(json.loads(json.dumps(asked.to_dict()))) == asked
+    request = quick_request(table(number), folds=("2", "1"), seeds=(0, 1, 2), num_shared_clips=5)
+    assert SweepRequest.from_dict(json.loads(json.dumps(request.to_dict()))) == request
 
 
 def test_outcomes_stand_in_the_rows_that_ablate_gives_them(grid):
@@ -88,7 +88,7 @@ def test_a_damaged_grid_file_is_told_in_one_line(grid, text, why):
 
 
 @pytest.mark.parametrize(
-    ("asked", "why"),
+    ("changes", "why"),
     [
         ({"folds": ["3"]}, "folds is '3'; some of '1, 2' are needed, each once"),
         ({"folds": ["1", "1"]}, "folds is '1, 1'; some of"),
@@ -104,8 +104,8 @@ def test_a_damaged_grid_file_is_told_in_one_line(grid, text, why):
         ({"spec": {"title": "t", "rows": [{"name": "../.."}]}}, "A row's name is '../..'"),
     ],
 )
-def test_what_cannot_be_asked_is_told(grid, asked, why):
-    changed(grid, **asked)
+def test_what_cannot_be_asked_is_told(grid, changes, why):
+    changed(grid, **changes)
     with pytest.raises(ConfigError, match=rf"does not describe its grid \({why}"):
         read_grid(grid)
 

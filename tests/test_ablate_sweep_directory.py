@@ -96,14 +96,14 @@ def test_leftovers_are_removed_and_nothing_else(tmp_path):
         assert not (tmp_path / "out" / ".0011223344556677.partial").exists()
 
 
-def enter(out, identity=None, asked=None):
-    with hold(out, identity or IDENTITY, asked or {}):
+def enter(out, identity=None, request=None):
+    with hold(out, identity or IDENTITY, request or {}):
         pass
 
 
 def test_what_is_asked_may_change_and_is_kept(tmp_path):
     for seeds in ([0, 1, 2], [0]):
-        enter(tmp_path, asked={"seeds": seeds})
+        enter(tmp_path, request={"seeds": seeds})
         assert json.loads((tmp_path / GRID_FILE).read_text()) == {**IDENTITY, "asked": {"seeds": seeds}}
 
 

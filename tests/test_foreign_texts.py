@@ -10,7 +10,7 @@ import pytest
 
 from tests.command_line import call
 from tests.tiny_cache import tiny_cache, tiny_meta
-from tests.tiny_grid import outcome, quick_asked, stored
+from tests.tiny_grid import outcome, quick_request, stored
 
 pytestmark = pytest.mark.usefixtures("one_tiny_encoder")
 
@@ -150,14 +150,14 @@ def test_a_run(run, tmp_path):
 
 
 def test_a_grid_and_its_page(run, tmp_path):
-    asked = quick_asked(
+    request = quick_request(
         dataset=HOSTILE, folds=(HOSTILE,), all_folds=(HOSTILE, "2"), settings=(f"optim.lr={HOSTILE}",)
     )
     outcomes = [
         outcome("L_ce", HOSTILE, 0, (9, 8), class_names=(HOSTILE, f"{HOSTILE}2"), banners=(HOSTILE,)),
         outcome("L_ce", HOSTILE, 1, (9, 8), state="failed", reason=HOSTILE, left_out=(HOSTILE,)),
     ]
-    out_dir = stored(tmp_path / "grid", asked, outcomes)
+    out_dir = stored(tmp_path / "grid", request, outcomes)
     code, out, err = run("report", out_dir, "--out", tmp_path / "report")
     assert code == 0, err
     require_printable(out, err)

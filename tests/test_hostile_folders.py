@@ -16,7 +16,7 @@ from pipeline.errors import OusError
 from pipeline.own_dir import OwnDir
 from tests.command_line import call
 from tests.tiny_cache import tiny_cache
-from tests.tiny_grid import Heard, outcome, quick_asked, quick_spec, stored
+from tests.tiny_grid import Heard, outcome, quick_request, quick_spec, stored
 from trainer import demo
 from trainer.ablate import SweepExecutorOptions, ablate
 from trainer.ablate.load_results import read_grid
@@ -173,7 +173,7 @@ def test_the_command_line_ends_in_one_line(run, victim, monkeypatch, capsys):
 
 @pytest.fixture
 def grid(tmp_path):
-    return stored(tmp_path / "grid", quick_asked(), [outcome("L_ce", "1", 0, (8, 4))])
+    return stored(tmp_path / "grid", quick_request(), [outcome("L_ce", "1", 0, (8, 4))])
 
 
 def enter(out):

@@ -10,7 +10,7 @@ from pipeline.display.text import lines as lines_of
 from pipeline.errors import CheckpointError, ConfigError, OusError
 from tests.test_report import HOSTILE, QUICK, require_shown_and_harmless, write
 from tests.tiny_cache import tiny_cache
-from tests.tiny_grid import DIVERGING, Heard, diverged, outcome, quick_asked, quick_spec, stamps, stored
+from tests.tiny_grid import DIVERGING, Heard, diverged, outcome, quick_request, quick_spec, stamps, stored
 from trainer.ablate import SweepExecutorOptions, ablate
 from trainer.ablate.spec import parsed
 from trainer.ablate.sweep_directory import GRID_FILE
@@ -97,7 +97,7 @@ def test_runs_and_grids_share_a_page_and_its_warnings(made, tmp_path):
 
 def test_a_run_that_is_also_in_a_grid_counts_once_in_the_warnings(made, tmp_path):
     outcomes = [outcome("L_ce", "1", seed, (8, 4)) for seed in (0, 1)]
-    grid = stored(tmp_path / "grid", quick_asked(), outcomes)
+    grid = stored(tmp_path / "grid", quick_request(), outcomes)
     run = grid / "l-ce" / "fold1-seed0"
     shutil.copytree(made / "run", run, dirs_exist_ok=True)
     report_made, _, _ = write([run, grid], tmp_path / "out")
@@ -119,13 +119,13 @@ def test_an_unfinished_grid_says_so_where_it_is_shown(made, tmp_path):
 
 
 def test_a_grid_in_which_nothing_is_finished_is_shown_as_such(tmp_path):
-    grid = stored(tmp_path / "grid", quick_asked(), [diverged("L_ce", "1", 0)])
+    grid = stored(tmp_path / "grid", quick_request(), [diverged("L_ce", "1", 0)])
     report_made, page, _ = write([grid], tmp_path / "out")
     assert report_made.banners == ()
     assert "!! UNFINISHED: 1 of 4 runs have an outcome" in " ".join(page.text)
     assert ["L_ce", "-", "-", "55.12", "67.82", "-", "10", "0/2", "1", "0"] in page.rows
     assert "All runs, percent, no finished run" in page.text
-    begun = stored(tmp_path / "begun", quick_asked(), [])
+    begun = stored(tmp_path / "begun", quick_request(), [])
     _, page, _ = write([begun], tmp_path / "out")
     assert "!! UNFINISHED: 0 of 4 runs have an outcome" in " ".join(page.text)
     assert "Diverged and failed runs" not in page.text
@@ -134,7 +134,7 @@ def test_a_grid_in_which_nothing_is_finished_is_shown_as_such(tmp_path):
 def test_warnings_of_a_grid_stand_on_top_and_at_its_section(tmp_path):
     banners = ("SELECTED ON TEST",)
     outcomes = [outcome("L_ce", "1", 0, (8, 4)), outcome("L_ce", "1", 1, (8, 4), banners=banners)]
-    grid = stored(tmp_path / "grid", quick_asked(), outcomes)
+    grid = stored(tmp_path / "grid", quick_request(), outcomes)
     report_made, _, _ = write([grid], tmp_path / "out")
     assert report_made.banners == ("SELECTED ON TEST (1 of 2 runs)",)
     markdown = (tmp_path / "out" / "report.md").read_text()
@@ -144,8 +144,8 @@ def test_warnings_of_a_grid_stand_on_top_and_at_its_section(tmp_path):
 
 def test_outcomes_that_were_not_asked_for_last_are_told(tmp_path):
     outcomes = [outcome("L_ce", "1", seed, (8, 4)) for seed in (0, 1)]
-    stored(tmp_path / "grid", quick_asked(), outcomes)
-    grid = stored(tmp_path / "grid", quick_asked(seeds=(0,)), [])
+    stored(tmp_path / "grid", quick_request(), outcomes)
+    grid = stored(tmp_path / "grid", quick_request(seeds=(0,)), [])
     _, page, document = write([grid], tmp_path / "out")
     told = "Not counted: 1 other outcome in the directory, of folds or seeds that the last ablate command did"
     assert told in " ".join(page.text)
@@ -156,7 +156,7 @@ def test_hostile_names_of_a_grid_are_shown_and_never_obeyed(tmp_path):
     name = json.dumps(HOSTILE[:60])
     spec = parsed(f"title = {name}\nnote = {name}\n[[rows]]\nname = {name}\n", "hostile.toml")
     bad = outcome(HOSTILE[:60], "1", 0, (8, 4), banners=(HOSTILE,), left_out=(HOSTILE,))
-    grid = stored(tmp_path / "grid", quick_asked(spec, dataset=HOSTILE), [bad])
+    grid = stored(tmp_path / "grid", quick_request(spec, dataset=HOSTILE), [bad])
     _, page, _ = write([grid], tmp_path / "out")
     require_shown_and_harmless(page, tmp_path / "out")
 

@@ -7,7 +7,7 @@ from pipeline.own_dir import OwnDir
 from trainer.ablate import Outcome, Spec
 from trainer.ablate.spec import parsed
 from trainer.ablate.sweep_directory import hold, partial_of, settle
-from trainer.ablate.sweep_request import Asked
+from trainer.ablate.sweep_request import SweepRequest
 
 QUICK = """
 title = "Quick table"
@@ -52,22 +52,22 @@ def diverged(row: str, fold: str, seed: int) -> Outcome:
     return Outcome(row=row, fold=fold, seed=seed, state="diverged", reason="The loss at step 3 is nan.")
 
 
-def quick_asked(spec: Spec | None = None, **changes: object) -> Asked:
+def quick_request(spec: Spec | None = None, **changes: object) -> SweepRequest:
     """Two seeds of the table on the first of two folds."""
     values = {
         "spec": spec or quick_spec(), "dataset": "tiny", "preset": "smoke", "settings": ("optim.lr=0.1",),
         "all_folds": ("1", "2"), "folds": ("1",), "seeds": (0, 1),
         "num_shared_clips": 0,
     }  # fmt: skip
-    return Asked(**{**values, **changes})
+    return SweepRequest(**{**values, **changes})
 
 
-def stored(out: Path, asked: Asked, outcomes: Sequence[Outcome]) -> Path:
+def stored(out: Path, request: SweepRequest, outcomes: Sequence[Outcome]) -> Path:
     """The folder of a grid, as `ablate` leaves it, with these outcomes and no weights."""
-    identity = {"cache": {"fingerprint": "f" * 64}, "table": asked.spec.title}
+    identity = {"cache": {"fingerprint": "f" * 64}, "table": request.spec.title}
     by_run = {(one.row, one.fold, one.seed): one for one in outcomes}
-    with hold(out, identity, asked.to_dict()):
-        for run in asked.runs():
+    with hold(out, identity, request.to_dict()):
+        for run in request.runs():
             found = by_run.get((run.row.name, run.fold, run.seed))
             if found is not None:
                 run_dir = OwnDir.of(out) / run.folder

@@ -10,7 +10,7 @@ from pipeline.errors import counted
 from trainer.ablate.kinds import split
 from trainer.ablate.outcome import Outcome
 from trainer.ablate.spec import Row
-from trainer.ablate.sweep_request import Asked
+from trainer.ablate.sweep_request import SweepRequest
 from trainer.metrics import Metrics
 from trainer.pages.banners import counted_banners
 from trainer.run_statistics import Score, Spread, Summary, summarise
@@ -25,13 +25,13 @@ _APART = (
 class RowResult:
     """Outcomes of a row over which a mean is taken.
 
-    asked: Request of the sweep.
+    request: Request of the sweep.
     apart: Difference from other outcomes of the row, in words; empty without others.
     """
 
     row: Row
     outcomes: tuple[Outcome, ...]
-    asked: Asked
+    request: SweepRequest
     apart: str = ""
 
     @property
@@ -42,7 +42,7 @@ class RowResult:
     @property
     def num_wanted(self) -> int:
         """Number of requested runs."""
-        return len(self.asked.folds) * len(self.asked.seeds)
+        return len(self.request.folds) * len(self.request.seeds)
 
     def having(self, state: str) -> tuple[Outcome, ...]:
         """Return the outcomes of that state."""
@@ -52,20 +52,20 @@ class RowResult:
     def summary(self) -> Summary | None:
         """The finished runs, by fold and seed; None without any."""
         scores = [Score(fold=o.fold, seed=o.seed, metrics=o.metrics()) for o in self.having("finished")]
-        return summarise(scores, disjoint=not self.asked.num_shared_clips) if scores else None
+        return summarise(scores, disjoint=not self.request.num_shared_clips) if scores else None
 
     @property
     def is_whole(self) -> bool:
         """Whether every requested fold has a finished run."""
-        return self.summary is not None and len(self.summary.by_fold) == len(self.asked.folds)
+        return self.summary is not None and len(self.summary.by_fold) == len(self.request.folds)
 
     @property
     def gaps(self) -> tuple[str, ...]:
         """Folds without all of their runs, with their numbers of seeds."""
-        there, wanted = Counter(outcome.fold for outcome in self.having("finished")), len(self.asked.seeds)
+        there, wanted = Counter(outcome.fold for outcome in self.having("finished")), len(self.request.seeds)
         return tuple(
             f"fold {fold} has {there[fold]} of {counted(wanted, 'seed')}"
-            for fold in self.asked.folds
+            for fold in self.request.folds
             if there[fold] < wanted
         )
 
@@ -102,27 +102,27 @@ class RowResult:
 class GridResult:
     """Rows of a sweep with their outcomes so far. fingerprint is that of the cache."""
 
-    asked: Asked
+    request: SweepRequest
     fingerprint: str
     rows: tuple[RowResult, ...]
 
     @classmethod
-    def of(cls, asked: Asked, fingerprint: str, outcomes: Sequence[Outcome]) -> "GridResult":
+    def of(cls, request: SweepRequest, fingerprint: str, outcomes: Sequence[Outcome]) -> "GridResult":
         """Return the result of a sweep.
 
         Args:
-            asked: Request of the sweep.
+            request: Request of the sweep.
             fingerprint: Fingerprint of the cache.
             outcomes: Outcomes so far, in any order.
         """
-        order = {(fold, seed): n for n, (fold, seed) in enumerate(product(asked.folds, asked.seeds))}
+        order = {(fold, seed): n for n, (fold, seed) in enumerate(product(request.folds, request.seeds))}
         in_order = sorted(outcomes, key=lambda outcome: order[outcome.fold, outcome.seed])
         rows = [
-            RowResult(row=row, outcomes=members, asked=asked, apart=apart)
-            for row in asked.spec.rows
+            RowResult(row=row, outcomes=members, request=request, apart=apart)
+            for row in request.spec.rows
             for apart, members in split([o for o in in_order if o.row == row.name]).items()
         ]
-        return cls(asked=asked, fingerprint=fingerprint, rows=tuple(rows))
+        return cls(request=request, fingerprint=fingerprint, rows=tuple(rows))
 
     @property
     def outcomes(self) -> tuple[Outcome, ...]:
@@ -137,7 +137,7 @@ class GridResult:
     @property
     def num_wanted(self) -> int:
         """Number of requested runs."""
-        return len(self.asked.spec.rows) * len(self.asked.folds) * len(self.asked.seeds)
+        return len(self.request.spec.rows) * len(self.request.folds) * len(self.request.seeds)
 
     @property
     def banners(self) -> tuple[str, ...]:
@@ -158,7 +158,7 @@ class GridResult:
     def class_names(self) -> tuple[str, ...]:
         """Classes of the paper's numbers, in its order, then our other classes."""
         ours = (name for outcome in self.finished for name in outcome.class_names)
-        return tuple(dict.fromkeys((*self.asked.spec.class_names, *ours)))
+        return tuple(dict.fromkeys((*self.request.spec.class_names, *ours)))
 
     @property
     def troubles(self) -> tuple[str, ...]:
@@ -168,7 +168,7 @@ class GridResult:
     @property
     def notes(self) -> tuple[str, ...]:
         """Facts for the comparison with the paper's numbers."""
-        finished, spec, dataset = self.finished, self.asked.spec, self.asked.dataset
+        finished, spec, dataset = self.finished, self.request.spec, self.request.dataset
         notes = []
         if finished:
             clips = dict.fromkeys(f"{_clips(o.metrics())} in fold {o.fold}" for o in finished)
@@ -183,11 +183,11 @@ class GridResult:
         if any(row.apart for row in self.rows):
             notes += [_APART]
         incomplete = [row for row in self.rows if row.summary and row.gaps]
-        if len(self.asked.folds) > 1 and incomplete:
+        if len(self.request.folds) > 1 and incomplete:
             rows = "; ".join(f"{row.name}: {', '.join(row.gaps)}" for row in incomplete)
             notes += [f"Rows that lack runs, so that folds have different weights in their means: {rows}."]
-        if self.asked.num_shared_clips:
-            num = counted(self.asked.num_shared_clips, "clip")
+        if self.request.num_shared_clips:
+            num = counted(self.request.num_shared_clips, "clip")
             notes += [f"Folds are not pooled: {num} in several folds' test sets would count more than once."]
         if any(row.row.paper for row in self.rows):
             if spec.dataset not in ("", dataset):

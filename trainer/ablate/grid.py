@@ -17,7 +17,7 @@ from pipeline.store.reader import FeatureCache
 from pipeline.types import Split
 from trainer.ablate.outcome import RunTask
 from trainer.ablate.spec import Spec
-from trainer.ablate.sweep_request import MOST_SEEDS, Asked
+from trainer.ablate.sweep_request import MOST_SEEDS, SweepRequest
 from trainer.batches import bytes_needed, require_patch_tokens
 from trainer.caches import open_cache
 from trainer.config import TrainConfig, learnt
@@ -39,7 +39,7 @@ class Grid:
     identity: Facts that all runs of a sweep's directory share.
     """
 
-    asked: Asked
+    request: SweepRequest
     cache: str
     configs: Mapping[str, TrainConfig]
     feature_bytes: int
@@ -69,7 +69,7 @@ class Grid:
                 config=self.configs[run.row.name], fold=run.fold, seed=run.seed, device=device,
                 encoder_weights=encoder_weights, allow_leak=allow_leak, usable_sha256=self.usable_sha256,
             )
-            for run in self.asked.runs()
+            for run in self.request.runs()
         ]  # fmt: skip
 
 
@@ -120,7 +120,7 @@ def plan_grid(
             "done_sha256": sha256_json(done.tolist()),
         }
         return Grid(
-            asked=Asked(
+            request=SweepRequest(
                 spec=spec,
                 dataset=features.meta.dataset,
                 preset=preset or spec.preset,

@@ -11,8 +11,8 @@ from pipeline.strict_json import from_json
 from trainer.ablate.aggregate import GridResult
 from trainer.ablate.outcome import Outcome
 from trainer.ablate.spec import taken
-from trainer.ablate.sweep_directory import ASKED, GRID_FILE, MOST_BYTES, outcome_of, settled
-from trainer.ablate.sweep_request import Asked
+from trainer.ablate.sweep_directory import GRID_FILE, MOST_BYTES, REQUEST_KEY, outcome_of, settled
+from trainer.ablate.sweep_request import SweepRequest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,27 +41,27 @@ def read_grid(out: Path) -> StoredGrid:
     Raises ConfigError for a directory without a sweep or with a damaged one, OusError for a damaged outcome.
     """
     folder = OwnDir.of(out)
-    asked, fingerprint = _read(folder)
+    request, fingerprint = _read(folder)
     found = {
         out / run.folder: outcome_of(folder / run.folder, run.row.name, run.fold, run.seed)
-        for run in asked.runs()
+        for run in request.runs()
     }
     outcomes = {run_dir: outcome for run_dir, outcome in found.items() if outcome is not None}
     there = {run_dir.path for run_dir in settled(folder)}
     return StoredGrid(
         out=out,
         outcomes=outcomes,
-        result=GridResult.of(asked, fingerprint, list(outcomes.values())),
+        result=GridResult.of(request, fingerprint, list(outcomes.values())),
         num_others=len(there - found.keys()),
     )
 
 
-def _read(folder: OwnDir) -> tuple[Asked, str]:
+def _read(folder: OwnDir) -> tuple[SweepRequest, str]:
     """Return the last request of a sweep, and the fingerprint of its cache."""
     try:
         values = _values(folder)
-        asked = Asked.from_dict(taken(values, ASKED, dict, ""))
-        return asked, taken(taken(values, "cache", dict, ""), "fingerprint", str, "cache.")
+        request = SweepRequest.from_dict(taken(values, REQUEST_KEY, dict, ""))
+        return request, taken(taken(values, "cache", dict, ""), "fingerprint", str, "cache.")
     except (FileError, ValueError, RecursionError, ConfigError) as error:
         path, why = folder.path / GRID_FILE, first_line(error).rstrip(".")
         msg = f"'{path}' does not describe its grid ({why}). Run its `ablate` command again."

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from pipeline.errors import counted
 from trainer.ablate.aggregate import GridResult, RowResult
-from trainer.ablate.sweep_request import Asked
+from trainer.ablate.sweep_request import SweepRequest
 from trainer.pages.banners import label_text
 from trainer.pages.document import Items, Page, Section, Table, Text
 from trainer.pages.formatting import NONE, mean_text, printed, spread_text
@@ -17,7 +17,7 @@ from trainer.run_statistics import Spread
 def as_markdown(result: GridResult) -> str:
     """Return the result as a Markdown page."""
     section = grid_section(result, "Rows")
-    return page_as_markdown(Page(title=result.asked.spec.title, banners=result.banners, sections=[section]))
+    return page_as_markdown(Page(title=result.request.spec.title, banners=result.banners, sections=[section]))
 
 
 def grid_section(result: GridResult, title: str, more_notes: Sequence[str] = ()) -> Section:
@@ -82,18 +82,18 @@ def _has_spread_over_seeds(result: GridResult) -> bool:
 
 def grid_head(result: GridResult) -> str:
     """Return a line with table, dataset, folds, seeds and common settings."""
-    asked = result.asked
-    folds = "fold " + asked.folds[0] if len(asked.folds) == 1 else f"folds {', '.join(asked.folds)}"
-    changed = "".join(f" {setting}" for setting in (*asked.spec.settings, *asked.settings))
+    request = result.request
+    folds = "fold " + request.folds[0] if len(request.folds) == 1 else f"folds {', '.join(request.folds)}"
+    changed = "".join(f" {setting}" for setting in (*request.spec.settings, *request.settings))
     return (
-        f"{asked.spec.title}; cache of {asked.dataset}; {folds}; {counted(len(asked.seeds), 'seed')}; "
-        f"preset {asked.preset}{changed}"
+        f"{request.spec.title}; cache of {request.dataset}; {folds}; {counted(len(request.seeds), 'seed')}; "
+        f"preset {request.preset}{changed}"
     )
 
 
 def grid_tables(result: GridResult) -> list[Table]:
     """Return the tables of a sweep: over all runs, by fold if there are several, recalls by class."""
-    by_fold = [_by_fold(result, name) for name in ("uar", "war")] if len(result.asked.folds) > 1 else []
+    by_fold = [_by_fold(result, name) for name in ("uar", "war")] if len(result.request.folds) > 1 else []
     return [main_table(result), *by_fold, *_recalls(result)]
 
 
@@ -109,10 +109,10 @@ def _printed_epoch(row: RowResult) -> str:
 
 def _by_fold(result: GridResult, name: str) -> Table:
     """Return the table of single folds over their seeds, with mean of folds and pooled folds."""
-    folds = result.asked.folds
-    what = _all_folds(result.asked)
+    folds = result.request.folds
+    what = _all_folds(result.request)
     columns = [f"mean of {what}", f"clips of {what} pooled"]
-    num_means = 1 if result.asked.num_shared_clips else 2
+    num_means = 1 if result.request.num_shared_clips else 2
     rows = []
     for row in result.rows:
         summary = row.summary
@@ -134,10 +134,10 @@ def _label(row: RowResult, name: str) -> str:
     return label_text(name, row.selections, has_leak=row.has_leak, is_unfinished=row.is_unfinished)
 
 
-def _all_folds(asked: Asked) -> str:
-    if len(asked.folds) == len(asked.all_folds):
-        return f"all {len(asked.folds)} folds"
-    return f"these {len(asked.folds)} of {len(asked.all_folds)} folds"
+def _all_folds(request: SweepRequest) -> str:
+    if len(request.folds) == len(request.all_folds):
+        return f"all {len(request.folds)} folds"
+    return f"these {len(request.folds)} of {len(request.all_folds)} folds"
 
 
 def _recalls(result: GridResult) -> list[Table]:
@@ -148,7 +148,7 @@ def _recalls(result: GridResult) -> list[Table]:
     classes = result.class_names
     if not classes:
         return []
-    beside = bool(result.asked.spec.class_names)
+    beside = bool(result.request.spec.class_names)
     rows: list[list[str]] = []
     ours: list[int] = []
     for row in result.rows:
@@ -171,8 +171,8 @@ def _recalls_over(result: GridResult) -> str:
     if not result.finished:
         return "no finished run"
     seeds = _has_spread_over_seeds(result)
-    if len(result.asked.folds) > 1:
-        return f"mean over {_all_folds(result.asked)}{' and their seeds' if seeds else ''}"
+    if len(result.request.folds) > 1:
+        return f"mean over {_all_folds(result.request)}{' and their seeds' if seeds else ''}"
     return "mean over seeds" if seeds else "one run a row"
 
 

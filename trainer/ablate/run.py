@@ -101,7 +101,7 @@ def ablate(
     """
     options = options or SweepExecutorOptions()
     grid = plan_grid(cache, spec, folds, num_seeds, preset, settings, allow_leak=allow_leak)
-    with hold(out, grid.identity, grid.asked.to_dict()) as folder:
+    with hold(out, grid.identity, grid.request.to_dict()) as folder:
         tasks = grid.tasks(out.resolve(), options.device, encoder_weights, allow_leak=allow_leak)
         outcomes = {task: outcome for task in tasks if (outcome := _settled(task)) is not None}
         num_before = len(outcomes)
@@ -118,7 +118,7 @@ def ablate(
                         outcomes[task] = outcome
                         observer.on_outcome(outcome)
         remove_leftovers(folder)
-        result = GridResult.of(grid.asked, grid.fingerprint, list(outcomes.values()))
+        result = GridResult.of(grid.request, grid.fingerprint, list(outcomes.values()))
         folder.write_together(
             {RESULTS_FILE: to_json(to_json_values(result)) + "\n", TABLE_FILE: as_markdown(result)}
         )

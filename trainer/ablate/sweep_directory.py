@@ -22,7 +22,7 @@ from trainer.ablate.outcome import Outcome
 from trainer.pages.files import require_writable
 
 GRID_FILE, OUTCOME_FILE = "grid.json", "outcome.json"
-ASKED = "asked"
+REQUEST_KEY = "asked"
 """Key of the last request in grid.json. Folds and seeds may differ between commands."""
 
 MOST_BYTES = 16 << 20
@@ -33,13 +33,13 @@ _SHOWN_DIFFERENCES = 5
 
 
 @contextlib.contextmanager
-def hold(out: Path, identity: Mapping[str, Any], asked: Mapping[str, Any]) -> Iterator[OwnDir]:
+def hold(out: Path, identity: Mapping[str, Any], request: Mapping[str, Any]) -> Iterator[OwnDir]:
     """Lock the directory of a sweep against other commands, and remove leftovers of killed runs.
 
     Args:
         out: The directory; created if needed.
-        identity: Facts that all runs of the directory must share. Written to grid.json with `asked`.
-        asked: The request.
+        identity: Facts that all runs of the directory must share. Written to grid.json with `request`.
+        request: The request.
 
     Raises:
         ConfigError: The directory has another sweep or other files.
@@ -54,7 +54,7 @@ def hold(out: Path, identity: Mapping[str, Any], asked: Mapping[str, Any]) -> It
             msg = f"--out '{out}' is in use by another ablate; wait for it, or give another --out."
             raise OusError(msg) from error
         _require_same(folder, identity)
-        folder.write_json(GRID_FILE, portable_values({**identity, ASKED: asked}))
+        folder.write_json(GRID_FILE, portable_values({**identity, REQUEST_KEY: request}))
         remove_leftovers(folder)
         yield folder
 
@@ -176,7 +176,7 @@ def _require_same(folder: OwnDir, identity: Mapping[str, Any]) -> None:
         return
     try:
         there = from_json(folder.read_text(GRID_FILE, MOST_BYTES))
-        there.pop(ASKED, None)
+        there.pop(REQUEST_KEY, None)
         found = differences(portable_values(from_json(to_json(identity))), there)
     except (FileError, ValueError, TypeError, AttributeError, RecursionError) as error:
         path, why = folder.path / GRID_FILE, first_line(error).rstrip(".")

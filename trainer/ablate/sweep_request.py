@@ -18,7 +18,7 @@ V = TypeVar("V")
 
 
 @dataclass(frozen=True, kw_only=True)
-class AskedRun:
+class RequestedRun:
     """A requested run. folder is its run directory, relative to the sweep's."""
 
     row: Row
@@ -28,7 +28,7 @@ class AskedRun:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
+class SweepRequest:
     """Rows x folds x seeds of a table.
 
     spec: The table.
@@ -56,17 +56,17 @@ class Asked:
             or len(set(self.folds)) < len(self.folds)
             or not set(self.folds) <= set(self.all_folds)
         ):
-            asked, there = (some(names, _MOST_NAMED) for names in (self.folds, self.all_folds))
-            msg = f"folds is '{asked}'; some of '{there}' are needed, each once."
+            requested, there = (some(names, _MOST_NAMED) for names in (self.folds, self.all_folds))
+            msg = f"folds is '{requested}'; some of '{there}' are needed, each once."
             raise ConfigError(msg)
 
-    def runs(self) -> Iterator[AskedRun]:
+    def runs(self) -> Iterator[RequestedRun]:
         """Yield every run, first those of the first seed."""
         for seed in self.seeds:
             for fold in self.folds:
                 for row in self.spec.rows:
                     folder = Path(row.folder) / f"{folder_of_fold(self.all_folds, fold)}-seed{seed}"
-                    yield AskedRun(row=row, fold=fold, seed=seed, folder=folder)
+                    yield RequestedRun(row=row, fold=fold, seed=seed, folder=folder)
 
     def to_dict(self) -> dict[str, Any]:
         """Return all fields as plain JSON values."""
@@ -82,7 +82,7 @@ class Asked:
         }
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> "Asked":
+    def from_dict(cls, values: Mapping[str, Any]) -> "SweepRequest":
         """Read the values of `to_dict`. Raises ConfigError for other values."""
         folds = _all_of(values, "folds", str)
         return cls(

@@ -43,17 +43,17 @@ def _run(outcome: Outcome) -> dict[str, Any]:
 
 @to_json_values.register
 def _(result: GridResult) -> dict[str, Any]:
-    asked = result.asked
+    request = result.request
     return {
-        "title": asked.spec.title,
-        "dataset_of_the_paper": asked.spec.dataset,
-        "dataset": asked.dataset,
+        "title": request.spec.title,
+        "dataset_of_the_paper": request.spec.dataset,
+        "dataset": request.dataset,
         "cache_fingerprint": result.fingerprint,
-        "preset": asked.preset,
-        "settings": [*asked.spec.settings, *asked.settings],
-        "folds": to_json_values(asked.folds),
-        "folds_of_the_cache": to_json_values(asked.all_folds),
-        "seeds": to_json_values(asked.seeds),
+        "preset": request.preset,
+        "settings": [*request.spec.settings, *request.settings],
+        "folds": to_json_values(request.folds),
+        "folds_of_the_cache": to_json_values(request.all_folds),
+        "seeds": to_json_values(request.seeds),
         "num_wanted": result.num_wanted,
         "num_outcomes": len(result.outcomes),
         "selection": to_json_values(result.selections),

@@ -27,7 +27,7 @@ def grid_origins(grids: Sequence[StoredGrid]) -> list[Section]:
 
 def grid_title(grid: StoredGrid) -> str:
     """Return the title of a sweep, with its directory."""
-    return f"{grid.result.asked.spec.title} ({grid.out})"
+    return f"{grid.result.request.spec.title} ({grid.out})"
 
 
 def _others(grid: StoredGrid) -> list[str]:
@@ -41,11 +41,11 @@ def _others(grid: StoredGrid) -> list[str]:
 
 
 def _facts(grid: StoredGrid) -> list[str]:
-    result, asked = grid.result, grid.result.asked
-    common = ", ".join((*asked.spec.settings, *asked.settings))
+    result, request = grid.result, grid.result.request
+    common = ", ".join((*request.spec.settings, *request.settings))
     return [
         f"Outcomes: read from '{grid.out}', each measured at the end of its run",
-        f"Cache: {asked.dataset}, fingerprint {result.fingerprint}",
-        f"All rows: preset {asked.preset}{f' with {common}' if common else ''}",
-        *(f"Row {row.name}: {', '.join(row.settings) or 'nothing else'}" for row in asked.spec.rows),
+        f"Cache: {request.dataset}, fingerprint {result.fingerprint}",
+        f"All rows: preset {request.preset}{f' with {common}' if common else ''}",
+        *(f"Row {row.name}: {', '.join(row.settings) or 'nothing else'}" for row in request.spec.rows),
     ]

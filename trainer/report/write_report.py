@@ -79,7 +79,7 @@ class Report:
 def page_of(made: Report) -> Page:
     """Return a report as a page."""
     datasets = [run_row.dataset for run_row in made.run_rows]
-    datasets += [grid.result.asked.dataset for grid in made.grids]
+    datasets += [grid.result.request.dataset for grid in made.grids]
     things = {"run": made.runs, "setting": made.run_rows, "grid": made.grids}
     numbers = [counted(len(found), thing) for thing, found in things.items() if found]
     return Page(
