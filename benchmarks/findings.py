@@ -18,7 +18,7 @@ import numpy as np
 from scipy import stats
 
 from pipeline.bench.result import about_this_run
-from trainer.ablate.load_results import read_grid
+from trainer.ablate.load_results import read_sweep
 
 PAIRS = (
     ("full", "no scene"),
@@ -60,7 +60,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
     about = about_this_run({}, {})
-    grid = read_grid(args.grid)
+    grid = read_sweep(args.grid)
     war: dict[str, dict[int, float]] = {}
     for outcome in grid.outcomes.values():
         if outcome.state == "finished":

@@ -15,7 +15,7 @@ from statistics import mean, stdev
 from typing import Any
 
 from pipeline.bench.result import about_this_run
-from trainer.ablate.load_results import read_grid
+from trainer.ablate.load_results import read_sweep
 from trainer.epochs import METRICS_FILE
 from trainer.run_directory import load_info
 
@@ -39,7 +39,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
     about = about_this_run({}, {"grid": args.grid.name})
-    grid = read_grid(args.grid)
+    grid = read_sweep(args.grid)
     found: dict[str, list[dict[str, Any]]] = {}
     for run_dir, outcome in grid.outcomes.items():
         if outcome.state == "finished":

@@ -22,8 +22,8 @@ from tests.tiny_clip import PYTHONPATH
 from tests.tiny_grid import DIVERGING, QUICK, Heard, quick_spec, stamps
 from trainer.ablate import SweepExecutorOptions, ablate
 from trainer.ablate.executors import workers_that_pay
-from trainer.ablate.grid import plan_grid, read_folds
 from trainer.ablate.run_one import RunWorkerSetup, do_run
+from trainer.ablate.sweep_plan import plan_sweep, read_folds
 from trainer.batches import bytes_needed
 from trainer.evaluation import evaluate
 from trainer.training import train
@@ -351,7 +351,7 @@ def test_workers_are_as_many_as_cores_runs_and_memory_allow(monkeypatch):
 def test_memory_is_planned_for_the_heaviest_row(tmp_path):
     cache = tiny_cache(tmp_path / "feats.zarr", tiny_meta(num_tokens=5, num_clips=8))
     heavy = '\n[[rows]]\nname = "patches"\nsettings = ["model.tfe_tokens=patches"]\n'
-    grid = plan_grid(cache, quick_spec(heavy), "1", 1, None, [])
+    grid = plan_sweep(cache, quick_spec(heavy), "1", 1, None, [])
     assert grid.feature_bytes == bytes_needed(tiny_meta(num_tokens=5), grid.configs["patches"], 8)
     assert grid.feature_bytes > bytes_needed(tiny_meta(num_tokens=5), grid.configs["L_ce"], 8)
 
@@ -372,7 +372,7 @@ def test_folds_have_folders_whatever_their_names(tmp_path):
     meta = tiny_meta(fold_names=("1", "../x"))
     membership = np.repeat(tiny_static()["membership"], 2, axis=1)
     cache = tiny_cache(tmp_path / "feats.zarr", meta, membership=membership)
-    grid = plan_grid(cache, quick_spec(), "all", 1, None, [])
+    grid = plan_sweep(cache, quick_spec(), "all", 1, None, [])
     folders = {task.run_dir.name for task in grid.tasks(tmp_path, "cpu", None)}
     assert folders == {"fold1-seed0", "fold-2-seed0"}
 
@@ -382,7 +382,7 @@ def test_two_folds_and_their_mean_are_told_apart(tmp_path):
     membership[:, 1] = Split.TRAIN
     membership[:16, 1] = Split.TEST
     cache = tiny_cache(tmp_path / "feats.zarr", tiny_meta(fold_names=("1", "2", "3")), membership=membership)
-    assert [plan_grid(cache, quick_spec(), folds, 1, None, []).request.num_shared_clips
+    assert [plan_sweep(cache, quick_spec(), folds, 1, None, []).request.num_shared_clips
             for folds in ("1", "1,2", "1-3", "2,3")] == [0, 0, 16, 0]  # fmt: skip
     report = run(cache, tmp_path / "out", folds="1,2", num_seeds=1)
     text = "\n".join(lines_of(report))
@@ -399,7 +399,7 @@ def test_a_fault_of_the_gpu_is_no_outcome_of_a_run(path, tmp_path, monkeypatch):
         raise RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED")  # noqa: TRY003
 
     monkeypatch.setattr("trainer.ablate.run_one.train", faulty)
-    (task, *_) = plan_grid(path, quick_spec(), "1", 1, None, []).tasks(tmp_path, "cpu", None)
+    (task, *_) = plan_sweep(path, quick_spec(), "1", 1, None, []).tasks(tmp_path, "cpu", None)
     with pytest.raises(
         OusError, match=r"^The GPU on .* reports an error \(CUDA error: CUBLAS.*finished runs are safe"
     ):
@@ -409,7 +409,7 @@ def test_a_fault_of_the_gpu_is_no_outcome_of_a_run(path, tmp_path, monkeypatch):
 
 def test_a_run_that_was_settled_is_not_repeated(path, finished, monkeypatch):
     monkeypatch.setattr("trainer.ablate.run_one.train", lambda *_, **__: pytest.fail("trained again"))
-    grid = plan_grid(path, quick_spec(DIVERGING), "1", 2, None, [])
+    grid = plan_sweep(path, quick_spec(DIVERGING), "1", 2, None, [])
     outcomes = [do_run(task, CancelToken()) for task in grid.tasks(finished[0].out, "cpu", None)]
     assert {o.state for o in outcomes} == {"finished", "diverged"}
 

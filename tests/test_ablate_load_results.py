@@ -10,7 +10,7 @@ from pipeline.display.json_values import to_json_values
 from pipeline.errors import ConfigError, OusError
 from tests.mutants import mutate
 from tests.tiny_grid import diverged, outcome, quick_request, stored
-from trainer.ablate.load_results import is_grid, read_grid
+from trainer.ablate.load_results import is_sweep, read_sweep
 from trainer.ablate.spec import TABLES, table
 from trainer.ablate.sweep_directory import GRID_FILE
 from trainer.ablate.sweep_request import SweepRequest
@@ -42,7 +42,7 @@ def test_what_was_asked_comes_back_as_it_was(number):
 
 
 def test_outcomes_stand_in_the_rows_that_ablate_gives_them(grid):
-    found = read_grid(grid)
+    found = read_sweep(grid)
     assert [row.outcomes for row in found.result.rows] == [OUTCOMES[:2], OUTCOMES[2:]]
     assert (found.num_others, found.result.banners, found.result.fingerprint) == (0, (), "f" * 64)
     assert to_json_values(found)["rows"][0]["paper_percent"]["war"] == 67.82
@@ -50,24 +50,24 @@ def test_outcomes_stand_in_the_rows_that_ablate_gives_them(grid):
 
 def test_runs_without_an_outcome_are_told_and_those_under_way_are_none(grid):
     (grid / "l-ce" / "fold1-seed0").rename(grid / "l-ce" / ".fold1-seed0.00000000.partial")
-    found = read_grid(grid).result
+    found = read_sweep(grid).result
     assert found.banners[0].startswith("UNFINISHED: 3 of 4 runs have an outcome")
     assert [len(row.outcomes) for row in found.rows] == [1, 2]
 
 
 def test_outcomes_that_the_last_command_did_not_ask_for_are_counted_apart(grid):
     changed(grid, seeds=[1])
-    found = read_grid(grid)
+    found = read_sweep(grid)
     assert found.num_others == 2
     assert [row.outcomes for row in found.result.rows] == [OUTCOMES[1:2], OUTCOMES[3:]]
 
 
 def test_a_folder_is_known_by_its_grid_file(grid, tmp_path):
-    assert is_grid(grid)
-    assert not is_grid(tmp_path)
-    assert not is_grid(tmp_path / "none")
+    assert is_sweep(grid)
+    assert not is_sweep(tmp_path)
+    assert not is_sweep(tmp_path / "none")
     (grid / GRID_FILE).write_text("{")
-    assert is_grid(grid)
+    assert is_sweep(grid)
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_a_damaged_grid_file_is_told_in_one_line(grid, text, why):
     (grid / GRID_FILE).write_text(text)
     told = rf"grid.json' does not describe its grid \(.*{why}.*\). Run its `ablate` command again.$"
     with pytest.raises(ConfigError, match=told):
-        read_grid(grid)
+        read_sweep(grid)
 
 
 @pytest.mark.parametrize(
@@ -107,21 +107,21 @@ def test_a_damaged_grid_file_is_told_in_one_line(grid, text, why):
 def test_what_cannot_be_asked_is_told(grid, changes, why):
     changed(grid, **changes)
     with pytest.raises(ConfigError, match=rf"does not describe its grid \({why}"):
-        read_grid(grid)
+        read_sweep(grid)
 
 
 def test_a_grid_without_a_fingerprint_is_told(grid):
     values = json.loads((grid / GRID_FILE).read_text())
     (grid / GRID_FILE).write_text(json.dumps(values | {"cache": {}}))
     with pytest.raises(ConfigError, match=r"cache\.fingerprint is missing"):
-        read_grid(grid)
+        read_sweep(grid)
 
 
 def test_the_outcome_of_another_run_is_refused(grid):
     (grid / "l-ce" / "fold1-seed1" / "outcome.json").write_text(json.dumps(OUTCOMES[0].to_dict()))
     told = r"fold1-seed1' holds the outcome of another run \(L_ce, fold 1, seed 0\); remove this directory"
     with pytest.raises(OusError, match=told):
-        read_grid(grid)
+        read_sweep(grid)
 
 
 @pytest.mark.parametrize("count", [-1, 2**62, 2**70])
@@ -129,7 +129,7 @@ def test_an_outcome_with_counts_that_no_test_has_is_refused(grid, count):
     values = OUTCOMES[0].to_dict() | {"confusion": [[count, count], [count, count]]}
     (grid / "l-ce" / "fold1-seed0" / "outcome.json").write_text(json.dumps(values))
     with pytest.raises(OusError, match=r"is not a readable outcome \(confusion is .*counts of 2 classes"):
-        read_grid(grid)
+        read_sweep(grid)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200)
@@ -139,7 +139,7 @@ def test_damaged_files_read_or_are_known_errors(grid, seed, name):
     content = path.read_bytes()
     path.write_bytes(mutate(content, seed))
     try:
-        to_json_values(read_grid(grid))
+        to_json_values(read_sweep(grid))
     except OusError as error:
         assert len(str(error).splitlines()) == 1  # noqa: PT017 - either is right
     finally:

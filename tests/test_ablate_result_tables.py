@@ -7,14 +7,14 @@ import pytest
 from pipeline.display.json_values import to_json_values
 from pipeline.display.text import lines as lines_of
 from tests.tiny_grid import diverged, outcome, quick_request
-from trainer.ablate.aggregate import GridResult
+from trainer.ablate.aggregate import SweepResult
 from trainer.ablate.result_tables import as_markdown
 from trainer.ablate.spec import parsed
 
 
 def result(rows, folds=("1",), seeds=(0, 1), **changes):
     request = quick_request(folds=folds, seeds=seeds, **changes)
-    return GridResult.of(request, "f", [outcome for outcomes in rows for outcome in outcomes])
+    return SweepResult.of(request, "f", [outcome for outcomes in rows for outcome in outcomes])
 
 
 def cells(line):

@@ -19,7 +19,7 @@ from tests.tiny_cache import tiny_cache
 from tests.tiny_grid import Heard, outcome, quick_request, quick_spec, stored
 from trainer import demo
 from trainer.ablate import SweepExecutorOptions, ablate
-from trainer.ablate.load_results import read_grid
+from trainer.ablate.load_results import read_sweep
 from trainer.ablate.sweep_directory import GRID_FILE, OUTCOME_FILE, hold
 from trainer.evaluation import evaluate
 from trainer.presets import smoke
@@ -185,9 +185,9 @@ def enter(out):
 def test_a_grid_reads_plain_files_alone(grid, victim, make):
     path = grid / "l-ce" / "fold1-seed0" / OUTCOME_FILE
     replaced(path, make, victim)
-    refused("outcome.json", read_grid, grid)
+    refused("outcome.json", read_sweep, grid)
     replaced(grid / GRID_FILE, make, victim)
-    refused("grid.json", read_grid, grid)
+    refused("grid.json", read_sweep, grid)
     refused("grid.json", enter, grid)
 
 
@@ -200,7 +200,7 @@ def test_the_lock_of_a_grid_is_a_plain_file(grid, victim, make):
 @pytest.mark.parametrize("level", ["l-ce", "l-ce/fold1-seed0"])
 def test_a_link_in_place_of_a_row_or_a_run_is_not_followed(grid, victim, level):
     replaced(grid / level, lambda path, victim: path.symlink_to(victim), victim)
-    refused(f"{level}' is a link to '{victim}'", read_grid, grid)
+    refused(f"{level}' is a link to '{victim}'", read_sweep, grid)
 
 
 def test_leftovers_behind_a_link_are_not_removed(grid, victim):

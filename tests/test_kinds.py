@@ -7,7 +7,7 @@ import pytest
 from pipeline.display.json_values import to_json_values
 from pipeline.display.text import lines as lines_of
 from tests.tiny_grid import diverged, outcome, quick_request
-from trainer.ablate.aggregate import GridResult
+from trainer.ablate.aggregate import SweepResult
 from trainer.ablate.kinds import split
 
 FP32, BF16 = "model fp32, text tower fp32", "model bf16, text tower bf16"
@@ -64,7 +64,7 @@ def test_outcomes_of_earlier_versions_are_what_the_others_prove(outcomes, kinds)
 
 def test_a_row_of_two_precisions_is_shown_twice_and_counted_once():
     outcomes = [of(0, FP32), of(1, BF16, device="GPU")]
-    result = GridResult.of(quick_request(), "f", outcomes)
+    result = SweepResult.of(quick_request(), "f", outcomes)
     rows = [row for row in result.rows if row.row.name == "L_ce"]
     assert [(row.name, row.over_runs["war"].n) for row in rows] == [
         (f"L_ce, {FP32}", 1),

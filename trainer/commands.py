@@ -277,15 +277,15 @@ def ablate(
 ) -> None:
     """Train a table of settings over folds and seeds, a sweep; the same command resumes a stopped one."""
     from pipeline.store.location import Location
-    from trainer import ablate as grids
+    from trainer import ablate as sweeps
 
     if table is not None and spec is not None:
         msg = f"--table {table} and --spec '{spec}': leave out one of them."
         raise ConfigError(msg)
     if table is not None:
-        rows, name = grids.table(int(table)), f"table{table}"
+        rows, name = sweeps.table(int(table)), f"table{table}"
     elif spec is not None:
-        rows, name = grids.read_spec(spec), spec.stem
+        rows, name = sweeps.read_spec(spec), spec.stem
     else:
         msg = "ablate needs a table of the paper or one of your own: --table 3|4|5|6, or --spec FILE.toml."
         raise ConfigError(msg)
@@ -294,10 +294,10 @@ def ablate(
     with progress_bar("training", "runs") as (start, advance):
         observer = _SweepDisplay(start, advance)
         try:
-            report = grids.ablate(
+            report = sweeps.ablate(
                 cache, rows, where, observer, folds=folds, num_seeds=seeds, preset=preset,
                 settings=set_ or [], encoder_weights=encoder_weights, allow_leak=allow_leak,
-                options=grids.SweepExecutorOptions(
+                options=sweeps.SweepExecutorOptions(
                     gpus=gpus, per_gpu=per_gpu, workers=workers, scheduler=scheduler
                 ),
             )  # fmt: skip

@@ -4,7 +4,7 @@ In the order of the data:
 
 ``spec``             a TOML file               -> rows of settings, with the paper's numbers
 ``sweep_request``    spec, folds, seeds        -> the requested runs, and their directories
-``grid``             spec, cache, folds, seeds -> the runs on a cache; impossible ones are rejected first
+``sweep_plan``       spec, cache, folds, seeds -> the runs on a cache; impossible ones are rejected first
 ``sweep_directory``  a directory               -> lock, settings and outcomes of a sweep
 ``run_one``          a run                     -> its run directory, trained and measured, with its outcome
 ``executors``        options                   -> the executor of the runs, on this machine or a cluster

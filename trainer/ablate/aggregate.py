@@ -99,7 +99,7 @@ class RowResult:
 
 
 @dataclass(frozen=True, kw_only=True)
-class GridResult:
+class SweepResult:
     """Rows of a sweep with their outcomes so far. fingerprint is that of the cache."""
 
     request: SweepRequest
@@ -107,7 +107,7 @@ class GridResult:
     rows: tuple[RowResult, ...]
 
     @classmethod
-    def of(cls, request: SweepRequest, fingerprint: str, outcomes: Sequence[Outcome]) -> "GridResult":
+    def of(cls, request: SweepRequest, fingerprint: str, outcomes: Sequence[Outcome]) -> "SweepResult":
         """Return the result of a sweep.
 
         Args:

@@ -8,7 +8,7 @@ from typing import Any
 from pipeline.errors import ConfigError, FileError, first_line
 from pipeline.own_dir import OwnDir
 from pipeline.strict_json import from_json
-from trainer.ablate.aggregate import GridResult
+from trainer.ablate.aggregate import SweepResult
 from trainer.ablate.outcome import Outcome
 from trainer.ablate.spec import taken
 from trainer.ablate.sweep_directory import GRID_FILE, MOST_BYTES, REQUEST_KEY, outcome_of, settled
@@ -16,7 +16,7 @@ from trainer.ablate.sweep_request import SweepRequest
 
 
 @dataclass(frozen=True, kw_only=True)
-class StoredGrid:
+class StoredSweep:
     """Content of the directory of a sweep.
 
     out: The directory.
@@ -26,16 +26,16 @@ class StoredGrid:
 
     out: Path
     outcomes: Mapping[Path, Outcome]
-    result: GridResult
+    result: SweepResult
     num_others: int
 
 
-def is_grid(folder: Path) -> bool:
+def is_sweep(folder: Path) -> bool:
     """Return whether a directory is that of a sweep, damaged or not."""
     return OwnDir.of(folder).kind(GRID_FILE) is not None
 
 
-def read_grid(out: Path) -> StoredGrid:
+def read_sweep(out: Path) -> StoredSweep:
     """Return the table of the last `ablate` into a directory, with the outcomes so far.
 
     Raises ConfigError for a directory without a sweep or with a damaged one, OusError for a damaged outcome.
@@ -48,10 +48,10 @@ def read_grid(out: Path) -> StoredGrid:
     }
     outcomes = {run_dir: outcome for run_dir, outcome in found.items() if outcome is not None}
     there = {run_dir.path for run_dir in settled(folder)}
-    return StoredGrid(
+    return StoredSweep(
         out=out,
         outcomes=outcomes,
-        result=GridResult.of(request, fingerprint, list(outcomes.values())),
+        result=SweepResult.of(request, fingerprint, list(outcomes.values())),
         num_others=len(there - found.keys()),
     )
 

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from pipeline.errors import counted
-from trainer.ablate.aggregate import GridResult, RowResult
+from trainer.ablate.aggregate import RowResult, SweepResult
 from trainer.ablate.sweep_request import SweepRequest
 from trainer.pages.banners import label_text
 from trainer.pages.document import Items, Page, Section, Table, Text
@@ -14,13 +14,13 @@ from trainer.run_statistics import Row as SpreadRow
 from trainer.run_statistics import Spread
 
 
-def as_markdown(result: GridResult) -> str:
+def as_markdown(result: SweepResult) -> str:
     """Return the result as a Markdown page."""
-    section = grid_section(result, "Rows")
+    section = sweep_section(result, "Rows")
     return page_as_markdown(Page(title=result.request.spec.title, banners=result.banners, sections=[section]))
 
 
-def grid_section(result: GridResult, title: str, more_notes: Sequence[str] = ()) -> Section:
+def sweep_section(result: SweepResult, title: str, more_notes: Sequence[str] = ()) -> Section:
     """Return the result as a section of a page. The page shows the warnings.
 
     Args:
@@ -31,7 +31,7 @@ def grid_section(result: GridResult, title: str, more_notes: Sequence[str] = ())
     notes = [*result.notes, *more_notes]
     return Section(
         title=title,
-        blocks=[Text(text=grid_head(result)), *grid_tables(result)],
+        blocks=[Text(text=sweep_head(result)), *sweep_tables(result)],
         parts=[
             *(
                 [Section(title="Diverged and failed runs", blocks=[Items(items=result.troubles)])]
@@ -43,7 +43,7 @@ def grid_section(result: GridResult, title: str, more_notes: Sequence[str] = ())
     )
 
 
-def main_table(result: GridResult) -> Table:
+def main_table(result: SweepResult) -> Table:
     """Return the table of rows over all runs, with the paper's WAR and UAR after ours."""
     paper = any(row.row.paper for row in result.rows)
     rates, epoch = (["paper UAR", "paper WAR"], ["paper epoch"]) if paper else ([], [])
@@ -63,7 +63,7 @@ def main_table(result: GridResult) -> Table:
     return Table(title=f"All runs, percent, {_over_runs(result)}", columns=columns, rows=rows)
 
 
-def _over_runs(result: GridResult) -> str:
+def _over_runs(result: SweepResult) -> str:
     """Describe the numbers over all runs of a row, by the most complete row."""
     if not result.finished:
         return "no finished run"
@@ -74,13 +74,13 @@ def _over_runs(result: GridResult) -> str:
     return f"mean ± standard deviation over {' and '.join(over)}" if over else "one run a row: no spread"
 
 
-def _has_spread_over_seeds(result: GridResult) -> bool:
+def _has_spread_over_seeds(result: SweepResult) -> bool:
     """Return whether any row has several seeds of a fold."""
     found = Counter((row.name, o.fold) for row in result.rows for o in row.having("finished"))
     return max(found.values(), default=0) > 1
 
 
-def grid_head(result: GridResult) -> str:
+def sweep_head(result: SweepResult) -> str:
     """Return a line with table, dataset, folds, seeds and common settings."""
     request = result.request
     folds = "fold " + request.folds[0] if len(request.folds) == 1 else f"folds {', '.join(request.folds)}"
@@ -91,7 +91,7 @@ def grid_head(result: GridResult) -> str:
     )
 
 
-def grid_tables(result: GridResult) -> list[Table]:
+def sweep_tables(result: SweepResult) -> list[Table]:
     """Return the tables of a sweep: over all runs, by fold if there are several, recalls by class."""
     by_fold = [_by_fold(result, name) for name in ("uar", "war")] if len(result.request.folds) > 1 else []
     return [main_table(result), *by_fold, *_recalls(result)]
@@ -107,7 +107,7 @@ def _printed_epoch(row: RowResult) -> str:
     return NONE if paper is None else str(paper.best_epoch or NONE)
 
 
-def _by_fold(result: GridResult, name: str) -> Table:
+def _by_fold(result: SweepResult, name: str) -> Table:
     """Return the table of single folds over their seeds, with mean of folds and pooled folds."""
     folds = result.request.folds
     what = _all_folds(result.request)
@@ -140,7 +140,7 @@ def _all_folds(request: SweepRequest) -> str:
     return f"these {len(request.folds)} of {len(request.all_folds)} folds"
 
 
-def _recalls(result: GridResult) -> list[Table]:
+def _recalls(result: SweepResult) -> list[Table]:
     """Return the table of recalls by class, with the paper's recalls above ours if it gives any.
 
     Rows without a finished run of every fold have no recalls. Without any recalls, there is no table.
@@ -166,7 +166,7 @@ def _recalls(result: GridResult) -> list[Table]:
     return [Table(title=title, columns=["row", *classes], rows=rows, ours=ours if beside else ())]
 
 
-def _recalls_over(result: GridResult) -> str:
+def _recalls_over(result: SweepResult) -> str:
     """Describe the mean of our recalls."""
     if not result.finished:
         return "no finished run"

@@ -11,14 +11,14 @@ from pipeline.errors import OusError, counted
 from pipeline.executor import Observer
 from pipeline.store.location import LocationLike
 from pipeline.strict_json import to_json
-from trainer.ablate.aggregate import GridResult
+from trainer.ablate.aggregate import SweepResult
 from trainer.ablate.executors import SweepExecutorOptions, make_run_executor
-from trainer.ablate.grid import plan_grid
 from trainer.ablate.outcome import Outcome, RunTask
 from trainer.ablate.result_tables import as_markdown
 from trainer.ablate.run_one import died
 from trainer.ablate.spec import Spec
 from trainer.ablate.sweep_directory import forget, hold, outcome_of, remove_leftovers
+from trainer.ablate.sweep_plan import plan_sweep
 
 TABLE_FILE, RESULTS_FILE = "table.md", "results.json"
 
@@ -27,7 +27,7 @@ TABLE_FILE, RESULTS_FILE = "table.md", "results.json"
 class AblateReport:
     """The result of a sweep in directory `out`. num_before is the number of runs done before."""
 
-    result: GridResult
+    result: SweepResult
     out: Path
     num_before: int
 
@@ -94,21 +94,21 @@ def ablate(
         allow_leak: See `measure`.
 
     Raises:
-        ConfigError: As for `plan_grid`, or `out` is the directory of another sweep.
-        CheckpointError: As for `plan_grid`.
+        ConfigError: As for `plan_sweep`, or `out` is the directory of another sweep.
+        CheckpointError: As for `plan_sweep`.
         OusError: `out` is in use, a cluster does not answer, or an outcome is damaged. An error within a run
             is an outcome.
     """
     options = options or SweepExecutorOptions()
-    grid = plan_grid(cache, spec, folds, num_seeds, preset, settings, allow_leak=allow_leak)
-    with hold(out, grid.identity, grid.request.to_dict()) as folder:
-        tasks = grid.tasks(out.resolve(), options.device, encoder_weights, allow_leak=allow_leak)
+    sweep = plan_sweep(cache, spec, folds, num_seeds, preset, settings, allow_leak=allow_leak)
+    with hold(out, sweep.identity, sweep.request.to_dict()) as folder:
+        tasks = sweep.tasks(out.resolve(), options.device, encoder_weights, allow_leak=allow_leak)
         outcomes = {task: outcome for task in tasks if (outcome := _settled(task)) is not None}
         num_before = len(outcomes)
         to_do = [task for task in tasks if task not in outcomes]
         observer.on_start(len(to_do), num_before)
         if to_do:
-            with closing(make_run_executor(options, len(to_do), grid.feature_bytes)) as executor:
+            with closing(make_run_executor(options, len(to_do), sweep.feature_bytes)) as executor:
                 for remark in (executor.where, *(f"!! {warning}" for warning in executor.warnings)):
                     observer.on_remark(remark)
                 with closing(executor.run(to_do, _Waiting(observer))) as results:
@@ -118,7 +118,7 @@ def ablate(
                         outcomes[task] = outcome
                         observer.on_outcome(outcome)
         remove_leftovers(folder)
-        result = GridResult.of(grid.request, grid.fingerprint, list(outcomes.values()))
+        result = SweepResult.of(sweep.request, sweep.fingerprint, list(outcomes.values()))
         folder.write_together(
             {RESULTS_FILE: to_json(to_json_values(result)) + "\n", TABLE_FILE: as_markdown(result)}
         )

@@ -4,16 +4,16 @@ from typing import Any
 
 from pipeline.display.json_values import field_values, to_json_values
 from pipeline.display.text import lines
-from trainer.ablate.load_results import StoredGrid
+from trainer.ablate.load_results import StoredSweep
 from trainer.ablate.result_tables import main_table
 from trainer.pages.formatting import spread_text
 from trainer.pages.text import table_lines
-from trainer.report.grids import grid_title
 from trainer.report.paper import table_1, table_2
 from trainer.report.rows import RunRow, apart
 from trainer.report.runs import ReportedRun
 from trainer.report.scene import ScenePair
 from trainer.report.stages import TSNE_SEED, Stages
+from trainer.report.sweeps import sweep_title
 from trainer.report.write_report import Report
 
 
@@ -27,7 +27,7 @@ def _(report: Report) -> dict[str, Any]:
             for run_row in report.run_rows
         ],
         "settings_apart": list(apart(report.run_rows)),
-        "grids": to_json_values(report.grids),
+        "grids": to_json_values(report.sweeps),
         "scene": to_json_values(report.pairs),
         "stages": [{"run": str(run_dir), **to_json_values(stages)} for run_dir, stages, _ in report.stages],
     }
@@ -111,7 +111,7 @@ def _(report: Report) -> list[str]:
         *(line for run_row in report.run_rows for line in lines(run_row)),
         *(f"note: {sentence}" for sentence in apart(report.run_rows)),
         *(f"{pair.full.run_dir} against {pair.face.run_dir}: {pair.verdict}" for pair in report.pairs),
-        *(line for grid in report.grids for line in lines(grid)),
+        *(line for sweep in report.sweeps for line in lines(sweep)),
         *(f"wrote {path}" for path in report.files),
     ]
 
@@ -130,11 +130,11 @@ def _(run_row: RunRow) -> list[str]:
 
 
 @lines.register
-def _(grid: StoredGrid) -> list[str]:
+def _(sweep: StoredSweep) -> list[str]:
     """Return the rows of a sweep over all its runs."""
     return [
         "",
-        grid_title(grid),
-        *(f"!! {banner}" for banner in grid.result.banners),
-        *table_lines(main_table(grid.result)),
+        sweep_title(sweep),
+        *(f"!! {banner}" for banner in sweep.result.banners),
+        *table_lines(main_table(sweep.result)),
     ]

@@ -4,10 +4,10 @@ from typing import Any
 
 from pipeline.display.json_values import field_values, to_json_values
 from pipeline.display.text import lines
-from trainer.ablate.aggregate import GridResult, RowResult
-from trainer.ablate.load_results import StoredGrid
+from trainer.ablate.aggregate import RowResult, SweepResult
+from trainer.ablate.load_results import StoredSweep
 from trainer.ablate.outcome import Outcome
-from trainer.ablate.result_tables import grid_head, grid_tables
+from trainer.ablate.result_tables import sweep_head, sweep_tables
 from trainer.ablate.run import RESULTS_FILE, TABLE_FILE, AblateReport
 from trainer.pages.text import table_lines
 from trainer.run_statistics import Summary
@@ -42,7 +42,7 @@ def _run(outcome: Outcome) -> dict[str, Any]:
 
 
 @to_json_values.register
-def _(result: GridResult) -> dict[str, Any]:
+def _(result: SweepResult) -> dict[str, Any]:
     request = result.request
     return {
         "title": request.spec.title,
@@ -68,8 +68,8 @@ def _(report: AblateReport) -> dict[str, Any]:
 
 
 @to_json_values.register
-def _(grid: StoredGrid) -> dict[str, Any]:
-    return {"folder": str(grid.out), "num_others": grid.num_others, **to_json_values(grid.result)}
+def _(sweep: StoredSweep) -> dict[str, Any]:
+    return {"folder": str(sweep.out), "num_others": sweep.num_others, **to_json_values(sweep.result)}
 
 
 @lines.register
@@ -78,10 +78,10 @@ def _(report: AblateReport) -> list[str]:
 
 
 @lines.register
-def _(result: GridResult) -> list[str]:
+def _(result: SweepResult) -> list[str]:
     """Return warnings, tables, diverged and failed runs, and notes."""
-    shown = [f"!! {banner}" for banner in result.banners] + [grid_head(result)]
-    for table in grid_tables(result):
+    shown = [f"!! {banner}" for banner in result.banners] + [sweep_head(result)]
+    for table in sweep_tables(result):
         shown += ["", *table_lines(table)]
     if result.troubles:
         shown += ["", *result.troubles]

@@ -8,7 +8,7 @@ In the order of the data:
 ``rows``          runs            -> groups of one dataset and setting, over folds and seeds
 ``paper``         Tables I and II, as printed
 ``tables``        groups          -> tables with the paper's rows
-``grids``         sweeps          -> sections with the tables of `ablate`
+``sweeps``        sweeps          -> sections with the tables of `ablate`
 ``scene``         face-only, full -> effect of the scene, clip by clip
 ``sheet``         a pair          -> contact sheets of clips won and lost, by the pipeline
 ``stages``        a measured run  -> Fig. 4: t-SNE of its features at four stages

@@ -7,7 +7,7 @@ from pathlib import Path
 from pipeline.errors import CheckpointError, ConfigError
 from pipeline.own_dir import OwnDir
 from pipeline.store.location import LocationLike
-from trainer.ablate.load_results import StoredGrid, is_grid, read_grid
+from trainer.ablate.load_results import StoredSweep, is_sweep, read_sweep
 from trainer.ablate.sweep_directory import GRID_FILE
 from trainer.run_directory import CONFIG_FILE, no_run
 
@@ -17,7 +17,7 @@ class Inputs:
     """Runs, by resolved path, under the given path; and sweeps with their outcomes so far."""
 
     runs: Mapping[Path, Path]
-    grids: tuple[StoredGrid, ...]
+    sweeps: tuple[StoredSweep, ...]
 
     def require_measured_on(self, split: str, cache: LocationLike | None, fold: int | str | None) -> None:
         """Raise ConfigError for a sweep with an option that applies to runs only.
@@ -33,10 +33,10 @@ class Inputs:
             f"--fold {fold}": fold is not None,
         }
         named = next((option for option, is_given in given.items() if is_given), None)
-        if not self.grids or named is None:
+        if not self.sweeps or named is None:
             return
         msg = (
-            f"{named} does not apply to the grid '{self.grids[0].out}', whose outcomes are of test clips of "
+            f"{named} does not apply to the grid '{self.sweeps[0].out}', whose outcomes are of test clips of "
             "its own cache and folds; report runs and grids separately."
         )
         raise ConfigError(msg)
@@ -46,32 +46,32 @@ def read_inputs(folders: Sequence[Path], rigid: Sequence[Path]) -> Inputs:
     """Return the runs and sweeps of `folders`, followed by other runs of `rigid`.
 
     Raises ConfigError if there are none, a directory is given twice, or `rigid` has a sweep; CheckpointError
-    for a directory that is neither a run nor a sweep; and the errors of `read_grid`.
+    for a directory that is neither a run nor a sweep; and the errors of `read_sweep`.
     """
     if not folders and not rigid:
         msg = "report needs runs or grids: directories of `train` or `ablate`."
         raise ConfigError(msg)
     runs: dict[Path, Path] = {}
-    grids: dict[Path, StoredGrid] = {}
+    sweeps: dict[Path, StoredSweep] = {}
     for folder in folders:
         place, kind = folder.resolve(), _kind(folder)
-        if place in runs or place in grids:
+        if place in runs or place in sweeps:
             msg = f"'{folder}' is given twice; give each {kind} once."
             raise ConfigError(msg)
         if kind == "grid":
-            grids[place] = read_grid(folder)
+            sweeps[place] = read_sweep(folder)
         else:
             runs[place] = folder
     for folder in rigid:
-        if is_grid(folder):
+        if is_sweep(folder):
             msg = f"--rigid '{folder}' is the directory of a grid; give two runs, such as those below it."
             raise ConfigError(msg)
         runs.setdefault(folder.resolve(), folder)
-    return Inputs(runs=runs, grids=tuple(grids.values()))
+    return Inputs(runs=runs, sweeps=tuple(sweeps.values()))
 
 
 def _kind(folder: Path) -> str:
-    if is_grid(folder):
+    if is_sweep(folder):
         return "grid"
     if OwnDir.of(folder).kind(CONFIG_FILE) is not None:
         return "run"

@@ -92,8 +92,8 @@ def stages_figure(
     )
 
 
-def origin_section(run_rows: Sequence[RunRow], grids: Sequence[Section]) -> Section:
-    """Return the origin of all numbers: settings, runs, caches, versions. `grids` are parts of sweeps."""
+def origin_section(run_rows: Sequence[RunRow], sweep_origins: Sequence[Section]) -> Section:
+    """Return the origin of all numbers: settings, runs, caches, versions. sweep_origins: those of sweeps."""
     parts = [
         Section(title=f"{_capital(run_row.label)} on {run_row.dataset}", blocks=_origin_blocks(run_row))
         for run_row in run_rows
@@ -102,7 +102,7 @@ def origin_section(run_rows: Sequence[RunRow], grids: Sequence[Section]) -> Sect
     return Section(
         title="Origin of the numbers",
         blocks=[Items(items=[_versions("This report", report)])],
-        parts=[*parts, *grids],
+        parts=[*parts, *sweep_origins],
     )
 
 

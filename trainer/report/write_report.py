@@ -12,14 +12,13 @@ from pipeline.errors import counted
 from pipeline.portable import portable_values
 from pipeline.store.location import LocationLike
 from pipeline.strict_json import to_json
-from trainer.ablate.load_results import StoredGrid
+from trainer.ablate.load_results import StoredSweep
 from trainer.measurement import measure
 from trainer.pages.document import Block, Figure, Page
 from trainer.pages.files import require_writable
 from trainer.pages.html import as_html
 from trainer.pages.markdown import as_markdown
 from trainer.report.comparability import SharedFacts
-from trainer.report.grids import grid_origins, grid_sections
 from trainer.report.inputs import read_inputs
 from trainer.report.rows import RunRow, rows_of
 from trainer.report.runs import ReportedRun
@@ -35,6 +34,7 @@ from trainer.report.sections import (
 )
 from trainer.report.sheet import decided_sheets
 from trainer.report.stages import FEWEST_CLIPS, Stages, lay_out
+from trainer.report.sweeps import sweep_origins, sweep_sections
 
 HTML_FILE, MARKDOWN_FILE, JSON_FILE = "report.html", "report.md", "report.json"
 _MOST_SHOWN = 40
@@ -54,7 +54,7 @@ class Report:
 
     split: str
     run_rows: tuple[RunRow, ...]
-    grids: tuple[StoredGrid, ...]
+    sweeps: tuple[StoredSweep, ...]
     pairs: tuple[ScenePair, ...]
     stages: tuple[tuple[Path, Stages, Figure], ...]
     sheets: tuple[Block, ...]
@@ -69,9 +69,9 @@ class Report:
     def banners(self) -> tuple[str, ...]:
         """Warnings of runs and sweeps."""
         warnings = [(run.run_dir, run.banners) for run in self.runs]
-        for grid in self.grids:
+        for sweep in self.sweeps:
             warnings += [
-                (place, one.banners) for place, one in grid.outcomes.items() if one.state == "finished"
+                (place, one.banners) for place, one in sweep.outcomes.items() if one.state == "finished"
             ]
         return banners_of(warnings, self.split)
 
@@ -79,8 +79,8 @@ class Report:
 def page_of(made: Report) -> Page:
     """Return a report as a page."""
     datasets = [run_row.dataset for run_row in made.run_rows]
-    datasets += [grid.result.request.dataset for grid in made.grids]
-    things = {"run": made.runs, "setting": made.run_rows, "grid": made.grids}
+    datasets += [sweep.result.request.dataset for sweep in made.sweeps]
+    things = {"run": made.runs, "setting": made.run_rows, "grid": made.sweeps}
     numbers = [counted(len(found), thing) for thing, found in things.items() if found]
     return Page(
         title=f"OUS on {', '.join(dict.fromkeys(datasets))}: {', '.join(numbers)}",
@@ -88,11 +88,11 @@ def page_of(made: Report) -> Page:
         sections=[
             *([settings_section(made.run_rows)] if made.run_rows else []),
             *result_sections(made.run_rows, made.split),
-            *grid_sections(made.grids),
+            *sweep_sections(made.sweeps),
             *([scene_section(made.pairs, made.sheets)] if made.pairs else []),
             *([stages_section([figure for _, _, figure in made.stages])] if made.stages else []),
             *run_sections(made.run_rows),
-            origin_section(made.run_rows, grid_origins(made.grids)),
+            origin_section(made.run_rows, sweep_origins(made.sweeps)),
         ],
     )
 
@@ -157,7 +157,7 @@ def report(
     made = Report(
         split=split,
         run_rows=run_rows,
-        grids=inputs.grids,
+        sweeps=inputs.sweeps,
         pairs=pairs,
         stages=tuple(
             _shown_stages(run_row, stages)

@@ -29,7 +29,7 @@ ALL_FOLDS = "all"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Grid:
+class SweepPlan:
     """The request of a sweep on a cache, with the configs of the rows.
 
     cache: Location of the cache.
@@ -73,7 +73,7 @@ class Grid:
         ]  # fmt: skip
 
 
-def plan_grid(
+def plan_sweep(
     cache: LocationLike,
     spec: Spec,
     folds: str,
@@ -82,7 +82,7 @@ def plan_grid(
     settings: Sequence[str],
     *,
     allow_leak: bool = False,
-) -> Grid:
+) -> SweepPlan:
     """Return the sweep of a table on a cache, after checking every row and fold.
 
     Args:
@@ -119,7 +119,7 @@ def plan_grid(
             "num_done": len(done),
             "done_sha256": sha256_json(done.tolist()),
         }
-        return Grid(
+        return SweepPlan(
             request=SweepRequest(
                 spec=spec,
                 dataset=features.meta.dataset,

@@ -4,47 +4,47 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from pipeline.errors import counted
-from trainer.ablate.load_results import StoredGrid
-from trainer.ablate.result_tables import grid_section
+from trainer.ablate.load_results import StoredSweep
+from trainer.ablate.result_tables import sweep_section
 from trainer.pages.document import Items, Section
 
 
-def grid_sections(grids: Sequence[StoredGrid]) -> list[Section]:
+def sweep_sections(sweeps: Sequence[StoredSweep]) -> list[Section]:
     """Return a section for each sweep, with its warnings."""
     return [
         replace(
-            grid_section(grid.result, grid_title(grid), _others(grid)),
-            banners=grid.result.banners,
+            sweep_section(sweep.result, sweep_title(sweep), _others(sweep)),
+            banners=sweep.result.banners,
         )
-        for grid in grids
+        for sweep in sweeps
     ]
 
 
-def grid_origins(grids: Sequence[StoredGrid]) -> list[Section]:
+def sweep_origins(sweeps: Sequence[StoredSweep]) -> list[Section]:
     """Return the origin of each sweep's numbers."""
-    return [Section(title=grid_title(grid), blocks=[Items(items=_facts(grid))]) for grid in grids]
+    return [Section(title=sweep_title(sweep), blocks=[Items(items=_facts(sweep))]) for sweep in sweeps]
 
 
-def grid_title(grid: StoredGrid) -> str:
+def sweep_title(sweep: StoredSweep) -> str:
     """Return the title of a sweep, with its directory."""
-    return f"{grid.result.request.spec.title} ({grid.out})"
+    return f"{sweep.result.request.spec.title} ({sweep.out})"
 
 
-def _others(grid: StoredGrid) -> list[str]:
-    if not grid.num_others:
+def _others(sweep: StoredSweep) -> list[str]:
+    if not sweep.num_others:
         return []
-    num = counted(grid.num_others, "other outcome")
+    num = counted(sweep.num_others, "other outcome")
     return [
         f"Not counted: {num} in the directory, of folds or seeds that the last ablate command did not "
         "request."
     ]
 
 
-def _facts(grid: StoredGrid) -> list[str]:
-    result, request = grid.result, grid.result.request
+def _facts(sweep: StoredSweep) -> list[str]:
+    result, request = sweep.result, sweep.result.request
     common = ", ".join((*request.spec.settings, *request.settings))
     return [
-        f"Outcomes: read from '{grid.out}', each measured at the end of its run",
+        f"Outcomes: read from '{sweep.out}', each measured at the end of its run",
         f"Cache: {request.dataset}, fingerprint {result.fingerprint}",
         f"All rows: preset {request.preset}{f' with {common}' if common else ''}",
         *(f"Row {row.name}: {', '.join(row.settings) or 'nothing else'}" for row in request.spec.rows),
