@@ -371,7 +371,7 @@ def test_a_missing_package_is_named_with_the_remedy(monkeypatch: pytest.MonkeyPa
         load_detector(DetectorConfig(name=RESNET), CPU)
 
 
-def test_given_boxes_hold_on_their_frames_alone() -> None:
+def test_provided_boxes_hold_on_their_frames_alone() -> None:
     box = np.array([[1, 2, 30, 40], [5, 6, 70, 80]], dtype=np.float32)
     given = ProvidedBoxes(box_xyxy=box, frame_index=np.array([3, 8]))
     faces = provided_faces(given, np.array([2, 3, 8]), 60, 50)

@@ -265,7 +265,7 @@ def test_a_retried_clip_is_pending_until_its_block_is_written(tmp_path, monkeypa
     assert report(path).counts["failed"] == 2
 
 
-def test_given_boxes_that_nobody_gave_are_refused(index, tmp_path):
+def test_provided_boxes_that_nobody_gave_are_refused(index, tmp_path):
     clips = tuple(dataclasses.replace(clip, provided_boxes=None) for clip in index.clips)
     with pytest.raises(DatasetError, match="--faces boxes, but no clip of .* has a box; add the columns"):
         extract(dataclasses.replace(index, clips=clips), small_models(), tmp_path / "c.zarr", RunOptions())

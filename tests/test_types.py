@@ -100,18 +100,18 @@ def test_a_value_cannot_be_changed_after_its_birth() -> None:
         (boxes((0, 0, 5, 5)), np.array([0, 1]), "one frame number per box: 2 for 1"),
     ],
 )
-def test_given_boxes_refuse(box_xyxy: np.ndarray, frame_index: np.ndarray | None, message: str) -> None:
+def test_provided_boxes_refuse(box_xyxy: np.ndarray, frame_index: np.ndarray | None, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         ProvidedBoxes(box_xyxy=box_xyxy, frame_index=frame_index)
 
 
-def test_given_boxes_are_one_for_all_frames_or_one_per_frame_number() -> None:
+def test_provided_boxes_are_one_for_all_frames_or_one_per_frame_number() -> None:
     assert ProvidedBoxes(box_xyxy=boxes((0, 0, 5, 5))).frame_index is None
     per_frame = ProvidedBoxes(box_xyxy=boxes((0, 0, 5, 5), (1, 1, 6, 6)), frame_index=np.array([0, 7]))
     assert len(per_frame.box_xyxy) == 2
 
 
-def test_the_hash_of_given_boxes_holds_their_units_and_that_of_pixels_stays() -> None:
+def test_the_hash_of_provided_boxes_holds_their_units_and_that_of_pixels_stays() -> None:
     box = boxes((0, 0, 1, 1))
     pixels, relative = ProvidedBoxes(box_xyxy=box), ProvidedBoxes(box_xyxy=box, is_relative=True)
     assert pixels.sha256() == hashlib.sha256(box.astype("<f4").tobytes()).hexdigest()
