@@ -28,8 +28,8 @@ def test_the_readme_shows_the_recorded_demo():
         assert f"  {name:<44} {recorded[key]['war']:7.1%}  (95% {low:.1%} to {high:.1%})" in readme
     minutes, seconds = divmod(round(sum(recorded["seconds"].values())), 60)
     text = " ".join(readme.split())
-    assert f"({minutes} min {seconds} s on" in text
-    assert f"{recorded['seconds']['extracting']:.0f} s of them extraction" in text
+    assert f"it took {minutes} min {seconds} s, of which" in text
+    assert f"of which extraction {recorded['seconds']['extracting']:.0f} s," in text
 
 
 def test_the_recorded_demo_shows_what_it_is_to_show():
