@@ -38,11 +38,13 @@ _MEANS = {"early": "scene/early", "face_patches": "face/tokens", "scene_patches"
 class Batch:
     """Clips on the device of the model. Features that the model does not use are None.
 
-    face_BTF, scene_BTF: Embeddings, float32, not normalised.
-    early_B43D: Statistics of the early blocks, float32, mean over valid frames.
-    face_patches_BJD, scene_patches_BJD: float32, mean over valid frames. The first token is the class token.
-    valid_BT: True for valid frames, which come first.
-    label_B, polarity_B: int64, -1 for unknown.
+    Attributes:
+        face_BTF, scene_BTF: Embeddings, float32, not normalised.
+        early_B43D: Statistics of the early blocks, float32, mean over valid frames.
+        face_patches_BJD, scene_patches_BJD: float32, mean over valid frames. The first token is the class
+            token.
+        valid_BT: True for valid frames, which come first.
+        label_B, polarity_B: int64, -1 for unknown.
     """
 
     face_BTF: torch.Tensor
@@ -60,8 +62,10 @@ class ClipData:
     """The features of N clips in memory, which is the device's or the host's.
 
     The tensors are those of `Batch`, by clip and view; embeddings are float16.
-    device: Device of the batches.
-    residence: Size and place of the features, in words.
+
+    Attributes:
+        device: Device of the batches.
+        residence: Size and place of the features, in words.
     """
 
     face_NVTF: torch.Tensor

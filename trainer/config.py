@@ -17,14 +17,16 @@ from pipeline.types import Polarity
 class DataConfig:
     """Clips that train, clips that choose the checkpoint, and the memory that holds their features.
 
-    validation: Clips that choose the checkpoint. ``given``: those that the dataset marks as validation.
-        ``holdout``: `holdout_share` of the training clips, stratified by class, drawn with the seed.
-        ``auto``: ``given`` if any are marked, else ``holdout``. ``test``: the test split, as in the
-        literature. ``train``: the training clips. Every output names a selection by ``test`` or ``train``.
-    holdout_share: Fraction of the training clips to hold out.
-    views: View of a training clip: ``random`` in each epoch, or always the ``first``.
-    residence: Memory for the features: ``device``, ``host``, or ``auto`` for the device if they fit.
-    polarity_map: ``class:polarity`` pairs for classes whose polarity the cache does not have.
+    Attributes:
+        validation: Clips that choose the checkpoint. ``given``: those that the dataset marks as validation.
+            ``holdout``: `holdout_share` of the training clips, stratified by class, drawn with the seed.
+            ``auto``: ``given`` if any are marked, else ``holdout``. ``test``: the test split, as in the
+            literature. ``train``: the training clips. Every output names a selection by ``test`` or
+            ``train``.
+        holdout_share: Fraction of the training clips to hold out.
+        views: View of a training clip: ``random`` in each epoch, or always the ``first``.
+        residence: Memory for the features: ``device``, ``host``, or ``auto`` for the device if they fit.
+        polarity_map: ``class:polarity`` pairs for classes whose polarity the cache does not have.
     """
 
     validation: Literal["auto", "holdout", "given", "test", "train"] = "auto"
@@ -57,20 +59,21 @@ class DataConfig:
 class ModelConfig:
     """Parts of the model and their sizes.
 
-    scene: Use the scene stream; otherwise the model sees faces only.
-    polarity: Use V_pol.
-    tfe: Fuse with the TFE; otherwise average the features.
-    standardise: Scale every input feature to zero mean and unit deviation over the training clips.
-    lstm: One LSTM over ``time``, shared by both streams, or over the two ``type``s of each frame.
-    tfe_form: ``query_stream`` is residual along the queries. ``literal`` is eqs. 5-10 as printed: the output
-        of each block is the keys and values of the next.
-    tfe_keys: ``joint`` concatenates the tokens of both streams as keys and values. ``crossed`` takes face
-        tokens as keys and scene tokens as values (III-B).
-    tfe_tokens: Tokens of each stream. ``pooled``: one. ``frames``: one per frame. ``patches``: the pooled one
-        and patch tokens, averaged over frames, of a cache made with --tokens grid4 or all. With ``crossed``
-        keys, ``pooled`` means ``frames``, because attention to a single token has no choice.
-    tfe_query_std: Standard deviation of the initial queries (eq. 6).
-    keep_pol_token: Keep V_pol even without the polarity loss.
+    Attributes:
+        scene: Use the scene stream; otherwise the model sees faces only.
+        polarity: Use V_pol.
+        tfe: Fuse with the TFE; otherwise average the features.
+        standardise: Scale every input feature to zero mean and unit deviation over the training clips.
+        lstm: One LSTM over ``time``, shared by both streams, or over the two ``type``s of each frame.
+        tfe_form: ``query_stream`` is residual along the queries. ``literal`` is eqs. 5-10 as printed: the
+            output of each block is the keys and values of the next.
+        tfe_keys: ``joint`` concatenates the tokens of both streams as keys and values. ``crossed`` takes face
+            tokens as keys and scene tokens as values (III-B).
+        tfe_tokens: Tokens of each stream. ``pooled``: one. ``frames``: one per frame. ``patches``: the pooled
+            one and patch tokens, averaged over frames, of a cache made with --tokens grid4 or all. With
+            ``crossed`` keys, ``pooled`` means ``frames``, because attention to a single token has no choice.
+        tfe_query_std: Standard deviation of the initial queries (eq. 6).
+        keep_pol_token: Keep V_pol even without the polarity loss.
     """
 
     scene: bool = True
@@ -127,11 +130,12 @@ class ModelConfig:
 class PromptConfig:
     """The learnable prompts of eq. 11.
 
-    length: Number of context vectors, M.
-    context: ``shared`` by all classes, or ``class_specific``.
-    init_std: Standard deviation of the normal distribution of initial values.
-    precision: Precision of the frozen text tower. ``auto`` is float32 on a CPU, and bfloat16 on GPUs that
-        have it.
+    Attributes:
+        length: Number of context vectors, M.
+        context: ``shared`` by all classes, or ``class_specific``.
+        init_std: Standard deviation of the normal distribution of initial values.
+        precision: Precision of the frozen text tower. ``auto`` is float32 on a CPU, and bfloat16 on GPUs that
+            have it.
     """
 
     length: int = 64
@@ -150,17 +154,18 @@ class PromptConfig:
 class LossConfig:
     """The three losses and the gate.
 
-    terms: ``all`` of eq. 4, or ``contrast`` alone (the L_ce of Tables IV and V).
-    similarity: Eq. 2 ``as_printed``, over the whole batch, or ``per_sample``.
-    contrast: ``class``: output against the class prompts. ``batch``: eq. 3 over the batch, where the
-        sample's own prompt is the positive; a batch then needs clips of two classes. ``streams``: ``class``
-        plus eq. 3 between scene and face.
-    reduction: Reduction of eqs. 1 and 3. The paper prints sums over the batch; ``mean`` does not depend on
-        its size.
-    gate: Loss that is compared with `alpha`: ``contrast``, or the ``total`` of eq. 4. The mean over the clips
-        is compared, whatever the reduction (decision 0015).
-    alpha: Threshold of the gate (eq. 4).
-    logit_scale: 1 / tau, frozen. Trained CLIP models have 100.
+    Attributes:
+        terms: ``all`` of eq. 4, or ``contrast`` alone (the L_ce of Tables IV and V).
+        similarity: Eq. 2 ``as_printed``, over the whole batch, or ``per_sample``.
+        contrast: ``class``: output against the class prompts. ``batch``: eq. 3 over the batch, where the
+            sample's own prompt is the positive; a batch then needs clips of two classes. ``streams``:
+            ``class`` plus eq. 3 between scene and face.
+        reduction: Reduction of eqs. 1 and 3. The paper prints sums over the batch; ``mean`` does not depend
+            on its size.
+        gate: Loss that is compared with `alpha`: ``contrast``, or the ``total`` of eq. 4. The mean over the
+            clips is compared, whatever the reduction (decision 0015).
+        alpha: Threshold of the gate (eq. 4).
+        logit_scale: 1 / tau, frozen. Trained CLIP models have 100.
     """
 
     terms: Literal["all", "contrast"] = "all"
@@ -185,12 +190,13 @@ class LossConfig:
 class OptimConfig:
     """Adam.
 
-    lr: Learning rate after warm-up.
-    weight_decay: L2 term of the gradient.
-    batch_size: Clips.
-    clip_norm: Largest norm of the gradient; 0 for no limit.
-    warmup_steps: Steps of linear rise.
-    graphed: Replay steps of full batches as one CUDA graph. This changes the speed alone.
+    Attributes:
+        lr: Learning rate after warm-up.
+        weight_decay: L2 term of the gradient.
+        batch_size: Clips.
+        clip_norm: Largest norm of the gradient; 0 for no limit.
+        warmup_steps: Steps of linear rise.
+        graphed: Replay steps of full batches as one CUDA graph. This changes the speed alone.
     """
 
     lr: float = 2e-4
@@ -212,11 +218,12 @@ class OptimConfig:
 class ScheduleConfig:
     """Length of the training (IV-A).
 
-    max_epochs, max_steps: Limits; 0 steps for none.
-    plateau_factor: Factor of the rate after `plateau_patience` epochs without a lower validation loss.
-    stop_patience: Epochs without a lower validation loss before training ends; 0 for no limit.
-    min_lr: Training ends at a lower rate.
-    overfit_accuracy: Training accuracy above which a run counts as overfit, 0 to 1.
+    Attributes:
+        max_epochs, max_steps: Limits; 0 steps for none.
+        plateau_factor: Factor of the rate after `plateau_patience` epochs without a lower validation loss.
+        stop_patience: Epochs without a lower validation loss before training ends; 0 for no limit.
+        min_lr: Training ends at a lower rate.
+        overfit_accuracy: Training accuracy above which a run counts as overfit, 0 to 1.
     """
 
     max_epochs: int = 60

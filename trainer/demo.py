@@ -67,13 +67,14 @@ _EXTRACTION = {
 class DemoReport:
     """Results of the two models on held-out clips, and their bounds.
 
-    out: Directory of the demo.
-    bound: Best possible accuracy of a model that sees faces only, 0 to 1.
-    chance: Accuracy of always predicting the most frequent class, 0 to 1.
-    face_found_share: Fraction of frames on which the face was found.
-    face_only, full: Results of the models.
-    seconds: Time by stage; nearly 0 for stages that reuse a result.
-    machine: System, processor and threads.
+    Attributes:
+        out: Directory of the demo.
+        bound: Best possible accuracy of a model that sees faces only, 0 to 1.
+        chance: Accuracy of always predicting the most frequent class, 0 to 1.
+        face_found_share: Fraction of frames on which the face was found.
+        face_only, full: Results of the models.
+        seconds: Time by stage; nearly 0 for stages that reuse a result.
+        machine: System, processor and threads.
     """
 
     out: Path

@@ -38,12 +38,13 @@ class TrainingError(OusError):
 class TrainingRun:
     """The parts of a run.
 
-    data: Training clips first, then validation clips.
-    train_places, validation_places: Their positions in `data`.
-    state: The trained parts.
-    take_step: Takes a step of training.
-    generator: Source of the order of clips and of their views.
-    watch: Stopwatch of the profile; may be off.
+    Attributes:
+        data: Training clips first, then validation clips.
+        train_places, validation_places: Their positions in `data`.
+        state: The trained parts.
+        take_step: Takes a step of training.
+        generator: Source of the order of clips and of their views.
+        watch: Stopwatch of the profile; may be off.
     """
 
     config: TrainConfig

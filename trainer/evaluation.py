@@ -26,19 +26,20 @@ _STEM = "confusion"
 class EvalResult:
     """The metrics of a split, with the facts that must be shown beside them.
 
-    place: Location of the measured cache.
-    dataset: Dataset of this cache.
-    loss: Ungated class-contrastive loss, mean over the clips.
-    info: Origin of the run.
-    fold: The measured fold.
-    is_own_fold: Whether this fold trained the run.
-    same_cache: Whether the measured cache has the features and clips of the training cache.
-    training_set: Clips that trained the run.
-    precision: Precision of measuring.
-    left_out: Number of clips of the fold that were not measured, by reason.
-    leak: Measured clips that the run has seen.
-    banners: Warnings to show beside the numbers.
-    files: Written files.
+    Attributes:
+        place: Location of the measured cache.
+        dataset: Dataset of this cache.
+        loss: Ungated class-contrastive loss, mean over the clips.
+        info: Origin of the run.
+        fold: The measured fold.
+        is_own_fold: Whether this fold trained the run.
+        same_cache: Whether the measured cache has the features and clips of the training cache.
+        training_set: Clips that trained the run.
+        precision: Precision of measuring.
+        left_out: Number of clips of the fold that were not measured, by reason.
+        leak: Measured clips that the run has seen.
+        banners: Warnings to show beside the numbers.
+        files: Written files.
     """
 
     place: Location

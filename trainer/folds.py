@@ -33,9 +33,10 @@ _NO_GROUP = (
 class FoldRows:
     """The rows of a cache in a fold, by split.
 
-    rule: Rule that selects the checkpoint: holdout, holdout by group, given, test or train.
-    left_out: Number of clips of the fold that are not used, by reason. Clips without a label count even if
-        they are in no fold.
+    Attributes:
+        rule: Rule that selects the checkpoint: holdout, holdout by group, given, test or train.
+        left_out: Number of clips of the fold that are not used, by reason. Clips without a label count even
+            if they are in no fold.
     """
 
     fold_name: str

@@ -18,10 +18,11 @@ _TYPES = ("polarity", "face", "scene")
 class Tokens:
     """Tokens to fuse.
 
-    face_BSF: Pooled face token, optionally followed by patch tokens; or one token per frame.
-    scene_BSF: As many scene tokens; None for a face-only model.
-    polarity_BF: V_pol; None without it.
-    valid_BS: True for face and scene tokens of valid frames.
+    Attributes:
+        face_BSF: Pooled face token, optionally followed by patch tokens; or one token per frame.
+        scene_BSF: As many scene tokens; None for a face-only model.
+        polarity_BF: V_pol; None without it.
+        valid_BS: True for face and scene tokens of valid frames.
     """
 
     face_BSF: torch.Tensor

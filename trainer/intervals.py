@@ -32,7 +32,8 @@ _MOST_COUNTS = 1 << 22
 class Intervals:
     """The 95% intervals of a split; None where the data do not show how much a number varies.
 
-    recalls: Intervals in the order of the classes.
+    Attributes:
+        recalls: Intervals in the order of the classes.
     """
 
     war: Interval | None
@@ -44,9 +45,10 @@ class Intervals:
 class GroupCounts:
     """Clips of a split, counted by group and class.
 
-    number_G: Number of each group in the cache, each once.
-    right_GC: Clips classified correctly.
-    support_GC: All clips.
+    Attributes:
+        number_G: Number of each group in the cache, each once.
+        right_GC: Clips classified correctly.
+        support_GC: All clips.
     """
 
     number_G: Ints

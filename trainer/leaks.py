@@ -19,9 +19,10 @@ _SEEN = {"train": "training", "validation": "validation"}
 class Leak:
     """Clips of a measured split that share footage with clips that the run has seen.
 
-    num_clips: Number of measured clips.
-    pairs: By split of the run: ids of a measured clip and of a clip of that split. These are rejected.
-    reported: The same for overlaps of official splits, which are reported and not rejected.
+    Attributes:
+        num_clips: Number of measured clips.
+        pairs: By split of the run: ids of a measured clip and of a clip of that split. These are rejected.
+        reported: The same for overlaps of official splits, which are reported and not rejected.
     """
 
     split: str

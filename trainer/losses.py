@@ -142,11 +142,12 @@ Value = Callable[[Outputs, torch.Tensor, torch.Tensor, TrainConfig], torch.Tenso
 class Loss:
     """A term of eq. 4. To add a loss to training and to all records, add an entry to `LOSSES`.
 
-    name: Key in metrics.jsonl, in TensorBoard and in messages.
-    value: Function that computes the loss. If it returns None or the loss does not apply, 0 is recorded.
-    applies: Returns whether a run of a config has the loss.
-    weight: Returns the weight in eq. 4. The recorded value is without it.
-    is_reduced: Whether ``losses.reduction`` chooses between sum and mean over the clips.
+    Attributes:
+        name: Key in metrics.jsonl, in TensorBoard and in messages.
+        value: Function that computes the loss. If it returns None or the loss does not apply, 0 is recorded.
+        applies: Returns whether a run of a config has the loss.
+        weight: Returns the weight in eq. 4. The recorded value is without it.
+        is_reduced: Whether ``losses.reduction`` chooses between sum and mean over the clips.
     """
 
     name: str
@@ -198,9 +199,10 @@ def loss_names() -> tuple[str, ...]:
 class BatchLosses:
     """The losses of a batch, scalars on the device.
 
-    loss: The minimised loss.
-    parts: Every loss of `LOSSES` by name, without its weight; 0 where the run does not have it.
-    is_global: Whether the loss is L_global.
+    Attributes:
+        loss: The minimised loss.
+        parts: Every loss of `LOSSES` by name, without its weight; 0 where the run does not have it.
+        is_global: Whether the loss is L_global.
     """
 
     loss: torch.Tensor

@@ -33,8 +33,9 @@ from trainer.training_set import TrainingSet
 class Scores:
     """Predictions of a model for N clips.
 
-    label_N, predicted_N: True and predicted classes.
-    loss: Ungated class-contrastive loss, mean over the clips.
+    Attributes:
+        label_N, predicted_N: True and predicted classes.
+        loss: Ungated class-contrastive loss, mean over the clips.
     """
 
     label_N: Ints
@@ -81,14 +82,15 @@ def score(
 class Measured:
     """Predictions of a run for every clip of a split of a fold.
 
-    checkpoint: The run's best model.
-    place, meta: Location and attributes of the measured cache.
-    row_N: Rows of the clips there.
-    group_N: Groups of the clips; None if no clips of the cache share one.
-    data: Features of the clips.
-    scores: Predictions.
-    clips_sha256, usable_sha256: Hashes of the measured cache, as in `RunInfo`.
-    Others: See `EvalResult`.
+    Attributes:
+        checkpoint: The run's best model.
+        place, meta: Location and attributes of the measured cache.
+        row_N: Rows of the clips there.
+        group_N: Groups of the clips; None if no clips of the cache share one.
+        data: Features of the clips.
+        scores: Predictions.
+        clips_sha256, usable_sha256: Hashes of the measured cache, as in `RunInfo`.
+        Others: See `EvalResult`.
     """
 
     checkpoint: Checkpoint

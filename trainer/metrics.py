@@ -28,8 +28,9 @@ from trainer.intervals import (
 class Metrics:
     """The numbers of a split.
 
-    confusion: [C, C], rows true class, columns predicted.
-    groups: The same clips by group; None if the cache has no groups.
+    Attributes:
+        confusion: [C, C], rows true class, columns predicted.
+        groups: The same clips by group; None if the cache has no groups.
     """
 
     class_names: tuple[str, ...]

@@ -38,11 +38,12 @@ class FeatureShape:
 class Outputs:
     """Outputs of the model for a batch, float32; None for parts that the config leaves out.
 
-    logits_BC: Cosine of output and class prompt, times logit_scale.
-    output_BF: Output feature, of length 1.
-    encoded_BF: Mean of the Frame Encoder's frames, before alignment (eq. 14).
-    face_BF, scene_BF: Aligned V_ft and V_st.
-    polarity_BF, polarity_logits_BP: V_pol and its logits.
+    Attributes:
+        logits_BC: Cosine of output and class prompt, times logit_scale.
+        output_BF: Output feature, of length 1.
+        encoded_BF: Mean of the Frame Encoder's frames, before alignment (eq. 14).
+        face_BF, scene_BF: Aligned V_ft and V_st.
+        polarity_BF, polarity_logits_BP: V_pol and its logits.
     """
 
     logits_BC: torch.Tensor

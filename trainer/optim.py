@@ -56,10 +56,11 @@ def warmed_up(lr: float, steps_done: int, warmup_steps: int) -> float:
 class Progress:
     """State of the schedule, which `after_epoch` updates.
 
-    lr: Rate without warm-up.
-    best_loss: Lowest validation loss, at `best_epoch`.
-    bad_epochs: Epochs without a lower loss since then, or since the last reduction of the rate.
-    overfit_epoch: First epoch with a training accuracy above `overfit_accuracy`; 0 for none yet.
+    Attributes:
+        lr: Rate without warm-up.
+        best_loss: Lowest validation loss, at `best_epoch`.
+        bad_epochs: Epochs without a lower loss since then, or since the last reduction of the rate.
+        overfit_epoch: First epoch with a training accuracy above `overfit_accuracy`; 0 for none yet.
     """
 
     lr: float

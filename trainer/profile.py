@@ -16,13 +16,14 @@ WARM_UP_STEPS = 3
 class Profile:
     """Times of a run, in seconds.
 
-    num_steps: Number of timed steps, without the first ones and those with other parts than most (a short
-        last batch beside graphed steps).
-    step: Median of a whole step.
-    parts: Median of each part of a step.
-    once: Sum over the run of each activity outside of the steps.
-    waits: Whether each part was synchronised with the device. An ordinary step is not, so that the sum of the
-        parts exceeds its time.
+    Attributes:
+        num_steps: Number of timed steps, without the first ones and those with other parts than most (a short
+            last batch beside graphed steps).
+        step: Median of a whole step.
+        parts: Median of each part of a step.
+        once: Sum over the run of each activity outside of the steps.
+        waits: Whether each part was synchronised with the device. An ordinary step is not, so that the sum of
+            the parts exceeds its time.
     """
 
     num_steps: int

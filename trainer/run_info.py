@@ -44,21 +44,22 @@ _IN_WORDS: Mapping[type, str] = {list: "a list of texts", dict: "an object of co
 class RunInfo:
     """Origin and progress of a run.
 
-    cache_path: Location of the training cache, without the user's name; see `training_cache`.
-    cache_from_run: Its path from the run's directory; empty on object storage and in older runs.
-    cache_fingerprint, encoder_sha256, text_sha256: Hashes of the training cache.
-    clips_sha256: Hash of the cache's clips, labels and membership.
-    training_sha256: Hash of the rows of training and validation.
-    num_tokens: Patch tokens per image that the model uses; 0 for none.
-    selection: Rule that chose the checkpoint: holdout, holdout by group, given, test or train.
-    validation_leak: Number of validation clips that share footage with training clips.
-    usable_sha256, num_train, num_validation, left_out_of_training, precision: See `training_set` and
-        `precision`. Empty or 0 in runs of versions that did not record them.
-    best_epoch, best_loss: Epoch of the lowest ungated class-contrastive validation loss.
-    overfit_epoch: First epoch with a training accuracy above `schedule.overfit_accuracy`; 0 for none.
-    stop_reason: Why training ended; empty before its end.
-    hardware: Name of the GPU, or the CPU and its threads.
-    packages: Each "name version".
+    Attributes:
+        cache_path: Location of the training cache, without the user's name; see `training_cache`.
+        cache_from_run: Its path from the run's directory; empty on object storage and in older runs.
+        cache_fingerprint, encoder_sha256, text_sha256: Hashes of the training cache.
+        clips_sha256: Hash of the cache's clips, labels and membership.
+        training_sha256: Hash of the rows of training and validation.
+        num_tokens: Patch tokens per image that the model uses; 0 for none.
+        selection: Rule that chose the checkpoint: holdout, holdout by group, given, test or train.
+        validation_leak: Number of validation clips that share footage with training clips.
+        usable_sha256, num_train, num_validation, left_out_of_training, precision: See `training_set` and
+            `precision`. Empty or 0 in runs of versions that did not record them.
+        best_epoch, best_loss: Epoch of the lowest ungated class-contrastive validation loss.
+        overfit_epoch: First epoch with a training accuracy above `schedule.overfit_accuracy`; 0 for none.
+        stop_reason: Why training ended; empty before its end.
+        hardware: Name of the GPU, or the CPU and its threads.
+        packages: Each "name version".
     """
 
     cache_path: str

@@ -43,12 +43,13 @@ class Score:
 class Summary:
     """The runs of one setting.
 
-    by_fold: Spread over the seeds of each fold.
-    mean_of_folds: Spread over the folds, each with the mean of its seeds.
-    over_seeds: Spread over the seeds, each with the mean of its folds. Only seeds with a run on every fold
-        count.
-    pooled: By seed with a run on every fold: the clips of all folds in one matrix. Empty if folds share
-        clips.
+    Attributes:
+        by_fold: Spread over the seeds of each fold.
+        mean_of_folds: Spread over the folds, each with the mean of its seeds.
+        over_seeds: Spread over the seeds, each with the mean of its folds. Only seeds with a run on every
+            fold count.
+        pooled: By seed with a run on every fold: the clips of all folds in one matrix. Empty if folds share
+            clips.
     """
 
     num_runs: int

@@ -13,8 +13,9 @@ import torch
 class Scalars:
     """The scalars of a step in one tensor, which a CUDA graph can refill.
 
-    names: X names.
-    values_X: float32, on the device.
+    Attributes:
+        names: X names.
+        values_X: float32, on the device.
     """
 
     names: tuple[str, ...]

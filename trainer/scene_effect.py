@@ -31,11 +31,12 @@ POLARITY_OF = {
 class PairedPredictions:
     """Predictions of two models for N clips.
 
-    label_N: True classes.
-    face_N, full_N: Classes predicted by the face-only and the full model.
-    polarity_N: Polarities, as `Polarity`.
-    votes_NC: Fractions of the annotators' votes, NaN for clips without votes; None without any.
-    group_N: Groups of the clips; None without groups.
+    Attributes:
+        label_N: True classes.
+        face_N, full_N: Classes predicted by the face-only and the full model.
+        polarity_N: Polarities, as `Polarity`.
+        votes_NC: Fractions of the annotators' votes, NaN for clips without votes; None without any.
+        group_N: Groups of the clips; None without groups.
     """
 
     class_names: tuple[str, ...]
@@ -65,12 +66,13 @@ class PairedPredictions:
 class Flips:
     """Numbers of clips of one kind by the predictions of both models.
 
-    both_right: Both are right.
-    won: Only the full model is right.
-    lost: Only the face-only model is right.
-    moved: Both are wrong, with different classes.
-    both_wrong: Both are wrong, with the same class.
-    nets: Clips gained minus clips lost, by group; None without groups.
+    Attributes:
+        both_right: Both are right.
+        won: Only the full model is right.
+        lost: Only the face-only model is right.
+        moved: Both are wrong, with different classes.
+        both_wrong: Both are wrong, with the same class.
+        nets: Clips gained minus clips lost, by group; None without groups.
     """
 
     kind: str
@@ -104,11 +106,12 @@ class Flips:
 class SceneEffect:
     """Effect of the scene: overall, by class, by polarity and by disagreement of the annotators.
 
-    by_polarity: If the polarity is that of the class, only polarities of several classes.
-    polarity_of: See `PairedPredictions`.
-    moves: (true class, class by the face-only model, class by the full model) and number of clips, most
-        first.
-    won, lost: Ids of clips that only one of the models predicts correctly.
+    Attributes:
+        by_polarity: If the polarity is that of the class, only polarities of several classes.
+        polarity_of: See `PairedPredictions`.
+        moves: (true class, class by the face-only model, class by the full model) and number of clips, most
+            first.
+        won, lost: Ids of clips that only one of the models predicts correctly.
     """
 
     overall: Flips

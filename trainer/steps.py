@@ -139,11 +139,12 @@ class GraphedSteps:
 
     The first full batches, and batches of another size, are taken without the graph.
 
-    state: Parts to train.
-    capture: Captures a function that takes a step and returns its scalars. Returns a function that replays
-        the step, and the scalars that the replay refills. Does not take the step.
-    stream: CUDA stream of all steps, because a step can only be captured on the stream of earlier backward
-        passes. None for the current one.
+    Args:
+        state: Parts to train.
+        capture: Captures a function that takes a step and returns its scalars. Returns a function that
+            replays the step, and the scalars that the replay refills. Does not take the step.
+        stream: CUDA stream of all steps, because a step can only be captured on the stream of earlier
+            backward passes. None for the current one.
     """
 
     def __init__(

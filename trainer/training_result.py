@@ -16,10 +16,11 @@ from trainer.scalars import ScalarTable
 class TrainEpoch:
     """Means over the steps of an epoch (losses) and over its clips (accuracy).
 
-    loss: The minimised loss.
-    losses: Each loss of `losses.LOSSES` by name, without its weight; 0 if the run does not have it.
-    gated_share: Fraction of the steps that trained on L_global (eq. 4), 0 to 1.
-    accuracy: Fraction of the clips classified correctly, 0 to 1.
+    Attributes:
+        loss: The minimised loss.
+        losses: Each loss of `losses.LOSSES` by name, without its weight; 0 if the run does not have it.
+        gated_share: Fraction of the steps that trained on L_global (eq. 4), 0 to 1.
+        accuracy: Fraction of the clips classified correctly, 0 to 1.
     """
 
     loss: float
@@ -52,13 +53,14 @@ class ValidationEpoch:
 class EpochReport:
     """One line of metrics.jsonl.
 
-    epoch: Number from 1.
-    steps: Steps of the run so far.
-    lr: Learning rate of the last step.
-    is_best: Whether the epoch has the lowest validation loss so far, and was saved.
-    seconds: Time of training, validation and saving.
-    joined_batches: Batches of one class that were joined with another, because ``losses.contrast=batch`` has
-        no negative in them.
+    Attributes:
+        epoch: Number from 1.
+        steps: Steps of the run so far.
+        lr: Learning rate of the last step.
+        is_best: Whether the epoch has the lowest validation loss so far, and was saved.
+        seconds: Time of training, validation and saving.
+        joined_batches: Batches of one class that were joined with another, because ``losses.contrast=batch``
+            has no negative in them.
     """
 
     epoch: int
@@ -83,12 +85,13 @@ def epoch_record(report: EpochReport) -> dict[str, Any]:
 class TrainResult:
     """Result of a run.
 
-    best: The saved epoch.
-    residence: Size and place of the features, in words.
-    left_out: Number of clips of the fold that were not used, by reason.
-    next_split: Split to measure: test, or validation if the fold has no test clips.
-    notes: Footage that splits share, joined batches, a failed record of the cache.
-    profile: Time of each part of a step; None if not requested.
+    Attributes:
+        best: The saved epoch.
+        residence: Size and place of the features, in words.
+        left_out: Number of clips of the fold that were not used, by reason.
+        next_split: Split to measure: test, or validation if the fold has no test clips.
+        notes: Footage that splits share, joined batches, a failed record of the cache.
+        profile: Time of each part of a step; None if not requested.
     """
 
     run_dir: Path

@@ -23,11 +23,12 @@ from trainer.training_clips import num_stored
 class TrainingSet:
     """The clips that trained a run and chose its checkpoint, compared with the measured cache.
 
-    usable_sha256: See `folds.usable_sha256`. The hash of the measured cache if its clips are those of the
-        run; else as recorded, and empty for runs of versions that did not record it.
-    num_train, num_validation: Clips.
-    left_out: Number of clips of the fold that were not used, by reason; None if not recorded.
-    num_more: Training clips that the cache has now and did not have then.
+    Attributes:
+        usable_sha256: See `folds.usable_sha256`. The hash of the measured cache if its clips are those of the
+            run; else as recorded, and empty for runs of versions that did not record it.
+        num_train, num_validation: Clips.
+        left_out: Number of clips of the fold that were not used, by reason; None if not recorded.
+        num_more: Training clips that the cache has now and did not have then.
     """
 
     usable_sha256: str

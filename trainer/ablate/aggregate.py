@@ -25,8 +25,9 @@ _APART = (
 class RowResult:
     """Outcomes of a row over which a mean is taken.
 
-    request: Request of the sweep.
-    apart: Difference from other outcomes of the row, in words; empty without others.
+    Attributes:
+        request: Request of the sweep.
+        apart: Difference from other outcomes of the row, in words; empty without others.
     """
 
     row: Row

@@ -19,9 +19,10 @@ from trainer.ablate.sweep_request import SweepRequest
 class StoredSweep:
     """Content of the directory of a sweep.
 
-    out: The directory.
-    outcomes: Outcomes of the last request, by run directory.
-    num_others: Number of outcomes of other folds or seeds.
+    Attributes:
+        out: The directory.
+        outcomes: Outcomes of the last request, by run directory.
+        num_others: Number of outcomes of other folds or seeds.
     """
 
     out: Path

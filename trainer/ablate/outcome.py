@@ -21,12 +21,13 @@ _MOST_CLIPS = 10**9
 class RunTask:
     """A run of a sweep, small enough to be sent to a worker.
 
-    cache: Location of the cache.
-    run_dir: Directory of the run once it has an outcome.
-    row: Name of the row.
-    device: auto, cpu or cuda.
-    encoder_weights, usable_sha256: See `train`.
-    allow_leak: See `measure`.
+    Attributes:
+        cache: Location of the cache.
+        run_dir: Directory of the run once it has an outcome.
+        row: Name of the row.
+        device: auto, cpu or cuda.
+        encoder_weights, usable_sha256: See `train`.
+        allow_leak: See `measure`.
     """
 
     cache: str
@@ -48,15 +49,17 @@ class RunTask:
 class Outcome:
     """Result of a run, or the reason why it has none.
 
-    state: ``diverged`` if the loss was NaN or infinite, ``failed`` for any other `reason`.
-    confusion: [C, C] of the test split, rows true class, of a finished run.
-    groups: The same clips by group (`GroupCounts.to_rows`); empty if the cache has no groups.
-    selection: Rule that chose the checkpoint.
-    left_out: Numbers of clips of the fold that were not used, with reasons; num_pending had no features yet.
-    num_leaked: Test clips whose footage the run has seen.
-    usable_sha256, num_train, precision: As in `RunInfo`; empty or 0 in outcomes of versions that did not
-        record them.
-    device, threads: Device and threads of the run.
+    Attributes:
+        state: ``diverged`` if the loss was NaN or infinite, ``failed`` for any other `reason`.
+        confusion: [C, C] of the test split, rows true class, of a finished run.
+        groups: The same clips by group (`GroupCounts.to_rows`); empty if the cache has no groups.
+        selection: Rule that chose the checkpoint.
+        left_out: Numbers of clips of the fold that were not used, with reasons; num_pending had no features
+            yet.
+        num_leaked: Test clips whose footage the run has seen.
+        usable_sha256, num_train, precision: As in `RunInfo`; empty or 0 in outcomes of versions that did not
+            record them.
+        device, threads: Device and threads of the run.
     """
 
     row: str

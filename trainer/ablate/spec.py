@@ -61,10 +61,11 @@ class Row:
 class Spec:
     """A table of settings.
 
-    dataset: Dataset of the paper's numbers.
-    preset: Preset of all rows.
-    settings: ``section.key=value`` for all rows.
-    note: Shown with the result.
+    Attributes:
+        dataset: Dataset of the paper's numbers.
+        preset: Preset of all rows.
+        settings: ``section.key=value`` for all rows.
+        note: Shown with the result.
     """
 
     title: str

@@ -32,11 +32,12 @@ ALL_FOLDS = "all"
 class SweepPlan:
     """The request of a sweep on a cache, with the configs of the rows.
 
-    cache: Location of the cache.
-    configs: Configs by name of the row.
-    feature_bytes: Largest size of a run's features in memory, for all clips of the cache.
-    usable_sha256: See `folds.usable_sha256`; all runs must be trained on these clips.
-    identity: Facts that all runs of a sweep's directory share.
+    Attributes:
+        cache: Location of the cache.
+        configs: Configs by name of the row.
+        feature_bytes: Largest size of a run's features in memory, for all clips of the cache.
+        usable_sha256: See `folds.usable_sha256`; all runs must be trained on these clips.
+        identity: Facts that all runs of a sweep's directory share.
     """
 
     request: SweepRequest

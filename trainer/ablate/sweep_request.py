@@ -31,12 +31,13 @@ class RequestedRun:
 class SweepRequest:
     """Rows x folds x seeds of a table.
 
-    spec: The table.
-    dataset, all_folds: Dataset and folds of the cache.
-    preset: Preset of all rows.
-    settings: The user's ``section.key=value``, for all rows.
-    folds, seeds: Requested ones.
-    num_shared_clips: Number of clips that are test clips of several of `folds`.
+    Attributes:
+        spec: The table.
+        dataset, all_folds: Dataset and folds of the cache.
+        preset: Preset of all rows.
+        settings: The user's ``section.key=value``, for all rows.
+        folds, seeds: Requested ones.
+        num_shared_clips: Number of clips that are test clips of several of `folds`.
     """
 
     spec: Spec

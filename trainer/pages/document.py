@@ -22,9 +22,10 @@ class Items:
 class Table:
     """A table. The first column has texts, the others numbers.
 
-    note: Text under the table.
-    ours: Indices of rows to mark.
-    shade: Shade of each cell except those of the first column, 0 to 1.
+    Attributes:
+        note: Text under the table.
+        ours: Indices of rows to mark.
+        shade: Shade of each cell except those of the first column, 0 to 1.
     """
 
     title: str
@@ -39,10 +40,11 @@ class Table:
 class Figure:
     """An image.
 
-    image: Bytes of the file.
-    alt: Description of the content.
-    note: Text under the image.
-    kind: png or jpeg.
+    Attributes:
+        image: Bytes of the file.
+        alt: Description of the content.
+        note: Text under the image.
+        kind: png or jpeg.
     """
 
     title: str

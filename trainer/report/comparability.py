@@ -12,14 +12,15 @@ from trainer.report.runs import ReportedRun
 class SharedFacts:
     """Facts that the runs of a row share over folds and seeds.
 
-    dataset, class_names: Dataset and classes of the measured cache.
-    setting: Result of `learnt`, as JSON.
-    precision: Precision of training.
-    selection: Rule that chose the checkpoint.
-    trained_features: Dataset and fingerprint of the training cache.
-    trained_clips: Hash of its clips, labels and folds.
-    usable: `folds.usable_sha256` at the time of training; unique for a run that did not record it.
-    measured_features, measured_clips: The same for the measured cache.
+    Attributes:
+        dataset, class_names: Dataset and classes of the measured cache.
+        setting: Result of `learnt`, as JSON.
+        precision: Precision of training.
+        selection: Rule that chose the checkpoint.
+        trained_features: Dataset and fingerprint of the training cache.
+        trained_clips: Hash of its clips, labels and folds.
+        usable: `folds.usable_sha256` at the time of training; unique for a run that did not record it.
+        measured_features, measured_clips: The same for the measured cache.
     """
 
     dataset: str

@@ -24,8 +24,9 @@ _FIVE_FOLD = ("dfew", "mafw")
 class RunRow:
     """The runs of one setting on one cache, by fold and seed.
 
-    label: Name of its rows, with "selected on test" or "LEAK" if applicable.
-    preset, changes: The setting, as the nearest preset and every ``section.key=value`` that differs.
+    Attributes:
+        label: Name of its rows, with "selected on test" or "LEAK" if applicable.
+        preset, changes: The setting, as the nearest preset and every ``section.key=value`` that differs.
     """
 
     label: str

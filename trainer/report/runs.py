@@ -32,13 +32,14 @@ _VALIDATION = ("loss", "war", "uar")
 class ReportedRun:
     """A run and its predictions for N clips.
 
-    place, meta: Location and attributes of the measured cache.
-    fold, is_own_fold, clips_sha256, usable_sha256, training_set, banners: See `Measured`.
-    precision, measured_precision: Precisions of training and of measuring.
-    polarity_N: Polarity, -1 for unknown.
-    group_N: Groups of the clips; None if no clips of the cache share one.
-    votes_NC: Fractions of the annotators' votes, NaN for clips without votes; None without any.
-    epochs: Records of metrics.jsonl; empty if the file is missing.
+    Attributes:
+        place, meta: Location and attributes of the measured cache.
+        fold, is_own_fold, clips_sha256, usable_sha256, training_set, banners: See `Measured`.
+        precision, measured_precision: Precisions of training and of measuring.
+        polarity_N: Polarity, -1 for unknown.
+        group_N: Groups of the clips; None if no clips of the cache share one.
+        votes_NC: Fractions of the annotators' votes, NaN for clips without votes; None without any.
+        epochs: Records of metrics.jsonl; empty if the file is missing.
     """
 
     run_dir: Path

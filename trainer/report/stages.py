@@ -27,10 +27,11 @@ TSNE_SEED = 0
 class Stages:
     """Features by stage, in the plane.
 
-    points: [N, 2] by stage.
-    label_N: Classes.
-    num_clips: Number of clips from which the N were drawn.
-    perplexity: Perplexity of the t-SNE.
+    Attributes:
+        points: [N, 2] by stage.
+        label_N: Classes.
+        num_clips: Number of clips from which the N were drawn.
+        perplexity: Perplexity of the t-SNE.
     """
 
     points: Mapping[str, Floats]

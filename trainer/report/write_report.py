@@ -44,12 +44,13 @@ _MOST_SHOWN = 40
 class Report:
     """Measured runs, and sweeps with their stored outcomes.
 
-    split: Measured split.
-    run_rows: Runs by setting.
-    pairs: Face-only and full runs.
-    stages: Directory, features and Fig. 4 of the first run of each setting.
-    sheets: Contact sheets of clips won and lost.
-    files: Written files.
+    Attributes:
+        split: Measured split.
+        run_rows: Runs by setting.
+        pairs: Face-only and full runs.
+        stages: Directory, features and Fig. 4 of the first run of each setting.
+        sheets: Contact sheets of clips won and lost.
+        files: Written files.
     """
 
     split: str
