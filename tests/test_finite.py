@@ -60,6 +60,6 @@ def test_an_export_is_repaired_by_way_of_its_cache(tmp_path):
     write_feature(path, 5, np.inf)
     with FeatureCache.open(path) as cache:
         export_hdf5(cache, tmp_path / "feats.h5")
-    message = "repair the cache that it was exported from, and export that again.$"
+    message = "repair the cache from which it was exported, and export that again.$"
     with FeatureCache.open(tmp_path / "feats.h5") as cache, pytest.raises(CacheError, match=message):
         load_clips(cache, np.arange(8), TrainConfig(), CPU)

@@ -15,7 +15,7 @@ In the order of the data:
 ``fusion``           face, scene, polarity       -> the Type Fusion Encoder
 ``model``            a batch                     -> one output feature per clip, and its logits
 ``precision``        settings and a device       -> fp32, tf32 or bf16, of training and of measuring
-``prompts``          class names                 -> class features, through CLIP's frozen text tower
+``prompts``          class names                 -> class features, through CLIP's frozen text encoder
 ``losses``           outputs and labels          -> every loss of eq. 4 by name, and the gate
 ``scalars``          named scalars of a step     -> a table of an epoch's steps
 ``optim``            gradients                   -> Adam, warm-up, plateau, stopping rules
@@ -46,12 +46,13 @@ In the order of the data:
 ``config`` has every setting, including the readings of the paper. ``presets`` are sets of settings, and
 ``config_file`` is a config as TOML.
 
-Letters have one meaning in all these files: A positions ahead of a class name; B clips of a batch; C classes;
-D encoder width; E positions from a class name to the end of the prompt; F embedding width; G groups of clips;
-H heads; J kept tokens of an image; L fusion blocks; M context vectors; N clips (or training steps);
-P polarities (3); Q learnable queries; R replicates of a bootstrap; S tokens or text positions; T frames;
-V views; W width of the text tower; X any other axis, named where it is used; Y tokens of all prompts.
-4 and 3 in a name are early blocks and their statistics. Images have the letters of `pipeline.types`.
+Letters of shapes: A positions ahead of a class name; B clips of a batch; C classes; D width of the image
+encoder; E positions from a class name to the end of the prompt; F embedding width; G groups of clips;
+H heads; I width of a head; J kept tokens of an image; K contexts of the prompts; L fusion blocks; M context
+vectors; N clips (steps in `scalars`); P polarities (3); Q learnable queries; R replicates of a bootstrap;
+S tokens; T frames; V views; W width of the text encoder; Y tokens of all prompts; Z positions of a prompt.
+X is another axis, which each file names. 4 and 3 are early blocks and their statistics. Frames have the
+letters of `pipeline.types`.
 """
 
 from importlib import import_module

@@ -61,7 +61,8 @@ class Batch:
 class ClipData:
     """The features of N clips in memory, which is the device's or the host's.
 
-    The tensors are those of `Batch`, by clip and view; embeddings are float16.
+    The tensors are those of `Batch`, by clip and view. `label_N` and `polarity_N` have no axis of views.
+    Embeddings are float16.
 
     Attributes:
         device: Device of the batches.

@@ -1,6 +1,6 @@
 """The best model of a run, best.safetensors: save and load.
 
-The checkpoint includes the class features, so that a trained model needs no text tower.
+The checkpoint includes the class features, so that a trained model needs no text encoder.
 """
 
 import json

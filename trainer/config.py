@@ -134,8 +134,8 @@ class PromptConfig:
         length: Number of context vectors, M.
         context: ``shared`` by all classes, or ``class_specific``.
         init_std: Standard deviation of the normal distribution of initial values.
-        precision: Precision of the frozen text tower. ``auto`` is float32 on a CPU, and bfloat16 on GPUs that
-            have it.
+        precision: Precision of the frozen text encoder. ``auto`` is float32 on a CPU, and bfloat16 on GPUs
+            that have it.
     """
 
     length: int = 64

@@ -79,7 +79,8 @@ def evaluate(
     Args:
         run_dir: Directory of the run, where the files are written.
         split: ``test``, ``validation`` or ``train``.
-        cache: Cache to measure on; the files are named after it. None: the training cache.
+        cache: Cache to measure on. Files are named after it if it is not the training cache. None: the
+            training cache.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         fold: See `measure`. The files of another fold than the run's own are named after it.
         allow_leak: See `measure`.

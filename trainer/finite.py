@@ -41,7 +41,7 @@ def require_finite(features: Mapping[str, torch.Tensor], cache: FeatureCache, ro
     arrays = ", ".join(name for name, is_bad_N in bad.items() if is_bad_N.any())
     repair = f"`{command('cache', 'repair', cache.place)}` computes them again."
     if cache.place.is_hdf5:
-        repair = "repair the cache that it was exported from, and export that again."
+        repair = "repair the cache from which it was exported, and export that again."
     msg = (
         f"{cache.place}: features of {counted(len(ids), 'clip')} hold NaN or infinity: {some(ids)} "
         f"({arrays}). `{command('cache', 'verify', cache.place)}` lists all damage; {repair}"

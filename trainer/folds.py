@@ -89,7 +89,10 @@ class FoldRows:
 
 
 def fold_number(meta: CacheMeta, fold: int | str) -> int:
-    """Return the column of a fold, given by name or, if no fold has that name, by number from 1."""
+    """Return the column of a fold, given by name or, if no fold has that name, by number from 1.
+
+    Raises ConfigError for any other fold.
+    """
     names, text = meta.fold_names, str(fold)
     if text in names:
         return names.index(text)

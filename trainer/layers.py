@@ -96,8 +96,8 @@ class Attention(nn.Module):
 class EarlyFusion(nn.Module):
     """The LSTM of eq. 13, residual, with one set of weights for both streams.
 
-    `time` runs over the frames of each stream. Invalid frames come last, so they do not affect valid ones.
-    `type` runs over face, then scene, of every frame.
+    `time` runs over the frames of each stream. Invalid frames do not affect valid ones, because they
+    come last and the LSTM runs forward only. `type` runs over face, then scene, of every frame.
     """
 
     def __init__(self, width: int, over: str) -> None:

@@ -21,7 +21,8 @@ class Leak:
 
     Attributes:
         num_clips: Number of measured clips.
-        pairs: By split of the run: ids of a measured clip and of a clip of that split. These are rejected.
+        pairs: By split of the run: ids of a measured clip and of a clip of that split. Rejected without
+            `allow_leak`.
         reported: The same for overlaps of official splits, which are reported and not rejected.
     """
 
@@ -37,7 +38,7 @@ class Leak:
 
     @property
     def clip_ids(self) -> tuple[str, ...]:
-        """The measured clips that are rejected, each once."""
+        """The measured clips of `pairs`, each once. Rejected without `allow_leak`."""
         return tuple(dict.fromkeys(clip_id for pairs in self.pairs.values() for clip_id, _ in pairs))
 
     @property

@@ -80,7 +80,7 @@ def score(
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """Predictions of a run for every clip of a split of a fold.
+    """Predictions of a run for every clip of a split of a fold. `EvalResult` explains the other attributes.
 
     Attributes:
         checkpoint: The run's best model.
@@ -90,7 +90,6 @@ class Measured:
         data: Features of the clips.
         scores: Predictions.
         clips_sha256, usable_sha256: Hashes of the measured cache, as in `RunInfo`.
-        Others: See `EvalResult`.
     """
 
     checkpoint: Checkpoint

@@ -130,7 +130,7 @@ class OusModel(nn.Module):
             self.scale_early.fit(torch.cat([b.early_B43D for b in batches if b.early_B43D is not None]))
 
     def _early_fused(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Run the LSTM in float32 (TF32 in cuDNN).
+        """Run the LSTM in float32 (on a GPU, TF32 in cuDNN).
 
         Autocast would run it in float16, whose gradients vanish.
         """

@@ -1,6 +1,7 @@
 """Figures: confusion matrix with counts, stages of Fig. 4, curves of Fig. 6, results beside known bounds.
 
-No other module imports matplotlib. Warnings (`banners`) are in red above every figure.
+No other module imports matplotlib. Every function writes a PNG to the file `image`, with a `title`, and with
+warnings (`banners`) in red above the figure.
 """
 
 import os
@@ -54,14 +55,7 @@ _BOUND_COLOURS = ("tab:gray", "tab:red", "tab:blue", "tab:green")
 
 
 def plot_confusion(metrics: Metrics, image: BinaryIO, *, title: str, banners: Sequence[str]) -> None:
-    """Write the confusion matrix as a PNG: shades are fractions of the true class, numbers are clips.
-
-    Args:
-        metrics: Metrics of the split.
-        image: File that is written.
-        title: Title of the figure.
-        banners: Warnings above it.
-    """
+    """Write the confusion matrix: shades are fractions of the true class, numbers are clips."""
     size = len(metrics.class_names)
     side = 2.5 + 0.75 * size
     heading = wrap(f"{_plain(title)}: {metrics.num_clips} clips", int(_LETTERS_PER_INCH * side))
@@ -87,14 +81,7 @@ def plot_confusion(metrics: Metrics, image: BinaryIO, *, title: str, banners: Se
 def plot_curves(
     epochs: Sequence[Mapping[str, Any]], image: BinaryIO, *, title: str, banners: Sequence[str]
 ) -> None:
-    """Write loss and accuracy over epochs as a PNG.
-
-    Args:
-        epochs: Records of metrics.jsonl.
-        image: File that is written.
-        title: Title of the figure.
-        banners: Warnings above it.
-    """
+    """Write loss and accuracy over the epochs, which are records of metrics.jsonl."""
     figure = _figure(10, 4.5, banners)
     numbers = [record["epoch"] for record in epochs]
     losses, accuracies = figure.subplots(1, 2)
@@ -129,15 +116,7 @@ def plot_bounds(
     title: str,
     banners: Sequence[str],
 ) -> None:
-    """Write WAR with its 95% interval for each result, beside known bounds, as a PNG.
-
-    Args:
-        results: Metrics by name.
-        bounds: WAR, 0 to 1, by name; drawn as vertical lines.
-        image: File that is written.
-        title: Title of the figure.
-        banners: Warnings above it.
-    """
+    """Write WAR with its 95% interval for each named result, beside known bounds (WAR, 0 to 1) as lines."""
     figure = _figure(8, 1.6 + 0.6 * len(results), banners)
     axes = figure.add_subplot()
     for row, metrics in enumerate(results.values()):
@@ -168,15 +147,9 @@ def plot_stages(
     title: str,
     banners: Sequence[str],
 ) -> None:
-    """Write a panel per stage as a PNG (Fig. 4), with clips as points coloured by class.
+    """Write a panel per stage (Fig. 4), with clips as points coloured by class.
 
-    Args:
-        points: Position of each clip in the plane [N, 2], by stage.
-        label_N: Classes.
-        class_names: Names in the order of the labels.
-        image: File that is written.
-        title: Title of the legend.
-        banners: Warnings above the figure.
+    `points` are the positions of the clips in the plane [N, 2], by stage. `title` is that of the legend.
     """
     rows = -(-len(points) // 2)
     figure = _figure(8, 0.8 + 3.8 * rows, banners)

@@ -1,12 +1,12 @@
-"""Learnable prompts (III-C, eq. 11) through CLIP's frozen text tower, without unused tokens.
+"""Learnable prompts (III-C, eq. 11) through CLIP's frozen text encoder, without unused tokens.
 
-The tower is causal, and only its output at each prompt's end-of-text token (EOT) is used. Positions after
+The encoder is causal, and only its output at each prompt's end-of-text token (EOT) is used. Positions after
 the longest prompt are therefore cut off. If classes share a context, the positions before the class name
 (start token and context) are the same for all, and computed once. Both are exact, and save most of the time.
 
-Letters: C classes (1 for a shared context, in tensors of the positions before the name); M context vectors;
-A = 1 + M positions ahead of the name; E positions from the name to the longest EOT; S = A + E positions;
-Y tokens of all prompts; H heads; X width of a head, or positions of the tokenizer; W tower width;
+Letters: C classes; K contexts, 1 if the classes share it, else C; M context vectors; A = 1 + M positions
+ahead of the name; E positions from the name to the longest EOT; Z = A + E positions of a prompt; X positions
+of the tokenizer; Y tokens of all prompts; H heads; I width of a head; W width of the text encoder;
 F embedding width.
 """
 
@@ -24,18 +24,18 @@ from trainer.config import PromptConfig
 from trainer.precision import in_bf16
 
 _TOWERS_KEPT = 3
-"""Number of prompt lengths in the paper's tables. A tower of ViT-L/14 takes 340 MB in float32."""
+"""Number of prompt lengths in the paper's tables. A text encoder of ViT-L/14 takes 340 MB in float32."""
 
 
 class TextTower(nn.Module):
-    """Frozen CLIP text tower for prompts, without the vocabulary and the positions after the EOT.
+    """Frozen text encoder of CLIP for prompts, without the vocabulary and the positions after the EOT.
 
     The weights of the blocks are used with fused attention, because `nn.MultiheadAttention` is several times
     slower if its weights are frozen, and slower still in bfloat16.
     """
 
     def __init__(self, clip: LoadedClip, class_names: tuple[str, ...], num_context: int) -> None:
-        """Copy the tower of a model.
+        """Copy the text encoder of a model.
 
         Args:
             clip: The loaded model; not changed.
@@ -43,7 +43,7 @@ class TextTower(nn.Module):
             num_context: Context vectors of a prompt, M.
 
         Raises:
-            ConfigError: A prompt has more tokens than the tower has positions.
+            ConfigError: A prompt has more tokens than the text encoder has positions.
         """
         super().__init__()
         model = clip.model
@@ -69,7 +69,7 @@ class TextTower(nn.Module):
         name_CEW = embedded_CXW[:, 1 : 1 + num_positions - num_before]
         self.name_CEW = nn.Buffer(name_CEW + position_W[num_before:num_positions])
         self.eot_C = nn.Buffer(eot_C - num_before)
-        self.visible_ES = nn.Buffer(_visible(num_before, num_positions))
+        self.visible_EZ = nn.Buffer(_visible(num_before, num_positions))
         self.blocks = deepcopy(model.transformer.resblocks)
         self.norm = deepcopy(model.ln_final)
         self.projection_WF = nn.Buffer(_projection(model.text_projection))
@@ -77,14 +77,14 @@ class TextTower(nn.Module):
 
     def forward(self, context: torch.Tensor) -> torch.Tensor:
         """Return class features [C, F] of length 1, at least float32, for a context [M, W] or [C, M, W]."""
-        context_CMW = context[None] if context.dim() == 2 else context
-        start_C1W = self.start_1W.expand(len(context_CMW), -1, -1)
-        before_CAW = torch.cat([start_C1W, context_CMW.to(start_C1W.dtype)], dim=1) + self.position_AW
-        x_YW = torch.cat([before_CAW.flatten(0, 1), self.name_CEW.flatten(0, 1)])
+        context_KMW = context[None] if context.dim() == 2 else context
+        start_K1W = self.start_1W.expand(len(context_KMW), -1, -1)
+        before_KAW = torch.cat([start_K1W, context_KMW.to(start_K1W.dtype)], dim=1) + self.position_AW
+        x_YW = torch.cat([before_KAW.flatten(0, 1), self.name_CEW.flatten(0, 1)])
         for block in self.blocks:
-            x_YW = x_YW + block.ls_1(self._attention(block.attn, block.ln_1(x_YW), len(context_CMW)))
+            x_YW = x_YW + block.ls_1(self._attention(block.attn, block.ln_1(x_YW), len(context_KMW)))
             x_YW = x_YW + block.ls_2(block.mlp(block.ln_2(x_YW)))
-        name_CEW = x_YW[before_CAW.shape[:2].numel() :].view_as(self.name_CEW)
+        name_CEW = x_YW[before_KAW.shape[:2].numel() :].view_as(self.name_CEW)
         end_CW = self.norm(name_CEW[torch.arange(len(self.eot_C), device=x_YW.device), self.eot_C])
         features_CF = end_CW @ self.projection_WF
         return functional.normalize(
@@ -99,23 +99,23 @@ class TextTower(nn.Module):
         def heads(part_YW: torch.Tensor, prompts: int) -> torch.Tensor:
             return part_YW.view(prompts, -1, attention.num_heads, attention.head_dim).transpose(1, 2)
 
-        query_CHAX, key_CHAX, value_CHAX = (
+        query_KHAI, key_KHAI, value_KHAI = (
             heads(part_YW, contexts) for part_YW in qkv_Y3W[:num_before].chunk(3, dim=-1)
         )
-        query_CHEX, key_CHEX, value_CHEX = (
+        query_CHEI, key_CHEI, value_CHEI = (
             heads(part_YW, num_classes) for part_YW in qkv_Y3W[num_before:].chunk(3, dim=-1)
         )
-        before_CHAX = functional.scaled_dot_product_attention(
-            query_CHAX, key_CHAX, value_CHAX, is_causal=True
+        before_KHAI = functional.scaled_dot_product_attention(
+            query_KHAI, key_KHAI, value_KHAI, is_causal=True
         )
-        name_CHEX = functional.scaled_dot_product_attention(
-            query_CHEX,
-            torch.cat([key_CHAX.expand(num_classes, -1, -1, -1), key_CHEX], dim=2),
-            torch.cat([value_CHAX.expand(num_classes, -1, -1, -1), value_CHEX], dim=2),
-            attn_mask=self.visible_ES,
+        name_CHEI = functional.scaled_dot_product_attention(
+            query_CHEI,
+            torch.cat([key_KHAI.expand(num_classes, -1, -1, -1), key_CHEI], dim=2),
+            torch.cat([value_KHAI.expand(num_classes, -1, -1, -1), value_CHEI], dim=2),
+            attn_mask=self.visible_EZ,
         )
         attended_YW = torch.cat(
-            [part.transpose(1, 2).reshape(-1, x_YW.shape[-1]) for part in (before_CHAX, name_CHEX)]
+            [part.transpose(1, 2).reshape(-1, x_YW.shape[-1]) for part in (before_KHAI, name_CHEI)]
         )
         out_YW: torch.Tensor = attention.out_proj(attended_YW)
         return out_YW
@@ -138,15 +138,16 @@ class ClassPrompts(nn.Module):
 def load_text_tower(
     meta: CacheMeta, config: PromptConfig, device: torch.device, encoder_weights: str | None = None
 ) -> TextTower:
-    """Return the text tower of a cache's encoder. The last few towers are kept for the next runs of a sweep.
+    """Return the text encoder of a cache's CLIP model. The last few are kept for the next runs of a sweep.
 
     Args:
         meta: Attributes of the cache.
         config: Settings of the prompts; `config.precision` sets the dtype.
-        device: Device of the tower.
+        device: Device of the text encoder.
         encoder_weights: Tag or path of the weights. None: those that the cache names.
 
     Raises:
+        ConfigError: A prompt has more tokens than the text encoder has positions.
         WeightsError: The weights are not those of the model that made the cache.
     """
     encoder = encoder_of(meta, encoder_weights)
@@ -166,7 +167,7 @@ def _tower(
     clip = load_clip_model(encoder)
     if clip.text_sha256 != text_sha256:
         msg = (
-            f"The text tower of {encoder.name} with weights '{encoder.weights}' has sha256 "
+            f"The text encoder of {encoder.name} with weights '{encoder.weights}' has sha256 "
             f"{clip.text_sha256}, but this cache was made with {text_sha256}; "
             "give the weights that made it with --encoder-weights."
         )
@@ -175,7 +176,7 @@ def _tower(
 
 
 def forget_text_towers() -> None:
-    """Free the towers that are kept."""
+    """Free the text encoders that are kept."""
     _tower.cache_clear()
 
 
@@ -185,6 +186,6 @@ def _projection(projection: nn.Linear | torch.Tensor) -> torch.Tensor:
 
 
 def _visible(num_before: int, num_positions: int) -> torch.Tensor:
-    """Return whether each position from the name on may attend to each position [E, S]: up to itself."""
-    position_S = torch.arange(num_positions)
-    return position_S[None, :] <= position_S[num_before:, None]
+    """Return whether each position from the name on may attend to each position [E, Z]: up to itself."""
+    position_Z = torch.arange(num_positions)
+    return position_Z[None, :] <= position_Z[num_before:, None]

@@ -31,7 +31,7 @@ def no_mark(_part: str) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainState:
-    """The trained parts (model and prompts), the frozen text tower, and Adam."""
+    """The trained parts (model and prompts), the frozen text encoder, and Adam."""
 
     config: TrainConfig
     model: OusModel
@@ -49,7 +49,7 @@ class TrainState:
             config: Settings of the run.
             model: Model on the device of `prompts` and `tower`.
             prompts: Trained together with `model`.
-            tower: Frozen.
+            tower: Text encoder, frozen.
         """
         parameters = [*model.parameters(), *prompts.parameters()]
         optimizer = build_adam(parameters, config.optim)
@@ -87,7 +87,7 @@ class TrainState:
             {"loss": losses.loss, **losses.parts, "gated_share": losses.is_global, "right": right}
         )
         mark("losses")
-        # The tower is the first part of the forward pass, so its gradient is computed last.
+        # The text encoder is the first part of the forward pass, so its gradient is computed last.
         text_CF.register_hook(lambda _: mark("model, backward"))
         losses.loss.backward()  # type: ignore[no-untyped-call]
         mark("text tower, backward")

@@ -64,7 +64,7 @@ def train(
         fold: Name of the fold, or its number from 1.
         seed: Seed of all random numbers, 0 to 2**32 - 1.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-        encoder_weights: Tag or path of the weights of the text tower. None: those that the cache names.
+        encoder_weights: Tag or path of the weights of the text encoder. None: those that the cache names.
         profile: Measure the time of each part of a step, for the result and profile.json. Changes no number.
         usable_sha256: Expected `folds.usable_sha256` of the cache. None: any.
         on_epoch: Called after every epoch.
@@ -72,7 +72,7 @@ def train(
 
     Raises:
         ConfigError: `run_dir` is not new, or the cache does not fit the settings.
-        WeightsError: The text tower is not that of the cache.
+        WeightsError: The text encoder is not that of the cache.
         CacheError: The cache is damaged, has features that are NaN or infinite, or other usable clips than
             expected.
         TrainingError: The loss is NaN or infinite.

@@ -146,7 +146,10 @@ def plan_sweep(
 
 
 def read_folds(meta: CacheMeta, text: str) -> tuple[str, ...]:
-    """Return the names of folds for a text such as ``1-5``, ``1,3``, names or ``all``, each once."""
+    """Return the names of folds for a text such as ``1-5``, ``1,3``, names or ``all``, each once.
+
+    Raises ConfigError for an unknown fold, or a range that counts down.
+    """
     if text.strip() == ALL_FOLDS:
         return meta.fold_names
     columns: list[int] = []

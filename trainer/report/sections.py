@@ -194,7 +194,7 @@ def _origin_blocks(run_row: RunRow) -> list[Block]:
         f"Setting: preset {run_row.preset} is the nearest; "
         f"differences: {', '.join(run_row.changes) or 'none'}",
         f"Encoder: {info.encoder_name}, weights '{meta.encoder_weights}', sha256 {info.encoder_sha256}",
-        f"Text tower: sha256 {info.text_sha256}",
+        f"Text encoder: sha256 {info.text_sha256}",
         f"Precision: training {first.precision}; measuring {first.measured_precision}; "
         f"extraction of the measured features {_extraction_precision(meta)}",
         f"Trained on cache: {info.cache_path} ({info.dataset}), fingerprint {info.cache_fingerprint}",

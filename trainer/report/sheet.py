@@ -113,11 +113,12 @@ def _prepared(clip_id: str, videos: _Videos) -> tuple[PreparedClip, Bytes]:
     return prepare_clip(videos.index.root, videos.clips[clip_id], videos.models)
 
 
-def _jpeg(image_HWC: Bytes) -> bytes:
+def _jpeg(image: Bytes) -> bytes:
+    """Return an RGB image [height, width, 3] as JPEG."""
     done, encoded = cv2.imencode(
-        ".jpg", cv2.cvtColor(image_HWC, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
+        ".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
     )
     if not done:
-        msg = f"The sheet of {image_HWC.shape} could not be encoded as JPEG."
+        msg = f"The sheet of {image.shape} could not be encoded as JPEG."
         raise OusError(msg)
     return bytes(encoded.tobytes())

@@ -66,7 +66,7 @@ def stage_features(measured: Measured, place_N: torch.Tensor) -> dict[str, torch
     model = checkpoint.model.eval()
     model_config = checkpoint.config.model
     names = (
-        "vision encoder: face",
+        "image encoder: face",
         "Frame Encoder: face",
         f"alignment: {'face and scene' if model_config.scene else 'face'}",
         "TFE: output feature" if model_config.tfe else "average: output feature",
