@@ -59,7 +59,7 @@ def test_the_example_reads_its_clips_and_folds(studio):
         ("bert_joy_2", "happiness", (Split.TRAIN, Split.TEST)),
     ]
     assert index.fold_names == ("anna", "bert")
-    assert index.notes == ("left alone, no clip by its name: clips/notes.txt",)
+    assert index.notes == ("ignored, because its name is not that of a clip: clips/notes.txt",)
 
 
 def test_the_example_refuses_in_one_line(studio):

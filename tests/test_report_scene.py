@@ -159,7 +159,7 @@ def test_the_verdict_is_that_of_the_test(runs, tmp_path):
         return replace(pair, found=replace(pair.found, overall=overall)).verdict
 
     assert said(9, 1).startswith(f"{differ} more clips: 9 clips won and 1 lost")
-    assert said(1, 9).startswith(f"{differ} fewer clips: 1 clips won and 9 lost")
+    assert said(1, 9).startswith(f"{differ} fewer clips: 1 clip won and 9 lost")
     assert said(5, 4).startswith("No difference between these two runs is shown: 5 clips")
 
 

@@ -20,7 +20,7 @@ from pipeline.commands.options import (
     Settings,
     note_versions,
 )
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, counted
 from pipeline.terminal import answer, leave_at_once, progress_bar, say
 
 if TYPE_CHECKING:
@@ -318,7 +318,7 @@ class _SweepDisplay:
     def on_start(self, num_to_do: int, num_before: int) -> None:
         """Show the number of runs to do and of runs done before."""
         self._total = num_to_do
-        say(f"{num_to_do} runs to do, {num_before} done before")
+        say(f"{counted(num_to_do, 'run')} to do, {num_before} done before")
         self._start(num_to_do)
 
     def on_outcome(self, outcome: "Outcome") -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from textwrap import wrap
 from typing import Any, BinaryIO
 
-from pipeline.errors import printable
+from pipeline.errors import counted, printable
 from pipeline.types import Floats, Ints
 from trainer.metrics import Metrics
 
@@ -58,7 +58,7 @@ def plot_confusion(metrics: Metrics, image: BinaryIO, *, title: str, banners: Se
     """Write the confusion matrix: shades are fractions of the true class, numbers are clips."""
     size = len(metrics.class_names)
     side = 2.5 + 0.75 * size
-    heading = wrap(f"{_plain(title)}: {metrics.num_clips} clips", int(_LETTERS_PER_INCH * side))
+    heading = wrap(f"{_plain(title)}: {counted(metrics.num_clips, 'clip')}", int(_LETTERS_PER_INCH * side))
     figure = _figure(side, side + 0.2 * (len(heading) - 1), banners)
     axes = figure.add_subplot()
     shares = metrics.confusion / metrics.confusion.sum(axis=1, keepdims=True).clip(min=1)

@@ -70,7 +70,7 @@ def _(result: EvalResult) -> list[str]:
     rates = (("WAR", metrics.war, metrics.intervals.war), ("UAR", metrics.uar, metrics.intervals.uar))
     return [
         *(f"!! {banner}" for banner in result.banners),
-        f"{result.title}: {metrics.num_clips} clips; {metrics.interval_basis}",
+        f"{result.title}: {counted(metrics.num_clips, 'clip')}; {metrics.interval_basis}",
         *(f"  {name:<16} {value:8.2%}  {_shown(interval)}" for name, value, interval in rates),
         *(
             f"  {name:<16} {'no clips':>8}"

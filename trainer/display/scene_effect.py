@@ -4,6 +4,7 @@ from typing import Any
 
 from pipeline.display.json_values import field_values, to_json_values
 from pipeline.display.text import lines
+from pipeline.errors import counted
 from trainer.scene_effect import Flips, SceneEffect
 
 
@@ -33,9 +34,10 @@ def _(found: SceneEffect) -> dict[str, Any]:
 def _(found: SceneEffect) -> list[str]:
     rows = [found.overall, *found.by_class, *found.by_polarity, *found.by_entropy]
     width = max(len(row.kind) for row in rows)
+    all_clips = found.overall
     verdict = (
-        f"{found.overall.test}: p = {found.overall.p_value:.2g} for {found.overall.won} clips won and "
-        f"{found.overall.lost} lost"
+        f"{all_clips.test}: p = {all_clips.p_value:.2g} for {counted(all_clips.won, 'clip')} won and "
+        f"{all_clips.lost} lost"
     )
     return [
         f"{'':{width}}  clips  won by the scene  lost  from wrong to wrong    net       p",

@@ -4,6 +4,7 @@ from typing import Any
 
 from pipeline.display.json_values import field_values, to_json_values
 from pipeline.display.text import lines
+from pipeline.errors import counted
 from trainer.profile import WARM_UP_STEPS, Profile
 from trainer.training_result import EpochReport, TrainResult, epoch_record, evaluate_command
 
@@ -27,9 +28,9 @@ def _(result: TrainResult) -> list[str]:
     return [
         *(f"!! {banner}" for banner in result.info.banners),
         f"{result.run_dir}: best epoch {result.best.epoch} of {result.num_epochs}, by the loss on "
-        f"{result.num_validation} validation clips ({result.info.selection}): {best.loss:.4f}, "
+        f"{counted(result.num_validation, 'validation clip')} ({result.info.selection}): {best.loss:.4f}, "
         f"WAR {best.war:.2%}, UAR {best.uar:.2%}",
-        f"  trained on {result.num_train} clips, {result.info.precision}; {result.residence}",
+        f"  trained on {counted(result.num_train, 'clip')}, {result.info.precision}; {result.residence}",
         *([f"  left out: {', '.join(left_out)}"] if left_out else []),
         *([f"  above schedule.overfit_accuracy since epoch {overfit}: overfit (IV-A)"] if overfit else []),
         *(f"  note: {note}" for note in result.notes),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, counted
 from pipeline.store.location import LocationLike
 from trainer.config import TrainConfig, learnt
 from trainer.pages.document import Block, Items, Section, Table, Text
@@ -60,7 +60,7 @@ class ScenePair:
         """The result of the test of the two runs, in a sentence."""
         flips = self.found.overall
         counts = (
-            f"{flips.won} clips won and {flips.lost} lost of {flips.num_clips:,} "
+            f"{counted(flips.won, 'clip')} won and {flips.lost} lost of {flips.num_clips:,} "
             f"({100 * flips.net:+.2f} points of WAR; {flips.test}, p = {flips.p_value:.2g})"
         )
         if flips.p_value >= _SURE:
