@@ -72,7 +72,7 @@ class Flips:
         lost: Only the face-only model is right.
         moved: Both are wrong, with different classes.
         both_wrong: Both are wrong, with the same class.
-        nets: Clips gained minus clips lost, by group; None without groups.
+        nets: Clips won minus clips lost, by group; None without groups.
     """
 
     kind: str
