@@ -98,7 +98,10 @@ def mirrored(streams: Streams) -> Streams:
 
 
 def fill_colour(mean: tuple[float, float, float]) -> tuple[int, int, int]:
-    """Return the encoder's mean colour, from 0 to 1, as 8-bit RGB; it is near zero after normalisation."""
+    """Return the encoder's mean colour, from 0 to 1, as 8-bit RGB; it is near zero after normalisation.
+
+    No identity contains it: raise ``VERSIONS["streams"]`` after a change.
+    """
     red, green, blue = (round(255 * channel) for channel in mean)
     return red, green, blue
 

@@ -24,7 +24,7 @@ from pipeline.faces import (
     networks,
     provided_faces,
     stray_boxes,
-    untrained_retinaface,
+    untrained_detector,
 )
 from pipeline.faces.haar import score_of_margin
 from pipeline.faces.haar import shrunk as shrunk_by_area
@@ -313,7 +313,7 @@ def test_a_frame_without_a_face_has_no_faces(random_files: dict[str, Path]) -> N
 
 
 def test_an_untrained_network_finds_no_face() -> None:
-    detector = untrained_retinaface(DetectorConfig(name=MOBILENET, score=0.001, batch_frames=2), CPU)
+    detector = untrained_detector(DetectorConfig(name=MOBILENET, score=0.001, batch_frames=2), CPU)
     assert [len(faces.score) for faces in detector.detect(random_frames(3, 64, 64))] == [0, 0, 0]
 
 

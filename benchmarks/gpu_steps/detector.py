@@ -18,13 +18,14 @@ from benchmarks.gpu_steps.context import Context
 from benchmarks.gpu_steps.graphs import capture_graph
 from benchmarks.gpu_steps.inputs import MOBILENET, RESNET, detector_config, extract_config, frames_of_a_clip
 from pipeline.bench.models import load_bench_detector
+from pipeline.clip_model import CLIP_MEAN
 from pipeline.device import exact_float32
-from pipeline.faces import untrained_retinaface
-from pipeline.streams import make_streams
+from pipeline.faces.retinaface import untrained_retinaface
+from pipeline.streams import fill_colour, make_streams
 from pipeline.types import FaceTrack
 
 _PRECISIONS, _BATCHES = ("bf16", "fp32"), (16, 32, 64)
-_SIDE_PX, _FILL_RGB = 224, (122, 116, 104)
+_SIDE_PX, _FILL_RGB = 224, fill_colour(CLIP_MEAN)
 _LAUNCHES = 8
 
 

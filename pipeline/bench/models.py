@@ -1,4 +1,4 @@
-"""Models for measurements: those of `extract`, or with a RetinaFace of random weights.
+"""Models for measurements: those of `extract`, or with a detector of random weights.
 
 Random weights take the same time as published ones and need no file. They find no face, so that suppression
 and tracking have no work, and the face stream is the centre of each frame.
@@ -9,7 +9,7 @@ from dataclasses import replace
 import torch
 
 from pipeline.executor import LocalExecutor
-from pipeline.faces import DetectorConfig, FaceConfig, FaceDetector, load_detector, untrained_retinaface
+from pipeline.faces import DetectorConfig, FaceConfig, FaceDetector, load_detector, untrained_detector
 from pipeline.process import ExtractConfig, Models, load_models
 from pipeline.runner.block_task import BlockReport, BlockTask
 from pipeline.runner.worker import BlockWorkerSetup
@@ -28,7 +28,7 @@ def load_bench_detector(config: DetectorConfig, device: torch.device) -> FaceDet
 
     Raises WeightsError if its weights are missing or are not the published ones.
     """
-    return untrained_retinaface(config, device) if is_untrained(config) else load_detector(config, device)
+    return untrained_detector(config, device) if is_untrained(config) else load_detector(config, device)
 
 
 def load_bench_models(config: ExtractConfig, device: torch.device) -> Models:
@@ -63,7 +63,7 @@ def with_untrained_detector(models: Models, detector: DetectorConfig) -> Models:
     return replace(
         models,
         config=replace(models.config, faces=FaceConfig(), detector=detector),
-        face_detector=untrained_retinaface(detector, models.device, models.device_lock),
+        face_detector=untrained_detector(detector, models.device, models.device_lock),
     )
 
 

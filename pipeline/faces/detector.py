@@ -3,21 +3,51 @@
 Letters: U frames; H, W size of a frame; K faces on a frame.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Protocol, get_args
 
 import numpy as np
 import torch
 
-from pipeline.choices import DetectorName, Precision
+from pipeline.choices import Precision
 from pipeline.config import require_one_of, require_range
 from pipeline.errors import ConfigError
 from pipeline.fingerprint import OUTSIDE_IDENTITY
 from pipeline.types import Faces, Floats
 from pipeline.versions import VERSIONS
 
-DETECTORS: tuple[str, ...] = get_args(DetectorName)
-WITH_WEIGHTS = DETECTORS[:2]
+
+@dataclass(frozen=True, kw_only=True)
+class DetectorEntry:
+    """How a detector is loaded, and what it needs. Functions are ``module:name``, imported at first use."""
+
+    load: str
+    """Function that loads it, with the parameters and errors of `pipeline.faces.load_detector`."""
+    untrained: str | None = None
+    """Function of the same parameters that gives it random weights, to measure time.
+
+    None for a detector without weights. One with weights also has an entry in `pipeline.weights.PUBLISHED`.
+    """
+    precision: str | None = None
+    """Its only precision; None if setting and device determine it."""
+
+    @property
+    def takes_weights(self) -> bool:
+        """Whether it reads a file of weights."""
+        return self.untrained is not None
+
+
+_RETINAFACE = DetectorEntry(
+    load="pipeline.faces.retinaface:load_retinaface",
+    untrained="pipeline.faces.retinaface:untrained_retinaface",
+)
+DETECTORS: Mapping[str, DetectorEntry] = {
+    "retinaface-resnet50": _RETINAFACE,
+    "retinaface-mobilenet0.25": _RETINAFACE,
+    "haar": DetectorEntry(load="pipeline.faces.haar:load_haar", precision="fp32"),
+}
+"""Every detector by its name, in the order of `pipeline.choices.DetectorName`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,16 +73,17 @@ class DetectorConfig:
     """Frames per forward pass; 0 chooses by device."""
 
     def __post_init__(self) -> None:
-        require_one_of("detector.name", self.name, DETECTORS)
+        require_one_of("detector.name", self.name, tuple(DETECTORS))
         require_range("detector.score", self.score, 0, 1)
         require_range("detector.nms_iou", self.nms_iou, 0, 1)
         require_one_of("detector.precision", self.precision, get_args(Precision))
         require_range("detector.batch_frames", self.batch_frames, 0, 4096)
         if self.long_side != 0:
             require_range("detector.long_side (0 for native size)", self.long_side, 32)
-        if self.weights is not None and self.name not in WITH_WEIGHTS:
+        if self.weights is not None and not DETECTORS[self.name].takes_weights:
+            with_weights = ", ".join(name for name, entry in DETECTORS.items() if entry.takes_weights)
             msg = f"detector.weights is {self.weights!r}, but {self.name} takes none; allowed with: "
-            msg += f"{', '.join(WITH_WEIGHTS)}."
+            msg += f"{with_weights}."
             raise ConfigError(msg)
 
 

@@ -25,6 +25,22 @@ _SMALLEST_PART = 12
 _SMALLEST_PX = 24
 
 
+def load_haar(
+    config: DetectorConfig, device: torch.device, device_lock: DeviceLock | None = None
+) -> "HaarDetector":
+    """Load the cascade.
+
+    Args:
+        config: The detector and its settings.
+        device: Device of the other models. The cascade computes on the CPU in any case.
+        device_lock: Lock of `device`, held by the cascade if that is the CPU; None for a lock of its own.
+
+    Raises:
+        WeightsError: OpenCV does not contain the cascade.
+    """
+    return HaarDetector(config, device_lock if device.type == "cpu" else None)
+
+
 class HaarDetector:
     """Viola and Jones's cascade on the CPU, for upright, frontal faces, without landmarks.
 
@@ -96,7 +112,7 @@ def shrunk(rgb_UHWC: Bytes, long_side: int) -> Bytes:
 def score_of_margin(margin_K: Floats) -> Floats:
     """Return scores m / (m + 1), from 0 to 1, of margins m.
 
-    A score orders detections and is no probability. A margin of 1, below which no real face was observed,
+    A score orders detections and is not a probability. A margin of 1, below which no real face was observed,
     has the score 0.5. The median margin of real faces, about 7, has the score 0.88.
 
     Args:

@@ -9,7 +9,7 @@
 ``block``         from the files of a block of clips to features
 """
 
-from pipeline.faces import stray_boxes, untrained_retinaface
+from pipeline.faces import stray_boxes
 from pipeline.frames import CLIP_SECONDS, DecodePool, Decoder, InlineDecoder
 from pipeline.frames.probe import picture_sizes, quarter_turns
 from pipeline.process.block import STAGES_OF_WORK, BlockOutcome, StageSeconds, process_block
@@ -45,7 +45,6 @@ __all__ = [
     "quarter_turns",
     "stray_boxes",
     "unloaded_identity",
-    "untrained_retinaface",
     "version_differences",
     "without_weights",
 ]

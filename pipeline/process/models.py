@@ -36,12 +36,12 @@ _PREVIEW = ImageFormat(side_px=224, mean=CLIP_MEAN)
 
 @dataclass(frozen=True, kw_only=True)
 class Encoding:
-    """A CLIP model, and its vision tower on the device."""
+    """A CLIP model, and its image encoder on the device."""
 
     clip: LoadedClip
     """The model as it was loaded, on the CPU."""
     encoder: Encoder
-    """Its vision tower in the precision of the features."""
+    """Its image encoder in the precision of the features."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,7 +175,7 @@ def load_models(config: ExtractConfig, device: torch.device, *, for_timing: bool
     lock, stand_ins = MeteredLock(), []
     load_detector, encoder = face_step.load_detector, config.encoder
     if for_timing and config.faces.is_detected and not face_step.has_weights_here(config.detector):
-        load_detector = face_step.untrained_retinaface
+        load_detector = face_step.untrained_detector
         stand_ins.append(config.detector.name)
     if for_timing and not is_here(encoder):
         encoder = EncoderConfig(name=encoder.name, weights=RANDOM_WEIGHTS, seed=encoder.seed)

@@ -10,9 +10,12 @@ from pipeline.types.arrays import Halves
 from pipeline.types.checks import require
 
 NUM_EARLY_BLOCKS = 4
-"""First blocks of the encoder whose statistics are kept."""
+"""First blocks of the encoder whose statistics are kept.
+
+No identity contains it: raise ``VERSIONS["features"]`` after a change.
+"""
 EARLY_STATISTICS = ("cls", "patch_mean", "patch_std")
-"""Statistics that are kept of each of these blocks."""
+"""Statistics that are kept of each of these blocks. The same applies to them."""
 
 
 @dataclass(frozen=True, kw_only=True)
