@@ -8,10 +8,12 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import av
 import numpy as np
 import pytest
+import torch
 
 from pipeline.bench import PARTS, BenchOptions, BenchResult, end_to_end, run_bench
 from pipeline.bench.clips import link_or_copy, prepared_clips
@@ -232,6 +234,30 @@ def test_a_detector_with_random_weights_is_not_compared_with_the_script(
     found = end_to_end.baseline(prepared_clips(videos, 1, tmp_path), config, "cpu", 1)
     assert not found.goals
     assert found.numbers == {"not_compared": "the detector has random weights; give --detector-weights FILE"}
+
+
+def test_the_script_has_the_weights_of_the_detector_also_where_they_are_stored(
+    videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments: list[str] = []
+
+    def run_module(*given: object) -> dict[str, object]:
+        arguments[:] = map(str, given)
+        return {"clips": 1, "seconds": {"decode": 4.0}, "detector": "retinaface-mobilenet0.25"}
+
+    monkeypatch.setenv("OUS_WEIGHTS", str(tmp_path))
+    stored = tmp_path / "retinaface_mobilenet0.25.pth"
+    stored.touch()
+    monkeypatch.setattr(end_to_end, "run_module", run_module)
+    monkeypatch.setattr(end_to_end, "_run_seconds", lambda *_: 1.0)
+    models = SimpleNamespace(device=torch.device("cpu"))
+    executor = SimpleNamespace(worker=SimpleNamespace(models=models), close=lambda: None)
+    monkeypatch.setattr(end_to_end, "start_executor", lambda *_: executor)
+    config = replace(small_config(), detector=DetectorConfig(name="retinaface-mobilenet0.25"))
+    found = end_to_end.baseline(prepared_clips(videos, 1, tmp_path), config, "cpu", 1)
+    assert arguments[-2:] == ["--detector-weights", str(stored)]
+    assert found.numbers["baseline_detector"] == "retinaface-mobilenet0.25"
+    assert found.goals[0].value == 4.0
 
 
 def test_clips_are_copied_where_links_are_impossible(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,7 @@
 ``clips``             clips for all parts, scaled to 360p
 ``models``            detector and encoder, with or without published weights
 ``result``            numbers, goals and the machine
-``baselines``         the same features by the plain use of OpenCV, retinaface-pytorch and open_clip
+``baselines``         features of the same kinds by the plain use of OpenCV, retinaface-pytorch and open_clip
 ``separate_process``  measurements in a process of their own
 ``encoding``          the encoder compared with bare matrix products
 ``steps``             decoding, detection and writing alone, compared with their baselines

@@ -1,8 +1,14 @@
-"""Baseline: a plain script for the same features, as a researcher writes it today.
+"""Baseline: a plain script for the same kinds of features, as a researcher writes it today.
 
 OpenCV seeks each frame. RetinaFace finds faces in one image per call, with the anchors, the decoding and the
 Python post-processing of its library. open_clip encodes one image per call in float32. Each clip becomes one
 .npz file. It uses no code of the steps except the MobileNet network, which retinaface-pytorch does not have.
+
+It computes the same arrays as `extract`, from as many images, but not the same values. The face is the
+largest one of each frame instead of one person's track, and open_clip's transform crops the centre of a scene
+instead of letterboxing it.
+
+Letters: H, W size of an image; F width of the joint embedding; D width of the encoder.
 
     python -m pipeline.bench.baselines CLIPS OUT [--detector-weights FILE] [--encoder-weights TAG]
 
@@ -31,6 +37,7 @@ from pipeline.types import Bytes, Floats
 _VARIANCES = [0.1, 0.2]
 _ANCHOR_SIDES_PX, _STRIDES_PX = [[16, 32], [64, 128], [256, 512]], [8, 16, 32]
 _FILL_RGB = (123, 117, 104)
+"""CLIP's mean colour, as `pipeline.streams.fill_colour` rounds it."""
 
 
 def read_frames(path: Path, num_frames: int) -> list[Bytes]:
@@ -134,22 +141,23 @@ class LibraryEncoder:
 
     @torch.no_grad()
     def face(self, image: Bytes) -> Floats:
-        """Return the embedding [D] of an image [H, W, 3]."""
+        """Return the embedding [F] of an image [H, W, 3]."""
         embedding: Floats = self._model.encode_image(self._picture(image))[0].cpu().numpy()
         return embedding
 
     @torch.no_grad()
     def scene(self, image: Bytes) -> tuple[Floats, Floats]:
-        """Return an image's embedding [D], and statistics [4, 3, W] of the first four transformer layers.
+        """Return an image's embedding [F], and statistics [4, 3, D] of the first four transformer layers.
 
-        The statistics are the class token, the mean of the patches and their standard deviation.
+        The statistics are the class token, the mean of the patches and their standard deviation (divisor n).
         """
         out = self._model.visual.forward_intermediates(
             self._picture(image), indices=[0, 1, 2, 3], output_fmt="NLC", output_extra_tokens=True
         )
         early = []
         for token, patches in zip(out["image_intermediates_prefix"], out["image_intermediates"], strict=True):
-            early.append(torch.stack([token[0, 0], patches[0].mean(0), patches[0].std(0)]).cpu().numpy())
+            statistics = [token[0, 0], patches[0].mean(0), patches[0].std(0, correction=0)]
+            early.append(torch.stack(statistics).cpu().numpy())
         return out["image_features"][0].cpu().numpy(), np.stack(early)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from pipeline import weights
 from pipeline.bench.models import LocalBlockExecutor, is_untrained, start_executor, with_untrained_detector
 from pipeline.bench.result import Goal, Measured
 from pipeline.bench.separate_process import run_module
@@ -16,6 +17,8 @@ from pipeline.scratch import ScratchDirectory
 from pipeline.types import ClipFailed, DatasetIndex
 
 _OTHER_BACKBONE = "retinaface-resnet50"
+_BASELINE_NETWORK = "retinaface-mobilenet0.25"
+"""The network whose weights the baseline reads; with another detector, it has a random ResNet-50."""
 _CLIPS_ALONE = 256
 """Most clips for encoder and detector alone; the frames and stream images of a clip take 16 MB of memory."""
 
@@ -142,7 +145,8 @@ def baseline(index: DatasetIndex, config: ExtractConfig, device: str, num_clips:
     """Compare a run of `extract` with the baseline, which has a process of its own, on the same clips.
 
     A detector with random weights is not compared, because its network is not the baseline's, and the faces
-    of both are random.
+    of both are random. Only with `_BASELINE_NETWORK` both have one network with the same weights;
+    `baseline_detector` in the result names the baseline's.
 
     Args:
         index: The clips.
@@ -169,8 +173,9 @@ def baseline(index: DatasetIndex, config: ExtractConfig, device: str, num_clips:
         "--score",
         str(config.detector.score),
     ]
-    if config.detector.weights is not None:
-        arguments += ["--detector-weights", str(Path(config.detector.weights).resolve())]
+    if config.detector.name == _BASELINE_NETWORK:
+        given = None if config.detector.weights is None else Path(config.detector.weights).expanduser()
+        arguments += ["--detector-weights", str(weights.locate(config.detector.name, given).resolve())]
     with ScratchDirectory("bench") as folder:
         found = run_module("pipeline.bench.baselines", index.root, folder, *arguments)
     baseline_seconds = sum(found["seconds"].values())

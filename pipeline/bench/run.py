@@ -24,7 +24,7 @@ _CLIPS_TO_DECODE, _CLIPS_TO_DETECT = 64, 2
 
 
 def run_bench(options: BenchOptions, on_part: Callable[[str], None] | None = None) -> BenchResult:
-    """Measure all requested parts. If a part fails, the result contains the reason, and the others go on.
+    """Measure all requested parts. If one fails, the result contains the reason, and the others still run.
 
     Args:
         options: The parts and their sizes.
