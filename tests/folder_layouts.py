@@ -124,11 +124,11 @@ REFUSED = {
     ),
     "pictures beside a directory of masks": (
         ("happy/a/1.jpg", "happy/a/masks/1.png", "happy/b/1.jpg"),
-        "Clips are at several depths: 2 picture folders below 1 directory",
+        "Clips are at several depths: 2 image folders below 1 directory",
     ),
     "still pictures": (
         ("happy/1.jpg", "sad/1.jpg"),
-        "the directory 'happy' names a class and holds pictures directly, .* still pictures are not read",
+        "the directory 'happy' names a class and holds images directly, .* still pictures are not read",
     ),
     "still pictures by split and class": (
         ("train/happy/1.jpg", "test/sad/1.jpg"),

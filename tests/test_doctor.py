@@ -350,7 +350,7 @@ def test_an_order_that_was_asked_for_and_is_not_the_lists_is_named(tmp_path):
     (finding, *_) = examined("ferv39k", root, label_order="dfew").findings
     assert finding.kind == "label-order"
     assert finding.what == (
-        "2 lists, each of which is not in the label order 'dfew': the names of the folders determine "
+        "2 lists, each of which is not in the label order 'dfew': the names of the directories determine "
         "'alphabetical' from 0"
     )
     assert finding.cases == ("'4_setups/All_scenes/train_All.csv'", "'4_setups/All_scenes/test_All.csv'")

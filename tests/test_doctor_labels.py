@@ -58,7 +58,7 @@ def test_sound_labels_are_not_found(tmp_path):
     ("names", "form"),
     [
         (["happy/a.mp4", "fear/b.mp4"], "2 of 2 there, as videos"),
-        (["happy/a/1.jpg", "fear/b/1.jpg"], "2 of 2 there, as folders of frames"),
+        (["happy/a/1.jpg", "fear/b/1.jpg"], "2 of 2 there, as directories of frames"),
     ],
 )
 def test_the_report_shows_in_which_form_the_clips_are(tmp_path, names, form):

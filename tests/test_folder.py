@@ -136,7 +136,8 @@ def test_other_files_and_empty_directories_are_noted_and_litter_is_skipped(tmp_p
     assert [clip.path for clip in index.clips] == ["happy/1.mp4"]
     assert index.class_names == ("happy",)
     assert index.notes == (
-        "5 files left alone, no clip by its name: readme.md, happy/._1.mp4, happy/1.jpg and 2 more",
+        "5 files among the clips are ignored, because their names are not those of clips: readme.md, "
+        "happy/._1.mp4, happy/1.jpg and 2 more",
         "1 link or placeholder of a file that is not there left alone; fetch it to have it read: "
         "happy/gone.mp4",
         "2 directories without a clip: happy/folder.mp4, sad",
@@ -167,8 +168,8 @@ def test_of_videos_and_picture_folders_those_are_read_of_which_there_are_more(tm
     index = read(tmp_path)
     assert len(index.clips) == (videos if kind == "video" else frames)
     (note,) = index.notes
-    assert note.startswith("clips are read as " + ("videos; " if kind == "video" else "picture folders; "))
-    assert ("picture folder" if kind == "video" else "video") in note.split(";")[1]
+    assert note.startswith("clips are read as " + ("videos; " if kind == "video" else "image folders; "))
+    assert ("image folder" if kind == "video" else "video") in note.split(";")[1]
 
 
 def test_a_hidden_root_is_read(tmp_path):
@@ -182,7 +183,7 @@ def test_an_unknown_class_has_no_polarity(tmp_path):
 @pytest.mark.parametrize("names", [(), ("readme.txt",), ("happy/1.wav",), ("1.jpg",)])
 def test_a_folder_without_clips_is_refused_with_what_is_there(tmp_path, names):
     with pytest.raises(
-        DatasetError, match=r"holds no clip: no video \(.3gp .avi .*no directory of pic"
+        DatasetError, match=r"holds no clip: no video \(.3gp .avi .*no directory of images"
     ) as caught:
         read(touch(tmp_path, *names))
     assert f"found: {names[0] if names else 'nothing'}" in str(caught.value)
@@ -193,7 +194,7 @@ def test_what_is_no_folder_is_refused(tmp_path, name):
     touch(tmp_path, "file.mp4")
     with pytest.raises(
         DatasetError,
-        match=rf"--root '.*{name}' is not a folder; --dataset folder needs one that holds class/",
+        match=rf"--root '.*{name}' is not a directory; --dataset folder needs one that holds class/",
     ):
         read(tmp_path / name)
 

@@ -83,7 +83,7 @@ def test_lists_of_one_form_determine_each_others_order_only_when_they_agree():
         None,
     ]
     (alone,) = ruled(odd)
-    assert alone.problem == "has integers whose order neither folder names nor class counts determine"
+    assert alone.problem == "has integers whose order neither directory names nor class counts determine"
     assert (
         "known: dfew (happiness, sadness, neutral, anger, surprise, disgust, fear); alphabetical"
         in alone.remedy
@@ -164,7 +164,7 @@ def test_no_order_fits_only_where_none_does():
     (decision,) = ruled(listed(labels[::9], "1", "test"), asked="dfew")
     assert found(decision) == ("dfew", 0, "--label-order")  # of another length: it is the user's own
     (part,) = ruled(listed(labels[:300], "1", "test"))
-    assert part.problem == "has integers whose order neither folder names nor class counts determine"
+    assert part.problem == "has integers whose order neither directory names nor class counts determine"
 
 
 def without(left_out: str, published=DFEW, split: str = "train") -> ListInSplit:

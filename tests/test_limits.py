@@ -33,8 +33,8 @@ def root(tmp_path: Path) -> Path:
 def test_a_link_to_a_file_outside_is_refused(root, outside):
     (root / "a.mp4").symlink_to(outside / "a.mp4")
     message = (
-        r"line 2: path is 'a.mp4'; allowed: a file inside the manifest's folder, but this is a link to "
-        rf"'{outside.resolve()}/a.mp4'; move the manifest to a folder that holds both\.$"
+        r"line 2: path is 'a.mp4'; allowed: a file inside the manifest's directory, but this is a link to "
+        rf"'{outside.resolve()}/a.mp4'; move the manifest to a directory that holds both\.$"
     )
     with pytest.raises(DatasetError, match=message):
         manifest.read(written(root, f"{HEADER}\na.mp4,joy,train\n"))

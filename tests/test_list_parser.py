@@ -146,7 +146,7 @@ def test_a_message_shows_a_long_value_in_part(dfew):
 def test_bytes_that_are_no_text_and_what_is_no_file_are_refused(dfew):
     dfew.write_bytes(b"\xc31 fear")
     refused(DFEW, dfew, "train.txt, line 1 is not UTF-8 text: .*; save it in UTF-8")
-    refused(DFEW, dfew.with_name("test.txt"), "is neither a file nor a folder")
+    refused(DFEW, dfew.with_name("test.txt"), "is neither a file nor a directory")
     dfew.write_text("1" * 2_000_000 + " fear")
     refused(DFEW, dfew, "a line has more than")
 
@@ -168,7 +168,7 @@ def test_folder_names_tell_the_order(tmp_path, order, first):
     assert {clip.clip_id: index.class_names[clip.label] for clip in index.clips} == labels
     assert index.notes == (
         f"integers in 2 of 2 lists are in the label order '{order}', counted from {first}: determined by "
-        "the names of the folders",
+        "the names of the directories",
     )
 
 
@@ -177,7 +177,7 @@ def test_folder_names_that_contradict_an_order_are_refused(tmp_path):
     lines = numbered(invented(FERV39K), ALPHABETICAL, 0)
     path = write_lines(tmp_path / "x/train.txt", lines)
     message = (
-        r"train.txt' is not in the label order 'dfew': the names of the folders determine 'alphabetical' "
+        r"train.txt' is not in the label order 'dfew': the names of the directories determine 'alphabetical' "
         r"from 0. Give --label-order alphabetical, or none\.$"
     )
     refused(FERV39K, path, message, label_order="dfew")
@@ -185,7 +185,7 @@ def test_folder_names_that_contradict_an_order_are_refused(tmp_path):
     refused(
         FERV39K,
         path,
-        r"names of its clips' folders contradict in every known order; in the nearest, 'dfew' "
+        r"names of its clips' directories contradict in every known order; in the nearest, 'dfew' "
         r"from 0, at 19 of 22 lines \(line 1: label 3 means anger, the clip is 'Action/Happy/0001'\)",
     )
 
@@ -210,7 +210,7 @@ def test_words_are_held_against_folder_names(tmp_path):
 
 def test_nothing_tells_the_order_so_it_is_asked_for(dfew):
     write_lines(dfew, ["00001 0", "00002 6"])
-    refused(DFEW, dfew, r"has integers whose order neither folder names nor class counts determine\. Give "
+    refused(DFEW, dfew, r"has integers whose order neither directory names nor class counts determine\. Give "
             r"--label-order NAME, or a list of class names; known: dfew \(happiness, .*\); "
             r"alphabetical \(anger, .*, surprise\)\.$")  # fmt: skip
     assert seen(DFEW, dfew, label_order="dfew") == {"00001": "happiness", "00002": "fear"}
@@ -245,7 +245,7 @@ def test_the_owners_form_tells_the_owners_order(dfew):
     write_lines(dfew, ["video_name,label", "1,1", "2,7"])
     assert seen(DFEW, dfew) == {"00001": "happiness", "00002": "fear"}
     write_lines(dfew, ["video_name,label", "1,0", "2,6"])
-    refused(DFEW, dfew, "neither folder names nor class counts determine")
+    refused(DFEW, dfew, "neither directory names nor class counts determine")
 
 
 def test_an_order_that_means_nothing_is_told(dfew):

@@ -41,7 +41,7 @@ def test_a_neighbour_of_a_link_lies_beside_what_it_points_to(tmp_path):
 )
 def test_other_addresses_are_refused(text):
     with pytest.raises(
-        ConfigError, match=f"'{text}' is not a location of a cache; give a local folder, or s3://"
+        ConfigError, match=f"'{text}' is not a location of a cache; give a local directory, or s3://"
     ):
         Location.of(text)
 

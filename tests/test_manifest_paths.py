@@ -48,7 +48,7 @@ def test_a_backslash_in_the_name_of_a_file_that_is_there_stays(root):
 def test_an_absolute_path_in_the_folder_is_made_relative(root):
     clip, notes = one_clip(root, f"{root}//anna/./1.mp4")
     assert (clip.path, clip.clip_id) == ("anna/1.mp4", "anna/1.mp4")
-    assert notes == (f"1 path read relative to the manifest's folder: '{root}//anna/./1.mp4'",)
+    assert notes == (f"1 path read relative to the manifest's directory: '{root}//anna/./1.mp4'",)
 
 
 def test_an_absolute_path_in_a_linked_folder_is_relative_to_either_name(tmp_path, root):
@@ -191,6 +191,6 @@ def test_nothing_outside_the_folder_is_listed(tmp_path, root):
     (tmp_path / "outside" / "x.mp4").touch()
     (root / "there").symlink_to(tmp_path / "outside")
     with pytest.raises(
-        DatasetError, match="allowed: a file inside the manifest's folder, but this is a link"
+        DatasetError, match="allowed: a file inside the manifest's directory, but this is a link"
     ):
         read_paths(root, "there/X.mp4")

@@ -40,7 +40,7 @@ BAD_TABLES = {
         "path,fold\na.mp4,1\na.mp4,1\n",
         r"line 3: clip 'a.mp4' is listed twice in fold 1; once per fold is allowed\.",
     ),
-    "twice": ("path,label,split,label\na,b,train,c\n", r"column label is there twice; once is allowed\."),
+    "twice": ("path,label,split,label\na,b,train,c\n", r"column label occurs twice; once is allowed\."),
     "box columns": (
         f"{HEADER},x0,y1\na,b,train,1,2\n",
         r"of the box columns only x0, y1; all of x0, y0, x1, y1",
@@ -64,7 +64,7 @@ BAD_TABLES = {
     ),
     "no path": (
         f"{HEADER}\n,joy,train\n",
-        r"path is ''; allowed: a path inside the manifest's folder, without",
+        r"path is ''; allowed: a path inside the manifest's directory, without",
     ),
     "absolute": (f"{HEADER}\n/etc/a.mp4,joy,train\n", r"path is '/etc/a.mp4'; allowed: a path inside"),
     "outside": (f"{HEADER}\nb/../../a.mp4,joy,train\n", r"path is 'b/../../a.mp4'; allowed: a path inside"),
@@ -235,7 +235,7 @@ BAD_LINES = {
     ),
     "twice": (
         '{"path": "b", "path": "c", "label": "x", "split": "test"}',
-        r"line 2: not JSON: a name is twice",
+        r"line 2: not JSON: a name occurs twice",
     ),
     "deep": ("[" * 100_000, r"line 2: not JSON: "),
     "long number": ('{"path": ' + "9" * 5000 + "}", r"line 2: not JSON: Exceeds the limit"),
@@ -299,8 +299,8 @@ def test_a_bad_boxes_file_is_refused_in_one_line(tmp_path, case):
 
 def test_a_place_without_one_manifest_is_refused(tmp_path):
     needed = (
-        r"needs to be a manifest \(.csv, .tsv, .jsonl\), or a folder with one manifest.csv or manifest.tsv "
-        r"or manifest.jsonl; found: "
+        r"needs to be a manifest \(.csv, .tsv, .jsonl\), or a directory with one manifest.csv or "
+        r"manifest.tsv or manifest.jsonl; found: "
     )
     with pytest.raises(DatasetError, match=needed + "none"):
         read(tmp_path)

@@ -155,7 +155,8 @@ def test_what_is_no_clip_by_its_name_is_told(tmp_path):
     stub(tmp_path / "0_7_LabelClips/Action/.DS_Store")
     notes = read_dataset("ferv39k", tmp_path).notes
     told = (
-        "1 file or folder among the clips left alone, no clip by name: 0_7_LabelClips/Action/Happy/notes.txt"
+        "1 file or directory among the clips is ignored, because its name is not that of a clip: "
+        "0_7_LabelClips/Action/Happy/notes.txt"
     )
     assert notes == (told,)
 
@@ -292,8 +293,8 @@ def test_a_root_one_level_off_is_told_with_the_right_one(tmp_path, name):
     below = {"dfew": "Clip", "ferv39k": "4_setups", "mafw": "data"}[name]
     refused(name, root / below, match=rf"^No .* at '.*/{below}': .*Give --root '.*above/set'\.$")
     (tmp_path / "none").mkdir()
-    refused(name, tmp_path / "none", match=r"there: nothing\. Give --root the folder that holds them\.$")
-    refused(name, write_lines(tmp_path / "x", []), match="is not a folder")
+    refused(name, tmp_path / "none", match=r"there: nothing\. Give --root the directory that holds them\.$")
+    refused(name, write_lines(tmp_path / "x", []), match="is not a directory")
 
 
 def test_no_lists_and_no_clips_are_one_line_each(tmp_path):
@@ -328,7 +329,7 @@ def test_two_files_of_one_clip_are_refused(tmp_path):
     refused(
         "dfew",
         tmp_path,
-        match=r"^Clip '00001' is there twice, as '.*00001.mp4' and as '.*/1.mp4'; remove one",
+        match=r"^Clip '00001' exists twice, as '.*00001.mp4' and as '.*/1.mp4'; remove one",
     )
 
 

@@ -121,7 +121,7 @@ def test_a_column_in_another_case_beside_the_one_that_is_meant_is_not_read(tmp_p
     index = read(manifest(tmp_path, f"{HEADER},Label\na.mp4,joy,train,fear\n"))
     assert index.class_names == ("joy",)
     assert index.notes[0] == "columns of the manifest that are not read: Label"
-    with pytest.raises(DatasetError, match="column label is there twice"):
+    with pytest.raises(DatasetError, match="column label occurs twice"):
         read(manifest(tmp_path, "path,Label,LABEL,split\na.mp4,joy,fear,train\n"))
 
 

@@ -50,7 +50,10 @@ def data_check(
     source: Form = "auto",
     json_: Json = False,
 ) -> None:
-    """Find errors in a dataset and show how to fix them; nothing is changed. Exit code 3: errors found."""
+    """Find errors in a dataset and show how to fix them; nothing is changed.
+
+    Exit code 3: errors or warnings found.
+    """
     from pipeline.doctor import CheckOptions, check
 
     options = CheckOptions(

@@ -78,8 +78,8 @@ def read_dataset(name: str, root: Path, options: ReadOptions = _DEFAULTS) -> Dat
         raise ConfigError(msg)
     if not root.exists():
         msg = (
-            f"No dataset at '{root}'; give --root PATH, or set $OUS_DATA to the folder that holds '{name}' "
-            f"(the default is data/{name})."
+            f"No dataset at '{root}'; give --root PATH, or set $OUS_DATA to the directory that holds "
+            f"'{name}' (the default is data/{name})."
         )
         raise DatasetError(msg)
     module = import_module(READERS[name])

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipeline.datasets.emotions import class_of_folder, polarity_of_class
+from pipeline.datasets.names import ignored_note
 from pipeline.datasets.official_reader import ClipList, Entry, Inventory, OfficialSet, read_lists
 from pipeline.datasets.votes import contradicted
 from pipeline.errors import DatasetError, counted, some
@@ -61,16 +62,15 @@ def read_official(official: OfficialSet, root: Path, options: ReadOptions) -> Da
         notes.append(f"{counted(len(extra), 'clip')} in no list, {unlabelled} of them without a label")
     _require_once(inventory, members, there)
     if inventory.strangers:
-        many = counted(len(inventory.strangers), "file or folder", "files and folders")
-        notes.append(f"{many} among the clips left alone, no clip by name: {some(inventory.strangers)}")
+        notes.append(ignored_note(inventory.strangers, "file or directory", "files and directories"))
     places = {name: number for number, name in enumerate(published.class_names)}
     beside: Mapping[str, str] = {} if source == "crops" else inventory.beside
     if beside:
         notes.append(
-            f"face crops are there beside the whole frames of {_of(len(members.keys() & beside), members)}"
+            f"there are face crops besides the whole frames of {_of(len(members.keys() & beside), members)}"
         )
     elif source != "crops" and inventory.crops:
-        notes.append("face crops are there that cannot be used beside whole frames: 16 pictures, or a video")
+        notes.append("there are face crops that cannot be used beside whole frames: 16 images, or a video")
     paths = {clip_id: there.get(clip_id) or official.path_of(source, clip_id) for clip_id in members}
     clips = [
         ClipRef(
@@ -202,7 +202,7 @@ def _source(
         raise DatasetError(msg)
     if source == "auto" and many["video"] and many["frames"]:
         notes.append(
-            f"clips are read as {chosen}: videos of {_of(many['video'], listed)} are there, folders of "
+            f"clips are read as {chosen}: videos of {_of(many['video'], listed)} are there, directories of "
             f"frames of {many['frames']}"
         )
     return chosen
@@ -211,7 +211,7 @@ def _source(
 def _require_once(inventory: Inventory, members: Mapping[str, _Member], there: Mapping[str, str]) -> None:
     for clip_id, (one, other) in inventory.twice.items():
         if clip_id in members and there.get(clip_id) == one:
-            msg = f"Clip '{clip_id}' is there twice, as '{one}' and as '{other}'; remove one of them."
+            msg = f"Clip '{clip_id}' exists twice, as '{one}' and as '{other}'; remove one of them."
             raise DatasetError(msg)
 
 

@@ -83,8 +83,8 @@ class Tree:
         if (elsewhere := self._folder.way_out(path)) is not None:
             msg = (
                 f"'{printable(str(self._root / path))}' is a link out of '{self._root}', to "
-                f"'{printable(elsewhere)}'; only the root itself may be a link. Give the folder that holds "
-                "all files, or a link to it, by --root."
+                f"'{printable(elsewhere)}'; only the root itself may be a link. Give the directory that "
+                "holds all files, or a link to it, by --root."
             )
             raise DatasetError(msg)
 
@@ -111,7 +111,7 @@ def require_root(title: str, root: Path, places: list[str]) -> None:
         DatasetError: There is none of them. The message shows the contents of the root.
     """
     if not root.is_dir():
-        msg = f"--root '{root}' is not a folder; the folder that holds {title} is needed."
+        msg = f"--root '{root}' is not a directory; the directory that holds {title} is needed."
         raise DatasetError(msg)
     firsts = sorted({fixed_part(place) for place in places})
     if _holds(root, firsts):
@@ -123,7 +123,7 @@ def require_root(title: str, root: Path, places: list[str]) -> None:
         if any(place.startswith(f"{here}/") or place == here for place in firsts) and _holds(above, firsts):
             better.append(above)
     there = some(sorted(path.name for path in root.iterdir()), _MOST_NAMES) or "nothing"
-    remedy = f"Give --root '{better[0]}'." if better else "Give --root the folder that holds them."
+    remedy = f"Give --root '{better[0]}'." if better else "Give --root the directory that holds them."
     msg = (
         f"No {title} at '{root}': looked for {', '.join(firsts)}; there: {printable(there)}. "
         f"{printable(remedy)}"

@@ -174,7 +174,7 @@ def _determine(
     has_folders = any(class_of_folder(line.clip) for line in split_list.file.lines)
     sure: Order | None = None
     if has_folders and len(agreeing) == 1:
-        sure = replace(agreeing[0], evidence="the names of the folders")
+        sure = replace(agreeing[0], evidence="the names of the directories")
     elif len(equal) == 1:
         sure = replace(equal[0], evidence="the published class counts")
     if sure is not None and asked not in (None, sure.name):
@@ -208,9 +208,9 @@ def _by_folders(split_list: ListInSplit, orders: list[Order]) -> tuple[list[Orde
     line = against[fewest][0]
     means = orders[fewest].class_name(line.label) or "no class"
     return [], (
-        f"has integers that the names of its clips' folders contradict in every known order; in the nearest, "
-        f"{orders[fewest]}, at {len(against[fewest])} of {len(with_folder)} lines (line {line.number}: label "
-        f"{line.label} means {means}, the clip is '{line.clip[-100:]}')"
+        f"has integers that the names of its clips' directories contradict in every known order; in the "
+        f"nearest, {orders[fewest]}, at {len(against[fewest])} of {len(with_folder)} lines (line "
+        f"{line.number}: label {line.label} means {means}, the clip is '{line.clip[-100:]}')"
     )
 
 
@@ -275,7 +275,7 @@ def _undetermined(orders: list[Order], counts: LabelCounts, asked: str | None) -
         detail = f" (nearest: {nearest}, {why})"
         remedy = remedy if possible else _another_of(possible)
     else:
-        problem = "has integers whose order neither folder names nor class counts determine"
+        problem = "has integers whose order neither directory names nor class counts determine"
     return OrderDecision(order=None, problem=problem, detail=detail, remedy=remedy)
 
 

@@ -58,7 +58,7 @@ def require_few_names(kind: str, names: Collection[str], where: Path) -> None:
 
 
 def require_readable_size(path: Path) -> None:
-    """Raise DatasetError for a list that is no regular file, or too large to be held in memory."""
+    """Raise DatasetError for a list that is not a regular file, or too large to be held in memory."""
     if not path.is_file():
         msg = f"'{path}' is not a file; a CSV or JSONL list is needed."
         raise DatasetError(msg)
@@ -73,7 +73,7 @@ def require_readable_size(path: Path) -> None:
 
 @contextmanager
 def open_list(path: Path) -> Iterator[BinaryIO]:
-    """Open a list. Raises DatasetError if the opened file is no regular file, or too large."""
+    """Open a list. Raises DatasetError if the opened file is not a regular file, or too large."""
     try:
         with open_given(path, _MAX_LIST_BYTES) as file:
             yield file
@@ -108,7 +108,7 @@ def at_most(rows: Iterable[_T], largest: int, where: Path) -> list[_T]:
 
     Args:
         rows: Read up to the limit only.
-        largest: The limit.
+        largest: Most rows that are allowed.
         where: Their file, for the message.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Choice of the lists that --lists names, with fold and split, and of files there that are no lists."""
+"""Choice of the lists that --lists names, with fold and split. Files there that are not lists are noted."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -83,7 +83,7 @@ def _seen(
         elif path.is_file():
             named.append(_name(path, _PARENTS, fold_names))
         else:
-            msg = f"--lists '{path}' is neither a file nor a folder; give a list, or a folder of lists."
+            msg = f"--lists '{path}' is neither a file nor a directory; give a list, or a directory of lists."
             raise DatasetError(msg)
     return named, beside, shown
 

@@ -64,7 +64,7 @@ class ListFile:
 def read_list(path: Path, clip_id_of: Callable[[str], str | None]) -> ListFile:
     """Read a list. `clip_id_of` distinguishes a clip's line from a header, so that no first line is lost.
 
-    Raises DatasetError, with file and line, for a file that is no list.
+    Raises DatasetError, with file and line, for a file that is not a list.
     """
     require_readable_size(path)
     texts, has_crlf = _texts(path)

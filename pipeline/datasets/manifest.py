@@ -197,7 +197,7 @@ def _find(root: Path) -> Path:
         return there[0]
     found = ", ".join(str(path) for path in there) or "none"
     msg = (
-        f"--root '{root}' needs to be a manifest ({', '.join(_SUFFIXES)}), or a folder with one "
+        f"--root '{root}' needs to be a manifest ({', '.join(_SUFFIXES)}), or a directory with one "
         f"{' or '.join(FILE_NAMES)}; found: {found}."
     )
     raise DatasetError(msg)

@@ -25,7 +25,7 @@ _UP = re.compile(r"(^|[\\/])\.\.([\\/]|$)")
 _UNTIDY = re.compile(r"(^|/)\.?(/|$)")
 """Empty parts, parts of one dot, and a '/' at the end, which `PurePosixPath` removes."""
 
-_ALLOWED = "a path inside the manifest's folder, without '..'"
+_ALLOWED = "a path inside the manifest's directory, without '..'"
 _SAMPLE = 100
 """Number of absolute paths that determine the directory that they start from."""
 
@@ -102,8 +102,9 @@ class ManifestPaths:
         else:
             found = self._other_form(row, column, text)
         if (elsewhere := self.folder.way_out(found.path)) is not None:
-            allowed = f"a file inside the manifest's folder, but this is a link to '{printable(elsewhere)}'"
-            raise row.wrong(column, f"{allowed}; move the manifest to a folder that holds both")
+            link = f"but this is a link to '{printable(elsewhere)}'"
+            allowed = f"a file inside the manifest's directory, {link}"
+            raise row.wrong(column, f"{allowed}; move the manifest to a directory that holds both")
         return found
 
     def _other_form(self, row: Row, column: str, text: str) -> Found:
@@ -114,7 +115,7 @@ class ManifestPaths:
             changes.append("with '/' for '\\'")
         if (relative := self.folder.relative(path)) is not None:
             path = relative
-            changes.append("relative to the manifest's folder")
+            changes.append("relative to the manifest's directory")
         elif self._is_foreign(text):
             start, path = self._without_start(row, column, text)
             changes.append(f"without the '{start}' of another place")
@@ -151,7 +152,7 @@ class ManifestPaths:
             return "/".join(parts[: fits[0]]) or "/", "/".join(parts[fits[0] :])
         if fits:
             both = " and ".join(f"'{'/'.join(parts[n:])}'" for n in fits)
-            raise row.wrong(column, f"{_ALLOWED}; {both} are there, so write it relative to the folder")
+            raise row.wrong(column, f"{_ALLOWED}; {both} are there, so write it relative to the directory")
         ends = f"another start than those of the list ({some(sorted(starts))})" if starts else ""
         raise row.wrong(column, f"{_ALLOWED}; {ends or 'the ends of this path were tried, none is there'}")
 
@@ -202,7 +203,7 @@ def _parts(text: str) -> list[str]:
 
 
 def _start(parts: list[str], number: int) -> str:
-    """Return the first parts as one text, in lower case on Windows, which ignores case."""
+    """Return the first parts as one text, in lower case if it begins with a drive."""
     start = "/".join(parts[:number])
     return start.lower() if parts[0] else start
 

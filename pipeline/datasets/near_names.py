@@ -81,7 +81,7 @@ def _is_slip(word: str, other: str, shortest: int) -> bool:
 
     Errors are rare in the first letter (Pollock and Zamora 1984, doi 10.1145/358027.358048), and other first
     letters make other words: fearful and tearful, happy and unhappy. Different digits and longer endings
-    (bored, boredom) are no errors.
+    (bored, boredom) are not errors.
     """
     short, long = sorted((word, other), key=len)
     if len(long) < shortest or len(long) - len(short) > 2 or short[:1] != long[:1]:

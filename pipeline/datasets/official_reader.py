@@ -174,7 +174,7 @@ def find_lists(
         The lists as (path, fold, split), and notes on files that are left alone.
 
     Raises:
-        DatasetError: There is no list, or the root is no directory of the dataset.
+        DatasetError: There is no list, or the root is not a directory of the dataset.
     """
     require_root(official.published.title, root, list(official.places.values()))
     notes: list[str] = []

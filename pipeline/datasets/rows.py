@@ -179,7 +179,7 @@ def _jsonl_row(line: str, where: str) -> Row:
 def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     values = dict(pairs)
     if len(values) < len(pairs):
-        msg = "a name is twice in one object"
+        msg = "a name occurs twice in one object"
         raise ValueError(msg)
     return values
 
@@ -194,7 +194,7 @@ def _require_columns(names: list[str], required: tuple[str, ...], where: str) ->
         raise DatasetError(msg)
     twice = sorted({name for name in names if name and names.count(name) > 1})
     if twice:
-        msg = f"{where}: column {printable(', '.join(twice))} is there twice; once is allowed."
+        msg = f"{where}: column {printable(', '.join(twice))} occurs twice; once is allowed."
         raise DatasetError(msg)
     box = [name for name in BOX if name in names]
     if box and len(box) < len(BOX):

@@ -122,7 +122,10 @@ def _num_known(header: str, delimiter: str, known: Collection[str]) -> int:
 
 
 def column_name(written: str, known: Collection[str]) -> str:
-    """Return the known column that a header writes in another case, with blanks or hyphens; else its text."""
+    """Return the known column that a header cell names, whatever its case, blanks or hyphens.
+
+    An unknown name is returned stripped.
+    """
     plain = re.sub(r"[ -]+", "_", folded(written))
     return plain if plain in known else written.strip()
 

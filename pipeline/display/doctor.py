@@ -1,4 +1,12 @@
-"""Output for checks of a dataset. Nothing here needs torch, so that `data check` starts without it."""
+"""Output for checks of a dataset. Nothing here needs torch, so that `data check` starts without it.
+
+Other parts of the text are in:
+
+``pipeline.doctor.*``              texts of findings, in the module of each check
+``pipeline.doctor.finding_kinds``  remedies, after ``do:``
+``pipeline.doctor.all_checks``     facts, above the table; ``decode_checks`` adds those of ``--deep``
+``pipeline.display.count_table``   the table of counts
+"""
 
 import textwrap
 from typing import Any

@@ -88,7 +88,7 @@ def check(name: str, root: Path, options: CheckOptions, bar: Bar) -> DoctorRepor
 
 
 def _numbers_of_pictures(on_disk: Mapping[str, OnDisk]) -> dict[str, int]:
-    """Return the number of pictures by clip id, for every directory that has pictures in a clear order."""
+    """Return the number of images by clip id, for every directory that has images in a clear order."""
     return {
         key: len(found.pictures) for key, found in on_disk.items() if found.pictures and not found.unclear
     }
@@ -97,7 +97,7 @@ def _numbers_of_pictures(on_disk: Mapping[str, OnDisk]) -> dict[str, int]:
 def _opened(
     inputs: Inputs, on_disk: Mapping[str, OnDisk], options: CheckOptions, bar: Bar
 ) -> dict[str, Opened]:
-    """Open every clip that has a file, or a directory of pictures."""
+    """Open every clip that has a file, or a directory of images."""
     from pipeline.doctor.decoding import add_headers, open_all  # loads torch, which takes seconds
 
     there = [
@@ -112,7 +112,7 @@ def _opened(
 
 def _forms(inputs: Inputs, on_disk: Mapping[str, OnDisk]) -> str:
     """Describe the forms of the clips on disk, in words; empty if there are none."""
-    names = {"file": "videos", "folder": "face crops" if inputs.form == "crops" else "folders of frames"}
+    names = {"file": "videos", "folder": "face crops" if inputs.form == "crops" else "directories of frames"}
     forms = Counter(names[found.form] for found in on_disk.values() if found.form in names)
     if len(forms) == 1:
         return f", as {next(iter(forms))}"

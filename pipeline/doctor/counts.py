@@ -37,7 +37,7 @@ def num_clips(lists: Sequence[ClipList]) -> int:
 
 
 def class_counts(lists: Sequence[ClipList], class_names: Sequence[str]) -> list[int]:
-    """Return the number of different clips of each class."""
+    """Return the number of different clips of each class, in the order of `class_names`."""
     found = Counter(
         {
             entry.clip_id or entry.written: entry.class_name for each in lists for entry in each.entries

@@ -39,12 +39,12 @@ class Opened:
         num_frames: Number of frames that decode.
         width_px: Width of its frames.
         height_px: Height of its frames.
-        seconds: Duration; NaN for a directory of pictures.
+        seconds: Duration; NaN for a directory of images.
         steadiness: Longest time between frames divided by the shortest.
         turns: Quarter turns that make it upright.
         num_sizes: Number of different sizes of its frames.
         notes: Notes of the decoder.
-        stray_boxes: Why its face boxes are not within its frame; empty if they are.
+        stray_boxes: Why most of its face boxes are less than half inside the frame; empty if they are not.
     """
 
     failure: str = ""
@@ -94,7 +94,7 @@ def _oddities(opened: Mapping[str, Opened]) -> Iterator[_Cases]:
     sizes = _odd({clip_id: float(one.width_px * one.height_px) for clip_id, one in sound.items()})
     durations = _odd({i: one.seconds for i, one in sound.items() if math.isfinite(one.seconds)})
     stray = {clip_id: f" ({one.stray_boxes})" for clip_id, one in sound.items() if one.stray_boxes}
-    yield "boxes-beyond-frame", "with face boxes outside the frame", stray
+    yield "boxes-beyond-frame", "with most face boxes less than half inside the frame", stray
     for kind, (what, _) in _NOTED.items():
         yield kind, what, noted[kind]
     mixed = {clip_id: "" for clip_id, one in sound.items() if one.num_sizes > 1}

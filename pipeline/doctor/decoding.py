@@ -54,7 +54,7 @@ def open_all(
 def add_headers(
     root: Path, clips: Sequence[ClipRef], opened: Mapping[str, Opened], on_clip: Callable[[], None]
 ) -> dict[str, Opened]:
-    """Add the properties that are read from the files: rotation, and sizes of all pictures.
+    """Add the properties that are read from the files: rotation, and sizes of all images.
 
     Args:
         root: Directory of the dataset.
@@ -91,5 +91,5 @@ def _of(clip: ClipRef, frames: Frames) -> Opened:
 
 
 def _header(path: Path) -> tuple[int, int]:
-    """Return the quarter turns of a video, and the number of sizes of a directory's pictures."""
+    """Return the quarter turns of a video, and the number of sizes of a directory's images."""
     return (0, len(picture_sizes(path))) if path.is_dir() else (quarter_turns(path), 1)

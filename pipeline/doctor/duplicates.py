@@ -32,7 +32,7 @@ def clips_by_file(inputs: Inputs, on_disk: Mapping[str, OnDisk]) -> dict[str, li
 def suspects(inputs: Inputs, on_disk: Mapping[str, OnDisk], files: Mapping[str, list[str]]) -> list[str]:
     """Find files that may be copies of each other, because their sizes are equal.
 
-    Directories are compared by the number of their pictures and the sizes of three of them.
+    Directories are compared by the number of their images and the sizes of three of them.
 
     Args:
         inputs: Inputs of the checks.
@@ -166,7 +166,7 @@ def _size(path: Path, found: OnDisk) -> tuple[int, ...] | None:
 
 
 def _digest(path: Path, found: OnDisk) -> str | None:
-    """Return a hash of a file, or of a directory's pictures in order; None if one cannot be read."""
+    """Return a hash of a file, or of a directory's images in order; None if one cannot be read."""
     files = [path] if found.form == "file" else [path / name for name in found.pictures]
     try:
         digests = [sha256_file(file) for file in files]

@@ -54,7 +54,7 @@ _LISTS: Mapping[str, Kind] = {
         "copy its lists into the tree if results are to be the mean of all folds",
     ),
     "first-line-lost": _error(
-        "a list has one clip less than published, because a program took the first line of a list without "
+        "a list has one clip less than published, as if a program had taken the first line of a list without "
         "a header for one",
         "take the list from the authors' archive, or put its first line back",
     ),
@@ -67,14 +67,14 @@ _LISTS: Mapping[str, Kind] = {
         "compare its labels with the authors' list",
     ),
     "label-order": _error(
-        "the order of a list's integers is unknown, or folder names or class counts contradict it; "
+        "the order of a list's integers is unknown, or directory names or class counts contradict it; "
         "counts are shown by integer, unless the order is known",
         "give a list of class names, the authors' list, or --label-order with an order that the counts allow",
     ),
     "folder-label": _error(
-        "the folder of a clip names another class than its line",
-        "find out which is correct, usually the folder; if it is most lines of a list, its integers are in "
-        "another order",
+        "the directory of a clip names another class than its line",
+        "find out which is correct, usually the directory; if most lines of a list differ, its integers are "
+        "in another order",
     ),
     "clip-unknown": _error(
         "a line of a list names no clip of the dataset",
@@ -93,7 +93,7 @@ _LISTS: Mapping[str, Kind] = {
         "find out which is correct; if it is nearly all clips, lists count classes in two orders",
     ),
     "listed-twice": _warning(
-        "one clip is twice in a list and would count twice",
+        "one clip occurs twice in a list and would count twice",
         "remove the second line",
     ),
     "leak": _error(
@@ -159,7 +159,7 @@ _FILES: Mapping[str, Kind] = {
     ),
     "path-missing": _error(
         "nothing is at a path of a manifest",
-        "correct the path, or move the manifest: paths start from its folder, and a note names the forms "
+        "correct the path, or move the manifest: paths start from its directory, and a note names the forms "
         "that were tried; extraction records each as failed",
     ),
     "clip-unlisted": _warning(
@@ -167,13 +167,13 @@ _FILES: Mapping[str, Kind] = {
         "nothing, if they are yours; else check whether a list is cut short",
     ),
     "file-empty": _error("a clip's file has no bytes", "copy or unpack the file again"),
-    "folder-empty": _error("a clip's folder holds no pictures", "extract its frames again"),
+    "folder-empty": _error("a clip's directory holds no images", "extract its frames again"),
     "link-dangling": _error(
-        "a clip is a link to a file that is not there, such as of git-annex",
+        "a clip is a link to a file that does not exist, such as of git-annex",
         "fetch the file, such as with `git annex get`, or copy it to where the link is",
     ),
     "not-a-file": _error(
-        "at a clip's path is neither a file nor a folder of pictures",
+        "the path of a clip is neither a file nor a directory of images",
         "replace it with the clip",
     ),
     "name-twice": _error(
@@ -181,29 +181,29 @@ _FILES: Mapping[str, Kind] = {
         "keep the one that is the clip",
     ),
     "name-unknown": _note(
-        "a file among the clips is no clip by its name or suffix",
-        "nothing, if it is none; else rename it",
+        "the name or suffix of a file among the clips is not that of a clip",
+        "nothing, if it is not a clip; else rename it",
     ),
     "short": _note(
         "a clip has fewer frames than requested; its last one is repeated",
         "nothing, if the authors' clips are like that; else fewer --frames",
     ),
     "frames-unclear": _error(
-        "two pictures of a clip, or two of its face crops, have one number, or their names are of several "
+        "two images of a clip, or two of its face crops, have one number, or their names are of several "
         "series, such as frames and masks",
-        "keep one series in the folder, each number once; extraction records the clip as failed",
+        "keep one series in the directory, each number once; extraction records the clip as failed",
     ),
     "frame-gaps": _warning(
-        "the pictures of a clip are not numbered without gaps: frames are missing",
+        "the images of a clip are not numbered without gaps: frames are missing",
         "extract its frames again",
     ),
     "crops-missing": _warning(
-        "the folder of a clip's face crops is not there, or holds no pictures",
+        "the directory of a clip's face crops does not exist, or holds no images",
         "crop again, or use a detector in place of the crops",
     ),
     "crops-count": _warning(
         "a clip has fewer or more face crops than frames, so that crops do not correspond to frames",
-        "crop again, with one picture per frame, or use a detector in place of the crops",
+        "crop again, with one image per frame, or use a detector in place of the crops",
     ),
     "claimed-count": _warning(
         "a list states another number of frames for a clip than there is",

@@ -37,7 +37,7 @@ def _check_lines(inputs: Inputs) -> Iterator[Finding]:
     for kind, what, cases in (
         ("clip-unknown", "that name no clip", unknown),
         ("label-unknown", "with a label that is not a class", unlabelled),
-        ("folder-label", "whose label differs from the clip's folder", contradicted),
+        ("folder-label", "whose label differs from the clip's directory", contradicted),
     ):
         if cases:
             yield Finding(kind=kind, what=f"{counted(len(cases), 'line')} {what}", cases=tuple(cases))

@@ -50,10 +50,10 @@ def _check_presence(inputs: Inputs, on_disk: Mapping[str, OnDisk]) -> Iterator[F
         kind = "path-missing" if inputs.published is None else "clip-missing"
         yield Finding(kind=kind, what=f"{what}, the first looked for at '{first}'", cases=tuple(missing))
     for kind, what, form in (
-        ("link-dangling", "behind a link to a file that is not there", "link"),
-        ("not-a-file", "neither file nor folder", "other"),
+        ("link-dangling", "behind a link to a file that does not exist", "link"),
+        ("not-a-file", "neither file nor directory", "other"),
         ("file-empty", "of no bytes", "file"),
-        ("folder-empty", "without pictures in their folders", "folder"),
+        ("folder-empty", "without images in their directories", "folder"),
     ):
         if forms[form]:
             cases = tuple(quoted(inputs.clips[clip_id].path) for clip_id in forms[form])
@@ -72,8 +72,10 @@ def _check_names(inputs: Inputs) -> Iterator[Finding]:
         yield Finding(kind="name-twice", what=f"{counted(len(twice), 'clip')} with two files", cases=cases)
     strangers = inputs.inventory.strangers
     if strangers:
-        none = "is no clip by its name" if len(strangers) == 1 else "are no clips by their names"
-        what = f"{counted(len(strangers), 'file')} among the clips that {none}"
+        why = (
+            "its name is not that of a clip" if len(strangers) == 1 else "their names are not those of clips"
+        )
+        what = f"{counted(len(strangers), 'file')} among the clips, but {why}"
         yield Finding(kind="name-unknown", what=what, cases=tuple(map(quoted, strangers)))
 
 
@@ -85,12 +87,12 @@ def _check_folders(on_disk: Mapping[str, OnDisk], crops: Mapping[str, OnDisk]) -
     unclear = [f"{quoted(i)}: {found.unclear}" for i, found in on_disk.items() if found.unclear]
     unclear += [f"the crops of {quoted(i)}: {found.unclear}" for i, found in crops.items() if found.unclear]
     if unclear:
-        what = f"{counted(len(unclear), 'folder')} of pictures whose names give no order"
+        what = f"{counted(len(unclear), 'directory', 'directories')} of images whose names give no order"
         yield Finding(kind="frames-unclear", what=what, cases=tuple(unclear))
     gaps = [f"{quoted(i)} lacks {found.num_gaps}" for i, found in on_disk.items() if found.num_gaps]
     gaps += [
         f"the crops of {quoted(i)} lack {found.num_gaps}" for i, found in crops.items() if found.num_gaps
     ]
     if gaps:
-        what = f"{counted(len(gaps), 'folder')} with numbers missing among the pictures"
+        what = f"{counted(len(gaps), 'directory', 'directories')} with numbers missing among the images"
         yield Finding(kind="frame-gaps", what=what, cases=tuple(gaps))

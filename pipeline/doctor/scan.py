@@ -29,7 +29,7 @@ class OnDisk:
         inode: Device and number of the file or directory, the same for all links to it.
         num_bytes: Size of a file.
         pictures: Names of a directory's pictures, in order of their numbers.
-        num_gaps: Numbers that are missing between the first picture and the last.
+        num_gaps: Numbers that are missing between the first image and the last.
         unclear: Why the names give no order; empty if they do.
     """
 

@@ -48,7 +48,7 @@ class Location:
             return cls(text)
         parts = text.removeprefix(_S3).rstrip("/").split("/")
         if not text.startswith(_S3) or len(parts) < 2 or not all(p.strip(".") for p in parts):  # noqa: PLR2004
-            msg = f"'{text}' is not a location of a cache; give a local folder, or s3://BUCKET/PREFIX."
+            msg = f"'{text}' is not a location of a cache; give a local directory, or s3://BUCKET/PREFIX."
             raise ConfigError(msg)
         return cls(text)
 

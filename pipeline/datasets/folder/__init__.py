@@ -13,6 +13,7 @@ from pipeline.datasets.emotions import class_of, polarity_of_class
 from pipeline.datasets.folder.levels import REMEDY, Layout, class_name, layout_of, split_of
 from pipeline.datasets.folder.scan import VIDEO_SUFFIXES, Scan, find_clips
 from pipeline.datasets.limits import require_few_names
+from pipeline.datasets.names import ignored_note
 from pipeline.datasets.spelling import one_spelling, why_no_name
 from pipeline.errors import DatasetError, counted, printable, some
 from pipeline.pictures import PICTURE_SUFFIXES
@@ -39,7 +40,7 @@ def read(root: Path, options: ReadOptions = _DEFAULTS) -> DatasetIndex:
             name cannot be read.
     """
     if not root.is_dir():
-        msg = f"--root '{root}' is not a folder; --dataset folder needs one that holds class/clip.mp4."
+        msg = f"--root '{root}' is not a directory; --dataset folder needs one that holds class/clip.mp4."
         raise DatasetError(msg)
     found = find_clips(root)
     clips, kind = _clips(found)
@@ -67,9 +68,9 @@ def read(root: Path, options: ReadOptions = _DEFAULTS) -> DatasetIndex:
 
 
 def _clips(found: Scan) -> tuple[list[str], str]:
-    """Return the clips and their kind: videos, or picture folders if there are more of them."""
+    """Return the clips and their kind: videos, or image folders if there are more of them."""
     if len(found.frames) > len(found.videos):
-        return found.frames, "picture folder"
+        return found.frames, "image folder"
     return found.videos, "video"
 
 
@@ -82,7 +83,7 @@ def _labels(clips: Sequence[str], kind: str, layout: Layout) -> Mapping[str, str
         for path in clips:
             if class_of(class_name(path)):
                 msg = (
-                    f"the directory '{printable(path)}' names a class and holds pictures directly, so it "
+                    f"the directory '{printable(path)}' names a class and holds images directly, so it "
                     "would be one clip. Each clip needs its own directory, as class/clip/0001.jpg; still "
                     "pictures are not read."
                 )
@@ -134,17 +135,16 @@ def _layout_notes(layout: Layout, clips: Sequence[ClipRef], group: int | None) -
 
 
 def _left_alone(found: Scan, kind: str) -> list[str]:
-    """Return notes on files and directories that are no clips, so that a misnamed clip is noticed."""
+    """Return notes on files and directories that are not clips, so that a misnamed clip is noticed."""
     notes = []
-    other, clips = ("video", found.videos) if kind == "picture folder" else ("picture folder", found.frames)
+    other, clips = ("video", found.videos) if kind == "image folder" else ("image folder", found.frames)
     if clips:
         notes.append(
             f"clips are read as {kind}s; {counted(len(clips), other)} left alone, because there are fewer of "
             f"them: {some([printable(path) for path in clips])}"
         )
     if found.others:
-        named = some([printable(path) for path in found.others])
-        notes.append(f"{counted(len(found.others), 'file')} left alone, no clip by its name: {named}")
+        notes.append(ignored_note([printable(path) for path in found.others], "file", "files"))
     if found.unfetched:
         named = some([printable(path) for path in found.unfetched])
         is_one = len(found.unfetched) == 1
@@ -161,6 +161,6 @@ def _without_clips(root: Path, found: Scan) -> str:
     there = some([printable(path) for path in (*found.others, *found.unfetched, *found.empty)])
     videos, pictures = (" ".join(sorted(suffixes)) for suffixes in (VIDEO_SUFFIXES, PICTURE_SUFFIXES))
     return (
-        f"'{printable(str(root))}' holds no clip: no video ({videos}) and no directory of pictures "
+        f"'{printable(str(root))}' holds no clip: no video ({videos}) and no directory of images "
         f"({pictures}); found: {there or 'nothing'}. {REMEDY}"
     )

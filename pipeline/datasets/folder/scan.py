@@ -39,7 +39,7 @@ class Scan:
     Attributes:
         videos: Files with one of VIDEO_SUFFIXES.
         frames: Directories that hold pictures and no video.
-        others: Other files, and lock files of other programs.
+        others: Other files, such as unfinished downloads (.part), and lock files of other programs.
         unfetched: Links to files that are not there, and placeholders of files in a cloud.
         empty: Directories without a clip in them or below.
     """
@@ -139,7 +139,7 @@ class _Scanner:
         if (elsewhere := self._folder.way_out(path)) is not None:
             msg = (
                 f"'{printable(str(self._root / path))}' is a link out of '{self._root}', to "
-                f"'{printable(elsewhere)}'; copy its target into the folder."
+                f"'{printable(elsewhere)}'; copy its target into the directory."
             )
             raise DatasetError(msg)
 

@@ -88,8 +88,8 @@ def ramp(height: int, width: int, stops: Sequence[tuple[float, Colour]]) -> Byte
     """Return an image with a vertical gradient, uint8 [height, width, 3].
 
     Args:
-        height: In pixels.
-        width: In pixels.
+        height: Height of the image in pixels.
+        width: Width of the image in pixels.
         stops: Heights as fractions from the top, ascending, each with its RGB colour.
     """
     places = [place for place, _ in stops]

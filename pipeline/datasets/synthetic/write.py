@@ -122,12 +122,14 @@ def _is_complete(root: Path, config: SyntheticConfig) -> bool:
     try:
         found = json.loads(OwnDir.of(root).read_bytes(DESCRIPTION, _MAX_DESCRIPTION_BYTES))
     except (FileError, ValueError, RecursionError) as error:
-        msg = f"'{root}' exists and holds no readable {DESCRIPTION}; name another folder or remove it."
+        msg = f"'{root}' exists and holds no readable {DESCRIPTION}; name another directory or remove it."
         raise DatasetError(msg) from error
     there = {key: found.get(key) for key in _identity(config)} if isinstance(found, dict) else {}
     other = differences(_identity(config), there)
     if other:
-        msg = f"'{root}' holds another synthetic set ({'; '.join(other)}); name another folder or remove it."
+        msg = (
+            f"'{root}' holds another synthetic set ({'; '.join(other)}); name another directory or remove it."
+        )
         raise DatasetError(msg)
     return True
 
