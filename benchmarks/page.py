@@ -40,14 +40,14 @@ def _at_the_ceiling(recorded: dict[str, Any]) -> list[str]:
     return [
         "",
         f"An encoder at the ceiling, {encode['matmul_ceiling_gflops']:.0f} GFLOP/s in {encode['precision']}, "
-        f"with nothing beside it, would do {ceiling:.2f} pictures/s here: {most:.1f} times the baseline "
+        f"with nothing beside it, would do {ceiling:.2f} images/s here: {most:.1f} times the baseline "
         "script.",
     ]
 
 
 def text_table(recorded: dict[str, Any]) -> str:
     """Return the table of the text branch of a step, by computed positions and precision."""
-    rows = ["| M | text tower | ms | times faster | error of features | of gradient | safe |"]
+    rows = ["| M | text encoder | ms | times faster | error of features | of gradient | safe |"]
     rows.append("|---|---|---|---|---|---|---|")
     for row in recorded["rows"]:
         errors = f"{row['feature_error']:.1e} | {row['gradient_error']:.1e}"

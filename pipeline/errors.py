@@ -26,7 +26,7 @@ def counted(number: int, thing: str, things: str = "") -> str:
     """Return a number with its noun: "1 block", "2 blocks".
 
     Args:
-        number: The number.
+        number: Only 1 takes the singular.
         thing: The noun in the singular.
         things: Its plural; empty for the singular and an s.
     """

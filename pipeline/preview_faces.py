@@ -50,7 +50,9 @@ def load(settings: Mapping[str, Any], device: torch.device) -> Models:
     """
     settings = ExtractConfig.from_older_keys(settings)
     if settings.get("faces", {}).get("source") == "crops":
-        msg = "Face crops of a dataset cannot be shown here; choose a detector, such as --detector haar."
+        msg = (
+            "Face crops of a dataset cannot be shown here; give a detector instead, such as --detector haar."
+        )
         raise ConfigError(msg)
     config = from_dict(ExtractConfig, settings)
     return load_preview_models(config, device)

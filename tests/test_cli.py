@@ -57,7 +57,7 @@ def test_the_main_way_from_clips_to_a_measured_model(run, data, monkeypatch):
     assert "RANDOM ENCODER WEIGHTS" in document["warnings"][0]
     code, out, err = run("cache", "verify", "feats.zarr", "--sample", "1")
     assert code == 0, out
-    assert "1 clips recomputed" in out
+    assert "1 clip recomputed" in out
     assert "RANDOM ENCODER WEIGHTS" in out
     assert "nothing wrong" in out
     quick = ["--set", "schedule.max_epochs=2", "--set", "data.validation=train", "--device", "cpu"]

@@ -60,7 +60,7 @@ def test_what_cannot_be_a_video_is_refused_in_one_line(tmp_path):
         ("empty.mp4", "the file is empty"),
         ("text.mp4", "not a readable video: Invalid data found when processing input"),
         ("notes.txt", "a playlist or another kind of file that is not read as video"),
-        ("folder.mp4", "a folder, not a video file"),
+        ("folder.mp4", "a directory, not a video file"),
         ("missing.mp4", "cannot be read: No such file or directory"),
         ("pipe.mp4", "a pipe or device, not a video file"),
     ]:

@@ -107,8 +107,8 @@ def test_without_any_crop_there_is_none_and_no_error(tmp_path, there):
     assert crops_of.pictures == ()
     assert not crops_of.found_U.any()
     assert texts(crops_of.notes)[0] == {
-        "no folder": "no folder of face crops 'faces'",
-        "nothing in it": "no face crop in its folder",
+        "no folder": "no directory of face crops 'faces'",
+        "nothing in it": "no face crop in its directory",
     }.get(there, "4 sampled frames without a face crop of its own")
 
 

@@ -111,7 +111,7 @@ def test_a_quick_timing_is_followed_by_one_of_more_blocks(clocked, tmp_path):
     ("sizes", "num_timed", "line"),
     [
         ([9] * 3 + [-1] * 9, 3, "!! 3 clips to time, fewer than 8: a rough estimate"),
-        ([-1] * 12, 0, "NO ESTIMATE OF THE TIME: no clip to do has a file; nothing was written"),
+        ([-1] * 12, 0, "NO ESTIMATE OF THE TIME: no pending clip has a file; nothing was written"),
     ],
 )
 def test_few_clips_and_none_at_all_are_named(clocked, tmp_path, sizes, num_timed, line):

@@ -78,6 +78,4 @@ def test_the_ceiling_tells_what_the_script_could_be_beaten_by() -> None:
         "baseline": {"baseline_clips_per_second": 0.125},
     }
     recorded = {**RECORDED, "config": {"frames": {"num_frames": 8, "num_views": 1}}, "parts": parts}
-    assert page.goals_table(recorded).endswith(
-        "would do 4.00 pictures/s here: 2.0 times the baseline script."
-    )
+    assert page.goals_table(recorded).endswith("would do 4.00 images/s here: 2.0 times the baseline script.")

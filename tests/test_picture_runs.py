@@ -92,7 +92,7 @@ def test_a_finished_cache_has_nothing_to_do_and_stands_by_its_pictures_and_crops
             resume(copy)
         path.write_bytes(before)
     shutil.rmtree(copy / "data/frames/few")
-    assert any("1 clips with features have no file any more (few)" in note for note in resume(copy).notes)
+    assert any("1 clip with features has no file any more (few)" in note for note in resume(copy).notes)
 
 
 def test_another_picture_of_the_same_size_is_found_by_its_hash(copy):
@@ -108,8 +108,8 @@ def test_another_picture_of_the_same_size_is_found_by_its_hash(copy):
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("face_box", 3.0, "face_box: a box although faces are ready crops in 1 clips, first 'crops'"),
-        ("face_found", False, "face_found: status 1 but no face found in 1 clips, first 'crops'"),
+        ("face_box", 3.0, "face_box: a box although faces are ready crops in 1 clip, first 'crops'"),
+        ("face_found", False, "face_found: status 1 but no face found in 1 clip, first 'crops'"),
     ],
 )
 def test_what_cannot_be_with_crops_is_found(copy, name, value, message):
@@ -122,13 +122,13 @@ def test_times_on_some_frames_alone_are_found(copy):
     zarr.open_group(copy / "feats.zarr", mode="r+")["frame_seconds"][4, 0, 1] = np.nan
     with FeatureCache.open(copy / "feats.zarr") as cache:
         (finding,) = verify_stored(cache)
-    assert str(finding) == "frame_seconds: infinity, or NaN on only some frames, in 1 clips, first 'video'"
+    assert str(finding) == "frame_seconds: infinity, or NaN on only some frames, in 1 clip, first 'video'"
 
 
 def test_crops_are_asked_for_where_no_clip_brings_any(made, tmp_path):
     models = crop_models()
     with pytest.raises(
-        DatasetError, match="^--faces crops, but no clip of '.*' has face crops; find faces by"
+        DatasetError, match="^--faces crops, but no clip of '.*' has face crops; replace --faces crops"
     ):
         extract(
             index_of(made / "data", face_paths=False), models.config, executor_of(models), tmp_path / "c.zarr"
@@ -158,5 +158,5 @@ def test_a_cache_of_crops_is_of_these_crops(made, tmp_path):
     other = dataclasses.replace(
         here, clips=(dataclasses.replace(here.clips[0], face_path="faces/other"), *here.clips[1:])
     )
-    with pytest.raises(CacheError, match="face_path of 1 clips, first"):
+    with pytest.raises(CacheError, match="face_path of 1 clip, first"):
         extract(other, models.config, executor_of(models), path)

@@ -253,8 +253,8 @@ def test_frames_without_a_crop_are_told_and_a_clip_without_any_is_done_without_a
     assert some.track.score.tolist() == [1, 0, 0, 0]
     assert texts(some.frames.notes) == ("3 sampled frames without a face crop of its own",)
     for outcome, note in [
-        (none, "no face crop in its folder"),
-        (gone, "no folder of face crops 'gone'"),
+        (none, "no face crop in its directory"),
+        (gone, "no directory of face crops 'gone'"),
         (unnamed, "the data set has no face crops for it"),
     ]:
         assert not outcome.track.has_face

@@ -222,10 +222,10 @@ def test_other_clips_are_refused_by_name(undisturbed, tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"start_seconds": 0.2}, "start_seconds of 1 clips, first 'clips/good3.mp4': 0.2 here, 0.0 there"),
-        ({"end_seconds": 0.5}, "end_seconds of 1 clips, first 'clips/good3.mp4': 0.5 here, -1.0 there"),
-        ({"provided_boxes": None}, "given_boxes_sha256 of 1 clips, first 'clips/good3.mp4':  here, .* there"),
-        ({"label": 0}, "label of 1 clips, first 'clips/good3.mp4': 0 here, 1 there. `cache relabel`"),
+        ({"start_seconds": 0.2}, "start_seconds of 1 clip, first 'clips/good3.mp4': 0.2 here, 0.0 there"),
+        ({"end_seconds": 0.5}, "end_seconds of 1 clip, first 'clips/good3.mp4': 0.5 here, -1.0 there"),
+        ({"provided_boxes": None}, "given_boxes_sha256 of 1 clip, first 'clips/good3.mp4':  here, .* there"),
+        ({"label": 0}, "label of 1 clip, first 'clips/good3.mp4': 0 here, 1 there. `cache relabel`"),
     ],
 )
 def test_another_window_box_or_label_of_one_clip_is_refused(index, undisturbed, change, message):
@@ -244,7 +244,7 @@ def test_a_bad_file_made_good_is_taken_up_and_one_that_vanishes_is_told(tmp_path
     (index.root / "clips/good1.mp4").unlink()
     again = extract(index, small_models(), path, RunOptions(retry_failed=True))
     assert again.counts == {"pending": 0, "done": 2, "done_without_face": 1, "failed": 1}
-    told = "1 clips with features have no file any more (clips/good1.mp4); the features stay, unchecked"
+    told = "1 clip with features has no file any more (clips/good1.mp4); the features stay, unchecked"
     assert again.notes == (told,)
     assert extract(index, small_models(), path, RunOptions()).processed == 0
 
@@ -419,7 +419,7 @@ def test_memory_that_does_not_suffice_is_one_line(index, tmp_path, monkeypatch):
 
 
 def test_hdf5_is_no_place_for_extraction(index, tmp_path):
-    with pytest.raises(CacheError, match="is an HDF5 file; extraction writes Zarr"):
+    with pytest.raises(CacheError, match="has the suffix of an HDF5 file; extraction writes Zarr"):
         extract(index, small_models(), tmp_path / "feats.h5", RunOptions())
 
 

@@ -20,7 +20,7 @@ def test_files_as_they_were_say_nothing(status):
 
 @pytest.mark.parametrize("status", DONE)
 def test_a_vanished_file_keeps_its_features_and_is_told(status):
-    told = "1 clips with features have no file any more (b.mp4); the features stay, unchecked"
+    told = "1 clip with features has no file any more (b.mp4); the features stay, unchecked"
     assert changes([5, -1], [5, 7], [status, status]) == SourceChanges(notes=(told,))
 
 

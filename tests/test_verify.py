@@ -54,25 +54,25 @@ def test_a_fresh_cache_has_nothing_wrong(made):
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("face/embedding", np.nan, "face/embedding: NaN or infinity in 1 clips, first 'clips/good3.mp4'"),
-        ("scene/early", 0, "scene/early: only zeros in 1 clips, first 'clips/good3.mp4'"),
-        ("face_score", 1.5, "face_score: a value above 1 in 1 clips"),
-        ("frame_index", 3, "frame_index: indices that do not increase in 1 clips"),
-        ("frame_index", 400, "frame_index: an index beyond the clip's frames in 1 clips"),
-        ("frame_valid", False, "frame_valid: no valid frame in 1 clips"),
-        ("frame_seconds", np.inf, "frame_seconds: infinity, or NaN on only some frames, in 1 clips"),
-        ("face_box", 900.0, "face_box: a box that is empty or outside the frame in 1 clips"),
-        ("face_found", False, "face_found: status 1 but no face found in 1 clips"),
-        ("num_decoded", 0, "num_decoded: a value below 1 in 1 clips"),
-        ("source_sha256", "", "source_sha256: no hash of the source in 1 clips"),
-        ("polarity", 7, "polarity: a value above 2 in 1 clips"),
-        ("end_seconds", np.inf, "end_seconds: NaN or infinity in 1 clips, first 'clips/good3.mp4'"),
-        ("start_seconds", np.nan, "start_seconds: NaN or infinity in 1 clips, first 'clips/good3.mp4'"),
-        ("face_score", np.nan, "face_score: NaN or infinity in 1 clips"),
+        ("face/embedding", np.nan, "face/embedding: NaN or infinity in 1 clip, first 'clips/good3.mp4'"),
+        ("scene/early", 0, "scene/early: only zeros in 1 clip, first 'clips/good3.mp4'"),
+        ("face_score", 1.5, "face_score: a value above 1 in 1 clip"),
+        ("frame_index", 3, "frame_index: indices that do not increase in 1 clip"),
+        ("frame_index", 400, "frame_index: an index beyond the clip's frames in 1 clip"),
+        ("frame_valid", False, "frame_valid: no valid frame in 1 clip"),
+        ("frame_seconds", np.inf, "frame_seconds: infinity, or NaN on only some frames, in 1 clip"),
+        ("face_box", 900.0, "face_box: a box that is empty or outside the frame in 1 clip"),
+        ("face_found", False, "face_found: status 1 but no face found in 1 clip"),
+        ("num_decoded", 0, "num_decoded: a value below 1 in 1 clip"),
+        ("source_sha256", "", "source_sha256: no hash of the source in 1 clip"),
+        ("polarity", 7, "polarity: a value above 2 in 1 clip"),
+        ("end_seconds", np.inf, "end_seconds: NaN or infinity in 1 clip, first 'clips/good3.mp4'"),
+        ("start_seconds", np.nan, "start_seconds: NaN or infinity in 1 clip, first 'clips/good3.mp4'"),
+        ("face_score", np.nan, "face_score: NaN or infinity in 1 clip"),
         ("label", 2, "label: clip 'clips/good3.mp4' has label 2 of 2 classes"),
-        ("membership", 9, "membership: a value above 3 in 1 clips"),
-        ("status", 9, "status: a value above 3 in 1 clips"),
-        ("status", 3, "stage: failed without a stage in 1 clips"),
+        ("membership", 9, "membership: a value above 3 in 1 clip"),
+        ("status", 9, "status: a value above 3 in 1 clip"),
+        ("status", 3, "stage: failed without a stage in 1 clip"),
     ],
 )
 def test_each_damage_is_named(copy, name, value, message):
@@ -88,7 +88,7 @@ def test_a_fold_without_clips_and_a_clip_that_stands_twice_are_found(copy):
     table["membership"][:] = 0
     table["clip_id"][1] = table["clip_id"][0]
     assert findings(copy) == [
-        "clip_id: 'clips/bad.mp4' is there twice",
+        "clip_id: 'clips/bad.mp4' occurs twice",
         "membership: no clip is in fold 1",
     ]
 
@@ -186,10 +186,10 @@ def test_a_changed_feature_and_a_changed_file_are_found(copy, made):
 def test_without_the_files_it_says_so_or_insists(copy):
     with FeatureCache.open(copy) as cache:
         note = recompute_sample(cache, None, root=copy.parent / "gone").note
-        assert note.startswith("NOTHING COMPUTED AGAIN: No dataset at")
+        assert note.startswith("NOTHING RECOMPUTED: No dataset at")
         with pytest.raises(OusError, match="No dataset at .*gone"):
             recompute_sample(cache, 2, root=copy.parent / "gone")
-        assert recompute_sample(cache, 0).note == "NOTHING COMPUTED AGAIN: not asked for"
+        assert recompute_sample(cache, 0).note == "NOTHING RECOMPUTED: not requested"
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp32"])

@@ -60,7 +60,10 @@ class GpuMonitor:
 
     @property
     def numbers(self) -> dict[str, Any]:
-        """Means over the samples, and the largest memory, after the block; only values of this card."""
+        """Means over the samples, and the largest memory, after the block.
+
+        Values that the card does not report are left out.
+        """
         columns = [_known(values) for values in zip(*(line.split(",") for line in self._lines), strict=True)]
         if not columns:
             return {}

@@ -118,7 +118,7 @@ def _require_clip_class(name: str) -> None:
     if not is_clip_class(open_clip.get_model_config(name)):
         msg = (
             f"encoder.name is {name!r}, which is not a CLIP-class model (vision transformer read at its "
-            "class token, causal text tower read at its end token); use for instance ViT-L-14-quickgelu."
+            "class token, causal text encoder read at its end token); use for instance ViT-L-14-quickgelu."
         )
         raise ConfigError(msg)
 

@@ -1,6 +1,6 @@
 """Conversion of the names of transformers' CLIP tensors to open_clip's; values do not change.
 
-Letters: W width of an encoder; F width of the embedding of both encoders.
+Letters: D width of an encoder; F width of the embedding of both encoders.
 """
 
 import re
@@ -31,7 +31,7 @@ _OUTSIDE = {
     "vision_model.post_layernorm.bias": "visual.ln_post.bias",
 }
 _TRANSPOSED = {"text_projection.weight": "text_projection", "visual_projection.weight": "visual.proj"}
-"""Linear layers [F, W] in transformers, matrices [W, F] in open_clip."""
+"""Linear layers [F, D] in transformers, matrices [D, F] in open_clip."""
 _QUERY_KEY_VALUE = ("q", "k", "v")
 _POSITIONS = ".embeddings.position_ids"
 """Position numbers from 0, which older versions of transformers stored."""

@@ -115,7 +115,10 @@ def cache_repair(
     with _open(cache) as opened:
         num_blocks = -(-opened.meta.num_clips // opened.meta.block_clips)
     shown: list[Callable[[Speed], None]] = []
-    stopped = f"stopped; blocks that are not yet recomputed are pending in {cache}. `extract` resumes them."
+    stopped = (
+        f"stopped; run `cache repair` again for the other damaged blocks of {cache}, and `extract` for "
+        "those that were being recomputed."
+    )
     with ends_at_once(stopped), ExitStack() as bars:
         start, advance = bars.enter_context(progress_bar("checking", "blocks"))
         start(num_blocks)

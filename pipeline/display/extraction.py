@@ -66,7 +66,7 @@ def _time(estimate: Estimate) -> str:
     if not estimate.num_pending:
         return "nothing to do"
     if estimate.seconds is None:
-        reason = "every clip that was timed failed" if estimate.num_timed else "no clip to do has a file"
+        reason = "every clip that was timed failed" if estimate.num_timed else "no pending clip has a file"
         return f"NO ESTIMATE OF THE TIME: {reason}"
     timed = f"{counted(estimate.num_timed, 'clip')} timed {estimate.where}"
     return (

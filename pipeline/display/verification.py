@@ -34,9 +34,9 @@ def _(report: VerifyReport) -> list[str]:
         *(f"!! {warning}" for warning in report.warnings),
         *(f"WRONG  {finding}" for finding in report.findings[:_LISTED]),
         *([f"and {more} more findings; --json lists all"] if more > 0 else []),
-        again.note or f"{len(again.clip_ids)} clips recomputed, {difference}",
+        again.note or f"{counted(len(again.clip_ids), 'clip')} recomputed, {difference}",
         ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in report.counts.items()),
-        f"{report.place}: {f'{len(report.findings)} findings' if report.findings else 'nothing wrong'}",
+        f"{report.place}: {counted(len(report.findings), 'finding') if report.findings else 'nothing wrong'}",
     ]
 
 

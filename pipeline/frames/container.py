@@ -223,7 +223,7 @@ def _refuse_non_file(path: Path) -> None:
     except (OSError, ValueError) as error:
         raise ClipError("open", f"cannot be read: {short(error)}") from error
     if stat.S_ISDIR(found.st_mode):
-        raise ClipError("open", "a folder, not a video file")
+        raise ClipError("open", "a directory, not a video file")
     if not stat.S_ISREG(found.st_mode):
         raise ClipError("open", "a pipe or device, not a video file")
     if found.st_size == 0:

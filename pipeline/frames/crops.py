@@ -51,7 +51,7 @@ def _notes(
 ) -> list[Note]:
     notes = []
     if not folder.names:
-        notes.append(Note(NoteKind.OTHER, "no face crop in its folder"))
+        notes.append(Note(NoteKind.OTHER, "no face crop in its directory"))
     elif num_borrowed:
         text = f"{counted(num_borrowed, 'sampled frame')} without a face crop of its own"
         notes.append(Note(NoteKind.OTHER, text))
@@ -88,7 +88,7 @@ def _of_video(crops: dict[int | str, str], num_frames: int) -> dict[int, str]:
         "decode",
         f"{there} ({shown(list(crops.values()))}) for {wanted} of a video; crops of a video are found by "
         "number, so there must be one per frame, numbered from 0 or from 1. Give the frames as images with "
-        "the same numbers, or find faces by a detector",
+        "the same numbers, or give --faces detector",
     )
 
 

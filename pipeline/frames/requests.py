@@ -108,7 +108,7 @@ def _decoded(job: DecodeJob) -> tuple[Frames, Crops | None, SourceFile]:
         return frames, None, source
     _refuse_window(job)
     if not job.face_path.is_dir():
-        note = f"no folder of face crops '{job.face_path.name}'"
+        note = f"no directory of face crops '{job.face_path.name}'"
         return frames, Crops.none(len(frames.meta.index_U), note), source
     faces = PictureFolder.at(job.face_path, job.inside)
     return frames, find_crops(faces, frames, numbers), source_of_both(source, source_of(faces))

@@ -72,6 +72,7 @@ def open_cache(
     Raises:
         CacheError: The cache has other settings, models or clips; the message names each difference. Or new
             clips may not be appended.
+        DatasetError: The dataset has no boxes or crops, but `faces.source` names them.
         WeightsError: Random weights replace those of a model, which is allowed for timing only.
     """
     if info.stand_ins:
@@ -100,7 +101,7 @@ def open_cache(
 def require_same_settings(info: ModelInfo, place: Location) -> None:
     """Raise CacheError if an existing cache has other settings, as far as they are known.
 
-    It is called before models are loaded, so that no weights are fetched in vain.
+    It is called before models are loaded, so that a run that is rejected downloads no weights.
 
     Args:
         info: The models, which need not be loaded.
@@ -125,7 +126,7 @@ def checked(index: DatasetIndex, config: ExtractConfig, info: ModelInfo, place: 
 
     Raises:
         CacheError: It has other settings, models or clips, or is an HDF5 file.
-        DatasetError: The dataset has no boxes or crops, but they are set as the detector.
+        DatasetError: The dataset has no boxes or crops, but `faces.source` names them.
     """
     _refuse_hdf5(place)
     _require_provided(index, config)
@@ -256,20 +257,23 @@ def _require_provided(index: DatasetIndex, config: ExtractConfig) -> None:
     if config.faces.source == "boxes" and not any(clip.provided_boxes for clip in index.clips):
         msg = (
             f"--faces boxes, but no clip of '{index.root}' has a box; add the columns x0, y0, x1, y1 "
-            "or boxes to the manifest, or find faces by a detector, such as --detector haar."
+            "or boxes to the manifest, or replace --faces boxes by --faces detector."
         )
         raise DatasetError(msg)
     if config.faces.takes_crops and not any(clip.face_path for clip in index.clips):
         msg = (
-            f"--faces crops, but no clip of '{index.root}' has face crops; find faces by a detector, "
-            "such as --detector haar."
+            f"--faces crops, but no clip of '{index.root}' has face crops; replace --faces crops by "
+            "--faces detector."
         )
         raise DatasetError(msg)
 
 
 def _refuse_hdf5(place: Location) -> None:
     if place.is_hdf5:
-        msg = f"--cache '{place}' is an HDF5 file; extraction writes Zarr, and `cache export` writes HDF5."
+        msg = (
+            f"--cache '{place}' has the suffix of an HDF5 file; extraction writes Zarr, and `cache export` "
+            "writes HDF5."
+        )
         raise CacheError(msg)
 
 

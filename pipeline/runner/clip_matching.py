@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.datasets.other_names import under_names
-from pipeline.errors import some
+from pipeline.errors import counted, some
 from pipeline.fingerprint import differences
 from pipeline.store.clip_table import LABELLING, table_of
 from pipeline.store.reader import FeatureCache
@@ -116,7 +116,8 @@ def _difference(
         return ""
     row = int(rows[0])
     clip, one, other = here["clip_id"][row], here[name][row], there[name][row]
-    return f"{name} of {len(rows)} clips, first '{clip}': {_plain(one)} here, {_plain(other)} there"
+    clips = counted(len(rows), "clip")
+    return f"{name} of {clips}, first '{clip}': {_plain(one)} here, {_plain(other)} there"
 
 
 def changed_rows(here: npt.NDArray[Any], there: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:

@@ -13,7 +13,15 @@ from pipeline.types import DatasetIndex
 
 @dataclass(frozen=True, kw_only=True)
 class Outline:
-    """Outline of a run: clips, blocks, bytes by array."""
+    """Outline of a run: clips, blocks, bytes by array.
+
+    Attributes:
+        index: The dataset as read now.
+        config: The settings of all steps.
+        cache: Location of the cache, which may not exist.
+        opening: State of the cache as the run would begin with it. Nothing is written yet.
+        workload: The blocks that the run would process.
+    """
 
     index: DatasetIndex
     config: ExtractConfig

@@ -31,6 +31,12 @@ def create(place: Location, meta: CacheMeta, static: Rows) -> None:
         place: Its location.
         meta: Its attributes.
         static: Arrays of its clip table by name.
+
+    Raises:
+        CacheExistsError: Something is already there.
+        CacheError: A bucket holds other objects, or the cache is too large.
+        ValueError: An array has another shape or type than the schema.
+        OSError: The disk fails.
     """
     if place.exists():
         raise CacheExistsError.at(str(place))

@@ -25,7 +25,8 @@ def require_harmless(path: Path, attribute: str, texts: Sequence[str]) -> None:
             reader reports it.
 
     Raises:
-        CacheError: The child was killed, crashed or did not finish in time.
+        CacheError: The child was killed, crashed or did not finish in time, or it failed in another way, such
+            as at an import.
     """
     seconds = min(_SECONDS + path.stat().st_size // _BYTES_PER_SECOND, _MOST_SECONDS)
     child = subprocess.run(

@@ -117,7 +117,7 @@ ARRAYS: tuple[ArraySpec, ...] = (
         "frame_seconds",
         _VIEW_FRAME,
         "Time of the frame in seconds from the start of its file, as a player shows it; NaN on every frame "
-        "of a clip that is a folder of pictures, whose frame rate is unknown.",
+        "of a clip that is a directory of images, whose frame rate is unknown.",
         dtype="float32",
         per_block=True,
         never_empty="no",
@@ -187,7 +187,7 @@ ARRAYS: tuple[ArraySpec, ...] = (
     _array(
         "source_bytes",
         ("clip",),
-        "Size in bytes of the source file, or of all pictures of a folder, when it was decoded, with ready "
+        "Size in bytes of the source file, or of all images of a directory, when it was decoded, with ready "
         "face crops if they were used; -1 for clips that are not done.",
         dtype="int64",
         per_block=True,
@@ -198,7 +198,7 @@ ARRAYS: tuple[ArraySpec, ...] = (
     _array(
         "source_sha256",
         ("clip",),
-        "sha256 of the source file, hex; of a folder, over its pictures' names and hashes; empty while "
+        "sha256 of the source file, hex; of a directory, over its images' names and hashes; empty while "
         "pending.",
         dtype="str",
         per_block=True,
@@ -248,7 +248,7 @@ ARRAYS: tuple[ArraySpec, ...] = (
     _array(
         "path",
         ("clip",),
-        "The source file, or folder of pictures, relative to the dataset's root.",
+        "The source file, or directory of images, relative to the dataset's root.",
         dtype="str",
         per_block=False,
         fill="",

@@ -38,8 +38,8 @@ _ATTRIBUTES: Mapping[str, str] = {
     "num_tokens": "Tokens kept per frame; 0 if the token arrays are absent.",
     "encoder_name": "Name of the encoder, as open_clip spells it.",
     "encoder_weights": "Tag or path of the encoder's weights; `random` if it was never trained.",
-    "encoder_sha256": "Hash of the vision tower's values.",
-    "text_sha256": "Hash of the text tower's values. Training needs the text tower, too.",
+    "encoder_sha256": "Hash of the image encoder's values.",
+    "text_sha256": "Hash of the text encoder's values. Training needs the text encoder, too.",
     "identity": "Everything that changes feature values. Each step has the `version` of its algorithm and "
     "the settings that differ from the defaults of that version. Models have hashes, and precisions are as "
     "resolved. A cache without versions counts as version 1. Another identity is rejected, and the message "

@@ -90,7 +90,8 @@ def compare_sources(
     gone, other = bytes_here == _MISSING, done & (bytes_here != bytes_there)
     lost = np.flatnonzero(gone & done).tolist()
     names = some([clip_ids[row] for row in lost])
-    note = f"{len(lost)} clips with features have no file any more ({names}); the features stay, unchecked"
+    clips = counted(len(lost), "clip with features has", "clips with features have")
+    note = f"{clips} no file any more ({names}); the features stay, unchecked"
     notes = (note,) if lost else ()
     changed = np.flatnonzero(other & ~gone)
     if not len(changed):

@@ -47,6 +47,8 @@ class CacheWriter:
 
         Raises:
             CacheExistsError: Something is already there, perhaps because another process was faster.
+            CacheError: The disk or the bucket fails, the bucket holds other objects, or the cache is too
+                large.
         """
         place = Location.of(where)
         with place.translate_errors("could not be created"):
@@ -60,7 +62,10 @@ class CacheWriter:
             return cls(cache.place, cache.meta)
 
     def block_bounds(self, start: int) -> tuple[int, int]:
-        """Return the first row, and the row after the last, of the block that begins at row `start`."""
+        """Return the first row, and the row after the last, of the block that begins at row `start`.
+
+        Raises CacheError if no block begins there.
+        """
         if start % self.meta.block_clips or not 0 <= start < self.meta.num_clips:
             msg = f"No block begins at row {start}; one begins every {self.meta.block_clips} rows."
             raise CacheError(msg)
@@ -129,7 +134,7 @@ class CacheWriter:
 
 
 def remove_partial_chunks(where: LocationLike) -> None:
-    """Remove half-written chunks of unfinished blocks, if they are too old for a running writer.
+    """Remove half-written chunks of unfinished blocks that are so old that no running writer can own them.
 
     A bucket has no half-written objects. Raises CacheError if the status cannot be read, and for a link in
     the place of a directory of the cache.

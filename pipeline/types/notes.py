@@ -6,7 +6,7 @@ from enum import StrEnum
 WINDOW_BEYOND_END = "times are seconds from the file's start: are these milliseconds or frame numbers?"
 """Ends the note or the reason of every clip whose window ends, or starts, after its file."""
 EMPTY_WINDOW = "widen start_seconds to end_seconds"
-"""Ends the reason of every clip whose window lies between two frames."""
+"""Ends the reason of every clip whose window is between two frames."""
 
 
 class NoteKind(StrEnum):

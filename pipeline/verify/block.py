@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.errors import CacheError
+from pipeline.errors import CacheError, counted
 from pipeline.store.reader import FeatureCache
 from pipeline.store.schema import ArraySpec
 from pipeline.types import Status
@@ -27,7 +27,8 @@ def check_block(cache: FeatureCache, start: int) -> list[Finding]:
         hit = bad.reshape(len(bad), -1).any(axis=1)
         if hit.any():
             clip = rows["clip_id"][int(np.argmax(hit))]
-            findings.append(Finding(where=name, what=f"{trouble} in {int(hit.sum())} clips, first '{clip}'"))
+            what = f"{trouble} in {counted(int(hit.sum()), 'clip')}, first '{clip}'"
+            findings.append(Finding(where=name, what=what))
 
     for spec in cache.meta.arrays():
         every = not spec.per_block or spec.name == "status"

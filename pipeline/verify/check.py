@@ -44,7 +44,7 @@ def verify(
             cache, count, root=root, encoder_weights=encoder_weights, detector_weights=detector_weights
         )
     except CacheError as error:
-        counts, leaks, again = {}, [], Recomputed(note=f"NOTHING COMPUTED AGAIN: {error}")
+        counts, leaks, again = {}, [], Recomputed(note=f"NOTHING RECOMPUTED: {error}")
     return VerifyReport(
         place=cache.place,
         counts=counts,

@@ -49,7 +49,7 @@ def recompute_sample(
     rows = pick_sample(cache, _DEFAULT_SAMPLE if count is None else count)
     if not rows:
         return Recomputed(
-            note="NOTHING COMPUTED AGAIN: " + ("not asked for" if count == 0 else "no clip is done")
+            note="NOTHING RECOMPUTED: " + ("not requested" if count == 0 else "no clip is done")
         )
     try:
         config = config_of(cache, encoder_weights, detector_weights)
@@ -60,7 +60,7 @@ def recompute_sample(
     except OusError as error:
         if count is not None:
             raise
-        return Recomputed(note=f"NOTHING COMPUTED AGAIN: {error}")
+        return Recomputed(note=f"NOTHING RECOMPUTED: {error}")
     rows = pick_sample(cache, len(rows), among={clip.clip_id for clip in index.clips})
     if not rows:
         where = index.source or index.root

@@ -37,7 +37,7 @@ def _check_clips(cache: FeatureCache) -> Iterator[Finding]:
     ids = cache.read("clip_id").tolist()
     if len(set(ids)) < len(ids):
         twice = next(one for one, other in pairwise(sorted(ids)) if one == other)
-        yield Finding(where="clip_id", what=f"'{twice}' is there twice")
+        yield Finding(where="clip_id", what=f"'{twice}' occurs twice")
     label = cache.read("label")
     if (label >= len(cache.meta.class_names)).any():
         first = int(np.argmax(label >= len(cache.meta.class_names)))

@@ -70,7 +70,7 @@ class TaskPlugin(WorkerPlugin):
         """Run a task as soon as a slot is free.
 
         Args:
-            task: The task.
+            task: Task of the worker that the setup starts.
             send: Called about every second, and at the end, with the progress since the last call.
         """
         unsent, sent = 0.0, time.monotonic()
