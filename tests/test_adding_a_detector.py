@@ -21,7 +21,7 @@ from pipeline.faces import (
 )
 from pipeline.faces.detector import no_landmarks
 from pipeline.process import process_block
-from pipeline.types import Faces, GivenBoxes
+from pipeline.types import Faces, ProvidedBoxes
 from tests.small_clips import small_models_with, write_clips
 
 CPU = torch.device("cpu")
@@ -78,8 +78,8 @@ def test_a_detector_of_one_entry_finds_the_faces_of_an_extraction(add, tmp_path)
     assert models.identity()["detector"] == {"version": 1, "name": "toy", "precision": "fp32", "sha256": ""}
     (clip,) = (clip for clip in index.clips if "good" in clip.clip_id)
     (detected,) = process_block(index.root, [clip], models).outcomes
-    box = GivenBoxes(box_xyxy=np.array([BOX], np.float32))
-    (given,) = process_block(index.root, [replace(clip, given_boxes=box)], small_models_with()).outcomes
+    box = ProvidedBoxes(box_xyxy=np.array([BOX], np.float32))
+    (given,) = process_block(index.root, [replace(clip, provided_boxes=box)], small_models_with()).outcomes
     np.testing.assert_array_equal(detected.track.box_xyxy_px, given.track.box_xyxy_px)
     np.testing.assert_array_equal(detected.features.face_embedding, given.features.face_embedding)
 
