@@ -272,6 +272,7 @@ def test_a_scheduler_with_certificates_is_joined_by_those_alone_who_have_them(tm
         with dask.config.set(_configuration(tmp_path / "right")):
             connection = connect.joined(str(cluster.file))
             assert connection.warnings == ()
+            assert "dashboard" not in connection.client.scheduler_info()["services"]
             connection.close("none")
         with (
             dask.config.set(_configuration(tmp_path / "wrong")),

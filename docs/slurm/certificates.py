@@ -4,8 +4,8 @@
     export DASK_CONFIG=~/dask-tls/dask.yaml       # for scheduler, workers and `cli.py extract` alike
 
 Scheduler, workers and clients show each other the same certificate, which serves as its own authority.
-Whoever can read its key can run code on the cluster: the directory is its owner's alone. It is valid for a
-year; make another for another cluster.
+Only its owner can read the directory, because every reader of the key can run code on the cluster. The
+certificate is valid for a year; make another for another cluster.
 """
 
 import json
@@ -15,8 +15,8 @@ from pathlib import Path
 
 from distributed.security import Security
 
-_NO_PAGES = "def dask_setup(server): server.http_server.stop()"
-"""Closes the port for HTTP, which Dask opens even with --no-dashboard."""
+_NO_PAGES = "def dask_setup(server): server.http_server.stop(); server.services.pop('dashboard', None)"
+"""Closes the port for HTTP, which Dask opens even with --no-dashboard, and announces no dashboard."""
 
 
 def main(directory: Path) -> None:
