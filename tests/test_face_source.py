@@ -203,11 +203,20 @@ def test_a_contradiction_on_the_command_line_is_one_line(run, tmp_path, options,
     assert err.count("\n") == 1
 
 
+@pytest.mark.parametrize("command", ["extract", "data sample"])
+def test_a_detector_that_is_asked_for_and_named_as_none_is_one_line(run, tmp_path, command):
+    (tmp_path / "joy").mkdir()
+    (tmp_path / "joy/a.mp4").touch()
+    data = ("--dataset", "folder", "--root", tmp_path)
+    code, _, err = run(*command.split(), *data, "--faces", "detector", "--detector", "boxes")
+    assert code == 2
+    assert err.splitlines()[-1] == (
+        "error: --faces detector needs a detector, but --detector boxes is given; remove one of the two."
+    )
+
+
 def test_a_command_that_shows_a_detector_needs_one(run, tmp_path):
     (tmp_path / "a.png").touch()
     code, _, err = run("faces", tmp_path / "a.png", "--detector", "boxes")
     assert code == 2
-    assert err == (
-        "error: Faces come from the boxes of a dataset, and no detector is loaded. Choose a detector, such "
-        "as --detector haar.\n"
-    )
+    assert "allowed: retinaface-resnet50, retinaface-mobilenet0.25, haar" in err

@@ -132,7 +132,7 @@ class RunInfo:
             num_tokens=meta.num_tokens if config.model.has_patch_tokens else 0,
             hardware=device_name(device)
             if device.type == "cuda"
-            else f"CPU, {torch.get_num_threads()} threads",
+            else f"CPU, {counted(torch.get_num_threads(), 'thread')}",
             packages=tuple(f"{name} {version(name)}" for name in _PACKAGES),
         )
 

@@ -53,7 +53,8 @@ def _open(cache: str) -> "FeatureCache":
 def cache_info(
     cache: CacheArgument,
     all_clips: Annotated[
-        bool, typer.Option(help="List every failed or unusual clip, not only some.", rich_help_panel=OUTPUT)
+        bool,
+        typer.Option(help="List all failed clips and all with notes, not only some.", rich_help_panel=OUTPUT),
     ] = False,
     json_: Json = False,
 ) -> None:

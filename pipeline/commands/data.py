@@ -13,7 +13,7 @@ from pipeline.commands.options import (
     EXIT_INTERRUPTED,
     AllClips,
     DatasetName,
-    Detector,
+    DetectorOrSource,
     DetectorWeights,
     Faces,
     Form,
@@ -23,6 +23,7 @@ from pipeline.commands.options import (
     Lists,
     Root,
     Scene,
+    face_settings,
     read_index,
     read_options,
     root_of,
@@ -93,8 +94,8 @@ def data_sample(
         int, typer.Option(help="Draw at most this many clips per class.", rich_help_panel=DATA)
     ] = 3,
     seed: Annotated[int, typer.Option(help="Choose clips by this seed.", rich_help_panel=DATA)] = 0,
-    faces: Faces = "detector",
-    detector: Detector = "retinaface-resnet50",
+    faces: Faces = None,
+    detector: DetectorOrSource = "retinaface-resnet50",
     detector_weights: DetectorWeights = None,
     scene: Scene = "masked",
     lists: Lists = None,
@@ -112,7 +113,7 @@ def data_sample(
     index = read_index(dataset, root, reading, may_draw=False)
     num_clips = sum(map(len, choose(index, per_class, seed)))
     settings = {
-        "faces": {"source": faces},
+        "faces": face_settings(faces, detector),
         "detector": {"name": detector, "weights": detector_weights},
         "streams": {"scene": scene},
     }

@@ -11,7 +11,7 @@ from pipeline.commands.options import (
     EXIT_FAILED_CHECK,
     AllClips,
     DatasetName,
-    Detector,
+    DetectorOrSource,
     DetectorWeights,
     Encoder,
     EncoderWeights,
@@ -26,6 +26,7 @@ from pipeline.commands.options import (
     Scheduler,
     Settings,
     TakeOver,
+    face_settings,
     read_index,
     read_options,
 )
@@ -91,8 +92,8 @@ def extract(
     ] = 1,
     encoder: Encoder = "ViT-L-14-quickgelu",
     encoder_weights: EncoderWeights = "openai",
-    faces: Faces = "detector",
-    detector: Detector = "retinaface-resnet50",
+    faces: Faces = None,
+    detector: DetectorOrSource = "retinaface-resnet50",
     detector_weights: DetectorWeights = None,
     precision: Annotated[
         FeaturePrecision,
@@ -151,7 +152,7 @@ def extract(
 
     values = {
         "frames": {"num_frames": frames, "num_views": views},
-        "faces": {"source": faces},
+        "faces": face_settings(faces, detector),
         "detector": {"name": detector, "weights": detector_weights},
         "streams": {"scene": scene},
         "encoder": {"name": encoder, "weights": encoder_weights},

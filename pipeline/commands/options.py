@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipeline.choices import ClipForm, Dataset, DetectorOption, FaceSource, SceneFrame
+from pipeline.choices import ClipForm, Dataset, DetectorName, DetectorOption, FaceSource, SceneFrame
 from pipeline.commands.help_sections import DATA, MACHINE, MODEL, OUTPUT
+from pipeline.errors import ConfigError
 from pipeline.terminal import progress_bar, say
 
 if TYPE_CHECKING:
@@ -82,17 +83,20 @@ Scene = Annotated[
     typer.Option(help="Make scene frames with the face masked, or full frames.", rich_help_panel=MODEL),
 ]
 Faces = Annotated[
-    FaceSource,
+    FaceSource | None,
     typer.Option(
         "--faces",
-        help="Take faces from --detector, or from the dataset's bounding boxes or face crops.",
+        help="Take faces from --detector, or from the dataset's bounding boxes or face crops [detector].",
         rich_help_panel=MODEL,
     ),
 ]
-Detector = Annotated[
+Detector = Annotated[DetectorName, typer.Option(help="Find faces by this detector.", rich_help_panel=MODEL)]
+DetectorOrSource = Annotated[
     DetectorOption,
     typer.Option(
-        help="Find faces by this detector (boxes, crops: older spelling of --faces).", rich_help_panel=MODEL
+        "--detector",
+        help="Find faces by this detector (boxes, crops: older spelling of --faces).",
+        rich_help_panel=MODEL,
     ),
 ]
 DetectorWeights = Annotated[
@@ -121,6 +125,22 @@ TakeOver = Annotated[
     bool, typer.Option(help="Take the cache's lock from another run.", rich_help_panel=OUTPUT)
 ]
 Frames = Annotated[int, typer.Option(help="Sample this many frames per clip.", rich_help_panel=MODEL)]
+
+
+def face_settings(faces: FaceSource | None, detector: DetectorOption) -> dict[str, str]:
+    """Return the section `faces` of the settings.
+
+    Args:
+        faces: Value of ``--faces``; None if it is not given.
+        detector: Value of ``--detector``.
+
+    Raises:
+        ConfigError: ``--faces detector`` is given, and ``--detector`` names no detector.
+    """
+    if faces == "detector" and detector in ("boxes", "crops"):
+        msg = f"--faces detector needs a detector, but --detector {detector} is given; remove one of the two."
+        raise ConfigError(msg)
+    return {} if faces is None else {"source": faces}
 
 
 def read_options(

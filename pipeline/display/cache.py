@@ -44,7 +44,7 @@ def _(summary: Summary) -> list[str]:
         f"  encoder    {document['encoder']['name']}, weights {weights}, "
         f"{document['identity']['features']['precision']}, sha256 {document['encoder']['sha256'][:12]}",
         *_images(document["encoder"]),
-        f"  detector   {config['detector']['name']}, {document['identity']['detector']['precision']}",
+        _faces(config["detector"]["name"], document["identity"]["detector"]["precision"]),
         f"  scene      {config['streams']['scene']}, {config['streams']['scene_fit']}",
         *(
             f"  {name:<17} {' x '.join(str(n) for n in array['shape'])} {array['dtype']}"
@@ -58,6 +58,13 @@ def _(summary: Summary) -> list[str]:
     failed = [f"  failed  {row['clip_id']}  {row['stage']}: {row['reason']}" for row in document["failures"]]
     odd = [f"  note  {row['clip_id']}  {row['note']}" for row in document["notes"]]
     return shown + _some(failed, all_clips) + _some(odd, all_clips)
+
+
+def _faces(name: str, precision: str) -> str:
+    """Return a line on the source of faces. Caches store it as the name of a detector (decision 0024)."""
+    if name in ("boxes", "crops"):
+        return f"  faces      from the dataset's {name}"
+    return f"  detector   {name}, {precision}"
 
 
 def _images(encoder: dict[str, Any]) -> list[str]:

@@ -118,7 +118,7 @@ def _(report: RunReport) -> list[str]:
         *(f"!! {warning}" for warning in report.warnings),
         *(f"note: {note}" for note in report.notes),
         *(f"!! {warning}" for warning in leak_warnings(beyond(report.leaks, report.known_leaks))),
-        *(["nothing was to do"] if report.speed is None else _of_run(report, report.speed)),
+        *(["nothing to do: no clip is pending"] if report.speed is None else _of_run(report, report.speed)),
         f"{report.cache}: {counts}; face found on {report.face_found_share:.1%} of frames",
         *(f"  failed  {clip}  {stage}: {reason}" for clip, stage, reason in report.failures[:_LISTED]),
     ]
