@@ -215,6 +215,17 @@ def test_a_detector_that_is_asked_for_and_named_as_none_is_one_line(run, tmp_pat
     )
 
 
+def test_faces_that_no_clip_has_are_missed_before_models_are_loaded(run, tmp_path):
+    manifest = write_old_clips(tmp_path / "clips")
+    rows = [line.split(",")[:3] for line in manifest.read_text().splitlines()]
+    manifest.write_text("".join(",".join(row) + "\n" for row in rows))
+    data = ("--dataset", "manifest", "--root", manifest, "--cache", tmp_path / "feats.zarr")
+    code, _, err = run("extract", *data, "--faces", "boxes")
+    assert code == 1
+    assert err.splitlines()[-1].startswith("error: --faces boxes, but no clip of")
+    assert "starting" not in err
+
+
 def test_a_command_that_shows_a_detector_needs_one(run, tmp_path):
     (tmp_path / "a.png").touch()
     code, _, err = run("faces", tmp_path / "a.png", "--detector", "boxes")

@@ -129,7 +129,7 @@ def checked(index: DatasetIndex, config: ExtractConfig, info: ModelInfo, place: 
         DatasetError: The dataset has no boxes or crops, but `faces.source` names them.
     """
     _refuse_hdf5(place)
-    _require_provided(index, config)
+    require_provided_faces(index, config)
     if not place.exists():
         meta, clips = describe(index, config, info), index.clips
         return Opening(meta=meta, table=table_of(clips, index), clips=clips, num_new=len(clips))
@@ -253,7 +253,8 @@ def _sources(
     return compare_sources([clip.clip_id for clip in known], sizes, there[rows], status[rows])
 
 
-def _require_provided(index: DatasetIndex, config: ExtractConfig) -> None:
+def require_provided_faces(index: DatasetIndex, config: ExtractConfig) -> None:
+    """Raise DatasetError if no clip has the boxes or face crops that `faces.source` names."""
     if config.faces.source == "boxes" and not any(clip.provided_boxes for clip in index.clips):
         msg = (
             f"--faces boxes, but no clip of '{index.root}' has a box; add the columns x0, y0, x1, y1 "
