@@ -86,7 +86,7 @@ def half_and_whole(tmp_path_factory):
 def test_a_run_on_a_half_extracted_cache_shares_no_mean_with_runs_on_the_whole(half_and_whole, tmp_path):
     names = ("half", "whole1", "whole2")
     made, page, document = write([half_and_whole / name for name in names], tmp_path)
-    assert [len(group.runs) for group in made.groups] == [1, 2]
+    assert [len(group.runs) for group in made.run_rows] == [1, 2]
     assert [group["label"] for group in document["groups"]] == ["ours 1 (unfinished cache)", "ours 2"]
     half, whole = (group["trained_on"] for group in document["groups"])
     assert half == ("5 clips, 3 to validate; left out: 24 pending; the cache has 24 more training clips now")
@@ -141,7 +141,7 @@ def test_older_runs_join_the_others_where_the_cache_proves_their_clips_and_else_
         as_older(Path(shutil.copytree(half_and_whole / name, tmp_path / name)))
     runs = [tmp_path / "half", tmp_path / "whole1", half_and_whole / "whole2"]
     made, _, document = write(runs, tmp_path / "out")
-    assert [[run.run_dir.name for run in group.runs] for group in made.groups] == [
+    assert [[run.run_dir.name for run in group.runs] for group in made.run_rows] == [
         ["half"], ["whole1", "whole2"],
     ]  # fmt: skip
     assert document["groups"][0]["trained_on"] == (
@@ -156,10 +156,10 @@ def test_older_runs_whose_clips_nothing_proves_are_each_apart(half_and_whole, tm
     other = tiny_cache(tmp_path / "other.zarr", tiny_meta(fingerprint="0" * 64))
     runs = [as_older(Path(shutil.copytree(half_and_whole / n, tmp_path / n))) for n in ("whole1", "whole2")]
     made, _, _ = write(runs, tmp_path / "out", cache=other)
-    assert [len(group.runs) for group in made.groups] == [1, 1]
+    assert [len(group.runs) for group in made.run_rows] == [1, 1]
     recorded = [half_and_whole / name for name in ("whole1", "whole2")]
     made, _, _ = write(recorded, tmp_path / "out", cache=other)
-    assert [len(group.runs) for group in made.groups] == [2]
+    assert [len(group.runs) for group in made.run_rows] == [2]
 
 
 def in_groups(path, size):
@@ -178,7 +178,7 @@ def test_runs_before_and_after_a_cache_got_other_groups_share_no_mean(tmp_path):
         in_groups(cache, size)
         runs.append(train(cache, tmp_path / f"by{size}", QUICK, seed=seed, device="cpu").run_dir)
     made, _, document = write(runs, tmp_path / "out")
-    assert [len(group.runs) for group in made.groups] == [1, 1, 1]
+    assert [len(group.runs) for group in made.run_rows] == [1, 1, 1]
     assert document["settings_apart"] == [
         "ours 2 and ours 1 have separate means: ours 2 was selected on validation clips that another rule "
         "chose; trained on other clips or groups of clips.",
@@ -383,7 +383,7 @@ def test_report_measures_runs_of_any_fold_on_another_cache_and_takes_no_mean_of_
     assert [run["measured_on"]["fold"] for run in group["runs"]] == ["1", "1"]
     one_fold = other_cache(tmp_path / "one.zarr", ("all",))
     made, _, _ = write([first, second], tmp_path / "out", cache=one_fold)
-    assert made.groups[0].folds == ("1 on all", "2 on all")
+    assert made.run_rows[0].folds == ("1 on all", "2 on all")
 
 
 # 8. Precisions
@@ -402,7 +402,7 @@ def test_runs_in_other_precisions_are_other_settings(half_and_whole, tmp_path, m
     whole = half_and_whole / "whole1"
     in_bf16 = with_precision(whole, tmp_path / "gpu", "model bf16, text tower bf16", seed=1)
     made, page, document = write([whole, half_and_whole / "whole2", in_bf16], tmp_path / "out")
-    assert [len(group.runs) for group in made.groups] == [2, 1]
+    assert [len(group.runs) for group in made.run_rows] == [2, 1]
     assert [group["precision"] for group in document["groups"]] == [ON_CPU, "model bf16, text tower bf16"]
     why = "ours 2 and ours 1 have separate means: ours 2 was trained in another precision."
     assert document["settings_apart"] == [why]

@@ -346,7 +346,7 @@ def test_another_set_in_the_folder_is_refused_with_the_difference(written):
 
 def test_a_folder_of_something_else_is_refused(tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(DatasetError, match="holds no readable synthetic.json; name another folder"):
+    with pytest.raises(DatasetError, match="holds no readable synthetic.json; name another directory"):
         write_synthetic(tmp_path, SMALL)
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
 
@@ -373,5 +373,5 @@ def test_a_description_that_is_no_plain_file_is_not_read(tmp_path, kind):
     else:
         path.touch()
         os.truncate(path, 1 << 40)
-    with pytest.raises(DatasetError, match=f"holds no readable {DESCRIPTION}; name another folder"):
+    with pytest.raises(DatasetError, match=f"holds no readable {DESCRIPTION}; name another directory"):
         write_synthetic(tmp_path / "set", SMALL)
