@@ -10,10 +10,12 @@ ClipForm = Literal["auto", "video", "frames", "crops"]
 """Forms in which the clips of a dataset are read."""
 SceneFrame = Literal["masked", "full"]
 """Scene frames: with the face filled, or whole."""
-FaceSource = Literal["detector", "boxes", "crops"]
-"""Where faces come from: a detector, or the dataset's boxes or face crops."""
+ProvidedFaces = Literal["boxes", "crops"]
+"""Faces that a dataset provides: bounding boxes or face crops."""
+FaceSource = Literal["detector", ProvidedFaces]
+"""Where faces come from: a detector, or the dataset."""
 DetectorName = Literal["retinaface-resnet50", "retinaface-mobilenet0.25", "haar"]
-DetectorOption = Literal[DetectorName, "boxes", "crops"]
+DetectorOption = Literal[DetectorName, ProvidedFaces]
 """Values of ``--detector``: detectors, and the older spelling of ``--faces boxes`` and ``--faces crops``."""
 Tokens = Literal["cls", "grid4", "all"]
 """CLIP tokens that are kept besides the embedding."""

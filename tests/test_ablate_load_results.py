@@ -82,8 +82,8 @@ def test_a_folder_is_known_by_its_grid_file(grid, tmp_path):
 )
 def test_a_damaged_grid_file_is_told_in_one_line(grid, text, why):
     (grid / GRID_FILE).write_text(text)
-    told = rf"grid.json' does not describe its grid \(.*{why}.*\). Run its `ablate` command again.$"
-    with pytest.raises(ConfigError, match=told):
+    expected = rf"grid.json' does not describe its grid \(.*{why}.*\). Run its `ablate` command again.$"
+    with pytest.raises(ConfigError, match=expected):
         read_sweep(grid)
 
 
@@ -119,8 +119,10 @@ def test_a_grid_without_a_fingerprint_is_told(grid):
 
 def test_the_outcome_of_another_run_is_refused(grid):
     (grid / "l-ce" / "fold1-seed1" / "outcome.json").write_text(json.dumps(OUTCOMES[0].to_dict()))
-    told = r"fold1-seed1' holds the outcome of another run \(L_ce, fold 1, seed 0\); remove this directory"
-    with pytest.raises(OusError, match=told):
+    expected = (
+        r"fold1-seed1' holds the outcome of another run \(L_ce, fold 1, seed 0\); remove this directory"
+    )
+    with pytest.raises(OusError, match=expected):
         read_sweep(grid)
 
 

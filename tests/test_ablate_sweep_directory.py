@@ -142,8 +142,8 @@ def test_another_grid_is_refused_with_its_differences(tmp_path):
     enter(tmp_path)
     ran(tmp_path)
     other = {**IDENTITY, "cache": {"fingerprint": "g", "num_done": 40}}
-    told = r'the grid of the directory: cache.fingerprint: "g" here, "f" there; cache.num_done: 40 here'
-    with pytest.raises(ConfigError, match=told):
+    expected = r'the grid of the directory: cache.fingerprint: "g" here, "f" there; cache.num_done: 40 here'
+    with pytest.raises(ConfigError, match=expected):
         enter(tmp_path, other)
     many = {**IDENTITY, "rows": {f"row {n}": {"optim": {"lr": n}} for n in range(9)}}
     with pytest.raises(ConfigError, match=" and 5 more. Give another --out"):

@@ -93,13 +93,15 @@ def test_the_devices_own_faults_are_known(error, expected):
 
 
 def test_a_fault_is_told_in_one_line():
-    told = str(device_fault(RuntimeError("CUDA error: bad\nmore"), "finished blocks are safe"))
-    assert "reports an error (CUDA error: bad); finished blocks are safe. Run again; if the error" in told
-    assert "\n" not in told
+    message = str(device_fault(RuntimeError("CUDA error: bad\nmore"), "finished blocks are safe"))
+    assert "reports an error (CUDA error: bad); finished blocks are safe. Run again; if the error" in message
+    assert "\n" not in message
 
 
 def test_short_memory_is_told_as_such():
-    told = str(device_fault(RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED"), "finished runs are safe"))
-    assert told.endswith(
+    message = str(
+        device_fault(RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED"), "finished runs are safe")
+    )
+    assert message.endswith(
         "Its memory is full: let fewer processes share it, or lower the batch size, and run again."
     )

@@ -2,11 +2,19 @@
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
-from pipeline.choices import ClipForm, Dataset, DetectorName, DetectorOption, FaceSource, SceneFrame
+from pipeline.choices import (
+    ClipForm,
+    Dataset,
+    DetectorName,
+    DetectorOption,
+    FaceSource,
+    ProvidedFaces,
+    SceneFrame,
+)
 from pipeline.commands.help_sections import DATA, MACHINE, MODEL, OUTPUT
 from pipeline.errors import ConfigError
 from pipeline.terminal import progress_bar, say
@@ -137,7 +145,7 @@ def face_settings(faces: FaceSource | None, detector: DetectorOption) -> dict[st
     Raises:
         ConfigError: ``--faces detector`` is given, and ``--detector`` names no detector.
     """
-    if faces == "detector" and detector in ("boxes", "crops"):
+    if faces == "detector" and detector in get_args(ProvidedFaces):
         msg = f"--faces detector needs a detector, but --detector {detector} is given; remove one of the two."
         raise ConfigError(msg)
     return {} if faces is None else {"source": faces}

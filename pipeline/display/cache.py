@@ -1,8 +1,9 @@
 """Output for a cache, its export and its relabelling."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, get_args
 
+from pipeline.choices import ProvidedFaces
 from pipeline.display.json_values import field_values, to_json_values
 from pipeline.display.text import lines
 from pipeline.errors import some
@@ -62,7 +63,7 @@ def _(summary: Summary) -> list[str]:
 
 def _faces(name: str, precision: str) -> str:
     """Return a line on the source of faces. Caches store it as the name of a detector (decision 0024)."""
-    if name in ("boxes", "crops"):
+    if name in get_args(ProvidedFaces):
         return f"  faces      from the dataset's {name}"
     return f"  detector   {name}, {precision}"
 

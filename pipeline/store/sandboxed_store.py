@@ -52,16 +52,7 @@ class ConfinedStore(LocalStore):
         return _with_honest_count(key, buffer.from_bytes(content))
 
     async def get(self, key: str, prototype: Any = None, byte_range: Any = None) -> Any:
-        """Return the content at `key`; None if there is none.
-
-        Args:
-            key: Path relative to the root.
-            prototype: Kind of buffer that zarr wants; None for its default.
-            byte_range: Has to be None.
-
-        Raises:
-            CacheError: The file is no plain file, too large, or only a part is requested.
-        """
+        """See `get_sync`."""
         return await asyncio.to_thread(self.get_sync, key, prototype=prototype, byte_range=byte_range)
 
     async def get_partial_values(self, prototype: Any, key_ranges: Iterable[Any]) -> Any:
