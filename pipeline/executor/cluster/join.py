@@ -1,11 +1,12 @@
 """Connection to a running cluster, with TLS by Dask's own configuration, or without TLS."""
 
+import asyncio
 import json
 import time
 from pathlib import Path
 
 from distributed import Client
-from distributed.comm.core import FatalCommClosedError
+from distributed.comm.core import FatalCommClosedError, connect
 from distributed.security import Security
 
 from pipeline.errors import OusError, first_line
@@ -32,6 +33,7 @@ def join(scheduler: str) -> Client:
     address = scheduler if "://" in scheduler else _address_in(Path(scheduler))
     security = _security_for(address)
     try:
+        asyncio.run(_reach(address, security))
         return Client(address, security=security, timeout=JOIN_SECONDS, set_as_default=False)
     except FatalCommClosedError as error:  # of the handshake
         msg = (
@@ -44,6 +46,16 @@ def join(scheduler: str) -> Client:
         if not _is_encrypted(address):
             msg += " The address of one with certificates begins with tls://."
         raise OusError(msg) from error
+
+
+async def _reach(address: str, security: Security) -> None:
+    """Connect once, so that no Client is made that fails.
+
+    A Client that failed hangs the process when it is collected as garbage while the next one starts: both
+    take a lock of the class that is not reentrant.
+    """
+    connection = await connect(address, timeout=JOIN_SECONDS, **security.get_connection_args("client"))
+    connection.abort()
 
 
 def plain_warning(address: str) -> str:
