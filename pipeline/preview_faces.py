@@ -1,5 +1,6 @@
 """Preview of detected faces in images and videos."""
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,9 +13,9 @@ import torch
 from pipeline.config import from_dict
 from pipeline.errors import ClipError, ConfigError
 from pipeline.pictures import SINGLE_PICTURE_SUFFIXES
-from pipeline.process import ExtractConfig, Models, load_preview_models, prepare_clip
+from pipeline.process import ExtractConfig, Models, PreparedClip, load_preview_models, prepare_clip
 from pipeline.sheet import draw_faces, read_picture, stream_sheet, write_png
-from pipeline.types import ClipRef, Faces, Split
+from pipeline.types import DOUBTFUL_NATS, Absence, ClipRef, Faces, Split
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +100,8 @@ def look(path: Path, models: Models, drawing: Path | None) -> dict[str, Any]:
     try:
         if path.suffix.lower() in SINGLE_PICTURE_SUFFIXES:
             picture = read_picture(path)
-            (found,) = models.detector.detect(torch.from_numpy(picture[None]))
+            (detected,) = models.detector.detect(torch.from_numpy(picture[None]))
+            found = detected.above(models.config.detector.score)
             document["frames"] = [_row(found)]
             drawn = draw_faces(picture, found)
         else:
@@ -113,6 +115,7 @@ def look(path: Path, models: Models, drawing: Path | None) -> dict[str, Any]:
                 )
             ]
             document["subject_found"] = int(prepared.track.found.sum())
+            document |= _people(prepared)
             document["notes"] = [str(note) for note in frames.notes]
             drawn = stream_sheet(prepared, rgb_UHWC)
     except ClipError as error:
@@ -122,6 +125,34 @@ def look(path: Path, models: Models, drawing: Path | None) -> dict[str, Any]:
         document["drawn"] = str(drawing)
         write_png(drawn, drawing)
     return document
+
+
+def _people(prepared: PreparedClip) -> dict[str, Any]:
+    """Return cuts, people and the certainty of the track; nothing where the subject alone is followed."""
+    if not prepared.people:
+        return {}
+    track = prepared.track
+    return {
+        "cuts": None if prepared.frames.cuts is None else list(prepared.frames.cuts),
+        "people": [
+            {
+                "frames": sorted(
+                    int(prepared.frames.index_U[place])
+                    for tracklet in person.tracklets
+                    for place in tracklet.frame_N
+                ),
+                "boxes_xyxy_px": [
+                    [float(value) for value in box]
+                    for tracklet in person.tracklets
+                    for box in tracklet.box_N4
+                ],
+            }
+            for person in prepared.people
+        ],
+        "subject_absence": [Absence(value).name.lower() for value in track.absence_U],
+        "track_margin": None if math.isinf(track.margin) else round(track.margin, 2),
+        "is_doubtful": track.margin < DOUBTFUL_NATS,
+    }
 
 
 def _row(faces: Faces) -> dict[str, Any]:

@@ -10,7 +10,8 @@ from pipeline.config import require_range
 from pipeline.errors import ClipError, DatasetError
 from pipeline.process import Models, prepare_clip
 from pipeline.sheet import clip_card, text_card, tile, write_png
-from pipeline.types import Bytes, ClipRef, DatasetIndex, Polarity
+from pipeline.store.people_counts import PeopleCounts
+from pipeline.types import DOUBTFUL_NATS, Bytes, ClipRef, DatasetIndex, FaceTrack, Polarity
 
 _CARD_PX = 160
 _MOST_CARDS = 200
@@ -26,6 +27,8 @@ class SampleReport:
         shown: Ids of its clips.
         failures: Id and reason of each clip that failed.
         without_face: Ids of clips without a detected face.
+        people: Numbers of clips with cuts, several people and doubtful tracks; None if the subject alone is
+            followed.
     """
 
     path: Path
@@ -33,6 +36,7 @@ class SampleReport:
     shown: tuple[str, ...]
     failures: tuple[tuple[str, str], ...]
     without_face: tuple[str, ...]
+    people: PeopleCounts | None
 
 
 def choose(index: DatasetIndex, per_class: int, seed: int) -> list[list[ClipRef]]:
@@ -99,6 +103,7 @@ def sample(
     cards: list[Bytes] = []
     failures: list[tuple[str, str]] = []
     without_face: list[str] = []
+    tracks: list[tuple[tuple[int, ...] | None, FaceTrack]] = []
     for row in rows:
         for clip in row:
             caption = _caption(clip, index.class_names)
@@ -106,6 +111,7 @@ def sample(
                 prepared, rgb_UHWC = prepare_clip(index.root, clip, models)
                 middle = len(rgb_UHWC) // 2
                 cards.append(clip_card(prepared, rgb_UHWC[middle], middle, caption, _CARD_PX))
+                tracks.append((prepared.frames.cuts, prepared.track))
                 if not prepared.track.has_face:
                     without_face.append(clip.clip_id)
             except ClipError as error:
@@ -121,6 +127,16 @@ def sample(
         shown=tuple(clip.clip_id for row in rows for clip in row),
         failures=tuple(failures),
         without_face=tuple(without_face),
+        people=_counts(tracks) if models.config.follows_everyone else None,
+    )
+
+
+def _counts(tracks: Sequence[tuple[tuple[int, ...] | None, FaceTrack]]) -> PeopleCounts:
+    return PeopleCounts(
+        with_cuts=sum(bool(cuts) for cuts, _ in tracks),
+        not_searched=sum(cuts is None for cuts, _ in tracks),
+        several_people=sum(track.num_people > 1 for _, track in tracks),
+        doubtful=sum(track.margin < DOUBTFUL_NATS for _, track in tracks),
     )
 
 

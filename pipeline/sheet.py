@@ -5,23 +5,29 @@ Letters: U frames; H, W image; S side of a stream image. All images are uint8 RG
 
 import math
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
 
-from pipeline.errors import ClipError, FileError, OusError
+from pipeline.errors import ClipError, FileError, OusError, counted
 from pipeline.own_dir import OwnDir
 from pipeline.plain_file import read_given
 from pipeline.process import PreparedClip
-from pipeline.types import Bytes, Faces, FaceTrack, Floats
+from pipeline.types import DOUBTFUL_NATS, Absence, Bytes, Faces, FaceTrack, Floats
 
 _MAX_PICTURE_BYTES = 256 << 20
 _SUBJECT, _OTHER, _GUESSED, _INK = (60, 220, 90), (240, 190, 40), (235, 80, 60), (235, 235, 235)
 _GAP_PX, _CAPTION_PX, _BACKGROUND = 4, 22, 24
 _LETTER_PX, _LINE_PX = 8, 18
+_PEOPLE = ((60, 220, 90), (240, 190, 40), (90, 160, 250), (230, 110, 220), (80, 220, 220), (250, 140, 60))
+_CUT_PX, _CUT = 5, (250, 60, 200)
+_ABSENCES: Mapping[int, str] = {
+    Absence.OUT_OF_VIEW: "subject out of view",
+    Absence.OTHER_SHOT: "subject in another shot",
+}
 
 
 def read_picture(path: Path) -> Bytes:
@@ -58,20 +64,27 @@ def write_png(picture: Bytes, path: Path) -> None:
 def draw_faces(picture: Bytes, faces: Faces) -> Bytes:
     """Return a copy of an RGB image [H, W, 3] with the bounding box, score and landmarks of every face."""
     drawn = picture.copy()
-    for box, score, points in zip(faces.box_xyxy_px, faces.score, faces.landmark_xy_px, strict=True):
+    for box, score in zip(faces.box_xyxy_px, faces.score, strict=True):
         _rectangle(drawn, box, _OTHER)
         corner = (int(box[0]), max(12, int(box[1]) - 4))
         cv2.putText(drawn, f"{score:.2f}", corner, cv2.FONT_HERSHEY_SIMPLEX, 0.45, _OTHER, 1, cv2.LINE_AA)
-        for x, y in points[np.isfinite(points).all(axis=1)]:
-            cv2.circle(drawn, (round(float(x)), round(float(y))), 2, _SUBJECT, -1, cv2.LINE_AA)
+    _draw_landmarks(drawn, faces.landmark_xy_px)
     return drawn
+
+
+def _draw_landmarks(picture: Bytes, landmark_K52: Floats) -> None:
+    for x, y in landmark_K52.reshape(-1, 2):
+        if math.isfinite(x) and math.isfinite(y):
+            cv2.circle(picture, (round(float(x)), round(float(y))), 2, _SUBJECT, -1, cv2.LINE_AA)
 
 
 def stream_sheet(prepared: PreparedClip, rgb_UHWC: Bytes, columns: int = 8) -> Bytes:
     """Draw a clip's sampled frames with all faces and the subject's track, above its two streams.
 
-    The caption of each frame has a line with its number and time, and a line on its face. The subject's box
-    is green if the face was detected, and red if the track interpolates it.
+    The first line states people, cuts and the certainty of the track. The caption of each frame has a line
+    with its number and time, and a line on its face. Everyone has a number and a colour; the subject's box is
+    thick, green if the face was detected, and red if the track interpolates it. The first frame of a new shot
+    has a bright edge.
 
     Args:
         prepared: The clip.
@@ -84,15 +97,63 @@ def stream_sheet(prepared: PreparedClip, rgb_UHWC: Bytes, columns: int = 8) -> B
     side = prepared.streams.face_U3SS.shape[-1]
     cells = []
     for u, frame in enumerate(rgb_UHWC):
-        drawn = draw_faces(frame, prepared.faces[u])
-        found = bool(prepared.track.found[u])
-        if prepared.track.has_boxes:
-            _rectangle(drawn, prepared.track.box_xyxy_px[u], _SUBJECT if found else _GUESSED, 3)
+        drawn = _draw_frame(frame, prepared, u, side / max(frame.shape[:2]))
         face, scene = _shown(prepared.streams.face_U3SS[u]), _shown(prepared.streams.scene_U3SS[u])
         captions = (f"frame {prepared.frames.index_U[u]}{_time(prepared, u)}", _state(prepared.track, u))
         lines = [_caption(caption, side) for caption in captions]
-        cells.append(np.vstack([*lines, _fit(drawn, side), face, scene]))
-    return tile(cells, columns)
+        cell = np.vstack([*lines, _centred(drawn, side, side), face, scene])
+        if u and prepared.frames.shot_U[u] != prepared.frames.shot_U[u - 1]:
+            cell[:, :_CUT_PX] = _CUT
+        cells.append(cell)
+    sheet = tile(cells, columns)
+    heading = people_summary(prepared)
+    return np.vstack([_caption(heading, sheet.shape[1]), sheet]) if heading else sheet
+
+
+def people_summary(prepared: PreparedClip) -> str:
+    """Return a line on people, cuts and the certainty of the track; empty where no one was followed."""
+    if not prepared.people:
+        return ""
+    cuts, margin = prepared.frames.cuts, prepared.track.margin
+    where = (
+        "cuts not searched" if cuts is None else f"cuts at {', '.join(map(str, cuts))}" if cuts else "no cut"
+    )
+    people = f"{counted(len(prepared.people), 'person', 'people')}, the subject's box thick; {where}"
+    if math.isinf(margin):
+        return people
+    doubt = " (DOUBTFUL: may be another person)" if margin < DOUBTFUL_NATS else ""
+    return f"{people}; margin of the track {margin:.1f} nats{doubt}"
+
+
+def _draw_frame(frame: Bytes, prepared: PreparedClip, u: int, scale: float) -> Bytes:
+    """Return sampled frame `u`, [H, W, 3], at a scale, with all faces and the subject's box."""
+    small = cv2.resize(frame, _scaled_size(frame, scale), interpolation=cv2.INTER_AREA)
+    drawn = np.asarray(small, np.uint8)
+    faces, track = prepared.faces[u], prepared.track
+    if prepared.people:
+        for number, person in enumerate(prepared.people, 1):
+            colour = _PEOPLE[(number - 1) % len(_PEOPLE)]
+            for tracklet in person.tracklets:
+                for box in tracklet.box_N4[tracklet.frame_N == u] * scale:
+                    _rectangle(drawn, box, colour)
+                    corner = (int(box[0]), max(12, int(box[1]) - 4))
+                    cv2.putText(
+                        drawn, f"P{number}", corner, cv2.FONT_HERSHEY_SIMPLEX, 0.45, colour, 1, cv2.LINE_AA
+                    )
+        _draw_landmarks(drawn, faces.landmark_xy_px * scale)
+    else:
+        drawn = draw_faces(
+            drawn,
+            Faces(
+                box_xyxy_px=faces.box_xyxy_px * scale,
+                score=faces.score,
+                landmark_xy_px=faces.landmark_xy_px * scale,
+            ),
+        )
+    if track.has_boxes and track.in_view_U[u]:
+        colour = _SUBJECT if track.found[u] else _GUESSED
+        _rectangle(drawn, track.box_xyxy_px[u] * scale, colour, 2)
+    return drawn
 
 
 def _time(prepared: PreparedClip, u: int) -> str:
@@ -105,6 +166,8 @@ def _state(track: FaceTrack, u: int) -> str:
         return "found" if track.has_boxes else "ready crop"
     if not track.has_face:
         return "no face"
+    if track.absence_U[u] in _ABSENCES:
+        return _ABSENCES[track.absence_U[u]]
     return "not found, box kept" if track.has_boxes else "a neighbour's crop"
 
 
@@ -142,28 +205,16 @@ def clip_card(prepared: PreparedClip, frame: Bytes, u: int, caption: str, height
     Returns:
         RGB [H, W, 3].
     """
-    found = bool(prepared.track.found[u])
     width = _card_frame_width(height)
     scale = min(width / frame.shape[1], height / frame.shape[0])
-    small = cv2.resize(frame, _scaled_size(frame, scale), interpolation=cv2.INTER_AREA)
-    faces = prepared.faces[u]
-    drawn = draw_faces(
-        np.asarray(small, np.uint8),
-        Faces(
-            box_xyxy_px=faces.box_xyxy_px * scale,
-            score=faces.score,
-            landmark_xy_px=faces.landmark_xy_px * scale,
-        ),
-    )
-    if prepared.track.has_boxes:
-        _rectangle(drawn, prepared.track.box_xyxy_px[u] * scale, _SUBJECT if found else _GUESSED, 2)
+    drawn = _draw_frame(frame, prepared, u, scale)
     streams = (prepared.streams.face_U3SS[u], prepared.streams.scene_U3SS[u])
     squares = [
         cv2.resize(_shown(stream), (height, height), interpolation=cv2.INTER_AREA) for stream in streams
     ]
     gap = np.full((height, _GAP_PX, 3), _BACKGROUND, np.uint8)
     row = np.hstack([_centred(drawn, height, width), gap, squares[0], gap, squares[1]])
-    state = "" if found else f"   {_state(prepared.track, u)}"
+    state = "" if prepared.track.found[u] else f"   {_state(prepared.track, u)}"
     return np.vstack([_caption(caption + state, row.shape[1]), np.asarray(row, np.uint8)])
 
 
@@ -225,13 +276,6 @@ def _caption(text: str, width: int) -> Bytes:
     shown = text if len(text) <= kept else f"...{text[3 - kept :]}"
     cv2.putText(strip, _drawable(shown), (4, 15), cv2.FONT_HERSHEY_SIMPLEX, 0.42, _INK, 1, cv2.LINE_AA)
     return strip
-
-
-def _fit(picture: Bytes, side: int) -> Bytes:
-    """Return the whole image, scaled into a square."""
-    scale = side / max(picture.shape[:2])
-    small = cv2.resize(picture, _scaled_size(picture, scale), interpolation=cv2.INTER_AREA)
-    return _centred(np.asarray(small, np.uint8), side, side)
 
 
 def _scaled_size(picture: Bytes, scale: float) -> tuple[int, int]:

@@ -5,7 +5,7 @@ Pure functions of tensors, on the device of the frames.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, get_args
 
 import numpy as np
@@ -14,10 +14,12 @@ from torch.nn import functional
 
 from pipeline.choices import SceneFrame
 from pipeline.config import require_one_of, require_range
-from pipeline.types import FaceTrack, Floats, Streams
+from pipeline.fingerprint import version_default
+from pipeline.types import Bools, FaceTrack, Floats, Streams
 from pipeline.versions import VERSIONS
 
 SCENE_FITS = ("letterbox", "center_crop")
+ABSENT_FACES, ABSENT_SCENES = ("nearest", "hold"), ("whole", "masked")
 _PIXELS_AT_ONCE = 1 << 24
 """Most pixels that are float32 at a time during scaling: 200 MB."""
 
@@ -31,6 +33,10 @@ class StreamConfig:
             ``full`` keeps the whole frame.
         scene_fit: ``letterbox`` keeps all of the environment; ``center_crop`` the central square.
         face_margin: Side of the face crop divided by the longer side of the bounding box, 1 to 4.
+        absent_face: Face crop of a frame on which the subject is not in view. ``nearest`` is the crop of the
+            nearest frame on which it is detected; ``hold`` is the place of its nearest box.
+        absent_scene: Scene image of such a frame. ``whole`` keeps the whole frame; ``masked`` fills the place
+            of the subject's nearest box, if `scene` is ``masked``.
     """
 
     VERSION: ClassVar[int] = VERSIONS["streams"]
@@ -39,11 +45,15 @@ class StreamConfig:
     scene: str = "masked"
     scene_fit: str = "letterbox"
     face_margin: float = 1.3
+    absent_face: str = field(default="nearest", metadata=version_default("hold"))
+    absent_scene: str = field(default="whole", metadata=version_default("masked"))
 
     def __post_init__(self) -> None:
         require_one_of("streams.scene", self.scene, get_args(SceneFrame))
         require_one_of("streams.scene_fit", self.scene_fit, SCENE_FITS)
         require_range("streams.face_margin", self.face_margin, 1.0, 4.0)
+        require_one_of("streams.absent_face", self.absent_face, ABSENT_FACES)
+        require_one_of("streams.absent_scene", self.absent_scene, ABSENT_SCENES)
 
 
 def make_streams(
@@ -58,7 +68,7 @@ def make_streams(
     """Make the face crop and the scene image of every frame (the preprocessing block of III-D in the paper).
 
     For a clip without a face, the face crop is the centre square of the frame, and the scene is the
-    whole frame.
+    whole frame. For a frame on which the subject is not in view, settings choose both.
 
     Args:
         frames_UHWC: Frames, uint8 [U, H, W, 3].
@@ -81,13 +91,17 @@ def make_streams(
     else:
         sources = list(frames_U3HW)
         squares = _face_squares(track, config.face_margin, height, width)
+        if config.absent_face == "nearest":
+            shown_U = _nearest_shown(track)
+            sources, squares = [sources[u] for u in shown_U], [squares[u] for u in shown_U]
     faces = [
         _resized(_cut_square(source, *square, fill)[None], side_px)
         for source, square in zip(sources, squares, strict=True)
     ]
     scene = frames_U3HW
     if config.scene == "masked" and track.has_boxes:
-        scene = _masked(scene, track.box_xyxy_px, fill)
+        kept = np.ones_like(track.found) if config.absent_scene == "masked" else track.in_view_U
+        scene = _masked(scene, track.box_xyxy_px, kept, fill)
     fit = _letterboxed if config.scene_fit == "letterbox" else _center_cropped
     return Streams(face_U3SS=torch.cat(faces), scene_U3SS=fit(scene, side_px, fill))
 
@@ -133,10 +147,27 @@ def _cut_square(frame_3HW: torch.Tensor, left: int, top: int, side: int, fill: t
     return square
 
 
-def _masked(frames_U3HW: torch.Tensor, box_U4: Floats, fill: torch.Tensor) -> torch.Tensor:
+def _nearest_shown(track: FaceTrack) -> list[int]:
+    """Return the frame whose face crop stands for each frame.
+
+    It is the frame itself while the subject is in view, else the nearest frame on which it is detected, the
+    earlier one of two.
+    """
+    found = np.flatnonzero(track.found)
+    own = np.arange(len(track.found))
+    if not len(found):
+        return own.tolist()
+    nearest = found[np.abs(own[:, None] - found).argmin(axis=1)]
+    shown: list[int] = np.where(track.in_view_U, own, nearest).tolist()
+    return shown
+
+
+def _masked(frames_U3HW: torch.Tensor, box_U4: Floats, kept_U: Bools, fill: torch.Tensor) -> torch.Tensor:
+    """Fill the box on each frame of `kept_U`, bool [U]; other frames stay whole."""
     _, _, height, width = frames_U3HW.shape
     masked = frames_U3HW.clone()
-    for frame, (x0, y0, x1, y1) in zip(masked, box_U4.astype(np.float64), strict=True):
+    for u in np.flatnonzero(kept_U):
+        frame, (x0, y0, x1, y1) = masked[u], box_U4[u].astype(np.float64)
         left, top = max(0, int(np.floor(x0))), max(0, int(np.floor(y0)))
         right, bottom = max(0, min(width, int(np.ceil(x1)))), max(0, min(height, int(np.ceil(y1))))
         frame[:, top:bottom, left:right] = fill[:, None, None]

@@ -10,14 +10,24 @@ from typing import Any
 from pipeline.fingerprint import format_value
 
 VERSIONS: Mapping[str, int] = MappingProxyType(
-    {"frames": 2, "faces": 1, "tracks": 1, "streams": 1, "features": 1}
+    {"frames": 2, "shots": 1, "faces": 1, "people": 1, "tracks": 1, "streams": 1, "features": 1}
 )
 """Raise a step's number when any of its outputs changes at unchanged settings."""
 
 SECTIONS: Mapping[str, str] = MappingProxyType(
-    {"frames": "frames", "detector": "faces", "track": "tracks", "streams": "streams", "features": "features"}
+    {
+        "frames": "frames",
+        "shots": "shots",
+        "detector": "faces",
+        "people": "people",
+        "track": "tracks",
+        "streams": "streams",
+        "features": "features",
+    }
 )
 """Section of the config, and of an identity -> name of its step."""
+OF_MOTION = ("shots", "people")
+"""Sections of steps that ``track.method=motion`` alone uses: other identities do not contain them."""
 
 VERSION, _FIRST = "version", 1
 

@@ -20,7 +20,7 @@ from pipeline.frames import FrameConfig, decode_clip
 from pipeline.frames.sampling import sample_indices
 from pipeline.process.identity import STEPS
 from pipeline.streams import StreamConfig, make_streams
-from pipeline.tracks import TrackConfig, build_track
+from pipeline.tracks import TrackConfig, nearest_track
 from pipeline.types import Faces, FaceTrack
 from tests.tiny_videos import write_two_videos, write_video, write_with_sound
 
@@ -88,7 +88,7 @@ def tracks() -> list[list[float]]:
     for seed in range(4):
         generator = np.random.default_rng(seed)
         clip = [_faces_on(frame, generator) for frame in range(16)]
-        track = build_track(clip, TrackConfig())
+        track = nearest_track(clip, TrackConfig(method="nearest"))
         values = np.concatenate([track.box_xyxy_px, track.score[:, None], track.found[:, None]], axis=1)
         found.append(np.round(values.astype(np.float64), 4).ravel().tolist())
     return found
@@ -99,7 +99,9 @@ def streams() -> list[list[float]]:
     blocks = np.random.default_rng(0).integers(0, 256, (2, 18, 32, 3), dtype=np.uint8)
     frames_UHWC = torch.from_numpy(blocks.repeat(10, axis=1).repeat(10, axis=2))
     boxes = np.array([[100, 40, 150, 110], [-10, 20, 30, 70]], np.float32)
-    track = FaceTrack(box_xyxy_px=boxes, score=np.ones(2, np.float32), found=np.ones(2, np.bool_))
+    track = FaceTrack.of_one_person(
+        box_xyxy_px=boxes, score=np.ones(2, np.float32), found=np.ones(2, np.bool_)
+    )
     values = []
     for config in (StreamConfig(), StreamConfig(scene="full", scene_fit="center_crop")):
         made = make_streams(frames_UHWC, track, config, side_px=64, fill_rgb=FILL)

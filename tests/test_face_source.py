@@ -14,8 +14,8 @@ import zarr
 from pipeline.config import from_dict, override
 from pipeline.errors import ConfigError
 from pipeline.faces import FaceConfig
-from pipeline.fingerprint import sha256_json
-from pipeline.process import ExtractConfig, load_models, load_preview_models, unloaded_identity
+from pipeline.fingerprint import default_settings, sha256_json
+from pipeline.process import STEPS, ExtractConfig, load_models, load_preview_models, unloaded_identity
 from pipeline.runner.cache_setup import describe
 from pipeline.runner.model_metadata import ModelInfo
 from pipeline.store.reader import FeatureCache
@@ -37,7 +37,7 @@ SPELLINGS = {
         FP32 | {"detector": {"name": "boxes", "score": 0.6}},
     ),
     "crops": (FP32 | WHOLE | {"faces": {"source": "crops"}}, FP32 | WHOLE | {"detector": {"name": "crops"}}),
-    "haar": (FP32 | {"detector": {"name": "haar"}}, FP32 | {"detector": {"name": "haar"}}),
+    "haar": 2 * (FP32 | {"detector": {"name": "haar"}, "track": {"method": "nearest"}},),
 }
 """By case: settings in today's spelling, and in the one of before."""
 UNUSED = "which uses no detector, but"
@@ -148,7 +148,8 @@ def test_settings_are_stored_in_the_older_keys_and_read_back(case):
     stored = json.loads(json.dumps(config.to_stored()))
     assert list(stored) == ["frames", "detector", "track", "streams", "encoder", "features"]
     assert stored["detector"] == STORED_DETECTOR | before["detector"]
-    assert from_dict(ExtractConfig, stored) == config
+    as_before = {name: default_settings(STEPS[name][1]) | stored[name] for name in ("track", "streams")}
+    assert from_dict(ExtractConfig, stored | as_before) == config.with_earlier_tracks()
 
 
 def test_a_cache_of_crops_names_them_as_before_and_its_settings_are_read_back(tmp_path):

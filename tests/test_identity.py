@@ -5,12 +5,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
+import torch
 import zarr
 
+from pipeline.config import from_dict
 from pipeline.errors import CacheError
 from pipeline.fingerprint import OUTSIDE_IDENTITY, changed_settings, default_settings, version_default
 from pipeline.frames import FrameConfig
-from pipeline.process import identity_differences
+from pipeline.process import ExtractConfig, identity_differences, unloaded_identity
 from pipeline.process.identity import STEPS
 from pipeline.store.reader import FeatureCache
 from pipeline.tracks import TrackConfig
@@ -78,6 +80,37 @@ def test_the_identity_of_default_settings_is_versions_and_models():
         "streams": {"version": 1},
         "features": {"version": 1, "precision": "fp32"},
     }
+
+
+def identity_with(**settings):
+    config = from_dict(ExtractConfig, {"streams": {"scene": "full"}, **settings})
+    return unloaded_identity(config, torch.device("cpu"))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"track": {"method": "nearest"}}, {"faces": {"source": "crops"}}, {"faces": {"source": "boxes"}}],
+)
+def test_an_identity_without_people_is_that_of_earlier_programs(settings):
+    identity = identity_with(**settings)
+    assert identity.keys() == {"frames", "detector", "track", "streams", "features", "encoder"}
+    assert identity["track"] == {"version": 1}
+    assert identity["streams"] == {"version": 1, "scene": "full"}
+
+
+def test_another_method_of_tracks_is_named_without_the_steps_that_it_alone_uses():
+    mine, theirs = identity_with(), identity_with(track={"method": "nearest"})
+    assert mine["track"] == {"version": 1, "method": "motion"}
+    assert mine["shots"] == mine["people"] == {"version": 1}
+    expected = [
+        'track.method: "motion" here, "nearest" there',
+        'streams.absent_face: "nearest" here, "hold" there',
+        'streams.absent_scene: "whole" here, "masked" there',
+    ]
+    assert identity_differences(mine, theirs) == expected
+    assert identity_differences(theirs, theirs) == []
+    without = {section: held for section, held in mine.items() if section != "people"}
+    assert identity_differences(mine, without) == ['people: {"version": 1} here, null there']
 
 
 def test_an_identity_without_versions_equals_one_of_version_1():

@@ -132,26 +132,26 @@ def test_a_value_beyond_float16_fails_its_clip_alone(index, monkeypatch):
 
 
 def test_an_unexpected_error_names_its_step_and_memory_errors_pass(index, monkeypatch):
-    def broken(*_args):
+    def broken(*_args, **_more):
         raise RuntimeError("no such luck")  # noqa: TRY003
 
-    monkeypatch.setattr(prepare.track_step, "build_track", broken)
+    monkeypatch.setattr(prepare.track_step, "nearest_track", broken)
     with pytest.raises(ClipError, match="track: unexpected RuntimeError: no such luck"):
         prepare_clip(index.root, index.clips[-1], small_models())
 
-    def hungry(*_args):
+    def hungry(*_args, **_more):
         raise MemoryError
 
-    monkeypatch.setattr(prepare.track_step, "build_track", hungry)
+    monkeypatch.setattr(prepare.track_step, "nearest_track", hungry)
     with pytest.raises(MemoryError):
         process_block(index.root, index.clips[-1:], small_models())
 
 
 def test_a_fault_of_the_gpu_is_no_failure_of_a_clip(index, monkeypatch):
-    def faulty(*_args):
+    def faulty(*_args, **_more):
         raise RuntimeError("cuDNN error: CUDNN_STATUS_NOT_INITIALIZED")  # noqa: TRY003
 
-    monkeypatch.setattr(prepare.track_step, "build_track", faulty)
+    monkeypatch.setattr(prepare.track_step, "nearest_track", faulty)
     with pytest.raises(RuntimeError, match="CUDNN_STATUS"):
         process_block(index.root, index.clips[-1:], small_models())
 

@@ -48,7 +48,7 @@ def done(found=(True, False)) -> ClipDone:
             flip_V=(False, True), num_decoded=12, height_px=60, width_px=100,
             notes=(Note(NoteKind.OTHER, "one"), Note(NoteKind.DAMAGE, "two")),
         ),
-        track=FaceTrack(
+        track=FaceTrack.of_one_person(
             box_xyxy_px=box if found.any() else np.full((2, 4), np.nan, np.float32),
             score=np.array([0.9, 0], np.float32) * found, found=found,
         ),

@@ -54,7 +54,10 @@ def test_the_shape_of_an_array_follows_from_the_attributes(name: str, shape: tup
 def test_token_arrays_are_there_only_when_tokens_were_asked_for() -> None:
     with_tokens = {spec.name for spec in META.arrays()}
     without = {spec.name for spec in replace(META, num_tokens=0).arrays()}
-    assert with_tokens == {spec.name for spec in ARRAYS} - {"group"}
+    of_people = {"face_absence", "shot", "cuts", "track_margin", "num_people"}
+    assert with_tokens == {spec.name for spec in ARRAYS} - {"group"} - of_people
+    follows = replace(META, identity={**META.identity, "track": {"version": 1, "method": "motion"}})
+    assert {spec.name for spec in follows.arrays()} - with_tokens == of_people
     assert with_tokens - without == {"face/tokens", "scene/tokens"}
 
 

@@ -75,7 +75,7 @@ def test_captions_keep_frame_and_seconds_whether_or_not_there_is_a_face(tmp_path
     clip = next(clip for clip in index.clips if "good" in clip.clip_id)
     prepared, rgb_UHWC = prepare_clip(index.root, clip, small_models())
     if not has_face:
-        track = FaceTrack(
+        track = FaceTrack.of_one_person(
             box_xyxy_px=np.full((4, 4), np.nan, np.float32),
             score=np.zeros(4, np.float32),
             found=np.zeros(4, np.bool_),

@@ -14,7 +14,7 @@ PLAIN = StreamConfig(scene="full", face_margin=1.0)
 
 def track_of(*boxes: tuple[float, float, float, float]) -> FaceTrack:
     u = len(boxes)
-    return FaceTrack(
+    return FaceTrack.of_one_person(
         box_xyxy_px=np.array(boxes, np.float32),
         score=np.ones(u, np.float32),
         found=np.ones(u, np.bool_),
@@ -23,7 +23,9 @@ def track_of(*boxes: tuple[float, float, float, float]) -> FaceTrack:
 
 def no_face(u: int) -> FaceTrack:
     nan = np.full((u, 4), np.nan, np.float32)
-    return FaceTrack(box_xyxy_px=nan, score=np.zeros(u, np.float32), found=np.zeros(u, np.bool_))
+    return FaceTrack.of_one_person(
+        box_xyxy_px=nan, score=np.zeros(u, np.float32), found=np.zeros(u, np.bool_)
+    )
 
 
 def picture(height: int, width: int, u: int = 1) -> torch.Tensor:
@@ -267,7 +269,7 @@ def test_streams_are_the_same_on_a_gpu():
 
 def test_large_pictures_are_scaled_a_few_at_a_time_with_the_same_result(monkeypatch):
     frames = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (5, 60, 80, 3), dtype=np.uint8))
-    track = FaceTrack(
+    track = FaceTrack.of_one_person(
         box_xyxy_px=np.full((5, 4), (10, 10, 40, 40), np.float32),
         score=np.ones(5, np.float32),
         found=np.ones(5, bool),
@@ -284,7 +286,7 @@ def test_large_pictures_are_scaled_a_few_at_a_time_with_the_same_result(monkeypa
 
 def ready(found: list[bool]) -> FaceTrack:
     nan = np.full((len(found), 4), np.nan, np.float32)
-    return FaceTrack(box_xyxy_px=nan, score=np.array(found, np.float32), found=np.array(found))
+    return FaceTrack.of_one_person(box_xyxy_px=nan, score=np.array(found, np.float32), found=np.array(found))
 
 
 @pytest.mark.parametrize(("height", "width"), [(20, 12), (12, 20), (15, 16), (16, 16)])

@@ -211,7 +211,7 @@ def test_a_frame_may_show_no_face() -> None:
 
 
 def track(box_xyxy_px: np.ndarray, found: list[bool]) -> FaceTrack:
-    return FaceTrack(
+    return FaceTrack.of_one_person(
         box_xyxy_px=box_xyxy_px, score=np.zeros(len(found), np.float32), found=np.array(found, dtype=bool)
     )
 

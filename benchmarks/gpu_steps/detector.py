@@ -129,7 +129,7 @@ def _moving_face(num_frames: int, height: int, width: int) -> FaceTrack:
     side = 0.5 * height
     top_U = np.full(num_frames, 0.2 * height)
     box_U4 = np.stack([left_U, top_U, left_U + side, top_U + side], axis=1).astype(np.float32)
-    return FaceTrack(
+    return FaceTrack.of_one_person(
         box_xyxy_px=box_U4, score=np.ones(num_frames, np.float32), found=np.ones(num_frames, np.bool_)
     )
 

@@ -11,6 +11,7 @@ from pipeline.fingerprint import format_value
 from pipeline.program import quoted
 from pipeline.relabel import Changes
 from pipeline.store.export import Exported
+from pipeline.store.people_counts import PeopleCounts
 from pipeline.store.summary import Summary
 
 _MOST_LISTED = 5
@@ -41,6 +42,7 @@ def _(summary: Summary) -> list[str]:
         "  polarity   "
         + ", ".join(f"{name} {count}" for name, count in document["polarities"].items() if count),
         *([f"  groups     {document['groups']} named by the dataset"] if document["groups"] else []),
+        *([f"  people     {PeopleCounts(**document['people'])}"] if document["people"] else []),
         *(f"  fold {fold:<6}" + _counted(splits) for fold, splits in document["folds"].items()),
         f"  encoder    {document['encoder']['name']}, weights {weights}, "
         f"{document['identity']['features']['precision']}, sha256 {document['encoder']['sha256'][:12]}",

@@ -1,5 +1,6 @@
 """Output of a run of `extract`: plan, estimate, progress and result."""
 
+import dataclasses
 from typing import Any
 
 from pipeline.display.json_values import field_values, to_json_values
@@ -103,6 +104,7 @@ def _(report: RunReport) -> dict[str, Any]:
     counts = ("processed", "num_missing", "num_damaged", "precision", "counts", "face_found_share")
     return {
         **field_values(report, "cache", *counts),
+        "people": None if report.people is None else dataclasses.asdict(report.people),
         "failures": [dict(zip(("clip_id", "stage", "reason"), row, strict=True)) for row in report.failures],
         "warnings": list(report.warnings),
         "notes": [*report.notes, *leak_warnings(report.leaks)],
@@ -120,6 +122,7 @@ def _(report: RunReport) -> list[str]:
         *(f"!! {warning}" for warning in leak_warnings(beyond(report.leaks, report.known_leaks))),
         *(["nothing to do: no clip is pending"] if report.speed is None else _of_run(report, report.speed)),
         f"{report.cache}: {counts}; face found on {report.face_found_share:.1%} of frames",
+        *([f"  clips with {report.people}"] if report.people else []),
         *(f"  failed  {clip}  {stage}: {reason}" for clip, stage, reason in report.failures[:_LISTED]),
     ]
     if report.num_failed:

@@ -1,5 +1,6 @@
 """Output for faces in single files, and for a contact sheet of a dataset."""
 
+import dataclasses
 from typing import Any
 
 from pipeline.display.json_values import field_values, to_json_values
@@ -38,10 +39,23 @@ def _of_file(document: dict[str, Any]) -> list[str]:
     if "subject_found" in document:
         shown.append(
             f"{document['path']}: subject on {document['subject_found']} of {len(document['frames'])} frames"
+            + _people(document)
         )
     if "drawn" in document:
         shown.append(f"wrote {document['drawn']}")
     return shown
+
+
+def _people(document: dict[str, Any]) -> str:
+    """Return people, cuts and doubt of a clip; empty where the subject alone is followed."""
+    if "people" not in document:
+        return ""
+    cuts = document["cuts"]
+    where = (
+        "cuts not searched" if cuts is None else f"cuts at {', '.join(map(str, cuts))}" if cuts else "no cut"
+    )
+    doubt = ", DOUBTFUL: it may be another person" if document["is_doubtful"] else ""
+    return f"; {counted(len(document['people']), 'person', 'people')}; {where}{doubt}"
 
 
 @to_json_values.register
@@ -54,6 +68,7 @@ def _(report: SampleReport) -> dict[str, Any]:
         "clips": list(report.shown),
         "failures": [{"clip_id": clip_id, "reason": reason} for clip_id, reason in report.failures],
         "without_face": list(report.without_face),
+        "people": None if report.people is None else dataclasses.asdict(report.people),
     }
 
 
@@ -64,5 +79,6 @@ def _(report: SampleReport) -> list[str]:
     return [
         *(f"{clip_id}: {reason}" for clip_id, reason in report.failures),
         *(f"{clip_id}: no face found" for clip_id in report.without_face),
+        *([f"clips with {report.people}"] if report.people else []),
         f"wrote {report.path}: {counted(len(report.shown), 'clip')}, {width}x{height} pixels",
     ]

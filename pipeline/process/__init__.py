@@ -14,13 +14,21 @@ from pipeline.frames import CLIP_SECONDS, DecodePool, Decoder, InlineDecoder
 from pipeline.frames.probe import picture_sizes, quarter_turns
 from pipeline.process.block import STAGES_OF_WORK, BlockOutcome, StageSeconds, process_block
 from pipeline.process.config import ExtractConfig, FeatureShape, feature_shape
-from pipeline.process.identity import STEPS, identity_differences, version_differences, without_weights
+from pipeline.process.identity import (
+    STEPS,
+    identity_differences,
+    method_of,
+    version_differences,
+    without_weights,
+)
 from pipeline.process.metered_lock import MeteredLock
 from pipeline.process.models import ImageFormat, Models, load_models, load_preview_models, unloaded_identity
 from pipeline.process.prepare import PreparedClip, make_decode_job, prepare_clip
+from pipeline.tracks import METHODS
 
 __all__ = [
     "CLIP_SECONDS",
+    "METHODS",
     "STAGES_OF_WORK",
     "STEPS",
     "BlockOutcome",
@@ -38,6 +46,7 @@ __all__ = [
     "feature_shape",
     "identity_differences",
     "load_models",
+    "method_of",
     "load_preview_models",
     "picture_sizes",
     "prepare_clip",

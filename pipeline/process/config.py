@@ -1,17 +1,29 @@
 """The settings of all steps, which determine the features of a clip."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any
 
 from pipeline import faces as face_step
 from pipeline import frames as frame_step
+from pipeline import people as people_step
 from pipeline import streams as stream_step
 from pipeline import tracks as track_step
 from pipeline.clip_model import EncoderConfig, shape_of
 from pipeline.config import to_dict
 from pipeline.errors import ConfigError
 from pipeline.features import FeatureConfig, num_kept_tokens
+from pipeline.versions import OF_MOTION
+
+
+_OF_MOTION: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "track": ("method", *track_step.ONLY_OF["motion"]),
+        "streams": ("absent_face", "absent_scene"),
+    }
+)
+"""Section -> settings that have no effect unless everyone is followed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,8 +31,10 @@ class ExtractConfig:
     """Settings that determine the features of a clip, by step."""
 
     frames: frame_step.FrameConfig = field(default_factory=frame_step.FrameConfig)
+    shots: frame_step.ShotConfig = field(default_factory=frame_step.ShotConfig)
     faces: face_step.FaceConfig = field(default_factory=face_step.FaceConfig)
     detector: face_step.DetectorConfig = field(default_factory=face_step.DetectorConfig)
+    people: people_step.PeopleConfig = field(default_factory=people_step.PeopleConfig)
     track: track_step.TrackConfig = field(default_factory=track_step.TrackConfig)
     streams: stream_step.StreamConfig = field(default_factory=stream_step.StreamConfig)
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
@@ -35,14 +49,50 @@ class ExtractConfig:
             )
             raise ConfigError(msg)
 
+    @property
+    def follows_everyone(self) -> bool:
+        """Whether the subject is chosen among everyone's tracklets, over the shots of a clip.
+
+        It is not where the dataset provides the subject's faces.
+        """
+        return self.track.follows_everyone and self.faces.is_detected
+
+    def with_earlier_tracks(self) -> "ExtractConfig":
+        """Return these settings with the track and the streams of earlier versions, where no subject leaves.
+
+        If no subject leaves, settings for its absence change no feature.
+        """
+        return replace(
+            self,
+            track=self.track.as_earlier(),
+            streams=replace(self.streams, absent_face="hold", absent_scene="masked"),
+        )
+
+    @property
+    def detection(self) -> face_step.DetectorConfig:
+        """The settings of the detector, with the lowest score of a detection that tracks use."""
+        if not self.follows_everyone:
+            return self.detector
+        return replace(self.detector, score=min(self.detector.score, self.people.weak_score))
+
     @staticmethod
     def from_older_keys(values: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return settings of any version of this program in the keys of today, for `from_dict`."""
         return face_step.from_older_keys(values)
 
     def to_stored(self) -> dict[str, Any]:
-        """Return the settings as caches and reports store them, which earlier versions read too."""
-        return face_step.to_older_keys(to_dict(self))
+        """Return the settings as caches and reports store them.
+
+        Earlier versions of this program read them too, unless everyone is followed.
+        """
+        values = face_step.to_older_keys(to_dict(self))
+        if self.follows_everyone:
+            return values
+        return {
+            section: {key: value for key, value in held.items() if key not in _OF_MOTION.get(section, ())}
+            for section, held in values.items()
+            if section not in OF_MOTION
+        }
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,14 +6,17 @@ from typing import Any
 from pipeline.faces import DetectorConfig
 from pipeline.features import FeatureConfig
 from pipeline.fingerprint import changed_settings, default_settings, differences, format_value
-from pipeline.frames import FrameConfig
+from pipeline.frames import FrameConfig, ShotConfig
+from pipeline.people import PeopleConfig
 from pipeline.streams import StreamConfig
-from pipeline.tracks import TrackConfig
-from pipeline.versions import SECTIONS, VERSION, is_same_version, stored_version
+from pipeline.tracks import EARLIER_METHOD, TrackConfig
+from pipeline.versions import OF_MOTION, SECTIONS, VERSION, is_same_version, stored_version
 
 _SETTINGS: Mapping[str, Any] = {
     "frames": FrameConfig,
+    "shots": ShotConfig,
     "detector": DetectorConfig,
+    "people": PeopleConfig,
     "track": TrackConfig,
     "streams": StreamConfig,
     "features": FeatureConfig,
@@ -57,9 +60,12 @@ def identity_differences(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> 
         theirs: The identity that a cache stores.
     """
     here, there = dict(mine), dict(theirs)
+    is_other_method = method_of(mine) != method_of(theirs)
     lines = []
     for section, (step, kind) in STEPS.items():
         one, other = here.pop(section, None), there.pop(section, None)
+        if section in OF_MOTION and None in (one, other) and (one == other or is_other_method):
+            continue
         if not isinstance(one, Mapping) or not isinstance(other, Mapping):
             lines.append(f"{section}: {format_value(one)} here, {format_value(other)} there")
         elif found := _version_difference(step, stored_version(one), stored_version(other)):
@@ -68,6 +74,12 @@ def identity_differences(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> 
             defaults = {VERSION: stored_version({}), **default_settings(kind)}
             lines += differences({section: {**defaults, **one}}, {section: {**defaults, **other}})
     return lines + differences(here, there)
+
+
+def method_of(identity: Mapping[str, Any]) -> Any:
+    """Return the method of an identity's tracks; that of earlier versions if it names none."""
+    track = identity.get("track")
+    return track.get("method", EARLIER_METHOD) if isinstance(track, Mapping) else None
 
 
 def version_differences(theirs: Mapping[str, Any]) -> list[str]:

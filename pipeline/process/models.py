@@ -14,6 +14,7 @@ from pipeline.process.config import ExtractConfig
 from pipeline.process.identity import STEPS, step_identity
 from pipeline.process.metered_lock import MeteredLock
 from pipeline.store.meta import RANDOM_WEIGHTS
+from pipeline.versions import OF_MOTION
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,7 +126,10 @@ def unloaded_identity(config: ExtractConfig, device: torch.device) -> dict[str, 
 
     Raises ConfigError for a precision that the device cannot compute in.
     """
-    identity = {section: step_identity(getattr(config, section)) for section in STEPS}
+    counting = config if config.follows_everyone else config.with_earlier_tracks()
+    identity = {section: step_identity(getattr(counting, section)) for section in STEPS}
+    if not config.follows_everyone:
+        identity = {section: held for section, held in identity.items() if section not in OF_MOTION}
     if config.faces.is_detected:
         identity["detector"]["precision"] = face_step.resolve_precision(config.detector, device)
     else:  # as identities had it when this was a detector (decision 0024)
@@ -149,7 +153,7 @@ def load_preview_models(config: ExtractConfig, device: torch.device) -> Models:
         WeightsError: The detector's weights are damaged, or are missing and cannot be downloaded.
     """
     lock = MeteredLock()
-    detector = face_step.load_detector(config.detector, device, lock) if config.faces.is_detected else None
+    detector = face_step.load_detector(config.detection, device, lock) if config.faces.is_detected else None
     return Models(
         config=config,
         device=device,
@@ -180,7 +184,7 @@ def load_models(config: ExtractConfig, device: torch.device, *, for_timing: bool
     if for_timing and not is_here(encoder):
         encoder = EncoderConfig(name=encoder.name, weights=RANDOM_WEIGHTS, seed=encoder.seed)
         stand_ins.append(f"{config.encoder.name} ({config.encoder.weights})")
-    detector = load_detector(config.detector, device, lock) if config.faces.is_detected else None
+    detector = load_detector(config.detection, device, lock) if config.faces.is_detected else None
     clip = load_clip_model(encoder)
     return Models(
         config=config,

@@ -3,15 +3,18 @@
 An error of a step fails its clip alone. The only broad `except` for the steps is here.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from pipeline import faces as face_step
 from pipeline import frames as frame_step
+from pipeline import looks as look_step
+from pipeline import people as people_step
 from pipeline import streams as stream_step
 from pipeline import tracks as track_step
 from pipeline.device import is_device_fault
@@ -25,11 +28,15 @@ from pipeline.types import (
     Crops,
     Faces,
     FaceTrack,
+    Floats,
     FrameMeta,
+    Person,
     SourceFile,
     Streams,
 )
 
+_FRAMES_PER_SECOND = 25.0
+"""Assumed rate of the images of a directory."""
 _NO_HOST_MEMORY = "DefaultCPUAllocator"
 """In the message of the RuntimeError that torch raises when the host's memory does not suffice."""
 
@@ -44,6 +51,8 @@ class PreparedClip:
     """Its sampled frames, with the notes on them and on its face crops."""
     faces: tuple[Faces, ...]
     """The faces on every sampled frame."""
+    people: tuple[Person, ...]
+    """The people of the clip, by weight; none where the subject alone is followed."""
     track: FaceTrack
     """The subject's box on every sampled frame."""
     streams: Streams
@@ -71,6 +80,7 @@ def make_decode_job(root: Path, clip: ClipRef, config: ExtractConfig) -> frame_s
         end_seconds=clip.end_seconds,
         face_path=root / str(clip.face_path) if has_crops else None,
         inside=root,
+        shots=config.shots if config.follows_everyone else None,
     )
 
 
@@ -111,9 +121,7 @@ def prepare(clip: ClipRef, decoded: frame_step.Decoded, models: Models) -> Prepa
     with _step("detect"):
         faces = tuple(_faces(clip, frames, pixels, models))
     with _step("track"):
-        track = (
-            track_step.track_of_crops(crops) if crops else track_step.build_track(faces, models.config.track)
-        )
+        people, track = _followed(decoded, faces, crops, models.config)
     with _step("crop"), models.device_lock:
         streams = stream_step.make_streams(
             pixels,
@@ -126,7 +134,8 @@ def prepare(clip: ClipRef, decoded: frame_step.Decoded, models: Models) -> Prepa
     return PreparedClip(
         source=decoded.source,
         frames=replace(frames, notes=(*frames.notes, *crops.notes)) if crops else frames,
-        faces=faces,
+        faces=tuple(found.above(models.config.detector.score) for found in faces),
+        people=people,
         track=track,
         streams=streams,
     )
@@ -154,6 +163,36 @@ def _faces(clip: ClipRef, frames: FrameMeta, rgb_UHWC: torch.Tensor, models: Mod
         return models.detector.detect(rgb_UHWC)
     boxes = None if source.takes_crops else clip.provided_boxes
     return face_step.provided_faces(boxes, frames.index_U, frames.height_px, frames.width_px)
+
+
+def _followed(
+    decoded: frame_step.Decoded, faces: Sequence[Faces], crops: Crops | None, config: ExtractConfig
+) -> tuple[tuple[Person, ...], FaceTrack]:
+    """Return the people of a clip, and the subject's track.
+
+    Images of a directory have no times; they count as 25 frames per second.
+    """
+    if crops is not None:
+        return (), track_step.track_of_crops(crops)
+    if not config.follows_everyone:
+        return (), track_step.nearest_track(faces, config.track)
+    frames = decoded.frames.meta
+    looks = [
+        look_step.looks_of(rgb_HWC, found.box_xyxy_px)
+        for rgb_HWC, found in zip(decoded.frames.rgb_UHWC, faces, strict=True)
+    ]
+    seconds_U = frames.seconds_U.astype(np.float64)
+    if np.isnan(seconds_U).any():
+        seconds_U = frames.index_U / _FRAMES_PER_SECOND
+    people = people_step.find_people(
+        faces, looks, seconds_U, frames.shot_U, config.people, start_score=config.detector.score
+    )
+
+    def look_at(u: int, box_xyxy_px: Floats) -> Floats:
+        (look,) = look_step.looks_of(decoded.frames.rgb_UHWC[u], box_xyxy_px[None])
+        return np.asarray(look)
+
+    return people, track_step.subject_track(people, seconds_U, frames.shot_U, look_at, config.track)
 
 
 def _crops(clip: ClipRef, decoded: frame_step.Decoded) -> Crops:

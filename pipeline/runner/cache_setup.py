@@ -16,7 +16,14 @@ from pipeline.datasets import read_dataset
 from pipeline.errors import CacheError, CacheExistsError, DatasetError, WeightsError, some
 from pipeline.fingerprint import differences
 from pipeline.portable import located, portable
-from pipeline.process import ExtractConfig, identity_differences, version_differences, without_weights
+from pipeline.process import (
+    METHODS,
+    ExtractConfig,
+    identity_differences,
+    method_of,
+    version_differences,
+    without_weights,
+)
 from pipeline.runner.clip_matching import OTHER_CACHE, match
 from pipeline.runner.model_metadata import ModelInfo
 from pipeline.store.clip_table import num_groups, replace_table, table_of
@@ -28,7 +35,7 @@ from pipeline.store.writer import CacheWriter, remove_partial_chunks
 from pipeline.types import ClipRef, DatasetIndex, ReadOptions
 
 _PACKAGES = ("torch", "torchvision", "open_clip_torch", "av", "opencv-python-headless", "zarr", "numpy")
-_NAMED = 5
+_NAMED, _METHOD = 5, "track.method"
 _OTHER_PROGRAM = "Use the program that made it, or give another --cache."
 _DEFAULTS = ReadOptions()
 
@@ -191,7 +198,11 @@ def _require_identified(cache: FeatureCache) -> None:
 
 
 def _made_otherwise(cache: FeatureCache, found: Collection[str], remedy: str) -> CacheError:
-    remedy = _OTHER_PROGRAM if version_differences(cache.meta.identity) else remedy
+    method = method_of(cache.meta.identity)
+    if version_differences(cache.meta.identity):
+        remedy = _OTHER_PROGRAM
+    elif any(line.startswith(_METHOD) for line in found) and method in METHODS:
+        remedy = f"To continue it as it was begun, add --set {_METHOD}={method}. {remedy}"
     return CacheError(f"'{cache.place}' was made differently: {some(found, _NAMED, '; ')}. {remedy}")
 
 

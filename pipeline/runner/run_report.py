@@ -8,6 +8,7 @@ import numpy as np
 from pipeline.footage import Leaks, leaks_of_cache
 from pipeline.runner.progress import Speed
 from pipeline.store.location import Location
+from pipeline.store.people_counts import PeopleCounts, count_people
 from pipeline.store.reader import FeatureCache
 from pipeline.types import Status
 
@@ -31,6 +32,8 @@ class RunReport:
         leaks: Clips that share footage across splits, by fold.
         known_leaks: Leaks that the user has seen before.
         speed: Speed of the run; None if nothing was pending.
+        people: Numbers of clips with cuts, several people and doubtful tracks; None if the subject alone was
+            followed.
     """
 
     cache: Location
@@ -46,6 +49,7 @@ class RunReport:
     leaks: Leaks = field(default_factory=dict)
     known_leaks: Leaks = field(default_factory=dict)
     speed: Speed | None = None
+    people: PeopleCounts | None = None
 
     @property
     def num_failed(self) -> int:
@@ -90,6 +94,7 @@ def report(
             counts=cache.status_counts(),
             failures=failures,
             face_found_share=float((found & valid).sum() / max(1, valid.sum())),
+            people=count_people(cache),
             notes=notes,
             leaks=leaks_of_cache(cache),
             known_leaks=known_leaks or {},

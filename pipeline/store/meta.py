@@ -113,12 +113,20 @@ class CacheMeta:
         detector = self.identity.get("detector")
         return isinstance(detector, Mapping) and detector.get("name") == "crops"
 
+    @property
+    def follows_everyone(self) -> bool:
+        """Whether the subject was chosen among everyone's tracklets, over the shots of its clip."""
+        track = self.identity.get("track")
+        return isinstance(track, Mapping) and track.get("method") == "motion"
+
     def arrays(self) -> tuple[ArraySpec, ...]:
         """Return the arrays that this cache holds."""
         return tuple(
             spec
             for spec in ARRAYS
-            if (self.num_tokens > 0 or not spec.tokens_only) and (self.num_groups > 0 or not spec.groups_only)
+            if (self.num_tokens > 0 or not spec.tokens_only)
+            and (self.num_groups > 0 or not spec.groups_only)
+            and (self.follows_everyone or not spec.people_only)
         )
 
     def shape(self, spec: ArraySpec) -> tuple[int, ...]:

@@ -73,7 +73,7 @@ class FeatureCache:
     ) -> npt.NDArray[Any]:
         """Return the rows `start` to `stop` of an array, one per clip.
 
-        An array that the cache does not hold because its dataset names no groups has fill values.
+        An array of groups or of people that the cache does not hold has fill values.
 
         Args:
             name: Name of the array in the schema.
@@ -90,8 +90,9 @@ class FeatureCache:
         """
         end = self.meta.num_clips if stop is None else min(stop, self.meta.num_clips)
         spec = BY_NAME[name]
-        if spec.groups_only and name not in self._arrays:
-            return np.full(end - start, spec.fill, dtype=object)
+        if name not in self._arrays and (spec.groups_only or spec.people_only):
+            shape = (end - start, *self.meta.shape(spec)[1:])
+            return np.full(shape, spec.fill, dtype=object if spec.dtype == "str" else spec.dtype)
         return read_rows(self.place, self._arrays[name], spec, start, end, scratch)
 
     def setting(self, path: str, kind: type[_Kind]) -> _Kind:

@@ -36,8 +36,19 @@ def fill_row(rows: dict[str, npt.NDArray[Any]], row: int, outcome: ClipOutcome) 
     rows["face_box"][row] = _boxes_by_view(track.box_xyxy_px, frames)
     rows["face_score"][row] = track.score[place_VT]
     rows["face_found"][row] = track.found[place_VT]
+    if "face_absence" in rows:
+        _fill_people(rows, row, outcome)
     _fill_features(rows, row, outcome)
     rows["status"][row] = Status.DONE if track.has_face else Status.DONE_WITHOUT_FACE
+
+
+def _fill_people(rows: dict[str, npt.NDArray[Any]], row: int, outcome: ClipDone) -> None:
+    frames, place_VT = outcome.frames, outcome.frames.position_VT
+    rows["face_absence"][row] = outcome.track.absence_U[place_VT]
+    rows["shot"][row] = frames.shot_U[place_VT]
+    rows["cuts"][row] = "" if frames.cuts is None else ",".join(map(str, frames.cuts)) or "none"
+    rows["track_margin"][row] = outcome.track.margin
+    rows["num_people"][row] = outcome.track.num_people
 
 
 def _fill_features(rows: dict[str, npt.NDArray[Any]], row: int, outcome: ClipDone) -> None:

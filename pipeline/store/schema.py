@@ -4,6 +4,7 @@ The attributes are in `pipeline.store.meta`. docs/schema.md is generated from bo
 the only places of the rules of the format.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -28,6 +29,8 @@ class ArraySpec:
         tokens_only: Present only in a cache made with `--tokens grid4` or `all`.
         groups_only: Present only in a cache whose dataset names groups of clips. In other caches every clip
             has the fill value.
+        people_only: Present only in a cache made with `track.method=motion`. In other caches every clip has
+            the fill value.
         never_empty: Clips that always have other values than `fill`: those that are done, done with a face,
             done with a face's box, or failed; "no" for none. A missing chunk is found by it. None for arrays
             of the clip table.
@@ -43,6 +46,7 @@ class ArraySpec:
     high: float | None = None
     tokens_only: bool = False
     groups_only: bool = False
+    people_only: bool = False
     never_empty: Kept | None = None
 
     def __post_init__(self) -> None:
@@ -58,7 +62,7 @@ class ArraySpec:
     @property
     def never_nan(self) -> bool:
         """Whether the array holds floats that are known for every clip, so that NaN is an error."""
-        return self.dtype.startswith("float") and self.fill == self.fill  # noqa: PLR0124 - NaN is not itself
+        return isinstance(self.fill, float) and math.isfinite(self.fill)
 
 
 _FEATURE = {"dtype": "float16", "per_block": True, "fill": float("nan"), "never_empty": "done"}
@@ -163,6 +167,66 @@ ARRAYS: tuple[ArraySpec, ...] = (
         per_block=True,
         never_empty="face",
         fill=False,
+    ),
+    _array(
+        "face_absence",
+        _VIEW_FRAME,
+        "Why the subject is not found on the frame: 0 it is found, 1 in view by its track but not detected, "
+        "2 out of view, 3 in another shot.",
+        dtype="uint8",
+        per_block=True,
+        people_only=True,
+        never_empty="no",
+        fill=0,
+        low=0,
+        high=3,
+    ),
+    _array(
+        "shot",
+        _VIEW_FRAME,
+        "Number of the shot that the frame is in, from 0; 0 where cuts were not searched.",
+        dtype="int32",
+        per_block=True,
+        people_only=True,
+        never_empty="no",
+        fill=0,
+        low=0,
+    ),
+    _array(
+        "cuts",
+        ("clip",),
+        "Numbers of the first frame of every new shot among the clip's decoded frames, separated by commas; "
+        "`none` without a cut; empty where cuts were not searched.",
+        dtype="str",
+        per_block=True,
+        people_only=True,
+        never_empty="no",
+        fill="",
+    ),
+    _array(
+        "track_margin",
+        ("clip",),
+        "Certainty that the subject's track is of one person: the cost, in nats, by which the next best "
+        "choice of detections is worse, at the least certain detection. Below 2 the track is doubtful. "
+        "Infinite where no other person could be meant, and for clips without a track.",
+        dtype="float32",
+        per_block=True,
+        people_only=True,
+        never_empty="no",
+        fill=float("inf"),
+        low=0.0,
+    ),
+    _array(
+        "num_people",
+        ("clip",),
+        "People who were followed on at least two of the sampled frames; one person counts twice where looks "
+        "did not show that it is the same.",
+        dtype="int32",
+        per_block=True,
+        people_only=True,
+        never_empty="no",
+        fill=0,
+        low=0,
     ),
     _array(
         "num_decoded",

@@ -125,6 +125,7 @@ def _array_row(spec: ArraySpec) -> str:
     written = "by block" if spec.per_block else "beforehand"
     meaning = spec.doc + (" Only with `--tokens grid4` or `all`." if spec.tokens_only else "")
     meaning += " Only where `num_groups` is not 0." if spec.groups_only else ""
+    meaning += " Only with `track.method=motion`." if spec.people_only else ""
     cells = (f"`{spec.name}`", ", ".join(spec.dims), spec.dtype, written, _fill(spec), _range(spec), meaning)
     return f"| {' | '.join(cells)} |"
 

@@ -1,11 +1,13 @@
 """Contents of a cache as one document, for `cache info`."""
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from pipeline.store.people_counts import count_people
 from pipeline.store.reader import FeatureCache
 from pipeline.types import Polarity, Split, Status
 
@@ -52,6 +54,7 @@ def summarise(cache: FeatureCache, *, all_clips: bool = False, version_note: str
         "classes": {name: int((label == i).sum()) for i, name in enumerate(meta.class_names)},
         "unlabelled": int((label < 0).sum()),
         "groups": meta.num_groups,
+        "people": None if (people := count_people(cache)) is None else dataclasses.asdict(people),
         "polarities": {member.name.lower(): int((polarity == member).sum()) for member in Polarity},
         "folds": {
             name: {s.name.lower(): int((membership[:, fold] == s).sum()) for s in Split}

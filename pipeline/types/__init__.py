@@ -6,7 +6,7 @@
 ``clips``     a clip of a dataset, its split, its polarity, its boxes
 ``datasets``  all clips of a dataset, and how it was read
 ``frames``    sampled frames, with and without pixels
-``faces``     faces on a frame, face crops, one subject's track
+``faces``     faces on a frame, face crops, people, one subject's track
 ``streams``   the face crop and the scene of every frame
 ``features``  output of the encoder
 ``outcomes``  features, or the step that failed
@@ -17,7 +17,7 @@ Import from here: ``from pipeline.types import Frames``.
 from pipeline.types.arrays import Bools, Bytes, Floats, Halves, Ints
 from pipeline.types.clips import ClipRef, Polarity, ProvidedBoxes, Split
 from pipeline.types.datasets import DatasetIndex, ReadOptions
-from pipeline.types.faces import Crops, Faces, FaceTrack
+from pipeline.types.faces import DOUBTFUL_NATS, Absence, Crops, Faces, FaceTrack, Person, Tracklet
 from pipeline.types.features import EARLY_STATISTICS, NUM_EARLY_BLOCKS, Features
 from pipeline.types.frames import FrameMeta, Frames
 from pipeline.types.notes import EMPTY_WINDOW, WINDOW_BEYOND_END, Note, NoteKind
@@ -25,6 +25,8 @@ from pipeline.types.outcomes import STAGES, ClipDone, ClipFailed, ClipOutcome, S
 from pipeline.types.streams import Streams
 
 __all__ = [
+    "Absence",
+    "DOUBTFUL_NATS",
     "EARLY_STATISTICS",
     "EMPTY_WINDOW",
     "NUM_EARLY_BLOCKS",
@@ -44,6 +46,7 @@ __all__ = [
     "Floats",
     "FrameMeta",
     "Frames",
+    "Person",
     "ProvidedBoxes",
     "Halves",
     "Ints",
@@ -55,4 +58,5 @@ __all__ = [
     "Split",
     "Status",
     "Streams",
+    "Tracklet",
 ]

@@ -1,12 +1,15 @@
-"""The faces of a clip: found on its frames, provided as crops, followed as one subject.
+"""The faces of a clip: found on its frames, provided as crops, linked as people, followed as one subject.
 
-Letters: U sampled frames; K faces on a frame.
+Letters: U sampled frames; K faces on a frame; N detections of a person; D length of a look.
 """
 
+import math
 from dataclasses import dataclass
+from enum import IntEnum
 
 import numpy as np
 
+from pipeline.boxes import side_of
 from pipeline.types.arrays import Bools, Bytes, Floats, Ints
 from pipeline.types.checks import require
 from pipeline.types.frames import Frames
@@ -81,17 +84,122 @@ class Faces:
         points = self.landmark_xy_px.shape
         require(points == (k, 5, 2), f"landmarks are [K, 5, 2], not {list(points)} for {k} boxes")
 
+    def above(self, score: float) -> "Faces":
+        """Return only the faces with a higher score."""
+        kept = self.score > score
+        return Faces(
+            box_xyxy_px=self.box_xyxy_px[kept],
+            score=self.score[kept],
+            landmark_xy_px=self.landmark_xy_px[kept],
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tracklet:
+    """The detections of one person in one shot."""
+
+    shot: int
+    """Number of the shot."""
+    frame_N: Ints
+    """[N] frames with a detection, rising, as places among the sampled frames."""
+    face_N: Ints
+    """[N] place of each detection among those of its frame."""
+    box_N4: Floats
+    """[N, 4] boxes in pixels."""
+    score_N: Floats
+    """[N] scores of the detector."""
+    margin_N: Floats
+    """[N] how much more the next best assignment costs, in nats; infinite if there is none."""
+    look_D: Floats
+    """[D] mean look (`pipeline.looks`)."""
+
+    def __post_init__(self) -> None:
+        n = len(self.frame_N)
+        shapes = [list(array.shape) for array in (self.face_N, self.score_N, self.margin_N)]
+        require(
+            n > 0 and shapes == 3 * [[n]], f"a tracklet has one value per detection, not {shapes} for {n}"
+        )
+        require(self.box_N4.shape == (n, 4), f"boxes are [N, 4], not {list(self.box_N4.shape)} for {n}")
+        require((np.diff(self.frame_N) > 0).all(), f"frames must rise: {self.frame_N.tolist()}")
+        require(not np.isnan(self.margin_N).any() and (self.margin_N >= 0).all(), "margins are 0 or more")
+
+    @property
+    def weight(self) -> float:
+        """Sum of score times side of the box, in pixels, over the detections.
+
+        A face that is large, long in view and detected with certainty has the largest weight; one large false
+        detection has less.
+        """
+        return float(np.dot(side_of(self.box_N4), self.score_N))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Person:
+    """The tracklets of one person of a clip, in the order of their first detections."""
+
+    tracklets: tuple[Tracklet, ...]
+    """At least one; no two have a frame in common."""
+    margin: float = math.inf
+    """How much worse another person would fit at the least certain join of two tracklets, in nats.
+
+    Infinite without a join.
+    """
+
+    def __post_init__(self) -> None:
+        frames = [frame for tracklet in self.tracklets for frame in tracklet.frame_N.tolist()]
+        require(len(frames) > 0, "a person has tracklets")
+        require(len(set(frames)) == len(frames), f"a person is once on a frame, not {sorted(frames)}")
+
+    @property
+    def weight(self) -> float:
+        """Sum of the tracklets' weights."""
+        return sum(tracklet.weight for tracklet in self.tracklets)
+
+    @property
+    def num_detections(self) -> int:
+        """Number of the frames on which the person is detected."""
+        return sum(len(tracklet.frame_N) for tracklet in self.tracklets)
+
+
+class Absence(IntEnum):
+    """Why the subject's face is not detected on a frame, as caches store it."""
+
+    NONE = 0
+    """The face is detected."""
+    NOT_DETECTED = 1
+    """The face is in view by its track, but the detector missed it."""
+    OUT_OF_VIEW = 2
+    """The subject is not in view in this part of the shot."""
+    OTHER_SHOT = 3
+    """The subject is not in this shot."""
+
+
+DOUBTFUL_NATS = 2.0
+"""Margin below which a track is doubtful: another choice of people is at least one seventh as likely."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class FaceTrack:
     """One subject's box on every sampled frame."""
 
     box_xyxy_px: Floats
-    """[U, 4]; NaN on every frame of a clip without a face, or whose face is known by crops alone."""
+    """[U, 4]; NaN on every frame of a clip without a face, or whose face is known by crops alone.
+
+    Where the subject is not in view, the box of the nearest frame on which it is.
+    """
     score: Floats
     """[U], 0 where the box was interpolated."""
     found: Bools
     """[U], true where a face was detected."""
+    absence_U: Bytes
+    """[U] uint8, the `Absence` of every frame: 0 exactly where a face was detected."""
+    margin: float = math.inf
+    """How much more the best other choice of detections costs, in nats, at the least certain detection.
+
+    Infinite if no other person could be meant, or this is not known.
+    """
+    num_people: int = 0
+    """People who were followed on at least two frames; 0 where the subject alone is followed."""
 
     def __post_init__(self) -> None:
         u = len(self.box_xyxy_px)
@@ -104,6 +212,15 @@ class FaceTrack:
             "boxes on all frames or on none, and on none without a face in the clip: "
             f"{num_boxes} of {u} frames, faces found on {int(self.found.sum())}",
         )
+        is_marked = self.absence_U.shape == (u,) and ((self.absence_U == Absence.NONE) == self.found).all()
+        require(bool(is_marked), f"absence is 0 exactly where a face is found: {self.absence_U.tolist()}")
+        require(self.margin >= 0, f"a margin is 0 or more, not {self.margin}")
+
+    @classmethod
+    def of_one_person(cls, box_xyxy_px: Floats, score: Floats, found: Bools) -> "FaceTrack":
+        """Return a track in one shot whose subject is always in view: missed where it is not found."""
+        absence = np.where(found, Absence.NONE, Absence.NOT_DETECTED).astype(np.uint8)
+        return cls(box_xyxy_px=box_xyxy_px, score=score, found=found, absence_U=absence)
 
     @property
     def has_face(self) -> bool:
@@ -114,3 +231,9 @@ class FaceTrack:
     def has_boxes(self) -> bool:
         """Whether the place of the face in the frame is known."""
         return bool(np.isfinite(self.box_xyxy_px).all())
+
+    @property
+    def in_view_U(self) -> Bools:
+        """[U], true where the subject is in view, although the detector may have missed the face."""
+        in_view: Bools = self.absence_U <= Absence.NOT_DETECTED
+        return in_view

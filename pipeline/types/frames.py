@@ -37,6 +37,14 @@ class FrameMeta:
     """Width of the upright frames."""
     notes: tuple[Note, ...] = ()
     """Remarks for the user, such as packets that did not decode."""
+    cuts: tuple[int, ...] | None = None
+    """Numbers of the first frame of every new shot among the clip's decoded frames; None: not searched."""
+
+    @property
+    def shot_U(self) -> Ints:
+        """[U] number of the shot that each sampled frame is in; 0 where cuts were not searched."""
+        shots: Ints = np.searchsorted(np.array(self.cuts or (), dtype=np.int64), self.index_U, side="right")
+        return shots
 
     def __post_init__(self) -> None:
         u, (first, last) = len(self.index_U), (self.index_U[:1].tolist(), self.index_U[-1:].tolist())

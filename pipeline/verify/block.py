@@ -9,7 +9,7 @@ import numpy.typing as npt
 from pipeline.errors import CacheError, counted
 from pipeline.store.reader import FeatureCache
 from pipeline.store.schema import ArraySpec
-from pipeline.types import Status
+from pipeline.types import Absence, Status
 from pipeline.verify.report import Finding
 
 
@@ -36,6 +36,8 @@ def check_block(cache: FeatureCache, start: int) -> list[Finding]:
     _check_frames(rows, done, wrong)
     _check_faces(rows, wrong)
     (_check_no_boxes if cache.meta.takes_crops else _check_boxes)(rows, wrong)
+    if cache.meta.follows_everyone:
+        _check_people(rows, done, wrong)
     _check_outcomes(rows, done, wrong)
     return findings
 
@@ -89,6 +91,13 @@ def _check_faces(rows: dict[str, npt.NDArray[Any]], wrong: _Wrong) -> None:
     found = rows["face_found"].any(axis=(1, 2))
     wrong("face_found", with_face & ~found, "status 1 but no face found")
     wrong("face_found", (status == Status.DONE_WITHOUT_FACE) & found, "status 2 but a face found")
+
+
+def _check_people(rows: dict[str, npt.NDArray[Any]], done: npt.NDArray[Any], wrong: _Wrong) -> None:
+    present = rows["face_absence"] == Absence.NONE
+    wrong("face_absence", (present != rows["face_found"]) & done[:, None, None], "not 0 exactly where found")
+    wrong("shot", (np.diff(rows["shot"], axis=-1) < 0).any(axis=(1, 2)) & done, "shots that decrease")
+    wrong("track_margin", np.isnan(rows["track_margin"]), "NaN")
 
 
 def _check_outcomes(rows: dict[str, npt.NDArray[Any]], done: npt.NDArray[Any], wrong: _Wrong) -> None:

@@ -1,0 +1,44 @@
+"""People of a clip, from the faces on its frames. Pure numpy and scipy.
+
+``config``  settings
+``link``    detections linked over the frames of a shot: everyone's tracklets
+``join``    tracklets joined by look, over absences and shots
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.people.config import PeopleConfig
+from pipeline.people.join import join
+from pipeline.people.link import link
+from pipeline.types import Faces, Floats, Ints, Person
+
+__all__ = ["PeopleConfig", "find_people"]
+
+
+def find_people(
+    faces: Sequence[Faces],
+    looks: Sequence[Floats],
+    seconds_U: npt.NDArray[np.floating],
+    shot_U: Ints,
+    config: PeopleConfig,
+    *,
+    start_score: float = 0.0,
+) -> tuple[Person, ...]:
+    """Find the people of a clip.
+
+    Args:
+        faces: Detected faces on U frames.
+        looks: Look of each of them, U times [K, D].
+        seconds_U: Times of the frames, rising, finite.
+        shot_U: Number of the shot that each frame is in.
+        config: Settings.
+        start_score: Every person has a detection with a higher score.
+
+    Returns:
+        The people, the one with the largest weight first (`join`).
+    """
+    tracklets = link(faces, looks, seconds_U, shot_U, config, start_score=start_score)
+    return join(tracklets, config)

@@ -1,0 +1,231 @@
+"""Tracklets of everyone in a shot, from the faces of all frames.
+
+A tracklet predicts the next box by constant velocity. Frame by frame, tracklets and detections are assigned
+to each other at the least total cost, which is a negative log-likelihood in nats: of the movement, whose
+uncertainty grows with time, and of the look. So the movement decides between two frames, and the look after a
+gap, or where two faces meet.
+
+Letters: U frames; K detections of a frame; M open tracklets; N detections of a tracklet; D length of a look.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import linear_sum_assignment
+
+from pipeline.boxes import centre_of, iou_of, side_of
+from pipeline.people.config import PeopleConfig
+from pipeline.types import Faces, Floats, Ints, Tracklet
+
+_JITTER, _GROWTH_JITTER = 0.12, 0.12
+"""Deviation of a detected centre in sides of the box, and of the logarithm of its side."""
+_VELOCITY_SECONDS = 0.5
+"""Time over which a tracklet's velocity is fitted, or its last two detections if these are further apart."""
+_KEEPS_MOVING_SECONDS, _KEEPS_GROWING_SECONDS = 0.6, 0.3
+"""Time after which a person has changed direction, and the most by which a trend in size is continued."""
+_LARGEST_GROWTH = 0.5
+_SECOND_PASS_COST = 0.5
+"""Fraction of `new_cost` that a weak detection may cost to continue a tracklet."""
+_GATE = 4.0
+"""Limit of movement and of growth, in deviations."""
+_KEPT_LOOKS = 6
+_FORBIDDEN = 1e6
+
+
+@dataclass
+class _Open:
+    """A tracklet that grows."""
+
+    shot: int
+    frame: list[int] = field(default_factory=list)
+    face: list[int] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+    box: list[Floats] = field(default_factory=list)
+    score: list[float] = field(default_factory=list)
+    margin: list[float] = field(default_factory=list)
+    looks: list[Floats] = field(default_factory=list)
+    """Looks of the detections that overlap no other face, else the first."""
+    is_clean: bool = False
+
+    def add(self, frame: int, face: int, seconds: float, faces: Faces, margin: float) -> None:
+        self.frame.append(frame)
+        self.face.append(face)
+        self.seconds.append(seconds)
+        self.box.append(faces.box_xyxy_px[face].astype(np.float64))
+        self.score.append(float(faces.score[face]))
+        self.margin.append(margin)
+
+    def see(self, look_D: Floats, *, is_clean: bool) -> None:
+        """Add a look, unless it may show another person and one is known."""
+        if is_clean and not self.is_clean:
+            self.looks, self.is_clean = [], True
+        if is_clean or not self.looks:
+            self.looks.append(look_D)
+
+    def velocity(self) -> tuple[npt.NDArray[np.floating], float]:
+        """Return pixels per second [2] of the centre, and of the logarithm of the side per second.
+
+        They are the least-squares slopes over the last detections.
+        """
+        seconds = np.array(self.seconds)
+        first = min(len(seconds) - 2, int(np.searchsorted(seconds, seconds[-1] - _VELOCITY_SECONDS)))
+        if first < 0:
+            return np.zeros(2), 0.0
+        box_N4 = np.array(self.box[first:])
+        offset = seconds[first:] - seconds[first:].mean()
+        slope = offset / (offset**2).sum()
+        return slope @ centre_of(box_N4), float(slope @ np.log(side_of(box_N4)))
+
+    def closed(self) -> Tracklet:
+        return Tracklet(
+            shot=self.shot,
+            frame_N=np.array(self.frame),
+            face_N=np.array(self.face),
+            box_N4=np.array(self.box, dtype=np.float32),
+            score_N=np.array(self.score, dtype=np.float32),
+            margin_N=np.array(self.margin, dtype=np.float32),
+            look_D=np.mean(self.looks, axis=0).astype(np.float32),
+        )
+
+
+def link(
+    faces: Sequence[Faces],
+    looks: Sequence[Floats],
+    seconds_U: npt.NDArray[np.floating],
+    shot_U: Ints,
+    config: PeopleConfig,
+    *,
+    start_score: float = 0.0,
+) -> tuple[Tracklet, ...]:
+    """Link the detections of all frames into one tracklet per person and shot.
+
+    Detections above `start_score` are assigned first. Weaker ones then continue the tracklets that are left.
+
+    Args:
+        faces: Detected faces on U frames.
+        looks: Look of each of them, U times [K, D].
+        seconds_U: Times of the frames, rising, finite.
+        shot_U: Number of the shot that each frame is in.
+        config: Settings.
+        start_score: Detections with a higher score may start a tracklet.
+
+    Returns:
+        The tracklets, in the order of their first detections; every one has a detection above `start_score`.
+    """
+    everyone: list[_Open] = []
+    for u, found in enumerate(faces):
+        now, shot = float(seconds_U[u]), int(shot_U[u])
+        alive = [t for t in everyone if t.shot == shot and now - t.seconds[-1] <= config.max_gap]
+        cost_MK = _costs(alive, now, found, looks[u], config)
+        is_strong = found.score > start_score
+        strong_MK = np.where(is_strong, cost_MK, np.inf)
+        pairs = _assign(strong_MK, config.new_cost)
+        left_MK = np.where(is_strong, np.inf, cost_MK)
+        left_MK[list(pairs)] = np.inf
+        weak = _assign(left_MK, config.new_cost * _SECOND_PASS_COST)
+        clean = _overlaps_none(found.box_xyxy_px, config.overlap)
+        by_face = {face: m for m, face in (pairs | weak).items()}
+        for face in range(len(found.score)):
+            if face in by_face:
+                m = by_face[face]
+                person, margin = alive[m], _margin(cost_MK, pairs | weak, m, config.new_cost)
+            elif is_strong[face]:
+                person, margin = _Open(shot=shot), np.inf
+                everyone.append(person)
+            else:
+                continue
+            person.add(u, face, now, found, margin)
+            person.see(looks[u][face], is_clean=bool(clean[face]))
+    return tuple(person.closed() for person in everyone)
+
+
+def _costs(alive: Sequence[_Open], now: float, found: Faces, look_KD: Floats, config: PeopleConfig) -> Floats:
+    """Return the cost in nats of continuing each tracklet by each detection, [M, K]; inf beyond the limits.
+
+    The cost is that of a normal distribution of the centre and of the logarithm of the side around their
+    predictions, plus that of the nearest known look.
+    """
+    cost_MK = np.full((len(alive), len(found.score)), np.inf)
+    if not cost_MK.size:
+        return cost_MK
+    box_K4 = found.box_xyxy_px.astype(np.float64)
+    centre_K2, side_K = centre_of(box_K4), side_of(box_K4)
+    for m, person in enumerate(alive):
+        gap = now - person.seconds[-1]
+        velocity, growth = person.velocity()
+        moving = _KEEPS_MOVING_SECONDS * (1 - np.exp(-gap / _KEEPS_MOVING_SECONDS))
+        trend = np.clip(growth * min(moving, _KEEPS_GROWING_SECONDS), -_LARGEST_GROWTH, _LARGEST_GROWTH)
+        last = person.box[-1][None]
+        expected = centre_of(last)[0] + velocity * moving
+        expected_side = float(side_of(last)[0] * np.exp(trend))
+        is_new = len(person.seconds) == 1
+        spread = _JITTER + (config.max_speed + is_new) * gap
+        growth_spread = _GROWTH_JITTER + config.max_growth * gap
+        offset_K2 = centre_K2 - expected
+        distance_K = np.hypot(*offset_K2.T) / ((expected_side + side_K) / 2)
+        growth_K = np.abs(np.log(side_K / expected_side))
+        movement_K = (distance_K / spread) ** 2 / 2 + np.log(spread / _JITTER)
+        movement_K += (growth_K / growth_spread) ** 2 / 2 + np.log(growth_spread / _GROWTH_JITTER) / 2
+        known_GD = np.array(person.looks[-_KEPT_LOOKS:])
+        look_K = np.linalg.norm(look_KD[:, None] - known_GD, axis=2).min(axis=1)
+        cost_K = movement_K + (look_K / config.look_distance) ** 2 / 2
+        is_near = (distance_K <= _GATE * spread) & (growth_K <= _GATE * growth_spread)
+        cost_MK[m, is_near] = cost_K[is_near]
+    return cost_MK
+
+
+def _assign(cost_MK: Floats, new_cost: float) -> dict[int, int]:
+    """Return the detection of each tracklet that has one, at the least total cost (Hungarian method).
+
+    A tracklet or a detection without a partner costs half of `new_cost`.
+    """
+    m, k = cost_MK.shape
+    if not np.isfinite(cost_MK).any():
+        return {}
+    square = np.full((m + k, m + k), _FORBIDDEN)
+    square[:m, :k] = np.where(np.isfinite(cost_MK), cost_MK, _FORBIDDEN)
+    square[np.arange(m), k + np.arange(m)] = new_cost / 2
+    square[m + np.arange(k), np.arange(k)] = new_cost / 2
+    square[m:, k:] = 0
+    rows, columns = linear_sum_assignment(square)
+    return {
+        int(row): int(column)
+        for row, column in zip(rows, columns, strict=True)
+        if row < m and column < k and np.isfinite(cost_MK[row, column])
+    }
+
+
+def _margin(cost_MK: Floats, pairs: dict[int, int], m: int, new_cost: float) -> float:
+    """Return how much more the next best assignment costs in which tracklet `m` has another detection.
+
+    Assignments that exchange two partners are compared. Infinite if no other person could be meant.
+    """
+    k = pairs[m]
+    held = {face: other for other, face in pairs.items()}
+    best = np.inf
+    for other in range(len(cost_MK)):
+        if other != m and other not in pairs:
+            best = min(best, cost_MK[other, k] - cost_MK[m, k])
+    for face in range(cost_MK.shape[1]):
+        if face == k or not np.isfinite(cost_MK[m, face]):
+            continue
+        taken = held.get(face)
+        if taken is None:
+            best = min(best, cost_MK[m, face] - cost_MK[m, k])
+        else:
+            before = cost_MK[m, k] + cost_MK[taken, face]
+            best = min(best, cost_MK[m, face] + min(cost_MK[taken, k], new_cost) - before)
+    for other, face in pairs.items():
+        if other != m and np.isfinite(cost_MK[other, k]):
+            after = cost_MK[other, k] + min(cost_MK[m, face], new_cost)
+            best = min(best, after - cost_MK[m, k] - cost_MK[other, face])
+    return max(0.0, float(best))
+
+
+def _overlaps_none(box_K4: Floats, limit: float) -> npt.NDArray[np.bool_]:
+    """Return whether each box overlaps every other by no more than an intersection over union."""
+    iou_KK = iou_of(box_K4, box_K4)
+    np.fill_diagonal(iou_KK, 0)
+    return np.asarray((iou_KK <= limit).all(axis=1))
