@@ -10,7 +10,7 @@ from typing import Any
 from pipeline.fingerprint import format_value
 
 VERSIONS: Mapping[str, int] = MappingProxyType(
-    {"frames": 2, "faces": 1, "tracks": 1, "streams": 1, "features": 1}
+    {"frames": 2, "shots": 1, "faces": 1, "tracks": 1, "streams": 1, "features": 1}
 )
 """Raise a step's number when any of its outputs changes at unchanged settings."""
 
