@@ -7,6 +7,10 @@
 ``announced``      announced length of a file, compared with the decoded length
 ``windows``        checks of a clip's window: after the end of the file, or without a frame
 ``remarks``        notes on damage, times, HDR, interlaced frames, further streams
+``decoded_frames`` frames that decode
+``block_match``    comparison of two small grey pictures
+``cuts``           cuts between shots in decoded frames
+``cut_search``     search for cuts in a window and its margin
 ``decode``         sampled frames of a video
 ``picture``        one image file as RGB
 ``folder``         sampled frames of a directory of images
@@ -24,6 +28,7 @@ cut by stream copy contain fewer frames than their container states. One pass us
 number of packets as the estimate of n. If the estimate was wrong, a second pass decodes the right frames.
 """
 
+from pipeline.frames.cuts import ShotConfig
 from pipeline.frames.decode import decode_clip
 from pipeline.frames.pool import CLIP_SECONDS, DecodePool
 from pipeline.frames.requests import DecodeAnswer, Decoded, DecodeJob, Decoder, InlineDecoder
@@ -38,6 +43,7 @@ __all__ = [
     "Decoder",
     "FrameConfig",
     "InlineDecoder",
+    "ShotConfig",
     "decode_clip",
     "is_mirrored",
     "sample_indices",

@@ -73,6 +73,12 @@ def _file_start(container: Any, stream_start: Fraction) -> Fraction:
     return start if is_earlier else stream_start
 
 
+def frame_rate(stream: Any) -> Fraction:
+    """Return the frames per second that a video stream states, 25 if it states none."""
+    rate: Fraction = stream.guessed_rate or stream.average_rate or Fraction(_FALLBACK_RATE)
+    return rate
+
+
 class RunningClock:
     """Clock for frames in order of presentation, whose times never go back.
 
@@ -86,7 +92,7 @@ class RunningClock:
 
     def __init__(self, clock: FileClock, stream: Any) -> None:
         self._clock = clock
-        rate = stream.guessed_rate or stream.average_rate or Fraction(_FALLBACK_RATE)
+        rate = frame_rate(stream)
         self._frame_seconds = Fraction(rate.denominator, rate.numerator)
         self._shift = 0.0
         self._last: float | None = None

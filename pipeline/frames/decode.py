@@ -4,18 +4,18 @@ Letters: U sampled frames, each once; V views; T frames per view; H, W frame.
 """
 
 import math
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import av
 
 from pipeline.errors import ClipError
 from pipeline.frames.announced import note_missing
 from pipeline.frames.aspects import Aspects
 from pipeline.frames.clock import RunningClock
 from pipeline.frames.container import Packets, Window, can_jump, videos_of
+from pipeline.frames.cut_search import CutSearch
+from pipeline.frames.cuts import ShotConfig
+from pipeline.frames.decoded_frames import decoded_frames
 from pipeline.frames.frame_buffer import Pictures
 from pipeline.frames.remarks import Remarks, note_streams
 from pipeline.frames.sampling import FrameConfig, wanted_frames
@@ -27,15 +27,24 @@ _PICTURE_BRANDS = ("avif", "heic", "heix", "mif1")
 
 
 def decode_clip(
-    path: Path, config: FrameConfig, *, start_seconds: float | None = None, end_seconds: float | None = None
+    path: Path,
+    config: FrameConfig,
+    *,
+    start_seconds: float | None = None,
+    end_seconds: float | None = None,
+    cuts: ShotConfig | None = None,
 ) -> Frames:
     """Decode the sampled frames of a video file, or of a part of it.
+
+    A search for cuts changes nothing else. In a window it also decodes up to `MARGIN_SECONDS` of video before
+    and after it.
 
     Args:
         path: The video.
         config: Settings of the sampling.
         start_seconds: Start of the clip from the start of the file, as a player shows it; None for the start.
         end_seconds: End of the clip; None for the end of the file.
+        cuts: Settings of the search for cuts; None, or ``search="none"``, for no search.
 
     Raises:
         ClipError: (stage ``open`` or ``decode``) It is not a video with frames, or has too many pixels.
@@ -45,17 +54,28 @@ def decode_clip(
     jump = can_jump(path, window)
     with Packets(path, window, jump=jump) as packets:
         guess = packets.count()
-        taken = _decode_pass(packets, window, wanted_frames(guess, config))
+        search = _search(path, packets, window, cuts, jump=jump)
+        taken = _decode_pass(packets, window, wanted_frames(guess, config), search)
     damage = "; ".join(note.text for note in taken.notes if note.kind is NoteKind.DAMAGE)
     require_frames(taken.num_decoded, window, taken.end, taken.nearest, damage)
     if taken.num_decoded != guess:
         wanted = wanted_frames(taken.num_decoded, config)
         del taken  # frees its frames; both passes would need twice the memory
         with Packets(path, window, jump=jump) as packets:
-            taken = _decode_pass(packets, window, wanted)
+            taken = _decode_pass(packets, window, wanted, None)
     if taken.is_still:
         raise ClipError("decode", "a still image, not a video: it has one frame")
-    return taken.pictures.frames(taken.num_decoded, config, taken.notes)
+    found = None if search is None else search.cuts(taken.num_decoded)
+    return taken.pictures.frames(taken.num_decoded, config, taken.notes, cuts=found)
+
+
+def _search(
+    path: Path, packets: Packets, window: Window, cuts: ShotConfig | None, *, jump: bool
+) -> CutSearch | None:
+    """Return a search for the cuts of a window, None if none is wanted. One decoding pass suffices for it."""
+    if cuts is None or cuts.search == "none":
+        return None
+    return CutSearch(path, packets, window, cuts, jump=jump)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,15 +100,20 @@ class _Taken:
     is_still: bool
 
 
-def _decode_pass(packets: Packets, window: Window, wanted: frozenset[int]) -> _Taken:
+def _decode_pass(
+    packets: Packets, window: Window, wanted: frozenset[int], search: CutSearch | None
+) -> _Taken:
     stream = packets.stream
     aspects = Aspects(stream)
     pictures = Pictures(len(wanted), aspects.of)
     running, remarks = RunningClock(packets.clock, stream), Remarks()
     number, place, first = 0, 0, math.inf
     before, after = -math.inf, math.inf
-    for frame in _decoded(packets, stream, remarks):
+    decoded = decoded_frames(packets, stream, remarks)
+    for frame in decoded:
         time = running.seconds(frame)
+        if search is not None:
+            search.add(time, frame)
         number += 1
         first = min(first, time)
         if time >= window.end:
@@ -104,7 +129,7 @@ def _decode_pass(packets: Packets, window: Window, wanted: frozenset[int]) -> _T
         if place in wanted:
             pictures.add(place, time, frame)
         place += 1
-    return _Taken(
+    taken = _Taken(
         pictures=pictures,
         num_decoded=place,
         nearest=(before, after),
@@ -117,34 +142,10 @@ def _decode_pass(packets: Packets, window: Window, wanted: frozenset[int]) -> _T
         ],
         is_still=number == 1 and _may_be_picture(packets.container),
     )
+    if search is not None and after < math.inf:
+        search.add_after(running, decoded)
+    return taken
 
 
 def _may_be_picture(container: Any) -> bool:
     return container.format.name == "gif" or container.metadata.get("major_brand") in _PICTURE_BRANDS
-
-
-def _decoded(packets: Iterable[Any], stream: Any, remarks: Remarks) -> Iterator[Any]:
-    """Yield every frame that decodes, in order of presentation; damage is counted and skipped.
-
-    MemoryError is raised, because a lack of memory is no damage of the file.
-    """
-    unread = iter(packets)
-    while True:
-        try:
-            packet = next(unread)
-        except StopIteration:
-            return
-        except MemoryError:
-            raise
-        except av.error.FFmpegError:
-            remarks.num_errors += 1
-            yield from stream.codec_context.decode(None)  # frames that the decoder still keeps
-            return
-        try:
-            yield from packet.decode()
-        except av.error.EOFError:
-            return
-        except MemoryError:
-            raise
-        except av.error.FFmpegError:
-            remarks.num_errors += 1

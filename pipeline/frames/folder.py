@@ -8,13 +8,14 @@ sampled stays counted, because a search for it would take fifty times as long as
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import av
 
 from pipeline.errors import ClipError, counted
+from pipeline.frames.cuts import CutFinder, ShotConfig
 from pipeline.frames.frame_buffer import Pictures
 from pipeline.frames.picture import read_upright, upright_size
 from pipeline.frames.sampling import FrameConfig, wanted_frames
@@ -22,6 +23,9 @@ from pipeline.pictures import PICTURE_SUFFIXES, PictureFolder, numbers_of, shown
 from pipeline.types import Frames, Note, NoteKind
 
 Size = tuple[int, int]
+
+_RATE = 25.0
+"""Frames/s for the search for cuts, because images of a directory have no times."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,12 +41,18 @@ class FolderClip:
     numbers: tuple[int | str, ...]
 
 
-def decode_folder(folder: PictureFolder, config: FrameConfig) -> FolderClip:
+def decode_folder(
+    folder: PictureFolder, config: FrameConfig, *, cuts: ShotConfig | None = None
+) -> FolderClip:
     """Decode the sampled images of a directory; their times are NaN.
+
+    A search for cuts decodes every image, for example 847 instead of 16, and takes as many times as long.
+    Therefore it needs the setting ``all``. It takes the images for 25 frames/s, and changes nothing else.
 
     Args:
         folder: The directory.
         config: Settings of the sampling.
+        cuts: Settings of the search for cuts; None, or a search other than ``all``, for no search.
 
     Raises:
         ClipError: (stage ``open`` or ``decode``) No image decodes, names have no order (`numbers_of`), or the
@@ -61,7 +71,8 @@ def decode_folder(folder: PictureFolder, config: FrameConfig) -> FolderClip:
     names = tuple(sizes)
     if not names or pictures is None:
         raise ClipError("decode", f"no image of {len(folder.names)} decodes ({shown(folder.names)})")
-    frames = pictures.frames(len(names), config, _notes(folder, names))
+    found = _cuts(folder.path, names, cuts) if cuts is not None and cuts.search == "all" else None
+    frames = pictures.frames(len(names), config, _notes(folder, names), cuts=found)
     return FolderClip(frames=frames, numbers=tuple(number_of[name] for name in names))
 
 
@@ -79,6 +90,15 @@ def _decode(folder: Path, sizes: Mapping[str, Size], config: FrameConfig) -> Pic
             return None
         pictures.add(place, math.nan, av.VideoFrame.from_ndarray(rgb, format="rgb24"))
     return pictures
+
+
+def _cuts(folder: Path, names: Sequence[str], config: ShotConfig) -> tuple[int, ...]:
+    """Return the first images of new shots; an image that does not decode repeats the one before."""
+    finder = CutFinder(config, _RATE)
+    for name in names:
+        rgb = read_upright(folder / name)
+        finder.add(None if rgb is None else av.VideoFrame.from_ndarray(rgb, format="rgb24"))
+    return finder.cuts()
 
 
 def _notes(folder: PictureFolder, names: tuple[str, ...]) -> list[Note]:

@@ -89,13 +89,21 @@ class Pictures:
         self.index.append(place)
         self.seconds.append(seconds)
 
-    def frames(self, num_decoded: int, config: FrameConfig, notes: Sequence[Note]) -> Frames:
+    def frames(
+        self,
+        num_decoded: int,
+        config: FrameConfig,
+        notes: Sequence[Note],
+        *,
+        cuts: tuple[int, ...] | None = None,
+    ) -> Frames:
         """Return the sampled frames with their layout by view.
 
         Args:
             num_decoded: Number of decoded frames of the clip.
             config: Settings of the sampling.
             notes: Notes on the clip.
+            cuts: First frame of every new shot; None if they were not searched.
 
         Raises:
             ClipError: The added frames are not those that are sampled from `num_decoded` frames.
@@ -121,6 +129,7 @@ class Pictures:
             height_px=height,
             width_px=width,
             notes=(*(resized if self.changes_size else ()), *notes),
+            cuts=cuts,
         )
         return Frames(meta=meta, rgb_UHWC=self.rgb_UHWC)
 

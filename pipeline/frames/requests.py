@@ -8,6 +8,7 @@ from typing import Protocol, TypeAlias
 
 from pipeline.errors import ClipError, first_line
 from pipeline.frames.crops import find_crops
+from pipeline.frames.cuts import ShotConfig
 from pipeline.frames.decode import decode_clip
 from pipeline.frames.file_hashes import source_of, source_of_both
 from pipeline.frames.folder import decode_folder
@@ -28,6 +29,7 @@ class DecodeJob:
         face_path: Directory of face crops, of which those of the sampled frames are decoded too; None for
             no crops.
         inside: Directory that links to images must not leave; None for each directory of images itself.
+        cuts: Settings of the search for cuts; None for no search.
     """
 
     path: Path
@@ -36,6 +38,7 @@ class DecodeJob:
     end_seconds: float | None = None
     face_path: Path | None = None
     inside: Path | None = None
+    cuts: ShotConfig | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,11 +100,15 @@ def _decoded(job: DecodeJob) -> tuple[Frames, Crops | None, SourceFile]:
     if job.path.is_dir():
         _refuse_window(job)
         folder = PictureFolder.at(job.path, job.inside)
-        clip = decode_folder(folder, job.config)
+        clip = decode_folder(folder, job.config, cuts=job.cuts)
         frames, numbers, source = clip.frames, clip.numbers, source_of(folder)
     else:
         frames = decode_clip(
-            job.path, job.config, start_seconds=job.start_seconds, end_seconds=job.end_seconds
+            job.path,
+            job.config,
+            start_seconds=job.start_seconds,
+            end_seconds=job.end_seconds,
+            cuts=job.cuts,
         )
         source = source_of(job.path)
     if job.face_path is None:

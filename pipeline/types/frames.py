@@ -4,6 +4,7 @@ Letters: U sampled frames, each once; V views; T frames per view; H, W height an
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -38,7 +39,10 @@ class FrameMeta:
     notes: tuple[Note, ...] = ()
     """Remarks for the user, such as packets that did not decode."""
     cuts: tuple[int, ...] | None = None
-    """Numbers of the first frame of every new shot among the clip's decoded frames; None: not searched."""
+    """Numbers of the first frames of new shots among the clip's decoded frames, rising, none of them 0.
+
+    None if the cuts were not searched.
+    """
 
     @property
     def shot_U(self) -> Ints:
@@ -62,6 +66,9 @@ class FrameMeta:
         require(low >= 0 and high < u, f"position out of range: {low} to {high} of {u} frames")
         begins = self.valid_VT[:, 0].tolist()
         require(all(begins), f"the first frame of a view is always valid, not {begins}")
+        cuts = [0, *(self.cuts or ()), self.num_decoded]
+        rising = all(one < other for one, other in pairwise(cuts))
+        require(rising, f"cuts must rise from 1 to {self.num_decoded - 1}: {list(self.cuts or ())}")
         size = f"{self.width_px}x{self.height_px}"
         require(self.height_px > 0 and self.width_px > 0, f"frames have pixels, not {size}")
 
