@@ -80,7 +80,7 @@ def make_decode_job(root: Path, clip: ClipRef, config: ExtractConfig) -> frame_s
         end_seconds=clip.end_seconds,
         face_path=root / str(clip.face_path) if has_crops else None,
         inside=root,
-        shots=config.shots if config.follows_everyone else None,
+        cuts=config.shots if config.follows_everyone else None,
     )
 
 
