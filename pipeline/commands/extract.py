@@ -119,6 +119,14 @@ def extract(
         bool, typer.Option(help="Process failed clips again.", rich_help_panel=DATA)
     ] = False,
     take_over: TakeOver = False,
+    reuse: Annotated[
+        str | None,
+        typer.Option(
+            help="Take features from this earlier cache for clips whose images are the same, for instance "
+            "after a change of tracks [none].",
+            rich_help_panel=DATA,
+        ),
+    ] = None,
     decoders: Annotated[
         int | None,
         typer.Option(
@@ -148,6 +156,7 @@ def extract(
     from pipeline.datasets.missing_training import missing_training_of_index
     from pipeline.footage import leak_warnings, leaks_of_index
     from pipeline.process import ExtractConfig
+    from pipeline.store.location import Location
     from pipeline.store.lock import Shard, hold
 
     values = {
@@ -162,6 +171,7 @@ def extract(
     options = runner.RunOptions(
         limit=limit, retry_failed=retry_failed, take_over=take_over,
         shard=None if blocks is None else Shard.parse(blocks),
+        reuse=None if reuse is None else Location.of(reuse),
     )  # fmt: skip
     executor_options = runner.ExecutorOptions(
         gpus=gpus, workers=workers, scheduler=scheduler, decoders=decoders, clip_seconds=clip_seconds,

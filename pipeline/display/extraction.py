@@ -101,7 +101,15 @@ def _(speed: Speed) -> dict[str, Any]:
 
 @to_json_values.register
 def _(report: RunReport) -> dict[str, Any]:
-    counts = ("processed", "num_missing", "num_damaged", "precision", "counts", "face_found_share")
+    counts = (
+        "processed",
+        "num_missing",
+        "num_damaged",
+        "num_reused",
+        "precision",
+        "counts",
+        "face_found_share",
+    )
     return {
         **field_values(report, "cache", *counts),
         "people": None if report.people is None else dataclasses.asdict(report.people),
@@ -136,6 +144,12 @@ def _of_run(report: RunReport, speed: Speed) -> list[str]:
     """Return lines on the run's speed and precision, and on clips with damage or without a file."""
     used = ", ".join(f"{model} in {precision}" for model, precision in report.precision.items())
     shown = [f"{counted(report.processed, 'clip')} in {speed.seconds:.0f} s: {speed}; {used}"]
+    if report.num_reused is not None:
+        encoded = report.processed - report.num_reused
+        shown.append(
+            f"features of {counted(report.num_reused, 'clip')} with the same images come from the earlier "
+            f"cache, {counted(encoded, 'clip')} encoded or failed"
+        )
     if report.num_missing:
         shown.append(f"{counted(report.num_missing, 'more clip')} without a file, recorded as failed")
     damaged = counted(report.num_damaged, "clip")

@@ -6,6 +6,7 @@
 ``models``        detector and encoder, loaded
 ``prepare``       from a clip's file to its faces, its subject and its stream images
 ``encode``        from the stream images of many clips to features
+``reuse``         features of an earlier cache in place of encoding
 ``block``         from the files of a block of clips to features
 """
 

@@ -11,10 +11,11 @@ from pathlib import Path
 from pipeline import frames as frame_step
 from pipeline.cancel import CancelToken
 from pipeline.errors import ClipError
-from pipeline.process.encode import encode_clips, outcome_of
+from pipeline.process.encode import done_with, encode_clips, outcome_of
 from pipeline.process.models import Models
 from pipeline.process.prepare import PreparedClip, make_decode_job, prepare
-from pipeline.types import ClipFailed, ClipOutcome, ClipRef
+from pipeline.process.reuse import reusable_features
+from pipeline.types import ClipFailed, ClipOutcome, ClipRef, EarlierClip
 
 
 @dataclass
@@ -61,6 +62,8 @@ class BlockOutcome:
     """Images that were encoded, of both streams."""
     seconds: StageSeconds
     """Time of each stage."""
+    num_reused: int = 0
+    """Clips whose features come from an earlier cache."""
 
 
 def process_block(
@@ -71,6 +74,7 @@ def process_block(
     decoder: frame_step.Decoder | None = None,
     on_progress: Callable[[float], None] | None = None,
     cancel: CancelToken | None = None,
+    earlier: Sequence[EarlierClip | None] = (),
 ) -> BlockOutcome:
     """Decode, detect, track and crop every clip, then encode the images of all of them together.
 
@@ -84,6 +88,8 @@ def process_block(
         decoder: Decodes the clips; None for this thread.
         on_progress: Called with the clips that were finished since the last call, in fractions.
         cancel: Checked after each clip and each batch.
+        earlier: The clips in an earlier cache, whose features are used where the images are the same
+            (`reusable_features`); empty for none.
 
     Raises:
         TaskCancelledError: `cancel` is cancelled.
@@ -98,16 +104,34 @@ def process_block(
             cancel.raise_if_cancelled()
     items = [item for item in prepared if item is not None]
     assert len(items) == len(clips), "a decoder answers every job"
-    good = [item for item in items if isinstance(item, PreparedClip)]
+    known = [
+        reusable_features(item, before) if isinstance(item, PreparedClip) else None
+        for item, before in zip(items, earlier or [None] * len(items), strict=True)
+    ]
+    good = [
+        item
+        for item, features in zip(items, known, strict=True)
+        if isinstance(item, PreparedClip) and features is None
+    ]
     with models.device_lock.timed(seconds.count("encode")):
         encoded = encode_clips(good, models, _after_batch(len(clips), good, cancel, on_progress))
     outcomes: list[ClipOutcome] = []
-    for item in items:
-        outcomes.append(item if isinstance(item, ClipFailed) else outcome_of(item, *next(encoded)))
+    for item, features in zip(items, known, strict=True):
+        if isinstance(item, ClipFailed):
+            outcomes.append(item)
+        elif features is not None:
+            outcomes.append(done_with(item, features))
+        else:
+            outcomes.append(outcome_of(item, *next(encoded)))
     if on_progress is not None and not good:
         on_progress(len(clips))
     num_pictures = 2 * sum(item.num_pictures for item in good)
-    return BlockOutcome(outcomes=tuple(outcomes), num_pictures=num_pictures, seconds=seconds)
+    return BlockOutcome(
+        outcomes=tuple(outcomes),
+        num_pictures=num_pictures,
+        seconds=seconds,
+        num_reused=sum(features is not None for features in known),
+    )
 
 
 def _attempt(

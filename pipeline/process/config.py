@@ -16,7 +16,6 @@ from pipeline.errors import ConfigError
 from pipeline.features import FeatureConfig, num_kept_tokens
 from pipeline.versions import OF_MOTION
 
-
 _OF_MOTION: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "track": ("method", *track_step.ONLY_OF["motion"]),

@@ -68,7 +68,12 @@ def outcome_of(clip: PreparedClip, face: Encoded, scene: Encoded) -> ClipOutcome
         )
     except ClipError as error:
         return ClipFailed(stage=error.stage, reason=error.reason, source_sha256=clip.source.sha256)
-    return ClipDone(source=clip.source, frames=frames, track=clip.track, features=features)
+    return done_with(clip, features)
+
+
+def done_with(clip: PreparedClip, features: Features) -> ClipDone:
+    """Return the outcome of a prepared clip with its features."""
+    return ClipDone(source=clip.source, frames=clip.frames, track=clip.track, features=features)
 
 
 def _tokens(encoded: Encoded, row_VT: torch.Tensor, name: str) -> Halves | None:

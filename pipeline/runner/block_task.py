@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.process import StageSeconds
+from pipeline.runner.reuse import EarlierRows
 from pipeline.store.claim import Claim
 from pipeline.store.meta import CacheMeta
 from pipeline.types import ClipRef
@@ -25,6 +26,7 @@ class BlockTask:
             in rates.
         trial: Attributes of the cache, for a block that is timed and not written; None for any other block.
         claim: The run's claim to the cache, which is checked before a write; None for a trial.
+        earlier: Rows of an earlier cache with these clips, whose features are used where they are the same.
     """
 
     cache: str
@@ -37,6 +39,7 @@ class BlockTask:
     missing: frozenset[int] = frozenset()
     trial: CacheMeta | None = None
     claim: Claim | None = None
+    earlier: EarlierRows | None = None
 
     def require_held(self) -> None:
         """Raise CacheError if another run has taken over the cache from this task's run."""
@@ -62,6 +65,7 @@ class BlockReport:
         num_damaged: Finished clips of which some data did not decode.
         num_beyond_end: Finished clips whose window ends after the end of the file.
         warnings: Warnings of the worker, such as a batch size that was halved.
+        num_reused: Clips whose features come from the earlier cache.
     """
 
     start: int
@@ -72,3 +76,4 @@ class BlockReport:
     num_damaged: int = 0
     num_beyond_end: int = 0
     warnings: tuple[str, ...] = ()
+    num_reused: int = 0

@@ -8,6 +8,7 @@ from pipeline.footage import Leaks
 from pipeline.process import ExtractConfig
 from pipeline.runner.cache_setup import Opening, open_cache, require_same_settings
 from pipeline.runner.progress import Speed
+from pipeline.runner.reuse import EarlierCache
 from pipeline.runner.run_loop import BlockExecutor, run_blocks
 from pipeline.runner.run_report import RunReport, report
 from pipeline.runner.tasks import RunOptions, Workload, blocks_to_do, tasks_of
@@ -50,7 +51,7 @@ def extract(
 
     Raises:
         CacheError: Another run holds the cache; an existing one has other settings, models or clips (the
-            message names each difference); or it cannot be written.
+            message names each difference); it cannot be written; or an earlier cache does not fit.
         OusError: Workers died twice at a block.
     """
     place, options = Location.of(cache), options or RunOptions()
@@ -65,13 +66,15 @@ def extract(
         workload = Workload.of(index.root, opening.clips, blocks_to_do(opening, place, options))
         if say is not None and workload.missing:
             say(_missing(workload, opening))
-        tasks = tasks_of(index.root, opening.clips, lock.claim, opening.meta, workload)
+        earlier = EarlierCache.open(options.reuse, info.identity, opening.meta) if options.reuse else None
+        tasks = tasks_of(index.root, opening.clips, lock.claim, opening.meta, workload, earlier)
         done = run_blocks(executor, tasks, workload.num_there, info, lock, on_progress)
         return report(
             place,
             workload.num_there,
             num_missing=len(workload.missing),
             num_damaged=done.num_damaged,
+            num_reused=done.num_reused if options.reuse else None,
             notes=(*lock.notes, *opening.notes, *done.warnings, *_beyond_end(done.num_beyond_end, place)),
             speed=done.speed if workload.num_clips else None,
             known_leaks=known_leaks,

@@ -23,12 +23,14 @@ class LoopResult:
         num_damaged: Finished clips of which some data did not decode.
         num_beyond_end: Finished clips whose window ends after the end of the file.
         warnings: Warnings of the workers, each once.
+        num_reused: Clips whose features come from an earlier cache.
     """
 
     speed: Speed
     num_damaged: int
     num_beyond_end: int
     warnings: tuple[str, ...]
+    num_reused: int = 0
 
 
 def run_blocks(
@@ -56,7 +58,7 @@ def run_blocks(
     known = executor.warnings
     warnings: list[str] = []
     given_up: list[BlockTask] = []
-    num_damaged = num_beyond_end = 0
+    num_damaged = num_beyond_end = num_reused = 0
     watch = _Watch(executor, Progress(total, info, executor.num_workers), lock, on_progress)
     watch.show()
     with closing(executor.run(tasks, watch)) as results:
@@ -67,6 +69,7 @@ def run_blocks(
             watch.progress.finish(report)
             num_damaged += report.num_damaged
             num_beyond_end += report.num_beyond_end
+            num_reused += report.num_reused
             warnings += [warning for warning in report.warnings if warning not in warnings]
             watch.show()
             lock.check()
@@ -81,6 +84,7 @@ def run_blocks(
         speed=watch.progress.speed(),
         num_damaged=num_damaged,
         num_beyond_end=num_beyond_end,
+        num_reused=num_reused,
         warnings=(*warnings, *(warning for warning in executor.warnings if warning not in known)),
     )
 

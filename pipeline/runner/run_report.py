@@ -32,6 +32,7 @@ class RunReport:
         leaks: Clips that share footage across splits, by fold.
         known_leaks: Leaks that the user has seen before.
         speed: Speed of the run; None if nothing was pending.
+        num_reused: Clips of this run whose features come from an earlier cache; None without one.
         people: Numbers of clips with cuts, several people and doubtful tracks; None if the subject alone was
             followed.
     """
@@ -49,6 +50,7 @@ class RunReport:
     leaks: Leaks = field(default_factory=dict)
     known_leaks: Leaks = field(default_factory=dict)
     speed: Speed | None = None
+    num_reused: int | None = None
     people: PeopleCounts | None = None
 
     @property
@@ -63,6 +65,7 @@ def report(
     *,
     num_missing: int = 0,
     num_damaged: int = 0,
+    num_reused: int | None = None,
     notes: tuple[str, ...] = (),
     speed: Speed | None = None,
     known_leaks: Leaks | None = None,
@@ -74,6 +77,7 @@ def report(
         processed: Clips with a file that the run processed.
         num_missing: Clips without a file that the run recorded as failed.
         num_damaged: Clips that the run finished although some of their data did not decode.
+        num_reused: Clips of the run whose features come from an earlier cache; None without one.
         notes: Notes for the user about this run.
         speed: Speed of the run; None if nothing was pending.
         known_leaks: Leaks that the user has seen before.
@@ -91,6 +95,7 @@ def report(
             precision=_precision(cache),
             num_missing=num_missing,
             num_damaged=num_damaged,
+            num_reused=num_reused,
             counts=cache.status_counts(),
             failures=failures,
             face_found_share=float((found & valid).sum() / max(1, valid.sum())),

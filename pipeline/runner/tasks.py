@@ -10,6 +10,7 @@ import numpy as np
 from pipeline.config import require_range
 from pipeline.runner.block_task import BlockTask
 from pipeline.runner.cache_setup import Opening
+from pipeline.runner.reuse import EarlierCache
 from pipeline.store.claim import Claim
 from pipeline.store.location import Location
 from pipeline.store.lock import Shard
@@ -28,12 +29,14 @@ class RunOptions:
         retry_failed: Whether failed clips are processed again.
         shard: Shard of the blocks, for several runs that fill one cache; None for all blocks.
         take_over: Whether the lock is taken from another run.
+        reuse: Location of an earlier cache; its features are used for clips whose images are the same.
     """
 
     limit: int | None = None
     retry_failed: bool = False
     shard: Shard | None = None
     take_over: bool = False
+    reuse: Location | None = None
 
     def __post_init__(self) -> None:
         if self.limit is not None:
@@ -128,7 +131,12 @@ def _grouped(rows: Sequence[int], size: int, options: RunOptions) -> Blocks:
 
 
 def tasks_of(
-    root: Path, clips: Sequence[ClipRef | None], claim: Claim, meta: CacheMeta, workload: Workload
+    root: Path,
+    clips: Sequence[ClipRef | None],
+    claim: Claim,
+    meta: CacheMeta,
+    workload: Workload,
+    earlier: EarlierCache | None = None,
 ) -> Iterator[BlockTask]:
     """Yield the blocks as tasks.
 
@@ -138,16 +146,19 @@ def tasks_of(
         claim: The run's claim to the cache.
         meta: Attributes of the cache.
         workload: The blocks.
+        earlier: Earlier cache whose features are used again; None for none.
     """
     for start, rows in workload.blocks:
+        there = tuple(clip for row in rows if (clip := clips[row]) is not None)
         yield BlockTask(
             cache=claim.place,
             root=root.absolute(),
             start=start,
             rows=tuple(rows),
-            clips=tuple(clip for row in rows if (clip := clips[row]) is not None),
+            clips=there,
             num_clips=meta.num_clips,
             fingerprint=meta.fingerprint,
             missing=workload.missing.intersection(rows),
             claim=claim,
+            earlier=earlier.rows_of(there) if earlier else None,
         )

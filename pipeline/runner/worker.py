@@ -174,6 +174,7 @@ class BlockWorker:
             num_pictures=done.num_pictures,
             seconds=done.seconds,
             warnings=self.models.warnings,
+            num_reused=done.num_reused,
         )
 
     @cached_property
@@ -195,6 +196,7 @@ class BlockWorker:
                 decoder=self.decoder,
                 on_progress=_of_clips_there(task, context.advance),
                 cancel=context.cancel,
+                earlier=task.earlier.read() if task.earlier else (),
             )
         except (MemoryError, torch.OutOfMemoryError) as error:
             msg = (

@@ -6,7 +6,17 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.portable import portable
-from pipeline.types import ClipDone, ClipFailed, ClipOutcome, Floats, FrameMeta, Status
+from pipeline.types import (
+    Absence,
+    ClipDone,
+    ClipFailed,
+    ClipOutcome,
+    EarlierClip,
+    Features,
+    Floats,
+    FrameMeta,
+    Status,
+)
 
 
 def fill_row(rows: dict[str, npt.NDArray[Any]], row: int, outcome: ClipOutcome) -> None:
@@ -33,7 +43,7 @@ def fill_row(rows: dict[str, npt.NDArray[Any]], row: int, outcome: ClipOutcome) 
     rows["frame_index"][row] = frames.index_U[place_VT]
     rows["frame_seconds"][row] = frames.seconds_U[place_VT]
     rows["frame_valid"][row] = frames.valid_VT
-    rows["face_box"][row] = _boxes_by_view(track.box_xyxy_px, frames)
+    rows["face_box"][row] = boxes_by_view(track.box_xyxy_px, frames)
     rows["face_score"][row] = track.score[place_VT]
     rows["face_found"][row] = track.found[place_VT]
     if "face_absence" in rows:
@@ -61,7 +71,28 @@ def _fill_features(rows: dict[str, npt.NDArray[Any]], row: int, outcome: ClipDon
         rows["scene/tokens"][row] = features.scene_tokens
 
 
-def _boxes_by_view(box_U4: Floats, frames: FrameMeta) -> Floats:
+def earlier_clip(values: dict[str, Any]) -> EarlierClip:
+    """Return a clip of a cache, from its value in every per-block array, and in `face_absence`.
+
+    The inverse of `fill_row`, as far as features are concerned.
+    """
+    features = Features(
+        face_embedding=values["face/embedding"],
+        scene_embedding=values["scene/embedding"],
+        scene_early=values["scene/early"],
+        face_tokens=values.get("face/tokens"),
+        scene_tokens=values.get("scene/tokens"),
+    )
+    return EarlierClip(
+        source_sha256=str(values["source_sha256"]),
+        frame_index_VT=values["frame_index"],
+        face_box_VT4=values["face_box"],
+        in_view_VT=values["face_absence"] <= Absence.NOT_DETECTED,
+        features=features,
+    )
+
+
+def boxes_by_view(box_U4: Floats, frames: FrameMeta) -> Floats:
     """Return the boxes in pixels, [V, T, 4]. Those of a mirrored view are of the mirrored frame."""
     box_VT4 = box_U4[frames.position_VT].copy()
     mirrored = np.array(frames.flip_V)

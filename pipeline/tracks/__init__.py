@@ -17,4 +17,12 @@ from pipeline.tracks.config import EARLIER_METHOD, METHODS, ONLY_OF, TrackConfig
 from pipeline.tracks.nearest import nearest_track
 from pipeline.tracks.subject import subject_track
 
-__all__ = ["EARLIER_METHOD", "METHODS", "ONLY_OF", "TrackConfig", "nearest_track", "subject_track", "track_of_crops"]
+__all__ = [
+    "EARLIER_METHOD",
+    "METHODS",
+    "ONLY_OF",
+    "TrackConfig",
+    "nearest_track",
+    "subject_track",
+    "track_of_crops",
+]

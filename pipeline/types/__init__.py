@@ -10,6 +10,7 @@
 ``streams``   the face crop and the scene of every frame
 ``features``  output of the encoder
 ``outcomes``  features, or the step that failed
+``earlier``   features of an earlier cache
 
 Import from here: ``from pipeline.types import Frames``.
 """
@@ -17,6 +18,7 @@ Import from here: ``from pipeline.types import Frames``.
 from pipeline.types.arrays import Bools, Bytes, Floats, Halves, Ints
 from pipeline.types.clips import ClipRef, Polarity, ProvidedBoxes, Split
 from pipeline.types.datasets import DatasetIndex, ReadOptions
+from pipeline.types.earlier import EarlierClip
 from pipeline.types.faces import DOUBTFUL_NATS, Absence, Crops, Faces, FaceTrack, Person, Tracklet
 from pipeline.types.features import EARLY_STATISTICS, NUM_EARLY_BLOCKS, Features
 from pipeline.types.frames import FrameMeta, Frames
@@ -40,6 +42,7 @@ __all__ = [
     "ClipRef",
     "Crops",
     "DatasetIndex",
+    "EarlierClip",
     "FaceTrack",
     "Faces",
     "Features",

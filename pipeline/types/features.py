@@ -6,6 +6,8 @@ Letters: V views; T frames per view; F width of the projected embedding (768); D
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from pipeline.types.arrays import Halves
 from pipeline.types.checks import require
 
@@ -32,6 +34,18 @@ class Features:
     """[V, T, J, D] after ln_post, or None."""
     scene_tokens: Halves | None = None
     """[V, T, J, D] after ln_post, or None."""
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether no value is NaN or infinite."""
+        arrays = (
+            self.face_embedding,
+            self.scene_embedding,
+            self.scene_early,
+            self.face_tokens,
+            self.scene_tokens,
+        )
+        return all(array is None or bool(np.isfinite(array).all()) for array in arrays)
 
     def __post_init__(self) -> None:
         face, scene, early = self.face_embedding.shape, self.scene_embedding.shape, self.scene_early.shape
