@@ -8,7 +8,7 @@ import torch
 
 from pipeline.errors import ClipError, ConfigError
 from pipeline.process import DecodePool, StageSeconds, prepare, prepare_clip, process_block
-from pipeline.types import ClipDone, ClipFailed, ClipRef, ProvidedBoxes, Split
+from pipeline.types import ClipDone, ClipFailed, ClipRef, Faces, ProvidedBoxes, Split
 from tests.picture_folders import write_folder
 from tests.small_clips import small_models, small_models_with, write_clips, write_video
 from tests.tiny_videos import read_plainly, texts
@@ -299,3 +299,30 @@ def test_children_that_decode_give_the_same_bytes_for_pictures_and_crops(picture
 def test_crops_ask_for_a_whole_scene():
     with pytest.raises(ConfigError, match=r"^--faces crops with --scene masked: .* Add --scene full\.$"):
         small_models_with(faces={"source": "crops"})
+
+
+def test_faces_are_detected_on_every_nth_frame_and_the_last_and_interpolated_between(tmp_path, monkeypatch):
+    index = write_clips(tmp_path, num_good=1)
+    clip = next(clip for clip in index.clips if "good" in clip.clip_id)
+    models = small_models_with(frames={"num_frames": 8}, detector={"name": "haar", "every": 3})
+    seen = []
+
+    def detect(rgb_UHWC):
+        seen.append(len(rgb_UHWC))
+        places = 10.0 * np.arange(len(rgb_UHWC))
+        return [
+            Faces(
+                box_xyxy_px=np.array([[x, 10, x + 40, 50]], np.float32),
+                score=np.array([0.9], np.float32),
+                landmark_xy_px=np.full((1, 5, 2), np.nan, np.float32),
+            )
+            for x in places
+        ]
+
+    monkeypatch.setattr(models.face_detector, "detect", detect)
+    prepared, _ = prepare_clip(index.root, clip, models)
+    assert seen == [4]
+    assert prepared.track.found.tolist() == [True, False, False, True, False, False, True, True]
+    assert prepared.track.in_view_U.all()
+    np.testing.assert_allclose(prepared.track.box_xyxy_px[[0, 3, 7], 0], [0, 10, 30], atol=2)
+    assert 0 < prepared.track.box_xyxy_px[1, 0] < 10

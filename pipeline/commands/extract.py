@@ -95,6 +95,12 @@ def extract(
     faces: Faces = None,
     detector: DetectorOrSource = "retinaface-resnet50",
     detector_weights: DetectorWeights = None,
+    detect_every: Annotated[
+        int | None,
+        typer.Option(
+            help="Detect faces on every n-th sampled frame; tracks interpolate [1].", rich_help_panel=MODEL
+        ),
+    ] = None,
     precision: Annotated[
         FeaturePrecision,
         typer.Option(
@@ -162,7 +168,11 @@ def extract(
     values = {
         "frames": {"num_frames": frames, "num_views": views},
         "faces": face_settings(faces, detector),
-        "detector": {"name": detector, "weights": detector_weights},
+        "detector": {
+            "name": detector,
+            "weights": detector_weights,
+            **({} if detect_every is None else {"every": detect_every}),
+        },
         "streams": {"scene": scene},
         "encoder": {"name": encoder, "weights": encoder_weights},
         "features": {"precision": precision, "tokens": tokens},

@@ -18,7 +18,7 @@ import torch
 from pipeline import weights
 from pipeline.device import precision_on
 from pipeline.errors import ConfigError
-from pipeline.faces.detector import DETECTORS, DetectorConfig, DetectorEntry, FaceDetector
+from pipeline.faces.detector import DETECTORS, DetectorConfig, DetectorEntry, FaceDetector, no_faces
 from pipeline.faces.provided_boxes import provided_faces, stray_boxes
 from pipeline.faces.source import FaceConfig, from_older_keys, require_one_source, to_older_keys
 from pipeline.fixed_batches import DeviceLock
@@ -30,6 +30,7 @@ __all__ = [
     "FaceConfig",
     "FaceDetector",
     "from_older_keys",
+    "no_faces",
     "provided_faces",
     "has_weights_here",
     "load_detector",

@@ -67,6 +67,11 @@ class DetectorConfig:
     """Of two boxes whose intersection over union exceeds this, the one with the lower score is dropped."""
     long_side: int = 640
     """Larger frames are shrunk to this long side in pixels for detection, 0 for never; none is enlarged."""
+    every: int = 1
+    """Step from one sampled frame with detection to the next, in frames; the last frame always has it.
+
+    The track interpolates boxes on the others.
+    """
     precision: str = field(default="auto", metadata=OUTSIDE_IDENTITY)
     """fp32, bf16, or auto, which is bf16 on devices with fast products in it."""
     batch_frames: int = field(default=0, metadata=OUTSIDE_IDENTITY)
@@ -76,6 +81,7 @@ class DetectorConfig:
         require_one_of("detector.name", self.name, tuple(DETECTORS))
         require_range("detector.score", self.score, 0, 1)
         require_range("detector.nms_iou", self.nms_iou, 0, 1)
+        require_range("detector.every", self.every, 1, 512)
         require_one_of("detector.precision", self.precision, get_args(Precision))
         require_range("detector.batch_frames", self.batch_frames, 0, 4096)
         if self.long_side != 0:
@@ -139,6 +145,15 @@ def faces_in_picture(box_K4: Floats, score_K: Floats, landmark_K52: Floats, heig
         box_xyxy_px=clipped[inside],
         score=score_K[inside].astype(np.float32),
         landmark_xy_px=landmark_K52[inside].astype(np.float32),
+    )
+
+
+def no_faces() -> Faces:
+    """Return the faces of a frame without any."""
+    return Faces(
+        box_xyxy_px=np.empty((0, 4), np.float32),
+        score=np.empty(0, np.float32),
+        landmark_xy_px=no_landmarks(0),
     )
 
 

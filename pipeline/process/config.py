@@ -85,6 +85,8 @@ class ExtractConfig:
         Earlier versions of this program read them too, unless everyone is followed.
         """
         values = face_step.to_older_keys(to_dict(self))
+        if self.detector.every == 1:
+            del values["detector"]["every"]
         if self.follows_everyone:
             return values
         return {

@@ -160,7 +160,11 @@ def _faces(clip: ClipRef, frames: FrameMeta, rgb_UHWC: torch.Tensor, models: Mod
     """Return the faces on each frame, from the source that the settings name; none where crops are taken."""
     source = models.config.faces
     if source.is_detected:
-        return models.detector.detect(rgb_UHWC)
+        every = models.config.detector.every
+        rows = sorted({*range(0, len(rgb_UHWC), every), len(rgb_UHWC) - 1})
+        found = models.detector.detect(rgb_UHWC if every == 1 else rgb_UHWC[rows])
+        by_row = dict(zip(rows, found, strict=True))
+        return [by_row[row] if row in by_row else face_step.no_faces() for row in range(len(rgb_UHWC))]
     boxes = None if source.takes_crops else clip.provided_boxes
     return face_step.provided_faces(boxes, frames.index_U, frames.height_px, frames.width_px)
 
