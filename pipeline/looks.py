@@ -41,12 +41,16 @@ def looks_of(rgb_HWC: Bytes, box_K4: Floats) -> Floats:
 
 def _square(rgb_HWC: Bytes, box_xyxy_px: Floats) -> Bytes:
     """Return the square around a box, as 48 x 48 pixels; pixels outside the frame repeat its edge."""
+    height, width, _ = rgb_HWC.shape
     x0, y0, x1, y1 = (float(edge) for edge in box_xyxy_px)
     side = max(1, round(max(x1 - x0, y1 - y0)))
     left, top = round((x0 + x1 - side) / 2), round((y0 + y1 - side) / 2)
-    rows = np.clip(np.arange(top, top + side), 0, rgb_HWC.shape[0] - 1)
-    columns = np.clip(np.arange(left, left + side), 0, rgb_HWC.shape[1] - 1)
-    square = rgb_HWC[rows[:, None], columns]
+    before_x, before_y = max(0, -left), max(0, -top)
+    after_x, after_y = max(0, left + side - width), max(0, top + side - height)
+    square = rgb_HWC[top + before_y : top + side - after_y, left + before_x : left + side - after_x]
+    if before_x or before_y or after_x or after_y:
+        edges = (before_y, after_y, before_x, after_x)
+        square = np.asarray(cv2.copyMakeBorder(square, *edges, cv2.BORDER_REPLICATE), np.uint8)
     return np.asarray(cv2.resize(square, (_CROP_PX, _CROP_PX), interpolation=cv2.INTER_AREA), np.uint8)
 
 

@@ -8,6 +8,7 @@ gap, or where two faces meet.
 Letters: U frames; K detections of a frame; M open tracklets; N detections of a tracklet; D length of a look.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -41,21 +42,28 @@ class _Open:
     shot: int
     frame: list[int] = field(default_factory=list)
     face: list[int] = field(default_factory=list)
-    seconds: list[float] = field(default_factory=list)
     box: list[Floats] = field(default_factory=list)
     score: list[float] = field(default_factory=list)
     margin: list[float] = field(default_factory=list)
     looks: list[Floats] = field(default_factory=list)
     """Looks of the detections that overlap no other face, else the first."""
     is_clean: bool = False
+    states: list[tuple[float, float, float, float]] = field(default_factory=list)
+    """Seconds, centre x and y in pixels, and logarithm of the side of every detection."""
+    slope: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    """Change of the last three per second, over the last detections."""
 
     def add(self, frame: int, face: int, seconds: float, faces: Faces, margin: float) -> None:
+        box = faces.box_xyxy_px[face]
         self.frame.append(frame)
         self.face.append(face)
-        self.seconds.append(seconds)
-        self.box.append(faces.box_xyxy_px[face].astype(np.float64))
+        self.box.append(box)
         self.score.append(float(faces.score[face]))
         self.margin.append(margin)
+        x0, y0, x1, y1 = box.tolist()
+        log_side = math.log((x1 - x0) * (y1 - y0)) / 2
+        self.states.append((seconds, (x0 + x1) / 2, (y0 + y1) / 2, log_side))
+        self.slope = self._slope()
 
     def see(self, look_D: Floats, *, is_clean: bool) -> None:
         """Add a look, unless it may show another person and one is known."""
@@ -64,19 +72,20 @@ class _Open:
         if is_clean or not self.looks:
             self.looks.append(look_D)
 
-    def velocity(self) -> tuple[npt.NDArray[np.floating], float]:
-        """Return pixels per second [2] of the centre, and of the logarithm of the side per second.
-
-        They are the least-squares slopes over the last detections.
-        """
-        seconds = np.array(self.seconds)
-        first = min(len(seconds) - 2, int(np.searchsorted(seconds, seconds[-1] - _VELOCITY_SECONDS)))
-        if first < 0:
-            return np.zeros(2), 0.0
-        box_N4 = np.array(self.box[first:])
-        offset = seconds[first:] - seconds[first:].mean()
-        slope = offset / (offset**2).sum()
-        return slope @ centre_of(box_N4), float(slope @ np.log(side_of(box_N4)))
+    def _slope(self) -> tuple[float, float, float]:
+        """Return the least-squares slopes over the last detections, at least two; 0 for the first one."""
+        if len(self.states) == 1:
+            return 0.0, 0.0, 0.0
+        since = self.states[-1][0] - _VELOCITY_SECONDS
+        last = [state for state in self.states if state[0] >= since]
+        if len(last) == 1:
+            last = self.states[-2:]
+        mean = sum(state[0] for state in last) / len(last)
+        weight = sum((state[0] - mean) ** 2 for state in last)
+        x, y, log_side = (
+            sum((state[0] - mean) * state[axis] for state in last) / weight for axis in (1, 2, 3)
+        )
+        return x, y, log_side
 
     def closed(self) -> Tracklet:
         return Tracklet(
@@ -117,7 +126,7 @@ def link(
     everyone: list[_Open] = []
     for u, found in enumerate(faces):
         now, shot = float(seconds_U[u]), int(shot_U[u])
-        alive = [t for t in everyone if t.shot == shot and now - t.seconds[-1] <= config.max_gap]
+        alive = [t for t in everyone if t.shot == shot and now - t.states[-1][0] <= config.max_gap]
         cost_MK = _costs(alive, now, found, looks[u], config)
         is_strong = found.score > start_score
         strong_MK = np.where(is_strong, cost_MK, np.inf)
@@ -147,33 +156,38 @@ def _costs(alive: Sequence[_Open], now: float, found: Faces, look_KD: Floats, co
     The cost is that of a normal distribution of the centre and of the logarithm of the side around their
     predictions, plus that of the nearest known look.
     """
-    cost_MK = np.full((len(alive), len(found.score)), np.inf)
-    if not cost_MK.size:
-        return cost_MK
+    if not alive or not len(found.score):
+        return np.full((len(alive), len(found.score)), np.inf)
     box_K4 = found.box_xyxy_px.astype(np.float64)
-    centre_K2, side_K = centre_of(box_K4), side_of(box_K4)
-    for m, person in enumerate(alive):
-        gap = now - person.seconds[-1]
-        velocity, growth = person.velocity()
-        moving = _KEEPS_MOVING_SECONDS * (1 - np.exp(-gap / _KEEPS_MOVING_SECONDS))
-        trend = np.clip(growth * min(moving, _KEEPS_GROWING_SECONDS), -_LARGEST_GROWTH, _LARGEST_GROWTH)
-        last = person.box[-1][None]
-        expected = centre_of(last)[0] + velocity * moving
-        expected_side = float(side_of(last)[0] * np.exp(trend))
-        is_new = len(person.seconds) == 1
-        spread = _JITTER + (config.max_speed + is_new) * gap
-        growth_spread = _GROWTH_JITTER + config.max_growth * gap
-        offset_K2 = centre_K2 - expected
-        distance_K = np.hypot(*offset_K2.T) / ((expected_side + side_K) / 2)
-        growth_K = np.abs(np.log(side_K / expected_side))
-        movement_K = (distance_K / spread) ** 2 / 2 + np.log(spread / _JITTER)
-        movement_K += (growth_K / growth_spread) ** 2 / 2 + np.log(growth_spread / _GROWTH_JITTER) / 2
-        known_GD = np.array(person.looks[-_KEPT_LOOKS:])
-        look_K = np.linalg.norm(look_KD[:, None] - known_GD, axis=2).min(axis=1)
-        cost_K = movement_K + (look_K / config.look_distance) ** 2 / 2
-        is_near = (distance_K <= _GATE * spread) & (growth_K <= _GATE * growth_spread)
-        cost_MK[m, is_near] = cost_K[is_near]
-    return cost_MK
+    state_M4 = np.array([person.states[-1] for person in alive])
+    slope_M3 = np.array([person.slope for person in alive])
+    is_new_M = np.array([len(person.states) == 1 for person in alive])
+    gap_M = now - state_M4[:, 0]
+    moving_M = _KEEPS_MOVING_SECONDS * (1 - np.exp(-gap_M / _KEEPS_MOVING_SECONDS))
+    expected_M2 = state_M4[:, 1:3] + slope_M3[:, :2] * moving_M[:, None]
+    trend_M = slope_M3[:, 2] * np.minimum(moving_M, _KEEPS_GROWING_SECONDS)
+    side_M1 = np.exp(state_M4[:, 3] + np.clip(trend_M, -_LARGEST_GROWTH, _LARGEST_GROWTH))[:, None]
+    side_K = side_of(box_K4)
+    spread_M1 = (_JITTER + (config.max_speed + is_new_M) * gap_M)[:, None]
+    growth_spread_M1 = (_GROWTH_JITTER + config.max_growth * gap_M)[:, None]
+    offset_MK2 = centre_of(box_K4) - expected_M2[:, None]
+    distance_MK = np.hypot(offset_MK2[..., 0], offset_MK2[..., 1]) / ((side_M1 + side_K) / 2)
+    growth_MK = np.abs(np.log(side_K / side_M1))
+    cost_MK = (distance_MK / spread_M1) ** 2 / 2 + np.log(spread_M1 / _JITTER)
+    cost_MK += (growth_MK / growth_spread_M1) ** 2 / 2 + np.log(growth_spread_M1 / _GROWTH_JITTER) / 2
+    cost_MK += (_look_distances(alive, look_KD) / config.look_distance) ** 2 / 2
+    is_near = (distance_MK <= _GATE * spread_M1) & (growth_MK <= _GATE * growth_spread_M1)
+    return np.where(is_near, cost_MK, np.inf)
+
+
+def _look_distances(alive: Sequence[_Open], look_KD: Floats) -> Floats:
+    """Return the distance of each detection's look from the nearest known one of each tracklet, [M, K]."""
+    known = [person.looks[-_KEPT_LOOKS:] for person in alive]
+    known_LD = np.concatenate(known)
+    square_LK = (known_LD**2).sum(axis=1)[:, None] + (look_KD**2).sum(axis=1) - 2 * known_LD @ look_KD.T
+    starts = np.cumsum([0, *(len(looks) for looks in known[:-1])])
+    nearest: Floats = np.sqrt(np.maximum(0, np.minimum.reduceat(square_LK, starts, axis=0)))
+    return nearest
 
 
 def _assign(cost_MK: Floats, new_cost: float) -> dict[int, int]:
