@@ -36,7 +36,7 @@ class Detections:
     faces: tuple[Faces, ...]
     """U results, best score first."""
     crops: tuple[Bytes, ...]
-    """U times uint8 RGB [K, 48, 48, 3]: the square about a box's centre whose side is the box's longer side."""
+    """U times uint8 RGB [K, 48, 48, 3]: a square around the box's centre, of the box's longer side."""
     seconds_U: Floats
     """[U] presentation times in seconds."""
     fps: float
