@@ -49,8 +49,8 @@ class Heads:
 def cut_heads(path: Path, detector: FaceDetector) -> Heads:
     """Cut tiles around the face of a video of one person.
 
-    Faces are detected on every fourth frame and the last one, and their boxes interpolated. The tile has one size throughout
-    and follows the face slowly, so that its movements within half a second remain.
+    Faces are detected on every fourth frame and on the last, and their boxes are interpolated. The tile has
+    one size throughout and follows the face slowly, so that its movements within half a second remain.
 
     Args:
         path: The video.
