@@ -139,7 +139,7 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _number(value: float) -> str:
+def _number(value: int | float) -> str:
     return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 

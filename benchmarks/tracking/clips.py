@@ -139,7 +139,7 @@ def _ground(number: int) -> Bytes:
     random = np.random.default_rng(100 + number)
     colour = random.integers(60, 170, 3)
     noise = cv2.GaussianBlur(random.normal(0, 1, (HEIGHT_PX, _GROUND_WIDTH_PX, 3)), (0, 0), 12)
-    return np.clip(colour + noise * 300, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(colour + noise * 300, 0, 255), dtype=np.uint8)
 
 
 def _paste(picture: Bytes, owner_HW: np.ndarray, tile: Bytes, head: Head, number: int) -> None:

@@ -101,7 +101,7 @@ def _first_frames(path: Path, most: int) -> list[Bytes]:
     frames: list[Bytes] = []
     with av.open(str(path)) as file:
         for frame in file.decode(video=0):
-            frames.append(frame.to_ndarray(format="rgb24"))
+            frames.append(np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8))
             if len(frames) == most:
                 break
     return frames

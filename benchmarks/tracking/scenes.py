@@ -208,8 +208,8 @@ def _hand_over_face(cast: Cast, u: float, _: int) -> Moment:
 def _mirror(cast: Cast, u: float, _: int) -> Moment:
     (a,) = cast.people
     near = 0.5 - 0.5 * math.cos(2 * math.pi * u)
-    image = Head(person=a, x=_mix(540, 390, near), y=165, side=130, is_mirrored=True, label=f"{a}_mirrored")
-    return Moment(heads=(image, Head(person=a, x=_mix(110, 270, near), y=190, side=165)))
+    image = Head(person=a, x=_mix(540, 350, near), y=165, side=130, is_mirrored=True, label=f"{a}_mirrored")
+    return Moment(heads=(image, Head(person=a, x=_mix(110, 290, near), y=190, side=165)))
 
 
 def _photo_on_wall(cast: Cast, u: float, _: int) -> Moment:
@@ -268,7 +268,7 @@ def _crowd(cast: Cast, u: float, frame: int) -> Moment:
         Head(person=p, x=55 + 105 * n, y=110 + 8 * math.sin(2 * seconds + n), side=72)
         for n, p in enumerate(others)
     )
-    return Moment(heads=(*row, Head(person=front, x=_mix(180, 440, u), y=210, side=100)))
+    return Moment(heads=(*row, Head(person=front, x=_mix(150, 480, u), y=165, side=100)))
 
 
 def _cut_to_other_size(cast: Cast, u: float, _: int) -> Moment:

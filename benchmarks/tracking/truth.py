@@ -84,7 +84,7 @@ class Truth:
             return intersection_over_union(box_P4, box_K4)
         centre_K2 = (box_K4[:, :2] + box_K4[:, 2:]) / 2
         inside = (centre_K2 >= box_P4[:, None, :2]) & (centre_K2 <= box_P4[:, None, 2:])
-        return inside.all(axis=2).astype(np.float32)
+        return np.asarray(inside.all(axis=2), dtype=np.float32)
 
 
 def intersection_over_union(one_P4: Floats, other_K4: Floats) -> Floats:
@@ -94,7 +94,7 @@ def intersection_over_union(one_P4: Floats, other_K4: Floats) -> Floats:
     shared_PK = np.clip(end - corner, 0, None).prod(axis=2)
     area_P, area_K = ((box[:, 2:] - box[:, :2]).prod(axis=1) for box in (one_P4, other_K4))
     union_PK = area_P[:, None] + area_K[None] - shared_PK
-    return np.nan_to_num(shared_PK / union_PK).astype(np.float32)
+    return np.asarray(np.nan_to_num(shared_PK / union_PK), dtype=np.float32)
 
 
 def read_truth(file: Path, num_frames: Mapping[str, int]) -> dict[str, Truth]:
@@ -188,8 +188,8 @@ def _of_squares(rows: Sequence[Mapping[str, str]], num_frames: int) -> Truth:
         box_UP4[frame, person] = [x0, y0, x0 + side, y0 + side]
         visible_UP[frame, person] = True
     is_cut_U = np.zeros(num_frames, np.bool_)
-    stays_UP = (box_UP4[1:] == box_UP4[:-1]).all(axis=2)
-    anybody_U = visible_UP.any(axis=1)
+    stays_UP = np.equal(box_UP4[1:], box_UP4[:-1]).all(axis=2)
+    anybody_U = np.asarray(visible_UP.any(axis=1))
     is_cut_U[1:] = ~stays_UP.any(axis=1) & (anybody_U[1:] | anybody_U[:-1])
     return Truth(
         people=people, box_UP4=box_UP4, visible_UP=visible_UP, is_cut_U=is_cut_U, boxes_are_faces=False
