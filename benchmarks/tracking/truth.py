@@ -188,9 +188,9 @@ def _of_squares(rows: Sequence[Mapping[str, str]], num_frames: int) -> Truth:
         box_UP4[frame, person] = [x0, y0, x0 + side, y0 + side]
         visible_UP[frame, person] = True
     is_cut_U = np.zeros(num_frames, np.bool_)
-    stays_UP = np.equal(box_UP4[1:], box_UP4[:-1]).all(axis=2)
-    anybody_U = np.asarray(visible_UP.any(axis=1))
-    is_cut_U[1:] = ~stays_UP.any(axis=1) & (anybody_U[1:] | anybody_U[:-1])
+    stays_UP = np.abs(box_UP4[1:] - box_UP4[:-1]).max(axis=2, initial=0) == 0  # NaN where nobody is: false
+    anybody_U = visible_UP.sum(axis=1) > 0
+    is_cut_U[1:] = ~np.any(stays_UP, axis=1) & (anybody_U[1:] | anybody_U[:-1])
     return Truth(
         people=people, box_UP4=box_UP4, visible_UP=visible_UP, is_cut_U=is_cut_U, boxes_are_faces=False
     )
