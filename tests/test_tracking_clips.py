@@ -39,44 +39,44 @@ def flat_heads(colour: tuple[int, int, int], num_tiles: int = 4) -> Heads:
 HEADS = {"red": flat_heads(RED), "blue": flat_heads(BLUE)}
 
 
-def share_of(picture: Bytes, box: np.ndarray, colour: tuple[int, int, int]) -> float:
+def share_of(image: Bytes, box: np.ndarray, colour: tuple[int, int, int]) -> float:
     """Fraction of a box's pixels that have about this colour."""
     x0, y0, x1, y1 = (round(float(edge)) for edge in box)
-    away = np.abs(picture[y0:y1, x0:x1].astype(int) - colour).max(axis=2)
+    away = np.abs(image[y0:y1, x0:x1].astype(int) - colour).max(axis=2)
     return float((away < 60).mean())
 
 
 def test_the_box_of_a_head_by_hand() -> None:
-    picture, (face,) = draw(Moment(heads=(Head(person="red", x=300, y=200, side=100),)), 0, 10, HEADS)
+    image, (face,) = draw(Moment(heads=(Head(person="red", x=300, y=200, side=100),)), 0, 10, HEADS)
     # The tile reaches from 250 to 350 and from 150 to 250.
     np.testing.assert_allclose(face.box_4, [275, 170, 325, 230])
     assert face.person == "red"
     assert face.visible_part > 0.98
-    assert share_of(picture, face.box_4, RED) > 0.98
-    assert share_of(picture, np.array([0, 0, 200, 150]), RED) == 0
+    assert share_of(image, face.box_4, RED) > 0.98
+    assert share_of(image, np.array([0, 0, 200, 150]), RED) == 0
 
 
 def test_the_head_in_front_hides_the_other_where_its_pixels_are() -> None:
     behind, front = Head(person="blue", x=300, y=200, side=100), Head(person="red", x=330, y=200, side=100)
-    picture, (blue, red) = draw(Moment(heads=(behind, front)), 0, 10, HEADS)
+    image, (blue, red) = draw(Moment(heads=(behind, front)), 0, 10, HEADS)
     assert (blue.person, red.person) == ("blue", "red")
     assert red.visible_part > 0.98
-    assert blue.visible_part == pytest.approx(share_of(picture, blue.box_4, BLUE), abs=0.05)
+    assert blue.visible_part == pytest.approx(share_of(image, blue.box_4, BLUE), abs=0.05)
     assert 0.1 < blue.visible_part < 0.5
 
 
 def test_a_bar_hides_everyone_behind_it() -> None:
     head = Head(person="red", x=300, y=200, side=100)
-    picture, (face,) = draw(Moment(heads=(head,), bars=(Bar(x=300, y=50, width=70),)), 0, 10, HEADS)
-    assert face.visible_part == share_of(picture, face.box_4, RED) == 0
+    image, (face,) = draw(Moment(heads=(head,), bars=(Bar(x=300, y=50, width=70),)), 0, 10, HEADS)
+    assert face.visible_part == share_of(image, face.box_4, RED) == 0
 
 
 def test_a_dark_frame_shows_nobody() -> None:
-    picture, (face,) = draw(
+    image, (face,) = draw(
         Moment(heads=(Head(person="red", x=300, y=200, side=100),), is_dark=True), 0, 10, HEADS
     )
     assert face.visible_part == 0
-    assert picture.max() < 15
+    assert image.max() < 15
 
 
 def test_the_part_outside_the_frame_is_neither_in_the_box_nor_visible() -> None:
@@ -93,10 +93,10 @@ def test_a_mirrored_head_has_a_mirrored_box_and_its_own_name() -> None:
     tile[:, :, :120] = RED
     heads = {"half": Heads(tile_N=tile, face_N4=np.array([[0.1, 0.3, 0.5, 0.7]], np.float32))}
     head = Head(person="half", x=300, y=200, side=100, is_mirrored=True, is_square=True, label="image")
-    picture, (face,) = draw(Moment(heads=(head,)), 0, 10, heads)
+    image, (face,) = draw(Moment(heads=(head,)), 0, 10, heads)
     np.testing.assert_allclose(face.box_4, [300, 180, 340, 220])
     assert face.person == "image"
-    assert share_of(picture, face.box_4, RED) == 1
+    assert share_of(image, face.box_4, RED) == 1
 
 
 def test_tiles_run_forwards_and_then_backwards() -> None:
@@ -127,16 +127,16 @@ def test_written_clips_show_what_their_truth_states(tmp_path: Path) -> None:
         truth = truths[clip.name]
         assert np.flatnonzero(truth.is_cut_U).tolist() == [5]
         with av.open(str(tmp_path / clip.name)) as video:
-            pictures = [frame.to_ndarray(format="rgb24") for frame in video.decode(video=0)]
+            frames = [frame.to_ndarray(format="rgb24") for frame in video.decode(video=0)]
             assert float(video.streams.video[0].average_rate or 0) == 25
-        assert len(pictures) == 10
-        for number, picture in enumerate(pictures):
+        assert len(frames) == 10
+        for number, image in enumerate(frames):
             for person, name in enumerate(truth.people):
                 colour = {"red": RED, "blue": BLUE}[name]
                 if truth.visible_UP[number, person]:
-                    assert share_of(picture, truth.box_UP4[number, person], colour) > 0.9
+                    assert share_of(image, truth.box_UP4[number, person], colour) > 0.9
                 else:
-                    assert share_of(picture, np.array([0, 0, WIDTH_PX, HEIGHT_PX]), colour) < 0.01
+                    assert share_of(image, np.array([0, 0, WIDTH_PX, HEIGHT_PX]), colour) < 0.01
     assert truths[clips[1].name].people == ("blue",)
 
 
@@ -153,8 +153,8 @@ def test_every_scene_draws_its_first_middle_and_last_frame() -> None:
         seen: set[str] = set()
         last = clip.cast.num_frames - 1
         for number in range(0, last + 1, 5):
-            picture, faces = draw(clip.at(number), number, clip.cast.fps, heads)
-            assert picture.shape == (HEIGHT_PX, WIDTH_PX, 3)
+            image, faces = draw(clip.at(number), number, clip.cast.fps, heads)
+            assert image.shape == (HEIGHT_PX, WIDTH_PX, 3)
             assert len({face.person for face in faces}) == len(faces)
             seen |= {face.person for face in faces if face.visible_part >= 0.5}
         assert seen >= set(clip.cast.people), clip.name
@@ -182,8 +182,8 @@ def test_faces_are_cut_from_a_video(tmp_path: Path) -> None:
 
         def detect(self, rgb_UHWC: torch.Tensor) -> list[Faces]:
             found = []
-            for picture in rgb_UHWC.numpy():
-                rows, columns = np.nonzero((picture[..., 0] > 150) & (picture[..., 2] < 100))
+            for image in rgb_UHWC.numpy():
+                rows, columns = np.nonzero((image[..., 0] > 150) & (image[..., 2] < 100))
                 edges = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
                 found.append(
                     Faces(
@@ -198,9 +198,9 @@ def test_faces_are_cut_from_a_video(tmp_path: Path) -> None:
         stream = file.add_stream("libx264", rate=30)
         stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv420p"
         for number in range(20):
-            picture = np.zeros((240, 320, 3), np.uint8)
-            cv2.rectangle(picture, (100 + 2 * number, 80), (159 + 2 * number, 139), RED, -1)
-            for packet in stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")):
+            image = np.zeros((240, 320, 3), np.uint8)
+            cv2.rectangle(image, (100 + 2 * number, 80), (159 + 2 * number, 139), RED, -1)
+            for packet in stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")):
                 file.mux(packet)
         for packet in stream.encode():
             file.mux(packet)

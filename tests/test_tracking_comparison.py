@@ -76,15 +76,15 @@ def test_weak_detections_and_their_crops_are_left_out_together() -> None:
 
 
 def test_a_crop_is_the_square_around_a_box_and_repeats_the_frames_edge() -> None:
-    picture = np.zeros((60, 200, 3), np.uint8)
-    picture[:, 0] = 200
-    picture[10:20, 100:104] = 100
+    image = np.zeros((60, 200, 3), np.uint8)
+    image[:, 0] = 200
+    image[10:20, 100:104] = 100
     # 4 x 10 px: the square reaches from 97 to 107 and from 10 to 20; columns 3 to 7 of 10 have the value 100.
-    crop = crop_of(picture, np.array([100, 10, 104, 20], np.float32))
+    crop = crop_of(image, np.array([100, 10, 104, 20], np.float32))
     assert crop.shape == (48, 48, 3)
     np.testing.assert_allclose(crop.mean(), 40, atol=1)
     # 10 of 20 columns are left of the frame and repeat its first column, which is one more.
-    edge = crop_of(picture, np.array([-10, 30, 10, 50], np.float32))
+    edge = crop_of(image, np.array([-10, 30, 10, 50], np.float32))
     np.testing.assert_allclose(edge.mean(), 200 * 11 / 20, atol=2)
 
 

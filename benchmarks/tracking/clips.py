@@ -70,7 +70,7 @@ def draw(moment: Moment, frame: int, fps: int, heads: Mapping[str, Heads]) -> tu
         uint8 RGB [360, 640, 3], and the truth of everyone whose face has a part inside the frame.
     """
     shift = int(moment.pan_px)
-    picture = _ground(moment.ground)[:, shift : shift + WIDTH_PX].copy()
+    rgb_HWC = _ground(moment.ground)[:, shift : shift + WIDTH_PX].copy()
     owner_HW = np.full((HEIGHT_PX, WIDTH_PX), _NOBODY)
     placed = []
     for number, head in enumerate(moment.heads):
@@ -79,13 +79,13 @@ def draw(moment: Moment, frame: int, fps: int, heads: Mapping[str, Heads]) -> tu
         tile = tiles.index(head.first + moved)
         face = tiles.face_N4[tile]
         face = face[[2, 1, 0, 3]] * [-1, 1, -1, 1] + [1, 0, 1, 0] if head.is_mirrored else face
-        _paste(picture, owner_HW, tiles.tile_N[tile], head, number)
+        _paste(rgb_HWC, owner_HW, tiles.tile_N[tile], head, number)
         corner = np.array([head.x, head.y]) - head.side / 2
         placed.append(np.tile(corner, 2) + face * head.side)
     for bar in moment.bars:
-        _cover(picture, owner_HW, bar)
+        _cover(rgb_HWC, owner_HW, bar)
     if moment.is_dark:
-        picture = (picture * _DARKNESS).astype(np.uint8)
+        rgb_HWC = (rgb_HWC * _DARKNESS).astype(np.uint8)
         owner_HW[:] = _NOBODY
     truth = []
     for number, (head, box_4) in enumerate(zip(moment.heads, placed, strict=True)):
@@ -94,7 +94,7 @@ def draw(moment: Moment, frame: int, fps: int, heads: Mapping[str, Heads]) -> tu
             part = _visible_part(owner_HW, box_4, number)
             name = head.label or head.person
             truth.append(Face(person=name, box_4=inside.astype(np.float32), visible_part=part))
-    return picture, truth
+    return rgb_HWC, truth
 
 
 def write_clip(clip: TrialClip, path: Path, heads: Mapping[str, Heads]) -> list[tuple[object, ...]]:
@@ -107,7 +107,7 @@ def write_clip(clip: TrialClip, path: Path, heads: Mapping[str, Heads]) -> list[
         shot = clip.at(0).shot
         for frame in range(clip.cast.num_frames):
             moment = clip.at(frame)
-            picture, faces = draw(moment, frame, clip.cast.fps, heads)
+            rgb_HWC, faces = draw(moment, frame, clip.cast.fps, heads)
             cut, shot = int(moment.shot != shot), moment.shot
             for face in faces:
                 edges = [f"{edge:.1f}" for edge in face.box_4]
@@ -116,7 +116,7 @@ def write_clip(clip: TrialClip, path: Path, heads: Mapping[str, Heads]) -> list[
                 )
             if not faces:
                 rows.append((path.name, frame, "", "", "", "", "", "", cut))
-            for packet in stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")):
+            for packet in stream.encode(av.VideoFrame.from_ndarray(rgb_HWC, format="rgb24")):
                 file.mux(packet)
         for packet in stream.encode():
             file.mux(packet)
@@ -142,7 +142,7 @@ def _ground(number: int) -> Bytes:
     return np.asarray(np.clip(colour + noise * 300, 0, 255), dtype=np.uint8)
 
 
-def _paste(picture: Bytes, owner_HW: np.ndarray, tile: Bytes, head: Head, number: int) -> None:
+def _paste(rgb_HWC: Bytes, owner_HW: np.ndarray, tile: Bytes, head: Head, number: int) -> None:
     side = int(head.side)
     small = cv2.resize(
         tile[:, ::-1] if head.is_mirrored else tile, (side, side), interpolation=cv2.INTER_AREA
@@ -157,24 +157,24 @@ def _paste(picture: Bytes, owner_HW: np.ndarray, tile: Bytes, head: Head, number
     if head.is_photo:
         edge = _PHOTO_FRAME_PX
         rows, columns = slice(max(0, y0 - edge), y0 + side + edge), slice(max(0, x0 - edge), x0 + side + edge)
-        picture[rows, columns], owner_HW[rows, columns] = 235, _NOBODY
+        rgb_HWC[rows, columns], owner_HW[rows, columns] = 235, _NOBODY
     xa, ya, xb, yb = max(0, x0), max(0, y0), min(WIDTH_PX, x0 + side), min(HEIGHT_PX, y0 + side)
     if xb <= xa or yb <= ya:
         return
     part = (slice(ya - y0, yb - y0), slice(xa - x0, xb - x0))
     weight = alpha[part][..., None] / 255
-    under = picture[ya:yb, xa:xb]
-    picture[ya:yb, xa:xb] = (weight * small[part] + (1 - weight) * under).astype(np.uint8)
+    under = rgb_HWC[ya:yb, xa:xb]
+    rgb_HWC[ya:yb, xa:xb] = (weight * small[part] + (1 - weight) * under).astype(np.uint8)
     owner_HW[ya:yb, xa:xb][alpha[part] > 127] = number
 
 
-def _cover(picture: Bytes, owner_HW: np.ndarray, bar: Bar) -> None:
+def _cover(rgb_HWC: Bytes, owner_HW: np.ndarray, bar: Bar) -> None:
     mask = np.zeros((HEIGHT_PX, WIDTH_PX), np.uint8)
     radius = int(bar.width / 2)
     cv2.circle(mask, (int(bar.x), int(bar.y) + radius), radius, 255, -1)
     cv2.rectangle(mask, (int(bar.x) - radius, int(bar.y) + radius), (int(bar.x) + radius, HEIGHT_PX), 255, -1)
     shade = np.linspace(1.1, 0.7, WIDTH_PX)[None, :, None]
-    picture[mask > 0] = np.clip(np.array(_SKIN_RGB) * shade, 0, 255).repeat(HEIGHT_PX, 0)[mask > 0]
+    rgb_HWC[mask > 0] = np.clip(np.array(_SKIN_RGB) * shade, 0, 255).repeat(HEIGHT_PX, 0)[mask > 0]
     owner_HW[mask > 0] = _NOBODY
 
 

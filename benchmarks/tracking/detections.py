@@ -89,10 +89,10 @@ def detect_clip(path: Path, detector: FaceDetector) -> Detections:
     return Detections(
         faces=tuple(faces),
         crops=tuple(
-            np.stack([crop_of(picture, box) for box in found.box_xyxy_px])
+            np.stack([crop_of(rgb_HWC, box) for box in found.box_xyxy_px])
             if len(found.box_xyxy_px)
             else np.empty((0, CROP_SIDE_PX, CROP_SIDE_PX, 3), np.uint8)
-            for picture, found in zip(frames.rgb_UHWC, faces, strict=True)
+            for rgb_HWC, found in zip(frames.rgb_UHWC, faces, strict=True)
         ),
         seconds_U=seconds,
         fps=float((len(seconds) - 1) / (seconds[-1] - seconds[0])) if len(seconds) > 1 else 0.0,
