@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.tracking.__main__ import main, measure_clip, scene_of, summarise, table
+from benchmarks.tracking.__main__ import chosen_frames, main, measure_clip, scene_of, summarise, table
 from benchmarks.tracking.detections import Detections, crop_of, load_detections, save_detections
 from benchmarks.tracking.trackers import TRACKERS, Result, TrackerEntry, version_1
 from benchmarks.tracking.truth import Truth
@@ -114,12 +114,20 @@ def test_a_tracker_gets_the_sampled_frames_and_all_frames_with_their_scores_and_
     assert seen == [(16, 3, 16, seconds, 1), (20, 3, 20, seconds, 1)]
 
 
+def test_frames_at_a_rate_are_evenly_spaced() -> None:
+    # 10 frames a second: 4 a second is every 2.5th frame, and 20 a second is every frame.
+    chosen = chosen_frames(two_people(), [4, 20])
+    assert list(chosen) == ["16 sampled frames", "4 frames/s", "20 frames/s", "all frames"]
+    assert chosen["4 frames/s"] == [0, 2, 5, 7, 10, 12, 15, 17]
+    assert chosen["20 frames/s"] == chosen["all frames"] == list(range(NUM_FRAMES))
+
+
 def test_the_numbers_of_a_row_by_hand() -> None:
     results = measure_clip("c.mp4", two_people(), truth_of_two(), TRACKERS["version-1"])
     row = summarise("c", results)
     assert row["clips"] == 1
-    for frames in ("sampled", "all"):
-        assert row[frames] == {
+    for frames in ("16 sampled frames", "all frames"):
+        assert row["on"][frames] == {
             "clips_that_change_person": 0, "frames_on_nobody": 0, "followed": 1.0, "covered": 1.0,
             "clips_with_largest": 1, "idf1": 1.0, "best_idf1": 1.0, "switches": 0, "fragmentations": 0,
         }  # fmt: skip

@@ -3,7 +3,8 @@
     python -m benchmarks.tracking DIRECTORY ... --weights retinaface_mobilenet0.25.pth --cache OUT
 
 Every directory has videos and a truth.csv (`benchmarks.tracking.truth`). Faces are detected once on all
-frames and stored in OUT. The tracker then runs on the 16 sampled frames of each clip and on all frames.
+frames and stored in OUT. The tracker then runs on the 16 sampled frames of each clip and on all frames, and
+with `--rates` also on frames at other rates.
 
 The columns for each: `changes`, clips in which the subject's track is on more than one person; `nobody`,
 frames that are marked found with the box on no face; `follows`, fraction of the frames with the subject in
@@ -14,6 +15,7 @@ and on a face; `largest`, clips whose subject has about the largest sum of sides
 
 import argparse
 import json
+import math
 import re
 import sys
 from collections.abc import Mapping, Sequence
@@ -47,30 +49,41 @@ from pipeline.faces import DetectorConfig, load_detector
 from pipeline.frames import FrameConfig
 from pipeline.frames.sampling import sample_indices
 
-SAMPLED, ALL = "sampled", "all"
+SAMPLED, ALL = "16 sampled frames", "all frames"
+_COLUMNS = ("changes", "nobody", "follows", "covers", "largest", "IDF1", "best", "switches", "frags")
 _CAST_IN_NAME = re.compile(r"(_d\d+)+$|-.*$")
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClipResult:
-    """Measures of one clip, on the sampled frames or on all."""
+    """Measures of one clip, on one choice of its frames."""
 
     clip: str
     frames: str
-    """SAMPLED or ALL."""
+    """SAMPLED, ALL or a rate."""
     counts: Counts
     best: Counts
     """Counts of the right links between the same detections."""
     subject: SubjectCheck
 
 
-def measure_clip(clip: str, detections: Detections, truth: Truth, entry: TrackerEntry) -> list[ClipResult]:
-    """Run a tracker on the sampled frames and on all frames of a clip."""
+def chosen_frames(detections: Detections, rates: Sequence[float]) -> dict[str, list[int]]:
+    """Return the numbers of the sampled frames, of the frames at each rate per second, and of all frames."""
     num_frames = len(detections.faces)
     index_VT, valid_VT = sample_indices(num_frames, FrameConfig())
-    choices = {SAMPLED: index_VT[0][valid_VT[0]].tolist(), ALL: list(range(num_frames))}
+    chosen = {SAMPLED: index_VT[0][valid_VT[0]].tolist()}
+    for rate in rates:
+        step = max(1.0, detections.fps / rate)
+        chosen[f"{rate:g} frames/s"] = [int(n * step) for n in range(math.ceil(num_frames / step))]
+    return {**chosen, ALL: list(range(num_frames))}
+
+
+def measure_clip(
+    clip: str, detections: Detections, truth: Truth, entry: TrackerEntry, rates: Sequence[float] = ()
+) -> list[ClipResult]:
+    """Run a tracker on each choice of the frames of a clip: sampled, at each rate, and all."""
     results = []
-    for name, chosen in choices.items():
+    for name, chosen in chosen_frames(detections, rates).items():
         part, true = detections.above(entry.lowest_score).at(chosen), truth.at(chosen)
         tracks = entry.track(part.faces, part.seconds_U, part.crops, true.shot_U)
         results.append(
@@ -103,8 +116,8 @@ def scene_of(clip: str) -> str:
 
 def summarise(scene: str, results: Sequence[ClipResult]) -> dict[str, Any]:
     """Return one row of the table."""
-    row: dict[str, Any] = {"scene": scene}
-    for frames in (SAMPLED, ALL):
+    row: dict[str, Any] = {"scene": scene, "on": {}}
+    for frames in dict.fromkeys(result.frames for result in results):
         of_frames = [result for result in results if result.frames == frames]
         counts = sum((result.counts for result in of_frames), Counts())
         best = sum((result.best for result in of_frames), Counts())
@@ -112,7 +125,7 @@ def summarise(scene: str, results: Sequence[ClipResult]) -> dict[str, Any]:
         visible = sum(subject.num_visible for subject in subjects)
         with_anyone = sum(subject.num_with_anyone for subject in subjects)
         row["clips"] = len(of_frames)
-        row[frames] = {
+        row["on"][frames] = {
             "clips_that_change_person": sum(subject.num_people > 1 for subject in subjects),
             "frames_on_nobody": sum(len(subject.frames_on_nobody) for subject in subjects),
             "followed": sum(subject.num_followed for subject in subjects) / max(1, visible),
@@ -127,15 +140,18 @@ def summarise(scene: str, results: Sequence[ClipResult]) -> dict[str, Any]:
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Return rows as aligned text."""
-    head = ("changes", "nobody", "follows", "covers", "largest", "IDF1", "best", "switches", "frags")
-    lines = [f"{'':40} {'16 sampled frames':^81}   {'all frames':^81}"]
-    lines.append(f"{'scene':34} {'clips':>5}  " + "   ".join(["".join(f"{name:>8} " for name in head)] * 2))
+    """Return rows as aligned text, with a group of columns for each choice of frames."""
+    choices = list(rows[0]["on"])
+    names = "".join(f"{name:>8} " for name in _COLUMNS)
+    lines = [
+        f"{'':42}" + "  ".join(f"{choice:^{len(names)}}" for choice in choices).rstrip(),
+        f"{'scene':34} {'clips':>5}  " + "  ".join([names] * len(choices)).rstrip(),
+    ]
     for row in rows:
-        parts = [
-            "".join(f"{_number(value):>8} " for value in row[frames].values()) for frames in (SAMPLED, ALL)
+        groups = [
+            "".join(f"{_number(value):>8} " for value in row["on"][choice].values()) for choice in choices
         ]
-        lines.append(f"{row['scene']:34} {row['clips']:5}  " + "   ".join(parts))
+        lines.append(f"{row['scene']:34} {row['clips']:5}  " + "  ".join(groups).rstrip())
     return "\n".join(lines) + "\n"
 
 
@@ -167,6 +183,9 @@ def main() -> None:
         "--detector", default="retinaface-mobilenet0.25", help="default: retinaface-mobilenet0.25"
     )
     parser.add_argument("--weights", help="file of the detector's weights")
+    parser.add_argument(
+        "--rates", type=float, nargs="+", default=(), help="also track at these numbers of frames per second"
+    )
     parser.add_argument("--json", type=Path, help="file for all numbers")
     args = parser.parse_args()
     config = DetectorConfig(name=args.detector, weights=args.weights, score=LOWEST_SCORE, precision="fp32")
@@ -177,7 +196,7 @@ def main() -> None:
         results = [
             result
             for clip, detections in found.items()
-            for result in measure_clip(clip, detections, truth[clip], TRACKERS[args.tracker])
+            for result in measure_clip(clip, detections, truth[clip], TRACKERS[args.tracker], args.rates)
         ]
         name = directory.resolve().name
         scenes = sorted({scene_of(result.clip) for result in results})
