@@ -208,7 +208,8 @@ def main() -> None:
         clips += [{"directory": name} | _clip_row(result, truth[result.clip]) for result in results]
     sys.stdout.write(table(rows))
     if args.json is not None:
-        about = about_this_run({"tracker": args.tracker, "detector": to_dict(config)}, {})
+        detector_settings = {key: value for key, value in to_dict(config).items() if key != "weights"}
+        about = about_this_run({"tracker": args.tracker, "detector": detector_settings}, {})
         del about["command"]
         del about["machine"]["load_average"]
         args.json.write_text(json.dumps({**about, "rows": rows, "clips": clips}, indent=1) + "\n")
