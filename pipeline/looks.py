@@ -35,8 +35,8 @@ def looks_of(rgb_HWC: Bytes, box_K4: Floats) -> Floats:
     Returns:
         Descriptors, float32 [K, D].
     """
-    looks = [_look(_square(rgb_HWC, box)) for box in box_K4]
-    return np.stack(looks).astype(np.float32) if looks else np.empty((0, LOOK_WIDTH), np.float32)
+    looks = [look_of(_square(rgb_HWC, box)) for box in box_K4]
+    return np.stack(looks) if looks else np.empty((0, LOOK_WIDTH), np.float32)
 
 
 def _square(rgb_HWC: Bytes, box_xyxy_px: Floats) -> Bytes:
@@ -54,7 +54,8 @@ def _square(rgb_HWC: Bytes, box_xyxy_px: Floats) -> Bytes:
     return np.asarray(cv2.resize(square, (_CROP_PX, _CROP_PX), interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def _look(crop: Bytes) -> Floats:
+def look_of(crop: Bytes) -> Floats:
+    """Describe the look of one face, float32 [D], from the square around its box, uint8 [48, 48, 3]."""
     lab = cv2.cvtColor(crop, cv2.COLOR_RGB2LAB)
     counts = cv2.calcHist([lab], [1, 2], None, [_BINS, _BINS], 2 * _COLOUR_RANGE).ravel()
     colours = np.sqrt(counts / max(1.0, float(counts.sum())))
@@ -62,4 +63,5 @@ def _look(crop: Bytes) -> Floats:
     patch = cv2.resize(inner, (_PATCH_PX, _PATCH_PX), interpolation=cv2.INTER_AREA).ravel()
     patch = patch - patch.mean()
     length = float(np.linalg.norm(patch))
-    return np.concatenate([colours, np.sqrt(_PATCH_WEIGHT) * patch / max(length, 1e-6)])
+    look = np.concatenate([colours, np.sqrt(_PATCH_WEIGHT) * patch / max(length, 1e-6)])
+    return look.astype(np.float32)

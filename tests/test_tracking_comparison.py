@@ -9,9 +9,9 @@ import pytest
 
 from benchmarks.tracking.__main__ import chosen_frames, main, measure_clip, scene_of, summarise, table
 from benchmarks.tracking.detections import Detections, crop_of, load_detections, save_detections
-from benchmarks.tracking.trackers import TRACKERS, Result, TrackerEntry, version_1
+from benchmarks.tracking.trackers import TRACKERS, Result, TrackerEntry, nearest
 from benchmarks.tracking.truth import Truth
-from pipeline.tracks import TrackConfig, build_track
+from pipeline.tracks import TrackConfig, nearest_track
 from pipeline.types import Bytes, Faces, Floats, Ints
 
 NUM_FRAMES = 20
@@ -88,11 +88,11 @@ def test_a_crop_is_the_square_around_a_box_and_repeats_the_frames_edge() -> None
     np.testing.assert_allclose(edge.mean(), 200 * 11 / 20, atol=2)
 
 
-def test_version_1_gives_every_detection_its_tracklet_and_the_subject_of_the_pipeline() -> None:
+def test_the_nearest_method_gives_every_detection_its_tracklet_and_the_subject_of_the_pipeline() -> None:
     clip = two_people().above(0.5)
-    result = version_1(clip.faces, clip.seconds_U, clip.crops, np.zeros(NUM_FRAMES, np.int64))
+    result = nearest(clip.faces, clip.seconds_U, clip.crops, np.zeros(NUM_FRAMES, np.int64))
     assert result.ids == ((0, 1),) * (NUM_FRAMES - 1) + ((),)
-    expected = build_track(clip.faces, TrackConfig())
+    expected = nearest_track(clip.faces, TrackConfig(method="nearest"))
     np.testing.assert_array_equal(result.subject.box_xyxy_px, expected.box_xyxy_px)
     assert result.subject.found.tolist() == [True] * (NUM_FRAMES - 1) + [False]
 
@@ -104,7 +104,7 @@ def test_a_tracker_gets_the_sampled_frames_and_all_frames_with_their_scores_and_
         seen.append(
             (len(detections), len(detections[0].score), len(crops), seconds_U[:2].tolist(), shot_U[-1])
         )
-        return version_1(detections, seconds_U, crops, shot_U)
+        return nearest(detections, seconds_U, crops, shot_U)
 
     truth = truth_of_two()
     truth.is_cut_U[7] = True
@@ -123,7 +123,7 @@ def test_frames_at_a_rate_are_evenly_spaced() -> None:
 
 
 def test_the_numbers_of_a_row_by_hand() -> None:
-    results = measure_clip("c.mp4", two_people(), truth_of_two(), TRACKERS["version-1"])
+    results = measure_clip("c.mp4", two_people(), truth_of_two(), TRACKERS["nearest"])
     row = summarise("c", results)
     assert row["clips"] == 1
     for frames in ("16 sampled frames", "all frames"):
@@ -139,7 +139,7 @@ def test_the_numbers_of_a_row_by_hand() -> None:
 
 def test_weak_boxes_on_nobody_cost_precision() -> None:
     (_, results) = measure_clip(
-        "c.mp4", two_people(), truth_of_two(), TrackerEntry(track=version_1, lowest_score=0.1)
+        "c.mp4", two_people(), truth_of_two(), TrackerEntry(track=nearest, lowest_score=0.1)
     )
     # 19 frames with 2 right boxes of 3: IDF1 = 2 * 38 / (57 + 38).
     assert results.counts.idf1 == 76 / 95

@@ -178,7 +178,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Compare trackers on trial clips with a truth.")
     parser.add_argument("directories", type=Path, nargs="+", help="directories with videos and truth.csv")
     parser.add_argument("--cache", type=Path, required=True, help="directory for stored detections")
-    parser.add_argument("--tracker", choices=tuple(TRACKERS), default="version-1", help="default: version-1")
+    parser.add_argument("--tracker", choices=tuple(TRACKERS), default="motion", help="default: motion")
     parser.add_argument(
         "--detector", default="retinaface-mobilenet0.25", help="default: retinaface-mobilenet0.25"
     )

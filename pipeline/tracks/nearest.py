@@ -50,7 +50,7 @@ def nearest_track(faces: Sequence[Faces], config: TrackConfig) -> FaceTrack:
         Boxes [U, 4], NaN if no frame has a face; `found` and `score` of the frames with a detection.
     """
     u = len(faces)
-    tracklets = _link(faces, config)
+    tracklets = link_nearest(faces, config)
     if not tracklets:
         return no_track(u)
     subject = max(tracklets, key=_Tracklet.weight)
@@ -61,7 +61,7 @@ def nearest_track(faces: Sequence[Faces], config: TrackConfig) -> FaceTrack:
     return FaceTrack.of_one_person(box, score, found)
 
 
-def _link(faces: Sequence[Faces], config: TrackConfig) -> list[_Tracklet]:
+def link_nearest(faces: Sequence[Faces], config: TrackConfig) -> list[_Tracklet]:
     """Assign every detection to a tracklet, frame by frame: nearest pairs first, others begin new ones."""
     tracklets: list[_Tracklet] = []
     for frame, found in enumerate(faces):
