@@ -74,9 +74,9 @@ def test_people_who_meet_and_turn_back_are_distinguished_by_look():
 
 def test_without_a_difference_in_looks_a_crossing_after_an_absence_is_doubtful():
     """Both vanish while they could turn back or pass: movement and look cannot decide."""
-    gap = [None] * 5
-    right = [square(100 + 15 * u) for u in range(6)] + gap + [square(265)]
-    left = [square(400 - 15 * u) for u in range(6)] + gap + [square(235)]
+    gap = [None] * 3
+    right = [square(100 + 15 * u) for u in range(6)] + gap + [square(230)]
+    left = [square(350 - 15 * u) for u in range(6)] + gap + [square(215)]
     doubtful = find_people(*clip(("a", right), ("a", left), rate=10), PeopleConfig())
     certain = find_people(*clip(("a", right), ("b", left), rate=10), PeopleConfig())
 

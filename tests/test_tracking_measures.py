@@ -65,7 +65,7 @@ def truth_of(
 
 
 def track(boxes: list[tuple[float, ...]], found: list[bool]) -> FaceTrack:
-    return FaceTrack(
+    return FaceTrack.of_one_person(
         box_xyxy_px=np.array(boxes, np.float32),
         score=np.array(found, np.float32),
         found=np.array(found, np.bool_),

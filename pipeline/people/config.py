@@ -22,6 +22,8 @@ class PeopleConfig:
         overlap: A face whose box overlaps another one by more than this intersection over union adds nothing
             to the known looks of its tracklet, because it may show both people.
         new_cost: Cost in nats of ending one tracklet and starting another, instead of linking them.
+        missed_cost: Cost in nats of each second in which the face was missed, because a person who comes back
+            may be another one.
         join_distance: Largest distance of the looks of one person's tracklets that do not follow on each
             other: in two shots, or before and after an absence.
         join_margin: Least difference by which that distance is smaller than the distance to any other person
@@ -37,7 +39,8 @@ class PeopleConfig:
     max_growth: float = 0.35
     look_distance: float = 0.25
     overlap: float = 0.2
-    new_cost: float = 14.0
+    new_cost: float = 12.0
+    missed_cost: float = 3.0
     join_distance: float = 0.45
     join_margin: float = 0.1
     weak_score: float = 0.2
@@ -49,6 +52,7 @@ class PeopleConfig:
         require_range("people.look_distance", self.look_distance, 0.01)
         require_range("people.overlap", self.overlap, 0, 1)
         require_range("people.new_cost", self.new_cost, 0)
+        require_range("people.missed_cost", self.missed_cost, 0)
         require_range("people.join_distance", self.join_distance, 0)
         require_range("people.join_margin", self.join_margin, 0)
         require_range("people.weak_score", self.weak_score, 0, 1)

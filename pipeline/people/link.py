@@ -29,7 +29,9 @@ _KEEPS_MOVING_SECONDS, _KEEPS_GROWING_SECONDS = 0.6, 0.3
 _LARGEST_GROWTH = 0.5
 _SECOND_PASS_COST = 0.5
 """Fraction of `new_cost` that a weak detection may cost to continue a tracklet."""
-_GATE = 4.0
+_TAIL = 4.0
+"""Degrees of freedom of the movement's distribution (Student's t): people may start or stop at once."""
+_GATE = 10.0
 """Limit of movement and of growth, in deviations."""
 _KEPT_LOOKS = 6
 _FORBIDDEN = 1e6
@@ -127,7 +129,8 @@ def link(
     for u, found in enumerate(faces):
         now, shot = float(seconds_U[u]), int(shot_U[u])
         alive = [t for t in everyone if t.shot == shot and now - t.states[-1][0] <= config.max_gap]
-        cost_MK = _costs(alive, now, found, looks[u], config)
+        step = now - float(seconds_U[u - 1]) if u else 0.0
+        cost_MK = _costs(alive, now, step, found, looks[u], config)
         is_strong = found.score > start_score
         strong_MK = np.where(is_strong, cost_MK, np.inf)
         pairs = _assign(strong_MK, config.new_cost)
@@ -150,7 +153,9 @@ def link(
     return tuple(person.closed() for person in everyone)
 
 
-def _costs(alive: Sequence[_Open], now: float, found: Faces, look_KD: Floats, config: PeopleConfig) -> Floats:
+def _costs(
+    alive: Sequence[_Open], now: float, step: float, found: Faces, look_KD: Floats, config: PeopleConfig
+) -> Floats:
     """Return the cost in nats of continuing each tracklet by each detection, [M, K]; inf beyond the limits.
 
     The cost is that of a normal distribution of the centre and of the logarithm of the side around their
@@ -173,10 +178,13 @@ def _costs(alive: Sequence[_Open], now: float, found: Faces, look_KD: Floats, co
     offset_MK2 = centre_of(box_K4) - expected_M2[:, None]
     distance_MK = np.hypot(offset_MK2[..., 0], offset_MK2[..., 1]) / ((side_M1 + side_K) / 2)
     growth_MK = np.abs(np.log(side_K / side_M1))
-    cost_MK = (distance_MK / spread_M1) ** 2 / 2 + np.log(spread_M1 / _JITTER)
-    cost_MK += (growth_MK / growth_spread_M1) ** 2 / 2 + np.log(growth_spread_M1 / _GROWTH_JITTER) / 2
+    deviation_MK, growth_deviation_MK = distance_MK / spread_M1, growth_MK / growth_spread_M1
+    cost_MK = (_TAIL + 2) / 2 * np.log1p(deviation_MK**2 / _TAIL) + np.log(spread_M1 / _JITTER)
+    cost_MK += (_TAIL + 1) / 2 * np.log1p(growth_deviation_MK**2 / _TAIL)
+    cost_MK += np.log(growth_spread_M1 / _GROWTH_JITTER) / 2
     cost_MK += (_look_distances(alive, look_KD) / config.look_distance) ** 2 / 2
-    is_near = (distance_MK <= _GATE * spread_M1) & (growth_MK <= _GATE * growth_spread_M1)
+    cost_MK += config.missed_cost * np.maximum(0, gap_M - step)[:, None]
+    is_near = (deviation_MK <= _GATE) & (growth_deviation_MK <= _GATE)
     return np.where(is_near, cost_MK, np.inf)
 
 
