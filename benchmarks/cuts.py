@@ -3,7 +3,7 @@
     python -m benchmarks.cuts DATA --out FILE
 
 DATA contains ``videos/people`` and ``videos/labelled``, recordings of one person each. If the package
-scenedetect can be imported (for example scenedetect-headless), its detectors search the same drawn clips. They
+scenedetect can be imported (scenedetect-headless provides it), its detectors search the same clips. They
 have their defaults except for a shortest shot of one frame.
 """
 

@@ -35,6 +35,8 @@ _GRADUAL_SECONDS, _LONGEST_HALF, _SHORTEST_HALF = 0.6, 36, 3
 _HALVES = (2, 3, 4, 6, 8, 11, 15, 20, 27, 36)
 _SAME_CHANGE = 0.25
 """Mean difference in grey levels below which a frame repeats the one before."""
+_NEAR = 3
+"""Frames before and after a change among which its neighbours are."""
 _LEAST_NEIGHBOUR = 1.0
 """Least change in grey levels with which a change is compared, because noise is no motion."""
 _ALIKE = 0.5
@@ -162,12 +164,13 @@ class ShotChanges:
         return not self._is_flash(n, change) and self._differ(n - 1, n) and not self._is_passage(n)
 
     def _usual_change(self, n: int) -> float:
-        """Return the median change of the two frames before and the two after that repeat no other frame."""
-        moving = self._change_N >= _SAME_CHANGE
-        before = np.flatnonzero(moving[max(1, n - self._half) : n])[-2:] + max(1, n - self._half)
-        after = np.flatnonzero(moving[n + 1 : n + 1 + self._half])[:2] + n + 1
-        around = self._change_N[np.concatenate([before, after])]
-        return float(np.median(around)) if len(around) else 0.0
+        """Return the median change of the two frames before and the two after, without repeated frames.
+
+        Up to two repetitions are passed over; a missing frame counts as 0.
+        """
+        sides = (self._change_N[max(1, n - _NEAR) : n][::-1], self._change_N[n + 1 : n + 1 + _NEAR])
+        around = [side[side >= _SAME_CHANGE][:2] for side in sides]
+        return float(np.median(np.concatenate([*around, np.zeros(4 - sum(map(len, around)))])))
 
     def _is_flash(self, n: int, change: float) -> bool:
         """Return whether a frame before a change looks like one shortly after it."""
