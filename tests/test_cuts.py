@@ -16,7 +16,7 @@ from pipeline.frames.cuts import MARGIN_SECONDS, CutFinder
 from pipeline.frames.folder import decode_folder
 from pipeline.pictures import PictureFolder
 from pipeline.types import Frames
-from tests.tiny_videos import write_video
+from tests.tiny_videos import texts, write_video
 
 HEIGHT, WIDTH = 90, 160
 FEW = FrameConfig(num_frames=4)
@@ -239,6 +239,20 @@ def test_pixel_formats(form: str) -> None:
     for picture in [A] * 10 + [B] * 10:
         finder.add(av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(format=form))
     assert finder.cuts() == (10,)
+
+
+def test_cut_of_an_interlaced_video(tmp_path: Path) -> None:
+    path = tmp_path / "a.mp4"
+    with av.open(str(path), "w") as file:
+        stream = file.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 160, 96, "yuv420p"
+        stream.codec_context.flags |= av.codec.context.Flags.interlaced_dct
+        for seed in [1] * 10 + [2] * 10:
+            file.mux(stream.encode(av.VideoFrame.from_ndarray(scene(seed, (96, 160)), format="rgb24")))
+        file.mux(stream.encode(None))
+    meta = decode_clip(path, FEW, cuts=ShotConfig()).meta
+    assert meta.cuts == (10,)
+    assert "20 frames interlaced, not deinterlaced" in texts(meta.notes)
 
 
 def test_another_frame_size_is_no_cut_and_a_cut_with_it_is_one() -> None:
