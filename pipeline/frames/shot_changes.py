@@ -1,4 +1,4 @@
-"""Changes of shot in small grey pictures of successive frames. Pure numpy.
+"""Changes of shot in small grey pictures of successive frames.
 
 - A hard cut: the picture changes far more than between the frames around, and few blocks of one picture are
   found again in the other. A moving camera or a light that is switched on changes the picture too, but most
