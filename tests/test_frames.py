@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from pipeline.errors import ClipError
 from pipeline.frames import FrameConfig, decode_clip, sample_indices
 from pipeline.frames.container import Packets, Window, can_jump
-from pipeline.frames.decode import _decode_pass, _decoded
+from pipeline.frames.decode import _decode_pass
+from pipeline.frames.decoded_frames import decoded_frames
 from pipeline.frames.remarks import Remarks
 from pipeline.types import Frames
 from tests.tiny_videos import (
@@ -147,7 +148,8 @@ def test_what_the_decoder_holds_comes_out_when_reading_breaks_off(videos):
     with av.open(str(videos / "b_frames.mp4")) as container:
         stream = container.streams.video[0]
         frames = [
-            frame.to_ndarray(format="rgb24") for frame in _decoded(breaking(container, 20), stream, remarks)
+            frame.to_ndarray(format="rgb24")
+            for frame in decoded_frames(breaking(container, 20), stream, remarks)
         ]
     assert len(frames) == 20
     assert remarks.num_errors == 1

@@ -9,6 +9,8 @@
 ``remarks``        notes on damage, times, HDR, interlaced frames, further streams
 ``decoded_frames`` frames that decode
 ``block_match``    comparison of two small grey pictures
+``shot_config``    settings of the search for cuts
+``shot_changes``   changes of shot in small grey pictures
 ``cuts``           cuts between shots in decoded frames
 ``cut_search``     search for cuts in a window and its margin
 ``decode``         sampled frames of a video

@@ -18,6 +18,8 @@ _SEARCH_PX = 4
 _LEAST_CORRELATION = 0.9
 _LEAST_CONTRAST = 4.0
 """Least standard deviation of a block, in grey levels; plain areas match everywhere."""
+_PLAIN_CONTRAST = 1.0
+"""Standard deviation of an area, in grey levels, below which it contains no block."""
 _LEAST_BLOCKS = 2
 _LEAST_SHIFT_CORRELATION = 0.5
 """Least correlation of the pictures' middles from which a shift of the whole picture is tried."""
@@ -83,4 +85,6 @@ def _correlation(block: Bytes, picture_HW: Bytes, top: int, left: int) -> float:
     ]
     if min(area.shape) < _SIDE_PX:
         return -1.0
+    if float(area.std()) < _PLAIN_CONTRAST:
+        return 0.0  # OpenCV's correlation with plain pixels is rounding error divided by rounding error
     return float(np.max(cv2.matchTemplate(area, block, cv2.TM_CCOEFF_NORMED)))

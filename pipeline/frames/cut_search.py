@@ -36,7 +36,7 @@ class CutSearch:
         self._num_before = 0
 
     def add(self, seconds: float, frame: Any) -> None:
-        """Add the next frame of the decoding pass, at a time in seconds, unless it is outside of the margin."""
+        """Add the next frame of the decoding pass, at a time in seconds, if it is within the margin."""
         if self._is_late:
             self._is_late = False
             self._add_before(seconds)

@@ -62,7 +62,7 @@ def decode_clip(
         wanted = wanted_frames(taken.num_decoded, config)
         del taken  # frees its frames; both passes would need twice the memory
         with Packets(path, window, jump=jump) as packets:
-            taken = _decode_pass(packets, window, wanted, None)
+            taken = _decode_pass(packets, window, wanted)
     if taken.is_still:
         raise ClipError("decode", "a still image, not a video: it has one frame")
     found = None if search is None else search.cuts(taken.num_decoded)
@@ -101,7 +101,7 @@ class _Taken:
 
 
 def _decode_pass(
-    packets: Packets, window: Window, wanted: frozenset[int], search: CutSearch | None
+    packets: Packets, window: Window, wanted: frozenset[int], search: CutSearch | None = None
 ) -> _Taken:
     stream = packets.stream
     aspects = Aspects(stream)

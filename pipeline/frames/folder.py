@@ -71,8 +71,8 @@ def decode_folder(
     names = tuple(sizes)
     if not names or pictures is None:
         raise ClipError("decode", f"no image of {len(folder.names)} decodes ({shown(folder.names)})")
-    found = _cuts(folder.path, names, cuts) if cuts is not None and cuts.search == "all" else None
-    frames = pictures.frames(len(names), config, _notes(folder, names), cuts=found)
+    shots = _cuts(folder.path, names, cuts) if cuts is not None and cuts.search == "all" else None
+    frames = pictures.frames(len(names), config, _notes(folder, names), cuts=shots)
     return FolderClip(frames=frames, numbers=tuple(number_of[name] for name in names))
 
 
