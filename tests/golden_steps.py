@@ -16,16 +16,20 @@ import numpy as np
 import torch
 
 from pipeline.fingerprint import default_settings
-from pipeline.frames import FrameConfig, decode_clip
+from pipeline.frames import FrameConfig, ShotConfig, decode_clip
 from pipeline.frames.sampling import sample_indices
+from pipeline.looks import looks_of
+from pipeline.people import PeopleConfig, find_people
 from pipeline.process.identity import STEPS
 from pipeline.streams import StreamConfig, make_streams
-from pipeline.tracks import TrackConfig, nearest_track
-from pipeline.types import Faces, FaceTrack
+from pipeline.tracks import TrackConfig, nearest_track, subject_track
+from pipeline.types import Faces, FaceTrack, Person
 from tests.tiny_videos import write_two_videos, write_video, write_with_sound
 
 GOLDEN = Path(__file__).parent / "golden" / "steps.json"
 FILL = (122, 116, 104)
+SECONDS, SHOTS = np.arange(16) / 5, (np.arange(16) >= 11).astype(np.int64)
+_LOOKS = 0.8 * np.eye(2, 4, dtype=np.float32)
 
 
 def sampling() -> list[list[float]]:
@@ -94,6 +98,54 @@ def tracks() -> list[list[float]]:
     return found
 
 
+def everyone() -> list[list[float]]:
+    """Return frames, boxes and margins of everyone's tracklets in the same clips, with looks and a cut."""
+    return [
+        np.concatenate(
+            [
+                [len(person.tracklets), *tracklet.frame_N, *tracklet.box_N4.ravel(), tracklet.shot]
+                for person in _people(seed)
+                for tracklet in person.tracklets
+            ]
+        )
+        .astype(np.float64)
+        .round(4)
+        .tolist()
+        for seed in range(4)
+    ]
+
+
+def subjects() -> list[list[float]]:
+    """Return boxes, absences and margins of the subjects of these clips."""
+    found = []
+    for seed in range(4):
+        track = subject_track(_people(seed), SECONDS, SHOTS, lambda _u, _box: _LOOKS[0], TrackConfig())
+        values = [*track.box_xyxy_px.ravel(), *track.absence_U, min(track.margin, 99.0)]
+        found.append(np.round(np.array(values, np.float64), 3).tolist())
+    return found
+
+
+def looks() -> list[list[float]]:
+    """Return looks of boxes inside and across the edge of an image."""
+    blocks = np.random.default_rng(2).integers(0, 256, (10, 10, 3), dtype=np.uint8)
+    image = blocks.repeat(12, axis=0).repeat(12, axis=1)
+    boxes = np.array([[20, 20, 80, 90], [-20, 60, 40, 140]], np.float32)
+    return looks_of(image, boxes)[:, ::7].astype(np.float64).round(4).tolist()
+
+
+def cuts() -> list[list[float]]:
+    """Return the cuts of a drawn video of three shots."""
+    blocks = np.random.default_rng(3).integers(0, 256, (3, 6, 8, 3), dtype=np.uint8)
+    pictures = [
+        np.ascontiguousarray(np.roll(blocks[n // 12].repeat(12, axis=0).repeat(12, axis=1), n, axis=1))
+        for n in range(36)
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        path = write_video(Path(folder) / "a.mp4", pictures, options={"qp": "4"})
+        frames = decode_clip(path, FrameConfig(num_frames=2), cuts=ShotConfig())
+    return [list(map(float, frames.meta.cuts or ()))]
+
+
 def streams() -> list[list[float]]:
     """Return mean colours of 8 x 8 cells of both streams, masked and whole, letterboxed and cropped."""
     blocks = np.random.default_rng(0).integers(0, 256, (2, 18, 32, 3), dtype=np.uint8)
@@ -113,6 +165,8 @@ def streams() -> list[list[float]]:
 
 ALGORITHMS: dict[str, tuple[Callable[[], list[list[float]]], ...]] = {
     "frames": (sampling, decoding, times),
+    "shots": (cuts,),
+    "people": (looks, everyone, subjects),
     "tracks": (tracks,),
     "streams": (streams,),
 }
@@ -130,6 +184,13 @@ def of_steps() -> dict[str, dict[str, Any]]:
         }
         for step, kind in STEPS.values()
     }
+
+
+def _people(seed: int) -> tuple[Person, ...]:
+    generator = np.random.default_rng(seed)
+    clip = [_faces_on(frame, generator) for frame in range(16)]
+    seen = [_LOOKS[np.arange(len(found.score)) % 2] for found in clip]
+    return find_people(clip, seen, SECONDS, SHOTS, PeopleConfig(), start_score=0.5)
 
 
 def _faces_on(frame: int, generator: np.random.Generator) -> Faces:
