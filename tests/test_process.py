@@ -326,3 +326,44 @@ def test_faces_are_detected_on_every_nth_frame_and_the_last_and_interpolated_bet
     assert prepared.track.in_view_U.all()
     np.testing.assert_allclose(prepared.track.box_xyxy_px[[0, 3, 7], 0], [0, 10, 30], atol=2)
     assert 0 < prepared.track.box_xyxy_px[1, 0] < 10
+
+
+def test_faces_are_detected_on_more_frames_than_are_sampled(tmp_path, monkeypatch):
+    """The clip has 9 frames at 10 frames/s; 5 frames/s are every second one."""
+    index = write_clips(tmp_path, num_good=1)
+    clip = next(clip for clip in index.clips if "good" in clip.clip_id)
+    settings = {"frames": {"num_frames": 3, "num_views": 2}}
+    plain = small_models_with(detector={"name": "haar"}, **settings)
+    dense = small_models_with(detector={"name": "haar", "rate": 5.0}, **settings)
+    counts = []
+
+    def detect(rgb_UHWC):
+        counts.append(len(rgb_UHWC))
+        return [
+            Faces(
+                box_xyxy_px=np.array([[10, 10, 50, 50]], np.float32),
+                score=np.array([0.9], np.float32),
+                landmark_xy_px=np.full((1, 5, 2), np.nan, np.float32),
+            )
+            for _ in rgb_UHWC
+        ]
+
+    prepared = []
+    for models in (plain, dense):
+        monkeypatch.setattr(models.face_detector, "detect", detect)
+        prepared.append(prepare_clip(index.root, clip, models))
+    (one, one_rgb), (other, other_rgb) = prepared
+    assert counts == [3, len({1, 4, 7, 0, 2, 4, 6, 8})]
+    assert one.frames.index_U.tolist() == other.frames.index_U.tolist() == [1, 4, 7]
+    assert other.frames.position_VT.tolist() == [[0, 1, 2], [0, 1, 2]]
+    np.testing.assert_array_equal(one_rgb, other_rgb)
+    assert torch.equal(one.streams.face_U3SS, other.streams.face_U3SS)
+    assert [tracklet.frame_N.tolist() for tracklet in other.people[0].tracklets] == [[0, 1, 2]]
+    assert len(other.faces) == len(other.track.found) == 3
+
+
+def test_more_detections_than_sampled_frames_need_tracks_of_everyone():
+    with pytest.raises(ConfigError, match=r"detector.rate is 5, which needs detected faces"):
+        small_models_with(detector={"name": "haar", "rate": 5.0}, track={"method": "nearest"})
+    with pytest.raises(ConfigError, match=r"detector.every is 2 and detector.rate is 5"):
+        small_models_with(detector={"name": "haar", "rate": 5.0, "every": 2})

@@ -72,6 +72,8 @@ class DetectorConfig:
 
     The track interpolates boxes on the others.
     """
+    rate: float = 0.0
+    """Frames per second on which faces are detected besides the sampled ones, for tracks; 0 for none."""
     precision: str = field(default="auto", metadata=OUTSIDE_IDENTITY)
     """fp32, bf16, or auto, which is bf16 on devices with fast products in it."""
     batch_frames: int = field(default=0, metadata=OUTSIDE_IDENTITY)
@@ -82,6 +84,13 @@ class DetectorConfig:
         require_range("detector.score", self.score, 0, 1)
         require_range("detector.nms_iou", self.nms_iou, 0, 1)
         require_range("detector.every", self.every, 1, 512)
+        require_range("detector.rate", self.rate, 0, 120)
+        if self.every > 1 and self.rate > 0:
+            msg = (
+                f"detector.every is {self.every} and detector.rate is {self.rate:g}: one detects on fewer "
+                "frames than are sampled, the other on more. Remove one."
+            )
+            raise ConfigError(msg)
         require_one_of("detector.precision", self.precision, get_args(Precision))
         require_range("detector.batch_frames", self.batch_frames, 0, 4096)
         if self.long_side != 0:

@@ -11,14 +11,14 @@ from typing import Any
 from pipeline.errors import ClipError
 from pipeline.frames.announced import note_missing
 from pipeline.frames.aspects import Aspects
-from pipeline.frames.clock import RunningClock
+from pipeline.frames.clock import RunningClock, frame_rate
 from pipeline.frames.container import Packets, Window, can_jump, videos_of
 from pipeline.frames.cut_search import CutSearch
 from pipeline.frames.cuts import ShotConfig
 from pipeline.frames.decoded_frames import decoded_frames
 from pipeline.frames.frame_buffer import Pictures
 from pipeline.frames.remarks import Remarks, note_streams
-from pipeline.frames.sampling import FrameConfig, wanted_frames
+from pipeline.frames.sampling import FrameConfig, step_of, wanted_frames
 from pipeline.frames.windows import file_end, note_beyond_end, require_frames
 from pipeline.types import Frames, Note, NoteKind
 
@@ -33,6 +33,7 @@ def decode_clip(
     start_seconds: float | None = None,
     end_seconds: float | None = None,
     cuts: ShotConfig | None = None,
+    rate: float = 0.0,
 ) -> Frames:
     """Decode the sampled frames of a video file, or of a part of it.
 
@@ -45,6 +46,8 @@ def decode_clip(
         start_seconds: Start of the clip from the start of the file, as a player shows it; None for the start.
         end_seconds: End of the clip; None for the end of the file.
         cuts: Settings of the search for cuts; None, or ``search="none"``, for no search.
+        rate: Frames per second that are decoded into pixels besides the sampled ones, for detection; 0 for
+            none. No view samples them.
 
     Raises:
         ClipError: (stage ``open`` or ``decode``) It is not a video with frames, or has too many pixels.
@@ -55,18 +58,19 @@ def decode_clip(
     with Packets(path, window, jump=jump) as packets:
         guess = packets.count()
         search = _search(path, packets, window, cuts, jump=jump)
-        taken = _decode_pass(packets, window, wanted_frames(guess, config), search)
+        step = step_of(float(frame_rate(packets.stream)), rate)
+        taken = _decode_pass(packets, window, wanted_frames(guess, config, step), search)
     damage = "; ".join(note.text for note in taken.notes if note.kind is NoteKind.DAMAGE)
     require_frames(taken.num_decoded, window, taken.end, taken.nearest, damage)
     if taken.num_decoded != guess:
-        wanted = wanted_frames(taken.num_decoded, config)
+        wanted = wanted_frames(taken.num_decoded, config, step)
         del taken  # frees its frames; both passes would need twice the memory
         with Packets(path, window, jump=jump) as packets:
             taken = _decode_pass(packets, window, wanted)
     if taken.is_still:
         raise ClipError("decode", "a still image, not a video: it has one frame")
     found = None if search is None else search.cuts(taken.num_decoded)
-    return taken.pictures.frames(taken.num_decoded, config, taken.notes, cuts=found)
+    return taken.pictures.frames(taken.num_decoded, config, taken.notes, cuts=found, step=step)
 
 
 def _search(

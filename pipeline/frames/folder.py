@@ -18,7 +18,7 @@ from pipeline.errors import ClipError, counted
 from pipeline.frames.cuts import CutFinder, ShotConfig
 from pipeline.frames.frame_buffer import Pictures
 from pipeline.frames.picture import read_upright, upright_size
-from pipeline.frames.sampling import FrameConfig, wanted_frames
+from pipeline.frames.sampling import FrameConfig, step_of, wanted_frames
 from pipeline.pictures import PICTURE_SUFFIXES, PictureFolder, numbers_of, shown
 from pipeline.types import Frames, Note, NoteKind
 
@@ -42,7 +42,7 @@ class FolderClip:
 
 
 def decode_folder(
-    folder: PictureFolder, config: FrameConfig, *, cuts: ShotConfig | None = None
+    folder: PictureFolder, config: FrameConfig, *, cuts: ShotConfig | None = None, rate: float = 0.0
 ) -> FolderClip:
     """Decode the sampled images of a directory; their times are NaN.
 
@@ -53,6 +53,7 @@ def decode_folder(
         folder: The directory.
         config: Settings of the sampling.
         cuts: Settings of the search for cuts; None, or a search other than ``all``, for no search.
+        rate: Images per second, at 25 images/s, that are decoded besides the sampled ones; 0 for none.
 
     Raises:
         ClipError: (stage ``open`` or ``decode``) No image decodes, names have no order (`numbers_of`), or the
@@ -64,23 +65,24 @@ def decode_folder(
         raise ClipError("open", f"no image in the directory ({' '.join(sorted(PICTURE_SUFFIXES))}){found}")
     number_of = numbers_of(folder.names, "images")
     sizes = {name: size for name in folder.names if (size := upright_size(folder.path / name)) is not None}
-    pictures = _decode(folder.path, sizes, config)
+    step = step_of(_RATE, rate)
+    pictures = _decode(folder.path, sizes, config, step)
     if pictures is None:
         sizes = {name: size for name, size in sizes.items() if read_upright(folder.path / name) is not None}
-        pictures = _decode(folder.path, sizes, config)
+        pictures = _decode(folder.path, sizes, config, step)
     names = tuple(sizes)
     if not names or pictures is None:
         raise ClipError("decode", f"no image of {len(folder.names)} decodes ({shown(folder.names)})")
     shots = _cuts(folder.path, names, cuts) if cuts is not None and cuts.search == "all" else None
-    frames = pictures.frames(len(names), config, _notes(folder, names), cuts=shots)
+    frames = pictures.frames(len(names), config, _notes(folder, names), cuts=shots, step=step)
     return FolderClip(frames=frames, numbers=tuple(number_of[name] for name in names))
 
 
-def _decode(folder: Path, sizes: Mapping[str, Size], config: FrameConfig) -> Pictures | None:
-    """Decode the sampled ones of these images; None if there are none, or one of them does not decode."""
+def _decode(folder: Path, sizes: Mapping[str, Size], config: FrameConfig, step: int) -> Pictures | None:
+    """Decode the wanted ones of these images; None if there are none, or one of them does not decode."""
     if not sizes:
         return None
-    wanted = wanted_frames(len(sizes), config)
+    wanted = wanted_frames(len(sizes), config, step)
     pictures = Pictures(len(wanted), aspect_of=lambda _: 1.0)
     pictures.set_size(*next(iter(sizes.values())))
     names = tuple(sizes)

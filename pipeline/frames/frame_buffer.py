@@ -14,7 +14,7 @@ from av.video.reformatter import VideoReformatter
 
 from pipeline.errors import ClipError
 from pipeline.frames.container import short
-from pipeline.frames.sampling import FrameConfig, is_mirrored, sample_indices
+from pipeline.frames.sampling import FrameConfig, is_mirrored, sample_indices, wanted_frames
 from pipeline.types import Bytes, FrameMeta, Frames, Note, NoteKind
 
 MAX_RGB_BYTES = 1 << 30
@@ -96,20 +96,22 @@ class Pictures:
         notes: Sequence[Note],
         *,
         cuts: tuple[int, ...] | None = None,
+        step: int = 0,
     ) -> Frames:
-        """Return the sampled frames with their layout by view.
+        """Return the frames with their layout by view.
 
         Args:
             num_decoded: Number of decoded frames of the clip.
             config: Settings of the sampling.
             notes: Notes on the clip.
             cuts: First frame of every new shot; None if they were not searched.
+            step: Step between further frames (`wanted_frames`); 0 for none.
 
         Raises:
-            ClipError: The added frames are not those that are sampled from `num_decoded` frames.
+            ClipError: The added frames are not those that are wanted of `num_decoded` frames.
         """
         index_VT, valid_VT = sample_indices(num_decoded, config)
-        index_U = np.unique(index_VT)
+        index_U = np.array(sorted(wanted_frames(num_decoded, config, step)), dtype=np.int64)
         if self.index != index_U.tolist():
             raise ClipError("decode", f"two passes over the clip differ: {num_decoded} frames in the second")
         width, height = self.size

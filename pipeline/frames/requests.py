@@ -30,6 +30,7 @@ class DecodeJob:
             no crops.
         inside: Directory that links to images must not leave; None for each directory of images itself.
         cuts: Settings of the search for cuts; None for no search.
+        rate: Frames per second that are decoded besides the sampled ones, for detection; 0 for none.
     """
 
     path: Path
@@ -39,6 +40,7 @@ class DecodeJob:
     face_path: Path | None = None
     inside: Path | None = None
     cuts: ShotConfig | None = None
+    rate: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +102,7 @@ def _decoded(job: DecodeJob) -> tuple[Frames, Crops | None, SourceFile]:
     if job.path.is_dir():
         _refuse_window(job)
         folder = PictureFolder.at(job.path, job.inside)
-        clip = decode_folder(folder, job.config, cuts=job.cuts)
+        clip = decode_folder(folder, job.config, cuts=job.cuts, rate=job.rate)
         frames, numbers, source = clip.frames, clip.numbers, source_of(folder)
     else:
         frames = decode_clip(
@@ -109,6 +111,7 @@ def _decoded(job: DecodeJob) -> tuple[Frames, Crops | None, SourceFile]:
             start_seconds=job.start_seconds,
             end_seconds=job.end_seconds,
             cuts=job.cuts,
+            rate=job.rate,
         )
         source = source_of(job.path)
     if job.face_path is None:

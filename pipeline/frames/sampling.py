@@ -81,8 +81,20 @@ def sample_indices(num_decoded: int, config: FrameConfig) -> tuple[Ints, Bools]:
     return index_VT, np.ones_like(index_VT, dtype=np.bool_)
 
 
-def wanted_frames(num_decoded: int, config: FrameConfig) -> frozenset[int]:
-    """Return the numbers of the frames that at least one view samples; none for a clip without frames."""
+def wanted_frames(num_decoded: int, config: FrameConfig, step: int = 0) -> frozenset[int]:
+    """Return the numbers of the frames to decode into pixels; none for a clip without frames.
+
+    Args:
+        num_decoded: Number n of decoded frames.
+        config: Settings of the sampling.
+        step: Every so many frames, one is wanted besides those that at least one view samples; 0 for none.
+    """
     if num_decoded == 0:
         return frozenset()
-    return frozenset(int(i) for i in sample_indices(num_decoded, config)[0].ravel())
+    sampled = sample_indices(num_decoded, config)[0].ravel().tolist()
+    return frozenset([*sampled, *(range(0, num_decoded, step) if step else ())])
+
+
+def step_of(frame_rate: float, wanted_rate: float) -> int:
+    """Return the step between frames at a wanted rate, at least 1; 0 for a wanted rate of 0."""
+    return max(1, round(frame_rate / wanted_rate)) if wanted_rate else 0

@@ -41,6 +41,12 @@ class ExtractConfig:
 
     def __post_init__(self) -> None:
         face_step.require_one_source(self.faces, self.detector)
+        if self.detector.rate and not self.follows_everyone:
+            msg = (
+                f"detector.rate is {self.detector.rate:g}, which needs detected faces and track.method=motion; "
+                "set detector.rate to 0, or remove the other setting."
+            )
+            raise ConfigError(msg)
         if self.faces.takes_crops and self.streams.scene != "full":
             msg = (
                 f"--faces crops with --scene {self.streams.scene}: the position of a face crop in its frame "
@@ -85,8 +91,9 @@ class ExtractConfig:
         Earlier versions of this program read them too, unless everyone is followed.
         """
         values = face_step.to_older_keys(to_dict(self))
-        if self.detector.every == 1:
-            del values["detector"]["every"]
+        for newer in ("every", "rate"):
+            if getattr(self.detector, newer) == getattr(face_step.DetectorConfig, newer):
+                del values["detector"][newer]
         if self.follows_everyone:
             return values
         return {

@@ -81,6 +81,7 @@ def make_decode_job(root: Path, clip: ClipRef, config: ExtractConfig) -> frame_s
         face_path=root / str(clip.face_path) if has_crops else None,
         inside=root,
         cuts=config.shots if config.follows_everyone else None,
+        rate=config.detector.rate,
     )
 
 
@@ -101,7 +102,7 @@ def prepare_clip(root: Path, clip: ClipRef, models: Models) -> tuple[PreparedCli
     ((_, decoded),) = frame_step.InlineDecoder().stream([make_decode_job(root, clip, models.config)])
     if isinstance(decoded, ClipFailed):
         raise ClipError(decoded.stage, decoded.reason)
-    return prepare(clip, decoded, models), decoded.frames.rgb_UHWC
+    return prepare(clip, decoded, models), decoded.frames.rgb_UHWC[decoded.frames.meta.sampled_U]
 
 
 def prepare(clip: ClipRef, decoded: frame_step.Decoded, models: Models) -> PreparedClip:
@@ -122,6 +123,11 @@ def prepare(clip: ClipRef, decoded: frame_step.Decoded, models: Models) -> Prepa
         faces = tuple(_faces(clip, frames, pixels, models))
     with _step("track"):
         people, track = _followed(decoded, faces, crops, models.config)
+    if len(sampled_U := frames.sampled_U) < len(frames.index_U):  # the others served the track
+        frames, track = frames.at(sampled_U), track.at(sampled_U)
+        faces = tuple(faces[u] for u in sampled_U)
+        people = tuple(kept for person in people if (kept := person.at(sampled_U)) is not None)
+        pixels = pixels[torch.from_numpy(sampled_U).to(pixels.device)]
     with _step("crop"), models.device_lock:
         streams = stream_step.make_streams(
             pixels,

@@ -4,7 +4,7 @@ Letters: U sampled frames; K faces on a frame; N detections of a person; D lengt
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 
 import numpy as np
@@ -123,6 +123,20 @@ class Tracklet:
         require((np.diff(self.frame_N) > 0).all(), f"frames must rise: {self.frame_N.tolist()}")
         require(not np.isnan(self.margin_N).any() and (self.margin_N >= 0).all(), "margins are 0 or more")
 
+    def at(self, place_U: Ints) -> "Tracklet | None":
+        """Return only the detections on these frames, numbered by their places; None without any."""
+        kept = np.isin(self.frame_N, place_U)
+        if not kept.any():
+            return None
+        return replace(
+            self,
+            frame_N=np.searchsorted(place_U, self.frame_N[kept]),
+            face_N=self.face_N[kept],
+            box_N4=self.box_N4[kept],
+            score_N=self.score_N[kept],
+            margin_N=self.margin_N[kept],
+        )
+
     @property
     def weight(self) -> float:
         """Sum of score times side of the box, in pixels, over the detections.
@@ -149,6 +163,11 @@ class Person:
         frames = [frame for tracklet in self.tracklets for frame in tracklet.frame_N.tolist()]
         require(len(frames) > 0, "a person has tracklets")
         require(len(set(frames)) == len(frames), f"a person is once on a frame, not {sorted(frames)}")
+
+    def at(self, place_U: Ints) -> "Person | None":
+        """Return only the detections on these frames, numbered by their places; None without any."""
+        kept = [one for tracklet in self.tracklets if (one := tracklet.at(place_U)) is not None]
+        return replace(self, tracklets=tuple(kept)) if kept else None
 
     @property
     def weight(self) -> float:
@@ -221,6 +240,18 @@ class FaceTrack:
         """Return a track in one shot whose subject is always in view: missed where it is not found."""
         absence = np.where(found, Absence.NONE, Absence.NOT_DETECTED).astype(np.uint8)
         return cls(box_xyxy_px=box_xyxy_px, score=score, found=found, absence_U=absence)
+
+    def at(self, place_U: Ints) -> "FaceTrack":
+        """Return the track on these frames alone; without boxes if the face is detected on none of them."""
+        found = self.found[place_U]
+        box_U4 = self.box_xyxy_px[place_U] if found.any() else np.full((len(place_U), 4), np.nan, np.float32)
+        return replace(
+            self,
+            box_xyxy_px=box_U4,
+            score=self.score[place_U],
+            found=found,
+            absence_U=self.absence_U[place_U],
+        )
 
     @property
     def has_face(self) -> bool:

@@ -3,7 +3,7 @@
 Letters: U sampled frames, each once; V views; T frames per view; H, W height and width of a frame.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -43,6 +43,20 @@ class FrameMeta:
 
     None if the cuts were not searched.
     """
+
+    @property
+    def sampled_U(self) -> Ints:
+        """Places of the frames that a view samples; further ones serve the track alone."""
+        return np.unique(self.position_VT)
+
+    def at(self, place_U: Ints) -> "FrameMeta":
+        """Return only the frames at these places, which are rising and contain those that a view samples."""
+        return replace(
+            self,
+            index_U=self.index_U[place_U],
+            seconds_U=self.seconds_U[place_U],
+            position_VT=np.searchsorted(place_U, self.position_VT),
+        )
 
     @property
     def shot_U(self) -> Ints:
