@@ -178,7 +178,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Compare trackers on trial clips with a truth.")
     parser.add_argument("directories", type=Path, nargs="+", help="directories with videos and truth.csv")
     parser.add_argument("--cache", type=Path, required=True, help="directory for stored detections")
-    parser.add_argument("--tracker", choices=tuple(TRACKERS), default="motion", help="default: motion")
+    parser.add_argument(
+        "--tracker", choices=tuple(TRACKERS), nargs="+", default=["motion"], help="default: motion"
+    )
     parser.add_argument(
         "--detector", default="retinaface-mobilenet0.25", help="default: retinaface-mobilenet0.25"
     )
@@ -186,17 +188,35 @@ def main() -> None:
     parser.add_argument(
         "--rates", type=float, nargs="+", default=(), help="also track at these numbers of frames per second"
     )
-    parser.add_argument("--json", type=Path, help="file for all numbers")
+    parser.add_argument("--json", type=Path, help="file for the numbers by scene")
+    parser.add_argument("--clips", type=Path, help="file for the numbers by clip")
     args = parser.parse_args()
     config = DetectorConfig(name=args.detector, weights=args.weights, score=LOWEST_SCORE, precision="fp32")
-    rows, clips = [], []
+    trackers = {name: _compare(name, args, config) for name in args.tracker}
+    for name, (rows, _) in trackers.items():
+        sys.stdout.write(f"{name}\n{table(rows)}")
+    detector_settings = {key: value for key, value in to_dict(config).items() if key != "weights"}
+    about = about_this_run({"detector": detector_settings}, {})
+    del about["command"]
+    del about["machine"]["load_average"]
+    for file, part in ((args.json, 0), (args.clips, 1)):
+        if file is not None:
+            numbers = {name: results[part] for name, results in trackers.items()}
+            file.write_text(json.dumps({**about, "trackers": numbers}, indent=1) + "\n")
+
+
+def _compare(
+    tracker: str, args: argparse.Namespace, config: DetectorConfig
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return the rows of a tracker: one per scene and directory, one per clip."""
+    rows, clips, everything = [], [], []
     for directory in args.directories:
         found = _detections_of(directory, args.cache, config)
         truth = read_truth(directory / "truth.csv", {clip: len(d.faces) for clip, d in found.items()})
         results = [
             result
             for clip, detections in found.items()
-            for result in measure_clip(clip, detections, truth[clip], TRACKERS[args.tracker], args.rates)
+            for result in measure_clip(clip, detections, truth[clip], TRACKERS[tracker], args.rates)
         ]
         name = directory.resolve().name
         scenes = sorted({scene_of(result.clip) for result in results})
@@ -206,13 +226,10 @@ def main() -> None:
         ]
         rows.append({"directory": name} | summarise(f"{name}: all", results))
         clips += [{"directory": name} | _clip_row(result, truth[result.clip]) for result in results]
-    sys.stdout.write(table(rows))
-    if args.json is not None:
-        detector_settings = {key: value for key, value in to_dict(config).items() if key != "weights"}
-        about = about_this_run({"tracker": args.tracker, "detector": detector_settings}, {})
-        del about["command"]
-        del about["machine"]["load_average"]
-        args.json.write_text(json.dumps({**about, "rows": rows, "clips": clips}, indent=1) + "\n")
+        everything += results
+    if len(args.directories) > 1:
+        rows.append({"directory": "all"} | summarise("all", everything))
+    return rows, clips
 
 
 def _clip_row(result: ClipResult, truth: Truth) -> dict[str, Any]:

@@ -43,8 +43,8 @@ class ExtractConfig:
         face_step.require_one_source(self.faces, self.detector)
         if self.detector.rate and not self.follows_everyone:
             msg = (
-                f"detector.rate is {self.detector.rate:g}, which needs detected faces and track.method=motion; "
-                "set detector.rate to 0, or remove the other setting."
+                f"detector.rate is {self.detector.rate:g}, which needs detected faces and "
+                "track.method=motion; set detector.rate to 0, or remove the other setting."
             )
             raise ConfigError(msg)
         if self.faces.takes_crops and self.streams.scene != "full":
