@@ -1,4 +1,4 @@
-"""Tables of docs/performance.md and docs/findings.md, from the JSON files in benchmarks/results.
+"""Tables of docs/performance.md, findings.md and tracks.md, from the JSON files in benchmarks/results.
 
     python -m benchmarks.page
 
@@ -15,7 +15,7 @@ from benchmarks.gpu_steps.summary import flatten_numbers, format_number
 from pipeline.errors import counted
 
 ROOT = Path(__file__).parents[1]
-PAGES = tuple(ROOT / "docs" / name for name in ("performance.md", "findings.md"))
+PAGES = tuple(ROOT / "docs" / name for name in ("performance.md", "findings.md", "tracks.md"))
 RESULTS = ROOT / "benchmarks" / "results"
 
 
@@ -180,6 +180,51 @@ def box_table(recorded: dict[str, Any]) -> str:
     return "\n".join(rows)
 
 
+def tracking_table(recorded: dict[str, Any]) -> str:
+    """Return the table of everyone's and the subject's tracks, by tracker, set of clips and rate."""
+    rows = ["| tracks | clips | frames | subject changes person | marked found, on nobody | IDF1 | at best |"]
+    rows.append("|---|---|---|---|---|---|---|")
+    for tracker, scenes in recorded["trackers"].items():
+        for scene in scenes:
+            name = scene["scene"]
+            if name != "all" and not name.endswith(": all"):
+                continue
+            for frames, found in scene["on"].items():
+                changes = f"{found['clips_that_change_person']} of {scene['clips']}"
+                numbers = f"{found['frames_on_nobody']} | {found['idf1']:.3f} | {found['best_idf1']:.3f}"
+                rows.append(
+                    f"| {tracker} | {name.removesuffix(': all')} | {frames} | {changes} | {numbers} |"
+                )
+    return "\n".join([_about(recorded), "", *rows])
+
+
+def cuts_table(recorded: dict[str, Any]) -> str:
+    """Return the table of cuts that are found and invented in drawn scenes, and the time of the search."""
+    finders = list(recorded["scenes"][0]["found"])
+    names = ["this program" if finder == "ours" else finder for finder in finders]
+    columns = [column for name in names for column in (f"{name}: found", "invented")]
+    rows = [f"| scene | cuts | {' | '.join(columns)} |", "|---" * (2 + len(columns)) + "|"]
+    for scene in recorded["scenes"]:
+        numbers = [str(number) for finder in finders for number in scene["found"][finder]]
+        rows.append(f"| {scene['scene']} | {scene['cuts']} | {' | '.join(numbers)} |")
+    times = [
+        f"{size}: {cost['ratio_median']:.2f} ({cost['ratio_min']:.2f} to {cost['ratio_max']:.2f}), "
+        f"aim at most {cost['goal']:.2f}"
+        for size, cost in recorded["cost"].items()
+    ]
+    real = sum(len(cuts) for cuts in recorded["real"].values())
+    return "\n".join(
+        [
+            _about(recorded),
+            "",
+            *rows,
+            "",
+            f"Time of decoding with the search, as a multiple of decoding: {'; '.join(times)}.",
+            f"In {counted(len(recorded['real']), 'recording')} of people: {counted(real, 'cut')}.",
+        ]
+    )
+
+
 TABLES = {
     "bench-cpu": goals_table,
     "bench-gpu": goals_table,
@@ -190,6 +235,8 @@ TABLES = {
     "ablate-cpu": grid_table,
     "steps-gpu": steps_table,
     "findings": findings_table,
+    "tracking": tracking_table,
+    "cuts": cuts_table,
 }
 
 
