@@ -108,9 +108,9 @@ def test_the_largest_overlap_counts_and_the_least_is_three_tenths():
     [
         (
             at(250, 0.21),
-            r"^track: no face at the named subject's box 225, 75, 275, 125 \(in pixels\) at 0\.21 s: of 2 people "
-            r"on the nearest sampled frame, 3 at 0\.20 s, the nearest has box 275, 75, 325, 125 \(in pixels of "
-            r"400x200\), with an intersection over union of 0\.00; expected: 0\.3 or more\. Correct the",
+            r"^track: no face at the named subject's box 225, 75, 275, 125 \(in pixels\) at 0\.21 s: of 2 "
+            r"people on the nearest sampled frame, 3 at 0\.20 s, the nearest has box 275, 75, 325, 125 \(in "
+            r"pixels of 400x200\), with an intersection over union of 0\.00; expected: 0\.3 or more\. Cor",
         ),
         (at(300, 0.6), r"of 1 person on the nearest sampled frame, 9 at 0\.60 s, the nearest has box 75, 75"),
         (at(100, 1.81), None),
