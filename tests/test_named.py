@@ -98,6 +98,8 @@ def test_the_largest_overlap_counts_and_the_least_is_three_tenths():
     near, far = person(tracklet([0], x=100)), person(tracklet([0], x=125))
     assert find_named((near, far), at(115, 0), frames()).person is far
     assert find_named((near, far), at(110, 0), frames()).person is near
+    inner = person(tracklet([0], x=100, side=30))
+    assert find_named((inner, person(tracklet([0], x=110))), at(100, 0), frames()).person is not inner
     assert find_named((near,), at(126.9, 0), frames()).person is near, "23.1 of 76.9 pixels are shared"
     with pytest.raises(ClipError, match=r"an intersection over union of 0\.30; expected: 0\.3 or more"):
         find_named((near,), at(127.1, 0), frames())
