@@ -139,6 +139,12 @@ def test_a_fault_inside_a_clip_is_found_and_nothing_else(plant, tmp_path):
             ("window-empty", "nearest frames begin at 0.40 s and 0.50 s"),
         ),
         ("x0,y0,x1,y1", "20,10,70,40", None),
+        ("subject_x0,subject_y0,subject_x1,subject_y1,subject_seconds", "20,10,60,40,1", None),
+        (
+            "subject_x0,subject_y0,subject_x1,subject_y1,subject_seconds",
+            "280,200,720,800,1",
+            ("boxes-beyond-frame", "280, 200, 720, 800 (in pixels) has 0%"),
+        ),
         ("x0,y0,x1,y1", "280,200,720,800", ("boxes-beyond-frame", "280, 200, 720, 800 (in pixels) has 0%")),
     ],
 )

@@ -3,7 +3,7 @@ import pytest
 
 from pipeline.datasets.manifest import read
 from pipeline.errors import DatasetError
-from pipeline.types import Polarity, Split
+from pipeline.types import NamedSubject, Polarity, Split
 from tests.manifests import HEADER, jsonl, manifest
 
 # What is read
@@ -74,9 +74,53 @@ def test_every_column_is_read(tmp_path):
     assert clip.provided_boxes.frame_index is None
 
 
+SUBJECT = "subject_x0,subject_y0,subject_x1,subject_y1,subject_seconds"
+
+
+@pytest.mark.parametrize("person", ["2", "P2", "p2", "02", "2.0"])
+def test_a_subject_is_named_by_its_number(tmp_path, person):
+    text = f"{HEADER},Subject person\na.mp4,joy,train,{person}\nb.mp4,joy,train,\n"
+    one, other = read(manifest(tmp_path, text)).clips
+    assert one.subject == NamedSubject(person=2)
+    assert other.subject is None
+
+
+def test_a_subject_is_named_by_a_box_at_a_time(tmp_path):
+    names = f"{SUBJECT},box_units,start_seconds"
+    text = (
+        f"{HEADER},{names}\na.mp4,joy,train,10,20.5,110,220,1.5,,1.5\n"
+        "b.mp4,joy,train,0.25,0.5,0.75,1,0,relative,\n"
+    )
+    one, other = (clip.subject for clip in read(manifest(tmp_path, text)).clips)
+    assert one == NamedSubject(box_xyxy=(10, 20.5, 110, 220), seconds=1.5)
+    assert other == NamedSubject(box_xyxy=(0.25, 0.5, 0.75, 1), seconds=0, is_relative=True)
+    assert one.boxes.box_xyxy.tolist() == [[10, 20.5, 110, 220]]
+    assert not read(manifest(tmp_path, text)).clips[0].provided_boxes
+
+
+def test_a_subject_with_decimal_commas(tmp_path):
+    text = f"{HEADER},{SUBJECT}\na.mp4,joy,train,10,20.5,110,220,1.5\n".replace(",", ";").replace(".5", ",5")
+    (clip,) = read(manifest(tmp_path, text)).clips
+    assert clip.subject == NamedSubject(box_xyxy=(10, 20.5, 110, 220), seconds=1.5)
+
+
+def test_json_lines_name_subjects_too(tmp_path):
+    row = {"path": "a.mp4", "label": "joy", "split": "train"}
+    box = dict(zip(SUBJECT.split(","), (1, 2, 30, 40.5, 0.5), strict=True))
+    rows = ({**row, "subject_person": 3}, {**row, "path": "b.mp4", **box}, {**row, "path": "c.mp4"})
+    subjects = [clip.subject for clip in read(jsonl(tmp_path, *rows)).clips]
+    assert subjects == [NamedSubject(person=3), NamedSubject(box_xyxy=(1, 2, 30, 40.5), seconds=0.5), None]
+
+
+def test_a_column_of_subjects_is_still_a_hint_of_groups(tmp_path):
+    index = read(manifest(tmp_path, f"{HEADER},subject\na.mp4,joy,train,2\n"))
+    assert index.notes[0] == "columns of the manifest that are not read: subject (group?)"
+    assert index.clips[0].subject is None
+
+
 def test_empty_optional_cells_are_as_good_as_no_column(tmp_path):
-    names = "clip_id,fold,x0,y0,x1,y1,boxes,start_seconds,end_seconds,polarity"
-    text = f"{HEADER},{names}\na.mp4,joy,train{',' * 10}\n"
+    names = f"clip_id,fold,x0,y0,x1,y1,boxes,start_seconds,end_seconds,polarity,subject_person,{SUBJECT}"
+    text = f"{HEADER},{names}\na.mp4,joy,train{',' * 16}\n"
     (clip,) = read(manifest(tmp_path, text)).clips
     assert clip == read(manifest(tmp_path, f"{HEADER}\na.mp4,joy,train\n")).clips[0]
     assert clip.provided_boxes is None

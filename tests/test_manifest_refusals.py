@@ -13,6 +13,8 @@ from tests.manifests import HEADER, jsonl, manifest
 
 # What is refused
 
+SUBJECT = "subject_x0,subject_y0,subject_x1,subject_y1,subject_seconds"
+
 BAD_TABLES = {
     "no clips": (
         f"{HEADER}\n",
@@ -159,6 +161,78 @@ BAD_TABLES = {
     "box and boxes": (
         f"{HEADER},x0,y0,x1,y1,boxes\na.mp4,joy,train,1,2,3,4,b.csv\n",
         r"both a box and a boxes file \('b.csv'\); give one of them\.",
+    ),
+    "person and box": (
+        f"{HEADER},{SUBJECT},subject_person\na.mp4,joy,train,1,2,30,40,1,2\n",
+        r"line 2: subject_person is '2'; allowed: empty with a box \(subject_x0, .*subject_y1\), because one",
+    ),
+    "person 0": (
+        f"{HEADER},subject_person\na.mp4,joy,train,P0\n",
+        r"line 2: subject_person is 'P0'; allowed: a person's number, 1 or more, as `faces --draw` shows it,",
+    ),
+    "person below 0": (
+        f"{HEADER},subject_person\na.mp4,joy,train,-1\n",
+        r"subject_person is '-1'; allowed: a",
+    ),
+    "person and a half": (
+        f"{HEADER},subject_person\na.mp4,joy,train,1.5\n",
+        r"subject_person is '1.5'; allo",
+    ),
+    "person by name": (
+        f"{HEADER},subject_person\na.mp4,joy,train,anna\n",
+        r"subject_person is 'anna'; allow",
+    ),
+    "subject without a time": (
+        f"{HEADER},{SUBJECT}\na.mp4,joy,train,1,2,30,40,\n",
+        r"line 2: subject_seconds is ''; allowed: the time of the subject's box, in seconds from the file's",
+    ),
+    "time without a subject": (
+        f"{HEADER},subject_seconds\na.mp4,joy,train,1\n",
+        r"line 2: subject_seconds is '1'; allowed: empty without a box \(subject_x0, subject_y0, subject_x1,",
+    ),
+    "time of a person": (
+        f"{HEADER},subject_person,subject_seconds\na.mp4,joy,train,2,1\n",
+        r"line 2: subject_seconds is '1'; allowed: empty without a box",
+    ),
+    "subject before the window": (
+        f"{HEADER},{SUBJECT},start_seconds,end_seconds\na.mp4,joy,train,1,2,30,40,0.9,1,3\n",
+        r"seconds is '0.9'; allowed: start_seconds \(1\) or more and less than end_seconds \(3\), in seconds",
+    ),
+    "subject at the end of the window": (
+        f"{HEADER},{SUBJECT},end_seconds\na.mp4,joy,train,1,2,30,40,3,3\n",
+        r"subject_seconds is '3'; allowed: 0 or more and less than end_seconds \(3\), in seconds from the fi",
+    ),
+    "subject before the file": (
+        f"{HEADER},{SUBJECT}\na.mp4,joy,train,1,2,30,40,-1\n",
+        r"subject_seconds is '-1'; allowed: 0 or more, in seconds from the file's start",
+    ),
+    "subject at no time": (
+        f"{HEADER},{SUBJECT}\na.mp4,joy,train,1,2,30,40,nan\n",
+        r"subject_seconds is 'nan'; allowed: a number, 1e\+09 at most",
+    ),
+    "half a subject": (
+        f"{HEADER},{SUBJECT}\na.mp4,joy,train,1,2,30,,1\n",
+        r"subject_y1 is ''; allowed: a numbe",
+    ),
+    "empty subject": (
+        f"{HEADER},{SUBJECT}\na.mp4,joy,train,5,2,5,9,1\n",
+        r"line 2: box 5, 2, 5, 9 is empty; subject_x0 < subject_x1 and subject_y0 < subject_y1 are needed",
+    ),
+    "subject in fractions": (
+        f"{HEADER},{SUBJECT}\na.mp4,joy,train,0.1,0.2,0.3,0.4,1\n",
+        r"line 2: box 0.1, 0.2, 0.3, 0.4 is in fractions .* add a column box_units",
+    ),
+    "subject in pixels as fractions": (
+        f"{HEADER},{SUBJECT},box_units\na.mp4,joy,train,1,2,30,40,1,relative\n",
+        r"line 2: box 1, 2, 30, 40 is not in fractions",
+    ),
+    "columns of a subject": (
+        f"{HEADER},subject_x0,subject_y0\na.mp4,joy,train,1,2\n",
+        r"of the box columns only subject_x0, subject_y0; all of subject_x0, subject_y0, subject_x1, subject",
+    ),
+    "two subjects of one clip": (
+        f"{HEADER},fold,subject_person\na.mp4,joy,train,1,P1\na.mp4,joy,test,2,P2\n",
+        r"line 3: clip 'a.mp4' has subject_person 'P2', but 'P1' at .*line 2; one clip_id is one clip\.",
     ),
     "no boxes file": (
         f"{HEADER},boxes\na.mp4,joy,train,b.csv\n",
@@ -330,6 +404,8 @@ COLUMNS = (
     "boxes",
     "start_seconds",
     "end_seconds",
+    "subject_person",
+    *SUBJECT.split(","),
 )
 
 

@@ -191,6 +191,7 @@ def extract(
     index = read_index(dataset, root, reading, may_draw=not dry_run)
     say(_summary(index))
     runner.require_provided_faces(index, config)
+    runner.require_followed_subjects(index, config)
     unknown = sorted({index.class_names[c.label] for c in index.clips if c.label >= 0 and c.polarity < 0})
     if unknown:
         say(f"note: the polarity of {', '.join(unknown)} is unknown; `train` will require it")

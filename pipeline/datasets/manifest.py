@@ -7,7 +7,9 @@ no split, and without one it is in no fold. The other columns:
 ``box_units`` (``pixels``, the default, or ``relative``), ``faces`` (a folder of face crops, for
 ``--faces crops``), ``start_seconds``, ``end_seconds`` (times in the file, as a player shows them),
 ``polarity`` (positive, neutral, negative; default: by class), ``group`` (the source video, subject or film:
-clips of one group are not independent; default: by file).
+clips of one group are not independent; default: by file), ``subject_person`` (the number of the person that
+is the clip's subject) or ``subject_x0, subject_y0, subject_x1, subject_y1, subject_seconds`` (the box of its
+face at a time).
 
 Paths are relative to the manifest's directory and stay inside it, also after symbolic links are followed.
 Two clips may be parts of one file, or the same part with other boxes, if their ids differ.
@@ -32,12 +34,13 @@ from pipeline.datasets.limits import (
 )
 from pipeline.datasets.manifest_paths import PATH_COLUMNS, ManifestPaths
 from pipeline.datasets.names import folded
-from pipeline.datasets.provided_boxes import boxes_of_row
+from pipeline.datasets.provided_boxes import boxes_of_row, subject_of_row
 from pipeline.datasets.rows import (
     BOX,
     COLUMNS,
     LIKELY,
     REQUIRED,
+    SUBJECT,
     TIMES,
     Row,
     csv_rows,
@@ -65,7 +68,7 @@ _POLARITIES = {p.name.lower(): p for p in Polarity if p != Polarity.UNKNOWN}
 _ONLY_FOLD = "1"
 _CLOSE = 0.8
 """Least similarity of a misspelt column: "lable" has it, "lab" and "site" do not."""
-_SAME_TEXTS = (*BOX, "box_units", *TIMES)
+_SAME_TEXTS = (*BOX, "box_units", *TIMES, *SUBJECT)
 """Columns whose texts have to be equal in all rows of a clip."""
 
 
@@ -281,6 +284,7 @@ def _clip(clip_id: str, rows: list[Row], texts: _Texts) -> ClipRef:
         start_seconds=start,
         end_seconds=end,
         provided_boxes=boxes_of_row(first, texts.paths.folder.root / boxes if boxes else None),
+        subject=subject_of_row(first, start, end),
         face_path=faces or None,
         group=texts.meaning(first, "group"),
     )

@@ -15,13 +15,15 @@ from pipeline.datasets.text_files import column_name, dialect_of, encoding_of, r
 from pipeline.errors import DatasetError, printable
 
 BOX = ("x0", "y0", "x1", "y1")
+SUBJECT_BOX = ("subject_x0", "subject_y0", "subject_x1", "subject_y1")
+SUBJECT = ("subject_person", *SUBJECT_BOX, "subject_seconds")
 REQUIRED = ("path",)
 TIMES = ("start_seconds", "end_seconds")
 COLUMNS = (
     *REQUIRED, "label", "split", "clip_id", "fold", *BOX, "boxes", "box_units", "faces", *TIMES, "polarity",
-    "group",
+    "group", *SUBJECT,
 )  # fmt: skip
-_NUMBERS = ("frame", *BOX, *TIMES)
+_NUMBERS = ("frame", *BOX, *TIMES, *SUBJECT)
 _KNOWN = frozenset((*COLUMNS, *_NUMBERS, "class"))
 """Columns of all lists, boxes files and maps of polarities."""
 
@@ -42,10 +44,12 @@ LIKELY: Mapping[str, tuple[str, ...]] = {
     "group": ("groups", "group_id", "subject", "subject_id", "subjects", "actor", "actor_id", "person",
               "person_id", "participant", "speaker", "speaker_id", "identity", "source", "source_video",
               "movie", "movie_id", "film", "session", "recording"),
+    "subject_person": ("subject_number", "person_number"),
+    "subject_seconds": ("subject_time", "subject_second"),
 }  # fmt: skip
 """Columns -> their names in other projects, which messages propose. They are never read under these names."""
 
-_LARGEST = {"frame": 1e9, "start_seconds": 1e9, "end_seconds": 1e9}
+_LARGEST = {"frame": 1e9, "start_seconds": 1e9, "end_seconds": 1e9, "subject_seconds": 1e9}
 _LARGEST_PX = 1e6
 _DECIMAL_COMMA = re.compile(r"\s*[+-]?\d*,\d+\s*")
 _JSONL_EXAMPLE = '{"path": "a.mp4", "label": "joy", "split": "train"}'
@@ -196,10 +200,13 @@ def _require_columns(names: list[str], required: tuple[str, ...], where: str) ->
     if twice:
         msg = f"{where}: column {printable(', '.join(twice))} occurs twice; once is allowed."
         raise DatasetError(msg)
-    box = [name for name in BOX if name in names]
-    if box and len(box) < len(BOX):
-        msg = f"{where}: of the box columns only {', '.join(box)}; all of {', '.join(BOX)} are needed."
-        raise DatasetError(msg)
+    for columns in (BOX, SUBJECT_BOX):
+        box = [name for name in columns if name in names]
+        if box and len(box) < len(columns):
+            msg = (
+                f"{where}: of the box columns only {', '.join(box)}; all of {', '.join(columns)} are needed."
+            )
+            raise DatasetError(msg)
 
 
 def _hint(names: list[str], missing: list[str]) -> str:

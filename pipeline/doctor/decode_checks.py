@@ -44,7 +44,8 @@ class Opened:
         turns: Quarter turns that make it upright.
         num_sizes: Number of different sizes of its frames.
         notes: Notes of the decoder.
-        stray_boxes: Why most of its face boxes are less than half inside the frame; empty if they are not.
+        stray_boxes: Why most of its face boxes, or the box of its named subject, are less than half inside
+            the frame; empty if they are not.
     """
 
     failure: str = ""

@@ -76,6 +76,8 @@ def add_headers(
 
 def _of(clip: ClipRef, frames: Frames) -> Opened:
     _, height, width, _ = frames.rgb_UHWC.shape
+    provided = (clip.provided_boxes, clip.subject.boxes if clip.subject else None)
+    stray = [stray_boxes(boxes, height, width) for boxes in provided if boxes]
     steps = np.diff(frames.meta.seconds_U.astype(np.float64)) / np.diff(frames.meta.index_U)
     steps = steps[np.isfinite(steps) & (steps > 0)]
     return Opened(
@@ -86,7 +88,7 @@ def _of(clip: ClipRef, frames: Frames) -> Opened:
         steadiness=float(steps.max() / steps.min()) if len(steps) else 1.0,
         num_sizes=1 + any(note.kind is NoteKind.SIZE for note in frames.meta.notes),
         notes=frames.meta.notes,
-        stray_boxes=stray_boxes(clip.provided_boxes, height, width) if clip.provided_boxes else "",
+        stray_boxes=next(filter(None, stray), ""),
     )
 
 

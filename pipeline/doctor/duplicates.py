@@ -139,13 +139,16 @@ def _leaks(inputs: Inputs, ids: Sequence[str], overlaps: Mapping[str, list[Share
 
 
 def _duplicates(clips: Sequence[ClipRef]) -> Iterator[str]:
-    """Yield a case for clips of one window that have several paths, or one path and the same face box."""
+    """Yield a case for clips of one window with several paths, or with one path and the same subject.
+
+    The subject is the same if the face boxes and the named subject are.
+    """
     by_window: dict[tuple[float, float | None], list[ClipRef]] = defaultdict(list)
     for clip in clips:
         by_window[clip.start_seconds or 0.0, clip.end_seconds].append(clip)
     for alike in by_window.values():
         paths = {os.path.normpath(clip.path) for clip in alike}
-        subjects = Counter(clip.provided_boxes.sha256() if clip.provided_boxes else "" for clip in alike)
+        subjects = Counter(clip.given_sha256 for clip in alike)
         if len(alike) > 1 and (len(paths) > 1 or max(subjects.values()) > 1):
             yield " = ".join(quoted(clip.clip_id) for clip in alike)
 

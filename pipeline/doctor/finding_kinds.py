@@ -247,8 +247,8 @@ _DEEP: Mapping[str, Kind] = {
         deep=True,
     ),
     "boxes-beyond-frame": _error(
-        "most face boxes of a clip have less than half of their area inside the frame: extraction with "
-        "--faces boxes fails for it",
+        "most face boxes of a clip, or the box of its named subject, have less than half of their area "
+        "inside the frame: extraction with --faces boxes, or of this subject, fails for it",
         "give pixels of the upright frame, or fractions of it with box_units relative; boxes in another "
         "scale (0 to 1000) or for another resolution need to be converted",
         deep=True,

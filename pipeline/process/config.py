@@ -62,6 +62,17 @@ class ExtractConfig:
         """
         return self.track.follows_everyone and self.faces.is_detected
 
+    @property
+    def why_subject_is_fixed(self) -> str:
+        """Why a subject that the dataset names cannot be followed, and the fix; empty if it can."""
+        if not self.faces.is_detected:
+            given = self.faces.source
+            return f"--faces {given} follows the dataset's {given}; use --faces detector"
+        if not self.track.follows_everyone:
+            method = f"track.method={self.track.method}"
+            return f"{method} does not find everyone; use --set track.method=motion"
+        return ""
+
     def with_earlier_tracks(self) -> "ExtractConfig":
         """Return these settings with the track and the streams of earlier versions, where no subject leaves.
 

@@ -122,7 +122,7 @@ def prepare(clip: ClipRef, decoded: frame_step.Decoded, models: Models) -> Prepa
     with _step("detect"):
         faces = tuple(_faces(clip, frames, pixels, models))
     with _step("track"):
-        people, track = _followed(decoded, faces, crops, models.config)
+        people, track = _followed(clip, decoded, faces, crops, models.config)
     if len(sampled_U := frames.sampled_U) < len(frames.index_U):  # the others served the track
         frames, track = frames.at(sampled_U), track.at(sampled_U)
         faces = tuple(faces[u] for u in sampled_U)
@@ -176,12 +176,18 @@ def _faces(clip: ClipRef, frames: FrameMeta, rgb_UHWC: torch.Tensor, models: Mod
 
 
 def _followed(
-    decoded: frame_step.Decoded, faces: Sequence[Faces], crops: Crops | None, config: ExtractConfig
+    clip: ClipRef,
+    decoded: frame_step.Decoded,
+    faces: Sequence[Faces],
+    crops: Crops | None,
+    config: ExtractConfig,
 ) -> tuple[tuple[Person, ...], FaceTrack]:
     """Return the people of a clip, and the subject's track.
 
     Images of a directory have no times; they count as 25 frames per second.
     """
+    if clip.subject is not None and not config.follows_everyone:
+        raise ClipError("track", f"the dataset names its subject, and {config.why_subject_is_fixed}")
     if crops is not None:
         return (), track_step.track_of_crops(crops)
     if not config.follows_everyone:
@@ -202,7 +208,8 @@ def _followed(
         (look,) = look_step.looks_of(decoded.frames.rgb_UHWC[u], box_xyxy_px[None])
         return np.asarray(look)
 
-    return people, track_step.subject_track(people, seconds_U, frames.shot_U, look_at, config.track)
+    named = track_step.find_named(people, clip.subject, frames) if clip.subject else None
+    return people, track_step.subject_track(people, seconds_U, frames.shot_U, look_at, config.track, named)
 
 
 def _crops(clip: ClipRef, decoded: frame_step.Decoded) -> Crops:

@@ -18,7 +18,12 @@
 ``dry_run``           outline and estimate together
 """
 
-from pipeline.runner.cache_setup import dataset_of, read_as, require_provided_faces
+from pipeline.runner.cache_setup import (
+    dataset_of,
+    read_as,
+    require_followed_subjects,
+    require_provided_faces,
+)
 from pipeline.runner.dry_run import Plan, plan
 from pipeline.runner.estimate import Estimate
 from pipeline.runner.executor_options import SYNC, ExecutorOptions, make_executor
@@ -49,6 +54,7 @@ __all__ = [
     "plan",
     "read_as",
     "report",
+    "require_followed_subjects",
     "require_provided_faces",
     "unloaded_model_info",
 ]

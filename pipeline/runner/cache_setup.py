@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from pipeline.config import from_dict, to_dict
 from pipeline.datasets import read_dataset
-from pipeline.errors import CacheError, CacheExistsError, DatasetError, WeightsError, some
+from pipeline.errors import CacheError, CacheExistsError, DatasetError, WeightsError, counted, some
 from pipeline.fingerprint import differences
 from pipeline.portable import located, portable
 from pipeline.process import (
@@ -79,7 +79,8 @@ def open_cache(
     Raises:
         CacheError: The cache has other settings, models or clips; the message names each difference. Or new
             clips may not be appended.
-        DatasetError: The dataset has no boxes or crops, but `faces.source` names them.
+        DatasetError: The dataset has no boxes or crops, but `faces.source` names them, or it names subjects
+            that these settings cannot follow.
         WeightsError: Random weights replace those of a model, which is allowed for timing only.
     """
     if info.stand_ins:
@@ -133,10 +134,12 @@ def checked(index: DatasetIndex, config: ExtractConfig, info: ModelInfo, place: 
 
     Raises:
         CacheError: It has other settings, models or clips, or is an HDF5 file.
-        DatasetError: The dataset has no boxes or crops, but `faces.source` names them.
+        DatasetError: The dataset has no boxes or crops, but `faces.source` names them, or it names subjects
+            that these settings cannot follow.
     """
     _refuse_hdf5(place)
     require_provided_faces(index, config)
+    require_followed_subjects(index, config)
     if not place.exists():
         meta, clips = describe(index, config, info), index.clips
         return Opening(meta=meta, table=table_of(clips, index), clips=clips, num_new=len(clips))
@@ -276,6 +279,17 @@ def require_provided_faces(index: DatasetIndex, config: ExtractConfig) -> None:
         msg = (
             f"--faces crops, but no clip of '{index.root}' has face crops; replace --faces crops by "
             "--faces detector."
+        )
+        raise DatasetError(msg)
+
+
+def require_followed_subjects(index: DatasetIndex, config: ExtractConfig) -> None:
+    """Raise DatasetError if the dataset names the subject of a clip, and the settings cannot follow it."""
+    named = [clip.clip_id for clip in index.clips if clip.subject]
+    if named and (why := config.why_subject_is_fixed):
+        msg = (
+            f"'{index.root}' names the subject of {counted(len(named), 'clip')} (columns subject_...), first "
+            f"'{named[0]}', and {why}, or remove these columns."
         )
         raise DatasetError(msg)
 

@@ -19,6 +19,8 @@ OTHER_CACHE = "Give another --cache, or the settings it was made with."
 _RELABEL = "`cache relabel` changes labels, folds, polarities, votes and groups without encoding again."
 _KEPT = ("polarity", "group")
 """Labelling that a cache keeps if the dataset has another one, for example a cache without groups."""
+_MEANINGS = {"given_boxes_sha256": " (hash of the face boxes and the named subject of the clip)"}
+"""Array -> its meaning, for messages, if its values do not show it."""
 _TABLE = tuple(spec.name for spec in ARRAYS if not spec.per_block)
 
 
@@ -117,7 +119,8 @@ def _difference(
     row = int(rows[0])
     clip, one, other = here["clip_id"][row], here[name][row], there[name][row]
     clips = counted(len(rows), "clip")
-    return f"{name} of {clips}, first '{clip}': {_plain(one)} here, {_plain(other)} there"
+    meaning = _MEANINGS.get(name, "")
+    return f"{name} of {clips}, first '{clip}': {_plain(one)} here, {_plain(other)} there{meaning}"
 
 
 def changed_rows(here: npt.NDArray[Any], there: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:

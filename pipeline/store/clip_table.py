@@ -38,9 +38,7 @@ def table_of(clips: Sequence[ClipRef], index: DatasetIndex) -> dict[str, npt.NDA
         "end_seconds": np.array(
             [-1.0 if clip.end_seconds is None else clip.end_seconds for clip in clips], dtype=np.float64
         ),
-        "given_boxes_sha256": _texts(
-            clip.provided_boxes.sha256() if clip.provided_boxes else "" for clip in clips
-        ),
+        "given_boxes_sha256": _texts(clip.given_sha256 for clip in clips),
         "label": np.array([clip.label for clip in clips], dtype=np.int16),
         "polarity": np.array([clip.polarity for clip in clips], dtype=np.int8),
         "membership": np.array([clip.splits for clip in clips], dtype=np.uint8).reshape(

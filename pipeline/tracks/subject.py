@@ -6,13 +6,13 @@ Letters: U sampled frames of a clip; R frames of a shot; N detections of a track
 import math
 from collections.abc import Callable, Sequence
 from itertools import chain
-from operator import attrgetter
 
 import numpy as np
 import numpy.typing as npt
 
 from pipeline.tracks.boxes import interpolated, no_track, smoothed
 from pipeline.tracks.config import TrackConfig
+from pipeline.tracks.named import Chosen
 from pipeline.types import Absence, FaceTrack, Floats, Ints, Person, Tracklet
 
 
@@ -22,6 +22,7 @@ def subject_track(
     shot_U: Ints,
     look_at: Callable[[int, Floats], Floats],
     config: TrackConfig,
+    named: Chosen | None = None,
 ) -> FaceTrack:
     """Follow the clip's subject.
 
@@ -34,6 +35,7 @@ def subject_track(
         shot_U: Number of the shot that each frame is in.
         look_at: Function that returns the look, [D], of a box, [4] in pixels, on a frame.
         config: Settings.
+        named: The person that the dataset names as the subject; None for the choice by weight.
 
     Returns:
         Boxes [U, 4], NaN if no frame has a face. Where the subject is not in view, the box is that of the
@@ -42,7 +44,7 @@ def subject_track(
     u = len(seconds_U)
     if not people:
         return no_track(u)
-    tracklets, margin = _subject(people, config)
+    tracklets, margin = _subject(people, config, named)
     score, found = np.zeros(u, np.float32), np.zeros(u, np.bool_)
     holder_U: list[Tracklet | None] = [None] * u
     detected_U4 = np.full((u, 4), np.nan, np.float32)
@@ -79,14 +81,25 @@ def subject_track(
     )
 
 
-def _subject(people: Sequence[Person], config: TrackConfig) -> tuple[tuple[Tracklet, ...], float]:
-    """Return the subject's tracklets, and the smallest margin with which they were joined."""
+def _subject(
+    people: Sequence[Person], config: TrackConfig, named: Chosen | None
+) -> tuple[tuple[Tracklet, ...], float]:
+    """Return the subject's tracklets, and the smallest margin with which they were joined.
+
+    If the setting takes one tracklet of a shot or of the clip, the tracklet with the named box comes first,
+    then those of the named person, then those of others.
+    """
     if config.across_shots == "look":
-        return people[0].tracklets, people[0].margin
-    weight = attrgetter("weight")
+        subject = named.person if named else people[0]
+        return subject.tracklets, subject.margin
+
+    def rank(tracklet: Tracklet) -> tuple[bool, bool, float]:
+        is_named = named is not None and any(tracklet is one for one in named.person.tracklets)
+        return named is not None and tracklet is named.tracklet, is_named, tracklet.weight
+
     everyone = list(chain.from_iterable(person.tracklets for person in people))
     if config.across_shots == "best":
-        return (max(everyone, key=weight),), math.inf
+        return (max(everyone, key=rank),), math.inf
     shots = sorted({tracklet.shot for tracklet in everyone})
     of_shot = [[tracklet for tracklet in everyone if tracklet.shot == shot] for shot in shots]
-    return tuple(max(tracklets, key=weight) for tracklets in of_shot), math.inf
+    return tuple(max(tracklets, key=rank) for tracklets in of_shot), math.inf

@@ -3,7 +3,7 @@
 ``arrays``    names for arrays by their type of number
 ``checks``    the check that all types use
 ``notes``     remarks on a clip that was read
-``clips``     a clip of a dataset, its split, its polarity, its boxes
+``clips``     a clip of a dataset, its split, its polarity, its boxes, its named subject
 ``datasets``  all clips of a dataset, and how it was read
 ``frames``    sampled frames, with and without pixels
 ``faces``     faces on a frame, face crops, people, one subject's track
@@ -16,7 +16,7 @@ Import from here: ``from pipeline.types import Frames``.
 """
 
 from pipeline.types.arrays import Bools, Bytes, Floats, Halves, Ints
-from pipeline.types.clips import ClipRef, Polarity, ProvidedBoxes, Split
+from pipeline.types.clips import ClipRef, NamedSubject, Polarity, ProvidedBoxes, Split
 from pipeline.types.datasets import DatasetIndex, ReadOptions
 from pipeline.types.earlier import EarlierClip
 from pipeline.types.faces import DOUBTFUL_NATS, Absence, Crops, Faces, FaceTrack, Person, Tracklet
@@ -53,6 +53,7 @@ __all__ = [
     "ProvidedBoxes",
     "Halves",
     "Ints",
+    "NamedSubject",
     "Note",
     "NoteKind",
     "Polarity",

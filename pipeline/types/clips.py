@@ -4,6 +4,7 @@ Letters: K boxes of a clip.
 """
 
 import hashlib
+import math
 from dataclasses import dataclass, field
 from enum import IntEnum
 
@@ -79,6 +80,50 @@ class ProvidedBoxes:
 
 
 @dataclass(frozen=True, kw_only=True)
+class NamedSubject:
+    """The person of a clip that a dataset names as its subject: by number, or by the face's box at a time."""
+
+    person: int | None = None
+    """Number of the person, from 1, as drawings of the clip show it (P1, P2, ...); None with a box."""
+    box_xyxy: tuple[float, float, float, float] | None = None
+    """Box of the face, in pixels of the upright frame, or in fractions of its width and height."""
+    seconds: float | None = None
+    """Time of the box, in seconds from the start of the file, as a player shows it; None without a box."""
+    is_relative: bool = False
+    """Whether the box is in fractions of the frame's width and height."""
+
+    @property
+    def boxes(self) -> ProvidedBoxes | None:
+        """The box with its units; None if the subject is named by number."""
+        if self.box_xyxy is None:
+            return None
+        return ProvidedBoxes(
+            box_xyxy=np.array([self.box_xyxy], dtype=np.float32), is_relative=self.is_relative
+        )
+
+    def sha256(self) -> str:
+        """Return a hash of the number, or of the box, its units and its time."""
+        name = f"person {self.person}"
+        if self.boxes is not None and self.seconds is not None:
+            name = f"{self.boxes.sha256()} {float(self.seconds)!r}"
+        return hashlib.sha256(name.encode()).hexdigest()
+
+    def __post_init__(self) -> None:
+        require(
+            (self.person is None) != (self.box_xyxy is None),
+            f"a subject has a number or a box, not {self.person} and {self.box_xyxy}",
+        )
+        require(self.person is None or self.person >= 1, f"people are numbered from 1, not {self.person}")
+        require(
+            (self.box_xyxy is None) == (self.seconds is None),
+            f"a box has a time, and a number has none: {self.box_xyxy} at {self.seconds} s",
+        )
+        require(self.seconds is None or math.isfinite(self.seconds), f"times are finite, not {self.seconds}")
+        if self.boxes is None:
+            require(not self.is_relative, "only a box is in fractions of the frame")
+
+
+@dataclass(frozen=True, kw_only=True)
 class ClipRef:
     """One clip of a dataset: its files, its label, its place in every fold.
 
@@ -101,6 +146,8 @@ class ClipRef:
     """End of the clip in its file, in the same seconds; None for the file's end."""
     provided_boxes: ProvidedBoxes | None = field(default=None, compare=False)
     """Face boxes that the dataset provides."""
+    subject: NamedSubject | None = None
+    """The person that the dataset names as the clip's subject; None for the choice by weight."""
     face_path: str | None = None
     """Directory of face crops that the dataset provides; `path` where the clip itself is of aligned faces."""
     votes: tuple[int, ...] | None = None
@@ -110,3 +157,14 @@ class ClipRef:
 
     Empty where the dataset names none; `pipeline.groups` then uses the file.
     """
+
+    @property
+    def given_sha256(self) -> str:
+        """Hash of the face boxes that the dataset provides, and of the subject that it names.
+
+        Without a named subject it is the hash of the boxes; empty without boxes too.
+        """
+        boxes = self.provided_boxes.sha256() if self.provided_boxes else ""
+        if self.subject is None:
+            return boxes
+        return hashlib.sha256(f"{boxes} {self.subject.sha256()}".encode()).hexdigest()
