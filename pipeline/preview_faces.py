@@ -136,6 +136,7 @@ def _people(prepared: PreparedClip) -> dict[str, Any]:
         "cuts": None if prepared.frames.cuts is None else list(prepared.frames.cuts),
         "people": [
             {
+                "number": person.number,
                 "frames": sorted(
                     int(prepared.frames.index_U[place])
                     for tracklet in person.tracklets

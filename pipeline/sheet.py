@@ -131,14 +131,21 @@ def _draw_frame(frame: Bytes, prepared: PreparedClip, u: int, scale: float) -> B
     drawn = np.asarray(small, np.uint8)
     faces, track = prepared.faces[u], prepared.track
     if prepared.people:
-        for number, person in enumerate(prepared.people, 1):
-            colour = _PEOPLE[(number - 1) % len(_PEOPLE)]
+        for person in prepared.people:
+            colour = _PEOPLE[(person.number - 1) % len(_PEOPLE)]
             for tracklet in person.tracklets:
                 for box in tracklet.box_N4[tracklet.frame_N == u] * scale:
                     _rectangle(drawn, box, colour)
                     corner = (int(box[0]), max(12, int(box[1]) - 4))
                     cv2.putText(
-                        drawn, f"P{number}", corner, cv2.FONT_HERSHEY_SIMPLEX, 0.45, colour, 1, cv2.LINE_AA
+                        drawn,
+                        f"P{person.number}",
+                        corner,
+                        cv2.FONT_HERSHEY_SIMPLEX,
+                        0.45,
+                        colour,
+                        1,
+                        cv2.LINE_AA,
                     )
         _draw_landmarks(drawn, faces.landmark_xy_px * scale)
     else:

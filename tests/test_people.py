@@ -193,3 +193,19 @@ def test_looks_beyond_the_limit_are_not_joined():
 def test_settings_out_of_range_are_refused(change, message):
     with pytest.raises(ConfigError, match=message):
         PeopleConfig(**change)
+
+
+def test_frames_of_one_time_are_linked_without_a_movement():
+    faces, looks, _, shots = clip(("a", [square(100)] * 4))
+    (person,) = find_people(faces, looks, np.zeros(4), shots, PeopleConfig())
+    assert person.num_detections == 4
+
+
+def test_people_keep_their_numbers_on_fewer_frames():
+    walker, passer = ("a", [square(100, side=60)] * 6), ("b", [None, square(300)] + [None] * 4)
+    one, other = find_people(*clip(walker, passer), PeopleConfig())
+    assert (one.number, other.number) == (1, 2)
+    kept = one.at(np.array([0, 2, 5]))
+    assert kept.number == 1
+    assert kept.tracklets[0].frame_N.tolist() == [0, 1, 2]
+    assert other.at(np.array([0, 2, 5])) is None

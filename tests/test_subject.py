@@ -30,7 +30,7 @@ def tracklet(frames, *, x=100.0, shot=0, look=SAME, side=50.0, margin=math.inf):
 
 
 def person(*tracklets, margin=math.inf):
-    return Person(tracklets=tracklets, margin=margin)
+    return Person(tracklets=tracklets, number=1, margin=margin)
 
 
 def follow(*people, num_frames=8, shots=None, look=SAME, config=RAW, rate=5.0):

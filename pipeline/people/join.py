@@ -57,8 +57,12 @@ def join(tracklets: Sequence[Tracklet], config: PeopleConfig) -> tuple[Person, .
         for place in groups[b]:
             group_of[place] = a
         groups[a] += groups.pop(b)
-    people = [
-        Person(tracklets=tuple(tracklets[place] for place in sorted(group)), margin=margins[name])
-        for name, group in groups.items()
-    ]
-    return tuple(sorted(people, key=lambda person: person.weight, reverse=True))
+    by_weight = sorted(groups, key=lambda name: sum(tracklets[m].weight for m in groups[name]), reverse=True)
+    return tuple(
+        Person(
+            tracklets=tuple(tracklets[place] for place in sorted(groups[name])),
+            number=number,
+            margin=margins[name],
+        )
+        for number, name in enumerate(by_weight, 1)
+    )

@@ -84,6 +84,8 @@ class _Open:
             last = self.states[-2:]
         mean = sum(state[0] for state in last) / len(last)
         weight = sum((state[0] - mean) ** 2 for state in last)
+        if not weight:  # all at one time, which damaged files have
+            return 0.0, 0.0, 0.0
         x, y, log_side = (
             sum((state[0] - mean) * state[axis] for state in last) / weight for axis in (1, 2, 3)
         )

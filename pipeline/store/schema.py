@@ -347,8 +347,8 @@ ARRAYS: tuple[ArraySpec, ...] = (
     _array(
         "given_boxes_sha256",
         ("clip",),
-        "Hash of the face boxes that the dataset provides for the clip, and of the subject that it names; empty "
-        "without any.",
+        "Hash of the face boxes that the dataset provides for the clip, and of the subject that it names; "
+        "empty without any.",
         dtype="str",
         per_block=False,
         fill="",

@@ -153,6 +153,8 @@ class Person:
 
     tracklets: tuple[Tracklet, ...]
     """At least one; no two have a frame in common."""
+    number: int
+    """Rank by weight among the people of the clip, from 1; `faces --draw` shows it."""
     margin: float = math.inf
     """How much worse another person would fit at the least certain join of two tracklets, in nats.
 
@@ -162,6 +164,7 @@ class Person:
     def __post_init__(self) -> None:
         frames = [frame for tracklet in self.tracklets for frame in tracklet.frame_N.tolist()]
         require(len(frames) > 0, "a person has tracklets")
+        require(self.number > 0, f"people are numbered from 1, not {self.number}")
         require(len(set(frames)) == len(frames), f"a person is once on a frame, not {sorted(frames)}")
 
     def at(self, place_U: Ints) -> "Person | None":
