@@ -22,6 +22,7 @@ _MAX_PICTURE_BYTES = 256 << 20
 _SUBJECT, _OTHER, _GUESSED, _INK = (60, 220, 90), (240, 190, 40), (235, 80, 60), (235, 235, 235)
 _GAP_PX, _CAPTION_PX, _BACKGROUND = 4, 22, 24
 _LETTER_PX, _LINE_PX = 8, 18
+_LABEL_SCALE = 0.45
 _PEOPLE = ((60, 220, 90), (240, 190, 40), (90, 160, 250), (230, 110, 220), (80, 220, 220), (250, 140, 60))
 _CUT_PX, _CUT = 5, (250, 60, 200)
 _ABSENCES: Mapping[int, str] = {
@@ -66,10 +67,17 @@ def draw_faces(picture: Bytes, faces: Faces) -> Bytes:
     drawn = picture.copy()
     for box, score in zip(faces.box_xyxy_px, faces.score, strict=True):
         _rectangle(drawn, box, _OTHER)
-        corner = (int(box[0]), max(12, int(box[1]) - 4))
-        cv2.putText(drawn, f"{score:.2f}", corner, cv2.FONT_HERSHEY_SIMPLEX, 0.45, _OTHER, 1, cv2.LINE_AA)
+        _label(drawn, f"{score:.2f}", box, _OTHER)
     _draw_landmarks(drawn, faces.landmark_xy_px)
     return drawn
+
+
+def _label(picture: Bytes, text: str, box: Floats, colour: tuple[int, int, int]) -> None:
+    """Write a short text above a box; inside the picture, also where the box is at its edge."""
+    (width, _), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, _LABEL_SCALE, 1)
+    x = max(0, min(int(box[0]), picture.shape[1] - width))
+    corner = (x, max(12, int(box[1]) - 4))
+    cv2.putText(picture, text, corner, cv2.FONT_HERSHEY_SIMPLEX, _LABEL_SCALE, colour, 1, cv2.LINE_AA)
 
 
 def _draw_landmarks(picture: Bytes, landmark_K52: Floats) -> None:
@@ -136,17 +144,7 @@ def _draw_frame(frame: Bytes, prepared: PreparedClip, u: int, scale: float) -> B
             for tracklet in person.tracklets:
                 for box in tracklet.box_N4[tracklet.frame_N == u] * scale:
                     _rectangle(drawn, box, colour)
-                    corner = (int(box[0]), max(12, int(box[1]) - 4))
-                    cv2.putText(
-                        drawn,
-                        f"P{person.number}",
-                        corner,
-                        cv2.FONT_HERSHEY_SIMPLEX,
-                        0.45,
-                        colour,
-                        1,
-                        cv2.LINE_AA,
-                    )
+                    _label(drawn, f"P{person.number}", box, colour)
         _draw_landmarks(drawn, faces.landmark_xy_px * scale)
     else:
         drawn = draw_faces(

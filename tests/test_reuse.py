@@ -130,11 +130,13 @@ def test_an_earlier_cache_with_other_features_is_refused(root, earlier, tmp_path
         extract(root, tmp_path / "new.zarr", small_models_with(**settings), reuse=earlier)
     assert message in str(raised.value)
     assert "Only shots, detector, people and tracks may differ" in str(raised.value)
+    assert not Location.of(tmp_path / "new.zarr").exists(), "the cache of a rejected run is in the way"
 
 
 def test_an_earlier_cache_that_is_not_there_is_refused(root, tmp_path):
     with pytest.raises(CacheError, match="No cache at"):
         extract(root, tmp_path / "new.zarr", reuse=tmp_path / "none.zarr")
+    assert not Location.of(tmp_path / "new.zarr").exists(), "the cache of a rejected run is in the way"
 
 
 def test_without_an_earlier_cache_nothing_is_stated(root, tmp_path):

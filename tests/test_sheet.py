@@ -45,6 +45,15 @@ def test_a_box_is_drawn_where_it_is_and_the_picture_stays_whole():
     assert not drawn[35:50, 25:45].any()
 
 
+def test_a_score_at_the_edge_is_drawn_as_at_the_middle():
+    def ink(x0):
+        drawn = draw_faces(np.zeros((60, 120, 3), np.uint8), face((x0, 40, x0 + 9, 55)))
+        return int(drawn[:38].any(axis=2).sum())
+
+    assert ink(40) > 0
+    assert ink(110) == ink(40)
+
+
 def test_cells_stand_in_rows():
     cells = [np.full((5, 7, 3), value, np.uint8) for value in (100, 150, 200)]
     sheet = tile(cells, columns=2)

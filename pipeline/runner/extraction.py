@@ -6,7 +6,7 @@ from contextlib import nullcontext
 from pipeline.errors import counted, some
 from pipeline.footage import Leaks
 from pipeline.process import ExtractConfig
-from pipeline.runner.cache_setup import Opening, open_cache, require_same_settings
+from pipeline.runner.cache_setup import Opening, describe, open_cache, require_same_settings
 from pipeline.runner.progress import Speed
 from pipeline.runner.reuse import EarlierCache
 from pipeline.runner.run_loop import BlockExecutor, run_blocks
@@ -62,11 +62,13 @@ def extract(
         if say is not None:
             say(f"{config.encoder.name}: {info.conventions}")
         lock.check()
+        earlier = None
+        if options.reuse:  # before a cache is created, so that a rejected run leaves none
+            earlier = EarlierCache.open(options.reuse, info.identity, describe(index, config, info))
         opening = open_cache(index, config, info, place, may_grow=options.shard is None)
         workload = Workload.of(index.root, opening.clips, blocks_to_do(opening, place, options))
         if say is not None and workload.missing:
             say(_missing(workload, opening))
-        earlier = EarlierCache.open(options.reuse, info.identity, opening.meta) if options.reuse else None
         tasks = tasks_of(index.root, opening.clips, lock.claim, opening.meta, workload, earlier)
         done = run_blocks(executor, tasks, workload.num_there, info, lock, on_progress)
         return report(
