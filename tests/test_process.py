@@ -7,6 +7,8 @@ import pytest
 import torch
 
 from pipeline.errors import ClipError, ConfigError
+from pipeline.faces import no_faces
+from pipeline.frames import InlineDecoder
 from pipeline.process import DecodePool, StageSeconds, prepare, prepare_clip, process_block
 from pipeline.types import ClipDone, ClipFailed, ClipRef, Faces, ProvidedBoxes, Split
 from tests.picture_folders import write_folder
@@ -326,6 +328,26 @@ def test_faces_are_detected_on_every_nth_frame_and_the_last_and_interpolated_bet
     assert prepared.track.in_view_U.all()
     np.testing.assert_allclose(prepared.track.box_xyxy_px[[0, 3, 7], 0], [0, 10, 30], atol=2)
     assert 0 < prepared.track.box_xyxy_px[1, 0] < 10
+
+
+def test_faces_are_detected_on_the_first_and_the_last_frame_of_every_shot(tmp_path, monkeypatch):
+    """A shot without a detection would have no face, and the face after the last one would be out of view."""
+    index = write_clips(tmp_path, num_good=1)
+    clip = next(clip for clip in index.clips if "good" in clip.clip_id)
+    models = small_models_with(frames={"num_frames": 8}, detector={"name": "haar", "every": 5})
+    ((_, decoded),) = InlineDecoder().stream([prepare.make_decode_job(index.root, clip, models.config)])
+    cuts = tuple(decoded.frames.meta.index_U[[2, 5, 6]].tolist())
+    meta = dataclasses.replace(decoded.frames.meta, cuts=cuts)
+    seen = []
+
+    def detect(rgb_UHWC):
+        seen.append(rgb_UHWC.numpy())
+        return [no_faces() for _ in rgb_UHWC]
+
+    monkeypatch.setattr(models.face_detector, "detect", detect)
+    frames = dataclasses.replace(decoded.frames, meta=meta)
+    prepare.prepare(clip, dataclasses.replace(decoded, frames=frames), models)
+    np.testing.assert_array_equal(seen[0], frames.rgb_UHWC[[0, 1, 2, 4, 5, 6, 7]])
 
 
 def test_faces_are_detected_on_more_frames_than_are_sampled(tmp_path, monkeypatch):

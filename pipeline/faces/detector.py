@@ -68,9 +68,9 @@ class DetectorConfig:
     long_side: int = 640
     """Larger frames are shrunk to this long side in pixels for detection, 0 for never; none is enlarged."""
     every: int = 1
-    """Step from one sampled frame with detection to the next, in frames; the last frame always has it.
+    """Step from one sampled frame with detection to the next, in frames.
 
-    The track interpolates boxes on the others.
+    The first and the last frame of every shot always have it. The track interpolates boxes on the others.
     """
     rate: float = 0.0
     """Frames per second on which faces are detected besides the sampled ones, for tracks; 0 for none."""

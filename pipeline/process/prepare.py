@@ -167,7 +167,8 @@ def _faces(clip: ClipRef, frames: FrameMeta, rgb_UHWC: torch.Tensor, models: Mod
     source = models.config.faces
     if source.is_detected:
         every = models.config.detector.every
-        rows = sorted({*range(0, len(rgb_UHWC), every), len(rgb_UHWC) - 1})
+        cuts = np.flatnonzero(np.diff(frames.shot_U, prepend=-1, append=-1)).tolist()  # and both ends
+        rows = sorted({*range(0, len(rgb_UHWC), every), *cuts[:-1], *(cut - 1 for cut in cuts[1:])})
         found = models.detector.detect(rgb_UHWC if every == 1 else rgb_UHWC[rows])
         by_row = dict(zip(rows, found, strict=True))
         return [by_row[row] if row in by_row else face_step.no_faces() for row in range(len(rgb_UHWC))]

@@ -1,0 +1,28 @@
+"""Looks of faces: far for two people, near for one, in colour and in black and white."""
+
+import numpy as np
+import pytest
+
+from pipeline.looks import look_of
+from pipeline.people import PeopleConfig
+
+
+def faces_of(seed: int, colour: tuple[int, int, int]) -> list[np.ndarray]:
+    """Return two images of one drawn face, uint8 [48, 48, 3]: blocks of light, with noise."""
+    drawing = np.random.default_rng(seed)
+    light = drawing.uniform(0.5, 1.2, (8, 8)).repeat(6, axis=0).repeat(6, axis=1)[..., None]
+    noise = [drawing.normal(0, 6, light.shape) for _ in range(2)]
+    return [np.clip(light * colour + each, 0, 255).astype(np.uint8) for each in noise]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_two_people_in_black_and_white_are_not_joined(seed):
+    one, again = (look_of(face) for face in faces_of(2 * seed, (130, 130, 130)))
+    other, _ = (look_of(face) for face in faces_of(2 * seed + 1, (130, 130, 130)))
+    assert np.linalg.norm(one - again) < PeopleConfig.join_distance < np.linalg.norm(one - other)
+
+
+def test_colours_distinguish_people_with_one_pattern():
+    (one, again), (other, _) = faces_of(0, (200, 150, 130)), faces_of(0, (110, 80, 60))
+    assert np.linalg.norm(look_of(one) - look_of(again)) < PeopleConfig.join_distance
+    assert np.linalg.norm(look_of(one) - look_of(other)) > PeopleConfig.join_distance
