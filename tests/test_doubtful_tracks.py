@@ -108,7 +108,7 @@ def test_evaluate_shows_both(runs):
     assert (written["num_clips"], written["war"]) == (16, result.metrics.war)
     lines = lines_of(result)
     start = lines.index(
-        "  2 of 16 clips have a doubtful face track, which may be of another person; without them:"
+        "  doubtful face tracks, which may be of another person: 2 of 16 clips; without them:"
     )
     assert [line.split()[:2] for line in lines[start + 1 : start + 3]] == [
         ["WAR", f"{war:.2%}"],
@@ -128,7 +128,7 @@ def test_evaluate_shows_nothing_of_test_clips_without_doubt(runs, tmp_path):
 def test_evaluate_names_a_split_of_which_every_track_is_doubtful(runs):
     result = evaluate(runs / "seed0", cache=runs / "every.zarr", device="cpu")
     assert to_json_values(result)["doubtful_tracks"] == {"num_doubtful": 16, "num_clips": 16, "without": None}
-    counts = "16 of 16 clips have a doubtful face track, which may be of another person"
+    counts = "doubtful face tracks, which may be of another person: 16 of 16 clips"
     assert f"  {counts}; no clips are left without them" in lines_of(result)
 
 

@@ -101,7 +101,7 @@ def _without_doubtful(found: DoubtfulTracks | None) -> list[str]:
     """Return WAR and UAR without doubtful tracks, under a line with their number; [] without any."""
     if found is None:
         return []
-    counts = f"  {found} clips have a doubtful face track, which may be of another person"
+    counts = f"  doubtful face tracks, which may be of another person: {found} clips"
     if found.without is None:
         return [f"{counts}; no clips are left without them"]
     return [f"{counts}; without them:", *(f"  {line}" for line in _rates(found.without))]
