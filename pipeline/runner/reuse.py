@@ -67,7 +67,7 @@ class EarlierCache:
 
         Raises:
             CacheError: There is no such cache, or other settings than those of shots, detection, people and
-                tracks differ.
+                tracks differ. Or face crops of a dataset were used in one of both, whose boxes are not known.
         """
         with FeatureCache.open(place) as cache:
             found = [
@@ -75,7 +75,7 @@ class EarlierCache:
             ]
             found += [
                 f"{name}: {getattr(meta, name)} here, {getattr(cache.meta, name)} there"
-                for name in ("num_views", "num_frames", "num_tokens")
+                for name in ("num_views", "num_frames", "num_tokens", "takes_crops")
                 if getattr(meta, name) != getattr(cache.meta, name)
             ]
             if found:
