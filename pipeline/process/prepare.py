@@ -209,7 +209,16 @@ def _followed(
         return np.asarray(look)
 
     named = track_step.find_named(people, clip.subject, frames) if clip.subject else None
-    return people, track_step.subject_track(people, seconds_U, frames.shot_U, look_at, config.track, named)
+    sampled_U = frames.sampled_U
+    return people, track_step.subject_track(
+        people,
+        seconds_U,
+        frames.shot_U,
+        look_at,
+        config.track,
+        named,
+        sampled_U=None if len(sampled_U) == len(seconds_U) else sampled_U,
+    )
 
 
 def _crops(clip: ClipRef, decoded: frame_step.Decoded) -> Crops:
