@@ -166,13 +166,17 @@ def _faces(clip: ClipRef, frames: FrameMeta, rgb_UHWC: torch.Tensor, models: Mod
     """Return the faces on each frame, from the source that the settings name; none where crops are taken."""
     source = models.config.faces
     if source.is_detected:
-        every = models.config.detector.every
-        rows = sorted({*range(0, len(rgb_UHWC), every), len(rgb_UHWC) - 1})
-        found = models.detector.detect(rgb_UHWC if every == 1 else rgb_UHWC[rows])
+        rows = _searched(len(rgb_UHWC), models.config)
+        found = models.detector.detect(rgb_UHWC if len(rows) == len(rgb_UHWC) else rgb_UHWC[rows])
         by_row = dict(zip(rows, found, strict=True))
         return [by_row[row] if row in by_row else face_step.no_faces() for row in range(len(rgb_UHWC))]
     boxes = None if source.takes_crops else clip.provided_boxes
     return face_step.provided_faces(boxes, frames.index_U, frames.height_px, frames.width_px)
+
+
+def _searched(num_frames: int, config: ExtractConfig) -> list[int]:
+    """Return the places of the frames on which faces are detected: every n-th one, and the last."""
+    return sorted({*range(0, num_frames, config.detector.every), num_frames - 1})
 
 
 def _followed(
@@ -201,7 +205,13 @@ def _followed(
     if np.isnan(seconds_U).any():
         seconds_U = frames.index_U / _FRAMES_PER_SECOND
     people = people_step.find_people(
-        faces, looks, seconds_U, frames.shot_U, config.people, start_score=config.detector.score
+        faces,
+        looks,
+        seconds_U,
+        frames.shot_U,
+        config.people,
+        start_score=config.detector.score,
+        searched_U=_searched(len(faces), config),
     )
 
     def look_at(u: int, box_xyxy_px: Floats) -> Floats:
