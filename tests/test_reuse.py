@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -115,6 +116,16 @@ def test_damaged_features_are_computed_again(root, earlier, tmp_path):
     group["scene/early"][:] = values
     report = extract(root, tmp_path / "new.zarr", reuse=broken)
     assert report.num_reused == NUM_GOOD - 1
+    np.testing.assert_array_equal(read(earlier)["scene/early"], read(tmp_path / "new.zarr")["scene/early"])
+
+
+def test_clips_of_a_damaged_chunk_are_computed_again(root, earlier, tmp_path):
+    broken = tmp_path / "broken.zarr"
+    shutil.copytree(earlier, broken)
+    for chunk in (path for path in (broken / "scene/early/c").rglob("*") if path.is_file()):
+        chunk.write_bytes(b"no chunk")
+    report = extract(root, tmp_path / "new.zarr", reuse=broken)
+    assert (report.num_reused, report.num_failed) == (0, NUM_ODD)
     np.testing.assert_array_equal(read(earlier)["scene/early"], read(tmp_path / "new.zarr")["scene/early"])
 
 

@@ -35,8 +35,6 @@ from pipeline.types import (
     Streams,
 )
 
-_FRAMES_PER_SECOND = 25.0
-"""Assumed rate of the images of a directory."""
 _NO_HOST_MEMORY = "DefaultCPUAllocator"
 """In the message of the RuntimeError that torch raises when the host's memory does not suffice."""
 
@@ -188,7 +186,7 @@ def _followed(
 ) -> tuple[tuple[Person, ...], FaceTrack]:
     """Return the people of a clip, and the subject's track.
 
-    Images of a directory have no times; they count as 25 frames per second.
+    Images of a directory have no times; they count as `FOLDER_RATE` frames per second.
     """
     if clip.subject is not None and not config.follows_everyone:
         raise ClipError("track", f"the dataset names its subject, and {config.why_subject_is_fixed}")
@@ -203,7 +201,7 @@ def _followed(
     ]
     seconds_U = frames.seconds_U.astype(np.float64)
     if np.isnan(seconds_U).any():
-        seconds_U = frames.index_U / _FRAMES_PER_SECOND
+        seconds_U = frames.index_U / frame_step.FOLDER_RATE
     people = people_step.find_people(
         faces,
         looks,
