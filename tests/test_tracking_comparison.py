@@ -168,14 +168,17 @@ def test_the_command_uses_stored_detections(
     rows = [f"still-10-a-b.mp4,{n},a,10,10,50,50,1,0" for n in range(NUM_FRAMES)]
     (clips / "truth.csv").write_text("\n".join(["clip,frame,person,x0,y0,x1,y1,visible,cut", *rows]) + "\n")
     save_detections(cache / "clips-haar.npz", {"still-10-a-b.mp4": two_people()})
-    given = [str(clips), "--cache", str(cache), "--detector", "haar", "--json", str(tmp_path / "out.json")]
+    files = ["--json", str(tmp_path / "out.json"), "--clips", str(tmp_path / "clips.json")]
+    given = [str(clips), "--cache", str(cache), "--detector", "haar", "--tracker", "nearest", *files]
     monkeypatch.setattr(sys, "argv", ["tracking", *given])
     main()
     shown = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in shown[2:]] == ["still", "clips:"]
+    assert [line.split()[0] for line in shown[2:]] == ["scene", "still", "clips:"]
     written = json.loads((tmp_path / "out.json").read_text())
+    assert [row["scene"] for row in written["trackers"]["nearest"]] == ["still", "clips: all"]
+    assert written["config"].keys() == {"detector", "people", "track"}
     # One of two faces is a person; the person is in view on the last frame too, without a detection.
-    sampled, every = (clip for clip in written["clips"])
+    sampled, every = json.loads((tmp_path / "clips.json").read_text())["trackers"]["nearest"]
     assert every["subject"] == ["a"] * (NUM_FRAMES - 1) + [""]
     assert every["idf1"] == 2 * 19 / (38 + 20)
     assert len(sampled["subject"]) == 16

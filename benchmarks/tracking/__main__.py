@@ -48,6 +48,8 @@ from pipeline.config import to_dict
 from pipeline.faces import DetectorConfig, load_detector
 from pipeline.frames import FrameConfig
 from pipeline.frames.sampling import sample_indices
+from pipeline.people import PeopleConfig
+from pipeline.tracks import TrackConfig
 
 SAMPLED, ALL = "16 sampled frames", "all frames"
 _COLUMNS = ("changes", "nobody", "follows", "covers", "largest", "IDF1", "best", "switches", "frags")
@@ -196,7 +198,8 @@ def main() -> None:
     for name, (rows, _) in trackers.items():
         sys.stdout.write(f"{name}\n{table(rows)}")
     detector_settings = {key: value for key, value in to_dict(config).items() if key != "weights"}
-    about = about_this_run({"detector": detector_settings}, {})
+    of_motion = {"people": to_dict(PeopleConfig()), "track": to_dict(TrackConfig())}
+    about = about_this_run({"detector": detector_settings, **of_motion}, {"rates": list(args.rates)})
     del about["command"]
     del about["machine"]["load_average"]
     for file, part in ((args.json, 0), (args.clips, 1)):

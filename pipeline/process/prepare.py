@@ -35,8 +35,6 @@ from pipeline.types import (
     Streams,
 )
 
-_FRAMES_PER_SECOND = 25.0
-"""Assumed rate of the images of a directory."""
 _NO_HOST_MEMORY = "DefaultCPUAllocator"
 """In the message of the RuntimeError that torch raises when the host's memory does not suffice."""
 
@@ -166,13 +164,17 @@ def _faces(clip: ClipRef, frames: FrameMeta, rgb_UHWC: torch.Tensor, models: Mod
     """Return the faces on each frame, from the source that the settings name; none where crops are taken."""
     source = models.config.faces
     if source.is_detected:
-        every = models.config.detector.every
-        rows = sorted({*range(0, len(rgb_UHWC), every), len(rgb_UHWC) - 1})
-        found = models.detector.detect(rgb_UHWC if every == 1 else rgb_UHWC[rows])
+        rows = _searched(len(rgb_UHWC), models.config)
+        found = models.detector.detect(rgb_UHWC if len(rows) == len(rgb_UHWC) else rgb_UHWC[rows])
         by_row = dict(zip(rows, found, strict=True))
         return [by_row[row] if row in by_row else face_step.no_faces() for row in range(len(rgb_UHWC))]
     boxes = None if source.takes_crops else clip.provided_boxes
     return face_step.provided_faces(boxes, frames.index_U, frames.height_px, frames.width_px)
+
+
+def _searched(num_frames: int, config: ExtractConfig) -> list[int]:
+    """Return the places of the frames on which faces are detected: every n-th one, and the last."""
+    return sorted({*range(0, num_frames, config.detector.every), num_frames - 1})
 
 
 def _followed(
@@ -184,7 +186,7 @@ def _followed(
 ) -> tuple[tuple[Person, ...], FaceTrack]:
     """Return the people of a clip, and the subject's track.
 
-    Images of a directory have no times; they count as 25 frames per second.
+    Images of a directory have no times; they count as `FOLDER_RATE` frames per second.
     """
     if clip.subject is not None and not config.follows_everyone:
         raise ClipError("track", f"the dataset names its subject, and {config.why_subject_is_fixed}")
@@ -199,9 +201,15 @@ def _followed(
     ]
     seconds_U = frames.seconds_U.astype(np.float64)
     if np.isnan(seconds_U).any():
-        seconds_U = frames.index_U / _FRAMES_PER_SECOND
+        seconds_U = frames.index_U / frame_step.FOLDER_RATE
     people = people_step.find_people(
-        faces, looks, seconds_U, frames.shot_U, config.people, start_score=config.detector.score
+        faces,
+        looks,
+        seconds_U,
+        frames.shot_U,
+        config.people,
+        start_score=config.detector.score,
+        searched_U=_searched(len(faces), config),
     )
 
     def look_at(u: int, box_xyxy_px: Floats) -> Floats:
@@ -209,7 +217,16 @@ def _followed(
         return np.asarray(look)
 
     named = track_step.find_named(people, clip.subject, frames) if clip.subject else None
-    return people, track_step.subject_track(people, seconds_U, frames.shot_U, look_at, config.track, named)
+    sampled_U = frames.sampled_U
+    return people, track_step.subject_track(
+        people,
+        seconds_U,
+        frames.shot_U,
+        look_at,
+        config.track,
+        named,
+        sampled_U=None if len(sampled_U) == len(seconds_U) else sampled_U,
+    )
 
 
 def _crops(clip: ClipRef, decoded: frame_step.Decoded) -> Crops:

@@ -219,8 +219,8 @@ ARRAYS: tuple[ArraySpec, ...] = (
     _array(
         "num_people",
         ("clip",),
-        "People who were followed on at least two of the sampled frames; one person counts twice where looks "
-        "did not show that it is the same.",
+        "People who were detected on at least two frames, those of `detector.rate` included; one person "
+        "counts twice where looks did not show that it is the same.",
         dtype="int32",
         per_block=True,
         people_only=True,
