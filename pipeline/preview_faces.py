@@ -129,7 +129,7 @@ def look(path: Path, models: Models, drawing: Path | None) -> dict[str, Any]:
 
 def _people(prepared: PreparedClip) -> dict[str, Any]:
     """Return cuts, people and the certainty of the track; nothing where the subject alone is followed."""
-    if not prepared.people:
+    if not prepared.follows_everyone:
         return {}
     track = prepared.track
     return {

@@ -55,6 +55,8 @@ class PreparedClip:
     """The subject's box on every sampled frame."""
     streams: Streams
     """The face crop and the scene of every sampled frame."""
+    follows_everyone: bool
+    """Whether the subject was chosen among the people of the clip, over its shots."""
 
     @property
     def num_pictures(self) -> int:
@@ -142,6 +144,7 @@ def prepare(clip: ClipRef, decoded: frame_step.Decoded, models: Models) -> Prepa
         people=people,
         track=track,
         streams=streams,
+        follows_everyone=models.config.follows_everyone,
     )
 
 
