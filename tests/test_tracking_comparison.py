@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 from benchmarks.tracking.__main__ import chosen_frames, main, measure_clip, scene_of, summarise, table
 from benchmarks.tracking.detections import Detections, crop_of, load_detections, save_detections
+from benchmarks.tracking.look_distances import compare_looks
 from benchmarks.tracking.trackers import TRACKERS, Result, TrackerEntry, nearest
 from benchmarks.tracking.truth import Truth
 from pipeline.tracks import TrackConfig, nearest_track
@@ -183,3 +185,14 @@ def test_the_command_uses_stored_detections(
     assert every["idf1"] == 2 * 19 / (38 + 20)
     assert len(sampled["subject"]) == 16
     assert str(tmp_path) not in (tmp_path / "out.json").read_text()
+
+
+def test_the_auc_of_looks_is_that_of_every_pair() -> None:
+    """Two people in two colours: every pair of one is nearer than every pair of two."""
+    clip = two_people()
+    colours = np.array([[200, 120, 90], [90, 120, 200]], np.uint8)
+    crops = tuple(np.tile(colours[: len(of.score), None, None], (1, 48, 48, 1)) for of in clip.faces)
+    found = compare_looks([(replace(clip, crops=crops), truth_of_two())])
+    assert (found["auc"], found["pairs_of_one"] > 0, found["pairs_of_two"] > 0) == (1.0, True, True)
+    assert found["one_person"]["95th"] < found["two_people"]["5th"]
+    assert compare_looks([])["auc"] is None

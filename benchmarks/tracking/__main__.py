@@ -203,7 +203,8 @@ def main() -> None:
         for found, truth in (_clips_of(directory, args.cache, config) for directory in args.directories)
         for name, clip in found.items()
     )
-    sys.stdout.write(f"looks: AUC {looks['auc']:.4f}\n")
+    if looks["auc"] is not None:
+        sys.stdout.write(f"looks: AUC {looks['auc']:.4f}\n")
     detector_settings = {key: value for key, value in to_dict(config).items() if key != "weights"}
     of_motion = {"people": to_dict(PeopleConfig()), "track": to_dict(TrackConfig())}
     about = about_this_run({"detector": detector_settings, **of_motion}, {"rates": list(args.rates)})

@@ -21,7 +21,8 @@ _START_SCORE = 0.5
 def compare_looks(clips: Iterable[tuple[Detections, Truth]]) -> dict[str, Any]:
     """Return the AUC, and percentiles of distances between faces of one person and of two people of a clip.
 
-    Faces of which more than half is hidden are left out.
+    The AUC is None unless there are pairs of both kinds. Two people may be look-alikes. Faces of which more
+    than half is hidden are left out.
 
     Args:
         clips: Detections on all frames of each clip, and its truth.
@@ -33,12 +34,14 @@ def compare_looks(clips: Iterable[tuple[Detections, Truth]]) -> dict[str, Any]:
         for (name, seconds, look), (other, later, other_look) in combinations(faces, 2):
             if abs(later - seconds) <= _MOST_SECONDS:
                 (one if name == other else two).append(float(np.linalg.norm(look - other_look)))
-    ranks = rankdata(np.concatenate([one, two]))
-    above = ranks[len(one) :].sum() - len(two) * (len(two) + 1) / 2
+    auc = None
+    if one and two:
+        ranks = rankdata(np.concatenate([one, two]))
+        auc = (ranks[len(one) :].sum() / len(two) - (len(two) + 1) / 2) / len(one)
     return {
         "pairs_of_one": len(one),
         "pairs_of_two": len(two),
-        "auc": float(above / (len(one) * len(two))),
+        "auc": None if auc is None else float(auc),
         "one_person": _percentiles(one),
         "two_people": _percentiles(two),
     }
@@ -57,4 +60,4 @@ def _faces_of(detections: Detections, truth: Truth) -> list[tuple[str, float, Fl
 
 
 def _percentiles(distances: list[float]) -> Mapping[str, float]:
-    return {f"{p}th": float(np.percentile(distances, p)) for p in (5, 50, 95)}
+    return {f"{p}th": float(np.percentile(distances, p)) for p in (5, 50, 95)} if distances else {}

@@ -171,8 +171,8 @@ ARRAYS: tuple[ArraySpec, ...] = (
     _array(
         "face_absence",
         _VIEW_FRAME,
-        "Why the subject is not found on the frame: 0 it is found, 1 not detected although in view by its track "
-        "(and on every frame of a clip without a face), "
+        "Why the subject is not found on the frame: 0 it is found, 1 not detected although in view by its "
+        "track (and on every frame of a clip without a face), "
         "2 out of view, 3 in another shot.",
         dtype="uint8",
         per_block=True,
