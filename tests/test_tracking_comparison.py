@@ -190,7 +190,7 @@ def test_the_command_uses_stored_detections(
 def test_the_auc_of_looks_is_that_of_every_pair() -> None:
     """Two people in two colours: every pair of one is nearer than every pair of two."""
     clip = two_people()
-    colours = np.array([[200, 120, 90], [90, 120, 200]], np.uint8)
+    colours = np.array([[200, 120, 90], [90, 120, 200], [120, 200, 90]], np.uint8)
     crops = tuple(np.tile(colours[: len(of.score), None, None], (1, 48, 48, 1)) for of in clip.faces)
     found = compare_looks([(replace(clip, crops=crops), truth_of_two())])
     assert (found["auc"], found["pairs_of_one"] > 0, found["pairs_of_two"] > 0) == (1.0, True, True)
