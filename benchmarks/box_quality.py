@@ -23,7 +23,7 @@ from pipeline.errors import ClipError
 from pipeline.faces import DetectorConfig, load_detector
 from pipeline.faces.detector import no_landmarks
 from pipeline.frames import FrameConfig, decode_clip
-from pipeline.tracks import TrackConfig, build_track
+from pipeline.tracks import EARLIER_METHOD, TrackConfig, nearest_track
 from pipeline.types import Faces, FaceTrack, Floats
 
 LONG_SIDES = (0, 640, 480, 320)
@@ -44,7 +44,8 @@ def spread_frames(num_frames: int, every: int) -> list[int]:
 def track_of(faces: list[Faces], every: int) -> FaceTrack:
     """Return the track from detections on only one of `every` frames."""
     chosen = spread_frames(len(faces), every)
-    return build_track([f if n in chosen else NO_FACES for n, f in enumerate(faces)], TrackConfig())
+    given = [f if n in chosen else NO_FACES for n, f in enumerate(faces)]
+    return nearest_track(given, TrackConfig(method=EARLIER_METHOD))
 
 
 def overlap(one_U4: Floats, other_U4: Floats) -> Floats:

@@ -208,8 +208,8 @@ def cuts_table(recorded: dict[str, Any]) -> str:
         numbers = [str(number) for finder in finders for number in scene["found"][finder]]
         rows.append(f"| {scene['scene']} | {scene['cuts']} | {' | '.join(numbers)} |")
     times = [
-        f"{size}: {cost['ratio_median']:.2f} ({cost['ratio_min']:.2f} to {cost['ratio_max']:.2f}), "
-        f"aim at most {cost['goal']:.2f}"
+        f"{size}: {cost['ratio']:.2f} (single repeats {cost['ratio_of_repeats_min']:.2f} to "
+        f"{cost['ratio_of_repeats_max']:.2f}), aim at most {cost['goal']:.2f}"
         for size, cost in recorded["cost"].items()
     ]
     real = sum(len(cuts) for cuts in recorded["real"].values())

@@ -15,7 +15,7 @@ from pipeline.errors import ClipError, ConfigError
 from pipeline.pictures import SINGLE_PICTURE_SUFFIXES
 from pipeline.process import ExtractConfig, Models, PreparedClip, load_preview_models, prepare_clip
 from pipeline.sheet import draw_faces, read_picture, stream_sheet, write_png
-from pipeline.types import DOUBTFUL_NATS, Absence, ClipRef, Faces, Split
+from pipeline.types import DOUBTFUL_NATS, Absence, ClipRef, Faces, FrameMeta, Person, Split
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,30 +129,29 @@ def look(path: Path, models: Models, drawing: Path | None) -> dict[str, Any]:
 
 def _people(prepared: PreparedClip) -> dict[str, Any]:
     """Return cuts, people and the certainty of the track; nothing where the subject alone is followed."""
-    if not prepared.people:
+    if not prepared.follows_everyone:
         return {}
     track = prepared.track
     return {
         "cuts": None if prepared.frames.cuts is None else list(prepared.frames.cuts),
-        "people": [
-            {
-                "number": person.number,
-                "frames": sorted(
-                    int(prepared.frames.index_U[place])
-                    for tracklet in person.tracklets
-                    for place in tracklet.frame_N
-                ),
-                "boxes_xyxy_px": [
-                    [float(value) for value in box]
-                    for tracklet in person.tracklets
-                    for box in tracklet.box_N4
-                ],
-            }
-            for person in prepared.people
-        ],
+        "people": [_person(person, prepared.frames) for person in prepared.people],
         "subject_absence": [Absence(value).name.lower() for value in track.absence_U],
         "track_margin": None if math.isinf(track.margin) else round(track.margin, 2),
         "is_doubtful": track.margin < DOUBTFUL_NATS,
+    }
+
+
+def _person(person: Person, frames: FrameMeta) -> dict[str, Any]:
+    """Return a person's number, and the frame number and the box of each detection, by frame."""
+    detections = sorted(
+        (int(frames.index_U[place]), box.tolist())
+        for tracklet in person.tracklets
+        for place, box in zip(tracklet.frame_N, tracklet.box_N4, strict=True)
+    )
+    return {
+        "number": person.number,
+        "frames": [frame for frame, _ in detections],
+        "boxes_xyxy_px": [box for _, box in detections],
     }
 
 

@@ -120,7 +120,7 @@ def stream_sheet(prepared: PreparedClip, rgb_UHWC: Bytes, columns: int = 8) -> B
 
 def people_summary(prepared: PreparedClip) -> str:
     """Return a line on people, cuts and the certainty of the track; empty where no one was followed."""
-    if not prepared.people:
+    if not prepared.follows_everyone:
         return ""
     cuts, margin = prepared.frames.cuts, prepared.track.margin
     where = (

@@ -42,12 +42,24 @@ def is_same_version(here: int, there: Any) -> bool:
     return type(here) is type(there) and here == there
 
 
+def stored_versions(theirs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the section and version of each step that a stored identity is of.
+
+    An identity without the steps of ``track.method=motion`` has no version of them.
+    """
+    return {
+        section: stored_version(theirs.get(section))
+        for section in SECTIONS
+        if section in theirs or section not in OF_MOTION
+    }
+
+
 def version_note(theirs: Mapping[str, Any]) -> str:
     """Return the differences between the versions of a stored identity and this program's, in words.
 
     An example is ``tracks version 1; this program makes tracks version 2``. It is empty if all are equal.
     """
-    stored = [(step, stored_version(theirs.get(section))) for section, step in SECTIONS.items()]
+    stored = [(SECTIONS[section], there) for section, there in stored_versions(theirs).items()]
     other = [(step, there) for step, there in stored if not is_same_version(VERSIONS[step], there)]
     if not other:
         return ""

@@ -6,12 +6,11 @@ from pipeline.errors import CacheDamagedError, CacheError
 from pipeline.store.find_damage import damaged_blocks
 from pipeline.store.location import Location
 from pipeline.store.reader import FeatureCache
-from pipeline.store.schema import BY_NAME
 from pipeline.store.writer import CacheWriter, remove_partial_chunks
 from pipeline.types import Status
 from tests.tiny_cache import tiny_cache, tiny_meta
 
-PER_BLOCK = [name for name, spec in BY_NAME.items() if spec.per_block and not spec.tokens_only]
+PER_BLOCK = [spec.name for spec in tiny_meta().arrays() if spec.per_block]
 VANISHED = ("face/embedding", "source_bytes", "frame_index", "source_sha256", "stage", "face_box")
 
 

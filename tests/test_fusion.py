@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 from torch.nn.functional import layer_norm, relu
@@ -86,6 +88,23 @@ def test_invalid_tokens_change_nothing_to_the_bit(form, keys):
         valid_BS=VALID,
     )
     assert torch.equal(tfe(given), tfe(dirty))
+
+
+FACES = torch.tensor([[False, True, False, True, True], [False, True, False, False, False]])
+"""Face tokens to attend to, fewer than those of the scene."""
+
+
+@pytest.mark.parametrize(("keys", "sees_scene"), [("joint", True), ("crossed", False)])
+def test_a_scene_token_without_its_face_token_is_seen_unless_the_face_is_its_key(keys, sees_scene):
+    tfe, given = encoder(tfe_keys=keys), tokens(valid_BS=FACES, scene_valid_BS=VALID)
+    absent, garbage = (VALID & ~FACES)[..., None], 1e3 * torch.randn(B, S, F)
+    face_BSF, scene_BSF = (
+        torch.where(absent, garbage, stream) for stream in (given.face_BSF, given.scene_BSF)
+    )
+    assert torch.equal(tfe(given), tfe(replace(given, face_BSF=face_BSF)))
+    assert torch.equal(tfe(given), tfe(replace(given, scene_BSF=scene_BSF))) != sees_scene
+    beyond = torch.where(VALID[..., None], given.scene_BSF, garbage)
+    assert torch.equal(tfe(given), tfe(replace(given, scene_BSF=beyond)))
 
 
 @pytest.mark.parametrize(("keys", "changes"), [("crossed", False), ("joint", True)])

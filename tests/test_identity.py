@@ -8,11 +8,12 @@ import pytest
 import torch
 import zarr
 
+from pipeline import people, versions
 from pipeline.config import from_dict
 from pipeline.errors import CacheError
 from pipeline.fingerprint import OUTSIDE_IDENTITY, changed_settings, default_settings, version_default
 from pipeline.frames import FrameConfig
-from pipeline.process import ExtractConfig, identity_differences, unloaded_identity
+from pipeline.process import ExtractConfig, identity_differences, unloaded_identity, version_differences
 from pipeline.process.identity import STEPS
 from pipeline.store.reader import FeatureCache
 from pipeline.tracks import TrackConfig
@@ -121,6 +122,16 @@ def test_another_method_of_tracks_is_named_without_the_steps_that_it_alone_uses(
     assert identity_differences(theirs, theirs) == []
     without = {section: held for section, held in mine.items() if section != "people"}
     assert identity_differences(mine, without) == ['people: {"version": 1} here, null there']
+
+
+def test_an_identity_without_people_has_no_version_of_their_steps(monkeypatch):
+    """A later version of these steps changes no feature of its cache."""
+    earlier, of_motion = identity_with(track={"method": "nearest"}), identity_with()
+    monkeypatch.setattr(people.PeopleConfig, "VERSION", 2)
+    monkeypatch.setattr(versions, "VERSIONS", {**VERSIONS, "people": 2})
+    assert (version_differences(earlier), version_note(earlier)) == ([], "")
+    assert version_differences(of_motion) == ["people: version 2 here, 1 there"]
+    assert version_note(of_motion) == "people version 1; this program makes people version 2"
 
 
 def test_an_identity_without_versions_equals_one_of_version_1():

@@ -45,6 +45,26 @@ def test_masked_mean_ignores_even_nan():
     assert masked_mean(x, torch.tensor([[True, False]])).tolist() == [[7.0]]
 
 
+def test_an_lstm_over_time_goes_from_one_face_in_view_to_the_next():
+    fusion, face, scene = EarlyFusion(F, "time"), torch.randn(1, 5, F), torch.randn(1, 5, F)
+    kept = torch.tensor([[False, True, False, True, True]])
+    fused, whole = fusion(face, scene, kept)
+    shorter, _ = fusion(face[:, kept[0]], None)
+    torch.testing.assert_close(fused[:, kept[0]], shorter)
+    assert torch.equal(whole, fusion(face, scene)[1])
+
+
+def test_an_lstm_over_type_sees_the_scene_alone_where_the_face_is_out_of_view():
+    fusion, face, scene = EarlyFusion(F, "type"), torch.randn(1, 3, F), torch.randn(1, 3, F)
+    fused_face, fused_scene = fusion(face, scene, torch.tensor([[True, False, True]]))
+    both_face, both_scene = fusion(face, scene)
+    alone, _ = fusion(scene, None)  # one type: the state is that of the scene's own step
+    assert torch.equal(fused_face, both_face)
+    torch.testing.assert_close(fused_scene[:, 1], alone[:, 1])
+    assert torch.equal(fused_scene[:, [0, 2]], both_scene[:, [0, 2]])
+    assert not torch.allclose(alone[:, 1], both_scene[:, 1])
+
+
 def test_invalid_frames_change_nothing_to_the_bit():
     fusion, encoder = EarlyFusion(F, "time"), frame_encoder()
     face, scene = torch.randn(2, B, T, F)

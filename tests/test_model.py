@@ -67,6 +67,47 @@ def test_invalid_frames_change_no_logit_to_the_bit(changes):
     assert torch.equal(ous(clean, classes).logits_BC, ous(dirty, classes).logits_BC)
 
 
+IN_VIEW = VALID & torch.tensor(
+    [
+        [False, True, False, True, True, False],
+        [True] * T,
+        [False, False, True, True, False, False],
+        [False, True, True, True, True, True],
+        [True] * T,
+    ]
+)
+"""Valid frames with gaps at the start, in the middle and at the end; two clips without any."""
+
+
+@pytest.mark.parametrize("changes", VARIANTS, ids=str)
+def test_faces_out_of_view_change_no_logit_to_the_bit_and_their_scenes_do(changes):
+    ous, clean, classes = model(**changes), batch(in_view_BT=IN_VIEW), text()
+    absent_BT1 = (VALID & ~IN_VIEW)[..., None]
+    other = torch.randn(2, B, T, F)
+    face_BTF = torch.where(absent_BT1, 30 * other[0], clean.face_BTF)
+    scene_BTF = torch.where(absent_BT1, 30 * other[1], clean.scene_BTF)
+    clean_BC = ous(clean, classes).logits_BC
+    assert torch.equal(ous(replace(clean, face_BTF=face_BTF), classes).logits_BC, clean_BC)
+    has_other = absent_BT1.any(dim=1).squeeze()
+    scenes_differ = (ous(replace(clean, scene_BTF=scene_BTF), classes).logits_BC != clean_BC).any(dim=1)
+    assert torch.equal(scenes_differ, has_other & changes.get("scene", True))
+    plain = replace(clean, in_view_BT=None)
+    everywhere = replace(clean, in_view_BT=VALID)
+    faces_differ = ous(replace(plain, face_BTF=face_BTF), classes).logits_BC != ous(plain, classes).logits_BC
+    assert torch.equal(faces_differ.any(dim=1), has_other)
+    torch.testing.assert_close(ous(everywhere, classes).logits_BC, ous(plain, classes).logits_BC)
+
+
+@pytest.mark.parametrize("changes", VARIANTS, ids=str)
+def test_no_gradient_comes_from_faces_out_of_view(changes):
+    ous, given = model(**changes), batch(in_view_BT=IN_VIEW)
+    given.face_BTF.requires_grad_()
+    config = TrainConfig(model=replace(SMALL, **changes), losses=LossConfig(alpha=0.0))
+    training_loss(ous(given, text()), given.label_B, given.polarity_B, config).loss.backward()
+    has_gradient_BT = given.face_BTF.grad.abs().sum(dim=2) > 0
+    assert torch.equal(has_gradient_BT, IN_VIEW)
+
+
 @pytest.mark.parametrize("changes", VARIANTS, ids=str)
 def test_every_parameter_learns(changes):
     ous, given = model(**changes), batch()

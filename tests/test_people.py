@@ -109,6 +109,28 @@ def test_an_absence_longer_than_the_limit_ends_a_tracklet_and_the_look_joins_it(
     assert one.num_detections == other.num_detections == 5
 
 
+def test_successive_frames_are_linked_however_far_apart_they_are():
+    """Sampled frames of a clip of 40 s, with two people whose looks alone could not be joined."""
+    generator = np.random.default_rng(1)
+    faces, looks, seconds, shots = clip(
+        ("a", [square(100, side=60)] * 16), ("a", [square(300)] * 16), rate=0.4
+    )
+    looks = [look + generator.normal(0, 0.05, look.shape).astype(np.float32) for look in looks]
+    people = find_people(faces, looks, seconds, shots, PeopleConfig(max_gap=2.0))
+    assert [len(person.tracklets) for person in people] == [1, 1]
+    assert [set(path.values()) for path in paths(people)] == [{100.0}, {300.0}]
+
+
+def test_a_face_is_not_missed_on_frames_that_were_not_searched():
+    boxes = [square(100) if u % 4 == 0 else None for u in range(17)]
+    faces, looks, seconds, shots = clip(("a", boxes), rate=1.6)
+    searched = range(0, 17, 4)
+    (person,) = find_people(faces, looks, seconds, shots, PeopleConfig(), searched_U=searched)
+    assert [tracklet.frame_N.tolist() for tracklet in person.tracklets] == [list(searched)]
+    (person,) = find_people(faces, looks, seconds, shots, PeopleConfig())
+    assert len(person.tracklets) == 5
+
+
 def test_a_cut_ends_every_tracklet():
     boxes = [square(100)] * 8
     (person,) = find_people(*clip(("a", boxes), shots=[0] * 4 + [1] * 4), PeopleConfig())

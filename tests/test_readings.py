@@ -92,6 +92,32 @@ def test_frame_tokens_are_the_aligned_frames_with_their_validity(changes):
     assert ous.fusion.tokens.valid_BS.tolist() == [[True, False]]
 
 
+SECOND_IN_VIEW = Batch(**{**vars(BATCH), "in_view_BT": torch.tensor([[False, True]])})
+
+
+def test_the_mean_of_the_face_is_over_frames_in_view_and_that_of_the_scene_over_all():
+    outputs = model()(SECOND_IN_VIEW, TEXT)
+    close(outputs.encoded_BF, [[5.0, 6.0]])
+    close(outputs.face_BF, [[10.0, 12.0]])  # (5, 6), times 2
+    close(outputs.scene_BF, [[15.0, 30.0]])  # mean (5, 10), times 3
+
+
+@pytest.mark.parametrize("changes", [{"tfe_tokens": "frames"}, {"tfe_keys": "crossed"}])
+def test_frame_tokens_out_of_view_are_not_valid_for_the_face(changes):
+    ous = model(**changes)
+    ous(SECOND_IN_VIEW, TEXT)
+    close(ous.fusion.tokens.face_BSF, [[[2.0, 4.0], [10.0, 12.0]]])
+    assert ous.fusion.tokens.valid_BS.tolist() == [[False, True]]
+    assert ous.fusion.tokens.scene_valid_BS.tolist() == [[True, True]]
+
+
+def test_scales_are_measured_over_faces_in_view_and_all_scenes():
+    ous = model(standardise=True)
+    ous.fit_scales([SECOND_IN_VIEW])
+    close(ous.scale_face.mean, [5.0, 6.0])
+    close(ous.scale_scene.mean, [5.0, 10.0])
+
+
 @pytest.mark.parametrize("keys", ["joint", "crossed"])
 def test_patch_tokens_follow_the_pooled_one_projected_and_aligned(keys):
     ous = model(tfe_tokens="patches", tfe_keys=keys)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -30,6 +31,7 @@ ENCODER = (
     "--scheduler",
     "sync",
 )
+BOX = ProvidedBoxes(box_xyxy=np.array([[30, 20, 70, 80]], np.float32))
 FEATURES = ("face/embedding", "scene/embedding", "scene/early")
 
 
@@ -117,6 +119,16 @@ def test_damaged_features_are_computed_again(root, earlier, tmp_path):
     np.testing.assert_array_equal(read(earlier)["scene/early"], read(tmp_path / "new.zarr")["scene/early"])
 
 
+def test_clips_of_a_damaged_chunk_are_computed_again(root, earlier, tmp_path):
+    broken = tmp_path / "broken.zarr"
+    shutil.copytree(earlier, broken)
+    for chunk in (path for path in (broken / "scene/early/c").rglob("*") if path.is_file()):
+        chunk.write_bytes(b"no chunk")
+    report = extract(root, tmp_path / "new.zarr", reuse=broken)
+    assert (report.num_reused, report.num_failed) == (0, NUM_ODD)
+    np.testing.assert_array_equal(read(earlier)["scene/early"], read(tmp_path / "new.zarr")["scene/early"])
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
@@ -168,3 +180,20 @@ def test_features_of_the_other_method_of_tracks_are_used_where_the_boxes_are_equ
     for name in (*FEATURES, "face_box", "face_found"):
         np.testing.assert_array_equal(before[name], after[name])
     assert ("track_margin" in after) == (method == "motion")
+
+
+@pytest.mark.parametrize("source", ["crops", "boxes"])
+def test_a_cache_of_face_crops_is_refused_where_faces_are_found_and_the_reverse(drawn, tmp_path, source):
+    """Neither has a box of a clip without a face, but one shows its crops and the other the whole frame."""
+    clips = read_dataset("synthetic", drawn).clips
+    faces = [dataclasses.replace(clip, face_path=clip.path, provided_boxes=None) for clip in clips]
+    boxed = dataclasses.replace(clips[0], face_path=clips[0].path, provided_boxes=BOX)
+    index = dataclasses.replace(read_dataset("synthetic", drawn), clips=(boxed, *faces[1:]))
+    for path, how in (("old.zarr", source), ("new.zarr", {"crops": "boxes", "boxes": "crops"}[source])):
+        models = small_models_with(faces={"source": how}, streams={"scene": "full"})
+        reuse = RunOptions(reuse=Location.of(tmp_path / "old.zarr")) if path == "new.zarr" else RunOptions()
+        if path == "new.zarr":
+            with pytest.raises(CacheError, match="has other features: takes_crops: (True|False) here"):
+                runner.extract(index, models.config, executor_of(models), tmp_path / path, reuse)
+        else:
+            runner.extract(index, models.config, executor_of(models), tmp_path / path, reuse)

@@ -1,5 +1,6 @@
 """The subject's track: who it is over all shots, where it is not in view, and what the streams show there."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -60,6 +61,31 @@ def test_the_subject_is_followed_over_its_shots_and_marked_in_others():
     assert centres(track) == [100, 100, 100, 300, 300, 300, 300, 300]
     assert track.score.tolist() == [1, 1, 0, 0, 1, 1, 0, 0]
     assert (track.margin, track.num_people) == (3.5, 2)
+
+
+def test_boxes_are_smoothed_over_the_sampled_frames_and_interpolated_by_time():
+    """A face that moves steadily, 100 px per second; frames between the sampled ones are unevenly spaced."""
+    seconds_U = np.array([0, 0.9, 1, 1.6, 2, 2.1, 3])
+    sampled_U = np.array([0, 2, 4, 6])
+    seen = np.array([0, 1, 3, 4, 5, 6])
+    box = np.array([(x - 25, 75, x + 25, 125) for x in 100 + 100 * seconds_U[seen]], np.float32)
+    moving = dataclasses.replace(tracklet(seen), box_N4=box)
+
+    def x_of(places, sampled_U=None):
+        kept = moving.at(places)
+        config = TrackConfig(max_shift=1.0)
+        track = subject_track(
+            [person(kept)],
+            seconds_U[places],
+            np.zeros(len(places), int),
+            lambda _u, _box: SAME,
+            config,
+            sampled_U=sampled_U,
+        )
+        return centres(track)
+
+    np.testing.assert_allclose(x_of(np.arange(7), sampled_U), 100 + 100 * seconds_U, atol=1e-3)
+    np.testing.assert_allclose(x_of(sampled_U), [100, 200, 300, 400], atol=1e-3)
 
 
 @pytest.mark.parametrize(

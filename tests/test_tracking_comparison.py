@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 from benchmarks.tracking.__main__ import chosen_frames, main, measure_clip, scene_of, summarise, table
 from benchmarks.tracking.detections import Detections, crop_of, load_detections, save_detections
+from benchmarks.tracking.look_distances import compare_looks
 from benchmarks.tracking.trackers import TRACKERS, Result, TrackerEntry, nearest
 from benchmarks.tracking.truth import Truth
 from pipeline.tracks import TrackConfig, nearest_track
@@ -168,15 +170,29 @@ def test_the_command_uses_stored_detections(
     rows = [f"still-10-a-b.mp4,{n},a,10,10,50,50,1,0" for n in range(NUM_FRAMES)]
     (clips / "truth.csv").write_text("\n".join(["clip,frame,person,x0,y0,x1,y1,visible,cut", *rows]) + "\n")
     save_detections(cache / "clips-haar.npz", {"still-10-a-b.mp4": two_people()})
-    given = [str(clips), "--cache", str(cache), "--detector", "haar", "--json", str(tmp_path / "out.json")]
+    files = ["--json", str(tmp_path / "out.json"), "--clips", str(tmp_path / "clips.json")]
+    given = [str(clips), "--cache", str(cache), "--detector", "haar", "--tracker", "nearest", *files]
     monkeypatch.setattr(sys, "argv", ["tracking", *given])
     main()
     shown = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in shown[2:]] == ["still", "clips:"]
+    assert [line.split()[0] for line in shown[2:]] == ["scene", "still", "clips:"]
     written = json.loads((tmp_path / "out.json").read_text())
+    assert [row["scene"] for row in written["trackers"]["nearest"]] == ["still", "clips: all"]
+    assert written["config"].keys() == {"detector", "people", "track"}
     # One of two faces is a person; the person is in view on the last frame too, without a detection.
-    sampled, every = (clip for clip in written["clips"])
+    sampled, every = json.loads((tmp_path / "clips.json").read_text())["trackers"]["nearest"]
     assert every["subject"] == ["a"] * (NUM_FRAMES - 1) + [""]
     assert every["idf1"] == 2 * 19 / (38 + 20)
     assert len(sampled["subject"]) == 16
     assert str(tmp_path) not in (tmp_path / "out.json").read_text()
+
+
+def test_the_auc_of_looks_is_that_of_every_pair() -> None:
+    """Two people in two colours: every pair of one is nearer than every pair of two."""
+    clip = two_people()
+    colours = np.array([[200, 120, 90], [90, 120, 200], [120, 200, 90]], np.uint8)
+    crops = tuple(np.tile(colours[: len(of.score), None, None], (1, 48, 48, 1)) for of in clip.faces)
+    found = compare_looks([(replace(clip, crops=crops), truth_of_two())])
+    assert (found["auc"], found["pairs_of_one"] > 0, found["pairs_of_two"] > 0) == (1.0, True, True)
+    assert found["one_person"]["95th"] < found["two_people"]["5th"]
+    assert compare_looks([])["auc"] is None

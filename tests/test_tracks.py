@@ -73,7 +73,7 @@ def test_gaps_are_interpolated_and_ends_held_by_hand() -> None:
 
 def test_interpolation_keeps_the_frames_given() -> None:
     box = np.array([[0, 0, 10, 10], [9, 3, 19, 13]], dtype=np.float32)
-    whole = interpolated(box, [0, 3], 4)
+    whole = interpolated(box, [0, 3], np.arange(4))
     np.testing.assert_allclose(whole[1:3], [[3, 1, 13, 11], [6, 2, 16, 12]], rtol=0, atol=1e-6)
     np.testing.assert_array_equal(whole[[0, 3]], box)
 

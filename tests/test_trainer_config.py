@@ -5,10 +5,12 @@ import pytest
 
 from pipeline.config import override, to_dict
 from pipeline.errors import ConfigError
+from pipeline.fingerprint import sha256_json
 from pipeline.types import Polarity
-from trainer.config import DataConfig, LossConfig, ModelConfig, TrainConfig, learnt
+from trainer.config import DataConfig, LossConfig, ModelConfig, TrainConfig, learnt, result_settings
 from trainer.config_file import from_toml, to_toml
 from trainer.presets import PRESETS, preset
+from trainer.report.rows import setting_changes
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -154,6 +156,24 @@ def test_the_papers_numbers_do_not_follow_the_defaults():
 def test_which_tokens_the_tfe_sees(changes, frames, patches):
     model = ModelConfig(**changes)
     assert (model.has_frame_tokens, model.has_patch_tokens) == (frames, patches)
+
+
+def test_a_later_setting_is_in_an_identity_only_if_it_is_changed():
+    """The hash is that of the version before `data.face_frames`, as a directory of a sweep stores it."""
+    config = TrainConfig()
+    before = "17a56910bf243e6d57d171315cc7f5dcc7542194aa048130742cacda67c85275"
+    assert sha256_json(learnt(config)) == before
+    changed = override(config, ["data.face_frames=in_view"])
+    assert learnt(changed)["data"].pop("face_frames") == "in_view"
+    assert (result_settings(config)["data"]["face_frames"], learnt(config) == learnt(changed)) == (
+        "all",
+        False,
+    )
+    assert setting_changes(config, changed) == ("data.face_frames=in_view",)
+    assert setting_changes(changed, config) == ("data.face_frames=all",)
+    text = to_toml(config).replace('face_frames = "all"\n', "")
+    assert "face_frames" not in text
+    assert from_toml(text) == config
 
 
 def test_speed_alone_makes_no_other_setting():

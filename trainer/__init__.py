@@ -33,6 +33,7 @@ In the order of the data:
 ``epochs``           the parts of a run          -> its epochs, until a stopping rule holds
 ``training_result``  epochs                      -> result of the run
 ``measurement``      a run directory             -> predictions for every clip of a split
+``doubtful_tracks``  predictions, cache rows     -> metrics without clips whose face may be another person's
 ``evaluation``       a run directory             -> WAR, UAR, per-class recall, confusion matrix
 ``scene_effect``     predictions of two models   -> effect of the scene, clip by clip
 ``report``           runs and sweeps             -> one page: HTML, Markdown, JSON

@@ -3,6 +3,9 @@
 The model uses early-block statistics and patch tokens only as means over valid frames. These means are taken
 once, when the features are read. With 16 frames, they take an eighth of the memory, as float32.
 
+With `data.face_frames=in_view`, the face stream has fewer frames than the scene stream: those on which the
+subject is in view.
+
 Letters: N clips in memory; B clips of a batch; V views; T frames; F embedding width; D encoder width; J kept
 tokens of an image. 4 and 3 are early blocks and their statistics.
 """
@@ -22,7 +25,7 @@ from pipeline.errors import CacheError, ConfigError
 from pipeline.store.meta import CacheMeta
 from pipeline.store.raw_chunks import Scratch
 from pipeline.store.reader import FeatureCache
-from pipeline.types import Bools, Ints
+from pipeline.types import Absence, Bools, Ints
 from trainer.config import TrainConfig
 from trainer.finite import require_finite
 from trainer.folds import polarity_labels
@@ -41,9 +44,11 @@ class Batch:
     Attributes:
         face_BTF, scene_BTF: Embeddings, float32, not normalised.
         early_B43D: Statistics of the early blocks, float32, mean over valid frames.
-        face_patches_BJD, scene_patches_BJD: float32, mean over valid frames. The first token is the class
-            token.
+        face_patches_BJD, scene_patches_BJD: float32, mean over the valid frames of their stream. The first
+            token is the class token.
         valid_BT: True for valid frames, which come first.
+        in_view_BT: True for the valid frames of the face stream, at least one per clip, in any place; None if
+            they are all valid frames.
         label_B, polarity_B: int64, -1 for unknown.
     """
 
@@ -55,6 +60,12 @@ class Batch:
     polarity_B: torch.Tensor
     face_patches_BJD: torch.Tensor | None = None
     scene_patches_BJD: torch.Tensor | None = None
+    in_view_BT: torch.Tensor | None = None
+
+    @property
+    def face_valid_BT(self) -> torch.Tensor:
+        """True for the valid frames of the face stream."""
+        return self.valid_BT if self.in_view_BT is None else self.in_view_BT
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +86,7 @@ class ClipData:
     face_patches_NVJD: torch.Tensor | None
     scene_patches_NVJD: torch.Tensor | None
     valid_NVT: torch.Tensor
+    in_view_NVT: torch.Tensor | None
     label_N: torch.Tensor
     polarity_N: torch.Tensor
     device: torch.device
@@ -105,6 +117,7 @@ class ClipData:
             face_patches_BJD=seen(self.face_patches_NVJD),
             scene_patches_BJD=seen(self.scene_patches_NVJD),
             valid_BT=taken(self.valid_NVT.flatten(0, 1), flat_B),
+            in_view_BT=seen(self.in_view_NVT),
             label_B=taken(self.label_N, place_B),
             polarity_B=taken(self.polarity_N, place_B),
         )
@@ -165,12 +178,18 @@ def _page_locked(num_rows: int, like: torch.Tensor) -> torch.Tensor:
     return torch.empty((num_rows, *like.shape[1:]), dtype=like.dtype, pin_memory=True)
 
 
-def require_patch_tokens(meta: CacheMeta, config: TrainConfig) -> None:
-    """Raise ConfigError if the model needs patch tokens and the cache has none."""
+def require_arrays(meta: CacheMeta, config: TrainConfig) -> None:
+    """Raise ConfigError if the settings need an array that the cache does not hold."""
     if config.model.has_patch_tokens and not meta.num_tokens:
         msg = (
             "model.tfe_tokens is 'patches', but this cache holds no patch tokens; extract it with --tokens "
             "grid4 or all, or set model.tfe_tokens to pooled or frames."
+        )
+        raise ConfigError(msg)
+    if config.data.face_frames == "in_view" and not meta.follows_everyone:
+        msg = (
+            "data.face_frames is 'in_view', but this cache does not record on which frames the subject is in "
+            "view; extract it with --set track.method=motion, or set data.face_frames=all."
         )
         raise ConfigError(msg)
 
@@ -186,16 +205,18 @@ def load_clips(cache: FeatureCache, rows: Ints, config: TrainConfig, device: tor
 
     Raises:
         CacheError: Features are NaN or infinite, or the valid frames of a clip are not its first ones.
-        ConfigError: The model needs patch tokens and the cache has none.
+        ConfigError: The settings need an array that the cache does not hold.
     """
     meta = cache.meta
-    require_patch_tokens(meta, config)
+    require_arrays(meta, config)
     shape = (len(rows), meta.num_views, meta.num_frames, meta.embed_width)
     face = torch.empty(shape, dtype=torch.float16)
     scene = torch.empty(shape, dtype=torch.float16) if config.model.scene else None
     means = {name: _empty_means(meta, name, len(rows)) for name in _means_needed(config)}
     valid_all = cache.read("frame_valid")
     _require_prefix(valid_all[rows], cache, rows)
+    in_view_all = _in_view(cache, valid_all) if config.data.face_frames == "in_view" else None
+    face_valid_all = valid_all if in_view_all is None else in_view_all
 
     local = threading.local()
 
@@ -209,7 +230,8 @@ def load_clips(cache: FeatureCache, rows: Ints, config: TrainConfig, device: tor
             if array is not None:
                 array[block.places] = read(name, block)[block.picked]
         for name, mean in means.items():
-            _valid_means(read(_MEANS[name], block), valid_all[block.start : block.stop], block, mean)
+            kept_all = face_valid_all if name == "face_patches" else valid_all
+            _valid_means(read(_MEANS[name], block), kept_all[block.start : block.stop], block, mean)
 
     with _one_thread_each(), ThreadPoolExecutor(_READERS) as pool:
         deque(pool.map(load, _blocks(rows, meta.block_clips)), maxlen=0)
@@ -225,6 +247,7 @@ def load_clips(cache: FeatureCache, rows: Ints, config: TrainConfig, device: tor
         face_patches_NVJD=means["face_patches"].to(home) if "face_patches" in means else None,
         scene_patches_NVJD=means["scene_patches"].to(home) if "scene_patches" in means else None,
         valid_NVT=torch.from_numpy(valid_all[rows]).to(home),
+        in_view_NVT=None if in_view_all is None else torch.from_numpy(in_view_all[rows]).to(home),
         label_N=torch.from_numpy(cache.read("label")[rows].astype(np.int64)).to(home),
         polarity_N=torch.from_numpy(polarity_labels(cache, config.data)[rows]).to(home),
         device=device,
@@ -287,10 +310,15 @@ def _valid_means(stored_NVT: torch.Tensor, valid_NVT: Bools, block: _Block, mean
     Views are taken one at a time, because one fits the processor's cache and a block does not.
     """
     num_NV = valid_NVT.sum(axis=2)
+    has_gaps_NV = (valid_NVT[..., 1:] > valid_NVT[..., :-1]).any(axis=2) | ~valid_NVT[..., 0]
     for row, place in zip(block.picked.tolist(), block.places.tolist(), strict=True):
-        for view, num in enumerate(num_NV[row].tolist()):
+        for view, (num, has_gaps) in enumerate(
+            zip(num_NV[row].tolist(), has_gaps_NV[row].tolist(), strict=True)
+        ):
             mean = mean_NV[place, view]
-            torch.sum(stored_NVT[row, view, :num], dim=0, dtype=torch.float32, out=mean).div_(num)
+            kept = torch.from_numpy(valid_NVT[row, view]) if has_gaps else slice(num)
+            stored = stored_NVT[row, view, kept]
+            torch.sum(stored, dim=0, dtype=torch.float32, out=mean).div_(num)
 
 
 @contextmanager
@@ -302,6 +330,12 @@ def _one_thread_each() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def _in_view(cache: FeatureCache, valid_NVT: Bools) -> Bools:
+    """Return the valid frames on which the subject is in view [N, V, T]; all of them where it never is."""
+    in_view_NVT: Bools = valid_NVT & (cache.read("face_absence") <= Absence.NOT_DETECTED)
+    return np.where(in_view_NVT.any(axis=2, keepdims=True), in_view_NVT, valid_NVT)
 
 
 def _require_prefix(valid_NVT: Bools, cache: FeatureCache, rows: Ints) -> None:

@@ -23,7 +23,7 @@ from pipeline.errors import (
 from pipeline.fingerprint import differences
 from pipeline.own_dir import Folder, OwnDir
 from pipeline.strict_json import from_json, to_json
-from trainer.config import TrainConfig, learnt
+from trainer.config import TrainConfig, result_settings
 from trainer.config_file import from_toml
 from trainer.model import OusModel
 from trainer.run_directory import (
@@ -139,7 +139,7 @@ def _require_setting(trained: str, config: TrainConfig, path: Path) -> None:
 
     Shapes cannot show this, because many settings change the model and no shape.
     """
-    found = differences(learnt(config), learnt(from_toml(trained)))
+    found = differences(result_settings(config), result_settings(from_toml(trained)))
     if found:
         msg = (
             f"'{path}' was trained with other settings ('there') than {CONFIG_FILE} has ('here'): "

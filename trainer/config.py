@@ -25,6 +25,10 @@ class DataConfig:
             ``train``.
         holdout_share: Fraction of the training clips to hold out.
         views: View of a training clip: ``random`` in each epoch, or always the ``first``.
+        face_frames: Frames of the face stream. ``all``: every valid frame, whatever the cache's crop holds.
+            ``in_view``: only those on which the subject is in view, of a cache that was extracted with
+            track.method=motion. A clip without any such frame keeps all valid frames. The scene stream always
+            has all valid frames.
         residence: Memory for the features: ``device``, ``host``, or ``auto`` for the device if they fit.
         polarity_map: ``class:polarity`` pairs for classes whose polarity the cache does not have.
     """
@@ -32,6 +36,7 @@ class DataConfig:
     validation: Literal["auto", "holdout", "given", "test", "train"] = "auto"
     holdout_share: float = 0.1
     views: Literal["random", "first"] = "random"
+    face_frames: Literal["all", "in_view"] = "all"
     residence: Literal["auto", "device", "host"] = "auto"
     polarity_map: tuple[str, ...] = ()
 
@@ -39,6 +44,7 @@ class DataConfig:
         require_one_of("data.validation", self.validation, ("auto", "holdout", "given", "test", "train"))
         require_range("data.holdout_share", self.holdout_share, 0.01, 0.5)
         require_one_of("data.views", self.views, ("random", "first"))
+        require_one_of("data.face_frames", self.face_frames, ("all", "in_view"))
         require_one_of("data.residence", self.residence, ("auto", "device", "host"))
         self.polarities()
 
@@ -276,11 +282,25 @@ class TrainConfig:
         return self.has_polarity_loss or (self.model.polarity and self.model.keep_pol_token)
 
 
-def learnt(config: TrainConfig) -> dict[str, Any]:
-    """Return the settings that affect the result, as plain values: all but `residence` and `graphed`.
+_LATER = (("data", "face_frames", "all"),)
+"""Section, key and default of the settings that are newer than stored identities."""
 
-    Runs that agree in them are runs of one setting.
+
+def learnt(config: TrainConfig) -> dict[str, Any]:
+    """Return the settings that affect the result as identities contain them, as plain values.
+
+    Runs that agree in them are runs of one setting. Stored identities are older than some settings. Such a
+    setting (`_LATER`) is left out while it has its default, which is the earlier behaviour.
     """
+    values = result_settings(config)
+    for section, key, default in _LATER:
+        if values[section][key] == default:
+            del values[section][key]
+    return values
+
+
+def result_settings(config: TrainConfig) -> dict[str, Any]:
+    """Return every setting that affects the result, as plain values: all but `residence` and `graphed`."""
     return to_dict(
         replace(
             config,

@@ -11,6 +11,7 @@ from pipeline.portable import portable_values
 from pipeline.store.location import Location, LocationLike
 from pipeline.strict_json import to_json
 from trainer.caches import is_same_place
+from trainer.doubtful_tracks import DoubtfulTracks
 from trainer.folds import folder_of_fold
 from trainer.leaks import Leak
 from trainer.measurement import Measured, measure
@@ -29,6 +30,8 @@ class EvalResult:
     Attributes:
         place: Location of the measured cache.
         dataset: Dataset of this cache.
+        doubtful_tracks: Metrics without clips whose face track is doubtful; None if none is, or if the cache
+            does not record it.
         loss: Ungated class-contrastive loss, mean over the clips.
         info: Origin of the run.
         fold: The measured fold.
@@ -46,6 +49,7 @@ class EvalResult:
     dataset: str
     split: str
     metrics: Metrics
+    doubtful_tracks: DoubtfulTracks | None
     loss: float
     info: RunInfo
     fold: str
@@ -102,6 +106,7 @@ def evaluate(
         dataset=dataset,
         split=split,
         metrics=measured.metrics(),
+        doubtful_tracks=measured.doubtful_tracks(),
         loss=measured.scores.loss,
         info=info,
         fold=measured.fold,

@@ -23,12 +23,15 @@ class Tokens:
         scene_BSF: As many scene tokens; None for a face-only model.
         polarity_BF: V_pol; None without it.
         valid_BS: True for face and scene tokens of valid frames.
+        scene_valid_BS: True for scene tokens of valid frames, if these are not those of the face. `crossed`
+            keys do not use it: a scene token without a face token has no key.
     """
 
     face_BSF: torch.Tensor
     scene_BSF: torch.Tensor | None
     polarity_BF: torch.Tensor | None
     valid_BS: torch.Tensor
+    scene_valid_BS: torch.Tensor | None = None
 
 
 class TypeFusionEncoder(nn.Module):
@@ -73,7 +76,8 @@ class TypeFusionEncoder(nn.Module):
         else:
             key = [face_BSF] if scene_BSF is None else [face_BSF, scene_BSF]
             value = key
-            valid = [valid_BS] * len(key)
+            scene_valid_BS = valid_BS if tokens.scene_valid_BS is None else tokens.scene_valid_BS
+            valid = [valid_BS, scene_valid_BS][: len(key)]
         if tokens.polarity_BF is not None:
             v_pol = (tokens.polarity_BF + polarity)[:, None]
             key, value = [v_pol, *key], [v_pol, *value]

@@ -1,6 +1,7 @@
 """The parts between cached features and fusion: LSTM, Frame Encoder, alignment, Polarity Encoder.
 
-Values of invalid frames do not affect the result. In `valid_BT`, valid frames come first.
+Values of invalid frames do not affect the result. In `valid_BT`, valid frames come first. The valid frames of
+the face stream may have gaps (`Batch.face_valid_BT`).
 
 Letters: B clips of a batch; T frames; F embedding width; D encoder width; Q queries; S tokens.
 4 and 3 are early blocks and their statistics.
@@ -98,6 +99,9 @@ class EarlyFusion(nn.Module):
 
     `time` runs over the frames of each stream. Invalid frames do not affect valid ones, because they
     come last and the LSTM runs forward only. `type` runs over face, then scene, of every frame.
+
+    With a mask of the face's frames, `time` goes from one frame of the mask to the next, as if the others
+    were not in the clip. On the other frames, `type` runs over the scene alone.
     """
 
     def __init__(self, width: int, over: str) -> None:
@@ -106,19 +110,41 @@ class EarlyFusion(nn.Module):
         self.lstm = nn.LSTM(width, width, batch_first=True)
 
     def forward(
-        self, face_BTF: torch.Tensor, scene_BTF: torch.Tensor | None
+        self, face_BTF: torch.Tensor, scene_BTF: torch.Tensor | None, in_view_BT: torch.Tensor | None = None
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Return both streams, fused over time or over type, in their own shapes."""
+        """Fuse both streams over time or over type.
+
+        Args:
+            face_BTF: Features of the face.
+            scene_BTF: Features of the scene; None without it.
+            in_view_BT: True for the frames of the face stream. None: all valid frames. The fused face of
+                another frame has no meaning.
+
+        Returns:
+            Both streams, in their own shapes.
+        """
         if self.over == "time":
-            return self._over_time(face_BTF), None if scene_BTF is None else self._over_time(scene_BTF)
+            face_BTF = self._over_time(face_BTF) if in_view_BT is None else self._over(face_BTF, in_view_BT)
+            return face_BTF, None if scene_BTF is None else self._over_time(scene_BTF)
         streams = [face_BTF] if scene_BTF is None else [face_BTF, scene_BTF]
         types = torch.stack(streams, dim=2)
         fused = types + self.lstm(types.flatten(0, 1))[0].unflatten(0, types.shape[:2])
-        return fused[:, :, 0], None if scene_BTF is None else fused[:, :, 1]
+        if scene_BTF is None:
+            return fused[:, :, 0], None
+        if in_view_BT is None:
+            return fused[:, :, 0], fused[:, :, 1]
+        alone = scene_BTF + self.lstm(scene_BTF.flatten(0, 1)[:, None])[0].view_as(scene_BTF)
+        return fused[:, :, 0], torch.where(in_view_BT[..., None], fused[:, :, 1], alone)
 
     def _over_time(self, x_BTF: torch.Tensor) -> torch.Tensor:
         hidden: torch.Tensor = self.lstm(x_BTF)[0]
         return x_BTF + hidden
+
+    def _over(self, x_BTF: torch.Tensor, kept_BT: torch.Tensor) -> torch.Tensor:
+        """Return the stream fused over the kept frames, in their order; other frames follow them."""
+        order_BTF = (~kept_BT).byte().argsort(dim=1, stable=True)[..., None].expand_as(x_BTF)
+        hidden: torch.Tensor = self.lstm(x_BTF.gather(1, order_BTF))[0]
+        return x_BTF + torch.zeros_like(hidden).scatter(1, order_BTF, hidden)
 
 
 class _EncoderBlock(nn.Module):

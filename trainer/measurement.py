@@ -13,15 +13,15 @@ from pipeline.groups import groups_of_cache, has_groups
 from pipeline.own_dir import Folder, OwnDir
 from pipeline.store.location import Location, LocationLike
 from pipeline.store.meta import CacheMeta
-from pipeline.types import Ints
+from pipeline.types import Bools, Ints
 from trainer.batches import ClipData, load_clips
 from trainer.caches import chosen_cache, is_same_place, open_cache
 from trainer.checkpoint import Checkpoint, load_checkpoint
+from trainer.doubtful_tracks import DoubtfulTracks, read_doubtful
 from trainer.folds import fold_rows, fold_to_measure, require_labels, usable_sha256
 from trainer.holdout import CLIPS
-from trainer.intervals import group_counts
 from trainer.leaks import Leak
-from trainer.metrics import Metrics, confusion_matrix
+from trainer.metrics import Metrics
 from trainer.model import OusModel
 from trainer.precision import model_precision
 from trainer.run_info import RunInfo
@@ -44,12 +44,7 @@ class Scores:
 
     def metrics(self, class_names: tuple[str, ...], group_N: Ints | None = None) -> Metrics:
         """Return the metrics of these clips. `group_N` is the group of each; None without groups."""
-        size = len(class_names)
-        return Metrics(
-            class_names=class_names,
-            confusion=confusion_matrix(self.label_N, self.predicted_N, size),
-            groups=None if group_N is None else group_counts(group_N, self.label_N, self.predicted_N, size),
-        )
+        return Metrics.of_clips(class_names, self.label_N, self.predicted_N, group_N)
 
 
 @torch.inference_mode()
@@ -87,6 +82,7 @@ class Measured:
         place, meta: Location and attributes of the measured cache.
         row_N: Rows of the clips there.
         group_N: Groups of the clips; None if no clips of the cache share one.
+        doubtful_N: True for clips whose face track is doubtful; None if the cache does not record it.
         data: Features of the clips.
         scores: Predictions.
         clips_sha256, usable_sha256: Hashes of the measured cache, as in `RunInfo`.
@@ -98,6 +94,7 @@ class Measured:
     split: str
     row_N: Ints
     group_N: Ints | None
+    doubtful_N: Bools | None
     data: ClipData
     scores: Scores
     clips_sha256: str
@@ -125,6 +122,11 @@ class Measured:
     def metrics(self) -> Metrics:
         """Return the metrics of these clips."""
         return self.scores.metrics(self.checkpoint.info.class_names, self.group_N)
+
+    def doubtful_tracks(self) -> DoubtfulTracks | None:
+        """Return the metrics without doubtful tracks; None if none is doubtful, or this is not known."""
+        scores, names = self.scores, self.checkpoint.info.class_names
+        return DoubtfulTracks.of(self.doubtful_N, scores.label_N, scores.predicted_N, names, self.group_N)
 
 
 def measure(
@@ -189,6 +191,7 @@ def measure(
             raise CheckpointError(msg)
         row_N = rows.of(split)
         group_N = groups_of_cache(features)
+        doubtful_N = read_doubtful(features, row_N)
         leak = Leak.none(split, len(row_N))
         if split == "test" or (split == "validation" and rows.rule != "train"):
             leak = stored_leak(
@@ -215,6 +218,7 @@ def measure(
         split=split,
         row_N=row_N,
         group_N=group_N[row_N] if has_groups(group_N) else None,
+        doubtful_N=doubtful_N,
         data=data,
         scores=scores,
         clips_sha256=hashes[0],

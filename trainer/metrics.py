@@ -18,6 +18,7 @@ from trainer.intervals import (
     GroupCounts,
     Intervals,
     basis,
+    group_counts,
     intervals_over_clips,
     intervals_over_groups,
     method,
@@ -48,6 +49,25 @@ class Metrics:
         ):
             msg = "the counts by group are not of the clips of the confusion matrix"
             raise ValueError(msg)
+
+    @classmethod
+    def of_clips(
+        cls, class_names: tuple[str, ...], label_N: Ints, predicted_N: Ints, group_N: Ints | None = None
+    ) -> "Metrics":
+        """Return the metrics of N clips.
+
+        Args:
+            class_names: Classes, in the order of the labels.
+            label_N: True classes, 0 to C - 1.
+            predicted_N: Predicted classes, 0 to C - 1.
+            group_N: Number of each clip's group; None without groups.
+        """
+        size = len(class_names)
+        return cls(
+            class_names=class_names,
+            confusion=confusion_matrix(label_N, predicted_N, size),
+            groups=None if group_N is None else group_counts(group_N, label_N, predicted_N, size),
+        )
 
     @property
     def num_clips(self) -> int:

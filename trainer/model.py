@@ -90,21 +90,20 @@ class OusModel(nn.Module):
     def forward(self, batch: Batch, text_CF: torch.Tensor) -> Outputs:
         """Fuse the batch and compare it with the class features `text_CF` of length 1."""
         with _autocast(self.precision, batch.face_BTF.device):
-            valid_BT = batch.valid_BT
             face_BTF, scene_BTF = self._early_fused(batch)
-            face_BTF = self.frame_encoder(face_BTF, valid_BT)
-            encoded_BF = masked_mean(face_BTF, valid_BT)
+            face_BTF = self.frame_encoder(face_BTF, batch.face_valid_BT)
+            encoded_BF = masked_mean(face_BTF, batch.face_valid_BT)
             face_BF = self.align_face(encoded_BF)
             scene_BF = None
             if scene_BTF is not None and self.align_scene is not None:
-                scene_BF = self.align_scene(masked_mean(scene_BTF, valid_BT))
+                scene_BF = self.align_scene(masked_mean(scene_BTF, batch.valid_BT))
             v_pol_BF, polarity_logits_BP = self._polarity(batch)
             if self.fusion is None:
                 pooled = [x for x in (face_BF, scene_BF, v_pol_BF) if x is not None]
                 fused_BF = torch.stack(pooled).mean(dim=0)
             else:
                 if self.frame_tokens:
-                    tokens = self._frame_tokens(face_BTF, scene_BTF, v_pol_BF, valid_BT)
+                    tokens = self._frame_tokens(batch, face_BTF, scene_BTF, v_pol_BF)
                 else:
                     tokens = self._pooled_tokens(batch, face_BF, scene_BF, v_pol_BF)
                 fused_BF = self.fusion(tokens).mean(dim=1)
@@ -122,7 +121,7 @@ class OusModel(nn.Module):
 
     def fit_scales(self, batches: list[Batch]) -> None:
         """Measure means and deviations of the input features over the valid frames of `batches`."""
-        self.scale_face.fit(torch.cat([batch.face_BTF[batch.valid_BT] for batch in batches]))
+        self.scale_face.fit(torch.cat([batch.face_BTF[batch.face_valid_BT] for batch in batches]))
         if self.scale_scene is not None:
             scenes = [batch.scene_BTF[batch.valid_BT] for batch in batches if batch.scene_BTF is not None]
             self.scale_scene.fit(torch.cat(scenes))
@@ -135,7 +134,8 @@ class OusModel(nn.Module):
         Autocast would run it in float16, whose gradients vanish.
         """
         with torch.autocast(batch.face_BTF.device.type, enabled=False):
-            fused: tuple[torch.Tensor, torch.Tensor | None] = self.early_fusion(*self._scaled(batch))
+            fused: tuple[torch.Tensor, torch.Tensor | None]
+            fused = self.early_fusion(*self._scaled(batch), batch.in_view_BT)
         return fused
 
     def _scaled(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor | None]:
@@ -152,15 +152,19 @@ class OusModel(nn.Module):
 
     def _frame_tokens(
         self,
+        batch: Batch,
         face_BTF: torch.Tensor,
         scene_BTF: torch.Tensor | None,
         v_pol_BF: torch.Tensor | None,
-        valid_BT: torch.Tensor,
     ) -> Tokens:
         """Return one token per frame and stream, aligned as the pooled ones."""
         scenes = None if scene_BTF is None or self.align_scene is None else self.align_scene(scene_BTF)
         return Tokens(
-            face_BSF=self.align_face(face_BTF), scene_BSF=scenes, polarity_BF=v_pol_BF, valid_BS=valid_BT
+            face_BSF=self.align_face(face_BTF),
+            scene_BSF=scenes,
+            polarity_BF=v_pol_BF,
+            valid_BS=batch.face_valid_BT,
+            scene_valid_BS=None if batch.in_view_BT is None else batch.valid_BT,
         )
 
     def _pooled_tokens(

@@ -32,6 +32,7 @@ from benchmarks.tracking.detections import (
     load_detections,
     save_detections,
 )
+from benchmarks.tracking.look_distances import compare_looks
 from benchmarks.tracking.measures import (
     Counts,
     SubjectCheck,
@@ -48,6 +49,8 @@ from pipeline.config import to_dict
 from pipeline.faces import DetectorConfig, load_detector
 from pipeline.frames import FrameConfig
 from pipeline.frames.sampling import sample_indices
+from pipeline.people import PeopleConfig
+from pipeline.tracks import TrackConfig
 
 SAMPLED, ALL = "16 sampled frames", "all frames"
 _COLUMNS = ("changes", "nobody", "follows", "covers", "largest", "IDF1", "best", "switches", "frags")
@@ -195,14 +198,30 @@ def main() -> None:
     trackers = {name: _compare(name, args, config) for name in args.tracker}
     for name, (rows, _) in trackers.items():
         sys.stdout.write(f"{name}\n{table(rows)}")
+    looks = compare_looks(
+        (clip, truth[name])
+        for found, truth in (_clips_of(directory, args.cache, config) for directory in args.directories)
+        for name, clip in found.items()
+    )
+    if looks["auc"] is not None:
+        sys.stdout.write(f"looks: AUC {looks['auc']:.4f}\n")
     detector_settings = {key: value for key, value in to_dict(config).items() if key != "weights"}
-    about = about_this_run({"detector": detector_settings}, {})
+    of_motion = {"people": to_dict(PeopleConfig()), "track": to_dict(TrackConfig())}
+    about = about_this_run({"detector": detector_settings, **of_motion}, {"rates": list(args.rates)})
     del about["command"]
     del about["machine"]["load_average"]
     for file, part in ((args.json, 0), (args.clips, 1)):
         if file is not None:
             numbers = {name: results[part] for name, results in trackers.items()}
-            file.write_text(json.dumps({**about, "trackers": numbers}, indent=1) + "\n")
+            file.write_text(json.dumps({**about, "looks": looks, "trackers": numbers}, indent=1) + "\n")
+
+
+def _clips_of(
+    directory: Path, cache: Path, config: DetectorConfig
+) -> tuple[dict[str, Detections], dict[str, Truth]]:
+    """Return the detections and the truth of a directory's clips, by file name."""
+    found = _detections_of(directory, cache, config)
+    return found, read_truth(directory / "truth.csv", {clip: len(d.faces) for clip, d in found.items()})
 
 
 def _compare(
@@ -211,8 +230,7 @@ def _compare(
     """Return the rows of a tracker: one per scene and directory, one per clip."""
     rows, clips, everything = [], [], []
     for directory in args.directories:
-        found = _detections_of(directory, args.cache, config)
-        truth = read_truth(directory / "truth.csv", {clip: len(d.faces) for clip, d in found.items()})
+        found, truth = _clips_of(directory, args.cache, config)
         results = [
             result
             for clip, detections in found.items()

@@ -32,6 +32,7 @@ number of packets as the estimate of n. If the estimate was wrong, a second pass
 
 from pipeline.frames.cuts import ShotConfig
 from pipeline.frames.decode import decode_clip
+from pipeline.frames.folder import FOLDER_RATE
 from pipeline.frames.pool import CLIP_SECONDS, DecodePool
 from pipeline.frames.requests import DecodeAnswer, Decoded, DecodeJob, Decoder, InlineDecoder
 from pipeline.frames.sampling import FrameConfig, is_mirrored, sample_indices, view_offset
@@ -43,6 +44,7 @@ __all__ = [
     "DecodePool",
     "Decoded",
     "Decoder",
+    "FOLDER_RATE",
     "FrameConfig",
     "InlineDecoder",
     "ShotConfig",

@@ -26,7 +26,8 @@ __all__ = ["MARGIN_SECONDS", "CutFinder", "ShotConfig"]
 
 MARGIN_SECONDS = 1.0
 """Length of video before and after a window that is searched with it, so that a window has the cuts of the
-whole file. A decision needs at most 0.9 s on either side, and 10 frames if these are longer."""
+whole file. From 4 frames/s on, a decision depends on about 1 s on either side at most; below, on 4 frames, so
+that a window may have other cuts than the whole file."""
 
 _LONG_SIDE_PX, _SHORT_SIDE_PX = 96, 24
 _CHUNK = 128
@@ -36,7 +37,7 @@ _CHUNK = 128
 class CutFinder:
     """Search for cuts in frames that are added in order of presentation.
 
-    It keeps small pictures of at most about 230 frames (2 MB), and the frames of cuts.
+    It keeps small pictures of at most about 240 frames (2 MB), and the frames of cuts.
 
     Args:
         config: Settings of the search.

@@ -24,8 +24,8 @@ from pipeline.types import Frames, Note, NoteKind
 
 Size = tuple[int, int]
 
-_RATE = 25.0
-"""Frames/s for the search for cuts, because images of a directory have no times."""
+FOLDER_RATE = 25.0
+"""Frames per second that images of a directory count as, because they have no times."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +65,7 @@ def decode_folder(
         raise ClipError("open", f"no image in the directory ({' '.join(sorted(PICTURE_SUFFIXES))}){found}")
     number_of = numbers_of(folder.names, "images")
     sizes = {name: size for name in folder.names if (size := upright_size(folder.path / name)) is not None}
-    step = step_of(_RATE, rate)
+    step = step_of(FOLDER_RATE, rate)
     pictures = _decode(folder.path, sizes, config, step)
     if pictures is None:
         sizes = {name: size for name, size in sizes.items() if read_upright(folder.path / name) is not None}
@@ -96,7 +96,7 @@ def _decode(folder: Path, sizes: Mapping[str, Size], config: FrameConfig, step: 
 
 def _cuts(folder: Path, names: Sequence[str], config: ShotConfig) -> tuple[int, ...]:
     """Return the first images of new shots; an image that does not decode repeats the one before."""
-    finder = CutFinder(config, _RATE)
+    finder = CutFinder(config, FOLDER_RATE)
     for name in names:
         rgb = read_upright(folder / name)
         finder.add(None if rgb is None else av.VideoFrame.from_ndarray(rgb, format="rgb24"))

@@ -62,7 +62,8 @@ class Pictures:
             raise ClipError(
                 "decode",
                 f"{self._num_wanted} frames of {width}x{height} pixels are {num_bytes >> 20} MiB; "
-                f"allowed: {allowed >> 20} MiB. Scale the clip down, or take fewer frames or views",
+                f"allowed: {allowed >> 20} MiB. Scale the clip down, take fewer frames or views, "
+                "or reduce detector.rate",
             )
 
     def add(self, place: int, seconds: float, frame: Any) -> None:

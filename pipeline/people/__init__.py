@@ -26,6 +26,7 @@ def find_people(
     config: PeopleConfig,
     *,
     start_score: float = 0.0,
+    searched_U: Sequence[int] | None = None,
 ) -> tuple[Person, ...]:
     """Find the people of a clip.
 
@@ -36,9 +37,10 @@ def find_people(
         shot_U: Number of the shot that each frame is in.
         config: Settings.
         start_score: Every person has a detection with a higher score.
+        searched_U: Places of the frames that were searched for faces, rising; None for all.
 
     Returns:
         The people, the one with the largest weight first (`join`).
     """
-    tracklets = link(faces, looks, seconds_U, shot_U, config, start_score=start_score)
+    tracklets = link(faces, looks, seconds_U, shot_U, config, start_score=start_score, searched_U=searched_U)
     return join(tracklets, config)

@@ -15,7 +15,8 @@ class PeopleConfig:
     of the box, which is the square root of its area.
 
     Attributes:
-        max_gap: Longest time in seconds that a face may be missing before its tracklet ends.
+        max_gap: Longest time in seconds that a face may be missing before its tracklet ends. If frames are
+            further apart, a tracklet may continue on the next frame.
         max_speed: Deviation of the speed from a constant velocity, in sides per second.
         max_growth: Deviation of the logarithm of the side, per second.
         look_distance: Distance of two looks of one person that is usual (`pipeline.looks`).

@@ -12,8 +12,8 @@ from pipeline.people.config import PeopleConfig
 from pipeline.types import Person, Tracklet
 
 _OTHER_LOOK = 0.67
-"""Distance of looks that 95 % of the pairs of two people exceed (`pipeline.looks`). It takes the place of the
-distance to a person who could be meant but is not in view."""
+"""Distance of looks that most pairs of two people exceed (benchmarks/results/tracking.json). It stands for a
+person who could be meant but is not in view."""
 
 
 def join(tracklets: Sequence[Tracklet], config: PeopleConfig) -> tuple[Person, ...]:

@@ -111,10 +111,12 @@ def link(
     config: PeopleConfig,
     *,
     start_score: float = 0.0,
+    searched_U: Sequence[int] | None = None,
 ) -> tuple[Tracklet, ...]:
     """Link the detections of all frames into one tracklet per person and shot.
 
     Detections above `start_score` are assigned first. Weaker ones then continue the tracklets that are left.
+    A face is missed only on frames that were searched for faces.
 
     Args:
         faces: Detected faces on U frames.
@@ -123,15 +125,19 @@ def link(
         shot_U: Number of the shot that each frame is in.
         config: Settings.
         start_score: Detections with a higher score may start a tracklet.
+        searched_U: Places of the frames that were searched for faces, rising; None for all.
 
     Returns:
         The tracklets, in the order of their first detections; every one has a detection above `start_score`.
     """
     everyone: list[_Open] = []
-    for u, found in enumerate(faces):
-        now, shot = float(seconds_U[u]), int(shot_U[u])
-        alive = [t for t in everyone if t.shot == shot and now - t.states[-1][0] <= config.max_gap]
-        step = now - float(seconds_U[u - 1]) if u else 0.0
+    searched = range(len(faces)) if searched_U is None else searched_U
+    before = float(seconds_U[searched[0]]) if len(searched) else 0.0
+    for u in searched:
+        found, now, shot = faces[u], float(seconds_U[u]), int(shot_U[u])
+        step, before = now - before, now
+        max_gap = max(config.max_gap, step)
+        alive = [t for t in everyone if t.shot == shot and now - t.states[-1][0] <= max_gap]
         cost_MK = _costs(alive, now, step, found, looks[u], config)
         is_strong = found.score > start_score
         strong_MK = np.where(is_strong, cost_MK, np.inf)

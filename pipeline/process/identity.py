@@ -10,7 +10,7 @@ from pipeline.frames import FrameConfig, ShotConfig
 from pipeline.people import PeopleConfig
 from pipeline.streams import StreamConfig
 from pipeline.tracks import EARLIER_METHOD, TrackConfig
-from pipeline.versions import OF_MOTION, SECTIONS, VERSION, is_same_version, stored_version
+from pipeline.versions import OF_MOTION, SECTIONS, VERSION, is_same_version, stored_version, stored_versions
 
 _SETTINGS: Mapping[str, Any] = {
     "frames": FrameConfig,
@@ -85,8 +85,8 @@ def method_of(identity: Mapping[str, Any]) -> Any:
 def version_differences(theirs: Mapping[str, Any]) -> list[str]:
     """Return a line for each step whose algorithm has another version here than in a stored identity."""
     found = [
-        _version_difference(step, kind.VERSION, stored_version(theirs.get(section)))
-        for section, (step, kind) in STEPS.items()
+        _version_difference(STEPS[section][0], STEPS[section][1].VERSION, there)
+        for section, there in stored_versions(theirs).items()
     ]
     return [line for line in found if line]
 

@@ -30,13 +30,12 @@ from pipeline.types import (
     FaceTrack,
     Floats,
     FrameMeta,
+    Ints,
     Person,
     SourceFile,
     Streams,
 )
 
-_FRAMES_PER_SECOND = 25.0
-"""Assumed rate of the images of a directory."""
 _NO_HOST_MEMORY = "DefaultCPUAllocator"
 """In the message of the RuntimeError that torch raises when the host's memory does not suffice."""
 
@@ -57,6 +56,8 @@ class PreparedClip:
     """The subject's box on every sampled frame."""
     streams: Streams
     """The face crop and the scene of every sampled frame."""
+    follows_everyone: bool
+    """Whether the subject was chosen among the people of the clip, over its shots."""
 
     @property
     def num_pictures(self) -> int:
@@ -144,6 +145,7 @@ def prepare(clip: ClipRef, decoded: frame_step.Decoded, models: Models) -> Prepa
         people=people,
         track=track,
         streams=streams,
+        follows_everyone=models.config.follows_everyone,
     )
 
 
@@ -166,14 +168,19 @@ def _faces(clip: ClipRef, frames: FrameMeta, rgb_UHWC: torch.Tensor, models: Mod
     """Return the faces on each frame, from the source that the settings name; none where crops are taken."""
     source = models.config.faces
     if source.is_detected:
-        every = models.config.detector.every
-        cuts = np.flatnonzero(np.diff(frames.shot_U, prepend=-1, append=-1)).tolist()  # and both ends
-        rows = sorted({*range(0, len(rgb_UHWC), every), *cuts[:-1], *(cut - 1 for cut in cuts[1:])})
-        found = models.detector.detect(rgb_UHWC if every == 1 else rgb_UHWC[rows])
+        rows = _searched(frames.shot_U, models.config)
+        found = models.detector.detect(rgb_UHWC if len(rows) == len(rgb_UHWC) else rgb_UHWC[rows])
         by_row = dict(zip(rows, found, strict=True))
         return [by_row[row] if row in by_row else face_step.no_faces() for row in range(len(rgb_UHWC))]
     boxes = None if source.takes_crops else clip.provided_boxes
     return face_step.provided_faces(boxes, frames.index_U, frames.height_px, frames.width_px)
+
+
+def _searched(shot_U: Ints, config: ExtractConfig) -> list[int]:
+    """Return the places of the frames on which faces are detected: every n-th, and both ends of each shot."""
+    starts = np.flatnonzero(np.diff(shot_U, prepend=-1)).tolist()
+    ends = [*(start - 1 for start in starts[1:]), len(shot_U) - 1]
+    return sorted({*range(0, len(shot_U), config.detector.every), *starts, *ends})
 
 
 def _followed(
@@ -185,7 +192,7 @@ def _followed(
 ) -> tuple[tuple[Person, ...], FaceTrack]:
     """Return the people of a clip, and the subject's track.
 
-    Images of a directory have no times; they count as 25 frames per second.
+    Images of a directory have no times; they count as `FOLDER_RATE` frames per second.
     """
     if clip.subject is not None and not config.follows_everyone:
         raise ClipError("track", f"the dataset names its subject, and {config.why_subject_is_fixed}")
@@ -200,9 +207,15 @@ def _followed(
     ]
     seconds_U = frames.seconds_U.astype(np.float64)
     if np.isnan(seconds_U).any():
-        seconds_U = frames.index_U / _FRAMES_PER_SECOND
+        seconds_U = frames.index_U / frame_step.FOLDER_RATE
     people = people_step.find_people(
-        faces, looks, seconds_U, frames.shot_U, config.people, start_score=config.detector.score
+        faces,
+        looks,
+        seconds_U,
+        frames.shot_U,
+        config.people,
+        start_score=config.detector.score,
+        searched_U=_searched(frames.shot_U, config),
     )
 
     def look_at(u: int, box_xyxy_px: Floats) -> Floats:
@@ -210,7 +223,16 @@ def _followed(
         return np.asarray(look)
 
     named = track_step.find_named(people, clip.subject, frames) if clip.subject else None
-    return people, track_step.subject_track(people, seconds_U, frames.shot_U, look_at, config.track, named)
+    sampled_U = frames.sampled_U
+    return people, track_step.subject_track(
+        people,
+        seconds_U,
+        frames.shot_U,
+        look_at,
+        config.track,
+        named,
+        sampled_U=None if len(sampled_U) == len(seconds_U) else sampled_U,
+    )
 
 
 def _crops(clip: ClipRef, decoded: frame_step.Decoded) -> Crops:

@@ -6,7 +6,7 @@ from typing import Any, Self
 
 import numpy.typing as npt
 
-from pipeline.errors import CacheError, some
+from pipeline.errors import CacheDamagedError, CacheError, some
 from pipeline.process import identity_differences
 from pipeline.store.location import Location
 from pipeline.store.meta import CacheMeta
@@ -31,19 +31,22 @@ class EarlierRows:
     """Row of each clip; -1 for a clip that it does not have."""
 
     def read(self) -> list[EarlierClip | None]:
-        """Return the clips; None for those that are not there, or not done.
+        """Return the clips; None for those that are not there, not done, or read with a damaged chunk.
 
-        Raises CacheError if the cache is gone, or a chunk of these clips is damaged.
+        Raises CacheError if the cache is gone.
         """
         there = [row for row in self.rows if row >= 0]
         if not there:
             return [None] * len(self.rows)
         with FeatureCache.open(self.cache) as cache:
             first, end = min(there), max(there) + 1
-            if end - first > _FARTHEST * len(there):  # another order of clips: one chunk after the other
-                spans = {row: _span(cache, row, row + 1) for row in there}
-                return [None if row < 0 else _clip(spans[row], 0) for row in self.rows]
-            span = _span(cache, first, end)
+            try:
+                if end - first > _FARTHEST * len(there):  # another order of clips: one chunk after the other
+                    spans = {row: _span(cache, row, row + 1) for row in there}
+                    return [None if row < 0 else _clip(spans[row], 0) for row in self.rows]
+                span = _span(cache, first, end)
+            except CacheDamagedError:
+                return [None] * len(self.rows)
             return [None if row < 0 else _clip(span, row - first) for row in self.rows]
 
 
@@ -67,7 +70,7 @@ class EarlierCache:
 
         Raises:
             CacheError: There is no such cache, or other settings than those of shots, detection, people and
-                tracks differ.
+                tracks differ. Or face crops of a dataset were used in one of both, whose boxes are not known.
         """
         with FeatureCache.open(place) as cache:
             found = [
@@ -75,7 +78,7 @@ class EarlierCache:
             ]
             found += [
                 f"{name}: {getattr(meta, name)} here, {getattr(cache.meta, name)} there"
-                for name in ("num_views", "num_frames", "num_tokens")
+                for name in ("num_views", "num_frames", "num_tokens", "takes_crops")
                 if getattr(meta, name) != getattr(cache.meta, name)
             ]
             if found:

@@ -171,7 +171,8 @@ ARRAYS: tuple[ArraySpec, ...] = (
     _array(
         "face_absence",
         _VIEW_FRAME,
-        "Why the subject is not found on the frame: 0 it is found, 1 in view by its track but not detected, "
+        "Why the subject is not found on the frame: 0 it is found, 1 not detected although in view by its "
+        "track (and on every frame of a clip without a face), "
         "2 out of view, 3 in another shot.",
         dtype="uint8",
         per_block=True,
@@ -219,8 +220,8 @@ ARRAYS: tuple[ArraySpec, ...] = (
     _array(
         "num_people",
         ("clip",),
-        "People who were followed on at least two of the sampled frames; one person counts twice where looks "
-        "did not show that it is the same.",
+        "People who were detected on at least two frames, those of `detector.rate` included; one person "
+        "counts twice where looks did not show that it is the same.",
         dtype="int32",
         per_block=True,
         people_only=True,

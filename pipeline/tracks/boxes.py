@@ -12,19 +12,18 @@ from pipeline.tracks.config import TrackConfig
 from pipeline.types import Crops, FaceTrack, Floats, Ints
 
 
-def interpolated(box_N4: Floats, frame_N: Sequence[int] | Ints, num_frames: int) -> Floats:
+def interpolated(box_N4: Floats, at_N: Sequence[int] | Ints | Floats, wanted_U: Ints | Floats) -> Floats:
     """Interpolate boxes linearly between detections, and hold the first and the last one at both ends.
 
     Args:
         box_N4: Boxes of N detections.
-        frame_N: Their frame numbers, ascending.
-        num_frames: Number U of frames.
+        at_N: Their frame numbers or times, ascending.
+        wanted_U: Frame numbers or times of the U frames.
 
     Returns:
         Boxes, float32 [U, 4].
     """
-    wanted = np.arange(num_frames)
-    return np.stack([np.interp(wanted, frame_N, side) for side in box_N4.T], axis=1).astype(np.float32)
+    return np.stack([np.interp(wanted_U, at_N, side) for side in box_N4.T], axis=1).astype(np.float32)
 
 
 def smoothed(box_U4: Floats, config: TrackConfig) -> Floats:

@@ -57,7 +57,7 @@ def nearest_track(faces: Sequence[Faces], config: TrackConfig) -> FaceTrack:
     score, found = np.zeros(u, dtype=np.float32), np.zeros(u, dtype=np.bool_)
     score[subject.frame] = subject.score
     found[subject.frame] = True
-    box = smoothed(interpolated(np.array(subject.box), subject.frame, u), config)
+    box = smoothed(interpolated(np.array(subject.box), subject.frame, np.arange(u)), config)
     return FaceTrack.of_one_person(box, score, found)
 
 

@@ -23,10 +23,14 @@ def subject_track(
     look_at: Callable[[int, Floats], Floats],
     config: TrackConfig,
     named: Chosen | None = None,
+    *,
+    sampled_U: Ints | None = None,
 ) -> FaceTrack:
     """Follow the clip's subject.
 
-    Boxes are interpolated and smoothed within each shot. Where the face is not detected between two
+    Boxes are interpolated and smoothed within each shot. With further frames between the sampled ones, frames
+    are not evenly spaced: then boxes are interpolated by time, and smoothed over the sampled frames alone, so
+    that sampled frames with a detection keep their boxes. Where the face is not detected between two
     detections, or shortly before or after them, it is in view if the place of its box looks like it.
 
     Args:
@@ -36,6 +40,7 @@ def subject_track(
         look_at: Function that returns the look, [D], of a box, [4] in pixels, on a frame.
         config: Settings.
         named: The person that the dataset names as the subject; None for the choice by weight.
+        sampled_U: Places of the sampled frames, if there are further ones; None if all are sampled.
 
     Returns:
         Boxes [U, 4], NaN if no frame has a face. Where the subject is not in view, the box is that of the
@@ -58,10 +63,14 @@ def subject_track(
         found[tracklet.frame_N] = True
         margin = min(margin, float(tracklet.margin_N.min()))
     box_U4 = np.full((u, 4), np.nan, np.float32)
+    clock_U = np.arange(u) if sampled_U is None else seconds_U
     for shot in np.unique(shot_U[found]):
         rows = np.flatnonzero(shot_U == shot)
-        seen = np.flatnonzero(found[rows])
-        box_U4[rows] = smoothed(interpolated(detected_U4[rows[seen]], seen, len(rows)), config)
+        seen = rows[found[rows]]
+        box_U4[rows] = interpolated(detected_U4[seen], clock_U[seen], clock_U[rows])
+        box_U4[seen] = detected_U4[seen]  # also if two of them have one time
+        sampled = rows if sampled_U is None else rows[np.isin(rows, sampled_U)]
+        box_U4[sampled] = smoothed(box_U4[sampled], config)
     has_box = np.isfinite(box_U4).all(axis=1)
     absence_U = np.where(has_box, Absence.OUT_OF_VIEW, Absence.OTHER_SHOT).astype(np.uint8)
     for place, holder in enumerate(holder_U):

@@ -18,7 +18,7 @@ from pipeline.types import Split
 from trainer.ablate.outcome import RunTask
 from trainer.ablate.spec import Spec
 from trainer.ablate.sweep_request import MOST_SEEDS, SweepRequest
-from trainer.batches import bytes_needed, require_patch_tokens
+from trainer.batches import bytes_needed, require_arrays
 from trainer.caches import open_cache
 from trainer.config import TrainConfig, learnt
 from trainer.folds import fold_number, fold_rows, polarity_labels, require_polarities, usable_sha256
@@ -97,7 +97,7 @@ def plan_sweep(
 
     Raises:
         ConfigError: A setting, class or fold is unknown, a split is empty, or the cache lacks polarities or
-            patch tokens.
+            arrays that a row needs.
         CheckpointError: Test clips share footage with training clips (unless `allow_leak`).
         CacheError: The cache cannot be read.
     """
@@ -179,7 +179,7 @@ def _require_trainable(
         rows.of("test")
         if config.has_polarity_loss:
             require_polarities(features, polarity_labels(features, config.data), used)
-        require_patch_tokens(features.meta, config)
+        require_arrays(features.meta, config)
         require_negatives(config, features.read("label")[rows.of("train")])
     except ConfigError as error:
         msg = f"Row '{row}': {error}"

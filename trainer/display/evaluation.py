@@ -5,6 +5,7 @@ from typing import Any
 from pipeline.display.json_values import field_values, to_json_values
 from pipeline.display.text import lines
 from pipeline.errors import counted
+from trainer.doubtful_tracks import DoubtfulTracks
 from trainer.evaluation import EvalResult
 from trainer.intervals import Interval
 from trainer.leaks import Leak
@@ -59,6 +60,7 @@ def _(result: EvalResult) -> dict[str, Any]:
         "cache_fingerprint": info.cache_fingerprint,
         **field_values(result, "loss", "left_out", "leak"),
         **to_json_values(result.metrics),
+        **({} if result.doubtful_tracks is None else field_values(result, "doubtful_tracks")),
     }
 
 
@@ -67,17 +69,17 @@ def _(result: EvalResult) -> list[str]:
     metrics = result.metrics
     support = metrics.confusion.sum(axis=1)
     recalls = zip(metrics.class_names, metrics.recalls, metrics.intervals.recalls, support, strict=True)
-    rates = (("WAR", metrics.war, metrics.intervals.war), ("UAR", metrics.uar, metrics.intervals.uar))
     return [
         *(f"!! {banner}" for banner in result.banners),
         f"{result.title}: {counted(metrics.num_clips, 'clip')}; {metrics.interval_basis}",
-        *(f"  {name:<16} {value:8.2%}  {_shown(interval)}" for name, value, interval in rates),
+        *_rates(metrics),
         *(
             f"  {name:<16} {'no clips':>8}"
             if recall is None
             else f"  {name:<16} {recall:8.2%}  {_shown(interval)}, {counted(int(count), 'clip')}"
             for name, recall, interval, count in recalls
         ),
+        *_without_doubtful(result.doubtful_tracks),
         *(f"  left out: {count} {why}" for why, count in result.left_out.items() if count),
         *(f"  note: {note}" for note in result.leak.notes),
         f"  trained on {result.training_set}",
@@ -88,6 +90,21 @@ def _(result: EvalResult) -> list[str]:
         ),
         *(f"wrote {path}" for path in result.files),
     ]
+
+
+def _rates(metrics: Metrics) -> list[str]:
+    rates = (("WAR", metrics.war, metrics.intervals.war), ("UAR", metrics.uar, metrics.intervals.uar))
+    return [f"  {name:<16} {value:8.2%}  {_shown(interval)}" for name, value, interval in rates]
+
+
+def _without_doubtful(found: DoubtfulTracks | None) -> list[str]:
+    """Return WAR and UAR without doubtful tracks, under a line with their number; [] without any."""
+    if found is None:
+        return []
+    counts = f"  doubtful face tracks, which may be of another person: {found} clips"
+    if found.without is None:
+        return [f"{counts}; no clips are left without them"]
+    return [f"{counts}; without them:", *(f"  {line}" for line in _rates(found.without))]
 
 
 def _shown(interval: Interval | None) -> str:

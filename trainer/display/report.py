@@ -54,8 +54,18 @@ def _(run_row: RunRow) -> dict[str, Any]:
         "folds_of_data_set": run_row.num_folds_of_dataset,
         "clips_of_several_folds": run_row.num_shared_clips,
         "summary": summary,
+        **_without_doubtful(run_row),
         "runs": to_json_values(run_row.runs),
     }
+
+
+def _without_doubtful(run_row: RunRow) -> dict[str, Any]:
+    """Return the summary without doubtful face tracks; {} if no clip has one."""
+    found = run_row.summary_without_doubtful
+    if found is None:
+        return {}
+    names = ["by_fold", *(["mean_of_folds"] if run_row.has_mean_without_doubtful else [])]
+    return {"summary_without_doubtful_tracks": field_values(found, *names)}
 
 
 @to_json_values.register
@@ -76,6 +86,7 @@ def _(run: ReportedRun) -> dict[str, Any]:
             "is_the_training_cache": run.same_cache,
         },
         **field_values(run, "loss", "left_out", "leak", "metrics"),
+        **({} if run.doubtful_tracks is None else field_values(run, "doubtful_tracks")),
         "num_epochs": len(run.epochs),
     }
 

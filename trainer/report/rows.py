@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from pipeline.errors import some
-from trainer.config import TrainConfig, learnt
+from trainer.config import TrainConfig, result_settings
 from trainer.pages.banners import label_text
 from trainer.presets import PRESETS
 from trainer.report.comparability import SharedFacts
@@ -94,6 +94,27 @@ class RunRow:
             disjoint=not self.num_shared_clips,
         )
 
+    @cached_property
+    def summary_without_doubtful(self) -> Summary | None:
+        """The numbers without doubtful face tracks; None if no clip has one, or no clips are left.
+
+        Runs of which every track is doubtful are left out.
+        """
+        scores = [
+            Score(fold=run.fold_name, seed=run.info.seed, metrics=run.metrics_without_doubtful)
+            for run in self.runs
+            if run.metrics_without_doubtful is not None
+        ]
+        if not scores or not any(run.doubtful_tracks for run in self.runs):
+            return None
+        return summarise(scores, disjoint=not self.num_shared_clips)
+
+    @property
+    def has_mean_without_doubtful(self) -> bool:
+        """Whether `summary_without_doubtful` has a mean of folds: every fold has clips left."""
+        found = self.summary_without_doubtful
+        return self.has_mean_of_folds and found is not None and len(found.by_fold) == len(self.folds)
+
 
 def rows_of(runs: Sequence[ReportedRun]) -> tuple[RunRow, ...]:
     """Group runs by dataset and setting, in the order of their first runs.
@@ -134,7 +155,7 @@ def nearest_preset(config: TrainConfig) -> tuple[str, tuple[str, ...]]:
 
 def setting_changes(before: TrainConfig, after: TrainConfig) -> tuple[str, ...]:
     """Return every setting of `after` that differs in `before`, as ``section.key=value``."""
-    old, new = _flat(learnt(before)), _flat(learnt(after))
+    old, new = _flat(result_settings(before)), _flat(result_settings(after))
     return tuple(f"{key}={value}" for key, value in new.items() if old[key] != value)
 
 

@@ -14,6 +14,7 @@ from pipeline.store.reader import FeatureCache
 from pipeline.strict_json import from_json
 from pipeline.types import Floats, Ints
 from trainer.config import TrainConfig
+from trainer.doubtful_tracks import DoubtfulTracks
 from trainer.epochs import METRICS_FILE
 from trainer.folds import polarity_labels
 from trainer.leaks import Leak
@@ -38,6 +39,7 @@ class ReportedRun:
         precision, measured_precision: Precisions of training and of measuring.
         polarity_N: Polarity, -1 for unknown.
         group_N: Groups of the clips; None if no clips of the cache share one.
+        doubtful_tracks: See `EvalResult`.
         votes_NC: Fractions of the annotators' votes, NaN for clips without votes; None without any.
         epochs: Records of metrics.jsonl; empty if the file is missing.
     """
@@ -61,6 +63,7 @@ class ReportedRun:
     group_N: Ints | None
     votes_NC: Floats | None
     metrics: Metrics
+    doubtful_tracks: DoubtfulTracks | None
     loss: float
     same_cache: bool
     left_out: Mapping[str, int]
@@ -96,6 +99,7 @@ class ReportedRun:
             group_N=measured.group_N,
             votes_NC=None if np.isnan(votes_NC).any(axis=1).all() else votes_NC,
             metrics=measured.metrics(),
+            doubtful_tracks=measured.doubtful_tracks(),
             loss=measured.scores.loss,
             same_cache=measured.same_cache,
             left_out=measured.left_out,
@@ -108,6 +112,11 @@ class ReportedRun:
     def fold_name(self) -> str:
         """The run's fold. If another fold was measured, such as fold 1: "2 on 1"."""
         return self.info.fold if self.is_own_fold else f"{self.info.fold} on {self.fold}"
+
+    @property
+    def metrics_without_doubtful(self) -> Metrics | None:
+        """Metrics of the clips without a doubtful face track; None if every track is doubtful."""
+        return self.metrics if self.doubtful_tracks is None else self.doubtful_tracks.without
 
     @property
     def is_unfinished(self) -> bool:

@@ -75,7 +75,7 @@ def stage_features(measured: Measured, place_N: torch.Tensor) -> dict[str, torch
     for batch in measured.data.evaluation_batches(place_N, checkpoint.config.optim.batch_size):
         outputs = model(batch, checkpoint.text_CF)
         aligned = [value for value in (outputs.face_BF, outputs.scene_BF) if value is not None]
-        encoded_BF = masked_mean(batch.face_BTF, batch.valid_BT)
+        encoded_BF = masked_mean(batch.face_BTF, batch.face_valid_BT)
         parts.append((encoded_BF, outputs.encoded_BF, torch.cat(aligned, dim=1), outputs.output_BF))
     stages = (torch.cat(values).float().cpu() for values in zip(*parts, strict=True))
     return {name: functional.normalize(value, dim=1) for name, value in zip(names, stages, strict=True)}

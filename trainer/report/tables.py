@@ -31,6 +31,8 @@ def result_blocks(run_rows: Sequence[RunRow], split: str) -> list[Block]:
     if whole:
         blocks += [_means_table(whole, full), Text(text=_MEANS)]
         blocks += [Text(text=_not_pooled(run_row)) for run_row in whole if run_row.num_shared_clips]
+    if any(run.doubtful_tracks for run_row in run_rows for run in run_row.runs):
+        blocks.append(_doubtful_table(run_rows))
     blocks += [Text(text=_incomplete(run_row)) for run_row in run_rows if _lacks_folds(run_row)]
     if not all(run_row.has_own_folds for run_row in run_rows):
         blocks.append(Text(text=_OTHER_FOLDS))
@@ -118,6 +120,46 @@ def _means_table(run_rows: Sequence[RunRow], paper: Sequence[PaperRow]) -> Table
         note="The paper's rows are those of a single test set." if paper else "",
         ours=range(len(paper), len(rows)),
     )
+
+
+_DOUBTFUL = (
+    "Doubtful: clips of the first seed whose face may be that of another person on some frames. If a class "
+    "has no clips without them, UAR is the mean over the other classes."
+)
+
+
+def _doubtful_table(run_rows: Sequence[RunRow]) -> Table:
+    """Return the table of results with and without doubtful face tracks, of folds that have any."""
+    rows = []
+    for run_row in run_rows:
+        without = run_row.summary_without_doubtful
+        certain = {} if without is None else without.by_fold
+        for fold, spreads in run_row.summary.by_fold.items():
+            counts = _doubtful_counts(run_row, [fold])
+            if counts:
+                rates = [*_rates(spreads), *_rates(certain.get(fold, {}))]
+                rows.append([run_row.label, fold, counts, *rates])
+        counts = _doubtful_counts(run_row, run_row.folds)
+        if counts and without is not None and run_row.has_mean_without_doubtful:
+            rates = [*_rates(run_row.summary.mean_of_folds), *_rates(without.mean_of_folds)]
+            rows.append([run_row.label, f"mean of {len(run_row.folds)}", counts, *rates])
+    return Table(
+        title="With and without doubtful face tracks, percent",
+        columns=["", "fold", "doubtful", "UAR", "WAR", "UAR without", "WAR without"],
+        rows=rows,
+        note=_DOUBTFUL,
+        ours=range(len(rows)),
+    )
+
+
+def _doubtful_counts(run_row: RunRow, folds: Sequence[str]) -> str:
+    """Return "n of m" clips of the first run of each fold; empty if no run of the folds has any."""
+    runs = [run for run in run_row.runs if run.fold_name in folds]
+    if not any(run.doubtful_tracks for run in runs):
+        return ""
+    first = [next(run for run in runs if run.fold_name == fold) for fold in folds]
+    num_doubtful = sum(run.doubtful_tracks.num_doubtful for run in first if run.doubtful_tracks)
+    return f"{num_doubtful:,} of {sum(run.metrics.num_clips for run in first):,}"
 
 
 def _seeds(run_row: RunRow) -> str:
