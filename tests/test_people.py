@@ -104,7 +104,7 @@ def test_an_absence_longer_than_the_limit_ends_a_tracklet_and_the_look_joins_it(
         list(range(5)),
         list(range(20, 25)),
     ]
-    assert person.margin == pytest.approx(0.67**2 / (2 * 0.25**2), rel=1e-4)
+    assert person.margin == pytest.approx(0.6**2 / (2 * 0.25**2), rel=1e-4)
     one, other = find_people(*clip(("a", boxes[:5]), ("b", [None] * 20 + boxes[20:])), PeopleConfig())
     assert one.num_detections == other.num_detections == 5
 

@@ -11,7 +11,7 @@ import numpy as np
 from pipeline.people.config import PeopleConfig
 from pipeline.types import Person, Tracklet
 
-_OTHER_LOOK = 0.67
+_OTHER_LOOK = 0.6
 """Distance of looks that most pairs of two people exceed (benchmarks/results/tracking.json). It stands for a
 person who could be meant but is not in view."""
 

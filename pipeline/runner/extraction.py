@@ -15,6 +15,7 @@ from pipeline.runner.tasks import RunOptions, Workload, blocks_to_do, tasks_of
 from pipeline.runner.worker import model_info, unloaded_model_info
 from pipeline.store.location import Location, LocationLike
 from pipeline.store.lock import Lock, hold
+from pipeline.store.reader import FeatureCache
 from pipeline.types import DatasetIndex
 
 
@@ -57,6 +58,8 @@ def extract(
     place, options = Location.of(cache), options or RunOptions()
     held = nullcontext(lock) if lock else hold(place, options.shard, take_over=options.take_over, say=say)
     with held as lock:
+        if options.reuse:
+            FeatureCache.open(options.reuse).close()  # a missing one is reported before models are loaded
         require_same_settings(unloaded_model_info(executor), place)
         info = model_info(executor)
         if say is not None:

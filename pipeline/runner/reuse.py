@@ -78,7 +78,7 @@ class EarlierCache:
             ]
             found += [
                 f"{name}: {getattr(meta, name)} here, {getattr(cache.meta, name)} there"
-                for name in ("num_views", "num_frames", "num_tokens", "takes_crops")
+                for name in ("num_tokens", "takes_crops")
                 if getattr(meta, name) != getattr(cache.meta, name)
             ]
             if found:
