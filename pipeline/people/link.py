@@ -166,8 +166,17 @@ def _costs(
 ) -> Floats:
     """Return the cost in nats of continuing each tracklet by each detection, [M, K]; inf beyond the limits.
 
-    The cost is that of a normal distribution of the centre and of the logarithm of the side around their
-    predictions, plus that of the nearest known look.
+    The cost is that of Student's t distributions of the centre and of the logarithm of the side around their
+    predictions, plus that of a normal distribution of the distance to the nearest known look, plus that of the
+    time in which the face was missed.
+
+    Args:
+        alive: The open tracklets of the shot.
+        now: Time of the frame, in seconds.
+        step: Seconds since the previous frame that was searched for faces.
+        found: Faces on the frame.
+        look_KD: Their looks.
+        config: Settings.
     """
     if not alive or not len(found.score):
         return np.full((len(alive), len(found.score)), np.inf)
