@@ -167,8 +167,8 @@ def _costs(
     """Return the cost in nats of continuing each tracklet by each detection, [M, K]; inf beyond the limits.
 
     The cost is that of Student's t distributions of the centre and of the logarithm of the side around their
-    predictions, plus that of a normal distribution of the distance to the nearest known look, plus that of the
-    time in which the face was missed.
+    predictions, plus that of a normal distribution of the distance to the nearest known look, plus that of
+    the time in which the face was missed.
 
     Args:
         alive: The open tracklets of the shot.
