@@ -33,6 +33,9 @@ _TAIL = 4.0
 """Degrees of freedom of the movement's distribution (Student's t): people may start or stop at once."""
 _GATE = 10.0
 """Limit of movement and of growth, in deviations."""
+_USUAL_CHANGE, _REPLACED = 0.6, 0.78
+"""Distances of looks between two detections of a tracklet. Up to the first, no other person is considered. At
+the second, one who has taken the place, as by a cut that was not found, is as likely as the same person."""
 _KEPT_LOOKS = 6
 _FORBIDDEN = 1e6
 
@@ -138,7 +141,8 @@ def link(
         step, before = now - before, now
         max_gap = max(config.max_gap, step)
         alive = [t for t in everyone if t.shot == shot and now - t.states[-1][0] <= max_gap]
-        cost_MK = _costs(alive, now, step, found, looks[u], config)
+        distance_MK = _look_distances(alive, looks[u])
+        cost_MK = _costs(alive, now, step, found, distance_MK, config)
         is_strong = found.score > start_score
         strong_MK = np.where(is_strong, cost_MK, np.inf)
         pairs = _assign(strong_MK, config.new_cost)
@@ -151,6 +155,8 @@ def link(
             if face in by_face:
                 m = by_face[face]
                 person, margin = alive[m], _margin(cost_MK, pairs | weak, m, config.new_cost)
+                if clean[face]:
+                    margin = min(margin, _replacement_margin(float(distance_MK[m, face]), config))
             elif is_strong[face]:
                 person, margin = _Open(shot=shot), np.inf
                 everyone.append(person)
@@ -162,7 +168,12 @@ def link(
 
 
 def _costs(
-    alive: Sequence[_Open], now: float, step: float, found: Faces, look_KD: Floats, config: PeopleConfig
+    alive: Sequence[_Open],
+    now: float,
+    step: float,
+    found: Faces,
+    look_distance_MK: Floats,
+    config: PeopleConfig,
 ) -> Floats:
     """Return the cost in nats of continuing each tracklet by each detection, [M, K]; inf beyond the limits.
 
@@ -175,7 +186,7 @@ def _costs(
         now: Time of the frame, in seconds.
         step: Seconds since the previous frame that was searched for faces.
         found: Faces on the frame.
-        look_KD: Their looks.
+        look_distance_MK: Distances of their looks from the nearest known one of each tracklet.
         config: Settings.
     """
     if not alive or not len(found.score):
@@ -199,7 +210,7 @@ def _costs(
     cost_MK = (_TAIL + 2) / 2 * np.log1p(deviation_MK**2 / _TAIL) + np.log(spread_M1 / _JITTER)
     cost_MK += (_TAIL + 1) / 2 * np.log1p(growth_deviation_MK**2 / _TAIL)
     cost_MK += np.log(growth_spread_M1 / _GROWTH_JITTER) / 2
-    cost_MK += (_look_distances(alive, look_KD) / config.look_distance) ** 2 / 2
+    cost_MK += (look_distance_MK / config.look_distance) ** 2 / 2
     cost_MK += config.missed_cost * np.maximum(0, gap_M - step)[:, None]
     is_near = (deviation_MK <= _GATE) & (growth_deviation_MK <= _GATE)
     return np.where(is_near, cost_MK, np.inf)
@@ -207,6 +218,8 @@ def _costs(
 
 def _look_distances(alive: Sequence[_Open], look_KD: Floats) -> Floats:
     """Return the distance of each detection's look from the nearest known one of each tracklet, [M, K]."""
+    if not alive or not len(look_KD):
+        return np.zeros((len(alive), len(look_KD)), np.float32)
     known = [person.looks[-_KEPT_LOOKS:] for person in alive]
     known_LD = np.concatenate(known)
     square_LK = (known_LD**2).sum(axis=1)[:, None] + (look_KD**2).sum(axis=1) - 2 * known_LD @ look_KD.T
@@ -261,6 +274,18 @@ def _margin(cost_MK: Floats, pairs: dict[int, int], m: int, new_cost: float) -> 
             after = cost_MK[other, k] + min(cost_MK[m, face], new_cost)
             best = min(best, after - cost_MK[m, k] - cost_MK[other, face])
     return max(0.0, float(best))
+
+
+def _replacement_margin(distance: float, config: PeopleConfig) -> float:
+    """Return how much more likely the same person is than another one who has taken the place, in nats.
+
+    Args:
+        distance: Distance of the look from the nearest known one of the tracklet.
+        config: Settings.
+    """
+    if distance <= _USUAL_CHANGE:
+        return np.inf
+    return max(0.0, (_REPLACED**2 - distance**2) / (2 * config.look_distance**2))
 
 
 def _overlaps_none(box_K4: Floats, limit: float) -> npt.NDArray[np.bool_]:
