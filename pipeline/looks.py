@@ -10,6 +10,9 @@ from pipeline.types import Bytes, Floats
 
 _CROP_PX, _PATCH_PX, _BINS = 48, 12, 16
 _INNER = slice(4, 44)
+_PARTS, _BLUR = 4, 1.5
+"""Parts of a bin in each direction, and the deviation in parts by which counts are spread. So a small shift of
+flat colours, as in drawn films, does not move all of them into another bin."""
 _COLOUR_RANGE = (90, 166)
 """Range of OpenCV's 8-bit a and b of CIELAB that faces and hair have; 128 is grey."""
 _PATCH_WEIGHT = 0.1
@@ -61,7 +64,9 @@ def _square(rgb_HWC: Bytes, box_xyxy_px: Floats) -> Bytes:
 def look_of(crop: Bytes) -> Floats:
     """Describe the look of one face, float32 [D], from the square around its box, uint8 [48, 48, 3]."""
     lab = cv2.cvtColor(crop, cv2.COLOR_RGB2LAB)
-    counts = cv2.calcHist([lab], [1, 2], None, [_BINS, _BINS], 2 * _COLOUR_RANGE).ravel()
+    fine = cv2.calcHist([lab], [1, 2], None, 2 * [_PARTS * _BINS], 2 * _COLOUR_RANGE)
+    fine = cv2.GaussianBlur(fine, (0, 0), _BLUR, borderType=cv2.BORDER_CONSTANT)
+    counts = fine.reshape(_BINS, _PARTS, _BINS, _PARTS).sum(axis=(1, 3)).ravel()
     colours = np.sqrt(counts / max(1.0, float(counts.sum())))
     inner = np.ascontiguousarray(crop[_INNER, _INNER], dtype=np.float32)
     patch = cv2.resize(inner, (_PATCH_PX, _PATCH_PX), interpolation=cv2.INTER_AREA).ravel()

@@ -149,9 +149,7 @@ def test_more_pixels_than_memory_are_refused_with_what_to_do(tmp_path, monkeypat
     path = write_video(tmp_path / "a.mp4", 8)
     monkeypatch.setattr(frame_buffer, "MAX_RGB_BYTES", 4 * WIDTH * HEIGHT * 3)
     assert len(decode_clip(path, config(4)).rgb_UHWC) == 4
-    message = (
-        r"^decode: 5 frames of 64x48 pixels are 0 MiB; allowed: 0 MiB\. Scale the clip down, take fewer"
-    )
+    message = r"^decode: 5 frames of 64x48 pixels are 0 MiB; allowed: 0 MiB\. Scale the clip down, take fewer"
     with pytest.raises(ClipError, match=message):
         decode_clip(path, config(5))
 

@@ -26,3 +26,17 @@ def test_colours_distinguish_people_with_one_pattern():
     (one, again), (other, _) = faces_of(0, (200, 150, 130)), faces_of(0, (110, 80, 60))
     assert np.linalg.norm(look_of(one) - look_of(again)) < PeopleConfig.join_distance
     assert np.linalg.norm(look_of(one) - look_of(other)) > PeopleConfig.join_distance
+
+
+def test_a_small_shift_of_flat_colours_changes_a_look_little():
+    """Flat colours at the edge of a bin: one level of red more must not look like another person."""
+
+    def face(red):
+        picture = np.full((48, 48, 3), (red, 150, 130), np.uint8)
+        picture[16:22, 10:40] = (40, 30, 30)
+        return picture
+
+    looks = [look_of(face(red)) for red in range(190, 215)]
+    steps = [float(np.linalg.norm(one - other)) for one, other in zip(looks, looks[1:], strict=False)]
+    assert max(steps) < PeopleConfig.join_distance
+    assert np.linalg.norm(looks[0] - looks[-1]) > PeopleConfig.join_distance
