@@ -11,8 +11,10 @@ from pipeline.types import Bytes, Floats
 _CROP_PX, _PATCH_PX, _BINS = 48, 12, 16
 _INNER = slice(4, 44)
 _PARTS, _BLUR = 4, 1.5
-"""Parts of a bin in each direction, and the deviation in parts by which counts are spread. So a small shift of
-flat colours, as in drawn films, does not move all of them into another bin."""
+"""Parts of a bin in each direction, and the deviation in parts by which counts are spread.
+
+So a small shift of flat colours, as in drawn films, does not move all of them into another bin.
+"""
 _COLOUR_RANGE = (90, 166)
 """Range of OpenCV's 8-bit a and b of CIELAB that faces and hair have; 128 is grey."""
 _PATCH_WEIGHT = 0.1
