@@ -131,16 +131,6 @@ def test_a_face_is_not_missed_on_frames_that_were_not_searched():
     assert len(person.tracklets) == 5
 
 
-def test_a_track_whose_look_changes_at_once_is_doubtful():
-    """One person takes the place of another, as by a cut that was not found; nobody else is in view."""
-    boxes = [square(100)] * 8
-    (person,) = find_people(*clip(("a", boxes[:4]), ("b", [None] * 4 + boxes[4:])), PeopleConfig(new_cost=40))
-    (one,) = person.tracklets
-    assert one.margin_N.tolist() == [math.inf] * 4 + [0.0] + [math.inf] * 3
-    (same,) = find_people(*clip(("a", boxes), noise=0.05), PeopleConfig())
-    assert same.tracklets[0].margin_N.tolist() == [math.inf] * 8
-
-
 def test_a_cut_ends_every_tracklet():
     boxes = [square(100)] * 8
     (person,) = find_people(*clip(("a", boxes), shots=[0] * 4 + [1] * 4), PeopleConfig())

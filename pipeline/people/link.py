@@ -33,9 +33,6 @@ _TAIL = 4.0
 """Degrees of freedom of the movement's distribution (Student's t): people may start or stop at once."""
 _GATE = 10.0
 """Limit of movement and of growth, in deviations."""
-_USUAL_CHANGE, _REPLACED = 0.6, 0.78
-"""Distances of looks between two detections of a tracklet. Up to the first, no other person is considered. At
-the second, one who has taken the place, as by a cut that was not found, is as likely as the same person."""
 _KEPT_LOOKS = 6
 _FORBIDDEN = 1e6
 
@@ -155,8 +152,6 @@ def link(
             if face in by_face:
                 m = by_face[face]
                 person, margin = alive[m], _margin(cost_MK, pairs | weak, m, config.new_cost)
-                if clean[face]:
-                    margin = min(margin, _replacement_margin(float(distance_MK[m, face]), config))
             elif is_strong[face]:
                 person, margin = _Open(shot=shot), np.inf
                 everyone.append(person)
@@ -274,18 +269,6 @@ def _margin(cost_MK: Floats, pairs: dict[int, int], m: int, new_cost: float) -> 
             after = cost_MK[other, k] + min(cost_MK[m, face], new_cost)
             best = min(best, after - cost_MK[m, k] - cost_MK[other, face])
     return max(0.0, float(best))
-
-
-def _replacement_margin(distance: float, config: PeopleConfig) -> float:
-    """Return how much more likely the same person is than another one who has taken the place, in nats.
-
-    Args:
-        distance: Distance of the look from the nearest known one of the tracklet.
-        config: Settings.
-    """
-    if distance <= _USUAL_CHANGE:
-        return np.inf
-    return max(0.0, (_REPLACED**2 - distance**2) / (2 * config.look_distance**2))
 
 
 def _overlaps_none(box_K4: Floats, limit: float) -> npt.NDArray[np.bool_]:
