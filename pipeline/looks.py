@@ -44,11 +44,11 @@ def looks_of(rgb_HWC: Bytes, box_K4: Floats) -> Floats:
     Returns:
         Descriptors, float32 [K, D].
     """
-    looks = [look_of(_square(rgb_HWC, box)) for box in box_K4]
+    looks = [look_of(square_of(rgb_HWC, box)) for box in box_K4]
     return np.stack(looks) if looks else np.empty((0, LOOK_WIDTH), np.float32)
 
 
-def _square(rgb_HWC: Bytes, box_xyxy_px: Floats) -> Bytes:
+def square_of(rgb_HWC: Bytes, box_xyxy_px: Floats) -> Bytes:
     """Return the square around a box, as 48 x 48 pixels; pixels outside the frame repeat its edge."""
     height, width, _ = rgb_HWC.shape
     x0, y0, x1, y1 = (float(edge) for edge in box_xyxy_px)

@@ -123,14 +123,19 @@ def people_summary(prepared: PreparedClip) -> str:
     if not prepared.follows_everyone:
         return ""
     cuts, margin = prepared.frames.cuts, prepared.track.margin
-    where = (
-        "cuts not searched" if cuts is None else f"cuts at {', '.join(map(str, cuts))}" if cuts else "no cut"
-    )
+    where = cuts_in_words(cuts)
     people = f"{counted(len(prepared.people), 'person', 'people')}, the subject's box thick; {where}"
     if math.isinf(margin):
         return people
     doubt = " (DOUBTFUL: may be another person)" if margin < DOUBTFUL_NATS else ""
     return f"{people}; margin of the track {margin:.1f} nats{doubt}"
+
+
+def cuts_in_words(cuts: Sequence[int] | None) -> str:
+    """Return the frames of a clip's cuts as a phrase; None if they were not searched."""
+    if cuts is None:
+        return "cuts not searched"
+    return f"cuts at {', '.join(map(str, cuts))}" if cuts else "no cut"
 
 
 def _draw_frame(frame: Bytes, prepared: PreparedClip, u: int, scale: float) -> Bytes:

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from benchmarks.tracking.__main__ import chosen_frames, main, measure_clip, scene_of, summarise, table
-from benchmarks.tracking.detections import Detections, crop_of, load_detections, save_detections
+from benchmarks.tracking.detections import Detections, load_detections, save_detections
 from benchmarks.tracking.look_distances import compare_looks
 from benchmarks.tracking.trackers import TRACKERS, Result, TrackerEntry, nearest
 from benchmarks.tracking.truth import Truth
+from pipeline.looks import square_of
 from pipeline.tracks import TrackConfig, nearest_track
 from pipeline.types import Bytes, Faces, Floats, Ints
 
@@ -82,11 +83,11 @@ def test_a_crop_is_the_square_around_a_box_and_repeats_the_frames_edge() -> None
     image[:, 0] = 200
     image[10:20, 100:104] = 100
     # 4 x 10 px: the square reaches from 97 to 107 and from 10 to 20; columns 3 to 7 of 10 have the value 100.
-    crop = crop_of(image, np.array([100, 10, 104, 20], np.float32))
+    crop = square_of(image, np.array([100, 10, 104, 20], np.float32))
     assert crop.shape == (48, 48, 3)
     np.testing.assert_allclose(crop.mean(), 40, atol=1)
     # 10 of 20 columns are left of the frame and repeat its first column, which is one more.
-    edge = crop_of(image, np.array([-10, 30, 10, 50], np.float32))
+    edge = square_of(image, np.array([-10, 30, 10, 50], np.float32))
     np.testing.assert_allclose(edge.mean(), 200 * 11 / 20, atol=2)
 
 

@@ -13,13 +13,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 
 from pipeline.bench.clips import videos_of
 from pipeline.faces.detector import FaceDetector
 from pipeline.frames import FrameConfig, decode_clip
+from pipeline.looks import square_of
 from pipeline.types import Bytes, Faces, Floats
 
 CROP_SIDE_PX = 48
@@ -89,7 +89,7 @@ def detect_clip(path: Path, detector: FaceDetector) -> Detections:
     return Detections(
         faces=tuple(faces),
         crops=tuple(
-            np.stack([crop_of(rgb_HWC, box) for box in found.box_xyxy_px])
+            np.stack([square_of(rgb_HWC, box) for box in found.box_xyxy_px])
             if len(found.box_xyxy_px)
             else np.empty((0, CROP_SIDE_PX, CROP_SIDE_PX, 3), np.uint8)
             for rgb_HWC, found in zip(frames.rgb_UHWC, faces, strict=True)
@@ -97,19 +97,6 @@ def detect_clip(path: Path, detector: FaceDetector) -> Detections:
         seconds_U=seconds,
         fps=float((len(seconds) - 1) / (seconds[-1] - seconds[0])) if len(seconds) > 1 else 0.0,
         size_px=(frames.meta.width_px, frames.meta.height_px),
-    )
-
-
-def crop_of(rgb_HWC: Bytes, box_xyxy_px: Floats) -> Bytes:
-    """Return the square around a box as uint8 RGB [48, 48, 3]; pixels outside the frame repeat its edge."""
-    x0, y0, x1, y1 = (float(edge) for edge in box_xyxy_px)
-    side = max(x1 - x0, y1 - y0, 1.0)
-    left, top = round((x0 + x1 - side) / 2), round((y0 + y1 - side) / 2)
-    columns = np.clip(np.arange(left, left + max(1, round(side))), 0, rgb_HWC.shape[1] - 1)
-    rows = np.clip(np.arange(top, top + max(1, round(side))), 0, rgb_HWC.shape[0] - 1)
-    square = rgb_HWC[rows[:, None], columns[None, :]]
-    return np.asarray(
-        cv2.resize(square, (CROP_SIDE_PX, CROP_SIDE_PX), interpolation=cv2.INTER_AREA), dtype=np.uint8
     )
 
 

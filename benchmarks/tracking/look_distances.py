@@ -1,4 +1,4 @@
-"""How well the distance of looks tells one person from two, on trial clips with a truth."""
+"""How well the distance of looks distinguishes people, on trial clips with a truth."""
 
 from collections.abc import Iterable, Mapping
 from itertools import combinations

@@ -21,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline.boxes import iou_of
 from pipeline.types import Bools, Floats, Ints
 
 FACE_IN_HEAD = (-0.275, -0.37, 0.275, 0.40)
@@ -89,12 +90,7 @@ class Truth:
 
 def intersection_over_union(one_P4: Floats, other_K4: Floats) -> Floats:
     """Return the IoU of every pair [P, K]; 0 for boxes that are NaN."""
-    corner = np.maximum(one_P4[:, None, :2], other_K4[None, :, :2])
-    end = np.minimum(one_P4[:, None, 2:], other_K4[None, :, 2:])
-    shared_PK = np.clip(end - corner, 0, None).prod(axis=2)
-    area_P, area_K = ((box[:, 2:] - box[:, :2]).prod(axis=1) for box in (one_P4, other_K4))
-    union_PK = area_P[:, None] + area_K[None] - shared_PK
-    return np.asarray(np.nan_to_num(shared_PK / union_PK), dtype=np.float32)
+    return np.asarray(np.nan_to_num(iou_of(one_P4, other_K4)), dtype=np.float32)
 
 
 def read_truth(file: Path, num_frames: Mapping[str, int]) -> dict[str, Truth]:

@@ -8,6 +8,7 @@ from pipeline.display.text import lines
 from pipeline.errors import counted
 from pipeline.preview_faces import Looks
 from pipeline.samples import SampleReport
+from pipeline.sheet import cuts_in_words
 
 
 @to_json_values.register
@@ -50,12 +51,10 @@ def _people(document: dict[str, Any]) -> str:
     """Return people, cuts and doubt of a clip; empty where the subject alone is followed."""
     if "people" not in document:
         return ""
-    cuts = document["cuts"]
-    where = (
-        "cuts not searched" if cuts is None else f"cuts at {', '.join(map(str, cuts))}" if cuts else "no cut"
-    )
     doubt = ", DOUBTFUL: it may be another person" if document["is_doubtful"] else ""
-    return f"; {counted(len(document['people']), 'person', 'people')}; {where}{doubt}"
+    return (
+        f"; {counted(len(document['people']), 'person', 'people')}; {cuts_in_words(document['cuts'])}{doubt}"
+    )
 
 
 @to_json_values.register
