@@ -1,0 +1,213 @@
+"""Results of a prediction: windows, faces and people of one video, as its files store them.
+
+Times are in seconds from the start of the video, as a player shows them; None for a directory of images
+without a rate, where the numbers of frames are the only order. Boxes are x0, y0, x1, y1 in pixels of the
+upright frame.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from pipeline.strict_json import to_json
+
+NOTICE = (
+    "Made by automatic emotion recognition: it predicts how raters would label a facial expression, not what "
+    "a person feels. Not for decisions about people, such as in work, school, policing, insurance or health."
+)
+"""The line that every output carries."""
+
+UNKNOWN = "unknown"
+"""Name of the person whose tracks may be of several people."""
+
+SHORT, DOUBTFUL, GAP = "short", "doubtful", "gap"
+"""Flags of a window: its shot is shorter than a window; its track could be of another person; frames of it
+did not decode."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WindowAnswer:
+    """The answer for one person in one window: a line of windows.jsonl.
+
+    Attributes:
+        video: Name of the video.
+        shot: Number of the shot, from 0.
+        track: Track of the person in this shot, such as ``s03p1``; see `PersonTracks`.
+        start_seconds, end_seconds: The window, the end excluded. `extract` reads the same frames for a
+            manifest with these times.
+        first_frame, num_frames: The window in decoded frames of the video.
+        frames_found: Sampled frames on which the person's face was detected.
+        num_sampled: Sampled frames of the window.
+        box_xyxy_px: Mean box of the face over these frames; None if it was detected on none.
+        answer: Class of the largest probability; None if there is no answer.
+        probability: Probability of every class, in the order of the classes; None if there is no answer.
+        calibrated: Whether probabilities were divided by a temperature that was fitted on validation clips.
+        margin: Largest probability less the second largest, 0 to 1; None if there is no answer.
+        polarity: Probabilities of negative, neutral and positive; None if the model has no polarity encoder.
+        with_other_scenes: Mean probabilities of the same face with scenes of other clips; None if they were
+            not computed.
+        face_run: Probabilities of the face-only run; None without one.
+        reason: Why there is no answer; None if there is one.
+        flags: Some of `SHORT`, `DOUBTFUL` and `GAP`.
+    """
+
+    video: str
+    shot: int
+    track: str
+    start_seconds: float | None
+    end_seconds: float | None
+    first_frame: int
+    num_frames: int
+    frames_found: int
+    num_sampled: int
+    box_xyxy_px: tuple[float, float, float, float] | None
+    answer: str | None
+    probability: Mapping[str, float] | None
+    calibrated: bool
+    margin: float | None
+    polarity: Mapping[str, float] | None = None
+    with_other_scenes: Mapping[str, float] | None = None
+    face_run: Mapping[str, float] | None = None
+    reason: str | None = None
+    flags: tuple[str, ...] = ()
+
+    @property
+    def middle_seconds(self) -> float | None:
+        """Middle of the window in seconds: the time that the answer belongs to."""
+        if self.start_seconds is None or self.end_seconds is None:
+            return None
+        return (self.start_seconds + self.end_seconds) / 2
+
+    def line(self) -> str:
+        """Return the line of windows.jsonl, without its end."""
+        return to_json(asdict(self), indent=None)
+
+    @classmethod
+    def of_values(cls, values: Mapping[str, Any]) -> "WindowAnswer":
+        """Return the answer of a line's values. Raises ValueError for other values."""
+        names = [item.name for item in fields(cls)]
+        if sorted(values) != sorted(names):
+            msg = f"a window has the values {', '.join(names)}, not {', '.join(values)}"
+            raise ValueError(msg)
+        box, flags = values["box_xyxy_px"], tuple(values["flags"])
+        return cls(**{**values, "box_xyxy_px": None if box is None else tuple(box), "flags": flags})
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrackedFace:
+    """The face of one track on one sampled frame: a line of frames.csv.
+
+    Attributes:
+        frame: Number of the decoded frame, from 0.
+        seconds: Its time.
+        track: The track.
+        box_xyxy_px: Detected box.
+        score: Score of the detector, 0 to 1.
+    """
+
+    frame: int
+    seconds: float | None
+    track: str
+    box_xyxy_px: tuple[float, float, float, float]
+    score: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class PersonTracks:
+    """A person of the video, with the tracks that show this person.
+
+    Attributes:
+        name: ``P1``, ``P2``, ... by weight, a name that the user gave, or `UNKNOWN`.
+        tracks: The tracks, in order of time. Tracks of several shots were joined by look, within this video
+            only.
+        margin: How much worse another person would fit at the least certain join, in nats; infinite without a
+            join.
+    """
+
+    name: str
+    tracks: tuple[str, ...]
+    margin: float = math.inf
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """The video.
+
+    Attributes:
+        name: Name of the file or directory.
+        path: Its path.
+        sha256: Hash of the file; of the names and bytes of a directory's images.
+        num_frames: Decoded frames.
+        duration_seconds: Length in seconds; None without times.
+        frame_rate: Frames per second that the file states; None without times.
+        width_px, height_px: Size of the upright frames.
+        has_sound: Whether the file has an audio stream.
+    """
+
+    name: str
+    path: str
+    sha256: str
+    num_frames: int
+    duration_seconds: float | None
+    frame_rate: float | None
+    width_px: int
+    height_px: int
+    has_sound: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Settings of a prediction, as they took effect.
+
+    Attributes:
+        window_seconds, stride_seconds: Length of a window, and from one to the next; None without times.
+        window_frames, stride_frames: The same in frames, at a constant rate; None otherwise.
+        people: ``all``, ``main`` or a number.
+        min_face_px: Shortest side of a face for an answer, in pixels.
+        min_share: Smallest share of a window's sampled frames on which the face must be detected.
+        mask: Faces that are filled in the scene: ``subject``, ``everyone`` or ``none``.
+    """
+
+    window_seconds: float | None
+    stride_seconds: float | None
+    window_frames: int | None
+    stride_frames: int | None
+    people: str
+    min_face_px: float
+    min_share: float
+    mask: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prediction:
+    """A prediction of one video.
+
+    Attributes:
+        source: The video.
+        run: Name of the run.
+        class_names: Classes, in the order of the run.
+        banners: Warnings to show with every output, such as that of random weights.
+        settings: Settings.
+        cut_seconds: Times of the first frames of new shots, rising.
+        windows: The windows, in order of their ends, then of tracks.
+        faces: Detected faces on sampled frames, in order of frames.
+        people: Everyone, by weight; every track belongs to one of them.
+        done_seconds: Length that was processed, if a prediction was stopped; None if it is complete.
+    """
+
+    source: Source
+    run: str
+    class_names: tuple[str, ...]
+    banners: tuple[str, ...]
+    settings: Settings
+    cut_seconds: tuple[float, ...]
+    windows: Sequence[WindowAnswer]
+    faces: Sequence[TrackedFace]
+    people: tuple[PersonTracks, ...]
+    done_seconds: float | None = None
+
+    @property
+    def person_of(self) -> Mapping[str, str]:
+        """The name of the person of every track."""
+        return {track: person.name for person in self.people for track in person.tracks}
