@@ -93,7 +93,7 @@ def make_streams(
         ]
     else:
         faces = [
-            face_image(frames_U3HW, square, side_px, fill)
+            face_image(frames_U3HW[square.frame], square, side_px, fill)
             for square in face_squares(track, config, height, width)
         ]
     scene = _masked(frames_U3HW, scene_masks(track, config, height, width), fill)
@@ -149,19 +149,16 @@ def rectangle_of(box_xyxy_px: Floats, height: int, width: int) -> Rectangle:
     return left, top, right, bottom
 
 
-def face_image(
-    frames_U3HW: torch.Tensor, square: FaceSquare, side_px: int, fill: torch.Tensor
-) -> torch.Tensor:
-    """Return a face crop, uint8 [1, 3, S, S], of frames, uint8 [U, 3, H, W].
+def face_image(frame_3HW: torch.Tensor, square: FaceSquare, side_px: int, fill: torch.Tensor) -> torch.Tensor:
+    """Return a face crop, uint8 [1, 3, S, S], of the frame that it is a part of, uint8 [3, H, W].
 
     Args:
-        frames_U3HW: Frames.
-        square: The part of a frame.
+        frame_3HW: Frame.
+        square: Its part.
         side_px: Side S.
         fill: The encoder's mean colour, uint8 [3].
     """
-    cut = _cut_square(frames_U3HW[square.frame], square.left, square.top, square.side, fill)
-    return _resized(cut[None], side_px)
+    return _resized(_cut_square(frame_3HW, square.left, square.top, square.side, fill)[None], side_px)
 
 
 def scene_image(

@@ -9,8 +9,9 @@ Letters: K detections of a frame; M open tracklets; D length of a look.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -166,6 +167,51 @@ class Linker:
             tracklet.see(look_KD[face], is_clean=bool(clean[face]))
             linked.append(Linked(face=face, tracklet=number, margin=margin))
         return linked
+
+    def to_arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """Return the state, from which `from_arrays` continues to the bit."""
+        both = [*sorted(self._closed.items()), *self._open.items()]
+        tracklets = [tracklet for _, tracklet in both]
+        width = max((len(t.sum_D) for t in tracklets if t.sum_D is not None), default=0)
+        return {
+            "number": np.array([number for number, _ in both], np.int64),
+            "num_open": np.array(len(self._open)),
+            "before": np.array(np.nan if self._before is None else self._before),
+            "shot": np.array([t.shot for t in tracklets], np.int64),
+            "is_clean": np.array([t.is_clean for t in tracklets], np.bool_),
+            "num_looks": np.array([t.num_looks for t in tracklets], np.int64),
+            "sum": np.array([t.sum_D for t in tracklets], np.float32).reshape(-1, width),
+            "slope": np.array([t.slope for t in tracklets], np.float64).reshape(-1, 3),
+            "num_states": np.array([len(t.states) for t in tracklets], np.int64),
+            "states": np.array([s for t in tracklets for s in t.states], np.float64).reshape(-1, 4),
+            "num_kept": np.array([len(t.looks) for t in tracklets], np.int64),
+            "looks": np.array([look for t in tracklets for look in t.looks], np.float32).reshape(-1, width),
+        }
+
+    @classmethod
+    def from_arrays(
+        cls, arrays: Mapping[str, npt.NDArray[Any]], config: PeopleConfig, *, start_score: float = 0.0
+    ) -> "Linker":
+        """Return a linker that continues from a state of `to_arrays`."""
+        linker = cls(config, start_score=start_score)
+        before = float(arrays["before"])
+        linker._before = None if math.isnan(before) else before
+        states = np.split(arrays["states"], np.cumsum(arrays["num_states"]))
+        looks = np.split(arrays["looks"], np.cumsum(arrays["num_kept"]))
+        numbers = arrays["number"].tolist()
+        for place, number in enumerate(numbers):
+            tracklet = _Open(
+                shot=int(arrays["shot"][place]),
+                states=[(a, b, c, d) for a, b, c, d in states[place].tolist()],
+                slope=tuple(arrays["slope"][place].tolist()),
+                looks=list(looks[place]),
+                is_clean=bool(arrays["is_clean"][place]),
+                sum_D=arrays["sum"][place],
+                num_looks=int(arrays["num_looks"][place]),
+            )
+            is_open = place >= len(numbers) - int(arrays["num_open"])
+            (linker._open if is_open else linker._closed)[number] = tracklet
+        return linker
 
     def look_of(self, tracklet: int) -> Floats:
         """Return the mean look of a tracklet so far, float32 [D]."""
