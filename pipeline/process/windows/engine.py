@@ -7,10 +7,11 @@ everyone, and choose the subject of the window by themselves.
 Letters: K faces of a frame; U sampled frames of a window, each once; T frames per view; F, D widths.
 """
 
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from itertools import accumulate
+from itertools import accumulate, takewhile
 from typing import Any
 
 import numpy as np
@@ -46,6 +47,8 @@ from pipeline.types import Faces, FaceTrack, FrameMeta, StreamedFrame
 class _Waiting:
     """A person in a window whose images wait to be encoded."""
 
+    place: int
+    """Place of the window in the plan."""
     sample: WindowSample
     face_keys_T: list[Key] = field(default_factory=list)
     scene_keys_T: list[Key] = field(default_factory=list)
@@ -78,24 +81,27 @@ class WindowEngine:
         self._needed_from = _needed_from(plan.windows)
         self._fill = torch.tensor(models.images.fill_rgb, dtype=torch.uint8, device=models.device)
         self._faces, self._scenes = PictureMemo(early=False), PictureMemo(early=True)
-        self._waiting: list[_Waiting] = []
+        self._waiting: deque[_Waiting] = deque()
         self._found: list[FoundFace] = []
         self._seen: dict[int, SeenFrame] = {}
-        self._next = 0
+        self._made = self._ready = 0  # windows
         self.tracks = TrackTable(self._config)
         self.num_wanted = 0
         if state is not None:
             self._continue(state)
 
     @property
-    def num_done(self) -> int:
-        """Windows that were made; their samples may wait to be encoded."""
-        return self._next
+    def num_ready(self) -> int:
+        """Windows whose samples `flush` has returned."""
+        return self._ready
 
     @property
-    def first_needed(self) -> int:
-        """Number of the first frame that must be added next; frames before it are not needed again."""
-        return int(self._needed_from[self._next]) if self._next < len(self._plan.windows) else -1
+    def first_needed(self) -> int | None:
+        """The first frame that windows need whose samples `flush` has not returned; None if there are none.
+
+        An engine that continues from `to_arrays` starts with this frame.
+        """
+        return self._first_of(self._ready)
 
     @property
     def num_waiting(self) -> int:
@@ -114,24 +120,47 @@ class WindowEngine:
             ClipError: A step fails; names the step.
         """
         self._see(frames)
-        latest = frames[-1].number
-        windows = self._plan.windows
-        while self._next < len(windows) and int(windows[self._next].index_U[-1]) <= latest:
-            self._make(windows[self._next])
-            self._next += 1
-            self._drop_frames()
+        latest, windows, made = frames[-1].number, self._plan.windows, self._made
+        while self._made < len(windows) and int(windows[self._made].index_U[-1]) <= latest:
+            self._make(windows[self._made])
+            self._made += 1
+        if self._made > made:
+            first = self._first_of(self._made)
+            for seen in self._seen.values():
+                if first is None or seen.number < first:
+                    seen.release()
 
-    def flush(self, on_batch: Callable[[int], None] = lambda _: None) -> list[WindowSample]:
-        """Encode the images that wait, and return the samples of all windows made since the last call."""
+    def flush(
+        self, on_batch: Callable[[int], None] = lambda _: None, *, is_last: bool = False
+    ) -> list[WindowSample]:
+        """Encode the images that fill batches, and return the samples of all windows that are ready then.
+
+        Args:
+            on_batch: Called with the number of images after each batch.
+            is_last: Encode all images. The features do not depend on it.
+        """
         encoder = self._models.encoder
-        self._faces.encode(encoder, on_batch)
-        self._scenes.encode(encoder, on_batch)
-        samples = [self._with_features(one) for one in self._waiting]
-        self._waiting = []
-        oldest = self.first_needed
-        for memo in (self._faces, self._scenes):
-            memo.forget(lambda key: oldest < 0 or key[0] < oldest)  # type: ignore[index]
+        self._faces.encode(encoder, on_batch, all_of_them=is_last)
+        self._scenes.encode(encoder, on_batch, all_of_them=is_last)
+        samples = []
+        while self._waiting and self._is_window_ready():
+            self._ready = self._waiting[0].place + 1
+            while self._waiting and self._waiting[0].place < self._ready:
+                samples.append(self._with_features(self._waiting.popleft()))
+        self._drop_frames()
         return samples
+
+    def _is_window_ready(self) -> bool:
+        """Return whether all images of the first window that waits are encoded."""
+        place = self._waiting[0].place
+        return all(
+            self._faces.knows(one.face_keys_T) and self._scenes.knows(one.scene_keys_T)
+            for one in takewhile(lambda one: one.place == place, self._waiting)
+        )
+
+    def _first_of(self, place: int) -> int | None:
+        """Return the first frame that windows from a place of the plan on need; None after the last."""
+        return self._needed_from[place] if place < len(self._needed_from) else None
 
     def take_faces(self) -> list[FoundFace]:
         """Return the faces of named tracks on frames that no later window needs, since the last call."""
@@ -144,7 +173,7 @@ class WindowEngine:
             **self.tracks.to_arrays(),
             **seen_step.to_arrays(list(self._seen.values())),
             "counts": np.array(
-                [self._next, self.num_wanted, self._faces.num_encoded, self._scenes.num_encoded]
+                [self._ready, self.num_wanted, self._faces.num_encoded, self._scenes.num_encoded]
             ),
         }
 
@@ -152,7 +181,8 @@ class WindowEngine:
         self.tracks = TrackTable.from_arrays(state, self._config)
         self._seen = {one.number: one for one in seen_step.from_arrays(state)}
         counts = state["counts"].tolist()
-        self._next, self.num_wanted, self._faces.num_encoded, self._scenes.num_encoded = counts
+        self._ready, self.num_wanted, self._faces.num_encoded, self._scenes.num_encoded = counts
+        self._made = self._ready
 
     def _see(self, frames: Sequence[StreamedFrame]) -> None:
         """Detect and link the faces on new frames; frames that were seen before get their pixels."""
@@ -190,30 +220,32 @@ class WindowEngine:
         height, width = next((one.rgb_HWC.shape[:2] for one in seen if one.rgb_HWC is not None), (1, 1))
         meta = meta_of(window, self._seconds_N, self._config, height, width)
         gaps = [one for one in seen if one.rgb_HWC is None]
-        followed = self._tracklets_in(seen)
+        last = int(window.index_U[-1])
+        followed = self._tracklets_in(seen, last)
         if gaps:
             lost = counted(len(gaps), "frame")
             reason = f"{lost} of {len(seen)} did not decode: {gaps[0].reason or 'unknown reason'}"
-            names = sorted(self.tracks.name(tracklet) for tracklet in followed) or [""]
+            names = [self.tracks.name(tracklet, last) for tracklet in followed] or [""]
             self._waiting += [
-                _Waiting(without_face(window, meta, name, reason, has_gap=True)) for name in names
+                _Waiting(self._made, without_face(window, meta, name, reason, has_gap=True)) for name in names
             ]
         elif self._options.people == MAIN:
             self._make_person(window, meta, seen, None)
         elif not followed:
-            self._waiting.append(_Waiting(without_face(window, meta, "", "no face was found")))
+            self._waiting.append(_Waiting(self._made, without_face(window, meta, "", "no face was found")))
         else:
             for tracklet in followed:
                 self._make_person(window, meta, seen, tracklet)
 
-    def _tracklets_in(self, seen: Sequence[SeenFrame]) -> list[int]:
+    def _tracklets_in(self, seen: Sequence[SeenFrame], last: int) -> list[int]:
         """Return the tracklets with a name on frames, in the order of their numbers, or the heaviest few."""
         numbers = sorted({tracklet for one in seen for tracklet in one.held})
-        named = [number for number in numbers if self.tracks.name(number)]
+        named = [number for number in numbers if self.tracks.name(number, last)]
         people = self._options.people
         if people in (ALL, MAIN):
             return named
-        return sorted(sorted(named, key=self.tracks.weight, reverse=True)[: int(people)])
+        heaviest = sorted(named, key=lambda number: self.tracks.weight(number, last), reverse=True)
+        return sorted(heaviest[: int(people)])
 
     def _make_person(
         self, window: Window, meta: FrameMeta, seen: Sequence[SeenFrame], tracklet: int | None
@@ -232,7 +264,7 @@ class WindowEngine:
             used_U = np.unique(meta.position_VT[0])
         found_U = track.found[used_U]
         owner = tracklet if tracklet is not None else owner_of(seen, track.box_xyxy_px, track.found)
-        name = "" if owner is None else self.tracks.name(owner)
+        name = "" if owner is None else self.tracks.name(owner, int(window.index_U[-1]))
         boxes = track.box_xyxy_px[used_U][found_U]
         sample = WindowSample(
             window=window,
@@ -247,7 +279,7 @@ class WindowEngine:
             valid_T=meta.valid_VT[0],
             in_view_T=in_view_of(track.absence_U[meta.position_VT[0]], meta.valid_VT[0]),
         )
-        waiting = _Waiting(sample)
+        waiting = _Waiting(self._made, sample)
         if not sample.reason:
             self._request(waiting, meta, track, seen)
         self._waiting.append(waiting)
@@ -265,13 +297,11 @@ class WindowEngine:
             key = (shown.number, square.left, square.top, square.side)
             waiting.face_keys_T.append(key)
             self._faces.want(key, partial(stream_step.face_image, shown.pixels, square, side, self._fill))
-            self.num_wanted += 1
             if self._options.has_scene:
                 scene_key = (seen[u].number, masks_U[u])
                 waiting.scene_keys_T.append(scene_key)
                 make = partial(stream_step.scene_image, seen[u].pixels, masks_U[u], config, side, self._fill)
                 self._scenes.want(scene_key, make)
-                self.num_wanted += 1
 
     def _masks(
         self, track: FaceTrack, meta: FrameMeta, seen: Sequence[SeenFrame]
@@ -298,6 +328,7 @@ class WindowEngine:
         sample = waiting.sample
         if sample.reason:
             return sample
+        self.num_wanted += len(waiting.face_keys_T) + len(waiting.scene_keys_T)
         try:
             faces, scenes = self._faces.of(waiting.face_keys_T), self._scenes.of(waiting.scene_keys_T)
         except ClipError as error:
@@ -305,14 +336,20 @@ class WindowEngine:
         return replace(sample, features=features_of(faces, scenes))
 
     def _drop_frames(self) -> None:
-        """Forget the frames that no later window needs, and keep the faces of named tracks on them."""
+        """Forget the frames that no window needs, and keep the faces of named tracks on them."""
         first = self.first_needed
-        for number in [n for n in self._seen if first < 0 or n < first]:
+        for number in [n for n in self._seen if first is None or n < first]:
             seen = self._seen.pop(number)
             for tracklet, face in seen.held.items():
-                if name := self.tracks.name(tracklet):
+                if name := self.tracks.name(tracklet, self._last_frame()):
                     box, score = seen.faces.box_xyxy_px[face], float(seen.faces.score[face])
                     self._found.append(FoundFace(frame=number, track=name, box_xyxy_px=box, score=score))
+        for memo in (self._faces, self._scenes):
+            memo.forget(lambda key: first is None or key[0] < first)  # type: ignore[index]
+
+    def _last_frame(self) -> int:
+        """Return the last frame of the windows that are ready."""
+        return int(self._plan.windows[self._ready - 1].index_U[-1]) if self._ready else -1
 
 
 def clock_of(seconds_N: Seconds) -> Seconds:

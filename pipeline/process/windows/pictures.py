@@ -4,6 +4,7 @@ Letters: S side of an image; T frames per view; N images.
 """
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
+from itertools import islice
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -47,17 +48,25 @@ class PictureMemo:
         if key not in self._known and key not in self._waiting:
             self._waiting[key] = make()
 
-    def encode(self, encoder: Encoder, on_batch: Callable[[int], None]) -> None:
-        """Encode all images that wait."""
-        if not self._waiting:
-            return
-        encoded = encoder.encode(
-            torch.cat(list(self._waiting.values())), early=self._early, on_batch=on_batch
+    def encode(self, encoder: Encoder, on_batch: Callable[[int], None], *, all_of_them: bool) -> None:
+        """Encode the images that wait: all of them, or as many as fill batches."""
+        count = (
+            len(self._waiting)
+            if all_of_them
+            else len(self._waiting) // encoder.batch_pictures * encoder.batch_pictures
         )
-        for place, key in enumerate(self._waiting):
+        if not count:
+            return
+        keys = list(islice(self._waiting, count))
+        images = torch.cat([self._waiting.pop(key) for key in keys])
+        encoded = encoder.encode(images, early=self._early, on_batch=on_batch)
+        for place, key in enumerate(keys):
             self._known[key] = _one(encoded, place)
-        self.num_encoded += len(self._waiting)
-        self._waiting.clear()
+        self.num_encoded += count
+
+    def knows(self, keys: Iterable[Key]) -> bool:
+        """Return whether images are encoded."""
+        return all(key in self._known for key in keys)
 
     def of(self, keys: Iterable[Key]) -> list[Encodings]:
         """Return the features of images. Raises ClipError for one beyond the range of float16."""

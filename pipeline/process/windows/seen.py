@@ -37,6 +37,10 @@ class SeenFrame:
         assert self.frame_3HW is not None, "a window is made of frames that decoded"
         return self.frame_3HW
 
+    def release(self) -> None:
+        """Free the pixels."""
+        self.rgb_HWC = self.frame_3HW = None
+
     def followed_boxes(self) -> list[Floats]:
         """Boxes of the faces that belong to a tracklet, [4] each."""
         return [self.faces.box_xyxy_px[face] for face in self.held.values()]

@@ -4,6 +4,7 @@ Letters: K faces of a frame; N detections of a tracklet; M tracklets.
 """
 
 from array import array
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -68,17 +69,19 @@ class TrackTable:
             held[one.tracklet] = one.face
         return held
 
-    def name(self, tracklet: int) -> str:
-        """Return the name of a tracklet; empty while it has too few detections."""
+    def name(self, tracklet: int, last: int) -> str:
+        """Return the name of a tracklet; empty if it has too few detections up to the frame `last`."""
         track = self._tracks[tracklet]
-        if not track.name and len(track.frame) >= LEAST_DETECTIONS:
+        if len(track.frame) < LEAST_DETECTIONS or track.frame[LEAST_DETECTIONS - 1] > last:
+            return ""
+        if not track.name:
             self._named[track.shot] = self._named.get(track.shot, 0) + 1
             track.name = f"s{track.shot:02d}p{self._named[track.shot]}"
         return track.name
 
-    def weight(self, tracklet: int) -> float:
-        """Return the weight of a tracklet so far, as `Tracklet.weight`."""
-        return self._tracklet(tracklet).weight
+    def weight(self, tracklet: int, last: int) -> float:
+        """Return the weight of a tracklet up to the frame `last`, as `Tracklet.weight`."""
+        return self._tracklet(tracklet, last).weight
 
     def is_doubtful(self, tracklet: int, first: int, end: int) -> bool:
         """Return whether a detection on the frames from `first` up to `end` could be of another person."""
@@ -151,15 +154,16 @@ class TrackTable:
         table._named = {int(shot): int(count) for shot, count in arrays["named"].tolist()}
         return table
 
-    def _tracklet(self, number: int) -> Tracklet:
+    def _tracklet(self, number: int, last: int | None = None) -> Tracklet:
         track = self._tracks[number]
+        count = len(track.frame) if last is None else bisect_right(track.frame, last)
         return Tracklet(
             shot=track.shot,
-            frame_N=np.array(track.frame, np.int64),
-            face_N=np.array(track.face, np.int64),
-            box_N4=np.array(track.box, np.float32).reshape(-1, 4),
-            score_N=np.array(track.score, np.float32),
-            margin_N=np.array(track.margin, np.float32),
+            frame_N=np.array(track.frame[:count], np.int64),
+            face_N=np.array(track.face[:count], np.int64),
+            box_N4=np.array(track.box[: 4 * count], np.float32).reshape(-1, 4),
+            score_N=np.array(track.score[:count], np.float32),
+            margin_N=np.array(track.margin[:count], np.float32),
             look_D=self._linker.look_of(number),
         )
 
