@@ -21,11 +21,11 @@ MOTION = {**VERSIONED, "track": {**VERSIONED["track"], "method": "motion"}}
 
 @pytest.fixture(scope="module")
 def path(tmp_path_factory):
-    """A cache with tokens and people; wide enough that sums use vectors and have a rest beside them.
+    """A cache with tokens and people; wide enough that sums use vectors, with a rest, and two threads.
 
     Clip 3 is out of view on some frames, and clip 6 on all of them.
     """
-    meta = tiny_meta(num_tokens=37, num_clips=8, identity=MOTION, encoder_width=771, embed_width=51)
+    meta = tiny_meta(num_tokens=61, num_clips=8, identity=MOTION, encoder_width=771, embed_width=51)
     path = tiny_cache(tmp_path_factory.mktemp("cache") / "feats.zarr", meta)
     writer = CacheWriter.resume(path)
     rows = writer.read_block(0)

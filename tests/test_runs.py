@@ -136,6 +136,16 @@ def test_the_origin_of_the_features_is_in_the_run_without_the_users_name(run_dir
         assert str(Path.home()).encode() not in (run_dir / name).read_bytes()
 
 
+def test_the_paths_of_an_earlier_cache_are_stored_without_the_users_name(tmp_path):
+    """Caches of earlier versions hold absolute paths."""
+    config = {"encoder": {"name": "modest"}, "dataset": {"root": "/gone/DFEW"}}
+    cache = tiny_cache(tmp_path / "feats.zarr", tiny_meta(config=config))
+    attributes = cache / "zarr.json"
+    attributes.write_text(attributes.read_text().replace("/gone/DFEW", f"{Path.home()}/DFEW"))
+    train(cache, tmp_path / "run", QUICK, device="cpu")
+    assert load_run(tmp_path / "run").extraction()[0]["dataset"] == {"root": "~/DFEW"}
+
+
 def test_an_earlier_run_takes_the_origin_from_its_training_cache(run_dir):
     as_earlier(run_dir)
     run = load_run(run_dir)

@@ -14,7 +14,7 @@ from pipeline.errors import ConfigError
 from pipeline.types import Bools, Features
 from trainer.batches import Batch
 from trainer.config import TrainConfig
-from trainer.frame_means import means_needed, one_thread, only_in_view, write_means
+from trainer.frame_means import means_needed, only_in_view, write_means
 
 _FIELDS = {"early": "scene_early", "face_patches": "face_tokens", "scene_patches": "scene_tokens"}
 """Means that a model may need -> fields of `Features`."""
@@ -82,8 +82,7 @@ def _means(features: Sequence[Features], name: str, valid_BT: Bools) -> torch.Te
     stored_BVT = torch.from_numpy(np.stack([value[:1] for value in values]))
     mean_BV = torch.empty((*stored_BVT.shape[:2], *stored_BVT.shape[3:]), dtype=torch.float32)
     places = range(len(values))
-    with one_thread():
-        write_means(stored_BVT, valid_BT[:, None], places, places, mean_BV)
+    write_means(stored_BVT, valid_BT[:, None], places, places, mean_BV)
     return mean_BV[:, 0]
 
 

@@ -38,7 +38,7 @@ def write_means(
     places: Sequence[int],
     mean_NV: torch.Tensor,
 ) -> None:
-    """Write the mean over the valid frames of each picked clip, in float32. Call it within `one_thread`.
+    """Write the mean over the valid frames of each picked clip, in float32.
 
     Views are taken one at a time, because one fits the processor's cache and a block does not.
 
@@ -69,7 +69,7 @@ def only_in_view(valid: Bools, in_view: Bools) -> Bools:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Turn off the threads of torch: small operations gain nothing, and sums keep their order."""
+    """Turn off the threads of torch: small operations in threads of their own gain nothing."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
