@@ -131,7 +131,7 @@ def best_temperature(logits_NC: Floats, label_N: Ints) -> float | None:
 def expected_calibration_error(logits_NC: Floats, label_N: Ints, temperature: float = 1.0) -> float:
     """Return the expected calibration error (ECE), 0 to 1.
 
-    Guo et al., "On Calibration of Modern Neural Networks" (ICML 2017), eqs. 2 to 5: ECE = sum_m |B_m| / N
+    Guo et al., "On Calibration of Modern Neural Networks" (ICML 2017), section 2: ECE = sum_m |B_m| / N
     |acc(B_m) - conf(B_m)| over M = 15 bins of equal width. B_m are the clips whose largest probability is in
     ((m - 1) / M, m / M], conf(B_m) is the mean of these probabilities, and acc(B_m) the share of right
     answers. With few clips, it is above 0 for perfect probabilities too.
