@@ -19,7 +19,7 @@ FEWEST_CLIPS = 50
 """Validation clips that a temperature needs (decision 0028)."""
 
 LOWEST, HIGHEST = 0.05, 20.0
-"""Limits of a temperature. A minimum beyond them is not taken: no clip shows where it is."""
+"""Limits of a temperature. If the minimum is beyond them, the clips do not determine it."""
 
 _BINS = 15
 _HALVINGS = 60
