@@ -6,6 +6,7 @@
 ``clips``     a clip of a dataset, its split, its polarity, its boxes, its named subject
 ``datasets``  all clips of a dataset, and how it was read
 ``frames``    sampled frames, with and without pixels
+``scans``     all frames of a long source without pixels, and one frame of it
 ``faces``     faces on a frame, face crops, people, one subject's track
 ``streams``   the face crop and the scene of every frame
 ``features``  output of the encoder
@@ -15,7 +16,7 @@
 Import from here: ``from pipeline.types import Frames``.
 """
 
-from pipeline.types.arrays import Bools, Bytes, Floats, Halves, Ints
+from pipeline.types.arrays import Bools, Bytes, Doubles, Floats, Halves, Ints
 from pipeline.types.clips import ClipRef, NamedSubject, Polarity, ProvidedBoxes, Split
 from pipeline.types.datasets import DatasetIndex, ReadOptions
 from pipeline.types.earlier import EarlierClip
@@ -24,6 +25,7 @@ from pipeline.types.features import EARLY_STATISTICS, NUM_EARLY_BLOCKS, Features
 from pipeline.types.frames import FrameMeta, Frames
 from pipeline.types.notes import EMPTY_WINDOW, WINDOW_BEYOND_END, Note, NoteKind
 from pipeline.types.outcomes import STAGES, ClipDone, ClipFailed, ClipOutcome, SourceFile, Status
+from pipeline.types.scans import SourceScan, StreamedFrame
 from pipeline.types.streams import Streams
 
 __all__ = [
@@ -42,6 +44,7 @@ __all__ = [
     "ClipRef",
     "Crops",
     "DatasetIndex",
+    "Doubles",
     "EarlierClip",
     "FaceTrack",
     "Faces",
@@ -59,8 +62,10 @@ __all__ = [
     "Polarity",
     "ReadOptions",
     "SourceFile",
+    "SourceScan",
     "Split",
     "Status",
+    "StreamedFrame",
     "Streams",
     "Tracklet",
 ]

@@ -8,5 +8,6 @@ import numpy.typing as npt
 Bytes: TypeAlias = npt.NDArray[np.uint8]
 Ints: TypeAlias = npt.NDArray[np.int64]
 Floats: TypeAlias = npt.NDArray[np.float32]
+Doubles: TypeAlias = npt.NDArray[np.float64]
 Halves: TypeAlias = npt.NDArray[np.float16]
 Bools: TypeAlias = npt.NDArray[np.bool_]
