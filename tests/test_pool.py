@@ -16,7 +16,8 @@ import pytest
 
 from pipeline.errors import OusError
 from pipeline.frames import ipc
-from pipeline.frames.pool import CHILD_BYTES, DecodePool, PoolClosedError, _Child
+from pipeline.frames.decode_child import Child
+from pipeline.frames.pool import CHILD_BYTES, DecodePool, PoolClosedError
 from pipeline.frames.requests import Decoded, DecodeJob, InlineDecoder
 from pipeline.frames.sampling import FrameConfig
 from pipeline.types import ClipFailed
@@ -115,7 +116,7 @@ def test_a_child_that_is_killed_is_replaced_and_nothing_is_lost(folder):
 
 
 def test_ctrl_c_does_not_end_a_child_that_is_starting():
-    child = _Child(CHILD_BYTES)
+    child = Child(CHILD_BYTES)
     try:
         os.kill(child.pid, signal.SIGINT)
         child.greet()

@@ -13,7 +13,6 @@ from pipeline.types import Note, NoteKind
 from tests.tiny_videos import HEIGHT, WIDTH, grey, numbers, texts, write_two_videos, write_video
 
 ALL = FrameConfig(num_frames=100)
-NO_JUMP = SimpleNamespace(num_jumps=0)
 
 
 def frame(**odd):
@@ -25,7 +24,7 @@ def frame(**odd):
 def test_frames_are_counted_and_nothing_odd_gives_no_note():
     remarks = Remarks()
     remarks.add(frame())
-    assert remarks.notes(NO_JUMP) == []
+    assert remarks.notes(0) == []
     for odd in (
         {"is_corrupt": True},
         {"interlaced_frame": True},
@@ -35,7 +34,7 @@ def test_frames_are_counted_and_nothing_odd_gives_no_note():
     ):
         remarks.add(frame(**odd))
     remarks.num_errors = 2
-    assert remarks.notes(SimpleNamespace(num_jumps=3)) == [
+    assert remarks.notes(3) == [
         Note(NoteKind.DAMAGE, "2 packets did not decode"),
         Note(NoteKind.DAMAGE, "1 frame marked corrupt"),
         Note(NoteKind.TIMES, "1 frame without a time stamp; times follow the frame rate"),

@@ -16,12 +16,20 @@
 ``decode``         sampled frames of a video
 ``picture``        one image file as RGB
 ``folder``         sampled frames of a directory of images
+``frame_pass``     one decoding pass from a key frame on
+``scan_jobs``      requests and answers of a scan
+``scan_part``      scan of a part of a video: times, key frames, changes of shot
+``scan``           scan of a source, in parts
+``segment``        wanted frames of a segment of a scanned source
+``frame_stream``   wanted frames of a scanned source, in order
 ``crops``          face crops of the dataset for the sampled frames
-``frame_buffer``   decoded frames in one array
+``frame_buffer``   decoded frames as RGB, and in one array
 ``probe``          facts about a clip's file besides its frames
 ``file_hashes``    size and hash of a clip's files
 ``requests``       requests to a decoder and their answers; a decoder in the caller's thread
 ``pool``           decoder in child processes
+``room``           limit on the bytes that wait
+``decode_child``   one such process, as its parent sees it
 ``decode_worker``  main program of such a process
 ``ipc``            messages to and from such a process
 
@@ -33,9 +41,11 @@ number of packets as the estimate of n. If the estimate was wrong, a second pass
 from pipeline.frames.cuts import ShotConfig
 from pipeline.frames.decode import decode_clip
 from pipeline.frames.folder import FOLDER_RATE
+from pipeline.frames.frame_stream import STREAM_BYTES, stream_frames
 from pipeline.frames.pool import CLIP_SECONDS, DecodePool
-from pipeline.frames.requests import DecodeAnswer, Decoded, DecodeJob, Decoder, InlineDecoder
+from pipeline.frames.requests import DecodeAnswer, Decoded, DecodeJob, Decoder, InlineDecoder, PartDecoder
 from pipeline.frames.sampling import FrameConfig, is_mirrored, sample_indices, view_offset
+from pipeline.frames.scan import scan_source
 
 __all__ = [
     "CLIP_SECONDS",
@@ -47,9 +57,13 @@ __all__ = [
     "FOLDER_RATE",
     "FrameConfig",
     "InlineDecoder",
+    "PartDecoder",
+    "STREAM_BYTES",
     "ShotConfig",
     "decode_clip",
     "is_mirrored",
     "sample_indices",
+    "scan_source",
+    "stream_frames",
     "view_offset",
 ]

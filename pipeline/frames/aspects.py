@@ -13,12 +13,17 @@ class Aspects:
     It is the stream's value, with which a container may override the codec's, until the codec's value
     differs from its value at the first frame. Only a key frame can change it. The decoder reads ahead, so
     that frames from before the change still follow.
+
+    Attributes:
+        codec_ratios: The codec's values so far. With several of them, a pass that begins in the middle of the
+            file may take another one for the first.
     """
 
     def __init__(self, stream: Any) -> None:
         self._decoder = stream.codec_context
         self._of_stream = _checked(stream.sample_aspect_ratio)
         self._first: Any = None
+        self.codec_ratios: set[Any] = set()
         self._by_size: dict[tuple[int, int], float] = {}
 
     def see(self, frame: Any) -> None:
@@ -30,6 +35,7 @@ class Aspects:
         if size in self._by_size and not frame.key_frame:
             return
         now = self._decoder.sample_aspect_ratio
+        self.codec_ratios.add(now)
         if not self._by_size:
             self._first = now
         self._by_size[size] = self._of_stream if now == self._first else _checked(now)

@@ -57,6 +57,11 @@ class CutFinder:
         self._size: tuple[int, int] | None = None
 
     @property
+    def reach(self) -> int:
+        """Frames before and after a frame on which its decision depends."""
+        return self._reach
+
+    @property
     def num_added(self) -> int:
         """Number of frames that were added."""
         return self._first + len(self._pictures)
@@ -81,9 +86,17 @@ class CutFinder:
 
         No further frame may be added afterwards.
         """
+        return merged_changes(*self.changes())
+
+    def changes(self) -> tuple[list[int], list[GradualChange]]:
+        """Return hard cuts and gradual changes before `merged_changes` makes cuts of them.
+
+        Each depends on the frames within `reach` only, so that those of several parts of a video, joined, are
+        those of the whole video. No further frame may be added afterwards.
+        """
         if self._pictures:
             self._decide(self.num_added)
-        return merged_changes(self._hard, self._gradual)
+        return self._hard, self._gradual
 
     def _small(self, frame: Any) -> Bytes | None:
         """Return the small picture of a frame, uint8 [H, W], of the size for the first frame."""

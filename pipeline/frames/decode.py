@@ -139,17 +139,18 @@ def _decode_pass(
         nearest=(before, after),
         end=file_end(packets, running),
         notes=[
-            *remarks.notes(running),
+            *remarks.notes(running.num_jumps),
             *note_missing(packets, window, running, first),
             *note_beyond_end(packets, window, running),
             *note_streams(videos_of(packets.container)),
         ],
-        is_still=number == 1 and _may_be_picture(packets.container),
+        is_still=number == 1 and may_be_picture(packets.container),
     )
     if search is not None and after < math.inf:
         search.add_after(running, decoded)
     return taken
 
 
-def _may_be_picture(container: Any) -> bool:
+def may_be_picture(container: Any) -> bool:
+    """Return whether a file of one frame is a still image by its format."""
     return container.format.name == "gif" or container.metadata.get("major_brand") in _PICTURE_BRANDS

@@ -11,7 +11,7 @@ import sys
 
 from pipeline.children import keep_memory_below
 from pipeline.frames import ipc
-from pipeline.frames.requests import decode_job
+from pipeline.frames.requests import parts_of
 from pipeline.safe_streams import guard_standard_streams
 
 _PR_SET_PDEATHSIG = 1
@@ -27,9 +27,9 @@ def main() -> None:
     try:
         ipc.send(end, "ready")
         while True:
-            answer = decode_job(ipc.receive_pixels(end, ipc.receive(end), memoryview(b"")))
-            ipc.send(end, answer)
-            del answer  # frees its pixels before the next clip is decoded
+            for part in parts_of(ipc.receive_pixels(end, ipc.receive(end), memoryview(b""))):
+                ipc.send(end, part)
+                del part  # frees its pixels before the next part is decoded
     except ipc.ClosedError:
         return
 

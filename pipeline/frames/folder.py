@@ -60,11 +60,7 @@ def decode_folder(
             images have too many pixels.
         MemoryError: The images do not fit into memory.
     """
-    if not folder.names:
-        found = f"; found {shown(folder.others)}" if folder.others else ""
-        raise ClipError("open", f"no image in the directory ({' '.join(sorted(PICTURE_SUFFIXES))}){found}")
-    number_of = numbers_of(folder.names, "images")
-    sizes = {name: size for name in folder.names if (size := upright_size(folder.path / name)) is not None}
+    number_of, sizes = named_images(folder)
     step = step_of(FOLDER_RATE, rate)
     pictures = _decode(folder.path, sizes, config, step)
     if pictures is None:
@@ -74,8 +70,21 @@ def decode_folder(
     if not names or pictures is None:
         raise ClipError("decode", f"no image of {len(folder.names)} decodes ({shown(folder.names)})")
     shots = _cuts(folder.path, names, cuts) if cuts is not None and cuts.search == "all" else None
-    frames = pictures.frames(len(names), config, _notes(folder, names), cuts=shots, step=step)
+    frames = pictures.frames(len(names), config, note_images(folder, names), cuts=shots, step=step)
     return FolderClip(frames=frames, numbers=tuple(number_of[name] for name in names))
+
+
+def named_images(folder: PictureFolder) -> tuple[dict[str, int | str], dict[str, Size]]:
+    """Return the number in every image's name, and the size of every image whose header is readable.
+
+    Raises ClipError (stage ``open``) if there is no image, or if names have no order (`numbers_of`).
+    """
+    if not folder.names:
+        found = f"; found {shown(folder.others)}" if folder.others else ""
+        raise ClipError("open", f"no image in the directory ({' '.join(sorted(PICTURE_SUFFIXES))}){found}")
+    number_of = numbers_of(folder.names, "images")
+    sizes = {name: size for name in folder.names if (size := upright_size(folder.path / name)) is not None}
+    return number_of, sizes
 
 
 def _decode(folder: Path, sizes: Mapping[str, Size], config: FrameConfig, step: int) -> Pictures | None:
@@ -103,7 +112,8 @@ def _cuts(folder: Path, names: Sequence[str], config: ShotConfig) -> tuple[int, 
     return finder.cuts()
 
 
-def _notes(folder: PictureFolder, names: tuple[str, ...]) -> list[Note]:
+def note_images(folder: PictureFolder, names: Sequence[str]) -> list[Note]:
+    """Return notes on images that are not among the decodable `names`, and on other files."""
     readable, notes = set(names), []
     if broken := [name for name in folder.names if name not in readable]:
         text = f"{counted(len(broken), 'image')} did not decode: {shown(broken)}"

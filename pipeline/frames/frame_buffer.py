@@ -1,4 +1,4 @@
-"""Buffer of a clip's sampled frames: one array of RGB with square pixels, all of one size.
+"""Decoded frames as upright RGB with square pixels, all of one size, and the buffer of a clip's frames.
 
 Letters: U sampled frames, each once; H, W frame.
 """
@@ -21,11 +21,54 @@ MAX_RGB_BYTES = 1 << 30
 """Most bytes of all sampled frames of a clip: 16 frames of 22 million pixels."""
 
 
+class FrameConverter:
+    """Conversion of decoded frames to upright RGB with square pixels, all of one size.
+
+    A frame of another size is scaled to fit, between black bars, as a player shows it.
+
+    Args:
+        aspect_of: Function that returns the width of a frame's stored pixels divided by their height.
+
+    Attributes:
+        size: Width and height of the converted frames; set it before the first conversion.
+        changes_size: Whether a converted frame had another size.
+    """
+
+    def __init__(self, aspect_of: Callable[[Any], float]) -> None:
+        self.size = (0, 0)
+        self.changes_size = False
+        self._aspect_of = aspect_of
+        self._reformatter = VideoReformatter()
+
+    def upright_size(self, frame: Any) -> tuple[int, int]:
+        """Return width and height of a frame as a player shows it."""
+        quarter_turns, _ = _orientation(frame)
+        width, height = self._square_size(frame)
+        return (height, width) if quarter_turns % 2 else (width, height)
+
+    def write(self, frame: Any, target_HWC: Bytes) -> None:
+        """Write the pixels of a frame into an array, uint8 [H, W, 3] of `size`.
+
+        Raises ClipError (stage ``decode``) for pixels that do not convert.
+        """
+        quarter_turns, is_mirror = _orientation(frame)
+        size, shown = self._square_size(frame), self.upright_size(frame)
+        if shown == self.size:
+            target_HWC[:] = _upright(_rgb(frame, size, self._reformatter), quarter_turns, is_mirror)
+            return
+        self.changes_size = True
+        size = _fitted(size, shown, self.size)
+        _letterbox(_upright(_rgb(frame, size, self._reformatter), quarter_turns, is_mirror), target_HWC)
+
+    def _square_size(self, frame: Any) -> tuple[int, int]:
+        """Return width and height of a frame with square pixels, before it is turned."""
+        return max(1, round(frame.width * self._aspect_of(frame))), frame.height
+
+
 class Pictures:
     """Sampled frames as RGB with square pixels, upright, all of the first frame's size.
 
-    Each frame is converted into one array when it is added, and no decoded frame is kept. A frame of another
-    size is scaled to fit, between black bars, as a player shows it.
+    Each frame is converted into one array when it is added (`FrameConverter`), and no decoded frame is kept.
 
     Args:
         num_wanted: Number of frames that will be added.
@@ -35,12 +78,19 @@ class Pictures:
     def __init__(self, num_wanted: int, aspect_of: Callable[[Any], float]) -> None:
         self.index: list[int] = []
         self.seconds: list[float] = []
-        self.size = (0, 0)
-        self.changes_size = False
         self._num_wanted = num_wanted
-        self._aspect_of = aspect_of
+        self._converter = FrameConverter(aspect_of)
         self._rgb_UHWC: Bytes | None = None
-        self._reformatter = VideoReformatter()
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of all frames."""
+        return self._converter.size
+
+    @property
+    def changes_size(self) -> bool:
+        """Whether a frame that was added had another size."""
+        return self._converter.changes_size
 
     @property
     def rgb_UHWC(self) -> Bytes:
@@ -50,13 +100,11 @@ class Pictures:
 
     def set_size_of(self, frame: Any) -> None:
         """Set the size of all frames from the clip's first frame. Raises ClipError if they do not fit."""
-        quarter_turns, _ = _orientation(frame)
-        width, height = self._square_size(frame)
-        self.set_size(*((height, width) if quarter_turns % 2 else (width, height)))
+        self.set_size(*self._converter.upright_size(frame))
 
     def set_size(self, width: int, height: int) -> None:
         """Set width and height of all frames. Raises ClipError if they do not fit into `MAX_RGB_BYTES`."""
-        self.size = (width, height)
+        self._converter.size = (width, height)
         num_bytes, allowed = self._num_wanted * height * width * 3, MAX_RGB_BYTES
         if num_bytes > MAX_RGB_BYTES:
             raise ClipError(
@@ -77,16 +125,7 @@ class Pictures:
         if self._rgb_UHWC is None:
             width, height = self.size
             self._rgb_UHWC = np.empty((self._num_wanted, height, width, 3), dtype=np.uint8)
-        target = self._rgb_UHWC[len(self.index)]
-        quarter_turns, is_mirror = _orientation(frame)
-        size = self._square_size(frame)
-        shown = (size[1], size[0]) if quarter_turns % 2 else size
-        if shown == self.size:
-            target[:] = _upright(_rgb(frame, size, self._reformatter), quarter_turns, is_mirror)
-        else:
-            self.changes_size = True
-            size = _fitted(size, shown, self.size)
-            _letterbox(_upright(_rgb(frame, size, self._reformatter), quarter_turns, is_mirror), target)
+        self._converter.write(frame, self._rgb_UHWC[len(self.index)])
         self.index.append(place)
         self.seconds.append(seconds)
 
@@ -135,10 +174,6 @@ class Pictures:
             cuts=cuts,
         )
         return Frames(meta=meta, rgb_UHWC=self.rgb_UHWC)
-
-    def _square_size(self, frame: Any) -> tuple[int, int]:
-        """Return width and height of a frame with square pixels, before it is turned."""
-        return max(1, round(frame.width * self._aspect_of(frame))), frame.height
 
 
 def _fitted(size: tuple[int, int], shown: tuple[int, int], into: tuple[int, int]) -> tuple[int, int]:

@@ -5,30 +5,26 @@ runs in processes of its own. The bytes of pixels that wait for their consumer a
 """
 
 import queue
-import signal
-import socket
-import subprocess
 import threading
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
 import numpy as np
 
-from pipeline import children
 from pipeline.errors import OusError
 from pipeline.frames import ipc
-from pipeline.frames.requests import DecodeAnswer, DecodeJob
-from pipeline.types import Bytes, ClipFailed
+from pipeline.frames.decode_child import Child
+from pipeline.frames.requests import Answer, DecodeAnswer, DecodeJob, Job, Part, rest_of
+from pipeline.frames.room import Room
+from pipeline.types import Bytes, ClipFailed, StreamedFrame
 
 CLIP_SECONDS = 300.0
 WAITING_BYTES = 2 << 30
 CHILD_BYTES = 6 << 30
 _ATTEMPTS = 2
-_START_SECONDS = 120.0
-_DYING_SECONDS = 1.0
-"""Time for a child to end by itself after its end of the socket is closed, before it is killed."""
 
 
 def plain_buffer(num_bytes: int) -> Bytes:
@@ -45,14 +41,65 @@ class _Stream:
     """Answers for one caller.
 
     Attributes:
-        answers: Place, answer or error, and bytes of pixels.
+        room: Limit on the bytes of answers that wait.
+        answers: Place of the job, its part or an error, and bytes of pixels.
         left: Set when the caller needs no further answers.
     """
 
-    answers: "queue.SimpleQueue[tuple[int, DecodeAnswer | Exception, int]]" = field(
-        default_factory=queue.SimpleQueue
-    )
+    room: Room
+    answers: "queue.SimpleQueue[tuple[int, Part | Exception, int]]" = field(default_factory=queue.SimpleQueue)
     left: threading.Event = field(default_factory=threading.Event)
+
+    def parts(self) -> Generator[tuple[int, Part], None, None]:
+        """Yield place and part of every answer. Room for a part is released when the next one is taken."""
+        while True:
+            place, part, num_bytes = self.answers.get()
+            if isinstance(part, Exception):
+                raise part
+            try:
+                yield place, part
+            finally:
+                del part
+                self.room.leave(num_bytes)
+
+    def drop(self) -> None:
+        """Release the bytes of answers that no caller will take."""
+        while True:
+            try:
+                _, _, num_bytes = self.answers.get_nowait()
+            except queue.Empty:
+                return
+            self.room.leave(num_bytes)
+
+
+class PoolParts:
+    """Answers to one job of a pool, in order; see `requests.PartStream`.
+
+    Args:
+        stream: The stream that the pool fills.
+        leave: Function that ends the stream.
+    """
+
+    def __init__(self, stream: _Stream, leave: Callable[[_Stream], None]) -> None:
+        self._stream, self._leave = stream, leave
+
+    def __iter__(self) -> Iterator[Answer]:
+        """Yield the answers.
+
+        Raises:
+            PoolClosedError: The pool is closed.
+            OusError: No decoding process starts on this machine.
+        """
+        with closing(self._stream.parts()) as parts:
+            for _, part in parts:
+                if part.answer is not None:
+                    yield part.answer
+                if part.is_last:
+                    return
+
+    def close(self) -> None:
+        """End the job; its process is ended if it still decodes."""
+        self._leave(self._stream)
 
 
 class DecodePool:
@@ -60,8 +107,8 @@ class DecodePool:
 
     Args:
         num_children: Number of processes.
-        clip_seconds: Limit for the decoding of a clip. A clip that takes longer fails, and its process is
-            replaced.
+        clip_seconds: Limit for the decoding of a clip, and of each part of a longer job. A job that takes
+            longer fails, and its process is replaced.
         waiting_bytes: Most bytes of pixels that are received and not consumed. A single larger clip is
             received alone.
         child_bytes: Most bytes of address space of a process.
@@ -80,9 +127,9 @@ class DecodePool:
         self._clip_seconds = clip_seconds
         self._child_bytes = child_bytes
         self._buffer = buffer
-        self._jobs: queue.SimpleQueue[tuple[_Stream, int, DecodeJob] | None] = queue.SimpleQueue()
-        self._room = _Room(waiting_bytes)
-        self._children: dict[int, _Child] = {}
+        self._jobs: queue.SimpleQueue[tuple[_Stream, int, Job] | None] = queue.SimpleQueue()
+        self._room = Room(waiting_bytes)
+        self._children: dict[int, Child] = {}
         self._streams: set[_Stream] = set()
         self._closed = False
         self._threads = [
@@ -91,6 +138,11 @@ class DecodePool:
         ]
         for thread in self._threads:
             thread.start()
+
+    @property
+    def num_children(self) -> int:
+        """Number of processes."""
+        return len(self._threads)
 
     @property
     def pids(self) -> list[int]:
@@ -107,32 +159,32 @@ class DecodePool:
             PoolClosedError: The pool is closed.
             OusError: No decoding process starts on this machine.
         """
-        stream = _Stream()
-        self._streams.add(stream)
-        for place, job in enumerate(jobs):
-            self._jobs.put((stream, place, job))
+        stream = self._begin(jobs, self._room)
         try:
-            for _ in jobs:
-                if self._closed:
-                    raise PoolClosedError
-                place, answer, num_bytes = stream.answers.get()
-                if isinstance(answer, Exception):
-                    raise answer
-                try:
-                    yield place, answer
-                finally:
-                    del answer
-                    self._room.leave(num_bytes)
+            with closing(stream.parts()) as parts:
+                for _ in jobs:
+                    self._require_open()
+                    place, part = next(parts)
+                    assert isinstance(part.answer, DecodeAnswer), "a clip is answered in one part"
+                    yield place, part.answer
+                    del part
         finally:
-            stream.left.set()
-            self._streams.discard(stream)
-            self._drop(stream)
+            self._leave(stream)
+
+    def parts(self, job: Job, *, waiting_bytes: int = 0) -> PoolParts:
+        """Begin a job with several answers; see `requests.PartDecoder`.
+
+        Raises PoolClosedError if the pool is closed.
+        """
+        self._require_open()
+        return PoolParts(self._begin([job], Room(waiting_bytes)), self._leave)
 
     def close(self) -> None:
         """Stop the children at once, also while they decode."""
         self._closed = True
         for stream in list(self._streams):
             stream.answers.put((0, PoolClosedError(), 0))
+            stream.room.close()
         for _ in self._threads:
             self._jobs.put(None)
         for child in list(self._children.values()):
@@ -147,14 +199,21 @@ class DecodePool:
     ) -> None:
         self.close()
 
-    def _drop(self, stream: _Stream) -> None:
-        """Release the bytes of answers that no caller will take."""
-        while True:
-            try:
-                _, _, num_bytes = stream.answers.get_nowait()
-            except queue.Empty:
-                return
-            self._room.leave(num_bytes)
+    def _require_open(self) -> None:
+        if self._closed:
+            raise PoolClosedError
+
+    def _begin(self, jobs: Sequence[Job], room: Room) -> _Stream:
+        stream = _Stream(room)
+        self._streams.add(stream)
+        for place, job in enumerate(jobs):
+            self._jobs.put((stream, place, job))
+        return stream
+
+    def _leave(self, stream: _Stream) -> None:
+        stream.left.set()
+        self._streams.discard(stream)
+        stream.drop()
 
     def _serve(self, number: int) -> None:
         """Send jobs to one child, which is replaced after each death, until the pool is closed."""
@@ -162,15 +221,20 @@ class DecodePool:
             stream, place, job = work
             if stream.left.is_set():
                 continue
-            answer: DecodeAnswer | Exception
+            part: Part | Exception
             try:
-                answer, num_bytes = self._answer(number, job)
+                for part, num_bytes in self._parts(number, job, stream.room):
+                    stream.answers.put((place, part, num_bytes))
+                    is_last = part.is_last
+                    del part  # the caller may free its pixels
+                    if stream.left.is_set():
+                        stream.drop()
+                        if not is_last:
+                            self._discard(number)
+                            break
             except Exception as error:  # noqa: BLE001 - passed to the caller, which would wait forever
-                answer, num_bytes = error, 0
+                stream.answers.put((place, error, 0))
                 self._discard(number)
-            stream.answers.put((place, answer, num_bytes))
-            if stream.left.is_set():
-                self._drop(stream)
         self._discard(number)
 
     def _discard(self, number: int) -> None:
@@ -179,23 +243,36 @@ class DecodePool:
             self._children[number].kill()
             self._children.pop(number).stop()
 
-    def _answer(self, number: int, job: DecodeJob) -> tuple[DecodeAnswer, int]:
-        """Return a child's answer and its bytes of pixels. If the child dies, a second one is tried."""
-        death = ""
+    def _parts(self, number: int, job: Job, room: Room) -> Iterator[tuple[Part, int]]:
+        """Yield a child's parts of a job and their bytes of pixels.
+
+        If the child dies, a second one is tried with what remains of the job.
+        """
+        death, done = "", -1
         for _ in range(_ATTEMPTS):
             try:
-                return self._ask(self._child(number), job)
+                child = self._child(number)
+                child.end.settimeout(self._clip_seconds)
+                ipc.send(child.end, rest_of(job, done))
+                is_last = False
+                while not is_last:
+                    part, num_bytes = self._receive(child, room)
+                    is_last = part.is_last
+                    if isinstance(part.answer, StreamedFrame):
+                        done = part.answer.number
+                    yield part, num_bytes
+                    del part
             except TimeoutError:
                 self._discard(number)
-                limit = f"{self._clip_seconds:g} s"
-                reason = f"not decoded within {limit}; cut the clip shorter, or raise --clip-seconds"
-                return ClipFailed(stage="decode", reason=reason), 0
+                yield _failed(f"not decoded within {self._clip_seconds:g} s{_hint(job)}")
+                return
             except ipc.ClosedError:
                 death = self._children.pop(number).stop()
-        reason = f"the decoder crashed on it in {_ATTEMPTS} attempts ({death})"
-        return ClipFailed(stage="decode", reason=reason), 0
+            else:
+                return
+        yield _failed(f"the decoder crashed on it in {_ATTEMPTS} attempts ({death})")
 
-    def _child(self, number: int) -> "_Child":
+    def _child(self, number: int) -> Child:
         """Return the child of a number; if there is none, start one.
 
         Raises PoolClosedError; or OusError if none can be started, which is no fault of a clip.
@@ -203,7 +280,7 @@ class DecodePool:
         for attempt in range(_ATTEMPTS):
             if number in self._children:
                 break
-            self._children[number] = child = _Child(self._child_bytes)
+            self._children[number] = child = Child(self._child_bytes)
             try:
                 if self._closed:
                     raise PoolClosedError
@@ -219,84 +296,23 @@ class DecodePool:
                     raise OusError(msg) from error
         return self._children[number]
 
-    def _ask(self, child: "_Child", job: DecodeJob) -> tuple[DecodeAnswer, int]:
-        child.end.settimeout(self._clip_seconds)
-        ipc.send(child.end, job)
+    def _receive(self, child: Child, room: Room) -> tuple[Part, int]:
+        """Return the next part of a child and its bytes of pixels, as soon as there is room for them."""
         message = ipc.receive(child.end)
         num_bytes = message.num_bytes
         if num_bytes:
-            self._room.enter(num_bytes)
+            room.enter(num_bytes)
         try:
             pixels = self._buffer(num_bytes).data if num_bytes else memoryview(b"")
             return ipc.receive_pixels(child.end, message, pixels), num_bytes
         except BaseException:
-            self._room.leave(num_bytes)
+            room.leave(num_bytes)
             raise
 
 
-class _Child:
-    """A decoding process and the socket to it."""
-
-    def __init__(self, limit_bytes: int) -> None:
-        self.end, theirs = socket.socketpair()
-        with theirs, children.interrupts_blocked():
-            self._process = subprocess.Popen(
-                children.command("pipeline.frames.decode_worker", theirs.fileno(), limit_bytes),
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                env=children.environment(),
-            )
-
-    @property
-    def pid(self) -> int:
-        """Its process id."""
-        return self._process.pid
-
-    def greet(self) -> None:
-        """Wait for its first message, sent after its imports. Raises ClosedError or TimeoutError."""
-        self.end.settimeout(_START_SECONDS)
-        ipc.receive(self.end)
-
-    def kill(self) -> None:
-        """End the process at once."""
-        self._process.kill()
-
-    def stop(self) -> str:
-        """End the process if it still runs, and return its exit code or signal in words."""
-        self.end.close()
-        try:
-            code = self._process.wait(_DYING_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            code = self._process.wait()
-        return signal.Signals(-code).name if code < 0 else f"exit code {code}"
+def _failed(reason: str) -> tuple[Part, int]:
+    return Part(answer=ClipFailed(stage="decode", reason=reason), is_last=True), 0
 
 
-class _Room:
-    """Limit on bytes: `enter` waits for room, which `leave` releases."""
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._taken = 0
-        self._closed = False
-        self._changed = threading.Condition()
-
-    def enter(self, num_bytes: int) -> None:
-        """Wait until the bytes fit, or until there are no other bytes."""
-        with self._changed:
-            self._changed.wait_for(
-                lambda: self._closed or not self._taken or self._taken + num_bytes <= self._limit
-            )
-            self._taken += num_bytes
-
-    def leave(self, num_bytes: int) -> None:
-        """Release bytes."""
-        with self._changed:
-            self._taken -= num_bytes
-            self._changed.notify_all()
-
-    def close(self) -> None:
-        """End all waits."""
-        with self._changed:
-            self._closed = True
-            self._changed.notify_all()
+def _hint(job: Job) -> str:
+    return "; cut the clip shorter, or raise --clip-seconds" if isinstance(job, DecodeJob) else ""

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from pipeline.errors import counted, some
-from pipeline.frames.clock import RunningClock
 from pipeline.types import Note, NoteKind
 
 _HDR_TRANSFERS = {16: "PQ (SMPTE ST 2084)", 18: "HLG (ARIB STD-B67)"}
@@ -33,8 +32,26 @@ class Remarks:
         if frame.color_trc in _HDR_TRANSFERS:
             self._transfers[frame.color_trc] = self._transfers.get(frame.color_trc, 0) + 1
 
-    def notes(self, running: RunningClock) -> list[Note]:
-        """Return notes on everything that was counted."""
+    @property
+    def num_untimed(self) -> int:
+        """Frames without a time stamp."""
+        return self._num_untimed
+
+    def merge(self, other: "Remarks") -> None:
+        """Add the counts of another pass."""
+        self.num_errors += other.num_errors
+        self._num_corrupt += other._num_corrupt
+        self._num_interlaced += other._num_interlaced
+        self._num_untimed += other._num_untimed
+        for transfer, many in other._transfers.items():
+            self._transfers[transfer] = self._transfers.get(transfer, 0) + many
+
+    def notes(self, num_jumps: int) -> list[Note]:
+        """Return notes on everything that was counted.
+
+        Args:
+            num_jumps: Number of times that time stamps went back (`clock.RunningClock`).
+        """
         notes = []
         if self.num_errors:
             notes.append(Note(NoteKind.DAMAGE, f"{counted(self.num_errors, 'packet')} did not decode"))
@@ -43,8 +60,8 @@ class Remarks:
         if self._num_untimed:
             text = f"{counted(self._num_untimed, 'frame')} without a time stamp; times follow the frame rate"
             notes.append(Note(NoteKind.TIMES, text))
-        if running.num_jumps:
-            text = f"time stamps go back {counted(running.num_jumps, 'time')}; times continue from there"
+        if num_jumps:
+            text = f"time stamps go back {counted(num_jumps, 'time')}; times continue from there"
             notes.append(Note(NoteKind.TIMES, text))
         for transfer, many in sorted(self._transfers.items()):
             text = (

@@ -14,7 +14,7 @@ Letters: N small pictures; H, W small picture; B its blocks.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -70,6 +70,10 @@ class GradualChange:
     before: int
     after: int
     change: float = math.inf
+
+    def moved(self, by: int) -> "GradualChange":
+        """Return the change with frames counted from another one."""
+        return replace(self, frame=self.frame + by, before=self.before + by, after=self.after + by)
 
 
 def merged_changes(hard: Sequence[int], gradual: Sequence[GradualChange]) -> tuple[int, ...]:
