@@ -86,8 +86,7 @@ def test_every_track_has_one_person_afterwards():
 )  # fmt: skip
 def test_other_lines_are_rejected_in_one_line(text, message):
     with pytest.raises(ConfigError, match=rf"^People file 'p.txt', {message}") as caught:
-        people_of = parse_people(text, "p.txt")
-        with_people(prediction([], TRACKS), people_of, "p.txt")
+        with_people(prediction([], TRACKS), parse_people(text, "p.txt"), "p.txt")
     assert str(caught.value).isprintable()
 
 

@@ -51,6 +51,11 @@ def test_a_track_that_is_away_has_no_span_meanwhile():
     assert spans(made) == [(0.0, 2.0, 0), (5.0, 7.0, 1)]
 
 
+def test_a_time_that_one_window_contains_belongs_to_it():
+    made = prediction([window(0.0, "happiness", seconds=8.0), window(8.0, "sadness", seconds=1.0)])
+    assert spans(made) == [(0.0, 8.0, 0), (8.0, 9.0, 1)]
+
+
 def test_without_times_the_unit_is_a_frame():
     made = prediction(windows("hh", has_times=False), seconds=None)
     axis = axis_of(made)

@@ -120,16 +120,21 @@ def _spans_in_shot(
     for index in sorted(indices, key=lambda index: _preference(windows[index])):
         best[_middle(axis.extent(windows[index]))] = index
     middles = sorted(best)
-    for place, middle in enumerate(middles):
-        start, end = axis.extent(windows[best[middle]])
-        reach = (axis.stride or 0.0) / 2
-        start, end = max(min(start, middle - reach), bounds[0]), min(max(end, middle + reach), bounds[1])
-        if place > 0 and start <= (limit := (middles[place - 1] + middle) / 2) + _ROUNDING:
-            start = limit
-        if place + 1 < len(middles) and end >= (limit := (middle + middles[place + 1]) / 2) - _ROUNDING:
-            end = limit
+    reaches = [_reach(axis.extent(windows[best[middle]]), middle, axis, bounds) for middle in middles]
+    starts, ends = [start for start, _ in reaches], [end for _, end in reaches]
+    for left in range(len(middles) - 1):
+        if ends[left] > starts[left + 1] - _ROUNDING:
+            nearest = (middles[left] + middles[left + 1]) / 2
+            ends[left] = starts[left + 1] = max(starts[left + 1], min(ends[left], nearest))
+    for start, end, middle in zip(starts, ends, middles, strict=True):
         if start < end:
             yield Span(start=start, end=end, middle=middle, index=best[middle])
+
+
+def _reach(extent: Extent, middle: float, axis: Axis, bounds: Extent) -> Extent:
+    """Return the time that a window would have without neighbours."""
+    half = (axis.stride or 0.0) / 2
+    return max(min(extent[0], middle - half), bounds[0]), min(max(extent[1], middle + half), bounds[1])
 
 
 def _preference(window: WindowAnswer) -> tuple[bool, int, float, str]:
