@@ -1,4 +1,19 @@
 """A trained run and a video -> answers per person over time, and their files.
 
-``results``   windows, faces and people of one video
+``results``         windows, faces and people of one video
+``people_file``     names that a user gives to people and tracks -> the people of a prediction
+``spans``           overlapping windows of a person -> spans of time, one after another
+``label_runs``      answers of neighbouring windows -> runs of equal answers, on a timeline for each person
+``people_summary``  timelines of a person -> time on screen, share of every class
+``tables``          windows.csv, frames.csv, people.csv and fex.csv
+``documents``       prediction.json
+``elan``            timeline.eaf
+``subtitles``       subtitles.srt and subtitles.vtt
+``page_style``      colours, patterns and style sheet of pages
+``page_script``     the script of a video's page
+``charts``          a timeline -> SVG
+``person_section``  the section of a page for one timeline
+``page``            index.html of a video
+``folder_page``     index.html of a folder of videos
+``writing``         the chosen formats -> files
 """
