@@ -18,7 +18,7 @@ model starts faster. The pipeline uses the image encoder, and the trainer's prom
 that both name and check the same weights.
 """
 
-from pipeline.clip_model.config import EncoderConfig, encoder_of
+from pipeline.clip_model.config import EncoderConfig, MadeFeatures, encoder_of
 from pipeline.clip_model.conventions import CLIP_MEAN, CLIP_STD
 from pipeline.clip_model.files import is_here
 from pipeline.clip_model.fused_visual import fused_visual_tower
@@ -31,6 +31,7 @@ __all__ = [
     "EncoderConfig",
     "EncoderShape",
     "LoadedClip",
+    "MadeFeatures",
     "encoder_of",
     "is_here",
     "fused_visual_tower",

@@ -3,14 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from pipeline.clip_model.architecture import GELU, QUICK_GELU, activation_of, is_clip_class
 from pipeline.clip_model.tags import require_activation, tag_of
 from pipeline.config import require_one_of, require_range
 from pipeline.errors import CacheError, ConfigError
 from pipeline.portable import located
-from pipeline.store.meta import RANDOM_WEIGHTS, CacheMeta
+from pipeline.store.meta import RANDOM_WEIGHTS
 
 _CHANNELS = 3
 _OF_A_FILE = ("tag", "activation", "mean", "std")
@@ -71,11 +71,31 @@ def is_path(weights: str) -> bool:
     return "/" in weights or bool(Path(weights).suffix)
 
 
-def encoder_of(meta: CacheMeta, weights: str | None = None) -> EncoderConfig:
-    """Return the encoder that made a cache. A file's activation, mean and std are those of the cache.
+class MadeFeatures(Protocol):
+    """How features were made, as caches and runs store it."""
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """Settings of all steps, as stored."""
+
+    @property
+    def identity(self) -> Mapping[str, Any]:
+        """Identity of the features."""
+
+    @property
+    def encoder_name(self) -> str:
+        """Model of the encoder."""
+
+    @property
+    def encoder_weights(self) -> str:
+        """Tag or path of its weights, as stored."""
+
+
+def encoder_of(meta: MadeFeatures, weights: str | None = None) -> EncoderConfig:
+    """Return the encoder that made features. A file's activation, mean and std are those of the features.
 
     Args:
-        meta: The attributes of the cache.
+        meta: How they were made: the attributes of a cache, or of a run.
         weights: A tag or path that replaces the one in the cache; None for that of the cache.
 
     Raises:

@@ -1,12 +1,8 @@
 """The config that a cache was made with, for computing its features or crops again."""
 
-from pipeline.clip_model import encoder_of
-from pipeline.config import from_dict, to_dict
 from pipeline.device import choose_device
 from pipeline.errors import CacheError, ConfigError
-from pipeline.fingerprint import default_settings
-from pipeline.portable import located
-from pipeline.process import STEPS, ExtractConfig, version_differences
+from pipeline.process import ExtractConfig, stored_config, version_differences
 from pipeline.store.reader import FeatureCache
 
 
@@ -36,25 +32,18 @@ def config_of(
             "it, or extract again into another --cache."
         )
         raise OtherAlgorithmsError(msg)
-    sections = [section for section in cache.meta.config if section != "dataset"]
-    values = {section: dict(cache.setting(f"config.{section}", dict)) for section in sections}
-    values |= {
-        section: {**default_settings(kind), **values.get(section, {})} for section, (_, kind) in STEPS.items()
-    }
-    values |= {section: values.get(section, {}) for section in ("features", "encoder", "detector")}
-    made_in = cache.setting("identity.features.precision", str)
-    values["features"]["precision"] = (
-        "auto" if made_in == "fp16" and choose_device().type == "cpu" else made_in
-    )
-    values["detector"]["precision"] = cache.setting("identity.detector.precision", str)
-    stored_weights = values["detector"].get("weights")
-    if detector_weights is not None:
-        values["detector"]["weights"] = detector_weights
-    elif isinstance(stored_weights, str):
-        values["detector"]["weights"] = located(stored_weights)
+    for section in cache.meta.config:
+        if section != "dataset":
+            cache.setting(f"config.{section}", dict)
+    for path in ("identity.features.precision", "identity.detector.precision"):
+        cache.setting(path, str)
     try:
-        values["encoder"] |= to_dict(encoder_of(cache.meta, encoder_weights))
-        return from_dict(ExtractConfig, values)
+        return stored_config(
+            cache.meta,
+            choose_device(),
+            encoder_weights=encoder_weights,
+            detector_weights=detector_weights,
+        )
     except ConfigError as error:
         msg = (
             f"'{cache.place}' stores settings that are not those of this program: {error} Use the program "

@@ -6,4 +6,25 @@
 ``samples``   one person in one window, and the conditions of an answer
 ``pictures``  stream images, each encoded once
 ``engine``    from frames in order to samples
+``reader``    from a file to samples
 """
+
+from pipeline.frames import scan_source
+from pipeline.process.windows.plan import Window, WindowPlan, plan_windows
+from pipeline.process.windows.reader import WindowBatch, WindowReader
+from pipeline.process.windows.samples import ALL, MAIN, MASKS, FoundFace, WindowOptions, WindowSample
+
+__all__ = [
+    "ALL",
+    "MAIN",
+    "MASKS",
+    "FoundFace",
+    "Window",
+    "WindowBatch",
+    "WindowOptions",
+    "WindowPlan",
+    "WindowReader",
+    "WindowSample",
+    "plan_windows",
+    "scan_source",
+]
