@@ -6,7 +6,7 @@ Pure functions of tensors, on the device of the frames.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, get_args
+from typing import ClassVar, NamedTuple, TypeAlias, get_args
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from torch.nn import functional
 from pipeline.choices import SceneFrame
 from pipeline.config import require_one_of, require_range
 from pipeline.fingerprint import version_default
-from pipeline.types import Bools, FaceTrack, Floats, Streams
+from pipeline.types import FaceTrack, Floats, Streams
 from pipeline.versions import VERSIONS
 
 SCENE_FITS = ("letterbox", "center_crop")
@@ -87,23 +87,97 @@ def make_streams(
     fill = torch.tensor(fill_rgb, dtype=torch.uint8, device=frames_U3HW.device)
     if crops:
         sources = [crop.permute(2, 0, 1) for crop in crops]
-        squares = [_square_around(*source.shape[1:]) for source in sources]
+        faces = [
+            _resized(_cut_square(source, *_square_around(*source.shape[1:]), fill)[None], side_px)
+            for source in sources
+        ]
     else:
-        sources = list(frames_U3HW)
-        squares = _face_squares(track, config.face_margin, height, width)
-        if config.absent_face == "nearest":
-            shown_U = _nearest_shown(track)
-            sources, squares = [sources[u] for u in shown_U], [squares[u] for u in shown_U]
-    faces = [
-        _resized(_cut_square(source, *square, fill)[None], side_px)
-        for source, square in zip(sources, squares, strict=True)
+        faces = [
+            face_image(frames_U3HW[square.frame], square, side_px, fill)
+            for square in face_squares(track, config, height, width)
+        ]
+    scene = _masked(frames_U3HW, scene_masks(track, config, height, width), fill)
+    return Streams(face_U3SS=torch.cat(faces), scene_U3SS=_fitted(scene, config, side_px, fill))
+
+
+class FaceSquare(NamedTuple):
+    """The part of a frame that is a face crop, in whole pixels; it may exceed the frame."""
+
+    frame: int
+    """Place of the frame among the U frames."""
+    left: int
+    top: int
+    side: int
+
+
+Rectangle: TypeAlias = tuple[int, int, int, int]
+"""Left, top, right and bottom of a filled part of a frame, in whole pixels within the frame."""
+
+
+def face_squares(track: FaceTrack, config: StreamConfig, height: int, width: int) -> list[FaceSquare]:
+    """Return the part of a frame that is each frame's face crop.
+
+    Args:
+        track: The subject's track over U frames.
+        config: Settings of the streams.
+        height: Height of the frames, in pixels.
+        width: Width of the frames, in pixels.
+    """
+    squares = _face_squares(track, config.face_margin, height, width)
+    shown_U = _nearest_shown(track) if config.absent_face == "nearest" else range(len(squares))
+    return [FaceSquare(u, *squares[u]) for u in shown_U]
+
+
+def scene_masks(
+    track: FaceTrack, config: StreamConfig, height: int, width: int
+) -> list[tuple[Rectangle, ...]]:
+    """Return the parts of each frame that are filled in its scene image; arguments as for `face_squares`."""
+    if config.scene != "masked" or not track.has_boxes:
+        return [()] * len(track.found)
+    kept_U = np.ones_like(track.found) if config.absent_scene == "masked" else track.in_view_U
+    return [
+        (rectangle_of(box, height, width),) if kept else ()
+        for box, kept in zip(track.box_xyxy_px, kept_U, strict=True)
     ]
-    scene = frames_U3HW
-    if config.scene == "masked" and track.has_boxes:
-        kept = np.ones_like(track.found) if config.absent_scene == "masked" else track.in_view_U
-        scene = _masked(scene, track.box_xyxy_px, kept, fill)
-    fit = _letterboxed if config.scene_fit == "letterbox" else _center_cropped
-    return Streams(face_U3SS=torch.cat(faces), scene_U3SS=fit(scene, side_px, fill))
+
+
+def rectangle_of(box_xyxy_px: Floats, height: int, width: int) -> Rectangle:
+    """Return the whole pixels of a frame that a box, [4] in pixels, touches."""
+    x0, y0, x1, y1 = box_xyxy_px.astype(np.float64)
+    left, top = max(0, int(np.floor(x0))), max(0, int(np.floor(y0)))
+    right, bottom = max(0, min(width, int(np.ceil(x1)))), max(0, min(height, int(np.ceil(y1))))
+    return left, top, right, bottom
+
+
+def face_image(frame_3HW: torch.Tensor, square: FaceSquare, side_px: int, fill: torch.Tensor) -> torch.Tensor:
+    """Return a face crop, uint8 [1, 3, S, S], of the frame that it is a part of, uint8 [3, H, W].
+
+    Args:
+        frame_3HW: Frame.
+        square: Its part.
+        side_px: Side S.
+        fill: The encoder's mean colour, uint8 [3].
+    """
+    return _resized(_cut_square(frame_3HW, square.left, square.top, square.side, fill)[None], side_px)
+
+
+def scene_image(
+    frame_3HW: torch.Tensor,
+    masks: tuple[Rectangle, ...],
+    config: StreamConfig,
+    side_px: int,
+    fill: torch.Tensor,
+) -> torch.Tensor:
+    """Return a scene image, uint8 [1, 3, S, S]; equal to the bit to that of `make_streams`.
+
+    Args:
+        frame_3HW: Frame, uint8 [3, H, W].
+        masks: Parts of the frame that are filled.
+        config: Settings of the streams.
+        side_px: Side S.
+        fill: The encoder's mean colour, uint8 [3].
+    """
+    return _fitted(_masked(frame_3HW[None], [masks], fill), config, side_px, fill)
 
 
 def mirrored(streams: Streams) -> Streams:
@@ -162,16 +236,22 @@ def _nearest_shown(track: FaceTrack) -> list[int]:
     return shown
 
 
-def _masked(frames_U3HW: torch.Tensor, box_U4: Floats, kept_U: Bools, fill: torch.Tensor) -> torch.Tensor:
-    """Fill the box on each frame of `kept_U`, bool [U]; other frames stay whole."""
-    _, _, height, width = frames_U3HW.shape
+def _masked(
+    frames_U3HW: torch.Tensor, masks_U: Sequence[tuple[Rectangle, ...]], fill: torch.Tensor
+) -> torch.Tensor:
+    """Fill the parts of every frame."""
+    if not any(masks_U):
+        return frames_U3HW
     masked = frames_U3HW.clone()
-    for u in np.flatnonzero(kept_U):
-        frame, (x0, y0, x1, y1) = masked[u], box_U4[u].astype(np.float64)
-        left, top = max(0, int(np.floor(x0))), max(0, int(np.floor(y0)))
-        right, bottom = max(0, min(width, int(np.ceil(x1)))), max(0, min(height, int(np.ceil(y1))))
-        frame[:, top:bottom, left:right] = fill[:, None, None]
+    for frame, masks in zip(masked, masks_U, strict=True):
+        for left, top, right, bottom in masks:
+            frame[:, top:bottom, left:right] = fill[:, None, None]
     return masked
+
+
+def _fitted(scene_U3HW: torch.Tensor, config: StreamConfig, side_px: int, fill: torch.Tensor) -> torch.Tensor:
+    fit = _letterboxed if config.scene_fit == "letterbox" else _center_cropped
+    return fit(scene_U3HW, side_px, fill)
 
 
 def _letterboxed(frames_U3HW: torch.Tensor, side_px: int, fill: torch.Tensor) -> torch.Tensor:

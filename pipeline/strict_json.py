@@ -43,6 +43,20 @@ def from_json(text: str | bytes) -> Any:
     return json.loads(text, parse_constant=_refuse, parse_float=_finite)
 
 
+def depth(value: Any, most: int) -> int:
+    """Return the depth of nested objects and lists in a JSON value, counted up to one more than `most`."""
+    level, levels = [value], 0
+    while level and levels <= most:
+        level = [
+            inner
+            for outer in level
+            if isinstance(outer, dict | list)
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+        ]
+        levels += 1
+    return levels
+
+
 def _refuse(name: str) -> NoReturn:
     msg = f"{name} is no finite number"
     raise ValueError(msg)

@@ -89,6 +89,40 @@ def test_a_validation_leak_is_part_of_a_runs_origin(saved, info):
         load_checkpoint(run_dir, CPU)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"identity": {"encoder": "other"}},
+        {"extract_config": {"encoder": {"name": "other"}}},
+        {"clip_seconds": (1.0, 2.0, 3.0)},
+    ],
+)
+def test_the_origin_of_the_features_is_part_of_a_runs_origin(saved, info, change):
+    run_dir, _, _ = saved
+    save_info(run_dir, replace(info, **change))
+    with pytest.raises(CheckpointError, match="is not of the run that"):
+        load_checkpoint(run_dir, CPU)
+
+
+def test_the_origin_of_the_features_is_stored_with_the_weights(tmp_path, info):
+    known = replace(
+        info, identity={"encoder": "e"}, extract_config={"a": [1, {"b": None}]}, clip_seconds=(1.0, 2.5, 4.0)
+    )
+    create_run_dir(tmp_path / "run", smoke(), known)
+    model = OusModel(smoke(), FeatureShape.of(META))
+    save_weights(tmp_path / "run", model, torch.randn(4, 8), torch.randn(3, 16), known, epoch=1)
+    assert load_checkpoint(tmp_path / "run", CPU).info == known
+    with safe_open(tmp_path / "run/best.safetensors", framework="pt") as file:
+        run = json.loads(file.metadata()["ous"])["run"]
+    assert (run["identity"], run["extract_config"]) == (known.identity, known.extract_config)
+
+
+def test_a_temperature_that_is_fitted_after_the_weights_were_saved_is_loaded(saved, info):
+    fitted = replace(info, temperature=1.75, ece_before=0.2, ece_after=0.1)
+    save_info(saved[0], fitted)
+    assert load_checkpoint(saved[0], CPU).info == fitted
+
+
 def test_clips_that_were_pending_in_training_are_a_banner(info):
     half = replace(info, left_out_of_training={"pending": 1, "failed": 2})
     assert half.banners[-1] == "UNFINISHED CACHE: trained while 1 clip of the fold had no features yet"

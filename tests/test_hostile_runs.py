@@ -42,6 +42,13 @@ INFO = RunInfo(
     clips_sha256="c" * 64,
     training_sha256="t" * 64,
 )
+PROGRESS = (
+    "best_epoch", "best_loss", "overfit_epoch", "stop_reason", "cache_from_run",
+    "temperature", "ece_before", "ece_after", "not_calibrated",
+)  # fmt: skip
+DEEP: dict[str, Any] = {}
+for _ in range(30):
+    DEEP = {"a": DEEP}
 FILES = ("config.toml", "run.json", "best.safetensors")
 
 
@@ -102,6 +109,25 @@ def refused(run_dir: Path, message: str) -> None:
         ),
         ({"best_loss": "low"}, r"best_loss is 'low'; float is needed"),
         ({"seed": -1}, r"seed is -1; allowed: 0 or more"),
+        ({"temperature": "2"}, r"temperature is '2'; float is needed"),
+        ({"temperature": True}, r"temperature is True; float is needed"),
+        ({"temperature": -1.5}, r"temperature is -1.5; allowed: 0.05 to 20.0"),
+        ({"temperature": 1e-300}, r"temperature is 1e-300; allowed: 0.05 to 20.0"),
+        ({"ece_after": 1.5}, r"ece_after is 1.5; allowed: 0 to 1"),
+        ({"not_calibrated": ["few"]}, r"not_calibrated is \['few'\]; str is needed"),
+        ({"identity": [1]}, r"identity is \[1\]; an object of at most 1 MB in 20 levels is needed"),
+        ({"identity": DEEP}, r"identity is {'a': .*; an object of at most 1 MB in 20 levels is needed"),
+        ({"extract_config": "x"}, r"extract_config is 'x'; an object of at most 1 MB in 20 levels is needed"),
+        ({"extract_config": {"a": "x" * (1 << 20)}}, r"extract_config is .*; an object of at most 1 MB"),
+        ({"extract_config": {"a": math.inf}}, r"Infinity is no finite number"),
+        ({"clip_seconds": 2.0}, r"clip_seconds is 2.0; a list of numbers is needed"),
+        ({"clip_seconds": ["2"] * 3}, r"clip_seconds is \['2', '2', '2'\]; a list of numbers is needed"),
+        ({"clip_seconds": [1.0, 2.0]}, r"clip_seconds is \[1.0, 2.0\]; three rising numbers above 0 are"),
+        ({"clip_seconds": [3.0, 2.0, 1.0]}, r"clip_seconds is \[3.0, 2.0, 1.0\]; three rising numbers above"),
+        (
+            {"clip_seconds": [0, 1, 2]},
+            r"clip_seconds is \[0, 1, 2\]; three rising numbers above 0 are needed",
+        ),
         ({"best_loss": math.nan}, r"NaN is no finite number"),
         ({"__class__": "os.system"}, r"unexpected keyword argument '__class__'"),
     ],
@@ -110,11 +136,7 @@ def test_a_run_that_says_something_absurd_is_refused(run_dir, change, message):
     values = json.loads((run_dir / "run.json").read_text()) | change
     (run_dir / "run.json").write_text(json.dumps(values))
     file = run_dir / "best.safetensors"  # forged to agree
-    origin = {
-        k: v
-        for k, v in values.items()
-        if k not in ("best_epoch", "best_loss", "overfit_epoch", "stop_reason", "cache_from_run")
-    }
+    origin = {k: v for k, v in values.items() if k not in PROGRESS}
     save_file(load_file(file), file, metadata={"ous": json.dumps({"run": origin})})
     refused(run_dir, message)
 

@@ -152,6 +152,22 @@ def test_the_pages_numbers_are_those_of_the_json(tiny, tmp_path):
     assert row[-2:] == ["2", "16"]
 
 
+def test_the_calibration_of_each_run_is_shown_with_the_reason_of_one_without_a_temperature(tiny, tmp_path):
+    shutil.copytree(tiny, tmp_path / "tiny")
+    values = json.loads((tmp_path / "tiny/a0/run.json").read_text())
+    fitted = values | {"temperature": 2.5, "ece_before": 0.2, "ece_after": 0.1, "not_calibrated": ""}
+    (tmp_path / "tiny/a0/run.json").write_text(json.dumps(fitted))
+    _, page, document = write([tmp_path / "tiny/a0", tmp_path / "tiny/a1"], tmp_path / "out")
+    first, second = (run["calibration"] for run in document["groups"][0]["runs"])
+    assert first["temperature"] == 2.5
+    cells = ["fold 1, seed 0", f"{100 * first['ece']:.2f}", "2.5", f"{100 * first['ece_calibrated']:.2f}"]
+    assert cells in page.rows
+    assert ["fold 1, seed 1", f"{100 * second['ece']:.2f}", "-", "-"] in page.rows
+    reason = "Fold 1, seed 1 has no temperature: 3 validation clips; 50 or more are needed."
+    assert reason in " ".join(page.text)
+    assert second["reason"] == "3 validation clips; 50 or more are needed"
+
+
 def test_without_a_row_of_the_paper_nothing_stands_beside_ours(tiny, tmp_path):
     _, page, document = write([tiny / "a0"], tmp_path)
     assert "The paper has no numbers on 'tiny' to compare with." in page.text

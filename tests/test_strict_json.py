@@ -6,7 +6,7 @@ import math
 import pytest
 
 from pipeline.own_dir import OwnDir
-from pipeline.strict_json import NonFiniteError, from_json, to_json
+from pipeline.strict_json import NonFiniteError, depth, from_json, to_json
 
 
 @pytest.mark.parametrize(
@@ -37,3 +37,11 @@ def test_finite_values_are_written_as_json_writes_them(tmp_path):
 def test_a_text_with_a_number_that_is_not_finite_is_not_read(text):
     with pytest.raises(ValueError, match="is no finite number"):
         from_json(text)
+
+
+@pytest.mark.parametrize(
+    ("value", "levels"),
+    [(1, 1), ({}, 1), ({"a": 1}, 2), ({"a": [1, {"b": 2}], "c": 3}, 4), ([[[[[[[]]]]]]], 5)],
+)
+def test_depth_is_counted_up_to_one_more_than_the_limit(value, levels):
+    assert depth(value, 4) == levels

@@ -10,6 +10,9 @@ In the order of the data:
 ``training_clips``   a run's clips               -> stored with the run, compared with measured clips
 ``training_set``     a run and a cache           -> the clips that trained it; whether the cache has more now
 ``batches``          rows                        -> their features in memory, and batches of them
+``frame_means``      frames of a clip            -> those that a stream uses, means of features over them
+``feature_batch``    features of windows         -> a batch, as if a cache held them
+``clip_lengths``     training clips              -> quartiles of their lengths in seconds
 ``finite``           features                    -> an error for clips with NaN or infinity
 ``layers``           frame features              -> LSTM, Frame Encoder, alignment, Polarity Encoder
 ``fusion``           face, scene, polarity       -> the Type Fusion Encoder
@@ -28,10 +31,12 @@ In the order of the data:
 ``run_directory``    config and origin           -> a run directory, and back
 ``checkpoint``       a model                     -> the weights in a run directory, and back
 ``weights_file``     tensors                     -> bytes of a safetensors file, and back
+``runs``             a run directory             -> the run, which answers batches
 ``board``            an epoch's numbers          -> TensorBoard's event file
 ``training``         a cache                     -> a run directory
 ``epochs``           the parts of a run          -> its epochs, until a stopping rule holds
 ``training_result``  epochs                      -> result of the run
+``calibration``      logits of validation clips  -> a temperature; calibration error of probabilities
 ``measurement``      a run directory             -> predictions for every clip of a split
 ``doubtful_tracks``  predictions, cache rows     -> metrics without clips whose face may be another person's
 ``evaluation``       a run directory             -> WAR, UAR, per-class recall, confusion matrix
@@ -61,11 +66,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from trainer.evaluation import evaluate
+    from trainer.runs import load_run
     from trainer.training import train
 
-__all__ = ["evaluate", "train"]
+__all__ = ["evaluate", "load_run", "train"]
 
-_MODULES = {"evaluate": "trainer.evaluation", "train": "trainer.training"}
+_MODULES = {"evaluate": "trainer.evaluation", "load_run": "trainer.runs", "train": "trainer.training"}
 
 
 def __getattr__(name: str) -> Any:

@@ -14,7 +14,6 @@ import threading
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -29,12 +28,11 @@ from pipeline.types import Absence, Bools, Ints
 from trainer.config import TrainConfig
 from trainer.finite import require_finite
 from trainer.folds import polarity_labels
+from trainer.frame_means import ARRAYS, means_needed, one_thread, only_in_view, write_means
 
 _SHARE_OF_FREE_MEMORY = 0.6
 _BYTES_PER_GB = 1e9
 _READERS = 4
-_MEANS = {"early": "scene/early", "face_patches": "face/tokens", "scene_patches": "scene/tokens"}
-"""Means over valid frames that are kept in memory -> the arrays of the cache."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -212,10 +210,12 @@ def load_clips(cache: FeatureCache, rows: Ints, config: TrainConfig, device: tor
     shape = (len(rows), meta.num_views, meta.num_frames, meta.embed_width)
     face = torch.empty(shape, dtype=torch.float16)
     scene = torch.empty(shape, dtype=torch.float16) if config.model.scene else None
-    means = {name: _empty_means(meta, name, len(rows)) for name in _means_needed(config)}
+    means = {name: _empty_means(meta, name, len(rows)) for name in means_needed(config)}
     valid_all = cache.read("frame_valid")
     _require_prefix(valid_all[rows], cache, rows)
-    in_view_all = _in_view(cache, valid_all) if config.data.face_frames == "in_view" else None
+    in_view_all = None
+    if config.data.face_frames == "in_view":
+        in_view_all = only_in_view(valid_all, cache.read("face_absence") <= Absence.NOT_DETECTED)
     face_valid_all = valid_all if in_view_all is None else in_view_all
 
     local = threading.local()
@@ -231,12 +231,13 @@ def load_clips(cache: FeatureCache, rows: Ints, config: TrainConfig, device: tor
                 array[block.places] = read(name, block)[block.picked]
         for name, mean in means.items():
             kept_all = face_valid_all if name == "face_patches" else valid_all
-            _valid_means(read(_MEANS[name], block), kept_all[block.start : block.stop], block, mean)
+            stored, valid = read(ARRAYS[name], block), kept_all[block.start : block.stop]
+            write_means(stored, valid, block.picked.tolist(), block.places.tolist(), mean)
 
-    with _one_thread_each(), ThreadPoolExecutor(_READERS) as pool:
+    with one_thread(), ThreadPoolExecutor(_READERS) as pool:
         deque(pool.map(load, _blocks(rows, meta.block_clips)), maxlen=0)
     loaded = {"face/embedding": face} | ({} if scene is None else {"scene/embedding": scene})
-    loaded |= {_MEANS[name]: mean for name, mean in means.items()}
+    loaded |= {ARRAYS[name]: mean for name, mean in means.items()}
     require_finite(loaded, cache, rows)
     num_bytes = sum(array.nbytes for array in loaded.values())
     home, residence = _home(num_bytes, device, config.data.residence)
@@ -266,7 +267,7 @@ def bytes_needed(meta: CacheMeta, config: TrainConfig, num_clips: int) -> int:
     streams = 2 if config.model.scene else 1
     frames = streams * num_clips * meta.num_views * meta.num_frames * meta.embed_width
     with torch.device("meta"):
-        means = [_empty_means(meta, name, num_clips) for name in _means_needed(config)]
+        means = [_empty_means(meta, name, num_clips) for name in means_needed(config)]
     return frames * torch.float16.itemsize + sum(mean.nbytes for mean in means)
 
 
@@ -289,53 +290,10 @@ def _blocks(rows: Ints, block_clips: int) -> Iterator[_Block]:
         yield _Block(start, start + block_clips, rows[places] - start, torch.from_numpy(places))
 
 
-def _means_needed(config: TrainConfig) -> list[str]:
-    """Return the names of `_MEANS` that a model of this config uses."""
-    return [
-        *(["early"] if config.has_polarity_token else []),
-        *(["face_patches"] if config.model.has_patch_tokens else []),
-        *(["scene_patches"] if config.model.has_patch_tokens and config.model.scene else []),
-    ]
-
-
 def _empty_means(meta: CacheMeta, name: str, num_clips: int) -> torch.Tensor:
     """Return memory for the means [N, V, ...] of an array [clip, view, frame, ...] of the cache."""
-    shape = meta.shape(next(spec for spec in meta.arrays() if spec.name == _MEANS[name]))
+    shape = meta.shape(next(spec for spec in meta.arrays() if spec.name == ARRAYS[name]))
     return torch.empty((num_clips, meta.num_views, *shape[3:]), dtype=torch.float32)
-
-
-def _valid_means(stored_NVT: torch.Tensor, valid_NVT: Bools, block: _Block, mean_NV: torch.Tensor) -> None:
-    """Write the mean over the valid frames of each picked clip, in float32.
-
-    Views are taken one at a time, because one fits the processor's cache and a block does not.
-    """
-    num_NV = valid_NVT.sum(axis=2)
-    has_gaps_NV = (valid_NVT[..., 1:] > valid_NVT[..., :-1]).any(axis=2) | ~valid_NVT[..., 0]
-    for row, place in zip(block.picked.tolist(), block.places.tolist(), strict=True):
-        for view, (num, has_gaps) in enumerate(
-            zip(num_NV[row].tolist(), has_gaps_NV[row].tolist(), strict=True)
-        ):
-            mean = mean_NV[place, view]
-            kept = torch.from_numpy(valid_NVT[row, view]) if has_gaps else slice(num)
-            stored = stored_NVT[row, view, kept]
-            torch.sum(stored, dim=0, dtype=torch.float32, out=mean).div_(num)
-
-
-@contextmanager
-def _one_thread_each() -> Iterator[None]:
-    """Turn off the threads of torch, because small operations run in threads of this module."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-def _in_view(cache: FeatureCache, valid_NVT: Bools) -> Bools:
-    """Return the valid frames on which the subject is in view [N, V, T]; all of them where it never is."""
-    in_view_NVT: Bools = valid_NVT & (cache.read("face_absence") <= Absence.NOT_DETECTED)
-    return np.where(in_view_NVT.any(axis=2, keepdims=True), in_view_NVT, valid_NVT)
 
 
 def _require_prefix(valid_NVT: Bools, cache: FeatureCache, rows: Ints) -> None:

@@ -49,8 +49,17 @@ _NOT_IN_OLDER_RUNS: dict[str, Any] = {
     "num_validation": 0,
     "left_out_of_training": {},
     "precision": "",
+    "identity": {},
+    "extract_config": {},
+    "clip_seconds": [],
 }
 """Defaults of the parts of a run's origin that checkpoints of earlier versions do not have."""
+
+_PROGRESS = (
+    "best_epoch", "best_loss", "overfit_epoch", "stop_reason", "cache_from_run",
+    "temperature", "ece_before", "ece_after", "not_calibrated",
+)  # fmt: skip
+"""The parts that change after weights were saved, and the path from the run to its cache."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,6 +188,5 @@ def _require_finite(tensors: Mapping[str, torch.Tensor]) -> None:
 
 def _origin(info: RunInfo) -> dict[str, Any]:
     """Return the constant parts of a run's origin as plain JSON values."""
-    left_out = ("best_epoch", "best_loss", "overfit_epoch", "stop_reason", "cache_from_run")
     values = json.loads(json.dumps(asdict(info)))  # as in the file: lists for tuples
-    return {name: value for name, value in values.items() if name not in left_out}
+    return {name: value for name, value in values.items() if name not in _PROGRESS}

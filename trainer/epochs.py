@@ -16,9 +16,10 @@ from pipeline.own_dir import OwnDir
 from pipeline.strict_json import to_json
 from trainer.batches import ClipData
 from trainer.board import Board
+from trainer.calibration import fit_temperature
 from trainer.checkpoint import save_weights
 from trainer.config import OptimConfig, TrainConfig
-from trainer.measurement import score
+from trainer.measurement import Scores, score
 from trainer.optim import Progress, warmed_up
 from trainer.profile import Stopwatch
 from trainer.run_directory import save_info
@@ -74,7 +75,8 @@ def run_epochs(
         cancel: Checked after every epoch.
 
     Returns:
-        Reports of all epochs, and `info` with the best epoch and the reason why training ended.
+        Reports of all epochs, and `info` with the best epoch, the reason why training ended, and the
+        temperature of the best epoch, or the reason why it has none.
 
     Raises:
         TrainingError: A loss is NaN or infinite.
@@ -84,6 +86,7 @@ def run_epochs(
     schedule = run.config.schedule
     progress = Progress(lr=run.config.optim.lr)
     reports: list[EpochReport] = []
+    best: Scores | None = None
     steps, reason = 0, ""
     board = Board(run_dir)
     while not reason:
@@ -91,7 +94,7 @@ def run_epochs(
         epoch = len(reports) + 1
         trained, steps, lr, num_joined = _train_epoch(run, progress.lr, epoch, steps)
         run.watch.begin()
-        validated, text_CF = _validate(run, info.class_names)
+        validated, text_CF, scores = _validate(run, info.class_names)
         run.watch.once("validation")
         _require_number(validated.loss, f"validation loss after epoch {epoch}", lr, run.config.optim)
         is_best = progress.after_epoch(epoch, validated.loss, trained.accuracy, schedule)
@@ -104,6 +107,7 @@ def run_epochs(
             stop_reason=reason,
         )
         if is_best:
+            best = scores
             save_weights(run_dir, run.state.model, run.state.prompts.context, text_CF, info, epoch)
         else:
             save_info(run_dir, info)
@@ -118,7 +122,22 @@ def run_epochs(
             on_epoch(report)
         if cancel is not None:
             cancel.raise_if_cancelled()
+    info = _calibrated(info, best)
+    save_info(run_dir, info)
     return reports, info
+
+
+def _calibrated(info: RunInfo, best: Scores | None) -> RunInfo:
+    """Return `info` with the temperature of the best epoch's scores, which are those of the checkpoint."""
+    assert best is not None, "the first epoch is the best one so far"
+    fit = fit_temperature(best.logits_NC, best.label_N, info.selection)
+    return replace(
+        info,
+        temperature=fit.temperature,
+        ece_before=fit.ece_before,
+        ece_after=fit.ece_after,
+        not_calibrated=fit.reason,
+    )
 
 
 def _train_epoch(
@@ -181,12 +200,12 @@ def _require_number(value: float, what: str, lr: float, optim: OptimConfig) -> N
     raise TrainingError(msg)
 
 
-def _validate(run: TrainingRun, class_names: tuple[str, ...]) -> tuple[ValidationEpoch, torch.Tensor]:
-    """Measure the validation clips. Returns the class features that they were compared with, too."""
+def _validate(run: TrainingRun, class_names: tuple[str, ...]) -> tuple[ValidationEpoch, torch.Tensor, Scores]:
+    """Measure the validation clips. Returns their class features and scores, too."""
     text_CF = run.state.class_features()
     scores = score(run.state.model, text_CF, run.data, run.validation_places, run.config.optim.batch_size)
     metrics = scores.metrics(class_names)
-    return ValidationEpoch(loss=scores.loss, war=metrics.war, uar=metrics.uar), text_CF
+    return ValidationEpoch(loss=scores.loss, war=metrics.war, uar=metrics.uar), text_CF, scores
 
 
 def _log(report: EpochReport, run_dir: OwnDir, board: Board) -> None:

@@ -11,6 +11,7 @@ from pipeline.portable import portable_values
 from pipeline.store.location import Location, LocationLike
 from pipeline.strict_json import to_json
 from trainer.caches import is_same_place
+from trainer.calibration import Calibration
 from trainer.doubtful_tracks import DoubtfulTracks
 from trainer.folds import folder_of_fold
 from trainer.leaks import Leak
@@ -32,6 +33,7 @@ class EvalResult:
         dataset: Dataset of this cache.
         doubtful_tracks: Metrics without clips whose face track is doubtful; None if none is, or if the cache
             does not record it.
+        calibration: Calibration error of the probabilities, without and with the run's temperature.
         loss: Ungated class-contrastive loss, mean over the clips.
         info: Origin of the run.
         fold: The measured fold.
@@ -50,6 +52,7 @@ class EvalResult:
     split: str
     metrics: Metrics
     doubtful_tracks: DoubtfulTracks | None
+    calibration: Calibration
     loss: float
     info: RunInfo
     fold: str
@@ -107,6 +110,7 @@ def evaluate(
         split=split,
         metrics=measured.metrics(),
         doubtful_tracks=measured.doubtful_tracks(),
+        calibration=measured.calibration(),
         loss=measured.scores.loss,
         info=info,
         fold=measured.fold,

@@ -56,7 +56,7 @@ class TypeFusionEncoder(nn.Module):
     def forward(self, tokens: Tokens) -> torch.Tensor:
         """Return the fused queries [B, Q, F] after the last block."""
         key_BSF, value_BSF, valid_BS = self._keys_and_values(tokens)
-        q_BQF = self.q_learn_QF.expand(len(key_BSF), -1, -1)
+        q_BQF = self.q_learn_QF.expand(key_BSF.shape[0], -1, -1)
         x_BQF = q_BQF
         for block in self.blocks:
             if self.form == "query_stream":
@@ -67,7 +67,7 @@ class TypeFusionEncoder(nn.Module):
         return x_BQF
 
     def _keys_and_values(self, tokens: Tokens) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        polarity, face, scene = self.type_TF
+        polarity, face, scene = self.type_TF.unbind(0)
         face_BSF, valid_BS = tokens.face_BSF + face, tokens.valid_BS
         scene_BSF = None if tokens.scene_BSF is None else tokens.scene_BSF + scene
         if self.keys == "crossed" and scene_BSF is not None:
@@ -81,7 +81,7 @@ class TypeFusionEncoder(nn.Module):
         if tokens.polarity_BF is not None:
             v_pol = (tokens.polarity_BF + polarity)[:, None]
             key, value = [v_pol, *key], [v_pol, *value]
-            valid = [valid_BS.new_ones(len(valid_BS), 1), *valid]
+            valid = [valid_BS.new_ones(valid_BS.shape[0], 1), *valid]
         return torch.cat(key, dim=1), torch.cat(value, dim=1), torch.cat(valid, dim=1)
 
 

@@ -13,9 +13,10 @@ from pipeline.groups import groups_of_cache, has_groups
 from pipeline.own_dir import Folder, OwnDir
 from pipeline.store.location import Location, LocationLike
 from pipeline.store.meta import CacheMeta
-from pipeline.types import Bools, Ints
+from pipeline.types import Bools, Floats, Ints
 from trainer.batches import ClipData, load_clips
 from trainer.caches import chosen_cache, is_same_place, open_cache
+from trainer.calibration import Calibration
 from trainer.checkpoint import Checkpoint, load_checkpoint
 from trainer.doubtful_tracks import DoubtfulTracks, read_doubtful
 from trainer.folds import fold_rows, fold_to_measure, require_labels, usable_sha256
@@ -35,11 +36,13 @@ class Scores:
 
     Attributes:
         label_N, predicted_N: True and predicted classes.
+        logits_NC: Logits, float32.
         loss: Ungated class-contrastive loss, mean over the clips.
     """
 
     label_N: Ints
     predicted_N: Ints
+    logits_NC: Floats
     loss: float
 
     def metrics(self, class_names: tuple[str, ...], group_N: Ints | None = None) -> Metrics:
@@ -69,6 +72,7 @@ def score(
     return Scores(
         label_N=label_N.numpy(),
         predicted_N=logits_NC.argmax(dim=1).numpy(),
+        logits_NC=logits_NC.numpy(),
         loss=float(functional.cross_entropy(logits_NC, label_N)),
     )
 
@@ -122,6 +126,11 @@ class Measured:
     def metrics(self) -> Metrics:
         """Return the metrics of these clips."""
         return self.scores.metrics(self.checkpoint.info.class_names, self.group_N)
+
+    def calibration(self) -> Calibration:
+        """Return the calibration of these clips, without and with the run's temperature."""
+        info, scores = self.checkpoint.info, self.scores
+        return Calibration.of(scores.logits_NC, scores.label_N, info.temperature, info.not_calibrated)
 
     def doubtful_tracks(self) -> DoubtfulTracks | None:
         """Return the metrics without doubtful tracks; None if none is doubtful, or this is not known."""

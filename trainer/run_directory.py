@@ -99,7 +99,12 @@ def load_info(run_dir: Folder) -> RunInfo:
     except (ValueError, TypeError, RecursionError) as error:
         msg = f"'{place.path / RUN_FILE}' is not a readable run description: {first_line(error)}"
         raise CheckpointError(msg) from error
-    return replace(info, class_names=tuple(info.class_names), packages=tuple(info.packages))
+    return replace(
+        info,
+        class_names=tuple(info.class_names),
+        packages=tuple(info.packages),
+        clip_seconds=tuple(info.clip_seconds),
+    )
 
 
 def no_run(path: Folder, wanted: str, remedy: str) -> str:

@@ -1,7 +1,7 @@
 """Origin and progress of a run: the content of run.json."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from importlib.metadata import version
 from pathlib import Path
@@ -15,10 +15,14 @@ from pipeline.errors import (
     counted,
 )
 from pipeline.fingerprint import differences
+from pipeline.portable import portable_values
 from pipeline.store.location import Location, LocationLike
 from pipeline.store.meta import CacheMeta
 from pipeline.store.reader import FeatureCache
+from pipeline.strict_json import NonFiniteError, depth, to_json
 from trainer.caches import stored_location, training_cache
+from trainer.calibration import HIGHEST, LOWEST
+from trainer.clip_lengths import length_quartiles
 from trainer.config import TrainConfig
 from trainer.folds import FoldRows, usable_sha256
 from trainer.model import FeatureShape
@@ -27,17 +31,22 @@ from trainer.precision import training_precision
 LARGEST_SIZE = 65_536
 _PACKAGES = ("torch", "numpy", "open_clip_torch", "zarr")
 _SHOWN = 100
-_KINDS: Mapping[Any, tuple[type, ...]] = {
-    str: (str,),
-    int: (int,),
-    bool: (bool,),
-    float: (float, int),
-    tuple[str, ...]: (list,),
-    Mapping[str, int]: (dict,),
-}
-"""Annotations of `RunInfo` -> types of such values in JSON."""
+_MOST_DEPTH, _MOST_CHARACTERS = 20, 1 << 20
+"""Limits for the values that describe an extraction."""
 
-_IN_WORDS: Mapping[type, str] = {list: "a list of texts", dict: "an object of counts"}
+_NUM_QUARTILES = 3
+_Check = Callable[[Any], bool]
+_KINDS: Mapping[Any, tuple[_Check, str]] = {
+    str: (lambda value: type(value) is str, "str"),
+    int: (lambda value: type(value) is int, "int"),
+    bool: (lambda value: type(value) is bool, "bool"),
+    float: (lambda value: type(value) in (float, int), "float"),
+    tuple[str, ...]: (lambda value: _is_list(value, (str,)), "a list of texts"),
+    tuple[float, ...]: (lambda value: _is_list(value, (float, int)), "a list of numbers"),
+    Mapping[str, int]: (lambda value: _is_counts(value), "an object of counts"),
+    Mapping[str, Any]: (lambda value: _is_small(value), "an object of at most 1 MB in 20 levels"),
+}
+"""Annotations of `RunInfo` -> whether a JSON value is of this type, and its description."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,9 +64,15 @@ class RunInfo:
         validation_leak: Number of validation clips that share footage with training clips.
         usable_sha256, num_train, num_validation, left_out_of_training, precision: See `training_set` and
             `precision`. Empty or 0 in runs of versions that did not record them.
+        identity, extract_config: How the features were made: `CacheMeta.identity`, which holds no path, and
+            `CacheMeta.config`, without the user's name. Empty in older runs.
+        clip_seconds: Quartiles of the lengths of the training clips in seconds; empty if none has times, and
+            in older runs.
         best_epoch, best_loss: Epoch of the lowest ungated class-contrastive validation loss.
         overfit_epoch: First epoch with a training accuracy above `schedule.overfit_accuracy`; 0 for none.
         stop_reason: Why training ended; empty before its end.
+        temperature, ece_before, ece_after, not_calibrated: See `calibration.Fit`; 0 and empty before the end
+            of training, and in older runs.
         hardware: Name of the GPU, or the CPU and its threads.
         packages: Each "name version".
     """
@@ -86,10 +101,17 @@ class RunInfo:
     num_validation: int = 0
     left_out_of_training: Mapping[str, int] = field(default_factory=dict)
     precision: str = ""
+    identity: Mapping[str, Any] = field(default_factory=dict)
+    extract_config: Mapping[str, Any] = field(default_factory=dict)
+    clip_seconds: tuple[float, ...] = ()
     best_epoch: int = 0
     best_loss: float = 0.0
     overfit_epoch: int = 0
     stop_reason: str = ""
+    temperature: float = 0.0
+    ece_before: float = 0.0
+    ece_after: float = 0.0
+    not_calibrated: str = ""
     hardware: str = ""
     packages: tuple[str, ...] = ()
 
@@ -129,6 +151,9 @@ class RunInfo:
             num_validation=len(rows.validation),
             left_out_of_training=dict(rows.left_out),
             precision=training_precision(config, device),
+            identity=dict(meta.identity),
+            extract_config=portable_values(meta.config),
+            clip_seconds=length_quartiles(cache, rows.train),
             num_tokens=meta.num_tokens if config.model.has_patch_tokens else 0,
             hardware=device_name(device)
             if device.type == "cuda"
@@ -195,26 +220,54 @@ class RunInfo:
 def require_types(info: RunInfo) -> None:
     """Raise ValueError for a value of an undeclared type, or a number out of its range."""
     for part in fields(info):
-        value, allowed = getattr(info, part.name), _KINDS[part.type]
-        if type(value) not in allowed or not _has_members(value):
-            wanted = _IN_WORDS.get(allowed[0], allowed[0].__name__)
+        value, (is_right, wanted) = getattr(info, part.name), _KINDS[part.type]
+        if not is_right(value):
             msg = f"{part.name} is {repr(value)[:_SHOWN]}; {wanted} is needed"
             raise ValueError(msg)
     if not math.isfinite(info.best_loss):
         msg = f"best_loss is {info.best_loss}; a finite number is needed"
         raise ValueError(msg)
     for name in ("num_frames", "embed_width", "encoder_width"):
-        if not 1 <= getattr(info, name) <= LARGEST_SIZE:
-            msg = f"{name} is {repr(getattr(info, name))[:_SHOWN]}; allowed: 1 to {LARGEST_SIZE}"
-            raise ValueError(msg)
+        _require_within(info, name, 1, LARGEST_SIZE)
     for name in ("num_tokens", "seed", "num_train", "num_validation", "validation_leak"):
         if getattr(info, name) < 0:
             msg = f"{name} is {repr(getattr(info, name))[:_SHOWN]}; allowed: 0 or more"
             raise ValueError(msg)
+    for name in ("ece_before", "ece_after"):
+        _require_within(info, name, 0, 1)
+    if info.temperature != 0:
+        _require_within(info, "temperature", LOWEST, HIGHEST)
+    seconds = list(info.clip_seconds)
+    if seconds and not (
+        len(seconds) == _NUM_QUARTILES
+        and seconds == sorted(seconds)
+        and seconds[0] > 0
+        and math.isfinite(seconds[-1])
+    ):
+        msg = f"clip_seconds is {repr(seconds)[:_SHOWN]}; three rising numbers above 0 are needed, or none"
+        raise ValueError(msg)
 
 
-def _has_members(value: Any) -> bool:
-    """Return whether a list has only texts and an object only counts; True for other values."""
-    if isinstance(value, dict):
-        return all(type(number) is int and number >= 0 for number in value.values())
-    return not isinstance(value, list) or all(isinstance(text, str) for text in value)
+def _require_within(info: RunInfo, name: str, low: float, high: float) -> None:
+    value = getattr(info, name)
+    if not low <= value <= high:
+        msg = f"{name} is {repr(value)[:_SHOWN]}; allowed: {low} to {high}"
+        raise ValueError(msg)
+
+
+def _is_list(value: Any, kinds: tuple[type, ...]) -> bool:
+    return type(value) in (list, tuple) and all(type(item) in kinds for item in value)
+
+
+def _is_counts(value: Any) -> bool:
+    return type(value) is dict and all(type(number) is int and number >= 0 for number in value.values())
+
+
+def _is_small(value: Any) -> bool:
+    """Return whether a value is an object of plain JSON values within the limits."""
+    if type(value) is not dict or depth(value, _MOST_DEPTH) > _MOST_DEPTH:
+        return False
+    try:
+        return len(to_json(value, indent=None)) <= _MOST_CHARACTERS
+    except (TypeError, ValueError, NonFiniteError):
+        return False

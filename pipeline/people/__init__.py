@@ -1,7 +1,8 @@
 """People of a clip, from the faces on its frames. Pure numpy and scipy.
 
 ``config``  settings
-``link``    detections linked over the frames of a shot: everyone's tracklets
+``linker``  detections linked to tracklets, frame by frame
+``link``    everyone's tracklets in the shots of a clip
 ``join``    tracklets joined by look, over absences and shots
 """
 
@@ -13,9 +14,10 @@ import numpy.typing as npt
 from pipeline.people.config import PeopleConfig
 from pipeline.people.join import join
 from pipeline.people.link import link
+from pipeline.people.linker import Linked, Linker
 from pipeline.types import Faces, Floats, Ints, Person
 
-__all__ = ["PeopleConfig", "find_people"]
+__all__ = ["Linked", "Linker", "PeopleConfig", "find_people", "join"]
 
 
 def find_people(

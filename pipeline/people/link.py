@@ -1,106 +1,16 @@
-"""Tracklets of everyone in a shot, from the faces of all frames.
+"""Tracklets of everyone in the shots of a clip, from the faces of all frames.
 
-A tracklet predicts the next box by constant velocity. Frame by frame, tracklets and detections are assigned
-to each other at the least total cost, which is a negative log-likelihood in nats: of the movement, whose
-uncertainty grows with time, and of the look. So the movement decides between two frames, and the look after a
-gap, or where two faces meet.
-
-Letters: U frames; K detections of a frame; M open tracklets; N detections of a tracklet; D length of a look.
+Letters: U frames; K detections of a frame; N detections of a tracklet; D length of a look.
 """
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import linear_sum_assignment
 
-from pipeline.boxes import centre_of, iou_of, side_of
 from pipeline.people.config import PeopleConfig
+from pipeline.people.linker import Linked, Linker
 from pipeline.types import Faces, Floats, Ints, Tracklet
-
-_JITTER, _GROWTH_JITTER = 0.12, 0.12
-"""Deviation of a detected centre in sides of the box, and of the logarithm of its side."""
-_VELOCITY_SECONDS = 0.5
-"""Time over which a tracklet's velocity is fitted, or its last two detections if these are further apart."""
-_KEEPS_MOVING_SECONDS, _KEEPS_GROWING_SECONDS = 0.6, 0.3
-"""Time after which a person has changed direction, and the most by which a trend in size is continued."""
-_LARGEST_GROWTH = 0.5
-_SECOND_PASS_COST = 0.5
-"""Fraction of `new_cost` that a weak detection may cost to continue a tracklet."""
-_TAIL = 4.0
-"""Degrees of freedom of the movement's distribution (Student's t): people may start or stop at once."""
-_GATE = 10.0
-"""Limit of movement and of growth, in deviations."""
-_KEPT_LOOKS = 6
-_FORBIDDEN = 1e6
-
-
-@dataclass
-class _Open:
-    """A tracklet that grows."""
-
-    shot: int
-    frame: list[int] = field(default_factory=list)
-    face: list[int] = field(default_factory=list)
-    box: list[Floats] = field(default_factory=list)
-    score: list[float] = field(default_factory=list)
-    margin: list[float] = field(default_factory=list)
-    looks: list[Floats] = field(default_factory=list)
-    """Looks of the detections that overlap no other face, else the first."""
-    is_clean: bool = False
-    states: list[tuple[float, float, float, float]] = field(default_factory=list)
-    """Seconds, centre x and y in pixels, and logarithm of the side of every detection."""
-    slope: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    """Change of the last three per second, over the last detections."""
-
-    def add(self, frame: int, face: int, seconds: float, faces: Faces, margin: float) -> None:
-        box = faces.box_xyxy_px[face]
-        self.frame.append(frame)
-        self.face.append(face)
-        self.box.append(box)
-        self.score.append(float(faces.score[face]))
-        self.margin.append(margin)
-        x0, y0, x1, y1 = box.tolist()
-        log_side = math.log((x1 - x0) * (y1 - y0)) / 2
-        self.states.append((seconds, (x0 + x1) / 2, (y0 + y1) / 2, log_side))
-        self.slope = self._slope()
-
-    def see(self, look_D: Floats, *, is_clean: bool) -> None:
-        """Add a look, unless it may show another person and one is known."""
-        if is_clean and not self.is_clean:
-            self.looks, self.is_clean = [], True
-        if is_clean or not self.looks:
-            self.looks.append(look_D)
-
-    def _slope(self) -> tuple[float, float, float]:
-        """Return the least-squares slopes over the last detections, at least two; 0 for the first one."""
-        if len(self.states) == 1:
-            return 0.0, 0.0, 0.0
-        since = self.states[-1][0] - _VELOCITY_SECONDS
-        last = [state for state in self.states if state[0] >= since]
-        if len(last) == 1:
-            last = self.states[-2:]
-        mean = sum(state[0] for state in last) / len(last)
-        weight = sum((state[0] - mean) ** 2 for state in last)
-        if not weight:  # all at one time, which damaged files have
-            return 0.0, 0.0, 0.0
-        x, y, log_side = (
-            sum((state[0] - mean) * state[axis] for state in last) / weight for axis in (1, 2, 3)
-        )
-        return x, y, log_side
-
-    def closed(self) -> Tracklet:
-        return Tracklet(
-            shot=self.shot,
-            frame_N=np.array(self.frame),
-            face_N=np.array(self.face),
-            box_N4=np.array(self.box, dtype=np.float32),
-            score_N=np.array(self.score, dtype=np.float32),
-            margin_N=np.array(self.margin, dtype=np.float32),
-            look_D=np.mean(self.looks, axis=0).astype(np.float32),
-        )
 
 
 def link(
@@ -113,9 +23,8 @@ def link(
     start_score: float = 0.0,
     searched_U: Sequence[int] | None = None,
 ) -> tuple[Tracklet, ...]:
-    """Link the detections of all frames into one tracklet per person and shot.
+    """Link the detections of all frames into one tracklet per person and shot (`Linker`).
 
-    Detections above `start_score` are assigned first. Weaker ones then continue the tracklets that are left.
     A face is missed only on frames that were searched for faces.
 
     Args:
@@ -130,149 +39,20 @@ def link(
     Returns:
         The tracklets, in the order of their first detections; every one has a detection above `start_score`.
     """
-    everyone: list[_Open] = []
-    searched = range(len(faces)) if searched_U is None else searched_U
-    before = float(seconds_U[searched[0]]) if len(searched) else 0.0
-    for u in searched:
-        found, now, shot = faces[u], float(seconds_U[u]), int(shot_U[u])
-        step, before = now - before, now
-        max_gap = max(config.max_gap, step)
-        alive = [t for t in everyone if t.shot == shot and now - t.states[-1][0] <= max_gap]
-        distance_MK = _look_distances(alive, looks[u])
-        cost_MK = _costs(alive, now, step, found, distance_MK, config)
-        is_strong = found.score > start_score
-        strong_MK = np.where(is_strong, cost_MK, np.inf)
-        pairs = _assign(strong_MK, config.new_cost)
-        left_MK = np.where(is_strong, np.inf, cost_MK)
-        left_MK[list(pairs)] = np.inf
-        weak = _assign(left_MK, config.new_cost * _SECOND_PASS_COST)
-        clean = _overlaps_none(found.box_xyxy_px, config.overlap)
-        by_face = {face: m for m, face in (pairs | weak).items()}
-        for face in range(len(found.score)):
-            if face in by_face:
-                m = by_face[face]
-                person, margin = alive[m], _margin(cost_MK, pairs | weak, m, config.new_cost)
-            elif is_strong[face]:
-                person, margin = _Open(shot=shot), np.inf
-                everyone.append(person)
-            else:
-                continue
-            person.add(u, face, now, found, margin)
-            person.see(looks[u][face], is_clean=bool(clean[face]))
-    return tuple(person.closed() for person in everyone)
-
-
-def _costs(
-    alive: Sequence[_Open],
-    now: float,
-    step: float,
-    found: Faces,
-    look_distance_MK: Floats,
-    config: PeopleConfig,
-) -> Floats:
-    """Return the cost in nats of continuing each tracklet by each detection, [M, K]; inf beyond the limits.
-
-    The cost is that of Student's t distributions of the centre and of the logarithm of the side around their
-    predictions, plus that of a normal distribution of the distance to the nearest known look, plus that of
-    the time in which the face was missed.
-
-    Args:
-        alive: The open tracklets of the shot.
-        now: Time of the frame, in seconds.
-        step: Seconds since the previous frame that was searched for faces.
-        found: Faces on the frame.
-        look_distance_MK: Distances of their looks from the nearest known one of each tracklet.
-        config: Settings.
-    """
-    if not alive or not len(found.score):
-        return np.full((len(alive), len(found.score)), np.inf)
-    box_K4 = found.box_xyxy_px.astype(np.float64)
-    state_M4 = np.array([person.states[-1] for person in alive])
-    slope_M3 = np.array([person.slope for person in alive])
-    is_new_M = np.array([len(person.states) == 1 for person in alive])
-    gap_M = now - state_M4[:, 0]
-    moving_M = _KEEPS_MOVING_SECONDS * (1 - np.exp(-gap_M / _KEEPS_MOVING_SECONDS))
-    expected_M2 = state_M4[:, 1:3] + slope_M3[:, :2] * moving_M[:, None]
-    trend_M = slope_M3[:, 2] * np.minimum(moving_M, _KEEPS_GROWING_SECONDS)
-    side_M1 = np.exp(state_M4[:, 3] + np.clip(trend_M, -_LARGEST_GROWTH, _LARGEST_GROWTH))[:, None]
-    side_K = side_of(box_K4)
-    spread_M1 = (_JITTER + (config.max_speed + is_new_M) * gap_M)[:, None]
-    growth_spread_M1 = (_GROWTH_JITTER + config.max_growth * gap_M)[:, None]
-    offset_MK2 = centre_of(box_K4) - expected_M2[:, None]
-    distance_MK = np.hypot(offset_MK2[..., 0], offset_MK2[..., 1]) / ((side_M1 + side_K) / 2)
-    growth_MK = np.abs(np.log(side_K / side_M1))
-    deviation_MK, growth_deviation_MK = distance_MK / spread_M1, growth_MK / growth_spread_M1
-    cost_MK = (_TAIL + 2) / 2 * np.log1p(deviation_MK**2 / _TAIL) + np.log(spread_M1 / _JITTER)
-    cost_MK += (_TAIL + 1) / 2 * np.log1p(growth_deviation_MK**2 / _TAIL)
-    cost_MK += np.log(growth_spread_M1 / _GROWTH_JITTER) / 2
-    cost_MK += (look_distance_MK / config.look_distance) ** 2 / 2
-    cost_MK += config.missed_cost * np.maximum(0, gap_M - step)[:, None]
-    is_near = (deviation_MK <= _GATE) & (growth_deviation_MK <= _GATE)
-    return np.where(is_near, cost_MK, np.inf)
-
-
-def _look_distances(alive: Sequence[_Open], look_KD: Floats) -> Floats:
-    """Return the distance of each detection's look from the nearest known one of each tracklet, [M, K]."""
-    if not alive or not len(look_KD):
-        return np.zeros((len(alive), len(look_KD)), np.float32)
-    known = [person.looks[-_KEPT_LOOKS:] for person in alive]
-    known_LD = np.concatenate(known)
-    square_LK = (known_LD**2).sum(axis=1)[:, None] + (look_KD**2).sum(axis=1) - 2 * known_LD @ look_KD.T
-    starts = np.cumsum([0, *(len(looks) for looks in known[:-1])])
-    nearest: Floats = np.sqrt(np.maximum(0, np.minimum.reduceat(square_LK, starts, axis=0)))
-    return nearest
-
-
-def _assign(cost_MK: Floats, new_cost: float) -> dict[int, int]:
-    """Return the detection of each tracklet that has one, at the least total cost (Hungarian method).
-
-    A tracklet or a detection without a partner costs half of `new_cost`.
-    """
-    m, k = cost_MK.shape
-    if not np.isfinite(cost_MK).any():
-        return {}
-    square = np.full((m + k, m + k), _FORBIDDEN)
-    square[:m, :k] = np.where(np.isfinite(cost_MK), cost_MK, _FORBIDDEN)
-    square[np.arange(m), k + np.arange(m)] = new_cost / 2
-    square[m + np.arange(k), np.arange(k)] = new_cost / 2
-    square[m:, k:] = 0
-    rows, columns = linear_sum_assignment(square)
-    return {
-        int(row): int(column)
-        for row, column in zip(rows, columns, strict=True)
-        if row < m and column < k and np.isfinite(cost_MK[row, column])
-    }
-
-
-def _margin(cost_MK: Floats, pairs: dict[int, int], m: int, new_cost: float) -> float:
-    """Return how much more the next best assignment costs in which tracklet `m` has another detection.
-
-    Assignments that exchange two partners are compared. Infinite if no other person could be meant.
-    """
-    k = pairs[m]
-    held = {face: other for other, face in pairs.items()}
-    best = np.inf
-    for other in range(len(cost_MK)):
-        if other != m and other not in pairs:
-            best = min(best, cost_MK[other, k] - cost_MK[m, k])
-    for face in range(cost_MK.shape[1]):
-        if face == k or not np.isfinite(cost_MK[m, face]):
-            continue
-        taken = held.get(face)
-        if taken is None:
-            best = min(best, cost_MK[m, face] - cost_MK[m, k])
-        else:
-            before = cost_MK[m, k] + cost_MK[taken, face]
-            best = min(best, cost_MK[m, face] + min(cost_MK[taken, k], new_cost) - before)
-    for other, face in pairs.items():
-        if other != m and np.isfinite(cost_MK[other, k]):
-            after = cost_MK[other, k] + min(cost_MK[m, face], new_cost)
-            best = min(best, after - cost_MK[m, k] - cost_MK[other, face])
-    return max(0.0, float(best))
-
-
-def _overlaps_none(box_K4: Floats, limit: float) -> npt.NDArray[np.bool_]:
-    """Return whether each box overlaps every other by no more than an intersection over union."""
-    iou_KK = iou_of(box_K4, box_K4)
-    np.fill_diagonal(iou_KK, 0)
-    return np.asarray((iou_KK <= limit).all(axis=1))
+    linker = Linker(config, start_score=start_score)
+    found: dict[int, list[tuple[int, Linked]]] = {}
+    for u in range(len(faces)) if searched_U is None else searched_U:
+        for one in linker.add(float(seconds_U[u]), int(shot_U[u]), faces[u], looks[u]):
+            found.setdefault(one.tracklet, []).append((u, one))
+    return tuple(
+        Tracklet(
+            shot=int(shot_U[members[0][0]]),
+            frame_N=np.array([u for u, _ in members]),
+            face_N=np.array([one.face for _, one in members]),
+            box_N4=np.array([faces[u].box_xyxy_px[one.face] for u, one in members], dtype=np.float32),
+            score_N=np.array([faces[u].score[one.face] for u, one in members], dtype=np.float32),
+            margin_N=np.array([one.margin for _, one in members], dtype=np.float32),
+            look_D=linker.look_of(number),
+        )
+        for number, members in found.items()
+    )

@@ -4,6 +4,7 @@
 ``identity``      algorithms, settings and models that determine features, and differences between two
 ``metered_lock``  a lock for a device, with the time that each thread waits for it
 ``models``        detector and encoder, loaded
+``follow``        from the faces on frames to the people and the subject
 ``prepare``       from a clip's file to its faces, its subject and its stream images
 ``encode``        from the stream images of many clips to features
 ``reuse``         features of an earlier cache in place of encoding

@@ -60,9 +60,9 @@ def outcome_of(clip: PreparedClip, face: Encoded, scene: Encoded) -> ClipOutcome
     row_VT = torch.from_numpy(frames.position_VT + mirror_V1)
     try:
         features = Features(
-            face_embedding=_half(face.embedding_NF[row_VT], "face/embedding"),
-            scene_embedding=_half(scene.embedding_NF[row_VT], "scene/embedding"),
-            scene_early=_half(_required(scene.early_N43D)[row_VT], "scene/early"),
+            face_embedding=half_of(face.embedding_NF[row_VT], "face/embedding"),
+            scene_embedding=half_of(scene.embedding_NF[row_VT], "scene/embedding"),
+            scene_early=half_of(_required(scene.early_N43D)[row_VT], "scene/early"),
             face_tokens=_tokens(face, row_VT, "face/tokens"),
             scene_tokens=_tokens(scene, row_VT, "scene/tokens"),
         )
@@ -77,7 +77,7 @@ def done_with(clip: PreparedClip, features: Features) -> ClipDone:
 
 
 def _tokens(encoded: Encoded, row_VT: torch.Tensor, name: str) -> Halves | None:
-    return None if encoded.tokens_NJD is None else _half(encoded.tokens_NJD[row_VT], name)
+    return None if encoded.tokens_NJD is None else half_of(encoded.tokens_NJD[row_VT], name)
 
 
 def _required(value: torch.Tensor | None) -> torch.Tensor:
@@ -85,7 +85,7 @@ def _required(value: torch.Tensor | None) -> torch.Tensor:
     return value
 
 
-def _half(value: torch.Tensor, name: str) -> Halves:
+def half_of(value: torch.Tensor, name: str) -> Halves:
     """Convert to float16.
 
     Raises:

@@ -8,18 +8,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from pipeline import faces as face_step
 from pipeline import frames as frame_step
-from pipeline import looks as look_step
-from pipeline import people as people_step
 from pipeline import streams as stream_step
 from pipeline import tracks as track_step
 from pipeline.device import is_device_fault
 from pipeline.errors import ClipError, first_line
 from pipeline.process.config import ExtractConfig
+from pipeline.process.follow import follow, searched_rows
 from pipeline.process.models import Models
 from pipeline.types import (
     Bytes,
@@ -28,9 +26,7 @@ from pipeline.types import (
     Crops,
     Faces,
     FaceTrack,
-    Floats,
     FrameMeta,
-    Ints,
     Person,
     SourceFile,
     Streams,
@@ -168,19 +164,12 @@ def _faces(clip: ClipRef, frames: FrameMeta, rgb_UHWC: torch.Tensor, models: Mod
     """Return the faces on each frame, from the source that the settings name; none where crops are taken."""
     source = models.config.faces
     if source.is_detected:
-        rows = _searched(frames.shot_U, models.config)
+        rows = searched_rows(frames.shot_U, models.config)
         found = models.detector.detect(rgb_UHWC if len(rows) == len(rgb_UHWC) else rgb_UHWC[rows])
         by_row = dict(zip(rows, found, strict=True))
         return [by_row[row] if row in by_row else face_step.no_faces() for row in range(len(rgb_UHWC))]
     boxes = None if source.takes_crops else clip.provided_boxes
     return face_step.provided_faces(boxes, frames.index_U, frames.height_px, frames.width_px)
-
-
-def _searched(shot_U: Ints, config: ExtractConfig) -> list[int]:
-    """Return the places of the frames on which faces are detected: every n-th, and both ends of each shot."""
-    starts = np.flatnonzero(np.diff(shot_U, prepend=-1)).tolist()
-    ends = [*(start - 1 for start in starts[1:]), len(shot_U) - 1]
-    return sorted({*range(0, len(shot_U), config.detector.every), *starts, *ends})
 
 
 def _followed(
@@ -190,49 +179,13 @@ def _followed(
     crops: Crops | None,
     config: ExtractConfig,
 ) -> tuple[tuple[Person, ...], FaceTrack]:
-    """Return the people of a clip, and the subject's track.
-
-    Images of a directory have no times; they count as `FOLDER_RATE` frames per second.
-    """
+    """Return the people of a clip, and the subject's track."""
     if clip.subject is not None and not config.follows_everyone:
         raise ClipError("track", f"the dataset names its subject, and {config.why_subject_is_fixed}")
     if crops is not None:
         return (), track_step.track_of_crops(crops)
-    if not config.follows_everyone:
-        return (), track_step.nearest_track(faces, config.track)
-    frames = decoded.frames.meta
-    looks = [
-        look_step.looks_of(rgb_HWC, found.box_xyxy_px)
-        for rgb_HWC, found in zip(decoded.frames.rgb_UHWC, faces, strict=True)
-    ]
-    seconds_U = frames.seconds_U.astype(np.float64)
-    if np.isnan(seconds_U).any():
-        seconds_U = frames.index_U / frame_step.FOLDER_RATE
-    people = people_step.find_people(
-        faces,
-        looks,
-        seconds_U,
-        frames.shot_U,
-        config.people,
-        start_score=config.detector.score,
-        searched_U=_searched(frames.shot_U, config),
-    )
-
-    def look_at(u: int, box_xyxy_px: Floats) -> Floats:
-        (look,) = look_step.looks_of(decoded.frames.rgb_UHWC[u], box_xyxy_px[None])
-        return np.asarray(look)
-
-    named = track_step.find_named(people, clip.subject, frames) if clip.subject else None
-    sampled_U = frames.sampled_U
-    return people, track_step.subject_track(
-        people,
-        seconds_U,
-        frames.shot_U,
-        look_at,
-        config.track,
-        named,
-        sampled_U=None if len(sampled_U) == len(seconds_U) else sampled_U,
-    )
+    frames = decoded.frames
+    return follow(frames.meta, frames.rgb_UHWC, faces, None, config, clip.subject)
 
 
 def _crops(clip: ClipRef, decoded: frame_step.Decoded) -> Crops:

@@ -12,6 +12,7 @@ from pipeline.errors import CacheError
 from pipeline.fingerprint import sha256_json
 from pipeline.portable import portable_values
 from pipeline.store.schema import ARRAYS, BY_NAME, ArraySpec
+from pipeline.strict_json import depth
 from pipeline.types import EARLY_STATISTICS, NUM_EARLY_BLOCKS
 
 FORMAT = "ous-features"
@@ -238,20 +239,6 @@ def _shown(value: object) -> str:
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
-def _depth(value: Any) -> int:
-    """Return the depth of nested objects and lists, counted up to one more than allowed."""
-    level, depth = [value], 0
-    while level and depth <= _MAX_DEPTH:
-        level = [
-            inner
-            for outer in level
-            if isinstance(outer, dict | list)
-            for inner in (outer.values() if isinstance(outer, dict) else outer)
-        ]
-        depth += 1
-    return depth
-
-
 def _checked(name: str, value: Any, kind: type, where: str) -> Any:
     """Return an attribute in the type that `CacheMeta` declares. Raises CacheError for any other value."""
     allowed = (list, tuple) if kind is tuple else (dict,) if kind is Mapping else (kind,)
@@ -260,6 +247,6 @@ def _checked(name: str, value: Any, kind: type, where: str) -> Any:
         wanted = {tuple: "a list of texts", str: "a text", int: "a whole number"}.get(kind, "an object")
         msg = f"{where}: attribute '{name}' is {_shown(value)}; {wanted} is needed. The cache is damaged."
         raise CacheError(msg)
-    if _depth(value) > _MAX_DEPTH:
+    if depth(value, _MAX_DEPTH) > _MAX_DEPTH:
         raise _absurd(where, name, value, f"{_MAX_DEPTH} levels of objects and lists")
     return tuple(typing.cast(list[str], value)) if kind is tuple else value

@@ -86,7 +86,10 @@ class Faces:
 
     def above(self, score: float) -> "Faces":
         """Return only the faces with a higher score."""
-        kept = self.score > score
+        return self.at(self.score > score)
+
+    def at(self, kept: Bools | Ints) -> "Faces":
+        """Return only some faces: the true ones of bool [K], or those at these places, integers."""
         return Faces(
             box_xyxy_px=self.box_xyxy_px[kept],
             score=self.score[kept],

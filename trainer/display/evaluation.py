@@ -4,7 +4,8 @@ from typing import Any
 
 from pipeline.display.json_values import field_values, to_json_values
 from pipeline.display.text import lines
-from pipeline.errors import counted
+from pipeline.errors import counted, printable
+from trainer.calibration import Calibration
 from trainer.doubtful_tracks import DoubtfulTracks
 from trainer.evaluation import EvalResult
 from trainer.intervals import Interval
@@ -58,7 +59,7 @@ def _(result: EvalResult) -> dict[str, Any]:
         **field_values(info, "selection", "best_epoch", "random_weights"),
         **field_values(result, "banners", "same_cache"),
         "cache_fingerprint": info.cache_fingerprint,
-        **field_values(result, "loss", "left_out", "leak"),
+        **field_values(result, "loss", "calibration", "left_out", "leak"),
         **to_json_values(result.metrics),
         **({} if result.doubtful_tracks is None else field_values(result, "doubtful_tracks")),
     }
@@ -79,6 +80,7 @@ def _(result: EvalResult) -> list[str]:
             else f"  {name:<16} {recall:8.2%}  {_shown(interval)}, {counted(int(count), 'clip')}"
             for name, recall, interval, count in recalls
         ),
+        _calibration_line(result.calibration),
         *_without_doubtful(result.doubtful_tracks),
         *(f"  left out: {count} {why}" for why, count in result.left_out.items() if count),
         *(f"  note: {note}" for note in result.leak.notes),
@@ -95,6 +97,14 @@ def _(result: EvalResult) -> list[str]:
 def _rates(metrics: Metrics) -> list[str]:
     rates = (("WAR", metrics.war, metrics.intervals.war), ("UAR", metrics.uar, metrics.intervals.uar))
     return [f"  {name:<16} {value:8.2%}  {_shown(interval)}" for name, value, interval in rates]
+
+
+def _calibration_line(found: Calibration) -> str:
+    if found.temperature is None or found.ece_calibrated is None:
+        why = f"no temperature: {printable(found.reason)}" if found.reason else "no temperature is recorded"
+    else:
+        why = f"{found.ece_calibrated:.2%} with the run's temperature, {found.temperature:.3g}"
+    return f"  {'ECE':<16} {found.ece:8.2%}  {why}"
 
 
 def _without_doubtful(found: DoubtfulTracks | None) -> list[str]:

@@ -85,7 +85,7 @@ def _(run: ReportedRun) -> dict[str, Any]:
             "packages_of_extraction": to_json_values(run.meta.packages),
             "is_the_training_cache": run.same_cache,
         },
-        **field_values(run, "loss", "left_out", "leak", "metrics"),
+        **field_values(run, "loss", "calibration", "left_out", "leak", "metrics"),
         **({} if run.doubtful_tracks is None else field_values(run, "doubtful_tracks")),
         "num_epochs": len(run.epochs),
     }

@@ -6,6 +6,7 @@ from pipeline.display.json_values import field_values, to_json_values
 from pipeline.display.text import lines
 from pipeline.errors import counted
 from trainer.profile import WARM_UP_STEPS, Profile
+from trainer.run_info import RunInfo
 from trainer.training_result import EpochReport, TrainResult, epoch_record, evaluate_command
 
 _MS = 1e3
@@ -33,10 +34,18 @@ def _(result: TrainResult) -> list[str]:
         f"  trained on {counted(result.num_train, 'clip')}, {result.info.precision}; {result.residence}",
         *([f"  left out: {', '.join(left_out)}"] if left_out else []),
         *([f"  above schedule.overfit_accuracy since epoch {overfit}: overfit (IV-A)"] if overfit else []),
+        _temperature_line(result.info),
         *(f"  note: {note}" for note in result.notes),
         *([] if result.profile is None else [f"  {line}" for line in lines(result.profile)]),
         f"  next: {evaluate_command(result.run_dir, result.next_split)}",
     ]
+
+
+def _temperature_line(info: RunInfo) -> str:
+    if info.not_calibrated:
+        return f"  no temperature: {info.not_calibrated}"
+    errors = f"{info.ece_before:.2%} without and {info.ece_after:.2%} with it"
+    return f"  temperature {info.temperature:.3g}; calibration error (ECE) of the validation clips {errors}"
 
 
 @lines.register

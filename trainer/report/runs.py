@@ -13,6 +13,7 @@ from pipeline.store.meta import CacheMeta
 from pipeline.store.reader import FeatureCache
 from pipeline.strict_json import from_json
 from pipeline.types import Floats, Ints
+from trainer.calibration import Calibration
 from trainer.config import TrainConfig
 from trainer.doubtful_tracks import DoubtfulTracks
 from trainer.epochs import METRICS_FILE
@@ -39,7 +40,7 @@ class ReportedRun:
         precision, measured_precision: Precisions of training and of measuring.
         polarity_N: Polarity, -1 for unknown.
         group_N: Groups of the clips; None if no clips of the cache share one.
-        doubtful_tracks: See `EvalResult`.
+        doubtful_tracks, calibration: See `EvalResult`.
         votes_NC: Fractions of the annotators' votes, NaN for clips without votes; None without any.
         epochs: Records of metrics.jsonl; empty if the file is missing.
     """
@@ -64,6 +65,7 @@ class ReportedRun:
     votes_NC: Floats | None
     metrics: Metrics
     doubtful_tracks: DoubtfulTracks | None
+    calibration: Calibration
     loss: float
     same_cache: bool
     left_out: Mapping[str, int]
@@ -100,6 +102,7 @@ class ReportedRun:
             votes_NC=None if np.isnan(votes_NC).any(axis=1).all() else votes_NC,
             metrics=measured.metrics(),
             doubtful_tracks=measured.doubtful_tracks(),
+            calibration=measured.calibration(),
             loss=measured.scores.loss,
             same_cache=measured.same_cache,
             left_out=measured.left_out,

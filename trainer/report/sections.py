@@ -6,7 +6,7 @@ from importlib.metadata import version
 from io import BytesIO
 from pathlib import Path
 
-from pipeline.errors import counted
+from pipeline.errors import counted, printable
 from pipeline.store.meta import CacheMeta
 from trainer import plots
 from trainer.metrics import Metrics
@@ -20,6 +20,10 @@ from trainer.report.tables import result_blocks
 from trainer.training_set import left_out_text
 
 _PACKAGES = ("numpy", "scipy", "torch", "zarr")
+_ECE = (
+    "Mean distance between the largest probability and the share of right answers, over 15 bins of equal "
+    "width (Guo et al. 2017). The temperature divides the logits; it was fitted on validation clips."
+)
 
 
 def banners_of(warnings: Sequence[tuple[Path, Sequence[str]]], split: str) -> tuple[str, ...]:
@@ -48,10 +52,11 @@ def result_sections(run_rows: Sequence[RunRow], split: str) -> list[Section]:
 
 
 def run_sections(run_rows: Sequence[RunRow]) -> list[Section]:
-    """Return the sections of single runs: recalls with intervals, confusion matrix, curves."""
+    """Return the sections of single runs: calibration, recalls with intervals, confusion matrix, curves."""
     return [
         Section(
             title=f"{_capital(run_row.label)} on {run_row.dataset}, run by run",
+            blocks=[_calibration(run_row)],
             parts=[
                 Section(title=_title(run), blocks=_run_blocks(run, run_row.label)) for run in run_row.runs
             ],
@@ -133,6 +138,24 @@ def _capital(text: str) -> str:
 
 def _run_blocks(run: ReportedRun, label: str) -> list[Block]:
     return [_recalls(run), _confusion(run), _curves(run, label)]
+
+
+def _calibration(run_row: RunRow) -> Table:
+    """Return the table of calibration errors, with the reasons of runs without a temperature below it."""
+    rows, reasons = [], {}
+    for run in run_row.runs:
+        found = run.calibration
+        temperature = NONE if found.temperature is None else f"{found.temperature:.3g}"
+        rows.append([run.name, percent(found.ece), temperature, percent(found.ece_calibrated)])
+        if found.reason:
+            reasons[run.name] = printable(found.reason)
+    without = "".join(f" {_capital(name)} has no temperature: {reason}." for name, reason in reasons.items())
+    return Table(
+        title="Expected calibration error (ECE), percent",
+        columns=["run", "ECE", "temperature", "ECE with temperature"],
+        rows=rows,
+        note=f"{_ECE}{without}",
+    )
 
 
 def _recalls(run: ReportedRun) -> Table:

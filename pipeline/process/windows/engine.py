@@ -1,0 +1,374 @@
+"""From the frames of a long source, in order, to the features of every person in every window.
+
+A window has the features that `extract` computes for a clip with its times, to the bit: the same steps see
+the same frames. With ``people=all``, they see one person's detections at a time, with ``main`` those of
+everyone, and choose the subject of the window by themselves.
+
+Letters: K faces of a frame; U sampled frames of a window, each once; T frames per view; F, D widths.
+"""
+
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import accumulate, takewhile
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from pipeline import faces as face_step
+from pipeline import frames as frame_step
+from pipeline import streams as stream_step
+from pipeline.errors import ClipError, counted
+from pipeline.looks import LOOK_WIDTH
+from pipeline.process.follow import follow, looks_on, searched_rows
+from pipeline.process.models import Models
+from pipeline.process.windows import seen as seen_step
+from pipeline.process.windows.pictures import Key, PictureMemo, features_of
+from pipeline.process.windows.plan import Seconds, Window, WindowPlan, meta_of
+from pipeline.process.windows.samples import (
+    ALL,
+    MAIN,
+    FoundFace,
+    WindowOptions,
+    WindowSample,
+    in_view_of,
+    reason_for,
+    without_face,
+)
+from pipeline.process.windows.seen import SeenFrame, owner_of, places_of
+from pipeline.process.windows.tracks import TrackTable
+from pipeline.types import Faces, FaceTrack, FrameMeta, StreamedFrame
+
+
+@dataclass
+class _Waiting:
+    """A person in a window whose images wait to be encoded."""
+
+    place: int
+    """Place of the window in the plan."""
+    sample: WindowSample
+    face_keys_T: list[Key] = field(default_factory=list)
+    scene_keys_T: list[Key] = field(default_factory=list)
+
+
+class WindowEngine:
+    """Makes samples of the windows of a plan, from frames that are added in order.
+
+    Args:
+        models: Detector and encoder.
+        plan: The windows.
+        seconds_N: Times of the source's frames; NaN without times.
+        options: Settings.
+        state: Arrays of `to_arrays`, to continue from there; None for the start.
+    """
+
+    def __init__(
+        self,
+        models: Models,
+        plan: WindowPlan,
+        seconds_N: Seconds,
+        options: WindowOptions,
+        state: Mapping[str, npt.NDArray[Any]] | None = None,
+    ) -> None:
+        self._models, self._plan, self._options = models, plan, options
+        self._config = models.config
+        self._seconds_N = seconds_N
+        self._clock_N = clock_of(seconds_N)
+        self._searched = _searched_frames(plan, models)
+        self._needed_from = _needed_from(plan.windows)
+        self._fill = torch.tensor(models.images.fill_rgb, dtype=torch.uint8, device=models.device)
+        self._faces, self._scenes = PictureMemo(early=False), PictureMemo(early=True)
+        self._waiting: deque[_Waiting] = deque()
+        self._found: list[FoundFace] = []
+        self._seen: dict[int, SeenFrame] = {}
+        self._made = self._ready = 0  # windows
+        self.tracks = TrackTable(self._config)
+        self.num_wanted = 0
+        if state is not None:
+            self._continue(state)
+
+    @property
+    def num_ready(self) -> int:
+        """Windows whose samples `flush` has returned."""
+        return self._ready
+
+    @property
+    def first_needed(self) -> int | None:
+        """The first frame that windows need whose samples `flush` has not returned; None if there are none.
+
+        An engine that continues from `to_arrays` starts with this frame.
+        """
+        return self._first_of(self._ready)
+
+    @property
+    def num_waiting(self) -> int:
+        """Images that wait to be encoded."""
+        return len(self._faces) + len(self._scenes)
+
+    @property
+    def num_encoded(self) -> int:
+        """Images that were encoded."""
+        return self._faces.num_encoded + self._scenes.num_encoded
+
+    def add(self, frames: Sequence[StreamedFrame]) -> None:
+        """Add the next frames: detect and link their faces, and make the windows that are complete.
+
+        Raises:
+            ClipError: A step fails; names the step.
+        """
+        self._see(frames)
+        latest, windows, made = frames[-1].number, self._plan.windows, self._made
+        while self._made < len(windows) and int(windows[self._made].index_U[-1]) <= latest:
+            self._make(windows[self._made])
+            self._made += 1
+        if self._made > made:
+            first = self._first_of(self._made)
+            for seen in self._seen.values():
+                if first is None or seen.number < first:
+                    seen.release()
+
+    def flush(
+        self, on_batch: Callable[[int], None] = lambda _: None, *, is_last: bool = False
+    ) -> list[WindowSample]:
+        """Encode the images that fill batches, and return the samples of all windows that are ready then.
+
+        Args:
+            on_batch: Called with the number of images after each batch.
+            is_last: Encode all images. The features do not depend on it.
+        """
+        encoder = self._models.encoder
+        self._faces.encode(encoder, on_batch, all_of_them=is_last)
+        self._scenes.encode(encoder, on_batch, all_of_them=is_last)
+        samples = []
+        while self._waiting and self._is_window_ready():
+            self._ready = self._waiting[0].place + 1
+            while self._waiting and self._waiting[0].place < self._ready:
+                samples.append(self._with_features(self._waiting.popleft()))
+        self._drop_frames()
+        return samples
+
+    def _is_window_ready(self) -> bool:
+        """Return whether all images of the first window that waits are encoded."""
+        place = self._waiting[0].place
+        return all(
+            self._faces.knows(one.face_keys_T) and self._scenes.knows(one.scene_keys_T)
+            for one in takewhile(lambda one: one.place == place, self._waiting)
+        )
+
+    def _first_of(self, place: int) -> int | None:
+        """Return the first frame that windows from a place of the plan on need; None after the last."""
+        return self._needed_from[place] if place < len(self._needed_from) else None
+
+    def take_faces(self) -> list[FoundFace]:
+        """Return the faces of named tracks on frames that no later window needs, since the last call."""
+        found, self._found = self._found, []
+        return found
+
+    def to_arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """Return the state after `flush`, from which an equal engine continues to the bit."""
+        return {
+            **self.tracks.to_arrays(),
+            **seen_step.to_arrays(list(self._seen.values())),
+            "counts": np.array(
+                [self._ready, self.num_wanted, self._faces.num_encoded, self._scenes.num_encoded]
+            ),
+        }
+
+    def _continue(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
+        self.tracks = TrackTable.from_arrays(state, self._config)
+        self._seen = {one.number: one for one in seen_step.from_arrays(state)}
+        counts = state["counts"].tolist()
+        self._ready, self.num_wanted, self._faces.num_encoded, self._scenes.num_encoded = counts
+        self._made = self._ready
+
+    def _see(self, frames: Sequence[StreamedFrame]) -> None:
+        """Detect and link the faces on new frames; frames that were seen before get their pixels."""
+        device = self._models.device
+        pixels = [frame.rgb_HWC for frame in frames if frame.rgb_HWC is not None]
+        on_device = iter(torch.from_numpy(np.stack(pixels)).to(device) if pixels else ())
+        tensors = [None if frame.rgb_HWC is None else next(on_device) for frame in frames]
+        is_new = [
+            frame.number not in self._seen and frame.number in self._searched and frame.rgb_HWC is not None
+            for frame in frames
+        ]
+        searched = [tensor for tensor, new in zip(tensors, is_new, strict=True) if new and tensor is not None]
+        found = iter(self._models.detector.detect(torch.stack(searched)) if searched else ())
+        for frame, tensor, new in zip(frames, tensors, is_new, strict=True):
+            if frame.number not in self._seen:
+                faces = next(found) if new else face_step.no_faces()
+                self._seen[frame.number] = self._linked(frame, faces, is_searched=new)
+            seen = self._seen[frame.number]
+            seen.rgb_HWC, seen.reason = frame.rgb_HWC, frame.reason or ""
+            seen.frame_3HW = None if tensor is None else tensor.permute(2, 0, 1)
+
+    def _linked(self, frame: StreamedFrame, faces: Faces, *, is_searched: bool) -> SeenFrame:
+        number, rgb_HWC = frame.number, frame.rgb_HWC
+        if not is_searched or rgb_HWC is None:
+            looks = np.empty((0, LOOK_WIDTH), np.float32)
+            return SeenFrame(number=number, faces=face_step.no_faces(), looks=looks, held={})
+        (looks,) = looks_on([rgb_HWC], [faces])
+        seconds, shot = float(self._clock_N[number]), self._plan.shot_of(number)
+        held = self.tracks.add(number, seconds, shot, faces, looks)
+        return SeenFrame(number=number, faces=faces, looks=looks, held=held)
+
+    def _make(self, window: Window) -> None:
+        """Make the samples of a window, and request the features of their images."""
+        seen = [self._seen[number] for number in window.index_U.tolist()]
+        height, width = next((one.rgb_HWC.shape[:2] for one in seen if one.rgb_HWC is not None), (1, 1))
+        meta = meta_of(window, self._seconds_N, self._config, height, width)
+        gaps = [one for one in seen if one.rgb_HWC is None]
+        last = int(window.index_U[-1])
+        followed = self._tracklets_in(seen, last)
+        if gaps:
+            lost = counted(len(gaps), "frame")
+            reason = f"{lost} of {len(seen)} did not decode: {gaps[0].reason or 'unknown reason'}"
+            names = [self.tracks.name(tracklet, last) for tracklet in followed] or [""]
+            self._waiting += [
+                _Waiting(self._made, without_face(window, meta, name, reason, has_gap=True)) for name in names
+            ]
+        elif self._options.people == MAIN:
+            self._make_person(window, meta, seen, None)
+        elif not followed:
+            self._waiting.append(_Waiting(self._made, without_face(window, meta, "", "no face was found")))
+        else:
+            for tracklet in followed:
+                self._make_person(window, meta, seen, tracklet)
+
+    def _tracklets_in(self, seen: Sequence[SeenFrame], last: int) -> list[int]:
+        """Return the tracklets with a name on frames, in the order of their numbers, or the heaviest few."""
+        numbers = sorted({tracklet for one in seen for tracklet in one.held})
+        named = [number for number in numbers if self.tracks.name(number, last)]
+        people = self._options.people
+        if people in (ALL, MAIN):
+            return named
+        heaviest = sorted(named, key=lambda number: self.tracks.weight(number, last), reverse=True)
+        return sorted(heaviest[: int(people)])
+
+    def _make_person(
+        self, window: Window, meta: FrameMeta, seen: Sequence[SeenFrame], tracklet: int | None
+    ) -> None:
+        """Make the sample of a tracklet in a window, or of the subject that is chosen among everyone."""
+        rows = set(searched_rows(meta.shot_U, self._config))
+        places = [places_of(one, tracklet) if u in rows else [] for u, one in enumerate(seen)]
+        faces = [one.faces.at(np.array(at, np.int64)) for one, at in zip(seen, places, strict=True)]
+        looks = [one.looks[at] for one, at in zip(seen, places, strict=True)]
+        images = [one.rgb_HWC for one in seen if one.rgb_HWC is not None]
+        _, track = follow(meta, images, faces, looks, self._config)
+        used_U = np.unique(meta.position_VT[0])
+        if len(sampled_U := meta.sampled_U) < len(meta.index_U):
+            meta, track = meta.at(sampled_U), track.at(sampled_U)
+            seen = [seen[u] for u in sampled_U.tolist()]
+            used_U = np.unique(meta.position_VT[0])
+        found_U = track.found[used_U]
+        owner = tracklet if tracklet is not None else owner_of(seen, track.box_xyxy_px, track.found)
+        name = "" if owner is None else self.tracks.name(owner, int(window.index_U[-1]))
+        boxes = track.box_xyxy_px[used_U][found_U]
+        sample = WindowSample(
+            window=window,
+            track=name,
+            frames_found=int(found_U.sum()),
+            num_sampled=len(used_U),
+            box_xyxy_px=boxes.mean(axis=0, dtype=np.float64).astype(np.float32) if len(boxes) else None,
+            is_doubtful=owner is not None and self.tracks.is_doubtful(owner, window.first, window.end),
+            has_gap=False,
+            reason=reason_for(boxes, len(used_U), self._options),
+            features=None,
+            valid_T=meta.valid_VT[0],
+            in_view_T=in_view_of(track.absence_U[meta.position_VT[0]], meta.valid_VT[0]),
+        )
+        waiting = _Waiting(self._made, sample)
+        if not sample.reason:
+            self._request(waiting, meta, track, seen)
+        self._waiting.append(waiting)
+
+    def _request(
+        self, waiting: _Waiting, meta: FrameMeta, track: FaceTrack, seen: Sequence[SeenFrame]
+    ) -> None:
+        """Request the features of a sample's images."""
+        config, side = self._config.streams, self._models.images.side_px
+        squares = stream_step.face_squares(track, config, meta.height_px, meta.width_px)
+        masks_U = self._masks(track, meta, seen)
+        for u in meta.position_VT[0].tolist():
+            square = squares[u]
+            shown = seen[square.frame]
+            key = (shown.number, square.left, square.top, square.side)
+            waiting.face_keys_T.append(key)
+            self._faces.want(key, partial(stream_step.face_image, shown.pixels, square, side, self._fill))
+            if self._options.has_scene:
+                scene_key = (seen[u].number, masks_U[u])
+                waiting.scene_keys_T.append(scene_key)
+                make = partial(stream_step.scene_image, seen[u].pixels, masks_U[u], config, side, self._fill)
+                self._scenes.want(scene_key, make)
+
+    def _masks(
+        self, track: FaceTrack, meta: FrameMeta, seen: Sequence[SeenFrame]
+    ) -> list[tuple[stream_step.Rectangle, ...]]:
+        """Return the filled parts of each frame's scene, as in training or as the options demand."""
+        config, mask = self._config.streams, self._options.mask
+        if mask == "none":
+            return [()] * len(seen)
+        if mask is not None:
+            config = replace(config, scene="masked")
+        masks_U = stream_step.scene_masks(track, config, meta.height_px, meta.width_px)
+        if mask != "everyone":
+            return masks_U
+        size = (meta.height_px, meta.width_px)
+        return [
+            tuple(
+                dict.fromkeys([*own, *(stream_step.rectangle_of(box, *size) for box in one.followed_boxes())])
+            )
+            for own, one in zip(masks_U, seen, strict=True)
+        ]
+
+    def _with_features(self, waiting: _Waiting) -> WindowSample:
+        """Return a sample with its features, or with the reason why it has none."""
+        sample = waiting.sample
+        if sample.reason:
+            return sample
+        self.num_wanted += len(waiting.face_keys_T) + len(waiting.scene_keys_T)
+        try:
+            faces, scenes = self._faces.of(waiting.face_keys_T), self._scenes.of(waiting.scene_keys_T)
+        except ClipError as error:
+            return replace(sample, reason=error.reason)
+        return replace(sample, features=features_of(faces, scenes))
+
+    def _drop_frames(self) -> None:
+        """Forget the frames that no window needs, and keep the faces of named tracks on them."""
+        first = self.first_needed
+        for number in [n for n in self._seen if first is None or n < first]:
+            seen = self._seen.pop(number)
+            for tracklet, face in seen.held.items():
+                if name := self.tracks.name(tracklet, self._last_frame()):
+                    box, score = seen.faces.box_xyxy_px[face], float(seen.faces.score[face])
+                    self._found.append(FoundFace(frame=number, track=name, box_xyxy_px=box, score=score))
+        for memo in (self._faces, self._scenes):
+            memo.forget(lambda key: first is None or key[0] < first)  # type: ignore[index]
+
+    def _last_frame(self) -> int:
+        """Return the last frame of the windows that are ready."""
+        return int(self._plan.windows[self._ready - 1].index_U[-1]) if self._ready else -1
+
+
+def clock_of(seconds_N: Seconds) -> Seconds:
+    """Return times for linking: the source's own, or `FOLDER_RATE` frames per second without times."""
+    if not np.isnan(seconds_N).any():
+        return seconds_N
+    return np.arange(len(seconds_N)) / frame_step.FOLDER_RATE
+
+
+def _searched_frames(plan: WindowPlan, models: Models) -> set[int]:
+    """Return the numbers of the frames on which a window's faces are detected."""
+    searched: set[int] = set()
+    for window in plan.windows:
+        rows = searched_rows(np.zeros(len(window.index_U), np.int64), models.config)
+        searched.update(window.index_U[rows].tolist())
+    return searched
+
+
+def _needed_from(windows: Sequence[Window]) -> list[int]:
+    """Return the first frame that each window or a later one uses."""
+    firsts = [int(window.index_U[0]) for window in windows]
+    return list(accumulate(reversed(firsts), min))[::-1]
