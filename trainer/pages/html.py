@@ -70,7 +70,7 @@ h2,h3,.title{break-after:avoid}
 def as_html(page: Page) -> str:
     """Return the page as one self-contained HTML file."""
     links = "".join(
-        f'<li><a href="#part-{number}">{_safe(section.title)}</a></li>'
+        f'<li><a href="#part-{number}">{safe_text(section.title)}</a></li>'
         for number, section in enumerate(page.sections, 1)
     )
     lines = [
@@ -80,12 +80,12 @@ def as_html(page: Page) -> str:
         '<meta charset="utf-8">',
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">',
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
-        f"<title>{_safe(page.title)}</title>",
+        f"<title>{safe_text(page.title)}</title>",
         f"<style>{_STYLE}</style>",
         "</head>",
         "<body>",
         *_banners(page.banners),
-        f"<h1>{_safe(page.title)}</h1>",
+        f"<h1>{safe_text(page.title)}</h1>",
         f'<nav aria-label="Contents"><ul>{links}</ul></nav>',
         "<main>",
         *(
@@ -102,12 +102,12 @@ def as_html(page: Page) -> str:
 
 def _banners(banners: Sequence[str]) -> Iterator[str]:
     for banner in banners:
-        yield f'<div class="banner" role="alert">!! {_safe(banner)}</div>'
+        yield f'<div class="banner" role="alert">!! {safe_text(banner)}</div>'
 
 
 def _section(section: Section, level: int, anchor: str) -> Iterator[str]:
     yield f'<section id="{anchor}">'
-    yield f"<h{level}>{_safe(section.title)}</h{level}>"
+    yield f"<h{level}>{safe_text(section.title)}</h{level}>"
     yield from _banners(section.banners)
     for block in section.blocks:
         yield from _block(block)
@@ -119,9 +119,9 @@ def _section(section: Section, level: int, anchor: str) -> Iterator[str]:
 def _block(block: Block) -> Iterator[str]:
     match block:
         case Text():
-            yield f"<p>{_safe(block.text)}</p>"
+            yield f"<p>{safe_text(block.text)}</p>"
         case Items():
-            yield f"<ul>{''.join(f'<li>{_safe(item)}</li>' for item in block.items)}</ul>"
+            yield f"<ul>{''.join(f'<li>{safe_text(item)}</li>' for item in block.items)}</ul>"
         case Table():
             yield from _table(block)
         case Figure():
@@ -130,7 +130,7 @@ def _block(block: Block) -> Iterator[str]:
 
 def _table(table: Table) -> Iterator[str]:
     kind = ' class="shade"' if table.shade else ""
-    first, *others = (_safe(name) for name in table.columns)
+    first, *others = (safe_text(name) for name in table.columns)
     heads = "".join(
         [f'<th scope="col">{first}</th>', *(f'<th scope="col"{kind}>{name}</th>' for name in others)]
     )
@@ -138,8 +138,8 @@ def _table(table: Table) -> Iterator[str]:
     for number, row in enumerate(table.rows):
         mark = ' class="ours"' if number in table.ours else ""
         cells = _cells(row[1:], _shades(table, number))
-        lines.append(f'<tr{mark}><th scope="row">{_safe(row[0])}</th>{cells}</tr>')
-    box = f'<div class="wide" tabindex="0" role="region" aria-label="{_safe(table.title)}">'
+        lines.append(f'<tr{mark}><th scope="row">{safe_text(row[0])}</th>{cells}</tr>')
+    box = f'<div class="wide" tabindex="0" role="region" aria-label="{safe_text(table.title)}">'
     yield from _captioned(table.title, [box, *lines, "</tbody></table>", "</div>"], table.note)
 
 
@@ -149,9 +149,11 @@ def _shades(table: Table, number: int) -> Sequence[float]:
 
 def _cells(cells: Sequence[str], shades: Sequence[float]) -> str:
     if not shades:
-        return "".join(f"<td>{_safe(cell)}</td>" for cell in cells)
+        return "".join(f"<td>{safe_text(cell)}</td>" for cell in cells)
     pairs = zip(cells, shades, strict=True)
-    return "".join(f'<td class="shade" style="{_colour(share)}">{_safe(cell)}</td>' for cell, share in pairs)
+    return "".join(
+        f'<td class="shade" style="{_colour(share)}">{safe_text(cell)}</td>' for cell, share in pairs
+    )
 
 
 def _colour(share: float) -> str:
@@ -162,17 +164,17 @@ def _colour(share: float) -> str:
 
 def _figure(figure: Figure) -> Iterator[str]:
     source = f"data:image/{figure.kind};base64,{b64encode(figure.image).decode()}"
-    yield from _captioned(figure.title, [f'<img src="{source}" alt="{_safe(figure.alt)}">'], figure.note)
+    yield from _captioned(figure.title, [f'<img src="{source}" alt="{safe_text(figure.alt)}">'], figure.note)
 
 
 def _captioned(title: str, lines: Sequence[str], note: str) -> Iterator[str]:
-    yield f"<figure><figcaption>{_safe(title)}</figcaption>"
+    yield f"<figure><figcaption>{safe_text(title)}</figcaption>"
     yield from lines
     if note:
-        yield f'<p class="note">{_safe(note)}</p>'
+        yield f'<p class="note">{safe_text(note)}</p>'
     yield "</figure>"
 
 
-def _safe(text: str) -> str:
+def safe_text(text: str) -> str:
     """Escape a text for HTML, replace unprintable characters, and remove the user's name from paths."""
     return escape(printable(portable(text), "\ufffd"))
