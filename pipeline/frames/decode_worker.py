@@ -5,6 +5,7 @@ the decoding library, or a clip that takes all memory, ends only this process.
 """
 
 import ctypes
+import gc
 import signal
 import socket
 import sys
@@ -24,6 +25,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _die_with_parent()
     keep_memory_below(int(sys.argv[2]))
+    gc.freeze()  # imported modules stay, so that later collections are cheap
     try:
         ipc.send(end, "ready")
         while True:

@@ -1,5 +1,6 @@
 """Requests to a decoder and its answers, in any process."""
 
+import gc
 import time
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -145,6 +146,11 @@ def parts_of(job: Job) -> Iterator[Part]:
     if isinstance(job, DecodeJob):
         yield Part(answer=decode_job(job), is_last=True)
         return
+    yield from _long_job(job)
+    gc.collect()  # frees the decoders of passes that were left early, which PyAV keeps in cycles
+
+
+def _long_job(job: OutlineJob | HashJob | ScanJob | SegmentJob | ImagesJob) -> Iterator[Part]:
     try:
         for answer in _answers(job):
             yield Part(answer=answer, is_last=False)

@@ -128,12 +128,12 @@ def _scanned_parts(
     finally:
         for stream in streams:
             stream.close()
-    if len(jobs) > 1 and not _can_be_joined(scanned, searched=job.cuts is not None):
+    if len(jobs) > 1 and not can_be_joined(scanned, searched=job.cuts is not None):
         return _scanned_parts(decoder, replace(job, jump=False), (), on_progress)
     return scanned
 
 
-def _can_be_joined(parts: Sequence[ScannedPart], *, searched: bool) -> bool:
+def can_be_joined(parts: Sequence[ScannedPart], *, searched: bool) -> bool:
     """Return whether times only rise, and small pictures for the search are of one size."""
     sizes = frozenset[tuple[int, int]]().union(*(part.stored_sizes for part in parts))
     is_timed = not any(part.num_jumps or part.remarks.num_untimed for part in parts)

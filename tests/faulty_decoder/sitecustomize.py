@@ -1,14 +1,18 @@
 """On the PYTHONPATH of a run, this makes its decoding children die or hang at clips of certain names.
 
-A clip whose name begins with ``segfault``, ``abort``, ``hang``, ``hungry`` or ``exit`` has its way.
+A clip whose name begins with ``segfault``, ``abort``, ``hang``, ``hungry`` or ``exit`` has its way. A long
+video whose name begins with ``crash30``, ``once30`` or ``stall30`` kills or holds its decoder at the first
+wanted frame from number 30 on, ``once`` only for the first time.
 Every clip that a child takes up is noted in the file that $OUS_TEST_DECODED names, and then takes
 $OUS_TEST_CLIP_SECONDS, so that there is time to kill the run. open_clip knows the small model of the tests.
 """
 
 import ctypes
 import os
+import re
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 _HOUR_SECONDS = 3600
@@ -31,7 +35,7 @@ def _misbehave(name: str) -> None:
 if "pipeline.frames.decode_worker" in sys.orig_argv:
     from pipeline.frames import requests
 
-    _decode_clip = requests.decode_clip
+    _decode_clip, _decode_segment = requests.decode_clip, requests.decode_segment
 
     def _noted(path: Path, *args: object, **options: object) -> object:
         """Decode as ever, once the clip's name has had its way."""
@@ -43,7 +47,18 @@ if "pipeline.frames.decode_worker" in sys.orig_argv:
         _misbehave(path.name)
         return _decode_clip(path, *args, **options)
 
-    requests.decode_clip = _noted
+    def _faulty_segment(job: requests.SegmentJob) -> Iterator[object]:
+        """Decode a segment as ever, up to the frame that the file's name states."""
+        fault = re.match("(crash|once|stall)([0-9]+)", job.path.name)
+        done = job.path.with_suffix(".died")
+        for answer in _decode_segment(job):
+            if fault and getattr(answer, "number", -1) >= int(fault[2]) and not done.exists():
+                if fault[1] == "once":
+                    done.touch()
+                _misbehave("hang" if fault[1] == "stall" else "segfault")
+            yield answer
+
+    requests.decode_clip, requests.decode_segment = _noted, _faulty_segment
 else:
     from tests.modest import teach_open_clip
 
