@@ -204,8 +204,11 @@ class OwnDir:
                 file.write(content.encode("utf-8") if isinstance(content, str) else content)
                 file.flush()
 
-    def append(self, name: str, content: bytes) -> None:
-        """Append to a regular file without hard links, or create it. After an error it is unchanged."""
+    def append(self, name: str, content: bytes, *, sync: bool = False) -> None:
+        """Append to a regular file without hard links, or create it. After an error it is unchanged.
+
+        With `sync`, the content is on the disk when the call returns.
+        """
         _require_name(name)
         with self.opened() as handle, reported(self.path / name, "written"):
             self._require_file(handle, name)
@@ -218,9 +221,26 @@ class OwnDir:
                     raise FileError(not_plain(self.path / name, kind, "a file of its own"))
                 try:
                     write_all(file, content)
+                    if sync:
+                        os.fsync(file)
                 except BaseException:
                     os.ftruncate(file, status.st_size)
                     raise
+            finally:
+                os.close(file)
+
+    def cut(self, name: str, num_bytes: int) -> None:
+        """Shorten a regular file to a length. Raises FileError if it is missing or shorter."""
+        _require_name(name)
+        with self.opened() as handle, reported(self.path / name, "written"):
+            file = os.open(name, os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=handle)
+            try:
+                status = os.fstat(file)
+                self._require_status(status, name)
+                if status.st_size < num_bytes:
+                    msg = f"'{self.path / name}' has {status.st_size} bytes; {num_bytes} are needed."
+                    raise FileError(msg)
+                os.ftruncate(file, num_bytes)
             finally:
                 os.close(file)
 

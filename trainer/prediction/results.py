@@ -112,6 +112,19 @@ class TrackedFace:
     box_xyxy_px: tuple[float, float, float, float]
     score: float
 
+    def line(self) -> str:
+        """Return the line of faces.jsonl, without its end."""
+        return to_json(asdict(self), indent=None)
+
+    @classmethod
+    def of_values(cls, values: Mapping[str, Any]) -> "TrackedFace":
+        """Return the face of a line's values. Raises ValueError for other values."""
+        names = [item.name for item in fields(cls)]
+        if sorted(values) != sorted(names):
+            msg = f"a face has the values {', '.join(names)}, not {', '.join(values)}"
+            raise ValueError(msg)
+        return cls(**{**values, "box_xyxy_px": tuple(values["box_xyxy_px"])})
+
 
 @dataclass(frozen=True, kw_only=True)
 class PersonTracks:

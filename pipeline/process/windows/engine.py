@@ -264,7 +264,7 @@ class WindowEngine:
             used_U = np.unique(meta.position_VT[0])
         found_U = track.found[used_U]
         owner = tracklet if tracklet is not None else owner_of(seen, track.box_xyxy_px, track.found)
-        name = "" if owner is None else self.tracks.name(owner, int(window.index_U[-1]))
+        name = "" if owner is None else self.tracks.name(owner, int(window.index_U[-1]), least=1)
         boxes = track.box_xyxy_px[used_U][found_U]
         sample = WindowSample(
             window=window,

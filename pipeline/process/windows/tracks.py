@@ -69,10 +69,10 @@ class TrackTable:
             held[one.tracklet] = one.face
         return held
 
-    def name(self, tracklet: int, last: int) -> str:
+    def name(self, tracklet: int, last: int, *, least: int = LEAST_DETECTIONS) -> str:
         """Return the name of a tracklet; empty if it has too few detections up to the frame `last`."""
         track = self._tracks[tracklet]
-        if len(track.frame) < LEAST_DETECTIONS or track.frame[LEAST_DETECTIONS - 1] > last:
+        if len(track.frame) < least or track.frame[least - 1] > last:
             return ""
         if not track.name:
             self._named[track.shot] = self._named.get(track.shot, 0) + 1

@@ -1,0 +1,180 @@
+"""The files that a prediction grows by: windows.jsonl, faces.jsonl, and progress.npz to continue from.
+
+A batch of lines is on the disk before progress.npz counts it, and progress.npz is replaced at once. After an
+interruption at any time, lines that it does not count are removed, and the prediction continues there: the
+files are equal to the byte to those of an undisturbed one.
+"""
+
+import io
+import math
+import zipfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.errors import ConfigError, FileError, MissingFileError, some
+from pipeline.fingerprint import differences
+from pipeline.own_dir import OwnDir
+from pipeline.strict_json import from_json, to_json
+from trainer.prediction.results import PersonTracks, TrackedFace, WindowAnswer
+
+WINDOWS_FILE, FACES_FILE, PROGRESS_FILE = "windows.jsonl", "faces.jsonl", "progress.npz"
+_GROWING = (WINDOWS_FILE, FACES_FILE)
+_SETTINGS, _LENGTHS, _FRAME, _IS_DONE, _PEOPLE = "settings", "lengths", "frame", "is_done", "people"
+_FORMAT = 1
+_MOST_BYTES, _MOST_LINE_BYTES = 1 << 30, 4 << 30
+
+State = Mapping[str, npt.NDArray[Any]]
+
+
+class StoredPrediction:
+    """The growing files of one prediction in a directory.
+
+    Args:
+        out: The directory, which exists.
+        settings: Everything that determines the lines, as plain JSON values.
+    """
+
+    def __init__(self, out: OwnDir, settings: Mapping[str, Any]) -> None:
+        self._out, self._settings = out, {"format": _FORMAT, **settings}
+        self._lengths = dict.fromkeys(_GROWING, 0)
+        self.frame = 0
+        """First frame that later windows need."""
+        self.is_done = False
+        """Whether all windows are there."""
+
+    def begin(self, *, restart: bool) -> State | None:
+        """Prepare the files, and return the state to continue from; None for a new prediction.
+
+        Args:
+            restart: Remove what is there.
+
+        Raises:
+            ConfigError: The directory has a prediction with other settings, or a damaged one.
+            FileError: A file cannot be written.
+        """
+        if restart:
+            for name in (*_GROWING, PROGRESS_FILE):
+                self._out.remove_file(name)
+        try:
+            stored = self._stored()
+        except MissingFileError:
+            stored = None
+        if stored is None:
+            if any(self._out.kind(name) for name in _GROWING):
+                msg = (
+                    f"'{self._out}' has a {WINDOWS_FILE} or {FACES_FILE} without {PROGRESS_FILE}; give "
+                    "another --out, or replace them with --restart."
+                )
+                raise ConfigError(msg)
+            for name in _GROWING:
+                self._out.append(name, b"")
+            return None
+        for name, length in self._lengths.items():
+            self._out.cut(name, length)
+        return stored
+
+    def add(
+        self, answers: Iterable[WindowAnswer], faces: Iterable[TrackedFace], state: State, frame: int
+    ) -> None:
+        """Append lines, and store the state after them. `frame` is the first one that later windows need."""
+        parts = {
+            WINDOWS_FILE: "".join(f"{answer.line()}\n" for answer in answers),
+            FACES_FILE: "".join(f"{face.line()}\n" for face in faces),
+        }
+        for name, text in parts.items():
+            content = text.encode()
+            self._out.append(name, content, sync=True)
+            self._lengths[name] += len(content)
+        self.frame = frame
+        self._save(state)
+
+    def finish(self, people: Sequence[PersonTracks], num_frames: int) -> None:
+        """Record that all windows are there, and the people."""
+        self.frame, self.is_done = num_frames, True
+        values = [
+            {
+                "name": person.name,
+                "tracks": list(person.tracks),
+                "margin": person.margin if math.isfinite(person.margin) else None,
+            }
+            for person in people
+        ]
+        self._save({_PEOPLE: np.frombuffer(to_json(values, indent=None).encode(), np.uint8)})
+
+    def people(self, state: State) -> tuple[PersonTracks, ...]:
+        """Return the people that `finish` has recorded. `state` is the one that `begin` has returned."""
+        try:
+            return tuple(
+                PersonTracks(
+                    name=str(person["name"]),
+                    tracks=tuple(str(track) for track in person["tracks"]),
+                    margin=math.inf if person["margin"] is None else float(person["margin"]),
+                )
+                for person in from_json(state[_PEOPLE].tobytes())
+            )
+        except (ValueError, KeyError, TypeError) as error:
+            raise self._damaged() from error
+
+    def windows(self) -> Iterator[WindowAnswer]:
+        """Yield the windows that are stored."""
+        for values in _lines(self._out, WINDOWS_FILE):
+            yield WindowAnswer.of_values(values)
+
+    def faces(self) -> Iterator[TrackedFace]:
+        """Yield the faces that are stored."""
+        for values in _lines(self._out, FACES_FILE):
+            yield TrackedFace.of_values(values)
+
+    def _damaged(self) -> ConfigError:
+        return ConfigError(f"'{self._out.path / PROGRESS_FILE}' is damaged; predict again with --restart.")
+
+    def _save(self, state: State) -> None:
+        buffer = io.BytesIO()
+        np.savez(
+            buffer,
+            allow_pickle=False,
+            **{
+                **state,
+                _SETTINGS: np.frombuffer(to_json(self._settings, indent=None).encode(), np.uint8),
+                _LENGTHS: np.array([self._lengths[name] for name in _GROWING], np.int64),
+                _FRAME: np.array(self.frame),
+                _IS_DONE: np.array(self.is_done),
+            },
+        )
+        self._out.write_bytes(PROGRESS_FILE, buffer.getvalue())
+
+    def _stored(self) -> State | None:
+        """Return the stored state.
+
+        Raises MissingFileError if there is none, and ConfigError for another or a damaged prediction.
+        """
+        content = self._out.read_bytes(PROGRESS_FILE, _MOST_BYTES)
+        try:
+            with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+                state = {name: arrays[name] for name in arrays.files}
+            settings = from_json(state.pop(_SETTINGS).tobytes())
+            lengths = [int(length) for length in state.pop(_LENGTHS).tolist()]
+            self._lengths = dict(zip(_GROWING, lengths, strict=True))
+            self.frame, self.is_done = int(state.pop(_FRAME)), bool(state.pop(_IS_DONE))
+        except (ValueError, KeyError, TypeError, OSError, zipfile.BadZipFile, EOFError) as error:
+            raise self._damaged() from error
+        if found := differences(self._settings, settings):
+            msg = (
+                f"'{self._out}' has a prediction with other settings ('there'): {some(found, joint='; ')}. "
+                "Give another --out, or replace it with --restart."
+            )
+            raise ConfigError(msg)
+        return state
+
+
+def _lines(out: OwnDir, name: str) -> Iterator[Any]:
+    with out.open_read(name, _MOST_LINE_BYTES) as file:
+        for number, line in enumerate(file, 1):
+            try:
+                yield from_json(line)
+            except (ValueError, RecursionError) as error:
+                msg = f"'{out.path / name}', line {number} is no JSON; predict again with --restart."
+                raise FileError(msg) from error
