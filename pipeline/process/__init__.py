@@ -7,7 +7,7 @@
 ``follow``        from the faces on frames to the people and the subject
 ``prepare``       from a clip's file to its faces, its subject and its stream images
 ``encode``        from the stream images of many clips to features
-``stored_config`` the settings that features were made with
+``stored_settings`` the settings that features were made with
 ``windows``       from a long source to every person's features in every window
 ``reuse``         features of an earlier cache in place of encoding
 ``block``         from the files of a block of clips to features
@@ -28,7 +28,7 @@ from pipeline.process.identity import (
 from pipeline.process.metered_lock import MeteredLock
 from pipeline.process.models import ImageFormat, Models, load_models, load_preview_models, unloaded_identity
 from pipeline.process.prepare import PreparedClip, make_decode_job, prepare_clip
-from pipeline.process.stored_config import Extraction, stored_config
+from pipeline.process.stored_settings import Extraction, stored_config
 from pipeline.tracks import METHODS
 
 __all__ = [

@@ -9,8 +9,8 @@
 ``reader``    from a file to samples
 """
 
-from pipeline.frames import scan_source
-from pipeline.process.windows.plan import Window, WindowPlan, plan_windows
+from pipeline.frames import PartDecoder, scan_source, stream_frames
+from pipeline.process.windows.plan import Window, WindowPlan, clock_of, plan_windows
 from pipeline.process.windows.reader import WindowBatch, WindowReader
 from pipeline.process.windows.samples import ALL, MAIN, MASKS, FoundFace, WindowOptions, WindowSample
 
@@ -19,12 +19,15 @@ __all__ = [
     "MAIN",
     "MASKS",
     "FoundFace",
+    "PartDecoder",
     "Window",
     "WindowBatch",
     "WindowOptions",
     "WindowPlan",
     "WindowReader",
     "WindowSample",
+    "clock_of",
     "plan_windows",
     "scan_source",
+    "stream_frames",
 ]

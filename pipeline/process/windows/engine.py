@@ -19,7 +19,6 @@ import numpy.typing as npt
 import torch
 
 from pipeline import faces as face_step
-from pipeline import frames as frame_step
 from pipeline import streams as stream_step
 from pipeline.errors import ClipError, counted
 from pipeline.looks import LOOK_WIDTH
@@ -27,7 +26,7 @@ from pipeline.process.follow import follow, looks_on, searched_rows
 from pipeline.process.models import Models
 from pipeline.process.windows import seen as seen_step
 from pipeline.process.windows.pictures import Key, PictureMemo, features_of
-from pipeline.process.windows.plan import Seconds, Window, WindowPlan, meta_of
+from pipeline.process.windows.plan import Seconds, Window, WindowPlan, clock_of, meta_of
 from pipeline.process.windows.samples import (
     ALL,
     MAIN,
@@ -350,13 +349,6 @@ class WindowEngine:
     def _last_frame(self) -> int:
         """Return the last frame of the windows that are ready."""
         return int(self._plan.windows[self._ready - 1].index_U[-1]) if self._ready else -1
-
-
-def clock_of(seconds_N: Seconds) -> Seconds:
-    """Return times for linking: the source's own, or `FOLDER_RATE` frames per second without times."""
-    if not np.isnan(seconds_N).any():
-        return seconds_N
-    return np.arange(len(seconds_N)) / frame_step.FOLDER_RATE
 
 
 def _searched_frames(plan: WindowPlan, models: Models) -> set[int]:

@@ -149,6 +149,13 @@ def plan_windows(
     )
 
 
+def clock_of(seconds_N: Seconds) -> Seconds:
+    """Return times for linking: the source's own, or `FOLDER_RATE` frames per second without times."""
+    if not np.isnan(seconds_N).any():
+        return seconds_N
+    return np.arange(len(seconds_N)) / frame_step.FOLDER_RATE
+
+
 def meta_of(
     window: Window, seconds_N: Seconds, config: ExtractConfig, height_px: int, width_px: int
 ) -> FrameMeta:

@@ -1,0 +1,239 @@
+"""A trained run and a source -> its prediction, in bounded memory, continued after an interruption."""
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from pipeline.cancel import CancelToken, TaskCancelledError
+from pipeline.own_dir import OwnDir
+from pipeline.process.windows import FoundFace, PartDecoder, WindowBatch, WindowOptions, WindowReader
+from pipeline.types import Person
+from trainer.prediction.answers import Answerer, require_face_run
+from trainer.prediction.extraction import RunModels
+from trainer.prediction.results import UNKNOWN, PersonTracks, Prediction, TrackedFace, WindowAnswer
+from trainer.prediction.source import PlannedSource, PredictOptions
+from trainer.prediction.stored import State, StoredPrediction
+from trainer.run_directory import WEIGHTS_FILE
+from trainer.runs import Run
+
+_MOST_WEIGHTS_BYTES = 8 << 30
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """Progress of a prediction.
+
+    Attributes:
+        seconds: Time in the source up to which frames are read; number of frames without times.
+        num_people: People with windows so far.
+    """
+
+    seconds: float
+    num_people: int
+
+
+class Predictor:
+    """Predicts sources with one run.
+
+    Args:
+        run: The run.
+        models: Its detector and encoder.
+        options: Options.
+        decoder: Decodes frames.
+        face_run: A face-only run whose answers are shown beside; None for none.
+
+    Raises:
+        ConfigError: The face-only run does not fit.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        models: RunModels,
+        options: PredictOptions,
+        decoder: PartDecoder,
+        face_run: Run | None = None,
+    ) -> None:
+        if face_run is not None:
+            require_face_run(run, face_run)
+        self._run, self._face_run, self._models = run, face_run, models
+        self._options, self._decoder = options, decoder
+        self._weights = [weights_sha256(one) for one in (run, face_run) if one is not None]
+
+    @property
+    def banners(self) -> tuple[str, ...]:
+        """Warnings to show with every output."""
+        config, mask = self._models.models.config.streams, self._options.mask
+        trained = "subject" if config.scene == "masked" else "none"
+        other = (
+            [f"OTHER MASK: {mask} in the scene, trained with {trained}"]
+            if mask not in (None, trained)
+            else []
+        )
+        runs = [self._run.banners, self._face_run.banners if self._face_run else ()]
+        return tuple(
+            dict.fromkeys([*(line for lines in runs for line in lines), *self._models.banners, *other])
+        )
+
+    def answers(
+        self, planned: PlannedSource, cancel: CancelToken | None = None
+    ) -> Iterator[tuple[WindowAnswer, ...]]:
+        """Yield the answers of a source's windows, in batches. Nothing is written.
+
+        Raises:
+            ClipError: A step fails; names the step.
+            TaskCancelledError: `cancel` is cancelled.
+        """
+        reader, answerer = self._reader(planned, None), self._answerer(planned)
+        for batch in reader.batches(cancel=cancel):
+            yield tuple(answerer.answers(batch.samples))
+
+    def predict(
+        self,
+        planned: PlannedSource,
+        out: OwnDir,
+        *,
+        restart: bool = False,
+        on_progress: Callable[[Progress], None] = lambda _: None,
+        cancel: CancelToken | None = None,
+    ) -> Prediction:
+        """Predict a source into a directory, or continue a prediction that is there.
+
+        Args:
+            planned: The source.
+            out: Directory of the prediction; it exists.
+            restart: Replace a prediction that is there.
+            on_progress: Called after every few frames.
+            cancel: Ends the prediction early; everything up to the last batch is kept, and returned.
+
+        Raises:
+            ConfigError: The directory has another prediction.
+            ClipError: A step fails; names the step.
+            FileError: A file cannot be written.
+        """
+        stored = StoredPrediction(out, self._settings(planned))
+        state = stored.begin(restart=restart)
+        if stored.is_done and state is not None:
+            return self._prediction(planned, stored, stored.people(state))
+        reader, answerer = self._reader(planned, state), self._answerer(planned)
+        cancel = cancel or CancelToken()
+        tracks = {answer.track for answer in stored.windows()} if state else set()
+
+        def on_frame(number: int) -> None:
+            seconds = float(planned.scan.seconds_N[number]) if planned.scan.has_times else float(number)
+            on_progress(Progress(seconds=seconds, num_people=len(tracks - {""})))
+
+        for batch in _until_cancelled(reader, on_frame, cancel):
+            answers = answerer.answers(batch.samples)
+            faces = [_tracked(face, planned) for face in batch.faces]
+            stored.add(answers, faces, reader.state(), batch.frame)
+            tracks.update(answer.track for answer in answers)
+        people = people_of(reader.engine.tracks.people())
+        if not cancel.is_cancelled:
+            stored.finish(people, planned.scan.num_frames)
+        return self._prediction(planned, stored, people)
+
+    def _reader(self, planned: PlannedSource, state: State | None) -> WindowReader:
+        options, config = self._options, self._run.config
+        window_options = WindowOptions(
+            people=options.people,
+            min_face_px=options.min_face_px,
+            min_share=options.min_share,
+            mask=options.mask,
+            has_scene=config.model.scene or config.has_polarity_token,
+        )
+        models = self._models.models
+        return WindowReader(
+            planned.path, planned.scan, planned.plan, models, window_options, self._decoder, state
+        )
+
+    def _answerer(self, planned: PlannedSource) -> Answerer:
+        scan = planned.scan
+        return Answerer(
+            self._run,
+            self._face_run,
+            video=planned.source.name,
+            seconds_N=scan.seconds_N,
+            end_seconds=scan.end_seconds,
+        )
+
+    def _settings(self, planned: PlannedSource) -> dict[str, Any]:
+        """Return everything that determines the lines of a prediction."""
+        options = asdict(self._options)
+        return {
+            "source_sha256": planned.scan.source.sha256,
+            "run_weights_sha256": self._weights,
+            "identity": dict(self._models.identity),
+            "options": {name: value for name, value in options.items() if name != "shots"},
+            "cuts": list(planned.scan.cuts or ()),
+            "windows": asdict(planned.settings),
+        }
+
+    def _prediction(
+        self, planned: PlannedSource, stored: StoredPrediction, people: Sequence[PersonTracks]
+    ) -> Prediction:
+        scan = planned.scan
+        done = None
+        if not stored.is_done:
+            frame = min(stored.frame, scan.num_frames - 1)
+            done = float(scan.seconds_N[frame]) if scan.has_times else float(frame)
+        windows = tuple(stored.windows())
+        used = {window.track for window in windows}
+        faces = tuple(face for face in stored.faces() if face.track in used)
+        shown = (replace(person, tracks=tuple(t for t in person.tracks if t in used)) for person in people)
+        return Prediction(
+            source=planned.source,
+            run=self._run.path.name,
+            class_names=self._run.class_names,
+            banners=self.banners,
+            settings=planned.settings,
+            cut_seconds=planned.cut_seconds,
+            windows=windows,
+            faces=faces,
+            people=tuple(person for person in shown if person.tracks),
+            done_seconds=done,
+        )
+
+
+def _until_cancelled(
+    reader: WindowReader, on_frame: Callable[[int], None], cancel: CancelToken
+) -> Iterator[WindowBatch]:
+    """Yield the batches of a reader until `cancel` is cancelled."""
+    try:
+        yield from reader.batches(on_frame, cancel)
+    except TaskCancelledError:
+        return
+
+
+def people_of(found: Sequence[tuple[Person, tuple[str, ...], bool]]) -> tuple[PersonTracks, ...]:
+    """Name the people by weight; those that may be another person are all `UNKNOWN`."""
+    people: list[PersonTracks] = []
+    unknown: list[str] = []
+    for person, tracks, may_be_another in found:
+        if may_be_another:
+            unknown += tracks
+        else:
+            people.append(PersonTracks(name=f"P{len(people) + 1}", tracks=tracks, margin=person.margin))
+    return (*people, *([PersonTracks(name=UNKNOWN, tracks=tuple(sorted(unknown)))] if unknown else []))
+
+
+def weights_sha256(run: Run) -> str:
+    """Return the hash of a run's weights. Raises FileError if they cannot be read."""
+    with OwnDir.of(run.path).open_read(WEIGHTS_FILE, _MOST_WEIGHTS_BYTES) as file:
+        found = hashlib.sha256()
+        while part := file.read(1 << 20):
+            found.update(part)
+    return found.hexdigest()
+
+
+def _tracked(face: FoundFace, planned: PlannedSource) -> TrackedFace:
+    x0, y0, x1, y1 = (round(float(edge), 2) for edge in face.box_xyxy_px)
+    seconds = float(planned.scan.seconds_N[face.frame]) if planned.scan.has_times else None
+    return TrackedFace(
+        frame=face.frame,
+        seconds=seconds,
+        track=face.track,
+        box_xyxy_px=(x0, y0, x1, y1),
+        score=round(face.score, 4),
+    )
