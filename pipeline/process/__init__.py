@@ -12,7 +12,17 @@
 """
 
 from pipeline.faces import stray_boxes
-from pipeline.frames import CLIP_SECONDS, DecodePool, Decoder, InlineDecoder
+from pipeline.frames import (
+    CLIP_SECONDS,
+    FOLDER_RATE,
+    DecodePool,
+    Decoder,
+    InlineDecoder,
+    PartDecoder,
+    SoundReader,
+    scan_source,
+    stream_frames,
+)
 from pipeline.frames.probe import picture_sizes, quarter_turns
 from pipeline.process.block import STAGES_OF_WORK, BlockOutcome, StageSeconds, process_block
 from pipeline.process.config import ExtractConfig, FeatureShape, feature_shape
@@ -37,12 +47,15 @@ __all__ = [
     "DecodePool",
     "Decoder",
     "ExtractConfig",
+    "FOLDER_RATE",
     "FeatureShape",
     "ImageFormat",
     "InlineDecoder",
     "MeteredLock",
     "Models",
+    "PartDecoder",
     "PreparedClip",
+    "SoundReader",
     "StageSeconds",
     "make_decode_job",
     "feature_shape",
@@ -54,7 +67,9 @@ __all__ = [
     "prepare_clip",
     "process_block",
     "quarter_turns",
+    "scan_source",
     "stray_boxes",
+    "stream_frames",
     "unloaded_identity",
     "version_differences",
     "without_weights",
