@@ -34,7 +34,8 @@ def _video_lines(video: PredictedVideo) -> list[str]:
         return [f"{video.path}: no prediction: {video.failure}"]
     done = "" if video.done_seconds is None else f", only up to {_clock(video.done_seconds)}"
     length = "" if video.duration_seconds is None else f" of {_clock(video.duration_seconds)}"
-    head = f"{video.path}{length}: {counted(video.num_windows, 'window')}, {video.num_answers} with an answer{done}"
+    windows = f"{counted(video.num_windows, 'window')}, {video.num_answers} with an answer"
+    head = f"{video.path}{length}: {windows}{done}"
     return [head, *(f"  {_person_line(person)}" for person in video.people), f"  wrote {video.out}"]
 
 

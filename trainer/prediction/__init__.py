@@ -1,5 +1,6 @@
 """A trained run and a video -> answers per person over time, and their files.
 
+<<<<<<< HEAD
 ``results``         windows, faces and people of one video
 ``people_file``     names that a user gives to people and tracks -> the people of a prediction
 ``spans``           overlapping windows of a person -> spans of time, one after another
@@ -16,4 +17,10 @@
 ``page``            index.html of a video
 ``folder_page``     index.html of a folder of videos
 ``writing``         the chosen formats -> files
+=======
+``results``     windows, faces and people of one video
+``drawn_text``  text on frames
+``overlay``     drawing of people, answers and warnings on a frame
+``video``       the annotated video
+>>>>>>> p16frames
 """

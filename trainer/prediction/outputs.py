@@ -13,7 +13,7 @@ from trainer.prediction.results import Prediction
 from trainer.prediction.source import PlannedSource
 from trainer.prediction.stored import WINDOWS_FILE
 from trainer.prediction.thumbnails import thumbnails
-from trainer.prediction.writing import Written, write
+from trainer.prediction.writing import TextFormat, Written, write
 
 ALL_FORMATS = ("jsonl", "csv", "eaf", "srt", "vtt", "mp4", "html")
 DEFAULT_FORMATS = "jsonl,csv,html"

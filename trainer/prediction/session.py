@@ -151,50 +151,42 @@ def predict_all(
     observer, cancel = observer or PredictObserver(), cancel or CancelToken()
     predictor = Predictor(run, models, options, decoder, face_run)
     names = None if people_file is None else read_people_file(people_file)
+
+    def predict_one(one: Input, where: Path) -> tuple[PredictedVideo, VideoRow]:
+        began = time.monotonic()
+        on_scan = observer.on_scan(one)
+        planned = plan_source(one.path, models.models.config, run.info, options, decoder, on_scan)
+        for note in planned.notes:
+            observer.on_note(f"{one.path.name}: {note}")
+        place = OwnDir.of(where)
+        place.make()
+        on_progress = observer.on_windows(one, planned)
+        prediction = predictor.predict(
+            planned, place, restart=restart, on_progress=on_progress, cancel=cancel
+        )
+        if names is not None:
+            prediction = with_people(prediction, names, str(people_file))
+        written = write_outputs(prediction, planned, place, outputs, decoder)
+        skipped = (f"{form} was not written: {why}" for form, why in written.skipped.items())
+        video = _outcome(one, where, prediction, (*planned.notes, *skipped), time.monotonic() - began)
+        return video, video_row(prediction, f"{one.name}/{_PAGE_FILE}" if "html" in outputs.formats else None)
+
     videos: list[PredictedVideo] = []
     rows: list[VideoRow] = []
     for one in inputs:
         if cancel.is_cancelled:
             break
         where = out / one.name if is_collection else out
-        began = time.monotonic()
         try:
-            planned = plan_source(
-                one.path, models.models.config, run.info, options, decoder, observer.on_scan(one)
-            )
-            for note in planned.notes:
-                observer.on_note(f"{one.path.name}: {note}")
-            place = OwnDir.of(where)
-            place.make()
-            prediction = predictor.predict(
-                planned,
-                place,
-                restart=restart,
-                on_progress=observer.on_windows(one, planned),
-                cancel=cancel,
-            )
-            if names is not None:
-                prediction = with_people(prediction, names, str(people_file))
-            written = write_outputs(prediction, planned, place, outputs, decoder)
-        except ClipError as error:
-            video = PredictedVideo(
-                name=one.name, path=one.path, out=where, failure=f"{error.stage}: {error.reason}"
-            )
-            rows.append(VideoRow(name=one.name, failure=video.failure))
-        except OusError as error:
-            if not is_collection:
+            video, row = predict_one(one, where)
+        except (ClipError, OusError) as error:
+            if not is_collection and not isinstance(error, ClipError):
                 raise
-            video = PredictedVideo(name=one.name, path=one.path, out=where, failure=str(error))
-            rows.append(VideoRow(name=one.name, failure=video.failure))
-        else:
-            notes = (
-                *planned.notes,
-                *(f"{form} was not written: {why}" for form, why in written.skipped.items()),
-            )
-            video = _outcome(one, where, prediction, notes, time.monotonic() - began)
-            link = f"{one.name}/{_PAGE_FILE}" if "html" in outputs.formats else None
-            rows.append(video_row(prediction, link))
+            failure = f"{error.stage}: {error.reason}" if isinstance(error, ClipError) else str(error)
+            video = PredictedVideo(name=one.name, path=one.path, out=where, failure=failure)
+            row = VideoRow(name=one.name, failure=failure)
         videos.append(video)
+        rows.append(row)
         observer.on_video(video)
     report = PredictReport(
         videos=tuple(videos),
