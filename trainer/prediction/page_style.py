@@ -75,8 +75,11 @@ background:#000;outline:1px solid #fff}
 .hidden{position:absolute;width:0;height:0;overflow:hidden}
 .wide{overflow-x:auto;max-width:100%}
 table{border-collapse:collapse;font-size:.9rem;font-variant-numeric:tabular-nums;margin:.6rem 0}
-th,td{padding:.25rem .6rem;text-align:right;border-bottom:1px solid var(--line);vertical-align:top}
-th:first-child,td.text{text-align:left}
+th,td{padding:.25rem .6rem;text-align:right;border-bottom:1px solid var(--line);vertical-align:top;
+overflow-wrap:normal}
+th:first-child,td.text{text-align:left;overflow-wrap:anywhere}
+th:first-child{min-width:7rem}
+td.text{min-width:7rem}
 tbody th{font-weight:400}
 caption{text-align:left;font-weight:600}
 img{max-width:100%;height:auto}
