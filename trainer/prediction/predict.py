@@ -70,6 +70,26 @@ class Predictor:
         """Remarks for the user."""
 
     @property
+    def run(self) -> Run:
+        """The run."""
+        return self._run
+
+    @property
+    def models(self) -> RunModels:
+        """Its detector and encoder."""
+        return self._models
+
+    @property
+    def options(self) -> PredictOptions:
+        """The options."""
+        return self._options
+
+    @property
+    def decoder(self) -> PartDecoder:
+        """Decodes frames."""
+        return self._decoder
+
+    @property
     def banners(self) -> tuple[str, ...]:
         """Warnings to show with every output."""
         config, mask = self._models.models.config.streams, self._options.mask

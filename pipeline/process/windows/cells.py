@@ -3,10 +3,11 @@
 Letters: T frames per view; S side of an image.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import product
 
+import numpy as np
 import torch
 
 from pipeline.process.models import Models
@@ -45,15 +46,16 @@ def with_filled(scene_T3SS: torch.Tensor, cell: Rectangle, fill_3: torch.Tensor)
 
 
 def encode_scenes(
-    scene_T3SS: torch.Tensor,
+    scenes: Sequence[torch.Tensor],
     features: Features,
     models: Models,
     on_batch: Callable[[int], None] | None = None,
-) -> Features:
-    """Return the features of a person in a window with other scene images.
+) -> list[Features]:
+    """Return the features of a person in a window behind each of several scenes.
 
     Args:
-        scene_T3SS: The scene images, uint8 [T, 3, S, S].
+        scenes: Images of each scene, uint8 [N, 3, S, S], one number N from 1 to T for all of them; the last
+            image is repeated.
         features: The features of the person in the window, one view of T frames.
         models: The encoder.
         on_batch: Called with the number of images after each batch.
@@ -61,11 +63,19 @@ def encode_scenes(
     Raises:
         ClipError: A feature is beyond the range of float16.
     """
-    scenes = encodings_of(models.encoder.encode(scene_T3SS, early=True, on_batch=on_batch))
-    scene = features_of(scenes, scenes)
-    return replace(
-        features,
-        scene_embedding=scene.scene_embedding,
-        scene_early=scene.scene_early,
-        scene_tokens=scene.scene_tokens,
-    )
+    count = len(scenes[0])
+    order = np.minimum(np.arange(features.face_embedding.shape[1]), count - 1).tolist()
+    encoded = encodings_of(models.encoder.encode(torch.cat(list(scenes)), early=True, on_batch=on_batch))
+    found = []
+    for start in range(0, len(encoded), count):
+        part = [encoded[start + n] for n in order]
+        scene = features_of(part, part)
+        found.append(
+            replace(
+                features,
+                scene_embedding=scene.scene_embedding,
+                scene_early=scene.scene_early,
+                scene_tokens=scene.scene_tokens,
+            )
+        )
+    return found
