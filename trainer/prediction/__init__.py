@@ -30,7 +30,7 @@ In the order of the data:
 ``effects``         changes of an answer without a frame, or without a cell of the scene
 ``explanation_choice`` windows to explain
 ``explanation_text``   sentences of explanations
-``explain``         images and sentences of some windows
+``explanations``    images and sentences of some windows
 ``writing``         formats -> files
 ``outputs``         a prediction -> the files that a user asks for
 ``session``         several sources -> a prediction of each
