@@ -47,7 +47,9 @@ In the order of the data:
 ``plots``            records and metrics         -> figures
 ``ablate``           a table of settings         -> runs on workers, with the paper's numbers
 ``load_speed``       a cache                     -> speed of loading it; for `bench`
+``prediction``       a run and a video           -> answers per person over time, and their files
 ``commands``         the commands train, evaluate, report, ablate, demo
+``predict_command``  the command predict
 
 ``config`` has every setting, including the readings of the paper. ``presets`` are sets of settings, and
 ``config_file`` is a config as TOML.

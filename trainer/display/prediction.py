@@ -5,6 +5,7 @@ from typing import Any
 from pipeline.display.json_values import field_values, to_json_values
 from pipeline.display.text import lines
 from pipeline.errors import counted
+from trainer.prediction.plan import PredictionPlan, VideoPlan
 from trainer.prediction.session import PersonShare, PredictedVideo, PredictReport
 
 _SHOWN_CLASSES = 3
@@ -50,3 +51,27 @@ def _clock(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+@lines.register
+def _(plan: PredictionPlan) -> list[str]:
+    return [line for video in plan.videos for line in _plan_lines(video)]
+
+
+def _plan_lines(video: VideoPlan) -> list[str]:
+    if video.failure or video.settings is None:
+        return [f"{video.name}: no prediction: {video.failure}"]
+    length = "" if video.duration_seconds is None else f", {_clock(video.duration_seconds)}"
+    settings = video.settings
+    window = (
+        f"{settings.window_frames} frames, one every {settings.stride_frames}"
+        if settings.window_seconds is None
+        else f"{settings.window_seconds:.2f} s, one every {settings.stride_seconds:.2f} s"
+    )
+    return [
+        f"{video.name}{length}: {counted(video.num_shots, 'shot')}, {counted(video.num_windows, 'window')} "
+        f"of {window}",
+        f"  {video.num_frames:,} frames are read, and about {video.num_images:,} images encoded for each "
+        "person who is always in view",
+        *(f"  note: {note}" for note in video.notes),
+    ]

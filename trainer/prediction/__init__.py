@@ -5,6 +5,7 @@ In the order of the data:
 ``inputs``          paths that a user names -> sources, each with a name for its output
 ``extraction``      a run -> detector and encoder, as the features of its training clips were made
 ``source``          a source -> its scan and its windows
+``plan``            sources -> their numbers of windows and images
 ``answers``         features of windows -> answers of a run
 ``stored``          windows.jsonl, faces.jsonl and the state to continue from
 ``predict``         a run and a source -> its prediction

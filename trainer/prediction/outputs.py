@@ -1,18 +1,21 @@
 """A prediction -> the files that a user asks for: formats, the page with its video, the annotated video."""
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
 from pipeline.config import require_one_of
 from pipeline.own_dir import OwnDir
+from pipeline.plain_file import read_given
 from pipeline.process.windows import PartDecoder
 from trainer.prediction.person_section import PageExtras
 from trainer.prediction.results import Prediction
 from trainer.prediction.source import PlannedSource
 from trainer.prediction.stored import WINDOWS_FILE
 from trainer.prediction.thumbnails import thumbnails
+from trainer.prediction.video import write_video
 from trainer.prediction.writing import TextFormat, Written, write
 
 ALL_FORMATS = ("jsonl", "csv", "eaf", "srt", "vtt", "mp4", "html")
@@ -20,6 +23,7 @@ DEFAULT_FORMATS = "jsonl,csv,html"
 _PLAYED = (".mp4", ".m4v", ".webm", ".mov", ".ogv")
 """Suffixes of videos that browsers may play."""
 VIDEO_FILE = "annotated.mp4"
+_MOST_BYTES = 1 << 30
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +56,7 @@ def write_outputs(
     out: OwnDir,
     options: OutputOptions,
     decoder: PartDecoder,
+    on_video: Callable[[float], None] | None = None,
 ) -> Written:
     """Write the outputs of a prediction; windows.jsonl is there already.
 
@@ -60,12 +65,24 @@ def write_outputs(
         planned: Its source.
         out: Its directory.
         options: Options.
-        decoder: Decodes the frames of thumbnails.
+        decoder: Decodes the frames of thumbnails and of the annotated video.
+        on_video: Called with the seconds of the annotated video that are written.
 
     Raises:
         ConfigError: The video is too large to be embedded.
         FileError: A file cannot be written.
     """
+    files: tuple[str, ...] = (WINDOWS_FILE,)
+    if "mp4" in options.formats:
+        write_video(
+            prediction,
+            planned.path,
+            out.path / VIDEO_FILE,
+            scan=planned.scan,
+            decoder=decoder,
+            on_progress=on_video,
+        )
+        files = (*files, VIDEO_FILE)
     extras = None
     if "html" in options.formats:
         video, embedded = _page_video(planned, out, options)
@@ -73,7 +90,7 @@ def write_outputs(
         extras = PageExtras(video=video, embedded=embedded, thumbnails=faces)
     texts = [form for form in get_args(TextFormat) if form in (*options.formats, "json") and form != "jsonl"]
     written = write(prediction, out, texts, video_link=_relative(planned.path, out.path), extras=extras)
-    return Written(files=(WINDOWS_FILE, *written.files), skipped=written.skipped)
+    return Written(files=(*files, *written.files), skipped=written.skipped)
 
 
 def _page_video(
@@ -81,11 +98,12 @@ def _page_video(
 ) -> tuple[str | None, bytes | None]:
     """Return the path of the page's video relative to it, and its bytes if they are embedded."""
     path = planned.path
-    if path.is_dir():
+    if "mp4" in options.formats:
+        path = out.path / VIDEO_FILE
+    elif path.is_dir() or path.suffix.lower() not in _PLAYED:
         return None, None
-    if path.suffix.lower() not in _PLAYED:
-        return None, None
-    return _relative(path, out.path), path.read_bytes() if options.embed else None
+    embedded = read_given(path, _MOST_BYTES) if options.embed else None
+    return _relative(path, out.path), embedded
 
 
 def _relative(path: Path, directory: Path) -> str:

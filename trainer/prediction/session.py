@@ -99,12 +99,16 @@ class PredictObserver:
     Attributes:
         on_scan: Called when a scan begins, with the source; returns a function of the scanned seconds.
         on_windows: Called when the windows of a source are known; returns a function of the progress.
+        on_drawing: Called before the annotated video is written; returns a function of the written seconds.
         on_note: Called with a remark.
         on_video: Called with the outcome of a source.
     """
 
     on_scan: Callable[[Input], Callable[[float], None]] = field(default=lambda _: lambda _: None)
     on_windows: Callable[[Input, PlannedSource], Callable[[Progress], None]] = field(
+        default=lambda *_: lambda _: None
+    )
+    on_drawing: Callable[[Input, PlannedSource], Callable[[float], None]] = field(
         default=lambda *_: lambda _: None
     )
     on_note: Callable[[str], None] = field(default=lambda _: None)
@@ -166,7 +170,8 @@ def predict_all(
         )
         if names is not None:
             prediction = with_people(prediction, names, str(people_file))
-        written = write_outputs(prediction, planned, place, outputs, decoder)
+        on_video = observer.on_drawing(one, planned) if "mp4" in outputs.formats else None
+        written = write_outputs(prediction, planned, place, outputs, decoder, on_video)
         skipped = (f"{form} was not written: {why}" for form, why in written.skipped.items())
         video = _outcome(one, where, prediction, (*planned.notes, *skipped), time.monotonic() - began)
         return video, video_row(prediction, f"{one.name}/{_PAGE_FILE}" if "html" in outputs.formats else None)
