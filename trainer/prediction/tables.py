@@ -56,7 +56,10 @@ def windows_csv(prediction: Prediction) -> Iterator[str]:
     banner, person_of = banner_text(prediction), prediction.person_of
     yield from _lines(
         header,
-        ([*_window_cells(window, names), person_of[window.track], banner] for window in prediction.windows),
+        (
+            [*_window_cells(window, names), person_of.get(window.track, ""), banner]
+            for window in prediction.windows
+        ),
     )
 
 
@@ -65,8 +68,8 @@ def _window_cells(window: WindowAnswer, names: Sequence[str]) -> list[Cell]:
         window.video,
         window.shot,
         window.track,
-        _rounded(window.start_seconds, _SECONDS_DIGITS),
-        _rounded(window.end_seconds, _SECONDS_DIGITS),
+        window.start_seconds,  # not rounded: `extract` reads the same frames by it
+        window.end_seconds,
         window.first_frame,
         window.num_frames,
         window.frames_found,
