@@ -20,7 +20,7 @@ from pipeline.frames.scan_part import PROGRESS_FRAMES
 from pipeline.types import Bytes, Doubles, StreamedFrame
 
 _YOUNG_FRAMES, _ALL_FRAMES = 8, 64
-"""Converted frames after which those are freed that PyAV keeps in cycles with their side data: the young ones,
+"""Converted frames after which those are freed that PyAV keeps in cycles with their side data: young ones,
 which is cheap in a large process too, and all."""
 
 
