@@ -172,7 +172,7 @@ class Linker:
         """Return the state, from which `from_arrays` continues to the bit."""
         both = [*sorted(self._closed.items()), *self._open.items()]
         tracklets = [tracklet for _, tracklet in both]
-        width = max((len(t.sum_D) for t in tracklets if t.sum_D is not None), default=0)
+        width = max((len(t.sum_D) for t in tracklets if t.sum_D is not None), default=1)
         return {
             "number": np.array([number for number, _ in both], np.int64),
             "num_open": np.array(len(self._open)),
