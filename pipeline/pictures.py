@@ -16,6 +16,13 @@ PICTURE_SUFFIXES = frozenset([".bmp", ".jpeg", ".jpg", ".png", ".webp"])
 """Suffixes of images in a clip's directory, in lower case."""
 SINGLE_PICTURE_SUFFIXES = PICTURE_SUFFIXES | {".tif", ".tiff"}
 """Suffixes of images that `cli.py faces` reads; OpenCV decodes TIFF too."""
+VIDEO_SUFFIXES = frozenset(
+    [
+        ".3gp", ".avi", ".flv", ".gif", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ogv",
+        ".ts", ".vob", ".webm", ".wmv",
+    ]
+)  # fmt: skip
+"""Suffixes of videos in a directory, in lower case; a file that is named is read with any suffix."""
 MAX_FILES = 100_000
 """Most files in one directory, of any kind. An hour at 25 frames/s is 90,000."""
 

@@ -104,7 +104,7 @@ def test_banners_and_notice_come_first():
     page = parsed(two_people())
     banner = page.all("details")[0]
     assert banner["class"] == "banner alarm"
-    assert page.text("summary")[0] == f"!! {RANDOM} {NOTICE}"
+    assert page.text("summary")[0] == f"!! {RANDOM} | {NOTICE}"
     assert page.text("li") == [f"!! {RANDOM}", NOTICE]
     assert parsed(prediction([])).all("details")[0]["class"] == "banner"
 
@@ -227,6 +227,7 @@ def test_unknown_tracks_have_sections_without_a_face():
     page = parsed(prediction(answers, {UNKNOWN: ["a", "b"]}), PageExtras(thumbnails={UNKNOWN: b"x"}))
     assert [text for text in page.text("span") if "unknown" in text] == ["unknown", "unknown (2)"]
     assert page.all("img") == []
+    assert page.text("h1") == ["a.mp4: 0 people and unknown tracks"]
 
 
 def call(body: str):

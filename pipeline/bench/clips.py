@@ -7,8 +7,8 @@ from pathlib import Path
 
 import av
 
-from pipeline.datasets.folder import VIDEO_SUFFIXES
 from pipeline.errors import ConfigError
+from pipeline.pictures import VIDEO_SUFFIXES
 from pipeline.types import ClipRef, DatasetIndex, Split
 
 _LONG_SIDE, _SHORT_SIDE = 640, 360

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from itertools import takewhile
 from pathlib import Path
 
-from pipeline.datasets.folder.scan import VIDEO_SUFFIXES
 from pipeline.datasets.limits import MAX_ROWS, Folder
 from pipeline.errors import DatasetError, printable, some
+from pipeline.pictures import VIDEO_SUFFIXES
 
 _NUMBERED = re.compile(r"(?:.*[/\\])?(\d{1,9})(?:\.[A-Za-z0-9]{1,4})?[/\\]*", re.DOTALL)
 

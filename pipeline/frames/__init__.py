@@ -22,6 +22,7 @@
 ``scan``           scan of a source, in parts
 ``segment``        wanted frames of a segment of a scanned source
 ``frame_stream``   wanted frames of a scanned source, in order
+``sound``          sound of a video
 ``crops``          face crops of the dataset for the sampled frames
 ``frame_buffer``   decoded frames as RGB, and in one array
 ``probe``          facts about a clip's file besides its frames
@@ -46,6 +47,7 @@ from pipeline.frames.pool import CLIP_SECONDS, DecodePool
 from pipeline.frames.requests import DecodeAnswer, Decoded, DecodeJob, Decoder, InlineDecoder, PartDecoder
 from pipeline.frames.sampling import FrameConfig, is_mirrored, sample_indices, view_offset
 from pipeline.frames.scan import scan_source
+from pipeline.frames.sound import SoundReader
 
 __all__ = [
     "CLIP_SECONDS",
@@ -60,6 +62,7 @@ __all__ = [
     "PartDecoder",
     "STREAM_BYTES",
     "ShotConfig",
+    "SoundReader",
     "decode_clip",
     "is_mirrored",
     "sample_indices",

@@ -145,8 +145,8 @@ def parts_of(job: Job) -> Iterator[Part]:
     """Yield the parts of a job. Errors become a ClipFailed with the step and the reason, the last part."""
     if isinstance(job, DecodeJob):
         yield Part(answer=decode_job(job), is_last=True)
-        return
-    yield from _long_job(job)
+    else:
+        yield from _long_job(job)
     gc.collect()  # frees the decoders of passes that were left early, which PyAV keeps in cycles
 
 

@@ -14,7 +14,17 @@
 """
 
 from pipeline.faces import stray_boxes
-from pipeline.frames import CLIP_SECONDS, DecodePool, Decoder, InlineDecoder
+from pipeline.frames import (
+    CLIP_SECONDS,
+    FOLDER_RATE,
+    DecodePool,
+    Decoder,
+    InlineDecoder,
+    PartDecoder,
+    SoundReader,
+    scan_source,
+    stream_frames,
+)
 from pipeline.frames.probe import picture_sizes, quarter_turns
 from pipeline.process.block import STAGES_OF_WORK, BlockOutcome, StageSeconds, process_block
 from pipeline.process.config import ExtractConfig, FeatureShape, feature_shape
@@ -41,12 +51,15 @@ __all__ = [
     "Decoder",
     "ExtractConfig",
     "Extraction",
+    "FOLDER_RATE",
     "FeatureShape",
     "ImageFormat",
     "InlineDecoder",
     "MeteredLock",
     "Models",
+    "PartDecoder",
     "PreparedClip",
+    "SoundReader",
     "StageSeconds",
     "make_decode_job",
     "feature_shape",
@@ -59,7 +72,9 @@ __all__ = [
     "process_block",
     "quarter_turns",
     "stored_config",
+    "scan_source",
     "stray_boxes",
+    "stream_frames",
     "unloaded_identity",
     "version_differences",
     "without_weights",

@@ -4,6 +4,7 @@
 ``evaluation``    metrics of a split, and warnings
 ``scene_effect``  effect of the scene, clip by clip
 ``sweep``         rows of many runs
+``prediction``    predictions of videos
 ``report``        runs and sweeps
 ``demo``          the two models of the demo
 
@@ -16,6 +17,7 @@ SUBJECTS = {
     "trainer.evaluation": "trainer.display.evaluation",
     "trainer.leaks": "trainer.display.evaluation",
     "trainer.metrics": "trainer.display.evaluation",
+    "trainer.prediction": "trainer.display.prediction",
     "trainer.profile": "trainer.display.training",
     "trainer.report": "trainer.display.report",
     "trainer.scene_effect": "trainer.display.scene_effect",

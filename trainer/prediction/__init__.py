@@ -1,5 +1,13 @@
 """A trained run and a video -> answers per person over time, and their files.
 
+In the order of the data:
+
+``inputs``          paths that a user names -> sources, each with a name for its output
+``extraction``      a run -> detector and encoder, as the features of its training clips were made
+``source``          a source -> its scan and its windows
+``answers``         features of windows -> answers of a run
+``stored``          windows.jsonl, faces.jsonl and the state to continue from
+``predict``         a run and a source -> its prediction
 ``results``         windows, faces and people of one video
 ``people_file``     names that a user gives to people and tracks -> the people of a prediction
 ``spans``           overlapping windows of a person -> spans of time, one after another
@@ -13,7 +21,13 @@
 ``page_script``     the script of a video's page
 ``charts``          a timeline -> SVG
 ``person_section``  the section of a page for one timeline
+``thumbnails``      a face of every person
 ``page``            index.html of a video
 ``folder_page``     index.html of a folder of videos
-``writing``         the chosen formats -> files
+``drawn_text``      text on frames
+``overlay``         drawing of people, answers and warnings on a frame
+``video``           the annotated video
+``writing``         formats -> files
+``outputs``         a prediction -> the files that a user asks for
+``session``         several sources -> a prediction of each
 """

@@ -117,4 +117,4 @@ def _row(row: VideoRow, num_classes: int) -> Iterator[str]:
         yield from (f"<td>{100 * share:.0f}%</td>" for share in row.shares)
     else:
         yield f'<td class="text" colspan="{num_classes}">no answer</td>'
-    yield f'<td class="text">{safe_text(row.people)}</td></tr>\n'
+    yield f'<td class="text people">{safe_text(row.people)}</td></tr>\n'

@@ -18,7 +18,7 @@ from trainer.prediction.label_runs import Timeline, timelines
 from trainer.prediction.page_script import SCRIPT, script_source
 from trainer.prediction.page_style import POLICY, STYLE, patterns
 from trainer.prediction.person_section import PageExtras, address_of, person_section
-from trainer.prediction.results import NOTICE, Prediction
+from trainer.prediction.results import NOTICE, UNKNOWN, Prediction
 from trainer.prediction.spans import Axis, axis_of
 
 MAX_EMBEDDED_BYTES = 20 * 1024 * 1024
@@ -48,7 +48,9 @@ def as_page(prediction: Prediction, extras: PageExtras | None = None) -> Iterato
 def _page(
     prediction: Prediction, extras: PageExtras, axis: Axis, lines: Sequence[Timeline], media: Sequence[str]
 ) -> Iterator[str]:
-    title = f"{prediction.source.name}: {counted(len(prediction.people), 'person', 'people')}"
+    named = sum(person.name != UNKNOWN for person in prediction.people)
+    unknown = " and unknown tracks" if named < len(prediction.people) else ""
+    title = f"{prediction.source.name}: {counted(named, 'person', 'people')}{unknown}"
     data = json.dumps(_data(prediction, axis, lines), separators=(",", ":"), allow_nan=False)
     yield from page_head(title, script_source())
     yield f'<body data-timeline="{escape(data)}">\n'
@@ -87,7 +89,7 @@ def banner_html(banners: Sequence[str]) -> Iterator[str]:
     """Yield the banners and the notice: on a phone one line, which unfolds."""
     texts = [*(f"!! {banner}" for banner in banners), NOTICE]
     alarm = " alarm" if banners else ""
-    yield f'<details class="banner{alarm}"><summary role="alert">{safe_text(" ".join(texts))}</summary><ul>'
+    yield f'<details class="banner{alarm}"><summary role="alert">{safe_text(" | ".join(texts))}</summary><ul>'
     yield from (f"<li>{safe_text(text)}</li>" for text in texts)
     yield "</ul></details>\n"
 

@@ -68,15 +68,19 @@ background:#000;outline:1px solid #fff}
 .marks{position:relative;height:1.3rem}
 .marks a{position:absolute;transform:translateX(-50%);text-decoration:none;line-height:1.3rem}
 .ticks{position:relative;height:1.3rem;overflow:hidden}
-.ticks span{position:absolute;transform:translateX(-50%)}
+.ticks span{position:absolute;transform:translateX(-50%);white-space:nowrap;overflow-wrap:normal}
 .ticks span:first-child{transform:none}
 .ticks span:last-child{transform:translateX(-100%)}
 .swatch{width:1.1rem;height:1.1rem;vertical-align:-.2rem;margin-right:.35rem;border:1px solid var(--line)}
 .hidden{position:absolute;width:0;height:0;overflow:hidden}
 .wide{overflow-x:auto;max-width:100%}
 table{border-collapse:collapse;font-size:.9rem;font-variant-numeric:tabular-nums;margin:.6rem 0}
-th,td{padding:.25rem .6rem;text-align:right;border-bottom:1px solid var(--line);vertical-align:top}
-th:first-child,td.text{text-align:left}
+th,td{padding:.25rem .6rem;text-align:right;border-bottom:1px solid var(--line);vertical-align:top;
+overflow-wrap:normal}
+th:first-child,td.text{text-align:left;overflow-wrap:anywhere}
+th:first-child{min-width:7rem;position:sticky;left:0;background:var(--ground)}
+td.people{min-width:16rem}
+td.text{min-width:7rem}
 tbody th{font-weight:400}
 caption{text-align:left;font-weight:600}
 img{max-width:100%;height:auto}

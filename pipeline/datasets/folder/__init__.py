@@ -11,15 +11,15 @@ from pathlib import Path, PurePosixPath
 
 from pipeline.datasets.emotions import class_of, polarity_of_class
 from pipeline.datasets.folder.levels import REMEDY, Layout, class_name, layout_of, split_of
-from pipeline.datasets.folder.scan import VIDEO_SUFFIXES, Scan, find_clips
+from pipeline.datasets.folder.scan import Scan, find_clips
 from pipeline.datasets.limits import require_few_names
 from pipeline.datasets.names import ignored_note
 from pipeline.datasets.spelling import one_spelling, why_no_name
 from pipeline.errors import DatasetError, counted, printable, some
-from pipeline.pictures import PICTURE_SUFFIXES
+from pipeline.pictures import PICTURE_SUFFIXES, VIDEO_SUFFIXES
 from pipeline.types import ClipRef, DatasetIndex, Polarity, ReadOptions, Split
 
-__all__ = ["FOLD_NAME", "OPTIONS", "VIDEO_SUFFIXES", "read"]
+__all__ = ["FOLD_NAME", "OPTIONS", "read"]
 
 OPTIONS: tuple[str, ...] = ()
 _DEFAULTS = ReadOptions()

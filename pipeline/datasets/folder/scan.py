@@ -8,14 +8,7 @@ from pathlib import Path
 from pipeline.datasets.limits import MAX_ROWS, Folder
 from pipeline.datasets.names import fits_one_line
 from pipeline.errors import DatasetError, printable
-from pipeline.pictures import PICTURE_SUFFIXES
-
-VIDEO_SUFFIXES = frozenset(
-    [
-        ".3gp", ".avi", ".flv", ".gif", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ogv",
-        ".ts", ".vob", ".webm", ".wmv",
-    ]
-)  # fmt: skip
+from pipeline.pictures import PICTURE_SUFFIXES, VIDEO_SUFFIXES
 
 MAX_LEVELS = 8
 """Directories above a clip. The deepest layout that is read, split/class/group/clip, has three."""

@@ -1,0 +1,280 @@
+"""The annotated video has the frames, times and sound of its source, with the prediction drawn on them."""
+
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from pipeline.errors import ClipError
+from pipeline.process import DecodePool, scan_source
+from tests.long_videos import write_long
+from tests.picture_folders import write_folder
+from tests.small_predictions import RANDOM, prediction, window, windows
+from tests.tiny_videos import write_sound, write_video, write_with_sound
+from trainer.prediction.drawn_text import put_text, text_mask, text_width, wrapped
+from trainer.prediction.overlay import FOOTER, PERSON_COLOURS, Overlay
+from trainer.prediction.results import NOTICE, Prediction, TrackedFace
+from trainer.prediction.video import write_video as write_annotated
+
+GREY = 128
+SIZE = (240, 320)
+
+
+def frames_of(path: Path) -> tuple[np.ndarray, list[float], float]:
+    """Return pixels and times of all frames, and the length of the video stream."""
+    with av.open(str(path)) as file:
+        stream = file.streams.video[0]
+        assert (stream.codec_context.name, stream.codec_context.pix_fmt) == ("h264", "yuv420p")
+        frames = list(file.decode(stream))
+        length = float(stream.duration * stream.time_base)
+        return np.stack([f.to_ndarray(format="rgb24") for f in frames]), [f.time for f in frames], length
+
+
+def box(frame: int, left: float, track: str = "s00p1", rate: float = 10.0) -> TrackedFace:
+    return TrackedFace(
+        frame=frame, seconds=frame / rate, track=track, box_xyxy_px=(left, 60.0, left + 50, 120.0), score=0.9
+    )
+
+
+def plain(prediction: Prediction, number: int, seconds: float | None = 5.0, **options: str) -> np.ndarray:
+    rgb = np.full((*SIZE, 3), GREY, np.uint8)
+    Overlay(prediction, *SIZE).draw(rgb, number, seconds, **options)
+    return rgb
+
+
+def drawn_boxes(rgb: np.ndarray, colour: tuple[int, int, int]) -> tuple[int, int, int, int]:
+    """Return the bounds of all pixels of a colour."""
+    rows, columns = np.nonzero((rgb == colour).all(axis=2))
+    return columns.min(), rows.min(), columns.max(), rows.max()
+
+
+# --- drawing ----------------------------------------------------------------------------------------
+
+
+def test_box_follows_the_face_between_two_detections() -> None:
+    made = prediction([window(0.0, None)], faces=[box(0, 20), box(4, 40), box(40, 200)], stride=0.5)
+    overlay = Overlay(made, *SIZE)
+    (track,) = overlay.tracks
+    assert overlay.box_at(track, 0) == (20.0, 60.0, 70.0, 120.0)
+    assert overlay.box_at(track, 1) == (25.0, 60.0, 75.0, 120.0)
+    assert overlay.box_at(track, 4) == (40.0, 60.0, 90.0, 120.0)
+    assert overlay.box_at(track, 20) is None, "further than a stride from the next detection"
+    assert overlay.box_at(track, 41) is None
+    by_time = replace(made.settings, stride_frames=None, stride_seconds=0.4)
+    timed = Overlay(replace(made, settings=by_time), *SIZE)
+    assert timed.box_at(track, 1) == (25.0, 60.0, 75.0, 120.0)
+    slow = Overlay(replace(made, settings=replace(by_time, stride_seconds=0.3)), *SIZE)
+    assert slow.box_at(track, 1) is None
+
+
+def test_frame_without_a_person_has_the_footer_alone() -> None:
+    rgb = plain(prediction([]), 3)
+    assert (rgb[:200] == GREY).all()
+    assert (rgb[225:] != GREY).any()
+
+
+def test_notice_is_whole_in_the_first_seconds() -> None:
+    made = prediction([])
+    early, late, untimed = plain(made, 3, 1.0), plain(made, 3, 3.5), plain(made, 3, None)
+    rows = [int((rgb != GREY).any(axis=(1, 2)).sum()) for rgb in (early, late, untimed)]
+    assert rows[0] == rows[2] > 2 * rows[1]
+    assert len(wrapped(NOTICE, 9, 314)) > len(wrapped(FOOTER, 9, 314)) == 1
+
+
+def test_banners_are_burnt_in_and_a_missing_frame_is_named() -> None:
+    made = prediction([], banners=(RANDOM,))
+    assert (plain(made, 0)[:8, 314:] == (170, 20, 20)).all()
+    assert (plain(prediction([]), 0)[1] == GREY).all()
+    assert (plain(prediction([]), 0, reason="it was lost")[1, 300] == (170, 20, 20)).all()
+
+
+def test_people_have_colours_and_the_answer_of_their_time() -> None:
+    answers = [*windows("hhhh"), *windows("sss-", track="s00p2")]
+    faces = [face_at for n in range(0, 60, 5) for face_at in (box(n, 20), box(n, 200, "s00p2"))]
+    people = {"Zoë": ("s00p1",), "unknown": ("s00p2",)}
+    made = prediction(answers, people, faces=faces, seconds=3.5)
+    rgb = plain(made, 10, 1.0)
+    left, top, right, bottom = drawn_boxes(rgb, PERSON_COLOURS[0])
+    assert (left, bottom) == (pytest.approx(20, abs=1), pytest.approx(120, abs=1))
+    assert top < 60, "the label above the box"
+    assert right > 75, "the bar of the answer beside the box"
+    label = text_width("Zoë: happiness 80%", 9)
+    assert right < 200
+    assert label > 50
+    assert not (plain(made, 10, 1.0) == plain(made, 10, 3.4)).all(), "no answer is grey, without bars"
+    assert drawn_boxes(plain(made, 10, 3.4), PERSON_COLOURS[0]) == drawn_boxes(rgb, PERSON_COLOURS[0])
+
+
+def test_bars_of_neighbours_do_not_cover_each_other() -> None:
+    answers = [*windows("hh"), *windows("ss", track="s00p2")]
+    people = {"P1": ("s00p1",), "P2": ("s00p2",)}
+    near = prediction(answers, people, faces=[box(0, 20), box(0, 120, "s00p2")])
+    overlay = Overlay(near, *SIZE)
+    taken = [(20, 60, 70, 120), (120, 60, 170, 120)]
+    for person in list(taken):
+        left, top = overlay._free_place(person, 90, 50, taken)
+        place = (left, top, left + 90, top + 50)
+        for other in taken:
+            apart = (
+                place[0] >= other[2] or other[0] >= place[2] or place[1] >= other[3] or other[1] >= place[3]
+            )
+            assert apart
+        taken.append(place)
+
+
+def test_text_at_the_edges_is_cut_and_accents_have_letters() -> None:
+    rgb = np.zeros((20, 30, 3), np.uint8)
+    for left, top in ((-5, -5), (25, 15), (40, 40), (-400, 3)):
+        put_text(rgb, "Anna", left, top, 12, (255, 255, 255))
+    assert rgb.any()
+    assert not np.array_equal(text_mask("ü", 20), text_mask("ő", 20))
+    assert text_mask("a\nb", 20).shape[0] == text_mask("a", 20).shape[0]
+    assert wrapped("one two three", 12, 1) == ["one", "two", "three"]
+    assert wrapped("", 12, 100) == [""]
+
+
+# --- the file ---------------------------------------------------------------------------------------
+
+
+def made_for(num_frames: int) -> Prediction:
+    faces = [box(number, 10) for number in range(0, num_frames, 2)]
+    return prediction(windows("hhs-"), faces=faces, banners=(RANDOM,), seconds=num_frames / 10)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("a.mp4", {}),
+        ("b.mkv", {"num_b_frames": 3, "rate": 24}),
+        ("vfr.mkv", {"times": [n + 5 * (n // 10) + n // 7 for n in range(60)]}),
+        ("late.mp4", {"times": range(7, 67)}),
+    ],
+)
+def test_frames_and_times_are_those_of_the_source(
+    tmp_path: Path, name: str, options: dict[str, object]
+) -> None:
+    path = write_long(tmp_path / name, 60, **options)  # type: ignore[arg-type]
+    scan, target = scan_source(path, cuts=None), tmp_path / "out" / "annotated.mp4"
+    with DecodePool(2) as pool:
+        write_annotated(made_for(60), path, target, scan=scan, decoder=pool)
+    rgb, times, length = frames_of(target)
+    assert rgb.shape == (60, scan.height_px, scan.width_px, 3)
+    np.testing.assert_allclose(times, scan.seconds_N - scan.seconds_N[0] + times[0], atol=2e-5)
+    assert times[0] in (0.0, pytest.approx(scan.seconds_N[0]))
+    assert times[-1] + (scan.end_seconds - scan.seconds_N[-1]) == pytest.approx(
+        scan.end_seconds - scan.seconds_N[0] + times[0], abs=2e-3
+    )
+    assert length == pytest.approx(scan.end_seconds - scan.seconds_N[0], abs=2e-3)
+    data = target.read_bytes()
+    assert data.index(b"moov") < data.index(b"mdat"), "the index is in front"
+    red = rgb[:, 1, 100:120].astype(int)
+    assert (red[..., 0] > 120).all()
+    assert (red[..., 1:] < 90).all(), "the banner is in the pixels of every frame"
+    assert [entry.name for entry in target.parent.iterdir()] == ["annotated.mp4"]
+
+
+def test_odd_sizes_get_a_further_row_and_column(tmp_path: Path) -> None:
+    path = write_video(
+        tmp_path / "a.mp4", [np.full((49, 65, 3), 90, np.uint8)] * 5, codec="mpeg4", pix_fmt="yuv420p"
+    )
+    write_annotated(prediction([]), path, tmp_path / "b.mp4")
+    rgb, _, _ = frames_of(tmp_path / "b.mp4")
+    assert rgb.shape == (5, 50, 66, 3)
+
+
+def test_directory_of_images(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "images", 10)
+    for rate, last in ((5.0, 1.8), (None, 9 / 25)):
+        scan = scan_source(folder, cuts=None, rate=rate)
+        write_annotated(prediction([]), folder, tmp_path / "a.mp4", scan=scan)
+        _, times, _ = frames_of(tmp_path / "a.mp4")
+        assert len(times) == 10
+        assert times[-1] == pytest.approx(last)
+
+
+def sound_of(path: Path) -> tuple[str, float, float]:
+    """Return codec, start and end of the sound."""
+    with av.open(str(path)) as file:
+        (stream,) = file.streams.audio
+        frames = list(file.decode(stream))
+        last = frames[-1]
+        return stream.codec_context.name, frames[0].time, last.time + last.samples / last.sample_rate
+
+
+@pytest.mark.parametrize(("name", "codec"), [("a.mp4", "aac"), ("a.mkv", "aac"), ("a.webm", "opus")])
+def test_sound_is_copied_at_its_time(tmp_path: Path, name: str, codec: str) -> None:
+    video = "libvpx-vp9" if name == "a.webm" else "libx264"
+    path = write_with_sound(tmp_path / name, 30, video_at=0.5, codec=video, num_b_frames=0)
+    scan = scan_source(path, cuts=None)
+    write_annotated(prediction([]), path, tmp_path / "out.mp4", scan=scan)
+    _, times, _ = frames_of(tmp_path / "out.mp4")
+    assert times[0] == pytest.approx(0.5, abs=0.03)
+    found, start, end = sound_of(tmp_path / "out.mp4")
+    assert found == codec
+    assert (start, end) == (pytest.approx(0, abs=0.05), pytest.approx(3.0, abs=0.08))
+    write_annotated(
+        prediction([]),
+        path,
+        tmp_path / "part.mp4",
+        scan=scan_source(path, cuts=None, start_seconds=2.0),
+        start_seconds=2.0,
+    )
+    _, times, _ = frames_of(tmp_path / "part.mp4")
+    assert times[0] == pytest.approx(0.0, abs=0.06)
+    assert len(times) == scan.num_frames - int((scan.seconds_N < 2.0).sum())
+    assert sound_of(tmp_path / "part.mp4")[2] == pytest.approx(1.0, abs=0.1)
+
+
+def test_sound_that_mp4_cannot_hold_becomes_aac(tmp_path: Path) -> None:
+    path = tmp_path / "a.mkv"
+    with av.open(str(path), "w") as file:
+        video = file.add_stream("libx264", rate=10)
+        video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
+        sound = file.add_stream("pcm_s16le", rate=22050)
+        sound.layout = "mono"
+        for number in range(20):
+            frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 90, np.uint8), format="rgb24")
+            frame.pts, frame.time_base = number, Fraction(1, 10)
+            file.mux(video.encode(frame))
+            samples = av.AudioFrame.from_ndarray(np.zeros((1, 2205), np.int16), "s16", "mono")
+            samples.sample_rate, samples.pts, samples.time_base = 22050, 2205 * number, Fraction(1, 22050)
+            file.mux(sound.encode(samples))
+        file.mux(video.encode(None))
+        file.mux(sound.encode(None))
+    write_annotated(prediction([]), path, tmp_path / "out.mp4")
+    codec, start, end = sound_of(tmp_path / "out.mp4")
+    assert codec == "aac"
+    assert (start, end) == (pytest.approx(0, abs=0.06), pytest.approx(2.0, abs=0.12))
+
+
+def test_frame_that_does_not_decode_is_the_last_one_with_a_note(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", 30)
+    scan = scan_source(path, cuts=None)
+    moved = scan.seconds_N.copy()
+    moved[20:] += 0.01
+    seen: list[float] = []
+    write_annotated(
+        prediction([]), path, tmp_path / "b.mp4", scan=replace(scan, seconds_N=moved), on_progress=seen.append
+    )
+    rgb, times, _ = frames_of(tmp_path / "b.mp4")
+    assert len(times) == 30
+    assert seen[-1] == pytest.approx(2.91)
+    assert rgb[19, 0, 60, 0] < 120
+    assert (rgb[20:, 1, 60, 0] > 120).all()
+
+
+def test_nothing_is_left_of_a_file_that_fails(tmp_path: Path) -> None:
+    write_sound(tmp_path / "a.mp3")
+    with pytest.raises(ClipError, match="no video stream"):
+        write_annotated(prediction([]), tmp_path / "a.mp3", tmp_path / "out" / "b.mp4")
+    path = write_video(tmp_path / "a.mp4", 10)
+
+    def stop(seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_annotated(prediction([]), path, tmp_path / "out" / "b.mp4", on_progress=stop)
+    assert list((tmp_path / "out").iterdir()) == []

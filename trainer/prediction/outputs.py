@@ -1,0 +1,92 @@
+"""A prediction -> the files that a user asks for: formats, the page with its video, the annotated video."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import get_args
+
+from pipeline.config import require_one_of
+from pipeline.own_dir import OwnDir
+from pipeline.process.windows import PartDecoder
+from trainer.prediction.person_section import PageExtras
+from trainer.prediction.results import Prediction
+from trainer.prediction.source import PlannedSource
+from trainer.prediction.stored import WINDOWS_FILE
+from trainer.prediction.thumbnails import thumbnails
+from trainer.prediction.writing import TextFormat, Written, write
+
+ALL_FORMATS = ("jsonl", "csv", "eaf", "srt", "vtt", "mp4", "html")
+DEFAULT_FORMATS = "jsonl,csv,html"
+_PLAYED = (".mp4", ".m4v", ".webm", ".mov", ".ogv")
+"""Suffixes of videos that browsers may play."""
+VIDEO_FILE = "annotated.mp4"
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutputOptions:
+    """Options of the outputs.
+
+    Attributes:
+        formats: Some of `ALL_FORMATS`.
+        embed: Put the video inside the page.
+        faces: Show a face of each person on the page.
+    """
+
+    formats: tuple[str, ...] = tuple(DEFAULT_FORMATS.split(","))
+    embed: bool = False
+    faces: bool = True
+
+    @classmethod
+    def parse(cls, formats: str, *, embed: bool, faces: bool) -> "OutputOptions":
+        """Return the options of a command. Raises ConfigError for an unknown format."""
+        names = [name.strip() for name in formats.split(",") if name.strip()]
+        for name in names:
+            require_one_of("--formats", name, ("all", *ALL_FORMATS))
+        chosen = ALL_FORMATS if "all" in names else tuple(dict.fromkeys(names))
+        return cls(formats=chosen, embed=embed, faces=faces)
+
+
+def write_outputs(
+    prediction: Prediction,
+    planned: PlannedSource,
+    out: OwnDir,
+    options: OutputOptions,
+    decoder: PartDecoder,
+) -> Written:
+    """Write the outputs of a prediction; windows.jsonl is there already.
+
+    Args:
+        prediction: The prediction, perhaps with people that the user named.
+        planned: Its source.
+        out: Its directory.
+        options: Options.
+        decoder: Decodes the frames of thumbnails.
+
+    Raises:
+        ConfigError: The video is too large to be embedded.
+        FileError: A file cannot be written.
+    """
+    extras = None
+    if "html" in options.formats:
+        video, embedded = _page_video(planned, out, options)
+        faces = thumbnails(prediction, planned, decoder) if options.faces else {}
+        extras = PageExtras(video=video, embedded=embedded, thumbnails=faces)
+    texts = [form for form in get_args(TextFormat) if form in (*options.formats, "json") and form != "jsonl"]
+    written = write(prediction, out, texts, video_link=_relative(planned.path, out.path), extras=extras)
+    return Written(files=(WINDOWS_FILE, *written.files), skipped=written.skipped)
+
+
+def _page_video(
+    planned: PlannedSource, out: OwnDir, options: OutputOptions
+) -> tuple[str | None, bytes | None]:
+    """Return the path of the page's video relative to it, and its bytes if they are embedded."""
+    path = planned.path
+    if path.is_dir():
+        return None, None
+    if path.suffix.lower() not in _PLAYED:
+        return None, None
+    return _relative(path, out.path), path.read_bytes() if options.embed else None
+
+
+def _relative(path: Path, directory: Path) -> str:
+    return os.path.relpath(path.resolve(), directory.resolve())

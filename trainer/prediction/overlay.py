@@ -1,0 +1,278 @@
+"""Drawing of a prediction on frames: everyone's box, name and answer, class bars, polarity, warnings.
+
+Letters: H, W height and width of a frame.
+"""
+
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import cv2
+
+from pipeline.types import Bytes
+from trainer.prediction.drawn_text import Colour, fill, line_height, put_text, text_width, wrapped
+from trainer.prediction.results import NOTICE, UNKNOWN, Prediction, TrackedFace, WindowAnswer
+from trainer.prediction.spans import Span, axis_of, spans_of
+
+Rectangle = tuple[int, int, int, int]
+"""Left, top, right and bottom in pixels."""
+
+NOTICE_SECONDS = 3.0
+"""Time from the start of the video for which the whole notice is shown."""
+FOOTER = "Automatic emotion recognition: not what a person feels"
+"""Line at the bottom of every later frame."""
+PERSON_COLOURS: tuple[Colour, ...] = (
+    (86, 180, 233), (230, 159, 0), (0, 158, 115), (240, 228, 66), (204, 121, 167), (213, 94, 0),
+    (0, 114, 178),
+)  # fmt: skip
+"""Colours that colour-blind people can distinguish (Okabe and Ito); an eighth person has the first again."""
+_GREY: Colour = (150, 150, 150)
+_WHITE: Colour = (255, 255, 255)
+_BLACK: Colour = (0, 0, 0)
+_BANNER: Colour = (170, 20, 20)
+_BAR: Colour = (190, 190, 190)
+_POLARITIES: Mapping[str, tuple[str, Colour]] = {
+    "negative": ("-", (213, 94, 0)),
+    "neutral": ("0", (150, 150, 150)),
+    "positive": ("+", (86, 180, 233)),
+}
+_DARK_SUM = 380
+"""Sum of red, green and blue below which text on a colour is white."""
+_MOST_TEXT_PX, _LEAST_TEXT_PX, _LINES_PER_FRAME = 40, 9, 34
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Track:
+    """Faces and answers of one track.
+
+    Attributes:
+        name: Name of the person.
+        colour: Colour of the person.
+        frames: Numbers of the frames with a detection, rising.
+        faces: The detections.
+        starts: Starts of the spans, rising.
+        spans: Spans of the track's windows.
+    """
+
+    name: str
+    colour: Colour
+    frames: Sequence[int]
+    faces: Sequence[TrackedFace]
+    starts: Sequence[float]
+    spans: Sequence[Span]
+
+
+class Overlay:
+    """Drawing of a prediction on the frames of its video.
+
+    Args:
+        prediction: The prediction.
+        height, width: Size of the frames, in pixels.
+    """
+
+    def __init__(self, prediction: Prediction, height: int, width: int) -> None:
+        self._prediction = prediction
+        self._height, self._width = height, width
+        size = min(height, width) // _LINES_PER_FRAME
+        self._text_px = min(max(size, _LEAST_TEXT_PX), _MOST_TEXT_PX)
+        self._axis = axis_of(prediction)
+        self._tracks = _tracks_of(prediction)
+        settings = prediction.settings
+        self._reach_frames = settings.stride_frames
+        self._reach_seconds = settings.stride_seconds
+
+    def draw(self, rgb_HWC: Bytes, number: int, seconds: float | None, reason: str | None = None) -> None:
+        """Draw on a frame in place.
+
+        Args:
+            rgb_HWC: The frame, uint8 [H, W, 3].
+            number: Its number.
+            seconds: Its time; None without times.
+            reason: Why it did not decode, so that an earlier one stands for it; None if it did.
+        """
+        time = float(number) if seconds is None or not self._axis.has_times else seconds
+        boxes = [(track, box) for track in self._tracks if (box := self.box_at(track, number)) is not None]
+        taken = [_rounded(box) for _, box in boxes]
+        for track, box in boxes:
+            self._draw_person(rgb_HWC, _rounded(box), track, self._window_at(track, time), taken)
+        is_start = seconds is None or seconds < NOTICE_SECONDS
+        self._draw_lines(rgb_HWC, [NOTICE] if is_start else [FOOTER], _BLACK, at_top=False)
+        self._draw_banners(rgb_HWC, reason)  # last, because nothing may cover a warning
+
+    def box_at(self, track: _Track, number: int) -> tuple[float, float, float, float] | None:
+        """Return the box of a track on a frame, also between two detections at most one stride apart."""
+        place = bisect_right(track.frames, number) - 1
+        if place < 0:
+            return None
+        before = track.faces[place]
+        if before.frame == number:
+            return before.box_xyxy_px
+        if place + 1 == len(track.faces) or not self._is_near(before, track.faces[place + 1]):
+            return None
+        after = track.faces[place + 1]
+        weight = (number - before.frame) / (after.frame - before.frame)
+        pairs = zip(before.box_xyxy_px, after.box_xyxy_px, strict=True)
+        x0, y0, x1, y1 = (one + weight * (other - one) for one, other in pairs)
+        return x0, y0, x1, y1
+
+    @property
+    def tracks(self) -> Sequence[_Track]:
+        """Faces and answers of every track."""
+        return self._tracks
+
+    def _is_near(self, one: TrackedFace, other: TrackedFace) -> bool:
+        """Return whether two detections are at most one stride apart."""
+        if self._reach_frames is not None:
+            return other.frame - one.frame <= self._reach_frames
+        if self._reach_seconds is None or one.seconds is None or other.seconds is None:
+            return False
+        return other.seconds - one.seconds <= self._reach_seconds + 1e-6
+
+    def _window_at(self, track: _Track, time: float) -> WindowAnswer | None:
+        """Return the window that a time belongs to; None if there is none."""
+        place = bisect_right(track.starts, time) - 1
+        if place < 0 or time >= track.spans[place].end:
+            return None
+        return self._prediction.windows[track.spans[place].index]
+
+    def _draw_person(
+        self,
+        rgb_HWC: Bytes,
+        box: Rectangle,
+        track: _Track,
+        window: WindowAnswer | None,
+        taken: list[Rectangle],
+    ) -> None:
+        """Draw a person; `taken` are rectangles that bars should not cover, to which the bars are added."""
+        x0, y0, x1, y1 = box
+        px = max(2, self._text_px // 8)
+        cv2.rectangle(rgb_HWC, (x0, y0), (x1, y1), _BLACK, px + 2)
+        cv2.rectangle(rgb_HWC, (x0, y0), (x1, y1), track.colour, px)
+        has_answer = window is not None and window.answer is not None
+        colour = track.colour if has_answer else _GREY
+        self._draw_label(rgb_HWC, _label(track.name, window), x0, y0, colour, window)
+        if window is not None and window.probability is not None:
+            self._draw_bars(rgb_HWC, window.probability, box, track.colour, taken)
+
+    def _draw_label(
+        self, rgb_HWC: Bytes, text: str, x0: int, y0: int, colour: Colour, window: WindowAnswer | None
+    ) -> None:
+        """Draw name and answer above a box, or in it at the upper edge, and a dot for the polarity."""
+        size, height = self._text_px, line_height(self._text_px)
+        pad = size // 3
+        polarity = None if window is None else window.polarity
+        dot = height if polarity else 0
+        width = text_width(text, size) + 2 * pad + dot
+        left = max(0, min(x0, self._width - width))
+        top = max(0, y0 - height)
+        fill(rgb_HWC, left, top, left + width, top + height, colour)
+        put_text(rgb_HWC, text, left + pad, top, size, _text_on(colour))
+        if polarity:
+            sign, shade = _POLARITIES[max(polarity, key=lambda name: polarity[name])]
+            centre = (left + width - height // 2 - pad // 2, top + height // 2)
+            cv2.circle(rgb_HWC, centre, height // 2 - 1, _BLACK, -1, cv2.LINE_AA)
+            cv2.circle(rgb_HWC, centre, max(1, height // 2 - 2), shade, -1, cv2.LINE_AA)
+            at = (centre[0] - text_width(sign, size) // 2, top)
+            put_text(rgb_HWC, sign, *at, size, _text_on(shade))
+
+    def _draw_bars(
+        self,
+        rgb_HWC: Bytes,
+        probability: Mapping[str, float],
+        box: Rectangle,
+        colour: Colour,
+        taken: list[Rectangle],
+    ) -> None:
+        """Draw a row per class with its name and a bar, at a free place beside the box."""
+        size = max(_LEAST_TEXT_PX, round(0.7 * self._text_px))
+        row, pad = line_height(size), size // 3
+        names = max(text_width(name, size) for name in probability)
+        bar = 4 * size
+        width, height = names + bar + 3 * pad, row * len(probability) + 2 * pad
+        left, top = self._free_place(box, width, height, taken)
+        taken.append((left, top, left + width, top + height))
+        fill(rgb_HWC, left, top, left + width, top + height, _BLACK, opacity=0.55)
+        best = max(probability, key=lambda name: probability[name])
+        for place, (name, value) in enumerate(probability.items()):
+            y, x = top + pad + place * row, left + 2 * pad + names
+            shade = colour if name == best else _BAR
+            put_text(rgb_HWC, name, left + pad, y, size, _WHITE)
+            fill(rgb_HWC, x, y + row // 4, x + max(1, round(bar * value)), y + row - row // 4, shade)
+
+    def _free_place(
+        self, box: Rectangle, width: int, height: int, taken: Sequence[Rectangle]
+    ) -> tuple[int, int]:
+        """Return left and top of a rectangle beside a box that covers nothing, else below the box.
+
+        Right, left and below are tried, in this order.
+        """
+        x0, y0, x1, y1 = box
+        gap = max(2, self._text_px // 4)
+        below = max(0, min(x0, self._width - width)), max(0, min(y1 + gap, self._height - height))
+        for left, top in ((x1 + gap, y0), (x0 - gap - width, y0), below):
+            place = (left, top, left + width, top + height)
+            is_inside = left >= 0 and top >= 0 and place[2] <= self._width and place[3] <= self._height
+            if is_inside and not any(_overlap(place, other) for other in taken):
+                return left, top
+        return below
+
+    def _draw_banners(self, rgb_HWC: Bytes, reason: str | None) -> None:
+        missing = [] if reason is None else [f"This frame does not decode: {reason}"]
+        texts = [*self._prediction.banners, *missing]
+        if texts:
+            self._draw_lines(rgb_HWC, texts, _BANNER, at_top=True)
+
+    def _draw_lines(self, rgb_HWC: Bytes, texts: Sequence[str], colour: Colour, *, at_top: bool) -> None:
+        """Draw texts over the whole width, wrapped, at the top or the bottom."""
+        size = self._text_px if at_top else max(_LEAST_TEXT_PX, round(0.75 * self._text_px))
+        pad, row = size // 3, line_height(size)
+        lines = [line for text in texts for line in wrapped(text, size, self._width - 2 * pad)]
+        height = row * len(lines) + pad
+        top = 0 if at_top else self._height - height
+        fill(rgb_HWC, 0, top, self._width, top + height, colour, opacity=1.0 if at_top else 0.6)
+        for place, line in enumerate(lines):
+            put_text(rgb_HWC, line, pad, top + place * row, size, _WHITE)
+
+
+def _tracks_of(prediction: Prediction) -> tuple[_Track, ...]:
+    """Return every track with its person, its faces and the spans of its windows."""
+    axis, faces = axis_of(prediction), defaultdict[str, list[TrackedFace]](list)
+    for face in sorted(prediction.faces, key=lambda face: face.frame):
+        faces[face.track].append(face)
+    named = [person for person in prediction.people if person.name != UNKNOWN]
+    colours = {person.name: PERSON_COLOURS[n % len(PERSON_COLOURS)] for n, person in enumerate(named)}
+    found = []
+    for track, name in prediction.person_of.items():
+        spans = spans_of(prediction, axis, [track])
+        found.append(
+            _Track(
+                name=name,
+                colour=colours.get(name, _GREY),
+                frames=[face.frame for face in faces[track]],
+                faces=faces[track],
+                starts=[span.start for span in spans],
+                spans=spans,
+            )
+        )
+    return tuple(found)
+
+
+def _rounded(box: tuple[float, float, float, float]) -> Rectangle:
+    x0, y0, x1, y1 = (round(value) for value in box)
+    return x0, y0, x1, y1
+
+
+def _overlap(one: Rectangle, other: Rectangle) -> bool:
+    """Return whether two rectangles share a pixel."""
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
+
+
+def _label(name: str, window: WindowAnswer | None) -> str:
+    if window is None or window.answer is None or window.probability is None:
+        return f"{name}: no answer"
+    return f"{name}: {window.answer} {window.probability[window.answer]:.0%}"
+
+
+def _text_on(colour: Colour) -> Colour:
+    return _WHITE if sum(colour) < _DARK_SUM else _BLACK
