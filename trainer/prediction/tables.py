@@ -56,7 +56,10 @@ def windows_csv(prediction: Prediction) -> Iterator[str]:
     banner, person_of = banner_text(prediction), prediction.person_of
     yield from _lines(
         header,
-        ([*_window_cells(window, names), person_of[window.track], banner] for window in prediction.windows),
+        (
+            [*_window_cells(window, names), person_of.get(window.track, ""), banner]
+            for window in prediction.windows
+        ),
     )
 
 
