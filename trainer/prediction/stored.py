@@ -56,7 +56,7 @@ class StoredPrediction:
             FileError: A file cannot be written.
         """
         if restart:
-            for name in (*_GROWING, PROGRESS_FILE):
+            for name in (PROGRESS_FILE, *_GROWING):
                 self._out.remove_file(name)
         try:
             stored = self._stored()
@@ -69,12 +69,13 @@ class StoredPrediction:
                     "another --out, or replace them with --restart."
                 )
                 raise ConfigError(msg)
-            for name in _GROWING:
-                self._out.append(name, b"")
-            return None
+            self._save({})
+            stored = {}
         for name, length in self._lengths.items():
+            if not length:
+                self._out.append(name, b"")
             self._out.cut(name, length)
-        return stored
+        return stored or None
 
     def add(
         self, answers: Iterable[WindowAnswer], faces: Iterable[TrackedFace], state: State, frame: int
