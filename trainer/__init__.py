@@ -68,12 +68,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from trainer.evaluation import evaluate
+    from trainer.prediction.api import predict
     from trainer.runs import load_run
     from trainer.training import train
 
-__all__ = ["evaluate", "load_run", "train"]
+__all__ = ["evaluate", "load_run", "predict", "train"]
 
-_MODULES = {"evaluate": "trainer.evaluation", "load_run": "trainer.runs", "train": "trainer.training"}
+_MODULES = {
+    "evaluate": "trainer.evaluation",
+    "load_run": "trainer.runs",
+    "predict": "trainer.prediction.api",
+    "train": "trainer.training",
+}
 
 
 def __getattr__(name: str) -> Any:

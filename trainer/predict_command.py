@@ -109,7 +109,7 @@ def predict(
         bool,
         typer.Option("--embed", help="Put a video of up to 20 MB inside the page.", rich_help_panel=OUTPUT),
     ] = False,
-    faces: Annotated[
+    thumbnails: Annotated[
         bool, typer.Option(help="Show a face of each person on the page.", rich_help_panel=OUTPUT)
     ] = True,
     start: Annotated[
@@ -183,7 +183,7 @@ def predict(
         window_seconds=window, stride_seconds=stride, people=people, min_face_px=min_face,
         min_share=min_share, mask=mask, start_seconds=start, end_seconds=end, shots=shots, rate=rate,
     )  # fmt: skip
-    outputs = OutputOptions.parse(formats, embed=embed, faces=faces)
+    outputs = OutputOptions.parse(formats, embed=embed, thumbnails=thumbnails)
     inputs, is_collection = find_inputs(videos)
     if people_file is not None and is_collection:
         msg = f"--people-file names the people of one video, and {counted(len(inputs), 'video')} are given."

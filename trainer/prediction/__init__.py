@@ -31,4 +31,5 @@ In the order of the data:
 ``writing``         formats -> files
 ``outputs``         a prediction -> the files that a user asks for
 ``session``         several sources -> a prediction of each
+``api``             `trainer.predict`: a prediction from Python
 """

@@ -33,21 +33,21 @@ class OutputOptions:
     Attributes:
         formats: Some of `ALL_FORMATS`.
         embed: Put the video inside the page.
-        faces: Show a face of each person on the page.
+        thumbnails: Show a face of each person on the page.
     """
 
     formats: tuple[str, ...] = tuple(DEFAULT_FORMATS.split(","))
     embed: bool = False
-    faces: bool = True
+    thumbnails: bool = True
 
     @classmethod
-    def parse(cls, formats: str, *, embed: bool, faces: bool) -> "OutputOptions":
+    def parse(cls, formats: str, *, embed: bool, thumbnails: bool) -> "OutputOptions":
         """Return the options of a command. Raises ConfigError for an unknown format."""
         names = [name.strip() for name in formats.split(",") if name.strip()]
         for name in names:
             require_one_of("--formats", name, ("all", *ALL_FORMATS))
         chosen = ALL_FORMATS if "all" in names else tuple(dict.fromkeys(names))
-        return cls(formats=chosen, embed=embed, faces=faces)
+        return cls(formats=chosen, embed=embed, thumbnails=thumbnails)
 
 
 def write_outputs(
@@ -57,8 +57,10 @@ def write_outputs(
     options: OutputOptions,
     decoder: PartDecoder,
     on_video: Callable[[float], None] | None = None,
+    *,
+    writes_windows: bool = False,
 ) -> Written:
-    """Write the outputs of a prediction; windows.jsonl is there already.
+    """Write the outputs of a prediction; windows.jsonl may be there already.
 
     Args:
         prediction: The prediction, perhaps with people that the user named.
@@ -67,12 +69,13 @@ def write_outputs(
         options: Options.
         decoder: Decodes the frames of thumbnails and of the annotated video.
         on_video: Called with the seconds of the annotated video that are written.
+        writes_windows: Whether windows.jsonl is written too, if it is one of the formats.
 
     Raises:
         ConfigError: The video is too large to be embedded.
         FileError: A file cannot be written.
     """
-    files: tuple[str, ...] = (WINDOWS_FILE,)
+    files: tuple[str, ...] = () if writes_windows else (WINDOWS_FILE,)
     if "mp4" in options.formats:
         write_video(
             prediction,
@@ -86,9 +89,11 @@ def write_outputs(
     extras = None
     if "html" in options.formats:
         video, embedded = _page_video(planned, out, options)
-        faces = thumbnails(prediction, planned, decoder) if options.faces else {}
+        faces = thumbnails(prediction, planned, decoder) if options.thumbnails else {}
         extras = PageExtras(video=video, embedded=embedded, thumbnails=faces)
-    texts = [form for form in get_args(TextFormat) if form in (*options.formats, "json") and form != "jsonl"]
+    left_out = () if writes_windows else ("jsonl",)
+    wanted = {*options.formats, "json"}.difference(left_out)
+    texts = [form for form in get_args(TextFormat) if form in wanted]
     written = write(prediction, out, texts, video_link=_relative(planned.path, out.path), extras=extras)
     return Written(files=(*files, *written.files), skipped=written.skipped)
 
