@@ -37,7 +37,8 @@ def _video_lines(video: PredictedVideo) -> list[str]:
     length = "" if video.duration_seconds is None else f" of {_clock(video.duration_seconds)}"
     windows = f"{counted(video.num_windows, 'window')}, {video.num_answers} with an answer"
     head = f"{video.path}{length}: {windows}{done}"
-    return [head, *(f"  {_person_line(person)}" for person in video.people), f"  wrote {video.out}"]
+    people = (f"  {_person_line(person)}" for person in video.people)
+    return [head, *people, *(f"  {text}" for text in video.skipped), f"  wrote {video.out}"]
 
 
 def _person_line(person: PersonShare) -> str:

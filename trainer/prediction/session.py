@@ -2,11 +2,12 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from pipeline.cancel import CancelToken
+from pipeline.cancel import CancelToken, TaskCancelledError
 from pipeline.display.json_values import to_json_values
 from pipeline.errors import ClipError, OusError
 from pipeline.own_dir import OwnDir
@@ -21,6 +22,7 @@ from trainer.prediction.people_file import read_people_file, with_people
 from trainer.prediction.predict import Predictor, Progress
 from trainer.prediction.results import NOTICE, UNKNOWN, Prediction
 from trainer.prediction.source import PlannedSource, PredictOptions, plan_source
+from trainer.prediction.writing import Written
 from trainer.runs import Run
 
 INDEX_FILE = "index.json"
@@ -52,6 +54,7 @@ class PredictedVideo:
         duration_seconds: Length of the source; None without times.
         seconds: Time of this run for the source.
         notes: Remarks for the user.
+        skipped: Formats that were not written, with the reason.
         failure: Why there is no prediction; empty if there is one.
     """
 
@@ -65,6 +68,7 @@ class PredictedVideo:
     duration_seconds: float | None = None
     seconds: float = 0.0
     notes: tuple[str, ...] = ()
+    skipped: tuple[str, ...] = ()
     failure: str = ""
 
 
@@ -158,7 +162,7 @@ def predict_all(
 
     def predict_one(one: Input, where: Path) -> tuple[PredictedVideo, VideoRow]:
         began = time.monotonic()
-        on_scan = observer.on_scan(one)
+        on_scan = _cancellable(observer.on_scan(one), cancel)
         planned = plan_source(one.path, models.models.config, run.info, options, decoder, on_scan)
         for note in planned.notes:
             observer.on_note(f"{one.path.name}: {note}")
@@ -170,10 +174,10 @@ def predict_all(
         )
         if names is not None:
             prediction = with_people(prediction, names, str(people_file))
-        on_video = observer.on_drawing(one, planned) if "mp4" in outputs.formats else None
-        written = write_outputs(prediction, planned, place, outputs, decoder, on_video)
+        written = _written(prediction, planned, place, outputs, decoder, one, observer, cancel)
         skipped = (f"{form} was not written: {why}" for form, why in written.skipped.items())
-        video = _outcome(one, where, prediction, (*planned.notes, *skipped), time.monotonic() - began)
+        seconds = time.monotonic() - began
+        video = _outcome(one, where, prediction, seconds, notes=planned.notes, skipped=tuple(skipped))
         return video, video_row(prediction, f"{one.name}/{_PAGE_FILE}" if "html" in outputs.formats else None)
 
     videos: list[PredictedVideo] = []
@@ -184,6 +188,8 @@ def predict_all(
         where = out / one.name if is_collection else out
         try:
             video, row = predict_one(one, where)
+        except TaskCancelledError:
+            break
         except (ClipError, OusError) as error:
             if not is_collection and not isinstance(error, ClipError):
                 raise
@@ -204,8 +210,46 @@ def predict_all(
     return report
 
 
+def _written(
+    prediction: Prediction,
+    planned: PlannedSource,
+    place: OwnDir,
+    outputs: OutputOptions,
+    decoder: PartDecoder,
+    one: Input,
+    observer: PredictObserver,
+    cancel: CancelToken,
+) -> Written:
+    """Write the outputs of a source. After an interruption, the annotated video is left out."""
+    others = replace(outputs, formats=tuple(name for name in outputs.formats if name != "mp4"))
+    if not cancel.is_cancelled and "mp4" in outputs.formats:
+        on_video = _cancellable(observer.on_drawing(one, planned), cancel)
+        with suppress(TaskCancelledError):
+            return write_outputs(prediction, planned, place, outputs, decoder, on_video)
+    written = write_outputs(prediction, planned, place, others, decoder)
+    if others == outputs:
+        return written
+    return Written(files=written.files, skipped={**written.skipped, "mp4": "interrupted"})
+
+
+def _cancellable(show: Callable[[float], None], cancel: CancelToken) -> Callable[[float], None]:
+    """Return a callback that also raises TaskCancelledError once `cancel` is cancelled."""
+
+    def on_progress(seconds: float) -> None:
+        cancel.raise_if_cancelled()
+        show(seconds)
+
+    return on_progress
+
+
 def _outcome(
-    one: Input, where: Path, prediction: Prediction, notes: tuple[str, ...], seconds: float
+    one: Input,
+    where: Path,
+    prediction: Prediction,
+    seconds: float,
+    *,
+    notes: tuple[str, ...],
+    skipped: tuple[str, ...],
 ) -> PredictedVideo:
     people = []
     for person in prediction.people:
@@ -228,6 +272,7 @@ def _outcome(
         duration_seconds=prediction.source.duration_seconds,
         seconds=seconds,
         notes=notes,
+        skipped=skipped,
     )
 
 
