@@ -38,7 +38,7 @@ from pipeline.process.windows.samples import (
     without_face,
 )
 from pipeline.process.windows.seen import SeenFrame, owner_of, places_of
-from pipeline.process.windows.tracks import TrackTable
+from pipeline.process.windows.tracks import LEAST_DETECTIONS, TrackTable
 from pipeline.types import Faces, FaceTrack, FrameMeta, StreamedFrame
 
 
@@ -232,7 +232,7 @@ class WindowEngine:
         elif self._options.people == MAIN:
             self._make_person(window, meta, seen, None)
         elif not followed:
-            self._waiting.append(_Waiting(self._made, without_face(window, meta, "", "no face was found")))
+            self._waiting.append(_Waiting(self._made, without_face(window, meta, "", _reason_of_none(seen))))
         else:
             for tracklet in followed:
                 self._make_person(window, meta, seen, tracklet)
@@ -356,6 +356,14 @@ def _searched_frames(plan: WindowPlan, models: Models) -> set[int]:
         rows = searched_rows(np.zeros(len(window.index_U), np.int64), models.config)
         searched.update(window.index_U[rows].tolist())
     return searched
+
+
+def _reason_of_none(seen: Sequence[SeenFrame]) -> str:
+    """Return why a window has no track: no face, or tracklets without a name."""
+    found = sum(bool(one.held) for one in seen)
+    if not found:
+        return "no face was found"
+    return f"face found on {found} of {counted(len(seen), 'frame')}; a track needs {LEAST_DETECTIONS} so far"
 
 
 def _needed_from(windows: Sequence[Window]) -> list[int]:
