@@ -5,10 +5,10 @@ import io
 import numpy as np
 import pytest
 
+from pipeline.faces import no_faces
 from pipeline.people.config import PeopleConfig
 from pipeline.people.link import link
 from pipeline.people.linker import Linker
-from pipeline.faces import no_faces
 from pipeline.types import Faces
 
 CONFIG = PeopleConfig()

@@ -1,7 +1,7 @@
-"""Windows' features are those of `extract`, however frames are grouped and wherever a prediction continues."""
+"""Windows have the features of `extract`, however frames are grouped and wherever a prediction continues."""
 
 import io
-from dataclasses import fields, replace
+from dataclasses import fields
 from itertools import pairwise
 
 import numpy as np
@@ -13,7 +13,7 @@ from pipeline.process.windows import MASKS, WindowOptions, plan_windows
 from pipeline.process.windows.engine import WindowEngine
 from pipeline.types import ClipDone, ClipRef, StreamedFrame
 from tests.conftest import TEST_DATA
-from tests.scripted_video import HEIGHT, RATE, SIDE, WIDTH, Made, ScriptedVideo, run
+from tests.scripted_video import SIDE, Made, ScriptedVideo, run
 from tests.small_clips import small_models_with
 
 TRUE_TO_EXTRACT = ("face_embedding", "scene_embedding", "scene_early")

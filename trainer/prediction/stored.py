@@ -28,8 +28,8 @@ _FORMAT = 1
 _MOST_BYTES, _MOST_LINE_BYTES = 1 << 30, 4 << 30
 
 _DAMAGE = (
-    ValueError, KeyError, TypeError, IndexError, AttributeError, OSError, EOFError, MemoryError, RecursionError,
-    NotImplementedError, zipfile.BadZipFile, zlib.error,
+    ValueError, KeyError, TypeError, IndexError, AttributeError, OSError, EOFError, MemoryError,
+    RecursionError, NotImplementedError, zipfile.BadZipFile, zlib.error,
 )  # fmt: skip
 """Errors of reading arrays that `add` has not stored."""
 T = TypeVar("T")

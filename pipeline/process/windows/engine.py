@@ -178,9 +178,16 @@ class WindowEngine:
         }
 
     def _continue(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Take over a state. Raises ValueError, KeyError, IndexError or TypeError for one that is none."""
         self.tracks = TrackTable.from_arrays(state, self._config)
         self._seen = {one.number: one for one in seen_step.from_arrays(state)}
-        counts = state["counts"].tolist()
+        held = [(one, *pair) for one in self._seen.values() for pair in one.held.items()]
+        if not all(
+            self.tracks.has(tracklet) and 0 <= face < len(one.faces.score) for one, tracklet, face in held
+        ):
+            msg = "frames have faces of tracklets that the state does not have"
+            raise ValueError(msg)
+        counts = [int(count) for count in state["counts"].tolist()]
         self._ready, self.num_wanted, self._faces.num_encoded, self._scenes.num_encoded = counts
         self._made = self._ready
 
