@@ -38,7 +38,7 @@ from pipeline.process.windows.samples import (
     without_face,
 )
 from pipeline.process.windows.seen import SeenFrame, owner_of, places_of
-from pipeline.process.windows.tracks import TrackTable
+from pipeline.process.windows.tracks import LEAST_DETECTIONS, TrackTable
 from pipeline.types import Faces, FaceTrack, FrameMeta, StreamedFrame
 
 
@@ -178,9 +178,16 @@ class WindowEngine:
         }
 
     def _continue(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Take over a state. Raises ValueError, KeyError, IndexError or TypeError for one that is none."""
         self.tracks = TrackTable.from_arrays(state, self._config)
         self._seen = {one.number: one for one in seen_step.from_arrays(state)}
-        counts = state["counts"].tolist()
+        held = [(one, *pair) for one in self._seen.values() for pair in one.held.items()]
+        if not all(
+            self.tracks.has(tracklet) and 0 <= face < len(one.faces.score) for one, tracklet, face in held
+        ):
+            msg = "frames have faces of tracklets that the state does not have"
+            raise ValueError(msg)
+        counts = [int(count) for count in state["counts"].tolist()]
         self._ready, self.num_wanted, self._faces.num_encoded, self._scenes.num_encoded = counts
         self._made = self._ready
 
@@ -232,7 +239,7 @@ class WindowEngine:
         elif self._options.people == MAIN:
             self._make_person(window, meta, seen, None)
         elif not followed:
-            self._waiting.append(_Waiting(self._made, without_face(window, meta, "", "no face was found")))
+            self._waiting.append(_Waiting(self._made, without_face(window, meta, "", _reason_of_none(seen))))
         else:
             for tracklet in followed:
                 self._make_person(window, meta, seen, tracklet)
@@ -356,6 +363,14 @@ def _searched_frames(plan: WindowPlan, models: Models) -> set[int]:
         rows = searched_rows(np.zeros(len(window.index_U), np.int64), models.config)
         searched.update(window.index_U[rows].tolist())
     return searched
+
+
+def _reason_of_none(seen: Sequence[SeenFrame]) -> str:
+    """Return why a window has no track: no face, or tracklets without a name."""
+    found = sum(bool(one.held) for one in seen)
+    if not found:
+        return "no face was found"
+    return f"face found on {found} of {counted(len(seen), 'frame')}; a track needs {LEAST_DETECTIONS} so far"
 
 
 def _needed_from(windows: Sequence[Window]) -> list[int]:

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline import people as people_step
+from pipeline.looks import LOOK_WIDTH
 from pipeline.people import Linker
 from pipeline.process.config import ExtractConfig
 from pipeline.types import DOUBTFUL_NATS, Faces, Floats, Person, Tracklet
@@ -89,6 +90,10 @@ class TrackTable:
         track = self._tracks[tracklet]
         return track.name if track.name and track.named <= last else ""
 
+    def has(self, tracklet: int) -> bool:
+        """Return whether a tracklet is known."""
+        return tracklet in self._tracks
+
     def weight(self, tracklet: int, last: int) -> float:
         """Return the weight of a tracklet up to the frame `last`, as `Tracklet.weight`."""
         return self._tracklet(tracklet, last).weight
@@ -142,7 +147,7 @@ class TrackTable:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, npt.NDArray[Any]], config: ExtractConfig) -> "TrackTable":
-        """Return the table of a state of `to_arrays`."""
+        """Return the table of a state of `to_arrays`. Raises ValueError or KeyError for another one."""
         table = cls(config)
         prefix = "linker_"
         states = {name.removeprefix(prefix): v for name, v in arrays.items() if name.startswith(prefix)}
@@ -163,6 +168,10 @@ class TrackTable:
                 score=array("f", parts["score"][place].tolist()),
                 margin=array("f", parts["margin"][place].tolist()),
             )
+        shape, numbers = states["sum"].shape, states["number"].tolist()
+        if sorted(numbers) != sorted(table._tracks) or (numbers and shape != (len(numbers), LOOK_WIDTH)):
+            msg = f"tracklets {numbers} with looks of shape {shape} for tracks {list(table._tracks)}"
+            raise ValueError(msg)
         table._named = {int(shot): int(count) for shot, count in arrays["named"].tolist()}
         return table
 
