@@ -180,6 +180,23 @@ def scene_image(
     return _fitted(_masked(frame_3HW[None], [masks], fill), config, side_px, fill)
 
 
+def scene_area(config: StreamConfig, side_px: int, height: int, width: int) -> Rectangle:
+    """Return the part of a scene image that shows the frame; a letterbox has margins around it.
+
+    Args:
+        config: Settings of the streams.
+        side_px: Side of the scene image.
+        height: Height of the frame, in pixels.
+        width: Width of the frame, in pixels.
+    """
+    if config.scene_fit != "letterbox":
+        return 0, 0, side_px, side_px
+    scale = side_px / max(height, width)
+    new_height, new_width = max(1, round(height * scale)), max(1, round(width * scale))
+    top, left = (side_px - new_height) // 2, (side_px - new_width) // 2
+    return left, top, left + new_width, top + new_height
+
+
 def mirrored(streams: Streams) -> Streams:
     """Return the streams with left and right exchanged."""
     return Streams(face_U3SS=streams.face_U3SS.flip(-1), scene_U3SS=streams.scene_U3SS.flip(-1))
@@ -250,23 +267,16 @@ def _masked(
 
 
 def _fitted(scene_U3HW: torch.Tensor, config: StreamConfig, side_px: int, fill: torch.Tensor) -> torch.Tensor:
-    fit = _letterboxed if config.scene_fit == "letterbox" else _center_cropped
-    return fit(scene_U3HW, side_px, fill)
-
-
-def _letterboxed(frames_U3HW: torch.Tensor, side_px: int, fill: torch.Tensor) -> torch.Tensor:
-    u, _, height, width = frames_U3HW.shape
-    scale = side_px / max(height, width)
-    new_height, new_width = max(1, round(height * scale)), max(1, round(width * scale))
-    picture = _scaled(frames_U3HW, new_height, new_width)
-    top, left = (side_px - new_height) // 2, (side_px - new_width) // 2
+    u, _, height, width = scene_U3HW.shape
+    if config.scene_fit != "letterbox":
+        return _center_cropped(scene_U3HW, side_px)
+    left, top, right, bottom = scene_area(config, side_px, height, width)
     boxed = fill[None, :, None, None].repeat(u, 1, side_px, side_px)
-    boxed[:, :, top : top + new_height, left : left + new_width] = picture
+    boxed[:, :, top:bottom, left:right] = _scaled(scene_U3HW, bottom - top, right - left)
     return boxed
 
 
-def _center_cropped(frames_U3HW: torch.Tensor, side_px: int, fill: torch.Tensor) -> torch.Tensor:
-    del fill  # a centre crop is inside the frame
+def _center_cropped(frames_U3HW: torch.Tensor, side_px: int) -> torch.Tensor:
     _, _, height, width = frames_U3HW.shape
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2

@@ -1,4 +1,4 @@
-"""Figures: confusion matrix with counts, stages of Fig. 4, curves of Fig. 6, results beside known bounds.
+"""Figures: confusion matrix, stages of Fig. 4, curves of Fig. 6, results beside bounds, explained windows.
 
 No other module imports matplotlib. Every function writes a PNG to the file `image`, with a `title`, and with
 warnings (`banners`) in red above the figure.
@@ -7,12 +7,16 @@ warnings (`banners`) in red above the figure.
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from textwrap import wrap
 from typing import Any, BinaryIO
 
+import numpy as np
+import numpy.typing as npt
+
 from pipeline.errors import counted, printable
-from pipeline.types import Floats, Ints
+from pipeline.types import Bytes, Floats, Ints
 from trainer.metrics import Metrics
 
 
@@ -50,6 +54,10 @@ _LONGEST_TEXT = 100
 
 _NO_LOSSES = ("gated_share", "accuracy")
 """Training numbers that are fractions. All others in a record are losses."""
+
+_NARROWEST_IN = 5.0
+_SMALLEST_CHANGE = 0.01
+"""The strongest colours of an explanation are for this change at least."""
 
 _BOUND_COLOURS = ("tab:gray", "tab:red", "tab:blue", "tab:green")
 
@@ -166,6 +174,78 @@ def plot_stages(
         axes.set_axis_off()
     handles, names = panels[0].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside lower center", ncols=4, title=_plain(title), markerscale=2)
+    _save(figure, image)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExplainedImages:
+    """Images and numbers of an explanation, for N of a window's frames.
+
+    Attributes:
+        face_N, scene_N: Face crops and scene images, uint8 [S, S, 3] each; no scenes without a scene stream.
+        captions: Text above each face.
+        changes: Text between face and scene: the change without this frame.
+        cell_GG: Change of the probability without each cell of the scene; None if it was not measured.
+        area: The part of the scene image that the cells divide: left, top, right and bottom in pixels.
+    """
+
+    face_N: Sequence[Bytes]
+    scene_N: Sequence[Bytes]
+    captions: Sequence[str]
+    changes: Sequence[str]
+    cell_GG: npt.NDArray[np.float64] | None
+    area: tuple[int, int, int, int]
+
+
+def plot_explanation(
+    shown: ExplainedImages, image: BinaryIO, *, title: str, caption: str, banners: Sequence[str]
+) -> None:
+    """Write face crops, and below them the scenes, with the changes without each cell as colours.
+
+    Args:
+        shown: Images and numbers.
+        image: Receives the PNG.
+        title: The answer.
+        caption: The methods, below the images.
+        banners: Warnings.
+    """
+    columns, rows = len(shown.face_N), 2 if shown.scene_N else 1
+    width = max(1.7 * columns + (0.9 if shown.cell_GG is not None else 0), _NARROWEST_IN)
+    heading = wrap(_plain(title), int(_LETTERS_PER_INCH * width))
+    below = wrap(_without_formula(caption), int(1.5 * _LETTERS_PER_INCH * width))
+    figure = _figure(width, 2.0 * rows + 0.3 + 0.22 * len(heading) + 0.17 * len(below), banners)
+    panels = figure.subplots(rows, columns, squeeze=False)
+    for axes, face, above, change in zip(panels[0], shown.face_N, shown.captions, shown.changes, strict=True):
+        axes.imshow(face)
+        axes.set_title("\n" * len(heading) + _plain(above), fontsize=9)
+        axes.set_xlabel(_plain(change), fontsize=9)
+    panels[0][0].annotate(
+        "\n".join(heading), (0, 1), xytext=(0, 20), xycoords="axes fraction", textcoords="offset points",
+        fontsize=10, ha="left", va="bottom",
+    ).set_in_layout(False)  # fmt: skip
+    drawn = None
+    for axes, scene in zip(panels[-1], shown.scene_N, strict=False):
+        axes.imshow(scene)
+        if shown.cell_GG is not None:
+            left, top, right, bottom = shown.area
+            largest = max(float(np.abs(shown.cell_GG).max()), _SMALLEST_CHANGE)
+            drawn = axes.imshow(
+                shown.cell_GG, cmap="RdBu", vmin=-largest, vmax=largest, alpha=0.55,
+                extent=(left - 0.5, right - 0.5, bottom - 0.5, top - 0.5),
+            )  # fmt: skip
+            axes.set_xlim(-0.5, scene.shape[1] - 0.5)
+            axes.set_ylim(scene.shape[0] - 0.5, -0.5)
+    for axes in panels.flatten():
+        axes.set_xticks([])
+        axes.set_yticks([])
+    panels[0][0].set_ylabel("face")
+    if rows > 1:
+        panels[1][0].set_ylabel("scene")
+    if drawn is not None:
+        bar = figure.colorbar(drawn, ax=panels[-1].tolist(), fraction=0.04, pad=0.01)
+        bar.set_label("change without the cell", fontsize=8)
+        bar.ax.tick_params(labelsize=8)
+    figure.supxlabel("\n".join(below), fontsize=8)
     _save(figure, image)
 
 

@@ -28,6 +28,7 @@ from trainer.profile import Stopwatch
 from trainer.prompts import ClassPrompts, load_text_tower
 from trainer.run_directory import WEIGHTS_FILE, create_run_dir, require_new
 from trainer.run_info import RunInfo
+from trainer.scene_sample import save_scenes, uses_scene
 from trainer.steps import TrainState, steps_of
 from trainer.training_clips import FILE as TRAINING_CLIPS_FILE
 from trainer.training_clips import fold_leak, training_clips_json
@@ -101,6 +102,8 @@ def train(
             unrecorded = remember(features.place)
         with _kept_model_named(folder):
             reports, info = run_epochs(run, folder, info, on_epoch, cancel)
+            if uses_scene(config):
+                save_scenes(folder, run.data, run.train_places, info)
     records = [epoch_record(report) for report in reports]
     title = f"{info.dataset}, fold {info.fold}, seed {seed}"
     from trainer import plots  # not at the start: importing matplotlib takes half a second

@@ -28,6 +28,10 @@ In the order of the data:
 ``drawn_text``      text on frames
 ``overlay``         drawing of people, answers and warnings on a frame
 ``video``           the annotated video
+``effects``         changes of an answer without a frame, or without a cell of the scene
+``explanation_choice`` windows to explain
+``explanation_text``   sentences of explanations
+``explain``         images and sentences of some windows
 ``writing``         formats -> files
 ``outputs``         a prediction -> the files that a user asks for
 ``session``         several sources -> a prediction of each

@@ -4,6 +4,7 @@ Letters: B windows of a batch; C classes; P polarities (3).
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -12,10 +13,12 @@ import torch
 from pipeline.errors import ConfigError
 from pipeline.fingerprint import differences
 from pipeline.process.windows import WindowSample
-from pipeline.types import Polarity
+from pipeline.types import Bools, Features, Polarity
+from trainer.batches import Batch
 from trainer.feature_batch import batch_of
 from trainer.prediction.results import DOUBTFUL, GAP, SHORT, WindowAnswer
 from trainer.runs import Run
+from trainer.scene_sample import SceneSample
 
 _BATCH = 16
 """Windows of a batch, always: the answer for a window does not depend on the others of its batch."""
@@ -25,12 +28,36 @@ _POLARITIES = tuple(
 )
 
 
+@dataclass(frozen=True, kw_only=True)
+class HeadInput:
+    """Features of a person in a window: one view of T frames.
+
+    Attributes:
+        features: The features.
+        valid_T: True for valid frames, which come first.
+        in_view_T: True for the valid frames on which the person is in view.
+    """
+
+    features: Features
+    valid_T: Bools
+    in_view_T: Bools
+
+
+@dataclass(frozen=True, kw_only=True)
+class Probabilities:
+    """Probabilities for one window: of the classes [C], and of the polarities [P] if the model has them."""
+
+    class_C: npt.NDArray[np.float64]
+    polarity_P: npt.NDArray[np.float64] | None
+
+
 class Answerer:
     """Answers for windows of one video.
 
     Args:
         run: The run.
         face_run: A face-only run on the same features, whose answers are shown beside; None for none.
+        scenes: Scenes of training clips, for answers with other scenes; None for none.
         video: Name of the video.
         seconds_N: Times of the video's frames; NaN without times.
         end_seconds: End of the last frame.
@@ -44,37 +71,50 @@ class Answerer:
         run: Run,
         face_run: Run | None,
         *,
+        scenes: SceneSample | None = None,
         video: str,
         seconds_N: npt.NDArray[np.float64],
         end_seconds: float,
     ) -> None:
         if face_run is not None:
             require_face_run(run, face_run)
-        self._run, self._face_run, self._video = run, face_run, video
+        self._run, self._face_run, self._scenes, self._video = run, face_run, scenes, video
         self._seconds_N, self._end_seconds = seconds_N, end_seconds
 
     def answers(self, samples: Sequence[WindowSample]) -> list[WindowAnswer]:
         """Return the answer for each sample."""
-        with_features = [sample for sample in samples if sample.features is not None]
-        predicted = iter(_predicted(self._run, with_features))
-        of_face = iter(_predicted(self._face_run, with_features) if self._face_run else ())
+        inputs = [
+            HeadInput(features=sample.features, valid_T=sample.valid_T, in_view_T=sample.in_view_T)
+            for sample in samples
+            if sample.features is not None
+        ]
+        predicted = iter(predict_inputs(self._run, inputs))
+        of_face = iter(predict_inputs(self._face_run, inputs) if self._face_run else ())
+        scenes = self._scenes
+        with_others = iter(
+            [] if scenes is None else [with_other_scenes(self._run, i, scenes) for i in inputs]
+        )
         answers = []
         for sample in samples:
             if sample.features is None:
-                answers.append(self._answer(sample, None, None))
+                answers.append(self._answer(sample, None, None, None))
             else:
-                answers.append(self._answer(sample, next(predicted), next(of_face, None)))
+                answers.append(
+                    self._answer(sample, next(predicted), next(of_face, None), next(with_others, None))
+                )
         return answers
 
     def _answer(
         self,
         sample: WindowSample,
-        predicted: tuple[npt.NDArray[np.float64], npt.NDArray[np.float64] | None] | None,
-        of_face: tuple[npt.NDArray[np.float64], npt.NDArray[np.float64] | None] | None,
+        predicted: Probabilities | None,
+        of_face: Probabilities | None,
+        others_C: npt.NDArray[np.float64] | None,
     ) -> WindowAnswer:
         window, names = sample.window, self._run.class_names
         start, end = self._span(window.first, window.end)
-        probability_C, polarity_P = predicted or (None, None)
+        probability_C = None if predicted is None else predicted.class_C
+        polarity_P = None if predicted is None else predicted.polarity_P
         flags = [(SHORT, window.is_short), (DOUBTFUL, sample.is_doubtful), (GAP, sample.has_gap)]
         box = sample.box_xyxy_px
         ranked = None if probability_C is None else np.sort(probability_C)[::-1]
@@ -94,7 +134,8 @@ class Answerer:
             calibrated=self._run.is_calibrated,
             margin=None if ranked is None else round(float(ranked[0] - ranked[1]), _DIGITS),
             polarity=None if polarity_P is None else _named(_POLARITIES, polarity_P),
-            face_run=None if of_face is None else _named(names, of_face[0]),
+            with_other_scenes=None if others_C is None else _named(names, others_C),
+            face_run=None if of_face is None else _named(names, of_face.class_C),
             reason=sample.reason or None,
             flags=tuple(name for name, is_set in flags if is_set),
         )
@@ -128,28 +169,40 @@ def require_face_run(run: Run, face_run: Run) -> None:
         raise ConfigError(msg)
 
 
-def _predicted(
-    run: Run, samples: Sequence[WindowSample]
-) -> list[tuple[npt.NDArray[np.float64], npt.NDArray[np.float64] | None]]:
-    """Return the probabilities [C] of each sample, and those of polarities [P] if the model has them."""
-    found: list[tuple[npt.NDArray[np.float64], npt.NDArray[np.float64] | None]] = []
-    for start in range(0, len(samples), _BATCH):
-        part = list(samples[start : start + _BATCH])
-        padded = part + [part[-1]] * (_BATCH - len(part))
-        batch = batch_of(
-            [sample.features for sample in padded if sample.features is not None],
-            np.stack([sample.valid_T for sample in padded]),
-            np.stack([sample.in_view_T for sample in padded]),
-            run.config,
-            run.device,
-        )
-        outputs = run.outputs(batch)
+def predict_inputs(run: Run, inputs: Sequence[HeadInput]) -> list[Probabilities]:
+    """Return the probabilities for each input.
+
+    Every batch has 16 inputs, the last one repeated, so that no answer depends on the number of inputs.
+    """
+    found: list[Probabilities] = []
+    for start in range(0, len(inputs), _BATCH):
+        part = list(inputs[start : start + _BATCH])
+        outputs = run.outputs(_batch_of(run, part + [part[-1]] * (_BATCH - len(part))))
         probability_BC = torch.softmax(outputs.logits_BC.double() / run.temperature, dim=1).cpu().numpy()
         logits_BP = outputs.polarity_logits_BP
         polarity_BP = None if logits_BP is None else torch.softmax(logits_BP.double(), dim=1).cpu().numpy()
         for row in range(len(part)):
-            found.append((probability_BC[row], None if polarity_BP is None else polarity_BP[row]))
+            polarity_P = None if polarity_BP is None else polarity_BP[row]
+            found.append(Probabilities(class_C=probability_BC[row], polarity_P=polarity_P))
     return found
+
+
+def with_other_scenes(run: Run, one: HeadInput, scenes: SceneSample) -> npt.NDArray[np.float64]:
+    """Return the mean probabilities [C] of an input's face with each of the scenes, which are one batch."""
+    outputs = run.outputs(scenes.behind(_batch_of(run, [one])))
+    probability_BC = torch.softmax(outputs.logits_BC.double() / run.temperature, dim=1)
+    mean_C: npt.NDArray[np.float64] = scenes.mean_of(probability_BC).cpu().numpy()
+    return mean_C
+
+
+def _batch_of(run: Run, inputs: Sequence[HeadInput]) -> Batch:
+    return batch_of(
+        [one.features for one in inputs],
+        np.stack([one.valid_T for one in inputs]),
+        np.stack([one.in_view_T for one in inputs]),
+        run.config,
+        run.device,
+    )
 
 
 def _named(names: Sequence[str], values: npt.NDArray[np.float64]) -> Mapping[str, float]:

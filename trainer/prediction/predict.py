@@ -8,6 +8,7 @@ from typing import Any
 from pipeline.cancel import CancelToken, TaskCancelledError
 from pipeline.own_dir import OwnDir
 from pipeline.process.windows import FoundFace, PartDecoder, WindowBatch, WindowOptions, WindowReader
+from pipeline.store.location import LocationLike
 from pipeline.types import Person
 from trainer.prediction.answers import Answerer, require_face_run
 from trainer.prediction.extraction import RunModels
@@ -16,6 +17,7 @@ from trainer.prediction.source import PlannedSource, PredictOptions
 from trainer.prediction.stored import State, StoredPrediction
 from trainer.run_directory import WEIGHTS_FILE
 from trainer.runs import Run
+from trainer.scene_sample import find_scenes, uses_scene
 
 _MOST_WEIGHTS_BYTES = 8 << 30
 
@@ -42,8 +44,10 @@ class Predictor:
         options: Options.
         decoder: Decodes frames.
         face_run: A face-only run whose answers are shown beside; None for none.
+        cache: Training cache of a run of an earlier version; None for the one that it names.
 
     Raises:
+        CheckpointError: The scenes of the run's training clips are damaged.
         ConfigError: The face-only run does not fit.
     """
 
@@ -54,12 +58,36 @@ class Predictor:
         options: PredictOptions,
         decoder: PartDecoder,
         face_run: Run | None = None,
+        cache: LocationLike | None = None,
     ) -> None:
         if face_run is not None:
             require_face_run(run, face_run)
         self._run, self._face_run, self._models = run, face_run, models
         self._options, self._decoder = options, decoder
         self._weights = [weights_sha256(one) for one in (run, face_run) if one is not None]
+        self._scenes, note = find_scenes(run, cache)
+        self.notes: tuple[str, ...] = (note,) if note else ()
+        """Remarks for the user."""
+
+    @property
+    def run(self) -> Run:
+        """The run."""
+        return self._run
+
+    @property
+    def models(self) -> RunModels:
+        """Its detector and encoder."""
+        return self._models
+
+    @property
+    def options(self) -> PredictOptions:
+        """The options."""
+        return self._options
+
+    @property
+    def decoder(self) -> PartDecoder:
+        """Decodes frames."""
+        return self._decoder
 
     @property
     def banners(self) -> tuple[str, ...]:
@@ -147,14 +175,7 @@ class Predictor:
         return self._stored_prediction(planned, stored, people)
 
     def _reader(self, planned: PlannedSource, state: State | None) -> WindowReader:
-        options, config = self._options, self._run.config
-        window_options = WindowOptions(
-            people=options.people,
-            min_face_px=options.min_face_px,
-            min_share=options.min_share,
-            mask=options.mask,
-            has_scene=config.model.scene or config.has_polarity_token,
-        )
+        window_options = window_options_of(self._run, self._options)
         models = self._models.models
         return WindowReader(
             planned.path, planned.scan, planned.plan, models, window_options, self._decoder, state
@@ -165,6 +186,7 @@ class Predictor:
         return Answerer(
             self._run,
             self._face_run,
+            scenes=self._scenes,
             video=planned.source.name,
             seconds_N=scan.seconds_N,
             end_seconds=scan.end_seconds,
@@ -176,6 +198,7 @@ class Predictor:
         return {
             "source_sha256": planned.scan.source.sha256,
             "run_weights_sha256": self._weights,
+            "scenes_sha256": "" if self._scenes is None else self._scenes.sha256(),
             "identity": dict(self._models.identity),
             "options": {name: value for name, value in options.items() if name != "shots"},
             "cuts": list(planned.scan.cuts or ()),
@@ -213,6 +236,17 @@ class Predictor:
             people=tuple(person for person in shown if person.tracks),
             done_seconds=done_seconds,
         )
+
+
+def window_options_of(run: Run, options: PredictOptions) -> WindowOptions:
+    """Return the options of a prediction that the windows of a run need."""
+    return WindowOptions(
+        people=options.people,
+        min_face_px=options.min_face_px,
+        min_share=options.min_share,
+        mask=options.mask,
+        has_scene=uses_scene(run.config),
+    )
 
 
 def _until_cancelled(

@@ -5,29 +5,41 @@
 ``seen``      a frame with its faces, as long as windows need it
 ``samples``   one person in one window, and the conditions of an answer
 ``pictures``  stream images, each encoded once
+``person``    a person's track in a window, and the parts of frames that are images
 ``engine``    from frames in order to samples
 ``reader``    from a file to samples
+``again``     one person in one window made again, as images
+``cells``     scene images without one cell of a grid
 """
 
 from pipeline.frames import PartDecoder, scan_source, stream_frames
+from pipeline.process.windows.again import WindowAgain, encode_streams, make_again
+from pipeline.process.windows.cells import GRID, encode_scenes, grid_cells, with_filled
 from pipeline.process.windows.plan import Window, WindowPlan, clock_of, plan_windows
 from pipeline.process.windows.reader import WindowBatch, WindowReader
 from pipeline.process.windows.samples import ALL, MAIN, MASKS, FoundFace, WindowOptions, WindowSample
 
 __all__ = [
     "ALL",
+    "GRID",
     "MAIN",
     "MASKS",
     "FoundFace",
     "PartDecoder",
     "Window",
+    "WindowAgain",
     "WindowBatch",
     "WindowOptions",
     "WindowPlan",
     "WindowReader",
     "WindowSample",
     "clock_of",
+    "encode_scenes",
+    "encode_streams",
+    "grid_cells",
+    "make_again",
     "plan_windows",
     "scan_source",
     "stream_frames",
+    "with_filled",
 ]

@@ -22,9 +22,10 @@ from pipeline import faces as face_step
 from pipeline import streams as stream_step
 from pipeline.errors import ClipError, counted
 from pipeline.looks import LOOK_WIDTH
-from pipeline.process.follow import follow, looks_on, searched_rows
+from pipeline.process.follow import looks_on, searched_rows
 from pipeline.process.models import Models
 from pipeline.process.windows import seen as seen_step
+from pipeline.process.windows.person import masks_of, track_of
 from pipeline.process.windows.pictures import Key, PictureMemo, features_of
 from pipeline.process.windows.plan import Seconds, Window, WindowPlan, clock_of, meta_of
 from pipeline.process.windows.samples import (
@@ -37,7 +38,7 @@ from pipeline.process.windows.samples import (
     reason_for,
     without_face,
 )
-from pipeline.process.windows.seen import SeenFrame, owner_of, places_of
+from pipeline.process.windows.seen import SeenFrame, owner_of
 from pipeline.process.windows.tracks import LEAST_DETECTIONS, TrackTable
 from pipeline.types import Faces, FaceTrack, FrameMeta, StreamedFrame
 
@@ -258,17 +259,8 @@ class WindowEngine:
         self, window: Window, meta: FrameMeta, seen: Sequence[SeenFrame], tracklet: int | None
     ) -> None:
         """Make the sample of a tracklet in a window, or of the subject that is chosen among everyone."""
-        rows = set(searched_rows(meta.shot_U, self._config))
-        places = [places_of(one, tracklet) if u in rows else [] for u, one in enumerate(seen)]
-        faces = [one.faces.at(np.array(at, np.int64)) for one, at in zip(seen, places, strict=True)]
-        looks = [one.looks[at] for one, at in zip(seen, places, strict=True)]
-        images = [one.rgb_HWC for one in seen if one.rgb_HWC is not None]
-        _, track = follow(meta, images, faces, looks, self._config)
+        meta, track, seen = track_of(meta, seen, tracklet, self._config)
         used_U = np.unique(meta.position_VT[0])
-        if len(sampled_U := meta.sampled_U) < len(meta.index_U):
-            meta, track = meta.at(sampled_U), track.at(sampled_U)
-            seen = [seen[u] for u in sampled_U.tolist()]
-            used_U = np.unique(meta.position_VT[0])
         found_U = track.found[used_U]
         owner = tracklet if tracklet is not None else owner_of(seen, track.box_xyxy_px, track.found)
         last = int(window.index_U[-1])
@@ -298,7 +290,7 @@ class WindowEngine:
         """Request the features of a sample's images."""
         config, side = self._config.streams, self._models.images.side_px
         squares = stream_step.face_squares(track, config, meta.height_px, meta.width_px)
-        masks_U = self._masks(track, meta, seen)
+        masks_U = masks_of(track, meta, seen, self._config, self._options.mask)
         for u in meta.position_VT[0].tolist():
             square = squares[u]
             shown = seen[square.frame]
@@ -310,26 +302,6 @@ class WindowEngine:
                 waiting.scene_keys_T.append(scene_key)
                 make = partial(stream_step.scene_image, seen[u].pixels, masks_U[u], config, side, self._fill)
                 self._scenes.want(scene_key, make)
-
-    def _masks(
-        self, track: FaceTrack, meta: FrameMeta, seen: Sequence[SeenFrame]
-    ) -> list[tuple[stream_step.Rectangle, ...]]:
-        """Return the filled parts of each frame's scene, as in training or as the options demand."""
-        config, mask = self._config.streams, self._options.mask
-        if mask == "none":
-            return [()] * len(seen)
-        if mask is not None:
-            config = replace(config, scene="masked")
-        masks_U = stream_step.scene_masks(track, config, meta.height_px, meta.width_px)
-        if mask != "everyone":
-            return masks_U
-        size = (meta.height_px, meta.width_px)
-        return [
-            tuple(
-                dict.fromkeys([*own, *(stream_step.rectangle_of(box, *size) for box in one.followed_boxes())])
-            )
-            for own, one in zip(masks_U, seen, strict=True)
-        ]
 
     def _with_features(self, waiting: _Waiting) -> WindowSample:
         """Return a sample with its features, or with the reason why it has none."""

@@ -82,6 +82,17 @@ class PictureMemo:
             del self._known[key]
 
 
+def encodings_of(encoded: Encoded) -> list[Encodings]:
+    """Return the features of images. Raises ClipError for one beyond the range of float16."""
+    found = []
+    for place in range(len(encoded.embedding_NF)):
+        one = _one(encoded, place)
+        if isinstance(one, ClipError):
+            raise one
+        found.append(one)
+    return found
+
+
 def _one(encoded: Encoded, place: int) -> Encodings | ClipError:
     row = encoded.rows(place, place + 1)
     try:

@@ -1,0 +1,247 @@
+"""A prediction -> explanations of some windows: an image and a sentence for each, which name the methods.
+
+Methods (decision 0029): answers of a face-only run, the same face with other scenes, leaving one frame out,
+and filling one cell of the scene (occlusion). None of them names a cause: each shows how the answer of this
+run changes with its input.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+import torch
+
+from pipeline.cancel import CancelToken, TaskCancelledError
+from pipeline.errors import ClipError
+from pipeline.own_dir import OwnDir
+from pipeline.process.windows import MAIN, Window, WindowAgain, encode_streams, make_again
+from pipeline.strict_json import to_json
+from pipeline.types import Bytes, Floats
+from trainer import plots
+from trainer.prediction.answers import HeadInput, predict_inputs
+from trainer.prediction.effects import Effects, cell_effects, frame_effects
+from trainer.prediction.explanation_choice import chosen_windows
+from trainer.prediction.explanation_text import CAPTION, CELLS_CAPTION, sentence_of
+from trainer.prediction.person_section import Explanation
+from trainer.prediction.predict import Predictor, window_options_of
+from trainer.prediction.results import Prediction, WindowAnswer
+from trainer.prediction.source import PlannedSource
+from trainer.scene_sample import uses_scene
+
+DIRECTORY, LINES_FILE = "explain", "explain.jsonl"
+_IMAGE = re.compile(r"window-\d{6}\.png")
+_SHOWN_FRAMES = 6
+_DIGITS = 6
+_TOLERANCE = 1e-3
+"""Largest difference of a probability from the stored one: beyond it, the window was not made again."""
+
+
+def explain(
+    predictor: Predictor,
+    planned: PlannedSource,
+    prediction: Prediction,
+    out: OwnDir,
+    count: str,
+    *,
+    on_window: Callable[[int, int], None] = lambda *_: None,
+    cancel: CancelToken | None = None,
+) -> Mapping[int, Explanation]:
+    """Write explain/explain.jsonl and an image for each explained window, which shows faces.
+
+    Args:
+        predictor: The predictor that made the prediction.
+        planned: Its source.
+        prediction: The prediction.
+        out: Its directory.
+        count: Windows per person, see `chosen_windows`: a number, ``all`` or ``none``.
+        on_window: Called after each window with the number of windows that are done, and of all.
+        cancel: Ends the work early; explanations that are done are written, and returned.
+
+    Returns:
+        Explanations by index of the window; paths of images are relative to `out`.
+
+    Raises:
+        ConfigError: `count` is something else.
+        FileError: A file cannot be written.
+    """
+    chosen = chosen_windows(prediction, count)
+    place, cancel = out / DIRECTORY, cancel or CancelToken()
+    _remove_earlier(place)
+    if not chosen:
+        return {}
+    place.make()
+    found: dict[int, Explanation] = {}
+    lines = []
+    for done, index in enumerate(chosen, 1):
+        try:
+            cancel.raise_if_cancelled()
+            made = _explained(index, predictor, planned, prediction, cancel)
+        except TaskCancelledError:
+            break
+        except ClipError as error:
+            lines.append(to_json({"window": index, "reason": str(error)}, indent=None))
+            continue
+        name = f"window-{index:06d}.png"
+        place.write_bytes(name, made.png)
+        found[index] = Explanation(image=f"{DIRECTORY}/{name}", sentence=made.sentence)
+        lines.append(to_json({"window": index, "image": name, **made.values}, indent=None))
+        on_window(done, len(chosen))
+    place.write_text(LINES_FILE, "".join(f"{line}\n" for line in lines))
+    return found
+
+
+def _remove_earlier(place: OwnDir) -> None:
+    """Remove the explanations of an earlier call."""
+    if not place.exists():
+        return
+    for name, kind in place.entries().items():
+        if kind == "file" and (_IMAGE.fullmatch(name) or name == LINES_FILE):
+            place.remove_file(name)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Explained:
+    """The image of a window, its text, and the values of its line."""
+
+    png: bytes
+    sentence: str
+    values: Mapping[str, Any]
+
+
+def _explained(
+    index: int, predictor: Predictor, planned: PlannedSource, prediction: Prediction, cancel: CancelToken
+) -> _Explained:
+    """Explain a window. Raises ClipError if its images cannot be made again, and TaskCancelledError."""
+    answer, run, models = prediction.windows[index], predictor.run, predictor.models.models
+    sees_scene = uses_scene(run.config)
+    images = _again(answer, predictor, planned, prediction)
+    features = encode_streams(images.streams, models, has_scene=sees_scene)
+    one = HeadInput(features=features, valid_T=images.valid_T, in_view_T=images.in_view_T)
+    number = run.class_names.index(answer.answer or "")
+    _require_equal(answer, float(predict_inputs(run, [one])[0].class_C[number]))
+
+    def on_batch(_: int) -> None:
+        cancel.raise_if_cancelled()
+
+    cells = cell_effects(run, models, one, images, number, on_batch) if sees_scene else None
+    effects = Effects(frame_T=frame_effects(run, one, number), cell_GG=cells)
+    frames = images.frame_T[: int(images.valid_T.sum())].tolist()
+    when = {place: _time(frame, planned) for place, frame in enumerate(frames)}
+    sentence = sentence_of(answer, effects, when, sees_scene=sees_scene)
+    title = f"{prediction.person_of.get(answer.track, answer.track)}, {when[0]} to {when[len(when) - 1]}"
+    png = _image(answer, images, effects, when, title, predictor.banners)
+    return _Explained(png=png, sentence=sentence, values=_values(answer, frames, effects, sentence))
+
+
+def _again(
+    answer: WindowAnswer, predictor: Predictor, planned: PlannedSource, prediction: Prediction
+) -> WindowAgain:
+    """Make the images of a window again. Raises ClipError if this fails."""
+    window = _window_of(answer, planned)
+    options = window_options_of(predictor.run, predictor.options)
+    wanted = set(window.index_U.tolist())
+    boxes: dict[int, Floats] = {}
+    others: dict[int, list[Floats]] = {}
+    for face in prediction.faces:
+        if face.frame not in wanted:
+            continue
+        box = np.array(face.box_xyxy_px, np.float32)
+        if face.track == answer.track:
+            boxes[face.frame] = box
+        elif options.mask == "everyone":
+            others.setdefault(face.frame, []).append(box)
+    if options.people == MAIN and options.mask == "everyone":
+        for frame, box in boxes.items():
+            others.setdefault(frame, []).append(box)
+    return make_again(
+        planned.path,
+        planned.scan,
+        window,
+        None if options.people == MAIN else boxes,
+        others,
+        predictor.models.models,
+        options,
+        predictor.decoder,
+    )
+
+
+def _window_of(answer: WindowAnswer, planned: PlannedSource) -> Window:
+    for window in planned.plan.windows:
+        if (window.first, window.num_frames) == (answer.first_frame, answer.num_frames):
+            return window
+    raise ClipError("plan", f"no window begins with frame {answer.first_frame}; predict again")
+
+
+def _require_equal(answer: WindowAnswer, probability: float) -> None:
+    """Raise ClipError if a window that was made again has another answer than the stored one."""
+    assert answer.answer is not None, "windows with an answer are explained"
+    assert answer.probability is not None
+    stored = answer.probability[answer.answer]
+    if abs(stored - probability) > _TOLERANCE:
+        reason = (
+            f"{answer.answer} is {probability:.4f} when the window is made again, and {stored:.4f} before"
+        )
+        raise ClipError("explain", reason)
+
+
+def _time(frame: int, planned: PlannedSource) -> str:
+    return f"{planned.scan.seconds_N[frame]:.2f} s" if planned.scan.has_times else f"frame {frame}"
+
+
+def _image(
+    answer: WindowAnswer,
+    images: WindowAgain,
+    effects: Effects,
+    when: Mapping[int, str],
+    title: str,
+    banners: Sequence[str],
+) -> bytes:
+    """Return the PNG of a window: some of its valid frames, evenly."""
+    num_valid = int(images.valid_T.sum())
+    shown = np.unique(
+        np.linspace(0, num_valid - 1, min(_SHOWN_FRAMES, num_valid)).round().astype(int)
+    ).tolist()
+    changes = effects.frame_T
+    caption = CAPTION.format(answer=answer.answer)
+    png = BytesIO()
+    plots.plot_explanation(
+        plots.ExplainedImages(
+            face_N=[_picture(images.streams.face_U3SS[n]) for n in shown],
+            scene_N=[]
+            if effects.cell_GG is None
+            else [_picture(images.streams.scene_U3SS[n]) for n in shown],
+            captions=[when[n] for n in shown],
+            changes=[f"{changes[n]:+.3f}" if np.isfinite(changes[n]) else "" for n in shown],
+            cell_GG=effects.cell_GG,
+            area=images.area,
+        ),
+        png,
+        title=f"{title}: {answer.answer} {(answer.probability or {}).get(answer.answer or '', 0):.2f}",
+        caption=caption if effects.cell_GG is None else f"{caption} {CELLS_CAPTION}",
+        banners=banners,
+    )
+    return png.getvalue()
+
+
+def _picture(image_3SS: torch.Tensor) -> Bytes:
+    picture: Bytes = image_3SS.permute(1, 2, 0).cpu().numpy()
+    return picture
+
+
+def _values(answer: WindowAnswer, frames: Sequence[int], effects: Effects, sentence: str) -> dict[str, Any]:
+    """Return the values of a line of explain.jsonl."""
+    changes = [round(float(x), _DIGITS) if np.isfinite(x) else None for x in effects.frame_T[: len(frames)]]
+    cells = effects.cell_GG
+    return {
+        "track": answer.track,
+        "start_seconds": answer.start_seconds,
+        "end_seconds": answer.end_seconds,
+        "answer": answer.answer,
+        "frames": list(frames),
+        "change_without_frame": changes,
+        "change_without_cell": None if cells is None else np.round(cells, _DIGITS).tolist(),
+        "sentence": sentence,
+    }
