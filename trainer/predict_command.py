@@ -97,6 +97,14 @@ def predict(
             rich_help_panel=OUTPUT,
         ),
     ] = "jsonl,csv,html",
+    explain: Annotated[
+        str,
+        typer.Option(
+            help="Explain this many windows per person on the page, all or none: which frames and which "
+            "places of the scene change the answer. Each takes as many images as 16 windows.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = "3",
     people_file: Annotated[
         Path | None,
         typer.Option(
@@ -183,7 +191,7 @@ def predict(
         window_seconds=window, stride_seconds=stride, people=people, min_face_px=min_face,
         min_share=min_share, mask=mask, start_seconds=start, end_seconds=end, shots=shots, rate=rate,
     )  # fmt: skip
-    outputs = OutputOptions.parse(formats, embed=embed, thumbnails=thumbnails)
+    outputs = OutputOptions.parse(formats, embed=embed, thumbnails=thumbnails, explain=explain)
     inputs, is_collection = find_inputs(videos)
     if people_file is not None and is_collection:
         msg = f"--people-file names the people of one video, and {counted(len(inputs), 'video')} are given."
@@ -296,6 +304,17 @@ def _display() -> Iterator[Any]:
 
             return show
 
+        def on_explaining(one: "Input") -> Callable[[int, int], None]:
+            advance: Callable[..., None] | None = None
+
+            def show(done: int, total: int) -> None:
+                nonlocal advance
+                if advance is None:
+                    advance = bar(f"explaining {one.path.name}", float(total), "windows")
+                advance(1)
+
+            return show
+
         def log(text: str) -> None:
             bars.close()
             say(text)
@@ -304,6 +323,7 @@ def _display() -> Iterator[Any]:
             on_scan=on_scan,
             on_windows=on_windows,
             on_drawing=on_drawing,
+            on_explaining=on_explaining,
             on_note=lambda note: log(f"note: {note}"),
             on_video=lambda video: log(f"{video.name}: {video.failure}") if video.failure else None,
         )

@@ -1,7 +1,7 @@
 """A prediction -> the files that a user asks for: formats, the page with its video, the annotated video."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
@@ -10,7 +10,8 @@ from pipeline.config import require_one_of
 from pipeline.own_dir import OwnDir
 from pipeline.plain_file import read_given
 from pipeline.process.windows import PartDecoder
-from trainer.prediction.person_section import PageExtras
+from trainer.prediction.explanation_choice import NO_WINDOW, require_count
+from trainer.prediction.person_section import Explanation, PageExtras
 from trainer.prediction.results import Prediction
 from trainer.prediction.source import PlannedSource
 from trainer.prediction.stored import WINDOWS_FILE
@@ -32,22 +33,27 @@ class OutputOptions:
 
     Attributes:
         formats: Some of `ALL_FORMATS`.
+        explain: Windows per person to explain: a number, ``all`` or ``none``.
         embed: Put the video inside the page.
         thumbnails: Show a face of each person on the page.
     """
 
     formats: tuple[str, ...] = tuple(DEFAULT_FORMATS.split(","))
+    explain: str = NO_WINDOW
     embed: bool = False
     thumbnails: bool = True
 
     @classmethod
-    def parse(cls, formats: str, *, embed: bool, thumbnails: bool) -> "OutputOptions":
-        """Return the options of a command. Raises ConfigError for an unknown format."""
+    def parse(
+        cls, formats: str, *, embed: bool, thumbnails: bool, explain: str = NO_WINDOW
+    ) -> "OutputOptions":
+        """Return the options of a command. Raises ConfigError for an unknown format or number."""
+        require_count(explain)
         names = [name.strip() for name in formats.split(",") if name.strip()]
         for name in names:
             require_one_of("--formats", name, ("all", *ALL_FORMATS))
         chosen = ALL_FORMATS if "all" in names else tuple(dict.fromkeys(names))
-        return cls(formats=chosen, embed=embed, thumbnails=thumbnails)
+        return cls(formats=chosen, explain=explain, embed=embed, thumbnails=thumbnails)
 
 
 def write_outputs(
@@ -58,6 +64,7 @@ def write_outputs(
     decoder: PartDecoder,
     on_video: Callable[[float], None] | None = None,
     *,
+    explanations: Mapping[int, Explanation] | None = None,
     writes_windows: bool = False,
 ) -> Written:
     """Write the outputs of a prediction; windows.jsonl may be there already.
@@ -69,6 +76,7 @@ def write_outputs(
         options: Options.
         decoder: Decodes the frames of thumbnails and of the annotated video.
         on_video: Called with the seconds of the annotated video that are written.
+        explanations: Explanations by index of the window, for the page.
         writes_windows: Whether windows.jsonl is written too, if it is one of the formats.
 
     Raises:
@@ -90,7 +98,7 @@ def write_outputs(
     if "html" in options.formats:
         video, embedded = _page_video(planned, out, options)
         faces = thumbnails(prediction, planned, decoder) if options.thumbnails else {}
-        extras = PageExtras(video=video, embedded=embedded, thumbnails=faces)
+        extras = PageExtras(video=video, embedded=embedded, thumbnails=faces, explanations=explanations or {})
     left_out = () if writes_windows else ("jsonl",)
     wanted = {*options.formats, "json"}.difference(left_out)
     texts = [form for form in get_args(TextFormat) if form in wanted]

@@ -60,6 +60,8 @@ class Predictor:
         face_run: Run | None = None,
         cache: LocationLike | None = None,
     ) -> None:
+        self.has_computed = False
+        """Whether the last call of `predict` has computed windows."""
         if face_run is not None:
             require_face_run(run, face_run)
         self._run, self._face_run, self._models = run, face_run, models
@@ -148,6 +150,7 @@ class Predictor:
         """
         stored = StoredPrediction(out, self._settings(planned))
         state = stored.begin(restart=restart)
+        self.has_computed = not stored.is_done
         if stored.is_done and state is not None:
             return self._stored_prediction(planned, stored, stored.people(state))
         try:

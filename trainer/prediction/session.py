@@ -1,9 +1,10 @@
 """Several sources -> a prediction of each, and a page over all of them. A failing source ends only itself."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,13 @@ from pipeline.own_dir import OwnDir
 from pipeline.portable import portable_values
 from pipeline.process.windows import PartDecoder
 from pipeline.strict_json import to_json
+from trainer.prediction.explanation_choice import NO_WINDOW
 from trainer.prediction.extraction import RunModels
 from trainer.prediction.folder_page import VideoRow, as_folder_page, video_row
 from trainer.prediction.inputs import Input
 from trainer.prediction.outputs import OutputOptions, write_outputs
 from trainer.prediction.people_file import read_people_file, with_people
+from trainer.prediction.person_section import Explanation
 from trainer.prediction.predict import Predictor, Progress
 from trainer.prediction.results import NOTICE, UNKNOWN, Prediction
 from trainer.prediction.source import PlannedSource, PredictOptions, plan_source
@@ -104,6 +107,8 @@ class PredictObserver:
         on_scan: Called when a scan begins, with the source; returns a function of the scanned seconds.
         on_windows: Called when the windows of a source are known; returns a function of the progress.
         on_drawing: Called before the annotated video is written; returns a function of the written seconds.
+        on_explaining: Called before windows are explained; returns a function of the numbers of windows that
+            are done, and of all.
         on_note: Called with a remark.
         on_video: Called with the outcome of a source.
     """
@@ -115,6 +120,7 @@ class PredictObserver:
     on_drawing: Callable[[Input, PlannedSource], Callable[[float], None]] = field(
         default=lambda *_: lambda _: None
     )
+    on_explaining: Callable[[Input], Callable[[int, int], None]] = field(default=lambda _: lambda *_: None)
     on_note: Callable[[str], None] = field(default=lambda _: None)
     on_video: Callable[[PredictedVideo], None] = field(default=lambda _: None)
 
@@ -172,9 +178,10 @@ def predict_all(
         prediction = predictor.predict(
             planned, place, restart=restart, on_progress=on_progress, cancel=cancel
         )
+        explanations = _explained(predictor, planned, prediction, place, outputs, one, observer, cancel)
         if names is not None:
             prediction = with_people(prediction, names, str(people_file))
-        written = _written(prediction, planned, place, outputs, decoder, one, observer, cancel)
+        written = _written(prediction, planned, place, outputs, decoder, one, observer, cancel, explanations)
         skipped = (f"{form} was not written: {why}" for form, why in written.skipped.items())
         seconds = time.monotonic() - began
         video = _outcome(one, where, prediction, seconds, notes=planned.notes, skipped=tuple(skipped))
@@ -210,6 +217,34 @@ def predict_all(
     return report
 
 
+def _explained(
+    predictor: Predictor,
+    planned: PlannedSource,
+    prediction: Prediction,
+    place: OwnDir,
+    outputs: OutputOptions,
+    one: Input,
+    observer: PredictObserver,
+    cancel: CancelToken,
+) -> Mapping[int, Explanation]:
+    """Explain windows of a complete prediction; none without a page or after an interruption."""
+    if outputs.explain == NO_WINDOW or "html" not in outputs.formats or cancel.is_cancelled:
+        return {}
+    from trainer.prediction.explain import explain  # imports matplotlib, which takes half a second
+
+    on_window = observer.on_explaining(one)
+    return explain(
+        predictor,
+        planned,
+        prediction,
+        place,
+        outputs.explain,
+        is_new=predictor.has_computed,
+        on_window=on_window,
+        cancel=cancel,
+    )
+
+
 def _written(
     prediction: Prediction,
     planned: PlannedSource,
@@ -219,14 +254,16 @@ def _written(
     one: Input,
     observer: PredictObserver,
     cancel: CancelToken,
+    explanations: Mapping[int, Explanation],
 ) -> Written:
     """Write the outputs of a source. After an interruption, the annotated video is left out."""
+    write = partial(write_outputs, prediction, planned, place, explanations=explanations)
     others = replace(outputs, formats=tuple(name for name in outputs.formats if name != "mp4"))
     if not cancel.is_cancelled and "mp4" in outputs.formats:
         on_video = _cancellable(observer.on_drawing(one, planned), cancel)
         with suppress(TaskCancelledError):
-            return write_outputs(prediction, planned, place, outputs, decoder, on_video)
-    written = write_outputs(prediction, planned, place, others, decoder)
+            return write(outputs, decoder, on_video)
+    written = write(others, decoder)
     if others == outputs:
         return written
     return Written(files=written.files, skipped={**written.skipped, "mp4": "interrupted"})
