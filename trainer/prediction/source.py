@@ -3,8 +3,6 @@
 A scan reads the whole source once, so that the number of windows is known before a model is loaded.
 """
 
-import csv
-import io
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -204,9 +202,10 @@ def _cuts_of_file(path: Path, scan: SourceScan) -> tuple[int, ...]:
         msg = f"--shots '{path}' has times, and the images have none; give --rate."
         raise ConfigError(msg)
     cuts = set()
-    for number, row in enumerate(
-        csv.reader(io.StringIO(read_given(path, _MOST_BYTES).decode("utf-8-sig", "replace"))), 1
+    for number, line in enumerate(
+        read_given(path, _MOST_BYTES).decode("utf-8-sig", "replace").splitlines(), 1
     ):
+        row = [cell.strip().strip('"') for cell in line.split(",", 1)]
         if not row or not row[0].strip() or row[0].lstrip().startswith("#"):
             continue
         try:

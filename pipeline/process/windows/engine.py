@@ -182,7 +182,7 @@ class WindowEngine:
         """Take over a state. Raises ValueError, KeyError, IndexError or TypeError for one that is none."""
         self.tracks = TrackTable.from_arrays(state, self._config)
         self._seen = {one.number: one for one in seen_step.from_arrays(state)}
-        held = [(one, *pair) for one in self._seen.values() for pair in one.held.items()]
+        held = [(len(one.faces.score), *pair) for one in self._seen.values() for pair in one.held.items()]
         if not all(
             self.tracks.has(tracklet) and 0 <= face < len(one.faces.score) for one, tracklet, face in held
         ):
