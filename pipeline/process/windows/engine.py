@@ -183,9 +183,7 @@ class WindowEngine:
         self.tracks = TrackTable.from_arrays(state, self._config)
         self._seen = {one.number: one for one in seen_step.from_arrays(state)}
         held = [(len(one.faces.score), *pair) for one in self._seen.values() for pair in one.held.items()]
-        if not all(
-            self.tracks.has(tracklet) and 0 <= face < len(one.faces.score) for one, tracklet, face in held
-        ):
+        if not all(self.tracks.has(tracklet) and 0 <= face < count for count, tracklet, face in held):
             msg = "frames have faces of tracklets that the state does not have"
             raise ValueError(msg)
         counts = [int(count) for count in state["counts"].tolist()]
