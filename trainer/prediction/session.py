@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,9 @@ from pipeline.strict_json import to_json
 from trainer.prediction.extraction import RunModels
 from trainer.prediction.folder_page import VideoRow, as_folder_page, video_row
 from trainer.prediction.inputs import Input
+from trainer.prediction.label_files import write_label_files
+from trainer.prediction.label_scores import LabelScorer, LabelScores
+from trainer.prediction.labels import Labels
 from trainer.prediction.outputs import OutputOptions, write_outputs
 from trainer.prediction.people_file import read_people_file, with_people
 from trainer.prediction.predict import Predictor, Progress
@@ -78,6 +81,7 @@ class PredictReport:
         page: Page over all sources; None for a single one.
         is_interrupted: Whether sources are missing or incomplete because of an interruption.
         notice: `NOTICE`.
+        labels: Scores of the user's labels; None without labels.
     """
 
     videos: tuple[PredictedVideo, ...]
@@ -85,6 +89,7 @@ class PredictReport:
     page: Path | None
     is_interrupted: bool = False
     notice: str = NOTICE
+    labels: LabelScores | None = None
 
     @property
     def num_failed(self) -> int:
@@ -127,6 +132,7 @@ def predict_all(
     is_collection: bool,
     face_run: Run | None = None,
     people_file: Path | None = None,
+    labels: Labels | None = None,
     restart: bool = False,
     observer: PredictObserver | None = None,
     cancel: CancelToken | None = None,
@@ -144,17 +150,20 @@ def predict_all(
         is_collection: Whether there is a directory per source below `out`, and a page over all.
         face_run: A face-only run whose answers are shown beside; None for none.
         people_file: Names of people, for a single source; None for their own names.
+        labels: The user's labels, which are compared with the answers; None for none.
         restart: Replace predictions that are there.
         observer: Receives progress and outcomes.
         cancel: Ends the work early; the files of everything that is done are written.
 
     Raises:
         ConfigError: An option does not fit the run, or the people file cannot be read.
+        DatasetError: A label has a person or a time that its video does not have; all files are written.
         FileError: A file cannot be written.
     """
     observer, cancel = observer or PredictObserver(), cancel or CancelToken()
     predictor = Predictor(run, models, options, decoder, face_run)
     names = None if people_file is None else read_people_file(people_file)
+    scorer = None if labels is None else LabelScorer(labels, run.path.name, predictor.banners)
 
     def predict_one(one: Input, where: Path) -> tuple[PredictedVideo, VideoRow]:
         began = time.monotonic()
@@ -172,6 +181,8 @@ def predict_all(
             prediction = with_people(prediction, names, str(people_file))
         on_video = observer.on_drawing(one, planned) if "mp4" in outputs.formats else None
         written = write_outputs(prediction, planned, place, outputs, decoder, on_video)
+        if scorer is not None:
+            scorer.add(one.name, prediction)
         skipped = (f"{form} was not written: {why}" for form, why in written.skipped.items())
         video = _outcome(one, where, prediction, (*planned.notes, *skipped), time.monotonic() - began)
         return video, video_row(prediction, f"{one.name}/{_PAGE_FILE}" if "html" in outputs.formats else None)
@@ -201,6 +212,9 @@ def predict_all(
     )
     if report.page is not None:
         _write_index(OwnDir.of(out), report, run, rows)
+    if scorer is not None:
+        report = replace(report, labels=scorer.result())
+        write_label_files(OwnDir.of(out), scorer.result())
     return report
 
 
