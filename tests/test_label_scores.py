@@ -80,7 +80,7 @@ def test_a_span_where_nobody_is_has_the_reason_of_its_windows():
 
 
 def test_without_a_person_the_one_with_the_longest_time_with_an_answer_counts():
-    answers = [*windows("hhhh"), *windows("ss--ss", track="s00p2")]
+    answers = [*windows("hhh"), *windows("ss--ss", track="s00p2")]
     made = prediction(answers, {"P1": ["s00p1"], "P2": ["s00p2"]})
     found = score(made)
     assert (found.person, found.prediction, found.num_people) == ("P2", "sadness", 2)

@@ -119,13 +119,13 @@ def test_equal_rows_count_once_and_columns_that_are_not_read_are_named(tmp_path,
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("path,label\nc.mp4,joy\n", r", line 2: path is 'c.mp4'; allowed: a predicted video \(a.mp4, b.mp4\), "
-                                    r"by its path or file name\."),
+        ("path,label\nc.mp4,joy\n", r", line 2: path is 'c.mp4'; allowed: a predicted video \(a.mp4, "
+                                    r"b.mp4\), by its path or file name\."),
         ("path,label\n,joy\n", r", line 2: path is ''; allowed: a predicted video"),
         ("path,label\na.mp4,joy\n", r", line 2: path is 'a.mp4'; allowed: one video, and one/a, two/a have "
                                     r"this name; write a longer path\."),
         ("path,label\ntwo/b.mp4,joy\none/a.mp4,\n", r", line 3: label is ''; allowed: a class, such as "
-                                                    r"happiness, neutral, sadness; remove the rows"),
+                                                    r"happiness, sadness, neutral; remove the rows"),
         ("path,label\ntwo/b.mp4,NaN\n", r", line 2: label is 'NaN'; allowed: a class, such as"),
         ("path,label\ntwo/b.mp4,3\n", r", line 2: label is '3'; allowed: a class name, because numbers"),
         ("path,label,start_seconds,end_seconds\ntwo/b.mp4,joy,3,3\n",

@@ -101,7 +101,7 @@ def read_labels(path: Path, inputs: Sequence[Input], class_names: Sequence[str])
         msg = f"'{path}' has no labels; one row per clip is needed, with the columns path and label."
         raise DatasetError(msg)
     _require_columns(rows, path)
-    videos, classes = _Videos(inputs, path.parent), _classes(class_names)
+    videos, classes = _Videos(inputs, path.parent), _Classes(class_names)
     found: dict[tuple[str, float | None, float | None, str], LabelRow] = {}
     num_elsewhere = num_repeated = 0
     for row in rows:
@@ -127,7 +127,7 @@ def read_labels(path: Path, inputs: Sequence[Input], class_names: Sequence[str])
         notes=tuple(_notes(rows, num_repeated)),
     )
     _require_some(labels)
-    near = [pair for pair in near_names(sorted(labels.other_classes)) if pair[1] in classes]
+    near = [pair for pair in near_names(sorted(labels.other_classes)) if classes.find(pair[1])]
     if near:
         pairs = some([f"{shown(name)} is near {shown(other)}" for name, other in near], _SHOWN)
         labels = replace(labels, notes=(*labels.notes, f"{pairs}; correct the labels if they are one class"))
@@ -169,10 +169,24 @@ def _notes(rows: Sequence[Row], num_repeated: int) -> Iterable[str]:
         yield f"repeated rows of the labels, each counted once: {num_repeated}"
 
 
-def _label_row(row: Row, video: str, classes: Mapping[str, str]) -> LabelRow:
+class _Classes:
+    """The classes of a run, by the texts that mean only one of them."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        meanings = Counter(map(meaning_of, names))
+        self.names = names
+        self._by_text = {folded(name): name for name in names}
+        self._by_meaning = {meaning_of(name): name for name in names if meanings[meaning_of(name)] == 1}
+
+    def find(self, text: str) -> str | None:
+        """Return the class with this name in any case, or of this meaning; None if there is none."""
+        return self._by_text.get(folded(text)) or self._by_meaning.get(meaning_of(text))
+
+
+def _label_row(row: Row, video: str, classes: _Classes) -> LabelRow:
     text = row.get("label")
     if not text or is_no_value(text):
-        names = some(sorted(set(classes.values())), _SHOWN)
+        names = some(classes.names, _SHOWN)
         raise row.wrong("label", f"a class, such as {names}; remove the rows of clips without a label")
     if (allowed := why_no_name(text)) is not None:
         raise row.wrong("label", allowed)
@@ -185,7 +199,7 @@ def _label_row(row: Row, video: str, classes: Mapping[str, str]) -> LabelRow:
         path=row.get("path"),
         video=video,
         label=text,
-        class_name=classes.get(folded(text)) or classes.get(meaning_of(text)),
+        class_name=classes.find(text),
         start_seconds=start,
         end_seconds=end,
         person=_normal(row.get("person")),
@@ -199,13 +213,6 @@ def _seconds(row: Row, column: str) -> float | None:
     if value < 0:
         raise row.wrong(column, "seconds, 0 or more")
     return value
-
-
-def _classes(names: Sequence[str]) -> dict[str, str]:
-    """Return the class for each text that means only one: its name in lower case, or the emotion's name."""
-    meanings = Counter(meaning_of(name) for name in names)
-    found = {meaning_of(name): name for name in names if meanings[meaning_of(name)] == 1}
-    return found | {folded(name): name for name in names}
 
 
 def _require_some(labels: Labels) -> None:
