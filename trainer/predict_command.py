@@ -140,6 +140,14 @@ def predict(
         float | None,
         typer.Option(help="Images per second of a directory of images [no times].", rich_help_panel=DATA),
     ] = None,
+    labels: Annotated[
+        Path | None,
+        typer.Option(
+            help="Compare the answers with the labels in this CSV file, with the columns path and label, and "
+            "optionally start_seconds, end_seconds and person [none].",
+            rich_help_panel=DATA,
+        ),
+    ] = None,
     cache: Annotated[
         str | None,
         typer.Option(
@@ -179,6 +187,7 @@ def predict(
     from pipeline.process import DecodePool
     from trainer.prediction.extraction import extraction_config, load_run_models
     from trainer.prediction.inputs import find_inputs
+    from trainer.prediction.labels import read_labels
     from trainer.prediction.outputs import OutputOptions
     from trainer.prediction.plan import plan_all
     from trainer.prediction.session import predict_all
@@ -197,6 +206,7 @@ def predict(
         msg = f"--people-file names the people of one video, and {counted(len(inputs), 'video')} are given."
         raise ConfigError(msg)
     loaded = load_run(run, device=device)
+    read = None if labels is None else read_labels(labels, inputs, loaded.class_names)
     other = None if face_run is None else load_run(face_run, device=device)
     where = choose_device(device)
     weights: dict[str, Any] = {
@@ -216,8 +226,8 @@ def predict(
         with _display() as observer, _cancelled_by_signals() as cancel:
             report = predict_all(
                 inputs, loaded, models, decoder, out or default, options, outputs,
-                is_collection=is_collection, face_run=other, people_file=people_file, restart=restart,
-                observer=observer, cancel=cancel,
+                is_collection=is_collection, face_run=other, people_file=people_file, labels=read,
+                restart=restart, observer=observer, cancel=cancel,
             )  # fmt: skip
     answer(report, json_)
     if report.is_interrupted:

@@ -19,6 +19,9 @@ from trainer.prediction.explanation_choice import NO_WINDOW
 from trainer.prediction.extraction import RunModels
 from trainer.prediction.folder_page import VideoRow, as_folder_page, video_row
 from trainer.prediction.inputs import Input
+from trainer.prediction.label_files import write_label_files
+from trainer.prediction.label_scores import LabelScorer, LabelScores
+from trainer.prediction.labels import Labels
 from trainer.prediction.outputs import OutputOptions, write_outputs
 from trainer.prediction.people_file import read_people_file, with_people
 from trainer.prediction.person_section import Explanation
@@ -85,6 +88,7 @@ class PredictReport:
         page: Page over all sources; None for a single one.
         is_interrupted: Whether sources are missing or incomplete because of an interruption.
         notice: `NOTICE`.
+        labels: Scores of the user's labels; None without labels.
     """
 
     videos: tuple[PredictedVideo, ...]
@@ -92,6 +96,7 @@ class PredictReport:
     page: Path | None
     is_interrupted: bool = False
     notice: str = NOTICE
+    labels: LabelScores | None = None
 
     @property
     def num_failed(self) -> int:
@@ -137,6 +142,7 @@ def predict_all(
     is_collection: bool,
     face_run: Run | None = None,
     people_file: Path | None = None,
+    labels: Labels | None = None,
     restart: bool = False,
     observer: PredictObserver | None = None,
     cancel: CancelToken | None = None,
@@ -154,17 +160,20 @@ def predict_all(
         is_collection: Whether there is a directory per source below `out`, and a page over all.
         face_run: A face-only run whose answers are shown beside; None for none.
         people_file: Names of people, for a single source; None for their own names.
+        labels: The user's labels, which are compared with the answers; None for none.
         restart: Replace predictions that are there.
         observer: Receives progress and outcomes.
         cancel: Ends the work early; the files of everything that is done are written.
 
     Raises:
         ConfigError: An option does not fit the run, or the people file cannot be read.
+        DatasetError: A label has a person or a time that its video does not have; all files are written.
         FileError: A file cannot be written.
     """
     observer, cancel = observer or PredictObserver(), cancel or CancelToken()
     predictor = Predictor(run, models, options, decoder, face_run)
     names = None if people_file is None else read_people_file(people_file)
+    scorer = None if labels is None else LabelScorer(labels, run.path.name, predictor.banners)
 
     def predict_one(one: Input, where: Path) -> tuple[PredictedVideo, VideoRow]:
         began = time.monotonic()
@@ -182,6 +191,8 @@ def predict_all(
         if names is not None:
             prediction = with_people(prediction, names, str(people_file))
         written = _written(prediction, planned, place, outputs, decoder, one, observer, cancel, explanations)
+        if scorer is not None:
+            scorer.add(one.name, prediction)
         skipped = (f"{form} was not written: {why}" for form, why in written.skipped.items())
         seconds = time.monotonic() - began
         video = _outcome(one, where, prediction, seconds, notes=planned.notes, skipped=tuple(skipped))
@@ -214,6 +225,9 @@ def predict_all(
     )
     if report.page is not None:
         _write_index(OwnDir.of(out), report, run, rows)
+    if scorer is not None:
+        report = replace(report, labels=scorer.result())
+        write_label_files(OwnDir.of(out), scorer.result())
     return report
 
 
