@@ -45,14 +45,14 @@ def measure_kills(
     """
     plain = folder / "undisturbed" / "out"
     began = time.monotonic()
-    _finish(_started(video, run, plain, formats))
+    finish(start_predict(video, run, plain, formats))
     seconds = time.monotonic() - began
     expected = _content(plain)
     draw, rows = random.Random(seed), []
     while len(rows) < kills:
         out = folder / f"kill-{len(rows)}" / "out"
         after = draw.uniform(0.1, 1.0) * seconds
-        process = _started(video, run, out, formats)
+        process = start_predict(video, run, out, formats)
         try:
             process.wait(after)
             seconds *= 0.95  # it ended before the kill; the machine is faster now
@@ -63,7 +63,7 @@ def measure_kills(
             process.wait()
         left = _left_after(process.pid, _CHILD_SECONDS)
         lines = (out / _LINES).read_bytes().count(b"\n") if (out / _LINES).is_file() else 0
-        _finish(_started(video, run, out, formats))
+        finish(start_predict(video, run, out, formats))
         found = _content(out)
         row = {
             "killed_after_seconds": round(after, 2),
@@ -85,7 +85,7 @@ def measure_kills(
     }
 
 
-def _started(video: Path, run: Path, out: Path, formats: str) -> "subprocess.Popen[bytes]":
+def start_predict(video: Path, run: Path, out: Path, formats: str) -> "subprocess.Popen[bytes]":
     """Start `predict` as the leader of a process group."""
     out.parent.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, str(ROOT / "cli.py"), "predict", str(video), "--run", str(run)]
@@ -106,7 +106,8 @@ def _started(video: Path, run: Path, out: Path, formats: str) -> "subprocess.Pop
     )
 
 
-def _finish(process: "subprocess.Popen[bytes]") -> None:
+def finish(process: "subprocess.Popen[bytes]") -> None:
+    """Wait for a prediction. Raises AssertionError if it fails."""
     code = process.wait(_PATIENCE_SECONDS)
     assert code == 0, f"predict ended with {code}"
 

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from itertools import islice
 from pathlib import Path
 
 import av
@@ -79,28 +78,31 @@ def _twins(clips: Sequence[PlannedClip], num_pairs: int) -> list[tuple[PlannedCl
 
 
 def side_by_side(
-    videos: Sequence[Path], path: Path, size: tuple[int, int], *, num_frames: int, rate: int = 25
+    casts: Sequence[Sequence[Path]], path: Path, size: tuple[int, int], *, num_frames: int, rate: int = 25
 ) -> None:
-    """Encode videos side by side in H.264, each scaled to the same share of the width.
+    """Encode videos side by side in H.264, in one shot after the other.
 
     Args:
-        videos: The videos; a shorter one is repeated.
+        casts: The videos of each shot, each scaled to the same share of the width. A video goes on in the
+            next shot that has it, and a shorter one is repeated.
         path: File to write.
         size: Width and height of the result.
-        num_frames: Its frames.
+        num_frames: Frames of each shot.
         rate: Its frames per second.
     """
-    width, height = size[0] // len(videos), size[1]
     with av.open(str(path), "w") as file:
         stream = file.add_stream("libx264", rate=rate, options={"preset": "superfast", "crf": "28"})
         (stream.width, stream.height), stream.pix_fmt = size, "yuv420p"
         stream.codec_context.gop_size = 2 * rate
-        sources = [_repeated(video, width, height) for video in videos]
-        for pictures in islice(zip(*sources, strict=True), num_frames):
-            rgb = np.zeros((size[1], size[0], 3), np.uint8)
-            for number, picture in enumerate(pictures):
-                rgb[:, number * width : (number + 1) * width] = picture
-            file.mux(stream.encode(av.VideoFrame.from_ndarray(rgb, format="rgb24")))
+        sources: dict[tuple[Path, int], Iterator[Bytes]] = {}
+        for cast in casts:
+            width = size[0] // len(cast)
+            for _ in range(num_frames):
+                rgb = np.zeros((size[1], size[0], 3), np.uint8)
+                for number, video in enumerate(cast):
+                    source = sources.setdefault((video, width), _repeated(video, width, size[1]))
+                    rgb[:, number * width : (number + 1) * width] = next(source)
+                file.mux(stream.encode(av.VideoFrame.from_ndarray(rgb, format="rgb24")))
         file.mux(stream.encode(None))
 
 
