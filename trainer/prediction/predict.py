@@ -116,7 +116,13 @@ class Predictor:
         state = stored.begin(restart=restart)
         if stored.is_done and state is not None:
             return self._prediction(planned, stored, stored.people(state))
-        reader, answerer = self._reader(planned, state), self._answerer(planned)
+        try:
+            reader = self._reader(planned, state)
+        except (ValueError, KeyError, TypeError, IndexError) as error:
+            if state is None:
+                raise
+            raise stored.damaged() from error
+        answerer = self._answerer(planned)
         cancel = cancel or CancelToken()
         tracks = {answer.track for answer in stored.windows()} if state else set()
 

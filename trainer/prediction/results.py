@@ -22,8 +22,8 @@ UNKNOWN = "unknown"
 """Name of the person whose tracks may be of several people."""
 
 SHORT, DOUBTFUL, GAP = "short", "doubtful", "gap"
-"""Flags of a window: its shot is shorter than a window; its track could be of another person; frames of it
-did not decode."""
+"""Flags of a window: its shot is shorter than a window, or it has fewer frames than the model takes; its
+track could be of another person; frames of it did not decode."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -69,6 +69,9 @@ class PredictOptions:
         for name, value in (("--window", self.window_seconds), ("--stride", self.stride_seconds)):
             if value is not None:
                 require_range(name, value, 0.01, 3600)
+        for name, value in (("--start", self.start_seconds), ("--end", self.end_seconds)):
+            if value is not None:
+                require_range(name, value, 0)
         if self.people not in (ALL, MAIN) and not (
             self.people.isascii() and self.people.isdigit() and int(self.people)
         ):
@@ -118,11 +121,11 @@ class PlannedSource:
 
     @property
     def cut_seconds(self) -> tuple[float, ...]:
-        """Times of the cuts; numbers of frames without times."""
+        """Times of the cuts in the part that windows are taken from; numbers of frames without times."""
         times = (
             self.scan.seconds_N if self.scan.has_times else np.arange(self.scan.num_frames, dtype=np.float64)
         )
-        return tuple(float(times[cut]) for cut in self.scan.cuts or ())
+        return tuple(float(times[cut]) for cut in self.plan.shots[1:-1])
 
 
 def plan_source(
