@@ -49,7 +49,7 @@ class _Parts:
         videos = [
             path for path in videos_of(self._people) if not self._args.only or path.name in self._args.only
         ]
-        return measure_parity(videos, self._weights, _show)
+        return measure_parity(videos, self._weights, self._args.most_seconds, _show)
 
     def sharing(self) -> dict[str, Any]:
         return measure_sharing(self._people / _LONG)
@@ -117,6 +117,7 @@ def main() -> None:
     parser.add_argument("--cases", type=Path, help="directory of directories with clips and a truth.csv")
     parser.add_argument("--parts", nargs="*", default=[*_PARTS], choices=[*_PARTS], help="parts to measure")
     parser.add_argument("--only", nargs="*", default=[], help="names of the videos for parity")
+    parser.add_argument("--most-seconds", type=float, help="length that parity uses of each video")
     parser.add_argument("--minutes", type=float, default=60, help="length of the video for memory")
     parser.add_argument("--stride", type=float, default=2, help="stride of the windows for memory")
     parser.add_argument("--out", type=Path, required=True, help="JSON file for the result")

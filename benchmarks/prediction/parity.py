@@ -27,12 +27,14 @@ _CLIPS = 16
 def measure_parity(
     videos: Sequence[Path],
     weights: Path | None,
+    most_seconds: float | None = None,
     on_row: Callable[[dict[str, Any]], None] = lambda _: None,
 ) -> dict[str, Any]:
     """Compare the windows of videos, with each detector.
 
     Args:
         videos: The videos.
+        most_seconds: Length that is used of each video, from its start; None for all.
         on_row: Called with each row.
         weights: Weights of RetinaFace; None to leave it out.
 
@@ -46,7 +48,7 @@ def measure_parity(
         for path in videos:
             for detector, models in models_of.items():
                 try:
-                    row = {"detector": detector, **_compared(path, models, decoder)}
+                    row = {"detector": detector, **_compared(path, models, decoder, most_seconds)}
                 except ConfigError as error:
                     row = {"detector": detector, "video": path.name, "not_compared": str(error)}
                 rows.append(row)
@@ -61,8 +63,8 @@ def measure_parity(
     return {"sums": sums, "videos": rows}
 
 
-def _compared(path: Path, models: Models, decoder: PartDecoder) -> dict[str, Any]:
-    scan, plan = planned(path, models.config, decoder)
+def _compared(path: Path, models: Models, decoder: PartDecoder, most_seconds: float | None) -> dict[str, Any]:
+    scan, plan = planned(path, models.config, decoder, end_seconds=most_seconds)
     reference = _extracted(path, scan, plan, models)
     result: dict[str, Any] = {"video": path.name}
     for people in ("main", "all"):

@@ -11,8 +11,9 @@ from benchmarks.prediction.settings import decoders, planned
 from benchmarks.prediction.videos import side_by_side
 from benchmarks.tracking.measures import count_tracks, pairings
 from benchmarks.tracking.truth import Truth, read_truth
+from pipeline.bench.clips import videos_of
 from pipeline.process import Models
-from pipeline.process.windows import FoundFace, PartDecoder, WindowOptions, WindowReader
+from pipeline.process.windows import FoundFace, PartDecoder, WindowOptions, WindowReader, scan_source
 from pipeline.types import Faces
 
 _SIZE, _RATE = (960, 480), 25
@@ -64,9 +65,11 @@ def _truth(casts: Sequence[Sequence[str]]) -> Truth:
 
 def cases_of(directory: Path, names: Callable[[str], bool]) -> Iterator[tuple[str, Path, Truth]]:
     """Yield name, path and truth of the clips of a directory with a truth.csv that `names` accepts."""
-    for name, truth in sorted(read_truth(directory / "truth.csv").items()):
-        if names(name):
-            yield Path(name).stem, directory / name, truth
+    videos = [path for path in videos_of(directory) if names(path.name)]
+    num_frames = {path.name: scan_source(path, cuts=None).num_frames for path in videos}
+    truths = read_truth(directory / "truth.csv", num_frames)
+    for path in videos:
+        yield path.stem, path, truths[path.name]
 
 
 def measure_scenes(

@@ -52,8 +52,9 @@ def planned(
     *,
     window_seconds: float = WINDOW_SECONDS,
     stride_seconds: float = STRIDE_SECONDS,
+    end_seconds: float | None = None,
 ) -> tuple[SourceScan, WindowPlan]:
-    """Scan a video with a search for cuts, and plan its windows."""
+    """Scan a video with a search for cuts, and plan its windows, up to a time if one is given."""
     scan = scan_source(path, cuts=config.shots, decoder=decoder)
     plan = plan_windows(
         scan.seconds_N,
@@ -62,5 +63,6 @@ def planned(
         config,
         window_seconds=window_seconds,
         stride_seconds=stride_seconds,
+        end=end_seconds,
     )
     return scan, plan
