@@ -1,12 +1,13 @@
 """Deletion test of occlusion: is the cell that ranks first more important than another cell?
 
-    python -m benchmarks.explanations RUN --root CLIPS --out FILE
+    python -m benchmarks.explanations RUN --root CLIPS --rows ROWS.jsonl --out FILE
 
 RUN is trained on the drawn clips of a demo, which CLIPS holds. The scene decides a clip if the answer with
 other scenes is another one. For each such test clip, the cells of the scene are ranked by filling them with
 the mean colour, as `predict --explain` does. Then the first cell and a cell that is drawn from the others are
 removed in another way, which the ranking has not seen: they show the same part of another clip's scene. The
-test counts the clips where the first cell changes the probability of the answer more.
+test counts the clips where the first cell changes the probability of the answer more. ROWS.jsonl has a line
+for each clip, and a later call with equal options continues after them.
 """
 
 import argparse
@@ -14,7 +15,9 @@ import json
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,7 +25,7 @@ import torch
 from pipeline.bench.result import about_this_run
 from pipeline.datasets import read_dataset
 from pipeline.process import Models, prepare_clip
-from pipeline.process.windows import WindowAgain, grid_cells
+from pipeline.process.windows import GRID, WindowAgain, grid_cells
 from pipeline.store.reader import FeatureCache
 from pipeline.streams import scene_area
 from pipeline.types import Features, Streams
@@ -91,6 +94,31 @@ def with_cell_of(scene_T3SS: torch.Tensor, other_T3SS: torch.Tensor, cell: tuple
     return changed
 
 
+def measured(
+    run: Run, models: Models, clip: Decided, own: WindowAgain, other: WindowAgain, drawn: int
+) -> dict[str, Any]:
+    """Return the numbers of a clip; `drawn` is the place of a cell among those that are not first."""
+    ranked = cell_effects(run, models, clip.one, own, clip.answer).flatten()
+    first = int(ranked.argmin())
+    drawn += drawn >= first
+    cells = grid_cells(own.area)
+    scenes = [
+        with_cell_of(own.streams.scene_U3SS, other.streams.scene_U3SS, cells[cell]) for cell in (first, drawn)
+    ]
+    before = predict_inputs(run, [clip.one])[0].class_C[clip.answer]
+    after = [found[clip.answer] for found in probabilities_behind(run, models, clip.one, scenes)]
+    return {
+        "clip": clip.clip_id,
+        "answer": run.class_names[clip.answer],
+        "probability": float(before),
+        "ranked": [round(float(change), 6) for change in ranked],
+        "first": first,
+        "drawn": drawn,
+        "change_first": round(float(after[0] - before), 6),
+        "change_drawn": round(float(after[1] - before), 6),
+    }
+
+
 def main() -> None:
     """Measure and write the result."""
     parser = argparse.ArgumentParser(description="Deletion test of occlusion on drawn clips.")
@@ -98,6 +126,7 @@ def main() -> None:
     parser.add_argument("--root", type=Path, required=True, help="directory of the drawn clips")
     parser.add_argument("--clips", type=int, default=24, help="most clips to measure")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--rows", type=Path, required=True, help="lines of measured clips, to continue after")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
     run = load_run(args.run, device="cpu")
@@ -107,34 +136,17 @@ def main() -> None:
         decided, num_test = decided_clips(run, cache)
     generator = np.random.default_rng(args.seed)
     chosen = [decided[n] for n in generator.permutation(len(decided))[: args.clips].tolist()]
-    images = list(images_of(args.root, [one.clip_id for one in chosen], models))
-    rows = []
-    for number, (clip, own) in enumerate(zip(chosen, images, strict=True)):
-        other = images[(number + 1) % len(images)]
-        ranked = cell_effects(run, models, clip.one, own, clip.answer).flatten()
-        first = int(ranked.argmin())
-        drawn = int(generator.choice([cell for cell in range(len(ranked)) if cell != first]))
-        cells = grid_cells(own.area)
-        scenes = [
-            with_cell_of(own.streams.scene_U3SS, other.streams.scene_U3SS, cells[cell])
-            for cell in (first, drawn)
-        ]
-        before = predict_inputs(run, [clip.one])[0].class_C[clip.answer]
-        after = [found[clip.answer] for found in probabilities_behind(run, models, clip.one, scenes)]
-        rows.append(
-            {
-                "clip": clip.clip_id,
-                "answer": run.class_names[clip.answer],
-                "probability": float(before),
-                "ranked": [round(float(change), 6) for change in ranked],
-                "first": first,
-                "drawn": drawn,
-                "change_first": round(float(after[0] - before), 6),
-                "change_drawn": round(float(after[1] - before), 6),
-            }
-        )
-        sys.stdout.write(f"{json.dumps(rows[-1])}\n")
-        sys.stdout.flush()
+    drawn_N = generator.integers(GRID**2 - 1, size=len(chosen)).tolist()
+    rows = [json.loads(line) for line in args.rows.read_text().splitlines()] if args.rows.exists() else []
+    left = chosen[len(rows) :]
+    images = images_of(args.root, [one.clip_id for one in (*left, chosen[0])], models)
+    with args.rows.open("a", encoding="utf-8") as file:
+        for (clip, drawn), (own, other) in zip(
+            zip(left, drawn_N[len(rows) :], strict=True), pairwise(images), strict=True
+        ):
+            rows.append(measured(run, models, clip, own, other, drawn))
+            file.write(f"{json.dumps(rows[-1])}\n")
+            file.flush()
     larger = [abs(row["change_first"]) > abs(row["change_drawn"]) for row in rows]
     filled = [np.mean(np.abs(row["ranked"]) < abs(row["ranked"][row["first"]])) * 16 / 15 for row in rows]
     result = {

@@ -133,6 +133,7 @@ def test_run_directory_holds_what_a_reader_expects(finished):
         "config.toml",
         "run.json",
         "training_clips.json",
+        "scenes.safetensors",
         "metrics.jsonl",
         "curves.png",
         "events",

@@ -36,6 +36,7 @@ In the order of the data:
 ``training``         a cache                     -> a run directory
 ``epochs``           the parts of a run          -> its epochs, until a stopping rule holds
 ``training_result``  epochs                      -> result of the run
+``scene_sample``     training clips              -> scenes beside the run, for answers with other scenes
 ``calibration``      logits of validation clips  -> a temperature; calibration error of probabilities
 ``measurement``      a run directory             -> predictions for every clip of a split
 ``doubtful_tracks``  predictions, cache rows     -> metrics without clips whose face may be another person's
