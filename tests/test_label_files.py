@@ -12,7 +12,7 @@ from trainer.prediction.label_files import write_label_files
 from trainer.prediction.label_scores import LabelScorer
 from trainer.prediction.labels import LabelRow, Labels
 from trainer.prediction.results import NOTICE
-from trainer.prediction.session import PredictReport
+from trainer.prediction.outcomes import PredictReport
 
 
 def row(number, label, start=None, end=None, video="a"):

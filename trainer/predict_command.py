@@ -261,7 +261,7 @@ def _cancelled_by_signals() -> Iterator["CancelToken"]:
 @contextmanager
 def _display() -> Iterator[Any]:
     """Yield the observer of a prediction, which shows a progress bar for each part of the work."""
-    from trainer.prediction.session import PredictObserver
+    from trainer.prediction.outcomes import PredictObserver
 
     with ExitStack() as bars:
 

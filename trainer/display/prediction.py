@@ -7,9 +7,9 @@ from pipeline.display.text import lines
 from pipeline.errors import counted, printable, some
 from trainer.display.evaluation import metrics_lines
 from trainer.prediction.label_scores import LabelScores
+from trainer.prediction.outcomes import PersonShare, PredictedVideo, PredictReport
 from trainer.prediction.plan import PredictionPlan, VideoPlan
 from trainer.prediction.results import NOTICE
-from trainer.prediction.session import PersonShare, PredictedVideo, PredictReport
 
 _SHOWN_CLASSES = 3
 _SHOWN_NAMES = 8

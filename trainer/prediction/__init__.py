@@ -37,6 +37,7 @@ In the order of the data:
 ``label_files``     scores of labels -> labels.json, labelled.csv and the figure of the confusion matrix
 ``writing``         formats -> files
 ``outputs``         a prediction -> the files that a user asks for
+``outcomes``        results for several sources, and callbacks for progress
 ``session``         several sources -> a prediction of each
 ``api``             `trainer.predict`: a prediction from Python
 """
