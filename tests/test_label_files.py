@@ -11,8 +11,8 @@ from tests.small_predictions import CLASSES, RANDOM, prediction, windows
 from trainer.prediction.label_files import write_label_files
 from trainer.prediction.label_scores import LabelScorer
 from trainer.prediction.labels import LabelRow, Labels
-from trainer.prediction.results import NOTICE
 from trainer.prediction.outcomes import PredictReport
+from trainer.prediction.results import NOTICE
 
 
 def row(number, label, start=None, end=None, video="a"):
