@@ -25,3 +25,5 @@ Preset = Literal["default", "paper", "release", "smoke"]
 MeasuredSplit = Literal["test", "validation", "train"]
 PaperTable = Literal["3", "4", "5", "6"]
 """Ablation tables of the paper: III to VI."""
+SceneMask = Literal["subject", "everyone", "none"]
+"""Faces that are filled in the scene of a prediction."""

@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.errors import ConfigError
 from pipeline.people import PeopleConfig, find_people
-from pipeline.people.join import join
+from pipeline.people.joins import join
 from pipeline.types import Faces, Tracklet
 
 LOOKS = {"a": np.array([0.8, 0, 0], np.float32), "b": np.array([0, 0.8, 0], np.float32)}

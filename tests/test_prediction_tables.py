@@ -144,3 +144,8 @@ def test_quotes_commas_and_line_ends_in_a_name_do_not_break_rows():
     made = prediction([window(0, "happiness", video='a",\n;b.mp4')])
     assert "".join(windows_csv(made)).count("\n") == 2
     assert rows(windows_csv(made))[0]["video"] == 'a",?;b.mp4'
+
+
+def test_a_window_without_a_track_has_no_person():
+    (row,) = rows(windows_csv(prediction([window(0, None, track="", reason="no face was found")], {})))
+    assert (row["track"], row["person"], row["reason"]) == ("", "", "no face was found")

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -5,8 +7,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import ConfigError
-from pipeline.streams import StreamConfig, fill_colour, make_streams, mirrored
-from pipeline.types import FaceTrack
+from pipeline.streams import (
+    SCENE_FITS,
+    StreamConfig,
+    face_image,
+    face_squares,
+    fill_colour,
+    make_streams,
+    mirrored,
+    scene_image,
+    scene_masks,
+)
+from pipeline.types import Absence, FaceTrack
 
 FILL = (123, 117, 104)
 PLAIN = StreamConfig(scene="full", face_margin=1.0)
@@ -312,3 +324,23 @@ def test_ready_crops_may_differ_in_size_and_stand_for_several_frames():
     assert made.face_U3SS.shape == (3, 3, 16, 16)
     assert torch.equal(made.face_U3SS[0], made.face_U3SS[2])
     assert not torch.equal(made.face_U3SS[0], made.face_U3SS[1])
+
+
+@pytest.mark.parametrize("scene", ["masked", "full"])
+@pytest.mark.parametrize("fit", SCENE_FITS)
+@pytest.mark.parametrize("absent", [("nearest", "whole"), ("hold", "masked")])
+@pytest.mark.parametrize("found", [[True, False, True, True], [False] * 4, [True] * 4])
+def test_images_made_one_by_one_are_those_of_a_clip(scene, fit, absent, found):
+    config = StreamConfig(scene=scene, scene_fit=fit, absent_face=absent[0], absent_scene=absent[1])
+    track = track_of((3.2, 4.1, 19.7, 25.3), (-8, -3, 14, 20), (30, 20, 70, 60), (5, 5, 6, 6))
+    away = np.where(found, Absence.NONE, Absence.OUT_OF_VIEW).astype(np.uint8)
+    track = replace(track, found=np.array(found), absence_U=away) if any(found) else no_face(4)
+    frames = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (4, 41, 57, 3), dtype=np.uint8))
+    made = make_streams(frames, track, config, side_px=16, fill_rgb=FILL)
+    fill, frames_U3HW = torch.tensor(FILL, dtype=torch.uint8), frames.permute(0, 3, 1, 2)
+    squares = face_squares(track, config, 41, 57)
+    faces = [face_image(frames_U3HW[square.frame], square, 16, fill) for square in squares]
+    masks = scene_masks(track, config, 41, 57)
+    scenes = [scene_image(frames_U3HW[u], masks[u], config, 16, fill) for u in range(4)]
+    assert torch.equal(torch.cat(faces), made.face_U3SS)
+    assert torch.equal(torch.cat(scenes), made.scene_U3SS)

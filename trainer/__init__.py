@@ -48,7 +48,9 @@ In the order of the data:
 ``plots``            records and metrics         -> figures
 ``ablate``           a table of settings         -> runs on workers, with the paper's numbers
 ``load_speed``       a cache                     -> speed of loading it; for `bench`
+``prediction``       a run and a video           -> answers per person over time, and their files
 ``commands``         the commands train, evaluate, report, ablate, demo
+``predict_command``  the command predict
 
 ``config`` has every setting, including the readings of the paper. ``presets`` are sets of settings, and
 ``config_file`` is a config as TOML.
@@ -67,12 +69,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from trainer.evaluation import evaluate
+    from trainer.prediction.api import predict
     from trainer.runs import load_run
     from trainer.training import train
 
-__all__ = ["evaluate", "load_run", "train"]
+__all__ = ["evaluate", "load_run", "predict", "train"]
 
-_MODULES = {"evaluate": "trainer.evaluation", "load_run": "trainer.runs", "train": "trainer.training"}
+_MODULES = {
+    "evaluate": "trainer.evaluation",
+    "load_run": "trainer.runs",
+    "predict": "trainer.prediction.api",
+    "train": "trainer.training",
+}
 
 
 def __getattr__(name: str) -> Any:

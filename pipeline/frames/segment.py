@@ -1,5 +1,6 @@
 """Wanted frames of a segment: of a scanned video from a key frame on, or of a directory of images."""
 
+import gc
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,6 +18,10 @@ from pipeline.frames.picture import read_upright
 from pipeline.frames.scan_jobs import Progress
 from pipeline.frames.scan_part import PROGRESS_FRAMES
 from pipeline.types import Bytes, Doubles, StreamedFrame
+
+_YOUNG_FRAMES, _ALL_FRAMES = 8, 64
+"""Converted frames after which those are freed that PyAV keeps in cycles with their side data: young ones,
+which is cheap in a large process too, and all."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +84,7 @@ def _wanted_of(job: SegmentJob, frames: FramePass) -> Iterator[StreamedFrame | P
     aspects = Aspects(frames.stream)
     converter = FrameConverter(aspects.of)
     converter.size = job.size
-    expected, place, num_decoded = job.seconds_K.tolist(), 0, 0
+    expected, place, num_decoded, num_converted = job.seconds_K.tolist(), 0, 0, 0
     wanted = set(job.wanted)
     for seconds, frame in frames:
         num_decoded += 1
@@ -98,6 +103,10 @@ def _wanted_of(job: SegmentJob, frames: FramePass) -> Iterator[StreamedFrame | P
         if number in wanted:
             rgb = _pixels(converter, frame)
             yield StreamedFrame(number=number, seconds=seconds, rgb_HWC=rgb)
+            del rgb
+            num_converted += 1
+            if num_converted % _YOUNG_FRAMES == 0:
+                gc.collect(1 if num_converted % _ALL_FRAMES else 2)
         place += 1
         if place == len(expected):
             return

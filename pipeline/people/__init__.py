@@ -3,7 +3,7 @@
 ``config``  settings
 ``linker``  detections linked to tracklets, frame by frame
 ``link``    everyone's tracklets in the shots of a clip
-``join``    tracklets joined by look, over absences and shots
+``joins``   tracklets joined by look, over absences and shots
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.people.config import PeopleConfig
-from pipeline.people.join import join
+from pipeline.people.joins import join
 from pipeline.people.link import link
 from pipeline.people.linker import Linked, Linker
 from pipeline.types import Faces, Floats, Ints, Person

@@ -173,6 +173,7 @@ class Linker:
         both = [*sorted(self._closed.items()), *self._open.items()]
         tracklets = [tracklet for _, tracklet in both]
         width = max((len(t.sum_D) for t in tracklets if t.sum_D is not None), default=0)
+        looks = [look for tracklet in tracklets for look in tracklet.looks]
         return {
             "number": np.array([number for number, _ in both], np.int64),
             "num_open": np.array(len(self._open)),
@@ -180,12 +181,12 @@ class Linker:
             "shot": np.array([t.shot for t in tracklets], np.int64),
             "is_clean": np.array([t.is_clean for t in tracklets], np.bool_),
             "num_looks": np.array([t.num_looks for t in tracklets], np.int64),
-            "sum": np.array([t.sum_D for t in tracklets], np.float32).reshape(-1, width),
+            "sum": np.array([t.sum_D for t in tracklets], np.float32).reshape(len(tracklets), width),
             "slope": np.array([t.slope for t in tracklets], np.float64).reshape(-1, 3),
             "num_states": np.array([len(t.states) for t in tracklets], np.int64),
             "states": np.array([s for t in tracklets for s in t.states], np.float64).reshape(-1, 4),
             "num_kept": np.array([len(t.looks) for t in tracklets], np.int64),
-            "looks": np.array([look for t in tracklets for look in t.looks], np.float32).reshape(-1, width),
+            "looks": np.array(looks, np.float32).reshape(len(looks), width),
         }
 
     @classmethod

@@ -68,18 +68,10 @@ def _(result: EvalResult) -> dict[str, Any]:
 @lines.register
 def _(result: EvalResult) -> list[str]:
     metrics = result.metrics
-    support = metrics.confusion.sum(axis=1)
-    recalls = zip(metrics.class_names, metrics.recalls, metrics.intervals.recalls, support, strict=True)
     return [
         *(f"!! {banner}" for banner in result.banners),
         f"{result.title}: {counted(metrics.num_clips, 'clip')}; {metrics.interval_basis}",
-        *_rates(metrics),
-        *(
-            f"  {name:<16} {'no clips':>8}"
-            if recall is None
-            else f"  {name:<16} {recall:8.2%}  {_shown(interval)}, {counted(int(count), 'clip')}"
-            for name, recall, interval, count in recalls
-        ),
+        *metrics_lines(metrics),
         _calibration_line(result.calibration),
         *_without_doubtful(result.doubtful_tracks),
         *(f"  left out: {count} {why}" for why, count in result.left_out.items() if count),
@@ -91,6 +83,21 @@ def _(result: EvalResult) -> list[str]:
             else [f"  measured on another cache than it was trained on: {result.place}"]
         ),
         *(f"wrote {path}" for path in result.files),
+    ]
+
+
+def metrics_lines(metrics: Metrics) -> list[str]:
+    """Return a line for WAR, for UAR and for the recall of each class, with their intervals."""
+    support = metrics.confusion.sum(axis=1)
+    recalls = zip(metrics.class_names, metrics.recalls, metrics.intervals.recalls, support, strict=True)
+    return [
+        *_rates(metrics),
+        *(
+            f"  {name:<16} {'no clips':>8}"
+            if recall is None
+            else f"  {name:<16} {recall:8.2%}  {_shown(interval)}, {counted(int(count), 'clip')}"
+            for name, recall, interval, count in recalls
+        ),
     ]
 
 

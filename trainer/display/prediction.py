@@ -4,10 +4,15 @@ from typing import Any
 
 from pipeline.display.json_values import field_values, to_json_values
 from pipeline.display.text import lines
-from pipeline.errors import counted
-from trainer.prediction.session import PersonShare, PredictedVideo, PredictReport
+from pipeline.errors import counted, printable, some
+from trainer.display.evaluation import metrics_lines
+from trainer.prediction.label_scores import LabelScores
+from trainer.prediction.outcomes import PersonShare, PredictedVideo, PredictReport
+from trainer.prediction.plan import PredictionPlan, VideoPlan
+from trainer.prediction.results import NOTICE
 
 _SHOWN_CLASSES = 3
+_SHOWN_NAMES = 8
 
 
 @to_json_values.register
@@ -16,6 +21,24 @@ def _(report: PredictReport) -> dict[str, Any]:
         "format": "ous-predictions",
         "version": 1,
         **field_values(report, "notice", "banners", "videos", "num_failed", "is_interrupted", "page"),
+        **({} if report.labels is None else field_values(report, "labels")),
+    }
+
+
+@to_json_values.register
+def _(scores: LabelScores) -> dict[str, Any]:
+    labels = scores.labels
+    return {
+        "notice": NOTICE,
+        **field_values(scores, "banners", "run"),
+        "file": str(labels.file),
+        "num_labels": len(labels.rows),
+        **field_values(scores, "unanswered"),
+        **field_values(labels, "other_classes"),
+        "num_of_other_videos": labels.num_elsewhere,
+        **field_values(scores, "num_several_people"),
+        "notes": list(labels.notes),
+        **field_values(scores, "metrics"),
     }
 
 
@@ -24,6 +47,8 @@ def _(report: PredictReport) -> list[str]:
     found = [f"!! {banner}" for banner in report.banners]
     for video in report.videos:
         found += _video_lines(video)
+    if report.labels is not None:
+        found += lines(report.labels)
     if report.page is not None:
         found.append(f"wrote {report.page}")
     return [*found, report.notice]
@@ -36,7 +61,8 @@ def _video_lines(video: PredictedVideo) -> list[str]:
     length = "" if video.duration_seconds is None else f" of {_clock(video.duration_seconds)}"
     windows = f"{counted(video.num_windows, 'window')}, {video.num_answers} with an answer"
     head = f"{video.path}{length}: {windows}{done}"
-    return [head, *(f"  {_person_line(person)}" for person in video.people), f"  wrote {video.out}"]
+    people = (f"  {_person_line(person)}" for person in video.people)
+    return [head, *people, *(f"  {text}" for text in video.skipped), f"  wrote {video.out}"]
 
 
 def _person_line(person: PersonShare) -> str:
@@ -46,7 +72,61 @@ def _person_line(person: PersonShare) -> str:
     return f"{person.name}: {shares} ({person.num_answers} of {counted(person.num_windows, 'window')})"
 
 
+@lines.register
+def _(scores: LabelScores) -> list[str]:
+    labels, metrics, unanswered = scores.labels, scores.metrics, scores.unanswered
+    num_videos = len({row.video for row in labels.rows})
+    head = (
+        f"{printable(str(labels.file))}: {counted(len(labels.rows), 'label')} of "
+        f"{counted(num_videos, 'video')}, "
+    )
+    found = [f"{head}none to compare"]
+    if metrics is not None:
+        occur = sum(recall is not None for recall in metrics.recalls)
+        clips = (
+            f"{counted(metrics.num_clips, 'clip')} compared, of {occur} of {len(metrics.class_names)} classes"
+        )
+        found = [f"{head}{clips}; {metrics.interval_basis}", *metrics_lines(metrics)]
+    found += [f"  left out, no answer: {number} ({printable(why)})" for why, number in unanswered.items()]
+    if others := labels.other_classes:
+        names = some([f"{printable(name)} ({number})" for name, number in others.items()], _SHOWN_NAMES)
+        found.append(f"  left out, no class of the run: {sum(others.values())}: {names}")
+    if labels.num_elsewhere:
+        found.append(f"  left out, videos that are not predicted: {labels.num_elsewhere}")
+    if several := scores.num_several_people:
+        spans = counted(several, "label is of a span", "labels are of spans")
+        found.append(
+            f"  {spans} with several people, and without a person: the one with the longest time with an "
+            "answer was compared"
+        )
+    return [*found, *(f"  note: {printable(note)}" for note in labels.notes)]
+
+
 def _clock(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+@lines.register
+def _(plan: PredictionPlan) -> list[str]:
+    return [line for video in plan.videos for line in _plan_lines(video)]
+
+
+def _plan_lines(video: VideoPlan) -> list[str]:
+    if video.failure or video.settings is None:
+        return [f"{video.name}: no prediction: {video.failure}"]
+    length = "" if video.duration_seconds is None else f", {_clock(video.duration_seconds)}"
+    settings = video.settings
+    window = (
+        f"{settings.window_frames} frames, one every {settings.stride_frames}"
+        if settings.window_seconds is None
+        else f"{settings.window_seconds:.2f} s, one every {settings.stride_seconds:.2f} s"
+    )
+    return [
+        f"{video.name}{length}: {counted(video.num_shots, 'shot')}, {counted(video.num_windows, 'window')} "
+        f"of {window}",
+        f"  {video.num_frames:,} frames are read, and about {video.num_images:,} images encoded for each "
+        "person who is always in view",
+        *(f"  note: {note}" for note in video.notes),
+    ]

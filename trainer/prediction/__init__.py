@@ -3,8 +3,10 @@
 In the order of the data:
 
 ``inputs``          paths that a user names -> sources, each with a name for its output
+``labels``          labels that a user has for videos -> a row for each labelled span
 ``extraction``      a run -> detector and encoder, as the features of its training clips were made
 ``source``          a source -> its scan and its windows
+``plan``            sources -> their numbers of windows and images
 ``answers``         features of windows -> answers of a run
 ``stored``          windows.jsonl, faces.jsonl and the state to continue from
 ``predict``         a run and a source -> its prediction
@@ -31,7 +33,11 @@ In the order of the data:
 ``explanation_choice`` windows to explain
 ``explanation_text``   sentences of explanations
 ``explanations``    images and sentences of some windows
+``label_scores``    labelled spans and predictions -> an answer for each span, WAR, UAR and recalls
+``label_files``     scores of labels -> labels.json, labelled.csv and the figure of the confusion matrix
 ``writing``         formats -> files
 ``outputs``         a prediction -> the files that a user asks for
+``outcomes``        results for several sources, and callbacks for progress
 ``session``         several sources -> a prediction of each
+``api``             `trainer.predict`: a prediction from Python
 """

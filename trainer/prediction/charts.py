@@ -177,7 +177,7 @@ def _tick_places(axis: Axis) -> list[float]:
     steps = (*_TICK_STEPS, 7200, 14_400, 86_400) if axis.has_times else [10**power for power in range(1, 12)]
     step = next((step for step in steps if axis.end / step < _MAX_TICKS), steps[-1])
     inner = [float(step * number) for number in range(1, int(axis.end / step) + 1)]
-    return [0.0, *(place for place in inner if place < 0.9 * axis.end), axis.end]
+    return [0.0, *(place for place in inner if place < 0.8 * axis.end), axis.end]
 
 
 def run_text(run: LabelRun) -> str:

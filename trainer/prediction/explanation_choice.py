@@ -32,6 +32,11 @@ def chosen_windows(prediction: Prediction, count: str) -> list[int]:
     return sorted(chosen)
 
 
+def require_count(count: str) -> None:
+    """Raise ConfigError unless this is a number of windows, ``all`` or ``none``."""
+    _limit(count)
+
+
 def _limit(count: str) -> int | None:
     """Return the number of windows per person; None for all."""
     if count == EVERY:

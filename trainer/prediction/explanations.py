@@ -15,10 +15,10 @@ import numpy as np
 import torch
 
 from pipeline.cancel import CancelToken, TaskCancelledError
-from pipeline.errors import ClipError
+from pipeline.errors import ClipError, FileError
 from pipeline.own_dir import OwnDir
 from pipeline.process.windows import MAIN, Window, WindowAgain, encode_streams, make_again
-from pipeline.strict_json import to_json
+from pipeline.strict_json import from_json, to_json
 from pipeline.types import Bytes, Floats
 from trainer import plots
 from trainer.prediction.answers import HeadInput, predict_inputs
@@ -34,6 +34,7 @@ from trainer.scene_sample import uses_scene
 DIRECTORY, LINES_FILE = "explain", "explain.jsonl"
 _IMAGE = re.compile(r"window-\d{6}\.png")
 _SHOWN_FRAMES = 6
+_MOST_BYTES = 64 << 20
 _DIGITS = 6
 _TOLERANCE = 1e-3
 """Largest difference of a probability from the stored one: beyond it, the window was not made again."""
@@ -46,6 +47,7 @@ def explain(
     out: OwnDir,
     count: str,
     *,
+    is_new: bool = True,
     on_window: Callable[[int, int], None] = lambda *_: None,
     cancel: CancelToken | None = None,
 ) -> Mapping[int, Explanation]:
@@ -57,6 +59,8 @@ def explain(
         prediction: The prediction.
         out: Its directory.
         count: Windows per person, see `chosen_windows`: a number, ``all`` or ``none``.
+        is_new: Whether the prediction has changed since an earlier call. If it has not, the explanations of
+            that call are returned, if they are of the same windows.
         on_window: Called after each window with the number of windows that are done, and of all.
         cancel: Ends the work early; explanations that are done are written, and returned.
 
@@ -69,6 +73,8 @@ def explain(
     """
     chosen = chosen_windows(prediction, count)
     place, cancel = out / DIRECTORY, cancel or CancelToken()
+    if not is_new and (stored := _stored(place, chosen)) is not None:
+        return stored
     _remove_earlier(place)
     if not chosen:
         return {}
@@ -91,6 +97,21 @@ def explain(
         on_window(done, len(chosen))
     place.write_text(LINES_FILE, "".join(f"{line}\n" for line in lines))
     return found
+
+
+def _stored(place: OwnDir, chosen: Sequence[int]) -> Mapping[int, Explanation] | None:
+    """Return the explanations of an earlier call; None if they are not of these windows, or unreadable."""
+    try:
+        lines = [from_json(line) for line in place.read_text(LINES_FILE, _MOST_BYTES).splitlines()]
+        if [line["window"] for line in lines] != list(chosen):
+            return None
+        return {
+            line["window"]: Explanation(image=f"{DIRECTORY}/{line['image']}", sentence=str(line["sentence"]))
+            for line in lines
+            if "image" in line and _IMAGE.fullmatch(line["image"]) and place.kind(line["image"]) == "file"
+        }
+    except (FileError, ValueError, TypeError, KeyError, RecursionError):
+        return None
 
 
 def _remove_earlier(place: OwnDir) -> None:
@@ -131,7 +152,7 @@ def _explained(
     frames = images.frame_T[: int(images.valid_T.sum())].tolist()
     when = {place: _time(frame, planned) for place, frame in enumerate(frames)}
     sentence = sentence_of(answer, effects, when, sees_scene=sees_scene)
-    title = f"{prediction.person_of.get(answer.track, answer.track)}, {when[0]} to {when[len(when) - 1]}"
+    title = f"{answer.track}, {when[0]} to {when[len(when) - 1]}"  # a track keeps its name
     png = _image(answer, images, effects, when, title, predictor.banners)
     return _Explained(png=png, sentence=sentence, values=_values(answer, frames, effects, sentence))
 

@@ -63,7 +63,7 @@ def extraction_config(
             made, device, encoder_weights=encoder_weights, detector_weights=detector_weights
         )
     except ConfigError as error:
-        msg = f"'{run.path}' stores settings that are not those of this program: {error}"
+        msg = f"The settings that '{run.path}' stores, with these options, do not fit this program: {error}"
         raise ConfigError(msg) from error
     if not config.faces.is_detected:
         msg = (

@@ -1,18 +1,22 @@
 """A prediction -> the files that a user asks for: formats, the page with its video, the annotated video."""
 
 import os
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
 from pipeline.config import require_one_of
 from pipeline.own_dir import OwnDir
+from pipeline.plain_file import read_given
 from pipeline.process.windows import PartDecoder
-from trainer.prediction.person_section import PageExtras
+from trainer.prediction.explanation_choice import NO_WINDOW, require_count
+from trainer.prediction.person_section import Explanation, PageExtras
 from trainer.prediction.results import Prediction
 from trainer.prediction.source import PlannedSource
 from trainer.prediction.stored import WINDOWS_FILE
 from trainer.prediction.thumbnails import thumbnails
+from trainer.prediction.video import write_video
 from trainer.prediction.writing import TextFormat, Written, write
 
 ALL_FORMATS = ("jsonl", "csv", "eaf", "srt", "vtt", "mp4", "html")
@@ -20,6 +24,7 @@ DEFAULT_FORMATS = "jsonl,csv,html"
 _PLAYED = (".mp4", ".m4v", ".webm", ".mov", ".ogv")
 """Suffixes of videos that browsers may play."""
 VIDEO_FILE = "annotated.mp4"
+_MOST_BYTES = 1 << 30
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,22 +33,27 @@ class OutputOptions:
 
     Attributes:
         formats: Some of `ALL_FORMATS`.
+        explain: Windows per person to explain: a number, ``all`` or ``none``.
         embed: Put the video inside the page.
-        faces: Show a face of each person on the page.
+        thumbnails: Show a face of each person on the page.
     """
 
     formats: tuple[str, ...] = tuple(DEFAULT_FORMATS.split(","))
+    explain: str = NO_WINDOW
     embed: bool = False
-    faces: bool = True
+    thumbnails: bool = True
 
     @classmethod
-    def parse(cls, formats: str, *, embed: bool, faces: bool) -> "OutputOptions":
-        """Return the options of a command. Raises ConfigError for an unknown format."""
+    def parse(
+        cls, formats: str, *, embed: bool, thumbnails: bool, explain: str = NO_WINDOW
+    ) -> "OutputOptions":
+        """Return the options of a command. Raises ConfigError for an unknown format or number."""
+        require_count(explain)
         names = [name.strip() for name in formats.split(",") if name.strip()]
         for name in names:
             require_one_of("--formats", name, ("all", *ALL_FORMATS))
         chosen = ALL_FORMATS if "all" in names else tuple(dict.fromkeys(names))
-        return cls(formats=chosen, embed=embed, faces=faces)
+        return cls(formats=chosen, explain=explain, embed=embed, thumbnails=thumbnails)
 
 
 def write_outputs(
@@ -52,28 +62,48 @@ def write_outputs(
     out: OwnDir,
     options: OutputOptions,
     decoder: PartDecoder,
+    on_video: Callable[[float], None] | None = None,
+    *,
+    explanations: Mapping[int, Explanation] | None = None,
+    writes_windows: bool = False,
 ) -> Written:
-    """Write the outputs of a prediction; windows.jsonl is there already.
+    """Write the outputs of a prediction; windows.jsonl may be there already.
 
     Args:
         prediction: The prediction, perhaps with people that the user named.
         planned: Its source.
         out: Its directory.
         options: Options.
-        decoder: Decodes the frames of thumbnails.
+        decoder: Decodes the frames of thumbnails and of the annotated video.
+        on_video: Called with the seconds of the annotated video that are written.
+        explanations: Explanations by index of the window, for the page.
+        writes_windows: Whether windows.jsonl is written too, if it is one of the formats.
 
     Raises:
         ConfigError: The video is too large to be embedded.
         FileError: A file cannot be written.
     """
+    files: tuple[str, ...] = () if writes_windows else (WINDOWS_FILE,)
+    if "mp4" in options.formats:
+        write_video(
+            prediction,
+            planned.path,
+            out.path / VIDEO_FILE,
+            scan=planned.scan,
+            decoder=decoder,
+            on_progress=on_video,
+        )
+        files = (*files, VIDEO_FILE)
     extras = None
     if "html" in options.formats:
         video, embedded = _page_video(planned, out, options)
-        faces = thumbnails(prediction, planned, decoder) if options.faces else {}
-        extras = PageExtras(video=video, embedded=embedded, thumbnails=faces)
-    texts = [form for form in get_args(TextFormat) if form in (*options.formats, "json") and form != "jsonl"]
+        faces = thumbnails(prediction, planned, decoder) if options.thumbnails else {}
+        extras = PageExtras(video=video, embedded=embedded, thumbnails=faces, explanations=explanations or {})
+    left_out = () if writes_windows else ("jsonl",)
+    wanted = {*options.formats, "json"}.difference(left_out)
+    texts = [form for form in get_args(TextFormat) if form in wanted]
     written = write(prediction, out, texts, video_link=_relative(planned.path, out.path), extras=extras)
-    return Written(files=(WINDOWS_FILE, *written.files), skipped=written.skipped)
+    return Written(files=(*files, *written.files), skipped=written.skipped)
 
 
 def _page_video(
@@ -81,11 +111,12 @@ def _page_video(
 ) -> tuple[str | None, bytes | None]:
     """Return the path of the page's video relative to it, and its bytes if they are embedded."""
     path = planned.path
-    if path.is_dir():
+    if "mp4" in options.formats:
+        path = out.path / VIDEO_FILE
+    elif path.is_dir() or path.suffix.lower() not in _PLAYED:
         return None, None
-    if path.suffix.lower() not in _PLAYED:
-        return None, None
-    return _relative(path, out.path), path.read_bytes() if options.embed else None
+    embedded = read_given(path, _MOST_BYTES) if options.embed else None
+    return _relative(path, out.path), embedded
 
 
 def _relative(path: Path, directory: Path) -> str:

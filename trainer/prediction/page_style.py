@@ -1,7 +1,8 @@
 """Styles of the pages of predictions: colours and patterns of classes, and the style sheet.
 
-Colours are those of Okabe and Ito (2008), which people with any common colour vision tell apart. A class
-has a pattern too, so that colour alone never decides, and 49 classes have different pairs.
+Colours are those of Okabe and Ito (2008), which people with the common forms of colour blindness can
+distinguish. A class also has a pattern, so that its colour is not its only mark. Up to 49 classes have
+different pairs.
 """
 
 from collections.abc import Sequence

@@ -80,7 +80,7 @@ def with_people(
     """Return a prediction with the people that a people file names.
 
     A track that has a line of its own takes this name, not that of its person. The order of people remains;
-    a merged person stands where the first of its parts stood, and `UNKNOWN` is last.
+    a merged person has the place of its first part, and `UNKNOWN` is last.
 
     Args:
         prediction: The prediction, with the people that it found itself.

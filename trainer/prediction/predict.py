@@ -1,7 +1,7 @@
 """A trained run and a source -> its prediction, in bounded memory, continued after an interruption."""
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -60,6 +60,8 @@ class Predictor:
         face_run: Run | None = None,
         cache: LocationLike | None = None,
     ) -> None:
+        self.has_computed = False
+        """Whether the last call of `predict` has computed windows."""
         if face_run is not None:
             require_face_run(run, face_run)
         self._run, self._face_run, self._models = run, face_run, models
@@ -104,18 +106,24 @@ class Predictor:
             dict.fromkeys([*(line for lines in runs for line in lines), *self._models.banners, *other])
         )
 
-    def answers(
+    def in_memory(
         self, planned: PlannedSource, cancel: CancelToken | None = None
-    ) -> Iterator[tuple[WindowAnswer, ...]]:
-        """Yield the answers of a source's windows, in batches. Nothing is written.
+    ) -> Generator[tuple[WindowAnswer, ...], None, Prediction]:
+        """Yield the answers for windows, in batches, and return the prediction. Nothing is written.
 
         Raises:
             ClipError: A step fails; names the step.
             TaskCancelledError: `cancel` is cancelled.
         """
         reader, answerer = self._reader(planned, None), self._answerer(planned)
+        windows: list[WindowAnswer] = []
+        faces: list[TrackedFace] = []
         for batch in reader.batches(cancel=cancel):
-            yield tuple(answerer.answers(batch.samples))
+            answers = tuple(answerer.answers(batch.samples))
+            windows += answers
+            faces += [_tracked(face, planned) for face in batch.faces]
+            yield answers
+        return self._prediction(planned, windows, faces, people_of(reader.engine.tracks.people()))
 
     def predict(
         self,
@@ -142,9 +150,16 @@ class Predictor:
         """
         stored = StoredPrediction(out, self._settings(planned))
         state = stored.begin(restart=restart)
+        self.has_computed = not stored.is_done
         if stored.is_done and state is not None:
-            return self._prediction(planned, stored, stored.people(state))
-        reader, answerer = self._reader(planned, state), self._answerer(planned)
+            return self._stored_prediction(planned, stored, stored.people(state))
+        try:
+            reader = self._reader(planned, state)
+        except (ValueError, KeyError, TypeError, IndexError) as error:
+            if state is None:
+                raise
+            raise stored.damaged() from error
+        answerer = self._answerer(planned)
         cancel = cancel or CancelToken()
         tracks = {answer.track for answer in stored.windows()} if state else set()
 
@@ -160,7 +175,7 @@ class Predictor:
         people = people_of(reader.engine.tracks.people())
         if not cancel.is_cancelled:
             stored.finish(people, planned.scan.num_frames)
-        return self._prediction(planned, stored, people)
+        return self._stored_prediction(planned, stored, people)
 
     def _reader(self, planned: PlannedSource, state: State | None) -> WindowReader:
         window_options = window_options_of(self._run, self._options)
@@ -193,17 +208,24 @@ class Predictor:
             "windows": asdict(planned.settings),
         }
 
-    def _prediction(
+    def _stored_prediction(
         self, planned: PlannedSource, stored: StoredPrediction, people: Sequence[PersonTracks]
     ) -> Prediction:
-        scan = planned.scan
-        done = None
+        scan, done = planned.scan, None
         if not stored.is_done:
             frame = min(stored.frame, scan.num_frames - 1)
             done = float(scan.seconds_N[frame]) if scan.has_times else float(frame)
-        windows = tuple(stored.windows())
+        return self._prediction(planned, tuple(stored.windows()), stored.faces(), people, done)
+
+    def _prediction(
+        self,
+        planned: PlannedSource,
+        windows: Sequence[WindowAnswer],
+        faces: Iterable[TrackedFace],
+        people: Sequence[PersonTracks],
+        done_seconds: float | None = None,
+    ) -> Prediction:
         used = {window.track for window in windows}
-        faces = tuple(face for face in stored.faces() if face.track in used)
         shown = (replace(person, tracks=tuple(t for t in person.tracks if t in used)) for person in people)
         return Prediction(
             source=planned.source,
@@ -213,9 +235,9 @@ class Predictor:
             settings=planned.settings,
             cut_seconds=planned.cut_seconds,
             windows=windows,
-            faces=faces,
+            faces=tuple(face for face in faces if face.track in used),
             people=tuple(person for person in shown if person.tracks),
-            done_seconds=done,
+            done_seconds=done_seconds,
         )
 
 

@@ -22,8 +22,8 @@ UNKNOWN = "unknown"
 """Name of the person whose tracks may be of several people."""
 
 SHORT, DOUBTFUL, GAP = "short", "doubtful", "gap"
-"""Flags of a window: its shot is shorter than a window; its track could be of another person; frames of it
-did not decode."""
+"""Flags of a window: its shot is shorter than a window, or it has fewer frames than the model takes; its
+track could be of another person; frames of it did not decode."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +33,8 @@ class WindowAnswer:
     Attributes:
         video: Name of the video.
         shot: Number of the shot, from 0.
-        track: Track of the person in this shot, such as ``s03p1``; see `PersonTracks`.
+        track: Track of the person in this shot, such as ``s03p1``; see `PersonTracks`. Empty if no face was
+            followed.
         start_seconds, end_seconds: The window, the end excluded. `extract` reads the same frames for a
             manifest with these times.
         first_frame, num_frames: The window in decoded frames of the video.
@@ -222,5 +223,5 @@ class Prediction:
 
     @property
     def person_of(self) -> Mapping[str, str]:
-        """The name of the person of every track."""
+        """The name of the person of every track; the empty track of windows without a face has none."""
         return {track: person.name for person in self.people for track in person.tracks}

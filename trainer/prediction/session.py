@@ -1,114 +1,39 @@
 """Several sources -> a prediction of each, and a page over all of them. A failing source ends only itself."""
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pipeline.cancel import CancelToken
+from pipeline.cancel import CancelToken, TaskCancelledError
 from pipeline.display.json_values import to_json_values
 from pipeline.errors import ClipError, OusError
 from pipeline.own_dir import OwnDir
 from pipeline.portable import portable_values
 from pipeline.process.windows import PartDecoder
 from pipeline.strict_json import to_json
+from trainer.prediction.explanation_choice import NO_WINDOW
 from trainer.prediction.extraction import RunModels
 from trainer.prediction.folder_page import VideoRow, as_folder_page, video_row
 from trainer.prediction.inputs import Input
+from trainer.prediction.label_files import write_label_files
+from trainer.prediction.label_scores import LabelScorer
+from trainer.prediction.labels import Labels
+from trainer.prediction.outcomes import PredictedVideo, PredictObserver, PredictReport, outcome_of
 from trainer.prediction.outputs import OutputOptions, write_outputs
 from trainer.prediction.people_file import read_people_file, with_people
-from trainer.prediction.predict import Predictor, Progress
-from trainer.prediction.results import NOTICE, UNKNOWN, Prediction
+from trainer.prediction.person_section import Explanation
+from trainer.prediction.predict import Predictor
+from trainer.prediction.results import Prediction
 from trainer.prediction.source import PlannedSource, PredictOptions, plan_source
+from trainer.prediction.writing import Written
 from trainer.runs import Run
 
 INDEX_FILE = "index.json"
 _PAGE_FILE = "index.html"
-
-
-@dataclass(frozen=True, kw_only=True)
-class PersonShare:
-    """A person of a video: seconds with an answer, and the share of each class in it."""
-
-    name: str
-    num_windows: int
-    num_answers: int
-    shares: dict[str, float]
-
-
-@dataclass(frozen=True, kw_only=True)
-class PredictedVideo:
-    """Outcome for one source.
-
-    Attributes:
-        name: Name of its output below the output directory.
-        path: The source.
-        out: Directory of its files.
-        num_windows: Windows; a window with two people counts twice.
-        num_answers: Those with an answer.
-        people: People with a name, and `UNKNOWN`.
-        done_seconds: See `Prediction`.
-        duration_seconds: Length of the source; None without times.
-        seconds: Time of this run for the source.
-        notes: Remarks for the user.
-        failure: Why there is no prediction; empty if there is one.
-    """
-
-    name: str
-    path: Path
-    out: Path
-    num_windows: int = 0
-    num_answers: int = 0
-    people: tuple[PersonShare, ...] = ()
-    done_seconds: float | None = None
-    duration_seconds: float | None = None
-    seconds: float = 0.0
-    notes: tuple[str, ...] = ()
-    failure: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class PredictReport:
-    """Result of `predict_all`.
-
-    Attributes:
-        videos: The sources, in order.
-        banners: Warnings to show with every answer.
-        page: Page over all sources; None for a single one.
-        is_interrupted: Whether sources are missing or incomplete because of an interruption.
-        notice: `NOTICE`.
-    """
-
-    videos: tuple[PredictedVideo, ...]
-    banners: tuple[str, ...]
-    page: Path | None
-    is_interrupted: bool = False
-    notice: str = NOTICE
-
-    @property
-    def num_failed(self) -> int:
-        """Sources without a prediction."""
-        return sum(bool(video.failure) for video in self.videos)
-
-
-@dataclass(kw_only=True)
-class PredictObserver:
-    """Callbacks of `predict_all`; each does nothing by default.
-
-    Attributes:
-        on_scan: Called when a scan begins, with the source; returns a function of the scanned seconds.
-        on_windows: Called when the windows of a source are known; returns a function of the progress.
-        on_note: Called with a remark.
-        on_video: Called with the outcome of a source.
-    """
-
-    on_scan: Callable[[Input], Callable[[float], None]] = field(default=lambda _: lambda _: None)
-    on_windows: Callable[[Input, PlannedSource], Callable[[Progress], None]] = field(
-        default=lambda *_: lambda _: None
-    )
-    on_note: Callable[[str], None] = field(default=lambda _: None)
-    on_video: Callable[[PredictedVideo], None] = field(default=lambda _: None)
 
 
 def predict_all(
@@ -123,6 +48,7 @@ def predict_all(
     is_collection: bool,
     face_run: Run | None = None,
     people_file: Path | None = None,
+    labels: Labels | None = None,
     restart: bool = False,
     observer: PredictObserver | None = None,
     cancel: CancelToken | None = None,
@@ -140,90 +66,165 @@ def predict_all(
         is_collection: Whether there is a directory per source below `out`, and a page over all.
         face_run: A face-only run whose answers are shown beside; None for none.
         people_file: Names of people, for a single source; None for their own names.
+        labels: The user's labels, which are compared with the answers; None for none.
         restart: Replace predictions that are there.
         observer: Receives progress and outcomes.
         cancel: Ends the work early; the files of everything that is done are written.
 
     Raises:
         ConfigError: An option does not fit the run, or the people file cannot be read.
+        DatasetError: A label has a person or a time that its video does not have; all files are written.
         FileError: A file cannot be written.
     """
-    observer, cancel = observer or PredictObserver(), cancel or CancelToken()
-    predictor = Predictor(run, models, options, decoder, face_run)
-    names = None if people_file is None else read_people_file(people_file)
+    session = _Session(
+        predictor=Predictor(run, models, options, decoder, face_run),
+        names=None if people_file is None else (read_people_file(people_file), str(people_file)),
+        outputs=outputs,
+        restart=restart,
+        observer=observer or PredictObserver(),
+        cancel=cancel or CancelToken(),
+    )
+    banners = session.predictor.banners
+    scorer = None if labels is None else LabelScorer(labels, run.path.name, banners)
+    videos: list[PredictedVideo] = []
+    rows: list[VideoRow] = []
+    for one in inputs:
+        if session.cancel.is_cancelled:
+            break
+        where = out / one.name if is_collection else out
+        try:
+            video, prediction = session.predict(one, where)
+        except TaskCancelledError:
+            break
+        except (ClipError, OusError) as error:
+            if not is_collection and not isinstance(error, ClipError):
+                raise
+            failure = f"{error.stage}: {error.reason}" if isinstance(error, ClipError) else str(error)
+            video = PredictedVideo(name=one.name, path=one.path, out=where, failure=failure)
+            rows.append(VideoRow(name=one.name, failure=failure))
+        else:
+            if scorer is not None:
+                scorer.add(one.name, prediction)
+            link = f"{one.name}/{_PAGE_FILE}" if "html" in outputs.formats else None
+            rows.append(video_row(prediction, link))
+        videos.append(video)
+        session.observer.on_video(video)
+    report = PredictReport(
+        videos=tuple(videos),
+        banners=banners,
+        page=out / _PAGE_FILE if is_collection and rows else None,
+        is_interrupted=session.cancel.is_cancelled,
+    )
+    if report.page is not None:
+        _write_index(OwnDir.of(out), report, run, rows)
+    if scorer is not None:
+        report = replace(report, labels=scorer.result())
+        write_label_files(OwnDir.of(out), scorer.result())
+    return report
 
-    def predict_one(one: Input, where: Path) -> tuple[PredictedVideo, VideoRow]:
-        began = time.monotonic()
-        on_scan = observer.on_scan(one)
-        planned = plan_source(one.path, models.models.config, run.info, options, decoder, on_scan)
+
+@dataclass(frozen=True, kw_only=True)
+class _Session:
+    """Everything that the sources have in common.
+
+    Attributes:
+        predictor: Predicts with the run.
+        names: Names of people, and the file that has them; None for their own names.
+        outputs: Options of the outputs.
+        restart: Replace predictions that are there.
+        observer: Receives progress.
+        cancel: Ends the work early.
+    """
+
+    predictor: Predictor
+    names: tuple[Mapping[str, tuple[int, str]], str] | None
+    outputs: OutputOptions
+    restart: bool
+    observer: PredictObserver
+    cancel: CancelToken
+
+    def predict(self, one: Input, where: Path) -> tuple[PredictedVideo, Prediction]:
+        """Predict a source, and write its files.
+
+        Raises:
+            ClipError: The source cannot be predicted.
+            TaskCancelledError: The work was cancelled during the scan.
+        """
+        began, predictor, observer = time.monotonic(), self.predictor, self.observer
+        planned = plan_source(
+            one.path,
+            predictor.models.models.config,
+            predictor.run.info,
+            predictor.options,
+            predictor.decoder,
+            self._cancellable(observer.on_scan(one)),
+        )
         for note in planned.notes:
             observer.on_note(f"{one.path.name}: {note}")
         place = OwnDir.of(where)
         place.make()
         on_progress = observer.on_windows(one, planned)
         prediction = predictor.predict(
-            planned, place, restart=restart, on_progress=on_progress, cancel=cancel
+            planned, place, restart=self.restart, on_progress=on_progress, cancel=self.cancel
         )
-        if names is not None:
-            prediction = with_people(prediction, names, str(people_file))
-        written = write_outputs(prediction, planned, place, outputs, decoder)
-        skipped = (f"{form} was not written: {why}" for form, why in written.skipped.items())
-        video = _outcome(one, where, prediction, (*planned.notes, *skipped), time.monotonic() - began)
-        return video, video_row(prediction, f"{one.name}/{_PAGE_FILE}" if "html" in outputs.formats else None)
+        explanations = self._explained(one, planned, prediction, place)
+        if self.names is not None:
+            prediction = with_people(prediction, *self.names)
+        written = self._written(one, planned, prediction, place, explanations)
+        skipped = tuple(f"{form} was not written: {why}" for form, why in written.skipped.items())
+        seconds = time.monotonic() - began
+        video = outcome_of(one, where, prediction, seconds, notes=planned.notes, skipped=skipped)
+        return video, prediction
 
-    videos: list[PredictedVideo] = []
-    rows: list[VideoRow] = []
-    for one in inputs:
-        if cancel.is_cancelled:
-            break
-        where = out / one.name if is_collection else out
-        try:
-            video, row = predict_one(one, where)
-        except (ClipError, OusError) as error:
-            if not is_collection and not isinstance(error, ClipError):
-                raise
-            failure = f"{error.stage}: {error.reason}" if isinstance(error, ClipError) else str(error)
-            video = PredictedVideo(name=one.name, path=one.path, out=where, failure=failure)
-            row = VideoRow(name=one.name, failure=failure)
-        videos.append(video)
-        rows.append(row)
-        observer.on_video(video)
-    report = PredictReport(
-        videos=tuple(videos),
-        banners=predictor.banners,
-        page=out / _PAGE_FILE if is_collection and rows else None,
-        is_interrupted=cancel.is_cancelled,
-    )
-    if report.page is not None:
-        _write_index(OwnDir.of(out), report, run, rows)
-    return report
+    def _explained(
+        self, one: Input, planned: PlannedSource, prediction: Prediction, place: OwnDir
+    ) -> Mapping[int, Explanation]:
+        """Explain windows of a complete prediction; none without a page or after an interruption."""
+        outputs, predictor = self.outputs, self.predictor
+        if outputs.explain == NO_WINDOW or "html" not in outputs.formats or self.cancel.is_cancelled:
+            return {}
+        from trainer.prediction.explanations import explain  # imports matplotlib, which takes half a second
 
-
-def _outcome(
-    one: Input, where: Path, prediction: Prediction, notes: tuple[str, ...], seconds: float
-) -> PredictedVideo:
-    people = []
-    for person in prediction.people:
-        windows = [window for window in prediction.windows if window.track in person.tracks]
-        answers = [window.answer for window in windows if window.answer is not None]
-        shares = (
-            {name: answers.count(name) / len(answers) for name in prediction.class_names} if answers else {}
+        return explain(
+            predictor,
+            planned,
+            prediction,
+            place,
+            outputs.explain,
+            is_new=predictor.has_computed,
+            on_window=self.observer.on_explaining(one),
+            cancel=self.cancel,
         )
-        people.append(
-            PersonShare(name=person.name, num_windows=len(windows), num_answers=len(answers), shares=shares)
-        )
-    return PredictedVideo(
-        name=one.name,
-        path=one.path,
-        out=where,
-        num_windows=len(prediction.windows),
-        num_answers=sum(window.answer is not None for window in prediction.windows),
-        people=tuple(sorted(people, key=lambda person: person.name == UNKNOWN)),
-        done_seconds=prediction.done_seconds,
-        duration_seconds=prediction.source.duration_seconds,
-        seconds=seconds,
-        notes=notes,
-    )
+
+    def _written(
+        self,
+        one: Input,
+        planned: PlannedSource,
+        prediction: Prediction,
+        place: OwnDir,
+        explanations: Mapping[int, Explanation],
+    ) -> Written:
+        """Write the outputs of a source. After an interruption, the annotated video is left out."""
+        outputs, decoder = self.outputs, self.predictor.decoder
+        write = partial(write_outputs, prediction, planned, place, explanations=explanations)
+        others = replace(outputs, formats=tuple(name for name in outputs.formats if name != "mp4"))
+        if not self.cancel.is_cancelled and "mp4" in outputs.formats:
+            on_video = self._cancellable(self.observer.on_drawing(one, planned))
+            with suppress(TaskCancelledError):
+                return write(outputs, decoder, on_video)
+        written = write(others, decoder)
+        if others == outputs:
+            return written
+        return Written(files=written.files, skipped={**written.skipped, "mp4": "interrupted"})
+
+    def _cancellable(self, show: Callable[[float], None]) -> Callable[[float], None]:
+        """Return a callback that also raises TaskCancelledError once the work is cancelled."""
+
+        def on_progress(seconds: float) -> None:
+            self.cancel.raise_if_cancelled()
+            show(seconds)
+
+        return on_progress
 
 
 def _write_index(out: OwnDir, report: PredictReport, run: Run, rows: Sequence[VideoRow]) -> None:

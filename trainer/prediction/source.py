@@ -3,8 +3,6 @@
 A scan reads the whole source once, so that the number of windows is known before a model is loaded.
 """
 
-import csv
-import io
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -69,6 +67,9 @@ class PredictOptions:
         for name, value in (("--window", self.window_seconds), ("--stride", self.stride_seconds)):
             if value is not None:
                 require_range(name, value, 0.01, 3600)
+        for name, value in (("--start", self.start_seconds), ("--end", self.end_seconds)):
+            if value is not None:
+                require_range(name, value, 0)
         if self.people not in (ALL, MAIN) and not (
             self.people.isascii() and self.people.isdigit() and int(self.people)
         ):
@@ -118,11 +119,11 @@ class PlannedSource:
 
     @property
     def cut_seconds(self) -> tuple[float, ...]:
-        """Times of the cuts; numbers of frames without times."""
+        """Times of the cuts in the part that windows are taken from; numbers of frames without times."""
         times = (
             self.scan.seconds_N if self.scan.has_times else np.arange(self.scan.num_frames, dtype=np.float64)
         )
-        return tuple(float(times[cut]) for cut in self.scan.cuts or ())
+        return tuple(float(times[cut]) for cut in self.plan.shots[1:-1])
 
 
 def plan_source(
@@ -201,9 +202,10 @@ def _cuts_of_file(path: Path, scan: SourceScan) -> tuple[int, ...]:
         msg = f"--shots '{path}' has times, and the images have none; give --rate."
         raise ConfigError(msg)
     cuts = set()
-    for number, row in enumerate(
-        csv.reader(io.StringIO(read_given(path, _MOST_BYTES).decode("utf-8-sig", "replace"))), 1
+    for number, line in enumerate(
+        read_given(path, _MOST_BYTES).decode("utf-8-sig", "replace").splitlines(), 1
     ):
+        row = [cell.strip().strip('"') for cell in line.split(",", 1)]
         if not row or not row[0].strip() or row[0].lstrip().startswith("#"):
             continue
         try:

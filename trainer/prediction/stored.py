@@ -8,8 +8,9 @@ files are equal to the byte to those of an undisturbed one.
 import io
 import math
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +26,13 @@ _GROWING = (WINDOWS_FILE, FACES_FILE)
 _SETTINGS, _LENGTHS, _FRAME, _IS_DONE, _PEOPLE = "settings", "lengths", "frame", "is_done", "people"
 _FORMAT = 1
 _MOST_BYTES, _MOST_LINE_BYTES = 1 << 30, 4 << 30
+
+_DAMAGE = (
+    ValueError, KeyError, TypeError, IndexError, AttributeError, OSError, EOFError, MemoryError,
+    RecursionError, NotImplementedError, zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
+"""Errors of reading arrays that `add` has not stored."""
+T = TypeVar("T")
 
 State = Mapping[str, npt.NDArray[Any]]
 
@@ -56,7 +64,7 @@ class StoredPrediction:
             FileError: A file cannot be written.
         """
         if restart:
-            for name in (*_GROWING, PROGRESS_FILE):
+            for name in (PROGRESS_FILE, *_GROWING):
                 self._out.remove_file(name)
         try:
             stored = self._stored()
@@ -69,12 +77,13 @@ class StoredPrediction:
                     "another --out, or replace them with --restart."
                 )
                 raise ConfigError(msg)
-            for name in _GROWING:
-                self._out.append(name, b"")
-            return None
+            self._save({})
+            stored = {}
         for name, length in self._lengths.items():
+            if not length:
+                self._out.append(name, b"")
             self._out.cut(name, length)
-        return stored
+        return stored or None
 
     def add(
         self, answers: Iterable[WindowAnswer], faces: Iterable[TrackedFace], state: State, frame: int
@@ -116,19 +125,18 @@ class StoredPrediction:
                 for person in from_json(state[_PEOPLE].tobytes())
             )
         except (ValueError, KeyError, TypeError) as error:
-            raise self._damaged() from error
+            raise self.damaged() from error
 
     def windows(self) -> Iterator[WindowAnswer]:
         """Yield the windows that are stored."""
-        for values in _lines(self._out, WINDOWS_FILE):
-            yield WindowAnswer.of_values(values)
+        yield from _values(self._out, WINDOWS_FILE, WindowAnswer.of_values)
 
     def faces(self) -> Iterator[TrackedFace]:
         """Yield the faces that are stored."""
-        for values in _lines(self._out, FACES_FILE):
-            yield TrackedFace.of_values(values)
+        yield from _values(self._out, FACES_FILE, TrackedFace.of_values)
 
-    def _damaged(self) -> ConfigError:
+    def damaged(self) -> ConfigError:
+        """Return the error for a state that does not belong to the prediction."""
         return ConfigError(f"'{self._out.path / PROGRESS_FILE}' is damaged; predict again with --restart.")
 
     def _save(self, state: State) -> None:
@@ -153,14 +161,15 @@ class StoredPrediction:
         """
         content = self._out.read_bytes(PROGRESS_FILE, _MOST_BYTES)
         try:
+            _require_small(content)
             with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
                 state = {name: arrays[name] for name in arrays.files}
             settings = from_json(state.pop(_SETTINGS).tobytes())
             lengths = [int(length) for length in state.pop(_LENGTHS).tolist()]
             self._lengths = dict(zip(_GROWING, lengths, strict=True))
             self.frame, self.is_done = int(state.pop(_FRAME)), bool(state.pop(_IS_DONE))
-        except (ValueError, KeyError, TypeError, OSError, zipfile.BadZipFile, EOFError) as error:
-            raise self._damaged() from error
+        except _DAMAGE as error:
+            raise self.damaged() from error
         if found := differences(self._settings, settings):
             msg = (
                 f"'{self._out}' has a prediction with other settings ('there'): {some(found, joint='; ')}. "
@@ -170,11 +179,21 @@ class StoredPrediction:
         return state
 
 
-def _lines(out: OwnDir, name: str) -> Iterator[Any]:
+def _require_small(content: bytes) -> None:
+    """Raise ValueError if the arrays are larger than any that `add` stores."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        if sum(member.file_size for member in archive.infolist()) > _MOST_BYTES:
+            msg = f"arrays of more than {_MOST_BYTES} bytes"
+            raise ValueError(msg)
+
+
+def _values(out: OwnDir, name: str, of_values: Callable[[Any], T]) -> Iterator[T]:
+    """Yield the values of all lines of a file. Raises FileError for a line that is none of its lines."""
     with out.open_read(name, _MOST_LINE_BYTES) as file:
         for number, line in enumerate(file, 1):
             try:
-                yield from_json(line)
-            except (ValueError, RecursionError) as error:
-                msg = f"'{out.path / name}', line {number} is no JSON; predict again with --restart."
+                value = of_values(from_json(line))
+            except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+                msg = f"'{out.path / name}', line {number} is damaged; predict again with --restart."
                 raise FileError(msg) from error
+            yield value

@@ -54,9 +54,12 @@ def windows_csv(prediction: Prediction) -> Iterator[str]:
         "banner",
     ]
     banner, person_of = banner_text(prediction), prediction.person_of
-    yield from _lines(
+    yield from csv_lines(
         header,
-        ([*_window_cells(window, names), person_of[window.track], banner] for window in prediction.windows),
+        (
+            [*_window_cells(window, names), person_of.get(window.track, ""), banner]
+            for window in prediction.windows
+        ),
     )
 
 
@@ -65,8 +68,8 @@ def _window_cells(window: WindowAnswer, names: Sequence[str]) -> list[Cell]:
         window.video,
         window.shot,
         window.track,
-        _rounded(window.start_seconds, _SECONDS_DIGITS),
-        _rounded(window.end_seconds, _SECONDS_DIGITS),
+        window.start_seconds,  # not rounded: `extract` reads the same frames by it
+        window.end_seconds,
         window.first_frame,
         window.num_frames,
         window.frames_found,
@@ -102,7 +105,7 @@ def frames_csv(prediction: Prediction) -> Iterator[str]:
         ]
         for face in prediction.faces
     )
-    yield from _lines(header, _with_banner(rows, prediction))
+    yield from csv_lines(header, _with_banner(rows, prediction))
 
 
 def people_csv(prediction: Prediction) -> Iterator[str]:
@@ -129,7 +132,7 @@ def people_csv(prediction: Prediction) -> Iterator[str]:
         ]
         for one in found
     )
-    yield from _lines(header, rows)
+    yield from csv_lines(header, rows)
 
 
 def fex_csv(prediction: Prediction) -> Iterator[str]:
@@ -168,7 +171,7 @@ def fex_csv(prediction: Prediction) -> Iterator[str]:
             *_values(probability, others),
         ]
 
-    yield from _lines(header, _with_banner(map(row, prediction.faces), prediction))
+    yield from csv_lines(header, _with_banner(map(row, prediction.faces), prediction))
 
 
 class _TrackAnswers:
@@ -198,7 +201,8 @@ def _with_banner(rows: Iterable[Row], prediction: Prediction) -> Iterator[Row]:
         yield [*row, banner_text(prediction) if number == 0 else None]
 
 
-def _lines(header: Sequence[str], rows: Iterable[Row]) -> Iterator[str]:
+def csv_lines(header: Sequence[str], rows: Iterable[Row]) -> Iterator[str]:
+    """Yield the header and the rows as lines of a CSV file."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     for row in chain([header], rows):

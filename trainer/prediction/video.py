@@ -28,6 +28,8 @@ _BT709 = 1
 _KEY_SECONDS = 2.0
 """Time between key frames, which a seek in a player waits for."""
 _LEAST_RATE, _MOST_RATE = Fraction(1), Fraction(240)
+_WAITING_BYTES = 96 << 20
+"""Most bytes of frames that wait: the encoder is slower than the decoders, so that they would always wait."""
 _COPIED_SOUND = frozenset(["aac", "ac3", "alac", "eac3", "flac", "mp3", "opus"])
 """Codecs of sound that an mp4 file can hold."""
 _AAC_RATES = frozenset([8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 96000])
@@ -94,7 +96,9 @@ def _drawn(
 ) -> Iterator[tuple[int, Bytes]]:
     """Yield number and pixels of every frame, with the prediction drawn on it."""
     last: Bytes | None = None
-    with closing(stream_frames(path, scan, range(scan.num_frames), decoder)) as frames:
+    with closing(
+        stream_frames(path, scan, range(scan.num_frames), decoder, waiting_bytes=_WAITING_BYTES)
+    ) as frames:
         for frame in frames:
             plain = frame.rgb_HWC if frame.rgb_HWC is not None else last
             if plain is None:

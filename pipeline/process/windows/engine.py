@@ -39,7 +39,7 @@ from pipeline.process.windows.samples import (
     without_face,
 )
 from pipeline.process.windows.seen import SeenFrame, owner_of
-from pipeline.process.windows.tracks import TrackTable
+from pipeline.process.windows.tracks import LEAST_DETECTIONS, TrackTable
 from pipeline.types import Faces, FaceTrack, FrameMeta, StreamedFrame
 
 
@@ -79,6 +79,7 @@ class WindowEngine:
         self._clock_N = clock_of(seconds_N)
         self._searched = _searched_frames(plan, models)
         self._needed_from = _needed_from(plan.windows)
+        self._last_use = {n: int(w.index_U[-1]) for w in plan.windows for n in w.index_U.tolist()}
         self._fill = torch.tensor(models.images.fill_rgb, dtype=torch.uint8, device=models.device)
         self._faces, self._scenes = PictureMemo(early=False), PictureMemo(early=True)
         self._waiting: deque[_Waiting] = deque()
@@ -131,17 +132,17 @@ class WindowEngine:
                     seen.release()
 
     def flush(
-        self, on_batch: Callable[[int], None] = lambda _: None, *, is_last: bool = False
+        self, on_batch: Callable[[int], None] = lambda _: None, *, encode_all: bool = False
     ) -> list[WindowSample]:
         """Encode the images that fill batches, and return the samples of all windows that are ready then.
 
         Args:
             on_batch: Called with the number of images after each batch.
-            is_last: Encode all images. The features do not depend on it.
+            encode_all: Encode all images that wait. The features do not depend on it.
         """
         encoder = self._models.encoder
-        self._faces.encode(encoder, on_batch, all_of_them=is_last)
-        self._scenes.encode(encoder, on_batch, all_of_them=is_last)
+        self._faces.encode(encoder, on_batch, encode_all=encode_all)
+        self._scenes.encode(encoder, on_batch, encode_all=encode_all)
         samples = []
         while self._waiting and self._is_window_ready():
             self._ready = self._waiting[0].place + 1
@@ -178,9 +179,14 @@ class WindowEngine:
         }
 
     def _continue(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Take over a state. Raises ValueError, KeyError, IndexError or TypeError for one that is none."""
         self.tracks = TrackTable.from_arrays(state, self._config)
         self._seen = {one.number: one for one in seen_step.from_arrays(state)}
-        counts = state["counts"].tolist()
+        held = [(len(one.faces.score), *pair) for one in self._seen.values() for pair in one.held.items()]
+        if not all(self.tracks.has(tracklet) and 0 <= face < count for count, tracklet, face in held):
+            msg = "frames have faces of tracklets that the state does not have"
+            raise ValueError(msg)
+        counts = [int(count) for count in state["counts"].tolist()]
         self._ready, self.num_wanted, self._faces.num_encoded, self._scenes.num_encoded = counts
         self._made = self._ready
 
@@ -232,7 +238,7 @@ class WindowEngine:
         elif self._options.people == MAIN:
             self._make_person(window, meta, seen, None)
         elif not followed:
-            self._waiting.append(_Waiting(self._made, without_face(window, meta, "", "no face was found")))
+            self._waiting.append(_Waiting(self._made, without_face(window, meta, "", _reason_of_none(seen))))
         else:
             for tracklet in followed:
                 self._make_person(window, meta, seen, tracklet)
@@ -242,10 +248,10 @@ class WindowEngine:
         numbers = sorted({tracklet for one in seen for tracklet in one.held})
         named = [number for number in numbers if self.tracks.name(number, last)]
         people = self._options.people
-        if people in (ALL, MAIN):
+        if people == ALL:
             return named
         heaviest = sorted(named, key=lambda number: self.tracks.weight(number, last), reverse=True)
-        return sorted(heaviest[: int(people)])
+        return sorted(heaviest[: 1 if people == MAIN else int(people)])
 
     def _make_person(
         self, window: Window, meta: FrameMeta, seen: Sequence[SeenFrame], tracklet: int | None
@@ -255,7 +261,8 @@ class WindowEngine:
         used_U = np.unique(meta.position_VT[0])
         found_U = track.found[used_U]
         owner = tracklet if tracklet is not None else owner_of(seen, track.box_xyxy_px, track.found)
-        name = "" if owner is None else self.tracks.name(owner, int(window.index_U[-1]), least=1)
+        last = int(window.index_U[-1])
+        name = "" if owner is None else self.tracks.name(owner, last, least=1)
         boxes = track.box_xyxy_px[used_U][found_U]
         sample = WindowSample(
             window=window,
@@ -263,7 +270,7 @@ class WindowEngine:
             frames_found=int(found_U.sum()),
             num_sampled=len(used_U),
             box_xyxy_px=boxes.mean(axis=0, dtype=np.float64).astype(np.float32) if len(boxes) else None,
-            is_doubtful=owner is not None and self.tracks.is_doubtful(owner, window.first, window.end),
+            is_doubtful=owner is not None and self.tracks.is_doubtful(owner, window.first, last + 1),
             has_gap=False,
             reason=reason_for(boxes, len(used_U), self._options),
             features=None,
@@ -312,15 +319,11 @@ class WindowEngine:
         for number in [n for n in self._seen if first is None or n < first]:
             seen = self._seen.pop(number)
             for tracklet, face in seen.held.items():
-                if name := self.tracks.name(tracklet, self._last_frame()):
+                if name := self.tracks.given_name(tracklet, self._last_use[number]):
                     box, score = seen.faces.box_xyxy_px[face], float(seen.faces.score[face])
                     self._found.append(FoundFace(frame=number, track=name, box_xyxy_px=box, score=score))
         for memo in (self._faces, self._scenes):
             memo.forget(lambda key: first is None or key[0] < first)  # type: ignore[index]
-
-    def _last_frame(self) -> int:
-        """Return the last frame of the windows that are ready."""
-        return int(self._plan.windows[self._ready - 1].index_U[-1]) if self._ready else -1
 
 
 def _searched_frames(plan: WindowPlan, models: Models) -> set[int]:
@@ -330,6 +333,14 @@ def _searched_frames(plan: WindowPlan, models: Models) -> set[int]:
         rows = searched_rows(np.zeros(len(window.index_U), np.int64), models.config)
         searched.update(window.index_U[rows].tolist())
     return searched
+
+
+def _reason_of_none(seen: Sequence[SeenFrame]) -> str:
+    """Return why a window has no track: no face, or tracklets without a name."""
+    found = sum(bool(one.held) for one in seen)
+    if not found:
+        return "no face was found"
+    return f"face found on {found} of {counted(len(seen), 'frame')}; a track needs {LEAST_DETECTIONS} so far"
 
 
 def _needed_from(windows: Sequence[Window]) -> list[int]:

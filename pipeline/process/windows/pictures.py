@@ -48,13 +48,11 @@ class PictureMemo:
         if key not in self._known and key not in self._waiting:
             self._waiting[key] = make()
 
-    def encode(self, encoder: Encoder, on_batch: Callable[[int], None], *, all_of_them: bool) -> None:
+    def encode(self, encoder: Encoder, on_batch: Callable[[int], None], *, encode_all: bool) -> None:
         """Encode the images that wait: all of them, or as many as fill batches."""
-        count = (
-            len(self._waiting)
-            if all_of_them
-            else len(self._waiting) // encoder.batch_pictures * encoder.batch_pictures
-        )
+        count = len(self._waiting)
+        if not encode_all:
+            count -= count % encoder.batch_pictures
         if not count:
             return
         keys = list(islice(self._waiting, count))

@@ -26,6 +26,7 @@ from pipeline.types import FrameMeta, Ints
 Seconds = npt.NDArray[np.float64]
 _STEADY = 0.25
 """Largest deviation of a step between frames from the median step, as a share of it, at a constant rate."""
+_CLOSE = 1e-3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +36,8 @@ class Window:
     Attributes:
         first, num_frames: Its frames, of the source's decoded ones.
         shot: Number of its shot, from 0.
-        is_short: Whether the shot is shorter than a window.
+        is_short: Whether the shot is shorter than a window, or a window at a variable rate has fewer frames
+            than the model takes.
         index_U: Numbers of the frames in the source that its track uses, rising; those that view 0 samples
             are among them.
     """
@@ -111,8 +113,8 @@ def plan_windows(
     rate = _constant_rate(seconds_N, end_seconds)
     num_frames = config.frames.num_frames
     if rate:
-        step = max(1, round(window_seconds * rate / num_frames))
-        window, stride = step * num_frames, step * max(1, round(stride_seconds * rate / step))
+        step = _rounded(window_seconds * rate / num_frames)
+        window, stride = step * num_frames, step * _rounded(stride_seconds * rate / step)
         _require_long(window_seconds * rate, window_seconds, num_frames, rate)
         spans = [span for part in pairwise(shots) for span in _even_spans(*part, window, stride)]
         window_seconds, stride_seconds = window / rate, stride / rate
@@ -133,7 +135,7 @@ def plan_windows(
             first=a,
             num_frames=b - a,
             shot=shot,
-            is_short=is_short,
+            is_short=is_short or b - a < num_frames,
             index_U=a + np.array(sorted(wanted_frames(b - a, config.frames, dense)), dtype=np.int64),
         )
         for a, b, is_short, shot in _numbered(spans, shots)
@@ -181,6 +183,11 @@ def meta_of(
         width_px=width_px,
         cuts=(),
     )
+
+
+def _rounded(value: float) -> int:
+    """Return the nearest whole number from 1, such that times in whole milliseconds do not change it."""
+    return max(1, math.floor(value + 0.5 + _CLOSE))
 
 
 def _part(seconds_N: Seconds, start: float | None, end: float | None) -> tuple[int, int]:
@@ -250,10 +257,13 @@ def _timed_spans(
     done = -1
     while (begin := start + number * stride_seconds) + window_seconds <= end:
         a, b, _ = span(begin)
+        number += 1
         if b > a:
             yield a, b, False
             done = b
-        number += 1
+        else:  # to the last window before the next frame
+            ahead = (float(times_N[a]) - window_seconds - start) / stride_seconds
+            number = max(number, math.floor(ahead))
     if done < last and stride_seconds <= window_seconds:
         a = int(np.searchsorted(times_N[:last], end - window_seconds, side="left"))
         yield max(first, a), last, False

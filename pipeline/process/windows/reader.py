@@ -18,7 +18,10 @@ from pipeline.types import SourceScan, StreamedFrame
 
 _CHUNK_FRAMES, _CHUNK_BYTES = 16, 128 << 20
 _BATCHES, _MOST_FRAMES = 4, 250
-"""Samples are returned after images for this many batches, or after this many frames, have been read."""
+"""Samples are returned after images for this many batches, or after this many frames, have been read.
+
+If no sample is ready then, because few people are in view, images are encoded that do not fill a batch.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,18 +95,20 @@ class WindowReader:
                 cancel.raise_if_cancelled()
                 on_frame(chunk[-1].number)
                 if self.engine.num_waiting >= self._least_images or unread >= _MOST_FRAMES:
+                    batch = self._flushed(cancel, encode_all=False)
+                    if not batch.samples and unread >= _MOST_FRAMES:
+                        batch = self._flushed(cancel, encode_all=True)
                     unread = 0
-                    batch = self._flushed(cancel, is_last=False)
                     if batch.samples:
                         yield batch
-            yield self._flushed(cancel, is_last=True)
+            yield self._flushed(cancel, encode_all=True)
 
     def state(self) -> dict[str, npt.NDArray[Any]]:
         """Return the state after the last batch, as arrays."""
         return self.engine.to_arrays()
 
-    def _flushed(self, cancel: CancelToken, *, is_last: bool) -> WindowBatch:
-        samples = self.engine.flush(lambda _: cancel.raise_if_cancelled(), is_last=is_last)
+    def _flushed(self, cancel: CancelToken, *, encode_all: bool) -> WindowBatch:
+        samples = self.engine.flush(lambda _: cancel.raise_if_cancelled(), encode_all=encode_all)
         first = self.engine.first_needed
         return WindowBatch(
             samples=tuple(samples),

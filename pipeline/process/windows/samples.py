@@ -5,15 +5,17 @@ Letters: N detections; T frames per view.
 
 import math
 from dataclasses import dataclass
+from typing import get_args
 
 import numpy as np
 
+from pipeline.choices import SceneMask
 from pipeline.errors import counted
 from pipeline.process.windows.plan import Window
 from pipeline.types import Absence, Bools, Bytes, Features, Floats, FrameMeta
 
 ALL, MAIN = "all", "main"
-MASKS = ("subject", "everyone", "none")
+MASKS = get_args(SceneMask)
 
 
 @dataclass(frozen=True, kw_only=True)

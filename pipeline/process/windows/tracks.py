@@ -5,7 +5,7 @@ Letters: K faces of a frame; N detections of a tracklet; M tracklets.
 
 from array import array
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline import people as people_step
+from pipeline.looks import LOOK_WIDTH
 from pipeline.people import Linker
 from pipeline.process.config import ExtractConfig
 from pipeline.types import DOUBTFUL_NATS, Faces, Floats, Person, Tracklet
@@ -25,6 +26,8 @@ LEAST_DETECTIONS = 3
 class _Track:
     shot: int
     name: str = ""
+    named: int = -1
+    """Last frame of the first window that has named it."""
     frame: "array[int]" = field(default_factory=lambda: array("q"))
     face: "array[int]" = field(default_factory=lambda: array("q"))
     box: "array[float]" = field(default_factory=lambda: array("f"))
@@ -70,14 +73,26 @@ class TrackTable:
         return held
 
     def name(self, tracklet: int, last: int, *, least: int = LEAST_DETECTIONS) -> str:
-        """Return the name of a tracklet; empty if it has too few detections up to the frame `last`."""
+        """Return the name of a tracklet; empty if it has too few detections up to the frame `last`.
+
+        Windows ask in the order of the plan, so that names do not depend on frames that were read ahead.
+        """
         track = self._tracks[tracklet]
         if len(track.frame) < least or track.frame[least - 1] > last:
             return ""
         if not track.name:
             self._named[track.shot] = self._named.get(track.shot, 0) + 1
-            track.name = f"s{track.shot:02d}p{self._named[track.shot]}"
+            track.name, track.named = f"s{track.shot:02d}p{self._named[track.shot]}", last
         return track.name
+
+    def given_name(self, tracklet: int, last: int) -> str:
+        """Return the name that a window up to the frame `last` has given; empty if none has."""
+        track = self._tracks[tracklet]
+        return track.name if track.name and track.named <= last else ""
+
+    def has(self, tracklet: int) -> bool:
+        """Return whether a tracklet is known."""
+        return tracklet in self._tracks
 
     def weight(self, tracklet: int, last: int) -> float:
         """Return the weight of a tracklet up to the frame `last`, as `Tracklet.weight`."""
@@ -120,18 +135,19 @@ class TrackTable:
             "track": np.array(list(self._tracks), np.int64),
             "track_shot": np.array([track.shot for track in tracks], np.int64),
             "track_name": np.array([track.name for track in tracks], np.str_),
+            "track_named": np.array([track.named for track in tracks], np.int64),
             "track_length": np.array([len(track.frame) for track in tracks], np.int64),
-            "track_frame": np.array([n for track in tracks for n in track.frame], np.int64),
-            "track_face": np.array([n for track in tracks for n in track.face], np.int64),
-            "track_box": np.array([x for track in tracks for x in track.box], np.float32),
-            "track_score": np.array([x for track in tracks for x in track.score], np.float32),
-            "track_margin": np.array([x for track in tracks for x in track.margin], np.float32),
+            "track_frame": _joined([track.frame for track in tracks], np.int64),
+            "track_face": _joined([track.face for track in tracks], np.int64),
+            "track_box": _joined([track.box for track in tracks], np.float32),
+            "track_score": _joined([track.score for track in tracks], np.float32),
+            "track_margin": _joined([track.margin for track in tracks], np.float32),
             "named": np.array(list(self._named.items()), np.int64).reshape(-1, 2),
         }
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, npt.NDArray[Any]], config: ExtractConfig) -> "TrackTable":
-        """Return the table of a state of `to_arrays`."""
+        """Return the table of a state of `to_arrays`. Raises ValueError or KeyError for another one."""
         table = cls(config)
         prefix = "linker_"
         states = {name.removeprefix(prefix): v for name, v in arrays.items() if name.startswith(prefix)}
@@ -145,12 +161,17 @@ class TrackTable:
             table._tracks[number] = _Track(
                 shot=int(arrays["track_shot"][place]),
                 name=str(arrays["track_name"][place]),
+                named=int(arrays["track_named"][place]),
                 frame=array("q", parts["frame"][place].tolist()),
                 face=array("q", parts["face"][place].tolist()),
                 box=array("f", boxes[place].tolist()),
                 score=array("f", parts["score"][place].tolist()),
                 margin=array("f", parts["margin"][place].tolist()),
             )
+        shape, numbers = states["sum"].shape, states["number"].tolist()
+        if sorted(numbers) != sorted(table._tracks) or (numbers and shape != (len(numbers), LOOK_WIDTH)):
+            msg = f"tracklets {numbers} with looks of shape {shape} for tracks {list(table._tracks)}"
+            raise ValueError(msg)
         table._named = {int(shot): int(count) for shot, count in arrays["named"].tolist()}
         return table
 
@@ -166,6 +187,11 @@ class TrackTable:
             margin_N=np.array(track.margin[:count], np.float32),
             look_D=self._linker.look_of(number),
         )
+
+
+def _joined(parts: "Sequence[array[Any]]", dtype: type[np.generic]) -> npt.NDArray[Any]:
+    """Return a copy of the values of several arrays, one after the other."""
+    return np.concatenate([np.empty(0, dtype), *(np.frombuffer(part, dtype) for part in parts)])
 
 
 def _may_be(person: Person, other: Person, distance: float) -> bool:

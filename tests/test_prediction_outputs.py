@@ -1,0 +1,89 @@
+"""Options of outputs, and what of a prediction's files depends on them."""
+
+import re
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+
+from pipeline.errors import ConfigError
+from pipeline.own_dir import OwnDir
+from pipeline.process import InlineDecoder
+from pipeline.process.windows import scan_source
+from tests.small_clips import write_video
+from tests.small_predictions import face, prediction, windows
+from trainer.prediction.outputs import ALL_FORMATS, OutputOptions, write_outputs
+from trainer.prediction.source import PlannedSource
+from trainer.prediction.thumbnails import thumbnails
+
+
+def planned(path):
+    scan = scan_source(path, cuts=None)
+    return PlannedSource(path=path, scan=scan, plan=None, settings=None, notes=())
+
+
+@pytest.fixture
+def video(tmp_path):
+    write_video(tmp_path / "a.mp4")
+    return tmp_path / "a.mp4"
+
+
+@pytest.mark.parametrize(
+    ("text", "formats"),
+    [
+        ("all", ALL_FORMATS),
+        (" csv, html ,csv", ("csv", "html")),
+        ("html,all", ALL_FORMATS),
+        ("", ()),
+    ],
+)
+def test_formats_of_a_command(text, formats):
+    assert OutputOptions.parse(text, embed=False, thumbnails=True).formats == formats
+
+
+def test_an_unknown_format_is_rejected_with_those_that_are_allowed():
+    with pytest.raises(ConfigError, match=re.escape("--formats is 'pdf'; allowed: all, jsonl, csv")):
+        OutputOptions.parse("csv,pdf", embed=False, thumbnails=True)
+
+
+def test_the_page_names_the_source_and_the_annotated_video_in_its_place(video, tmp_path):
+    out = OwnDir.of(tmp_path / "out")
+    out.make()
+    made = prediction(windows("hhs"), {"P1": ["s00p1"]}, seconds=0.9)
+    for formats, name in (("html", "../a.mp4"), ("html,mp4", "./annotated.mp4")):
+        options = OutputOptions.parse(formats, embed=False, thumbnails=False)
+        write_outputs(made, planned(video), out, options, InlineDecoder())
+        page = (tmp_path / "out" / "index.html").read_text()
+        assert re.findall(r'<video[^>]* src="([^"]*)"', page) == [name]
+    assert (tmp_path / "out" / "annotated.mp4").stat().st_size > 0
+    assert (tmp_path / "out" / "prediction.json").exists()
+    assert not (tmp_path / "out" / "windows.jsonl").exists(), "a prediction writes it while it grows"
+
+
+def test_windows_are_written_where_nothing_grew(video, tmp_path):
+    out = OwnDir.of(tmp_path / "out")
+    out.make()
+    made = prediction(windows("hhs"), {"P1": ["s00p1"]}, seconds=0.9)
+    options = OutputOptions.parse("jsonl", embed=False, thumbnails=False)
+    written = write_outputs(made, planned(video), out, options, InlineDecoder(), writes_windows=True)
+    assert "windows.jsonl" in written.files
+    assert len((tmp_path / "out" / "windows.jsonl").read_text().splitlines()) == 3
+
+
+def test_a_thumbnail_is_the_best_and_largest_face_of_each_person(video):
+    faces = [
+        replace(face(0, "s00p1"), box_xyxy_px=(0.0, 0.0, 10.0, 10.0)),
+        replace(face(4, "s00p1"), box_xyxy_px=(40.0, 20.0, 80.0, 60.0)),
+        replace(face(4, "s00p2"), box_xyxy_px=(-5.0, -5.0, 25.0, 25.0)),
+    ]
+    made = prediction(windows("hhs"), {"P1": ["s00p1"], "P2": ["s00p2"]}, seconds=0.9, faces=faces)
+    found = thumbnails(made, planned(video), InlineDecoder())
+    assert set(found) == {"P1", "P2"}
+    for content in found.values():
+        image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+        assert image.shape == (96, 96, 3)
+    assert (
+        thumbnails(prediction(windows("h"), {"P1": ["s00p1"]}, seconds=0.9), planned(video), InlineDecoder())
+        == {}
+    )

@@ -1,0 +1,180 @@
+"""The growing files: equal after an interruption anywhere, refused if they are of another prediction."""
+
+import io
+import zipfile
+from contextlib import suppress
+
+import numpy as np
+import pytest
+
+from pipeline.errors import ConfigError, FileError, OusError
+from pipeline.own_dir import OwnDir
+from tests.small_predictions import face, windows
+from trainer.prediction import stored as stored_module
+from trainer.prediction.results import PersonTracks
+from trainer.prediction.stored import FACES_FILE, PROGRESS_FILE, WINDOWS_FILE, StoredPrediction
+
+SETTINGS = {"options": {"people": "all", "min_share": 0.5}, "cuts": [3, 4]}
+PEOPLE = (PersonTracks(name="P1", tracks=("s00p1",), margin=1.5), PersonTracks(name="P2", tracks=("s01p1",)))
+BATCHES = [
+    (windows("hs-", start=2.0 * n), [face(n), face(n + 1)], {"counts": np.arange(n + 1)}, n) for n in range(4)
+]
+
+
+@pytest.fixture
+def out(tmp_path):
+    place = OwnDir.of(tmp_path / "out")
+    place.make()
+    return place
+
+
+def opened(out, settings=None, *, restart=False):
+    stored = StoredPrediction(out, settings or SETTINGS)
+    return stored, stored.begin(restart=restart)
+
+
+def write(out, batches=BATCHES, *, finish=True):
+    stored, state = opened(out)
+    assert state is None
+    for batch in batches:
+        stored.add(*batch)
+    if finish:
+        stored.finish(PEOPLE, 100)
+
+
+def content(out):
+    return {name: (out.path / name).read_bytes() for name in (WINDOWS_FILE, FACES_FILE)}
+
+
+def test_what_was_added_is_read(out):
+    write(out)
+    stored, state = opened(out)
+    assert stored.is_done
+    assert list(stored.windows()) == [answer for batch in BATCHES for answer in batch[0]]
+    assert list(stored.faces()) == [one for batch in BATCHES for one in batch[1]]
+    assert stored.people(state) == PEOPLE
+
+
+@pytest.mark.parametrize("done", range(5))
+def test_lines_beyond_the_state_are_removed_and_the_rest_is_equal(out, tmp_path, done):
+    whole = OwnDir.of(tmp_path / "whole")
+    whole.make()
+    write(whole)
+    write(out, BATCHES[:done], finish=False)
+    for name in (WINDOWS_FILE, FACES_FILE):
+        with (out.path / name).open("ab") as file:
+            file.write(b'{"half a line')
+    stored, state = opened(out)
+    assert (state is None) == (done == 0)
+    if state is not None:
+        assert np.array_equal(state["counts"], BATCHES[done - 1][2]["counts"])
+        assert stored.frame == BATCHES[done - 1][3]
+    for batch in BATCHES[done:]:
+        stored.add(*batch)
+    assert content(out) == content(whole)
+
+
+def test_other_settings_are_refused_by_name(out):
+    write(out)
+    other = {**SETTINGS, "options": {"people": "main", "min_share": 0.5}}
+    with pytest.raises(
+        ConfigError, match=r"people.*'?main'?.*Give another --out, or replace it with --restart"
+    ):
+        opened(out, other)
+    stored, state = opened(out, other, restart=True)
+    assert (state, list(stored.windows()), list(stored.faces())) == (None, [], [])
+
+
+def test_lines_without_a_state_are_not_touched(out):
+    write(out)
+    (out.path / PROGRESS_FILE).unlink()
+    before = content(out)
+    with pytest.raises(
+        ConfigError, match=f"without {PROGRESS_FILE}; give another --out, or replace them with"
+    ):
+        opened(out)
+    assert content(out) == before
+
+
+@pytest.mark.parametrize("kept", [WINDOWS_FILE, FACES_FILE])
+def test_a_shortened_file_is_refused(out, kept):
+    write(out)
+    path = out.path / kept
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(FileError, match=rf"{kept}' has \d+ bytes; \d+ are needed"):
+        opened(out)
+    path.unlink()
+    with pytest.raises(OusError, match=kept):
+        opened(out)
+
+
+@pytest.mark.parametrize(
+    "line", [b"no json", b"[]", b"null", b"{}", b'{"frame": 1}', b"1", b"[" * 5000, b'"text"']
+)  # fmt: skip
+@pytest.mark.parametrize("name", [WINDOWS_FILE, FACES_FILE])
+def test_a_damaged_line_is_named(out, name, line):
+    write(out)
+    path = out.path / name
+    first = path.read_bytes().split(b"\n")[0]
+    path.write_bytes(first + b"\n" + line + b"\n" + b" " * path.stat().st_size)
+    stored, _ = opened(out)
+    with pytest.raises(FileError, match=f"{name}', line 2 is damaged; predict again with --restart"):
+        list(stored.windows() if name == WINDOWS_FILE else stored.faces())
+
+
+def bomb():
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.npy", b"\0" * 5_000_000)
+    return file.getvalue()
+
+
+def arrays(**changed):
+    file = io.BytesIO()
+    np.savez(file, **changed)
+    return file.getvalue()
+
+
+DAMAGED = {
+    "empty": b"",
+    "no archive": b"PK\3\4" + b"\0" * 100,
+    "no arrays": arrays(),
+    "pickled": arrays(settings=np.array([{"a": 1}], dtype=object)),
+    "no settings": arrays(lengths=np.zeros(2, np.int64)),
+    "one length": arrays(settings=np.frombuffer(b"{}", np.uint8), lengths=np.zeros(1, np.int64)),
+    "a bomb": bomb(),
+}
+
+
+@pytest.mark.parametrize("kind", DAMAGED)
+def test_a_damaged_state_is_refused_in_one_line(out, kind, monkeypatch):
+    write(out)
+    monkeypatch.setattr(stored_module, "_MOST_BYTES", 1_000_000)
+    (out.path / PROGRESS_FILE).write_bytes(DAMAGED[kind])
+    with pytest.raises(ConfigError, match=f"{PROGRESS_FILE}' is damaged; predict again with --restart"):
+        opened(out)
+
+
+def test_every_truncation_and_many_changes_of_the_state_are_refused(out):
+    write(out)
+    whole = (out.path / PROGRESS_FILE).read_bytes()
+    random = np.random.default_rng(0)
+    changed = [whole[:length] for length in range(0, len(whole), 97)]
+    for place in random.integers(0, len(whole), 60):
+        damaged = bytearray(whole)
+        damaged[place] ^= 0xFF
+        changed.append(bytes(damaged))
+    for damaged in changed:
+        (out.path / PROGRESS_FILE).write_bytes(damaged)
+        with suppress(OusError):  # a change of a time or a comment of the archive is none
+            opened(out)
+
+
+def test_links_in_place_of_the_files_are_not_followed(out, tmp_path):
+    victim = tmp_path / "victim"
+    victim.write_text("mine")
+    (out.path / WINDOWS_FILE).symlink_to(victim)
+    with pytest.raises(OusError):
+        opened(out)
+    opened(out, restart=True)
+    assert victim.read_text() == "mine"

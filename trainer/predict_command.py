@@ -1,0 +1,345 @@
+"""`predict`: answers of a trained run for videos, per person over time."""
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pipeline.choices import SceneMask
+from pipeline.commands.help_sections import DATA, MACHINE, MODEL, OUTPUT, Command
+from pipeline.commands.options import EXIT_FAILED_CHECK, EXIT_INTERRUPTED, DetectorWeights, Device, Json
+from pipeline.errors import ConfigError, counted
+from pipeline.terminal import answer, progress_bar, say
+
+if TYPE_CHECKING:
+    from pipeline.cancel import CancelToken
+    from trainer.prediction.inputs import Input
+    from trainer.prediction.predict import Progress
+    from trainer.prediction.source import PlannedSource
+
+app = typer.Typer()
+
+
+@app.command(
+    cls=Command, epilog="Example: cli.py predict interview.mp4 --run runs/dfew-fold1-seed0 --out interview"
+)
+def predict(
+    videos: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="VIDEO|DIRECTORY...", help="Videos, directories of videos, or a directory of images."
+        ),
+    ],
+    run: Annotated[
+        Path, typer.Option(help="Answer with the model of this training run.", rich_help_panel=MODEL)
+    ],
+    face_run: Annotated[
+        Path | None,
+        typer.Option(
+            help="Show the answers of this face-only run beside, trained on the same cache [none].",
+            rich_help_panel=MODEL,
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Write files to this directory [predictions/NAME].", rich_help_panel=OUTPUT),
+    ] = None,
+    window: Annotated[
+        float | None,
+        typer.Option(
+            help="Answer for windows of this many seconds [the median training clip].", rich_help_panel=DATA
+        ),
+    ] = None,
+    stride: Annotated[
+        float | None,
+        typer.Option(
+            help="Begin a window every so many seconds; more than --window leaves gaps, and is faster "
+            "[a quarter of --window].",
+            rich_help_panel=DATA,
+        ),
+    ] = None,
+    people: Annotated[
+        str,
+        typer.Option(
+            help="Answer for all people, for main (the one that `extract` would choose in a window), or for "
+            "this many people per window.",
+            rich_help_panel=DATA,
+        ),
+    ] = "all",
+    min_face: Annotated[
+        float,
+        typer.Option(
+            help="Give no answer for faces with a shorter side than this, in pixels.", rich_help_panel=DATA
+        ),
+    ] = 24.0,
+    min_share: Annotated[
+        float,
+        typer.Option(
+            help="Give no answer if the face is found on a smaller share of a window's sampled frames.",
+            rich_help_panel=DATA,
+        ),
+    ] = 0.5,
+    mask: Annotated[
+        SceneMask | None,
+        typer.Option(
+            help="Fill these faces in the scene; another value than in training is marked [as trained].",
+            rich_help_panel=MODEL,
+        ),
+    ] = None,
+    formats: Annotated[
+        str,
+        typer.Option(
+            help="Write these formats, separated by commas: jsonl, csv, eaf, srt, vtt, mp4, html, or all.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = "jsonl,csv,html",
+    explain: Annotated[
+        str,
+        typer.Option(
+            help="Explain this many windows per person on the page, all or none: which frames and which "
+            "places of the scene change the answer. Each takes as many images as 16 windows.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = "3",
+    people_file: Annotated[
+        Path | None,
+        typer.Option(
+            help="Rename and merge people by this file of lines such as `P2 = Anna`; nothing is computed "
+            "again [their numbers].",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
+    embed: Annotated[
+        bool,
+        typer.Option("--embed", help="Put a video of up to 20 MB inside the page.", rich_help_panel=OUTPUT),
+    ] = False,
+    thumbnails: Annotated[
+        bool, typer.Option(help="Show a face of each person on the page.", rich_help_panel=OUTPUT)
+    ] = True,
+    start: Annotated[
+        float | None,
+        typer.Option(help="Begin at this time of the video, in seconds [its start].", rich_help_panel=DATA),
+    ] = None,
+    end: Annotated[
+        float | None,
+        typer.Option(help="End at this time of the video, in seconds [its end].", rich_help_panel=DATA),
+    ] = None,
+    shots: Annotated[
+        str,
+        typer.Option(
+            help="Search cuts with auto, treat the video as one shot with none, or read their times in "
+            "seconds from this file.",
+            rich_help_panel=DATA,
+        ),
+    ] = "auto",
+    rate: Annotated[
+        float | None,
+        typer.Option(help="Images per second of a directory of images [no times].", rich_help_panel=DATA),
+    ] = None,
+    labels: Annotated[
+        Path | None,
+        typer.Option(
+            help="Compare the answers with the labels in this CSV file, with the columns path and label, and "
+            "optionally start_seconds, end_seconds and person [none].",
+            rich_help_panel=DATA,
+        ),
+    ] = None,
+    cache: Annotated[
+        str | None,
+        typer.Option(
+            help="Read from this training cache how the features were made, for runs of earlier versions "
+            "[the run's cache].",
+            rich_help_panel=MODEL,
+        ),
+    ] = None,
+    encoder_weights: Annotated[
+        str | None,
+        typer.Option(
+            help="Load the encoder's weights from this file or tag [as at extraction].", rich_help_panel=MODEL
+        ),
+    ] = None,
+    detector_weights: DetectorWeights = None,
+    device: Device = "auto",
+    decoders: Annotated[
+        int | None,
+        typer.Option(help="Start this many decoding processes [by cores].", rich_help_panel=MACHINE),
+    ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option(help="Show windows and images, without weights; write nothing.", rich_help_panel=OUTPUT),
+    ] = False,
+    restart: Annotated[
+        bool, typer.Option("--restart", help="Replace a prediction that is there.", rich_help_panel=OUTPUT)
+    ] = False,
+    strict: Annotated[
+        bool, typer.Option(help="Exit with code 3 if a video failed.", rich_help_panel=OUTPUT)
+    ] = False,
+    json_: Json = False,
+) -> None:
+    """Answer for videos with a trained run, per person over time. The same command resumes a stopped one."""
+    from pipeline.config import require_range
+    from pipeline.device import choose_device
+    from pipeline.executor.machine import available_cores, decoders_for
+    from pipeline.process import DecodePool
+    from trainer.prediction.extraction import extraction_config, load_run_models
+    from trainer.prediction.inputs import find_inputs
+    from trainer.prediction.labels import read_labels
+    from trainer.prediction.outputs import OutputOptions
+    from trainer.prediction.plan import plan_all
+    from trainer.prediction.session import predict_all
+    from trainer.prediction.source import PredictOptions
+    from trainer.runs import load_run
+
+    if decoders is not None:
+        require_range("--decoders", decoders, 1)
+    options = PredictOptions(
+        window_seconds=window, stride_seconds=stride, people=people, min_face_px=min_face,
+        min_share=min_share, mask=mask, start_seconds=start, end_seconds=end, shots=shots, rate=rate,
+    )  # fmt: skip
+    outputs = OutputOptions.parse(formats, embed=embed, thumbnails=thumbnails, explain=explain)
+    inputs, is_collection = find_inputs(videos)
+    if people_file is not None and is_collection:
+        msg = f"--people-file names the people of one video, and {counted(len(inputs), 'video')} are given."
+        raise ConfigError(msg)
+    loaded = load_run(run, device=device)
+    read = None if labels is None else read_labels(labels, inputs, loaded.class_names)
+    other = None if face_run is None else load_run(face_run, device=device)
+    where = choose_device(device)
+    weights: dict[str, Any] = {
+        "cache": cache, "encoder_weights": encoder_weights, "detector_weights": detector_weights,
+    }  # fmt: skip
+    num_decoders = decoders or decoders_for(where, len(available_cores()))
+    with DecodePool(num_decoders) as decoder:
+        if dry_run:
+            config = extraction_config(loaded, where, **weights)
+            answer(plan_all(inputs, config, loaded, options, decoder), json_)
+            return
+        for banner in loaded.banners:
+            say(f"!! {banner}")
+        say(f"{loaded.info.encoder_name}; loading the models")
+        models = load_run_models(loaded, where, **weights)
+        default = Path("predictions") / (videos[0].resolve().name if is_collection else inputs[0].name)
+        with _display() as observer, _cancelled_by_signals() as cancel:
+            report = predict_all(
+                inputs, loaded, models, decoder, out or default, options, outputs,
+                is_collection=is_collection, face_run=other, people_file=people_file, labels=read,
+                restart=restart, observer=observer, cancel=cancel,
+            )  # fmt: skip
+    answer(report, json_)
+    if report.is_interrupted:
+        say("stopped; everything up to here is kept, and the same command resumes.")
+        raise typer.Exit(EXIT_INTERRUPTED)
+    if report.num_failed and (strict or report.num_failed == len(report.videos)):
+        raise typer.Exit(EXIT_FAILED_CHECK if strict else 1)
+
+
+@contextmanager
+def _cancelled_by_signals() -> Iterator["CancelToken"]:
+    """Yield a token that the first Ctrl-C or SIGTERM cancels; the second one ends the program at once."""
+    from pipeline.cancel import CancelToken
+
+    cancel = CancelToken()
+
+    def stop(number: int, frame: Any) -> None:
+        if cancel.is_cancelled:
+            raise KeyboardInterrupt
+        cancel.cancel()
+        say("stopping; the files of everything that is done are written. Ctrl-C again ends at once.")
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield cancel
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _display() -> Iterator[Any]:
+    """Yield the observer of a prediction, which shows a progress bar for each part of the work."""
+    from trainer.prediction.outcomes import PredictObserver
+
+    with ExitStack() as bars:
+
+        def bar(activity: str, total: float | None, unit: str) -> Callable[..., None]:
+            bars.close()
+            start, advance = bars.enter_context(progress_bar(activity, unit))
+            if total is not None:
+                start(total)
+            return advance
+
+        def on_scan(one: "Input") -> Callable[[float], None]:
+            advance, done = bar(f"scanning {one.path.name}", None, "s"), 0.0
+
+            def show(seconds: float) -> None:
+                nonlocal done
+                if seconds > done:
+                    advance(seconds - done, f"{_clock(seconds)} scanned")
+                    done = seconds
+
+            return show
+
+        def on_windows(one: "Input", planned: "PlannedSource") -> "Callable[[Progress], None]":
+            has_times = planned.scan.has_times
+            total = planned.scan.end_seconds if has_times else float(planned.scan.num_frames)
+            advance = bar(one.path.name, total, "s" if has_times else "frames")
+            began, first, done = time.monotonic(), None, 0.0
+
+            def show(progress: "Progress") -> None:
+                nonlocal first, done
+                if first is None:
+                    first = progress.seconds
+                speed = (progress.seconds - first) / max(time.monotonic() - began, 1e-9)
+                people = counted(progress.num_people, "person", "people")
+                times = f"{_clock(progress.seconds)} of {_clock(total)}, {speed:.2g}x real time, {people}"
+                if progress.seconds > done:
+                    advance(progress.seconds - done, times if has_times else people)
+                    done = progress.seconds
+
+            return show
+
+        def on_drawing(one: "Input", planned: "PlannedSource") -> Callable[[float], None]:
+            total = planned.scan.end_seconds if planned.scan.has_times else None
+            advance, done = bar(f"drawing {one.path.name}", total, "s"), 0.0
+
+            def show(seconds: float) -> None:
+                nonlocal done
+                if seconds > done:
+                    advance(seconds - done)
+                    done = seconds
+
+            return show
+
+        def on_explaining(one: "Input") -> Callable[[int, int], None]:
+            advance: Callable[..., None] | None = None
+
+            def show(done: int, total: int) -> None:
+                nonlocal advance
+                if advance is None:
+                    advance = bar(f"explaining {one.path.name}", float(total), "windows")
+                advance(1)
+
+            return show
+
+        def log(text: str) -> None:
+            bars.close()
+            say(text)
+
+        yield PredictObserver(
+            on_scan=on_scan,
+            on_windows=on_windows,
+            on_drawing=on_drawing,
+            on_explaining=on_explaining,
+            on_note=lambda note: log(f"note: {note}"),
+            on_video=lambda video: log(f"{video.name}: {video.failure}") if video.failure else None,
+        )
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
