@@ -225,8 +225,10 @@ def plot_explanation(
     ).set_in_layout(False)  # fmt: skip
     drawn = None
     for axes, scene in zip(panels[-1], shown.scene_N, strict=False):
-        axes.imshow(scene)
-        if shown.cell_GG is not None:
+        if shown.cell_GG is None:
+            axes.imshow(scene)
+        else:
+            axes.imshow(scene.mean(axis=2), cmap="gray", vmin=0, vmax=255)  # colours are those of the cells
             left, top, right, bottom = shown.area
             largest = max(float(np.abs(shown.cell_GG).max()), _SMALLEST_CHANGE)
             drawn = axes.imshow(
