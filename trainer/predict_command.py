@@ -226,8 +226,8 @@ def predict(
         with _display() as observer, _cancelled_by_signals() as cancel:
             report = predict_all(
                 inputs, loaded, models, decoder, out or default, options, outputs,
-                is_collection=is_collection, face_run=other, people_file=people_file, labels=read,
-                restart=restart, observer=observer, cancel=cancel,
+                is_collection=is_collection, face_run=other, cache=cache, people_file=people_file,
+                labels=read, restart=restart, observer=observer, cancel=cancel,
             )  # fmt: skip
     answer(report, json_)
     if report.is_interrupted:

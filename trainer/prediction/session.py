@@ -12,8 +12,9 @@ from pipeline.cancel import CancelToken, TaskCancelledError
 from pipeline.display.json_values import to_json_values
 from pipeline.errors import ClipError, OusError
 from pipeline.own_dir import OwnDir
-from pipeline.portable import portable_values
+from pipeline.portable import portable, portable_values
 from pipeline.process.windows import PartDecoder
+from pipeline.store.location import LocationLike
 from pipeline.strict_json import to_json
 from trainer.prediction.explanation_choice import NO_WINDOW
 from trainer.prediction.extraction import RunModels
@@ -47,6 +48,7 @@ def predict_all(
     *,
     is_collection: bool,
     face_run: Run | None = None,
+    cache: LocationLike | None = None,
     people_file: Path | None = None,
     labels: Labels | None = None,
     restart: bool = False,
@@ -65,6 +67,7 @@ def predict_all(
         outputs: Options of the outputs.
         is_collection: Whether there is a directory per source below `out`, and a page over all.
         face_run: A face-only run whose answers are shown beside; None for none.
+        cache: Training cache of a run of an earlier version; None for the one that it names.
         people_file: Names of people, for a single source; None for their own names.
         labels: The user's labels, which are compared with the answers; None for none.
         restart: Replace predictions that are there.
@@ -77,7 +80,7 @@ def predict_all(
         FileError: A file cannot be written.
     """
     session = _Session(
-        predictor=Predictor(run, models, options, decoder, face_run),
+        predictor=Predictor(run, models, options, decoder, face_run, cache),
         names=None if people_file is None else (read_people_file(people_file), str(people_file)),
         outputs=outputs,
         restart=restart,
@@ -101,7 +104,7 @@ def predict_all(
                 raise
             failure = f"{error.stage}: {error.reason}" if isinstance(error, ClipError) else str(error)
             video = PredictedVideo(name=one.name, path=one.path, out=where, failure=failure)
-            rows.append(VideoRow(name=one.name, failure=failure))
+            rows.append(VideoRow(name=one.name, failure=portable(failure)))
         else:
             if scorer is not None:
                 scorer.add(one.name, prediction)
