@@ -196,8 +196,11 @@ def test_files_of_explanations(made, runs, tmp_path):
         assert np.array(line["change_without_cell"]).shape == (4, 4)
         assert line["answer"] == answer.answer
         assert cv2.imread(str(out.path / shown.image)).shape[1] > 600
-    again = explain(predictor, planned, found, out, "1")
-    assert again == explained
+    assert explain(predictor, planned, found, out, "1", is_new=False) == explained
+    (out.path / "explain/window-999999.png").touch()
+    other = replace(found, windows=[replace(one, calibrated=not one.calibrated) for one in found.windows])
+    explain(predictor, planned, other, out, "1", is_new=False)  # not of these windows: made again
+    assert not (out.path / "explain/window-999999.png").exists()
     cancel = CancelToken()
     cancel.cancel()
     assert explain(predictor, planned, found, out, "1", cancel=cancel) == {}

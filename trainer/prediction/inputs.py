@@ -8,7 +8,10 @@ from pathlib import Path
 
 from pipeline.errors import ClipError, ConfigError, counted
 from pipeline.pictures import VIDEO_SUFFIXES, PictureFolder
+from trainer.prediction.stored import PROGRESS_FILE
 
+ANNOTATED_FILE = "annotated.mp4"
+"""The annotated video of a prediction."""
 _MOST_SOURCES = 100_000
 
 
@@ -28,8 +31,8 @@ class Input:
 def find_inputs(paths: Sequence[Path]) -> tuple[list[Input], bool]:
     """Return the sources that paths name.
 
-    A directory is searched for videos, recursively, in sorted order. A directory without videos that has
-    images is one source itself.
+    A directory is searched for videos, recursively, in sorted order, without the annotated videos of
+    predictions in it. A directory without videos that has images is one source itself.
 
     Args:
         paths: Videos and directories.
@@ -72,6 +75,8 @@ def _videos_below(directory: Path) -> Iterator[Path]:
         directories.sort()
         for name in sorted(files):
             path = Path(above, name)
+            if name == ANNOTATED_FILE and PROGRESS_FILE in files:
+                continue
             if not name.startswith(".") and path.suffix.lower() in VIDEO_SUFFIXES and path.is_file():
                 yield path
 

@@ -24,7 +24,7 @@ from trainer.prediction.label_files import write_label_files
 from trainer.prediction.label_scores import LabelScorer
 from trainer.prediction.labels import Labels
 from trainer.prediction.outcomes import PredictedVideo, PredictObserver, PredictReport, outcome_of
-from trainer.prediction.outputs import OutputOptions, write_outputs
+from trainer.prediction.outputs import OutputOptions, require_page, write_outputs
 from trainer.prediction.people_file import read_people_file, with_people
 from trainer.prediction.person_section import Explanation
 from trainer.prediction.predict import Predictor
@@ -151,9 +151,11 @@ class _Session:
 
         Raises:
             ClipError: The source cannot be predicted.
+            ConfigError: An option does not fit it.
             TaskCancelledError: The work was cancelled during the scan.
         """
         began, predictor, observer = time.monotonic(), self.predictor, self.observer
+        require_page(one.path, self.outputs)
         planned = plan_source(
             one.path,
             predictor.models.models.config,
