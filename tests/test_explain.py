@@ -37,6 +37,11 @@ WHEN = {0: "0.10 s", 1: "0.50 s"}
 
 
 @pytest.fixture(scope="module")
+def no_drawing():
+    """Figures are drawn here."""
+
+
+@pytest.fixture(scope="module")
 def made(tmp_path_factory):
     """A full run, a face-only run, and a video."""
     folder = tmp_path_factory.mktemp("explain")

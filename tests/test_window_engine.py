@@ -138,7 +138,9 @@ def test_frames_are_searched_once_and_held_only_while_windows_need_them():
     for place in range(0, len(wanted), 8):
         engine.add(video.frames(wanted[place : place + 8]))
         engine.flush(encode_all=True)
-        held.append(len(engine._seen) + len(engine._faces._known) + len(engine._scenes._known))
+        held.append(
+            len(engine._seen) + len(engine._waiting._faces._known) + len(engine._waiting._scenes._known)
+        )
         with_pixels.append(sum(one.rgb_HWC is not None for one in engine._seen.values()))
         assert len(engine._waiting) == 0
     assert video.detector.searched == wanted

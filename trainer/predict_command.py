@@ -213,7 +213,11 @@ def predict(
     with DecodePool(num_decoders) as decoder:
         if dry_run:
             config = extraction_config(loaded, where, **weights)
-            answer(plan_all(inputs, config, loaded, options, decoder), json_)
+            plan = plan_all(inputs, config, loaded, options, decoder)
+            answer(plan, json_)
+            _exit_if_failed(
+                sum(bool(video.failure) for video in plan.videos), len(plan.videos), strict=strict
+            )
             return
         for banner in loaded.banners:
             say(f"!! {banner}")
@@ -230,7 +234,12 @@ def predict(
     if report.is_interrupted:
         say("stopped; everything up to here is kept, and the same command resumes.")
         raise typer.Exit(EXIT_INTERRUPTED)
-    if report.num_failed and (strict or report.num_failed == len(report.videos)):
+    _exit_if_failed(report.num_failed, len(report.videos), strict=strict)
+
+
+def _exit_if_failed(num_failed: int, num_videos: int, *, strict: bool) -> None:
+    """Exit with code 1 if every video has failed, and with 3 if one has and `strict` is set."""
+    if num_failed and (strict or num_failed == num_videos):
         raise typer.Exit(EXIT_FAILED_CHECK if strict else 1)
 
 

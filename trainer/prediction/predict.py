@@ -66,7 +66,9 @@ class Predictor:
             require_face_run(run, face_run)
         self._run, self._face_run, self._models = run, face_run, models
         self._options, self._decoder = options, decoder
-        self._weights = [weights_sha256(one) for one in (run, face_run) if one is not None]
+        runs = [one for one in (run, face_run) if one is not None]
+        self._weights = [weights_sha256(one) for one in runs]
+        self._temperatures = [one.info.temperature for one in runs]
         self._scenes, note = find_scenes(run, cache)
         self.notes: tuple[str, ...] = (note,) if note else ()
         """Remarks for the user."""
@@ -202,6 +204,7 @@ class Predictor:
             "video": planned.source.name,
             "source_sha256": planned.scan.source.sha256,
             "run_weights_sha256": self._weights,
+            "temperatures": self._temperatures,
             "scenes_sha256": "" if self._scenes is None else self._scenes.sha256(),
             "identity": dict(self._models.identity),
             "options": {name: value for name, value in options.items() if name != "shots"},
