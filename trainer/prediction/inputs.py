@@ -95,9 +95,14 @@ def _named(found: Sequence[tuple[Path, Path]]) -> list[Input]:
         (below if short[below.with_suffix("").as_posix()] > 1 else below.with_suffix("")).as_posix()
         for _, below in found
     ]
-    repeated, used = Counter(names), Counter[str]()
+    repeated, numbers = Counter(names), Counter[str]()
+    taken = {name for name in names if repeated[name] == 1}
     inputs = []
     for (path, _), name in zip(found, names, strict=True):
-        used[name] += 1
-        inputs.append(Input(path=path, name=name if repeated[name] == 1 else f"{name}-{used[name]}"))
+        unique = name
+        while repeated[name] > 1 and (unique == name or unique in taken):
+            numbers[name] += 1
+            unique = f"{name}-{numbers[name]}"
+        taken.add(unique)
+        inputs.append(Input(path=path, name=unique))
     return inputs
