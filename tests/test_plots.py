@@ -38,6 +38,43 @@ def draw(kind, path, banners):
     return matplotlib.image.imread(path)[:, :, :3]
 
 
+def shown(num_frames=6, *, has_scene=True, cell=0.0):
+    """An explanation of grey images with a change without the first cell."""
+    grey, cells = np.full((64, 64, 3), 128, np.uint8), np.zeros((4, 4))
+    cells[0, 0] = cell
+    return plots.ExplainedImages(
+        face_N=[grey] * num_frames,
+        scene_N=[grey] * num_frames if has_scene else [],
+        captions=["1.20 s"] * num_frames,
+        changes=["-0.031"] * num_frames,
+        cell_GG=cells if has_scene else None,
+        area=(0, 16, 64, 48),
+    )
+
+
+def explained(path, banners=(), **settings):
+    plots.plot_explanation(shown(**settings), path, title="P1: joy 0.72", caption="methods", banners=banners)
+    return matplotlib.image.imread(path)[:, :, :3]
+
+
+def is_reddish(picture):
+    return (picture[..., 0] > picture[..., 2] + 0.15).sum()
+
+
+def test_an_explanation_is_red_where_a_cell_supports_the_answer(tmp_path):
+    (red, blue, alone, one) = (
+        explained(tmp_path / f"{n}.png", **settings)
+        for n, settings in enumerate(
+            [{"cell": -0.5}, {"cell": 0.5}, {"has_scene": False}, {"num_frames": 1, "has_scene": False}]
+        )
+    )
+    assert is_reddish(red) > 2 * is_reddish(blue) > 0, "the colour bar has both colours"
+    assert is_reddish(alone) == 0, "no scene, no colours"
+    assert alone.shape[0] < 0.7 * red.shape[0]
+    assert one.shape[1] >= 600
+    assert red_share(explained(tmp_path / "b.png", [BANNER])) > 0.01 > red_share(red)
+
+
 def red_share(picture):
     """The share of pure red among a picture's top tenth."""
     top = picture[: len(picture) // 10]

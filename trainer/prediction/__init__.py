@@ -32,7 +32,7 @@ In the order of the data:
 ``effects``         changes of an answer without a frame, or without a cell of the scene
 ``explanation_choice`` windows to explain
 ``explanation_text``   sentences of explanations
-``explain``         images and sentences of some windows
+``explanations``    images and sentences of some windows
 ``label_scores``    labelled spans and predictions -> an answer for each span, WAR, UAR and recalls
 ``label_files``     scores of labels -> labels.json, labelled.csv and the figure of the confusion matrix
 ``writing``         formats -> files

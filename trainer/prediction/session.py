@@ -188,7 +188,7 @@ class _Session:
         outputs, predictor = self.outputs, self.predictor
         if outputs.explain == NO_WINDOW or "html" not in outputs.formats or self.cancel.is_cancelled:
             return {}
-        from trainer.prediction.explain import explain  # imports matplotlib, which takes half a second
+        from trainer.prediction.explanations import explain  # imports matplotlib, which takes half a second
 
         return explain(
             predictor,

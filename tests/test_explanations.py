@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -20,9 +21,9 @@ from tests.tiny_cache import tiny_cache
 from trainer.demo import face_only
 from trainer.prediction.answers import HeadInput, predict_inputs, with_other_scenes
 from trainer.prediction.effects import Effects, frame_effects, without_frame
-from trainer.prediction.explain import explain
 from trainer.prediction.explanation_choice import chosen_windows
-from trainer.prediction.explanation_text import sentence_of
+from trainer.prediction.explanation_text import CELLS_CAPTION, LARGER_PERCENT, MEASURED_CLIPS, sentence_of
+from trainer.prediction.explanations import explain
 from trainer.prediction.extraction import RunModels
 from trainer.prediction.predict import Predictor
 from trainer.prediction.source import PredictOptions, plan_source
@@ -33,7 +34,13 @@ from trainer.training import train
 
 pytestmark = pytest.mark.usefixtures("one_tiny_encoder")
 NO_CELLS = Effects(frame_T=np.array([0.01, -0.3, np.nan]), cell_GG=None)
+ROOT = Path(__file__).parents[1]
 WHEN = {0: "0.10 s", 1: "0.50 s"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_drawing():
+    """Draw the figures of this module."""
 
 
 @pytest.fixture(scope="module")
@@ -130,6 +137,15 @@ def test_sentences_name_the_method_and_the_face_alone_only_with_a_face_only_run(
     text = sentence_of(alone, nothing, {}, sees_scene=True)
     assert text.endswith("Occlusion: no cell of the scene lowers happiness when it is filled.")
     assert set(alone.probability) == set(CLASSES)
+
+
+def test_the_caption_has_the_numbers_of_the_deletion_test():
+    result = json.loads((ROOT / "benchmarks/results/explanations.json").read_text())
+    larger = [abs(clip["change_first"]) > abs(clip["change_drawn"]) for clip in result["clips"]]
+    assert result["share_larger"] == np.mean(larger)
+    assert (round(100 * np.mean(larger)), len(larger)) == (LARGER_PERCENT, MEASURED_CLIPS)
+    assert len(larger) == result["decided_clips"]
+    assert f"{LARGER_PERCENT}% of {MEASURED_CLIPS} clips" in CELLS_CAPTION
 
 
 def test_without_a_frame_the_later_ones_move_up(runs):
