@@ -124,7 +124,7 @@ def no_drawing() -> Iterator[None]:
     """Figures are one pixel: to compose and save them is most of a short training.
 
     The modules that test figures override this fixture: test_plots, test_report_stages, test_cli, test_demo,
-    test_explain.
+    test_explanations.
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("trainer.plots.plot_curves", _one_pixel)

@@ -44,11 +44,6 @@ def no_drawing():
 
 
 @pytest.fixture(scope="module")
-def no_drawing():
-    """Figures are drawn here."""
-
-
-@pytest.fixture(scope="module")
 def made(tmp_path_factory):
     """A full run, a face-only run, and a video."""
     folder = tmp_path_factory.mktemp("explain")
