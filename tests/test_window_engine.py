@@ -142,7 +142,7 @@ def test_frames_are_searched_once_and_held_only_while_windows_need_them():
             len(engine._seen) + len(engine._waiting._faces._known) + len(engine._waiting._scenes._known)
         )
         with_pixels.append(sum(one.rgb_HWC is not None for one in engine._seen.values()))
-        assert len(engine._waiting) == 0
+        assert len(engine._waiting._waiting) == 0
     assert video.detector.searched == wanted
     assert max(with_pixels) <= 12
     assert max(held) <= 12 + 4 * 12

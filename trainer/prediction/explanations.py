@@ -76,7 +76,7 @@ def explain(
     place, cancel = out / DIRECTORY, cancel or CancelToken()
     if not is_new and (stored := _stored(place, prediction, chosen)) is not None:
         return stored
-    _remove_earlier(place)
+    remove_explanations(out)
     if not chosen:
         return {}
     place.make()
@@ -126,8 +126,9 @@ def _stored(place: OwnDir, prediction: Prediction, chosen: Sequence[int]) -> Map
         return None
 
 
-def _remove_earlier(place: OwnDir) -> None:
-    """Remove the explanations of an earlier call."""
+def remove_explanations(out: OwnDir) -> None:
+    """Remove the explanations of an earlier call from the directory of a prediction."""
+    place = out / DIRECTORY
     if not place.exists():
         return
     for name, kind in place.entries().items():

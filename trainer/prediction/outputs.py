@@ -19,7 +19,7 @@ from trainer.prediction.source import PlannedSource
 from trainer.prediction.stored import WINDOWS_FILE
 from trainer.prediction.thumbnails import thumbnails
 from trainer.prediction.video import write_video
-from trainer.prediction.writing import TextFormat, Written, write
+from trainer.prediction.writing import DERIVED_FILES, TextFormat, Written, write
 
 ALL_FORMATS = ("jsonl", "csv", "eaf", "srt", "vtt", "mp4", "html")
 DEFAULT_FORMATS = "jsonl,csv,html"
@@ -105,6 +105,16 @@ def write_outputs(
     texts = [form for form in get_args(TextFormat) if form in wanted]
     written = write(prediction, out, texts, video_link=_relative(planned.path, out.path), extras=extras)
     return Written(files=(*files, *written.files), skipped=written.skipped)
+
+
+def remove_outputs(out: OwnDir) -> None:
+    """Remove the outputs of an earlier prediction, which do not belong to the one that replaces it."""
+    from trainer.prediction.explanations import remove_explanations  # imports matplotlib
+
+    for name in (ANNOTATED_FILE, *DERIVED_FILES):
+        if out.kind(name) == "file":
+            out.remove_file(name)
+    remove_explanations(out)
 
 
 def require_page(path: Path, options: OutputOptions) -> None:

@@ -24,7 +24,7 @@ from trainer.prediction.label_files import write_label_files
 from trainer.prediction.label_scores import LabelScorer
 from trainer.prediction.labels import Labels
 from trainer.prediction.outcomes import PredictedVideo, PredictObserver, PredictReport, outcome_of
-from trainer.prediction.outputs import OutputOptions, require_page, write_outputs
+from trainer.prediction.outputs import OutputOptions, remove_outputs, require_page, write_outputs
 from trainer.prediction.people_file import read_people_file, with_people
 from trainer.prediction.person_section import Explanation
 from trainer.prediction.predict import Predictor
@@ -99,7 +99,7 @@ def predict_all(
             video, prediction = session.predict(one, where)
         except TaskCancelledError:
             break
-        except (ClipError, OusError) as error:
+        except OusError as error:
             if not is_collection and not isinstance(error, ClipError):
                 raise
             failure = f"{error.stage}: {error.reason}" if isinstance(error, ClipError) else str(error)
@@ -168,6 +168,8 @@ class _Session:
             observer.on_note(f"{one.path.name}: {note}")
         place = OwnDir.of(where)
         place.make()
+        if self.restart:
+            remove_outputs(place)
         on_progress = observer.on_windows(one, planned)
         prediction = predictor.predict(
             planned, place, restart=self.restart, on_progress=on_progress, cancel=self.cancel
