@@ -253,7 +253,13 @@ REAL = {
 
 
 @pytest.mark.data
-@pytest.mark.parametrize(("case", "people"), [*((case, "all") for case in REAL), ("haar", "main")])
+@pytest.mark.parametrize(
+    ("case", "people"),
+    [
+        *(pytest.param(case, "all", marks=[] if case == "haar" else pytest.mark.slow) for case in REAL),
+        ("haar", "main"),
+    ],
+)
 def test_features_are_those_of_extract_to_the_bit(real_clip, case, people):
     settings, lengths = REAL[case]
     models = small_models_with(**{"detector": {"name": "haar"}, "shots": {"search": "none"}, **settings})
