@@ -123,7 +123,8 @@ def _one_pixel(_: object, image: BinaryIO, **_texts: object) -> None:
 def no_drawing() -> Iterator[None]:
     """Figures are one pixel: to compose and save them is most of a short training.
 
-    The modules that test figures override this fixture: test_plots, test_report_stages, test_cli, test_demo.
+    The modules that test figures override this fixture: test_plots, test_report_stages, test_cli, test_demo,
+    test_explanations.
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("trainer.plots.plot_curves", _one_pixel)

@@ -314,6 +314,7 @@ def test_frame_has_pixels_or_a_reason() -> None:
 # --- real videos ------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_frames_of_the_shared_videos(
     test_data: Path, pool: DecodePool, monkeypatch: pytest.MonkeyPatch
 ) -> None:

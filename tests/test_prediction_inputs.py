@@ -59,3 +59,19 @@ def test_what_is_no_source_is_rejected(tmp_path, name, message):
     (tmp_path / "empty").mkdir()
     with pytest.raises(ConfigError, match=message):
         find_inputs([tmp_path / name])
+
+
+def test_annotated_videos_of_predictions_are_no_sources(tmp_path):
+    touch(tmp_path / "talk.mp4")
+    touch(tmp_path / "mine" / "annotated.mp4")
+    for name in ("annotated.mp4", "progress.npz"):
+        touch(tmp_path / "predictions" / "talk" / name)
+    inputs, _ = find_inputs([tmp_path])
+    assert [one.name for one in inputs] == ["talk", "mine/annotated"]
+
+
+def test_numbered_names_are_unique_too(tmp_path):
+    one, two = (touch(tmp_path / name / "a.mp4") for name in ("x", "y"))
+    third = touch(tmp_path / "a.mp4-1.mkv")
+    inputs, _ = find_inputs([one, two, third])
+    assert [item.name for item in inputs] == ["a.mp4-2", "a.mp4-3", "a.mp4-1"]

@@ -13,7 +13,7 @@ from pipeline.process import InlineDecoder
 from pipeline.process.windows import scan_source
 from tests.small_clips import write_video
 from tests.small_predictions import face, prediction, windows
-from trainer.prediction.outputs import ALL_FORMATS, OutputOptions, write_outputs
+from trainer.prediction.outputs import ALL_FORMATS, OutputOptions, remove_outputs, write_outputs
 from trainer.prediction.source import PlannedSource
 from trainer.prediction.thumbnails import thumbnails
 
@@ -87,3 +87,19 @@ def test_a_thumbnail_is_the_best_and_largest_face_of_each_person(video):
         thumbnails(prediction(windows("h"), {"P1": ["s00p1"]}, seconds=0.9), planned(video), InlineDecoder())
         == {}
     )
+
+
+def test_a_replaced_prediction_leaves_no_output(video, tmp_path):
+    out = OwnDir.of(tmp_path / "out")
+    out.make()
+    (out / "explain").make()
+    for name in ("explain.jsonl", "window-000003.png", "mine.txt"):
+        (out / "explain").write_text(name, "x")
+    made = prediction(windows("hhs"), {"P1": ["s00p1"]}, seconds=0.9)
+    written = write_outputs(
+        made, planned(video), out, OutputOptions(formats=ALL_FORMATS), InlineDecoder(), writes_windows=True
+    )
+    assert len(written.files) == 11
+    remove_outputs(out)
+    left = {path.name for path in out.path.rglob("*") if path.is_file()}
+    assert left == {"windows.jsonl", "mine.txt"}

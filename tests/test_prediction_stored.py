@@ -9,6 +9,7 @@ import pytest
 
 from pipeline.errors import ConfigError, FileError, OusError
 from pipeline.own_dir import OwnDir
+from pipeline.strict_json import from_json, to_json
 from tests.small_predictions import face, windows
 from trainer.prediction import stored as stored_module
 from trainer.prediction.results import PersonTracks
@@ -178,3 +179,33 @@ def test_links_in_place_of_the_files_are_not_followed(out, tmp_path):
         opened(out)
     opened(out, restart=True)
     assert victim.read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"shot": -1},
+        {"num_frames": 0},
+        {"first_frame": True},
+        {"start_seconds": "0"},
+        {"end_seconds": 10**400},
+        {"track": 3},
+        {"box_xyxy_px": [1, 2, 3]},
+        {"answer": None},
+        {"answer": "joy"},
+        {"probability": {"happiness": "0.8"}},
+        {"probability": [0.8]},
+        {"face_run": {"happiness": 1.0}},
+        {"polarity": {"good": 1.0}},
+        {"reason": 1},
+        {"flags": "short"},
+    ],
+)
+def test_a_window_with_a_value_of_another_kind_is_named(out, changed):
+    write(out)
+    lines = (out.path / WINDOWS_FILE).read_text().splitlines()
+    lines[0] = to_json({**from_json(lines[0]), **changed}, indent=None)
+    (out.path / WINDOWS_FILE).write_text("".join(f"{line}\n" for line in lines))
+    stored = StoredPrediction(out, SETTINGS)
+    with pytest.raises(FileError, match=r"windows\.jsonl', line 1 is damaged; predict again with --restart"):
+        list(stored.windows())

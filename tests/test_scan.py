@@ -182,6 +182,7 @@ def test_values_of_a_scan_are_checked(tmp_path: Path) -> None:
 # --- real videos ------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_scans_of_the_shared_videos(test_data: Path) -> None:
     """They have 10 to 30 frames/s, variable rates, b-frames, open GOPs, turned frames and damage."""
     paths = [path for path in sorted((test_data / "videos").glob("*/*")) if path.suffix != ".wav"]

@@ -138,9 +138,11 @@ def test_frames_are_searched_once_and_held_only_while_windows_need_them():
     for place in range(0, len(wanted), 8):
         engine.add(video.frames(wanted[place : place + 8]))
         engine.flush(encode_all=True)
-        held.append(len(engine._seen) + len(engine._faces._known) + len(engine._scenes._known))
+        held.append(
+            len(engine._seen) + len(engine._waiting._faces._known) + len(engine._waiting._scenes._known)
+        )
         with_pixels.append(sum(one.rgb_HWC is not None for one in engine._seen.values()))
-        assert len(engine._waiting) == 0
+        assert len(engine._waiting._waiting) == 0
     assert video.detector.searched == wanted
     assert max(with_pixels) <= 12
     assert max(held) <= 12 + 4 * 12
@@ -251,7 +253,13 @@ REAL = {
 
 
 @pytest.mark.data
-@pytest.mark.parametrize(("case", "people"), [*((case, "all") for case in REAL), ("haar", "main")])
+@pytest.mark.parametrize(
+    ("case", "people"),
+    [
+        *(pytest.param(case, "all", marks=[] if case == "haar" else pytest.mark.slow) for case in REAL),
+        ("haar", "main"),
+    ],
+)
 def test_features_are_those_of_extract_to_the_bit(real_clip, case, people):
     settings, lengths = REAL[case]
     models = small_models_with(**{"detector": {"name": "haar"}, "shots": {"search": "none"}, **settings})

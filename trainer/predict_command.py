@@ -1,9 +1,8 @@
 """`predict`: answers of a trained run for videos, per person over time."""
 
 import signal
-import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,13 +12,10 @@ from pipeline.choices import SceneMask
 from pipeline.commands.help_sections import DATA, MACHINE, MODEL, OUTPUT, Command
 from pipeline.commands.options import EXIT_FAILED_CHECK, EXIT_INTERRUPTED, DetectorWeights, Device, Json
 from pipeline.errors import ConfigError, counted
-from pipeline.terminal import answer, progress_bar, say
+from pipeline.terminal import answer, say
 
 if TYPE_CHECKING:
     from pipeline.cancel import CancelToken
-    from trainer.prediction.inputs import Input
-    from trainer.prediction.predict import Progress
-    from trainer.prediction.source import PlannedSource
 
 app = typer.Typer()
 
@@ -185,6 +181,7 @@ def predict(
     from pipeline.device import choose_device
     from pipeline.executor.machine import available_cores, decoders_for
     from pipeline.process import DecodePool
+    from trainer.display.prediction_progress import predict_observer
     from trainer.prediction.extraction import extraction_config, load_run_models
     from trainer.prediction.inputs import find_inputs
     from trainer.prediction.labels import read_labels
@@ -216,24 +213,33 @@ def predict(
     with DecodePool(num_decoders) as decoder:
         if dry_run:
             config = extraction_config(loaded, where, **weights)
-            answer(plan_all(inputs, config, loaded, options, decoder), json_)
+            plan = plan_all(inputs, config, loaded, options, decoder)
+            answer(plan, json_)
+            _exit_if_failed(
+                sum(bool(video.failure) for video in plan.videos), len(plan.videos), strict=strict
+            )
             return
         for banner in loaded.banners:
             say(f"!! {banner}")
         say(f"{loaded.info.encoder_name}; loading the models")
         models = load_run_models(loaded, where, **weights)
         default = Path("predictions") / (videos[0].resolve().name if is_collection else inputs[0].name)
-        with _display() as observer, _cancelled_by_signals() as cancel:
+        with predict_observer() as observer, _cancelled_by_signals() as cancel:
             report = predict_all(
                 inputs, loaded, models, decoder, out or default, options, outputs,
-                is_collection=is_collection, face_run=other, people_file=people_file, labels=read,
-                restart=restart, observer=observer, cancel=cancel,
+                is_collection=is_collection, face_run=other, cache=cache, people_file=people_file,
+                labels=read, restart=restart, observer=observer, cancel=cancel,
             )  # fmt: skip
     answer(report, json_)
     if report.is_interrupted:
         say("stopped; everything up to here is kept, and the same command resumes.")
         raise typer.Exit(EXIT_INTERRUPTED)
-    if report.num_failed and (strict or report.num_failed == len(report.videos)):
+    _exit_if_failed(report.num_failed, len(report.videos), strict=strict)
+
+
+def _exit_if_failed(num_failed: int, num_videos: int, *, strict: bool) -> None:
+    """Exit with code 1 if every video has failed, and with 3 if one has and `strict` is set."""
+    if num_failed and (strict or num_failed == num_videos):
         raise typer.Exit(EXIT_FAILED_CHECK if strict else 1)
 
 
@@ -256,90 +262,3 @@ def _cancelled_by_signals() -> Iterator["CancelToken"]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-@contextmanager
-def _display() -> Iterator[Any]:
-    """Yield the observer of a prediction, which shows a progress bar for each part of the work."""
-    from trainer.prediction.outcomes import PredictObserver
-
-    with ExitStack() as bars:
-
-        def bar(activity: str, total: float | None, unit: str) -> Callable[..., None]:
-            bars.close()
-            start, advance = bars.enter_context(progress_bar(activity, unit))
-            if total is not None:
-                start(total)
-            return advance
-
-        def on_scan(one: "Input") -> Callable[[float], None]:
-            advance, done = bar(f"scanning {one.path.name}", None, "s"), 0.0
-
-            def show(seconds: float) -> None:
-                nonlocal done
-                if seconds > done:
-                    advance(seconds - done, f"{_clock(seconds)} scanned")
-                    done = seconds
-
-            return show
-
-        def on_windows(one: "Input", planned: "PlannedSource") -> "Callable[[Progress], None]":
-            has_times = planned.scan.has_times
-            total = planned.scan.end_seconds if has_times else float(planned.scan.num_frames)
-            advance = bar(one.path.name, total, "s" if has_times else "frames")
-            began, first, done = time.monotonic(), None, 0.0
-
-            def show(progress: "Progress") -> None:
-                nonlocal first, done
-                if first is None:
-                    first = progress.seconds
-                speed = (progress.seconds - first) / max(time.monotonic() - began, 1e-9)
-                people = counted(progress.num_people, "person", "people")
-                times = f"{_clock(progress.seconds)} of {_clock(total)}, {speed:.2g}x real time, {people}"
-                if progress.seconds > done:
-                    advance(progress.seconds - done, times if has_times else people)
-                    done = progress.seconds
-
-            return show
-
-        def on_drawing(one: "Input", planned: "PlannedSource") -> Callable[[float], None]:
-            total = planned.scan.end_seconds if planned.scan.has_times else None
-            advance, done = bar(f"drawing {one.path.name}", total, "s"), 0.0
-
-            def show(seconds: float) -> None:
-                nonlocal done
-                if seconds > done:
-                    advance(seconds - done)
-                    done = seconds
-
-            return show
-
-        def on_explaining(one: "Input") -> Callable[[int, int], None]:
-            advance: Callable[..., None] | None = None
-
-            def show(done: int, total: int) -> None:
-                nonlocal advance
-                if advance is None:
-                    advance = bar(f"explaining {one.path.name}", float(total), "windows")
-                advance(1)
-
-            return show
-
-        def log(text: str) -> None:
-            bars.close()
-            say(text)
-
-        yield PredictObserver(
-            on_scan=on_scan,
-            on_windows=on_windows,
-            on_drawing=on_drawing,
-            on_explaining=on_explaining,
-            on_note=lambda note: log(f"note: {note}"),
-            on_video=lambda video: log(f"{video.name}: {video.failure}") if video.failure else None,
-        )
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

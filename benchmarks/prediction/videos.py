@@ -83,7 +83,7 @@ def side_by_side(
     """Encode videos side by side in H.264, in one shot after the other.
 
     Args:
-        casts: The videos of each shot, each scaled to the same share of the width. A video goes on in the
+        casts: The videos of each shot, each scaled to the same share of the width. A video continues in the
             next shot that has it, and a shorter one is repeated.
         path: File to write.
         size: Width and height of the result.

@@ -28,6 +28,7 @@
 ``probe``          facts about a clip's file besides its frames
 ``file_hashes``    size and hash of a clip's files
 ``requests``       requests to a decoder and their answers; a decoder in the caller's thread
+``pool_stream``    answers of such processes for one caller
 ``pool``           decoder in child processes
 ``room``           limit on the bytes that wait
 ``decode_child``   one such process, as its parent sees it

@@ -34,7 +34,7 @@ def stream_frames(
     The pixels are those that `decode_clip` gives, of the size of the first scanned frame. A frame that does
     not decode, or whose time differs from the scan, has no pixels and a reason; so has the rest of its
     segment, and later segments are decoded all the same. Close the generator if it is left early. A second
-    stream of the same decoder, read by the same thread, may wait for ever while the first one is unfinished.
+    stream of the same decoder, read by the same thread, may wait without an end while the first one is open.
 
     Args:
         path: The source.

@@ -8,7 +8,6 @@ import queue
 import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
@@ -17,7 +16,8 @@ import numpy as np
 from pipeline.errors import OusError
 from pipeline.frames import ipc
 from pipeline.frames.decode_child import Child
-from pipeline.frames.requests import Answer, DecodeAnswer, DecodeJob, Job, Part, rest_of
+from pipeline.frames.pool_stream import PoolClosedError, PoolParts, PoolStream
+from pipeline.frames.requests import DecodeAnswer, DecodeJob, Job, Part, rest_of
 from pipeline.frames.room import Room
 from pipeline.types import Bytes, ClipFailed, StreamedFrame
 
@@ -30,76 +30,6 @@ _ATTEMPTS = 2
 def plain_buffer(num_bytes: int) -> Bytes:
     """Return memory for the pixels of one clip."""
     return np.empty(num_bytes, dtype=np.uint8)
-
-
-class PoolClosedError(Exception):
-    """The pool was closed while clips were requested from it."""
-
-
-@dataclass(eq=False)
-class _Stream:
-    """Answers for one caller.
-
-    Attributes:
-        room: Limit on the bytes of answers that wait.
-        answers: Place of the job, its part or an error, and bytes of pixels.
-        left: Set when the caller needs no further answers.
-    """
-
-    room: Room
-    answers: "queue.SimpleQueue[tuple[int, Part | Exception, int]]" = field(default_factory=queue.SimpleQueue)
-    left: threading.Event = field(default_factory=threading.Event)
-
-    def parts(self) -> Generator[tuple[int, Part], None, None]:
-        """Yield place and part of every answer. Room for a part is released when the next one is taken."""
-        while True:
-            place, part, num_bytes = self.answers.get()
-            if isinstance(part, Exception):
-                raise part
-            try:
-                yield place, part
-            finally:
-                del part
-                self.room.leave(num_bytes)
-
-    def drop(self) -> None:
-        """Release the bytes of answers that no caller will take."""
-        while True:
-            try:
-                _, _, num_bytes = self.answers.get_nowait()
-            except queue.Empty:
-                return
-            self.room.leave(num_bytes)
-
-
-class PoolParts:
-    """Answers to one job of a pool, in order; see `requests.PartStream`.
-
-    Args:
-        stream: The stream that the pool fills.
-        leave: Function that ends the stream.
-    """
-
-    def __init__(self, stream: _Stream, leave: Callable[[_Stream], None]) -> None:
-        self._stream, self._leave = stream, leave
-
-    def __iter__(self) -> Iterator[Answer]:
-        """Yield the answers.
-
-        Raises:
-            PoolClosedError: The pool is closed.
-            OusError: No decoding process starts on this machine.
-        """
-        with closing(self._stream.parts()) as parts:
-            for _, part in parts:
-                if part.answer is not None:
-                    yield part.answer
-                if part.is_last:
-                    return
-
-    def close(self) -> None:
-        """End the job; its process is ended if it still decodes."""
-        self._leave(self._stream)
 
 
 class DecodePool:
@@ -127,10 +57,10 @@ class DecodePool:
         self._clip_seconds = clip_seconds
         self._child_bytes = child_bytes
         self._buffer = buffer
-        self._jobs: queue.SimpleQueue[tuple[_Stream, int, Job] | None] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[tuple[PoolStream, int, Job] | None] = queue.SimpleQueue()
         self._room = Room(waiting_bytes)
         self._children: dict[int, Child] = {}
-        self._streams: set[_Stream] = set()
+        self._streams: set[PoolStream] = set()
         self._closed = False
         self._threads = [
             threading.Thread(target=self._serve, args=(number,), name=f"decoder-{number}", daemon=True)
@@ -203,14 +133,14 @@ class DecodePool:
         if self._closed:
             raise PoolClosedError
 
-    def _begin(self, jobs: Sequence[Job], room: Room) -> _Stream:
-        stream = _Stream(room)
+    def _begin(self, jobs: Sequence[Job], room: Room) -> PoolStream:
+        stream = PoolStream(room)
         self._streams.add(stream)
         for place, job in enumerate(jobs):
             self._jobs.put((stream, place, job))
         return stream
 
-    def _leave(self, stream: _Stream) -> None:
+    def _leave(self, stream: PoolStream) -> None:
         stream.left.set()
         self._streams.discard(stream)
         stream.drop()

@@ -16,7 +16,7 @@ WHOLE = Window(-math.inf, math.inf)
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """Answer of a pass that goes on.
+    """Answer of a pass that continues.
 
     Attributes:
         seconds: Time of the last frame.

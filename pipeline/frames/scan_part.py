@@ -28,7 +28,7 @@ from pipeline.pictures import PictureFolder, shown
 from pipeline.types import Note
 
 PROGRESS_FRAMES = 250
-"""Decoded frames between two answers of a long pass, which show that it goes on."""
+"""Decoded frames between two answers of a long pass, which show that it continues."""
 
 
 _TRIED_EARLIER = (0.0, 2.0, 10.0)

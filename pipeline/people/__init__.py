@@ -1,6 +1,7 @@
 """People of a clip, from the faces on its frames. Pure numpy and scipy.
 
 ``config``  settings
+``assignment`` tracklets and detections assigned to each other at the least cost
 ``linker``  detections linked to tracklets, frame by frame
 ``link``    everyone's tracklets in the shots of a clip
 ``joins``   tracklets joined by look, over absences and shots

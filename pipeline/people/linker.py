@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import linear_sum_assignment
 
-from pipeline.boxes import centre_of, iou_of, side_of
+from pipeline.boxes import centre_of, side_of
+from pipeline.people.assignment import assign, margin_of, overlaps_none
 from pipeline.people.config import PeopleConfig
 from pipeline.types import Faces, Floats
 
@@ -35,7 +35,6 @@ _TAIL = 4.0
 _GATE = 10.0
 """Limit of movement and of growth, in deviations."""
 _KEPT_LOOKS = 6
-_FORBIDDEN = 1e6
 
 
 @dataclass
@@ -146,17 +145,17 @@ class Linker:
         distance_MK = _look_distances(alive, look_KD)
         cost_MK = _costs(alive, seconds, step, faces, distance_MK, config)
         strong_MK = np.where(is_strong, cost_MK, np.inf)
-        pairs = _assign(strong_MK, config.new_cost)
+        pairs = assign(strong_MK, config.new_cost)
         left_MK = np.where(is_strong, np.inf, cost_MK)
         left_MK[list(pairs)] = np.inf
-        weak = _assign(left_MK, config.new_cost * _SECOND_PASS_COST)
-        clean = _overlaps_none(faces.box_xyxy_px, config.overlap)
+        weak = assign(left_MK, config.new_cost * _SECOND_PASS_COST)
+        clean = overlaps_none(faces.box_xyxy_px, config.overlap)
         by_face = {face: m for m, face in (pairs | weak).items()}
         linked = []
         for face in range(len(faces.score)):
             if face in by_face:
                 m = by_face[face]
-                number, margin = numbers[m], _margin(cost_MK, pairs | weak, m, config.new_cost)
+                number, margin = numbers[m], margin_of(cost_MK, pairs | weak, m, config.new_cost)
             elif is_strong[face]:
                 number, margin = len(self._open) + len(self._closed), np.inf
                 self._open[number] = _Open(shot=shot)
@@ -281,58 +280,3 @@ def _look_distances(alive: Sequence[_Open], look_KD: Floats) -> Floats:
     starts = np.cumsum([0, *(len(looks) for looks in known[:-1])])
     nearest: Floats = np.sqrt(np.maximum(0, np.minimum.reduceat(square_LK, starts, axis=0)))
     return nearest
-
-
-def _assign(cost_MK: Floats, new_cost: float) -> dict[int, int]:
-    """Return the detection of each tracklet that has one, at the least total cost (Hungarian method).
-
-    A tracklet or a detection without a partner costs half of `new_cost`.
-    """
-    m, k = cost_MK.shape
-    if not np.isfinite(cost_MK).any():
-        return {}
-    square = np.full((m + k, m + k), _FORBIDDEN)
-    square[:m, :k] = np.where(np.isfinite(cost_MK), cost_MK, _FORBIDDEN)
-    square[np.arange(m), k + np.arange(m)] = new_cost / 2
-    square[m + np.arange(k), np.arange(k)] = new_cost / 2
-    square[m:, k:] = 0
-    rows, columns = linear_sum_assignment(square)
-    return {
-        int(row): int(column)
-        for row, column in zip(rows, columns, strict=True)
-        if row < m and column < k and np.isfinite(cost_MK[row, column])
-    }
-
-
-def _margin(cost_MK: Floats, pairs: dict[int, int], m: int, new_cost: float) -> float:
-    """Return how much more the next best assignment costs in which tracklet `m` has another detection.
-
-    Assignments that exchange two partners are compared. Infinite if no other person could be meant.
-    """
-    k = pairs[m]
-    held = {face: other for other, face in pairs.items()}
-    best = np.inf
-    for other in range(len(cost_MK)):
-        if other != m and other not in pairs:
-            best = min(best, cost_MK[other, k] - cost_MK[m, k])
-    for face in range(cost_MK.shape[1]):
-        if face == k or not np.isfinite(cost_MK[m, face]):
-            continue
-        taken = held.get(face)
-        if taken is None:
-            best = min(best, cost_MK[m, face] - cost_MK[m, k])
-        else:
-            before = cost_MK[m, k] + cost_MK[taken, face]
-            best = min(best, cost_MK[m, face] + min(cost_MK[taken, k], new_cost) - before)
-    for other, face in pairs.items():
-        if other != m and np.isfinite(cost_MK[other, k]):
-            after = cost_MK[other, k] + min(cost_MK[m, face], new_cost)
-            best = min(best, after - cost_MK[m, k] - cost_MK[other, face])
-    return max(0.0, float(best))
-
-
-def _overlaps_none(box_K4: Floats, limit: float) -> npt.NDArray[np.bool_]:
-    """Return whether each box overlaps every other by no more than an intersection over union."""
-    iou_KK = iou_of(box_K4, box_K4)
-    np.fill_diagonal(iou_KK, 0)
-    return np.asarray((iou_KK <= limit).all(axis=1))

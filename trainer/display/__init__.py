@@ -5,6 +5,7 @@
 ``scene_effect``  effect of the scene, clip by clip
 ``sweep``         rows of many runs
 ``prediction``    predictions of videos
+``prediction_progress`` progress bars of predictions
 ``report``        runs and sweeps
 ``demo``          the two models of the demo
 

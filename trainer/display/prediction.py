@@ -57,8 +57,8 @@ def _(report: PredictReport) -> list[str]:
 def _video_lines(video: PredictedVideo) -> list[str]:
     if video.failure:
         return [f"{video.path}: no prediction: {video.failure}"]
-    done = "" if video.done_seconds is None else f", only up to {_clock(video.done_seconds)}"
-    length = "" if video.duration_seconds is None else f" of {_clock(video.duration_seconds)}"
+    done = "" if video.done_seconds is None else f", only up to {clock(video.done_seconds)}"
+    length = "" if video.duration_seconds is None else f" of {clock(video.duration_seconds)}"
     windows = f"{counted(video.num_windows, 'window')}, {video.num_answers} with an answer"
     head = f"{video.path}{length}: {windows}{done}"
     people = (f"  {_person_line(person)}" for person in video.people)
@@ -102,7 +102,8 @@ def _(scores: LabelScores) -> list[str]:
     return [*found, *(f"  note: {printable(note)}" for note in labels.notes)]
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
+    """Return a time in whole seconds: "12:40", or "1:02:03" from an hour on."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
@@ -116,7 +117,7 @@ def _(plan: PredictionPlan) -> list[str]:
 def _plan_lines(video: VideoPlan) -> list[str]:
     if video.failure or video.settings is None:
         return [f"{video.name}: no prediction: {video.failure}"]
-    length = "" if video.duration_seconds is None else f", {_clock(video.duration_seconds)}"
+    length = "" if video.duration_seconds is None else f", {clock(video.duration_seconds)}"
     settings = video.settings
     window = (
         f"{settings.window_frames} frames, one every {settings.stride_frames}"

@@ -13,19 +13,16 @@ import torch
 from pipeline.errors import ConfigError
 from pipeline.fingerprint import differences
 from pipeline.process.windows import WindowSample
-from pipeline.types import Bools, Features, Polarity
+from pipeline.types import Bools, Features
 from trainer.batches import Batch
 from trainer.feature_batch import batch_of
-from trainer.prediction.results import DOUBTFUL, GAP, SHORT, WindowAnswer
+from trainer.prediction.results import DOUBTFUL, GAP, POLARITIES, SHORT, WindowAnswer
 from trainer.runs import Run
 from trainer.scene_sample import SceneSample
 
 _BATCH = 16
 """Windows of a batch, always: the answer for a window does not depend on the others of its batch."""
 _DIGITS = 6
-_POLARITIES = tuple(
-    polarity.name.lower() for polarity in (Polarity.NEGATIVE, Polarity.NEUTRAL, Polarity.POSITIVE)
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,7 +130,7 @@ class Answerer:
             probability=None if probability_C is None else _named(names, probability_C),
             calibrated=self._run.is_calibrated,
             margin=None if ranked is None else round(float(ranked[0] - ranked[1]), _DIGITS),
-            polarity=None if polarity_P is None else _named(_POLARITIES, polarity_P),
+            polarity=None if polarity_P is None else _named(POLARITIES, polarity_P),
             with_other_scenes=None if others_C is None else _named(names, others_C),
             face_run=None if of_face is None else _named(names, of_face.class_C),
             reason=sample.reason or None,

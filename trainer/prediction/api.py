@@ -20,6 +20,7 @@ from trainer.prediction.predict import Predictor
 from trainer.prediction.results import NOTICE, Prediction, WindowAnswer
 from trainer.prediction.source import PlannedSource, PredictOptions, plan_source
 from trainer.prediction.spans import axis_of
+from trainer.prediction.stored import PROGRESS_FILE
 from trainer.runs import Run, load_run
 
 
@@ -104,7 +105,7 @@ def predict(
     pool = DecodePool(decoders or decoders_for(loaded.device, len(available_cores())))
     try:
         planned = plan_source(Path(video), models.models.config, loaded.info, options, pool)
-        predictor = Predictor(loaded, models, options, pool, face)
+        predictor = Predictor(loaded, models, options, pool, face, cache)
     except BaseException:
         pool.close()
         raise
@@ -178,13 +179,16 @@ class VideoPrediction:
         """Write files of the prediction, and return their paths. `formats` are those of ``--formats``.
 
         Raises:
-            ConfigError: A format is unknown.
+            ConfigError: A format is unknown, or the directory has a prediction that `cli.py predict` grows.
             FileError: A file cannot be written.
         """
         text = formats if isinstance(formats, str) else ",".join(formats)
         options = OutputOptions.parse(text, embed=False, thumbnails=True)
         result, place = self.result, OwnDir.of(Path(out))
         place.make()
+        if place.kind(PROGRESS_FILE):
+            msg = f"'{place}' has a prediction that `cli.py predict` made; write into another directory."
+            raise ConfigError(msg)
         with DecodePool(1) as pool:
             written = write_outputs(result, self._planned, place, options, pool, writes_windows=True)
         return tuple(place.path / name for name in written.files)

@@ -1,4 +1,4 @@
-"""A prediction -> the JSON document of prediction.json and of ``predict --json``."""
+"""A prediction -> the JSON document of prediction.json."""
 
 import math
 from collections.abc import Mapping

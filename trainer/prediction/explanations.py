@@ -5,6 +5,7 @@ and filling one cell of the scene (occlusion). None of them names a cause: each 
 run changes with its input.
 """
 
+import hashlib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,7 +28,7 @@ from trainer.prediction.explanation_choice import chosen_windows
 from trainer.prediction.explanation_text import CAPTION, CELLS_CAPTION, sentence_of
 from trainer.prediction.person_section import Explanation
 from trainer.prediction.predict import Predictor, window_options_of
-from trainer.prediction.results import Prediction, WindowAnswer
+from trainer.prediction.results import NOTICE, Prediction, WindowAnswer
 from trainer.prediction.source import PlannedSource
 from trainer.scene_sample import uses_scene
 
@@ -60,7 +61,7 @@ def explain(
         out: Its directory.
         count: Windows per person, see `chosen_windows`: a number, ``all`` or ``none``.
         is_new: Whether the prediction has changed since an earlier call. If it has not, the explanations of
-            that call are returned, if they are of the same windows.
+            that call are returned, if they are of the same windows with the same answers.
         on_window: Called after each window with the number of windows that are done, and of all.
         cancel: Ends the work early; explanations that are done are written, and returned.
 
@@ -73,9 +74,9 @@ def explain(
     """
     chosen = chosen_windows(prediction, count)
     place, cancel = out / DIRECTORY, cancel or CancelToken()
-    if not is_new and (stored := _stored(place, chosen)) is not None:
+    if not is_new and (stored := _stored(place, prediction, chosen)) is not None:
         return stored
-    _remove_earlier(place)
+    remove_explanations(out)
     if not chosen:
         return {}
     place.make()
@@ -88,22 +89,33 @@ def explain(
         except TaskCancelledError:
             break
         except ClipError as error:
-            lines.append(to_json({"window": index, "reason": str(error)}, indent=None))
+            lines.append(_line(prediction, index, {"reason": str(error)}))
+            on_window(done, len(chosen))
             continue
         name = f"window-{index:06d}.png"
         place.write_bytes(name, made.png)
         found[index] = Explanation(image=f"{DIRECTORY}/{name}", sentence=made.sentence)
-        lines.append(to_json({"window": index, "image": name, **made.values}, indent=None))
+        lines.append(_line(prediction, index, {"image": name, **made.values}))
         on_window(done, len(chosen))
     place.write_text(LINES_FILE, "".join(f"{line}\n" for line in lines))
     return found
 
 
-def _stored(place: OwnDir, chosen: Sequence[int]) -> Mapping[int, Explanation] | None:
+def _line(prediction: Prediction, index: int, values: Mapping[str, Any]) -> str:
+    """Return a line of explain.jsonl, with the hash of the window that it explains."""
+    return to_json({"window": index, "window_sha256": _sha256(prediction, index), **values}, indent=None)
+
+
+def _sha256(prediction: Prediction, index: int) -> str:
+    return hashlib.sha256(prediction.windows[index].line().encode()).hexdigest()
+
+
+def _stored(place: OwnDir, prediction: Prediction, chosen: Sequence[int]) -> Mapping[int, Explanation] | None:
     """Return the explanations of an earlier call; None if they are not of these windows, or unreadable."""
     try:
         lines = [from_json(line) for line in place.read_text(LINES_FILE, _MOST_BYTES).splitlines()]
-        if [line["window"] for line in lines] != list(chosen):
+        explained = [(line["window"], line["window_sha256"]) for line in lines]
+        if explained != [(index, _sha256(prediction, index)) for index in chosen]:
             return None
         return {
             line["window"]: Explanation(image=f"{DIRECTORY}/{line['image']}", sentence=str(line["sentence"]))
@@ -114,8 +126,9 @@ def _stored(place: OwnDir, chosen: Sequence[int]) -> Mapping[int, Explanation] |
         return None
 
 
-def _remove_earlier(place: OwnDir) -> None:
-    """Remove the explanations of an earlier call."""
+def remove_explanations(out: OwnDir) -> None:
+    """Remove the explanations of an earlier call from the directory of a prediction."""
+    place = out / DIRECTORY
     if not place.exists():
         return
     for name, kind in place.entries().items():
@@ -241,7 +254,7 @@ def _image(
         ),
         png,
         title=f"{title}: {answer.answer} {(answer.probability or {}).get(answer.answer or '', 0):.2f}",
-        caption=caption if effects.cell_GG is None else f"{caption} {CELLS_CAPTION}",
+        caption=" ".join([caption, *([] if effects.cell_GG is None else [CELLS_CAPTION]), NOTICE]),
         banners=banners,
     )
     return png.getvalue()

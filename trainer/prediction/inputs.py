@@ -8,7 +8,10 @@ from pathlib import Path
 
 from pipeline.errors import ClipError, ConfigError, counted
 from pipeline.pictures import VIDEO_SUFFIXES, PictureFolder
+from trainer.prediction.stored import PROGRESS_FILE
 
+ANNOTATED_FILE = "annotated.mp4"
+"""The annotated video of a prediction."""
 _MOST_SOURCES = 100_000
 
 
@@ -28,8 +31,8 @@ class Input:
 def find_inputs(paths: Sequence[Path]) -> tuple[list[Input], bool]:
     """Return the sources that paths name.
 
-    A directory is searched for videos, recursively, in sorted order. A directory without videos that has
-    images is one source itself.
+    A directory is searched for videos, recursively, in sorted order, without the annotated videos of
+    predictions in it. A directory without videos that has images is one source itself.
 
     Args:
         paths: Videos and directories.
@@ -72,6 +75,8 @@ def _videos_below(directory: Path) -> Iterator[Path]:
         directories.sort()
         for name in sorted(files):
             path = Path(above, name)
+            if name == ANNOTATED_FILE and PROGRESS_FILE in files:
+                continue
             if not name.startswith(".") and path.suffix.lower() in VIDEO_SUFFIXES and path.is_file():
                 yield path
 
@@ -90,9 +95,14 @@ def _named(found: Sequence[tuple[Path, Path]]) -> list[Input]:
         (below if short[below.with_suffix("").as_posix()] > 1 else below.with_suffix("")).as_posix()
         for _, below in found
     ]
-    repeated, used = Counter(names), Counter[str]()
+    repeated, numbers = Counter(names), Counter[str]()
+    taken = {name for name in names if repeated[name] == 1}
     inputs = []
     for (path, _), name in zip(found, names, strict=True):
-        used[name] += 1
-        inputs.append(Input(path=path, name=name if repeated[name] == 1 else f"{name}-{used[name]}"))
+        unique = name
+        while repeated[name] > 1 and (unique == name or unique in taken):
+            numbers[name] += 1
+            unique = f"{name}-{numbers[name]}"
+        taken.add(unique)
+        inputs.append(Input(path=path, name=unique))
     return inputs

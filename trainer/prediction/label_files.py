@@ -46,7 +46,7 @@ def _figure(scores: LabelScores, metrics: Metrics) -> bytes:
 
     image = BytesIO()
     title = f"{scores.run}: labels of {printable(scores.labels.file.name)}"
-    plots.plot_confusion(metrics, image, title=title, banners=scores.banners)
+    plots.plot_confusion(metrics, image, title=title, banners=(*scores.banners, NOTICE))
     return image.getvalue()
 
 

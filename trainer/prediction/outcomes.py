@@ -5,7 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from trainer.prediction.inputs import Input
+from trainer.prediction.label_runs import timelines
 from trainer.prediction.label_scores import LabelScores
+from trainer.prediction.people_summary import summaries
 from trainer.prediction.predict import Progress
 from trainer.prediction.results import NOTICE, UNKNOWN, Prediction
 from trainer.prediction.source import PlannedSource
@@ -13,7 +15,14 @@ from trainer.prediction.source import PlannedSource
 
 @dataclass(frozen=True, kw_only=True)
 class PersonShare:
-    """A person of a video: seconds with an answer, and the share of each class in it."""
+    """A person of a video.
+
+    Attributes:
+        name: Name of the person.
+        num_windows: Windows of the person.
+        num_answers: Those with an answer.
+        shares: Fraction of the time with an answer that each class has; empty without any answer.
+    """
 
     name: str
     num_windows: int
@@ -125,16 +134,15 @@ def outcome_of(
         notes: Remarks for the user.
         skipped: Formats that were not written, with the reason.
     """
-    people = []
-    for person in prediction.people:
-        windows = [window for window in prediction.windows if window.track in person.tracks]
-        answers = [window.answer for window in windows if window.answer is not None]
-        shares = (
-            {name: answers.count(name) / len(answers) for name in prediction.class_names} if answers else {}
+    people = [
+        PersonShare(
+            name=summary.person.name,
+            num_windows=summary.num_windows,
+            num_answers=summary.num_windows - summary.num_unanswered,
+            shares=dict(summary.shares or {}),
         )
-        people.append(
-            PersonShare(name=person.name, num_windows=len(windows), num_answers=len(answers), shares=shares)
-        )
+        for summary in summaries(prediction, timelines(prediction))
+    ]
     return PredictedVideo(
         name=one.name,
         path=one.path,

@@ -11,19 +11,20 @@ from pipeline.own_dir import OwnDir
 from pipeline.plain_file import read_given
 from pipeline.process.windows import PartDecoder
 from trainer.prediction.explanation_choice import NO_WINDOW, require_count
+from trainer.prediction.inputs import ANNOTATED_FILE
+from trainer.prediction.page import require_embeddable
 from trainer.prediction.person_section import Explanation, PageExtras
 from trainer.prediction.results import Prediction
 from trainer.prediction.source import PlannedSource
 from trainer.prediction.stored import WINDOWS_FILE
 from trainer.prediction.thumbnails import thumbnails
 from trainer.prediction.video import write_video
-from trainer.prediction.writing import TextFormat, Written, write
+from trainer.prediction.writing import DERIVED_FILES, TextFormat, Written, write
 
 ALL_FORMATS = ("jsonl", "csv", "eaf", "srt", "vtt", "mp4", "html")
 DEFAULT_FORMATS = "jsonl,csv,html"
 _PLAYED = (".mp4", ".m4v", ".webm", ".mov", ".ogv")
 """Suffixes of videos that browsers may play."""
-VIDEO_FILE = "annotated.mp4"
 _MOST_BYTES = 1 << 30
 
 
@@ -88,12 +89,12 @@ def write_outputs(
         write_video(
             prediction,
             planned.path,
-            out.path / VIDEO_FILE,
+            out.path / ANNOTATED_FILE,
             scan=planned.scan,
             decoder=decoder,
             on_progress=on_video,
         )
-        files = (*files, VIDEO_FILE)
+        files = (*files, ANNOTATED_FILE)
     extras = None
     if "html" in options.formats:
         video, embedded = _page_video(planned, out, options)
@@ -106,14 +107,35 @@ def write_outputs(
     return Written(files=(*files, *written.files), skipped=written.skipped)
 
 
+def remove_outputs(out: OwnDir) -> None:
+    """Remove the outputs of an earlier prediction, which do not belong to the one that replaces it."""
+    from trainer.prediction.explanations import remove_explanations  # imports matplotlib
+
+    for name in (ANNOTATED_FILE, *DERIVED_FILES):
+        if out.kind(name) == "file":
+            out.remove_file(name)
+    remove_explanations(out)
+
+
+def require_page(path: Path, options: OutputOptions) -> None:
+    """Raise ConfigError if the page of a source cannot have its video inside, before anything is computed."""
+    if options.embed and "html" in options.formats and _is_played(path, options):
+        require_embeddable(path.stat().st_size)
+
+
+def _is_played(path: Path, options: OutputOptions) -> bool:
+    """Return whether the page shows the source itself: a video that browsers may play."""
+    return "mp4" not in options.formats and not path.is_dir() and path.suffix.lower() in _PLAYED
+
+
 def _page_video(
     planned: PlannedSource, out: OwnDir, options: OutputOptions
 ) -> tuple[str | None, bytes | None]:
     """Return the path of the page's video relative to it, and its bytes if they are embedded."""
     path = planned.path
     if "mp4" in options.formats:
-        path = out.path / VIDEO_FILE
-    elif path.is_dir() or path.suffix.lower() not in _PLAYED:
+        path = out.path / ANNOTATED_FILE
+    elif not _is_played(path, options):
         return None, None
     embedded = read_given(path, _MOST_BYTES) if options.embed else None
     return _relative(path, out.path), embedded

@@ -99,15 +99,20 @@ def _media(extras: PageExtras, *, has_times: bool) -> list[str]:
         return []
     source = address_of(extras.video)
     if extras.embedded is not None:
-        if len(extras.embedded) > MAX_EMBEDDED_BYTES:
-            msg = (
-                f"The video has {len(extras.embedded):,} bytes; a page embeds at most "
-                f"{MAX_EMBEDDED_BYTES:,}. Leave out --embed."
-            )
-            raise ConfigError(msg)
+        require_embeddable(len(extras.embedded))
         kind = _VIDEO_TYPES.get(PurePosixPath(extras.video).suffix.lower(), "video/mp4")
         source = f"data:{kind};base64,{b64encode(extras.embedded).decode()}"
     return [f'<video controls playsinline preload="metadata" src="{escape(source)}"></video>']
+
+
+def require_embeddable(num_bytes: int) -> None:
+    """Raise ConfigError if a video is larger than `MAX_EMBEDDED_BYTES`."""
+    if num_bytes > MAX_EMBEDDED_BYTES:
+        msg = (
+            f"The video has {num_bytes:,} bytes; a page embeds at most {MAX_EMBEDDED_BYTES:,}. Leave out "
+            "--embed."
+        )
+        raise ConfigError(msg)
 
 
 def _notes(prediction: Prediction, axis: Axis, lines: Sequence[Timeline]) -> Iterator[str]:

@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipeline.errors import ClipError
+from pipeline.errors import ClipError, OusError
 from pipeline.process import ExtractConfig
 from pipeline.process.windows import PartDecoder
 from trainer.prediction.inputs import Input
 from trainer.prediction.results import Settings
 from trainer.prediction.source import PredictOptions, plan_source
 from trainer.runs import Run
+from trainer.scene_sample import uses_scene
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,13 +59,18 @@ def plan_all(
         run: The run.
         options: Options of the prediction.
         decoder: Decodes the sources.
+
+    Raises:
+        ConfigError: An option does not fit the only source; of several sources, it is the failure of one.
     """
-    has_scene = run.config.model.scene or run.config.has_polarity_token
+    has_scene = uses_scene(run.config)
     videos = []
     for one in inputs:
         try:
             planned = plan_source(one.path, config, run.info, options, decoder)
-        except ClipError as error:
+        except OusError as error:
+            if len(inputs) == 1 and not isinstance(error, ClipError):
+                raise
             videos.append(VideoPlan(name=one.name, failure=str(error)))
             continue
         num_frames = len(planned.plan.wanted)

@@ -66,7 +66,9 @@ class Predictor:
             require_face_run(run, face_run)
         self._run, self._face_run, self._models = run, face_run, models
         self._options, self._decoder = options, decoder
-        self._weights = [weights_sha256(one) for one in (run, face_run) if one is not None]
+        runs = [one for one in (run, face_run) if one is not None]
+        self._weights = [weights_sha256(one) for one in runs]
+        self._temperatures = [one.info.temperature for one in runs]
         self._scenes, note = find_scenes(run, cache)
         self.notes: tuple[str, ...] = (note,) if note else ()
         """Remarks for the user."""
@@ -199,8 +201,10 @@ class Predictor:
         """Return everything that determines the lines of a prediction."""
         options = asdict(self._options)
         return {
+            "video": planned.source.name,
             "source_sha256": planned.scan.source.sha256,
             "run_weights_sha256": self._weights,
+            "temperatures": self._temperatures,
             "scenes_sha256": "" if self._scenes is None else self._scenes.sha256(),
             "identity": dict(self._models.identity),
             "options": {name: value for name, value in options.items() if name != "shots"},
@@ -215,7 +219,28 @@ class Predictor:
         if not stored.is_done:
             frame = min(stored.frame, scan.num_frames - 1)
             done = float(scan.seconds_N[frame]) if scan.has_times else float(frame)
-        return self._prediction(planned, tuple(stored.windows()), stored.faces(), people, done)
+        windows, faces = tuple(stored.windows()), tuple(stored.faces())
+        self._require_own(planned, stored, windows, faces, people)
+        return self._prediction(planned, windows, faces, people, done)
+
+    def _require_own(
+        self,
+        planned: PlannedSource,
+        stored: StoredPrediction,
+        windows: Sequence[WindowAnswer],
+        faces: Sequence[TrackedFace],
+        people: Sequence[PersonTracks],
+    ) -> None:
+        """Raise ConfigError for stored lines of other classes, frames or tracks, which were changed."""
+        names, num_frames = list(self._run.class_names), planned.scan.num_frames
+        tracks = {"", *(track for person in people for track in person.tracks)}
+        if not (
+            all(one.track in tracks for one in windows)
+            and all(one.probability is None or list(one.probability) == names for one in windows)
+            and all(one.first_frame + one.num_frames <= num_frames for one in windows)
+            and all(one.frame < num_frames for one in faces)
+        ):
+            raise stored.damaged()
 
     def _prediction(
         self,

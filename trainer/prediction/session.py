@@ -12,8 +12,9 @@ from pipeline.cancel import CancelToken, TaskCancelledError
 from pipeline.display.json_values import to_json_values
 from pipeline.errors import ClipError, OusError
 from pipeline.own_dir import OwnDir
-from pipeline.portable import portable_values
+from pipeline.portable import portable, portable_values
 from pipeline.process.windows import PartDecoder
+from pipeline.store.location import LocationLike
 from pipeline.strict_json import to_json
 from trainer.prediction.explanation_choice import NO_WINDOW
 from trainer.prediction.extraction import RunModels
@@ -23,7 +24,7 @@ from trainer.prediction.label_files import write_label_files
 from trainer.prediction.label_scores import LabelScorer
 from trainer.prediction.labels import Labels
 from trainer.prediction.outcomes import PredictedVideo, PredictObserver, PredictReport, outcome_of
-from trainer.prediction.outputs import OutputOptions, write_outputs
+from trainer.prediction.outputs import OutputOptions, remove_outputs, require_page, write_outputs
 from trainer.prediction.people_file import read_people_file, with_people
 from trainer.prediction.person_section import Explanation
 from trainer.prediction.predict import Predictor
@@ -47,6 +48,7 @@ def predict_all(
     *,
     is_collection: bool,
     face_run: Run | None = None,
+    cache: LocationLike | None = None,
     people_file: Path | None = None,
     labels: Labels | None = None,
     restart: bool = False,
@@ -65,6 +67,7 @@ def predict_all(
         outputs: Options of the outputs.
         is_collection: Whether there is a directory per source below `out`, and a page over all.
         face_run: A face-only run whose answers are shown beside; None for none.
+        cache: Training cache of a run of an earlier version; None for the one that it names.
         people_file: Names of people, for a single source; None for their own names.
         labels: The user's labels, which are compared with the answers; None for none.
         restart: Replace predictions that are there.
@@ -77,7 +80,7 @@ def predict_all(
         FileError: A file cannot be written.
     """
     session = _Session(
-        predictor=Predictor(run, models, options, decoder, face_run),
+        predictor=Predictor(run, models, options, decoder, face_run, cache),
         names=None if people_file is None else (read_people_file(people_file), str(people_file)),
         outputs=outputs,
         restart=restart,
@@ -96,12 +99,12 @@ def predict_all(
             video, prediction = session.predict(one, where)
         except TaskCancelledError:
             break
-        except (ClipError, OusError) as error:
+        except OusError as error:
             if not is_collection and not isinstance(error, ClipError):
                 raise
             failure = f"{error.stage}: {error.reason}" if isinstance(error, ClipError) else str(error)
             video = PredictedVideo(name=one.name, path=one.path, out=where, failure=failure)
-            rows.append(VideoRow(name=one.name, failure=failure))
+            rows.append(VideoRow(name=one.name, failure=portable(failure)))
         else:
             if scorer is not None:
                 scorer.add(one.name, prediction)
@@ -148,9 +151,11 @@ class _Session:
 
         Raises:
             ClipError: The source cannot be predicted.
+            ConfigError: An option does not fit it.
             TaskCancelledError: The work was cancelled during the scan.
         """
         began, predictor, observer = time.monotonic(), self.predictor, self.observer
+        require_page(one.path, self.outputs)
         planned = plan_source(
             one.path,
             predictor.models.models.config,
@@ -163,6 +168,8 @@ class _Session:
             observer.on_note(f"{one.path.name}: {note}")
         place = OwnDir.of(where)
         place.make()
+        if self.restart:
+            remove_outputs(place)
         on_progress = observer.on_windows(one, planned)
         prediction = predictor.predict(
             planned, place, restart=self.restart, on_progress=on_progress, cancel=self.cancel

@@ -15,7 +15,7 @@ from pipeline.datasets.emotions import class_of
 from pipeline.errors import printable
 from trainer.prediction.label_runs import timelines
 from trainer.prediction.people_summary import summaries
-from trainer.prediction.results import NOTICE, Prediction, TrackedFace, WindowAnswer
+from trainer.prediction.results import NOTICE, POLARITIES, Prediction, TrackedFace, WindowAnswer
 from trainer.prediction.spans import Span, axis_of, spans_of
 
 Cell = str | float | int | bool | None
@@ -26,7 +26,6 @@ FEX_BOX = ("FaceRectX", "FaceRectY", "FaceRectWidth", "FaceRectHeight", "FaceSco
 FEX_EMOTIONS = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
 """Columns of emotions in py-feat, in its order."""
 
-_POLARITIES = ("negative", "neutral", "positive")
 _WINDOW_COLUMNS = (
     "video", "shot", "track", "start_seconds", "end_seconds", "first_frame", "num_frames", "frames_found",
     "num_sampled", "x0", "y0", "x1", "y1", "answer", "margin", "calibrated", "reason", "flags",
@@ -46,7 +45,7 @@ def windows_csv(prediction: Prediction) -> Iterator[str]:
     names = prediction.class_names
     header = [
         *_WINDOW_COLUMNS,
-        *(f"polarity_{name}" for name in _POLARITIES),
+        *(f"polarity_{name}" for name in POLARITIES),
         *(f"p_{name}" for name in names),
         *(f"other_scenes_p_{name}" for name in names),
         *(f"face_run_p_{name}" for name in names),
@@ -80,7 +79,7 @@ def _window_cells(window: WindowAnswer, names: Sequence[str]) -> list[Cell]:
         window.calibrated,
         window.reason,
         " ".join(window.flags),
-        *_values(window.polarity, _POLARITIES),
+        *_values(window.polarity, POLARITIES),
         *_values(window.probability, names),
         *_values(window.with_other_scenes, names),
         *_values(window.face_run, names),

@@ -44,7 +44,7 @@ def _rank(face: TrackedFace) -> float:
 
 
 def _cropped(rgb_HWC: npt.NDArray[np.uint8], face: TrackedFace) -> bytes:
-    """Return the square around a face as a JPEG; what is outside of the frame repeats its edge."""
+    """Return the square around a face as a JPEG; parts outside of the frame repeat its edge."""
     height, width, _ = rgb_HWC.shape
     x0, y0, x1, y1 = face.box_xyxy_px
     half = max(1, round(_MARGIN * max(x1 - x0, y1 - y0) / 2))

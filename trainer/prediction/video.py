@@ -5,7 +5,7 @@ evenly spaced. Sound is copied if mp4 can hold it, and otherwise encoded as AAC.
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -71,24 +71,22 @@ def write_video(
     OwnDir.of(target.parent).make()
     with OwnDir.of(target.parent).replacing(target.name) as file:
         name = f"/proc/self/fd/{file.fileno()}"  # the muxer opens it again to move the index to the front
-        with av.open(name, "w", format="mp4", options={"movflags": "faststart"}) as container:
+        with (
+            av.open(name, "w", format="mp4", options={"movflags": "faststart"}) as container,
+            _sound_of(path, scan) as sound,
+        ):
             picture = _PictureWriter(container, scan, start_seconds)
-            sound = _sound_of(path, scan)
-            try:
-                track = None if sound is None else _SoundWriter(container, sound, start_seconds)
-                for number, rgb in _drawn(overlay, path, scan, decoder):
-                    seconds = picture.write(number, rgb)
-                    if track is not None:
-                        track.write_until(seconds)
-                    if on_progress is not None:
-                        on_progress(seconds)
-                picture.end()
+            track = None if sound is None else _SoundWriter(container, sound, start_seconds)
+            for number, rgb in _drawn(overlay, path, scan, decoder):
+                seconds = picture.write(number, rgb)
                 if track is not None:
-                    track.write_until(picture.end_seconds)
-                    track.end()
-            finally:
-                if sound is not None:
-                    sound.__exit__(None, None, None)
+                    track.write_until(seconds)
+                if on_progress is not None:
+                    on_progress(seconds)
+            picture.end()
+            if track is not None:
+                track.write_until(picture.end_seconds)
+                track.end()
 
 
 def _drawn(
@@ -178,15 +176,14 @@ def _stamps(scan: SourceScan, start_seconds: float) -> tuple[Any, float]:
     return rising, float(rising[-1] * _TICK)
 
 
-def _sound_of(path: Path, scan: SourceScan) -> SoundReader | None:
-    """Return the sound of a video; None if it has none."""
+@contextmanager
+def _sound_of(path: Path, scan: SourceScan) -> Iterator[SoundReader | None]:
+    """Yield the sound of a video; None if it has none."""
     if not scan.has_sound:
-        return None
-    sound = SoundReader(path)
-    if sound.stream is not None:
-        return sound
-    sound.__exit__(None, None, None)
-    return None
+        yield None
+        return
+    with SoundReader(path) as sound:
+        yield None if sound.stream is None else sound
 
 
 class _SoundWriter:

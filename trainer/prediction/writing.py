@@ -25,6 +25,11 @@ TextFormat = Literal["jsonl", "json", "csv", "eaf", "srt", "vtt", "html"]
 
 WINDOWS_FILE, PREDICTION_FILE = "windows.jsonl", "prediction.json"
 PAGE_FILE = "index.html"
+DERIVED_FILES = (
+    PREDICTION_FILE, "windows.csv", "frames.csv", "people.csv", "fex.csv", "timeline.eaf", "subtitles.srt",
+    "subtitles.vtt", PAGE_FILE,
+)  # fmt: skip
+"""All files that `write` makes, without windows.jsonl, which grows."""
 _TIMED: tuple[TextFormat, ...] = ("eaf", "srt", "vtt")
 
 

@@ -6,6 +6,7 @@
 ``samples``   one person in one window, and the conditions of an answer
 ``pictures``  stream images, each encoded once
 ``person``    a person's track in a window, and the parts of frames that are images
+``waiting``   samples, until the images of each are encoded
 ``engine``    from frames in order to samples
 ``reader``    from a file to samples
 ``again``     one person in one window made again, as images

@@ -7,11 +7,8 @@ everyone, and choose the subject of the window by themselves.
 Letters: K faces of a frame; U sampled frames of a window, each once; T frames per view; F, D widths.
 """
 
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import partial
-from itertools import accumulate, takewhile
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -19,14 +16,12 @@ import numpy.typing as npt
 import torch
 
 from pipeline import faces as face_step
-from pipeline import streams as stream_step
-from pipeline.errors import ClipError, counted
+from pipeline.errors import counted
 from pipeline.looks import LOOK_WIDTH
 from pipeline.process.follow import looks_on, searched_rows
 from pipeline.process.models import Models
 from pipeline.process.windows import seen as seen_step
-from pipeline.process.windows.person import masks_of, track_of
-from pipeline.process.windows.pictures import Key, PictureMemo, features_of
+from pipeline.process.windows.person import track_of
 from pipeline.process.windows.plan import Seconds, Window, WindowPlan, clock_of, meta_of
 from pipeline.process.windows.samples import (
     ALL,
@@ -40,18 +35,8 @@ from pipeline.process.windows.samples import (
 )
 from pipeline.process.windows.seen import SeenFrame, owner_of
 from pipeline.process.windows.tracks import LEAST_DETECTIONS, TrackTable
-from pipeline.types import Faces, FaceTrack, FrameMeta, StreamedFrame
-
-
-@dataclass
-class _Waiting:
-    """A person in a window whose images wait to be encoded."""
-
-    place: int
-    """Place of the window in the plan."""
-    sample: WindowSample
-    face_keys_T: list[Key] = field(default_factory=list)
-    scene_keys_T: list[Key] = field(default_factory=list)
+from pipeline.process.windows.waiting import WaitingSamples
+from pipeline.types import Faces, FrameMeta, StreamedFrame
 
 
 class WindowEngine:
@@ -80,14 +65,11 @@ class WindowEngine:
         self._searched = _searched_frames(plan, models)
         self._needed_from = _needed_from(plan.windows)
         self._last_use = {n: int(w.index_U[-1]) for w in plan.windows for n in w.index_U.tolist()}
-        self._fill = torch.tensor(models.images.fill_rgb, dtype=torch.uint8, device=models.device)
-        self._faces, self._scenes = PictureMemo(early=False), PictureMemo(early=True)
-        self._waiting: deque[_Waiting] = deque()
+        self._waiting = WaitingSamples(models, options)
         self._found: list[FoundFace] = []
         self._seen: dict[int, SeenFrame] = {}
         self._made = self._ready = 0  # windows
         self.tracks = TrackTable(self._config)
-        self.num_wanted = 0
         if state is not None:
             self._continue(state)
 
@@ -107,12 +89,17 @@ class WindowEngine:
     @property
     def num_waiting(self) -> int:
         """Images that wait to be encoded."""
-        return len(self._faces) + len(self._scenes)
+        return self._waiting.num_images
 
     @property
     def num_encoded(self) -> int:
         """Images that were encoded."""
-        return self._faces.num_encoded + self._scenes.num_encoded
+        return sum(self._waiting.num_encoded)
+
+    @property
+    def num_wanted(self) -> int:
+        """Images of all samples that `flush` has returned, each counted as often as it is in one."""
+        return self._waiting.num_wanted
 
     def add(self, frames: Sequence[StreamedFrame]) -> None:
         """Add the next frames: detect and link their faces, and make the windows that are complete.
@@ -140,24 +127,12 @@ class WindowEngine:
             on_batch: Called with the number of images after each batch.
             encode_all: Encode all images that wait. The features do not depend on it.
         """
-        encoder = self._models.encoder
-        self._faces.encode(encoder, on_batch, encode_all=encode_all)
-        self._scenes.encode(encoder, on_batch, encode_all=encode_all)
-        samples = []
-        while self._waiting and self._is_window_ready():
-            self._ready = self._waiting[0].place + 1
-            while self._waiting and self._waiting[0].place < self._ready:
-                samples.append(self._with_features(self._waiting.popleft()))
+        self._waiting.encode(on_batch, encode_all=encode_all)
+        samples, last = self._waiting.take_ready()
+        if last is not None:
+            self._ready = last + 1
         self._drop_frames()
         return samples
-
-    def _is_window_ready(self) -> bool:
-        """Return whether all images of the first window that waits are encoded."""
-        place = self._waiting[0].place
-        return all(
-            self._faces.knows(one.face_keys_T) and self._scenes.knows(one.scene_keys_T)
-            for one in takewhile(lambda one: one.place == place, self._waiting)
-        )
 
     def _first_of(self, place: int) -> int | None:
         """Return the first frame that windows from a place of the plan on need; None after the last."""
@@ -173,9 +148,7 @@ class WindowEngine:
         return {
             **self.tracks.to_arrays(),
             **seen_step.to_arrays(list(self._seen.values())),
-            "counts": np.array(
-                [self._ready, self.num_wanted, self._faces.num_encoded, self._scenes.num_encoded]
-            ),
+            "counts": np.array([self._ready, self.num_wanted, *self._waiting.num_encoded]),
         }
 
     def _continue(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
@@ -187,7 +160,8 @@ class WindowEngine:
             msg = "frames have faces of tracklets that the state does not have"
             raise ValueError(msg)
         counts = [int(count) for count in state["counts"].tolist()]
-        self._ready, self.num_wanted, self._faces.num_encoded, self._scenes.num_encoded = counts
+        self._ready, num_wanted, num_faces, num_scenes = counts
+        self._waiting.count_earlier(num_wanted, num_faces, num_scenes)
         self._made = self._ready
 
     def _see(self, frames: Sequence[StreamedFrame]) -> None:
@@ -232,13 +206,12 @@ class WindowEngine:
             lost = counted(len(gaps), "frame")
             reason = f"{lost} of {len(seen)} did not decode: {gaps[0].reason or 'unknown reason'}"
             names = [self.tracks.name(tracklet, last) for tracklet in followed] or [""]
-            self._waiting += [
-                _Waiting(self._made, without_face(window, meta, name, reason, has_gap=True)) for name in names
-            ]
+            for name in names:
+                self._waiting.add(self._made, without_face(window, meta, name, reason, has_gap=True))
         elif self._options.people == MAIN:
             self._make_person(window, meta, seen, None)
         elif not followed:
-            self._waiting.append(_Waiting(self._made, without_face(window, meta, "", _reason_of_none(seen))))
+            self._waiting.add(self._made, without_face(window, meta, "", _reason_of_none(seen)))
         else:
             for tracklet in followed:
                 self._make_person(window, meta, seen, tracklet)
@@ -277,41 +250,10 @@ class WindowEngine:
             valid_T=meta.valid_VT[0],
             in_view_T=in_view_of(track.absence_U[meta.position_VT[0]], meta.valid_VT[0]),
         )
-        waiting = _Waiting(self._made, sample)
-        if not sample.reason:
-            self._request(waiting, meta, track, seen)
-        self._waiting.append(waiting)
-
-    def _request(
-        self, waiting: _Waiting, meta: FrameMeta, track: FaceTrack, seen: Sequence[SeenFrame]
-    ) -> None:
-        """Request the features of a sample's images."""
-        config, side = self._config.streams, self._models.images.side_px
-        squares = stream_step.face_squares(track, config, meta.height_px, meta.width_px)
-        masks_U = masks_of(track, meta, seen, self._config, self._options.mask)
-        for u in meta.position_VT[0].tolist():
-            square = squares[u]
-            shown = seen[square.frame]
-            key = (shown.number, square.left, square.top, square.side)
-            waiting.face_keys_T.append(key)
-            self._faces.want(key, partial(stream_step.face_image, shown.pixels, square, side, self._fill))
-            if self._options.has_scene:
-                scene_key = (seen[u].number, masks_U[u])
-                waiting.scene_keys_T.append(scene_key)
-                make = partial(stream_step.scene_image, seen[u].pixels, masks_U[u], config, side, self._fill)
-                self._scenes.want(scene_key, make)
-
-    def _with_features(self, waiting: _Waiting) -> WindowSample:
-        """Return a sample with its features, or with the reason why it has none."""
-        sample = waiting.sample
         if sample.reason:
-            return sample
-        self.num_wanted += len(waiting.face_keys_T) + len(waiting.scene_keys_T)
-        try:
-            faces, scenes = self._faces.of(waiting.face_keys_T), self._scenes.of(waiting.scene_keys_T)
-        except ClipError as error:
-            return replace(sample, reason=error.reason)
-        return replace(sample, features=features_of(faces, scenes))
+            self._waiting.add(self._made, sample)
+        else:
+            self._waiting.add_person(self._made, sample, meta, track, seen)
 
     def _drop_frames(self) -> None:
         """Forget the frames that no window needs, and keep the faces of named tracks on them."""
@@ -322,8 +264,7 @@ class WindowEngine:
                 if name := self.tracks.given_name(tracklet, self._last_use[number]):
                     box, score = seen.faces.box_xyxy_px[face], float(seen.faces.score[face])
                     self._found.append(FoundFace(frame=number, track=name, box_xyxy_px=box, score=score))
-        for memo in (self._faces, self._scenes):
-            memo.forget(lambda key: first is None or key[0] < first)  # type: ignore[index]
+        self._waiting.forget_before(first)
 
 
 def _searched_frames(plan: WindowPlan, models: Models) -> set[int]:

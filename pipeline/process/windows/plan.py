@@ -129,18 +129,7 @@ def plan_windows(
             for span in _timed_spans(*part, times_N, window_seconds, stride_seconds)
         ]
         frames = (None, None)
-    dense = step_of(rate or mean_rate, config.detector.rate)
-    windows = [
-        Window(
-            first=a,
-            num_frames=b - a,
-            shot=shot,
-            is_short=is_short or b - a < num_frames,
-            index_U=a + np.array(sorted(wanted_frames(b - a, config.frames, dense)), dtype=np.int64),
-        )
-        for a, b, is_short, shot in _numbered(spans, shots)
-    ]
-    windows.sort(key=lambda window: (int(window.index_U[-1]), window.first))
+    windows = _windows_of(spans, shots, config, step_of(rate or mean_rate, config.detector.rate))
     return WindowPlan(
         windows=tuple(windows),
         shots=shots,
@@ -269,10 +258,26 @@ def _timed_spans(
         yield max(first, a), last, False
 
 
-def _numbered(
-    spans: Sequence[tuple[int, int, bool]], shots: Sequence[int]
-) -> Iterator[tuple[int, int, bool, int]]:
-    """Yield every span once, with the number of its shot."""
+def _windows_of(
+    spans: Sequence[tuple[int, int, bool]], shots: Sequence[int], config: ExtractConfig, dense: int
+) -> list[Window]:
+    """Return a window for every span, each once, in the order of their last sampled frames.
+
+    Args:
+        spans: First frame, end, and whether the shot is shorter than a window.
+        shots: First frames of the shots, and the end of the last one.
+        config: The settings of all steps.
+        dense: Step of the frames that are searched for faces besides the sampled ones; 0 for none.
+    """
     starts = np.array(shots)
-    for a, b, is_short in dict.fromkeys(spans):
-        yield a, b, is_short, int(np.searchsorted(starts, a, side="right")) - 1
+    windows = [
+        Window(
+            first=a,
+            num_frames=b - a,
+            shot=int(np.searchsorted(starts, a, side="right")) - 1,
+            is_short=is_short or b - a < config.frames.num_frames,
+            index_U=a + np.array(sorted(wanted_frames(b - a, config.frames, dense)), dtype=np.int64),
+        )
+        for a, b, is_short in dict.fromkeys(spans)
+    ]
+    return sorted(windows, key=lambda window: (int(window.index_U[-1]), window.first))
