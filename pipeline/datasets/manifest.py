@@ -271,7 +271,7 @@ def _clip(clip_id: str, rows: list[Row], texts: _Texts) -> ClipRef:
     polarity = polarity_of_class(label)
     if first.get("polarity"):
         polarity = first.one_of("polarity", _POLARITIES)
-    start, end = _seconds(first, "start_seconds"), _seconds(first, "end_seconds")
+    start, end = first.seconds("start_seconds"), first.seconds("end_seconds")
     if end is not None and end <= (start or 0.0):
         raise first.wrong("end_seconds", f"more than start_seconds ({start or 0:g})")
     path, boxes, faces = (texts.meaning(first, column) for column in PATH_COLUMNS)
@@ -297,15 +297,6 @@ def _split(row: Row, texts: _Texts) -> Split:
     if texts.label(row):
         raise row.wrong("split", f"{', '.join(SPLIT_OF)}; only a clip without a label needs none")
     return Split.ABSENT
-
-
-def _seconds(row: Row, column: str) -> float | None:
-    if not row.get(column):
-        return None
-    value = row.number(column)
-    if value < 0:
-        raise row.wrong(column, "seconds, 0 or more")
-    return value
 
 
 def _natural(text: str) -> tuple[list[tuple[int, str]], str]:

@@ -86,6 +86,15 @@ class Row:
             raise self.wrong(column, f"a number, {largest:g} at most")
         return value
 
+    def seconds(self, column: str) -> float | None:
+        """Return the cell as a time in seconds; None if it is empty. Raises DatasetError for another value."""
+        if not self.get(column):
+            return None
+        value = self.number(column)
+        if value < 0:
+            raise self.wrong(column, "seconds, 0 or more")
+        return value
+
     def one_of(self, column: str, choices: Mapping[str, _T]) -> _T:
         """Return the choice that the cell names, in any case. Raises DatasetError for another text."""
         value = folded(self.get(column))

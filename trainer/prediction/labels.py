@@ -190,7 +190,7 @@ def _label_row(row: Row, video: str, classes: _Classes) -> LabelRow:
         raise row.wrong("label", f"a class, such as {names}; remove the rows of clips without a label")
     if (allowed := why_no_name(text)) is not None:
         raise row.wrong("label", allowed)
-    start, end = (_seconds(row, column) for column in TIMES)
+    start, end = (row.seconds(column) for column in TIMES)
     if end is not None and end <= (start or 0.0):
         above = f"a time after start_seconds ({start or 0:g}); empty for the end of the video"
         raise row.wrong("end_seconds", above)
@@ -204,15 +204,6 @@ def _label_row(row: Row, video: str, classes: _Classes) -> LabelRow:
         end_seconds=end,
         person=_normal(row.get("person")),
     )
-
-
-def _seconds(row: Row, column: str) -> float | None:
-    if not row.get(column):
-        return None
-    value = row.number(column)
-    if value < 0:
-        raise row.wrong(column, "seconds, 0 or more")
-    return value
 
 
 def _require_some(labels: Labels) -> None:
