@@ -87,7 +87,7 @@ class Row:
         return value
 
     def seconds(self, column: str) -> float | None:
-        """Return the cell as a time in seconds; None if it is empty. Raises DatasetError for another value."""
+        """Return the cell as a time in seconds; None if it is empty. Raises DatasetError for another one."""
         if not self.get(column):
             return None
         value = self.number(column)
