@@ -15,7 +15,7 @@ from tests.small_clips import write_video
 from tests.small_predictions import face, prediction, windows
 from trainer.prediction.outputs import ALL_FORMATS, OutputOptions, remove_outputs, write_outputs
 from trainer.prediction.source import PlannedSource
-from trainer.prediction.thumbnails import thumbnails
+from trainer.prediction.thumbnails import face_thumbnails
 
 
 def planned(path):
@@ -78,13 +78,15 @@ def test_a_thumbnail_is_the_best_and_largest_face_of_each_person(video):
         replace(face(4, "s00p2"), box_xyxy_px=(-5.0, -5.0, 25.0, 25.0)),
     ]
     made = prediction(windows("hhs"), {"P1": ["s00p1"], "P2": ["s00p2"]}, seconds=0.9, faces=faces)
-    found = thumbnails(made, planned(video), InlineDecoder())
+    found = face_thumbnails(made, planned(video), InlineDecoder())
     assert set(found) == {"P1", "P2"}
     for content in found.values():
         image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
         assert image.shape == (96, 96, 3)
     assert (
-        thumbnails(prediction(windows("h"), {"P1": ["s00p1"]}, seconds=0.9), planned(video), InlineDecoder())
+        face_thumbnails(
+            prediction(windows("h"), {"P1": ["s00p1"]}, seconds=0.9), planned(video), InlineDecoder()
+        )
         == {}
     )
 

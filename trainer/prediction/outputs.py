@@ -17,7 +17,7 @@ from trainer.prediction.person_section import Explanation, PageExtras
 from trainer.prediction.results import Prediction
 from trainer.prediction.source import PlannedSource
 from trainer.prediction.stored import WINDOWS_FILE
-from trainer.prediction.thumbnails import thumbnails
+from trainer.prediction.thumbnails import face_thumbnails
 from trainer.prediction.video import write_video
 from trainer.prediction.writing import DERIVED_FILES, TextFormat, Written, write
 
@@ -98,7 +98,7 @@ def write_outputs(
     extras = None
     if "html" in options.formats:
         video, embedded = _page_video(planned, out, options)
-        faces = thumbnails(prediction, planned, decoder) if options.thumbnails else {}
+        faces = face_thumbnails(prediction, planned, decoder) if options.thumbnails else {}
         extras = PageExtras(video=video, embedded=embedded, thumbnails=faces, explanations=explanations or {})
     left_out = () if writes_windows else ("jsonl",)
     wanted = {*options.formats, "json"}.difference(left_out)

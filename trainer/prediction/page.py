@@ -17,7 +17,7 @@ from trainer.prediction.charts import MOST_BINS, clock
 from trainer.prediction.label_runs import Timeline, timelines
 from trainer.prediction.page_script import SCRIPT, script_source
 from trainer.prediction.page_style import POLICY, STYLE, patterns
-from trainer.prediction.person_section import PageExtras, address_of, person_section
+from trainer.prediction.person_section import PageExtras, address_of, person_lines
 from trainer.prediction.results import NOTICE, UNKNOWN, Prediction
 from trainer.prediction.spans import Axis, axis_of
 
@@ -65,7 +65,7 @@ def _page(
     yield from (f'<p class="note">{safe_text(text)}</p>\n' for text in _notes(prediction, axis, lines))
     yield "<main>\n"
     for number, line in enumerate(lines):
-        yield from person_section(prediction, extras, axis, line, number)
+        yield from person_lines(prediction, extras, axis, line, number)
     if not lines:
         yield "<p>No face was followed in this video.</p>\n"
     yield f"</main>\n<script>{SCRIPT}</script>\n</body>\n</html>\n"

@@ -68,7 +68,7 @@ def address_of(path: str) -> str:
     return address if address.startswith("../") else f"./{address}"
 
 
-def person_section(
+def person_lines(
     prediction: Prediction, extras: PageExtras, axis: Axis, line: Timeline, number: int
 ) -> Iterator[str]:
     """Yield the section of a timeline.

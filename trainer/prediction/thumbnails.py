@@ -14,7 +14,9 @@ from trainer.prediction.source import PlannedSource
 _SIDE_PX, _MARGIN, _QUALITY = 96, 1.4, 80
 
 
-def thumbnails(prediction: Prediction, planned: PlannedSource, decoder: PartDecoder) -> Mapping[str, bytes]:
+def face_thumbnails(
+    prediction: Prediction, planned: PlannedSource, decoder: PartDecoder
+) -> Mapping[str, bytes]:
     """Return a JPEG of 96 x 96 pixels by the name of each person: the face that is detected best and largest.
 
     People without a detected face, or whose frame does not decode, have none.
