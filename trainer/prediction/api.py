@@ -146,6 +146,11 @@ class VideoPrediction:
         """Warnings to show with every answer."""
         return self._predictor.banners
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Remarks on the video and the run, such as answers that are missing because of an earlier version."""
+        return (*self._planned.notes, *self._predictor.notes)
+
     def to_pandas(self) -> Any:
         """Return the windows as a pandas DataFrame, one row each, with columns ``p_CLASS`` and ``person``.
 

@@ -88,6 +88,8 @@ def predict_all(
         cancel=cancel or CancelToken(),
     )
     banners = session.predictor.banners
+    for note in session.predictor.notes:
+        session.observer.on_note(note)
     scorer = None if labels is None else LabelScorer(labels, run.path.name, banners)
     videos: list[PredictedVideo] = []
     rows: list[VideoRow] = []
