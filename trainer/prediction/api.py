@@ -148,7 +148,7 @@ class VideoPrediction:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Remarks on the video and the run, such as answers that are missing because of an earlier version."""
+        """Remarks on video and run, such as answers that are missing because of an earlier version."""
         return (*self._planned.notes, *self._predictor.notes)
 
     def to_pandas(self) -> Any:
