@@ -29,6 +29,13 @@ ALLOWED = {
     },
     ("load_speed.py", "write"): "to standard output",
     ("plots.py", "open"): "the current directory, to return to it",
+    ("prediction/drawn_text.py", "is_file"): "a font inside a package",
+    ("prediction/inputs.py", "is_file"): "whether a name below a directory of videos is a file",
+    ("prediction/outputs.py", "stat"): "the size of the user's video, before it is embedded",
+    ("prediction/stored.py", "savez"): "into memory",
+    ("prediction/video.py", "open"): "the descriptor of a file of OwnDir",
+    ("prediction/video.py", "write"): "an image of a video",
+    ("prediction/writing.py", "write"): "into a file of OwnDir",
     ("report/sheet.py", "is_file"): "whether a data set is a drawn one",
     ("commands.py", "is_file"): "whether an interrupted run holds a model",
 }
