@@ -265,7 +265,8 @@ def test_an_old_cache_is_resumed_and_trained_on(old, clips, tmp_path, monkeypatc
 def test_a_setting_that_a_cache_does_not_have_takes_the_default_of_its_version(old, monkeypatch):
     """As if max_gap had come later, with a default that does not do what version 1 did."""
     monkeypatch.setattr(
-        "pipeline.process.stored_settings.default_settings", lambda kind: default_settings(kind) | OF_VERSION_1[kind]
+        "pipeline.process.stored_settings.default_settings",
+        lambda kind: default_settings(kind) | OF_VERSION_1[kind],
     )
     attributes = zarr.open_group(old, mode="r+").attrs
     with FeatureCache.open(old) as cache:
