@@ -232,8 +232,8 @@ def test_evaluate_shows_the_error_without_and_with_the_temperature(noisy):
     shown = f"{result.info.temperature:.3g}"
     line = f"  ECE              {before:8.2%}  {after:.2%} with the run's temperature, {shown}"
     assert line in lines_of(found)
-    told = f"  temperature {shown}; calibration error (ECE) of the validation clips "
-    assert any(line.startswith(told) for line in lines_of(result))
+    line_start = f"  temperature {shown}; calibration error (ECE) of the validation clips "
+    assert any(line.startswith(line_start) for line in lines_of(result))
 
 
 def test_evaluate_shows_why_a_run_has_no_temperature(noisy, tmp_path):

@@ -29,6 +29,15 @@ from trainer.model import FeatureShape
 from trainer.precision import training_precision
 
 LARGEST_SIZE = 65_536
+OF_MODEL_INPUT = (
+    "class_names",
+    "encoder_name",
+    "encoder_sha256",
+    "num_frames",
+    "embed_width",
+    "encoder_width",
+)
+"""Attributes, of runs and of caches, that are equal if features of one fit the model of another."""
 _PACKAGES = ("torch", "numpy", "open_clip_torch", "zarr")
 _SHOWN = 100
 _MOST_DEPTH, _MOST_CHARACTERS = 20, 1 << 20
@@ -196,15 +205,7 @@ class RunInfo:
 
         Class names in their order, encoder and sizes must be equal. The dataset may differ.
         """
-        names = (
-            "class_names",
-            "encoder_name",
-            "encoder_sha256",
-            "num_frames",
-            "embed_width",
-            "encoder_width",
-            *(["num_tokens"] if self.num_tokens else []),
-        )
+        names = (*OF_MODEL_INPUT, *(["num_tokens"] if self.num_tokens else []))
         found = differences(
             {name: getattr(self, name) for name in names}, {name: getattr(meta, name) for name in names}
         )

@@ -82,7 +82,11 @@ class Run:
     @torch.inference_mode()
     def probabilities(self, batch: Batch) -> torch.Tensor:
         """Return softmax(logits / `temperature`) of a batch on `device`: probabilities [B, C], float32."""
-        return torch.softmax(self.outputs(batch).logits_BC / self.temperature, dim=1)
+        return self.calibrated(self.outputs(batch).logits_BC)
+
+    def calibrated(self, logits_BC: torch.Tensor) -> torch.Tensor:
+        """Return softmax(logits / `temperature`), [B, C] in the type of the logits."""
+        return torch.softmax(logits_BC / self.temperature, dim=1)
 
     def extraction(self, cache: LocationLike | None = None) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
         """Return how the features of this run were made: the stored config, and the identity.

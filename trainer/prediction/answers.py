@@ -17,6 +17,7 @@ from pipeline.types import Bools, Features
 from trainer.batches import Batch
 from trainer.feature_batch import batch_of
 from trainer.prediction.results import DOUBTFUL, GAP, POLARITIES, SHORT, WindowAnswer
+from trainer.run_info import OF_MODEL_INPUT
 from trainer.runs import Run
 from trainer.scene_sample import SceneSample
 
@@ -58,9 +59,6 @@ class Answerer:
         video: Name of the video.
         seconds_N: Times of the video's frames; NaN without times.
         end_seconds: End of the last frame.
-
-    Raises:
-        ConfigError: The face-only run does not fit the run, or uses the scene.
     """
 
     def __init__(
@@ -73,8 +71,6 @@ class Answerer:
         seconds_N: npt.NDArray[np.float64],
         end_seconds: float,
     ) -> None:
-        if face_run is not None:
-            require_face_run(run, face_run)
         self._run, self._face_run, self._scenes, self._video = run, face_run, scenes, video
         self._seconds_N, self._end_seconds = seconds_N, end_seconds
 
@@ -153,10 +149,9 @@ def require_face_run(run: Run, face_run: Run) -> None:
             "model.scene=false --set model.polarity=false."
         )
         raise ConfigError(msg)
-    names = ("class_names", "encoder_name", "encoder_sha256", "num_frames", "embed_width", "encoder_width")
     found = differences(
-        {name: getattr(face_run.info, name) for name in names},
-        {name: getattr(run.info, name) for name in names},
+        {name: getattr(face_run.info, name) for name in OF_MODEL_INPUT},
+        {name: getattr(run.info, name) for name in OF_MODEL_INPUT},
     )
     if found:
         msg = (
@@ -175,7 +170,7 @@ def predict_inputs(run: Run, inputs: Sequence[HeadInput]) -> list[Probabilities]
     for start in range(0, len(inputs), _BATCH):
         part = list(inputs[start : start + _BATCH])
         outputs = run.outputs(_batch_of(run, part + [part[-1]] * (_BATCH - len(part))))
-        probability_BC = torch.softmax(outputs.logits_BC.double() / run.temperature, dim=1).cpu().numpy()
+        probability_BC = run.calibrated(outputs.logits_BC.double()).cpu().numpy()
         logits_BP = outputs.polarity_logits_BP
         polarity_BP = None if logits_BP is None else torch.softmax(logits_BP.double(), dim=1).cpu().numpy()
         for row in range(len(part)):
@@ -187,7 +182,7 @@ def predict_inputs(run: Run, inputs: Sequence[HeadInput]) -> list[Probabilities]
 def with_other_scenes(run: Run, one: HeadInput, scenes: SceneSample) -> npt.NDArray[np.float64]:
     """Return the mean probabilities [C] of an input's face with each of the scenes, which are one batch."""
     outputs = run.outputs(scenes.behind(_batch_of(run, [one])))
-    probability_BC = torch.softmax(outputs.logits_BC.double() / run.temperature, dim=1)
+    probability_BC = run.calibrated(outputs.logits_BC.double())
     mean_C: npt.NDArray[np.float64] = scenes.mean_of(probability_BC).cpu().numpy()
     return mean_C
 
