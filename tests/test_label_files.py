@@ -9,7 +9,7 @@ from pipeline.display.text import lines
 from pipeline.own_dir import OwnDir
 from tests.small_predictions import CLASSES, RANDOM, prediction, windows
 from trainer.prediction.label_files import write_label_files
-from trainer.prediction.label_scores import LabelScorer
+from trainer.prediction.label_scores import collect_scores, score_video
 from trainer.prediction.labels import LabelRow, Labels
 from trainer.prediction.outcomes import PredictReport
 from trainer.prediction.results import NOTICE
@@ -33,10 +33,9 @@ def scores():
     labels = Labels(
         file=Path("labels.csv"), class_names=CLASSES, rows=rows, num_elsewhere=2, notes=("one note",)
     )
-    scorer = LabelScorer(labels, "full", (RANDOM,))
     two = [*windows("hhss"), *windows("nn", track="s00p2")]
-    scorer.add("a", prediction(two, {"P1": ["s00p1"], "P2": ["s00p2"]}))
-    return scorer.result()
+    made = prediction(two, {"P1": ["s00p1"], "P2": ["s00p2"]})
+    return collect_scores(labels, [score_video(labels, "a", made)], "full", (RANDOM,))
 
 
 def test_the_table_has_a_row_for_each_label(tmp_path, scores):
@@ -70,7 +69,7 @@ def test_the_document_has_the_metrics_and_everything_that_is_left_out(tmp_path, 
 
 def test_without_an_answer_there_is_no_figure_of_an_earlier_call(tmp_path, scores):
     write_label_files(OwnDir.of(tmp_path), scores)
-    write_label_files(OwnDir.of(tmp_path), LabelScorer(scores.labels, "full").result())
+    write_label_files(OwnDir.of(tmp_path), collect_scores(scores.labels, [], "full"))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["labelled.csv", "labels.json"]
     assert json.loads((tmp_path / "labels.json").read_text(encoding="utf-8"))["metrics"] is None
 
@@ -96,7 +95,7 @@ def test_the_lines_show_rates_and_everything_that_is_left_out(scores):
 
 
 def test_without_an_answer_the_lines_show_why(scores):
-    shown = lines(LabelScorer(scores.labels, "full").result())
+    shown = lines(collect_scores(scores.labels, [], "full"))
     assert shown[:2] == [
         "labels.csv: 4 labels of 2 videos, none to compare",
         "  left out, no answer: 3 (no prediction of the video)",

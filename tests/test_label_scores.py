@@ -10,8 +10,9 @@ from trainer.prediction.label_scores import (
     NOT_PREDICTED,
     NOT_YET,
     STOPPED,
-    LabelScorer,
+    collect_scores,
     score_labels,
+    score_video,
 )
 from trainer.prediction.labels import LabelRow, Labels
 from trainer.prediction.results import UNKNOWN
@@ -136,10 +137,12 @@ def test_the_metrics_are_over_rows_with_an_answer_and_a_class_with_videos_as_gro
         row(0.0, 1.0, video="b", label="contempt", line=6),
         row(video="c", line=7),
     )
-    scorer = LabelScorer(labels(*rows), "full", ["RANDOM"])
-    scorer.add("b", prediction(windows("sss---"), name="b.mp4"))
-    scorer.add("a", prediction([window(0.0, "happiness"), window(1.5, "neutral")]))
-    found = scorer.result()
+    given = labels(*rows)
+    scores = [
+        score_video(given, "b", prediction(windows("sss---"), name="b.mp4")),
+        score_video(given, "a", prediction([window(0.0, "happiness"), window(1.5, "neutral")])),
+    ]
+    found = collect_scores(given, scores, "full", ["RANDOM"])
     assert tuple(one.row for one in found.scores) == rows
     metrics = found.metrics
     np.testing.assert_array_equal(metrics.confusion, [[1, 0, 1], [0, 1, 0], [0, 0, 0]])
@@ -151,19 +154,17 @@ def test_the_metrics_are_over_rows_with_an_answer_and_a_class_with_videos_as_gro
 
 def test_spans_with_several_people_are_counted_if_the_row_has_no_person():
     made = prediction([*windows("hh"), *windows("ss", track="s00p2")], {"P1": ["s00p1"], "P2": ["s00p2"]})
-    scorer = LabelScorer(labels(row(0.0, 2.0), row(0.0, 2.0, person="P2"), row(5.0, 6.0)), "full")
-    scorer.add("a", made)
-    assert scorer.result().num_several_people == 1
+    given = labels(row(0.0, 2.0), row(0.0, 2.0, person="P2"), row(5.0, 6.0))
+    assert collect_scores(given, [score_video(given, "a", made)], "full").num_several_people == 1
 
 
 def test_an_error_of_one_video_comes_after_the_others():
-    scorer = LabelScorer(labels(row(person="Bert"), row(person="Cleo", video="b")), "full")
-    scorer.add("a", prediction(windows("h")))
-    scorer.add("b", prediction(windows("h")))
+    given = labels(row(person="Bert"), row(person="Cleo", video="b"))
+    scores = [score_video(given, video, prediction(windows("h"))) for video in ("a", "b")]
     with pytest.raises(DatasetError, match="person is 'Bert'"):
-        scorer.result()
+        collect_scores(given, scores, "full")
 
 
 def test_without_any_answer_there_are_no_metrics():
-    found = LabelScorer(labels(row()), "full").result()
+    found = collect_scores(labels(row()), [None], "full")
     assert (found.metrics, found.unanswered) == (None, {NOT_PREDICTED: 1})

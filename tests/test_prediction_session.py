@@ -1,6 +1,7 @@
 """Predictions as a user makes them: drawn videos, a trained run, files, the command and the function."""
 
 import json
+from contextlib import closing
 
 import pytest
 import torch
@@ -10,17 +11,18 @@ from pipeline.config import from_dict, override
 from pipeline.datasets import read_dataset
 from pipeline.datasets.synthetic import SyntheticConfig, write_synthetic
 from pipeline.errors import ConfigError
-from pipeline.process import ExtractConfig, InlineDecoder, load_models
+from pipeline.executor import LocalExecutor
+from pipeline.process import ExtractConfig, load_models
 from pipeline.runner import RunOptions, executor_of
 from pipeline.runner import extract as extract_cache
 from tests.command_line import call
 from tests.tiny_clip import modest_model
-from trainer.prediction.extraction import load_run_models
 from trainer.prediction.inputs import find_inputs
 from trainer.prediction.outputs import OutputOptions
 from trainer.prediction.results import NOTICE
 from trainer.prediction.session import predict_all
 from trainer.prediction.source import PredictOptions
+from trainer.prediction.worker import PredictSetup
 from trainer.presets import smoke
 from trainer.runs import load_run
 from trainer.training import train
@@ -64,18 +66,16 @@ def videos(clips, tmp_path_factory):
 
 
 def predict_into(run, videos, out, formats="all", **options):
-    loaded = load_run(run, device="cpu")
     inputs, is_collection = find_inputs([videos])
-    return predict_all(
-        inputs,
-        loaded,
-        load_run_models(loaded, CPU),
-        InlineDecoder(),
-        out,
-        PredictOptions(min_face_px=0, **options),
-        OutputOptions.parse(formats, embed=False, thumbnails=True),
-        is_collection=is_collection,
+    setup = PredictSetup(
+        run=run,
+        options=PredictOptions(min_face_px=0, **options),
+        outputs=OutputOptions.parse(formats, embed=False, thumbnails=True),
+        device="cpu",
+        decoders=1,
     )
+    with closing(LocalExecutor(setup)) as executor:
+        return predict_all(inputs, load_run(run, device="cpu"), executor, out, is_collection=is_collection)
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,8 @@
 
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,7 +11,16 @@ import typer
 
 from pipeline.choices import SceneMask
 from pipeline.commands.help_sections import DATA, MACHINE, MODEL, OUTPUT, Command
-from pipeline.commands.options import EXIT_FAILED_CHECK, EXIT_INTERRUPTED, DetectorWeights, Device, Json
+from pipeline.commands.options import (
+    EXIT_FAILED_CHECK,
+    EXIT_INTERRUPTED,
+    DetectorWeights,
+    Device,
+    Gpus,
+    Json,
+    Scheduler,
+    Workers,
+)
 from pipeline.errors import ConfigError, counted
 from pipeline.terminal import answer, say
 
@@ -160,9 +170,14 @@ def predict(
     ] = None,
     detector_weights: DetectorWeights = None,
     device: Device = "auto",
+    gpus: Gpus = None,
+    workers: Workers = None,
+    scheduler: Scheduler = None,
     decoders: Annotated[
         int | None,
-        typer.Option(help="Start this many decoding processes [by cores].", rich_help_panel=MACHINE),
+        typer.Option(
+            help="Start this many decoding processes per worker [by cores].", rich_help_panel=MACHINE
+        ),
     ] = None,
     dry_run: Annotated[
         bool,
@@ -179,20 +194,27 @@ def predict(
     """Answer for videos with a trained run, per person over time. The same command resumes a stopped one."""
     from pipeline.config import require_range
     from pipeline.device import choose_device
+    from pipeline.executor.choice import WorkerOptions, executor_for
     from pipeline.executor.machine import available_cores, decoders_for
     from pipeline.process import DecodePool
     from trainer.display.prediction_progress import predict_observer
-    from trainer.prediction.extraction import extraction_config, load_run_models
+    from trainer.prediction.extraction import extraction_config
     from trainer.prediction.inputs import find_inputs
     from trainer.prediction.labels import read_labels
     from trainer.prediction.outputs import OutputOptions
+    from trainer.prediction.people_file import read_people_file
     from trainer.prediction.plan import plan_all
     from trainer.prediction.session import predict_all
     from trainer.prediction.source import PredictOptions
+    from trainer.prediction.worker import PredictSetup
     from trainer.runs import load_run
 
     if decoders is not None:
         require_range("--decoders", decoders, 1)
+    on = WorkerOptions(gpus=gpus, workers=workers, scheduler=scheduler)
+    if device != "auto" and on.device != "auto":
+        msg = f"--device {device} with --gpus or --workers, which choose the device; leave out --device."
+        raise ConfigError(msg)
     options = PredictOptions(
         window_seconds=window, stride_seconds=stride, people=people, min_face_px=min_face,
         min_share=min_share, mask=mask, start_seconds=start, end_seconds=end, shots=shots, rate=rate,
@@ -202,33 +224,44 @@ def predict(
     if people_file is not None and is_collection:
         msg = f"--people-file names the people of one video, and {counted(len(inputs), 'video')} are given."
         raise ConfigError(msg)
-    loaded = load_run(run, device=device)
+    loaded = load_run(run, device="cpu")
     read = None if labels is None else read_labels(labels, inputs, loaded.class_names)
-    other = None if face_run is None else load_run(face_run, device=device)
-    where = choose_device(device)
-    weights: dict[str, Any] = {
-        "cache": cache, "encoder_weights": encoder_weights, "detector_weights": detector_weights,
-    }  # fmt: skip
-    num_decoders = decoders or decoders_for(where, len(available_cores()))
-    with DecodePool(num_decoders) as decoder:
-        if dry_run:
-            config = extraction_config(loaded, where, **weights)
+    where = device if on.device == "auto" else on.device
+    if dry_run:
+        here = choose_device(where)
+        config = extraction_config(
+            loaded, here, cache=cache, encoder_weights=encoder_weights, detector_weights=detector_weights
+        )
+        with DecodePool(decoders or decoders_for(here, len(available_cores()))) as decoder:
             plan = plan_all(inputs, config, loaded, options, decoder)
-            answer(plan, json_)
-            _exit_if_failed(
-                sum(bool(video.failure) for video in plan.videos), len(plan.videos), strict=strict
-            )
-            return
-        for banner in loaded.banners:
-            say(f"!! {banner}")
-        say(f"{loaded.info.encoder_name}; loading the models")
-        models = load_run_models(loaded, where, **weights)
-        default = Path("predictions") / (videos[0].resolve().name if is_collection else inputs[0].name)
-        with predict_observer() as observer, _cancelled_by_signals() as cancel:
+        answer(plan, json_)
+        _exit_if_failed(sum(bool(video.failure) for video in plan.videos), len(plan.videos), strict=strict)
+        return
+    for banner in loaded.banners:
+        say(f"!! {banner}")
+    default = Path("predictions") / (videos[0].resolve().name if is_collection else inputs[0].name)
+    if not on.is_local:  # workers may have another working directory
+        default = default.absolute()
+        out = None if out is None else out.absolute()
+        inputs = [replace(one, path=one.path.absolute()) for one in inputs]
+    with (
+        predict_observer(None if on.is_local else len(inputs)) as observer,
+        _cancelled_by_signals() as cancel,
+    ):
+        setup = PredictSetup(
+            run=run.absolute(), face_run=None if face_run is None else face_run.absolute(), cache=cache,
+            encoder_weights=encoder_weights, detector_weights=detector_weights, options=options,
+            outputs=outputs, labels=read, restart=restart, device=where, decoders=decoders,
+            names=None if people_file is None else (read_people_file(people_file), str(people_file)),
+            observer=observer if on.is_local else None, cancel=cancel if on.is_local else None,
+        )  # fmt: skip
+        with closing(executor_for(setup, on)) as executor:
+            for warning in executor.warnings:
+                say(f"!! {warning}")
+            say(f"{loaded.info.encoder_name}, {executor.where}; loading the models")
             report = predict_all(
-                inputs, loaded, models, decoder, out or default, options, outputs,
-                is_collection=is_collection, face_run=other, cache=cache, people_file=people_file,
-                labels=read, restart=restart, observer=observer, cancel=cancel,
+                inputs, loaded, executor, out or default,
+                is_collection=is_collection, labels=read, observer=observer, cancel=cancel,
             )  # fmt: skip
     answer(report, json_)
     if report.is_interrupted:

@@ -80,7 +80,7 @@ def _against_parts(
     """
     models, clips = executor.worker.models, len(index.clips)
     some = index.clips[:_CLIPS_ALONE]
-    frames, faces, scenes = _prepared(replace(index, clips=some), models)
+    frames, faces, scenes = prepared_images(replace(index, clips=some), models)
     encode = float("inf") if encode_seconds_per_clip is None else encode_seconds_per_clip
     detect, run, decode = float("inf"), float("inf"), float("inf")
     for _ in range(rounds):
@@ -94,7 +94,7 @@ def _against_parts(
             models.encoder.encode(scenes, early=True)
             encode = min(encode, (time.perf_counter() - began) / len(some))
         decode = min(decode, _decode_seconds(replace(index, clips=some), executor) / len(some))
-        run = min(run, _run_seconds(index, executor) / clips)
+        run = min(run, run_seconds(index, executor) / clips)
     pictures = 2 * len(faces) / len(some)
     return {
         "clips_per_second": 1 / run,
@@ -112,7 +112,9 @@ def _against_parts(
     }
 
 
-def _prepared(index: DatasetIndex, models: Models) -> tuple[list[torch.Tensor], torch.Tensor, torch.Tensor]:
+def prepared_images(
+    index: DatasetIndex, models: Models
+) -> tuple[list[torch.Tensor], torch.Tensor, torch.Tensor]:
     """Return the clips' frames, face images and scene images, on the device."""
     frames, faces, scenes = [], [], []
     for clip in index.clips:
@@ -132,7 +134,8 @@ def _decode_seconds(index: DatasetIndex, executor: LocalBlockExecutor) -> float:
     return time.perf_counter() - began
 
 
-def _run_seconds(index: DatasetIndex, executor: LocalBlockExecutor) -> float:
+def run_seconds(index: DatasetIndex, executor: LocalBlockExecutor) -> float:
+    """Return the seconds of `extract` on all clips into a temporary cache."""
     with ScratchDirectory("bench") as folder:
         began = time.perf_counter()
         done = extract(index, executor.worker.models.config, executor, folder / "feats.zarr")
@@ -162,7 +165,7 @@ def baseline(index: DatasetIndex, config: ExtractConfig, device: str, num_clips:
     some = replace(index, clips=index.clips[:num_clips])
     try:
         kind = str(executor.worker.models.device.type)
-        run = _run_seconds(some, executor)
+        run = run_seconds(some, executor)
     finally:
         executor.close()
     arguments = ["--encoder", config.encoder.name, "--encoder-weights", config.encoder.weights]

@@ -18,6 +18,7 @@ from pipeline.commands.options import (
     Faces,
     Form,
     Frames,
+    Gpus,
     Json,
     LabelOrder,
     Lists,
@@ -26,6 +27,7 @@ from pipeline.commands.options import (
     Scheduler,
     Settings,
     TakeOver,
+    Workers,
     face_settings,
     read_index,
     read_options,
@@ -53,19 +55,8 @@ def extract(
             help="Write features to this cache: a directory, or s3://BUCKET/PREFIX.", rich_help_panel=OUTPUT
         ),
     ] = "feats.zarr",
-    gpus: Annotated[
-        int | None,
-        typer.Option(
-            help="Start this many worker processes, one per GPU; 0 for the CPU [compute in this process].",
-            rich_help_panel=MACHINE,
-        ),
-    ] = None,
-    workers: Annotated[
-        int | None,
-        typer.Option(
-            help="Start this many worker processes on the CPU's cores [none].", rich_help_panel=MACHINE
-        ),
-    ] = None,
+    gpus: Gpus = None,
+    workers: Workers = None,
     scheduler: Scheduler = None,
     dashboard: Annotated[
         bool,

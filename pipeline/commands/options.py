@@ -129,6 +129,17 @@ Scheduler = Annotated[
         rich_help_panel=MACHINE,
     ),
 ]
+Gpus = Annotated[
+    int | None,
+    typer.Option(
+        help="Start this many worker processes, one per GPU; 0 for the CPU [compute in this process].",
+        rich_help_panel=MACHINE,
+    ),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(help="Start this many worker processes on the CPU's cores [none].", rich_help_panel=MACHINE),
+]
 TakeOver = Annotated[
     bool, typer.Option(help="Take the cache's lock from another run.", rich_help_panel=OUTPUT)
 ]

@@ -26,7 +26,7 @@ from pipeline.runner.cache_setup import (
 )
 from pipeline.runner.dry_run import Plan, plan
 from pipeline.runner.estimate import Estimate
-from pipeline.runner.executor_options import SYNC, ExecutorOptions, make_executor
+from pipeline.runner.executor_options import ExecutorOptions, make_executor
 from pipeline.runner.extraction import extract
 from pipeline.runner.outline import Outline
 from pipeline.runner.progress import Speed
@@ -36,7 +36,6 @@ from pipeline.runner.tasks import RunOptions
 from pipeline.runner.worker import BlockWorkerSetup, executor_of, model_info, unloaded_model_info
 
 __all__ = [
-    "SYNC",
     "BlockExecutor",
     "BlockWorkerSetup",
     "Estimate",

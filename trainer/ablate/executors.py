@@ -1,13 +1,13 @@
 """Choose the executor of a sweep: this process, workers of this machine, or workers of a cluster."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipeline.config import require_range
 from pipeline.errors import ConfigError
-from pipeline.executor import Executor, LocalExecutor
+from pipeline.executor import Executor
+from pipeline.executor.choice import WorkerOptions, executor_for
 from pipeline.executor.machine import available_cores, require_gpus, visible_gpus
-from pipeline.runner import SYNC, ExecutorOptions
 from trainer.ablate.outcome import Outcome, RunTask
 from trainer.ablate.run_one import RunWorkerSetup
 
@@ -16,27 +16,18 @@ _MOST_PER_GPU = 64
 
 
 @dataclass(frozen=True, kw_only=True)
-class SweepExecutorOptions:
-    """The user's choice, as in `ExecutorOptions`. per_gpu is the number of workers on each GPU."""
+class SweepExecutorOptions(WorkerOptions):
+    """Options of the executor of runs. per_gpu is the number of workers on each GPU."""
 
-    gpus: int | None = None
     per_gpu: int = 1
-    workers: int | None = None
-    scheduler: str | None = None
+    dashboard: bool = False
 
     def __post_init__(self) -> None:
-        ExecutorOptions(gpus=self.gpus, workers=self.workers, scheduler=self.scheduler)
+        WorkerOptions.__post_init__(self)
         require_range("--per-gpu", self.per_gpu, 1, _MOST_PER_GPU)
         if self.per_gpu > 1 and not self.gpus:
             msg = f"--per-gpu {self.per_gpu} without --gpus: give the number of GPUs, such as --gpus 1."
             raise ConfigError(msg)
-
-    @property
-    def device(self) -> str:
-        """Device of the runs: auto, cpu or cuda."""
-        if self.workers is not None:
-            return "cpu"
-        return {None: "auto", 0: "cpu"}.get(self.gpus, "cuda")
 
 
 def make_run_executor(
@@ -54,19 +45,12 @@ def make_run_executor(
         OusError: A cluster does not answer.
     """
     require_gpus(options.gpus or 0)
-    setup = RunWorkerSetup()
-    if options.scheduler == SYNC:
-        return LocalExecutor(setup)
-    from pipeline.executor.cluster import ClusterExecutor
-
-    if options.scheduler is not None:
-        return ClusterExecutor.join(options.scheduler, setup)
-    gpus = options.gpus
-    if gpus is None and options.workers is None and visible_gpus():
-        gpus = 1
-    if gpus:
-        return ClusterExecutor.on_gpus(gpus, setup, per_gpu=options.per_gpu)
-    return ClusterExecutor.on_cores(options.workers or workers_that_pay(num_runs, feature_bytes), setup)
+    if options.scheduler is None and options.workers is None and not options.gpus:
+        if options.gpus is None and visible_gpus():
+            options = replace(options, gpus=1)
+        else:
+            options = replace(options, workers=workers_that_pay(num_runs, feature_bytes))
+    return executor_for(RunWorkerSetup(), options, per_gpu=options.per_gpu)
 
 
 def workers_that_pay(num_runs: int, feature_bytes: int) -> int:

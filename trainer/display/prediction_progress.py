@@ -8,14 +8,21 @@ from pipeline.errors import counted
 from pipeline.terminal import progress_bar, say
 from trainer.display.prediction import clock
 from trainer.prediction.inputs import Input
-from trainer.prediction.outcomes import PredictObserver
+from trainer.prediction.outcomes import PredictedVideo, PredictObserver
 from trainer.prediction.predict import Progress
 from trainer.prediction.source import PlannedSource
 
 
 @contextmanager
-def predict_observer() -> Iterator[PredictObserver]:
-    """Yield the observer of a prediction, which shows a progress bar for each part of the work."""
+def predict_observer(num_spread: int | None = None) -> Iterator[PredictObserver]:
+    """Yield the observer of a prediction.
+
+    In this process, it shows a progress bar for each part of the work on a video; over the workers of a
+    cluster, one over all videos.
+
+    Args:
+        num_spread: Number of videos that are spread over workers; None for videos in this process.
+    """
     with ExitStack() as bars:
 
         def bar(activity: str, total: float | None, unit: str) -> Callable[..., None]:
@@ -79,8 +86,18 @@ def predict_observer() -> Iterator[PredictObserver]:
             return show
 
         def log(text: str) -> None:
-            bars.close()
+            if num_spread is None:
+                bars.close()
             say(text)
+
+        def on_video(video: PredictedVideo) -> None:
+            if video.failure:
+                log(f"{video.name}: {video.failure}")
+            elif num_spread is not None:
+                for note in video.notes:
+                    log(f"note: {video.name}: {note}")
+
+        advance_videos = None if num_spread is None else bar("predicting", float(num_spread), "videos")
 
         yield PredictObserver(
             on_scan=on_scan,
@@ -88,5 +105,6 @@ def predict_observer() -> Iterator[PredictObserver]:
             on_drawing=on_drawing,
             on_explaining=on_explaining,
             on_note=lambda note: log(f"note: {note}"),
-            on_video=lambda video: log(f"{video.name}: {video.failure}") if video.failure else None,
+            on_video=on_video,
+            on_videos=advance_videos or (lambda _: None),
         )

@@ -4,7 +4,7 @@ The answer for a span is the class with the largest mean probability over the wi
 middle is in the span. A span between two middles has the windows that overlap it most.
 """
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -98,42 +98,54 @@ class LabelScores:
         return sum(not score.row.person and score.num_people > 1 for score in self.scores)
 
 
-class LabelScorer:
-    """Scores the labels of one video after the other, so that no prediction has to stay in memory.
+@dataclass(frozen=True, kw_only=True)
+class VideoScores:
+    """The scores of one video's labels.
+
+    Attributes:
+        scores: One per label of the video.
+        error: Why they cannot be scored: the message of a DatasetError; empty if they can.
+    """
+
+    scores: tuple[LabelScore, ...] = ()
+    error: str = ""
+
+
+def score_video(labels: Labels, video: str, prediction: Prediction) -> VideoScores:
+    """Return the scores of the labels of a video, so that its prediction does not have to stay in memory.
+
+    Args:
+        labels: The labels of all videos.
+        video: Name of the video, an `Input.name`.
+        prediction: Its prediction.
+    """
+    try:
+        return VideoScores(scores=score_labels(labels.of_video(video), prediction))
+    except DatasetError as error:
+        return VideoScores(error=str(error))
+
+
+def collect_scores(
+    labels: Labels, found: Sequence[VideoScores | None], run: str, banners: Sequence[str] = ()
+) -> LabelScores:
+    """Return the scores of all labels; those of videos without a prediction are without an answer.
 
     Args:
         labels: The labels.
+        found: Scores of the videos; None for a video without a prediction.
         run: Name of the run.
         banners: Warnings to show with every answer.
+
+    Raises:
+        DatasetError: The first of `score_labels`.
     """
-
-    def __init__(self, labels: Labels, run: str, banners: Sequence[str] = ()) -> None:
-        self._labels, self._run, self._banners = labels, run, tuple(banners)
-        self._rows: dict[str, list[LabelRow]] = defaultdict(list)
-        for row in labels.rows:
-            self._rows[row.video].append(row)
-        self._scores: dict[LabelRow, LabelScore] = {}
-        self._error: DatasetError | None = None
-
-    def add(self, video: str, prediction: Prediction) -> None:
-        """Score the rows of a video, which `Input.name` names."""
-        try:
-            scores = score_labels(self._rows.get(video, []), prediction)
-        except DatasetError as error:
-            self._error = self._error or error  # the other videos are predicted first
-        else:
-            self._scores.update((score.row, score) for score in scores)
-
-    def result(self) -> LabelScores:
-        """Return the scores; rows of other videos are without an answer.
-
-        Raises DatasetError, the first of `score_labels`.
-        """
-        if self._error is not None:
-            raise self._error
-        missing = {row: LabelScore(row=row, reason=NOT_PREDICTED) for row in self._labels.rows}
-        scores = tuple((missing | self._scores).values())
-        return LabelScores(labels=self._labels, scores=scores, run=self._run, banners=self._banners)
+    there = [one for one in found if one is not None]
+    for one in there:
+        if one.error:
+            raise DatasetError(one.error)
+    scores = {row: LabelScore(row=row, reason=NOT_PREDICTED) for row in labels.rows}
+    scores |= {score.row: score for one in there for score in one.scores}
+    return LabelScores(labels=labels, scores=tuple(scores.values()), run=run, banners=tuple(banners))
 
 
 def score_labels(rows: Sequence[LabelRow], prediction: Prediction) -> tuple[LabelScore, ...]:

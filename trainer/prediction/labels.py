@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
+from functools import cached_property
 from pathlib import Path, PurePath
 
 from pipeline.datasets.limits import MAX_ROWS, at_most, require_readable_size
@@ -79,6 +80,17 @@ class Labels:
     def other_classes(self) -> Mapping[str, int]:
         """Labels that are no class of the run, as written, and their numbers of rows."""
         return Counter(row.label for row in self.rows if row.class_name is None)
+
+    def of_video(self, video: str) -> list[LabelRow]:
+        """Return the rows of the video with this output name."""
+        return self._rows_of_videos.get(video, [])
+
+    @cached_property
+    def _rows_of_videos(self) -> Mapping[str, list[LabelRow]]:
+        found: dict[str, list[LabelRow]] = {}
+        for row in self.rows:
+            found.setdefault(row.video, []).append(row)
+        return found
 
 
 def read_labels(path: Path, inputs: Sequence[Input], class_names: Sequence[str]) -> Labels:

@@ -101,6 +101,8 @@ class PredictObserver:
             are done, and of all.
         on_note: Called with a remark.
         on_video: Called with the outcome of a source.
+        on_videos: Called with the progress over all sources since its last call, as a number of sources. Any
+            thread may call it.
     """
 
     on_scan: Callable[[Input], Callable[[float], None]] = field(default=lambda _: lambda _: None)
@@ -113,6 +115,7 @@ class PredictObserver:
     on_explaining: Callable[[Input], Callable[[int, int], None]] = field(default=lambda _: lambda *_: None)
     on_note: Callable[[str], None] = field(default=lambda _: None)
     on_video: Callable[[PredictedVideo], None] = field(default=lambda _: None)
+    on_videos: Callable[[float], None] = field(default=lambda _: None)
 
 
 def outcome_of(

@@ -1,0 +1,308 @@
+"""A video -> its prediction and files, on a worker of any executor. A failing video ends only itself."""
+
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import ClassVar
+
+import torch
+
+from pipeline.cancel import CancelToken, TaskCancelledError
+from pipeline.device import choose_device, device_fault, is_device_fault
+from pipeline.errors import ClipError, OusError, first_line
+from pipeline.executor import TaskContext
+from pipeline.executor.machine import available_cores, decoders_for, keep_memory, use_cores
+from pipeline.own_dir import OwnDir
+from pipeline.portable import portable
+from pipeline.process import DecodePool
+from pipeline.store.location import LocationLike
+from trainer.prediction.answers import require_face_run
+from trainer.prediction.explanation_choice import NO_WINDOW
+from trainer.prediction.extraction import load_run_models
+from trainer.prediction.folder_page import VideoRow, video_row
+from trainer.prediction.inputs import Input
+from trainer.prediction.label_scores import VideoScores, score_video
+from trainer.prediction.labels import Labels
+from trainer.prediction.outcomes import PredictedVideo, PredictObserver, outcome_of
+from trainer.prediction.outputs import OutputOptions, remove_outputs, require_page, write_outputs
+from trainer.prediction.people_file import with_people
+from trainer.prediction.person_section import Explanation
+from trainer.prediction.predict import Predictor, Progress
+from trainer.prediction.results import Prediction
+from trainer.prediction.source import PlannedSource, PredictOptions, plan_source
+from trainer.prediction.writing import Written
+from trainer.runs import load_run
+
+PAGE_FILE = "index.html"
+
+
+@dataclass(frozen=True, kw_only=True)
+class VideoTask:
+    """A video to predict.
+
+    Attributes:
+        number: Its place among all videos.
+        source: The video.
+        out: Directory of its files.
+        is_only: Whether it is the only video, so that an option that does not fit it ends the command.
+    """
+
+    number: int
+    source: Input
+    out: Path
+    is_only: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class VideoResult:
+    """Result of a video.
+
+    Attributes:
+        video: The outcome.
+        row: Its row on the page over all videos.
+        scores: Scores of its labels; None without labels, or without a prediction.
+    """
+
+    video: PredictedVideo
+    row: VideoRow
+    scores: VideoScores | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictSetup:
+    """Setup of a `PredictWorker` in any process.
+
+    Attributes:
+        run: Directory of the run.
+        options: Options of the prediction.
+        outputs: Options of the outputs.
+        face_run: Directory of a face-only run whose answers are shown beside; None for none.
+        cache: Training cache of a run of an earlier version; None for the one that it names.
+        encoder_weights: Weights of the encoder; None for those that the run names.
+        detector_weights: Weights of the detector; None for those that the run names.
+        names: Names of people, and the file that has them; None for their own names.
+        labels: The user's labels; None for none.
+        restart: Replace predictions that are there.
+        device: Where the models compute.
+        decoders: Number of decoding processes; None to choose by the cores.
+        observer: Receives the progress of each step, in this process; None on workers of a cluster.
+        cancel: Ends the work early, in this process; None for the token of each task.
+    """
+
+    run: Path
+    options: PredictOptions
+    outputs: OutputOptions
+    face_run: Path | None = None
+    cache: LocationLike | None = None
+    encoder_weights: str | None = None
+    detector_weights: str | None = None
+    names: tuple[Mapping[str, tuple[int, str]], str] | None = None
+    labels: Labels | None = None
+    restart: bool = False
+    device: str = "auto"
+    decoders: int | None = None
+    observer: PredictObserver | None = None
+    cancel: CancelToken | None = None
+    slots: ClassVar[int] = 1
+    queued: ClassVar[int] = 0
+
+    def start(self, cores: tuple[int, ...] | None = None) -> "PredictWorker":
+        """Load the run and its models, and start the decoders.
+
+        Raises:
+            CheckpointError: The run cannot be read.
+            ConfigError: The run does not fit.
+            WeightsError: Weights are missing or damaged.
+        """
+        keep_memory()
+        num_cores = len(use_cores(cores)) if cores else len(available_cores())
+        run = load_run(self.run, device=self.device)
+        face_run = None if self.face_run is None else load_run(self.face_run, device=self.device)
+        if face_run is not None:
+            require_face_run(run, face_run)
+        where = choose_device(self.device)
+        models = load_run_models(
+            run,
+            where,
+            cache=self.cache,
+            encoder_weights=self.encoder_weights,
+            detector_weights=self.detector_weights,
+        )
+        decoder = DecodePool(self.decoders or decoders_for(where, num_cores))
+        try:
+            predictor = Predictor(run, models, self.options, decoder, face_run, self.cache)
+        except BaseException:
+            decoder.close()
+            raise
+        return PredictWorker(self, predictor, decoder)
+
+
+@dataclass
+class PredictWorker:
+    """Predicts one video after the other. See `PredictSetup`."""
+
+    setup: PredictSetup
+    predictor: Predictor
+    decoder: DecodePool
+    _cancel: CancelToken = field(default_factory=CancelToken)
+
+    @property
+    def observer(self) -> PredictObserver:
+        """The observer of each step."""
+        return self.setup.observer or PredictObserver()
+
+    def remarks(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Return the banners of every answer, and remarks for the user."""
+        return self.predictor.banners, self.predictor.notes
+
+    def run(self, task: VideoTask, context: TaskContext) -> VideoResult:
+        """Predict a video and write its files. Its progress is the fraction of its windows that is done.
+
+        Raises:
+            ClipError, ConfigError, FileError: The only video cannot be predicted, and this is no property of
+                the video.
+            OusError: The device failed.
+            TaskCancelledError: The work was cancelled before the first window.
+        """
+        self._cancel = self.setup.cancel or context.cancel
+        try:
+            return self._result(task, context)
+        except OusError as error:
+            if task.is_only and not isinstance(error, ClipError):
+                raise
+            return failed(
+                task, f"{error.stage}: {error.reason}" if isinstance(error, ClipError) else str(error)
+            )
+        except (MemoryError, torch.OutOfMemoryError) as error:
+            reason = f"out of memory ({first_line(error)[:200]})"
+            return failed(task, f"{reason}; use fewer --workers or --decoders, or --people 1")
+        except RuntimeError as error:
+            if not is_device_fault(error):
+                raise
+            raise device_fault(error, "finished videos are safe") from error
+
+    def close(self) -> None:
+        """Stop the decoders."""
+        self.decoder.close()
+
+    def _result(self, task: VideoTask, context: TaskContext) -> VideoResult:
+        video, prediction = self._predicted(task, context)
+        labels, has_page = self.setup.labels, "html" in self.setup.outputs.formats
+        link = f"{task.source.name}/{PAGE_FILE}" if has_page else None
+        return VideoResult(
+            video=video,
+            row=video_row(prediction, link),
+            scores=None if labels is None else score_video(labels, task.source.name, prediction),
+        )
+
+    def _predicted(self, task: VideoTask, context: TaskContext) -> tuple[PredictedVideo, Prediction]:
+        began, one, predictor, observer = time.monotonic(), task.source, self.predictor, self.observer
+        require_page(one.path, self.setup.outputs)
+        planned = plan_source(
+            one.path,
+            predictor.models.models.config,
+            predictor.run.info,
+            predictor.options,
+            predictor.decoder,
+            self._cancellable(observer.on_scan(one)),
+        )
+        for note in planned.notes:
+            observer.on_note(f"{one.path.name}: {note}")
+        place = OwnDir.of(task.out)
+        place.make()
+        if self.setup.restart:
+            remove_outputs(place)
+        on_progress = _counted(planned, observer.on_windows(one, planned), context.advance)
+        prediction = predictor.predict(
+            planned, place, restart=self.setup.restart, on_progress=on_progress, cancel=self._cancel
+        )
+        explanations = self._explained(one, planned, prediction, place)
+        if self.setup.names is not None:
+            prediction = with_people(prediction, *self.setup.names)
+        written = self._written(one, planned, prediction, place, explanations)
+        skipped = tuple(f"{form} was not written: {why}" for form, why in written.skipped.items())
+        seconds = time.monotonic() - began
+        return outcome_of(
+            one, task.out, prediction, seconds, notes=planned.notes, skipped=skipped
+        ), prediction
+
+    def _explained(
+        self, one: Input, planned: PlannedSource, prediction: Prediction, place: OwnDir
+    ) -> Mapping[int, Explanation]:
+        """Explain windows of a complete prediction; none without a page or after an interruption."""
+        outputs, predictor = self.setup.outputs, self.predictor
+        if outputs.explain == NO_WINDOW or "html" not in outputs.formats or self._cancel.is_cancelled:
+            return {}
+        from trainer.prediction.explanations import explain  # imports matplotlib, which takes half a second
+
+        return explain(
+            predictor,
+            planned,
+            prediction,
+            place,
+            outputs.explain,
+            is_new=predictor.has_computed,
+            on_window=self.observer.on_explaining(one),
+            cancel=self._cancel,
+        )
+
+    def _written(
+        self,
+        one: Input,
+        planned: PlannedSource,
+        prediction: Prediction,
+        place: OwnDir,
+        explanations: Mapping[int, Explanation],
+    ) -> Written:
+        """Write the outputs of a source. After an interruption, the annotated video is left out."""
+        outputs, decoder = self.setup.outputs, self.predictor.decoder
+        write = partial(write_outputs, prediction, planned, place, explanations=explanations)
+        others = replace(outputs, formats=tuple(name for name in outputs.formats if name != "mp4"))
+        if not self._cancel.is_cancelled and "mp4" in outputs.formats:
+            on_video = self._cancellable(self.observer.on_drawing(one, planned))
+            with suppress(TaskCancelledError):
+                return write(outputs, decoder, on_video)
+        written = write(others, decoder)
+        if others == outputs:
+            return written
+        return Written(files=written.files, skipped={**written.skipped, "mp4": "interrupted"})
+
+    def _cancellable(self, show: Callable[[float], None]) -> Callable[[float], None]:
+        """Return a callback that also raises TaskCancelledError once the work is cancelled."""
+
+        def on_progress(seconds: float) -> None:
+            self._cancel.raise_if_cancelled()
+            show(seconds)
+
+        return on_progress
+
+
+def failed(task: VideoTask, failure: str) -> VideoResult:
+    """Return the result of a video that cannot be predicted, with the reason."""
+    name, path = task.source.name, task.source.path
+    return VideoResult(
+        video=PredictedVideo(name=name, path=path, out=task.out, failure=failure),
+        row=VideoRow(name=name, failure=portable(failure)),
+    )
+
+
+def _counted(
+    planned: PlannedSource, show: Callable[[Progress], None], advance: Callable[[float], None]
+) -> Callable[[Progress], None]:
+    """Return a callback that also counts the fraction of the source that is done."""
+    scan = planned.scan
+    total = max(scan.end_seconds if scan.has_times else float(scan.num_frames), 1e-9)
+    done = 0.0
+
+    def on_progress(progress: Progress) -> None:
+        nonlocal done
+        fraction = min(progress.seconds / total, 1.0)
+        if fraction > done:
+            advance(fraction - done)
+            done = fraction
+        show(progress)
+
+    return on_progress
