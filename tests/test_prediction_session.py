@@ -7,11 +7,13 @@ import pytest
 import torch
 
 import trainer
+from pipeline.cancel import CancelToken
 from pipeline.config import from_dict, override
 from pipeline.datasets import read_dataset
 from pipeline.datasets.synthetic import SyntheticConfig, write_synthetic
 from pipeline.errors import ConfigError
 from pipeline.executor import LocalExecutor
+from pipeline.executor.choice import WorkerOptions, executor_for
 from pipeline.process import ExtractConfig, load_models
 from pipeline.runner import RunOptions, executor_of
 from pipeline.runner import extract as extract_cache
@@ -163,14 +165,81 @@ def test_people_are_renamed_without_computing(predicted, run, videos, tmp_path, 
 
 
 def test_a_dry_run_needs_no_weights_and_writes_nothing(run, videos, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("trainer.prediction.extraction.load_models", None)
+    monkeypatch.setattr("pipeline.process.models.is_here", lambda _: False)
     monkeypatch.chdir(tmp_path)
     code, shown, _ = call(monkeypatch, capsys, "predict", videos, "--run", run, "--dry-run", "--json")
-    broken, talk = json.loads(shown)["videos"]
+    plan = json.loads(shown)
+    broken, talk = plan["videos"]
     assert code == 0
     assert broken["failure"]
     assert (talk["num_windows"], talk["num_frames"], talk["num_images"]) == (1, 4, 8)
+    times = plan["times"]
+    assert (times["num_frames"], times["num_images"]) == (4, 20)
+    assert times["stand_ins"] == [f"{modest_model()} (random)"]
+    of_images = 8 * times["seconds_per_image"]
+    assert plan["seconds_each_further_person"] == pytest.approx(of_images)
+    assert plan["seconds_one_person"] == pytest.approx(of_images + 4 * times["seconds_per_frame"])
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_dry_run_without_a_readable_video_has_no_times(run, videos, monkeypatch, capsys):
+    path = videos / "broken.mp4"
+    code, shown, _ = call(monkeypatch, capsys, "predict", path, "--run", run, "--dry-run", "--json")
+    plan = json.loads(shown)
+    assert (code, plan["times"], plan["seconds_one_person"]) == (1, None, None)
+
+
+class ModestSetup(PredictSetup):
+    """Setup on workers in other processes, which know open_clip's models only."""
+
+    def start(self, cores=None):
+        modest_model()
+        return super().start(cores)
+
+
+@pytest.fixture(scope="module")
+def spread(run, clips, tmp_path_factory):
+    """Three videos and a broken one on two worker processes, and beside it in this process."""
+    folder = tmp_path_factory.mktemp("spread")
+    (folder / "in").mkdir()
+    for number, path in enumerate(sorted(clips.rglob("*.mp4"))[:3]):
+        (folder / "in" / f"v{number}.mp4").write_bytes(path.read_bytes())
+    (folder / "in" / "a.mp4").write_bytes(b"no video")
+    inputs, _ = find_inputs([folder / "in"])
+    options = PredictOptions(min_face_px=0)
+    outputs = OutputOptions.parse("jsonl,csv,html", embed=False, thumbnails=True)
+    setup = ModestSetup(run=run, options=options, outputs=outputs, decoders=1, device="cpu")
+    reports = []
+    for out, workers in (("two", WorkerOptions(workers=2, dashboard=False)), ("one", WorkerOptions())):
+        with closing(executor_for(setup, workers)) as executor:
+            reports.append(
+                predict_all(
+                    inputs, load_run(run, device="cpu"), executor, folder / out / "all", is_collection=True
+                )
+            )
+    return folder, *reports
+
+
+def test_a_directory_on_several_workers_gives_the_same_files_in_the_same_order(spread):
+    folder, two, one = spread
+    assert [video.name for video in two.videos] == ["a", "v0", "v1", "v2"]
+    assert [video.num_answers for video in two.videos] == [video.num_answers for video in one.videos]
+    assert two.num_failed == one.num_failed == 1
+    for name in ("v0/windows.jsonl", "v1/windows.csv", "v2/frames.csv", "index.html"):
+        found = (folder / "two" / "all" / name).read_text()
+        assert found == (folder / "one" / "all" / name).read_text(), name
+
+
+def test_work_that_is_cancelled_before_the_first_video_has_none(run, videos, tmp_path):
+    inputs, _ = find_inputs([videos])
+    outputs = OutputOptions.parse("jsonl", embed=False, thumbnails=True)
+    setup = PredictSetup(run=run, options=PredictOptions(), outputs=outputs, decoders=1, device="cpu")
+    cancel = CancelToken()
+    cancel.cancel()
+    loaded = load_run(run, device="cpu")
+    with closing(LocalExecutor(setup)) as executor:
+        report = predict_all(inputs, loaded, executor, tmp_path / "out", is_collection=True, cancel=cancel)
+    assert (report.videos, report.is_interrupted, report.page) == ((), True, None)
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,11 @@ from pipeline.terminal import answer, say
 if TYPE_CHECKING:
     from pipeline.cancel import CancelToken
 
+_STOPPING = "stopping; the files of everything that is done are written. Ctrl-C again ends at once."
+_STOPPING_WORKERS = (
+    "stopping the workers; the windows of unfinished videos are kept. Ctrl-C again ends at once."
+)
+
 app = typer.Typer()
 
 
@@ -181,7 +186,9 @@ def predict(
     ] = None,
     dry_run: Annotated[
         bool,
-        typer.Option(help="Show windows and images, without weights; write nothing.", rich_help_panel=OUTPUT),
+        typer.Option(
+            help="Show windows, images and an estimate of the time; write nothing.", rich_help_panel=OUTPUT
+        ),
     ] = False,
     restart: Annotated[
         bool, typer.Option("--restart", help="Replace a prediction that is there.", rich_help_panel=OUTPUT)
@@ -215,6 +222,7 @@ def predict(
     if device != "auto" and on.device != "auto":
         msg = f"--device {device} with --gpus or --workers, which choose the device; leave out --device."
         raise ConfigError(msg)
+    where = device if on.device == "auto" else on.device
     options = PredictOptions(
         window_seconds=window, stride_seconds=stride, people=people, min_face_px=min_face,
         min_share=min_share, mask=mask, start_seconds=start, end_seconds=end, shots=shots, rate=rate,
@@ -224,16 +232,17 @@ def predict(
     if people_file is not None and is_collection:
         msg = f"--people-file names the people of one video, and {counted(len(inputs), 'video')} are given."
         raise ConfigError(msg)
-    loaded = load_run(run, device="cpu")
+    loaded = load_run(run, device=where if dry_run else "cpu")
     read = None if labels is None else read_labels(labels, inputs, loaded.class_names)
-    where = device if on.device == "auto" else on.device
     if dry_run:
         here = choose_device(where)
         config = extraction_config(
             loaded, here, cache=cache, encoder_weights=encoder_weights, detector_weights=detector_weights
         )
         with DecodePool(decoders or decoders_for(here, len(available_cores()))) as decoder:
-            plan = plan_all(inputs, config, loaded, options, decoder)
+            plan = plan_all(
+                inputs, config, loaded, options, decoder, lambda: say("loading the models for a short timing")
+            )
         answer(plan, json_)
         _exit_if_failed(sum(bool(video.failure) for video in plan.videos), len(plan.videos), strict=strict)
         return
@@ -246,7 +255,7 @@ def predict(
         inputs = [replace(one, path=one.path.absolute()) for one in inputs]
     with (
         predict_observer(None if on.is_local else len(inputs)) as observer,
-        _cancelled_by_signals() as cancel,
+        _cancelled_by_signals(_STOPPING if on.is_local else _STOPPING_WORKERS) as cancel,
     ):
         setup = PredictSetup(
             run=run.absolute(), face_run=None if face_run is None else face_run.absolute(), cache=cache,
@@ -277,8 +286,8 @@ def _exit_if_failed(num_failed: int, num_videos: int, *, strict: bool) -> None:
 
 
 @contextmanager
-def _cancelled_by_signals() -> Iterator["CancelToken"]:
-    """Yield a token that the first Ctrl-C or SIGTERM cancels; the second one ends the program at once."""
+def _cancelled_by_signals(text: str) -> Iterator["CancelToken"]:
+    """Yield a token that the first Ctrl-C or SIGTERM cancels, with this text; the second one ends at once."""
     from pipeline.cancel import CancelToken
 
     cancel = CancelToken()
@@ -287,7 +296,7 @@ def _cancelled_by_signals() -> Iterator["CancelToken"]:
         if cancel.is_cancelled:
             raise KeyboardInterrupt
         cancel.cancel()
-        say("stopping; the files of everything that is done are written. Ctrl-C again ends at once.")
+        say(text)
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -115,7 +115,7 @@ def main() -> None:
     )
     found = compare(args.clips, config, args.num_clips, args.turns)
     about = about_this_run(config.to_stored(), {"clips": args.num_clips, "turns": args.turns})
-    document = {"about": about, **found}
+    document = {**about, **found}
     args.out.write_text(json.dumps(document, indent=1) + "\n")
     sys.stdout.write(json.dumps(found, indent=1) + "\n")
 

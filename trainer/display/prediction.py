@@ -26,6 +26,11 @@ def _(report: PredictReport) -> dict[str, Any]:
 
 
 @to_json_values.register
+def _(plan: PredictionPlan) -> dict[str, Any]:
+    return field_values(plan, "videos", "times", "seconds_one_person", "seconds_each_further_person")
+
+
+@to_json_values.register
 def _(scores: LabelScores) -> dict[str, Any]:
     labels = scores.labels
     return {
@@ -111,7 +116,18 @@ def clock(seconds: float) -> str:
 
 @lines.register
 def _(plan: PredictionPlan) -> list[str]:
-    return [line for video in plan.videos for line in _plan_lines(video)]
+    found = [line for video in plan.videos for line in _plan_lines(video)]
+    times = plan.times
+    if times is None or plan.seconds_one_person is None or plan.seconds_each_further_person is None:
+        return found
+    found.append(
+        f"about {clock(plan.seconds_one_person)} on {times.device} in {times.precision} for one person, and "
+        f"{clock(plan.seconds_each_further_person)} more for each further person who is always in view, with "
+        f"one worker (timed: faces in {counted(times.num_frames, 'frame')}, {times.num_images} images)"
+    )
+    if times.stand_ins:
+        found.append(f"  timed with random weights instead of those of {', '.join(times.stand_ins)}")
+    return found
 
 
 def _plan_lines(video: VideoPlan) -> list[str]:

@@ -1,6 +1,6 @@
-"""Sources -> the windows and images of a prediction, without any weights: `predict --dry-run`."""
+"""Sources -> the windows, images and time of a prediction: `predict --dry-run`. Weights may be missing."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from pipeline.errors import ClipError, OusError
@@ -8,7 +8,8 @@ from pipeline.process import ExtractConfig
 from pipeline.process.windows import PartDecoder
 from trainer.prediction.inputs import Input
 from trainer.prediction.results import Settings
-from trainer.prediction.source import PredictOptions, plan_source
+from trainer.prediction.source import PlannedSource, PredictOptions, plan_source
+from trainer.prediction.step_times import StepTimes, time_steps
 from trainer.runs import Run
 from trainer.scene_sample import uses_scene
 
@@ -43,15 +44,40 @@ class VideoPlan:
 
 @dataclass(frozen=True, kw_only=True)
 class PredictionPlan:
-    """Plan for all sources."""
+    """Plan for all sources.
+
+    Attributes:
+        videos: The sources.
+        times: Times of the steps on this machine; None if no source can be read.
+    """
 
     videos: tuple[VideoPlan, ...]
+    times: StepTimes | None = None
+
+    @property
+    def seconds_one_person(self) -> float | None:
+        """Estimated time of detector and encoder for all sources, with one person who is always in view."""
+        if self.times is None:
+            return None
+        return sum(self.times.seconds(video.num_frames, video.num_images) for video in self.videos)
+
+    @property
+    def seconds_each_further_person(self) -> float | None:
+        """Estimated time of the encoder for each further person who is always in view."""
+        if self.times is None:
+            return None
+        return sum(self.times.seconds(0, video.num_images) for video in self.videos)
 
 
 def plan_all(
-    inputs: Sequence[Input], config: ExtractConfig, run: Run, options: PredictOptions, decoder: PartDecoder
+    inputs: Sequence[Input],
+    config: ExtractConfig,
+    run: Run,
+    options: PredictOptions,
+    decoder: PartDecoder,
+    on_timing: Callable[[], None] = lambda: None,
 ) -> PredictionPlan:
-    """Scan sources and count their windows and images.
+    """Scan sources, count their windows and images, and time detector and encoder on the first of them.
 
     Args:
         inputs: The sources.
@@ -59,12 +85,15 @@ def plan_all(
         run: The run.
         options: Options of the prediction.
         decoder: Decodes the sources.
+        on_timing: Called before models are loaded for the timing.
 
     Raises:
         ConfigError: An option does not fit the only source; of several sources, it is the failure of one.
+        WeightsError: Weights are damaged.
     """
     has_scene = uses_scene(run.config)
-    videos = []
+    videos: list[VideoPlan] = []
+    first: PlannedSource | None = None
     for one in inputs:
         try:
             planned = plan_source(one.path, config, run.info, options, decoder)
@@ -73,6 +102,7 @@ def plan_all(
                 raise
             videos.append(VideoPlan(name=one.name, failure=str(error)))
             continue
+        first = first or planned
         num_frames = len(planned.plan.wanted)
         videos.append(
             VideoPlan(
@@ -86,4 +116,7 @@ def plan_all(
                 notes=planned.notes,
             )
         )
-    return PredictionPlan(videos=tuple(videos))
+    if first is None:
+        return PredictionPlan(videos=tuple(videos))
+    on_timing()
+    return PredictionPlan(videos=tuple(videos), times=time_steps(first, config, run.device, decoder))

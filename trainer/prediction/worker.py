@@ -168,11 +168,13 @@ class PredictWorker:
             TaskCancelledError: The work was cancelled before the first window.
         """
         self._cancel = self.setup.cancel or context.cancel
+        fraction = _Fraction(context.advance)
         try:
-            return self._result(task, context)
+            result = self._result(task, fraction)
         except OusError as error:
             if task.is_only and not isinstance(error, ClipError):
                 raise
+            fraction.reach(1.0)
             return failed(
                 task, f"{error.stage}: {error.reason}" if isinstance(error, ClipError) else str(error)
             )
@@ -183,13 +185,16 @@ class PredictWorker:
             if not is_device_fault(error):
                 raise
             raise device_fault(error, "finished videos are safe") from error
+        else:
+            fraction.reach(1.0)
+            return result
 
     def close(self) -> None:
         """Stop the decoders."""
         self.decoder.close()
 
-    def _result(self, task: VideoTask, context: TaskContext) -> VideoResult:
-        video, prediction = self._predicted(task, context)
+    def _result(self, task: VideoTask, fraction: "_Fraction") -> VideoResult:
+        video, prediction = self._predicted(task, fraction)
         labels, has_page = self.setup.labels, "html" in self.setup.outputs.formats
         link = f"{task.source.name}/{PAGE_FILE}" if has_page else None
         return VideoResult(
@@ -198,7 +203,7 @@ class PredictWorker:
             scores=None if labels is None else score_video(labels, task.source.name, prediction),
         )
 
-    def _predicted(self, task: VideoTask, context: TaskContext) -> tuple[PredictedVideo, Prediction]:
+    def _predicted(self, task: VideoTask, fraction: "_Fraction") -> tuple[PredictedVideo, Prediction]:
         began, one, predictor, observer = time.monotonic(), task.source, self.predictor, self.observer
         require_page(one.path, self.setup.outputs)
         planned = plan_source(
@@ -215,7 +220,7 @@ class PredictWorker:
         place.make()
         if self.setup.restart:
             remove_outputs(place)
-        on_progress = _counted(planned, observer.on_windows(one, planned), context.advance)
+        on_progress = _counted(planned, observer.on_windows(one, planned), fraction)
         prediction = predictor.predict(
             planned, place, restart=self.setup.restart, on_progress=on_progress, cancel=self._cancel
         )
@@ -289,20 +294,28 @@ def failed(task: VideoTask, failure: str) -> VideoResult:
     )
 
 
+class _Fraction:
+    """The fraction of a video that is done, which only grows."""
+
+    def __init__(self, advance: Callable[[float], None]) -> None:
+        self._advance, self._done = advance, 0.0
+
+    def reach(self, fraction: float) -> None:
+        """Report that this fraction is done."""
+        if fraction > self._done:
+            self._advance(fraction - self._done)
+            self._done = fraction
+
+
 def _counted(
-    planned: PlannedSource, show: Callable[[Progress], None], advance: Callable[[float], None]
+    planned: PlannedSource, show: Callable[[Progress], None], fraction: _Fraction
 ) -> Callable[[Progress], None]:
     """Return a callback that also counts the fraction of the source that is done."""
     scan = planned.scan
     total = max(scan.end_seconds if scan.has_times else float(scan.num_frames), 1e-9)
-    done = 0.0
 
     def on_progress(progress: Progress) -> None:
-        nonlocal done
-        fraction = min(progress.seconds / total, 1.0)
-        if fraction > done:
-            advance(fraction - done)
-            done = fraction
+        fraction.reach(min(progress.seconds / total, 1.0))
         show(progress)
 
     return on_progress
