@@ -17,7 +17,7 @@ INSTALLED := $(VENV)/installed
 .DEFAULT_GOAL := help
 # One process more than cores, because many tests wait for processes of their own.
 PYTEST = $(BIN)/python -m pytest -n $$(($$(nproc) + 1)) --dist loadfile --no-loadscope-reorder
-.PHONY: help install demo test test-all coverage lint smoke pythons newest format schema lock clean
+.PHONY: help install demo test test-all coverage lint smoke pythons newest format dist schema lock clean
 
 # An environment is made again where its Python does not run, is not supported, or is not of PYTHON's version.
 MINOR := import sys; print(sys.version_info[:2])
@@ -33,7 +33,7 @@ endif
 help:  ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*  ## /  make \1\t/p' Makefile | expand -t 17
 
-install: $(INSTALLED)  ## make .venv and install exactly requirements.lock into it (VENV=DIR for another directory)
+install: $(INSTALLED)  ## make .venv with exactly requirements.lock and this checkout in it (VENV=DIR for another directory)
 	@echo "$(VENV) is ready: . $(BIN)/activate"
 
 demo: $(INSTALLED)  ## synthetic clips -> features -> training -> figures, within minutes on a CPU
@@ -66,6 +66,10 @@ newest:  ## run the smoke on the newest version of every package, without requir
 format: $(INSTALLED)  ## format, and mend what the linter can mend
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
+
+dist: $(INSTALLED)  ## build the wheel, dist/ous-VERSION-py3-none-any.whl, which has the command `ous`
+	@$(with_uv) build --quiet --wheel --no-build-isolation --python $(BIN)/python --out-dir dist .
+	@ls dist/*.whl
 
 schema: $(INSTALLED)  ## write docs/schema.md from pipeline/store/schema.py
 	$(BIN)/python -m pipeline.store.schema_page > docs/schema.md
@@ -100,6 +104,7 @@ $(BIN)/python:
 $(INSTALLED): $(LOCK) | $(BIN)/python
 	@echo "Installing $(LOCK) into $(VENV): some minutes and several GB the first time." >&2
 	@$(with_uv) pip sync --require-hashes --compile-bytecode --python $(BIN)/python $(LOCK)
+	@$(with_uv) pip install --quiet --no-deps --no-build-isolation --python $(BIN)/python --editable .
 	@touch $@
 
 # Any other lock is resolved from pyproject.toml for this Python, each time.

@@ -21,7 +21,10 @@ try:
     from trainer import commands as trainer
     from trainer import predict_command
 except ModuleNotFoundError as error:
-    sys.exit(f"error: package '{error.name}' is missing; run `make install`, then .venv/bin/python cli.py")
+    sys.exit(
+        f"error: package '{error.name}' is missing; in a checkout, run `make install`, then .venv/bin/python "
+        "cli.py; otherwise install the wheel with its dependencies"
+    )
 except KeyboardInterrupt:
     sys.stderr.write("stopped\n")
     sys.exit(130)  # EXIT_INTERRUPTED, which may not be imported at this point

@@ -1,18 +1,20 @@
 """Commands of this program in messages, written so that a user can copy them into a shell."""
 
 import shlex
+import shutil
 import sys
 from pathlib import Path
 
-SCRIPT = "cli.py"
+SCRIPT, INSTALLED = "cli.py", "ous"
+"""Names of this program: in a checkout, and as an installed command."""
 _BY_SHEBANG = "python3"
 
 
 def command(*arguments: object) -> str:
     """Return a command of this program for a shell, with the interpreter and script of this process.
 
-    An example is ``.venv/bin/python cli.py evaluate 'my run'``. The script is ``cli.py`` if another program,
-    such as a notebook, runs this code.
+    Examples are ``.venv/bin/python cli.py evaluate 'my run'`` and ``ous evaluate 'my run'``. The script is
+    ``cli.py`` if another program, such as a notebook, runs this code.
     """
     return f"{_called()} {' '.join(quoted(str(argument)) for argument in arguments)}"
 
@@ -39,6 +41,10 @@ def _escaped(letter: str) -> str:
 
 def _called() -> str:
     script = sys.argv[0]
+    if Path(script).name == INSTALLED and script in sys.orig_argv:
+        on_path = shutil.which(INSTALLED)
+        is_this = on_path is not None and Path(on_path).absolute() == Path(script).absolute()
+        return INSTALLED if is_this else quoted(script)
     if Path(script).name != SCRIPT or script not in sys.orig_argv:
         return SCRIPT
     interpreter = sys.orig_argv[: sys.orig_argv.index(script)]

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+import zipfile
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -277,3 +278,53 @@ def test_clean_removes_what_tools_write_and_nothing_else(tmp_path: Path) -> None
     subprocess.run(["make", "clean"], cwd=tmp_path, check=True, capture_output=True)
     assert [str(folder) for folder in written if (tmp_path / folder).exists()] == []
     assert [str(folder) for folder in kept if not (tmp_path / folder).exists()] == []
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory) -> Path:
+    """The wheel of this checkout, built from a copy so that the tree stays as it is."""
+    folder = tmp_path_factory.mktemp("wheel")
+    for name in ("pipeline", "trainer"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("cli.py", "pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, folder)
+    build = ["wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", folder / "dist", folder]
+    subprocess.run([sys.executable, "-m", "pip", *build], check=True)
+    (built,) = (folder / "dist").iterdir()
+    return built
+
+
+def test_the_wheel_has_every_module_and_the_specs_of_the_tables(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        packed = {name for name in archive.namelist() if ".dist-info/" not in name}
+    sources = [
+        path.relative_to(ROOT).as_posix()
+        for root in ("pipeline", "trainer")
+        for path in (ROOT / root).rglob("*")
+        if path.suffix in {".py", ".toml"}
+    ]
+    assert packed == {"cli.py", *sources}
+
+
+def test_an_installed_wheel_has_the_command_and_the_packages_in_any_directory(
+    wheel: Path, tmp_path: Path
+) -> None:
+    site = tmp_path / "site"
+    install = ["install", "--quiet", "--no-deps", "--no-compile", "--target", site, wheel]
+    subprocess.run([sys.executable, "-m", "pip", *install], check=True)
+    here = os.environ | {"PYTHONPATH": str(site), "PATH": f"{site / 'bin'}{os.pathsep}{os.environ['PATH']}"}
+    found = subprocess.run(
+        [sys.executable, "-c", "import pipeline, trainer; print(pipeline.__file__, trainer.__file__)"],
+        cwd=tmp_path, env=here, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert found.stdout.count(str(site)) == 2
+    failed = subprocess.run(
+        ["ous", "cache", "info", "none.zarr"],
+        cwd=tmp_path,
+        env=here,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert failed.returncode == 1
+    assert "No cache at 'none.zarr'; make one with `ous extract --cache none.zarr ...`" in failed.stderr

@@ -19,6 +19,8 @@ ROOT = Path(__file__).parents[1]
         (["python3", "cli.py"], "cli.py", "python3 cli.py"),
         (["python", "-m", "pytest"], "/lib/pytest/__main__.py", "cli.py"),
         (["jupyter", "lab"], "cli.py", "cli.py"),
+        (["/no where/python", "/no where/bin/ous", "train"], "/no where/bin/ous", "'/no where/bin/ous'"),
+        (["jupyter", "lab"], "/bin/ous", "cli.py"),
     ],
 )
 def test_a_command_begins_as_this_one_did(monkeypatch, original, script, called):
