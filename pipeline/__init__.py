@@ -22,6 +22,7 @@ Modules in the order of the data (only ``process`` combines the steps):
 ``sheet``          frames, faces, streams -> drawn images and contact sheets
 ``samples``        a dataset              -> a contact sheet of some clips per class
 ``display``        results                -> lines for a terminal, values for a JSON document
+``api``            `extract` and `open_cache` for Python
 ``commands``       commands of the command line; ``terminal`` prints their output
 
 Modules that every step may use: ``errors``, ``choices`` (values of options and settings), ``config``,
@@ -35,3 +36,19 @@ Modules that every step may use: ``errors``, ``choices`` (values of options and 
 ``clip_model`` loads a CLIP model for ``features`` and for the trainer's prompts;
 ``weights`` lists the published weight files and checks them.
 """
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pipeline.api import extract, open_cache
+
+__all__ = ["extract", "open_cache"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public function when it is first used, because torch takes seconds."""
+    if name in __all__:
+        return getattr(import_module("pipeline.api"), name)
+    msg = f"module 'pipeline' has no attribute '{name}'"
+    raise AttributeError(msg)

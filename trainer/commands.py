@@ -96,8 +96,16 @@ def train(
         ),
     ] = None,
     preset: Annotated[
-        Preset, typer.Option(help="Start from the settings of this preset.", rich_help_panel=MODEL)
-    ] = "default",
+        Preset | None,
+        typer.Option(help="Start from the settings of this preset [default].", rich_help_panel=MODEL),
+    ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            help="Start from the settings in this TOML file, such as config.toml of a run, or of this run.",
+            rich_help_panel=MODEL,
+        ),
+    ] = None,
     fold: Annotated[
         str, typer.Option(help="Train on this fold, by number from 1 or by name.", rich_help_panel=DATA)
     ] = "1",
@@ -111,20 +119,22 @@ def train(
     json_: Json = False,
 ) -> None:
     """Train the OUS model on one fold of a cache, and keep the epoch of lowest validation loss."""
-    from pipeline.config import override
-    from trainer.presets import preset as preset_named
+    from trainer.config_choice import chosen_config
     from trainer.training import train as train_run
 
-    config = override(preset_named(preset), set_ or [])
+    if preset is not None and config is not None:
+        msg = f"--preset {preset} and --config '{config}': leave out one of them."
+        raise ConfigError(msg)
+    chosen = chosen_config(config or preset or "default", set_ or [])
     where = run or _free_run(cache, fold, seed)
     note_versions(cache)
     try:
         result = train_run(
-            cache, where, config, fold=fold, seed=seed, device=device, encoder_weights=encoder_weights,
+            cache, where, chosen, fold=fold, seed=seed, device=device, encoder_weights=encoder_weights,
             profile=profile, on_epoch=_show_epoch,
         )  # fmt: skip
     except KeyboardInterrupt:
-        say(_stopped(where, cache, fold, config, seed))
+        say(_stopped(where, cache, fold, chosen, seed))
         raise typer.Exit(EXIT_INTERRUPTED) from None
     answer(result, json_)
 

@@ -6,6 +6,7 @@ from io import BytesIO
 from pathlib import Path
 
 from pipeline.display.json_values import to_json_values
+from pipeline.display.shown import Shown
 from pipeline.own_dir import Folder, OwnDir
 from pipeline.portable import portable_values
 from pipeline.store.location import Location, LocationLike
@@ -18,14 +19,15 @@ from trainer.leaks import Leak
 from trainer.measurement import Measured, measure
 from trainer.metrics import Metrics
 from trainer.run_info import RunInfo
+from trainer.runs import Run
 from trainer.training_set import TrainingSet
 
 _STEM = "confusion"
 """Start of the names of all files of `evaluate`."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class EvalResult:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class EvalResult(Shown):
     """The metrics of a split, with the facts that must be shown beside them.
 
     Attributes:
@@ -73,7 +75,7 @@ class EvalResult:
 
 
 def evaluate(
-    run_dir: Folder,
+    run_dir: Folder | Run,
     split: str = "test",
     cache: LocationLike | None = None,
     device: str = "auto",
@@ -84,7 +86,7 @@ def evaluate(
     """Measure a run's best model on a split of a fold, and write confusion.json and confusion.png.
 
     Args:
-        run_dir: Directory of the run, where the files are written.
+        run_dir: The run, or its directory, where the files are written.
         split: ``test``, ``validation`` or ``train``.
         cache: Cache to measure on. Files are named after it if it is not the training cache. None: the
             training cache.
@@ -96,7 +98,7 @@ def evaluate(
         OusError: As for `measure`.
         FileError: The files cannot be written.
     """
-    place = OwnDir.of(run_dir)
+    place = OwnDir.of(run_dir.path if isinstance(run_dir, Run) else run_dir)
     if place.is_dir():
         place.require_writable(*_figures(place))
     measured = measure(place, split, cache, device, fold=fold, allow_leak=allow_leak)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from io import BytesIO
+from pathlib import Path
 
 import torch
 
@@ -19,6 +20,7 @@ from pipeline.store.reader import FeatureCache
 from trainer.batches import load_clips
 from trainer.caches import location_from, open_cache
 from trainer.config import TrainConfig
+from trainer.config_choice import chosen_config
 from trainer.epochs import TrainingRun, run_epochs
 from trainer.folds import FoldRows, fold_rows, polarity_labels, require_polarities, require_usable
 from trainer.known_caches import remember
@@ -43,8 +45,9 @@ _LARGEST_SEED = 2**32 - 1
 def train(
     cache: LocationLike,
     run_dir: Folder,
-    config: TrainConfig,
+    config: TrainConfig | str | Path = "default",
     *,
+    settings: Sequence[str] = (),
     fold: int | str = 1,
     seed: int = 0,
     device: str = "auto",
@@ -61,7 +64,9 @@ def train(
     Args:
         cache: Location of the cache.
         run_dir: A new or empty directory.
-        config: Settings of the run.
+        config: Settings of the run: a preset such as ``"paper"``, a TOML file, the directory of another run,
+            or a `TrainConfig`.
+        settings: Changed settings, as ``"section.key=value"``.
         fold: Name of the fold, or its number from 1.
         seed: Seed of all random numbers, 0 to 2**32 - 1.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
@@ -80,6 +85,7 @@ def train(
         FileError: A file cannot be written. The best epoch so far is kept.
         TaskCancelledError: `cancel` was set.
     """
+    config = chosen_config(config, settings)
     require_new(run_dir)
     require_seed(seed)
     folder, place = OwnDir.of(run_dir), choose_device(device)

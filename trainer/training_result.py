@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from pipeline.display.shown import Shown
 from pipeline.program import command
 from trainer.losses import loss_names
 from trainer.profile import Profile
@@ -81,8 +82,8 @@ def epoch_record(report: EpochReport) -> dict[str, Any]:
     return record
 
 
-@dataclass(frozen=True, kw_only=True)
-class TrainResult:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class TrainResult(Shown):
     """Result of a run.
 
     Attributes:

@@ -2,6 +2,7 @@
 
 ``text``         lines for a terminal
 ``json_values``  values for JSON documents
+``shown``        results that notebooks show like a terminal
 ``subjects``     search for the display module of a result, one of:
 
 ``bench``        speeds and goals

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import zarr
 import zarr.errors
 
-from pipeline.errors import CacheDamagedError, CacheError, first_line
+from pipeline.errors import CacheDamagedError, CacheError, counted, first_line, printable
 from pipeline.fingerprint import sha256_json
 from pipeline.program import command
 from pipeline.store import checks
@@ -67,6 +67,18 @@ class FeatureCache:
                 file.close()
             raise
         return cls(place, meta, arrays, file)
+
+    def __repr__(self) -> str:
+        """Return location, dataset, encoder, size, and numbers of clips by status."""
+        meta = self.meta
+        is_closed = self._file is not None and not self._file
+        by_status = {} if is_closed else self.status_counts()
+        counts = ", ".join(f"{number} {name}" for name, number in by_status.items() if number)
+        classes = counted(len(meta.class_names), "class", "classes")
+        made = f"{meta.dataset}, {classes}, {counted(len(meta.fold_names), 'fold')}; {meta.encoder_name}"
+        return printable(
+            f"FeatureCache('{self.place}': {made}; clips: {counts.replace('_', ' ') or meta.num_clips})"
+        )
 
     def read(
         self, name: str, start: int = 0, stop: int | None = None, *, scratch: Scratch | None = None
