@@ -1,67 +1,240 @@
-import os
+"""Exported models: they answer as their run, describe it, name no path, and damaged ones are rejected."""
 
-import h5py
+import json
+import shutil
+from dataclasses import fields
+from pathlib import Path
+
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import load_file, save_file
 
-from pipeline.errors import CacheError
-from pipeline.store.export import export_hdf5
-from pipeline.store.reader import FeatureCache
+from pipeline.config import override
+from pipeline.errors import CheckpointError, ConfigError
+from tests.command_line import call
 from tests.tiny_cache import tiny_cache, tiny_meta
+from trainer.batches import Batch
+from trainer.evaluation import evaluate
+from trainer.export import export_model
+from trainer.export.card import LICENSED
+from trainer.export.example import example_batch
+from trainer.presets import smoke
+from trainer.run_info import RunInfo
+from trainer.runs import load_run
+from trainer.scene_sample import find_scenes
+from trainer.training import train
+
+pytestmark = pytest.mark.usefixtures("one_tiny_encoder")
+FILES = {
+    "README.md", "config.json", "example.npz", "model.safetensors", "preprocessing.json",
+    "scenes.safetensors",
+}  # fmt: skip
 
 
-def test_the_hdf5_export_reads_the_same(tmp_path):
-    path = tiny_cache(tmp_path / "c.zarr")
-    with FeatureCache.open(path) as cache:
-        exported = export_hdf5(cache, tmp_path / "c.h5")
-    assert exported.num_bytes == (tmp_path / "c.h5").stat().st_size
-    with FeatureCache.open(path) as cache, FeatureCache.open(tmp_path / "c.h5") as file:
-        assert file.meta == cache.meta
-        for spec in cache.meta.arrays():
-            np.testing.assert_array_equal(file.read(spec.name), cache.read(spec.name))
-            np.testing.assert_array_equal(file.read(spec.name, 5, 9), cache.read(spec.name, 5, 9))
-    with h5py.File(tmp_path / "c.h5") as raw:
-        assert [dim.label for dim in raw["face/embedding"].dims] == ["clip", "view", "frame", "embed"]
+def train_tiny(folder: Path, *changes: str, **meta) -> Path:
+    config = {
+        "detector": {"name": "haar", "weights": None},
+        "encoder": {"name": "modest", "weights": str(folder / "weights" / "clip.pt")},
+        "dataset": {"name": "tiny", "root": str(folder / "clips"), "lists": [str(folder / "list.csv")]},
+    }
+    cache = tiny_cache(folder / "feats.zarr", tiny_meta(config=config, **meta))
+    train(cache, folder / "run", override(smoke(), ["schedule.max_epochs=1", *changes]), device="cpu")
+    return folder / "run"
 
 
-def test_export_refuses_what_it_would_destroy(tmp_path):
-    path = tiny_cache(tmp_path / "c.zarr")
-    (tmp_path / "there.h5").write_text("mine")
-    with FeatureCache.open(path) as cache:
-        with pytest.raises(CacheError, match="exists already; give another --to"):
-            export_hdf5(cache, tmp_path / "there.h5")
-        with pytest.raises(CacheError, match=r"needs the suffix .h5 or .hdf5"):
-            export_hdf5(cache, tmp_path / "there.txt")
-    assert (tmp_path / "there.h5").read_text() == "mine"
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    """A measured run, and its exported model."""
+    folder = tmp_path_factory.mktemp("exported")
+    run = train_tiny(folder)
+    evaluate(run, device="cpu")
+    return run, export_model(run, folder / "model").path
 
 
-def test_export_writes_through_no_link_and_sweeps_what_a_killed_one_left(tmp_path):
-    path = tiny_cache(tmp_path / "c.zarr")
-    (tmp_path / "victim").write_text("mine")
-    litter = [tmp_path / name for name in (".c.h5.partial", ".c.h5.0123.partial", ".c.h5.link.partial")]
-    litter[1].write_text("half")
-    for link in (litter[0], litter[2]):
-        link.symlink_to(tmp_path / "victim")
-    for file in litter[1:]:
-        os.utime(file, (0, 0), follow_symlinks=False)
-    with FeatureCache.open(path) as cache:
-        export_hdf5(cache, tmp_path / "c.h5")
-    assert (tmp_path / "victim").read_text() == "mine"
-    assert not os.path.lexists(litter[1])  # noqa: PTH110 - links that lead nowhere count
-    assert not os.path.lexists(litter[2])  # noqa: PTH110
-    assert not (tmp_path / "c.h5").is_symlink()
+@pytest.fixture
+def model(exported, tmp_path) -> Path:
+    """A copy of the exported model, to be changed."""
+    return Path(shutil.copytree(exported[1], tmp_path / "model"))
 
 
-def test_groups_are_exported_and_a_cache_without_any_has_no_such_array(tmp_path):
-    names = np.array([f"subject {n // 8}" for n in range(48)], dtype=object)
-    for name, meta, static in (
-        ("with", tiny_meta(num_groups=6), {"group": names}),
-        ("without", tiny_meta(), {}),
+def test_a_model_answers_as_its_run_to_the_bit(exported):
+    run, model = (load_run(path, device="cpu") for path in exported)
+    batch = example_batch(run, (4, 2, 1, 3))
+    assert torch.equal(run.outputs(batch).logits_BC, model.outputs(batch).logits_BC)
+    assert (run.config, run.class_names, run.temperature) == (
+        model.config,
+        model.class_names,
+        model.temperature,
+    )
+    scenes, note = find_scenes(model)
+    assert note == ""
+    assert scenes.sha256() == find_scenes(run)[0].sha256()
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["scene=false", "tfe=false", "polarity=false", "tfe_tokens=frames", "lstm=type"],
+)
+def test_every_form_of_the_model_is_exported(change, tmp_path):
+    extra = ["model.polarity=false"] if change == "scene=false" else []
+    run = train_tiny(tmp_path, f"model.{change}", *extra)
+    model = load_run(export_model(run, tmp_path / "model").path, device="cpu")
+    batch = example_batch(model)
+    assert torch.equal(load_run(run, device="cpu").outputs(batch).logits_BC, model.outputs(batch).logits_BC)
+
+
+def test_the_example_checks_a_port(exported):
+    model = load_run(exported[1], device="cpu")
+    stored = np.load(exported[1] / "example.npz")
+    assert set(stored) == {"face", "scene", "early", "valid", "logits", "probabilities"}
+    assert stored["valid"].sum(axis=1).tolist() == [4, 2, 1]
+    values = {
+        "face_BTF": stored["face"], "scene_BTF": stored["scene"], "early_B43D": stored["early"],
+        "valid_BT": stored["valid"], "label_B": np.full(3, -1), "polarity_B": np.full(3, -1),
+    }  # fmt: skip
+    outputs = model.outputs(Batch(**{name: torch.from_numpy(value) for name, value in values.items()}))
+    np.testing.assert_array_equal(outputs.logits_BC.numpy(), stored["logits"])
+    np.testing.assert_allclose(stored["probabilities"].sum(axis=1), 1, rtol=1e-6)
+
+
+def test_no_file_names_a_path_or_a_clip(exported):
+    run, model = exported
+    assert {path.name for path in model.iterdir()} == FILES
+    for path in model.iterdir():
+        content = path.read_bytes()
+        for word in (str(run.parent), "feats.zarr", "list.csv", "clips/", "training_clips"):
+            assert word.encode() not in content, (path.name, word)
+    stored = json.loads((model / "config.json").read_text())["run"]["extract_config"]
+    assert stored["dataset"] == {"name": "tiny"}
+    assert stored["encoder"]["weights"] == "clip.pt"
+
+
+def test_the_card_shows_results_warnings_and_limits(exported):
+    run, model = exported
+    card = (model / "README.md").read_text()
+    measured = json.loads((run / "confusion.json").read_text())
+    assert card.startswith("---\nlibrary_name: ous\nlicense: other\n")
+    assert f"| WAR | {100 * measured['war']:.2f} |" in card
+    worst = min((v, k) for k, v in measured["recall"].items() if v is not None)[0]
+    first = next(line for line in card.splitlines() if line.startswith("| recall, "))
+    assert first.endswith(f"| {100 * worst:.2f} | |")
+    for text in (
+        "RANDOM ENCODER WEIGHTS",
+        "Not for: work, school",
+        "Art. 5(1)(f)",
+        "secondary sources",
+        "> We record",
     ):
-        with FeatureCache.open(tiny_cache(tmp_path / f"{name}.zarr", meta, **static)) as cache:
-            export_hdf5(cache, tmp_path / f"{name}.h5")
-            with FeatureCache.open(tmp_path / f"{name}.h5") as file:
-                assert file.meta.num_groups == cache.meta.num_groups
-                assert file.read("group").tolist() == cache.read("group").tolist()
-        with h5py.File(tmp_path / f"{name}.h5") as raw:
-            assert ("group" in raw) == (name == "with")
+        assert text in card
+
+
+def test_a_run_that_is_not_measured_has_a_card_without_results(tmp_path):
+    run = train_tiny(tmp_path)
+    found = export_model(run, tmp_path / "model")
+    assert "Not measured." in (tmp_path / "model" / "README.md").read_text()
+    assert found.notes == (f"the card has no results; `evaluate {run}` measures them, before another export",)
+
+
+def test_a_damaged_result_is_no_result(tmp_path):
+    run = train_tiny(tmp_path)
+    for number, text in enumerate(("{", '{"split": "test", "is_own_fold": true, "war": 7}', "[1]")):
+        (run / "confusion.json").write_text(text)
+        export_model(run, tmp_path / f"model{number}")
+        assert "Not measured." in (tmp_path / f"model{number}" / "README.md").read_text()
+
+
+def test_class_names_cannot_write_the_card(tmp_path):
+    names = ("<script>x</script>", "a|b", "#c")
+    run = train_tiny(tmp_path, "model.polarity=false", class_names=names)
+    export_model(run, tmp_path / "model")
+    card = (tmp_path / "model" / "README.md").read_text()
+    assert "<script>" not in card
+    assert "a\\|b" in card
+
+
+@pytest.mark.parametrize("name", LICENSED)
+def test_licensed_data_is_named(name, tmp_path, monkeypatch, capsys):
+    run = train_tiny(tmp_path, dataset=name)
+    code, shown, _ = call(monkeypatch, capsys, "export", run, "--out", tmp_path / "model")
+    assert code == 0
+    assert f"!! trained on {LICENSED[name]}, which is under a licence" in shown
+    assert f"**{LICENSED[name]} is under a licence" in (tmp_path / "model" / "README.md").read_text()
+
+
+def test_an_output_that_is_there_is_kept(exported, tmp_path, monkeypatch, capsys):
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "thesis.tex").write_text("dear")
+    code, _, shown = call(monkeypatch, capsys, "export", exported[0], "--out", tmp_path / "model")
+    assert code == 2
+    assert "exists and is not empty; give a new directory" in shown
+    assert [path.name for path in (tmp_path / "model").iterdir()] == ["thesis.tex"]
+
+
+def test_what_is_no_run_is_not_exported(exported, tmp_path):
+    with pytest.raises(ConfigError, match="is an exported model; give the run"):
+        export_model(exported[1], tmp_path / "again")
+    with pytest.raises(CheckpointError, match="Nothing is at"):
+        export_model(tmp_path / "none", tmp_path / "again")
+    assert not (tmp_path / "again").exists()
+
+
+def test_a_model_is_not_measured(exported):
+    with pytest.raises(CheckpointError, match="does not name its training clips"):
+        evaluate(exported[1], device="cpu")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"format": "other"}, "its format is 'other'; 'ous-model' is needed"),
+        ({"version": 2}, "its version is 2; this program reads 1"),
+        ({"run": []}, "does not describe a model"),
+        ({"settings": {"model": {"blocks": 1}}}, "does not describe a model"),
+    ],
+)
+def test_another_description_is_rejected(model, change, message):
+    values = json.loads((model / "config.json").read_text()) | change
+    (model / "config.json").write_text(json.dumps(values))
+    with pytest.raises(CheckpointError, match=message):
+        load_run(model, device="cpu")
+
+
+@pytest.mark.parametrize(
+    "text", [b"", b"\xff", b"[" * 100_000, b"null", b'{"format": "ous-model", "version": 1}']
+)
+def test_an_unreadable_description_is_one_line(model, text):
+    (model / "config.json").write_bytes(text)
+    with pytest.raises(CheckpointError) as error:
+        load_run(model, device="cpu")
+    assert "\n" not in str(error.value)
+    assert "config.json" in str(error.value)
+
+
+@pytest.mark.parametrize("part", [part.name for part in fields(RunInfo) if part.name == "class_names"])
+def test_weights_of_another_origin_are_rejected(model, part):
+    values = json.loads((model / "config.json").read_text())
+    values["run"][part] = values["run"][part][::-1]
+    (model / "config.json").write_text(json.dumps(values))
+    with pytest.raises(CheckpointError, match="is not of the run that"):
+        load_run(model, device="cpu")
+
+
+def test_another_setting_that_changes_no_shape_is_rejected(model):
+    values = json.loads((model / "config.json").read_text())
+    values["settings"]["losses"]["logit_scale"] *= 2
+    (model / "config.json").write_text(json.dumps(values))
+    with pytest.raises(CheckpointError, match="was trained with other settings"):
+        load_run(model, device="cpu")
+
+
+def test_missing_and_damaged_weights_are_rejected(model):
+    tensors = load_file(model / "model.safetensors")
+    save_file(tensors, model / "model.safetensors")  # without the description of their origin
+    with pytest.raises(CheckpointError):
+        load_run(model, device="cpu")
+    (model / "model.safetensors").unlink()
+    with pytest.raises(
+        CheckpointError, match="has no model.safetensors; it is incomplete; export the run again"
+    ):
+        load_run(model, device="cpu")

@@ -27,6 +27,7 @@ ALLOWED = {
         ("load_speed.py", call): "a cache of the bench, read raw"
         for call in ("rglob", "is_file", "stat", "open")
     },
+    ("export/example.py", "savez"): "into memory",
     ("load_speed.py", "write"): "to standard output",
     ("plots.py", "open"): "the current directory, to return to it",
     ("prediction/drawn_text.py", "is_file"): "a font inside a package",

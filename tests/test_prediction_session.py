@@ -19,6 +19,7 @@ from pipeline.runner import RunOptions, executor_of
 from pipeline.runner import extract as extract_cache
 from tests.command_line import call
 from tests.tiny_clip import modest_model
+from trainer.export import export_model
 from trainer.prediction.inputs import find_inputs
 from trainer.prediction.outputs import OutputOptions
 from trainer.prediction.results import NOTICE
@@ -260,6 +261,13 @@ def test_a_wrong_option_is_one_line(options, message, run, videos, tmp_path, mon
     assert code == 2
     (line,) = [line for line in shown.splitlines() if line.startswith("error:")]
     assert message in line
+
+
+def test_an_exported_model_predicts_as_its_run(predicted, run, videos, tmp_path):
+    _, out = predicted
+    model = export_model(run, tmp_path / "model").path
+    predict_into(model, videos / "talk.mp4", tmp_path / "out", "jsonl")
+    assert (tmp_path / "out" / "windows.jsonl").read_bytes() == (out / "talk" / "windows.jsonl").read_bytes()
 
 
 def test_another_video_in_the_same_directory_is_rejected_by_name(run, videos, clips, tmp_path):

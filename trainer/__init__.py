@@ -49,8 +49,10 @@ In the order of the data:
 ``ablate``           a table of settings         -> runs on workers, with the paper's numbers
 ``load_speed``       a cache                     -> speed of loading it; for `bench`
 ``prediction``       a run and a video           -> answers per person over time, and their files
+``model_directory``  an exported model           -> the settings of its run
+``export``           a run                       -> a model for others: weights, settings, card, example
 ``commands``         the commands train, evaluate, report, ablate, demo
-``predict_command``  the command predict
+``predict_command``  the command predict; ``export_command`` the command export
 
 ``config`` has every setting, including the readings of the paper. ``presets`` are sets of settings,
 ``config_file`` is a config as TOML, and ``config_choice`` is what a user names.

@@ -5,7 +5,8 @@ The checkpoint includes the class features, so that a trained model needs no tex
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -26,15 +27,8 @@ from pipeline.strict_json import from_json, to_json
 from trainer.config import TrainConfig, result_settings
 from trainer.config_file import from_toml
 from trainer.model import OusModel
-from trainer.run_directory import (
-    CONFIG_FILE,
-    RUN_FILE,
-    WEIGHTS_FILE,
-    info_json,
-    load_config,
-    load_info,
-    read_text,
-)
+from trainer.model_directory import MODEL_CONFIG_FILE, is_model_directory, load_settings, weights_name
+from trainer.run_directory import CONFIG_FILE, RUN_FILE, WEIGHTS_FILE, info_json, read_text
 from trainer.run_info import LARGEST_SIZE, RunInfo
 from trainer.weights_file import MOST_BYTES, load_tensors, read_header, to_bytes
 
@@ -99,41 +93,75 @@ def save_weights(
 
 
 def load_checkpoint(run_dir: Folder, device: torch.device) -> Checkpoint:
-    """Load the best model of a run.
+    """Load the best model of a run, or an exported model.
 
     Raises CheckpointError if the run has no checkpoint, or its files are damaged or of different runs.
     """
     place = OwnDir.of(run_dir)
-    config, info = load_config(place), load_info(place)
-    path = place.path / WEIGHTS_FILE
-    try:
-        with place.open_read(WEIGHTS_FILE, MOST_BYTES) as file:
-            header = read_header(file)
-            origin = from_json(header.metadata.get(_METADATA, "{}"))
-            _require_origin(origin, info, path)
-            _require_shapes(header.shapes, config, info)
-            _require_setting(origin["config_toml"], config, path)
-            tensors = load_tensors(file, header)
-            _require_finite(tensors)
+    with _as_checkpoint_errors(place):
+        config, info, tensors, _ = _read(place)
         model = OusModel(config, info.shape)
         state = {name.removeprefix(_MODEL): t for name, t in tensors.items() if name.startswith(_MODEL)}
         model.load_state_dict(state)
         text_CF = tensors[_TEXT_FEATURES]
+    model.to(device).eval()
+    return Checkpoint(model=model, text_CF=text_CF.to(device), config=config, info=info)
+
+
+def reissued_weights(run_dir: Folder, info: RunInfo) -> bytes:
+    """Return the bytes of a run's weights file with another description of its origin, for an export.
+
+    Raises CheckpointError as `load_checkpoint`.
+    """
+    place = OwnDir.of(run_dir)
+    with _as_checkpoint_errors(place):
+        _, _, tensors, origin = _read(place)
+        metadata = {_METADATA: to_json(origin | {"run": _origin(info)}, indent=None)}
+        return to_bytes(tensors, metadata)
+
+
+def _read(
+    place: OwnDir,
+) -> tuple[TrainConfig, RunInfo, dict[str, torch.Tensor], dict[str, Any]]:
+    """Return settings, origin, tensors and metadata of a run or an exported model, after all checks."""
+    config, info = load_settings(place)
+    name = weights_name(place)
+    path = place.path / name
+    with place.open_read(name, MOST_BYTES) as file:
+        header = read_header(file)
+        origin = from_json(header.metadata.get(_METADATA, "{}"))
+        _require_origin(origin, info, path)
+        _require_shapes(header.shapes, config, info)
+        _require_setting(origin["config_toml"], config, path)
+        tensors = load_tensors(file, header)
+        _require_finite(tensors)
+    return config, info, tensors, origin
+
+
+@contextmanager
+def _as_checkpoint_errors(place: OwnDir) -> Iterator[None]:
+    """Raise CheckpointError for all errors of missing and damaged files."""
+    try:
+        yield
     except MissingFileError as error:
-        msg = (
-            f"'{run_dir}' has no {WEIGHTS_FILE}; its training diverged, was stopped, or is in its first "
-            "epoch. Wait for that, or train it again."
+        name = weights_name(place)
+        why = (
+            "it is incomplete; export the run again."
+            if is_model_directory(place)
+            else "its training diverged, was stopped, or is in its first epoch. Wait for that, or train it "
+            "again."
         )
+        msg = f"'{place}' has no {name}; {why}"
         raise CheckpointError(msg) from error
     except FileError as error:
         raise CheckpointError(str(error)) from error
     except CheckpointError:
         raise
     except Exception as error:  # noqa: BLE001 - damaged files may raise any error
-        msg = f"'{path}' does not hold the model that {CONFIG_FILE} describes: {first_line(error)}"
+        path = place.path / weights_name(place)
+        settings = MODEL_CONFIG_FILE if is_model_directory(place) else CONFIG_FILE
+        msg = f"'{path}' does not hold the model that {settings} describes: {first_line(error)}"
         raise CheckpointError(msg) from error
-    model.to(device).eval()
-    return Checkpoint(model=model, text_CF=text_CF.to(device), config=config, info=info)
 
 
 def _require_origin(metadata: Any, info: RunInfo, path: Path) -> None:

@@ -102,7 +102,8 @@ def train(
     config: Annotated[
         Path | None,
         typer.Option(
-            help="Start from the settings in this TOML file, such as config.toml of a run, or of this run.",
+            help="Start from the settings in this TOML file, such as config.toml of a run, or of this run "
+            "[--preset].",
             rich_help_panel=MODEL,
         ),
     ] = None,

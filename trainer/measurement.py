@@ -24,6 +24,7 @@ from trainer.holdout import CLIPS
 from trainer.leaks import Leak
 from trainer.metrics import Metrics
 from trainer.model import OusModel
+from trainer.model_directory import is_model_directory
 from trainer.precision import model_precision
 from trainer.run_info import RunInfo
 from trainer.training_clips import is_trained_on, stored_leak
@@ -165,6 +166,12 @@ def measure(
         CacheError: The cache cannot be read, has features that are NaN or infinite, or is on object storage
             and only the run's files name it.
     """
+    if is_model_directory(run_dir):
+        msg = (
+            f"'{run_dir}' is an exported model, which does not name its training clips, so that a measured "
+            "clip that it has seen would not be noticed; measure the run that it was made from."
+        )
+        raise CheckpointError(msg)
     checkpoint = load_checkpoint(run_dir, choose_device(device))
     info, config = checkpoint.info, checkpoint.config
     path = OwnDir.of(run_dir).path

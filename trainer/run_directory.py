@@ -93,12 +93,16 @@ def load_info(run_dir: Folder) -> RunInfo:
     place = OwnDir.of(run_dir)
     text = read_text(place, RUN_FILE)
     try:
-        values: Mapping[str, Any] = from_json(text)
-        info = RunInfo(**values)
-        require_types(info)
+        return info_from(from_json(text))
     except (ValueError, TypeError, RecursionError) as error:
         msg = f"'{place.path / RUN_FILE}' is not a readable run description: {first_line(error)}"
         raise CheckpointError(msg) from error
+
+
+def info_from(values: Mapping[str, Any]) -> RunInfo:
+    """Return the origin of a run from the JSON values of run.json. Raises ValueError or TypeError."""
+    info = RunInfo(**values)
+    require_types(info)
     return replace(
         info,
         class_names=tuple(info.class_names),

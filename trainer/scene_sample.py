@@ -153,7 +153,12 @@ def save_scenes(run_dir: Folder, data: ClipData, train_places: torch.Tensor, inf
     """
     chosen = balanced(data.label_N.cpu().numpy()[train_places.numpy()], info.seed)
     sample = sample_scenes(data, train_places[torch.from_numpy(chosen)])
-    OwnDir.of(run_dir).write_bytes(FILE, to_bytes(sample.tensors, {_ORIGIN: info.training_sha256}))
+    OwnDir.of(run_dir).write_bytes(FILE, scenes_bytes(sample, info))
+
+
+def scenes_bytes(sample: SceneSample, info: RunInfo) -> bytes:
+    """Return the bytes of scenes.safetensors, for a run or an exported model."""
+    return to_bytes(sample.tensors, {_ORIGIN: info.training_sha256})
 
 
 def find_scenes(run: Run, cache: LocationLike | None = None) -> tuple[SceneSample | None, str]:

@@ -5,6 +5,7 @@
 ``scene_effect``  effect of the scene, clip by clip
 ``sweep``         rows of many runs
 ``prediction``    predictions of videos
+``export``        exported models
 ``prediction_progress`` progress bars of predictions
 ``report``        runs and sweeps
 ``demo``          the two models of the demo
@@ -16,6 +17,7 @@ SUBJECTS = {
     "trainer.ablate": "trainer.display.sweep",
     "trainer.demo": "trainer.display.demo",
     "trainer.evaluation": "trainer.display.evaluation",
+    "trainer.export": "trainer.display.export",
     "trainer.leaks": "trainer.display.evaluation",
     "trainer.metrics": "trainer.display.evaluation",
     "trainer.prediction": "trainer.display.prediction",

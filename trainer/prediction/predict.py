@@ -10,12 +10,12 @@ from pipeline.own_dir import OwnDir
 from pipeline.process.windows import FoundFace, PartDecoder, WindowBatch, WindowOptions, WindowReader
 from pipeline.store.location import LocationLike
 from pipeline.types import Person
+from trainer.model_directory import weights_name
 from trainer.prediction.answers import Answerer, require_face_run
 from trainer.prediction.extraction import RunModels
 from trainer.prediction.results import UNKNOWN, PersonTracks, Prediction, TrackedFace, WindowAnswer
 from trainer.prediction.source import PlannedSource, PredictOptions
 from trainer.prediction.stored import State, StoredPrediction
-from trainer.run_directory import WEIGHTS_FILE
 from trainer.runs import Run
 from trainer.scene_sample import find_scenes, uses_scene
 
@@ -301,7 +301,7 @@ def people_of(found: Sequence[tuple[Person, tuple[str, ...], bool]]) -> tuple[Pe
 
 def weights_sha256(run: Run) -> str:
     """Return the hash of a run's weights. Raises FileError if they cannot be read."""
-    with OwnDir.of(run.path).open_read(WEIGHTS_FILE, _MOST_WEIGHTS_BYTES) as file:
+    with OwnDir.of(run.path).open_read(weights_name(run.path), _MOST_WEIGHTS_BYTES) as file:
         found = hashlib.sha256()
         while part := file.read(1 << 20):
             found.update(part)

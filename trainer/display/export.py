@@ -1,0 +1,18 @@
+"""Terminal form of an exported model."""
+
+from pipeline.display.text import lines
+from trainer.export import ExportedModel
+
+_MB = 1e6
+
+
+@lines.register
+def _(model: ExportedModel) -> list[str]:
+    found = [f"!! {banner}" for banner in model.banners]
+    if model.licensed:
+        found.append(
+            f"!! trained on {model.licensed}, which is under a licence: ask its authors before you share this"
+        )
+    found += [f"note: {note}" for note in model.notes]
+    found += [f"  {size / _MB:8.3f} MB  {name}" for name, size in model.files.items()]
+    return [*found, f"wrote {model.path}, {model.num_bytes / _MB:.1f} MB"]
