@@ -104,16 +104,38 @@ def test_an_interruption_after_any_flush_changes_nothing():
 
 def test_states_are_arrays_without_pickles():
     video = ScriptedVideo(script=crowd)
-    engine = video.engine(WindowOptions())
+    engine, parts = video.engine(WindowOptions()), []
     for _ in range(2):
+        parts += engine.tracks.take_parts()
         stored = io.BytesIO()
         np.savez(stored, allow_pickle=False, **engine.to_arrays())
         stored.seek(0)
         with np.load(stored, allow_pickle=False) as arrays:
-            engine = video.engine(WindowOptions(), {name: arrays[name] for name in arrays.files})
+            engine = video.engine(WindowOptions(), {name: arrays[name] for name in arrays.files}, parts)
         wanted = video.plan.wanted
         engine.add(video.frames(wanted[wanted >= engine.first_needed].tolist()[:12]))
         engine.flush(encode_all=True)
+
+
+def test_the_state_does_not_grow_with_the_length_of_a_source():
+    def script(number):
+        return {1: (5.0 + 0.1 * (number % 100), 20.0), 2 + number // 20: (70.0, 40.0)}
+
+    cuts = tuple(range(100, 400, 100))
+    video = ScriptedVideo(script=script, num_frames=400, cuts=cuts)
+    engine, wanted = video.engine(WindowOptions()), video.plan.wanted.tolist()
+    sizes, num_detections = [], 0
+    for place in range(0, len(wanted), 8):
+        engine.add(video.frames(wanted[place : place + 8]))
+        engine.flush(encode_all=True)
+        num_detections += sum(len(part.frame_N) for part in engine.tracks.take_parts())
+        stored = io.BytesIO()
+        np.savez(stored, **engine.to_arrays())
+        sizes.append(len(stored.getvalue()))
+    half = len(sizes) // 2
+    assert max(sizes[half:]) <= 1.02 * max(sizes[4:half])
+    assert num_detections == 2 * len(wanted)
+    assert len(engine.tracks.to_arrays()["number"]) <= 4
 
 
 def test_images_of_a_person_who_stays_are_encoded_once():

@@ -7,7 +7,14 @@ from typing import Any
 
 from pipeline.cancel import CancelToken, TaskCancelledError
 from pipeline.own_dir import OwnDir
-from pipeline.process.windows import FoundFace, PartDecoder, WindowBatch, WindowOptions, WindowReader
+from pipeline.process.windows import (
+    FoundFace,
+    PartDecoder,
+    TrackPart,
+    WindowBatch,
+    WindowOptions,
+    WindowReader,
+)
 from pipeline.store.location import LocationLike
 from pipeline.types import Person
 from trainer.prediction.answers import Answerer, require_face_run
@@ -117,7 +124,7 @@ class Predictor:
             ClipError: A step fails; names the step.
             TaskCancelledError: `cancel` is cancelled.
         """
-        reader, answerer = self._reader(planned, None), self._answerer(planned)
+        reader, answerer = self._reader(planned), self._answerer(planned)
         windows: list[WindowAnswer] = []
         faces: list[TrackedFace] = []
         for batch in reader.batches(cancel=cancel):
@@ -156,7 +163,7 @@ class Predictor:
         if stored.is_done and state is not None:
             return self._stored_prediction(planned, stored, stored.people(state))
         try:
-            reader = self._reader(planned, state)
+            reader = self._reader(planned, state, stored.tracks() if state else ())
         except (ValueError, KeyError, TypeError, IndexError) as error:
             if state is None:
                 raise
@@ -172,18 +179,20 @@ class Predictor:
         for batch in _until_cancelled(reader, on_frame, cancel):
             answers = answerer.answers(batch.samples)
             faces = [_tracked(face, planned) for face in batch.faces]
-            stored.add(answers, faces, reader.state(), batch.frame)
+            stored.add(answers, faces, reader.take_parts(), reader.state(), batch.frame)
             tracks.update(answer.track for answer in answers)
         people = people_of(reader.engine.tracks.people())
         if not cancel.is_cancelled:
             stored.finish(people, planned.scan.num_frames)
         return self._stored_prediction(planned, stored, people)
 
-    def _reader(self, planned: PlannedSource, state: State | None) -> WindowReader:
+    def _reader(
+        self, planned: PlannedSource, state: State | None = None, parts: Iterable[TrackPart] = ()
+    ) -> WindowReader:
         window_options = window_options_of(self._run, self._options)
         models = self._models.models
         return WindowReader(
-            planned.path, planned.scan, planned.plan, models, window_options, self._decoder, state
+            planned.path, planned.scan, planned.plan, models, window_options, self._decoder, state, parts
         )
 
     def _answerer(self, planned: PlannedSource) -> Answerer:

@@ -7,7 +7,7 @@ everyone, and choose the subject of the window by themselves.
 Letters: K faces of a frame; U sampled frames of a window, each once; T frames per view; F, D widths.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import accumulate
 from typing import Any
 
@@ -34,6 +34,7 @@ from pipeline.process.windows.samples import (
     without_face,
 )
 from pipeline.process.windows.seen import SeenFrame, owner_of
+from pipeline.process.windows.track_parts import TrackPart
 from pipeline.process.windows.tracks import LEAST_DETECTIONS, TrackTable
 from pipeline.process.windows.waiting import WaitingSamples
 from pipeline.types import Faces, FrameMeta, StreamedFrame
@@ -48,6 +49,7 @@ class WindowEngine:
         seconds_N: Times of the source's frames; NaN without times.
         options: Settings.
         state: Arrays of `to_arrays`, to continue from there; None for the start.
+        parts: All results of `tracks.take_parts` up to there.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class WindowEngine:
         seconds_N: Seconds,
         options: WindowOptions,
         state: Mapping[str, npt.NDArray[Any]] | None = None,
+        parts: Iterable[TrackPart] = (),
     ) -> None:
         self._models, self._plan, self._options = models, plan, options
         self._config = models.config
@@ -71,7 +74,7 @@ class WindowEngine:
         self._made = self._ready = 0  # windows
         self.tracks = TrackTable(self._config)
         if state is not None:
-            self._continue(state)
+            self._continue(state, parts)
 
     @property
     def num_ready(self) -> int:
@@ -144,16 +147,21 @@ class WindowEngine:
         return found
 
     def to_arrays(self) -> dict[str, npt.NDArray[Any]]:
-        """Return the state after `flush`, from which an equal engine continues to the bit."""
+        """Return the state after `flush`, from which an equal engine continues to the bit.
+
+        It has the open windows and tracklets. `tracks.take_parts` returns the tracks, which grow.
+        """
         return {
-            **self.tracks.to_arrays(),
+            **{f"linker_{name}": value for name, value in self.tracks.to_arrays().items()},
             **seen_step.to_arrays(list(self._seen.values())),
             "counts": np.array([self._ready, self.num_wanted, *self._waiting.num_encoded]),
         }
 
-    def _continue(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
+    def _continue(self, state: Mapping[str, npt.NDArray[Any]], parts: Iterable[TrackPart]) -> None:
         """Take over a state. Raises ValueError, KeyError, IndexError or TypeError for one that is none."""
-        self.tracks = TrackTable.from_arrays(state, self._config)
+        prefix = "linker_"
+        linker = {name.removeprefix(prefix): v for name, v in state.items() if name.startswith(prefix)}
+        self.tracks = TrackTable.restored(linker, parts, self._config)
         self._seen = {one.number: one for one in seen_step.from_arrays(state)}
         held = [(len(one.faces.score), *pair) for one in self._seen.values() for pair in one.held.items()]
         if not all(self.tracks.has(tracklet) and 0 <= face < count for count, tracklet, face in held):
