@@ -74,7 +74,7 @@ def write(out, batches=BATCHES, *, finish=True):
     for batch in batches:
         stored.add(*batch)
     if finish:
-        stored.finish(PEOPLE, 100)
+        stored.finish(PEOPLE, 2, 100)
 
 
 def content(out):
@@ -87,7 +87,7 @@ def test_what_was_added_is_read(out):
     assert stored.is_done
     assert list(stored.windows()) == [answer for batch in BATCHES for answer in batch[0]]
     assert list(stored.faces()) == [one for batch in BATCHES for one in batch[1]]
-    assert stored.people(state) == PEOPLE
+    assert stored.people(state) == (PEOPLE, 2)
 
 
 @pytest.mark.parametrize("done", range(5))
@@ -118,7 +118,7 @@ def test_parts_of_tracks_are_read_to_the_bit_and_removed_at_the_end(out):
         for name, value in vars(added).items():
             assert np.array_equal(getattr(one, name), value), name
             assert getattr(getattr(one, name), "dtype", None) == getattr(value, "dtype", None)
-    stored.finish(PEOPLE, 100)
+    stored.finish(PEOPLE, 2, 100)
     assert not (out.path / TRACKS_FILE).exists()
     (out.path / TRACKS_FILE).write_bytes(b"left by a crash")
     stored, _ = opened(out)

@@ -184,7 +184,7 @@ def test_a_face_that_is_small_or_seldom_found_has_no_answer_and_says_why():
     video = ScriptedVideo(script=lambda number: one_still(number) if number % 16 < 7 else {}, stride=1.6)
     made = run(video, WindowOptions(min_share=0.75, min_face_px=24))
     reasons = [sample.reason for sample in made.samples]
-    assert reasons[0] == "face found on 2 of 4 frames; a track needs 3 so far"
+    assert reasons[0] == ("a face was followed on 2 of 4 frames; at least 3 in its shot are needed")
     assert set(reasons[1:]) == {"face found on 2 of 4 frames; at least 3 are needed"}
     assert {sample.frames_found for sample in made.samples[1:]} == {2}
     made = run(video, WindowOptions(min_share=0.5, min_face_px=SIDE + 1))
@@ -202,6 +202,31 @@ def test_two_detections_are_no_person_and_three_are():
         made = run(ScriptedVideo(script=lambda n, d=detected: one_still(n) if n in d else {}))
         assert made.people == people
         assert len(made.faces) == (3 if people else 0)
+
+
+@pytest.mark.parametrize(("length", "detected"), [(1, (40,)), (2, (40, 41)), (3, (41, 42)), (4, (40, 43))])
+def test_a_short_shot_has_the_answer_of_main_for_everyone(length, detected):
+    """A shot of fewer sampled frames than a track elsewhere needs."""
+    video = ScriptedVideo(
+        script=lambda n: one_still(n) if n in detected or n > 60 else {}, cuts=(40, 40 + length)
+    )
+    found = {}
+    for people in ("all", "main", "1"):
+        made = run(video, WindowOptions(people=people, min_face_px=0))
+        (found[people],) = (sample for sample in made.samples if sample.window.first == 40)
+        assert made.engine.tracks.num_unfollowed() == 0
+    assert found["all"].window.is_short
+    assert (found["all"].reason, found["all"].track) == ("", "s01p1")
+    assert all(same(one, found["all"]) for one in found.values())
+
+
+def test_a_face_on_too_few_frames_beside_others_is_counted():
+    def script(number):
+        return {1: (5.0, 20.0), **({2: (70.0, 30.0)} if number in (30, 34) else {})}
+
+    made = run(ScriptedVideo(script=script))
+    assert {sample.track for sample in made.samples} == {"s00p1"}
+    assert made.engine.tracks.num_unfollowed() == 1
 
 
 def test_people_are_named_by_shot_and_order_of_appearance():

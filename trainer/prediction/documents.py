@@ -41,6 +41,7 @@ def prediction_values(prediction: Prediction) -> dict[str, Any]:
         "done_seconds": prediction.done_seconds,
         "num_windows": len(prediction.windows),
         "num_faces": len(prediction.faces),
+        "num_unfollowed": prediction.num_unfollowed,
         "people": [_person(summary) for summary in summaries(prediction, lines)],
         "timelines": [_timeline(line) for line in lines],
     }

@@ -132,7 +132,8 @@ class Predictor:
             windows += answers
             faces += [_tracked(face, planned) for face in batch.faces]
             yield answers
-        return self._prediction(planned, windows, faces, people_of(reader.engine.tracks.people()))
+        found = _found_by(reader)
+        return self._prediction(planned, windows, faces, *found)
 
     def predict(
         self,
@@ -161,7 +162,7 @@ class Predictor:
         state = stored.begin(restart=restart)
         self.has_computed = not stored.is_done
         if stored.is_done and state is not None:
-            return self._stored_prediction(planned, stored, stored.people(state))
+            return self._stored_prediction(planned, stored, *stored.people(state))
         try:
             reader = self._reader(planned, state, stored.tracks() if state else ())
         except (ValueError, KeyError, TypeError, IndexError) as error:
@@ -181,10 +182,10 @@ class Predictor:
             faces = [_tracked(face, planned) for face in batch.faces]
             stored.add(answers, faces, reader.take_parts(), reader.state(), batch.frame)
             tracks.update(answer.track for answer in answers)
-        people = people_of(reader.engine.tracks.people())
+        found = _found_by(reader)
         if not cancel.is_cancelled:
-            stored.finish(people, planned.scan.num_frames)
-        return self._stored_prediction(planned, stored, people)
+            stored.finish(*found, planned.scan.num_frames)
+        return self._stored_prediction(planned, stored, *found)
 
     def _reader(
         self, planned: PlannedSource, state: State | None = None, parts: Iterable[TrackPart] = ()
@@ -222,7 +223,11 @@ class Predictor:
         }
 
     def _stored_prediction(
-        self, planned: PlannedSource, stored: StoredPrediction, people: Sequence[PersonTracks]
+        self,
+        planned: PlannedSource,
+        stored: StoredPrediction,
+        people: Sequence[PersonTracks],
+        num_unfollowed: int,
     ) -> Prediction:
         scan, done = planned.scan, None
         if not stored.is_done:
@@ -230,7 +235,7 @@ class Predictor:
             done = float(scan.seconds_N[frame]) if scan.has_times else float(frame)
         windows, faces = tuple(stored.windows()), tuple(stored.faces())
         self._require_own(planned, stored, windows, faces, people)
-        return self._prediction(planned, windows, faces, people, done)
+        return self._prediction(planned, windows, faces, people, num_unfollowed, done)
 
     def _require_own(
         self,
@@ -257,6 +262,7 @@ class Predictor:
         windows: Sequence[WindowAnswer],
         faces: Iterable[TrackedFace],
         people: Sequence[PersonTracks],
+        num_unfollowed: int,
         done_seconds: float | None = None,
     ) -> Prediction:
         used = {window.track for window in windows}
@@ -272,6 +278,7 @@ class Predictor:
             faces=tuple(face for face in faces if face.track in used),
             people=tuple(person for person in shown if person.tracks),
             done_seconds=done_seconds,
+            num_unfollowed=num_unfollowed,
         )
 
 
@@ -294,6 +301,12 @@ def _until_cancelled(
         yield from reader.batches(on_frame, cancel)
     except TaskCancelledError:
         return
+
+
+def _found_by(reader: WindowReader) -> tuple[tuple[PersonTracks, ...], int]:
+    """Return the people that a reader has found so far, and the number of faces that are not followed."""
+    tracks = reader.engine.tracks
+    return people_of(tracks.people()), tracks.num_unfollowed()
 
 
 def people_of(found: Sequence[tuple[Person, tuple[str, ...], bool]]) -> tuple[PersonTracks, ...]:

@@ -123,10 +123,10 @@ class StoredPrediction:
         self.frame = frame
         self._save(state)
 
-    def finish(self, people: Sequence[PersonTracks], num_frames: int) -> None:
-        """Record that all windows are there, and the people."""
+    def finish(self, people: Sequence[PersonTracks], num_unfollowed: int, num_frames: int) -> None:
+        """Record that all windows are there, the people, and the number of faces that were not followed."""
         self.frame, self.is_done, self._lengths[TRACKS_FILE] = num_frames, True, 0
-        values = [
+        tracks = [
             {
                 "name": person.name,
                 "tracks": list(person.tracks),
@@ -134,20 +134,23 @@ class StoredPrediction:
             }
             for person in people
         ]
+        values = {"people": tracks, "num_unfollowed": num_unfollowed}
         self._save({_PEOPLE: np.frombuffer(to_json(values, indent=None).encode(), np.uint8)})
         self._out.remove_file(TRACKS_FILE)
 
-    def people(self, state: State) -> tuple[PersonTracks, ...]:
-        """Return the people that `finish` has recorded. `state` is the one that `begin` has returned."""
+    def people(self, state: State) -> tuple[tuple[PersonTracks, ...], int]:
+        """Return what `finish` has recorded. `state` is the one that `begin` has returned."""
         try:
-            return tuple(
+            values = from_json(state[_PEOPLE].tobytes())
+            people = tuple(
                 PersonTracks(
                     name=str(person["name"]),
                     tracks=tuple(str(track) for track in person["tracks"]),
                     margin=math.inf if person["margin"] is None else float(person["margin"]),
                 )
-                for person in from_json(state[_PEOPLE].tobytes())
+                for person in values["people"]
             )
+            return people, int(values["num_unfollowed"])
         except (ValueError, KeyError, TypeError) as error:
             raise self.damaged() from error
 

@@ -20,7 +20,10 @@ from pipeline.process.windows.track_parts import TrackPart
 from pipeline.types import DOUBTFUL_NATS, Faces, Floats, Person, Tracklet
 
 LEAST_DETECTIONS = 3
-"""Tracklets with fewer detections are false detections more often than people, and get no name."""
+"""Tracklets with fewer detections are false detections more often than people, and get no name.
+
+In a shot with few sampled frames, fewer may suffice.
+"""
 
 
 @dataclass
@@ -83,7 +86,7 @@ class TrackTable:
         return held
 
     def name(self, tracklet: int, last: int, *, least: int = LEAST_DETECTIONS) -> str:
-        """Return the name of a tracklet; empty if it has too few detections up to the frame `last`.
+        """Return the name of a tracklet; empty with fewer than `least` detections up to the frame `last`.
 
         Windows ask in the order of the plan, so that names do not depend on frames that were read ahead.
         """
@@ -100,6 +103,10 @@ class TrackTable:
         """Return the name that a window up to the frame `last` has given; empty if none has."""
         track = self._tracks[tracklet]
         return track.name if track.named <= last else ""
+
+    def num_unfollowed(self) -> int:
+        """Return the number of tracklets with too few detections for a person."""
+        return sum(not track.rank and len(track.frame) < LEAST_DETECTIONS for track in self._tracks.values())
 
     def has(self, tracklet: int) -> bool:
         """Return whether a tracklet is known."""
