@@ -110,8 +110,9 @@ def segment_jobs(path: Path, scan: SourceScan, wanted: Sequence[int]) -> Iterato
 def _segment_begins(scan: SourceScan) -> list[int]:
     """Return the first frames of the segments of a video."""
     begins = [0]
+    gaps = set(scan.gaps)
     for key in scan.keys if scan.can_jump else ():
-        if scan.seconds_N[key] - scan.seconds_N[begins[-1]] >= SEGMENT_SECONDS:
+        if key in gaps or scan.seconds_N[key] - scan.seconds_N[begins[-1]] >= SEGMENT_SECONDS:
             begins.append(key)
     return begins
 

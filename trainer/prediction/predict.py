@@ -219,6 +219,8 @@ class Predictor:
             "identity": dict(self._models.identity),
             "options": {name: value for name, value in options.items() if name != "shots"},
             "cuts": list(planned.scan.cuts or ()),
+            "num_frames": planned.scan.num_frames,
+            "gaps": list(planned.scan.gaps),
             "windows": asdict(planned.settings),
         }
 
