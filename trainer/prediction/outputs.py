@@ -15,6 +15,7 @@ from pipeline.strict_json import from_json
 from trainer.prediction.documents import FORMAT
 from trainer.prediction.explanation_choice import NO_WINDOW, require_count
 from trainer.prediction.inputs import ANNOTATED_FILE
+from trainer.prediction.overlay import drawn_names
 from trainer.prediction.page import require_embeddable
 from trainer.prediction.person_section import Explanation, PageExtras
 from trainer.prediction.results import Prediction
@@ -111,7 +112,8 @@ def write_outputs(
     texts = [form for form in get_args(TextFormat) if form in wanted]
     link = _relative(planned.path, out.path)
     written = write(prediction, out, texts, video_link=link, extras=extras, others=files)
-    written = Written(files=(*files, *written.files), skipped=written.skipped)
+    notes = drawn_names(prediction)[1] if ANNOTATED_FILE in files else ()
+    written = Written(files=(*files, *written.files), skipped=written.skipped, notes=notes)
     for name in set(earlier).difference(written.files):
         if out.kind(name) == "file":
             out.remove_file(name)

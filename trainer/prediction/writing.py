@@ -40,10 +40,12 @@ class Written:
     Attributes:
         files: Names of the files.
         skipped: Formats that this video cannot have -> the reason.
+        notes: Remarks for the user.
     """
 
     files: tuple[str, ...]
     skipped: Mapping[str, str]
+    notes: tuple[str, ...] = ()
 
 
 def write(
