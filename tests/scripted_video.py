@@ -7,8 +7,16 @@ import numpy as np
 import torch
 
 from pipeline.process import Models
-from pipeline.process.windows import FoundFace, WindowOptions, WindowPlan, WindowSample, plan_windows
+from pipeline.process.windows import (
+    FoundFace,
+    TrackPart,
+    WindowOptions,
+    WindowPlan,
+    WindowSample,
+    plan_windows,
+)
 from pipeline.process.windows.engine import WindowEngine
+from pipeline.strict_json import from_json, to_json
 from pipeline.types import Faces, StreamedFrame
 from tests.small_clips import small_models_with
 
@@ -96,9 +104,14 @@ class ScriptedVideo:
             for number in numbers
         ]
 
-    def engine(self, options: WindowOptions, state: Mapping[str, np.ndarray] | None = None) -> WindowEngine:
+    def engine(
+        self,
+        options: WindowOptions,
+        state: Mapping[str, np.ndarray] | None = None,
+        parts: Sequence[TrackPart] = (),
+    ) -> WindowEngine:
         assert self.seconds_N is not None
-        return WindowEngine(self.models, self.plan, self.seconds_N, options, state)
+        return WindowEngine(self.models, self.plan, self.seconds_N, options, state, parts)
 
 
 @dataclass
@@ -128,6 +141,7 @@ def run(
     stop_after: Continue with a new engine from the stored state after so many flushes.
     """
     engine = video.engine(options or WindowOptions(min_face_px=0))
+    parts: list[TrackPart] = []
     samples: list[WindowSample] = []
     faces: list[FoundFace] = []
     wanted, place, num_groups, num_flushes = video.plan.wanted.tolist(), 0, 0, 0
@@ -137,10 +151,13 @@ def run(
         if num_groups % flush_after == 0:
             samples += engine.flush(encode_all=encode_all)
             faces += engine.take_faces()
+            parts += [
+                TrackPart.of_values(from_json(to_json(p.to_values()))) for p in engine.tracks.take_parts()
+            ]
             num_flushes += 1
             if num_flushes == stop_after:
                 state = engine.to_arrays()
-                engine = video.engine(options or WindowOptions(min_face_px=0), state)
+                engine = video.engine(options or WindowOptions(min_face_px=0), state, parts)
                 if engine.first_needed is None:
                     break
                 place = wanted.index(engine.first_needed)

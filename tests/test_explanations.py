@@ -25,6 +25,8 @@ from trainer.prediction.explanation_choice import chosen_windows
 from trainer.prediction.explanation_text import CELLS_CAPTION, LARGER_PERCENT, MEASURED_CLIPS, sentence_of
 from trainer.prediction.explanations import explain
 from trainer.prediction.extraction import RunModels
+from trainer.prediction.page import as_page
+from trainer.prediction.person_section import PageExtras
 from trainer.prediction.predict import Predictor
 from trainer.prediction.source import PredictOptions, plan_source
 from trainer.presets import smoke
@@ -223,6 +225,30 @@ def test_files_of_explanations(made, runs, tmp_path):
     assert [path.name for path in (out.path / "explain").iterdir()] == ["explain.jsonl"]
 
 
+class CancellingDecoder(InlineDecoder):
+    """Decodes in this thread, and cancels at an answer."""
+
+    def __init__(self, cancel, at):
+        self._cancel, self._at, self.num_answers = cancel, at, 0
+
+    def parts(self, job, *, waiting_bytes=0):
+        for part in super().parts(job, waiting_bytes=waiting_bytes):
+            self.num_answers += 1
+            if self.num_answers == self._at:
+                self._cancel.cancel()
+            yield part
+
+
+def test_explaining_ends_while_frames_are_decoded(made, runs, tmp_path):
+    predictor, planned, found, out = predicted(made, runs[0], None, tmp_path / "out")
+    cancel = CancelToken()
+    decoder = CancellingDecoder(cancel, at=2)
+    other = Predictor(runs[0], predictor.models, predictor.options, decoder)
+    assert explain(other, planned, found, out, "all", cancel=cancel) == {}
+    assert decoder.num_answers == 2
+    assert (out.path / "explain/explain.jsonl").read_text() == ""
+
+
 def test_a_face_only_run_is_explained_without_cells(made, runs, tmp_path):
     predictor, planned, found, out = predicted(made, runs[1], None, tmp_path / "out", people="main")
     assert all(answer.with_other_scenes is None for answer in found.windows)
@@ -240,7 +266,13 @@ def test_a_window_that_is_not_made_again_is_not_explained(made, runs, tmp_path):
     changed = list(found.windows)
     changed[index] = replace(answer, probability=wrong)
     other = replace(found, people=found.people[:1], windows=tuple(changed))
-    assert explain(predictor, planned, other, out, "1") == {}
+    explained = explain(predictor, planned, other, out, "1")
+    assert (explained[index].image, len(explained)) == (None, 1)
     (line,) = map(json.loads, (out.path / "explain/explain.jsonl").read_text().splitlines())
     assert "when the window is made again" in line["reason"]
+    assert explained[index].sentence == f"This window is not explained: {line['reason']}."
+    assert explain(predictor, planned, other, out, "1", is_new=False) == explained
+    page = "".join(as_page(other, PageExtras(explanations=explained)))
+    assert "This window is not explained: explain: " in page
+    assert "<img" not in page
     assert torch.is_inference_mode_enabled() is False

@@ -8,7 +8,7 @@ import pytest
 from pipeline.display.text import lines
 from pipeline.own_dir import OwnDir
 from tests.small_predictions import CLASSES, RANDOM, prediction, windows
-from trainer.prediction.label_files import write_label_files
+from trainer.prediction.label_files import remove_label_files, write_label_files
 from trainer.prediction.label_scores import collect_scores, score_video
 from trainer.prediction.labels import LabelRow, Labels
 from trainer.prediction.outcomes import PredictReport
@@ -72,6 +72,19 @@ def test_without_an_answer_there_is_no_figure_of_an_earlier_call(tmp_path, score
     write_label_files(OwnDir.of(tmp_path), collect_scores(scores.labels, [], "full"))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["labelled.csv", "labels.json"]
     assert json.loads((tmp_path / "labels.json").read_text(encoding="utf-8"))["metrics"] is None
+
+
+def test_scores_of_an_earlier_call_are_removed_and_files_of_others_stay(tmp_path, scores):
+    out = OwnDir.of(tmp_path)
+    remove_label_files(OwnDir.of(tmp_path / "none"))
+    write_label_files(out, scores)
+    out.write_text("mine.csv", "a")
+    remove_label_files(out)
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.csv"]
+    for name, content in (("labels.json", '[{"path": "a.mp4"}]'), ("labels.png", "b"), ("labelled.csv", "c")):
+        out.write_text(name, content)
+    remove_label_files(out)
+    assert len(list(tmp_path.iterdir())) == 4
 
 
 def test_the_lines_show_rates_and_everything_that_is_left_out(scores):

@@ -33,26 +33,29 @@ def scene(num_frames=60, seed=0):
     return frames
 
 
-def stored(linker):
+def stored(linker, closed):
+    """Return a linker that continues from arrays; `closed` collects the looks of tracklets that ended."""
+    closed.update(linker.take_closed())
     file = io.BytesIO()
     np.savez(file, allow_pickle=False, **linker.to_arrays())
     file.seek(0)
     with np.load(file, allow_pickle=False) as arrays:
         values = {name: arrays[name] for name in arrays.files}
-    return Linker.from_arrays(values, CONFIG, start_score=0.5)
+    return Linker.from_arrays(values, closed, CONFIG, start_score=0.5)
 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_a_state_continues_to_the_bit_wherever_it_is_stored(seed):
     frames = scene(seed=seed)
     plain, moved = Linker(CONFIG, start_score=0.5), Linker(CONFIG, start_score=0.5)
-    numbers = set()
+    numbers, closed = set(), {}
     for frame in frames:
-        moved = stored(moved)
+        moved = stored(moved, closed)
         expected = plain.add(*frame)
         assert moved.add(*frame) == expected
         numbers |= {one.tracklet for one in expected}
     assert len(numbers) > 3
+    assert closed
     for number in numbers:
         assert np.array_equal(plain.look_of(number), moved.look_of(number))
     for name, value in plain.to_arrays().items():
@@ -60,10 +63,10 @@ def test_a_state_continues_to_the_bit_wherever_it_is_stored(seed):
 
 
 def test_a_linker_without_a_face_has_a_state():
-    moved = stored(Linker(CONFIG, start_score=0.5))
+    moved = stored(Linker(CONFIG, start_score=0.5), {})
     nothing = no_faces()
     assert moved.add(0.0, 0, nothing, np.empty((0, 8), np.float32)) == []
-    assert stored(moved).add(0.1, 0, nothing, np.empty((0, 8), np.float32)) == []
+    assert stored(moved, {}).add(0.1, 0, nothing, np.empty((0, 8), np.float32)) == []
 
 
 def test_frame_by_frame_is_the_whole_clip_at_once():
@@ -83,6 +86,17 @@ def test_frame_by_frame_is_the_whole_clip_at_once():
     )
     pairs = [list(zip(t.frame_N.tolist(), t.face_N.tolist(), strict=True)) for t in whole]
     assert pairs == [found[number] for number in sorted(found)]
+
+
+def test_the_state_has_no_tracklet_that_ended():
+    linker, closed, sizes = Linker(CONFIG, start_score=0.5), {}, []
+    for number, (_, _, faces, look_KD) in enumerate(scene(60)):
+        linker.add(number / 8, number // 3, faces, look_KD)  # a shot every three frames
+        closed |= linker.take_closed()
+        sizes.append(len(linker.to_arrays()["number"]))
+    assert len(closed) > 30
+    assert max(sizes) <= 6
+    assert linker.take_closed() == {}
 
 
 def test_open_tracklets_keep_a_few_detections_however_long_they_are():

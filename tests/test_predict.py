@@ -15,13 +15,14 @@ import pytest
 from pipeline.cancel import CancelToken
 from pipeline.config import override
 from pipeline.errors import ConfigError, OusError
+from pipeline.strict_json import from_json, to_json
 from tests.scripted_prediction import Scripted, planned_of
 from tests.tiny_cache import CLASSES, tiny_cache
 from tests.tiny_clip import PYTHONPATH
 from trainer.prediction.predict import people_of
 from trainer.prediction.results import UNKNOWN
 from trainer.prediction.source import PredictOptions
-from trainer.prediction.stored import FACES_FILE, PROGRESS_FILE, WINDOWS_FILE
+from trainer.prediction.stored import FACES_FILE, PROGRESS_FILE, TRACKS_FILE, WINDOWS_FILE
 from trainer.presets import smoke
 from trainer.runs import load_run
 from trainer.training import train
@@ -163,7 +164,7 @@ def changed_state(path, **changes):
 
 
 @pytest.mark.parametrize(
-    "name", ["counts", "seen", "seen_held", "track", "track_name", "linker_sum", "named", "linker_states"]
+    "name", ["counts", "seen", "seen_held", "linker_number", "linker_sum", "linker_states"]
 )
 @pytest.mark.parametrize("value", [None, np.zeros(0, np.int64), np.zeros((3, 5, 2)), np.array("text")])
 def test_a_state_that_lacks_or_changes_an_array_is_no_traceback(run, half_done, tmp_path, name, value):
@@ -174,12 +175,32 @@ def test_a_state_that_lacks_or_changes_an_array_is_no_traceback(run, half_done, 
         Scripted(run).predict(tmp_path)
 
 
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"tracklet": 7},
+        {"shot": 3},
+        {"frame": [], "face": [], "box_xyxy_px": [], "score": [], "margin": []},
+        {"look": "A" * 2388 + "AAAA"},
+    ],
+)
+def test_tracks_that_do_not_fit_the_state_are_refused_in_one_line(run, half_done, tmp_path, changed):
+    for file, old in half_done.items():
+        (tmp_path / file).write_bytes(old)
+    lines = (tmp_path / TRACKS_FILE).read_text().splitlines()
+    changed_line = to_json({**from_json(lines[0]), **changed}, indent=None)
+    text = "".join(f"{line}\n" for line in [changed_line, *lines[1:]])
+    (tmp_path / TRACKS_FILE).write_text(text.ljust(sum(map(len, lines)) + len(lines)))
+    with pytest.raises(OusError, match="damaged; predict again with --restart"):
+        Scripted(run).predict(tmp_path)
+
+
 @pytest.fixture(scope="module")
 def half_done(run, tmp_path_factory):
     out = tmp_path_factory.mktemp("half")
     cancel = CancelAfter(8)
     assert Scripted(run).predict(out, on_progress=cancel, cancel=cancel.token).windows
-    return {name: (out / name).read_bytes() for name in (*GROWING, PROGRESS_FILE)}
+    return {name: (out / name).read_bytes() for name in (*GROWING, TRACKS_FILE, PROGRESS_FILE)}
 
 
 def test_doubtful_people_are_one_unknown():

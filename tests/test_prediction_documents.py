@@ -14,6 +14,7 @@ def test_a_document_has_the_format_people_and_runs():
     assert (values["format"], values["version"], values["notice"]) == ("ous-prediction", 1, NOTICE)
     assert (values["banners"], values["run"], values["unit"]) == ([RANDOM], "full", "seconds")
     assert (values["num_windows"], values["num_faces"], values["done_seconds"]) == (4, 1, 8.0)
+    assert values["num_unfollowed"] == 0
     (person,) = values["people"]
     assert (person["name"], person["with_answer"], person["margin"]) == ("P1", 2.25, None)
     assert math.isclose(sum(person["share"].values()), 1)

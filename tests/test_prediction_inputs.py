@@ -1,8 +1,12 @@
 """Paths that a user names, as sources with unique names."""
 
+from pathlib import Path
+
+import numpy as np
 import pytest
 
 from pipeline.errors import ConfigError
+from trainer.prediction import inputs as inputs_module
 from trainer.prediction.inputs import find_inputs
 
 
@@ -75,3 +79,55 @@ def test_numbered_names_are_unique_too(tmp_path):
     third = touch(tmp_path / "a.mp4-1.mkv")
     inputs, _ = find_inputs([one, two, third])
     assert [item.name for item in inputs] == ["a.mp4-2", "a.mp4-3", "a.mp4-1"]
+
+
+def apart(names):
+    """Whether no name is another one or a directory of its path."""
+    parts = [tuple(name.split("/")) for name in names]
+    return not any(
+        one == other[: len(one)] for n, one in enumerate(parts) for m, other in enumerate(parts) if n != m
+    )
+
+
+def test_no_output_is_inside_that_of_another_video(tmp_path):
+    for name in ("a.mp4", "a/b.mp4", "a/explain.mp4", "a/b/c.mp4", "d.mp4"):
+        touch(tmp_path / name)
+    names = {str(one.path.relative_to(tmp_path)): one.name for one in find_inputs([tmp_path])[0]}
+    assert names == {
+        "a.mp4": "a.mp4",
+        "a/b.mp4": "a/b.mp4",
+        "a/explain.mp4": "a/explain",
+        "a/b/c.mp4": "a/b/c",
+        "d.mp4": "d",
+    }
+
+
+def test_names_with_a_suffix_that_is_a_directory_too_get_a_number(tmp_path):
+    for name in ("a.mp4.mkv", "x/a.mp4", "x/a/b.mp4", "x/a.mp4-1/c.mp4"):
+        touch(tmp_path / name)
+    one = touch(tmp_path / "y" / "a.mp4")
+    deep = touch(tmp_path / "z" / "a.mp4" / "b.mp4")
+    names = [
+        item.name
+        for item in find_inputs([tmp_path / "x", tmp_path / "a.mp4.mkv", one, deep.parent.parent])[0]
+    ]
+    assert apart(names)
+    assert len(set(names)) == len(names) == 6
+
+
+def test_names_of_files_above_all_predictions_are_not_taken(tmp_path):
+    for name in ("index.html.mp4", "labels.json.mp4", "x/index.html.mp4"):
+        touch(tmp_path / name)
+    names = [one.name for one in find_inputs([tmp_path])[0]]
+    assert names == ["index.html.mp4", "labels.json.mp4", "x/index.html"]
+
+
+def test_names_of_any_set_of_paths_are_apart(tmp_path):
+    random = np.random.default_rng(0)
+    parts = ["a", "b", "a.mp4", "a.mp4-1", "explain"]
+    for _ in range(60):
+        found = []
+        for number in range(8):
+            below = "/".join(random.choice(parts, size=random.integers(1, 4)))
+            found.append((tmp_path / str(number), Path(f"{below}.{random.choice(['mp4', 'mkv'])}")))
+        assert apart([one.name for one in inputs_module._named(found)]), found

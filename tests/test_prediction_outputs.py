@@ -11,6 +11,7 @@ from pipeline.errors import ConfigError
 from pipeline.own_dir import OwnDir
 from pipeline.process import InlineDecoder
 from pipeline.process.windows import scan_source
+from pipeline.strict_json import from_json
 from tests.small_clips import write_video
 from tests.small_predictions import face, prediction, windows
 from trainer.prediction.outputs import ALL_FORMATS, OutputOptions, remove_outputs, write_outputs
@@ -105,3 +106,34 @@ def test_a_replaced_prediction_leaves_no_output(video, tmp_path):
     remove_outputs(out)
     left = {path.name for path in out.path.rglob("*") if path.is_file()}
     assert left == {"windows.jsonl", "mine.txt"}
+
+
+def test_files_of_an_earlier_command_are_removed_and_others_stay(video, tmp_path):
+    out = OwnDir.of(tmp_path / "out")
+    out.make()
+    out.write_text("subtitles.vtt", "of the user")
+    made = prediction(windows("hhs"), {"P1": ["s00p1"]}, seconds=0.9)
+    found = []
+    for formats in ("csv,eaf,mp4", "html", ""):
+        options = OutputOptions.parse(formats, embed=False, thumbnails=False)
+        write_outputs(made, planned(video), out, options, InlineDecoder())
+        found.append({path.name for path in out.path.iterdir()} - {"subtitles.vtt", "prediction.json"})
+        listed = from_json(out.read_text("prediction.json", 1 << 20))["files"]
+        assert set(listed) == found[-1] | {"windows.jsonl", "prediction.json"}
+    tables = {"windows.csv", "frames.csv", "people.csv", "fex.csv"}
+    assert found == [{*tables, "timeline.eaf", "annotated.mp4"}, {"index.html"}, set()]
+    assert out.read_text("subtitles.vtt", 100) == "of the user"
+
+
+@pytest.mark.parametrize(
+    "content", ["", "[]", "{}", '{"format": "ous-prediction", "files": 3}', '{"files": []}']
+)
+def test_another_document_in_the_place_of_prediction_json_removes_nothing(video, tmp_path, content):
+    out = OwnDir.of(tmp_path / "out")
+    out.make()
+    out.write_text("prediction.json", content)
+    out.write_text("windows.csv", "mine")
+    made = prediction(windows("hhs"), {"P1": ["s00p1"]}, seconds=0.9)
+    options = OutputOptions.parse("", embed=False, thumbnails=False)
+    write_outputs(made, planned(video), out, options, InlineDecoder())
+    assert out.read_text("windows.csv", 100) == "mine"

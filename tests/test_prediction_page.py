@@ -7,11 +7,16 @@ import shutil
 import subprocess
 from base64 import b64decode, b64encode
 from hashlib import sha256
+from pathlib import Path
 
 import pytest
 
+from pipeline.display.text import lines
 from pipeline.errors import ConfigError
 from tests.small_predictions import CLASSES, RANDOM, answer_of, prediction, window, windows
+from trainer.prediction.documents import prediction_values
+from trainer.prediction.inputs import Input
+from trainer.prediction.outcomes import PredictReport, outcome_of
 from trainer.prediction.page import MAX_EMBEDDED_BYTES, as_page
 from trainer.prediction.page_script import FUNCTIONS
 from trainer.prediction.person_section import Explanation, PageExtras, address_of
@@ -220,6 +225,16 @@ def test_a_video_without_times_has_frames_and_no_player():
 def test_a_page_without_people_says_so_and_a_stopped_one_how_far_it_came():
     assert "No face was followed in this video." in parsed(prediction([], {})).text("p")
     assert "Stopped: first 0:04.5 of 0:10.0." in parsed(prediction(windows("h"), done_seconds=4.5)).text("p")
+
+
+def test_faces_that_are_not_followed_are_counted():
+    made = prediction(windows("hhs"), num_unfollowed=2)
+    notes = [text for text in parsed(made).text("p") if "sampled frames" in text]
+    assert notes == ["Without windows, because followed on fewer than 3 sampled frames: 2 faces."]
+    assert prediction_values(made)["num_unfollowed"] == 2
+    outcome = outcome_of(Input(path=Path("a.mp4"), name="a"), Path("out"), made, 1.0, notes=(), skipped=())
+    report = PredictReport(videos=(outcome,), banners=(), page=None)
+    assert "  without windows, because followed on fewer than 3 sampled frames: 2 faces" in lines(report)
 
 
 def test_unknown_tracks_have_sections_without_a_face():

@@ -165,6 +165,38 @@ def test_people_are_renamed_without_computing(predicted, run, videos, tmp_path, 
     assert (out / "windows.jsonl").read_bytes() == before
 
 
+def test_labels_are_compared_and_their_files_go_with_the_option(
+    predicted, run, videos, tmp_path, monkeypatch, capsys
+):
+    (tmp_path / "labels.csv").write_text("path,label\ntalk.mp4,happy\ntalk.mp4,happy\n")
+    out = tmp_path / "one"
+    asked = (
+        "predict",
+        videos / "talk.mp4",
+        "--run",
+        run,
+        "--out",
+        out,
+        "--min-face",
+        0,
+        "--formats",
+        "jsonl",
+    )
+    more = ("--explain", "none", "--json")
+    code, shown, _ = call(monkeypatch, capsys, *asked, *more, "--labels", tmp_path / "labels.csv")
+    scores = json.loads(shown)["labels"]
+    assert code == 0
+    window = json.loads((predicted[1] / "talk" / "windows.jsonl").read_text())
+    assert (scores["num_labels"], scores["metrics"]["num_clips"]) == (1, 1)
+    assert scores["metrics"]["war"] == float(window["answer"] == "happiness")
+    files = {"labels.json", "labelled.csv", "labels.png"}
+    assert files <= {path.name for path in out.iterdir()}
+    assert window["answer"] in (out / "labelled.csv").read_text()
+    code, shown, _ = call(monkeypatch, capsys, *asked, *more)
+    assert (code, "labels" in json.loads(shown)) == (0, False)
+    assert not files & {path.name for path in out.iterdir()}
+
+
 def test_a_dry_run_needs_no_weights_and_writes_nothing(run, videos, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("pipeline.process.models.is_here", lambda _: False)
     monkeypatch.chdir(tmp_path)

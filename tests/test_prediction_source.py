@@ -9,6 +9,7 @@ from pipeline.errors import ConfigError
 from pipeline.process import ExtractConfig
 from tests.long_videos import write_long
 from tests.picture_folders import write_folder
+from trainer.prediction import source as source_module
 from trainer.prediction.source import FALLBACK_SECONDS, PredictOptions, plan_source
 from trainer.run_info import RunInfo
 
@@ -76,6 +77,32 @@ def test_images_have_times_by_their_rate_alone(tmp_path):
     assert timed.source.name == "images"
     with pytest.raises(ConfigError, match="the images have none; give --rate"):
         planned(folder, shots=str(folder))
+    assert planned(folder, rate=10.0, start_seconds=1.0, end_seconds=2.0).plan.shots == (10, 20)
+
+
+@pytest.mark.parametrize("name", ["start", "end"])
+def test_a_part_of_images_without_times_is_refused(tmp_path, name):
+    folder = write_folder(tmp_path / "images", 30)
+    message = f"--{name} 0.4 is a time, and the images of .* have none; .*--rate, or leave out --{name}"
+    with pytest.raises(ConfigError, match=message):
+        planned(folder, **{f"{name}_seconds": 0.4})
+
+
+def test_a_rate_for_a_video_has_a_note(video):
+    (note,) = planned(video, rate=10.0).notes
+    assert note.startswith("--rate is for directories of images")
+
+
+def test_windows_do_not_cross_a_gap_of_the_scan(video, monkeypatch):
+    scan = planned(video).scan
+    kept = [*range(50), *range(70, 120)]
+    cut = replace(scan, seconds_N=scan.seconds_N[kept], cuts=None, keys=(0,), gaps=(50,))
+    monkeypatch.setattr(source_module, "scan_source", lambda *_, **__: cut)
+    made = planned(video, shots="none")
+    assert made.plan.shots == (0, 50, 100)
+    assert (made.settings.window_frames, made.settings.stride_frames) == (16, 4)
+    assert all(window.end <= 50 or window.first >= 50 for window in made.plan.windows)
+    assert not any(window.is_short for window in made.plan.windows)
 
 
 @pytest.mark.parametrize(

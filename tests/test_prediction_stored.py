@@ -8,17 +8,51 @@ import numpy as np
 import pytest
 
 from pipeline.errors import ConfigError, FileError, OusError
+from pipeline.looks import LOOK_WIDTH
 from pipeline.own_dir import OwnDir
+from pipeline.process.windows import TrackPart
 from pipeline.strict_json import from_json, to_json
 from tests.small_predictions import face, windows
 from trainer.prediction import stored as stored_module
 from trainer.prediction.results import PersonTracks
-from trainer.prediction.stored import FACES_FILE, PROGRESS_FILE, WINDOWS_FILE, StoredPrediction
+from trainer.prediction.stored import (
+    FACES_FILE,
+    PROGRESS_FILE,
+    TRACKS_FILE,
+    WINDOWS_FILE,
+    StoredPrediction,
+)
 
 SETTINGS = {"options": {"people": "all", "min_share": 0.5}, "cuts": [3, 4]}
 PEOPLE = (PersonTracks(name="P1", tracks=("s00p1",), margin=1.5), PersonTracks(name="P2", tracks=("s01p1",)))
+
+
+def part(tracklet, frame, *, ends=True):
+    """Two detections of a tracklet."""
+    random = np.random.default_rng(tracklet)
+    return TrackPart(
+        tracklet=tracklet,
+        shot=0,
+        rank=tracklet + 1,
+        named=frame,
+        frame_N=np.array([frame, frame + 1]),
+        face_N=np.array([0, 1]),
+        box_N4=random.uniform(size=(2, 4)).astype(np.float32),
+        score_N=random.uniform(size=2).astype(np.float32),
+        margin_N=np.array([np.inf, 0.1], np.float32),
+        look_D=random.normal(size=LOOK_WIDTH).astype(np.float32) if ends else None,
+    )
+
+
 BATCHES = [
-    (windows("hs-", start=2.0 * n), [face(n), face(n + 1)], {"counts": np.arange(n + 1)}, n) for n in range(4)
+    (
+        windows("hs-", start=2.0 * n),
+        [face(n), face(n + 1)],
+        [part(n, 2 * n)],
+        {"counts": np.arange(n + 1)},
+        n,
+    )
+    for n in range(4)
 ]
 
 
@@ -40,7 +74,7 @@ def write(out, batches=BATCHES, *, finish=True):
     for batch in batches:
         stored.add(*batch)
     if finish:
-        stored.finish(PEOPLE, 100)
+        stored.finish(PEOPLE, 2, 100)
 
 
 def content(out):
@@ -53,7 +87,7 @@ def test_what_was_added_is_read(out):
     assert stored.is_done
     assert list(stored.windows()) == [answer for batch in BATCHES for answer in batch[0]]
     assert list(stored.faces()) == [one for batch in BATCHES for one in batch[1]]
-    assert stored.people(state) == PEOPLE
+    assert stored.people(state) == (PEOPLE, 2)
 
 
 @pytest.mark.parametrize("done", range(5))
@@ -62,17 +96,74 @@ def test_lines_beyond_the_state_are_removed_and_the_rest_is_equal(out, tmp_path,
     whole.make()
     write(whole)
     write(out, BATCHES[:done], finish=False)
-    for name in (WINDOWS_FILE, FACES_FILE):
+    for name in (WINDOWS_FILE, FACES_FILE, TRACKS_FILE):
         with (out.path / name).open("ab") as file:
             file.write(b'{"half a line')
     stored, state = opened(out)
     assert (state is None) == (done == 0)
     if state is not None:
-        assert np.array_equal(state["counts"], BATCHES[done - 1][2]["counts"])
-        assert stored.frame == BATCHES[done - 1][3]
+        assert np.array_equal(state["counts"], BATCHES[done - 1][3]["counts"])
+        assert stored.frame == BATCHES[done - 1][4]
     for batch in BATCHES[done:]:
         stored.add(*batch)
     assert content(out) == content(whole)
+
+
+def test_parts_of_tracks_are_read_to_the_bit_and_removed_at_the_end(out):
+    write(out, finish=False)
+    stored, _ = opened(out)
+    found = list(stored.tracks())
+    assert len(found) == len(BATCHES)
+    for one, (_, _, (added,), _, _) in zip(found, BATCHES, strict=True):
+        for name, value in vars(added).items():
+            assert np.array_equal(getattr(one, name), value), name
+            assert getattr(getattr(one, name), "dtype", None) == getattr(value, "dtype", None)
+    stored.finish(PEOPLE, 2, 100)
+    assert not (out.path / TRACKS_FILE).exists()
+    (out.path / TRACKS_FILE).write_bytes(b"left by a crash")
+    stored, _ = opened(out)
+    assert list(stored.tracks()) == []
+    assert not (out.path / TRACKS_FILE).exists()
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"tracklet": -1},
+        {"tracklet": "0"},
+        {"rank": True},
+        {"frame": [0]},
+        {"frame": [0, -1]},
+        {"frame": [0.0, 1.0]},
+        {"frame": [0, 10**30]},
+        {"face": None},
+        {"box_xyxy_px": [[1, 2, 3]]},
+        {"score": ["a", "b"]},
+        {"margin": 3},
+        {"look": "no base64!"},
+        {"look": "AAAA"},
+        {"more": 1},
+    ],
+)
+def test_a_part_of_a_track_with_a_value_of_another_kind_is_named(out, changed):
+    write(out, finish=False)
+    lines = (out.path / TRACKS_FILE).read_text().splitlines()
+    lines[1] = to_json({**from_json(lines[1]), **changed}, indent=None)
+    (out.path / TRACKS_FILE).write_text("".join(f"{line}\n" for line in lines))
+    with pytest.raises(FileError, match=r"tracks\.jsonl', line 2 is damaged; predict again with --restart"):
+        list(StoredPrediction(out, SETTINGS).tracks())
+
+
+def test_a_state_of_another_version_is_refused_in_one_line(out):
+    write(out)
+    with np.load(out.path / PROGRESS_FILE) as stored:
+        state = {name: stored[name] for name in stored.files}
+    settings = to_json({**SETTINGS, "format": 1}, indent=None).encode()
+    state |= {"settings": np.frombuffer(settings, np.uint8), "lengths": state["lengths"][:2]}
+    (out.path / PROGRESS_FILE).write_bytes(arrays(**state))
+    with pytest.raises(ConfigError, match=r"has format 1 of another version .*format 2.*--restart"):
+        opened(out)
+    assert opened(out, restart=True)[1] is None
 
 
 def test_other_settings_are_refused_by_name(out):

@@ -12,10 +12,11 @@ from pipeline.errors import ClipError
 from pipeline.process import DecodePool, scan_source
 from tests.long_videos import write_long
 from tests.picture_folders import write_folder
-from tests.small_predictions import RANDOM, prediction, window, windows
+from tests.small_predictions import RANDOM, face, prediction, window, windows
 from tests.tiny_videos import write_sound, write_video, write_with_sound
+from trainer.prediction import fonts
 from trainer.prediction.drawn_text import put_text, text_mask, text_width, wrapped
-from trainer.prediction.overlay import FOOTER, PERSON_COLOURS, Overlay
+from trainer.prediction.overlay import FOOTER, PERSON_COLOURS, Overlay, drawn_names
 from trainer.prediction.results import NOTICE, Prediction, TrackedFace
 from trainer.prediction.video import write_video as write_annotated
 
@@ -278,3 +279,58 @@ def test_nothing_is_left_of_a_file_that_fails(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         write_annotated(prediction([]), path, tmp_path / "out" / "b.mp4", on_progress=stop)
     assert list((tmp_path / "out").iterdir()) == []
+
+
+@pytest.fixture
+def no_other_fonts(monkeypatch, tmp_path):
+    """Only the font of Matplotlib, and those that a test writes into a directory."""
+    monkeypatch.setattr(fonts, "PLACES", (tmp_path,))
+    caches = (fonts.font_with, fonts._fonts_of_machine, text_mask)
+    for cache in caches:
+        cache.cache_clear()
+    yield tmp_path
+    for cache in caches:
+        cache.cache_clear()
+
+
+@pytest.mark.usefixtures("no_other_fonts")
+def test_a_name_whose_letters_no_font_has_is_a_number_and_a_note():
+    named = {"Анна": ["s00p1"], "李": ["s00p2"], "王": ["s00p3"], "P3": ["s00p4"]}
+    windows_of = [window(0.0, "happiness", track=f"s00p{n}") for n in range(1, 5)]
+    made = prediction(windows_of, named)
+    names, notes = drawn_names(made)
+    assert [names[name] for name in named] == ["Анна", "P2", "s00p3", "P3"]
+    assert [note.split(" in the")[0] for note in notes] == ["P2 stands for '李'", "s00p3 stands for '王'"]
+    overlay = Overlay(made, *SIZE)
+    assert (overlay.notes, [track.name for track in overlay.tracks]) == (notes, list(names.values())[-4:])
+
+
+@pytest.mark.usefixtures("no_other_fonts")
+def test_classes_in_other_letters_are_numbers():
+    classes = ("高兴", "sadness")
+    made = prediction([window(0.0, "高兴", probability={"高兴": 0.7, "sadness": 0.3})], class_names=classes)
+    names, notes = drawn_names(made)
+    assert [names[name] for name in classes] == ["class 1", "sadness"]
+    assert len(notes) == 1
+    rgb = np.zeros((*SIZE, 3), np.uint8)
+    Overlay(replace(made, faces=(face(0),)), *SIZE).draw(rgb, 0, 0.0)
+    assert rgb.any()
+
+
+def test_a_font_of_the_machine_is_taken_if_it_has_the_letters(no_other_fonts, monkeypatch):
+    assert fonts.font_with("Zoë") == fonts.default_font()
+    assert fonts.font_with("李") is None
+    (no_other_fonts / "no-font.ttf").write_bytes(b"no font")
+    (no_other_fonts / "Serif-Regular.ttf").write_bytes(fonts.default_font().read_bytes())
+    fonts._fonts_of_machine.cache_clear()
+    fonts.font_with.cache_clear()
+    monkeypatch.setattr(fonts, "default_font", lambda: None)
+    assert fonts.font_with("Анна") == no_other_fonts / "Serif-Regular.ttf"
+    assert fonts.font_with("李") is None
+    assert not fonts.can_draw("李")
+    assert fonts.can_draw("Anna")
+
+
+def test_letters_from_the_right_need_a_library_that_orders_them(no_other_fonts, monkeypatch):
+    monkeypatch.setattr(fonts.features, "check", lambda name: False)
+    assert fonts.font_with("شادي") is None

@@ -1,16 +1,26 @@
 """A scan gives the frames, times and cuts of `decode_clip`, also if it is joined from parts."""
 
 import math
+import re
 from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from pipeline.errors import ClipError
-from pipeline.frames import DecodePool, FrameConfig, ShotConfig, decode_clip, scan_source
+from pipeline.frames import (
+    DecodePool,
+    FrameConfig,
+    InlineDecoder,
+    ShotConfig,
+    decode_clip,
+    scan_source,
+    stream_frames,
+)
 from pipeline.frames import scan as scan_module
-from pipeline.types import WINDOW_BEYOND_END, Frames, SourceScan
+from pipeline.types import WINDOW_BEYOND_END, Frames, NoteKind, SourceScan
 from tests.long_videos import HEIGHT, WIDTH, write_long
 from tests.picture_folders import BROKEN, write_folder
 from tests.tiny_videos import write_video, write_with_sound
@@ -64,7 +74,7 @@ def test_parts_are_scanned_by_children(tmp_path: Path, monkeypatch: pytest.Monke
     with DecodePool(2) as pool:
         require_same(scan_source(path, cuts=CUTS, decoder=pool), scan_source(path, cuts=CUTS))
         scan_source(path, cuts=CUTS, decoder=pool, part_seconds=100.0, on_progress=seen.append)
-    assert seen == [pytest.approx(249 / 25)]
+    assert seen == [pytest.approx((25 * n - 1) / 25) for n in range(1, 13)]
 
 
 def test_key_frames_are_those_of_the_file(tmp_path: Path) -> None:
@@ -193,3 +203,66 @@ def test_scans_of_the_shared_videos(test_data: Path) -> None:
         require_same(scan_source(path, cuts=CUTS, part_seconds=2.9), whole)
     with pytest.raises(ClipError, match="no video stream; streams: audio"):
         scan_source(test_data / "videos" / "odd" / "sine_mono_s16.wav", cuts=CUTS)
+
+
+def faulty_scan(
+    path: Path, monkeypatch: pytest.MonkeyPatch, num_children: int = 2, **options: object
+) -> SourceScan:
+    """Scan with decoders that break off at the time in the file's name."""
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent / "faulty_decoder"))
+    with DecodePool(num_children, clip_seconds=2.0) as pool:
+        return scan_source(path, cuts=CUTS, decoder=pool, **options)  # type: ignore[arg-type]
+
+
+CRASHED = "the decoder crashed on it in 2 attempts (SIGSEGV)"
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason", "part_seconds"),
+    [
+        ("segfault", CRASHED, None),
+        ("segfault", CRASHED, 5.0),
+        ("segfault", CRASHED, 4.4),
+        ("hungry", "its frames do not fit into the decoder's memory", None),
+        ("hang", "not decoded within 2 s", None),
+    ],
+)
+def test_a_scan_continues_at_a_key_frame_after_a_decoder_broke_off(
+    fault: str, reason: str, part_seconds: float | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: dict[str, Any] = {"rate": 25, "num_frames": 300, "cuts": (60, 200), "key_every": 10}
+    path = write_long(tmp_path / f"scan-{fault}4.mp4", **made)
+    whole = scan_source(path, cuts=CUTS)
+    scan = faulty_scan(path, monkeypatch, part_seconds=part_seconds)
+    (gap,) = scan.gaps
+    before, after = float(scan.seconds_N[gap - 1]), float(scan.seconds_N[gap])
+    assert 2.5 < before < 4.0
+    assert 4.5 <= after < 6.5
+    kept = [*range(gap), *range(300 - scan.num_frames + gap, 300)]
+    assert np.array_equal(scan.seconds_N, whole.seconds_N[kept])
+    assert scan.keys == tuple(place for place, number in enumerate(kept) if number % 10 == 0)
+    assert gap in scan.keys
+    assert [kept[cut] for cut in scan.cuts or ()] == [60, 200]
+    assert scan.end_seconds == whole.end_seconds
+    (note,) = scan.notes
+    assert note.kind is NoteKind.DAMAGE
+    assert re.fullmatch(rf"no frames from 3\.\d\d s to {after:.2f} s: {re.escape(reason)}", note.text)
+    numbers = list(range(0, scan.num_frames, 7))
+    frames = list(stream_frames(path, scan, numbers, InlineDecoder()))
+    assert all(frame.rgb_HWC is not None for frame in frames)
+
+
+def test_a_scan_that_cannot_continue_keeps_what_is_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_long(tmp_path / "scan-segfault4.mp4", 300, rate=25, key_every=1000)
+    scan = faulty_scan(path, monkeypatch)
+    assert (scan.num_frames, scan.gaps) == (99, ())
+    assert scan.end_seconds == pytest.approx(99 / 25)
+    assert scan.notes[0].text == f"no frames from 3.96 s to 12.00 s: {CRASHED}"
+
+
+def test_a_scan_without_any_frame_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_long(tmp_path / "scan-segfault0.mp4", 50, rate=25, key_every=1000)
+    with pytest.raises(ClipError, match=re.escape(CRASHED)):
+        faulty_scan(path, monkeypatch)

@@ -1,6 +1,7 @@
 """Images of a window that is made again are those of the engine, to the bit."""
 
 from dataclasses import fields, replace
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from pipeline.process.windows import (
     scan_source,
     with_filled,
 )
+from pipeline.process.windows.tracks import TrackTable
 from tests.pixel_faces import pixel_models, two_people
 
 CUT = 21
@@ -81,6 +83,19 @@ def test_images_are_those_of_the_engine(video, settings, people, mask):
         np.testing.assert_array_equal(made.in_view_T, sample.in_view_T)
         assert set(made.frame_T.tolist()) <= set(sample.window.index_U.tolist())
         assert made.area == (0, 14, 64, 50) or made.streams.scene_U3SS.shape[-1] != 64
+
+
+def test_with_everyone_filled_a_face_without_a_name_is_filled_again(video):
+    """A person who is not followed long enough for a name, beside one who is."""
+    models, options = pixel_models(), WindowOptions(mask="everyone", min_face_px=0)
+    with mock.patch.object(TrackTable, "given_name", lambda self, tracklet, _: "" if tracklet % 2 else "s"):
+        samples, boxes = read(video, models, options)
+    named = [one for one in samples if one.features is not None and one.track.endswith("p1")]
+    assert set(boxes) == {"s"}
+    assert named
+    for sample in named:
+        made = again(video, models, options, sample, {sample.track: boxes["s"]})
+        assert same(encode_streams(made.streams, models, has_scene=True), sample.features)
 
 
 def test_another_box_is_refused(video):

@@ -104,16 +104,38 @@ def test_an_interruption_after_any_flush_changes_nothing():
 
 def test_states_are_arrays_without_pickles():
     video = ScriptedVideo(script=crowd)
-    engine = video.engine(WindowOptions())
+    engine, parts = video.engine(WindowOptions()), []
     for _ in range(2):
+        parts += engine.tracks.take_parts()
         stored = io.BytesIO()
         np.savez(stored, allow_pickle=False, **engine.to_arrays())
         stored.seek(0)
         with np.load(stored, allow_pickle=False) as arrays:
-            engine = video.engine(WindowOptions(), {name: arrays[name] for name in arrays.files})
+            engine = video.engine(WindowOptions(), {name: arrays[name] for name in arrays.files}, parts)
         wanted = video.plan.wanted
         engine.add(video.frames(wanted[wanted >= engine.first_needed].tolist()[:12]))
         engine.flush(encode_all=True)
+
+
+def test_the_state_does_not_grow_with_the_length_of_a_source():
+    def script(number):
+        return {1: (5.0 + 0.1 * (number % 100), 20.0), 2 + number // 20: (70.0, 40.0)}
+
+    cuts = tuple(range(100, 400, 100))
+    video = ScriptedVideo(script=script, num_frames=400, cuts=cuts)
+    engine, wanted = video.engine(WindowOptions()), video.plan.wanted.tolist()
+    sizes, num_detections = [], 0
+    for place in range(0, len(wanted), 8):
+        engine.add(video.frames(wanted[place : place + 8]))
+        engine.flush(encode_all=True)
+        num_detections += sum(len(part.frame_N) for part in engine.tracks.take_parts())
+        stored = io.BytesIO()
+        np.savez(stored, **engine.to_arrays())
+        sizes.append(len(stored.getvalue()))
+    half = len(sizes) // 2
+    assert max(sizes[half:]) <= 1.02 * max(sizes[4:half])
+    assert num_detections == 2 * len(wanted)
+    assert len(engine.tracks.to_arrays()["number"]) <= 4
 
 
 def test_images_of_a_person_who_stays_are_encoded_once():
@@ -162,7 +184,7 @@ def test_a_face_that_is_small_or_seldom_found_has_no_answer_and_says_why():
     video = ScriptedVideo(script=lambda number: one_still(number) if number % 16 < 7 else {}, stride=1.6)
     made = run(video, WindowOptions(min_share=0.75, min_face_px=24))
     reasons = [sample.reason for sample in made.samples]
-    assert reasons[0] == "face found on 2 of 4 frames; a track needs 3 so far"
+    assert reasons[0] == ("a face was followed on 2 of 4 frames; at least 3 in its shot are needed")
     assert set(reasons[1:]) == {"face found on 2 of 4 frames; at least 3 are needed"}
     assert {sample.frames_found for sample in made.samples[1:]} == {2}
     made = run(video, WindowOptions(min_share=0.5, min_face_px=SIDE + 1))
@@ -180,6 +202,31 @@ def test_two_detections_are_no_person_and_three_are():
         made = run(ScriptedVideo(script=lambda n, d=detected: one_still(n) if n in d else {}))
         assert made.people == people
         assert len(made.faces) == (3 if people else 0)
+
+
+@pytest.mark.parametrize(("length", "detected"), [(1, (40,)), (2, (40, 41)), (3, (41, 42)), (4, (40, 43))])
+def test_a_short_shot_has_the_answer_of_main_for_everyone(length, detected):
+    """A shot of fewer sampled frames than a track elsewhere needs."""
+    video = ScriptedVideo(
+        script=lambda n: one_still(n) if n in detected or n > 60 else {}, cuts=(40, 40 + length)
+    )
+    found = {}
+    for people in ("all", "main", "1"):
+        made = run(video, WindowOptions(people=people, min_face_px=0))
+        (found[people],) = (sample for sample in made.samples if sample.window.first == 40)
+        assert made.engine.tracks.num_unfollowed() == 0
+    assert found["all"].window.is_short
+    assert (found["all"].reason, found["all"].track) == ("", "s01p1")
+    assert all(same(one, found["all"]) for one in found.values())
+
+
+def test_a_face_on_too_few_frames_beside_others_is_counted():
+    def script(number):
+        return {1: (5.0, 20.0), **({2: (70.0, 30.0)} if number in (30, 34) else {})}
+
+    made = run(ScriptedVideo(script=script))
+    assert {sample.track for sample in made.samples} == {"s00p1"}
+    assert made.engine.tracks.num_unfollowed() == 1
 
 
 def test_people_are_named_by_shot_and_order_of_appearance():

@@ -19,6 +19,7 @@
 ``frame_pass``     one decoding pass from a key frame on
 ``scan_jobs``      requests and answers of a scan
 ``scan_part``      scan of a part of a video: times, key frames, changes of shot
+``scan_recovery``  scan around a place at which a decoder breaks off
 ``scan``           scan of a source, in parts
 ``segment``        wanted frames of a segment of a scanned source
 ``frame_stream``   wanted frames of a scanned source, in order

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline.cancel import CancelToken
 from pipeline.frames.requests import PartDecoder, PartStream
 from pipeline.frames.segment import ImagesJob, SegmentJob
 from pipeline.types import ClipFailed, SourceScan, StreamedFrame
@@ -28,6 +29,7 @@ def stream_frames(
     decoder: PartDecoder,
     *,
     waiting_bytes: int = STREAM_BYTES,
+    cancel: CancelToken | None = None,
 ) -> Generator[StreamedFrame, None, None]:
     """Yield the wanted frames of a source in order, each once.
 
@@ -43,8 +45,10 @@ def stream_frames(
         decoder: Decoding processes, or `InlineDecoder`.
         waiting_bytes: Most bytes of pixels that wait for the caller, in all segments together. A larger frame
             waits alone in its segment.
+        cancel: Ends the stream early; checked at every answer of a decoder, also between wanted frames.
 
     Raises:
+        TaskCancelledError: `cancel` is cancelled.
         PoolClosedError: The decoder is closed.
         ValueError: The numbers do not rise, or are not those of scanned frames.
     """
@@ -65,7 +69,7 @@ def stream_frames(
             begun.append((job, decoder.parts(job, waiting_bytes=share)))
         while begun:
             job, parts = begun[0]
-            yield from _frames_of(job, parts, scan)
+            yield from _frames_of(job, parts, scan, cancel or CancelToken())
             parts.close()
             begun.popleft()
             for following in islice(jobs, 1):
@@ -110,16 +114,20 @@ def segment_jobs(path: Path, scan: SourceScan, wanted: Sequence[int]) -> Iterato
 def _segment_begins(scan: SourceScan) -> list[int]:
     """Return the first frames of the segments of a video."""
     begins = [0]
+    gaps = set(scan.gaps)
     for key in scan.keys if scan.can_jump else ():
-        if scan.seconds_N[key] - scan.seconds_N[begins[-1]] >= SEGMENT_SECONDS:
+        if key in gaps or scan.seconds_N[key] - scan.seconds_N[begins[-1]] >= SEGMENT_SECONDS:
             begins.append(key)
     return begins
 
 
-def _frames_of(job: SegmentJob | ImagesJob, parts: PartStream, scan: SourceScan) -> Iterator[StreamedFrame]:
+def _frames_of(
+    job: SegmentJob | ImagesJob, parts: PartStream, scan: SourceScan, cancel: CancelToken
+) -> Iterator[StreamedFrame]:
     """Yield the wanted frames of a segment; those that do not come have a reason."""
     reason, left = "the decoder ended before it", deque(job.wanted)
     for answer in parts:
+        cancel.raise_if_cancelled()
         if isinstance(answer, StreamedFrame):
             left.popleft()
             yield answer

@@ -19,7 +19,8 @@ from pipeline.frames.decode_child import Child
 from pipeline.frames.pool_stream import PoolClosedError, PoolParts, PoolStream
 from pipeline.frames.requests import DecodeAnswer, DecodeJob, Job, Part, rest_of
 from pipeline.frames.room import Room
-from pipeline.types import Bytes, ClipFailed, StreamedFrame
+from pipeline.frames.scan_jobs import BrokenOff
+from pipeline.types import Bytes, StreamedFrame
 
 CLIP_SECONDS = 300.0
 WAITING_BYTES = 2 << 30
@@ -241,7 +242,7 @@ class DecodePool:
 
 
 def _failed(reason: str) -> tuple[Part, int]:
-    return Part(answer=ClipFailed(stage="decode", reason=reason), is_last=True), 0
+    return Part(answer=BrokenOff(stage="decode", reason=reason), is_last=True), 0
 
 
 def _hint(job: Job) -> str:

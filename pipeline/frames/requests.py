@@ -14,7 +14,7 @@ from pipeline.frames.decode import decode_clip
 from pipeline.frames.file_hashes import source_of, source_of_both
 from pipeline.frames.folder import decode_folder
 from pipeline.frames.sampling import FrameConfig
-from pipeline.frames.scan_jobs import HashJob, Outline, OutlineJob, Progress, ScanJob, ScannedPart
+from pipeline.frames.scan_jobs import BrokenOff, HashJob, Outline, OutlineJob, Progress, ScanJob, ScannedPart
 from pipeline.frames.scan_part import outline, scan_part
 from pipeline.frames.segment import ImagesJob, SegmentJob, decode_segment, read_images
 from pipeline.pictures import PictureFolder
@@ -158,9 +158,9 @@ def _long_job(job: OutlineJob | HashJob | ScanJob | SegmentJob | ImagesJob) -> I
         yield Part(answer=ClipFailed(stage=error.stage, reason=error.reason), is_last=True)
     except MemoryError:
         reason = "its frames do not fit into the decoder's memory"
-        yield Part(answer=ClipFailed(stage="decode", reason=reason), is_last=True)
+        yield Part(answer=BrokenOff(stage="decode", reason=reason), is_last=True)
     except Exception as error:  # noqa: BLE001 - the boundary of a job: an error ends only this job
-        yield Part(answer=_unexpected(error), is_last=True)
+        yield Part(answer=BrokenOff(stage="decode", reason=_unexpected(error).reason), is_last=True)
     else:
         yield Part(answer=None, is_last=True)
 

@@ -20,10 +20,11 @@ from pipeline.frames.container import Window
 from pipeline.frames.cuts import ShotConfig
 from pipeline.frames.remarks import Remarks
 from pipeline.frames.requests import InlineDecoder, PartDecoder, PartStream
-from pipeline.frames.scan_jobs import HashJob, Outline, OutlineJob, Progress, ScanJob, ScannedPart
+from pipeline.frames.scan_jobs import BrokenOff, HashJob, Outline, OutlineJob, Progress, ScanJob, ScannedPart
+from pipeline.frames.scan_recovery import Gap, notes_of, recover
 from pipeline.frames.shot_changes import GradualChange, merged_changes
 from pipeline.frames.windows import require_frames
-from pipeline.types import ClipFailed, NoteKind, SourceFile, SourceScan
+from pipeline.types import ClipFailed, Note, NoteKind, SourceFile, SourceScan
 
 T = TypeVar("T")
 
@@ -67,7 +68,7 @@ def scan_source(
     """
     decoder = InlineDecoder() if decoder is None else decoder
     whole = Window(start_seconds or -math.inf, math.inf if end_seconds is None else end_seconds)
-    outline = _only(decoder.parts(OutlineJob(path=path, inside=inside)), Outline)
+    outline = _outline(decoder, OutlineJob(path=path, inside=inside))
     if outline.images:
         if whole != Window(-math.inf, math.inf):
             raise ClipError("open", "start_seconds or end_seconds with a directory of images; leave them out")
@@ -76,9 +77,17 @@ def scan_source(
     job = ScanJob(path=path, whole=whole, part=whole, cuts=cuts, jump=outline.can_jump)
     edges = _edges(outline, whole, decoder.num_children, part_seconds)
     with closing(decoder.parts(HashJob(path=path))) as hashing:
-        parts = _scanned_parts(decoder, job, edges, on_progress or (lambda _: None))
+        parts, notes = _scanned_parts(decoder, job, edges, outline, on_progress or (lambda _: None))
         source = _only(hashing, SourceFile)
-    return joined(parts, whole, outline, source, searched=cuts is not None and cuts.search != "none")
+    searched = cuts is not None and cuts.search != "none"
+    return joined(parts, whole, outline, source, searched=searched, notes=notes)
+
+
+def _outline(decoder: PartDecoder, job: OutlineJob) -> Outline:
+    """Return facts about a source; none if the decoder breaks off in the middle of a video."""
+    with closing(decoder.parts(job)) as stream:
+        answer = next(iter(stream))
+    return Outline() if isinstance(answer, BrokenOff) else _required(answer, Outline)
 
 
 def _scan_of_images(outline: Outline, rate: float | None, source: SourceFile) -> SourceScan:
@@ -111,26 +120,52 @@ def _edges(outline: Outline, whole: Window, num_children: int, part_seconds: flo
 
 
 def _scanned_parts(
-    decoder: PartDecoder, job: ScanJob, edges: Sequence[float], on_progress: Callable[[float], None]
-) -> list[ScannedPart]:
-    """Scan the parts between the edges, or all at once if its parts would not equal it."""
+    decoder: PartDecoder,
+    job: ScanJob,
+    edges: Sequence[float],
+    outline: Outline,
+    on_progress: Callable[[float], None],
+) -> tuple[list[ScannedPart], list[Note]]:
+    """Scan the parts between the edges, or all at once if its parts would not equal it.
+
+    Where a decoder breaks off, frames are left out, with a note.
+    """
     windows = [Window(*pair) for pair in pairwise([job.whole.start, *edges, job.whole.end])]
     jobs = [replace(job, part=window) for window in windows]
     streams = [decoder.parts(one) for one in jobs]
     scanned: list[ScannedPart] = []
+    gaps: list[Gap] = []
+    follows_gap = False
+
+    def on_time(seconds: float) -> None:
+        on_progress(seconds - max(job.whole.start, 0.0))
+
+    failure: BrokenOff | None = None
     try:
-        for stream in streams:
+        for one, stream in zip(jobs, streams, strict=True):
             for answer in stream:
                 if isinstance(answer, Progress):
-                    on_progress(answer.seconds - max(job.whole.start, 0.0))
+                    on_time(answer.seconds)
+                elif isinstance(answer, BrokenOff):
+                    failure = failure or answer
+                    found = recover(decoder, one, outline.seconds, on_time)
+                    for part in found.parts:
+                        scanned.append(replace(part, follows_gap=part.follows_gap or follows_gap))
+                        follows_gap = False
+                    gaps += found.gaps
+                    follows_gap = follows_gap or found.lost_end
                 else:
-                    scanned.append(_required(answer, ScannedPart))
+                    part = _required(answer, ScannedPart)
+                    scanned.append(replace(part, follows_gap=follows_gap))
+                    follows_gap = False
     finally:
         for stream in streams:
             stream.close()
+    if failure is not None and not any(len(part.seconds_N) for part in scanned):
+        raise ClipError(failure.stage, failure.reason)
     if len(jobs) > 1 and not can_be_joined(scanned, searched=job.cuts is not None):
-        return _scanned_parts(decoder, replace(job, jump=False), (), on_progress)
-    return scanned
+        return _scanned_parts(decoder, replace(job, jump=False), (), outline, on_progress)
+    return scanned, notes_of(gaps)
 
 
 def can_be_joined(parts: Sequence[ScannedPart], *, searched: bool) -> bool:
@@ -141,7 +176,13 @@ def can_be_joined(parts: Sequence[ScannedPart], *, searched: bool) -> bool:
 
 
 def joined(
-    parts: Sequence[ScannedPart], whole: Window, outline: Outline, source: SourceFile, *, searched: bool
+    parts: Sequence[ScannedPart],
+    whole: Window,
+    outline: Outline,
+    source: SourceFile,
+    *,
+    searched: bool,
+    notes: Sequence[Note] = (),
 ) -> SourceScan:
     """Return the scan that consists of parts.
 
@@ -151,6 +192,7 @@ def joined(
         outline: Facts about the file.
         source: Its size and hash.
         searched: Whether cuts were searched.
+        notes: Notes on frames that are left out.
 
     Raises:
         ClipError: (stage ``decode``) It has no frame, or is a still image.
@@ -160,7 +202,7 @@ def joined(
     for part in parts:
         remarks.merge(part.remarks)
     num_jumps = sum(part.num_jumps for part in parts)
-    notes = [*remarks.notes(num_jumps), *(note for part in parts for note in part.notes)]
+    notes = [*notes, *remarks.notes(num_jumps), *(note for part in parts for note in part.notes)]
     damage = "; ".join(note.text for note in notes if note.kind is NoteKind.DAMAGE)
     first, last = parts[0], parts[-1]
     nearest = (first.nearest[0], last.nearest[1])
@@ -181,7 +223,14 @@ def joined(
         has_sound=first.has_sound,
         source=source,
         notes=tuple(notes),
+        gaps=_gaps(parts, begins),
     )
+
+
+def _gaps(parts: Sequence[ScannedPart], begins: Sequence[int]) -> tuple[int, ...]:
+    """Return the first frames of the parts that follow a gap."""
+    pairs = zip(parts, begins, strict=False)
+    return tuple(sorted({begin for part, begin in pairs if part.follows_gap and 0 < begin < begins[-1]}))
 
 
 def _joined_cuts(parts: Sequence[ScannedPart], begins: Sequence[int]) -> tuple[int, ...]:

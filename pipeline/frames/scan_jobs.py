@@ -9,7 +9,7 @@ from pipeline.frames.container import Window
 from pipeline.frames.cuts import ShotConfig
 from pipeline.frames.remarks import Remarks
 from pipeline.frames.shot_changes import GradualChange
-from pipeline.types import Doubles, Note
+from pipeline.types import ClipFailed, Doubles, Note
 
 WHOLE = Window(-math.inf, math.inf)
 
@@ -23,6 +23,11 @@ class Progress:
     """
 
     seconds: float
+
+
+@dataclass(frozen=True)
+class BrokenOff(ClipFailed):
+    """Failure of a job in its middle: a decoder that died, took too long or had too little memory."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +85,9 @@ class ScanJob:
         part: The requested part of it.
         cuts: Settings of the search for cuts; None for no search.
         jump: Whether the pass may begin in the middle of the file.
+        begin: Time at or before which the pass begins; frames before the part then do not serve the search
+            for cuts. None for a margin before the part.
+        reads_after: Whether frames after the part serve the search for cuts.
     """
 
     path: Path
@@ -87,6 +95,8 @@ class ScanJob:
     part: Window = WHOLE
     cuts: ShotConfig | None = None
     jump: bool = False
+    begin: float | None = None
+    reads_after: bool = True
 
     @property
     def is_first(self) -> bool:
@@ -121,6 +131,7 @@ class ScannedPart:
             if there is none.
         file_end: End of the file, in seconds.
         is_still: Whether the file is a still image.
+        follows_gap: Whether frames before the part may be missing, because a decoder broke off there.
     """
 
     seconds_N: Doubles
@@ -139,3 +150,4 @@ class ScannedPart:
     nearest: tuple[float, float]
     file_end: float
     is_still: bool
+    follows_gap: bool = False

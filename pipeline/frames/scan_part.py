@@ -27,9 +27,8 @@ from pipeline.frames.windows import file_end, note_beyond_end
 from pipeline.pictures import PictureFolder, shown
 from pipeline.types import Note
 
-PROGRESS_FRAMES = 250
-"""Decoded frames between two answers of a long pass, which show that it continues."""
-
+PROGRESS_FRAMES = 25
+"""Decoded frames between two answers of a scan, which show that it continues, and up to where."""
 
 _TRIED_EARLIER = (0.0, 2.0, 10.0)
 """Seconds before the middle of a video at which a jump is tried: it may end after a time by chance."""
@@ -65,6 +64,8 @@ def scan_part(job: ScanJob) -> Iterator[Progress | ScannedPart]:
     """
     margin = MARGIN_SECONDS if job.cuts is not None else 0.0
     begins = earlier_begins(job.part.start, margin) if job.jump else iter([-math.inf])
+    if job.begin is not None:
+        begins = iter([job.begin if job.jump else -math.inf])
     for begin in begins:
         try:
             with FramePass(job.path, begin) as frames:
@@ -115,7 +116,7 @@ class _PartScan:
                 self._add(seconds, frame)
         scanned = self._scanned(math.inf if beyond is None else beyond[0])
         if self._finder is not None:
-            if beyond is not None:
+            if beyond is not None and self._job.reads_after:
                 self._add_after(self._finder, beyond[1], decoded)
             hard, gradual = self._finder.changes()
             scanned = replace(
@@ -128,7 +129,7 @@ class _PartScan:
     def _add_before(self, seconds: float, frame: Any) -> None:
         """Add a frame before the part."""
         self._before = seconds
-        if self._finder is not None and seconds >= self._begin:
+        if self._finder is not None and self._job.begin is None and seconds >= self._begin:
             self._finder.add(frame)
             self._num_margin += 1
 
@@ -151,6 +152,8 @@ class _PartScan:
         self._seconds.append(seconds)
 
     def _require_margin(self) -> None:
+        if self._job.begin is not None:
+            return
         if self._finder is not None and self._begin > -math.inf and self._num_margin < self._finder.reach:
             raise JumpedTooFarError
 

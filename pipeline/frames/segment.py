@@ -16,9 +16,10 @@ from pipeline.frames.frame_buffer import FrameConverter
 from pipeline.frames.frame_pass import FramePass, JumpedTooFarError, earlier_begins
 from pipeline.frames.picture import read_upright
 from pipeline.frames.scan_jobs import Progress
-from pipeline.frames.scan_part import PROGRESS_FRAMES
 from pipeline.types import Bytes, Doubles, StreamedFrame
 
+_PROGRESS_FRAMES = 250
+"""Decoded frames between two answers without a wanted frame, which show that a pass continues."""
 _YOUNG_FRAMES, _ALL_FRAMES = 8, 64
 """Converted frames after which those are freed that PyAV keeps in cycles with their side data: young ones,
 which is cheap in a large process too, and all."""
@@ -88,7 +89,7 @@ def _wanted_of(job: SegmentJob, frames: FramePass) -> Iterator[StreamedFrame | P
     wanted = set(job.wanted)
     for seconds, frame in frames:
         num_decoded += 1
-        if num_decoded % PROGRESS_FRAMES == 0:
+        if num_decoded % _PROGRESS_FRAMES == 0:
             yield Progress(seconds=seconds)
         aspects.see(frame)
         if place == 0 and seconds < expected[0]:

@@ -71,6 +71,12 @@ class _Open:
             self.num_looks += 1
             self.looks = [*self.looks, look_D][-_KEPT_LOOKS:]
 
+    def mean_look(self) -> Floats:
+        """Return the mean of the looks so far, float32 [D]."""
+        assert self.sum_D is not None, "a tracklet has a detection"
+        mean: Floats = self.sum_D / np.float32(self.num_looks)
+        return mean
+
     def _slope(self) -> tuple[float, float, float]:
         """Return the least-squares slopes over the last detections, at least two; 0 for the first one."""
         if len(self.states) == 1:
@@ -117,7 +123,8 @@ class Linker:
     def __init__(self, config: PeopleConfig, *, start_score: float = 0.0) -> None:
         self._config, self._start_score = config, start_score
         self._open: dict[int, _Open] = {}
-        self._closed: dict[int, _Open] = {}
+        self._closed: dict[int, Floats] = {}
+        self._newly_closed: list[int] = []
         self._before: float | None = None
 
     def add(self, seconds: float, shot: int, faces: Faces, look_KD: Floats) -> list[Linked]:
@@ -139,8 +146,8 @@ class Linker:
         for number in [
             n for n, t in self._open.items() if t.shot != shot or seconds - t.states[-1][0] > max_gap
         ]:
-            self._closed[number] = self._open.pop(number)
-            self._closed[number].looks.clear()
+            self._closed[number] = self._open.pop(number).mean_look()
+            self._newly_closed.append(number)
         numbers, alive = list(self._open), list(self._open.values())
         distance_MK = _look_distances(alive, look_KD)
         cost_MK = _costs(alive, seconds, step, faces, distance_MK, config)
@@ -167,15 +174,21 @@ class Linker:
             linked.append(Linked(face=face, tracklet=number, margin=margin))
         return linked
 
+    def take_closed(self) -> dict[int, Floats]:
+        """Return the mean looks, [D], of the tracklets that have ended since the last call, by number."""
+        numbers, self._newly_closed = self._newly_closed, []
+        return {number: self._closed[number] for number in numbers}
+
     def to_arrays(self) -> dict[str, npt.NDArray[Any]]:
-        """Return the state, from which `from_arrays` continues to the bit."""
-        both = [*sorted(self._closed.items()), *self._open.items()]
-        tracklets = [tracklet for _, tracklet in both]
+        """Return the state, from which `from_arrays` continues to the bit.
+
+        Its size depends on the open tracklets only. `take_closed` returns the others.
+        """
+        tracklets = list(self._open.values())
         width = max((len(t.sum_D) for t in tracklets if t.sum_D is not None), default=0)
         looks = [look for tracklet in tracklets for look in tracklet.looks]
         return {
-            "number": np.array([number for number, _ in both], np.int64),
-            "num_open": np.array(len(self._open)),
+            "number": np.array(list(self._open), np.int64),
             "before": np.array(np.nan if self._before is None else self._before),
             "shot": np.array([t.shot for t in tracklets], np.int64),
             "is_clean": np.array([t.is_clean for t in tracklets], np.bool_),
@@ -190,17 +203,22 @@ class Linker:
 
     @classmethod
     def from_arrays(
-        cls, arrays: Mapping[str, npt.NDArray[Any]], config: PeopleConfig, *, start_score: float = 0.0
+        cls,
+        arrays: Mapping[str, npt.NDArray[Any]],
+        closed: Mapping[int, Floats],
+        config: PeopleConfig,
+        *,
+        start_score: float = 0.0,
     ) -> "Linker":
-        """Return a linker that continues from a state of `to_arrays`."""
+        """Return a linker that continues from a state of `to_arrays` and the results of `take_closed`."""
         linker = cls(config, start_score=start_score)
+        linker._closed = dict(closed)
         before = float(arrays["before"])
         linker._before = None if math.isnan(before) else before
         states = np.split(arrays["states"], np.cumsum(arrays["num_states"]))
         looks = np.split(arrays["looks"], np.cumsum(arrays["num_kept"]))
-        numbers = arrays["number"].tolist()
-        for place, number in enumerate(numbers):
-            tracklet = _Open(
+        for place, number in enumerate(arrays["number"].tolist()):
+            linker._open[number] = _Open(
                 shot=int(arrays["shot"][place]),
                 states=[(a, b, c, d) for a, b, c, d in states[place].tolist()],
                 slope=tuple(arrays["slope"][place].tolist()),
@@ -209,16 +227,11 @@ class Linker:
                 sum_D=arrays["sum"][place],
                 num_looks=int(arrays["num_looks"][place]),
             )
-            is_open = place >= len(numbers) - int(arrays["num_open"])
-            (linker._open if is_open else linker._closed)[number] = tracklet
         return linker
 
     def look_of(self, tracklet: int) -> Floats:
         """Return the mean look of a tracklet so far, float32 [D]."""
-        held = self._open[tracklet] if tracklet in self._open else self._closed[tracklet]
-        assert held.sum_D is not None, "a tracklet has a detection"
-        mean: Floats = held.sum_D / np.float32(held.num_looks)
-        return mean
+        return self._open[tracklet].mean_look() if tracklet in self._open else self._closed[tracklet]
 
 
 def _costs(

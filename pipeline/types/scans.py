@@ -45,6 +45,8 @@ class SourceScan:
     """Names of the images of a directory, one per frame; empty for a video."""
     notes: tuple[Note, ...] = ()
     """Remarks for the user, such as packets that did not decode."""
+    gaps: tuple[int, ...] = ()
+    """Numbers of the first frames after times at which the decoder broke off, rising, none of them 0."""
 
     @property
     def num_frames(self) -> int:
@@ -68,6 +70,8 @@ class SourceScan:
         cuts = [0, *(self.cuts or ()), n]
         rising = all(one < other for one, other in pairwise(cuts))
         require(rising, f"cuts must rise from 1 to {n - 1}: {list(self.cuts or ())}")
+        gaps = [0, *self.gaps, n]
+        require(all(one < other for one, other in pairwise(gaps)), f"gaps must rise from 1 to {n - 1}")
         keys = [-1, *self.keys, n]
         require(all(one < other for one, other in pairwise(keys)), f"key frames must rise from 0 to {n - 1}")
         require(len(self.images) in (0, n), f"one image per frame, not {len(self.images)} for {n} frames")

@@ -2,7 +2,8 @@
 
 A clip whose name begins with ``segfault``, ``abort``, ``hang``, ``hungry`` or ``exit`` has its way. A long
 video whose name begins with ``crash30``, ``once30`` or ``stall30`` kills or holds its decoder at the first
-wanted frame from number 30 on, ``once`` only for the first time.
+wanted frame from number 30 on, ``once`` only for the first time. ``scan-segfault4``, ``scan-hang4`` and
+``scan-hungry4`` do so to its scans, at the frames from 4 s to 4.5 s.
 Every clip that a child takes up is noted in the file that $OUS_TEST_DECODED names, and then takes
 $OUS_TEST_CLIP_SECONDS, so that there is time to kill the run. open_clip knows the small model of the tests.
 """
@@ -33,7 +34,7 @@ def _misbehave(name: str) -> None:
 
 
 if "pipeline.frames.decode_worker" in sys.orig_argv:
-    from pipeline.frames import requests
+    from pipeline.frames import requests, scan_part
 
     _decode_clip, _decode_segment = requests.decode_clip, requests.decode_segment
 
@@ -58,7 +59,18 @@ if "pipeline.frames.decode_worker" in sys.orig_argv:
                 _misbehave("hang" if fault[1] == "stall" else "segfault")
             yield answer
 
+    class _FaultyPass(scan_part.FramePass):
+        """A pass as ever, up to the time that the file's name states."""
+
+        def __iter__(self) -> Iterator[tuple[float, object]]:
+            fault = re.match("scan-([a-z]+)([0-9]+)", self.packets.path.name)
+            for seconds, frame in super().__iter__():
+                if fault and int(fault[2]) <= seconds < int(fault[2]) + 0.5:
+                    _misbehave(fault[1])
+                yield seconds, frame
+
     requests.decode_clip, requests.decode_segment = _noted, _faulty_segment
+    scan_part.FramePass = _FaultyPass
 else:
     from tests.modest import teach_open_clip
 

@@ -9,7 +9,7 @@ from trainer.display.evaluation import metrics_lines
 from trainer.prediction.label_scores import LabelScores
 from trainer.prediction.outcomes import PersonShare, PredictedVideo, PredictReport
 from trainer.prediction.plan import PredictionPlan, VideoPlan
-from trainer.prediction.results import NOTICE
+from trainer.prediction.results import NOTICE, unfollowed_text
 
 _SHOWN_CLASSES = 3
 _SHOWN_NAMES = 8
@@ -67,7 +67,8 @@ def _video_lines(video: PredictedVideo) -> list[str]:
     windows = f"{counted(video.num_windows, 'window')}, {video.num_answers} with an answer"
     head = f"{video.path}{length}: {windows}{done}"
     people = (f"  {_person_line(person)}" for person in video.people)
-    return [head, *people, *(f"  {text}" for text in video.skipped), f"  wrote {video.out}"]
+    brief = [f"  {unfollowed_text(video.num_unfollowed)}"] if video.num_unfollowed else []
+    return [head, *people, *brief, *(f"  {text}" for text in video.skipped), f"  wrote {video.out}"]
 
 
 def _person_line(person: PersonShare) -> str:

@@ -1,7 +1,7 @@
 """A prediction -> the JSON document of prediction.json."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -14,11 +14,12 @@ from trainer.prediction.spans import axis_of
 FORMAT, VERSION = "ous-prediction", 1
 
 
-def prediction_values(prediction: Prediction) -> dict[str, Any]:
+def prediction_values(prediction: Prediction, files: Sequence[str] = ()) -> dict[str, Any]:
     """Return a prediction as plain JSON values, without windows and faces, which other files have.
 
     Args:
         prediction: The prediction.
+        files: Names of the files that were written with it.
 
     Returns:
         Values with ``format`` and ``version``. Times of people and runs are in ``unit``: seconds, or frames
@@ -41,8 +42,10 @@ def prediction_values(prediction: Prediction) -> dict[str, Any]:
         "done_seconds": prediction.done_seconds,
         "num_windows": len(prediction.windows),
         "num_faces": len(prediction.faces),
+        "num_unfollowed": prediction.num_unfollowed,
         "people": [_person(summary) for summary in summaries(prediction, lines)],
         "timelines": [_timeline(line) for line in lines],
+        "files": list(files),
     }
 
 

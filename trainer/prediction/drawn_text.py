@@ -1,12 +1,11 @@
 """Text on frames: lines of text as masks, drawn once and kept, and blended onto pixels.
 
-The font has Latin, Greek and Cyrillic letters; others are drawn as boxes.
+Letters that no font of this machine has are drawn as boxes; `fonts.can_draw` tests this before.
 
 Letters: H, W height and width of a frame.
 """
 
 from functools import lru_cache
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -14,26 +13,24 @@ from PIL import Image, ImageDraw, ImageFont
 
 from pipeline.errors import printable
 from pipeline.types import Bytes, Floats
+from trainer.prediction.fonts import default_font, font_with
 
 Colour = tuple[int, int, int]
 _LEAST_PX = 6
 
 
-@lru_cache(maxsize=16)
-def _font(size_px: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """Return DejaVu Sans, which Matplotlib contains; Pillow's own font, without accents, where it is not."""
-    found = find_spec("matplotlib")
-    if found is not None and found.origin is not None:
-        font = Path(found.origin).parent / "mpl-data" / "fonts" / "ttf" / "DejaVuSans.ttf"
-        if font.is_file():
-            return ImageFont.truetype(font, max(size_px, _LEAST_PX))
-    return ImageFont.load_default(max(size_px, _LEAST_PX))
+@lru_cache(maxsize=64)
+def _font(file: Path | None, size_px: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """Return a font of a file; Pillow's own font, without accents, for None."""
+    size = max(size_px, _LEAST_PX)
+    return ImageFont.load_default(size) if file is None else ImageFont.truetype(file, size)
 
 
 @lru_cache(maxsize=512)
 def text_mask(text: str, size_px: int) -> Floats:
     """Return the opacity of a line of text, float32 [height, width, 1], 0 to 1; lines are equally high."""
-    font, shown = _font(size_px), printable(text)
+    shown = printable(text)
+    font = _font(font_with(shown) or default_font(), size_px)
     width = max(1, round(font.getlength(shown)))
     image = Image.new("L", (width, line_height(size_px)))
     ImageDraw.Draw(image).text((0, 0), shown, fill=255, font=font)

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from pipeline.cancel import CancelToken, TaskCancelledError
-from pipeline.errors import ClipError, FileError
+from pipeline.errors import ClipError, FileError, printable
 from pipeline.own_dir import OwnDir
 from pipeline.process.windows import MAIN, Window, WindowAgain, encode_streams, make_again
 from pipeline.strict_json import from_json, to_json
@@ -89,6 +89,7 @@ def explain(
         except TaskCancelledError:
             break
         except ClipError as error:
+            found[index] = _not_explained(str(error))
             lines.append(_line(prediction, index, {"reason": str(error)}))
             on_window(done, len(chosen))
             continue
@@ -117,13 +118,22 @@ def _stored(place: OwnDir, prediction: Prediction, chosen: Sequence[int]) -> Map
         explained = [(line["window"], line["window_sha256"]) for line in lines]
         if explained != [(index, _sha256(prediction, index)) for index in chosen]:
             return None
-        return {
-            line["window"]: Explanation(image=f"{DIRECTORY}/{line['image']}", sentence=str(line["sentence"]))
-            for line in lines
-            if "image" in line and _IMAGE.fullmatch(line["image"]) and place.kind(line["image"]) == "file"
-        }
+        return {line["window"]: found for line in lines if (found := _of_line(place, line)) is not None}
     except (FileError, ValueError, TypeError, KeyError, RecursionError):
         return None
+
+
+def _of_line(place: OwnDir, line: Mapping[str, Any]) -> Explanation | None:
+    """Return the explanation of a line; None without its image."""
+    if "reason" in line:
+        return _not_explained(str(line["reason"]))
+    if not _IMAGE.fullmatch(line["image"]) or place.kind(line["image"]) != "file":
+        return None
+    return Explanation(image=f"{DIRECTORY}/{line['image']}", sentence=str(line["sentence"]))
+
+
+def _not_explained(reason: str) -> Explanation:
+    return Explanation(image=None, sentence=f"This window is not explained: {printable(reason)}.")
 
 
 def remove_explanations(out: OwnDir) -> None:
@@ -151,15 +161,15 @@ def _explained(
     """Explain a window. Raises ClipError if its images cannot be made again, and TaskCancelledError."""
     answer, run, models = prediction.windows[index], predictor.run, predictor.models.models
     sees_scene = uses_scene(run.config)
-    images = _again(answer, predictor, planned, prediction)
-    features = encode_streams(images.streams, models, has_scene=sees_scene)
-    one = HeadInput(features=features, valid_T=images.valid_T, in_view_T=images.in_view_T)
-    number = run.class_names.index(answer.answer or "")
-    _require_equal(answer, float(predict_inputs(run, [one])[0].class_C[number]))
 
     def on_batch(_: int) -> None:
         cancel.raise_if_cancelled()
 
+    images = _again(answer, predictor, planned, prediction, cancel)
+    features = encode_streams(images.streams, models, has_scene=sees_scene, on_batch=on_batch)
+    one = HeadInput(features=features, valid_T=images.valid_T, in_view_T=images.in_view_T)
+    number = run.class_names.index(answer.answer or "")
+    _require_equal(answer, float(predict_inputs(run, [one])[0].class_C[number]), predictor.options.mask)
     cells = cell_effects(run, models, one, images, number, on_batch) if sees_scene else None
     effects = Effects(frame_T=frame_effects(run, one, number), cell_GG=cells)
     frames = images.frame_T[: int(images.valid_T.sum())].tolist()
@@ -171,9 +181,13 @@ def _explained(
 
 
 def _again(
-    answer: WindowAnswer, predictor: Predictor, planned: PlannedSource, prediction: Prediction
+    answer: WindowAnswer,
+    predictor: Predictor,
+    planned: PlannedSource,
+    prediction: Prediction,
+    cancel: CancelToken,
 ) -> WindowAgain:
-    """Make the images of a window again. Raises ClipError if this fails."""
+    """Make the images of a window again. Raises ClipError if this fails, and TaskCancelledError."""
     window = _window_of(answer, planned)
     options = window_options_of(predictor.run, predictor.options)
     wanted = set(window.index_U.tolist())
@@ -199,6 +213,7 @@ def _again(
         predictor.models.models,
         options,
         predictor.decoder,
+        cancel,
     )
 
 
@@ -209,7 +224,7 @@ def _window_of(answer: WindowAnswer, planned: PlannedSource) -> Window:
     raise ClipError("plan", f"no window begins with frame {answer.first_frame}; predict again")
 
 
-def _require_equal(answer: WindowAnswer, probability: float) -> None:
+def _require_equal(answer: WindowAnswer, probability: float, mask: str | None) -> None:
     """Raise ClipError if a window that was made again has another answer than the stored one."""
     assert answer.answer is not None, "windows with an answer are explained"
     assert answer.probability is not None
@@ -218,6 +233,10 @@ def _require_equal(answer: WindowAnswer, probability: float) -> None:
         reason = (
             f"{answer.answer} is {probability:.4f} when the window is made again, and {stored:.4f} before"
         )
+        if mask == "everyone":
+            reason += (
+                "; with --mask everyone, a face that was followed on few frames may be filled differently"
+            )
         raise ClipError("explain", reason)
 
 

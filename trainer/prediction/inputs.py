@@ -13,6 +13,8 @@ from trainer.prediction.stored import PROGRESS_FILE
 ANNOTATED_FILE = "annotated.mp4"
 """The annotated video of a prediction."""
 _MOST_SOURCES = 100_000
+_RESERVED = frozenset(["index.html", "index.json", "labels.json", "labelled.csv", "labels.png"])
+"""Files above the predictions of a collection."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,7 +23,8 @@ class Input:
 
     Attributes:
         path: The video, or the directory of images.
-        name: Path of its output below the output directory, such as ``interviews/anna``. It is unique.
+        name: Path of its output below the output directory, such as ``interviews/anna``. It is unique, and
+            no part of another one's path.
     """
 
     path: Path
@@ -89,20 +92,45 @@ def _has_images(directory: Path) -> bool:
 
 
 def _named(found: Sequence[tuple[Path, Path]]) -> list[Input]:
-    """Name sources by their paths without suffix; with it, and with a number, where names would be equal."""
-    short = Counter(below.with_suffix("").as_posix() for _, below in found)
-    names = [
-        (below if short[below.with_suffix("").as_posix()] > 1 else below.with_suffix("")).as_posix()
-        for _, below in found
-    ]
-    repeated, numbers = Counter(names), Counter[str]()
-    taken = {name for name in names if repeated[name] == 1}
+    """Name sources by their paths without suffix; with it, and with a number, where names would collide.
+
+    Names collide if they are equal, if one is a directory of the path of another, so that the files of one
+    prediction would be in the directory of another one, or if the name is that of a file above all of them.
+    """
+    belows = [below for _, below in found]
+    names = [below.with_suffix("").as_posix() for below in belows]
+    while True:
+        raised = [
+            below.as_posix() if collides else name
+            for below, name, collides in zip(belows, names, _collisions(names), strict=True)
+        ]
+        if raised == names:
+            break
+        names = raised
+    collisions = _collisions(names)
+    taken = {name for name, collides in zip(names, collisions, strict=True) if not collides}
+    above = {parent for name in taken for parent in _parents(name)}
+    numbers = Counter[str]()
     inputs = []
-    for (path, _), name in zip(found, names, strict=True):
+    for (path, _), name, collides in zip(found, names, collisions, strict=True):
         unique = name
-        while repeated[name] > 1 and (unique == name or unique in taken):
+        while collides and (
+            unique == name or unique in taken or unique in above or taken.intersection(_parents(unique))
+        ):
             numbers[name] += 1
             unique = f"{name}-{numbers[name]}"
         taken.add(unique)
+        above.update(_parents(unique))
         inputs.append(Input(path=path, name=unique))
     return inputs
+
+
+def _collisions(names: Sequence[str]) -> list[bool]:
+    """Return whether each name equals another one, is a directory of one, or is reserved."""
+    counts, above = Counter(names), {parent for name in names for parent in _parents(name)}
+    return [counts[name] > 1 or name in above or name in _RESERVED for name in names]
+
+
+def _parents(name: str) -> list[str]:
+    """Return the directories of a name, without the output directory itself."""
+    return [parent.as_posix() for parent in Path(name).parents[:-1]]

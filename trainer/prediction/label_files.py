@@ -4,17 +4,19 @@ from collections.abc import Iterator
 from io import BytesIO
 
 from pipeline.display.json_values import to_json_values
-from pipeline.errors import printable
+from pipeline.errors import FileError, printable
 from pipeline.own_dir import OwnDir
 from pipeline.portable import portable, portable_values
-from pipeline.strict_json import to_json
+from pipeline.strict_json import from_json, to_json
 from trainer.metrics import Metrics
 from trainer.prediction.label_scores import LabelScore, LabelScores
 from trainer.prediction.results import NOTICE
 from trainer.prediction.tables import Cell, csv_lines
 
 SCORES_FILE, TABLE_FILE, FIGURE_FILE = "labels.json", "labelled.csv", "labels.png"
+FORMAT = "ous-labels"
 _DIGITS = 6
+_MOST_BYTES = 1 << 30
 
 
 def write_label_files(out: OwnDir, scores: LabelScores) -> None:
@@ -28,7 +30,7 @@ def write_label_files(out: OwnDir, scores: LabelScores) -> None:
         FileError: A file cannot be written.
     """
     out.make()
-    values = {"format": "ous-labels", "version": 1, **to_json_values(scores)}
+    values = {"format": FORMAT, "version": 1, **to_json_values(scores)}
     table = "".join(labelled_csv(scores))
     contents: dict[str, str | bytes] = {
         SCORES_FILE: to_json(portable_values(values)) + "\n",
@@ -39,6 +41,18 @@ def write_label_files(out: OwnDir, scores: LabelScores) -> None:
     elif out.kind(FIGURE_FILE) == "file":
         out.remove_file(FIGURE_FILE)  # of an earlier call
     out.write_together(contents)
+
+
+def remove_label_files(out: OwnDir) -> None:
+    """Remove the scores of an earlier call from a directory. Files of the same names by others stay."""
+    try:
+        is_own = from_json(out.read_bytes(SCORES_FILE, _MOST_BYTES))["format"] == FORMAT
+    except (FileError, ValueError, TypeError, KeyError, RecursionError):
+        return
+    if is_own:
+        for name in (SCORES_FILE, TABLE_FILE, FIGURE_FILE):
+            if out.kind(name) == "file":
+                out.remove_file(name)
 
 
 def _figure(scores: LabelScores, metrics: Metrics) -> bytes:

@@ -41,6 +41,7 @@ class PredictedVideo:
         num_windows: Windows; a window with two people counts twice.
         num_answers: Those with an answer.
         people: People with a name, and `UNKNOWN`.
+        num_unfollowed: See `Prediction`.
         done_seconds: See `Prediction`.
         duration_seconds: Length of the source; None without times.
         seconds: Time of this run for the source.
@@ -55,6 +56,7 @@ class PredictedVideo:
     num_windows: int = 0
     num_answers: int = 0
     people: tuple[PersonShare, ...] = ()
+    num_unfollowed: int = 0
     done_seconds: float | None = None
     duration_seconds: float | None = None
     seconds: float = 0.0
@@ -153,6 +155,7 @@ def outcome_of(
         num_windows=len(prediction.windows),
         num_answers=sum(window.answer is not None for window in prediction.windows),
         people=tuple(sorted(people, key=lambda person: person.name == UNKNOWN)),
+        num_unfollowed=prediction.num_unfollowed,
         done_seconds=prediction.done_seconds,
         duration_seconds=prediction.source.duration_seconds,
         seconds=seconds,

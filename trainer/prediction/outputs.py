@@ -7,11 +7,15 @@ from pathlib import Path
 from typing import get_args
 
 from pipeline.config import require_one_of
+from pipeline.errors import FileError
 from pipeline.own_dir import OwnDir
 from pipeline.plain_file import read_given
 from pipeline.process.windows import PartDecoder
+from pipeline.strict_json import from_json
+from trainer.prediction.documents import FORMAT
 from trainer.prediction.explanation_choice import NO_WINDOW, require_count
 from trainer.prediction.inputs import ANNOTATED_FILE
+from trainer.prediction.overlay import drawn_names
 from trainer.prediction.page import require_embeddable
 from trainer.prediction.person_section import Explanation, PageExtras
 from trainer.prediction.results import Prediction
@@ -19,7 +23,7 @@ from trainer.prediction.source import PlannedSource
 from trainer.prediction.stored import WINDOWS_FILE
 from trainer.prediction.thumbnails import face_thumbnails
 from trainer.prediction.video import write_video
-from trainer.prediction.writing import DERIVED_FILES, TextFormat, Written, write
+from trainer.prediction.writing import DERIVED_FILES, PREDICTION_FILE, TextFormat, Written, write
 
 ALL_FORMATS = ("jsonl", "csv", "eaf", "srt", "vtt", "mp4", "html")
 DEFAULT_FORMATS = "jsonl,csv,html"
@@ -70,6 +74,8 @@ def write_outputs(
 ) -> Written:
     """Write the outputs of a prediction; windows.jsonl may be there already.
 
+    Outputs that an earlier call has written, and this one does not, are removed with `writes_windows` unset.
+
     Args:
         prediction: The prediction, perhaps with people that the user named.
         planned: Its source.
@@ -84,6 +90,7 @@ def write_outputs(
         ConfigError: The video is too large to be embedded.
         FileError: A file cannot be written.
     """
+    earlier = () if writes_windows else _earlier_files(out)
     files: tuple[str, ...] = () if writes_windows else (WINDOWS_FILE,)
     if "mp4" in options.formats:
         write_video(
@@ -103,8 +110,24 @@ def write_outputs(
     left_out = () if writes_windows else ("jsonl",)
     wanted = {*options.formats, "json"}.difference(left_out)
     texts = [form for form in get_args(TextFormat) if form in wanted]
-    written = write(prediction, out, texts, video_link=_relative(planned.path, out.path), extras=extras)
-    return Written(files=(*files, *written.files), skipped=written.skipped)
+    link = _relative(planned.path, out.path)
+    written = write(prediction, out, texts, video_link=link, extras=extras, others=files)
+    notes = drawn_names(prediction)[1] if ANNOTATED_FILE in files else ()
+    written = Written(files=(*files, *written.files), skipped=written.skipped, notes=notes)
+    for name in set(earlier).difference(written.files):
+        if out.kind(name) == "file":
+            out.remove_file(name)
+    return written
+
+
+def _earlier_files(out: OwnDir) -> tuple[str, ...]:
+    """Return the outputs that prediction.json lists; none if it is not there or unreadable."""
+    try:
+        values = from_json(out.read_bytes(PREDICTION_FILE, _MOST_BYTES))
+        listed = set(values["files"]) if values["format"] == FORMAT else set()
+    except (FileError, ValueError, TypeError, KeyError, RecursionError):
+        return ()
+    return tuple(name for name in (ANNOTATED_FILE, *DERIVED_FILES) if name in listed)
 
 
 def remove_outputs(out: OwnDir) -> None:

@@ -10,8 +10,10 @@ from dataclasses import dataclass
 
 import cv2
 
+from pipeline.errors import printable
 from pipeline.types import Bytes
 from trainer.prediction.drawn_text import Colour, fill, line_height, put_text, text_width, wrapped
+from trainer.prediction.fonts import can_draw
 from trainer.prediction.results import NOTICE, UNKNOWN, Prediction, TrackedFace, WindowAnswer
 from trainer.prediction.spans import Span, axis_of, spans_of
 
@@ -69,6 +71,9 @@ class Overlay:
     Args:
         prediction: The prediction.
         height, width: Size of the frames, in pixels.
+
+    Attributes:
+        notes: Remarks on names that no font of this machine can draw.
     """
 
     def __init__(self, prediction: Prediction, height: int, width: int) -> None:
@@ -77,7 +82,8 @@ class Overlay:
         size = min(height, width) // _LINES_PER_FRAME
         self._text_px = min(max(size, _LEAST_TEXT_PX), _MOST_TEXT_PX)
         self._axis = axis_of(prediction)
-        self._tracks = _tracks_of(prediction)
+        self._names, self.notes = drawn_names(prediction)
+        self._tracks = _tracks_of(prediction, self._names)
         settings = prediction.settings
         self._reach_frames = settings.stride_frames
         self._reach_seconds = settings.stride_seconds
@@ -151,7 +157,7 @@ class Overlay:
         cv2.rectangle(rgb_HWC, (x0, y0), (x1, y1), track.colour, px)
         has_answer = window is not None and window.answer is not None
         colour = track.colour if has_answer else _GREY
-        self._draw_label(rgb_HWC, _label(track.name, window), x0, y0, colour, window)
+        self._draw_label(rgb_HWC, self._label(track.name, window), x0, y0, colour, window)
         if window is not None and window.probability is not None:
             self._draw_bars(rgb_HWC, window.probability, box, track.colour, taken)
 
@@ -187,7 +193,7 @@ class Overlay:
         """Draw a row per class with its name and a bar, at a free place beside the box."""
         size = max(_LEAST_TEXT_PX, round(0.7 * self._text_px))
         row, pad = line_height(size), size // 3
-        names = max(text_width(name, size) for name in probability)
+        names = max(text_width(self._names[name], size) for name in probability)
         bar = 4 * size
         width, height = names + bar + 3 * pad, row * len(probability) + 2 * pad
         left, top = self._free_place(box, width, height, taken)
@@ -197,7 +203,7 @@ class Overlay:
         for place, (name, value) in enumerate(probability.items()):
             y, x = top + pad + place * row, left + 2 * pad + names
             shade = colour if name == best else _BAR
-            put_text(rgb_HWC, name, left + pad, y, size, _WHITE)
+            put_text(rgb_HWC, self._names[name], left + pad, y, size, _WHITE)
             fill(rgb_HWC, x, y + row // 4, x + max(1, round(bar * value)), y + row - row // 4, shade)
 
     def _free_place(
@@ -217,6 +223,11 @@ class Overlay:
                 return left, top
         return below
 
+    def _label(self, name: str, window: WindowAnswer | None) -> str:
+        if window is None or window.answer is None or window.probability is None:
+            return f"{name}: no answer"
+        return f"{name}: {self._names[window.answer]} {window.probability[window.answer]:.0%}"
+
     def _draw_banners(self, rgb_HWC: Bytes, reason: str | None) -> None:
         missing = [] if reason is None else [f"This frame does not decode: {reason}"]
         texts = [*self._prediction.banners, *missing]
@@ -235,7 +246,27 @@ class Overlay:
             put_text(rgb_HWC, line, pad, top + place * row, size, _WHITE)
 
 
-def _tracks_of(prediction: Prediction) -> tuple[_Track, ...]:
+def drawn_names(prediction: Prediction) -> tuple[Mapping[str, str], tuple[str, ...]]:
+    """Return the texts for names of people and classes, and remarks on those that are others.
+
+    A name that no font of this machine can draw is replaced: by the place among people, such as ``P2``, or by
+    the place among classes.
+    """
+    people = [person.name for person in prediction.people]
+    others = {**{name: f"class {n}" for n, name in enumerate(prediction.class_names, 1)}}
+    for n, person in enumerate(prediction.people, 1):
+        others[person.name] = f"P{n}" if f"P{n}" not in people else person.tracks[0]
+    names = {name: name if can_draw(printable(name)) else other for name, other in others.items()}
+    notes = tuple(
+        f"{shown} stands for '{printable(name)}' in the annotated video, because no font of this machine has "
+        "its letters; install one, such as Noto Sans CJK"
+        for name, shown in names.items()
+        if name != shown
+    )
+    return names, notes
+
+
+def _tracks_of(prediction: Prediction, names: Mapping[str, str]) -> tuple[_Track, ...]:
     """Return every track with its person, its faces and the spans of its windows."""
     axis, faces = axis_of(prediction), defaultdict[str, list[TrackedFace]](list)
     for face in sorted(prediction.faces, key=lambda face: face.frame):
@@ -247,7 +278,7 @@ def _tracks_of(prediction: Prediction) -> tuple[_Track, ...]:
         spans = spans_of(prediction, axis, [track])
         found.append(
             _Track(
-                name=name,
+                name=names[name],
                 colour=colours.get(name, _GREY),
                 frames=[face.frame for face in faces[track]],
                 faces=faces[track],
@@ -266,12 +297,6 @@ def _rounded(box: tuple[float, float, float, float]) -> Rectangle:
 def _overlap(one: Rectangle, other: Rectangle) -> bool:
     """Return whether two rectangles share a pixel."""
     return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
-
-
-def _label(name: str, window: WindowAnswer | None) -> str:
-    if window is None or window.answer is None or window.probability is None:
-        return f"{name}: no answer"
-    return f"{name}: {window.answer} {window.probability[window.answer]:.0%}"
 
 
 def _text_on(colour: Colour) -> Colour:

@@ -18,7 +18,7 @@ from trainer.prediction.label_runs import Timeline, timelines
 from trainer.prediction.page_script import SCRIPT, script_source
 from trainer.prediction.page_style import POLICY, STYLE, patterns
 from trainer.prediction.person_section import PageExtras, address_of, person_lines
-from trainer.prediction.results import NOTICE, UNKNOWN, Prediction
+from trainer.prediction.results import NOTICE, UNKNOWN, Prediction, unfollowed_text
 from trainer.prediction.spans import Axis, axis_of
 
 MAX_EMBEDDED_BYTES = 20 * 1024 * 1024
@@ -128,6 +128,8 @@ def _notes(prediction: Prediction, axis: Axis, lines: Sequence[Timeline]) -> Ite
     yield f"{', '.join(parts)}. Click a chart to go there; the arrow keys go from window to window."
     if prediction.done_seconds is not None:
         yield f"Stopped: first {clock(prediction.done_seconds, axis)} of {clock(axis.end, axis)}."
+    if prediction.num_unfollowed:
+        yield f"{unfollowed_text(prediction.num_unfollowed).capitalize()}."
     if len(prediction.cut_seconds) or any(len(line.person.tracks) > 1 for line in lines):
         yield "People in different shots were joined by their look, within this video only; check them."
     if max((len(line.spans) for line in lines), default=0) > MOST_BINS:

@@ -37,11 +37,11 @@ class Explanation:
     """The explanation of a window.
 
     Attributes:
-        image: PNG bytes, or the path of an image relative to the page.
-        sentence: Text that names the method.
+        image: PNG bytes, or the path of an image relative to the page; None without one.
+        sentence: Text that names the method, or why there is no explanation.
     """
 
-    image: bytes | str
+    image: bytes | str | None
     sentence: str
 
 
@@ -193,15 +193,17 @@ def _explanations(prediction: Prediction, extras: PageExtras, axis: Axis, line: 
             continue
         answer = prediction.windows[span.index].answer or "no answer"
         title = f"Explanation at {clock(span.middle, axis)}: {answer}"
-        source = (
-            address_of(found.image)
-            if isinstance(found.image, str)
-            else f"data:image/png;base64,{b64encode(found.image).decode()}"
-        )
+        image = ""
+        if found.image is not None:
+            source = (
+                address_of(found.image)
+                if isinstance(found.image, str)
+                else f"data:image/png;base64,{b64encode(found.image).decode()}"
+            )
+            image = f'<img loading="lazy" src="{escape(source)}" alt="{safe_text(title)}">'
         yield (
             f'<details id="explanation-{span.index}"><summary>{safe_text(title)}</summary>'
-            f'<p>{safe_text(found.sentence)}</p><img loading="lazy" src="{escape(source)}" '
-            f'alt="{safe_text(title)}"></details>\n'
+            f"<p>{safe_text(found.sentence)}</p>{image}</details>\n"
         )
 
 

@@ -7,7 +7,14 @@ from typing import Any
 
 from pipeline.cancel import CancelToken, TaskCancelledError
 from pipeline.own_dir import OwnDir
-from pipeline.process.windows import FoundFace, PartDecoder, WindowBatch, WindowOptions, WindowReader
+from pipeline.process.windows import (
+    FoundFace,
+    PartDecoder,
+    TrackPart,
+    WindowBatch,
+    WindowOptions,
+    WindowReader,
+)
 from pipeline.store.location import LocationLike
 from pipeline.types import Person
 from trainer.model_directory import weights_name
@@ -117,7 +124,7 @@ class Predictor:
             ClipError: A step fails; names the step.
             TaskCancelledError: `cancel` is cancelled.
         """
-        reader, answerer = self._reader(planned, None), self._answerer(planned)
+        reader, answerer = self._reader(planned), self._answerer(planned)
         windows: list[WindowAnswer] = []
         faces: list[TrackedFace] = []
         for batch in reader.batches(cancel=cancel):
@@ -125,7 +132,8 @@ class Predictor:
             windows += answers
             faces += [_tracked(face, planned) for face in batch.faces]
             yield answers
-        return self._prediction(planned, windows, faces, people_of(reader.engine.tracks.people()))
+        found = _found_by(reader)
+        return self._prediction(planned, windows, faces, *found)
 
     def predict(
         self,
@@ -154,9 +162,9 @@ class Predictor:
         state = stored.begin(restart=restart)
         self.has_computed = not stored.is_done
         if stored.is_done and state is not None:
-            return self._stored_prediction(planned, stored, stored.people(state))
+            return self._stored_prediction(planned, stored, *stored.people(state))
         try:
-            reader = self._reader(planned, state)
+            reader = self._reader(planned, state, stored.tracks() if state else ())
         except (ValueError, KeyError, TypeError, IndexError) as error:
             if state is None:
                 raise
@@ -172,18 +180,20 @@ class Predictor:
         for batch in _until_cancelled(reader, on_frame, cancel):
             answers = answerer.answers(batch.samples)
             faces = [_tracked(face, planned) for face in batch.faces]
-            stored.add(answers, faces, reader.state(), batch.frame)
+            stored.add(answers, faces, reader.take_parts(), reader.state(), batch.frame)
             tracks.update(answer.track for answer in answers)
-        people = people_of(reader.engine.tracks.people())
+        found = _found_by(reader)
         if not cancel.is_cancelled:
-            stored.finish(people, planned.scan.num_frames)
-        return self._stored_prediction(planned, stored, people)
+            stored.finish(*found, planned.scan.num_frames)
+        return self._stored_prediction(planned, stored, *found)
 
-    def _reader(self, planned: PlannedSource, state: State | None) -> WindowReader:
+    def _reader(
+        self, planned: PlannedSource, state: State | None = None, parts: Iterable[TrackPart] = ()
+    ) -> WindowReader:
         window_options = window_options_of(self._run, self._options)
         models = self._models.models
         return WindowReader(
-            planned.path, planned.scan, planned.plan, models, window_options, self._decoder, state
+            planned.path, planned.scan, planned.plan, models, window_options, self._decoder, state, parts
         )
 
     def _answerer(self, planned: PlannedSource) -> Answerer:
@@ -209,11 +219,17 @@ class Predictor:
             "identity": dict(self._models.identity),
             "options": {name: value for name, value in options.items() if name != "shots"},
             "cuts": list(planned.scan.cuts or ()),
+            "num_frames": planned.scan.num_frames,
+            "gaps": list(planned.scan.gaps),
             "windows": asdict(planned.settings),
         }
 
     def _stored_prediction(
-        self, planned: PlannedSource, stored: StoredPrediction, people: Sequence[PersonTracks]
+        self,
+        planned: PlannedSource,
+        stored: StoredPrediction,
+        people: Sequence[PersonTracks],
+        num_unfollowed: int,
     ) -> Prediction:
         scan, done = planned.scan, None
         if not stored.is_done:
@@ -221,7 +237,7 @@ class Predictor:
             done = float(scan.seconds_N[frame]) if scan.has_times else float(frame)
         windows, faces = tuple(stored.windows()), tuple(stored.faces())
         self._require_own(planned, stored, windows, faces, people)
-        return self._prediction(planned, windows, faces, people, done)
+        return self._prediction(planned, windows, faces, people, num_unfollowed, done)
 
     def _require_own(
         self,
@@ -248,6 +264,7 @@ class Predictor:
         windows: Sequence[WindowAnswer],
         faces: Iterable[TrackedFace],
         people: Sequence[PersonTracks],
+        num_unfollowed: int,
         done_seconds: float | None = None,
     ) -> Prediction:
         used = {window.track for window in windows}
@@ -263,6 +280,7 @@ class Predictor:
             faces=tuple(face for face in faces if face.track in used),
             people=tuple(person for person in shown if person.tracks),
             done_seconds=done_seconds,
+            num_unfollowed=num_unfollowed,
         )
 
 
@@ -285,6 +303,12 @@ def _until_cancelled(
         yield from reader.batches(on_frame, cancel)
     except TaskCancelledError:
         return
+
+
+def _found_by(reader: WindowReader) -> tuple[tuple[PersonTracks, ...], int]:
+    """Return the people that a reader has found so far, and the number of faces that are not followed."""
+    tracks = reader.engine.tracks
+    return people_of(tracks.people()), tracks.num_unfollowed()
 
 
 def people_of(found: Sequence[tuple[Person, tuple[str, ...], bool]]) -> tuple[PersonTracks, ...]:

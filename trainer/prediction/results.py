@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from pipeline.errors import counted
 from pipeline.strict_json import to_json
 
 NOTICE = (
@@ -228,6 +229,7 @@ class Prediction:
         faces: Detected faces on sampled frames, in order of frames.
         people: Everyone, by weight; every track belongs to one of them.
         done_seconds: Length that was processed, if a prediction was stopped; None if it is complete.
+        num_unfollowed: Faces on too few sampled frames to be followed; they have no window.
     """
 
     source: Source
@@ -240,11 +242,17 @@ class Prediction:
     faces: Sequence[TrackedFace]
     people: tuple[PersonTracks, ...]
     done_seconds: float | None = None
+    num_unfollowed: int = 0
 
     @property
     def person_of(self) -> Mapping[str, str]:
         """The name of the person of every track; the empty track of windows without a face has none."""
         return {track: person.name for person in self.people for track in person.tracks}
+
+
+def unfollowed_text(number: int) -> str:
+    """Return a remark on faces that are not followed."""
+    return f"without windows, because followed on fewer than 3 sampled frames: {counted(number, 'face')}"
 
 
 def _require_kinds(values: Mapping[str, Any]) -> None:

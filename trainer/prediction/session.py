@@ -15,7 +15,7 @@ from pipeline.portable import portable_values
 from pipeline.strict_json import to_json
 from trainer.prediction.folder_page import VideoRow, as_folder_page
 from trainer.prediction.inputs import Input
-from trainer.prediction.label_files import write_label_files
+from trainer.prediction.label_files import remove_label_files, write_label_files
 from trainer.prediction.label_scores import collect_scores
 from trainer.prediction.labels import Labels
 from trainer.prediction.outcomes import PredictObserver, PredictReport
@@ -88,7 +88,9 @@ def predict_all(
     )
     if report.page is not None:
         _write_index(OwnDir.of(out), report, run, [result.row for result in found])
-    if labels is not None:
+    if labels is None:
+        remove_label_files(OwnDir.of(out))
+    else:
         scores = collect_scores(labels, [result.scores for result in found], run.path.name, banners)
         report = replace(report, labels=scores)
         write_label_files(OwnDir.of(out), scores)

@@ -148,11 +148,14 @@ def plan_source(
         ClipError: The source cannot be read; names the step.
         ConfigError: A window is too short, no frame is in the part, or the file of cuts is unreadable.
     """
+    _require_times(path, options)
     cuts = replace(config.shots, search="videos") if options.shots == AUTO else None
     scan = scan_source(path, cuts=cuts, rate=options.rate, decoder=decoder, on_progress=on_progress)
     if options.shots not in (AUTO, NONE):
         scan = replace(scan, cuts=_cuts_of_file(Path(options.shots), scan))
     window, notes = _window_seconds(info, options)
+    if options.rate is not None and not scan.images:
+        notes.append("--rate is for directories of images; the times of a video are its own")
     clock_N = clock_of(scan.seconds_N)
     end = scan.end_seconds if scan.has_times else float(clock_N[-1] + clock_N[1 % len(clock_N)])
     plan = plan_windows(
@@ -164,6 +167,7 @@ def plan_source(
         stride_seconds=options.stride_seconds or window / 4,
         start=options.start_seconds,
         end=options.end_seconds,
+        gaps=scan.gaps,
     )
     settings = Settings(
         window_seconds=round(plan.window_seconds, 6) if scan.has_times else None,
@@ -182,6 +186,17 @@ def plan_source(
         settings=settings,
         notes=(*notes, *(note.text for note in scan.notes)),
     )
+
+
+def _require_times(path: Path, options: PredictOptions) -> None:
+    """Raise ConfigError for times that images without a rate do not have."""
+    for name, value in (("--start", options.start_seconds), ("--end", options.end_seconds)):
+        if value is not None and options.rate is None and path.is_dir():
+            msg = (
+                f"{name} {value:g} is a time, and the images of '{path}' have none; give their number per "
+                f"second with --rate, or leave out {name}."
+            )
+            raise ConfigError(msg)
 
 
 def _window_seconds(info: RunInfo, options: PredictOptions) -> tuple[float, list[str]]:

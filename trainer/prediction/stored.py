@@ -1,4 +1,7 @@
-"""The files that a prediction grows by: windows.jsonl, faces.jsonl, and progress.npz to continue from.
+"""The files that a prediction grows by: windows.jsonl, faces.jsonl, and two files to continue from.
+
+tracks.jsonl has the tracks so far and grows too, until the prediction is done and the file is removed.
+progress.npz has what windows that are not done need, and has about one size however long the video is.
 
 A batch of lines is on the disk before progress.npz counts it, and progress.npz is replaced at once. After an
 interruption at any time, lines that it does not count are removed, and the prediction continues there: the
@@ -15,16 +18,18 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.errors import ConfigError, FileError, MissingFileError, some
+from pipeline.errors import ConfigError, FileError, MissingFileError, printable, some
 from pipeline.fingerprint import differences
 from pipeline.own_dir import OwnDir
+from pipeline.process.windows import TrackPart
 from pipeline.strict_json import from_json, to_json
 from trainer.prediction.results import PersonTracks, TrackedFace, WindowAnswer
 
 WINDOWS_FILE, FACES_FILE, PROGRESS_FILE = "windows.jsonl", "faces.jsonl", "progress.npz"
-_GROWING = (WINDOWS_FILE, FACES_FILE)
+TRACKS_FILE = "tracks.jsonl"
+_GROWING = (WINDOWS_FILE, FACES_FILE, TRACKS_FILE)
 _SETTINGS, _LENGTHS, _FRAME, _IS_DONE, _PEOPLE = "settings", "lengths", "frame", "is_done", "people"
-_FORMAT = 1
+_FORMAT = 2
 _MOST_BYTES, _MOST_LINE_BYTES = 1 << 30, 4 << 30
 
 _DAMAGE = (
@@ -79,31 +84,49 @@ class StoredPrediction:
                 raise ConfigError(msg)
             self._save({})
             stored = {}
+        if self.is_done:
+            self._out.remove_file(TRACKS_FILE)
         for name, length in self._lengths.items():
+            if self.is_done and name == TRACKS_FILE:
+                continue
             if not length:
                 self._out.append(name, b"")
             self._out.cut(name, length)
         return stored or None
 
     def add(
-        self, answers: Iterable[WindowAnswer], faces: Iterable[TrackedFace], state: State, frame: int
+        self,
+        answers: Iterable[WindowAnswer],
+        faces: Iterable[TrackedFace],
+        parts: Iterable[TrackPart],
+        state: State,
+        frame: int,
     ) -> None:
-        """Append lines, and store the state after them. `frame` is the first one that later windows need."""
-        parts = {
+        """Append lines, and store the state after them.
+
+        Args:
+            answers: Answers of a batch.
+            faces: Faces of the batch.
+            parts: What was added to tracks.
+            state: Arrays to continue from.
+            frame: The first frame that later windows need.
+        """
+        texts = {
             WINDOWS_FILE: "".join(f"{answer.line()}\n" for answer in answers),
             FACES_FILE: "".join(f"{face.line()}\n" for face in faces),
+            TRACKS_FILE: "".join(f"{to_json(part.to_values(), indent=None)}\n" for part in parts),
         }
-        for name, text in parts.items():
+        for name, text in texts.items():
             content = text.encode()
             self._out.append(name, content, sync=True)
             self._lengths[name] += len(content)
         self.frame = frame
         self._save(state)
 
-    def finish(self, people: Sequence[PersonTracks], num_frames: int) -> None:
-        """Record that all windows are there, and the people."""
-        self.frame, self.is_done = num_frames, True
-        values = [
+    def finish(self, people: Sequence[PersonTracks], num_unfollowed: int, num_frames: int) -> None:
+        """Record that all windows are there, the people, and the number of faces that were not followed."""
+        self.frame, self.is_done, self._lengths[TRACKS_FILE] = num_frames, True, 0
+        tracks = [
             {
                 "name": person.name,
                 "tracks": list(person.tracks),
@@ -111,19 +134,23 @@ class StoredPrediction:
             }
             for person in people
         ]
+        values = {"people": tracks, "num_unfollowed": num_unfollowed}
         self._save({_PEOPLE: np.frombuffer(to_json(values, indent=None).encode(), np.uint8)})
+        self._out.remove_file(TRACKS_FILE)
 
-    def people(self, state: State) -> tuple[PersonTracks, ...]:
-        """Return the people that `finish` has recorded. `state` is the one that `begin` has returned."""
+    def people(self, state: State) -> tuple[tuple[PersonTracks, ...], int]:
+        """Return what `finish` has recorded. `state` is the one that `begin` has returned."""
         try:
-            return tuple(
+            values = from_json(state[_PEOPLE].tobytes())
+            people = tuple(
                 PersonTracks(
                     name=str(person["name"]),
                     tracks=tuple(str(track) for track in person["tracks"]),
                     margin=math.inf if person["margin"] is None else float(person["margin"]),
                 )
-                for person in from_json(state[_PEOPLE].tobytes())
+                for person in values["people"]
             )
+            return people, int(values["num_unfollowed"])
         except (ValueError, KeyError, TypeError) as error:
             raise self.damaged() from error
 
@@ -135,9 +162,21 @@ class StoredPrediction:
         """Yield the faces that are stored."""
         yield from _values(self._out, FACES_FILE, TrackedFace.of_values)
 
+    def tracks(self) -> Iterator[TrackPart]:
+        """Yield the parts of tracks that are stored; none once all windows are there."""
+        if not self.is_done:
+            yield from _values(self._out, TRACKS_FILE, TrackPart.of_values)
+
     def damaged(self) -> ConfigError:
         """Return the error for a state that does not belong to the prediction."""
         return ConfigError(f"'{self._out.path / PROGRESS_FILE}' is damaged; predict again with --restart.")
+
+    def _other_format(self, number: object) -> ConfigError:
+        msg = (
+            f"'{self._out.path / PROGRESS_FILE}' has format {printable(str(number))[:20]} of another version "
+            f"(this one has format {_FORMAT}); predict again with --restart, or give another --out."
+        )
+        return ConfigError(msg)
 
     def _save(self, state: State) -> None:
         buffer = io.BytesIO()
@@ -165,6 +204,8 @@ class StoredPrediction:
             with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
                 state = {name: arrays[name] for name in arrays.files}
             settings = from_json(state.pop(_SETTINGS).tobytes())
+            if (earlier := settings["format"]) != _FORMAT:
+                raise self._other_format(earlier)
             lengths = [int(length) for length in state.pop(_LENGTHS).tolist()]
             self._lengths = dict(zip(_GROWING, lengths, strict=True))
             self.frame, self.is_done = int(state.pop(_FRAME)), bool(state.pop(_IS_DONE))

@@ -229,10 +229,10 @@ class PredictWorker:
             prediction = with_people(prediction, *self.setup.names)
         written = self._written(one, planned, prediction, place, explanations)
         skipped = tuple(f"{form} was not written: {why}" for form, why in written.skipped.items())
-        seconds = time.monotonic() - began
-        return outcome_of(
-            one, task.out, prediction, seconds, notes=planned.notes, skipped=skipped
-        ), prediction
+        for note in written.notes:
+            observer.on_note(f"{one.path.name}: {note}")
+        seconds, notes = time.monotonic() - began, (*planned.notes, *written.notes)
+        return outcome_of(one, task.out, prediction, seconds, notes=notes, skipped=skipped), prediction
 
     def _explained(
         self, one: Input, planned: PlannedSource, prediction: Prediction, place: OwnDir

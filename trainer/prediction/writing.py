@@ -4,7 +4,7 @@ Every file is made of the prediction alone, so that it can be written again with
 with other names of people. docs/prediction-files.md lists the content of each.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -40,10 +40,12 @@ class Written:
     Attributes:
         files: Names of the files.
         skipped: Formats that this video cannot have -> the reason.
+        notes: Remarks for the user.
     """
 
     files: tuple[str, ...]
     skipped: Mapping[str, str]
+    notes: tuple[str, ...] = ()
 
 
 def write(
@@ -53,6 +55,7 @@ def write(
     *,
     video_link: str | None = None,
     extras: PageExtras | None = None,
+    others: Sequence[str] = (),
 ) -> Written:
     """Write files of a prediction, replacing those of an earlier call.
 
@@ -62,6 +65,7 @@ def write(
         formats: Formats, in any order.
         video_link: Path of the video for ELAN, relative to the directory.
         extras: Video, thumbnails and explanations of the page.
+        others: Names of other outputs of this prediction, which prediction.json lists too.
 
     Returns:
         The files, and the formats that a video without times cannot have.
@@ -73,10 +77,11 @@ def write(
     wanted = list(dict.fromkeys(formats))
     for form in wanted:
         require_one_of("formats", form, get_args(TextFormat))
-    files: list[str] = []
+    files: dict[TextFormat, list[str]] = {form: [] for form in wanted}
     skipped: dict[str, str] = {}
-    for form in wanted:
-        for name, lines in _contents(prediction, form, video_link, extras).items():
+    for form in sorted(wanted, key=lambda form: form == "json"):  # which lists the others
+        names = [*others, *(name for each in files.values() for name in each), PREDICTION_FILE]
+        for name, lines in _contents(prediction, form, video_link, extras, names).items():
             try:
                 _write_lines(out, name, lines())
             except ConfigError as error:
@@ -84,17 +89,21 @@ def write(
                     raise
                 skipped[form] = str(error)
             else:
-                files.append(name)
-    return Written(files=tuple(files), skipped=skipped)
+                files[form].append(name)
+    return Written(files=tuple(name for each in files.values() for name in each), skipped=skipped)
 
 
 def _contents(
-    prediction: Prediction, form: TextFormat, video_link: str | None, extras: PageExtras | None
+    prediction: Prediction,
+    form: TextFormat,
+    video_link: str | None,
+    extras: PageExtras | None,
+    names: Sequence[str],
 ) -> Mapping[str, Callable[[], Iterable[str]]]:
     """Return the files of a format, and functions that return their lines."""
     forms: Mapping[TextFormat, Mapping[str, Callable[[], Iterable[str]]]] = {
         "jsonl": {WINDOWS_FILE: lambda: (f"{window.line()}\n" for window in prediction.windows)},
-        "json": {PREDICTION_FILE: lambda: [to_json(prediction_values(prediction)), "\n"]},
+        "json": {PREDICTION_FILE: lambda: [to_json(prediction_values(prediction, names)), "\n"]},
         "csv": {
             "windows.csv": lambda: windows_csv(prediction),
             "frames.csv": lambda: frames_csv(prediction),

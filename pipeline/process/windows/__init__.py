@@ -2,6 +2,7 @@
 
 ``plan``      windows, from the times of frames and the cuts (pure)
 ``tracks``    tracks of everyone, while frames are read in order
+``track_parts``  what was added to a track, to be stored
 ``seen``      a frame with its faces, as long as windows need it
 ``samples``   one person in one window, and the conditions of an answer
 ``pictures``  stream images, each encoded once
@@ -19,6 +20,7 @@ from pipeline.process.windows.cells import GRID, encode_scenes, grid_cells, with
 from pipeline.process.windows.plan import Window, WindowPlan, clock_of, plan_windows
 from pipeline.process.windows.reader import WindowBatch, WindowReader
 from pipeline.process.windows.samples import ALL, MAIN, MASKS, FoundFace, WindowOptions, WindowSample
+from pipeline.process.windows.track_parts import TrackPart
 
 __all__ = [
     "ALL",
@@ -27,6 +29,7 @@ __all__ = [
     "MASKS",
     "FoundFace",
     "PartDecoder",
+    "TrackPart",
     "Window",
     "WindowAgain",
     "WindowBatch",

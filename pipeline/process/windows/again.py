@@ -6,7 +6,7 @@ that the frames before the window are not needed.
 Letters: K faces of a frame; U sampled frames of a window, each once; T frames per view; S side of an image.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,7 @@ import torch
 
 from pipeline import faces as face_step
 from pipeline import streams as stream_step
+from pipeline.cancel import CancelToken
 from pipeline.errors import ClipError
 from pipeline.frames import PartDecoder, stream_frames
 from pipeline.looks import LOOK_WIDTH
@@ -62,10 +63,11 @@ def make_again(
     models: Models,
     options: WindowOptions,
     decoder: PartDecoder,
+    cancel: CancelToken | None = None,
 ) -> WindowAgain:
     """Make the images of one person in a window again, equal to the bit to those of the engine.
 
-    With the mask ``everyone``, this holds if `others` has everyone whom the engine has followed.
+    With the mask ``everyone``, this holds unless a weak detection continued a track without a name.
 
     Args:
         path: The source.
@@ -77,12 +79,14 @@ def make_again(
         models: Detector and encoder.
         options: Settings of the prediction.
         decoder: Decodes the frames.
+        cancel: Ends the work early; checked while frames are decoded.
 
     Raises:
         ClipError: A frame does not decode now, or a stored box is not detected again; names the step.
+        TaskCancelledError: `cancel` is cancelled.
     """
-    with closing(stream_frames(path, scan, window.index_U.tolist(), decoder)) as frames:
-        seen = _seen(list(frames), boxes, others, models)
+    with closing(stream_frames(path, scan, window.index_U.tolist(), decoder, cancel=cancel)) as frames:
+        seen = _seen(list(frames), boxes, others, models, fills_everyone=options.mask == "everyone")
     height, width = seen[0].pixels.shape[1:]
     meta = meta_of(window, scan.seconds_N, models.config, height, width)
     meta, track, seen = track_of(meta, seen, None if boxes is None else _OWN, models.config)
@@ -107,15 +111,25 @@ def make_again(
     )
 
 
-def encode_streams(streams: Streams, models: Models, *, has_scene: bool) -> Features:
+def encode_streams(
+    streams: Streams, models: Models, *, has_scene: bool, on_batch: Callable[[int], None] | None = None
+) -> Features:
     """Return the features of T pairs of images as those of one view.
+
+    Args:
+        streams: The images.
+        models: The encoder.
+        has_scene: Whether the scene stream is needed.
+        on_batch: Called with the number of images after each batch.
 
     Raises:
         ClipError: A feature is beyond the range of float16.
     """
     encoder = models.encoder
-    faces = encodings_of(encoder.encode(streams.face_U3SS, early=False))
-    scenes = encodings_of(encoder.encode(streams.scene_U3SS, early=True)) if has_scene else []
+    faces = encodings_of(encoder.encode(streams.face_U3SS, early=False, on_batch=on_batch))
+    scenes = []
+    if has_scene:
+        scenes = encodings_of(encoder.encode(streams.scene_U3SS, early=True, on_batch=on_batch))
     return features_of(faces, scenes)
 
 
@@ -124,6 +138,8 @@ def _seen(
     boxes: Mapping[int, Floats] | None,
     others: Mapping[int, Sequence[Floats]],
     models: Models,
+    *,
+    fills_everyone: bool,
 ) -> list[SeenFrame]:
     """Detect faces where the engine has detected them, and find those with stored boxes."""
     for frame in frames:
@@ -140,6 +156,9 @@ def _seen(
             (looks,) = looks_on([rgb_HWC], [faces])
             own = None if boxes is None else boxes.get(frame.number)
             held = _held(frame.number, faces, own, others.get(frame.number, ()))
+            if fills_everyone:  # a face above this score has a track, perhaps one without a name
+                strong = np.flatnonzero(faces.score > models.config.detector.score).tolist()
+                held |= {len(held) + n: face for n, face in enumerate(strong, 1)}
         else:
             faces, looks, held = face_step.no_faces(), np.empty((0, LOOK_WIDTH), np.float32), {}
         seen.append(

@@ -7,7 +7,7 @@ everyone, and choose the subject of the window by themselves.
 Letters: K faces of a frame; U sampled frames of a window, each once; T frames per view; F, D widths.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import accumulate
 from typing import Any
 
@@ -30,10 +30,12 @@ from pipeline.process.windows.samples import (
     WindowOptions,
     WindowSample,
     in_view_of,
+    least_found,
     reason_for,
     without_face,
 )
-from pipeline.process.windows.seen import SeenFrame, owner_of
+from pipeline.process.windows.seen import SeenFrame, owner_of, reason_of_none
+from pipeline.process.windows.track_parts import TrackPart
 from pipeline.process.windows.tracks import LEAST_DETECTIONS, TrackTable
 from pipeline.process.windows.waiting import WaitingSamples
 from pipeline.types import Faces, FrameMeta, StreamedFrame
@@ -48,6 +50,7 @@ class WindowEngine:
         seconds_N: Times of the source's frames; NaN without times.
         options: Settings.
         state: Arrays of `to_arrays`, to continue from there; None for the start.
+        parts: All results of `tracks.take_parts` up to there.
     """
 
     def __init__(
@@ -57,6 +60,7 @@ class WindowEngine:
         seconds_N: Seconds,
         options: WindowOptions,
         state: Mapping[str, npt.NDArray[Any]] | None = None,
+        parts: Iterable[TrackPart] = (),
     ) -> None:
         self._models, self._plan, self._options = models, plan, options
         self._config = models.config
@@ -71,7 +75,7 @@ class WindowEngine:
         self._made = self._ready = 0  # windows
         self.tracks = TrackTable(self._config)
         if state is not None:
-            self._continue(state)
+            self._continue(state, parts)
 
     @property
     def num_ready(self) -> int:
@@ -144,16 +148,21 @@ class WindowEngine:
         return found
 
     def to_arrays(self) -> dict[str, npt.NDArray[Any]]:
-        """Return the state after `flush`, from which an equal engine continues to the bit."""
+        """Return the state after `flush`, from which an equal engine continues to the bit.
+
+        It has the open windows and tracklets. `tracks.take_parts` returns the tracks, which grow.
+        """
         return {
-            **self.tracks.to_arrays(),
+            **{f"linker_{name}": value for name, value in self.tracks.to_arrays().items()},
             **seen_step.to_arrays(list(self._seen.values())),
             "counts": np.array([self._ready, self.num_wanted, *self._waiting.num_encoded]),
         }
 
-    def _continue(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
+    def _continue(self, state: Mapping[str, npt.NDArray[Any]], parts: Iterable[TrackPart]) -> None:
         """Take over a state. Raises ValueError, KeyError, IndexError or TypeError for one that is none."""
-        self.tracks = TrackTable.from_arrays(state, self._config)
+        prefix = "linker_"
+        linker = {name.removeprefix(prefix): v for name, v in state.items() if name.startswith(prefix)}
+        self.tracks = TrackTable.restored(linker, parts, self._config)
         self._seen = {one.number: one for one in seen_step.from_arrays(state)}
         held = [(len(one.faces.score), *pair) for one in self._seen.values() for pair in one.held.items()]
         if not all(self.tracks.has(tracklet) and 0 <= face < count for count, tracklet, face in held):
@@ -201,25 +210,34 @@ class WindowEngine:
         meta = meta_of(window, self._seconds_N, self._config, height, width)
         gaps = [one for one in seen if one.rgb_HWC is None]
         last = int(window.index_U[-1])
-        followed = self._tracklets_in(seen, last)
+        followed = self._tracklets_in(seen, last, self._needed(window, meta))
         if gaps:
             lost = counted(len(gaps), "frame")
             reason = f"{lost} of {len(seen)} did not decode: {gaps[0].reason or 'unknown reason'}"
-            names = [self.tracks.name(tracklet, last) for tracklet in followed] or [""]
+            names = [self.tracks.given_name(tracklet, last) for tracklet in followed] or [""]
             for name in names:
                 self._waiting.add(self._made, without_face(window, meta, name, reason, has_gap=True))
         elif self._options.people == MAIN:
             self._make_person(window, meta, seen, None)
         elif not followed:
-            self._waiting.add(self._made, without_face(window, meta, "", _reason_of_none(seen)))
+            self._waiting.add(self._made, without_face(window, meta, "", reason_of_none(seen)))
         else:
             for tracklet in followed:
                 self._make_person(window, meta, seen, tracklet)
 
-    def _tracklets_in(self, seen: Sequence[SeenFrame], last: int) -> list[int]:
+    def _needed(self, window: Window, meta: FrameMeta) -> int:
+        """Return the number of detections from which a tracklet is a person in a window.
+
+        A short shot has few sampled frames. There, those that an answer needs suffice.
+        """
+        if not window.is_short:
+            return LEAST_DETECTIONS
+        return min(LEAST_DETECTIONS, least_found(len(np.unique(meta.position_VT[0])), self._options))
+
+    def _tracklets_in(self, seen: Sequence[SeenFrame], last: int, needed: int) -> list[int]:
         """Return the tracklets with a name on frames, in the order of their numbers, or the heaviest few."""
         numbers = sorted({tracklet for one in seen for tracklet in one.held})
-        named = [number for number in numbers if self.tracks.name(number, last)]
+        named = [number for number in numbers if self.tracks.name(number, last, least=needed)]
         people = self._options.people
         if people == ALL:
             return named
@@ -274,14 +292,6 @@ def _searched_frames(plan: WindowPlan, models: Models) -> set[int]:
         rows = searched_rows(np.zeros(len(window.index_U), np.int64), models.config)
         searched.update(window.index_U[rows].tolist())
     return searched
-
-
-def _reason_of_none(seen: Sequence[SeenFrame]) -> str:
-    """Return why a window has no track: no face, or tracklets without a name."""
-    found = sum(bool(one.held) for one in seen)
-    if not found:
-        return "no face was found"
-    return f"face found on {found} of {counted(len(seen), 'frame')}; a track needs {LEAST_DETECTIONS} so far"
 
 
 def _needed_from(windows: Sequence[Window]) -> list[int]:

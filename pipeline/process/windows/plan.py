@@ -92,6 +92,7 @@ def plan_windows(
     stride_seconds: float,
     start: float | None = None,
     end: float | None = None,
+    gaps: Sequence[int] = (),
 ) -> WindowPlan:
     """Return the windows of a source.
 
@@ -104,13 +105,14 @@ def plan_windows(
         stride_seconds: Wanted time from the start of a window to that of the next.
         start: Start of the part of the source that is used, in seconds; None for the source's start.
         end: End of this part; None for the source's end.
+        gaps: First frames after times without frames, rising. Windows end and begin there as at cuts.
 
     Raises:
         ConfigError: A window would have fewer frames than the model, or the part has no frame.
     """
     first, last = _part(seconds_N, start, end)
-    shots = (first, *(cut for cut in cuts if first < cut < last), last)
-    rate = _constant_rate(seconds_N, end_seconds)
+    shots = (first, *(cut for cut in sorted({*cuts, *gaps}) if first < cut < last), last)
+    rate = _constant_rate(seconds_N, end_seconds, gaps)
     num_frames = config.frames.num_frames
     if rate:
         step = _rounded(window_seconds * rate / num_frames)
@@ -204,15 +206,21 @@ def _require_long(wanted_frames: float, window_seconds: float, num_frames: int, 
     raise ConfigError(msg)
 
 
-def _constant_rate(seconds_N: Seconds, end_seconds: float) -> float:
+def _constant_rate(seconds_N: Seconds, end_seconds: float, gaps: Sequence[int]) -> float:
     """Return the frames per second of a source with a constant rate; 0 with a variable one."""
     if len(seconds_N) < 2:  # noqa: PLR2004 - one frame has no step
         return 1 / max(end_seconds - float(seconds_N[0]), 1e-3)
-    steps = np.diff(seconds_N)
+    steps = np.delete(np.diff(seconds_N), np.array(gaps, np.int64) - 1)
+    if not len(steps):
+        return 0.0
     median = float(np.median(steps))
     if not median or np.abs(steps - median).max() > _STEADY * median:
         return 0.0
-    return float((len(seconds_N) - 1) / (seconds_N[-1] - seconds_N[0]))
+    return (
+        float(len(steps) / steps.sum())
+        if gaps
+        else (len(seconds_N) - 1) / float(seconds_N[-1] - seconds_N[0])
+    )
 
 
 def _even_spans(first: int, last: int, window: int, stride: int) -> Iterator[tuple[int, int, bool]]:

@@ -1,6 +1,6 @@
 """Windows of a long source, read from its file: frames decoded ahead, samples in batches."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,7 @@ from pipeline.process.models import Models
 from pipeline.process.windows.engine import WindowEngine
 from pipeline.process.windows.plan import WindowPlan
 from pipeline.process.windows.samples import FoundFace, WindowOptions, WindowSample
+from pipeline.process.windows.track_parts import TrackPart
 from pipeline.types import SourceScan, StreamedFrame
 
 _CHUNK_FRAMES, _CHUNK_BYTES = 16, 128 << 20
@@ -52,6 +53,7 @@ class WindowReader:
         options: Settings.
         decoder: Decodes the frames.
         state: Arrays of `state` of an earlier reader with equal arguments, to continue from there.
+        parts: All results of its `take_parts`.
     """
 
     def __init__(
@@ -63,10 +65,11 @@ class WindowReader:
         options: WindowOptions,
         decoder: PartDecoder,
         state: Mapping[str, npt.NDArray[Any]] | None = None,
+        parts: Iterable[TrackPart] = (),
     ) -> None:
         self._path, self._scan, self._plan, self._decoder = path, scan, plan, decoder
         self._least_images = _BATCHES * models.encoder.batch_pictures
-        self.engine = WindowEngine(models, plan, scan.seconds_N, options, state)
+        self.engine = WindowEngine(models, plan, scan.seconds_N, options, state, parts)
 
     def batches(
         self, on_frame: Callable[[int], None] = lambda _: None, cancel: CancelToken | None = None
@@ -104,8 +107,12 @@ class WindowReader:
             yield self._flushed(cancel, encode_all=True)
 
     def state(self) -> dict[str, npt.NDArray[Any]]:
-        """Return the state after the last batch, as arrays."""
+        """Return the state after the last batch, as arrays of a size that does not grow."""
         return self.engine.to_arrays()
+
+    def take_parts(self) -> tuple[TrackPart, ...]:
+        """Return what was added to tracks since the last call. Call it after each batch, with `state`."""
+        return self.engine.tracks.take_parts()
 
     def _flushed(self, cancel: CancelToken, *, encode_all: bool) -> WindowBatch:
         samples = self.engine.flush(lambda _: cancel.raise_if_cancelled(), encode_all=encode_all)

@@ -98,6 +98,11 @@ def without_face(
     )
 
 
+def least_found(num_sampled: int, options: WindowOptions) -> int:
+    """Return the number of a window's sampled frames on which a face must be detected for an answer."""
+    return max(1, math.ceil(options.min_share * num_sampled - 1e-9))
+
+
 def reason_for(box_N4: Floats, num_sampled: int, options: WindowOptions) -> str:
     """Return why detections on the sampled frames of a window do not suffice; empty if they do.
 
@@ -106,7 +111,7 @@ def reason_for(box_N4: Floats, num_sampled: int, options: WindowOptions) -> str:
         num_sampled: Sampled frames.
         options: Settings.
     """
-    least = max(1, math.ceil(options.min_share * num_sampled - 1e-9))
+    least = least_found(num_sampled, options)
     if len(box_N4) < least:
         return f"face found on {len(box_N4)} of {counted(num_sampled, 'frame')}; at least {least} are needed"
     width_N, height_N = (box_N4[:, 2:] - box_N4[:, :2]).T

@@ -13,7 +13,9 @@ import numpy.typing as npt
 import torch
 
 from pipeline.boxes import iou_of
+from pipeline.errors import counted
 from pipeline.looks import LOOK_WIDTH
+from pipeline.process.windows.tracks import LEAST_DETECTIONS
 from pipeline.types import Bools, Bytes, Faces, Floats
 
 
@@ -62,6 +64,15 @@ def owner_of(seen: Sequence[SeenFrame], box_U4: Floats, found_U: Bools) -> int |
             overlap = iou_of(box[None], one.faces.box_xyxy_px[[one.held[t] for t in tracklets]])[0]
             counts[tracklets[int(overlap.argmax())]] += 1
     return counts.most_common(1)[0][0] if counts else None
+
+
+def reason_of_none(seen: Sequence[SeenFrame]) -> str:
+    """Return why a window has no track: no face, or tracklets without a name."""
+    counts = Counter(tracklet for one in seen for tracklet in one.held)
+    if not counts:
+        return "no face was found"
+    longest = f"a face was followed on {max(counts.values())} of {counted(len(seen), 'frame')}"
+    return f"{longest}; at least {LEAST_DETECTIONS} in its shot are needed"
 
 
 def to_arrays(frames: Sequence[SeenFrame]) -> dict[str, npt.NDArray[Any]]:

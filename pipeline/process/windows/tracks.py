@@ -5,7 +5,7 @@ Letters: K faces of a frame; N detections of a tracklet; M tracklets.
 
 from array import array
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,23 +16,34 @@ from pipeline import people as people_step
 from pipeline.looks import LOOK_WIDTH
 from pipeline.people import Linker
 from pipeline.process.config import ExtractConfig
+from pipeline.process.windows.track_parts import TrackPart
 from pipeline.types import DOUBTFUL_NATS, Faces, Floats, Person, Tracklet
 
 LEAST_DETECTIONS = 3
-"""Tracklets with fewer detections are false detections more often than people, and get no name."""
+"""Tracklets with fewer detections are false detections more often than people, and get no name.
+
+In a shot with few sampled frames, fewer may suffice.
+"""
 
 
 @dataclass
 class _Track:
     shot: int
-    name: str = ""
+    rank: int = 0
+    """Number in the shot, in the order of appearance, from 1; 0 without a name."""
     named: int = -1
     """Last frame of the first window that has named it."""
+    num_taken: int = 0
+    """Detections that `TrackTable.take_parts` has returned."""
     frame: "array[int]" = field(default_factory=lambda: array("q"))
     face: "array[int]" = field(default_factory=lambda: array("q"))
     box: "array[float]" = field(default_factory=lambda: array("f"))
     score: "array[float]" = field(default_factory=lambda: array("f"))
     margin: "array[float]" = field(default_factory=lambda: array("f"))
+
+    @property
+    def name(self) -> str:
+        return f"s{self.shot:02d}p{self.rank}" if self.rank else ""
 
 
 class TrackTable:
@@ -47,6 +58,7 @@ class TrackTable:
         self._linker = Linker(config.people, start_score=config.detector.score)
         self._tracks: dict[int, _Track] = {}
         self._named: dict[int, int] = {}
+        self._changed: set[int] = set()
 
     def add(self, frame: int, seconds: float, shot: int, faces: Faces, look_KD: Floats) -> dict[int, int]:
         """Link the faces of the next frame.
@@ -70,25 +82,31 @@ class TrackTable:
             track.score.append(float(faces.score[one.face]))
             track.margin.append(one.margin)
             held[one.tracklet] = one.face
+        self._changed.update(held)
         return held
 
     def name(self, tracklet: int, last: int, *, least: int = LEAST_DETECTIONS) -> str:
-        """Return the name of a tracklet; empty if it has too few detections up to the frame `last`.
+        """Return the name of a tracklet; empty with fewer than `least` detections up to the frame `last`.
 
         Windows ask in the order of the plan, so that names do not depend on frames that were read ahead.
         """
         track = self._tracks[tracklet]
         if len(track.frame) < least or track.frame[least - 1] > last:
             return ""
-        if not track.name:
+        if not track.rank:
             self._named[track.shot] = self._named.get(track.shot, 0) + 1
-            track.name, track.named = f"s{track.shot:02d}p{self._named[track.shot]}", last
+            track.rank, track.named = self._named[track.shot], last
+            self._changed.add(tracklet)
         return track.name
 
     def given_name(self, tracklet: int, last: int) -> str:
         """Return the name that a window up to the frame `last` has given; empty if none has."""
         track = self._tracks[tracklet]
-        return track.name if track.name and track.named <= last else ""
+        return track.name if track.named <= last else ""
+
+    def num_unfollowed(self) -> int:
+        """Return the number of tracklets with too few detections for a person."""
+        return sum(not track.rank and len(track.frame) < LEAST_DETECTIONS for track in self._tracks.values())
 
     def has(self, tracklet: int) -> bool:
         """Return whether a tracklet is known."""
@@ -113,7 +131,7 @@ class TrackTable:
             Each person, the names of the person's tracks in order of time, and whether the person may be the
             same as one with a larger weight, though this is not certain (`_may_be`).
         """
-        named = [number for number, track in self._tracks.items() if track.name]
+        named = [number for number, track in self._tracks.items() if track.rank]
         tracklets = [self._tracklet(number) for number in named]
         names = {id(one): self._tracks[number].name for number, one in zip(named, tracklets, strict=True)}
         people = people_step.join(tracklets, self._config.people)
@@ -127,52 +145,83 @@ class TrackTable:
             for place, person in enumerate(people)
         ]
 
+    def take_parts(self) -> tuple[TrackPart, ...]:
+        """Return what was added to each tracklet since the last call, in the order of their numbers."""
+        closed = self._linker.take_closed()
+        parts = []
+        for number in sorted(self._changed.union(closed)):
+            track = self._tracks[number]
+            a, b = track.num_taken, len(track.frame)
+            parts.append(
+                TrackPart(
+                    tracklet=number,
+                    shot=track.shot,
+                    rank=track.rank,
+                    named=track.named,
+                    frame_N=np.array(track.frame[a:b], np.int64),
+                    face_N=np.array(track.face[a:b], np.int64),
+                    box_N4=np.array(track.box[4 * a : 4 * b], np.float32).reshape(-1, 4),
+                    score_N=np.array(track.score[a:b], np.float32),
+                    margin_N=np.array(track.margin[a:b], np.float32),
+                    look_D=closed.get(number),
+                )
+            )
+            track.num_taken = b
+        self._changed.clear()
+        return tuple(parts)
+
     def to_arrays(self) -> dict[str, npt.NDArray[Any]]:
-        """Return the state, from which `from_arrays` continues to the bit."""
-        tracks = list(self._tracks.values())
-        return {
-            **{f"linker_{name}": value for name, value in self._linker.to_arrays().items()},
-            "track": np.array(list(self._tracks), np.int64),
-            "track_shot": np.array([track.shot for track in tracks], np.int64),
-            "track_name": np.array([track.name for track in tracks], np.str_),
-            "track_named": np.array([track.named for track in tracks], np.int64),
-            "track_length": np.array([len(track.frame) for track in tracks], np.int64),
-            "track_frame": _joined([track.frame for track in tracks], np.int64),
-            "track_face": _joined([track.face for track in tracks], np.int64),
-            "track_box": _joined([track.box for track in tracks], np.float32),
-            "track_score": _joined([track.score for track in tracks], np.float32),
-            "track_margin": _joined([track.margin for track in tracks], np.float32),
-            "named": np.array(list(self._named.items()), np.int64).reshape(-1, 2),
-        }
+        """Return the state that grows neither with time nor with the number of people so far.
+
+        `restored` continues from it and from all parts of `take_parts` to the bit.
+        """
+        return self._linker.to_arrays()
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, npt.NDArray[Any]], config: ExtractConfig) -> "TrackTable":
-        """Return the table of a state of `to_arrays`. Raises ValueError or KeyError for another one."""
+    def restored(
+        cls, arrays: Mapping[str, npt.NDArray[Any]], parts: Iterable[TrackPart], config: ExtractConfig
+    ) -> "TrackTable":
+        """Return the table of a state.
+
+        Args:
+            arrays: The arrays of `to_arrays`.
+            parts: All results of `take_parts` up to then.
+            config: The settings of all steps.
+
+        Raises:
+            ValueError, KeyError, IndexError, TypeError: These are no state.
+        """
         table = cls(config)
-        prefix = "linker_"
-        states = {name.removeprefix(prefix): v for name, v in arrays.items() if name.startswith(prefix)}
-        table._linker = Linker.from_arrays(states, config.people, start_score=config.detector.score)
-        ends = np.cumsum(arrays["track_length"])[:-1] if len(arrays["track"]) else np.array([], np.int64)
-        parts = {
-            name: np.split(arrays[f"track_{name}"], ends) for name in ("frame", "face", "score", "margin")
-        }
-        boxes = np.split(arrays["track_box"], 4 * ends)
-        for place, number in enumerate(arrays["track"].tolist()):
-            table._tracks[number] = _Track(
-                shot=int(arrays["track_shot"][place]),
-                name=str(arrays["track_name"][place]),
-                named=int(arrays["track_named"][place]),
-                frame=array("q", parts["frame"][place].tolist()),
-                face=array("q", parts["face"][place].tolist()),
-                box=array("f", boxes[place].tolist()),
-                score=array("f", parts["score"][place].tolist()),
-                margin=array("f", parts["margin"][place].tolist()),
-            )
-        shape, numbers = states["sum"].shape, states["number"].tolist()
-        if sorted(numbers) != sorted(table._tracks) or (numbers and shape != (len(numbers), LOOK_WIDTH)):
+        closed: dict[int, Floats] = {}
+        for part in parts:
+            track = table._tracks.setdefault(part.tracklet, _Track(shot=part.shot))
+            last = track.frame[-1] if track.frame else -1
+            if (
+                part.tracklet in closed
+                or part.shot != track.shot
+                or (np.diff(part.frame_N, prepend=last) <= 0).any()
+            ):
+                msg = f"a part of tracklet {part.tracklet} does not continue the one before"
+                raise ValueError(msg)
+            track.rank, track.named = part.rank, part.named
+            track.frame.extend(part.frame_N.tolist())
+            track.face.extend(part.face_N.tolist())
+            track.box.extend(part.box_N4.ravel().tolist())
+            track.score.extend(part.score_N.tolist())
+            track.margin.extend(part.margin_N.tolist())
+            track.num_taken = len(track.frame)
+            table._named[track.shot] = max(table._named.get(track.shot, 0), track.rank)
+            if part.look_D is not None:
+                closed[part.tracklet] = part.look_D
+        table._linker = Linker.from_arrays(arrays, closed, config.people, start_score=config.detector.score)
+        shape, numbers = arrays["sum"].shape, [*closed, *arrays["number"].tolist()]
+        is_whole = sorted(numbers) == sorted(table._tracks) == list(range(len(numbers)))
+        if not is_whole or (len(arrays["number"]) and shape != (len(arrays["number"]), LOOK_WIDTH)):
             msg = f"tracklets {numbers} with looks of shape {shape} for tracks {list(table._tracks)}"
             raise ValueError(msg)
-        table._named = {int(shot): int(count) for shot, count in arrays["named"].tolist()}
+        if not all(track.frame for track in table._tracks.values()):
+            msg = "a tracklet has no detection"
+            raise ValueError(msg)
         return table
 
     def _tracklet(self, number: int, last: int | None = None) -> Tracklet:
@@ -187,11 +236,6 @@ class TrackTable:
             margin_N=np.array(track.margin[:count], np.float32),
             look_D=self._linker.look_of(number),
         )
-
-
-def _joined(parts: "Sequence[array[Any]]", dtype: type[np.generic]) -> npt.NDArray[Any]:
-    """Return a copy of the values of several arrays, one after the other."""
-    return np.concatenate([np.empty(0, dtype), *(np.frombuffer(part, dtype) for part in parts)])
 
 
 def _may_be(person: Person, other: Person, distance: float) -> bool:
