@@ -7,8 +7,10 @@ In the order of the data:
 ``extraction``      a run -> detector and encoder, as the features of its training clips were made
 ``source``          a source -> its scan and its windows
 ``plan``            sources -> their numbers of windows and images
+``answer_values``   an answer, and checks of stored values
 ``answers``         features of windows -> answers of a run
-``stored``          windows.jsonl, faces.jsonl and the state to continue from
+``growing_files``   files of lines that grow together, with the state to continue from
+``stored``          windows.jsonl, faces.jsonl and their state
 ``predict``         a run and a source -> its prediction
 ``results``         windows, faces and people of one video
 ``people_file``     names that a user gives to people and tracks -> the people of a prediction
