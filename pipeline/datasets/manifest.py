@@ -17,7 +17,7 @@ docs/manifests.md describes the spellings of one name and the forms of lists and
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -29,7 +29,6 @@ from pipeline.datasets.limits import (
     at_most,
     require_few_boxes,
     require_few_names,
-    require_readable_size,
 )
 from pipeline.datasets.manifest_paths import PATH_COLUMNS, ManifestPaths
 from pipeline.datasets.manifest_rows import (
@@ -43,10 +42,9 @@ from pipeline.datasets.names import folded
 from pipeline.datasets.rows import (
     COLUMNS,
     LIKELY,
-    REQUIRED,
+    LIST_SUFFIXES,
     Row,
-    csv_rows,
-    jsonl_rows,
+    list_rows,
     unread_columns,
 )
 from pipeline.datasets.spelling import (
@@ -65,7 +63,6 @@ from pipeline.types import ClipRef, DatasetIndex, Polarity, ReadOptions, Split
 OPTIONS: tuple[str, ...] = ()
 _DEFAULTS = ReadOptions()
 FILE_NAMES = ("manifest.csv", "manifest.tsv", "manifest.jsonl")
-_SUFFIXES = (".csv", ".tsv", ".jsonl")
 _POLARITIES = {p.name.lower(): p for p in Polarity if p != Polarity.UNKNOWN}
 _ONLY_FOLD = "1"
 _CLOSE = 0.8
@@ -78,7 +75,7 @@ def read(root: Path, options: ReadOptions = _DEFAULTS) -> DatasetIndex:
     Raises DatasetError, with file and line.
     """
     file = _find(root)
-    rows = at_most(_rows(file), MAX_ROWS, file)
+    rows = at_most(list_rows(file), MAX_ROWS, file)
     if not rows:
         msg = f"'{file}' lists no clips; one row per clip is needed, with columns path, label, split."
         raise DatasetError(msg)
@@ -196,19 +193,14 @@ def _require_no_misspelling(rows: list[Row], path: Path) -> None:
 def _find(root: Path) -> Path:
     candidates = [root] if root.is_file() else [root / name for name in FILE_NAMES]
     there = [path for path in candidates if path.is_file()]
-    if len(there) == 1 and there[0].suffix.lower() in _SUFFIXES:
+    if len(there) == 1 and there[0].suffix.lower() in LIST_SUFFIXES:
         return there[0]
     found = ", ".join(str(path) for path in there) or "none"
     msg = (
-        f"--root '{root}' needs to be a manifest ({', '.join(_SUFFIXES)}), or a directory with one "
+        f"--root '{root}' needs to be a manifest ({', '.join(LIST_SUFFIXES)}), or a directory with one "
         f"{' or '.join(FILE_NAMES)}; found: {found}."
     )
     raise DatasetError(msg)
-
-
-def _rows(path: Path) -> Iterator[Row]:
-    require_readable_size(path)
-    return jsonl_rows(path) if path.suffix.lower() == ".jsonl" else csv_rows(path, REQUIRED)
 
 
 def _fold(row: Row) -> str:

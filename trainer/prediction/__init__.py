@@ -3,6 +3,7 @@
 In the order of the data:
 
 ``inputs``          paths that a user names -> sources, each with a name for its output
+``label_texts``     columns and labels as users write them -> their meaning
 ``labels``          labels that a user has for videos -> a row for each labelled span
 ``extraction``      a run -> detector and encoder, as the features of its training clips were made
 ``source``          a source -> its scan and its windows
@@ -39,6 +40,11 @@ In the order of the data:
 ``label_files``     scores of labels -> labels.json, labelled.csv and the figure of the confusion matrix
 ``writing``         formats -> files
 ``outputs``         a prediction -> the files that a user asks for
+``clip_list``       a list of clips -> one clip per row
+``clip_answers``    clips -> answers, by the steps of `extract`
+``clip_results``    answers for clips, and the report on a list
+``clip_files``      clips.jsonl, clips.csv and prediction.json of a list
+``clip_session``    a list of clips -> its answers and files
 ``outcomes``        results for several sources, and callbacks for progress
 ``session``         several sources -> a prediction of each
 ``api``             `trainer.predict`: a prediction from Python

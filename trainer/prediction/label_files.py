@@ -41,6 +41,13 @@ def write_label_files(out: OwnDir, scores: LabelScores) -> None:
     out.write_together(contents)
 
 
+def remove_label_files(out: OwnDir) -> None:
+    """Remove the files of an earlier call of `write_label_files`."""
+    for name in (SCORES_FILE, TABLE_FILE, FIGURE_FILE):
+        if out.kind(name) == "file":
+            out.remove_file(name)
+
+
 def _figure(scores: LabelScores, metrics: Metrics) -> bytes:
     from trainer import plots  # as in trainer.training
 

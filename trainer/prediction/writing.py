@@ -78,7 +78,7 @@ def write(
     for form in wanted:
         for name, lines in _contents(prediction, form, video_link, extras).items():
             try:
-                _write_lines(out, name, lines())
+                write_lines(out, name, lines())
             except ConfigError as error:
                 if form not in _TIMED:
                     raise
@@ -109,7 +109,8 @@ def _contents(
     return forms[form]
 
 
-def _write_lines(out: OwnDir, name: str, lines: Iterable[str]) -> None:
+def write_lines(out: OwnDir, name: str, lines: Iterable[str]) -> None:
+    """Write texts, one after another, into a file, replacing an existing one at the end."""
     texts: Iterator[str] = iter(lines)
     first = next(texts, "")  # errors of the prediction come before the file is opened
     with out.replacing(name) as file:
