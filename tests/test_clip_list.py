@@ -1,7 +1,10 @@
 import pytest
 
+from pipeline.config import from_dict
 from pipeline.errors import ConfigError, DatasetError
-from trainer.prediction.clip_list import is_clip_list, labels_of, read_clip_list
+from pipeline.process import ExtractConfig
+from trainer.prediction.clip_list import is_clip_list, labels_of, read_clip_list, require_faces
+from trainer.prediction.clip_session import notes_of
 from trainer.prediction.labels import LabelRow
 
 CLASSES = ("happiness", "sadness", "neutral")
@@ -122,3 +125,19 @@ def test_a_list_is_recognised_by_its_suffix(folder):
         is_clip_list([folder / "a.mp4", folder / "clips.csv"])
     with pytest.raises(DatasetError, match=r"Nothing is at '.*absent.csv'; give a list of clips"):
         read_clip_list(folder / "absent.csv")
+
+
+def test_boxes_that_the_run_does_not_use_are_a_note(folder):
+    boxed = read(folder, "path,x0,y0,x1,y1\na.mp4,1,2,30,40\n")
+    plain = read(folder, "path\na.mp4\n")
+    detected, given = ExtractConfig(), from_dict(ExtractConfig, {"faces": {"source": "boxes"}})
+    assert notes_of(plain, detected) == notes_of(boxed, given) == ()
+    (note,) = notes_of(boxed, detected)
+    assert note.startswith("face boxes and crops of the list are not used")
+    require_faces(plain, detected)
+    require_faces(boxed, given)
+    with pytest.raises(DatasetError, match=r"no clip of '.*' has a face box \(x0, y0, x1, y1 or boxes\)"):
+        require_faces(plain, given)
+    crops = from_dict(ExtractConfig, {"faces": {"source": "crops"}, "streams": {"scene": "full"}})
+    with pytest.raises(DatasetError, match=r"no clip of '.*' has face crops \(column faces\)"):
+        require_faces(boxed, crops)

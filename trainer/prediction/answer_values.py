@@ -1,8 +1,10 @@
 """An answer of a run, whatever it is for, and the checks of stored values."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
+
+from pipeline.strict_json import to_json
 
 POLARITIES = ("negative", "neutral", "positive")
 """Names of the polarities, in their order."""
@@ -34,6 +36,21 @@ class HeadAnswer:
     polarity: Mapping[str, float] | None = None
     with_other_scenes: Mapping[str, float] | None = None
     face_run: Mapping[str, float] | None = None
+
+
+_OF_HEAD = tuple(item.name for item in fields(HeadAnswer))
+_LAST_BEFORE = "box_xyxy_px"
+
+
+def line_of(one: HeadAnswer) -> str:
+    """Return an answer and what it is for as a line of JSON, without its end.
+
+    The keys are the fields up to the box, the answer, and the other fields.
+    """
+    values = asdict(one)
+    own = [name for name in values if name not in _OF_HEAD]
+    place = own.index(_LAST_BEFORE) + 1
+    return to_json({name: values[name] for name in (*own[:place], *_OF_HEAD, *own[place:])}, indent=None)
 
 
 def is_answer(values: Mapping[str, Any]) -> bool:

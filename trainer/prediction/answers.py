@@ -127,6 +127,7 @@ class Answerer:
         start, end = self._span(window.first, window.end)
         flags = [(SHORT, window.is_short), (DOUBTFUL, sample.is_doubtful), (GAP, sample.has_gap)]
         return WindowAnswer(
+            **vars(found),
             video=self._video,
             shot=window.shot,
             track=sample.track,
@@ -137,13 +138,6 @@ class Answerer:
             frames_found=sample.frames_found,
             num_sampled=sample.num_sampled,
             box_xyxy_px=rounded_box(sample.box_xyxy_px),
-            answer=found.answer,
-            probability=found.probability,
-            calibrated=found.calibrated,
-            margin=found.margin,
-            polarity=found.polarity,
-            with_other_scenes=found.with_other_scenes,
-            face_run=found.face_run,
             reason=sample.reason or None,
             flags=tuple(name for name, is_set in flags if is_set),
         )

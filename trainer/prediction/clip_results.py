@@ -1,11 +1,10 @@
 """Results of a list of clips: the answer for one clip, as clips.jsonl stores it, and the report on all."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from pipeline.strict_json import to_json
 from trainer.prediction.answer_values import (
     HeadAnswer,
     are_texts,
@@ -13,6 +12,7 @@ from trainer.prediction.answer_values import (
     is_box,
     is_count,
     is_number,
+    line_of,
     require_names,
 )
 from trainer.prediction.label_scores import LabelScores
@@ -53,8 +53,7 @@ class ClipAnswer(HeadAnswer):
 
     def line(self) -> str:
         """Return the line of clips.jsonl, without its end."""
-        values = asdict(self)
-        return to_json({name: values[name] for name in (*_FIRST, *_OF_HEAD, *_LAST)}, indent=None)
+        return line_of(self)
 
     @classmethod
     def of_values(cls, values: Mapping[str, Any]) -> "ClipAnswer":
@@ -79,9 +78,6 @@ class ClipAnswer(HeadAnswer):
 
 
 _TIMES = ("start_seconds", "end_seconds")
-_FIRST = ("clip_id", "path", *_TIMES, "source_sha256", "frames_found", "num_sampled", "box_xyxy_px")
-_OF_HEAD = tuple(item.name for item in fields(HeadAnswer))
-_LAST = ("reason", "flags", "failed_at")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,11 +12,13 @@ from typing import Any
 
 from pipeline.strict_json import to_json
 from trainer.prediction.answer_values import (
+    HeadAnswer,
     are_texts,
     is_answer,
     is_box,
     is_count,
     is_number,
+    line_of,
     require_names,
 )
 
@@ -37,7 +39,7 @@ _COUNTS = ("shot", "first_frame", "num_frames", "frames_found", "num_sampled")
 
 
 @dataclass(frozen=True, kw_only=True)
-class WindowAnswer:
+class WindowAnswer(HeadAnswer):
     """The answer for one person in one window: a line of windows.jsonl.
 
     Attributes:
@@ -51,14 +53,6 @@ class WindowAnswer:
         frames_found: Sampled frames on which the person's face was detected.
         num_sampled: Sampled frames of the window.
         box_xyxy_px: Mean box of the face over these frames; None if it was detected on none.
-        answer: Class of the largest probability; None if there is no answer.
-        probability: Probability of every class, in the order of the classes; None if there is no answer.
-        calibrated: Whether probabilities were divided by a temperature that was fitted on validation clips.
-        margin: Largest probability less the second largest, 0 to 1; None if there is no answer.
-        polarity: Probabilities of negative, neutral and positive; None if the model has no polarity encoder.
-        with_other_scenes: Mean probabilities of the same face with scenes of other clips; None if they were
-            not computed.
-        face_run: Probabilities of the face-only run; None without one.
         reason: Why there is no answer; None if there is one.
         flags: Some of `SHORT`, `DOUBTFUL` and `GAP`.
     """
@@ -73,13 +67,6 @@ class WindowAnswer:
     frames_found: int
     num_sampled: int
     box_xyxy_px: tuple[float, float, float, float] | None
-    answer: str | None
-    probability: Mapping[str, float] | None
-    calibrated: bool
-    margin: float | None
-    polarity: Mapping[str, float] | None = None
-    with_other_scenes: Mapping[str, float] | None = None
-    face_run: Mapping[str, float] | None = None
     reason: str | None = None
     flags: tuple[str, ...] = ()
 
@@ -92,7 +79,7 @@ class WindowAnswer:
 
     def line(self) -> str:
         """Return the line of windows.jsonl, without its end."""
-        return to_json(asdict(self), indent=None)
+        return line_of(self)
 
     @classmethod
     def of_values(cls, values: Mapping[str, Any]) -> "WindowAnswer":

@@ -51,7 +51,7 @@ def answer_columns(class_names: Sequence[str]) -> list[str]:
     ]
 
 
-def answer_cells(one: HeadAnswer | WindowAnswer, class_names: Sequence[str]) -> list[Cell]:
+def answer_cells(one: HeadAnswer, class_names: Sequence[str]) -> list[Cell]:
     """Return the probabilities of an answer, rounded; empty cells for those that there are not."""
     return [
         *_values(one.polarity, POLARITIES),
