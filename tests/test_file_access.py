@@ -34,7 +34,7 @@ ALLOWED = {
     ("prediction/fonts.py", "rglob"): "the fonts of the machine",
     ("prediction/inputs.py", "is_file"): "whether a name below a directory of videos is a file",
     ("prediction/outputs.py", "stat"): "the size of the user's video, before it is embedded",
-    ("prediction/stored.py", "savez"): "into memory",
+    ("prediction/growing_files.py", "savez"): "into memory",
     ("prediction/video.py", "open"): "the descriptor of a file of OwnDir",
     ("prediction/video.py", "write"): "an image of a video",
     ("prediction/writing.py", "write"): "into a file of OwnDir",

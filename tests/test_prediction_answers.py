@@ -9,7 +9,7 @@ from pipeline.config import override
 from pipeline.process.windows import Window, WindowSample
 from pipeline.types import Features
 from tests.tiny_cache import tiny_cache
-from trainer.prediction.answers import Answerer
+from trainer.prediction.answers import Answerer, Head
 from trainer.presets import smoke
 from trainer.runs import load_run
 from trainer.training import train
@@ -44,7 +44,7 @@ def sample_of(number, run, reason=""):
 
 
 def answerer(run, end_seconds=10.0, seconds=SECONDS):
-    return Answerer(run, None, video="a.mp4", seconds_N=seconds, end_seconds=end_seconds)
+    return Answerer(Head(run), video="a.mp4", seconds_N=seconds, end_seconds=end_seconds)
 
 
 def test_answers_do_not_depend_on_their_batch(run):

@@ -4,20 +4,14 @@ import json
 from contextlib import closing
 
 import pytest
-import torch
 
 import trainer
 from pipeline.cancel import CancelToken
-from pipeline.config import from_dict, override
-from pipeline.datasets import read_dataset
-from pipeline.datasets.synthetic import SyntheticConfig, write_synthetic
 from pipeline.errors import ConfigError
 from pipeline.executor import LocalExecutor
 from pipeline.executor.choice import WorkerOptions, executor_for
-from pipeline.process import ExtractConfig, load_models
-from pipeline.runner import RunOptions, executor_of
-from pipeline.runner import extract as extract_cache
 from tests.command_line import call
+from tests.drawn_run import extract_drawn, train_drawn, write_drawn
 from tests.tiny_clip import modest_model
 from trainer.export import export_model
 from trainer.prediction.inputs import find_inputs
@@ -26,36 +20,19 @@ from trainer.prediction.results import NOTICE
 from trainer.prediction.session import predict_all
 from trainer.prediction.source import PredictOptions
 from trainer.prediction.worker import PredictSetup
-from trainer.presets import smoke
 from trainer.runs import load_run
-from trainer.training import train
-
-CPU = torch.device("cpu")
-SETTINGS = {
-    "frames": {"num_frames": 4},
-    "detector": {"name": "haar"},
-    "encoder": {"name": modest_model(), "weights": "random"},
-    "features": {"precision": "fp32", "batch_pictures": 8},
-}
 
 
 @pytest.fixture(scope="module")
 def clips(tmp_path_factory):
-    root = tmp_path_factory.mktemp("drawn")
-    write_synthetic(root, SyntheticConfig(num_clips=28, num_frames=8), lambda *_: None)
-    return root
+    return write_drawn(tmp_path_factory.mktemp("drawn"))
 
 
 @pytest.fixture(scope="module")
 def run(clips, tmp_path_factory):
     """A run on features of detected faces, which knows how they were made."""
     folder = tmp_path_factory.mktemp("trained")
-    config = from_dict(ExtractConfig, SETTINGS)
-    index = read_dataset("synthetic", clips)
-    extract_cache(index, config, executor_of(load_models(config, CPU)), folder / "feats.zarr", RunOptions())
-    settings = override(smoke(), ["schedule.max_epochs=1", "data.validation=train"])
-    train(folder / "feats.zarr", folder / "run", settings, device="cpu")
-    return folder / "run"
+    return train_drawn(extract_drawn("synthetic", clips, folder / "feats.zarr"), folder / "run")
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from pipeline.own_dir import OwnDir
 from pipeline.process.windows import TrackPart
 from pipeline.strict_json import from_json, to_json
 from tests.small_predictions import face, windows
-from trainer.prediction import stored as stored_module
+from trainer.prediction import growing_files as growing_module
 from trainer.prediction.results import PersonTracks
 from trainer.prediction.stored import (
     FACES_FILE,
@@ -241,7 +241,7 @@ DAMAGED = {
 @pytest.mark.parametrize("kind", DAMAGED)
 def test_a_damaged_state_is_refused_in_one_line(out, kind, monkeypatch):
     write(out)
-    monkeypatch.setattr(stored_module, "_MOST_BYTES", 1_000_000)
+    monkeypatch.setattr(growing_module, "_MOST_BYTES", 1_000_000)
     (out.path / PROGRESS_FILE).write_bytes(DAMAGED[kind])
     with pytest.raises(ConfigError, match=f"{PROGRESS_FILE}' is damaged; predict again with --restart"):
         opened(out)

@@ -26,6 +26,8 @@ from pipeline.terminal import answer, say
 
 if TYPE_CHECKING:
     from pipeline.cancel import CancelToken
+    from trainer.prediction.clip_results import ClipReport
+    from trainer.prediction.outcomes import PredictReport
 
 _STOPPING = "stopping; the files of everything that is done are written. Ctrl-C again ends at once."
 _STOPPING_WORKERS = (
@@ -39,10 +41,12 @@ app = typer.Typer()
     cls=Command, epilog="Example: cli.py predict interview.mp4 --run runs/dfew-fold1-seed0 --out interview"
 )
 def predict(
+    context: typer.Context,
     videos: Annotated[
         list[Path],
         typer.Argument(
-            metavar="VIDEO|DIRECTORY...", help="Videos, directories of videos, or a directory of images."
+            metavar="VIDEO|DIRECTORY|LIST...",
+            help="Videos, directories of videos, a directory of images, or one list of clips (.csv).",
         ),
     ],
     run: Annotated[
@@ -194,7 +198,7 @@ def predict(
         bool, typer.Option("--restart", help="Replace a prediction that is there.", rich_help_panel=OUTPUT)
     ] = False,
     strict: Annotated[
-        bool, typer.Option(help="Exit with code 3 if a video failed.", rich_help_panel=OUTPUT)
+        bool, typer.Option(help="Exit with code 3 if a video or a clip failed.", rich_help_panel=OUTPUT)
     ] = False,
     json_: Json = False,
 ) -> None:
@@ -205,6 +209,8 @@ def predict(
     from pipeline.executor.machine import available_cores, decoders_for
     from pipeline.process import DecodePool
     from trainer.display.prediction_progress import predict_observer
+    from trainer.predict_list_command import ListRequest, plan_list, predict_list
+    from trainer.prediction.clip_list import is_clip_list
     from trainer.prediction.extraction import extraction_config
     from trainer.prediction.inputs import find_inputs
     from trainer.prediction.labels import read_labels
@@ -218,6 +224,15 @@ def predict(
 
     if decoders is not None:
         require_range("--decoders", decoders, 1)
+    if is_clip_list(videos):
+        request = ListRequest.of(context)
+        if dry_run:
+            answer(plan_list(request), json_)
+            return
+        with _cancelled_by_signals(_STOPPING) as cancel:
+            listed = predict_list(request, cancel)
+        _end(listed, listed.num_rows, as_json=json_, strict=strict)
+        return
     on = WorkerOptions(gpus=gpus, workers=workers, scheduler=scheduler)
     if device != "auto" and on.device != "auto":
         msg = f"--device {device} with --gpus or --workers, which choose the device; leave out --device."
@@ -272,16 +287,21 @@ def predict(
                 inputs, loaded, executor, out or default,
                 is_collection=is_collection, labels=read, observer=observer, cancel=cancel,
             )  # fmt: skip
-    answer(report, json_)
+    _end(report, len(report.videos), as_json=json_, strict=strict)
+
+
+def _end(report: "PredictReport | ClipReport", num_inputs: int, *, as_json: bool, strict: bool) -> None:
+    """Print the result, and exit with the code for it."""
+    answer(report, as_json)
     if report.is_interrupted:
         say("stopped; everything up to here is kept, and the same command resumes.")
         raise typer.Exit(EXIT_INTERRUPTED)
-    _exit_if_failed(report.num_failed, len(report.videos), strict=strict)
+    _exit_if_failed(report.num_failed, num_inputs, strict=strict)
 
 
-def _exit_if_failed(num_failed: int, num_videos: int, *, strict: bool) -> None:
-    """Exit with code 1 if every video has failed, and with 3 if one has and `strict` is set."""
-    if num_failed and (strict or num_failed == num_videos):
+def _exit_if_failed(num_failed: int, num_inputs: int, *, strict: bool) -> None:
+    """Exit with code 1 if every input has failed, and with 3 if one has and `strict` is set."""
+    if num_failed and (strict or num_failed == num_inputs):
         raise typer.Exit(EXIT_FAILED_CHECK if strict else 1)
 
 

@@ -15,6 +15,7 @@
 ``manifest``                   CSV or JSONL list of a user's own clips
 ``rows``                       rows of such a list
 ``text_files``                 its encoding and its column separator
+``manifest_rows``              the clips that its rows name
 ``manifest_paths``             its paths, as other systems write them
 ``provided_boxes``             its face boxes
 ``polarities``                 a user's map of polarities

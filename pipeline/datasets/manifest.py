@@ -17,9 +17,8 @@ docs/manifests.md describes the spellings of one name and the forms of lists and
 """
 
 import re
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -30,21 +29,22 @@ from pipeline.datasets.limits import (
     at_most,
     require_few_boxes,
     require_few_names,
-    require_readable_size,
 )
 from pipeline.datasets.manifest_paths import PATH_COLUMNS, ManifestPaths
+from pipeline.datasets.manifest_rows import (
+    SAME_TEXTS,
+    clip_of_row,
+    path_meaning,
+    require_one_clip,
+    rows_by_id,
+)
 from pipeline.datasets.names import folded
-from pipeline.datasets.provided_boxes import boxes_of_row, subject_of_row
 from pipeline.datasets.rows import (
-    BOX,
     COLUMNS,
     LIKELY,
-    REQUIRED,
-    SUBJECT,
-    TIMES,
+    LIST_SUFFIXES,
     Row,
-    csv_rows,
-    jsonl_rows,
+    list_rows,
     unread_columns,
 )
 from pipeline.datasets.spelling import (
@@ -63,13 +63,10 @@ from pipeline.types import ClipRef, DatasetIndex, Polarity, ReadOptions, Split
 OPTIONS: tuple[str, ...] = ()
 _DEFAULTS = ReadOptions()
 FILE_NAMES = ("manifest.csv", "manifest.tsv", "manifest.jsonl")
-_SUFFIXES = (".csv", ".tsv", ".jsonl")
 _POLARITIES = {p.name.lower(): p for p in Polarity if p != Polarity.UNKNOWN}
 _ONLY_FOLD = "1"
 _CLOSE = 0.8
 """Least similarity of a misspelt column: "lable" has it, "lab" and "site" do not."""
-_SAME_TEXTS = (*BOX, "box_units", *TIMES, *SUBJECT)
-"""Columns whose texts have to be equal in all rows of a clip."""
 
 
 def read(root: Path, options: ReadOptions = _DEFAULTS) -> DatasetIndex:
@@ -78,7 +75,7 @@ def read(root: Path, options: ReadOptions = _DEFAULTS) -> DatasetIndex:
     Raises DatasetError, with file and line.
     """
     file = _find(root)
-    rows = at_most(_rows(file), MAX_ROWS, file)
+    rows = at_most(list_rows(file), MAX_ROWS, file)
     if not rows:
         msg = f"'{file}' lists no clips; one row per clip is needed, with columns path, label, split."
         raise DatasetError(msg)
@@ -86,7 +83,7 @@ def read(root: Path, options: ReadOptions = _DEFAULTS) -> DatasetIndex:
     texts = _Texts.of(rows, Folder(file.parent))
     require_few_names("classes", texts.labels.names, file)
     require_few_names("folds", texts.folds.names, file)
-    by_id = _rows_by_id(rows, texts.paths)
+    by_id = rows_by_id(rows, texts.paths)
     clips: list[ClipRef] = []
     num_boxes = 0
     for clip_id in sorted(by_id):
@@ -142,8 +139,8 @@ class _Texts:
         if column == "group":
             return self.groups.name_of[_group(row)]
         if column in PATH_COLUMNS:
-            return self.paths.find(row, column).path if row.get(column) else ""
-        return row.get(column) if column in _SAME_TEXTS else folded(row.get(column))
+            return path_meaning(row, column, self.paths)
+        return row.get(column) if column in SAME_TEXTS else folded(row.get(column))
 
 
 def _notes(rows: list[Row], texts: _Texts) -> tuple[str, ...]:
@@ -196,19 +193,14 @@ def _require_no_misspelling(rows: list[Row], path: Path) -> None:
 def _find(root: Path) -> Path:
     candidates = [root] if root.is_file() else [root / name for name in FILE_NAMES]
     there = [path for path in candidates if path.is_file()]
-    if len(there) == 1 and there[0].suffix.lower() in _SUFFIXES:
+    if len(there) == 1 and there[0].suffix.lower() in LIST_SUFFIXES:
         return there[0]
     found = ", ".join(str(path) for path in there) or "none"
     msg = (
-        f"--root '{root}' needs to be a manifest ({', '.join(_SUFFIXES)}), or a directory with one "
+        f"--root '{root}' needs to be a manifest ({', '.join(LIST_SUFFIXES)}), or a directory with one "
         f"{' or '.join(FILE_NAMES)}; found: {found}."
     )
     raise DatasetError(msg)
-
-
-def _rows(path: Path) -> Iterator[Row]:
-    require_readable_size(path)
-    return jsonl_rows(path) if path.suffix.lower() == ".jsonl" else csv_rows(path, REQUIRED)
 
 
 def _fold(row: Row) -> str:
@@ -225,41 +217,10 @@ def _group(row: Row) -> str:
     return whole_number(text)
 
 
-def _rows_by_id(rows: Iterable[Row], paths: ManifestPaths) -> dict[str, list[Row]]:
-    """Return the rows of each clip.
-
-    Without a `clip_id`, the id is the path as written, or the path found if it is written in two ways.
-    """
-    by_id: dict[str, list[Row]] = defaultdict(list)
-    by_path: dict[str, list[Row]] = defaultdict(list)
-    for row in rows:
-        found = paths.find(row, "path")
-        if row.get("clip_id"):
-            by_id[row.get("clip_id")].append(row)
-        else:
-            by_path[found.path + _window(row)].append(row)
-    for place, same in by_path.items():
-        given = {paths.find(row, "path").given for row in same}
-        clip_id = place if len(given) > 1 else given.pop() + _window(same[0])
-        by_id[clip_id] += same
-    return by_id
-
-
-def _window(row: Row) -> str:
-    start, end = (row.get(column) for column in TIMES)
-    return f"#{start}-{end}" if start or end else ""
-
-
 def _clip(clip_id: str, rows: list[Row], texts: _Texts) -> ClipRef:
     first = rows[0]
-    for row in rows[1:]:
-        for column in ("path", "label", *_SAME_TEXTS, "boxes", "faces", "polarity", "group"):
-            if texts.meaning(row, column) != texts.meaning(first, column):
-                msg = (
-                    f"{row.where}: clip '{clip_id}' has {column} '{row.get(column)}', but "
-                    f"'{first.get(column)}' at {first.where}; one clip_id is one clip."
-                )
-                raise DatasetError(msg)
+    columns = ("path", "label", *SAME_TEXTS, "boxes", "faces", "polarity", "group")
+    require_one_clip(clip_id, rows, columns, texts.meaning)
     splits: dict[str, Split] = {}
     for row in rows:
         fold = texts.fold(row)
@@ -271,21 +232,11 @@ def _clip(clip_id: str, rows: list[Row], texts: _Texts) -> ClipRef:
     polarity = polarity_of_class(label)
     if first.get("polarity"):
         polarity = first.one_of("polarity", _POLARITIES)
-    start, end = first.seconds("start_seconds"), first.seconds("end_seconds")
-    if end is not None and end <= (start or 0.0):
-        raise first.wrong("end_seconds", f"more than start_seconds ({start or 0:g})")
-    path, boxes, faces = (texts.meaning(first, column) for column in PATH_COLUMNS)
-    return ClipRef(
-        clip_id=clip_id,
-        path=path,
+    return replace(
+        clip_of_row(clip_id, first, texts.paths),
         label=texts.labels.names.index(label) if label else -1,
         splits=tuple(splits.get(fold, Split.ABSENT) for fold in texts.fold_names),
         polarity=polarity,
-        start_seconds=start,
-        end_seconds=end,
-        provided_boxes=boxes_of_row(first, texts.paths.folder.root / boxes if boxes else None),
-        subject=subject_of_row(first, start, end),
-        face_path=faces or None,
         group=texts.meaning(first, "group"),
     )
 

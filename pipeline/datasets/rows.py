@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pipeline.datasets.limits import lines_of, open_text
+from pipeline.datasets.limits import lines_of, open_text, require_readable_size
 from pipeline.datasets.names import fits_one_line, folded
 from pipeline.datasets.text_files import column_name, dialect_of, encoding_of, records, unreadable
 from pipeline.errors import DatasetError, printable
@@ -18,6 +18,8 @@ BOX = ("x0", "y0", "x1", "y1")
 SUBJECT_BOX = ("subject_x0", "subject_y0", "subject_x1", "subject_y1")
 SUBJECT = ("subject_person", *SUBJECT_BOX, "subject_seconds")
 REQUIRED = ("path",)
+LIST_SUFFIXES = (".csv", ".tsv", ".jsonl")
+"""Suffixes of lists of clips."""
 TIMES = ("start_seconds", "end_seconds")
 COLUMNS = (
     *REQUIRED, "label", "split", "clip_id", "fold", *BOX, "boxes", "box_units", "faces", *TIMES, "polarity",
@@ -129,6 +131,15 @@ def csv_rows(path: Path, required: tuple[str, ...]) -> Iterator[Row]:
             yield Row(where=where, values=_with_points(values) if dialect.has_decimal_commas else values)
     except (OSError, ValueError, csv.Error) as error:
         raise unreadable(path, "CSV file", error) from error
+
+
+def list_rows(path: Path) -> Iterator[Row]:
+    """Return the rows of a list of clips, by its suffix, which must have the column ``path``.
+
+    Raises DatasetError, for a list that is no file or too large before the first row.
+    """
+    require_readable_size(path)
+    return jsonl_rows(path) if path.suffix.lower() == ".jsonl" else csv_rows(path, REQUIRED)
 
 
 def jsonl_rows(path: Path) -> Iterator[Row]:

@@ -5,6 +5,7 @@
 ``scene_effect``  effect of the scene, clip by clip
 ``sweep``         rows of many runs
 ``prediction``    predictions of videos
+``clip_prediction`` predictions of lists of clips
 ``export``        exported models
 ``prediction_progress`` progress bars of predictions
 ``report``        runs and sweeps
@@ -21,6 +22,7 @@ SUBJECTS = {
     "trainer.leaks": "trainer.display.evaluation",
     "trainer.metrics": "trainer.display.evaluation",
     "trainer.prediction": "trainer.display.prediction",
+    "trainer.prediction.clip_results": "trainer.display.clip_prediction",
     "trainer.profile": "trainer.display.training",
     "trainer.report": "trainer.display.report",
     "trainer.scene_effect": "trainer.display.scene_effect",

@@ -3,12 +3,15 @@
 In the order of the data:
 
 ``inputs``          paths that a user names -> sources, each with a name for its output
+``label_texts``     columns and labels as users write them -> their meaning
 ``labels``          labels that a user has for videos -> a row for each labelled span
 ``extraction``      a run -> detector and encoder, as the features of its training clips were made
 ``source``          a source -> its scan and its windows
 ``plan``            sources -> their numbers of windows and images
+``answer_values``   an answer, and checks of stored values
 ``answers``         features of windows -> answers of a run
-``stored``          windows.jsonl, faces.jsonl and the state to continue from
+``growing_files``   files of lines that grow together, with the state to continue from
+``stored``          windows.jsonl, faces.jsonl and their state
 ``predict``         a run and a source -> its prediction
 ``results``         windows, faces and people of one video
 ``people_file``     names that a user gives to people and tracks -> the people of a prediction
@@ -38,6 +41,11 @@ In the order of the data:
 ``label_files``     scores of labels -> labels.json, labelled.csv and the figure of the confusion matrix
 ``writing``         formats -> files
 ``outputs``         a prediction -> the files that a user asks for
+``clip_list``       a list of clips -> one clip per row
+``clip_answers``    clips -> answers, by the steps of `extract`
+``clip_results``    answers for clips, and the report on a list
+``clip_files``      clips.jsonl, clips.csv and prediction.json of a list
+``clip_session``    a list of clips -> its answers and files
 ``outcomes``        results for several sources, and callbacks for progress
 ``session``         several sources -> a prediction of each
 ``api``             `trainer.predict`: a prediction from Python

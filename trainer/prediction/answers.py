@@ -13,10 +13,11 @@ import torch
 from pipeline.errors import ConfigError
 from pipeline.fingerprint import differences
 from pipeline.process.windows import WindowSample
-from pipeline.types import Bools, Features
+from pipeline.types import Bools, Features, Floats
 from trainer.batches import Batch
 from trainer.feature_batch import batch_of
-from trainer.prediction.results import DOUBTFUL, GAP, POLARITIES, SHORT, WindowAnswer
+from trainer.prediction.answer_values import POLARITIES, HeadAnswer
+from trainer.prediction.results import DOUBTFUL, GAP, SHORT, WindowAnswer
 from trainer.run_info import OF_MODEL_INPUT
 from trainer.runs import Run
 from trainer.scene_sample import SceneSample
@@ -49,69 +50,84 @@ class Probabilities:
     polarity_P: npt.NDArray[np.float64] | None
 
 
-class Answerer:
-    """Answers for windows of one video.
+class Head:
+    """Answers for features: those of a run, of a face-only run, and with the scenes of other clips.
 
     Args:
         run: The run.
         face_run: A face-only run on the same features, whose answers are shown beside; None for none.
         scenes: Scenes of training clips, for answers with other scenes; None for none.
+    """
+
+    def __init__(self, run: Run, face_run: Run | None = None, scenes: SceneSample | None = None) -> None:
+        self._run, self._face_run, self._scenes = run, face_run, scenes
+
+    @property
+    def no_answer(self) -> HeadAnswer:
+        """The result without features."""
+        return HeadAnswer(answer=None, probability=None, calibrated=self._run.is_calibrated, margin=None)
+
+    def answers(self, inputs: Sequence[HeadInput]) -> list[HeadAnswer]:
+        """Return the answer for each input. It does not depend on the other inputs."""
+        of_face = iter(predict_inputs(self._face_run, inputs) if self._face_run else ())
+        return [
+            self._answer(one, predicted, next(of_face, None))
+            for one, predicted in zip(inputs, predict_inputs(self._run, inputs), strict=True)
+        ]
+
+    def _answer(self, one: HeadInput, predicted: Probabilities, of_face: Probabilities | None) -> HeadAnswer:
+        names, probability_C, polarity_P = self._run.class_names, predicted.class_C, predicted.polarity_P
+        others_C = None if self._scenes is None else with_other_scenes(self._run, one, self._scenes)
+        ranked = np.sort(probability_C)[::-1]
+        return HeadAnswer(
+            answer=names[int(probability_C.argmax())],
+            probability=_named(names, probability_C),
+            calibrated=self._run.is_calibrated,
+            margin=round(float(ranked[0] - ranked[1]), _DIGITS),
+            polarity=None if polarity_P is None else _named(POLARITIES, polarity_P),
+            with_other_scenes=None if others_C is None else _named(names, others_C),
+            face_run=None if of_face is None else _named(names, of_face.class_C),
+        )
+
+
+class Answerer:
+    """Answers for windows of one video.
+
+    Args:
+        head: Answers for features.
         video: Name of the video.
         seconds_N: Times of the video's frames; NaN without times.
         end_seconds: End of the last frame.
     """
 
     def __init__(
-        self,
-        run: Run,
-        face_run: Run | None,
-        *,
-        scenes: SceneSample | None = None,
-        video: str,
-        seconds_N: npt.NDArray[np.float64],
-        end_seconds: float,
+        self, head: Head, *, video: str, seconds_N: npt.NDArray[np.float64], end_seconds: float
     ) -> None:
-        self._run, self._face_run, self._scenes, self._video = run, face_run, scenes, video
+        self._head, self._video = head, video
         self._seconds_N, self._end_seconds = seconds_N, end_seconds
 
     def answers(self, samples: Sequence[WindowSample]) -> list[WindowAnswer]:
         """Return the answer for each sample."""
-        inputs = [
-            HeadInput(features=sample.features, valid_T=sample.valid_T, in_view_T=sample.in_view_T)
-            for sample in samples
-            if sample.features is not None
-        ]
-        predicted = iter(predict_inputs(self._run, inputs))
-        of_face = iter(predict_inputs(self._face_run, inputs) if self._face_run else ())
-        scenes = self._scenes
-        with_others = iter(
-            [] if scenes is None else [with_other_scenes(self._run, i, scenes) for i in inputs]
+        answered = iter(
+            self._head.answers(
+                [
+                    HeadInput(features=sample.features, valid_T=sample.valid_T, in_view_T=sample.in_view_T)
+                    for sample in samples
+                    if sample.features is not None
+                ]
+            )
         )
-        answers = []
-        for sample in samples:
-            if sample.features is None:
-                answers.append(self._answer(sample, None, None, None))
-            else:
-                answers.append(
-                    self._answer(sample, next(predicted), next(of_face, None), next(with_others, None))
-                )
-        return answers
+        return [
+            self._window(sample, self._head.no_answer if sample.features is None else next(answered))
+            for sample in samples
+        ]
 
-    def _answer(
-        self,
-        sample: WindowSample,
-        predicted: Probabilities | None,
-        of_face: Probabilities | None,
-        others_C: npt.NDArray[np.float64] | None,
-    ) -> WindowAnswer:
-        window, names = sample.window, self._run.class_names
+    def _window(self, sample: WindowSample, found: HeadAnswer) -> WindowAnswer:
+        window = sample.window
         start, end = self._span(window.first, window.end)
-        probability_C = None if predicted is None else predicted.class_C
-        polarity_P = None if predicted is None else predicted.polarity_P
         flags = [(SHORT, window.is_short), (DOUBTFUL, sample.is_doubtful), (GAP, sample.has_gap)]
-        box = sample.box_xyxy_px
-        ranked = None if probability_C is None else np.sort(probability_C)[::-1]
         return WindowAnswer(
+            **vars(found),
             video=self._video,
             shot=window.shot,
             track=sample.track,
@@ -121,14 +137,7 @@ class Answerer:
             num_frames=window.num_frames,
             frames_found=sample.frames_found,
             num_sampled=sample.num_sampled,
-            box_xyxy_px=None if box is None else _box(box),
-            answer=None if probability_C is None else names[int(probability_C.argmax())],
-            probability=None if probability_C is None else _named(names, probability_C),
-            calibrated=self._run.is_calibrated,
-            margin=None if ranked is None else round(float(ranked[0] - ranked[1]), _DIGITS),
-            polarity=None if polarity_P is None else _named(POLARITIES, polarity_P),
-            with_other_scenes=None if others_C is None else _named(names, others_C),
-            face_run=None if of_face is None else _named(names, of_face.class_C),
+            box_xyxy_px=rounded_box(sample.box_xyxy_px),
             reason=sample.reason or None,
             flags=tuple(name for name, is_set in flags if is_set),
         )
@@ -201,6 +210,9 @@ def _named(names: Sequence[str], values: npt.NDArray[np.float64]) -> Mapping[str
     return {name: round(float(value), _DIGITS) for name, value in zip(names, values, strict=True)}
 
 
-def _box(box: npt.NDArray[np.float32]) -> tuple[float, float, float, float]:
+def rounded_box(box: Floats | None) -> tuple[float, float, float, float] | None:
+    """Return the edges of a box [4] in the digits of all outputs; None without one."""
+    if box is None:
+        return None
     x0, y0, x1, y1 = (round(float(edge), 2) for edge in box)
     return x0, y0, x1, y1

@@ -43,6 +43,7 @@ def extraction_config(
     cache: LocationLike | None = None,
     encoder_weights: str | None = None,
     detector_weights: str | None = None,
+    takes_provided_faces: bool = False,
 ) -> ExtractConfig:
     """Return the settings that the features of a run were made with. No model is loaded.
 
@@ -52,6 +53,7 @@ def extraction_config(
         cache: Training cache of a run of an earlier version; None for the one that it names.
         encoder_weights: Weights of the encoder; None for those that the run names.
         detector_weights: Weights of the detector; None for those that the run names.
+        takes_provided_faces: Whether the clips may have the face boxes or crops that the run needs.
 
     Raises:
         ConfigError: The run does not record how its features were made, or its faces were not detected.
@@ -65,10 +67,11 @@ def extraction_config(
     except ConfigError as error:
         msg = f"The settings that '{run.path}' stores, with these options, do not fit this program: {error}"
         raise ConfigError(msg) from error
-    if not config.faces.is_detected:
+    if not (config.faces.is_detected or takes_provided_faces):
         msg = (
             f"'{run.path}' was trained on faces that the dataset provides (--faces {config.faces.source}), "
-            "which a video does not have; predict with a run on detected faces."
+            "which a video does not have; predict with a run on detected faces, or a list of clips that "
+            "has these columns."
         )
         raise ConfigError(msg)
     return config
@@ -81,6 +84,7 @@ def load_run_models(
     cache: LocationLike | None = None,
     encoder_weights: str | None = None,
     detector_weights: str | None = None,
+    takes_provided_faces: bool = False,
 ) -> RunModels:
     """Load detector and encoder, and compare their features' identity with that of the run.
 
@@ -90,13 +94,19 @@ def load_run_models(
         cache: See `extraction_config`, as for the other arguments.
         encoder_weights: See there.
         detector_weights: See there.
+        takes_provided_faces: See there.
 
     Raises:
         ConfigError: As for `extraction_config`; or the features would differ in more than precision.
         WeightsError: Weights are missing or damaged.
     """
     config = extraction_config(
-        run, device, cache=cache, encoder_weights=encoder_weights, detector_weights=detector_weights
+        run,
+        device,
+        cache=cache,
+        encoder_weights=encoder_weights,
+        detector_weights=detector_weights,
+        takes_provided_faces=takes_provided_faces,
     )
     models = load_models(config, device)
     mine, theirs = models.identity(), run.extraction(cache)[1]

@@ -11,7 +11,7 @@ from pipeline.strict_json import from_json, to_json
 from trainer.metrics import Metrics
 from trainer.prediction.label_scores import LabelScore, LabelScores
 from trainer.prediction.results import NOTICE
-from trainer.prediction.tables import Cell, csv_lines
+from trainer.prediction.tables import Cell, banner_text, csv_lines
 
 SCORES_FILE, TABLE_FILE, FIGURE_FILE = "labels.json", "labelled.csv", "labels.png"
 FORMAT = "ous-labels"
@@ -71,7 +71,7 @@ def labelled_csv(scores: LabelScores) -> Iterator[str]:
         "video", "path", "start_seconds", "end_seconds", "person", "label", "class", "prediction",
         *(f"p_{name}" for name in names), "num_windows", "num_people", "reason", "banner",
     ]  # fmt: skip
-    banner = " | ".join(printable(text) for text in (*scores.banners, NOTICE))
+    banner = banner_text(scores.banners)
     yield from csv_lines(header, ([*_cells(score, names), banner] for score in scores.scores))
 
 

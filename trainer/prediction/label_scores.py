@@ -68,13 +68,13 @@ class LabelScores:
 
     @cached_property
     def metrics(self) -> Metrics | None:
-        """Metrics of the rows that have an answer and a class of the run; groups are videos. None without."""
+        """Metrics of the rows with an answer and a class of the run, over clusters of rows; None without."""
         names = self.labels.class_names
-        videos = {
-            video: number for number, video in enumerate(dict.fromkeys(r.video for r in self.labels.rows))
+        clusters = {
+            name: number for number, name in enumerate(dict.fromkeys(r.cluster for r in self.labels.rows))
         }
         counted = [
-            (names.index(score.row.class_name), names.index(score.prediction), videos[score.row.video])
+            (names.index(score.row.class_name), names.index(score.prediction), clusters[score.row.cluster])
             for score in self.scores
             if score.row.class_name is not None and score.prediction is not None
         ]

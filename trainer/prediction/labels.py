@@ -9,28 +9,19 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path, PurePath
 
-from pipeline.datasets.limits import MAX_ROWS, at_most, require_readable_size
+from pipeline.datasets.limits import MAX_ROWS, at_most
 from pipeline.datasets.names import folded
 from pipeline.datasets.near_names import near_names
-from pipeline.datasets.rows import LIKELY, TIMES, Row, csv_rows, jsonl_rows
+from pipeline.datasets.rows import TIMES, Row, list_rows
 from pipeline.datasets.spelling import is_no_value, meaning_of, shown, why_no_name
 from pipeline.errors import DatasetError, printable, some
 from trainer.prediction.inputs import Input
+from trainer.prediction.label_texts import SIMILAR, Classes, require_no_misspelling
 
 COLUMNS = ("path", "label", *TIMES, "person")
-_SIMILAR: Mapping[str, tuple[str, ...]] = {
-    "label": LIKELY["label"],
-    "start_seconds": (*LIKELY["start_seconds"], "start_s", "start_sec", "start_ms", "start_frame", "from"),
-    "end_seconds": (*LIKELY["end_seconds"], "end_s", "end_sec", "end_ms", "end_frame", "to"),
-    "person": ("people", "person_id", "person_name", "track", "track_id", "identity"),
-}
-"""Columns -> other names that are likely to mean them. They are never read under these names."""
-_CLOSE = 0.8
-"""Least similarity of a misspelt column."""
 _SHOWN = 8
 
 
@@ -46,6 +37,7 @@ class LabelRow:
         class_name: Class of the run that the label means; None if the run has no such class.
         start_seconds, end_seconds: The span; None for the start and the end of the video.
         person: Name or track of the person; empty if the file names nobody.
+        group: Source video, subject or film that other clips share; empty if the file names none.
     """
 
     where: str
@@ -56,6 +48,12 @@ class LabelRow:
     start_seconds: float | None = None
     end_seconds: float | None = None
     person: str = ""
+    group: str = ""
+
+    @property
+    def cluster(self) -> str:
+        """The group of the bootstrap, whose clips are not independent: `group`, or else the video."""
+        return self.group or self.video
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,7 +111,7 @@ def read_labels(path: Path, inputs: Sequence[Input], class_names: Sequence[str])
         msg = f"'{path}' has no labels; one row per clip is needed, with the columns path and label."
         raise DatasetError(msg)
     _require_columns(rows, path)
-    videos, classes = _Videos(inputs, path.parent), _Classes(class_names)
+    videos, classes = _Videos(inputs, path.parent), Classes(class_names)
     found: dict[tuple[str, float | None, float | None, str], LabelRow] = {}
     num_elsewhere = num_repeated = 0
     for row in rows:
@@ -139,34 +137,28 @@ def read_labels(path: Path, inputs: Sequence[Input], class_names: Sequence[str])
         notes=tuple(_notes(rows, num_repeated)),
     )
     _require_some(labels)
+    return with_near_names(labels)
+
+
+def with_near_names(labels: Labels) -> Labels:
+    """Return labels with a note on those that are no class of the run, but nearly the name of one."""
+    classes = Classes(labels.class_names)
     near = [pair for pair in near_names(sorted(labels.other_classes)) if classes.find(pair[1])]
-    if near:
-        pairs = some([f"{shown(name)} is near {shown(other)}" for name, other in near], _SHOWN)
-        labels = replace(labels, notes=(*labels.notes, f"{pairs}; correct the labels if they are one class"))
-    return labels
+    if not near:
+        return labels
+    pairs = some([f"{shown(name)} is near {shown(other)}" for name, other in near], _SHOWN)
+    return replace(labels, notes=(*labels.notes, f"{pairs}; correct the labels if they are one class"))
 
 
 def _rows(path: Path) -> Iterable[Row]:
-    require_readable_size(path)
-    found = jsonl_rows(path) if path.suffix.lower() == ".jsonl" else csv_rows(path, ("path",))
-    for row in found:
+    for row in list_rows(path):
         values = {"person" if folded(name) == "person" else name: text for name, text in row.values.items()}
         yield Row(where=row.where, values=values)
 
 
 def _require_columns(rows: Sequence[Row], path: Path) -> None:
     """Raise DatasetError without labels, or if a column is probably a misspelling of one that is missing."""
-    for wanted, others in _SIMILAR.items():
-        names = {name for row in rows if wanted not in row.values for name in row.values}
-        for name in sorted(names.difference(COLUMNS)):
-            plain = folded(name).replace(" ", "_")
-            if plain in others or get_close_matches(plain, [wanted], cutoff=_CLOSE):
-                unit = ", with times in seconds" if wanted in TIMES else ""
-                msg = (
-                    f"'{path}' has no column {wanted}, but a column '{printable(name)}'; rename it to "
-                    f"{wanted}{unit}, or remove it."
-                )
-                raise DatasetError(msg)
+    require_no_misspelling(rows, path, SIMILAR, COLUMNS)
     if not any("label" in row.values for row in rows):
         there = printable(", ".join(rows[0].values))
         msg = f"'{path}' has no column label; columns there: {there}. Add the class of each clip."
@@ -181,21 +173,7 @@ def _notes(rows: Sequence[Row], num_repeated: int) -> Iterable[str]:
         yield f"repeated rows of the labels, each counted once: {num_repeated}"
 
 
-class _Classes:
-    """The classes of a run, by the texts that mean only one of them."""
-
-    def __init__(self, names: Sequence[str]) -> None:
-        meanings = Counter(map(meaning_of, names))
-        self.names = names
-        self._by_text = {folded(name): name for name in names}
-        self._by_meaning = {meaning_of(name): name for name in names if meanings[meaning_of(name)] == 1}
-
-    def find(self, text: str) -> str | None:
-        """Return the class with this name in any case, or of this meaning; None if there is none."""
-        return self._by_text.get(folded(text)) or self._by_meaning.get(meaning_of(text))
-
-
-def _label_row(row: Row, video: str, classes: _Classes) -> LabelRow:
+def _label_row(row: Row, video: str, classes: Classes) -> LabelRow:
     text = row.get("label")
     if not text or is_no_value(text):
         names = some(classes.names, _SHOWN)

@@ -12,15 +12,17 @@ from pipeline.own_dir import OwnDir
 from pipeline.plain_file import read_given
 from pipeline.process.windows import PartDecoder
 from pipeline.strict_json import from_json
+from trainer.prediction.clip_files import CLIPS_FILE, TABLE_FILE
 from trainer.prediction.documents import FORMAT
 from trainer.prediction.explanation_choice import NO_WINDOW, require_count
 from trainer.prediction.inputs import ANNOTATED_FILE
+from trainer.prediction.label_files import remove_label_files
 from trainer.prediction.overlay import drawn_names
 from trainer.prediction.page import require_embeddable
 from trainer.prediction.person_section import Explanation, PageExtras
 from trainer.prediction.results import Prediction
 from trainer.prediction.source import PlannedSource
-from trainer.prediction.stored import WINDOWS_FILE
+from trainer.prediction.stored import FACES_FILE, PROGRESS_FILE, TRACKS_FILE, WINDOWS_FILE
 from trainer.prediction.thumbnails import face_thumbnails
 from trainer.prediction.video import write_video
 from trainer.prediction.writing import DERIVED_FILES, PREDICTION_FILE, TextFormat, Written, write
@@ -29,6 +31,7 @@ ALL_FORMATS = ("jsonl", "csv", "eaf", "srt", "vtt", "mp4", "html")
 DEFAULT_FORMATS = "jsonl,csv,html"
 _PLAYED = (".mp4", ".m4v", ".webm", ".mov", ".ogv")
 """Suffixes of videos that browsers may play."""
+_GROWING = (WINDOWS_FILE, FACES_FILE, TRACKS_FILE, CLIPS_FILE)
 _MOST_BYTES = 1 << 30
 
 
@@ -134,10 +137,11 @@ def remove_outputs(out: OwnDir) -> None:
     """Remove the outputs of an earlier prediction, which do not belong to the one that replaces it."""
     from trainer.prediction.explanations import remove_explanations  # imports matplotlib
 
-    for name in (ANNOTATED_FILE, *DERIVED_FILES):
+    for name in (PROGRESS_FILE, *_GROWING, ANNOTATED_FILE, TABLE_FILE, *DERIVED_FILES):
         if out.kind(name) == "file":
             out.remove_file(name)
     remove_explanations(out)
+    remove_label_files(out)
 
 
 def require_page(path: Path, options: OutputOptions) -> None:

@@ -18,7 +18,7 @@ from pipeline.process.windows import (
 from pipeline.store.location import LocationLike
 from pipeline.types import Person
 from trainer.model_directory import weights_name
-from trainer.prediction.answers import Answerer, require_face_run
+from trainer.prediction.answers import Answerer, Head, require_face_run
 from trainer.prediction.extraction import RunModels
 from trainer.prediction.results import UNKNOWN, PersonTracks, Prediction, TrackedFace, WindowAnswer
 from trainer.prediction.source import PlannedSource, PredictOptions
@@ -77,6 +77,8 @@ class Predictor:
         self._weights = [weights_sha256(one) for one in runs]
         self._temperatures = [one.info.temperature for one in runs]
         self._scenes, note = find_scenes(run, cache)
+        self.head = Head(run, face_run, self._scenes)
+        """Answers for features."""
         self.notes: tuple[str, ...] = (note,) if note else ()
         """Remarks for the user."""
 
@@ -199,13 +201,20 @@ class Predictor:
     def _answerer(self, planned: PlannedSource) -> Answerer:
         scan = planned.scan
         return Answerer(
-            self._run,
-            self._face_run,
-            scenes=self._scenes,
+            self.head,
             video=planned.source.name,
             seconds_N=scan.seconds_N,
             end_seconds=scan.end_seconds,
         )
+
+    def run_settings(self) -> dict[str, Any]:
+        """Return everything of the runs and their models that determines answers, as plain JSON values."""
+        return {
+            "run_weights_sha256": self._weights,
+            "temperatures": self._temperatures,
+            "scenes_sha256": "" if self._scenes is None else self._scenes.sha256(),
+            "identity": dict(self._models.identity),
+        }
 
     def _settings(self, planned: PlannedSource) -> dict[str, Any]:
         """Return everything that determines the lines of a prediction."""
@@ -213,10 +222,7 @@ class Predictor:
         return {
             "video": planned.source.name,
             "source_sha256": planned.scan.source.sha256,
-            "run_weights_sha256": self._weights,
-            "temperatures": self._temperatures,
-            "scenes_sha256": "" if self._scenes is None else self._scenes.sha256(),
-            "identity": dict(self._models.identity),
+            **self.run_settings(),
             "options": {name: value for name, value in options.items() if name != "shots"},
             "cuts": list(planned.scan.cuts or ()),
             "num_frames": planned.scan.num_frames,

@@ -12,6 +12,16 @@ from typing import Any
 
 from pipeline.errors import counted
 from pipeline.strict_json import to_json
+from trainer.prediction.answer_values import (
+    HeadAnswer,
+    are_texts,
+    is_answer,
+    is_box,
+    is_count,
+    is_number,
+    line_of,
+    require_names,
+)
 
 NOTICE = (
     "Made by automatic emotion recognition: it predicts how raters would label a facial expression, not what "
@@ -22,21 +32,15 @@ NOTICE = (
 UNKNOWN = "unknown"
 """Name of the person whose tracks may be of several people."""
 
-POLARITIES = ("negative", "neutral", "positive")
-"""Names of the polarities, in their order."""
-
 SHORT, DOUBTFUL, GAP = "short", "doubtful", "gap"
 """Flags of a window: its shot is shorter than a window, or it has fewer frames than the model takes; its
 track could be of another person; frames of it did not decode."""
 
 _COUNTS = ("shot", "first_frame", "num_frames", "frames_found", "num_sampled")
-_BOX_EDGES = 4
-_LARGEST = 1e12
-"""Larger numbers are no time, frame or coordinate."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class WindowAnswer:
+class WindowAnswer(HeadAnswer):
     """The answer for one person in one window: a line of windows.jsonl.
 
     Attributes:
@@ -50,14 +54,6 @@ class WindowAnswer:
         frames_found: Sampled frames on which the person's face was detected.
         num_sampled: Sampled frames of the window.
         box_xyxy_px: Mean box of the face over these frames; None if it was detected on none.
-        answer: Class of the largest probability; None if there is no answer.
-        probability: Probability of every class, in the order of the classes; None if there is no answer.
-        calibrated: Whether probabilities were divided by a temperature that was fitted on validation clips.
-        margin: Largest probability less the second largest, 0 to 1; None if there is no answer.
-        polarity: Probabilities of negative, neutral and positive; None if the model has no polarity encoder.
-        with_other_scenes: Mean probabilities of the same face with scenes of other clips; None if they were
-            not computed.
-        face_run: Probabilities of the face-only run; None without one.
         reason: Why there is no answer; None if there is one.
         flags: Some of `SHORT`, `DOUBTFUL` and `GAP`.
     """
@@ -72,13 +68,6 @@ class WindowAnswer:
     frames_found: int
     num_sampled: int
     box_xyxy_px: tuple[float, float, float, float] | None
-    answer: str | None
-    probability: Mapping[str, float] | None
-    calibrated: bool
-    margin: float | None
-    polarity: Mapping[str, float] | None = None
-    with_other_scenes: Mapping[str, float] | None = None
-    face_run: Mapping[str, float] | None = None
     reason: str | None = None
     flags: tuple[str, ...] = ()
 
@@ -91,15 +80,12 @@ class WindowAnswer:
 
     def line(self) -> str:
         """Return the line of windows.jsonl, without its end."""
-        return to_json(asdict(self), indent=None)
+        return line_of(self)
 
     @classmethod
     def of_values(cls, values: Mapping[str, Any]) -> "WindowAnswer":
         """Return the answer of a line's values. Raises ValueError for other values."""
-        names = [item.name for item in fields(cls)]
-        if sorted(values) != sorted(names):
-            msg = f"a window has the values {', '.join(names)}, not {', '.join(values)}"
-            raise ValueError(msg)
+        require_names(values, [item.name for item in fields(cls)], "a window")
         _require_kinds(values)
         box, flags = values["box_xyxy_px"], tuple(values["flags"])
         return cls(**{**values, "box_xyxy_px": None if box is None else tuple(box), "flags": flags})
@@ -130,17 +116,14 @@ class TrackedFace:
     @classmethod
     def of_values(cls, values: Mapping[str, Any]) -> "TrackedFace":
         """Return the face of a line's values. Raises ValueError for other values."""
-        names = [item.name for item in fields(cls)]
-        if sorted(values) != sorted(names):
-            msg = f"a face has the values {', '.join(names)}, not {', '.join(values)}"
-            raise ValueError(msg)
+        require_names(values, [item.name for item in fields(cls)], "a face")
         seconds = values["seconds"]
         is_face = (
-            _is_count(values["frame"])
-            and (seconds is None or _is_number(seconds))
+            is_count(values["frame"])
+            and (seconds is None or is_number(seconds))
             and isinstance(values["track"], str)
-            and _is_box(values["box_xyxy_px"])
-            and _is_number(values["score"])
+            and is_box(values["box_xyxy_px"])
+            and is_number(values["score"])
         )
         if not is_face:
             msg = "a value of a face is of another kind"
@@ -257,44 +240,18 @@ def unfollowed_text(number: int) -> str:
 
 def _require_kinds(values: Mapping[str, Any]) -> None:
     """Raise ValueError unless the values of a line of windows.jsonl are those of a window."""
-    answer, probability = values["answer"], values["probability"]
-    of_classes = [values[name] for name in ("with_other_scenes", "face_run")]
-    numbers = [values[name] for name in ("start_seconds", "end_seconds", "margin")]
-    box, polarity, flags = values["box_xyxy_px"], values["polarity"], values["flags"]
+    times = [values[name] for name in ("start_seconds", "end_seconds")]
+    box = values["box_xyxy_px"]
     is_window = (
-        all(_is_count(values[name]) for name in _COUNTS)
+        all(is_count(values[name]) for name in _COUNTS)
         and values["num_frames"] > 0
         and all(isinstance(values[name], str) for name in ("video", "track"))
-        and all(value is None or _is_number(value) for value in numbers)
-        and (box is None or _is_box(box))
-        and (_are_probabilities(probability) and answer in probability if answer is not None else True)
-        and (probability is None) == (answer is None)
-        and all(
-            one is None or _are_probabilities(one) and list(one) == list(probability) for one in of_classes
-        )
-        and (polarity is None or _are_probabilities(polarity) and tuple(polarity) == POLARITIES)
+        and all(value is None or is_number(value) for value in times)
+        and (box is None or is_box(box))
+        and is_answer(values)
         and (values["reason"] is None or isinstance(values["reason"], str))
-        and isinstance(values["calibrated"], bool)
-        and isinstance(flags, list)
-        and all(isinstance(flag, str) for flag in flags)
+        and are_texts(values["flags"])
     )
     if not is_window:
         msg = "a value of a window is of another kind"
         raise ValueError(msg)
-
-
-def _is_number(value: Any) -> bool:
-    """Return whether a value is a number that coordinates and times may have."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _LARGEST
-
-
-def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _LARGEST
-
-
-def _is_box(value: Any) -> bool:
-    return isinstance(value, list) and len(value) == _BOX_EDGES and all(map(_is_number, value))
-
-
-def _are_probabilities(value: Any) -> bool:
-    return isinstance(value, dict) and bool(value) and all(map(_is_number, value.values()))

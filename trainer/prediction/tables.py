@@ -13,9 +13,10 @@ from itertools import chain
 
 from pipeline.datasets.emotions import class_of
 from pipeline.errors import printable
+from trainer.prediction.answer_values import POLARITIES, HeadAnswer
 from trainer.prediction.label_runs import timelines
 from trainer.prediction.people_summary import summaries
-from trainer.prediction.results import NOTICE, POLARITIES, Prediction, TrackedFace, WindowAnswer
+from trainer.prediction.results import NOTICE, Prediction, TrackedFace, WindowAnswer
 from trainer.prediction.spans import Span, axis_of, spans_of
 
 Cell = str | float | int | bool | None
@@ -35,9 +36,29 @@ _SECONDS_DIGITS, _PIXEL_DIGITS, _SHARE_DIGITS = 6, 2, 6
 _JOINT = " | "
 
 
-def banner_text(prediction: Prediction) -> str:
-    """Return the notice and the banners of a prediction in one line."""
-    return _JOINT.join(printable(text) for text in (*prediction.banners, NOTICE))
+def banner_text(banners: Sequence[str]) -> str:
+    """Return banners and the notice in one line."""
+    return _JOINT.join(printable(text) for text in (*banners, NOTICE))
+
+
+def answer_columns(class_names: Sequence[str]) -> list[str]:
+    """Return the columns of `answer_cells`."""
+    return [
+        *(f"polarity_{name}" for name in POLARITIES),
+        *(f"p_{name}" for name in class_names),
+        *(f"other_scenes_p_{name}" for name in class_names),
+        *(f"face_run_p_{name}" for name in class_names),
+    ]
+
+
+def answer_cells(one: HeadAnswer, class_names: Sequence[str]) -> list[Cell]:
+    """Return the probabilities of an answer, rounded; empty cells for those that there are not."""
+    return [
+        *_values(one.polarity, POLARITIES),
+        *_values(one.probability, class_names),
+        *_values(one.with_other_scenes, class_names),
+        *_values(one.face_run, class_names),
+    ]
 
 
 def windows_csv(prediction: Prediction) -> Iterator[str]:
@@ -45,14 +66,11 @@ def windows_csv(prediction: Prediction) -> Iterator[str]:
     names = prediction.class_names
     header = [
         *_WINDOW_COLUMNS,
-        *(f"polarity_{name}" for name in POLARITIES),
-        *(f"p_{name}" for name in names),
-        *(f"other_scenes_p_{name}" for name in names),
-        *(f"face_run_p_{name}" for name in names),
+        *answer_columns(names),
         "person",
         "banner",
     ]
-    banner, person_of = banner_text(prediction), prediction.person_of
+    banner, person_of = banner_text(prediction.banners), prediction.person_of
     yield from csv_lines(
         header,
         (
@@ -73,16 +91,13 @@ def _window_cells(window: WindowAnswer, names: Sequence[str]) -> list[Cell]:
         window.num_frames,
         window.frames_found,
         window.num_sampled,
-        *_box(window.box_xyxy_px),
+        *box_cells(window.box_xyxy_px),
         window.answer,
-        _rounded(window.margin, _SHARE_DIGITS),
+        rounded(window.margin),
         window.calibrated,
         window.reason,
         " ".join(window.flags),
-        *_values(window.polarity, POLARITIES),
-        *_values(window.probability, names),
-        *_values(window.with_other_scenes, names),
-        *_values(window.face_run, names),
+        *answer_cells(window, names),
     ]
 
 
@@ -99,7 +114,7 @@ def frames_csv(prediction: Prediction) -> Iterator[str]:
             _rounded(face.seconds, _SECONDS_DIGITS),
             face.track,
             person_of[face.track],
-            *_box(face.box_xyxy_px),
+            *box_cells(face.box_xyxy_px),
             _rounded(face.score, _SHARE_DIGITS),
         ]
         for face in prediction.faces
@@ -115,7 +130,7 @@ def people_csv(prediction: Prediction) -> Iterator[str]:
         "person", "tracks", f"{unit}_on_screen", f"{unit}_with_answer", "windows", "windows_without_answer",
         *(f"share_{name}" for name in prediction.class_names), "margin", "banner",
     ]  # fmt: skip
-    banner = banner_text(prediction)
+    banner = banner_text(prediction.banners)
     found = summaries(prediction, timelines(prediction, axis))
     rows = (
         [
@@ -197,7 +212,7 @@ def _answers_by_track(prediction: Prediction) -> dict[str, _TrackAnswers]:
 
 def _with_banner(rows: Iterable[Row], prediction: Prediction) -> Iterator[Row]:
     for number, row in enumerate(rows):
-        yield [*row, banner_text(prediction) if number == 0 else None]
+        yield [*row, banner_text(prediction.banners) if number == 0 else None]
 
 
 def csv_lines(header: Sequence[str], rows: Iterable[Row]) -> Iterator[str]:
@@ -226,7 +241,13 @@ def _rounded(value: float | None, digits: int) -> float | None:
     return None if value is None else round(value, digits)
 
 
-def _box(box: tuple[float, float, float, float] | None) -> list[float | None]:
+def rounded(share: float | None) -> float | None:
+    """Return a share in the digits of all tables."""
+    return _rounded(share, _SHARE_DIGITS)
+
+
+def box_cells(box: tuple[float, float, float, float] | None) -> list[float | None]:
+    """Return the edges of a box, rounded; four empty cells without one."""
     return [None] * 4 if box is None else [round(value, _PIXEL_DIGITS) for value in box]
 
 

@@ -86,6 +86,7 @@ class PredictSetup:
         names: Names of people, and the file that has them; None for their own names.
         labels: The user's labels; None for none.
         restart: Replace predictions that are there.
+        takes_provided_faces: See `extraction_config`.
         device: Where the models compute.
         decoders: Number of decoding processes; None to choose by the cores.
         observer: Receives the progress of each step, in this process; None on workers of a cluster.
@@ -102,6 +103,7 @@ class PredictSetup:
     names: tuple[Mapping[str, tuple[int, str]], str] | None = None
     labels: Labels | None = None
     restart: bool = False
+    takes_provided_faces: bool = False
     device: str = "auto"
     decoders: int | None = None
     observer: PredictObserver | None = None
@@ -130,6 +132,7 @@ class PredictSetup:
             cache=self.cache,
             encoder_weights=self.encoder_weights,
             detector_weights=self.detector_weights,
+            takes_provided_faces=self.takes_provided_faces,
         )
         decoder = DecodePool(self.decoders or decoders_for(where, num_cores))
         try:

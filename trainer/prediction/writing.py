@@ -83,7 +83,7 @@ def write(
         names = [*others, *(name for each in files.values() for name in each), PREDICTION_FILE]
         for name, lines in _contents(prediction, form, video_link, extras, names).items():
             try:
-                _write_lines(out, name, lines())
+                write_lines(out, name, lines())
             except ConfigError as error:
                 if form not in _TIMED:
                     raise
@@ -118,7 +118,8 @@ def _contents(
     return forms[form]
 
 
-def _write_lines(out: OwnDir, name: str, lines: Iterable[str]) -> None:
+def write_lines(out: OwnDir, name: str, lines: Iterable[str]) -> None:
+    """Write texts, one after another, into a file, replacing an existing one at the end."""
     texts: Iterator[str] = iter(lines)
     first = next(texts, "")  # errors of the prediction come before the file is opened
     with out.replacing(name) as file:

@@ -19,7 +19,16 @@ from pipeline.process.windows.again import WindowAgain, encode_streams, make_aga
 from pipeline.process.windows.cells import GRID, encode_scenes, grid_cells, with_filled
 from pipeline.process.windows.plan import Window, WindowPlan, clock_of, plan_windows
 from pipeline.process.windows.reader import WindowBatch, WindowReader
-from pipeline.process.windows.samples import ALL, MAIN, MASKS, FoundFace, WindowOptions, WindowSample
+from pipeline.process.windows.samples import (
+    ALL,
+    MAIN,
+    MASKS,
+    FoundFace,
+    WindowOptions,
+    WindowSample,
+    in_view_of,
+    reason_for,
+)
 from pipeline.process.windows.track_parts import TrackPart
 
 __all__ = [
@@ -41,8 +50,10 @@ __all__ = [
     "encode_scenes",
     "encode_streams",
     "grid_cells",
+    "in_view_of",
     "make_again",
     "plan_windows",
+    "reason_for",
     "scan_source",
     "stream_frames",
     "with_filled",

@@ -1,0 +1,91 @@
+"""Rows of a manifest -> the clips that they name, without labels and splits."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+
+from pipeline.datasets.manifest_paths import PATH_COLUMNS, ManifestPaths
+from pipeline.datasets.provided_boxes import boxes_of_row, subject_of_row
+from pipeline.datasets.rows import BOX, SUBJECT, TIMES, Row
+from pipeline.errors import DatasetError
+from pipeline.types import ClipRef
+
+SAME_TEXTS = (*BOX, "box_units", *TIMES, *SUBJECT)
+"""Columns whose texts have to be equal in all rows of a clip."""
+
+CLIP_COLUMNS = ("path", *SAME_TEXTS, "boxes", "faces")
+"""Columns that determine the features of a clip."""
+
+
+def rows_by_id(rows: Iterable[Row], paths: ManifestPaths) -> dict[str, list[Row]]:
+    """Return the rows of each clip.
+
+    Without a `clip_id`, the id is the path as written, or the path found if it is written in two ways.
+    """
+    by_id: dict[str, list[Row]] = defaultdict(list)
+    by_path: dict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        found = paths.find(row, "path")
+        if row.get("clip_id"):
+            by_id[row.get("clip_id")].append(row)
+        else:
+            by_path[found.path + _window(row)].append(row)
+    for place, same in by_path.items():
+        given = {paths.find(row, "path").given for row in same}
+        clip_id = place if len(given) > 1 else given.pop() + _window(same[0])
+        by_id[clip_id] += same
+    return by_id
+
+
+def _window(row: Row) -> str:
+    start, end = (row.get(column) for column in TIMES)
+    return f"#{start}-{end}" if start or end else ""
+
+
+def require_one_clip(
+    clip_id: str, rows: Sequence[Row], columns: Sequence[str], meaning: Callable[[Row, str], str]
+) -> None:
+    """Raise DatasetError unless all rows of an id mean the same in some columns.
+
+    Args:
+        clip_id: The id.
+        rows: Its rows, one or more.
+        columns: The columns.
+        meaning: Returns the meaning of a cell.
+    """
+    first = rows[0]
+    for row in rows[1:]:
+        for column in columns:
+            if meaning(row, column) != meaning(first, column):
+                msg = (
+                    f"{row.where}: clip '{clip_id}' has {column} '{row.get(column)}', but "
+                    f"'{first.get(column)}' at {first.where}; one clip_id is one clip."
+                )
+                raise DatasetError(msg)
+
+
+def path_meaning(row: Row, column: str, paths: ManifestPaths) -> str:
+    """Return the path that a cell of `PATH_COLUMNS` names; empty if the cell is."""
+    return paths.find(row, column).path if row.get(column) else ""
+
+
+def clip_of_row(clip_id: str, row: Row, paths: ManifestPaths) -> ClipRef:
+    """Return the clip of a row, without label and splits.
+
+    Raises:
+        DatasetError: A time, box, subject or path is invalid. The message has file and line.
+    """
+    start, end = row.seconds("start_seconds"), row.seconds("end_seconds")
+    if end is not None and end <= (start or 0.0):
+        raise row.wrong("end_seconds", f"more than start_seconds ({start or 0:g})")
+    path, boxes, faces = (path_meaning(row, column, paths) for column in PATH_COLUMNS)
+    return ClipRef(
+        clip_id=clip_id,
+        path=path,
+        label=-1,
+        splits=(),
+        start_seconds=start,
+        end_seconds=end,
+        provided_boxes=boxes_of_row(row, paths.folder.root / boxes if boxes else None),
+        subject=subject_of_row(row, start, end),
+        face_path=faces or None,
+    )
