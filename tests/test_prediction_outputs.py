@@ -104,4 +104,4 @@ def test_a_replaced_prediction_leaves_no_output(video, tmp_path):
     assert len(written.files) == 11
     remove_outputs(out)
     left = {path.name for path in out.path.rglob("*") if path.is_file()}
-    assert left == {"windows.jsonl", "mine.txt"}
+    assert left == {"mine.txt"}

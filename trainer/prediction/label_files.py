@@ -14,6 +14,7 @@ from trainer.prediction.results import NOTICE
 from trainer.prediction.tables import Cell, banner_text, csv_lines
 
 SCORES_FILE, TABLE_FILE, FIGURE_FILE = "labels.json", "labelled.csv", "labels.png"
+LABEL_FILES = (SCORES_FILE, TABLE_FILE, FIGURE_FILE)
 _DIGITS = 6
 
 
@@ -43,7 +44,7 @@ def write_label_files(out: OwnDir, scores: LabelScores) -> None:
 
 def remove_label_files(out: OwnDir) -> None:
     """Remove the files of an earlier call of `write_label_files`."""
-    for name in (SCORES_FILE, TABLE_FILE, FIGURE_FILE):
+    for name in LABEL_FILES:
         if out.kind(name) == "file":
             out.remove_file(name)
 
