@@ -51,6 +51,7 @@ In the order of the data:
 ``prediction``       a run and a video           -> answers per person over time, and their files
 ``commands``         the commands train, evaluate, report, ablate, demo
 ``predict_command``  the command predict
+``predict_list_command`` the same for a list of clips
 
 ``config`` has every setting, including the readings of the paper. ``presets`` are sets of settings, and
 ``config_file`` is a config as TOML.
