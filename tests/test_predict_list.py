@@ -322,6 +322,27 @@ def test_other_clips_runs_and_options_are_rejected_by_name(
     assert (out / "clips.jsonl").read_bytes() == before
 
 
+@pytest.mark.parametrize("name", ["clips.csv", "clips.jsonl", "windows.csv", "labelled.csv"])
+@pytest.mark.parametrize("more", [(), ("--restart",)])
+def test_a_prediction_never_replaces_its_list(clips, run, tmp_path, monkeypatch, capsys, name, more):
+    row = '{"path": "a.mp4"}\n' if name.endswith("l") else "path\na.mp4\n"
+    (tmp_path / name).write_text(row)
+    (tmp_path / "labels.json").write_text("mine")
+    monkeypatch.chdir(tmp_path)
+    asked = ("predict", tmp_path / name, "--run", run, "--decoders", 1, "--out", ".", *more)
+    code, _, shown = call(monkeypatch, capsys, *asked)
+    assert code == 2
+    assert f"the prediction would replace the list '{tmp_path / name}'" in shown
+    assert {file.name for file in tmp_path.iterdir()} == {name, "labels.json"}
+    assert (tmp_path / name).read_text() == row
+
+
+def test_a_first_prediction_leaves_files_of_the_user(clips, run, tmp_path):
+    (tmp_path / "labels.json").write_text("mine")
+    predict(run, write_list(clips, ROWS[:1], name="one.csv"), tmp_path)
+    assert (tmp_path / "labels.json").read_text() == "mine"
+
+
 def test_restart_replaces_a_prediction_of_any_kind(clips, run, tmp_path, monkeypatch, capsys):
     path = write_list(clips, [f"{ROWS[0]},joy"], "path,start_seconds,end_seconds,label", "one.csv")
     more = (

@@ -53,6 +53,7 @@ In the order of the data:
 ``export``           a run                       -> a model for others: weights, settings, card, example
 ``commands``         the commands train, evaluate, report, ablate, demo
 ``predict_command``  the command predict; ``export_command`` the command export
+``predict_list_command`` the command predict for a list of clips
 
 ``config`` has every setting, including the readings of the paper. ``presets`` are sets of settings,
 ``config_file`` is a config as TOML, and ``config_choice`` is what a user names.

@@ -1,6 +1,6 @@
 """Files of a prediction of a list: clips.jsonl, which grows, then clips.csv and prediction.json."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, final
 
@@ -11,7 +11,7 @@ from pipeline.portable import portable_values
 from pipeline.strict_json import to_json
 from trainer.prediction.clip_list import ClipList, ListedClip
 from trainer.prediction.clip_results import ClipAnswer, ClipReport, ClipSettings
-from trainer.prediction.growing_files import GrowingFiles
+from trainer.prediction.growing_files import PROGRESS_FILE, GrowingFiles
 from trainer.prediction.label_files import remove_label_files, write_label_files
 from trainer.prediction.tables import (
     Cell,
@@ -60,7 +60,9 @@ class StoredClips:
             **run_settings,
             "options": asdict(settings),
         }
-        self._files = GrowingFiles(out, (CLIPS_FILE,), determining)
+        self._out, self._files = out, GrowingFiles(out, (CLIPS_FILE,), determining)
+        self.is_continued = False
+        """Whether `begin` has found an earlier call's files."""
 
     @property
     def num_done(self) -> int:
@@ -79,6 +81,7 @@ class StoredClips:
             ConfigError: The directory has another prediction, or a damaged one.
             FileError: A file cannot be written, or a line is damaged.
         """
+        self.is_continued = not restart and self._out.kind(PROGRESS_FILE) is not None
         self._files.begin(restart=restart)
 
     def add(self, answers: Iterable[ClipAnswer]) -> None:
@@ -115,23 +118,24 @@ class StoredClips:
         return self._files.damaged()
 
 
-def write_clip_files(out: OwnDir, report: ClipReport, answers: Callable[[], Answered] | None) -> None:
+def write_clip_files(out: OwnDir, report: ClipReport, stored: StoredClips, *, has_table: bool) -> None:
     """Write the files that are made of the answers, replacing those of an earlier call.
 
     Args:
         out: The directory.
         report: The report.
-        answers: Returns the rows with their answers, for clips.csv; None to leave it out.
+        stored: The rows with their answers.
+        has_table: Whether clips.csv is written.
 
     Raises:
         FileError: A file cannot be written.
     """
-    if answers is not None:
-        write_lines(out, TABLE_FILE, clips_csv(report, answers()))
-    if report.labels is None:
-        remove_label_files(out)
-    else:
+    if has_table:
+        write_lines(out, TABLE_FILE, clips_csv(report, stored.answers()))
+    if report.labels is not None:
         write_label_files(out, report.labels)
+    elif stored.is_continued:
+        remove_label_files(out)  # the list had labels before
     out.write_text(PREDICTION_FILE, to_json(portable_values(to_json_values(report))) + "\n")
 
 

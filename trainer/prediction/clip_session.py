@@ -1,11 +1,13 @@
 """A list of clips and a run -> an answer for every row, in the files of a directory."""
 
+import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from pipeline.cancel import CancelToken, TaskCancelledError
 from pipeline.config import require_one_of
+from pipeline.errors import ConfigError
 from pipeline.own_dir import OwnDir
 from pipeline.process import ExtractConfig
 from pipeline.process.windows import MAIN, WindowOptions
@@ -16,7 +18,7 @@ from trainer.prediction.clip_list import ClipList, ListedClip, labels_of, requir
 from trainer.prediction.clip_results import ClipAnswer, ClipPlan, ClipReport, ClipSettings
 from trainer.prediction.label_scores import LabelScore, LabelScores
 from trainer.prediction.labels import Labels
-from trainer.prediction.outputs import remove_outputs
+from trainer.prediction.outputs import OUTPUT_FILES, remove_outputs
 from trainer.prediction.worker import PredictWorker
 from trainer.runs import Run
 
@@ -94,7 +96,7 @@ def predict_clips(
         cancel: Ends the work early; everything up to the last block is kept.
 
     Raises:
-        ConfigError: The directory has another prediction.
+        ConfigError: The directory has another prediction, or a file of the prediction would replace the list.
         DatasetError: No clip has the face boxes or crops that the run needs, or a label is invalid.
         FileError: A file cannot be written.
         OusError: The device failed.
@@ -102,6 +104,7 @@ def predict_clips(
     predictor, cancel = worker.predictor, cancel or CancelToken()
     run, options, config = predictor.run, predictor.options, predictor.models.models.config
     require_faces(clips, config)
+    _require_elsewhere(clips, out)
     labels = labels_of(clips, run.class_names)
     settings = ClipSettings(min_face_px=options.min_face_px, min_share=options.min_share)
     out.make()
@@ -112,8 +115,19 @@ def predict_clips(
     if not stored.is_done:
         _compute(clips, worker, stored, observer or ClipObserver(), cancel)
     report = _report(clips, worker, out, stored, settings, labels)
-    write_clip_files(out, report, stored.answers if "csv" in formats else None)
+    write_clip_files(out, report, stored, has_table="csv" in formats)
     return report
+
+
+def _require_elsewhere(clips: ClipList, out: OwnDir) -> None:
+    """Raise ConfigError if the list has the place of a file of its prediction, which would replace it."""
+    place = os.path.realpath(clips.file)
+    if any(os.path.realpath(out.path / name) == place for name in OUTPUT_FILES):
+        msg = (
+            f"--out '{out}': the prediction would replace the list '{clips.file}', which has the name of one "
+            "of its files; give another --out."
+        )
+        raise ConfigError(msg)
 
 
 def _compute(

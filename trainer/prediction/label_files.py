@@ -14,6 +14,7 @@ from trainer.prediction.results import NOTICE
 from trainer.prediction.tables import Cell, banner_text, csv_lines
 
 SCORES_FILE, TABLE_FILE, FIGURE_FILE = "labels.json", "labelled.csv", "labels.png"
+LABEL_FILES = (SCORES_FILE, TABLE_FILE, FIGURE_FILE)
 FORMAT = "ous-labels"
 _DIGITS = 6
 _MOST_BYTES = 1 << 30
@@ -50,7 +51,7 @@ def remove_label_files(out: OwnDir) -> None:
     except (FileError, ValueError, TypeError, KeyError, RecursionError):
         return
     if is_own:
-        for name in (SCORES_FILE, TABLE_FILE, FIGURE_FILE):
+        for name in LABEL_FILES:
             if out.kind(name) == "file":
                 out.remove_file(name)
 

@@ -16,7 +16,7 @@ from trainer.prediction.clip_files import CLIPS_FILE, TABLE_FILE
 from trainer.prediction.documents import FORMAT
 from trainer.prediction.explanation_choice import NO_WINDOW, require_count
 from trainer.prediction.inputs import ANNOTATED_FILE
-from trainer.prediction.label_files import remove_label_files
+from trainer.prediction.label_files import LABEL_FILES
 from trainer.prediction.overlay import drawn_names
 from trainer.prediction.page import require_embeddable
 from trainer.prediction.person_section import Explanation, PageExtras
@@ -31,7 +31,12 @@ ALL_FORMATS = ("jsonl", "csv", "eaf", "srt", "vtt", "mp4", "html")
 DEFAULT_FORMATS = "jsonl,csv,html"
 _PLAYED = (".mp4", ".m4v", ".webm", ".mov", ".ogv")
 """Suffixes of videos that browsers may play."""
-_GROWING = (WINDOWS_FILE, FACES_FILE, TRACKS_FILE, CLIPS_FILE)
+OUTPUT_FILES = (
+    PROGRESS_FILE, WINDOWS_FILE, FACES_FILE, TRACKS_FILE, CLIPS_FILE, ANNOTATED_FILE, TABLE_FILE,
+    *DERIVED_FILES,
+    *LABEL_FILES,
+)  # fmt: skip
+"""All files of a prediction of a video or a list, which `--restart` removes. Explanations are others."""
 _MOST_BYTES = 1 << 30
 
 
@@ -137,11 +142,10 @@ def remove_outputs(out: OwnDir) -> None:
     """Remove the outputs of an earlier prediction, which do not belong to the one that replaces it."""
     from trainer.prediction.explanations import remove_explanations  # imports matplotlib
 
-    for name in (PROGRESS_FILE, *_GROWING, ANNOTATED_FILE, TABLE_FILE, *DERIVED_FILES):
+    for name in OUTPUT_FILES:
         if out.kind(name) == "file":
             out.remove_file(name)
     remove_explanations(out)
-    remove_label_files(out)
 
 
 def require_page(path: Path, options: OutputOptions) -> None:
