@@ -3,6 +3,7 @@
 import shlex
 import shutil
 import sys
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 SCRIPT, INSTALLED = "cli.py", "ous"
@@ -17,6 +18,14 @@ def command(*arguments: object) -> str:
     ``cli.py`` if another program, such as a notebook, runs this code.
     """
     return f"{_called()} {' '.join(quoted(str(argument)) for argument in arguments)}"
+
+
+def program_version() -> str:
+    """Return the version of this program; empty if it is run from a directory without being installed."""
+    try:
+        return version(INSTALLED)
+    except PackageNotFoundError:
+        return ""
 
 
 def quoted(argument: str) -> str:

@@ -205,7 +205,7 @@ def predict(
     """Answer for videos with a trained run, per person over time. The same command resumes a stopped one."""
     from pipeline.config import require_range
     from pipeline.device import choose_device
-    from pipeline.executor.choice import WorkerOptions, executor_for
+    from pipeline.executor.choice import SYNC, WorkerOptions, executor_for
     from pipeline.executor.machine import available_cores, decoders_for
     from pipeline.process import DecodePool
     from trainer.display.prediction_progress import predict_observer
@@ -256,7 +256,13 @@ def predict(
         )
         with DecodePool(decoders or decoders_for(here, len(available_cores()))) as decoder:
             plan = plan_all(
-                inputs, config, loaded, options, decoder, lambda: say("loading the models for a short timing")
+                inputs,
+                config,
+                loaded,
+                options,
+                outputs,
+                decoder,
+                lambda: say("loading the models for a short timing"),
             )
         answer(plan, json_)
         _exit_if_failed(sum(bool(video.failure) for video in plan.videos), len(plan.videos), strict=strict)
@@ -264,12 +270,12 @@ def predict(
     for banner in loaded.banners:
         say(f"!! {banner}")
     default = Path("predictions") / (videos[0].resolve().name if is_collection else inputs[0].name)
-    if not on.is_local:  # workers may have another working directory
+    if on.scheduler not in (None, SYNC):  # its workers may have another working directory
         default = default.absolute()
         out = None if out is None else out.absolute()
         inputs = [replace(one, path=one.path.absolute()) for one in inputs]
     with (
-        predict_observer(None if on.is_local else len(inputs)) as observer,
+        predict_observer(len(inputs), is_spread=not on.is_local) as observer,
         _cancelled_by_signals(_STOPPING if on.is_local else _STOPPING_WORKERS) as cancel,
     ):
         setup = PredictSetup(

@@ -141,10 +141,15 @@ def _plan_lines(video: VideoPlan) -> list[str]:
         if settings.window_seconds is None
         else f"{settings.window_seconds:.2f} s, one every {settings.stride_seconds:.2f} s"
     )
+    explaining = (
+        f", and up to {video.num_images_explaining:,} to explain windows (--explain)"
+        if video.num_images_explaining
+        else ""
+    )
     return [
         f"{video.name}{length}: {counted(video.num_shots, 'shot')}, {counted(video.num_windows, 'window')} "
         f"of {window}",
         f"  {video.num_frames:,} frames are read, and about {video.num_images:,} images encoded for each "
-        "person who is always in view",
+        f"person who is always in view{explaining}",
         *(f"  note: {note}" for note in video.notes),
     ]

@@ -14,14 +14,15 @@ from trainer.prediction.source import PlannedSource
 
 
 @contextmanager
-def predict_observer(num_spread: int | None = None) -> Iterator[PredictObserver]:
+def predict_observer(num_videos: int, *, is_spread: bool) -> Iterator[PredictObserver]:
     """Yield the observer of a prediction.
 
     In this process, it shows a progress bar for each part of the work on a video; over the workers of a
     cluster, one over all videos.
 
     Args:
-        num_spread: Number of videos that are spread over workers; None for videos in this process.
+        num_videos: Number of videos.
+        is_spread: Whether they are spread over workers.
     """
     with ExitStack() as bars:
 
@@ -86,18 +87,26 @@ def predict_observer(num_spread: int | None = None) -> Iterator[PredictObserver]
             return show
 
         def log(text: str) -> None:
-            if num_spread is None:
+            if not is_spread:
                 bars.close()
             say(text)
 
-        def on_video(video: PredictedVideo) -> None:
-            if video.failure:
-                log(f"{video.name}: {video.failure}")
-            elif num_spread is not None:
-                for note in video.notes:
-                    log(f"note: {video.name}: {note}")
+        num_done = 0
 
-        advance_videos = None if num_spread is None else bar("predicting", float(num_spread), "videos")
+        def on_video(video: PredictedVideo) -> None:
+            nonlocal num_done
+            num_done += 1
+            place = f" ({num_done} of {num_videos})" if num_videos > 1 else ""
+            if video.failure:
+                log(f"{video.name}: {video.failure}{place}")
+                return
+            for note in video.notes if is_spread else ():
+                log(f"note: {video.name}: {note}")
+            if num_videos > 1:
+                windows = f"{counted(video.num_windows, 'window')}, {video.num_answers} with an answer"
+                log(f"{video.name}: {windows}, in {video.seconds:.0f} s{place}")
+
+        advance_videos = bar("predicting", float(num_videos), "videos") if is_spread else None
 
         yield PredictObserver(
             on_scan=on_scan,

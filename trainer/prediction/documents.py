@@ -37,6 +37,7 @@ def prediction_values(prediction: Prediction, files: Sequence[str] = ()) -> dict
         "class_names": list(prediction.class_names),
         "source": source,
         "settings": asdict(prediction.settings),
+        "made_with": dict(prediction.made_with),
         "unit": axis.unit,
         "cut_seconds": list(prediction.cut_seconds),
         "done_seconds": prediction.done_seconds,

@@ -32,6 +32,12 @@ def chosen_windows(prediction: Prediction, count: str) -> list[int]:
     return sorted(chosen)
 
 
+def most_windows(count: str, num_windows: int) -> int:
+    """Return the number of windows that are explained for a person with this many windows, at most."""
+    limit = _limit(count)
+    return num_windows if limit is None else min(limit, num_windows)
+
+
 def require_count(count: str) -> None:
     """Raise ConfigError unless this is a number of windows, ``all`` or ``none``."""
     _limit(count)

@@ -13,10 +13,11 @@ LARGER_PERCENT, MEASURED_CLIPS = 70, 54
 """Result of the deletion test, benchmarks/results/explanations.json (decision 0029)."""
 
 CELLS_CAPTION = (
+    "The scene is grey so that the colours can be seen; the face in it is filled, as the model sees it. "
     "Colours: change with this cell of the scene filled on all frames (occlusion, 4 x 4 cells); red cells "
-    "support the answer. On drawn clips, the first cell changed the answer more than a randomly drawn one in "
-    f"{LARGER_PERCENT}% of {MEASURED_CLIPS} clips when both showed another scene. The colours show how this "
-    "run's answer depends on its input, not why."
+    "support the answer. On drawn clips, the cell with the largest change mattered more than a random one in "
+    f"{LARGER_PERCENT}% of {MEASURED_CLIPS} clips, measured by showing another scene there. The colours show "
+    "how this run's answer depends on its input, not why."
 )
 
 

@@ -175,7 +175,10 @@ def _explained(
     frames = images.frame_T[: int(images.valid_T.sum())].tolist()
     when = {place: _time(frame, planned) for place, frame in enumerate(frames)}
     sentence = sentence_of(answer, effects, when, sees_scene=sees_scene)
-    title = f"{answer.track}, {when[0]} to {when[len(when) - 1]}"  # a track keeps its name
+    start, end = when[0], when[len(when) - 1]
+    if answer.start_seconds is not None and answer.end_seconds is not None:
+        start, end = f"{answer.start_seconds:.2f} s", f"{answer.end_seconds:.2f} s"
+    title = f"{answer.track}, {start} to {end}"  # a track keeps its name
     png = _image(answer, images, effects, when, title, predictor.banners)
     return _Explained(png=png, sentence=sentence, values=_values(answer, frames, effects, sentence))
 
@@ -240,6 +243,13 @@ def _require_equal(answer: WindowAnswer, probability: float, mask: str | None) -
         raise ClipError("explain", reason)
 
 
+def _change(value: float) -> str:
+    """Return a change with three digits: "+0.012", "0.000"; empty if it was not measured."""
+    if not np.isfinite(value):
+        return ""
+    return f"{value:+.3f}" if round(float(value), 3) else "0.000"
+
+
 def _time(frame: int, planned: PlannedSource) -> str:
     return f"{planned.scan.seconds_N[frame]:.2f} s" if planned.scan.has_times else f"frame {frame}"
 
@@ -259,6 +269,8 @@ def _image(
     ).tolist()
     changes = effects.frame_T
     caption = CAPTION.format(answer=answer.answer)
+    if len(shown) < num_valid:
+        caption = f"{len(shown)} of the window's {num_valid} frames. {caption}"
     png = BytesIO()
     plots.plot_explanation(
         plots.ExplainedImages(
@@ -267,7 +279,7 @@ def _image(
             if effects.cell_GG is None
             else [_picture(images.streams.scene_U3SS[n]) for n in shown],
             captions=[when[n] for n in shown],
-            changes=[f"{changes[n]:+.3f}" if np.isfinite(changes[n]) else "" for n in shown],
+            changes=[_change(changes[n]) for n in shown],
             cell_GG=effects.cell_GG,
             area=images.area,
         ),

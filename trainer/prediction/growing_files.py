@@ -180,7 +180,7 @@ class GrowingFiles:
         if found:
             msg = (
                 f"'{self._out}' has a prediction with other settings ('there'): {some(found, joint='; ')}. "
-                "Give another --out, or replace it with --restart."
+                "Give the same options, another --out, or replace it with --restart."
             )
             raise ConfigError(msg)
         return state

@@ -85,6 +85,7 @@ class Overlay:
         self._names, self.notes = drawn_names(prediction)
         self._tracks = _tracks_of(prediction, self._names)
         settings = prediction.settings
+        self._free = 0, height  # rows between the warnings and the notice of the present frame
         self._reach_frames = settings.stride_frames
         self._reach_seconds = settings.stride_seconds
 
@@ -98,13 +99,19 @@ class Overlay:
             reason: Why it did not decode, so that an earlier one stands for it; None if it did.
         """
         time = float(number) if seconds is None or not self._axis.has_times else seconds
+        is_start = seconds is None or seconds < NOTICE_SECONDS
+        notices = [NOTICE] if is_start else [FOOTER]
+        warnings = self._warnings(reason)
+        self._free = (
+            self._height_of(warnings, at_top=True),
+            self._height - self._height_of(notices, at_top=False),
+        )
         boxes = [(track, box) for track in self._tracks if (box := self.box_at(track, number)) is not None]
         taken = [_rounded(box) for _, box in boxes]
         for track, box in boxes:
             self._draw_person(rgb_HWC, _rounded(box), track, self._window_at(track, time), taken)
-        is_start = seconds is None or seconds < NOTICE_SECONDS
-        self._draw_lines(rgb_HWC, [NOTICE] if is_start else [FOOTER], _BLACK, at_top=False)
-        self._draw_banners(rgb_HWC, reason)  # last, because nothing may cover a warning
+        self._draw_lines(rgb_HWC, notices, _BLACK, at_top=False)
+        self._draw_lines(rgb_HWC, warnings, _BANNER, at_top=True)  # last: nothing may cover a warning
 
     def box_at(self, track: _Track, number: int) -> tuple[float, float, float, float] | None:
         """Return the box of a track on a frame, also between two detections at most one stride apart."""
@@ -171,7 +178,7 @@ class Overlay:
         dot = height if polarity else 0
         width = text_width(text, size) + 2 * pad + dot
         left = max(0, min(x0, self._width - width))
-        top = max(0, y0 - height)
+        top = self._within(y0 - height, height)
         fill(rgb_HWC, left, top, left + width, top + height, colour)
         put_text(rgb_HWC, text, left + pad, top, size, _text_on(colour))
         if polarity:
@@ -211,14 +218,15 @@ class Overlay:
     ) -> tuple[int, int]:
         """Return left and top of a rectangle beside a box that covers nothing, else below the box.
 
-        Right, left and below are tried, in this order.
+        Right, left and below are tried, in this order, between the warnings and the notice.
         """
         x0, y0, x1, y1 = box
         gap = max(2, self._text_px // 4)
-        below = max(0, min(x0, self._width - width)), max(0, min(y1 + gap, self._height - height))
-        for left, top in ((x1 + gap, y0), (x0 - gap - width, y0), below):
+        below = max(0, min(x0, self._width - width)), self._within(y1 + gap, height)
+        beside = self._within(y0, height)
+        for left, top in ((x1 + gap, beside), (x0 - gap - width, beside), below):
             place = (left, top, left + width, top + height)
-            is_inside = left >= 0 and top >= 0 and place[2] <= self._width and place[3] <= self._height
+            is_inside = left >= 0 and place[2] <= self._width
             if is_inside and not any(_overlap(place, other) for other in taken):
                 return left, top
         return below
@@ -228,18 +236,31 @@ class Overlay:
             return f"{name}: no answer"
         return f"{name}: {self._names[window.answer]} {window.probability[window.answer]:.0%}"
 
-    def _draw_banners(self, rgb_HWC: Bytes, reason: str | None) -> None:
+    def _within(self, top: int, height: int) -> int:
+        """Return the nearest top of something of this height that neither warnings nor notice cover."""
+        upper, lower = self._free
+        return max(upper, min(top, lower - height))
+
+    def _warnings(self, reason: str | None) -> list[str]:
         missing = [] if reason is None else [f"This frame does not decode: {reason}"]
-        texts = [*self._prediction.banners, *missing]
-        if texts:
-            self._draw_lines(rgb_HWC, texts, _BANNER, at_top=True)
+        return [*self._prediction.banners, *missing]
+
+    def _wrapped(self, texts: Sequence[str], *, at_top: bool) -> tuple[list[str], int]:
+        """Return the lines of texts over the whole width, and the size of their letters."""
+        size = self._text_px if at_top else max(_LEAST_TEXT_PX, round(0.75 * self._text_px))
+        return [line for text in texts for line in wrapped(text, size, self._width - 2 * (size // 3))], size
+
+    def _height_of(self, texts: Sequence[str], *, at_top: bool) -> int:
+        lines, size = self._wrapped(texts, at_top=at_top)
+        return line_height(size) * len(lines) + size // 3 if lines else 0
 
     def _draw_lines(self, rgb_HWC: Bytes, texts: Sequence[str], colour: Colour, *, at_top: bool) -> None:
         """Draw texts over the whole width, wrapped, at the top or the bottom."""
-        size = self._text_px if at_top else max(_LEAST_TEXT_PX, round(0.75 * self._text_px))
+        lines, size = self._wrapped(texts, at_top=at_top)
+        if not lines:
+            return
         pad, row = size // 3, line_height(size)
-        lines = [line for text in texts for line in wrapped(text, size, self._width - 2 * pad)]
-        height = row * len(lines) + pad
+        height = self._height_of(texts, at_top=at_top)
         top = 0 if at_top else self._height - height
         fill(rgb_HWC, 0, top, self._width, top + height, colour, opacity=1.0 if at_top else 0.6)
         for place, line in enumerate(lines):

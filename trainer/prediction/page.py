@@ -126,6 +126,15 @@ def _notes(prediction: Prediction, axis: Axis, lines: Sequence[Timeline]) -> Ite
         calibrated = all(window.calibrated for window in answered)
         parts.append(f"probabilities {'are' if calibrated else 'are not'} calibrated")
     yield f"{', '.join(parts)}. Click a chart to go there; the arrow keys go from window to window."
+    if settings.start_seconds is not None or settings.end_seconds is not None:
+        start = settings.start_seconds or 0.0
+        end = axis.end if settings.end_seconds is None else min(settings.end_seconds, axis.end)
+        yield f"Only the part from {clock(start, axis)} to {clock(end, axis)} was predicted."
+    if any(window.polarity for window in prediction.windows):
+        yield (
+            "Polarity is an output of its own, and may contradict the class: negative (orange, below), "
+            "neutral (grey), positive (blue, above)."
+        )
     if prediction.done_seconds is not None:
         yield f"Stopped: first {clock(prediction.done_seconds, axis)} of {clock(axis.end, axis)}."
     if prediction.num_unfollowed:

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 
 from pipeline.errors import ClipError, OusError
 from pipeline.process import ExtractConfig
-from pipeline.process.windows import PartDecoder
+from pipeline.process.windows import GRID, PartDecoder
+from trainer.prediction.explanation_choice import most_windows
 from trainer.prediction.inputs import Input
+from trainer.prediction.outputs import OutputOptions
 from trainer.prediction.results import Settings
 from trainer.prediction.source import PlannedSource, PredictOptions, plan_source
 from trainer.prediction.step_times import StepTimes, time_steps
@@ -25,6 +27,7 @@ class VideoPlan:
         num_frames: Frames that are read in pixels.
         num_images: Images to encode for each person who is always in view: faces and scenes, without those
             that differ from window to window because of smoothed boxes.
+        num_images_explaining: Images to encode for the explanations of such a person, at most.
         duration_seconds: Length; None without times.
         settings: Settings as they take effect; None after a failure.
         notes: Remarks for the user.
@@ -36,6 +39,7 @@ class VideoPlan:
     num_shots: int = 0
     num_frames: int = 0
     num_images: int = 0
+    num_images_explaining: int = 0
     duration_seconds: float | None = None
     settings: Settings | None = None
     notes: tuple[str, ...] = ()
@@ -59,14 +63,19 @@ class PredictionPlan:
         """Estimated time of detector and encoder for all sources, with one person who is always in view."""
         if self.times is None:
             return None
-        return sum(self.times.seconds(video.num_frames, video.num_images) for video in self.videos)
+        return sum(
+            self.times.seconds(video.num_frames, video.num_images + video.num_images_explaining)
+            for video in self.videos
+        )
 
     @property
     def seconds_each_further_person(self) -> float | None:
         """Estimated time of the encoder for each further person who is always in view."""
         if self.times is None:
             return None
-        return sum(self.times.seconds(0, video.num_images) for video in self.videos)
+        return sum(
+            self.times.seconds(0, video.num_images + video.num_images_explaining) for video in self.videos
+        )
 
 
 def plan_all(
@@ -74,6 +83,7 @@ def plan_all(
     config: ExtractConfig,
     run: Run,
     options: PredictOptions,
+    outputs: OutputOptions,
     decoder: PartDecoder,
     on_timing: Callable[[], None] = lambda: None,
 ) -> PredictionPlan:
@@ -84,6 +94,7 @@ def plan_all(
         config: Settings that the features of the run were made with.
         run: The run.
         options: Options of the prediction.
+        outputs: Options of the outputs.
         decoder: Decodes the sources.
         on_timing: Called before models are loaded for the timing.
 
@@ -111,6 +122,7 @@ def plan_all(
                 num_shots=len(planned.plan.shots) - 1,
                 num_frames=num_frames,
                 num_images=(1 + has_scene) * num_frames,
+                num_images_explaining=has_scene * _explaining(outputs, planned, config),
                 duration_seconds=planned.source.duration_seconds,
                 settings=planned.settings,
                 notes=planned.notes,
@@ -120,3 +132,11 @@ def plan_all(
         return PredictionPlan(videos=tuple(videos))
     on_timing()
     return PredictionPlan(videos=tuple(videos), times=time_steps(first, config, run.device, decoder))
+
+
+def _explaining(outputs: OutputOptions, planned: PlannedSource, config: ExtractConfig) -> int:
+    """Return the images that are encoded to explain windows of a person, one for each cell and frame."""
+    if "html" not in outputs.formats:
+        return 0
+    num_windows = most_windows(outputs.explain, len(planned.plan.windows))
+    return num_windows * GRID * GRID * config.frames.num_frames

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from pipeline.cancel import CancelToken, TaskCancelledError
+from pipeline.device import device_name
 from pipeline.own_dir import OwnDir
 from pipeline.process.windows import (
     FoundFace,
@@ -15,6 +16,7 @@ from pipeline.process.windows import (
     WindowOptions,
     WindowReader,
 )
+from pipeline.program import program_version
 from pipeline.store.location import LocationLike
 from pipeline.types import Person
 from trainer.model_directory import weights_name
@@ -209,9 +211,13 @@ class Predictor:
 
     def run_settings(self) -> dict[str, Any]:
         """Return everything of the runs and their models that determines answers, as plain JSON values."""
+        runs = [
+            {"weights_sha256": weights, "temperature": temperature}
+            for weights, temperature in zip(self._weights, self._temperatures, strict=True)
+        ]
         return {
-            "run_weights_sha256": self._weights,
-            "temperatures": self._temperatures,
+            "run": runs[0],
+            "face_run": runs[1] if len(runs) > 1 else None,
             "scenes_sha256": "" if self._scenes is None else self._scenes.sha256(),
             "identity": dict(self._models.identity),
         }
@@ -264,6 +270,17 @@ class Predictor:
         ):
             raise stored.damaged()
 
+    def _made_with(self) -> dict[str, str]:
+        """Return the version of this program, the models, their precision and the device."""
+        models = self._models.models
+        return {
+            "ous": program_version(),
+            "encoder": self._run.info.encoder_name,
+            "detector": models.config.detector.name,
+            "precision": str(self._models.identity["features"]["precision"]),
+            "device": device_name(models.device),
+        }
+
     def _prediction(
         self,
         planned: PlannedSource,
@@ -281,6 +298,7 @@ class Predictor:
             class_names=self._run.class_names,
             banners=self.banners,
             settings=planned.settings,
+            made_with=self._made_with(),
             cut_seconds=planned.cut_seconds,
             windows=windows,
             faces=tuple(face for face in faces if face.track in used),

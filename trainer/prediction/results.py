@@ -7,7 +7,7 @@ upright frame.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from pipeline.errors import counted
@@ -185,6 +185,8 @@ class Settings:
         min_face_px: Shortest side of a face for an answer, in pixels.
         min_share: Smallest share of a window's sampled frames on which the face must be detected.
         mask: Faces that are filled in the scene: ``subject``, ``everyone`` or ``none``.
+        start_seconds, end_seconds: The part of the video that windows are taken from, as requested; None for
+            its start and end.
     """
 
     window_seconds: float | None
@@ -195,6 +197,8 @@ class Settings:
     min_face_px: float
     min_share: float
     mask: str
+    start_seconds: float | None = None
+    end_seconds: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -211,6 +215,7 @@ class Prediction:
         windows: The windows, in order of their ends, then of tracks.
         faces: Detected faces on sampled frames, in order of frames.
         people: Everyone, by weight; every track belongs to one of them.
+        made_with: Version of this program, encoder, detector, precision and device.
         done_seconds: Length that was processed, if a prediction was stopped; None if it is complete.
         num_unfollowed: Faces on too few sampled frames to be followed; they have no window.
     """
@@ -224,6 +229,7 @@ class Prediction:
     windows: Sequence[WindowAnswer]
     faces: Sequence[TrackedFace]
     people: tuple[PersonTracks, ...]
+    made_with: Mapping[str, str] = field(default_factory=dict)
     done_seconds: float | None = None
     num_unfollowed: int = 0
 

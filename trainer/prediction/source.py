@@ -178,6 +178,8 @@ def plan_source(
         min_face_px=options.min_face_px,
         min_share=options.min_share,
         mask=options.mask or ("subject" if config.streams.scene == "masked" else "none"),
+        start_seconds=options.start_seconds,
+        end_seconds=options.end_seconds,
     )
     return PlannedSource(
         path=path,
