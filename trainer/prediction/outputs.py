@@ -14,8 +14,8 @@ from pipeline.process.windows import PartDecoder
 from pipeline.strict_json import from_json
 from trainer.prediction.documents import FORMAT
 from trainer.prediction.explanation_choice import NO_WINDOW, require_count
+from trainer.prediction.fonts import drawn_names
 from trainer.prediction.inputs import ANNOTATED_FILE
-from trainer.prediction.overlay import drawn_names
 from trainer.prediction.page import require_embeddable
 from trainer.prediction.person_section import Explanation, PageExtras
 from trainer.prediction.results import Prediction
