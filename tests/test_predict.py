@@ -121,7 +121,7 @@ def test_a_cancelled_prediction_of_nothing_is_empty(run, tmp_path):
     assert (part.windows, part.faces, part.people, part.done_seconds) == ((), (), (), 0.0)
 
 
-def test_killed_processes_leave_what_another_one_continues(run_path, whole, tmp_path):
+def test_a_killed_process_leaves_what_another_one_continues(run, run_path, whole, tmp_path):
     command = [sys.executable, "-m", "tests.scripted_prediction", str(run_path), str(tmp_path / "out")]
     env = {**os.environ, "PYTHONPATH": PYTHONPATH}
     progress = tmp_path / "out" / PROGRESS_FILE
@@ -130,16 +130,16 @@ def test_killed_processes_leave_what_another_one_continues(run_path, whole, tmp_
     until = time.monotonic() + 120
     first = None
     while time.monotonic() < until and process.poll() is None:
-        size = progress.stat().st_size if progress.exists() else None
-        first = first or size
-        if first and size != first:  # a batch is stored
+        stored = progress.stat().st_mtime_ns if progress.exists() else None
+        first = first or stored
+        if first and stored != first:  # a batch is stored
             break
         time.sleep(0.01)
     assert process.poll() is None
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert content(tmp_path / "out") != whole[1]
-    subprocess.run([*command, "0"], env=env, cwd=root, check=True, timeout=120)
+    Scripted(run).predict(tmp_path / "out")
     assert content(tmp_path / "out") == whole[1]
 
 

@@ -1,5 +1,6 @@
 """A source is scanned and planned by the options; wrong ones are refused in one line."""
 
+import functools
 from dataclasses import replace
 
 import pytest
@@ -25,6 +26,19 @@ INFO = RunInfo(
 def video(tmp_path_factory):
     """12 s at 10 frames per second, with cuts at 3.3 and 9 s."""
     return write_long(tmp_path_factory.mktemp("source") / "a.mp4", 120, cuts=(33, 90))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def scanned_once():
+    """Scan each source once with equal settings; `test_scan` tests scans."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(source_module, "scan_source", functools.cache(source_module.scan_source))
+        yield
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory):
+    return write_folder(tmp_path_factory.mktemp("source") / "images", 30)
 
 
 def planned(path, info=INFO, **options):
@@ -68,24 +82,22 @@ def test_a_file_of_cuts_with_other_text_is_refused(video, tmp_path, text):
         planned(video, shots=str(file))
 
 
-def test_images_have_times_by_their_rate_alone(tmp_path):
-    folder = write_folder(tmp_path / "images", 30)
-    made = planned(folder)
+def test_images_have_times_by_their_rate_alone(images):
+    made = planned(images)
     assert (made.settings.window_seconds, made.source.duration_seconds, made.cut_seconds) == (None, None, ())
-    timed = planned(folder, rate=10.0)
+    timed = planned(images, rate=10.0)
     assert (timed.settings.window_seconds, timed.source.duration_seconds) == (1.6, 3.0)
     assert timed.source.name == "images"
     with pytest.raises(ConfigError, match="the images have none; give --rate"):
-        planned(folder, shots=str(folder))
-    assert planned(folder, rate=10.0, start_seconds=1.0, end_seconds=2.0).plan.shots == (10, 20)
+        planned(images, shots=str(images))
+    assert planned(images, rate=10.0, start_seconds=1.0, end_seconds=2.0).plan.shots == (10, 20)
 
 
 @pytest.mark.parametrize("name", ["start", "end"])
-def test_a_part_of_images_without_times_is_refused(tmp_path, name):
-    folder = write_folder(tmp_path / "images", 30)
+def test_a_part_of_images_without_times_is_refused(images, name):
     message = f"--{name} 0.4 is a time, and the images of .* have none; .*--rate, or leave out --{name}"
     with pytest.raises(ConfigError, match=message):
-        planned(folder, **{f"{name}_seconds": 0.4})
+        planned(images, **{f"{name}_seconds": 0.4})
 
 
 def test_a_rate_for_a_video_has_a_note(video):

@@ -16,7 +16,8 @@ from tests.small_predictions import RANDOM, face, prediction, window, windows
 from tests.tiny_videos import write_sound, write_video, write_with_sound
 from trainer.prediction import fonts
 from trainer.prediction.drawn_text import put_text, text_mask, text_width, wrapped
-from trainer.prediction.overlay import FOOTER, PERSON_COLOURS, Overlay, drawn_names
+from trainer.prediction.fonts import drawn_names
+from trainer.prediction.overlay import FOOTER, PERSON_COLOURS, Overlay
 from trainer.prediction.results import NOTICE, Prediction, TrackedFace
 from trainer.prediction.video import write_video as write_annotated
 

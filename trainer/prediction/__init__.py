@@ -29,7 +29,7 @@ In the order of the data:
 ``thumbnails``      a face of every person
 ``page``            index.html of a video
 ``folder_page``     index.html of a folder of videos
-``fonts``           fonts that have the letters of a text
+``fonts``           fonts that have the letters of a text, and names to draw
 ``drawn_text``      text on frames
 ``overlay``         drawing of people, answers and warnings on a frame
 ``video``           the annotated video

@@ -1,11 +1,15 @@
-"""Fonts that have the letters of a text: the one of Matplotlib, else one of this machine."""
+"""Fonts that have the letters of a text, the one of Matplotlib or one of this machine; names to draw."""
 
 import unicodedata
+from collections.abc import Mapping
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 
 from PIL import ImageFont, features
+
+from pipeline.errors import printable
+from trainer.prediction.results import Prediction
 
 PLACES = (
     Path("/usr/share/fonts"),
@@ -46,6 +50,26 @@ def font_with(text: str) -> Path | None:
 def can_draw(text: str) -> bool:
     """Return whether a font has all letters of a text."""
     return font_with(text) is not None or (default_font() is None and text.isascii())
+
+
+def drawn_names(prediction: Prediction) -> tuple[Mapping[str, str], tuple[str, ...]]:
+    """Return the texts for names of people and classes, and remarks on those that are others.
+
+    A name that no font of this machine can draw is replaced: by the place among people, such as ``P2``, or by
+    the place among classes.
+    """
+    people = [person.name for person in prediction.people]
+    others = {**{name: f"class {n}" for n, name in enumerate(prediction.class_names, 1)}}
+    for n, person in enumerate(prediction.people, 1):
+        others[person.name] = f"P{n}" if f"P{n}" not in people else person.tracks[0]
+    names = {name: name if can_draw(printable(name)) else other for name, other in others.items()}
+    notes = tuple(
+        f"{shown} stands for '{printable(name)}' in the annotated video, because no font of this machine has "
+        "its letters; install one, such as Noto Sans CJK"
+        for name, shown in names.items()
+        if name != shown
+    )
+    return names, notes
 
 
 @lru_cache(maxsize=1)

@@ -15,9 +15,9 @@ from pipeline.strict_json import from_json
 from trainer.prediction.clip_files import CLIPS_FILE, TABLE_FILE
 from trainer.prediction.documents import FORMAT
 from trainer.prediction.explanation_choice import NO_WINDOW, require_count
+from trainer.prediction.fonts import drawn_names
 from trainer.prediction.inputs import ANNOTATED_FILE
 from trainer.prediction.label_files import LABEL_FILES
-from trainer.prediction.overlay import drawn_names
 from trainer.prediction.page import require_embeddable
 from trainer.prediction.person_section import Explanation, PageExtras
 from trainer.prediction.results import Prediction

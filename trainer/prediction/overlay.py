@@ -10,10 +10,9 @@ from dataclasses import dataclass
 
 import cv2
 
-from pipeline.errors import printable
 from pipeline.types import Bytes
 from trainer.prediction.drawn_text import Colour, fill, line_height, put_text, text_width, wrapped
-from trainer.prediction.fonts import can_draw
+from trainer.prediction.fonts import drawn_names
 from trainer.prediction.results import NOTICE, UNKNOWN, Prediction, TrackedFace, WindowAnswer
 from trainer.prediction.spans import Span, axis_of, spans_of
 
@@ -265,26 +264,6 @@ class Overlay:
         fill(rgb_HWC, 0, top, self._width, top + height, colour, opacity=1.0 if at_top else 0.6)
         for place, line in enumerate(lines):
             put_text(rgb_HWC, line, pad, top + place * row, size, _WHITE)
-
-
-def drawn_names(prediction: Prediction) -> tuple[Mapping[str, str], tuple[str, ...]]:
-    """Return the texts for names of people and classes, and remarks on those that are others.
-
-    A name that no font of this machine can draw is replaced: by the place among people, such as ``P2``, or by
-    the place among classes.
-    """
-    people = [person.name for person in prediction.people]
-    others = {**{name: f"class {n}" for n, name in enumerate(prediction.class_names, 1)}}
-    for n, person in enumerate(prediction.people, 1):
-        others[person.name] = f"P{n}" if f"P{n}" not in people else person.tracks[0]
-    names = {name: name if can_draw(printable(name)) else other for name, other in others.items()}
-    notes = tuple(
-        f"{shown} stands for '{printable(name)}' in the annotated video, because no font of this machine has "
-        "its letters; install one, such as Noto Sans CJK"
-        for name, shown in names.items()
-        if name != shown
-    )
-    return names, notes
 
 
 def _tracks_of(prediction: Prediction, names: Mapping[str, str]) -> tuple[_Track, ...]:
