@@ -145,7 +145,7 @@ def test_a_killed_process_leaves_what_another_one_continues(run, run_path, whole
 
 def test_another_prediction_is_not_continued(run, tmp_path):
     Scripted(run).predict(tmp_path)
-    with pytest.raises(ConfigError, match=r"min_share.*Give another --out"):
+    with pytest.raises(ConfigError, match=r"min_share.*another --out"):
         Scripted(run, PredictOptions(min_face_px=0, min_share=0.25)).predict(tmp_path)
     other = Scripted(run)
     other.planned = planned_of(other.video, other.options, sha256="b" * 64)

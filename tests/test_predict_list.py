@@ -318,7 +318,7 @@ def test_other_clips_runs_and_options_are_rejected_by_name(
         code, _, shown = call(monkeypatch, capsys, *given)
         assert code == 2
         assert message in shown
-        assert "Give another --out, or replace it with --restart" in shown
+        assert "Give the same options, another --out, or replace it with --restart" in shown
     assert (out / "clips.jsonl").read_bytes() == before
 
 

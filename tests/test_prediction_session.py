@@ -186,7 +186,8 @@ def test_a_dry_run_needs_no_weights_and_writes_nothing(run, videos, tmp_path, mo
     times = plan["times"]
     assert (times["num_frames"], times["num_images"]) == (4, 20)
     assert times["stand_ins"] == [f"{modest_model()} (random)"]
-    of_images = 8 * times["seconds_per_image"]
+    assert talk["num_images_explaining"] == 1 * 16 * 4
+    of_images = (8 + 64) * times["seconds_per_image"]
     assert plan["seconds_each_further_person"] == pytest.approx(of_images)
     assert plan["seconds_one_person"] == pytest.approx(of_images + 4 * times["seconds_per_frame"])
     assert list(tmp_path.iterdir()) == []

@@ -169,9 +169,7 @@ def test_a_state_of_another_version_is_refused_in_one_line(out):
 def test_other_settings_are_refused_by_name(out):
     write(out)
     other = {**SETTINGS, "options": {"people": "main", "min_share": 0.5}}
-    with pytest.raises(
-        ConfigError, match=r"people.*'?main'?.*Give another --out, or replace it with --restart"
-    ):
+    with pytest.raises(ConfigError, match=r"people.*'?main'?.*another --out, or replace it with --restart"):
         opened(out, other)
     stored, state = opened(out, other, restart=True)
     assert (state, list(stored.windows()), list(stored.faces())) == (None, [], [])

@@ -56,6 +56,23 @@ def drawn_boxes(rgb: np.ndarray, colour: tuple[int, int, int]) -> tuple[int, int
 # --- drawing ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("top", [0.0, 20.0, 170.0])
+@pytest.mark.parametrize("seconds", [1.0, 5.0])
+def test_answer_and_bars_are_between_warnings_and_notice(monkeypatch, top, seconds) -> None:
+    filled: list[tuple[int, int, int, int]] = []
+    monkeypatch.setattr(
+        "trainer.prediction.overlay.fill",
+        lambda rgb, x0, y0, x1, y1, *_, **__: filled.append((x0, y0, x1, y1)),
+    )
+    near = replace(box(0, 100), box_xyxy_px=(100.0, top, 160.0, top + 70))
+    made = prediction([window(0.0, "happiness")], faces=[near], banners=(RANDOM,))
+    Overlay(made, *SIZE).draw(np.full((*SIZE, 3), GREY, np.uint8), 0, seconds)
+    notice, warning = filled[-2:]
+    assert (warning[1], notice[3]) == (0, SIZE[0])
+    assert len(filled) > 2
+    assert all(warning[3] <= y0 and y1 <= notice[1] for _, y0, _, y1 in filled[:-2])
+
+
 def test_box_follows_the_face_between_two_detections() -> None:
     made = prediction([window(0.0, None)], faces=[box(0, 20), box(4, 40), box(40, 200)], stride=0.5)
     overlay = Overlay(made, *SIZE)

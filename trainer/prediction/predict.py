@@ -277,7 +277,7 @@ class Predictor:
             "ous": program_version(),
             "encoder": self._run.info.encoder_name,
             "detector": models.config.detector.name,
-            "precision": str(self._models.identity["features"]["precision"]),
+            "precision": str(self._models.identity.get("features", {}).get("precision", "")),
             "device": device_name(models.device),
         }
 
