@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from dataclasses import fields
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +20,7 @@ from trainer.export import export_model
 from trainer.export.card import LICENSED
 from trainer.export.example import example_batch
 from trainer.presets import smoke
-from trainer.run_info import RunInfo
+from trainer.run_directory import load_info, save_info
 from trainer.runs import load_run
 from trainer.scene_sample import find_scenes
 from trainer.training import train
@@ -171,6 +171,41 @@ def test_an_output_that_is_there_is_kept(exported, tmp_path, monkeypatch, capsys
     assert [path.name for path in (tmp_path / "model").iterdir()] == ["thesis.tex"]
 
 
+def test_an_unfinished_training_is_marked(tmp_path):
+    run = train_tiny(tmp_path)
+    info = load_info(run)
+    save_info(run, replace(info, stop_reason=""))
+    found = export_model(run, tmp_path / "model")
+    assert found.banners[-1].startswith("UNFINISHED TRAINING")
+    assert "**UNFINISHED TRAINING" in (tmp_path / "model" / "README.md").read_text()
+
+
+def test_the_card_lists_the_files_that_are_there(exported, tmp_path):
+    face_only = train_tiny(tmp_path, "model.scene=false", "model.polarity=false")
+    for model in (exported[1], export_model(face_only, tmp_path / "model").path):
+        card = (model / "README.md").read_text().partition("## Files")[2]
+        listed = {line.split("|")[1].strip() for line in card.splitlines() if line.startswith("| ")}
+        assert listed - {"file"} == {path.name for path in model.iterdir()} - {"README.md"}
+
+
+def test_a_model_without_scenes_opens_no_cache(model):
+    (model / "scenes.safetensors").unlink()
+    scenes, note = find_scenes(load_run(model, device="cpu"))
+    assert scenes is None
+    assert note.endswith("has no scenes.safetensors: answers with other scenes are not shown.")
+
+
+@pytest.mark.parametrize(
+    "change", [{"cache_path": "/etc"}, {"cache_from_run": "../feats.zarr"}, {"identity": {}}]
+)
+def test_a_model_that_names_a_cache_is_rejected(model, change):
+    values = json.loads((model / "config.json").read_text())
+    values["run"] |= change
+    (model / "config.json").write_text(json.dumps(values))
+    with pytest.raises(CheckpointError, match="it names a cache, or lacks the identity"):
+        load_run(model, device="cpu")
+
+
 def test_what_is_no_run_is_not_exported(exported, tmp_path):
     with pytest.raises(ConfigError, match="is an exported model; give the run"):
         export_model(exported[1], tmp_path / "again")
@@ -211,12 +246,12 @@ def test_an_unreadable_description_is_one_line(model, text):
     assert "config.json" in str(error.value)
 
 
-@pytest.mark.parametrize("part", [part.name for part in fields(RunInfo) if part.name == "class_names"])
+@pytest.mark.parametrize("part", ["class_names", "training_sha256", "encoder_sha256", "dataset"])
 def test_weights_of_another_origin_are_rejected(model, part):
     values = json.loads((model / "config.json").read_text())
     values["run"][part] = values["run"][part][::-1]
     (model / "config.json").write_text(json.dumps(values))
-    with pytest.raises(CheckpointError, match="is not of the run that"):
+    with pytest.raises(CheckpointError, match=r"is not of the run that config\.json .* export the run again"):
         load_run(model, device="cpu")
 
 

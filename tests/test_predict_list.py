@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import signal
 from contextlib import closing
 
@@ -21,6 +22,7 @@ from trainer.prediction import clip_answers, clip_session
 from trainer.prediction.answers import Head, HeadInput
 from trainer.prediction.clip_list import read_clip_list
 from trainer.prediction.clip_session import STOPPED, predict_clips
+from trainer.prediction.growing_files import LOCK_FILE
 from trainer.prediction.outputs import OutputOptions
 from trainer.prediction.results import NOTICE
 from trainer.prediction.source import PredictOptions
@@ -311,9 +313,9 @@ def test_other_clips_runs_and_options_are_rejected_by_name(
     before = (out / "clips.jsonl").read_bytes()
     for given, message in (
         ((*asked, *beside, "--min-share", 0.25), "options.min_share: 0.25 here, 0.5 there"),
-        ((*asked, "--min-face", 0), "run_weights_sha256"),
+        ((*asked, "--min-face", 0), "face_run"),
         (("predict", other, *asked[2:], *beside), "list.clips_sha256"),
-        (("predict", clips / "cut.mp4", *asked[2:], "--formats", "csv"), "list.clips_sha256: absent here"),
+        (("predict", clips / "cut.mp4", *asked[2:], "--formats", "csv"), "face_run.temperature: absent here"),
     ):
         code, _, shown = call(monkeypatch, capsys, *given)
         assert code == 2
@@ -361,7 +363,7 @@ def test_restart_replaces_a_prediction_of_any_kind(clips, run, tmp_path, monkeyp
     assert call(monkeypatch, capsys, "predict", clips / "cut.mp4", *more)[0] == 0
     assert call(monkeypatch, capsys, "predict", path, *more)[0] == 0
     assert {file.name for file in tmp_path.iterdir()} == {
-        *BOTH, "prediction.json", "progress.npz", "labels.json", "labelled.csv", "labels.png",
+        *BOTH, "prediction.json", "progress.npz", "labels.json", "labelled.csv", "labels.png", LOCK_FILE,
     }  # fmt: skip
     assert call(monkeypatch, capsys, "predict", clips / "cut.mp4", *more)[0] == 0
     names = {file.name for file in tmp_path.iterdir()}
@@ -439,9 +441,49 @@ def test_formats_choose_the_table(clips, run, tmp_path, monkeypatch, capsys):
     path = write_list(clips, ROWS[:1], name="one.csv")
     asked = ("predict", path, "--run", run, "--out", tmp_path, "--min-face", 0, "--decoders", 1)
     assert call(monkeypatch, capsys, *asked, "--formats", "jsonl", "--people", "main")[0] == 0
-    assert {file.name for file in tmp_path.iterdir()} == {"clips.jsonl", "prediction.json", "progress.npz"}
+    grown = {"clips.jsonl", "prediction.json", "progress.npz", LOCK_FILE}
+    assert {file.name for file in tmp_path.iterdir()} == grown
     assert call(monkeypatch, capsys, *asked)[0] == 0
     assert (tmp_path / "clips.csv").exists()
+    assert call(monkeypatch, capsys, *asked, "--formats", "jsonl", "--people", "main")[0] == 0
+    assert {file.name for file in tmp_path.iterdir()} == grown
+
+
+def test_a_replaced_video_is_answered_again(clips, run, tmp_path, monkeypatch, capsys):
+    folder = tmp_path / "own"
+    shutil.copytree(clips, folder)
+    path = write_list(folder, ROWS[:1], name="one.csv")
+    asked = ("predict", path, "--run", run, "--out", tmp_path / "out", "--min-face", 0, "--decoders", 1)
+    assert call(monkeypatch, capsys, *asked)[0] == 0
+    video = folder / ROWS[0].split(",")[0]
+    os.utime(video, ns=(1, 1))
+    code, _, shown = call(monkeypatch, capsys, *asked)
+    assert code == 2
+    assert "list.clips_sha256" in shown
+
+
+@pytest.mark.parametrize("more", [(), ("--restart",)])
+def test_a_file_of_the_user_is_never_replaced(clips, run, tmp_path, monkeypatch, capsys, more):
+    path = write_list(clips, [f"{ROWS[0]},joy"], "path,start_seconds,end_seconds,label", "one.csv")
+    asked = ("predict", path, "--run", run, "--out", tmp_path, "--min-face", 0, "--decoders", 1, *more)
+    for name in ("clips.csv", "labels.png", "prediction.json"):
+        (tmp_path / name).write_text("mine")
+        code, _, shown = call(monkeypatch, capsys, *asked)
+        assert code == 2
+        assert f"has '{name}', which no prediction has written; give another --out" in shown
+        assert (tmp_path / name).read_text() == "mine"
+        (tmp_path / name).unlink()
+
+
+def test_two_processes_do_not_predict_into_one_directory(clips, run, tmp_path, monkeypatch, capsys):
+    path = write_list(clips, ROWS[:1], name="one.csv")
+    asked = ("--run", run, "--out", tmp_path, "--min-face", 0, "--decoders", 1)
+    with OwnDir.of(tmp_path).lock(LOCK_FILE):
+        for source in (path, clips / "cut.mp4"):
+            code, _, shown = call(monkeypatch, capsys, "predict", source, *asked)
+            assert code == 1
+            assert "is locked by another process" in shown
+    assert [file.name for file in tmp_path.iterdir()] == [LOCK_FILE]
 
 
 @pytest.mark.parametrize("change", ["clip", "kind", "missing"])

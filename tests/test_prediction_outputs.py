@@ -103,9 +103,19 @@ def test_a_replaced_prediction_leaves_no_output(video, tmp_path):
         made, planned(video), out, OutputOptions(formats=ALL_FORMATS), InlineDecoder(), writes_windows=True
     )
     assert len(written.files) == 11
+    out.write_text("progress.npz", "")
     remove_outputs(out)
     left = {path.name for path in out.path.rglob("*") if path.is_file()}
     assert left == {"mine.txt"}
+
+
+def test_files_that_no_prediction_has_written_stay_when_one_is_replaced(tmp_path):
+    out = OwnDir.of(tmp_path)
+    names = {"clips.csv", "people.csv", "index.html", "labels.json", "windows.jsonl", "annotated.mp4"}
+    for name in names:
+        out.write_text(name, "mine")
+    remove_outputs(out)
+    assert {path.name for path in tmp_path.iterdir()} == names
 
 
 def test_files_of_an_earlier_command_are_removed_and_others_stay(video, tmp_path):

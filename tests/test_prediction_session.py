@@ -7,7 +7,7 @@ import pytest
 
 import trainer
 from pipeline.cancel import CancelToken
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, OusError
 from pipeline.executor import LocalExecutor
 from pipeline.executor.choice import WorkerOptions, executor_for
 from tests.command_line import call
@@ -18,7 +18,7 @@ from trainer.prediction.inputs import find_inputs
 from trainer.prediction.outputs import OutputOptions
 from trainer.prediction.results import NOTICE
 from trainer.prediction.session import predict_all
-from trainer.prediction.source import PredictOptions
+from trainer.prediction.source import PredictOptions, plan_source
 from trainer.prediction.worker import PredictSetup
 from trainer.runs import load_run
 
@@ -198,6 +198,37 @@ def test_a_dry_run_without_a_readable_video_has_no_times(run, videos, monkeypatc
     code, shown, _ = call(monkeypatch, capsys, "predict", path, "--run", run, "--dry-run", "--json")
     plan = json.loads(shown)
     assert (code, plan["times"], plan["seconds_one_person"]) == (1, None, None)
+
+
+def test_an_unexpected_error_of_one_video_ends_only_that_one(run, videos, tmp_path, monkeypatch):
+    def planned(path, *arguments):
+        if path.name == "broken.mp4":
+            msg = "no such\nlibrary"
+            raise RuntimeError(msg)
+        return plan_source(path, *arguments)
+
+    monkeypatch.setattr("trainer.prediction.worker.plan_source", planned)
+    report = predict_into(run, videos, tmp_path / "out", "jsonl")
+    assert [video.failure for video in report.videos] == ["RuntimeError: no such", ""]
+    with pytest.raises(RuntimeError):
+        predict_into(run, videos / "broken.mp4", tmp_path / "one", "jsonl")
+
+
+def test_the_page_is_written_when_the_device_fails(run, videos, tmp_path, monkeypatch):
+    (tmp_path / "index.html").write_text("of an earlier command")
+
+    def planned(path, *arguments):
+        if path.name == "talk.mp4":
+            msg = "CUDA error: an illegal memory access was encountered"
+            raise RuntimeError(msg)
+        return plan_source(path, *arguments)
+
+    monkeypatch.setattr("trainer.prediction.worker.plan_source", planned)
+    with pytest.raises(OusError, match="finished videos are safe"):
+        predict_into(run, videos, tmp_path, "jsonl")
+    index = json.loads((tmp_path / "index.json").read_text())
+    assert ([video["name"] for video in index["videos"]], index["is_interrupted"]) == (["broken"], True)
+    assert "not a readable video" in (tmp_path / "index.html").read_text()
 
 
 class ModestSetup(PredictSetup):

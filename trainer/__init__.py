@@ -56,7 +56,7 @@ In the order of the data:
 ``predict_list_command`` the command predict for a list of clips
 
 ``config`` has every setting, including the readings of the paper. ``presets`` are sets of settings,
-``config_file`` is a config as TOML, and ``config_choice`` is what a user names.
+``config_file`` is a config as TOML, and ``config_choice`` finds the settings that a user names.
 
 Letters of shapes: A positions ahead of a class name; B clips of a batch; C classes; D width of the image
 encoder; E positions from a class name to the end of the prompt; F embedding width; G groups of clips;

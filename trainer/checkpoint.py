@@ -49,6 +49,9 @@ _NOT_IN_OLDER_RUNS: dict[str, Any] = {
 }
 """Defaults of the parts of a run's origin that checkpoints of earlier versions do not have."""
 
+_AGAIN = {False: "train again", True: "export the run again"}
+"""What to do about files that do not fit, for a run and for an exported model."""
+
 _PROGRESS = (
     "best_epoch", "best_loss", "overfit_epoch", "stop_reason", "cache_from_run",
     "temperature", "ece_before", "ece_after", "not_calibrated",
@@ -167,7 +170,9 @@ def _as_checkpoint_errors(place: OwnDir) -> Iterator[None]:
 def _require_origin(metadata: Any, info: RunInfo, path: Path) -> None:
     run = metadata.get("run") if isinstance(metadata, dict) else None
     if not isinstance(run, dict) or _NOT_IN_OLDER_RUNS | run != _origin(info):
-        msg = f"'{path}' is not of the run that {RUN_FILE} beside it describes; train again."
+        is_model = is_model_directory(path.parent)
+        file = MODEL_CONFIG_FILE if is_model else RUN_FILE
+        msg = f"'{path}' is not of the run that {file} beside it describes; {_AGAIN[is_model]}."
         raise CheckpointError(msg)
 
 
@@ -178,9 +183,11 @@ def _require_setting(trained: str, config: TrainConfig, path: Path) -> None:
     """
     found = differences(result_settings(config), result_settings(from_toml(trained)))
     if found:
+        is_model = is_model_directory(path.parent)
+        settings = MODEL_CONFIG_FILE if is_model else CONFIG_FILE
         msg = (
-            f"'{path}' was trained with other settings ('there') than {CONFIG_FILE} has ('here'): "
-            f"{some(found, joint='; ')}. Restore {CONFIG_FILE}, or train again."
+            f"'{path}' was trained with other settings ('there') than {settings} has ('here'): "
+            f"{some(found, joint='; ')}. Restore {settings}, or {_AGAIN[is_model]}."
         )
         raise CheckpointError(msg)
 

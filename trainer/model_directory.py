@@ -54,7 +54,11 @@ def load_settings(folder: Folder) -> tuple[TrainConfig, RunInfo]:
         if values.get("version") != VERSION:
             msg = f"its version is {str(values.get('version'))[:20]}; this program reads {VERSION}"
             raise ValueError(msg)  # noqa: TRY301
-        return from_dict(TrainConfig, values["settings"]), info_from(values["run"])
+        config, info = from_dict(TrainConfig, values["settings"]), info_from(values["run"])
+        if info.cache_path or info.cache_from_run or not info.identity:
+            msg = "it names a cache, or lacks the identity of the features; a model of `export` does not"
+            raise ValueError(msg)  # noqa: TRY301
+        return config, info  # noqa: TRY300
     except FileError as error:
         raise CheckpointError(str(error)) from error
     except (ConfigError, ValueError, TypeError, KeyError, RecursionError, OverflowError) as error:

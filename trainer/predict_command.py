@@ -273,6 +273,9 @@ def predict(
     if on.scheduler not in (None, SYNC):  # its workers may have another working directory
         default = default.absolute()
         out = None if out is None else out.absolute()
+        cache, encoder_weights = _absolute(cache), _absolute(encoder_weights)
+        detector_weights = _absolute(detector_weights)
+        options = replace(options, shots=str(_absolute(options.shots)))
         inputs = [replace(one, path=one.path.absolute()) for one in inputs]
     with (
         predict_observer(len(inputs), is_spread=not on.is_local) as observer,
@@ -300,9 +303,14 @@ def _end(report: "PredictReport | ClipReport", num_inputs: int, *, as_json: bool
     """Print the result, and exit with the code for it."""
     answer(report, as_json)
     if report.is_interrupted:
-        say("stopped; everything up to here is kept, and the same command resumes.")
+        say("stopped; everything up to here is kept, and the same command resumes (without --restart).")
         raise typer.Exit(EXIT_INTERRUPTED)
     _exit_if_failed(report.num_failed, num_inputs, strict=strict)
+
+
+def _absolute(text: str | None) -> str | None:
+    """Return the absolute path if something is at this path; else the text, such as a tag or an address."""
+    return str(Path(text).absolute()) if text and "://" not in text and Path(text).exists() else text
 
 
 def _exit_if_failed(num_failed: int, num_inputs: int, *, strict: bool) -> None:

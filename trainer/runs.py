@@ -139,10 +139,10 @@ class Run:
 
 
 def load_run(path: str | Path, *, device: str = "auto") -> Run:
-    """Load a run that `train` made.
+    """Load a run that `train` made, or a model that `export` made.
 
     Args:
-        path: Directory of the run.
+        path: Directory of the run or the model.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
 
     Raises:

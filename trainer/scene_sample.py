@@ -25,6 +25,7 @@ from trainer.caches import chosen_cache, open_cache
 from trainer.config import TrainConfig
 from trainer.folds import fold_rows
 from trainer.holdout import CLIPS
+from trainer.model_directory import is_model_directory
 from trainer.run_info import RunInfo
 from trainer.runs import Run
 from trainer.weights_file import load_tensors, read_header, to_bytes
@@ -178,7 +179,8 @@ def find_scenes(run: Run, cache: LocationLike | None = None) -> tuple[SceneSampl
     try:
         return _load_scenes(run), ""
     except MissingFileError:
-        pass
+        if is_model_directory(run.path):
+            return None, f"'{run.path}' has no {FILE}: answers with other scenes are not shown."
     try:
         return _scenes_of_cache(run, cache), ""
     except (CacheError, ConfigError):

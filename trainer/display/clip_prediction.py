@@ -6,6 +6,7 @@ from pipeline.display.json_values import field_values, to_json_values
 from pipeline.display.text import lines
 from pipeline.errors import counted, printable
 from trainer.prediction.clip_results import ClipPlan, ClipReport
+from trainer.prediction.documents import LIST_FORMAT, VERSION
 
 _SHOWN_REASONS = 5
 
@@ -13,8 +14,8 @@ _SHOWN_REASONS = 5
 @to_json_values.register
 def _(report: ClipReport) -> dict[str, Any]:
     return {
-        "format": "ous-clip-predictions",
-        "version": 1,
+        "format": LIST_FORMAT,
+        "version": VERSION,
         **field_values(report, "notice", "banners", "run", "face_run", "class_names"),
         "list": str(report.file),
         **field_values(

@@ -3,7 +3,7 @@
 The texts on law are of secondary sources, and the card marks them so.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from pipeline.errors import counted, printable
 from trainer.export.measured import Interval, Results
@@ -21,7 +21,7 @@ _NOT_FOR = (
 )
 _LAW = (
     "Regulation (EU) 2024/1689 (AI Act), Art. 5(1)(f), prohibits systems that infer emotions of people at "
-    "work and in education, except for medical or safety reasons; it applies since 2 February 2025.",
+    "work and in education, except for medical or safety reasons; it has applied since 2 February 2025.",
     "Art. 50(3) asks whoever uses an emotion recognition system to inform the people exposed to it; it "
     "applies from 2 August 2026.",
     "Other emotion recognition is listed as high-risk in Annex III; those duties are postponed to 2 December "
@@ -47,18 +47,21 @@ _TEMPLATE = (
 )
 
 
-def model_card(run: Run, results: Results | None, banners: tuple[str, ...]) -> str:
+def model_card(run: Run, results: Results | None, banners: tuple[str, ...], files: Sequence[str]) -> str:
     """Return the text of the card, in Markdown with the front matter of model hubs.
 
     Args:
         run: The run.
         results: Its results; None if `evaluate` has not measured its test split.
         banners: Warnings of the run.
+        files: Names of the other files of the directory.
     """
-    return "\n".join(_lines(run, results, banners)) + "\n"
+    return "\n".join(_lines(run, results, banners, files)) + "\n"
 
 
-def _lines(run: Run, results: Results | None, banners: tuple[str, ...]) -> Iterator[str]:
+def _lines(
+    run: Run, results: Results | None, banners: tuple[str, ...], files: Sequence[str]
+) -> Iterator[str]:
     info = run.info
     yield from ("---", "library_name: ous", "license: other", "pipeline_tag: video-classification", "tags:")
     yield from (f"- {tag}" for tag in _TAGS)
@@ -75,23 +78,24 @@ def _lines(run: Run, results: Results | None, banners: tuple[str, ...]) -> Itera
         "```python",
         "from trainer import load_run, predict",
         "",
-        'run = load_run("model")',
+        'run = load_run("path/to/model")',
         'for window in predict(run, "talk.mp4").windows:',
         "    print(window.track, window.start_seconds, window.answer, window.probability)",
         "```",
         "",
-        "On the command line: `ous predict talk.mp4 --run model`.",
+        "On the command line: `ous predict talk.mp4 --run path/to/model`.",
         "",
     )
     yield from _data(run)
     yield from _results(results)
     yield from _meaning(info)
     yield from _law()
-    yield from _files(run)
+    yield from _files(run, files)
 
 
 def _data(run: Run) -> Iterator[str]:
     info = run.info
+    licensed = LICENSED.get(info.dataset.lower())
     yield from ("## Data and protocol", "")
     yield f"- Classes, in this order: {', '.join(map(_text, info.class_names))}."
     clips = f"{counted(info.num_train, 'clip')} for training"
@@ -102,8 +106,10 @@ def _data(run: Run) -> Iterator[str]:
     if info.clip_seconds:
         low, median, high = info.clip_seconds
         yield f"- Length of the training clips: median {median:.2f} s, quartiles {low:.2f} and {high:.2f} s."
+    if not licensed:
+        yield "- Whether the clips are under a licence is not known to this program."
     yield "- Age, sex, skin type and origin of the people in the clips: unknown to this program."
-    if licensed := LICENSED.get(info.dataset.lower()):
+    if licensed:
         yield (
             f"- **{licensed} is under a licence for research. Ask its authors whether weights trained on it "
             "may be shared, and for what.**"
@@ -159,7 +165,7 @@ def _law() -> Iterator[str]:
     yield ""
 
 
-def _files(run: Run) -> Iterator[str]:
+def _files(run: Run, files: Sequence[str]) -> Iterator[str]:
     yield from ("## Files", "", "| file | content |", "|---|---|")
     rows = (
         ("model.safetensors", "weights of the trained part, and the features of the class names"),
@@ -171,7 +177,7 @@ def _files(run: Run) -> Iterator[str]:
         ),
         ("example.npz", "random inputs and their outputs, so that other code can be checked"),
     )
-    yield from (f"| {name} | {content} |" for name, content in rows)
+    yield from (f"| {name} | {content} |" for name, content in rows if name in files)
     info = run.info
     weights = "random weights" if info.random_weights else f"sha256 {info.encoder_sha256}"
     yield from (

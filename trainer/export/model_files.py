@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, FileError
 from pipeline.own_dir import Folder, OwnDir
 from pipeline.store.location import LocationLike
 from pipeline.strict_json import to_json
@@ -25,6 +25,7 @@ from trainer.scene_sample import FILE as SCENES_FILE
 from trainer.scene_sample import find_scenes, scenes_bytes
 
 CARD_FILE, PREPROCESSING_FILE, EXAMPLE_FILE = "README.md", "preprocessing.json", "example.npz"
+UNFINISHED = "UNFINISHED TRAINING: the run was stopped, or is still in training"
 _DATASET = ("name", "label_order", "source")
 """Settings of the dataset that are exported; its paths are not."""
 
@@ -84,28 +85,37 @@ def export_model(run_dir: Folder | Run, out: Folder, cache: LocationLike | None 
         identity=identity,
         extract_config=_published(config),
     )
-    results = results_of(OwnDir.of(run.path))
+    results, banners = results_of(OwnDir.of(run.path)), run.banners
+    if not info.stop_reason:
+        banners = (*banners, UNFINISHED)
     contents: dict[str, str | bytes] = {
         MODEL_CONFIG_FILE: model_config_json(run.config, info),
         MODEL_WEIGHTS_FILE: reissued_weights(run.path, info),
         PREPROCESSING_FILE: to_json(preprocessing_of(info, config, identity)) + "\n",
         EXAMPLE_FILE: example_npz(run),
-        CARD_FILE: model_card(run, results, run.banners),
         **({} if scenes is None else {SCENES_FILE: scenes_bytes(scenes, info)}),
     }
+    contents[CARD_FILE] = model_card(run, results, banners, files=list(contents))
+    existed = place.exists()
     place.make()
-    place.write_together(contents)
+    try:
+        place.write_together(contents)
+    except FileError:
+        if not existed:
+            place.remove_empty()
+        raise
     notes = [note] if note else []
     if results is None:
         notes.append(f"the card has no results; `evaluate {run.path}` measures them, before another export")
+    sizes = {
+        name: len(content) if isinstance(content, bytes) else len(content.encode())
+        for name, content in contents.items()
+    }
     return ExportedModel(
         path=place.path,
-        files={
-            name: len(content) if isinstance(content, bytes) else len(content.encode())
-            for name, content in contents.items()
-        },
+        files=sizes,
         licensed=LICENSED.get(info.dataset.lower(), ""),
-        banners=run.banners,
+        banners=banners,
         notes=tuple(notes),
     )
 

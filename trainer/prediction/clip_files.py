@@ -12,7 +12,12 @@ from pipeline.strict_json import to_json
 from trainer.prediction.clip_list import ClipList, ListedClip
 from trainer.prediction.clip_results import ClipAnswer, ClipReport, ClipSettings
 from trainer.prediction.growing_files import PROGRESS_FILE, GrowingFiles
-from trainer.prediction.label_files import remove_label_files, write_label_files
+from trainer.prediction.label_files import (
+    LABEL_FILES,
+    owned_label_files,
+    remove_label_files,
+    write_label_files,
+)
 from trainer.prediction.tables import (
     Cell,
     answer_cells,
@@ -22,7 +27,7 @@ from trainer.prediction.tables import (
     csv_lines,
     rounded,
 )
-from trainer.prediction.writing import PREDICTION_FILE, write_lines
+from trainer.prediction.writing import PREDICTION_FILE, listed_files, write_lines
 
 CLIPS_FILE, TABLE_FILE = "clips.jsonl", "clips.csv"
 
@@ -118,8 +123,18 @@ class StoredClips:
         return self._files.damaged()
 
 
+def require_own_files(out: OwnDir, *, has_table: bool, has_labels: bool) -> None:
+    """Raise ConfigError if a file that would be written is there, and no prediction has written it."""
+    owned = {*listed_files(out), *owned_label_files(out)}
+    wanted = (PREDICTION_FILE, *([TABLE_FILE] if has_table else []), *(LABEL_FILES if has_labels else ()))
+    foreign = [name for name in wanted if name not in owned and out.kind(name) is not None]
+    if foreign:
+        msg = f"'{out}' has '{foreign[0]}', which no prediction has written; give another --out."
+        raise ConfigError(msg)
+
+
 def write_clip_files(out: OwnDir, report: ClipReport, stored: StoredClips, *, has_table: bool) -> None:
-    """Write the files that are made of the answers, replacing those of an earlier call.
+    """Write the files that are made of the answers, and remove those of an earlier call that are not.
 
     Args:
         out: The directory.
@@ -130,13 +145,19 @@ def write_clip_files(out: OwnDir, report: ClipReport, stored: StoredClips, *, ha
     Raises:
         FileError: A file cannot be written.
     """
+    earlier, files = listed_files(out), [CLIPS_FILE, PREDICTION_FILE]
     if has_table:
         write_lines(out, TABLE_FILE, clips_csv(report, stored.answers()))
+        files.append(TABLE_FILE)
+    elif TABLE_FILE in earlier and out.kind(TABLE_FILE) == "file":
+        out.remove_file(TABLE_FILE)
     if report.labels is not None:
         write_label_files(out, report.labels)
-    elif stored.is_continued:
+        files += owned_label_files(out)
+    else:
         remove_label_files(out)  # the list had labels before
-    out.write_text(PREDICTION_FILE, to_json(portable_values(to_json_values(report))) + "\n")
+    values = {**to_json_values(report), "files": files}
+    out.write_text(PREDICTION_FILE, to_json(portable_values(values)) + "\n")
 
 
 def clips_csv(report: ClipReport, answers: Answered) -> Iterator[str]:

@@ -76,11 +76,17 @@ class ClipList:
         return Counter(row.clip.clip_id for row in self.rows)
 
     def sha256(self) -> str:
-        """Return a hash of the clips of all rows: ids, files, times, boxes and subjects, in order."""
+        """Return a hash of the clips of all rows, in order: ids, files, times, boxes and subjects.
+
+        A file counts with its size and the time of its last change, so that the answer for a replaced video
+        is not taken for that of the new one.
+        """
+        states = {path: _state(self.root / path) for path in {row.clip.path for row in self.rows}}
         return sha256_json(
             [
                 [
                     row.clip.clip_id,
+                    states[row.clip.path],
                     row.clip.path,
                     row.clip.start_seconds,
                     row.clip.end_seconds,
@@ -90,6 +96,15 @@ class ClipList:
                 for row in self.rows
             ]
         )
+
+
+def _state(path: Path) -> list[int]:
+    """Return size and time of the last change of a file; both 0 if nothing is there."""
+    try:
+        found = path.stat()
+    except OSError:
+        return [0, 0]
+    return [found.st_size, found.st_mtime_ns]
 
 
 def is_clip_list(paths: Sequence[Path]) -> bool:

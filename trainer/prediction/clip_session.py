@@ -13,9 +13,10 @@ from pipeline.process import ExtractConfig
 from pipeline.process.windows import MAIN, WindowOptions
 from pipeline.types import ClipRef
 from trainer.prediction.clip_answers import answer_clips
-from trainer.prediction.clip_files import StoredClips, write_clip_files
+from trainer.prediction.clip_files import StoredClips, require_own_files, write_clip_files
 from trainer.prediction.clip_list import ClipList, ListedClip, labels_of, require_faces
 from trainer.prediction.clip_results import ClipAnswer, ClipPlan, ClipReport, ClipSettings
+from trainer.prediction.growing_files import LOCK_FILE
 from trainer.prediction.label_scores import LabelScore, LabelScores
 from trainer.prediction.labels import Labels
 from trainer.prediction.outputs import OUTPUT_FILES, remove_outputs
@@ -108,15 +109,17 @@ def predict_clips(
     labels = labels_of(clips, run.class_names)
     settings = ClipSettings(min_face_px=options.min_face_px, min_share=options.min_share)
     out.make()
-    if worker.setup.restart:
-        remove_outputs(out)
-    stored = StoredClips(out, clips, run.class_names, predictor.run_settings(), settings)
-    stored.begin(restart=worker.setup.restart)
-    if not stored.is_done:
-        _compute(clips, worker, stored, observer or ClipObserver(), cancel)
-    report = _report(clips, worker, out, stored, settings, labels)
-    write_clip_files(out, report, stored, has_table="csv" in formats)
-    return report
+    with out.lock(LOCK_FILE):
+        if worker.setup.restart:
+            remove_outputs(out)
+        require_own_files(out, has_table="csv" in formats, has_labels=labels is not None)
+        stored = StoredClips(out, clips, run.class_names, predictor.run_settings(), settings)
+        stored.begin(restart=worker.setup.restart)
+        if not stored.is_done:
+            _compute(clips, worker, stored, observer or ClipObserver(), cancel)
+        report = _report(clips, worker, out, stored, settings, labels)
+        write_clip_files(out, report, stored, has_table="csv" in formats)
+        return report
 
 
 def _require_elsewhere(clips: ClipList, out: OwnDir) -> None:

@@ -11,7 +11,8 @@ from trainer.prediction.people_summary import PersonSummary, summaries
 from trainer.prediction.results import NOTICE, Prediction
 from trainer.prediction.spans import axis_of
 
-FORMAT, VERSION = "ous-prediction", 1
+FORMAT, LIST_FORMAT, VERSION = "ous-prediction", "ous-clip-predictions", 1
+"""Formats of prediction.json of a video and of a list of clips, and their version."""
 
 
 def prediction_values(prediction: Prediction, files: Sequence[str] = ()) -> dict[str, Any]:

@@ -20,7 +20,10 @@ from pipeline.own_dir import OwnDir
 from pipeline.strict_json import from_json, to_json
 
 PROGRESS_FILE = "progress.npz"
+LOCK_FILE = ".predict.lock"
+"""Locked while a process predicts into the directory; it is empty, and stays."""
 _SETTINGS, _LENGTHS, _POSITION, _IS_DONE = "settings", "lengths", "frame", "is_done"
+_MADE_WITH = "made_with"
 _FORMAT = 2
 _MOST_BYTES, _MOST_LINE_BYTES = 1 << 30, 4 << 30
 
@@ -43,11 +46,19 @@ class GrowingFiles:
         names: Names of the files.
         settings: Everything that determines the lines, as plain JSON values.
         temporary: Names of files that are removed when all lines are there.
+        made_with: Facts about the computation, which are kept from its beginning.
     """
 
     def __init__(
-        self, out: OwnDir, names: Sequence[str], settings: Mapping[str, Any], temporary: Sequence[str] = ()
+        self,
+        out: OwnDir,
+        names: Sequence[str],
+        settings: Mapping[str, Any],
+        temporary: Sequence[str] = (),
+        made_with: Mapping[str, str] | None = None,
     ) -> None:
+        self.made_with: dict[str, str] = dict(made_with or {})
+        """Facts about the computation, as it began."""
         self._out, self._settings = out, {"format": _FORMAT, **settings}
         self._kept, self._temporary = tuple(names), tuple(temporary)
         self._names = (*names, *temporary)
@@ -75,10 +86,10 @@ class GrowingFiles:
         except MissingFileError:
             stored = None
         if stored is None:
-            if any(self._out.kind(name) for name in self._names):
+            if found := [name for name in self._names if self._out.kind(name)]:
                 msg = (
-                    f"'{self._out}' has a {' or '.join(self._kept)} without {PROGRESS_FILE}; give "
-                    "another --out, or replace them with --restart."
+                    f"'{self._out}' has {' and '.join(found)} without {PROGRESS_FILE}; give another --out, "
+                    "or replace them with --restart."
                 )
                 raise ConfigError(msg)
             self.save({})
@@ -153,6 +164,7 @@ class GrowingFiles:
                 _LENGTHS: np.array([self._lengths[name] for name in self._names], np.int64),
                 _POSITION: np.array(self.position),
                 _IS_DONE: np.array(self.is_done),
+                _MADE_WITH: np.frombuffer(to_json(self.made_with, indent=None).encode(), np.uint8),
             },
         )
         self._out.write_bytes(PROGRESS_FILE, buffer.getvalue())
@@ -171,6 +183,8 @@ class GrowingFiles:
             if (earlier := settings["format"]) != _FORMAT:
                 raise self._other_format(earlier)
             found = differences(self._settings, settings)
+            made_with = from_json(state.pop(_MADE_WITH).tobytes()).items()
+            self.made_with = {str(name): str(value) for name, value in made_with}
             lengths = [int(length) for length in state.pop(_LENGTHS).tolist()]
             if not found:
                 self._lengths = dict(zip(self._names, lengths, strict=True))

@@ -44,16 +44,20 @@ def write_label_files(out: OwnDir, scores: LabelScores) -> None:
     out.write_together(contents)
 
 
-def remove_label_files(out: OwnDir) -> None:
-    """Remove the scores of an earlier call from a directory. Files of the same names by others stay."""
+def owned_label_files(out: OwnDir) -> tuple[str, ...]:
+    """Return the names of label files if those in a directory are of an earlier call; else none."""
     try:
         is_own = from_json(out.read_bytes(SCORES_FILE, _MOST_BYTES))["format"] == FORMAT
     except (FileError, ValueError, TypeError, KeyError, RecursionError):
-        return
-    if is_own:
-        for name in LABEL_FILES:
-            if out.kind(name) == "file":
-                out.remove_file(name)
+        return ()
+    return LABEL_FILES if is_own else ()
+
+
+def remove_label_files(out: OwnDir) -> None:
+    """Remove the scores of an earlier call from a directory. Files of the same names by others stay."""
+    for name in owned_label_files(out):
+        if out.kind(name) == "file":
+            out.remove_file(name)
 
 
 def _figure(scores: LabelScores, metrics: Metrics) -> bytes:

@@ -7,17 +7,14 @@ from pathlib import Path
 from typing import get_args
 
 from pipeline.config import require_one_of
-from pipeline.errors import FileError
 from pipeline.own_dir import OwnDir
 from pipeline.plain_file import read_given
 from pipeline.process.windows import PartDecoder
-from pipeline.strict_json import from_json
 from trainer.prediction.clip_files import CLIPS_FILE, TABLE_FILE
-from trainer.prediction.documents import FORMAT
 from trainer.prediction.explanation_choice import NO_WINDOW, require_count
 from trainer.prediction.fonts import drawn_names
 from trainer.prediction.inputs import ANNOTATED_FILE
-from trainer.prediction.label_files import LABEL_FILES
+from trainer.prediction.label_files import LABEL_FILES, remove_label_files
 from trainer.prediction.page import require_embeddable
 from trainer.prediction.person_section import Explanation, PageExtras
 from trainer.prediction.results import Prediction
@@ -25,12 +22,13 @@ from trainer.prediction.source import PlannedSource
 from trainer.prediction.stored import FACES_FILE, PROGRESS_FILE, TRACKS_FILE, WINDOWS_FILE
 from trainer.prediction.thumbnails import face_thumbnails
 from trainer.prediction.video import write_video
-from trainer.prediction.writing import DERIVED_FILES, PREDICTION_FILE, TextFormat, Written, write
+from trainer.prediction.writing import DERIVED_FILES, TextFormat, Written, listed_files, write
 
 ALL_FORMATS = ("jsonl", "csv", "eaf", "srt", "vtt", "mp4", "html")
 DEFAULT_FORMATS = "jsonl,csv,html"
 _PLAYED = (".mp4", ".m4v", ".webm", ".mov", ".ogv")
 """Suffixes of videos that browsers may play."""
+GROWING = (WINDOWS_FILE, FACES_FILE, TRACKS_FILE, CLIPS_FILE)
 OUTPUT_FILES = (
     PROGRESS_FILE, WINDOWS_FILE, FACES_FILE, TRACKS_FILE, CLIPS_FILE, ANNOTATED_FILE, TABLE_FILE,
     *DERIVED_FILES,
@@ -129,23 +127,26 @@ def write_outputs(
 
 
 def _earlier_files(out: OwnDir) -> tuple[str, ...]:
-    """Return the outputs that prediction.json lists; none if it is not there or unreadable."""
-    try:
-        values = from_json(out.read_bytes(PREDICTION_FILE, _MOST_BYTES))
-        listed = set(values["files"]) if values["format"] == FORMAT else set()
-    except (FileError, ValueError, TypeError, KeyError, RecursionError):
-        return ()
-    return tuple(name for name in (ANNOTATED_FILE, *DERIVED_FILES) if name in listed)
+    """Return the outputs that prediction.json lists."""
+    listed = listed_files(out)
+    return tuple(name for name in (ANNOTATED_FILE, TABLE_FILE, *DERIVED_FILES) if name in listed)
 
 
 def remove_outputs(out: OwnDir) -> None:
-    """Remove the outputs of an earlier prediction, which do not belong to the one that replaces it."""
+    """Remove the outputs of an earlier prediction, which do not belong to the one that replaces it.
+
+    Files of the same names that no prediction has written stay.
+    """
     from trainer.prediction.explanations import remove_explanations  # imports matplotlib
 
-    for name in OUTPUT_FILES:
+    owned = _earlier_files(out)
+    if out.kind(PROGRESS_FILE) == "file":
+        owned = (*owned, *GROWING, PROGRESS_FILE)
+        remove_explanations(out)
+    remove_label_files(out)
+    for name in owned:
         if out.kind(name) == "file":
             out.remove_file(name)
-    remove_explanations(out)
 
 
 def require_page(path: Path, options: OutputOptions) -> None:

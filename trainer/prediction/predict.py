@@ -162,7 +162,7 @@ class Predictor:
             ClipError: A step fails; names the step.
             FileError: A file cannot be written.
         """
-        stored = StoredPrediction(out, self._settings(planned))
+        stored = StoredPrediction(out, self._settings(planned), self._made_with())
         state = stored.begin(restart=restart)
         self.has_computed = not stored.is_done
         if stored.is_done and state is not None:
@@ -249,7 +249,8 @@ class Predictor:
             done = float(scan.seconds_N[frame]) if scan.has_times else float(frame)
         windows, faces = tuple(stored.windows()), tuple(stored.faces())
         self._require_own(planned, stored, windows, faces, people)
-        return self._prediction(planned, windows, faces, people, num_unfollowed, done)
+        found = self._prediction(planned, windows, faces, people, num_unfollowed, done)
+        return replace(found, made_with=stored.made_with)
 
     def _require_own(
         self,

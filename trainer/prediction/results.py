@@ -241,7 +241,7 @@ class Prediction:
 
 def unfollowed_text(number: int) -> str:
     """Return a remark on faces that are not followed."""
-    return f"without windows, because followed on fewer than 3 sampled frames: {counted(number, 'face')}"
+    return f"without windows, because followed on too few sampled frames: {counted(number, 'face')}"
 
 
 def _require_kinds(values: Mapping[str, Any]) -> None:

@@ -24,8 +24,8 @@ from trainer.runs import Run
 
 INDEX_FILE = "index.json"
 _DIED = (
-    "two worker processes died at this video, perhaps because memory ran out; repeat the command with fewer "
-    "workers"
+    "two worker processes died at this video, perhaps because memory ran out; repeat the command with more "
+    "memory for each worker, or with fewer --decoders"
 )
 
 PredictExecutor = Executor[VideoTask, VideoResult]
@@ -72,22 +72,25 @@ def predict_all(
         for n, one in enumerate(inputs)
     )
     results: dict[int, VideoResult] = {}
+    is_complete = False
     try:
         with closing(executor.run(tasks, _Watch(observer, cancel))) as done:
             for task, result in done:
                 results[task.number] = result or failed(task, _DIED)
                 observer.on_video(results[task.number].video)
+        is_complete = True
     except TaskCancelledError:
         cancel.cancel()
-    found = [results[number] for number in sorted(results)]
-    report = PredictReport(
-        videos=tuple(result.video for result in found),
-        banners=banners,
-        page=out / PAGE_FILE if is_collection and found else None,
-        is_interrupted=cancel.is_cancelled,
-    )
-    if report.page is not None:
-        _write_index(OwnDir.of(out), report, run, [result.row for result in found])
+    finally:  # also after an error of the device, so that the page is not that of an earlier command
+        found = [results[number] for number in sorted(results)]
+        report = PredictReport(
+            videos=tuple(result.video for result in found),
+            banners=banners,
+            page=out / PAGE_FILE if is_collection and found else None,
+            is_interrupted=cancel.is_cancelled or not is_complete,
+        )
+        if report.page is not None:
+            _write_index(OwnDir.of(out), report, run, [result.row for result in found])
     if labels is None:
         remove_label_files(OwnDir.of(out))
     else:

@@ -29,10 +29,20 @@ class StoredPrediction:
     Args:
         out: The directory, which exists.
         settings: Everything that determines the lines, as plain JSON values.
+        made_with: Facts about the computation, which are kept from its beginning.
     """
 
-    def __init__(self, out: OwnDir, settings: Mapping[str, Any]) -> None:
-        self._files = GrowingFiles(out, (WINDOWS_FILE, FACES_FILE), settings, temporary=(TRACKS_FILE,))
+    def __init__(
+        self, out: OwnDir, settings: Mapping[str, Any], made_with: Mapping[str, str] | None = None
+    ) -> None:
+        self._files = GrowingFiles(
+            out, (WINDOWS_FILE, FACES_FILE), settings, temporary=(TRACKS_FILE,), made_with=made_with
+        )
+
+    @property
+    def made_with(self) -> Mapping[str, str]:
+        """Facts about the computation, as it began."""
+        return self._files.made_with
 
     @property
     def frame(self) -> int:

@@ -23,6 +23,7 @@ from trainer.prediction.answers import require_face_run
 from trainer.prediction.explanation_choice import NO_WINDOW
 from trainer.prediction.extraction import load_run_models
 from trainer.prediction.folder_page import VideoRow, video_row
+from trainer.prediction.growing_files import LOCK_FILE
 from trainer.prediction.inputs import Input
 from trainer.prediction.label_scores import VideoScores, score_video
 from trainer.prediction.labels import Labels
@@ -184,10 +185,13 @@ class PredictWorker:
         except (MemoryError, torch.OutOfMemoryError) as error:
             reason = f"out of memory ({first_line(error)[:200]})"
             return failed(task, f"{reason}; use fewer --workers or --decoders, or --people 1")
-        except RuntimeError as error:
-            if not is_device_fault(error):
+        except Exception as error:
+            if isinstance(error, RuntimeError) and is_device_fault(error):  # every later video would fail
+                raise device_fault(error, "finished videos are safe") from error
+            if task.is_only or isinstance(error, TaskCancelledError):
                 raise
-            raise device_fault(error, "finished videos are safe") from error
+            fraction.reach(1.0)
+            return failed(task, f"{type(error).__name__}: {first_line(error)[:200]}")
         else:
             fraction.reach(1.0)
             return result
@@ -221,16 +225,17 @@ class PredictWorker:
             observer.on_note(f"{one.path.name}: {note}")
         place = OwnDir.of(task.out)
         place.make()
-        if self.setup.restart:
-            remove_outputs(place)
-        on_progress = _counted(planned, observer.on_windows(one, planned), fraction)
-        prediction = predictor.predict(
-            planned, place, restart=self.setup.restart, on_progress=on_progress, cancel=self._cancel
-        )
-        explanations = self._explained(one, planned, prediction, place)
-        if self.setup.names is not None:
-            prediction = with_people(prediction, *self.setup.names)
-        written = self._written(one, planned, prediction, place, explanations)
+        with place.lock(LOCK_FILE):
+            if self.setup.restart:
+                remove_outputs(place)
+            on_progress = _counted(planned, observer.on_windows(one, planned), fraction)
+            prediction = predictor.predict(
+                planned, place, restart=self.setup.restart, on_progress=on_progress, cancel=self._cancel
+            )
+            explanations = self._explained(one, planned, prediction, place)
+            if self.setup.names is not None:
+                prediction = with_people(prediction, *self.setup.names)
+            written = self._written(one, planned, prediction, place, explanations)
         skipped = tuple(f"{form} was not written: {why}" for form, why in written.skipped.items())
         for note in written.notes:
             observer.on_note(f"{one.path.name}: {note}")

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from pipeline.config import require_one_of
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, FileError
 from pipeline.own_dir import OwnDir
-from pipeline.strict_json import to_json
-from trainer.prediction.documents import prediction_values
+from pipeline.strict_json import from_json, to_json
+from trainer.prediction.documents import FORMAT, LIST_FORMAT, prediction_values
 from trainer.prediction.elan import as_eaf
 from trainer.prediction.page import as_page
 from trainer.prediction.person_section import PageExtras
@@ -30,6 +30,7 @@ DERIVED_FILES = (
     "subtitles.vtt", PAGE_FILE,
 )  # fmt: skip
 """All files that `write` makes, without windows.jsonl, which grows."""
+_MOST_BYTES = 1 << 30
 _TIMED: tuple[TextFormat, ...] = ("eaf", "srt", "vtt")
 
 
@@ -46,6 +47,15 @@ class Written:
     files: tuple[str, ...]
     skipped: Mapping[str, str]
     notes: tuple[str, ...] = ()
+
+
+def listed_files(out: OwnDir) -> frozenset[str]:
+    """Return the files that prediction.json lists; none if it is not there, not ours, or unreadable."""
+    try:
+        values = from_json(out.read_bytes(PREDICTION_FILE, _MOST_BYTES))
+        return frozenset(values["files"]) if values["format"] in (FORMAT, LIST_FORMAT) else frozenset()
+    except (FileError, ValueError, TypeError, KeyError, RecursionError):
+        return frozenset()
 
 
 def write(

@@ -15,7 +15,6 @@ import torch
 from pipeline.boxes import iou_of
 from pipeline.errors import counted
 from pipeline.looks import LOOK_WIDTH
-from pipeline.process.windows.tracks import LEAST_DETECTIONS
 from pipeline.types import Bools, Bytes, Faces, Floats
 
 
@@ -72,7 +71,7 @@ def reason_of_none(seen: Sequence[SeenFrame]) -> str:
     if not counts:
         return "no face was found"
     longest = f"a face was followed on {max(counts.values())} of {counted(len(seen), 'frame')}"
-    return f"{longest}; at least {LEAST_DETECTIONS} in its shot are needed"
+    return f"{longest}, which is too few in its shot"
 
 
 def to_arrays(frames: Sequence[SeenFrame]) -> dict[str, npt.NDArray[Any]]:
