@@ -230,11 +230,11 @@ def test_a_page_without_people_says_so_and_a_stopped_one_how_far_it_came():
 def test_faces_that_are_not_followed_are_counted():
     made = prediction(windows("hhs"), num_unfollowed=2)
     notes = [text for text in parsed(made).text("p") if "sampled frames" in text]
-    assert notes == ["Without windows, because followed on fewer than 3 sampled frames: 2 faces."]
+    assert notes == ["Without windows, because followed on too few sampled frames: 2 faces."]
     assert prediction_values(made)["num_unfollowed"] == 2
     outcome = outcome_of(Input(path=Path("a.mp4"), name="a"), Path("out"), made, 1.0, notes=(), skipped=())
     report = PredictReport(videos=(outcome,), banners=(), page=None)
-    assert "  without windows, because followed on fewer than 3 sampled frames: 2 faces" in lines(report)
+    assert "  without windows, because followed on too few sampled frames: 2 faces" in lines(report)
 
 
 def test_unknown_tracks_have_sections_without_a_face():

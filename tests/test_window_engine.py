@@ -184,7 +184,7 @@ def test_a_face_that_is_small_or_seldom_found_has_no_answer_and_says_why():
     video = ScriptedVideo(script=lambda number: one_still(number) if number % 16 < 7 else {}, stride=1.6)
     made = run(video, WindowOptions(min_share=0.75, min_face_px=24))
     reasons = [sample.reason for sample in made.samples]
-    assert reasons[0] == ("a face was followed on 2 of 4 frames; at least 3 in its shot are needed")
+    assert reasons[0] == "a face was followed on 2 of 4 frames, which is too few in its shot"
     assert set(reasons[1:]) == {"face found on 2 of 4 frames; at least 3 are needed"}
     assert {sample.frames_found for sample in made.samples[1:]} == {2}
     made = run(video, WindowOptions(min_share=0.5, min_face_px=SIDE + 1))
