@@ -7,7 +7,8 @@ In the order of the data:
 ``labels``          labels that a user has for videos -> a row for each labelled span
 ``extraction``      a run -> detector and encoder, as the features of its training clips were made
 ``source``          a source -> its scan and its windows
-``plan``            sources -> their numbers of windows and images
+``step_times``      a source -> times of detector and encoder on this machine
+``plan``            sources -> their numbers of windows and images, and an estimate of the time
 ``answer_values``   an answer, and checks of stored values
 ``answers``         features of windows -> answers of a run
 ``growing_files``   files of lines that grow together, with the state to continue from
@@ -41,6 +42,7 @@ In the order of the data:
 ``label_files``     scores of labels -> labels.json, labelled.csv and the figure of the confusion matrix
 ``writing``         formats -> files
 ``outputs``         a prediction -> the files that a user asks for
+``worker``          a video -> its prediction and files, on a worker of any executor
 ``clip_list``       a list of clips -> one clip per row
 ``clip_answers``    clips -> answers, by the steps of `extract`
 ``clip_results``    answers for clips, and the report on a list

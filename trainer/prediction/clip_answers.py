@@ -1,6 +1,7 @@
 """Clips -> answers of a run, by the steps of `extract` and in the memory of one block of clips.
 
-Letters: U sampled frames of a clip, each once; T frames per view.
+Letters: U sampled frames of a clip, each once; V views, of which the first is used; T frames per view;
+N detected faces; 4 the edges of a box.
 """
 
 from collections.abc import Callable, Sequence

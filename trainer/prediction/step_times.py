@@ -1,4 +1,7 @@
-"""Time of detector and encoder on this machine, from a few images: the estimate of `predict --dry-run`."""
+"""Time of detector and encoder on this machine, from a few images: the estimate of `predict --dry-run`.
+
+Letters: N frames or images; H, W height and width of a frame; S side of an image; 3, C colours.
+"""
 
 import time
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
 """What was added to a tracklet since the last time: a line of the file that a prediction grows by.
 
-Letters: N detections; D length of a look.
+Letters: N detections; D length of a look; 4 the edges of a box.
 """
 
 import base64
