@@ -249,7 +249,7 @@ def test_the_script_has_the_weights_of_the_detector_also_where_they_are_stored(
     stored = tmp_path / "retinaface_mobilenet0.25.pth"
     stored.touch()
     monkeypatch.setattr(end_to_end, "run_module", run_module)
-    monkeypatch.setattr(end_to_end, "_run_seconds", lambda *_: 1.0)
+    monkeypatch.setattr(end_to_end, "run_seconds", lambda *_: 1.0)
     models = SimpleNamespace(device=torch.device("cpu"))
     executor = SimpleNamespace(worker=SimpleNamespace(models=models), close=lambda: None)
     monkeypatch.setattr(end_to_end, "start_executor", lambda *_: executor)

@@ -291,6 +291,11 @@ def _configuration(certificates: Path) -> dict:
 
 
 def test_a_cluster_without_this_code_is_one_line(tmp_path):
+    without = f"""import sys
+sys.path[:] = [path for path in sys.path if path != {str(real_runs.ROOT)!r}]
+sys.meta_path[:] = [finder for finder in sys.meta_path if "editable" not in repr(finder)]
+"""
+    (tmp_path / "sitecustomize.py").write_text(without)  # `make install` installs this code too
     cluster = Cluster(tmp_path, code=tmp_path)
     try:
         with pytest.raises(OusError, match=r"The cluster lacks code \(.*No module named 'pipeline'.*PYTHONP"):
