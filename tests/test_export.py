@@ -86,7 +86,8 @@ def test_every_form_of_the_model_is_exported(change, tmp_path):
 
 def test_the_example_checks_a_port(exported):
     model = load_run(exported[1], device="cpu")
-    stored = np.load(exported[1] / "example.npz")
+    with np.load(exported[1] / "example.npz") as file:
+        stored = dict(file)
     assert set(stored) == {"face", "scene", "early", "valid", "logits", "probabilities"}
     assert stored["valid"].sum(axis=1).tolist() == [4, 2, 1]
     values = {
