@@ -30,6 +30,7 @@ ALLOWED = {
     ("export/example.py", "savez"): "into memory",
     ("load_speed.py", "write"): "to standard output",
     ("plots.py", "open"): "the current directory, to return to it",
+    ("prediction/clip_list.py", "stat"): "size and time of a listed clip",
     ("prediction/fonts.py", "is_file"): "a font inside a package",
     ("prediction/fonts.py", "rglob"): "the fonts of the machine",
     ("prediction/inputs.py", "is_file"): "whether a name below a directory of videos is a file",
