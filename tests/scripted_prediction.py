@@ -36,9 +36,9 @@ def make_video(num_frames: int = 100, **changes: object) -> ScriptedVideo:
     return ScriptedVideo(script=visitors, num_frames=num_frames, cuts=(57,), **changes)  # type: ignore[arg-type]
 
 
-def planned_of(video: ScriptedVideo, options: PredictOptions, sha256: str = "a" * 64) -> PlannedSource:
+def scan_of(video: ScriptedVideo, sha256: str = "a" * 64) -> SourceScan:
     assert video.seconds_N is not None
-    scan = SourceScan(
+    return SourceScan(
         seconds_N=video.seconds_N,
         end_seconds=float(video.seconds_N[-1]) + 1 / RATE,
         cuts=video.cuts,
@@ -50,6 +50,10 @@ def planned_of(video: ScriptedVideo, options: PredictOptions, sha256: str = "a" 
         has_sound=False,
         source=SourceFile(num_bytes=1, sha256=sha256),
     )
+
+
+def planned_of(video: ScriptedVideo, options: PredictOptions, sha256: str = "a" * 64) -> PlannedSource:
+    scan = scan_of(video, sha256)
     settings = Settings(
         window_seconds=video.plan.window_seconds,
         stride_seconds=video.plan.stride_seconds,

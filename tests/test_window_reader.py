@@ -8,8 +8,8 @@ import pytest
 
 from pipeline.cancel import CancelToken, TaskCancelledError
 from pipeline.process.windows import WindowOptions, WindowReader, reader
-from pipeline.types import SourceFile, SourceScan
-from tests.scripted_video import HEIGHT, RATE, WIDTH, ScriptedVideo
+from tests.scripted_prediction import scan_of
+from tests.scripted_video import ScriptedVideo
 
 OPTIONS = WindowOptions(min_face_px=0)
 
@@ -32,21 +32,6 @@ class Stream:
                 yield from self.video.frames([number])
         finally:
             self.is_closed = True
-
-
-def scan_of(video):
-    return SourceScan(
-        seconds_N=video.seconds_N,
-        end_seconds=float(video.seconds_N[-1]) + 1 / RATE,
-        cuts=video.cuts,
-        keys=(0,),
-        height_px=HEIGHT,
-        width_px=WIDTH,
-        frame_rate=RATE,
-        can_jump=True,
-        has_sound=False,
-        source=SourceFile(num_bytes=1, sha256="a" * 64),
-    )
 
 
 def reader_of(video, **state):

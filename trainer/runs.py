@@ -154,11 +154,16 @@ def load_run(path: str | Path, *, device: str = "auto") -> Run:
     return Run(path=place.path, checkpoint=checkpoint, test_war=_test_war(place))
 
 
-def _test_war(place: OwnDir) -> float | None:
-    """Return the WAR that `evaluate` has written for the run's own test clips; None if it is not known."""
+def own_test_values(place: OwnDir) -> Any:
+    """Return what `evaluate` has written for the run's own test clips; None if it cannot be read."""
     try:
         values = from_json(place.read_text(_TEST_FILE, _MOST_BYTES))
-        war = values["war"] if values["split"] == "test" and values["is_own_fold"] is True else None
+        return values if values["split"] == "test" and values["is_own_fold"] is True else None
     except (FileError, ValueError, TypeError, KeyError, RecursionError):
         return None
+
+
+def _test_war(place: OwnDir) -> float | None:
+    """Return the WAR that `evaluate` has written for the run's own test clips; None if it is not known."""
+    war = (own_test_values(place) or {}).get("war")
     return war if isinstance(war, float) and 0 <= war <= 1 else None

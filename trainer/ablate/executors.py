@@ -7,7 +7,7 @@ from pipeline.config import require_range
 from pipeline.errors import ConfigError
 from pipeline.executor import Executor
 from pipeline.executor.choice import WorkerOptions, executor_for
-from pipeline.executor.machine import available_cores, require_gpus, visible_gpus
+from pipeline.executor.machine import available_cores, visible_gpus
 from trainer.ablate.outcome import Outcome, RunTask
 from trainer.ablate.run_one import RunWorkerSetup
 
@@ -44,7 +44,6 @@ def make_run_executor(
         ConfigError: The machine has fewer GPUs than requested.
         OusError: A cluster does not answer.
     """
-    require_gpus(options.gpus or 0)
     if options.scheduler is None and options.workers is None and not options.gpus:
         if options.gpus is None and visible_gpus():
             options = replace(options, gpus=1)

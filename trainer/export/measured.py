@@ -5,12 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.errors import FileError
 from pipeline.own_dir import OwnDir
-from pipeline.strict_json import from_json
-
-FILE = "confusion.json"
-_MOST_BYTES = 16 << 20
+from trainer.runs import own_test_values
 
 Interval = tuple[float, float]
 """Ends of a 95% interval, 0 to 1."""
@@ -43,10 +39,10 @@ class Results:
 
 def results_of(place: OwnDir) -> Results | None:
     """Return the results that `evaluate` has written for the run's own test split; None if there are none."""
+    values = own_test_values(place)
+    if values is None:
+        return None
     try:
-        values = from_json(place.read_text(FILE, _MOST_BYTES))
-        if values["split"] != "test" or values["is_own_fold"] is not True:
-            return None
         recalls = {
             str(name): _fraction(value) for name, value in values["recall"].items() if value is not None
         }
@@ -62,7 +58,7 @@ def results_of(place: OwnDir) -> Results | None:
             ece_calibrated=None if calibrated is None else _fraction(calibrated),
             method=str(values["interval_method"])[:200],
         )
-    except (FileError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+    except (ValueError, TypeError, KeyError, AttributeError, IndexError):
         return None
 
 

@@ -19,7 +19,8 @@ from trainer.prediction.label_files import remove_label_files, write_label_files
 from trainer.prediction.label_scores import collect_scores
 from trainer.prediction.labels import Labels
 from trainer.prediction.outcomes import PredictObserver, PredictReport
-from trainer.prediction.worker import PAGE_FILE, VideoResult, VideoTask, failed
+from trainer.prediction.worker import VideoResult, VideoTask, failed
+from trainer.prediction.writing import PAGE_FILE
 from trainer.runs import Run
 
 INDEX_FILE = "index.json"

@@ -34,10 +34,8 @@ from trainer.prediction.person_section import Explanation
 from trainer.prediction.predict import Predictor, Progress
 from trainer.prediction.results import Prediction
 from trainer.prediction.source import PlannedSource, PredictOptions, plan_source
-from trainer.prediction.writing import Written
+from trainer.prediction.writing import PAGE_FILE, Written
 from trainer.runs import load_run
-
-PAGE_FILE = "index.html"
 
 
 @dataclass(frozen=True, kw_only=True)

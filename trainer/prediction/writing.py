@@ -17,13 +17,14 @@ from trainer.prediction.elan import as_eaf
 from trainer.prediction.page import as_page
 from trainer.prediction.person_section import PageExtras
 from trainer.prediction.results import Prediction
+from trainer.prediction.stored import WINDOWS_FILE
 from trainer.prediction.subtitles import as_srt, as_vtt
 from trainer.prediction.tables import fex_csv, frames_csv, people_csv, windows_csv
 
 TextFormat = Literal["jsonl", "json", "csv", "eaf", "srt", "vtt", "html"]
 """Formats that are made of a prediction; ``csv`` is four files."""
 
-WINDOWS_FILE, PREDICTION_FILE = "windows.jsonl", "prediction.json"
+PREDICTION_FILE = "prediction.json"
 PAGE_FILE = "index.html"
 DERIVED_FILES = (
     PREDICTION_FILE, "windows.csv", "frames.csv", "people.csv", "fex.csv", "timeline.eaf", "subtitles.srt",
