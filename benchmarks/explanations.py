@@ -30,7 +30,7 @@ from pipeline.store.reader import FeatureCache
 from pipeline.streams import scene_area
 from pipeline.types import Features, Streams
 from trainer.folds import fold_rows
-from trainer.prediction.answers import HeadInput, predict_inputs, with_other_scenes
+from trainer.prediction.answers import HeadInput, OtherScenes, predict_inputs
 from trainer.prediction.effects import cell_effects, probabilities_behind
 from trainer.prediction.extraction import load_run_models
 from trainer.runs import Run, load_run
@@ -57,12 +57,12 @@ def decided_clips(run: Run, cache: FeatureCache) -> tuple[list[Decided], int]:
     names = {"face_embedding": "face/embedding", "scene_embedding": "scene/embedding"}
     stored = {name: cache.read(array) for name, array in {**names, "scene_early": "scene/early"}.items()}
     valid, ids = cache.read("frame_valid"), cache.read("clip_id")
-    found = []
+    found, others = [], OtherScenes(run, scenes)
     for row in rows.tolist():
         features = Features(**{name: value[row, :1] for name, value in stored.items()})
         one = HeadInput(features=features, valid_T=valid[row, 0], in_view_T=valid[row, 0])
         answer = int(predict_inputs(run, [one])[0].class_C.argmax())
-        if int(with_other_scenes(run, one, scenes).argmax()) != answer:
+        if int(others.probabilities(one).argmax()) != answer:
             found.append(Decided(str(ids[row]), one, answer))
     return found, len(rows)
 

@@ -19,7 +19,7 @@ from tests.pixel_faces import pixel_models, two_people
 from tests.small_predictions import CLASSES, answer_of, prediction, window, windows
 from tests.tiny_cache import tiny_cache
 from trainer.demo import face_only
-from trainer.prediction.answers import HeadInput, predict_inputs, with_other_scenes
+from trainer.prediction.answers import HeadInput, OtherScenes, predict_inputs
 from trainer.prediction.effects import Effects, frame_effects, without_frame
 from trainer.prediction.explanation_choice import chosen_windows
 from trainer.prediction.explanation_text import CELLS_CAPTION, LARGER_PERCENT, MEASURED_CLIPS, sentence_of
@@ -172,10 +172,11 @@ def test_with_other_scenes_is_the_mean_over_scenes_and_forgets_the_own_one(runs)
     run = runs[0]
     scenes, _ = find_scenes(run)
     one = head_input(run)
-    mean = with_other_scenes(run, one, scenes)
+    others = OtherScenes(run, scenes)
+    mean = others.probabilities(one)
     assert mean.sum() == pytest.approx(1)
     other = replace(features(run, 9), face_embedding=one.features.face_embedding)
-    np.testing.assert_array_equal(with_other_scenes(run, replace(one, features=other), scenes), mean)
+    np.testing.assert_array_equal(others.probabilities(replace(one, features=other)), mean)
     by_hand = []
     for n in range(min(16, len(scenes))):
         behind = replace(

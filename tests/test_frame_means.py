@@ -3,7 +3,8 @@ import pytest
 import torch
 
 from trainer.config import LossConfig, ModelConfig, TrainConfig
-from trainer.frame_means import means_needed, one_thread, only_in_view, write_means
+from trainer.frame_means import means_needed, only_in_view, write_means
+from trainer.threads import one_thread
 
 
 def test_frames_in_view_are_valid_ones_and_all_valid_ones_where_there_is_none():

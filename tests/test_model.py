@@ -67,6 +67,27 @@ def test_invalid_frames_change_no_logit_to_the_bit(changes):
     assert torch.equal(ous(clean, classes).logits_BC, ous(dirty, classes).logits_BC)
 
 
+@pytest.mark.parametrize("has_gaps", [False, True])
+@pytest.mark.parametrize("changes", [*VARIANTS, {"tfe_tokens": "patches"}], ids=str)
+def test_a_batch_of_one_face_has_the_logits_of_that_face_repeated(changes, has_gaps):
+    ous, whole, classes = model(**changes), batch(), text()
+    if changes.get("tfe_tokens") == "patches":
+        whole = replace(whole, face_patches_BJD=torch.randn(B, 3, D), scene_patches_BJD=torch.randn(B, 3, D))
+    if has_gaps:
+        whole = replace(
+            whole, in_view_BT=IN_VIEW.masked_fill(~IN_VIEW.any(dim=1, keepdim=True), True) & VALID
+        )
+    of_face = ["face_BTF", "valid_BT", "in_view_BT", "face_patches_BJD"]
+    first = {name: None if getattr(whole, name) is None else getattr(whole, name)[:1] for name in of_face}
+    again = {name: None if v is None else v.expand(B, *v.shape[1:]) for name, v in first.items()}
+    once, repeated = (ous(replace(whole, **faces), classes) for faces in (first, again))
+    rows = B if changes.get("scene", True) else 1
+    assert once.logits_BC.shape == (rows, C)
+    torch.testing.assert_close(once.logits_BC, repeated.logits_BC[:rows], rtol=1e-5, atol=1e-4)
+    if rows == B:
+        assert not torch.allclose(once.logits_BC[0], once.logits_BC[2], atol=1e-3)
+
+
 IN_VIEW = VALID & torch.tensor(
     [
         [False, True, False, True, True, False],

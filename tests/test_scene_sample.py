@@ -1,7 +1,7 @@
 """Scenes beside a run: which ones, read back or drawn again from the cache, and hostile files."""
 
 import shutil
-from dataclasses import fields, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -129,11 +129,10 @@ def test_a_face_is_put_before_each_scene_and_each_counts_once(count):
     scenes = torch.arange(count * 6).reshape(count, 3, 2).half()
     sample = SceneSample(scene_NTF=scenes, early_N43D=torch.ones(count, 4, 3, 2).half())
     made = sample.behind(batch())
-    assert torch.equal(made.face_BTF, batch().face_BTF[:1].expand(NUM_USED, 3, 2))
+    assert torch.equal(made.face_BTF, batch().face_BTF[:1])
+    assert torch.equal(made.valid_BT, batch().valid_BT[:1])
     assert torch.equal(made.scene_BTF[: min(count, NUM_USED)], scenes[:NUM_USED].float())
-    assert {len(getattr(made, f.name)) for f in fields(Batch) if getattr(made, f.name) is not None} == {
-        NUM_USED
-    }
+    assert len(made.scene_BTF) == len(made.early_B43D) == NUM_USED
     used = min(count, NUM_USED)
     assert sample.mean_of(torch.arange(NUM_USED * 1.0)[:, None]).item() == (used - 1) / 2
     assert sample.sha256() != replace(sample, scene_NTF=scenes + 1).sha256()

@@ -28,7 +28,8 @@ from pipeline.types import Absence, Bools, Ints
 from trainer.config import TrainConfig
 from trainer.finite import require_finite
 from trainer.folds import polarity_labels
-from trainer.frame_means import ARRAYS, means_needed, one_thread, only_in_view, write_means
+from trainer.frame_means import ARRAYS, means_needed, only_in_view, write_means
+from trainer.threads import one_thread
 
 _SHARE_OF_FREE_MEMORY = 0.6
 _BYTES_PER_GB = 1e9
@@ -38,6 +39,8 @@ _READERS = 4
 @dataclass(frozen=True, kw_only=True)
 class Batch:
     """Clips on the device of the model. Features that the model does not use are None.
+
+    A batch of one face has the face stream and masks of one clip, and the scene streams of B clips.
 
     Attributes:
         face_BTF, scene_BTF: Embeddings, float32, not normalised.

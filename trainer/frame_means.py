@@ -5,8 +5,7 @@ The model uses early-block statistics and patch tokens only as means over valid 
 Letters: N clips; V views; T frames.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -65,14 +64,3 @@ def only_in_view(valid: Bools, in_view: Bools) -> Bools:
     """Return the valid frames [..., T] on which the subject is in view; all valid ones where it never is."""
     both: Bools = valid & in_view
     return np.where(both.any(axis=-1, keepdims=True), both, valid)
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Turn off the threads of torch: small operations in threads of their own gain nothing."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -16,7 +16,7 @@ _TYPES = ("polarity", "face", "scene")
 
 @dataclass(frozen=True, kw_only=True)
 class Tokens:
-    """Tokens to fuse.
+    """Tokens to fuse. Face tokens of one clip are fused with the other tokens of each clip.
 
     Attributes:
         face_BSF: Pooled face token, optionally followed by patch tokens; or one token per frame.
@@ -82,7 +82,12 @@ class TypeFusionEncoder(nn.Module):
             v_pol = (tokens.polarity_BF + polarity)[:, None]
             key, value = [v_pol, *key], [v_pol, *value]
             valid = [valid_BS.new_ones(valid_BS.shape[0], 1), *valid]
-        return torch.cat(key, dim=1), torch.cat(value, dim=1), torch.cat(valid, dim=1)
+        rows = max(part.shape[0] for part in (*key, *value))
+
+        def joined(parts: list[torch.Tensor]) -> torch.Tensor:
+            return torch.cat([part.expand(rows, *part.shape[1:]) for part in parts], dim=1)
+
+        return joined(key), joined(value), joined(valid)
 
 
 class CrossTypeBlock(nn.Module):

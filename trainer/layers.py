@@ -115,7 +115,7 @@ class EarlyFusion(nn.Module):
         """Fuse both streams over time or over type.
 
         Args:
-            face_BTF: Features of the face.
+            face_BTF: Features of the face; those of one clip are fused with each scene.
             scene_BTF: Features of the scene; None without it.
             in_view_BT: True for the frames of the face stream. None: all valid frames. The fused face of
                 another frame has no meaning.
@@ -124,9 +124,9 @@ class EarlyFusion(nn.Module):
             Both streams, in their own shapes.
         """
         if self.over == "time":
-            face_BTF = self._over_time(face_BTF) if in_view_BT is None else self._over(face_BTF, in_view_BT)
-            return face_BTF, None if scene_BTF is None else self._over_time(scene_BTF)
-        streams = [face_BTF] if scene_BTF is None else [face_BTF, scene_BTF]
+            face_BTF = self.over_time(face_BTF) if in_view_BT is None else self._over(face_BTF, in_view_BT)
+            return face_BTF, None if scene_BTF is None else self.over_time(scene_BTF)
+        streams = [face_BTF] if scene_BTF is None else [face_BTF.expand_as(scene_BTF), scene_BTF]
         types = torch.stack(streams, dim=2)
         fused = types + self.lstm(types.flatten(0, 1))[0].unflatten(0, types.shape[:2])
         if scene_BTF is None:
@@ -136,7 +136,8 @@ class EarlyFusion(nn.Module):
         alone = scene_BTF + self.lstm(scene_BTF.flatten(0, 1)[:, None])[0].view_as(scene_BTF)
         return fused[:, :, 0], torch.where(in_view_BT[..., None], fused[:, :, 1], alone)
 
-    def _over_time(self, x_BTF: torch.Tensor) -> torch.Tensor:
+    def over_time(self, x_BTF: torch.Tensor) -> torch.Tensor:
+        """Return one stream, fused over all its frames [B, T, F]."""
         hidden: torch.Tensor = self.lstm(x_BTF)[0]
         return x_BTF + hidden
 

@@ -55,6 +55,21 @@ class Outputs:
     polarity_logits_BP: torch.Tensor | None
 
 
+@dataclass(frozen=True, kw_only=True)
+class SceneStream:
+    """Values of a batch that only its scenes determine.
+
+    Attributes:
+        scene_BTF: Scenes, fused over time; None without them, and with the LSTM over types, which mixes them
+            with the faces.
+        polarity_BF, polarity_logits_BP: V_pol and its logits; None without them.
+    """
+
+    scene_BTF: torch.Tensor | None
+    polarity_BF: torch.Tensor | None
+    polarity_logits_BP: torch.Tensor | None
+
+
 class OusModel(nn.Module):
     """The model: LSTM -> Frame Encoder (face), mean (scene) -> alignment -> fusion with V_pol -> output."""
 
@@ -87,20 +102,30 @@ class OusModel(nn.Module):
         self.fusion = TypeFusionEncoder(width, model) if model.tfe else None
         self.head = nn.Linear(width, width)
 
-    def forward(self, batch: Batch, text_CF: torch.Tensor) -> Outputs:
-        """Fuse the batch and compare it with the class features `text_CF` of length 1."""
+    def forward(self, batch: Batch, text_CF: torch.Tensor, stream: SceneStream | None = None) -> Outputs:
+        """Fuse the batch and compare it with the class features `text_CF` of length 1.
+
+        A batch of one face has one row of `encoded_BF` and `face_BF`.
+
+        Args:
+            batch: The clips.
+            text_CF: Features of the class prompts.
+            stream: `scene_stream` of the batch, to use it again for the same scenes; None to compute it.
+        """
         with _autocast(self.precision, batch.face_BTF.device):
-            face_BTF, scene_BTF = self._early_fused(batch)
+            stream = self._scene_stream(batch) if stream is None else stream
+            face_BTF, scene_BTF = self._early_fused(batch, stream.scene_BTF)
             face_BTF = self.frame_encoder(face_BTF, batch.face_valid_BT)
             encoded_BF = masked_mean(face_BTF, batch.face_valid_BT)
             face_BF = self.align_face(encoded_BF)
             scene_BF = None
             if scene_BTF is not None and self.align_scene is not None:
                 scene_BF = self.align_scene(masked_mean(scene_BTF, batch.valid_BT))
-            v_pol_BF, polarity_logits_BP = self._polarity(batch)
+            v_pol_BF, polarity_logits_BP = stream.polarity_BF, stream.polarity_logits_BP
             if self.fusion is None:
                 pooled = [x for x in (face_BF, scene_BF, v_pol_BF) if x is not None]
-                fused_BF = torch.stack(pooled).mean(dim=0)
+                rows = max(x.shape[0] for x in pooled)
+                fused_BF = torch.stack([x.expand(rows, -1) for x in pooled]).mean(dim=0)
             else:
                 if self.frame_tokens:
                     tokens = self._frame_tokens(batch, face_BTF, scene_BTF, v_pol_BF)
@@ -119,6 +144,11 @@ class OusModel(nn.Module):
             polarity_logits_BP=None if polarity_logits_BP is None else polarity_logits_BP.float(),
         )
 
+    def scene_stream(self, batch: Batch) -> SceneStream:
+        """Return what `forward` computes from the scenes alone."""
+        with _autocast(self.precision, batch.face_BTF.device):
+            return self._scene_stream(batch)
+
     def fit_scales(self, batches: list[Batch]) -> None:
         """Measure means and deviations of the input features over the valid frames of `batches`."""
         self.scale_face.fit(torch.cat([batch.face_BTF[batch.face_valid_BT] for batch in batches]))
@@ -128,21 +158,24 @@ class OusModel(nn.Module):
         if self.scale_early is not None:
             self.scale_early.fit(torch.cat([b.early_B43D for b in batches if b.early_B43D is not None]))
 
-    def _early_fused(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Run the LSTM in float32 (on a GPU, TF32 in cuDNN).
+    def _scene_stream(self, batch: Batch) -> SceneStream:
+        v_pol_BF, logits_BP = self._polarity(batch)
+        scene_BTF = None
+        if self.early_fusion.over == "time" and self.scale_scene is not None and batch.scene_BTF is not None:
+            with _full_precision(batch):
+                scene_BTF = self.early_fusion.over_time(self.scale_scene(batch.scene_BTF))
+        return SceneStream(scene_BTF=scene_BTF, polarity_BF=v_pol_BF, polarity_logits_BP=logits_BP)
 
-        Autocast would run it in float16, whose gradients vanish.
-        """
-        with torch.autocast(batch.face_BTF.device.type, enabled=False):
-            fused: tuple[torch.Tensor, torch.Tensor | None]
-            fused = self.early_fusion(*self._scaled(batch), batch.in_view_BT)
-        return fused
-
-    def _scaled(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor | None]:
-        face_BTF: torch.Tensor = self.scale_face(batch.face_BTF)
-        if self.scale_scene is None or batch.scene_BTF is None:
-            return face_BTF, None
-        return face_BTF, self.scale_scene(batch.scene_BTF)
+    def _early_fused(
+        self, batch: Batch, fused_BTF: torch.Tensor | None
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Run the LSTM on faces, and on scenes unless they are fused already."""
+        with _full_precision(batch):
+            face_BTF, scene_BTF = self.scale_face(batch.face_BTF), None
+            if fused_BTF is None and self.scale_scene is not None and batch.scene_BTF is not None:
+                scene_BTF = self.scale_scene(batch.scene_BTF)
+            face_BTF, scene_BTF = self.early_fusion(face_BTF, scene_BTF, batch.in_view_BT)
+        return face_BTF, scene_BTF if fused_BTF is None else fused_BTF
 
     def _polarity(self, batch: Batch) -> tuple[torch.Tensor | None, torch.Tensor | None]:
         if self.polarity_encoder is None or self.scale_early is None:
@@ -194,6 +227,14 @@ class OusModel(nn.Module):
         if self.project_patches is None or patches_BJD is None or align is None:
             return []
         return [align(self.project_patches(patches_BJD))]
+
+
+def _full_precision(batch: Batch) -> torch.autocast:
+    """Return a context in which the LSTM runs in float32 (on a GPU, TF32 in cuDNN).
+
+    Autocast would run it in float16, whose gradients vanish.
+    """
+    return torch.autocast(batch.face_BTF.device.type, enabled=False)
 
 
 def _autocast(precision: Precision, device: torch.device) -> torch.autocast:

@@ -16,7 +16,7 @@ from trainer.batches import Batch
 from trainer.caches import chosen_cache, open_cache
 from trainer.checkpoint import Checkpoint, load_checkpoint
 from trainer.config import TrainConfig
-from trainer.model import Outputs
+from trainer.model import Outputs, SceneStream
 from trainer.run_info import RunInfo
 
 _TEST_FILE = "confusion.json"
@@ -74,10 +74,21 @@ class Run:
         return self.checkpoint.text_CF.device
 
     @torch.inference_mode()
-    def outputs(self, batch: Batch) -> Outputs:
-        """Return the outputs of the model for a batch on `device`; logits are those without a temperature."""
-        outputs: Outputs = self.checkpoint.model(batch, self.checkpoint.text_CF)
+    def outputs(self, batch: Batch, stream: SceneStream | None = None) -> Outputs:
+        """Return the outputs of the model for a batch on `device`; logits are those without a temperature.
+
+        Args:
+            batch: The clips.
+            stream: `scene_stream` of a batch with the same scenes; None to compute it.
+        """
+        outputs: Outputs = self.checkpoint.model(batch, self.checkpoint.text_CF, stream)
         return outputs
+
+    @torch.inference_mode()
+    def scene_stream(self, batch: Batch) -> SceneStream:
+        """Return what the model computes from the scenes of a batch alone, to use it with other faces."""
+        found: SceneStream = self.checkpoint.model.scene_stream(batch)
+        return found
 
     @torch.inference_mode()
     def probabilities(self, batch: Batch) -> torch.Tensor:

@@ -69,7 +69,7 @@ class SceneSample:
         return found.hexdigest()
 
     def behind(self, batch: Batch) -> Batch:
-        """Return a batch of `NUM_USED` clips: the face of its first clip with each of the sample's scenes.
+        """Return a batch of one face, that of the first clip, with `NUM_USED` of the sample's scenes.
 
         The valid frames remain those of the clip: of a short clip, as many frames of each scene are used. If
         there are fewer scenes, they are repeated.
@@ -77,13 +77,11 @@ class SceneSample:
         device = batch.face_BTF.device
         row_B = torch.arange(NUM_USED) % min(len(self), NUM_USED)
 
-        def repeated(value: torch.Tensor | None) -> torch.Tensor | None:
-            return None if value is None else value[:1].expand(NUM_USED, *value.shape[1:]).contiguous()
-
         def scenes(value: torch.Tensor | None) -> torch.Tensor | None:
             return None if value is None else value[row_B].to(device).float()
 
-        faces: dict[str, Any] = {part.name: repeated(getattr(batch, part.name)) for part in fields(Batch)}
+        parts = {part.name: getattr(batch, part.name) for part in fields(Batch)}
+        faces: dict[str, Any] = {name: None if value is None else value[:1] for name, value in parts.items()}
         return replace(
             Batch(**faces),
             scene_BTF=scenes(self.scene_NTF),

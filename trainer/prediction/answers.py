@@ -16,11 +16,13 @@ from pipeline.process.windows import WindowSample
 from pipeline.types import Bools, Features, Floats
 from trainer.batches import Batch
 from trainer.feature_batch import batch_of
+from trainer.model import SceneStream
 from trainer.prediction.answer_values import POLARITIES, HeadAnswer
 from trainer.prediction.results import DOUBTFUL, GAP, SHORT, WindowAnswer
 from trainer.run_info import OF_MODEL_INPUT
 from trainer.runs import Run
 from trainer.scene_sample import SceneSample
+from trainer.threads import one_thread
 
 _BATCH = 16
 """Windows of a batch, always: the answer for a window does not depend on the others of its batch."""
@@ -60,7 +62,8 @@ class Head:
     """
 
     def __init__(self, run: Run, face_run: Run | None = None, scenes: SceneSample | None = None) -> None:
-        self._run, self._face_run, self._scenes = run, face_run, scenes
+        self._run, self._face_run = run, face_run
+        self._other_scenes = None if scenes is None else OtherScenes(run, scenes)
 
     @property
     def no_answer(self) -> HeadAnswer:
@@ -77,7 +80,7 @@ class Head:
 
     def _answer(self, one: HeadInput, predicted: Probabilities, of_face: Probabilities | None) -> HeadAnswer:
         names, probability_C, polarity_P = self._run.class_names, predicted.class_C, predicted.polarity_P
-        others_C = None if self._scenes is None else with_other_scenes(self._run, one, self._scenes)
+        others_C = None if self._other_scenes is None else self._other_scenes.probabilities(one)
         ranked = np.sort(probability_C)[::-1]
         return HeadAnswer(
             answer=names[int(probability_C.argmax())],
@@ -178,7 +181,8 @@ def predict_inputs(run: Run, inputs: Sequence[HeadInput]) -> list[Probabilities]
     found: list[Probabilities] = []
     for start in range(0, len(inputs), _BATCH):
         part = list(inputs[start : start + _BATCH])
-        outputs = run.outputs(_batch_of(run, part + [part[-1]] * (_BATCH - len(part))))
+        with one_thread():
+            outputs = run.outputs(_batch_of(run, part + [part[-1]] * (_BATCH - len(part))))
         probability_BC = run.calibrated(outputs.logits_BC.double()).cpu().numpy()
         logits_BP = outputs.polarity_logits_BP
         polarity_BP = None if logits_BP is None else torch.softmax(logits_BP.double(), dim=1).cpu().numpy()
@@ -188,12 +192,28 @@ def predict_inputs(run: Run, inputs: Sequence[HeadInput]) -> list[Probabilities]
     return found
 
 
-def with_other_scenes(run: Run, one: HeadInput, scenes: SceneSample) -> npt.NDArray[np.float64]:
-    """Return the mean probabilities [C] of an input's face with each of the scenes, which are one batch."""
-    outputs = run.outputs(scenes.behind(_batch_of(run, [one])))
-    probability_BC = run.calibrated(outputs.logits_BC.double())
-    mean_C: npt.NDArray[np.float64] = scenes.mean_of(probability_BC).cpu().numpy()
-    return mean_C
+class OtherScenes:
+    """Answers of a run for faces with the scenes of other clips.
+
+    Args:
+        run: The run.
+        scenes: Scenes of its training clips.
+    """
+
+    def __init__(self, run: Run, scenes: SceneSample) -> None:
+        self._run, self._scenes = run, scenes
+        self._stream: SceneStream | None = None
+
+    def probabilities(self, one: HeadInput) -> npt.NDArray[np.float64]:
+        """Return the mean probabilities [C] of an input's face with each of the scenes, in one batch."""
+        run = self._run
+        with one_thread():
+            batch = self._scenes.behind(_batch_of(run, [one]))
+            self._stream = run.scene_stream(batch) if self._stream is None else self._stream
+            outputs = run.outputs(batch, self._stream)
+        probability_BC = run.calibrated(outputs.logits_BC.double())
+        mean_C: npt.NDArray[np.float64] = self._scenes.mean_of(probability_BC).cpu().numpy()
+        return mean_C
 
 
 def _batch_of(run: Run, inputs: Sequence[HeadInput]) -> Batch:
