@@ -287,6 +287,7 @@ _PREDICT_ROWS: dict[str, Callable[[dict[str, Any]], list[tuple[str, str]]]] = {
         ("images encoded / (windows x 32), windows of 2 s every 0.5 s", f"{result['ratio']:.2f}")
     ],
     "speed": _speed_rows,
+    "speed-large": _speed_rows,
     "memory": _memory_rows,
     "kills": lambda result: [
         ("predictions after a SIGKILL with equal bytes", f"{result['equal']} of {result['kills']}")

@@ -1,6 +1,7 @@
 """The bench measures what it shows, on clips it makes itself; no test looks at a time."""
 
 import json
+import math
 import os
 import re
 import shutil
@@ -167,6 +168,31 @@ def test_quick_parts_run_and_name_their_machine(videos: Path) -> None:
     }
     assert all(part.keys() for part in document["parts"].values())
     assert len(document["goals"]) == 3
+
+
+def test_windows_without_a_face_are_not_compared_with_the_parts_alone(videos: Path) -> None:
+    (videos / "broken.mp4").write_bytes(b"no video" * 100_000)
+    result = run_bench(small_options(clips=videos, only=("predict",)))
+    assert not result.failed
+    part = result.parts["predict"]
+    assert part.numbers["not_compared"] == "no face is found in the video"
+    assert [goal.value for goal in part.goals] == [math.inf, math.inf]
+
+
+def test_windows_of_a_video_are_compared_with_the_parts_alone(test_data: Path, tmp_path: Path) -> None:
+    shutil.copy(test_data / "videos" / "people" / "d12.mp4", tmp_path)
+    result = run_bench(small_options(clips=tmp_path, only=("predict",)))
+    assert not result.failed
+    numbers = result.parts["predict"].numbers
+    assert numbers["windows"] >= 5
+    assert numbers["images_of_windows"] >= numbers["images_encoded"] > 0
+    assert set(numbers["seconds"]) == {"detect", "encode", "scan", "predict"}
+    assert all(seconds > 0 for seconds in numbers["seconds"].values())
+    shared = numbers["images_of_windows"] / numbers["images_encoded"]
+    assert [goal.value for goal in result.parts["predict"].goals] == [
+        numbers["of_encoder_and_detector_alone"],
+        shared,
+    ]
 
 
 def test_files_that_do_not_decode_are_not_checked(videos: Path) -> None:

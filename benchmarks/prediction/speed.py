@@ -1,31 +1,22 @@
 """Images that windows share, and the time of `predict` beside that of encoder and detector alone."""
 
-import math
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
 
 from benchmarks.prediction.settings import CPU, decoders, planned, small_models
+from pipeline.bench.prediction import compare_with_parts, ratio_to_parts, read_windows
 from pipeline.features import Encoded
 from pipeline.own_dir import OwnDir
-from pipeline.process import Models
-from pipeline.process.windows import PartDecoder, WindowOptions, WindowReader, stream_frames
+from pipeline.process.windows import WindowOptions, WindowReader
 from pipeline.scratch import ScratchDirectory
-from trainer.prediction.extraction import RunModels, load_run_models
+from trainer.prediction.extraction import load_run_models
 from trainer.prediction.outputs import OutputOptions, write_outputs
 from trainer.prediction.predict import Predictor
 from trainer.prediction.source import PlannedSource, PredictOptions, plan_source
-from trainer.runs import Run, load_run
-
-Times = npt.NDArray[np.float64]
-"""Elapsed seconds, and processor seconds of this process, [2]."""
-_CHUNK = 16
-"""Frames of a call of the detector, as in `predict`."""
+from trainer.runs import load_run
 
 
 class _CountingEncoder:
@@ -79,92 +70,37 @@ def measure_speed(video: Path, run_path: Path, rounds: int) -> dict[str, Any]:
         does not lengthen. Decoding is in other processes, and not in the latter.
     """
     run = load_run(run_path, device="cpu")
-    models = load_run_models(run, CPU)
+    loaded = load_run_models(run, CPU)
+    models = loaded.models
     options = PredictOptions(window_seconds=2.0, stride_seconds=0.5)
-    with decoders() as decoder:
-        plan = plan_source(video, models.models.config, run.info, options, decoder)
-        reader = WindowReader(video, plan.scan, plan.plan, models.models, WindowOptions(), decoder)
-        for _ in reader.batches():
-            pass
-        counts = {"frames_searched": len(plan.plan.wanted), "images": reader.engine.num_encoded}
-        least = {"detect": math.inf, "encode": math.inf, "scan": math.inf, "predict": math.inf}
-        ratios = []
-        least_cpu = dict(least)
-        for _ in range(rounds):
-            took, took_cpu = (
-                dict(zip(least, times, strict=True))
-                for times in zip(
-                    _detect_seconds(plan, models.models, decoder),
-                    _encode_seconds(counts["images"], models.models),
-                    *_predict_seconds(video, run, models, options, decoder),
-                    strict=True,
-                )
-            )
-            ratios.append(_ratio(took))
-            least = {name: min(least[name], took[name]) for name in least}
-            least_cpu = {name: min(least_cpu[name], took_cpu[name]) for name in least}
+    with decoders() as decoder, ScratchDirectory("predict") as folder:
+
+        def scan() -> PlannedSource:
+            return plan_source(video, models.config, run.info, options, decoder)
+
+        def predict(source: PlannedSource) -> None:
+            out = OwnDir.of(folder / str(len(list(folder.iterdir()))))
+            out.make()
+            prediction = Predictor(run, loaded, options, decoder).predict(source, out)
+            write_outputs(prediction, source, out, OutputOptions(), decoder)
+
+        source = scan()
+        num_images = read_windows(source, models, decoder).engine.num_encoded
+        least, least_cpu, ratios = compare_with_parts(models, decoder, num_images, scan, predict, rounds)
+    end_seconds = source.scan.end_seconds
     return {
-        "video_seconds": plan.scan.end_seconds,
+        "video": video.name,
+        "video_seconds": end_seconds,
         "encoder": run.info.encoder_name,
-        "detector": models.models.config.detector.name,
-        **counts,
+        "precision": str(models.config.features.precision),
+        "detector": models.config.detector.name,
+        "frames_searched": len(source.plan.wanted),
+        "images": num_images,
         "seconds": least,
         "processor_seconds": least_cpu,
-        "of_encoder_and_detector_alone": _ratio(least),
-        "of_encoder_and_detector_alone_without_scan": _ratio({**least, "scan": 0.0}),
-        "of_encoder_and_detector_alone_processor": _ratio(least_cpu),
+        "of_encoder_and_detector_alone": ratio_to_parts(least),
+        "of_encoder_and_detector_alone_without_scan": ratio_to_parts({**least, "scan": 0.0}),
+        "of_encoder_and_detector_alone_processor": ratio_to_parts(least_cpu),
         "ratio_of_rounds": ratios,
-        "times_real_time": plan.scan.end_seconds / (least["scan"] + least["predict"]),
+        "times_real_time": end_seconds / (least["scan"] + least["predict"]),
     }
-
-
-def _ratio(seconds: dict[str, float]) -> float:
-    return (seconds["detect"] + seconds["encode"]) / (seconds["scan"] + seconds["predict"])
-
-
-def _now() -> Times:
-    return np.array([time.perf_counter(), time.process_time()])
-
-
-def _detect_seconds(plan: PlannedSource, models: Models, decoder: PartDecoder) -> Times:
-    """Return the times of the detector alone on the frames of all windows, without decoding."""
-    chunk: list[torch.Tensor] = []
-    seconds = np.zeros(2)
-
-    def detect() -> Times:
-        stacked = torch.stack(chunk)
-        began = _now()
-        models.detector.detect(stacked)
-        return _now() - began
-
-    for frame in stream_frames(plan.path, plan.scan, plan.plan.wanted.tolist(), decoder):
-        assert frame.rgb_HWC is not None, frame.reason
-        chunk.append(torch.from_numpy(frame.rgb_HWC).to(models.device))
-        if len(chunk) == _CHUNK:
-            seconds += detect()
-            chunk.clear()
-    return seconds + (detect() if chunk else 0.0)
-
-
-def _encode_seconds(num_images: int, models: Models) -> Times:
-    """Return the times of the encoder alone, for half as many faces and scenes as images."""
-    side = models.images.side_px
-    images = torch.randint(0, 256, (num_images // 2, 3, side, side), dtype=torch.uint8, device=models.device)
-    began = _now()
-    models.encoder.encode(images, early=False)
-    models.encoder.encode(images, early=True)
-    return _now() - began
-
-
-def _predict_seconds(
-    video: Path, run: Run, models: RunModels, options: PredictOptions, decoder: PartDecoder
-) -> tuple[Times, Times]:
-    """Return the times of the scan, and of everything after it up to the written files."""
-    with ScratchDirectory("predict") as folder:
-        began = _now()
-        plan = plan_source(video, models.models.config, run.info, options, decoder)
-        scanned = _now()
-        out = OwnDir.of(folder)
-        prediction = Predictor(run, models, options, decoder).predict(plan, out)
-        write_outputs(prediction, plan, out, OutputOptions(), decoder)
-        return scanned - began, _now() - scanned

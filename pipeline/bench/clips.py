@@ -45,7 +45,7 @@ def prepared_clips(folder: Path, num_clips: int, into: Path, most_frames: int = 
     notes: list[str] = []
     for video in videos_of(folder)[:num_clips]:
         target = into / f"original-{len(originals):03d}.mp4"
-        if _scaled(video, target, most_frames):
+        if scaled_video(video, target, most_frames):
             originals.append(target)
         else:
             notes.append(f"'{video.relative_to(folder)}' does not decode and is left out")
@@ -77,7 +77,7 @@ def link_or_copy(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
 
 
-def _scaled(source: Path, target: Path, most_frames: int) -> bool:
+def scaled_video(source: Path, target: Path, most_frames: int) -> bool:
     """Write frames of `source`, scaled to fit 640 x 360, to `target`, and return whether there were any."""
     count = 0
     try:

@@ -8,7 +8,8 @@ from pipeline.errors import ConfigError
 from pipeline.process import ExtractConfig
 
 PARTS = (
-    "encode", "decode", "seek", "detect", "write", "pipeline", "baseline", "load", "dask", "workers",
+    "encode", "decode", "seek", "detect", "write", "pipeline", "predict", "baseline", "load", "dask",
+    "workers",
 )  # fmt: skip
 _NEED_CLIPS = frozenset(PARTS) - {"encode", "load", "dask"}
 
@@ -27,7 +28,7 @@ class BenchOptions:
             repeated.
         baseline_clips: Clips of the comparison with the baseline.
         repeats: Number of measurements; the best counts. Decoding and detection are always measured 3 times,
-            the pipeline at most twice.
+            pipeline and prediction at most twice.
         encode_pictures: Most images for the bare encoder.
         cache_clips: Clips of the synthetic cache that is loaded.
         dask_blocks: Empty blocks for Dask.

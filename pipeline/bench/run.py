@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 
-from pipeline.bench import cluster, encoding, end_to_end, steps
+from pipeline.bench import cluster, encoding, end_to_end, prediction, steps
 from pipeline.bench.clips import prepared_clips
 from pipeline.bench.load import load
 from pipeline.bench.models import load_bench_models
@@ -91,6 +91,10 @@ class _Shared:
             case "pipeline":
                 rounds = min(2, options.repeats)
                 return end_to_end.pipeline(self.index, config, options.device, rounds, other_backbone=True)
+            case "predict":
+                assert options.clips is not None, "BenchOptions rejects that"
+                rounds = min(2, options.repeats)
+                return prediction.predict(options.clips, self.models, self._folder, rounds)
             case "baseline":
                 return end_to_end.baseline(self.index, config, options.device, options.baseline_clips)
             case "load":

@@ -28,8 +28,8 @@ def bench(
     only: Annotated[
         str | None,
         typer.Option(
-            help="Measure these parts, with commas: encode, decode, seek, detect, write, pipeline, baseline, "
-            "load, dask, workers [all].",
+            help="Measure these parts, with commas: encode, decode, seek, detect, write, pipeline, predict, "
+            "baseline, load, dask, workers [all].",
             rich_help_panel=DATA,
         ),
     ] = None,
@@ -52,7 +52,8 @@ def bench(
     repeats: Annotated[
         int,
         typer.Option(
-            help="Measure this many times and keep the best; decode, detect: always 3; pipeline: at most 2.",
+            help="Measure this many times and keep the best; decode, detect: always 3; "
+            "pipeline, predict: at most 2.",
             rich_help_panel=DATA,
         ),
     ] = 3,
