@@ -290,6 +290,24 @@ class OwnDir:
         with self._parent.opened() as source, to._parent.opened() as target, reported(to.path, "created"):
             os.rename(self.inside[-1], to.inside[-1], src_dir_fd=source, dst_dir_fd=target)
 
+    def link(self, name: str, to: str) -> None:
+        """Give a file a further name, which replaces an existing file; without hard links, copy it."""
+        _require_name(name)
+        _require_name(to)
+        partial = f".{secrets.token_hex(8)}{_PARTIAL}"
+        with self.opened() as handle, reported(self.path / to, "written"):
+            self._require_file(handle, name)
+            self._require_file(handle, to)
+            try:
+                os.link(name, partial, src_dir_fd=handle, dst_dir_fd=handle, follow_symlinks=False)
+            except FileNotFoundError:
+                raise
+            except OSError:
+                size = os.stat(name, dir_fd=handle, follow_symlinks=False).st_size
+                self.write_bytes(to, self.read_bytes(name, size))
+                return
+            os.replace(partial, to, src_dir_fd=handle, dst_dir_fd=handle)
+
     def remove_file(self, name: str) -> None:
         """Remove a file, or a link itself, if it is there."""
         _require_name(name)

@@ -58,7 +58,9 @@ def records(run_dir):
 def test_a_loss_of_one_entry_is_trained_with_and_recorded(path, tmp_path, add, monkeypatch, is_graphed):
     if is_graphed:
         tape = Tape()
-        monkeypatch.setattr("trainer.training.steps_of", lambda of, _: steps.GraphedSteps(of, tape.capture))
+        monkeypatch.setattr(
+            "trainer.training_task.steps_of", lambda of, _: steps.GraphedSteps(of, tape.capture)
+        )
     labels = []
     monkeypatch.setattr("matplotlib.axes.Axes.plot", lambda *_, label, **__: labels.append(label))
     monkeypatch.setattr("matplotlib.axes.Axes.legend", lambda _: None)

@@ -65,7 +65,7 @@ def test_the_file_and_the_cache_give_equal_scenes(copied, name):
 
 
 def test_training_numbers_do_not_depend_on_the_scenes(made, tmp_path, monkeypatch):
-    monkeypatch.setattr("trainer.training.save_scenes", lambda *_: torch.rand(5))
+    monkeypatch.setattr("trainer.training_task.save_scenes", lambda *_: torch.rand(5))
     train(made / "feats.zarr", tmp_path / "run", QUICK, device="cpu")
     assert not (tmp_path / "run" / FILE).exists()
     assert (tmp_path / "run/best.safetensors").read_bytes() == (made / "pooled/best.safetensors").read_bytes()

@@ -7,6 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from pipeline.config import override
 from pipeline.display.json_values import to_json_values
@@ -170,6 +171,15 @@ def test_tensorboard_shows_the_same_numbers(finished):
     events.Reload()
     shown = [event.value for event in events.Scalars("validation/loss")]
     assert shown == pytest.approx([report.validation.loss for report in reports], rel=1e-6)
+    (image,) = events.Images("validation/confusion")
+    assert (image.step, image.encoded_image_string[1:4]) == (result.info.best_epoch, b"PNG")
+    of_hparams = events.PluginTagToContent("hparams")
+    assert set(of_hparams) == {"_hparams_/session_start_info", "_hparams_/session_end_info"}
+    started = HParamsPluginData.FromString(of_hparams["_hparams_/session_start_info"]).session_start_info
+    assert started.group_name == result.run_dir.name
+    assert started.hparams["schedule.max_epochs"].number_value == 3
+    assert started.hparams["model.scene"].bool_value
+    assert started.hparams["fold"].string_value == "1"
     assert {"train/gated_share", "train/accuracy", "validation/war", "lr"} <= set(events.Tags()["scalars"])
 
 

@@ -74,14 +74,15 @@ if TYPE_CHECKING:
     from trainer.evaluation import evaluate
     from trainer.prediction.api import predict
     from trainer.runs import load_run
-    from trainer.training import train
+    from trainer.training import resume, train
 
-__all__ = ["evaluate", "load_run", "predict", "train"]
+__all__ = ["evaluate", "load_run", "predict", "resume", "train"]
 
 _MODULES = {
     "evaluate": "trainer.evaluation",
     "load_run": "trainer.runs",
     "predict": "trainer.prediction.api",
+    "resume": "trainer.training",
     "train": "trainer.training",
 }
 

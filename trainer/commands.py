@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from trainer.training_result import EpochReport
 
 app = typer.Typer()
+_WITH_RESUME = frozenset({"resume", "cache", "device", "encoder_weights", "json_"})
+"""Parameters of `train` that a resumed run does not determine."""
 
 AllowLeak = Annotated[
     bool,
@@ -88,6 +90,7 @@ def demo(
     cls=Command, epilog="Example: cli.py train --cache feats.zarr --fold 1 --seed 0 --set model.tfe_blocks=8"
 )
 def train(
+    context: typer.Context,
     cache: Cache = "feats.zarr",
     run: Annotated[
         Path | None,
@@ -116,6 +119,13 @@ def train(
     profile: Annotated[
         bool, typer.Option(help="Show the time of each part of a step.", rich_help_panel=OUTPUT)
     ] = False,
+    resume: Annotated[
+        Path | None,
+        typer.Option(
+            help="Continue the interrupted training of this run, with its own settings [none].",
+            rich_help_panel=DATA,
+        ),
+    ] = None,
     set_: Settings = None,
     json_: Json = False,
 ) -> None:
@@ -123,6 +133,9 @@ def train(
     from trainer.config_choice import chosen_config
     from trainer.training import train as train_run
 
+    if resume is not None:
+        _resume(context, resume, device, encoder_weights, json_)
+        return
     if preset is not None and config is not None:
         msg = f"--preset {preset} and --config '{config}': leave out one of them."
         raise ConfigError(msg)
@@ -140,18 +153,49 @@ def train(
     answer(result, json_)
 
 
+def _resume(context: typer.Context, run: Path, device: str, encoder_weights: str | None, json_: bool) -> None:
+    """Continue a run. Raises ConfigError for options that the run determines."""
+    from trainer.training import resume
+
+    given = {
+        parameter.name: parameter.opts[0]
+        for parameter in context.command.params
+        if (source := context.get_parameter_source(parameter.name or "")) and source.name == "COMMANDLINE"
+    }
+    fixed = [option for name, option in given.items() if name not in _WITH_RESUME]
+    if fixed:
+        msg = f"--resume '{run}' and {', '.join(fixed)}: the run has its own settings; leave out {fixed[0]}."
+        raise ConfigError(msg)
+    cache = context.params["cache"] if "cache" in given else None
+    try:
+        result = resume(
+            run, cache=cache, device=device, encoder_weights=encoder_weights, on_epoch=_show_epoch
+        )
+    except KeyboardInterrupt:
+        say(f"stopped; `{_resume_command(run)}` continues.")
+        raise typer.Exit(EXIT_INTERRUPTED) from None
+    answer(result, json_)
+
+
+def _resume_command(run: Path) -> str:
+    from pipeline.program import command
+
+    return command("train", "--resume", run)
+
+
 def _stopped(run: Path, cache: str, fold: str, config: "TrainConfig", seed: int) -> str:
     """Return the message for an interrupted training: the files it keeps."""
     from trainer.caches import open_cache
     from trainer.folds import fold_rows
-    from trainer.run_directory import WEIGHTS_FILE
+    from trainer.run_directory import STATE_FILE, WEIGHTS_FILE
     from trainer.training_result import evaluate_command
 
     if (run / WEIGHTS_FILE).is_file():
         with open_cache(cache) as features:
             split = fold_rows(features, fold, config.data, seed).split_to_measure
         command = evaluate_command(run, split)
-        return f"stopped; {run} keeps the best epoch so far, and `{command}` measures it."
+        resumes = f" `{_resume_command(run)}` continues." if (run / STATE_FILE).is_file() else ""
+        return f"stopped; {run} keeps the best epoch so far, and `{command}` measures it.{resumes}"
     return f"stopped in the first epoch; no model is kept{f'; remove {run}' if run.exists() else ''}."
 
 

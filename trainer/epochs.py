@@ -5,17 +5,18 @@ Selection, plateau and early stopping use the ungated class-contrastive loss of 
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
 
 from pipeline.cancel import CancelToken
+from pipeline.config import to_dict
 from pipeline.errors import OusError
 from pipeline.own_dir import OwnDir
 from pipeline.strict_json import to_json
 from trainer.batches import ClipData
-from trainer.board import Board
+from trainer.board import EVENTS, Board, BoardSettings
 from trainer.calibration import fit_temperature
 from trainer.checkpoint import save_weights
 from trainer.config import OptimConfig, TrainConfig
@@ -27,6 +28,7 @@ from trainer.run_info import RunInfo
 from trainer.scalars import Scalars, ScalarTable
 from trainer.steps import Steps, TrainState
 from trainer.training_result import EpochReport, TrainEpoch, ValidationEpoch, epoch_record
+from trainer.training_state import EpochState, StateKeeper, StoredState
 
 METRICS_FILE = "metrics.jsonl"
 
@@ -58,13 +60,35 @@ class TrainingRun:
     watch: Stopwatch
 
 
+@dataclass(frozen=True, kw_only=True)
+class TrainedEpochs:
+    """Result of all epochs.
+
+    Attributes:
+        reports: Reports of all epochs.
+        info: Origin with the best epoch, the reason why training ended, and the temperature of the best
+            epoch, or the reason why it has none.
+        best_logits_NC, label_N: Logits of the best epoch for the validation clips, and their classes.
+        board: TensorBoard's event file.
+    """
+
+    reports: list[EpochReport]
+    info: RunInfo
+    best_logits_NC: torch.Tensor
+    label_N: torch.Tensor
+    board: Board
+
+
 def run_epochs(
     run: TrainingRun,
     run_dir: OwnDir,
     info: RunInfo,
     on_epoch: Callable[[EpochReport], None] | None,
     cancel: CancelToken | None,
-) -> tuple[list[EpochReport], RunInfo]:
+    *,
+    keeper: StateKeeper | None = None,
+    stored: StoredState | None = None,
+) -> TrainedEpochs:
     """Train until a stopping rule holds.
 
     Args:
@@ -73,10 +97,8 @@ def run_epochs(
         info: Origin of the run.
         on_epoch: Called after every epoch.
         cancel: Checked after every epoch.
-
-    Returns:
-        Reports of all epochs, and `info` with the best epoch, the reason why training ended, and the
-        temperature of the best epoch, or the reason why it has none.
+        keeper: Keeps the state after the epochs; None to keep none.
+        stored: State of an earlier run to continue with; None for the start.
 
     Raises:
         TrainingError: A loss is NaN or infinite.
@@ -86,9 +108,14 @@ def run_epochs(
     schedule = run.config.schedule
     progress = Progress(lr=run.config.optim.lr)
     reports: list[EpochReport] = []
-    best: Scores | None = None
+    best_logits_NC = torch.empty(0)
     steps, reason = 0, ""
-    board = Board(run_dir)
+    if stored is not None:
+        progress, reports = replace(stored.epoch.progress), [*stored.epoch.reports]
+        info, best_logits_NC = stored.epoch.info, stored.epoch.best_logits_NC
+        steps = reports[-1].steps
+        reason = progress.stop_reason(len(reports), steps, schedule)
+    board = _records(run_dir, reports, _board_settings(run.config, info))
     while not reason:
         began = time.perf_counter()
         epoch = len(reports) + 1
@@ -107,7 +134,9 @@ def run_epochs(
             stop_reason=reason,
         )
         if is_best:
-            best = scores
+            best_logits_NC = torch.from_numpy(scores.logits_NC)
+            if keeper is not None:
+                keeper.before_best()
             save_weights(run_dir, run.state.model, run.state.prompts.context, text_CF, info, epoch)
         else:
             save_info(run_dir, info)
@@ -118,19 +147,24 @@ def run_epochs(
         )  # fmt: skip
         reports.append(report)
         _log(report, run_dir, board)
+        if keeper is not None and not reason:
+            state = EpochState(reports=reports, progress=progress, info=info, best_logits_NC=best_logits_NC)
+            keeper.after_epoch(state)
         if on_epoch is not None:
             on_epoch(report)
         if cancel is not None:
             cancel.raise_if_cancelled()
-    info = _calibrated(info, best)
+    label_N = run.data.label_N.cpu()[run.validation_places]
+    info = _calibrated(info, best_logits_NC, label_N)
     save_info(run_dir, info)
-    return reports, info
+    return TrainedEpochs(
+        reports=reports, info=info, best_logits_NC=best_logits_NC, label_N=label_N, board=board
+    )
 
 
-def _calibrated(info: RunInfo, best: Scores | None) -> RunInfo:
-    """Return `info` with the temperature of the best epoch's scores, which are those of the checkpoint."""
-    assert best is not None, "the first epoch is the best one so far"
-    fit = fit_temperature(best.logits_NC, best.label_N, info.selection)
+def _calibrated(info: RunInfo, logits_NC: torch.Tensor, label_N: torch.Tensor) -> RunInfo:
+    """Return `info` with the temperature of the best epoch's logits, which are those of the checkpoint."""
+    fit = fit_temperature(logits_NC.numpy(), label_N.numpy(), info.selection)
     return replace(
         info,
         temperature=fit.temperature,
@@ -206,6 +240,28 @@ def _validate(run: TrainingRun, class_names: tuple[str, ...]) -> tuple[Validatio
     scores = score(run.state.model, text_CF, run.data, run.validation_places, run.config.optim.batch_size)
     metrics = scores.metrics(class_names)
     return ValidationEpoch(loss=scores.loss, war=metrics.war, uar=metrics.uar), text_CF, scores
+
+
+def _board_settings(config: TrainConfig, info: RunInfo) -> BoardSettings:
+    """Return the settings by which runs are compared: all of the config, and those of the data."""
+    settings: dict[str, str | float | bool] = {
+        f"{section}.{key}": value if isinstance(value, str | int | float | bool) else str(value)
+        for section, values in to_dict(config).items()
+        for key, value in values.items()
+    }
+    settings |= {"dataset": info.dataset, "encoder": info.encoder_name, "fold": info.fold, "seed": info.seed}
+    return settings
+
+
+def _records(run_dir: OwnDir, reports: Sequence[EpochReport], settings: BoardSettings) -> Board:
+    """Write the records of earlier epochs in place of those that are there. Returns the event file."""
+    for name in run_dir.entries():
+        if name == METRICS_FILE or name.startswith(EVENTS):
+            run_dir.remove_file(name)
+    board = Board(run_dir, settings)
+    for report in reports:
+        _log(report, run_dir, board)
+    return board
 
 
 def _log(report: EpochReport, run_dir: OwnDir, board: Board) -> None:

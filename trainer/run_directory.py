@@ -14,6 +14,7 @@ from pipeline.errors import (
     some,
 )
 from pipeline.own_dir import Folder, OwnDir
+from pipeline.program import command
 from pipeline.strict_json import from_json, to_json
 from trainer.config import TrainConfig
 from trainer.config_file import from_toml, to_toml
@@ -22,6 +23,7 @@ from trainer.run_info import RunInfo, require_types
 CONFIG_FILE = "config.toml"
 RUN_FILE = "run.json"
 WEIGHTS_FILE = "best.safetensors"
+STATE_FILE = "training_state.safetensors"
 _MAX_TEXT_BYTES, _MAX_CONFIG_BYTES = 16 << 20, 1 << 20
 
 
@@ -59,12 +61,15 @@ def require_new(run_dir: Folder) -> None:
         return
     there = place.entries() if place.is_dir() else None
     if there != {}:
-        what = (
-            " (a run without a model: it diverged, was stopped, or is in its first epoch)"
-            if there and CONFIG_FILE in there and WEIGHTS_FILE not in there
-            else ""
-        )
-        msg = f"--run '{run_dir}' exists already{what}; give another name, or remove it."
+        what, more = "", ""
+        if there and CONFIG_FILE in there and WEIGHTS_FILE not in there:
+            what = " (a run without a model: it diverged, was stopped, or is in its first epoch)"
+        elif there and STATE_FILE in there:
+            what, more = (
+                " (an interrupted training)",
+                f" `{command('train', '--resume', place.path)}` continues it.",
+            )
+        msg = f"--run '{run_dir}' exists already{what}; give another name, or remove it.{more}"
         raise ConfigError(msg)
 
 

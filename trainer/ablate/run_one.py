@@ -112,7 +112,8 @@ def _give_memory_back() -> None:
 def _measured(task: RunTask, partial: OwnDir, cancel: CancelToken) -> Outcome:
     trained = train(
         task.cache, partial, task.config, fold=task.fold, seed=task.seed, device=task.device,
-        encoder_weights=task.encoder_weights, usable_sha256=task.usable_sha256, cancel=cancel,
+        encoder_weights=task.encoder_weights, usable_sha256=task.usable_sha256, is_resumable=False,
+        cancel=cancel,
     )  # fmt: skip
     measured = evaluate(partial, cache=task.cache, device=task.device, allow_leak=task.allow_leak)
     return Outcome.of(
