@@ -112,11 +112,11 @@ ifneq ($(LOCK),requirements.lock)
 .PHONY: $(LOCK)
 $(LOCK): | $(BIN)/python
 	@rm -f $@
-	@$(with_uv) pip compile pyproject.toml --extra dev --group lock --python $(BIN)/python \
+	@$(with_uv) pip compile pyproject.toml --extra dev --extra docs --group lock --python $(BIN)/python \
 	  --no-emit-index-url --generate-hashes --quiet --output-file $@
 endif
 
 lock: | $(BIN)/python  ## resolve requirements.lock from pyproject.toml (UPGRADE=--upgrade for newer versions)
-	@$(with_uv) pip compile pyproject.toml --extra dev --group lock --universal --python-version 3.11 \
+	@$(with_uv) pip compile pyproject.toml --extra dev --extra docs --group lock --universal --python-version 3.11 \
 	  --no-emit-index-url --generate-hashes --custom-compile-command "make lock" $(UPGRADE) \
 	  --quiet --output-file requirements.lock
