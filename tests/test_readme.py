@@ -41,7 +41,7 @@ def test_the_recorded_demo_shows_what_it_is_to_show():
 
 
 def test_the_page_of_the_synthetic_set_shows_what_was_recorded():
-    page = (ROOT / "docs" / "synthetic.md").read_text()
+    page = (ROOT / "docs" / "findings.md").read_text()
     recorded = json.loads((RESULT.parent / "synthetic.json").read_text())
     found, frames = recorded["haar_frames_found"]
     leak, both = recorded["leak_probe_on_face_features"], recorded["face_and_scene"]
