@@ -53,7 +53,7 @@ def settings_page() -> str:
     for heading, text, config in (
         (
             "Settings of an extraction",
-            "For `extract` and `bench`. They are part of the cache's identity, unless they affect speed alone.",
+            "For `extract` and `bench`. Those that affect features are part of the cache's identity.",
             ExtractConfig,
         ),
         (
