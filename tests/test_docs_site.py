@@ -132,6 +132,8 @@ def test_every_option_is_on_the_page_of_commands(page_modules):
     assert train["--run"].default == "runs/CACHE-foldF-seedS"
     assert train["--run"].meaning == "Write the run to this new directory."
     assert [o.names for c in commands.values() for o in c.options if not o.meaning.strip(".")] == []
+    split = next(option for option in commands["evaluate"].options if option.names == "--split")
+    assert split.choices == ("test", "validation", "train")
     (run,) = [option for option in commands["evaluate"].options if option.section == "Arguments"]
     assert run.default == "required"
 
@@ -174,6 +176,7 @@ def test_the_site_builds_without_warnings_and_loads_nothing_from_elsewhere(tmp_p
     assert len(pages) >= 60
     assert [(page.name, url) for page in pages for url in loads.findall(page.read_text())] == []
     assert [path.name for path in site.rglob("*.css") if "//fonts." in path.read_text()] == []
+    assert "encoder.activation=gelu|quickgelu" in (site / "weights.html").read_text()
     index = (site / "search/search_index.js").read_text()
     assert index.startswith("var __index = ")
     assert "retinaface-pytorch is missing" in index

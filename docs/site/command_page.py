@@ -9,6 +9,8 @@ import typer
 
 _DEFAULT = re.compile(r"\s*\[(?P<default>[^\[\]]*)\]\.?$")
 """A help text ends with its default: ``[default: 16]``, or ``[none]`` if the default is described."""
+_CHOICES = re.compile(r" <(?P<choices>[^<>|]+(?:\|[^<>|]+)+)>$")
+"""An option's spellings end with its choices: ``--split <test|validation|train>``."""
 _SECTIONS = ("Arguments", "Data", "Model", "Machine", "Output")
 
 _INTRODUCTION = """\
@@ -34,8 +36,10 @@ class Option:
     section: str
     """Heading of its table."""
     names: str
-    """Spellings, with the kind of value or its choices."""
+    """Spellings, with the kind of value."""
     meaning: str
+    choices: tuple[str, ...]
+    """Allowed values; empty if there is no list of them."""
     default: str
     """What holds without it; ``required`` if there is no default."""
 
@@ -99,13 +103,15 @@ def _options(command: Any, context: Any) -> list[Option]:
         is_argument = param.param_type_name == "argument"
         section = "Arguments" if is_argument else getattr(param, "rich_help_panel", None) or "Output"
         names, text = record
+        choices = _CHOICES.search(names)
         default = _DEFAULT.search(text)
         meaning = text[: default.start()] if default else text
         found.append(
             Option(
                 section=section,
-                names=names,
+                names=names[: choices.start()] if choices else names,
                 meaning=_in_markdown(meaning.rstrip(".") + "."),
+                choices=tuple(choices["choices"].split("|")) if choices else (),
                 default=default["default"].removeprefix("default: ") if default else "",
             )
         )
@@ -115,9 +121,9 @@ def _options(command: Any, context: Any) -> list[Option]:
 def _table(options: list[Option]) -> str:
     rows = ["| option | meaning | default |", "|---|---|---|"]
     for option in options:
-        rows.append(
-            f"| `{_in_cell(option.names)}` | {_in_cell(option.meaning)} | {_in_cell(option.default)} |"
-        )
+        choices = ", ".join(f"`{choice}`" for choice in option.choices)
+        meaning = f"{option.meaning} Values: {choices}." if choices else option.meaning
+        rows.append(f"| `{_in_cell(option.names)}` | {_in_cell(meaning)} | {_in_cell(option.default)} |")
     return "\n".join(rows) + "\n"
 
 

@@ -65,9 +65,9 @@ def settings_page() -> str:
         parts.append(f"## {heading}\n\n{text}\n")
         for name, kind in _sections(config):
             parts.append(f"### {name}\n\n{_in_markdown(_summary(kind))}\n")
-            rows = ["| setting | values | default | meaning |", "|---|---|---|---|"]
+            rows = ["| setting | meaning | values | default |", "|---|---|---|---|"]
             rows += [
-                f"| `{one.key}` | {one.values} | {one.default} | {_in_markdown(one.meaning)} |"
+                f"| `{one.key}` | {_in_markdown(one.meaning)} | {one.values} | {one.default} |"
                 for one in _settings(name, kind)
             ]
             parts.append("\n".join(rows) + "\n")
