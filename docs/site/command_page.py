@@ -109,13 +109,19 @@ def _options(command: Any, context: Any) -> list[Option]:
         found.append(
             Option(
                 section=section,
-                names=names[: choices.start()] if choices else names,
-                meaning=_in_markdown(meaning.rstrip(".") + "."),
+                names=(names[: choices.start()] if choices else names).replace("<list[Path]>", "<path>"),
+                meaning=_in_markdown(meaning if meaning.endswith(".") else f"{meaning}."),
                 choices=tuple(choices["choices"].split("|")) if choices else (),
-                default=default["default"].removeprefix("default: ") if default else "",
+                default=_default(names, default["default"]) if default else "",
             )
         )
     return sorted(found, key=lambda option: _SECTIONS.index(option.section))
+
+
+def _default(names: str, text: str) -> str:
+    """Return a default as a user may write it: of a pair of flags, the one that holds."""
+    value = text.removeprefix("default: ")
+    return f"`--{value}`" if f"--{value}" in names.split() else value
 
 
 def _table(options: list[Option]) -> str:
