@@ -17,7 +17,7 @@ INSTALLED := $(VENV)/installed
 .DEFAULT_GOAL := help
 # One process more than cores, because many tests wait for processes of their own.
 PYTEST = $(BIN)/python -m pytest -n $$(($$(nproc) + 1)) --dist loadfile --no-loadscope-reorder
-.PHONY: help install demo test test-all coverage lint smoke pythons newest format dist schema lock clean
+.PHONY: help install demo test test-all coverage lint smoke pythons newest format dist schema docs lock clean
 
 # An environment is made again where its Python does not run, is not supported, or is not of PYTHON's version.
 MINOR := import sys; print(sys.version_info[:2])
@@ -74,6 +74,10 @@ dist: $(INSTALLED)  ## build the wheel, dist/ous-VERSION-py3-none-any.whl, which
 schema: $(INSTALLED)  ## write docs/schema.md from pipeline/store/schema.py
 	$(BIN)/python -m pipeline.store.schema_page > docs/schema.md
 
+docs: $(INSTALLED)  ## build the documentation site without network, build/site/index.html
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	@echo "build/site/index.html"
+
 clean:  ## remove .venv, .venv-* and what the tools write (never caches of features, runs or demo output)
 	rm -rf .venv .venv-* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis \
 	  .coverage .coverage.* build dist *.egg-info __pycache__
@@ -112,11 +116,11 @@ ifneq ($(LOCK),requirements.lock)
 .PHONY: $(LOCK)
 $(LOCK): | $(BIN)/python
 	@rm -f $@
-	@$(with_uv) pip compile pyproject.toml --extra dev --group lock --python $(BIN)/python \
+	@$(with_uv) pip compile pyproject.toml --extra dev --extra docs --group lock --python $(BIN)/python \
 	  --no-emit-index-url --generate-hashes --quiet --output-file $@
 endif
 
 lock: | $(BIN)/python  ## resolve requirements.lock from pyproject.toml (UPGRADE=--upgrade for newer versions)
-	@$(with_uv) pip compile pyproject.toml --extra dev --group lock --universal --python-version 3.11 \
+	@$(with_uv) pip compile pyproject.toml --extra dev --extra docs --group lock --universal --python-version 3.11 \
 	  --no-emit-index-url --generate-hashes --custom-compile-command "make lock" $(UPGRADE) \
 	  --quiet --output-file requirements.lock

@@ -91,6 +91,7 @@ def declared() -> list[Requirement]:
     texts = [
         *values["project"]["dependencies"],
         *values["project"]["optional-dependencies"]["dev"],
+        *values["project"]["optional-dependencies"]["docs"],
         *values["dependency-groups"]["lock"],
         *values["build-system"]["requires"],
     ]

@@ -19,13 +19,18 @@ def test_every_link_leads_somewhere(page):
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
 
 
-def test_the_readme_shows_the_recorded_demo():
-    recorded, readme = json.loads(RESULT.read_text()), (ROOT / "README.md").read_text()
+@pytest.mark.parametrize("page", ["README.md", "docs/index.md"])
+def test_pages_show_the_numbers_of_the_recorded_demo(page):
+    recorded, readme = json.loads(RESULT.read_text()), (ROOT / page).read_text()
     assert f"chance (most frequent class)                  {recorded['chance']:6.1%}" in readme
     assert f"the most that faces alone can give            {recorded['face_only_bound']:6.1%}" in readme
     for name, key in (("face-only model", "face_only"), ("full model", "full")):
         low, high = recorded[key]["war_interval_95"]
         assert f"  {name:<44} {recorded[key]['war']:7.1%}  (95% {low:.1%} to {high:.1%})" in readme
+
+
+def test_the_readme_shows_the_time_of_the_recorded_demo():
+    recorded, readme = json.loads(RESULT.read_text()), (ROOT / "README.md").read_text()
     minutes, seconds = divmod(round(sum(recorded["seconds"].values())), 60)
     text = " ".join(readme.split())
     assert f"it took {minutes} min {seconds} s, of which" in text
@@ -41,7 +46,7 @@ def test_the_recorded_demo_shows_what_it_is_to_show():
 
 
 def test_the_page_of_the_synthetic_set_shows_what_was_recorded():
-    page = (ROOT / "docs" / "synthetic.md").read_text()
+    page = (ROOT / "docs" / "findings.md").read_text()
     recorded = json.loads((RESULT.parent / "synthetic.json").read_text())
     found, frames = recorded["haar_frames_found"]
     leak, both = recorded["leak_probe_on_face_features"], recorded["face_and_scene"]

@@ -80,6 +80,13 @@ class ModelConfig:
             ``crossed`` keys, ``pooled`` means ``frames``, because attention to a single token has no choice.
         tfe_query_std: Standard deviation of the initial queries (eq. 6).
         keep_pol_token: Keep V_pol even without the polarity loss.
+        frame_encoder_depth: Layers of the Frame Encoder, 0 to 64.
+        frame_encoder_heads, tfe_heads: Attention heads; the number must divide the width of the features.
+        tfe_blocks: Blocks of the TFE.
+        tfe_queries: Learnable queries of the TFE.
+        mlp_ratio: Hidden width of the MLP in each layer, as a multiple of the width of the features.
+        dropout: Fraction of activations that are dropped in training, 0 to 0.9.
+        precision: Precision of the model; ``auto`` is bf16 on GPUs that have it, else float32.
     """
 
     scene: bool = True
@@ -199,7 +206,7 @@ class OptimConfig:
     Attributes:
         lr: Learning rate after warm-up.
         weight_decay: L2 term of the gradient.
-        batch_size: Clips.
+        batch_size: Clips per step.
         clip_norm: Largest norm of the gradient; 0 for no limit.
         warmup_steps: Steps of linear rise.
         graphed: Replay steps of full batches as one CUDA graph. This changes the speed alone.
@@ -225,8 +232,10 @@ class ScheduleConfig:
     """Length of the training (IV-A).
 
     Attributes:
-        max_epochs, max_steps: Limits; 0 steps for none.
+        max_epochs: Epochs after which training ends.
+        max_steps: Steps after which training ends; 0 for no limit.
         plateau_factor: Factor of the rate after `plateau_patience` epochs without a lower validation loss.
+        plateau_patience: Epochs without a lower validation loss before the rate falls.
         stop_patience: Epochs without a lower validation loss before training ends; 0 for no limit.
         min_lr: Training ends at a lower rate.
         overfit_accuracy: Training accuracy above which a run counts as overfit, 0 to 1.

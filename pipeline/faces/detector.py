@@ -58,9 +58,9 @@ class DetectorConfig:
     """Version of detection, common to all detectors (decision 0007)."""
 
     name: str = "retinaface-resnet50"
-    """One of DETECTORS."""
+    """``retinaface-resnet50``, ``retinaface-mobilenet0.25`` or ``haar``."""
     weights: str | None = field(default=None, metadata=OUTSIDE_IDENTITY)
-    """File of the detector's weights; None for the file that `weights fetch` stores."""
+    """File of the detector's weights; ``none`` for the file that `weights fetch` stores."""
     score: float = 0.5
     """Faces with a higher score count, 0 to 1."""
     nms_iou: float = 0.4
@@ -107,7 +107,7 @@ class FaceDetector(Protocol):
 
     @property
     def name(self) -> str:
-        """One of DETECTORS."""
+        """``retinaface-resnet50``, ``retinaface-mobilenet0.25`` or ``haar``."""
         ...
 
     @property
