@@ -1,4 +1,4 @@
-"""docs/training.md: its recipes run, and its tables name what a run has."""
+"""The recipes of docs/training.md run, and docs/run-files.md names what a run has."""
 
 import json
 import re
@@ -13,7 +13,7 @@ from tests.tiny_cache import tiny_cache
 from trainer import train
 from trainer.presets import smoke
 
-PAGE = Path(__file__).parents[1] / "docs" / "training.md"
+DOCS = Path(__file__).parents[1] / "docs"
 
 pytestmark = pytest.mark.usefixtures("one_tiny_encoder")
 
@@ -27,7 +27,7 @@ def run(tmp_path_factory):
 
 
 def recipe(name):
-    (code,) = re.findall(rf"<!-- recipe {name} -->\n```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    (code,) = re.findall(rf"<!-- recipe {name} -->\n```python\n(.*?)```", (DOCS / "training.md").read_text(), re.DOTALL)
     return code
 
 
@@ -84,7 +84,7 @@ def test_the_recipe_for_mlflow_logs_each_epoch_and_the_settings(run, monkeypatch
 
 
 def test_the_page_names_every_key_and_file(run):
-    text = PAGE.read_text()
+    text = (DOCS / "run-files.md").read_text()
     for key, value in records(run)[0].items():
         names = [f"{key}.{name}" for name in value] if isinstance(value, dict) else [key]
         assert not [name for name in names if f"`{name}`" not in text]
