@@ -27,7 +27,9 @@ def run(tmp_path_factory):
 
 
 def recipe(name):
-    (code,) = re.findall(rf"<!-- recipe {name} -->\n```python\n(.*?)```", (DOCS / "training.md").read_text(), re.DOTALL)
+    (code,) = re.findall(
+        rf"<!-- recipe {name} -->\n```python\n(.*?)```", (DOCS / "training.md").read_text(), re.DOTALL
+    )
     return code
 
 

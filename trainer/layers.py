@@ -143,9 +143,11 @@ class EarlyFusion(nn.Module):
 
     def _over(self, x_BTF: torch.Tensor, kept_BT: torch.Tensor) -> torch.Tensor:
         """Return the stream fused over the kept frames, in their order; other frames follow them."""
-        order_BTF = (~kept_BT).byte().argsort(dim=1, stable=True)[..., None].expand_as(x_BTF)
-        hidden: torch.Tensor = self.lstm(x_BTF.gather(1, order_BTF))[0]
-        return x_BTF + torch.zeros_like(hidden).scatter(1, order_BTF, hidden)
+        after_BT = kept_BT.sum(dim=1, keepdim=True) + (~kept_BT).cumsum(dim=1)
+        place_BT = torch.where(kept_BT, kept_BT.cumsum(dim=1), after_BT) - 1
+        place_BTF = place_BT[..., None].expand_as(x_BTF)
+        hidden: torch.Tensor = self.lstm(torch.zeros_like(x_BTF).scatter(1, place_BTF, x_BTF))[0]
+        return x_BTF + hidden.gather(1, place_BTF)
 
 
 class _EncoderBlock(nn.Module):

@@ -175,6 +175,7 @@ def _files(run: Run, files: Sequence[str]) -> Iterator[str]:
             "scenes.safetensors",
             "features of scenes of training clips, for answers with other scenes; no images",
         ),
+        ("head.onnx", "the trained part as an ONNX graph, with the temperature"),
         ("example.npz", "random inputs and their outputs, so that other code can be checked"),
     )
     yield from (f"| {name} | {content} |" for name, content in rows if name in files)

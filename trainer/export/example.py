@@ -14,6 +14,16 @@ from pipeline.types import EARLY_STATISTICS, NUM_EARLY_BLOCKS
 from trainer.batches import Batch
 from trainer.runs import Run
 
+INPUTS = {
+    "face": "face_BTF",
+    "scene": "scene_BTF",
+    "early": "early_B43D",
+    "face_patches": "face_patches_BJD",
+    "scene_patches": "scene_patches_BJD",
+    "valid": "valid_BT",
+    "in_view": "in_view_BT",
+}
+"""Names of the inputs, and their fields in `Batch`."""
 _SEED = 0
 
 
@@ -61,14 +71,7 @@ def example_npz(run: Run) -> bytes:
     ``logits`` [B, C] and ``probabilities`` [B, C], with the temperature.
     """
     batch = example_batch(run)
-    inputs = {
-        "face": batch.face_BTF,
-        "scene": batch.scene_BTF,
-        "early": batch.early_B43D,
-        "face_patches": batch.face_patches_BJD,
-        "scene_patches": batch.scene_patches_BJD,
-        "valid": batch.valid_BT,
-    }
+    inputs = {name: getattr(batch, field) for name, field in INPUTS.items()}
     logits_BC = run.outputs(batch).logits_BC
     arrays: dict[str, Any] = {
         name: value.cpu().numpy() for name, value in inputs.items() if value is not None

@@ -13,7 +13,9 @@ from trainer.checkpoint import reissued_weights
 from trainer.export.card import LICENSED, model_card
 from trainer.export.example import example_npz
 from trainer.export.measured import results_of
+from trainer.export.onnx_file import ONNX_FILE, onnx_of
 from trainer.export.preprocessing import preprocessing_of, section
+from trainer.export.push import Pushed
 from trainer.model_directory import (
     MODEL_CONFIG_FILE,
     MODEL_WEIGHTS_FILE,
@@ -40,6 +42,7 @@ class ExportedModel:
         licensed: Dataset under a licence that trained the run; empty if it is none of them.
         banners: Warnings of the run.
         notes: Remarks for the user.
+        pushed: Repository to which the model was uploaded; None if it was not.
     """
 
     path: Path
@@ -47,6 +50,7 @@ class ExportedModel:
     licensed: str
     banners: tuple[str, ...]
     notes: tuple[str, ...]
+    pushed: Pushed | None = None
 
     @property
     def num_bytes(self) -> int:
@@ -54,18 +58,22 @@ class ExportedModel:
         return sum(self.files.values())
 
 
-def export_model(run_dir: Folder | Run, out: Folder, cache: LocationLike | None = None) -> ExportedModel:
+def export_model(
+    run_dir: Folder | Run, out: Folder, cache: LocationLike | None = None, *, onnx: bool = False
+) -> ExportedModel:
     """Write a run as a directory that does not depend on its cache, and names no path of this machine.
 
     Args:
         run_dir: The run, or its directory.
         out: A path where nothing is, or an empty directory.
         cache: Training cache of a run of an earlier version; None for the one that it names.
+        onnx: Write head.onnx too.
 
     Raises:
         CheckpointError: The run cannot be read.
         ConfigError: `out` is not empty, `run_dir` is an exported model already, or the run does not record
-            how its features were made.
+            how its features were made; or a package for `onnx` is missing.
+        OnnxError: The ONNX graph has other answers than the run.
         FileError: A file cannot be written; nothing is left then.
     """
     run = run_dir if isinstance(run_dir, Run) else load_run(_path_of(run_dir), device="cpu")
@@ -95,6 +103,9 @@ def export_model(run_dir: Folder | Run, out: Folder, cache: LocationLike | None 
         EXAMPLE_FILE: example_npz(run),
         **({} if scenes is None else {SCENES_FILE: scenes_bytes(scenes, info)}),
     }
+    graph = onnx_of(run) if onnx else None
+    if graph is not None:
+        contents[ONNX_FILE] = graph.content
     contents[CARD_FILE] = model_card(run, results, banners, files=list(contents))
     existed = place.exists()
     place.make()
@@ -105,6 +116,10 @@ def export_model(run_dir: Folder | Run, out: Folder, cache: LocationLike | None 
             place.remove_empty()
         raise
     notes = [note] if note else []
+    if graph is not None:
+        notes.append(
+            f"{ONNX_FILE}: probabilities differ by {graph.largest_difference:.1g} from torch at most"
+        )
     if results is None:
         notes.append(f"the card has no results; `evaluate {run.path}` measures them, before another export")
     sizes = {

@@ -1,0 +1,93 @@
+"""An exported model -> a repository of a model hub, through huggingface_hub.
+
+The hub and the user's token are those of huggingface_hub: ``HF_ENDPOINT``, ``HF_TOKEN``, ``hf auth login``.
+"""
+
+from dataclasses import dataclass
+
+from pipeline.errors import ConfigError, OusError, first_line
+from pipeline.own_dir import Folder, OwnDir
+from trainer.export.card import LICENSED
+from trainer.run_info import RunInfo
+
+_LARGEST_PATH = 96
+
+
+class PushError(OusError):
+    """A model that the hub did not take."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pushed:
+    """Result of `push_model`.
+
+    Attributes:
+        name: Repository, as ``owner/name``.
+        url: Address of the commit.
+        is_private: Whether only its owner sees the repository.
+    """
+
+    name: str
+    url: str
+    is_private: bool
+
+
+def require_rights(info: RunInfo, *, has_rights: bool) -> None:
+    """Raise ConfigError for a model of licensed data, unless the user may share it."""
+    licensed = LICENSED.get(info.dataset.lower())
+    if licensed and not has_rights:
+        msg = (
+            f"--push: the model was trained on {licensed}, which is under a licence for research; its "
+            "authors decide whether weights may be shared. If they have agreed, add --i-hold-the-rights."
+        )
+        raise ConfigError(msg)
+
+
+def require_name(name: str) -> None:
+    """Raise ConfigError unless a name is ``owner/name`` as hubs allow it."""
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
+
+    try:
+        validate_repo_id(name)
+    except HFValidationError as error:
+        msg = f"--push '{name[:_LARGEST_PATH]}': {first_line(error)}"
+        raise ConfigError(msg) from error
+    if name.count("/") != 1:
+        msg = f"--push '{name}': give owner/name, such as kim/ous-demo."
+        raise ConfigError(msg)
+
+
+def push_model(model_dir: Folder, name: str, info: RunInfo, *, is_private: bool = True) -> Pushed:
+    """Upload all files of an exported model to a repository, which is created if it is missing.
+
+    Args:
+        model_dir: The exported model.
+        name: Repository, as ``owner/name``.
+        info: Origin of the model.
+        is_private: Whether a new repository is private. One that is there keeps its visibility.
+
+    Raises:
+        PushError: There is no token, no network, no right to write, or another error of the hub.
+    """
+    from huggingface_hub import HfApi
+
+    place = OwnDir.of(model_dir)
+    api = HfApi(library_name="ous")
+    try:
+        api.create_repo(name, private=is_private, exist_ok=True, repo_type="model")
+        found = api.repo_info(name, repo_type="model")
+        commit = api.upload_folder(
+            repo_id=name,
+            folder_path=place.path,
+            repo_type="model",
+            commit_message=f"OUS model trained on {info.dataset}, fold {info.fold}, seed {info.seed}",
+        )
+    except Exception as error:  # noqa: BLE001 - the library of its HTTP errors differs among versions
+        why = " ".join(first_line(one).rstrip(".") + "." for one in (error, error.__cause__) if one)
+        msg = (
+            f"--push '{name}' to {api.endpoint} failed: {why} The model is complete in "
+            f"'{place.path}'. Check the name and the network, and log in with `hf auth login` or HF_TOKEN."
+        )
+        raise PushError(msg) from error
+    return Pushed(name=name, url=str(commit.commit_url), is_private=bool(found.private))
