@@ -84,9 +84,10 @@ class ScanJob:
         whole: All of the scan.
         part: The requested part of it.
         cuts: Settings of the search for cuts; None for no search.
-        jump: Whether the pass may begin in the middle of the file.
-        begin: Time at or before which the pass begins; frames before the part then do not serve the search
-            for cuts. None for a margin before the part.
+        jump: Whether the pass may seek. If not, it reads the file from its start.
+        begin: Time at or before which the pass decodes its first frame; frames before the part then do not
+            serve the search for cuts. None for a margin before the part, or for the start of the file if the
+            pass may not seek.
         reads_after: Whether frames after the part serve the search for cuts.
     """
 

@@ -65,10 +65,10 @@ def scan_part(job: ScanJob) -> Iterator[Progress | ScannedPart]:
     margin = MARGIN_SECONDS if job.cuts is not None else 0.0
     begins = earlier_begins(job.part.start, margin) if job.jump else iter([-math.inf])
     if job.begin is not None:
-        begins = iter([job.begin if job.jump else -math.inf])
+        begins = iter([job.begin])
     for begin in begins:
         try:
-            with FramePass(job.path, begin) as frames:
+            with FramePass(job.path, begin, seeks=job.jump) as frames:
                 yield from _PartScan(job, frames, begin).run()
         except JumpedTooFarError:
             continue
