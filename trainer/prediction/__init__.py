@@ -42,6 +42,8 @@ In the order of the data:
 ``label_files``     scores of labels -> labels.json, labelled.csv and the figure of the confusion matrix
 ``writing``         formats -> files
 ``outputs``         a prediction -> the files that a user asks for
+``restarting``      `--restart`, once per command
+``video_tasks``     a video as a task of a worker, and its result
 ``worker``          a video -> its prediction and files, on a worker of any executor
 ``clip_list``       a list of clips -> one clip per row
 ``clip_answers``    clips -> answers, by the steps of `extract`
@@ -49,6 +51,7 @@ In the order of the data:
 ``clip_files``      clips.jsonl, clips.csv and prediction.json of a list
 ``clip_session``    a list of clips -> its answers and files
 ``outcomes``        results for several sources, and callbacks for progress
+``differing_workers`` results of several sources -> a warning if they were not computed alike
 ``session``         several sources -> a prediction of each
 ``api``             `trainer.predict`: a prediction from Python
 """

@@ -74,20 +74,23 @@ def video_row(prediction: Prediction, link: str | None) -> VideoRow:
     )
 
 
-def as_folder_page(title: str, class_names: Sequence[str], rows: Sequence[VideoRow]) -> Iterator[str]:
+def as_folder_page(
+    title: str, class_names: Sequence[str], rows: Sequence[VideoRow], banners: Sequence[str] = ()
+) -> Iterator[str]:
     """Return the lines of a folder's index.html, with line ends.
 
     Args:
         title: Name of the folder.
         class_names: Classes of the run, in the order of the shares.
         rows: The videos, in their order; failures too.
+        banners: Warnings besides those of the videos.
     """
     failed = sum(row.failure is not None for row in rows)
     head = f"{title}: {counted(len(rows), 'video')}" + (f", {failed} failed" if failed else "")
-    banners = tuple(dict.fromkeys(banner for row in rows for banner in row.banners))
+    every = tuple(dict.fromkeys([*banners, *(banner for row in rows for banner in row.banners)]))
     yield from page_head(head, _NO_SCRIPT)
     yield '<body>\n<div class="top">'
-    yield from banner_html(banners)
+    yield from banner_html(every)
     yield f"</div>\n<h1>{safe_text(head)}</h1>\n{patterns(len(class_names))}\n<main>\n"
     yield '<div class="wide" tabindex="0" role="region" aria-label="Videos"><table><thead><tr>'
     yield '<th scope="col">video</th><th scope="col">length</th><th scope="col">people</th>'

@@ -5,6 +5,8 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+import torch
+
 from pipeline.cancel import CancelToken, TaskCancelledError
 from pipeline.device import device_name
 from pipeline.own_dir import OwnDir
@@ -272,13 +274,19 @@ class Predictor:
             raise stored.damaged()
 
     def _made_with(self) -> dict[str, str]:
-        """Return the version of this program, the models, their precision and the device."""
+        """Return the versions of this program and torch, the models, their precision and the device."""
         models = self._models.models
+        precision = {
+            section: str(self._models.identity.get(section, {}).get("precision", ""))
+            for section in ("features", "detector")
+        }
         return {
             "ous": program_version(),
             "encoder": self._run.info.encoder_name,
             "detector": models.config.detector.name,
-            "precision": str(self._models.identity.get("features", {}).get("precision", "")),
+            "precision": precision["features"],
+            "detector_precision": precision["detector"],
+            "torch": torch.__version__,
             "device": device_name(models.device),
         }
 

@@ -215,7 +215,7 @@ class Prediction:
         windows: The windows, in order of their ends, then of tracks.
         faces: Detected faces on sampled frames, in order of frames.
         people: Everyone, by weight; every track belongs to one of them.
-        made_with: Version of this program, encoder, detector, precision and device.
+        made_with: Versions of this program and torch, encoder, detector, precisions and device.
         done_seconds: Length that was processed, if a prediction was stopped; None if it is complete.
         num_unfollowed: Faces on too few sampled frames to be followed; they have no window.
     """

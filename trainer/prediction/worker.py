@@ -1,5 +1,6 @@
 """A video -> its prediction and files, on a worker of any executor. A failing video ends only itself."""
 
+import secrets
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -16,58 +17,27 @@ from pipeline.errors import ClipError, OusError, first_line
 from pipeline.executor import TaskContext
 from pipeline.executor.machine import available_cores, decoders_for, keep_memory, use_cores
 from pipeline.own_dir import OwnDir
-from pipeline.portable import portable
 from pipeline.process import DecodePool
 from pipeline.store.location import LocationLike
 from trainer.prediction.answers import require_face_run
 from trainer.prediction.explanation_choice import NO_WINDOW
 from trainer.prediction.extraction import load_run_models
-from trainer.prediction.folder_page import VideoRow, video_row
+from trainer.prediction.folder_page import video_row
 from trainer.prediction.growing_files import LOCK_FILE
 from trainer.prediction.inputs import Input
-from trainer.prediction.label_scores import VideoScores, score_video
+from trainer.prediction.label_scores import score_video
 from trainer.prediction.labels import Labels
 from trainer.prediction.outcomes import PredictedVideo, PredictObserver, outcome_of
-from trainer.prediction.outputs import OutputOptions, remove_outputs, require_page, write_outputs
+from trainer.prediction.outputs import OutputOptions, require_page, write_outputs
 from trainer.prediction.people_file import with_people
 from trainer.prediction.person_section import Explanation
 from trainer.prediction.predict import Predictor, Progress
+from trainer.prediction.restarting import restart_once
 from trainer.prediction.results import Prediction
 from trainer.prediction.source import PlannedSource, PredictOptions, plan_source
+from trainer.prediction.video_tasks import VideoResult, VideoTask, failed
 from trainer.prediction.writing import PAGE_FILE, Written
 from trainer.runs import load_run
-
-
-@dataclass(frozen=True, kw_only=True)
-class VideoTask:
-    """A video to predict.
-
-    Attributes:
-        number: Its place among all videos.
-        source: The video.
-        out: Directory of its files.
-        is_only: Whether it is the only video, so that an option that does not fit it ends the command.
-    """
-
-    number: int
-    source: Input
-    out: Path
-    is_only: bool
-
-
-@dataclass(frozen=True, kw_only=True)
-class VideoResult:
-    """Result of a video.
-
-    Attributes:
-        video: The outcome.
-        row: Its row on the page over all videos.
-        scores: Scores of its labels; None without labels, or without a prediction.
-    """
-
-    video: PredictedVideo
-    row: VideoRow
-    scores: VideoScores | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +55,7 @@ class PredictSetup:
         names: Names of people, and the file that has them; None for their own names.
         labels: The user's labels; None for none.
         restart: Replace predictions that are there.
+        command: Id of the command, by which a second worker continues what the first one has restarted.
         takes_provided_faces: See `extraction_config`.
         device: Where the models compute.
         decoders: Number of decoding processes; None to choose by the cores.
@@ -102,6 +73,7 @@ class PredictSetup:
     names: tuple[Mapping[str, tuple[int, str]], str] | None = None
     labels: Labels | None = None
     restart: bool = False
+    command: str = field(default_factory=partial(secrets.token_hex, 8))
     takes_provided_faces: bool = False
     device: str = "auto"
     decoders: int | None = None
@@ -206,6 +178,7 @@ class PredictWorker:
             video=video,
             row=video_row(prediction, link),
             scores=None if labels is None else score_video(labels, task.source.name, prediction),
+            made_with=prediction.made_with,
         )
 
     def _predicted(self, task: VideoTask, fraction: "_Fraction") -> tuple[PredictedVideo, Prediction]:
@@ -224,11 +197,10 @@ class PredictWorker:
         place = OwnDir.of(task.out)
         place.make()
         with place.lock(LOCK_FILE):
-            if self.setup.restart:
-                remove_outputs(place)
+            restart = self.setup.restart and restart_once(place, self.setup.command)
             on_progress = _counted(planned, observer.on_windows(one, planned), fraction)
             prediction = predictor.predict(
-                planned, place, restart=self.setup.restart, on_progress=on_progress, cancel=self._cancel
+                planned, place, restart=restart, on_progress=on_progress, cancel=self._cancel
             )
             explanations = self._explained(one, planned, prediction, place)
             if self.setup.names is not None:
@@ -289,15 +261,6 @@ class PredictWorker:
             show(seconds)
 
         return on_progress
-
-
-def failed(task: VideoTask, failure: str) -> VideoResult:
-    """Return the result of a video that cannot be predicted, with the reason."""
-    name, path = task.source.name, task.source.path
-    return VideoResult(
-        video=PredictedVideo(name=name, path=path, out=task.out, failure=failure),
-        row=VideoRow(name=name, failure=portable(failure)),
-    )
 
 
 class _Fraction:
