@@ -50,8 +50,7 @@ def plan_clips(clips: ClipList, config: ExtractConfig, run: Run) -> ClipPlan:
         DatasetError: No clip has the face boxes or crops that the run needs.
     """
     require_faces(clips, config)
-    labels, num_views = labels_of(clips, run.class_names), config.frames.num_views
-    of_stream = config.frames.num_frames * (1 if num_views == 1 else 2 * (num_views - 1))
+    labels = labels_of(clips, run.class_names)
     num_clips = len(clips.counts)
     return ClipPlan(
         file=clips.file,
@@ -59,7 +58,7 @@ def plan_clips(clips: ClipList, config: ExtractConfig, run: Run) -> ClipPlan:
         num_clips=num_clips,
         num_missing=clips.num_missing,
         num_labels=0 if labels is None else len(labels.rows),
-        num_images=2 * of_stream * (num_clips - clips.num_missing),
+        num_images=2 * config.frames.num_frames * (num_clips - clips.num_missing),
         notes=notes_of(clips, config),
     )
 

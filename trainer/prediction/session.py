@@ -13,8 +13,8 @@ from pipeline.executor import Executor, Observer
 from pipeline.own_dir import OwnDir
 from pipeline.portable import portable_values
 from pipeline.strict_json import to_json
-from trainer.prediction.folder_page import VideoRow, as_folder_page
 from trainer.prediction.differing_workers import add_banner, differing_banner
+from trainer.prediction.folder_page import VideoRow, as_folder_page
 from trainer.prediction.inputs import Input
 from trainer.prediction.label_files import remove_label_files, write_label_files
 from trainer.prediction.label_scores import collect_scores
