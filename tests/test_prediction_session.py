@@ -11,7 +11,7 @@ from pipeline.errors import ConfigError, OusError
 from pipeline.executor import LocalExecutor
 from pipeline.executor.choice import WorkerOptions, executor_for
 from tests.command_line import call
-from tests.drawn_run import extract_drawn, train_drawn, write_drawn
+from tests.drawn_run import FACE_ONLY, extract_drawn, train_drawn, write_drawn
 from tests.tiny_clip import modest_model
 from trainer.export import export_model
 from trainer.prediction.inputs import find_inputs
@@ -293,15 +293,74 @@ def test_work_that_is_cancelled_before_the_first_video_has_none(run, videos, tmp
         (("--start", "9"), "No frame begins from 9 s"),
         (("--face-run", "{run}"), "uses the scene; give a face-only run"),
         (("--explain", "few"), "--explain is 'few'; allowed: all, none"),
+        (("--start", "3", "--end", "2"), "--end is 2; allowed: more than --start (3)"),
+        (("--shots", "{here}/gone.csv"), "gone.csv"),
+        (("--shots", "{here}/cuts.csv"), "line 2: 'soon' is no time in seconds"),
+        (("--people-file", "{here}/cuts.csv"), "'1.5' is not of the form"),
+        (("--people-file", "{here}/gone.txt"), "gone.txt"),
+        (("--labels", "{here}/gone.csv"), "gone.csv"),
+        (("--face-run", "{here}/gone"), "gone"),
+        (("--encoder-weights", "{here}/gone.pt"), "No encoder weights at"),
+        (("--detector-weights", "{here}/gone.pth"), "gone.pth"),
+        (("--out", "{here}/cuts.csv/out"), "cuts.csv' is no directory; give another --out"),
+        (("--device", "cuda:77"), "cuda:77"),
     ],
 )
-def test_a_wrong_option_is_one_line(options, message, run, videos, tmp_path, monkeypatch, capsys):
-    given = [option.format(run=run) for option in options]
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_a_wrong_option_is_one_line_before_any_model_loads(
+    options, message, dry_run, run, videos, tmp_path, monkeypatch, capsys
+):
+    if dry_run and "--out" in options:
+        pytest.skip("a dry run writes nothing")
+    for place in ("trainer.prediction.extraction.load_models", "trainer.prediction.step_times.load_models"):
+        monkeypatch.setattr(place, None)
+    (tmp_path / "cuts.csv").write_text("1.5\nsoon\n")
+    given = [option.format(run=run, here=tmp_path) for option in options]
     asked = ("predict", videos / "talk.mp4", "--run", run, "--out", tmp_path / "out")
-    code, _, shown = call(monkeypatch, capsys, *asked, *given)
-    assert code == 2
+    code, _, shown = call(monkeypatch, capsys, *asked, *given, *(["--dry-run"] if dry_run else []))
+    assert code in (1, 2), shown  # 1: a file that cannot be read
     (line,) = [line for line in shown.splitlines() if line.startswith("error:")]
     assert message in line
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_video_that_is_too_large_to_be_embedded_is_known_before_models_load(
+    run, videos, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr("trainer.prediction.extraction.load_models", None)
+    large = tmp_path / "large.mp4"
+    large.write_bytes((videos / "talk.mp4").read_bytes())
+    with large.open("r+b") as file:
+        file.truncate(21 << 20)
+    asked = ("predict", large, "--run", run, "--out", tmp_path / "out", "--embed")
+    code, _, shown = call(monkeypatch, capsys, *asked)
+    assert code == 2
+    assert "error: " in shown
+    assert "--embed" in shown
+
+
+def test_a_dry_run_shows_the_face_run_and_the_names_of_the_people_file(
+    run, clips, videos, tmp_path, monkeypatch, capsys
+):
+    face_run = train_drawn(
+        extract_drawn("synthetic", clips, tmp_path / "feats.zarr"), tmp_path / "face", *FACE_ONLY
+    )
+    (tmp_path / "names.txt").write_text("P1 = Anna\n")
+    asked = (
+        "predict",
+        videos / "talk.mp4",
+        "--run",
+        run,
+        "--dry-run",
+        "--people-file",
+        tmp_path / "names.txt",
+    )
+    code, shown, _ = call(monkeypatch, capsys, *asked, "--face-run", face_run)
+    assert code == 0
+    assert "beside: the answers of the face-only run 'face'" in shown
+    assert "names of the people file: P1 = Anna; the video may not have all of these people" in shown
+    plan = json.loads(call(monkeypatch, capsys, *asked, "--json")[1])
+    assert (plan["face_run"], plan["names"]) == (None, {"P1": "Anna"})
 
 
 def test_an_exported_model_predicts_as_its_run(predicted, run, videos, tmp_path):

@@ -49,6 +49,7 @@ class Outline:
 
     Attributes:
         seconds: Length that a video announces; 0 if it announces none, and for a directory.
+        frame_rate: Frames per second that a video announces; 0 for a directory.
         can_jump: Whether a pass may begin in the middle.
         images: Names of a directory's images with a readable header; empty for a video.
         size: Width and height of the first image; zeros for a video.
@@ -56,6 +57,7 @@ class Outline:
     """
 
     seconds: float = 0.0
+    frame_rate: float = 0.0
     can_jump: bool = False
     images: tuple[str, ...] = ()
     size: tuple[int, int] = (0, 0)

@@ -50,11 +50,12 @@ def outline(job: OutlineJob) -> Outline:
     container, stream = open_video(job.path)
     with container:
         length = announced(container, stream, FileClock(container, stream))
+        rate = float(frame_rate(stream))
     if length is None or not 0 < length.end < math.inf:
-        return Outline()
+        return Outline(frame_rate=rate)
     tried = [length.end / 2 - earlier for earlier in _TRIED_EARLIER]
     lands = any(can_jump(job.path, Window(start, math.inf)) for start in tried)
-    return Outline(seconds=length.end, can_jump=lands)
+    return Outline(seconds=length.end, frame_rate=rate, can_jump=lands)
 
 
 def scan_part(job: ScanJob) -> Iterator[Progress | ScannedPart]:

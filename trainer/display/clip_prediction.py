@@ -5,6 +5,7 @@ from typing import Any
 from pipeline.display.json_values import field_values, to_json_values
 from pipeline.display.text import lines
 from pipeline.errors import counted, printable
+from trainer.display.prediction import beside_lines
 from trainer.prediction.clip_results import ClipPlan, ClipReport
 from trainer.prediction.documents import LIST_FORMAT, VERSION
 
@@ -61,5 +62,6 @@ def _(plan: ClipPlan) -> list[str]:
         f"{printable(str(plan.file))}: {counted(plan.num_rows, 'row')}, "
         f"{counted(plan.num_clips, 'clip')}{missing}{labels}",
         f"  at most {plan.num_images:,} images are encoded, faces and scenes",
+        *beside_lines(plan.face_run),
         *(f"  note: {printable(note)}" for note in plan.notes),
     ]

@@ -6,6 +6,7 @@ In the order of the data:
 ``label_texts``     columns and labels as users write them -> their meaning
 ``labels``          labels that a user has for videos -> a row for each labelled span
 ``extraction``      a run -> detector and encoder, as the features of its training clips were made
+``early_checks``    checks of options that need no model
 ``source``          a source -> its scan and its windows
 ``step_times``      a source -> times of detector and encoder on this machine
 ``plan``            sources -> their numbers of windows and images, and an estimate of the time
@@ -43,6 +44,7 @@ In the order of the data:
 ``writing``         formats -> files
 ``outputs``         a prediction -> the files that a user asks for
 ``restarting``      `--restart`, once per command
+``video_progress``  the fraction of a video that is done
 ``video_tasks``     a video as a task of a worker, and its result
 ``worker``          a video -> its prediction and files, on a worker of any executor
 ``clip_list``       a list of clips -> one clip per row

@@ -12,6 +12,8 @@ from pipeline.executor.machine import available_cores, decoders_for
 from pipeline.own_dir import OwnDir
 from pipeline.process import DecodePool
 from pipeline.store.location import LocationLike
+from trainer.prediction.answers import require_face_run
+from trainer.prediction.early_checks import check_run, check_sources
 from trainer.prediction.extraction import RunModels, load_run_models
 from trainer.prediction.label_runs import timelines
 from trainer.prediction.outputs import OutputOptions, write_outputs
@@ -94,17 +96,19 @@ def predict(
     if not Path(video).exists():
         msg = f"Nothing is at '{video}'; give a video, or a directory of images."
         raise ConfigError(msg)
-    if models is None:
-        models = load_run_models(
-            loaded,
-            loaded.device,
-            cache=cache,
-            encoder_weights=encoder_weights,
-            detector_weights=detector_weights,
-        )
+    if face is not None:
+        require_face_run(loaded, face)
+    given: dict[str, Any] = {
+        "cache": cache,
+        "encoder_weights": encoder_weights,
+        "detector_weights": detector_weights,
+    }
+    config = models.models.config if models else check_run(loaded, loaded.device, **given)
+    check_sources([Path(video)], options, OutputOptions())
     pool = DecodePool(decoders or decoders_for(loaded.device, len(available_cores())))
     try:
-        planned = plan_source(Path(video), models.models.config, loaded.info, options, pool)
+        planned = plan_source(Path(video), config, loaded.info, options, pool)
+        models = models or load_run_models(loaded, loaded.device, **given)
         predictor = Predictor(loaded, models, options, pool, face, cache)
     except BaseException:
         pool.close()

@@ -16,6 +16,7 @@ from trainer.prediction.clip_answers import answer_clips
 from trainer.prediction.clip_files import StoredClips, require_own_files, write_clip_files
 from trainer.prediction.clip_list import ClipList, ListedClip, labels_of, require_faces
 from trainer.prediction.clip_results import ClipAnswer, ClipPlan, ClipReport, ClipSettings
+from trainer.prediction.early_checks import require_possible
 from trainer.prediction.growing_files import LOCK_FILE
 from trainer.prediction.label_scores import LabelScore, LabelScores
 from trainer.prediction.labels import Labels
@@ -36,6 +37,31 @@ def parse_formats(text: str) -> tuple[str, ...]:
     for name in names:
         require_one_of("--formats of a list of clips", name, ("all", *FORMATS))
     return FORMATS if "all" in names else tuple(dict.fromkeys(names))
+
+
+def check_clips(
+    clips: ClipList, config: ExtractConfig, class_names: Sequence[str], out: OwnDir, formats: Sequence[str]
+) -> None:
+    """Check everything about a list, a run and a directory that needs no model.
+
+    Args:
+        clips: The list.
+        config: Settings that the features of the run were made with.
+        class_names: Classes of the run.
+        out: Directory of the files.
+        formats: Some of `FORMATS`.
+
+    Raises:
+        ConfigError: A file of the prediction would replace the list, or one that is no prediction's.
+        DatasetError: No clip has the face boxes or crops that the run needs, or a label is invalid.
+        FileError: The directory cannot be made or written.
+    """
+    require_possible(out.path)
+    require_faces(clips, config)
+    _require_elsewhere(clips, out)
+    has_labels = labels_of(clips, class_names) is not None
+    if out.is_dir():
+        require_own_files(out, has_table="csv" in formats, has_labels=has_labels)
 
 
 def plan_clips(clips: ClipList, config: ExtractConfig, run: Run) -> ClipPlan:

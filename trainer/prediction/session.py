@@ -64,7 +64,10 @@ def predict_all(
         OusError: No worker connects, or a device fails.
     """
     observer, cancel = observer or PredictObserver(), cancel or CancelToken()
-    banners, notes = executor.ask_worker(methodcaller("remarks"))
+    try:
+        banners, notes = executor.ask_worker(methodcaller("remarks"))
+    except TaskCancelledError:
+        return PredictReport(videos=(), banners=run.banners, page=None, is_interrupted=True)
     for note in notes:
         observer.on_note(note)
     tasks = (

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 
@@ -17,9 +17,9 @@ from pipeline.errors import ClipError, OusError, first_line
 from pipeline.executor import TaskContext
 from pipeline.executor.machine import available_cores, decoders_for, keep_memory, use_cores
 from pipeline.own_dir import OwnDir
-from pipeline.process import DecodePool
+from pipeline.process import DecodePool, ExtractConfig
 from pipeline.store.location import LocationLike
-from trainer.prediction.answers import require_face_run
+from trainer.prediction.early_checks import check_run, plan_if_doubtful
 from trainer.prediction.explanation_choice import NO_WINDOW
 from trainer.prediction.extraction import load_run_models
 from trainer.prediction.folder_page import video_row
@@ -31,13 +31,14 @@ from trainer.prediction.outcomes import PredictedVideo, PredictObserver, outcome
 from trainer.prediction.outputs import OutputOptions, require_page, write_outputs
 from trainer.prediction.people_file import with_people
 from trainer.prediction.person_section import Explanation
-from trainer.prediction.predict import Predictor, Progress
+from trainer.prediction.predict import Predictor
 from trainer.prediction.restarting import restart_once
 from trainer.prediction.results import Prediction
 from trainer.prediction.source import PlannedSource, PredictOptions, plan_source
+from trainer.prediction.video_progress import Fraction, counted_by
 from trainer.prediction.video_tasks import VideoResult, VideoTask, failed
 from trainer.prediction.writing import PAGE_FILE, Written
-from trainer.runs import load_run
+from trainer.runs import Run, load_run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +56,7 @@ class PredictSetup:
         names: Names of people, and the file that has them; None for their own names.
         labels: The user's labels; None for none.
         restart: Replace predictions that are there.
+        only: The only source, whose options are checked before models are loaded; None for several.
         command: Id of the command, by which a second worker continues what the first one has restarted.
         takes_provided_faces: See `extraction_config`.
         device: Where the models compute.
@@ -73,6 +75,7 @@ class PredictSetup:
     names: tuple[Mapping[str, tuple[int, str]], str] | None = None
     labels: Labels | None = None
     restart: bool = False
+    only: Path | None = None
     command: str = field(default_factory=partial(secrets.token_hex, 8))
     takes_provided_faces: bool = False
     device: str = "auto"
@@ -93,25 +96,37 @@ class PredictSetup:
         keep_memory()
         num_cores = len(use_cores(cores)) if cores else len(available_cores())
         run = load_run(self.run, device=self.device)
-        face_run = None if self.face_run is None else load_run(self.face_run, device=self.device)
-        if face_run is not None:
-            require_face_run(run, face_run)
         where = choose_device(self.device)
-        models = load_run_models(
-            run,
-            where,
-            cache=self.cache,
-            encoder_weights=self.encoder_weights,
-            detector_weights=self.detector_weights,
-            takes_provided_faces=self.takes_provided_faces,
-        )
+        given: dict[str, Any] = {
+            "cache": self.cache,
+            "encoder_weights": self.encoder_weights,
+            "detector_weights": self.detector_weights,
+            "takes_provided_faces": self.takes_provided_faces,
+        }
+        config = check_run(run, where, face_run=self.face_run, **given)
+        face_run = None if self.face_run is None else load_run(self.face_run, device=self.device)
         decoder = DecodePool(self.decoders or decoders_for(where, num_cores))
         try:
+            planned = self._planned(run, config, decoder)
+            models = load_run_models(run, where, **given)
             predictor = Predictor(run, models, self.options, decoder, face_run, self.cache)
         except BaseException:
             decoder.close()
             raise
-        return PredictWorker(self, predictor, decoder)
+        return PredictWorker(self, predictor, decoder, planned)
+
+    def _planned(self, run: Run, config: ExtractConfig, decoder: DecodePool) -> dict[Path, PlannedSource]:
+        """Return the plan of the only source if options may not fit. Raises ConfigError if they do not."""
+        if self.only is None:
+            return {}
+        cancel = self.cancel or CancelToken()
+        try:
+            planned = plan_if_doubtful(
+                self.only, run, config, self.options, decoder, lambda _: cancel.raise_if_cancelled()
+            )
+        except ClipError:  # no option: the outcome of the source
+            return {}
+        return {} if planned is None else {self.only: planned}
 
 
 @dataclass
@@ -121,6 +136,7 @@ class PredictWorker:
     setup: PredictSetup
     predictor: Predictor
     decoder: DecodePool
+    _planned: dict[Path, PlannedSource] = field(default_factory=dict)
     _cancel: CancelToken = field(default_factory=CancelToken)
 
     @property
@@ -142,7 +158,7 @@ class PredictWorker:
             TaskCancelledError: The work was cancelled before the first window.
         """
         self._cancel = self.setup.cancel or context.cancel
-        fraction = _Fraction(context.advance)
+        fraction = Fraction(context.advance)
         try:
             result = self._result(task, fraction)
         except OusError as error:
@@ -170,7 +186,7 @@ class PredictWorker:
         """Stop the decoders."""
         self.decoder.close()
 
-    def _result(self, task: VideoTask, fraction: "_Fraction") -> VideoResult:
+    def _result(self, task: VideoTask, fraction: Fraction) -> VideoResult:
         video, prediction = self._predicted(task, fraction)
         labels, has_page = self.setup.labels, "html" in self.setup.outputs.formats
         link = f"{task.source.name}/{PAGE_FILE}" if has_page else None
@@ -181,10 +197,10 @@ class PredictWorker:
             made_with=prediction.made_with,
         )
 
-    def _predicted(self, task: VideoTask, fraction: "_Fraction") -> tuple[PredictedVideo, Prediction]:
+    def _predicted(self, task: VideoTask, fraction: Fraction) -> tuple[PredictedVideo, Prediction]:
         began, one, predictor, observer = time.monotonic(), task.source, self.predictor, self.observer
         require_page(one.path, self.setup.outputs)
-        planned = plan_source(
+        planned = self._planned.pop(one.path, None) or plan_source(
             one.path,
             predictor.models.models.config,
             predictor.run.info,
@@ -198,7 +214,7 @@ class PredictWorker:
         place.make()
         with place.lock(LOCK_FILE):
             restart = self.setup.restart and restart_once(place, self.setup.command)
-            on_progress = _counted(planned, observer.on_windows(one, planned), fraction)
+            on_progress = counted_by(planned, observer.on_windows(one, planned), fraction)
             prediction = predictor.predict(
                 planned, place, restart=restart, on_progress=on_progress, cancel=self._cancel
             )
@@ -261,30 +277,3 @@ class PredictWorker:
             show(seconds)
 
         return on_progress
-
-
-class _Fraction:
-    """The fraction of a video that is done, which only grows."""
-
-    def __init__(self, advance: Callable[[float], None]) -> None:
-        self._advance, self._done = advance, 0.0
-
-    def reach(self, fraction: float) -> None:
-        """Report that this fraction is done."""
-        if fraction > self._done:
-            self._advance(fraction - self._done)
-            self._done = fraction
-
-
-def _counted(
-    planned: PlannedSource, show: Callable[[Progress], None], fraction: _Fraction
-) -> Callable[[Progress], None]:
-    """Return a callback that also counts the fraction of the source that is done."""
-    scan = planned.scan
-    total = max(scan.end_seconds if scan.has_times else float(scan.num_frames), 1e-9)
-
-    def on_progress(progress: Progress) -> None:
-        fraction.reach(min(progress.seconds / total, 1.0))
-        show(progress)
-
-    return on_progress
