@@ -128,6 +128,18 @@ def test_the_function_gives_the_windows_of_the_files_and_writes_none(predicted, 
     assert (tmp_path / "written" / "windows.jsonl").read_text().splitlines() == lines
 
 
+def test_the_table_for_notebooks_is_that_of_the_file(predicted, run, videos):
+    pandas = pytest.importorskip("pandas")
+    file = pandas.read_csv(predicted[1] / "talk" / "windows.csv")
+    with trainer.predict(run, videos / "talk.mp4", min_face=0, decoders=1) as result:
+        table = result.to_pandas()
+    assert list(table.columns) == list(file.columns)
+    assert len(table) == len(file) == 1
+    for column in file.columns:
+        one, other = table[column][0], file[column][0]
+        assert one == other or (not one and pandas.isna(other)) or pandas.isna(one), column
+
+
 def test_people_are_renamed_without_computing(predicted, run, videos, tmp_path, monkeypatch, capsys):
     out = tmp_path / "one"
     (tmp_path / "names.txt").write_text("P1 = Anna\n")
@@ -146,6 +158,9 @@ def test_labels_are_compared_and_their_files_go_with_the_option(
     predicted, run, videos, tmp_path, monkeypatch, capsys
 ):
     (tmp_path / "labels.csv").write_text("path,label\ntalk.mp4,happy\ntalk.mp4,happy\n")
+    (tmp_path / "late.csv").write_text(
+        "path,label,start_seconds,end_seconds\ntalk.mp4,happy,0.1,1.05\ntalk.mp4,happy,0.25,9.5\n"
+    )
     out = tmp_path / "one"
     asked = (
         "predict",
@@ -169,8 +184,15 @@ def test_labels_are_compared_and_their_files_go_with_the_option(
     files = {"labels.json", "labelled.csv", "labels.png"}
     assert files <= {path.name for path in out.iterdir()}
     assert window["answer"] in (out / "labelled.csv").read_text()
+    code, _, shown = call(monkeypatch, capsys, *asked, *more, "--labels", tmp_path / "late.csv")
+    note = "1 labelled span ends after the end of 'talk.mp4', which is 1.00 s long: 0.25 to 9.5 s ("
+    (line,) = [line for line in shown.splitlines() if line.startswith(f"note: talk.mp4: {note}")]
+    assert "late.csv, line 3" in line
+    (kept,) = json.loads((out / "prediction.json").read_text())["notes"]
+    assert kept.startswith(note)
     code, shown, _ = call(monkeypatch, capsys, *asked, *more)
     assert (code, "labels" in json.loads(shown)) == (0, False)
+    assert json.loads((out / "prediction.json").read_text())["notes"] == []
     assert not files & {path.name for path in out.iterdir()}
 
 

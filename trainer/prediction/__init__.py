@@ -40,6 +40,7 @@ In the order of the data:
 ``explanation_text``   sentences of explanations
 ``explanations``    images and sentences of some windows
 ``label_scores``    labelled spans and predictions -> an answer for each span, WAR, UAR and recalls
+``label_notes``     labelled spans -> remarks
 ``label_files``     scores of labels -> labels.json, labelled.csv and the figure of the confusion matrix
 ``writing``         formats -> files
 ``outputs``         a prediction -> the files that a user asks for

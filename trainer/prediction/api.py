@@ -1,6 +1,7 @@
 """`trainer.predict`: a prediction from Python, window by window, without files."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property
 from html import escape
 from pathlib import Path
@@ -23,6 +24,7 @@ from trainer.prediction.results import NOTICE, Prediction, WindowAnswer
 from trainer.prediction.source import PlannedSource, PredictOptions, plan_source
 from trainer.prediction.spans import axis_of
 from trainer.prediction.stored import PROGRESS_FILE
+from trainer.prediction.tables import windows_table
 from trainer.runs import Run, load_run
 
 
@@ -156,7 +158,7 @@ class VideoPrediction:
         return (*self._planned.notes, *self._predictor.notes)
 
     def to_pandas(self) -> Any:
-        """Return the windows as a pandas DataFrame, one row each, with columns ``p_CLASS`` and ``person``.
+        """Return the windows as a pandas DataFrame, one row each, with the columns of windows.csv.
 
         Raises OusError if pandas is not installed.
         """
@@ -165,24 +167,8 @@ class VideoPrediction:
         except ModuleNotFoundError as error:
             msg = "to_pandas needs the package pandas; install it with pip install pandas."
             raise OusError(msg) from error
-        result = self.result
-        person_of = result.person_of
-        rows = [
-            {
-                "video": window.video,
-                "shot": window.shot,
-                "track": window.track,
-                "person": person_of.get(window.track),
-                "start_seconds": window.start_seconds,
-                "end_seconds": window.end_seconds,
-                "answer": window.answer,
-                "margin": window.margin,
-                "reason": window.reason,
-                **{f"p_{name}": (window.probability or {}).get(name) for name in result.class_names},
-            }
-            for window in result.windows
-        ]
-        return pandas.DataFrame(rows)
+        columns, rows = windows_table(self.result)
+        return pandas.DataFrame(list(rows), columns=columns)
 
     def write(self, out: str | Path, formats: str | Sequence[str] = "jsonl,csv,html") -> tuple[Path, ...]:
         """Write files of the prediction, and return their paths. `formats` are those of ``--formats``.
@@ -193,7 +179,7 @@ class VideoPrediction:
         """
         text = formats if isinstance(formats, str) else ",".join(formats)
         options = OutputOptions.parse(text, embed=False, thumbnails=True)
-        result, place = self.result, OwnDir.of(Path(out))
+        result, place = replace(self.result, notes=self._planned.notes), OwnDir.of(Path(out))
         place.make()
         if place.kind(PROGRESS_FILE):
             msg = f"'{place}' has a prediction that `cli.py predict` made; write into another directory."

@@ -218,6 +218,7 @@ class Prediction:
         made_with: Versions of this program and torch, encoder, detector, precisions and device.
         done_seconds: Length that was processed, if a prediction was stopped; None if it is complete.
         num_unfollowed: Faces on too few sampled frames to be followed; they have no window.
+        notes: Remarks on the video and on the user's labels of it.
     """
 
     source: Source
@@ -232,6 +233,7 @@ class Prediction:
     made_with: Mapping[str, str] = field(default_factory=dict)
     done_seconds: float | None = None
     num_unfollowed: int = 0
+    notes: tuple[str, ...] = ()
 
     @property
     def person_of(self) -> Mapping[str, str]:

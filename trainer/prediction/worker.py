@@ -25,6 +25,7 @@ from trainer.prediction.extraction import load_run_models
 from trainer.prediction.folder_page import video_row
 from trainer.prediction.growing_files import LOCK_FILE
 from trainer.prediction.inputs import Input
+from trainer.prediction.label_notes import notes_on_spans
 from trainer.prediction.label_scores import score_video
 from trainer.prediction.labels import Labels
 from trainer.prediction.outcomes import PredictedVideo, PredictObserver, outcome_of
@@ -218,6 +219,7 @@ class PredictWorker:
             prediction = predictor.predict(
                 planned, place, restart=restart, on_progress=on_progress, cancel=self._cancel
             )
+            prediction = self._with_notes(one, planned, prediction)
             explanations = self._explained(one, planned, prediction, place)
             if self.setup.names is not None:
                 prediction = with_people(prediction, *self.setup.names)
@@ -225,8 +227,16 @@ class PredictWorker:
         skipped = tuple(f"{form} was not written: {why}" for form, why in written.skipped.items())
         for note in written.notes:
             observer.on_note(f"{one.path.name}: {note}")
-        seconds, notes = time.monotonic() - began, (*planned.notes, *written.notes)
+        seconds, notes = time.monotonic() - began, (*prediction.notes, *written.notes)
         return outcome_of(one, task.out, prediction, seconds, notes=notes, skipped=skipped), prediction
+
+    def _with_notes(self, one: Input, planned: PlannedSource, prediction: Prediction) -> Prediction:
+        """Return the prediction with the remarks on its source and labels; report those on labels."""
+        labels = self.setup.labels
+        on_labels = () if labels is None else notes_on_spans(labels.of_video(one.name), prediction)
+        for note in on_labels:
+            self.observer.on_note(f"{one.path.name}: {note}")
+        return replace(prediction, notes=(*planned.notes, *on_labels))
 
     def _explained(
         self, one: Input, planned: PlannedSource, prediction: Prediction, place: OwnDir
