@@ -184,7 +184,7 @@ def test_video_charts_keys_and_address_follow_each_other(chromium, video, tmp_pa
     seen = browse(chromium, tmp_path, page(video), FOLLOW, query="?t=1.5")
     assert "error" not in seen, seen
     assert seen["opened"]["lefts"] == pytest.approx([37.5, 37.5], abs=1)
-    assert seen["opened"]["nows"][0] == "0:01.5: happiness 80%"
+    assert seen["opened"]["nows"][0] == "0:01.5: happiness, probability in the window 80%"
     for step, time in {"clicked": 2.0, "right": 2.5, "left": 2.0, "moved": 3.2}.items():
         assert seen[step], step
         assert seen[step]["time"] == pytest.approx(time, abs=0.05)

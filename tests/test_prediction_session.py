@@ -196,6 +196,37 @@ def test_labels_are_compared_and_their_files_go_with_the_option(
     assert not files & {path.name for path in out.iterdir()}
 
 
+def test_the_page_over_a_directory_links_the_scores_of_labels(run, videos, tmp_path, monkeypatch, capsys):
+    (tmp_path / "labels.csv").write_text("path,label\ntalk.mp4,happy\n")
+    out = tmp_path / "out"
+    asked = ("predict", videos, "--run", run, "--out", out, "--min-face", 0, "--formats", "csv")
+    assert call(monkeypatch, capsys, *asked, "--labels", tmp_path / "labels.csv")[0] == 0
+    page = (out / "index.html").read_text()
+    for name in ("labels.json", "labelled.csv", "labels.png"):
+        assert f'href="./{name}"' in page
+        assert (out / name).exists()
+    assert call(monkeypatch, capsys, *asked)[0] == 0
+    assert "labels." not in (out / "index.html").read_text()
+
+
+def test_a_person_who_is_left_out_is_on_no_page(run, videos, tmp_path, monkeypatch, capsys):
+    out = tmp_path / "one"
+    (tmp_path / "names.txt").write_text("P1 = drop\n")
+    asked = ("predict", videos / "talk.mp4", "--run", run, "--out", out, "--min-face", 0)
+    assert call(monkeypatch, capsys, *asked)[0] == 0
+    assert 'id="explanation-0"' in (out / "index.html").read_text()
+    before = (out / "windows.jsonl").read_bytes()
+    code, _, shown = call(monkeypatch, capsys, *asked, "--people-file", tmp_path / "names.txt")
+    note = "left out by people file 'names.txt': P1 (1 track)"
+    assert code == 0
+    assert f"note: {note}" in shown
+    assert json.loads((out / "prediction.json").read_text())["notes"] == [note]
+    assert 'id="explanation-0"' not in (out / "index.html").read_text()
+    assert (out / "people.csv").read_text().count("\n") == 1
+    assert (out / "windows.csv").read_text().count("\n") == 1
+    assert (out / "windows.jsonl").read_bytes() == before
+
+
 def test_a_dry_run_needs_no_weights_and_writes_nothing(run, videos, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("pipeline.process.models.is_here", lambda _: False)
     monkeypatch.chdir(tmp_path)

@@ -81,12 +81,28 @@ def test_box_follows_the_face_between_two_detections() -> None:
     assert overlay.box_at(track, 1) == (25.0, 60.0, 75.0, 120.0)
     assert overlay.box_at(track, 4) == (40.0, 60.0, 90.0, 120.0)
     assert overlay.box_at(track, 20) is None, "further than a stride from the next detection"
-    assert overlay.box_at(track, 41) is None
     by_time = replace(made.settings, stride_frames=None, stride_seconds=0.4)
     timed = Overlay(replace(made, settings=by_time), *SIZE)
     assert timed.box_at(track, 1) == (25.0, 60.0, 75.0, 120.0)
     slow = Overlay(replace(made, settings=replace(by_time, stride_seconds=0.3)), *SIZE)
-    assert slow.box_at(track, 1) is None
+    assert slow.box_at(track, 1) == (20.0, 60.0, 70.0, 120.0)
+    assert slow.box_at(track, 3) == (40.0, 60.0, 90.0, 120.0)
+
+
+def test_first_and_last_frames_of_a_track_have_the_box_of_the_nearest_sampled_frame() -> None:
+    """A window of 48 frames and 16 samples begins with the sample 1; the sample 46 is its last one."""
+    one = replace(window(0.0, "happiness"), num_frames=48)
+    other = replace(window(0.0, "happiness", track="s01p1", shot=1), first_frame=48, num_frames=48)
+    faces = [box(1, 20), box(4, 40), box(46, 200), box(49, 220, "s01p1")]
+    made = prediction([one, other], {"P1": ["s00p1", "s01p1"]}, faces=faces, cuts=[1.92], seconds=4.0)
+    first, second = Overlay(made, *SIZE).tracks
+    overlay = Overlay(made, *SIZE)
+    assert overlay.box_at(first, 0) == (20.0, 60.0, 70.0, 120.0)
+    assert overlay.box_at(first, 47) == overlay.box_at(first, 46)
+    assert overlay.box_at(first, 48) is None, "the window ends at the cut"
+    assert overlay.box_at(second, 47) is None
+    assert overlay.box_at(second, 48) == overlay.box_at(second, 49) is not None
+    assert overlay.box_at(first, 20) is None, "the face was missed"
 
 
 def test_frame_without_a_person_has_the_footer_alone() -> None:
@@ -120,7 +136,7 @@ def test_people_have_colours_and_the_answer_of_their_time() -> None:
     assert (left, bottom) == (pytest.approx(20, abs=1), pytest.approx(120, abs=1))
     assert top < 60, "the label above the box"
     assert right > 75, "the bar of the answer beside the box"
-    label = text_width("Zoë: happiness 80%", 9)
+    label = text_width("Zoë: happiness p=80%", 9)
     assert right < 200
     assert label > 50
     assert not (plain(made, 10, 1.0) == plain(made, 10, 3.4)).all(), "no answer is grey, without bars"

@@ -39,9 +39,8 @@ def _(report: ClipReport) -> list[str]:
     )
     ranked = sorted(report.answers.items(), key=lambda pair: -pair[1])
     if report.num_answers:
-        found.append(
-            "  " + ", ".join(f"{name} {number / report.num_answers:.0%}" for name, number in ranked if number)
-        )
+        shares = ", ".join(f"{name} {number / report.num_answers:.0%}" for name, number in ranked if number)
+        found.append(f"  {shares} of the rows with an answer")
     shown = list(report.reasons.items())[:_SHOWN_REASONS]
     found += [f"  no answer: {number} ({printable(reason)})" for reason, number in shown]
     more = report.num_done - report.num_answers - sum(number for _, number in shown)

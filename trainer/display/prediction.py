@@ -76,7 +76,8 @@ def _video_lines(video: PredictedVideo) -> list[str]:
 def _person_line(person: PersonShare) -> str:
     """Return a line with the most frequent answers of a person."""
     ranked = sorted(person.shares.items(), key=lambda pair: -pair[1])[:_SHOWN_CLASSES]
-    shares = ", ".join(f"{name} {share:.0%}" for name, share in ranked if share) or "no answer"
+    shares = ", ".join(f"{name} {share:.0%}" for name, share in ranked if share)
+    shares = f"{shares} of the time with an answer" if shares else "no answer"
     return f"{person.name}: {shares} ({person.num_answers} of {counted(person.num_windows, 'window')})"
 
 

@@ -18,7 +18,7 @@ from trainer.prediction.early_checks import check_run, check_sources
 from trainer.prediction.extraction import RunModels, load_run_models
 from trainer.prediction.label_runs import timelines
 from trainer.prediction.outputs import OutputOptions, write_outputs
-from trainer.prediction.people_summary import summaries
+from trainer.prediction.people_summary import SHARE_OF_TIME, summaries
 from trainer.prediction.predict import Predictor
 from trainer.prediction.results import NOTICE, Prediction, WindowAnswer
 from trainer.prediction.source import PlannedSource, PredictOptions, plan_source
@@ -220,7 +220,8 @@ class VideoPrediction:
         warnings = "".join(f"<p><b>!! {escape(printable(text))}</b></p>" for text in result.banners)
         return (
             f"{warnings}<p>{escape(NOTICE)}</p><table><tr><th>{escape(printable(result.source.name))}</th>"
-            f"{head}<th>with an answer</th></tr>{rows}</table>"
+            f"{head}<th>time with an answer</th></tr>{rows}</table>"
+            f"<p>Percentages: {SHARE_OF_TIME}.</p>"
         )
 
     def _advance(self) -> None:

@@ -3,6 +3,7 @@
 Letters: H, W height and width of a frame.
 """
 
+import math
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -13,6 +14,7 @@ import cv2
 from pipeline.types import Bytes
 from trainer.prediction.drawn_text import Colour, fill, line_height, put_text, text_width, wrapped
 from trainer.prediction.fonts import drawn_names
+from trainer.prediction.people_summary import WINDOW_PROBABILITY
 from trainer.prediction.results import NOTICE, UNKNOWN, Prediction, TrackedFace, WindowAnswer
 from trainer.prediction.spans import Span, axis_of, spans_of
 
@@ -23,6 +25,8 @@ NOTICE_SECONDS = 3.0
 """Time from the start of the video for which the whole notice is shown."""
 FOOTER = "Automatic emotion recognition: not what a person feels"
 """Line at the bottom of every later frame."""
+LEGEND = f"p, bars: {WINDOW_PROBABILITY} of this time"
+"""Line under the notice."""
 PERSON_COLOURS: tuple[Colour, ...] = (
     (86, 180, 233), (230, 159, 0), (0, 158, 115), (240, 228, 66), (204, 121, 167), (213, 94, 0),
     (0, 114, 178),
@@ -54,6 +58,8 @@ class _Track:
         faces: The detections.
         starts: Starts of the spans, rising.
         spans: Spans of the track's windows.
+        extent: First frame of the track's windows, and the first frame after them.
+        reach: Frames beside a sampled one that it stands for: half the distance of two sampled frames.
     """
 
     name: str
@@ -62,6 +68,8 @@ class _Track:
     faces: Sequence[TrackedFace]
     starts: Sequence[float]
     spans: Sequence[Span]
+    extent: tuple[int, int]
+    reach: int
 
 
 class Overlay:
@@ -99,7 +107,7 @@ class Overlay:
         """
         time = float(number) if seconds is None or not self._axis.has_times else seconds
         is_start = seconds is None or seconds < NOTICE_SECONDS
-        notices = [NOTICE] if is_start else [FOOTER]
+        notices = [NOTICE, LEGEND] if is_start else [FOOTER]
         warnings = self._warnings(reason)
         self._free = (
             self._height_of(warnings, at_top=True),
@@ -113,16 +121,19 @@ class Overlay:
         self._draw_lines(rgb_HWC, warnings, _BANNER, at_top=True)  # last: nothing may cover a warning
 
     def box_at(self, track: _Track, number: int) -> tuple[float, float, float, float] | None:
-        """Return the box of a track on a frame, also between two detections at most one stride apart."""
+        """Return the box of a track on a frame.
+
+        Between two detections at most one stride apart, it moves evenly. Only sampled frames have detections;
+        before the first one and after the last one of a row, the box stays for the frames that a sampled
+        frame stands for, within the windows of the track.
+        """
         place = bisect_right(track.frames, number) - 1
-        if place < 0:
-            return None
-        before = track.faces[place]
-        if before.frame == number:
+        before = track.faces[place] if place >= 0 else None
+        after = track.faces[place + 1] if place + 1 < len(track.faces) else None
+        if before is not None and before.frame == number:
             return before.box_xyxy_px
-        if place + 1 == len(track.faces) or not self._is_near(before, track.faces[place + 1]):
-            return None
-        after = track.faces[place + 1]
+        if before is None or after is None or not self._is_near(before, after):
+            return _held(track, number, before, after)
         weight = (number - before.frame) / (after.frame - before.frame)
         pairs = zip(before.box_xyxy_px, after.box_xyxy_px, strict=True)
         x0, y0, x1, y1 = (one + weight * (other - one) for one, other in pairs)
@@ -233,7 +244,7 @@ class Overlay:
     def _label(self, name: str, window: WindowAnswer | None) -> str:
         if window is None or window.answer is None or window.probability is None:
             return f"{name}: no answer"
-        return f"{name}: {self._names[window.answer]} {window.probability[window.answer]:.0%}"
+        return f"{name}: {self._names[window.answer]} p={window.probability[window.answer]:.0%}"
 
     def _within(self, top: int, height: int) -> int:
         """Return the nearest top of something of this height that neither warnings nor notice cover."""
@@ -273,9 +284,12 @@ def _tracks_of(prediction: Prediction, names: Mapping[str, str]) -> tuple[_Track
         faces[face.track].append(face)
     named = [person for person in prediction.people if person.name != UNKNOWN]
     colours = {person.name: PERSON_COLOURS[n % len(PERSON_COLOURS)] for n, person in enumerate(named)}
+    windows = defaultdict[str, list[WindowAnswer]](list)
+    for window in prediction.windows:
+        windows[window.track].append(window)
     found = []
     for track, name in prediction.person_of.items():
-        spans = spans_of(prediction, axis, [track])
+        spans, own = spans_of(prediction, axis, [track]), windows[track]
         found.append(
             _Track(
                 name=names[name],
@@ -284,9 +298,27 @@ def _tracks_of(prediction: Prediction, names: Mapping[str, str]) -> tuple[_Track
                 faces=faces[track],
                 starts=[span.start for span in spans],
                 spans=spans,
+                extent=(
+                    min((window.first_frame for window in own), default=0),
+                    max((window.first_frame + window.num_frames for window in own), default=0),
+                ),
+                reach=max(
+                    (math.ceil(window.num_frames / max(1, window.num_sampled) / 2) for window in own),
+                    default=0,
+                ),
             )
         )
     return tuple(found)
+
+
+def _held(
+    track: _Track, number: int, before: TrackedFace | None, after: TrackedFace | None
+) -> tuple[float, float, float, float] | None:
+    """Return the box of the nearest of two detections; None if neither stands for a frame."""
+    if not track.extent[0] <= number < track.extent[1]:
+        return None
+    near = [face for face in (before, after) if face is not None and abs(face.frame - number) <= track.reach]
+    return min(near, key=lambda face: abs(face.frame - number)).box_xyxy_px if near else None
 
 
 def _rounded(box: tuple[float, float, float, float]) -> Rectangle:

@@ -17,6 +17,12 @@ from trainer.prediction.charts import MOST_BINS, clock
 from trainer.prediction.label_runs import Timeline, timelines
 from trainer.prediction.page_script import SCRIPT, script_source
 from trainer.prediction.page_style import POLICY, STYLE, patterns
+from trainer.prediction.people_summary import (
+    MEAN_PROBABILITY,
+    SHARE_OF_TIME,
+    TIMES_NOTE,
+    WINDOW_PROBABILITY,
+)
 from trainer.prediction.person_section import PageExtras, address_of, person_lines
 from trainer.prediction.results import NOTICE, UNKNOWN, Prediction, unfollowed_text
 from trainer.prediction.spans import Axis, axis_of
@@ -126,6 +132,12 @@ def _notes(prediction: Prediction, axis: Axis, lines: Sequence[Timeline]) -> Ite
         calibrated = all(window.calibrated for window in answered)
         parts.append(f"probabilities {'are' if calibrated else 'are not'} calibrated")
     yield f"{', '.join(parts)}. Click a chart to go there; the arrow keys go from window to window."
+    if answered:
+        yield (
+            f"Percentages: the {SHARE_OF_TIME} is how long a class is the answer. The {MEAN_PROBABILITY} is "
+            f"over windows, weighted by their times. The {WINDOW_PROBABILITY} is of the one window to which a "
+            f"time belongs. {TIMES_NOTE}"
+        )
     if settings.start_seconds is not None or settings.end_seconds is not None:
         start = settings.start_seconds or 0.0
         end = axis.end if settings.end_seconds is None else min(settings.end_seconds, axis.end)
@@ -166,6 +178,7 @@ def _data(prediction: Prediction, axis: Axis, lines: Sequence[Timeline]) -> dict
 
     return {
         "unit": axis.unit,
+        "probability": WINDOW_PROBABILITY,
         "end": round(axis.end, _DIGITS),
         "classes": list(prediction.class_names),
         "people": [person(line) for line in lines],

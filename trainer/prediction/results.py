@@ -219,6 +219,7 @@ class Prediction:
         done_seconds: Length that was processed, if a prediction was stopped; None if it is complete.
         num_unfollowed: Faces on too few sampled frames to be followed; they have no window.
         notes: Remarks on the video and on the user's labels of it.
+        dropped: Tracks that the user has left out; their windows and faces are not here.
     """
 
     source: Source
@@ -234,6 +235,7 @@ class Prediction:
     done_seconds: float | None = None
     num_unfollowed: int = 0
     notes: tuple[str, ...] = ()
+    dropped: tuple[str, ...] = ()
 
     @property
     def person_of(self) -> Mapping[str, str]:

@@ -16,7 +16,7 @@ from pipeline.strict_json import to_json
 from trainer.prediction.differing_workers import add_banner, differing_banner
 from trainer.prediction.folder_page import VideoRow, as_folder_page
 from trainer.prediction.inputs import Input
-from trainer.prediction.label_files import remove_label_files, write_label_files
+from trainer.prediction.label_files import LABEL_FILES, remove_label_files, write_label_files
 from trainer.prediction.label_scores import collect_scores
 from trainer.prediction.labels import Labels
 from trainer.prediction.outcomes import PredictObserver, PredictReport
@@ -107,6 +107,10 @@ def predict_all(
         scores = collect_scores(labels, [result.scores for result in found], run.path.name, banners)
         report = replace(report, labels=scores)
         write_label_files(OwnDir.of(out), scores)
+        if report.page is not None:
+            rows = [result.row for result in found]
+            written = [name for name in LABEL_FILES if OwnDir.of(out).kind(name) == "file"]
+            _write_index(OwnDir.of(out), report, run, rows, written)
     return report
 
 
@@ -134,8 +138,10 @@ class _Watch(Observer):
         self._cancel.raise_if_cancelled()
 
 
-def _write_index(out: OwnDir, report: PredictReport, run: Run, rows: Sequence[VideoRow]) -> None:
+def _write_index(
+    out: OwnDir, report: PredictReport, run: Run, rows: Sequence[VideoRow], label_files: Sequence[str] = ()
+) -> None:
     values: dict[str, Any] = to_json_values(report)
-    page = "".join(as_folder_page(out.name, run.class_names, rows, report.banners))
+    page = "".join(as_folder_page(out.name, run.class_names, rows, report.banners, label_files))
     out.make()
     out.write_together({INDEX_FILE: to_json(portable_values(values)) + "\n", PAGE_FILE: page})

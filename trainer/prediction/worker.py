@@ -30,7 +30,7 @@ from trainer.prediction.label_scores import score_video
 from trainer.prediction.labels import Labels
 from trainer.prediction.outcomes import PredictedVideo, PredictObserver, outcome_of
 from trainer.prediction.outputs import OutputOptions, require_page, write_outputs
-from trainer.prediction.people_file import with_people
+from trainer.prediction.people_file import of_kept_windows, with_people
 from trainer.prediction.person_section import Explanation
 from trainer.prediction.predict import Predictor
 from trainer.prediction.restarting import restart_once
@@ -221,8 +221,7 @@ class PredictWorker:
             )
             prediction = self._with_notes(one, planned, prediction)
             explanations = self._explained(one, planned, prediction, place)
-            if self.setup.names is not None:
-                prediction = with_people(prediction, *self.setup.names)
+            prediction, explanations = self._named(prediction, explanations)
             written = self._written(one, planned, prediction, place, explanations)
         skipped = tuple(f"{form} was not written: {why}" for form, why in written.skipped.items())
         for note in written.notes:
@@ -237,6 +236,17 @@ class PredictWorker:
         for note in on_labels:
             self.observer.on_note(f"{one.path.name}: {note}")
         return replace(prediction, notes=(*planned.notes, *on_labels))
+
+    def _named(
+        self, prediction: Prediction, explanations: Mapping[int, Explanation]
+    ) -> tuple[Prediction, Mapping[int, Explanation]]:
+        """Return both with the people of the people file."""
+        if self.setup.names is None:
+            return prediction, explanations
+        named = with_people(prediction, *self.setup.names)
+        for note in named.notes[len(prediction.notes) :]:
+            self.observer.on_note(note)
+        return named, of_kept_windows(explanations, prediction, named)
 
     def _explained(
         self, one: Input, planned: PlannedSource, prediction: Prediction, place: OwnDir
