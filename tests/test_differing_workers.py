@@ -52,11 +52,11 @@ def predict_with(tmp_path: Path, *made: dict[str, str] | None):
 
 
 def test_the_warning_is_on_the_page_in_the_files_and_in_the_terminal(tmp_path):
-    other = {**MADE, "precision": "fp32", "ous": "0.9", "device": "NVIDIA"}
+    other = {**MADE, "precision": "fp32", "ous": "", "device": "NVIDIA"}
     report = predict_with(tmp_path, MADE, other, None, MADE)
     text = (
-        "VIDEOS COMPUTED DIFFERENTLY: version 1.0 for v0, v3 and 0.9 for v1; precision of features bf16 for "
-        "v0, v3 and fp32 for v1"
+        "VIDEOS COMPUTED DIFFERENTLY: version 1.0 for v0, v3 and unknown for v1; precision of features "
+        "bf16 for v0, v3 and fp32 for v1"
     )
     assert [banner for banner in report.banners if "DIFFERENTLY" in banner] == [text]
     assert f"!! {text}" in lines(report)

@@ -17,7 +17,8 @@ from tests.tiny_videos import write_sound, write_video, write_with_sound
 from trainer.prediction import fonts
 from trainer.prediction.drawn_text import put_text, text_mask, text_width, wrapped
 from trainer.prediction.fonts import drawn_names
-from trainer.prediction.overlay import FOOTER, PERSON_COLOURS, Overlay
+from trainer.prediction.overlay import FOOTER, Overlay
+from trainer.prediction.overlay_tracks import PERSON_COLOURS
 from trainer.prediction.results import NOTICE, Prediction, TrackedFace
 from trainer.prediction.video import write_video as write_annotated
 
@@ -75,18 +76,17 @@ def test_answer_and_bars_are_between_warnings_and_notice(monkeypatch, top, secon
 
 def test_box_follows_the_face_between_two_detections() -> None:
     made = prediction([window(0.0, None)], faces=[box(0, 20), box(4, 40), box(40, 200)], stride=0.5)
-    overlay = Overlay(made, *SIZE)
-    (track,) = overlay.tracks
-    assert overlay.box_at(track, 0) == (20.0, 60.0, 70.0, 120.0)
-    assert overlay.box_at(track, 1) == (25.0, 60.0, 75.0, 120.0)
-    assert overlay.box_at(track, 4) == (40.0, 60.0, 90.0, 120.0)
-    assert overlay.box_at(track, 20) is None, "further than a stride from the next detection"
+    (track,) = Overlay(made, *SIZE).tracks
+    assert track.box_at(0) == (20.0, 60.0, 70.0, 120.0)
+    assert track.box_at(1) == (25.0, 60.0, 75.0, 120.0)
+    assert track.box_at(4) == (40.0, 60.0, 90.0, 120.0)
+    assert track.box_at(20) is None, "further than a stride from the next detection"
     by_time = replace(made.settings, stride_frames=None, stride_seconds=0.4)
-    timed = Overlay(replace(made, settings=by_time), *SIZE)
-    assert timed.box_at(track, 1) == (25.0, 60.0, 75.0, 120.0)
-    slow = Overlay(replace(made, settings=replace(by_time, stride_seconds=0.3)), *SIZE)
-    assert slow.box_at(track, 1) == (20.0, 60.0, 70.0, 120.0)
-    assert slow.box_at(track, 3) == (40.0, 60.0, 90.0, 120.0)
+    (timed,) = Overlay(replace(made, settings=by_time), *SIZE).tracks
+    assert timed.box_at(1) == (25.0, 60.0, 75.0, 120.0)
+    (slow,) = Overlay(replace(made, settings=replace(by_time, stride_seconds=0.3)), *SIZE).tracks
+    assert slow.box_at(1) == (20.0, 60.0, 70.0, 120.0)
+    assert slow.box_at(3) == (40.0, 60.0, 90.0, 120.0)
 
 
 def test_first_and_last_frames_of_a_track_have_the_box_of_the_nearest_sampled_frame() -> None:
@@ -96,13 +96,12 @@ def test_first_and_last_frames_of_a_track_have_the_box_of_the_nearest_sampled_fr
     faces = [box(1, 20), box(4, 40), box(46, 200), box(49, 220, "s01p1")]
     made = prediction([one, other], {"P1": ["s00p1", "s01p1"]}, faces=faces, cuts=[1.92], seconds=4.0)
     first, second = Overlay(made, *SIZE).tracks
-    overlay = Overlay(made, *SIZE)
-    assert overlay.box_at(first, 0) == (20.0, 60.0, 70.0, 120.0)
-    assert overlay.box_at(first, 47) == overlay.box_at(first, 46)
-    assert overlay.box_at(first, 48) is None, "the window ends at the cut"
-    assert overlay.box_at(second, 47) is None
-    assert overlay.box_at(second, 48) == overlay.box_at(second, 49) is not None
-    assert overlay.box_at(first, 20) is None, "the face was missed"
+    assert first.box_at(0) == (20.0, 60.0, 70.0, 120.0)
+    assert first.box_at(47) == first.box_at(46)
+    assert first.box_at(48) is None, "the window ends at the cut"
+    assert second.box_at(47) is None
+    assert second.box_at(48) == second.box_at(49) is not None
+    assert first.box_at(20) is None, "the face was missed"
 
 
 def test_frame_without_a_person_has_the_footer_alone() -> None:

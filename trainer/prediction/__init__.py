@@ -14,6 +14,8 @@ In the order of the data:
 ``answers``         features of windows -> answers of a run
 ``growing_files``   files of lines that grow together, with the state to continue from
 ``stored``          windows.jsonl, faces.jsonl and their state
+``run_options``     a run -> what its windows need, and the warnings of its answers
+``found_people``    tracks and faces that a reader has found -> people and faces
 ``predict``         a run and a source -> its prediction
 ``results``         windows, faces and people of one video
 ``people_file``     names that a user gives to people and tracks -> the people of a prediction
@@ -33,11 +35,13 @@ In the order of the data:
 ``folder_page``     index.html of a folder of videos
 ``fonts``           fonts that have the letters of a text, and names to draw
 ``drawn_text``      text on frames
+``overlay_tracks``  tracks -> the box on every frame
 ``overlay``         drawing of people, answers and warnings on a frame
 ``video``           the annotated video
 ``effects``         changes of an answer without a frame, or without a cell of the scene
 ``explanation_choice`` windows to explain
 ``explanation_text``   sentences of explanations
+``explanation_image``  the image of an explained window
 ``explanations``    images and sentences of some windows
 ``label_scores``    labelled spans and predictions -> an answer for each span, WAR, UAR and recalls
 ``label_notes``     labelled spans -> remarks

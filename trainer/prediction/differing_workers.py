@@ -31,7 +31,8 @@ def differing_banner(results: Sequence[VideoResult]) -> str | None:
         videos: dict[str, list[str]] = {}
         for result in results:
             if key in result.made_with:
-                videos.setdefault(result.made_with[key], []).append(printable(result.video.name))
+                value = result.made_with[key] or "unknown"
+                videos.setdefault(value, []).append(printable(result.video.name))
         if len(videos) > 1:
             values = [f"{printable(value)} for {some(names, _SHOWN)}" for value, names in videos.items()]
             found.append(f"{name} {' and '.join(values)}")

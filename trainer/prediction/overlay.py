@@ -3,20 +3,18 @@
 Letters: H, W height and width of a frame.
 """
 
-import math
 from bisect import bisect_right
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import cv2
 
 from pipeline.types import Bytes
 from trainer.prediction.drawn_text import Colour, fill, line_height, put_text, text_width, wrapped
 from trainer.prediction.fonts import drawn_names
+from trainer.prediction.overlay_tracks import GREY, Box, OverlayTrack, tracks_of
 from trainer.prediction.people_summary import WINDOW_PROBABILITY
-from trainer.prediction.results import NOTICE, UNKNOWN, Prediction, TrackedFace, WindowAnswer
-from trainer.prediction.spans import Span, axis_of, spans_of
+from trainer.prediction.results import NOTICE, Prediction, WindowAnswer
+from trainer.prediction.spans import axis_of
 
 Rectangle = tuple[int, int, int, int]
 """Left, top, right and bottom in pixels."""
@@ -27,12 +25,6 @@ FOOTER = "Automatic emotion recognition: not what a person feels"
 """Line at the bottom of every later frame."""
 LEGEND = f"p, bars: {WINDOW_PROBABILITY} of this time"
 """Line under the notice."""
-PERSON_COLOURS: tuple[Colour, ...] = (
-    (86, 180, 233), (230, 159, 0), (0, 158, 115), (240, 228, 66), (204, 121, 167), (213, 94, 0),
-    (0, 114, 178),
-)  # fmt: skip
-"""Colours that colour-blind people can distinguish (Okabe and Ito); an eighth person has the first again."""
-_GREY: Colour = (150, 150, 150)
 _WHITE: Colour = (255, 255, 255)
 _BLACK: Colour = (0, 0, 0)
 _BANNER: Colour = (170, 20, 20)
@@ -45,31 +37,6 @@ _POLARITIES: Mapping[str, tuple[str, Colour]] = {
 _DARK_SUM = 380
 """Sum of red, green and blue below which text on a colour is white."""
 _MOST_TEXT_PX, _LEAST_TEXT_PX, _LINES_PER_FRAME = 40, 9, 34
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Track:
-    """Faces and answers of one track.
-
-    Attributes:
-        name: Name of the person.
-        colour: Colour of the person.
-        frames: Numbers of the frames with a detection, rising.
-        faces: The detections.
-        starts: Starts of the spans, rising.
-        spans: Spans of the track's windows.
-        extent: First frame of the track's windows, and the first frame after them.
-        reach: Frames beside a sampled one that it stands for: half the distance of two sampled frames.
-    """
-
-    name: str
-    colour: Colour
-    frames: Sequence[int]
-    faces: Sequence[TrackedFace]
-    starts: Sequence[float]
-    spans: Sequence[Span]
-    extent: tuple[int, int]
-    reach: int
 
 
 class Overlay:
@@ -90,11 +57,8 @@ class Overlay:
         self._text_px = min(max(size, _LEAST_TEXT_PX), _MOST_TEXT_PX)
         self._axis = axis_of(prediction)
         self._names, self.notes = drawn_names(prediction)
-        self._tracks = _tracks_of(prediction, self._names)
-        settings = prediction.settings
+        self._tracks = tracks_of(prediction, self._names)
         self._free = 0, height  # rows between the warnings and the notice of the present frame
-        self._reach_frames = settings.stride_frames
-        self._reach_seconds = settings.stride_seconds
 
     def draw(self, rgb_HWC: Bytes, number: int, seconds: float | None, reason: str | None = None) -> None:
         """Draw on a frame in place.
@@ -113,46 +77,19 @@ class Overlay:
             self._height_of(warnings, at_top=True),
             self._height - self._height_of(notices, at_top=False),
         )
-        boxes = [(track, box) for track in self._tracks if (box := self.box_at(track, number)) is not None]
+        boxes = [(track, box) for track in self._tracks if (box := track.box_at(number)) is not None]
         taken = [_rounded(box) for _, box in boxes]
         for track, box in boxes:
             self._draw_person(rgb_HWC, _rounded(box), track, self._window_at(track, time), taken)
         self._draw_lines(rgb_HWC, notices, _BLACK, at_top=False)
         self._draw_lines(rgb_HWC, warnings, _BANNER, at_top=True)  # last: nothing may cover a warning
 
-    def box_at(self, track: _Track, number: int) -> tuple[float, float, float, float] | None:
-        """Return the box of a track on a frame.
-
-        Between two detections at most one stride apart, it moves evenly. Only sampled frames have detections;
-        before the first one and after the last one of a row, the box stays for the frames that a sampled
-        frame stands for, within the windows of the track.
-        """
-        place = bisect_right(track.frames, number) - 1
-        before = track.faces[place] if place >= 0 else None
-        after = track.faces[place + 1] if place + 1 < len(track.faces) else None
-        if before is not None and before.frame == number:
-            return before.box_xyxy_px
-        if before is None or after is None or not self._is_near(before, after):
-            return _held(track, number, before, after)
-        weight = (number - before.frame) / (after.frame - before.frame)
-        pairs = zip(before.box_xyxy_px, after.box_xyxy_px, strict=True)
-        x0, y0, x1, y1 = (one + weight * (other - one) for one, other in pairs)
-        return x0, y0, x1, y1
-
     @property
-    def tracks(self) -> Sequence[_Track]:
+    def tracks(self) -> Sequence[OverlayTrack]:
         """Faces and answers of every track."""
         return self._tracks
 
-    def _is_near(self, one: TrackedFace, other: TrackedFace) -> bool:
-        """Return whether two detections are at most one stride apart."""
-        if self._reach_frames is not None:
-            return other.frame - one.frame <= self._reach_frames
-        if self._reach_seconds is None or one.seconds is None or other.seconds is None:
-            return False
-        return other.seconds - one.seconds <= self._reach_seconds + 1e-6
-
-    def _window_at(self, track: _Track, time: float) -> WindowAnswer | None:
+    def _window_at(self, track: OverlayTrack, time: float) -> WindowAnswer | None:
         """Return the window that a time belongs to; None if there is none."""
         place = bisect_right(track.starts, time) - 1
         if place < 0 or time >= track.spans[place].end:
@@ -163,7 +100,7 @@ class Overlay:
         self,
         rgb_HWC: Bytes,
         box: Rectangle,
-        track: _Track,
+        track: OverlayTrack,
         window: WindowAnswer | None,
         taken: list[Rectangle],
     ) -> None:
@@ -173,7 +110,7 @@ class Overlay:
         cv2.rectangle(rgb_HWC, (x0, y0), (x1, y1), _BLACK, px + 2)
         cv2.rectangle(rgb_HWC, (x0, y0), (x1, y1), track.colour, px)
         has_answer = window is not None and window.answer is not None
-        colour = track.colour if has_answer else _GREY
+        colour = track.colour if has_answer else GREY
         self._draw_label(rgb_HWC, self._label(track.name, window), x0, y0, colour, window)
         if window is not None and window.probability is not None:
             self._draw_bars(rgb_HWC, window.probability, box, track.colour, taken)
@@ -277,51 +214,7 @@ class Overlay:
             put_text(rgb_HWC, line, pad, top + place * row, size, _WHITE)
 
 
-def _tracks_of(prediction: Prediction, names: Mapping[str, str]) -> tuple[_Track, ...]:
-    """Return every track with its person, its faces and the spans of its windows."""
-    axis, faces = axis_of(prediction), defaultdict[str, list[TrackedFace]](list)
-    for face in sorted(prediction.faces, key=lambda face: face.frame):
-        faces[face.track].append(face)
-    named = [person for person in prediction.people if person.name != UNKNOWN]
-    colours = {person.name: PERSON_COLOURS[n % len(PERSON_COLOURS)] for n, person in enumerate(named)}
-    windows = defaultdict[str, list[WindowAnswer]](list)
-    for window in prediction.windows:
-        windows[window.track].append(window)
-    found = []
-    for track, name in prediction.person_of.items():
-        spans, own = spans_of(prediction, axis, [track]), windows[track]
-        found.append(
-            _Track(
-                name=names[name],
-                colour=colours.get(name, _GREY),
-                frames=[face.frame for face in faces[track]],
-                faces=faces[track],
-                starts=[span.start for span in spans],
-                spans=spans,
-                extent=(
-                    min((window.first_frame for window in own), default=0),
-                    max((window.first_frame + window.num_frames for window in own), default=0),
-                ),
-                reach=max(
-                    (math.ceil(window.num_frames / max(1, window.num_sampled) / 2) for window in own),
-                    default=0,
-                ),
-            )
-        )
-    return tuple(found)
-
-
-def _held(
-    track: _Track, number: int, before: TrackedFace | None, after: TrackedFace | None
-) -> tuple[float, float, float, float] | None:
-    """Return the box of the nearest of two detections; None if neither stands for a frame."""
-    if not track.extent[0] <= number < track.extent[1]:
-        return None
-    near = [face for face in (before, after) if face is not None and abs(face.frame - number) <= track.reach]
-    return min(near, key=lambda face: abs(face.frame - number)).box_xyxy_px if near else None
-
-
-def _rounded(box: tuple[float, float, float, float]) -> Rectangle:
+def _rounded(box: Box) -> Rectangle:
     x0, y0, x1, y1 = (round(value) for value in box)
     return x0, y0, x1, y1
 

@@ -30,6 +30,10 @@ from trainer.prediction.spans import Axis, axis_of
 MAX_EMBEDDED_BYTES = 20 * 1024 * 1024
 """Largest video that a page holds inside."""
 
+_NAMES = (
+    f"The {SHARE_OF_TIME} is how long a class is the answer. The {MEAN_PROBABILITY} is over windows, "
+    f"weighted by their times. The {WINDOW_PROBABILITY} is of the one window to which a time belongs."
+)
 _DIGITS = 3
 _VIDEO_TYPES = {".mp4": "video/mp4", ".m4v": "video/mp4", ".webm": "video/webm", ".mov": "video/quicktime"}
 
@@ -69,6 +73,11 @@ def _page(
     )
     yield patterns(len(prediction.class_names)) + "\n"
     yield from (f'<p class="note">{safe_text(text)}</p>\n' for text in _notes(prediction, axis, lines))
+    if any(window.answer is not None for window in prediction.windows):
+        yield (
+            '<details class="note"><summary>Percentages and times</summary>'
+            f"<p>{safe_text(_NAMES)}</p><p>{safe_text(TIMES_NOTE)}</p></details>\n"
+        )
     yield "<main>\n"
     for number, line in enumerate(lines):
         yield from person_lines(prediction, extras, axis, line, number)
@@ -132,12 +141,6 @@ def _notes(prediction: Prediction, axis: Axis, lines: Sequence[Timeline]) -> Ite
         calibrated = all(window.calibrated for window in answered)
         parts.append(f"probabilities {'are' if calibrated else 'are not'} calibrated")
     yield f"{', '.join(parts)}. Click a chart to go there; the arrow keys go from window to window."
-    if answered:
-        yield (
-            f"Percentages: the {SHARE_OF_TIME} is how long a class is the answer. The {MEAN_PROBABILITY} is "
-            f"over windows, weighted by their times. The {WINDOW_PROBABILITY} is of the one window to which a "
-            f"time belongs. {TIMES_NOTE}"
-        )
     if settings.start_seconds is not None or settings.end_seconds is not None:
         start = settings.start_seconds or 0.0
         end = axis.end if settings.end_seconds is None else min(settings.end_seconds, axis.end)

@@ -1,9 +1,22 @@
-"""The fraction of a video that is done."""
+"""Progress of a prediction, and the fraction of a video that is done."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
-from trainer.prediction.predict import Progress
 from trainer.prediction.source import PlannedSource
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """Progress of a prediction.
+
+    Attributes:
+        seconds: Time in the source up to which frames are read; number of frames without times.
+        num_people: People with windows so far.
+    """
+
+    seconds: float
+    num_people: int
 
 
 class Fraction:
