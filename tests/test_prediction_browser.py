@@ -189,7 +189,7 @@ def test_video_charts_keys_and_address_follow_each_other(chromium, video, tmp_pa
         assert seen[step], step
         assert seen[step]["time"] == pytest.approx(time, abs=0.05)
         assert seen[step]["lefts"] == pytest.approx([25 * time] * 2, abs=1)
-    assert seen["clicked"]["nows"][0].endswith("sadness 80%")
+    assert seen["clicked"]["nows"][0].endswith("sadness, probability in the window 80%")
     assert seen["moved"]["search"] == "?t=3.2"
     assert seen["mark"] is True
 

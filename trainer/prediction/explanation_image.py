@@ -16,7 +16,7 @@ from trainer.prediction.results import NOTICE, WindowAnswer
 _SHOWN_FRAMES = 6
 
 
-def explanation_image(
+def drawn_window(
     answer: WindowAnswer,
     images: WindowAgain,
     effects: Effects,

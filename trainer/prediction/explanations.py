@@ -22,7 +22,7 @@ from pipeline.types import Floats
 from trainer.prediction.answers import HeadInput, predict_inputs
 from trainer.prediction.effects import Effects, cell_effects, frame_effects
 from trainer.prediction.explanation_choice import chosen_windows
-from trainer.prediction.explanation_image import explanation_image
+from trainer.prediction.explanation_image import drawn_window
 from trainer.prediction.explanation_text import sentence_of
 from trainer.prediction.person_section import Explanation
 from trainer.prediction.predict import Predictor
@@ -177,7 +177,7 @@ def _explained(
     if answer.start_seconds is not None and answer.end_seconds is not None:
         start, end = f"{answer.start_seconds:.2f} s", f"{answer.end_seconds:.2f} s"
     title = f"{answer.track}, {start} to {end}"  # a track keeps its name
-    png = explanation_image(answer, images, effects, when, title, predictor.banners)
+    png = drawn_window(answer, images, effects, when, title, predictor.banners)
     return _Explained(png=png, sentence=sentence, values=_values(answer, frames, effects, sentence))
 
 
