@@ -2,6 +2,7 @@
 
 import json
 from contextlib import closing
+from dataclasses import replace
 
 import pytest
 
@@ -12,8 +13,10 @@ from pipeline.executor import LocalExecutor
 from pipeline.executor.choice import WorkerOptions, executor_for
 from tests.command_line import call
 from tests.drawn_run import FACE_ONLY, extract_drawn, train_drawn, write_drawn
+from tests.long_videos import write_long
 from tests.tiny_clip import modest_model
 from trainer.export import export_model
+from trainer.prediction import early_checks, worker
 from trainer.prediction.inputs import find_inputs
 from trainer.prediction.outputs import OutputOptions
 from trainer.prediction.results import NOTICE
@@ -335,6 +338,48 @@ def test_work_that_is_cancelled_before_the_first_video_has_none(run, videos, tmp
     with closing(LocalExecutor(setup)) as executor:
         report = predict_all(inputs, loaded, executor, tmp_path / "out", is_collection=True, cancel=cancel)
     assert (report.videos, report.is_interrupted, report.page) == ((), True, None)
+
+
+@pytest.mark.parametrize(("start", "in_advance"), [(0.25, True), (None, False)])
+def test_a_doubtful_video_is_scanned_once_and_before_models_load(
+    start, in_advance, run, clips, tmp_path, monkeypatch
+):
+    video = (
+        write_long(tmp_path / "long.mp4", 60, rate=10) if start is None else sorted(clips.rglob("*.mp4"))[0]
+    )
+    order = []
+
+    def noting(module, name):
+        plain = getattr(module, name)
+
+        def noted(*arguments, **named):
+            order.append(name)
+            return plain(*arguments, **named)
+
+        monkeypatch.setattr(module, name, noted)
+
+    noting(early_checks, "plan_source")
+    noting(worker, "plan_source")
+    noting(worker, "load_run_models")
+    inputs, _ = find_inputs([video])
+    setup = PredictSetup(
+        run=run,
+        options=PredictOptions(min_face_px=0, start_seconds=start),
+        outputs=OutputOptions(formats=("csv",)),
+        device="cpu",
+        decoders=1,
+        only=video,
+    )
+    with closing(LocalExecutor(setup)) as executor:
+        loaded = load_run(run, device="cpu")
+        report = predict_all(inputs, loaded, executor, tmp_path / "out", is_collection=False)
+    assert report.videos[0].num_windows > 0
+    assert order == (["plan_source", "load_run_models"] if in_advance else ["load_run_models", "plan_source"])
+    cancel = CancelToken()
+    cancel.cancel()
+    with closing(LocalExecutor(replace(setup, cancel=cancel))) as executor:
+        report = predict_all(inputs, loaded, executor, tmp_path / "none", is_collection=False, cancel=cancel)
+    assert report.is_interrupted
 
 
 @pytest.mark.parametrize(
