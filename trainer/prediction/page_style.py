@@ -96,9 +96,9 @@ body{padding:0 .75rem 3rem}
 table{font-size:.82rem}
 th,td{padding:.2rem .35rem}
 }
-@media (max-height:45rem){
+@media (max-height:56rem){
 .banner:not([open]) summary{white-space:nowrap;overflow:hidden;text-overflow:ellipsis;overflow-wrap:normal}
-video{max-height:30vh}
+video{max-height:34vh}
 }
 @media (max-height:28rem){.top{position:static}}
 @media print{.top{position:static}video,.cursor{display:none}}
