@@ -80,8 +80,8 @@ def test_the_strip_has_the_class_as_text():
     strip = strip_html(line.runs, CLASSES, axis)
     texts = re.findall(r'left:([\d.]+)%;width:([\d.]+)%;.*?title="(.*?)">(.*?)</span>', strip)
     assert texts == [
-        ("0.000", "17.500", "happiness 80%, 0:00.0 to 0:01.8", "happiness"),
-        ("17.500", "5.000", "sadness 80%, 0:01.8 to 0:02.3", "sadness"),
+        ("0.000", "17.500", "happiness, mean probability 80%, 0:00.0 to 0:01.8", "happiness"),
+        ("17.500", "5.000", "sadness, mean probability 80%, 0:01.8 to 0:02.3", "sadness"),
     ]
 
 

@@ -89,6 +89,29 @@ def test_the_head_sees_the_features_of_extract_over_a_cut(root):
     assert found[0].source_sha256 == outcomes[0].source.sha256
 
 
+def test_only_the_first_view_is_encoded_and_has_the_features_of_extract(root, monkeypatch):
+    models, head = pixel_models(track={"method": "motion"}, frames={"num_views": 4}), FirstClass()
+    num_encoded, encode = [], type(models.encoder).encode
+
+    def counting(self, images, **options):
+        num_encoded.append(len(images))
+        return encode(self, images, **options)
+
+    monkeypatch.setattr(type(models.encoder), "encode", counting)
+    found = answer(root, CLIPS[:1], models, head)
+    num_frames = models.config.frames.num_frames
+    assert num_encoded == [num_frames, num_frames]
+    (outcome,) = process_block(root, CLIPS[:1], models).outcomes
+    assert num_encoded[2] > 2 * num_frames
+    (seen,) = head.inputs
+    for part in fields(outcome.features):
+        one, other = getattr(seen.features, part.name), getattr(outcome.features, part.name)
+        assert np.array_equal(one[0], other[0]) if other is not None else one is None
+    used = outcome.frames.position_VT[0]
+    assert found[0].frames_found == outcome.track.found[used].sum()
+    assert found[0].num_sampled == num_frames
+
+
 def test_a_small_face_has_no_answer_and_is_not_shown_to_the_head(root):
     head = FirstClass()
     (found,) = answer(root, CLIPS[:1], pixel_models(), head, min_face_px=200)

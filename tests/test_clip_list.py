@@ -105,6 +105,8 @@ def test_labels_do_not_determine_the_answers(folder):
         ("path\n../a.mp4\n", r"line 2: path is '\.\./a.mp4'; allowed: a path inside"),
         ("path,clip_id\na.mp4,x\nb.mp4,x\n", "clip 'x' has path 'b.mp4', but 'a.mp4'.*is one clip"),
         ("path,label\na.mp4,joy\na.mp4,sad\n", "clip 'a.mp4' has label 'sad', but 'joy'"),
+        ("path,subject_person\na.mp4,P2\na.mp4,p2\n", "clip 'a.mp4' has subject_person 'p2', but 'P2'"),
+        ("path,start_seconds,clip_id\na.mp4,1,x\na.mp4,1.0,x\n", "has start_seconds '1.0', but '1'"),
         ("path,x0,y0,x1,y1\na.mp4,9,1,5,8\n", "line 2: box 9, 1, 5, 8 is empty"),
         ("path,label\nvid\u00e9o.mp4,joy\n".encode("latin-1"), "line 2 is not UTF-8 text.*save it in UTF-8"),
     ],

@@ -4,7 +4,14 @@ import pytest
 
 from pipeline.errors import ConfigError, FileError
 from tests.small_predictions import face, prediction, window
-from trainer.prediction.people_file import MAX_BYTES, parse_people, read_people_file, with_people
+from trainer.prediction.documents import prediction_values
+from trainer.prediction.people_file import (
+    MAX_BYTES,
+    of_kept_windows,
+    parse_people,
+    read_people_file,
+    with_people,
+)
 from trainer.prediction.results import UNKNOWN
 
 TRACKS = {"P1": ["s00p1", "s02p1"], "P2": ["s01p1"], "P3": ["s01p2", "s03p1"], UNKNOWN: ["s04p1"]}
@@ -106,3 +113,21 @@ def test_a_video_without_people_names_nobody():
     made = prediction([], {})
     with pytest.raises(ConfigError, match="there are no people in this video"):
         with_people(made, parse_people("P1 = A", "p"))
+
+
+def test_people_and_tracks_are_left_out_with_their_windows_and_faces():
+    answers = [
+        window(2.0 * number, "happiness", track=track, shot=number)
+        for number, track in enumerate(["s00p1", "s01p1", "s02p1", "s03p1", "s04p1"])
+    ]
+    made = prediction(answers, TRACKS, faces=[face(60, "s01p2"), face(70, "s00p1")])
+    found = with_people(made, parse_people("P3 = drop\ns02p1 = drop\nP1 = Anna", "p.txt"), "dir/p.txt")
+    assert [person.name for person in found.people] == ["Anna", "P2", UNKNOWN]
+    assert [one.track for one in found.windows] == ["s00p1", "s01p1", "s04p1"]
+    assert [one.track for one in found.faces] == ["s00p1"]
+    assert sorted(found.dropped) == ["s01p2", "s02p1", "s03p1"]
+    assert found.notes == ("left out by people file 'p.txt': P3, s02p1 (3 tracks)",)
+    values = prediction_values(found)
+    assert (values["dropped_tracks"], values["num_windows"]) == (list(found.dropped), 3)
+    assert of_kept_windows({0: "a", 2: "b", 4: "c"}, made, found) == {0: "a", 2: "c"}
+    assert with_people(made, parse_people("P1 = Anna", "p.txt")).dropped == ()

@@ -19,7 +19,7 @@ from pipeline.strict_json import from_json, to_json
 from tests.scripted_prediction import Scripted, planned_of
 from tests.tiny_cache import CLASSES, tiny_cache
 from tests.tiny_clip import PYTHONPATH
-from trainer.prediction.predict import people_of
+from trainer.prediction.found_people import people_of
 from trainer.prediction.results import UNKNOWN
 from trainer.prediction.source import PredictOptions
 from trainer.prediction.stored import FACES_FILE, PROGRESS_FILE, TRACKS_FILE, WINDOWS_FILE

@@ -407,6 +407,35 @@ def test_options_without_a_meaning_are_refused_in_one_line(
     assert not (tmp_path / "o").exists()
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--face-run", "{run}"), "uses the scene; give a face-only run"),
+        (("--face-run", "{here}/gone"), "Nothing is at"),
+        (("--encoder-weights", "{here}/gone.pt"), "No encoder weights at"),
+        (("--min-share", "2"), "--min-share is 2"),
+        (("--out", "{clips}"), "which has the name of one of its files"),
+        (("--out", "{here}/foreign"), "has 'clips.csv', which no prediction has written"),
+        (("--out", "{here}/foreign/clips.csv/o"), "is no directory; give another --out"),
+    ],
+)
+def test_what_does_not_fit_a_list_is_one_line_before_any_model_loads(
+    options, message, clips, run, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr("trainer.prediction.extraction.load_models", None)
+    (tmp_path / "foreign").mkdir()
+    (tmp_path / "foreign" / "clips.csv").write_text("")
+    path = write_list(clips, ROWS[:1], name="clips.csv")
+    given = [option.format(run=run, here=tmp_path, clips=path.parent) for option in options]
+    asked = ("predict", path, "--run", run, "--out", tmp_path / "o")
+    code, _, shown = call(monkeypatch, capsys, *asked, *given)
+    path.unlink()
+    assert code in (1, 2), shown
+    (line,) = [line for line in shown.splitlines() if line.startswith("error:")]
+    assert message in line
+    assert not (tmp_path / "o").exists()
+
+
 def test_a_dry_run_counts_clips_and_images_without_weights(clips, run, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("trainer.prediction.extraction.load_models", None)
     monkeypatch.chdir(tmp_path)

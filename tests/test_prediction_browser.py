@@ -31,7 +31,7 @@ WAIT_SECONDS = 90
 PNG = (Path(__file__).parents[1] / "docs" / "images" / "demo.png").read_bytes()
 
 OUTER = """<!doctype html><meta charset="utf-8"><body style="margin:0">
-<iframe src="/page.html%s" style="width:%dpx;height:800px;border:0"></iframe><script>
+<iframe src="/page.html%s" style="width:%dpx;height:%dpx;border:0"></iframe><script>
 const frame = document.querySelector("iframe");
 const pause = milliseconds => new Promise(done => setTimeout(done, milliseconds));
 async function until(holds) { for (let n = 0; n < 400 && !holds(); n++) await pause(50); return holds(); }
@@ -84,6 +84,15 @@ await pause(200);
 result = { width: page.innerWidth, page: at.documentElement.scrollWidth, wide, closed, opened,
   top: banner.getBoundingClientRect().top, scrolled: page.scrollY,
   images: [...at.images].map(one => one.complete && one.naturalWidth > 0) };
+"""
+
+
+COVERED = """
+await until(() => video.readyState > 0);
+page.scrollTo(0, 1e6);
+await pause(200);
+const covered = Math.max(0, at.querySelector(".top").getBoundingClientRect().bottom);
+result = { scrolled: page.scrollY, covered };
 """
 
 
@@ -144,9 +153,18 @@ def serve(files: dict[str, str]):
         thread.join()
 
 
-def browse(chromium: str, folder: Path, page: str, script: str, *, width: int = 800, query: str = "") -> Any:
+def browse(
+    chromium: str,
+    folder: Path,
+    page: str,
+    script: str,
+    *,
+    width: int = 800,
+    height: int = 800,
+    query: str = "",
+) -> Any:
     """The result of a script that acts in a page."""
-    files = {"/outer.html": OUTER % (query, width, script), "/page.html": page}
+    files = {"/outer.html": OUTER % (query, width, height, script), "/page.html": page}
     flags = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--window-size=1400,900"]
     flags += [f"--user-data-dir={folder / 'profile'}", "--remote-debugging-port=0", "--mute-audio"]
     wait: Callable[[], Any]
@@ -184,12 +202,12 @@ def test_video_charts_keys_and_address_follow_each_other(chromium, video, tmp_pa
     seen = browse(chromium, tmp_path, page(video), FOLLOW, query="?t=1.5")
     assert "error" not in seen, seen
     assert seen["opened"]["lefts"] == pytest.approx([37.5, 37.5], abs=1)
-    assert seen["opened"]["nows"][0] == "0:01.5: happiness 80%"
+    assert seen["opened"]["nows"][0] == "0:01.5: happiness, probability in the window 80%"
     for step, time in {"clicked": 2.0, "right": 2.5, "left": 2.0, "moved": 3.2}.items():
         assert seen[step], step
         assert seen[step]["time"] == pytest.approx(time, abs=0.05)
         assert seen[step]["lefts"] == pytest.approx([25 * time] * 2, abs=1)
-    assert seen["clicked"]["nows"][0].endswith("sadness 80%")
+    assert seen["clicked"]["nows"][0].endswith("sadness, probability in the window 80%")
     assert seen["moved"]["search"] == "?t=3.2"
     assert seen["mark"] is True
 
@@ -204,6 +222,14 @@ def test_nothing_is_wider_than_the_window_and_the_banner_stays(chromium, video, 
     if width == 360:
         assert seen["closed"] < 40, "one line"
     assert all(seen["images"])
+
+
+@pytest.mark.parametrize(("width", "height"), [(360, 640), (1200, 600), (1200, 800), (740, 360)])
+def test_most_of_a_low_window_is_free_of_video_and_banner(chromium, video, width, height, tmp_path):
+    seen = browse(chromium, tmp_path, page(video), COVERED, width=width, height=height)
+    assert "error" not in seen, seen
+    assert seen["scrolled"] > 100
+    assert seen["covered"] < 0.45 * height
 
 
 @pytest.mark.parametrize("width", [360, 1200])

@@ -205,7 +205,10 @@ def test_thumbnails_and_explanations_are_in_the_section_of_their_person():
     assert b64decode(sources[0].removeprefix("data:image/png;base64,")) == b"png"
     assert sources[2] == "./explain/b.png"
     assert "Which frames: 3." in page.text("p")
-    marks = page.all("a")
+    links = page.all("a")
+    marks = [one for one in links if "data-time" in one]
+    assert [one["href"] for one in links if "data-time" not in one] == ["./explain/b.png"]
+    assert "Open the image in full size" in page.text("span")
     assert [(one["href"], one["data-time"]) for one in marks] == [
         ("#explanation-1", "1.500"),
         ("#explanation-6", "1.500"),
@@ -272,17 +275,20 @@ def test_arrow_keys_go_to_the_middles_of_neighbouring_windows():
 @needs_node
 def test_the_sentence_names_the_answer_at_a_time():
     person = PERSON % "[]"
-    page = '{"unit":"seconds","classes":["happiness","sadness"]}'
+    page = '{"unit":"seconds","classes":["happiness","sadness"],"probability":"probability in the window"}'
     calls = ",".join(f"sentence({page},{person},{time})" for time in (0.99, 1, 2, 3.25, 9))
     assert call(f"[{calls}]") == [
-        "0:01.0: happiness 81%",
+        "0:01.0: happiness, probability in the window 81%",
         "0:01.0: no answer",
         "0:02.0: no window here",
-        "0:03.3: sadness 55%",
+        "0:03.3: sadness, probability in the window 55%",
         "0:09.0: no window here",
     ]
     person = PERSON % "[1,-1,-1]"
-    assert call(f"sentence({page},{person},0)") == "0:00.0: happiness 81%; face-only run: sadness"
+    assert (
+        call(f"sentence({page},{person},0)")
+        == "0:00.0: happiness, probability in the window 81%; face-only run: sadness"
+    )
 
 
 @needs_node

@@ -2,6 +2,7 @@
 
 import json
 from contextlib import closing
+from dataclasses import replace
 
 import pytest
 
@@ -11,9 +12,11 @@ from pipeline.errors import ConfigError, OusError
 from pipeline.executor import LocalExecutor
 from pipeline.executor.choice import WorkerOptions, executor_for
 from tests.command_line import call
-from tests.drawn_run import extract_drawn, train_drawn, write_drawn
+from tests.drawn_run import FACE_ONLY, extract_drawn, train_drawn, write_drawn
+from tests.long_videos import write_long
 from tests.tiny_clip import modest_model
 from trainer.export import export_model
+from trainer.prediction import early_checks, worker
 from trainer.prediction.inputs import find_inputs
 from trainer.prediction.outputs import OutputOptions
 from trainer.prediction.results import NOTICE
@@ -128,6 +131,18 @@ def test_the_function_gives_the_windows_of_the_files_and_writes_none(predicted, 
     assert (tmp_path / "written" / "windows.jsonl").read_text().splitlines() == lines
 
 
+def test_the_table_for_notebooks_is_that_of_the_file(predicted, run, videos):
+    pandas = pytest.importorskip("pandas")
+    file = pandas.read_csv(predicted[1] / "talk" / "windows.csv")
+    with trainer.predict(run, videos / "talk.mp4", min_face=0, decoders=1) as result:
+        table = result.to_pandas()
+    assert list(table.columns) == list(file.columns)
+    assert len(table) == len(file) == 1
+    for column in file.columns:
+        one, other = table[column][0], file[column][0]
+        assert one == other or (not one and pandas.isna(other)) or pandas.isna(one), column
+
+
 def test_people_are_renamed_without_computing(predicted, run, videos, tmp_path, monkeypatch, capsys):
     out = tmp_path / "one"
     (tmp_path / "names.txt").write_text("P1 = Anna\n")
@@ -146,6 +161,9 @@ def test_labels_are_compared_and_their_files_go_with_the_option(
     predicted, run, videos, tmp_path, monkeypatch, capsys
 ):
     (tmp_path / "labels.csv").write_text("path,label\ntalk.mp4,happy\ntalk.mp4,happy\n")
+    (tmp_path / "late.csv").write_text(
+        "path,label,start_seconds,end_seconds\ntalk.mp4,happy,0.1,1.05\ntalk.mp4,happy,0.25,9.5\n"
+    )
     out = tmp_path / "one"
     asked = (
         "predict",
@@ -169,9 +187,47 @@ def test_labels_are_compared_and_their_files_go_with_the_option(
     files = {"labels.json", "labelled.csv", "labels.png"}
     assert files <= {path.name for path in out.iterdir()}
     assert window["answer"] in (out / "labelled.csv").read_text()
+    code, _, shown = call(monkeypatch, capsys, *asked, *more, "--labels", tmp_path / "late.csv")
+    note = "1 labelled span ends after the end of 'talk.mp4', which is 1.00 s long: 0.25 to 9.5 s ("
+    (line,) = [line for line in shown.splitlines() if line.startswith(f"note: talk.mp4: {note}")]
+    assert "late.csv, line 3" in line
+    (kept,) = json.loads((out / "prediction.json").read_text())["notes"]
+    assert kept.startswith(note)
     code, shown, _ = call(monkeypatch, capsys, *asked, *more)
     assert (code, "labels" in json.loads(shown)) == (0, False)
+    assert json.loads((out / "prediction.json").read_text())["notes"] == []
     assert not files & {path.name for path in out.iterdir()}
+
+
+def test_the_page_over_a_directory_links_the_scores_of_labels(run, videos, tmp_path, monkeypatch, capsys):
+    (tmp_path / "labels.csv").write_text("path,label\ntalk.mp4,happy\n")
+    out = tmp_path / "out"
+    asked = ("predict", videos, "--run", run, "--out", out, "--min-face", 0, "--formats", "csv")
+    assert call(monkeypatch, capsys, *asked, "--labels", tmp_path / "labels.csv")[0] == 0
+    page = (out / "index.html").read_text()
+    for name in ("labels.json", "labelled.csv", "labels.png"):
+        assert f'href="./{name}"' in page
+        assert (out / name).exists()
+    assert call(monkeypatch, capsys, *asked)[0] == 0
+    assert "labels." not in (out / "index.html").read_text()
+
+
+def test_a_person_who_is_left_out_is_on_no_page(run, videos, tmp_path, monkeypatch, capsys):
+    out = tmp_path / "one"
+    (tmp_path / "names.txt").write_text("P1 = drop\n")
+    asked = ("predict", videos / "talk.mp4", "--run", run, "--out", out, "--min-face", 0)
+    assert call(monkeypatch, capsys, *asked)[0] == 0
+    assert 'id="explanation-0"' in (out / "index.html").read_text()
+    before = (out / "windows.jsonl").read_bytes()
+    code, _, shown = call(monkeypatch, capsys, *asked, "--people-file", tmp_path / "names.txt")
+    note = "left out by people file 'names.txt': P1 (1 track)"
+    assert code == 0
+    assert f"note: {note}" in shown
+    assert json.loads((out / "prediction.json").read_text())["notes"] == [note]
+    assert 'id="explanation-0"' not in (out / "index.html").read_text()
+    assert (out / "people.csv").read_text().count("\n") == 1
+    assert (out / "windows.csv").read_text().count("\n") == 1
+    assert (out / "windows.jsonl").read_bytes() == before
 
 
 def test_a_dry_run_needs_no_weights_and_writes_nothing(run, videos, tmp_path, monkeypatch, capsys):
@@ -284,6 +340,48 @@ def test_work_that_is_cancelled_before_the_first_video_has_none(run, videos, tmp
     assert (report.videos, report.is_interrupted, report.page) == ((), True, None)
 
 
+@pytest.mark.parametrize(("start", "in_advance"), [(0.25, True), (None, False)])
+def test_a_doubtful_video_is_scanned_once_and_before_models_load(
+    start, in_advance, run, clips, tmp_path, monkeypatch
+):
+    video = (
+        write_long(tmp_path / "long.mp4", 60, rate=10) if start is None else sorted(clips.rglob("*.mp4"))[0]
+    )
+    order = []
+
+    def noting(module, name):
+        plain = getattr(module, name)
+
+        def noted(*arguments, **named):
+            order.append(name)
+            return plain(*arguments, **named)
+
+        monkeypatch.setattr(module, name, noted)
+
+    noting(early_checks, "plan_source")
+    noting(worker, "plan_source")
+    noting(worker, "load_run_models")
+    inputs, _ = find_inputs([video])
+    setup = PredictSetup(
+        run=run,
+        options=PredictOptions(min_face_px=0, start_seconds=start),
+        outputs=OutputOptions(formats=("csv",)),
+        device="cpu",
+        decoders=1,
+        only=video,
+    )
+    with closing(LocalExecutor(setup)) as executor:
+        loaded = load_run(run, device="cpu")
+        report = predict_all(inputs, loaded, executor, tmp_path / "out", is_collection=False)
+    assert report.videos[0].num_windows > 0
+    assert order == (["plan_source", "load_run_models"] if in_advance else ["load_run_models", "plan_source"])
+    cancel = CancelToken()
+    cancel.cancel()
+    with closing(LocalExecutor(replace(setup, cancel=cancel))) as executor:
+        report = predict_all(inputs, loaded, executor, tmp_path / "none", is_collection=False, cancel=cancel)
+    assert report.is_interrupted
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -293,15 +391,74 @@ def test_work_that_is_cancelled_before_the_first_video_has_none(run, videos, tmp
         (("--start", "9"), "No frame begins from 9 s"),
         (("--face-run", "{run}"), "uses the scene; give a face-only run"),
         (("--explain", "few"), "--explain is 'few'; allowed: all, none"),
+        (("--start", "3", "--end", "2"), "--end is 2; allowed: more than --start (3)"),
+        (("--shots", "{here}/gone.csv"), "gone.csv"),
+        (("--shots", "{here}/cuts.csv"), "line 2: 'soon' is no time in seconds"),
+        (("--people-file", "{here}/cuts.csv"), "'1.5' is not of the form"),
+        (("--people-file", "{here}/gone.txt"), "gone.txt"),
+        (("--labels", "{here}/gone.csv"), "gone.csv"),
+        (("--face-run", "{here}/gone"), "gone"),
+        (("--encoder-weights", "{here}/gone.pt"), "No encoder weights at"),
+        (("--detector-weights", "{here}/gone.pth"), "gone.pth"),
+        (("--out", "{here}/cuts.csv/out"), "cuts.csv' is no directory; give another --out"),
+        (("--device", "cuda:77"), "cuda:77"),
     ],
 )
-def test_a_wrong_option_is_one_line(options, message, run, videos, tmp_path, monkeypatch, capsys):
-    given = [option.format(run=run) for option in options]
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_a_wrong_option_is_one_line_before_any_model_loads(
+    options, message, dry_run, run, videos, tmp_path, monkeypatch, capsys
+):
+    if dry_run and "--out" in options:
+        pytest.skip("a dry run writes nothing")
+    for place in ("trainer.prediction.extraction.load_models", "trainer.prediction.step_times.load_models"):
+        monkeypatch.setattr(place, None)
+    (tmp_path / "cuts.csv").write_text("1.5\nsoon\n")
+    given = [option.format(run=run, here=tmp_path) for option in options]
     asked = ("predict", videos / "talk.mp4", "--run", run, "--out", tmp_path / "out")
-    code, _, shown = call(monkeypatch, capsys, *asked, *given)
-    assert code == 2
+    code, _, shown = call(monkeypatch, capsys, *asked, *given, *(["--dry-run"] if dry_run else []))
+    assert code in (1, 2), shown  # 1: a file that cannot be read
     (line,) = [line for line in shown.splitlines() if line.startswith("error:")]
     assert message in line
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_video_that_is_too_large_to_be_embedded_is_known_before_models_load(
+    run, videos, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr("trainer.prediction.extraction.load_models", None)
+    large = tmp_path / "large.mp4"
+    large.write_bytes((videos / "talk.mp4").read_bytes())
+    with large.open("r+b") as file:
+        file.truncate(21 << 20)
+    asked = ("predict", large, "--run", run, "--out", tmp_path / "out", "--embed")
+    code, _, shown = call(monkeypatch, capsys, *asked)
+    assert code == 2
+    assert "error: " in shown
+    assert "--embed" in shown
+
+
+def test_a_dry_run_shows_the_face_run_and_the_names_of_the_people_file(
+    run, clips, videos, tmp_path, monkeypatch, capsys
+):
+    face_run = train_drawn(
+        extract_drawn("synthetic", clips, tmp_path / "feats.zarr"), tmp_path / "face", *FACE_ONLY
+    )
+    (tmp_path / "names.txt").write_text("P1 = Anna\n")
+    asked = (
+        "predict",
+        videos / "talk.mp4",
+        "--run",
+        run,
+        "--dry-run",
+        "--people-file",
+        tmp_path / "names.txt",
+    )
+    code, shown, _ = call(monkeypatch, capsys, *asked, "--face-run", face_run)
+    assert code == 0
+    assert "beside: the answers of the face-only run 'face'" in shown
+    assert "names of the people file: P1 = Anna; the video may not have all of these people" in shown
+    plan = json.loads(call(monkeypatch, capsys, *asked, "--json")[1])
+    assert (plan["face_run"], plan["names"]) == (None, {"P1": "Anna"})
 
 
 def test_an_exported_model_predicts_as_its_run(predicted, run, videos, tmp_path):

@@ -17,7 +17,8 @@ from tests.tiny_videos import write_sound, write_video, write_with_sound
 from trainer.prediction import fonts
 from trainer.prediction.drawn_text import put_text, text_mask, text_width, wrapped
 from trainer.prediction.fonts import drawn_names
-from trainer.prediction.overlay import FOOTER, PERSON_COLOURS, Overlay
+from trainer.prediction.overlay import FOOTER, Overlay
+from trainer.prediction.overlay_tracks import PERSON_COLOURS
 from trainer.prediction.results import NOTICE, Prediction, TrackedFace
 from trainer.prediction.video import write_video as write_annotated
 
@@ -75,18 +76,32 @@ def test_answer_and_bars_are_between_warnings_and_notice(monkeypatch, top, secon
 
 def test_box_follows_the_face_between_two_detections() -> None:
     made = prediction([window(0.0, None)], faces=[box(0, 20), box(4, 40), box(40, 200)], stride=0.5)
-    overlay = Overlay(made, *SIZE)
-    (track,) = overlay.tracks
-    assert overlay.box_at(track, 0) == (20.0, 60.0, 70.0, 120.0)
-    assert overlay.box_at(track, 1) == (25.0, 60.0, 75.0, 120.0)
-    assert overlay.box_at(track, 4) == (40.0, 60.0, 90.0, 120.0)
-    assert overlay.box_at(track, 20) is None, "further than a stride from the next detection"
-    assert overlay.box_at(track, 41) is None
+    (track,) = Overlay(made, *SIZE).tracks
+    assert track.box_at(0) == (20.0, 60.0, 70.0, 120.0)
+    assert track.box_at(1) == (25.0, 60.0, 75.0, 120.0)
+    assert track.box_at(4) == (40.0, 60.0, 90.0, 120.0)
+    assert track.box_at(20) is None, "further than a stride from the next detection"
     by_time = replace(made.settings, stride_frames=None, stride_seconds=0.4)
-    timed = Overlay(replace(made, settings=by_time), *SIZE)
-    assert timed.box_at(track, 1) == (25.0, 60.0, 75.0, 120.0)
-    slow = Overlay(replace(made, settings=replace(by_time, stride_seconds=0.3)), *SIZE)
-    assert slow.box_at(track, 1) is None
+    (timed,) = Overlay(replace(made, settings=by_time), *SIZE).tracks
+    assert timed.box_at(1) == (25.0, 60.0, 75.0, 120.0)
+    (slow,) = Overlay(replace(made, settings=replace(by_time, stride_seconds=0.3)), *SIZE).tracks
+    assert slow.box_at(1) == (20.0, 60.0, 70.0, 120.0)
+    assert slow.box_at(3) == (40.0, 60.0, 90.0, 120.0)
+
+
+def test_first_and_last_frames_of_a_track_have_the_box_of_the_nearest_sampled_frame() -> None:
+    """A window of 48 frames and 16 samples begins with the sample 1; the sample 46 is its last one."""
+    one = replace(window(0.0, "happiness"), num_frames=48)
+    other = replace(window(0.0, "happiness", track="s01p1", shot=1), first_frame=48, num_frames=48)
+    faces = [box(1, 20), box(4, 40), box(46, 200), box(49, 220, "s01p1")]
+    made = prediction([one, other], {"P1": ["s00p1", "s01p1"]}, faces=faces, cuts=[1.92], seconds=4.0)
+    first, second = Overlay(made, *SIZE).tracks
+    assert first.box_at(0) == (20.0, 60.0, 70.0, 120.0)
+    assert first.box_at(47) == first.box_at(46)
+    assert first.box_at(48) is None, "the window ends at the cut"
+    assert second.box_at(47) is None
+    assert second.box_at(48) == second.box_at(49) is not None
+    assert first.box_at(20) is None, "the face was missed"
 
 
 def test_frame_without_a_person_has_the_footer_alone() -> None:
@@ -120,7 +135,7 @@ def test_people_have_colours_and_the_answer_of_their_time() -> None:
     assert (left, bottom) == (pytest.approx(20, abs=1), pytest.approx(120, abs=1))
     assert top < 60, "the label above the box"
     assert right > 75, "the bar of the answer beside the box"
-    label = text_width("Zoë: happiness 80%", 9)
+    label = text_width("Zoë: happiness p=80%", 9)
     assert right < 200
     assert label > 50
     assert not (plain(made, 10, 1.0) == plain(made, 10, 3.4)).all(), "no answer is grey, without bars"

@@ -252,6 +252,35 @@ def test_a_scan_continues_at_a_key_frame_after_a_decoder_broke_off(
     assert all(frame.rgb_HWC is not None for frame in frames)
 
 
+@pytest.mark.parametrize(
+    ("name", "part_seconds"),
+    [("segfault4.mp4", 4.4), ("segfault4.ts", None), ("segfault4.flv", None)],
+)
+def test_a_scan_without_jumps_continues_likewise(
+    name: str, part_seconds: float | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second scan makes no jumps if parts cannot be joined, and containers without an index allow none."""
+    path = write_long(tmp_path / f"scan-{name}", 300, rate=25, cuts=(60, 200), key_every=10, num_b_frames=0)
+    whole = scan_source(path, cuts=CUTS)
+    monkeypatch.setattr(scan_module, "can_be_joined", lambda parts, **_: len(parts) == 1)
+    scan = faulty_scan(path, monkeypatch, part_seconds=part_seconds)
+    (gap,) = scan.gaps
+    kept = [*range(gap), *range(300 - scan.num_frames + gap, 300)]
+    assert scan.num_frames > 250
+    assert np.array_equal(scan.seconds_N, whole.seconds_N[kept])
+    assert [kept[cut] for cut in scan.cuts or ()] == [60, 200]
+    assert gap in scan.keys
+    (note,) = (note for note in scan.notes if note.kind is NoteKind.DAMAGE)
+    assert re.match(rf"no frames from 3\.\d\d s to {scan.seconds_N[gap]:.2f} s: ", note.text)
+    for can_jump in {scan.can_jump, False}:
+        numbers = [gap - 1, gap, gap + 1, scan.num_frames - 1]
+        frames = list(stream_frames(path, replace(scan, can_jump=can_jump), numbers, InlineDecoder()))
+        every = {frame.seconds: frame for frame in stream_frames(path, whole, range(300), InlineDecoder())}
+        for frame in frames:
+            assert frame.reason is None
+            assert np.array_equal(frame.rgb_HWC, every[frame.seconds].rgb_HWC)  # type: ignore[arg-type]
+
+
 def test_a_scan_that_cannot_continue_keeps_what_is_before(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -32,9 +32,9 @@ def parsed(text: str, point: str) -> list[tuple[int, int, str]]:
 def test_a_run_is_a_cue_of_a_second_or_more():
     found = cues(prediction(windows("hhhhs-n")))
     assert [(cue.start_ms, cue.end_ms, cue.text) for cue in found] == [
-        (0, 2750, "P1: happiness 80%"),
-        (2750, 3750, "P1: sadness 80%"),
-        (3750, 5000, "P1: neutral 80%"),
+        (0, 2750, "P1: happiness, mean p=80%"),
+        (2750, 3750, "P1: sadness, mean p=80%"),
+        (3750, 5000, "P1: neutral, mean p=80%"),
     ]
 
 
@@ -55,8 +55,8 @@ def test_srt_begins_with_the_notice():
     text = "".join(as_srt(prediction(windows("hs", start=3725), seconds=4000, banners=(RANDOM,))))
     assert parsed(text, ",") == [
         (0, 2000, f"{RANDOM}\n{NOTICE}"),
-        (3725000, 3726250, "P1: happiness 80%"),
-        (3726250, 3727500, "P1: sadness 80%"),
+        (3725000, 3726250, "P1: happiness, mean p=80%"),
+        (3726250, 3727500, "P1: sadness, mean p=80%"),
     ]
     assert "\n2\n01:02:05,000 --> 01:02:06,250\n" in text
 
@@ -65,7 +65,10 @@ def test_vtt_has_the_notice_as_a_comment():
     text = "".join(as_vtt(prediction(windows("hs"), banners=(RANDOM,))))
     head, banner, notice, rest = text.split("\n\n", 3)
     assert (head, banner, notice) == ("WEBVTT", f"NOTE\n{RANDOM}", f"NOTE\n{NOTICE}")
-    assert parsed(rest, ".") == [(0, 1250, "P1: happiness 80%"), (1250, 2500, "P1: sadness 80%")]
+    assert parsed(rest, ".") == [
+        (0, 1250, "P1: happiness, mean p=80%"),
+        (1250, 2500, "P1: sadness, mean p=80%"),
+    ]
 
 
 @pytest.mark.parametrize("name", ["<b>x</b>", "a --> b", "a\n\nNOTE b", "{\\an8}x & y", "00:00:01.000 --> 9"])

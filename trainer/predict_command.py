@@ -2,8 +2,7 @@
 
 import signal
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from dataclasses import replace
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,18 +20,12 @@ from pipeline.commands.options import (
     Scheduler,
     Workers,
 )
-from pipeline.errors import ConfigError, counted
 from pipeline.terminal import answer, say
 
 if TYPE_CHECKING:
     from pipeline.cancel import CancelToken
     from trainer.prediction.clip_results import ClipReport
     from trainer.prediction.outcomes import PredictReport
-
-_STOPPING = "stopping; the files of everything that is done are written. Ctrl-C again ends at once."
-_STOPPING_WORKERS = (
-    "stopping the workers; the windows of unfinished videos are kept. Ctrl-C again ends at once."
-)
 
 app = typer.Typer()
 
@@ -204,23 +197,9 @@ def predict(
 ) -> None:
     """Answer for videos with a trained run, per person over time. The same command resumes a stopped one."""
     from pipeline.config import require_range
-    from pipeline.device import choose_device
-    from pipeline.executor.choice import SYNC, WorkerOptions, executor_for
-    from pipeline.executor.machine import available_cores, decoders_for
-    from pipeline.process import DecodePool
-    from trainer.display.prediction_progress import predict_observer
     from trainer.predict_list_command import ListRequest, plan_list, predict_list
+    from trainer.predict_videos_command import STOPPING, VideosRequest, plan_videos, predict_videos
     from trainer.prediction.clip_list import is_clip_list
-    from trainer.prediction.extraction import extraction_config
-    from trainer.prediction.inputs import find_inputs
-    from trainer.prediction.labels import read_labels
-    from trainer.prediction.outputs import OutputOptions
-    from trainer.prediction.people_file import read_people_file
-    from trainer.prediction.plan import plan_all
-    from trainer.prediction.session import predict_all
-    from trainer.prediction.source import PredictOptions
-    from trainer.prediction.worker import PredictSetup
-    from trainer.runs import load_run
 
     if decoders is not None:
         require_range("--decoders", decoders, 1)
@@ -229,73 +208,17 @@ def predict(
         if dry_run:
             answer(plan_list(request), json_)
             return
-        with _cancelled_by_signals(_STOPPING) as cancel:
+        with _cancelled_by_signals(STOPPING) as cancel:
             listed = predict_list(request, cancel)
         _end(listed, listed.num_rows, as_json=json_, strict=strict)
         return
-    on = WorkerOptions(gpus=gpus, workers=workers, scheduler=scheduler)
-    if device != "auto" and on.device != "auto":
-        msg = f"--device {device} with --gpus or --workers, which choose the device; leave out --device."
-        raise ConfigError(msg)
-    where = device if on.device == "auto" else on.device
-    options = PredictOptions(
-        window_seconds=window, stride_seconds=stride, people=people, min_face_px=min_face,
-        min_share=min_share, mask=mask, start_seconds=start, end_seconds=end, shots=shots, rate=rate,
-    )  # fmt: skip
-    outputs = OutputOptions.parse(formats, embed=embed, thumbnails=thumbnails, explain=explain)
-    inputs, is_collection = find_inputs(videos)
-    if people_file is not None and is_collection:
-        msg = f"--people-file names the people of one video, and {counted(len(inputs), 'video')} are given."
-        raise ConfigError(msg)
-    loaded = load_run(run, device=where if dry_run else "cpu")
-    read = None if labels is None else read_labels(labels, inputs, loaded.class_names)
+    asked = VideosRequest.of(context.params)
     if dry_run:
-        here = choose_device(where)
-        config = extraction_config(
-            loaded, here, cache=cache, encoder_weights=encoder_weights, detector_weights=detector_weights
-        )
-        with DecodePool(decoders or decoders_for(here, len(available_cores()))) as decoder:
-            plan = plan_all(
-                inputs,
-                config,
-                loaded,
-                options,
-                outputs,
-                decoder,
-                lambda: say("loading the models for a short timing"),
-            )
+        plan = plan_videos(asked)
         answer(plan, json_)
         _exit_if_failed(sum(bool(video.failure) for video in plan.videos), len(plan.videos), strict=strict)
         return
-    for banner in loaded.banners:
-        say(f"!! {banner}")
-    default = Path("predictions") / (videos[0].resolve().name if is_collection else inputs[0].name)
-    if on.scheduler not in (None, SYNC):  # its workers may have another working directory
-        default = default.absolute()
-        out = None if out is None else out.absolute()
-        cache, encoder_weights = _absolute(cache), _absolute(encoder_weights)
-        detector_weights = _absolute(detector_weights)
-        options = replace(options, shots=str(_absolute(options.shots)))
-        inputs = [replace(one, path=one.path.absolute()) for one in inputs]
-    with (
-        predict_observer(len(inputs), is_spread=not on.is_local) as observer,
-        _cancelled_by_signals(_STOPPING if on.is_local else _STOPPING_WORKERS) as cancel,
-    ):
-        setup = PredictSetup(
-            run=run.absolute(), face_run=None if face_run is None else face_run.absolute(), cache=cache,
-            encoder_weights=encoder_weights, detector_weights=detector_weights, options=options,
-            outputs=outputs, labels=read, restart=restart, device=where, decoders=decoders,
-            names=None if people_file is None else (read_people_file(people_file), str(people_file)),
-            observer=observer if on.is_local else None, cancel=cancel if on.is_local else None,
-        )  # fmt: skip
-        with closing(executor_for(setup, on)) as executor:
-            for warning in executor.warnings:
-                say(f"!! {warning}")
-            say(f"{loaded.info.encoder_name}, {executor.where}; loading the models")
-            report = predict_all(
-                inputs, loaded, executor, out or default,
-                is_collection=is_collection, labels=read, observer=observer, cancel=cancel,
-            )  # fmt: skip
+    report = predict_videos(asked, _cancelled_by_signals)
     _end(report, len(report.videos), as_json=json_, strict=strict)
 
 
@@ -306,11 +229,6 @@ def _end(report: "PredictReport | ClipReport", num_inputs: int, *, as_json: bool
         say("stopped; everything up to here is kept, and the same command resumes (without --restart).")
         raise typer.Exit(EXIT_INTERRUPTED)
     _exit_if_failed(report.num_failed, num_inputs, strict=strict)
-
-
-def _absolute(text: str | None) -> str | None:
-    """Return the absolute path if something is at this path; else the text, such as a tag or an address."""
-    return str(Path(text).absolute()) if text and "://" not in text and Path(text).exists() else text
 
 
 def _exit_if_failed(num_failed: int, num_inputs: int, *, strict: bool) -> None:

@@ -1,6 +1,6 @@
 """`predict` for a list of clips: its options, its progress and its result."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,8 +11,10 @@ from pipeline.terminal import progress_bar, say
 
 if TYPE_CHECKING:
     from pipeline.cancel import CancelToken
+    from pipeline.process import ExtractConfig
     from trainer.prediction.clip_list import ClipList
     from trainer.prediction.clip_results import ClipPlan, ClipReport
+    from trainer.prediction.source import PredictOptions
     from trainer.runs import Run
 
 _ALLOWED = frozenset(
@@ -102,21 +104,13 @@ def _require_options_of_a_list(context: typer.Context) -> None:
 
 def plan_list(request: ListRequest) -> "ClipPlan":
     """Count the clips and images of a list. Raises OusError."""
-    from pipeline.device import choose_device
     from trainer.prediction.clip_session import parse_formats, plan_clips
-    from trainer.prediction.extraction import extraction_config
 
     parse_formats(request.formats)
-    clips, run = _read(request)
-    config = extraction_config(
-        run,
-        choose_device(request.device),
-        cache=request.cache,
-        encoder_weights=request.encoder_weights,
-        detector_weights=request.detector_weights,
-        takes_provided_faces=True,
-    )
-    return plan_clips(clips, config, run)
+    _options(request)
+    clips, run, config = _read(request)
+    plan = plan_clips(clips, config, run)
+    return replace(plan, face_run=None if request.face_run is None else request.face_run.name)
 
 
 def predict_list(request: ListRequest, cancel: "CancelToken") -> "ClipReport":
@@ -130,14 +124,21 @@ def predict_list(request: ListRequest, cancel: "CancelToken") -> "ClipReport":
         OusError: As for `predict_clips`.
     """
     from pipeline.own_dir import OwnDir
-    from trainer.prediction.clip_session import ClipObserver, notes_of, parse_formats, predict_clips
+    from trainer.prediction.clip_session import (
+        ClipObserver,
+        check_clips,
+        notes_of,
+        parse_formats,
+        predict_clips,
+    )
     from trainer.prediction.outputs import OutputOptions
-    from trainer.prediction.source import PredictOptions
     from trainer.prediction.worker import PredictSetup
 
     formats = parse_formats(request.formats)
-    options = PredictOptions(people="main", min_face_px=request.min_face_px, min_share=request.min_share)
-    clips, run = _read(request)
+    options = _options(request)
+    clips, run, config = _read(request)
+    out = OwnDir.of(request.out)
+    check_clips(clips, config, run.class_names, out, formats)
     for banner in run.banners:
         say(f"!! {banner}")
     say(f"{run.info.encoder_name}; loading the models")
@@ -158,7 +159,6 @@ def predict_list(request: ListRequest, cancel: "CancelToken") -> "ClipReport":
         predictor = worker.predictor
         for note in (*predictor.notes, *notes_of(clips, predictor.models.models.config)):
             say(f"note: {note}")
-        out = OwnDir.of(request.out)
         with progress_bar(request.file.name, "clips") as (start, advance):
             observer = ClipObserver(on_start=start, on_progress=advance)
             return predict_clips(clips, worker, out, formats=formats, observer=observer, cancel=cancel)
@@ -166,8 +166,27 @@ def predict_list(request: ListRequest, cancel: "CancelToken") -> "ClipReport":
         worker.close()
 
 
-def _read(request: ListRequest) -> "tuple[ClipList, Run]":
+def _options(request: ListRequest) -> "PredictOptions":
+    from trainer.prediction.source import PredictOptions
+
+    return PredictOptions(people="main", min_face_px=request.min_face_px, min_share=request.min_share)
+
+
+def _read(request: ListRequest) -> "tuple[ClipList, Run, ExtractConfig]":
+    """Return the list, the run, and the settings that its features were made with. No model is loaded."""
+    from pipeline.device import choose_device
     from trainer.prediction.clip_list import read_clip_list
+    from trainer.prediction.early_checks import check_run
     from trainer.runs import load_run
 
-    return read_clip_list(request.file), load_run(request.run, device="cpu")
+    clips, run = read_clip_list(request.file), load_run(request.run, device="cpu")
+    config = check_run(
+        run,
+        choose_device(request.device),
+        face_run=request.face_run,
+        cache=request.cache,
+        encoder_weights=request.encoder_weights,
+        detector_weights=request.detector_weights,
+        takes_provided_faces=True,
+    )
+    return clips, run, config

@@ -20,6 +20,7 @@ that both name and check the same weights.
 
 from pipeline.clip_model.config import EncoderConfig, MadeFeatures, encoder_of
 from pipeline.clip_model.conventions import CLIP_MEAN, CLIP_STD
+from pipeline.clip_model.files import find as find_weights
 from pipeline.clip_model.files import is_here
 from pipeline.clip_model.fused_visual import fused_visual_tower
 from pipeline.clip_model.model import LoadedClip, load_clip_model, sha256_tensors
@@ -33,6 +34,7 @@ __all__ = [
     "LoadedClip",
     "MadeFeatures",
     "encoder_of",
+    "find_weights",
     "is_here",
     "fused_visual_tower",
     "load_clip_model",

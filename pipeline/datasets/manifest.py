@@ -30,11 +30,11 @@ from pipeline.datasets.limits import (
     require_few_boxes,
     require_few_names,
 )
-from pipeline.datasets.manifest_paths import PATH_COLUMNS, ManifestPaths
+from pipeline.datasets.manifest_paths import ManifestPaths
 from pipeline.datasets.manifest_rows import (
     SAME_TEXTS,
     clip_of_row,
-    path_meaning,
+    meaning_of_cell,
     require_one_clip,
     rows_by_id,
 )
@@ -138,9 +138,7 @@ class _Texts:
             return self.label(row)
         if column == "group":
             return self.groups.name_of[_group(row)]
-        if column in PATH_COLUMNS:
-            return path_meaning(row, column, self.paths)
-        return row.get(column) if column in SAME_TEXTS else folded(row.get(column))
+        return meaning_of_cell(row, column, self.paths)
 
 
 def _notes(rows: list[Row], texts: _Texts) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 
 from pipeline.datasets.manifest_paths import PATH_COLUMNS, ManifestPaths
+from pipeline.datasets.names import folded
 from pipeline.datasets.provided_boxes import boxes_of_row, subject_of_row
 from pipeline.datasets.rows import BOX, SUBJECT, TIMES, Row
 from pipeline.errors import DatasetError
@@ -66,6 +67,17 @@ def require_one_clip(
 def path_meaning(row: Row, column: str, paths: ManifestPaths) -> str:
     """Return the path that a cell of `PATH_COLUMNS` names; empty if the cell is."""
     return paths.find(row, column).path if row.get(column) else ""
+
+
+def meaning_of_cell(row: Row, column: str, paths: ManifestPaths) -> str:
+    """Return the meaning of a cell, which all rows of one clip have in common.
+
+    It is the path that the cell names, its text for `SAME_TEXTS`, and for all other columns the text without
+    its case and spelling in Unicode.
+    """
+    if column in PATH_COLUMNS:
+        return path_meaning(row, column, paths)
+    return row.get(column) if column in SAME_TEXTS else folded(row.get(column))
 
 
 def clip_of_row(clip_id: str, row: Row, paths: ManifestPaths) -> ClipRef:

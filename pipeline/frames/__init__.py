@@ -48,7 +48,7 @@ from pipeline.frames.frame_stream import STREAM_BYTES, stream_frames
 from pipeline.frames.pool import CLIP_SECONDS, DecodePool
 from pipeline.frames.requests import DecodeAnswer, Decoded, DecodeJob, Decoder, InlineDecoder, PartDecoder
 from pipeline.frames.sampling import FrameConfig, is_mirrored, sample_indices, view_offset
-from pipeline.frames.scan import scan_source
+from pipeline.frames.scan import outline_source, scan_source
 from pipeline.frames.sound import SoundReader
 
 __all__ = [
@@ -68,6 +68,7 @@ __all__ = [
     "decode_clip",
     "is_mirrored",
     "sample_indices",
+    "outline_source",
     "scan_source",
     "stream_frames",
     "view_offset",

@@ -2,6 +2,8 @@
 
 import math
 from collections.abc import Iterator
+from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from typing import Any, Self
 
@@ -39,6 +41,7 @@ class FramePass:
     Args:
         path: The video.
         begin: Time at or before which the pass begins, in seconds; minus infinity for the start of the file.
+        seeks: Whether to seek to this time. If not, the packets before it are read and not decoded.
 
     Attributes:
         packets: Packets of the pass.
@@ -50,9 +53,10 @@ class FramePass:
         JumpedTooFarError: No key frame at or before the time is found.
     """
 
-    def __init__(self, path: Path, begin: float) -> None:
+    def __init__(self, path: Path, begin: float, *, seeks: bool = True) -> None:
         self._begin = begin
-        jump = begin > -math.inf
+        jump = seeks and begin > -math.inf
+        self._num_skipped = 0 if seeks or begin == -math.inf else _packets_before(path, begin)
         try:
             self.packets = Packets(path, Window(begin + _ROUNDING_SECONDS, math.inf), jump=jump)
         except (av.error.FFmpegError, OverflowError) as error:
@@ -77,7 +81,7 @@ class FramePass:
         return bool(frame.key_frame) and frame.pts in self._key_stamps
 
     def _packets(self) -> Iterator[Any]:
-        for packet in self.packets:
+        for packet in islice(self.packets, self._num_skipped, None):
             if packet.is_keyframe and packet.pts is not None:
                 self._key_stamps.add(packet.pts)
             yield packet
@@ -87,3 +91,25 @@ class FramePass:
 
     def __exit__(self, *_: object) -> None:
         self.packets.container.close()
+
+
+def _packets_before(path: Path, begin: float) -> int:
+    """Return the number of packets before the last key frame at or before a time, in the file's order.
+
+    Raises JumpedTooFarError if no such key frame is found before the first packet after this time.
+    """
+    key = None
+    whole = Window(-math.inf, math.inf)
+    with (
+        Packets(path, whole, jump=False) as packets,
+        suppress(av.error.FFmpegError),
+    ):  # damage is like the end
+        for number, packet in enumerate(packets):
+            time = packets.clock.of_packet(packet)
+            if time is not None and time > begin:
+                break
+            if time is not None and packet.is_keyframe:
+                key = number
+    if key is None:
+        raise JumpedTooFarError
+    return key

@@ -95,7 +95,8 @@ def segment_jobs(path: Path, scan: SourceScan, wanted: Sequence[int]) -> Iterato
             seconds = tuple(float(scan.seconds_N[number]) for number in some)
             yield ImagesJob(path=path, names=names, seconds=seconds, wanted=some, size=size)
         return
-    keys = np.array([0, *scan.keys] if scan.can_jump else [0])
+    after_gaps = sorted(set(scan.gaps).intersection(scan.keys))
+    keys = np.array([0, *(scan.keys if scan.can_jump else after_gaps)])
     edges = np.searchsorted(wanted, _segment_begins(scan)[1:])
     for part in np.split(np.array(wanted, dtype=np.int64), edges):
         if not len(part):
@@ -115,8 +116,9 @@ def _segment_begins(scan: SourceScan) -> list[int]:
     """Return the first frames of the segments of a video."""
     begins = [0]
     gaps = set(scan.gaps)
-    for key in scan.keys if scan.can_jump else ():
-        if key in gaps or scan.seconds_N[key] - scan.seconds_N[begins[-1]] >= SEGMENT_SECONDS:
+    for key in scan.keys:
+        is_far = scan.seconds_N[key] - scan.seconds_N[begins[-1]] >= SEGMENT_SECONDS
+        if key in gaps or (scan.can_jump and is_far):
             begins.append(key)
     return begins
 

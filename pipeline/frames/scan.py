@@ -83,6 +83,14 @@ def scan_source(
     return joined(parts, whole, outline, source, searched=searched, notes=notes)
 
 
+def outline_source(path: Path, decoder: PartDecoder) -> Outline:
+    """Return what a source announces, without reading its frames.
+
+    Raises ClipError (stage ``open`` or ``decode``) if it is neither a video nor a directory of images.
+    """
+    return _outline(decoder, OutlineJob(path=path))
+
+
 def _outline(decoder: PartDecoder, job: OutlineJob) -> Outline:
     """Return facts about a source; none if the decoder breaks off in the middle of a video."""
     with closing(decoder.parts(job)) as stream:

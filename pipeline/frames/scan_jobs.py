@@ -49,6 +49,7 @@ class Outline:
 
     Attributes:
         seconds: Length that a video announces; 0 if it announces none, and for a directory.
+        frame_rate: Frames per second that a video announces; 0 for a directory.
         can_jump: Whether a pass may begin in the middle.
         images: Names of a directory's images with a readable header; empty for a video.
         size: Width and height of the first image; zeros for a video.
@@ -56,6 +57,7 @@ class Outline:
     """
 
     seconds: float = 0.0
+    frame_rate: float = 0.0
     can_jump: bool = False
     images: tuple[str, ...] = ()
     size: tuple[int, int] = (0, 0)
@@ -84,9 +86,10 @@ class ScanJob:
         whole: All of the scan.
         part: The requested part of it.
         cuts: Settings of the search for cuts; None for no search.
-        jump: Whether the pass may begin in the middle of the file.
-        begin: Time at or before which the pass begins; frames before the part then do not serve the search
-            for cuts. None for a margin before the part.
+        jump: Whether the pass may seek. If not, it reads the file from its start.
+        begin: Time at or before which the pass decodes its first frame; frames before the part then do not
+            serve the search for cuts. None for a margin before the part, or for the start of the file if the
+            pass may not seek.
         reads_after: Whether frames after the part serve the search for cuts.
     """
 

@@ -50,11 +50,12 @@ def outline(job: OutlineJob) -> Outline:
     container, stream = open_video(job.path)
     with container:
         length = announced(container, stream, FileClock(container, stream))
+        rate = float(frame_rate(stream))
     if length is None or not 0 < length.end < math.inf:
-        return Outline()
+        return Outline(frame_rate=rate)
     tried = [length.end / 2 - earlier for earlier in _TRIED_EARLIER]
     lands = any(can_jump(job.path, Window(start, math.inf)) for start in tried)
-    return Outline(seconds=length.end, can_jump=lands)
+    return Outline(seconds=length.end, frame_rate=rate, can_jump=lands)
 
 
 def scan_part(job: ScanJob) -> Iterator[Progress | ScannedPart]:
@@ -65,10 +66,10 @@ def scan_part(job: ScanJob) -> Iterator[Progress | ScannedPart]:
     margin = MARGIN_SECONDS if job.cuts is not None else 0.0
     begins = earlier_begins(job.part.start, margin) if job.jump else iter([-math.inf])
     if job.begin is not None:
-        begins = iter([job.begin if job.jump else -math.inf])
+        begins = iter([job.begin])
     for begin in begins:
         try:
-            with FramePass(job.path, begin) as frames:
+            with FramePass(job.path, begin, seeks=job.jump) as frames:
                 yield from _PartScan(job, frames, begin).run()
         except JumpedTooFarError:
             continue

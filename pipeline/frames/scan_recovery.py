@@ -1,7 +1,8 @@
 """Scan of a part of a video in which a decoder dies, hangs or lacks memory: the frames around the place.
 
 The frames up to the last one that the decoder has reported are scanned again, and the scan continues at a
-later key frame. The time between has no frames, and a note. Scans of whole parts do not depend on it.
+later key frame: by the file's index, or without one after packets that are read and not decoded. The time
+between has no frames, and a note. Scans of whole parts do not depend on it.
 """
 
 import math
@@ -84,10 +85,12 @@ def recover(
         on_progress: Function that is called with the time of a frame.
 
     Raises:
-        ClipError: Decoders fail at too many places; names the last one.
+        ClipError: Decoders fail at too many places; names the last one. Without an announced length, frames
+            before the last one are kept.
     """
     end = job.part.end if math.isfinite(job.part.end) else (end_seconds or math.inf)
-    begin = start = job.part.start
+    start = job.part.start
+    begin = start if job.jump else -math.inf
     parts: list[ScannedPart] = []
     gaps: list[Gap] = []
     reason, step, is_lost = "", _FIRST_STEP_SECONDS, False
@@ -107,10 +110,11 @@ def recover(
             start = start if part is None else attempt.last
             reason, step, is_lost = attempt.failure.reason, _FIRST_STEP_SECONDS, True
         begin, step = max(start, 0.0) + step, 2 * step
-        if not job.jump or begin >= end:
+        if begin >= end:
             break
     else:
-        raise ClipError("decode", f"{reason}, at several places up to {max(start, 0.0):.2f} s")
+        if not (parts and is_lost and end == math.inf):  # else there may be no later frames
+            raise ClipError("decode", f"{reason}, at several places up to {max(start, 0.0):.2f} s")
     if is_lost:
         gaps.append(Gap(start=start, end=end, reason=reason))
     return Recovered(parts=tuple(parts), gaps=tuple(gaps), lost_end=is_lost)

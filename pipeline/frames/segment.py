@@ -31,10 +31,10 @@ class SegmentJob:
 
     Attributes:
         path: The video.
-        first: Number of the first frame of the segment: a key frame, or 0.
+        first: Number of the first frame of the segment: a key frame, or 0 for the start of the file.
         seconds_K: Times of the segment's frames by the scan, from the first to the last wanted one.
         wanted: Numbers of the wanted frames, rising.
-        jump: Whether the pass may begin in the middle of the file.
+        jump: Whether the pass may seek. If not, it reads the file from its start up to the first frame.
         size: Width and height of the frames.
     """
 
@@ -72,9 +72,10 @@ def decode_segment(job: SegmentJob) -> Iterator[StreamedFrame | Progress]:
         ClipError: (stage ``open`` or ``decode``) The file does not open, frames have other times than in the
             scan or are missing, or pixels do not convert.
     """
-    for begin in earlier_begins(float(job.seconds_K[0])) if job.jump else iter([-math.inf]):
+    first = float(job.seconds_K[0])
+    for begin in earlier_begins(first) if job.jump else iter([first if job.first else -math.inf]):
         try:
-            with FramePass(job.path, begin) as frames:
+            with FramePass(job.path, begin, seeks=job.jump) as frames:
                 yield from _wanted_of(job, frames)
         except JumpedTooFarError:
             continue

@@ -36,7 +36,14 @@ from pipeline.process.identity import (
     without_weights,
 )
 from pipeline.process.metered_lock import MeteredLock
-from pipeline.process.models import ImageFormat, Models, load_models, load_preview_models, unloaded_identity
+from pipeline.process.models import (
+    ImageFormat,
+    Models,
+    load_models,
+    load_preview_models,
+    require_given_weights,
+    unloaded_identity,
+)
 from pipeline.process.prepare import PreparedClip, make_decode_job, prepare_clip
 from pipeline.process.stored_settings import Extraction, stored_config
 from pipeline.tracks import METHODS
@@ -71,6 +78,7 @@ __all__ = [
     "prepare_clip",
     "process_block",
     "quarter_turns",
+    "require_given_weights",
     "stored_config",
     "scan_source",
     "stray_boxes",

@@ -75,6 +75,7 @@ def process_block(
     on_progress: Callable[[float], None] | None = None,
     cancel: CancelToken | None = None,
     earlier: Sequence[EarlierClip | None] = (),
+    first_view_only: bool = False,
 ) -> BlockOutcome:
     """Decode, detect, track and crop every clip, then encode the images of all of them together.
 
@@ -90,6 +91,7 @@ def process_block(
         cancel: Checked after each clip and each batch.
         earlier: The clips in an earlier cache, whose features are used where the images are the same
             (`reusable_features`); empty for none.
+        first_view_only: Whether only the first view is encoded, which has the features that it has among all.
 
     Raises:
         TaskCancelledError: `cancel` is cancelled.
@@ -99,7 +101,9 @@ def process_block(
     prepared: list[PreparedClip | ClipFailed | None] = [None] * len(clips)
     with closing((decoder or frame_step.InlineDecoder()).stream(jobs)) as answers:
         for place, decoded in answers:
-            prepared[place] = _attempt(clips[place], decoded, models, seconds)
+            prepared[place] = _attempt(
+                clips[place], decoded, models, seconds, first_view_only=first_view_only
+            )
             del decoded  # the decoder waits for the memory of these pixels
             cancel.raise_if_cancelled()
     items = [item for item in prepared if item is not None]
@@ -135,14 +139,20 @@ def process_block(
 
 
 def _attempt(
-    clip: ClipRef, decoded: frame_step.DecodeAnswer, models: Models, seconds: StageSeconds
+    clip: ClipRef,
+    decoded: frame_step.DecodeAnswer,
+    models: Models,
+    seconds: StageSeconds,
+    *,
+    first_view_only: bool,
 ) -> PreparedClip | ClipFailed:
     if isinstance(decoded, ClipFailed):
         return decoded
     seconds.decode += decoded.seconds
     try:
         with models.device_lock.timed(seconds.count("detect")):
-            return prepare(clip, decoded, models)
+            prepared = prepare(clip, decoded, models)
+            return prepared.first_view if first_view_only else prepared
     except ClipError as error:
         return ClipFailed(stage=error.stage, reason=error.reason)
 

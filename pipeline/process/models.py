@@ -7,8 +7,8 @@ import torch
 
 from pipeline import faces as face_step
 from pipeline import streams as stream_step
-from pipeline.clip_model import CLIP_MEAN, EncoderConfig, LoadedClip, is_here, load_clip_model
-from pipeline.errors import ConfigError
+from pipeline.clip_model import CLIP_MEAN, EncoderConfig, LoadedClip, find_weights, is_here, load_clip_model
+from pipeline.errors import ConfigError, WeightsError
 from pipeline.features import Encoder, resolve_precision
 from pipeline.process.config import ExtractConfig
 from pipeline.process.identity import STEPS, step_identity
@@ -161,6 +161,16 @@ def load_preview_models(config: ExtractConfig, device: torch.device) -> Models:
         images=_PREVIEW,
         face_detector=detector,
     )
+
+
+def require_given_weights(config: ExtractConfig) -> None:
+    """Raise WeightsError if the settings name a path without weights. Nothing is loaded."""
+    if config.encoder.is_path:
+        find_weights(config.encoder)
+    given = config.faces.is_detected and config.detector.weights is not None
+    if given and not face_step.has_weights_here(config.detector):
+        msg = f"No detector weights at '{config.detector.weights}'; give a file with --detector-weights."
+        raise WeightsError(msg)
 
 
 def load_models(config: ExtractConfig, device: torch.device, *, for_timing: bool = False) -> Models:

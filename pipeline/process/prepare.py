@@ -60,6 +60,20 @@ class PreparedClip:
         """Images to encode per stream, mirrored ones included."""
         return len(self.frames.index_U) * (1 + any(self.frames.flip_V))
 
+    @property
+    def first_view(self) -> "PreparedClip":
+        """The clip with the first view alone, with the images that this view has among all."""
+        frames = self.frames.first_view
+        kept_U = frames.sampled_U
+        return replace(
+            self,
+            frames=frames.at(kept_U),
+            faces=tuple(self.faces[u] for u in kept_U),
+            people=tuple(kept for person in self.people if (kept := person.at(kept_U)) is not None),
+            track=self.track.at(kept_U),
+            streams=self.streams.at(kept_U),
+        )
+
 
 def make_decode_job(root: Path, clip: ClipRef, config: ExtractConfig) -> frame_step.DecodeJob:
     """Return the request to a decoder for a clip.

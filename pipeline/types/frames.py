@@ -59,6 +59,13 @@ class FrameMeta:
         )
 
     @property
+    def first_view(self) -> "FrameMeta":
+        """The same frames with the first view alone."""
+        return replace(
+            self, position_VT=self.position_VT[:1], valid_VT=self.valid_VT[:1], flip_V=self.flip_V[:1]
+        )
+
+    @property
     def shot_U(self) -> Ints:
         """[U] number of the shot that each sampled frame is in; 0 where cuts were not searched."""
         shots: Ints = np.searchsorted(np.array(self.cuts or (), dtype=np.int64), self.index_U, side="right")

@@ -6,6 +6,7 @@ Letters: U sampled frames; S side of a stream image (224).
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pipeline.types.arrays import Ints
 from pipeline.types.checks import require
 
 if TYPE_CHECKING:
@@ -20,6 +21,10 @@ class Streams:
     """uint8 [U, 3, S, S]: the subject's face on every frame."""
     scene_U3SS: "torch.Tensor"
     """uint8 [U, 3, S, S]: the whole frame, the face masked where the settings demand it."""
+
+    def at(self, place_U: Ints) -> "Streams":
+        """Return only the images of these frames."""
+        return Streams(face_U3SS=self.face_U3SS[place_U], scene_U3SS=self.scene_U3SS[place_U])
 
     def __post_init__(self) -> None:
         for name, stream in (("face", self.face_U3SS), ("scene", self.scene_U3SS)):

@@ -5,6 +5,7 @@ from typing import Any
 from pipeline.display.json_values import field_values, to_json_values
 from pipeline.display.text import lines
 from pipeline.errors import counted, printable
+from trainer.display.prediction import beside_lines
 from trainer.prediction.clip_results import ClipPlan, ClipReport
 from trainer.prediction.documents import LIST_FORMAT, VERSION
 
@@ -38,9 +39,8 @@ def _(report: ClipReport) -> list[str]:
     )
     ranked = sorted(report.answers.items(), key=lambda pair: -pair[1])
     if report.num_answers:
-        found.append(
-            "  " + ", ".join(f"{name} {number / report.num_answers:.0%}" for name, number in ranked if number)
-        )
+        shares = ", ".join(f"{name} {number / report.num_answers:.0%}" for name, number in ranked if number)
+        found.append(f"  {shares} of the rows with an answer")
     shown = list(report.reasons.items())[:_SHOWN_REASONS]
     found += [f"  no answer: {number} ({printable(reason)})" for reason, number in shown]
     more = report.num_done - report.num_answers - sum(number for _, number in shown)
@@ -61,5 +61,6 @@ def _(plan: ClipPlan) -> list[str]:
         f"{printable(str(plan.file))}: {counted(plan.num_rows, 'row')}, "
         f"{counted(plan.num_clips, 'clip')}{missing}{labels}",
         f"  at most {plan.num_images:,} images are encoded, faces and scenes",
+        *beside_lines(plan.face_run),
         *(f"  note: {printable(note)}" for note in plan.notes),
     ]

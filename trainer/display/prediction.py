@@ -27,7 +27,9 @@ def _(report: PredictReport) -> dict[str, Any]:
 
 @to_json_values.register
 def _(plan: PredictionPlan) -> dict[str, Any]:
-    return field_values(plan, "videos", "times", "seconds_one_person", "seconds_each_further_person")
+    return field_values(
+        plan, "videos", "times", "seconds_one_person", "seconds_each_further_person", "face_run", "names"
+    )
 
 
 @to_json_values.register
@@ -74,7 +76,8 @@ def _video_lines(video: PredictedVideo) -> list[str]:
 def _person_line(person: PersonShare) -> str:
     """Return a line with the most frequent answers of a person."""
     ranked = sorted(person.shares.items(), key=lambda pair: -pair[1])[:_SHOWN_CLASSES]
-    shares = ", ".join(f"{name} {share:.0%}" for name, share in ranked if share) or "no answer"
+    shares = ", ".join(f"{name} {share:.0%}" for name, share in ranked if share)
+    shares = f"{shares} of the time with an answer" if shares else "no answer"
     return f"{person.name}: {shares} ({person.num_answers} of {counted(person.num_windows, 'window')})"
 
 
@@ -118,6 +121,11 @@ def clock(seconds: float) -> str:
 @lines.register
 def _(plan: PredictionPlan) -> list[str]:
     found = [line for video in plan.videos for line in _plan_lines(video)]
+    found += beside_lines(plan.face_run)
+    if plan.names is not None:
+        names = [f"{printable(key)} = {printable(name)}" for key, name in plan.names.items()]
+        shown = some(names, _SHOWN_NAMES) or "none"
+        found.append(f"  names of the people file: {shown}; the video may not have all of these people")
     times = plan.times
     if times is None or plan.seconds_one_person is None or plan.seconds_each_further_person is None:
         return found
@@ -129,6 +137,11 @@ def _(plan: PredictionPlan) -> list[str]:
     if times.stand_ins:
         found.append(f"  timed with random weights instead of those of {', '.join(times.stand_ins)}")
     return found
+
+
+def beside_lines(face_run: str | None) -> list[str]:
+    """Return the line of a plan on a face-only run; none without one."""
+    return [] if face_run is None else [f"  beside: the answers of the face-only run '{printable(face_run)}'"]
 
 
 def _plan_lines(video: VideoPlan) -> list[str]:

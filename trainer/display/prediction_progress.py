@@ -9,8 +9,8 @@ from pipeline.terminal import progress_bar, say
 from trainer.display.prediction import clock
 from trainer.prediction.inputs import Input
 from trainer.prediction.outcomes import PredictedVideo, PredictObserver
-from trainer.prediction.predict import Progress
 from trainer.prediction.source import PlannedSource
+from trainer.prediction.video_progress import Progress
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """`trainer.predict`: a prediction from Python, window by window, without files."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property
 from html import escape
 from pathlib import Path
@@ -12,15 +13,18 @@ from pipeline.executor.machine import available_cores, decoders_for
 from pipeline.own_dir import OwnDir
 from pipeline.process import DecodePool
 from pipeline.store.location import LocationLike
+from trainer.prediction.answers import require_face_run
+from trainer.prediction.early_checks import check_run, check_sources
 from trainer.prediction.extraction import RunModels, load_run_models
 from trainer.prediction.label_runs import timelines
 from trainer.prediction.outputs import OutputOptions, write_outputs
-from trainer.prediction.people_summary import summaries
+from trainer.prediction.people_summary import SHARE_OF_TIME, summaries
 from trainer.prediction.predict import Predictor
 from trainer.prediction.results import NOTICE, Prediction, WindowAnswer
 from trainer.prediction.source import PlannedSource, PredictOptions, plan_source
 from trainer.prediction.spans import axis_of
 from trainer.prediction.stored import PROGRESS_FILE
+from trainer.prediction.tables import windows_table
 from trainer.runs import Run, load_run
 
 
@@ -94,17 +98,19 @@ def predict(
     if not Path(video).exists():
         msg = f"Nothing is at '{video}'; give a video, or a directory of images."
         raise ConfigError(msg)
-    if models is None:
-        models = load_run_models(
-            loaded,
-            loaded.device,
-            cache=cache,
-            encoder_weights=encoder_weights,
-            detector_weights=detector_weights,
-        )
+    if face is not None:
+        require_face_run(loaded, face)
+    given: dict[str, Any] = {
+        "cache": cache,
+        "encoder_weights": encoder_weights,
+        "detector_weights": detector_weights,
+    }
+    config = models.models.config if models else check_run(loaded, loaded.device, **given)
+    check_sources([Path(video)], options, OutputOptions())
     pool = DecodePool(decoders or decoders_for(loaded.device, len(available_cores())))
     try:
-        planned = plan_source(Path(video), models.models.config, loaded.info, options, pool)
+        planned = plan_source(Path(video), config, loaded.info, options, pool)
+        models = models or load_run_models(loaded, loaded.device, **given)
         predictor = Predictor(loaded, models, options, pool, face, cache)
     except BaseException:
         pool.close()
@@ -152,7 +158,7 @@ class VideoPrediction:
         return (*self._planned.notes, *self._predictor.notes)
 
     def to_pandas(self) -> Any:
-        """Return the windows as a pandas DataFrame, one row each, with columns ``p_CLASS`` and ``person``.
+        """Return the windows as a pandas DataFrame, one row each, with the columns of windows.csv.
 
         Raises OusError if pandas is not installed.
         """
@@ -161,24 +167,8 @@ class VideoPrediction:
         except ModuleNotFoundError as error:
             msg = "to_pandas needs the package pandas; install it with pip install pandas."
             raise OusError(msg) from error
-        result = self.result
-        person_of = result.person_of
-        rows = [
-            {
-                "video": window.video,
-                "shot": window.shot,
-                "track": window.track,
-                "person": person_of.get(window.track),
-                "start_seconds": window.start_seconds,
-                "end_seconds": window.end_seconds,
-                "answer": window.answer,
-                "margin": window.margin,
-                "reason": window.reason,
-                **{f"p_{name}": (window.probability or {}).get(name) for name in result.class_names},
-            }
-            for window in result.windows
-        ]
-        return pandas.DataFrame(rows)
+        columns, rows = windows_table(self.result)
+        return pandas.DataFrame(list(rows), columns=columns)
 
     def write(self, out: str | Path, formats: str | Sequence[str] = "jsonl,csv,html") -> tuple[Path, ...]:
         """Write files of the prediction, and return their paths. `formats` are those of ``--formats``.
@@ -189,7 +179,7 @@ class VideoPrediction:
         """
         text = formats if isinstance(formats, str) else ",".join(formats)
         options = OutputOptions.parse(text, embed=False, thumbnails=True)
-        result, place = self.result, OwnDir.of(Path(out))
+        result, place = replace(self.result, notes=self._planned.notes), OwnDir.of(Path(out))
         place.make()
         if place.kind(PROGRESS_FILE):
             msg = f"'{place}' has a prediction that `cli.py predict` made; write into another directory."
@@ -230,7 +220,8 @@ class VideoPrediction:
         warnings = "".join(f"<p><b>!! {escape(printable(text))}</b></p>" for text in result.banners)
         return (
             f"{warnings}<p>{escape(NOTICE)}</p><table><tr><th>{escape(printable(result.source.name))}</th>"
-            f"{head}<th>with an answer</th></tr>{rows}</table>"
+            f"{head}<th>time with an answer</th></tr>{rows}</table>"
+            f"<p>Percentages: {SHARE_OF_TIME}.</p>"
         )
 
     def _advance(self) -> None:

@@ -16,6 +16,7 @@ from pipeline.errors import some
 from trainer.pages.html import safe_text
 from trainer.prediction.label_runs import LabelRun
 from trainer.prediction.page_style import colour_of, text_colour_of
+from trainer.prediction.people_summary import MEAN_PROBABILITY
 from trainer.prediction.spans import Axis, Span
 
 WIDTH, HEIGHT = 10_000, 1_000
@@ -181,10 +182,10 @@ def _tick_places(axis: Axis) -> list[float]:
 
 
 def run_text(run: LabelRun) -> str:
-    """Return the answer of a run with its probability: "happiness 81%", or why there is none."""
+    """Return the answer of a run with its mean probability, or why there is none."""
     if run.answer is None:
         return reasons_text(run)
-    return f"{run.answer} {100 * (run.probability or 0):.0f}%"
+    return f"{run.answer}, {MEAN_PROBABILITY} {100 * (run.probability or 0):.0f}%"
 
 
 def reasons_text(run: LabelRun) -> str:

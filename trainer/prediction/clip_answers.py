@@ -1,7 +1,7 @@
 """Clips -> answers of a run, by the steps of `extract` and in the memory of one block of clips.
 
-Letters: U sampled frames of a clip, each once; V views, of which the first is used; T frames per view;
-N detected faces; 4 the edges of a box.
+Letters: U sampled frames of a clip, each once; V views, of which the first is used and encoded; T frames per
+view; N detected faces; 4 the edges of a box.
 """
 
 from collections.abc import Callable, Sequence
@@ -76,7 +76,15 @@ def _outcomes(
 ) -> list[ClipOutcome | MemoryError]:
     """Process clips together, or one by one if memory does not suffice for all."""
     try:
-        done = process_block(root, clips, models, decoder=decoder, on_progress=on_progress, cancel=cancel)
+        done = process_block(
+            root,
+            clips,
+            models,
+            decoder=decoder,
+            on_progress=on_progress,
+            cancel=cancel,
+            first_view_only=True,
+        )
     except (MemoryError, torch.OutOfMemoryError) as error:
         if len(clips) == 1:
             return [MemoryError(first_line(error)[:200])]

@@ -11,15 +11,14 @@ from functools import cached_property
 from pathlib import Path
 
 from pipeline.datasets.limits import MAX_ROWS, Folder, at_most, require_few_boxes
-from pipeline.datasets.manifest_paths import PATH_COLUMNS, ManifestPaths
+from pipeline.datasets.manifest_paths import ManifestPaths
 from pipeline.datasets.manifest_rows import (
     CLIP_COLUMNS,
     clip_of_row,
-    path_meaning,
+    meaning_of_cell,
     require_one_clip,
     rows_by_id,
 )
-from pipeline.datasets.names import folded
 from pipeline.datasets.rows import COLUMNS, LIST_SUFFIXES, TIMES, Row, list_rows, unread_columns
 from pipeline.datasets.spelling import meaning_of, why_no_name
 from pipeline.errors import ConfigError, DatasetError, some
@@ -136,9 +135,7 @@ def read_clip_list(file: Path) -> ClipList:
     paths = ManifestPaths(Folder(file.parent), rows)
 
     def meaning(row: Row, column: str) -> str:
-        if column in PATH_COLUMNS:
-            return path_meaning(row, column, paths)
-        return meaning_of(row.get(column)) if column == "label" else folded(row.get(column))
+        return meaning_of(row.get(column)) if column == "label" else meaning_of_cell(row, column, paths)
 
     found: dict[str, ClipRef] = {}  # place of a row -> its clip
     num_boxes = num_missing = 0

@@ -152,6 +152,7 @@ class ClipPlan:
         num_labels: Labelled clips.
         num_images: Most images that are encoded; fewer for clips with fewer frames than the model takes.
         notes: Remarks for the user.
+        face_run: Name of the face-only run whose answers will be shown beside; None without one.
     """
 
     file: Path
@@ -161,3 +162,4 @@ class ClipPlan:
     num_labels: int
     num_images: int
     notes: tuple[str, ...]
+    face_run: str | None = None

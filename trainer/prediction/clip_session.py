@@ -16,6 +16,7 @@ from trainer.prediction.clip_answers import answer_clips
 from trainer.prediction.clip_files import StoredClips, require_own_files, write_clip_files
 from trainer.prediction.clip_list import ClipList, ListedClip, labels_of, require_faces
 from trainer.prediction.clip_results import ClipAnswer, ClipPlan, ClipReport, ClipSettings
+from trainer.prediction.early_checks import require_possible
 from trainer.prediction.growing_files import LOCK_FILE
 from trainer.prediction.label_scores import LabelScore, LabelScores
 from trainer.prediction.labels import Labels
@@ -38,6 +39,31 @@ def parse_formats(text: str) -> tuple[str, ...]:
     return FORMATS if "all" in names else tuple(dict.fromkeys(names))
 
 
+def check_clips(
+    clips: ClipList, config: ExtractConfig, class_names: Sequence[str], out: OwnDir, formats: Sequence[str]
+) -> None:
+    """Check everything about a list, a run and a directory that needs no model.
+
+    Args:
+        clips: The list.
+        config: Settings that the features of the run were made with.
+        class_names: Classes of the run.
+        out: Directory of the files.
+        formats: Some of `FORMATS`.
+
+    Raises:
+        ConfigError: A file of the prediction would replace the list, or one that is no prediction's.
+        DatasetError: No clip has the face boxes or crops that the run needs, or a label is invalid.
+        FileError: The directory cannot be made or written.
+    """
+    require_possible(out.path)
+    require_faces(clips, config)
+    _require_elsewhere(clips, out)
+    has_labels = labels_of(clips, class_names) is not None
+    if out.is_dir():
+        require_own_files(out, has_table="csv" in formats, has_labels=has_labels)
+
+
 def plan_clips(clips: ClipList, config: ExtractConfig, run: Run) -> ClipPlan:
     """Count the clips of a list and their images, without weights and without opening a clip.
 
@@ -50,8 +76,7 @@ def plan_clips(clips: ClipList, config: ExtractConfig, run: Run) -> ClipPlan:
         DatasetError: No clip has the face boxes or crops that the run needs.
     """
     require_faces(clips, config)
-    labels, num_views = labels_of(clips, run.class_names), config.frames.num_views
-    of_stream = config.frames.num_frames * (1 if num_views == 1 else 2 * (num_views - 1))
+    labels = labels_of(clips, run.class_names)
     num_clips = len(clips.counts)
     return ClipPlan(
         file=clips.file,
@@ -59,7 +84,7 @@ def plan_clips(clips: ClipList, config: ExtractConfig, run: Run) -> ClipPlan:
         num_clips=num_clips,
         num_missing=clips.num_missing,
         num_labels=0 if labels is None else len(labels.rows),
-        num_images=2 * of_stream * (num_clips - clips.num_missing),
+        num_images=2 * config.frames.num_frames * (num_clips - clips.num_missing),
         notes=notes_of(clips, config),
     )
 

@@ -45,6 +45,8 @@ def prediction_values(prediction: Prediction, files: Sequence[str] = ()) -> dict
         "num_windows": len(prediction.windows),
         "num_faces": len(prediction.faces),
         "num_unfollowed": prediction.num_unfollowed,
+        "dropped_tracks": list(prediction.dropped),
+        "notes": [portable(note) for note in prediction.notes],
         "people": [_person(summary) for summary in summaries(prediction, lines)],
         "timelines": [_timeline(line) for line in lines],
         "files": list(files),

@@ -9,32 +9,30 @@ import hashlib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from io import BytesIO
 from typing import Any
 
 import numpy as np
-import torch
 
 from pipeline.cancel import CancelToken, TaskCancelledError
 from pipeline.errors import ClipError, FileError, printable
 from pipeline.own_dir import OwnDir
 from pipeline.process.windows import MAIN, Window, WindowAgain, encode_streams, make_again
 from pipeline.strict_json import from_json, to_json
-from pipeline.types import Bytes, Floats
-from trainer import plots
+from pipeline.types import Floats
 from trainer.prediction.answers import HeadInput, predict_inputs
 from trainer.prediction.effects import Effects, cell_effects, frame_effects
 from trainer.prediction.explanation_choice import chosen_windows
-from trainer.prediction.explanation_text import CAPTION, CELLS_CAPTION, sentence_of
+from trainer.prediction.explanation_image import drawn_window
+from trainer.prediction.explanation_text import sentence_of
 from trainer.prediction.person_section import Explanation
-from trainer.prediction.predict import Predictor, window_options_of
-from trainer.prediction.results import NOTICE, Prediction, WindowAnswer
+from trainer.prediction.predict import Predictor
+from trainer.prediction.results import Prediction, WindowAnswer
+from trainer.prediction.run_options import window_options_of
 from trainer.prediction.source import PlannedSource
 from trainer.scene_sample import uses_scene
 
 DIRECTORY, LINES_FILE = "explain", "explain.jsonl"
 _IMAGE = re.compile(r"window-\d{6}\.png")
-_SHOWN_FRAMES = 6
 _MOST_BYTES = 64 << 20
 _DIGITS = 6
 _TOLERANCE = 1e-3
@@ -179,7 +177,7 @@ def _explained(
     if answer.start_seconds is not None and answer.end_seconds is not None:
         start, end = f"{answer.start_seconds:.2f} s", f"{answer.end_seconds:.2f} s"
     title = f"{answer.track}, {start} to {end}"  # a track keeps its name
-    png = _image(answer, images, effects, when, title, predictor.banners)
+    png = drawn_window(answer, images, effects, when, title, predictor.banners)
     return _Explained(png=png, sentence=sentence, values=_values(answer, frames, effects, sentence))
 
 
@@ -243,57 +241,8 @@ def _require_equal(answer: WindowAnswer, probability: float, mask: str | None) -
         raise ClipError("explain", reason)
 
 
-def _change(value: float) -> str:
-    """Return a change with three digits: "+0.012", "0.000"; empty if it was not measured."""
-    if not np.isfinite(value):
-        return ""
-    return f"{value:+.3f}" if round(float(value), 3) else "0.000"
-
-
 def _time(frame: int, planned: PlannedSource) -> str:
     return f"{planned.scan.seconds_N[frame]:.2f} s" if planned.scan.has_times else f"frame {frame}"
-
-
-def _image(
-    answer: WindowAnswer,
-    images: WindowAgain,
-    effects: Effects,
-    when: Mapping[int, str],
-    title: str,
-    banners: Sequence[str],
-) -> bytes:
-    """Return the PNG of a window: some of its valid frames, evenly."""
-    num_valid = int(images.valid_T.sum())
-    shown = np.unique(
-        np.linspace(0, num_valid - 1, min(_SHOWN_FRAMES, num_valid)).round().astype(int)
-    ).tolist()
-    changes = effects.frame_T
-    caption = CAPTION.format(answer=answer.answer)
-    if len(shown) < num_valid:
-        caption = f"{len(shown)} of the window's {num_valid} frames. {caption}"
-    png = BytesIO()
-    plots.plot_explanation(
-        plots.ExplainedImages(
-            face_N=[_picture(images.streams.face_U3SS[n]) for n in shown],
-            scene_N=[]
-            if effects.cell_GG is None
-            else [_picture(images.streams.scene_U3SS[n]) for n in shown],
-            captions=[when[n] for n in shown],
-            changes=[_change(changes[n]) for n in shown],
-            cell_GG=effects.cell_GG,
-            area=images.area,
-        ),
-        png,
-        title=f"{title}: {answer.answer} {(answer.probability or {}).get(answer.answer or '', 0):.2f}",
-        caption=" ".join([caption, *([] if effects.cell_GG is None else [CELLS_CAPTION]), NOTICE]),
-        banners=banners,
-    )
-    return png.getvalue()
-
-
-def _picture(image_3SS: torch.Tensor) -> Bytes:
-    picture: Bytes = image_3SS.permute(1, 2, 0).cpu().numpy()
-    return picture
 
 
 def _values(answer: WindowAnswer, frames: Sequence[int], effects: Effects, sentence: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from trainer.prediction.charts import clock
 from trainer.prediction.label_runs import timelines
 from trainer.prediction.page import banner_html, page_head
 from trainer.prediction.page_style import patterns, swatch
-from trainer.prediction.people_summary import summaries
+from trainer.prediction.people_summary import SHARE_OF_TIME, TIMES_NOTE, summaries
 from trainer.prediction.person_section import address_of
 from trainer.prediction.results import UNKNOWN, Prediction
 from trainer.prediction.spans import axis_of
@@ -74,32 +74,46 @@ def video_row(prediction: Prediction, link: str | None) -> VideoRow:
     )
 
 
-def as_folder_page(title: str, class_names: Sequence[str], rows: Sequence[VideoRow]) -> Iterator[str]:
+def as_folder_page(
+    title: str,
+    class_names: Sequence[str],
+    rows: Sequence[VideoRow],
+    banners: Sequence[str] = (),
+    label_files: Sequence[str] = (),
+) -> Iterator[str]:
     """Return the lines of a folder's index.html, with line ends.
 
     Args:
         title: Name of the folder.
         class_names: Classes of the run, in the order of the shares.
         rows: The videos, in their order; failures too.
+        banners: Warnings besides those of the videos.
+        label_files: Files beside the page with the scores of the user's labels.
     """
     failed = sum(row.failure is not None for row in rows)
     head = f"{title}: {counted(len(rows), 'video')}" + (f", {failed} failed" if failed else "")
-    banners = tuple(dict.fromkeys(banner for row in rows for banner in row.banners))
+    every = tuple(dict.fromkeys([*banners, *(banner for row in rows for banner in row.banners)]))
     yield from page_head(head, _NO_SCRIPT)
     yield '<body>\n<div class="top">'
-    yield from banner_html(banners)
+    yield from banner_html(every)
     yield f"</div>\n<h1>{safe_text(head)}</h1>\n{patterns(len(class_names))}\n<main>\n"
+    if label_files:
+        links = ", ".join(
+            f'<a href="{escape(address_of(name))}">{safe_text(name)}</a>' for name in label_files
+        )
+        yield f"<p>Scores of the labels: {links}.</p>\n"
     yield '<div class="wide" tabindex="0" role="region" aria-label="Videos"><table><thead><tr>'
     yield '<th scope="col">video</th><th scope="col">length</th><th scope="col">people</th>'
     for number, name in enumerate(class_names):
         yield f'<th scope="col">{swatch(f"class-{number}")}{safe_text(name)}</th>'
-    yield '<th scope="col">on screen</th></tr></thead><tbody>\n'
+    yield '<th scope="col">face detected</th></tr></thead><tbody>\n'
     for row in rows:
         yield from _row(row, len(class_names))
     yield (
         "</tbody></table></div>\n"
-        '<p class="note">Shares of the time with an answer, summed over everyone in the video; the time of '
-        "each person on screen is in seconds, or in frames for videos without times.</p>\n"
+        f'<p class="note">Percentages: {SHARE_OF_TIME}, summed over everyone in the video. The time with a '
+        f"detected face is in seconds for each person, or in frames for videos without times. {TIMES_NOTE}"
+        "</p>\n"
         "</main>\n</body>\n</html>\n"
     )
 

@@ -21,7 +21,7 @@ from pipeline.strict_json import from_json, to_json
 
 PROGRESS_FILE = "progress.npz"
 LOCK_FILE = ".predict.lock"
-"""Locked while a process predicts into the directory; it is empty, and stays."""
+"""Locked while a process predicts into the directory; it stays. See `restarting` for its content."""
 _SETTINGS, _LENGTHS, _POSITION, _IS_DONE = "settings", "lengths", "frame", "is_done"
 _MADE_WITH = "made_with"
 _FORMAT = 2

@@ -8,9 +8,9 @@ from trainer.prediction.inputs import Input
 from trainer.prediction.label_runs import timelines
 from trainer.prediction.label_scores import LabelScores
 from trainer.prediction.people_summary import summaries
-from trainer.prediction.predict import Progress
 from trainer.prediction.results import NOTICE, UNKNOWN, Prediction
 from trainer.prediction.source import PlannedSource
+from trainer.prediction.video_progress import Progress
 
 
 @dataclass(frozen=True, kw_only=True)

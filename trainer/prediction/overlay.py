@@ -4,17 +4,17 @@ Letters: H, W height and width of a frame.
 """
 
 from bisect import bisect_right
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import cv2
 
 from pipeline.types import Bytes
 from trainer.prediction.drawn_text import Colour, fill, line_height, put_text, text_width, wrapped
 from trainer.prediction.fonts import drawn_names
-from trainer.prediction.results import NOTICE, UNKNOWN, Prediction, TrackedFace, WindowAnswer
-from trainer.prediction.spans import Span, axis_of, spans_of
+from trainer.prediction.overlay_tracks import GREY, Box, OverlayTrack, tracks_of
+from trainer.prediction.people_summary import WINDOW_PROBABILITY
+from trainer.prediction.results import NOTICE, Prediction, WindowAnswer
+from trainer.prediction.spans import axis_of
 
 Rectangle = tuple[int, int, int, int]
 """Left, top, right and bottom in pixels."""
@@ -23,12 +23,8 @@ NOTICE_SECONDS = 3.0
 """Time from the start of the video for which the whole notice is shown."""
 FOOTER = "Automatic emotion recognition: not what a person feels"
 """Line at the bottom of every later frame."""
-PERSON_COLOURS: tuple[Colour, ...] = (
-    (86, 180, 233), (230, 159, 0), (0, 158, 115), (240, 228, 66), (204, 121, 167), (213, 94, 0),
-    (0, 114, 178),
-)  # fmt: skip
-"""Colours that colour-blind people can distinguish (Okabe and Ito); an eighth person has the first again."""
-_GREY: Colour = (150, 150, 150)
+LEGEND = f"p, bars: {WINDOW_PROBABILITY} of this time"
+"""Line under the notice."""
 _WHITE: Colour = (255, 255, 255)
 _BLACK: Colour = (0, 0, 0)
 _BANNER: Colour = (170, 20, 20)
@@ -41,27 +37,6 @@ _POLARITIES: Mapping[str, tuple[str, Colour]] = {
 _DARK_SUM = 380
 """Sum of red, green and blue below which text on a colour is white."""
 _MOST_TEXT_PX, _LEAST_TEXT_PX, _LINES_PER_FRAME = 40, 9, 34
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Track:
-    """Faces and answers of one track.
-
-    Attributes:
-        name: Name of the person.
-        colour: Colour of the person.
-        frames: Numbers of the frames with a detection, rising.
-        faces: The detections.
-        starts: Starts of the spans, rising.
-        spans: Spans of the track's windows.
-    """
-
-    name: str
-    colour: Colour
-    frames: Sequence[int]
-    faces: Sequence[TrackedFace]
-    starts: Sequence[float]
-    spans: Sequence[Span]
 
 
 class Overlay:
@@ -82,11 +57,8 @@ class Overlay:
         self._text_px = min(max(size, _LEAST_TEXT_PX), _MOST_TEXT_PX)
         self._axis = axis_of(prediction)
         self._names, self.notes = drawn_names(prediction)
-        self._tracks = _tracks_of(prediction, self._names)
-        settings = prediction.settings
+        self._tracks = tracks_of(prediction, self._names)
         self._free = 0, height  # rows between the warnings and the notice of the present frame
-        self._reach_frames = settings.stride_frames
-        self._reach_seconds = settings.stride_seconds
 
     def draw(self, rgb_HWC: Bytes, number: int, seconds: float | None, reason: str | None = None) -> None:
         """Draw on a frame in place.
@@ -99,49 +71,25 @@ class Overlay:
         """
         time = float(number) if seconds is None or not self._axis.has_times else seconds
         is_start = seconds is None or seconds < NOTICE_SECONDS
-        notices = [NOTICE] if is_start else [FOOTER]
+        notices = [NOTICE, LEGEND] if is_start else [FOOTER]
         warnings = self._warnings(reason)
         self._free = (
             self._height_of(warnings, at_top=True),
             self._height - self._height_of(notices, at_top=False),
         )
-        boxes = [(track, box) for track in self._tracks if (box := self.box_at(track, number)) is not None]
+        boxes = [(track, box) for track in self._tracks if (box := track.box_at(number)) is not None]
         taken = [_rounded(box) for _, box in boxes]
         for track, box in boxes:
             self._draw_person(rgb_HWC, _rounded(box), track, self._window_at(track, time), taken)
         self._draw_lines(rgb_HWC, notices, _BLACK, at_top=False)
         self._draw_lines(rgb_HWC, warnings, _BANNER, at_top=True)  # last: nothing may cover a warning
 
-    def box_at(self, track: _Track, number: int) -> tuple[float, float, float, float] | None:
-        """Return the box of a track on a frame, also between two detections at most one stride apart."""
-        place = bisect_right(track.frames, number) - 1
-        if place < 0:
-            return None
-        before = track.faces[place]
-        if before.frame == number:
-            return before.box_xyxy_px
-        if place + 1 == len(track.faces) or not self._is_near(before, track.faces[place + 1]):
-            return None
-        after = track.faces[place + 1]
-        weight = (number - before.frame) / (after.frame - before.frame)
-        pairs = zip(before.box_xyxy_px, after.box_xyxy_px, strict=True)
-        x0, y0, x1, y1 = (one + weight * (other - one) for one, other in pairs)
-        return x0, y0, x1, y1
-
     @property
-    def tracks(self) -> Sequence[_Track]:
+    def tracks(self) -> Sequence[OverlayTrack]:
         """Faces and answers of every track."""
         return self._tracks
 
-    def _is_near(self, one: TrackedFace, other: TrackedFace) -> bool:
-        """Return whether two detections are at most one stride apart."""
-        if self._reach_frames is not None:
-            return other.frame - one.frame <= self._reach_frames
-        if self._reach_seconds is None or one.seconds is None or other.seconds is None:
-            return False
-        return other.seconds - one.seconds <= self._reach_seconds + 1e-6
-
-    def _window_at(self, track: _Track, time: float) -> WindowAnswer | None:
+    def _window_at(self, track: OverlayTrack, time: float) -> WindowAnswer | None:
         """Return the window that a time belongs to; None if there is none."""
         place = bisect_right(track.starts, time) - 1
         if place < 0 or time >= track.spans[place].end:
@@ -152,7 +100,7 @@ class Overlay:
         self,
         rgb_HWC: Bytes,
         box: Rectangle,
-        track: _Track,
+        track: OverlayTrack,
         window: WindowAnswer | None,
         taken: list[Rectangle],
     ) -> None:
@@ -162,7 +110,7 @@ class Overlay:
         cv2.rectangle(rgb_HWC, (x0, y0), (x1, y1), _BLACK, px + 2)
         cv2.rectangle(rgb_HWC, (x0, y0), (x1, y1), track.colour, px)
         has_answer = window is not None and window.answer is not None
-        colour = track.colour if has_answer else _GREY
+        colour = track.colour if has_answer else GREY
         self._draw_label(rgb_HWC, self._label(track.name, window), x0, y0, colour, window)
         if window is not None and window.probability is not None:
             self._draw_bars(rgb_HWC, window.probability, box, track.colour, taken)
@@ -233,7 +181,7 @@ class Overlay:
     def _label(self, name: str, window: WindowAnswer | None) -> str:
         if window is None or window.answer is None or window.probability is None:
             return f"{name}: no answer"
-        return f"{name}: {self._names[window.answer]} {window.probability[window.answer]:.0%}"
+        return f"{name}: {self._names[window.answer]} p={window.probability[window.answer]:.0%}"
 
     def _within(self, top: int, height: int) -> int:
         """Return the nearest top of something of this height that neither warnings nor notice cover."""
@@ -266,30 +214,7 @@ class Overlay:
             put_text(rgb_HWC, line, pad, top + place * row, size, _WHITE)
 
 
-def _tracks_of(prediction: Prediction, names: Mapping[str, str]) -> tuple[_Track, ...]:
-    """Return every track with its person, its faces and the spans of its windows."""
-    axis, faces = axis_of(prediction), defaultdict[str, list[TrackedFace]](list)
-    for face in sorted(prediction.faces, key=lambda face: face.frame):
-        faces[face.track].append(face)
-    named = [person for person in prediction.people if person.name != UNKNOWN]
-    colours = {person.name: PERSON_COLOURS[n % len(PERSON_COLOURS)] for n, person in enumerate(named)}
-    found = []
-    for track, name in prediction.person_of.items():
-        spans = spans_of(prediction, axis, [track])
-        found.append(
-            _Track(
-                name=names[name],
-                colour=colours.get(name, _GREY),
-                frames=[face.frame for face in faces[track]],
-                faces=faces[track],
-                starts=[span.start for span in spans],
-                spans=spans,
-            )
-        )
-    return tuple(found)
-
-
-def _rounded(box: tuple[float, float, float, float]) -> Rectangle:
+def _rounded(box: Box) -> Rectangle:
     x0, y0, x1, y1 = (round(value) for value in box)
     return x0, y0, x1, y1
 

@@ -17,6 +17,12 @@ from trainer.prediction.charts import MOST_BINS, clock
 from trainer.prediction.label_runs import Timeline, timelines
 from trainer.prediction.page_script import SCRIPT, script_source
 from trainer.prediction.page_style import POLICY, STYLE, patterns
+from trainer.prediction.people_summary import (
+    MEAN_PROBABILITY,
+    SHARE_OF_TIME,
+    TIMES_NOTE,
+    WINDOW_PROBABILITY,
+)
 from trainer.prediction.person_section import PageExtras, address_of, person_lines
 from trainer.prediction.results import NOTICE, UNKNOWN, Prediction, unfollowed_text
 from trainer.prediction.spans import Axis, axis_of
@@ -24,6 +30,10 @@ from trainer.prediction.spans import Axis, axis_of
 MAX_EMBEDDED_BYTES = 20 * 1024 * 1024
 """Largest video that a page holds inside."""
 
+_NAMES = (
+    f"The {SHARE_OF_TIME} is how long a class is the answer. The {MEAN_PROBABILITY} is over windows, "
+    f"weighted by their times. The {WINDOW_PROBABILITY} is of the one window to which a time belongs."
+)
 _DIGITS = 3
 _VIDEO_TYPES = {".mp4": "video/mp4", ".m4v": "video/mp4", ".webm": "video/webm", ".mov": "video/quicktime"}
 
@@ -63,6 +73,11 @@ def _page(
     )
     yield patterns(len(prediction.class_names)) + "\n"
     yield from (f'<p class="note">{safe_text(text)}</p>\n' for text in _notes(prediction, axis, lines))
+    if any(window.answer is not None for window in prediction.windows):
+        yield (
+            '<details class="note"><summary>Percentages and times</summary>'
+            f"<p>{safe_text(_NAMES)}</p><p>{safe_text(TIMES_NOTE)}</p></details>\n"
+        )
     yield "<main>\n"
     for number, line in enumerate(lines):
         yield from person_lines(prediction, extras, axis, line, number)
@@ -166,6 +181,7 @@ def _data(prediction: Prediction, axis: Axis, lines: Sequence[Timeline]) -> dict
 
     return {
         "unit": axis.unit,
+        "probability": WINDOW_PROBABILITY,
         "end": round(axis.end, _DIGITS),
         "classes": list(prediction.class_names),
         "people": [person(line) for line in lines],

@@ -45,7 +45,8 @@ function sentence(data, person, time) {
   if (person.answers[place] < 0) return at + ": no answer";
   const face = person.faces.length && person.faces[place] >= 0
     ? "; face-only run: " + data.classes[person.faces[place]] : "";
-  return at + ": " + data.classes[person.answers[place]] + " " + person.percents[place] + "%" + face;
+  const percent = data.probability + " " + person.percents[place] + "%";
+  return at + ": " + data.classes[person.answers[place]] + ", " + percent + face;
 }
 """
 """Functions without a document, which tests call one by one."""

@@ -48,8 +48,10 @@ a{color:var(--link)}
 print-color-adjust:exact;-webkit-print-color-adjust:exact}
 .banner.alarm{background:#b00020;font-weight:700}
 .banner summary{cursor:pointer}
-.banner ul{margin:.3rem 0;padding-left:1.2rem;max-height:30vh;overflow:auto;font-weight:400}
-video{display:block;width:100%;max-height:46vh;background:#000}
+.banner ul{margin:.3rem 0;padding-left:1.2rem;max-height:20vh;overflow:auto;font-weight:400}
+video{display:block;width:100%;max-height:38vh;background:#000}
+.large{display:block}
+.large span{display:block;padding:.3rem 0}
 .face{width:3.5rem;height:3.5rem;object-fit:cover;border-radius:.3rem}
 .chart{position:relative;cursor:crosshair;border:1px solid var(--line);background:var(--soft);
 touch-action:pan-y}
@@ -94,6 +96,11 @@ body{padding:0 .75rem 3rem}
 table{font-size:.82rem}
 th,td{padding:.2rem .35rem}
 }
+@media (max-height:56rem){
+.banner:not([open]) summary{white-space:nowrap;overflow:hidden;text-overflow:ellipsis;overflow-wrap:normal}
+video{max-height:34vh}
+}
+@media (max-height:28rem){.top{position:static}}
 @media print{.top{position:static}video,.cursor{display:none}}
 """
 

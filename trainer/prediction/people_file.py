@@ -5,6 +5,7 @@ A line gives a name to a person or to one track. Equal names are one person::
     P2 = Anna
     s03p1 = Anna     # a track, in the place of its person's name
     P4 = unknown     # may be several people
+    P5 = drop        # left out, for example because it is no face
 
 Nothing is computed for it: windows belong to tracks, and only the people that the tracks belong to change.
 """
@@ -13,15 +14,19 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
-from pipeline.errors import ConfigError, printable, some
+from pipeline.errors import ConfigError, counted, printable, some
 from pipeline.plain_file import read_given
 from trainer.prediction.results import UNKNOWN, PersonTracks, Prediction
 
 MAX_BYTES = 1 << 20
+DROP = "drop"
+"""Name of people and tracks that are left out."""
 _MAX_NAME = 80
 _SHOWN = 8
 _COMMENT = "#"
+T = TypeVar("T")
 
 
 def read_people_file(path: Path) -> dict[str, tuple[int, str]]:
@@ -80,7 +85,8 @@ def with_people(
     """Return a prediction with the people that a people file names.
 
     A track that has a line of its own takes this name, not that of its person. The order of people remains;
-    a merged person has the place of its first part, and `UNKNOWN` is last.
+    a merged person has the place of its first part, and `UNKNOWN` is last. Tracks with the name `DROP` are
+    left out with their windows and faces.
 
     Args:
         prediction: The prediction, with the people that it found itself.
@@ -99,7 +105,33 @@ def with_people(
                 f"there are {_existing(people)}."
             )
             raise ConfigError(msg)
-    return replace(prediction, people=_renamed(prediction, {key: name for key, (_, name) in names.items()}))
+    renamed = _renamed(prediction, {key: name for key, (_, name) in names.items()})
+    dropped = tuple(track for person in renamed if person.name == DROP for track in person.tracks)
+    if not dropped:
+        return replace(prediction, people=renamed)
+    keys = some([printable(key) for key, (_, name) in names.items() if name == DROP], _SHOWN)
+    file = printable(Path(where).name)
+    note = f"left out by people file '{file}': {keys} ({counted(len(dropped), 'track')})"
+    return replace(
+        prediction,
+        people=tuple(person for person in renamed if person.name != DROP),
+        windows=tuple(window for window in prediction.windows if window.track not in dropped),
+        faces=tuple(face for face in prediction.faces if face.track not in dropped),
+        notes=(*prediction.notes, note),
+        dropped=dropped,
+    )
+
+
+def of_kept_windows(values: Mapping[int, T], prediction: Prediction, named: Prediction) -> dict[int, T]:
+    """Return values by the index of their window in a prediction without the people who were left out.
+
+    Args:
+        values: By index of the window in `prediction`; those of windows that were left out are too.
+        prediction: The prediction with all windows.
+        named: Result of `with_people` for it.
+    """
+    kept = [index for index, one in enumerate(prediction.windows) if one.track not in named.dropped]
+    return {place: values[index] for place, index in enumerate(kept) if index in values}
 
 
 def _renamed(prediction: Prediction, names: Mapping[str, str]) -> tuple[PersonTracks, ...]:

@@ -7,6 +7,17 @@ from dataclasses import dataclass
 from trainer.prediction.label_runs import Timeline
 from trainer.prediction.results import PersonTracks, Prediction
 
+SHARE_OF_TIME = "share of the time with an answer"
+MEAN_PROBABILITY = "mean probability"
+WINDOW_PROBABILITY = "probability in the window"
+"""Names of the three percentages of a class, on every output: of `PersonSummary.shares`, of means over
+windows weighted by their times, and of one window."""
+TIMES_NOTE = (
+    "An answer belongs to the whole time of a window, also where the face was missed in it. Therefore the "
+    "time with an answer can be longer than the time with a detected face."
+)
+"""Text that explains the two times of a person."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class PersonSummary:

@@ -23,7 +23,7 @@ from trainer.prediction.charts import (
 )
 from trainer.prediction.label_runs import Timeline
 from trainer.prediction.page_style import POLARITY_COLOURS, swatch
-from trainer.prediction.people_summary import PersonSummary, summary_of
+from trainer.prediction.people_summary import MEAN_PROBABILITY, SHARE_OF_TIME, PersonSummary, summary_of
 from trainer.prediction.results import UNKNOWN, PersonTracks, Prediction
 from trainer.prediction.spans import Axis
 
@@ -104,10 +104,10 @@ def person_lines(
 
 
 def _facts(summary: PersonSummary, axis: Axis) -> str:
-    texts = [f"{summary.on_screen:.1f} {axis.unit} on screen, {summary.answered:.1f} with an answer"]
+    texts = [f"face detected for {summary.on_screen:.1f} {axis.unit}, answers for {summary.answered:.1f}"]
     best = sorted((summary.shares or {}).items(), key=lambda item: -item[1])
     shares = [f"{name} {100 * share:.0f}%" for name, share in best[:_MOST_SHARES] if share > 0]
-    texts += [", ".join(shares)] if shares else []
+    texts += [f"{SHARE_OF_TIME}: {', '.join(shares)}"] if shares else []
     tracks = f"{counted(len(summary.person.tracks), 'track')}: {some(summary.person.tracks)}"
     texts.append(tracks)
     if math.isfinite(summary.person.margin):
@@ -120,7 +120,9 @@ def _rows(prediction: Prediction, axis: Axis, line: Timeline) -> Iterator[str]:
     fills = [f"class-{number}" for number in range(len(names))]
     above = gaps_svg(line.runs, axis) + cuts_svg(cuts_of(axis, prediction.cut_seconds), axis)
     bins = bins_of(line.spans, axis.end, names, lambda index: windows[index].probability)
-    label = f"Probability of each class for {line.name} over time; the table below has the same in numbers"
+    label = (
+        f"Probability of each class for {line.name} in the window of each time; windows.csv has the numbers"
+    )
     yield f'<div class="row">{area_svg(bins, fills, axis, kind="area", label=label, extra=above)}</div>'
     polarities = list(POLARITY_COLOURS)
     bins = bins_of(line.spans, axis.end, polarities, lambda index: windows[index].polarity)
@@ -138,8 +140,8 @@ def _rows(prediction: Prediction, axis: Axis, line: Timeline) -> Iterator[str]:
 
 
 def _class_table(prediction: Prediction, summary: PersonSummary, axis: Axis) -> Iterator[str]:
-    columns = ["class", "time as the answer", "mean probability"]
-    columns += ["face-only run"] if summary.face_run_means else []
+    columns = ["class", SHARE_OF_TIME, MEAN_PROBABILITY]
+    columns += [f"{MEAN_PROBABILITY}, face-only run"] if summary.face_run_means else []
     heads = "".join(f'<th scope="col">{name}</th>' for name in columns)
     yield f'<div class="wide" tabindex="0" role="region" aria-label="Classes"><table><thead><tr>{heads}'
     yield "</tr></thead><tbody>"
@@ -193,18 +195,24 @@ def _explanations(prediction: Prediction, extras: PageExtras, axis: Axis, line: 
             continue
         answer = prediction.windows[span.index].answer or "no answer"
         title = f"Explanation at {clock(span.middle, axis)}: {answer}"
-        image = ""
-        if found.image is not None:
-            source = (
-                address_of(found.image)
-                if isinstance(found.image, str)
-                else f"data:image/png;base64,{b64encode(found.image).decode()}"
-            )
-            image = f'<img loading="lazy" src="{escape(source)}" alt="{safe_text(title)}">'
         yield (
             f'<details id="explanation-{span.index}"><summary>{safe_text(title)}</summary>'
-            f"<p>{safe_text(found.sentence)}</p>{image}</details>\n"
+            f"<p>{safe_text(found.sentence)}</p>{_image(found.image, title)}</details>\n"
         )
+
+
+def _image(image: bytes | str | None, title: str) -> str:
+    """Return an image of an explanation; one in a file is a link to it, because a phone shows it small."""
+    if image is None:
+        return ""
+    shown = f'alt="{safe_text(title)}"'
+    if not isinstance(image, str):
+        return f'<img loading="lazy" src="data:image/png;base64,{b64encode(image).decode()}" {shown}>'
+    source = escape(address_of(image))
+    return (
+        f'<a class="large" href="{source}" target="_blank" rel="noopener"><img loading="lazy" src="{source}" '
+        f"{shown}><span>Open the image in full size</span></a>"
+    )
 
 
 def _percent(values: Mapping[str, float] | None, name: str) -> str:

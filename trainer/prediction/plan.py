@@ -1,7 +1,9 @@
 """Sources -> the windows, images and time of a prediction: `predict --dry-run`. Weights may be missing."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+
+import torch
 
 from pipeline.errors import ClipError, OusError
 from pipeline.process import ExtractConfig
@@ -53,10 +55,15 @@ class PredictionPlan:
     Attributes:
         videos: The sources.
         times: Times of the steps on this machine; None if no source can be read.
+        face_run: Name of the face-only run whose answers will be shown beside; None without one.
+        names: Person or track -> its name in the people file; None without one. Whether the video has them is
+            known after the prediction.
     """
 
     videos: tuple[VideoPlan, ...]
     times: StepTimes | None = None
+    face_run: str | None = None
+    names: Mapping[str, str] | None = None
 
     @property
     def seconds_one_person(self) -> float | None:
@@ -82,6 +89,7 @@ def plan_all(
     inputs: Sequence[Input],
     config: ExtractConfig,
     run: Run,
+    device: torch.device,
     options: PredictOptions,
     outputs: OutputOptions,
     decoder: PartDecoder,
@@ -93,6 +101,7 @@ def plan_all(
         inputs: The sources.
         config: Settings that the features of the run were made with.
         run: The run.
+        device: Where the models would compute.
         options: Options of the prediction.
         outputs: Options of the outputs.
         decoder: Decodes the sources.
@@ -131,7 +140,7 @@ def plan_all(
     if first is None:
         return PredictionPlan(videos=tuple(videos))
     on_timing()
-    return PredictionPlan(videos=tuple(videos), times=time_steps(first, config, run.device, decoder))
+    return PredictionPlan(videos=tuple(videos), times=time_steps(first, config, device, decoder))
 
 
 def _explaining(outputs: OutputOptions, planned: PlannedSource, config: ExtractConfig) -> int:

@@ -1,47 +1,28 @@
 """A trained run and a source -> its prediction, in bounded memory, continued after an interruption."""
 
-import hashlib
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from pipeline.cancel import CancelToken, TaskCancelledError
-from pipeline.device import device_name
 from pipeline.own_dir import OwnDir
 from pipeline.process.windows import (
-    FoundFace,
     PartDecoder,
     TrackPart,
     WindowBatch,
-    WindowOptions,
     WindowReader,
 )
-from pipeline.program import program_version
 from pipeline.store.location import LocationLike
-from pipeline.types import Person
-from trainer.model_directory import weights_name
 from trainer.prediction.answers import Answerer, Head, require_face_run
 from trainer.prediction.extraction import RunModels
-from trainer.prediction.results import UNKNOWN, PersonTracks, Prediction, TrackedFace, WindowAnswer
+from trainer.prediction.found_people import found_by, tracked_face
+from trainer.prediction.results import PersonTracks, Prediction, TrackedFace, WindowAnswer
+from trainer.prediction.run_options import banners_of, made_with_of, weights_sha256, window_options_of
 from trainer.prediction.source import PlannedSource, PredictOptions
 from trainer.prediction.stored import State, StoredPrediction
+from trainer.prediction.video_progress import Progress
 from trainer.runs import Run
-from trainer.scene_sample import find_scenes, uses_scene
-
-_MOST_WEIGHTS_BYTES = 8 << 30
-
-
-@dataclass(frozen=True, kw_only=True)
-class Progress:
-    """Progress of a prediction.
-
-    Attributes:
-        seconds: Time in the source up to which frames are read; number of frames without times.
-        num_people: People with windows so far.
-    """
-
-    seconds: float
-    num_people: int
+from trainer.scene_sample import find_scenes
 
 
 class Predictor:
@@ -107,17 +88,8 @@ class Predictor:
     @property
     def banners(self) -> tuple[str, ...]:
         """Warnings to show with every output."""
-        config, mask = self._models.models.config.streams, self._options.mask
-        trained = "subject" if config.scene == "masked" else "none"
-        other = (
-            [f"OTHER MASK: {mask} in the scene, trained with {trained}"]
-            if mask not in (None, trained)
-            else []
-        )
-        runs = [self._run.banners, self._face_run.banners if self._face_run else ()]
-        return tuple(
-            dict.fromkeys([*(line for lines in runs for line in lines), *self._models.banners, *other])
-        )
+        runs = [run for run in (self._run, self._face_run) if run is not None]
+        return banners_of(runs, self._models, self._options.mask)
 
     def in_memory(
         self, planned: PlannedSource, cancel: CancelToken | None = None
@@ -134,9 +106,9 @@ class Predictor:
         for batch in reader.batches(cancel=cancel):
             answers = tuple(answerer.answers(batch.samples))
             windows += answers
-            faces += [_tracked(face, planned) for face in batch.faces]
+            faces += [tracked_face(face, planned) for face in batch.faces]
             yield answers
-        found = _found_by(reader)
+        found = found_by(reader)
         return self._prediction(planned, windows, faces, *found)
 
     def predict(
@@ -162,7 +134,7 @@ class Predictor:
             ClipError: A step fails; names the step.
             FileError: A file cannot be written.
         """
-        stored = StoredPrediction(out, self._settings(planned), self._made_with())
+        stored = StoredPrediction(out, self._settings(planned), made_with_of(self._run, self._models))
         state = stored.begin(restart=restart)
         self.has_computed = not stored.is_done
         if stored.is_done and state is not None:
@@ -183,10 +155,10 @@ class Predictor:
 
         for batch in _until_cancelled(reader, on_frame, cancel):
             answers = answerer.answers(batch.samples)
-            faces = [_tracked(face, planned) for face in batch.faces]
+            faces = [tracked_face(face, planned) for face in batch.faces]
             stored.add(answers, faces, reader.take_parts(), reader.state(), batch.frame)
             tracks.update(answer.track for answer in answers)
-        found = _found_by(reader)
+        found = found_by(reader)
         if not cancel.is_cancelled:
             stored.finish(*found, planned.scan.num_frames)
         return self._stored_prediction(planned, stored, *found)
@@ -271,17 +243,6 @@ class Predictor:
         ):
             raise stored.damaged()
 
-    def _made_with(self) -> dict[str, str]:
-        """Return the version of this program, the models, their precision and the device."""
-        models = self._models.models
-        return {
-            "ous": program_version(),
-            "encoder": self._run.info.encoder_name,
-            "detector": models.config.detector.name,
-            "precision": str(self._models.identity.get("features", {}).get("precision", "")),
-            "device": device_name(models.device),
-        }
-
     def _prediction(
         self,
         planned: PlannedSource,
@@ -299,7 +260,7 @@ class Predictor:
             class_names=self._run.class_names,
             banners=self.banners,
             settings=planned.settings,
-            made_with=self._made_with(),
+            made_with=made_with_of(self._run, self._models),
             cut_seconds=planned.cut_seconds,
             windows=windows,
             faces=tuple(face for face in faces if face.track in used),
@@ -307,17 +268,6 @@ class Predictor:
             done_seconds=done_seconds,
             num_unfollowed=num_unfollowed,
         )
-
-
-def window_options_of(run: Run, options: PredictOptions) -> WindowOptions:
-    """Return the options of a prediction that the windows of a run need."""
-    return WindowOptions(
-        people=options.people,
-        min_face_px=options.min_face_px,
-        min_share=options.min_share,
-        mask=options.mask,
-        has_scene=uses_scene(run.config),
-    )
 
 
 def _until_cancelled(
@@ -328,42 +278,3 @@ def _until_cancelled(
         yield from reader.batches(on_frame, cancel)
     except TaskCancelledError:
         return
-
-
-def _found_by(reader: WindowReader) -> tuple[tuple[PersonTracks, ...], int]:
-    """Return the people that a reader has found so far, and the number of faces that are not followed."""
-    tracks = reader.engine.tracks
-    return people_of(tracks.people()), tracks.num_unfollowed()
-
-
-def people_of(found: Sequence[tuple[Person, tuple[str, ...], bool]]) -> tuple[PersonTracks, ...]:
-    """Name the people by weight; those that may be another person are all `UNKNOWN`."""
-    people: list[PersonTracks] = []
-    unknown: list[str] = []
-    for person, tracks, may_be_another in found:
-        if may_be_another:
-            unknown += tracks
-        else:
-            people.append(PersonTracks(name=f"P{len(people) + 1}", tracks=tracks, margin=person.margin))
-    return (*people, *([PersonTracks(name=UNKNOWN, tracks=tuple(sorted(unknown)))] if unknown else []))
-
-
-def weights_sha256(run: Run) -> str:
-    """Return the hash of a run's weights. Raises FileError if they cannot be read."""
-    with OwnDir.of(run.path).open_read(weights_name(run.path), _MOST_WEIGHTS_BYTES) as file:
-        found = hashlib.sha256()
-        while part := file.read(1 << 20):
-            found.update(part)
-    return found.hexdigest()
-
-
-def _tracked(face: FoundFace, planned: PlannedSource) -> TrackedFace:
-    x0, y0, x1, y1 = (round(float(edge), 2) for edge in face.box_xyxy_px)
-    seconds = float(planned.scan.seconds_N[face.frame]) if planned.scan.has_times else None
-    return TrackedFace(
-        frame=face.frame,
-        seconds=seconds,
-        track=face.track,
-        box_xyxy_px=(x0, y0, x1, y1),
-        score=round(face.score, 4),
-    )

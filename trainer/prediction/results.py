@@ -215,9 +215,11 @@ class Prediction:
         windows: The windows, in order of their ends, then of tracks.
         faces: Detected faces on sampled frames, in order of frames.
         people: Everyone, by weight; every track belongs to one of them.
-        made_with: Version of this program, encoder, detector, precision and device.
+        made_with: Versions of this program and torch, encoder, detector, precisions and device.
         done_seconds: Length that was processed, if a prediction was stopped; None if it is complete.
         num_unfollowed: Faces on too few sampled frames to be followed; they have no window.
+        notes: Remarks on the video and on the user's labels of it.
+        dropped: Tracks that the user has left out; their windows and faces are not here.
     """
 
     source: Source
@@ -232,6 +234,8 @@ class Prediction:
     made_with: Mapping[str, str] = field(default_factory=dict)
     done_seconds: float | None = None
     num_unfollowed: int = 0
+    notes: tuple[str, ...] = ()
+    dropped: tuple[str, ...] = ()
 
     @property
     def person_of(self) -> Mapping[str, str]:

@@ -13,13 +13,14 @@ from pipeline.executor import Executor, Observer
 from pipeline.own_dir import OwnDir
 from pipeline.portable import portable_values
 from pipeline.strict_json import to_json
+from trainer.prediction.differing_workers import add_banner, differing_banner
 from trainer.prediction.folder_page import VideoRow, as_folder_page
 from trainer.prediction.inputs import Input
-from trainer.prediction.label_files import remove_label_files, write_label_files
+from trainer.prediction.label_files import LABEL_FILES, remove_label_files, write_label_files
 from trainer.prediction.label_scores import collect_scores
 from trainer.prediction.labels import Labels
 from trainer.prediction.outcomes import PredictObserver, PredictReport
-from trainer.prediction.worker import VideoResult, VideoTask, failed
+from trainer.prediction.video_tasks import VideoResult, VideoTask, failed
 from trainer.prediction.writing import PAGE_FILE
 from trainer.runs import Run
 
@@ -63,7 +64,10 @@ def predict_all(
         OusError: No worker connects, or a device fails.
     """
     observer, cancel = observer or PredictObserver(), cancel or CancelToken()
-    banners, notes = executor.ask_worker(methodcaller("remarks"))
+    try:
+        banners, notes = executor.ask_worker(methodcaller("remarks"))
+    except TaskCancelledError:
+        return PredictReport(videos=(), banners=run.banners, page=None, is_interrupted=True)
     for note in notes:
         observer.on_note(note)
     tasks = (
@@ -84,6 +88,8 @@ def predict_all(
         cancel.cancel()
     finally:  # also after an error of the device, so that the page is not that of an earlier command
         found = [results[number] for number in sorted(results)]
+        differing = differing_banner(found)
+        banners = _all_banners(banners, found, differing)
         report = PredictReport(
             videos=tuple(result.video for result in found),
             banners=banners,
@@ -92,13 +98,28 @@ def predict_all(
         )
         if report.page is not None:
             _write_index(OwnDir.of(out), report, run, [result.row for result in found])
+        for video in report.videos if differing else ():
+            if not video.failure:
+                add_banner(OwnDir.of(video.out), differing or "")
     if labels is None:
         remove_label_files(OwnDir.of(out))
     else:
         scores = collect_scores(labels, [result.scores for result in found], run.path.name, banners)
         report = replace(report, labels=scores)
         write_label_files(OwnDir.of(out), scores)
+        if report.page is not None:
+            rows = [result.row for result in found]
+            written = [name for name in LABEL_FILES if OwnDir.of(out).kind(name) == "file"]
+            _write_index(OwnDir.of(out), report, run, rows, written)
     return report
+
+
+def _all_banners(
+    known: Sequence[str], results: Sequence[VideoResult], differing: str | None
+) -> tuple[str, ...]:
+    """Return the banners of all workers, each once."""
+    of_videos = [banner for result in results for banner in result.row.banners]
+    return tuple(dict.fromkeys([*known, *of_videos, *([differing] if differing else [])]))
 
 
 class _Watch(Observer):
@@ -117,8 +138,10 @@ class _Watch(Observer):
         self._cancel.raise_if_cancelled()
 
 
-def _write_index(out: OwnDir, report: PredictReport, run: Run, rows: Sequence[VideoRow]) -> None:
+def _write_index(
+    out: OwnDir, report: PredictReport, run: Run, rows: Sequence[VideoRow], label_files: Sequence[str] = ()
+) -> None:
     values: dict[str, Any] = to_json_values(report)
-    page = "".join(as_folder_page(out.name, run.class_names, rows))
+    page = "".join(as_folder_page(out.name, run.class_names, rows, report.banners, label_files))
     out.make()
     out.write_together({INDEX_FILE: to_json(portable_values(values)) + "\n", PAGE_FILE: page})

@@ -75,6 +75,12 @@ class PredictOptions:
         ):
             msg = f"--people is '{self.people}'; allowed: all, main, or a number of people from 1."
             raise ConfigError(msg)
+        if self.end_seconds is not None and self.end_seconds <= (self.start_seconds or 0.0):
+            msg = (
+                f"--end is {self.end_seconds:g}; allowed: more than --start ({self.start_seconds or 0:g}), "
+                "in seconds from the start of the video."
+            )
+            raise ConfigError(msg)
         require_range("--min-face", self.min_face_px, 0)
         require_range("--min-share", self.min_share, 0, 1)
         if self.mask is not None:
@@ -148,12 +154,12 @@ def plan_source(
         ClipError: The source cannot be read; names the step.
         ConfigError: A window is too short, no frame is in the part, or the file of cuts is unreadable.
     """
-    _require_times(path, options)
+    require_times(path, options)
     cuts = replace(config.shots, search="videos") if options.shots == AUTO else None
     scan = scan_source(path, cuts=cuts, rate=options.rate, decoder=decoder, on_progress=on_progress)
     if options.shots not in (AUTO, NONE):
         scan = replace(scan, cuts=_cuts_of_file(Path(options.shots), scan))
-    window, notes = _window_seconds(info, options)
+    window, notes = window_seconds_of(info, options)
     if options.rate is not None and not scan.images:
         notes.append("--rate is for directories of images; the times of a video are its own")
     clock_N = clock_of(scan.seconds_N)
@@ -190,7 +196,7 @@ def plan_source(
     )
 
 
-def _require_times(path: Path, options: PredictOptions) -> None:
+def require_times(path: Path, options: PredictOptions) -> None:
     """Raise ConfigError for times that images without a rate do not have."""
     for name, value in (("--start", options.start_seconds), ("--end", options.end_seconds)):
         if value is not None and options.rate is None and path.is_dir():
@@ -201,7 +207,8 @@ def _require_times(path: Path, options: PredictOptions) -> None:
             raise ConfigError(msg)
 
 
-def _window_seconds(info: RunInfo, options: PredictOptions) -> tuple[float, list[str]]:
+def window_seconds_of(info: RunInfo, options: PredictOptions) -> tuple[float, list[str]]:
+    """Return the wanted length of windows, in seconds, and notes on it."""
     if options.window_seconds is not None:
         return options.window_seconds, []
     if info.clip_seconds:
@@ -218,10 +225,21 @@ def _cuts_of_file(path: Path, scan: SourceScan) -> tuple[int, ...]:
     if not scan.has_times:
         msg = f"--shots '{path}' has times, and the images have none; give --rate."
         raise ConfigError(msg)
-    cuts = set()
-    for number, line in enumerate(
-        read_given(path, _MOST_BYTES).decode("utf-8-sig", "replace").splitlines(), 1
-    ):
+    seconds_N = np.array(read_cut_times(path))
+    cuts = set(np.searchsorted(scan.seconds_N, seconds_N - 1e-6, side="left").tolist())
+    return tuple(sorted(cut for cut in cuts if 0 < cut < scan.num_frames))
+
+
+def read_cut_times(path: Path) -> list[float]:
+    """Return the times in a file of cuts, in seconds.
+
+    Raises:
+        ConfigError: A line is no time.
+        FileError: The file cannot be read.
+    """
+    times: list[float] = []
+    text = read_given(path, _MOST_BYTES).decode("utf-8-sig", "replace")
+    for number, line in enumerate(text.splitlines(), 1):
         row = [cell.strip().strip('"') for cell in line.split(",", 1)]
         if not row or not row[0].strip() or row[0].lstrip().startswith("#"):
             continue
@@ -229,10 +247,9 @@ def _cuts_of_file(path: Path, scan: SourceScan) -> tuple[int, ...]:
             seconds = float(row[0])
         except ValueError:
             seconds = math.nan
-        if not math.isfinite(seconds):
-            if number == 1:
-                continue  # a header
+        if math.isfinite(seconds):
+            times.append(seconds)
+        elif number > 1:  # the first line may be a header
             msg = f"--shots '{path}', line {number}: '{row[0][:40]}' is no time in seconds."
             raise ConfigError(msg)
-        cuts.add(int(np.searchsorted(scan.seconds_N, seconds - 1e-6, side="left")))
-    return tuple(sorted(cut for cut in cuts if 0 < cut < scan.num_frames))
+    return times

@@ -1,4 +1,4 @@
-"""A prediction -> subtitles.srt and subtitles.vtt: "P1: happiness 81%" during each run of equal answers."""
+"""A prediction -> subtitles.srt and subtitles.vtt: "P1: happiness, mean p=81%" during each run."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -52,7 +52,7 @@ def cues(prediction: Prediction) -> tuple[Cue, ...]:
                 continue
             end = max(run.end, min(run.start + SHORTEST_SECONDS, axis.end))
             start = min(run.start, max(0.0, end - SHORTEST_SECONDS))
-            text = printable(f"{line.name}: {run.answer} {100 * (run.probability or 0):.0f}%")
+            text = printable(f"{line.name}: {run.answer}, mean p={100 * (run.probability or 0):.0f}%")
             found.append(Cue(start_ms=round(1000 * start), end_ms=round(1000 * end), text=text))
     return tuple(sorted(found, key=lambda cue: (cue.start_ms, cue.end_ms)))
 

@@ -61,23 +61,20 @@ def answer_cells(one: HeadAnswer, class_names: Sequence[str]) -> list[Cell]:
     ]
 
 
-def windows_csv(prediction: Prediction) -> Iterator[str]:
-    """Yield the lines of windows.csv, a window each, in the order of windows.jsonl."""
+def windows_table(prediction: Prediction) -> tuple[list[str], Iterator[Row]]:
+    """Return the columns and the rows of windows.csv, a window each, in the order of windows.jsonl."""
     names = prediction.class_names
-    header = [
-        *_WINDOW_COLUMNS,
-        *answer_columns(names),
-        "person",
-        "banner",
-    ]
     banner, person_of = banner_text(prediction.banners), prediction.person_of
-    yield from csv_lines(
-        header,
-        (
-            [*_window_cells(window, names), person_of.get(window.track, ""), banner]
-            for window in prediction.windows
-        ),
+    rows = (
+        [*_window_cells(window, names), person_of.get(window.track, ""), banner]
+        for window in prediction.windows
     )
+    return [*_WINDOW_COLUMNS, *answer_columns(names), "person", "banner"], rows
+
+
+def windows_csv(prediction: Prediction) -> Iterator[str]:
+    """Yield the lines of windows.csv."""
+    yield from csv_lines(*windows_table(prediction))
 
 
 def _window_cells(window: WindowAnswer, names: Sequence[str]) -> list[Cell]:

@@ -1,12 +1,13 @@
 """A video -> its prediction and files, on a worker of any executor. A failing video ends only itself."""
 
+import secrets
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 
@@ -16,58 +17,29 @@ from pipeline.errors import ClipError, OusError, first_line
 from pipeline.executor import TaskContext
 from pipeline.executor.machine import available_cores, decoders_for, keep_memory, use_cores
 from pipeline.own_dir import OwnDir
-from pipeline.portable import portable
-from pipeline.process import DecodePool
+from pipeline.process import DecodePool, ExtractConfig
 from pipeline.store.location import LocationLike
-from trainer.prediction.answers import require_face_run
+from trainer.prediction.early_checks import check_run, plan_if_doubtful
 from trainer.prediction.explanation_choice import NO_WINDOW
 from trainer.prediction.extraction import load_run_models
-from trainer.prediction.folder_page import VideoRow, video_row
+from trainer.prediction.folder_page import video_row
 from trainer.prediction.growing_files import LOCK_FILE
 from trainer.prediction.inputs import Input
-from trainer.prediction.label_scores import VideoScores, score_video
+from trainer.prediction.label_notes import notes_on_spans
+from trainer.prediction.label_scores import score_video
 from trainer.prediction.labels import Labels
 from trainer.prediction.outcomes import PredictedVideo, PredictObserver, outcome_of
-from trainer.prediction.outputs import OutputOptions, remove_outputs, require_page, write_outputs
-from trainer.prediction.people_file import with_people
+from trainer.prediction.outputs import OutputOptions, require_page, write_outputs
+from trainer.prediction.people_file import of_kept_windows, with_people
 from trainer.prediction.person_section import Explanation
-from trainer.prediction.predict import Predictor, Progress
+from trainer.prediction.predict import Predictor
+from trainer.prediction.restarting import restart_once
 from trainer.prediction.results import Prediction
 from trainer.prediction.source import PlannedSource, PredictOptions, plan_source
+from trainer.prediction.video_progress import Fraction, counted_by
+from trainer.prediction.video_tasks import VideoResult, VideoTask, failed
 from trainer.prediction.writing import PAGE_FILE, Written
-from trainer.runs import load_run
-
-
-@dataclass(frozen=True, kw_only=True)
-class VideoTask:
-    """A video to predict.
-
-    Attributes:
-        number: Its place among all videos.
-        source: The video.
-        out: Directory of its files.
-        is_only: Whether it is the only video, so that an option that does not fit it ends the command.
-    """
-
-    number: int
-    source: Input
-    out: Path
-    is_only: bool
-
-
-@dataclass(frozen=True, kw_only=True)
-class VideoResult:
-    """Result of a video.
-
-    Attributes:
-        video: The outcome.
-        row: Its row on the page over all videos.
-        scores: Scores of its labels; None without labels, or without a prediction.
-    """
-
-    video: PredictedVideo
-    row: VideoRow
-    scores: VideoScores | None = None
+from trainer.runs import Run, load_run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +57,8 @@ class PredictSetup:
         names: Names of people, and the file that has them; None for their own names.
         labels: The user's labels; None for none.
         restart: Replace predictions that are there.
+        only: The only source, whose options are checked before models are loaded; None for several.
+        command: Id of the command, by which a second worker continues what the first one has restarted.
         takes_provided_faces: See `extraction_config`.
         device: Where the models compute.
         decoders: Number of decoding processes; None to choose by the cores.
@@ -102,6 +76,8 @@ class PredictSetup:
     names: tuple[Mapping[str, tuple[int, str]], str] | None = None
     labels: Labels | None = None
     restart: bool = False
+    only: Path | None = None
+    command: str = field(default_factory=partial(secrets.token_hex, 8))
     takes_provided_faces: bool = False
     device: str = "auto"
     decoders: int | None = None
@@ -121,25 +97,37 @@ class PredictSetup:
         keep_memory()
         num_cores = len(use_cores(cores)) if cores else len(available_cores())
         run = load_run(self.run, device=self.device)
-        face_run = None if self.face_run is None else load_run(self.face_run, device=self.device)
-        if face_run is not None:
-            require_face_run(run, face_run)
         where = choose_device(self.device)
-        models = load_run_models(
-            run,
-            where,
-            cache=self.cache,
-            encoder_weights=self.encoder_weights,
-            detector_weights=self.detector_weights,
-            takes_provided_faces=self.takes_provided_faces,
-        )
+        given: dict[str, Any] = {
+            "cache": self.cache,
+            "encoder_weights": self.encoder_weights,
+            "detector_weights": self.detector_weights,
+            "takes_provided_faces": self.takes_provided_faces,
+        }
+        config = check_run(run, where, face_run=self.face_run, **given)
+        face_run = None if self.face_run is None else load_run(self.face_run, device=self.device)
         decoder = DecodePool(self.decoders or decoders_for(where, num_cores))
         try:
+            planned = self._planned(run, config, decoder)
+            models = load_run_models(run, where, **given)
             predictor = Predictor(run, models, self.options, decoder, face_run, self.cache)
         except BaseException:
             decoder.close()
             raise
-        return PredictWorker(self, predictor, decoder)
+        return PredictWorker(self, predictor, decoder, planned)
+
+    def _planned(self, run: Run, config: ExtractConfig, decoder: DecodePool) -> dict[Path, PlannedSource]:
+        """Return the plan of the only source if options may not fit. Raises ConfigError if they do not."""
+        if self.only is None:
+            return {}
+        cancel = self.cancel or CancelToken()
+        try:
+            planned = plan_if_doubtful(
+                self.only, run, config, self.options, decoder, lambda _: cancel.raise_if_cancelled()
+            )
+        except ClipError:  # no option: the outcome of the source
+            return {}
+        return {} if planned is None else {self.only: planned}
 
 
 @dataclass
@@ -149,6 +137,7 @@ class PredictWorker:
     setup: PredictSetup
     predictor: Predictor
     decoder: DecodePool
+    _planned: dict[Path, PlannedSource] = field(default_factory=dict)
     _cancel: CancelToken = field(default_factory=CancelToken)
 
     @property
@@ -170,7 +159,7 @@ class PredictWorker:
             TaskCancelledError: The work was cancelled before the first window.
         """
         self._cancel = self.setup.cancel or context.cancel
-        fraction = _Fraction(context.advance)
+        fraction = Fraction(context.advance)
         try:
             result = self._result(task, fraction)
         except OusError as error:
@@ -198,7 +187,7 @@ class PredictWorker:
         """Stop the decoders."""
         self.decoder.close()
 
-    def _result(self, task: VideoTask, fraction: "_Fraction") -> VideoResult:
+    def _result(self, task: VideoTask, fraction: Fraction) -> VideoResult:
         video, prediction = self._predicted(task, fraction)
         labels, has_page = self.setup.labels, "html" in self.setup.outputs.formats
         link = f"{task.source.name}/{PAGE_FILE}" if has_page else None
@@ -206,12 +195,13 @@ class PredictWorker:
             video=video,
             row=video_row(prediction, link),
             scores=None if labels is None else score_video(labels, task.source.name, prediction),
+            made_with=prediction.made_with,
         )
 
-    def _predicted(self, task: VideoTask, fraction: "_Fraction") -> tuple[PredictedVideo, Prediction]:
+    def _predicted(self, task: VideoTask, fraction: Fraction) -> tuple[PredictedVideo, Prediction]:
         began, one, predictor, observer = time.monotonic(), task.source, self.predictor, self.observer
         require_page(one.path, self.setup.outputs)
-        planned = plan_source(
+        planned = self._planned.pop(one.path, None) or plan_source(
             one.path,
             predictor.models.models.config,
             predictor.run.info,
@@ -224,21 +214,39 @@ class PredictWorker:
         place = OwnDir.of(task.out)
         place.make()
         with place.lock(LOCK_FILE):
-            if self.setup.restart:
-                remove_outputs(place)
-            on_progress = _counted(planned, observer.on_windows(one, planned), fraction)
+            restart = self.setup.restart and restart_once(place, self.setup.command)
+            on_progress = counted_by(planned, observer.on_windows(one, planned), fraction)
             prediction = predictor.predict(
-                planned, place, restart=self.setup.restart, on_progress=on_progress, cancel=self._cancel
+                planned, place, restart=restart, on_progress=on_progress, cancel=self._cancel
             )
+            prediction = self._with_notes(one, planned, prediction)
             explanations = self._explained(one, planned, prediction, place)
-            if self.setup.names is not None:
-                prediction = with_people(prediction, *self.setup.names)
+            prediction, explanations = self._named(prediction, explanations)
             written = self._written(one, planned, prediction, place, explanations)
         skipped = tuple(f"{form} was not written: {why}" for form, why in written.skipped.items())
         for note in written.notes:
             observer.on_note(f"{one.path.name}: {note}")
-        seconds, notes = time.monotonic() - began, (*planned.notes, *written.notes)
+        seconds, notes = time.monotonic() - began, (*prediction.notes, *written.notes)
         return outcome_of(one, task.out, prediction, seconds, notes=notes, skipped=skipped), prediction
+
+    def _with_notes(self, one: Input, planned: PlannedSource, prediction: Prediction) -> Prediction:
+        """Return the prediction with the remarks on its source and labels; report those on labels."""
+        labels = self.setup.labels
+        on_labels = () if labels is None else notes_on_spans(labels.of_video(one.name), prediction)
+        for note in on_labels:
+            self.observer.on_note(f"{one.path.name}: {note}")
+        return replace(prediction, notes=(*planned.notes, *on_labels))
+
+    def _named(
+        self, prediction: Prediction, explanations: Mapping[int, Explanation]
+    ) -> tuple[Prediction, Mapping[int, Explanation]]:
+        """Return both with the people of the people file."""
+        if self.setup.names is None:
+            return prediction, explanations
+        named = with_people(prediction, *self.setup.names)
+        for note in named.notes[len(prediction.notes) :]:
+            self.observer.on_note(note)
+        return named, of_kept_windows(explanations, prediction, named)
 
     def _explained(
         self, one: Input, planned: PlannedSource, prediction: Prediction, place: OwnDir
@@ -289,39 +297,3 @@ class PredictWorker:
             show(seconds)
 
         return on_progress
-
-
-def failed(task: VideoTask, failure: str) -> VideoResult:
-    """Return the result of a video that cannot be predicted, with the reason."""
-    name, path = task.source.name, task.source.path
-    return VideoResult(
-        video=PredictedVideo(name=name, path=path, out=task.out, failure=failure),
-        row=VideoRow(name=name, failure=portable(failure)),
-    )
-
-
-class _Fraction:
-    """The fraction of a video that is done, which only grows."""
-
-    def __init__(self, advance: Callable[[float], None]) -> None:
-        self._advance, self._done = advance, 0.0
-
-    def reach(self, fraction: float) -> None:
-        """Report that this fraction is done."""
-        if fraction > self._done:
-            self._advance(fraction - self._done)
-            self._done = fraction
-
-
-def _counted(
-    planned: PlannedSource, show: Callable[[Progress], None], fraction: _Fraction
-) -> Callable[[Progress], None]:
-    """Return a callback that also counts the fraction of the source that is done."""
-    scan = planned.scan
-    total = max(scan.end_seconds if scan.has_times else float(scan.num_frames), 1e-9)
-
-    def on_progress(progress: Progress) -> None:
-        fraction.reach(min(progress.seconds / total, 1.0))
-        show(progress)
-
-    return on_progress

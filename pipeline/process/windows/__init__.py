@@ -14,7 +14,7 @@
 ``cells``     scene images without one cell of a grid
 """
 
-from pipeline.frames import PartDecoder, scan_source, stream_frames
+from pipeline.frames import PartDecoder, outline_source, scan_source, stream_frames
 from pipeline.process.windows.again import WindowAgain, encode_streams, make_again
 from pipeline.process.windows.cells import GRID, encode_scenes, grid_cells, with_filled
 from pipeline.process.windows.plan import Window, WindowPlan, clock_of, plan_windows
@@ -54,6 +54,7 @@ __all__ = [
     "make_again",
     "plan_windows",
     "reason_for",
+    "outline_source",
     "scan_source",
     "stream_frames",
     "with_filled",
