@@ -329,3 +329,22 @@ def test_an_installed_wheel_has_the_command_and_the_packages_in_any_directory(
     )
     assert failed.returncode == 1
     assert "No cache at 'none.zarr'; make one with `ous extract --cache none.zarr ...`" in failed.stderr
+
+
+@pytest.mark.parametrize("recipe", ["Dockerfile", "ous.def"])
+def test_a_recipe_of_a_container_takes_files_that_are_there_and_the_lock_with_hashes(recipe: str) -> None:
+    text = (ROOT / "containers" / recipe).read_text()
+    if recipe == "Dockerfile":
+        copied = [
+            name for line in re.findall(r"^COPY (.+) \S+$", text, re.MULTILINE) for name in line.split()
+        ]
+    else:
+        copied = re.findall(r"^    (\S+) /opt/ous/\S+$", text, re.MULTILINE)
+    needed = {"requirements.lock", "pyproject.toml", "README.md", "LICENSE", "cli.py", "pipeline", "trainer"}
+    assert set(copied) == needed
+    assert all((ROOT / name).exists() for name in copied)
+    assert "--require-hashes --no-deps -r requirements.lock" in text
+    kept = {
+        line.removeprefix("!") for line in (ROOT / ".dockerignore").read_text().splitlines() if line[0] == "!"
+    }
+    assert kept == needed
