@@ -332,7 +332,7 @@ def test_an_installed_wheel_has_the_command_and_the_packages_in_any_directory(
 
 
 @pytest.mark.parametrize("recipe", ["Dockerfile", "ous.def"])
-def test_a_recipe_of_a_container_takes_files_that_are_there_and_the_lock_with_hashes(recipe: str) -> None:
+def test_a_recipe_of_a_container_takes_files_that_are_there_and_the_lock(recipe: str) -> None:
     text = (ROOT / "containers" / recipe).read_text()
     if recipe == "Dockerfile":
         copied = [

@@ -20,7 +20,7 @@ from pipeline.types import Bools, Floats, Ints
 
 Interval = tuple[float, float]
 
-_Z_95 = 1.959963984540054
+Z_95 = 1.959963984540054
 _DRAWS = 10_000
 _SEED = 0
 _FEWEST_GROUPS = 2
@@ -261,9 +261,9 @@ def bootstrap_groups(
 
 def wilson(right: float, total: int) -> Interval:
     """Return Wilson's 95% score interval of `right` successes in `total` trials."""
-    share, z2 = right / total, _Z_95**2
+    share, z2 = right / total, Z_95**2
     centre = (share + z2 / (2 * total)) / (1 + z2 / total)
-    half = _Z_95 / (1 + z2 / total) * math.sqrt(share * (1 - share) / total + z2 / (4 * total**2))
+    half = Z_95 / (1 + z2 / total) * math.sqrt(share * (1 - share) / total + z2 / (4 * total**2))
     return max(0.0, min(share, centre - half)), min(1.0, max(share, centre + half))
 
 

@@ -146,6 +146,29 @@ def plot_bounds(
     _save(figure, image)
 
 
+def plot_gains(
+    gain_by_name: Mapping[str, float],
+    intervals: Sequence[tuple[float, float]] | None,
+    image: BinaryIO,
+    *,
+    title: str,
+    banners: Sequence[str],
+) -> None:
+    """Write a gain, -1 to 1, for each name, with its interval; None for none."""
+    figure = _figure(8, 1.4 + 0.4 * len(gain_by_name), banners)
+    axes = figure.add_subplot()
+    for row, gain in enumerate(gain_by_name.values()):
+        low, high = (gain, gain) if intervals is None else intervals[row]
+        axes.plot([100 * low, 100 * high], [row, row], color="black")
+        axes.plot(100 * gain, row, "o", color="tab:blue" if gain >= 0 else "tab:red")
+    axes.axvline(0, linestyle="--", color="gray")
+    axes.set_yticks(range(len(gain_by_name)), list(map(_plain, gain_by_name)))
+    axes.set_ylim(len(gain_by_name) - 0.5, -0.5)
+    axes.set_xlabel("points: clips won minus clips lost, in percent of the clips")
+    axes.set_title(_plain(title))
+    _save(figure, image)
+
+
 def plot_stages(
     points: Mapping[str, Floats],
     label_N: Ints,

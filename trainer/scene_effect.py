@@ -6,6 +6,7 @@ result better or worse, or changed one wrong class into another.
 Letters: C classes; N clips.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -15,6 +16,7 @@ import numpy as np
 from pipeline.errors import counted
 from pipeline.groups import has_groups
 from pipeline.types import Floats, Ints, Polarity
+from trainer.intervals import Z_95
 from trainer.sign_test import MCNEMAR, SIGN_FLIP, mcnemar, sign_flip
 
 ENTROPY_BINS = ((0.0, 0.5), (0.5, 1.0), (1.0, 1.5), (1.5, float("inf")))
@@ -88,6 +90,18 @@ class Flips:
     def net(self) -> float:
         """Change of the accuracy on these clips by the scene, -1 to 1."""
         return (self.won - self.lost) / self.num_clips
+
+    @property
+    def net_interval(self) -> tuple[float, float]:
+        """95% interval of `net` for independent clips: adjusted Wald for paired proportions, -1 to 1.
+
+        Source: Bonett and Price, 2012, Adjusted Wald confidence interval for a difference of binomial
+        proportions based on paired data, J. Educ. Behav. Stat. 37(4).
+        """
+        num = self.num_clips + 2
+        won, lost = (self.won + 1) / num, (self.lost + 1) / num
+        half = Z_95 * math.sqrt((won + lost - (won - lost) ** 2) / num)
+        return max(-1.0, won - lost - half), min(1.0, won - lost + half)
 
     @property
     def p_value(self) -> float:

@@ -13,9 +13,10 @@ class Text:
 
 @dataclass(frozen=True, kw_only=True)
 class Items:
-    """A list."""
+    """A list. With a summary, HTML folds it away under this line."""
 
     items: Sequence[str]
+    summary: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

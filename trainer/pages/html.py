@@ -12,10 +12,15 @@ _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 _DARK = 0.5
 _INK_RGB = (8, 64, 129)
 _STYLE = """
-:root{color-scheme:light;--line:#c9ced6;--soft:#f3f5f8;--ours:#eaf2fb;--ink:#1b1f24;
+:root{color-scheme:light dark;--page:#fff;--line:#c9ced6;--soft:#f3f5f8;--ours:#eaf2fb;--ink:#1b1f24;
+--faint:#4b5563;--link:#0a58ca;
 --soft-tint:rgba(12,50,114,.05);--ours-tint:rgba(3,96,214,.08);--fade:rgba(16,24,40,.4)}
+@media (prefers-color-scheme:dark){
+:root{--page:#15181d;--line:#3d4450;--soft:#20252d;--ours:#1b2c44;--ink:#e6e9ee;--faint:#a9b2c0;
+--link:#7db4ff;--soft-tint:rgba(160,190,255,.07);--ours-tint:rgba(90,160,255,.16);--fade:rgba(0,0,0,.7)}
+}
 *{box-sizing:border-box}
-body{margin:0 auto;max-width:70rem;padding:0 1rem 4rem;color:var(--ink);background:#fff;
+body{margin:0 auto;max-width:70rem;padding:0 1rem 4rem;color:var(--ink);background:var(--page);
 font:1rem/1.5 system-ui,-apple-system,"Segoe UI",Roboto,"Liberation Sans",sans-serif;overflow-wrap:anywhere}
 h1{font-size:1.6rem;line-height:1.2;margin:1.2rem 0}
 h2{font-size:1.3rem;border-bottom:2px solid var(--line);margin:2.5rem 0 1rem;padding-bottom:.2rem}
@@ -23,23 +28,29 @@ h3{font-size:1.05rem;margin:2rem 0 .5rem}
 .banner{background:#b00020;color:#fff;font-weight:700;font-size:1.15rem;padding:.8rem 1rem;margin:1rem 0;
 border-radius:.3rem;print-color-adjust:exact;-webkit-print-color-adjust:exact}
 nav ul{padding-left:1.2rem}
-a{color:#0a58ca}
+a{color:var(--link)}
 figure{margin:1.2rem 0}
 figcaption,.title{font-weight:600;margin:0 0 .4rem}
-.note{color:#4b5563;font-size:.9rem;margin:.4rem 0 0}
+.note{color:var(--faint);font-size:.9rem;margin:.4rem 0 0}
 .wide{overflow-x:auto;max-width:100%;border:1px solid var(--line);border-radius:.3rem;
-background:linear-gradient(to right,#fff 40%,transparent) left/3rem 100% no-repeat local,
-linear-gradient(to left,#fff 40%,transparent) right/3rem 100% no-repeat local,
+background:linear-gradient(to right,var(--page) 40%,transparent) left/3rem 100% no-repeat local,
+linear-gradient(to left,var(--page) 40%,transparent) right/3rem 100% no-repeat local,
 linear-gradient(to right,var(--fade),transparent) left/1.2rem 100% no-repeat scroll,
-linear-gradient(to left,var(--fade),transparent) right/1.2rem 100% no-repeat scroll,#fff}
-.wide:focus-visible{outline:3px solid #0a58ca}
-img{display:block;max-width:100%;height:auto}
+linear-gradient(to left,var(--fade),transparent) right/1.2rem 100% no-repeat scroll,var(--page)}
+.wide:focus-visible{outline:3px solid var(--link)}
+img{display:block;max-width:100%;height:auto;background:#fff}
+summary{cursor:pointer;color:var(--link)}
+.zoom{display:block;overflow-x:auto;cursor:zoom-in}
+.zoom input{position:absolute;opacity:0}
+.zoom:focus-within{outline:3px solid var(--link)}
+.zoom:has(:checked){cursor:zoom-out}
+.zoom :checked+img{max-width:none;min-width:100%}
 table{border-collapse:collapse;width:100%;font-size:.9rem;font-variant-numeric:tabular-nums}
 th,td{padding:.35rem .6rem;text-align:right;border-bottom:1px solid var(--line);white-space:nowrap;
 overflow-wrap:normal}
 thead th{background:var(--soft-tint);vertical-align:bottom;white-space:normal}
 th:first-child{text-align:left;white-space:normal;min-width:6.5rem;max-width:16rem;overflow-wrap:anywhere;
-position:sticky;left:0;background:#fff;border-right:1px solid var(--line)}
+position:sticky;left:0;background:var(--page);border-right:1px solid var(--line)}
 thead th:first-child{background:var(--soft)}
 tbody th{font-weight:400}
 tr.ours td{background:var(--ours-tint)}
@@ -54,6 +65,8 @@ th,td{padding:.3rem .4rem}
 th:first-child{min-width:5.5rem}
 }
 @media print{
+details::details-content{content-visibility:visible;display:block}
+:root{color-scheme:light;--page:#fff;--line:#c9ced6;--soft:#f3f5f8;--ours:#eaf2fb;--ink:#1b1f24;--faint:#4b5563}
 html{font-size:9.5pt}
 body{max-width:none;padding:0}
 nav{display:none}
@@ -121,7 +134,9 @@ def _block(block: Block) -> Iterator[str]:
         case Text():
             yield f"<p>{safe_text(block.text)}</p>"
         case Items():
-            yield f"<ul>{''.join(f'<li>{safe_text(item)}</li>' for item in block.items)}</ul>"
+            listed = f"<ul>{''.join(f'<li>{safe_text(item)}</li>' for item in block.items)}</ul>"
+            summary = f"<summary>{safe_text(block.summary)}</summary>"
+            yield f"<details>{summary}{listed}</details>" if block.summary else listed
         case Table():
             yield from _table(block)
         case Figure():
@@ -159,12 +174,14 @@ def _cells(cells: Sequence[str], shades: Sequence[float]) -> str:
 def _colour(share: float) -> str:
     """Return a transparent tint, so that the shadow at the edge of a wide table remains visible."""
     ink = ",".join(map(str, _INK_RGB))
-    return f"background:rgba({ink},{share:.3f});color:{'#fff' if share > _DARK else '#000'}"
+    return f"background:rgba({ink},{share:.3f});color:{'#fff' if share > _DARK else 'inherit'}"
 
 
 def _figure(figure: Figure) -> Iterator[str]:
     source = f"data:image/{figure.kind};base64,{b64encode(figure.image).decode()}"
-    yield from _captioned(figure.title, [f'<img src="{source}" alt="{safe_text(figure.alt)}">'], figure.note)
+    image = f'<img src="{source}" alt="{safe_text(figure.alt)}">'
+    whole = '<label class="zoom" title="original size"><input type="checkbox" aria-label="original size">'
+    yield from _captioned(figure.title, [f"{whole}{image}</label>"], figure.note)
 
 
 def _captioned(title: str, lines: Sequence[str], note: str) -> Iterator[str]:

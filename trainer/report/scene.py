@@ -2,14 +2,16 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 
 from pipeline.errors import ConfigError, counted
 from pipeline.store.location import LocationLike
+from trainer import plots
 from trainer.config import TrainConfig, learnt
-from trainer.pages.document import Block, Items, Section, Table, Text
+from trainer.pages.document import Block, Figure, Items, Section, Table, Text
 from trainer.report.comparability import SharedFacts
 from trainer.report.rows import setting_changes
 from trainer.report.runs import ReportedRun
@@ -241,6 +243,8 @@ def _blocks(pair: ScenePair) -> Iterator[Block]:
         f"{' ' * bool(found.polarity_note)}{found.polarity_note}{_VOTES if found.by_entropy else ''}",
         ours=[0],
     )
+    if found.by_class:
+        yield _gains(pair)
     if found.moves:
         yield Table(
             title="Predictions that differ between the two runs, most frequent first",
@@ -248,7 +252,32 @@ def _blocks(pair: ScenePair) -> Iterator[Block]:
             rows=[[label, face, full, str(n)] for (label, face, full), n in found.moves[:_MOVES_SHOWN]],
             note=_rest(len(found.moves), _MOVES_SHOWN),
         )
-    yield Items(items=[_ids("Won", found.won), _ids("Lost", found.lost)])
+    listed = [_ids(what, ids) for what, ids in (("Won", found.won), ("Lost", found.lost)) if ids]
+    if listed:
+        yield Items(items=listed, summary="Clips that are won and lost")
+
+
+def _gains(pair: ScenePair) -> Figure:
+    """Draw the gain of the full run in each class."""
+    found, image = pair.found, BytesIO()
+    is_independent = found.overall.nets is None
+    kinds = [found.overall, *found.by_class]
+    plots.plot_gains(
+        {f"{flips.kind} ({flips.num_clips})": flips.net for flips in kinds},
+        [flips.net_interval for flips in kinds] if is_independent else None,
+        image,
+        title="Change of the recall by the scene",
+        banners=pair.full.banners,
+    )
+    shown = "; ".join(f"{flips.kind} {100 * flips.net:+.1f}" for flips in kinds)
+    return Figure(
+        title="Change of the recall by the scene, in points",
+        image=image.getvalue(),
+        alt=f"net of won and lost clips by class, in points: {shown}",
+        note="Lines: 95% intervals (Bonett and Price) of these two runs on these clips, not of the method."
+        if is_independent
+        else "Without intervals: clips of one group are not independent.",
+    )
 
 
 def _flips(flips: Flips) -> list[str]:
