@@ -306,7 +306,11 @@ class OwnDir:
                 size = os.stat(name, dir_fd=handle, follow_symlinks=False).st_size
                 self.write_bytes(to, self.read_bytes(name, size))
                 return
-            os.replace(partial, to, src_dir_fd=handle, dst_dir_fd=handle)
+            try:
+                os.replace(partial, to, src_dir_fd=handle, dst_dir_fd=handle)
+            finally:
+                with suppress(FileNotFoundError):  # still there if both names are of one file already
+                    os.unlink(partial, dir_fd=handle)
 
     def remove_file(self, name: str) -> None:
         """Remove a file, or a link itself, if it is there."""

@@ -97,17 +97,27 @@ def test_example_npz_checks_the_file(exported):
         np.testing.assert_allclose(probabilities, stored["probabilities"], atol=1e-5)
 
 
-def test_a_graph_with_other_answers_is_not_written(exported, monkeypatch, tmp_path):
+@pytest.mark.parametrize(
+    ("value", "rows", "message"),
+    [
+        (0.9, None, "probabilities that differ by .* It is not written"),
+        (np.nan, None, "probabilities that differ by nan .* It is not written"),
+        (0.9, 1, r"probabilities of shape \(1, 3\) for 2 clips. It is not written"),
+    ],
+)
+def test_a_graph_with_other_answers_is_not_written(exported, monkeypatch, tmp_path, value, rows, message):
     class Other:
         def __init__(self, *_, **__):
             pass
 
         def run(self, _, given):
-            rows = len(given["face"])
-            return [np.full((rows, 3), 0.9, np.float32), np.full((rows, 3), 0.9, np.float32)]
+            shape = (rows or len(given["face"]), 3)
+            return [np.full(shape, value, np.float32), np.full(shape, value, np.float32)]
 
     monkeypatch.setattr(onnxruntime, "InferenceSession", Other)
-    with pytest.raises(OnnxError, match="probabilities that differ by .* It is not written"):
+    if rows:
+        monkeypatch.setattr("trainer.export.onnx_file._LARGEST_DIFFERENCE", 1.0)
+    with pytest.raises(OnnxError, match=message):
         export_model(exported.path.parent / "run", tmp_path / "model", onnx=True)
     assert not (tmp_path / "model").exists()
 

@@ -327,3 +327,26 @@ def test_a_directory_travels_to_other_processes(ours):
     below = ours / "a"
     assert pickle.loads(pickle.dumps(below)) == below
     assert below.path == Path(str(below))
+
+
+def test_a_file_gets_a_further_name_and_no_other_file_is_left(tmp_path):
+    place = OwnDir.of(tmp_path)
+    place.write_bytes("a", b"one")
+    for _ in range(2):
+        place.link("a", "b")
+        assert {entry.name: entry.read_bytes() for entry in tmp_path.iterdir()} == {"a": b"one", "b": b"one"}
+    place.write_bytes("a", b"two")
+    assert (tmp_path / "b").read_bytes() == b"one"
+    place.link("a", "b")
+    assert (tmp_path / "b").read_bytes() == b"two"
+
+
+def test_without_hard_links_a_further_name_is_a_copy(tmp_path, monkeypatch):
+    def refused(*_, **__):
+        raise PermissionError
+
+    monkeypatch.setattr(os, "link", refused)
+    place = OwnDir.of(tmp_path)
+    place.write_bytes("a", b"one")
+    place.link("a", "b")
+    assert {entry.name: entry.read_bytes() for entry in tmp_path.iterdir()} == {"a": b"one", "b": b"one"}

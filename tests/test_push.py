@@ -4,15 +4,19 @@ import base64
 import hashlib
 import json
 import threading
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from huggingface_hub import HfApi
 
 from pipeline.config import override
+from pipeline.errors import ConfigError
 from tests.command_line import call
 from tests.tiny_cache import tiny_cache, tiny_meta
+from trainer.export.push import push_model
 from trainer.presets import smoke
+from trainer.run_directory import load_info
 from trainer.training import train
 
 pytestmark = [
@@ -45,10 +49,19 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(content)
 
     def do_GET(self):
+        if "/tree/" in self.path:
+            files = self.server.hub.files.items()
+            return self.answer(
+                [
+                    {"type": "file", "path": name, "size": len(content), "oid": "0" * 40}
+                    for name, content in files
+                ]
+            )
         name = self.path.removeprefix("/api/models/").split("/revision/")[0].split("?")[0]
         if name not in self.server.hub.private:
             return self.answer({"error": "no such repository"}, 404)
-        values = {"id": name, "private": self.server.hub.private[name], "sha": "0" * 40, "siblings": []}
+        values = {"id": name, "private": self.server.hub.private[name], "sha": "0" * 40}
+        values["siblings"] = [{"rfilename": name} for name in self.server.hub.files]
         return self.answer(values)
 
     def do_PUT(self):
@@ -92,6 +105,8 @@ class Handler(BaseHTTPRequestHandler):
                 part = json.loads(line)
                 if part["key"] == "file":
                     hub.files[part["value"]["path"]] = base64.b64decode(part["value"]["content"])
+                elif part["key"] == "deletedFile":
+                    del hub.files[part["value"]["path"]]
                 elif part["key"] == "lfsFile":
                     hub.files[part["value"]["path"]] = hub.objects[part["value"]["oid"]]
             name = self.path.removeprefix("/api/models/").split("/commit/")[0]
@@ -144,6 +159,28 @@ def test_all_files_arrive_in_a_private_repository(run, hub, tmp_path, monkeypatc
     assert hub.private == {NAME: True}
     assert hub.tokens == {"Bearer hf_x"}
     assert f"uploaded to {NAME} (private): http" in shown
+
+
+def test_a_second_export_replaces_the_files_of_the_first(run, hub, tmp_path, monkeypatch, capsys):
+    hub.private[NAME], hub.files["head.onnx"], hub.files["notes.md"] = True, b"old", b"of the owner"
+    assert pushed(run, tmp_path, monkeypatch, capsys)[0] == 0
+    assert "head.onnx" not in hub.files
+    assert hub.files["notes.md"] == b"of the owner"
+
+
+@pytest.mark.parametrize("option", ["--public", "--i-hold-the-rights"])
+def test_options_of_an_upload_need_one(run, tmp_path, monkeypatch, capsys, option):
+    code, _, shown = call(monkeypatch, capsys, "export", run, "--out", tmp_path / "model", option)
+    assert code == 2
+    assert f"{option} is for --push, which is not given" in shown
+    assert not (tmp_path / "model").exists()
+
+
+def test_from_python_licensed_weights_are_not_uploaded_either(run, hub, tmp_path):
+    info = replace(load_info(run), dataset="MAFW")
+    with pytest.raises(ConfigError, match="trained on MAFW"):
+        push_model(run, NAME, info)
+    assert hub.private == {}
 
 
 def test_a_repository_that_is_there_keeps_its_visibility_which_is_shown(

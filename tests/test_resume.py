@@ -2,22 +2,27 @@
 
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
+from safetensors.torch import load, save
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from typer.testing import CliRunner
 
 import cli
 from pipeline.cancel import CancelToken, TaskCancelledError
 from pipeline.config import override
-from pipeline.errors import CheckpointError, ConfigError
+from pipeline.errors import CheckpointError, ConfigError, FileError
 from pipeline.own_dir import LockedError, OwnDir
 from tests.tiny_cache import tiny_cache, tiny_meta
 from tests.tiny_clip import PYTHONPATH
@@ -180,35 +185,131 @@ def test_a_training_that_another_process_runs_is_not_resumed(stopped):
         resume(stopped, device="cpu")
 
 
-def test_other_clips_or_features_end_the_resumption(stopped, tmp_path):
-    other = tiny_cache(tmp_path / "other.zarr", tiny_meta(num_clips=40))
-    with pytest.raises(ConfigError, match="the cache has other clips or features than at the start"):
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"meta": {"num_clips": 40}}, "clips_sha256"),
+        ({"meta": {"dataset": "dfew"}}, "dataset"),
+        ({"label": np.arange(48) % 2}, "clips_sha256"),
+        ({"signal": 0.1}, "features"),
+    ],
+)
+def test_other_clips_or_features_end_the_resumption(stopped, tmp_path, change, named):
+    before = {entry.name: entry.read_bytes() for entry in stopped.iterdir()}
+    meta = tiny_meta(**change.pop("meta", {}))
+    other = tiny_cache(tmp_path / "other.zarr", meta, **change)
+    with pytest.raises(ConfigError, match=rf"other clips or features than at the start .*{named}"):
         resume(stopped, cache=other, device="cpu")
+    assert {entry.name: entry.read_bytes() for entry in stopped.iterdir()} == before
+
+
+def test_a_changed_config_ends_the_resumption(stopped):
+    text = (stopped / "config.toml").read_text()
+    assert "weight_decay = " in text
+    (stopped / "config.toml").write_text(re.sub(r"weight_decay = .*", "weight_decay = 10.0", text))
+    with pytest.raises(CheckpointError, match=f"{STATE_FILE}' is not of the run that config.toml"):
+        resume(stopped, device="cpu")
+
+
+def test_the_state_of_another_run_is_rejected(path, stopped, tmp_path):
+    cancel = CancelToken()
+    cancel.cancel()
+    with pytest.raises(TaskCancelledError):
+        train(path, tmp_path / "other", CONFIG, seed=1, device="cpu", cancel=cancel)
+    (stopped / STATE_FILE).write_bytes((tmp_path / "other" / STATE_FILE).read_bytes())
+    with pytest.raises(CheckpointError, match="is not of the run"):
+        resume(stopped, device="cpu")
+
+
+def test_a_moved_cache_is_recorded_in_the_run(stopped, path, tmp_path, whole):
+    moved = Path(shutil.copytree(path, tmp_path / "elsewhere" / "moved.zarr"))
+    result = resume(stopped, cache=moved, device="cpu")
+    assert result.info.cache_path.endswith("moved.zarr")
+    assert load_checkpoint(stopped, torch.device("cpu")).info == load_info(stopped) == result.info
+    assert records(stopped) == records(whole)
+
+
+def test_without_room_for_the_state_the_training_continues_and_notes_it(path, whole, tmp_path, monkeypatch):
+    write = OwnDir.write_bytes
+
+    def write_bytes(place, name, content):
+        if name == STATE_FILE:
+            msg = "no space"
+            raise FileError(msg)
+        write(place, name, content)
+
+    monkeypatch.setattr(OwnDir, "write_bytes", write_bytes)
+    result = train(path, tmp_path / "run", CONFIG, device="cpu")
+    assert result.notes == ("the training cannot be resumed, because its state is not stored: no space",)
+    assert records(tmp_path / "run") == records(whole)
+
+
+def test_on_a_file_system_without_locks_the_training_continues_and_notes_it(path, tmp_path, monkeypatch):
+    def lock(*_):
+        msg = "no locks"
+        raise FileError(msg)
+
+    monkeypatch.setattr(OwnDir, "lock", lock)
+    result = train(path, tmp_path / "run", override(CONFIG, ["schedule.max_epochs=1"]), device="cpu")
+    assert result.notes == ("the training cannot be resumed, because its state is not stored: no locks",)
 
 
 def test_another_machine_is_in_the_notes(stopped, monkeypatch):
     monkeypatch.setattr("trainer.training_task.machine_of", lambda _: "cpu, 99 threads")
     (note,) = resume(stopped, device="cpu").notes
-    assert "cpu, 99 threads ('now')" in note
+    assert "now cpu, 99 threads" in note
     assert "may differ" in note
 
 
-@pytest.mark.parametrize(
-    "damage",
-    [
-        lambda content: content[: len(content) // 2],
-        lambda content: content.replace(b'\\"format\\": 1', b'\\"format\\": 7'),
-        lambda content: content.replace(b'adam.0.exp_avg"', b'adam.0.exp_avh"'),
-        lambda content: b"no tensors",
-    ],
-)
-def test_a_damaged_state_is_one_line(stopped, damage):
+def rewritten(content, change):
+    """Return a state with other values in its metadata, or other tensors."""
+    header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+    values, tensors = json.loads(header["__metadata__"]["ous_training"]), load(content)
+    change(values, tensors)
+    return save(tensors, {"ous_training": json.dumps(values)})
+
+
+def _changed(part, *keys, to):
+    def change(values, tensors):
+        target = values if part == "values" else tensors
+        for key in keys[:-1]:
+            target = target[key]
+        target[keys[-1]] = to
+
+    return lambda content: rewritten(content, change)
+
+
+DAMAGES = {
+    "cut": lambda content: content[: len(content) // 2],
+    "no tensors": lambda content: b"no tensors",
+    "format": _changed("values", "format", to=7),
+    "rate": _changed("values", "progress", "lr", to="x"),
+    "best epoch": _changed("values", "progress", "best_epoch", to=9),
+    "steps": _changed("values", "reports", 0, "steps", to="x"),
+    "epoch": _changed("values", "reports", 0, "epoch", to=4),
+    "no epoch": _changed("values", "reports", to=[]),
+    "loss": _changed("values", "reports", 0, "train", "loss", to="<b>"),
+    "losses": _changed("values", "reports", 0, "train", "losses", to=[1]),
+    "WAR": _changed("values", "reports", 0, "validation", "war", to="100%"),
+    "logits": _changed("tensors", "best_logits", to=torch.zeros(1, 3)),
+    "generator": _changed("tensors", "generator.order", to=torch.zeros(5056)),
+    "Adam": _changed("tensors", "adam.0.step", to=torch.tensor(-100.0)),
+    "NaN": _changed("tensors", "adam.0.exp_avg", to=torch.tensor(float("nan"))),
+    "more": _changed("tensors", "surplus", to=torch.zeros(3)),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_a_damaged_state_is_one_line_and_nothing_is_lost(stopped, damage):
     state = stopped / STATE_FILE
     content = state.read_bytes()
     assert damage(content) != content
     state.write_bytes(damage(content))
-    with pytest.raises(CheckpointError, match=f"'.*{STATE_FILE}' .*Train the run again"):
+    best = (stopped / "best.safetensors").read_bytes()
+    with pytest.raises(CheckpointError, match=f"'.*{STATE_FILE}' .*Train the run again") as error:
         resume(stopped, device="cpu")
+    assert "\n" not in str(error.value)
+    assert (stopped / "best.safetensors").read_bytes() == best
 
 
 def test_a_new_training_names_the_command_that_continues(path, stopped):

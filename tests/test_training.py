@@ -130,6 +130,7 @@ def test_run_directory_holds_what_a_reader_expects(finished):
     result, reports = finished
     names = {file.name.split(".out.")[0] for file in result.run_dir.iterdir()}
     assert names == {
+        ".training.lock",
         "best.safetensors",
         "config.toml",
         "run.json",

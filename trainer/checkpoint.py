@@ -88,7 +88,7 @@ def save_weights(
         FileError: A file cannot be written.
     """
     place = OwnDir.of(run_dir)
-    origin = {"config_toml": read_text(place, CONFIG_FILE), "run": _origin(info), "epoch": epoch}
+    origin = {"config_toml": read_text(place, CONFIG_FILE), "run": origin_of(info), "epoch": epoch}
     metadata = {_METADATA: to_json(origin, indent=None)}
     tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
     tensors |= {_CONTEXT: context, _TEXT_FEATURES: text_CF}
@@ -119,7 +119,7 @@ def reissued_weights(run_dir: Folder, info: RunInfo) -> bytes:
     place = OwnDir.of(run_dir)
     with _as_checkpoint_errors(place):
         _, _, tensors, origin = _read(place)
-        metadata = {_METADATA: to_json(origin | {"run": _origin(info)}, indent=None)}
+        metadata = {_METADATA: to_json(origin | {"run": origin_of(info)}, indent=None)}
         return to_bytes(tensors, metadata)
 
 
@@ -169,7 +169,7 @@ def _as_checkpoint_errors(place: OwnDir) -> Iterator[None]:
 
 def _require_origin(metadata: Any, info: RunInfo, path: Path) -> None:
     run = metadata.get("run") if isinstance(metadata, dict) else None
-    if not isinstance(run, dict) or _NOT_IN_OLDER_RUNS | run != _origin(info):
+    if not isinstance(run, dict) or _NOT_IN_OLDER_RUNS | run != origin_of(info):
         is_model = is_model_directory(path.parent)
         file = MODEL_CONFIG_FILE if is_model else RUN_FILE
         msg = f"'{path}' is not of the run that {file} beside it describes; {_AGAIN[is_model]}."
@@ -221,7 +221,7 @@ def _require_finite(tensors: Mapping[str, torch.Tensor]) -> None:
         raise ValueError(msg)
 
 
-def _origin(info: RunInfo) -> dict[str, Any]:
+def origin_of(info: RunInfo) -> dict[str, Any]:
     """Return the constant parts of a run's origin as plain JSON values."""
     values = json.loads(json.dumps(asdict(info)))  # as in the file: lists for tuples
     return {name: value for name, value in values.items() if name not in _PROGRESS}

@@ -28,7 +28,7 @@ from trainer.run_info import RunInfo
 from trainer.scalars import Scalars, ScalarTable
 from trainer.steps import Steps, TrainState
 from trainer.training_result import EpochReport, TrainEpoch, ValidationEpoch, epoch_record
-from trainer.training_state import EpochState, StateKeeper, StoredState
+from trainer.training_state import EpochState, StateKeeper
 
 METRICS_FILE = "metrics.jsonl"
 
@@ -87,7 +87,7 @@ def run_epochs(
     cancel: CancelToken | None,
     *,
     keeper: StateKeeper | None = None,
-    stored: StoredState | None = None,
+    start: EpochState | None = None,
 ) -> TrainedEpochs:
     """Train until a stopping rule holds.
 
@@ -98,7 +98,7 @@ def run_epochs(
         on_epoch: Called after every epoch.
         cancel: Checked after every epoch.
         keeper: Keeps the state after the epochs; None to keep none.
-        stored: State of an earlier run to continue with; None for the start.
+        start: State in which `run` is, of the epochs so far; None for a new run.
 
     Raises:
         TrainingError: A loss is NaN or infinite.
@@ -110,11 +110,11 @@ def run_epochs(
     reports: list[EpochReport] = []
     best_logits_NC = torch.empty(0)
     steps, reason = 0, ""
-    if stored is not None:
-        progress, reports = replace(stored.epoch.progress), [*stored.epoch.reports]
-        info, best_logits_NC = stored.epoch.info, stored.epoch.best_logits_NC
+    if start is not None:
+        progress, reports, best_logits_NC = replace(start.progress), [*start.reports], start.best_logits_NC
         steps = reports[-1].steps
         reason = progress.stop_reason(len(reports), steps, schedule)
+        info = replace(info, stop_reason=reason)
     board = _records(run_dir, reports, _board_settings(run.config, info))
     while not reason:
         began = time.perf_counter()
@@ -147,9 +147,8 @@ def run_epochs(
         )  # fmt: skip
         reports.append(report)
         _log(report, run_dir, board)
-        if keeper is not None and not reason:
-            state = EpochState(reports=reports, progress=progress, info=info, best_logits_NC=best_logits_NC)
-            keeper.after_epoch(state)
+        if keeper is not None:
+            keeper.after_epoch(EpochState(reports=reports, progress=progress, best_logits_NC=best_logits_NC))
         if on_epoch is not None:
             on_epoch(report)
         if cancel is not None:

@@ -8,6 +8,7 @@ import typer
 
 from pipeline.commands.help_sections import DATA, OUTPUT, Command
 from pipeline.commands.options import Json
+from pipeline.errors import ConfigError
 from pipeline.terminal import answer, say
 
 app = typer.Typer()
@@ -55,6 +56,11 @@ def export(
     """Write a trained model for others: weights, settings, preprocessing, model card, example."""
     from trainer.export import export_model
 
+    options = {"--public": public, "--i-hold-the-rights": i_hold_the_rights}
+    alone = [name for name, is_set in options.items() if is_set]
+    if push is None and alone:
+        msg = f"{alone[0]} is for --push, which is not given; add --push owner/name, or leave it out."
+        raise ConfigError(msg)
     if push is not None:
         from trainer.export.push import require_name, require_rights
         from trainer.run_directory import load_info
@@ -66,5 +72,10 @@ def export(
         from trainer.export.push import push_model
 
         say(f"uploading {found.num_bytes / 1e6:.1f} MB to {push}")
-        found = replace(found, pushed=push_model(found.path, push, load_info(run), is_private=not public))
+        found = replace(
+            found,
+            pushed=push_model(
+                found.path, push, load_info(run), has_rights=i_hold_the_rights, is_private=not public
+            ),
+        )
     answer(found, json_)

@@ -6,19 +6,13 @@ from pathlib import Path
 from pipeline.cancel import CancelToken
 from pipeline.config import require_range
 from pipeline.device import choose_device
-from pipeline.errors import ConfigError, MissingFileError
 from pipeline.own_dir import Folder, OwnDir
 from pipeline.store.location import LocationLike
 from trainer.caches import chosen_cache
 from trainer.config import TrainConfig
 from trainer.config_choice import chosen_config
-from trainer.run_directory import STATE_FILE, load_config, load_info, require_new
-from trainer.run_info import RunInfo
+from trainer.run_directory import load_config, load_info, require_new
 from trainer.training_result import EpochReport, TrainResult
-from trainer.training_state import (
-    StoredState,
-    read_state,
-)
 from trainer.training_task import TrainTask, run_task
 
 _LARGEST_SEED = 2**32 - 1
@@ -77,7 +71,7 @@ def train(
         encoder_weights=encoder_weights, usable_sha256=usable_sha256, is_resumable=is_resumable,
         has_profile=profile, on_epoch=on_epoch, cancel=cancel,
     )  # fmt: skip
-    return run_task(task, cache, None)
+    return run_task(task, cache)
 
 
 def resume(
@@ -110,25 +104,12 @@ def resume(
     """
     folder = OwnDir.of(run_dir)
     config, info = load_config(folder), load_info(folder)
-    stored = _stored_state(folder, info)
     task = TrainTask(
         folder=folder, config=config, fold=info.fold, seed=info.seed, device=choose_device(device),
         encoder_weights=encoder_weights, on_epoch=on_epoch, cancel=cancel,
     )  # fmt: skip
     place = chosen_cache(folder.path, info.training_cache(folder.path), cache)
-    return run_task(task, place, stored)
-
-
-def _stored_state(folder: OwnDir, info: RunInfo) -> StoredState:
-    """Return the state of an interrupted run. Raises ConfigError if there is none."""
-    if info.stop_reason and folder.kind(STATE_FILE) is None:
-        msg = f"--resume '{folder}': the training has ended ({info.stop_reason}); nothing is left to do."
-        raise ConfigError(msg)
-    try:
-        return read_state(folder)
-    except MissingFileError as error:
-        msg = f"--resume '{folder}': the run has no {STATE_FILE}; train it again under another name."
-        raise ConfigError(msg) from error
+    return run_task(task, place, is_resumed=True)
 
 
 def require_seed(seed: int) -> None:

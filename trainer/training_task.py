@@ -1,21 +1,24 @@
 """A training: its arguments -> the parts of the run -> its epochs, last files and result."""
 
+import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from io import BytesIO
+from itertools import zip_longest
 
 import torch
 
 from pipeline.cancel import CancelToken
 from pipeline.display.json_values import to_json_values
-from pipeline.errors import CheckpointError, ConfigError, FileError, counted, first_line
+from pipeline.errors import CheckpointError, ConfigError, FileError, MissingFileError, counted, printable
 from pipeline.footage import cached_footage
 from pipeline.own_dir import OwnDir
 from pipeline.store.location import LocationLike
 from pipeline.store.reader import FeatureCache
-from trainer.batches import load_clips
+from trainer.batches import ClipData, load_clips
 from trainer.caches import location_from, open_cache
+from trainer.checkpoint import origin_of, reissued_weights
 from trainer.config import TrainConfig
 from trainer.epochs import TrainingRun, run_epochs
 from trainer.folds import FoldRows, fold_rows, polarity_labels, require_polarities, require_usable
@@ -25,7 +28,16 @@ from trainer.metrics import Metrics
 from trainer.model import FeatureShape, OusModel
 from trainer.profile import Stopwatch
 from trainer.prompts import ClassPrompts, load_text_tower
-from trainer.run_directory import STATE_FILE, WEIGHTS_FILE, create_run_dir
+from trainer.run_directory import (
+    CONFIG_FILE,
+    RUN_FILE,
+    STATE_FILE,
+    WEIGHTS_FILE,
+    create_run_dir,
+    info_json,
+    load_info,
+    save_info,
+)
 from trainer.run_info import RunInfo
 from trainer.scene_sample import save_scenes, uses_scene
 from trainer.steps import TrainState, steps_of
@@ -34,17 +46,23 @@ from trainer.training_clips import fold_leak, training_clips_json
 from trainer.training_result import EpochReport, TrainResult, epoch_record
 from trainer.training_state import (
     LOCK_FILE,
+    NOT_STORED,
+    EpochState,
+    RunIdentity,
     StateKeeper,
     StoredState,
     machine_of,
+    read_state,
     restore_best,
 )
 
 CURVES_FILE = "curves.png"
 PROFILE_FILE = "profile.json"
 _SCALE_CLIPS = 4096
-_OF_TRAINING = ("class_names", "encoder_sha256", "text_sha256", "identity", "training_sha256")
-"""Parts of a run's origin that its numbers depend on."""
+_OF_MACHINE = frozenset({"hardware", "packages", "precision", "cache_path"})
+"""Parts of a run's origin that may change when it is resumed."""
+_MAY_DIFFER = "Its numbers may differ from those of an uninterrupted training."
+_HASHED_CLIPS = 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,13 +82,16 @@ class TrainTask:
     cancel: CancelToken | None = None
 
 
-def run_task(task: TrainTask, cache: LocationLike, stored: StoredState | None) -> TrainResult:
-    """Train a new run, or continue one from a state."""
+def run_task(task: TrainTask, cache: LocationLike, *, is_resumed: bool = False) -> TrainResult:
+    """Train a new run, or continue the one in its directory."""
     folder, config, seed, place = task.folder, task.config, task.seed, task.device
     cuda = [place] if place.type == "cuda" else []
     watch = Stopwatch(place) if task.has_profile else Stopwatch.off()
     with torch.random.fork_rng(devices=cuda), ExitStack() as locked:
         torch.manual_seed(seed)
+        no_state = ""
+        if is_resumed:
+            locked.enter_context(folder.lock(LOCK_FILE))
         with open_cache(cache) as features:
             if task.usable_sha256 is not None:
                 require_usable(features, task.usable_sha256)
@@ -81,20 +102,30 @@ def run_task(task: TrainTask, cache: LocationLike, stored: StoredState | None) -
             info = RunInfo.of_cache(features, rows, config, seed, place)
             info = replace(info, validation_leak=len(leaks[0].clip_ids))
             info = replace(info, cache_from_run=location_from(folder.path, features.place))
-            if stored is None:
+            if not is_resumed:
                 clips = {TRAINING_CLIPS_FILE: training_clips_json(footage, rows)}
                 create_run_dir(folder, config, info, clips)
+                try:
+                    if task.is_resumable:
+                        locked.enter_context(folder.lock(LOCK_FILE))
+                except FileError as error:  # a file system without locks
+                    task, no_state = replace(task, is_resumable=False), NOT_STORED.format(error)
             unrecorded = remember(features.place)
-        changes: tuple[str, ...] = ()
+        keeper, restored, notes = None, None, [no_state]
         if task.is_resumable:
-            locked.enter_context(folder.lock(LOCK_FILE))
-        if stored is not None:
-            changes = _restore(stored, run, folder, info)
-        keeper = None
-        if task.is_resumable:
-            keeper = StateKeeper(folder, run.state, run.generator, has_state=stored is not None)
+            features_sha256 = _features_sha256(run.data)
+            if is_resumed:
+                restored = _restore(run, folder, info, features_sha256)
+                info, notes = restored.info, [restored.note]
+            keeper = StateKeeper(
+                folder, run.state, run.generator, RunIdentity.of(folder, info, features_sha256),
+                has_state=is_resumed,
+            )  # fmt: skip
         with _kept_model_named(folder):
-            trained = run_epochs(run, folder, info, task.on_epoch, task.cancel, keeper=keeper, stored=stored)
+            trained = run_epochs(
+                run, folder, info, task.on_epoch, task.cancel,
+                keeper=keeper, start=None if restored is None else restored.epoch,
+            )  # fmt: skip
             reports, info = trained.reports, trained.info
             if uses_scene(config):
                 save_scenes(folder, run.data, run.train_places, info)
@@ -130,51 +161,112 @@ def run_task(task: TrainTask, cache: LocationLike, stored: StoredState | None) -
         notes=(
             *(note for leak in leaks for note in leak.remarks),
             *_joined(reports),
-            *changes,
-            *([unrecorded] if unrecorded else []),
+            *(note for note in [*notes, keeper.note if keeper else "", unrecorded] if note),
         ),
         profile=timed,
     )
 
 
-def _restore(stored: StoredState, run: TrainingRun, folder: OwnDir, info: RunInfo) -> tuple[str, ...]:
-    """Put a run into a stored state. Returns a note if the machine or the software is another one.
+@dataclass(frozen=True, kw_only=True)
+class _Restored:
+    """A run in the state from which it continues.
+
+    Attributes:
+        epoch: The state.
+        info: Origin and progress of the run, with the machine that continues it.
+        note: Remark on another machine or other software; empty for the same.
+    """
+
+    epoch: EpochState
+    info: RunInfo
+    note: str
+
+
+def _restore(run: TrainingRun, folder: OwnDir, info: RunInfo, features_sha256: str) -> _Restored:
+    """Put a run into the state that its directory has, and restore its files to that epoch.
 
     Args:
-        stored: The state.
         run: The run, as at its start.
-        folder: Its directory.
+        folder: Its directory, locked.
         info: Its origin, as a new run would have it.
+        features_sha256: Hash of some of its features.
+
+    Raises:
+        ConfigError: There is no state, or the cache has other clips or features now.
+        CheckpointError: A file is damaged or of another run.
     """
-    before = stored.epoch.info
-    changed = [name for name in _OF_TRAINING if getattr(before, name) != getattr(info, name)]
+    stored, before = _stored_state(folder), load_info(folder)
+    old, new = origin_of(before), origin_of(info)
+    changed = [name for name in new if name not in _OF_MACHINE and old[name] != new[name]]
+    is_own = stored.identity.run_sha256 == RunIdentity.of(folder, before, features_sha256).run_sha256
+    if is_own and not changed and stored.identity.features_sha256 != features_sha256:
+        changed = ["features"]
     if changed:
         msg = (
             f"--resume '{folder}': the cache has other clips or features than at the start of the training "
             f"({', '.join(changed)}); give the earlier cache with --cache, or train a new run."
         )
         raise ConfigError(msg)
-    try:
-        stored.restore(run.state, run.generator)
-    except (KeyError, ValueError, RuntimeError, AttributeError) as error:
-        msg = f"'{folder.path / STATE_FILE}' does not fit the run: {first_line(error)}. Train the run again."
-        raise CheckpointError(msg) from error
-    restore_best(folder, stored.epoch.progress.best_epoch)
+    if not is_own:
+        msg = (
+            f"'{folder.path / STATE_FILE}' is not of the run that {CONFIG_FILE} and {RUN_FILE} beside it "
+            "describe. Restore these files, or train the run again."
+        )
+        raise CheckpointError(msg)
+    epoch = stored.restore(run.state, run.generator, len(run.validation_places))
     others = [
-        f"{old} ('before'), {new} ('now')"
-        for old, new in [
+        f"{was or 'none'}, now {now or 'none'}"
+        for was, now in [
             (stored.machine, machine_of(run.state.parameters[0].device)),
             (before.hardware, info.hardware),
-            *zip(before.packages, info.packages, strict=False),
+            (before.precision, info.precision),
+            *zip_longest(before.packages, info.packages, fillvalue=""),
         ]
-        if old != new
+        if was != now
     ]
-    if not others:
-        return ()
-    return (
-        f"the training was resumed elsewhere: {'; '.join(others)}. Its numbers may differ from those of an "
-        "uninterrupted training.",
+    progress = epoch.progress
+    info = replace(
+        info,
+        hardware=" and then ".join(dict.fromkeys([before.hardware, info.hardware])),
+        packages=tuple(dict.fromkeys([*before.packages, *info.packages])),
+        best_epoch=progress.best_epoch,
+        best_loss=progress.best_loss,
+        overfit_epoch=progress.overfit_epoch,
     )
+    restore_best(folder, progress.best_epoch)
+    weights = reissued_weights(folder, info)
+    if origin_of(info) != old:
+        folder.write_together({WEIGHTS_FILE: weights, RUN_FILE: info_json(info)})
+    else:
+        save_info(folder, info)
+    note = f"the training was resumed elsewhere: {'; '.join(others)}. {_MAY_DIFFER}" if others else ""
+    return _Restored(epoch=epoch, info=info, note=printable(note))
+
+
+def _stored_state(folder: OwnDir) -> StoredState:
+    """Return the state of an interrupted run. Raises ConfigError if there is none."""
+    try:
+        return read_state(folder)
+    except MissingFileError as error:
+        info = load_info(folder)
+        why = (
+            f"the training has ended ({info.stop_reason}); nothing is left to do."
+            if info.stop_reason
+            else f"the run has no {STATE_FILE}; train it again under another name."
+        )
+        msg = f"--resume '{folder}': {why}"
+        raise ConfigError(msg) from error
+
+
+def _features_sha256(data: ClipData) -> str:
+    """Return a hash of the features of up to 64 clips, evenly spaced."""
+    num = len(data.label_N)
+    place_N = torch.linspace(0, num - 1, min(num, _HASHED_CLIPS)).long()
+    found = hashlib.sha256()
+    for values in (data.face_NVTF, data.scene_NVTF, data.early_NV43D, data.label_N, data.polarity_N):
+        if values is not None:
+            found.update(values[place_N.to(values.device)].cpu().contiguous().numpy().tobytes())
+    return found.hexdigest()
 
 
 def _joined(reports: Sequence[EpochReport]) -> list[str]:

@@ -11,6 +11,8 @@ from trainer.export.card import LICENSED
 from trainer.run_info import RunInfo
 
 _LARGEST_PATH = 96
+_SOMETIMES = ("head.onnx", "scenes.safetensors")
+"""Files that not every export has."""
 
 
 class PushError(OusError):
@@ -58,20 +60,28 @@ def require_name(name: str) -> None:
         raise ConfigError(msg)
 
 
-def push_model(model_dir: Folder, name: str, info: RunInfo, *, is_private: bool = True) -> Pushed:
+def push_model(
+    model_dir: Folder, name: str, info: RunInfo, *, has_rights: bool = False, is_private: bool = True
+) -> Pushed:
     """Upload all files of an exported model to a repository, which is created if it is missing.
+
+    Files of an earlier export that this one does not have are removed there.
 
     Args:
         model_dir: The exported model.
         name: Repository, as ``owner/name``.
         info: Origin of the model.
+        has_rights: Whether the user may share weights that were trained on licensed data.
         is_private: Whether a new repository is private. One that is there keeps its visibility.
 
     Raises:
+        ConfigError: The name is not allowed, or the data are under a licence.
         PushError: There is no token, no network, no right to write, or another error of the hub.
     """
     from huggingface_hub import HfApi
 
+    require_name(name)
+    require_rights(info, has_rights=has_rights)
     place = OwnDir.of(model_dir)
     api = HfApi(library_name="ous")
     try:
@@ -81,13 +91,16 @@ def push_model(model_dir: Folder, name: str, info: RunInfo, *, is_private: bool 
             repo_id=name,
             folder_path=place.path,
             repo_type="model",
+            delete_patterns=list(_SOMETIMES),
             commit_message=f"OUS model trained on {info.dataset}, fold {info.fold}, seed {info.seed}",
         )
     except Exception as error:  # noqa: BLE001 - the library of its HTTP errors differs among versions
-        why = " ".join(first_line(one).rstrip(".") + "." for one in (error, error.__cause__) if one)
+        reasons = [first_line(one).rstrip(".") for one in (error, error.__cause__) if one]
+        why = " ".join(f"{reason}." for reason in dict.fromkeys(reasons))
         msg = (
             f"--push '{name}' to {api.endpoint} failed: {why} The model is complete in "
-            f"'{place.path}'. Check the name and the network, and log in with `hf auth login` or HF_TOKEN."
+            f"'{place.path}'. Check the name and the network, log in with `hf auth login` or HF_TOKEN, and "
+            "export again to another --out."
         )
         raise PushError(msg) from error
     return Pushed(name=name, url=str(commit.commit_url), is_private=bool(found.private))
