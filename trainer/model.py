@@ -145,7 +145,7 @@ class OusModel(nn.Module):
         )
 
     def scene_stream(self, batch: Batch) -> SceneStream:
-        """Return what `forward` computes from the scenes alone."""
+        """Return the values of `forward` that only the scenes determine."""
         with _autocast(self.precision, batch.face_BTF.device):
             return self._scene_stream(batch)
 

@@ -128,7 +128,10 @@ class VideosRequest:
 
     def _on_any_machine(self) -> "VideosRequest":
         """Return the options for workers that may have another working directory."""
-        shots = str(_absolute(self.options.shots))
+        from trainer.prediction.source import AUTO, NONE
+
+        shots = self.options.shots
+        shots = shots if shots in (AUTO, NONE) else str(_absolute(shots))
         return replace(
             self,
             out=self.out.absolute(),

@@ -86,7 +86,7 @@ class Run:
 
     @torch.inference_mode()
     def scene_stream(self, batch: Batch) -> SceneStream:
-        """Return what the model computes from the scenes of a batch alone, to use it with other faces."""
+        """Return the values that only the scenes of a batch determine, to use them with other faces."""
         found: SceneStream = self.checkpoint.model.scene_stream(batch)
         return found
 

@@ -15,7 +15,7 @@ from trainer.export.example import example_npz
 from trainer.export.measured import results_of
 from trainer.export.onnx_file import ONNX_FILE, onnx_of
 from trainer.export.preprocessing import preprocessing_of, section
-from trainer.export.push import Pushed
+from trainer.export.push import PushedModel
 from trainer.model_directory import (
     MODEL_CONFIG_FILE,
     MODEL_WEIGHTS_FILE,
@@ -50,7 +50,7 @@ class ExportedModel:
     licensed: str
     banners: tuple[str, ...]
     notes: tuple[str, ...]
-    pushed: Pushed | None = None
+    pushed: PushedModel | None = None
 
     @property
     def num_bytes(self) -> int:

@@ -20,7 +20,7 @@ class PushError(OusError):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pushed:
+class PushedModel:
     """Result of `push_model`.
 
     Attributes:
@@ -62,7 +62,7 @@ def require_name(name: str) -> None:
 
 def push_model(
     model_dir: Folder, name: str, info: RunInfo, *, has_rights: bool = False, is_private: bool = True
-) -> Pushed:
+) -> PushedModel:
     """Upload all files of an exported model to a repository, which is created if it is missing.
 
     Files of an earlier export that this one does not have are removed there.
@@ -103,4 +103,4 @@ def push_model(
             "export again to another --out."
         )
         raise PushError(msg) from error
-    return Pushed(name=name, url=str(commit.commit_url), is_private=bool(found.private))
+    return PushedModel(name=name, url=str(commit.commit_url), is_private=bool(found.private))

@@ -98,9 +98,6 @@ def predict_all(
         )
         if report.page is not None:
             _write_index(OwnDir.of(out), report, run, [result.row for result in found])
-        for video in report.videos if differing else ():
-            if not video.failure:
-                add_banner(OwnDir.of(video.out), differing or "")
     if labels is None:
         remove_label_files(OwnDir.of(out))
     else:
@@ -111,6 +108,9 @@ def predict_all(
             rows = [result.row for result in found]
             written = [name for name in LABEL_FILES if OwnDir.of(out).kind(name) == "file"]
             _write_index(OwnDir.of(out), report, run, rows, written)
+    for video in report.videos if differing else ():
+        if not video.failure:
+            add_banner(OwnDir.of(video.out), differing or "")
     return report
 
 
