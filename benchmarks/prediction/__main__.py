@@ -29,7 +29,6 @@ from pipeline.bench.clips import videos_of
 from pipeline.bench.result import about_this_run
 from pipeline.config import to_dict
 
-_KILL_SECTIONS = 6
 _SPEED_ROUNDS, _LARGE_ROUNDS = 3, 2
 _ABREAST = ("d0.mp4", "d3.mp4", "d9.mp4")
 _LONG, _SHORT = "d6.mp4", "d12.mp4"
@@ -64,7 +63,7 @@ class _Parts:
 
     def kills(self) -> dict[str, Any]:
         video = self._folder / "film.mp4"
-        draw_film(video, num_sections=_KILL_SECTIONS)
+        draw_film(video, num_sections=self._args.sections)
         return measure_kills(video, self._run, self._folder, on_row=_show)
 
     def memory(self) -> dict[str, Any]:
@@ -92,7 +91,7 @@ class _Parts:
 
     def files(self) -> dict[str, Any]:
         video, out = self._folder / "film.mp4", self._folder / "out"
-        draw_film(video, num_sections=_KILL_SECTIONS)
+        draw_film(video, num_sections=self._args.sections)
         finish(start_predict(video, self._run, out, "all"))
         return check_files(video, out)
 
@@ -128,6 +127,7 @@ def main() -> None:
     parser.add_argument("--parts", nargs="*", default=[*_DEFAULT], choices=[*_PARTS], help="parts to measure")
     parser.add_argument("--only", nargs="*", default=[], help="names of the videos for parity")
     parser.add_argument("--most-seconds", type=float, help="length that parity uses of each video")
+    parser.add_argument("--sections", type=int, default=6, help="parts of 10 s of the film for kills, files")
     parser.add_argument("--minutes", type=float, default=60, help="length of the video for memory")
     parser.add_argument("--stride", type=float, default=2, help="stride of the windows for memory")
     parser.add_argument("--out", type=Path, required=True, help="JSON file for the result")
