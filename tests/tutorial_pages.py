@@ -1,10 +1,9 @@
-"""Follow a tutorial as its reader does: write the files that the page shows, and run its commands, in its order.
+"""Follow a tutorial as its reader does: write the files that the page shows, run its commands, in its order.
 
-A code block with `title="NAME"` is the file NAME. A line of a `console` block that begins with `$` is a command.
-Other blocks are output, or commands that a test cannot run, such as an installation.
+A code block with `title="NAME"` is the file NAME. A line of a `console` block that begins with `$` is a
+command. Other blocks are output, or commands that a test cannot run, such as an installation.
 """
 
-import glob
 import io
 import os
 import re
@@ -80,8 +79,8 @@ def follow(
 ) -> dict[str, str]:
     """Write the files and run the commands of a page in a directory of `prepare`.
 
-    `./cli.py` runs in this process, which saves its start, and everything else in a shell. Both know the small encoder
-    of `tests.modest`.
+    `./cli.py` runs in this process, which saves its start, and everything else in a shell. Both know the
+    small encoder of `tests.modest`.
 
     Args:
         page: The tutorial.
@@ -156,4 +155,4 @@ def _in_process(
 
 
 def _expanded(pattern: str, directory: Path) -> list[str]:
-    return sorted(glob.glob(pattern, root_dir=directory)) or [pattern]
+    return sorted(str(path.relative_to(directory)) for path in directory.glob(pattern)) or [pattern]
