@@ -21,10 +21,10 @@ TEST_DATA = "OUS_TEST_DATA"
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 _VISIBLE_BEFORE = os.environ.get(VISIBLE)
 LONGEST = (
-    "cluster", "faults", "tutorial_demo", "gpu_benchmark", "bench", "runner", "scenarios_identity",
-    "report", "report_scene", "ablate", "golden_losses", "faces", "training_clips", "cluster_executor",
-    "object_storage", "full_disk", "hostile_caches", "synthetic", "shutdown", "hostile_videos",
-    "hostile_pictures",
+    "cluster", "faults", "tutorial_dfew", "tutorial_demo", "tutorial_own_clips", "gpu_benchmark", "bench",
+    "runner", "scenarios_identity", "report", "report_scene", "ablate", "golden_losses", "faces",
+    "training_clips", "cluster_executor", "object_storage", "full_disk", "hostile_caches", "synthetic",
+    "shutdown", "hostile_videos", "hostile_pictures",
 )  # fmt: skip
 """Test files that take longest. They start first, so that no core waits for one of them at the end.
 

@@ -122,3 +122,14 @@ def test_a_group_in_two_splits_is_a_warning_with_its_counts(tmp_path):
         tmp_path, *(f"{row},{name}" for row, name in zip(rows, ("a", "b", "a"), strict=True)), extra=",group"
     )
     assert "group-split" not in apart
+
+
+def test_a_set_of_many_equal_clips_is_shortened_in_the_text_alone(tmp_path):
+    own_stub(tmp_path / "1.mp4")
+    rows = [f"1.mp4,joy,{('train', 'test')[number % 2]},c{number:03d}" for number in range(500)]
+    (case,) = found(tmp_path, *rows)["leak-content"]
+    assert case == f"{' = '.join(repr(f'c{number:03d}') for number in range(500))} (fold 1)"
+    text = " ".join(" ".join(lines(examined("manifest", tmp_path))).split())
+    assert "'c000' = 'c001' = 'c002' = " in text
+    assert " = ... = 'c498' = 'c499' (fold 1) do: " in text
+    assert "'c100'" not in text

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import command_page
+import notebook_page
 import settings_page
 from mkdocs.structure.files import File, Files
 
@@ -15,6 +16,9 @@ PAGES = {
     "commands.md": lambda: command_page.command_page(cli.app),
     "settings.md": settings_page.settings_page,
     "changelog.md": lambda: (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"),
+    "notebooks/first-steps.md": lambda: notebook_page.notebook_page(
+        ROOT / "docs/notebooks/first-steps.ipynb"
+    ),
 }
 """Path below docs -> its text."""
 SEARCH_BOOST = {"troubleshooting.md": 4, "decisions/": 0.2, "changelog.md": 0.2}

@@ -22,6 +22,8 @@ from pipeline.errors import counted, some
 
 _CASES = 4
 """Most cases of a finding on a terminal."""
+_WORDS, _FIRST_WORDS, _LAST_WORDS = 60, 20, 6
+"""Most words of a case on a terminal, and the words of a longer one that are shown."""
 
 
 @to_json_values.register
@@ -83,7 +85,15 @@ def _sentence(finding: Finding) -> str:
     """Return a finding in words, with the first few cases."""
     if not finding.cases:
         return finding.what
-    return f"{finding.what}: {some(finding.cases, _CASES)}"
+    return f"{finding.what}: {some(tuple(map(_shortened, finding.cases)), _CASES)}"
+
+
+def _shortened(case: str) -> str:
+    """Return a case without its middle if it is long, such as a set of thousands of equal clips."""
+    words = case.split(" ")
+    if len(words) <= _WORDS:
+        return case
+    return " ".join([*words[:_FIRST_WORDS], "...", *words[-_LAST_WORDS:]])
 
 
 def _wrapped(text: str, indent: str) -> list[str]:
