@@ -377,3 +377,13 @@ def test_every_part_runs_small(small_video: Path, monkeypatch: pytest.MonkeyPatc
     of_other = pipeline["retinaface-resnet50, untrained"][encoder_alone]
     assert of_other == pytest.approx(pipeline["haar"][encoder_alone])
     assert result.parts["load"].numbers["clips"] == 70
+
+
+def test_the_encoder_alone_needs_no_weights_of_a_detector(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OUS_WEIGHTS", str(tmp_path))
+    config = replace(small_config(), detector=DetectorConfig(name="retinaface-mobilenet0.25"))
+    found = run_bench(small_options(config=config, only=("encode",)))
+    assert not found.failed
+    assert found.parts["encode"].numbers

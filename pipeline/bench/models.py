@@ -31,11 +31,19 @@ def load_bench_detector(config: DetectorConfig, device: torch.device) -> FaceDet
     return untrained_detector(config, device) if is_untrained(config) else load_detector(config, device)
 
 
-def load_bench_models(config: ExtractConfig, device: torch.device) -> Models:
+def load_bench_models(config: ExtractConfig, device: torch.device, *, needs_detector: bool = True) -> Models:
     """Load a worker's models; detector weights ``random`` need no file.
 
-    Raises WeightsError or ConfigError if one of the models is missing.
+    Args:
+        config: The settings of all steps.
+        device: Where the models compute.
+        needs_detector: Whether faces are detected; if not, the detector's weights need not be there.
+
+    Raises:
+        WeightsError, ConfigError: One of the models is missing.
     """
+    if not needs_detector:
+        return load_models(_without_detector(config), device)
     if not is_untrained(config.detector):
         return load_models(config, device)
     return with_untrained_detector(load_models(_without_detector(config), device), config.detector)

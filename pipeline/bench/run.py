@@ -20,6 +20,8 @@ from pipeline.types import DatasetIndex
 
 _SHORT_REPEATS = 3
 """Repeats of decoding and detection, which take seconds."""
+_DETECT = frozenset({"detect", "write", "predict"})
+"""Parts that detect faces with the models of this process."""
 _CLIPS_TO_DECODE, _CLIPS_TO_DETECT = 64, 2
 
 
@@ -64,7 +66,11 @@ class _Shared:
 
     @cached_property
     def models(self) -> Models:
-        return load_bench_models(self._options.config, choose_device(self._options.device))
+        return load_bench_models(
+            self._options.config,
+            choose_device(self._options.device),
+            needs_detector=bool(_DETECT & set(self._options.only)),
+        )
 
     @cached_property
     def index(self) -> DatasetIndex:

@@ -135,7 +135,7 @@ def _notes(prediction: Prediction, axis: Axis, lines: Sequence[Timeline]) -> Ite
     size = settings.window_seconds if axis.has_times else settings.window_frames
     parts = [f"Run {prediction.run}"]
     if size is not None and axis.stride is not None:
-        parts.append(f"windows of {size:g} {unit}, one every {axis.stride:g} {unit}")
+        parts.append(f"windows of {size:.3g} {unit}, one every {axis.stride:.3g} {unit}")
     answered = [window for window in prediction.windows if window.answer is not None]
     if answered:
         calibrated = all(window.calibrated for window in answered)
