@@ -103,6 +103,10 @@ def test_counts_are_those_of_the_answers_and_of_the_json(runs, tmp_path):
     assert (overall["gained"], overall["lost"]) == (int((full & ~face).sum()), int((face & ~full).sum()))
     assert overall["net"] == pytest.approx(pair.full.metrics.war - pair.face.metrics.war)
     rows = Rows((tmp_path / "report.html").read_text()).rows
+    html = (tmp_path / "report.html").read_text()
+    assert "<details><summary>Clips that are won and lost</summary><ul>" in html
+    assert f"Won, {overall['gained']}: " in html
+    assert f"net of won and lost clips by class, in points: all clips {100 * overall['net']:+.1f}; " in html
     shown = ["all clips", "24", str(overall["gained"]), str(overall["lost"]), f"{100 * overall['net']:+.2f}"]
     assert shown in [row[:5] for row in rows]
     kinds = {row[0] for row in rows}

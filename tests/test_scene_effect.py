@@ -3,7 +3,7 @@ import pytest
 
 from pipeline.display.json_values import to_json_values
 from pipeline.display.text import lines as lines_of
-from trainer.scene_effect import PairedPredictions, measure_scene_effect, vote_entropy
+from trainer.scene_effect import Flips, PairedPredictions, measure_scene_effect, vote_entropy
 
 NAMES = ("joy", "fear", "anger")
 
@@ -19,6 +19,13 @@ def predictions(**changes) -> PairedPredictions:
         "polarity_N": np.array([2, 0, 0, 2, 2, 0, 0, -1]),
     }
     return PairedPredictions(**{**values, **changes})
+
+
+def flips(*, won, lost, both_right) -> Flips:
+    return Flips(
+        kind="all clips", num_clips=won + lost + both_right, both_right=both_right, won=won, lost=lost,
+        moved=0, both_wrong=0,
+    )  # fmt: skip
 
 
 def test_every_clip_is_in_exactly_one_box():
@@ -150,3 +157,21 @@ def test_clips_of_few_groups_are_tested_by_group():
     assert alone == by_clip
     assert (by_group.p_value, by_group.test) == (0.5, "exact sign-flip test over 2 groups of clips")
     assert to_json_values(by_group)["test"] == by_group.test
+
+
+def test_the_interval_of_the_net_gain_has_the_true_gain_in_95_of_100_draws():
+    generator = np.random.default_rng(0)
+    won, lost, num = 0.25, 0.1, 60
+    draws = generator.multinomial(num, [won, lost, 1 - won - lost], size=2000)
+    inside = 0
+    for wins, losses, same in draws.tolist():
+        low, high = flips(won=wins, lost=losses, both_right=same).net_interval
+        inside += low <= won - lost <= high
+    assert 0.94 < inside / len(draws) < 0.97
+
+
+def test_the_interval_of_the_net_gain_ends_where_gains_do():
+    assert flips(won=3, lost=0, both_right=0).net_interval[1] == 1
+    low, high = flips(won=0, lost=0, both_right=10).net_interval
+    assert low == -high
+    assert high > 0
