@@ -144,4 +144,7 @@ def test_the_packages_import_at_once_and_load_torch_later():
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, env=dict(os.environ)
     )
-    assert done.stdout.strip() == "False ['evaluate', 'load_run', 'predict', 'resume', 'train']"
+    assert (
+        done.stdout.strip()
+        == "False ['evaluate', 'load_run', 'predict', 'predict_stream', 'resume', 'train']"
+    )

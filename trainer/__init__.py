@@ -73,15 +73,17 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from trainer.evaluation import evaluate
     from trainer.prediction.api import predict
+    from trainer.prediction.stream import predict_stream
     from trainer.runs import load_run
     from trainer.training import resume, train
 
-__all__ = ["evaluate", "load_run", "predict", "resume", "train"]
+__all__ = ["evaluate", "load_run", "predict", "predict_stream", "resume", "train"]
 
 _MODULES = {
     "evaluate": "trainer.evaluation",
     "load_run": "trainer.runs",
     "predict": "trainer.prediction.api",
+    "predict_stream": "trainer.prediction.stream",
     "resume": "trainer.training",
     "train": "trainer.training",
 }

@@ -61,4 +61,5 @@ In the order of the data:
 ``differing_workers`` results of several sources -> a warning if they were not computed alike
 ``session``         several sources -> a prediction of each
 ``api``             `trainer.predict`: a prediction from Python
+``stream``          `trainer.predict_stream`: answers while frames arrive
 """

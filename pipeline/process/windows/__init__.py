@@ -17,6 +17,7 @@
 from pipeline.frames import PartDecoder, outline_source, scan_source, stream_frames
 from pipeline.process.windows.again import WindowAgain, encode_streams, make_again
 from pipeline.process.windows.cells import GRID, encode_scenes, grid_cells, with_filled
+from pipeline.process.windows.engine import WindowEngine
 from pipeline.process.windows.plan import Window, WindowPlan, clock_of, plan_windows
 from pipeline.process.windows.reader import WindowBatch, WindowReader
 from pipeline.process.windows.samples import (
@@ -42,6 +43,7 @@ __all__ = [
     "Window",
     "WindowAgain",
     "WindowBatch",
+    "WindowEngine",
     "WindowOptions",
     "WindowPlan",
     "WindowReader",
