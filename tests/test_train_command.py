@@ -39,7 +39,10 @@ def test_an_interrupted_run_keeps_its_best_epoch_and_says_so(trained, tmp_path, 
     run = tmp_path / "run"
     code, _, told = trained()
     assert code == 130
-    assert told == f"stopped; {run} keeps the best epoch so far, and `cli.py evaluate {run}` measures it."
+    assert told == (
+        f"stopped; {run} keeps the best epoch so far, and `cli.py evaluate {run}` measures it. "
+        f"`cli.py train --resume {run}` continues."
+    )
 
 
 def test_an_interrupted_run_without_test_clips_is_measured_on_its_validation_clips(

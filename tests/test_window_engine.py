@@ -12,7 +12,6 @@ from pipeline.process import process_block
 from pipeline.process.windows import MASKS, WindowOptions, plan_windows
 from pipeline.process.windows.engine import WindowEngine
 from pipeline.types import ClipDone, ClipRef, StreamedFrame
-from tests.conftest import TEST_DATA
 from tests.scripted_video import SIDE, Made, ScriptedVideo, run
 from tests.small_clips import small_models_with
 
@@ -340,12 +339,9 @@ def test_features_are_those_of_extract_to_the_bit(real_clip, case, people):
 
 
 @pytest.fixture(scope="module")
-def real_clip():
+def real_clip(test_data):
     """The first seconds of a clip of one person, decoded."""
-    import os
-    from pathlib import Path
-
-    path = Path(os.environ[TEST_DATA]) / "videos/people/d12.mp4"
+    path = test_data / "videos/people/d12.mp4"
     scan = scan_source(path, cuts=None, end_seconds=1.6)
     frames = decode_clip(path, FrameConfig(num_frames=scan.num_frames), end_seconds=1.6)
     return path, scan, frames.rgb_UHWC
