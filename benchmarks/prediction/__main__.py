@@ -29,7 +29,7 @@ from pipeline.bench.clips import videos_of
 from pipeline.bench.result import about_this_run
 from pipeline.config import to_dict
 
-_SPEED_ROUNDS, _LARGE_ROUNDS = 3, 2
+_SPEED_ROUNDS, _LARGE_ROUNDS = 3, 1
 _ABREAST = ("d0.mp4", "d3.mp4", "d9.mp4")
 _LONG, _SHORT = "d6.mp4", "d12.mp4"
 
