@@ -123,6 +123,17 @@ def reissued_weights(run_dir: Folder, info: RunInfo) -> bytes:
         return to_bytes(tensors, metadata)
 
 
+def stored_epoch(place: OwnDir, name: str) -> int:
+    """Return the epoch of a file of weights; 0 for one that cannot be read. Raises MissingFileError."""
+    try:
+        with place.open_read(name, MOST_BYTES) as file:
+            return int(from_json(read_header(file).metadata[_METADATA])["epoch"])
+    except MissingFileError:
+        raise
+    except (FileError, ValueError, KeyError, TypeError):
+        return 0
+
+
 def _read(
     place: OwnDir,
 ) -> tuple[TrainConfig, RunInfo, dict[str, torch.Tensor], dict[str, Any]]:

@@ -11,8 +11,8 @@ Letters: N validation clips; C classes.
 import hashlib
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -21,7 +21,7 @@ import torch
 from pipeline.errors import CheckpointError, FileError, MissingFileError, first_line, printable
 from pipeline.own_dir import OwnDir
 from pipeline.strict_json import from_json, to_json
-from trainer.checkpoint import origin_of
+from trainer.checkpoint import origin_of, stored_epoch
 from trainer.losses import loss_names
 from trainer.optim import Progress
 from trainer.run_directory import CONFIG_FILE, STATE_FILE, WEIGHTS_FILE, read_text
@@ -234,7 +234,7 @@ def restore_best(run_dir: OwnDir, best_epoch: int) -> None:
     """
     for name in (WEIGHTS_FILE, PREVIOUS_FILE):
         with suppress(MissingFileError):
-            if _epoch_of(run_dir, name) == best_epoch:
+            if stored_epoch(run_dir, name) == best_epoch:
                 if name != WEIGHTS_FILE:
                     run_dir.write_bytes(WEIGHTS_FILE, run_dir.read_bytes(name, MOST_BYTES))
                 return
@@ -242,31 +242,16 @@ def restore_best(run_dir: OwnDir, best_epoch: int) -> None:
     raise CheckpointError(msg)
 
 
-class _as_checkpoint_error:  # noqa: N801 - a context manager
+@contextmanager
+def _as_checkpoint_error(run_dir: OwnDir) -> Iterator[None]:
     """Raise CheckpointError for all errors of a damaged state file."""
-
-    def __init__(self, run_dir: OwnDir) -> None:
-        self._run_dir = run_dir
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: Any, error: BaseException | None, _: Any) -> None:
-        if isinstance(error, Exception) and not isinstance(error, MissingFileError | CheckpointError):
-            path = self._run_dir.path / STATE_FILE
-            msg = f"'{path}' cannot be used: {first_line(error)}. Train the run again."
-            raise CheckpointError(msg) from error
-
-
-def _epoch_of(run_dir: OwnDir, name: str) -> int:
-    """Return the epoch of a file of weights; 0 for one that cannot be read. Raises MissingFileError."""
     try:
-        with run_dir.open_read(name, MOST_BYTES) as file:
-            return int(from_json(read_header(file).metadata["ous"])["epoch"])
-    except MissingFileError:
+        yield
+    except (MissingFileError, CheckpointError):
         raise
-    except (FileError, ValueError, KeyError, TypeError):
-        return 0
+    except Exception as error:  # noqa: BLE001 - damaged files may raise any error
+        msg = f"'{run_dir.path / STATE_FILE}' cannot be used: {first_line(error)}. Train the run again."
+        raise CheckpointError(msg) from error
 
 
 def _state_bytes(
@@ -297,7 +282,7 @@ def _require_shapes(found: Shapes, parts: TrainState, num_validation: int) -> No
     for place, parameter in enumerate(parts.parameters):
         shape = tuple(parameter.shape)
         needed |= {f"{_ADAM}{place}.{kind}": () if kind == "step" else shape for kind in _MOMENTS}
-    needed[_BEST] = (num_validation, len(parts.class_features()))
+    needed[_BEST] = (num_validation, len(parts.tower.eot_C))
     needed[_TORCH] = tuple(torch.get_rng_state().shape)
     needed[_ORDER] = tuple(torch.Generator().get_state().shape)
     more = {name: shape for name, shape in found.items() if name not in needed}
