@@ -103,6 +103,14 @@ def test_a_frame_that_is_no_image_of_this_stream_is_one_line(made, frame, messag
         list(predict_stream(run, [frames[0], frame], rate=RATE, models=models, **OPTIONS))
 
 
+def test_a_window_with_too_few_frames_is_rejected_before_models_load(made, monkeypatch):
+    run, models, _, _ = made
+    monkeypatch.setattr("trainer.prediction.stream.check_run", lambda *_, **__: models.models.config)
+    monkeypatch.setattr("trainer.prediction.stream.load_run_models", lambda *_, **__: pytest.fail("loaded"))
+    with pytest.raises(ConfigError, match="--window 0.1 s has 1 frame"):
+        predict_stream(run, [], rate=RATE, window=0.1)
+
+
 @pytest.mark.parametrize("rate", [0, -1, float("nan"), 1e6])
 def test_a_rate_out_of_range_is_rejected_before_models_load(made, rate):
     with pytest.raises(ConfigError, match="rate is"):

@@ -165,6 +165,11 @@ def load_run(path: str | Path, *, device: str = "auto") -> Run:
     return Run(path=place.path, checkpoint=checkpoint, test_war=_test_war(place))
 
 
+def run_of(run: Run | str | Path) -> Run:
+    """Return a run that is given as itself or by its directory. Raises the errors of `load_run`."""
+    return run if isinstance(run, Run) else load_run(run)
+
+
 def own_test_values(place: OwnDir) -> Any:
     """Return what `evaluate` has written for the run's own test clips; None if it cannot be read."""
     try:

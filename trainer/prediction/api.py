@@ -25,7 +25,7 @@ from trainer.prediction.source import PlannedSource, PredictOptions, plan_source
 from trainer.prediction.spans import axis_of
 from trainer.prediction.stored import PROGRESS_FILE
 from trainer.prediction.tables import windows_table
-from trainer.runs import Run, load_run
+from trainer.runs import Run, run_of
 
 
 def predict(
@@ -93,8 +93,8 @@ def predict(
         shots=shots,
         rate=rate,
     )
-    loaded = run if isinstance(run, Run) else load_run(run)
-    face = face_run if isinstance(face_run, Run) or face_run is None else load_run(face_run)
+    loaded = run_of(run)
+    face = None if face_run is None else run_of(face_run)
     if not Path(video).exists():
         msg = f"Nothing is at '{video}'; give a video, or a directory of images."
         raise ConfigError(msg)

@@ -17,11 +17,12 @@ from pipeline.process.windows import WindowEngine, plan_windows
 from pipeline.store.location import LocationLike
 from pipeline.types import StreamedFrame
 from trainer.prediction.answers import Answerer, Head, require_face_run
+from trainer.prediction.early_checks import check_run
 from trainer.prediction.extraction import RunModels, load_run_models
 from trainer.prediction.results import WindowAnswer
 from trainer.prediction.run_options import window_options_of
 from trainer.prediction.source import PredictOptions, window_seconds_of
-from trainer.runs import Run, load_run
+from trainer.runs import Run, run_of
 from trainer.scene_sample import find_scenes
 
 _NAME = "stream"
@@ -86,18 +87,16 @@ def predict_stream(
         min_share=min_share,
         mask=mask,
     )
-    loaded = run if isinstance(run, Run) else load_run(run)
-    face = face_run if isinstance(face_run, Run) or face_run is None else load_run(face_run)
+    loaded = run_of(run)
+    face = None if face_run is None else run_of(face_run)
     if face is not None:
         require_face_run(loaded, face)
-    if models is None:
-        models = load_run_models(
-            loaded,
-            loaded.device,
-            cache=cache,
-            encoder_weights=encoder_weights,
-            detector_weights=detector_weights,
-        )
+    given: dict[str, Any] = {
+        "cache": cache,
+        "encoder_weights": encoder_weights,
+        "detector_weights": detector_weights,
+    }
+    config = models.models.config if models else check_run(loaded, loaded.device, **given)
     seconds, _ = window_seconds_of(loaded.info, options)
     num_frames = round(most_hours * 3600 * rate)
     seconds_N = np.arange(num_frames) / rate
@@ -105,10 +104,11 @@ def predict_stream(
         seconds_N,
         num_frames / rate,
         (),
-        models.models.config,
+        config,
         window_seconds=seconds,
         stride_seconds=stride or seconds / 4,
     )
+    models = models or load_run_models(loaded, loaded.device, **given)
     engine = WindowEngine(models.models, plan, seconds_N, window_options_of(loaded, options))
     head = Head(loaded, face, find_scenes(loaded, cache)[0])
     answerer = Answerer(head, video=_NAME, seconds_N=seconds_N, end_seconds=num_frames / rate)
