@@ -262,7 +262,8 @@ def _parity_rows(result: dict[str, Any]) -> list[tuple[str, str]]:
 
 def _speed_rows(result: dict[str, Any]) -> list[tuple[str, str]]:
     by_processor = result["of_encoder_and_detector_alone_processor"]
-    parts = f"{result['encoder']}, {result['detector']}"
+    rounds = counted(len(result["ratio_of_rounds"]), "round")
+    parts = f"{result['encoder']}, {result['precision']}, {result['detector']}, {rounds}"
     return [
         (
             f"encoder and detector alone / `predict` ({parts}; by processor time, by the clock)",

@@ -85,7 +85,7 @@ def test_every_class_of_ours_has_its_recall_also_where_the_paper_names_none():
         (("1",), (0,), "one run a row: no spread"),
         (("1",), (0, 1), "mean ± standard deviation over seeds"),
         (("1", "2"), (0,), "mean ± standard deviation over folds"),
-        (("1", "2"), (0, 1), "mean ± standard deviation over folds and seeds"),
+        (("1", "2"), (0, 1), "mean ± standard deviation over folds, each the mean of its seeds"),
     ],
 )
 def test_headings_tell_a_spread_only_where_there_is_one(folds, seeds, told):
@@ -153,7 +153,9 @@ def test_rows_selected_on_test_clips_say_so_and_are_counted_above():
     labels = [cells(line)[0] for line in lines if line.startswith("L_")]
     in_tables = ["L_ce (selected on test)", "L_global + TFE"]
     of_recalls = ["L_ce: paper", "L_ce: ours (selected on test)", "L_global + TFE: ours"]
-    assert labels == [*in_tables * 3, *of_recalls]
+    differences = ["L_global + TFE"] * 2  # of WAR and of UAR, from the row that their titles name
+    assert labels == [in_tables[0], in_tables[1], *differences, *in_tables * 2, *of_recalls]
+    assert "WAR: differences from 'L_ce (selected on test)', points" in lines
 
 
 def test_a_row_that_lacks_a_fold_is_named_and_has_no_recalls_over_all_folds():
@@ -205,7 +207,7 @@ def test_single_folds_their_mean_and_their_pooled_clips_are_three_numbers():
         ["L_ce", "70.00 ± 14.14", "55.00 ± 7.07", "62.50 ± 10.61", "62.50 ± 10.61"],
         ["L_global + TFE", "90.00", "-", "-", "-"],
     ]
-    assert "All runs, percent, mean ± standard deviation over folds and seeds" in lines
+    assert "All runs, percent, mean ± standard deviation over folds, each the mean of its seeds" in lines
 
 
 def test_markdown_holds_the_same_cells():

@@ -10,6 +10,7 @@ from trainer.ablate.outcome import Outcome
 from trainer.ablate.sweep_directory import GRID_FILE, forget, hold, partial_of, read_outcome, settle
 
 IDENTITY = {"cache": {"fingerprint": "f", "num_done": 48}, "rows": {"full": {"optim": {"lr": 0.1}}}}
+PLAN = {"base": "", "metric": "war", "margin": 1.0, "verdicts": []}
 
 
 def outcome(**changes):
@@ -87,29 +88,31 @@ def test_an_outcome_that_does_not_read_is_told_with_its_folder(tmp_path, text):
 
 def test_leftovers_are_removed_and_nothing_else(tmp_path):
     run_dir = OwnDir.of(tmp_path / "out") / "full" / "fold1-seed0"
-    with hold(tmp_path / "out", IDENTITY, {}):
+    with hold(tmp_path / "out", IDENTITY, {}, PLAN):
         settle(partial_of(run_dir), run_dir, outcome())
         partial_of(run_dir).make()
     (tmp_path / "out" / ".0011223344556677.partial").write_text("{")
-    with hold(tmp_path / "out", IDENTITY, {}):
+    with hold(tmp_path / "out", IDENTITY, {}, PLAN):
         assert [path.name for path in run_dir.path.parent.iterdir()] == ["fold1-seed0"]
         assert not (tmp_path / "out" / ".0011223344556677.partial").exists()
 
 
 def enter(out, identity=None, request=None):
-    with hold(out, identity or IDENTITY, request or {}):
+    with hold(out, identity or IDENTITY, request or {}, PLAN):
         pass
 
 
 def test_what_is_asked_may_change_and_is_kept(tmp_path):
     for seeds in ([0, 1, 2], [0]):
         enter(tmp_path, request={"seeds": seeds})
-        assert json.loads((tmp_path / GRID_FILE).read_text()) == {**IDENTITY, "asked": {"seeds": seeds}}
+        assert json.loads((tmp_path / GRID_FILE).read_text()) == {
+            **IDENTITY, "asked": {"seeds": seeds}, "plans": [{"plan": PLAN, "num_outcomes": 0}],
+        }  # fmt: skip
 
 
 def test_a_folder_that_is_held_is_refused_until_it_is_free(tmp_path):
     with (
-        hold(tmp_path, IDENTITY, {}),
+        hold(tmp_path, IDENTITY, {}, PLAN),
         pytest.raises(OusError, match="is in use by another ablate; wait"),
     ):
         enter(tmp_path)

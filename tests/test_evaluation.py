@@ -56,7 +56,7 @@ def test_lines_for_people_hold_the_warning_the_numbers_and_the_files(run):
     low, high = result.metrics.intervals.recalls[0]
     recall = f"happiness {result.metrics.recalls[0]:.2%} 95% {low:.2%} to {high:.2%}, 5 clips"
     assert " ".join(lines[4].split()) == recall
-    assert lines[-1] == f"wrote {run[1].run_dir / 'confusion.png'}"
+    assert lines[-1] == f"wrote {run[1].run_dir / 'predictions.csv'}"
 
 
 def test_validation_split_gives_the_numbers_that_training_chose_by(run):
@@ -64,7 +64,9 @@ def test_validation_split_gives_the_numbers_that_training_chose_by(run):
     result = evaluate(trained.run_dir, split="validation", device="cpu")
     assert result.metrics.num_clips == trained.num_validation
     assert result.loss == pytest.approx(trained.info.best_loss, rel=1e-6)
-    assert [file.name for file in result.files] == ["confusion_validation.json", "confusion_validation.png"]
+    assert [file.name for file in result.files] == [
+        "confusion_validation.json", "confusion_validation.png", "predictions_validation.csv",
+    ]  # fmt: skip
 
 
 def test_no_text_tower_is_needed(run, monkeypatch):
@@ -94,7 +96,9 @@ def test_another_cache_that_fits_is_measured_beside_the_own_one(run, tmp_path):
     other = tiny_cache(tmp_path / "other.zarr", meta, membership=membership, status=status)
     result = evaluate(run[1].run_dir, cache=other, device="cpu")
     assert (result.metrics.num_clips, result.same_cache, result.left_out) == (44, False, {"failed": 4})
-    assert [file.name for file in result.files] == ["confusion_other.json", "confusion_other.png"]
+    assert [file.name for file in result.files] == [
+        "confusion_other.json", "confusion_other.png", "predictions_other.csv",
+    ]  # fmt: skip
     assert lines_of(result)[1].startswith("elsewhere, fold 1")
 
 

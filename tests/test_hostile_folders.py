@@ -177,7 +177,7 @@ def grid(tmp_path):
 
 
 def enter(out):
-    with hold(out, {"cache": {"fingerprint": "f" * 64}, "table": "Quick table"}, {}):
+    with hold(out, {"cache": {"fingerprint": "f" * 64}, "table": "Quick table"}, {}, {}):
         pass
 
 

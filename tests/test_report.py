@@ -12,6 +12,7 @@ from tests.tiny_cache import tiny_cache, tiny_meta
 from trainer.epochs import METRICS_FILE
 from trainer.presets import smoke
 from trainer.report import report
+from trainer.report.rows import row_labels
 from trainer.training import train
 
 pytestmark = pytest.mark.usefixtures("one_tiny_encoder")
@@ -116,10 +117,39 @@ def test_a_leak_is_rejected_or_marked_on_the_whole_page(tmp_path):
 
 def test_every_row_of_a_setting_selected_on_test_says_so(tiny, tmp_path):
     made, page, document = write([tiny / "a0", tiny / "b"], tmp_path)
-    labels = ["ours 1", "ours 2 (selected on test)"]
+    labels = ["ours, smoke", "ours, smoke, data.validation=test (selected on test)"]
     assert [group["label"] for group in document["groups"]] == labels
     assert [row[0] for row in page.rows if row[0].startswith("ours")] == labels
-    assert any(line.startswith("tiny, ours 2 (selected on test): ") for line in lines_of(made))
+    assert any(line.startswith(f"tiny, {labels[1]}: ") for line in lines_of(made))
+
+
+FACE = ("model.polarity=false", "model.scene=false")
+
+
+@pytest.mark.parametrize(
+    ("settings", "labels"),
+    [
+        ([("smoke", ("model.tfe=false",))], ["ours"]),
+        ([("default", ()), ("default", FACE)], ["ours, default", "ours, default, face only"]),
+        ([("smoke", ("a=1",)), ("smoke", ("a=1", "b=2"))], ["ours, smoke", "ours, smoke, b=2"]),
+        ([("smoke", ("a=1",)), ("paper", ("a=2",))], ["ours, smoke, a=1", "ours, paper, a=2"]),
+        ([("smoke", ())] * 3, ["ours, smoke", "ours, smoke (2)", "ours, smoke (3)"]),
+        (
+            [("smoke", ("a=1", "b=1", "c=1", "d=1")), ("smoke", ("a=2", "b=1", "c=3"))],
+            ["ours, smoke, a=1, c=1, d=1", "ours, smoke, a=2, c=3"],
+        ),
+        (
+            [("smoke", (*FACE, "c=1", "d=1", "e=1")), ("smoke", FACE)],
+            ["ours, smoke, c=1, d=1, e=1", "ours, smoke"],
+        ),
+        (
+            [("smoke", ("b=1", "c=1", "d=1", "e=1")), ("smoke", ())],
+            ["ours, smoke, b=1, c=1, 2 other changes", "ours, smoke"],
+        ),
+    ],
+)
+def test_rows_are_named_by_the_changes_that_distinguish_them(settings, labels):
+    assert row_labels(settings) == labels
 
 
 def test_the_page_needs_nothing_from_outside(tiny, tmp_path):

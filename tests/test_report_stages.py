@@ -78,7 +78,7 @@ def test_the_page_shows_each_settings_first_run_by_the_name_that_the_tables_give
     report([runs / "full", runs / "face"], tmp_path, lambda _: None, device="cpu")
     text = (tmp_path / "report.html").read_text()
     figures = re.findall(r"<figcaption>Features at four stages, (.*?), fold 1, seed 0", text)
-    assert figures == ["ours 1", "ours 2"]
+    assert figures == ["ours, smoke", "ours, smoke, face only, model.tfe=false"]
     assert f"Run &#x27;{runs / 'face'}&#x27;. t-SNE of all clips" in text
     made = json.loads((tmp_path / "report.json").read_text())["stages"]
     assert [entry["run"] for entry in made] == [str(runs / "full"), str(runs / "face")]

@@ -87,12 +87,14 @@ def test_a_run_on_a_half_extracted_cache_shares_no_mean_with_runs_on_the_whole(h
     names = ("half", "whole1", "whole2")
     made, page, document = write([half_and_whole / name for name in names], tmp_path)
     assert [len(group.runs) for group in made.run_rows] == [1, 2]
-    assert [group["label"] for group in document["groups"]] == ["ours 1 (unfinished cache)", "ours 2"]
+    assert [group["label"] for group in document["groups"]] == [
+        "ours, smoke (unfinished cache)", "ours, smoke (2)",
+    ]  # fmt: skip
     half, whole = (group["trained_on"] for group in document["groups"])
     assert half == ("5 clips, 3 to validate; left out: 24 pending; the cache has 24 more training clips now")
     assert whole == "29 clips, 3 to validate; left out: none"
     why = (
-        "ours 2 and ours 1 (unfinished cache) have separate means: ours 2 was "
+        "ours, smoke (2) and ours, smoke (unfinished cache) have separate means: ours, smoke (2) was "
         "trained on other clips or groups of clips."
     )
     assert document["settings_apart"] == [why]
@@ -180,10 +182,10 @@ def test_runs_before_and_after_a_cache_got_other_groups_share_no_mean(tmp_path):
     made, _, document = write(runs, tmp_path / "out")
     assert [len(group.runs) for group in made.run_rows] == [1, 1, 1]
     assert document["settings_apart"] == [
-        "ours 2 and ours 1 have separate means: ours 2 was selected on validation clips that another rule "
-        "chose; trained on other clips or groups of clips.",
-        "ours 3 and ours 1 have separate means: ours 3 was selected on validation clips that another rule "
-        "chose.",
+        "ours, smoke (2) and ours, smoke have separate means: ours, smoke (2) was selected on validation "
+        "clips that another rule chose; trained on other clips or groups of clips.",
+        "ours, smoke (3) and ours, smoke have separate means: ours, smoke (3) was selected on validation "
+        "clips that another rule chose.",
     ]
     assert not any("FEWER CLIPS" in banner for banner in made.banners)
     assert not any("more training clips now" in group["trained_on"] for group in document["groups"])
@@ -404,7 +406,10 @@ def test_runs_in_other_precisions_are_other_settings(half_and_whole, tmp_path, m
     made, page, document = write([whole, half_and_whole / "whole2", in_bf16], tmp_path / "out")
     assert [len(group.runs) for group in made.run_rows] == [2, 1]
     assert [group["precision"] for group in document["groups"]] == [ON_CPU, "model bf16, text tower bf16"]
-    why = "ours 2 and ours 1 have separate means: ours 2 was trained in another precision."
+    why = (
+        "ours, smoke (2) and ours, smoke have separate means: ours, smoke (2) was trained in another "
+        "precision."
+    )
     assert document["settings_apart"] == [why]
     assert any("model bf16, text tower bf16" in line for line in lines_of(made))
     assert any("Precision: training model bf16, text tower bf16; measuring fp32" in t for t in page.text)

@@ -10,10 +10,9 @@ Letters: N clips; C classes; M bins.
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from pipeline.errors import counted
-from pipeline.types import Floats, Ints
+from pipeline.types import Doubles, Floats, Ints
 
 FEWEST_CLIPS = 50
 """Validation clips that a temperature needs (decision 0028)."""
@@ -23,7 +22,6 @@ LOWEST, HIGHEST = 0.05, 20.0
 
 _BINS = 15
 _HALVINGS = 60
-_Doubles = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,22 +139,31 @@ def expected_calibration_error(logits_NC: Floats, label_N: Ints, temperature: fl
         label_N: True classes.
         temperature: Divisor of the logits.
     """
-    p_NC = _softmax(logits_NC.astype(np.float64) / temperature)
+    return error_of_probabilities(probabilities(logits_NC, temperature), label_N)
+
+
+def error_of_probabilities(p_NC: Doubles, label_N: Ints) -> float:
+    """Return the `expected_calibration_error` of probabilities [N, C]."""
     confidence_N = p_NC.max(axis=1)
-    right_N = logits_NC.argmax(axis=1) == label_N
+    right_N = p_NC.argmax(axis=1) == label_N
     bin_N = np.clip(np.ceil(confidence_N * _BINS).astype(np.int64) - 1, 0, _BINS - 1)
     gap_M = np.bincount(bin_N, weights=right_N - confidence_N, minlength=_BINS)
     return float(np.abs(gap_M).sum() / len(label_N))
 
 
-def _slope(z_NC: _Doubles, label_N: Ints, log_temperature: float) -> float:
+def probabilities(logits_NC: Floats, temperature: float) -> Doubles:
+    """Return softmax(logits / temperature), [N, C] in float64."""
+    return _softmax(logits_NC.astype(np.float64) / temperature)
+
+
+def _slope(z_NC: Doubles, label_N: Ints, log_temperature: float) -> float:
     """Return the derivative of the mean cross-entropy by 1 / T."""
     p_NC = _softmax(z_NC * np.exp(-log_temperature))
     true_N = z_NC[np.arange(len(z_NC)), label_N]
     return float(((p_NC * z_NC).sum(axis=1) - true_N).mean())
 
 
-def _softmax(z_NC: _Doubles) -> _Doubles:
+def _softmax(z_NC: Doubles) -> Doubles:
     exp_NC = np.exp(z_NC - z_NC.max(axis=1, keepdims=True))
-    softmax_NC: _Doubles = exp_NC / exp_NC.sum(axis=1, keepdims=True)
+    softmax_NC: Doubles = exp_NC / exp_NC.sum(axis=1, keepdims=True)
     return softmax_NC

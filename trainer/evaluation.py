@@ -1,4 +1,4 @@
-"""A trained run and a split -> WAR, UAR, per-class recall, confusion matrix."""
+"""A trained run and a split -> WAR, UAR, per-class recall, confusion matrix, predictions of every clip."""
 
 import re
 from dataclasses import dataclass
@@ -13,6 +13,7 @@ from pipeline.store.location import Location, LocationLike
 from pipeline.strict_json import to_json
 from trainer.caches import is_same_place
 from trainer.calibration import Calibration
+from trainer.clip_predictions import ClipPredictions
 from trainer.doubtful_tracks import DoubtfulTracks
 from trainer.folds import folder_of_fold
 from trainer.leaks import Leak
@@ -22,8 +23,8 @@ from trainer.run_info import RunInfo
 from trainer.runs import Run
 from trainer.training_set import TrainingSet
 
-_STEM = "confusion"
-"""Start of the names of all files of `evaluate`."""
+CONFUSION, PREDICTIONS = "confusion", "predictions"
+"""Starts of the names of all files of `evaluate`."""
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -83,7 +84,7 @@ def evaluate(
     fold: int | str | None = None,
     allow_leak: bool = False,
 ) -> EvalResult:
-    """Measure a run's best model on a split of a fold, and write confusion.json and confusion.png.
+    """Measure a run's best model on a split of a fold; write confusion.json, confusion.png, predictions.csv.
 
     Args:
         run_dir: The run, or its directory, where the files are written.
@@ -100,12 +101,12 @@ def evaluate(
     """
     place = OwnDir.of(run_dir.path if isinstance(run_dir, Run) else run_dir)
     if place.is_dir():
-        place.require_writable(*_figures(place))
+        place.require_writable(*_earlier_files(place))
     measured = measure(place, split, cache, device, fold=fold, allow_leak=allow_leak)
     info, dataset = measured.checkpoint.info, measured.meta.dataset
     is_other = cache is not None and not is_same_place(measured.place, info.training_cache(place.path))
-    stem = _stem(measured, is_other_cache=is_other)
-    names = (f"{stem}.json", f"{stem}.png")
+    suffix = _suffix(measured, is_other_cache=is_other)
+    names = (f"{CONFUSION}{suffix}.json", f"{CONFUSION}{suffix}.png", f"{PREDICTIONS}{suffix}.csv")
     result = EvalResult(
         place=measured.place,
         dataset=dataset,
@@ -129,18 +130,23 @@ def evaluate(
 
     image = BytesIO()
     plots.plot_confusion(result.metrics, image, title=result.title, banners=result.banners)
-    contents = (to_json(portable_values(to_json_values(result))) + "\n", image.getvalue())
+    contents = (
+        to_json(portable_values(to_json_values(result))) + "\n",
+        image.getvalue(),
+        "".join(ClipPredictions.of(measured).lines(result.banners)),
+    )
     place.write_together(dict(zip(names, contents, strict=True)))
     return result
 
 
-def _figures(place: OwnDir) -> list[str]:
-    """Return the names of existing figures, any of which may be replaced."""
-    return [name for name in place.entries() if re.fullmatch(r"confusion.*\.(json|png)", name)]
+def _earlier_files(place: OwnDir) -> list[str]:
+    """Return the names of existing files, any of which may be replaced."""
+    pattern = re.compile(rf"{CONFUSION}.*\.(json|png)|{PREDICTIONS}.*\.csv")
+    return [name for name in place.entries() if pattern.fullmatch(name)]
 
 
-def _stem(measured: Measured, *, is_other_cache: bool) -> str:
-    """Return the name of the files, without suffix."""
+def _suffix(measured: Measured, *, is_other_cache: bool) -> str:
+    """Return the part of the files' names that names split, fold and cache."""
     folds = measured.meta.fold_names
     has_default_fold = measured.is_own_fold or (is_other_cache and len(folds) == 1)
     parts = [
@@ -148,4 +154,4 @@ def _stem(measured: Measured, *, is_other_cache: bool) -> str:
         *([] if has_default_fold else [folder_of_fold(folds, measured.fold)]),
         *([measured.place.stem] if is_other_cache else []),
     ]
-    return "_".join([_STEM, *parts])
+    return "".join(f"_{part}" for part in parts)

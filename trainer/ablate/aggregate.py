@@ -7,6 +7,7 @@ from functools import cached_property
 from itertools import product
 
 from pipeline.errors import counted
+from trainer.ablate.comparisons import Comparisons, Predictions, compare_rows
 from trainer.ablate.kinds import split
 from trainer.ablate.outcome import Outcome
 from trainer.ablate.spec import Row
@@ -87,34 +88,56 @@ class RowResult:
 
     @property
     def over_runs(self) -> Mapping[str, Spread]:
-        """UAR, WAR and best epoch over all finished runs of all folds; empty without any."""
-        finished = self.having("finished")
-        if not finished:
+        """UAR, WAR and best epoch; empty without a finished run.
+
+        UAR and WAR are over folds, each with the mean of its seeds, or over the seeds of a single fold. Best
+        epochs are over all runs.
+        """
+        summary = self.summary
+        if summary is None:
             return {}
-        metrics = [outcome.metrics() for outcome in finished]
-        return {
-            "uar": Spread.of([one.uar for one in metrics]),
-            "war": Spread.of([one.war for one in metrics]),
-            "best_epoch": Spread.of([float(outcome.best_epoch) for outcome in finished]),
-        }
+        folds = summary.by_fold
+        rates = summary.mean_of_folds if len(folds) > 1 else next(iter(folds.values()))
+        epochs = [float(outcome.best_epoch) for outcome in self.having("finished")]
+        return {"uar": rates["uar"], "war": rates["war"], "best_epoch": Spread.of(epochs)}
 
 
 @dataclass(frozen=True, kw_only=True)
 class SweepResult:
-    """Rows of a sweep with their outcomes so far. fingerprint is that of the cache."""
+    """Rows of a sweep with their outcomes so far.
+
+    Attributes:
+        request: Request of the sweep.
+        fingerprint: Fingerprint of the cache.
+        rows: The rows.
+        comparisons: The rows against the base row; None if no row has a pair of runs.
+        planned_after: Number of outcomes that existed when the plan of the comparisons was fixed; None if
+            this is not recorded.
+    """
 
     request: SweepRequest
     fingerprint: str
     rows: tuple[RowResult, ...]
+    comparisons: Comparisons | None
+    planned_after: int | None
 
     @classmethod
-    def of(cls, request: SweepRequest, fingerprint: str, outcomes: Sequence[Outcome]) -> "SweepResult":
+    def of(
+        cls,
+        request: SweepRequest,
+        fingerprint: str,
+        outcomes: Sequence[Outcome],
+        predictions: Predictions = lambda _: None,
+        planned_after: int | None = None,
+    ) -> "SweepResult":
         """Return the result of a sweep.
 
         Args:
             request: Request of the sweep.
             fingerprint: Fingerprint of the cache.
             outcomes: Outcomes so far, in any order.
+            predictions: Returns the predictions of a finished run, or None if it has stored none.
+            planned_after: See the attribute.
         """
         order = {(fold, seed): n for n, (fold, seed) in enumerate(product(request.folds, request.seeds))}
         in_order = sorted(outcomes, key=lambda outcome: order[outcome.fold, outcome.seed])
@@ -123,7 +146,13 @@ class SweepResult:
             for row in request.spec.rows
             for apart, members in split([o for o in in_order if o.row == row.name]).items()
         ]
-        return cls(request=request, fingerprint=fingerprint, rows=tuple(rows))
+        return cls(
+            request=request,
+            fingerprint=fingerprint,
+            rows=tuple(rows),
+            comparisons=compare_rows(request, in_order, predictions),
+            planned_after=planned_after,
+        )
 
     @property
     def outcomes(self) -> tuple[Outcome, ...]:

@@ -11,7 +11,15 @@ from pipeline.strict_json import from_json
 from trainer.ablate.aggregate import SweepResult
 from trainer.ablate.outcome import Outcome
 from trainer.ablate.spec import taken
-from trainer.ablate.sweep_directory import GRID_FILE, MOST_BYTES, REQUEST_KEY, outcome_of, settled
+from trainer.ablate.stored_predictions import stored_predictions
+from trainer.ablate.sweep_directory import (
+    GRID_FILE,
+    MOST_BYTES,
+    REQUEST_KEY,
+    outcome_of,
+    planned_after,
+    settled,
+)
 from trainer.ablate.sweep_request import SweepRequest
 
 
@@ -52,7 +60,13 @@ def read_sweep(out: Path) -> StoredSweep:
     return StoredSweep(
         out=out,
         outcomes=outcomes,
-        result=SweepResult.of(request, fingerprint, list(outcomes.values())),
+        result=SweepResult.of(
+            request,
+            fingerprint,
+            list(outcomes.values()),
+            stored_predictions(folder, request),
+            planned_after(folder, request.spec.plan),
+        ),  # fmt: skip
         num_others=len(there - found.keys()),
     )
 

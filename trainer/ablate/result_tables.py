@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from pipeline.errors import counted
 from trainer.ablate.aggregate import RowResult, SweepResult
+from trainer.ablate.comparison_tables import comparison_notes, comparison_tables
 from trainer.ablate.sweep_request import SweepRequest
 from trainer.pages.banners import label_text
 from trainer.pages.document import Items, Page, Section, Table, Text
@@ -28,7 +29,7 @@ def sweep_section(result: SweepResult, title: str, more_notes: Sequence[str] = (
         title: Title of the section.
         more_notes: Further notes.
     """
-    notes = [*result.notes, *more_notes]
+    notes = [*sweep_notes(result), *more_notes]
     return Section(
         title=title,
         blocks=[Text(text=sweep_head(result)), *sweep_tables(result)],
@@ -41,6 +42,11 @@ def sweep_section(result: SweepResult, title: str, more_notes: Sequence[str] = (
             *([Section(title="Notes", blocks=[Items(items=notes)])] if notes else []),
         ],
     )
+
+
+def sweep_notes(result: SweepResult) -> list[str]:
+    """Return the notes to the tables of a sweep."""
+    return [*comparison_notes(result.comparisons, result.planned_after), *result.notes]
 
 
 def main_table(result: SweepResult) -> Table:
@@ -70,8 +76,9 @@ def _over_runs(result: SweepResult) -> str:
     finished = [row.having("finished") for row in result.rows]
     folds = max(len({outcome.fold for outcome in outcomes}) for outcomes in finished)
     seeds = max(len({outcome.seed for outcome in outcomes}) for outcomes in finished)
-    over = [name for name, number in (("folds", folds), ("seeds", seeds)) if number > 1]
-    return f"mean ± standard deviation over {' and '.join(over)}" if over else "one run a row: no spread"
+    if folds > 1:
+        return f"mean ± standard deviation over folds{', each the mean of its seeds' if seeds > 1 else ''}"
+    return "mean ± standard deviation over seeds" if seeds > 1 else "one run a row: no spread"
 
 
 def _has_spread_over_seeds(result: SweepResult) -> bool:
@@ -92,9 +99,14 @@ def sweep_head(result: SweepResult) -> str:
 
 
 def sweep_tables(result: SweepResult) -> list[Table]:
-    """Return the tables of a sweep: over all runs, by fold if there are several, recalls by class."""
+    """Return the tables of a sweep: all runs, comparisons, by fold if there are several, recalls by class."""
     by_fold = [_by_fold(result, name) for name in ("uar", "war")] if len(result.request.folds) > 1 else []
-    return [main_table(result), *by_fold, *_recalls(result)]
+    return [
+        main_table(result),
+        *comparison_tables(result.comparisons, _labels(result)),
+        *by_fold,
+        *_recalls(result),
+    ]
 
 
 def _printed_rates(row: RowResult) -> list[str]:
@@ -128,6 +140,20 @@ def _by_fold(result: SweepResult, name: str) -> Table:
         columns=["row", *(f"fold {fold}" for fold in folds), *columns[:num_means]],
         rows=rows,
     )
+
+
+def _labels(result: SweepResult) -> dict[str, str]:
+    """Return the name of each row of the table, with the marks of all its runs."""
+    labels = {}
+    for name in dict.fromkeys(row.row.name for row in result.rows):
+        parts = [row for row in result.rows if row.row.name == name]
+        labels[name] = label_text(
+            name,
+            [rule for part in parts for rule in part.selections],
+            has_leak=any(part.has_leak for part in parts),
+            is_unfinished=any(part.is_unfinished for part in parts),
+        )
+    return labels
 
 
 def _label(row: RowResult, name: str) -> str:

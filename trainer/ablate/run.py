@@ -17,7 +17,8 @@ from trainer.ablate.outcome import Outcome, RunTask
 from trainer.ablate.result_tables import as_markdown
 from trainer.ablate.run_one import died
 from trainer.ablate.spec import Spec
-from trainer.ablate.sweep_directory import forget, hold, outcome_of, remove_leftovers
+from trainer.ablate.stored_predictions import stored_predictions
+from trainer.ablate.sweep_directory import forget, hold, outcome_of, planned_after, remove_leftovers
 from trainer.ablate.sweep_plan import plan_sweep
 
 TABLE_FILE, RESULTS_FILE = "table.md", "results.json"
@@ -101,7 +102,7 @@ def ablate(
     """
     options = options or SweepExecutorOptions()
     sweep = plan_sweep(cache, spec, folds, num_seeds, preset, settings, allow_leak=allow_leak)
-    with hold(out, sweep.identity, sweep.request.to_dict()) as folder:
+    with hold(out, sweep.identity, sweep.request.to_dict(), spec.plan) as folder:
         tasks = sweep.tasks(out.resolve(), options.device, encoder_weights, allow_leak=allow_leak)
         outcomes = {task: outcome for task in tasks if (outcome := _settled(task)) is not None}
         num_before = len(outcomes)
@@ -118,7 +119,13 @@ def ablate(
                         outcomes[task] = outcome
                         observer.on_outcome(outcome)
         remove_leftovers(folder)
-        result = SweepResult.of(sweep.request, sweep.fingerprint, list(outcomes.values()))
+        result = SweepResult.of(
+            sweep.request,
+            sweep.fingerprint,
+            list(outcomes.values()),
+            stored_predictions(folder, sweep.request),
+            planned_after(folder, spec.plan),
+        )
         folder.write_together(
             {RESULTS_FILE: to_json(to_json_values(result)) + "\n", TABLE_FILE: as_markdown(result)}
         )

@@ -20,6 +20,7 @@ from trainer.config import TrainConfig
 from trainer.presets import PRESETS, preset
 
 TABLES = tuple(map(int, get_args(PaperTable)))
+METRICS = ("war", "uar")
 _MOST_BYTES, _LONGEST_NAME = 1 << 20, 60
 
 
@@ -66,6 +67,10 @@ class Spec:
         preset: Preset of all rows.
         settings: ``section.key=value`` for all rows.
         note: Shown with the result.
+        base: Name of the row that the others are compared with; empty for the first row.
+        metric: Number that verdicts are about, ``war`` or ``uar``.
+        margin: Largest difference that counts as none, in points; 0 for no statement on equivalence.
+        verdicts: Names of the rows to judge; empty for all but the base.
     """
 
     title: str
@@ -74,6 +79,10 @@ class Spec:
     settings: tuple[str, ...]
     note: str
     rows: tuple[Row, ...]
+    base: str = ""
+    metric: str = "war"
+    margin: float = 0.0
+    verdicts: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         require_one_of("preset", self.preset, tuple(PRESETS))
@@ -94,6 +103,32 @@ class Spec:
                     f"Rows '{twin.name}' and '{row.name}' would share the folder '{row.folder}'; rename one."
                 )
                 raise ConfigError(msg)
+        require_one_of("metric", self.metric, METRICS)
+        require_range("margin", self.margin, 0, 100)
+        names = [row.name for row in self.rows]
+        for key, name in [
+            *([("base", self.base)] if self.base else []),
+            *(("verdicts", n) for n in self.verdicts),
+        ]:
+            require_one_of(key, name, names)
+        if self.base_row.name in self.verdicts:
+            msg = f"verdicts has '{self.base_row.name}', which the others are compared with; leave it out."
+            raise ConfigError(msg)
+
+    @property
+    def base_row(self) -> Row:
+        """The row that the others are compared with."""
+        return next((row for row in self.rows if row.name == self.base), self.rows[0])
+
+    @property
+    def plan(self) -> dict[str, Any]:
+        """Base, metric, margin and verdicts in the form of a spec file."""
+        return {
+            "base": self.base,
+            "metric": self.metric,
+            "margin": self.margin,
+            "verdicts": list(self.verdicts),
+        }
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -109,6 +144,7 @@ class Spec:
             "preset": self.preset,
             "settings": list(self.settings),
             "note": self.note,
+            **self.plan,
             "rows": [row.to_dict() for row in self.rows],
         }
 
@@ -185,6 +221,10 @@ def spec_of(values: Mapping[str, Any]) -> Spec:
         preset=taken(values, "preset", str, "", "default"),
         settings=_texts(values, ""),
         note=taken(values, "note", str, "", ""),
+        base=taken(values, "base", str, "", ""),
+        metric=taken(values, "metric", str, "", "war"),
+        margin=_percent(values, "margin", "") if "margin" in values else 0.0,
+        verdicts=_texts(values, "", "verdicts"),
         rows=tuple(_row(row, f"rows {number}: ") for number, row in enumerate(rows, 1)),
     )
 
@@ -240,10 +280,11 @@ def taken(values: Mapping[str, Any], key: str, kind: type, where: str, absent: A
     return value
 
 
-def _texts(values: Mapping[str, Any], where: str) -> tuple[str, ...]:
-    texts = taken(values, "settings", list, where, [])
+def _texts(values: Mapping[str, Any], where: str, key: str = "settings") -> tuple[str, ...]:
+    texts = taken(values, key, list, where, [])
     if not all(isinstance(text, str) for text in texts):
-        msg = f'{where}settings is {texts!r:.100}; texts are needed, each "section.key=value".'
+        form = 'each "section.key=value"' if key == "settings" else "each the name of a row"
+        msg = f"{where}{key} is {texts!r:.100}; texts are needed, {form}."
         raise ConfigError(msg)
     return tuple(texts)
 

@@ -24,6 +24,8 @@ from trainer.pages.files import require_writable
 GRID_FILE, OUTCOME_FILE = "grid.json", "outcome.json"
 REQUEST_KEY = "asked"
 """Key of the last request in grid.json. Folds and seeds may differ between commands."""
+PLANS_KEY = "plans"
+"""Key of the plans of the comparisons so far, each with the number of outcomes when it was fixed."""
 
 MOST_BYTES = 16 << 20
 """Largest size of grid.json and of outcome.json."""
@@ -33,13 +35,16 @@ _SHOWN_DIFFERENCES = 5
 
 
 @contextlib.contextmanager
-def hold(out: Path, identity: Mapping[str, Any], request: Mapping[str, Any]) -> Iterator[OwnDir]:
+def hold(
+    out: Path, identity: Mapping[str, Any], request: Mapping[str, Any], plan: Mapping[str, Any]
+) -> Iterator[OwnDir]:
     """Lock the directory of a sweep against other commands, and remove leftovers of killed runs.
 
     Args:
         out: The directory; created if needed.
         identity: Facts that all runs of the directory must share. Written to grid.json with `request`.
         request: The request.
+        plan: Plan of the comparisons (`Spec.plan`), recorded with the number of outcomes so far if it is new.
 
     Raises:
         ConfigError: The directory has another sweep or other files.
@@ -54,9 +59,32 @@ def hold(out: Path, identity: Mapping[str, Any], request: Mapping[str, Any]) -> 
             msg = f"--out '{out}' is in use by another ablate; wait for it, or give another --out."
             raise OusError(msg) from error
         _require_same(folder, identity)
-        folder.write_json(GRID_FILE, portable_values({**identity, REQUEST_KEY: request}))
+        values = {**identity, REQUEST_KEY: request, PLANS_KEY: _plans(folder, plan)}
+        folder.write_json(GRID_FILE, portable_values(values))
         remove_leftovers(folder)
         yield folder
+
+
+def planned_after(folder: OwnDir, plan: Mapping[str, Any]) -> int | None:
+    """Return the number of outcomes when a plan was last fixed; None if grid.json does not record it."""
+    plans = _recorded_plans(folder)
+    return plans[-1]["num_outcomes"] if plans and plans[-1]["plan"] == plan else None
+
+
+def _plans(folder: OwnDir, plan: Mapping[str, Any]) -> list[dict[str, Any]]:
+    plans = _recorded_plans(folder)
+    if plans and plans[-1]["plan"] == plan:
+        return plans
+    return [*plans, {"plan": dict(plan), "num_outcomes": len(settled(folder))}]
+
+
+def _recorded_plans(folder: OwnDir) -> list[dict[str, Any]]:
+    """Return the plans in grid.json; none if it has none, or cannot be read."""
+    try:
+        plans = from_json(folder.read_text(GRID_FILE, MOST_BYTES))[PLANS_KEY]
+        return [{"plan": dict(one["plan"]), "num_outcomes": int(one["num_outcomes"])} for one in plans]
+    except (FileError, ValueError, TypeError, KeyError, RecursionError):
+        return []
 
 
 def remove_leftovers(folder: OwnDir) -> None:
@@ -177,6 +205,7 @@ def _require_same(folder: OwnDir, identity: Mapping[str, Any]) -> None:
     try:
         there = from_json(folder.read_text(GRID_FILE, MOST_BYTES))
         there.pop(REQUEST_KEY, None)
+        there.pop(PLANS_KEY, None)
         found = differences(portable_values(from_json(to_json(identity))), there)
     except (FileError, ValueError, TypeError, AttributeError, RecursionError) as error:
         path, why = folder.path / GRID_FILE, first_line(error).rstrip(".")

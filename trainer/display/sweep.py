@@ -7,7 +7,7 @@ from pipeline.display.text import lines
 from trainer.ablate.aggregate import RowResult, SweepResult
 from trainer.ablate.load_results import StoredSweep
 from trainer.ablate.outcome import Outcome
-from trainer.ablate.result_tables import sweep_head, sweep_tables
+from trainer.ablate.result_tables import sweep_head, sweep_notes, sweep_tables
 from trainer.ablate.run import RESULTS_FILE, TABLE_FILE, AblateReport
 from trainer.pages.text import table_lines
 from trainer.run_statistics import Summary
@@ -57,7 +57,10 @@ def _(result: SweepResult) -> dict[str, Any]:
         "num_wanted": result.num_wanted,
         "num_outcomes": len(result.outcomes),
         "selection": to_json_values(result.selections),
-        **field_values(result, "banners", "notes", "rows"),
+        "banners": to_json_values(result.banners),
+        "notes": sweep_notes(result),
+        "rows": to_json_values(result.rows),
+        **field_values(result, "comparisons", "planned_after"),
     }
 
 
@@ -85,4 +88,4 @@ def _(result: SweepResult) -> list[str]:
         shown += ["", *table_lines(table)]
     if result.troubles:
         shown += ["", *result.troubles]
-    return [*shown, "", *(f"note: {note}" for note in result.notes)]
+    return [*shown, "", *(f"note: {note}" for note in sweep_notes(result))]

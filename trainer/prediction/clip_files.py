@@ -9,6 +9,7 @@ from pipeline.errors import ConfigError
 from pipeline.own_dir import OwnDir
 from pipeline.portable import portable_values
 from pipeline.strict_json import to_json
+from trainer.csv_text import Cell, csv_lines
 from trainer.prediction.clip_list import ClipList, ListedClip
 from trainer.prediction.clip_results import ClipAnswer, ClipReport, ClipSettings
 from trainer.prediction.growing_files import PROGRESS_FILE, GrowingFiles
@@ -18,15 +19,7 @@ from trainer.prediction.label_files import (
     remove_label_files,
     write_label_files,
 )
-from trainer.prediction.tables import (
-    Cell,
-    answer_cells,
-    answer_columns,
-    banner_text,
-    box_cells,
-    csv_lines,
-    rounded,
-)
+from trainer.prediction.tables import answer_cells, answer_columns, banner_text, box_cells, rounded
 from trainer.prediction.writing import PREDICTION_FILE, listed_files, write_lines
 
 CLIPS_FILE, TABLE_FILE = "clips.jsonl", "clips.csv"

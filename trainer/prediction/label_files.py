@@ -8,10 +8,11 @@ from pipeline.errors import FileError, printable
 from pipeline.own_dir import OwnDir
 from pipeline.portable import portable, portable_values
 from pipeline.strict_json import from_json, to_json
+from trainer.csv_text import Cell, csv_lines
 from trainer.metrics import Metrics
 from trainer.prediction.label_scores import LabelScore, LabelScores
 from trainer.prediction.results import NOTICE
-from trainer.prediction.tables import Cell, banner_text, csv_lines
+from trainer.prediction.tables import banner_text
 
 SCORES_FILE, TABLE_FILE, FIGURE_FILE = "labels.json", "labelled.csv", "labels.png"
 LABEL_FILES = (SCORES_FILE, TABLE_FILE, FIGURE_FILE)

@@ -5,22 +5,17 @@ add columns only at the end. An empty cell is a value that there is not. A text 
 spreadsheet would take for a formula has an apostrophe before it.
 """
 
-import csv
-import io
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import chain
 
 from pipeline.datasets.emotions import class_of
 from pipeline.errors import printable
+from trainer.csv_text import Cell, Row, csv_lines
 from trainer.prediction.answer_values import POLARITIES, HeadAnswer
 from trainer.prediction.label_runs import timelines
 from trainer.prediction.people_summary import summaries
 from trainer.prediction.results import NOTICE, Prediction, TrackedFace, WindowAnswer
 from trainer.prediction.spans import Span, axis_of, spans_of
-
-Cell = str | float | int | bool | None
-Row = Sequence[Cell]
 
 FEX_BOX = ("FaceRectX", "FaceRectY", "FaceRectWidth", "FaceRectHeight", "FaceScore")
 """Columns of a face in py-feat: left, top, width and height in pixels, and the detector's score."""
@@ -31,7 +26,6 @@ _WINDOW_COLUMNS = (
     "video", "shot", "track", "start_seconds", "end_seconds", "first_frame", "num_frames", "frames_found",
     "num_sampled", "x0", "y0", "x1", "y1", "answer", "margin", "calibrated", "reason", "flags",
 )  # fmt: skip
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _SECONDS_DIGITS, _PIXEL_DIGITS, _SHARE_DIGITS = 6, 2, 6
 _JOINT = " | "
 
@@ -210,28 +204,6 @@ def _answers_by_track(prediction: Prediction) -> dict[str, _TrackAnswers]:
 def _with_banner(rows: Iterable[Row], prediction: Prediction) -> Iterator[Row]:
     for number, row in enumerate(rows):
         yield [*row, banner_text(prediction.banners) if number == 0 else None]
-
-
-def csv_lines(header: Sequence[str], rows: Iterable[Row]) -> Iterator[str]:
-    """Yield the header and the rows as lines of a CSV file."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    for row in chain([header], rows):
-        buffer.seek(0)
-        buffer.truncate()
-        writer.writerow([_cell(value) for value in row])
-        yield buffer.getvalue()
-
-
-def _cell(value: Cell) -> str | float | int:
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if not isinstance(value, str):
-        return value
-    text = printable(value)
-    return f"'{text}" if text.startswith(_FORMULA) else text
 
 
 def _rounded(value: float | None, digits: int) -> float | None:

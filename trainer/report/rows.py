@@ -16,6 +16,8 @@ from trainer.report.runs import ReportedRun
 from trainer.run_statistics import Score, Summary, summarise
 
 _FOLDS_SHOWN = 10
+_CHANGES_SHOWN = 3
+_FACE_ONLY = {"model.scene=false", "model.polarity=false"}
 _FIVE_FOLD = ("dfew", "mafw")
 """Datasets with five published folds, of which a cache may have fewer."""
 
@@ -124,13 +126,39 @@ def rows_of(runs: Sequence[ReportedRun]) -> tuple[RunRow, ...]:
     by_identity: dict[SharedFacts, list[ReportedRun]] = {}
     for run in runs:
         by_identity.setdefault(SharedFacts.of(run), []).append(run)
+    labels = row_labels([nearest_preset(members[0].config) for members in by_identity.values()])
     run_rows = tuple(
-        _row(f"ours {number}" if len(by_identity) > 1 else "ours", members)
-        for number, members in enumerate(by_identity.values(), 1)
+        _row(label, members) for label, members in zip(labels, by_identity.values(), strict=True)
     )
     for run_row in run_rows:
         _ = run_row.summary
     return run_rows
+
+
+def row_labels(settings: Sequence[tuple[str, tuple[str, ...]]]) -> list[str]:
+    """Return a name for each setting: its preset, and the changes that other settings do not have as well.
+
+    A single setting is ``ours``. The two changes of a face-only run are named ``face only``. A name that
+    several settings share, because they differ in clips or precision, is numbered from the second on.
+
+    Args:
+        settings: Results of `nearest_preset`.
+    """
+    if len(settings) < 2:
+        return ["ours"] * len(settings)
+    in_all = set.intersection(*(set(changes) for _, changes in settings))
+    labels: list[str] = []
+    given: Counter[str] = Counter()
+    for preset, changes in settings:
+        own = [change for change in changes if change not in in_all]
+        if set(changes) >= _FACE_ONLY and not _FACE_ONLY.isdisjoint(own):
+            own = ["face only", *(change for change in own if change not in _FACE_ONLY)]
+        if len(own) > _CHANGES_SHOWN:
+            own[_CHANGES_SHOWN - 1 :] = [f"{len(own) - _CHANGES_SHOWN + 1} other changes"]
+        label = ", ".join(["ours", preset, *own])
+        given[label] += 1
+        labels.append(f"{label} ({given[label]})" if given[label] > 1 else label)
+    return labels
 
 
 def apart(run_rows: Sequence[RunRow]) -> tuple[str, ...]:
