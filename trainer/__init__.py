@@ -41,6 +41,9 @@ In the order of the data:
 ``measurement``      a run directory             -> predictions for every clip of a split
 ``doubtful_tracks``  predictions, cache rows     -> metrics without clips whose face may be another person's
 ``evaluation``       a run directory             -> WAR, UAR, per-class recall, confusion matrix
+``clip_predictions`` a measured split            -> predictions.csv, a clip each, and back
+``run_ensemble``     runs of folds and seeds     -> the mean of their probabilities, measured like a run
+``paired_statistics`` differences of two methods -> intervals and tests over runs and over clips
 ``scene_effect``     predictions of two models   -> effect of the scene, clip by clip
 ``report``           runs and sweeps             -> one page: HTML, Markdown, JSON
 ``pages``            texts, tables, figures      -> HTML, Markdown, terminal
@@ -53,6 +56,7 @@ In the order of the data:
 ``export``           a run                       -> a model for others: weights, settings, card, example
 ``commands``         the commands train, evaluate, report, ablate, demo
 ``predict_command``  the command predict; ``export_command`` the command export
+``ensemble_command`` the command ensemble; ``csv_text`` rows of a CSV file, and back
 ``predict_list_command`` the command predict for a list of clips
 
 ``config`` has every setting, including the readings of the paper. ``presets`` are sets of settings,
@@ -74,12 +78,14 @@ if TYPE_CHECKING:
     from trainer.evaluation import evaluate
     from trainer.prediction.api import predict
     from trainer.prediction.stream import predict_stream
+    from trainer.run_ensemble import ensemble
     from trainer.runs import load_run
     from trainer.training import resume, train
 
-__all__ = ["evaluate", "load_run", "predict", "predict_stream", "resume", "train"]
+__all__ = ["ensemble", "evaluate", "load_run", "predict", "predict_stream", "resume", "train"]
 
 _MODULES = {
+    "ensemble": "trainer.run_ensemble",
     "evaluate": "trainer.evaluation",
     "load_run": "trainer.runs",
     "predict": "trainer.prediction.api",

@@ -26,6 +26,7 @@ SUBJECTS = {
     "trainer.profile": "trainer.display.training",
     "trainer.report": "trainer.display.report",
     "trainer.scene_effect": "trainer.display.scene_effect",
+    "trainer.run_ensemble": "trainer.display.ensemble",
     "trainer.run_statistics": "trainer.display.sweep",
     "trainer.training_result": "trainer.display.training",
     "trainer.training_set": "trainer.display.evaluation",
