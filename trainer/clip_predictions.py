@@ -43,7 +43,8 @@ class ClipPredictions:
         faces_found_N: Fraction of the valid frames of the first view with a face, 0 to 1.
         doubtful_N: 1 for clips whose face track is doubtful, 0 for others; None if the cache does not record
             it.
-        votes_NC: Fractions of the annotators' votes, NaN for clips without votes; None without any.
+        votes_NC: Fractions of the annotators' votes, NaN for clips without votes; None without any,
+            and for a cache with other classes.
     """
 
     class_names: tuple[str, ...]
@@ -67,6 +68,7 @@ class ClipPredictions:
             valid_NT = cache.read("frame_valid")[row_N, 0]
             found_NT = cache.read("face_found")[row_N, 0] & valid_NT
             doubtful_N = read_doubtful(cache, row_N)
+        has_votes = measured.class_map is None and not np.isnan(votes_NC).any(axis=1).all()
         return cls(
             class_names=info.class_names,
             clip_ids=tuple(ids[row_N].tolist()),
@@ -76,7 +78,7 @@ class ClipPredictions:
             is_calibrated=info.temperature > 0,
             faces_found_N=found_NT.sum(axis=1) / valid_NT.sum(axis=1).clip(min=1),
             doubtful_N=None if doubtful_N is None else doubtful_N.astype(np.int64),
-            votes_NC=None if np.isnan(votes_NC).any(axis=1).all() else votes_NC.astype(np.float64),
+            votes_NC=votes_NC.astype(np.float64) if has_votes else None,
         )
 
     @cached_property

@@ -55,6 +55,23 @@ OtherCache = Annotated[
     str | None,
     typer.Option("--cache", help="Measure on this cache [the cache of the training].", rich_help_panel=DATA),
 ]
+ClassesOfCache = Annotated[
+    Path | None,
+    typer.Option(
+        "--classes",
+        help="Read from this TOML file which class of --cache means which class of the run, such as "
+        '"joy" = "happiness", or "" to leave it out [by their names, in any spelling].',
+        rich_help_panel=DATA,
+    ),
+]
+SharedClasses = Annotated[
+    bool,
+    typer.Option(
+        "--shared-classes",
+        help="Choose only among classes of the run that --cache has.",
+        rich_help_panel=DATA,
+    ),
+]
 Seed = Annotated[int, typer.Option(help="Start random numbers from this seed.", rich_help_panel=MODEL)]
 
 
@@ -222,14 +239,20 @@ def evaluate(
     split: SplitToMeasure = "test",
     cache: OtherCache = None,
     fold: FoldToMeasure = None,
+    classes: ClassesOfCache = None,
+    shared_classes: SharedClasses = False,
     device: Device = "auto",
     allow_leak: AllowLeak = False,
     json_: Json = False,
 ) -> None:
-    """Measure a trained model: WAR, UAR, per-class recall, confusion matrix."""
+    """Measure a trained model: WAR, UAR, per-class recall, confusion matrix, predictions of every clip."""
+    from trainer.class_map import read_class_map
     from trainer.evaluation import evaluate as evaluate_run
 
-    result = evaluate_run(run, split, cache, device, fold=fold, allow_leak=allow_leak)
+    result = evaluate_run(
+        run, split, cache, device, fold=fold, allow_leak=allow_leak,
+        classes=None if classes is None else read_class_map(classes), shared_classes=shared_classes,
+    )  # fmt: skip
     note_versions(result.place)
     answer(result, json_)
 

@@ -1,6 +1,7 @@
 """A trained run and a split -> WAR, UAR, per-class recall, confusion matrix, predictions of every clip."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -13,6 +14,7 @@ from pipeline.store.location import Location, LocationLike
 from pipeline.strict_json import to_json
 from trainer.caches import is_same_place
 from trainer.calibration import Calibration
+from trainer.class_map import ClassMap
 from trainer.clip_predictions import ClipPredictions
 from trainer.doubtful_tracks import DoubtfulTracks
 from trainer.folds import folder_of_fold
@@ -46,6 +48,8 @@ class EvalResult(Shown):
         precision: Precision of measuring.
         left_out: Number of clips of the fold that were not measured, by reason.
         leak: Measured clips that the run has seen.
+        class_map: Classes of the measured cache; None if they are those of the run.
+        shared_classes: Whether only classes that the cache has were chosen from.
         banners: Warnings to show beside the numbers.
         files: Written files.
     """
@@ -65,6 +69,8 @@ class EvalResult(Shown):
     precision: str
     left_out: dict[str, int]
     leak: Leak
+    class_map: ClassMap | None
+    shared_classes: bool
     banners: tuple[str, ...]
     files: tuple[Path, ...]
 
@@ -83,6 +89,8 @@ def evaluate(
     *,
     fold: int | str | None = None,
     allow_leak: bool = False,
+    classes: Mapping[str, str] | None = None,
+    shared_classes: bool = False,
 ) -> EvalResult:
     """Measure a run's best model on a split of a fold; write confusion.json, confusion.png, predictions.csv.
 
@@ -94,6 +102,8 @@ def evaluate(
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         fold: See `measure`. The files of another fold than the run's own are named after it.
         allow_leak: See `measure`.
+        classes: See `measure`.
+        shared_classes: See `measure`.
 
     Raises:
         OusError: As for `measure`.
@@ -102,7 +112,10 @@ def evaluate(
     place = OwnDir.of(run_dir.path if isinstance(run_dir, Run) else run_dir)
     if place.is_dir():
         place.require_writable(*_earlier_files(place))
-    measured = measure(place, split, cache, device, fold=fold, allow_leak=allow_leak)
+    measured = measure(
+        place, split, cache, device, fold=fold, allow_leak=allow_leak, classes=classes,
+        shared_classes=shared_classes,
+    )  # fmt: skip
     info, dataset = measured.checkpoint.info, measured.meta.dataset
     is_other = cache is not None and not is_same_place(measured.place, info.training_cache(place.path))
     suffix = _suffix(measured, is_other_cache=is_other)
@@ -123,6 +136,8 @@ def evaluate(
         precision=measured.precision,
         left_out=measured.left_out,
         leak=measured.leak,
+        class_map=measured.class_map,
+        shared_classes=shared_classes and measured.class_map is not None,
         banners=measured.banners,
         files=tuple(place.path / name for name in names),
     )

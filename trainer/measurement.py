@@ -1,23 +1,27 @@
 """A trained run and a split -> predictions for every clip, and the facts that must be shown beside them."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch.nn import functional
 
 from pipeline.device import choose_device
-from pipeline.errors import CheckpointError, counted
+from pipeline.errors import CheckpointError, ConfigError, counted
 from pipeline.footage import OFFICIAL_SPLITS
 from pipeline.groups import groups_of_cache, has_groups
 from pipeline.own_dir import Folder, OwnDir
 from pipeline.store.location import Location, LocationLike
 from pipeline.store.meta import CacheMeta
+from pipeline.store.reader import FeatureCache
 from pipeline.types import Bools, Floats, Ints
 from trainer.batches import ClipData, load_clips
 from trainer.caches import chosen_cache, is_same_place, open_cache
 from trainer.calibration import Calibration
 from trainer.checkpoint import Checkpoint, load_checkpoint
+from trainer.class_map import NO_CLASS, ClassMap
 from trainer.doubtful_tracks import DoubtfulTracks, read_doubtful
 from trainer.folds import fold_rows, fold_to_measure, require_labels, usable_sha256
 from trainer.holdout import CLIPS
@@ -49,6 +53,16 @@ class Scores:
     def metrics(self, class_names: tuple[str, ...], group_N: Ints | None = None) -> Metrics:
         """Return the metrics of these clips. `group_N` is the group of each; None without groups."""
         return Metrics.of_clips(class_names, self.label_N, self.predicted_N, group_N)
+
+    def among(self, allowed: Sequence[bool]) -> "Scores":
+        """Return the predictions among some of the classes, of which every clip has one."""
+        logits_NC = np.where(np.array(allowed), self.logits_NC, -np.inf).astype(np.float32)
+        return Scores(
+            label_N=self.label_N,
+            predicted_N=logits_NC.argmax(axis=1),
+            logits_NC=logits_NC,
+            loss=float(functional.cross_entropy(torch.from_numpy(logits_NC), torch.from_numpy(self.label_N))),
+        )
 
 
 @torch.inference_mode()
@@ -91,6 +105,7 @@ class Measured:
         data: Features of the clips.
         scores: Predictions.
         clips_sha256, usable_sha256: Hashes of the measured cache, as in `RunInfo`.
+        class_map: Classes of the measured cache; None if they are those of the run.
     """
 
     checkpoint: Checkpoint
@@ -111,6 +126,7 @@ class Measured:
     precision: str
     left_out: dict[str, int]
     leak: Leak
+    class_map: ClassMap | None = None
 
     @property
     def banners(self) -> tuple[str, ...]:
@@ -121,6 +137,7 @@ class Measured:
             *self.checkpoint.info.banners,
             *self.training_set.banners,
             *([text] if pending else []),
+            *([f"OTHER CLASSES: {one}"] if (one := self.class_map) and not one.is_complete else []),
             *self.leak.banners,
         )
 
@@ -147,6 +164,8 @@ def measure(
     *,
     fold: int | str | None = None,
     allow_leak: bool = False,
+    classes: Mapping[str, str] | None = None,
+    shared_classes: bool = False,
 ) -> Measured:
     """Predict every clip of a split of a fold with a run's best model. Nothing is written.
 
@@ -158,6 +177,9 @@ def measure(
         fold: Name, or number from 1. None: the run's own fold, or the only one of another cache
             (`folds.fold_to_measure`).
         allow_leak: Measure clips whose footage the run has seen, and mark the result.
+        classes: Classes of `cache` -> classes of the run, as for `ClassMap.of`. None: by their names, in any
+            spelling.
+        shared_classes: Choose only among classes of the run that the cache has.
 
     Raises:
         CheckpointError: The run cannot be read, does not fit the cache, or has seen footage of the clips
@@ -179,7 +201,8 @@ def measure(
     place = chosen_cache(path, trained_on, cache)
     with open_cache(place, None if cache else path) as features:
         require_labels(features)
-        info.require_fits(features.meta, place)
+        class_map = _class_map(info, features.meta, classes, is_other=cache is not None)
+        info.require_fits(features.meta, place, any_classes=class_map is not None)
         same_cache = (features.meta.fingerprint, features.clips_sha256()) == (
             info.cache_fingerprint,
             info.clips_sha256,
@@ -205,7 +228,8 @@ def measure(
                 "measure --split test."
             )
             raise CheckpointError(msg)
-        row_N = rows.of(split)
+        left_out = dict(rows.left_out)
+        row_N, label_N = _with_class(features, rows.of(split), class_map, left_out)
         group_N = groups_of_cache(features)
         doubtful_N = read_doubtful(features, row_N)
         leak = Leak.none(split, len(row_N))
@@ -217,10 +241,14 @@ def measure(
         if not allow_leak:
             leak.require_none(str(run_dir), str(place))
         data = load_clips(features, row_N, config, choose_device(device))
+        if class_map is not None:
+            data = replace(data, label_N=torch.from_numpy(label_N).to(data.label_N.device))
         hashes = features.clips_sha256(), usable_sha256(features)
         training_set = TrainingSet.of(run_dir, info, config, features if same_cache and knows_fold else None)
     places = torch.arange(len(data.label_N))
     scores = score(checkpoint.model, checkpoint.text_CF, data, places, config.optim.batch_size)
+    if shared_classes and class_map is not None:
+        scores = scores.among([name in class_map.shared for name in info.class_names])
     if not math.isfinite(scores.loss):
         msg = (
             f"'{run_dir}' gives a loss of {scores.loss} on the {split} clips of '{place}', whose features "
@@ -244,9 +272,41 @@ def measure(
         same_cache=same_cache,
         training_set=training_set,
         precision=model_precision(config, data.device),
-        left_out=dict(rows.left_out),
+        left_out=left_out,
         leak=leak,
+        class_map=class_map,
     )
+
+
+def _class_map(
+    info: RunInfo, meta: CacheMeta, classes: Mapping[str, str] | None, *, is_other: bool
+) -> ClassMap | None:
+    """Return the map of the classes of a cache that the user names; None if they are those of the run."""
+    if classes is not None and not is_other:
+        msg = "--classes applies to another cache, and --cache names none; leave it out, or add --cache."
+        raise ConfigError(msg)
+    if not is_other or (meta.class_names == info.class_names and not classes):
+        return None
+    return ClassMap.of(info.class_names, meta.class_names, classes)
+
+
+def _with_class(
+    features: FeatureCache, row_N: Ints, class_map: ClassMap | None, left_out: dict[str, int]
+) -> tuple[Ints, Ints]:
+    """Return the rows that have a class of the run, and their labels. Adds the others to `left_out`."""
+    label_N = features.read("label")[row_N].astype(np.int64)
+    if class_map is None:
+        return row_N, label_N
+    mapped_N = class_map.labels(label_N)
+    for number, name in enumerate(features.meta.class_names):
+        count = int(((label_N == number) & (mapped_N == NO_CLASS)).sum())
+        if count:
+            left_out[f"of class {name}"] = count
+    kept_N = mapped_N != NO_CLASS
+    if not kept_N.any():
+        msg = f"No clip of '{features.place}' to measure has a class of the run: {class_map}."
+        raise ConfigError(msg)
+    return row_N[kept_N], mapped_N[kept_N]
 
 
 def _has_folds_of(info: RunInfo, meta: CacheMeta, *, is_there: bool) -> bool:

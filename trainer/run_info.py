@@ -200,19 +200,22 @@ class RunInfo:
         """Return the location of the training cache that this run names. Nothing is opened."""
         return training_cache(run_dir, self.cache_path, self.cache_from_run)
 
-    def require_fits(self, meta: CacheMeta, where: LocationLike) -> None:
+    def require_fits(self, meta: CacheMeta, where: LocationLike, *, any_classes: bool = False) -> None:
         """Raise CheckpointError, naming the differences, unless the model can read this cache.
 
-        Class names in their order, encoder and sizes must be equal. The dataset may differ.
+        Encoder and sizes must be equal, and the class names in their order unless `any_classes`. The dataset
+        may differ.
         """
-        names = (*OF_MODEL_INPUT, *(["num_tokens"] if self.num_tokens else []))
+        names = [*OF_MODEL_INPUT, *(["num_tokens"] if self.num_tokens else [])]
+        if any_classes:
+            names.remove("class_names")
         found = differences(
             {name: getattr(self, name) for name in names}, {name: getattr(meta, name) for name in names}
         )
         if found:
             msg = (
                 f"This run ('here') does not fit the cache '{where}' ('there'): {'; '.join(found)}. "
-                "Evaluate on a cache with the same classes and encoder"
+                f"Evaluate on a cache with the same {'' if any_classes else 'classes and '}encoder"
                 f"{' and --tokens' if self.num_tokens else ''}."
             )
             raise CheckpointError(msg)

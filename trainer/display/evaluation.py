@@ -60,6 +60,11 @@ def _(result: EvalResult) -> dict[str, Any]:
         **field_values(result, "banners", "same_cache"),
         "cache_fingerprint": info.cache_fingerprint,
         **field_values(result, "loss", "calibration", "left_out", "leak"),
+        **(
+            {}
+            if result.class_map is None
+            else {"classes": dict(result.class_map.pairs), "shared_classes": result.shared_classes}
+        ),
         **to_json_values(result.metrics),
         **({} if result.doubtful_tracks is None else field_values(result, "doubtful_tracks")),
     }
@@ -82,6 +87,8 @@ def _(result: EvalResult) -> list[str]:
             if result.same_cache
             else [f"  measured on another cache than it was trained on: {result.place}"]
         ),
+        *([] if result.class_map is None else [f"  classes of this cache: {result.class_map}"]),
+        *(["  answers: only classes that this cache has"] if result.shared_classes else []),
         *(f"wrote {path}" for path in result.files),
     ]
 

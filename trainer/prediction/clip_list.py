@@ -25,7 +25,8 @@ from pipeline.errors import ConfigError, DatasetError, some
 from pipeline.fingerprint import sha256_json
 from pipeline.process import ExtractConfig
 from pipeline.types import ClipRef
-from trainer.prediction.label_texts import Classes, require_no_misspelling
+from trainer.class_map import Classes
+from trainer.prediction.label_texts import require_no_misspelling
 from trainer.prediction.labels import LabelRow, Labels, with_near_names
 
 _SHOWN = 8

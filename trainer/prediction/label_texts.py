@@ -1,13 +1,11 @@
 """Columns and labels as users write them in lists -> their meaning, or an error that names it."""
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
 from pipeline.datasets.names import folded
 from pipeline.datasets.rows import LIKELY, TIMES, Row
-from pipeline.datasets.spelling import meaning_of
 from pipeline.errors import DatasetError, printable
 
 SIMILAR: Mapping[str, tuple[str, ...]] = {
@@ -43,21 +41,3 @@ def require_no_misspelling(
                     f"{wanted}{unit}, or remove it."
                 )
                 raise DatasetError(msg)
-
-
-class Classes:
-    """The classes of a run, by the texts that mean only one of them.
-
-    Args:
-        names: The classes.
-    """
-
-    def __init__(self, names: Sequence[str]) -> None:
-        meanings = Counter(map(meaning_of, names))
-        self.names = names
-        self._by_text = {folded(name): name for name in names}
-        self._by_meaning = {meaning_of(name): name for name in names if meanings[meaning_of(name)] == 1}
-
-    def find(self, text: str) -> str | None:
-        """Return the class with this name in any case, or of this meaning; None if there is none."""
-        return self._by_text.get(folded(text)) or self._by_meaning.get(meaning_of(text))

@@ -18,8 +18,9 @@ from pipeline.datasets.near_names import near_names
 from pipeline.datasets.rows import TIMES, Row, list_rows
 from pipeline.datasets.spelling import is_no_value, meaning_of, shown, why_no_name
 from pipeline.errors import DatasetError, printable, some
+from trainer.class_map import Classes
 from trainer.prediction.inputs import Input
-from trainer.prediction.label_texts import SIMILAR, Classes, require_no_misspelling
+from trainer.prediction.label_texts import SIMILAR, require_no_misspelling
 
 COLUMNS = ("path", "label", *TIMES, "person")
 _SHOWN = 8

@@ -99,7 +99,7 @@ class ReportedRun:
             predicted_N=measured.scores.predicted_N,
             polarity_N=polarity_N,
             group_N=measured.group_N,
-            votes_NC=None if np.isnan(votes_NC).any(axis=1).all() else votes_NC,
+            votes_NC=votes_NC if measured.class_map is None and _any_complete(votes_NC) else None,
             metrics=measured.metrics(),
             doubtful_tracks=measured.doubtful_tracks(),
             calibration=measured.calibration(),
@@ -131,6 +131,11 @@ class ReportedRun:
     def name(self) -> str:
         """Fold and seed."""
         return f"fold {self.fold_name}, seed {self.info.seed}"
+
+
+def _any_complete(votes_NC: Floats) -> bool:
+    """Return whether any clip has votes."""
+    return not bool(np.isnan(votes_NC).any(axis=1).all())
 
 
 def read_epochs(run_dir: Path) -> tuple[Mapping[str, Any], ...]:
