@@ -19,7 +19,7 @@ try:
     from pipeline.commands.options import EXIT_INTERRUPTED
     from pipeline.terminal import leave, open_standard_streams, say, show_error
     from trainer import commands as trainer
-    from trainer import ensemble_command, export_command, predict_command
+    from trainer import ensemble_command, export_command, predict_command, transfer_command
 except ModuleNotFoundError as error:
     sys.exit(
         f"error: package '{error.name}' is missing; in a checkout, run `make install`, then .venv/bin/python "
@@ -41,7 +41,8 @@ app = typer.Typer(
     epilog="Terms: docs/glossary.md",
     help="Scene-guided dynamic facial expression recognition: clips -> feature cache -> trained OUS model.",
 )
-for commands in (trainer, ensemble_command, predict_command, export_command, extract, faces, bench):
+_OF_TRAINER = (trainer, ensemble_command, transfer_command, predict_command, export_command)
+for commands in (*_OF_TRAINER, extract, faces, bench):
     app.add_typer(commands.app)
 app.add_typer(data.app, name="data")
 app.add_typer(cache.app, name="cache")

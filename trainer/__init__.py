@@ -43,6 +43,8 @@ In the order of the data:
 ``evaluation``       a run directory             -> WAR, UAR, per-class recall, confusion matrix
 ``clip_predictions`` a measured split            -> predictions.csv, a clip each, and back
 ``run_ensemble``     runs of folds and seeds     -> the mean of their probabilities, measured like a run
+``class_map``        classes of another cache    -> those of a run
+``transfer_table``   runs of several datasets    -> their metrics on all of them
 ``paired_statistics`` differences of two methods -> intervals and tests over runs and over clips
 ``scene_effect``     predictions of two models   -> effect of the scene, clip by clip
 ``report``           runs and sweeps             -> one page: HTML, Markdown, JSON
@@ -56,7 +58,8 @@ In the order of the data:
 ``export``           a run                       -> a model for others: weights, settings, card, example
 ``commands``         the commands train, evaluate, report, ablate, demo
 ``predict_command``  the command predict; ``export_command`` the command export
-``ensemble_command`` the command ensemble; ``csv_text`` rows of a CSV file, and back
+``ensemble_command`` the command ensemble; ``transfer_command`` the command transfer
+``csv_text``         cells                       -> lines of a CSV file, and back
 ``predict_list_command`` the command predict for a list of clips
 
 ``config`` has every setting, including the readings of the paper. ``presets`` are sets of settings,
@@ -81,8 +84,9 @@ if TYPE_CHECKING:
     from trainer.run_ensemble import ensemble
     from trainer.runs import load_run
     from trainer.training import resume, train
+    from trainer.transfer_table import transfer
 
-__all__ = ["ensemble", "evaluate", "load_run", "predict", "predict_stream", "resume", "train"]
+__all__ = ["ensemble", "evaluate", "load_run", "predict", "predict_stream", "resume", "train", "transfer"]
 
 _MODULES = {
     "ensemble": "trainer.run_ensemble",
@@ -92,6 +96,7 @@ _MODULES = {
     "predict_stream": "trainer.prediction.stream",
     "resume": "trainer.training",
     "train": "trainer.training",
+    "transfer": "trainer.transfer_table",
 }
 
 

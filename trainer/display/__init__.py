@@ -28,6 +28,7 @@ SUBJECTS = {
     "trainer.scene_effect": "trainer.display.scene_effect",
     "trainer.run_ensemble": "trainer.display.ensemble",
     "trainer.run_statistics": "trainer.display.sweep",
+    "trainer.transfer_table": "trainer.display.transfer",
     "trainer.training_result": "trainer.display.training",
     "trainer.training_set": "trainer.display.evaluation",
 }

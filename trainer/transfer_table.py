@@ -1,0 +1,226 @@
+"""Runs of several datasets, each measured on the test clips of all: a table of transfer."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.display.json_values import to_json_values
+from pipeline.display.shown import Shown
+from pipeline.errors import ConfigError, counted
+from pipeline.own_dir import Folder, OwnDir
+from pipeline.portable import portable_values
+from pipeline.store.location import Location, LocationLike
+from pipeline.store.meta import CacheMeta
+from pipeline.strict_json import to_json
+from trainer.caches import is_same_place, open_cache
+from trainer.measurement import Measured, measure
+from trainer.metrics import Metrics, merged
+from trainer.pages.banners import counted_banners
+from trainer.pages.document import Items, Page, Section, Table
+from trainer.pages.files import require_writable
+from trainer.pages.formatting import NONE, spread_text
+from trainer.pages.markdown import as_markdown
+from trainer.run_directory import load_info
+from trainer.run_info import RunInfo
+from trainer.run_statistics import Row, Score, summarise
+
+TRANSFER_FILE, TABLE_FILE = "transfer.json", "transfer.md"
+_FEWEST_CACHES = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransferCell:
+    """Runs that were trained on one cache, measured on one.
+
+    Attributes:
+        trained_on, measured_on: Names of the caches.
+        is_own: Whether both are the same cache, so that each run is measured on its own fold.
+        num_runs: Number of runs.
+        rates: Spread of WAR, UAR and recalls over the folds of the training, each with the mean of its seeds;
+            over the seeds of a single fold.
+        over: What the spread is over, ``folds`` or ``seeds``.
+        num_clips: Number of measured clips of the first run.
+        classes: Differences between the classes, in words; empty if they are the same.
+    """
+
+    trained_on: str
+    measured_on: str
+    is_own: bool
+    num_runs: int
+    rates: Row
+    over: str
+    num_clips: int
+    classes: str
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class TransferResult(Shown):
+    """A cell for each pair of training cache and measured cache."""
+
+    names: tuple[str, ...]
+    shared_classes: bool
+    cells: tuple[TransferCell, ...]
+    banners: tuple[str, ...]
+    files: tuple[Path, ...]
+
+    def page(self) -> Page:
+        """Return the tables of WAR and UAR, and the classes of each cell."""
+        classes = [
+            f"{cell.trained_on} on {cell.measured_on}: {cell.classes}" for cell in self.cells if cell.classes
+        ]
+        own = "Diagonal: the own test clips of each run. Elsewhere: the test clips of all folds of the cache."
+        answers = ["Answers: only classes that both have."] if self.shared_classes else []
+        return Page(
+            title=f"Transfer among {counted(len(self.names), 'cache')}",
+            banners=self.banners,
+            sections=[
+                Section(
+                    title="Trained on (row), measured on (column)",
+                    blocks=[
+                        self._table("war"),
+                        self._table("uar"),
+                        Items(items=[own, *answers, *classes]),
+                    ],
+                )
+            ],
+        )
+
+    def _table(self, metric: str) -> Table:
+        cell_of = {(cell.trained_on, cell.measured_on): cell for cell in self.cells}
+        trained = list(dict.fromkeys(cell.trained_on for cell in self.cells))
+        over = " or ".join(dict.fromkeys(cell.over for cell in self.cells))
+        rows = []
+        for name in trained:
+            cells = [cell_of.get((name, column)) for column in self.names]
+            shown = [NONE if cell is None else spread_text(cell.rates.get(metric)) for cell in cells]
+            runs = next(cell.num_runs for cell in self.cells if cell.trained_on == name)
+            rows.append([name, *shown, str(runs)])
+        return Table(
+            title=f"{metric.upper()}, percent, mean ± standard deviation over {over}",
+            columns=["trained on", *self.names, "runs"],
+            rows=rows,
+        )
+
+
+def transfer(
+    runs: Sequence[Folder],
+    caches: Sequence[LocationLike],
+    out: Path,
+    *,
+    device: str = "auto",
+    allow_leak: bool = False,
+    classes: Mapping[str, str] | None = None,
+    shared_classes: bool = False,
+    on_run: Callable[[str], None] = lambda _: None,
+) -> TransferResult:
+    """Measure every run on the test clips of every cache, and write the tables into a directory.
+
+    Args:
+        runs: Directories of runs, of folds and seeds, each trained on one of the caches.
+        caches: The caches, two or more.
+        out: Directory for transfer.json and transfer.md.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        allow_leak: As in `evaluate`.
+        classes: Classes of a cache -> classes of the runs, as in `evaluate`. A pair applies where a cache and
+            a run have these classes.
+        shared_classes: As in `evaluate`.
+        on_run: Called with a line about each run.
+
+    Raises:
+        ConfigError: Fewer than two caches or no run, two caches of one name, or a run of another cache.
+        OusError: As for `evaluate`.
+    """
+    places = {Location.of(cache).stem: Location.of(cache) for cache in caches}
+    if len(caches) < _FEWEST_CACHES or len(places) < len(caches) or not runs:
+        msg = (
+            f"transfer needs runs and two caches or more, of different names; given: "
+            f"{counted(len(runs), 'run')} and {', '.join(map(str, caches)) or 'no cache'}."
+        )
+        raise ConfigError(msg)
+    folder = require_writable(out, (TRANSFER_FILE, TABLE_FILE))
+    infos = {OwnDir.of(run): load_info(run) for run in runs}
+    trained_on = {run: _home(run, info, places) for run, info in infos.items()}
+    metas = {name: _meta(place) for name, place in places.items()}
+    scores: dict[tuple[str, str], list[tuple[Score, Measured]]] = {}
+    for run, info in infos.items():
+        home = trained_on[run]
+        for name, place in places.items():
+            on_run(f"measuring {run} on {name}")
+            is_own = name == home
+            measured = [
+                measure(
+                    run, "test", place, device, fold=fold, allow_leak=allow_leak,
+                    classes=None if is_own else _applying(classes, info, metas[name]),
+                    shared_classes=shared_classes,
+                )
+                for fold in ([info.fold] if is_own else metas[name].fold_names)
+            ]  # fmt: skip
+            metrics = _merged(name, measured)
+            scores.setdefault((home, name), []).append(
+                (Score(fold=info.fold, seed=info.seed, metrics=metrics), measured[0])
+            )
+    cells = tuple(_cell(home, name, found) for (home, name), found in scores.items())
+    result = TransferResult(
+        names=tuple(places),
+        shared_classes=shared_classes,
+        cells=cells,
+        banners=counted_banners([one.banners for found in scores.values() for _, one in found]),
+        files=(folder.path / TRANSFER_FILE, folder.path / TABLE_FILE),
+    )
+    document = to_json(portable_values(to_json_values(result))) + "\n"
+    folder.write_together({TRANSFER_FILE: document, TABLE_FILE: as_markdown(result.page())})
+    return result
+
+
+def _home(run: OwnDir, info: RunInfo, places: Mapping[str, Location]) -> str:
+    """Return the name of the cache that trained a run. Raises ConfigError if it is none of them."""
+    home = info.training_cache(run.path)
+    found = next((name for name, place in places.items() if is_same_place(place, home)), None)
+    if found is None:
+        msg = f"'{run}' was trained on '{home}', which is none of the caches; add --cache '{home}'."
+        raise ConfigError(msg)
+    return found
+
+
+def _meta(place: Location) -> CacheMeta:
+    with open_cache(place) as features:
+        return features.meta
+
+
+def _applying(classes: Mapping[str, str] | None, info: RunInfo, meta: CacheMeta) -> Mapping[str, str] | None:
+    """Return the pairs of classes that a cache and a run have; None without any."""
+    if classes is None:
+        return None
+    return {
+        name: target
+        for name, target in classes.items()
+        if name in meta.class_names and (not target or target in info.class_names)
+    } or None
+
+
+def _merged(name: str, measured: Sequence[Measured]) -> Metrics:
+    """Return the metrics of the clips of all folds. Raises ConfigError if folds share clips."""
+    rows = [row for one in measured for row in one.row_N.tolist()]
+    if len(set(rows)) < len(rows):
+        msg = (
+            f"Folds of '{name}' share test clips, which would count more than once; use `evaluate --fold` "
+            "for each fold."
+        )
+        raise ConfigError(msg)
+    return merged([one.metrics() for one in measured])
+
+
+def _cell(home: str, name: str, found: Sequence[tuple[Score, Measured]]) -> TransferCell:
+    summary = summarise([score for score, _ in found], disjoint=False)
+    several = len(summary.by_fold) > 1
+    class_map = found[0][1].class_map
+    return TransferCell(
+        trained_on=home,
+        measured_on=name,
+        is_own=home == name,
+        num_runs=len(found),
+        rates=summary.mean_of_folds if several else next(iter(summary.by_fold.values())),
+        over="folds" if several else "seeds",
+        num_clips=found[0][0].metrics.num_clips,
+        classes="" if class_map is None else str(class_map),
+    )
