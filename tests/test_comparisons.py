@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.errors import ConfigError
 from tests.tiny_grid import QUICK, quick_request, quick_spec
-from trainer.ablate.comparison_tables import comparison_notes, comparison_tables
+from trainer.ablate.comparison_page import comparison_notes, comparison_tables
 from trainer.ablate.comparisons import compare_rows
 from trainer.ablate.outcome import Outcome
 from trainer.ablate.spec import Row, parsed

@@ -319,7 +319,9 @@ def test_the_runs_own_fold_is_the_default_and_another_fold_is_decided_by_its_cli
         evaluate(run, fold=1, device="cpu")
     leaking = evaluate(run, fold=1, device="cpu", allow_leak=True)
     assert lines_of(leaking)[2].startswith("tiny, fold 1 (trained on fold 2 of tiny), test split: 16 clips; ")
-    assert [path.name for path in leaking.files] == ["confusion_fold1.json", "confusion_fold1.png"]
+    assert [path.name for path in leaking.files] == [
+        "confusion_fold1.json", "confusion_fold1.png", "predictions_fold1.csv",
+    ]  # fmt: skip
     assert json.loads((run / "confusion.json").read_text())["measured_fold"] == "2"
     with pytest.raises(
         CheckpointError, match="--split validation: fold '1' did not train '.*run', fold '2' did"

@@ -9,6 +9,9 @@ In the order of the data:
 ``run_one``          a run                     -> its run directory, trained and measured, with its outcome
 ``executors``        options                   -> the executor of the runs, on this machine or a cluster
 ``kinds``            outcomes of a row         -> outcomes with equal clips, precision and holdout
+``stored_predictions`` a directory             -> the predictions of its runs, clip by clip
+``comparisons``      outcomes, predictions     -> each row against the base row: intervals, tests, verdicts
+``comparison_page``  comparisons               -> tables and notes
 ``aggregate``        outcomes                  -> rows over folds and seeds, with the paper's numbers
 ``result_tables``    rows                      -> tables, Markdown, a section of a page
 ``load_results``     a directory               -> rows of the outcomes so far

@@ -11,7 +11,7 @@ from pipeline.strict_json import from_json
 from trainer.ablate.aggregate import SweepResult
 from trainer.ablate.outcome import Outcome
 from trainer.ablate.spec import taken
-from trainer.ablate.stored_predictions import stored_predictions
+from trainer.ablate.stored_predictions import read_predictions_of
 from trainer.ablate.sweep_directory import (
     GRID_FILE,
     MOST_BYTES,
@@ -64,7 +64,7 @@ def read_sweep(out: Path) -> StoredSweep:
             request,
             fingerprint,
             list(outcomes.values()),
-            stored_predictions(folder, request),
+            read_predictions_of(folder, request),
             planned_after(folder, request.spec.plan),
         ),  # fmt: skip
         num_others=len(there - found.keys()),

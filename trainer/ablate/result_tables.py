@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from pipeline.errors import counted
 from trainer.ablate.aggregate import RowResult, SweepResult
-from trainer.ablate.comparison_tables import comparison_notes, comparison_tables
+from trainer.ablate.comparison_page import comparison_notes, comparison_tables
 from trainer.ablate.sweep_request import SweepRequest
 from trainer.pages.banners import label_text
 from trainer.pages.document import Items, Page, Section, Table, Text

@@ -17,7 +17,7 @@ from trainer.ablate.outcome import Outcome, RunTask
 from trainer.ablate.result_tables import as_markdown
 from trainer.ablate.run_one import died
 from trainer.ablate.spec import Spec
-from trainer.ablate.stored_predictions import stored_predictions
+from trainer.ablate.stored_predictions import read_predictions_of
 from trainer.ablate.sweep_directory import forget, hold, outcome_of, planned_after, remove_leftovers
 from trainer.ablate.sweep_plan import plan_sweep
 
@@ -123,7 +123,7 @@ def ablate(
             sweep.request,
             sweep.fingerprint,
             list(outcomes.values()),
-            stored_predictions(folder, sweep.request),
+            read_predictions_of(folder, sweep.request),
             planned_after(folder, spec.plan),
         )
         folder.write_together(

@@ -14,7 +14,7 @@ _MOST_KEPT = 64
 """Predictions in memory at once: those of the base row are read again for each other row."""
 
 
-def stored_predictions(folder: OwnDir, request: SweepRequest) -> Predictions:
+def read_predictions_of(folder: OwnDir, request: SweepRequest) -> Predictions:
     """Return a function that reads the predictions of a run of a sweep; None if it has stored none.
 
     The function raises CheckpointError for a damaged file.
