@@ -72,8 +72,9 @@ class RowResult:
 
     @property
     def selections(self) -> tuple[str, ...]:
-        """The rules that chose the checkpoints."""
-        return tuple(dict.fromkeys(outcome.selection for outcome in self.having("finished")))
+        """The rules that chose the checkpoints, or a setting of a baseline."""
+        rules = (outcome.selection for outcome in self.having("finished"))
+        return tuple(dict.fromkeys(rule for rule in rules if rule))
 
     @property
     def has_leak(self) -> bool:
@@ -87,16 +88,25 @@ class RowResult:
 
     @property
     def over_runs(self) -> Mapping[str, Spread]:
-        """UAR, WAR and best epoch over all finished runs of all folds; empty without any."""
+        """UAR, WAR and best epoch over all finished runs of all folds; empty without any.
+
+        Baselines without epochs have no best epoch.
+        """
         finished = self.having("finished")
         if not finished:
             return {}
         metrics = [outcome.metrics() for outcome in finished]
+        epochs = [float(outcome.best_epoch) for outcome in finished if outcome.best_epoch]
         return {
             "uar": Spread.of([one.uar for one in metrics]),
             "war": Spread.of([one.war for one in metrics]),
-            "best_epoch": Spread.of([float(outcome.best_epoch) for outcome in finished]),
+            **({"best_epoch": Spread.of(epochs)} if epochs else {}),
         }
+
+    @property
+    def facts(self) -> tuple[str, ...]:
+        """What a baseline used or chose, with the number of runs unless all have it."""
+        return counted_banners([outcome.facts for outcome in self.having("finished")])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,6 +177,10 @@ class SweepResult:
         return tuple(str(outcome) for outcome in self.outcomes if outcome.state != "finished")
 
     @property
+    def _has_probe(self) -> bool:
+        return any(row.row.is_baseline and row.selections for row in self.rows)
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """Facts for the comparison with the paper's numbers."""
         finished, spec, dataset = self.finished, self.request.spec, self.request.dataset
@@ -174,13 +188,15 @@ class SweepResult:
         if finished:
             clips = dict.fromkeys(f"{_clips(o.metrics())} in fold {o.fold}" for o in finished)
             rules = ", ".join(self.selections)
-            notes += [f"Test clips: {', '.join(clips)}. Validation, which chose the epochs: {rules}."]
+            chosen = "the epochs and the C of probes" if self._has_probe else "the epochs"
+            notes += [f"Test clips: {', '.join(clips)}. Validation, which chose {chosen}: {rules}."]
         trained = dict.fromkeys(f"{o.num_train:,} in fold {o.fold}" for o in finished if o.num_train)
         if trained:
             notes += [f"Training clips: {', '.join(trained)}."]
         precisions = dict.fromkeys(o.precision for o in finished if o.precision)
         if precisions:
             notes += [f"Precision of training: {'; '.join(precisions)}."]
+        notes += [f"Row '{row.name}': {', '.join(row.facts)}." for row in self.rows if row.facts]
         if any(row.apart for row in self.rows):
             notes += [_APART]
         incomplete = [row for row in self.rows if row.summary and row.gaps]
@@ -190,13 +206,12 @@ class SweepResult:
         if self.request.num_shared_clips:
             num = counted(self.request.num_shared_clips, "clip")
             notes += [f"Folds are not pooled: {num} in several folds' test sets would count more than once."]
-        if any(row.row.paper for row in self.rows):
-            if spec.dataset not in ("", dataset):
-                notes += [
-                    f"The paper's numbers are of {spec.dataset}, ours of {dataset}: other clips, "
-                    "so that only the differences between rows can be compared."
-                ]
-            notes += [spec.note] if spec.note else []
+        if any(row.row.paper for row in self.rows) and spec.dataset not in ("", dataset):
+            notes += [
+                f"The paper's numbers are of {spec.dataset}, ours of {dataset}: other clips, "
+                "so that only the differences between rows can be compared."
+            ]
+        notes += [spec.note] if spec.note else []
         machines = dict.fromkeys(f"{o.device} with {counted(o.threads, 'thread')}" for o in finished)
         if len(machines) > 1:
             notes += [f"Runs on different hardware: {', '.join(machines)}."]

@@ -10,9 +10,9 @@ from pipeline.own_dir import OwnDir
 from pipeline.strict_json import from_json
 from trainer.ablate.aggregate import SweepResult
 from trainer.ablate.outcome import Outcome
-from trainer.ablate.spec import taken
 from trainer.ablate.sweep_directory import GRID_FILE, MOST_BYTES, REQUEST_KEY, outcome_of, settled
 from trainer.ablate.sweep_request import SweepRequest
+from trainer.ablate.typed_values import taken
 
 
 @dataclass(frozen=True, kw_only=True)
