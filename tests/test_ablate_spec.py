@@ -1,15 +1,32 @@
+from importlib.resources import files
+
 import numpy as np
 import pytest
 
 from pipeline.errors import ConfigError
 from tests.tiny_grid import QUICK, quick_spec
-from trainer.ablate.spec import TABLES, parsed, read_spec, table
+from trainer.ablate.spec import TABLES, parsed, read_spec, table, table_stem
 from trainer.presets import paper, smoke
 
 SEVEN = {"happiness", "sadness", "neutral", "anger", "surprise", "disgust", "fear"}
 
 
-@pytest.mark.parametrize("number", TABLES)
+OF_THE_PAPER = (3, 4, 5, 6)
+
+
+def test_every_file_of_a_table_is_a_choice():
+    stems = {path.name.removesuffix(".toml") for path in (files("trainer.ablate") / "specs").iterdir()}
+    assert {table_stem(name) for name in TABLES} == stems
+    assert set(map(str, OF_THE_PAPER)) < set(TABLES)
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_every_row_of_a_table_of_this_program_is_a_config(name):
+    spec = table(name)
+    assert list(spec.configs(None, [])) == [row.name for row in spec.rows]
+
+
+@pytest.mark.parametrize("number", OF_THE_PAPER)
 def test_the_tables_of_the_paper_are_shipped_and_every_row_is_a_config(number):
     spec = table(number)
     configs = spec.configs(None, [])
@@ -68,7 +85,7 @@ def test_a_row_is_a_folder():
         ('title = "Quick table"', "", "^x.toml: title is missing; a value of type str is needed"),
         ('title = "Quick table"', "title = 5", "title is 5; a value of type str is needed"),
         ('preset = "smoke"', 'preset = "best"', "'best'; allowed: default, paper, release, smoke"),
-        ('name = "L_ce"', 'nam = "L_ce"', "rows 1: unknown key 'nam'; there are: name, settings, paper"),
+        ('name = "L_ce"', 'nam = "L_ce"', "unknown key 'nam'; there are: name, settings, paper, method"),
         ('name = "L_ce"', "name = 5", "rows 1: name is 5; a value of type str"),
         ('name = "L_ce"', 'name = "l global tfe"', "and 'L_global . TFE' would share the folder"),
         ('name = "L_ce"', 'name = "L_global + TFE"', "would share the folder 'l-global-tfe'; rename one"),
@@ -135,5 +152,5 @@ def test_files_that_are_missing_too_large_or_no_text_are_refused(tmp_path):
 
 
 def test_a_table_that_is_no_ablation_is_refused():
-    with pytest.raises(ConfigError, match="--table is 2; allowed: 3, 4, 5, 6"):
+    with pytest.raises(ConfigError, match="--table is '2'; allowed: 3, 4, 5, 6, baselines"):
         table(2)

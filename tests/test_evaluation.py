@@ -121,7 +121,6 @@ def test_validation_clips_that_were_drawn_anew_are_refused(run, tmp_path):
 @pytest.mark.parametrize(
     ("change", "difference"),
     [
-        ({"class_names": CLASSES[::-1]}, "class_names: "),
         ({"encoder_sha256": "0" * 64}, "encoder_sha256: "),
     ],
 )

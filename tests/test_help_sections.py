@@ -39,7 +39,7 @@ CHOICES = {
     "--tokens": choices.Tokens,
     "--preset": choices.Preset,
     "--split": choices.MeasuredSplit,
-    "--table": choices.PaperTable,
+    "--table": choices.BundledTable,
 }
 
 

@@ -30,6 +30,9 @@ FORMS = {
     "type": ["model.lstm=type"],
     "no TFE": ["model.tfe=false"],
     "face only": ["model.scene=false", "model.polarity=false"],
+    "temporal": [
+        f"model.{name}" for name in ("architecture=temporal", "scene=false", "polarity=false", "tfe=false")
+    ],
     "in view": ["data.face_frames=in_view"],
     "patches": ["model.tfe_tokens=patches"],
 }

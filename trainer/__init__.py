@@ -17,6 +17,8 @@ In the order of the data:
 ``layers``           frame features              -> LSTM, Frame Encoder, alignment, Polarity Encoder
 ``fusion``           face, scene, polarity       -> the Type Fusion Encoder
 ``model``            a batch                     -> one output feature per clip, and its logits
+``temporal``         a batch                     -> the same of a baseline: a transformer with a class token
+``build_model``      settings                    -> the model
 ``precision``        settings and a device       -> fp32, tf32 or bf16, of training and of measuring
 ``prompts``          class names                 -> class features, through CLIP's frozen text encoder
 ``losses``           outputs and labels          -> every loss of eq. 4 by name, and the gate

@@ -24,9 +24,10 @@ from pipeline.errors import (
 from pipeline.fingerprint import differences
 from pipeline.own_dir import Folder, OwnDir
 from pipeline.strict_json import from_json, to_json
+from trainer.build_model import build_model
 from trainer.config import TrainConfig, result_settings
 from trainer.config_file import from_toml
-from trainer.model import OusModel
+from trainer.model import VideoModel
 from trainer.model_directory import MODEL_CONFIG_FILE, is_model_directory, load_settings, weights_name
 from trainer.run_directory import CONFIG_FILE, RUN_FILE, WEIGHTS_FILE, info_json, read_text
 from trainer.run_info import LARGEST_SIZE, RunInfo
@@ -63,14 +64,19 @@ _PROGRESS = (
 class Checkpoint:
     """A trained model in evaluation mode, with its class features [C, F], settings and origin."""
 
-    model: OusModel
+    model: VideoModel
     text_CF: torch.Tensor
     config: TrainConfig
     info: RunInfo
 
 
 def save_weights(
-    run_dir: Folder, model: OusModel, context: torch.Tensor, text_CF: torch.Tensor, info: RunInfo, epoch: int
+    run_dir: Folder,
+    model: VideoModel,
+    context: torch.Tensor,
+    text_CF: torch.Tensor,
+    info: RunInfo,
+    epoch: int,
 ) -> None:
     """Write best.safetensors and run.json, and replace both files at once.
 
@@ -103,7 +109,7 @@ def load_checkpoint(run_dir: Folder, device: torch.device) -> Checkpoint:
     place = OwnDir.of(run_dir)
     with _as_checkpoint_errors(place):
         config, info, tensors, _ = _read(place)
-        model = OusModel(config, info.shape)
+        model = build_model(config, info.shape)
         state = {name.removeprefix(_MODEL): t for name, t in tensors.items() if name.startswith(_MODEL)}
         model.load_state_dict(state)
         text_CF = tensors[_TEXT_FEATURES]
@@ -210,7 +216,8 @@ def _require_shapes(shapes: Mapping[str, tuple[int, ...]], config: TrainConfig, 
     """
     with torch.device("meta"):
         needed = {
-            f"{_MODEL}{name}": tuple(t.shape) for name, t in OusModel(config, info.shape).state_dict().items()
+            f"{_MODEL}{name}": tuple(t.shape)
+            for name, t in build_model(config, info.shape).state_dict().items()
         }
     needed[_TEXT_FEATURES] = (len(info.class_names), info.embed_width)
     for name, shape in needed.items():

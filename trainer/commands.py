@@ -4,11 +4,11 @@ import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
-from pipeline.choices import MeasuredSplit, PaperTable, Preset
+from pipeline.choices import BundledTable, MeasuredSplit, Preset
 from pipeline.commands.help_sections import DATA, MACHINE, MODEL, OUTPUT, Command
 from pipeline.commands.options import (
     EXIT_INTERRUPTED,
@@ -307,9 +307,10 @@ def report(
 def ablate(
     cache: Cache = "feats.zarr",
     table: Annotated[
-        PaperTable | None,
+        BundledTable | None,
         typer.Option(
-            help="Train the rows of this table of the paper, III to VI [none].", rich_help_panel=MODEL
+            help="Train the rows of this table: III to VI of the paper, or baselines [none].",
+            rich_help_panel=MODEL,
         ),
     ] = None,
     spec: Annotated[
@@ -361,11 +362,12 @@ def ablate(
         msg = f"--table {table} and --spec '{spec}': leave out one of them."
         raise ConfigError(msg)
     if table is not None:
-        rows, name = sweeps.table(int(table)), f"table{table}"
+        rows, name = sweeps.table(table), sweeps.table_stem(table)
     elif spec is not None:
         rows, name = sweeps.read_spec(spec), spec.stem
     else:
-        msg = "ablate needs a table of the paper or one of your own: --table 3|4|5|6, or --spec FILE.toml."
+        tables = "|".join(get_args(BundledTable))
+        msg = f"ablate needs a table of this program or your own: --table {tables}, or --spec FILE.toml."
         raise ConfigError(msg)
     where = out or Path("runs") / f"{Location.of(cache).stem}-{name}"
     note_versions(cache)

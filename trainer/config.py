@@ -66,6 +66,10 @@ class ModelConfig:
     """Parts of the model and their sizes.
 
     Attributes:
+        architecture: ``ous``, the paper's model. ``temporal``: a baseline without scene, polarity and TFE, a
+            transformer over the face frames with a learnable class token (`trainer.temporal`). Of this
+            section, it uses standardise, frame_encoder_depth, frame_encoder_heads, mlp_ratio, dropout and
+            precision.
         scene: Use the scene stream; otherwise the model sees faces only.
         polarity: Use V_pol.
         tfe: Fuse with the TFE; otherwise average the features.
@@ -89,6 +93,7 @@ class ModelConfig:
         precision: Precision of the model; ``auto`` is bf16 on GPUs that have it, else float32.
     """
 
+    architecture: Literal["ous", "temporal"] = "ous"
     scene: bool = True
     polarity: bool = True
     tfe: bool = True
@@ -109,6 +114,7 @@ class ModelConfig:
     precision: Precision = "auto"
 
     def __post_init__(self) -> None:
+        require_one_of("model.architecture", self.architecture, ("ous", "temporal"))
         require_one_of("model.lstm", self.lstm, ("time", "type"))
         require_one_of("model.tfe_form", self.tfe_form, ("query_stream", "literal"))
         require_one_of("model.tfe_keys", self.tfe_keys, ("joint", "crossed"))
@@ -119,6 +125,11 @@ class ModelConfig:
         require_range("model.frame_encoder_depth", self.frame_encoder_depth, 0, 64)
         require_range("model.tfe_query_std", self.tfe_query_std, 0)
         require_range("model.dropout", self.dropout, 0, 0.9)
+        unused = [name for name in ("scene", "polarity", "tfe") if getattr(self, name)]
+        if self.architecture == "temporal" and unused:
+            settings = ", ".join(f"model.{name}=false" for name in unused)
+            msg = f"model.architecture=temporal has face frames only; set {settings} too."
+            raise ConfigError(msg)
         if self.polarity and not self.scene:
             msg = "model.polarity reads the scene, and model.scene is false; set model.polarity=false too."
             raise ConfigError(msg)
@@ -291,7 +302,7 @@ class TrainConfig:
         return self.has_polarity_loss or (self.model.polarity and self.model.keep_pol_token)
 
 
-_LATER = (("data", "face_frames", "all"),)
+_LATER = (("data", "face_frames", "all"), ("model", "architecture", "ous"))
 """Section, key and default of the settings that are newer than stored identities."""
 
 

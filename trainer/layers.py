@@ -150,7 +150,7 @@ class EarlyFusion(nn.Module):
         return x_BTF + hidden.gather(1, place_BTF)
 
 
-class _EncoderBlock(nn.Module):
+class EncoderBlock(nn.Module):
     """A pre-norm transformer block: self-attention and MLP, both residual."""
 
     def __init__(self, width: int, heads: int, mlp_ratio: int, dropout: float) -> None:
@@ -166,6 +166,7 @@ class _EncoderBlock(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x_BTF: torch.Tensor, valid_BT: torch.Tensor) -> torch.Tensor:
+        """Return the tokens [B, T, F]. No token attends to invalid ones; each clip has at least one valid."""
         y = self.norm_attention(x_BTF)
         x_BTF = x_BTF + self.dropout(self.attention(y, y, y, valid_BT))
         out: torch.Tensor = x_BTF + self.dropout(self.mlp(x_BTF))
@@ -180,7 +181,7 @@ class FrameEncoder(nn.Module):
     ) -> None:
         super().__init__()
         self.position_TF = nn.Parameter(_SMALL_STD * torch.randn(num_frames, width))
-        self.blocks = nn.ModuleList(_EncoderBlock(width, heads, mlp_ratio, dropout) for _ in range(depth))
+        self.blocks = nn.ModuleList(EncoderBlock(width, heads, mlp_ratio, dropout) for _ in range(depth))
         self.norm = nn.LayerNorm(width)
 
     def forward(self, face_BTF: torch.Tensor, valid_BT: torch.Tensor) -> torch.Tensor:

@@ -27,7 +27,7 @@ from trainer.folds import fold_rows, fold_to_measure, require_labels, usable_sha
 from trainer.holdout import CLIPS
 from trainer.leaks import Leak
 from trainer.metrics import Metrics
-from trainer.model import OusModel
+from trainer.model import VideoModel
 from trainer.model_directory import is_model_directory
 from trainer.precision import model_precision
 from trainer.run_info import RunInfo
@@ -67,7 +67,7 @@ class Scores:
 
 @torch.inference_mode()
 def score(
-    model: OusModel, text_CF: torch.Tensor, data: ClipData, places: torch.Tensor, batch_size: int
+    model: VideoModel, text_CF: torch.Tensor, data: ClipData, places: torch.Tensor, batch_size: int
 ) -> Scores:
     """Predict clips in their first view. Puts the model into evaluation mode.
 
@@ -90,6 +90,13 @@ def score(
         logits_NC=logits_NC.numpy(),
         loss=float(functional.cross_entropy(logits_NC, label_N)),
     )
+
+
+def unfinished_banners(left_out: Mapping[str, int]) -> tuple[str, ...]:
+    """Return a warning if clips had no features yet. `left_out` are numbers of clips by reason."""
+    pending = left_out.get("pending", 0)
+    text = f"UNFINISHED CACHE: measured while {counted(pending, 'clip')} of the fold had no features yet"
+    return (text,) if pending else ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,12 +138,10 @@ class Measured:
     @property
     def banners(self) -> tuple[str, ...]:
         """Warnings to show beside every number of these clips."""
-        pending = self.left_out.get("pending", 0)
-        text = f"UNFINISHED CACHE: measured while {counted(pending, 'clip')} of the fold had no features yet"
         return (
             *self.checkpoint.info.banners,
             *self.training_set.banners,
-            *([text] if pending else []),
+            *unfinished_banners(self.left_out),
             *([f"OTHER CLASSES: {one}"] if (one := self.class_map) and not one.is_complete else []),
             *self.leak.banners,
         )

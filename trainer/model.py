@@ -1,9 +1,12 @@
 """The OUS model (Fig. 3): a batch of cached features -> one output feature per clip, and logits.
 
+`VideoModel` is the interface that training and prediction use; `trainer.build_model` chooses the model.
+
 Letters: B clips of a batch; T frames; F embedding width; D encoder width; J kept tokens of an image;
 C classes; P polarities (3).
 """
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import torch
@@ -70,13 +73,45 @@ class SceneStream:
     polarity_logits_BP: torch.Tensor | None
 
 
-class OusModel(nn.Module):
+class VideoModel(nn.Module, ABC):
+    """A model of cached features.
+
+    Attributes:
+        precision: Precision of the model.
+        logit_scale: 1 / tau.
+        polarity_encoder: Layers that predict the polarity; None without them.
+    """
+
+    precision: Precision
+    logit_scale: float
+    polarity_encoder: PolarityEncoder | None
+
+    @abstractmethod
+    def forward(self, batch: Batch, text_CF: torch.Tensor, stream: SceneStream | None = None) -> Outputs:
+        """Compute the outputs of a batch.
+
+        Args:
+            batch: The clips.
+            text_CF: Features of the class prompts, of length 1.
+            stream: `scene_stream` of the batch, to use it again for the same scenes; None to compute it.
+        """
+
+    @abstractmethod
+    def scene_stream(self, batch: Batch) -> SceneStream:
+        """Return the values of `forward` that only the scenes determine."""
+
+    @abstractmethod
+    def fit_scales(self, batches: list[Batch]) -> None:
+        """Measure means and deviations of the input features over the valid frames of `batches`."""
+
+
+class OusModel(VideoModel):
     """The model: LSTM -> Frame Encoder (face), mean (scene) -> alignment -> fusion with V_pol -> output."""
 
     def __init__(self, config: TrainConfig, shape: FeatureShape) -> None:
         super().__init__()
         model, width = config.model, shape.embed_width
-        self.precision: Precision = model.precision
+        self.precision = model.precision
         self.logit_scale = config.losses.logit_scale
         self.frame_tokens = model.has_frame_tokens
         self.scale_face = Standardise((width,))
@@ -93,7 +128,7 @@ class OusModel(nn.Module):
         self.scale_scene = Standardise((width,)) if model.scene else None
         self.align_scene = Align(width) if model.scene else None
         self.scale_early: Standardise | None = None
-        self.polarity_encoder: PolarityEncoder | None = None
+        self.polarity_encoder = None
         if config.has_polarity_token:
             early = (NUM_EARLY_BLOCKS, len(EARLY_STATISTICS), shape.encoder_width)
             self.scale_early = Standardise(early)
@@ -112,7 +147,7 @@ class OusModel(nn.Module):
             text_CF: Features of the class prompts.
             stream: `scene_stream` of the batch, to use it again for the same scenes; None to compute it.
         """
-        with _autocast(self.precision, batch.face_BTF.device):
+        with model_autocast(self.precision, batch.face_BTF.device):
             stream = self._scene_stream(batch) if stream is None else stream
             face_BTF, scene_BTF = self._early_fused(batch, stream.scene_BTF)
             face_BTF = self.frame_encoder(face_BTF, batch.face_valid_BT)
@@ -146,7 +181,7 @@ class OusModel(nn.Module):
 
     def scene_stream(self, batch: Batch) -> SceneStream:
         """Return the values of `forward` that only the scenes determine."""
-        with _autocast(self.precision, batch.face_BTF.device):
+        with model_autocast(self.precision, batch.face_BTF.device):
             return self._scene_stream(batch)
 
     def fit_scales(self, batches: list[Batch]) -> None:
@@ -237,5 +272,6 @@ def _full_precision(batch: Batch) -> torch.autocast:
     return torch.autocast(batch.face_BTF.device.type, enabled=False)
 
 
-def _autocast(precision: Precision, device: torch.device) -> torch.autocast:
+def model_autocast(precision: Precision, device: torch.device) -> torch.autocast:
+    """Return the context in which a model of this precision runs."""
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=in_bf16(precision, device))

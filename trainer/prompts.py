@@ -164,6 +164,12 @@ def _tower(
     device: torch.device,
     dtype: torch.dtype,
 ) -> TextTower:
+    clip = load_checked_clip(encoder, text_sha256)
+    return TextTower(clip, class_names, num_context).to(device=device, dtype=dtype)
+
+
+def load_checked_clip(encoder: EncoderConfig, text_sha256: str) -> LoadedClip:
+    """Return a CLIP model. Raises WeightsError unless its text encoder is that of a cache, by its hash."""
     clip = load_clip_model(encoder)
     if clip.text_sha256 != text_sha256:
         msg = (
@@ -172,7 +178,7 @@ def _tower(
             "give the weights that made it with --encoder-weights."
         )
         raise WeightsError(msg)
-    return TextTower(clip, class_names, num_context).to(device=device, dtype=dtype)
+    return clip
 
 
 def forget_text_towers() -> None:

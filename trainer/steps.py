@@ -16,7 +16,7 @@ from pipeline.errors import ConfigError
 from trainer.batches import Batch
 from trainer.config import TrainConfig
 from trainer.losses import training_loss
-from trainer.model import OusModel
+from trainer.model import VideoModel
 from trainer.optim import build_adam, set_rate, step
 from trainer.prompts import ClassPrompts, TextTower
 from trainer.scalars import Scalars
@@ -34,14 +34,14 @@ class TrainState:
     """The trained parts (model and prompts), the frozen text encoder, and Adam."""
 
     config: TrainConfig
-    model: OusModel
+    model: VideoModel
     prompts: ClassPrompts
     tower: TextTower
     optimizer: torch.optim.Adam
 
     @classmethod
     def of(
-        cls, config: TrainConfig, model: OusModel, prompts: ClassPrompts, tower: TextTower
+        cls, config: TrainConfig, model: VideoModel, prompts: ClassPrompts, tower: TextTower
     ) -> "TrainState":
         """Return the state at the start of a run, with a new optimizer.
 

@@ -17,6 +17,7 @@ from pipeline.own_dir import OwnDir
 from pipeline.store.location import LocationLike
 from pipeline.store.reader import FeatureCache
 from trainer.batches import ClipData, load_clips
+from trainer.build_model import build_model
 from trainer.caches import location_from, open_cache
 from trainer.checkpoint import origin_of, reissued_weights
 from trainer.config import TrainConfig
@@ -25,7 +26,7 @@ from trainer.folds import FoldRows, fold_rows, polarity_labels, require_polariti
 from trainer.known_caches import remember
 from trainer.losses import require_negatives
 from trainer.metrics import Metrics
-from trainer.model import FeatureShape, OusModel
+from trainer.model import FeatureShape
 from trainer.profile import Stopwatch
 from trainer.prompts import ClassPrompts, load_text_tower
 from trainer.run_directory import (
@@ -305,7 +306,7 @@ def _prepare(
     require_negatives(config, cache.read("label")[train_rows])
     if config.has_polarity_loss:
         require_polarities(cache, polarity_labels(cache, config.data), used)
-    model = OusModel(config, FeatureShape.of(cache.meta)).to(device)
+    model = build_model(config, FeatureShape.of(cache.meta)).to(device)
     watch.begin()
     tower = load_text_tower(cache.meta, config.prompts, device, encoder_weights)
     watch.once("loading the text tower")

@@ -3,10 +3,12 @@
 In the order of the data:
 
 ``spec``             a TOML file               -> rows of settings, with the paper's numbers
+``typed_values``     values of files           -> checked values
 ``sweep_request``    spec, folds, seeds        -> the requested runs, and their directories
 ``sweep_plan``       spec, cache, folds, seeds -> the runs on a cache; impossible ones are rejected first
 ``sweep_directory``  a directory               -> lock, settings and outcomes of a sweep
-``run_one``          a run                     -> its run directory, trained and measured, with its outcome
+``run_one``          a run                     -> its run directory, trained and measured, with its outcome;
+                     of a baseline, its outcome alone
 ``executors``        options                   -> the executor of the runs, on this machine or a cluster
 ``kinds``            outcomes of a row         -> outcomes with equal clips, precision and holdout
 ``stored_predictions`` a directory             -> the predictions of its runs, clip by clip
@@ -21,7 +23,7 @@ In the order of the data:
 from trainer.ablate.executors import SweepExecutorOptions
 from trainer.ablate.outcome import Outcome
 from trainer.ablate.run import AblateReport, SweepObserver, ablate
-from trainer.ablate.spec import Spec, read_spec, table
+from trainer.ablate.spec import Spec, read_spec, table, table_stem
 
 __all__ = [
     "AblateReport",
@@ -32,4 +34,5 @@ __all__ = [
     "ablate",
     "read_spec",
     "table",
+    "table_stem",
 ]

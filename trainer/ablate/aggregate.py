@@ -73,8 +73,9 @@ class RowResult:
 
     @property
     def selections(self) -> tuple[str, ...]:
-        """The rules that chose the checkpoints."""
-        return tuple(dict.fromkeys(outcome.selection for outcome in self.having("finished")))
+        """The rules that chose the checkpoints, or a setting of a baseline."""
+        rules = (outcome.selection for outcome in self.having("finished"))
+        return tuple(dict.fromkeys(rule for rule in rules if rule))
 
     @property
     def has_leak(self) -> bool:
@@ -91,15 +92,21 @@ class RowResult:
         """UAR, WAR and best epoch; empty without a finished run.
 
         UAR and WAR are over folds, each with the mean of its seeds, or over the seeds of a single fold. Best
-        epochs are over all runs.
+        epochs are over all runs; baselines without epochs have none.
         """
         summary = self.summary
         if summary is None:
             return {}
         folds = summary.by_fold
         rates = summary.mean_of_folds if len(folds) > 1 else next(iter(folds.values()))
-        epochs = [float(outcome.best_epoch) for outcome in self.having("finished")]
-        return {"uar": rates["uar"], "war": rates["war"], "best_epoch": Spread.of(epochs)}
+        epochs = [float(one.best_epoch) for one in self.having("finished") if one.best_epoch]
+        best_epoch = {"best_epoch": Spread.of(epochs)} if epochs else {}
+        return {"uar": rates["uar"], "war": rates["war"], **best_epoch}
+
+    @property
+    def facts(self) -> tuple[str, ...]:
+        """What a baseline used or chose, with the number of runs unless all have it."""
+        return counted_banners([outcome.facts for outcome in self.having("finished")])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -196,6 +203,10 @@ class SweepResult:
         return tuple(str(outcome) for outcome in self.outcomes if outcome.state != "finished")
 
     @property
+    def _has_probe(self) -> bool:
+        return any(row.row.is_baseline and row.selections for row in self.rows)
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """Facts for the comparison with the paper's numbers."""
         finished, spec, dataset = self.finished, self.request.spec, self.request.dataset
@@ -203,13 +214,15 @@ class SweepResult:
         if finished:
             clips = dict.fromkeys(f"{_clips(o.metrics())} in fold {o.fold}" for o in finished)
             rules = ", ".join(self.selections)
-            notes += [f"Test clips: {', '.join(clips)}. Validation, which chose the epochs: {rules}."]
+            chosen = "the epochs and the C of probes" if self._has_probe else "the epochs"
+            notes += [f"Test clips: {', '.join(clips)}. Validation, which chose {chosen}: {rules}."]
         trained = dict.fromkeys(f"{o.num_train:,} in fold {o.fold}" for o in finished if o.num_train)
         if trained:
             notes += [f"Training clips: {', '.join(trained)}."]
         precisions = dict.fromkeys(o.precision for o in finished if o.precision)
         if precisions:
             notes += [f"Precision of training: {'; '.join(precisions)}."]
+        notes += [f"Row '{row.name}': {', '.join(row.facts)}." for row in self.rows if row.facts]
         if any(row.apart for row in self.rows):
             notes += [_APART]
         incomplete = [row for row in self.rows if row.summary and row.gaps]
@@ -219,13 +232,12 @@ class SweepResult:
         if self.request.num_shared_clips:
             num = counted(self.request.num_shared_clips, "clip")
             notes += [f"Folds are not pooled: {num} in several folds' test sets would count more than once."]
-        if any(row.row.paper for row in self.rows):
-            if spec.dataset not in ("", dataset):
-                notes += [
-                    f"The paper's numbers are of {spec.dataset}, ours of {dataset}: other clips, "
-                    "so that only the differences between rows can be compared."
-                ]
-            notes += [spec.note] if spec.note else []
+        if any(row.row.paper for row in self.rows) and spec.dataset not in ("", dataset):
+            notes += [
+                f"The paper's numbers are of {spec.dataset}, ours of {dataset}: other clips, "
+                "so that only the differences between rows can be compared."
+            ]
+        notes += [spec.note] if spec.note else []
         machines = dict.fromkeys(f"{o.device} with {counted(o.threads, 'thread')}" for o in finished)
         if len(machines) > 1:
             notes += [f"Runs on different hardware: {', '.join(machines)}."]

@@ -10,7 +10,7 @@ import numpy as np
 
 from pipeline.errors import counted
 from trainer.ablate.outcome import Outcome
-from trainer.ablate.spec import METRICS
+from trainer.ablate.spec import METRICS, TRAIN
 from trainer.ablate.sweep_request import SweepRequest
 from trainer.clip_predictions import ClipPredictions
 from trainer.paired_statistics import LEVEL, PairedClips, PairedRuns, holm, pair_clips, runs_needed
@@ -137,6 +137,8 @@ def _pairs(
     finished: Mapping[tuple[str, str, int], Outcome], base: str, row: str, request: SweepRequest
 ) -> tuple[Pairs, int]:
     """Return the pairs of two rows, and the number of those that differ in training clips or precision."""
+    methods = {one.name: one.method for one in request.spec.rows}
+    are_trained = methods[base] == methods[row] == TRAIN
     pairs: dict[tuple[str, int], tuple[Outcome, Outcome]] = {}
     num_apart = 0
     for fold in request.folds:
@@ -144,12 +146,16 @@ def _pairs(
             both = finished.get((base, fold, seed)), finished.get((row, fold, seed))
             if both[0] is None or both[1] is None:
                 continue
-            kinds = {(one.usable_sha256, one.precision, one.num_train) for one in both if one is not None}
-            if len(kinds) > 1:
-                num_apart += 1
-            else:
+            if _are_comparable(both[0], both[1], are_trained=are_trained):
                 pairs[fold, seed] = both[0], both[1]
+            else:
+                num_apart += 1
     return pairs, num_apart
+
+
+def _are_comparable(one: Outcome, other: Outcome, *, are_trained: bool) -> bool:
+    """Return whether two runs had the same clips and, if both rows `are_trained`, the same precision."""
+    return one.usable_sha256 == other.usable_sha256 and (not are_trained or one.precision == other.precision)
 
 
 def _difference(row: str, pairs: Pairs, metric: str, is_judged: bool) -> RowDifference:

@@ -10,7 +10,6 @@ from pipeline.own_dir import OwnDir
 from pipeline.strict_json import from_json
 from trainer.ablate.aggregate import SweepResult
 from trainer.ablate.outcome import Outcome
-from trainer.ablate.spec import taken
 from trainer.ablate.stored_predictions import read_predictions_of
 from trainer.ablate.sweep_directory import (
     GRID_FILE,
@@ -21,6 +20,7 @@ from trainer.ablate.sweep_directory import (
     settled,
 )
 from trainer.ablate.sweep_request import SweepRequest
+from trainer.ablate.typed_values import taken
 
 
 @dataclass(frozen=True, kw_only=True)

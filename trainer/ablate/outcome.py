@@ -8,6 +8,7 @@ import numpy as np
 from pipeline.config import from_dict, require_one_of, require_range, to_dict
 from pipeline.errors import ConfigError
 from pipeline.own_dir import OwnDir
+from trainer.baselines.settings import Baseline
 from trainer.config import TrainConfig
 from trainer.intervals import GroupCounts
 from trainer.metrics import Metrics
@@ -28,6 +29,7 @@ class RunTask:
         device: auto, cpu or cuda.
         encoder_weights, usable_sha256: See `train`.
         allow_leak: See `measure`.
+        baseline: The baseline, of a row that has one; the other settings are then those of the data.
     """
 
     cache: str
@@ -40,6 +42,7 @@ class RunTask:
     encoder_weights: str | None
     allow_leak: bool = False
     usable_sha256: str | None = None
+    baseline: Baseline | None = None
 
     def __str__(self) -> str:
         return f"{self.row}, fold {self.fold}, seed {self.seed}"
@@ -53,7 +56,9 @@ class Outcome:
         state: ``diverged`` if the loss was NaN or infinite, ``failed`` for any other `reason`.
         confusion: [C, C] of the test split, rows true class, of a finished run.
         groups: The same clips by group (`GroupCounts.to_rows`); empty if the cache has no groups.
-        selection: Rule that chose the checkpoint.
+        best_epoch, num_epochs: 0 for a baseline without epochs.
+        selection: Rule that chose the checkpoint; empty for a baseline for which no clips chose anything.
+        facts: What a baseline used or chose, in words.
         left_out: Numbers of clips of the fold that were not used, with reasons; num_pending had no features
             yet.
         num_leaked: Test clips whose footage the run has seen.
@@ -83,6 +88,7 @@ class Outcome:
     device: str = ""
     threads: int = 0
     seconds: float = 0.0
+    facts: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         require_one_of("state", self.state, _STATES)
@@ -90,7 +96,7 @@ class Outcome:
         for name in ("num_leaked", "num_pending", "num_train"):
             require_range(name, getattr(self, name), 0, _MOST_CLIPS)
         require_range("seconds", self.seconds, 0)
-        for name in ("class_names", "banners", "left_out"):
+        for name in ("class_names", "banners", "left_out", "facts"):
             texts = getattr(self, name)
             if not all(isinstance(text, str) for text in texts):
                 msg = f"{name} is {texts!r:.100}; texts are needed."
@@ -136,7 +142,6 @@ class Outcome:
         if self.state != "finished":
             return f"{what}: {self.state.upper()}: {self.reason}"
         metrics = self.metrics()
-        return (
-            f"{what}: UAR {metrics.uar:.2%}, WAR {metrics.war:.2%}, best epoch {self.best_epoch} of "
-            f"{self.num_epochs}, {self.seconds:.0f} s"
-        )
+        epochs = [f"best epoch {self.best_epoch} of {self.num_epochs}"] if self.num_epochs else self.facts
+        rates = f"UAR {metrics.uar:.2%}, WAR {metrics.war:.2%}"
+        return f"{what}: {', '.join([rates, *epochs, f'{self.seconds:.0f} s'])}"

@@ -21,18 +21,21 @@ def as_markdown(result: SweepResult) -> str:
     return page_as_markdown(Page(title=result.request.spec.title, banners=result.banners, sections=[section]))
 
 
-def sweep_section(result: SweepResult, title: str, more_notes: Sequence[str] = ()) -> Section:
+def sweep_section(
+    result: SweepResult, title: str, more_notes: Sequence[str] = (), more_tables: Sequence[Table] = ()
+) -> Section:
     """Return the result as a section of a page. The page shows the warnings.
 
     Args:
         result: Result of the sweep.
         title: Title of the section.
         more_notes: Further notes.
+        more_tables: Further tables.
     """
     notes = [*sweep_notes(result), *more_notes]
     return Section(
         title=title,
-        blocks=[Text(text=sweep_head(result)), *sweep_tables(result)],
+        blocks=[Text(text=sweep_head(result)), *sweep_tables(result), *more_tables],
         parts=[
             *(
                 [Section(title="Diverged and failed runs", blocks=[Items(items=result.troubles)])]
@@ -57,7 +60,7 @@ def main_table(result: SweepResult) -> Table:
     for row in result.rows:
         over = row.over_runs
         rows.append([
-            _label(row, row.name),
+            row_label(row, row.name),
             spread_text(over.get("uar")), spread_text(over.get("war")),
             *(_printed_rates(row) if paper else []),
             _epochs(over.get("best_epoch")),
@@ -131,7 +134,7 @@ def _by_fold(result: SweepResult, name: str) -> Table:
         empty: SpreadRow = {}
         parts = [summary.by_fold.get(fold, empty) if summary else empty for fold in folds]
         means = [summary.over_seeds, summary.over_seeds_pooled] if summary and row.is_whole else [empty] * 2
-        label = _label(row, row.name)
+        label = row_label(row, row.name)
         rows.append([label, *(spread_text(part.get(name)) for part in (*parts, *means[:num_means]))])
     several = _has_spread_over_seeds(result)
     over = "mean ± standard deviation over seeds" if several else "one run a fold: no spread"
@@ -156,7 +159,8 @@ def _labels(result: SweepResult) -> dict[str, str]:
     return labels
 
 
-def _label(row: RowResult, name: str) -> str:
+def row_label(row: RowResult, name: str) -> str:
+    """Return the name of a row, with marks for numbers that need care."""
     return label_text(name, row.selections, has_leak=row.has_leak, is_unfinished=row.is_unfinished)
 
 
@@ -186,7 +190,7 @@ def _recalls(result: SweepResult) -> list[Table]:
         means: SpreadRow = summary.mean_of_folds if summary and row.is_whole else {}
         ours.append(len(rows))
         name = f"{row.name}: ours" if beside else row.name
-        label = _label(row, name)
+        label = row_label(row, name)
         rows.append([label, *(mean_text(means.get(f"recall/{name}")) for name in classes)])
     title = f"Recall by class, percent, {_recalls_over(result)}"
     return [Table(title=title, columns=["row", *classes], rows=rows, ours=ours if beside else ())]

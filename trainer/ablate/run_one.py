@@ -1,6 +1,7 @@
 """A run of a sweep -> its run directory, trained and measured, with its outcome. An error is an outcome."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -14,8 +15,11 @@ from pipeline.executor.machine import use_cores
 from pipeline.own_dir import OwnDir
 from trainer.ablate.outcome import Outcome, RunTask
 from trainer.ablate.sweep_directory import outcome_of, partial_of, settle
+from trainer.baselines.run import run_baseline
+from trainer.baselines.settings import Baseline
 from trainer.epochs import TrainingError
 from trainer.evaluation import evaluate
+from trainer.metrics import Metrics
 from trainer.training import train
 
 
@@ -48,7 +52,7 @@ class RunWorker:
 
 
 def do_run(task: RunTask, cancel: CancelToken) -> Outcome:
-    """Train on the fold and measure its test split, as `train` and `evaluate` do.
+    """Train on the fold and measure its test split, as `train` and `evaluate` do; or measure a baseline.
 
     If a failure cannot be stored, for example on a full disk, it is still returned as an outcome. A run that
     has an outcome already, from a worker that died before it sent it, is not repeated.
@@ -91,6 +95,8 @@ def failure(task: RunTask, error: Exception) -> Outcome:
 
 def _attempt(task: RunTask, partial: OwnDir, cancel: CancelToken) -> Outcome:
     try:
+        if task.baseline is not None:
+            return _measured_baseline(task, task.baseline, cancel)
         return _measured(task, partial, cancel)
     except TaskCancelledError:
         _give_memory_back()
@@ -121,12 +127,12 @@ def _measured(task: RunTask, partial: OwnDir, cancel: CancelToken) -> Outcome:
         state="finished",
         class_names=measured.metrics.class_names,
         confusion=tuple(tuple(row) for row in measured.metrics.confusion.tolist()),
-        groups=() if (groups := measured.metrics.groups) is None else groups.to_rows(),
+        groups=_groups(measured.metrics),
         best_epoch=trained.info.best_epoch,
         num_epochs=trained.num_epochs,
         selection=trained.info.selection,
         banners=measured.banners,
-        left_out=tuple(f"{count} {why}" for why, count in measured.left_out.items() if count),
+        left_out=_left_out(measured.left_out),
         num_leaked=len(measured.leak.clip_ids),
         num_pending=measured.left_out.get("pending", 0),
         usable_sha256=trained.info.usable_sha256,
@@ -135,3 +141,38 @@ def _measured(task: RunTask, partial: OwnDir, cancel: CancelToken) -> Outcome:
         device=device_name(choose_device(task.device)),
         threads=torch.get_num_threads(),
     )
+
+
+def _measured_baseline(task: RunTask, baseline: Baseline, cancel: CancelToken) -> Outcome:
+    """Measure a baseline. Its run directory holds the outcome alone."""
+    found = run_baseline(
+        task.cache, baseline, task.config, fold=task.fold, seed=task.seed,
+        encoder_weights=task.encoder_weights, usable_sha256=task.usable_sha256, allow_leak=task.allow_leak,
+        cancel=cancel,
+    )  # fmt: skip
+    return Outcome.of(
+        task,
+        state="finished",
+        class_names=found.metrics.class_names,
+        confusion=tuple(tuple(row) for row in found.metrics.confusion.tolist()),
+        groups=_groups(found.metrics),
+        selection=found.info.selection,
+        banners=found.banners,
+        left_out=_left_out(found.left_out),
+        num_leaked=len(found.leak.clip_ids),
+        num_pending=found.left_out.get("pending", 0),
+        usable_sha256=found.info.usable_sha256,
+        num_train=found.info.num_train,
+        precision=found.info.precision,
+        device="cpu",
+        threads=torch.get_num_threads(),
+        facts=found.facts,
+    )
+
+
+def _groups(metrics: Metrics) -> tuple[tuple[int, ...], ...]:
+    return () if metrics.groups is None else metrics.groups.to_rows()
+
+
+def _left_out(left_out: Mapping[str, int]) -> tuple[str, ...]:
+    return tuple(f"{count} {why}" for why, count in left_out.items() if count)

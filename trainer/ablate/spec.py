@@ -5,22 +5,28 @@ tables.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, get_args
 
-from pipeline.choices import PaperTable
+from pipeline.choices import BundledTable
 from pipeline.config import override, require_one_of, require_range
 from pipeline.errors import ConfigError, FileError, first_line
 from pipeline.plain_file import read_given
 from pipeline.strict_toml import from_toml_text
-from trainer.config import TrainConfig
+from trainer.ablate.typed_values import percent, require_known_keys, settings_in, taken, texts_in
+from trainer.baselines.settings import METHODS, Baseline, baseline_of, is_of_baselines
+from trainer.config import ModelConfig, TrainConfig
 from trainer.presets import PRESETS, preset
 
-TABLES = tuple(map(int, get_args(PaperTable)))
+TABLES: tuple[str, ...] = get_args(BundledTable)
 METRICS = ("war", "uar")
+TRAIN = "train"
+"""Method of the rows that `train` trains."""
+
 _MOST_BYTES, _LONGEST_NAME = 1 << 20, 60
 
 
@@ -41,21 +47,33 @@ class PaperNumbers:
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """A row of the table. Each of `settings` is ``section.key=value``."""
+    """A row of the table.
+
+    Attributes:
+        settings: Each is ``section.key=value``.
+        method: ``train``, or a baseline that is not trained by it (`trainer.baselines.settings.METHODS`).
+    """
 
     name: str
     settings: tuple[str, ...]
     paper: PaperNumbers | None
+    method: str = TRAIN
 
     @property
     def folder(self) -> str:
         """Name of the row's directory: `name` in letters, digits and hyphens."""
         return re.sub(r"[^a-z0-9]+", "-", self.name.lower()).strip("-")
 
+    @property
+    def is_baseline(self) -> bool:
+        """Whether `method` is another one than ``train``."""
+        return self.method != TRAIN
+
     def to_dict(self) -> dict[str, Any]:
         """Return all fields in the form of a spec file."""
         paper = {"paper": self.paper.to_dict()} if self.paper else {}
-        return {"name": self.name, "settings": list(self.settings), **paper}
+        method = {"method": self.method} if self.is_baseline else {}
+        return {"name": self.name, "settings": list(self.settings), **method, **paper}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,17 +169,30 @@ class Spec:
     def configs(self, preset_name: str | None, more: Sequence[str]) -> dict[str, TrainConfig]:
         """Return the config of each row: preset, common settings, the user's `more`, the row's settings.
 
-        `preset_name` replaces the preset of the table. Raises ConfigError for an unknown setting, and for one
-        of `more` that a row sets.
+        `preset_name` replaces the preset of the table. A baseline takes the settings of the data alone.
+        Raises ConfigError for an unknown setting, and for one of `more` that a row sets.
         """
-        base = override(preset(preset_name or self.preset), [*self.settings, *more])
+        common = [*self.settings, *more]
+        if any(row.is_baseline for row in self.rows):
+            common = [setting for setting in common if not is_of_baselines(setting)]
+        base = override(preset(preset_name or self.preset), common)
         mine = {_key(setting) for setting in more}
         for row in self.rows:
             both = sorted(mine & {_key(setting) for setting in row.settings})
             if both:
                 msg = f"--set {both[0]}: row '{row.name}' sets it itself; leave it out, or change the spec."
                 raise ConfigError(msg)
-        return {row.name: _row_config(base, row) for row in self.rows}
+        baselines = self.baselines(more)
+        return {row.name: _row_config(base, row, baselines.get(row.name)) for row in self.rows}
+
+    def baselines(self, more: Sequence[str]) -> dict[str, Baseline]:
+        """Return the baseline of each row that has one, with the settings of the table and the user's `more`.
+
+        Raises ConfigError for an unknown method or setting, and for a setting of a row that its method does
+        not use.
+        """
+        common = [setting for setting in (*self.settings, *more) if is_of_baselines(setting)]
+        return {row.name: _row_baseline(common, row) for row in self.rows if row.is_baseline}
 
     def require_classes(self, there: Sequence[str]) -> None:
         """Raise ConfigError if the paper's numbers name a class that a cache does not have."""
@@ -174,11 +205,16 @@ class Spec:
             raise ConfigError(msg)
 
 
-def table(number: int) -> Spec:
-    """Return a table of the paper. Raises ConfigError for a table that is not an ablation."""
-    require_one_of("--table", number, TABLES)
-    text = (files("trainer.ablate") / "specs" / f"table{number}.toml").read_text(encoding="utf-8")
-    return parsed(text, f"table{number}.toml")
+def table(name: str | int) -> Spec:
+    """Return a table of this program, by number or name. Raises ConfigError for others."""
+    require_one_of("--table", str(name), TABLES)
+    file = f"{table_stem(name)}.toml"
+    return parsed((files("trainer.ablate") / "specs" / file).read_text(encoding="utf-8"), file)
+
+
+def table_stem(name: str | int) -> str:
+    """Return the name of a table's file without suffix: table5, or its name."""
+    return f"table{name}" if str(name).isdigit() else str(name)
 
 
 def read_spec(path: Path) -> Spec:
@@ -210,7 +246,7 @@ def parsed(text: str, where: str) -> Spec:
 
 def spec_of(values: Mapping[str, Any]) -> Spec:
     """Read a table from plain values, as in TOML or of `Spec.to_dict`. Raises ConfigError."""
-    _require_known_keys(values, [field.name for field in fields(Spec)], "")
+    require_known_keys(values, [field.name for field in fields(Spec)], "")
     rows = taken(values, "rows", list, "", [])
     if not all(isinstance(row, dict) for row in rows):
         msg = "rows is not a list of tables; write [[rows]] above each row."
@@ -219,86 +255,63 @@ def spec_of(values: Mapping[str, Any]) -> Spec:
         title=taken(values, "title", str, ""),
         dataset=taken(values, "dataset", str, "", ""),
         preset=taken(values, "preset", str, "", "default"),
-        settings=_texts(values, ""),
+        settings=settings_in(values, ""),
         note=taken(values, "note", str, "", ""),
         base=taken(values, "base", str, "", ""),
         metric=taken(values, "metric", str, "", "war"),
-        margin=_percent(values, "margin", "") if "margin" in values else 0.0,
-        verdicts=_texts(values, "", "verdicts"),
+        margin=percent(values, "margin", "") if "margin" in values else 0.0,
+        verdicts=texts_in(values, "", "verdicts", "each the name of a row"),
         rows=tuple(_row(row, f"rows {number}: ") for number, row in enumerate(rows, 1)),
     )
 
 
 def _row(values: Mapping[str, Any], where: str) -> Row:
-    _require_known_keys(values, [field.name for field in fields(Row)], where)
+    require_known_keys(values, [field.name for field in fields(Row)], where)
     paper = taken(values, "paper", dict, where, {})
     name = taken(values, "name", str, where)
-    return Row(name=name, settings=_texts(values, where), paper=_paper(paper, where) if paper else None)
-
-
-def _paper(values: Mapping[str, Any], where: str) -> PaperNumbers:
-    _require_known_keys(values, [field.name for field in fields(PaperNumbers)], f"{where}paper.")
-    recalls = taken(values, "recalls", dict, f"{where}paper.", {})
-    return PaperNumbers(
-        uar=_percent(values, "uar", f"{where}paper."),
-        war=_percent(values, "war", f"{where}paper."),
-        best_epoch=taken(values, "best_epoch", int, f"{where}paper.", None),
-        recalls={name: _percent(recalls, name, f"{where}paper.recalls.") for name in recalls},
+    return Row(
+        name=name,
+        settings=settings_in(values, where),
+        paper=_paper(paper, where) if paper else None,
+        method=taken(values, "method", str, where, TRAIN),
     )
 
 
-def _require_known_keys(values: Mapping[str, Any], allowed: Sequence[str], where: str) -> None:
-    for key in values:
-        if key not in allowed:
-            msg = f"{where}unknown key '{key}'; there are: {', '.join(allowed)}."
-            raise ConfigError(msg)
+def _paper(values: Mapping[str, Any], where: str) -> PaperNumbers:
+    require_known_keys(values, [field.name for field in fields(PaperNumbers)], f"{where}paper.")
+    recalls = taken(values, "recalls", dict, f"{where}paper.", {})
+    return PaperNumbers(
+        uar=percent(values, "uar", f"{where}paper."),
+        war=percent(values, "war", f"{where}paper."),
+        best_epoch=taken(values, "best_epoch", int, f"{where}paper.", None),
+        recalls={name: percent(recalls, name, f"{where}paper.recalls.") for name in recalls},
+    )
 
 
-_NEEDED = object()
+def _row_config(base: TrainConfig, row: Row, baseline: Baseline | None) -> TrainConfig:
+    with _named(row):
+        if baseline is None:
+            return override(base, row.settings)
+        config = override(base, [setting for setting in row.settings if not is_of_baselines(setting)])
+    return TrainConfig(
+        data=config.data, model=ModelConfig(scene=baseline.reads_scene, polarity=False, tfe=False)
+    )
 
 
-def taken(values: Mapping[str, Any], key: str, kind: type, where: str, absent: Any = _NEEDED) -> Any:
-    """Return the value of a key.
-
-    Args:
-        values: Values from a file.
-        key: Its name.
-        kind: Required type; subclasses are rejected.
-        where: Prefix of the key in messages.
-        absent: Default. Without it, the key is required.
-
-    Raises:
-        ConfigError: The key is missing, or its value has another type.
-    """
-    if key not in values and absent is not _NEEDED:
-        return absent
-    value = values.get(key)
-    if type(value) is not kind:
-        found = "is missing" if key not in values else f"is {value!r:.100}"
-        msg = f"{where}{key} {found}; a value of type {kind.__name__} is needed."
-        raise ConfigError(msg)
-    return value
+def _row_baseline(common: Sequence[str], row: Row) -> Baseline:
+    with _named(row):
+        require_one_of("method", row.method, (TRAIN, *METHODS))
+        own = [setting for setting in row.settings if is_of_baselines(setting)]
+        found = baseline_of(row.method, [*common, *own])
+        found.require_used(row.settings)
+        return found
 
 
-def _texts(values: Mapping[str, Any], where: str, key: str = "settings") -> tuple[str, ...]:
-    texts = taken(values, key, list, where, [])
-    if not all(isinstance(text, str) for text in texts):
-        form = 'each "section.key=value"' if key == "settings" else "each the name of a row"
-        msg = f"{where}{key} is {texts!r:.100}; texts are needed, {form}."
-        raise ConfigError(msg)
-    return tuple(texts)
-
-
-def _percent(values: Mapping[str, Any], key: str, where: str) -> float:
-    kind = int if type(values.get(key)) is int else float
-    number = float(taken(values, key, kind, where))
-    require_range(f"{where}{key}", number, 0, 100)
-    return number
-
-
-def _row_config(base: TrainConfig, row: Row) -> TrainConfig:
+@contextmanager
+def _named(row: Row) -> Iterator[None]:
+    """Name the row in a ConfigError."""
     try:
-        return override(base, row.settings)
+        yield
     except ConfigError as error:
         msg = f"Row '{row.name}': {error}"
         raise ConfigError(msg) from error

@@ -18,6 +18,7 @@ from pipeline.types import Split
 from trainer.ablate.outcome import RunTask
 from trainer.ablate.spec import Spec
 from trainer.ablate.sweep_request import MOST_SEEDS, SweepRequest
+from trainer.baselines.settings import Baseline
 from trainer.batches import bytes_needed, require_arrays
 from trainer.caches import open_cache
 from trainer.config import TrainConfig, learnt
@@ -35,6 +36,7 @@ class SweepPlan:
     Attributes:
         cache: Location of the cache.
         configs: Configs by name of the row.
+        baselines: Baselines by name of the row, of rows that have one.
         feature_bytes: Largest size of a run's features in memory, for all clips of the cache.
         usable_sha256: See `folds.usable_sha256`; all runs must be trained on these clips.
         identity: Facts that all runs of a sweep's directory share.
@@ -43,6 +45,7 @@ class SweepPlan:
     request: SweepRequest
     cache: str
     configs: Mapping[str, TrainConfig]
+    baselines: Mapping[str, Baseline]
     feature_bytes: int
     usable_sha256: str
     identity: Mapping[str, Any]
@@ -69,6 +72,7 @@ class SweepPlan:
                 cache=self.cache, run_dir=folder / run.folder, row=run.row.name,
                 config=self.configs[run.row.name], fold=run.fold, seed=run.seed, device=device,
                 encoder_weights=encoder_weights, allow_leak=allow_leak, usable_sha256=self.usable_sha256,
+                baseline=self.baselines.get(run.row.name),
             )
             for run in self.request.runs()
         ]  # fmt: skip
@@ -102,7 +106,7 @@ def plan_sweep(
         CacheError: The cache cannot be read.
     """
     require_range("--seeds", num_seeds, 1, MOST_SEEDS)
-    configs = spec.configs(preset, settings)
+    configs, baselines = spec.configs(preset, settings), spec.baselines(settings)
     with open_cache(cache) as features:
         spec.require_classes(features.meta.class_names)
         names = read_folds(features.meta, folds)
@@ -133,6 +137,7 @@ def plan_sweep(
             ),
             cache=features.place.resolved(),
             configs=configs,
+            baselines=baselines,
             feature_bytes=max(
                 bytes_needed(features.meta, config, features.meta.num_clips) for config in configs.values()
             ),
@@ -140,7 +145,7 @@ def plan_sweep(
             identity={
                 "cache": origin,
                 "table": spec.title,
-                "rows": {name: learnt(config) for name, config in configs.items()},
+                "rows": {name: _identity(config, baselines.get(name)) for name, config in configs.items()},
             },
         )
 
@@ -187,6 +192,12 @@ def _require_trainable(
     if footage is not None:
         leak = fold_leak(footage, rows, "test", features.meta.dataset)
         leak.require_none(f"a run on fold {fold}", str(features.place))
+
+
+def _identity(config: TrainConfig, baseline: Baseline | None) -> dict[str, Any]:
+    """Return the settings of a row that affect its results."""
+    values = learnt(config)
+    return values if baseline is None else {**baseline.used(), "data": values["data"]}
 
 
 def _num_shared_clips(features: FeatureCache, folds: Sequence[str]) -> int:

@@ -7,7 +7,8 @@ from typing import Any, TypeVar
 
 from pipeline.config import require_range
 from pipeline.errors import ConfigError, some
-from trainer.ablate.spec import Row, Spec, spec_of, taken
+from trainer.ablate.spec import Row, Spec, spec_of
+from trainer.ablate.typed_values import taken
 from trainer.folds import folder_of_fold
 
 MOST_SEEDS = 1000

@@ -26,6 +26,7 @@ def _(row: RowResult) -> dict[str, Any]:
     return {
         "name": row.row.name,
         "apart": row.apart,
+        "method": row.row.method,
         "settings": to_json_values(row.row.settings),
         "paper_percent": field_values(paper) if paper else None,
         "num_wanted": row.num_wanted,

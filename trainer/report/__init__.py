@@ -7,6 +7,7 @@ In the order of the data:
 ``comparability``  a run           -> facts that runs of one mean share
 ``rows``          runs            -> groups of one dataset and setting, over folds and seeds
 ``paper``         Tables I and II, as printed
+``baselines``     a sweep         -> Tables I and II with its rows, if it has baselines
 ``tables``        groups          -> tables with the paper's rows
 ``sweeps``        sweeps          -> sections with the tables of `ablate`
 ``scene``         face-only, full -> effect of the scene, clip by clip

@@ -85,10 +85,11 @@ def stages_figure(
     image = BytesIO()
     plots.plot_stages(stages.points, stages.label_N, class_names, image, title=title, banners=banners)
     num = len(stages.label_N)
+    num_stages = {3: "three", 4: "four"}[len(stages.points)]
     is_part = num < stages.num_clips
     drawn = f"{num:,} of {stages.num_clips:,} clips, drawn at random" if is_part else "all clips"
     return Figure(
-        title=f"Features at four stages, {title} (Fig. 4)",
+        title=f"Features at {num_stages} stages, {title} (Fig. 4)",
         image=image.getvalue(),
         alt=f"t-SNE of {num} clips: {'; '.join(stages.points)}; coloured by class",
         note=f"Run '{run_dir}'. t-SNE of {drawn}; perplexity {stages.perplexity:g}, seed {TSNE_SEED}, "

@@ -1,6 +1,6 @@
 """A measured run -> Fig. 4: t-SNE of its clips' features at four stages.
 
-No other module imports scikit-learn.
+`trainer.baselines.linear_probe` alone imports scikit-learn, too.
 
 Letters: N clips that are shown; F embedding width.
 """
@@ -14,6 +14,7 @@ from sklearn.manifold import TSNE
 from torch.nn import functional
 
 from pipeline.types import Floats, Ints
+from trainer.config import ModelConfig
 from trainer.layers import masked_mean
 from trainer.measurement import Measured
 
@@ -60,17 +61,11 @@ def stage_features(measured: Measured, place_N: torch.Tensor) -> dict[str, torch
     """Return features [N, F or 2 F] of length 1 by stage: encoder, Frame Encoder, alignment, fusion.
 
     Features of encoder and Frame Encoder are those of the face, averaged over frames. Aligned features are
-    V_ft, followed by V_st if the model has the scene.
+    V_ft, followed by V_st if the model has the scene. The temporal baseline has no alignment.
     """
     checkpoint = measured.checkpoint
     model = checkpoint.model.eval()
-    model_config = checkpoint.config.model
-    names = (
-        "image encoder: face",
-        "Frame Encoder: face",
-        f"alignment: {'face and scene' if model_config.scene else 'face'}",
-        "TFE: output feature" if model_config.tfe else "average: output feature",
-    )
+    names = _names(checkpoint.config.model)
     parts: list[tuple[torch.Tensor, ...]] = []
     for batch in measured.data.evaluation_batches(place_N, checkpoint.config.optim.batch_size):
         outputs = model(batch, checkpoint.text_CF)
@@ -78,7 +73,20 @@ def stage_features(measured: Measured, place_N: torch.Tensor) -> dict[str, torch
         encoded_BF = masked_mean(batch.face_BTF, batch.face_valid_BT)
         parts.append((encoded_BF, outputs.encoded_BF, torch.cat(aligned, dim=1), outputs.output_BF))
     stages = (torch.cat(values).float().cpu() for values in zip(*parts, strict=True))
-    return {name: functional.normalize(value, dim=1) for name, value in zip(names, stages, strict=True)}
+    named = zip(names, stages, strict=True)
+    return {name: functional.normalize(value, dim=1) for name, value in named if name}
+
+
+def _names(config: ModelConfig) -> tuple[str, str, str, str]:
+    """Return the names of the stages; empty for one that the model does not have."""
+    if config.architecture == "temporal":
+        return "image encoder: face", "transformer: face frames", "", "class token: output feature"
+    return (
+        "image encoder: face",
+        "Frame Encoder: face",
+        f"alignment: {'face and scene' if config.scene else 'face'}",
+        "TFE: output feature" if config.tfe else "average: output feature",
+    )
 
 
 def _plane(features: Floats, perplexity: float) -> Floats:

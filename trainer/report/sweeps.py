@@ -6,14 +6,18 @@ from dataclasses import replace
 from pipeline.errors import counted
 from trainer.ablate.load_results import StoredSweep
 from trainer.ablate.result_tables import sweep_section
+from trainer.ablate.spec import Row
 from trainer.pages.document import Items, Section
+from trainer.report.baselines import tables_of_the_paper
 
 
 def sweep_sections(sweeps: Sequence[StoredSweep]) -> list[Section]:
     """Return a section for each sweep, with its warnings."""
     return [
         replace(
-            sweep_section(sweep.result, sweep_title(sweep), _others(sweep)),
+            sweep_section(
+                sweep.result, sweep_title(sweep), _others(sweep), tables_of_the_paper(sweep.result)
+            ),
             banners=sweep.result.banners,
         )
         for sweep in sweeps
@@ -47,5 +51,10 @@ def _facts(sweep: StoredSweep) -> list[str]:
         f"Outcomes: read from '{sweep.out}', each measured at the end of its run",
         f"Cache: {request.dataset}, fingerprint {result.fingerprint}",
         f"All rows: preset {request.preset}{f' with {common}' if common else ''}",
-        *(f"Row {row.name}: {', '.join(row.settings) or 'nothing else'}" for row in request.spec.rows),
+        *(f"Row {row.name}: {_setting(row)}" for row in request.spec.rows),
     ]
+
+
+def _setting(row: Row) -> str:
+    method = [f"method {row.method}"] if row.is_baseline else []
+    return ", ".join([*method, *row.settings]) or "nothing else"
