@@ -116,3 +116,40 @@ def test_training_accuracy_above_80_percent_is_flagged_once():
     for epoch, accuracy in enumerate([0.7, 0.8, 0.81, 0.99], start=1):
         progress.after_epoch(epoch, 1.0, accuracy, ScheduleConfig())
     assert progress.overfit_epoch == 3
+
+
+@pytest.mark.parametrize(
+    ("select", "bests"),
+    [("loss", [1, 2, 3]), ("uar", [1, 2, 5])],
+)
+def test_the_selected_number_chooses_and_the_lower_loss_decides_ties(select, bests):
+    """Epochs 4 and 5 have the best UAR again, first with a higher and then with a lower loss."""
+    progress = Progress(lr=1.0)
+    losses, uars = [1.0, 0.9, 0.5, 0.95, 0.8], [0.3, 0.6, 0.4, 0.6, 0.6]
+    schedule = ScheduleConfig(select=select)
+    found = [
+        epoch
+        for epoch, (loss, uar) in enumerate(zip(losses, uars, strict=True), 1)
+        if progress.after_epoch(epoch, loss, 0.5, schedule, chosen=loss if select == "loss" else uar)
+    ]
+    assert found == bests
+    assert (progress.best_epoch, progress.best_loss) == (bests[-1], losses[bests[-1] - 1])
+
+
+def test_an_accuracy_of_zero_can_be_the_best_so_far():
+    progress = Progress(lr=1.0)
+    schedule = ScheduleConfig(select="war")
+    assert progress.after_epoch(1, 5.0, 0.0, schedule, chosen=0.0)
+    assert progress.after_epoch(2, 4.0, 0.0, schedule, chosen=0.0)
+    assert not progress.after_epoch(3, 4.0, 0.0, schedule, chosen=0.0)
+
+
+@pytest.mark.parametrize(("select", "named"), [("war", "WAR"), ("uar", "UAR")])
+def test_plateau_and_stop_follow_the_selected_number(select, named):
+    progress = Progress(lr=0.9)
+    schedule = ScheduleConfig(select=select, plateau_patience=2, stop_patience=3)
+    for epoch, loss in enumerate([1.0, 0.9, 0.8, 0.7], 1):
+        progress.after_epoch(epoch, loss, 0.5, schedule, chosen=0.5 - 0.1 * epoch)
+    assert progress.best_epoch == 1
+    assert progress.lr == pytest.approx(0.3)
+    assert progress.stop_reason(4, 4, schedule) == f"no better validation {named} for 3 epochs"

@@ -49,6 +49,9 @@ _NOT_IN_OLDER_RUNS: dict[str, Any] = {
 }
 """Defaults of the parts of a run's origin that checkpoints of earlier versions do not have."""
 
+_LATER: dict[str, Any] = {"selected_by": "loss"}
+"""Defaults of the parts that are newer than the hashes in stored states, which leave them out."""
+
 _AGAIN = {False: "train again", True: "export the run again"}
 """What to do about files that do not fit, for a run and for an exported model."""
 
@@ -235,4 +238,5 @@ def _require_finite(tensors: Mapping[str, torch.Tensor]) -> None:
 def origin_of(info: RunInfo) -> dict[str, Any]:
     """Return the constant parts of a run's origin as plain JSON values."""
     values = json.loads(json.dumps(asdict(info)))  # as in the file: lists for tuples
-    return {name: value for name, value in values.items() if name not in _PROGRESS}
+    later = {name for name, default in _LATER.items() if values[name] == default}
+    return {name: value for name, value in values.items() if name not in later.union(_PROGRESS)}

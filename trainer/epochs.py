@@ -1,6 +1,7 @@
 """The epochs of a training run: train, validate and save the best, until a stopping rule holds.
 
-Selection, plateau and early stopping use the ungated class-contrastive loss of the validation clips.
+Selection, plateau and early stopping use a number of the validation clips, `schedule.select`. The validation
+loss is the ungated class-contrastive one of logits and labels, whatever the training loss.
 """
 
 import math
@@ -19,7 +20,7 @@ from trainer.batches import ClipData
 from trainer.board import EVENTS, Board, BoardSettings
 from trainer.calibration import fit_temperature
 from trainer.checkpoint import save_weights
-from trainer.config import OptimConfig, TrainConfig
+from trainer.config import TrainConfig
 from trainer.measurement import Scores, score
 from trainer.optim import Progress, warmed_up
 from trainer.profile import Stopwatch
@@ -27,6 +28,7 @@ from trainer.run_directory import save_info
 from trainer.run_info import RunInfo
 from trainer.scalars import Scalars, ScalarTable
 from trainer.steps import Steps, TrainState
+from trainer.training_config import OptimConfig
 from trainer.training_result import EpochReport, TrainEpoch, ValidationEpoch, epoch_record
 from trainer.training_state import EpochState, StateKeeper
 
@@ -48,6 +50,8 @@ class TrainingRun:
         take_step: Takes a step of training.
         generator: Source of the order of clips and of their views.
         watch: Stopwatch of the profile; may be off.
+        share_N: Probability of each training clip in one draw; None: each clip once in an epoch.
+        notes: Remarks on the data.
     """
 
     config: TrainConfig
@@ -58,6 +62,8 @@ class TrainingRun:
     take_step: Steps
     generator: torch.Generator
     watch: Stopwatch
+    share_N: torch.Tensor | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,7 +130,8 @@ def run_epochs(
         validated, text_CF, scores = _validate(run, info.class_names)
         run.watch.once("validation")
         _require_number(validated.loss, f"validation loss after epoch {epoch}", lr, run.config.optim)
-        is_best = progress.after_epoch(epoch, validated.loss, trained.accuracy, schedule)
+        chosen = {"loss": validated.loss, "war": validated.war, "uar": validated.uar}[schedule.select]
+        is_best = progress.after_epoch(epoch, validated.loss, trained.accuracy, schedule, chosen=chosen)
         reason = progress.stop_reason(epoch, steps, schedule)
         info = replace(
             info,
@@ -189,6 +196,7 @@ def _train_epoch(
         random_views,
         run.generator,
         two_classes=config.losses.contrast == "batch",
+        share_N=run.share_N,
     )
     run.watch.begin()
     for batch in batches:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from trainer.config import OptimConfig, ScheduleConfig
+from trainer.training_config import OptimConfig, ScheduleConfig
 
 
 def build_adam(parameters: list[nn.Parameter], config: OptimConfig) -> torch.optim.Adam:
@@ -58,9 +58,10 @@ class Progress:
 
     Attributes:
         lr: Rate without warm-up.
-        best_loss: Lowest validation loss, at `best_epoch`.
-        bad_epochs: Epochs without a lower loss since then, or since the last reduction of the rate.
+        best_loss: Validation loss at `best_epoch`.
+        bad_epochs: Epochs without improvement since then, or since the last reduction of the rate.
         overfit_epoch: First epoch with a training accuracy above `overfit_accuracy`; 0 for none yet.
+        best_chosen: Value of `schedule.select` at `best_epoch`.
     """
 
     lr: float
@@ -68,9 +69,16 @@ class Progress:
     best_epoch: int = 0
     bad_epochs: int = 0
     overfit_epoch: int = 0
+    best_chosen: float = 0.0
 
     def after_epoch(
-        self, epoch: int, validation_loss: float, train_accuracy: float, config: ScheduleConfig
+        self,
+        epoch: int,
+        validation_loss: float,
+        train_accuracy: float,
+        config: ScheduleConfig,
+        *,
+        chosen: float = 0.0,
     ) -> bool:
         """Update the state with the results of an epoch (IV-A).
 
@@ -79,20 +87,28 @@ class Progress:
             validation_loss: Ungated class-contrastive loss of the validation clips.
             train_accuracy: Fraction of training clips classified correctly, 0 to 1.
             config: The schedule.
+            chosen: WAR or UAR of the validation clips if `schedule.select` names it; of equal values, that
+                with the lower loss is better. Without meaning for ``loss``.
 
         Returns:
             Whether the epoch is the best one so far.
         """
         if train_accuracy > config.overfit_accuracy and not self.overfit_epoch:
             self.overfit_epoch = epoch
-        if validation_loss < self.best_loss:
+        if self._is_better(validation_loss, chosen, config):
             self.best_loss, self.best_epoch, self.bad_epochs = validation_loss, epoch, 0
+            self.best_chosen = chosen
             return True
         self.bad_epochs += 1
         if self.bad_epochs == config.plateau_patience:
             self.lr *= config.plateau_factor
             self.bad_epochs = 0
         return False
+
+    def _is_better(self, validation_loss: float, chosen: float, config: ScheduleConfig) -> bool:
+        if config.select == "loss" or not self.best_epoch:
+            return validation_loss < self.best_loss
+        return (-chosen, validation_loss) < (-self.best_chosen, self.best_loss)
 
     def stop_reason(self, epoch: int, steps_done: int, config: ScheduleConfig) -> str:
         """Return why training ends after an epoch; empty if it does not.
@@ -102,10 +118,12 @@ class Progress:
             steps_done: Steps of the run so far.
             config: The schedule.
         """
+        named = config.select.upper()
         if config.max_steps and steps_done >= config.max_steps:
             return f"schedule.max_steps={config.max_steps} reached"
         if self.lr < config.min_lr:
             return f"converged: learning rate {self.lr:.1e} under schedule.min_lr={config.min_lr:.0e}"
         if config.stop_patience and epoch - self.best_epoch >= config.stop_patience:
-            return f"no lower validation loss for {config.stop_patience} epochs"
+            what = "lower validation loss" if config.select == "loss" else f"better validation {named}"
+            return f"no {what} for {config.stop_patience} epochs"
         return f"schedule.max_epochs={config.max_epochs} reached" if epoch >= config.max_epochs else ""

@@ -53,7 +53,8 @@ class Outcome:
         state: ``diverged`` if the loss was NaN or infinite, ``failed`` for any other `reason`.
         confusion: [C, C] of the test split, rows true class, of a finished run.
         groups: The same clips by group (`GroupCounts.to_rows`); empty if the cache has no groups.
-        selection: Rule that chose the checkpoint.
+        selection: Rule for the clips that chose the checkpoint.
+        selected_by: Number of these clips that chose it: loss, war or uar.
         left_out: Numbers of clips of the fold that were not used, with reasons; num_pending had no features
             yet.
         num_leaked: Test clips whose footage the run has seen.
@@ -73,6 +74,7 @@ class Outcome:
     best_epoch: int = 0
     num_epochs: int = 0
     selection: str = ""
+    selected_by: str = "loss"
     banners: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
     num_leaked: int = 0

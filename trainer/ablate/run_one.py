@@ -125,6 +125,7 @@ def _measured(task: RunTask, partial: OwnDir, cancel: CancelToken) -> Outcome:
         best_epoch=trained.info.best_epoch,
         num_epochs=trained.num_epochs,
         selection=trained.info.selection,
+        selected_by=trained.info.selected_by,
         banners=measured.banners,
         left_out=tuple(f"{count} {why}" for why, count in measured.left_out.items() if count),
         num_leaked=len(measured.leak.clip_ids),
