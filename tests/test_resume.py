@@ -99,6 +99,10 @@ ALL_AT_ONCE = [
     "losses.targets=votes",
     "losses.logit_adjustment=0.5",
     "schedule.select=uar",
+    "data.mixup=0.3",
+    "optim.name=adamw",
+    "optim.weight_decay=0.05",
+    "schedule.decay=cosine",
 ]
 
 

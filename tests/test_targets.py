@@ -1,11 +1,14 @@
 """Targets of the contrastive loss of training: weights, prior, smoothing, votes."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
 from torch.nn import functional
 
 from pipeline.config import override
+from pipeline.display.json_values import to_json_values
 from pipeline.errors import CacheError, ConfigError
 from pipeline.store.reader import FeatureCache
 from tests.tiny_cache import tiny_cache, tiny_static
@@ -13,7 +16,9 @@ from trainer import train
 from trainer.batches import Batch
 from trainer.class_balance import class_weights, log_prior
 from trainer.config import TrainConfig
+from trainer.evaluation import evaluate
 from trainer.presets import smoke
+from trainer.report import report
 from trainer.run_directory import load_info
 from trainer.targets import ClassLoss, label_targets, vote_targets
 
@@ -174,3 +179,18 @@ def test_each_setting_changes_the_training_and_only_it(tmp_path, change):
     assert changed.best.validation.loss == pytest.approx(plain.best.validation.loss, rel=1e-5)
     assert load_info(changed.run_dir).num_train == load_info(plain.run_dir).num_train
     assert changed.num_steps == plain.num_steps
+
+
+def test_the_number_that_chose_the_checkpoint_is_shown_wherever_the_rule_is(tmp_path):
+    path = tiny_cache(tmp_path / "c.zarr")
+    config = override(smoke(), ["schedule.max_epochs=4", "schedule.select=uar", "optim.lr=5e-3"])
+    trained = train(path, tmp_path / "run", config, device="cpu", encoder_weights=None)
+    records = [json.loads(line) for line in (trained.run_dir / "metrics.jsonl").read_text().splitlines()]
+    best = min(records, key=lambda record: (-record["validation"]["uar"], record["validation"]["loss"]))
+    info = load_info(trained.run_dir)
+    assert (info.selected_by, info.selection, info.best_epoch) == ("uar", "holdout", best["epoch"])
+    assert info.best_loss == best["validation"]["loss"]
+    assert f"best epoch {best['epoch']} of 4, by the UAR on 3 validation clips (holdout)" in repr(trained)
+    assert to_json_values(evaluate(tmp_path / "run", device="cpu"))["selected_by"] == "uar"
+    report([tmp_path / "run"], tmp_path / "report", lambda _: None, device="cpu")
+    assert "holdout, by UAR" in (tmp_path / "report" / "report.md").read_text()

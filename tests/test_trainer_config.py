@@ -186,6 +186,9 @@ LATER = {
     "losses.targets": "votes",
     "losses.vote_temperature": 2.0,
     "schedule.select": "uar",
+    "schedule.decay": "cosine",
+    "optim.name": "adamw",
+    "data.mixup": 0.2,
 }
 
 
@@ -214,6 +217,18 @@ def test_each_later_setting_is_part_of_an_identity_once_it_is_changed(name, valu
             ["losses.contrast=batch", "losses.label_smoothing=0.1"],
             "losses.contrast is 'batch', which has no logit for each class; set losses.contrast=class, or "
             "leave class_weights,",
+        ),
+        (["data.mixup=-1"], "data.mixup is -1.0; allowed: 0 to 10."),
+        (["optim.name=sgd"], "optim.name is 'sgd'; allowed: adam, adamw."),
+        (["schedule.decay=linear"], "schedule.decay is 'linear'; allowed: plateau, cosine."),
+        (
+            ["data.mixup=0.2", "data.face_frames=in_view"],
+            "two clips may have none in common; set data.face_frames=all, or data.mixup=0.",
+        ),
+        (["losses.contrast=batch", "data.mixup=0.2"], "losses.contrast is 'batch', which has no logit"),
+        (
+            ["schedule.decay=cosine", "schedule.min_lr=0.1", "optim.lr=0.01"],
+            "schedule.min_lr is 0.1; with schedule.decay=cosine at most optim.lr, 0.01, is allowed.",
         ),
         (
             ["data.sampling=balanced", "losses.class_weights=inverse"],

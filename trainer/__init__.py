@@ -14,6 +14,7 @@ In the order of the data:
 ``feature_batch``    features of windows         -> a batch, as if a cache held them
 ``clip_lengths``     training clips              -> quartiles of their lengths in seconds
 ``finite``           features                    -> an error for clips with NaN or infinity
+``mixup``            a batch                     -> a batch of mixed clips
 ``layers``           frame features              -> LSTM, Frame Encoder, alignment, Polarity Encoder
 ``fusion``           face, scene, polarity       -> the Type Fusion Encoder
 ``model``            a batch                     -> one output feature per clip, and its logits

@@ -52,6 +52,7 @@ class Batch:
             they are all valid frames.
         label_B, polarity_B: int64, -1 for unknown.
         target_BC: Targets of L_contrast, float32; None if they are the labels.
+        polarity_target_BP: Targets of L_polarity, float32; None if they are the polarities.
     """
 
     face_BTF: torch.Tensor
@@ -64,6 +65,7 @@ class Batch:
     scene_patches_BJD: torch.Tensor | None = None
     in_view_BT: torch.Tensor | None = None
     target_BC: torch.Tensor | None = None
+    polarity_target_BP: torch.Tensor | None = None
 
     @property
     def face_valid_BT(self) -> torch.Tensor:

@@ -183,7 +183,7 @@ def _as_checkpoint_errors(place: OwnDir) -> Iterator[None]:
 
 def _require_origin(metadata: Any, info: RunInfo, path: Path) -> None:
     run = metadata.get("run") if isinstance(metadata, dict) else None
-    if not isinstance(run, dict) or _NOT_IN_OLDER_RUNS | run != origin_of(info):
+    if not isinstance(run, dict) or _NOT_IN_OLDER_RUNS | _LATER | run != _LATER | origin_of(info):
         is_model = is_model_directory(path.parent)
         file = MODEL_CONFIG_FILE if is_model else RUN_FILE
         msg = f"'{path}' is not of the run that {file} beside it describes; {_AGAIN[is_model]}."

@@ -25,7 +25,12 @@ class DataConfig:
             literature. ``train``: the training clips. Every output names a selection by ``test`` or
             ``train``.
         holdout_share: Fraction of the training clips to hold out.
-        views: View of a training clip: ``random`` in each epoch, or always the ``first``.
+        views: View of a training clip: ``random`` in each epoch, or always the ``first``. Views beyond the
+            second sample frames at other times, so that ``random`` is a temporal jitter if the cache has
+            three views or more.
+        mixup: alpha of the Beta distribution by which the features and targets of two clips of a batch are
+            mixed (Zhang et al. 2018, there 0.1 to 0.4), up to 10. 0 for none. Frames that only one of the
+            clips has are left out.
         face_frames: Frames of the face stream. ``all``: every valid frame, whatever the cache's crop holds.
             ``in_view``: only those on which the subject is in view, of a cache that was extracted with
             track.method=motion. A clip without any such frame keeps all valid frames. The scene stream always
@@ -42,6 +47,7 @@ class DataConfig:
     views: Literal["random", "first"] = "random"
     face_frames: Literal["all", "in_view"] = "all"
     sampling: Literal["natural", "balanced", "square_root"] = "natural"
+    mixup: float = 0.0
     residence: Literal["auto", "device", "host"] = "auto"
     polarity_map: tuple[str, ...] = ()
 
@@ -51,6 +57,13 @@ class DataConfig:
         require_one_of("data.views", self.views, ("random", "first"))
         require_one_of("data.face_frames", self.face_frames, ("all", "in_view"))
         require_one_of("data.sampling", self.sampling, ("natural", "balanced", "square_root"))
+        require_range("data.mixup", self.mixup, 0, 10)
+        if self.mixup and self.face_frames == "in_view":
+            msg = (
+                "data.mixup mixes frames that both clips have, and with data.face_frames=in_view two clips "
+                "may have none in common; set data.face_frames=all, or data.mixup=0."
+            )
+            raise ConfigError(msg)
         require_one_of("data.residence", self.residence, ("auto", "device", "host"))
         self.polarities()
 
@@ -187,8 +200,8 @@ class TrainConfig:
         if self.losses.contrast == "batch" and not self.has_plain_targets:
             msg = (
                 "losses.contrast is 'batch', which has no logit for each class; set losses.contrast=class, "
-                "or leave class_weights, logit_adjustment, label_smoothing and targets of losses at their "
-                "defaults."
+                "or leave class_weights, logit_adjustment, label_smoothing and targets of losses and "
+                "data.mixup at their defaults."
             )
             raise ConfigError(msg)
         corrected = self.losses.class_weights != "none" or self.losses.logit_adjustment
@@ -200,10 +213,17 @@ class TrainConfig:
             )
             raise ConfigError(msg)
 
+        if self.schedule.decay == "cosine" and self.schedule.min_lr > self.optim.lr:
+            msg = (
+                f"schedule.min_lr is {self.schedule.min_lr:g}; with schedule.decay=cosine at most optim.lr, "
+                f"{self.optim.lr:g}, is allowed."
+            )
+            raise ConfigError(msg)
+
     @property
     def has_plain_targets(self) -> bool:
         """Whether L_contrast is the plain cross-entropy of logits and labels."""
-        return self.losses.is_plain
+        return self.losses.is_plain and not self.data.mixup
 
     @property
     def has_similarity_loss(self) -> bool:
@@ -224,13 +244,16 @@ class TrainConfig:
 _LATER = (
     ("data", "face_frames", "all"),
     ("data", "sampling", "natural"),
+    ("data", "mixup", 0.0),
     ("losses", "class_weights", "none"),
     ("losses", "effective_beta", 0.999),
     ("losses", "logit_adjustment", 0.0),
     ("losses", "label_smoothing", 0.0),
     ("losses", "targets", "label"),
     ("losses", "vote_temperature", 1.0),
+    ("optim", "name", "adam"),
     ("schedule", "select", "loss"),
+    ("schedule", "decay", "plateau"),
 )
 """Section, key and default of the settings that are newer than stored identities."""
 

@@ -22,7 +22,8 @@ from trainer.calibration import fit_temperature
 from trainer.checkpoint import save_weights
 from trainer.config import TrainConfig
 from trainer.measurement import Scores, score
-from trainer.optim import Progress, warmed_up
+from trainer.mixup import mixed
+from trainer.optim import Progress, annealed, warmed_up
 from trainer.profile import Stopwatch
 from trainer.run_directory import save_info
 from trainer.run_info import RunInfo
@@ -64,6 +65,20 @@ class TrainingRun:
     watch: Stopwatch
     share_N: torch.Tensor | None = None
     notes: tuple[str, ...] = ()
+
+    @property
+    def num_steps(self) -> int:
+        """Largest number of steps of the run."""
+        schedule, of_epoch = self.config.schedule, -(-len(self.train_places) // self.config.optim.batch_size)
+        most = schedule.max_epochs * of_epoch
+        return min(most, schedule.max_steps) if schedule.max_steps else most
+
+    def rate(self, base_lr: float, steps_done: int) -> float:
+        """Return the learning rate of the next step; `base_lr` is the rate without warm-up and cosine."""
+        optim, schedule = self.config.optim, self.config.schedule
+        if schedule.decay == "cosine":
+            return annealed(base_lr, schedule.min_lr, steps_done, optim.warmup_steps, self.num_steps)
+        return warmed_up(base_lr, steps_done, optim.warmup_steps)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -198,10 +213,13 @@ def _train_epoch(
         two_classes=config.losses.contrast == "batch",
         share_N=run.share_N,
     )
+    if config.data.mixup:
+        num_classes = len(run.state.tower.eot_C)
+        batches = (mixed(batch, config.data.mixup, num_classes, run.generator) for batch in batches)
     run.watch.begin()
     for batch in batches:
         run.watch.mark("batch")
-        rates.append(warmed_up(base_lr, steps, config.optim.warmup_steps))
+        rates.append(run.rate(base_lr, steps))
         scalars.append(run.take_step(batch, rates[-1], run.watch.mark))
         run.watch.end_step()
         steps += 1

@@ -48,7 +48,7 @@ def polarity_loss(logits_BP: torch.Tensor, polarity_B: torch.Tensor, reduction: 
 
     Args:
         logits_BP: Polarity logits.
-        polarity_B: Polarities, 0 to P - 1.
+        polarity_B: Polarities, 0 to P - 1, or distributions over them [B, P].
         reduction: ``mean`` or ``sum`` over the batch.
     """
     return functional.cross_entropy(logits_BP, polarity_B, reduction=reduction)
@@ -260,7 +260,7 @@ def training_loss(
     Args:
         outputs: Outputs of the model for the batch.
         label_B: Classes, 0 to C - 1.
-        polarity_B: Polarities, 0 to P - 1.
+        polarity_B: Polarities, 0 to P - 1, or distributions over them [B, P].
         config: The settings of the run.
         class_term: Replaces `class_contrast` in L_contrast.
     """

@@ -1,5 +1,6 @@
-"""Adam with warm-up, the plateau rule, and the rules for stopping (IV-A)."""
+"""Adam or AdamW with warm-up, the plateau rule or a cosine, and the rules for stopping (IV-A)."""
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -9,13 +10,14 @@ from trainer.training_config import OptimConfig, ScheduleConfig
 
 
 def build_adam(parameters: list[nn.Parameter], config: OptimConfig) -> torch.optim.Adam:
-    """Return Adam over the parameters. Weight decay is L2, as in the authors' release.
+    """Return Adam or AdamW over the parameters. Weight decay of Adam is L2, as in the authors' release.
 
     With `config.graphed` on CUDA, its rate and step count are on the device.
     """
     in_graph = config.graphed and parameters[0].is_cuda
     lr = torch.tensor(config.lr, device=parameters[0].device) if in_graph else config.lr
-    return torch.optim.Adam(parameters, lr=lr, weight_decay=config.weight_decay, capturable=in_graph)
+    kind = torch.optim.AdamW if config.name == "adamw" else torch.optim.Adam
+    return kind(parameters, lr=lr, weight_decay=config.weight_decay, capturable=in_graph)
 
 
 def set_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:
@@ -50,6 +52,22 @@ def warmed_up(lr: float, steps_done: int, warmup_steps: int) -> float:
         warmup_steps: Length of the warm-up; 0 for none.
     """
     return lr * min(1.0, (steps_done + 1) / warmup_steps) if warmup_steps else lr
+
+
+def annealed(lr: float, min_lr: float, steps_done: int, warmup_steps: int, num_steps: int) -> float:
+    """Return the rate of the next step of a cosine after a linear warm-up.
+
+    Args:
+        lr: Rate after warm-up.
+        min_lr: Rate of the last step.
+        steps_done: Steps of the run so far.
+        warmup_steps: Length of the warm-up; 0 for none.
+        num_steps: Steps of the whole run.
+    """
+    if steps_done < warmup_steps:
+        return warmed_up(lr, steps_done, warmup_steps)
+    share = min(1.0, (steps_done + 1 - warmup_steps) / max(1, num_steps - warmup_steps))
+    return min_lr + (lr - min_lr) * (1 + math.cos(math.pi * share)) / 2
 
 
 @dataclass(kw_only=True)
@@ -100,7 +118,7 @@ class Progress:
             self.best_chosen = chosen
             return True
         self.bad_epochs += 1
-        if self.bad_epochs == config.plateau_patience:
+        if self.bad_epochs == config.plateau_patience and config.decay == "plateau":
             self.lr *= config.plateau_factor
             self.bad_epochs = 0
         return False

@@ -96,7 +96,8 @@ class TrainState:
         outputs = self.model(batch, text_CF)
         mark("model")
         class_term = None if self.class_loss is None else partial(self.class_loss, batch=batch)
-        losses = training_loss(outputs, batch.label_B, batch.polarity_B, self.config, class_term)
+        polarity = batch.polarity_B if batch.polarity_target_BP is None else batch.polarity_target_BP
+        losses = training_loss(outputs, batch.label_B, polarity, self.config, class_term)
         right = (outputs.logits_BC.argmax(dim=1) == batch.label_B).sum()
         scalars = Scalars.of(
             {"loss": losses.loss, **losses.parts, "gated_share": losses.is_global, "right": right}

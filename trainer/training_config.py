@@ -79,17 +79,21 @@ class LossConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class OptimConfig:
-    """Adam.
+    """Adam or AdamW.
 
     Attributes:
+        name: ``adam``, as in the paper, or ``adamw``, whose weight decay is not part of the gradient
+            (Loshchilov and Hutter 2019).
         lr: Learning rate after warm-up.
-        weight_decay: L2 term of the gradient.
+        weight_decay: With ``adam``, the L2 term of the gradient. With ``adamw``, each step also multiplies
+            all parameters by 1 - rate * weight_decay.
         batch_size: Clips per step.
         clip_norm: Largest norm of the gradient; 0 for no limit.
         warmup_steps: Steps of linear rise.
         graphed: Replay steps of full batches as one CUDA graph. This changes the speed alone.
     """
 
+    name: Literal["adam", "adamw"] = "adam"
     lr: float = 2e-4
     weight_decay: float = 0.0
     batch_size: int = 32
@@ -98,6 +102,7 @@ class OptimConfig:
     graphed: bool = False
 
     def __post_init__(self) -> None:
+        require_one_of("optim.name", self.name, ("adam", "adamw"))
         require_range("optim.lr", self.lr, 1e-12, 10)
         require_range("optim.weight_decay", self.weight_decay, 0)
         require_range("optim.batch_size", self.batch_size, 1)
@@ -114,16 +119,21 @@ class ScheduleConfig:
             ``war`` or the highest ``uar``; of equal ones, that of the lower loss. The loss is the ungated
             class-contrastive one of logits and labels, whatever the settings of ``losses``. An epoch in which
             this number is no better than before is one without improvement.
+        decay: ``plateau``: the rate falls by `plateau_factor` after epochs without improvement.
+            ``cosine``: after the warm-up it falls with every step along half a cosine, to `min_lr` at the
+            last step of `max_epochs` or `max_steps` (Loshchilov and Hutter 2017, without restarts). Training
+            may still end earlier by `stop_patience`; 0 completes the cosine.
         max_epochs: Epochs after which training ends.
         max_steps: Steps after which training ends; 0 for no limit.
         plateau_factor: Factor of the rate after `plateau_patience` epochs without improvement.
         plateau_patience: Epochs without improvement before the rate falls.
         stop_patience: Epochs without improvement before training ends; 0 for no limit.
-        min_lr: Training ends at a lower rate.
+        min_lr: With ``plateau``, training ends at a lower rate; with ``cosine``, the last rate.
         overfit_accuracy: Training accuracy above which a run counts as overfit, 0 to 1.
     """
 
     select: Literal["loss", "war", "uar"] = "loss"
+    decay: Literal["plateau", "cosine"] = "plateau"
     max_epochs: int = 60
     max_steps: int = 0
     plateau_factor: float = 1 / 3
@@ -134,6 +144,7 @@ class ScheduleConfig:
 
     def __post_init__(self) -> None:
         require_one_of("schedule.select", self.select, ("loss", "war", "uar"))
+        require_one_of("schedule.decay", self.decay, ("plateau", "cosine"))
         require_range("schedule.max_epochs", self.max_epochs, 1)
         require_range("schedule.max_steps", self.max_steps, 0)
         require_range("schedule.plateau_factor", self.plateau_factor, 0.01, 1)
