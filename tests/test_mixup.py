@@ -6,7 +6,9 @@ import torch
 
 from pipeline.config import override
 from pipeline.store.reader import FeatureCache
+from tests.test_steps import Tape
 from tests.tiny_cache import tiny_cache, tiny_meta
+from trainer import steps
 from trainer.batches import load_clips
 from trainer.mixup import mixed
 from trainer.presets import smoke
@@ -108,6 +110,19 @@ def test_a_run_with_mixup_has_other_losses_and_its_accuracy_is_that_of_the_large
         found = train(path, run, override(config, ["data.mixup=1", *more]), device="cpu")
         assert found.best.train.losses["contrast"] != plain.best.train.losses["contrast"]
         assert 0 <= found.best.train.accuracy <= 1
+
+
+def test_replayed_steps_train_on_mixed_clips_and_weights_as_plain_ones_do(tmp_path, monkeypatch):
+    path = tiny_cache(tmp_path / "c.zarr")
+    changes = ["data.mixup=0.4", "losses.class_weights=inverse", "optim.name=adamw", "optim.batch_size=7"]
+    config = override(smoke(), [*changes, "schedule.max_epochs=2"])
+    plain = train(path, tmp_path / "plain", config, device="cpu")
+    tape = Tape()
+    monkeypatch.setattr("trainer.training_task.steps_of", lambda of, _: steps.GraphedSteps(of, tape.capture))
+    replayed = train(path, tmp_path / "replayed", config, device="cpu")
+    assert tape.replayed > 0
+    weights = [(run.run_dir / "best.safetensors").read_bytes() for run in (plain, replayed)]
+    assert weights[0] == weights[1]
 
 
 def test_the_rate_of_a_run_ends_at_the_lowest_one(tmp_path):
