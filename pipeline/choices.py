@@ -23,7 +23,7 @@ FeaturePrecision = Literal["auto", "fp16", "bf16", "fp32"]
 Precision = Literal["auto", "fp32", "bf16"]
 Preset = Literal["default", "paper", "release", "smoke"]
 MeasuredSplit = Literal["test", "validation", "train"]
-BundledTable = Literal["3", "4", "5", "6", "baselines"]
+BundledTable = Literal["3", "4", "5", "6", "baselines", "longtail"]
 """Tables of `ablate`: III to VI of the paper, and the files of trainer/ablate/specs with a name."""
 SceneMask = Literal["subject", "everyone", "none"]
 """Faces that are filled in the scene of a prediction."""

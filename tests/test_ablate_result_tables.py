@@ -111,6 +111,14 @@ def test_what_diverged_and_what_a_reader_must_know_are_told():
     assert not any("other clips" in line for line in lines)
 
 
+def test_a_row_whose_epochs_another_number_chose_is_named():
+    first = outcome("L_ce", "1", 0, (8, 4))
+    rows = [[first], [outcome("L_global + TFE", "1", 0, (8, 4), selected_by="uar")]]
+    shown = "Epochs chosen by another number than the validation loss: L_global + TFE: UAR."
+    assert shown in result(rows).notes
+    assert not any("another number" in note for note in result([[first], []]).notes)
+
+
 def test_another_data_set_hardware_and_left_out_clips_are_told():
     rows = [[outcome("L_ce", "1", 0, (8, 4), left_out=("3 pending",))], [outcome("L_global + TFE", "1", 0, (8, 4), threads=2)]]  # fmt: skip  # noqa: E501
     notes = result(rows, seeds=(0,), dataset="synthetic").notes

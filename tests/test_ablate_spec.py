@@ -1,12 +1,15 @@
 from importlib.resources import files
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from pipeline.errors import ConfigError
 from tests.tiny_grid import QUICK, quick_spec
+from trainer.ablate import spec as spec_module
 from trainer.ablate.spec import TABLES, parsed, read_spec, table, table_stem
-from trainer.presets import paper, smoke
+from trainer.presets import paper, preset, smoke
+from trainer.report.rows import setting_changes
 
 SEVEN = {"happiness", "sadness", "neutral", "anger", "surprise", "disgust", "fear"}
 
@@ -42,6 +45,25 @@ def test_the_chosen_setting_of_the_paper_is_a_row_of_every_table():
     for number, row in ((3, 5), (4, 3), (5, 3), (6, 2)):
         spec = table(number)
         assert spec.configs(None, [])[spec.rows[row].name] == paper()
+
+
+def test_the_table_of_the_long_tail_has_one_change_in_each_row():
+    path = Path(spec_module.__file__).parent / "specs" / "longtail.toml"
+    spec = read_spec(path)
+    configs = spec.configs(None, [])
+    changes = {name: setting_changes(preset("default"), config) for name, config in configs.items()}
+    assert changes == {
+        "plain": (),
+        "weights, inverse": ("losses.class_weights=inverse",),
+        "weights, effective number": ("losses.class_weights=effective",),
+        "balanced sampling": ("data.sampling=balanced",),
+        "square-root sampling": ("data.sampling=square_root",),
+        "logit adjustment": ("losses.logit_adjustment=1.0",),
+        "label smoothing": ("losses.label_smoothing=0.1",),
+        "selection by UAR": ("schedule.select=uar",),
+    }
+    assert "at least six seeds (--seeds 6)" in spec.note
+    assert all(row.paper is None for row in spec.rows)
 
 
 def test_every_war_of_table_3_is_a_number_of_clips_of_2340():

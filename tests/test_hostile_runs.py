@@ -107,6 +107,7 @@ def refused(run_dir: Path, message: str) -> None:
             {"class_names": ["joy"]},
             r"'text_features' has shape \(2, 16\), \(1, 16\) is needed|is not of the run",
         ),
+        ({"selected_by": "luck"}, r"selected_by is 'luck'; allowed: loss, war, uar"),
         ({"best_loss": "low"}, r"best_loss is 'low'; float is needed"),
         ({"seed": -1}, r"seed is -1; allowed: 0 or more"),
         ({"temperature": "2"}, r"temperature is '2'; float is needed"),

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from trainer.config import OptimConfig, ScheduleConfig
-from trainer.optim import Progress, build_adam, set_rate, step, warmed_up
+from trainer.optim import Progress, annealed, build_adam, set_rate, step, warmed_up
 
 
 def test_warm_up_rises_linearly_to_the_rate():
@@ -32,6 +32,37 @@ def test_weight_decay_is_the_l2_term_of_adam():
     weight.grad = torch.zeros(1)
     step(adam, [weight], clip_norm=0.0)
     assert float(weight.detach()) == pytest.approx(1.9, abs=1e-6)  # Adam's first step has length lr
+
+
+def test_weight_decay_of_adamw_is_not_part_of_the_gradient():
+    """It multiplies by 1 - 0.1 x 0.5, whatever the gradient; Adam's first step has length 0.1."""
+    weight = nn.Parameter(torch.tensor([2.0]))
+    adamw = build_adam([weight], OptimConfig(name="adamw", lr=0.1, weight_decay=0.5))
+    weight.grad = torch.zeros(1)
+    step(adamw, [weight], clip_norm=0.0)
+    assert float(weight.detach()) == pytest.approx(1.9, abs=1e-6)
+    weight.grad = torch.tensor([1e-3])
+    step(adamw, [weight], clip_norm=0.0)
+    adam_step = 0.1 * (0.1 / 0.19) / (0.001 / 0.001999) ** 0.5  # moments of the gradients 0 and 0.001
+    assert float(weight.detach()) == pytest.approx(1.9 * 0.95 - adam_step, abs=1e-4)
+
+
+def test_a_cosine_starts_after_the_warm_up_and_ends_at_the_lowest_rate():
+    rates = [annealed(1.0, 0.2, steps, 3, 9) for steps in range(9)]
+    assert rates[:3] == pytest.approx([1 / 3, 2 / 3, 1])
+    assert rates[5] == pytest.approx(0.6)  # half of the six steps after it
+    assert rates[8] == pytest.approx(0.2)
+    assert rates[2:] == sorted(rates[2:], reverse=True)
+    assert annealed(1.0, 0.2, 20, 3, 9) == pytest.approx(0.2)
+
+
+def test_a_run_shorter_than_its_warm_up_only_warms_up():
+    assert [annealed(1.0, 0.2, steps, 10, 4) for steps in range(4)] == pytest.approx([0.1, 0.2, 0.3, 0.4])
+
+
+def test_with_a_cosine_no_plateau_lowers_the_rate():
+    _, rates, _ = run([1.0, *[2.0] * 11], ScheduleConfig(decay="cosine"))
+    assert set(rates) == {0.9}
 
 
 @pytest.mark.parametrize(
@@ -116,3 +147,40 @@ def test_training_accuracy_above_80_percent_is_flagged_once():
     for epoch, accuracy in enumerate([0.7, 0.8, 0.81, 0.99], start=1):
         progress.after_epoch(epoch, 1.0, accuracy, ScheduleConfig())
     assert progress.overfit_epoch == 3
+
+
+@pytest.mark.parametrize(
+    ("select", "bests"),
+    [("loss", [1, 2, 3]), ("uar", [1, 2, 5])],
+)
+def test_the_selected_number_chooses_and_the_lower_loss_decides_ties(select, bests):
+    """Epochs 4 and 5 have the best UAR again, first with a higher and then with a lower loss."""
+    progress = Progress(lr=1.0)
+    losses, uars = [1.0, 0.9, 0.5, 0.95, 0.8], [0.3, 0.6, 0.4, 0.6, 0.6]
+    schedule = ScheduleConfig(select=select)
+    found = [
+        epoch
+        for epoch, (loss, uar) in enumerate(zip(losses, uars, strict=True), 1)
+        if progress.after_epoch(epoch, loss, 0.5, schedule, chosen=loss if select == "loss" else uar)
+    ]
+    assert found == bests
+    assert (progress.best_epoch, progress.best_loss) == (bests[-1], losses[bests[-1] - 1])
+
+
+def test_an_accuracy_of_zero_can_be_the_best_so_far():
+    progress = Progress(lr=1.0)
+    schedule = ScheduleConfig(select="war")
+    assert progress.after_epoch(1, 5.0, 0.0, schedule, chosen=0.0)
+    assert progress.after_epoch(2, 4.0, 0.0, schedule, chosen=0.0)
+    assert not progress.after_epoch(3, 4.0, 0.0, schedule, chosen=0.0)
+
+
+@pytest.mark.parametrize(("select", "named"), [("war", "WAR"), ("uar", "UAR")])
+def test_plateau_and_stop_follow_the_selected_number(select, named):
+    progress = Progress(lr=0.9)
+    schedule = ScheduleConfig(select=select, plateau_patience=2, stop_patience=3)
+    for epoch, loss in enumerate([1.0, 0.9, 0.8, 0.7], 1):
+        progress.after_epoch(epoch, loss, 0.5, schedule, chosen=0.5 - 0.1 * epoch)
+    assert progress.best_epoch == 1
+    assert progress.lr == pytest.approx(0.3)
+    assert progress.stop_reason(4, 4, schedule) == f"no better validation {named} for 3 epochs"

@@ -109,6 +109,12 @@ def test_counts_are_those_of_the_answers_and_of_the_json(runs, tmp_path):
     assert f"net of won and lost clips by class, in points: all clips {100 * overall['net']:+.1f}; " in html
     shown = ["all clips", "24", str(overall["gained"]), str(overall["lost"]), f"{100 * overall['net']:+.2f}"]
     assert shown in [row[:5] for row in rows]
+    for kind in ([document["overall"]], document["by_entropy"]):
+        for values in kind:
+            low, high = (100 * end for end in values["net_interval"])
+            row = next(row for row in rows if row[:2] == [values["kind"], f"{values['num_clips']}"])
+            assert row[6] == f"{low:+.2f} to {high:+.2f}"
+            assert low < 100 * values["net"] < high
     kinds = {row[0] for row in rows}
     assert {"positive polarity", "negative polarity", "votes 1 to 1.5 bits"} <= kinds
     num_kinds = sum(len(document[kind]) for kind in ("by_class", "by_polarity", "by_entropy"))

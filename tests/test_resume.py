@@ -27,7 +27,7 @@ from pipeline.own_dir import LockedError, OwnDir
 from tests.tiny_cache import tiny_cache, tiny_meta
 from tests.tiny_clip import PYTHONPATH
 from trainer import resume, train
-from trainer.checkpoint import load_checkpoint
+from trainer.checkpoint import load_checkpoint, origin_of
 from trainer.presets import smoke
 from trainer.run_directory import STATE_FILE, load_info
 from trainer.training_state import LOCK_FILE, PREVIOUS_FILE, StateKeeper, restore_best
@@ -89,6 +89,51 @@ def test_a_resumed_training_equals_an_uninterrupted_one_to_the_bit(path, whole, 
     assert epochs[-1] == EPOCHS
     assert epochs[0] <= after + 1
     assert (result.num_epochs, result.notes) == (EPOCHS, ())
+    assert_equal(run, whole)
+
+
+ALL_AT_ONCE = [
+    "data.sampling=square_root",
+    "losses.class_weights=effective",
+    "losses.label_smoothing=0.1",
+    "losses.targets=votes",
+    "losses.logit_adjustment=0.5",
+    "schedule.select=uar",
+    "data.mixup=0.3",
+    "optim.name=adamw",
+    "optim.weight_decay=0.05",
+    "schedule.decay=cosine",
+]
+
+
+def test_a_training_with_weights_votes_and_drawn_clips_is_resumed_to_the_bit(tmp_path):
+    votes = (
+        np.full((48, 3), 0.2, np.float32) + np.float32(0.4) * np.eye(3, dtype=np.float32)[np.arange(48) % 3]
+    )
+    path = tiny_cache(tmp_path / "feats.zarr", votes=votes)
+    config = override(CONFIG, ALL_AT_ONCE)
+    train(path, tmp_path / "whole", config, device="cpu")
+    interrupted(path, tmp_path / "run", 3, config)
+    resume(tmp_path / "run", device="cpu")
+    assert_equal(tmp_path / "run", tmp_path / "whole")
+    assert load_info(tmp_path / "run").selected_by == "uar"
+
+
+def test_a_state_of_a_version_without_selection_by_a_number_is_resumed(path, whole, tmp_path):
+    """Neither run.json nor the state of such a version has the later parts."""
+    run = tmp_path / "run"
+    interrupted(path, run, 3)
+    values = json.loads((run / "run.json").read_text())
+    assert values.pop("selected_by") == "loss"
+    assert "selected_by" not in origin_of(load_info(run))
+    (run / "run.json").write_text(json.dumps(values))
+    with safe_open(run / STATE_FILE, "pt") as file:
+        metadata = file.metadata()
+    state = json.loads(metadata["ous_training"])
+    del state["progress"]["best_chosen"]
+    content = save(load((run / STATE_FILE).read_bytes()), metadata | {"ous_training": json.dumps(state)})
+    (run / STATE_FILE).write_bytes(content)
+    resume(run, device="cpu")
     assert_equal(run, whole)
 
 

@@ -1,5 +1,6 @@
 from copy import deepcopy
 from dataclasses import fields, replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from trainer.presets import preset, smoke
 from trainer.prompts import ClassPrompts, load_text_tower
 from trainer.scalars import Scalars, ScalarTable
 from trainer.steps import GraphedSteps, PlainSteps, TrainState, steps_of
+from trainer.targets import ClassLoss, training_targets
 from trainer.training import train
 
 CPU = torch.device("cpu")
@@ -41,8 +43,10 @@ def made(path, config, device=CPU):
         tower = load_text_tower(cache.meta, config.prompts, device)
         prompts = ClassPrompts(config.prompts, len(cache.meta.class_names), tower.width).to(device)
         data = load_clips(cache, np.arange(cache.meta.num_clips), config, device)
+        target_NC, _ = training_targets(cache, np.arange(cache.meta.num_clips), config)
+        class_loss = ClassLoss.of(config, cache.read("label"), target_NC, device)
     model.train()
-    return TrainState.of(config, model, prompts, tower), data
+    return TrainState.of(config, model, prompts, tower, class_loss), data
 
 
 def epochs(take, data, config, count):
@@ -140,6 +144,7 @@ READINGS = [
     ["losses.contrast=streams", "losses.reduction=sum"],
     ["prompts.context=class_specific"],
     ["model.scene=false", "model.polarity=false"],
+    ["losses.class_weights=effective", "losses.logit_adjustment=1", "losses.label_smoothing=0.1"],
 ]
 
 
@@ -179,7 +184,14 @@ def test_a_step_on_cuda_mixes_no_devices_and_looks_at_no_data(path, name, change
     model, prompts, tower = (part.to("cuda") for part in (state.model, state.prompts, tower))
     data = moved(data, pretended_cuda)
     (batch, *_) = data.training_batches(torch.arange(5), 5, False, torch.Generator())
-    losses = training_loss(model(batch, prompts(tower)), batch.label_B, batch.polarity_B, config)
+    class_term = None
+    if state.class_loss is not None:
+        on_device = {
+            name: pretended_cuda.from_tensor(getattr(state.class_loss, name)).to("cuda")
+            for name in ("weight_C", "prior_C")
+        }
+        class_term = partial(replace(state.class_loss, **on_device), batch=batch)
+    losses = training_loss(model(batch, prompts(tower)), batch.label_B, batch.polarity_B, config, class_term)
     assert losses.loss.shape == ()
     assert losses.loss.device == torch.device("cuda", 0)
     state = TrainState.of(config, model, prompts, tower)

@@ -11,10 +11,10 @@ from pipeline.errors import ConfigError
 from tests.test_model import SHAPE, VALID, C, F, T, batch, text
 from tests.tiny_cache import tiny_cache
 from trainer.ablate.spec import table
-from trainer.build_model import build_model
 from trainer.config import ModelConfig, TrainConfig
 from trainer.evaluation import evaluate
 from trainer.model import OusModel
+from trainer.model_choice import build_model
 from trainer.presets import smoke
 from trainer.report import report
 from trainer.runs import load_run

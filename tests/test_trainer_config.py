@@ -1,3 +1,4 @@
+import re
 import tomllib
 from dataclasses import replace
 
@@ -174,6 +175,75 @@ def test_a_later_setting_is_in_an_identity_only_if_it_is_changed():
     text = to_toml(config).replace('face_frames = "all"\n', "")
     assert "face_frames" not in text
     assert from_toml(text) == config
+
+
+LATER = {
+    "data.sampling": "balanced",
+    "losses.class_weights": "inverse",
+    "losses.effective_beta": 0.99,
+    "losses.logit_adjustment": 1.0,
+    "losses.label_smoothing": 0.1,
+    "losses.targets": "votes",
+    "losses.vote_temperature": 2.0,
+    "schedule.select": "uar",
+    "schedule.decay": "cosine",
+    "optim.name": "adamw",
+    "data.mixup": 0.2,
+}
+
+
+@pytest.mark.parametrize(("name", "value"), LATER.items())
+def test_each_later_setting_is_part_of_an_identity_once_it_is_changed(name, value):
+    section, key = name.split(".")
+    config = TrainConfig()
+    changed = override(config, [f"{name}={value}"])
+    assert key not in learnt(config)[section]
+    assert learnt(changed)[section].pop(key) == value
+    assert setting_changes(config, changed) == (f"{name}={value}",)
+    assert from_toml(to_toml(changed)) == changed
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (["losses.class_weights=rare"], "losses.class_weights is 'rare'; allowed: none, inverse, effective."),
+        (["losses.effective_beta=1"], "losses.effective_beta is 1.0; allowed: 0 to 0.999999."),
+        (["losses.label_smoothing=1"], "losses.label_smoothing is 1.0; allowed: 0 to 0.9."),
+        (["losses.logit_adjustment=-1"], "losses.logit_adjustment is -1.0; allowed: 0 to 10."),
+        (["losses.vote_temperature=0"], "losses.vote_temperature is 0.0; allowed: 0.05 to 20."),
+        (["schedule.select=acc"], "schedule.select is 'acc'; allowed: loss, war, uar."),
+        (["data.sampling=rare"], "data.sampling is 'rare'; allowed: natural, balanced, square_root."),
+        (
+            ["losses.contrast=batch", "losses.label_smoothing=0.1"],
+            "losses.contrast is 'batch', which has no logit for each class; set losses.contrast=class, or "
+            "leave class_weights,",
+        ),
+        (["data.mixup=-1"], "data.mixup is -1.0; allowed: 0 to 10."),
+        (["optim.name=sgd"], "optim.name is 'sgd'; allowed: adam, adamw."),
+        (["schedule.decay=linear"], "schedule.decay is 'linear'; allowed: plateau, cosine."),
+        (
+            ["data.mixup=0.2", "data.face_frames=in_view"],
+            "two clips may have none in common; set data.face_frames=all, or data.mixup=0.",
+        ),
+        (["losses.contrast=batch", "data.mixup=0.2"], "losses.contrast is 'batch', which has no logit"),
+        (
+            ["schedule.decay=cosine", "schedule.min_lr=0.1", "optim.lr=0.01"],
+            "schedule.min_lr is 0.1; with schedule.decay=cosine at most optim.lr, 0.01, is allowed.",
+        ),
+        (
+            ["data.sampling=balanced", "losses.class_weights=inverse"],
+            "data.sampling is 'balanced': all classes are equally frequent, and losses.class_weights has no "
+            "effect; set data.sampling=natural",
+        ),
+        (
+            ["data.sampling=balanced", "losses.logit_adjustment=1"],
+            "and losses.logit_adjustment has no effect",
+        ),
+    ],
+)
+def test_settings_of_the_long_tail_that_cannot_be_used_are_rejected(changes, message):
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        override(TrainConfig(), changes)
 
 
 def test_speed_alone_makes_no_other_setting():

@@ -14,6 +14,7 @@ In the order of the data:
 ``feature_batch``    features of windows         -> a batch, as if a cache held them
 ``clip_lengths``     training clips              -> quartiles of their lengths in seconds
 ``finite``           features                    -> an error for clips with NaN or infinity
+``mixup``            a batch                     -> a batch of mixed clips
 ``layers``           frame features              -> LSTM, Frame Encoder, alignment, Polarity Encoder
 ``fusion``           face, scene, polarity       -> the Type Fusion Encoder
 ``model``            a batch                     -> one output feature per clip, and its logits
@@ -21,6 +22,8 @@ In the order of the data:
 ``build_model``      settings                    -> the model
 ``precision``        settings and a device       -> fp32, tf32 or bf16, of training and of measuring
 ``prompts``          class names                 -> class features, through CLIP's frozen text encoder
+``class_balance``    labels                      -> drawing of clips; weight and prior of each class
+``targets``          votes, weights, a prior     -> the contrastive loss of training, if it is not plain
 ``losses``           outputs and labels          -> every loss of eq. 4 by name, and the gate
 ``scalars``          named scalars of a step     -> a table of an epoch's steps
 ``optim``            gradients                   -> Adam, warm-up, plateau, stopping rules
@@ -64,7 +67,8 @@ In the order of the data:
 ``csv_text``         cells                       -> lines of a CSV file, and back
 ``predict_list_command`` the command predict for a list of clips
 
-``config`` has every setting, including the readings of the paper. ``presets`` are sets of settings,
+``config`` has every setting, including the readings of the paper (``training_config``: those of losses,
+optimizer and schedule). ``presets`` are sets of settings,
 ``config_file`` is a config as TOML, and ``config_choice`` finds the settings that a user names.
 
 Letters of shapes: A positions ahead of a class name; B clips of a batch; C classes; D width of the image

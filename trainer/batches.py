@@ -51,6 +51,8 @@ class Batch:
         in_view_BT: True for the valid frames of the face stream, at least one per clip, in any place; None if
             they are all valid frames.
         label_B, polarity_B: int64, -1 for unknown.
+        target_BC: Targets of L_contrast, float32; None if they are the labels.
+        polarity_target_BP: Targets of L_polarity, float32; None if they are the polarities.
     """
 
     face_BTF: torch.Tensor
@@ -62,6 +64,8 @@ class Batch:
     face_patches_BJD: torch.Tensor | None = None
     scene_patches_BJD: torch.Tensor | None = None
     in_view_BT: torch.Tensor | None = None
+    target_BC: torch.Tensor | None = None
+    polarity_target_BP: torch.Tensor | None = None
 
     @property
     def face_valid_BT(self) -> torch.Tensor:
@@ -79,6 +83,7 @@ class ClipData:
     Attributes:
         device: Device of the batches.
         residence: Size and place of the features, in words.
+        target_NC: Targets of L_contrast, float32; None if they are the labels.
     """
 
     face_NVTF: torch.Tensor
@@ -92,6 +97,7 @@ class ClipData:
     polarity_N: torch.Tensor
     device: torch.device
     residence: str
+    target_NC: torch.Tensor | None = None
 
     def gather(self, place_B: torch.Tensor, view_B: torch.Tensor) -> Batch:
         """Return the clips at `place_B` (0 to N - 1) as a batch, in the views `view_B` (0 to V - 1)."""
@@ -121,6 +127,7 @@ class ClipData:
             in_view_BT=seen(self.in_view_NVT),
             label_B=taken(self.label_N, place_B),
             polarity_B=taken(self.polarity_N, place_B),
+            target_BC=None if self.target_NC is None else taken(self.target_NC, place_B),
         )
 
     def training_batches(
@@ -131,6 +138,7 @@ class ClipData:
         generator: torch.Generator,
         *,
         two_classes: bool = False,
+        share_N: torch.Tensor | None = None,
     ) -> Iterator[Batch]:
         """Yield the batches of an epoch, in random order. The last batch may be shorter.
 
@@ -141,8 +149,13 @@ class ClipData:
             generator: Source of the order and the views, on the CPU.
             two_classes: Every batch has clips of at least two classes. A batch of one class is joined with
                 the next one, the last with the one before.
+            share_N: Probability of each clip of `places` in one draw, float64; as many clips are drawn, with
+                replacement. None: each clip once.
         """
-        order = places[torch.randperm(len(places), generator=generator)]
+        if share_N is None:
+            order = places[torch.randperm(len(places), generator=generator)]
+        else:
+            order = places[torch.multinomial(share_N, len(places), replacement=True, generator=generator)]
         num_views = self.valid_NVT.shape[1] if random_views else 1
         view_of = torch.randint(num_views, (len(places),), generator=generator)
         ends = _batch_ends(len(places), batch_size, self.label_N.cpu()[order] if two_classes else None)

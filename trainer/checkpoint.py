@@ -24,10 +24,10 @@ from pipeline.errors import (
 from pipeline.fingerprint import differences
 from pipeline.own_dir import Folder, OwnDir
 from pipeline.strict_json import from_json, to_json
-from trainer.build_model import build_model
 from trainer.config import TrainConfig, result_settings
 from trainer.config_file import from_toml
 from trainer.model import VideoModel
+from trainer.model_choice import build_model
 from trainer.model_directory import MODEL_CONFIG_FILE, is_model_directory, load_settings, weights_name
 from trainer.run_directory import CONFIG_FILE, RUN_FILE, WEIGHTS_FILE, info_json, read_text
 from trainer.run_info import LARGEST_SIZE, RunInfo
@@ -49,6 +49,9 @@ _NOT_IN_OLDER_RUNS: dict[str, Any] = {
     "clip_seconds": [],
 }
 """Defaults of the parts of a run's origin that checkpoints of earlier versions do not have."""
+
+_LATER: dict[str, Any] = {"selected_by": "loss"}
+"""Defaults of the parts that are newer than the hashes in stored states, which leave them out."""
 
 _AGAIN = {False: "train again", True: "export the run again"}
 """What to do about files that do not fit, for a run and for an exported model."""
@@ -186,7 +189,7 @@ def _as_checkpoint_errors(place: OwnDir) -> Iterator[None]:
 
 def _require_origin(metadata: Any, info: RunInfo, path: Path) -> None:
     run = metadata.get("run") if isinstance(metadata, dict) else None
-    if not isinstance(run, dict) or _NOT_IN_OLDER_RUNS | run != origin_of(info):
+    if not isinstance(run, dict) or _NOT_IN_OLDER_RUNS | _LATER | run != _LATER | origin_of(info):
         is_model = is_model_directory(path.parent)
         file = MODEL_CONFIG_FILE if is_model else RUN_FILE
         msg = f"'{path}' is not of the run that {file} beside it describes; {_AGAIN[is_model]}."
@@ -242,4 +245,5 @@ def _require_finite(tensors: Mapping[str, torch.Tensor]) -> None:
 def origin_of(info: RunInfo) -> dict[str, Any]:
     """Return the constant parts of a run's origin as plain JSON values."""
     values = json.loads(json.dumps(asdict(info)))  # as in the file: lists for tuples
-    return {name: value for name, value in values.items() if name not in _PROGRESS}
+    later = {name for name, default in _LATER.items() if values[name] == default}
+    return {name: value for name, value in values.items() if name not in later.union(_PROGRESS)}

@@ -146,7 +146,7 @@ def train(
     set_: Settings = None,
     json_: Json = False,
 ) -> None:
-    """Train the OUS model on one fold of a cache, and keep the epoch of lowest validation loss."""
+    """Train the OUS model on one fold of a cache, and keep the epoch that `schedule.select` chooses."""
     from trainer.config_choice import chosen_config
     from trainer.training import train as train_run
 

@@ -11,6 +11,7 @@ from pipeline.choices import Precision
 from pipeline.config import require_one_of, require_range, to_dict
 from pipeline.errors import ConfigError
 from pipeline.types import Polarity
+from trainer.training_config import LossConfig, OptimConfig, ScheduleConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,11 +25,19 @@ class DataConfig:
             literature. ``train``: the training clips. Every output names a selection by ``test`` or
             ``train``.
         holdout_share: Fraction of the training clips to hold out.
-        views: View of a training clip: ``random`` in each epoch, or always the ``first``.
+        views: View of a training clip: ``random`` in each epoch, or always the ``first``. Views beyond the
+            second sample frames at other times, so that ``random`` is a temporal jitter if the cache has
+            three views or more.
+        mixup: alpha of the Beta distribution by which the features and targets of two clips of a batch are
+            mixed (Zhang et al. 2018, there 0.1 to 0.4), up to 10. 0 for none. Frames that only one of the
+            clips has are left out.
         face_frames: Frames of the face stream. ``all``: every valid frame, whatever the cache's crop holds.
             ``in_view``: only those on which the subject is in view, of a cache that was extracted with
             track.method=motion. A clip without any such frame keeps all valid frames. The scene stream always
             has all valid frames.
+        sampling: Clips of an epoch. ``natural``: each training clip once. ``balanced``: as many clips, drawn
+            with replacement so that all classes are equally frequent. ``square_root``: drawn so that the
+            frequency of a class is proportional to the square root of its number of clips.
         residence: Memory for the features: ``device``, ``host``, or ``auto`` for the device if they fit.
         polarity_map: ``class:polarity`` pairs for classes whose polarity the cache does not have.
     """
@@ -37,6 +46,8 @@ class DataConfig:
     holdout_share: float = 0.1
     views: Literal["random", "first"] = "random"
     face_frames: Literal["all", "in_view"] = "all"
+    sampling: Literal["natural", "balanced", "square_root"] = "natural"
+    mixup: float = 0.0
     residence: Literal["auto", "device", "host"] = "auto"
     polarity_map: tuple[str, ...] = ()
 
@@ -45,6 +56,14 @@ class DataConfig:
         require_range("data.holdout_share", self.holdout_share, 0.01, 0.5)
         require_one_of("data.views", self.views, ("random", "first"))
         require_one_of("data.face_frames", self.face_frames, ("all", "in_view"))
+        require_one_of("data.sampling", self.sampling, ("natural", "balanced", "square_root"))
+        require_range("data.mixup", self.mixup, 0, 10)
+        if self.mixup and self.face_frames == "in_view":
+            msg = (
+                "data.mixup mixes frames that both clips have, and with data.face_frames=in_view two clips "
+                "may have none in common; set data.face_frames=all, or data.mixup=0."
+            )
+            raise ConfigError(msg)
         require_one_of("data.residence", self.residence, ("auto", "device", "host"))
         self.polarities()
 
@@ -175,102 +194,6 @@ class PromptConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LossConfig:
-    """The three losses and the gate.
-
-    Attributes:
-        terms: ``all`` of eq. 4, or ``contrast`` alone (the L_ce of Tables IV and V).
-        similarity: Eq. 2 ``as_printed``, over the whole batch, or ``per_sample``.
-        contrast: ``class``: output against the class prompts. ``batch``: eq. 3 over the batch, where the
-            sample's own prompt is the positive; a batch then needs clips of two classes. ``streams``:
-            ``class`` plus eq. 3 between scene and face.
-        reduction: Reduction of eqs. 1 and 3. The paper prints sums over the batch; ``mean`` does not depend
-            on its size.
-        gate: Loss that is compared with `alpha`: ``contrast``, or the ``total`` of eq. 4. The mean over the
-            clips is compared, whatever the reduction (decision 0015).
-        alpha: Threshold of the gate (eq. 4).
-        logit_scale: 1 / tau, frozen. Trained CLIP models have 100.
-    """
-
-    terms: Literal["all", "contrast"] = "all"
-    similarity: Literal["as_printed", "per_sample"] = "as_printed"
-    contrast: Literal["class", "batch", "streams"] = "class"
-    reduction: Literal["mean", "sum"] = "mean"
-    gate: Literal["contrast", "total"] = "contrast"
-    alpha: float = 1.0
-    logit_scale: float = 100.0
-
-    def __post_init__(self) -> None:
-        require_one_of("losses.terms", self.terms, ("all", "contrast"))
-        require_one_of("losses.similarity", self.similarity, ("as_printed", "per_sample"))
-        require_one_of("losses.contrast", self.contrast, ("class", "batch", "streams"))
-        require_one_of("losses.reduction", self.reduction, ("mean", "sum"))
-        require_one_of("losses.gate", self.gate, ("contrast", "total"))
-        require_range("losses.alpha", self.alpha, 0)
-        require_range("losses.logit_scale", self.logit_scale, 1)
-
-
-@dataclass(frozen=True, kw_only=True)
-class OptimConfig:
-    """Adam.
-
-    Attributes:
-        lr: Learning rate after warm-up.
-        weight_decay: L2 term of the gradient.
-        batch_size: Clips per step.
-        clip_norm: Largest norm of the gradient; 0 for no limit.
-        warmup_steps: Steps of linear rise.
-        graphed: Replay steps of full batches as one CUDA graph. This changes the speed alone.
-    """
-
-    lr: float = 2e-4
-    weight_decay: float = 0.0
-    batch_size: int = 32
-    clip_norm: float = 1.0
-    warmup_steps: int = 100
-    graphed: bool = False
-
-    def __post_init__(self) -> None:
-        require_range("optim.lr", self.lr, 1e-12, 10)
-        require_range("optim.weight_decay", self.weight_decay, 0)
-        require_range("optim.batch_size", self.batch_size, 1)
-        require_range("optim.clip_norm", self.clip_norm, 0)
-        require_range("optim.warmup_steps", self.warmup_steps, 0)
-
-
-@dataclass(frozen=True, kw_only=True)
-class ScheduleConfig:
-    """Length of the training (IV-A).
-
-    Attributes:
-        max_epochs: Epochs after which training ends.
-        max_steps: Steps after which training ends; 0 for no limit.
-        plateau_factor: Factor of the rate after `plateau_patience` epochs without a lower validation loss.
-        plateau_patience: Epochs without a lower validation loss before the rate falls.
-        stop_patience: Epochs without a lower validation loss before training ends; 0 for no limit.
-        min_lr: Training ends at a lower rate.
-        overfit_accuracy: Training accuracy above which a run counts as overfit, 0 to 1.
-    """
-
-    max_epochs: int = 60
-    max_steps: int = 0
-    plateau_factor: float = 1 / 3
-    plateau_patience: int = 5
-    stop_patience: int = 12
-    min_lr: float = 1e-7
-    overfit_accuracy: float = 0.8
-
-    def __post_init__(self) -> None:
-        require_range("schedule.max_epochs", self.max_epochs, 1)
-        require_range("schedule.max_steps", self.max_steps, 0)
-        require_range("schedule.plateau_factor", self.plateau_factor, 0.01, 1)
-        require_range("schedule.plateau_patience", self.plateau_patience, 1)
-        require_range("schedule.stop_patience", self.stop_patience, 0)
-        require_range("schedule.min_lr", self.min_lr, 0)
-        require_range("schedule.overfit_accuracy", self.overfit_accuracy, 0, 1)
-
-
-@dataclass(frozen=True, kw_only=True)
 class TrainConfig:
     """All settings of a training run."""
 
@@ -285,6 +208,33 @@ class TrainConfig:
         if self.losses.contrast == "streams" and not self.model.scene:
             msg = "losses.contrast=streams needs the scene; set losses.contrast=class, or model.scene=true."
             raise ConfigError(msg)
+        if self.losses.contrast == "batch" and not self.has_plain_targets:
+            msg = (
+                "losses.contrast is 'batch', which has no logit for each class; set losses.contrast=class, "
+                "or leave class_weights, logit_adjustment, label_smoothing and targets of losses and "
+                "data.mixup at their defaults."
+            )
+            raise ConfigError(msg)
+        corrected = self.losses.class_weights != "none" or self.losses.logit_adjustment
+        if self.data.sampling == "balanced" and corrected:
+            name = "class_weights" if self.losses.class_weights != "none" else "logit_adjustment"
+            msg = (
+                f"data.sampling is 'balanced': all classes are equally frequent, and losses.{name} has no "
+                f"effect; set data.sampling=natural or square_root, or leave out losses.{name}."
+            )
+            raise ConfigError(msg)
+
+        if self.schedule.decay == "cosine" and self.schedule.min_lr > self.optim.lr:
+            msg = (
+                f"schedule.min_lr is {self.schedule.min_lr:g}; with schedule.decay=cosine at most optim.lr, "
+                f"{self.optim.lr:g}, is allowed."
+            )
+            raise ConfigError(msg)
+
+    @property
+    def has_plain_targets(self) -> bool:
+        """Whether L_contrast is the plain cross-entropy of logits and labels."""
+        return self.losses.is_plain and not self.data.mixup
 
     @property
     def has_similarity_loss(self) -> bool:
@@ -302,7 +252,21 @@ class TrainConfig:
         return self.has_polarity_loss or (self.model.polarity and self.model.keep_pol_token)
 
 
-_LATER = (("data", "face_frames", "all"), ("model", "architecture", "ous"))
+_LATER = (
+    ("data", "face_frames", "all"),
+    ("data", "sampling", "natural"),
+    ("data", "mixup", 0.0),
+    ("model", "architecture", "ous"),
+    ("losses", "class_weights", "none"),
+    ("losses", "effective_beta", 0.999),
+    ("losses", "logit_adjustment", 0.0),
+    ("losses", "label_smoothing", 0.0),
+    ("losses", "targets", "label"),
+    ("losses", "vote_temperature", 1.0),
+    ("optim", "name", "adam"),
+    ("schedule", "select", "loss"),
+    ("schedule", "decay", "plateau"),
+)
 """Section, key and default of the settings that are newer than stored identities."""
 
 

@@ -1,6 +1,7 @@
 """The epochs of a training run: train, validate and save the best, until a stopping rule holds.
 
-Selection, plateau and early stopping use the ungated class-contrastive loss of the validation clips.
+Selection, plateau and early stopping use a number of the validation clips, `schedule.select`. The validation
+loss is the ungated class-contrastive one of logits and labels, whatever the training loss.
 """
 
 import math
@@ -19,14 +20,16 @@ from trainer.batches import ClipData
 from trainer.board import EVENTS, Board, BoardSettings
 from trainer.calibration import fit_temperature
 from trainer.checkpoint import save_weights
-from trainer.config import OptimConfig, TrainConfig
+from trainer.config import TrainConfig
 from trainer.measurement import Scores, score
-from trainer.optim import Progress, warmed_up
+from trainer.mixup import mixed
+from trainer.optim import Progress, annealed, warmed_up
 from trainer.profile import Stopwatch
 from trainer.run_directory import save_info
 from trainer.run_info import RunInfo
 from trainer.scalars import Scalars, ScalarTable
 from trainer.steps import Steps, TrainState
+from trainer.training_config import OptimConfig
 from trainer.training_result import EpochReport, TrainEpoch, ValidationEpoch, epoch_record
 from trainer.training_state import EpochState, StateKeeper
 
@@ -48,6 +51,8 @@ class TrainingRun:
         take_step: Takes a step of training.
         generator: Source of the order of clips and of their views.
         watch: Stopwatch of the profile; may be off.
+        share_N: Probability of each training clip in one draw; None: each clip once in an epoch.
+        notes: Remarks on the data.
     """
 
     config: TrainConfig
@@ -58,6 +63,22 @@ class TrainingRun:
     take_step: Steps
     generator: torch.Generator
     watch: Stopwatch
+    share_N: torch.Tensor | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def num_steps(self) -> int:
+        """Largest number of steps of the run."""
+        schedule, of_epoch = self.config.schedule, -(-len(self.train_places) // self.config.optim.batch_size)
+        most = schedule.max_epochs * of_epoch
+        return min(most, schedule.max_steps) if schedule.max_steps else most
+
+    def rate(self, base_lr: float, steps_done: int) -> float:
+        """Return the learning rate of the next step; `base_lr` is the rate without warm-up and cosine."""
+        optim, schedule = self.config.optim, self.config.schedule
+        if schedule.decay == "cosine":
+            return annealed(base_lr, schedule.min_lr, steps_done, optim.warmup_steps, self.num_steps)
+        return warmed_up(base_lr, steps_done, optim.warmup_steps)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,7 +145,8 @@ def run_epochs(
         validated, text_CF, scores = _validate(run, info.class_names)
         run.watch.once("validation")
         _require_number(validated.loss, f"validation loss after epoch {epoch}", lr, run.config.optim)
-        is_best = progress.after_epoch(epoch, validated.loss, trained.accuracy, schedule)
+        chosen = {"loss": validated.loss, "war": validated.war, "uar": validated.uar}[schedule.select]
+        is_best = progress.after_epoch(epoch, validated.loss, trained.accuracy, schedule, chosen=chosen)
         reason = progress.stop_reason(epoch, steps, schedule)
         info = replace(
             info,
@@ -189,11 +211,15 @@ def _train_epoch(
         random_views,
         run.generator,
         two_classes=config.losses.contrast == "batch",
+        share_N=run.share_N,
     )
+    if config.data.mixup:
+        num_classes = len(run.state.tower.eot_C)
+        batches = (mixed(batch, config.data.mixup, num_classes, run.generator) for batch in batches)
     run.watch.begin()
     for batch in batches:
         run.watch.mark("batch")
-        rates.append(warmed_up(base_lr, steps, config.optim.warmup_steps))
+        rates.append(run.rate(base_lr, steps))
         scalars.append(run.take_step(batch, rates[-1], run.watch.mark))
         run.watch.end_step()
         steps += 1

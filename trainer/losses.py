@@ -13,8 +13,9 @@ from torch.nn import functional
 
 from pipeline.errors import ConfigError
 from pipeline.types import Ints
-from trainer.config import LossConfig, TrainConfig
+from trainer.config import TrainConfig
 from trainer.model import Outputs
+from trainer.training_config import LossConfig
 
 _SMALLEST_NORM = 1e-8
 
@@ -47,7 +48,7 @@ def polarity_loss(logits_BP: torch.Tensor, polarity_B: torch.Tensor, reduction: 
 
     Args:
         logits_BP: Polarity logits.
-        polarity_B: Polarities, 0 to P - 1.
+        polarity_B: Polarities, 0 to P - 1, or distributions over them [B, P].
         reduction: ``mean`` or ``sum`` over the batch.
     """
     return functional.cross_entropy(logits_BP, polarity_B, reduction=reduction)
@@ -118,17 +119,27 @@ def stream_contrast(
     return functional.cross_entropy(logit_scale * scene_BF @ face_BF.T, own_B, reduction=reduction)
 
 
-def contrast_loss(outputs: Outputs, label_B: torch.Tensor, config: LossConfig) -> torch.Tensor:
+ClassTerm = Callable[[torch.Tensor], torch.Tensor]
+"""Logits [B, C] -> a loss that replaces `class_contrast`; see `targets.ClassLoss`."""
+
+
+def contrast_loss(
+    outputs: Outputs, label_B: torch.Tensor, config: LossConfig, class_term: ClassTerm | None = None
+) -> torch.Tensor:
     """Compute L_contrast in the reading of `config.contrast`.
 
     Args:
         outputs: Outputs of the model for a batch.
         label_B: Classes, 0 to C - 1.
         config: The settings of the losses.
+        class_term: Replaces `class_contrast`; not used by ``batch``.
     """
     if config.contrast == "batch":
         return batch_contrast(outputs.logits_BC, label_B, config.reduction)
-    loss = class_contrast(outputs.logits_BC, label_B, config.reduction)
+    if class_term is None:
+        loss = class_contrast(outputs.logits_BC, label_B, config.reduction)
+    else:
+        loss = class_term(outputs.logits_BC)
     if config.contrast == "streams" and outputs.scene_BF is not None:
         loss = loss + stream_contrast(outputs.scene_BF, outputs.face_BF, config.logit_scale, config.reduction)
     return loss
@@ -238,20 +249,27 @@ def _total(parts: Mapping[str, torch.Tensor]) -> torch.Tensor:
 
 
 def training_loss(
-    outputs: Outputs, label_B: torch.Tensor, polarity_B: torch.Tensor, config: TrainConfig
+    outputs: Outputs,
+    label_B: torch.Tensor,
+    polarity_B: torch.Tensor,
+    config: TrainConfig,
+    class_term: ClassTerm | None = None,
 ) -> BatchLosses:
     """Compute all losses of a batch, and pass them through the gate.
 
     Args:
         outputs: Outputs of the model for the batch.
         label_B: Classes, 0 to C - 1.
-        polarity_B: Polarities, 0 to P - 1.
+        polarity_B: Polarities, 0 to P - 1, or distributions over them [B, P].
         config: The settings of the run.
+        class_term: Replaces `class_contrast` in L_contrast.
     """
     values = {
         loss.name: loss.value(outputs, label_B, polarity_B, config) if loss.applies(config) else None
         for loss in LOSSES
     }
+    if class_term is not None:
+        values[_CONTRAST] = contrast_loss(outputs, label_B, config.losses, class_term)
     zero = torch.zeros((), device=outputs.logits_BC.device)
     parts = {name: zero if value is None else value for name, value in values.items()}
     if config.losses.terms == "contrast":

@@ -1,7 +1,8 @@
 """Presets of the settings of a training run: ours, the paper's, the authors' release, and a small one."""
 
 from pipeline.config import require_one_of
-from trainer.config import ModelConfig, OptimConfig, PromptConfig, ScheduleConfig, TrainConfig
+from trainer.config import ModelConfig, PromptConfig, TrainConfig
+from trainer.training_config import OptimConfig, ScheduleConfig
 
 
 def default() -> TrainConfig:

@@ -44,6 +44,7 @@ _MOST_DEPTH, _MOST_CHARACTERS = 20, 1 << 20
 """Limits for the values that describe an extraction."""
 
 _NUM_QUARTILES = 3
+_NUMBERS = ("loss", "war", "uar")
 _Check = Callable[[Any], bool]
 _KINDS: Mapping[Any, tuple[_Check, str]] = {
     str: (lambda value: type(value) is str, "str"),
@@ -69,7 +70,9 @@ class RunInfo:
         clips_sha256: Hash of the cache's clips, labels and membership.
         training_sha256: Hash of the rows of training and validation.
         num_tokens: Patch tokens per image that the model uses; 0 for none.
-        selection: Rule that chose the checkpoint: holdout, holdout by group, given, test or train.
+        selection: Rule for the clips that chose the checkpoint: holdout, holdout by group, given, test or
+            train.
+        selected_by: Number of these clips that chose it: loss, war or uar (`schedule.select`).
         validation_leak: Number of validation clips that share footage with training clips.
         usable_sha256, num_train, num_validation, left_out_of_training, precision: See `training_set` and
             `precision`. Empty or 0 in runs of versions that did not record them.
@@ -77,7 +80,7 @@ class RunInfo:
             `CacheMeta.config`, without the user's name. Empty in older runs.
         clip_seconds: Quartiles of the lengths of the training clips in seconds; empty if none has times, and
             in older runs.
-        best_epoch, best_loss: Epoch of the lowest ungated class-contrastive validation loss.
+        best_epoch, best_loss: Epoch of the checkpoint, and its ungated class-contrastive validation loss.
         overfit_epoch: First epoch with a training accuracy above `schedule.overfit_accuracy`; 0 for none.
         stop_reason: Why training ended; empty before its end.
         temperature, ece_before, ece_after, not_calibrated: See `calibration.Fit`; 0 and empty before the end
@@ -113,6 +116,7 @@ class RunInfo:
     identity: Mapping[str, Any] = field(default_factory=dict)
     extract_config: Mapping[str, Any] = field(default_factory=dict)
     clip_seconds: tuple[float, ...] = ()
+    selected_by: str = "loss"
     best_epoch: int = 0
     best_loss: float = 0.0
     overfit_epoch: int = 0
@@ -163,6 +167,7 @@ class RunInfo:
             identity=dict(meta.identity),
             extract_config=portable_values(meta.config),
             clip_seconds=length_quartiles(cache, rows.train),
+            selected_by=config.schedule.select,
             num_tokens=meta.num_tokens if config.model.has_patch_tokens else 0,
             hardware=device_name(device)
             if device.type == "cuda"
@@ -188,6 +193,16 @@ class RunInfo:
                 f"UNFINISHED CACHE: trained while {counted(pending, 'clip')} of the fold had no features yet"
             )
         return tuple(lines)
+
+    @property
+    def selection_rule(self) -> str:
+        """`selection`, with the number that chose the checkpoint unless it is the loss."""
+        return self.selection if self.selected_by == "loss" else f"{self.selection}, by {self.chosen_number}"
+
+    @property
+    def chosen_number(self) -> str:
+        """`selected_by` as it is shown: loss, WAR or UAR."""
+        return "loss" if self.selected_by == "loss" else self.selected_by.upper()
 
     @property
     def shape(self) -> FeatureShape:
@@ -237,6 +252,9 @@ def require_types(info: RunInfo) -> None:
         if getattr(info, name) < 0:
             msg = f"{name} is {repr(getattr(info, name))[:_SHOWN]}; allowed: 0 or more"
             raise ValueError(msg)
+    if info.selected_by not in _NUMBERS:
+        msg = f"selected_by is {repr(info.selected_by)[:_SHOWN]}; allowed: {', '.join(_NUMBERS)}"
+        raise ValueError(msg)
     for name in ("ece_before", "ece_after"):
         _require_within(info, name, 0, 1)
     if info.temperature != 0:

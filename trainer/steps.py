@@ -6,7 +6,7 @@ size, and a step in which Python does not read values from the device.
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Protocol
 
 import torch
@@ -20,6 +20,7 @@ from trainer.model import VideoModel
 from trainer.optim import build_adam, set_rate, step
 from trainer.prompts import ClassPrompts, TextTower
 from trainer.scalars import Scalars
+from trainer.targets import ClassLoss
 
 _WARM_UP = 3
 Mark = Callable[[str], None]
@@ -31,17 +32,26 @@ def no_mark(_part: str) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainState:
-    """The trained parts (model and prompts), the frozen text encoder, and Adam."""
+    """The trained parts (model and prompts), the frozen text encoder, and the optimizer.
+
+    `class_loss` replaces the plain class-contrastive loss; None for the plain one.
+    """
 
     config: TrainConfig
     model: VideoModel
     prompts: ClassPrompts
     tower: TextTower
     optimizer: torch.optim.Adam
+    class_loss: ClassLoss | None = None
 
     @classmethod
     def of(
-        cls, config: TrainConfig, model: VideoModel, prompts: ClassPrompts, tower: TextTower
+        cls,
+        config: TrainConfig,
+        model: VideoModel,
+        prompts: ClassPrompts,
+        tower: TextTower,
+        class_loss: ClassLoss | None = None,
     ) -> "TrainState":
         """Return the state at the start of a run, with a new optimizer.
 
@@ -50,10 +60,14 @@ class TrainState:
             model: Model on the device of `prompts` and `tower`.
             prompts: Trained together with `model`.
             tower: Text encoder, frozen.
+            class_loss: See above.
         """
         parameters = [*model.parameters(), *prompts.parameters()]
         optimizer = build_adam(parameters, config.optim)
-        return cls(config=config, model=model, prompts=prompts, tower=tower, optimizer=optimizer)
+        return cls(
+            config=config, model=model, prompts=prompts, tower=tower, optimizer=optimizer,
+            class_loss=class_loss,
+        )  # fmt: skip
 
     @property
     def parameters(self) -> list[nn.Parameter]:
@@ -81,7 +95,9 @@ class TrainState:
         mark("text tower")
         outputs = self.model(batch, text_CF)
         mark("model")
-        losses = training_loss(outputs, batch.label_B, batch.polarity_B, self.config)
+        class_term = None if self.class_loss is None else partial(self.class_loss, batch=batch)
+        polarity = batch.polarity_B if batch.polarity_target_BP is None else batch.polarity_target_BP
+        losses = training_loss(outputs, batch.label_B, polarity, self.config, class_term)
         right = (outputs.logits_BC.argmax(dim=1) == batch.label_B).sum()
         scalars = Scalars.of(
             {"loss": losses.loss, **losses.parts, "gated_share": losses.is_global, "right": right}

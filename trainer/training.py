@@ -34,7 +34,7 @@ def train(
     on_epoch: Callable[[EpochReport], None] | None = None,
     cancel: CancelToken | None = None,
 ) -> TrainResult:
-    """Train on a fold of a cache, and keep the epoch of lowest validation loss in a new directory.
+    """Train on a fold of a cache, and keep the best epoch by `schedule.select` in a new directory.
 
     On a CPU, the same seed, machine and number of threads give the same numbers to the bit.
 

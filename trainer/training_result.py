@@ -43,7 +43,11 @@ class TrainEpoch:
 
 @dataclass(frozen=True, kw_only=True)
 class ValidationEpoch:
-    """Results of the validation clips after an epoch. The loss is the ungated class-contrastive one."""
+    """Results of the validation clips after an epoch.
+
+    The loss is the ungated class-contrastive one of logits and labels: without weights, prior, smoothing or
+    votes, so that it is comparable between runs.
+    """
 
     loss: float
     war: float
@@ -58,7 +62,7 @@ class EpochReport:
         epoch: Number from 1.
         steps: Steps of the run so far.
         lr: Learning rate of the last step.
-        is_best: Whether the epoch has the lowest validation loss so far, and was saved.
+        is_best: Whether the epoch is the best one so far by `schedule.select`, and was saved.
         seconds: Time of training, validation and saving.
         joined_batches: Batches of one class that were joined with another, because ``losses.contrast=batch``
             has no negative in them.

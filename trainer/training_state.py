@@ -330,7 +330,7 @@ def _report(values: Mapping[str, Any], epoch: int) -> EpochReport:
 
 def _progress(values: Mapping[str, Any], num_epochs: int) -> Progress:
     """Return the state of the schedule from JSON values. Raises ValueError, TypeError or KeyError."""
-    for name in ("lr", "best_loss"):
+    for name in ("lr", "best_loss", *(["best_chosen"] if "best_chosen" in values else [])):
         _require_number(values[name], f"'{name}'")
     for name in ("best_epoch", "bad_epochs", "overfit_epoch"):
         _require_count(values[name], f"'{name}'")

@@ -17,9 +17,9 @@ from pipeline.own_dir import OwnDir
 from pipeline.store.location import LocationLike
 from pipeline.store.reader import FeatureCache
 from trainer.batches import ClipData, load_clips
-from trainer.build_model import build_model
 from trainer.caches import location_from, open_cache
 from trainer.checkpoint import origin_of, reissued_weights
+from trainer.class_balance import drawing_shares
 from trainer.config import TrainConfig
 from trainer.epochs import TrainingRun, run_epochs
 from trainer.folds import FoldRows, fold_rows, polarity_labels, require_polarities, require_usable
@@ -27,6 +27,7 @@ from trainer.known_caches import remember
 from trainer.losses import require_negatives
 from trainer.metrics import Metrics
 from trainer.model import FeatureShape
+from trainer.model_choice import build_model
 from trainer.profile import Stopwatch
 from trainer.prompts import ClassPrompts, load_text_tower
 from trainer.run_directory import (
@@ -42,6 +43,7 @@ from trainer.run_directory import (
 from trainer.run_info import RunInfo
 from trainer.scene_sample import save_scenes, uses_scene
 from trainer.steps import TrainState, steps_of
+from trainer.targets import ClassLoss, training_targets, with_targets
 from trainer.training_clips import FILE as TRAINING_CLIPS_FILE
 from trainer.training_clips import fold_leak, training_clips_json
 from trainer.training_result import EpochReport, TrainResult, epoch_record
@@ -161,6 +163,7 @@ def run_task(task: TrainTask, cache: LocationLike, *, is_resumed: bool = False) 
         next_split=rows.split_to_measure,
         notes=(
             *(note for leak in leaks for note in leak.remarks),
+            *run.notes,
             *_joined(reports),
             *(note for note in [*notes, keeper.note if keeper else "", unrecorded] if note),
         ),
@@ -264,7 +267,9 @@ def _features_sha256(data: ClipData) -> str:
     num = len(data.label_N)
     place_N = torch.linspace(0, num - 1, min(num, _HASHED_CLIPS)).long()
     found = hashlib.sha256()
-    for values in (data.face_NVTF, data.scene_NVTF, data.early_NV43D, data.label_N, data.polarity_N):
+    for values in (
+        data.face_NVTF, data.scene_NVTF, data.early_NV43D, data.label_N, data.polarity_N, data.target_NC,
+    ):  # fmt: skip
         if values is not None:
             found.update(values[place_N.to(values.device)].cpu().contiguous().numpy().tobytes())
     return found.hexdigest()
@@ -303,7 +308,9 @@ def _prepare(
 ) -> TrainingRun:
     train_rows, validation_rows = rows.of("train"), rows.of("validation")
     used = torch.cat([torch.from_numpy(train_rows), torch.from_numpy(validation_rows)]).numpy()
-    require_negatives(config, cache.read("label")[train_rows])
+    label_N = cache.read("label")[train_rows]
+    require_negatives(config, label_N)
+    target_NC, note = training_targets(cache, train_rows, config)
     if config.has_polarity_loss:
         require_polarities(cache, polarity_labels(cache, config.data), used)
     model = build_model(config, FeatureShape.of(cache.meta)).to(device)
@@ -318,7 +325,11 @@ def _prepare(
     if config.model.standardise:
         sample = train_places[torch.randperm(len(train_places))[:_SCALE_CLIPS]]
         model.fit_scales(list(data.evaluation_batches(sample, config.optim.batch_size)))
-    state = TrainState.of(config, model, prompts, tower)
+    if config.losses.targets == "votes":
+        data = with_targets(data, target_NC)
+    class_loss = ClassLoss.of(config, label_N, target_NC, device)
+    state = TrainState.of(config, model, prompts, tower, class_loss)
+    is_drawn = config.data.sampling != "natural"
     return TrainingRun(
         config=config,
         data=data,
@@ -328,4 +339,6 @@ def _prepare(
         take_step=steps_of(state, device),
         generator=torch.Generator().manual_seed(seed),
         watch=watch,
+        share_N=torch.from_numpy(drawing_shares(label_N, config.data.sampling)) if is_drawn else None,
+        notes=(note,) if note else (),
     )

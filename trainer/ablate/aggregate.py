@@ -216,6 +216,9 @@ class SweepResult:
             rules = ", ".join(self.selections)
             chosen = "the epochs and the C of probes" if self._has_probe else "the epochs"
             notes += [f"Test clips: {', '.join(clips)}. Validation, which chose {chosen}: {rules}."]
+            others = dict.fromkeys((o.row, o.selected_by) for o in finished if o.selected_by != "loss")
+            named = "; ".join(f"{row}: {number.upper()}" for row, number in others)
+            notes += [f"Epochs chosen by another number than the validation loss: {named}."] * bool(others)
         trained = dict.fromkeys(f"{o.num_train:,} in fold {o.fold}" for o in finished if o.num_train)
         if trained:
             notes += [f"Training clips: {', '.join(trained)}."]

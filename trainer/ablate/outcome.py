@@ -57,7 +57,9 @@ class Outcome:
         confusion: [C, C] of the test split, rows true class, of a finished run.
         groups: The same clips by group (`GroupCounts.to_rows`); empty if the cache has no groups.
         best_epoch, num_epochs: 0 for a baseline without epochs.
-        selection: Rule that chose the checkpoint; empty for a baseline for which no clips chose anything.
+        selection: Rule for the clips that chose the checkpoint; empty for a baseline for which no clips chose
+            anything.
+        selected_by: Number of these clips that chose it: loss, war or uar.
         facts: What a baseline used or chose, in words.
         left_out: Numbers of clips of the fold that were not used, with reasons; num_pending had no features
             yet.
@@ -78,6 +80,7 @@ class Outcome:
     best_epoch: int = 0
     num_epochs: int = 0
     selection: str = ""
+    selected_by: str = "loss"
     banners: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
     num_leaked: int = 0

@@ -131,6 +131,7 @@ def _measured(task: RunTask, partial: OwnDir, cancel: CancelToken) -> Outcome:
         best_epoch=trained.info.best_epoch,
         num_epochs=trained.num_epochs,
         selection=trained.info.selection,
+        selected_by=trained.info.selected_by,
         banners=measured.banners,
         left_out=_left_out(measured.left_out),
         num_leaked=len(measured.leak.clip_ids),

@@ -56,7 +56,7 @@ def _(result: EvalResult) -> dict[str, Any]:
         "measured_cache": str(result.place),
         **field_values(result, "is_own_fold", "training_set"),
         "precision": {"training": info.precision or None, "measuring": result.precision},
-        **field_values(info, "selection", "best_epoch", "random_weights"),
+        **field_values(info, "selection", "selected_by", "best_epoch", "random_weights"),
         **field_values(result, "banners", "same_cache"),
         "cache_fingerprint": info.cache_fingerprint,
         **field_values(result, "loss", "calibration", "left_out", "leak"),

@@ -13,6 +13,7 @@ def _(flips: Flips) -> dict[str, Any]:
     values = field_values(flips)
     del values["nets"]
     values |= field_values(flips, "net", "p_value", "test")
+    values["net_interval"] = list(flips.net_interval) if flips.nets is None else None
     return {"gained" if name == "won" else name: value for name, value in values.items()}
 
 

@@ -28,7 +28,8 @@ def _(result: TrainResult) -> list[str]:
     overfit = result.info.overfit_epoch
     return [
         *(f"!! {banner}" for banner in result.info.banners),
-        f"{result.run_dir}: best epoch {result.best.epoch} of {result.num_epochs}, by the loss on "
+        f"{result.run_dir}: best epoch {result.best.epoch} of {result.num_epochs}, by the "
+        f"{result.info.chosen_number} on "
         f"{counted(result.num_validation, 'validation clip')} ({result.info.selection}): {best.loss:.4f}, "
         f"WAR {best.war:.2%}, UAR {best.uar:.2%}",
         f"  trained on {counted(result.num_train, 'clip')}, {result.info.precision}; {result.residence}",

@@ -102,7 +102,7 @@ def _data(run: Run) -> Iterator[str]:
     if info.num_validation:
         clips += f", {info.num_validation} for validation"
     yield f"- {_name(info)}, fold {_text(info.fold)}, seed {info.seed}: {clips}."
-    yield f"- The checkpoint was selected by: {_text(info.selection)}, epoch {info.best_epoch}."
+    yield f"- The checkpoint was selected by: {_text(info.selection_rule)}, epoch {info.best_epoch}."
     if info.clip_seconds:
         low, median, high = info.clip_seconds
         yield f"- Length of the training clips: median {median:.2f} s, quartiles {low:.2f} and {high:.2f} s."

@@ -12,6 +12,7 @@ from pipeline.store.location import LocationLike
 from trainer import plots
 from trainer.config import TrainConfig, learnt
 from trainer.pages.document import Block, Figure, Items, Section, Table, Text
+from trainer.pages.formatting import NONE
 from trainer.report.comparability import SharedFacts
 from trainer.report.rows import setting_changes
 from trainer.report.runs import ReportedRun
@@ -21,6 +22,8 @@ from trainer.scene_effect import Flips, PairedPredictions, SceneEffect, measure_
 
 _SURE = 0.05
 _MOVES_SHOWN, _IDS_SHOWN = 15, 50
+_INTERVAL = "Intervals: Bonett and Price, for independent clips, each row by itself."
+_NO_INTERVAL = "No intervals: clips of one group are not independent."
 _VOTES = " Votes: entropy of the annotators' votes."
 _TEST = (
     "The test compares two trained runs on these clips. It does not include the variation over seeds, which "
@@ -233,13 +236,15 @@ def _blocks(pair: ScenePair) -> Iterator[Block]:
             "lost",
             "net, points",
             "p",
+            "95% interval of net",
             "wrong to wrong",
             "right in both",
             "same wrong class",
         ],
         rows=[_flips(flips) for flips in kinds],
         note="Won: wrong in the face-only run, right in the full one. Lost: the reverse. p: "
-        f"{test}; the {len(kinds) - 1} p values below the first are not corrected for their number."
+        f"{test}; the {len(kinds) - 1} p values below the first are not corrected for their number. "
+        f"{_INTERVAL if found.overall.nets is None else _NO_INTERVAL}"
         f"{' ' * bool(found.polarity_note)}{found.polarity_note}{_VOTES if found.by_entropy else ''}",
         ours=[0],
     )
@@ -284,7 +289,7 @@ def _flips(flips: Flips) -> list[str]:
     counts = (flips.moved, flips.both_right, flips.both_wrong)
     return [
         flips.kind, f"{flips.num_clips:,}", str(flips.won), str(flips.lost), f"{100 * flips.net:+.2f}",
-        f"{flips.p_value:.2g}", *map(str, counts),
+        f"{flips.p_value:.2g}", _interval(flips), *map(str, counts),
     ]  # fmt: skip
 
 
@@ -296,3 +301,11 @@ def _ids(what: str, clip_ids: Sequence[str]) -> str:
 
 def _rest(number: int, shown: int) -> str:
     return f"The other {number - shown} are in report.json." if number > shown else ""
+
+
+def _interval(flips: Flips) -> str:
+    """Return the interval of the net gain in points; none for clips in groups, which are not independent."""
+    if flips.nets is not None:
+        return NONE
+    low, high = flips.net_interval
+    return f"{100 * low:+.2f} to {100 * high:+.2f}"

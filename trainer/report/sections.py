@@ -228,7 +228,7 @@ def _origin_blocks(run_row: RunRow) -> list[Block]:
     ]
     rows = [
         [
-            str(run.run_dir), run.fold_name, str(run.info.seed), run.info.selection,
+            str(run.run_dir), run.fold_name, str(run.info.seed), run.info.selection_rule,
             str(run.info.best_epoch), f"{run.info.best_loss:.4f}", str(run.training_set),
             f"{run.metrics.num_clips:,}",
             "yes" if run.same_cache else "NO", _left_out(run), run.info.stop_reason or "before its end",
