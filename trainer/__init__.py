@@ -19,7 +19,7 @@ In the order of the data:
 ``fusion``           face, scene, polarity       -> the Type Fusion Encoder
 ``model``            a batch                     -> one output feature per clip, and its logits
 ``temporal``         a batch                     -> the same of a baseline: a transformer with a class token
-``build_model``      settings                    -> the model
+``model_choice``     settings                    -> the model
 ``precision``        settings and a device       -> fp32, tf32 or bf16, of training and of measuring
 ``prompts``          class names                 -> class features, through CLIP's frozen text encoder
 ``class_balance``    labels                      -> drawing of clips; weight and prior of each class

@@ -1,6 +1,6 @@
 """The OUS model (Fig. 3): a batch of cached features -> one output feature per clip, and logits.
 
-`VideoModel` is the interface that training and prediction use; `trainer.build_model` chooses the model.
+`VideoModel` is the interface that training and prediction use; `trainer.model_choice` chooses the model.
 
 Letters: B clips of a batch; T frames; F embedding width; D encoder width; J kept tokens of an image;
 C classes; P polarities (3).
