@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, get_args
 
@@ -24,7 +25,7 @@ from pipeline.errors import ConfigError, counted
 from pipeline.terminal import answer, leave_at_once, progress_bar, say
 
 if TYPE_CHECKING:
-    from trainer.ablate import Outcome
+    from trainer.ablate import AblateReport, Outcome, SearchResult, SearchSpec, Spec
     from trainer.config import TrainConfig
     from trainer.training_result import EpochReport
 
@@ -315,7 +316,10 @@ def ablate(
     ] = None,
     spec: Annotated[
         Path | None,
-        typer.Option(help="Train the rows of your own table, a TOML file [none].", rich_help_panel=MODEL),
+        typer.Option(
+            help="Train the rows of your own table, or search in ranges of settings: a TOML file [none].",
+            rich_help_panel=MODEL,
+        ),
     ] = None,
     folds: Annotated[
         str, typer.Option(help="Train on these folds: 1-5, or 1,3, or names, or all.", rich_help_panel=DATA)
@@ -361,10 +365,11 @@ def ablate(
     if table is not None and spec is not None:
         msg = f"--table {table} and --spec '{spec}': leave out one of them."
         raise ConfigError(msg)
+    rows: Spec | SearchSpec
     if table is not None:
         rows, name = sweeps.table(table), sweeps.table_stem(table)
     elif spec is not None:
-        rows, name = sweeps.read_spec(spec), spec.stem
+        rows, name = sweeps.read_table_or_search(spec), spec.stem
     else:
         tables = "|".join(get_args(BundledTable))
         msg = f"ablate needs a table of this program or your own: --table {tables}, or --spec FILE.toml."
@@ -373,19 +378,28 @@ def ablate(
     note_versions(cache)
     with progress_bar("training", "runs") as (start, advance):
         observer = _SweepDisplay(start, advance)
+        options = sweeps.SweepExecutorOptions(
+            gpus=gpus, per_gpu=per_gpu, workers=workers, scheduler=scheduler
+        )
+        result: AblateReport | SearchResult
         try:
-            report = sweeps.ablate(
-                cache, rows, where, observer, folds=folds, num_seeds=seeds, preset=preset,
-                settings=set_ or [], encoder_weights=encoder_weights, allow_leak=allow_leak,
-                options=sweeps.SweepExecutorOptions(
-                    gpus=gpus, per_gpu=per_gpu, workers=workers, scheduler=scheduler
-                ),
-            )  # fmt: skip
+            if isinstance(rows, sweeps.SearchSpec):
+                wanted = replace(rows, preset=preset or rows.preset)
+                result = sweeps.search(
+                    cache, wanted, where, observer, folds=folds, num_seeds=seeds, settings=set_ or [],
+                    encoder_weights=encoder_weights, allow_leak=allow_leak, options=options,
+                )  # fmt: skip
+            else:
+                result = sweeps.ablate(
+                    cache, rows, where, observer, folds=folds, num_seeds=seeds, preset=preset,
+                    settings=set_ or [], encoder_weights=encoder_weights, allow_leak=allow_leak,
+                    options=options,
+                )  # fmt: skip
         except KeyboardInterrupt:
             say(f"stopped; finished runs are kept in {where}. The same command resumes.")
             leave_at_once(EXIT_INTERRUPTED)
-    answer(report, json_)
-    report.require_no_failure()
+    answer(result, json_)
+    (result.final if isinstance(result, sweeps.SearchResult) else result).require_no_failure()
 
 
 class _SweepDisplay:

@@ -18,21 +18,29 @@ In the order of the data:
 ``result_tables``    rows                      -> tables, Markdown, a section of a page
 ``load_results``     a directory               -> rows of the outcomes so far
 ``run``              the whole sweep
+``search_spec``      a TOML file with ranges   -> the candidates of a search, and its budget
+``search_run``       candidates                -> the best on validation clips, measured on test clips
 """
 
 from trainer.ablate.executors import SweepExecutorOptions
 from trainer.ablate.outcome import Outcome
 from trainer.ablate.run import AblateReport, SweepObserver, ablate
+from trainer.ablate.search_run import SearchResult, search
+from trainer.ablate.search_spec import SearchSpec, read_table_or_search
 from trainer.ablate.spec import Spec, read_spec, table, table_stem
 
 __all__ = [
     "AblateReport",
     "Outcome",
+    "SearchResult",
+    "SearchSpec",
     "Spec",
     "SweepExecutorOptions",
     "SweepObserver",
     "ablate",
     "read_spec",
+    "read_table_or_search",
+    "search",
     "table",
     "table_stem",
 ]

@@ -215,7 +215,8 @@ class SweepResult:
             clips = dict.fromkeys(f"{_clips(o.metrics())} in fold {o.fold}" for o in finished)
             rules = ", ".join(self.selections)
             chosen = "the epochs and the C of probes" if self._has_probe else "the epochs"
-            notes += [f"Test clips: {', '.join(clips)}. Validation, which chose {chosen}: {rules}."]
+            measured = self.request.split.capitalize()
+            notes += [f"{measured} clips: {', '.join(clips)}. Validation, which chose {chosen}: {rules}."]
             others = dict.fromkeys((o.row, o.selected_by) for o in finished if o.selected_by != "loss")
             named = "; ".join(f"{row}: {number.upper()}" for row, number in others)
             notes += [f"Epochs chosen by another number than the validation loss: {named}."] * bool(others)

@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from pipeline.choices import MeasuredSplit
 from pipeline.config import from_dict, require_one_of, require_range, to_dict
 from pipeline.errors import ConfigError
 from pipeline.own_dir import OwnDir
@@ -29,6 +30,7 @@ class RunTask:
         device: auto, cpu or cuda.
         encoder_weights, usable_sha256: See `train`.
         allow_leak: See `measure`.
+        split: Split that is measured: test, or validation in a search.
         baseline: The baseline, of a row that has one; the other settings are then those of the data.
     """
 
@@ -43,6 +45,7 @@ class RunTask:
     allow_leak: bool = False
     usable_sha256: str | None = None
     baseline: Baseline | None = None
+    split: MeasuredSplit = "test"
 
     def __str__(self) -> str:
         return f"{self.row}, fold {self.fold}, seed {self.seed}"
@@ -54,13 +57,15 @@ class Outcome:
 
     Attributes:
         state: ``diverged`` if the loss was NaN or infinite, ``failed`` for any other `reason`.
-        confusion: [C, C] of the test split, rows true class, of a finished run.
+        confusion: [C, C] of the measured split, rows true class, of a finished run.
         groups: The same clips by group (`GroupCounts.to_rows`); empty if the cache has no groups.
         best_epoch, num_epochs: 0 for a baseline without epochs.
         selection: Rule for the clips that chose the checkpoint; empty for a baseline for which no clips chose
             anything.
         selected_by: Number of these clips that chose it: loss, war or uar.
         facts: What a baseline used or chose, in words.
+        validation_loss: Validation loss of the best epoch; 0 for a baseline, and in outcomes of versions that
+            did not record it.
         left_out: Numbers of clips of the fold that were not used, with reasons; num_pending had no features
             yet.
         num_leaked: Test clips whose footage the run has seen.
@@ -81,6 +86,7 @@ class Outcome:
     num_epochs: int = 0
     selection: str = ""
     selected_by: str = "loss"
+    validation_loss: float = 0.0
     banners: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
     num_leaked: int = 0

@@ -1,11 +1,13 @@
 """A table on a cache -> a directory with its runs, table.md and results.json. A second call resumes."""
 
+import time
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from pipeline.choices import MeasuredSplit
 from pipeline.display.json_values import to_json_values
 from pipeline.errors import OusError, counted
 from pipeline.executor import Observer
@@ -76,6 +78,8 @@ def ablate(
     encoder_weights: str | None = None,
     options: SweepExecutorOptions | None = None,
     allow_leak: bool = False,
+    split: MeasuredSplit = "test",
+    until: float | None = None,
 ) -> AblateReport:
     """Do the runs of a sweep that have no outcome yet, and write the table of all runs.
 
@@ -93,6 +97,9 @@ def ablate(
         encoder_weights: See `train`.
         options: Machine that does the runs. None: one GPU if there is one, else all cores.
         allow_leak: See `measure`.
+        split: Split that runs are measured on.
+        until: Time of `time.monotonic` after which no run begins, and those in progress are stopped; None for
+            no limit.
 
     Raises:
         ConfigError: As for `plan_sweep`, or `out` is the directory of another sweep.
@@ -101,14 +108,14 @@ def ablate(
             is an outcome.
     """
     options = options or SweepExecutorOptions()
-    sweep = plan_sweep(cache, spec, folds, num_seeds, preset, settings, allow_leak=allow_leak)
+    sweep = plan_sweep(cache, spec, folds, num_seeds, preset, settings, allow_leak=allow_leak, split=split)
     with hold(out, sweep.identity, sweep.request.to_dict(), spec.plan) as folder:
         tasks = sweep.tasks(out.resolve(), options.device, encoder_weights, allow_leak=allow_leak)
         outcomes = {task: outcome for task in tasks if (outcome := _settled(task)) is not None}
         num_before = len(outcomes)
         to_do = [task for task in tasks if task not in outcomes]
         observer.on_start(len(to_do), num_before)
-        if to_do:
+        if to_do and not _is_over(until):
             with closing(make_run_executor(options, len(to_do), sweep.feature_bytes)) as executor:
                 for remark in (executor.where, *(f"!! {warning}" for warning in executor.warnings)):
                     observer.on_remark(remark)
@@ -118,6 +125,8 @@ def ablate(
                         _require_visible(task, outcome)
                         outcomes[task] = outcome
                         observer.on_outcome(outcome)
+                        if _is_over(until):
+                            break
         remove_leftovers(folder)
         result = SweepResult.of(
             sweep.request,
@@ -130,6 +139,10 @@ def ablate(
             {RESULTS_FILE: to_json(to_json_values(result)) + "\n", TABLE_FILE: as_markdown(result)}
         )
     return AblateReport(result=result, out=out, num_before=num_before)
+
+
+def _is_over(until: float | None) -> bool:
+    return until is not None and time.monotonic() >= until
 
 
 def _settled(task: RunTask) -> Outcome | None:

@@ -121,7 +121,9 @@ def _measured(task: RunTask, partial: OwnDir, cancel: CancelToken) -> Outcome:
         encoder_weights=task.encoder_weights, usable_sha256=task.usable_sha256, is_resumable=False,
         cancel=cancel,
     )  # fmt: skip
-    measured = evaluate(partial, cache=task.cache, device=task.device, allow_leak=task.allow_leak)
+    measured = evaluate(
+        partial, task.split, task.cache, task.device, allow_leak=task.allow_leak or task.split == "validation"
+    )
     return Outcome.of(
         task,
         state="finished",
@@ -132,6 +134,7 @@ def _measured(task: RunTask, partial: OwnDir, cancel: CancelToken) -> Outcome:
         num_epochs=trained.num_epochs,
         selection=trained.info.selection,
         selected_by=trained.info.selected_by,
+        validation_loss=trained.best.validation.loss,
         banners=measured.banners,
         left_out=_left_out(measured.left_out),
         num_leaked=len(measured.leak.clip_ids),

@@ -5,12 +5,12 @@ tables.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 from pipeline.choices import BundledTable
 from pipeline.config import override, require_one_of, require_range
@@ -28,6 +28,7 @@ TRAIN = "train"
 """Method of the rows that `train` trains."""
 
 _MOST_BYTES, _LONGEST_NAME = 1 << 20, 60
+R = TypeVar("R")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -219,6 +220,11 @@ def table_stem(name: str | int) -> str:
 
 def read_spec(path: Path) -> Spec:
     """Read a table of the user. Raises ConfigError if the file is missing or not a table."""
+    return parsed(read_spec_text(path), str(path))
+
+
+def read_spec_text(path: Path) -> str:
+    """Return the text of a user's file. Raises ConfigError if it cannot be read."""
     try:
         text = read_given(path, _MOST_BYTES).decode("utf-8")
     except FileError as error:
@@ -227,18 +233,23 @@ def read_spec(path: Path) -> Spec:
     except UnicodeDecodeError as error:
         msg = f"--spec '{path}' cannot be read: {first_line(error)}; give a TOML file."
         raise ConfigError(msg) from error
-    return parsed(text, str(path))
+    return text
 
 
 def parsed(text: str, where: str) -> Spec:
     """Read a table from a TOML text. Raises ConfigError, with `where` as the source in its message."""
+    return read_values(text, where, spec_of)
+
+
+def read_values(text: str, where: str, reader: Callable[[Mapping[str, Any]], R]) -> R:
+    """Return what `reader` makes of the values of a TOML text. Errors name `where`."""
     try:
         values = from_toml_text(text)
     except (ValueError, RecursionError) as error:
         msg = f"{where} is not readable TOML: {first_line(error)}"
         raise ConfigError(msg) from error
     try:
-        return spec_of(values)
+        return reader(values)
     except ConfigError as error:
         msg = f"{where}: {error}"
         raise ConfigError(msg) from error

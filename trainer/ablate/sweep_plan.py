@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.choices import MeasuredSplit
 from pipeline.config import require_range
 from pipeline.errors import ConfigError
 from pipeline.fingerprint import sha256_json
@@ -72,7 +73,7 @@ class SweepPlan:
                 cache=self.cache, run_dir=folder / run.folder, row=run.row.name,
                 config=self.configs[run.row.name], fold=run.fold, seed=run.seed, device=device,
                 encoder_weights=encoder_weights, allow_leak=allow_leak, usable_sha256=self.usable_sha256,
-                baseline=self.baselines.get(run.row.name),
+                baseline=self.baselines.get(run.row.name), split=self.request.split,
             )
             for run in self.request.runs()
         ]  # fmt: skip
@@ -87,6 +88,7 @@ def plan_sweep(
     settings: Sequence[str],
     *,
     allow_leak: bool = False,
+    split: MeasuredSplit = "test",
 ) -> SweepPlan:
     """Return the sweep of a table on a cache, after checking every row and fold.
 
@@ -98,6 +100,7 @@ def plan_sweep(
         preset: Preset of all rows. None: the table's.
         settings: The user's ``section.key=value``, for all rows.
         allow_leak: See `measure`.
+        split: Split that runs are measured on.
 
     Raises:
         ConfigError: A setting, class or fold is unknown, a split is empty, or the cache lacks polarities or
@@ -134,6 +137,7 @@ def plan_sweep(
                 folds=names,
                 seeds=tuple(range(num_seeds)),
                 num_shared_clips=_num_shared_clips(features, names),
+                split=split,
             ),
             cache=features.place.resolved(),
             configs=configs,

@@ -3,9 +3,10 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast, get_args
 
-from pipeline.config import require_range
+from pipeline.choices import MeasuredSplit
+from pipeline.config import require_one_of, require_range
 from pipeline.errors import ConfigError, some
 from trainer.ablate.spec import Row, Spec, spec_of
 from trainer.ablate.typed_values import taken
@@ -39,6 +40,7 @@ class SweepRequest:
         settings: The user's ``section.key=value``, for all rows.
         folds, seeds: Requested ones.
         num_shared_clips: Number of clips that are test clips of several of `folds`.
+        split: Split that is measured: test, or validation in a search.
     """
 
     spec: Spec
@@ -49,6 +51,7 @@ class SweepRequest:
     folds: tuple[str, ...]
     seeds: tuple[int, ...]
     num_shared_clips: int
+    split: MeasuredSplit = "test"
 
     def __post_init__(self) -> None:
         require_range("--seeds", len(self.seeds), 1, MOST_SEEDS)
@@ -81,6 +84,7 @@ class SweepRequest:
             "folds": list(self.folds),
             "seeds": list(self.seeds),
             "num_shared_clips": self.num_shared_clips,
+            **({} if self.split == "test" else {"split": self.split}),
         }
 
     @classmethod
@@ -96,7 +100,13 @@ class SweepRequest:
             folds=folds,
             seeds=_all_of(values, "seeds", int),
             num_shared_clips=taken(values, "num_shared_clips", int, "") if len(folds) > 1 else 0,
+            split=_split(taken(values, "split", str, "", "test")),
         )
+
+
+def _split(text: str) -> MeasuredSplit:
+    require_one_of("split", text, get_args(MeasuredSplit))
+    return cast("MeasuredSplit", text)
 
 
 def _all_of(values: Mapping[str, Any], key: str, kind: type[V]) -> tuple[V, ...]:

@@ -4,6 +4,9 @@
 ``evaluation``    metrics of a split, and warnings
 ``scene_effect``  effect of the scene, clip by clip
 ``sweep``         rows of many runs
+``search``        candidates of a search
+``ensemble``      the mean of runs
+``transfer``      runs of several datasets, measured on all
 ``prediction``    predictions of videos
 ``clip_prediction`` predictions of lists of clips
 ``export``        exported models
@@ -16,6 +19,7 @@
 
 SUBJECTS = {
     "trainer.ablate": "trainer.display.sweep",
+    "trainer.ablate.search_run": "trainer.display.search",
     "trainer.demo": "trainer.display.demo",
     "trainer.evaluation": "trainer.display.evaluation",
     "trainer.export": "trainer.display.export",
