@@ -76,13 +76,14 @@ def main() -> None:
     grid = read_sweep(args.grid)
     bound, chance, clips = described(args.truth, grid)
     rows = {row.name: measured_row(row, bound) for row in grid.result.rows}
+    request = grid.result.request
     result = {
         **{name: about[name] for name in ("date", "commit", "machine", "versions")},
-        "command": "ablate --table baselines --preset smoke --seeds 5",
+        "command": f"ablate --table baselines --preset {request.preset} --seeds {len(request.seeds)}",
         "banners": list(grid.result.banners),
-        "preset": grid.result.request.preset,
-        "settings": list(grid.result.request.settings),
-        "seeds": list(grid.result.request.seeds),
+        "preset": request.preset,
+        "settings": list(request.settings),
+        "seeds": list(request.seeds),
         "clips": clips,
         "face_only_bound": bound,
         "chance": chance,
