@@ -1,4 +1,4 @@
-"""Tables of docs/performance.md, findings.md and tracks.md, from the JSON files in benchmarks/results.
+"""Tables of pages in docs (`PAGES`), from the JSON files in benchmarks/results.
 
     python -m benchmarks.page
 
@@ -16,7 +16,7 @@ from benchmarks.gpu_steps.summary import flatten_numbers, format_number
 from pipeline.errors import counted
 
 ROOT = Path(__file__).parents[1]
-PAGES = tuple(ROOT / "docs" / name for name in ("performance.md", "findings.md", "tracks.md"))
+PAGES = tuple(ROOT / "docs" / name for name in ("performance.md", "findings.md", "tracks.md", "baselines.md"))
 RESULTS = ROOT / "benchmarks" / "results"
 
 
@@ -105,6 +105,24 @@ def grid_table(recorded: dict[str, Any]) -> str:
     )
 
 
+def baselines_table(recorded: dict[str, Any]) -> str:
+    """Return the table of baselines with the bound of the faces, and that of differences within seeds."""
+    rows = ["| row | WAR | UAR | seeds above the bound | chosen |", "|---|---|---|---|---|"]
+    for name, row in recorded["rows"].items():
+        rates = " | ".join(
+            f"{100 * row[f'{rate}_mean']:.1f} ± {100 * row[f'{rate}_std']:.1f}" for rate in ("war", "uar")
+        )
+        chosen = "; ".join(row["facts"]) if row["method"] == "linear_probe" else "-"
+        rows.append(f"| {name} | {rates} | {row['seeds_above_the_bound']} of {len(row['war'])} | {chosen} |")
+    bound, chance = 100 * recorded["face_only_bound"], 100 * recorded["chance"]
+    rows.append(f"| **best possible from faces alone** | **{bound:.1f}** | **{bound:.1f}** | | |")
+    rows.append(f"| chance | {chance:.1f} | {chance:.1f} | | |")
+    seeds, clips = len(recorded["seeds"]), recorded["clips"]
+    warned = "".join(f" {banner.partition(':')[0]}." for banner in recorded["banners"])
+    about = _about(recorded, f"preset {recorded['preset']}, {seeds} seeds, {clips} test clips") + warned
+    return "\n".join([about, "", *rows, "", *_pairs(recorded)])
+
+
 def findings_table(recorded: dict[str, Any]) -> str:
     """Return the table of differences between rows of a grid, within seeds."""
     rows = [
@@ -114,14 +132,25 @@ def findings_table(recorded: dict[str, Any]) -> str:
     for pair in recorded["pairs"]:
         both = (recorded["rows"][pair[name]] for name in ("first", "second"))
         rates = " | ".join(f"{100 * row['mean']:.1f} ± {100 * row['std']:.1f}" for row in both)
-        low, high = (100 * end for end in pair["interval"])
-        rows.append(
-            f"| {pair['first']} against {pair['second']} | {rates} | {100 * pair['mean']:+.1f} "
-            f"({low:+.1f} to {high:+.1f}) | {pair['shown']} |"
-        )
+        rows.append(f"| {pair['first']} against {pair['second']} | {rates} | {_pair(pair)} |")
     seeds = len(recorded["pairs"][0]["seeds"])
     warned = "".join(f" {banner.partition(':')[0]}." for banner in recorded["banners"])
     return "\n".join([_about(recorded, f"{seeds} seeds, {recorded['clips']} test clips") + warned, "", *rows])
+
+
+def _pairs(recorded: dict[str, Any]) -> list[str]:
+    """Return the lines of a table of differences of WAR, without the numbers of each row."""
+    rows = ["| rows | difference of WAR (95% over seeds) | shown |", "|---|---|---|"]
+    return [
+        *rows,
+        *(f"| {pair['first']} against {pair['second']} | {_pair(pair)} |" for pair in recorded["pairs"]),
+    ]
+
+
+def _pair(pair: dict[str, Any]) -> str:
+    """Return the cells of a difference: its mean with the interval, and the verdict."""
+    low, high = (100 * end for end in pair["interval"])
+    return f"{100 * pair['mean']:+.1f} ({low:+.1f} to {high:+.1f}) | {pair['shown']}"
 
 
 def steps_table(recorded: dict[str, Any]) -> str:
@@ -319,6 +348,7 @@ TABLES = {
     "ablate-cpu": grid_table,
     "steps-gpu": steps_table,
     "findings": findings_table,
+    "baselines": baselines_table,
     "tracking": tracking_table,
     "cuts": cuts_table,
     "tracking-cost": cost_table,

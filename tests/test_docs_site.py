@@ -14,6 +14,7 @@ import yaml
 import cli
 from pipeline.config import to_dict
 from pipeline.process import ExtractConfig
+from trainer.baselines.settings import BaselineSettings
 from trainer.config import TrainConfig
 
 ROOT = Path(__file__).parents[1]
@@ -141,7 +142,7 @@ def test_every_option_is_on_the_page_of_commands(page_modules):
 def test_every_setting_is_on_the_page_of_settings(page_modules):
     _, settings_page = page_modules
     page = settings_page.settings_page()
-    for config in (ExtractConfig(), TrainConfig()):
+    for config in (BaselineSettings(), ExtractConfig(), TrainConfig()):
         keys = [f"{section}.{key}" for section, values in to_dict(config).items() for key in values]
         listed = {setting.key: setting for setting in settings_page.list_settings(type(config))}
         assert list(listed) == keys

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from pipeline.process import ExtractConfig
+from trainer.baselines.settings import BaselineSettings
 from trainer.config import TrainConfig
 from trainer.presets import PRESETS
 
@@ -60,6 +61,11 @@ def settings_page() -> str:
             "Settings of a training",
             "For `train` and `ablate`. `config.toml` of a run has all of them; `train --config` reads it.",
             TrainConfig,
+        ),
+        (
+            "Settings of the baselines",
+            "For `ablate` with a table that has [baselines](baselines.md), in a row or for all rows.",
+            BaselineSettings,
         ),
     ):
         parts.append(f"## {heading}\n\n{text}\n")

@@ -50,6 +50,13 @@ class BaselineConfig:
         return self.template.replace(_PLACE, class_name.replace("_", " "))
 
 
+@dataclass(frozen=True, kw_only=True)
+class BaselineSettings:
+    """The section ``baseline`` of settings."""
+
+    baseline: BaselineConfig = field(default_factory=BaselineConfig)
+
+
 _USED: Mapping[Method, tuple[str, ...]] = {
     "majority": (),
     "zero_shot": ("stream", "template"),
@@ -123,10 +130,5 @@ def baseline_of(method: str, settings: Sequence[str]) -> Baseline:
         ConfigError: The method or a setting is unknown, or a value is not allowed.
     """
     require_one_of("method", method, METHODS)
-    config = override(_Section(), settings).baseline
+    config = override(BaselineSettings(), settings).baseline
     return Baseline(method=next(one for one in METHODS if one == method), config=config)
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Section:
-    baseline: BaselineConfig = field(default_factory=BaselineConfig)
