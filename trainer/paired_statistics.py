@@ -88,6 +88,7 @@ class PairedClips:
     Attributes:
         num_clips: Number of different clips.
         num_groups: Number of groups; None if the clips have none.
+        num_rarest: Clips of the rarest class that has any.
         won, lost: Predictions that only the second or only the first model has right, over all seeds.
         war_interval, uar_interval: 95% percentile intervals of the differences of WAR and UAR, of a bootstrap
             over clips or groups; None for a single one.
@@ -97,6 +98,7 @@ class PairedClips:
 
     num_clips: int
     num_groups: int | None
+    num_rarest: int
     won: int
     lost: int
     war_interval: Interval | None
@@ -187,6 +189,7 @@ def pair_clips(
     return PairedClips(
         num_clips=len(label_N),
         num_groups=None if group_N is None else len(net_GC),
+        num_rarest=int(np.unique(label_N, return_counts=True)[1].min()),
         won=won,
         lost=lost,
         war_interval=war,
@@ -217,8 +220,13 @@ def _intervals(net_GC: Ints, support_GC: Ints, num_seeds: int) -> tuple[Interval
     return (war[0], war[1]), (uar[0], uar[1])
 
 
-BCA_COVERAGE: Mapping[int, float] = {}
-"""Share of 95% BCa intervals of n normal values that hold their mean (benchmarks/results/statistics.json)."""
+BCA_COVERAGE: Mapping[int, float] = {
+    3: 0.729, 4: 0.8155, 5: 0.8495, 6: 0.8545, 8: 0.89, 10: 0.919, 15: 0.9235, 20: 0.9265, 30: 0.9365,
+}  # fmt: skip
+"""Share of 95% BCa intervals of n normal values that hold their mean (`benchmarks.paired_statistics`)."""
+
+UAR_COVERAGE: Mapping[int, float] = {6: 0.9095, 28: 0.937}
+"""Share of 95% intervals of UAR over clips that hold the difference, by clips of the rarest class."""
 
 
 def bca_coverage(num: int) -> float | None:

@@ -7,7 +7,7 @@ from trainer.ablate.comparisons import Comparisons, RowDifference
 from trainer.intervals import Interval
 from trainer.pages.document import Table
 from trainer.pages.formatting import NONE
-from trainer.paired_statistics import LEVEL, PairedRuns, bca_coverage, runs_needed
+from trainer.paired_statistics import LEVEL, UAR_COVERAGE, PairedRuns, bca_coverage, runs_needed
 
 
 def comparison_tables(found: Comparisons | None, labels: Mapping[str, str]) -> list[Table]:
@@ -53,6 +53,7 @@ def comparison_notes(found: Comparisons | None, planned_after: int | None) -> li
         judged + _margin(found, planned_after),
         *([f"Clips won and lost: {', '.join(tests)} of WAR, not corrected."] if tests else []),
         *_coverage(rows),
+        *_coverage_of_uar(found),
         *found.notes,
     ]
 
@@ -75,6 +76,18 @@ def _coverage(rows: tuple[RowDifference, ...]) -> list[str]:
     return [
         f"BCa intervals of {num} differences cover {share:.0%} instead of 95% (measured on normal values)."
         for num, share in bad.items()
+    ]
+
+
+def _coverage_of_uar(found: Comparisons) -> list[str]:
+    """Return the measured coverage of intervals of UAR over clips, if a rare class makes them too narrow."""
+    rarest = min((one.num_rarest for one in found.clips.values()), default=max(UAR_COVERAGE))
+    if rarest >= max(UAR_COVERAGE):
+        return []
+    share = UAR_COVERAGE[min(UAR_COVERAGE)]
+    return [
+        f"The rarest class has {counted(rarest, 'clip')}: intervals of UAR over clips are too narrow; with "
+        f"{min(UAR_COVERAGE)} clips they cover {share:.0%} instead of 95%."
     ]
 
 
