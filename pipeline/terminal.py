@@ -113,7 +113,8 @@ def progress_bar(what: str, unit: str) -> Iterator[tuple[Callable[[float], None]
         unit: Unit of the amounts, such as clips or MB.
 
     Yields:
-        `start(total)` and `advance(amount, remark)`. A remark is shown instead of the plain rate.
+        `start(total)`, which may begin another part of the work, and `advance(amount, remark)`. A remark is
+        shown instead of the plain rate.
     """
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
     from rich.table import Column
@@ -139,9 +140,9 @@ def progress_bar(what: str, unit: str) -> Iterator[tuple[Callable[[float], None]
     began = last_line = time.monotonic()
 
     def start(amount: float) -> None:
-        nonlocal total, began
-        total, began = amount, time.monotonic()
-        bar.update(task, total=amount)
+        nonlocal total, done, began
+        total, done, began = amount, 0.0, time.monotonic()
+        bar.reset(task, total=amount, remark="")
 
     def advance(amount: float, remark: str = "") -> None:
         nonlocal done, last_line

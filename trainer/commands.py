@@ -411,7 +411,7 @@ class _SweepDisplay:
 
     def on_start(self, num_to_do: int, num_before: int) -> None:
         """Show the number of runs to do and of runs done before."""
-        self._total = num_to_do
+        self._total, self._done, self._failed = num_to_do, 0, 0
         say(f"{counted(num_to_do, 'run')} to do, {num_before} done before")
         self._start(num_to_do)
 
