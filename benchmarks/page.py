@@ -16,7 +16,8 @@ from benchmarks.gpu_steps.summary import flatten_numbers, format_number
 from pipeline.errors import counted
 
 ROOT = Path(__file__).parents[1]
-PAGES = tuple(ROOT / "docs" / name for name in ("performance.md", "findings.md", "tracks.md", "baselines.md"))
+_NAMES = ("performance", "findings", "tracks", "baselines", "long-tail", "comparisons")
+PAGES = tuple(ROOT / "docs" / f"{name}.md" for name in _NAMES)
 RESULTS = ROOT / "benchmarks" / "results"
 
 
@@ -278,6 +279,61 @@ def predict_table(recorded: dict[str, Any]) -> str:
     return "\n".join([f"{machine['cpu']}, {machine['cores']} cores.", "", *rows])
 
 
+def tail_table(recorded: dict[str, Any]) -> str:
+    """Return the table of the rows of a long tail, with differences from the plain row within seeds."""
+    rows = [
+        "| row | UAR | against plain (95% over seeds) | WAR | against plain (95% over seeds) | recall of "
+        "frequent, rare, rarest classes |",
+        "|---|---|---|---|---|---|",
+    ]
+    clips, base = recorded["training_clips"], recorded["base"]
+    for name, row in recorded["rows"].items():
+        numbers = " | ".join(
+            f"{_spread(row[key], 100)} | {_against(row[key], 100)}" for key in ("uar", "war")
+        )
+        by_count = [
+            [row["recall"][one] for one, count in clips.items() if count == wanted]
+            for wanted in sorted(set(clips.values()), reverse=True)
+        ]
+        recalls = ", ".join(f"{100 * sum(of) / len(of):.0f}" for of in by_count)
+        rows.append(f"| {name}{' (base)' * (name == base)} | {numbers} | {recalls} |")
+    return "\n".join([_about(recorded, _seeds_of(recorded)), "", *rows])
+
+
+def votes_table(recorded: dict[str, Any]) -> str:
+    """Return the table of targets, with differences from the labels within seeds."""
+    rows = [
+        "| targets | accuracy | ECE | difference (95% over seeds) | KL from the posterior, nats | difference "
+        "(95% over seeds) |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, row in recorded["rows"].items():
+        rows.append(
+            f"| {name} | {_spread(row['accuracy'], 100)} | {_spread(row['ece'], 100)} | "
+            f"{_against(row['ece'], 100)} | {_spread(row['kl'], 1, 2)} | {_against(row['kl'], 1, 2)} |"
+        )
+    return "\n".join([_about(recorded, _seeds_of(recorded)), "", *rows])
+
+
+def _seeds_of(recorded: dict[str, Any]) -> str:
+    clips = f"{recorded['train']} training and {recorded['validation']} validation clips"
+    return f"{recorded['options']['seeds']} seeds, {clips}"
+
+
+def _spread(value: dict[str, Any], scale: float, digits: int = 1) -> str:
+    """Return mean and standard deviation over seeds."""
+    return f"{scale * value['mean']:.{digits}f} ± {scale * value['std']:.{digits}f}"
+
+
+def _against(value: dict[str, Any], scale: float, digits: int = 1) -> str:
+    """Return the difference from the base within seeds, with its interval; empty for the base."""
+    if "against" not in value:
+        return ""
+    low, high = (scale * end for end in value["against"]["interval"])
+    mean = scale * value["against"]["mean"]
+    return f"{mean:+.{digits}f} ({low:+.{digits}f} to {high:+.{digits}f})"
+
+
 def _parity_rows(result: dict[str, Any]) -> list[tuple[str, str]]:
     shown = {"main": "`--people main`", "all": "everyone, where `extract` counts as many people"}
     return [
@@ -338,7 +394,31 @@ _PREDICT_ROWS: dict[str, Callable[[dict[str, Any]], list[tuple[str, str]]]] = {
 }
 """Parts of `benchmarks.prediction` -> rows of the table."""
 
+
+def statistics_table(recorded: dict[str, Any]) -> str:
+    """Return the measured coverage of 95% intervals, and the shares of false verdicts."""
+    runs = recorded["coverage_over_runs"]
+    rows = ["| differences of runs | Student's t covers | BCa covers |", "|---|---|---|"]
+    rows += [f"| {num} | {found['t']:.1%} | {found['bca']:.1%} |" for num, found in runs.items()]
+    rows += ["", "| test clips | interval of WAR covers | of UAR |", "|---|---|---|"]
+    clips = recorded["coverage_over_clips"].items()
+    rows += [f"| {name} | {one['war']:.1%} | {one['uar']:.1%} |" for name, one in clips if name != "truth"]
+    rows += [
+        "",
+        "| tables of five rows | false difference | false equality | rows of +1 point found higher |",
+        "|---|---|---|---|",
+    ]
+    rows += [
+        f"| {name} | {one['tables_with_a_false_difference']:.1%} "
+        f"| {one['tables_with_a_false_equality']:.1%} | "
+        f"{one['rows_found_higher_at_one_point']:.0%} |"
+        for name, one in recorded["false_verdicts"].items()
+    ]
+    return "\n".join([_about(recorded), "", *rows])
+
+
 TABLES = {
+    "statistics": statistics_table,
     "bench-cpu": goals_table,
     "bench-gpu": goals_table,
     "gpu": gpu_table,
@@ -353,6 +433,8 @@ TABLES = {
     "cuts": cuts_table,
     "tracking-cost": cost_table,
     "predict": predict_table,
+    "longtail": tail_table,
+    "votes": votes_table,
 }
 
 
