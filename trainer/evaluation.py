@@ -91,6 +91,7 @@ def evaluate(
     allow_leak: bool = False,
     classes: Mapping[str, str] | None = None,
     shared_classes: bool = False,
+    has_figure: bool = True,
 ) -> EvalResult:
     """Measure a run's best model on a split of a fold; write confusion.json, confusion.png, predictions.csv.
 
@@ -104,6 +105,7 @@ def evaluate(
         allow_leak: See `measure`.
         classes: See `measure`.
         shared_classes: See `measure`.
+        has_figure: Draw the confusion matrix, confusion.png.
 
     Raises:
         OusError: As for `measure`.
@@ -119,7 +121,8 @@ def evaluate(
     info, dataset = measured.checkpoint.info, measured.meta.dataset
     is_other = cache is not None and not is_same_place(measured.place, info.training_cache(place.path))
     suffix = _suffix(measured, is_other_cache=is_other)
-    names = (f"{CONFUSION}{suffix}.json", f"{CONFUSION}{suffix}.png", f"{PREDICTIONS}{suffix}.csv")
+    figure = f"{CONFUSION}{suffix}.png"
+    names = (f"{CONFUSION}{suffix}.json", *([figure] if has_figure else []), f"{PREDICTIONS}{suffix}.csv")
     result = EvalResult(
         place=measured.place,
         dataset=dataset,
@@ -141,17 +144,21 @@ def evaluate(
         banners=measured.banners,
         files=tuple(place.path / name for name in names),
     )
-    from trainer import plots  # as in trainer.training
-
-    image = BytesIO()
-    plots.plot_confusion(result.metrics, image, title=result.title, banners=result.banners)
-    contents = (
+    contents: tuple[str | bytes, ...] = (
         to_json(portable_values(to_json_values(result))) + "\n",
-        image.getvalue(),
+        *([_drawn(result)] if has_figure else []),
         "".join(ClipPredictions.of(measured).lines(result.banners)),
     )
     place.write_together(dict(zip(names, contents, strict=True)))
     return result
+
+
+def _drawn(result: EvalResult) -> bytes:
+    from trainer import plots  # as in trainer.training_task
+
+    image = BytesIO()
+    plots.plot_confusion(result.metrics, image, title=result.title, banners=result.banners)
+    return image.getvalue()
 
 
 def _earlier_files(place: OwnDir) -> list[str]:

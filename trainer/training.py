@@ -31,6 +31,7 @@ def train(
     profile: bool = False,
     usable_sha256: str | None = None,
     is_resumable: bool = True,
+    has_figures: bool = True,
     on_epoch: Callable[[EpochReport], None] | None = None,
     cancel: CancelToken | None = None,
 ) -> TrainResult:
@@ -50,6 +51,7 @@ def train(
         encoder_weights: Tag or path of the weights of the text encoder. None: those that the cache names.
         profile: Measure the time of each part of a step, for the result and profile.json. Changes no number.
         usable_sha256: Expected `folds.usable_sha256` of the cache. None: any.
+        has_figures: Draw the curves and, for TensorBoard, the confusion matrix of the validation clips.
         is_resumable: Store the state after epochs, so that `resume` can continue an interrupted training.
         on_epoch: Called after every epoch.
         cancel: Checked after every epoch.
@@ -69,7 +71,7 @@ def train(
     task = TrainTask(
         folder=OwnDir.of(run_dir), config=config, fold=fold, seed=seed, device=choose_device(device),
         encoder_weights=encoder_weights, usable_sha256=usable_sha256, is_resumable=is_resumable,
-        has_profile=profile, on_epoch=on_epoch, cancel=cancel,
+        has_profile=profile, has_figures=has_figures, on_epoch=on_epoch, cancel=cancel,
     )  # fmt: skip
     return run_task(task, cache)
 

@@ -21,7 +21,7 @@ from trainer.caches import location_from, open_cache
 from trainer.checkpoint import origin_of, reissued_weights
 from trainer.class_balance import drawing_shares
 from trainer.config import TrainConfig
-from trainer.epochs import TrainingRun, run_epochs
+from trainer.epochs import TrainedEpochs, TrainingRun, run_epochs
 from trainer.folds import FoldRows, fold_rows, polarity_labels, require_polarities, require_usable
 from trainer.known_caches import remember
 from trainer.losses import require_negatives
@@ -81,6 +81,7 @@ class TrainTask:
     usable_sha256: str | None = None
     is_resumable: bool = True
     has_profile: bool = False
+    has_figures: bool = True
     on_epoch: Callable[[EpochReport], None] | None = None
     cancel: CancelToken | None = None
 
@@ -132,19 +133,10 @@ def run_task(task: TrainTask, cache: LocationLike, *, is_resumed: bool = False) 
             reports, info = trained.reports, trained.info
             if uses_scene(config):
                 save_scenes(folder, run.data, run.train_places, info)
-    records = [epoch_record(report) for report in reports]
-    title = f"{info.dataset}, fold {info.fold}, seed {seed}"
-    from trainer import plots  # not at the start: importing matplotlib takes half a second
-
-    image, matrix = BytesIO(), BytesIO()
-    plots.plot_curves(records, image, title=title, banners=info.banners)
-    predicted_N = trained.best_logits_NC.argmax(dim=1).numpy()
-    metrics = Metrics.of_clips(info.class_names, trained.label_N.numpy(), predicted_N, None)
-    plots.plot_confusion(metrics, matrix, title=f"{title}, validation", banners=info.banners)
     timed = watch.profile() if task.has_profile else None
     with _kept_model_named(folder):
-        folder.write_bytes(CURVES_FILE, image.getvalue())
-        trained.board.add_image("validation/confusion", matrix.getvalue(), info.best_epoch)
+        if task.has_figures:
+            _draw(trained, folder)
         trained.board.finish()
         if timed is not None:
             folder.write_json(PROFILE_FILE, to_json_values(timed))
@@ -169,6 +161,22 @@ def run_task(task: TrainTask, cache: LocationLike, *, is_resumed: bool = False) 
         ),
         profile=timed,
     )
+
+
+def _draw(trained: TrainedEpochs, folder: OwnDir) -> None:
+    """Write the curves, and the confusion matrix of the validation clips into TensorBoard's file."""
+    from trainer import plots  # not at the start: importing matplotlib takes half a second
+
+    info = trained.info
+    title = f"{info.dataset}, fold {info.fold}, seed {info.seed}"
+    image, matrix = BytesIO(), BytesIO()
+    records = [epoch_record(report) for report in trained.reports]
+    plots.plot_curves(records, image, title=title, banners=info.banners)
+    predicted_N = trained.best_logits_NC.argmax(dim=1).numpy()
+    metrics = Metrics.of_clips(info.class_names, trained.label_N.numpy(), predicted_N, None)
+    plots.plot_confusion(metrics, matrix, title=f"{title}, validation", banners=info.banners)
+    folder.write_bytes(CURVES_FILE, image.getvalue())
+    trained.board.add_image("validation/confusion", matrix.getvalue(), info.best_epoch)
 
 
 @dataclass(frozen=True, kw_only=True)

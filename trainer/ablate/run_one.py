@@ -119,10 +119,15 @@ def _measured(task: RunTask, partial: OwnDir, cancel: CancelToken) -> Outcome:
     trained = train(
         task.cache, partial, task.config, fold=task.fold, seed=task.seed, device=task.device,
         encoder_weights=task.encoder_weights, usable_sha256=task.usable_sha256, is_resumable=False,
-        cancel=cancel,
+        has_figures=False, cancel=cancel,
     )  # fmt: skip
     measured = evaluate(
-        partial, task.split, task.cache, task.device, allow_leak=task.allow_leak or task.split == "validation"
+        partial,
+        task.split,
+        task.cache,
+        task.device,
+        allow_leak=task.allow_leak or task.split == "validation",
+        has_figure=False,
     )
     return Outcome.of(
         task,
