@@ -1,13 +1,17 @@
 """Paired differences against scipy, against counting by hand, and against published examples."""
 
+import json
 import math
 from itertools import product
+from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy import stats
 
 from trainer.paired_statistics import (
+    BCA_COVERAGE,
+    UAR_COVERAGE,
     PairedRuns,
     holm,
     least_p,
@@ -132,3 +136,21 @@ def test_the_interval_over_clips_is_that_of_a_binomial_difference():
 def test_a_single_group_has_no_interval():
     found = pair_clips([np.zeros(3, int)], [np.ones(3, int)], np.zeros(3, int), np.zeros(3, int), 1)
     assert (found.war_interval, found.uar_interval, found.p_value) == (None, None, 1.0)
+
+
+def test_the_coverage_that_tables_print_is_the_recorded_one():
+    recorded = json.loads((Path(__file__).parents[1] / "benchmarks/results/statistics.json").read_text())
+    runs = {int(num): found["bca"] for num, found in recorded["coverage_over_runs"].items()}
+    assert runs == BCA_COVERAGE
+    clips = recorded["coverage_over_clips"]
+    assert {6: clips["500 clips"]["uar"], 28: clips["2,340 clips"]["uar"]} == UAR_COVERAGE
+
+
+def test_recorded_t_intervals_cover_and_verdicts_are_rarely_false():
+    """The limits of the goal: 93% to 97%, and 5% plus two standard errors of 1,000 tables."""
+    recorded = json.loads((Path(__file__).parents[1] / "benchmarks/results/statistics.json").read_text())
+    assert all(0.93 <= found["t"] <= 0.97 for found in recorded["coverage_over_runs"].values())
+    clips = [one for name, one in recorded["coverage_over_clips"].items() if name != "truth"]
+    assert all(0.93 <= one["war"] <= 0.97 for one in clips)
+    for one in recorded["false_verdicts"].values():
+        assert max(one["tables_with_a_false_difference"], one["tables_with_a_false_equality"]) <= 0.064
