@@ -276,3 +276,14 @@ def test_a_table_of_the_paper_alone_has_no_further_tables(tmp_path):
     out = stored(tmp_path / "grid", request, [outcome("L_ce", "1", 0, (8, 4))])
     report([out], tmp_path / "report", lambda _: None)
     assert "rows of this sweep" not in (tmp_path / "report" / "report.md").read_text()
+
+
+def test_baselines_are_compared_with_trained_rows_clip_by_clip(path, tmp_path):
+    spec = parsed(ROWS.replace("title =", 'base = "OUS"\ntitle =', 1), "x")
+    found = ablate(path, spec, tmp_path / "out", Heard(), num_seeds=2, options=HERE).result
+    right = {(one.row, one.seed): one.metrics().confusion.trace() for one in found.finished}
+    assert set(found.comparisons.clips) == {"majority", "zero-shot", "probe"}
+    for name, clips in found.comparisons.clips.items():
+        assert clips.won - clips.lost == sum(right[name, seed] - right["OUS", seed] for seed in (0, 1))
+        stored = (tmp_path / f"out/{name}/fold1-seed0/predictions.csv").read_text().splitlines()
+        assert len(stored) == 1 + found.finished[0].metrics().num_clips

@@ -60,22 +60,51 @@ class ClipPredictions:
     @classmethod
     def of(cls, measured: Measured) -> "ClipPredictions":
         """Return the predictions of a measured split. The cache is read again."""
-        info, row_N = measured.checkpoint.info, measured.row_N
+        info, scores = measured.checkpoint.info, measured.scores
         with FeatureCache.open(measured.place) as cache:
-            ids = cache.read("clip_id")
-            group_N = groups_of_cache(cache)
-            votes_NC = cache.read("votes")[row_N]
-            valid_NT = cache.read("frame_valid")[row_N, 0]
-            found_NT = cache.read("face_found")[row_N, 0] & valid_NT
-            doubtful_N = read_doubtful(cache, row_N)
-        has_votes = measured.class_map is None and not np.isnan(votes_NC).any(axis=1).all()
+            return cls.of_rows(
+                cache, measured.row_N, info.class_names, scores.label_N,
+                probabilities(scores.logits_NC, info.temperature or 1.0),
+                is_calibrated=info.temperature > 0, has_own_classes=measured.class_map is None,
+            )  # fmt: skip
+
+    @classmethod
+    def of_rows(
+        cls,
+        cache: FeatureCache,
+        row_N: Ints,
+        class_names: tuple[str, ...],
+        label_N: Ints,
+        probability_NC: Doubles,
+        *,
+        is_calibrated: bool = False,
+        has_own_classes: bool = True,
+    ) -> "ClipPredictions":
+        """Return predictions with the facts that a cache has about its clips.
+
+        Args:
+            cache: An open cache.
+            row_N: Rows of the clips.
+            class_names: The C classes.
+            label_N: True classes.
+            probability_NC: Probabilities.
+            is_calibrated: Whether a temperature was used.
+            has_own_classes: Whether the classes are those of the cache, and of its votes.
+        """
+        ids = cache.read("clip_id")
+        group_N = groups_of_cache(cache)
+        votes_NC = cache.read("votes")[row_N]
+        valid_NT = cache.read("frame_valid")[row_N, 0]
+        found_NT = cache.read("face_found")[row_N, 0] & valid_NT
+        doubtful_N = read_doubtful(cache, row_N)
+        has_votes = has_own_classes and not np.isnan(votes_NC).any(axis=1).all()
         return cls(
-            class_names=info.class_names,
+            class_names=class_names,
             clip_ids=tuple(ids[row_N].tolist()),
             group_ids=tuple(ids[group_N[row_N]].tolist()) if has_groups(group_N) else None,
-            label_N=measured.scores.label_N,
-            probability_NC=probabilities(measured.scores.logits_NC, info.temperature or 1.0),
-            is_calibrated=info.temperature > 0,
+            label_N=label_N,
+            probability_NC=probability_NC,
+            is_calibrated=is_calibrated,
             faces_found_N=found_NT.sum(axis=1) / valid_NT.sum(axis=1).clip(min=1),
             doubtful_N=None if doubtful_N is None else doubtful_N.astype(np.int64),
             votes_NC=votes_NC.astype(np.float64) if has_votes else None,

@@ -8,7 +8,7 @@ In the order of the data:
 ``sweep_plan``       spec, cache, folds, seeds -> the runs on a cache; impossible ones are rejected first
 ``sweep_directory``  a directory               -> lock, settings and outcomes of a sweep
 ``run_one``          a run                     -> its run directory, trained and measured, with its outcome;
-                     of a baseline, its outcome alone
+                     of a baseline, its outcome and predictions
 ``executors``        options                   -> the executor of the runs, on this machine or a cluster
 ``kinds``            outcomes of a row         -> outcomes with equal clips, precision and holdout
 ``stored_predictions`` a directory             -> the predictions of its runs, clip by clip

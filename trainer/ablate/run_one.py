@@ -18,7 +18,7 @@ from trainer.ablate.sweep_directory import outcome_of, partial_of, settle
 from trainer.baselines.run import run_baseline
 from trainer.baselines.settings import Baseline
 from trainer.epochs import TrainingError
-from trainer.evaluation import evaluate
+from trainer.evaluation import PREDICTIONS, evaluate
 from trainer.metrics import Metrics
 from trainer.training import train
 
@@ -96,7 +96,7 @@ def failure(task: RunTask, error: Exception) -> Outcome:
 def _attempt(task: RunTask, partial: OwnDir, cancel: CancelToken) -> Outcome:
     try:
         if task.baseline is not None:
-            return _measured_baseline(task, task.baseline, cancel)
+            return _measured_baseline(task, task.baseline, partial, cancel)
         return _measured(task, partial, cancel)
     except TaskCancelledError:
         _give_memory_back()
@@ -152,13 +152,15 @@ def _measured(task: RunTask, partial: OwnDir, cancel: CancelToken) -> Outcome:
     )
 
 
-def _measured_baseline(task: RunTask, baseline: Baseline, cancel: CancelToken) -> Outcome:
-    """Measure a baseline. Its run directory holds the outcome alone."""
+def _measured_baseline(task: RunTask, baseline: Baseline, partial: OwnDir, cancel: CancelToken) -> Outcome:
+    """Measure a baseline. Its run directory has the outcome and the predictions."""
     found = run_baseline(
         task.cache, baseline, task.config, fold=task.fold, seed=task.seed,
         encoder_weights=task.encoder_weights, usable_sha256=task.usable_sha256, allow_leak=task.allow_leak,
         cancel=cancel,
     )  # fmt: skip
+    partial.make()
+    partial.write_together({f"{PREDICTIONS}.csv": "".join(found.predictions.lines(found.banners))})
     return Outcome.of(
         task,
         state="finished",

@@ -7,15 +7,15 @@ import torch
 
 from pipeline.cancel import CancelToken
 from pipeline.footage import cached_footage
-from pipeline.groups import groups_of_cache, has_groups
 from pipeline.store.location import LocationLike
 from pipeline.store.reader import FeatureCache
-from pipeline.types import Ints
+from pipeline.types import Doubles, Ints
 from trainer.baselines.clip_means import mean_features
 from trainer.baselines.majority import most_frequent
 from trainer.baselines.settings import Baseline
 from trainer.baselines.zero_shot import cosines, text_features
 from trainer.caches import open_cache
+from trainer.clip_predictions import ClipPredictions
 from trainer.config import TrainConfig
 from trainer.folds import FoldRows, fold_rows, require_usable
 from trainer.leaks import Leak
@@ -24,25 +24,33 @@ from trainer.metrics import Metrics
 from trainer.run_info import RunInfo
 from trainer.training_clips import fold_leak
 
+_LOGIT_SCALE = 100.0
 _PRECISIONS = {"majority": "", "zero_shot": "fp32 on the CPU", "linear_probe": "fp64 on the CPU"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class BaselineResult:
-    """Metrics of the test split, and the facts that must be shown beside them.
+    """Predictions of the test split, and the facts that must be shown beside them.
 
     Attributes:
+        predictions: Probabilities of each clip: 1 for the majority class; for zero-shot CLIP, softmax of the
+            cosines times 100, its logit scale.
         info: Origin; its selection is empty if no clips chose anything.
         facts: What the method used or chose, in words.
         left_out: Number of clips of the fold that were not measured, by reason.
         leak: Test clips whose footage the method has seen.
     """
 
-    metrics: Metrics
+    predictions: ClipPredictions
     info: RunInfo
     facts: tuple[str, ...]
     left_out: dict[str, int]
     leak: Leak
+
+    @property
+    def metrics(self) -> Metrics:
+        """Metrics of the test split."""
+        return self.predictions.metrics()
 
     @property
     def banners(self) -> tuple[str, ...]:
@@ -88,7 +96,7 @@ def run_baseline(
         if usable_sha256 is not None:
             require_usable(features, usable_sha256)
         rows = fold_rows(features, fold, config.data, seed)
-        label_N, group_N = features.read("label").astype(np.int64), groups_of_cache(features)
+        label_N = features.read("label").astype(np.int64)
         footage, dataset = cached_footage(features), features.meta.dataset
         test = rows.of("test")
         leak = Leak.none("test", len(test))
@@ -107,11 +115,10 @@ def run_baseline(
             info = replace(info, selection="")
         if not baseline.sees_training_clips:
             info = replace(info, num_train=0)
-        predicted, facts = _predict(features, rows, baseline, config, label_N, encoder_weights, cancel)
+        probability_NC, facts = _predict(features, rows, baseline, config, label_N, encoder_weights, cancel)
+        predictions = ClipPredictions.of_rows(features, test, info.class_names, label_N[test], probability_NC)
     return BaselineResult(
-        metrics=Metrics.of_clips(
-            info.class_names, label_N[test], predicted, group_N[test] if has_groups(group_N) else None
-        ),
+        predictions=predictions,
         info=info,
         facts=facts,
         left_out=dict(rows.left_out),
@@ -127,18 +134,19 @@ def _predict(
     label_N: Ints,
     encoder_weights: str | None,
     cancel: CancelToken | None,
-) -> tuple[Ints, tuple[str, ...]]:
-    """Return the predicted classes of the test clips, and the facts to show."""
+) -> tuple[Doubles, tuple[str, ...]]:
+    """Return the probabilities of the test clips [N, C], and the facts to show."""
     names, own = cache.meta.class_names, baseline.config
     train, test = rows.of("train"), rows.of("test")
     if baseline.method == "majority":
         label = most_frequent(label_N[train], len(names))
-        return np.full(len(test), label), (f"always {names[label]}",)
+        return np.tile(np.eye(len(names))[label], (len(test), 1)), (f"always {names[label]}",)
     if baseline.method == "zero_shot":
         texts = tuple(own.text(name) for name in names)
         text_CF = text_features(cache.meta, texts, encoder_weights)
         feature_NF = mean_features(cache, test, config, own.stream, unit_frames=True)
-        return cosines(feature_NF, text_CF).argmax(dim=1).numpy(), (f"texts '{own.template}'",)
+        logits_NC = _LOGIT_SCALE * cosines(feature_NF, text_CF).double()
+        return torch.softmax(logits_NC, dim=1).numpy(), (f"texts '{own.template}'",)
     from trainer.baselines.linear_probe import fit_probe  # importing scikit-learn takes a second
 
     validation = rows.of("validation")
@@ -150,4 +158,4 @@ def _predict(
         (splits[0], label_N[train]), (splits[1], label_N[validation]), len(names), own.c, cancel
     )
     chosen = f"C = {probe.c:g}" + (" at the end of baseline.c" if probe.is_at_end else "")
-    return probe.log_probabilities(splits[2]).argmax(axis=1), (chosen,)
+    return np.exp(probe.log_probabilities(splits[2])), (chosen,)
