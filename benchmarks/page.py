@@ -273,8 +273,8 @@ def tail_table(recorded: dict[str, Any]) -> str:
 def votes_table(recorded: dict[str, Any]) -> str:
     """Return the table of targets, with differences from the labels within seeds."""
     rows = [
-        "| targets | accuracy | ECE, percent | against the label (95% over seeds) | KL, nats | against the label "
-        "| total variation | against the label |",
+        "| targets | accuracy | ECE, percent | against the label (95% over seeds) | KL, nats | against the "
+        "label | total variation | against the label |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for name, row in recorded["rows"].items():
