@@ -303,14 +303,15 @@ def tail_table(recorded: dict[str, Any]) -> str:
 def votes_table(recorded: dict[str, Any]) -> str:
     """Return the table of targets, with differences from the labels within seeds."""
     rows = [
-        "| targets | accuracy | ECE | difference (95% over seeds) | KL from the posterior, nats | difference "
-        "(95% over seeds) |",
-        "|---|---|---|---|---|---|",
+        "| targets | accuracy | ECE, percent | against the label (95% over seeds) | KL, nats | against the "
+        "label | total variation | against the label |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for name, row in recorded["rows"].items():
         rows.append(
             f"| {name} | {_spread(row['accuracy'], 100)} | {_spread(row['ece'], 100)} | "
-            f"{_against(row['ece'], 100)} | {_spread(row['kl'], 1, 2)} | {_against(row['kl'], 1, 2)} |"
+            f"{_against(row['ece'], 100)} | {_spread(row['kl'], 1, 2)} | {_against(row['kl'], 1, 2)} | "
+            f"{_spread(row['total_variation'], 1, 2)} | {_against(row['total_variation'], 1, 2)} |"
         )
     return "\n".join([_about(recorded, _seeds_of(recorded)), "", *rows])
 
