@@ -43,6 +43,11 @@ def test_classes_are_found_by_their_meaning():
     assert str(found) == "Sad is sadness, HAPPY is happiness; left out: contempt"
 
 
+def test_classes_that_are_merged_are_marked():
+    found = ClassMap.of(RUN, ("joy", "happiness", "neutral", "sadness"))
+    assert (found.shared, found.left_out, found.is_complete) == (RUN, (), False)
+
+
 def test_the_users_map_comes_first_and_may_merge_and_leave_out():
     found = ClassMap.of(RUN, ("sad", "anxiety", "joy"), {"anxiety": "sadness", "joy": ""})
     assert found.pairs == (("sad", "sadness"), ("anxiety", "sadness"), ("joy", None))

@@ -69,7 +69,7 @@ def test_what_is_read_back_is_what_was_written(run):
 
 
 def test_names_that_a_spreadsheet_would_run_are_read_back(tmp_path):
-    hostile = ("=1+1", "-b", "'c", 'd,"e"', "f\u202eg")
+    hostile = ("=1+1", "'=1+1", "'c", 'd,"e"', "f\u202eg")
     one = ClipPredictions(
         class_names=("=a", "b"), clip_ids=hostile, group_ids=None, label_N=np.array([0, 1, 0, 1, 0]),
         probability_NC=np.array([[0.6, 0.4]] * 5), is_calibrated=True, faces_found_N=np.full(5, 0.5),

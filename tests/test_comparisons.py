@@ -76,6 +76,8 @@ def test_a_worse_row_is_lower_and_a_margin_can_show_that_nothing_differs():
     assert found[OTHER].verdict == "lower"
     same = rows_of(compared(request_of(verdicts=(THIRD,), margin=1.0), outcomes))[THIRD]
     assert (same.verdict, same.equivalence_p < 0.05) == ("equal within 1 points", True)
+    wide = rows_of(compared(request_of(verdicts=(OTHER,), margin=5.0), outcomes))[OTHER]
+    assert wide.verdict == "lower, within 5 points"
     assert rows_of(compared(request_of(verdicts=(THIRD,)), outcomes))[THIRD].verdict == "not shown"
 
 
@@ -88,7 +90,33 @@ def test_seeds_are_averaged_within_folds_and_folds_within_seeds():
     half = np.sqrt(0.5)
     assert (found.over_folds.mean, found.over_folds.std) == pytest.approx((0.04, 0.04 * half))  # 2% and 6%
     assert (found.over_seeds.mean, found.over_seeds.std) == pytest.approx((0.04, 0.02 * half))  # 3% and 5%
-    assert found.unit == "folds"
+    assert found.unit == "seeds"
+    one_seed = rows_of(compared(request_of(folds=("1", "2"), seeds=(0,)), outcomes))[OTHER]
+    assert (one_seed.unit, one_seed.verdict) == ("folds", "open: 1 seed, a verdict needs 6")
+
+
+def test_rows_that_do_not_depend_on_the_seed_have_one_pair(monkeypatch):
+    outcomes = [*runs(BASE, [0] * 6), *runs(OTHER, [1] * 6)]
+    request = request_of()
+    rows = tuple(replace(row, method="zero_shot", settings=()) for row in request.spec.rows)
+    request = replace(request, spec=replace(request.spec, rows=rows))
+    found = rows_of(compared(request, outcomes))[OTHER]
+    assert (found.main.num, found.verdict) == (1, "open: 1 seed, a verdict needs 6")
+
+
+def test_a_difference_that_other_clips_may_not_show_is_of_these_clips():
+    def one(row):
+        right = [1, 1, 1, 0] if row == OTHER else [1, 1, 0, 0]
+        return predicted(right)
+
+    outcomes = [*runs(BASE, [0] * 6), *runs(OTHER, [3, 4, 5, 3, 4, 5])]
+    found = rows_of(compared(request_of(verdicts=(OTHER,)), outcomes, lambda outcome: one(outcome.row)))
+    assert found[OTHER].verdict == "higher on these clips"
+
+
+def test_missing_pairs_are_named():
+    found = compared(request_of(), [*runs(BASE, [0, 0, 0]), *runs(OTHER, [1, 1])])
+    assert f"{OTHER}: 4 pairs missing, without two finished runs." in found.notes
 
 
 def test_runs_on_other_training_clips_are_no_pair():
@@ -130,9 +158,7 @@ def test_clips_are_compared_over_the_seeds_that_both_rows_have():
     stored[OTHER, 1] = predicted([1, 1, 1, 1], ids="abcx")
     found = compared(request_of(seeds=(0, 1)), outcomes, read)
     assert found.clips == {}
-    assert found.notes == (
-        "Clips are not compared one by one, because runs were measured on different clips.",
-    )
+    assert "Clips are not compared one by one, because runs were measured on different clips." in found.notes
 
 
 def test_tables_and_notes_show_the_plan():
@@ -146,10 +172,10 @@ def test_tables_and_notes_show_the_plan():
     assert (first.rows[0][1], first.rows[0][-1], first.rows[1][-1]) == ("+2.00", "higher", "not asked")
     assert second.columns[-1] == "p"
     notes = " ".join(comparison_notes(found, 0))
-    assert "Verdicts are about UAR, at 5% in all for 1 judged row (Holm); 6 folds or seeds" in notes
-    assert "Differences within 0.5 points count as equal. They were fixed before the first run." in notes
-    assert "fixed or changed when 4 runs had an outcome" in " ".join(comparison_notes(found, 4))
-    assert "not recorded when they were fixed" in " ".join(comparison_notes(found, None))
+    assert "Verdicts are about UAR, over seeds, at 5% for 1 judged row together (Holm)" in notes
+    assert "Differences within 0.5 points count as equal. Plan, folds and seeds were fixed before" in notes
+    assert "or seeds were changed when 4 runs had an outcome" in " ".join(comparison_notes(found, 4))
+    assert "not recorded when plan, folds and seeds were fixed" in " ".join(comparison_notes(found, None))
 
 
 @pytest.mark.parametrize(

@@ -89,6 +89,26 @@ def test_equivalence_is_two_one_sided_t_tests():
     assert PairedRuns.of([0.0]).equivalence_p(0.01) == 1.0
 
 
+def test_equal_differences_of_few_clips_are_no_certainty():
+    """Six seeds without any difference on 20 clips: the rounding alone has a deviation of 1.4 points."""
+    found = PairedRuns.of([0.0] * 6, resolution=1 / 20)
+    assert found.equivalence_p(0.01) == pytest.approx(stats.t.sf(0.01 / (0.05 / math.sqrt(72)), 5))
+    assert 0.05 < found.equivalence_p(0.01) < 0.2
+    assert PairedRuns.of([0.0] * 6, resolution=1 / 2000).equivalence_p(0.01) < 1e-5
+
+
+def test_differences_of_zero_cannot_help_to_a_small_p():
+    found = PairedRuns.of([0.1, 0.2, 0.3, 0.4, 0.0, 0.0])
+    assert (found.least_p, found.p_value) == (0.125, 0.125)
+
+
+def test_without_a_differing_prediction_the_interval_is_not_empty():
+    same = np.ones(60, int)
+    found = pair_clips([same], [same], np.zeros(60, int), None, 1)
+    assert found.war_interval == pytest.approx((-0.0602, 0.0602), abs=1e-3)
+    assert (found.war, found.uar, found.num_rarest) == (0.0, 0.0, 60)
+
+
 def test_one_pair_has_no_spread_and_no_interval():
     found = PairedRuns.of([0.03])
     assert (found.mean, found.std, found.t_interval, found.bca_interval) == (0.03, None, None, None)

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 import cli
 from pipeline.display.text import lines
 from pipeline.errors import ConfigError
-from tests.tiny_cache import tiny_cache
+from tests.tiny_cache import tiny_cache, tiny_meta
 from tests.tiny_grid import Heard
 from trainer.ablate import SearchSpec, Spec, SweepExecutorOptions, read_table_or_search, search
 from trainer.ablate.load_results import read_sweep
@@ -130,6 +130,10 @@ def test_the_budget_is_kept_over_folds_seeds_and_rungs(runs, rungs, folds, seeds
             "search.rungs sets schedule.max_epochs, and so",
         ),
         ({"budget": 3}, "search.unknown key 'budget'"),
+        (
+            {"ranges": {"data.holdout_share": [0.1]}},
+            "search.ranges has data.holdout_share, which changes the cl",
+        ),
     ],
 )
 def test_a_search_that_cannot_be_is_rejected(section, message):
@@ -176,7 +180,7 @@ def test_no_candidate_is_measured_on_test_clips_before_the_choice(found):
     tested = {path.parent.parent.name for path in result.out.rglob("confusion.json")}
     assert tested <= {"preset", "chosen"}
     values = json.loads((result.out / "search.json").read_text())
-    assert values["chosen"]["name"] == result.chosen.name
+    assert values["chosen"] == result.chosen.name
     assert "no candidate was measured on test clips" in values["chosen_by"]
 
 
@@ -186,6 +190,58 @@ def test_the_lines_show_candidates_choice_and_test_result(found):
     assert shown[0] == "Rates: 4 candidates, 6 runs measured on validation clips, by loss"
     assert any(line.startswith(f"chosen: {result.chosen.name}, ") for line in shown)
     assert any("Rates: chosen settings" in line for line in shown)
+
+
+def test_a_search_that_has_begun_continues_from_its_last_rung(found, tmp_path):
+    """The first rung is frozen: a candidate that was out stays out, whatever its directory holds now."""
+    cache, spec, result = found
+    values = json.loads((result.out / "search.json").read_text())
+    out = tmp_path / "out"
+    out.mkdir()
+    kept = {name: value for name, value in values["rungs"][0].items()}
+    kept = {name: None if name == "preset" else value for name, value in kept.items()}
+    begun = {**values, "rungs": [kept], "num_runs": 4, "chosen": None}
+    (out / "search.json").write_text(json.dumps(begun))
+    again = search(cache, spec, out, Heard(), num_seeds=1, options=HERE)
+    assert not (out / "rung1").exists()
+    best = sorted((one for one in kept if kept[one] is not None), key=kept.get)[:2]
+    assert {one.row for one in read_sweep(out / "rung2").outcomes.values()} == set(best)
+    assert again.num_runs == 6
+    (out / "search.json").write_text("{}")
+    with pytest.raises(ConfigError, match=r"search.json' cannot be read; give another --out"):
+        search(cache, spec, out, Heard(), num_seeds=1, options=HERE)
+
+
+def test_test_clips_that_took_part_in_the_search_are_rejected_or_named(tmp_path):
+    membership = np.ones((48, 2), np.uint8)
+    membership[:16, 0] = membership[16:32, 1] = 3
+    cache = tiny_cache(tmp_path / "feats.zarr", tiny_meta(fold_names=("1", "2")), membership=membership)
+    spec = replace(spec_of_text(tmp_path), rungs=(), runs=2)
+    with pytest.raises(ConfigError, match=r"16 test clips of --folds all train or choose in the search"):
+        search(cache, spec, tmp_path / "out", Heard(), folds="all", num_seeds=1, options=HERE)
+    assert not (tmp_path / "out").exists()
+    result = search(
+        cache, spec, tmp_path / "out", Heard(), folds="all", num_seeds=1, options=HERE, allow_leak=True
+    )
+    assert "(LEAK: 16 test clips took part in the search)" in "\n".join(lines(result))
+
+
+def test_a_search_chooses_by_validation_clips_of_their_own(found, tmp_path):
+    cache, spec, _ = found
+    for rule in ("test", "train"):
+        wrong = replace(spec, settings=(*spec.settings, f"data.validation={rule}"))
+        with pytest.raises(
+            ConfigError, match=f"Candidate 'preset' has data.validation={rule}; a search needs"
+        ):
+            search(cache, wrong, tmp_path / "out", Heard(), options=HERE)
+    assert not (tmp_path / "out").exists()
+
+
+def test_sweeps_of_a_rung_are_marked_and_judge_nothing(found):
+    _, _, result = found
+    rung = read_sweep(result.out / "rung1").result
+    assert rung.banners[0] == "VALIDATION CLIPS: these numbers chose settings"
+    assert rung.comparisons is None
 
 
 def test_the_same_search_resumes_and_another_is_rejected(found):

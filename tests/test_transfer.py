@@ -91,6 +91,8 @@ def test_what_is_no_transfer_is_rejected(domains, tmp_path):
         transfer(runs, caches[:1], tmp_path / "out")
     with pytest.raises(ConfigError, match="given: 0 runs"):
         transfer([], caches, tmp_path / "out")
+    with pytest.raises(ConfigError, match="--classes has 'contmpt' = 'sadness', and no class is 'contmpt'"):
+        transfer(runs, caches, tmp_path / "out", classes={"contmpt": "sadness"})
     third = tiny_cache(tmp_path / "third.zarr", tiny_meta(fingerprint="d" * 64))
     with pytest.raises(ConfigError, match="was trained on '.*one.zarr', which is none of the caches"):
         transfer(runs, [caches[1], third], tmp_path / "out")

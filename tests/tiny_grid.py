@@ -66,7 +66,7 @@ def stored(out: Path, request: SweepRequest, outcomes: Sequence[Outcome]) -> Pat
     """The folder of a grid, as `ablate` leaves it, with these outcomes and no weights."""
     identity = {"cache": {"fingerprint": "f" * 64}, "table": request.spec.title}
     by_run = {(one.row, one.fold, one.seed): one for one in outcomes}
-    with hold(out, identity, request.to_dict(), request.spec.plan):
+    with hold(out, identity, request.to_dict(), request.plan):
         for run in request.runs():
             found = by_run.get((run.row.name, run.fold, run.seed))
             if found is not None:

@@ -105,8 +105,9 @@ class ClassMap:
 
     @property
     def is_complete(self) -> bool:
-        """Whether every class of either side has one of the other."""
-        return not self.left_out and self.shared == self.run_names
+        """Whether every class of either side has one of the other, and no two are merged."""
+        targets = [target for _, target in self.pairs]
+        return sorted(map(str, targets)) == sorted(self.run_names)
 
     def labels(self, label_N: Ints) -> Ints:
         """Return the run's labels of clips; `NO_CLASS` for a class that is left out, and without a label."""

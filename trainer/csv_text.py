@@ -6,6 +6,7 @@ is a value that there is not. A text that a spreadsheet would take for a formula
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 
@@ -14,7 +15,8 @@ from pipeline.errors import printable
 Cell = str | float | int | bool | None
 Row = Sequence[Cell]
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA = re.compile(r"'*[=+\-@\t\r]")
+"""Start of a text that a spreadsheet would take for a formula, or of one that would be read back as such."""
 
 
 def csv_lines(header: Sequence[str], rows: Iterable[Row]) -> Iterator[str]:
@@ -36,15 +38,18 @@ def _cell(value: Cell) -> str | float | int:
     if not isinstance(value, str):
         return value
     text = printable(value)
-    return f"'{text}" if text.startswith(_FORMULA) else text
+    return f"'{text}" if _FORMULA.match(text) else text
 
 
 def csv_rows(text: str) -> Iterator[dict[str, str]]:
-    """Yield the rows of `csv_lines` by column, as texts. Raises ValueError for a row of another length."""
-    header, *rows = csv.reader(io.StringIO(text, newline=""), strict=True)
+    """Yield the rows of `csv_lines` by column, as texts. Raises ValueError for another text."""
+    try:
+        header, *rows = csv.reader(io.StringIO(text, newline=""), strict=True)
+    except csv.Error as error:
+        raise ValueError(str(error)) from error
     for row in rows:
         yield dict(zip(header, map(_plain, row), strict=True))
 
 
 def _plain(text: str) -> str:
-    return text[1:] if text.startswith("'") and text[1:].startswith(_FORMULA) else text
+    return text[1:] if text.startswith("'") and _FORMULA.match(text) else text

@@ -43,6 +43,7 @@ class EvalResult(Shown):
         info: Origin of the run.
         fold: The measured fold.
         is_own_fold: Whether this fold trained the run.
+        clips_sha256: Hash of ids, labels and folds of the measured cache.
         same_cache: Whether the measured cache has the features and clips of the training cache.
         training_set: Clips that trained the run.
         precision: Precision of measuring.
@@ -64,6 +65,7 @@ class EvalResult(Shown):
     info: RunInfo
     fold: str
     is_own_fold: bool
+    clips_sha256: str
     same_cache: bool
     training_set: TrainingSet
     precision: str
@@ -134,6 +136,7 @@ def evaluate(
         info=info,
         fold=measured.fold,
         is_own_fold=measured.is_own_fold,
+        clips_sha256=measured.clips_sha256,
         same_cache=measured.same_cache,
         training_set=measured.training_set,
         precision=measured.precision,

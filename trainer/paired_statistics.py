@@ -16,7 +16,7 @@ import numpy as np
 from scipy import stats
 
 from pipeline.types import Doubles, Ints
-from trainer.intervals import Interval, bootstrap_groups
+from trainer.intervals import Interval, bootstrap_groups, wilson
 from trainer.sign_test import MCNEMAR, SIGN_FLIP, mcnemar, sign_flip
 
 LEVEL = 0.05
@@ -26,6 +26,8 @@ MOST_UNITS_EXACT = 13
 """Largest number of pairs for which the sign-flip test counts all signs; with more, it draws them."""
 
 _RESAMPLES, _DRAWS, _SEED = 9_999, 10_000, 0
+_ROUNDING = 12
+"""A number that is rounded to a step has the variance step^2 / 12."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,48 +38,53 @@ class PairedRuns:
         mean: Mean difference.
         std: Standard deviation (divisor n - 1); None for one difference.
         num: Number of differences.
+        resolution: Step of the differences, such as 1 / N for the WAR of N clips; 0 if they are continuous.
         t_interval: 95% interval of Student's t; None for one difference.
         bca_interval: 95% interval of the bias-corrected and accelerated bootstrap (Efron 1987); None for one
             difference, and if all are equal.
         p_value: Two-sided p of the sign-flip test.
-        least_p: Smallest p that this number of differences can give.
+        least_p: Smallest p that this number of differences other than 0 can give.
     """
 
     mean: float
     std: float | None
     num: int
+    resolution: float
     t_interval: Interval | None
     bca_interval: Interval | None
     p_value: float
     least_p: float
 
     @classmethod
-    def of(cls, differences: Sequence[float]) -> "PairedRuns":
-        """Return the statistics of one difference or more."""
+    def of(cls, differences: Sequence[float], resolution: float = 0.0) -> "PairedRuns":
+        """Return the statistics of one difference or more; `resolution` is that of the attribute."""
         values = np.asarray(differences, dtype=np.float64)
         return cls(
             mean=float(values.mean()),
             std=float(values.std(ddof=1)) if len(values) > 1 else None,
             num=len(values),
+            resolution=resolution,
             t_interval=t_interval(values),
             bca_interval=bca_interval(values),
             p_value=sign_flip_of_means(values),
-            least_p=least_p(len(values)),
+            least_p=least_p(int(np.count_nonzero(values))),
         )
 
     def equivalence_p(self, margin: float) -> float:
         """Return the p value of two one-sided t tests (TOST) against differences of `margin` and beyond.
 
-        Source: Schuirmann, J. Pharmacokin. Biopharm. 15, 1987. It is 1 for one difference.
+        Source: Schuirmann, J. Pharmacokin. Biopharm. 15, 1987. It is 1 for one difference. The variance of
+        rounding to `resolution` is added, because equal differences of few clips are no certainty.
 
         Args:
             margin: Largest difference that counts as none, above 0, in the unit of the differences.
         """
         if self.std is None:
             return 1.0
-        if self.std == 0:
+        variance = self.std**2 + self.resolution**2 / _ROUNDING
+        if variance == 0:
             return 0.0 if abs(self.mean) < margin else 1.0
-        error = self.std / math.sqrt(self.num)
+        error = math.sqrt(variance / self.num)
         return float(stats.t.sf((margin - abs(self.mean)) / error, self.num - 1))
 
 
@@ -90,8 +97,10 @@ class PairedClips:
         num_groups: Number of groups; None if the clips have none.
         num_rarest: Clips of the rarest class that has any.
         won, lost: Predictions that only the second or only the first model has right, over all seeds.
-        war_interval, uar_interval: 95% percentile intervals of the differences of WAR and UAR, of a bootstrap
-            over clips or groups; None for a single one.
+        war, uar: Differences of WAR and UAR, of the clips of all folds together.
+        war_interval, uar_interval: 95% percentile intervals of them, of a bootstrap over clips or groups;
+            None for a single one. If no prediction differs, Wilson's interval of a share of 0, in both
+            directions.
         p_value: Two-sided p of `test`, of WAR.
         test: Name of the test.
     """
@@ -101,6 +110,8 @@ class PairedClips:
     num_rarest: int
     won: int
     lost: int
+    war: float
+    uar: float
     war_interval: Interval | None
     uar_interval: Interval | None
     p_value: float
@@ -186,12 +197,16 @@ def pair_clips(
     won, lost = int((second_SN > first_SN).sum()), int((second_SN < first_SN).sum())
     of_groups = "" if group_N is None else " of groups"
     war, uar = _intervals(net_GC, support_GC, num_seeds)
+    support_C = support_GC.sum(axis=0)
+    gain_C = net_GC.sum(axis=0)[support_C > 0] / (num_seeds * support_C[support_C > 0])
     return PairedClips(
         num_clips=len(label_N),
         num_groups=None if group_N is None else len(net_GC),
         num_rarest=int(np.unique(label_N, return_counts=True)[1].min()),
         won=won,
         lost=lost,
+        war=float(net_N.sum() / (num_seeds * len(net_N))),
+        uar=float(gain_C.mean()),
         war_interval=war,
         uar_interval=uar,
         p_value=mcnemar(won, lost) if is_single else sign_flip(nets),
@@ -212,6 +227,9 @@ def _by_group(net_N: Ints, label_N: Ints, unit_N: Ints, num_classes: int) -> tup
 def _intervals(net_GC: Ints, support_GC: Ints, num_seeds: int) -> tuple[Interval | None, Interval | None]:
     if len(net_GC) < 2:
         return None, None
+    if not net_GC.any():
+        high = wilson(0, len(net_GC))[1]
+        return (-high, high), (-high, high)
     war_R, uar_R, _ = bootstrap_groups(net_GC, support_GC, _DRAWS, np.random.default_rng(_SEED))
     war, uar = (
         tuple(float(end) for end in np.nanpercentile(value_R / num_seeds, [2.5, 97.5]))
@@ -231,5 +249,6 @@ UAR_COVERAGE: Mapping[int, float] = {6: 0.9095, 28: 0.937}
 
 def bca_coverage(num: int) -> float | None:
     """Return the measured coverage of BCa intervals of `num` values; None if they are more than measured."""
-    measured = [n for n in BCA_COVERAGE if n <= num]
-    return BCA_COVERAGE[max(measured)] if measured and num <= max(BCA_COVERAGE) else None
+    if num > max(BCA_COVERAGE):
+        return None
+    return BCA_COVERAGE[max((n for n in BCA_COVERAGE if n <= num), default=min(BCA_COVERAGE))]

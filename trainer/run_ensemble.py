@@ -5,16 +5,18 @@ from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
 import numpy as np
 
 from pipeline.display.json_values import to_json_values
 from pipeline.display.shown import Shown
-from pipeline.errors import CheckpointError, ConfigError, FileError, counted
+from pipeline.errors import CacheError, CheckpointError, ConfigError, FileError, counted
 from pipeline.own_dir import Folder, OwnDir
 from pipeline.portable import portable_values
 from pipeline.store.location import LocationLike
 from pipeline.strict_json import from_json, to_json
+from trainer.caches import open_cache
 from trainer.calibration import error_of_probabilities
 from trainer.clip_predictions import ClipPredictions, read_predictions
 from trainer.evaluation import CONFUSION, PREDICTIONS, evaluate
@@ -22,7 +24,8 @@ from trainer.folds import folder_of_fold
 from trainer.metrics import Metrics
 from trainer.pages.banners import counted_banners
 from trainer.pages.files import require_writable
-from trainer.run_directory import load_info
+from trainer.run_directory import RUN_FILE, load_info
+from trainer.run_info import RunInfo
 from trainer.run_statistics import Score, Summary, summarise
 
 ENSEMBLE_FILE = "ensemble.json"
@@ -138,11 +141,14 @@ def ensemble(
             msg = f"'{place}' is given twice; give each run once."
             raise ConfigError(msg)
     folder = require_writable(out)
+    if folder.kind(RUN_FILE) is not None:
+        msg = f"--out '{out}' is a run, whose files would be replaced; give another directory."
+        raise ConfigError(msg)
     members = []
     for place in places:
         stored = None
         if not measure_again and split == "test" and cache is None and fold is None:
-            stored = _stored(place)
+            stored = _stored(place, allow_leak=allow_leak)
         if stored is None:
             on_run(f"measuring {place}")
             stored = _measured(place, split, cache, device, fold, allow_leak=allow_leak)
@@ -182,13 +188,32 @@ def _file(stem: str, suffix: str = "") -> str:
     return f"{stem}{suffix}.csv"
 
 
-def _stored(place: OwnDir) -> Member | None:
-    """Return the predictions that `evaluate` stored for the own test clips of a run's present model."""
+def _has_same_clips(place: OwnDir, info: RunInfo, values: Any) -> bool:
+    """Return whether the training cache has the clips and labels that were measured, if it is there."""
+    try:
+        with open_cache(info.training_cache(place.path), place.path) as features:
+            return bool(features.clips_sha256() == values["clips_sha256"])
+    except CacheError:
+        return True
+
+
+def _stored(place: OwnDir, *, allow_leak: bool) -> Member | None:
+    """Return the predictions that `evaluate` stored for the own test clips of a run's present model.
+
+    None if they are of another model, of other clips, or of clips that the run has seen.
+    """
     info = load_info(place)
     try:
         values = from_json(place.read_text(f"{CONFUSION}.json", _MOST_BYTES))
         predictions = read_predictions(place, _file(PREDICTIONS))
-        if (values["best_epoch"], values["split"]) != (info.best_epoch, "test") or not values["is_own_fold"]:
+        is_of_this_model = (
+            values["best_epoch"] == info.best_epoch
+            and values["calibration"]["temperature"] == (info.temperature or None)
+            and np.array_equal(values["confusion"], predictions.metrics().confusion)
+        )
+        is_own = values["split"] == "test" and values["is_own_fold"] and "classes" not in values
+        is_marked = bool(values["leak"]["clips"]) and not allow_leak
+        if not (is_of_this_model and is_own and _has_same_clips(place, info, values)) or is_marked:
             return None
         return Member(
             run_dir=place.path,

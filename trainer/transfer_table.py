@@ -1,12 +1,12 @@
 """Runs of several datasets, each measured on the test clips of all: a table of transfer."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.display.json_values import to_json_values
 from pipeline.display.shown import Shown
-from pipeline.errors import ConfigError, counted
+from pipeline.errors import ConfigError, counted, some
 from pipeline.own_dir import Folder, OwnDir
 from pipeline.portable import portable_values
 from pipeline.store.location import Location, LocationLike
@@ -25,7 +25,7 @@ from trainer.run_info import RunInfo
 from trainer.run_statistics import Row, Score, summarise
 
 TRANSFER_FILE, TABLE_FILE = "transfer.json", "transfer.md"
-_FEWEST_CACHES = 2
+_FEWEST_CACHES, _MOST_NAMED = 2, 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,6 +141,7 @@ def transfer(
     infos = {OwnDir.of(run): load_info(run) for run in runs}
     trained_on = {run: _home(run, info, places) for run, info in infos.items()}
     metas = {name: _meta(place) for name, place in places.items()}
+    _require_applying(classes, infos.values(), metas)
     scores: dict[tuple[str, str], list[tuple[Score, Measured]]] = {}
     for run, info in infos.items():
         home = trained_on[run]
@@ -185,6 +186,20 @@ def _home(run: OwnDir, info: RunInfo, places: Mapping[str, Location]) -> str:
 def _meta(place: Location) -> CacheMeta:
     with open_cache(place) as features:
         return features.meta
+
+
+def _require_applying(
+    classes: Mapping[str, str] | None, infos: Iterable[RunInfo], metas: Mapping[str, CacheMeta]
+) -> None:
+    """Raise ConfigError for a pair of classes that no cache and run have."""
+    of_runs = {name for info in infos for name in info.class_names}
+    of_caches = {name for meta in metas.values() for name in meta.class_names}
+    for name, target in (classes or {}).items():
+        if name not in of_caches or (target and target not in of_runs):
+            wrong = name if name not in of_caches else target
+            there = some(sorted(of_caches if wrong == name else of_runs), _MOST_NAMED)
+            msg = f"--classes has '{name}' = '{target}', and no class is '{wrong}'; there are: {there}."
+            raise ConfigError(msg)
 
 
 def _applying(classes: Mapping[str, str] | None, info: RunInfo, meta: CacheMeta) -> Mapping[str, str] | None:

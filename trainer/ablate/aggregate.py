@@ -157,7 +157,7 @@ class SweepResult:
             request=request,
             fingerprint=fingerprint,
             rows=tuple(rows),
-            comparisons=compare_rows(request, in_order, predictions),
+            comparisons=compare_rows(request, in_order, predictions) if request.split == "test" else None,
             planned_after=planned_after,
         )
 
@@ -184,6 +184,8 @@ class SweepResult:
             f"UNFINISHED: {there} of {wanted} runs have an outcome; the same ablate command runs the others"
         )
         warned = counted_banners([outcome.banners for outcome in self.finished])
+        if self.request.split != "test":
+            warned = (f"{self.request.split.upper()} CLIPS: these numbers chose settings", *warned)
         return (*warned, *([unfinished] if there < wanted else []))
 
     @property

@@ -44,8 +44,9 @@ def comparison_notes(found: Comparisons | None, planned_after: int | None) -> li
     )
     num_judged = counted(found.num_judged, "judged row")
     judged = (
-        f"Verdicts are about {found.metric.upper()}, at {LEVEL:.0%} in all for {num_judged} (Holm); "
-        f"{runs_needed(found.num_judged)} folds or seeds are the fewest that can give one."
+        f"Verdicts are about {found.metric.upper()}, over seeds, at {LEVEL:.0%} for {num_judged} together "
+        f"(Holm), each for differences and for equality; {runs_needed(found.num_judged)} seeds are the "
+        "fewest that can give one."
     )
     tests = dict.fromkeys(one.test for one in found.clips.values())
     return [
@@ -60,9 +61,13 @@ def comparison_notes(found: Comparisons | None, planned_after: int | None) -> li
 
 def _margin(found: Comparisons, planned_after: int | None) -> str:
     fixed = {
-        None: " It is not recorded when they were fixed.",
-        0: " They were fixed before the first run.",
-    }.get(planned_after, f" They were fixed or changed when {planned_after} runs had an outcome.")
+        None: " It is not recorded when plan, folds and seeds were fixed.",
+        0: " Plan, folds and seeds were fixed before the first run.",
+    }.get(
+        planned_after,
+        f" Plan, folds or seeds were changed when {planned_after} runs had an outcome: p values hold only "
+        "for a number of runs that is fixed before.",
+    )
     margin = f" Differences within {100 * found.margin:g} points count as equal." if found.margin else ""
     return f"{margin}{fixed}"
 

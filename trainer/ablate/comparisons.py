@@ -12,7 +12,9 @@ from pipeline.errors import counted
 from trainer.ablate.outcome import Outcome
 from trainer.ablate.spec import METRICS, TRAIN
 from trainer.ablate.sweep_request import SweepRequest
+from trainer.baselines.settings import WITHOUT_SEED
 from trainer.clip_predictions import ClipPredictions
+from trainer.intervals import Interval
 from trainer.paired_statistics import LEVEL, PairedClips, PairedRuns, holm, pair_clips, runs_needed
 
 Pairs = Mapping[tuple[str, int], tuple[Outcome, Outcome]]
@@ -48,9 +50,16 @@ class RowDifference:
 
     @property
     def main(self) -> PairedRuns:
-        """The statistics that the verdict is of: those with more differences, over folds if equal."""
-        found = [one for one in (self.over_folds, self.over_seeds) if one is not None]
-        return max(found, key=lambda one: one.num)
+        """The statistics that intervals and verdict are of: over seeds, or over the folds of a single seed.
+
+        Folds share training clips, so that differences over them depend on each other, and only those over
+        seeds can give a verdict.
+        """
+        seeds, folds = self.over_seeds, self.over_folds
+        if seeds is None or (seeds.num == 1 and folds is not None):
+            assert folds is not None  # a row without a pair has no difference
+            return folds
+        return seeds
 
     @property
     def unit(self) -> str:
@@ -106,22 +115,29 @@ def compare_rows(
                     f"{row.name}: {counted(num_apart, 'pair')} left out, trained on other clips or in "
                     "another precision."
                 )
+            missing = len(request.folds) * len(request.seeds) - len(pairs) - num_apart
+            if pairs and missing:
+                notes.append(f"{row.name}: {counted(missing, 'pair')} missing, without two finished runs.")
             if pairs:
                 pairs_of[row.name] = pairs
     if not pairs_of:
         return None
     judged = spec.verdicts or tuple(pairs_of)
-    differences = {}
-    for metric in METRICS:
-        found = [_difference(name, pairs, metric, name in judged) for name, pairs in pairs_of.items()]
-        differences[metric] = _judged(found, spec.margin / 100) if metric == spec.metric else tuple(found)
-    clips = {}
+    clips: dict[str, PairedClips] = {}
     for name, pairs in pairs_of.items():
         one, reason = _clips(pairs, request, predictions)
         if one is not None:
             clips[name] = one
         elif reason not in notes:
             notes.append(reason)
+    differences = {}
+    for metric in METRICS:
+        found = [
+            _difference(name, pairs, metric, request, is_judged=name in judged)
+            for name, pairs in pairs_of.items()
+        ]
+        is_about = metric == spec.metric
+        differences[metric] = _judged(found, spec.margin / 100, clips, metric) if is_about else tuple(found)
     return Comparisons(
         base=spec.base_row.name,
         metric=spec.metric,
@@ -137,7 +153,7 @@ def _pairs(
     finished: Mapping[tuple[str, str, int], Outcome], base: str, row: str, request: SweepRequest
 ) -> tuple[Pairs, int]:
     """Return the pairs of two rows, and the number of those that differ in training clips or precision."""
-    methods = {one.name: one.method for one in request.spec.rows}
+    methods = _methods(request)
     are_trained = methods[base] == methods[row] == TRAIN
     pairs: dict[tuple[str, int], tuple[Outcome, Outcome]] = {}
     num_apart = 0
@@ -158,20 +174,29 @@ def _are_comparable(one: Outcome, other: Outcome, *, are_trained: bool) -> bool:
     return one.usable_sha256 == other.usable_sha256 and (not are_trained or one.precision == other.precision)
 
 
-def _difference(row: str, pairs: Pairs, metric: str, is_judged: bool) -> RowDifference:
+def _difference(
+    row: str, pairs: Pairs, metric: str, request: SweepRequest, *, is_judged: bool
+) -> RowDifference:
+    methods = _methods(request)
+    if {methods[request.spec.base_row.name], methods[row]} <= WITHOUT_SEED:
+        first = min(seed for _, seed in pairs)  # further seeds repeat the same number
+        pairs = {key: pair for key, pair in pairs.items() if key[1] == first}
     gain = {key: _value(other, metric) - _value(base, metric) for key, (base, other) in pairs.items()}
     folds = list(dict.fromkeys(fold for fold, _ in gain))
+    step = 1 / min(base.metrics().num_clips for base, _ in pairs.values())
     by_fold = [_mean(value for (fold, _), value in gain.items() if fold == name) for name in folds]
     by_seed = [_mean(gain[fold, seed] for fold in folds) for seed in _complete_seeds(pairs)]
     return RowDifference(
         row=row,
-        over_folds=PairedRuns.of(by_fold) if len(folds) > 1 else None,
-        over_seeds=PairedRuns.of(by_seed) if by_seed else None,
+        over_folds=PairedRuns.of(by_fold, step) if len(folds) > 1 else None,
+        over_seeds=PairedRuns.of(by_seed, step) if by_seed else None,
         is_judged=is_judged,
     )
 
 
-def _judged(found: Sequence[RowDifference], margin: float) -> tuple[RowDifference, ...]:
+def _judged(
+    found: Sequence[RowDifference], margin: float, clips: Mapping[str, PairedClips], metric: str
+) -> tuple[RowDifference, ...]:
     """Return the differences with corrected p values and verdicts."""
     judged = [one for one in found if one.is_judged]
     differ = holm([one.main.p_value for one in judged])
@@ -181,24 +206,39 @@ def _judged(found: Sequence[RowDifference], margin: float) -> tuple[RowDifferenc
             one,
             adjusted_p=p_value,
             equivalence_p=equivalence_p,
-            verdict=_verdict(one, p_value, equivalence_p, margin, len(judged)),
+            verdict=_verdict(
+                one, p_value, equivalence_p, margin, len(judged), _interval_of(clips.get(one.row), metric)
+            ),
         )
         for one, p_value, equivalence_p in zip(judged, differ, equal, strict=True)
     }
     return tuple(with_verdict.get(one.row, one) for one in found)
 
 
+def _interval_of(clips: PairedClips | None, metric: str) -> Interval | None:
+    if clips is None:
+        return None
+    return clips.war_interval if metric == "war" else clips.uar_interval
+
+
 def _verdict(
-    one: RowDifference, p_value: float, equivalence_p: float | None, margin: float, num_judged: int
+    one: RowDifference,
+    p_value: float,
+    equivalence_p: float | None,
+    margin: float,
+    num_judged: int,
+    over_clips: Interval | None,
 ) -> str:
-    if p_value <= LEVEL:
-        return "higher" if one.main.mean > 0 else "lower"
-    if equivalence_p is not None and equivalence_p <= LEVEL:
-        return f"equal within {100 * margin:g} points"
-    needed = runs_needed(num_judged)
-    if one.main.num < needed:
-        return f"open: {one.main.num} {one.unit}, a verdict needs {needed}"
-    return "not shown"
+    needed, num_seeds = runs_needed(num_judged), 0 if one.over_seeds is None else one.over_seeds.num
+    if num_seeds < needed:
+        return f"open: {counted(num_seeds, 'seed')}, a verdict needs {needed}"
+    equal = f"within {100 * margin:g} points" if equivalence_p is not None and equivalence_p <= LEVEL else ""
+    if p_value > LEVEL:
+        return f"equal {equal}" if equal else "not shown"
+    word = "higher" if one.main.mean > 0 else "lower"
+    if over_clips is not None and over_clips[0] <= 0 <= over_clips[1]:
+        word += " on these clips"
+    return f"{word}, {equal}" if equal else word
 
 
 def _clips(pairs: Pairs, request: SweepRequest, predictions: Predictions) -> tuple[PairedClips | None, str]:
@@ -211,7 +251,11 @@ def _clips(pairs: Pairs, request: SweepRequest, predictions: Predictions) -> tup
         return None, "Clips are not compared one by one: no seed has a pair of runs on every fold."
     read = {key: tuple(map(predictions, pairs[key])) for key in pairs if key[1] in seeds}
     if any(one is None for both in read.values() for one in both):
-        return None, "Clips are not compared one by one: runs of an earlier version stored no predictions."
+        return (
+            None,
+            "Clips are not compared one by one: not every run has stored predictions that agree with its "
+            "outcome.",
+        )
     columns: list[list[np.ndarray]] = [[], []]
     first = [one for fold in folds if (one := read[fold, seeds[0]][0]) is not None]
     for seed in seeds:
@@ -244,6 +288,10 @@ def _complete_seeds(pairs: Pairs) -> list[int]:
     return [
         seed for seed in dict.fromkeys(s for _, s in pairs) if all((fold, seed) in pairs for fold in folds)
     ]
+
+
+def _methods(request: SweepRequest) -> dict[str, str]:
+    return {one.name: one.method for one in request.spec.rows}
 
 
 def _value(outcome: Outcome, metric: str) -> float:

@@ -65,7 +65,7 @@ def read_sweep(out: Path) -> StoredSweep:
             fingerprint,
             list(outcomes.values()),
             read_predictions_of(folder, request),
-            planned_after(folder, request.spec.plan),
+            planned_after(folder, request.plan),
         ),  # fmt: skip
         num_others=len(there - found.keys()),
     )

@@ -109,7 +109,7 @@ def ablate(
     """
     options = options or SweepExecutorOptions()
     sweep = plan_sweep(cache, spec, folds, num_seeds, preset, settings, allow_leak=allow_leak, split=split)
-    with hold(out, sweep.identity, sweep.request.to_dict(), spec.plan) as folder:
+    with hold(out, sweep.identity, sweep.request.to_dict(), sweep.request.plan) as folder:
         tasks = sweep.tasks(out.resolve(), options.device, encoder_weights, allow_leak=allow_leak)
         outcomes = {task: outcome for task in tasks if (outcome := _settled(task)) is not None}
         num_before = len(outcomes)
@@ -133,7 +133,7 @@ def ablate(
             sweep.fingerprint,
             list(outcomes.values()),
             read_predictions_of(folder, sweep.request),
-            planned_after(folder, spec.plan),
+            planned_after(folder, sweep.request.plan),
         )
         folder.write_together(
             {RESULTS_FILE: to_json(to_json_values(result)) + "\n", TABLE_FILE: as_markdown(result)}

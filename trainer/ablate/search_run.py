@@ -7,13 +7,13 @@ OUT/chosen/         a sweep of the preset and the chosen candidate, measured on 
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 from pipeline.display.json_values import to_json_values
-from pipeline.errors import ConfigError, FileError, OusError
+from pipeline.errors import ConfigError, FileError, OusError, counted
 from pipeline.own_dir import OwnDir
 from pipeline.portable import portable_values
 from pipeline.store.location import LocationLike
@@ -23,8 +23,11 @@ from trainer.ablate.outcome import Outcome
 from trainer.ablate.run import AblateReport, SweepObserver, ablate
 from trainer.ablate.search_spec import PRESET_ROW, SearchSpec
 from trainer.ablate.spec import Row
-from trainer.ablate.sweep_plan import read_folds
+from trainer.ablate.sweep_directory import GRID_FILE
+from trainer.ablate.sweep_plan import plan_sweep, read_folds
 from trainer.caches import open_cache
+from trainer.config import TrainConfig
+from trainer.folds import fold_rows
 from trainer.pages.files import require_writable
 
 SEARCH_FILE, FINAL = "search.json", "chosen"
@@ -103,58 +106,77 @@ def search(
         ConfigError: As for `plan_sweep`; the budget is too small; or `out` has another search.
         OusError: As for `ablate`, or no candidate has a finished run.
     """
-    with open_cache(cache) as features:
-        num_folds = len(read_folds(features.meta, spec.folds))
-        read_folds(features.meta, folds)
-    rows = spec.candidates(num_folds)
     spec.require_own_epochs(settings)
-    folder = require_writable(out, [SEARCH_FILE])
-    spent = _begin(folder, spec, settings, rows)
-    began = time.monotonic()
-    until = began + 60 * spec.minutes - spent if spec.minutes else None
-    values: dict[str, list[float | None]] = {row.name: [] for row in rows}
-    order, num_runs, is_cut_short = list(rows), 0, False
-    for rung in range(1, spec.num_rungs + 1):
+    common: dict[str, Any] = {"settings": settings, "encoder_weights": encoder_weights, "options": options}
+    rows = spec.candidates(_num_folds(cache, spec.folds))
+    first = plan_sweep(
+        cache, spec.spec(spec.title, rows), spec.folds, spec.seeds, None, settings, allow_leak=allow_leak
+    )
+    plan_sweep(
+        cache, spec.spec(spec.title, rows[:1]), folds, num_seeds, None, settings, allow_leak=allow_leak
+    )
+    seen = _seen_test_clips(cache, spec, first.configs, folds, allow_leak=allow_leak)
+    record = _Record.open(require_writable(out, [SEARCH_FILE]), spec, settings, rows)
+    clock = _Clock(observer, record, spec.minutes)
+    while record.chosen is None:
+        rung, order = len(record.rungs) + 1, record.next_rows(rows)
         epochs = [f"schedule.max_epochs={spec.rungs[rung - 1]}"] if spec.rungs else []
         title = f"{spec.title}: rung {rung} of {spec.num_rungs}, validation clips"
         made = ablate(
-            cache, spec.spec(title, order, epochs), out / f"rung{rung}", observer, folds=spec.folds,
-            num_seeds=spec.seeds, settings=settings, encoder_weights=encoder_weights, options=options,
-            allow_leak=True, split="validation", until=until,
+            cache, spec.spec(title, order, epochs), out / f"rung{rung}", clock, folds=spec.folds,
+            num_seeds=spec.seeds, allow_leak=True, split="validation", until=clock.until, **common,
         )  # fmt: skip
-        found = {row.name: _value(made, row.name, spec, num_folds) for row in order}
-        num_runs += len(made.result.outcomes)
-        is_cut_short = len(made.result.outcomes) < made.result.num_wanted
-        for name, value in found.items():
-            values[name].append(value)
-        ranked = sorted(
-            (row for row in order if found[row.name] is not None),
-            key=lambda row: _rank(found[row.name], spec),
-        )
-        if not ranked:
-            if rung == 1:
-                msg = f"No candidate has a finished run in '{out / 'rung1'}'; its outcomes have the reasons."
-                raise OusError(msg)
-            break
-        best = ranked[0]
-        if is_cut_short or rung == spec.num_rungs:
-            break
-        order = ranked[: spec.sizes(len(rows))[rung]]
-    candidates = tuple(
-        Candidate(name=row.name, settings=row.settings, values=tuple(values[row.name])) for row in rows
-    )
-    candidates = tuple(sorted(candidates, key=lambda one: (-len(one.values), _rank(one.values[-1], spec))))
-    chosen = next(one for one in candidates if one.name == best.name)
-    _record(folder, candidates, chosen, spent + time.monotonic() - began)
+        record.add_rung(made, order, out / f"rung{rung}")
+    candidates = record.candidates(rows)
+    chosen = next(one for one in candidates if one.name == record.chosen)
+    mark = f" (LEAK: {counted(seen, 'test clip')} took part in the search)" if seen else ""
     final = ablate(
-        cache, spec.spec(f"{spec.title}: chosen settings", _final_rows(chosen)), out / FINAL, observer,
-        folds=folds, num_seeds=num_seeds, settings=settings, encoder_weights=encoder_weights, options=options,
-        allow_leak=allow_leak,
+        cache, spec.spec(f"{spec.title}: chosen settings{mark}", _final_rows(chosen)), out / FINAL, observer,
+        folds=folds, num_seeds=num_seeds, allow_leak=allow_leak, **common,
     )  # fmt: skip
     return SearchResult(
-        spec=spec, out=out, candidates=candidates, chosen=chosen, num_runs=num_runs,
-        is_cut_short=is_cut_short, final=final,
+        spec=spec, out=out, candidates=candidates, chosen=chosen, num_runs=record.num_runs,
+        is_cut_short=record.is_cut_short, final=final,
     )  # fmt: skip
+
+
+def _num_folds(cache: LocationLike, folds: str) -> int:
+    with open_cache(cache) as features:
+        return len(read_folds(features.meta, folds))
+
+
+def _seen_test_clips(
+    cache: LocationLike, spec: SearchSpec, configs: Mapping[str, TrainConfig], folds: str, *, allow_leak: bool
+) -> int:
+    """Return the number of test clips of the final folds that train or choose in the search.
+
+    Raises ConfigError if there are any, unless `allow_leak`; and if a candidate chooses by test or training
+    clips.
+    """
+    for name, config in configs.items():
+        if config.data.validation in ("test", "train"):
+            msg = (
+                f"Candidate '{name}' has data.validation={config.data.validation}; a search needs validation "
+                "clips of their own: auto, given or holdout."
+            )
+            raise ConfigError(msg)
+    data = next(iter(configs.values())).data
+    with open_cache(cache) as features:
+        used: set[int] = set()
+        for fold in read_folds(features.meta, spec.folds):
+            rows = fold_rows(features, fold, data, 0)
+            used |= {*rows.of("train").tolist(), *rows.of("validation").tolist()}
+        final = read_folds(features.meta, folds)
+        tested = {row for fold in final for row in fold_rows(features, fold, data, 0).of("test").tolist()}
+    seen = len(used & tested)
+    if seen and not allow_leak:
+        msg = (
+            f"{counted(seen, 'test clip')} of --folds {folds} train or choose in the search, whose "
+            f"search.folds is '{spec.folds}', so that the choice has seen them. Search and measure one fold, "
+            "or accept and mark the result with --allow-leak."
+        )
+        raise ConfigError(msg)
+    return seen
 
 
 def _final_rows(chosen: Candidate) -> list[Row]:
@@ -164,10 +186,10 @@ def _final_rows(chosen: Candidate) -> list[Row]:
     return rows
 
 
-def _value(made: AblateReport, row: str, spec: SearchSpec, num_folds: int) -> float | None:
+def _value(made: AblateReport, row: str, spec: SearchSpec) -> float | None:
     """Return the mean of the metric over all runs of a candidate; None unless all have finished."""
     finished = [one for one in made.result.finished if one.row == row]
-    if len(finished) < num_folds * spec.seeds:
+    if len(finished) < len(made.result.request.folds) * spec.seeds:
         return None
     return fmean(_metric(one, spec.metric) for one in finished)
 
@@ -179,46 +201,150 @@ def _metric(outcome: Outcome, metric: str) -> float:
     return metrics.war if metric == "war" else metrics.uar
 
 
-def _rank(value: float | None, spec: SearchSpec) -> float:
+def _badness(value: float | None, spec: SearchSpec) -> float:
     """Return a number that is smaller for a better value."""
     if value is None:
         return float("inf")
     return value if spec.metric == "loss" else -value
 
 
-def _begin(folder: OwnDir, spec: SearchSpec, settings: Sequence[str], rows: Sequence[Row]) -> float:
-    """Store the search, and return the seconds that earlier calls took.
+@dataclass
+class _Record:
+    """search.json, which freezes each rung and the choice, so that a later call takes them as they are.
 
-    Raises ConfigError if the directory has another search.
+    Attributes:
+        folder: Directory of the search.
+        spec: The search.
+        wanted: The search as plain values.
+        seconds: Time of all calls so far.
+        rungs: For each finished rung, the value of every candidate in it; None without one.
+        num_runs: Runs with an outcome.
+        is_cut_short: Whether the time ended before all runs.
+        chosen: Name of the chosen candidate, once it is chosen.
     """
-    more = {"more_settings": list(settings), "candidates": [row.to_dict() for row in rows]}
-    wanted = from_json(to_json(portable_values({**to_json_values(spec), **more})))
-    there: Mapping[str, Any] = {}
-    if folder.kind(SEARCH_FILE) is not None:
+
+    folder: OwnDir
+    spec: SearchSpec
+    wanted: Any
+    seconds: float = 0.0
+    rungs: list[dict[str, float | None]] = field(default_factory=list)
+    num_runs: int = 0
+    is_cut_short: bool = False
+    chosen: str | None = None
+
+    @classmethod
+    def open(
+        cls, folder: OwnDir, spec: SearchSpec, settings: Sequence[str], rows: Sequence[Row]
+    ) -> "_Record":
+        """Return the record of a directory, a new one without. Raises ConfigError for another search."""
+        more = {"more_settings": list(settings), "candidates": [row.to_dict() for row in rows]}
+        wanted = from_json(to_json(portable_values({**to_json_values(spec), **more})))
+        if folder.kind(SEARCH_FILE) is None:
+            if folder.kind(GRID_FILE) is not None:
+                msg = f"--out '{folder}' has a grid; give another directory."
+                raise ConfigError(msg)
+            return cls(folder, spec, wanted)
         try:
             there = from_json(folder.read_text(SEARCH_FILE, _MOST_BYTES))
-            same = there["search"] == wanted
-            spent = float(there["seconds"])
-        except (FileError, ValueError, TypeError, KeyError, RecursionError) as error:
-            msg = (
-                f"'{folder.path / SEARCH_FILE}' cannot be read; give another --out, or remove the directory."
-            )
-            raise ConfigError(msg) from error
-        if not same:
+            is_same = there["search"] == wanted
+            record = cls(
+                folder, spec, wanted, float(there["seconds"]), [dict(rung) for rung in there["rungs"]],
+                int(there["num_runs"]), bool(there["is_cut_short"]), there["chosen"],
+            )  # fmt: skip
+            names = {row.name for row in rows}
+            is_whole = all(rung.keys() <= names for rung in record.rungs) and record.chosen in {None, *names}
+        except (FileError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            is_same, is_whole, record = True, False, cls(folder, spec, wanted)
+        if not is_whole:
+            path = folder.path / SEARCH_FILE
+            msg = f"'{path}' cannot be read; give another --out, or remove the directory."
+            raise ConfigError(msg)
+        if not is_same:
             msg = f"--out '{folder}' has another search; give another --out, or remove the directory."
             raise ConfigError(msg)
-        return spent
-    folder.write_together({SEARCH_FILE: to_json({"search": wanted, "seconds": 0.0}) + "\n"})
-    return 0.0
+        return record
+
+    def write(self) -> None:
+        """Store the record."""
+        values = {
+            "search": self.wanted,
+            "seconds": self.seconds,
+            "rungs": self.rungs,
+            "num_runs": self.num_runs,
+            "is_cut_short": self.is_cut_short,
+            "chosen": self.chosen,
+            "chosen_by": "validation clips; no candidate was measured on test clips before this choice",
+        }
+        self.folder.write_together({SEARCH_FILE: to_json(portable_values(values)) + "\n"})
+
+    def next_rows(self, rows: tuple[Row, ...]) -> tuple[Row, ...]:
+        """Return the candidates of the next rung: all of the first one, then the best of the one before."""
+        if not self.rungs:
+            return rows
+        return tuple(self._ranked(rows)[: self.spec.sizes(len(rows))[len(self.rungs)]])
+
+    def add_rung(self, made: AblateReport, order: Sequence[Row], where: Path) -> None:
+        """Store the values of a rung, and the choice if it is the last one.
+
+        If no candidate of a later rung has finished, the best one of the rung before is chosen.
+
+        Raises OusError if no candidate of the first rung has finished.
+        """
+        values = {row.name: _value(made, row.name, self.spec) for row in order}
+        has_any = any(value is not None for value in values.values())
+        if not has_any and not self.rungs:
+            msg = (
+                f"No candidate has finished all of its runs in '{where}': the time ended, or they diverged "
+                "or failed, and the outcomes there have the reasons."
+            )
+            raise OusError(msg)
+        if not has_any:
+            self.chosen = self._ranked(order)[0].name
+        self.rungs.append(values)
+        self.num_runs += len(made.result.outcomes)
+        self.is_cut_short = len(made.result.outcomes) < made.result.num_wanted
+        if has_any and (self.is_cut_short or len(self.rungs) == self.spec.num_rungs):
+            self.chosen = self._ranked(order)[0].name
+        self.write()
+
+    def _ranked(self, rows: Sequence[Row]) -> list[Row]:
+        """Return the candidates that finished the last rung, the best first."""
+        values = self.rungs[-1]
+        finished = [row for row in rows if values.get(row.name) is not None]
+        return sorted(finished, key=lambda row: _badness(values[row.name], self.spec))
+
+    def candidates(self, rows: Sequence[Row]) -> tuple[Candidate, ...]:
+        """Return the candidates, those of the last rung first, each rung in the order of its metric."""
+        found = [
+            Candidate(
+                name=row.name,
+                settings=row.settings,
+                values=tuple(rung[row.name] for rung in self.rungs if row.name in rung),
+            )
+            for row in rows
+        ]
+        return tuple(sorted(found, key=lambda one: (-len(one.values), _badness(one.values[-1], self.spec))))
 
 
-def _record(folder: OwnDir, candidates: Sequence[Candidate], chosen: Candidate, seconds: float) -> None:
-    """Store the results and the choice, before any test clip is measured."""
-    values = from_json(folder.read_text(SEARCH_FILE, _MOST_BYTES))
-    values |= {
-        "seconds": seconds,
-        "results": to_json_values(candidates),
-        "chosen": to_json_values(chosen),
-        "chosen_by": "validation clips; no candidate was measured on test clips before this choice",
-    }
-    folder.write_together({SEARCH_FILE: to_json(portable_values(values)) + "\n"})
+class _Clock:
+    """Observer that stores the time of a search with every outcome, for a call that continues it."""
+
+    def __init__(self, observer: SweepObserver, record: _Record, minutes: float) -> None:
+        self._observer, self._record = observer, record
+        self._before, self._began = record.seconds, time.monotonic()
+        self.until = self._began + 60 * minutes - record.seconds if minutes else None
+
+    def on_start(self, num_to_do: int, num_before: int) -> None:
+        """Pass it on."""
+        self._record.write()
+        self._observer.on_start(num_to_do, num_before)
+
+    def on_outcome(self, outcome: Outcome) -> None:
+        """Store the time, and pass the outcome on."""
+        self._record.seconds = self._before + time.monotonic() - self._began
+        self._record.write()
+        self._observer.on_outcome(outcome)
+
+    def on_remark(self, text: str) -> None:
+        """Pass it on."""
+        self._observer.on_remark(text)

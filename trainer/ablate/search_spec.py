@@ -23,6 +23,7 @@ METHODS, METRICS = ("random", "grid"), ("loss", "war", "uar")
 _MOST_RUNS, _MOST_MINUTES, _MOST_SEEDS = 100_000, 1e6, 1_000
 _FEWEST_TO_KEEP, _DIGITS = 2, 3
 _EPOCHS = "schedule.max_epochs"
+_FIXED = ("data.validation", "data.holdout_share")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,13 +49,15 @@ class Range:
         """Return a random value as a text of `--set`, numbers with three digits."""
         if self.choices:
             return self.choices[int(generator.integers(len(self.choices)))]
+        if self.is_whole and not self.is_log:
+            return str(generator.integers(math.ceil(self.low), math.floor(self.high) + 1))
         if self.is_log:
             value = math.exp(generator.uniform(math.log(self.low), math.log(self.high)))
         else:
             value = float(generator.uniform(self.low, self.high))
         if self.is_whole:
             return str(min(int(self.high), max(int(self.low), round(value))))
-        return f"{value:.{_DIGITS}g}"
+        return f"{min(self.high, max(self.low, float(f'{value:.{_DIGITS}g}'))):g}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,6 +112,10 @@ class SearchSpec:
         keys = [one.key for one in self.ranges]
         if self.rungs and _EPOCHS in (*keys, *(text.partition("=")[0].strip() for text in self.settings)):
             msg = f"search.rungs sets {_EPOCHS}, and so does another line; leave out one of them."
+            raise ConfigError(msg)
+        fixed = [key for key in keys if key in _FIXED]
+        if fixed:
+            msg = f"search.ranges has {fixed[0]}, which changes the clips that choose; take it out."
             raise ConfigError(msg)
         if not self.ranges:
             msg = "search has no ranges; give [search.ranges] with a line for each setting."

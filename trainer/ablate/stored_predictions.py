@@ -2,7 +2,9 @@
 
 from functools import lru_cache
 
-from pipeline.errors import MissingFileError
+import numpy as np
+
+from pipeline.errors import CheckpointError, FileError
 from pipeline.own_dir import OwnDir
 from trainer.ablate.comparisons import Predictions
 from trainer.ablate.outcome import Outcome
@@ -15,9 +17,9 @@ _MOST_KEPT = 64
 
 
 def read_predictions_of(folder: OwnDir, request: SweepRequest) -> Predictions:
-    """Return a function that reads the predictions of a run of a sweep; None if it has stored none.
+    """Return a function that reads the predictions of a run of a sweep.
 
-    The function raises CheckpointError for a damaged file.
+    It returns None if the run has stored none, or others than those of its outcome.
 
     Args:
         folder: Directory of the sweep.
@@ -29,10 +31,12 @@ def read_predictions_of(folder: OwnDir, request: SweepRequest) -> Predictions:
     def read(row: str, fold: str, seed: int) -> ClipPredictions | None:
         try:
             return read_predictions(folders[row, fold, seed], f"{PREDICTIONS}.csv")
-        except MissingFileError:
+        except (FileError, CheckpointError):
             return None
 
     def predictions(outcome: Outcome) -> ClipPredictions | None:
-        return read(outcome.row, outcome.fold, outcome.seed)
+        found = read(outcome.row, outcome.fold, outcome.seed)
+        agrees = found is not None and np.array_equal(found.metrics().confusion, outcome.metrics().confusion)
+        return found if agrees else None
 
     return predictions

@@ -44,7 +44,8 @@ def hold(
         out: The directory; created if needed.
         identity: Facts that all runs of the directory must share. Written to grid.json with `request`.
         request: The request.
-        plan: Plan of the comparisons (`Spec.plan`), recorded with the number of outcomes so far if it is new.
+        plan: Plan of the comparisons (`SweepRequest.plan`), recorded with the number of outcomes so far if it
+            is new.
 
     Raises:
         ConfigError: The directory has another sweep or other files.

@@ -65,6 +65,11 @@ class SweepRequest:
             msg = f"folds is '{requested}'; some of '{there}' are needed, each once."
             raise ConfigError(msg)
 
+    @property
+    def plan(self) -> dict[str, Any]:
+        """The plan of the comparisons, with the folds and seeds that they are over."""
+        return {**self.spec.plan, "folds": list(self.folds), "num_seeds": len(self.seeds)}
+
     def runs(self) -> Iterator[RequestedRun]:
         """Yield every run, first those of the first seed."""
         for seed in self.seeds:

@@ -9,6 +9,8 @@ from pipeline.errors import ConfigError
 
 Method = Literal["majority", "zero_shot", "linear_probe"]
 METHODS: tuple[Method, ...] = get_args(Method)
+WITHOUT_SEED = frozenset({"majority", "zero_shot"})
+"""Methods whose result is the same for every seed."""
 Stream = Literal["face", "scene", "both"]
 
 _SECTION, _DATA = "baseline.", "data."

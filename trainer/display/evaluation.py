@@ -59,6 +59,7 @@ def _(result: EvalResult) -> dict[str, Any]:
         **field_values(info, "selection", "selected_by", "best_epoch", "random_weights"),
         **field_values(result, "banners", "same_cache"),
         "cache_fingerprint": info.cache_fingerprint,
+        "clips_sha256": result.clips_sha256,
         **field_values(result, "loss", "calibration", "left_out", "leak"),
         **(
             {}
