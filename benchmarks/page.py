@@ -54,9 +54,9 @@ def _at_the_ceiling(recorded: dict[str, Any]) -> list[str]:
     most = ceiling / (parts["baseline"]["baseline_clips_per_second"] * pictures)
     return [
         "",
-        f"The upper limit on this machine is {ceiling:.2f} images/s: the encoder alone, at the measured speed "
-        f"of matrix products ({encode['matmul_ceiling_gflops']:.0f} GFLOP/s in {encode['precision']}). This is "
-        f"{most:.1f} times the speed of the baseline script.",
+        f"The upper limit on this machine is {ceiling:.2f} images/s: the encoder alone, at the measured "
+        f"speed of matrix products ({encode['matmul_ceiling_gflops']:.0f} GFLOP/s in {encode['precision']}). "
+        f"This is {most:.1f} times the speed of the baseline script.",
     ]
 
 
