@@ -16,6 +16,8 @@ from pipeline.config import to_dict
 from pipeline.process import ExtractConfig
 from trainer.baselines.settings import BaselineSettings
 from trainer.config import TrainConfig
+from trainer.export import card
+from trainer.prediction.results import NOTICE
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -162,6 +164,21 @@ def test_a_setting_without_a_description_is_an_error(page_modules):
     settings_page._below_fields = lambda kind: ()
     with pytest.raises(ValueError, match=r"a\.key has no description; add it to the docstring of .*Section"):
         settings_page.list_settings(make_dataclass("Config", [("a", section)]))
+
+
+def test_the_page_of_exported_models_quotes_their_card():
+    page = (DOCS / "export.md").read_text()
+    quoted = page.partition("<!-- card -->")[2].partition("<!-- end -->")[0].replace("\n> ", "\n")
+    uses = f"Not for: {card._NOT_FOR}."
+    own = "\n".join(card._law()).removeprefix("## Before you film people").replace("\n> ", "\n")
+    assert quoted.split() == f"{uses} {own}".split()
+
+
+def test_the_limits_name_what_every_output_states():
+    limits = " ".join((DOCS / "limits.md").read_text().split())
+    purpose = NOTICE.partition("Not for ")[2]
+    assert purpose.startswith("decisions about people")
+    assert f"not for {purpose}" in limits
 
 
 @needs_mkdocs

@@ -69,7 +69,7 @@ def test_a_table_may_have_one_recording_for_each_machine(
 
 def test_no_ceiling_is_shown_for_a_script_that_was_not_compared() -> None:
     parts = {"encode": {"matmul_ceiling_gflops": 400}, "baseline": {"not_compared": "random weights"}}
-    assert "ceiling" not in page.goals_table({**RECORDED, "parts": parts})
+    assert "upper limit" not in page.goals_table({**RECORDED, "parts": parts})
 
 
 def test_the_ceiling_tells_what_the_script_could_be_beaten_by() -> None:
@@ -78,4 +78,11 @@ def test_the_ceiling_tells_what_the_script_could_be_beaten_by() -> None:
         "baseline": {"baseline_clips_per_second": 0.125},
     }
     recorded = {**RECORDED, "config": {"frames": {"num_frames": 8, "num_views": 1}}, "parts": parts}
-    assert page.goals_table(recorded).endswith("would do 4.00 images/s here: 2.0 times the baseline script.")
+    text = page.goals_table(recorded)
+    assert "upper limit on this machine is 4.00 images/s" in text
+    assert text.endswith("2.0 times the speed of the baseline script.")
+    assert "clips/s" not in text
+    recorded["parts"]["pipeline"] = {"retinaface-resnet50, untrained": {"clips_per_second": 0.25}}
+    recorded["config"]["encoder"] = {"name": "ViT"}
+    assert "`extract` with ViT and RetinaFace ResNet-50" in page.goals_table(recorded)
+    assert ": 0.250 clips/s." in page.goals_table(recorded)

@@ -79,7 +79,7 @@ def test_tutorial_3(tmp_path):
         "--seeds 3 --gpus 4": f"--seeds 1 --scheduler sync {QUICK}",
         'preset = "default"\n': "",
         "--array=1-5": "--array=1-2",
-        '--run "$run"': f'--run "$run" {QUICK}',
+        "train.sbatch --preset default": f"train.sbatch {QUICK}",
     }
     outputs = follow(
         PAGE, directory, stand_ins, codes={"./cli.py data check": 3}, path=write_sbatch(tmp_path / "slurm")
