@@ -176,7 +176,7 @@ def test_a_row_that_lacks_a_fold_is_named_and_has_no_recalls_over_all_folds():
     at = lines.index("Recall by class, percent, mean over all 2 folds and their seeds")
     assert [cells(line)[1:] for line in lines[at + 3 : at + 5]] == [["70.00", "40.00"], ["-", "-"]]
     told = (
-        "note: Rows that lack runs, so that folds have different weights in their means: L_ce: fold 2 has "
+        "note: Rows that lack runs: L_ce: fold 2 has "
         "1 of 2 seeds; L_global + TFE: fold 1 has 1 of 2 seeds, fold 2 has 0 of 2 seeds."
     )
     assert told in lines

@@ -234,7 +234,7 @@ class SweepResult:
         incomplete = [row for row in self.rows if row.summary and row.gaps]
         if len(self.request.folds) > 1 and incomplete:
             rows = "; ".join(f"{row.name}: {', '.join(row.gaps)}" for row in incomplete)
-            notes += [f"Rows that lack runs, so that folds have different weights in their means: {rows}."]
+            notes += [f"Rows that lack runs: {rows}."]
         if self.request.num_shared_clips:
             num = counted(self.request.num_shared_clips, "clip")
             notes += [f"Folds are not pooled: {num} in several folds' test sets would count more than once."]
