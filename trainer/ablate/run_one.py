@@ -1,7 +1,6 @@
 """A run of a sweep -> its run directory, trained and measured, with its outcome. An error is an outcome."""
 
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -15,11 +14,11 @@ from pipeline.executor.machine import use_cores
 from pipeline.own_dir import OwnDir
 from trainer.ablate.outcome import Outcome, RunTask
 from trainer.ablate.sweep_directory import outcome_of, partial_of, settle
-from trainer.baselines.run import run_baseline
+from trainer.baselines.run import BaselineResult, run_baseline
 from trainer.baselines.settings import Baseline
 from trainer.epochs import TrainingError
-from trainer.evaluation import PREDICTIONS, evaluate
-from trainer.metrics import Metrics
+from trainer.evaluation import PREDICTIONS, EvalResult, evaluate
+from trainer.run_info import RunInfo
 from trainer.training import train
 
 
@@ -122,33 +121,16 @@ def _measured(task: RunTask, partial: OwnDir, cancel: CancelToken) -> Outcome:
         has_figures=False, cancel=cancel,
     )  # fmt: skip
     measured = evaluate(
-        partial,
-        task.split,
-        task.cache,
-        task.device,
-        allow_leak=task.allow_leak or task.split == "validation",
-        has_figure=False,
-    )
-    return Outcome.of(
-        task,
-        state="finished",
-        class_names=measured.metrics.class_names,
-        confusion=tuple(tuple(row) for row in measured.metrics.confusion.tolist()),
-        groups=_groups(measured.metrics),
+        partial, task.split, task.cache, task.device,
+        allow_leak=task.allow_leak or task.split == "validation", has_figure=False,
+    )  # fmt: skip
+    outcome = _finished(task, measured, trained.info, device_name(choose_device(task.device)))
+    return replace(
+        outcome,
         best_epoch=trained.info.best_epoch,
         num_epochs=trained.num_epochs,
-        selection=trained.info.selection,
         selected_by=trained.info.selected_by,
         validation_loss=trained.best.validation.loss,
-        banners=measured.banners,
-        left_out=_left_out(measured.left_out),
-        num_leaked=len(measured.leak.clip_ids),
-        num_pending=measured.left_out.get("pending", 0),
-        usable_sha256=trained.info.usable_sha256,
-        num_train=trained.info.num_train,
-        precision=trained.info.precision,
-        device=device_name(choose_device(task.device)),
-        threads=torch.get_num_threads(),
     )
 
 
@@ -161,29 +143,26 @@ def _measured_baseline(task: RunTask, baseline: Baseline, partial: OwnDir, cance
     )  # fmt: skip
     partial.make()
     partial.write_together({f"{PREDICTIONS}.csv": "".join(found.predictions.lines(found.banners))})
+    return replace(_finished(task, found, found.info, "cpu"), facts=found.facts)
+
+
+def _finished(task: RunTask, measured: EvalResult | BaselineResult, info: RunInfo, device: str) -> Outcome:
+    """Return the outcome of a measured run. `info` is its origin, `device` the name of its device."""
+    metrics, left_out = measured.metrics, measured.left_out
     return Outcome.of(
         task,
         state="finished",
-        class_names=found.metrics.class_names,
-        confusion=tuple(tuple(row) for row in found.metrics.confusion.tolist()),
-        groups=_groups(found.metrics),
-        selection=found.info.selection,
-        banners=found.banners,
-        left_out=_left_out(found.left_out),
-        num_leaked=len(found.leak.clip_ids),
-        num_pending=found.left_out.get("pending", 0),
-        usable_sha256=found.info.usable_sha256,
-        num_train=found.info.num_train,
-        precision=found.info.precision,
-        device="cpu",
+        class_names=metrics.class_names,
+        confusion=tuple(tuple(row) for row in metrics.confusion.tolist()),
+        groups=() if metrics.groups is None else metrics.groups.to_rows(),
+        selection=info.selection,
+        banners=measured.banners,
+        left_out=tuple(f"{count} {why}" for why, count in left_out.items() if count),
+        num_leaked=len(measured.leak.clip_ids),
+        num_pending=left_out.get("pending", 0),
+        usable_sha256=info.usable_sha256,
+        num_train=info.num_train,
+        precision=info.precision,
+        device=device,
         threads=torch.get_num_threads(),
-        facts=found.facts,
     )
-
-
-def _groups(metrics: Metrics) -> tuple[tuple[int, ...], ...]:
-    return () if metrics.groups is None else metrics.groups.to_rows()
-
-
-def _left_out(left_out: Mapping[str, int]) -> tuple[str, ...]:
-    return tuple(f"{count} {why}" for why, count in left_out.items() if count)
