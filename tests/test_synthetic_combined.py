@@ -74,7 +74,7 @@ def test_every_face_has_each_label_equally_often_and_each_cell_of_its_cue(num_cl
         faces[clip.performance].append(clip)
     for twins in faces.values():
         assert len({(clip.split, clip.identity, clip.cues.gaze) for clip in twins}) == 1
-        assert len({(clip.cues.distractor, clip.cues.distractor_class) for clip in twins}) == 1
+        assert len({clip.cues.bystander for clip in twins}) == 1
         if twins[0].ambiguous:
             assert set(Counter(clip.label for clip in twins).values()) == {len(twins) // 2}
             assert len({(clip.cues.light, clip.cues.objects) for clip in twins}) == len(twins)
@@ -339,7 +339,7 @@ def test_the_truth_and_the_description_have_the_cues_and_the_bounds(written):
         assert row["cue"] == planned.cues.kind
         assert row["light"] == planned.cues.light
         assert row["gaze"] == planned.cues.gaze
-        assert row["distractor"] == planned.cues.distractor
+        assert row["bystander"] == (planned.cues.bystander.size if planned.cues.bystander else "")
         assert len(list(filter(None, row["objects"].split("; ")))) == len(planned.cues.objects)
     description = json.loads((written / "synthetic.json").read_text())
     assert description["bounds"] == all_bounds(clips)

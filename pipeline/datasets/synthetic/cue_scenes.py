@@ -9,7 +9,18 @@ import numpy as np
 from pipeline.datasets.synthetic import brush
 from pipeline.datasets.synthetic.appearance import Appearance
 from pipeline.datasets.synthetic.brush import Points
-from pipeline.datasets.synthetic.cues import COLD, FLOWER, GREY, LEFT, WARM, Cues, Sighting
+from pipeline.datasets.synthetic.cues import (
+    COLD,
+    FLOWER,
+    GREY,
+    LARGER,
+    LEFT,
+    SMALLER,
+    WARM,
+    Bystander,
+    Cues,
+    Sighting,
+)
 from pipeline.datasets.synthetic.expressions import Expression, performed, target_of
 from pipeline.datasets.synthetic.figure import FINE, draw_torso, head_rgba, paste_head, tripled
 from pipeline.datasets.synthetic.heads import Head
@@ -30,7 +41,7 @@ _OBJECT_X, _OBJECT_Y, _OBJECT_RADIUS = 0.14, 0.21, (0.135, 0.155)
 """Place as fractions of width and height, and radius as a fraction of the height."""
 
 _PERSON_X, _PERSON_Y = 0.15, 0.64
-_UNITS: Mapping[str, tuple[float, float]] = {"smaller": (0.075, 0.085), "larger": (0.140, 0.155)}
+_UNITS: Mapping[str, tuple[float, float]] = {SMALLER: (0.075, 0.085), LARGER: (0.140, 0.155)}
 """Size of a second person -> half the height of the face, as a fraction of the height of the frame."""
 
 
@@ -62,7 +73,7 @@ class CueScene:
         jitter = rng.uniform(0.95, 1.05, 3)
         self._light = np.diag(np.asarray(_LIGHTS[cues.light]) * jitter)
         self._objects = [_Object.drawn_from(seen, height, width, rng) for seen in cues.objects]
-        self._person = _Bystander(cues, height, width, num_frames, person) if cues.distractor else None
+        self._person = _Person(cues.bystander, height, width, num_frames, person) if cues.bystander else None
 
     def draw(self, seconds: float) -> Bytes:
         """Draw the scene at a time in seconds, RGB uint8 [height, width, 3]."""
@@ -113,25 +124,26 @@ class _Object:
         draw(picture, (self.x + sway, self.y), self.radius, self.colour, self.angle + 20.0 * seconds)
 
 
-class _Bystander:
+class _Person:
     """Second person, whose expression has no meaning for the class."""
 
     def __init__(
-        self, cues: Cues, height: int, width: int, num_frames: int, rng: np.random.Generator
+        self, bystander: Bystander, height: int, width: int, num_frames: int, rng: np.random.Generator
     ) -> None:
         who = Appearance.drawn_from(rng)
-        unit = height * float(rng.uniform(*_UNITS[cues.distractor]))
+        unit = height * float(rng.uniform(*_UNITS[bystander.size]))
         x = _PERSON_X * width + height * float(rng.uniform(-0.01, 0.01))
         y = height * (_PERSON_Y + float(rng.uniform(-0.015, 0.015)))
-        self._middle = np.array([x if cues.distractor_side == LEFT else width - x, y])
+        self._middle = np.array([x if bystander.side == LEFT else width - x, y])
         self._angle = float(rng.uniform(-3.0, 3.0))
-        self._expressions: list[Expression] = performed(target_of(cues.distractor_class, ""), num_frames, rng)
+        self._expressions: list[Expression] = performed(target_of(bystander.expression, ""), num_frames, rng)
         self._head = Head(who, FINE * unit)
         fine = np.zeros((height * FINE, width * FINE, 3), np.uint8)
         opacity = np.zeros(fine.shape[:2], np.uint8)
         draw_torso(fine, opacity, who, self._middle, unit)
         size = (width, height)
-        self._clear_HW3 = tripled(255 - np.asarray(cv2.resize(opacity, size, interpolation=cv2.INTER_AREA)))
+        opacity = np.asarray(cv2.resize(opacity, size, interpolation=cv2.INTER_AREA), np.uint8)
+        self._clear_HW3 = tripled(255 - opacity)
         self._torso_HW3 = np.asarray(cv2.resize(fine, size, interpolation=cv2.INTER_AREA), np.uint8)
 
     def draw(self, picture: Bytes, frame: int) -> None:

@@ -32,8 +32,9 @@ ALWAYS, QUARTERS, HALVES = (
     ((0.0, 0.25), (0.25, 0.5), (0.5, 0.75), (0.75, 1.0)),
     ((0.0, 0.5), (0.5, 1.0)),
 )
-DISTRACTORS = ("", "smaller", "larger")
-"""Size of the second person, in comparison with the subject; empty for no second person."""
+SMALLER, LARGER = "smaller", "larger"
+_SIZES = ("", SMALLER, LARGER)
+"""Sizes of second people, equally frequent; empty for no second person."""
 
 CLEAR_KINDS = ("object", "light", "moment", "order")
 """Kinds of cues in clips of clear faces, where they have no meaning."""
@@ -49,6 +50,21 @@ class Sighting:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Bystander:
+    """Second person, who distracts from the subject.
+
+    Attributes:
+        size: ``smaller`` or ``larger`` than the subject.
+        expression: Class of the expression, drawn without regard to the label.
+        side: Side of the subject.
+    """
+
+    size: str
+    expression: str
+    side: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Cues:
     """Content of a clip beside person and expression.
 
@@ -57,18 +73,14 @@ class Cues:
         light: ``warm``, ``cold`` or ``grey``.
         objects: Objects of the scene.
         gaze: Side that the person looks at; empty for the camera.
-        distractor: Size of a second person; empty for none. The same in every clip of a face.
-        distractor_class: Expression of the second person, drawn without regard to the label.
-        distractor_side: Side of the second person.
+        bystander: Second person, the same in every clip of a face; None for none.
     """
 
     kind: str
     light: str = GREY
     objects: tuple[Sighting, ...] = ()
     gaze: str = ""
-    distractor: str = ""
-    distractor_class: str = ""
-    distractor_side: str = ""
+    bystander: Bystander | None = None
 
 
 class Take(NamedTuple):
@@ -105,10 +117,10 @@ def plan_takes(
             break
         left -= size
         for face in block:
-            extra = _distractor(classes, rng)
+            bystander = _bystander(classes, rng)
             faces.append(
                 [
-                    Take((first, second)[bit], (second, first)[bit], replace(cues, **extra))
+                    Take((first, second)[bit], (second, first)[bit], replace(cues, bystander=bystander))
                     for bit, cues in face
                 ]
             )
@@ -118,9 +130,9 @@ def plan_takes(
     while rest:
         rarest = min(classes, key=lambda name: total[name])
         ((*face,),) = _block(CLEAR_KINDS[turn % len(CLEAR_KINDS)], rng)
-        extra = _distractor(classes, rng)
+        bystander = _bystander(classes, rng)
         kept = face if rest > 1 else [face[int(rng.integers(len(face)))]]
-        faces.append([Take(rarest, "", replace(cues, **extra)) for _, cues in kept])
+        faces.append([Take(rarest, "", replace(cues, bystander=bystander)) for _, cues in kept])
         total[rarest] += len(kept)
         rest -= len(kept)
         turn += 1
@@ -168,12 +180,8 @@ def _block(kind: str, rng: np.random.Generator) -> list[list[tuple[int, Cues]]]:
     return [[(bit, Cues(kind=kind, objects=(seen(name, during),))) for bit, name in enumerate(names)]]
 
 
-def _distractor(classes: Sequence[str], rng: np.random.Generator) -> dict[str, str]:
-    """Return size, expression and side of a second person, drawn without regard to the label."""
-    size = DISTRACTORS[int(rng.integers(len(DISTRACTORS)))]
+def _bystander(classes: Sequence[str], rng: np.random.Generator) -> Bystander | None:
+    """Return a second person, drawn without regard to the label, or none."""
+    size = _SIZES[int(rng.integers(len(_SIZES)))]
     expression, side = classes[int(rng.integers(len(classes)))], SIDES[int(rng.integers(len(SIDES)))]
-    return {
-        "distractor": size,
-        "distractor_class": expression if size else "",
-        "distractor_side": side if size else "",
-    }
+    return Bystander(size=size, expression=expression, side=side) if size else None

@@ -170,9 +170,9 @@ def _truth_row(clip: PlannedClip) -> dict[str, str | int]:
             "light": clip.cues.light,
             "objects": "; ".join(seen),
             "gaze": clip.cues.gaze,
-            "distractor": clip.cues.distractor,
-            "distractor_class": clip.cues.distractor_class,
-            "distractor_side": clip.cues.distractor_side,
+            "bystander": other.size if (other := clip.cues.bystander) else "",
+            "bystander_class": other.expression if other else "",
+            "bystander_side": other.side if other else "",
         }
     return row
 
